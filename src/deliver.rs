@@ -1,0 +1,40 @@
+//! Handing a message over: one server, one recipient, one attempt, one [`Outcome`].
+//!
+//! A transport knows the phases of its protocol. Up to the *point of no return* (SMTP: the 354 answer to DATA; HTTP: the open
+//! connection) nothing was sent, whatever fails. There it asks [`PointOfNoReturn::cross`], which makes the attempt's doubt durable,
+//! and only then lets out the bytes that the server can accept.
+
+use async_trait::async_trait;
+
+use crate::message::Message;
+use crate::outcome::Outcome;
+
+pub mod folder;
+pub mod gateway;
+pub mod smtp;
+
+/// Asked once in each attempt, right before the bytes that the server can accept.
+#[async_trait]
+pub trait PointOfNoReturn: Send + Sync {
+    /// Makes the doubt durable. `false`: the attempt is not ours any more (or no longer true): send nothing, leave no half-open
+    /// transaction with the server, and answer [`Outcome::Fenced`].
+    async fn cross(&self) -> bool;
+}
+
+/// A relay, a gateway or a folder.
+#[async_trait]
+pub trait Transport: Send + Sync {
+    /// For logs, metrics and `status`: `smtp:mail.example.org:587`. No secret in it.
+    fn name(&self) -> &str;
+
+    /// How many attempts may run at once: connections that it will hold.
+    fn concurrency(&self) -> usize;
+
+    /// One attempt. Ends by the transport's own time-outs, and never panics on what a server says.
+    /// Must be run to its end: a caller does not drop the future half-way, except when the whole process ends.
+    async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn) -> Outcome;
+
+    /// Logs in (SMTP: up to AUTH; gateways: an authenticated request that sends nothing) and says what answered,
+    /// or what is wrong and how to mend it.
+    async fn probe(&self) -> Result<String, String>;
+}

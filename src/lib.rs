@@ -1,0 +1,21 @@
+//! Punctual sends each participant of an upcoming video session their invitation and reminders, with their own connect code,
+//! in their own local time.
+//!
+//! ```text
+//! source -> Snapshot -> plan(snapshot, policy, known, now) -> Plan { notices, omissions }
+//!        -> diff against the outbox -> Change { Add, Move, End } -> outbox (durable)
+//! due    -> claim -> revalidate against the latest session -> render -> Message -> gate -> deliver -> Outcome -> settle -> ledger
+//! ```
+//!
+//! The modules stand in the order in which data meets them. The first group is pure: no clock, no I/O, no logging.
+
+pub mod contact;
+pub mod message;
+pub mod notice;
+pub mod outcome;
+pub mod render;
+pub mod session;
+
+pub mod deliver;
+pub mod outbox;
+pub mod zone;

@@ -1,0 +1,3 @@
+//! The program's door: arguments in, exit code out.
+
+fn main() {}

@@ -1,0 +1,362 @@
+//! A notice: one thing to tell one participant. And the reason when there is none.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::contact::{Address, Channel};
+use crate::session::{ParticipationId, Role, SessionId};
+
+/// What is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Occasion {
+    /// A participant first seen.
+    Invite,
+    /// A configured rule before the start.
+    Reminder,
+    /// The start changed after the participant had been told.
+    Rescheduled,
+    /// The code, passkey or zone changed after the participant had been told.
+    Updated,
+    /// The session will not take place, or not with this participant.
+    Cancelled,
+}
+
+impl Occasion {
+    /// All of them, in the order in which a session meets them.
+    pub const ALL: [Self; 5] = [Self::Invite, Self::Reminder, Self::Rescheduled, Self::Updated, Self::Cancelled];
+
+    /// The word used in the outbox, in JSON and in template folders.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Invite => "invite",
+            Self::Reminder => "reminder",
+            Self::Rescheduled => "rescheduled",
+            Self::Updated => "updated",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl fmt::Display for Occasion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Occasion {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|o| o.as_str() == s)
+            .ok_or_else(|| format!("{s:?} is no occasion; expected invite, reminder, rescheduled, updated or cancelled"))
+    }
+}
+
+/// A notice's identity: computed from what it tells to whom, never drawn. The outbox holds a key once.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NoticeKey(pub [u8; 16]);
+
+/// What makes a notice another one. Two notices with the same identity are the same notice, whatever restarts or re-exports.
+#[derive(Debug, Clone, Copy)]
+pub struct Identity<'a> {
+    /// The practice's id in the configuration (not its name, which may change).
+    pub practice: &'a str,
+    /// The session.
+    pub session: SessionId,
+    /// The person in it.
+    pub participation: ParticipationId,
+    /// What is told.
+    pub occasion: Occasion,
+    /// The reminder rule's name.
+    pub rule: Option<&'a str>,
+    /// The start that it speaks of.
+    pub start: DateTime<Utc>,
+    /// Channel and address.
+    pub address: &'a Address,
+    /// For `updated`: what changed to (code and passkey); empty otherwise.
+    pub content: &'a str,
+}
+
+impl NoticeKey {
+    /// SHA-256 over the length-prefixed fields, the first 128 bits.
+    pub fn of(id: &Identity<'_>) -> Self {
+        let mut hash = Sha256::new();
+        let start = id.start.timestamp().to_be_bytes();
+        let fields: [&[u8]; 9] = [
+            id.practice.as_bytes(),
+            &id.session.0.to_be_bytes(),
+            &id.participation.0.to_be_bytes(),
+            id.occasion.as_str().as_bytes(),
+            id.rule.unwrap_or("").as_bytes(),
+            &start,
+            id.address.channel().as_str().as_bytes(),
+            id.address.expose().as_bytes(),
+            id.content.as_bytes(),
+        ];
+        for field in fields {
+            hash.update((field.len() as u64).to_be_bytes());
+            hash.update(field);
+        }
+        let mut key = [0; 16];
+        key.copy_from_slice(&hash.finalize()[..16]);
+        Self(key)
+    }
+}
+
+impl fmt::Display for NoticeKey {
+    /// 32 hexadecimal digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for NoticeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for NoticeKey {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(s.as_bytes()).ok().and_then(|b| b.try_into().ok());
+        bytes.map(Self).ok_or_else(|| format!("{s:?} is no notice key; expected 32 hexadecimal digits"))
+    }
+}
+
+/// One thing to tell one participant, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// See [`Identity`].
+    pub key: NoticeKey,
+    /// The session.
+    pub session: SessionId,
+    /// The person in it.
+    pub participation: ParticipationId,
+    /// Host or participant.
+    pub role: Role,
+    /// What is told.
+    pub occasion: Occasion,
+    /// The reminder rule's name; `None` for every other occasion.
+    pub rule: Option<String>,
+    /// To whom.
+    pub address: Address,
+    /// The start that it speaks of.
+    pub start: DateTime<Utc>,
+    /// Not before this.
+    pub due_at: DateTime<Utc>,
+    /// Not at or after this: then it lapses.
+    pub useful_until: DateTime<Utc>,
+}
+
+/// Why something was not planned, or did not go. The same word stands in `preview`, `why`, the outbox, the ledger and the tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The record is at fault.
+    Quarantined,
+    /// One id or code stands for two people.
+    Ambiguous,
+    /// ShouldAutoDeliverCode is N.
+    HostDelivers,
+    /// Participant 0, and `hosts = false`.
+    HostsOff,
+    /// E, and no address.
+    NoEmail,
+    /// E, and an address that does not parse.
+    InvalidEmail,
+    /// S, and no number.
+    NoNumber,
+    /// S, and no possible number of its region.
+    InvalidNumber,
+    /// The practice's overrides say so.
+    DoNotContact,
+    /// The person asked for no more messages.
+    OptedOut,
+    /// An earlier message came back.
+    Bounced,
+    /// There is nothing to join with.
+    NoConnectCode,
+    /// The session will not take place.
+    Cancelled,
+    /// RSVP is Declined.
+    Declined,
+    /// ConnectionTs is set.
+    AlreadyConnected,
+    /// ExpiresTs is at or before the due time.
+    PassExpired,
+    /// A Meet Now session has no reminders.
+    MeetNow,
+    /// The due time is at or after useful-until.
+    Started,
+    /// The rule's time had passed when the session became known.
+    BookedLate,
+    /// Too soon after the invite.
+    TooClose,
+    /// A later rule of the same participant is due too.
+    Superseded,
+    /// No permitted time is left.
+    QuietHours,
+    /// The session existed before this program did.
+    Adopted,
+    /// Nothing was told yet, so there is nothing to correct.
+    NeverInvited,
+    /// The source no longer lists it.
+    Absent,
+    /// Waits for an operator.
+    Guard,
+    /// The source has not answered for too long.
+    SourceStale,
+    /// Its useful time passed before it could be handed over.
+    Lapsed,
+    /// The final bytes held something of another person.
+    Leak,
+    /// The session says something else by now.
+    Outdated,
+    /// The template could not be rendered.
+    Template,
+    /// The gateway's or server's answer never came, and the policy is to wait for a person.
+    InDoubt,
+    /// An operator asked for it.
+    Operator,
+}
+
+/// The words of [`Reason`], in one place.
+const REASONS: [(Reason, &str); 33] = [
+    (Reason::Quarantined, "quarantined"),
+    (Reason::Ambiguous, "ambiguous"),
+    (Reason::HostDelivers, "host_delivers"),
+    (Reason::HostsOff, "hosts_off"),
+    (Reason::NoEmail, "no_email"),
+    (Reason::InvalidEmail, "invalid_email"),
+    (Reason::NoNumber, "no_number"),
+    (Reason::InvalidNumber, "invalid_number"),
+    (Reason::DoNotContact, "do_not_contact"),
+    (Reason::OptedOut, "opted_out"),
+    (Reason::Bounced, "bounced"),
+    (Reason::NoConnectCode, "no_connect_code"),
+    (Reason::Cancelled, "cancelled"),
+    (Reason::Declined, "declined"),
+    (Reason::AlreadyConnected, "already_connected"),
+    (Reason::PassExpired, "pass_expired"),
+    (Reason::MeetNow, "meet_now"),
+    (Reason::Started, "started"),
+    (Reason::BookedLate, "booked_late"),
+    (Reason::TooClose, "too_close"),
+    (Reason::Superseded, "superseded"),
+    (Reason::QuietHours, "quiet_hours"),
+    (Reason::Adopted, "adopted"),
+    (Reason::NeverInvited, "never_invited"),
+    (Reason::Absent, "absent"),
+    (Reason::Guard, "guard"),
+    (Reason::SourceStale, "source_stale"),
+    (Reason::Lapsed, "lapsed"),
+    (Reason::Leak, "leak"),
+    (Reason::Outdated, "outdated"),
+    (Reason::Template, "template"),
+    (Reason::InDoubt, "in_doubt"),
+    (Reason::Operator, "operator"),
+];
+
+impl Reason {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        REASONS.iter().find(|(r, _)| *r == self).map_or("unknown", |(_, word)| word)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Reason {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        REASONS.iter().find(|(_, word)| *word == s).map(|(r, _)| *r).ok_or_else(|| format!("{s:?} is no reason"))
+    }
+}
+
+/// What is not told, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Omission {
+    /// The session, where it could be read.
+    pub session: Option<SessionId>,
+    /// The person in it, where it could be read.
+    pub participation: Option<ParticipationId>,
+    /// Host or participant, where known.
+    pub role: Option<Role>,
+    /// `None` for a quarantined record: it stands for all occasions.
+    pub occasion: Option<Occasion>,
+    /// The reminder rule's name.
+    pub rule: Option<String>,
+    /// Where it would have gone; `None` for N and for what could not be read.
+    pub channel: Option<Channel>,
+    /// When it would have been due.
+    pub due_at: Option<DateTime<Utc>>,
+    /// Why not.
+    pub reason: Reason,
+    /// For people: the path of a bad field, the rule's time; never a contact, a name or a code.
+    pub detail: Option<String>,
+}
+
+/// The planner's answer for one participant and occasion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Send, at [`Notice::due_at`].
+    Send(Notice),
+    /// Do not, because.
+    Omit(Omission),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contact::EmailAddress;
+
+    #[test]
+    fn a_key_depends_on_every_field() {
+        let to = Address::Email(EmailAddress::parse("a@example.com").unwrap());
+        let other = Address::Email(EmailAddress::parse("b@example.com").unwrap());
+        let base = Identity {
+            practice: "p",
+            session: SessionId(1),
+            participation: ParticipationId(2),
+            occasion: Occasion::Reminder,
+            rule: Some("24h"),
+            start: DateTime::UNIX_EPOCH,
+            address: &to,
+            content: "",
+        };
+        let variants = [
+            base,
+            Identity { practice: "q", ..base },
+            Identity { session: SessionId(2), ..base },
+            Identity { participation: ParticipationId(3), ..base },
+            Identity { occasion: Occasion::Invite, ..base },
+            Identity { rule: Some("1h"), ..base },
+            Identity { start: DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(1), ..base },
+            Identity { address: &other, ..base },
+            Identity { content: "x", ..base },
+        ];
+        let keys: std::collections::HashSet<_> = variants.iter().map(NoticeKey::of).collect();
+        assert_eq!(keys.len(), variants.len());
+        let key = NoticeKey::of(&base);
+        assert_eq!(key.to_string().parse(), Ok(key));
+    }
+
+    #[test]
+    fn every_reason_has_its_word() {
+        for (reason, word) in REASONS {
+            assert_eq!(serde_json::to_value(reason).unwrap(), word);
+            assert_eq!(word.parse(), Ok(reason));
+        }
+    }
+}

@@ -1,0 +1,544 @@
+//! The outbox: durable notices, and what was told. One trait, one conformance suite, several stores.
+//!
+//! ```text
+//! waiting -> claimed -> sending(pre) -> sending(doubt) -> accepted | rejected | waiting (retry) | unknown
+//! waiting -> held | cancelled | superseded | lapsed | suppressed
+//! ```
+//!
+//! Every method that writes is one transaction, durable when it returns (SQLite: WAL, synchronous=FULL). Stores commit in groups:
+//! what arrives while a commit runs goes into the next one. After a claim, every write is a compare-and-set on the claim's
+//! `epoch`, so that whoever lost a claim can change nothing. A key is held once, for ever (until it is purged).
+//!
+//! A store decides nothing. What is due, what is retried when, what a failure means: the caller says so.
+//! Times are given by the caller (`now`), except leases, which a store measures by its own clock.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+
+use crate::contact::{Address, Channel};
+use crate::notice::{Notice, NoticeKey, Occasion, Omission, Reason};
+use crate::outcome::Suppression;
+use crate::session::{Fault, ParticipationId, SessionId};
+
+pub mod memory;
+pub mod sqlite;
+
+/// A store failed. Hand-overs stop at once: a message could go out that nobody would remember.
+#[derive(Debug, thiserror::Error)]
+#[error("the store {action} failed: {cause}")]
+pub struct StoreError {
+    /// What was attempted: `"claim"`, `"open sqlite:///var/lib/punctual/punctual.db"`.
+    pub action: String,
+    /// What the store said.
+    pub cause: String,
+}
+
+/// What a store answers.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// Where a notice is. See the module's drawing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Not due yet, or to be tried again.
+    Waiting,
+    /// Somebody is about to render it.
+    Claimed,
+    /// Its bytes are frozen; an attempt runs, or ran when the process ended.
+    Sending,
+    /// A server said that it has it. Final.
+    Accepted,
+    /// A server refused it for good. Final.
+    Rejected,
+    /// It may or may not have been accepted. Resent once at `next_attempt_at`, if that is set.
+    Unknown,
+    /// Waits for a person, or for a fault to be mended.
+    Held,
+    /// Its session, participant or facts are gone. Final.
+    Cancelled,
+    /// Another notice took its place. Final.
+    Superseded,
+    /// Its time passed. Final.
+    Lapsed,
+    /// Its address gets no messages. Final.
+    Suppressed,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Waiting,
+        Self::Claimed,
+        Self::Sending,
+        Self::Accepted,
+        Self::Rejected,
+        Self::Unknown,
+        Self::Held,
+        Self::Cancelled,
+        Self::Superseded,
+        Self::Lapsed,
+        Self::Suppressed,
+    ];
+
+    /// The word used in the store and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Claimed => "claimed",
+            Self::Sending => "sending",
+            Self::Accepted => "accepted",
+            Self::Rejected => "rejected",
+            Self::Unknown => "unknown",
+            Self::Held => "held",
+            Self::Cancelled => "cancelled",
+            Self::Superseded => "superseded",
+            Self::Lapsed => "lapsed",
+            Self::Suppressed => "suppressed",
+        }
+    }
+
+    /// The participant was told, or may have been.
+    pub fn told(self) -> bool {
+        matches!(self, Self::Accepted | Self::Unknown | Self::Sending)
+    }
+
+    /// The planner may still move or cancel it.
+    pub fn pending(self) -> bool {
+        matches!(self, Self::Waiting | Self::Held)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for State {
+    type Err = String;
+    fn from_str(s: &str) -> std::result::Result<Self, String> {
+        Self::ALL.into_iter().find(|x| x.as_str() == s).ok_or_else(|| {
+            let all: Vec<&str> = Self::ALL.iter().map(|x| x.as_str()).collect();
+            format!("{s:?} is no state; expected one of {}", all.join(", "))
+        })
+    }
+}
+
+/// Where an attempt is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Nothing was sent yet.
+    Pre,
+    /// The server may have it.
+    Doubt,
+}
+
+/// One notice in the outbox. (`outbox list` prints it; the address is masked in print.)
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// What is told to whom, when. `notice.due_at` is the planned time.
+    pub notice: Notice,
+    /// Where its session came from.
+    pub source: String,
+    /// Where it is.
+    pub state: State,
+    /// Why it is there, for held, cancelled, superseded, lapsed, suppressed.
+    pub reason: Option<Reason>,
+    /// While sending.
+    pub phase: Option<Phase>,
+    /// When it is tried next: the due time, or later after a failure. `None`: not by itself.
+    pub next_attempt_at: Option<DateTime<Utc>>,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// When a server accepted it.
+    pub accepted_at: Option<DateTime<Utc>>,
+    /// What the server said last, redacted.
+    pub server_reply: Option<String>,
+    /// The server's own id of the message.
+    pub reference: Option<String>,
+    /// When it got into its state.
+    pub changed_at: DateTime<Utc>,
+}
+
+/// One attempt to hand a notice over.
+#[derive(Debug, Clone, Serialize)]
+pub struct Delivery {
+    /// 1 for the first.
+    pub attempt: u32,
+    /// When its bytes were frozen.
+    pub started_at: DateTime<Utc>,
+    /// How far it got.
+    pub phase: Phase,
+    /// When it was settled; `None`: it runs, or the process ended.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// `accepted`, `rejected`, `retry`, `channel_fault`, `unknown`, `fenced`, `crashed`.
+    pub outcome: Option<String>,
+    /// The transport's name.
+    pub transport: Option<String>,
+    /// What the server said, redacted.
+    pub reply: Option<String>,
+}
+
+/// What the store knows of one participant: what the planner needs, and nothing else.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// When a snapshot first had this person.
+    pub first_seen: DateTime<Utc>,
+    /// The start as last seen.
+    pub start: DateTime<Utc>,
+    /// When that start became known.
+    pub start_known_at: DateTime<Utc>,
+    /// Was there when the store was first filled from this source: may have been announced by somebody else.
+    pub adopted: bool,
+    /// All of the participant's notices.
+    pub notices: Vec<KnownNotice>,
+}
+
+/// A notice as the planner needs it.
+#[derive(Debug, Clone)]
+pub struct KnownNotice {
+    /// Its key, occasion, address, start and due time.
+    pub notice: Notice,
+    /// Where it is.
+    pub state: State,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// When it got there.
+    pub changed_at: DateTime<Utc>,
+}
+
+/// What the store knows of the participants of some sessions.
+pub type KnownMap = HashMap<(SessionId, ParticipationId), Known>;
+
+/// What one walk of a source changes. Applied whole or not at all.
+#[derive(Debug, Clone, Default)]
+pub struct Walk {
+    /// The source's name in the configuration.
+    pub source: String,
+    /// When the snapshot was taken.
+    pub at: DateTime<Utc>,
+    /// Digest of the policy and the zone data that these decisions were made with.
+    pub policy_digest: String,
+    /// The sessions that are new, changed or planned again. Others stay as they are.
+    pub sessions: Vec<WalkedSession>,
+    /// All faults of this snapshot; they replace the ones of the last.
+    pub faults: Vec<Fault>,
+}
+
+/// One session of a [`Walk`].
+#[derive(Debug, Clone)]
+pub struct WalkedSession {
+    /// SessionId.
+    pub id: SessionId,
+    /// Digest of the record and of what other records say about it (ambiguity). A new value raises the session's revision.
+    pub digest: String,
+    /// The record as the source said it.
+    pub record: String,
+    /// Participations that are ambiguous, with the reason.
+    pub ambiguous: Vec<(ParticipationId, String)>,
+    /// The start, for retention.
+    pub start: DateTime<Utc>,
+    /// To store for each participant. `notices` is not read.
+    pub known: Vec<(ParticipationId, Known)>,
+    /// What changes in the outbox.
+    pub changes: Vec<Change>,
+    /// What is not sent and why; replaces the session's last ones.
+    pub omissions: Vec<Omission>,
+}
+
+/// One change in the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A new notice, waiting. A key that exists already is left as it is.
+    Add(Notice),
+    /// Another due time (or useful-until), or released from held: waiting again. Only while waiting or held.
+    Move {
+        /// Which.
+        key: NoticeKey,
+        /// The new due time; the next attempt too.
+        due_at: DateTime<Utc>,
+        /// The new end.
+        useful_until: DateTime<Utc>,
+    },
+    /// Not any more. Only while waiting or held. `state` is held, cancelled, superseded, lapsed or suppressed.
+    End {
+        /// Which.
+        key: NoticeKey,
+        /// Where it goes.
+        state: State,
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// What a walk did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Notices added.
+    pub added: usize,
+    /// Notices moved or released.
+    pub moved: usize,
+    /// Notices held, cancelled, superseded, lapsed or suppressed.
+    pub ended: usize,
+}
+
+/// Asks for due notices.
+#[derive(Debug, Clone)]
+pub struct ClaimRequest {
+    /// Random for each start of a process.
+    pub owner: String,
+    /// Due means `next_attempt_at <= now`.
+    pub now: DateTime<Utc>,
+    /// Of this channel.
+    pub channel: Channel,
+    /// Claims run out after this long, by the store's clock.
+    pub lease: TimeDelta,
+    /// At most this many; the most urgent (earliest start, then earliest due) first.
+    pub limit: usize,
+}
+
+/// A claimed notice, and what to decide upon.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// The notice and its history. Its state is what it was before the claim: waiting or unknown.
+    pub entry: Entry,
+    /// Fences this claim: every later write names it.
+    pub epoch: i64,
+    /// The session's latest record.
+    pub record: String,
+    /// Its revision: `begin` and `doubt` succeed only while it is the latest.
+    pub revision: i64,
+    /// Participations of it that are ambiguous, with the reason.
+    pub ambiguous: Vec<(ParticipationId, String)>,
+    /// What is known of the participant.
+    pub known: Known,
+    /// The frozen bytes of an attempt that ended in doubt.
+    pub frozen: Option<Vec<u8>>,
+}
+
+/// Names a claim in the writes after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// Which notice.
+    pub key: NoticeKey,
+    /// The claim's epoch.
+    pub epoch: i64,
+}
+
+/// An attempt begins: state sending, phase pre, the bytes frozen.
+#[derive(Debug, Clone)]
+pub struct Begin {
+    /// The claim.
+    pub lease: Lease,
+    /// The session's revision that was rendered.
+    pub revision: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The transport's name.
+    pub transport: String,
+    /// The final content.
+    pub bytes: Vec<u8>,
+}
+
+/// How a claim ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settlement {
+    /// Final.
+    Accepted {
+        /// Redacted.
+        reply: String,
+        /// The server's own id.
+        reference: Option<String>,
+    },
+    /// Final.
+    Rejected {
+        /// Redacted.
+        reply: String,
+        /// Remember this of the address, in the same transaction.
+        remember: Option<Suppression>,
+    },
+    /// Waiting again; the attempt counts.
+    Retry {
+        /// Redacted.
+        why: String,
+        /// When.
+        next_attempt_at: DateTime<Utc>,
+    },
+    /// Waiting again (or unknown again, if it was); the attempt does not count: fenced, channel at fault, moved by the planner, shut down.
+    Return {
+        /// The outcome word for the delivery row: `channel_fault`, `fenced`, `moved`, `stopped`.
+        outcome: &'static str,
+        /// Redacted.
+        why: Option<String>,
+        /// When.
+        next_attempt_at: DateTime<Utc>,
+    },
+    /// In doubt.
+    Unknown {
+        /// Redacted.
+        why: String,
+        /// Send the same bytes again then; `None`: only if a person says so.
+        resend_at: Option<DateTime<Utc>>,
+    },
+    /// Not sent after all: held, cancelled, superseded, lapsed or suppressed.
+    Ended {
+        /// Where it goes.
+        state: State,
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// What a start found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Claims that had not begun, or were in phase pre: waiting again, no doubt.
+    pub returned: usize,
+    /// Attempts in phase doubt: unknown now. The caller decides about a resend with `resolve_doubt`.
+    pub in_doubt: Vec<NoticeKey>,
+}
+
+/// Which notices a command means.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Of this session.
+    pub session: Option<SessionId>,
+    /// Of this participation.
+    pub participation: Option<ParticipationId>,
+    /// In one of these states; empty: all.
+    pub states: Vec<State>,
+    /// Of this occasion.
+    pub occasion: Option<Occasion>,
+    /// These keys; empty: all.
+    pub keys: Vec<NoticeKey>,
+    /// At most this many; `None`: all.
+    pub limit: Option<usize>,
+}
+
+/// What a person may do with a notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// waiting (back-off), held or unknown: due now, waiting. (Of unknown: send the frozen bytes again.)
+    Retry,
+    /// waiting: held, reason operator.
+    Hold,
+    /// held: waiting, due at its due time.
+    Release,
+    /// waiting, held or unknown: cancelled, reason operator.
+    Cancel,
+}
+
+/// A source, as the store last heard of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct SourceStatus {
+    /// Its name.
+    pub name: String,
+    /// When the last snapshot was applied.
+    pub last_snapshot_at: Option<DateTime<Utc>>,
+    /// Sessions held.
+    pub sessions: u64,
+}
+
+/// Counts and times for `status`.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// Notices by state.
+    pub by_state: HashMap<State, u64>,
+    /// Omissions by reason.
+    pub by_reason: HashMap<Reason, u64>,
+    /// When the next notice is due.
+    pub next_due: Option<DateTime<Utc>>,
+    /// Each source.
+    pub sources: Vec<SourceStatus>,
+    /// Quarantined records of the last snapshots.
+    pub faults: Vec<(String, Fault)>,
+    /// Suppressed addresses.
+    pub suppressed: u64,
+}
+
+/// A session that the store holds.
+#[derive(Debug, Clone)]
+pub struct StoredSession {
+    /// SessionId.
+    pub id: SessionId,
+    /// See [`WalkedSession::digest`].
+    pub digest: String,
+    /// See [`WalkedSession::record`].
+    pub record: String,
+    /// See [`WalkedSession::ambiguous`].
+    pub ambiguous: Vec<(ParticipationId, String)>,
+}
+
+/// A durable store of notices.
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// The key with which Message-IDs and client references are made: drawn when the store is created, 32 bytes.
+    async fn reference_key(&self) -> Result<[u8; 32]>;
+
+    /// The digest of each session held of this source, and the policy digest of the last walk. `None`: never filled (first start).
+    async fn digests(&self, source: &str) -> Result<Option<(String, HashMap<SessionId, String>)>>;
+
+    /// The sessions held of this source: the last good snapshot.
+    async fn sessions(&self, source: &str) -> Result<Vec<StoredSession>>;
+
+    /// What is known of the participants of these sessions, removed ones included.
+    async fn known(&self, source: &str, sessions: &[SessionId]) -> Result<KnownMap>;
+
+    /// Applies a walk, whole or not at all.
+    async fn apply(&self, walk: Walk) -> Result<Applied>;
+
+    /// Addresses that get no messages, as [`suppression_key`]s.
+    async fn suppressions(&self) -> Result<HashMap<String, Suppression>>;
+
+    /// When the next attempt of this channel is due: the least `next_attempt_at` of waiting and unknown. `None`: nothing waits.
+    async fn next_due(&self, channel: Channel) -> Result<Option<DateTime<Utc>>>;
+
+    /// Claims due notices: epoch + 1, leased.
+    async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claim>>;
+
+    /// Attempts begin. For each: whether the claim and the revision still hold; `false` changes nothing.
+    async fn begin(&self, attempts: Vec<Begin>) -> Result<Vec<bool>>;
+
+    /// An attempt passes its point of no return. `false`: the claim or the revision holds no more, or less than `margin` is left of the lease: send nothing.
+    async fn doubt(&self, lease: Lease, revision: i64, margin: TimeDelta) -> Result<bool>;
+
+    /// Claims end. For each: whether the claim still held. A delivery that was begun is written down in any case.
+    async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>>;
+
+    /// Takes back what other owners left behind: all of it (`everything`, when nobody else can be alive), or what has an expired lease.
+    async fn recover(&self, owner: &str, now: DateTime<Utc>, everything: bool) -> Result<Recovered>;
+
+    /// Decides about notices in state unknown: the same bytes again at that time, or `None`: a person decides.
+    async fn resolve_doubt(&self, now: DateTime<Utc>, resends: Vec<(NoticeKey, Option<DateTime<Utc>>)>) -> Result<()>;
+
+    /// Notices, in due order.
+    async fn list(&self, filter: &Filter) -> Result<Vec<Entry>>;
+
+    /// The attempts of one notice, and the frozen content if it is still kept.
+    async fn deliveries(&self, key: NoticeKey) -> Result<(Vec<Delivery>, Option<Vec<u8>>)>;
+
+    /// A person acts. Returns how many notices changed; the others were in no state for it.
+    async fn act(&self, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize>;
+
+    /// Counts and times.
+    async fn status(&self) -> Result<Status>;
+
+    /// Omissions of the last plan, with their source, in due order.
+    async fn omissions(&self, filter: &Filter) -> Result<Vec<Omission>>;
+
+    /// Notes an operator's deed in the ledger (`reveal`, `send_test`); `detail` names no contact, name or code.
+    async fn note(&self, at: DateTime<Utc>, event: &str, detail: &str) -> Result<()>;
+}
+
+/// What an address is remembered by in the suppression list: a digest, so that the list itself tells nobody's address.
+pub fn suppression_key(address: &Address) -> String {
+    use sha2::{Digest, Sha256};
+    let text = format!("{}:{}", address.channel(), address.expose().to_ascii_lowercase());
+    data_encoding::HEXLOWER.encode(&Sha256::digest(text.as_bytes())[..16])
+}

@@ -1,0 +1,180 @@
+//! What a source says: sessions and their participants, checked.
+//!
+//! A [`Snapshot`] is all that one source said at one moment. What could not be read is in it too, as [`Fault`]s
+//! with the path of the field: one bad record never stops another.
+
+use std::fmt;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rust_decimal::Decimal;
+
+use crate::contact::{ConnectCode, Passkey, PersonName};
+
+/// SecureVideo's SessionId.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct SessionId(pub i64);
+
+/// SecureVideo's ParticipationId: one person in one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct ParticipationId(pub i64);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for ParticipationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// All that a source said at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// In the order of the source.
+    pub sessions: Vec<Session>,
+    /// Sessions that could not be read at all. (A participant's fault is in its [`Session::faults`].)
+    pub faults: Vec<Fault>,
+}
+
+/// One session.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// SessionId.
+    pub id: SessionId,
+    /// ScheduleTs, UTC.
+    pub start: DateTime<Utc>,
+    /// A session that began when it was made: ScheduleTs has a non-zero second.
+    pub meet_now: bool,
+    /// ScheduleType is "Cancelled".
+    pub cancelled: bool,
+    /// The session-level ConnectCode, which is nobody's: it must never go out.
+    pub code: Option<ConnectCode>,
+    /// DurationPlannedMinutes, an extension; `None`: not known.
+    pub duration: Option<TimeDelta>,
+    /// Topic: free text that may hold health information. Never shown unless a template of the practice does.
+    pub topic: String,
+    /// Those that could be read; the host has [`Role::Host`].
+    pub participants: Vec<Participant>,
+    /// Those that could not.
+    pub faults: Vec<Fault>,
+    /// The record as the source said it, compact: what the store keeps, and what a change is seen by.
+    pub record: String,
+}
+
+impl Session {
+    /// The host's name, which the others may see: it is who they meet. `None` when the host's record is at fault, or the name is empty.
+    pub fn host_name(&self) -> Option<&PersonName> {
+        self.participants.iter().find(|p| p.role == Role::Host).map(|p| &p.name).filter(|n| !n.expose().is_empty())
+    }
+
+    /// The participant of that id.
+    pub fn participant(&self, id: ParticipationId) -> Option<&Participant> {
+        self.participants.iter().find(|p| p.id == id)
+    }
+}
+
+/// Participant 0 is the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Index 0.
+    Host,
+    /// Everyone else.
+    Participant,
+}
+
+/// ShouldAutoDeliverCode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AutoDeliver {
+    /// "E"
+    Email,
+    /// "S"
+    Sms,
+    /// "N": the host, or another system, tells them.
+    Nobody,
+}
+
+/// RSVP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rsvp {
+    /// "Unknown", or anything that is not one of the others.
+    #[default]
+    Unknown,
+    /// "Confirmed"
+    Confirmed,
+    /// "Declined"
+    Declined,
+}
+
+/// One person in one session.
+#[derive(Debug, Clone)]
+pub struct Participant {
+    /// ParticipationId.
+    pub id: ParticipationId,
+    /// Host or participant, by position.
+    pub role: Role,
+    /// Where the record stands in the source: `[3].Participants[1]`.
+    pub path: String,
+    /// ParticipantFullName, cleaned; may be empty.
+    pub name: PersonName,
+    /// ShouldAutoDeliverCode.
+    pub auto_deliver: AutoDeliver,
+    /// ParticipantEmailAddress as the source has it (not yet parsed); empty: none.
+    pub email: RawContact,
+    /// ParticipantSmsNumber as the source has it; empty: none.
+    pub sms_number: RawContact,
+    /// ParticipantTimeZoneWindowsId as the source has it: a Windows id or an IANA name; may be empty.
+    pub time_zone: String,
+    /// ParticipantLocale, an extension (BCP 47).
+    pub locale: Option<String>,
+    /// ParticipantExternalId; empty: none.
+    pub external_id: String,
+    /// ConnectCode: what the person joins with. Theirs alone.
+    pub code: Option<ConnectCode>,
+    /// Passkey, where the practice uses them.
+    pub passkey: Option<Passkey>,
+    /// ConnectionTs: the first attempt to connect.
+    pub connected_at: Option<DateTime<Utc>>,
+    /// ExpiresTs: when the meeting pass ends.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// RSVP.
+    pub rsvp: Rsvp,
+    /// DepositRequired, in US dollars.
+    pub deposit: Option<Decimal>,
+    /// The id or the code stands for another person too: see `source::ambiguity`.
+    pub ambiguous: Option<String>,
+}
+
+/// A contact as the source wrote it: not checked yet, and masked in print.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct RawContact(pub String);
+
+impl fmt::Debug for RawContact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "(none)" } else { "(contact)" })
+    }
+}
+
+/// A record, or a field of one, that could not be used.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Fault {
+    /// The field's path: `[3].Participants[1].ConnectCode`.
+    pub path: String,
+    /// What was found and what was expected; repeats no contact, name or code.
+    pub reason: String,
+    /// Whose record it is, where that could be read.
+    pub session: Option<SessionId>,
+    /// Likewise.
+    pub participation: Option<ParticipationId>,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.reason)
+    }
+}
