@@ -13,7 +13,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::dates::{Dates, Day, When};
 use super::{Facts, Settings, money};
-use crate::contact::clean_line;
+use crate::contact::{EmailAddress, clean_line};
 use crate::notice::Occasion;
 use crate::session::{Participant, Role};
 
@@ -34,6 +34,8 @@ pub(super) struct View {
 pub(super) struct Practice {
     pub(super) name: String,
     pub(super) contact: String,
+    /// What the contact opens when it is touched; empty: it is no number and no address.
+    pub(super) contact_link: String,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -78,7 +80,7 @@ impl View {
         Self {
             locale: locale.to_owned(),
             occasion: facts.notice.occasion.as_str(),
-            practice: Practice { name: clean_line(&settings.practice_name), contact: clean_line(&settings.practice_contact) },
+            practice: Practice::of(settings),
             recipient: Recipient {
                 name: person.name.expose().to_owned(),
                 is_host: person.role == Role::Host,
@@ -100,6 +102,13 @@ impl View {
         view.session.host_name = short(&view.session.host_name);
         view.session.participant_names = view.session.participant_names.iter().map(|n| short(n)).collect();
         view
+    }
+}
+
+impl Practice {
+    fn of(settings: &Settings) -> Self {
+        let contact = clean_line(&settings.practice_contact);
+        Self { name: clean_line(&settings.practice_name), contact_link: contact_link(&contact), contact }
     }
 }
 
@@ -142,6 +151,15 @@ fn name(person: &Participant) -> String {
     person.name.expose().to_owned()
 }
 
+/// `tel:` for what is nothing but a telephone number, `mailto:` for an address (RFC 3966, RFC 6068).
+fn contact_link(contact: &str) -> String {
+    let digits: String = contact.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
+    if (7..=16).contains(&digits.len()) && contact.chars().all(|c| c.is_ascii_digit() || "+-. ()".contains(c)) {
+        return format!("tel:{digits}");
+    }
+    EmailAddress::parse(contact).map(|address| format!("mailto:{}", address.expose())).unwrap_or_default()
+}
+
 /// At most so many graphemes, with three dots where something was cut.
 fn shorten(name: &str, graphemes: usize) -> String {
     if name.graphemes(true).count() <= graphemes {
@@ -154,6 +172,20 @@ fn shorten(name: &str, graphemes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_contact_opens_what_it_is() {
+        for (contact, link) in [
+            ("(555) 555-0142", "tel:5555550142"),
+            ("+1 555 555 0142", "tel:+15555550142"),
+            ("desk@elmstreet.example", "mailto:desk@elmstreet.example"),
+            ("Call us at 555-0142", ""),
+            ("elmstreet.example/help", ""),
+            ("", ""),
+        ] {
+            assert_eq!(contact_link(contact), link);
+        }
+    }
 
     #[test]
     fn names_are_shortened_at_graphemes() {

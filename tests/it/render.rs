@@ -2,11 +2,13 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test it render` writes the files under `golden/` anew; read them before they are committed.
 
-use std::path::{Path, PathBuf};
+#![allow(clippy::unwrap_used)] // a test that cannot go on says so
+
+use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use punctual::contact::{Address, ConnectCode, EmailAddress, Passkey, PersonName, PhoneNumber};
-use punctual::message::{Content, SmsEncoding};
+use punctual::contact::{Address, ConnectCode, EmailAddress, PersonName, PhoneNumber};
+use punctual::message::SmsEncoding;
 use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
 use punctual::render::{Facts, Parts, RenderError, Rendered, Renderer, Settings};
 use punctual::session::{AutoDeliver, Participant, ParticipationId, RawContact, Role, Rsvp, Session, SessionId};
