@@ -42,8 +42,7 @@ fn one_file_is_overridden_and_the_others_stay() {
 
 #[test]
 fn a_layout_is_overridden_for_all_that_extend_it() {
-    let (_dir, settings) =
-        with_templates(&[("en-US/layout.txt", "Dear {{ recipient.name }}: {% block lead %}{% endblock %}{% block join %}{% endblock %}")]);
+    let (_dir, settings) = with_templates(&[("en-US/layout.txt", "Dear {{ recipient.name }}: {% block lead %}{% endblock %}")]);
     let text = invite(&Renderer::new(settings).unwrap(), "en-US");
     assert!(text.starts_with("en-US: Dear Trevor: You have a video session coming up."), "{text}");
 }
@@ -88,8 +87,8 @@ fn a_locale_is_complete_or_an_error() {
     assert_eq!(found.len(), 25, "{found:#?}");
     assert!(found.contains(&"template de-DE/cancelled/subject.txt is missing".to_owned()));
     assert!(found.contains(&"template de-DE/calendar/summary.txt is missing".to_owned()));
-    let found = errors(&[("en-US/layout.txt", "{% block lead %}{% endblock %}")]);
-    assert_eq!(found, ["template en-US/cancelled/body.txt:3: Block `join` is not defined in any parent template"]);
+    let found = errors(&[("en-US/layout.txt", "Hello")]);
+    assert_eq!(found, ["template en-US/cancelled/body.txt:2: Block `lead` is not defined in any parent template"]);
     let found = errors(&[("en-US/layout.txt", "{% extends \"layout/none.txt\" %}")]);
     assert!(found[0].contains("layout/none.txt, which does not exist"), "{found:#?}");
 }
