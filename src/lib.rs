@@ -13,9 +13,15 @@ pub mod contact;
 pub mod message;
 pub mod notice;
 pub mod outcome;
+pub mod plan;
 pub mod render;
+pub mod retry;
 pub mod session;
 
+pub mod clock;
 pub mod deliver;
+pub mod dispatch;
 pub mod outbox;
+pub mod source;
+pub mod walk;
 pub mod zone;

@@ -81,6 +81,10 @@ impl Zones {
     pub fn resolve(&self, _id: &str) -> Result<Resolved, String> {
         todo!()
     }
+    /// A stable digest of the data's version and the practice's mappings.
+    pub fn digest(&self) -> String {
+        todo!()
+    }
     /// Version and origin of the data in use.
     pub fn data(&self) -> &TzData {
         todo!()
