@@ -14,7 +14,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::contact::{Channel, EmailAddress};
+use crate::contact::Channel;
 use crate::outbox::{self, Begin, Claim, ClaimRequest, Filter, Lease, Outbox, Settlement, StoreError};
 use crate::plan::{Policy, Suppressions};
 use crate::render::Renderer;
@@ -96,8 +96,6 @@ pub struct Dispatcher {
     pub policy: Arc<Policy>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// Envelope sender of e-mail.
-    pub from: EmailAddress,
     /// Random for each start.
     pub owner: String,
 }

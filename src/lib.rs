@@ -18,10 +18,15 @@ pub mod render;
 pub mod retry;
 pub mod session;
 
+pub mod preview;
+
 pub mod clock;
-pub mod deliver;
-pub mod dispatch;
-pub mod outbox;
+pub mod zone;
 pub mod source;
 pub mod walk;
-pub mod zone;
+pub mod outbox;
+pub mod deliver;
+pub mod dispatch;
+pub mod config;
+pub mod daemon;
+pub mod cli;

@@ -92,7 +92,7 @@ fn missing(snapshot: &Snapshot, seen: &HashMap<SessionId, String>) -> Vec<(Sessi
     missing
 }
 
-fn by_session(known: KnownMap) -> HashMap<SessionId, KnownMap> {
+pub(crate) fn by_session(known: KnownMap) -> HashMap<SessionId, KnownMap> {
     let mut grouped: HashMap<SessionId, KnownMap> = HashMap::new();
     for ((session, participation), one) in known {
         grouped.entry(session).or_default().insert((session, participation), one);

@@ -8,6 +8,9 @@ pub struct Refusal {
     pub why: String,
 }
 /// stand-in
+/// x
+pub const BODY_MAX: usize = 1;
+/// stand-in
 pub fn parse(_: &[u8]) -> Result<Snapshot, Refusal> {
     todo!()
 }

@@ -1,0 +1,3 @@
+//! stand-in
+/// x
+pub fn mark(_: &mut crate::session::Snapshot) {}
