@@ -1,2 +1,4 @@
 //! The one integration binary.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod outbox;
