@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Source, SourceKind, StoreUrl};
 use crate::contact::Channel;
 use crate::dispatch::{Dispatcher, Lane, Span, Tally};
-use crate::outbox::sqlite::SqliteOutbox;
+use crate::outbox::sqlite::{Access, SqliteOutbox};
 use crate::outbox::{Outbox, StoreError};
 use crate::plan::Policy;
 use crate::render::{self, Renderer};
@@ -29,7 +29,8 @@ pub fn open_store(config: &Config, lock: bool) -> anyhow::Result<Arc<dyn Outbox>
     match &config.store {
         None => bail!("no store is configured: set [store] url = \"sqlite://punctual.db\""),
         Some(StoreUrl::Sqlite(path)) => {
-            let _ = lock; Ok(SqliteOutbox::open(path)?)
+            let access = if lock { Access::Daemon } else { Access::Command };
+            Ok(Arc::new(SqliteOutbox::open(&format!("sqlite://{}", path.display()), access)?))
         }
     }
 }
