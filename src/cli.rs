@@ -263,7 +263,11 @@ pub fn main() -> ExitCode {
 /// Commands that need no configuration do not fail for a bad one.
 fn config_for(cli: &Cli) -> Result<Config, Mistakes> {
     match cli.command {
-        Command::Init { .. } | Command::Demo { .. } | Command::Completions { .. } | Command::Man | Command::Config(ConfigCommand::Schema) => config::parse("", None, &[]),
+        Command::Init { .. }
+        | Command::Demo { .. }
+        | Command::Completions { .. }
+        | Command::Man
+        | Command::Config(ConfigCommand::Schema) => config::parse("", None, &[]),
         _ => config::load(cli.config.as_deref()),
     }
 }

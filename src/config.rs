@@ -8,16 +8,16 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 mod check;
-mod read;
 pub mod raw;
+mod read;
 mod secret;
 mod span;
 mod transport;
 
 pub use check::{Config, Source, SourceKind, StoreUrl};
-pub use transport::{Gateway, Relay};
 pub use raw::Raw;
 pub use span::{Clock, Duration};
+pub use transport::{Gateway, Relay};
 
 /// Where the configuration is looked for when none is named.
 pub const DEFAULT_FILES: [&str; 2] = ["/etc/punctual/punctual.toml", "config/punctual.toml"];

@@ -20,13 +20,13 @@ pub mod session;
 
 pub mod preview;
 
+pub mod cli;
 pub mod clock;
-pub mod zone;
-pub mod source;
-pub mod walk;
-pub mod outbox;
-pub mod deliver;
-pub mod dispatch;
 pub mod config;
 pub mod daemon;
-pub mod cli;
+pub mod deliver;
+pub mod dispatch;
+pub mod outbox;
+pub mod source;
+pub mod walk;
+pub mod zone;

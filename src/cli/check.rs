@@ -116,7 +116,9 @@ fn unreachable(decision: &Decision) -> Option<(&'static str, String)> {
     let Decision::Omit(o) = decision else { return None };
     let level = match o.reason {
         Reason::Quarantined if o.detail.is_some() && o.participation.is_some() && o.occasion.is_none() && o.role.is_some() => "error",
-        Reason::Ambiguous | Reason::NoEmail | Reason::InvalidEmail | Reason::NoNumber | Reason::InvalidNumber | Reason::NoConnectCode => "error",
+        Reason::Ambiguous | Reason::NoEmail | Reason::InvalidEmail | Reason::NoNumber | Reason::InvalidNumber | Reason::NoConnectCode => {
+            "error"
+        }
         _ => return None,
     };
     if o.rule.is_some() {

@@ -98,18 +98,17 @@ fn list(entries: &[Entry], json: bool, colors: Colors) -> anyhow::Result<()> {
             State::Cancelled | State::Superseded | State::Suppressed => Tone::Quiet,
             _ => Tone::Plain,
         };
-        rows.add_row([
-            line.due_at,
-            line.session_id.to_string(),
-            line.participation_id.to_string(),
-            what,
-            e.notice.address.to_string(),
-        ].into_iter().map(|t| colors.cell(t, Tone::Plain)).chain([
-            colors.cell(state, tone),
-            colors.cell(line.next_attempt_at.unwrap_or_default(), Tone::Plain),
-            colors.cell(line.attempts.to_string(), Tone::Plain),
-            colors.cell(line.server_reply.unwrap_or_default(), Tone::Quiet),
-        ]));
+        rows.add_row(
+            [line.due_at, line.session_id.to_string(), line.participation_id.to_string(), what, e.notice.address.to_string()]
+                .into_iter()
+                .map(|t| colors.cell(t, Tone::Plain))
+                .chain([
+                    colors.cell(state, tone),
+                    colors.cell(line.next_attempt_at.unwrap_or_default(), Tone::Plain),
+                    colors.cell(line.attempts.to_string(), Tone::Plain),
+                    colors.cell(line.server_reply.unwrap_or_default(), Tone::Quiet),
+                ]),
+        );
     }
     println!("{rows}");
     println!("{} notices", entries.len());

@@ -72,7 +72,12 @@ fn snapshot(config: &Config, named: Option<&Path>) -> anyhow::Result<Snapshot> {
 }
 
 /// With `--store`: what it knows. Revealing is written to its ledger, if there is one.
-async fn memory(config: &Config, args: &PreviewArgs, snapshot: &Snapshot, now: DateTime<Utc>) -> anyhow::Result<(KnownMap, Suppressions, [u8; 32])> {
+async fn memory(
+    config: &Config,
+    args: &PreviewArgs,
+    snapshot: &Snapshot,
+    now: DateTime<Utc>,
+) -> anyhow::Result<(KnownMap, Suppressions, [u8; 32])> {
     let mut known = KnownMap::new();
     if !args.store && !(args.reveal && store_exists(config)) {
         return Ok((known, Suppressions::default(), [0; 32]));
@@ -110,10 +115,14 @@ fn print_table(lines: &[Line], colors: Colors) {
         let sends = line.verdict == "send";
         let tone = match line.reason {
             None => Tone::Good,
-            Some("quarantined" | "ambiguous" | "invalid_email" | "invalid_number" | "no_email" | "no_number" | "no_connect_code" | "leak" | "template") => Tone::Bad,
+            Some(
+                "quarantined" | "ambiguous" | "invalid_email" | "invalid_number" | "no_email" | "no_number" | "no_connect_code" | "leak"
+                | "template",
+            ) => Tone::Bad,
             Some(_) => Tone::Quiet,
         };
-        let says = if sends { line.subject.clone().or_else(|| line.sms.clone()).unwrap_or_default() } else { format!("not sent: {}", why(line)) };
+        let says =
+            if sends { line.subject.clone().or_else(|| line.sms.clone()).unwrap_or_default() } else { format!("not sent: {}", why(line)) };
         let id = |n: Option<i64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
         let plain = [
             line.due_at.as_deref().map_or_else(String::new, |t| t.replace('T', " ").trim_end_matches(":00Z").to_owned()),

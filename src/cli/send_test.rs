@@ -43,7 +43,8 @@ pub(super) fn send_test(config: Config, to: &str) -> anyhow::Result<Exit> {
     let notice = notice(&session, participant, address.clone(), now);
     let mut reference_key = [0; 32];
     getrandom::fill(&mut reference_key).map_err(|e| anyhow::anyhow!("the system gives no random numbers: {e}"))?;
-    let renderer = Renderer::new(crate::render::Settings { reference_key, ..config.render.clone() }).map_err(|m| anyhow::anyhow!("{}", m.join("\n")))?;
+    let renderer = Renderer::new(crate::render::Settings { reference_key, ..config.render.clone() })
+        .map_err(|m| anyhow::anyhow!("{}", m.join("\n")))?;
     let facts = Facts { notice: &notice, session: &session, participant, zone: &zone, locale: None, sequence: 0 };
     let message = renderer.render(&facts, now)?.message;
     let transport = transport(&config, address.channel())?;
@@ -107,7 +108,10 @@ fn sample(config: &Config, start: chrono::DateTime<chrono::Utc>) -> Session {
         code: None,
         duration: None,
         topic: String::new(),
-        participants: vec![person(1, Role::Host, &config.raw.practice.name, None), person(2, Role::Participant, "Test", ConnectCode::parse(CODE))],
+        participants: vec![
+            person(1, Role::Host, &config.raw.practice.name, None),
+            person(2, Role::Participant, "Test", ConnectCode::parse(CODE)),
+        ],
         faults: Vec::new(),
         record: String::new(),
     }

@@ -136,7 +136,8 @@ fn check_practice(raw: &Raw, document: &mut Document<'_>) -> CheckedPractice {
         document.note("practice.id", "is empty; expected a short name that never changes");
     }
     if !crate::contact::is_region(&p.region) {
-        document.note("practice.region", format!("{:?} is no region; expected an ISO 3166-1 code of two letters, such as \"US\"", p.region));
+        document
+            .note("practice.region", format!("{:?} is no region; expected an ISO 3166-1 code of two letters, such as \"US\"", p.region));
     }
     if p.locale.parse::<icu_locale::Locale>().is_err() {
         document.note("practice.locale", format!("{:?} is no language tag; expected BCP 47, such as \"en-US\"", p.locale));
@@ -177,7 +178,10 @@ fn rules(raw: &Raw, document: &mut Document<'_>) -> Vec<Rule> {
                 continue;
             }
             _ => {
-                document.note(&format!("reminder[{n}]"), "expected either `before = \"24h\"`, or `days_before = 1` with `at = \"18:00\"`, not both");
+                document.note(
+                    &format!("reminder[{n}]"),
+                    "expected either `before = \"24h\"`, or `days_before = 1` with `at = \"18:00\"`, not both",
+                );
                 continue;
             }
         };
@@ -283,7 +287,9 @@ fn sources(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Vec<Sourc
 fn cron(expression: &str) -> Result<(), String> {
     let fields = expression.split_whitespace().count();
     if fields != 6 {
-        return Err(format!("{expression:?} has {fields} fields; expected six: second, minute, hour, day, month, weekday (\"*/30 * * * * *\" is every 30 seconds)"));
+        return Err(format!(
+            "{expression:?} has {fields} fields; expected six: second, minute, hour, day, month, weekday (\"*/30 * * * * *\" is every 30 seconds)"
+        ));
     }
     croner::parser::CronParser::builder()
         .seconds(croner::parser::Seconds::Required)
@@ -356,7 +362,8 @@ fn mailbox(text: &str) -> Result<(Option<String>, EmailAddress), String> {
 
 /// A secret in the file itself is accepted only if nobody else can read the file.
 fn secrets_are_private(raw: &Raw, file: Option<&Path>, document: &mut Document<'_>) {
-    let relays = raw.email.relay.iter().enumerate().filter(|(_, r)| r.password.is_some()).map(|(n, _)| format!("email.relay[{n}].password"));
+    let relays =
+        raw.email.relay.iter().enumerate().filter(|(_, r)| r.password.is_some()).map(|(n, _)| format!("email.relay[{n}].password"));
     let gateways = raw.sms.gateway.iter().enumerate().flat_map(|(n, g)| {
         let typed = [("auth_token", g.auth_token.is_some()), ("password", g.password.is_some()), ("secret", g.secret.is_some())];
         typed.into_iter().filter(|(_, is)| *is).map(move |(field, _)| format!("sms.gateway[{n}].{field}"))

@@ -82,7 +82,8 @@ impl<'t> Document<'t> {
 
     /// Notes a mistake of a checked key: `email.relay[0].host`. The line is the key's, or its nearest parent's.
     pub(super) fn note(&mut self, key: &str, message: impl Into<String>) {
-        let overridden = self.environment.iter().any(|(name, _)| key == name.trim_start_matches(ENV_PREFIX).replace("__", ".").to_lowercase());
+        let overridden =
+            self.environment.iter().any(|(name, _)| key == name.trim_start_matches(ENV_PREFIX).replace("__", ".").to_lowercase());
         let line = DeTable::parse(self.text).ok().and_then(|tree| offset(tree.get_ref(), key)).map(|o| self.line(o));
         let (file, line) = if overridden { ("environment".to_owned(), None) } else { (self.file.clone(), line) };
         self.mistakes.push(Mistake { file, line, key: key.to_owned(), message: message.into() });

@@ -23,7 +23,12 @@ fn the_reference_file_is_the_configuration() {
         for key in section["properties"].as_object().into_iter().flat_map(|p| p.keys()) {
             let explained = reference.lines().any(|line| {
                 let line = line.trim_start_matches(['#', ' ']);
-                line.starts_with(&format!("{key} = ")) || line.starts_with(&format!("[{key}")) || line.starts_with(&format!("[[{key}")) || line.contains(&format!(".{key}]]")) || line.contains(&format!("`{key}`")) || line.contains(&format!("or {key} = "))
+                line.starts_with(&format!("{key} = "))
+                    || line.starts_with(&format!("[{key}"))
+                    || line.starts_with(&format!("[[{key}"))
+                    || line.contains(&format!(".{key}]]"))
+                    || line.contains(&format!("`{key}`"))
+                    || line.contains(&format!("or {key} = "))
             });
             if !explained {
                 missing.push(key.clone());

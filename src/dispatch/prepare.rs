@@ -54,7 +54,7 @@ impl Dispatcher {
     }
 
     fn decide(&self, claim: &Claim, suppressed: &Suppressions, now: DateTime<Utc>) -> Result<Ready, Settlement> {
-        let doubtful = claim.entry.state == State::Unknown;
+        let doubtful = claim.entry.state == State::Unknown || claim.frozen.is_some();
         let no = |reason: Reason| refusal(doubtful, reason);
         let session = latest(claim).ok_or_else(|| no(Reason::Quarantined))?;
         let notice = &claim.entry.notice;

@@ -84,20 +84,24 @@ impl Row {
 
     /// A planner's change. `false`: it is in no state for it, or is so already.
     pub(crate) fn change(&mut self, change: &Change, at: DateTime<Utc>) -> bool {
-        if !self.entry.state.pending() {
-            return false;
-        }
+        let pending = self.entry.state.pending();
         match *change {
-            Change::Add(_) => false,
-            Change::Move { due_at, useful_until, .. } => self.move_to(due_at, useful_until, at),
-            Change::End { state, reason, .. } => {
+            Change::Move { due_at, useful_until, .. } if pending || self.can_revive() => self.move_to(due_at, useful_until, at),
+            Change::End { state, reason, .. } if pending => {
                 let same = self.entry.state == state && self.entry.reason == Some(reason);
                 if !same {
                     self.end(state, Some(reason), at);
                 }
                 !same
             }
+            _ => false,
         }
+    }
+
+    /// It ended untold, by the planner's word: a session that moves away and back needs it again.
+    fn can_revive(&self) -> bool {
+        let by_plan = matches!(self.entry.state, State::Cancelled | State::Superseded | State::Suppressed);
+        by_plan && self.entry.reason != Some(Reason::Operator) && self.doubt.is_none()
     }
 
     fn move_to(&mut self, due_at: DateTime<Utc>, useful_until: DateTime<Utc>, at: DateTime<Utc>) -> bool {

@@ -170,7 +170,11 @@ fn every_reason_has_its_row() {
             ["invite!hosts_off", "24h!hosts_off", "1h!hosts_off"],
         ),
         ("no address", |w| w.person().email = RawContact(" ".into()), ["invite!no_email", "24h!no_email", "1h!no_email"]),
-        ("bad address", |w| w.person().email = RawContact("trevor".into()), ["invite!invalid_email", "24h!invalid_email", "1h!invalid_email"]),
+        (
+            "bad address",
+            |w| w.person().email = RawContact("trevor".into()),
+            ["invite!invalid_email", "24h!invalid_email", "1h!invalid_email"],
+        ),
         (
             "no number",
             |w| {
@@ -332,9 +336,21 @@ fn a_local_clock_rule_after_the_start_is_not_sent() {
 fn quiet_hours_move_reminders_and_invites() {
     // (start, first seen and now, invite, 1h); the clock in New York is five hours behind UTC.
     for (name, start, seen, invite, reminder) in [
-        ("a reminder at night waits for the morning", "2026-11-26T13:30:00", SEEN, "invite@2026-11-24T13:00:00Z", "1h@2026-11-26T13:00:00Z"),
+        (
+            "a reminder at night waits for the morning",
+            "2026-11-26T13:30:00",
+            SEEN,
+            "invite@2026-11-24T13:00:00Z",
+            "1h@2026-11-26T13:00:00Z",
+        ),
         ("or goes the evening before", "2026-11-26T12:00:00", SEEN, "invite@2026-11-24T13:00:00Z", "1h@2026-11-26T01:59:00Z"),
-        ("an invite by day is not moved", "2026-11-26T15:00:00", "2026-11-24T15:00:00", "invite@2026-11-24T15:02:00Z", "1h@2026-11-26T14:00:00Z"),
+        (
+            "an invite by day is not moved",
+            "2026-11-26T15:00:00",
+            "2026-11-24T15:00:00",
+            "invite@2026-11-24T15:02:00Z",
+            "1h@2026-11-26T14:00:00Z",
+        ),
         ("nor one that would come too late", "2026-11-24T13:10:00", "2026-11-24T10:00:00", "invite@2026-11-24T10:02:00Z", "1h!quiet_hours"),
         ("21:00 is quiet", "2026-11-26T15:00:00", "2026-11-25T01:58:00", "invite@2026-11-25T13:00:00Z", "1h@2026-11-26T14:00:00Z"),
         ("20:59 is not", "2026-11-26T15:00:00", "2026-11-25T01:57:00", "invite@2026-11-25T01:59:00Z", "1h@2026-11-26T14:00:00Z"),

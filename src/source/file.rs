@@ -37,7 +37,8 @@ fn read_file(path: &Path) -> Result<Snapshot, String> {
 
 fn read_folder(path: &Path) -> Result<Snapshot, String> {
     let says = |e: std::io::Error| format!("{}: cannot be read: {e}", path.display());
-    let entries: Vec<PathBuf> = std::fs::read_dir(path).map_err(says)?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>().map_err(says)?;
+    let entries: Vec<PathBuf> =
+        std::fs::read_dir(path).map_err(says)?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>().map_err(says)?;
     let mut files: Vec<PathBuf> = entries.into_iter().filter(|p| p.extension().is_some_and(|x| x == "json") && !is_hidden(p)).collect();
     files.sort();
     let mut whole = Snapshot::default();

@@ -350,10 +350,11 @@ async fn down_for_three_days_sends_at_most_one_message_and_nothing_about_the_pas
     world.set("2026-11-27T09:02:00Z");
     world.walk(&sessions).await;
     world.once().await;
-    let by_session: HashMap<i64, usize> = world.entries().await.iter().filter(|e| e.state == State::Accepted).fold(HashMap::new(), |mut n, e| {
-        *n.entry(e.notice.session.0).or_default() += 1;
-        n
-    });
+    let by_session: HashMap<i64, usize> =
+        world.entries().await.iter().filter(|e| e.state == State::Accepted).fold(HashMap::new(), |mut n, e| {
+            *n.entry(e.notice.session.0).or_default() += 1;
+            n
+        });
     assert_eq!(by_session, HashMap::from([(1, 1), (2, 2), (3, 1)]));
     let states = world.entries().await.iter().filter(|e| e.notice.session.0 == 1).map(describe).collect::<Vec<_>>();
     assert!(states.iter().filter(|s| s.contains("lapsed")).count() == 2, "{states:?}");
@@ -392,7 +393,9 @@ async fn texts_and_mails_never_hold_anothers_code() {
         .as_array()
         .into_iter()
         .flatten()
-        .flat_map(|s| s["Participants"].as_array().unwrap().iter().map(|p| p["ConnectCode"].to_string()).chain([s["ConnectCode"].to_string()]))
+        .flat_map(|s| {
+            s["Participants"].as_array().unwrap().iter().map(|p| p["ConnectCode"].to_string()).chain([s["ConnectCode"].to_string()])
+        })
         .filter(|c| c != "null")
         .collect();
     for session in sessions.as_array_mut().unwrap() {
@@ -423,4 +426,3 @@ fn visible(bytes: &[u8]) -> String {
     }
     text.replace("\r\n ", "").replace('-', "")
 }
-

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use punctual::notice::{Occasion, Omission, Reason};
-use punctual::outbox::{Applied, Change, Filter, Known, State, Walk};
+use punctual::outbox::{Act, Applied, Change, Filter, Known, State, Walk};
 use punctual::session::{Fault, ParticipationId, SessionId};
 
 use super::fixture::{Store, addressed, begin, known, lease, mail, minute, notice, walk, walked};
@@ -103,11 +103,13 @@ pub(crate) async fn moves_and_ends_are_guarded_by_the_state(store: Store) {
         let one = notice(number, Occasion::Invite, 0);
         store.add(number, std::slice::from_ref(&one)).await;
         bring(&store, one.key, state).await;
+        // What ended untold by the planner's word may be needed again.
+        let movable = state.pending() || matches!(state, State::Cancelled | State::Superseded | State::Suppressed);
         let before = store.entry(one.key).await;
 
         let moved = store.change(Change::Move { key: one.key, due_at: minute(30), useful_until: minute(90) }).await;
         let entry = store.entry(one.key).await;
-        if state.pending() {
+        if movable {
             assert_eq!(moved, Applied { moved: 1, ..Applied::default() }, "{state}");
             assert_eq!((entry.state, entry.reason, entry.next_attempt_at), (State::Waiting, None, Some(minute(30))), "{state}");
             assert_eq!((entry.notice.due_at, entry.notice.useful_until), (minute(30), minute(90)), "{state}");
@@ -120,7 +122,7 @@ pub(crate) async fn moves_and_ends_are_guarded_by_the_state(store: Store) {
 
         let ended = store.change(Change::End { key: one.key, state: State::Held, reason: Reason::Guard }).await;
         let entry = store.entry(one.key).await;
-        if state.pending() {
+        if movable {
             assert_eq!(ended, Applied { ended: 1, ..Applied::default() }, "{state}");
             assert_eq!((entry.state, entry.reason, entry.next_attempt_at), (State::Held, Some(Reason::Guard), None), "{state}");
             let again = store.change(Change::End { key: one.key, state: State::Held, reason: Reason::Guard }).await;
@@ -130,6 +132,11 @@ pub(crate) async fn moves_and_ends_are_guarded_by_the_state(store: Store) {
             assert_eq!(format!("{before:?}"), format!("{entry:?}"), "{state}");
         }
     }
+    let stopped = notice(50, Occasion::Invite, 0);
+    store.add(50, std::slice::from_ref(&stopped)).await;
+    store.outbox.act(&[stopped.key], Act::Cancel, minute(0)).await.unwrap();
+    let moved = store.change(Change::Move { key: stopped.key, due_at: minute(30), useful_until: minute(90) }).await;
+    assert_eq!((moved, store.entry(stopped.key).await.state), (Applied::default(), State::Cancelled), "what an operator ended stays so");
     let nobody = notice(99, Occasion::Invite, 0).key;
     assert_eq!(store.change(Change::End { key: nobody, state: State::Held, reason: Reason::Guard }).await, Applied::default());
 }
