@@ -3,6 +3,8 @@
 mod acts;
 mod attempts;
 pub(crate) mod fixture;
+mod model;
+mod opening;
 mod walks;
 
 use std::sync::Arc;

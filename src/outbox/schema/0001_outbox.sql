@@ -72,7 +72,7 @@ CREATE TABLE notice (
 ) STRICT;
 
 -- What is due, and the order of urgency, without a look at the rows themselves.
-CREATE INDEX notice_due ON notice (channel, next_attempt_at, start_at, due_at, key) WHERE state IN ('waiting', 'unknown');
+CREATE INDEX notice_due ON notice (channel, next_attempt_at, start_at, due_at, key, state) WHERE state IN ('waiting', 'unknown');
 CREATE INDEX notice_state ON notice (state, due_at, key);
 CREATE INDEX notice_listed ON notice (due_at, key);
 CREATE INDEX notice_session ON notice (session_id, participation_id);

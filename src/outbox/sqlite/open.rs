@@ -23,6 +23,8 @@ const SQLITE_MIN: i32 = 3_051_003;
 /// Up to this size, in bytes, a daemon checks every page at its start, at several hundred MB a second. A larger file gets no such check:
 /// a start must not take minutes.
 const CHECK_MAX: u64 = 512 * 1024 * 1024;
+/// What to do when it cannot be written.
+const WRITABLE: &str = "give the file and its folder to the user who runs punctual, and look whether the file system is mounted read-only";
 /// Prepared statements kept per connection: all that this store has.
 const STATEMENTS: usize = 96;
 
@@ -69,6 +71,10 @@ pub(super) fn open(path: &Path, access: Access) -> Result<Opened> {
     let mut connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(sql)?;
     connection.busy_timeout(BUSY).map_err(sql)?;
+    // SQLite opens what it may not write for reading, and says nothing.
+    if connection.is_readonly("main").map_err(sql)? {
+        return Err(fail(format!("it cannot be written; {WRITABLE}")));
+    }
     let found = whose(&connection).map_err(sql)?;
     schema_is_ours(found, access).map_err(fail)?;
     configure(&connection).map_err(sql)?;
@@ -258,9 +264,7 @@ pub(super) fn explain(path: &Path, what: &str, error: &rusqlite::Error) -> Store
         Some(ErrorCode::NotADatabase) => "the file is no SQLite database: give another path, or restore a backup",
         Some(ErrorCode::DatabaseCorrupt) => "the file is damaged: stop, keep a copy of it, and restore the last backup",
         Some(ErrorCode::DiskFull) => "the disk is full: make room, then start again",
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            "the file or its folder cannot be written: give both to the user who runs punctual, and look whether the file system is mounted read-only"
-        }
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => WRITABLE,
         Some(ErrorCode::CannotOpen) => {
             "the file or its log beside it cannot be opened: the user who runs punctual needs read and write permission in the folder"
         }

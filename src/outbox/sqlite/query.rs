@@ -147,7 +147,10 @@ impl Conditions {
 /// The statement of a list, and its values.
 pub(super) fn list_sql(filter: &Filter) -> (String, Vec<Value>) {
     let mut conditions = Conditions::of(filter);
-    conditions.one_of("state", filter.states.iter().map(|s| s.as_str().to_owned().into()).collect());
+    // The plus keeps SQLite from the index of states, where a session or keys lead to few rows and a state may have a million.
+    let few = filter.session.is_some() || filter.participation.is_some() || !filter.keys.is_empty();
+    let state = if few { "+state" } else { "state" };
+    conditions.one_of(state, filter.states.iter().map(|s| s.as_str().to_owned().into()).collect());
     conditions.one_of("key", filter.keys.iter().map(|k| k.0.to_vec().into()).collect());
     let sql = conditions.sql(&format!("SELECT {COLUMNS} FROM notice"), "due_at, key");
     (sql, conditions.values(filter.limit))
@@ -202,11 +205,13 @@ pub(super) fn content(connection: &Connection, key: NoticeKey) -> rusqlite::Resu
     connection.prepare_cached("SELECT bytes FROM content WHERE notice_key = ?1")?.query_row([key.0], |row| row.get(0)).optional()
 }
 
+const COUNTS: &str = "SELECT state, count(*) FROM notice GROUP BY state";
+
 pub(super) fn status(connection: &Connection) -> rusqlite::Result<Status> {
     let next_due =
         [Channel::Email, Channel::Sms].into_iter().map(|channel| next_due(connection, channel)).collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(Status {
-        by_state: counts(connection, "SELECT state, count(*) FROM notice GROUP BY state")?,
+        by_state: counts(connection, COUNTS)?,
         by_reason: counts(connection, "SELECT reason, count(*) FROM omission GROUP BY reason")?,
         next_due: next_due.into_iter().flatten().min(),
         sources: sources(connection)?,
@@ -244,4 +249,58 @@ fn faults(connection: &Connection) -> rusqlite::Result<Vec<(String, Fault)>> {
         Ok((row.get(0)?, Fault { path: row.get(1)?, reason: row.get(2)?, session, participation }))
     })?;
     all.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbox::State;
+    use crate::outbox::sqlite::attempt::claim_sql;
+    use crate::outbox::sqlite::migrate::migrate;
+    use crate::outbox::sqlite::upkeep::{HELD, UNDECIDED};
+
+    fn plan(connection: &Connection, sql: &str) -> Vec<String> {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let count = statement.parameter_count();
+        let nulls = params_from_iter(vec![Value::Null; count]);
+        statement.query_map(nulls, |row| row.get(3)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+    }
+
+    /// A million rows must be neither walked nor sorted for what is asked often.
+    #[test]
+    fn every_question_has_its_index() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, [0; 32]).unwrap();
+        let list = |filter: Filter| list_sql(&filter).0;
+        let held = vec![State::Held];
+        let sorted = "USE TEMP B-TREE FOR ORDER BY";
+        // statement; what its plan says; what it must not say
+        let cases = [
+            (claim_sql(), "SEARCH notice USING COVERING INDEX notice_due (channel=? AND next_attempt_at<?)", "SCAN notice"),
+            (NEXT_DUE.to_owned(), "SEARCH notice USING COVERING INDEX notice_due (channel=? AND next_attempt_at>?)", "SCAN notice"),
+            (list(Filter::default()), "SCAN notice USING INDEX notice_listed", sorted),
+            (list(Filter { states: held.clone(), ..Filter::default() }), "SEARCH notice USING INDEX notice_state (state=?)", sorted),
+            (
+                list(Filter { states: vec![State::Held, State::Unknown], ..Filter::default() }),
+                "SEARCH notice USING INDEX notice_state (state=?)",
+                "SCAN",
+            ),
+            (list(Filter { session: Some(SessionId(1)), ..Filter::default() }), "INDEX notice_session (session_id=?)", "SCAN"),
+            (
+                list(Filter { session: Some(SessionId(1)), states: held, ..Filter::default() }),
+                "INDEX notice_session (session_id=?)",
+                "SCAN",
+            ),
+            (list(Filter { participation: Some(ParticipationId(1)), ..Filter::default() }), "INDEX notice_participation", "SCAN"),
+            (list(Filter { keys: vec![NoticeKey([0; 16]); 3], ..Filter::default() }), "(key=?)", "SCAN"),
+            (HELD.to_owned(), "SEARCH notice USING COVERING INDEX notice_state (state=?)", "SCAN"),
+            (UNDECIDED.to_owned(), "USING COVERING INDEX notice_undecided", sorted),
+            (COUNTS.to_owned(), "USING COVERING INDEX notice_state", "TEMP B-TREE"),
+        ];
+        for (sql, says, never) in cases {
+            let plan = plan(&connection, &sql);
+            assert!(plan.iter().any(|line| line.contains(says)), "{sql}\n{plan:#?}");
+            assert!(!plan.iter().any(|line| line.contains(never)), "{sql}\n{plan:#?}");
+        }
+    }
 }

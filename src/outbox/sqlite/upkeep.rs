@@ -5,18 +5,24 @@ use rusqlite::Connection;
 
 use super::attempt::close_delivery;
 use super::columns::{key, store_now};
-use super::notices::{self, Before, COLUMNS, find, record};
+use super::notices::{Before, find, record};
 use crate::notice::NoticeKey;
-use crate::outbox::transition::{Recovery, Row, rfc3339};
+use crate::outbox::transition::{Recovery, rfc3339};
 use crate::outbox::{Act, Lease, Recovered};
+
+/// What is claimed.
+pub(super) const HELD: &str = "SELECT key FROM notice WHERE state IN ('claimed', 'sending') ORDER BY key";
+/// What no start has decided about.
+pub(super) const UNDECIDED: &str = "SELECT key FROM notice WHERE doubt = 'undecided' ORDER BY key";
 
 /// Takes claims back whose owner is gone.
 pub(super) fn recover(connection: &Connection, owner: &str, now: DateTime<Utc>, everything: bool) -> rusqlite::Result<Recovered> {
     let store_now = store_now(connection)?;
-    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM notice WHERE state IN ('claimed', 'sending')"))?;
-    let held: Vec<Row> = statement.query_map([], notices::row)?.collect::<rusqlite::Result<_>>()?;
+    let mut statement = connection.prepare_cached(HELD)?;
+    let held: Vec<NoticeKey> = statement.query_map([], |row| key(row, 0))?.collect::<rusqlite::Result<_>>()?;
     let mut returned = 0;
-    for mut row in held {
+    for key in held {
+        let Some(mut row) = find(connection, key)? else { continue };
         let before = Before::of(&row);
         let Some(recovery) = row.recover(owner, store_now, everything, now) else { continue };
         returned += usize::from(recovery == Recovery::Returned);
@@ -28,8 +34,7 @@ pub(super) fn recover(connection: &Connection, owner: &str, now: DateTime<Utc>, 
 
 /// Includes what a start before this one found, if it ended before it decided.
 fn undecided(connection: &Connection) -> rusqlite::Result<Vec<NoticeKey>> {
-    let sql = "SELECT key FROM notice WHERE doubt = 'undecided' ORDER BY key";
-    connection.prepare_cached(sql)?.query_map([], |row| key(row, 0))?.collect()
+    connection.prepare_cached(UNDECIDED)?.query_map([], |row| key(row, 0))?.collect()
 }
 
 /// Decides about resends.

@@ -79,7 +79,12 @@ impl Writer {
         if jobs.send(Job { action, run }).await.is_err() {
             return Err(self.ended(action));
         }
-        answered.await.map_err(|_| self.ended(action))
+        let Ok(value) = answered.await else {
+            // The answer was dropped before the thread has said why: it ends once it has.
+            jobs.closed().await;
+            return Err(self.ended(action));
+        };
+        Ok(value)
     }
 
     fn ended(&self, action: &str) -> StoreError {
@@ -135,4 +140,112 @@ fn give_up(connection: &Connection, shared: &Shared, error: &StoreError) {
     drop(shared.poison.set(error.to_string()));
     drop(connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true));
     drop(connection.execute_batch("ROLLBACK"));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::outbox::sqlite::history::note;
+    use crate::outbox::sqlite::open::{Access, open, open_reader};
+
+    const NOW: DateTime<chrono::Utc> = DateTime::UNIX_EPOCH;
+
+    fn start(path: &Path) -> Writer {
+        Writer::start(open(path, Access::Command).unwrap().connection, path).unwrap()
+    }
+
+    fn new_file() -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox.db");
+        drop(open(&path, Access::Daemon).unwrap());
+        (folder, path)
+    }
+
+    fn rows(path: &Path) -> i64 {
+        open_reader(path).unwrap().query_row("SELECT count(*) FROM ledger", [], |row| row.get(0)).unwrap()
+    }
+
+    /// Both writes are in one group: they were sent while the one before them ran.
+    #[tokio::test]
+    async fn a_full_disk_fails_the_group_and_every_write_after_it() {
+        let (_folder, path) = new_file();
+        let writer = start(&path);
+        writer.write("note", |c| note(c, NOW, "kept", "")).await.unwrap();
+        let (open_gate, gate) = mpsc::channel::<()>();
+        let (tell_running, running) = oneshot::channel();
+        let before = writer.write("limit", move |c| {
+            let pages: i64 = c.pragma_query_value(None, "page_count", |row| row.get(0))?;
+            c.pragma_update_and_check(None, "max_page_count", pages + 10, |row| row.get::<_, i64>(0))?;
+            tell_running.send(()).expect("the test waits for it");
+            gate.recv().expect("the test opens it");
+            Ok(())
+        });
+        let group = async {
+            running.await.unwrap();
+            let small = writer.write("small", |c| note(c, NOW, "small", ""));
+            let large = writer.write("large", |c| note(c, NOW, "large", &"x".repeat(1 << 20)));
+            let opener = async { open_gate.send(()).unwrap() };
+            tokio::join!(biased; small, large, opener)
+        };
+        let (before, (small, large, ())) = tokio::join!(before, group);
+        before.unwrap();
+        for (action, answer) in [("small", small), ("large", large), ("later", writer.write("later", |c| note(c, NOW, "later", "")).await)]
+        {
+            let error = answer.unwrap_err().to_string();
+            assert!(error.starts_with(&format!("the store {action} failed: ")), "{error}");
+            assert!(error.contains("the disk is full: make room") && error.contains("outbox.db"), "{error}");
+        }
+        assert_eq!(rows(&path), 1, "reads go on, and see what was answered");
+        drop(writer);
+        start(&path).write("note", |c| note(c, NOW, "after", "")).await.unwrap();
+        assert_eq!(rows(&path), 2, "nothing of the failed group is there after the next start");
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_the_writer_and_not_its_callers() {
+        let (_folder, path) = new_file();
+        let writer = start(&path);
+        let broken = |c: &Connection| -> rusqlite::Result<()> {
+            note(c, NOW, "half", "")?;
+            panic!("a fault of the program");
+        };
+        for answer in [writer.write("broken", broken).await, writer.write("later", |c| note(c, NOW, "later", "")).await] {
+            assert!(answer.unwrap_err().to_string().contains("ended in a panic"));
+        }
+        drop(writer);
+        assert_eq!(rows(&path), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_answered_is_synced() {
+        let (_folder, path) = new_file();
+        let set = |pragma: &'static str, value: i64| (pragma, value);
+        let expected = [set("synchronous", 2), set("foreign_keys", 1), set("mmap_size", 0), set("secure_delete", 1), set("temp_store", 2)];
+        start(&path)
+            .write("look", move |c| {
+                for (pragma, value) in expected {
+                    assert_eq!(c.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0))?, value, "{pragma}");
+                }
+                assert_eq!(c.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0))?, "wal");
+                Ok(())
+            })
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_ledger_refuses_changes() {
+        let (_folder, path) = new_file();
+        let writer = start(&path);
+        writer.write("note", |c| note(c, NOW, "reveal", "")).await.unwrap();
+        for sql in ["UPDATE ledger SET event = 'x'", "DELETE FROM ledger", "REPLACE INTO ledger (seq, at, event) VALUES (1, 0, 'x')"] {
+            let refused = writer.write("tamper", move |c| Ok(c.execute(sql, []).unwrap_err().to_string())).await.unwrap();
+            assert!(refused.contains("the ledger is append-only"), "{refused}");
+        }
+        assert_eq!(rows(&path), 1);
+    }
 }
