@@ -9,13 +9,15 @@ use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
 use crate::notice::{Decision, Omission, Reason};
-use crate::outbox::{self, Applied, Change, Known, KnownMap, Outbox, Walk, WalkedSession};
+use crate::outbox::{self, Applied, Change, Known, KnownMap, Outbox, State, Walk, WalkedSession};
 use crate::plan::{self, Policy, Suppressions, diff};
 use crate::session::{Fault, ParticipationId, Session, SessionId, Snapshot};
 use crate::source::json;
 
 /// Stands in a session's digest while the source does not list it.
 const ABSENT: &str = "absent";
+/// Ends a session's digest that was planned while something of it was in flight.
+const IN_FLIGHT: &str = "+in flight";
 /// Stands in a session's digest while its record cannot be read.
 const UNREADABLE: &str = "unreadable";
 
@@ -109,6 +111,9 @@ fn plan_one(
     now: DateTime<Utc>,
 ) -> WalkedSession {
     let decisions = plan::plan_session(session, known, policy, suppressed, now);
+    // Nobody can know yet whether what is in flight will have been told: the next walk decides again.
+    let in_flight = known.values().flat_map(|k| &k.notices).any(|n| matches!(n.state, State::Claimed | State::Sending));
+    let digest = if in_flight { format!("{digest}{IN_FLIGHT}") } else { digest };
     let mut people: Vec<(&(SessionId, ParticipationId), &Known)> = known.iter().collect();
     people.sort_unstable_by_key(|(id, _)| **id);
     let changes = people.iter().flat_map(|((_, id), one)| changes_for(session, *id, one, &decisions)).collect();

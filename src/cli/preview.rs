@@ -11,7 +11,7 @@ use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::{open_store, read_source, store_exists};
 use crate::notice::Reason;
-use crate::outbox::{KnownMap, Outbox};
+use crate::outbox::KnownMap;
 use crate::plan::Suppressions;
 pub(super) use crate::preview::rfc3339;
 use crate::preview::{Line, Request, lines};
@@ -135,7 +135,7 @@ fn print_table(lines: &[Line], colors: Colors) {
         let tone_of_plain = if sends { Tone::Plain } else { tone };
         rows.add_row(plain.into_iter().map(|t| colors.cell(t, tone_of_plain)).chain([colors.cell(says, tone)]));
     }
-    println!("{rows}");
+    println!("{}", rows.trim_fmt());
     let sent = lines.iter().filter(|l| l.verdict == "send").count();
     println!("{sent} would be sent, {} not.", lines.len() - sent);
 }

@@ -18,7 +18,7 @@ pub struct Recipient<'a> {
 }
 
 /// Reason and detail of a refusal.
-pub type Refused = (Reason, Option<String>);
+pub(super) type Refused = (Reason, Option<String>);
 
 /// Finds a participant's address and zone, or the first reason against them.
 pub fn recipient<'a>(person: &'a Participant, policy: &'a Policy, suppressed: &Suppressions) -> Result<Recipient<'a>, Refused> {
