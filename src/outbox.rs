@@ -10,7 +10,7 @@
 //! `epoch`, so that whoever lost a claim can change nothing. A key is held once, for ever (until it is purged).
 //!
 //! A store decides nothing. What is due, what is retried when, what a failure means: the caller says so.
-//! Times are given by the caller (`now`), except leases, which a store measures by its own clock.
+//! Times are given by the caller (`now`), except leases, which a store measures by its own clock. They are kept to the millisecond.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -27,6 +27,7 @@ use crate::session::{Fault, ParticipationId, SessionId};
 
 pub mod memory;
 pub mod sqlite;
+mod transition;
 
 /// A store failed. Hand-overs stop at once: a message could go out that nobody would remember.
 #[derive(Debug, thiserror::Error)]
@@ -257,7 +258,8 @@ pub struct WalkedSession {
 pub enum Change {
     /// A new notice, waiting. A key that exists already is left as it is.
     Add(Notice),
-    /// Another due time (or useful-until), or released from held: waiting again. Only while waiting or held.
+    /// Another due time (or useful-until), or needed again: waiting. Only while waiting or held, or when it ended untold as cancelled,
+    /// superseded or suppressed (and no operator ended it): a session may move away and back.
     Move {
         /// Which.
         key: NoticeKey,
@@ -318,7 +320,7 @@ pub struct Claim {
     pub ambiguous: Vec<(ParticipationId, String)>,
     /// What is known of the participant.
     pub known: Known,
-    /// The frozen bytes of an attempt that ended in doubt.
+    /// The frozen bytes of an attempt that ended in doubt: what is sent again must be the same. `None`: nothing is in doubt, render afresh.
     pub frozen: Option<Vec<u8>>,
 }
 
@@ -398,9 +400,10 @@ pub enum Settlement {
 /// What a start found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// Claims that had not begun, or were in phase pre: waiting again, no doubt.
+    /// Claims that had not begun, or were in phase pre: back in the state that they were claimed from, with no new doubt.
     pub returned: usize,
-    /// Attempts in phase doubt: unknown now. The caller decides about a resend with `resolve_doubt`.
+    /// Attempts in phase doubt: unknown now. The caller decides about a resend with `resolve_doubt`; what an earlier start left
+    /// undecided (it ended in between) is named again. By key.
     pub in_doubt: Vec<NoticeKey>,
 }
 
@@ -424,7 +427,7 @@ pub struct Filter {
 /// What a person may do with a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
-    /// waiting (back-off), held or unknown: due now, waiting. (Of unknown: send the frozen bytes again.)
+    /// waiting (back-off), held or unknown: due now, waiting, yet never before its due time. (Of unknown: send the frozen bytes again.)
     Retry,
     /// waiting: held, reason operator.
     Hold,
@@ -475,6 +478,31 @@ pub struct StoredSession {
     pub ambiguous: Vec<(ParticipationId, String)>,
 }
 
+/// One row of the append-only ledger: a notice's transition, or an operator's deed. Written in the transaction of what it tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LedgerRow {
+    /// Rises by one with each row.
+    pub seq: i64,
+    /// When, by the caller's clock.
+    pub at: DateTime<Utc>,
+    /// Which notice, in 32 hexadecimal digits; `None`: not about one.
+    pub key: Option<String>,
+    /// Its session.
+    pub session_id: Option<SessionId>,
+    /// Its participation.
+    pub participation_id: Option<ParticipationId>,
+    /// `added`, `moved`, `ended`, `claimed`, `begun`, `doubted`, `settled`, `recovered`, `resolved`, an [`Act`]'s word, or the caller's.
+    pub event: String,
+    /// The state before.
+    pub from_state: Option<State>,
+    /// The state after.
+    pub to_state: Option<State>,
+    /// Why it is there.
+    pub reason: Option<Reason>,
+    /// Redacted: the outcome, the server's text, a new due time, a transport.
+    pub detail: Option<String>,
+}
+
 /// A durable store of notices.
 #[async_trait]
 pub trait Outbox: Send + Sync {
@@ -490,7 +518,7 @@ pub trait Outbox: Send + Sync {
     /// What is known of the participants of these sessions, removed ones included.
     async fn known(&self, source: &str, sessions: &[SessionId]) -> Result<KnownMap>;
 
-    /// Applies a walk, whole or not at all.
+    /// Applies a walk, whole or not at all. A change that would change nothing is not counted, and leaves no trace.
     async fn apply(&self, walk: Walk) -> Result<Applied>;
 
     /// Addresses that get no messages, as [`suppression_key`]s.
@@ -502,7 +530,7 @@ pub trait Outbox: Send + Sync {
     /// Claims due notices: epoch + 1, leased.
     async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claim>>;
 
-    /// Attempts begin. For each: whether the claim and the revision still hold; `false` changes nothing.
+    /// Attempts begin. For each: whether the claim and the revision still hold; `false` changes nothing. A claim begins once.
     async fn begin(&self, attempts: Vec<Begin>) -> Result<Vec<bool>>;
 
     /// An attempt passes its point of no return. `false`: the claim or the revision holds no more, or less than `margin` is left of the lease: send nothing.
@@ -511,7 +539,8 @@ pub trait Outbox: Send + Sync {
     /// Claims end. For each: whether the claim still held. A delivery that was begun is written down in any case.
     async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>>;
 
-    /// Takes back what other owners left behind: all of it (`everything`, when nobody else can be alive), or what has an expired lease.
+    /// Takes back what was left behind: all that other owners hold (`everything`, when nobody else can be alive), and in any case
+    /// what has an expired lease. A lease must outlive the longest attempt, or a running one is taken for a dead one.
     async fn recover(&self, owner: &str, now: DateTime<Utc>, everything: bool) -> Result<Recovered>;
 
     /// Decides about notices in state unknown: the same bytes again at that time, or `None`: a person decides.

@@ -39,6 +39,8 @@ pub struct Snapshot {
     pub sessions: Vec<Session>,
     /// Sessions that could not be read at all. (A participant's fault is in its [`Session::faults`].)
     pub faults: Vec<Fault>,
+    /// A part of the source could not be read: what is missing here may still be there, and counts as unchanged.
+    pub partial: bool,
 }
 
 /// One session.

@@ -1,1 +1,171 @@
-//! Being written.
+//! The outbox in one SQLite file: the default store.
+//!
+//! ```text
+//! async callers --bounded channel--> writer thread: BEGIN IMMEDIATE, all that has arrived, COMMIT (fsync), answer all
+//! async callers --blocking pool----> a few read-only connections (WAL: they never wait for the writer, nor it for them)
+//! ```
+//!
+//! In: a URL `sqlite://FILE` in a folder that exists. Out: an [`Outbox`]. What a write answers is on the disk when it answers
+//! (WAL, synchronous=FULL), and one fsync serves all that arrived while the last one ran.
+//!
+//! Failures: an error of SQLite inside a transaction rolls the whole group back and poisons the store: that write and every later one
+//! answers a [`StoreError`], because after a failed write nobody knows what the disk holds. Only a new start may go on. What a caller
+//! asks wrongly (an end that is none) is refused before it reaches the writer, and harms nobody else.
+//!
+//! The file is of one daemon: an advisory lock on `FILE.lock` keeps a second one out. Commands open without it; they may write too,
+//! each waiting for the other at most as long as `open::BUSY` says. WAL needs shared memory: the file must not lie on a network file system.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, KnownMap, Lease, LedgerRow, Outbox, Recovered, Result, Settlement,
+    Status, StoredSession, Walk,
+};
+use crate::contact::Channel;
+use crate::notice::{NoticeKey, Omission};
+use crate::outbox::transition::checked;
+use crate::outcome::Suppression;
+use crate::session::SessionId;
+
+mod attempt;
+mod columns;
+mod history;
+mod migrate;
+mod notices;
+mod open;
+mod query;
+mod reader;
+mod upkeep;
+mod walk;
+mod writer;
+
+pub use open::{Access, path_of};
+
+use reader::Readers;
+use writer::Writer;
+
+/// The outbox in one SQLite file. See the module.
+pub struct SqliteOutbox {
+    readers: Readers,
+    writer: Writer,
+    /// Held as long as the store is open; dropped last.
+    _lock: Option<std::fs::File>,
+}
+
+impl SqliteOutbox {
+    /// Opens `sqlite://FILE`, and for a daemon creates the file and brings its schema up to date. Blocks: the check of a large file
+    /// takes seconds.
+    ///
+    /// # Errors
+    /// A [`StoreError`] that names the file and says what to do: the folder is missing, the file is no database, is damaged, is another
+    /// program's, has a newer schema, cannot be written, or is in use by another daemon.
+    pub fn open(url: &str, access: Access) -> Result<Self> {
+        let path = path_of(url)?;
+        let opened = open::open(&path, access)?;
+        let readers = Readers::new(path.clone());
+        let writer = Writer::start(opened.connection, &path)?;
+        Ok(Self { readers, writer, _lock: opened.lock })
+    }
+
+    /// Transactions committed since it was opened. Fewer than writes: those that arrive together share one.
+    pub fn commits(&self) -> u64 {
+        self.writer.commits()
+    }
+
+    /// The ledger's rows after `seq`, oldest first, `limit` at most.
+    pub async fn ledger(&self, seq: i64, limit: usize) -> Result<Vec<LedgerRow>> {
+        self.readers.read("ledger", move |c| history::rows(c, seq, limit)).await
+    }
+}
+
+#[async_trait]
+impl Outbox for SqliteOutbox {
+    async fn reference_key(&self) -> Result<[u8; 32]> {
+        self.readers.read("reference_key", query::reference_key).await
+    }
+
+    async fn digests(&self, source: &str) -> Result<Option<(String, HashMap<SessionId, String>)>> {
+        let source = source.to_owned();
+        self.readers.read("digests", move |c| query::digests(c, &source)).await
+    }
+
+    async fn sessions(&self, source: &str) -> Result<Vec<StoredSession>> {
+        let source = source.to_owned();
+        self.readers.read("sessions", move |c| query::sessions(c, &source)).await
+    }
+
+    async fn known(&self, source: &str, sessions: &[SessionId]) -> Result<KnownMap> {
+        let (source, sessions) = (source.to_owned(), sessions.to_vec());
+        self.readers.read("known", move |c| query::known(c, &source, &sessions)).await
+    }
+
+    async fn apply(&self, walk: Walk) -> Result<Applied> {
+        checked("apply", walk.sessions.iter().flat_map(|s| &s.changes).map(super::Change::check))?;
+        self.writer.write("apply", move |c| walk::apply(c, &walk)).await
+    }
+
+    async fn suppressions(&self) -> Result<HashMap<String, Suppression>> {
+        self.readers.read("suppressions", query::suppressions).await
+    }
+
+    async fn next_due(&self, channel: Channel) -> Result<Option<DateTime<Utc>>> {
+        self.readers.read("next_due", move |c| query::next_due(c, channel)).await
+    }
+
+    async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claim>> {
+        self.writer.write("claim", move |c| attempt::claim(c, &request)).await
+    }
+
+    async fn begin(&self, attempts: Vec<Begin>) -> Result<Vec<bool>> {
+        self.writer.write("begin", move |c| attempts.iter().map(|a| attempt::begin(c, a)).collect()).await
+    }
+
+    async fn doubt(&self, lease: Lease, revision: i64, margin: TimeDelta) -> Result<bool> {
+        self.writer.write("doubt", move |c| attempt::doubt(c, lease, revision, margin)).await
+    }
+
+    async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>> {
+        checked("settle", ends.iter().map(|(_, end)| end.check()))?;
+        self.writer.write("settle", move |c| ends.iter().map(|(lease, end)| attempt::settle(c, *lease, end, at)).collect()).await
+    }
+
+    async fn recover(&self, owner: &str, now: DateTime<Utc>, everything: bool) -> Result<Recovered> {
+        let owner = owner.to_owned();
+        self.writer.write("recover", move |c| upkeep::recover(c, &owner, now, everything)).await
+    }
+
+    async fn resolve_doubt(&self, now: DateTime<Utc>, resends: Vec<(NoticeKey, Option<DateTime<Utc>>)>) -> Result<()> {
+        self.writer.write("resolve_doubt", move |c| upkeep::resolve_doubt(c, now, &resends)).await
+    }
+
+    async fn list(&self, filter: &Filter) -> Result<Vec<Entry>> {
+        let filter = filter.clone();
+        self.readers.read("list", move |c| query::list(c, &filter)).await
+    }
+
+    async fn deliveries(&self, key: NoticeKey) -> Result<(Vec<Delivery>, Option<Vec<u8>>)> {
+        self.readers.read("deliveries", move |c| query::deliveries(c, key)).await
+    }
+
+    async fn act(&self, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize> {
+        let keys = keys.to_vec();
+        self.writer.write("act", move |c| upkeep::act(c, &keys, act, now)).await
+    }
+
+    async fn status(&self) -> Result<Status> {
+        self.readers.read("status", query::status).await
+    }
+
+    async fn omissions(&self, filter: &Filter) -> Result<Vec<Omission>> {
+        let filter = filter.clone();
+        self.readers.read("omissions", move |c| query::omissions(c, &filter)).await
+    }
+
+    async fn note(&self, at: DateTime<Utc>, event: &str, detail: &str) -> Result<()> {
+        let (event, detail) = (event.to_owned(), detail.to_owned());
+        self.writer.write("note", move |c| history::note(c, at, &event, &detail)).await
+    }
+}

@@ -1,0 +1,6 @@
+//! Where sessions come from: [`file`] reads them, [`json`] checks them record by record, [`ambiguity`] looks across records.
+
+pub mod ambiguity;
+pub mod file;
+pub mod json;
+mod record;

@@ -1,0 +1,98 @@
+//! The outbox: one conformance suite, run for every store with one line each.
+
+mod acts;
+mod attempts;
+pub(crate) mod fixture;
+mod model;
+mod opening;
+mod walks;
+
+use std::sync::Arc;
+
+use punctual::outbox::Outbox;
+use punctual::outbox::memory::MemoryOutbox;
+use punctual::outbox::sqlite::{Access, SqliteOutbox};
+
+use acts::*;
+use attempts::*;
+use fixture::{LedgerRows, Store};
+use walks::*;
+
+/// Runs each case on a fresh store.
+macro_rules! conformance {
+    ($store:ident) => {
+        conformance!($store:
+            a_new_store_knows_nothing,
+            sessions_and_participants_come_back,
+            a_digest_that_changes_raises_the_revision,
+            a_key_is_added_once,
+            moves_and_ends_are_guarded_by_the_state,
+            a_walk_is_applied_whole_or_not_at_all,
+            omissions_are_replaced_by_session,
+            faults_are_replaced_by_source,
+            the_most_urgent_is_claimed_first,
+            a_claim_is_of_one_channel_and_of_what_is_due,
+            a_claimed_notice_is_not_claimed_again,
+            a_claim_holds_all_that_is_decided_upon,
+            attempts_are_fenced_by_the_epoch,
+            attempts_are_fenced_by_the_revision,
+            a_short_lease_lets_nothing_out,
+            each_settlement_has_its_row,
+            a_lost_claim_settles_nothing_but_its_delivery,
+            a_return_restores_the_state_before,
+            an_end_must_be_one,
+            what_is_in_doubt_is_sent_again_as_it_was,
+            an_expired_lease_is_taken_back,
+            a_start_takes_everything_back,
+            a_doubt_left_undecided_is_named_again,
+            every_act_in_every_state,
+            a_retry_is_claimed_again,
+            a_retry_is_never_before_the_due_time,
+            a_rejection_is_remembered,
+            an_opt_out_outlives_a_bounce,
+            lists_are_filtered_and_in_due_order,
+            omissions_are_filtered,
+            status_counts,
+            the_next_due_time_is_the_least,
+            deliveries_are_numbered,
+            the_ledger_tells_each_step
+        );
+    };
+    ($store:ident: $($case:ident),*) => {
+        mod $store {
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    super::$case(super::$store()).await;
+                }
+            )*
+        }
+    };
+}
+conformance!(memory);
+conformance!(sqlite);
+
+fn memory() -> Store {
+    let outbox = Arc::new(MemoryOutbox::new([7; 32]));
+    let ledger = outbox.clone();
+    Store {
+        outbox,
+        ledger: Box::new(move || {
+            let rows = ledger.ledger(0, usize::MAX);
+            Box::pin(async move { rows })
+        }),
+        _folder: None,
+    }
+}
+
+fn sqlite() -> Store {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("outbox.db").display());
+    let outbox = Arc::new(SqliteOutbox::open(&url, Access::Daemon).unwrap());
+    let ledger = outbox.clone();
+    let rows = move || {
+        let ledger = ledger.clone();
+        Box::pin(async move { ledger.ledger(0, usize::MAX).await.unwrap() }) as LedgerRows
+    };
+    Store { outbox: outbox as Arc<dyn Outbox>, ledger: Box::new(rows), _folder: Some(folder) }
+}
