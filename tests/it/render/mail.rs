@@ -1,6 +1,8 @@
 //! An e-mail's bytes, as a server and a reader's program meet them.
 
 use mailparse::{MailHeaderMap, ParsedMail};
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use punctual::contact::PersonName;
 use punctual::message::Content;
 use punctual::notice::Occasion;
@@ -61,6 +63,29 @@ fn every_message_is_fit_for_the_wire() {
             }
         }
     }
+}
+
+#[test]
+fn whatever_a_name_is_the_bytes_are_fit_and_hold_it() {
+    let renderer = Renderer::new(settings()).unwrap();
+    let mut runner = TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) });
+    let input = ("\\PC{0,130}", any::<String>(), 0..LOCALES.len());
+    runner
+        .run(&input, |(name, host, locale)| {
+            let mut case = Case::new(Occasion::Reminder, LOCALES[locale]);
+            case.session.participants[1].name = PersonName::clean(&name);
+            case.session.participants[0].name = PersonName::clean(&host);
+            let rendered = case.render(&renderer).unwrap();
+            assert_fit_for_the_wire(bytes(&rendered));
+            let mail = mailparse::parse_mail(bytes(&rendered)).unwrap();
+            let text = mail.subparts[0].get_body().unwrap();
+            prop_assert!(text.contains(case.session.participants[1].name.expose()));
+            prop_assert!(text.contains(case.session.participants[0].name.expose()));
+            let to = mailparse::addrparse_header(mail.headers.get_first_header("To").unwrap()).unwrap().extract_single_info().unwrap();
+            prop_assert_eq!(to.addr, "trevor@geemail.com");
+            Ok(())
+        })
+        .unwrap();
 }
 
 #[test]
