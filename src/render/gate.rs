@@ -144,27 +144,27 @@ struct Own {
     digits: Vec<String>,
     passkey: String,
     addresses: Vec<String>,
+    /// The practice's contact as it is written: it may name several numbers and addresses.
+    contact: String,
 }
 
 impl Own {
     fn of(facts: &Facts<'_>, settings: &Settings) -> Self {
         let person = facts.participant;
-        let contact = settings.practice_contact.to_lowercase();
+        let told = facts.notice.address.expose();
         let mut digits: Vec<String> = person.code.map(crate::contact::ConnectCode::expose).into_iter().collect();
-        let numbers = [person.sms_number.0.as_str(), facts.notice.address.expose(), &contact];
-        digits.extend(numbers.map(national).into_iter().filter(|n| n.len() >= NUMBER_MIN));
-        let mut addresses = vec![person.email.0.trim().to_lowercase(), facts.notice.address.expose().to_lowercase()];
-        addresses.push(settings.from.expose().to_lowercase());
-        addresses.extend(settings.reply_to.as_ref().map(|a| a.expose().to_lowercase()));
-        addresses.extend(contact.split([' ', ',', ';', '<', '>', '(', ')']).filter(|w| w.contains('@')).map(str::to_owned));
-        Self { digits, passkey: person.passkey.as_ref().map(|p| alphanumeric(p.expose())).unwrap_or_default(), addresses }
+        digits.extend([person.sms_number.0.as_str(), told].map(national).into_iter().filter(|n| n.len() >= NUMBER_MIN));
+        let own = [person.email.0.trim(), told, settings.from.expose()].into_iter();
+        let addresses = own.chain(settings.reply_to.as_ref().map(|a| a.expose())).map(str::to_lowercase).collect();
+        let passkey = person.passkey.as_ref().map(|p| alphanumeric(p.expose())).unwrap_or_default();
+        Self { digits, passkey, addresses, contact: settings.practice_contact.clone() }
     }
 
     fn has(&self, kind: Kind, value: &str) -> bool {
         match kind {
-            Kind::Digits => self.digits.iter().any(|d| d == value),
+            Kind::Digits => self.digits.iter().any(|d| d == value) || Digits::of(&self.contact).contain(value.as_bytes()),
             Kind::Passkey => self.passkey == value,
-            Kind::Address => self.addresses.iter().any(|a| a == value),
+            Kind::Address => self.addresses.iter().any(|a| a == value) || holds_address(&self.contact, value),
         }
     }
 }

@@ -95,11 +95,14 @@ fn what_is_the_recipients_own_or_the_practices_passes() {
 #[test]
 fn a_practice_of_one_person_may_show_its_own_address_and_number() {
     let mut settings = settings();
-    settings.practice_contact = "(312) 555-0142".to_owned();
+    settings.practice_contact = "Call (312) 555-0142 or 555-0143, or write to A.MacGuffin@example.com.".to_owned();
     let mut case = case(false);
     case.session.participants[0].email = RawContact("Sessions@elmstreet.example".to_owned());
     case.session.participants[0].sms_number = RawContact("13125550142".to_owned());
-    assert!(case.render(&Renderer::new(settings).unwrap()).is_ok());
+    let renderer = Renderer::new(settings).unwrap();
+    assert!(case.render(&renderer).is_ok());
+    case.session.participants[0].email = RawContact("a.macguffin@example.com".to_owned());
+    assert!(case.render(&renderer).is_ok());
 }
 
 #[test]
