@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use mailparse::ParsedMail;
 
 use super::{Facts, RenderError, Settings};
+use crate::contact::{ConnectCode, EmailAddress};
 use crate::message::Content;
 use crate::session::{Participant, Role};
 
@@ -32,7 +33,7 @@ pub(super) fn check(content: &Content, facts: &Facts<'_>, settings: &Settings) -
 
 /// Stands where a tag was: two numbers beside it are two, and their digits are still read on.
 const TAG: char = '\u{1}';
-/// A digit shorter than this that stands alone is a date or a price, not a telephone number.
+/// Fewer digits than this are a date or a price, not a telephone number.
 const NUMBER_MIN: usize = 7;
 /// A passkey from this length on is searched for anywhere; a shorter one only as a word of its own.
 const PASSKEY_ANYWHERE: usize = 8;
@@ -152,10 +153,10 @@ impl Own {
     fn of(facts: &Facts<'_>, settings: &Settings) -> Self {
         let person = facts.participant;
         let told = facts.notice.address.expose();
-        let mut digits: Vec<String> = person.code.map(crate::contact::ConnectCode::expose).into_iter().collect();
+        let mut digits: Vec<String> = person.code.map(ConnectCode::expose).into_iter().collect();
         digits.extend([person.sms_number.0.as_str(), told].map(national).into_iter().filter(|n| n.len() >= NUMBER_MIN));
         let own = [person.email.0.trim(), told, settings.from.expose()].into_iter();
-        let addresses = own.chain(settings.reply_to.as_ref().map(|a| a.expose())).map(str::to_lowercase).collect();
+        let addresses = own.chain(settings.reply_to.as_ref().map(EmailAddress::expose)).map(str::to_lowercase).collect();
         let passkey = person.passkey.as_ref().map(|p| alphanumeric(p.expose())).unwrap_or_default();
         Self { digits, passkey, addresses, contact: settings.practice_contact.clone() }
     }
