@@ -39,12 +39,11 @@ fn main() -> std::io::Result<()> {
 fn answer(zones: &Zones, line: &str) -> Result<String, String> {
     let (id, time) = line.split_once('\t').ok_or("expected an id, a tab and a time")?;
     let zone = zones.lookup(id)?;
-    let (at, doubtful) = match DateTime::parse_from_rfc3339(time) {
-        Ok(instant) => (instant.with_timezone(&Utc), false),
-        Err(_) => {
-            let civil: NaiveDateTime = time.parse().map_err(|e| format!("{time}: {e}"))?;
-            (zone.instant(civil), zone.is_ambiguous(civil))
-        }
+    let (at, doubtful) = if let Ok(instant) = DateTime::parse_from_rfc3339(time) {
+        (instant.with_timezone(&Utc), false)
+    } else {
+        let civil: NaiveDateTime = time.parse().map_err(|e| format!("{time}: {e}"))?;
+        (zone.instant(civil), zone.is_ambiguous(civil))
     };
     let local = zone.local(at);
     let fields = [

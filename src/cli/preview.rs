@@ -11,7 +11,7 @@ use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::{open_store, read_source, store_exists};
 use crate::notice::Reason;
-use crate::outbox::{KnownMap, Outbox};
+use crate::outbox::KnownMap;
 use crate::plan::Suppressions;
 pub(super) use crate::preview::rfc3339;
 use crate::preview::{Line, Request, lines};

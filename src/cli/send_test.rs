@@ -15,7 +15,7 @@ use crate::deliver::{PointOfNoReturn, Transport};
 use crate::notice::{Identity, Notice, NoticeKey, Occasion};
 use crate::outcome::Outcome;
 use crate::render::{Facts, Renderer};
-use crate::session::{AutoDeliver, Participant, ParticipationId, RawContact, Role, Rsvp, Session, SessionId};
+use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId};
 
 /// The sample's connect code: nobody's.
 const CODE: &str = "123456789";
@@ -99,12 +99,14 @@ fn sample(config: &Config, start: chrono::DateTime<chrono::Utc>) -> Session {
         rsvp: Rsvp::Unknown,
         deposit: None,
         ambiguous: None,
+        presence: Presence::Listed,
     };
     Session {
         id: SessionId(0),
         start,
         meet_now: false,
         cancelled: false,
+        presence: Presence::Listed,
         code: None,
         duration: None,
         topic: String::new(),

@@ -10,8 +10,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::transition::{Doubt, Recovery, Row, checked, rfc3339};
 use super::{
-    Act, Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, Known, KnownMap, KnownNotice, Lease, LedgerRow, Outbox,
-    Phase, Recovered, Result, Settlement, SourceStatus, State, Status, StoredSession, Walk, WalkedSession, suppression_key,
+    Act, Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, Guard, GuardRow, Known, KnownMap, KnownNotice, Lease, LedgerRow, Outbox,
+    Phase, Recovered, Result, Seen, SeenSession, Settlement, SourceStatus, State, Status, StoredSession, Walk, WalkedSession, suppression_key,
 };
 use crate::contact::Channel;
 use crate::notice::{NoticeKey, Omission};
@@ -46,10 +46,14 @@ struct Source {
     last_snapshot_at: DateTime<Utc>,
     policy_digest: String,
     faults: Vec<Fault>,
+    guard: Guard,
+    guard_since: Option<DateTime<Utc>>,
+    guard_accepted: Option<String>,
 }
 
 struct Session {
     stored: StoredSession,
+    start: DateTime<Utc>,
     revision: i64,
 }
 
@@ -107,12 +111,27 @@ impl Tables {
 
     fn apply(&mut self, walk: Walk) -> Applied {
         let mut applied = Applied::default();
-        let source = Source { last_snapshot_at: walk.at, policy_digest: walk.policy_digest, faults: walk.faults };
-        self.sources.insert(walk.source.clone(), source);
+        self.put_source(&walk);
         for session in walk.sessions {
             self.apply_session(&walk.source, walk.at, session, &mut applied);
         }
         applied
+    }
+
+    /// What waits since when: the time is kept while anything waits.
+    fn put_source(&mut self, walk: &Walk) {
+        let before = self.sources.get(&walk.source);
+        let since = before.and_then(|s| s.guard_since).unwrap_or(walk.at);
+        let accepted = before.and_then(|s| s.guard_accepted.clone()).filter(|_| !walk.guard.digest.is_empty());
+        let source = Source {
+            last_snapshot_at: walk.at,
+            policy_digest: walk.policy_digest.clone(),
+            faults: walk.faults.clone(),
+            guard_since: (!walk.guard.sessions.is_empty()).then_some(since),
+            guard_accepted: accepted,
+            guard: walk.guard.clone(),
+        };
+        self.sources.insert(walk.source.clone(), source);
     }
 
     fn apply_session(&mut self, source: &str, at: DateTime<Utc>, walked: WalkedSession, applied: &mut Applied) {
@@ -120,7 +139,7 @@ impl Tables {
         let place = (source.to_owned(), id);
         let revision = self.sessions.get(&place).map_or(1, |old| old.revision + i64::from(old.stored.digest != walked.digest));
         let stored = StoredSession { id, digest: walked.digest, record: walked.record, ambiguous: walked.ambiguous };
-        self.sessions.insert(place.clone(), Session { stored, revision });
+        self.sessions.insert(place.clone(), Session { stored, start: walked.start, revision });
         for (participation, known) in walked.known {
             self.participants.insert((source.to_owned(), id, participation), Known { notices: Vec::new(), ..known });
         }
@@ -153,7 +172,7 @@ impl Tables {
         let known = self.participants.get(&(source.to_owned(), session, participation))?;
         let keys = self.keys.get(&(session, participation)).map_or(&[][..], Vec::as_slice);
         let mut notices: Vec<KnownNotice> =
-            keys.iter().map(|key| &self.rows[key].entry).filter(|e| e.source == source).map(known_notice).collect();
+            keys.iter().map(|key| &self.rows[key].entry).filter(|e| e.source == source).map(|e| e.clone().into()).collect();
         notices.sort_by_key(|n| (n.notice.due_at, n.notice.key));
         Some(Known { notices, ..known.clone() })
     }
@@ -195,9 +214,9 @@ impl Tables {
     }
 
     fn begin(&mut self, begin: Begin) -> bool {
-        let Begin { lease, revision, at, transport, bytes } = begin;
+        let Begin { lease, revision, facts, at, transport, bytes } = begin;
         let event = ("begun", Some(transport.clone()));
-        if !self.is_latest(lease.key, revision) || self.change(lease.key, event, at, |row| row.begin(lease, at).then_some(())).is_none() {
+        if !self.is_latest(lease.key, revision) || self.change(lease.key, event, at, |row| row.begin(lease, &facts, at).then_some(())).is_none() {
             return false;
         }
         self.content.insert(lease.key, bytes);
@@ -308,10 +327,6 @@ fn due_entry(row: &Row) -> Option<(Channel, DateTime<Utc>, NoticeKey)> {
     Some((notice.address.channel(), at, notice.key))
 }
 
-fn known_notice(entry: &Entry) -> KnownNotice {
-    KnownNotice { notice: entry.notice.clone(), state: entry.state, reason: entry.reason, changed_at: entry.changed_at }
-}
-
 fn matches(filter: &Filter, entry: &Entry) -> bool {
     let notice = &entry.notice;
     filter.session.is_none_or(|s| notice.session == s)
@@ -327,16 +342,46 @@ impl Outbox for MemoryOutbox {
         Ok(self.reference_key)
     }
 
-    async fn digests(&self, source: &str) -> Result<Option<(String, HashMap<SessionId, String>)>> {
+    async fn seen(&self, source: &str) -> Result<Option<Seen>> {
         let tables = self.tables();
         let of_source = tables.sessions.iter().filter(|((of, _), _)| of == source);
-        let digests = of_source.map(|((_, id), session)| (*id, session.stored.digest.clone())).collect();
-        Ok(tables.sources.get(source).map(|s| (s.policy_digest.clone(), digests)))
+        let sessions = of_source.map(|((_, id), s)| (*id, SeenSession { digest: s.stored.digest.clone(), start: s.start })).collect();
+        Ok(tables.sources.get(source).map(|s| Seen {
+            policy_digest: s.policy_digest.clone(),
+            last_snapshot_at: s.last_snapshot_at,
+            guard_accepted: s.guard_accepted.clone(),
+            sessions,
+        }))
     }
 
-    async fn sessions(&self, source: &str) -> Result<Vec<StoredSession>> {
+    async fn sessions(&self, source: &str, ids: Option<&[SessionId]>) -> Result<Vec<StoredSession>> {
         let tables = self.tables();
-        Ok(tables.sessions.iter().filter(|((of, _), _)| of == source).map(|(_, session)| session.stored.clone()).collect())
+        let wanted = |id: &SessionId| ids.is_none_or(|ids| ids.contains(id));
+        let held = tables.sessions.iter().filter(|((of, id), _)| of == source && wanted(id));
+        Ok(held.map(|(_, session)| session.stored.clone()).collect())
+    }
+
+    async fn guards(&self) -> Result<Vec<GuardRow>> {
+        let tables = self.tables();
+        let rows = tables.sources.iter().flat_map(|(name, source)| {
+            let mut sessions = source.guard.sessions.clone();
+            sessions.sort_unstable();
+            let since = source.guard_since.unwrap_or(source.last_snapshot_at);
+            sessions.into_iter().map(move |(id, kind)| GuardRow { source: name.clone(), session_id: id, kind: kind.to_owned(), since })
+        });
+        Ok(rows.collect())
+    }
+
+    async fn accept_guard(&self, source: Option<&str>, now: DateTime<Utc>) -> Result<usize> {
+        let mut tables = self.tables();
+        let mut waiting = 0;
+        for (_, held) in tables.sources.iter_mut().filter(|(name, s)| source.is_none_or(|n| n == name.as_str()) && s.guard_since.is_some()) {
+            held.guard_accepted = Some(held.guard.digest.clone());
+            waiting += held.guard.sessions.len();
+        }
+        let detail = format!("{waiting} sessions of {}", source.unwrap_or("every source"));
+        tables.append(LedgerRow::note(now, "guard_accepted", &detail));
+        Ok(waiting)
     }
 
     async fn known(&self, source: &str, sessions: &[SessionId]) -> Result<KnownMap> {

@@ -77,6 +77,7 @@ impl Row {
             server_reply: None,
             reference: None,
             changed_at: at,
+            facts: None,
             notice,
         };
         Self { entry, epoch: 0, claim: None, doubt: None }
@@ -128,13 +129,14 @@ impl Row {
     }
 
     /// An attempt begins; the store has checked the revision.
-    pub(crate) fn begin(&mut self, lease: Lease, at: DateTime<Utc>) -> bool {
+    pub(crate) fn begin(&mut self, lease: Lease, facts: &str, at: DateTime<Utc>) -> bool {
         if !self.holds(lease) || self.entry.state != State::Claimed {
             return false;
         }
         self.go(State::Sending, None, at);
         self.entry.phase = Some(Phase::Pre);
         self.entry.attempts += 1;
+        self.entry.facts = Some(facts.to_owned());
         true
     }
 

@@ -11,7 +11,7 @@ use crate::contact::{Channel, ConnectCode, PersonName};
 use crate::notice::{Notice, Occasion};
 use crate::outbox::{KnownNotice, State};
 use crate::outcome::Suppression;
-use crate::session::{AutoDeliver, Participant, RawContact, Role, Rsvp, SessionId};
+use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, SessionId};
 use crate::zone::{Settings, Zones};
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -42,6 +42,7 @@ fn policy() -> Policy {
         min_gap: TimeDelta::minutes(30),
         quiet: None,
         adopt_invites: false,
+        max_stale: TimeDelta::hours(6),
         overrides: Overrides::default(),
         zones: zones(),
     }
@@ -71,6 +72,7 @@ fn person() -> Participant {
         rsvp: Rsvp::Unknown,
         deposit: None,
         ambiguous: None,
+        presence: Presence::Listed,
     }
 }
 
@@ -81,6 +83,7 @@ fn session() -> Session {
         start: at("2026-11-26T15:00:00"),
         meet_now: false,
         cancelled: false,
+        presence: Presence::Listed,
         code: None,
         duration: None,
         topic: String::new(),
@@ -104,7 +107,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let session = session();
-        let known = observe(&session, KnownMap::new(), false, at(SEEN));
+        let known = observe(&session, KnownMap::new(), &policy(), false, at(SEEN));
         Self { session, policy: policy(), suppressed: Suppressions::default(), known, now: at(SEEN) }
     }
 
@@ -124,7 +127,8 @@ impl World {
     fn told(&mut self, occasion: Occasion, rule: Option<&str>, state: State) {
         let notice = self.sent(occasion, rule).expect("was to be sent");
         let changed_at = notice.due_at;
-        self.known().notices.push(KnownNotice { notice, state, reason: None, changed_at });
+        let facts = facts(&self.session, &self.session.participants[0], &self.policy);
+        self.known().notices.push(KnownNotice { notice, state, reason: None, changed_at, facts: Some(facts) });
     }
 
     fn sent(&self, occasion: Occasion, rule: Option<&str>) -> Option<Notice> {
@@ -219,7 +223,7 @@ fn every_reason_has_its_row() {
             "booked late",
             |w| {
                 w.now = at("2026-11-25T15:00:00");
-                w.known = observe(&w.session, KnownMap::new(), false, w.now);
+                w.known = observe(&w.session, KnownMap::new(), &w.policy, false, w.now);
             },
             ["invite@2026-11-25T15:02:00Z", "24h!booked_late", "1h@2026-11-26T14:00:00Z"],
         ),
@@ -227,7 +231,7 @@ fn every_reason_has_its_row() {
             "too close",
             |w| {
                 w.now = at("2026-11-26T13:40:00");
-                w.known = observe(&w.session, KnownMap::new(), false, w.now);
+                w.known = observe(&w.session, KnownMap::new(), &w.policy, false, w.now);
             },
             ["invite@2026-11-26T13:42:00Z", "24h!booked_late", "1h!too_close"],
         ),
@@ -281,7 +285,7 @@ fn meet_now_is_invited_at_once_and_never_reminded() {
     let mut world = World::new();
     world.session.start = at("2026-11-24T08:59:47");
     world.session.meet_now = true;
-    world.known = observe(&world.session, KnownMap::new(), false, world.now);
+    world.known = observe(&world.session, KnownMap::new(), &world.policy, false, world.now);
     assert_eq!(world.said(), ["invite@2026-11-24T09:00:00Z", "24h!meet_now", "1h!meet_now"]);
     assert_eq!(world.sent(Occasion::Invite, None).unwrap().useful_until, at("2026-11-24T09:29:47"));
     world.now = at("2026-11-24T09:29:47");
@@ -294,17 +298,17 @@ fn elapsed_and_local_clock_differ_across_a_clock_change() {
     let mut world = World::new();
     world.session.start = at("2026-11-01T15:00:00");
     world.now = at("2026-10-20T12:00:00");
-    world.known = observe(&world.session, KnownMap::new(), false, world.now);
+    world.known = observe(&world.session, KnownMap::new(), &world.policy, false, world.now);
     world.policy.rules = vec![before("24h", 24), clock_rule("day-before", 1, 10, 0), clock_rule("morning", 0, 7, 30)];
     assert_eq!(world.said()[1..], ["24h@2026-10-31T15:00:00Z", "day-before@2026-10-31T14:00:00Z", "morning@2026-11-01T12:30:00Z"]);
     // And springs forward on 2026-03-08: 02:30 does not exist, and moves forward by an hour; 01:30 in autumn is the earlier one.
     world.session.start = at("2026-03-08T15:00:00");
     world.now = at("2026-03-01T12:00:00");
-    world.known = observe(&world.session, KnownMap::new(), false, world.now);
+    world.known = observe(&world.session, KnownMap::new(), &world.policy, false, world.now);
     world.policy.rules = vec![clock_rule("gap", 0, 2, 30)];
     assert_eq!(world.said()[1..], ["gap@2026-03-08T07:30:00Z"]);
     world.session.start = at("2026-11-01T15:00:00");
-    world.known = observe(&world.session, KnownMap::new(), false, world.now);
+    world.known = observe(&world.session, KnownMap::new(), &world.policy, false, world.now);
     world.policy.rules = vec![clock_rule("overlap", 0, 1, 30)];
     assert_eq!(world.said()[1..], ["overlap@2026-11-01T05:30:00Z"]);
 }
@@ -360,7 +364,7 @@ fn quiet_hours_move_reminders_and_invites() {
         world.policy.rules = vec![before("1h", 1)];
         world.session.start = at(start);
         world.now = at(seen);
-        world.known = observe(&world.session, KnownMap::new(), false, world.now);
+        world.known = observe(&world.session, KnownMap::new(), &world.policy, false, world.now);
         assert_eq!(world.said(), [invite, reminder], "{name}");
     }
 }
@@ -419,7 +423,7 @@ fn a_new_start_arms_the_reminders_again_and_does_not_invite_again() {
     world.told(Occasion::Reminder, Some("24h"), State::Accepted);
     let old = world.sent(Occasion::Reminder, Some("24h")).unwrap();
     world.session.start = at("2026-11-30T15:00:00");
-    world.known = observe(&world.session, std::mem::take(&mut world.known), false, world.now);
+    world.known = observe(&world.session, std::mem::take(&mut world.known), &world.policy, false, world.now);
     assert_eq!(world.said(), ["24h@2026-11-29T15:00:00Z", "1h@2026-11-30T14:00:00Z"]);
     assert_ne!(world.sent(Occasion::Reminder, Some("24h")).unwrap().key, old.key);
 }
@@ -449,7 +453,7 @@ mod diffs {
     use crate::plan::diff::{Verdict, diff, revalidate};
 
     fn held(notice: &Notice, state: State, reason: Option<Reason>) -> KnownNotice {
-        KnownNotice { notice: notice.clone(), state, reason, changed_at: at(SEEN) }
+        KnownNotice { notice: notice.clone(), state, reason, changed_at: at(SEEN), facts: None }
     }
 
     fn refs(decisions: &[Decision]) -> Vec<&Decision> {
