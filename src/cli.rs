@@ -240,7 +240,8 @@ pub fn main() -> ExitCode {
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
-    let level = cli.log.clone().unwrap_or_else(|| config.raw.log.level.clone());
+    let usual = if matches!(cli.command, Command::Demo { .. }) { "warn" } else { config.raw.log.level.as_str() };
+    let level = cli.log.clone().unwrap_or_else(|| usual.to_owned());
     if let Err(why) = start_logging(&level, config.raw.log.format, cli.color) {
         eprintln!("--log: {why}");
         return ExitCode::from(2);

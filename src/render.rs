@@ -1,12 +1,44 @@
 //! From a notice to a message: pure, `now` is an argument.
 //!
-//! placeholder, being written: the signatures are fixed.
+//! In: a notice, the session and the participant as the source last said, the participant's zone and locale ([`Facts`]).
+//! Out: a [`Rendered`]: the final bytes, and their parts as people read them.
+//!
+//! ```text
+//! Facts -> View (context, dates, money) -> templates -> text, HTML, subject | text message
+//!       -> calendar, mail | sms -> Content -> gate -> Message
+//! ```
+//!
+//! Invariants. The same facts at the same `now` give the same bytes. A template sees this participant, this session and this
+//! practice, and nobody else. Nothing leaves that has not passed the [gate](RenderError::Leak) on its final bytes. A code or a
+//! link is never cut: where a text message is too long, names are.
+//!
+//! Failures: [`RenderError`]; all that can be found before is an error of [`Renderer::new`] or a line of [`Renderer::lint`].
 
-use crate::message::{Message, SmsEncoding};
-use crate::notice::Notice;
+mod calendar;
+mod context;
+mod dates;
+mod gate;
+mod lint;
+mod mail;
+mod money;
+mod sms;
+mod templates;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::contact::{Address, EmailAddress, PhoneNumber, clean_line};
+use crate::message::{Content, Message, SmsEncoding};
+use crate::notice::{Notice, Occasion};
 use crate::session::{Participant, Session};
 use crate::zone::Resolved;
-use chrono::{DateTime, Utc};
+use calendar::{Entry, Method, Person};
+use context::View;
+use dates::Dates;
+use templates::{File, Library, TemplateError};
 
 /// What a practice decides about its messages.
 #[derive(Debug, Clone)]
@@ -125,20 +157,232 @@ pub enum RenderError {
     },
 }
 
-/// Renders notices: the templates are compiled, the settings checked.
-pub struct Renderer {}
+/// Renders notices: the templates are compiled, the settings checked. Shared by all threads.
+pub struct Renderer {
+    settings: Settings,
+    library: Library,
+    /// By locale of the library.
+    dates: BTreeMap<String, Dates>,
+    join_url: tera::Tera,
+    /// The locale of the library that stands in when a participant's is not there.
+    default_locale: String,
+}
+
+/// How names are made to fit into a text message, mildest first: so many graphemes, and how each name is rewritten before.
+const NAMES_SHORTER: [(usize, Rewrite); 4] = [(30, as_it_is), (18, as_it_is), (18, sms::gsm_only), (10, sms::gsm_only)];
+type Rewrite = fn(&str) -> String;
+
+fn as_it_is(name: &str) -> String {
+    name.to_owned()
+}
+
+/// The name of the join link's template in errors.
+const JOIN_URL: &str = "join_url";
 
 impl Renderer {
     /// Compiles all templates and checks that none is missing. All errors at once.
-    pub fn new(_settings: Settings) -> Result<Self, Vec<String>> {
-        todo!()
+    pub fn new(settings: Settings) -> Result<Self, Vec<String>> {
+        let mut errors = Vec::new();
+        let library = Library::load(settings.template_dir.as_deref()).map_err(|e| errors.extend(e)).ok();
+        let join_url = templates::compile_one(JOIN_URL, &settings.join_url).map_err(|e| errors.push(e)).ok();
+        let (Some(library), Some(join_url)) = (library, join_url) else { return Err(errors) };
+        let mut dates = BTreeMap::new();
+        for locale in library.locales() {
+            match Dates::load(locale) {
+                Ok(formats) => drop(dates.insert(locale.to_owned(), formats)),
+                Err(e) => errors.push(e),
+            }
+        }
+        let default_locale = library.find(&settings.locale).map(str::to_owned);
+        if default_locale.is_none() {
+            let known: Vec<&str> = library.locales().collect();
+            errors.push(format!("locale {:?}: there are no templates for it; expected one of {}", settings.locale, known.join(", ")));
+        }
+        let renderer = Self { default_locale: default_locale.unwrap_or_default(), settings, library, dates, join_url };
+        errors.extend(renderer.check_join_url().err());
+        if errors.is_empty() { Ok(renderer) } else { Err(errors) }
     }
+
     /// Renders and passes the gate.
-    pub fn render(&self, _facts: &Facts<'_>, _now: DateTime<Utc>) -> Result<Rendered, RenderError> {
-        todo!()
+    pub fn render(&self, facts: &Facts<'_>, now: DateTime<Utc>) -> Result<Rendered, RenderError> {
+        let locale = facts.locale.and_then(|asked| self.library.find(asked)).unwrap_or(&self.default_locale);
+        let dates = self.dates.get(locale).expect("every locale of the library has its formats, or `new` failed");
+        let view = View::of(facts, &self.settings, dates, locale, self.join_link(facts.participant)?, now);
+        let reference = self.derive(&[b"message", &facts.notice.key.0]);
+        let (content, parts) = match &facts.notice.address {
+            Address::Email(to) => self.email(facts, &view, to, &reference, now)?,
+            Address::Sms(to) => self.sms(facts, &view, to)?,
+        };
+        gate::check(&content, facts, &self.settings)?;
+        Ok(Rendered { message: Message { key: facts.notice.key, reference, content }, locale: locale.to_owned(), parts })
     }
+
     /// Renders every template of every locale with difficult samples, for `check`. All problems.
     pub fn lint(&self) -> Vec<String> {
-        todo!()
+        lint::run(self)
     }
+
+    fn email(
+        &self,
+        facts: &Facts<'_>,
+        view: &View,
+        to: &EmailAddress,
+        reference: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(Content, Parts), RenderError> {
+        let settings = &self.settings;
+        let folder = templates::folder(facts.notice.occasion, view.session.meet_now);
+        let context = tera_context(view);
+        let render = |file| self.library.render(&view.locale, folder, file, &context);
+        let subject = one_line(&render(File::Subject)?);
+        let text = tidy(&render(File::Text)?);
+        let html = render(File::Html)?;
+        let method = if facts.notice.occasion == Occasion::Cancelled { Method::Cancel } else { Method::Request };
+        let calendar = self.calendar(facts, view, &context, (method, to, now))?;
+        let message_id = format!("<{reference}@{}>", settings.from.domain());
+        let bytes = mail::write(&mail::Letter {
+            from: (&settings.from_name, &settings.from),
+            reply_to: settings.reply_to.as_ref(),
+            to: (&view.recipient.name, to),
+            subject: &subject,
+            date: now,
+            message_id: &message_id,
+            boundary: &self.derive(&[b"boundary", &facts.notice.key.0]),
+            locale: &view.locale,
+            text: &text,
+            html: &html,
+            calendar: &calendar,
+            method,
+        })
+        .map_err(|why| RenderError::Template { file: format!("{}/{folder}", view.locale), why })?;
+        let content = Content::Email { from: settings.from.clone(), to: to.clone(), bytes: bytes.into() };
+        Ok((content, Parts::Email { message_id, subject, text, html }))
+    }
+
+    fn calendar(
+        &self,
+        facts: &Facts<'_>,
+        view: &View,
+        context: &tera::Context,
+        (method, to, now): (Method, &EmailAddress, DateTime<Utc>),
+    ) -> Result<String, RenderError> {
+        let (summary, description) = self.library.render_calendar(&view.locale, context)?;
+        let start = context::start(facts);
+        let (session, person) = (facts.session.id.0.to_be_bytes(), facts.participant.id.0.to_be_bytes());
+        Ok(calendar::write(&Entry {
+            method,
+            uid: &format!("{}@{}", self.derive(&[b"calendar", &session, &person]), self.settings.from.domain()),
+            sequence: facts.sequence,
+            stamp: now,
+            start,
+            end: start + facts.session.duration.unwrap_or(self.settings.default_duration),
+            summary: &one_line(&summary),
+            description: tidy(&description).trim_end(),
+            url: if method == Method::Cancel { "" } else { &view.recipient.join_url },
+            organizer: Person { name: &clean_line(&self.settings.from_name), address: self.settings.from.expose() },
+            attendee: Person { name: &view.recipient.name, address: to.expose() },
+        }))
+    }
+
+    /// A text message. Where it is too long, names are shortened, step by step; code and link never are.
+    fn sms(&self, facts: &Facts<'_>, view: &View, to: &PhoneNumber) -> Result<(Content, Parts), RenderError> {
+        let folder = templates::folder(facts.notice.occasion, view.session.meet_now);
+        let limit = self.settings.max_segments;
+        let full = self.sms_text(view, folder)?;
+        let mut text = full.clone();
+        for (graphemes, rewrite) in NAMES_SHORTER {
+            if sms::load(&text).segments <= limit {
+                break;
+            }
+            text = self.sms_text(&view.with_short_names(graphemes, rewrite), folder)?;
+        }
+        let load = sms::load(&text);
+        if load.segments > limit {
+            return Err(too_long(&full, limit));
+        }
+        let sms::Load { encoding, segments, .. } = load;
+        let content = Content::Sms { to: to.clone(), text: text.as_str().into(), encoding, segments };
+        Ok((content, Parts::Sms { text, encoding, segments }))
+    }
+
+    fn sms_text(&self, view: &View, folder: &'static str) -> Result<String, RenderError> {
+        let text = self.library.render(&view.locale, folder, File::Sms, &tera_context(view))?;
+        Ok(sms::fold(&one_line(&text)))
+    }
+
+    /// The recipient's own join link; empty without a code.
+    fn join_link(&self, person: &Participant) -> Result<String, RenderError> {
+        let Some(code) = person.code else { return Ok(String::new()) };
+        let mut context = tera::Context::new();
+        context.insert("code", &code.expose());
+        context.insert("passkey", person.passkey.as_ref().map_or("", |p| p.expose()));
+        Ok(one_line(&templates::render_one(&self.join_url, JOIN_URL, &context)?))
+    }
+
+    /// A link that opens nothing, or everyone's page, would only be noticed by patients.
+    fn check_join_url(&self) -> Result<(), String> {
+        let mut context = tera::Context::new();
+        context.insert("code", "123456789");
+        context.insert("passkey", "");
+        let link = templates::render_one(&self.join_url, JOIN_URL, &context).map_err(|e| format!("{}: {}", e.file, e.why))?;
+        let parsed = url::Url::parse(link.trim()).map_err(|e| format!("{JOIN_URL}: it makes no link: {e}"))?;
+        if !matches!(parsed.scheme(), "https" | "http") {
+            return Err(format!("{JOIN_URL}: expected a link that begins with https://"));
+        }
+        if !link.contains("123456789") {
+            return Err(format!("{JOIN_URL}: the link does not hold {{{{ code }}}}"));
+        }
+        Ok(())
+    }
+
+    /// A token that shows nothing of what it is made of: base32 (RFC 4648) of the first 160 bits of HMAC-SHA256 over the
+    /// length-prefixed parts. 32 characters.
+    fn derive(&self, parts: &[&[u8]]) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.settings.reference_key).expect("HMAC takes keys of any length");
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        data_encoding::BASE32_NOPAD.encode(&mac.finalize().into_bytes()[..20]).to_ascii_lowercase()
+    }
+}
+
+impl From<TemplateError> for RenderError {
+    fn from(e: TemplateError) -> Self {
+        Self::Template { file: e.file, why: e.why }
+    }
+}
+
+fn tera_context(view: &View) -> tera::Context {
+    tera::Context::from_serialize(view).expect("a view is a map of texts, lists and flags")
+}
+
+/// Says how long the text is with its full names, and what made it so.
+fn too_long(text: &str, limit: u32) -> RenderError {
+    let sms::Load { encoding, segments, .. } = sms::load(text);
+    let culprit = sms::first_outside(text).map(|c| format!("; {:?} (U+{:04X}) is not in the GSM alphabet", c.to_string(), u32::from(c)));
+    RenderError::TooLong { segments, limit, encoding, culprit: culprit.unwrap_or_default() }
+}
+
+/// One line, single spaces, nothing that could begin another line.
+fn one_line(text: &str) -> String {
+    text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// A text as it should arrive: no space at the end of a line, no more than one empty line, one line feed at the end.
+fn tidy(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut empty = true;
+    for line in text.lines().map(str::trim_end) {
+        if !line.is_empty() {
+            out.push_str(line);
+            out.push('\n');
+        } else if !empty {
+            out.push('\n');
+        }
+        empty = line.is_empty();
+    }
+    out.truncate(out.trim_end().len());
+    out.push('\n');
+    out
 }

@@ -24,6 +24,9 @@ pub const ABSENCES: u32 = 3;
 /// And for how long.
 pub const ABSENT_FOR: TimeDelta = TimeDelta::minutes(10);
 
+/// Ends a session's digest that was planned while something of it was in flight.
+const IN_FLIGHT: &str = "+in flight";
+
 /// What a walk saw and did.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Report {
@@ -231,6 +234,9 @@ impl Walker<'_> {
     fn plan(&self, session: &Session, digest: String, known: KnownMap) -> WalkedSession {
         let known = plan::observe(session, known, self.policy, self.first_fill, self.now);
         let decisions = plan::plan_session(session, &known, self.policy, &self.suppressed, self.now);
+        // Nobody can know yet whether what is in flight will have been told: the next walk decides again.
+        let in_flight = known.values().flat_map(|k| &k.notices).any(|n| matches!(n.state, State::Claimed | State::Sending));
+        let digest = if in_flight { format!("{digest}{IN_FLIGHT}") } else { digest };
         let mut people: Vec<(&(SessionId, ParticipationId), &Known)> = known.iter().collect();
         people.sort_unstable_by_key(|(id, _)| **id);
         let mut changes: Vec<Change> = Vec::new();

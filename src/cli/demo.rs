@@ -2,6 +2,7 @@
 //!
 //! It lives three moments: when the sessions were booked (26 hours ago), 23 hours ago, and now. At each one it does what `run --once` does.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::config;
 use crate::daemon::{Engine, read_source};
 use crate::outbox::{Entry, Filter, KnownMap, State};
 use crate::plan::Suppressions;
-use crate::preview::{Request, lines};
+use crate::preview::{Line, Request, lines};
 use crate::render::Renderer;
 use crate::source::ambiguity;
 
@@ -125,7 +126,7 @@ fn print_sent(title: &str, at: DateTime<Utc>, entries: &[&Entry], colors: Colors
         let cells = [what, n.session.to_string(), n.participation.to_string(), n.address.to_string()];
         rows.add_row(cells.into_iter().map(|t| colors.cell(t, Tone::Good)));
     }
-    println!("{rows}");
+    println!("{}", rows.trim_fmt());
 }
 
 /// What is left: not sent and why, and what comes next.
@@ -153,17 +154,26 @@ fn print_omitted(file: &PathBuf, now: DateTime<Utc>, dir: &Path, colors: Colors)
         reveal: true,
     });
     let mut rows = table(colors, &["Not sent", "Session", "Person", "Because"]);
-    for line in lines.iter().filter(|l| l.verdict == "omit") {
-        let id = |n: Option<i64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
-        let tone = if line.reason == Some("quarantined") { Tone::Bad } else { Tone::Quiet };
-        let cells = [super::preview::what(line), id(line.session_id), id(line.participation_id), super::preview::why(line)];
+    for ((session, person, why), occasions) in by_person(&lines) {
+        let tone = if why.starts_with("quarantined") { Tone::Bad } else { Tone::Quiet };
+        let cells = [occasions.join(", "), session.to_string(), person.to_string(), why];
         rows.add_row(cells.into_iter().map(|t| colors.cell(t, tone)));
     }
-    println!("\nNot sent, and why:\n{rows}");
+    println!("\nNot sent, and why:\n{}", rows.trim_fmt());
     let next = lines.iter().filter(|l| l.verdict == "send").count();
     println!("{next} messages are planned for later.\n");
     gallery::write(&lines, &config, now, &dir.join("preview"))?;
     Ok(())
+}
+
+/// Session, participation and reason, with the occasions that it holds for.
+fn by_person(lines: &[Line]) -> BTreeMap<(i64, i64, String), Vec<String>> {
+    let mut people: BTreeMap<(i64, i64, String), Vec<String>> = BTreeMap::new();
+    for line in lines.iter().filter(|l| l.verdict == "omit") {
+        let who = (line.session_id.unwrap_or_default(), line.participation_id.unwrap_or_default(), super::preview::why(line));
+        people.entry(who).or_default().push(super::preview::what(line));
+    }
+    people
 }
 
 /// Replaced as a source should be: never half-written.

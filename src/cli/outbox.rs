@@ -110,7 +110,7 @@ fn list(entries: &[Entry], json: bool, colors: Colors) -> anyhow::Result<()> {
                 ]),
         );
     }
-    println!("{rows}");
+    println!("{}", rows.trim_fmt());
     println!("{} notices", entries.len());
     Ok(())
 }

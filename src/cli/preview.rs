@@ -135,7 +135,7 @@ fn print_table(lines: &[Line], colors: Colors) {
         let tone_of_plain = if sends { Tone::Plain } else { tone };
         rows.add_row(plain.into_iter().map(|t| colors.cell(t, tone_of_plain)).chain([colors.cell(says, tone)]));
     }
-    println!("{rows}");
+    println!("{}", rows.trim_fmt());
     let sent = lines.iter().filter(|l| l.verdict == "send").count();
     println!("{sent} would be sent, {} not.", lines.len() - sent);
 }

@@ -58,7 +58,7 @@ fn print(facts: &Facts<'_>, colors: Colors) {
         };
         states.add_row([colors.cell(*state, tone), colors.cell(n.to_string(), tone)]);
     }
-    println!("{states}");
+    println!("{}", states.trim_fmt());
     println!("Next due: {}", facts.next_due.as_deref().unwrap_or("nothing waits"));
     for source in facts.sources {
         let at = source.last_snapshot_at.map_or_else(|| "never".to_owned(), super::preview::rfc3339);
@@ -69,7 +69,7 @@ fn print(facts: &Facts<'_>, colors: Colors) {
         for (reason, n) in &facts.omissions {
             omissions.add_row([colors.cell(*reason, Tone::Quiet), colors.cell(n.to_string(), Tone::Quiet)]);
         }
-        println!("{omissions}");
+        println!("{}", omissions.trim_fmt());
     }
     for line in &facts.quarantined {
         println!("Quarantined: {line}");

@@ -18,7 +18,7 @@ pub struct Recipient<'a> {
 }
 
 /// Reason and detail of a refusal.
-pub type Refused = (Reason, Option<String>);
+pub(super) type Refused = (Reason, Option<String>);
 
 /// Finds a participant's address and zone, or the first reason against them. `to_join`: what is told needs a code to join with.
 pub fn recipient<'a>(

@@ -283,11 +283,12 @@ async fn a_session_that_changes_under_an_open_connection_is_not_told_the_old_way
     world.once().await;
     assert_eq!(world.sent(), 0, "the old time was fenced");
     world.set("2026-11-24T09:03:00Z");
+    world.walk(&one("2026-11-27T15:00:00")).await;
     world.once().await;
     world.once().await;
     let sent = world.transport.sent.lock().unwrap().clone();
     assert_eq!(sent.len(), 1);
-    let text = String::from_utf8_lossy(&sent[0].1).into_owned();
+    let text = visible(&sent[0].1);
     assert!(text.contains("DTSTART:20261127T150000Z"), "{text}");
 }
 

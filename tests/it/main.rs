@@ -4,4 +4,5 @@
 mod durability;
 mod engine;
 mod outbox;
+mod render;
 mod zone;
