@@ -52,7 +52,8 @@ fn all(case: &Case<'_>) -> Vec<Decision> {
         Err((reason, detail)) => return case.refuse_all(reason, &detail),
     };
     if cancelled {
-        let mut decisions = case.refuse_all(Reason::Cancelled, &None);
+        let reason = if case.participant.code.is_none() { Reason::NoConnectCode } else { Reason::Cancelled };
+        let mut decisions = case.refuse_all(reason, &None);
         decisions.extend(case.cancellation(&to));
         return decisions;
     }
