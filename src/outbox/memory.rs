@@ -3,6 +3,7 @@
 //! Its clock, by which leases are measured, stands still until [`MemoryOutbox::set_clock`] moves it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -352,8 +353,13 @@ impl Outbox for MemoryOutbox {
     }
 
     async fn apply(&self, walk: Walk) -> Result<Applied> {
-        checked("apply", walk.sessions.iter().flat_map(|s| &s.changes).map(Change::check))?;
-        Ok(self.tables().apply(walk))
+        let mut tables = self.tables();
+        for session in &walk.sessions {
+            let known = |id| Ok::<_, Infallible>(tables.participants.contains_key(&(walk.source.clone(), session.id, id)));
+            let Ok(check) = session.check(known);
+            checked("apply", [check])?;
+        }
+        Ok(tables.apply(walk))
     }
 
     async fn suppressions(&self) -> Result<HashMap<String, Suppression>> {

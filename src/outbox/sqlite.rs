@@ -10,7 +10,7 @@
 //!
 //! Failures: an error of SQLite inside a transaction rolls the whole group back and poisons the store: that write and every later one
 //! answers a [`StoreError`], because after a failed write nobody knows what the disk holds. Only a new start may go on. What a caller
-//! asks wrongly (an end that is none) is refused before it reaches the writer, and harms nobody else.
+//! asks wrongly (an end that is none) is refused before anything is written, and harms nobody else.
 //!
 //! The file is of one daemon: an advisory lock on `FILE.lock` keeps a second one out. Commands open without it; they may write too,
 //! each waiting for the other at most as long as `open::BUSY` says. WAL needs shared memory: the file must not lie on a network file system.
@@ -22,7 +22,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, KnownMap, Lease, LedgerRow, Outbox, Recovered, Result, Settlement,
-    Status, StoredSession, Walk,
+    Status, StoreError, StoredSession, Walk,
 };
 use crate::contact::Channel;
 use crate::notice::{NoticeKey, Omission};
@@ -103,8 +103,11 @@ impl Outbox for SqliteOutbox {
     }
 
     async fn apply(&self, walk: Walk) -> Result<Applied> {
-        checked("apply", walk.sessions.iter().flat_map(|s| &s.changes).map(super::Change::check))?;
-        self.writer.write("apply", move |c| walk::apply(c, &walk)).await
+        let applied = self.writer.write("apply", move |c| match walk::check(c, &walk)? {
+            Ok(()) => walk::apply(c, &walk).map(Ok),
+            Err(refusal) => Ok(Err(refusal)),
+        });
+        applied.await?.map_err(|cause| StoreError { action: "apply".to_owned(), cause })
     }
 
     async fn suppressions(&self) -> Result<HashMap<String, Suppression>> {

@@ -8,8 +8,9 @@
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
-use super::{Act, Change, Entry, Lease, LedgerRow, Phase, Settlement, State, StoreError};
+use super::{Act, Change, Entry, Lease, LedgerRow, Phase, Settlement, State, StoreError, WalkedSession};
 use crate::notice::{Notice, Reason};
+use crate::session::ParticipationId;
 
 /// A notice as a store keeps it.
 #[derive(Debug, Clone)]
@@ -283,13 +284,25 @@ impl Change {
             Self::End { .. } => ("ended", None),
         }
     }
+}
 
-    /// An end must be one.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        match self {
-            Self::End { state, .. } => check_end(*state),
-            Self::Add(_) | Self::Move { .. } => Ok(()),
+impl WalkedSession {
+    /// Its changes can be applied: an end is one, and a new notice is of this session and of somebody who is known. `known` says whom the
+    /// store knows besides those that the walk names.
+    pub(crate) fn check<E>(&self, mut known: impl FnMut(ParticipationId) -> Result<bool, E>) -> Result<Result<(), String>, E> {
+        for change in &self.changes {
+            let refusal = match change {
+                Change::End { state, .. } => check_end(*state).err(),
+                Change::Add(n) if n.session != self.id => Some(format!("notice {} is of session {}, not of {}", n.key, n.session, self.id)),
+                Change::Add(n) if self.known.iter().any(|(id, _)| *id == n.participation) || known(n.participation)? => None,
+                Change::Add(n) => Some(format!("notice {} is of participation {}, which is not known", n.key, n.participation)),
+                Change::Move { .. } => None,
+            };
+            if let Some(refusal) = refusal {
+                return Ok(Err(refusal));
+            }
         }
+        Ok(Ok(()))
     }
 }
 

@@ -222,3 +222,26 @@ async fn many_doubts_share_a_commit() {
     let commits = store.commits() - before;
     assert!((1..=MANY as u64 / 8).contains(&commits), "{MANY} doubts took {commits} commits");
 }
+
+/// A daemon and a command write side by side: each waits for the other, and neither loses anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_write_in_turn() {
+    const EACH: usize = 150;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("outbox.db");
+    let daemon = Arc::new(open(&path));
+    let command = Arc::new(SqliteOutbox::open(&format!("sqlite://{}", path.display()), Access::Command).unwrap());
+    let mut work = JoinSet::new();
+    for (store, event) in [(&daemon, "walk"), (&command, "reveal")] {
+        let store = store.clone();
+        work.spawn(async move {
+            for _ in 0..EACH {
+                store.note(minute(0), event, "").await.unwrap();
+            }
+        });
+    }
+    work.join_all().await;
+    let rows = daemon.ledger(0, usize::MAX).await.unwrap();
+    assert_eq!(rows.len(), 2 * EACH);
+    assert_eq!(rows.iter().filter(|r| r.event == "reveal").count(), EACH);
+}

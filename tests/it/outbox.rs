@@ -28,6 +28,7 @@ macro_rules! conformance {
             a_key_is_added_once,
             moves_and_ends_are_guarded_by_the_state,
             a_walk_is_applied_whole_or_not_at_all,
+            a_new_notice_needs_its_session_and_its_participant,
             omissions_are_replaced_by_session,
             faults_are_replaced_by_source,
             the_most_urgent_is_claimed_first,

@@ -151,21 +151,26 @@ pub(super) fn list_sql(filter: &Filter) -> (String, Vec<Value>) {
     let few = filter.session.is_some() || filter.participation.is_some() || !filter.keys.is_empty();
     let state = if few { "+state" } else { "state" };
     conditions.one_of(state, filter.states.iter().map(|s| s.as_str().to_owned().into()).collect());
-    conditions.one_of("key", filter.keys.iter().map(|k| k.0.to_vec().into()).collect());
+    // As one value: a command may name more keys than a statement can have values.
+    if !filter.keys.is_empty() {
+        let keys: Vec<String> = filter.keys.iter().map(ToString::to_string).collect();
+        conditions.terms.push("key IN (SELECT unhex(value) FROM json_each(?))".to_owned());
+        conditions.values.push(serde_json::to_string(&keys).expect("strings are always JSON").into());
+    }
     let sql = conditions.sql(&format!("SELECT {COLUMNS} FROM notice"), "due_at, key");
     (sql, conditions.values(filter.limit))
 }
 
 pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Entry>> {
     let (sql, values) = list_sql(filter);
-    connection.prepare(&sql)?.query_map(params_from_iter(values), |row| notices::row(row).map(|r| r.entry))?.collect()
+    connection.prepare_cached(&sql)?.query_map(params_from_iter(values), |row| notices::row(row).map(|r| r.entry))?.collect()
 }
 
 pub(super) fn omissions(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Omission>> {
     let conditions = Conditions::of(filter);
     let select = "SELECT session_id, participation_id, role, occasion, rule, channel, due_at, reason, detail FROM omission";
     let sql = conditions.sql(select, "due_at, source, session_id, position");
-    connection.prepare(&sql)?.query_map(params_from_iter(conditions.values(filter.limit)), omission)?.collect()
+    connection.prepare_cached(&sql)?.query_map(params_from_iter(conditions.values(filter.limit)), omission)?.collect()
 }
 
 fn omission(row: &Row<'_>) -> rusqlite::Result<Omission> {
@@ -292,7 +297,7 @@ mod tests {
                 "SCAN",
             ),
             (list(Filter { participation: Some(ParticipationId(1)), ..Filter::default() }), "INDEX notice_participation", "SCAN"),
-            (list(Filter { keys: vec![NoticeKey([0; 16]); 3], ..Filter::default() }), "(key=?)", "SCAN"),
+            (list(Filter { keys: vec![NoticeKey([0; 16]); 3], ..Filter::default() }), "(key=?)", "SCAN notice"),
             (HELD.to_owned(), "SEARCH notice USING COVERING INDEX notice_state (state=?)", "SCAN"),
             (UNDECIDED.to_owned(), "USING COVERING INDEX notice_undecided", sorted),
             (COUNTS.to_owned(), "USING COVERING INDEX notice_state", "TEMP B-TREE"),

@@ -148,6 +148,21 @@ pub(crate) async fn a_walk_is_applied_whole_or_not_at_all(store: Store) {
     assert_eq!(store.add(3, &[notice(3, Occasion::Invite, 0)]).await.added, 1);
 }
 
+pub(crate) async fn a_new_notice_needs_its_session_and_its_participant(store: Store) {
+    store.one().await;
+    let before = format!("{:?}", store.all().await);
+    let stranger = punctual::notice::Notice { participation: ParticipationId(19), ..notice(1, Occasion::Reminder, 5) };
+    let foreign = notice(3, Occasion::Invite, 0);
+    for (refused, says) in [(stranger, "participation 19, which is not known"), (foreign, "is of session 3, not of 1")] {
+        let error = store.outbox.apply(walk(vec![walked(1, "second", vec![Change::Add(refused)])])).await.unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+    }
+    assert_eq!(before, format!("{:?}", store.all().await));
+    let mut later = walked(1, "first", vec![Change::Add(notice(1, Occasion::Reminder, 5))]);
+    later.known.clear();
+    assert_eq!(store.outbox.apply(walk(vec![later])).await.unwrap().added, 1, "a participant known before is known");
+}
+
 pub(crate) fn omission(participation: i64, occasion: Option<Occasion>, due: Option<i64>, reason: Reason) -> Omission {
     Omission {
         session: Some(SessionId(participation / 10)),
