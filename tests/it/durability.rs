@@ -241,7 +241,28 @@ async fn two_processes_write_in_turn() {
         });
     }
     work.join_all().await;
-    let rows = daemon.ledger(0, usize::MAX).await.unwrap();
+    let rows = daemon.ledger(None, 0, usize::MAX).await.unwrap();
     assert_eq!(rows.len(), 2 * EACH);
     assert_eq!(rows.iter().filter(|r| r.event == "reveal").count(), EACH);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_is_whole_while_the_store_is_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(&folder.path().join("outbox.db")));
+    let invite = notice(1, Occasion::Invite, 0);
+    store.apply(walk(vec![walked(1, "first", vec![Change::Add(invite.clone())])])).await.unwrap();
+    let copy = folder.path().join("copy.db");
+    let busy = tokio::spawn(plan(store.clone(), 7));
+    store.backup(&copy).await.unwrap();
+    busy.abort();
+    assert!(store.backup(&copy).await.unwrap_err().to_string().contains("cannot be created"), "no file is overwritten");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&copy.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(!folder.path().join("copy.db-wal").exists(), "the copy is one file");
+
+    let restored = open(&copy);
+    let entries = restored.list(&Filter { keys: vec![invite.key], ..Filter::default() }).await.unwrap();
+    assert_eq!((entries.len(), entries[0].state), (1, State::Waiting));
+    assert_eq!(restored.reference_key().await.unwrap(), store.reference_key().await.unwrap(), "resends keep their Message-IDs");
 }

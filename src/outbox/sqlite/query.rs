@@ -42,7 +42,7 @@ pub(super) fn ambiguous_text(ambiguous: &[(ParticipationId, String)]) -> String 
 }
 
 pub(super) fn sessions(connection: &Connection, source: &str) -> rusqlite::Result<Vec<StoredSession>> {
-    connection.prepare_cached(&format!("{SESSION} ORDER BY id"))?.query_map([source], stored_session)?.collect()
+    connection.prepare_cached(&format!("{SESSION} AND record <> '' ORDER BY id"))?.query_map([source], stored_session)?.collect()
 }
 
 /// One session, with its revision.
@@ -84,14 +84,8 @@ fn known_notice(row: &Row<'_>) -> rusqlite::Result<KnownNotice> {
 
 pub(super) fn suppressions(connection: &Connection) -> rusqlite::Result<HashMap<String, Suppression>> {
     let mut statement = connection.prepare_cached("SELECT address_key, kind FROM suppression")?;
-    let all = statement.query_map([], |row| Ok((row.get(0)?, suppression(row, 1)?)))?;
+    let all = statement.query_map([], |row| Ok((row.get(0)?, super::suppression::kind(row, 1)?)))?;
     all.collect()
-}
-
-fn suppression(row: &Row<'_>, column: usize) -> rusqlite::Result<Suppression> {
-    let text = row.get_ref(column)?.as_str()?;
-    let all = [Suppression::Bounced, Suppression::OptedOut];
-    all.into_iter().find(|s| s.as_str() == text).ok_or_else(|| misread(column, Type::Text, format!("{text:?} is no suppression")))
 }
 
 pub(super) const NEXT_DUE: &str = "SELECT min(next_attempt_at) FROM notice INDEXED BY notice_due
@@ -262,6 +256,7 @@ mod tests {
     use crate::outbox::State;
     use crate::outbox::sqlite::attempt::claim_sql;
     use crate::outbox::sqlite::migrate::migrate;
+    use crate::outbox::sqlite::retention;
     use crate::outbox::sqlite::upkeep::{HELD, UNDECIDED};
 
     fn plan(connection: &Connection, sql: &str) -> Vec<String> {
@@ -300,6 +295,10 @@ mod tests {
             (list(Filter { keys: vec![NoticeKey([0; 16]); 3], ..Filter::default() }), "(key=?)", "SCAN notice"),
             (HELD.to_owned(), "SEARCH notice USING COVERING INDEX notice_state (state=?)", "SCAN"),
             (UNDECIDED.to_owned(), "USING COVERING INDEX notice_undecided", sorted),
+            (retention::RECORDS.to_owned(), "SEARCH session USING INDEX session_recorded (start_at<?)", "SCAN"),
+            (retention::NOTICES.to_owned(), "SEARCH notice USING INDEX notice_start (start_at<?)", "SCAN"),
+            (retention::SESSIONS.to_owned(), "SEARCH session USING INDEX session_start (start_at<?)", "SCAN"),
+            (retention::LEDGER.to_owned(), "SEARCH ledger USING COVERING INDEX ledger_at (at<?)", "SCAN"),
             (COUNTS.to_owned(), "USING COVERING INDEX notice_state", "TEMP B-TREE"),
         ];
         for (sql, says, never) in cases {

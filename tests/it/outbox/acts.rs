@@ -145,7 +145,7 @@ pub(crate) async fn the_ledger_tells_each_step(store: Store) {
     store.settle(2, &claim, accepted()).await;
     store.outbox.note(minute(3), "reveal", "preview of session 1").await.unwrap();
 
-    let rows = (store.ledger)().await;
+    let rows = store.ledger().await;
     let told: Vec<_> = rows.iter().map(|r| (r.event.as_str(), r.from_state, r.to_state)).collect();
     use State::{Accepted, Claimed, Held, Sending, Waiting};
     let expected = [

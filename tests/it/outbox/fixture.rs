@@ -1,6 +1,5 @@
 //! Sessions, notices and claims for tests: small, and the same each time.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,13 +10,9 @@ use punctual::outbox::{
 };
 use punctual::session::{ParticipationId, Role, SessionId};
 
-/// The ledger's rows, when they have been read.
-pub(crate) type LedgerRows = Pin<Box<dyn Future<Output = Vec<LedgerRow>> + Send>>;
-
 /// A store under test.
 pub(crate) struct Store {
     pub(crate) outbox: Arc<dyn Outbox>,
-    pub(crate) ledger: Box<dyn Fn() -> LedgerRows + Send + Sync>,
     /// Removed at the end.
     pub(crate) _folder: Option<tempfile::TempDir>,
 }
@@ -174,6 +169,10 @@ impl Store {
         let mut found = self.outbox.list(&Filter { keys: vec![key], ..Filter::default() }).await.unwrap();
         assert_eq!(found.len(), 1, "the notice is there once");
         found.remove(0)
+    }
+
+    pub(crate) async fn ledger(&self) -> Vec<LedgerRow> {
+        self.outbox.ledger(None, 0, usize::MAX).await.unwrap()
     }
 
     pub(crate) async fn all(&self) -> Vec<Entry> {

@@ -136,12 +136,12 @@ pub(crate) async fn moves_and_ends_are_guarded_by_the_state(store: Store) {
 
 pub(crate) async fn a_walk_is_applied_whole_or_not_at_all(store: Store) {
     let invite = store.one().await;
-    let before = (format!("{:?}", store.all().await), (store.ledger)().await);
+    let before = (format!("{:?}", store.all().await), store.ledger().await);
     let good = walked(1, "second", vec![Change::Move { key: invite.key, due_at: minute(9), useful_until: minute(10) }]);
     let bad = walked(2, "first", vec![Change::End { key: invite.key, state: State::Waiting, reason: Reason::Guard }]);
     let error = store.outbox.apply(Walk { at: minute(5), ..walk(vec![good, bad]) }).await.unwrap_err();
     assert!(error.to_string().contains("state waiting is no end"), "{error}");
-    assert_eq!(before, (format!("{:?}", store.all().await), (store.ledger)().await));
+    assert_eq!(before, (format!("{:?}", store.all().await), store.ledger().await));
     assert_eq!(store.outbox.digests("clinic").await.unwrap().unwrap().1[&SessionId(1)], "first");
     assert_eq!(store.outbox.status().await.unwrap().sources[0].last_snapshot_at, Some(minute(-10)));
     // And the store goes on.
