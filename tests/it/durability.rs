@@ -266,3 +266,28 @@ async fn a_backup_is_whole_while_the_store_is_in_use() {
     assert_eq!((entries.len(), entries[0].state), (1, State::Waiting));
     assert_eq!(restored.reference_key().await.unwrap(), store.reference_key().await.unwrap(), "resends keep their Message-IDs");
 }
+
+/// What was purged is not in the file either: the bytes of a message, and the record, hold a code.
+#[tokio::test]
+async fn what_is_purged_is_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("outbox.db");
+    let found = |needle: &[u8]| {
+        let files = std::fs::read_dir(folder.path()).unwrap().map(|f| std::fs::read(f.unwrap().path()).unwrap());
+        files.map(|bytes| bytes.windows(needle.len()).filter(|w| *w == needle).count()).sum::<usize>()
+    };
+    let store = open(&path);
+    let mut session = walked(1, "first", vec![Change::Add(notice(1, Occasion::Invite, 0))]);
+    session.record = r#"{"ConnectCode":701678455}"#.to_owned();
+    store.apply(walk(vec![session])).await.unwrap();
+    let claim = store.claim(request(0)).await.unwrap().remove(0);
+    let begin = punctual::outbox::Begin { bytes: b"Your code is 701-678-455".to_vec(), ..begin(&claim, 0) };
+    assert_eq!(store.begin(vec![begin]).await.unwrap(), [true]);
+    assert_eq!(store.settle(minute(1), vec![(lease(&claim), accepted())]).await.unwrap(), [true]);
+    assert!(found(b"701678455") > 0 && found(b"701-678-455") > 0, "they were there");
+    let retention = punctual::outbox::Retention { content_before: minute(100_000), history_before: minute(-100_000) };
+    let purged = store.purge(minute(100_000), retention).await.unwrap();
+    assert_eq!((purged.contents, purged.records), (1, 1));
+    drop(store);
+    assert_eq!((found(b"701678455"), found(b"701-678-455")), (0, 0));
+}

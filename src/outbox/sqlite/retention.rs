@@ -26,12 +26,12 @@ pub(super) const RECORDS: &str = "UPDATE session SET record = '', ambiguous = '[
 pub(super) const NOTICES: &str =
     "SELECT key FROM notice WHERE start_at < ?1 AND owner IS NULL AND next_attempt_at IS NULL ORDER BY start_at, key LIMIT ?2";
 
-pub(super) const SESSIONS: &str = "SELECT source, id FROM session WHERE start_at < ?1
+pub(super) const SESSIONS: &str = "SELECT source, id, record <> '' FROM session WHERE start_at < ?1
      AND NOT EXISTS (SELECT 1 FROM notice WHERE notice.session_id = session.id AND notice.source = session.source) LIMIT ?2";
 
 pub(super) const LEDGER: &str = "DELETE FROM ledger WHERE seq IN (SELECT seq FROM ledger WHERE at < ?1 ORDER BY at LIMIT ?2)";
 
-/// One batch. Nothing removed: it is done.
+/// One batch, and whether it removed sessions. Nothing removed: it is done.
 pub(super) fn batch(connection: &Connection, retention: Retention) -> rusqlite::Result<(Purged, bool)> {
     let content = params![ms(retention.content_before.max(retention.history_before)), BATCH];
     let history = params![ms(retention.history_before), BATCH];
@@ -43,8 +43,8 @@ pub(super) fn batch(connection: &Connection, retention: Retention) -> rusqlite::
         ledger_rows: connection.prepare_cached(LEDGER)?.execute(history)? as u64,
     };
     purge_notices(connection, history, &mut purged)?;
-    let sessions = purge_sessions(connection, history)?;
-    Ok((purged, sessions > 0))
+    let more = purge_sessions(connection, history, &mut purged)?;
+    Ok((purged, more))
 }
 
 fn purge_notices(connection: &Connection, history: &[&dyn rusqlite::ToSql], purged: &mut Purged) -> rusqlite::Result<()> {
@@ -57,17 +57,20 @@ fn purge_notices(connection: &Connection, history: &[&dyn rusqlite::ToSql], purg
     Ok(())
 }
 
-fn purge_sessions(connection: &Connection, history: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<usize> {
-    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
-    let ids: Vec<(String, i64)> = connection.prepare_cached(SESSIONS)?.query_map(history, row)?.collect::<rusqlite::Result<_>>()?;
-    for (source, id) in &ids {
-        for table in [
+/// Says whether there were any.
+fn purge_sessions(connection: &Connection, history: &[&dyn rusqlite::ToSql], purged: &mut Purged) -> rusqlite::Result<bool> {
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let old: Vec<(String, i64, bool)> = connection.prepare_cached(SESSIONS)?.query_map(history, row)?.collect::<rusqlite::Result<_>>()?;
+    for (source, id, has_record) in &old {
+        purged.records += u64::from(*has_record);
+        let tables = [
             "omission WHERE source = ?1 AND session_id",
             "participant WHERE source = ?1 AND session_id",
             "session WHERE source = ?1 AND id",
-        ] {
+        ];
+        for table in tables {
             connection.prepare_cached(&format!("DELETE FROM {table} = ?2"))?.execute(params![source, id])?;
         }
     }
-    Ok(ids.len())
+    Ok(!old.is_empty())
 }

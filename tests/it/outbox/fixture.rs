@@ -17,9 +17,9 @@ pub(crate) struct Store {
     pub(crate) _folder: Option<tempfile::TempDir>,
 }
 
-/// Minutes after an arbitrary midnight, by which all fixtures are dated.
+/// Minutes after a time long past, by which all fixtures are dated: a store's own clock is later.
 pub(crate) fn minute(n: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(1_795_000_000, 0).unwrap() + TimeDelta::minutes(n)
+    DateTime::from_timestamp(1_700_000_000, 0).unwrap() + TimeDelta::minutes(n)
 }
 
 /// When the fixtures' sessions start.

@@ -1,7 +1,7 @@
 //! What is kept: the suppression list, and what a purge leaves.
 
 use punctual::notice::{Notice, Occasion, Reason};
-use punctual::outbox::{Change, Filter, Purged, Retention, Settlement, WalkedSession, suppression_key};
+use punctual::outbox::{Change, Filter, Purged, Retention, Settlement, State, WalkedSession, suppression_key};
 use punctual::outcome::Suppression;
 use punctual::session::SessionId;
 
@@ -111,6 +111,17 @@ pub(crate) async fn history_is_purged_after_its_time(store: Store) {
     assert!(rows.iter().all(|r| r.event == "doubted" || r.seq == last.seq), "{rows:?}");
     // What is left goes its way.
     assert_eq!(store.claim_one(600).await.entry.notice.key, pending.key);
+}
+
+pub(crate) async fn a_purge_is_complete_however_much_there_is(store: Store) {
+    let many: Vec<Notice> = (1..=1_200).map(|n| Notice { start: minute(100), ..notice(n, Occasion::Invite, 0) }).collect();
+    let session = |n: &Notice, change| WalkedSession { start: minute(100), ..walked(n.session.0, "first", vec![change]) };
+    store.outbox.apply(walk(many.iter().map(|n| session(n, Change::Add(n.clone()))).collect())).await.unwrap();
+    let end = |n: &Notice| Change::End { key: n.key, state: State::Lapsed, reason: Reason::Lapsed };
+    store.outbox.apply(walk(many.iter().map(|n| session(n, end(n))).collect())).await.unwrap();
+    let expected = Purged { contents: 0, records: 1_200, notices: 1_200, ledger_rows: 2_400 };
+    assert_eq!(store.outbox.purge(minute(500), retention(0, 101)).await.unwrap(), expected);
+    assert!(store.all().await.is_empty() && store.outbox.digests("clinic").await.unwrap().unwrap().1.is_empty());
 }
 
 pub(crate) async fn the_ledger_is_read_in_parts(store: Store) {
