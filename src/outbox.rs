@@ -234,7 +234,7 @@ pub struct Walk {
 }
 
 /// One session of a [`Walk`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct WalkedSession {
     /// SessionId.
     pub id: SessionId,
@@ -306,7 +306,7 @@ pub struct ClaimRequest {
 }
 
 /// A claimed notice, and what to decide upon.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Claim {
     /// The notice and its history. Its state is what it was before the claim: waiting or unknown.
     pub entry: Entry,
@@ -334,7 +334,7 @@ pub struct Lease {
 }
 
 /// An attempt begins: state sending, phase pre, the bytes frozen.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Begin {
     /// The claim.
     pub lease: Lease,
@@ -466,7 +466,7 @@ pub struct Status {
 }
 
 /// A session that the store holds.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct StoredSession {
     /// SessionId.
     pub id: SessionId,

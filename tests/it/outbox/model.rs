@@ -110,6 +110,12 @@ fn walk_of(session: i64, digest: u8, changes: &[(usize, ChangeKind)], omissions:
     walk(vec![WalkedSession { omissions, ..walked(session, &digest.to_string(), changes.collect()) }])
 }
 
+/// All of a claim. (In print it shows no record and no bytes.)
+fn shown(claim: &Claim) -> String {
+    let Claim { entry, epoch, record, revision, ambiguous, known, frozen } = claim;
+    format!("{entry:?} {epoch} {record} {revision} {ambiguous:?} {known:?} {frozen:?}\n")
+}
+
 /// Takes a step, and says what the store answered. Claims are kept for the steps after.
 async fn take(store: &Store, step: &Step, claims: &mut Vec<Claim>) -> String {
     let outbox = &store.outbox;
@@ -125,7 +131,7 @@ async fn take(store: &Store, step: &Step, claims: &mut Vec<Claim>) -> String {
             let request = ClaimRequest { channel: *channel, limit: *limit, owner: owner(*second), lease, ..request(*now) };
             let new = outbox.claim(request).await.unwrap();
             claims.extend(new.iter().cloned());
-            format!("{new:?}")
+            new.iter().map(shown).collect()
         }
         Step::Begin { claim, at } => match picked(claim, claims) {
             Some(claim) => format!("{:?}", outbox.begin(vec![begin(&claim, *at)]).await.unwrap()),
@@ -168,7 +174,8 @@ async fn take(store: &Store, step: &Step, claims: &mut Vec<Claim>) -> String {
 async fn seen(store: &Store) -> Vec<String> {
     let outbox = &store.outbox;
     let mut seen = vec![format!("{:?}", store.all().await), format!("{:?}", outbox.omissions(&Filter::default()).await.unwrap())];
-    seen.push(format!("{:?}", outbox.sessions("clinic").await.unwrap()));
+    let sessions = outbox.sessions("clinic").await.unwrap();
+    seen.extend(sessions.into_iter().map(|s| format!("{} {} {} {:?}", s.id, s.digest, s.record, s.ambiguous)));
     let mut known: Vec<_> = outbox.known("clinic", &[1, 2, 3].map(SessionId)).await.unwrap().into_iter().collect();
     known.sort_by_key(|(who, _)| *who);
     seen.push(format!("{known:?}"));
