@@ -14,7 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use punctual::contact::{Address, Channel, EmailAddress};
 use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
-use punctual::outbox::{Begin, Change, Claim, ClaimRequest, Filter, Known, Lease, Outbox, Settlement, State, Walk, WalkedSession};
+use punctual::outbox::{Begin, Change, Claim, ClaimRequest, Filter, Guard, Known, Lease, Outbox, Settlement, State, Walk, WalkedSession};
 use punctual::session::{ParticipationId, Role, SessionId};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -53,7 +53,18 @@ fn notice(session: i64, occasion: Occasion, due: i64) -> Notice {
 }
 
 fn walked(session: i64, due: i64) -> WalkedSession {
-    let known = Known { first_seen: at(0), start: at(due + 1440), start_known_at: at(0), adopted: false, notices: Vec::new() };
+    let known = Known {
+        first_seen: at(0),
+        start: at(due + 1440),
+        start_known_at: at(0),
+        facts: "facts".to_owned(),
+        facts_known_at: at(0),
+        cancelled: false,
+        absent_since: None,
+        absences: 0,
+        adopted: false,
+        notices: Vec::new(),
+    };
     let notices = [notice(session, Occasion::Invite, due), notice(session, Occasion::Reminder, due)];
     WalkedSession {
         id: SessionId(session),
@@ -69,14 +80,28 @@ fn walked(session: i64, due: i64) -> WalkedSession {
 
 async fn apply(store: &SqliteOutbox, sessions: std::ops::Range<i64>, due: impl Fn(i64) -> i64) -> (usize, Duration) {
     let sessions = sessions.map(|n| walked(n, due(n))).collect();
-    let walk = Walk { source: "bench".to_owned(), at: at(0), policy_digest: "policy".to_owned(), sessions, faults: Vec::new() };
+    let walk = Walk {
+        source: "bench".to_owned(),
+        at: at(0),
+        policy_digest: "policy".to_owned(),
+        sessions,
+        faults: Vec::new(),
+        guard: Guard::default(),
+    };
     let start = Instant::now();
     (store.apply(walk).await.unwrap().added, start.elapsed())
 }
 
 async fn hand_over(store: &SqliteOutbox, claim: Claim) {
     let lease = Lease { key: claim.entry.notice.key, epoch: claim.epoch };
-    let begin = Begin { lease, revision: claim.revision, at: at(1), transport: "bench".to_owned(), bytes: vec![b'x'; MESSAGE] };
+    let begin = Begin {
+        lease,
+        revision: claim.revision,
+        facts: "facts".to_owned(),
+        at: at(1),
+        transport: "bench".to_owned(),
+        bytes: vec![b'x'; MESSAGE],
+    };
     assert_eq!(store.begin(vec![begin]).await.unwrap(), [true]);
     assert!(store.doubt(lease, claim.revision, TimeDelta::minutes(1)).await.unwrap());
     let end = Settlement::Accepted { reply: "250 2.0.0 Ok: queued as 4F1A22".to_owned(), reference: None };

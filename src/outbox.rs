@@ -166,6 +166,8 @@ pub struct Entry {
     pub reference: Option<String>,
     /// When it got into its state.
     pub changed_at: DateTime<Utc>,
+    /// Digest of the facts in its frozen bytes; `None`: never begun.
+    pub facts: Option<String>,
 }
 
 /// One attempt to hand a notice over.
@@ -196,6 +198,16 @@ pub struct Known {
     pub start: DateTime<Utc>,
     /// When that start became known.
     pub start_known_at: DateTime<Utc>,
+    /// Digest of what else a message says: code, passkey, zone (see `plan::facts`).
+    pub facts: String,
+    /// When those facts, or whether it takes place at all, became known as they are.
+    pub facts_known_at: DateTime<Utc>,
+    /// It is cancelled, or counts as such.
+    pub cancelled: bool,
+    /// Since when the source does not list this person; `None`: it does.
+    pub absent_since: Option<DateTime<Utc>>,
+    /// Snapshots in a row that did not list this person.
+    pub absences: u32,
     /// Was there when the store was first filled from this source: may have been announced by somebody else.
     pub adopted: bool,
     /// All of the participant's notices.
@@ -213,6 +225,14 @@ pub struct KnownNotice {
     pub reason: Option<Reason>,
     /// When it got there.
     pub changed_at: DateTime<Utc>,
+    /// Digest of the facts that its bytes hold; `None`: never begun.
+    pub facts: Option<String>,
+}
+
+impl From<Entry> for KnownNotice {
+    fn from(entry: Entry) -> Self {
+        Self { notice: entry.notice, state: entry.state, reason: entry.reason, changed_at: entry.changed_at, facts: entry.facts }
+    }
 }
 
 /// What the store knows of the participants of some sessions.
@@ -231,6 +251,52 @@ pub struct Walk {
     pub sessions: Vec<WalkedSession>,
     /// All faults of this snapshot; they replace the ones of the last.
     pub faults: Vec<Fault>,
+    /// What waits for an operator; replaces what waited before.
+    pub guard: Guard,
+}
+
+/// What waits for an operator: too much changed at once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Guard {
+    /// Names this set of changes, also when an operator has let it pass; empty: nothing out of the ordinary.
+    pub digest: String,
+    /// The sessions that wait, and what happened to each: `removed`, `moved`, `codes`.
+    pub sessions: Vec<(SessionId, &'static str)>,
+}
+
+/// One thing that waits for an operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GuardRow {
+    /// The source.
+    pub source: String,
+    /// The session.
+    pub session_id: SessionId,
+    /// `removed`, `moved`, `codes`.
+    pub kind: String,
+    /// Since when something of this source waits.
+    pub since: DateTime<Utc>,
+}
+
+/// What the store holds of a source, for the next walk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// See [`Walk::policy_digest`].
+    pub policy_digest: String,
+    /// When the last snapshot was applied.
+    pub last_snapshot_at: DateTime<Utc>,
+    /// The digest of the [`Guard`] that an operator let pass.
+    pub guard_accepted: Option<String>,
+    /// Each session's digest and start.
+    pub sessions: HashMap<SessionId, SeenSession>,
+}
+
+/// A session, as the last walk left it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenSession {
+    /// See [`WalkedSession::digest`].
+    pub digest: String,
+    /// Its start.
+    pub start: DateTime<Utc>,
 }
 
 /// One session of a [`Walk`].
@@ -259,7 +325,8 @@ pub struct WalkedSession {
 pub enum Change {
     /// A new notice, waiting. A key that exists already is left as it is.
     Add(Notice),
-    /// Another due time (or useful-until), or released from held: waiting again. Only while waiting or held.
+    /// Another due time (or useful-until), or needed again: waiting. Only while waiting or held, or when it ended untold as cancelled,
+    /// superseded or suppressed (and no operator ended it): a session may move away and back.
     Move {
         /// Which.
         key: NoticeKey,
@@ -340,6 +407,8 @@ pub struct Begin {
     pub lease: Lease,
     /// The session's revision that was rendered.
     pub revision: i64,
+    /// Digest of the facts that were rendered.
+    pub facts: String,
     /// When.
     pub at: DateTime<Utc>,
     /// The transport's name.
@@ -547,11 +616,18 @@ pub trait Outbox: Send + Sync {
     /// The key with which Message-IDs and client references are made: drawn when the store is created, 32 bytes.
     async fn reference_key(&self) -> Result<[u8; 32]>;
 
-    /// The digest of each session held of this source, and the policy digest of the last walk. `None`: never filled (first start).
-    async fn digests(&self, source: &str) -> Result<Option<(String, HashMap<SessionId, String>)>>;
+    /// What the last walk of this source left. `None`: never filled (first start).
+    async fn seen(&self, source: &str) -> Result<Option<Seen>>;
 
-    /// The sessions held of this source: the last good snapshot. Those whose record was purged are over, and are not named.
-    async fn sessions(&self, source: &str) -> Result<Vec<StoredSession>>;
+    /// Sessions held of this source, of the last good snapshot: these, or all, by id. Those whose record was purged are over, and are not
+    /// named.
+    async fn sessions(&self, source: &str, ids: Option<&[SessionId]>) -> Result<Vec<StoredSession>>;
+
+    /// What waits for an operator, by source and session.
+    async fn guards(&self) -> Result<Vec<GuardRow>>;
+
+    /// An operator lets pass what waits now (of one source, or of all): the next walk applies it. Returns how many things that are.
+    async fn accept_guard(&self, source: Option<&str>, now: DateTime<Utc>) -> Result<usize>;
 
     /// What is known of the participants of these sessions, removed ones included.
     async fn known(&self, source: &str, sessions: &[SessionId]) -> Result<KnownMap>;

@@ -3,7 +3,7 @@
 //! Its clock, by which leases are measured, stands still until [`MemoryOutbox::set_clock`] moves it.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard};
 
@@ -13,8 +13,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::transition::checked;
 use super::words::rfc3339;
 use super::{
-    Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, KnownMap, Lease, LedgerRow, Outbox, Purged, Recovered, Result,
-    Retention, Settlement, Status, StoredSession, SuppressedAddress, Walk, suppression_key,
+    Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lease, LedgerRow, Outbox, Purged, Recovered,
+    Result, Retention, Seen, SeenSession, Settlement, Status, StoredSession, SuppressedAddress, Walk, suppression_key,
 };
 use crate::contact::{Address, Channel};
 use crate::notice::{NoticeKey, Omission};
@@ -53,17 +53,49 @@ impl Outbox for MemoryOutbox {
         Ok(self.reference_key)
     }
 
-    async fn digests(&self, source: &str) -> Result<Option<(String, HashMap<SessionId, String>)>> {
+    async fn seen(&self, source: &str) -> Result<Option<Seen>> {
         let tables = self.tables();
         let of_source = tables.sessions.iter().filter(|((of, _), _)| of == source);
-        let digests = of_source.map(|((_, id), session)| (*id, session.stored.digest.clone())).collect();
-        Ok(tables.sources.get(source).map(|s| (s.policy_digest.clone(), digests)))
+        let sessions = of_source.map(|((_, id), s)| (*id, SeenSession { digest: s.stored.digest.clone(), start: s.start })).collect();
+        Ok(tables.sources.get(source).map(|s| Seen {
+            policy_digest: s.policy_digest.clone(),
+            last_snapshot_at: s.last_snapshot_at,
+            guard_accepted: s.guard_accepted.clone(),
+            sessions,
+        }))
     }
 
-    async fn sessions(&self, source: &str) -> Result<Vec<StoredSession>> {
+    async fn sessions(&self, source: &str, ids: Option<&[SessionId]>) -> Result<Vec<StoredSession>> {
         let tables = self.tables();
-        let kept = tables.sessions.iter().filter(|((of, _), session)| of == source && !session.stored.record.is_empty());
-        Ok(kept.map(|(_, session)| session.stored.clone()).collect())
+        let wanted: Option<HashSet<SessionId>> = ids.map(|ids| ids.iter().copied().collect());
+        let held = tables.sessions.iter().filter(|((of, id), session)| {
+            of == source && wanted.as_ref().is_none_or(|ids| ids.contains(id)) && !session.stored.record.is_empty()
+        });
+        Ok(held.map(|(_, session)| session.stored.clone()).collect())
+    }
+
+    async fn guards(&self) -> Result<Vec<GuardRow>> {
+        let tables = self.tables();
+        let rows = tables.sources.iter().flat_map(|(name, source)| {
+            let mut sessions = source.guard.sessions.clone();
+            sessions.sort_unstable();
+            let since = source.guard_since.unwrap_or(source.last_snapshot_at);
+            sessions.into_iter().map(move |(id, kind)| GuardRow { source: name.clone(), session_id: id, kind: kind.to_owned(), since })
+        });
+        Ok(rows.collect())
+    }
+
+    async fn accept_guard(&self, source: Option<&str>, now: DateTime<Utc>) -> Result<usize> {
+        let mut tables = self.tables();
+        let mut waiting = 0;
+        for (_, held) in tables.sources.iter_mut().filter(|(name, s)| source.is_none_or(|n| n == name.as_str()) && s.guard_since.is_some())
+        {
+            held.guard_accepted = Some(held.guard.digest.clone());
+            waiting += held.guard.sessions.len();
+        }
+        let detail = format!("{waiting} sessions of {}", source.unwrap_or("every source"));
+        tables.append(LedgerRow::note(now, "guard_accepted", &detail));
+        Ok(waiting)
     }
 
     async fn known(&self, source: &str, sessions: &[SessionId]) -> Result<KnownMap> {

@@ -22,8 +22,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, KnownMap, Lease, LedgerRow, Outbox, Purged, Recovered, Result,
-    Retention, Settlement, Status, StoreError, StoredSession, SuppressedAddress, Walk,
+    Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lease, LedgerRow, Outbox, Purged, Recovered,
+    Result, Retention, Seen, Settlement, Status, StoreError, StoredSession, SuppressedAddress, Walk,
 };
 use crate::contact::{Address, Channel};
 use crate::notice::{NoticeKey, Omission};
@@ -95,14 +95,23 @@ impl Outbox for SqliteOutbox {
         self.readers.read("reference_key", query::reference_key).await
     }
 
-    async fn digests(&self, source: &str) -> Result<Option<(String, HashMap<SessionId, String>)>> {
+    async fn seen(&self, source: &str) -> Result<Option<Seen>> {
         let source = source.to_owned();
-        self.readers.read("digests", move |c| query::digests(c, &source)).await
+        self.readers.read("seen", move |c| query::seen(c, &source)).await
     }
 
-    async fn sessions(&self, source: &str) -> Result<Vec<StoredSession>> {
-        let source = source.to_owned();
-        self.readers.read("sessions", move |c| query::sessions(c, &source)).await
+    async fn sessions(&self, source: &str, ids: Option<&[SessionId]>) -> Result<Vec<StoredSession>> {
+        let (source, ids) = (source.to_owned(), ids.map(<[SessionId]>::to_vec));
+        self.readers.read("sessions", move |c| query::sessions(c, &source, ids.as_deref())).await
+    }
+
+    async fn guards(&self) -> Result<Vec<GuardRow>> {
+        self.readers.read("guards", query::guards).await
+    }
+
+    async fn accept_guard(&self, source: Option<&str>, now: DateTime<Utc>) -> Result<usize> {
+        let source = source.map(str::to_owned);
+        self.writer.write("accept_guard", move |c| walk::accept_guard(c, source.as_deref(), now)).await
     }
 
     async fn known(&self, source: &str, sessions: &[SessionId]) -> Result<KnownMap> {

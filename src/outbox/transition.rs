@@ -79,6 +79,7 @@ impl Row {
             server_reply: None,
             reference: None,
             changed_at: at,
+            facts: None,
             notice,
         };
         Self { entry, epoch: 0, claim: None, doubt: None }
@@ -86,20 +87,24 @@ impl Row {
 
     /// A planner's change. `false`: it is in no state for it, or is so already.
     pub(crate) fn change(&mut self, change: &Change, at: DateTime<Utc>) -> bool {
-        if !self.entry.state.pending() {
-            return false;
-        }
+        let pending = self.entry.state.pending();
         match *change {
-            Change::Add(_) => false,
-            Change::Move { due_at, useful_until, .. } => self.move_to(due_at, useful_until, at),
-            Change::End { state, reason, .. } => {
+            Change::Move { due_at, useful_until, .. } if pending || self.can_revive() => self.move_to(due_at, useful_until, at),
+            Change::End { state, reason, .. } if pending => {
                 let same = self.entry.state == state && self.entry.reason == Some(reason);
                 if !same {
                     self.end(state, Some(reason), at);
                 }
                 !same
             }
+            _ => false,
         }
+    }
+
+    /// It ended untold, by the planner's word: a session that moves away and back needs it again.
+    fn can_revive(&self) -> bool {
+        let by_plan = matches!(self.entry.state, State::Cancelled | State::Superseded | State::Suppressed);
+        by_plan && self.entry.reason != Some(Reason::Operator) && self.doubt.is_none()
     }
 
     fn move_to(&mut self, due_at: DateTime<Utc>, useful_until: DateTime<Utc>, at: DateTime<Utc>) -> bool {
@@ -126,13 +131,14 @@ impl Row {
     }
 
     /// An attempt begins; the store has checked the revision.
-    pub(crate) fn begin(&mut self, lease: Lease, at: DateTime<Utc>) -> bool {
+    pub(crate) fn begin(&mut self, lease: Lease, facts: &str, at: DateTime<Utc>) -> bool {
         if !self.holds(lease) || self.entry.state != State::Claimed {
             return false;
         }
         self.go(State::Sending, None, at);
         self.entry.phase = Some(Phase::Pre);
         self.entry.attempts += 1;
+        self.entry.facts = Some(facts.to_owned());
         true
     }
 

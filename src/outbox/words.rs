@@ -140,6 +140,7 @@ mod tests {
         let begin = Begin {
             lease: Lease { key: NoticeKey([1; 16]), epoch: 1 },
             revision: 1,
+            facts: String::new(),
             at: DateTime::UNIX_EPOCH,
             transport: "folder".to_owned(),
             bytes: b"Trevor, your code is 701-678-455".to_vec(),

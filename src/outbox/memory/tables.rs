@@ -8,8 +8,8 @@ use crate::contact::{Address, Channel};
 use crate::notice::{NoticeKey, Omission};
 use crate::outbox::transition::{Doubt, Recovery, Row};
 use crate::outbox::{
-    Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, Known, KnownNotice, Lease, LedgerRow, Phase, Purged, Recovered,
-    Retention, Settlement, SourceStatus, State, Status, StoredSession, SuppressedAddress, Walk, WalkedSession, suppression_key,
+    Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, Guard, Known, KnownNotice, Lease, LedgerRow, Phase, Purged,
+    Recovered, Retention, Settlement, SourceStatus, State, Status, StoredSession, SuppressedAddress, Walk, WalkedSession, suppression_key,
 };
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, SessionId};
@@ -34,14 +34,17 @@ pub(super) struct Tables {
 }
 
 pub(super) struct Source {
-    last_snapshot_at: DateTime<Utc>,
+    pub(super) last_snapshot_at: DateTime<Utc>,
     pub(super) policy_digest: String,
     faults: Vec<Fault>,
+    pub(super) guard: Guard,
+    pub(super) guard_since: Option<DateTime<Utc>>,
+    pub(super) guard_accepted: Option<String>,
 }
 
 pub(super) struct Session {
     pub(super) stored: StoredSession,
-    start: DateTime<Utc>,
+    pub(super) start: DateTime<Utc>,
     revision: i64,
 }
 
@@ -79,12 +82,27 @@ impl Tables {
 
     pub(super) fn apply(&mut self, walk: Walk) -> Applied {
         let mut applied = Applied::default();
-        let source = Source { last_snapshot_at: walk.at, policy_digest: walk.policy_digest, faults: walk.faults };
-        self.sources.insert(walk.source.clone(), source);
+        self.put_source(&walk);
         for session in walk.sessions {
             self.apply_session(&walk.source, walk.at, session, &mut applied);
         }
         applied
+    }
+
+    /// What waits since when: the time is kept while anything waits.
+    fn put_source(&mut self, walk: &Walk) {
+        let before = self.sources.get(&walk.source);
+        let since = before.and_then(|s| s.guard_since).unwrap_or(walk.at);
+        let accepted = before.and_then(|s| s.guard_accepted.clone()).filter(|_| !walk.guard.digest.is_empty());
+        let source = Source {
+            last_snapshot_at: walk.at,
+            policy_digest: walk.policy_digest.clone(),
+            faults: walk.faults.clone(),
+            guard_since: (!walk.guard.sessions.is_empty()).then_some(since),
+            guard_accepted: accepted,
+            guard: walk.guard.clone(),
+        };
+        self.sources.insert(walk.source.clone(), source);
     }
 
     fn apply_session(&mut self, source: &str, at: DateTime<Utc>, walked: WalkedSession, applied: &mut Applied) {
@@ -125,7 +143,7 @@ impl Tables {
         let known = self.participants.get(&(source.to_owned(), session, participation))?;
         let keys = self.keys.get(&(session, participation)).map_or(&[][..], Vec::as_slice);
         let mut notices: Vec<KnownNotice> =
-            keys.iter().map(|key| &self.rows[key].entry).filter(|e| e.source == source).map(known_notice).collect();
+            keys.iter().map(|key| &self.rows[key].entry).filter(|e| e.source == source).map(|e| e.clone().into()).collect();
         notices.sort_by_key(|n| (n.notice.due_at, n.notice.key));
         Some(Known { notices, ..known.clone() })
     }
@@ -167,9 +185,11 @@ impl Tables {
     }
 
     pub(super) fn begin(&mut self, begin: Begin) -> bool {
-        let Begin { lease, revision, at, transport, bytes } = begin;
+        let Begin { lease, revision, facts, at, transport, bytes } = begin;
         let event = ("begun", Some(transport.clone()));
-        if !self.is_latest(lease.key, revision) || self.change(lease.key, event, at, |row| row.begin(lease, at).then_some(())).is_none() {
+        if !self.is_latest(lease.key, revision)
+            || self.change(lease.key, event, at, |row| row.begin(lease, &facts, at).then_some(())).is_none()
+        {
             return false;
         }
         self.content.insert(lease.key, bytes);
@@ -332,10 +352,6 @@ fn due_entry(row: &Row) -> Option<(Channel, DateTime<Utc>, NoticeKey)> {
 /// Where its session stands.
 fn session_of(row: &Row) -> (String, SessionId) {
     (row.entry.source.clone(), row.entry.notice.session)
-}
-
-fn known_notice(entry: &Entry) -> KnownNotice {
-    KnownNotice { notice: entry.notice.clone(), state: entry.state, reason: entry.reason, changed_at: entry.changed_at }
 }
 
 fn matches(filter: &Filter, entry: &Entry) -> bool {

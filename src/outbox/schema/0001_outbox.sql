@@ -10,7 +10,18 @@ CREATE TABLE identity (
 CREATE TABLE source (
     name             TEXT PRIMARY KEY,
     last_snapshot_at INTEGER NOT NULL,
-    policy_digest    TEXT NOT NULL
+    policy_digest    TEXT NOT NULL,
+    guard_digest     TEXT,                          -- what waits for an operator; empty: nothing does
+    guard_since      INTEGER,
+    guard_accepted   TEXT                           -- the digest that an operator let pass
+) STRICT, WITHOUT ROWID;
+
+-- What waits for an operator: one row for each session.
+CREATE TABLE guard (
+    source     TEXT NOT NULL REFERENCES source (name),
+    session_id INTEGER NOT NULL,
+    kind       TEXT NOT NULL,
+    PRIMARY KEY (source, session_id)
 ) STRICT, WITHOUT ROWID;
 
 -- The last good snapshot, and the revision that fences attempts made from an older one.
@@ -36,6 +47,11 @@ CREATE TABLE participant (
     start_at         INTEGER NOT NULL,
     start_known_at   INTEGER NOT NULL,
     adopted          INTEGER NOT NULL CHECK (adopted IN (0, 1)),
+    facts            TEXT NOT NULL,                 -- digest of what a message says beside the start
+    facts_known_at   INTEGER NOT NULL,
+    cancelled        INTEGER NOT NULL CHECK (cancelled IN (0, 1)),
+    absent_since     INTEGER,
+    absences         INTEGER NOT NULL,
     PRIMARY KEY (source, session_id, participation_id),
     FOREIGN KEY (source, session_id) REFERENCES session (source, id)
 ) STRICT, WITHOUT ROWID;
@@ -69,6 +85,7 @@ CREATE TABLE notice (
     lease_until      INTEGER,                       -- by this store's clock
     claimed_from     TEXT CHECK (claimed_from IN ('waiting', 'unknown')),
     doubt            TEXT CHECK (doubt IN ('undecided', 'decided')),
+    facts            TEXT,                          -- digest of the facts in its frozen bytes
     FOREIGN KEY (source, session_id) REFERENCES session (source, id),
     CHECK ((state IN ('claimed', 'sending')) = (owner IS NOT NULL)),
     CHECK ((owner IS NULL) = (lease_until IS NULL) AND (owner IS NULL) = (claimed_from IS NULL)),

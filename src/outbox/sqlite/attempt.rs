@@ -55,7 +55,7 @@ fn is_latest(connection: &Connection, row: &Row, revision: i64) -> rusqlite::Res
 pub(super) fn begin(connection: &Connection, begin: &Begin) -> rusqlite::Result<bool> {
     let Some(mut row) = find(connection, begin.lease.key)? else { return Ok(false) };
     let before = Before::of(&row);
-    if !is_latest(connection, &row, begin.revision)? || !row.begin(begin.lease, begin.at) {
+    if !is_latest(connection, &row, begin.revision)? || !row.begin(begin.lease, &begin.facts, begin.at) {
         return Ok(false);
     }
     record(connection, &row, before, ("begun", Some(begin.transport.clone())), begin.at)?;

@@ -2,7 +2,7 @@
 //!
 //! Every list is in an order that is total, so that two stores, or two reads, agree. Each is a search or a walk of an index.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::{Type, Value};
@@ -12,7 +12,9 @@ use super::columns::{at, misread, opt_at, opt_phase, opt_role, opt_word, require
 use super::notices::{self, COLUMNS};
 use crate::contact::Channel;
 use crate::notice::{NoticeKey, Omission};
-use crate::outbox::{Delivery, Entry, Filter, Known, KnownMap, KnownNotice, SourceStatus, Status, StoredSession};
+use crate::outbox::{
+    Delivery, Entry, Filter, GuardRow, Known, KnownMap, KnownNotice, Seen, SeenSession, SourceStatus, Status, StoredSession,
+};
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, SessionId};
 
@@ -20,13 +22,22 @@ pub(super) fn reference_key(connection: &Connection) -> rusqlite::Result<[u8; 32
     connection.query_row("SELECT reference_key FROM identity", [], |row| row.get(0))
 }
 
-pub(super) fn digests(connection: &Connection, source: &str) -> rusqlite::Result<Option<(String, HashMap<SessionId, String>)>> {
-    let sql = "SELECT policy_digest FROM source WHERE name = ?1";
-    let policy: Option<String> = connection.prepare_cached(sql)?.query_row([source], |row| row.get(0)).optional()?;
-    let Some(policy) = policy else { return Ok(None) };
-    let mut statement = connection.prepare_cached("SELECT id, digest FROM session WHERE source = ?1")?;
-    let digests = statement.query_map([source], |row| Ok((SessionId(row.get(0)?), row.get(1)?)))?;
-    Ok(Some((policy, digests.collect::<rusqlite::Result<_>>()?)))
+pub(super) fn seen(connection: &Connection, source: &str) -> rusqlite::Result<Option<Seen>> {
+    let sql = "SELECT policy_digest, last_snapshot_at, guard_accepted FROM source WHERE name = ?1";
+    let of_source = connection.prepare_cached(sql)?.query_row([source], |row| Ok((row.get(0)?, at(row, 1)?, row.get(2)?))).optional()?;
+    let Some((policy_digest, last_snapshot_at, guard_accepted)) = of_source else { return Ok(None) };
+    let mut statement = connection.prepare_cached("SELECT id, digest, start_at FROM session WHERE source = ?1")?;
+    let sessions =
+        statement.query_map([source], |row| Ok((SessionId(row.get(0)?), SeenSession { digest: row.get(1)?, start: at(row, 2)? })))?;
+    Ok(Some(Seen { policy_digest, last_snapshot_at, guard_accepted, sessions: sessions.collect::<rusqlite::Result<_>>()? }))
+}
+
+pub(super) fn guards(connection: &Connection) -> rusqlite::Result<Vec<GuardRow>> {
+    let sql = "SELECT guard.source, session_id, kind, guard_since FROM guard JOIN source ON source.name = guard.source ORDER BY 1, 2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let row =
+        |row: &Row<'_>| Ok(GuardRow { source: row.get(0)?, session_id: SessionId(row.get(1)?), kind: row.get(2)?, since: at(row, 3)? });
+    statement.query_map([], row)?.collect()
 }
 
 const SESSION: &str = "SELECT id, digest, record, ambiguous, revision FROM session WHERE source = ?1";
@@ -41,8 +52,17 @@ pub(super) fn ambiguous_text(ambiguous: &[(ParticipationId, String)]) -> String 
     serde_json::to_string(ambiguous).expect("numbers and strings are always JSON")
 }
 
-pub(super) fn sessions(connection: &Connection, source: &str) -> rusqlite::Result<Vec<StoredSession>> {
-    connection.prepare_cached(&format!("{SESSION} AND record <> '' ORDER BY id"))?.query_map([source], stored_session)?.collect()
+pub(super) fn sessions(connection: &Connection, source: &str, ids: Option<&[SessionId]>) -> rusqlite::Result<Vec<StoredSession>> {
+    let Some(ids) = ids else {
+        return connection
+            .prepare_cached(&format!("{SESSION} AND record <> '' ORDER BY id"))?
+            .query_map([source], stored_session)?
+            .collect();
+    };
+    let ids: BTreeSet<SessionId> = ids.iter().copied().collect();
+    let mut statement = connection.prepare_cached(&format!("{SESSION} AND record <> '' AND id = ?2"))?;
+    let found = ids.iter().filter_map(|id| statement.query_row(params![source, id.0], stored_session).optional().transpose());
+    found.collect()
 }
 
 /// One session, with its revision.
@@ -66,20 +86,31 @@ pub(super) fn known(connection: &Connection, source: &str, sessions: &[SessionId
 
 /// One participant, with all notices.
 pub(super) fn participant(connection: &Connection, source: &str, session: SessionId, id: ParticipationId) -> rusqlite::Result<Known> {
-    let sql = "SELECT first_seen, start_at, start_known_at, adopted FROM participant
+    let sql =
+        "SELECT first_seen, start_at, start_known_at, adopted, facts, facts_known_at, cancelled, absent_since, absences FROM participant
                WHERE source = ?1 AND session_id = ?2 AND participation_id = ?3";
     let sql_notices =
         format!("SELECT {COLUMNS} FROM notice WHERE session_id = ?2 AND participation_id = ?3 AND source = ?1 ORDER BY due_at, key");
     let ids = params![source, session.0, id.0];
     let notices = connection.prepare_cached(&sql_notices)?.query_map(ids, known_notice)?.collect::<rusqlite::Result<_>>()?;
     connection.prepare_cached(sql)?.query_row(ids, |row| {
-        Ok(Known { first_seen: at(row, 0)?, start: at(row, 1)?, start_known_at: at(row, 2)?, adopted: row.get(3)?, notices })
+        Ok(Known {
+            first_seen: at(row, 0)?,
+            start: at(row, 1)?,
+            start_known_at: at(row, 2)?,
+            adopted: row.get(3)?,
+            facts: row.get(4)?,
+            facts_known_at: at(row, 5)?,
+            cancelled: row.get(6)?,
+            absent_since: opt_at(row, 7)?,
+            absences: row.get(8)?,
+            notices,
+        })
     })
 }
 
 fn known_notice(row: &Row<'_>) -> rusqlite::Result<KnownNotice> {
-    let entry = notices::row(row)?.entry;
-    Ok(KnownNotice { notice: entry.notice, state: entry.state, reason: entry.reason, changed_at: entry.changed_at })
+    Ok(notices::row(row)?.entry.into())
 }
 
 pub(super) fn suppressions(connection: &Connection) -> rusqlite::Result<HashMap<String, Suppression>> {

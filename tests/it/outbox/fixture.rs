@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use punctual::contact::{Address, Channel, EmailAddress, PhoneNumber};
 use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
 use punctual::outbox::{
-    Applied, Begin, Change, Claim, ClaimRequest, Entry, Filter, Known, Lease, LedgerRow, Outbox, Settlement, Walk, WalkedSession,
+    Applied, Begin, Change, Claim, ClaimRequest, Entry, Filter, Guard, Known, Lease, LedgerRow, Outbox, Settlement, Walk, WalkedSession,
 };
 use punctual::session::{ParticipationId, Role, SessionId};
 
@@ -66,7 +66,18 @@ pub(crate) fn addressed(session: i64, occasion: Occasion, due: i64, address: Add
 }
 
 pub(crate) fn known() -> Known {
-    Known { first_seen: minute(-10), start: minute(START), start_known_at: minute(-10), adopted: false, notices: Vec::new() }
+    Known {
+        first_seen: minute(-10),
+        start: minute(START),
+        start_known_at: minute(-10),
+        facts: "facts".to_owned(),
+        facts_known_at: minute(-9),
+        cancelled: false,
+        absent_since: None,
+        absences: 0,
+        adopted: false,
+        notices: Vec::new(),
+    }
 }
 
 /// A session with participants `10 n + 1` and `10 n + 2`.
@@ -84,7 +95,14 @@ pub(crate) fn walked(session: i64, digest: &str, changes: Vec<Change>) -> Walked
 }
 
 pub(crate) fn walk(sessions: Vec<WalkedSession>) -> Walk {
-    Walk { source: "clinic".to_owned(), at: minute(-10), policy_digest: "policy".to_owned(), sessions, faults: Vec::new() }
+    Walk {
+        source: "clinic".to_owned(),
+        at: minute(-10),
+        policy_digest: "policy".to_owned(),
+        sessions,
+        faults: Vec::new(),
+        guard: Guard::default(),
+    }
 }
 
 pub(crate) fn request(now: i64) -> ClaimRequest {
@@ -93,7 +111,14 @@ pub(crate) fn request(now: i64) -> ClaimRequest {
 
 pub(crate) fn begin(claim: &Claim, at: i64) -> Begin {
     let bytes = format!("the bytes of {} at {at}", claim.entry.notice.key).into_bytes();
-    Begin { lease: lease(claim), revision: claim.revision, at: minute(at), transport: "folder".to_owned(), bytes }
+    Begin {
+        lease: lease(claim),
+        revision: claim.revision,
+        facts: "facts".to_owned(),
+        at: minute(at),
+        transport: "folder".to_owned(),
+        bytes,
+    }
 }
 
 pub(crate) fn lease(claim: &Claim) -> Lease {

@@ -83,9 +83,9 @@ pub(crate) async fn contents_are_purged_and_the_rest_stays(store: Store) {
         let (deliveries, frozen) = store.outbox.deliveries(notice.key).await.unwrap();
         assert_eq!((deliveries.len(), frozen.is_some()), (1, kept), "what may still be sent, and what is to come, stays");
     }
-    let sessions: Vec<_> = store.outbox.sessions("clinic").await.unwrap().iter().map(|s| s.id.0).collect();
+    let sessions: Vec<_> = store.outbox.sessions("clinic", None).await.unwrap().iter().map(|s| s.id.0).collect();
     assert_eq!(sessions, [2, 3]);
-    assert_eq!(store.outbox.digests("clinic").await.unwrap().unwrap().1.len(), 3, "a source that still lists it says nothing new");
+    assert_eq!(store.outbox.seen("clinic").await.unwrap().unwrap().sessions.len(), 3, "a source that still lists it says nothing new");
     assert_eq!(store.all().await.len(), 3);
     let rows = store.ledger().await;
     assert_eq!(rows.len(), before + 1);
@@ -103,7 +103,7 @@ pub(crate) async fn history_is_purged_after_its_time(store: Store) {
     assert!(store.outbox.deliveries(gone.key).await.unwrap().0.is_empty());
     assert!(store.outbox.known("clinic", &[SessionId(1)]).await.unwrap().is_empty());
     assert_eq!(store.outbox.omissions(&Filter::default()).await.unwrap().len(), 2);
-    assert_eq!(store.outbox.digests("clinic").await.unwrap().unwrap().1.len(), 2);
+    assert_eq!(store.outbox.seen("clinic").await.unwrap().unwrap().sessions.len(), 2);
     let rows = store.ledger().await;
     let last = rows.last().unwrap();
     assert_eq!((last.event.as_str(), last.seq), ("purged", before.len() as i64 + 1), "numbers are not used again");
@@ -121,7 +121,7 @@ pub(crate) async fn a_purge_is_complete_however_much_there_is(store: Store) {
     store.outbox.apply(walk(many.iter().map(|n| session(n, end(n))).collect())).await.unwrap();
     let expected = Purged { contents: 0, records: 1_200, notices: 1_200, ledger_rows: 2_400 };
     assert_eq!(store.outbox.purge(minute(500), retention(0, 101)).await.unwrap(), expected);
-    assert!(store.all().await.is_empty() && store.outbox.digests("clinic").await.unwrap().unwrap().1.is_empty());
+    assert!(store.all().await.is_empty() && store.outbox.seen("clinic").await.unwrap().unwrap().sessions.is_empty());
 }
 
 pub(crate) async fn the_ledger_is_read_in_parts(store: Store) {

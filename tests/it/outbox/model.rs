@@ -174,7 +174,7 @@ async fn take(store: &Store, step: &Step, claims: &mut Vec<Claim>) -> String {
 async fn seen(store: &Store) -> Vec<String> {
     let outbox = &store.outbox;
     let mut seen = vec![format!("{:?}", store.all().await), format!("{:?}", outbox.omissions(&Filter::default()).await.unwrap())];
-    let sessions = outbox.sessions("clinic").await.unwrap();
+    let sessions = outbox.sessions("clinic", None).await.unwrap();
     seen.extend(sessions.into_iter().map(|s| format!("{} {} {} {:?}", s.id, s.digest, s.record, s.ambiguous)));
     let mut known: Vec<_> = outbox.known("clinic", &[1, 2, 3].map(SessionId)).await.unwrap().into_iter().collect();
     known.sort_by_key(|(who, _)| *who);
