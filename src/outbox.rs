@@ -28,6 +28,7 @@ use crate::session::{Fault, ParticipationId, SessionId};
 pub mod memory;
 pub mod sqlite;
 mod transition;
+mod words;
 
 /// A store failed. Hand-overs stop at once: a message could go out that nobody would remember.
 #[derive(Debug, thiserror::Error)]
@@ -299,7 +300,7 @@ pub struct SeenSession {
 }
 
 /// One session of a [`Walk`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct WalkedSession {
     /// SessionId.
     pub id: SessionId,
@@ -372,7 +373,7 @@ pub struct ClaimRequest {
 }
 
 /// A claimed notice, and what to decide upon.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Claim {
     /// The notice and its history. Its state is what it was before the claim: waiting or unknown.
     pub entry: Entry,
@@ -400,7 +401,7 @@ pub struct Lease {
 }
 
 /// An attempt begins: state sending, phase pre, the bytes frozen.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Begin {
     /// The claim.
     pub lease: Lease,
@@ -534,7 +535,7 @@ pub struct Status {
 }
 
 /// A session that the store holds.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct StoredSession {
     /// SessionId.
     pub id: SessionId,
@@ -551,7 +552,7 @@ pub struct StoredSession {
 pub struct LedgerRow {
     /// Rises by one with each row.
     pub seq: i64,
-    /// When, by the caller's clock.
+    /// When, by the caller's clock; `doubted`: by the store's, which measures the lease.
     pub at: DateTime<Utc>,
     /// Which notice, in 32 hexadecimal digits; `None`: not about one.
     pub key: Option<String>,
@@ -559,7 +560,8 @@ pub struct LedgerRow {
     pub session_id: Option<SessionId>,
     /// Its participation.
     pub participation_id: Option<ParticipationId>,
-    /// `added`, `moved`, `ended`, `claimed`, `begun`, `doubted`, `settled`, `recovered`, `resolved`, an [`Act`]'s word, or the caller's.
+    /// `added`, `moved`, `ended`, `claimed`, `begun`, `doubted`, `settled`, `recovered`, `resolved`, `suppressed`,
+    /// `unsuppressed`, `purged`, an [`Act`]'s word, or the caller's.
     pub event: String,
     /// The state before.
     pub from_state: Option<State>,
@@ -571,6 +573,43 @@ pub struct LedgerRow {
     pub detail: Option<String>,
 }
 
+/// An address that gets no messages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SuppressedAddress {
+    /// See [`suppression_key`].
+    pub key: String,
+    /// Why.
+    pub kind: Suppression,
+    /// When that became known.
+    pub since: DateTime<Utc>,
+    /// The address as it prints, masked: for staff who know whom they look for.
+    pub shown: String,
+    /// The notice whose rejection said so, in 32 hexadecimal digits; `None`: a person did.
+    pub notice: Option<String>,
+}
+
+/// What is kept how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// Of sessions that started before this: no frozen bytes, no record (both hold codes).
+    pub content_before: DateTime<Utc>,
+    /// Of before this: no ledger; of sessions that started before this: no notices and deliveries either.
+    pub history_before: DateTime<Utc>,
+}
+
+/// What a purge removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Purged {
+    /// Frozen messages.
+    pub contents: u64,
+    /// Records of sessions.
+    pub records: u64,
+    /// Notices, with their deliveries.
+    pub notices: u64,
+    /// Rows of the ledger.
+    pub ledger_rows: u64,
+}
+
 /// A durable store of notices.
 #[async_trait]
 pub trait Outbox: Send + Sync {
@@ -580,7 +619,8 @@ pub trait Outbox: Send + Sync {
     /// What the last walk of this source left. `None`: never filled (first start).
     async fn seen(&self, source: &str) -> Result<Option<Seen>>;
 
-    /// Sessions held of this source, of the last good snapshot: these, or all.
+    /// Sessions held of this source, of the last good snapshot: these, or all, by id. Those whose record was purged are over, and are not
+    /// named.
     async fn sessions(&self, source: &str, ids: Option<&[SessionId]>) -> Result<Vec<StoredSession>>;
 
     /// What waits for an operator, by source and session.
@@ -597,6 +637,15 @@ pub trait Outbox: Send + Sync {
 
     /// Addresses that get no messages, as [`suppression_key`]s.
     async fn suppressions(&self) -> Result<HashMap<String, Suppression>>;
+
+    /// The suppression list, the newest first.
+    async fn suppressed(&self) -> Result<Vec<SuppressedAddress>>;
+
+    /// A person puts an address on the list. `false`: it is there already. (An opt-out is never weakened to a bounce.)
+    async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression) -> Result<bool>;
+
+    /// A person takes an address off the list, by its [`suppression_key`]. `false`: it was not there.
+    async fn unsuppress(&self, now: DateTime<Utc>, key: &str) -> Result<bool>;
 
     /// When the next attempt of this channel is due: the least `next_attempt_at` of waiting and unknown. `None`: nothing waits.
     async fn next_due(&self, channel: Channel) -> Result<Option<DateTime<Utc>>>;
@@ -637,6 +686,12 @@ pub trait Outbox: Send + Sync {
 
     /// Notes an operator's deed in the ledger (`reveal`, `send_test`); `detail` names no contact, name or code.
     async fn note(&self, at: DateTime<Utc>, event: &str, detail: &str) -> Result<()>;
+
+    /// The ledger's rows after this number, oldest first, of one session or of all, `limit` at most.
+    async fn ledger(&self, session: Option<SessionId>, after: i64, limit: usize) -> Result<Vec<LedgerRow>>;
+
+    /// Removes what need not be kept. What may still be sent stays, with its session. The ledger tells what was removed.
+    async fn purge(&self, now: DateTime<Utc>, retention: Retention) -> Result<Purged>;
 }
 
 /// What an address is remembered by in the suppression list: a digest, so that the list itself tells nobody's address.

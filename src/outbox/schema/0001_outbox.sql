@@ -3,7 +3,8 @@
 -- Drawn once, when the store is created: Message-IDs and client references are made with it.
 CREATE TABLE identity (
     id            INTEGER PRIMARY KEY CHECK (id = 1),
-    reference_key BLOB NOT NULL CHECK (length(reference_key) = 32)
+    reference_key BLOB NOT NULL CHECK (length(reference_key) = 32),
+    ledger_from   INTEGER NOT NULL DEFAULT 0        -- the retention time: rows of the ledger before it may be purged
 ) STRICT;
 
 CREATE TABLE source (
@@ -31,9 +32,12 @@ CREATE TABLE session (
     digest    TEXT NOT NULL,
     start_at  INTEGER NOT NULL,
     ambiguous TEXT NOT NULL,                        -- JSON: [[participation_id, reason], ...]
-    record    TEXT NOT NULL,
+    record    TEXT NOT NULL,                        -- empty: purged
     PRIMARY KEY (source, id)
 ) STRICT;
+
+CREATE INDEX session_recorded ON session (start_at) WHERE record <> '';
+CREATE INDEX session_start ON session (start_at);
 
 CREATE TABLE participant (
     source           TEXT NOT NULL,
@@ -94,6 +98,7 @@ CREATE INDEX notice_state ON notice (state, due_at, key);
 CREATE INDEX notice_listed ON notice (due_at, key);
 CREATE INDEX notice_session ON notice (session_id, participation_id);
 CREATE INDEX notice_participation ON notice (participation_id);
+CREATE INDEX notice_start ON notice (start_at);
 CREATE INDEX notice_undecided ON notice (key) WHERE doubt = 'undecided';
 
 -- The frozen bytes of the last attempt; purged after the retention time, the rest of the notice stays.
@@ -155,7 +160,7 @@ CREATE TABLE suppression (
     notice_key  BLOB                                -- whose rejection said so
 ) STRICT, WITHOUT ROWID;
 
--- Append-only. Each row is written in the transaction of what it tells.
+-- Append-only, but for what is older than the retention time. Each row is written in the transaction of what it tells.
 CREATE TABLE ledger (
     seq              INTEGER PRIMARY KEY AUTOINCREMENT,
     at               INTEGER NOT NULL,
@@ -170,6 +175,7 @@ CREATE TABLE ledger (
     chain            BLOB                           -- room for a hash over this row and the one before it
 ) STRICT;
 
+CREATE INDEX ledger_at ON ledger (at);
 CREATE INDEX ledger_session ON ledger (session_id, seq) WHERE session_id IS NOT NULL;
 
 CREATE TRIGGER ledger_keeps_its_rows BEFORE UPDATE ON ledger
@@ -177,7 +183,7 @@ BEGIN
     SELECT RAISE(ABORT, 'the ledger is append-only: a row cannot be changed');
 END;
 
-CREATE TRIGGER ledger_loses_no_row BEFORE DELETE ON ledger
+CREATE TRIGGER ledger_loses_no_row BEFORE DELETE ON ledger WHEN old.at >= (SELECT ledger_from FROM identity)
 BEGIN
     SELECT RAISE(ABORT, 'the ledger is append-only: a row cannot be deleted');
 END;

@@ -12,6 +12,19 @@ use crate::outbox::transition::Row;
 use crate::outbox::{Applied, Change, Guard, Known, LedgerRow, Walk, WalkedSession};
 use crate::session::{Fault, ParticipationId};
 
+/// Whether it can be applied: asked before the first write, so that a refusal leaves nothing to undo.
+pub(super) fn check(connection: &Connection, walk: &Walk) -> rusqlite::Result<Result<(), String>> {
+    let sql = "SELECT 1 FROM participant WHERE source = ?1 AND session_id = ?2 AND participation_id = ?3";
+    let mut participant = connection.prepare_cached(sql)?;
+    for session in &walk.sessions {
+        let checked = session.check(|id| participant.exists(params![walk.source, session.id.0, id.0]))?;
+        if checked.is_err() {
+            return Ok(checked);
+        }
+    }
+    Ok(Ok(()))
+}
+
 /// Applies it.
 pub(super) fn apply(connection: &Connection, walk: &Walk) -> rusqlite::Result<Applied> {
     let sql = "INSERT INTO source (name, last_snapshot_at, policy_digest) VALUES (?1, ?2, ?3)

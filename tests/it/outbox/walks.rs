@@ -21,7 +21,8 @@ pub(crate) async fn a_new_store_knows_nothing(store: Store) {
 pub(crate) async fn sessions_and_participants_come_back(store: Store) {
     let mut first = walked(1, "first", vec![Change::Add(notice(1, Occasion::Invite, 0))]);
     first.ambiguous = vec![(ParticipationId(12), "its code is 13's too".to_owned())];
-    first.known[1].1 = Known { adopted: true, start_known_at: minute(-3), absent_since: Some(minute(-2)), absences: 2, cancelled: true, ..known() };
+    first.known[1].1 =
+        Known { adopted: true, start_known_at: minute(-3), absent_since: Some(minute(-2)), absences: 2, cancelled: true, ..known() };
     store.outbox.apply(walk(vec![first, walked(2, "second", vec![])])).await.unwrap();
 
     let seen = store.outbox.seen("clinic").await.unwrap().unwrap();
@@ -143,16 +144,31 @@ pub(crate) async fn moves_and_ends_are_guarded_by_the_state(store: Store) {
 
 pub(crate) async fn a_walk_is_applied_whole_or_not_at_all(store: Store) {
     let invite = store.one().await;
-    let before = (format!("{:?}", store.all().await), (store.ledger)().await);
+    let before = (format!("{:?}", store.all().await), store.ledger().await);
     let good = walked(1, "second", vec![Change::Move { key: invite.key, due_at: minute(9), useful_until: minute(10) }]);
     let bad = walked(2, "first", vec![Change::End { key: invite.key, state: State::Waiting, reason: Reason::Guard }]);
     let error = store.outbox.apply(Walk { at: minute(5), ..walk(vec![good, bad]) }).await.unwrap_err();
     assert!(error.to_string().contains("state waiting is no end"), "{error}");
-    assert_eq!(before, (format!("{:?}", store.all().await), (store.ledger)().await));
+    assert_eq!(before, (format!("{:?}", store.all().await), store.ledger().await));
     assert_eq!(store.outbox.seen("clinic").await.unwrap().unwrap().sessions[&SessionId(1)].digest, "first");
     assert_eq!(store.outbox.status().await.unwrap().sources[0].last_snapshot_at, Some(minute(-10)));
     // And the store goes on.
     assert_eq!(store.add(3, &[notice(3, Occasion::Invite, 0)]).await.added, 1);
+}
+
+pub(crate) async fn a_new_notice_needs_its_session_and_its_participant(store: Store) {
+    store.one().await;
+    let before = format!("{:?}", store.all().await);
+    let stranger = punctual::notice::Notice { participation: ParticipationId(19), ..notice(1, Occasion::Reminder, 5) };
+    let foreign = notice(3, Occasion::Invite, 0);
+    for (refused, says) in [(stranger, "participation 19, which is not known"), (foreign, "is of session 3, not of 1")] {
+        let error = store.outbox.apply(walk(vec![walked(1, "second", vec![Change::Add(refused)])])).await.unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+    }
+    assert_eq!(before, format!("{:?}", store.all().await));
+    let mut later = walked(1, "first", vec![Change::Add(notice(1, Occasion::Reminder, 5))]);
+    later.known.clear();
+    assert_eq!(store.outbox.apply(walk(vec![later])).await.unwrap().added, 1, "a participant known before is known");
 }
 
 pub(crate) fn omission(participation: i64, occasion: Option<Occasion>, due: Option<i64>, reason: Reason) -> Omission {
@@ -235,6 +251,6 @@ pub(crate) async fn what_is_guarded_waits_for_an_operator(store: Store) {
     assert_eq!((outbox.guards().await.unwrap(), accepted().await.as_deref()), (vec![], Some("two")), "kept while it is what is seen");
     outbox.apply(guarded("", vec![], 5)).await.unwrap();
     assert_eq!(accepted().await, None);
-    let events: Vec<String> = (store.ledger)().await.into_iter().filter(|r| r.key.is_none()).map(|r| r.event).collect();
+    let events: Vec<String> = store.ledger().await.into_iter().filter(|r| r.key.is_none()).map(|r| r.event).collect();
     assert_eq!(events, ["guard_accepted", "guard_accepted"]);
 }
