@@ -28,8 +28,8 @@ mod recipient;
 pub mod rule;
 
 pub use facts::facts;
-pub use policy::{Overrides, Policy, Suppressions};
 pub use occasion::adopted_invite;
+pub use policy::{Overrides, Policy, Suppressions};
 pub use recipient::{Recipient, recipient, zone_of};
 
 /// What one session's participants are told, and what not and why: in the order of the participants, each one's invite first.

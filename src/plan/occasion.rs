@@ -271,7 +271,14 @@ impl Case<'_> {
         })
     }
 
-    pub(super) fn notice(&self, occasion: Occasion, rule: Option<&Rule>, key: NoticeKey, due_at: DateTime<Utc>, to: &Recipient<'_>) -> Notice {
+    pub(super) fn notice(
+        &self,
+        occasion: Occasion,
+        rule: Option<&Rule>,
+        key: NoticeKey,
+        due_at: DateTime<Utc>,
+        to: &Recipient<'_>,
+    ) -> Notice {
         Notice {
             key,
             session: self.session.id,

@@ -554,8 +554,15 @@ fn whoever_was_adopted_is_told_of_changes() {
     let mut world = World::new();
     world.known().adopted = true;
     let known = world.known.values().next().unwrap().clone();
-    let notice = adopted_invite(&world.session, &world.session.participants[0], &known, &world.policy, &world.suppressed, world.now).unwrap();
-    world.known().notices.push(KnownNotice { notice, state: State::Cancelled, reason: Some(Reason::Adopted), changed_at: at(SEEN), facts: None });
+    let notice =
+        adopted_invite(&world.session, &world.session.participants[0], &known, &world.policy, &world.suppressed, world.now).unwrap();
+    world.known().notices.push(KnownNotice {
+        notice,
+        state: State::Cancelled,
+        reason: Some(Reason::Adopted),
+        changed_at: at(SEEN),
+        facts: None,
+    });
     assert_eq!(world.said(), ["24h@2026-11-25T15:00:00Z", "1h@2026-11-26T14:00:00Z"]);
     world.change("2026-11-24T12:00:00", |s| s.start = at("2026-11-27T15:00:00"));
     assert_eq!(world.said()[0], "rescheduled@2026-11-24T12:02:00Z");

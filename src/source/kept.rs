@@ -63,7 +63,11 @@ mod tests {
             let marked = mark(&mark(RECORD, Presence::Gone), presence);
             assert_eq!(json::kept(&marked).unwrap().presence, presence);
         }
-        assert_eq!(json::parse(mark(RECORD, Presence::Gone).as_bytes()).unwrap().sessions[0].presence, Presence::Listed, "a source cannot say so");
+        assert_eq!(
+            json::parse(mark(RECORD, Presence::Gone).as_bytes()).unwrap().sessions[0].presence,
+            Presence::Listed,
+            "a source cannot say so"
+        );
     }
 
     #[test]

@@ -34,9 +34,11 @@ pub(super) struct Changes<'a> {
 pub(super) fn judge(changes: &Changes<'_>, now: DateTime<Utc>) -> Guard {
     let limit = ALWAYS.max(changes.future * PERCENT / 100);
     let mut tripped: BTreeMap<SessionId, &'static str> = BTreeMap::new();
-    let mut trip = |ids: Vec<SessionId>, kind: &'static str| ids.into_iter().for_each(|id| {
-        tripped.entry(id).or_insert(kind);
-    });
+    let mut trip = |ids: Vec<SessionId>, kind: &'static str| {
+        ids.into_iter().for_each(|id| {
+            tripped.entry(id).or_insert(kind);
+        })
+    };
     let future: Vec<(&Session, &Session)> = changes.changed.iter().filter(|(was, _)| was.start > now).copied().collect();
     let removed = removed(changes.missing, &future);
     if removed.len() > limit || (changes.empty && !removed.is_empty()) {
@@ -63,7 +65,8 @@ fn item(id: SessionId, kind: &str, changed: &[(&Session, &Session)]) -> String {
 }
 
 fn removed(missing: &[SessionId], changed: &[(&Session, &Session)]) -> Vec<SessionId> {
-    let cancelled = changed.iter().filter(|(was, is)| is.cancelled && !was.cancelled && was.presence != Presence::Gone).map(|(_, is)| is.id);
+    let cancelled =
+        changed.iter().filter(|(was, is)| is.cancelled && !was.cancelled && was.presence != Presence::Gone).map(|(_, is)| is.id);
     missing.iter().copied().chain(cancelled).collect()
 }
 
