@@ -4,7 +4,7 @@
 //! Out: a [`Rendered`]: the final bytes, and their parts as people read them.
 //!
 //! ```text
-//! Facts -> View (context, dates, money) -> templates -> text, HTML, subject | text message
+//! Facts -> View (context, dates, money) -> Draft: templates -> subject, text, HTML | text message
 //!       -> calendar, mail | sms -> Content -> gate -> Message
 //! ```
 //!
@@ -17,6 +17,7 @@
 mod calendar;
 mod context;
 mod dates;
+mod draft;
 mod gate;
 mod lint;
 mod mail;
@@ -30,18 +31,18 @@ use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::contact::{Address, EmailAddress, PhoneNumber, clean_line};
-use crate::message::{Content, Message, SmsEncoding};
-use crate::notice::{Notice, Occasion};
+use crate::contact::Address;
+use crate::message::{Message, SmsEncoding};
+use crate::notice::Notice;
 use crate::session::{Participant, Session};
 use crate::zone::Resolved;
-use calendar::{Entry, Method, Person};
 use context::View;
 use dates::Dates;
-use templates::{File, Library, TemplateError};
+use draft::Draft;
+use templates::{Library, TemplateError};
 
-/// What a practice decides about its messages.
-#[derive(Debug, Clone)]
+/// What a practice decides about its messages. (Prints without its key.)
+#[derive(Clone)]
 pub struct Settings {
     /// Shown as the sender, and in texts.
     pub practice_name: String,
@@ -67,6 +68,14 @@ pub struct Settings {
     pub default_duration: chrono::TimeDelta,
     /// See `Outbox::reference_key`.
     pub reference_key: [u8; 32],
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut out = f.debug_struct("Settings");
+        out.field("practice_name", &self.practice_name).field("locale", &self.locale).field("template_dir", &self.template_dir);
+        out.field("max_segments", &self.max_segments).finish_non_exhaustive()
+    }
 }
 
 /// Everything that one message may be made of. There is no other participant in it, but for the host's name.
@@ -168,14 +177,6 @@ pub struct Renderer {
     default_locale: String,
 }
 
-/// How names are made to fit into a text message, mildest first: so many graphemes, and how each name is rewritten before.
-const NAMES_SHORTER: [(usize, Rewrite); 4] = [(30, as_it_is), (18, as_it_is), (18, sms::gsm_only), (10, sms::gsm_only)];
-type Rewrite = fn(&str) -> String;
-
-fn as_it_is(name: &str) -> String {
-    name.to_owned()
-}
-
 /// The name of the join link's template in errors.
 const JOIN_URL: &str = "join_url";
 
@@ -209,9 +210,10 @@ impl Renderer {
         let dates = self.dates.get(locale).expect("every locale of the library has its formats, or `new` failed");
         let view = View::of(facts, &self.settings, dates, locale, self.join_link(facts.participant)?, now);
         let reference = self.derive(&[b"message", &facts.notice.key.0]);
+        let draft = Draft { renderer: self, facts, view, now };
         let (content, parts) = match &facts.notice.address {
-            Address::Email(to) => self.email(facts, &view, to, &reference, now)?,
-            Address::Sms(to) => self.sms(facts, &view, to)?,
+            Address::Email(to) => draft.email(to, &reference)?,
+            Address::Sms(to) => draft.sms(to)?,
         };
         gate::check(&content, facts, &self.settings)?;
         Ok(Rendered { message: Message { key: facts.notice.key, reference, content }, locale: locale.to_owned(), parts })
@@ -220,94 +222,6 @@ impl Renderer {
     /// Renders every template of every locale with difficult samples, for `check`. All problems.
     pub fn lint(&self) -> Vec<String> {
         lint::run(self)
-    }
-
-    fn email(
-        &self,
-        facts: &Facts<'_>,
-        view: &View,
-        to: &EmailAddress,
-        reference: &str,
-        now: DateTime<Utc>,
-    ) -> Result<(Content, Parts), RenderError> {
-        let settings = &self.settings;
-        let folder = templates::folder(facts.notice.occasion, view.session.meet_now);
-        let context = tera_context(view);
-        let render = |file| self.library.render(&view.locale, folder, file, &context);
-        let subject = one_line(&render(File::Subject)?);
-        let text = tidy(&render(File::Text)?);
-        let html = render(File::Html)?;
-        let method = if facts.notice.occasion == Occasion::Cancelled { Method::Cancel } else { Method::Request };
-        let calendar = self.calendar(facts, view, &context, (method, to, now))?;
-        let message_id = format!("<{reference}@{}>", settings.from.domain());
-        let bytes = mail::write(&mail::Letter {
-            from: (&settings.from_name, &settings.from),
-            reply_to: settings.reply_to.as_ref(),
-            to: (&view.recipient.name, to),
-            subject: &subject,
-            date: now,
-            message_id: &message_id,
-            boundary: &self.derive(&[b"boundary", &facts.notice.key.0]),
-            locale: &view.locale,
-            text: &text,
-            html: &html,
-            calendar: &calendar,
-            method,
-        })
-        .map_err(|why| RenderError::Template { file: format!("{}/{folder}", view.locale), why })?;
-        let content = Content::Email { from: settings.from.clone(), to: to.clone(), bytes: bytes.into() };
-        Ok((content, Parts::Email { message_id, subject, text, html }))
-    }
-
-    fn calendar(
-        &self,
-        facts: &Facts<'_>,
-        view: &View,
-        context: &tera::Context,
-        (method, to, now): (Method, &EmailAddress, DateTime<Utc>),
-    ) -> Result<String, RenderError> {
-        let (summary, description) = self.library.render_calendar(&view.locale, context)?;
-        let start = context::start(facts);
-        let (session, person) = (facts.session.id.0.to_be_bytes(), facts.participant.id.0.to_be_bytes());
-        Ok(calendar::write(&Entry {
-            method,
-            uid: &format!("{}@{}", self.derive(&[b"calendar", &session, &person]), self.settings.from.domain()),
-            sequence: facts.sequence,
-            stamp: now,
-            start,
-            end: start + facts.session.duration.unwrap_or(self.settings.default_duration),
-            summary: &one_line(&summary),
-            description: tidy(&description).trim_end(),
-            url: if method == Method::Cancel { "" } else { &view.recipient.join_url },
-            organizer: Person { name: &clean_line(&self.settings.from_name), address: self.settings.from.expose() },
-            attendee: Person { name: &view.recipient.name, address: to.expose() },
-        }))
-    }
-
-    /// A text message. Where it is too long, names are shortened, step by step; code and link never are.
-    fn sms(&self, facts: &Facts<'_>, view: &View, to: &PhoneNumber) -> Result<(Content, Parts), RenderError> {
-        let folder = templates::folder(facts.notice.occasion, view.session.meet_now);
-        let limit = self.settings.max_segments;
-        let full = self.sms_text(view, folder)?;
-        let mut text = full.clone();
-        for (graphemes, rewrite) in NAMES_SHORTER {
-            if sms::load(&text).segments <= limit {
-                break;
-            }
-            text = self.sms_text(&view.with_short_names(graphemes, rewrite), folder)?;
-        }
-        let load = sms::load(&text);
-        if load.segments > limit {
-            return Err(too_long(&full, limit));
-        }
-        let sms::Load { encoding, segments, .. } = load;
-        let content = Content::Sms { to: to.clone(), text: text.as_str().into(), encoding, segments };
-        Ok((content, Parts::Sms { text, encoding, segments }))
-    }
-
-    fn sms_text(&self, view: &View, folder: &'static str) -> Result<String, RenderError> {
-        let text = self.library.render(&view.locale, folder, File::Sms, &tera_context(view))?;
-        Ok(sms::fold(&one_line(&text)))
     }
 
     /// The recipient's own join link; empty without a code.
@@ -353,36 +267,7 @@ impl From<TemplateError> for RenderError {
     }
 }
 
-fn tera_context(view: &View) -> tera::Context {
-    tera::Context::from_serialize(view).expect("a view is a map of texts, lists and flags")
-}
-
-/// Says how long the text is with its full names, and what made it so.
-fn too_long(text: &str, limit: u32) -> RenderError {
-    let sms::Load { encoding, segments, .. } = sms::load(text);
-    let culprit = sms::first_outside(text).map(|c| format!("; {:?} (U+{:04X}) is not in the GSM alphabet", c.to_string(), u32::from(c)));
-    RenderError::TooLong { segments, limit, encoding, culprit: culprit.unwrap_or_default() }
-}
-
 /// One line, single spaces, nothing that could begin another line.
 fn one_line(text: &str) -> String {
     text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
-}
-
-/// A text as it should arrive: no space at the end of a line, no more than one empty line, one line feed at the end.
-fn tidy(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut empty = true;
-    for line in text.lines().map(str::trim_end) {
-        if !line.is_empty() {
-            out.push_str(line);
-            out.push('\n');
-        } else if !empty {
-            out.push('\n');
-        }
-        empty = line.is_empty();
-    }
-    out.truncate(out.trim_end().len());
-    out.push('\n');
-    out
 }

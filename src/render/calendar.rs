@@ -67,8 +67,7 @@ pub(super) fn write(entry: &Entry<'_>) -> String {
         event.append_property(uri("URL", entry.url));
     }
     event.append_property(person("ORGANIZER", &entry.organizer, &[]));
-    let part = if entry.method == Method::Cancel { "DECLINED" } else { "NEEDS-ACTION" };
-    let attendee = [("CUTYPE", "INDIVIDUAL"), ("ROLE", "REQ-PARTICIPANT"), ("PARTSTAT", part), ("RSVP", "FALSE")];
+    let attendee = [("CUTYPE", "INDIVIDUAL"), ("ROLE", "REQ-PARTICIPANT"), ("PARTSTAT", "NEEDS-ACTION"), ("RSVP", "FALSE")];
     event.append_multi_property(person("ATTENDEE", &entry.attendee, &attendee));
     let mut calendar = Calendar::empty();
     for (key, value) in [("VERSION", "2.0"), ("PRODID", PRODID), ("CALSCALE", "GREGORIAN"), ("METHOD", entry.method.as_str())] {

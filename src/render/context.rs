@@ -195,4 +195,61 @@ mod tests {
             assert_eq!(shorten(name, graphemes), short);
         }
     }
+
+    /// Paths and types of a value's leaves: `session.is_today` is a flag.
+    fn leaves(path: &str, value: &serde_json::Value, out: &mut Vec<(String, &'static str)>) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                for (name, field) in fields {
+                    leaves(&if path.is_empty() { name.clone() } else { format!("{path}.{name}") }, field, out);
+                }
+            }
+            serde_json::Value::Bool(_) => out.push((path.to_owned(), "flag")),
+            serde_json::Value::Array(_) => out.push((path.to_owned(), "list of texts")),
+            _ => out.push((path.to_owned(), "text")),
+        }
+    }
+
+    fn empty_view() -> View {
+        View {
+            locale: String::new(),
+            occasion: "",
+            practice: Practice { name: String::new(), contact: String::new(), contact_link: String::new() },
+            recipient: Recipient { name: String::new(), is_host: false, code: String::new(), join_url: String::new() },
+            session: SessionView {
+                date: String::new(),
+                date_short: String::new(),
+                time: String::new(),
+                zone: String::new(),
+                zone_short: String::new(),
+                offset: String::new(),
+                is_today: false,
+                is_tomorrow: false,
+                zone_is_fallback: false,
+                meet_now: false,
+                host_name: String::new(),
+                participant_names: vec![],
+                topic: String::new(),
+            },
+            deposit: String::new(),
+            pass: Pass::default(),
+        }
+    }
+
+    #[test]
+    fn the_page_lists_every_variable_with_its_type() {
+        let page = include_str!("../../docs/templates.md");
+        let mut documented: Vec<(String, String)> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `"))
+            .map(|row| row.split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect::<Vec<_>>())
+            .map(|cells| (cells[0].clone(), cells[1].clone()))
+            .collect();
+        let mut real = Vec::new();
+        leaves("", &serde_json::to_value(empty_view()).unwrap(), &mut real);
+        let mut real: Vec<(String, String)> = real.into_iter().map(|(path, kind)| (path, kind.to_owned())).collect();
+        documented.sort();
+        real.sort();
+        assert_eq!(documented, real);
+    }
 }

@@ -30,7 +30,7 @@ pub(super) fn check(content: &Content, facts: &Facts<'_>, settings: &Settings) -
     }
 }
 
-/// Stands where a tag was: it parts two words no more than it parts two digits.
+/// Stands where a tag was: two numbers beside it are two, and their digits are still read on.
 const TAG: char = '\u{1}';
 /// A digit shorter than this that stands alone is a date or a price, not a telephone number.
 const NUMBER_MIN: usize = 7;
@@ -105,7 +105,10 @@ impl Strangers {
         match part.ctype.mimetype.as_str() {
             "text/html" => {
                 self.search(&html_escape::decode_html_entities(&body))?;
-                self.search(&html_escape::decode_html_entities(&without_tags(&body)))
+                // A tag parts digits and words no more than nothing does: once with a mark for each, once without.
+                let read = html_escape::decode_html_entities(&without_tags(&body)).into_owned();
+                self.search(&read)?;
+                self.search(&read.replace(TAG, ""))
             }
             "text/calendar" => self.search(&unfolded(&body)),
             _ => self.search(&body),
@@ -121,12 +124,12 @@ impl Strangers {
     fn search_plain(&self, text: &str) -> Result<(), RenderError> {
         let mut digits = Digits::of(text);
         self.own.iter().for_each(|own| digits.take_out(own));
-        let mut words = Words::new(text);
+        let mut letters = None;
         for thing in &self.things {
             let found = match thing.kind {
                 Kind::Digits => digits.contain(thing.value.as_bytes()),
-                Kind::Passkey => words.contain_passkey(&thing.value),
-                Kind::Address => words.contain_address(&thing.value),
+                Kind::Passkey => holds_passkey(text, letters.get_or_insert_with(|| alphanumeric(text)), &thing.value),
+                Kind::Address => holds_address(text, &thing.value),
             };
             if found {
                 return Err(RenderError::Leak { what: thing.what.clone() });
@@ -189,7 +192,8 @@ impl Digits {
                 continue;
             }
             after_digit = false;
-            if c.is_alphabetic() && units.last().is_some_and(|&u| u != GAP) {
+            let letter = if c.is_ascii() { c.is_ascii_alphabetic() } else { c.is_alphabetic() };
+            if letter && units.last().is_some_and(|&u| u != GAP) {
                 units.push(GAP);
                 first.push(true);
             }
@@ -217,38 +221,34 @@ impl Digits {
     }
 }
 
-/// The words of a text, made ready when they are first asked for.
-struct Words<'a> {
-    text: &'a str,
-    alphanumeric: Option<String>,
-    lower: Option<String>,
+/// A passkey, with or without its hyphens; a short one only where it is a word of its own. `letters` is the text without all else.
+fn holds_passkey(text: &str, letters: &str, passkey: &str) -> bool {
+    if passkey.len() >= PASSKEY_ANYWHERE {
+        return memchr::memmem::find(letters.as_bytes(), passkey.as_bytes()).is_some();
+    }
+    text.split(|c: char| !c.is_alphanumeric() && c != '-').any(|word| alphanumeric(word) == passkey)
 }
 
-impl<'a> Words<'a> {
-    fn new(text: &'a str) -> Self {
-        Self { text, alphanumeric: None, lower: None }
-    }
+/// An address, and not the end or the beginning of a longer one.
+fn holds_address(text: &str, address: &str) -> bool {
+    let Some(local) = address.rfind('@') else { return false };
+    memchr::memchr_iter(b'@', text.as_bytes()).any(|at| {
+        let Some(start) = at.checked_sub(local) else { return false };
+        let same = text.get(start..start + address.len()).is_some_and(|found| found.eq_ignore_ascii_case(address));
+        same && !continues_left(&text[..start]) && !continues_right(&text[start + address.len()..])
+    })
+}
 
-    fn contain_passkey(&mut self, passkey: &str) -> bool {
-        if passkey.len() >= PASSKEY_ANYWHERE {
-            return self.alphanumeric.get_or_insert_with(|| alphanumeric(self.text)).contains(passkey);
-        }
-        self.text.split(|c: char| !c.is_alphanumeric() && c != '-').any(|word| alphanumeric(word) == passkey)
-    }
+fn continues_left(before: &str) -> bool {
+    before.chars().next_back().is_some_and(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '+'))
+}
 
-    /// An address, and not the end or the beginning of a longer one.
-    fn contain_address(&mut self, address: &str) -> bool {
-        let text = self.lower.get_or_insert_with(|| self.text.chars().filter(|&c| c != TAG).flat_map(char::to_lowercase).collect());
-        memchr::memmem::find_iter(text.as_bytes(), address.as_bytes()).any(|at| {
-            let before = text[..at].chars().next_back();
-            let mut after = text[at + address.len()..].chars();
-            let longer_after = match (after.next(), after.next()) {
-                (Some('.'), Some(c)) => c.is_alphanumeric(),
-                (Some(c), _) => c.is_alphanumeric() || c == '-',
-                (None, _) => false,
-            };
-            !before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '+')) && !longer_after
-        })
+fn continues_right(after: &str) -> bool {
+    let mut after = after.chars();
+    match (after.next(), after.next()) {
+        (Some('.'), Some(c)) => c.is_alphanumeric(),
+        (Some(c), _) => c.is_alphanumeric() || c == '-',
+        (None, _) => false,
     }
 }
 
@@ -262,6 +262,7 @@ fn whose(person: &Participant) -> String {
 /// The value of a decimal digit, also of the other scripts that a keyboard may write one in.
 fn decimal(c: char) -> Option<u8> {
     let zero = match c {
+        '\0'..='/' | ':'..='\u{7F}' => return None,
         '0'..='9' => '0',
         '\u{0660}'..='\u{0669}' => '\u{0660}',
         '\u{06F0}'..='\u{06F9}' => '\u{06F0}',

@@ -7,8 +7,9 @@
 //! header can start another one. Fails only for an address that the mail library does not take.
 
 use chrono::{DateTime, Utc};
+use data_encoding::BASE64;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
-use lettre::message::{Body, Mailbox, Message, MultiPart, SinglePart};
+use lettre::message::{Body, Message, MultiPart, SinglePart};
 
 use super::calendar::Method;
 use crate::contact::{EmailAddress, clean_line};
@@ -32,16 +33,24 @@ pub(super) struct Letter<'a> {
     pub(super) method: Method,
 }
 
+/// The longest name that is written as it is, in bytes: with its quotes, and the header's own name before it, it fits on a line.
+const PLAIN_NAME_MAX: usize = 60;
+/// Bytes of a name in one encoded word: 52 characters of base64 and 12 around them, which leaves room for `Reply-To: ` in the
+/// 76 that a line with encoded words may have (RFC 2047 2).
+const WORD_BYTES: usize = 39;
+/// What a line of a header should not exceed: 78 (RFC 5322 2.1.1), and 76 with encoded words on it (RFC 2047 2).
+const LINE: usize = 76;
+
 /// Writes it down. The error repeats no address.
 pub(super) fn write(letter: &Letter<'_>) -> Result<Vec<u8>, String> {
     let mut builder = Message::builder()
-        .from(mailbox(letter.from.0, letter.from.1)?)
-        .to(mailbox(letter.to.0, letter.to.1)?)
+        .raw_header(mailbox("From", letter.from.0, letter.from.1))
+        .raw_header(mailbox("To", letter.to.0, letter.to.1))
         .subject(clean_line(letter.subject))
         .date(letter.date.into())
         .message_id(Some(letter.message_id.to_owned()));
     if let Some(address) = letter.reply_to {
-        builder = builder.reply_to(mailbox(letter.from.0, address)?);
+        builder = builder.raw_header(mailbox("Reply-To", letter.from.0, address));
     }
     // RFC 3834 5.1, and what Exchange wants besides: no out-of-office answer comes back.
     builder = builder.raw_header(plain_header("Auto-Submitted", "auto-generated"));
@@ -64,11 +73,46 @@ fn part(content_type: &str, body: &str) -> Result<SinglePart, String> {
     Ok(SinglePart::builder().header(kind).body(body))
 }
 
-/// An address with its name. The name is cleaned again: CR and LF in one would survive inside an encoded word.
-fn mailbox(name: &str, address: &EmailAddress) -> Result<Mailbox, String> {
-    let parsed = address.expose().parse().map_err(|_| "an address is not one that the mail library takes".to_owned())?;
-    let name = clean_line(name);
-    Ok(Mailbox::new(Some(name).filter(|n| !n.is_empty()), parsed))
+/// An address with its name, folded. The mail library would leave an address on the line of the last encoded word, and make it
+/// longer than RFC 2047 allows.
+fn mailbox(header: &'static str, name: &str, address: &EmailAddress) -> HeaderValue {
+    let name = phrase(&clean_line(name));
+    let address = format!("<{}>", address.expose());
+    let column = match name.rsplit_once('\n') {
+        Some((_, last_line)) => last_line.len(),
+        None => header.len() + ": ".len() + name.len(),
+    };
+    let between = match name.as_str() {
+        "" => "",
+        _ if column + 1 + address.len() > LINE => "\r\n ",
+        _ => " ",
+    };
+    let name_of_header = HeaderName::new_from_ascii_str(header);
+    HeaderValue::dangerous_new_pre_encoded(name_of_header, address.clone(), format!("{name}{between}{address}"))
+}
+
+/// A display name (RFC 5322 3.2.5): quoted, or as encoded words if it is not ASCII or long.
+fn phrase(name: &str) -> String {
+    if name.is_empty() {
+        return String::new();
+    }
+    if name.is_ascii() && name.len() <= PLAIN_NAME_MAX {
+        return format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
+    }
+    let word = |bytes: &str| format!("=?utf-8?b?{}?=", BASE64.encode(bytes.as_bytes()));
+    pieces(name, WORD_BYTES).into_iter().map(word).collect::<Vec<_>>().join("\r\n ")
+}
+
+/// Pieces of so many bytes at most; no character is split, as RFC 2047 5 demands.
+fn pieces(text: &str, max: usize) -> Vec<&str> {
+    let (mut pieces, mut rest) = (Vec::new(), text);
+    while !rest.is_empty() {
+        let end = (0..=max.min(rest.len())).rev().find(|&at| rest.is_char_boundary(at)).unwrap_or(rest.len());
+        let (piece, tail) = rest.split_at(end);
+        pieces.push(piece);
+        rest = tail;
+    }
+    pieces
 }
 
 fn plain_header(name: &'static str, value: &str) -> HeaderValue {

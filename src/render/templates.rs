@@ -130,7 +130,7 @@ impl Library {
     }
 
     fn render_named(&self, name: &str, context: &Context) -> Result<String, TemplateError> {
-        self.tera.render(name, context).map_err(|e| explain(&e, name))
+        self.tera.render(name, context).map_err(|e| explain(&e, name, Stage::Rendering))
     }
 }
 
@@ -159,7 +159,7 @@ pub(super) fn folder(occasion: Occasion, meet_now: bool) -> &'static str {
 pub(super) fn compile_one(name: &str, source: &str) -> Result<Tera, String> {
     let mut tera = engine();
     tera.add_raw_template(name, source).map_err(|e| {
-        let e = explain(&e, name);
+        let e = explain(&e, name, Stage::Compiling);
         format!("{}: {}", e.file, e.why)
     })?;
     Ok(tera)
@@ -167,7 +167,7 @@ pub(super) fn compile_one(name: &str, source: &str) -> Result<Tera, String> {
 
 /// Renders such a template.
 pub(super) fn render_one(tera: &Tera, name: &str, context: &Context) -> Result<String, TemplateError> {
-    tera.render(name, context).map_err(|e| explain(&e, name))
+    tera.render(name, context).map_err(|e| explain(&e, name, Stage::Rendering))
 }
 
 /// An engine that can reach nothing but the context of a template.
@@ -249,19 +249,26 @@ fn compile(tera: &mut Tera, sources: &BTreeMap<String, String>, errors: &mut Vec
         if let Err(e) = engine().add_raw_template(name, source)
             && matches!(e.kind(), ErrorKind::SyntaxError(_))
         {
-            let e = explain(&e, name);
+            let e = explain(&e, name, Stage::Compiling);
             errors.push(format!("template {}: {}", e.file, e.why));
         }
     }
     if errors.is_empty() {
-        let e = explain(&first, "");
+        let e = explain(&first, "*", Stage::Compiling);
         errors.push(format!("template {}: {}", e.file, e.why));
     }
 }
 
+/// When an error came up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Compiling,
+    Rendering,
+}
+
 /// File, line and cause of an engine's error. Of what happens while rendering only the names of variables are repeated:
 /// other messages of the engine can hold values.
-fn explain(error: &tera::Error, name: &str) -> TemplateError {
+fn explain(error: &tera::Error, name: &str, stage: Stage) -> TemplateError {
     match error.kind() {
         ErrorKind::SyntaxError(report) => {
             TemplateError { file: place(report.filename(), report.span().start_line, name), why: report.message().to_owned() }
@@ -278,8 +285,17 @@ fn explain(error: &tera::Error, name: &str) -> TemplateError {
         ErrorKind::CircularExtend { tpl, .. } | ErrorKind::CircularInclude { tpl, .. } => {
             TemplateError { file: tpl.clone(), why: "it extends or includes itself".to_owned() }
         }
+        // Before anything is rendered there are no values that a message could hold.
+        ErrorKind::Msg(message) if stage == Stage::Compiling => from_report(message, name),
         _ => TemplateError { file: name.to_owned(), why: "it cannot be used".to_owned() },
     }
+}
+
+/// The engine's longer reports: the message, and `--> file:line:column` below it.
+fn from_report(report: &str, name: &str) -> TemplateError {
+    let why = report.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let place = report.lines().find_map(|line| line.trim_start().strip_prefix("--> ")).and_then(|place| place.rsplit_once(':'));
+    TemplateError { file: place.map_or(name, |(file_and_line, _)| file_and_line).to_owned(), why }
 }
 
 fn place(filename: &str, line: usize, name: &str) -> String {
