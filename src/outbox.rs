@@ -383,6 +383,8 @@ pub struct Claim {
     pub record: String,
     /// Its revision: `begin` and `doubt` succeed only while it is the latest.
     pub revision: i64,
+    /// When its source was last read.
+    pub snapshot_at: DateTime<Utc>,
     /// Participations of it that are ambiguous, with the reason.
     pub ambiguous: Vec<(ParticipationId, String)>,
     /// What is known of the participant.

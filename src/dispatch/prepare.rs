@@ -58,6 +58,9 @@ impl Dispatcher {
     fn decide(&self, claim: &Claim, suppressed: &Suppressions, now: DateTime<Utc>) -> Result<Ready, Settlement> {
         let doubtful = claim.entry.state == State::Unknown || claim.frozen.is_some();
         let no = |reason: Reason| refusal(doubtful, reason);
+        if now - claim.snapshot_at > self.policy.max_stale && !doubtful {
+            return Err(no(Reason::SourceStale));
+        }
         let session = latest(claim).ok_or_else(|| no(Reason::Quarantined))?;
         let notice = &claim.entry.notice;
         let participant = session.participant(notice.participation).ok_or_else(|| no(Reason::Absent))?;

@@ -265,6 +265,7 @@ async fn an_address_that_bounced_gets_nothing_more() {
     world.script(&[Step::Answer(Outcome::Rejected { reply: "550 5.1.1".to_owned(), remember: Some(Suppression::Bounced) })]);
     world.once().await;
     world.set("2026-11-25T15:00:00Z");
+    world.walk(&one(START)).await;
     world.once().await;
     assert_eq!(world.states().await, ["invite rejected", "reminder 1h waiting", "reminder 24h suppressed bounced"]);
     assert_eq!(world.sent(), 0);
@@ -495,10 +496,26 @@ async fn the_same_participation_with_another_address_is_a_new_person() {
     assert_eq!(world.sent(), 2);
     assert!(world.last_mail().contains("Hello Ray Chalk"));
     world.set("2026-11-25T15:00:00Z");
+    world.walk(&other).await;
     world.once().await;
     let to: Vec<String> =
         world.entries().await.iter().filter(|e| e.state == State::Accepted).map(|e| e.notice.address.expose().to_owned()).collect();
     assert_eq!(to.iter().filter(|a| *a == "p11@example.com").count(), 1, "the old address gets nothing more: {to:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_was_silent_for_too_long_is_not_believed() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    world.walk(&one(START)).await;
+    world.set("2026-11-24T09:02:00Z");
+    world.once().await;
+    world.set("2026-11-25T15:00:00Z");
+    world.once().await;
+    assert_eq!(world.states().await, ["invite accepted", "reminder 1h waiting", "reminder 24h held source_stale"]);
+    world.set("2026-11-25T15:30:00Z");
+    world.walk(&one(START)).await;
+    world.once().await;
+    assert_eq!(world.states().await, ["invite accepted", "reminder 1h waiting", "reminder 24h accepted"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -514,6 +531,7 @@ async fn adopted_sessions_are_reminded_and_their_changes_told() {
     assert_eq!(world.states().await[0], "invite cancelled adopted");
     assert_eq!(world.sent(), 1);
     world.set("2026-11-26T15:00:00Z");
+    world.walk(&one("2026-11-27T15:00:00")).await;
     world.once().await;
     assert_eq!(world.sent(), 2);
 }

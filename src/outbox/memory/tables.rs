@@ -172,6 +172,7 @@ impl Tables {
             epoch: row.epoch,
             record: session.stored.record.clone(),
             revision: session.revision,
+            snapshot_at: self.sources[&entry.source].last_snapshot_at,
             ambiguous: session.stored.ambiguous.clone(),
             known,
             frozen: row.doubt.and_then(|_| self.content.get(&key).cloned()),

@@ -40,7 +40,8 @@ fn claim_one(connection: &Connection, mut row: Row, request: &ClaimRequest, leas
     let (session, revision) = query::session(connection, &entry.source, entry.notice.session)?;
     let known = query::participant(connection, &entry.source, entry.notice.session, entry.notice.participation)?;
     let frozen = if row.doubt.is_some() { query::content(connection, entry.notice.key)? } else { None };
-    Ok(Claim { entry, epoch: row.epoch, record: session.record, revision, ambiguous: session.ambiguous, known, frozen })
+    let snapshot_at = query::last_snapshot_at(connection, &entry.source)?;
+    Ok(Claim { entry, epoch: row.epoch, record: session.record, revision, snapshot_at, ambiguous: session.ambiguous, known, frozen })
 }
 
 /// The revision that was rendered is still the session's latest.

@@ -32,6 +32,11 @@ pub(super) fn seen(connection: &Connection, source: &str) -> rusqlite::Result<Op
     Ok(Some(Seen { policy_digest, last_snapshot_at, guard_accepted, sessions: sessions.collect::<rusqlite::Result<_>>()? }))
 }
 
+/// When a source was last read.
+pub(super) fn last_snapshot_at(connection: &Connection, source: &str) -> rusqlite::Result<DateTime<Utc>> {
+    connection.prepare_cached("SELECT last_snapshot_at FROM source WHERE name = ?1")?.query_row([source], |row| at(row, 0))
+}
+
 pub(super) fn guards(connection: &Connection) -> rusqlite::Result<Vec<GuardRow>> {
     let sql = "SELECT guard.source, session_id, kind, guard_since FROM guard JOIN source ON source.name = guard.source ORDER BY 1, 2";
     let mut statement = connection.prepare_cached(sql)?;

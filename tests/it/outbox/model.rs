@@ -112,8 +112,8 @@ fn walk_of(session: i64, digest: u8, changes: &[(usize, ChangeKind)], omissions:
 
 /// All of a claim. (In print it shows no record and no bytes.)
 fn shown(claim: &Claim) -> String {
-    let Claim { entry, epoch, record, revision, ambiguous, known, frozen } = claim;
-    format!("{entry:?} {epoch} {record} {revision} {ambiguous:?} {known:?} {frozen:?}\n")
+    let Claim { entry, epoch, record, revision, snapshot_at, ambiguous, known, frozen } = claim;
+    format!("{entry:?} {epoch} {record} {revision} {snapshot_at} {ambiguous:?} {known:?} {frozen:?}\n")
 }
 
 /// Takes a step, and says what the store answered. Claims are kept for the steps after.
