@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Config, Mistakes};
+use crate::contact::{Address, EmailAddress, PhoneNumber};
 use crate::notice::{NoticeKey, Occasion};
 use crate::outbox::State;
 
@@ -17,11 +18,13 @@ mod check;
 mod configuration;
 mod demo;
 mod gallery;
+mod guard;
 mod outbox;
 mod preview;
 mod run;
 mod send_test;
 mod status;
+mod suppress;
 mod table;
 
 /// Sends each participant of a video session their invitation and reminders, in their own time, with their own code.
@@ -74,6 +77,12 @@ enum Command {
     /// Shows and changes notices.
     #[command(subcommand)]
     Outbox(OutboxCommand),
+    /// Shows and accepts what waits because too much changed at once.
+    #[command(subcommand)]
+    Guard(GuardCommand),
+    /// Shows and changes the list of addresses that get no messages.
+    #[command(subcommand)]
+    Suppress(SuppressCommand),
     /// Sends one sample message through the real transport.
     SendTest {
         /// An e-mail address or a telephone number.
@@ -197,6 +206,47 @@ struct FilterArgs {
 }
 
 #[derive(Debug, Subcommand)]
+enum GuardCommand {
+    /// Lists what waits. Exit code 3 if anything does.
+    Show,
+    /// Lets it pass: the next walk applies what changed.
+    Accept {
+        /// Only of this source.
+        #[arg(long, value_name = "NAME")]
+        source: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum SuppressCommand {
+    /// Lists the addresses, masked, the newest first.
+    List,
+    /// Adds an address.
+    Add {
+        /// An e-mail address or a telephone number.
+        address: String,
+        /// Why.
+        #[arg(long, value_enum, default_value_t = SuppressKind::OptedOut, value_name = "WHY")]
+        kind: SuppressKind,
+    },
+    /// Removes an address.
+    Remove {
+        /// An e-mail address, a telephone number, or a key of the list.
+        address: String,
+    },
+}
+
+/// Why an address gets no messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SuppressKind {
+    /// The person asked for no more.
+    #[value(name = "opted_out")]
+    OptedOut,
+    /// Mail to it comes back.
+    Bounced,
+}
+
+#[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Prints the configuration as it holds: defaults filled in, secrets masked.
     Print,
@@ -281,6 +331,8 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Check { online } => check::check(config, *online, cli.json),
         Command::Status => status::status(config, cli.json, colors),
         Command::Outbox(command) => outbox::outbox(config, command, cli.json, colors),
+        Command::Guard(command) => guard::guard(config, command, cli.json, colors),
+        Command::Suppress(command) => suppress::suppress(config, command, cli.json, colors),
         Command::SendTest { to } => send_test::send_test(config, to),
         Command::Config(ConfigCommand::Print) => configuration::print(&config),
         Command::Config(ConfigCommand::Schema) => configuration::schema(),
@@ -321,6 +373,16 @@ fn version() -> &'static str {
         let data = zones.map_or_else(|_| "unknown".to_owned(), |z| format!("{}, {}", z.data().version, z.data().origin));
         format!("{} (tzdata {data}; SQLite {})", env!("CARGO_PKG_VERSION"), rusqlite::version())
     })
+}
+
+/// An address as typed: with an @ it is for e-mail, else a telephone number.
+fn address(raw: &str, config: &Config) -> anyhow::Result<Address> {
+    let parsed = if raw.contains('@') {
+        EmailAddress::parse(raw).map(Address::Email)
+    } else {
+        PhoneNumber::parse(raw, &config.policy.region).map(Address::Sms)
+    };
+    parsed.map_err(|why| anyhow::anyhow!("the address cannot be used: {why}"))
 }
 
 /// A runtime for a command.

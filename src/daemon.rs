@@ -139,6 +139,9 @@ impl Engine {
         for fault in snapshot.faults.iter().chain(snapshot.sessions.iter().flat_map(|s| &s.faults)) {
             tracing::warn!(source = %source.name, %fault, "quarantined");
         }
+        if report.guarded > 0 {
+            tracing::error!(source = %source.name, sessions = report.guarded, "guard: too much changed at once; nothing is sent for it until somebody accepts it");
+        }
         if report.planned > 0 {
             let a = report.applied;
             tracing::info!(source = %source.name, sessions = report.sessions, planned = report.planned, added = a.added, moved = a.moved, ended = a.ended, "walked");

@@ -197,6 +197,7 @@ impl Dispatcher {
             .map(|r| Begin {
                 lease: r.lease,
                 revision: r.revision,
+                facts: r.facts.clone(),
                 at: now,
                 transport: lane.name().to_owned(),
                 bytes: r.message.content.bytes().to_vec(),

@@ -5,7 +5,9 @@
 //! 1. the person ([`recipient`]): quarantined, ambiguous, host_delivers, hosts_off, no or bad contact, suppressed, no code;
 //! 2. the session and the person's part in it ([`occasion`]): cancelled, declined, already_connected;
 //! 3. the time ([`occasion`], [`rule`], [`quiet`]): pass_expired, meet_now, started, booked_late, too_close, superseded, quiet_hours;
-//! 4. what was told before: adopted.
+//! 4. what was told before: adopted, never_invited.
+//!
+//! Whoever was told something that holds no more gets a correction ([`correction`]): rescheduled, updated or cancelled.
 //!
 //! The same function plans a walk, is asked again at the moment of sending, and answers `preview`.
 //! [`diff`] turns decisions into changes of the outbox.
@@ -14,17 +16,21 @@ use chrono::{DateTime, Utc};
 
 use crate::notice::{Decision, Omission, Reason};
 use crate::outbox::{Known, KnownMap};
-use crate::session::{Fault, ParticipationId, Session};
+use crate::session::{Fault, Presence, Session};
 
+mod correction;
 pub mod diff;
+mod facts;
 mod occasion;
 pub mod policy;
 pub mod quiet;
 mod recipient;
 pub mod rule;
 
+pub use facts::facts;
+pub use occasion::adopted_invite;
 pub use policy::{Overrides, Policy, Suppressions};
-pub use recipient::{Recipient, recipient};
+pub use recipient::{Recipient, recipient, zone_of};
 
 /// What one session's participants are told, and what not and why: in the order of the participants, each one's invite first.
 ///
@@ -53,14 +59,21 @@ pub fn quarantined(fault: &Fault) -> Decision {
     })
 }
 
-/// What is known of a session's participants once this snapshot was seen: the newly seen are first seen now,
-/// and a start that changed became known now.
-pub fn observe(session: &Session, mut known: KnownMap, first_fill: bool, now: DateTime<Utc>) -> KnownMap {
+/// What is known of a session's participants once this snapshot was seen: the newly seen are first seen now; a start, or facts, that changed
+/// became known now.
+pub fn observe(session: &Session, mut known: KnownMap, policy: &Policy, first_fill: bool, now: DateTime<Utc>) -> KnownMap {
     for participant in &session.participants {
+        let facts = facts(session, participant, policy);
+        let cancelled = session.cancelled || session.presence == Presence::Gone || participant.presence == Presence::Gone;
         let seen = known.entry((session.id, participant.id)).or_insert_with(|| Known {
             first_seen: now,
             start: session.start,
             start_known_at: now,
+            facts: facts.clone(),
+            facts_known_at: now,
+            cancelled,
+            absent_since: None,
+            absences: 0,
             adopted: first_fill,
             notices: Vec::new(),
         });
@@ -68,16 +81,13 @@ pub fn observe(session: &Session, mut known: KnownMap, first_fill: bool, now: Da
             seen.start = session.start;
             seen.start_known_at = now;
         }
+        if seen.facts != facts || seen.cancelled != cancelled {
+            seen.facts = facts;
+            seen.cancelled = cancelled;
+            seen.facts_known_at = now;
+        }
     }
     known
-}
-
-/// The participations of a session that `known` has and the session has no more.
-pub fn removed(session: &Session, known: &KnownMap) -> Vec<ParticipationId> {
-    let mut gone: Vec<ParticipationId> =
-        known.keys().filter(|(s, p)| *s == session.id && session.participant(*p).is_none()).map(|(_, p)| *p).collect();
-    gone.sort_unstable();
-    gone
 }
 
 #[cfg(test)]

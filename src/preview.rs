@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::contact::{ConnectCode, Passkey};
 use crate::message::SmsEncoding;
-use crate::notice::{Decision, Notice, Omission, Reason};
+use crate::notice::{Decision, Notice, Occasion, Omission, Reason};
 use crate::outbox::KnownMap;
 use crate::plan::{self, Policy, Suppressions, diff};
 use crate::render::{Facts, Parts, RenderError, Rendered, Renderer};
@@ -100,7 +100,7 @@ pub fn lines(mut request: Request<'_>) -> Vec<Line> {
         request.snapshot.faults.iter().map(|f| Decided { session: None, decision: plan::quarantined(f) }).collect();
     let mut by_session = crate::walk::by_session(known);
     for session in &request.snapshot.sessions {
-        let known = plan::observe(session, by_session.remove(&session.id).unwrap_or_default(), false, request.now);
+        let known = plan::observe(session, by_session.remove(&session.id).unwrap_or_default(), request.policy, false, request.now);
         let decisions = plan::plan_session(session, &known, request.policy, request.suppressed, request.now);
         let open = decisions.into_iter().filter(|d| !is_told(d, &known));
         decided.extend(open.map(|decision| Decided { session: Some(session), decision }));
@@ -139,18 +139,13 @@ impl Request<'_> {
         };
         if let (Some(session), Some(id)) = (decided.session, id)
             && let Some(person) = session.participant(id)
-            && let Ok(resolved) = self.policy.zones.resolve(self.zone_id(person))
+            && let Ok(resolved) = plan::zone_of(person, self.policy)
         {
             let zone = &resolved.zone;
             line.time_zone = Some(zone.name());
             line.local_start = Some(session.start.with_timezone(zone).to_rfc3339_opts(SecondsFormat::Secs, false));
         }
         line
-    }
-
-    fn zone_id<'p>(&'p self, person: &'p Participant) -> &'p str {
-        let wish = self.policy.overrides.of(person, &self.policy.region);
-        wish.and_then(|w| w.time_zone.as_deref()).unwrap_or(&person.time_zone)
     }
 
     fn send(&self, notice: &Notice, session: Option<&Session>) -> Line {
@@ -181,7 +176,7 @@ impl Request<'_> {
 
     /// As it will be at its due time: "today" and "tomorrow" are those of that day.
     fn render(&self, notice: &Notice, session: &Session, person: &Participant) -> Result<Rendered, RenderError> {
-        let to = plan::recipient(person, self.policy, self.suppressed)
+        let to = plan::recipient(person, self.policy, self.suppressed, notice.occasion != Occasion::Cancelled)
             .map_err(|(reason, _)| RenderError::Template { file: String::new(), why: reason.to_string() })?;
         let facts = Facts { notice, session, participant: person, zone: &to.zone, locale: to.locale, sequence: 0 };
         self.renderer.render(&facts, notice.due_at.max(self.now))
@@ -233,7 +228,7 @@ fn omit(o: &Omission) -> Line {
         session_id: o.session.map(|s| s.0),
         participation_id: o.participation.map(|p| p.0),
         role: o.role,
-        occasion: o.occasion.map(crate::notice::Occasion::as_str),
+        occasion: o.occasion.map(Occasion::as_str),
         rule: o.rule.clone(),
         channel: o.channel.map(crate::contact::Channel::as_str),
         verdict: "omit",

@@ -3,4 +3,5 @@
 pub mod ambiguity;
 pub mod file;
 pub mod json;
+pub mod kept;
 mod record;

@@ -94,7 +94,7 @@ fn sources(config: &Config, report: &mut Report) {
         }
         let now = WallClock.now();
         for session in &snapshot.sessions {
-            let known = plan::observe(session, KnownMap::new(), false, now);
+            let known = plan::observe(session, KnownMap::new(), &config.policy, false, now);
             let decisions = plan::plan_session(session, &known, &config.policy, &Suppressions::default(), now);
             decisions.iter().filter_map(unreachable).for_each(|(level, text)| report.add(level, what.clone(), text));
             for person in &session.participants {

@@ -49,5 +49,6 @@ async fn exit_of(engine: &Engine, report: &OnceReport) -> anyhow::Result<Exit> {
         return Ok(Exit::Failed);
     }
     let status = engine.outbox().status().await?;
-    Ok(if needs_attention(&status) || t.rejected > 0 { Exit::Attention } else { Exit::Done })
+    let guarded = !engine.outbox().guards().await?.is_empty();
+    Ok(if needs_attention(&status) || guarded || t.rejected > 0 { Exit::Attention } else { Exit::Done })
 }

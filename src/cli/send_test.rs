@@ -9,13 +9,13 @@ use chrono::TimeDelta;
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
-use crate::contact::{Address, Channel, ConnectCode, EmailAddress, PersonName, PhoneNumber};
+use crate::contact::{Address, Channel, ConnectCode, PersonName};
 use crate::daemon::{open_store, store_exists};
 use crate::deliver::{PointOfNoReturn, Transport};
 use crate::notice::{Identity, Notice, NoticeKey, Occasion};
 use crate::outcome::Outcome;
 use crate::render::{Facts, Renderer};
-use crate::session::{AutoDeliver, Participant, ParticipationId, RawContact, Role, Rsvp, Session, SessionId};
+use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId};
 
 /// The sample's connect code: nobody's.
 const CODE: &str = "123456789";
@@ -31,11 +31,7 @@ impl PointOfNoReturn for NoDoubt {
 }
 
 pub(super) fn send_test(config: Config, to: &str) -> anyhow::Result<Exit> {
-    let address = if to.contains('@') {
-        Address::Email(EmailAddress::parse(to).map_err(|why| anyhow::anyhow!("--to: {why}"))?)
-    } else {
-        Address::Sms(PhoneNumber::parse(to, &config.policy.region).map_err(|why| anyhow::anyhow!("--to: {why}"))?)
-    };
+    let address = super::address(to, &config).context("--to")?;
     let now = WallClock.now();
     let session = sample(&config, now + TimeDelta::hours(1));
     let participant = session.participants.last().context("the sample has a participant")?;
@@ -99,12 +95,14 @@ fn sample(config: &Config, start: chrono::DateTime<chrono::Utc>) -> Session {
         rsvp: Rsvp::Unknown,
         deposit: None,
         ambiguous: None,
+        presence: Presence::Listed,
     };
     Session {
         id: SessionId(0),
         start,
         meet_now: false,
         cancelled: false,
+        presence: Presence::Listed,
         code: None,
         duration: None,
         topic: String::new(),

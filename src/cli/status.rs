@@ -17,18 +17,22 @@ struct Facts<'a> {
     next_due: Option<String>,
     sources: &'a [SourceStatus],
     quarantined: Vec<String>,
+    guarded: usize,
     suppressed: u64,
 }
 
 pub(super) fn status(config: Config, json: bool, colors: Colors) -> anyhow::Result<Exit> {
-    let status = runtime()?.block_on(async { anyhow::Ok(open_store(&config, false)?.status().await?) })?;
-    let facts = facts(&status);
+    let (status, guards) = runtime()?.block_on(async {
+        let store = open_store(&config, false)?;
+        anyhow::Ok((store.status().await?, store.guards().await?))
+    })?;
+    let facts = facts(&status, guards.len());
     if json {
         println!("{}", serde_json::to_string(&facts)?);
     } else {
         print(&facts, colors);
     }
-    Ok(if needs_attention(&status) { Exit::Attention } else { Exit::Done })
+    Ok(if needs_attention(&status) || !guards.is_empty() { Exit::Attention } else { Exit::Done })
 }
 
 /// Something waits for a person.
@@ -37,13 +41,14 @@ pub(super) fn needs_attention(status: &Status) -> bool {
     some(State::Held) || some(State::Unknown) || !status.faults.is_empty()
 }
 
-fn facts(status: &Status) -> Facts<'_> {
+fn facts(status: &Status, guarded: usize) -> Facts<'_> {
     Facts {
         states: status.by_state.iter().map(|(s, n)| (s.as_str(), *n)).collect(),
         omissions: status.by_reason.iter().map(|(r, n)| (r.as_str(), *n)).collect(),
         next_due: status.next_due.map(super::preview::rfc3339),
         sources: &status.sources,
         quarantined: status.faults.iter().map(|(source, fault)| format!("{source}: {fault}")).collect(),
+        guarded,
         suppressed: status.suppressed,
     }
 }
@@ -70,6 +75,9 @@ fn print(facts: &Facts<'_>, colors: Colors) {
             omissions.add_row([colors.cell(*reason, Tone::Quiet), colors.cell(n.to_string(), Tone::Quiet)]);
         }
         println!("{}", omissions.trim_fmt());
+    }
+    if facts.guarded > 0 {
+        println!("Guard: {} sessions changed at once and wait for somebody: punctual guard show", facts.guarded);
     }
     for line in &facts.quarantined {
         println!("Quarantined: {line}");

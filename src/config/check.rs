@@ -104,6 +104,7 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
         min_gap: raw.invite.min_gap.0,
         quiet,
         adopt_invites: raw.adopt.invites,
+        max_stale: raw.daemon.max_stale.0,
         overrides,
         zones: Arc::new(zones),
     };

@@ -334,11 +334,13 @@ pub struct Gateway {
 pub struct Daemon {
     /// What is in hand at a stop is finished within this time.
     pub stop_within: Duration,
+    /// A source that has not answered for so long is not believed any more: its notices are held.
+    pub max_stale: Duration,
 }
 
 impl Default for Daemon {
     fn default() -> Self {
-        Self { stop_within: Duration(TimeDelta::seconds(25)) }
+        Self { stop_within: Duration(TimeDelta::seconds(25)), max_stale: Duration(TimeDelta::hours(6)) }
     }
 }
 

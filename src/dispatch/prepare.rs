@@ -17,6 +17,8 @@ use crate::source::json;
 pub(super) struct Ready {
     pub(super) lease: Lease,
     pub(super) revision: i64,
+    /// Digest of the facts that the message holds.
+    pub(super) facts: String,
     pub(super) notice: Notice,
     pub(super) message: Message,
     /// Attempts begun before this one.
@@ -56,14 +58,19 @@ impl Dispatcher {
     fn decide(&self, claim: &Claim, suppressed: &Suppressions, now: DateTime<Utc>) -> Result<Ready, Settlement> {
         let doubtful = claim.entry.state == State::Unknown || claim.frozen.is_some();
         let no = |reason: Reason| refusal(doubtful, reason);
+        if now - claim.snapshot_at > self.policy.max_stale && !doubtful {
+            return Err(no(Reason::SourceStale));
+        }
         let session = latest(claim).ok_or_else(|| no(Reason::Quarantined))?;
         let notice = &claim.entry.notice;
         let participant = session.participant(notice.participation).ok_or_else(|| no(Reason::Absent))?;
         let row = KnownNotice {
             notice: notice.clone(),
-            state: claim.entry.state,
+            // Asked as if it had not been told: a doubtful one goes again only if it would go now.
+            state: State::Waiting,
             reason: claim.entry.reason,
             changed_at: claim.entry.changed_at,
+            facts: claim.entry.facts.clone(),
         };
         let known = KnownMap::from([((session.id, participant.id), with_row(claim, &row))]);
         let decisions = plan::plan_session(&session, &known, &self.policy, suppressed, now);
@@ -73,7 +80,8 @@ impl Dispatcher {
             Verdict::Later(n) => return Err(Settlement::Return { outcome: "moved", why: None, next_attempt_at: n.due_at }),
             Verdict::No(reason) => return Err(no(reason)),
         };
-        let to = plan::recipient(participant, &self.policy, suppressed).map_err(|(reason, _)| no(reason))?;
+        let to_join = notice.occasion != Occasion::Cancelled;
+        let to = plan::recipient(participant, &self.policy, suppressed, to_join).map_err(|(reason, _)| no(reason))?;
         let sequence = known
             .values()
             .flat_map(|k| &k.notices)
@@ -85,13 +93,14 @@ impl Dispatcher {
             message.content = frozen(message.content, bytes);
         }
         let lease = Lease { key: notice.key, epoch: claim.epoch };
-        Ok(Ready { lease, revision: claim.revision, notice, message, attempts: claim.entry.attempts, again: doubtful })
+        let facts = plan::facts(&session, participant, &self.policy);
+        Ok(Ready { lease, revision: claim.revision, facts, notice, message, attempts: claim.entry.attempts, again: doubtful })
     }
 }
 
 /// The session as the source last said it.
 fn latest(claim: &Claim) -> Option<Session> {
-    let mut session = json::parse(claim.record.as_bytes()).ok()?.sessions.pop()?;
+    let mut session = json::kept(&claim.record)?;
     for person in &mut session.participants {
         person.ambiguous = claim.ambiguous.iter().find(|(id, _)| *id == person.id).map(|(_, why)| why.clone());
     }
@@ -107,6 +116,7 @@ fn with_row(claim: &Claim, row: &KnownNotice) -> outbox::Known {
     }
     known
 }
+
 /// Not sent. One that was in doubt stays so: nobody knows whether it was told, and nobody will send it again.
 fn refusal(doubtful: bool, reason: Reason) -> Settlement {
     if doubtful {

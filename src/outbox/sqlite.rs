@@ -10,27 +10,29 @@
 //!
 //! Failures: an error of SQLite inside a transaction rolls the whole group back and poisons the store: that write and every later one
 //! answers a [`StoreError`], because after a failed write nobody knows what the disk holds. Only a new start may go on. What a caller
-//! asks wrongly (an end that is none) is refused before it reaches the writer, and harms nobody else.
+//! asks wrongly (an end that is none) is refused before anything is written, and harms nobody else.
 //!
 //! The file is of one daemon: an advisory lock on `FILE.lock` keeps a second one out. Commands open without it; they may write too,
 //! each waiting for the other at most as long as `open::BUSY` says. WAL needs shared memory: the file must not lie on a network file system.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, KnownMap, Lease, LedgerRow, Outbox, Recovered, Result, Settlement,
-    Status, StoredSession, Walk,
+    Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lease, LedgerRow, Outbox, Purged, Recovered,
+    Result, Retention, Seen, Settlement, Status, StoreError, StoredSession, SuppressedAddress, Walk,
 };
-use crate::contact::Channel;
+use crate::contact::{Address, Channel};
 use crate::notice::{NoticeKey, Omission};
 use crate::outbox::transition::checked;
 use crate::outcome::Suppression;
 use crate::session::SessionId;
 
 mod attempt;
+mod backup;
 mod columns;
 mod history;
 mod migrate;
@@ -38,6 +40,8 @@ mod notices;
 mod open;
 mod query;
 mod reader;
+mod retention;
+mod suppression;
 mod upkeep;
 mod walk;
 mod writer;
@@ -75,9 +79,13 @@ impl SqliteOutbox {
         self.writer.commits()
     }
 
-    /// The ledger's rows after `seq`, oldest first, `limit` at most.
-    pub async fn ledger(&self, seq: i64, limit: usize) -> Result<Vec<LedgerRow>> {
-        self.readers.read("ledger", move |c| history::rows(c, seq, limit)).await
+    /// Copies the store to a new file, while it is in use: what was answered before is in the copy. Checked, and private (mode 0600).
+    ///
+    /// # Errors
+    /// The file exists or cannot be written; the disk is full; the copy fails its check. Nothing is left of a copy that failed.
+    pub async fn backup(&self, to: &Path) -> Result<()> {
+        let to = to.to_owned();
+        self.readers.read("backup", move |c| Ok(backup::copy(c, &to))).await?
     }
 }
 
@@ -87,14 +95,23 @@ impl Outbox for SqliteOutbox {
         self.readers.read("reference_key", query::reference_key).await
     }
 
-    async fn digests(&self, source: &str) -> Result<Option<(String, HashMap<SessionId, String>)>> {
+    async fn seen(&self, source: &str) -> Result<Option<Seen>> {
         let source = source.to_owned();
-        self.readers.read("digests", move |c| query::digests(c, &source)).await
+        self.readers.read("seen", move |c| query::seen(c, &source)).await
     }
 
-    async fn sessions(&self, source: &str) -> Result<Vec<StoredSession>> {
-        let source = source.to_owned();
-        self.readers.read("sessions", move |c| query::sessions(c, &source)).await
+    async fn sessions(&self, source: &str, ids: Option<&[SessionId]>) -> Result<Vec<StoredSession>> {
+        let (source, ids) = (source.to_owned(), ids.map(<[SessionId]>::to_vec));
+        self.readers.read("sessions", move |c| query::sessions(c, &source, ids.as_deref())).await
+    }
+
+    async fn guards(&self) -> Result<Vec<GuardRow>> {
+        self.readers.read("guards", query::guards).await
+    }
+
+    async fn accept_guard(&self, source: Option<&str>, now: DateTime<Utc>) -> Result<usize> {
+        let source = source.map(str::to_owned);
+        self.writer.write("accept_guard", move |c| walk::accept_guard(c, source.as_deref(), now)).await
     }
 
     async fn known(&self, source: &str, sessions: &[SessionId]) -> Result<KnownMap> {
@@ -103,12 +120,29 @@ impl Outbox for SqliteOutbox {
     }
 
     async fn apply(&self, walk: Walk) -> Result<Applied> {
-        checked("apply", walk.sessions.iter().flat_map(|s| &s.changes).map(super::Change::check))?;
-        self.writer.write("apply", move |c| walk::apply(c, &walk)).await
+        let applied = self.writer.write("apply", move |c| match walk::check(c, &walk)? {
+            Ok(()) => walk::apply(c, &walk).map(Ok),
+            Err(refusal) => Ok(Err(refusal)),
+        });
+        applied.await?.map_err(|cause| StoreError { action: "apply".to_owned(), cause })
     }
 
     async fn suppressions(&self) -> Result<HashMap<String, Suppression>> {
         self.readers.read("suppressions", query::suppressions).await
+    }
+
+    async fn suppressed(&self) -> Result<Vec<SuppressedAddress>> {
+        self.readers.read("suppressed", suppression::list).await
+    }
+
+    async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression) -> Result<bool> {
+        let address = address.clone();
+        self.writer.write("suppress", move |c| suppression::suppress(c, now, &address, kind)).await
+    }
+
+    async fn unsuppress(&self, now: DateTime<Utc>, key: &str) -> Result<bool> {
+        let key = key.to_owned();
+        self.writer.write("unsuppress", move |c| suppression::unsuppress(c, now, &key)).await
     }
 
     async fn next_due(&self, channel: Channel) -> Result<Option<DateTime<Utc>>> {
@@ -167,5 +201,24 @@ impl Outbox for SqliteOutbox {
     async fn note(&self, at: DateTime<Utc>, event: &str, detail: &str) -> Result<()> {
         let (event, detail) = (event.to_owned(), detail.to_owned());
         self.writer.write("note", move |c| history::note(c, at, &event, &detail)).await
+    }
+
+    async fn ledger(&self, session: Option<SessionId>, after: i64, limit: usize) -> Result<Vec<LedgerRow>> {
+        self.readers.read("ledger", move |c| history::rows(c, session, after, limit)).await
+    }
+
+    async fn purge(&self, now: DateTime<Utc>, retention: Retention) -> Result<Purged> {
+        let mut total = Purged::default();
+        loop {
+            let (purged, more) = self.writer.write("purge", move |c| retention::batch(c, retention)).await?;
+            total += purged;
+            if purged.is_empty() && !more {
+                break;
+            }
+        }
+        if !total.is_empty() {
+            self.note(now, "purged", &total.in_words()).await?;
+        }
+        Ok(total)
     }
 }

@@ -6,10 +6,12 @@
 //! Invariants: a claim's fields (owner, lease, the state before) are set in claimed and sending, and in no other state; phase is set in
 //! sending only; `next_attempt_at` is empty in held and in every final state; epochs never fall.
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Act, Change, Entry, Lease, LedgerRow, Phase, Settlement, State, StoreError};
+use super::{Act, Change, Entry, Lease, LedgerRow, Phase, Purged, Settlement, State, StoreError, WalkedSession};
 use crate::notice::{Notice, Reason};
+use crate::outcome::Suppression;
+use crate::session::ParticipationId;
 
 /// A notice as a store keeps it.
 #[derive(Debug, Clone)]
@@ -77,6 +79,7 @@ impl Row {
             server_reply: None,
             reference: None,
             changed_at: at,
+            facts: None,
             notice,
         };
         Self { entry, epoch: 0, claim: None, doubt: None }
@@ -128,13 +131,14 @@ impl Row {
     }
 
     /// An attempt begins; the store has checked the revision.
-    pub(crate) fn begin(&mut self, lease: Lease, at: DateTime<Utc>) -> bool {
+    pub(crate) fn begin(&mut self, lease: Lease, facts: &str, at: DateTime<Utc>) -> bool {
         if !self.holds(lease) || self.entry.state != State::Claimed {
             return false;
         }
         self.go(State::Sending, None, at);
         self.entry.phase = Some(Phase::Pre);
         self.entry.attempts += 1;
+        self.entry.facts = Some(facts.to_owned());
         true
     }
 
@@ -238,6 +242,11 @@ impl Row {
         true
     }
 
+    /// Nothing will be sent of it any more, unless a person says so.
+    pub(crate) fn at_rest(&self) -> bool {
+        self.claim.is_none() && self.entry.next_attempt_at.is_none()
+    }
+
     /// Its row for the ledger, after a change from `from`. The sequence number is the store's.
     pub(crate) fn event(&self, event: &str, from: Option<State>, at: DateTime<Utc>, detail: Option<String>) -> LedgerRow {
         LedgerRow {
@@ -252,6 +261,11 @@ impl Row {
             reason: self.entry.reason,
             detail,
         }
+    }
+
+    /// The ledger's row of what its rejection said about the address.
+    pub(crate) fn suppressed(&self, kind: Suppression, at: DateTime<Utc>) -> LedgerRow {
+        LedgerRow { to_state: None, ..self.event("suppressed", None, at, Some(kind.as_str().to_owned())) }
     }
 
     /// To a state in which it is tried by itself.
@@ -278,46 +292,7 @@ impl Row {
     }
 }
 
-impl Change {
-    /// What the ledger calls it, and its detail.
-    pub(crate) fn in_words(&self) -> (&'static str, Option<String>) {
-        match self {
-            Self::Add(notice) => ("added", Some(format!("due {}", rfc3339(notice.due_at)))),
-            Self::Move { due_at, .. } => ("moved", Some(format!("due {}", rfc3339(*due_at)))),
-            Self::End { .. } => ("ended", None),
-        }
-    }
-
-    /// An end must be one.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        match self {
-            Self::End { state, .. } => check_end(*state),
-            Self::Add(_) | Self::Move { .. } => Ok(()),
-        }
-    }
-}
-
 impl Settlement {
-    /// The outcome word of the delivery's row, and the server's text.
-    pub(crate) fn in_words(&self) -> (&'static str, Option<&str>) {
-        match self {
-            Self::Accepted { reply, .. } => ("accepted", Some(reply)),
-            Self::Rejected { reply, .. } => ("rejected", Some(reply)),
-            Self::Retry { why, .. } => ("retry", Some(why)),
-            Self::Return { outcome, why, .. } => (outcome, why.as_deref()),
-            Self::Unknown { why, .. } => ("unknown", Some(why)),
-            Self::Ended { state, .. } => (state.as_str(), None),
-        }
-    }
-
-    /// The ledger's detail: `retry: 451 4.3.0 try again`.
-    pub(crate) fn detail(&self) -> String {
-        match self.in_words() {
-            (word, Some(text)) if !text.is_empty() => format!("{word}: {text}"),
-            (word, _) => word.to_owned(),
-        }
-    }
-
     /// An end must be one.
     pub(crate) fn check(&self) -> Result<(), String> {
         match self {
@@ -327,33 +302,32 @@ impl Settlement {
     }
 }
 
-impl LedgerRow {
-    /// An operator's deed that is about no notice.
-    pub(crate) fn note(at: DateTime<Utc>, event: &str, detail: &str) -> Self {
-        Self {
-            seq: 0,
-            at,
-            key: None,
-            session_id: None,
-            participation_id: None,
-            event: event.to_owned(),
-            from_state: None,
-            to_state: None,
-            reason: None,
-            detail: Some(detail.to_owned()),
+impl WalkedSession {
+    /// Its changes can be applied: an end is one, and a new notice is of this session and of somebody who is known. `known` says whom the
+    /// store knows besides those that the walk names.
+    pub(crate) fn check<E>(&self, mut known: impl FnMut(ParticipationId) -> Result<bool, E>) -> Result<Result<(), String>, E> {
+        for change in &self.changes {
+            let refusal = match change {
+                Change::End { state, .. } => check_end(*state).err(),
+                Change::Add(n) if n.session != self.id => Some(format!("notice {} is of session {}, not of {}", n.key, n.session, self.id)),
+                Change::Add(n) if self.known.iter().any(|(id, _)| *id == n.participation) || known(n.participation)? => None,
+                Change::Add(n) => Some(format!("notice {} is of participation {}, which is not known", n.key, n.participation)),
+                Change::Move { .. } => None,
+            };
+            if let Some(refusal) = refusal {
+                return Ok(Err(refusal));
+            }
         }
+        Ok(Ok(()))
     }
 }
 
-impl Act {
-    /// The ledger's word.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Retry => "retry",
-            Self::Hold => "hold",
-            Self::Release => "release",
-            Self::Cancel => "cancel",
-        }
+impl std::ops::AddAssign for Purged {
+    fn add_assign(&mut self, other: Self) {
+        self.contents += other.contents;
+        self.records += other.records;
+        self.notices += other.notices;
+        self.ledger_rows += other.ledger_rows;
     }
 }
 
@@ -368,8 +342,4 @@ fn check_end(state: State) -> Result<(), String> {
         State::Held | State::Cancelled | State::Superseded | State::Lapsed | State::Suppressed => Ok(()),
         _ => Err(format!("state {state} is no end; expected held, cancelled, superseded, lapsed or suppressed")),
     }
-}
-
-pub(crate) fn rfc3339(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }

@@ -31,7 +31,7 @@ fn want(notice: &Notice, held: Option<&KnownNotice>) -> Option<Change> {
 
 /// Held for a reason that a later snapshot can take away. The others wait for a person.
 fn mends_itself(reason: Reason) -> bool {
-    matches!(reason, Reason::Quarantined | Reason::Ambiguous | Reason::Absent | Reason::SourceStale)
+    matches!(reason, Reason::Quarantined | Reason::Ambiguous | Reason::Absent | Reason::Guard | Reason::SourceStale)
 }
 
 fn end(row: &KnownNotice, reason: Reason) -> Option<Change> {

@@ -8,7 +8,7 @@ use super::rule::Rule;
 use crate::contact::Channel;
 use crate::notice::{Decision, Identity, Notice, NoticeKey, Occasion, Omission, Reason};
 use crate::outbox::{Known, State};
-use crate::session::{AutoDeliver, Participant, Rsvp, Session};
+use crate::session::{AutoDeliver, Participant, Presence, Rsvp, Session};
 
 /// A Meet Now session is joined within this time, so its invite is useful so long.
 const MEET_NOW_USEFUL: TimeDelta = TimeDelta::minutes(30);
@@ -30,7 +30,8 @@ struct Candidate<'a> {
     due: Result<DateTime<Utc>, Omission>,
 }
 
-/// The invite, then each rule in the order of the configuration. What was handed over already is not omitted, whatever has happened since.
+/// The invite or a correction, then each rule in the order of the configuration. What was handed over already is not omitted, whatever has
+/// happened since.
 pub(super) fn decide(case: &Case<'_>) -> Vec<Decision> {
     let mut decisions = all(case);
     decisions.retain(|d| match d {
@@ -41,76 +42,104 @@ pub(super) fn decide(case: &Case<'_>) -> Vec<Decision> {
 }
 
 fn all(case: &Case<'_>) -> Vec<Decision> {
-    let to = match recipient(case.participant, case.policy, case.suppressed) {
+    if let Some(reason) = case.session.presence.against().or(case.participant.presence.against()) {
+        return vec![case.nothing_at_all(reason, None)];
+    }
+    let cancelled = case.is_cancelled();
+    let to = match recipient(case.participant, case.policy, case.suppressed, !cancelled) {
         Ok(to) => to,
-        Err((Reason::Quarantined, detail)) => {
-            return vec![Decision::Omit(Omission { occasion: None, ..case.omission(Occasion::Invite, None, Reason::Quarantined, detail) })];
-        }
+        Err((Reason::Quarantined, detail)) => return vec![case.nothing_at_all(Reason::Quarantined, detail)],
         Err((reason, detail)) => return case.refuse_all(reason, &detail),
     };
-    if case.session.cancelled {
-        return case.refuse_all(Reason::Cancelled, &None);
+    if cancelled {
+        let reason = if case.participant.code.is_none() { Reason::NoConnectCode } else { Reason::Cancelled };
+        let mut decisions = case.refuse_all(reason, &None);
+        decisions.extend(case.cancellation(&to));
+        return decisions;
     }
-    let invite = case.invite(&to);
-    let invited_at = case.invited_at(&to, invite.as_ref());
-    let mut decisions: Vec<Decision> = invite.into_iter().collect();
+    let announcements = case.announcements(&to);
+    let announced_at = case.announced_at(&to, &announcements);
+    let mut decisions = announcements;
     let candidates: Vec<Candidate<'_>> =
-        case.policy.rules.iter().map(|rule| Candidate { rule, due: case.reminder(rule, &to, invited_at) }).collect();
+        case.policy.rules.iter().map(|rule| Candidate { rule, due: case.reminder(rule, &to, announced_at) }).collect();
     for (n, candidate) in candidates.iter().enumerate() {
         decisions.push(case.choose(candidate, n, &candidates, &to));
     }
     decisions
 }
 
+/// The invite that somebody else sent before this program came. `None`: this person would not have been invited.
+pub fn adopted_invite(
+    session: &Session,
+    participant: &Participant,
+    known: &Known,
+    policy: &Policy,
+    suppressed: &Suppressions,
+    now: DateTime<Utc>,
+) -> Option<Notice> {
+    let case = Case { session, participant, known, policy, suppressed, now };
+    let to = recipient(participant, policy, suppressed, true).ok().filter(|_| known.adopted && !session.cancelled)?;
+    let key = case.key(Occasion::Invite, None, &to, "");
+    Some(case.notice(Occasion::Invite, None, key, now, &to))
+}
+
 impl Case<'_> {
-    fn useful_until(&self) -> DateTime<Utc> {
+    pub(super) fn useful_until(&self) -> DateTime<Utc> {
         if self.session.meet_now { self.session.start + MEET_NOW_USEFUL } else { self.session.start }
     }
 
-    /// The invite. `None`: the participant was invited before, when the session said something else.
-    fn invite(&self, to: &Recipient<'_>) -> Option<Decision> {
-        let omit = |reason, due| Some(Decision::Omit(Omission { due_at: due, ..self.omission(Occasion::Invite, None, reason, None) }));
-        let settle = if self.session.meet_now { TimeDelta::zero() } else { self.policy.settle };
-        let planned = self.known.first_seen + settle;
-        let at = planned.max(self.now);
-        let key = self.key(Occasion::Invite, None, to);
-        let told_otherwise = self
-            .known
-            .notices
-            .iter()
-            .any(|n| is_announcement(n.notice.occasion) && n.notice.address == to.address && n.state.told() && n.notice.key != key);
-        if told_otherwise {
-            return None;
+    /// It is cancelled, or counts as such.
+    fn is_cancelled(&self) -> bool {
+        self.session.cancelled || self.session.presence == Presence::Gone || self.participant.presence == Presence::Gone
+    }
+
+    /// The invite; or, for whoever was told before, what has changed since.
+    fn announcements(&self, to: &Recipient<'_>) -> Vec<Decision> {
+        match self.last_told(&to.address) {
+            Some(last) => self.correction(to, last).into_iter().collect(),
+            None => std::iter::once(self.invite(to)).chain(self.never_invited()).collect(),
         }
+    }
+
+    /// The participant's invite.
+    fn invite(&self, to: &Recipient<'_>) -> Decision {
+        let settle = if self.session.meet_now { TimeDelta::zero() } else { self.policy.settle };
+        // Another address is another person until they were told: their invite settles from when that address became known.
+        let readdressed = self.known.notices.iter().any(|n| n.state.told() && n.notice.address != to.address);
+        let since = if readdressed { self.known.first_seen.max(self.known.facts_known_at) } else { self.known.first_seen };
+        let planned = since + settle;
+        let at = planned.max(self.now);
+        let omit = |reason| Decision::Omit(Omission { due_at: Some(planned), ..self.omission(Occasion::Invite, None, reason, None) });
         if let Some(reason) = self.against(at) {
-            return omit(reason, Some(planned));
+            return omit(reason);
         }
         if at >= self.useful_until() {
-            return omit(Reason::Started, Some(planned));
+            return omit(Reason::Started);
         }
         if self.known.adopted && !self.policy.adopt_invites {
-            return omit(Reason::Adopted, Some(planned));
+            return omit(Reason::Adopted);
         }
-        let due = self.policy.quiet.as_ref().map_or(planned, |quiet| {
+        let key = self.key(Occasion::Invite, None, to, "");
+        Decision::Send(self.notice(Occasion::Invite, None, key, self.kept_out_of_quiet_hours(planned, to), to))
+    }
+
+    /// When an announcement that is planned for then may go.
+    pub(super) fn kept_out_of_quiet_hours(&self, planned: DateTime<Utc>, to: &Recipient<'_>) -> DateTime<Utc> {
+        self.policy.quiet.as_ref().map_or(planned, |quiet| {
             let permitted = |at| quiet.other(at, self.session.start, to.address.channel(), &to.zone.zone);
             overdue_keeps_its_time(permitted(planned), self.now, permitted)
-        });
-        Some(Decision::Send(self.notice(Occasion::Invite, None, key, due, to)))
+        })
     }
 
     /// When the participant was last told where and when, or will be: reminders keep their distance from it.
-    fn invited_at(&self, to: &Recipient<'_>, invite: Option<&Decision>) -> Option<DateTime<Utc>> {
+    fn announced_at(&self, to: &Recipient<'_>, announcements: &[Decision]) -> Option<DateTime<Utc>> {
+        let planned = announcements.iter().find_map(|d| if let Decision::Send(n) = d { Some(n.due_at.max(self.now)) } else { None });
         let told = self.known.notices.iter().filter(|n| is_announcement(n.notice.occasion) && n.notice.address == to.address);
-        let told = told.filter(|n| n.state.told()).map(|n| n.changed_at).max();
-        let planned = match invite {
-            Some(Decision::Send(n)) if told.is_none() => Some(n.due_at.max(self.now)),
-            _ => None,
-        };
-        told.or(planned)
+        planned.or_else(|| told.filter(|n| n.state.told()).map(|n| n.changed_at).max())
     }
 
     /// When one rule's reminder goes, or the first reason against it that does not depend on other rules.
-    fn reminder(&self, rule: &Rule, to: &Recipient<'_>, invited_at: Option<DateTime<Utc>>) -> Result<DateTime<Utc>, Omission> {
+    fn reminder(&self, rule: &Rule, to: &Recipient<'_>, announced_at: Option<DateTime<Utc>>) -> Result<DateTime<Utc>, Omission> {
         let omit = |reason, due_at, detail| Omission { due_at, ..self.omission(Occasion::Reminder, Some(rule), reason, detail) };
         let start = self.session.start;
         let Some(time) = rule.time(start, &to.zone.zone) else { return Err(omit(Reason::Started, None, None)) };
@@ -131,7 +160,7 @@ impl Case<'_> {
         if time <= self.known.start_known_at {
             return Err(omit(Reason::BookedLate, Some(time), None));
         }
-        if invited_at.is_some_and(|told| due.max(self.now) < told + self.policy.min_gap) {
+        if announced_at.is_some_and(|told| due.max(self.now) < told + self.policy.min_gap) {
             return Err(omit(Reason::TooClose, Some(due), None));
         }
         kept.ok_or_else(|| omit(Reason::QuietHours, Some(time), None))
@@ -169,13 +198,13 @@ impl Case<'_> {
                 ..self.omission(Occasion::Reminder, Some(candidate.rule), Reason::Superseded, detail)
             });
         }
-        let key = self.key(Occasion::Reminder, Some(candidate.rule), to);
+        let key = self.key(Occasion::Reminder, Some(candidate.rule), to, "");
         Decision::Send(self.notice(Occasion::Reminder, Some(candidate.rule), key, due, to))
     }
 
     /// This very reminder was handed over, or may have been.
     fn is_done(&self, rule: &Rule, to: &Recipient<'_>) -> bool {
-        let key = self.key(Occasion::Reminder, Some(rule), to);
+        let key = self.key(Occasion::Reminder, Some(rule), to, "");
         self.known.notices.iter().any(|n| n.notice.key == key && matches!(n.state, State::Accepted | State::Sending | State::Unknown))
     }
 
@@ -190,7 +219,7 @@ impl Case<'_> {
     }
 
     /// Reasons against any occasion at that time.
-    fn against(&self, at: DateTime<Utc>) -> Option<Reason> {
+    pub(super) fn against(&self, at: DateTime<Utc>) -> Option<Reason> {
         if self.participant.connected_at.is_some() {
             return Some(Reason::AlreadyConnected);
         }
@@ -206,7 +235,12 @@ impl Case<'_> {
             .collect()
     }
 
-    fn omission(&self, occasion: Occasion, rule: Option<&Rule>, reason: Reason, detail: Option<String>) -> Omission {
+    /// One omission that stands for all occasions.
+    fn nothing_at_all(&self, reason: Reason, detail: Option<String>) -> Decision {
+        Decision::Omit(Omission { occasion: None, ..self.omission(Occasion::Invite, None, reason, detail) })
+    }
+
+    pub(super) fn omission(&self, occasion: Occasion, rule: Option<&Rule>, reason: Reason, detail: Option<String>) -> Omission {
         Omission {
             session: Some(self.session.id),
             participation: Some(self.participant.id),
@@ -224,7 +258,7 @@ impl Case<'_> {
         }
     }
 
-    fn key(&self, occasion: Occasion, rule: Option<&Rule>, to: &Recipient<'_>) -> NoticeKey {
+    pub(super) fn key(&self, occasion: Occasion, rule: Option<&Rule>, to: &Recipient<'_>, content: &str) -> NoticeKey {
         NoticeKey::of(&Identity {
             practice: &self.policy.practice,
             session: self.session.id,
@@ -233,11 +267,18 @@ impl Case<'_> {
             rule: rule.map(|r| r.name.as_str()),
             start: self.session.start,
             address: &to.address,
-            content: "",
+            content,
         })
     }
 
-    fn notice(&self, occasion: Occasion, rule: Option<&Rule>, key: NoticeKey, due_at: DateTime<Utc>, to: &Recipient<'_>) -> Notice {
+    pub(super) fn notice(
+        &self,
+        occasion: Occasion,
+        rule: Option<&Rule>,
+        key: NoticeKey,
+        due_at: DateTime<Utc>,
+        to: &Recipient<'_>,
+    ) -> Notice {
         Notice {
             key,
             session: self.session.id,
@@ -265,6 +306,6 @@ fn overdue_keeps_its_time(planned: DateTime<Utc>, now: DateTime<Utc>, permitted:
 }
 
 /// Occasions that tell a participant where and when.
-fn is_announcement(occasion: Occasion) -> bool {
+pub(super) fn is_announcement(occasion: Occasion) -> bool {
     matches!(occasion, Occasion::Invite | Occasion::Rescheduled | Occasion::Updated)
 }

@@ -33,6 +33,8 @@ pub struct Policy {
     pub quiet: Option<QuietHours>,
     /// Sessions that were there at the first start are invited too.
     pub adopt_invites: bool,
+    /// A snapshot older than this is not believed any more.
+    pub max_stale: TimeDelta,
     /// Per participant.
     pub overrides: Overrides,
     /// Every zone.

@@ -1,6 +1,6 @@
 //! The person: may they be told at all, and where?
 
-use super::policy::{Override, Policy, Suppressions};
+use super::policy::{Policy, Suppressions};
 use crate::contact::{Address, EmailAddress, PhoneNumber};
 use crate::notice::Reason;
 use crate::outcome::Suppression;
@@ -20,10 +20,16 @@ pub struct Recipient<'a> {
 /// Reason and detail of a refusal.
 pub(super) type Refused = (Reason, Option<String>);
 
-/// Finds a participant's address and zone, or the first reason against them.
-pub fn recipient<'a>(person: &'a Participant, policy: &'a Policy, suppressed: &Suppressions) -> Result<Recipient<'a>, Refused> {
+/// Finds a participant's address and zone, or the first reason against them. `to_join`: what is told needs a code to join with.
+pub fn recipient<'a>(
+    person: &'a Participant,
+    policy: &'a Policy,
+    suppressed: &Suppressions,
+    to_join: bool,
+) -> Result<Recipient<'a>, Refused> {
     let wish = policy.overrides.of(person, &policy.region);
-    let zone = zone(person, wish, policy)?;
+    let zone = zone_of(person, policy)
+        .map_err(|why| (Reason::Quarantined, Some(format!("{}.ParticipantTimeZoneWindowsId: {why}", person.path))))?;
     if let Some(with) = &person.ambiguous {
         return Err((Reason::Ambiguous, Some(with.clone())));
     }
@@ -42,16 +48,17 @@ pub fn recipient<'a>(person: &'a Participant, policy: &'a Policy, suppressed: &S
         Some(Suppression::Bounced) => return Err((Reason::Bounced, None)),
         None => {}
     }
-    if person.code.is_none() {
+    if to_join && person.code.is_none() {
         return Err((Reason::NoConnectCode, None));
     }
     let locale = wish.and_then(|w| w.locale.as_deref()).or(person.locale.as_deref());
     Ok(Recipient { address, zone, locale })
 }
 
-fn zone(person: &Participant, wish: Option<&Override>, policy: &Policy) -> Result<Resolved, Refused> {
-    let id = wish.and_then(|w| w.time_zone.as_deref()).unwrap_or(&person.time_zone);
-    policy.zones.resolve(id).map_err(|why| (Reason::Quarantined, Some(format!("{}.ParticipantTimeZoneWindowsId: {why}", person.path))))
+/// The clock of a participant: the practice's override, else what the source says.
+pub fn zone_of(person: &Participant, policy: &Policy) -> Result<Resolved, String> {
+    let wish = policy.overrides.of(person, &policy.region);
+    policy.zones.resolve(wish.and_then(|w| w.time_zone.as_deref()).unwrap_or(&person.time_zone))
 }
 
 fn address(person: &Participant, region: &str) -> Result<Address, Refused> {

@@ -11,7 +11,7 @@ use crate::contact::{Channel, ConnectCode, PersonName};
 use crate::notice::{Notice, Occasion};
 use crate::outbox::{KnownNotice, State};
 use crate::outcome::Suppression;
-use crate::session::{AutoDeliver, Participant, RawContact, Role, Rsvp, SessionId};
+use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, SessionId};
 use crate::zone::{Settings, Zones};
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -42,6 +42,7 @@ fn policy() -> Policy {
         min_gap: TimeDelta::minutes(30),
         quiet: None,
         adopt_invites: false,
+        max_stale: TimeDelta::hours(6),
         overrides: Overrides::default(),
         zones: zones(),
     }
@@ -71,6 +72,7 @@ fn person() -> Participant {
         rsvp: Rsvp::Unknown,
         deposit: None,
         ambiguous: None,
+        presence: Presence::Listed,
     }
 }
 
@@ -81,6 +83,7 @@ fn session() -> Session {
         start: at("2026-11-26T15:00:00"),
         meet_now: false,
         cancelled: false,
+        presence: Presence::Listed,
         code: None,
         duration: None,
         topic: String::new(),
@@ -104,7 +107,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let session = session();
-        let known = observe(&session, KnownMap::new(), false, at(SEEN));
+        let known = observe(&session, KnownMap::new(), &policy(), false, at(SEEN));
         Self { session, policy: policy(), suppressed: Suppressions::default(), known, now: at(SEEN) }
     }
 
@@ -120,11 +123,19 @@ impl World {
         plan_session(&self.session, &self.known, &self.policy, &self.suppressed, self.now)
     }
 
+    /// The session changes; what that changes becomes known now.
+    fn change(&mut self, now: &str, change: impl FnOnce(&mut Session)) {
+        change(&mut self.session);
+        self.now = at(now);
+        self.known = observe(&self.session, std::mem::take(&mut self.known), &self.policy, false, self.now);
+    }
+
     /// Plans, and takes what was decided for handed over at its due time.
     fn told(&mut self, occasion: Occasion, rule: Option<&str>, state: State) {
         let notice = self.sent(occasion, rule).expect("was to be sent");
         let changed_at = notice.due_at;
-        self.known().notices.push(KnownNotice { notice, state, reason: None, changed_at });
+        let facts = facts(&self.session, &self.session.participants[0], &self.policy);
+        self.known().notices.push(KnownNotice { notice, state, reason: None, changed_at, facts: Some(facts) });
     }
 
     fn sent(&self, occasion: Occasion, rule: Option<&str>) -> Option<Notice> {
@@ -202,7 +213,6 @@ fn every_reason_has_its_row() {
         ("opt-out", |w| suppress(w, Suppression::OptedOut), ["invite!opted_out", "24h!opted_out", "1h!opted_out"]),
         ("bounce", |w| suppress(w, Suppression::Bounced), ["invite!bounced", "24h!bounced", "1h!bounced"]),
         ("no code", |w| w.person().code = None, ["invite!no_connect_code", "24h!no_connect_code", "1h!no_connect_code"]),
-        ("cancelled", |w| w.session.cancelled = true, ["invite!cancelled", "24h!cancelled", "1h!cancelled"]),
         ("declined", |w| w.person().rsvp = Rsvp::Declined, ["invite@2026-11-24T09:02:00Z", "24h!declined", "1h!declined"]),
         (
             "connected",
@@ -219,7 +229,7 @@ fn every_reason_has_its_row() {
             "booked late",
             |w| {
                 w.now = at("2026-11-25T15:00:00");
-                w.known = observe(&w.session, KnownMap::new(), false, w.now);
+                w.known = observe(&w.session, KnownMap::new(), &w.policy, false, w.now);
             },
             ["invite@2026-11-25T15:02:00Z", "24h!booked_late", "1h@2026-11-26T14:00:00Z"],
         ),
@@ -227,7 +237,7 @@ fn every_reason_has_its_row() {
             "too close",
             |w| {
                 w.now = at("2026-11-26T13:40:00");
-                w.known = observe(&w.session, KnownMap::new(), false, w.now);
+                w.known = observe(&w.session, KnownMap::new(), &w.policy, false, w.now);
             },
             ["invite@2026-11-26T13:42:00Z", "24h!booked_late", "1h!too_close"],
         ),
@@ -281,7 +291,7 @@ fn meet_now_is_invited_at_once_and_never_reminded() {
     let mut world = World::new();
     world.session.start = at("2026-11-24T08:59:47");
     world.session.meet_now = true;
-    world.known = observe(&world.session, KnownMap::new(), false, world.now);
+    world.known = observe(&world.session, KnownMap::new(), &world.policy, false, world.now);
     assert_eq!(world.said(), ["invite@2026-11-24T09:00:00Z", "24h!meet_now", "1h!meet_now"]);
     assert_eq!(world.sent(Occasion::Invite, None).unwrap().useful_until, at("2026-11-24T09:29:47"));
     world.now = at("2026-11-24T09:29:47");
@@ -294,17 +304,17 @@ fn elapsed_and_local_clock_differ_across_a_clock_change() {
     let mut world = World::new();
     world.session.start = at("2026-11-01T15:00:00");
     world.now = at("2026-10-20T12:00:00");
-    world.known = observe(&world.session, KnownMap::new(), false, world.now);
+    world.known = observe(&world.session, KnownMap::new(), &world.policy, false, world.now);
     world.policy.rules = vec![before("24h", 24), clock_rule("day-before", 1, 10, 0), clock_rule("morning", 0, 7, 30)];
     assert_eq!(world.said()[1..], ["24h@2026-10-31T15:00:00Z", "day-before@2026-10-31T14:00:00Z", "morning@2026-11-01T12:30:00Z"]);
     // And springs forward on 2026-03-08: 02:30 does not exist, and moves forward by an hour; 01:30 in autumn is the earlier one.
     world.session.start = at("2026-03-08T15:00:00");
     world.now = at("2026-03-01T12:00:00");
-    world.known = observe(&world.session, KnownMap::new(), false, world.now);
+    world.known = observe(&world.session, KnownMap::new(), &world.policy, false, world.now);
     world.policy.rules = vec![clock_rule("gap", 0, 2, 30)];
     assert_eq!(world.said()[1..], ["gap@2026-03-08T07:30:00Z"]);
     world.session.start = at("2026-11-01T15:00:00");
-    world.known = observe(&world.session, KnownMap::new(), false, world.now);
+    world.known = observe(&world.session, KnownMap::new(), &world.policy, false, world.now);
     world.policy.rules = vec![clock_rule("overlap", 0, 1, 30)];
     assert_eq!(world.said()[1..], ["overlap@2026-11-01T05:30:00Z"]);
 }
@@ -360,7 +370,7 @@ fn quiet_hours_move_reminders_and_invites() {
         world.policy.rules = vec![before("1h", 1)];
         world.session.start = at(start);
         world.now = at(seen);
-        world.known = observe(&world.session, KnownMap::new(), false, world.now);
+        world.known = observe(&world.session, KnownMap::new(), &world.policy, false, world.now);
         assert_eq!(world.said(), [invite, reminder], "{name}");
     }
 }
@@ -371,13 +381,13 @@ fn quiet_hours_reign_at_the_moment_of_sending_too() {
     world.policy.quiet = Some(night());
     world.policy.rules = vec![before("24h", 24)];
     world.told(Occasion::Invite, None, State::Accepted);
-    assert_eq!(world.said()[1], "24h@2026-11-25T15:00:00Z");
+    assert_eq!(world.said(), ["24h@2026-11-25T15:00:00Z"]);
     // The relay was down until 22:00 in New York: not now, but in the morning.
     world.now = at("2026-11-26T03:00:00");
-    assert_eq!(world.said()[1], "24h@2026-11-26T13:00:00Z");
+    assert_eq!(world.said(), ["24h@2026-11-26T13:00:00Z"]);
     // By day it goes at once, and shows the time that it was due.
     world.now = at("2026-11-25T18:00:00");
-    assert_eq!(world.said()[1], "24h@2026-11-25T15:00:00Z");
+    assert_eq!(world.said(), ["24h@2026-11-25T15:00:00Z"]);
 }
 
 #[test]
@@ -394,12 +404,12 @@ fn after_downtime_only_the_rule_closest_to_the_start_is_sent() {
     let mut world = World::new();
     world.told(Occasion::Invite, None, State::Accepted);
     world.now = at("2026-11-26T14:05:00");
-    assert_eq!(world.said()[1..], ["24h!superseded", "1h@2026-11-26T14:00:00Z"]);
+    assert_eq!(world.said(), ["24h!superseded", "1h@2026-11-26T14:00:00Z"]);
     // One that went is not superseded by one that comes, and nothing is said of it twice.
     world.now = at("2026-11-25T15:00:00");
     world.told(Occasion::Reminder, Some("24h"), State::Accepted);
     world.now = at("2026-11-26T14:05:00");
-    assert_eq!(world.said()[1..], ["24h@2026-11-25T15:00:00Z", "1h@2026-11-26T14:00:00Z"]);
+    assert_eq!(world.said(), ["24h@2026-11-25T15:00:00Z", "1h@2026-11-26T14:00:00Z"]);
 }
 
 #[test]
@@ -408,19 +418,18 @@ fn rules_that_fall_together_send_one_message() {
     world.policy.rules = vec![before("24h", 24), clock_rule("day-before", 1, 10, 0)];
     world.told(Occasion::Invite, None, State::Accepted);
     world.now = at("2026-11-25T15:00:00");
-    assert_eq!(world.said()[1..], ["24h@2026-11-25T15:00:00Z", "day-before!superseded"]);
+    assert_eq!(world.said(), ["24h@2026-11-25T15:00:00Z", "day-before!superseded"]);
 }
 
 #[test]
-fn a_new_start_arms_the_reminders_again_and_does_not_invite_again() {
+fn a_new_start_is_told_and_arms_the_reminders_again() {
     let mut world = World::new();
     world.told(Occasion::Invite, None, State::Accepted);
     world.now = at("2026-11-25T15:00:00");
     world.told(Occasion::Reminder, Some("24h"), State::Accepted);
     let old = world.sent(Occasion::Reminder, Some("24h")).unwrap();
-    world.session.start = at("2026-11-30T15:00:00");
-    world.known = observe(&world.session, std::mem::take(&mut world.known), false, world.now);
-    assert_eq!(world.said(), ["24h@2026-11-29T15:00:00Z", "1h@2026-11-30T14:00:00Z"]);
+    world.change("2026-11-25T15:00:00", |s| s.start = at("2026-11-30T15:00:00"));
+    assert_eq!(world.said(), ["rescheduled@2026-11-25T15:02:00Z", "24h@2026-11-29T15:00:00Z", "1h@2026-11-30T14:00:00Z"]);
     assert_ne!(world.sent(Occasion::Reminder, Some("24h")).unwrap().key, old.key);
 }
 
@@ -435,12 +444,128 @@ fn an_invite_that_is_late_stands_in_for_the_reminder() {
 #[test]
 fn another_address_is_invited_anew() {
     let mut world = World::new();
-    world.told(Occasion::Invite, None, State::Accepted);
     let first = world.sent(Occasion::Invite, None).unwrap();
+    world.told(Occasion::Invite, None, State::Accepted);
     world.person().email = RawContact("trevor@example.org".to_owned());
     let second = world.sent(Occasion::Invite, None).unwrap();
     assert_ne!(first.key, second.key);
     assert_eq!(second.address.expose(), "trevor@example.org");
+}
+
+#[test]
+fn a_change_is_told_to_whoever_was_told_and_to_nobody_else() {
+    let mut world = World::new();
+    world.change("2026-11-24T09:01:00", |s| s.start = at("2026-11-27T15:00:00"));
+    assert_eq!(world.said()[..2], ["invite@2026-11-24T09:02:00Z", "rescheduled!never_invited"], "a pending invite takes the new facts");
+    world.change("2026-11-24T09:01:30", |s| s.cancelled = true);
+    assert_eq!(world.said(), ["invite!cancelled", "24h!cancelled", "1h!cancelled", "cancelled!never_invited"]);
+}
+
+#[test]
+fn a_reschedule_settles_and_follows_the_session() {
+    let (a, b, c) = ("2026-11-26T15:00:00", "2026-11-28T15:00:00", "2026-11-29T15:00:00");
+    let mut world = World::new();
+    world.told(Occasion::Invite, None, State::Accepted);
+    world.change("2026-11-24T12:00:00", |s| s.start = at(b));
+    assert_eq!(world.said()[0], "rescheduled@2026-11-24T12:02:00Z");
+    world.change("2026-11-24T12:01:00", |s| s.start = at(a));
+    assert!(!world.said()[0].starts_with("rescheduled"), "A to B to A tells nothing");
+    world.change("2026-11-24T12:01:00", |s| s.start = at(b));
+    world.change("2026-11-24T12:01:30", |s| s.start = at(c));
+    assert_eq!(world.said()[0], "rescheduled@2026-11-24T12:03:30Z");
+    assert_eq!(world.sent(Occasion::Rescheduled, None).unwrap().start, at(c), "A to B to C tells C");
+    world.told(Occasion::Rescheduled, None, State::Accepted);
+    assert!(world.sent(Occasion::Rescheduled, None).is_none(), "told once");
+}
+
+#[test]
+fn back_and_forth_is_told_each_time_and_never_twice_the_same() {
+    let mut world = World::new();
+    world.told(Occasion::Invite, None, State::Accepted);
+    let mut keys = std::collections::HashSet::new();
+    for (n, start) in ["2026-11-27T15:00:00", "2026-11-26T15:00:00", "2026-11-27T15:00:00", "2026-11-26T15:00:00"].into_iter().enumerate() {
+        world.change(&format!("2026-11-24T1{n}:00:00"), |s| s.start = at(start));
+        keys.insert(world.sent(Occasion::Rescheduled, None).unwrap().key);
+        world.told(Occasion::Rescheduled, None, State::Accepted);
+    }
+    assert_eq!(keys.len(), 4);
+}
+
+#[test]
+fn a_declined_time_that_moves_is_told_and_a_new_code_is_not() {
+    let mut world = World::new();
+    world.told(Occasion::Invite, None, State::Accepted);
+    world.change("2026-11-24T12:00:00", |s| s.participants[0].rsvp = Rsvp::Declined);
+    assert_eq!(world.said(), ["24h!declined", "1h!declined"]);
+    world.change("2026-11-24T12:00:00", |s| s.participants[0].code = ConnectCode::parse("111222333"));
+    assert_eq!(world.said()[0], "updated!declined");
+    world.change("2026-11-24T12:00:00", |s| s.start = at("2026-11-27T15:00:00"));
+    assert_eq!(world.said()[0], "rescheduled@2026-11-24T12:02:00Z");
+}
+
+#[test]
+fn what_is_updated() {
+    let changes: Vec<(&str, fn(&mut Session), Option<&str>)> = vec![
+        ("code", |s| s.participants[0].code = ConnectCode::parse("111222333"), Some("updated")),
+        ("passkey", |s| s.participants[0].passkey = crate::contact::Passkey::parse("9bff60df").unwrap(), Some("updated")),
+        ("zone", |s| s.participants[0].time_zone = "Pacific Standard Time".into(), Some("updated")),
+        ("address", |s| s.participants[0].email = RawContact("trevor@example.org".into()), Some("invite")),
+        ("channel", |s| s.participants[0].auto_deliver = AutoDeliver::Sms, Some("invite")),
+        ("the other contact", |s| s.participants[0].sms_number = RawContact("2125550100".into()), None),
+        ("name", |s| s.participants[0].name = PersonName::clean("T."), None),
+        ("topic", |s| s.topic = "other".into(), None),
+        ("a zone with the same clock", |s| s.participants[0].time_zone = "America/Detroit".into(), Some("updated")),
+    ];
+    for (name, change, want) in changes {
+        let mut world = World::new();
+        world.told(Occasion::Invite, None, State::Accepted);
+        world.change("2026-11-24T12:00:00", change);
+        let said = want.map(|w| format!("{w}@2026-11-24T12:02:00Z"));
+        assert_eq!(world.said().into_iter().find(|s| !s.starts_with("24h") && !s.starts_with("1h")), said, "{name}");
+    }
+}
+
+#[test]
+fn a_cancellation_is_told_once_and_not_after_the_start() {
+    let mut world = World::new();
+    world.told(Occasion::Invite, None, State::Accepted);
+    world.change("2026-11-26T14:00:00", |s| s.cancelled = true);
+    let notice = world.sent(Occasion::Cancelled, None).unwrap();
+    assert_eq!((notice.due_at, notice.useful_until), (at("2026-11-26T14:02:00"), at("2026-11-26T15:05:00")));
+    world.now = at("2026-11-26T15:05:00");
+    assert_eq!(world.said().last().unwrap(), "cancelled!started");
+    world.now = at("2026-11-26T14:02:00");
+    world.told(Occasion::Cancelled, None, State::Accepted);
+    assert!(world.sent(Occasion::Cancelled, None).is_none());
+    // It takes place after all: that is told, and can be cancelled again.
+    world.change("2026-11-26T14:10:00", |s| s.cancelled = false);
+    assert_eq!(world.said()[0], "rescheduled@2026-11-26T14:12:00Z");
+    world.told(Occasion::Rescheduled, None, State::Accepted);
+    world.change("2026-11-26T14:20:00", |s| s.cancelled = true);
+    assert_ne!(world.sent(Occasion::Cancelled, None).unwrap().key, notice.key);
+    let mut late = World::new();
+    late.told(Occasion::Invite, None, State::Accepted);
+    late.change("2026-11-26T15:01:00", |s| s.cancelled = true);
+    assert_eq!(late.said().last().unwrap(), "cancelled!started", "known only after the start");
+}
+
+#[test]
+fn whoever_was_adopted_is_told_of_changes() {
+    let mut world = World::new();
+    world.known().adopted = true;
+    let known = world.known.values().next().unwrap().clone();
+    let notice =
+        adopted_invite(&world.session, &world.session.participants[0], &known, &world.policy, &world.suppressed, world.now).unwrap();
+    world.known().notices.push(KnownNotice {
+        notice,
+        state: State::Cancelled,
+        reason: Some(Reason::Adopted),
+        changed_at: at(SEEN),
+        facts: None,
+    });
+    assert_eq!(world.said(), ["24h@2026-11-25T15:00:00Z", "1h@2026-11-26T14:00:00Z"]);
+    world.change("2026-11-24T12:00:00", |s| s.start = at("2026-11-27T15:00:00"));
+    assert_eq!(world.said()[0], "rescheduled@2026-11-24T12:02:00Z");
 }
 
 mod diffs {
@@ -449,7 +574,7 @@ mod diffs {
     use crate::plan::diff::{Verdict, diff, revalidate};
 
     fn held(notice: &Notice, state: State, reason: Option<Reason>) -> KnownNotice {
-        KnownNotice { notice: notice.clone(), state, reason, changed_at: at(SEEN) }
+        KnownNotice { notice: notice.clone(), state, reason, changed_at: at(SEEN), facts: None }
     }
 
     fn refs(decisions: &[Decision]) -> Vec<&Decision> {
@@ -512,6 +637,11 @@ mod diffs {
             (|w| w.person().time_zone = "Nowhere".into(), State::Held, Reason::Quarantined),
             (|w| suppress(w, Suppression::OptedOut), State::Suppressed, Reason::OptedOut),
             (|w| w.session.start += TimeDelta::hours(1), State::Cancelled, Reason::Outdated),
+            (|w| w.session.presence = Presence::Absent, State::Held, Reason::Absent),
+            (|w| w.person().presence = Presence::Guarded, State::Held, Reason::Guard),
+            (|w| w.person().presence = Presence::Unreadable, State::Held, Reason::Quarantined),
+            (|w| w.session.presence = Presence::Gone, State::Cancelled, Reason::Cancelled),
+            (|w| w.person().presence = Presence::Gone, State::Cancelled, Reason::Cancelled),
             (|w| w.now = at("2026-11-27T00:00:00"), State::Lapsed, Reason::Started),
         ] {
             world = World::new();

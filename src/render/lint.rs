@@ -14,7 +14,7 @@ use super::{Facts, Parts, RenderError, Rendered, Renderer, context, one_line, sm
 use crate::contact::{Address, Channel, ConnectCode, Passkey, PersonName};
 use crate::message::SmsEncoding;
 use crate::notice::{Notice, NoticeKey, Occasion};
-use crate::session::{AutoDeliver, Participant, ParticipationId, RawContact, Role, Rsvp, Session, SessionId};
+use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId};
 use crate::zone::{Resolved, Settings as ZoneSettings, Zones};
 
 /// Larger than this and mail programs hide the end of a message, in bytes of HTML (Gmail cuts at 102 KB).
@@ -194,6 +194,7 @@ impl Case<'_> {
             start: start.parse().expect("a constant, and RFC 3339"),
             meet_now: self.meet_now,
             cancelled: self.occasion == Occasion::Cancelled,
+            presence: Presence::Listed,
             code: ConnectCode::parse("981342223"),
             duration: None,
             topic: TOPIC.to_owned(),
@@ -227,6 +228,7 @@ impl Case<'_> {
             rsvp: Rsvp::Unknown,
             deposit: extras.then(|| rust_decimal::Decimal::new(2000, 2)),
             ambiguous: None,
+            presence: Presence::Listed,
         }
     }
 }

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::record::{Found, Record, compact};
 use crate::contact::{ConnectCode, Passkey, PersonName};
-use crate::session::{AutoDeliver, Fault, Participant, ParticipationId, RawContact, Role, Rsvp, Session, SessionId, Snapshot};
+use crate::session::{AutoDeliver, Fault, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId, Snapshot};
 
 /// The largest body that is read, in bytes: 100,000 sessions of the usual size fit.
 pub const BODY_MAX: usize = 32 << 20;
@@ -47,6 +47,33 @@ impl std::error::Error for Refusal {}
 
 /// What a body should have been.
 const EXPECTED: &str = "expected an array of sessions, or one session";
+
+/// The extension that marks what a source lists no more, in records that the store keeps.
+pub(super) const PRESENCE: &str = "PunctualPresence";
+/// The extension that keeps the role of a participant whom the source lists no more.
+pub(super) const ROLE: &str = "PunctualRole";
+
+/// Reads a record that the store kept, marks included. `None`: it is none.
+pub fn kept(record: &str) -> Option<Session> {
+    let raw: &RawValue = serde_json::from_str(record).ok()?;
+    let mut session = session(raw, "").ok()?;
+    let fields = Record::read(raw, "").ok()?;
+    session.presence = presence(&fields);
+    for (n, person) in fields.list("Participants").ok()?.into_iter().enumerate() {
+        let path = format!("Participants[{n}]");
+        let Ok(fields) = Record::read(person, &path) else { continue };
+        let Some(person) = session.participants.iter_mut().find(|p| p.path == path) else { continue };
+        person.presence = presence(&fields);
+        if fields.text(ROLE).ok().flatten().is_some_and(|role| role == "host") {
+            person.role = Role::Host;
+        }
+    }
+    Some(session)
+}
+
+fn presence(fields: &Record<'_>) -> Presence {
+    fields.text(PRESENCE).ok().flatten().and_then(|word| Presence::from_word(&word)).unwrap_or_default()
+}
 
 /// Reads a body.
 pub fn parse(bytes: &[u8]) -> Result<Snapshot, Refusal> {
@@ -140,6 +167,7 @@ fn session(raw: &RawValue, path: &str) -> Result<Session, Fault> {
         start,
         meet_now,
         cancelled,
+        presence: Presence::Listed,
         // Nobody is shown it: one that is no code at all has nothing to be kept from.
         code: record.optional("ConnectCode", "", code).unwrap_or_default(),
         duration: record.optional("DurationPlannedMinutes", "", duration).unwrap_or_default(),
@@ -183,6 +211,7 @@ fn read_participant(record: &Record<'_>, id: ParticipationId, position: usize) -
         rsvp: record.text("RSVP")?.as_deref().map_or(Rsvp::Unknown, rsvp),
         deposit: record.optional("DepositRequired", "an amount of 0 or more", amount)?,
         ambiguous: None,
+        presence: Presence::Listed,
     })
 }
 

@@ -222,3 +222,72 @@ async fn many_doubts_share_a_commit() {
     let commits = store.commits() - before;
     assert!((1..=MANY as u64 / 8).contains(&commits), "{MANY} doubts took {commits} commits");
 }
+
+/// A daemon and a command write side by side: each waits for the other, and neither loses anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_write_in_turn() {
+    const EACH: usize = 150;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("outbox.db");
+    let daemon = Arc::new(open(&path));
+    let command = Arc::new(SqliteOutbox::open(&format!("sqlite://{}", path.display()), Access::Command).unwrap());
+    let mut work = JoinSet::new();
+    for (store, event) in [(&daemon, "walk"), (&command, "reveal")] {
+        let store = store.clone();
+        work.spawn(async move {
+            for _ in 0..EACH {
+                store.note(minute(0), event, "").await.unwrap();
+            }
+        });
+    }
+    work.join_all().await;
+    let rows = daemon.ledger(None, 0, usize::MAX).await.unwrap();
+    assert_eq!(rows.len(), 2 * EACH);
+    assert_eq!(rows.iter().filter(|r| r.event == "reveal").count(), EACH);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_is_whole_while_the_store_is_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(&folder.path().join("outbox.db")));
+    let invite = notice(1, Occasion::Invite, 0);
+    store.apply(walk(vec![walked(1, "first", vec![Change::Add(invite.clone())])])).await.unwrap();
+    let copy = folder.path().join("copy.db");
+    let busy = tokio::spawn(plan(store.clone(), 7));
+    store.backup(&copy).await.unwrap();
+    busy.abort();
+    assert!(store.backup(&copy).await.unwrap_err().to_string().contains("cannot be created"), "no file is overwritten");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&copy.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(!folder.path().join("copy.db-wal").exists(), "the copy is one file");
+
+    let restored = open(&copy);
+    let entries = restored.list(&Filter { keys: vec![invite.key], ..Filter::default() }).await.unwrap();
+    assert_eq!((entries.len(), entries[0].state), (1, State::Waiting));
+    assert_eq!(restored.reference_key().await.unwrap(), store.reference_key().await.unwrap(), "resends keep their Message-IDs");
+}
+
+/// What was purged is not in the file either: the bytes of a message, and the record, hold a code.
+#[tokio::test]
+async fn what_is_purged_is_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("outbox.db");
+    let found = |needle: &[u8]| {
+        let files = std::fs::read_dir(folder.path()).unwrap().map(|f| std::fs::read(f.unwrap().path()).unwrap());
+        files.map(|bytes| bytes.windows(needle.len()).filter(|w| *w == needle).count()).sum::<usize>()
+    };
+    let store = open(&path);
+    let mut session = walked(1, "first", vec![Change::Add(notice(1, Occasion::Invite, 0))]);
+    session.record = r#"{"ConnectCode":701678455}"#.to_owned();
+    store.apply(walk(vec![session])).await.unwrap();
+    let claim = store.claim(request(0)).await.unwrap().remove(0);
+    let begin = punctual::outbox::Begin { bytes: b"Your code is 701-678-455".to_vec(), ..begin(&claim, 0) };
+    assert_eq!(store.begin(vec![begin]).await.unwrap(), [true]);
+    assert_eq!(store.settle(minute(1), vec![(lease(&claim), accepted())]).await.unwrap(), [true]);
+    assert!(found(b"701678455") > 0 && found(b"701-678-455") > 0, "they were there");
+    let retention = punctual::outbox::Retention { content_before: minute(100_000), history_before: minute(-100_000) };
+    let purged = store.purge(minute(100_000), retention).await.unwrap();
+    assert_eq!((purged.contents, purged.records), (1, 1));
+    drop(store);
+    assert_eq!((found(b"701678455"), found(b"701-678-455")), (0, 0));
+}

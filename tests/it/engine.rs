@@ -121,7 +121,11 @@ fn configuration(text: &str) -> Config {
 
 impl World {
     fn new(now: &str) -> Arc<Self> {
-        let config = configuration(CONFIGURATION);
+        Self::with(now, CONFIGURATION)
+    }
+
+    fn with(now: &str, configured: &str) -> Arc<Self> {
+        let config = configuration(configured);
         let outbox = Arc::new(MemoryOutbox::new([7; 32]));
         let renderer = Renderer::new(Settings { reference_key: [7; 32], ..config.render.clone() }).unwrap();
         let transport = Arc::new(Scripted { world: Mutex::default(), script: Mutex::default(), sent: Mutex::default() });
@@ -170,6 +174,17 @@ impl World {
 
     async fn entries(&self) -> Vec<Entry> {
         self.outbox.list(&Filter::default()).await.unwrap()
+    }
+
+    async fn states_of(&self, session: i64) -> Vec<String> {
+        let mut all: Vec<String> = self.entries().await.iter().filter(|e| e.notice.session.0 == session).map(describe).collect();
+        all.sort();
+        all
+    }
+
+    /// The last message that passed the point of no return, decoded.
+    fn last_mail(&self) -> String {
+        visible(&self.transport.sent.lock().unwrap().last().expect("something was sent").1)
     }
 
     /// `invite accepted`, `reminder 24h held absent`, sorted.
@@ -250,6 +265,7 @@ async fn an_address_that_bounced_gets_nothing_more() {
     world.script(&[Step::Answer(Outcome::Rejected { reply: "550 5.1.1".to_owned(), remember: Some(Suppression::Bounced) })]);
     world.once().await;
     world.set("2026-11-25T15:00:00Z");
+    world.walk(&one(START)).await;
     world.once().await;
     assert_eq!(world.states().await, ["invite rejected", "reminder 1h waiting", "reminder 24h suppressed bounced"]);
     assert_eq!(world.sent(), 0);
@@ -292,18 +308,232 @@ async fn a_session_that_changes_under_an_open_connection_is_not_told_the_old_way
     assert!(text.contains("DTSTART:20261127T150000Z"), "{text}");
 }
 
+/// A session of one participant, and others that stay.
+fn some(ids: &[i64], start: &str) -> Value {
+    ids.iter().map(|id| json!({ "SessionId": id, "ScheduleTs": start, "Participants": [person(id * 10 + 1)] })).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_source_lists_no_more_is_held_at_once_and_comes_back() {
     let world = World::new("2026-11-24T09:00:00Z");
-    world.walk(&one(START)).await;
-    world.walk(&json!([])).await;
+    world.walk(&some(&[1, 2], START)).await;
+    world.walk(&some(&[2], START)).await;
     world.set("2026-11-24T09:02:00Z");
     world.once().await;
-    assert_eq!(world.sent(), 0);
-    assert_eq!(world.states().await, ["invite held absent", "reminder 1h held absent", "reminder 24h held absent"]);
+    assert_eq!(world.sent(), 1);
+    assert_eq!(world.states_of(1).await, ["invite held absent", "reminder 1h held absent", "reminder 24h held absent"]);
+    world.walk(&some(&[1, 2], START)).await;
+    world.once().await;
+    assert_eq!(world.states_of(1).await, ["invite accepted", "reminder 1h waiting", "reminder 24h waiting"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn absent_in_three_snapshots_over_ten_minutes_counts_as_cancelled() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    world.walk(&some(&[1, 2], START)).await;
+    world.set("2026-11-24T09:02:00Z");
+    world.once().await;
+    for (now, cancelled) in [("09:10", false), ("09:11", false), ("09:12", false), ("09:20", true), ("09:21", true)] {
+        world.set(&format!("2026-11-24T{now}:00Z"));
+        world.walk(&some(&[2], START)).await;
+        let told = world.states_of(1).await.iter().any(|s| s.starts_with("cancelled"));
+        assert_eq!(told, cancelled, "{now}");
+    }
+    assert_eq!(world.sent(), 2);
+    world.set("2026-11-24T09:22:00Z");
+    world.once().await;
+    assert_eq!(world.sent(), 3);
+    let cancelled = world.last_mail();
+    assert!(cancelled.contains("METHOD:CANCEL") && cancelled.contains("STATUS:CANCELLED"), "{cancelled}");
+    // It comes back: that is told, as the same calendar entry with a higher sequence.
+    world.walk(&some(&[1, 2], START)).await;
+    world.set("2026-11-24T09:24:00Z");
+    world.once().await;
+    assert_eq!(world.sent(), 4);
+    let again = world.last_mail();
+    assert!(again.contains("METHOD:REQUEST"), "{again}");
+    let field = |mail: &str, name: &str| mail.lines().find(|l| l.starts_with(name)).map(str::to_owned);
+    assert_eq!(field(&again, "UID:"), field(&cancelled, "UID:"));
+    assert!(field(&again, "SEQUENCE:") > field(&cancelled, "SEQUENCE:"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_ended_and_leaves_the_list_sends_nothing() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    world.walk(&some(&[1, 2], "2026-11-24T15:00:00")).await;
+    world.set("2026-11-24T09:02:00Z");
+    world.once().await;
+    for hour in 15..20 {
+        world.set(&format!("2026-11-24T{hour}:30:00Z"));
+        world.walk(&some(&[2], "2026-11-24T15:00:00")).await;
+        world.once().await;
+    }
+    assert_eq!(world.sent(), 2);
+    assert!(world.entries().await.iter().all(|e| e.notice.occasion != Occasion::Cancelled));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_list_between_two_good_ones_sends_nothing() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    world.walk(&some(&[1, 2], START)).await;
+    world.set("2026-11-24T09:02:00Z");
+    world.once().await;
+    for minute in [10, 20, 30, 40] {
+        world.set(&format!("2026-11-24T09:{minute}:00Z"));
+        assert_eq!(world.walk(&json!([])).await.guarded, 2);
+        world.once().await;
+    }
+    assert_eq!(world.sent(), 2);
+    assert_eq!(world.states_of(1).await, ["invite accepted", "reminder 1h held guard", "reminder 24h held guard"]);
+    assert_eq!(world.walk(&some(&[1, 2], START)).await.guarded, 0, "the next full snapshot clears it");
+    assert_eq!(world.states_of(1).await, ["invite accepted", "reminder 1h waiting", "reminder 24h waiting"]);
+    assert_eq!(world.outbox.guards().await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_sessions_to_sixty_wait_for_an_operator() {
+    let all: Vec<i64> = (1..=100).collect();
+    let world = World::new("2026-11-24T09:00:00Z");
+    world.walk(&some(&all, START)).await;
+    world.set("2026-11-24T09:02:00Z");
+    world.once().await;
+    assert_eq!(world.sent(), 100);
+    let mut fewer = some(&all[..60], START);
+    fewer.as_array_mut().unwrap().push(some(&[101], START)[0].clone());
+    world.set("2026-11-24T10:00:00Z");
+    assert_eq!(world.walk(&fewer).await.guarded, 40);
+    assert_eq!(world.states_of(101).await.len(), 3, "additions pass");
+    for minute in [10, 20, 30] {
+        world.set(&format!("2026-11-24T10:{minute}:00Z"));
+        world.walk(&fewer).await;
+    }
+    assert!(world.entries().await.iter().all(|e| e.notice.occasion != Occasion::Cancelled));
+    assert_eq!(world.outbox.accept_guard(None, world.clock.now()).await.unwrap(), 40);
+    for minute in [31, 35, 40, 42] {
+        world.set(&format!("2026-11-24T10:{minute}:00Z"));
+        assert_eq!(world.walk(&fewer).await.guarded, 0, "{minute}");
+    }
+    world.set("2026-11-24T10:45:00Z");
+    world.once().await;
+    let cancelled = world.entries().await.iter().filter(|e| e.notice.occasion == Occasion::Cancelled && e.state == State::Accepted).count();
+    assert_eq!(cancelled, 40);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_moved_by_an_hour_and_all_other_codes_wait_for_an_operator() {
+    let ids: Vec<i64> = (1..=10).collect();
+    let mut recoded = some(&ids, START);
+    for session in recoded.as_array_mut().unwrap() {
+        let code = session["Participants"][0]["ConnectCode"].as_i64().unwrap();
+        session["Participants"][0]["ConnectCode"] = json!(code + 500);
+    }
+    for (name, changed) in [("moved", some(&ids, "2026-11-26T16:00:00")), ("codes", recoded)] {
+        let world = World::new("2026-11-24T09:00:00Z");
+        world.walk(&some(&ids, START)).await;
+        world.set("2026-11-24T09:02:00Z");
+        world.once().await;
+        world.set("2026-11-24T10:00:00Z");
+        assert_eq!(world.walk(&changed).await.guarded, 10, "{name}");
+        assert!(world.outbox.guards().await.unwrap().iter().all(|g| g.kind == name));
+        world.set("2026-11-25T15:00:00Z");
+        world.walk(&changed).await;
+        world.once().await;
+        assert_eq!(world.sent(), 10, "{name}: neither the old facts nor the new ones");
+        world.outbox.accept_guard(None, world.clock.now()).await.unwrap();
+        world.walk(&changed).await;
+        world.set("2026-11-25T15:02:00Z");
+        world.once().await;
+        let corrections = world
+            .entries()
+            .await
+            .iter()
+            .filter(|e| matches!(e.notice.occasion, Occasion::Rescheduled | Occasion::Updated) && e.state == State::Accepted)
+            .count();
+        assert_eq!(corrections, 10, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_participant_is_told_and_reminded_no_more() {
+    let two = json!([{ "SessionId": 1, "ScheduleTs": START, "Participants": [person(11), person(12)] }]);
+    let world = World::new("2026-11-24T09:00:00Z");
+    world.walk(&two).await;
+    world.set("2026-11-24T09:02:00Z");
+    world.once().await;
+    for minute in [3, 8, 14, 17] {
+        world.set(&format!("2026-11-24T09:{minute:02}:00Z"));
+        world.walk(&one(START)).await;
+        world.once().await;
+    }
+    let theirs: Vec<String> = world.entries().await.iter().filter(|e| e.notice.participation.0 == 12).map(describe).collect();
+    assert!(theirs.contains(&"cancelled accepted".to_owned()), "{theirs:?}");
+    world.set("2026-11-25T15:00:00Z");
     world.walk(&one(START)).await;
     world.once().await;
-    assert_eq!(world.states().await, ["invite accepted", "reminder 1h waiting", "reminder 24h waiting"]);
+    let told: Vec<i64> = world
+        .entries()
+        .await
+        .iter()
+        .filter(|e| e.notice.occasion == Occasion::Reminder && e.state == State::Accepted)
+        .map(|e| e.notice.participation.0)
+        .collect();
+    assert_eq!(told, [11]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_participation_with_another_address_is_a_new_person() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    world.walk(&one(START)).await;
+    world.set("2026-11-24T09:02:00Z");
+    world.once().await;
+    let mut other = one(START);
+    other[0]["Participants"][0]["ParticipantFullName"] = json!("Ray Chalk");
+    other[0]["Participants"][0]["ParticipantEmailAddress"] = json!("ray@example.org");
+    world.set("2026-11-24T10:00:00Z");
+    world.walk(&other).await;
+    world.set("2026-11-24T10:02:00Z");
+    world.once().await;
+    assert_eq!(world.sent(), 2);
+    assert!(world.last_mail().contains("Hello Ray Chalk"));
+    world.set("2026-11-25T15:00:00Z");
+    world.walk(&other).await;
+    world.once().await;
+    let to: Vec<String> =
+        world.entries().await.iter().filter(|e| e.state == State::Accepted).map(|e| e.notice.address.expose().to_owned()).collect();
+    assert_eq!(to.iter().filter(|a| *a == "p11@example.com").count(), 1, "the old address gets nothing more: {to:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_was_silent_for_too_long_is_not_believed() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    world.walk(&one(START)).await;
+    world.set("2026-11-24T09:02:00Z");
+    world.once().await;
+    world.set("2026-11-25T15:00:00Z");
+    world.once().await;
+    assert_eq!(world.states().await, ["invite accepted", "reminder 1h waiting", "reminder 24h held source_stale"]);
+    world.set("2026-11-25T15:30:00Z");
+    world.walk(&one(START)).await;
+    world.once().await;
+    assert_eq!(world.states().await, ["invite accepted", "reminder 1h waiting", "reminder 24h accepted"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn adopted_sessions_are_reminded_and_their_changes_told() {
+    let world = World::with("2026-11-24T09:00:00Z", &CONFIGURATION.replace("invites = true", "invites = false"));
+    world.walk(&one(START)).await;
+    world.set("2026-11-24T09:10:00Z");
+    world.once().await;
+    assert_eq!(world.sent(), 0);
+    world.walk(&one("2026-11-27T15:00:00")).await;
+    world.set("2026-11-24T09:12:00Z");
+    world.once().await;
+    assert_eq!(world.states().await[0], "invite cancelled adopted");
+    assert_eq!(world.sent(), 1);
+    world.set("2026-11-26T15:00:00Z");
+    world.walk(&one("2026-11-27T15:00:00")).await;
+    world.once().await;
+    assert_eq!(world.sent(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,19 +3,20 @@
 mod acts;
 mod attempts;
 pub(crate) mod fixture;
+mod keeping;
 mod model;
 mod opening;
 mod walks;
 
 use std::sync::Arc;
 
-use punctual::outbox::Outbox;
 use punctual::outbox::memory::MemoryOutbox;
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
 
 use acts::*;
 use attempts::*;
-use fixture::{LedgerRows, Store};
+use fixture::Store;
+use keeping::*;
 use walks::*;
 
 /// Runs each case on a fresh store.
@@ -27,7 +28,9 @@ macro_rules! conformance {
             a_digest_that_changes_raises_the_revision,
             a_key_is_added_once,
             moves_and_ends_are_guarded_by_the_state,
+            what_is_guarded_waits_for_an_operator,
             a_walk_is_applied_whole_or_not_at_all,
+            a_new_notice_needs_its_session_and_its_participant,
             omissions_are_replaced_by_session,
             faults_are_replaced_by_source,
             the_most_urgent_is_claimed_first,
@@ -55,7 +58,12 @@ macro_rules! conformance {
             status_counts,
             the_next_due_time_is_the_least,
             deliveries_are_numbered,
-            the_ledger_tells_each_step
+            the_ledger_tells_each_step,
+            the_ledger_is_read_in_parts,
+            a_person_keeps_the_suppression_list,
+            contents_are_purged_and_the_rest_stays,
+            history_is_purged_after_its_time,
+            a_purge_is_complete_however_much_there_is
         );
     };
     ($store:ident: $($case:ident),*) => {
@@ -73,26 +81,13 @@ conformance!(memory);
 conformance!(sqlite);
 
 fn memory() -> Store {
-    let outbox = Arc::new(MemoryOutbox::new([7; 32]));
-    let ledger = outbox.clone();
-    Store {
-        outbox,
-        ledger: Box::new(move || {
-            let rows = ledger.ledger(0, usize::MAX);
-            Box::pin(async move { rows })
-        }),
-        _folder: None,
-    }
+    let outbox = MemoryOutbox::new([7; 32]);
+    outbox.set_clock(fixture::minute(10_000_000));
+    Store { outbox: Arc::new(outbox), _folder: None }
 }
 
 fn sqlite() -> Store {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("outbox.db").display());
-    let outbox = Arc::new(SqliteOutbox::open(&url, Access::Daemon).unwrap());
-    let ledger = outbox.clone();
-    let rows = move || {
-        let ledger = ledger.clone();
-        Box::pin(async move { ledger.ledger(0, usize::MAX).await.unwrap() }) as LedgerRows
-    };
-    Store { outbox: outbox as Arc<dyn Outbox>, ledger: Box::new(rows), _folder: Some(folder) }
+    Store { outbox: Arc::new(SqliteOutbox::open(&url, Access::Daemon).unwrap()), _folder: Some(folder) }
 }

@@ -17,7 +17,7 @@ use punctual::contact::{Address, ConnectCode, EmailAddress, PersonName, PhoneNum
 use punctual::message::SmsEncoding;
 use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
 use punctual::render::{Facts, Parts, RenderError, Rendered, Renderer, Settings};
-use punctual::session::{AutoDeliver, Participant, ParticipationId, RawContact, Role, Rsvp, Session, SessionId};
+use punctual::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId};
 use punctual::zone::{Resolved, Zones};
 
 fn at(rfc3339: &str) -> DateTime<Utc> {
@@ -64,6 +64,7 @@ fn person(id: i64, role: Role, name: &str, email: &str, number: &str, code: &str
         rsvp: Rsvp::Unknown,
         deposit: None,
         ambiguous: None,
+        presence: Presence::Listed,
     }
 }
 
@@ -76,6 +77,7 @@ fn sample() -> Session {
         start: at("2014-04-16T15:00:00Z"),
         meet_now: false,
         cancelled: false,
+        presence: Presence::Listed,
         code: ConnectCode::parse("981342223"),
         duration: None,
         topic: "Topic that nobody is shown".to_owned(),

@@ -3,13 +3,25 @@
 -- Drawn once, when the store is created: Message-IDs and client references are made with it.
 CREATE TABLE identity (
     id            INTEGER PRIMARY KEY CHECK (id = 1),
-    reference_key BLOB NOT NULL CHECK (length(reference_key) = 32)
+    reference_key BLOB NOT NULL CHECK (length(reference_key) = 32),
+    ledger_from   INTEGER NOT NULL DEFAULT 0        -- the retention time: rows of the ledger before it may be purged
 ) STRICT;
 
 CREATE TABLE source (
     name             TEXT PRIMARY KEY,
     last_snapshot_at INTEGER NOT NULL,
-    policy_digest    TEXT NOT NULL
+    policy_digest    TEXT NOT NULL,
+    guard_digest     TEXT,                          -- what waits for an operator; empty: nothing does
+    guard_since      INTEGER,
+    guard_accepted   TEXT                           -- the digest that an operator let pass
+) STRICT, WITHOUT ROWID;
+
+-- What waits for an operator: one row for each session.
+CREATE TABLE guard (
+    source     TEXT NOT NULL REFERENCES source (name),
+    session_id INTEGER NOT NULL,
+    kind       TEXT NOT NULL,
+    PRIMARY KEY (source, session_id)
 ) STRICT, WITHOUT ROWID;
 
 -- The last good snapshot, and the revision that fences attempts made from an older one.
@@ -20,9 +32,12 @@ CREATE TABLE session (
     digest    TEXT NOT NULL,
     start_at  INTEGER NOT NULL,
     ambiguous TEXT NOT NULL,                        -- JSON: [[participation_id, reason], ...]
-    record    TEXT NOT NULL,
+    record    TEXT NOT NULL,                        -- empty: purged
     PRIMARY KEY (source, id)
 ) STRICT;
+
+CREATE INDEX session_recorded ON session (start_at) WHERE record <> '';
+CREATE INDEX session_start ON session (start_at);
 
 CREATE TABLE participant (
     source           TEXT NOT NULL,
@@ -32,6 +47,11 @@ CREATE TABLE participant (
     start_at         INTEGER NOT NULL,
     start_known_at   INTEGER NOT NULL,
     adopted          INTEGER NOT NULL CHECK (adopted IN (0, 1)),
+    facts            TEXT NOT NULL,                 -- digest of what a message says beside the start
+    facts_known_at   INTEGER NOT NULL,
+    cancelled        INTEGER NOT NULL CHECK (cancelled IN (0, 1)),
+    absent_since     INTEGER,
+    absences         INTEGER NOT NULL,
     PRIMARY KEY (source, session_id, participation_id),
     FOREIGN KEY (source, session_id) REFERENCES session (source, id)
 ) STRICT, WITHOUT ROWID;
@@ -65,6 +85,7 @@ CREATE TABLE notice (
     lease_until      INTEGER,                       -- by this store's clock
     claimed_from     TEXT CHECK (claimed_from IN ('waiting', 'unknown')),
     doubt            TEXT CHECK (doubt IN ('undecided', 'decided')),
+    facts            TEXT,                          -- digest of the facts in its frozen bytes
     FOREIGN KEY (source, session_id) REFERENCES session (source, id),
     CHECK ((state IN ('claimed', 'sending')) = (owner IS NOT NULL)),
     CHECK ((owner IS NULL) = (lease_until IS NULL) AND (owner IS NULL) = (claimed_from IS NULL)),
@@ -77,6 +98,7 @@ CREATE INDEX notice_state ON notice (state, due_at, key);
 CREATE INDEX notice_listed ON notice (due_at, key);
 CREATE INDEX notice_session ON notice (session_id, participation_id);
 CREATE INDEX notice_participation ON notice (participation_id);
+CREATE INDEX notice_start ON notice (start_at);
 CREATE INDEX notice_undecided ON notice (key) WHERE doubt = 'undecided';
 
 -- The frozen bytes of the last attempt; purged after the retention time, the rest of the notice stays.
@@ -138,7 +160,7 @@ CREATE TABLE suppression (
     notice_key  BLOB                                -- whose rejection said so
 ) STRICT, WITHOUT ROWID;
 
--- Append-only. Each row is written in the transaction of what it tells.
+-- Append-only, but for what is older than the retention time. Each row is written in the transaction of what it tells.
 CREATE TABLE ledger (
     seq              INTEGER PRIMARY KEY AUTOINCREMENT,
     at               INTEGER NOT NULL,
@@ -153,6 +175,7 @@ CREATE TABLE ledger (
     chain            BLOB                           -- room for a hash over this row and the one before it
 ) STRICT;
 
+CREATE INDEX ledger_at ON ledger (at);
 CREATE INDEX ledger_session ON ledger (session_id, seq) WHERE session_id IS NOT NULL;
 
 CREATE TRIGGER ledger_keeps_its_rows BEFORE UPDATE ON ledger
@@ -160,7 +183,7 @@ BEGIN
     SELECT RAISE(ABORT, 'the ledger is append-only: a row cannot be changed');
 END;
 
-CREATE TRIGGER ledger_loses_no_row BEFORE DELETE ON ledger
+CREATE TRIGGER ledger_loses_no_row BEFORE DELETE ON ledger WHEN old.at >= (SELECT ledger_from FROM identity)
 BEGIN
     SELECT RAISE(ABORT, 'the ledger is append-only: a row cannot be deleted');
 END;

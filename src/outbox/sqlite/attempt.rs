@@ -8,10 +8,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{ms, store_now};
 use super::notices::{self, Before, COLUMNS, find, record};
-use super::query;
-use crate::notice::NoticeKey;
-use crate::outbox::transition::{Row, rfc3339};
-use crate::outbox::{Begin, Claim, ClaimRequest, Lease, Settlement, suppression_key};
+use super::{history, query, suppression};
+use crate::outbox::transition::Row;
+use crate::outbox::{Begin, Claim, ClaimRequest, Lease, Settlement};
 
 /// The keys come from the index alone; only the rows that are claimed are read.
 pub(super) fn claim_sql() -> String {
@@ -41,7 +40,8 @@ fn claim_one(connection: &Connection, mut row: Row, request: &ClaimRequest, leas
     let (session, revision) = query::session(connection, &entry.source, entry.notice.session)?;
     let known = query::participant(connection, &entry.source, entry.notice.session, entry.notice.participation)?;
     let frozen = if row.doubt.is_some() { query::content(connection, entry.notice.key)? } else { None };
-    Ok(Claim { entry, epoch: row.epoch, record: session.record, revision, ambiguous: session.ambiguous, known, frozen })
+    let snapshot_at = query::last_snapshot_at(connection, &entry.source)?;
+    Ok(Claim { entry, epoch: row.epoch, record: session.record, revision, snapshot_at, ambiguous: session.ambiguous, known, frozen })
 }
 
 /// The revision that was rendered is still the session's latest.
@@ -56,7 +56,7 @@ fn is_latest(connection: &Connection, row: &Row, revision: i64) -> rusqlite::Res
 pub(super) fn begin(connection: &Connection, begin: &Begin) -> rusqlite::Result<bool> {
     let Some(mut row) = find(connection, begin.lease.key)? else { return Ok(false) };
     let before = Before::of(&row);
-    if !is_latest(connection, &row, begin.revision)? || !row.begin(begin.lease, begin.at) {
+    if !is_latest(connection, &row, begin.revision)? || !row.begin(begin.lease, &begin.facts, begin.at) {
         return Ok(false);
     }
     record(connection, &row, before, ("begun", Some(begin.transport.clone())), begin.at)?;
@@ -109,17 +109,12 @@ pub(super) fn close_delivery(
     Ok(())
 }
 
-/// A later word about an address replaces an earlier one, except that an opt-out is never weakened to a bounce.
+/// What a rejection says about the address, in the same transaction.
 fn remember(connection: &Connection, row: &Row, end: &Settlement, at: DateTime<Utc>) -> rusqlite::Result<()> {
     let Settlement::Rejected { remember: Some(kind), .. } = end else { return Ok(()) };
-    let (address, NoticeKey(key)) = (&row.entry.notice.address, row.entry.notice.key);
-    let sql = "INSERT INTO suppression (address_key, kind, since, shown, notice_key) VALUES (?1, ?2, ?3, ?4, ?5)
-               ON CONFLICT (address_key) DO UPDATE SET kind = excluded.kind, since = excluded.since, notice_key = excluded.notice_key
-               WHERE kind = 'bounced' AND excluded.kind = 'opted_out'";
-    connection.prepare_cached(sql)?.execute(params![suppression_key(address), kind.as_str(), ms(at), address.to_string(), key])?;
-    let mut event = row.event("suppressed", None, at, Some(kind.as_str().to_owned()));
-    event.to_state = None;
-    super::history::append(connection, &event)?;
-    tracing::info!(key = %row.entry.notice.key, kind = kind.as_str(), since = rfc3339(at), "an address gets no more messages");
+    let notice = &row.entry.notice;
+    if suppression::put(connection, &notice.address, *kind, at, Some(notice.key))? {
+        history::append(connection, &row.suppressed(*kind, at))?;
+    }
     Ok(())
 }

@@ -33,11 +33,15 @@ pub(super) fn note(connection: &Connection, at: DateTime<Utc>, event: &str, deta
     append(connection, &LedgerRow::note(at, event, detail))
 }
 
-/// Rows after `seq`, oldest first.
-pub(super) fn rows(connection: &Connection, seq: i64, limit: usize) -> rusqlite::Result<Vec<LedgerRow>> {
-    let sql = "SELECT seq, at, notice_key, session_id, participation_id, event, from_state, to_state, reason, detail
-               FROM ledger WHERE seq > ?1 ORDER BY seq LIMIT ?2";
-    connection.prepare_cached(sql)?.query_map(params![seq, i64::try_from(limit).unwrap_or(i64::MAX)], row)?.collect()
+/// Rows after `after`, oldest first.
+pub(super) fn rows(connection: &Connection, session: Option<SessionId>, after: i64, limit: usize) -> rusqlite::Result<Vec<LedgerRow>> {
+    let of_session = if session.is_some() { "session_id = ?3 AND" } else { "?3 IS NULL AND" };
+    let sql = format!(
+        "SELECT seq, at, notice_key, session_id, participation_id, event, from_state, to_state, reason, detail
+         FROM ledger WHERE {of_session} seq > ?1 ORDER BY seq LIMIT ?2"
+    );
+    let values = params![after, i64::try_from(limit).unwrap_or(i64::MAX), session.map(|s| s.0)];
+    connection.prepare_cached(&sql)?.query_map(values, row)?.collect()
 }
 
 fn row(row: &Row<'_>) -> rusqlite::Result<LedgerRow> {

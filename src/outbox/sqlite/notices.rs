@@ -16,7 +16,7 @@ use crate::session::{ParticipationId, SessionId};
 
 /// All columns, in the order in which [`row`] reads them.
 pub(super) const COLUMNS: &str = "key, source, session_id, participation_id, role, occasion, rule, channel, address, start_at, due_at, useful_until, \
-     state, reason, phase, next_attempt_at, attempts, accepted_at, server_reply, reference, changed_at, epoch, owner, lease_until, claimed_from, doubt";
+     state, reason, phase, next_attempt_at, attempts, accepted_at, server_reply, reference, changed_at, epoch, owner, lease_until, claimed_from, doubt, facts";
 
 /// Reads [`COLUMNS`].
 pub(super) fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
@@ -32,6 +32,7 @@ pub(super) fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         server_reply: row.get(18)?,
         reference: row.get(19)?,
         changed_at: at(row, 20)?,
+        facts: row.get(26)?,
     };
     Ok(Row { entry, epoch: row.get(21)?, claim: held(row)?, doubt: doubt(row)? })
 }
@@ -136,7 +137,7 @@ pub(super) fn record(
 /// A compare-and-set: the row must still be what it was when it was read in this transaction.
 fn save(connection: &Connection, row: &Row, before: Before) -> rusqlite::Result<()> {
     let sql = "UPDATE notice SET state = ?4, reason = ?5, phase = ?6, next_attempt_at = ?7, attempts = ?8, accepted_at = ?9, server_reply = ?10,
-                                 reference = ?11, changed_at = ?12, epoch = ?13, owner = ?14, lease_until = ?15, claimed_from = ?16, doubt = ?17
+                                 reference = ?11, changed_at = ?12, epoch = ?13, owner = ?14, lease_until = ?15, claimed_from = ?16, doubt = ?17, facts = ?18
                WHERE key = ?1 AND epoch = ?2 AND state = ?3";
     let (entry, claim) = (&row.entry, row.claim.as_ref());
     let changed = connection.prepare_cached(sql)?.execute(params![
@@ -157,6 +158,7 @@ fn save(connection: &Connection, row: &Row, before: Before) -> rusqlite::Result<
         claim.map(|c| ms(c.lease_until)),
         claim.map(|c| c.from.as_str()),
         row.doubt.map(Doubt::as_str),
+        entry.facts,
     ])?;
     if changed == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(changed)) }
 }

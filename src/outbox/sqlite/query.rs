@@ -2,7 +2,7 @@
 //!
 //! Every list is in an order that is total, so that two stores, or two reads, agree. Each is a search or a walk of an index.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::{Type, Value};
@@ -12,7 +12,9 @@ use super::columns::{at, misread, opt_at, opt_phase, opt_role, opt_word, require
 use super::notices::{self, COLUMNS};
 use crate::contact::Channel;
 use crate::notice::{NoticeKey, Omission};
-use crate::outbox::{Delivery, Entry, Filter, Known, KnownMap, KnownNotice, SourceStatus, Status, StoredSession};
+use crate::outbox::{
+    Delivery, Entry, Filter, GuardRow, Known, KnownMap, KnownNotice, Seen, SeenSession, SourceStatus, Status, StoredSession,
+};
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, SessionId};
 
@@ -20,13 +22,27 @@ pub(super) fn reference_key(connection: &Connection) -> rusqlite::Result<[u8; 32
     connection.query_row("SELECT reference_key FROM identity", [], |row| row.get(0))
 }
 
-pub(super) fn digests(connection: &Connection, source: &str) -> rusqlite::Result<Option<(String, HashMap<SessionId, String>)>> {
-    let sql = "SELECT policy_digest FROM source WHERE name = ?1";
-    let policy: Option<String> = connection.prepare_cached(sql)?.query_row([source], |row| row.get(0)).optional()?;
-    let Some(policy) = policy else { return Ok(None) };
-    let mut statement = connection.prepare_cached("SELECT id, digest FROM session WHERE source = ?1")?;
-    let digests = statement.query_map([source], |row| Ok((SessionId(row.get(0)?), row.get(1)?)))?;
-    Ok(Some((policy, digests.collect::<rusqlite::Result<_>>()?)))
+pub(super) fn seen(connection: &Connection, source: &str) -> rusqlite::Result<Option<Seen>> {
+    let sql = "SELECT policy_digest, last_snapshot_at, guard_accepted FROM source WHERE name = ?1";
+    let of_source = connection.prepare_cached(sql)?.query_row([source], |row| Ok((row.get(0)?, at(row, 1)?, row.get(2)?))).optional()?;
+    let Some((policy_digest, last_snapshot_at, guard_accepted)) = of_source else { return Ok(None) };
+    let mut statement = connection.prepare_cached("SELECT id, digest, start_at FROM session WHERE source = ?1")?;
+    let sessions =
+        statement.query_map([source], |row| Ok((SessionId(row.get(0)?), SeenSession { digest: row.get(1)?, start: at(row, 2)? })))?;
+    Ok(Some(Seen { policy_digest, last_snapshot_at, guard_accepted, sessions: sessions.collect::<rusqlite::Result<_>>()? }))
+}
+
+/// When a source was last read.
+pub(super) fn last_snapshot_at(connection: &Connection, source: &str) -> rusqlite::Result<DateTime<Utc>> {
+    connection.prepare_cached("SELECT last_snapshot_at FROM source WHERE name = ?1")?.query_row([source], |row| at(row, 0))
+}
+
+pub(super) fn guards(connection: &Connection) -> rusqlite::Result<Vec<GuardRow>> {
+    let sql = "SELECT guard.source, session_id, kind, guard_since FROM guard JOIN source ON source.name = guard.source ORDER BY 1, 2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let row =
+        |row: &Row<'_>| Ok(GuardRow { source: row.get(0)?, session_id: SessionId(row.get(1)?), kind: row.get(2)?, since: at(row, 3)? });
+    statement.query_map([], row)?.collect()
 }
 
 const SESSION: &str = "SELECT id, digest, record, ambiguous, revision FROM session WHERE source = ?1";
@@ -41,8 +57,17 @@ pub(super) fn ambiguous_text(ambiguous: &[(ParticipationId, String)]) -> String 
     serde_json::to_string(ambiguous).expect("numbers and strings are always JSON")
 }
 
-pub(super) fn sessions(connection: &Connection, source: &str) -> rusqlite::Result<Vec<StoredSession>> {
-    connection.prepare_cached(&format!("{SESSION} ORDER BY id"))?.query_map([source], stored_session)?.collect()
+pub(super) fn sessions(connection: &Connection, source: &str, ids: Option<&[SessionId]>) -> rusqlite::Result<Vec<StoredSession>> {
+    let Some(ids) = ids else {
+        return connection
+            .prepare_cached(&format!("{SESSION} AND record <> '' ORDER BY id"))?
+            .query_map([source], stored_session)?
+            .collect();
+    };
+    let ids: BTreeSet<SessionId> = ids.iter().copied().collect();
+    let mut statement = connection.prepare_cached(&format!("{SESSION} AND record <> '' AND id = ?2"))?;
+    let found = ids.iter().filter_map(|id| statement.query_row(params![source, id.0], stored_session).optional().transpose());
+    found.collect()
 }
 
 /// One session, with its revision.
@@ -66,32 +91,37 @@ pub(super) fn known(connection: &Connection, source: &str, sessions: &[SessionId
 
 /// One participant, with all notices.
 pub(super) fn participant(connection: &Connection, source: &str, session: SessionId, id: ParticipationId) -> rusqlite::Result<Known> {
-    let sql = "SELECT first_seen, start_at, start_known_at, adopted FROM participant
+    let sql =
+        "SELECT first_seen, start_at, start_known_at, adopted, facts, facts_known_at, cancelled, absent_since, absences FROM participant
                WHERE source = ?1 AND session_id = ?2 AND participation_id = ?3";
     let sql_notices =
         format!("SELECT {COLUMNS} FROM notice WHERE session_id = ?2 AND participation_id = ?3 AND source = ?1 ORDER BY due_at, key");
     let ids = params![source, session.0, id.0];
     let notices = connection.prepare_cached(&sql_notices)?.query_map(ids, known_notice)?.collect::<rusqlite::Result<_>>()?;
     connection.prepare_cached(sql)?.query_row(ids, |row| {
-        Ok(Known { first_seen: at(row, 0)?, start: at(row, 1)?, start_known_at: at(row, 2)?, adopted: row.get(3)?, notices })
+        Ok(Known {
+            first_seen: at(row, 0)?,
+            start: at(row, 1)?,
+            start_known_at: at(row, 2)?,
+            adopted: row.get(3)?,
+            facts: row.get(4)?,
+            facts_known_at: at(row, 5)?,
+            cancelled: row.get(6)?,
+            absent_since: opt_at(row, 7)?,
+            absences: row.get(8)?,
+            notices,
+        })
     })
 }
 
 fn known_notice(row: &Row<'_>) -> rusqlite::Result<KnownNotice> {
-    let entry = notices::row(row)?.entry;
-    Ok(KnownNotice { notice: entry.notice, state: entry.state, reason: entry.reason, changed_at: entry.changed_at })
+    Ok(notices::row(row)?.entry.into())
 }
 
 pub(super) fn suppressions(connection: &Connection) -> rusqlite::Result<HashMap<String, Suppression>> {
     let mut statement = connection.prepare_cached("SELECT address_key, kind FROM suppression")?;
-    let all = statement.query_map([], |row| Ok((row.get(0)?, suppression(row, 1)?)))?;
+    let all = statement.query_map([], |row| Ok((row.get(0)?, super::suppression::kind(row, 1)?)))?;
     all.collect()
-}
-
-fn suppression(row: &Row<'_>, column: usize) -> rusqlite::Result<Suppression> {
-    let text = row.get_ref(column)?.as_str()?;
-    let all = [Suppression::Bounced, Suppression::OptedOut];
-    all.into_iter().find(|s| s.as_str() == text).ok_or_else(|| misread(column, Type::Text, format!("{text:?} is no suppression")))
 }
 
 pub(super) const NEXT_DUE: &str = "SELECT min(next_attempt_at) FROM notice INDEXED BY notice_due
@@ -151,21 +181,26 @@ pub(super) fn list_sql(filter: &Filter) -> (String, Vec<Value>) {
     let few = filter.session.is_some() || filter.participation.is_some() || !filter.keys.is_empty();
     let state = if few { "+state" } else { "state" };
     conditions.one_of(state, filter.states.iter().map(|s| s.as_str().to_owned().into()).collect());
-    conditions.one_of("key", filter.keys.iter().map(|k| k.0.to_vec().into()).collect());
+    // As one value: a command may name more keys than a statement can have values.
+    if !filter.keys.is_empty() {
+        let keys: Vec<String> = filter.keys.iter().map(ToString::to_string).collect();
+        conditions.terms.push("key IN (SELECT unhex(value) FROM json_each(?))".to_owned());
+        conditions.values.push(serde_json::to_string(&keys).expect("strings are always JSON").into());
+    }
     let sql = conditions.sql(&format!("SELECT {COLUMNS} FROM notice"), "due_at, key");
     (sql, conditions.values(filter.limit))
 }
 
 pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Entry>> {
     let (sql, values) = list_sql(filter);
-    connection.prepare(&sql)?.query_map(params_from_iter(values), |row| notices::row(row).map(|r| r.entry))?.collect()
+    connection.prepare_cached(&sql)?.query_map(params_from_iter(values), |row| notices::row(row).map(|r| r.entry))?.collect()
 }
 
 pub(super) fn omissions(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Omission>> {
     let conditions = Conditions::of(filter);
     let select = "SELECT session_id, participation_id, role, occasion, rule, channel, due_at, reason, detail FROM omission";
     let sql = conditions.sql(select, "due_at, source, session_id, position");
-    connection.prepare(&sql)?.query_map(params_from_iter(conditions.values(filter.limit)), omission)?.collect()
+    connection.prepare_cached(&sql)?.query_map(params_from_iter(conditions.values(filter.limit)), omission)?.collect()
 }
 
 fn omission(row: &Row<'_>) -> rusqlite::Result<Omission> {
@@ -257,6 +292,7 @@ mod tests {
     use crate::outbox::State;
     use crate::outbox::sqlite::attempt::claim_sql;
     use crate::outbox::sqlite::migrate::migrate;
+    use crate::outbox::sqlite::retention;
     use crate::outbox::sqlite::upkeep::{HELD, UNDECIDED};
 
     fn plan(connection: &Connection, sql: &str) -> Vec<String> {
@@ -292,9 +328,13 @@ mod tests {
                 "SCAN",
             ),
             (list(Filter { participation: Some(ParticipationId(1)), ..Filter::default() }), "INDEX notice_participation", "SCAN"),
-            (list(Filter { keys: vec![NoticeKey([0; 16]); 3], ..Filter::default() }), "(key=?)", "SCAN"),
+            (list(Filter { keys: vec![NoticeKey([0; 16]); 3], ..Filter::default() }), "(key=?)", "SCAN notice"),
             (HELD.to_owned(), "SEARCH notice USING COVERING INDEX notice_state (state=?)", "SCAN"),
             (UNDECIDED.to_owned(), "USING COVERING INDEX notice_undecided", sorted),
+            (retention::RECORDS.to_owned(), "SEARCH session USING INDEX session_recorded (start_at<?)", "SCAN"),
+            (retention::NOTICES.to_owned(), "SEARCH notice USING INDEX notice_start (start_at<?)", "SCAN"),
+            (retention::SESSIONS.to_owned(), "SEARCH session USING INDEX session_start (start_at<?)", "SCAN"),
+            (retention::LEDGER.to_owned(), "SEARCH ledger USING COVERING INDEX ledger_at (at<?)", "SCAN"),
             (COUNTS.to_owned(), "USING COVERING INDEX notice_state", "TEMP B-TREE"),
         ];
         for (sql, says, never) in cases {

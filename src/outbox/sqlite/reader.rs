@@ -55,3 +55,53 @@ fn in_transaction<T>(connection: &Connection, op: impl FnOnce(&Connection) -> ru
     connection.execute_batch("COMMIT")?;
     Ok(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::outbox::sqlite::history::note;
+    use crate::outbox::sqlite::open::{Access, open};
+    use crate::outbox::sqlite::writer::Writer;
+
+    fn rows(connection: &Connection) -> rusqlite::Result<i64> {
+        connection.query_row("SELECT count(*) FROM ledger", [], |row| row.get(0))
+    }
+
+    #[tokio::test]
+    async fn a_long_read_delays_no_commit_and_sees_one_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox.db");
+        let writer = Writer::start(open(&path, Access::Daemon).unwrap().connection, &path).unwrap();
+        let readers = Readers::new(path);
+        let (tell_running, running) = oneshot::channel();
+        let (open_gate, gate) = std::sync::mpsc::channel::<()>();
+        let long = readers.read("long", move |c| {
+            let before = rows(c)?;
+            tell_running.send(()).expect("the test waits for it");
+            gate.recv().expect("the test opens it");
+            Ok((before, rows(c)?))
+        });
+        let beside = async {
+            running.await.unwrap();
+            writer.write("note", |c| note(c, DateTime::UNIX_EPOCH, "reveal", "")).await.unwrap();
+            assert_eq!(readers.read("short", rows).await.unwrap(), 1, "what was answered is seen");
+            open_gate.send(()).unwrap();
+        };
+        let (long, ()) = tokio::join!(long, beside);
+        assert_eq!(long.unwrap(), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_reader_cannot_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox.db");
+        let _writer = open(&path, Access::Daemon).unwrap();
+        let readers = Readers::new(path);
+        let error = readers.read("write", |c| note(c, DateTime::UNIX_EPOCH, "reveal", "")).await.unwrap_err();
+        assert!(error.to_string().contains("cannot be written") || error.to_string().contains("readonly"), "{error}");
+        assert_eq!(readers.read("count", rows).await.unwrap(), 0, "a failed read poisons nothing");
+    }
+}

@@ -7,7 +7,8 @@ use super::attempt::close_delivery;
 use super::columns::{key, store_now};
 use super::notices::{Before, find, record};
 use crate::notice::NoticeKey;
-use crate::outbox::transition::{Recovery, rfc3339};
+use crate::outbox::transition::Recovery;
+use crate::outbox::words::rfc3339;
 use crate::outbox::{Act, Lease, Recovered};
 
 /// What is claimed.

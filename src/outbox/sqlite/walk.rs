@@ -9,8 +9,21 @@ use super::{history, query};
 use crate::contact::Channel;
 use crate::notice::{Occasion, Omission};
 use crate::outbox::transition::Row;
-use crate::outbox::{Applied, Change, Known, Walk, WalkedSession};
+use crate::outbox::{Applied, Change, Guard, Known, LedgerRow, Walk, WalkedSession};
 use crate::session::{Fault, ParticipationId};
+
+/// Whether it can be applied: asked before the first write, so that a refusal leaves nothing to undo.
+pub(super) fn check(connection: &Connection, walk: &Walk) -> rusqlite::Result<Result<(), String>> {
+    let sql = "SELECT 1 FROM participant WHERE source = ?1 AND session_id = ?2 AND participation_id = ?3";
+    let mut participant = connection.prepare_cached(sql)?;
+    for session in &walk.sessions {
+        let checked = session.check(|id| participant.exists(params![walk.source, session.id.0, id.0]))?;
+        if checked.is_err() {
+            return Ok(checked);
+        }
+    }
+    Ok(Ok(()))
+}
 
 /// Applies it.
 pub(super) fn apply(connection: &Connection, walk: &Walk) -> rusqlite::Result<Applied> {
@@ -29,6 +42,7 @@ pub(super) fn apply(connection: &Connection, walk: &Walk) -> rusqlite::Result<Ap
         replace_omissions(connection, &walk.source, session)?;
     }
     replace_faults(connection, &walk.source, &walk.faults)?;
+    replace_guard(connection, walk)?;
     Ok(applied)
 }
 
@@ -49,12 +63,27 @@ fn put_participant(
     id: ParticipationId,
     known: &Known,
 ) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO participant (source, session_id, participation_id, first_seen, start_at, start_known_at, adopted)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+    let sql = "INSERT INTO participant (source, session_id, participation_id, first_seen, start_at, start_known_at, adopted, facts, facts_known_at,
+                                        cancelled, absent_since, absences)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
                ON CONFLICT (source, session_id, participation_id) DO UPDATE SET first_seen = excluded.first_seen,
-                   start_at = excluded.start_at, start_known_at = excluded.start_known_at, adopted = excluded.adopted";
-    let times = [known.first_seen, known.start, known.start_known_at].map(ms);
-    connection.prepare_cached(sql)?.execute(params![source, session.id.0, id.0, times[0], times[1], times[2], known.adopted])?;
+                   start_at = excluded.start_at, start_known_at = excluded.start_known_at, adopted = excluded.adopted,
+                   facts = excluded.facts, facts_known_at = excluded.facts_known_at, cancelled = excluded.cancelled,
+                   absent_since = excluded.absent_since, absences = excluded.absences";
+    connection.prepare_cached(sql)?.execute(params![
+        source,
+        session.id.0,
+        id.0,
+        ms(known.first_seen),
+        ms(known.start),
+        ms(known.start_known_at),
+        known.adopted,
+        known.facts,
+        ms(known.facts_known_at),
+        known.cancelled,
+        opt_ms(known.absent_since),
+        known.absences,
+    ])?;
     Ok(())
 }
 
@@ -112,6 +141,31 @@ fn put_omission(
         omission.detail,
     ])?;
     Ok(())
+}
+
+/// What waits since when: the time is kept while anything waits.
+fn replace_guard(connection: &Connection, walk: &Walk) -> rusqlite::Result<()> {
+    let Guard { digest, sessions } = &walk.guard;
+    let sql = "UPDATE source SET guard_digest = ?2, guard_since = CASE WHEN ?3 THEN coalesce(guard_since, ?5) END,
+                   guard_accepted = CASE WHEN ?4 THEN guard_accepted END WHERE name = ?1";
+    connection.prepare_cached(sql)?.execute(params![walk.source, digest, !sessions.is_empty(), !digest.is_empty(), ms(walk.at)])?;
+    connection.prepare_cached("DELETE FROM guard WHERE source = ?1")?.execute([&walk.source])?;
+    let mut statement = connection.prepare_cached("INSERT INTO guard (source, session_id, kind) VALUES (?1, ?2, ?3)")?;
+    for (session, kind) in sessions {
+        statement.execute(params![walk.source, session.0, kind])?;
+    }
+    Ok(())
+}
+
+/// An operator lets pass what waits now.
+pub(super) fn accept_guard(connection: &Connection, source: Option<&str>, now: DateTime<Utc>) -> rusqlite::Result<usize> {
+    let sql = "SELECT count(*) FROM guard WHERE ?1 IS NULL OR source = ?1";
+    let waiting: i64 = connection.prepare_cached(sql)?.query_row([source], |row| row.get(0))?;
+    let sql = "UPDATE source SET guard_accepted = guard_digest WHERE guard_since IS NOT NULL AND (?1 IS NULL OR name = ?1)";
+    connection.prepare_cached(sql)?.execute([source])?;
+    let detail = format!("{waiting} sessions of {}", source.unwrap_or("every source"));
+    history::append(connection, &LedgerRow::note(now, "guard_accepted", &detail))?;
+    Ok(usize::try_from(waiting).unwrap_or(0))
 }
 
 fn replace_faults(connection: &Connection, source: &str, faults: &[Fault]) -> rusqlite::Result<()> {

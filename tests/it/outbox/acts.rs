@@ -85,6 +85,9 @@ pub(crate) async fn lists_are_filtered_and_in_due_order(store: Store) {
     let narrow =
         Filter { session: Some(SessionId(1)), states: vec![State::Waiting], keys: vec![invite.key, other.key], ..Filter::default() };
     assert_eq!(keys(narrow).await, [invite.key]);
+    let mut many: Vec<_> = (100..40_100).map(|n| punctual::notice::NoticeKey(i128::from(n).to_be_bytes())).collect();
+    many.push(other.key);
+    assert_eq!(keys(Filter { keys: many, ..Filter::default() }).await, [other.key], "however many keys");
     assert_eq!(store.all().await[1].notice, other, "all of it comes back");
 }
 
@@ -142,7 +145,7 @@ pub(crate) async fn the_ledger_tells_each_step(store: Store) {
     store.settle(2, &claim, accepted()).await;
     store.outbox.note(minute(3), "reveal", "preview of session 1").await.unwrap();
 
-    let rows = (store.ledger)().await;
+    let rows = store.ledger().await;
     let told: Vec<_> = rows.iter().map(|r| (r.event.as_str(), r.from_state, r.to_state)).collect();
     use State::{Accepted, Claimed, Held, Sending, Waiting};
     let expected = [

@@ -1,30 +1,25 @@
 //! Sessions, notices and claims for tests: small, and the same each time.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use punctual::contact::{Address, Channel, EmailAddress, PhoneNumber};
 use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
 use punctual::outbox::{
-    Applied, Begin, Change, Claim, ClaimRequest, Entry, Filter, Known, Lease, LedgerRow, Outbox, Settlement, Walk, WalkedSession,
+    Applied, Begin, Change, Claim, ClaimRequest, Entry, Filter, Guard, Known, Lease, LedgerRow, Outbox, Settlement, Walk, WalkedSession,
 };
 use punctual::session::{ParticipationId, Role, SessionId};
-
-/// The ledger's rows, when they have been read.
-pub(crate) type LedgerRows = Pin<Box<dyn Future<Output = Vec<LedgerRow>> + Send>>;
 
 /// A store under test.
 pub(crate) struct Store {
     pub(crate) outbox: Arc<dyn Outbox>,
-    pub(crate) ledger: Box<dyn Fn() -> LedgerRows + Send + Sync>,
     /// Removed at the end.
     pub(crate) _folder: Option<tempfile::TempDir>,
 }
 
-/// Minutes after an arbitrary midnight, by which all fixtures are dated.
+/// Minutes after a time long past, by which all fixtures are dated: a store's own clock is later.
 pub(crate) fn minute(n: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(1_795_000_000, 0).unwrap() + TimeDelta::minutes(n)
+    DateTime::from_timestamp(1_700_000_000, 0).unwrap() + TimeDelta::minutes(n)
 }
 
 /// When the fixtures' sessions start.
@@ -71,7 +66,18 @@ pub(crate) fn addressed(session: i64, occasion: Occasion, due: i64, address: Add
 }
 
 pub(crate) fn known() -> Known {
-    Known { first_seen: minute(-10), start: minute(START), start_known_at: minute(-10), adopted: false, notices: Vec::new() }
+    Known {
+        first_seen: minute(-10),
+        start: minute(START),
+        start_known_at: minute(-10),
+        facts: "facts".to_owned(),
+        facts_known_at: minute(-9),
+        cancelled: false,
+        absent_since: None,
+        absences: 0,
+        adopted: false,
+        notices: Vec::new(),
+    }
 }
 
 /// A session with participants `10 n + 1` and `10 n + 2`.
@@ -89,7 +95,14 @@ pub(crate) fn walked(session: i64, digest: &str, changes: Vec<Change>) -> Walked
 }
 
 pub(crate) fn walk(sessions: Vec<WalkedSession>) -> Walk {
-    Walk { source: "clinic".to_owned(), at: minute(-10), policy_digest: "policy".to_owned(), sessions, faults: Vec::new() }
+    Walk {
+        source: "clinic".to_owned(),
+        at: minute(-10),
+        policy_digest: "policy".to_owned(),
+        sessions,
+        faults: Vec::new(),
+        guard: Guard::default(),
+    }
 }
 
 pub(crate) fn request(now: i64) -> ClaimRequest {
@@ -98,7 +111,14 @@ pub(crate) fn request(now: i64) -> ClaimRequest {
 
 pub(crate) fn begin(claim: &Claim, at: i64) -> Begin {
     let bytes = format!("the bytes of {} at {at}", claim.entry.notice.key).into_bytes();
-    Begin { lease: lease(claim), revision: claim.revision, at: minute(at), transport: "folder".to_owned(), bytes }
+    Begin {
+        lease: lease(claim),
+        revision: claim.revision,
+        facts: "facts".to_owned(),
+        at: minute(at),
+        transport: "folder".to_owned(),
+        bytes,
+    }
 }
 
 pub(crate) fn lease(claim: &Claim) -> Lease {
@@ -174,6 +194,10 @@ impl Store {
         let mut found = self.outbox.list(&Filter { keys: vec![key], ..Filter::default() }).await.unwrap();
         assert_eq!(found.len(), 1, "the notice is there once");
         found.remove(0)
+    }
+
+    pub(crate) async fn ledger(&self) -> Vec<LedgerRow> {
+        self.outbox.ledger(None, 0, usize::MAX).await.unwrap()
     }
 
     pub(crate) async fn all(&self) -> Vec<Entry> {

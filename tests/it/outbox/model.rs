@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use punctual::contact::Channel;
 use punctual::notice::{Notice, NoticeKey, Occasion, Reason};
-use punctual::outbox::{Act, Change, Claim, ClaimRequest, Filter, Lease, Settlement, State, Walk, WalkedSession};
+use punctual::outbox::{Act, Change, Claim, ClaimRequest, Filter, Lease, Retention, Settlement, State, Walk, WalkedSession};
 use punctual::outcome::Suppression;
 use punctual::session::SessionId;
 
@@ -23,6 +23,8 @@ enum Step {
     Recover { owner: bool, at: i64, everything: bool },
     Resolve { notice: usize, at: Option<i64> },
     Act { notices: Vec<usize>, act: Act, at: i64 },
+    Suppress { text: bool, kind: Suppression, at: i64 },
+    Purge { content: i64, history: i64 },
     Note,
 }
 
@@ -81,6 +83,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (any::<bool>(), 0_i64..60, any::<bool>()).prop_map(|(owner, at, everything)| Step::Recover { owner, at, everything }),
         1 => (0_usize..6, proptest::option::of(0_i64..60)).prop_map(|(notice, at)| Step::Resolve { notice, at }),
         2 => (prop::collection::vec(0_usize..6, 1..4), act, 0_i64..60).prop_map(|(notices, act, at)| Step::Act { notices, act, at }),
+        1 => (any::<bool>(), select(vec![Suppression::Bounced, Suppression::OptedOut]), 0_i64..60)
+            .prop_map(|(text, kind, at)| Step::Suppress { text, kind, at }),
+        // Sessions start at minute 600, and the ledger tells of minutes 0 to 60.
+        1 => (599_i64..602, select(vec![-20, 10, 601])).prop_map(|(content, history)| Step::Purge { content, history }),
         1 => Just(Step::Note),
     ]
 }
@@ -104,6 +110,12 @@ fn walk_of(session: i64, digest: u8, changes: &[(usize, ChangeKind)], omissions:
     walk(vec![WalkedSession { omissions, ..walked(session, &digest.to_string(), changes.collect()) }])
 }
 
+/// All of a claim. (In print it shows no record and no bytes.)
+fn shown(claim: &Claim) -> String {
+    let Claim { entry, epoch, record, revision, snapshot_at, ambiguous, known, frozen } = claim;
+    format!("{entry:?} {epoch} {record} {revision} {snapshot_at} {ambiguous:?} {known:?} {frozen:?}\n")
+}
+
 /// Takes a step, and says what the store answered. Claims are kept for the steps after.
 async fn take(store: &Store, step: &Step, claims: &mut Vec<Claim>) -> String {
     let outbox = &store.outbox;
@@ -119,7 +131,7 @@ async fn take(store: &Store, step: &Step, claims: &mut Vec<Claim>) -> String {
             let request = ClaimRequest { channel: *channel, limit: *limit, owner: owner(*second), lease, ..request(*now) };
             let new = outbox.claim(request).await.unwrap();
             claims.extend(new.iter().cloned());
-            format!("{new:?}")
+            new.iter().map(shown).collect()
         }
         Step::Begin { claim, at } => match picked(claim, claims) {
             Some(claim) => format!("{:?}", outbox.begin(vec![begin(&claim, *at)]).await.unwrap()),
@@ -143,6 +155,17 @@ async fn take(store: &Store, step: &Step, claims: &mut Vec<Claim>) -> String {
             let keys: Vec<NoticeKey> = notices.iter().map(|n| keys[*n]).collect();
             outbox.act(&keys, *act, minute(*at)).await.unwrap().to_string()
         }
+        Step::Suppress { text: by_text, kind, at } => {
+            let address = if *by_text { text(9) } else { mail("ray") };
+            outbox.suppress(minute(*at), &address, *kind).await.unwrap().to_string()
+        }
+        Step::Purge { content, history } => {
+            let retention = Retention { content_before: minute(*content), history_before: minute(*history) };
+            let mut purged = outbox.purge(minute(60), retention).await.unwrap();
+            // What was crossed is told by each store's own clock, so that they do not purge the same rows.
+            purged.ledger_rows = 0;
+            format!("{purged:?}")
+        }
         Step::Note => format!("{:?}", outbox.note(minute(0), "reveal", "nothing").await.unwrap()),
     }
 }
@@ -151,12 +174,13 @@ async fn take(store: &Store, step: &Step, claims: &mut Vec<Claim>) -> String {
 async fn seen(store: &Store) -> Vec<String> {
     let outbox = &store.outbox;
     let mut seen = vec![format!("{:?}", store.all().await), format!("{:?}", outbox.omissions(&Filter::default()).await.unwrap())];
-    seen.push(format!("{:?}", outbox.sessions("clinic").await.unwrap()));
+    let sessions = outbox.sessions("clinic", None).await.unwrap();
+    seen.extend(sessions.into_iter().map(|s| format!("{} {} {} {:?}", s.id, s.digest, s.record, s.ambiguous)));
     let mut known: Vec<_> = outbox.known("clinic", &[1, 2, 3].map(SessionId)).await.unwrap().into_iter().collect();
     known.sort_by_key(|(who, _)| *who);
     seen.push(format!("{known:?}"));
-    let mut suppressed: Vec<_> = outbox.suppressions().await.unwrap().into_iter().collect();
-    suppressed.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut suppressed = outbox.suppressed().await.unwrap();
+    suppressed.sort_by(|a, b| a.key.cmp(&b.key));
     seen.push(format!("{suppressed:?}"));
     for notice in notices() {
         seen.push(format!("{:?}", outbox.deliveries(notice.key).await.unwrap()));
@@ -168,9 +192,9 @@ async fn seen(store: &Store) -> Vec<String> {
     let mut counts: Vec<_> = status.by_state.into_iter().collect();
     counts.sort_unstable();
     seen.push(format!("{counts:?} {:?} {:?} {:?} {}", status.by_reason, status.next_due, status.sources, status.suppressed));
-    for mut row in (store.ledger)().await {
-        if row.event == "doubted" {
-            row.at = minute(0); // by each store's own clock
+    for mut row in store.ledger().await.into_iter().filter(|row| row.event != "doubted") {
+        if row.event == "purged" {
+            row.detail = None; // it counts the rows that are left out here
         }
         seen.push(format!("{row:?}"));
     }

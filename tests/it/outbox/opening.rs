@@ -142,7 +142,7 @@ async fn an_empty_file_is_a_new_store() {
     fs::write(&path, "").unwrap();
     assert!(refusal(&path, Access::Command).contains("there is no store yet"));
     let store = SqliteOutbox::open(&url(&path), Access::Daemon).unwrap();
-    assert!(store.digests("clinic").await.unwrap().is_none());
+    assert!(store.seen("clinic").await.unwrap().is_none());
 }
 
 #[tokio::test]

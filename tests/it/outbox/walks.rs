@@ -2,15 +2,15 @@
 
 use chrono::TimeDelta;
 use punctual::notice::{Occasion, Omission, Reason};
-use punctual::outbox::{Act, Applied, Change, Filter, Known, State, Walk};
+use punctual::outbox::{Act, Applied, Change, Filter, Guard, Known, SeenSession, State, Walk};
 use punctual::session::{Fault, ParticipationId, SessionId};
 
-use super::fixture::{Store, addressed, begin, known, lease, mail, minute, notice, walk, walked};
+use super::fixture::{START, Store, addressed, begin, known, lease, mail, minute, notice, walk, walked};
 
 pub(crate) async fn a_new_store_knows_nothing(store: Store) {
     let outbox = &store.outbox;
-    assert_eq!(outbox.digests("clinic").await.unwrap(), None);
-    assert!(outbox.sessions("clinic").await.unwrap().is_empty());
+    assert_eq!(outbox.seen("clinic").await.unwrap(), None);
+    assert!(outbox.sessions("clinic", None).await.unwrap().is_empty());
     assert!(outbox.known("clinic", &[SessionId(1)]).await.unwrap().is_empty());
     assert!(store.all().await.is_empty() && store.claim(0).await.is_empty());
     let status = outbox.status().await.unwrap();
@@ -21,15 +21,16 @@ pub(crate) async fn a_new_store_knows_nothing(store: Store) {
 pub(crate) async fn sessions_and_participants_come_back(store: Store) {
     let mut first = walked(1, "first", vec![Change::Add(notice(1, Occasion::Invite, 0))]);
     first.ambiguous = vec![(ParticipationId(12), "its code is 13's too".to_owned())];
-    first.known[1].1 = Known { adopted: true, start_known_at: minute(-3), ..known() };
+    first.known[1].1 =
+        Known { adopted: true, start_known_at: minute(-3), absent_since: Some(minute(-2)), absences: 2, cancelled: true, ..known() };
     store.outbox.apply(walk(vec![first, walked(2, "second", vec![])])).await.unwrap();
 
-    let (policy, digests) = store.outbox.digests("clinic").await.unwrap().unwrap();
-    assert_eq!((policy.as_str(), digests.len()), ("policy", 2));
-    assert_eq!(digests[&SessionId(2)], "second");
-    assert_eq!(store.outbox.digests("another").await.unwrap(), None);
+    let seen = store.outbox.seen("clinic").await.unwrap().unwrap();
+    assert_eq!((seen.policy_digest.as_str(), seen.sessions.len(), seen.last_snapshot_at), ("policy", 2, minute(-10)));
+    assert_eq!(seen.sessions[&SessionId(2)], SeenSession { digest: "second".to_owned(), start: minute(START) });
+    assert_eq!(store.outbox.seen("another").await.unwrap(), None);
 
-    let sessions = store.outbox.sessions("clinic").await.unwrap();
+    let sessions = store.outbox.sessions("clinic", None).await.unwrap();
     assert_eq!(sessions.iter().map(|s| s.id.0).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(sessions[0].record, r#"{"SessionId":1,"Digest":"first"}"#);
     assert_eq!(sessions[0].ambiguous, [(ParticipationId(12), "its code is 13's too".to_owned())]);
@@ -48,7 +49,7 @@ pub(crate) async fn sessions_and_participants_come_back(store: Store) {
     store.outbox.apply(walk(vec![later])).await.unwrap();
     let map = store.outbox.known("clinic", &[SessionId(1)]).await.unwrap();
     assert_eq!((map.len(), map[&(SessionId(1), ParticipationId(11))].start), (2, minute(900)));
-    assert_eq!(store.outbox.sessions("clinic").await.unwrap()[1].digest, "second", "a session that is not in a walk stays");
+    assert_eq!(store.outbox.sessions("clinic", None).await.unwrap()[1].digest, "second", "a session that is not in a walk stays");
 }
 
 pub(crate) async fn a_digest_that_changes_raises_the_revision(store: Store) {
@@ -143,16 +144,31 @@ pub(crate) async fn moves_and_ends_are_guarded_by_the_state(store: Store) {
 
 pub(crate) async fn a_walk_is_applied_whole_or_not_at_all(store: Store) {
     let invite = store.one().await;
-    let before = (format!("{:?}", store.all().await), (store.ledger)().await);
+    let before = (format!("{:?}", store.all().await), store.ledger().await);
     let good = walked(1, "second", vec![Change::Move { key: invite.key, due_at: minute(9), useful_until: minute(10) }]);
     let bad = walked(2, "first", vec![Change::End { key: invite.key, state: State::Waiting, reason: Reason::Guard }]);
     let error = store.outbox.apply(Walk { at: minute(5), ..walk(vec![good, bad]) }).await.unwrap_err();
     assert!(error.to_string().contains("state waiting is no end"), "{error}");
-    assert_eq!(before, (format!("{:?}", store.all().await), (store.ledger)().await));
-    assert_eq!(store.outbox.digests("clinic").await.unwrap().unwrap().1[&SessionId(1)], "first");
+    assert_eq!(before, (format!("{:?}", store.all().await), store.ledger().await));
+    assert_eq!(store.outbox.seen("clinic").await.unwrap().unwrap().sessions[&SessionId(1)].digest, "first");
     assert_eq!(store.outbox.status().await.unwrap().sources[0].last_snapshot_at, Some(minute(-10)));
     // And the store goes on.
     assert_eq!(store.add(3, &[notice(3, Occasion::Invite, 0)]).await.added, 1);
+}
+
+pub(crate) async fn a_new_notice_needs_its_session_and_its_participant(store: Store) {
+    store.one().await;
+    let before = format!("{:?}", store.all().await);
+    let stranger = punctual::notice::Notice { participation: ParticipationId(19), ..notice(1, Occasion::Reminder, 5) };
+    let foreign = notice(3, Occasion::Invite, 0);
+    for (refused, says) in [(stranger, "participation 19, which is not known"), (foreign, "is of session 3, not of 1")] {
+        let error = store.outbox.apply(walk(vec![walked(1, "second", vec![Change::Add(refused)])])).await.unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+    }
+    assert_eq!(before, format!("{:?}", store.all().await));
+    let mut later = walked(1, "first", vec![Change::Add(notice(1, Occasion::Reminder, 5))]);
+    later.known.clear();
+    assert_eq!(store.outbox.apply(walk(vec![later])).await.unwrap().added, 1, "a participant known before is known");
 }
 
 pub(crate) fn omission(participation: i64, occasion: Option<Occasion>, due: Option<i64>, reason: Reason) -> Omission {
@@ -211,4 +227,30 @@ pub(crate) async fn attempts_are_fenced_by_the_revision(store: Store) {
     let other = addressed(2, Occasion::Invite, 0, mail("ray"));
     store.add(2, &[other]).await;
     assert!(store.settle(3, &claim, super::fixture::accepted()).await, "another session is nobody else's business");
+}
+
+pub(crate) async fn what_is_guarded_waits_for_an_operator(store: Store) {
+    let outbox = &store.outbox;
+    let guarded = |digest: &str, sessions: Vec<(SessionId, &'static str)>, at: i64| Walk {
+        at: minute(at),
+        guard: Guard { digest: digest.to_owned(), sessions },
+        ..walk(vec![walked(1, "first", vec![])])
+    };
+    let accepted = async || outbox.seen("clinic").await.unwrap().unwrap().guard_accepted;
+    assert_eq!(outbox.guards().await.unwrap(), []);
+    for (digest, at) in [("two", 1), ("two", 2)] {
+        outbox.apply(guarded(digest, vec![(SessionId(2), "moved"), (SessionId(1), "removed")], at)).await.unwrap();
+    }
+    let rows: Vec<_> = outbox.guards().await.unwrap().into_iter().map(|r| (r.session_id.0, r.kind, r.since)).collect();
+    assert_eq!(rows, [(1, "removed".to_owned(), minute(1)), (2, "moved".to_owned(), minute(1))], "since the first walk that saw it");
+    assert_eq!(outbox.accept_guard(Some("another"), minute(3)).await.unwrap(), 0);
+    assert_eq!(accepted().await, None);
+    assert_eq!(outbox.accept_guard(None, minute(3)).await.unwrap(), 2);
+    assert_eq!(accepted().await.as_deref(), Some("two"));
+    outbox.apply(guarded("two", vec![], 4)).await.unwrap();
+    assert_eq!((outbox.guards().await.unwrap(), accepted().await.as_deref()), (vec![], Some("two")), "kept while it is what is seen");
+    outbox.apply(guarded("", vec![], 5)).await.unwrap();
+    assert_eq!(accepted().await, None);
+    let events: Vec<String> = store.ledger().await.into_iter().filter(|r| r.key.is_none()).map(|r| r.event).collect();
+    assert_eq!(events, ["guard_accepted", "guard_accepted"]);
 }
