@@ -121,7 +121,9 @@ pub(super) fn after_the_dot(ended: &Ended) -> Outcome {
             500..=599 => Outcome::Rejected { reply: format!("after the body: {} {}", reply.code, redacted(&reply.text)), remember: None },
             code => Outcome::Unknown { why: format!("after the body: {code}, which is no answer to it") },
         },
-        (Err(_), Some(code @ 200..=299)) => Outcome::Accepted { reply: format!("{code} (the connection ended within the answer)"), reference: None },
+        (Err(_), Some(code @ 200..=299)) => {
+            Outcome::Accepted { reply: format!("{code} (the connection ended within the answer)"), reference: None }
+        }
         (Err(why), _) if !ended.dotted => Outcome::Retry { why: format!("within the body: {why}"), after: None },
         (Err(why), _) => Outcome::Unknown { why: format!("after the body: {why}") },
     }

@@ -133,7 +133,8 @@ impl Connection {
         for _ in 0..CHALLENGES_MAX {
             match response {
                 Ok(asked) if asked.has_code(334) => {
-                    let next = Auth::new_from_response(mechanism, credentials.clone(), &asked).map_err(|_| fault("the server asks what no log-in asks"))?;
+                    let next = Auth::new_from_response(mechanism, credentials.clone(), &asked)
+                        .map_err(|_| fault("the server asks what no log-in asks"))?;
                     self.wire.expect_reply(settings.timeouts.command);
                     response = self.smtp.command(next).await;
                 }
@@ -147,7 +148,9 @@ impl Connection {
     /// The envelope, up to the 354 answer to DATA.
     pub(super) async fn envelope(&mut self, from: &EmailAddress, to: &EmailAddress, times: &Timeouts) -> Result<(), Refusal> {
         let address = |a: &EmailAddress, phase| {
-            a.expose().parse::<Address>().map_err(|_| Refusal { phase, answer: Err("the address cannot be written in a command".to_owned()) })
+            a.expose()
+                .parse::<Address>()
+                .map_err(|_| Refusal { phase, answer: Err("the address cannot be written in a command".to_owned()) })
         };
         let commands = [
             Mail::new(Some(address(from, Phase::Mail)?), Vec::new()).to_string(),
@@ -261,7 +264,8 @@ fn expected(phase: Phase, answer: Answer) -> Result<(), Refusal> {
 
 async fn start_tls(wire: &Wire, connector: &TlsConnector, settings: &Settings) -> Result<(), Outcome> {
     let name = ServerName::try_from(settings.host.clone());
-    let name = name.map_err(|_| before_the_dot(Phase::Tls, &Err(format!("{:?} is no name that a certificate could be for", settings.host))))?;
+    let name =
+        name.map_err(|_| before_the_dot(Phase::Tls, &Err(format!("{:?} is no name that a certificate could be for", settings.host))))?;
     wire.start_tls(connector, name, settings.timeouts.connect).await.map_err(|why| before_the_dot(Phase::Tls, &Err(why)))
 }
 

@@ -47,7 +47,9 @@ const QUEUE_ID_MAX: usize = 80;
 /// (RFC 5321 4.2). `None` if lines disagree or this is no reply at all.
 pub(super) fn code_of(heard: &[u8]) -> Option<u16> {
     let code = heard.get(..3).filter(|code| code.iter().all(u8::is_ascii_digit) && (b'2'..=b'5').contains(&code[0]))?;
-    let agrees = |line: &[u8]| line.get(..3).map_or(code.starts_with(line), |c| c == code) && matches!(line.get(3), None | Some(b' ' | b'-' | b'\r' | b'\n'));
+    let agrees = |line: &[u8]| {
+        line.get(..3).map_or(code.starts_with(line), |c| c == code) && matches!(line.get(3), None | Some(b' ' | b'-' | b'\r' | b'\n'))
+    };
     let whole = heard.strip_suffix(b"\n").unwrap_or(heard);
     if !whole.split(|&b| b == b'\n').all(agrees) {
         return None;
