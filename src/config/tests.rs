@@ -141,7 +141,7 @@ url = "https://sms.example.com/{{ nothing }}"
         ("email.relay[1].path", "is missing"),
         ("sms.gateway[0].account_sid", "is missing"),
         ("sms.gateway[0].auth_token_file", "is missing"),
-        ("sms.gateway[0]", "either"),
+        ("sms.gateway[0].from", "either"),
         ("sms.gateway[1].url", "is missing"),
         ("sms.gateway[1].account_sid", "does nothing"),
         ("sms.gateway[2]", "nothing"),

@@ -197,7 +197,7 @@ fn twilio(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<twili
         place.note("auth_token_file", "is missing; expected a file with the account's token");
     }
     if gateway.from.is_some() == gateway.messaging_service_sid.is_some() {
-        place.note("", "expected either `from` or `messaging_service_sid`");
+        place.note("from", "expected either this or messaging_service_sid");
     }
     let account_sid = place.needed("account_sid", gateway.account_sid.as_ref(), "the account's id, AC...");
     Some(twilio::Settings {

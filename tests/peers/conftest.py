@@ -42,7 +42,8 @@ class Practice:
         }
 
     def email(self, port, **keys):
-        keys = {"host": "127.0.0.1", "port": port, "tls": "none", "connections": 8, **keys}
+        if keys.get("kind") != "folder":
+            keys = {"host": "127.0.0.1", "port": port, "tls": "none", "connections": 8, **keys}
         self.sections["email"] = 'from = "Lakeside Telehealth <sessions@lakeside.example>"\nreply_to = "front-desk@lakeside.example"'
         self.sections["[email.relay]"] = "\n".join(f"{k} = {json.dumps(v)}" for k, v in keys.items())
 
