@@ -338,7 +338,7 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Config(ConfigCommand::Schema) => configuration::schema(),
         Command::Init { file } => configuration::init(file),
         Command::Demo { dir } => demo::demo(dir.as_deref(), colors),
-        Command::Completions { shell } => configuration::completions(*shell),
+        Command::Completions { shell } => Ok(configuration::completions(*shell)),
         Command::Man => configuration::man(),
     }
 }

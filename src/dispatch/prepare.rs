@@ -27,11 +27,9 @@ pub(super) struct Ready {
     pub(super) again: bool,
 }
 
-impl Ready {
-    /// The store says that the session or the claim is another one by now: planned anew, tried anew.
-    pub(super) fn fenced(&self, now: DateTime<Utc>) -> Settlement {
-        Settlement::Return { outcome: "fenced", why: None, next_attempt_at: now + chrono::TimeDelta::seconds(1) }
-    }
+/// The store says that the session or the claim is another one by now: planned anew, tried anew.
+pub(super) fn fenced(now: DateTime<Utc>) -> Settlement {
+    Settlement::Return { outcome: "fenced", why: None, next_attempt_at: now + chrono::TimeDelta::seconds(1) }
 }
 
 /// What becomes of a claim.

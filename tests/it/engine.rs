@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use punctual::clock::Clock;
 use punctual::config::{self, Config};
 use punctual::contact::Channel;
@@ -55,6 +55,7 @@ struct Scripted {
 
 #[async_trait]
 impl Transport for Scripted {
+    #[expect(clippy::unnecessary_literal_bound, reason = "the trait says so")]
     fn name(&self) -> &str {
         "scripted"
     }

@@ -81,9 +81,8 @@ impl Connection {
         }
         let hello = hello(settings, ours);
         wire.expect_reply(times.command);
-        let smtp = match AsyncSmtpConnection::connect_with_transport(Box::new(wire.clone()), &hello).await {
-            Ok(smtp) => smtp,
-            Err(_) => return Err(before_the_dot(Phase::Greeting, &answer_of(&wire))),
+        let Ok(smtp) = AsyncSmtpConnection::connect_with_transport(Box::new(wire.clone()), &hello).await else {
+            return Err(before_the_dot(Phase::Greeting, &answer_of(&wire)));
         };
         let info = smtp.server_info().clone();
         let pipelining = offers_pipelining(&wire);
