@@ -268,7 +268,7 @@ async fn an_address_that_bounced_gets_nothing_more() {
     world.set("2026-11-25T15:00:00Z");
     world.walk(&one(START)).await;
     world.once().await;
-    assert_eq!(world.states().await, ["invite rejected", "reminder 1h waiting", "reminder 24h suppressed bounced"]);
+    assert_eq!(world.states().await, ["invite rejected", "reminder 1h suppressed bounced", "reminder 24h suppressed bounced"]);
     assert_eq!(world.sent(), 0);
 }
 
