@@ -128,7 +128,7 @@ impl Shared {
                 "DATA" => {
                     let Some(body) = read_body(&mut reader).await else { return };
                     self.bodies.lock().unwrap().push(body);
-                    at.verb = ".".to_owned();
+                    ".".clone_into(&mut at.verb);
                     at.taken += 1;
                     if !self.act(reader.get_mut(), &at, "250 2.0.0 Ok: queued as 4F1A22").await {
                         return;
