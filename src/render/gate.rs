@@ -119,7 +119,7 @@ impl Strangers {
     /// One reading of one text.
     fn search(&self, text: &str) -> Result<(), RenderError> {
         self.search_plain(text)?;
-        if text.contains('%') { self.search_plain(&percent_decoded(text)) } else { Ok(()) }
+        if has_percent_escape(text) { self.search_plain(&percent_decoded(text)) } else { Ok(()) }
     }
 
     fn search_plain(&self, text: &str) -> Result<(), RenderError> {
@@ -183,21 +183,26 @@ const GAP: u8 = 0;
 
 impl Digits {
     fn of(text: &str) -> Self {
-        let (mut units, mut first) = (Vec::new(), Vec::new());
+        let (mut units, mut first) = (Vec::with_capacity(256), Vec::with_capacity(256));
         let mut after_digit = false;
-        for c in text.chars() {
-            if let Some(digit) = decimal(c) {
+        let mut rest = text;
+        // Nearly all of a message is ASCII that is no digit: it is passed over byte by byte.
+        while let Some(&byte) = rest.as_bytes().first() {
+            let (digit, letter, length) = if byte.is_ascii() {
+                (byte.is_ascii_digit().then(|| byte - b'0'), byte.is_ascii_alphabetic(), 1)
+            } else {
+                let c = rest.chars().next().unwrap_or_default();
+                (decimal(c), c.is_alphabetic(), c.len_utf8())
+            };
+            rest = &rest[length..];
+            if let Some(digit) = digit {
                 units.push(b'0' + digit);
                 first.push(!after_digit);
-                after_digit = true;
-                continue;
-            }
-            after_digit = false;
-            let letter = if c.is_ascii() { c.is_ascii_alphabetic() } else { c.is_alphabetic() };
-            if letter && units.last().is_some_and(|&u| u != GAP) {
+            } else if letter && units.last().is_some_and(|&u| u != GAP) {
                 units.push(GAP);
                 first.push(true);
             }
+            after_digit = digit.is_some();
         }
         Self { units, first }
     }
@@ -263,7 +268,6 @@ fn whose(person: &Participant) -> String {
 /// The value of a decimal digit, also of the other scripts that a keyboard may write one in.
 fn decimal(c: char) -> Option<u8> {
     let zero = match c {
-        '\0'..='/' | ':'..='\u{7F}' => return None,
         '0'..='9' => '0',
         '\u{0660}'..='\u{0669}' => '\u{0660}',
         '\u{06F0}'..='\u{06F9}' => '\u{06F0}',
@@ -308,6 +312,12 @@ fn without_tags(html: &str) -> String {
 fn unfolded(calendar: &str) -> String {
     let joined = calendar.replace("\r\n ", "").replace("\r\n\t", "").replace("\n ", "");
     joined.replace("\\n", "\n").replace("\\N", "\n").replace('\\', "")
+}
+
+/// Whether anything in it would be read otherwise. (`width="100%"` would not.)
+fn has_percent_escape(text: &str) -> bool {
+    memchr::memchr_iter(b'%', text.as_bytes())
+        .any(|at| text.as_bytes().get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)))
 }
 
 /// `%41` as `A`; what is not UTF-8 then becomes a replacement character.
