@@ -227,11 +227,14 @@ pub struct KnownNotice {
     pub changed_at: DateTime<Utc>,
     /// Digest of the facts that its bytes hold; `None`: never begun.
     pub facts: Option<String>,
+    /// An attempt of it ended in doubt.
+    pub doubted: bool,
 }
 
-impl From<Entry> for KnownNotice {
-    fn from(entry: Entry) -> Self {
-        Self { notice: entry.notice, state: entry.state, reason: entry.reason, changed_at: entry.changed_at, facts: entry.facts }
+impl KnownNotice {
+    /// The participant was told, or may have been: also when a doubtful one waits or is claimed to be sent again.
+    pub fn told(&self) -> bool {
+        self.state.told() || self.doubted
     }
 }
 

@@ -69,6 +69,7 @@ impl Dispatcher {
             reason: claim.entry.reason,
             changed_at: claim.entry.changed_at,
             facts: claim.entry.facts.clone(),
+            doubted: false,
         };
         let known = KnownMap::from([((session.id, participant.id), with_row(claim, &row))]);
         let decisions = plan::plan_session(&session, &known, &self.policy, suppressed, now);
@@ -78,6 +79,11 @@ impl Dispatcher {
             Verdict::Later(n) => return Err(Settlement::Return { outcome: "moved", why: None, next_attempt_at: n.due_at }),
             Verdict::No(reason) => return Err(no(reason)),
         };
+        let told_now = plan::facts(&session, participant, &self.policy);
+        if doubtful && claim.entry.facts.as_ref().is_some_and(|frozen| *frozen != told_now) {
+            // The same bytes would tell what holds no more; a correction is on its way.
+            return Err(no(Reason::Outdated));
+        }
         let to_join = notice.occasion != Occasion::Cancelled;
         let to = plan::recipient(participant, &self.policy, suppressed, to_join).map_err(|(reason, _)| no(reason))?;
         let sequence = sequence(&notice, &claim.known.notices);
@@ -87,15 +93,13 @@ impl Dispatcher {
             message.content = frozen(message.content, bytes);
         }
         let lease = Lease { key: notice.key, epoch: claim.epoch };
-        let facts = plan::facts(&session, participant, &self.policy);
-        Ok(Ready { lease, revision: claim.revision, facts, notice, message, attempts: claim.entry.attempts, again: doubtful })
+        Ok(Ready { lease, revision: claim.revision, facts: told_now, notice, message, attempts: claim.entry.attempts, again: doubtful })
     }
 }
 
 /// The calendar's SEQUENCE (RFC 5545 3.8.7.4): rises with each announcement that was told; a reminder repeats the last one's.
 fn sequence(notice: &Notice, history: &[KnownNotice]) -> u32 {
-    let told =
-        history.iter().filter(|n| n.state.told() && n.notice.occasion != Occasion::Reminder && n.notice.key != notice.key).count() as u32;
+    let told = history.iter().filter(|n| n.told() && n.notice.occasion != Occasion::Reminder && n.notice.key != notice.key).count() as u32;
     if notice.occasion == Occasion::Reminder { told.saturating_sub(1) } else { told }
 }
 

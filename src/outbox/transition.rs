@@ -8,7 +8,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Act, Change, Entry, Lease, LedgerRow, Phase, Purged, Settlement, State, StoreError, WalkedSession};
+use super::{Act, Change, Entry, KnownNotice, Lease, LedgerRow, Phase, Purged, Settlement, State, StoreError, WalkedSession};
 use crate::notice::{Notice, Reason};
 use crate::outcome::Suppression;
 use crate::session::ParticipationId;
@@ -24,6 +24,20 @@ pub(crate) struct Row {
     pub(crate) claim: Option<Held>,
     /// Whether an attempt of it ended in doubt: then its frozen bytes are what is sent again.
     pub(crate) doubt: Option<Doubt>,
+}
+
+impl From<&Row> for KnownNotice {
+    fn from(row: &Row) -> Self {
+        let entry = row.entry.clone();
+        Self {
+            notice: entry.notice,
+            state: entry.state,
+            reason: entry.reason,
+            changed_at: entry.changed_at,
+            facts: entry.facts,
+            doubted: row.doubt.is_some(),
+        }
+    }
 }
 
 /// A claim in force.

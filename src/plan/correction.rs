@@ -19,7 +19,7 @@ impl Case<'_> {
     /// The last thing that this address was told of this session, or that somebody else told it before this program came.
     pub(super) fn last_told(&self, address: &Address) -> Option<&KnownNotice> {
         let of_address = self.known.notices.iter().filter(|n| n.notice.address == *address);
-        let told = of_address.filter(|n| n.state.told() || n.reason == Some(Reason::Adopted));
+        let told = of_address.filter(|n| n.told() || n.reason == Some(Reason::Adopted));
         told.max_by_key(|n| (n.changed_at, n.notice.due_at, n.notice.key))
     }
 

@@ -105,7 +105,7 @@ impl Case<'_> {
     fn invite(&self, to: &Recipient<'_>) -> Decision {
         let settle = if self.session.meet_now { TimeDelta::zero() } else { self.policy.settle };
         // Another address is another person until they were told: their invite settles from when that address became known.
-        let readdressed = self.known.notices.iter().any(|n| n.state.told() && n.notice.address != to.address);
+        let readdressed = self.known.notices.iter().any(|n| n.told() && n.notice.address != to.address);
         let since = if readdressed { self.known.first_seen.max(self.known.facts_known_at) } else { self.known.first_seen };
         let planned = since + settle;
         let at = planned.max(self.now);
@@ -135,7 +135,7 @@ impl Case<'_> {
     fn announced_at(&self, to: &Recipient<'_>, announcements: &[Decision]) -> Option<DateTime<Utc>> {
         let planned = announcements.iter().find_map(|d| if let Decision::Send(n) = d { Some(n.due_at.max(self.now)) } else { None });
         let told = self.known.notices.iter().filter(|n| is_announcement(n.notice.occasion) && n.notice.address == to.address);
-        planned.or_else(|| told.filter(|n| n.state.told()).map(|n| n.changed_at).max())
+        planned.or_else(|| told.filter(|n| n.told()).map(|n| n.changed_at).max())
     }
 
     /// When one rule's reminder goes, or the first reason against it that does not depend on other rules.
@@ -205,7 +205,7 @@ impl Case<'_> {
     /// This very reminder was handed over, or may have been.
     fn is_done(&self, rule: &Rule, to: &Recipient<'_>) -> bool {
         let key = self.key(Occasion::Reminder, Some(rule), to, "");
-        self.known.notices.iter().any(|n| n.notice.key == key && matches!(n.state, State::Accepted | State::Sending | State::Unknown))
+        self.known.notices.iter().any(|n| n.notice.key == key && n.told())
     }
 
     /// The server took it, refused it, or may have taken it: for this start.
@@ -214,7 +214,7 @@ impl Case<'_> {
             n.notice.occasion == occasion
                 && n.notice.rule.as_deref() == rule
                 && n.notice.start == self.session.start
-                && (n.state.told() || n.state == State::Rejected)
+                && (n.told() || n.state == State::Rejected)
         })
     }
 

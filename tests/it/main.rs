@@ -4,6 +4,7 @@
 mod durability;
 mod engine;
 mod gateway;
+mod histories;
 mod outbox;
 mod render;
 mod servers;

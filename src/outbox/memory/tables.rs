@@ -143,7 +143,7 @@ impl Tables {
         let known = self.participants.get(&(source.to_owned(), session, participation))?;
         let keys = self.keys.get(&(session, participation)).map_or(&[][..], Vec::as_slice);
         let mut notices: Vec<KnownNotice> =
-            keys.iter().map(|key| &self.rows[key].entry).filter(|e| e.source == source).map(|e| e.clone().into()).collect();
+            keys.iter().map(|key| &self.rows[key]).filter(|row| row.entry.source == source).map(Into::into).collect();
         notices.sort_by_key(|n| (n.notice.due_at, n.notice.key));
         Some(Known { notices, ..known.clone() })
     }

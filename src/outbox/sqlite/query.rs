@@ -115,7 +115,7 @@ pub(super) fn participant(connection: &Connection, source: &str, session: Sessio
 }
 
 fn known_notice(row: &Row<'_>) -> rusqlite::Result<KnownNotice> {
-    Ok(notices::row(row)?.entry.into())
+    Ok((&notices::row(row)?).into())
 }
 
 pub(super) fn suppressions(connection: &Connection) -> rusqlite::Result<HashMap<String, Suppression>> {
