@@ -40,10 +40,14 @@ pub fn store_exists(config: &Config) -> bool {
     matches!(&config.store, Some(StoreUrl::Sqlite(path)) if path.exists())
 }
 
-/// What a source says now. The error names the file and the place in it.
-pub fn read_source(source: &Source) -> Result<Snapshot, String> {
+/// What a source says now. The error names the file or the address, and the place in it.
+pub async fn read_source(source: &Source) -> Result<Snapshot, String> {
     match &source.kind {
-        SourceKind::File(settings) => file::read(settings),
+        SourceKind::File(settings) => {
+            let settings = settings.clone();
+            tokio::task::spawn_blocking(move || file::read(&settings)).await.unwrap_or_else(|e| Err(e.to_string()))
+        }
+        SourceKind::Http(api) => api.read().await,
     }
 }
 
@@ -125,9 +129,7 @@ impl Engine {
 
     /// Walks one source. A source that cannot be read is told and counts as unchanged: `false`.
     async fn walk(&self, source: &Source) -> Result<bool, StoreError> {
-        let reading = source.clone();
-        let read = tokio::task::spawn_blocking(move || read_source(&reading)).await.unwrap_or_else(|e| Err(e.to_string()));
-        let mut snapshot = match read {
+        let mut snapshot = match read_source(source).await {
             Ok(snapshot) => snapshot,
             Err(why) => {
                 tracing::error!(source = %source.name, %why, "the source could not be read; the last good snapshot stays in force");

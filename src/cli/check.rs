@@ -44,11 +44,12 @@ pub(super) fn check(config: Config, online: bool, json: bool) -> anyhow::Result<
     let tz = config.policy.zones.data();
     report.add("ok", "time zone data", format!("{} ({})", tz.version, tz.origin));
     templates(&config, &mut report);
-    sources(&config, &mut report);
+    let runtime = runtime()?;
+    sources(&config, &runtime, &mut report);
     store(&config, &mut report);
     let transports = transports(&config, &mut report);
     if online {
-        runtime()?.block_on(probe(&transports, &mut report));
+        runtime.block_on(probe(&transports, &mut report));
     }
     for finding in &report.0 {
         if json {
@@ -73,13 +74,14 @@ fn templates(config: &Config, report: &mut Report) {
     }
 }
 
-fn sources(config: &Config, report: &mut Report) {
+fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Report) {
     if config.sources.is_empty() {
         report.add("note", "sources", "none is configured");
     }
     for source in &config.sources {
         let what = format!("source {}", source.name);
-        let mut snapshot = match read_source(source) {
+        let read = runtime.block_on(read_source(source));
+        let mut snapshot = match read {
             Ok(snapshot) => snapshot,
             Err(why) => {
                 report.add("error", what, why);

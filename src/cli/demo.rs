@@ -134,7 +134,7 @@ fn print_omitted(file: &Path, now: DateTime<Utc>, dir: &Path, colors: Colors) ->
     let config = config::load(Some(file))?;
     let (snapshot, known) = runtime()?.block_on(async {
         let store = crate::daemon::open_store(&config, false)?;
-        let mut snapshot = read_source(&config.sources[0]).map_err(anyhow::Error::msg)?;
+        let mut snapshot = read_source(&config.sources[0]).await.map_err(anyhow::Error::msg)?;
         ambiguity::mark(&mut snapshot);
         let ids: Vec<_> = snapshot.sessions.iter().map(|s| s.id).collect();
         let known: KnownMap = store.known(&config.sources[0].name, &ids).await?;

@@ -65,7 +65,7 @@ fn snapshot(config: &Config, named: Option<&Path>) -> anyhow::Result<Snapshot> {
         bail!("there is no source: name one in the configuration, or use --sessions FILE");
     } else {
         for source in &config.sources {
-            let part = read_source(source).map_err(anyhow::Error::msg)?;
+            let part = runtime()?.block_on(read_source(source)).map_err(anyhow::Error::msg)?;
             whole.sessions.extend(part.sessions);
             whole.faults.extend(part.faults);
             whole.partial |= part.partial;

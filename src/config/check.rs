@@ -15,7 +15,7 @@ use crate::plan::quiet::QuietHours;
 use crate::plan::rule::{Rule, When};
 use crate::render;
 use crate::retry::DoubtPolicy;
-use crate::source::file;
+use crate::source::{file, http};
 use crate::zone::{self, Zones};
 
 /// The configuration as it holds.
@@ -60,6 +60,8 @@ pub struct Source {
 pub enum SourceKind {
     /// `kind = "file"`
     File(file::Settings),
+    /// `kind = "http"`; remembers what it was given last.
+    Http(Arc<http::Api>),
 }
 
 /// Where the outbox is.
@@ -273,15 +275,26 @@ fn sources(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Vec<Sourc
         if let Err(why) = cron(&poll) {
             document.note(&key("poll"), why);
         }
-        if source.kind.is_none() {
-            document.note(&key("kind"), "is missing; expected \"file\"");
-        }
-        match &source.path {
-            Some(path) => sources.push(Source { name, kind: SourceKind::File(file::Settings { path: base.resolve(path) }), poll }),
-            None => document.note(&key("path"), "is missing; expected a JSON file or a folder of them"),
-        }
+        let kind = match source.kind {
+            None => {
+                document.note(&key("kind"), "is missing; expected \"file\" or \"http\"");
+                None
+            }
+            Some(raw::SourceKind::File) => file_source(source, &key("path"), base, document),
+            Some(raw::SourceKind::Http) => {
+                transport::api(source, &format!("source[{n}]"), base, document).map(|api| SourceKind::Http(Arc::new(api)))
+            }
+        };
+        sources.extend(kind.map(|kind| Source { name, kind, poll }));
     }
     sources
+}
+
+fn file_source(source: &raw::Source, key: &str, base: &Base<'_>, document: &mut Document<'_>) -> Option<SourceKind> {
+    if source.path.is_none() {
+        document.note(key, "is missing; expected a JSON file or a folder of them");
+    }
+    source.path.as_ref().map(|path| SourceKind::File(file::Settings { path: base.resolve(path) }))
 }
 
 /// Explains what the scheduler would refuse without a word.
@@ -369,7 +382,8 @@ fn secrets_are_private(raw: &Raw, file: Option<&Path>, document: &mut Document<'
         let typed = [("auth_token", g.auth_token.is_some()), ("password", g.password.is_some()), ("secret", g.secret.is_some())];
         typed.into_iter().filter(|(_, is)| *is).map(move |(field, _)| format!("sms.gateway[{n}].{field}"))
     });
-    let keys: Vec<String> = relays.chain(gateways).collect();
+    let sources = raw.source.iter().enumerate().filter(|(_, s)| s.secret.is_some()).map(|(n, _)| format!("source[{n}].secret"));
+    let keys: Vec<String> = sources.chain(relays).chain(gateways).collect();
     if file.is_some_and(secret::is_open_to_others) {
         for key in keys {
             document.note(&key, "stands in a file that others can read; expected mode 0600, or the secret in a file of its own");

@@ -93,6 +93,8 @@ impl Default for Practice {
 pub enum SourceKind {
     /// A JSON file, or a folder of them.
     File,
+    /// SecureVideo's Session API.
+    Http,
 }
 
 /// `[[source]]`
@@ -101,10 +103,22 @@ pub enum SourceKind {
 pub struct Source {
     /// Its name: the store remembers sessions by it.
     pub name: Option<String>,
-    /// `file`
+    /// `file` or `http`
     pub kind: Option<SourceKind>,
-    /// A JSON file or a folder of them.
+    /// file: a JSON file or a folder of them.
     pub path: Option<PathBuf>,
+    /// http: default: the provider's own.
+    pub url: Option<String>,
+    /// http: the API identifier.
+    pub identifier: Option<String>,
+    /// http: the API secret key (only if nobody else can read this file).
+    pub secret: Option<Secret>,
+    /// http: a file with it, or the name of a systemd credential.
+    pub secret_file: Option<PathBuf>,
+    /// http: UserIds of the hosts whose sessions are asked for. Default: all of the company's.
+    pub hosts: Vec<i64>,
+    /// http: for one request. Default: one minute.
+    pub timeout: Option<Duration>,
     /// Cron expression with seconds. Default: every 30 seconds.
     pub poll: Option<String>,
 }

@@ -14,6 +14,7 @@ use crate::deliver::Transport;
 use crate::deliver::folder::Folder;
 use crate::deliver::gateway::{http, kannel, twilio};
 use crate::deliver::smtp::{self, Smtp, Timeouts, Tls};
+use crate::source::http::{self as api, Api};
 
 /// A checked e-mail relay.
 pub enum Relay {
@@ -55,6 +56,25 @@ impl Gateway {
             Self::Folder(path) => Arc::new(Folder::new(path)?),
         })
     }
+}
+
+/// The checked API of a source. `None`: a mistake that was noted.
+pub(super) fn api(source: &raw::Source, key: &str, base: &Base<'_>, document: &mut Document<'_>) -> Option<Api> {
+    let mut place = Place { key: key.to_owned(), base, document };
+    place.foreign("http", &[("path", source.path.is_some())]);
+    let secret = place.secret("secret", source.secret.as_ref(), source.secret_file.as_ref());
+    if source.secret.is_none() && source.secret_file.is_none() {
+        place.note("secret_file", "is missing; expected a file with the API secret key");
+    }
+    let identifier = place.needed("identifier", source.identifier.as_ref(), "the API identifier");
+    let settings = api::Settings {
+        url: source.url.clone().unwrap_or_else(|| api::URL.to_owned()),
+        identifier: identifier?,
+        secret: secret?,
+        hosts: source.hosts.clone(),
+        timeout: source.timeout.and_then(|t| t.0.to_std().ok()).unwrap_or(GATEWAY_TIMEOUT),
+    };
+    Api::new(settings).map_err(|why| place.note("url", why)).ok()
 }
 
 /// Connections at once when nothing is said.

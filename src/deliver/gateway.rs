@@ -45,7 +45,7 @@ impl Answer {
 }
 
 /// A client that does what it is told and no more. `timeout` bounds one attempt, from connect to the last byte of the answer.
-fn client(timeout: Duration) -> Result<Client, String> {
+pub(crate) fn client(timeout: Duration) -> Result<Client, String> {
     Client::builder()
         .tls_backend_preconfigured((*tls::client_config(None)?).clone())
         .redirect(reqwest::redirect::Policy::none())
@@ -85,7 +85,7 @@ async fn exchange(client: &Client, request: Request) -> Result<Answer, reqwest::
 }
 
 /// Retry-After (RFC 9110 10.2.3): seconds, or a date, which is counted from the answer's own Date. An hour at most.
-fn pause(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn pause(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().unwrap_or_default().trim();
     let date = |text: &str| DateTime::parse_from_rfc2822(text).ok();
     let until = || {
@@ -96,7 +96,7 @@ fn pause(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// An error and its causes, without addresses: a URL holds the number, and a password.
-fn chain(e: &reqwest::Error) -> String {
+pub(crate) fn chain(e: &reqwest::Error) -> String {
     use std::error::Error;
     let mut words = Vec::new();
     let mut cause = e.source();
@@ -109,7 +109,7 @@ fn chain(e: &reqwest::Error) -> String {
 }
 
 /// Host and port of a URL, for names: no user, no query.
-fn place(url: &str) -> Result<String, String> {
+pub(crate) fn place(url: &str) -> Result<String, String> {
     let url = url::Url::parse(url).map_err(|e| format!("the url is none: {e}"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("the url begins with {}: expected http or https", url.scheme()));

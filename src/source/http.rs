@@ -1,0 +1,170 @@
+//! `kind = "http"`: SecureVideo's Session API, GET /session with Basic auth (identifier and secret); or GET /session/{UserId} for some hosts.
+//!
+//! A request is made once, with one deadline for all of it. Redirects are not followed, so the secret goes nowhere else; the body is bounded.
+//! Where the server offers an ETag or a Last-Modified, what it gave last is asked for only if it changed (RFC 9110 13). An answer that says
+//! how long to wait is obeyed. With several hosts, one that fails makes the snapshot partial: what it would have listed counts as unchanged.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::{ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use reqwest::{Client, Response, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::json::{self, BODY_MAX};
+use crate::deliver::gateway;
+use crate::outcome::redacted;
+use crate::session::{Fault, Snapshot};
+
+/// The provider's own address.
+pub const URL: &str = "https://api.securevideo.com";
+
+/// Where to ask.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `https://api.securevideo.com`, or a stand-in.
+    pub url: String,
+    /// The API identifier.
+    pub identifier: String,
+    /// The API secret key.
+    pub secret: SecretString,
+    /// UserIds of the hosts whose sessions are asked for; empty: all of the company's.
+    pub hosts: Vec<i64>,
+    /// For one request, from connect to the last byte.
+    pub timeout: Duration,
+}
+
+/// The API, and what it gave last.
+#[derive(Debug)]
+pub struct Api {
+    settings: Settings,
+    client: Client,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    /// By path: what makes the next request conditional, and the body that it stands for.
+    last: HashMap<String, (HeaderMap, Vec<u8>)>,
+    /// The server asked to be left alone until then.
+    quiet_until: Option<Instant>,
+}
+
+/// An error as the API words it.
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "PascalCase")]
+struct Message {
+    message: String,
+    message_detail: String,
+}
+
+impl Api {
+    /// Nothing is connected yet. The error says what is wrong with the settings.
+    pub fn new(settings: Settings) -> Result<Self, String> {
+        gateway::place(&settings.url)?;
+        Ok(Self { client: gateway::client(settings.timeout)?, settings, memory: Mutex::default() })
+    }
+
+    /// What the API lists now. The error says where, what was answered, and what was expected; it holds no secret.
+    pub async fn read(&self) -> Result<Snapshot, String> {
+        if self.settings.hosts.is_empty() {
+            return parse(&self.get("/session").await?, "/session");
+        }
+        let mut whole = Snapshot::default();
+        for host in &self.settings.hosts {
+            let path = format!("/session/{host}");
+            let part = match self.get(&path).await {
+                Ok(body) => parse(&body, &path),
+                Err(why) => Err(why),
+            };
+            match part {
+                Ok(part) => {
+                    whole.sessions.extend(part.sessions);
+                    whole.faults.extend(part.faults);
+                }
+                Err(reason) => {
+                    whole.partial = true;
+                    whole.faults.push(Fault { path, reason, session: None, participation: None });
+                }
+            }
+        }
+        if whole.partial && whole.sessions.is_empty() {
+            return Err(whole.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
+        }
+        Ok(whole)
+    }
+
+    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn get(&self, path: &str) -> Result<Vec<u8>, String> {
+        let says = |why: String| format!("GET {path} of {}: {why}", gateway::place(&self.settings.url).unwrap_or_default());
+        if self.memory().quiet_until.is_some_and(|until| Instant::now() < until) {
+            return Err(says("it asked to be left alone for a while".to_owned()));
+        }
+        let (conditions, last) = self.memory().last.get(path).cloned().unwrap_or_default();
+        let request = self
+            .client
+            .get(format!("{}{path}", self.settings.url.trim_end_matches('/')))
+            .basic_auth(&self.settings.identifier, Some(self.settings.secret.expose_secret()))
+            .headers(conditions);
+        let response = request.send().await.map_err(|e| says(gateway::chain(&e)))?;
+        if response.status() == StatusCode::NOT_MODIFIED {
+            return Ok(last);
+        }
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = bounded(response).await.map_err(&says)?;
+        if !status.is_success() {
+            if let Some(pause) = gateway::pause(&headers) {
+                self.memory().quiet_until = Some(Instant::now() + pause);
+            }
+            return Err(says(refused(status, &body)));
+        }
+        let conditions = conditions_of(&headers);
+        if conditions.is_empty() {
+            self.memory().last.remove(path);
+        } else {
+            self.memory().last.insert(path.to_owned(), (conditions, body.clone()));
+        }
+        Ok(body)
+    }
+}
+
+fn parse(body: &[u8], path: &str) -> Result<Snapshot, String> {
+    json::parse(body).map_err(|refusal| format!("the answer to GET {path}: {refusal}"))
+}
+
+/// The body, as far as one is read at all.
+async fn bounded(mut response: Response) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|e| format!("the answer broke off: {}", gateway::chain(&e)))? {
+        if body.len() + chunk.len() > BODY_MAX {
+            return Err(format!("the answer is longer than {BODY_MAX} bytes (32 MiB)"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// What makes the next request conditional.
+fn conditions_of(headers: &HeaderMap) -> HeaderMap {
+    let pairs = [(ETAG, IF_NONE_MATCH), (LAST_MODIFIED, IF_MODIFIED_SINCE)];
+    pairs.into_iter().filter_map(|(given, asked)| Some((asked, HeaderValue::clone(headers.get(given)?)))).collect()
+}
+
+/// A status that is no success, with the API's own words.
+fn refused(status: StatusCode, body: &[u8]) -> String {
+    let Message { message, message_detail } = serde_json::from_slice(body).unwrap_or_default();
+    let hint = match status.as_u16() {
+        401 | 403 => "; check identifier and secret",
+        300..=399 => "; redirects are not followed",
+        _ => "",
+    };
+    let words = [message, message_detail].into_iter().filter(|w| !w.is_empty()).map(|w| redacted(&w)).collect::<Vec<_>>().join(" ");
+    let words = if words.is_empty() { String::new() } else { format!(": {words}") };
+    format!("answered {}{words}{hint}", status.as_u16())
+}
