@@ -154,6 +154,11 @@ impl fmt::Display for PhoneNumber {
     }
 }
 
+/// Whether numbers of this region (ISO 3166-1 alpha-2) are known.
+pub fn is_region(region: &str) -> bool {
+    region.parse::<rlibphonenumber::Region>().is_ok()
+}
+
 /// Where a notice goes: one address of one person.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Address {

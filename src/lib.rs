@@ -13,9 +13,20 @@ pub mod contact;
 pub mod message;
 pub mod notice;
 pub mod outcome;
+pub mod plan;
 pub mod render;
+pub mod retry;
 pub mod session;
 
+pub mod preview;
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod daemon;
 pub mod deliver;
+pub mod dispatch;
 pub mod outbox;
+pub mod source;
+pub mod walk;
 pub mod zone;

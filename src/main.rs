@@ -1,3 +1,5 @@
 //! The program's door: arguments in, exit code out.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    punctual::cli::main()
+}

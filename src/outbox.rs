@@ -10,7 +10,7 @@
 //! `epoch`, so that whoever lost a claim can change nothing. A key is held once, for ever (until it is purged).
 //!
 //! A store decides nothing. What is due, what is retried when, what a failure means: the caller says so.
-//! Times are given by the caller (`now`), except leases, which a store measures by its own clock.
+//! Times are given by the caller (`now`), except leases, which a store measures by its own clock. They are kept to the millisecond.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -27,6 +27,8 @@ use crate::session::{Fault, ParticipationId, SessionId};
 
 pub mod memory;
 pub mod sqlite;
+mod transition;
+mod words;
 
 /// A store failed. Hand-overs stop at once: a message could go out that nobody would remember.
 #[derive(Debug, thiserror::Error)]
@@ -164,6 +166,8 @@ pub struct Entry {
     pub reference: Option<String>,
     /// When it got into its state.
     pub changed_at: DateTime<Utc>,
+    /// Digest of the facts in its frozen bytes; `None`: never begun.
+    pub facts: Option<String>,
 }
 
 /// One attempt to hand a notice over.
@@ -194,6 +198,16 @@ pub struct Known {
     pub start: DateTime<Utc>,
     /// When that start became known.
     pub start_known_at: DateTime<Utc>,
+    /// Digest of what else a message says: code, passkey, zone (see `plan::facts`).
+    pub facts: String,
+    /// When those facts, or whether it takes place at all, became known as they are.
+    pub facts_known_at: DateTime<Utc>,
+    /// It is cancelled, or counts as such.
+    pub cancelled: bool,
+    /// Since when the source does not list this person; `None`: it does.
+    pub absent_since: Option<DateTime<Utc>>,
+    /// Snapshots in a row that did not list this person.
+    pub absences: u32,
     /// Was there when the store was first filled from this source: may have been announced by somebody else.
     pub adopted: bool,
     /// All of the participant's notices.
@@ -211,6 +225,14 @@ pub struct KnownNotice {
     pub reason: Option<Reason>,
     /// When it got there.
     pub changed_at: DateTime<Utc>,
+    /// Digest of the facts that its bytes hold; `None`: never begun.
+    pub facts: Option<String>,
+}
+
+impl From<Entry> for KnownNotice {
+    fn from(entry: Entry) -> Self {
+        Self { notice: entry.notice, state: entry.state, reason: entry.reason, changed_at: entry.changed_at, facts: entry.facts }
+    }
 }
 
 /// What the store knows of the participants of some sessions.
@@ -229,10 +251,56 @@ pub struct Walk {
     pub sessions: Vec<WalkedSession>,
     /// All faults of this snapshot; they replace the ones of the last.
     pub faults: Vec<Fault>,
+    /// What waits for an operator; replaces what waited before.
+    pub guard: Guard,
+}
+
+/// What waits for an operator: too much changed at once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Guard {
+    /// Names this set of changes, also when an operator has let it pass; empty: nothing out of the ordinary.
+    pub digest: String,
+    /// The sessions that wait, and what happened to each: `removed`, `moved`, `codes`.
+    pub sessions: Vec<(SessionId, &'static str)>,
+}
+
+/// One thing that waits for an operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GuardRow {
+    /// The source.
+    pub source: String,
+    /// The session.
+    pub session_id: SessionId,
+    /// `removed`, `moved`, `codes`.
+    pub kind: String,
+    /// Since when something of this source waits.
+    pub since: DateTime<Utc>,
+}
+
+/// What the store holds of a source, for the next walk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// See [`Walk::policy_digest`].
+    pub policy_digest: String,
+    /// When the last snapshot was applied.
+    pub last_snapshot_at: DateTime<Utc>,
+    /// The digest of the [`Guard`] that an operator let pass.
+    pub guard_accepted: Option<String>,
+    /// Each session's digest and start.
+    pub sessions: HashMap<SessionId, SeenSession>,
+}
+
+/// A session, as the last walk left it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenSession {
+    /// See [`WalkedSession::digest`].
+    pub digest: String,
+    /// Its start.
+    pub start: DateTime<Utc>,
 }
 
 /// One session of a [`Walk`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct WalkedSession {
     /// SessionId.
     pub id: SessionId,
@@ -257,7 +325,8 @@ pub struct WalkedSession {
 pub enum Change {
     /// A new notice, waiting. A key that exists already is left as it is.
     Add(Notice),
-    /// Another due time (or useful-until), or released from held: waiting again. Only while waiting or held.
+    /// Another due time (or useful-until), or needed again: waiting. Only while waiting or held, or when it ended untold as cancelled,
+    /// superseded or suppressed (and no operator ended it): a session may move away and back.
     Move {
         /// Which.
         key: NoticeKey,
@@ -304,7 +373,7 @@ pub struct ClaimRequest {
 }
 
 /// A claimed notice, and what to decide upon.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Claim {
     /// The notice and its history. Its state is what it was before the claim: waiting or unknown.
     pub entry: Entry,
@@ -314,11 +383,13 @@ pub struct Claim {
     pub record: String,
     /// Its revision: `begin` and `doubt` succeed only while it is the latest.
     pub revision: i64,
+    /// When its source was last read.
+    pub snapshot_at: DateTime<Utc>,
     /// Participations of it that are ambiguous, with the reason.
     pub ambiguous: Vec<(ParticipationId, String)>,
     /// What is known of the participant.
     pub known: Known,
-    /// The frozen bytes of an attempt that ended in doubt.
+    /// The frozen bytes of an attempt that ended in doubt: what is sent again must be the same. `None`: nothing is in doubt, render afresh.
     pub frozen: Option<Vec<u8>>,
 }
 
@@ -332,12 +403,14 @@ pub struct Lease {
 }
 
 /// An attempt begins: state sending, phase pre, the bytes frozen.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Begin {
     /// The claim.
     pub lease: Lease,
     /// The session's revision that was rendered.
     pub revision: i64,
+    /// Digest of the facts that were rendered.
+    pub facts: String,
     /// When.
     pub at: DateTime<Utc>,
     /// The transport's name.
@@ -398,9 +471,10 @@ pub enum Settlement {
 /// What a start found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// Claims that had not begun, or were in phase pre: waiting again, no doubt.
+    /// Claims that had not begun, or were in phase pre: back in the state that they were claimed from, with no new doubt.
     pub returned: usize,
-    /// Attempts in phase doubt: unknown now. The caller decides about a resend with `resolve_doubt`.
+    /// Attempts in phase doubt: unknown now. The caller decides about a resend with `resolve_doubt`; what an earlier start left
+    /// undecided (it ended in between) is named again. By key.
     pub in_doubt: Vec<NoticeKey>,
 }
 
@@ -424,7 +498,7 @@ pub struct Filter {
 /// What a person may do with a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
-    /// waiting (back-off), held or unknown: due now, waiting. (Of unknown: send the frozen bytes again.)
+    /// waiting (back-off), held or unknown: due now, waiting, yet never before its due time. (Of unknown: send the frozen bytes again.)
     Retry,
     /// waiting: held, reason operator.
     Hold,
@@ -463,7 +537,7 @@ pub struct Status {
 }
 
 /// A session that the store holds.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct StoredSession {
     /// SessionId.
     pub id: SessionId,
@@ -475,26 +549,105 @@ pub struct StoredSession {
     pub ambiguous: Vec<(ParticipationId, String)>,
 }
 
+/// One row of the append-only ledger: a notice's transition, or an operator's deed. Written in the transaction of what it tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LedgerRow {
+    /// Rises by one with each row.
+    pub seq: i64,
+    /// When, by the caller's clock; `doubted`: by the store's, which measures the lease.
+    pub at: DateTime<Utc>,
+    /// Which notice, in 32 hexadecimal digits; `None`: not about one.
+    pub key: Option<String>,
+    /// Its session.
+    pub session_id: Option<SessionId>,
+    /// Its participation.
+    pub participation_id: Option<ParticipationId>,
+    /// `added`, `moved`, `ended`, `claimed`, `begun`, `doubted`, `settled`, `recovered`, `resolved`, `suppressed`,
+    /// `unsuppressed`, `purged`, an [`Act`]'s word, or the caller's.
+    pub event: String,
+    /// The state before.
+    pub from_state: Option<State>,
+    /// The state after.
+    pub to_state: Option<State>,
+    /// Why it is there.
+    pub reason: Option<Reason>,
+    /// Redacted: the outcome, the server's text, a new due time, a transport.
+    pub detail: Option<String>,
+}
+
+/// An address that gets no messages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SuppressedAddress {
+    /// See [`suppression_key`].
+    pub key: String,
+    /// Why.
+    pub kind: Suppression,
+    /// When that became known.
+    pub since: DateTime<Utc>,
+    /// The address as it prints, masked: for staff who know whom they look for.
+    pub shown: String,
+    /// The notice whose rejection said so, in 32 hexadecimal digits; `None`: a person did.
+    pub notice: Option<String>,
+}
+
+/// What is kept how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// Of sessions that started before this: no frozen bytes, no record (both hold codes).
+    pub content_before: DateTime<Utc>,
+    /// Of before this: no ledger; of sessions that started before this: no notices and deliveries either.
+    pub history_before: DateTime<Utc>,
+}
+
+/// What a purge removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Purged {
+    /// Frozen messages.
+    pub contents: u64,
+    /// Records of sessions.
+    pub records: u64,
+    /// Notices, with their deliveries.
+    pub notices: u64,
+    /// Rows of the ledger.
+    pub ledger_rows: u64,
+}
+
 /// A durable store of notices.
 #[async_trait]
 pub trait Outbox: Send + Sync {
     /// The key with which Message-IDs and client references are made: drawn when the store is created, 32 bytes.
     async fn reference_key(&self) -> Result<[u8; 32]>;
 
-    /// The digest of each session held of this source, and the policy digest of the last walk. `None`: never filled (first start).
-    async fn digests(&self, source: &str) -> Result<Option<(String, HashMap<SessionId, String>)>>;
+    /// What the last walk of this source left. `None`: never filled (first start).
+    async fn seen(&self, source: &str) -> Result<Option<Seen>>;
 
-    /// The sessions held of this source: the last good snapshot.
-    async fn sessions(&self, source: &str) -> Result<Vec<StoredSession>>;
+    /// Sessions held of this source, of the last good snapshot: these, or all, by id. Those whose record was purged are over, and are not
+    /// named.
+    async fn sessions(&self, source: &str, ids: Option<&[SessionId]>) -> Result<Vec<StoredSession>>;
+
+    /// What waits for an operator, by source and session.
+    async fn guards(&self) -> Result<Vec<GuardRow>>;
+
+    /// An operator lets pass what waits now (of one source, or of all): the next walk applies it. Returns how many things that are.
+    async fn accept_guard(&self, source: Option<&str>, now: DateTime<Utc>) -> Result<usize>;
 
     /// What is known of the participants of these sessions, removed ones included.
     async fn known(&self, source: &str, sessions: &[SessionId]) -> Result<KnownMap>;
 
-    /// Applies a walk, whole or not at all.
+    /// Applies a walk, whole or not at all. A change that would change nothing is not counted, and leaves no trace.
     async fn apply(&self, walk: Walk) -> Result<Applied>;
 
     /// Addresses that get no messages, as [`suppression_key`]s.
     async fn suppressions(&self) -> Result<HashMap<String, Suppression>>;
+
+    /// The suppression list, the newest first.
+    async fn suppressed(&self) -> Result<Vec<SuppressedAddress>>;
+
+    /// A person puts an address on the list. `false`: it is there already. (An opt-out is never weakened to a bounce.)
+    async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression) -> Result<bool>;
+
+    /// A person takes an address off the list, by its [`suppression_key`]. `false`: it was not there.
+    async fn unsuppress(&self, now: DateTime<Utc>, key: &str) -> Result<bool>;
 
     /// When the next attempt of this channel is due: the least `next_attempt_at` of waiting and unknown. `None`: nothing waits.
     async fn next_due(&self, channel: Channel) -> Result<Option<DateTime<Utc>>>;
@@ -502,7 +655,7 @@ pub trait Outbox: Send + Sync {
     /// Claims due notices: epoch + 1, leased.
     async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claim>>;
 
-    /// Attempts begin. For each: whether the claim and the revision still hold; `false` changes nothing.
+    /// Attempts begin. For each: whether the claim and the revision still hold; `false` changes nothing. A claim begins once.
     async fn begin(&self, attempts: Vec<Begin>) -> Result<Vec<bool>>;
 
     /// An attempt passes its point of no return. `false`: the claim or the revision holds no more, or less than `margin` is left of the lease: send nothing.
@@ -511,7 +664,8 @@ pub trait Outbox: Send + Sync {
     /// Claims end. For each: whether the claim still held. A delivery that was begun is written down in any case.
     async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>>;
 
-    /// Takes back what other owners left behind: all of it (`everything`, when nobody else can be alive), or what has an expired lease.
+    /// Takes back what was left behind: all that other owners hold (`everything`, when nobody else can be alive), and in any case
+    /// what has an expired lease. A lease must outlive the longest attempt, or a running one is taken for a dead one.
     async fn recover(&self, owner: &str, now: DateTime<Utc>, everything: bool) -> Result<Recovered>;
 
     /// Decides about notices in state unknown: the same bytes again at that time, or `None`: a person decides.
@@ -534,6 +688,12 @@ pub trait Outbox: Send + Sync {
 
     /// Notes an operator's deed in the ledger (`reveal`, `send_test`); `detail` names no contact, name or code.
     async fn note(&self, at: DateTime<Utc>, event: &str, detail: &str) -> Result<()>;
+
+    /// The ledger's rows after this number, oldest first, of one session or of all, `limit` at most.
+    async fn ledger(&self, session: Option<SessionId>, after: i64, limit: usize) -> Result<Vec<LedgerRow>>;
+
+    /// Removes what need not be kept. What may still be sent stays, with its session. The ledger tells what was removed.
+    async fn purge(&self, now: DateTime<Utc>, retention: Retention) -> Result<Purged>;
 }
 
 /// What an address is remembered by in the suppression list: a digest, so that the list itself tells nobody's address.

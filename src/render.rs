@@ -1,15 +1,48 @@
 //! From a notice to a message: pure, `now` is an argument.
 //!
-//! placeholder, being written: the signatures are fixed.
+//! In: a notice, the session and the participant as the source last said, the participant's zone and locale ([`Facts`]).
+//! Out: a [`Rendered`]: the final bytes, and their parts as people read them.
+//!
+//! ```text
+//! Facts -> View (context, dates, money) -> Draft: templates -> subject, text, HTML | text message
+//!       -> calendar, mail | sms -> Content -> gate -> Message
+//! ```
+//!
+//! Invariants. The same facts at the same `now` give the same bytes. A template sees this participant, this session and this
+//! practice, and nobody else. Nothing leaves that has not passed the [gate](RenderError::Leak) on its final bytes. A code or a
+//! link is never cut: where a text message is too long, names are.
+//!
+//! Failures: [`RenderError`]; all that can be found before is an error of [`Renderer::new`] or a line of [`Renderer::lint`].
 
+mod calendar;
+mod context;
+mod dates;
+mod draft;
+mod gate;
+mod lint;
+mod mail;
+mod money;
+mod sms;
+mod templates;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::contact::Address;
 use crate::message::{Message, SmsEncoding};
 use crate::notice::Notice;
 use crate::session::{Participant, Session};
 use crate::zone::Resolved;
-use chrono::{DateTime, Utc};
+use context::View;
+use dates::Dates;
+use draft::Draft;
+use templates::{Library, TemplateError};
 
-/// What a practice decides about its messages.
-#[derive(Debug, Clone)]
+/// What a practice decides about its messages. (Prints without its key.)
+#[derive(Clone)]
 pub struct Settings {
     /// Shown as the sender, and in texts.
     pub practice_name: String,
@@ -35,6 +68,14 @@ pub struct Settings {
     pub default_duration: chrono::TimeDelta,
     /// See `Outbox::reference_key`.
     pub reference_key: [u8; 32],
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut out = f.debug_struct("Settings");
+        out.field("practice_name", &self.practice_name).field("locale", &self.locale).field("template_dir", &self.template_dir);
+        out.field("max_segments", &self.max_segments).finish_non_exhaustive()
+    }
 }
 
 /// Everything that one message may be made of. There is no other participant in it, but for the host's name.
@@ -125,20 +166,108 @@ pub enum RenderError {
     },
 }
 
-/// Renders notices: the templates are compiled, the settings checked.
-pub struct Renderer {}
+/// Renders notices: the templates are compiled, the settings checked. Shared by all threads.
+pub struct Renderer {
+    settings: Settings,
+    library: Library,
+    /// By locale of the library.
+    dates: BTreeMap<String, Dates>,
+    join_url: tera::Tera,
+    /// The locale of the library that stands in when a participant's is not there.
+    default_locale: String,
+}
+
+/// The name of the join link's template in errors.
+const JOIN_URL: &str = "join_url";
 
 impl Renderer {
     /// Compiles all templates and checks that none is missing. All errors at once.
-    pub fn new(_settings: Settings) -> Result<Self, Vec<String>> {
-        todo!()
+    pub fn new(settings: Settings) -> Result<Self, Vec<String>> {
+        let mut errors = Vec::new();
+        let library = Library::load(settings.template_dir.as_deref()).map_err(|e| errors.extend(e)).ok();
+        let join_url = templates::compile_one(JOIN_URL, &settings.join_url).map_err(|e| errors.push(e)).ok();
+        let (Some(library), Some(join_url)) = (library, join_url) else { return Err(errors) };
+        let mut dates = BTreeMap::new();
+        for locale in library.locales() {
+            match Dates::load(locale) {
+                Ok(formats) => drop(dates.insert(locale.to_owned(), formats)),
+                Err(e) => errors.push(e),
+            }
+        }
+        let default_locale = library.find(&settings.locale).map(str::to_owned);
+        if default_locale.is_none() {
+            let known: Vec<&str> = library.locales().collect();
+            errors.push(format!("locale {:?}: there are no templates for it; expected one of {}", settings.locale, known.join(", ")));
+        }
+        let renderer = Self { default_locale: default_locale.unwrap_or_default(), settings, library, dates, join_url };
+        errors.extend(renderer.check_join_url().err());
+        if errors.is_empty() { Ok(renderer) } else { Err(errors) }
     }
+
     /// Renders and passes the gate.
-    pub fn render(&self, _facts: &Facts<'_>, _now: DateTime<Utc>) -> Result<Rendered, RenderError> {
-        todo!()
+    pub fn render(&self, facts: &Facts<'_>, now: DateTime<Utc>) -> Result<Rendered, RenderError> {
+        let locale = facts.locale.and_then(|asked| self.library.find(asked)).unwrap_or(&self.default_locale);
+        let dates = self.dates.get(locale).expect("every locale of the library has its formats, or `new` failed");
+        let view = View::of(facts, &self.settings, dates, locale, self.join_link(facts.participant)?, now);
+        let reference = self.derive(&[b"message", &facts.notice.key.0]);
+        let draft = Draft { renderer: self, facts, view, now };
+        let (content, parts) = match &facts.notice.address {
+            Address::Email(to) => draft.email(to, &reference)?,
+            Address::Sms(to) => draft.sms(to)?,
+        };
+        gate::check(&content, facts, &self.settings)?;
+        Ok(Rendered { message: Message { key: facts.notice.key, reference, content }, locale: locale.to_owned(), parts })
     }
+
     /// Renders every template of every locale with difficult samples, for `check`. All problems.
     pub fn lint(&self) -> Vec<String> {
-        todo!()
+        lint::run(self)
     }
+
+    /// The recipient's own join link; empty without a code.
+    fn join_link(&self, person: &Participant) -> Result<String, RenderError> {
+        let Some(code) = person.code else { return Ok(String::new()) };
+        let mut context = tera::Context::new();
+        context.insert("code", &code.expose());
+        context.insert("passkey", person.passkey.as_ref().map_or("", |p| p.expose()));
+        Ok(one_line(&templates::render_one(&self.join_url, JOIN_URL, &context)?))
+    }
+
+    /// A link that opens nothing, or everyone's page, would only be noticed by patients.
+    fn check_join_url(&self) -> Result<(), String> {
+        let mut context = tera::Context::new();
+        context.insert("code", "123456789");
+        context.insert("passkey", "");
+        let link = templates::render_one(&self.join_url, JOIN_URL, &context).map_err(|e| format!("{}: {}", e.file, e.why))?;
+        let parsed = url::Url::parse(link.trim()).map_err(|e| format!("{JOIN_URL}: it makes no link: {e}"))?;
+        if !matches!(parsed.scheme(), "https" | "http") {
+            return Err(format!("{JOIN_URL}: expected a link that begins with https://"));
+        }
+        if !link.contains("123456789") {
+            return Err(format!("{JOIN_URL}: the link does not hold {{{{ code }}}}"));
+        }
+        Ok(())
+    }
+
+    /// A token that shows nothing of what it is made of: base32 (RFC 4648) of the first 160 bits of HMAC-SHA256 over the
+    /// length-prefixed parts. 32 characters.
+    fn derive(&self, parts: &[&[u8]]) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.settings.reference_key).expect("HMAC takes keys of any length");
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        data_encoding::BASE32_NOPAD.encode(&mac.finalize().into_bytes()[..20]).to_ascii_lowercase()
+    }
+}
+
+impl From<TemplateError> for RenderError {
+    fn from(e: TemplateError) -> Self {
+        Self::Template { file: e.file, why: e.why }
+    }
+}
+
+/// One line, single spaces, nothing that could begin another line.
+fn one_line(text: &str) -> String {
+    text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }

@@ -39,10 +39,12 @@ pub struct Snapshot {
     pub sessions: Vec<Session>,
     /// Sessions that could not be read at all. (A participant's fault is in its [`Session::faults`].)
     pub faults: Vec<Fault>,
+    /// A part of the source could not be read: what is missing here may still be there, and counts as unchanged.
+    pub partial: bool,
 }
 
 /// One session.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Session {
     /// SessionId.
     pub id: SessionId,
@@ -52,6 +54,8 @@ pub struct Session {
     pub meet_now: bool,
     /// ScheduleType is "Cancelled".
     pub cancelled: bool,
+    /// Whether the source still lists it.
+    pub presence: Presence,
     /// The session-level ConnectCode, which is nobody's: it must never go out.
     pub code: Option<ConnectCode>,
     /// DurationPlannedMinutes, an extension; `None`: not known.
@@ -64,6 +68,13 @@ pub struct Session {
     pub faults: Vec<Fault>,
     /// The record as the source said it, compact: what the store keeps, and what a change is seen by.
     pub record: String,
+}
+
+impl fmt::Debug for Session {
+    /// Neither record nor topic: they hold names and codes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Session({}, {}, {} participants, {:?})", self.id, self.start, self.participants.len(), self.presence)
+    }
 }
 
 impl Session {
@@ -148,6 +159,56 @@ pub struct Participant {
     pub deposit: Option<Decimal>,
     /// The id or the code stands for another person too: see `source::ambiguity`.
     pub ambiguous: Option<String>,
+    /// Whether the source still lists this person.
+    pub presence: Presence,
+}
+
+/// Whether a source still lists a session or a participant. What it lists no more is kept as it last was, with this mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Presence {
+    /// It is in the latest snapshot.
+    #[default]
+    Listed,
+    /// It is not, for now: nothing is sent for it.
+    Absent,
+    /// It was not for long enough: it counts as cancelled.
+    Gone,
+    /// Its record cannot be read.
+    Unreadable,
+    /// It is one of too many that changed at once: an operator decides.
+    Guarded,
+}
+
+impl Presence {
+    /// The words of the mark.
+    const WORDS: [(Self, &'static str); 5] = [
+        (Self::Listed, "listed"),
+        (Self::Absent, "absent"),
+        (Self::Gone, "gone"),
+        (Self::Unreadable, "unreadable"),
+        (Self::Guarded, "guarded"),
+    ];
+
+    /// The word in a kept record.
+    pub fn as_str(self) -> &'static str {
+        Self::WORDS.iter().find(|(p, _)| *p == self).map_or("listed", |(_, word)| word)
+    }
+
+    /// Reads the word back.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(_, w)| *w == word).map(|(p, _)| *p)
+    }
+
+    /// Why nothing at all is sent.
+    pub fn against(self) -> Option<crate::notice::Reason> {
+        use crate::notice::Reason;
+        match self {
+            Self::Listed | Self::Gone => None,
+            Self::Absent => Some(Reason::Absent),
+            Self::Unreadable => Some(Reason::Quarantined),
+            Self::Guarded => Some(Reason::Guard),
+        }
+    }
 }
 
 /// A contact as the source wrote it: not checked yet, and masked in print.

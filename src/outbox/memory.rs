@@ -1,1 +1,230 @@
-//! Being written.
+//! The outbox in memory: for simulations and tests. The rules are those of every store; nothing outlives the process.
+//!
+//! Its clock, by which leases are measured, stands still until [`MemoryOutbox::set_clock`] moves it.
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
+use std::sync::{Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::transition::checked;
+use super::words::rfc3339;
+use super::{
+    Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lease, LedgerRow, Outbox, Purged, Recovered,
+    Result, Retention, Seen, SeenSession, Settlement, Status, StoredSession, SuppressedAddress, Walk, suppression_key,
+};
+use crate::contact::{Address, Channel};
+use crate::notice::{NoticeKey, Omission};
+use crate::outcome::Suppression;
+use crate::session::{ParticipationId, SessionId};
+
+mod tables;
+
+use tables::Tables;
+
+/// The outbox in memory. See the module.
+pub struct MemoryOutbox {
+    reference_key: [u8; 32],
+    tables: Mutex<Tables>,
+}
+
+impl MemoryOutbox {
+    /// An empty store whose Message-IDs are made with this key.
+    pub fn new(reference_key: [u8; 32]) -> Self {
+        Self { reference_key, tables: Mutex::default() }
+    }
+
+    /// Moves the clock by which leases are measured.
+    pub fn set_clock(&self, now: DateTime<Utc>) {
+        self.tables().clock = now;
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+#[async_trait]
+impl Outbox for MemoryOutbox {
+    async fn reference_key(&self) -> Result<[u8; 32]> {
+        Ok(self.reference_key)
+    }
+
+    async fn seen(&self, source: &str) -> Result<Option<Seen>> {
+        let tables = self.tables();
+        let of_source = tables.sessions.iter().filter(|((of, _), _)| of == source);
+        let sessions = of_source.map(|((_, id), s)| (*id, SeenSession { digest: s.stored.digest.clone(), start: s.start })).collect();
+        Ok(tables.sources.get(source).map(|s| Seen {
+            policy_digest: s.policy_digest.clone(),
+            last_snapshot_at: s.last_snapshot_at,
+            guard_accepted: s.guard_accepted.clone(),
+            sessions,
+        }))
+    }
+
+    async fn sessions(&self, source: &str, ids: Option<&[SessionId]>) -> Result<Vec<StoredSession>> {
+        let tables = self.tables();
+        let wanted: Option<HashSet<SessionId>> = ids.map(|ids| ids.iter().copied().collect());
+        let held = tables.sessions.iter().filter(|((of, id), session)| {
+            of == source && wanted.as_ref().is_none_or(|ids| ids.contains(id)) && !session.stored.record.is_empty()
+        });
+        Ok(held.map(|(_, session)| session.stored.clone()).collect())
+    }
+
+    async fn guards(&self) -> Result<Vec<GuardRow>> {
+        let tables = self.tables();
+        let rows = tables.sources.iter().flat_map(|(name, source)| {
+            let mut sessions = source.guard.sessions.clone();
+            sessions.sort_unstable();
+            let since = source.guard_since.unwrap_or(source.last_snapshot_at);
+            sessions.into_iter().map(move |(id, kind)| GuardRow { source: name.clone(), session_id: id, kind: kind.to_owned(), since })
+        });
+        Ok(rows.collect())
+    }
+
+    async fn accept_guard(&self, source: Option<&str>, now: DateTime<Utc>) -> Result<usize> {
+        let mut tables = self.tables();
+        let mut waiting = 0;
+        for (_, held) in tables.sources.iter_mut().filter(|(name, s)| source.is_none_or(|n| n == name.as_str()) && s.guard_since.is_some())
+        {
+            held.guard_accepted = Some(held.guard.digest.clone());
+            waiting += held.guard.sessions.len();
+        }
+        let detail = format!("{waiting} sessions of {}", source.unwrap_or("every source"));
+        tables.append(LedgerRow::note(now, "guard_accepted", &detail));
+        Ok(waiting)
+    }
+
+    async fn known(&self, source: &str, sessions: &[SessionId]) -> Result<KnownMap> {
+        let tables = self.tables();
+        let first = ParticipationId(i64::MIN);
+        let mut map = KnownMap::new();
+        for session in sessions {
+            let from = tables.participants.range((source.to_owned(), *session, first)..);
+            let ids = from.map(|(place, _)| place).take_while(|(of, id, _)| of == source && id == session).map(|(_, _, p)| *p);
+            map.extend(ids.filter_map(|p| Some(((*session, p), tables.known(source, *session, p)?))));
+        }
+        Ok(map)
+    }
+
+    async fn apply(&self, walk: Walk) -> Result<Applied> {
+        let mut tables = self.tables();
+        for session in &walk.sessions {
+            let known = |id| Ok::<_, Infallible>(tables.participants.contains_key(&(walk.source.clone(), session.id, id)));
+            let Ok(check) = session.check(known);
+            checked("apply", [check])?;
+        }
+        Ok(tables.apply(walk))
+    }
+
+    async fn suppressions(&self) -> Result<HashMap<String, Suppression>> {
+        Ok(self.tables().suppressions.values().map(|s| (s.key.clone(), s.kind)).collect())
+    }
+
+    async fn suppressed(&self) -> Result<Vec<SuppressedAddress>> {
+        let mut all: Vec<SuppressedAddress> = self.tables().suppressions.values().cloned().collect();
+        all.sort_by_key(|s| Reverse(s.since));
+        Ok(all)
+    }
+
+    async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression) -> Result<bool> {
+        let mut tables = self.tables();
+        let put = tables.put_suppressed(address, kind, now, None);
+        if put {
+            tables.append(LedgerRow::note(now, "suppressed", &format!("{}: {}", kind.as_str(), suppression_key(address))));
+        }
+        Ok(put)
+    }
+
+    async fn unsuppress(&self, now: DateTime<Utc>, key: &str) -> Result<bool> {
+        let mut tables = self.tables();
+        let removed = tables.suppressions.remove(key).is_some();
+        if removed {
+            tables.append(LedgerRow::note(now, "unsuppressed", key));
+        }
+        Ok(removed)
+    }
+
+    async fn next_due(&self, channel: Channel) -> Result<Option<DateTime<Utc>>> {
+        Ok(self.tables().due.iter().find(|(of, _, _)| *of == channel).map(|(_, at, _)| *at))
+    }
+
+    async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claim>> {
+        Ok(self.tables().claim(&request))
+    }
+
+    async fn begin(&self, attempts: Vec<Begin>) -> Result<Vec<bool>> {
+        let mut tables = self.tables();
+        Ok(attempts.into_iter().map(|attempt| tables.begin(attempt)).collect())
+    }
+
+    async fn doubt(&self, lease: Lease, revision: i64, margin: TimeDelta) -> Result<bool> {
+        Ok(self.tables().doubt(lease, revision, margin))
+    }
+
+    async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>> {
+        checked("settle", ends.iter().map(|(_, end)| end.check()))?;
+        let mut tables = self.tables();
+        Ok(ends.iter().map(|(lease, end)| tables.settle(at, *lease, end)).collect())
+    }
+
+    async fn recover(&self, owner: &str, now: DateTime<Utc>, everything: bool) -> Result<Recovered> {
+        Ok(self.tables().recover(owner, now, everything))
+    }
+
+    async fn resolve_doubt(&self, now: DateTime<Utc>, resends: Vec<(NoticeKey, Option<DateTime<Utc>>)>) -> Result<()> {
+        let mut tables = self.tables();
+        for (key, resend_at) in resends {
+            let detail = resend_at.map_or("a person decides".to_owned(), |at| format!("again at {}", rfc3339(at)));
+            tables.change(key, ("resolved", Some(detail)), now, |row| row.resolve(resend_at).then_some(()));
+        }
+        Ok(())
+    }
+
+    async fn list(&self, filter: &Filter) -> Result<Vec<Entry>> {
+        Ok(self.tables().list(filter))
+    }
+
+    async fn deliveries(&self, key: NoticeKey) -> Result<(Vec<Delivery>, Option<Vec<u8>>)> {
+        let tables = self.tables();
+        let all = tables.deliveries.get(&key).into_iter().flatten().map(|(_, delivery)| delivery.clone()).collect();
+        Ok((all, tables.content.get(&key).cloned()))
+    }
+
+    async fn act(&self, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize> {
+        let mut tables = self.tables();
+        let event = || (act.as_str(), None);
+        Ok(keys.iter().filter(|key| tables.change(**key, event(), now, |row| row.act(act, now).then_some(())).is_some()).count())
+    }
+
+    async fn status(&self) -> Result<Status> {
+        Ok(self.tables().status())
+    }
+
+    async fn omissions(&self, filter: &Filter) -> Result<Vec<Omission>> {
+        Ok(self.tables().omissions(filter))
+    }
+
+    async fn note(&self, at: DateTime<Utc>, event: &str, detail: &str) -> Result<()> {
+        self.tables().append(LedgerRow::note(at, event, detail));
+        Ok(())
+    }
+
+    async fn ledger(&self, session: Option<SessionId>, after: i64, limit: usize) -> Result<Vec<LedgerRow>> {
+        let tables = self.tables();
+        let rows = tables.ledger.iter().filter(|row| row.seq > after && (session.is_none() || row.session_id == session));
+        Ok(rows.take(limit).cloned().collect())
+    }
+
+    async fn purge(&self, now: DateTime<Utc>, retention: Retention) -> Result<Purged> {
+        let mut tables = self.tables();
+        let purged = tables.purge(retention);
+        if !purged.is_empty() {
+            tables.append(LedgerRow::note(now, "purged", &purged.in_words()));
+        }
+        Ok(purged)
+    }
+}

@@ -1,2 +1,8 @@
 //! The one integration binary.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod durability;
+mod engine;
+mod outbox;
+mod render;
+mod zone;

@@ -1,0 +1,196 @@
+//! What the SQLite outbox does on this machine's disk. Run: `cargo bench --bench outbox [-- FOLDER [MILLIONS]]`.
+//!
+//! 1. A walk of 10,000 new sessions with two notices each.
+//! 2. The path of those that are due, with 32 attempts at once: claims of 500, then begin, doubt and settle one by one.
+//! 3. With a million notices more: the questions that are asked often.
+
+#![allow(clippy::unwrap_used, reason = "a measurement that cannot go on fails")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use punctual::contact::{Address, Channel, EmailAddress};
+use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
+use punctual::outbox::sqlite::{Access, SqliteOutbox};
+use punctual::outbox::{Begin, Change, Claim, ClaimRequest, Filter, Guard, Known, Lease, Outbox, Settlement, State, Walk, WalkedSession};
+use punctual::session::{ParticipationId, Role, SessionId};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// Attempts at once.
+const ATTEMPTS: usize = 32;
+/// Of one message with a calendar part.
+const MESSAGE: usize = 6_000;
+/// Of one session's record.
+const RECORD: usize = 1_500;
+
+fn at(minutes: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_000_000, 0).unwrap() + TimeDelta::minutes(minutes)
+}
+
+fn notice(session: i64, occasion: Occasion, due: i64) -> Notice {
+    let participation = ParticipationId(session * 10 + 1);
+    let address = Address::Email(EmailAddress::parse(&format!("p{session}@example.com")).unwrap());
+    let rule = (occasion == Occasion::Reminder).then(|| "24h".to_owned());
+    let start = at(due + 1440);
+    let id = SessionId(session);
+    let identity =
+        Identity { practice: "bench", session: id, participation, occasion, rule: rule.as_deref(), start, address: &address, content: "" };
+    Notice {
+        key: NoticeKey::of(&identity),
+        session: id,
+        participation,
+        role: Role::Participant,
+        occasion,
+        rule,
+        address,
+        start,
+        due_at: at(due),
+        useful_until: start,
+    }
+}
+
+fn walked(session: i64, due: i64) -> WalkedSession {
+    let known = Known {
+        first_seen: at(0),
+        start: at(due + 1440),
+        start_known_at: at(0),
+        facts: "facts".to_owned(),
+        facts_known_at: at(0),
+        cancelled: false,
+        absent_since: None,
+        absences: 0,
+        adopted: false,
+        notices: Vec::new(),
+    };
+    let notices = [notice(session, Occasion::Invite, due), notice(session, Occasion::Reminder, due)];
+    WalkedSession {
+        id: SessionId(session),
+        digest: format!("{session:064x}"),
+        record: "x".repeat(RECORD),
+        ambiguous: Vec::new(),
+        start: at(due + 1440),
+        known: vec![(ParticipationId(session * 10), known.clone()), (ParticipationId(session * 10 + 1), known)],
+        changes: notices.into_iter().map(Change::Add).collect(),
+        omissions: Vec::new(),
+    }
+}
+
+async fn apply(store: &SqliteOutbox, sessions: std::ops::Range<i64>, due: impl Fn(i64) -> i64) -> (usize, Duration) {
+    let sessions = sessions.map(|n| walked(n, due(n))).collect();
+    let walk = Walk {
+        source: "bench".to_owned(),
+        at: at(0),
+        policy_digest: "policy".to_owned(),
+        sessions,
+        faults: Vec::new(),
+        guard: Guard::default(),
+    };
+    let start = Instant::now();
+    (store.apply(walk).await.unwrap().added, start.elapsed())
+}
+
+async fn hand_over(store: &SqliteOutbox, claim: Claim) {
+    let lease = Lease { key: claim.entry.notice.key, epoch: claim.epoch };
+    let begin = Begin {
+        lease,
+        revision: claim.revision,
+        facts: "facts".to_owned(),
+        at: at(1),
+        transport: "bench".to_owned(),
+        bytes: vec![b'x'; MESSAGE],
+    };
+    assert_eq!(store.begin(vec![begin]).await.unwrap(), [true]);
+    assert!(store.doubt(lease, claim.revision, TimeDelta::minutes(1)).await.unwrap());
+    let end = Settlement::Accepted { reply: "250 2.0.0 Ok: queued as 4F1A22".to_owned(), reference: None };
+    assert_eq!(store.settle(at(1), vec![(lease, end)]).await.unwrap(), [true]);
+}
+
+fn request(limit: usize) -> ClaimRequest {
+    ClaimRequest { owner: "bench".to_owned(), now: at(10), channel: Channel::Email, lease: TimeDelta::hours(1), limit }
+}
+
+async fn drain(store: &Arc<SqliteOutbox>) -> usize {
+    let permits = Arc::new(Semaphore::new(ATTEMPTS));
+    let mut done = 0;
+    loop {
+        let claims = store.claim(request(500)).await.unwrap();
+        if claims.is_empty() {
+            return done;
+        }
+        done += claims.len();
+        let mut attempts = JoinSet::new();
+        for claim in claims {
+            let permit = permits.clone().acquire_owned().await.unwrap();
+            let store = store.clone();
+            attempts.spawn(async move {
+                hand_over(&store, claim).await;
+                drop(permit);
+            });
+        }
+        attempts.join_all().await;
+    }
+}
+
+fn report(what: &str, count: usize, took: Duration) {
+    println!("{what:<44} {count:>8} in {took:>10.1?}  {:>9.0} a second", count as f64 / took.as_secs_f64());
+}
+
+async fn timed<T>(what: &str, question: impl Future<Output = T>) -> T {
+    let start = Instant::now();
+    let answer = question.await;
+    println!("{what:<44} {:>10.2?}", start.elapsed());
+    answer
+}
+
+async fn ask(store: &SqliteOutbox) {
+    timed("next_due", store.next_due(Channel::Email)).await.unwrap();
+    timed("next_due again", store.next_due(Channel::Email)).await.unwrap();
+    timed("claim, nothing due", store.claim(request(500))).await.unwrap();
+    timed("list of a session", store.list(&Filter { session: Some(SessionId(5_000)), ..Filter::default() })).await.unwrap();
+    let held = Filter { states: vec![State::Held], ..Filter::default() };
+    timed("list of held, none", store.list(&held)).await.unwrap();
+    timed("list, the first 100", store.list(&Filter { limit: Some(100), ..Filter::default() })).await.unwrap();
+    let both = Filter { states: vec![State::Waiting, State::Accepted], limit: Some(100), ..Filter::default() };
+    timed("list of two states, the first 100", store.list(&both)).await.unwrap();
+    timed("known of 1,000 sessions", store.known("bench", &(1..=1_000).map(SessionId).collect::<Vec<_>>())).await.unwrap();
+    timed("status", store.status()).await.unwrap();
+    let start = Instant::now();
+    let (added, took) = apply(store, 9_000_000..9_000_500, |_| 1).await;
+    assert!(start.elapsed() >= took);
+    report("apply beside them", added, took);
+    timed("claim 500 of 1,000 due", store.claim(request(500))).await.unwrap();
+}
+
+#[tokio::main]
+async fn main() {
+    let mut arguments = std::env::args().skip(1).filter(|a| !a.starts_with("--"));
+    let folder = arguments.next().unwrap_or_else(|| ".".to_owned());
+    let millions: f64 = arguments.next().map_or(1.0, |n| n.parse().unwrap());
+    let folder = tempfile::tempdir_in(Path::new(&folder)).unwrap();
+    let path = folder.path().join("outbox.db");
+    let url = format!("sqlite://{}", path.display());
+    let store = Arc::new(SqliteOutbox::open(&url, Access::Daemon).unwrap());
+
+    let (added, took) = apply(&store, 1..10_001, |_| 0).await;
+    report("apply 10,000 sessions, notices", added, took);
+    let (commits, start) = (store.commits(), Instant::now());
+    let done = drain(&store).await;
+    report("claim, begin, doubt, settle; 32 at once", done, start.elapsed());
+    println!("{:<44} {:>8}", "commits for those", store.commits() - commits);
+
+    let start = Instant::now();
+    for chunk in 0..(millions * 50.0) as i64 {
+        let first = 1_000_000 + chunk * 10_000;
+        apply(&store, first..first + 10_000, |n| 100 + n % 500_000).await;
+    }
+    report("notices more, in walks of 10,000 sessions", (millions * 1e6) as usize, start.elapsed());
+    ask(&store).await;
+    let bytes = path.metadata().unwrap().len();
+    drop(store);
+    let start = Instant::now();
+    drop(SqliteOutbox::open(&url, Access::Daemon).unwrap());
+    println!("{:<44} {:>10.2?}, {} MB", "open", start.elapsed(), bytes / 1_000_000);
+}

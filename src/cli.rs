@@ -1,0 +1,391 @@
+//! The command line: what was typed, and which command runs.
+//!
+//! Facts go to standard output, as a table for people or as JSON for programs; what happened on the way goes to standard error.
+//! Exit codes: 0 done, 1 failed, 2 usage, 3 something needs attention, 78 a bad configuration.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{self, Config, Mistakes};
+use crate::contact::{Address, EmailAddress, PhoneNumber};
+use crate::notice::{NoticeKey, Occasion};
+use crate::outbox::State;
+
+mod check;
+mod configuration;
+mod demo;
+mod gallery;
+mod guard;
+mod outbox;
+mod preview;
+mod run;
+mod send_test;
+mod status;
+mod suppress;
+mod table;
+
+/// Sends each participant of a video session their invitation and reminders, in their own time, with their own code.
+#[derive(Debug, Parser)]
+#[command(name = "punctual", version = version(), max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+    /// The configuration file.
+    ///
+    /// Default: /etc/punctual/punctual.toml, then ./config/punctual.toml; none of them: built-in defaults, which can preview but not send.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON instead of tables: one object a line.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Whether to use colours.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    color: Color,
+    /// How much to log to standard error: error, warn, info, debug, trace, or a filter such as punctual=debug.
+    #[arg(long, global = true, value_name = "LEVEL", env = "PUNCTUAL_LOG")]
+    log: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the daemon: walks the sources and hands over what is due.
+    Run(RunArgs),
+    /// Shows what would be sent, and what not and why. Sends nothing: it holds nothing that could.
+    Preview(PreviewArgs),
+    /// Checks configuration, templates, zones and sources.
+    Check {
+        /// Also log in to relays and gateways, without sending.
+        #[arg(long)]
+        online: bool,
+    },
+    /// Shows counts by state, what is due next, the last snapshots, and what needs attention.
+    Status,
+    /// Shows and changes notices.
+    #[command(subcommand)]
+    Outbox(OutboxCommand),
+    /// Shows and accepts what waits because too much changed at once.
+    #[command(subcommand)]
+    Guard(GuardCommand),
+    /// Shows and changes the list of addresses that get no messages.
+    #[command(subcommand)]
+    Suppress(SuppressCommand),
+    /// Sends one sample message through the real transport.
+    SendTest {
+        /// An e-mail address or a telephone number.
+        #[arg(long, value_name = "ADDRESS")]
+        to: String,
+    },
+    /// Shows the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Writes a commented configuration to start from.
+    Init {
+        /// The file to write.
+        #[arg(default_value = "punctual.toml", value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Shows the whole program at work on sessions of its own, with nothing configured and nothing sent.
+    Demo {
+        /// The folder to work in. Default: ./punctual-demo, made anew.
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Prints a completion script.
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page.
+    Man,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// Walk each source once, hand over all that is due (one attempt each), and end.
+    #[arg(long)]
+    once: bool,
+}
+
+#[derive(Debug, Args)]
+struct PreviewArgs {
+    /// Read this file or folder instead of the configured sources.
+    #[arg(long, value_name = "FILE|DIR")]
+    sessions: Option<PathBuf>,
+    /// Pretend that it is this time. Default: now.
+    #[arg(long, value_name = "TIME")]
+    at: Option<DateTime<Utc>>,
+    /// Show what is due until then. Default: the last start.
+    #[arg(long, value_name = "TIME")]
+    until: Option<DateTime<Utc>>,
+    /// Only this session.
+    #[arg(long, value_name = "ID")]
+    session: Option<i64>,
+    /// Only this participation.
+    #[arg(long, value_name = "ID")]
+    participant: Option<i64>,
+    /// Take into account what the store knows: what was told already, when sessions were first seen.
+    #[arg(long)]
+    store: bool,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = PreviewFormat::Table)]
+    format: PreviewFormat,
+    /// html, eml: the folder to write. Default: ./preview
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Show addresses and connect codes. (Is written to the ledger.)
+    #[arg(long)]
+    reveal: bool,
+}
+
+/// What `preview` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PreviewFormat {
+    /// For people.
+    Table,
+    /// One object a line.
+    Json,
+    /// A gallery that opens in a browser.
+    Html,
+    /// A file for each message.
+    Eml,
+}
+
+#[derive(Debug, Subcommand)]
+enum OutboxCommand {
+    /// Lists notices.
+    List(FilterArgs),
+    /// Shows one notice with its deliveries.
+    Show {
+        /// The notice's key.
+        key: NoticeKey,
+    },
+    /// Makes what waits for its back-off due now; sends again what is unknown.
+    Retry(FilterArgs),
+    /// Holds what waits.
+    Hold(FilterArgs),
+    /// Releases what is held.
+    Release(FilterArgs),
+    /// Cancels what waits, is held or is unknown.
+    Cancel(FilterArgs),
+}
+
+#[derive(Debug, Args)]
+struct FilterArgs {
+    /// These notices.
+    #[arg(value_name = "KEY")]
+    keys: Vec<NoticeKey>,
+    /// Of this session.
+    #[arg(long, value_name = "ID")]
+    session: Option<i64>,
+    /// Of this participation.
+    #[arg(long, value_name = "ID")]
+    participant: Option<i64>,
+    /// In this state. May be given several times.
+    #[arg(long, value_name = "STATE")]
+    state: Vec<State>,
+    /// Of this occasion.
+    #[arg(long, value_name = "OCCASION")]
+    occasion: Option<Occasion>,
+    /// All that the filter names. Needed to change notices without naming their keys.
+    #[arg(long)]
+    all: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum GuardCommand {
+    /// Lists what waits. Exit code 3 if anything does.
+    Show,
+    /// Lets it pass: the next walk applies what changed.
+    Accept {
+        /// Only of this source.
+        #[arg(long, value_name = "NAME")]
+        source: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum SuppressCommand {
+    /// Lists the addresses, masked, the newest first.
+    List,
+    /// Adds an address.
+    Add {
+        /// An e-mail address or a telephone number.
+        address: String,
+        /// Why.
+        #[arg(long, value_enum, default_value_t = SuppressKind::OptedOut, value_name = "WHY")]
+        kind: SuppressKind,
+    },
+    /// Removes an address.
+    Remove {
+        /// An e-mail address, a telephone number, or a key of the list.
+        address: String,
+    },
+}
+
+/// Why an address gets no messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SuppressKind {
+    /// The person asked for no more.
+    #[value(name = "opted_out")]
+    OptedOut,
+    /// Mail to it comes back.
+    Bounced,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Prints the configuration as it holds: defaults filled in, secrets masked.
+    Print,
+    /// Prints the JSON Schema of the configuration file.
+    Schema,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// 0
+    Done,
+    /// 1
+    Failed,
+    /// 3
+    Attention,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => ExitCode::SUCCESS,
+            Exit::Failed => ExitCode::FAILURE,
+            Exit::Attention => ExitCode::from(3),
+        }
+    }
+}
+
+/// sysexits.h EX_CONFIG.
+const BAD_CONFIGURATION: u8 = 78;
+/// sysexits.h EX_IOERR: the store could not be read or written.
+const STORE_FAILED: u8 = 74;
+
+/// Reads the arguments and runs the command.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let config = match config_for(&cli) {
+        Ok(config) => config,
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    let usual = if matches!(cli.command, Command::Demo { .. }) { "warn" } else { config.raw.log.level.as_str() };
+    let level = cli.log.clone().unwrap_or_else(|| usual.to_owned());
+    if let Err(why) = start_logging(&level, config.raw.log.format, cli.color) {
+        eprintln!("--log: {why}");
+        return ExitCode::from(2);
+    }
+    match dispatch(&cli, config) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("punctual: {error:#}");
+            if error.is::<Mistakes>() {
+                ExitCode::from(BAD_CONFIGURATION)
+            } else if error.is::<crate::outbox::StoreError>() {
+                ExitCode::from(STORE_FAILED)
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Commands that need no configuration do not fail for a bad one.
+fn config_for(cli: &Cli) -> Result<Config, Mistakes> {
+    match cli.command {
+        Command::Init { .. }
+        | Command::Demo { .. }
+        | Command::Completions { .. }
+        | Command::Man
+        | Command::Config(ConfigCommand::Schema) => config::parse("", None, &[]),
+        _ => config::load(cli.config.as_deref()),
+    }
+}
+
+fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
+    let colors = table::Colors::from(cli.color);
+    match &cli.command {
+        Command::Run(args) => run::run(config, args.once),
+        Command::Preview(args) => preview::preview(config, args, cli.json, colors),
+        Command::Check { online } => check::check(config, *online, cli.json),
+        Command::Status => status::status(config, cli.json, colors),
+        Command::Outbox(command) => outbox::outbox(config, command, cli.json, colors),
+        Command::Guard(command) => guard::guard(config, command, cli.json, colors),
+        Command::Suppress(command) => suppress::suppress(config, command, cli.json, colors),
+        Command::SendTest { to } => send_test::send_test(config, to),
+        Command::Config(ConfigCommand::Print) => configuration::print(&config),
+        Command::Config(ConfigCommand::Schema) => configuration::schema(),
+        Command::Init { file } => configuration::init(file),
+        Command::Demo { dir } => demo::demo(dir.as_deref(), colors),
+        Command::Completions { shell } => configuration::completions(*shell),
+        Command::Man => configuration::man(),
+    }
+}
+
+/// Logs go to standard error. Only our own lines pass, at every level: what libraries log may hold addresses.
+fn start_logging(level: &str, format: config::raw::LogFormat, color: Color) -> Result<(), String> {
+    use std::io::IsTerminal;
+    use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+    use tracing_subscriber::layer::{Layer, SubscriberExt};
+    use tracing_subscriber::util::SubscriberInitExt;
+    let asked = EnvFilter::try_new(level).map_err(|e| format!("{level:?} is no log level or filter: {e}"))?;
+    let ours = filter_fn(|meta| meta.target().split("::").next() == Some("punctual"));
+    let ansi = match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+    };
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(ansi);
+    let layer = match format {
+        config::raw::LogFormat::Text => lines.with_target(false).boxed(),
+        config::raw::LogFormat::Json => lines.json().boxed(),
+    };
+    tracing_subscriber::registry().with(layer.with_filter(asked.and(ours))).try_init().map_err(|e| e.to_string())
+}
+
+/// `0.1.0 (tzdata 2026f, built in; SQLite 3.54.1)`
+fn version() -> &'static str {
+    use std::sync::OnceLock;
+    static VERSION: OnceLock<String> = OnceLock::new();
+    VERSION.get_or_init(|| {
+        let zones = crate::zone::Zones::load(&crate::zone::Settings::default());
+        let data = zones.map_or_else(|_| "unknown".to_owned(), |z| format!("{}, {}", z.data().version, z.data().origin));
+        format!("{} (tzdata {data}; SQLite {})", env!("CARGO_PKG_VERSION"), rusqlite::version())
+    })
+}
+
+/// An address as typed: with an @ it is for e-mail, else a telephone number.
+fn address(raw: &str, config: &Config) -> anyhow::Result<Address> {
+    let parsed = if raw.contains('@') {
+        EmailAddress::parse(raw).map(Address::Email)
+    } else {
+        PhoneNumber::parse(raw, &config.policy.region).map(Address::Sms)
+    };
+    parsed.map_err(|why| anyhow::anyhow!("the address cannot be used: {why}"))
+}
+
+/// A runtime for a command.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}

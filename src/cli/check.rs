@@ -1,0 +1,165 @@
+//! `check`: configuration, templates, zones, sources; with `--online` the relays and gateways too.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{Exit, runtime};
+use crate::clock::{Clock, WallClock};
+use crate::config::Config;
+use crate::contact::Channel;
+use crate::daemon::{read_source, store_exists};
+use crate::deliver::Transport;
+use crate::notice::{Decision, Reason};
+use crate::outbox::KnownMap;
+use crate::plan::{self, Suppressions};
+use crate::render::Renderer;
+use crate::session::AutoDeliver;
+use crate::source::ambiguity;
+
+/// One line of the report.
+#[derive(Serialize)]
+struct Finding {
+    /// What was looked at.
+    what: String,
+    /// `ok`, `note` or `error`.
+    level: &'static str,
+    /// What was found.
+    text: String,
+}
+
+#[derive(Default)]
+struct Report(Vec<Finding>);
+
+impl Report {
+    fn add(&mut self, level: &'static str, what: impl Into<String>, text: impl Into<String>) {
+        self.0.push(Finding { what: what.into(), level, text: text.into() });
+    }
+}
+
+pub(super) fn check(config: Config, online: bool, json: bool) -> anyhow::Result<Exit> {
+    let mut report = Report::default();
+    let file = config.file.as_ref().map_or_else(|| "built-in defaults: can preview, cannot send".to_owned(), |f| f.display().to_string());
+    report.add("ok", "configuration", file);
+    let tz = config.policy.zones.data();
+    report.add("ok", "time zone data", format!("{} ({})", tz.version, tz.origin));
+    templates(&config, &mut report);
+    sources(&config, &mut report);
+    store(&config, &mut report);
+    let transports = transports(&config, &mut report);
+    if online {
+        runtime()?.block_on(probe(&transports, &mut report));
+    }
+    for finding in &report.0 {
+        if json {
+            println!("{}", serde_json::to_string(finding)?);
+        } else {
+            println!("{:<5} {}: {}", finding.level, finding.what, finding.text);
+        }
+    }
+    Ok(if report.0.iter().any(|f| f.level == "error") { Exit::Attention } else { Exit::Done })
+}
+
+fn templates(config: &Config, report: &mut Report) {
+    match Renderer::new(config.render.clone()) {
+        Err(mistakes) => mistakes.into_iter().for_each(|m| report.add("error", "templates", m)),
+        Ok(renderer) => {
+            let problems = renderer.lint();
+            if problems.is_empty() {
+                report.add("ok", "templates", "each renders in each language with difficult samples");
+            }
+            problems.into_iter().for_each(|p| report.add("error", "templates", p));
+        }
+    }
+}
+
+fn sources(config: &Config, report: &mut Report) {
+    if config.sources.is_empty() {
+        report.add("note", "sources", "none is configured");
+    }
+    for source in &config.sources {
+        let what = format!("source {}", source.name);
+        let mut snapshot = match read_source(source) {
+            Ok(snapshot) => snapshot,
+            Err(why) => {
+                report.add("error", what, why);
+                continue;
+            }
+        };
+        ambiguity::mark(&mut snapshot);
+        let people = snapshot.sessions.iter().map(|s| s.participants.len()).sum::<usize>();
+        report.add("ok", what.clone(), format!("{} sessions, {people} participants", snapshot.sessions.len()));
+        for fault in snapshot.faults.iter().chain(snapshot.sessions.iter().flat_map(|s| &s.faults)) {
+            report.add("error", what.clone(), fault.to_string());
+        }
+        let now = WallClock.now();
+        for session in &snapshot.sessions {
+            let known = plan::observe(session, KnownMap::new(), &config.policy, false, now);
+            let decisions = plan::plan_session(session, &known, &config.policy, &Suppressions::default(), now);
+            decisions.iter().filter_map(unreachable).for_each(|(level, text)| report.add(level, what.clone(), text));
+            for person in &session.participants {
+                if config.policy.zones.resolve(&person.time_zone).is_ok_and(|r| r.fallback) {
+                    let text = format!("{}: the practice's fallback time zone stands in for {:?}", person.path, person.time_zone);
+                    report.add("note", what.clone(), text);
+                }
+            }
+        }
+        let texts = snapshot.sessions.iter().flat_map(|s| &s.participants).filter(|p| p.auto_deliver == AutoDeliver::Sms).count();
+        if texts > 0 && config.gateways.is_empty() && config.store.is_some() {
+            report.add("error", what, format!("{texts} participants want text messages, and no [[sms.gateway]] is configured"));
+        }
+    }
+}
+
+/// What staff should mend, once for each person: told by the invite's line.
+fn unreachable(decision: &Decision) -> Option<(&'static str, String)> {
+    let Decision::Omit(o) = decision else { return None };
+    let level = match o.reason {
+        Reason::Quarantined if o.detail.is_some() && o.participation.is_some() && o.occasion.is_none() && o.role.is_some() => "error",
+        Reason::Ambiguous | Reason::NoEmail | Reason::InvalidEmail | Reason::NoNumber | Reason::InvalidNumber | Reason::NoConnectCode => {
+            "error"
+        }
+        _ => return None,
+    };
+    if o.rule.is_some() {
+        return None;
+    }
+    let who = o.participation.map_or_else(String::new, |p| format!("participation {p}: "));
+    Some((level, format!("{who}{}{}", o.reason, o.detail.as_ref().map_or_else(String::new, |d| format!(" ({d})")))))
+}
+
+fn store(config: &Config, report: &mut Report) {
+    match (&config.store, store_exists(config)) {
+        (None, _) => report.add("note", "store", "none is configured: nothing can be sent"),
+        (Some(_), false) => report.add("ok", "store", "will be made at the first run"),
+        (Some(_), true) => match crate::daemon::open_store(config, false) {
+            Ok(_) => report.add("ok", "store", "opens"),
+            Err(e) => report.add("error", "store", format!("{e:#}")),
+        },
+    }
+}
+
+fn transports(config: &Config, report: &mut Report) -> Vec<(Channel, Arc<dyn Transport>)> {
+    let email = config.relays.iter().map(|r| (Channel::Email, r.transport()));
+    let sms = config.gateways.iter().map(|g| (Channel::Sms, g.transport()));
+    let mut fit = Vec::new();
+    for (channel, transport) in email.chain(sms) {
+        match transport {
+            Ok(t) => {
+                report.add("ok", format!("{channel}"), t.name().to_owned());
+                fit.push((channel, t));
+            }
+            Err(why) => report.add("error", format!("{channel}"), why),
+        }
+    }
+    fit
+}
+
+async fn probe(transports: &[(Channel, Arc<dyn Transport>)], report: &mut Report) {
+    for (_, transport) in transports {
+        match transport.probe().await {
+            Ok(said) => report.add("ok", transport.name().to_owned(), said),
+            Err(why) => report.add("error", transport.name().to_owned(), why),
+        }
+    }
+}

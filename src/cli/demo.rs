@@ -1,0 +1,250 @@
+//! `demo`: the real engine on sessions of its own, with SQLite and folders in place of servers. Nothing leaves the machine.
+//!
+//! It lives three moments: when the sessions were booked (26 hours ago), 23 hours ago, and now. At each one it does what `run --once` does.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use super::preview::rfc3339;
+use super::table::{Colors, Tone, table};
+use super::{Exit, gallery, runtime};
+use crate::clock::{Clock, Fixed, WallClock};
+use crate::config;
+use crate::daemon::{Engine, read_source};
+use crate::outbox::{Entry, Filter, KnownMap, State};
+use crate::plan::Suppressions;
+use crate::preview::{Line, Request, lines};
+use crate::render::Renderer;
+use crate::source::ambiguity;
+
+/// Where it works when nothing is said.
+const FOLDER: &str = "punctual-demo";
+/// Tells a folder that the demo made from one that somebody else did.
+const MARKER: &str = ".punctual-demo";
+/// The moments, as time before now.
+const MOMENTS: [(TimeDelta, &str); 3] =
+    [(TimeDelta::hours(26), "The sessions were booked"), (TimeDelta::hours(23), "A day before"), (TimeDelta::zero(), "Now")];
+
+const CONFIGURATION: &str = r#"# A configuration to play with. `punctual init` writes one that explains every key.
+[practice]
+name = "Lakeside Telehealth"
+contact = "+1 555-0100"            # shown in messages
+region = "US"                      # for numbers without a country code
+locale = "en-US"
+
+[[source]]
+name = "sessions"
+kind = "file"
+path = "sessions.json"             # what SecureVideo's GET /session answers
+
+[[reminder]]
+name = "24h"
+before = "24h"
+[[reminder]]
+name = "1h"
+before = "1h"
+
+[invite]
+settle = "0s"                      # a real practice waits two minutes for corrections
+[adopt]
+invites = true                     # the sessions of this demo are announced by nobody else
+[quiet_hours]
+from = "21:00"
+to = "08:00"
+channels = ["sms"]
+
+[store]
+url = "sqlite://punctual.db"
+
+[email]
+from = "Lakeside Telehealth <sessions@lakeside.example>"
+reply_to = "front-desk@lakeside.example"
+[[email.relay]]
+kind = "folder"                    # writes .eml files; "smtp" sends them
+path = "outbox"
+[[sms.gateway]]
+kind = "folder"
+path = "outbox"
+"#;
+
+pub(super) fn demo(dir: Option<&Path>, colors: Colors) -> anyhow::Result<Exit> {
+    let dir = dir.unwrap_or(Path::new(FOLDER));
+    make_folder(dir)?;
+    let now = WallClock.now();
+    let file = dir.join("punctual.toml");
+    std::fs::write(&file, CONFIGURATION)?;
+    println!("Punctual's demo, in {}: real sessions, the real engine, folders in place of servers.", dir.display());
+    let mut shown = Vec::new();
+    for (ago, title) in MOMENTS {
+        let at = now - ago;
+        write_sessions(dir, &sessions(now, ago > TimeDelta::zero()))?;
+        let entries = runtime()?.block_on(live(&file, at))?;
+        let news: Vec<&Entry> = entries.iter().filter(|e| !shown.contains(&e.notice.key) && e.state == State::Accepted).collect();
+        shown.extend(news.iter().map(|e| e.notice.key));
+        print_sent(title, at, &news, colors);
+    }
+    print_omitted(&file, now, dir, colors)?;
+    println!("Look at:");
+    println!("  {}   every message as a file: open one in a mail program", dir.join("outbox").display());
+    println!("  {}   what comes next, as a page", dir.join("preview/index.html").display());
+    println!("  {}   the configuration: change it, then try", file.display());
+    println!("    punctual --config {} preview", file.display());
+    println!("    punctual --config {} outbox list", file.display());
+    Ok(Exit::Done)
+}
+
+/// The demo's own folder is made anew; any other is left alone.
+fn make_folder(dir: &Path) -> anyhow::Result<()> {
+    if dir.join(MARKER).exists() {
+        std::fs::remove_dir_all(dir).with_context(|| format!("cannot remove the last demo in {}", dir.display()))?;
+    } else if dir.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+        bail!("{} holds files that no demo made; name another folder with --dir", dir.display());
+    }
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    std::fs::write(dir.join(MARKER), "")?;
+    Ok(())
+}
+
+/// What `run --once` does, at that moment.
+async fn live(file: &PathBuf, at: DateTime<Utc>) -> anyhow::Result<Vec<Entry>> {
+    let engine = Engine::start(config::load(Some(file))?, Arc::new(Fixed(at))).await?;
+    engine.once().await?;
+    Ok(engine.outbox().list(&Filter::default()).await?)
+}
+
+fn print_sent(title: &str, at: DateTime<Utc>, entries: &[&Entry], colors: Colors) {
+    println!("\n{title}: {} (UTC)", rfc3339(at).replace('T', " ").trim_end_matches('Z'));
+    let mut rows = table(colors, &["Sent", "Session", "Person", "To"]);
+    for e in entries {
+        let n = &e.notice;
+        let what = n.rule.as_ref().map_or_else(|| n.occasion.to_string(), |rule| format!("{} {rule}", n.occasion));
+        let cells = [what, n.session.to_string(), n.participation.to_string(), n.address.to_string()];
+        rows.add_row(cells.into_iter().map(|t| colors.cell(t, Tone::Good)));
+    }
+    println!("{}", rows.trim_fmt());
+}
+
+/// What is left: not sent and why, and what comes next.
+fn print_omitted(file: &PathBuf, now: DateTime<Utc>, dir: &Path, colors: Colors) -> anyhow::Result<()> {
+    let config = config::load(Some(file))?;
+    let (snapshot, known) = runtime()?.block_on(async {
+        let store = crate::daemon::open_store(&config, false)?;
+        let mut snapshot = read_source(&config.sources[0]).map_err(anyhow::Error::msg)?;
+        ambiguity::mark(&mut snapshot);
+        let ids: Vec<_> = snapshot.sessions.iter().map(|s| s.id).collect();
+        let known: KnownMap = store.known(&config.sources[0].name, &ids).await?;
+        anyhow::Ok((snapshot, known))
+    })?;
+    let renderer = Renderer::new(config.render.clone()).map_err(|m| anyhow::anyhow!("{}", m.join("\n")))?;
+    let lines = lines(Request {
+        snapshot: &snapshot,
+        known,
+        policy: &config.policy,
+        suppressed: &Suppressions::default(),
+        renderer: &renderer,
+        now,
+        until: None,
+        session: None,
+        participant: None,
+        reveal: true,
+    });
+    let mut rows = table(colors, &["Not sent", "Session", "Person", "Because"]);
+    for ((session, person, why), occasions) in by_person(&lines) {
+        let tone = if why.starts_with("quarantined") { Tone::Bad } else { Tone::Quiet };
+        let cells = [occasions.join(", "), session.to_string(), person.to_string(), why];
+        rows.add_row(cells.into_iter().map(|t| colors.cell(t, tone)));
+    }
+    println!("\nNot sent, and why:\n{}", rows.trim_fmt());
+    let next = lines.iter().filter(|l| l.verdict == "send").count();
+    println!("{next} messages are planned for later.\n");
+    gallery::write(&lines, &config, now, &dir.join("preview"))?;
+    Ok(())
+}
+
+/// Session, participation and reason, with the occasions that it holds for.
+fn by_person(lines: &[Line]) -> BTreeMap<(i64, i64, String), Vec<String>> {
+    let mut people: BTreeMap<(i64, i64, String), Vec<String>> = BTreeMap::new();
+    for line in lines.iter().filter(|l| l.verdict == "omit") {
+        let who = (line.session_id.unwrap_or_default(), line.participation_id.unwrap_or_default(), super::preview::why(line));
+        people.entry(who).or_default().push(super::preview::what(line));
+    }
+    people
+}
+
+/// Replaced as a source should be: never half-written.
+fn write_sessions(dir: &Path, sessions: &Value) -> anyhow::Result<()> {
+    let (part, whole) = (dir.join("sessions.json.part"), dir.join("sessions.json"));
+    std::fs::write(&part, serde_json::to_vec_pretty(sessions)?)?;
+    Ok(std::fs::rename(part, whole)?)
+}
+
+/// Sessions that start soon. Those that are booked at the last moment are not there `before`.
+fn sessions(now: DateTime<Utc>, before: bool) -> Value {
+    let quarter = TimeDelta::minutes(15);
+    let in_about = |span: TimeDelta| (now + span).duration_trunc(quarter).unwrap_or(now).format("%Y-%m-%dT%H:%M:%S").to_string();
+    let meet_now = now.duration_trunc(TimeDelta::minutes(1)).unwrap_or(now) + TimeDelta::seconds(37);
+    let host = |id: i64, code: i64| person(id, "Dr. Ada Finch", "E", "ada.finch@lakeside.example", "", "Eastern Standard Time", code);
+    let with = |mut person: Value, extra: Value| {
+        if let (Some(person), Value::Object(extra)) = (person.as_object_mut(), extra) {
+            person.extend(extra);
+        }
+        person
+    };
+    let mut all = vec![
+        json!({ "SessionId": 4101, "ScheduleTs": in_about(TimeDelta::minutes(59)), "ConnectCode": 640_213_377, "Participants": [
+            host(5101, 318_442_906),
+            person(5102, "Trevor", "E", "trevor@example.com", "(555) 555-0101", "Pacific Standard Time", 724_905_113),
+            person(5103, "Ray Chalk", "S", "", "(212) 555-0102", "Central Standard Time", 285_617_440),
+            person(5104, "Sidney Gondor", "N", "", "", "Eastern Standard Time", 907_331_528),
+        ] }),
+        json!({ "SessionId": 4102, "ScheduleTs": in_about(TimeDelta::minutes(23 * 60 + 45)), "Participants": [
+            host(5111, 459_028_617),
+            with(person(5112, "José Llama", "E", "jose@example.org", "", "Mountain Standard Time", 163_880_295),
+                json!({ "ParticipantLocale": "es-US", "SvcId": 1037, "DepositRequired": 20.00 })),
+            person(5113, "Maya Gurung", "E", "maya@example.net", "", "Nepal Standard Time", 538_746_021),
+        ] }),
+        json!({ "SessionId": 4103, "ScheduleTs": in_about(TimeDelta::hours(50)), "Participants": [
+            host(5121, 872_510_364),
+            with(person(5122, "Zoë Tremblay", "E", "zoe@example.org", "", "Eastern Standard Time", 691_274_850), json!({ "ParticipantLocale": "fr-CA" })),
+            with(person(5123, "Lee Park", "E", "lee@example.com", "", "Pacific Standard Time", 240_953_718), json!({ "RSVP": "Declined" })),
+            person(5124, "Sam Reed", "E", "sam at example.com", "", "Eastern Standard Time", 385_162_904),
+            person(5125, "Kim Ito", "E", "kim@example.com", "", "Lakeside Time", 512_607_339),
+        ] }),
+    ];
+    if !before {
+        all.push(json!({ "SessionId": 4104, "ScheduleTs": in_about(TimeDelta::minutes(200)), "Participants": [
+            host(5131, 726_341_985),
+            person(5132, "Noor Haddad", "E", "noor@example.org", "", "Central Standard Time", 194_830_567),
+        ] }));
+        all.push(json!({ "SessionId": 4105, "ScheduleTs": meet_now.format("%Y-%m-%dT%H:%M:%S").to_string(), "Participants": [
+            host(5141, 603_948_712),
+            person(5142, "Trevor", "E", "trevor@example.com", "", "Pacific Standard Time", 851_427_036),
+        ] }));
+    }
+    Value::Array(all)
+}
+
+fn person(id: i64, name: &str, deliver: &str, email: &str, number: &str, zone: &str, code: i64) -> Value {
+    json!({
+        "ParticipationId": id,
+        "ParticipantFullName": name,
+        "SecureVideoUserId": null,
+        "ParticipantEmailAddress": email,
+        "ParticipantSmsNumber": number,
+        "ParticipantDefaultResolution": "high",
+        "ParticipantTimeZoneWindowsId": zone,
+        "ConnectCode": code,
+        "Passkey": "",
+        "ShouldAutoDeliverCode": deliver,
+        "ConnectionTs": null,
+        "ExpiresTs": null,
+        "RSVP": "Unknown",
+        "SvcId": null,
+        "DepositRequired": null,
+    })
+}

@@ -1,0 +1,42 @@
+//! `guard show / accept`: what waits because too much changed at once.
+
+use super::preview::rfc3339;
+use super::table::{Colors, Tone, table};
+use super::{Exit, GuardCommand, runtime};
+use crate::clock::{Clock, WallClock};
+use crate::config::Config;
+use crate::daemon::open_store;
+use crate::outbox::GuardRow;
+
+pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: Colors) -> anyhow::Result<Exit> {
+    runtime()?.block_on(async {
+        let store = open_store(&config, false)?;
+        match command {
+            GuardCommand::Show => show(&store.guards().await?, json, colors),
+            GuardCommand::Accept { source } => {
+                let waiting = store.accept_guard(source.as_deref(), WallClock.now()).await?;
+                println!("{waiting} sessions accepted: the next walk applies what changed");
+                Ok(Exit::Done)
+            }
+        }
+    })
+}
+
+fn show(rows: &[GuardRow], json: bool, colors: Colors) -> anyhow::Result<Exit> {
+    if json {
+        for row in rows {
+            println!("{}", serde_json::to_string(row)?);
+        }
+    } else if rows.is_empty() {
+        println!("Nothing waits.");
+    } else {
+        let mut shown = table(colors, &["Source", "Session", "What", "Since"]);
+        for row in rows {
+            let cells = [row.source.clone(), row.session_id.to_string(), row.kind.clone(), rfc3339(row.since)];
+            shown.add_row(cells.into_iter().map(|t| colors.cell(t, Tone::Bad)));
+        }
+        println!("{}", shown.trim_fmt());
+        println!("Nothing is sent for these sessions. If the source is right: punctual guard accept");
+    }
+    Ok(if rows.is_empty() { Exit::Done } else { Exit::Attention })
+}

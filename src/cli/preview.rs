@@ -1,0 +1,169 @@
+//! `preview`: what would be sent, and what not and why. It opens no transport.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use chrono::{DateTime, Utc};
+
+use super::table::{Colors, Tone, table};
+use super::{Exit, PreviewArgs, PreviewFormat, gallery, runtime};
+use crate::clock::{Clock, WallClock};
+use crate::config::Config;
+use crate::daemon::{open_store, read_source, store_exists};
+use crate::notice::Reason;
+use crate::outbox::KnownMap;
+use crate::plan::Suppressions;
+pub(super) use crate::preview::rfc3339;
+use crate::preview::{Line, Request, lines};
+use crate::render::Renderer;
+use crate::session::{SessionId, Snapshot};
+use crate::source::{ambiguity, file};
+
+pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Colors) -> anyhow::Result<Exit> {
+    if args.format == PreviewFormat::Eml && !args.reveal {
+        bail!("--format eml writes the messages as they are, with their codes: add --reveal");
+    }
+    let now = args.at.unwrap_or_else(|| WallClock.now());
+    let snapshot = snapshot(&config, args.sessions.as_deref())?;
+    let (known, suppressed, reference_key) = runtime()?.block_on(memory(&config, args, &snapshot, now))?;
+    let settings = crate::render::Settings { reference_key, ..config.render.clone() };
+    let renderer = Renderer::new(settings).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?;
+    let lines = lines(Request {
+        snapshot: &snapshot,
+        known,
+        policy: &config.policy,
+        suppressed: &suppressed,
+        renderer: &renderer,
+        now,
+        until: args.until,
+        session: args.session,
+        participant: args.participant,
+        reveal: args.reveal,
+    });
+    let out = args.out.clone().unwrap_or_else(|| "preview".into());
+    match args.format {
+        PreviewFormat::Json => print_json(&lines)?,
+        PreviewFormat::Table if json => print_json(&lines)?,
+        PreviewFormat::Table => print_table(&lines, colors),
+        PreviewFormat::Html => println!("{}", gallery::write(&lines, &config, now, &out)?.display()),
+        PreviewFormat::Eml => println!("{} files in {}", write_files(&lines, &out)?, out.display()),
+    }
+    let quarantined = lines.iter().any(|l| l.reason == Some(Reason::Quarantined.as_str()));
+    Ok(if quarantined || snapshot.partial { Exit::Attention } else { Exit::Done })
+}
+
+/// The sessions: of the named file or folder, else of every configured source.
+fn snapshot(config: &Config, named: Option<&Path>) -> anyhow::Result<Snapshot> {
+    let mut whole = Snapshot::default();
+    if let Some(path) = named {
+        whole = file::read(&file::Settings { path: path.to_path_buf() }).map_err(anyhow::Error::msg)?;
+    } else if config.sources.is_empty() {
+        bail!("there is no source: name one in the configuration, or use --sessions FILE");
+    } else {
+        for source in &config.sources {
+            let part = read_source(source).map_err(anyhow::Error::msg)?;
+            whole.sessions.extend(part.sessions);
+            whole.faults.extend(part.faults);
+            whole.partial |= part.partial;
+        }
+    }
+    ambiguity::mark(&mut whole);
+    Ok(whole)
+}
+
+/// With `--store`: what it knows. Revealing is written to its ledger, if there is one.
+async fn memory(
+    config: &Config,
+    args: &PreviewArgs,
+    snapshot: &Snapshot,
+    now: DateTime<Utc>,
+) -> anyhow::Result<(KnownMap, Suppressions, [u8; 32])> {
+    let mut known = KnownMap::new();
+    if !args.store && !(args.reveal && store_exists(config)) {
+        return Ok((known, Suppressions::default(), [0; 32]));
+    }
+    let store = open_store(config, false)?;
+    if args.reveal {
+        let what = format!("preview of {} sessions", snapshot.sessions.len());
+        store.note(WallClock.now(), "reveal", &what).await?;
+    }
+    if !args.store {
+        return Ok((known, Suppressions::default(), [0; 32]));
+    }
+    let ids: Vec<SessionId> = snapshot.sessions.iter().map(|s| s.id).collect();
+    for source in &config.sources {
+        known.extend(store.known(&source.name, &ids).await?);
+    }
+    let _ = now;
+    Ok((known, Suppressions(store.suppressions().await?), store.reference_key().await?))
+}
+
+fn print_json(lines: &[Line]) -> anyhow::Result<()> {
+    use std::io::Write;
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    for line in lines {
+        serde_json::to_writer(&mut out, line)?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn print_table(lines: &[Line], colors: Colors) {
+    let mut rows = table(colors, &["Due (UTC)", "Session", "Person", "What", "To", "Starts, on their clock", "Says"]);
+    for line in lines {
+        let sends = line.verdict == "send";
+        let tone = match line.reason {
+            None => Tone::Good,
+            Some(
+                "quarantined" | "ambiguous" | "invalid_email" | "invalid_number" | "no_email" | "no_number" | "no_connect_code" | "leak"
+                | "template",
+            ) => Tone::Bad,
+            Some(_) => Tone::Quiet,
+        };
+        let says =
+            if sends { line.subject.clone().or_else(|| line.sms.clone()).unwrap_or_default() } else { format!("not sent: {}", why(line)) };
+        let id = |n: Option<i64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
+        let plain = [
+            line.due_at.as_deref().map_or_else(String::new, |t| t.replace('T', " ").trim_end_matches(":00Z").to_owned()),
+            id(line.session_id),
+            id(line.participation_id) + if line.role == Some(crate::session::Role::Host) { " (host)" } else { "" },
+            what(line),
+            line.to.clone().or_else(|| line.channel.map(str::to_owned)).unwrap_or_default(),
+            line.local_start.as_deref().map_or_else(String::new, |t| format!("{} {}", &t[..10], &t[11..16])),
+        ];
+        let tone_of_plain = if sends { Tone::Plain } else { tone };
+        rows.add_row(plain.into_iter().map(|t| colors.cell(t, tone_of_plain)).chain([colors.cell(says, tone)]));
+    }
+    println!("{}", rows.trim_fmt());
+    let sent = lines.iter().filter(|l| l.verdict == "send").count();
+    println!("{sent} would be sent, {} not.", lines.len() - sent);
+}
+
+/// `reminder 24h`
+pub(super) fn what(line: &Line) -> String {
+    let occasion = line.occasion.unwrap_or("everything");
+    line.rule.as_ref().map_or_else(|| occasion.to_owned(), |rule| format!("{occasion} {rule}"))
+}
+
+/// The reason, and the detail if there is one.
+pub(super) fn why(line: &Line) -> String {
+    let reason = line.reason.unwrap_or_default();
+    line.detail.as_ref().map_or_else(|| reason.to_owned(), |detail| format!("{reason} ({detail})"))
+}
+
+/// A file for each message: `0001-9636-18620-invite.eml`.
+fn write_files(lines: &[Line], out: &Path) -> anyhow::Result<usize> {
+    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let messages = lines.iter().filter_map(|l| Some((l, l.bytes.as_ref()?)));
+    let mut count = 0;
+    for (n, (line, bytes)) in messages.enumerate() {
+        let kind = if line.channel == Some("email") { "eml" } else { "txt" };
+        let ids = [line.session_id, line.participation_id].map(|n| n.unwrap_or_default().to_string()).join("-");
+        let name = format!("{:04}-{ids}-{}.{kind}", n + 1, what(line).replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
+        let path = out.join(name);
+        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        count += 1;
+    }
+    Ok(count)
+}

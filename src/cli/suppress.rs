@@ -1,0 +1,55 @@
+//! `suppress list / add / remove`: addresses that get no messages.
+
+use anyhow::bail;
+
+use super::preview::rfc3339;
+use super::table::{Colors, Tone, table};
+use super::{Exit, SuppressCommand, SuppressKind, address, runtime};
+use crate::clock::{Clock, WallClock};
+use crate::config::Config;
+use crate::daemon::open_store;
+use crate::outbox::{SuppressedAddress, suppression_key};
+use crate::outcome::Suppression;
+
+pub(super) fn suppress(config: Config, command: &SuppressCommand, json: bool, colors: Colors) -> anyhow::Result<Exit> {
+    runtime()?.block_on(async {
+        let store = open_store(&config, false)?;
+        let now = WallClock.now();
+        match command {
+            SuppressCommand::List => list(&store.suppressed().await?, json, colors)?,
+            SuppressCommand::Add { address: raw, kind } => {
+                let kind = match kind {
+                    SuppressKind::OptedOut => Suppression::OptedOut,
+                    SuppressKind::Bounced => Suppression::Bounced,
+                };
+                let added = store.suppress(now, &address(raw, &config)?, kind).await?;
+                println!("{}", if added { "added" } else { "was there already" });
+            }
+            SuppressCommand::Remove { address: raw } => {
+                // A key of the list, or the address itself.
+                let key = if raw.len() == 32 && !raw.contains('@') { raw.clone() } else { suppression_key(&address(raw, &config)?) };
+                if !store.unsuppress(now, &key).await? {
+                    bail!("it is not on the list");
+                }
+                println!("removed: planned messages go again from the next walk on");
+            }
+        }
+        Ok(Exit::Done)
+    })
+}
+
+fn list(all: &[SuppressedAddress], json: bool, colors: Colors) -> anyhow::Result<()> {
+    if json {
+        for one in all {
+            println!("{}", serde_json::to_string(one)?);
+        }
+        return Ok(());
+    }
+    let mut rows = table(colors, &["Address", "Why", "Since", "Key"]);
+    for one in all {
+        let cells = [one.shown.clone(), one.kind.as_str().to_owned(), rfc3339(one.since), one.key.clone()];
+        rows.add_row(cells.into_iter().map(|t| colors.cell(t, Tone::Plain)));
+    }
+    println!("{}\n{} addresses", rows.trim_fmt(), all.len());
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! Tables for people.
+
+use std::io::IsTerminal;
+
+use comfy_table::{Cell, Color as Ink, ContentArrangement, LineStyle, Table, TableStyle};
+
+/// Columns apart, a line below the headings, and no other lines.
+const STYLE: TableStyle = comfy_table::presets::NOTHING.header_separator(LineStyle::new(' ', '─', '─', ' '));
+
+/// Whether to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Colors(bool);
+
+impl From<super::Color> for Colors {
+    fn from(color: super::Color) -> Self {
+        Self(match color {
+            super::Color::Always => true,
+            super::Color::Never => false,
+            super::Color::Auto => std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+        })
+    }
+}
+
+/// How a cell is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// As it is.
+    Plain,
+    /// As it should be.
+    Good,
+    /// Not sent, for a reason that is no fault.
+    Quiet,
+    /// Needs somebody.
+    Bad,
+}
+
+impl Colors {
+    /// A cell in that tone.
+    pub(super) fn cell(self, text: impl Into<String>, tone: Tone) -> Cell {
+        let cell = Cell::new(text.into());
+        match (self.0, tone) {
+            (true, Tone::Good) => cell.fg(Ink::Green),
+            (true, Tone::Quiet) => cell.fg(Ink::DarkGrey),
+            (true, Tone::Bad) => cell.fg(Ink::Red),
+            _ => cell,
+        }
+    }
+}
+
+/// An empty table with those headings. Piped into a file it has no line drawing that a script would stumble over.
+pub(super) fn table(colors: Colors, headings: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
+    if colors.0 {
+        table.enforce_styling();
+    }
+    table.set_header(headings.iter().copied());
+    table
+}

@@ -1,0 +1,95 @@
+//! Configuration: from a TOML file and the environment to what is true.
+//!
+//! Two types, so that no half-checked value travels: [`Raw`] is what was typed ([`raw`]), [`Config`] is what holds ([`check`]).
+//! Every mistake is found in one pass and told with file, line, key, what was found and what was expected.
+//! `PUNCTUAL__SECTION__KEY` overrides a key.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+mod check;
+pub mod raw;
+mod read;
+mod secret;
+mod span;
+mod transport;
+
+pub use check::{Config, Source, SourceKind, StoreUrl};
+pub use raw::Raw;
+pub use span::{Clock, Duration};
+pub use transport::{Gateway, Relay};
+
+/// Where the configuration is looked for when none is named.
+pub const DEFAULT_FILES: [&str; 2] = ["/etc/punctual/punctual.toml", "config/punctual.toml"];
+/// The prefix of overriding environment variables.
+pub const ENV_PREFIX: &str = "PUNCTUAL__";
+
+/// One mistake in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The file, or `environment`.
+    pub file: String,
+    /// 1 for the first; `None` when the mistake is that something is missing.
+    pub line: Option<usize>,
+    /// `email.relay[0].port`; empty for a syntax error.
+    pub key: String,
+    /// What was found and what was expected. Never a secret.
+    pub message: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, ": {}", self.key)?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+/// All mistakes of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistakes(pub Vec<Mistake>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, mistake) in self.0.iter().enumerate() {
+            if n > 0 {
+                f.write_str("\n")?;
+            }
+            mistake.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// Finds, reads and checks the configuration. No file named and none found: the built-in defaults, which can preview but not send.
+pub fn load(named: Option<&Path>) -> Result<Config, Mistakes> {
+    let environment: Vec<(String, String)> = std::env::vars().filter(|(k, _)| k.starts_with(ENV_PREFIX)).collect();
+    let found = named.map(Path::to_path_buf).or_else(|| DEFAULT_FILES.iter().map(PathBuf::from).find(|p| p.exists()));
+    let Some(file) = found else { return parse("", None, &environment) };
+    let one = |message| Mistakes(vec![Mistake { file: file.display().to_string(), line: None, key: String::new(), message }]);
+    let text = std::fs::read_to_string(&file).map_err(|e| one(format!("cannot be read: {e}")))?;
+    parse(&text, Some(&file), &environment)
+}
+
+/// Reads and checks a configuration's text. Relative paths in it are relative to `file`'s folder.
+pub fn parse(text: &str, file: Option<&Path>, environment: &[(String, String)]) -> Result<Config, Mistakes> {
+    let mut document = read::Document::new(text, file, environment);
+    let raw = document.read();
+    let config = check::check(raw, file, &mut document);
+    if document.mistakes.is_empty() { Ok(config) } else { Err(document.in_order()) }
+}
+
+/// The JSON Schema of the configuration file.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Raw).into()
+}
+
+#[cfg(test)]
+mod tests;

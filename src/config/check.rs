@@ -1,0 +1,378 @@
+//! From what was typed to what is true. Every mistake is noted; a mistaken part falls back to something harmless so that the rest is checked too.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+
+use super::raw::{self, Raw};
+use super::read::Document;
+use super::secret;
+use super::transport::{self, Gateway, Relay};
+use crate::contact::EmailAddress;
+use crate::plan::policy::{Override, Overrides, Policy};
+use crate::plan::quiet::QuietHours;
+use crate::plan::rule::{Rule, When};
+use crate::render;
+use crate::retry::DoubtPolicy;
+use crate::source::file;
+use crate::zone::{self, Zones};
+
+/// The configuration as it holds.
+pub struct Config {
+    /// The file that it was read from; `None`: built-in defaults.
+    pub file: Option<PathBuf>,
+    /// What was typed, defaults filled in; for `config print`.
+    pub raw: Raw,
+    /// Where sessions come from.
+    pub sources: Vec<Source>,
+    /// What is decided.
+    pub policy: Policy,
+    /// How messages look. The reference key is the store's: all zero until then.
+    pub render: render::Settings,
+    /// Where the outbox is; `None`: nowhere, so nothing can be sent.
+    pub store: Option<StoreUrl>,
+    /// E-mail relays, in order of preference.
+    pub relays: Vec<Relay>,
+    /// SMS gateways, likewise.
+    pub gateways: Vec<Gateway>,
+    /// What becomes of e-mail in doubt.
+    pub email_in_doubt: DoubtPolicy,
+    /// What becomes of texts in doubt.
+    pub sms_in_doubt: DoubtPolicy,
+    /// What is in hand at a stop is finished within this time.
+    pub stop_within: std::time::Duration,
+}
+
+/// A configured source.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The store remembers its sessions by this.
+    pub name: String,
+    /// What kind, and where.
+    pub kind: SourceKind,
+    /// Cron expression with seconds, checked.
+    pub poll: String,
+}
+
+/// A source's kind and its own settings.
+#[derive(Debug, Clone)]
+pub enum SourceKind {
+    /// `kind = "file"`
+    File(file::Settings),
+}
+
+/// Where the outbox is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// A file.
+    Sqlite(PathBuf),
+}
+
+/// How often a source is polled when nothing is said.
+const POLL: &str = "*/30 * * * * *";
+
+/// Relative paths are relative to the configuration file's folder.
+pub(super) struct Base<'a>(Option<&'a Path>);
+
+impl Base<'_> {
+    pub(super) fn resolve(&self, path: &Path) -> PathBuf {
+        match self.0.and_then(Path::parent) {
+            Some(folder) if path.is_relative() => folder.join(path),
+            _ => path.to_path_buf(),
+        }
+    }
+}
+
+/// Checks everything; the mistakes are in `document`.
+pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'_>) -> Config {
+    let base = Base(file);
+    let practice = check_practice(&raw, document);
+    if raw.reminder.is_empty() {
+        raw.reminder = default_reminders();
+    }
+    let rules = rules(&raw, document);
+    let zones = zones(&raw, document);
+    let overrides = raw.practice.overrides.as_ref().map(|path| overrides(&base.resolve(path), &zones, document)).unwrap_or_default();
+    let quiet = quiet(&raw.quiet_hours);
+    let policy = Policy {
+        practice: raw.practice.id.clone(),
+        hosts: raw.practice.hosts,
+        region: practice.region,
+        rules,
+        settle: raw.invite.settle.0,
+        min_gap: raw.invite.min_gap.0,
+        quiet,
+        adopt_invites: raw.adopt.invites,
+        max_stale: raw.daemon.max_stale.0,
+        overrides,
+        zones: Arc::new(zones),
+    };
+    secrets_are_private(&raw, file, document);
+    Config {
+        sources: sources(&raw, &base, document),
+        policy,
+        render: rendering(&raw, &base, document),
+        store: store(&raw, &base, document),
+        relays: transport::relays(&raw, &base, document),
+        gateways: transport::gateways(&raw, &base, document),
+        email_in_doubt: raw.email.in_doubt,
+        sms_in_doubt: raw.sms.in_doubt,
+        stop_within: raw.daemon.stop_within.0.to_std().unwrap_or_default(),
+        file: file.map(Path::to_path_buf),
+        raw,
+    }
+}
+
+struct CheckedPractice {
+    region: String,
+}
+
+fn check_practice(raw: &Raw, document: &mut Document<'_>) -> CheckedPractice {
+    let p = &raw.practice;
+    if p.name.trim().is_empty() {
+        document.note("practice.name", "is empty; expected the name that messages show");
+    }
+    if p.id.trim().is_empty() {
+        document.note("practice.id", "is empty; expected a short name that never changes");
+    }
+    if !crate::contact::is_region(&p.region) {
+        document
+            .note("practice.region", format!("{:?} is no region; expected an ISO 3166-1 code of two letters, such as \"US\"", p.region));
+    }
+    if p.locale.parse::<icu_locale::Locale>().is_err() {
+        document.note("practice.locale", format!("{:?} is no language tag; expected BCP 47, such as \"en-US\"", p.locale));
+    }
+    CheckedPractice { region: p.region.clone() }
+}
+
+/// `24h` and `1h`.
+fn default_reminders() -> Vec<raw::Reminder> {
+    let before = |name: &str, hours| raw::Reminder {
+        name: Some(name.to_owned()),
+        before: Some(super::Duration(TimeDelta::hours(hours))),
+        ..raw::Reminder::default()
+    };
+    vec![before("24h", 24), before("1h", 1)]
+}
+
+fn rules(raw: &Raw, document: &mut Document<'_>) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = Vec::new();
+    for (n, reminder) in raw.reminder.iter().enumerate() {
+        let key = |field: &str| format!("reminder[{n}].{field}");
+        let Some(name) = reminder.name.clone().filter(|n| !n.trim().is_empty()) else {
+            document.note(&key("name"), "is missing; expected a name such as \"24h\"");
+            continue;
+        };
+        if rules.iter().any(|r| r.name == name) {
+            document.note(&key("name"), format!("{name:?} stands twice; expected a name of its own"));
+        }
+        let when = match (reminder.before, reminder.days_before, reminder.at) {
+            (Some(before), None, None) if before.0 > TimeDelta::zero() => When::Before(before.0),
+            (Some(_), None, None) => {
+                document.note(&key("before"), "is zero; expected some time before the start");
+                continue;
+            }
+            (None, Some(days_before), Some(at)) if days_before <= 60 => When::LocalClock { days_before, at: at.0 },
+            (None, Some(_), Some(_)) => {
+                document.note(&key("days_before"), "is more than 60 days");
+                continue;
+            }
+            _ => {
+                document.note(
+                    &format!("reminder[{n}]"),
+                    "expected either `before = \"24h\"`, or `days_before = 1` with `at = \"18:00\"`, not both",
+                );
+                continue;
+            }
+        };
+        rules.push(Rule { name, when });
+    }
+    rules
+}
+
+fn zones(raw: &Raw, document: &mut Document<'_>) -> Zones {
+    let settings = zone::Settings { fallback: raw.practice.fallback_time_zone.clone(), map: raw.time_zones.clone() };
+    Zones::load(&settings).unwrap_or_else(|mistakes| {
+        for why in mistakes {
+            document.note("time_zones", why);
+        }
+        Zones::load(&zone::Settings::default()).unwrap_or_else(|why| panic!("the shipped zone data loads: {why:?}"))
+    })
+}
+
+fn quiet(raw: &raw::QuietHours) -> Option<QuietHours> {
+    let some = raw.from != raw.to && !raw.channels.is_empty();
+    some.then(|| QuietHours { from: raw.from.0, to: raw.to.0, channels: raw.channels.clone(), min_lead: raw.min_lead.0 })
+}
+
+/// `[[person]]` entries of the overrides file.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OverridesFile {
+    #[serde(default)]
+    person: Vec<Person>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[derive(Default)]
+struct Person {
+    external_id: Option<String>,
+    address: Option<String>,
+    locale: Option<String>,
+    time_zone: Option<String>,
+    do_not_contact: bool,
+}
+
+fn overrides(path: &Path, zones: &Zones, document: &mut Document<'_>) -> Overrides {
+    let mut fail = |why: String| document.note("practice.overrides", format!("{}: {why}", path.display()));
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) => {
+            fail(format!("cannot be read: {e}"));
+            return Overrides::default();
+        }
+    };
+    let parsed: OverridesFile = match toml::from_str(&text) {
+        Ok(parsed) => parsed,
+        Err(e) => {
+            let line = e.span().map_or(0, |s| text[..s.start].lines().count().max(1));
+            fail(format!("line {line}: {}", e.message()));
+            return Overrides::default();
+        }
+    };
+    let mut people = Vec::new();
+    for (n, p) in parsed.person.into_iter().enumerate() {
+        if p.external_id.is_none() && p.address.is_none() {
+            fail(format!("person[{n}]: names nobody; expected external_id or address"));
+        }
+        if let Some(Err(why)) = p.time_zone.as_deref().map(|id| zones.resolve(id)) {
+            fail(format!("person[{n}].time_zone: {why}"));
+        }
+        people.push(Override {
+            external_id: p.external_id,
+            address: p.address,
+            locale: p.locale,
+            time_zone: p.time_zone,
+            do_not_contact: p.do_not_contact,
+        });
+    }
+    Overrides(people)
+}
+
+fn sources(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Vec<Source> {
+    let mut sources: Vec<Source> = Vec::new();
+    for (n, source) in raw.source.iter().enumerate() {
+        let key = |field: &str| format!("source[{n}].{field}");
+        let name = source.name.clone().unwrap_or_else(|| "sessions".to_owned());
+        if sources.iter().any(|s| s.name == name) {
+            document.note(&key("name"), format!("{name:?} stands twice; expected a name of its own"));
+        }
+        let poll = source.poll.clone().unwrap_or_else(|| POLL.to_owned());
+        if let Err(why) = cron(&poll) {
+            document.note(&key("poll"), why);
+        }
+        if source.kind.is_none() {
+            document.note(&key("kind"), "is missing; expected \"file\"");
+        }
+        match &source.path {
+            Some(path) => sources.push(Source { name, kind: SourceKind::File(file::Settings { path: base.resolve(path) }), poll }),
+            None => document.note(&key("path"), "is missing; expected a JSON file or a folder of them"),
+        }
+    }
+    sources
+}
+
+/// Explains what the scheduler would refuse without a word.
+fn cron(expression: &str) -> Result<(), String> {
+    let fields = expression.split_whitespace().count();
+    if fields != 6 {
+        return Err(format!(
+            "{expression:?} has {fields} fields; expected six: second, minute, hour, day, month, weekday (\"*/30 * * * * *\" is every 30 seconds)"
+        ));
+    }
+    croner::parser::CronParser::builder()
+        .seconds(croner::parser::Seconds::Required)
+        .build()
+        .parse(expression)
+        .map(|_| ())
+        .map_err(|e| format!("{expression:?} is no cron expression: {e}"))
+}
+
+fn store(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Option<StoreUrl> {
+    let url = raw.store.url.as_ref()?;
+    match url.strip_prefix("sqlite://") {
+        Some(path) if !path.is_empty() && path != ":memory:" => Some(StoreUrl::Sqlite(base.resolve(Path::new(path)))),
+        _ => {
+            document.note("store.url", format!("{url:?} is no store; expected \"sqlite://punctual.db\""));
+            None
+        }
+    }
+}
+
+/// The From of previews when no address is configured: nothing can be sent without one.
+const PREVIEW_FROM: &str = "sessions@practice.example";
+
+fn rendering(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> render::Settings {
+    let (from_name, from) = match raw.email.from.as_deref().map(mailbox) {
+        Some(Ok((name, address))) => (name.unwrap_or_else(|| raw.practice.name.clone()), Some(address)),
+        Some(Err(why)) => {
+            document.note("email.from", why);
+            (raw.practice.name.clone(), None)
+        }
+        None => {
+            if !raw.email.relay.is_empty() {
+                document.note("email.from", "is missing; expected \"Name <address>\"");
+            }
+            (raw.practice.name.clone(), None)
+        }
+    };
+    let reply_to = raw.email.reply_to.as_deref().and_then(|text| match mailbox(text) {
+        Ok((_, address)) => Some(address),
+        Err(why) => {
+            document.note("email.reply_to", why);
+            None
+        }
+    });
+    render::Settings {
+        practice_name: raw.practice.name.clone(),
+        practice_contact: raw.practice.contact.clone(),
+        locale: raw.practice.locale.clone(),
+        join_url: raw.practice.join_url.clone(),
+        from_name,
+        from: from.unwrap_or_else(|| EmailAddress::parse(PREVIEW_FROM).expect("a constant that parses")),
+        reply_to,
+        template_dir: raw.templates.dir.as_ref().map(|dir| base.resolve(dir)),
+        show_participant_names_to_host: raw.templates.show_participant_names_to_host,
+        max_segments: raw.sms.max_segments,
+        default_duration: raw.practice.session_length.0,
+        reference_key: [0; 32],
+    }
+}
+
+/// `Name <address>` or `address`.
+fn mailbox(text: &str) -> Result<(Option<String>, EmailAddress), String> {
+    let (name, address) = match text.trim().strip_suffix('>').and_then(|t| t.rsplit_once('<')) {
+        Some((name, address)) => (crate::contact::clean_line(name.trim().trim_matches('"')), address),
+        None => (String::new(), text),
+    };
+    let address = EmailAddress::parse(address).map_err(|why| format!("is no address: {why}; expected \"Name <address>\""))?;
+    Ok((Some(name).filter(|n| !n.is_empty()), address))
+}
+
+/// A secret in the file itself is accepted only if nobody else can read the file.
+fn secrets_are_private(raw: &Raw, file: Option<&Path>, document: &mut Document<'_>) {
+    let relays =
+        raw.email.relay.iter().enumerate().filter(|(_, r)| r.password.is_some()).map(|(n, _)| format!("email.relay[{n}].password"));
+    let gateways = raw.sms.gateway.iter().enumerate().flat_map(|(n, g)| {
+        let typed = [("auth_token", g.auth_token.is_some()), ("password", g.password.is_some()), ("secret", g.secret.is_some())];
+        typed.into_iter().filter(|(_, is)| *is).map(move |(field, _)| format!("sms.gateway[{n}].{field}"))
+    });
+    let keys: Vec<String> = relays.chain(gateways).collect();
+    if file.is_some_and(secret::is_open_to_others) {
+        for key in keys {
+            document.note(&key, "stands in a file that others can read; expected mode 0600, or the secret in a file of its own");
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! What was typed: every key of the configuration file, with its default. `config/punctual.toml` explains each to its reader.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use chrono::{NaiveTime, TimeDelta};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::secret::Secret;
+use super::span::{Clock, Duration};
+use crate::contact::Channel;
+use crate::retry::DoubtPolicy;
+
+/// The whole file.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Raw {
+    /// Who sends.
+    pub practice: Practice,
+    /// Where sessions come from.
+    pub source: Vec<Source>,
+    /// Reminder rules. None configured: `24h` and `1h`.
+    pub reminder: Vec<Reminder>,
+    /// Invites.
+    pub invite: Invite,
+    /// The first start.
+    pub adopt: Adopt,
+    /// When no automatic message goes out, on the participant's clock.
+    pub quiet_hours: QuietHours,
+    /// Messages.
+    pub templates: Templates,
+    /// A source's time zone id to the zone that it means here.
+    pub time_zones: BTreeMap<String, String>,
+    /// The outbox.
+    pub store: Store,
+    /// E-mail.
+    pub email: Email,
+    /// Text messages.
+    pub sms: Sms,
+    /// The daemon.
+    pub daemon: Daemon,
+    /// Logs.
+    pub log: Log,
+}
+
+/// `[practice]`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Practice {
+    /// Shown in messages.
+    pub name: String,
+    /// Part of every notice's identity: set it once, before the first run, and never change it. (The name may change.)
+    pub id: String,
+    /// Shown in messages: a telephone number or an address.
+    pub contact: String,
+    /// ISO 3166-1 alpha-2, for numbers without a country code.
+    pub region: String,
+    /// BCP 47: the language of participants who have none of their own.
+    pub locale: String,
+    /// A Tera template with `code` and `passkey`.
+    pub join_url: String,
+    /// Whether hosts get messages too.
+    pub hosts: bool,
+    /// For participants whose time zone is missing or unknown. Not set: they are quarantined.
+    pub fallback_time_zone: Option<String>,
+    /// The calendar entry's length where the source does not say.
+    pub session_length: Duration,
+    /// A TOML file of wishes for single participants: locale, time zone, do_not_contact.
+    pub overrides: Option<PathBuf>,
+}
+
+impl Default for Practice {
+    fn default() -> Self {
+        Self {
+            name: "Your practice".to_owned(),
+            id: "practice".to_owned(),
+            contact: String::new(),
+            region: "US".to_owned(),
+            locale: "en-US".to_owned(),
+            join_url: "https://hub.securevideo.com/Pass/Join/{{ code }}{% if passkey %}?passkey={{ passkey }}{% endif %}".to_owned(),
+            hosts: true,
+            fallback_time_zone: None,
+            session_length: Duration(TimeDelta::minutes(60)),
+            overrides: None,
+        }
+    }
+}
+
+/// What kind of source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// A JSON file, or a folder of them.
+    File,
+}
+
+/// `[[source]]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Source {
+    /// Its name: the store remembers sessions by it.
+    pub name: Option<String>,
+    /// `file`
+    pub kind: Option<SourceKind>,
+    /// A JSON file or a folder of them.
+    pub path: Option<PathBuf>,
+    /// Cron expression with seconds. Default: every 30 seconds.
+    pub poll: Option<String>,
+}
+
+/// `[[reminder]]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reminder {
+    /// Its name: a renamed rule is another rule.
+    pub name: Option<String>,
+    /// Elapsed time before the start.
+    pub before: Option<Duration>,
+    /// Calendar days before, on the participant's clock; with `at`.
+    pub days_before: Option<u32>,
+    /// The time of day, on the participant's clock; with `days_before`.
+    pub at: Option<Clock>,
+}
+
+/// `[invite]`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Invite {
+    /// How long an invite waits, so that a correction made at once costs no second message.
+    pub settle: Duration,
+    /// No reminder nearer than this to the invite.
+    pub min_gap: Duration,
+}
+
+impl Default for Invite {
+    fn default() -> Self {
+        Self { settle: Duration(TimeDelta::minutes(2)), min_gap: Duration(TimeDelta::minutes(30)) }
+    }
+}
+
+/// `[adopt]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Adopt {
+    /// Whether sessions that exist at the first start are invited (somebody else may have done so).
+    pub invites: bool,
+}
+
+/// `[quiet_hours]`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct QuietHours {
+    /// The beginning, inclusive.
+    pub from: Clock,
+    /// The end, exclusive. The same as `from`: no quiet hours.
+    pub to: Clock,
+    /// The channels that keep them.
+    pub channels: Vec<Channel>,
+    /// What a message that waits for their end must leave before the start.
+    pub min_lead: Duration,
+}
+
+impl Default for QuietHours {
+    fn default() -> Self {
+        let at = |hour| Clock(NaiveTime::from_hms_opt(hour, 0, 0).unwrap_or_default());
+        Self { from: at(21), to: at(8), channels: vec![Channel::Sms], min_lead: Duration(TimeDelta::minutes(15)) }
+    }
+}
+
+/// `[templates]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Templates {
+    /// Overrides the built-in templates file by file.
+    pub dir: Option<PathBuf>,
+    /// Whether a host's messages may name the participants.
+    pub show_participant_names_to_host: bool,
+}
+
+/// `[store]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// `sqlite://FILE`, relative to the configuration file.
+    pub url: Option<String>,
+}
+
+/// `[email]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Email {
+    /// `Name <address>`: the From header and the envelope sender.
+    pub from: Option<String>,
+    /// Where answers go.
+    pub reply_to: Option<String>,
+    /// What becomes of a message in doubt: `resend` once after 10 minutes, or `hold`.
+    pub in_doubt: DoubtPolicy,
+    /// In order of preference: the second is used when the first is at fault.
+    pub relay: Vec<Relay>,
+}
+
+/// What kind of relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RelayKind {
+    /// An SMTP server.
+    Smtp,
+    /// A folder of .eml files.
+    Folder,
+}
+
+/// How a connection is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TlsMode {
+    /// Not at all.
+    None,
+    /// By STARTTLS, required.
+    Starttls,
+    /// From the first byte.
+    Implicit,
+}
+
+/// `[[email.relay]]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Relay {
+    /// `smtp` (default) or `folder`.
+    pub kind: Option<RelayKind>,
+    /// folder: where the .eml files go.
+    pub path: Option<PathBuf>,
+    /// smtp: the server.
+    pub host: Option<String>,
+    /// smtp: default 587, with implicit TLS 465.
+    pub port: Option<u16>,
+    /// smtp: `none`, `starttls` (default, required) or `implicit`.
+    pub tls: Option<TlsMode>,
+    /// smtp: a PEM file of certificates to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// smtp: connections at most. Default 4.
+    pub connections: Option<u16>,
+    /// smtp: how we greet. Default: the machine's name.
+    pub helo: Option<String>,
+    /// smtp: log-in.
+    pub username: Option<String>,
+    /// smtp: the password (only if nobody else can read this file).
+    pub password: Option<Secret>,
+    /// smtp: a file with the password, or the name of a systemd credential.
+    pub password_file: Option<PathBuf>,
+}
+
+/// `[sms]`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sms {
+    /// What becomes of a text in doubt: `resend` (an invite, once, within the last hour) or `hold`.
+    pub in_doubt: DoubtPolicy,
+    /// Parts that a text may have at most.
+    pub max_segments: u32,
+    /// In order of preference.
+    pub gateway: Vec<Gateway>,
+}
+
+impl Default for Sms {
+    fn default() -> Self {
+        Self { in_doubt: DoubtPolicy::default(), max_segments: 2, gateway: Vec::new() }
+    }
+}
+
+/// What kind of gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GatewayKind {
+    /// Twilio's Messages API.
+    Twilio,
+    /// Kannel's sendsms.
+    Kannel,
+    /// Any HTTP API: the request is a template.
+    Http,
+    /// A folder of .txt files.
+    Folder,
+}
+
+/// `[[sms.gateway]]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Gateway {
+    /// `twilio`, `kannel`, `http` or `folder`.
+    pub kind: Option<GatewayKind>,
+    /// Default for twilio: the provider's own. http: a Tera template.
+    pub url: Option<String>,
+    /// folder: where the .txt files go.
+    pub path: Option<PathBuf>,
+    /// The sender: a number or a name.
+    pub from: Option<String>,
+    /// Requests at once. Default 4.
+    pub connections: Option<u16>,
+    /// twilio: the account.
+    pub account_sid: Option<String>,
+    /// twilio: the token (only if nobody else can read this file).
+    pub auth_token: Option<Secret>,
+    /// twilio: a file with the token, or the name of a systemd credential.
+    pub auth_token_file: Option<PathBuf>,
+    /// twilio: instead of `from`.
+    pub messaging_service_sid: Option<String>,
+    /// twilio, kannel: where receipts are sent.
+    pub callback_url: Option<String>,
+    /// kannel: log-in.
+    pub username: Option<String>,
+    /// kannel: the password (only if nobody else can read this file).
+    pub password: Option<Secret>,
+    /// kannel: a file with the password, or the name of a systemd credential.
+    pub password_file: Option<PathBuf>,
+    /// http: `GET` or `POST` (default).
+    pub method: Option<String>,
+    /// http: header names to Tera templates.
+    pub headers: BTreeMap<String, String>,
+    /// http: the body, a Tera template.
+    pub body: Option<String>,
+    /// http: the `secret` of the templates (only if nobody else can read this file).
+    pub secret: Option<Secret>,
+    /// http: a file with it, or the name of a systemd credential.
+    pub secret_file: Option<PathBuf>,
+    /// http: JSON pointer of the message's id in the answer.
+    pub reference_pointer: Option<String>,
+    /// http: statuses that say that the gateway has it. Default 200, 201, 202.
+    pub accepted_status: Vec<u16>,
+}
+
+/// `[daemon]`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Daemon {
+    /// What is in hand at a stop is finished within this time.
+    pub stop_within: Duration,
+    /// A source that has not answered for so long is not believed any more: its notices are held.
+    pub max_stale: Duration,
+}
+
+impl Default for Daemon {
+    fn default() -> Self {
+        Self { stop_within: Duration(TimeDelta::seconds(25)), max_stale: Duration(TimeDelta::hours(6)) }
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `punctual=debug`.
+    pub level: String,
+    /// `text` or `json`.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}

@@ -1,0 +1,50 @@
+//! Secrets: typed into the file, or better in a file of their own, or best in a systemd credential.
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A secret in the configuration file. Prints as asterisks.
+#[derive(Debug, Clone)]
+pub struct Secret(pub SecretString);
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d).map(|s| Self(s.into()))
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str("********")
+    }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string" })
+    }
+}
+
+/// Reads a secret's file: a systemd credential of that name if there is one, else the path. One trailing line end is not part of it.
+pub(super) fn read(path: &Path, resolved: &Path) -> Result<SecretString, String> {
+    let credential = std::env::var_os("CREDENTIALS_DIRECTORY").map(|dir| PathBuf::from(dir).join(path));
+    let file = credential.filter(|c| path.components().count() == 1 && c.exists()).unwrap_or_else(|| resolved.to_path_buf());
+    let text = std::fs::read_to_string(&file).map_err(|e| format!("{} cannot be read: {e}", file.display()))?;
+    let secret: SecretString = text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t)).into();
+    if secret.expose_secret().is_empty() {
+        return Err(format!("{} is empty", file.display()));
+    }
+    Ok(secret)
+}
+
+/// Whether others than the owner can read a file.
+pub(super) fn is_open_to_others(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(file).is_ok_and(|m| m.permissions().mode() & 0o077 != 0)
+}

@@ -1,0 +1,116 @@
+use std::path::Path;
+
+use super::*;
+use crate::config::raw::Raw;
+
+fn mistakes(text: &str) -> Vec<String> {
+    match parse(text, Some(Path::new("punctual.toml")), &[]) {
+        Ok(_) => Vec::new(),
+        Err(m) => m.0.iter().map(Mistake::to_string).collect(),
+    }
+}
+
+/// The reference file, each commented-out key of TOML form switched on, is read without an unknown key.
+#[test]
+fn the_reference_file_is_the_configuration() {
+    let reference = include_str!("../../config/punctual.toml");
+    assert_eq!(mistakes(reference), [] as [&str; 0]);
+    let schema = schema();
+    let definitions = &schema["$defs"];
+    let mut missing = Vec::new();
+    let sections = std::iter::once(&schema).chain(definitions.as_object().into_iter().flat_map(|d| d.values()));
+    for section in sections {
+        for key in section["properties"].as_object().into_iter().flat_map(|p| p.keys()) {
+            let explained = reference.lines().any(|line| {
+                let line = line.trim_start_matches(['#', ' ']);
+                line.starts_with(&format!("{key} = "))
+                    || line.starts_with(&format!("[{key}"))
+                    || line.starts_with(&format!("[[{key}"))
+                    || line.contains(&format!(".{key}]]"))
+                    || line.contains(&format!("`{key}`"))
+                    || line.contains(&format!("or {key} = "))
+            });
+            if !explained {
+                missing.push(key.clone());
+            }
+        }
+    }
+    assert_eq!(missing, [] as [&str; 0], "keys that the reference does not explain");
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_with_their_lines() {
+    let text = r#"[practice]
+name = "Lakeside"
+region = "Atlantis"
+colour = "blue"
+hosts = "yes"
+
+[[source]]
+kind = "file"
+path = "sessions.json"
+poll = "* * * * *"
+
+[[reminder]]
+name = "24h"
+before = "1 day"
+
+[[reminder]]
+name = "both"
+before = "2h"
+at = "18:00"
+days_before = 1
+
+[store]
+url = "mysql://x"
+"#;
+    let told = mistakes(text);
+    for (line, key, words) in [
+        (3, "practice.region", "ISO 3166-1"),
+        (4, "practice.colour", "unknown field"),
+        (5, "practice.hosts", "expected a boolean"),
+        (10, "source[0].poll", "six"),
+        (14, "reminder[0].before", "no duration"),
+        (16, "reminder[1]", "either"),
+        (23, "store.url", "sqlite://"),
+    ] {
+        let found = told.iter().any(|m| m.starts_with(&format!("punctual.toml:{line}: {key}: ")) && m.contains(words));
+        assert!(found, "line {line}, {key}: not in {told:#?}");
+    }
+    let lines: Vec<usize> = told.iter().filter_map(|m| m.split(':').nth(1)?.parse().ok()).collect();
+    assert!(lines.is_sorted(), "{told:#?}");
+}
+
+#[test]
+fn syntax_errors_name_the_line() {
+    let told = mistakes("[practice]\nname = \"Lakeside\nregion = \"US\"\n");
+    assert!(told[0].starts_with("punctual.toml:2"), "{told:?}");
+}
+
+#[test]
+fn the_environment_overrides() {
+    let environment = [
+        ("PUNCTUAL__PRACTICE__NAME".to_owned(), "Hillside".to_owned()),
+        ("PUNCTUAL__SMS__MAX_SEGMENTS".to_owned(), "3".to_owned()),
+        ("PUNCTUAL__PRACTICE__HOSTS".to_owned(), "false".to_owned()),
+    ];
+    let config = parse("[practice]\nname = \"Lakeside\"\n", None, &environment).unwrap_or_else(|m| panic!("{m}"));
+    assert_eq!((config.raw.practice.name.as_str(), config.raw.sms.max_segments, config.policy.hosts), ("Hillside", 3, false));
+    let wrong = [("PUNCTUAL__PRACTICE__HOSTS".to_owned(), "maybe".to_owned())];
+    let told = parse("", None, &wrong).err().map(|m| m.to_string()).unwrap_or_default();
+    assert!(told.contains("practice.hosts"), "{told}");
+}
+
+#[test]
+fn secrets_print_masked() {
+    let raw: Raw = toml::from_str("[[email.relay]]\npassword = \"hunter2\"\n").unwrap();
+    let printed = format!("{}{raw:?}", toml::to_string(&raw).unwrap());
+    assert!(!printed.contains("hunter2"), "{printed}");
+}
+
+#[test]
+fn what_is_printed_is_read_again() {
+    let config = parse("", None, &[]).unwrap_or_else(|m| panic!("{m}"));
+    let printed = toml::to_string_pretty(&config.raw).unwrap();
+    assert_eq!(mistakes(&printed), [] as [&str; 0], "{printed}");
+}

@@ -1,0 +1,211 @@
+//! Start, walk, serve, stop: the engine put together from the configuration. This file and the command line alone know the configuration.
+//!
+//! Start: store (locked), templates, transports, recovery. Serve: one walk at once, then by each source's cron expression; one lane for each
+//! channel. Stop: no more walks and claims, what is in hand is finished within a limit, in that order. A store error ends the process:
+//! messages could go out that nobody would remember.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::sync::{Mutex, Notify, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_cron_scheduler::{Job, JobScheduler};
+
+use crate::clock::Clock;
+use crate::config::{Config, Source, SourceKind, StoreUrl};
+use crate::contact::Channel;
+use crate::dispatch::{Dispatcher, Lane, Span, Tally};
+use crate::outbox::sqlite::{Access, SqliteOutbox};
+use crate::outbox::{Outbox, StoreError};
+use crate::plan::Policy;
+use crate::render::{self, Renderer};
+use crate::session::Snapshot;
+use crate::source::{ambiguity, file};
+use crate::walk;
+
+/// Opens the configured store. `lock`: as the one process that hands over.
+pub fn open_store(config: &Config, lock: bool) -> anyhow::Result<Arc<dyn Outbox>> {
+    match &config.store {
+        None => bail!("no store is configured: set [store] url = \"sqlite://punctual.db\""),
+        Some(StoreUrl::Sqlite(path)) => {
+            let access = if lock { Access::Daemon } else { Access::Command };
+            Ok(Arc::new(SqliteOutbox::open(&format!("sqlite://{}", path.display()), access)?))
+        }
+    }
+}
+
+/// Whether the configured store was ever filled.
+pub fn store_exists(config: &Config) -> bool {
+    matches!(&config.store, Some(StoreUrl::Sqlite(path)) if path.exists())
+}
+
+/// What a source says now. The error names the file and the place in it.
+pub fn read_source(source: &Source) -> Result<Snapshot, String> {
+    match &source.kind {
+        SourceKind::File(settings) => file::read(settings),
+    }
+}
+
+/// The running parts.
+pub struct Engine {
+    outbox: Arc<dyn Outbox>,
+    policy: Arc<Policy>,
+    clock: Arc<dyn Clock>,
+    dispatcher: Arc<Dispatcher>,
+    lanes: Vec<(Arc<Lane>, Arc<Notify>)>,
+    sources: Vec<Arc<Mutex<Source>>>,
+    stop_within: Duration,
+}
+
+/// What `run --once` did.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OnceReport {
+    /// What became of what was due.
+    pub tally: Tally,
+    /// Sources that could not be read.
+    pub sources_failed: usize,
+}
+
+impl Engine {
+    /// Puts the parts together and takes back what an earlier process left behind.
+    pub async fn start(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let outbox = open_store(&config, true)?;
+        let settings = render::Settings { reference_key: outbox.reference_key().await?, ..config.render.clone() };
+        let renderer = Renderer::new(settings).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?;
+        let email = config.relays.iter().map(|r| r.transport()).collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
+        let sms = config.gateways.iter().map(|g| g.transport()).collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
+        let lanes = [Lane::new(Channel::Email, config.email_in_doubt, email), Lane::new(Channel::Sms, config.sms_in_doubt, sms)];
+        let dispatcher = Dispatcher {
+            outbox: Arc::clone(&outbox),
+            renderer: Arc::new(renderer),
+            policy: Arc::new(config.policy),
+            clock: Arc::clone(&clock),
+            owner: owner()?,
+        };
+        let (email_doubt, sms_doubt) = (config.email_in_doubt, config.sms_in_doubt);
+        let returned = dispatcher.recover(|channel| if channel == Channel::Email { email_doubt } else { sms_doubt }).await?;
+        if returned > 0 {
+            tracing::info!(returned, "taken back from an earlier process: nothing of it was sent");
+        }
+        Ok(Self {
+            policy: Arc::clone(&dispatcher.policy),
+            outbox,
+            clock,
+            dispatcher: Arc::new(dispatcher),
+            lanes: lanes.into_iter().map(|lane| (Arc::new(lane), Arc::new(Notify::new()))).collect(),
+            sources: config.sources.into_iter().map(|s| Arc::new(Mutex::new(s))).collect(),
+            stop_within: config.stop_within,
+        })
+    }
+
+    /// The store, for what is asked after a run.
+    pub fn outbox(&self) -> &Arc<dyn Outbox> {
+        &self.outbox
+    }
+
+    /// Walks each source once, hands over what is due (one attempt each), and ends.
+    pub async fn once(&self) -> anyhow::Result<OnceReport> {
+        let mut report = OnceReport::default();
+        for source in &self.sources {
+            if !self.walk(&*source.lock().await).await? {
+                report.sources_failed += 1;
+            }
+        }
+        let span = Span::Once(self.clock.now());
+        let mut running = JoinSet::new();
+        for (lane, wake) in &self.lanes {
+            running.spawn(Arc::clone(&self.dispatcher).run(Arc::clone(lane), span.clone(), Arc::clone(wake)));
+        }
+        while let Some(tally) = running.join_next().await {
+            report.tally = report.tally.plus(tally.context("a lane")??);
+        }
+        Ok(report)
+    }
+
+    /// Walks one source. A source that cannot be read is told and counts as unchanged: `false`.
+    async fn walk(&self, source: &Source) -> Result<bool, StoreError> {
+        let reading = source.clone();
+        let read = tokio::task::spawn_blocking(move || read_source(&reading)).await.unwrap_or_else(|e| Err(e.to_string()));
+        let mut snapshot = match read {
+            Ok(snapshot) => snapshot,
+            Err(why) => {
+                tracing::error!(source = %source.name, %why, "the source could not be read; the last good snapshot stays in force");
+                return Ok(false);
+            }
+        };
+        ambiguity::mark(&mut snapshot);
+        let report = walk::walk(&*self.outbox, &source.name, &snapshot, &self.policy, self.clock.now()).await?;
+        for fault in snapshot.faults.iter().chain(snapshot.sessions.iter().flat_map(|s| &s.faults)) {
+            tracing::warn!(source = %source.name, %fault, "quarantined");
+        }
+        if report.guarded > 0 {
+            tracing::error!(source = %source.name, sessions = report.guarded, "guard: too much changed at once; nothing is sent for it until somebody accepts it");
+        }
+        if report.planned > 0 {
+            let a = report.applied;
+            tracing::info!(source = %source.name, sessions = report.sessions, planned = report.planned, added = a.added, moved = a.moved, ended = a.ended, "walked");
+            self.lanes.iter().for_each(|(_, wake)| wake.notify_one());
+        }
+        Ok(!snapshot.partial)
+    }
+
+    /// Serves until `stop` is raised (then `Ok`) or the store fails.
+    pub async fn serve(self: Arc<Self>, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+        let (failed, mut failure) = mpsc::channel::<StoreError>(1);
+        let (ending, end) = watch::channel(false);
+        let mut lanes = JoinSet::new();
+        for (lane, wake) in &self.lanes {
+            lanes.spawn(Arc::clone(&self.dispatcher).run(Arc::clone(lane), Span::Until(end.clone()), Arc::clone(wake)));
+        }
+        for source in &self.sources {
+            poll(&self, source, &failed).await;
+        }
+        let mut scheduler = self.schedule(&failed).await?;
+        tracing::info!(sources = self.sources.len(), "ready");
+        let outcome = tokio::select! {
+            _ = stop.wait_for(|stopped| *stopped) => Ok(()),
+            Some(error) = failure.recv() => Err(error),
+            Some(ended) = lanes.join_next() => match ended { Ok(Err(error)) => Err(error), _ => Ok(()) },
+        };
+        tracing::info!("stopping: what is in hand is finished");
+        scheduler.shutdown().await.ok();
+        ending.send_replace(true);
+        let finish = async { while lanes.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.stop_within, finish).await.is_err() {
+            tracing::warn!("some attempts did not end in time: the next start takes them back, or reports them as in doubt");
+        }
+        Ok(outcome?)
+    }
+
+    /// Polls each source by its cron expression.
+    async fn schedule(self: &Arc<Self>, failed: &mpsc::Sender<StoreError>) -> anyhow::Result<JobScheduler> {
+        let scheduler = JobScheduler::new().await.context("the scheduler")?;
+        for source in &self.sources {
+            let expression = source.lock().await.poll.clone();
+            let (engine, source, failed) = (Arc::clone(self), Arc::clone(source), failed.clone());
+            let job = Job::new_async(expression.as_str(), move |_, _| {
+                let (engine, source, failed) = (Arc::clone(&engine), Arc::clone(&source), failed.clone());
+                Box::pin(async move { poll(&engine, &source, &failed).await })
+            });
+            scheduler.add(job.context("a source's poll")?).await.context("a source's poll")?;
+        }
+        scheduler.start().await.context("the scheduler")?;
+        Ok(scheduler)
+    }
+}
+
+/// One poll of a source. A poll that is still running is not started twice.
+async fn poll(engine: &Engine, source: &Mutex<Source>, failed: &mpsc::Sender<StoreError>) {
+    let Ok(source) = source.try_lock() else { return };
+    if let Err(error) = engine.walk(&source).await {
+        failed.try_send(error).ok();
+    }
+}
+
+/// A name that no other start has.
+fn owner() -> anyhow::Result<String> {
+    let mut bytes = [0_u8; 12];
+    getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("the system gives no random numbers: {e}"))?;
+    Ok(data_encoding::HEXLOWER.encode(&bytes))
+}

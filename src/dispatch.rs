@@ -1,0 +1,244 @@
+//! From due to told: claim, revalidate, render, begin, deliver, settle.
+//!
+//! One lane for each channel, so that a slow or dead channel never delays another. A lane claims a batch, asks the planner about each notice
+//! once more ([`prepare`]), makes the begun attempts durable in one commit, and hands them over on as many connections as its transports
+//! have ([`attempt`]). While they are in flight it prepares the next batch.
+//!
+//! Invariants: nothing is handed over that was not begun (bytes frozen, durable); nothing passes its point of no return without the store's
+//! word; every claim is settled, or taken back by the next start. A store error ends the lane at once.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::clock::Clock;
+use crate::contact::Channel;
+use crate::outbox::{self, Begin, Claim, ClaimRequest, Filter, Lease, Outbox, Settlement, StoreError};
+use crate::plan::{Policy, Suppressions};
+use crate::render::Renderer;
+use crate::retry::{DoubtPolicy, after_doubt};
+
+mod attempt;
+mod lane;
+mod prepare;
+
+pub use lane::Lane;
+use prepare::{Prepared, Ready};
+
+/// Claimed and begun at once: enough to keep every connection busy while the next batch is prepared, few enough to be decided freshly.
+const BATCH: usize = 256;
+/// A claim that was neither settled nor taken back is free again after this long. Longer than the longest attempt (20 min).
+const LEASE: TimeDelta = TimeDelta::minutes(30);
+/// The longest sleep: the wall clock is looked at again at least this often (suspend, clock changes, other processes' commands).
+const LONGEST_SLEEP: TimeDelta = TimeDelta::seconds(30);
+/// The shortest sleep between two looks at the store.
+const SHORTEST_SLEEP: TimeDelta = TimeDelta::milliseconds(20);
+
+/// What a run did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// A server has it.
+    pub accepted: usize,
+    /// A server refused it for good.
+    pub rejected: usize,
+    /// To be tried again.
+    pub retried: usize,
+    /// The channel was at fault.
+    pub channel_faults: usize,
+    /// In doubt.
+    pub unknown: usize,
+    /// Not sent after all: held, cancelled, superseded, lapsed, suppressed.
+    pub ended: usize,
+    /// Moved by the planner, fenced, or returned at a stop.
+    pub returned: usize,
+}
+
+impl Tally {
+    fn add(&mut self, end: &Settlement) {
+        let counter = match end {
+            Settlement::Accepted { .. } => &mut self.accepted,
+            Settlement::Rejected { .. } => &mut self.rejected,
+            Settlement::Retry { .. } => &mut self.retried,
+            Settlement::Unknown { .. } => &mut self.unknown,
+            Settlement::Ended { .. } => &mut self.ended,
+            Settlement::Return { outcome, .. } if *outcome == CHANNEL_FAULT => &mut self.channel_faults,
+            Settlement::Return { .. } => &mut self.returned,
+        };
+        *counter += 1;
+    }
+
+    /// The sum of two.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            accepted: self.accepted + other.accepted,
+            rejected: self.rejected + other.rejected,
+            retried: self.retried + other.retried,
+            channel_faults: self.channel_faults + other.channel_faults,
+            unknown: self.unknown + other.unknown,
+            ended: self.ended + other.ended,
+            returned: self.returned + other.returned,
+        }
+    }
+}
+
+/// The delivery outcome of a notice that its channel could not take.
+const CHANNEL_FAULT: &str = "channel_fault";
+
+/// Hands over what is due.
+pub struct Dispatcher {
+    /// Where notices live.
+    pub outbox: Arc<dyn Outbox>,
+    /// Makes messages.
+    pub renderer: Arc<Renderer>,
+    /// Is asked again before each message.
+    pub policy: Arc<Policy>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Random for each start.
+    pub owner: String,
+}
+
+/// How long a lane goes on.
+#[derive(Clone)]
+pub enum Span {
+    /// Until nothing that is due at this moment is left: one attempt each.
+    Once(DateTime<Utc>),
+    /// Until the flag is raised; then what is in hand is finished.
+    Until(watch::Receiver<bool>),
+}
+
+impl Span {
+    fn is_over(&self) -> bool {
+        matches!(self, Self::Until(stop) if *stop.borrow())
+    }
+}
+
+impl Dispatcher {
+    /// Takes back what an earlier process left behind, and decides about what it left in doubt.
+    /// Only when no other process can be alive (`run` holds the store's lock).
+    pub async fn recover(&self, doubt: impl Fn(Channel) -> DoubtPolicy) -> outbox::Result<usize> {
+        let now = self.clock.now();
+        let found = self.outbox.recover(&self.owner, now, true).await?;
+        if found.in_doubt.is_empty() {
+            return Ok(found.returned);
+        }
+        let filter = Filter { keys: found.in_doubt.clone(), ..Filter::default() };
+        let resends = self.outbox.list(&filter).await?.into_iter().map(|e| {
+            let n = &e.notice;
+            tracing::warn!(key = %n.key, session = %n.session, "in doubt: the process ended between the hand-over and the answer");
+            let channel = n.address.channel();
+            (n.key, after_doubt(doubt(channel), channel, n.occasion, e.attempts > 1, now, n.start, n.useful_until))
+        });
+        self.outbox.resolve_doubt(now, resends.collect()).await?;
+        Ok(found.returned)
+    }
+
+    /// Runs one lane. `wake` is notified when a walk has changed the outbox.
+    pub async fn run(self: Arc<Self>, lane: Arc<Lane>, span: Span, wake: Arc<Notify>) -> outbox::Result<Tally> {
+        let permits = Arc::new(Semaphore::new(lane.concurrency()));
+        let mut flying: JoinSet<outbox::Result<Settlement>> = JoinSet::new();
+        let mut tally = Tally::default();
+        loop {
+            let claims = if span.is_over() || lane.is_closed(self.clock.now()) { Vec::new() } else { self.claim(&lane, &span).await? };
+            if claims.is_empty() {
+                if let Some(landed) = flying.join_next().await {
+                    tally.add(&landing(landed)?);
+                    continue;
+                }
+                if matches!(span, Span::Once(_)) || span.is_over() {
+                    return Ok(tally);
+                }
+                self.sleep(&lane, &span, &wake).await?;
+                continue;
+            }
+            let ready = self.begin(&lane, claims, &mut tally).await?;
+            for one in ready {
+                let (me, lane, permits, span) = (Arc::clone(&self), Arc::clone(&lane), Arc::clone(&permits), span.clone());
+                flying.spawn(async move { me.hand_over(&lane, one, &permits, &span).await });
+            }
+            while flying.len() > BATCH / 2 {
+                let Some(landed) = flying.join_next().await else { break };
+                tally.add(&landing(landed)?);
+            }
+        }
+    }
+
+    async fn claim(&self, lane: &Lane, span: &Span) -> outbox::Result<Vec<Claim>> {
+        let now = match span {
+            Span::Once(at) => *at,
+            Span::Until(_) => self.clock.now(),
+        };
+        let limit = if lane.is_on_probation() { 1 } else { BATCH };
+        self.outbox.claim(ClaimRequest { owner: self.owner.clone(), now, channel: lane.channel, lease: LEASE, limit }).await
+    }
+
+    /// Decides about each claim once more, and makes the attempts that follow durable in one commit.
+    async fn begin(&self, lane: &Lane, claims: Vec<Claim>, tally: &mut Tally) -> outbox::Result<Vec<Ready>> {
+        let now = self.clock.now();
+        let suppressed = Suppressions(self.outbox.suppressions().await?);
+        let prepared: Vec<Prepared> =
+            tokio::task::block_in_place(|| claims.into_iter().map(|c| self.prepare(c, lane, &suppressed, now)).collect());
+        let mut ends: Vec<(Lease, Settlement)> = Vec::new();
+        let mut ready: Vec<Ready> = Vec::new();
+        for one in prepared {
+            match one {
+                Prepared::Send(r) => ready.push(*r),
+                Prepared::Settle(lease, end) => ends.push((lease, end)),
+            }
+        }
+        if !ends.is_empty() {
+            ends.iter().for_each(|(_, end)| tally.add(end));
+            self.outbox.settle(now, ends).await?;
+        }
+        let begins: Vec<Begin> = ready
+            .iter()
+            .map(|r| Begin {
+                lease: r.lease,
+                revision: r.revision,
+                facts: r.facts.clone(),
+                at: now,
+                transport: lane.name().to_owned(),
+                bytes: r.message.content.bytes().to_vec(),
+            })
+            .collect();
+        if begins.is_empty() {
+            return Ok(ready);
+        }
+        let held = self.outbox.begin(begins).await?;
+        let (ready, fenced): (Vec<_>, Vec<_>) = ready.into_iter().zip(held).partition(|(_, held)| *held);
+        let returned: Vec<(Lease, Settlement)> = fenced.into_iter().map(|(r, _)| (r.lease, r.fenced(now))).collect();
+        if !returned.is_empty() {
+            tally.returned += returned.len();
+            self.outbox.settle(now, returned).await?;
+        }
+        Ok(ready.into_iter().map(|(r, _)| r).collect())
+    }
+
+    /// Sleeps until the next notice is due, a walk changed something, or the end; at most half a minute.
+    async fn sleep(&self, lane: &Lane, span: &Span, wake: &Notify) -> outbox::Result<()> {
+        let now = self.clock.now();
+        let due = match lane.reopens_at() {
+            Some(at) if at > now => Some(at),
+            _ => self.outbox.next_due(lane.channel).await?,
+        };
+        let pause = due.map_or(LONGEST_SLEEP, |at| (at - now).clamp(SHORTEST_SLEEP, LONGEST_SLEEP));
+        let pause = pause.to_std().unwrap_or_default();
+        let mut stop = match span {
+            Span::Until(stop) => stop.clone(),
+            Span::Once(_) => return Ok(()),
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = wake.notified() => {}
+            _ = stop.wait_for(|stopped| *stopped) => {}
+        }
+        Ok(())
+    }
+}
+
+/// A task's result; a panic in it is a defect of ours, and the claim stays for the next start to take back.
+fn landing(landed: Result<outbox::Result<Settlement>, tokio::task::JoinError>) -> outbox::Result<Settlement> {
+    landed.unwrap_or_else(|e| Err(StoreError { action: "hand-over".to_owned(), cause: format!("the attempt's task ended: {e}") }))
+}

@@ -1,0 +1,100 @@
+//! A lane: one channel's transports, which of them is fit, and when a faulty one is tried again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::contact::Channel;
+use crate::deliver::Transport;
+use crate::retry::{DoubtPolicy, channel_pause};
+
+/// One channel and its transports, in order of preference.
+pub struct Lane {
+    /// Which.
+    pub channel: Channel,
+    /// What becomes of a message in doubt.
+    pub doubt: DoubtPolicy,
+    transports: Vec<Slot>,
+}
+
+struct Slot {
+    transport: Arc<dyn Transport>,
+    fault: Mutex<Fault>,
+}
+
+#[derive(Default, Clone)]
+struct Fault {
+    /// In a row.
+    count: u32,
+    paused_until: Option<DateTime<Utc>>,
+}
+
+impl Slot {
+    fn fault(&self) -> std::sync::MutexGuard<'_, Fault> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_open(&self, now: DateTime<Utc>) -> bool {
+        self.fault().paused_until.is_none_or(|until| until <= now)
+    }
+}
+
+impl Lane {
+    /// A lane may have no transport at all: its notices then wait, and lapse loudly.
+    pub fn new(channel: Channel, doubt: DoubtPolicy, transports: Vec<Arc<dyn Transport>>) -> Self {
+        let slots = transports.into_iter().map(|transport| Slot { transport, fault: Mutex::default() });
+        Self { channel, doubt, transports: slots.collect() }
+    }
+
+    /// Attempts that may run at once: of the widest transport.
+    pub fn concurrency(&self) -> usize {
+        self.transports.iter().map(|s| s.transport.concurrency()).max().unwrap_or(1).max(1)
+    }
+
+    /// The preferred transport's name.
+    pub fn name(&self) -> &str {
+        self.transports.first().map_or("none", |s| s.transport.name())
+    }
+
+    /// The transports that are not paused, in order of preference, with their index.
+    pub(super) fn open(&self, now: DateTime<Utc>) -> Vec<(usize, Arc<dyn Transport>)> {
+        let open = self.transports.iter().enumerate().filter(|(_, s)| s.is_open(now));
+        open.map(|(n, s)| (n, Arc::clone(&s.transport))).collect()
+    }
+
+    /// Every transport is paused.
+    pub(super) fn is_closed(&self, now: DateTime<Utc>) -> bool {
+        !self.transports.is_empty() && !self.transports.iter().any(|s| s.is_open(now))
+    }
+
+    /// Every transport failed the last time it was tried: one message is tried before the others.
+    pub(super) fn is_on_probation(&self) -> bool {
+        !self.transports.is_empty() && self.transports.iter().all(|s| s.fault().count > 0)
+    }
+
+    /// When the first paused transport is tried again.
+    pub(super) fn reopens_at(&self) -> Option<DateTime<Utc>> {
+        if self.transports.iter().any(|s| s.fault().paused_until.is_none()) {
+            return None;
+        }
+        self.transports.iter().filter_map(|s| s.fault().paused_until).min()
+    }
+
+    /// A transport answered as it should.
+    pub(super) fn mend(&self, n: usize) {
+        if let Some(slot) = self.transports.get(n) {
+            *slot.fault() = Fault::default();
+        }
+    }
+
+    /// A transport is at fault: it pauses, longer each time. Attempts that were under way together count as one fault.
+    pub(super) fn pause(&self, n: usize, after: Option<Duration>, now: DateTime<Utc>) {
+        let Some(slot) = self.transports.get(n) else { return };
+        let mut fault = slot.fault();
+        if fault.paused_until.is_none_or(|until| until <= now) {
+            fault.count += 1;
+            fault.paused_until = Some(now + channel_pause(fault.count, after));
+        }
+    }
+}

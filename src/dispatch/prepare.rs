@@ -1,0 +1,141 @@
+//! The last look: what the planner says of a claimed notice now, by the latest that the source said; and its message.
+
+use chrono::{DateTime, Utc};
+
+use super::Dispatcher;
+use super::lane::Lane;
+use crate::message::{Content, Message};
+use crate::notice::{Decision, Notice, Occasion, Reason};
+use crate::outbox::{self, Claim, KnownMap, KnownNotice, Lease, Settlement, State};
+use crate::plan::diff::{Verdict, of_participant, revalidate, state_after};
+use crate::plan::{self, Suppressions};
+use crate::render::{Facts, RenderError};
+use crate::session::Session;
+use crate::source::json;
+
+/// A message that may go, and what fences it.
+pub(super) struct Ready {
+    pub(super) lease: Lease,
+    pub(super) revision: i64,
+    /// Digest of the facts that the message holds.
+    pub(super) facts: String,
+    pub(super) notice: Notice,
+    pub(super) message: Message,
+    /// Attempts begun before this one.
+    pub(super) attempts: u32,
+    /// It is the second copy of a message in doubt.
+    pub(super) again: bool,
+}
+
+impl Ready {
+    /// The store says that the session or the claim is another one by now: planned anew, tried anew.
+    pub(super) fn fenced(&self, now: DateTime<Utc>) -> Settlement {
+        Settlement::Return { outcome: "fenced", why: None, next_attempt_at: now + chrono::TimeDelta::seconds(1) }
+    }
+}
+
+/// What becomes of a claim.
+pub(super) enum Prepared {
+    Send(Box<Ready>),
+    Settle(Lease, Settlement),
+}
+
+impl Dispatcher {
+    /// Revalidates and renders one claim. Pure but for the log.
+    pub(super) fn prepare(&self, claim: Claim, lane: &Lane, suppressed: &Suppressions, now: DateTime<Utc>) -> Prepared {
+        let lease = Lease { key: claim.entry.notice.key, epoch: claim.epoch };
+        match self.decide(&claim, suppressed, now) {
+            Ok(ready) => Prepared::Send(Box::new(ready)),
+            Err(end) => {
+                if let Settlement::Ended { reason, state } = &end {
+                    tracing::info!(key = %lease.key, session = %claim.entry.notice.session, channel = %lane.channel, %reason, %state, "not sent");
+                }
+                Prepared::Settle(lease, end)
+            }
+        }
+    }
+
+    fn decide(&self, claim: &Claim, suppressed: &Suppressions, now: DateTime<Utc>) -> Result<Ready, Settlement> {
+        let doubtful = claim.entry.state == State::Unknown || claim.frozen.is_some();
+        let no = |reason: Reason| refusal(doubtful, reason);
+        if now - claim.snapshot_at > self.policy.max_stale && !doubtful {
+            return Err(no(Reason::SourceStale));
+        }
+        let session = latest(claim).ok_or_else(|| no(Reason::Quarantined))?;
+        let notice = &claim.entry.notice;
+        let participant = session.participant(notice.participation).ok_or_else(|| no(Reason::Absent))?;
+        let row = KnownNotice {
+            notice: notice.clone(),
+            // Asked as if it had not been told: a doubtful one goes again only if it would go now.
+            state: State::Waiting,
+            reason: claim.entry.reason,
+            changed_at: claim.entry.changed_at,
+            facts: claim.entry.facts.clone(),
+        };
+        let known = KnownMap::from([((session.id, participant.id), with_row(claim, &row))]);
+        let decisions = plan::plan_session(&session, &known, &self.policy, suppressed, now);
+        let theirs: Vec<&Decision> = decisions.iter().filter(|d| of_participant(d, session.id, participant.id)).collect();
+        let notice = match revalidate(&row, &theirs, now) {
+            Verdict::Go(notice) => notice,
+            Verdict::Later(n) => return Err(Settlement::Return { outcome: "moved", why: None, next_attempt_at: n.due_at }),
+            Verdict::No(reason) => return Err(no(reason)),
+        };
+        let to_join = notice.occasion != Occasion::Cancelled;
+        let to = plan::recipient(participant, &self.policy, suppressed, to_join).map_err(|(reason, _)| no(reason))?;
+        let sequence = known
+            .values()
+            .flat_map(|k| &k.notices)
+            .filter(|n| n.state.told() && n.notice.occasion != Occasion::Reminder && n.notice.key != notice.key)
+            .count();
+        let facts = Facts { notice: &notice, session: &session, participant, zone: &to.zone, locale: to.locale, sequence: sequence as u32 };
+        let mut message = self.renderer.render(&facts, now).map_err(|e| unrenderable(doubtful, &notice, &e))?.message;
+        if doubtful && let Some(bytes) = &claim.frozen {
+            message.content = frozen(message.content, bytes);
+        }
+        let lease = Lease { key: notice.key, epoch: claim.epoch };
+        let facts = plan::facts(&session, participant, &self.policy);
+        Ok(Ready { lease, revision: claim.revision, facts, notice, message, attempts: claim.entry.attempts, again: doubtful })
+    }
+}
+
+/// The session as the source last said it.
+fn latest(claim: &Claim) -> Option<Session> {
+    let mut session = json::kept(&claim.record)?;
+    for person in &mut session.participants {
+        person.ambiguous = claim.ambiguous.iter().find(|(id, _)| *id == person.id).map(|(_, why)| why.clone());
+    }
+    Some(session)
+}
+
+/// The participant's history, with the claimed notice as it was before the claim.
+fn with_row(claim: &Claim, row: &KnownNotice) -> outbox::Known {
+    let mut known = claim.known.clone();
+    match known.notices.iter_mut().find(|n| n.notice.key == row.notice.key) {
+        Some(n) => *n = row.clone(),
+        None => known.notices.push(row.clone()),
+    }
+    known
+}
+
+/// Not sent. One that was in doubt stays so: nobody knows whether it was told, and nobody will send it again.
+fn refusal(doubtful: bool, reason: Reason) -> Settlement {
+    if doubtful {
+        Settlement::Unknown { why: format!("not sent again: {reason}"), resend_at: None }
+    } else {
+        Settlement::Ended { state: state_after(reason), reason }
+    }
+}
+
+fn unrenderable(doubtful: bool, notice: &Notice, error: &RenderError) -> Settlement {
+    let reason = if matches!(error, RenderError::Leak { .. }) { Reason::Leak } else { Reason::Template };
+    tracing::error!(key = %notice.key, session = %notice.session, %reason, %error, "held: no message could be made of it");
+    refusal(doubtful, reason)
+}
+
+/// The same bytes again.
+fn frozen(content: Content, bytes: &[u8]) -> Content {
+    match content {
+        Content::Email { from, to, .. } => Content::Email { from, to, bytes: bytes.into() },
+        Content::Sms { to, encoding, segments, .. } => Content::Sms { to, text: String::from_utf8_lossy(bytes).into(), encoding, segments },
+    }
+}

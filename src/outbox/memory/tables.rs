@@ -1,0 +1,365 @@
+//! The tables of the store in memory, and what each write does to them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::contact::{Address, Channel};
+use crate::notice::{NoticeKey, Omission};
+use crate::outbox::transition::{Doubt, Recovery, Row};
+use crate::outbox::{
+    Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, Guard, Known, KnownNotice, Lease, LedgerRow, Phase, Purged,
+    Recovered, Retention, Settlement, SourceStatus, State, Status, StoredSession, SuppressedAddress, Walk, WalkedSession, suppression_key,
+};
+use crate::outcome::Suppression;
+use crate::session::{Fault, ParticipationId, SessionId};
+
+#[derive(Default)]
+pub(super) struct Tables {
+    pub(super) clock: DateTime<Utc>,
+    pub(super) sources: BTreeMap<String, Source>,
+    pub(super) sessions: BTreeMap<(String, SessionId), Session>,
+    pub(super) participants: BTreeMap<(String, SessionId, ParticipationId), Known>,
+    rows: BTreeMap<NoticeKey, Row>,
+    /// What may be claimed: kept in step with `rows` by [`Tables::put`].
+    pub(super) due: BTreeSet<(Channel, DateTime<Utc>, NoticeKey)>,
+    /// The keys of each participant's notices.
+    keys: HashMap<(SessionId, ParticipationId), Vec<NoticeKey>>,
+    pub(super) content: HashMap<NoticeKey, Vec<u8>>,
+    pub(super) deliveries: HashMap<NoticeKey, Vec<(i64, Delivery)>>,
+    omissions: BTreeMap<(String, SessionId), Vec<Omission>>,
+    pub(super) suppressions: BTreeMap<String, SuppressedAddress>,
+    pub(super) ledger: Vec<LedgerRow>,
+    last_seq: i64,
+}
+
+pub(super) struct Source {
+    pub(super) last_snapshot_at: DateTime<Utc>,
+    pub(super) policy_digest: String,
+    faults: Vec<Fault>,
+    pub(super) guard: Guard,
+    pub(super) guard_since: Option<DateTime<Utc>>,
+    pub(super) guard_accepted: Option<String>,
+}
+
+pub(super) struct Session {
+    pub(super) stored: StoredSession,
+    pub(super) start: DateTime<Utc>,
+    revision: i64,
+}
+
+impl Tables {
+    fn put(&mut self, row: Row) {
+        let key = row.entry.notice.key;
+        if let Some(old) = self.rows.get(&key).and_then(due_entry) {
+            self.due.remove(&old);
+        }
+        self.due.extend(due_entry(&row));
+        self.rows.insert(key, row);
+    }
+
+    pub(super) fn append(&mut self, mut row: LedgerRow) {
+        self.last_seq += 1;
+        row.seq = self.last_seq;
+        self.ledger.push(row);
+    }
+
+    /// Changes a row by a rule of `transition`, and tells the ledger. `None`: there is no such row, or the rule refused.
+    pub(super) fn change<T>(
+        &mut self,
+        key: NoticeKey,
+        event: (&str, Option<String>),
+        at: DateTime<Utc>,
+        rule: impl FnOnce(&mut Row) -> Option<T>,
+    ) -> Option<T> {
+        let mut row = self.rows.get(&key)?.clone();
+        let from = row.entry.state;
+        let value = rule(&mut row)?;
+        self.append(row.event(event.0, Some(from), at, event.1));
+        self.put(row);
+        Some(value)
+    }
+
+    pub(super) fn apply(&mut self, walk: Walk) -> Applied {
+        let mut applied = Applied::default();
+        self.put_source(&walk);
+        for session in walk.sessions {
+            self.apply_session(&walk.source, walk.at, session, &mut applied);
+        }
+        applied
+    }
+
+    /// What waits since when: the time is kept while anything waits.
+    fn put_source(&mut self, walk: &Walk) {
+        let before = self.sources.get(&walk.source);
+        let since = before.and_then(|s| s.guard_since).unwrap_or(walk.at);
+        let accepted = before.and_then(|s| s.guard_accepted.clone()).filter(|_| !walk.guard.digest.is_empty());
+        let source = Source {
+            last_snapshot_at: walk.at,
+            policy_digest: walk.policy_digest.clone(),
+            faults: walk.faults.clone(),
+            guard_since: (!walk.guard.sessions.is_empty()).then_some(since),
+            guard_accepted: accepted,
+            guard: walk.guard.clone(),
+        };
+        self.sources.insert(walk.source.clone(), source);
+    }
+
+    fn apply_session(&mut self, source: &str, at: DateTime<Utc>, walked: WalkedSession, applied: &mut Applied) {
+        let id = walked.id;
+        let place = (source.to_owned(), id);
+        let revision = self.sessions.get(&place).map_or(1, |old| old.revision + i64::from(old.stored.digest != walked.digest));
+        let stored = StoredSession { id, digest: walked.digest, record: walked.record, ambiguous: walked.ambiguous };
+        self.sessions.insert(place.clone(), Session { stored, start: walked.start, revision });
+        for (participation, known) in walked.known {
+            self.participants.insert((source.to_owned(), id, participation), Known { notices: Vec::new(), ..known });
+        }
+        for change in &walked.changes {
+            self.apply_change(source, at, change, applied);
+        }
+        let omissions = walked.omissions.into_iter().map(|o| Omission { session: Some(id), ..o });
+        self.omissions.insert(place, omissions.collect());
+    }
+
+    fn apply_change(&mut self, source: &str, at: DateTime<Utc>, change: &Change, applied: &mut Applied) {
+        let event = change.in_words();
+        match change {
+            Change::Add(notice) if self.rows.contains_key(&notice.key) => {}
+            Change::Add(notice) => {
+                applied.added += 1;
+                let row = Row::added(notice.clone(), source, at);
+                self.keys.entry((notice.session, notice.participation)).or_default().push(notice.key);
+                self.append(row.event(event.0, None, at, event.1));
+                self.put(row);
+            }
+            Change::Move { key, .. } | Change::End { key, .. } => {
+                let count = if matches!(change, Change::Move { .. }) { &mut applied.moved } else { &mut applied.ended };
+                *count += usize::from(self.change(*key, event, at, |row| row.change(change, at).then_some(())).is_some());
+            }
+        }
+    }
+
+    pub(super) fn known(&self, source: &str, session: SessionId, participation: ParticipationId) -> Option<Known> {
+        let known = self.participants.get(&(source.to_owned(), session, participation))?;
+        let keys = self.keys.get(&(session, participation)).map_or(&[][..], Vec::as_slice);
+        let mut notices: Vec<KnownNotice> =
+            keys.iter().map(|key| &self.rows[key].entry).filter(|e| e.source == source).map(|e| e.clone().into()).collect();
+        notices.sort_by_key(|n| (n.notice.due_at, n.notice.key));
+        Some(Known { notices, ..known.clone() })
+    }
+
+    pub(super) fn claim(&mut self, request: &ClaimRequest) -> Vec<Claim> {
+        let due = self
+            .due
+            .range((request.channel, DateTime::<Utc>::MIN_UTC, NoticeKey([0; 16]))..=(request.channel, request.now, NoticeKey([0xFF; 16])));
+        let mut due: Vec<_> = due.map(|(_, _, key)| &self.rows[key].entry.notice).map(|n| (n.start, n.due_at, n.key)).collect();
+        due.sort_unstable();
+        due.truncate(request.limit);
+        due.into_iter().map(|(_, _, key)| self.claim_one(key, request)).collect()
+    }
+
+    fn claim_one(&mut self, key: NoticeKey, request: &ClaimRequest) -> Claim {
+        let entry = self.rows[&key].entry.clone();
+        let lease_until = self.clock + request.lease;
+        self.change(key, ("claimed", None), request.now, |row| {
+            row.claim(&request.owner, lease_until, request.now);
+            Some(())
+        });
+        let (row, notice) = (&self.rows[&key], &entry.notice);
+        let session = &self.sessions[&(entry.source.clone(), notice.session)];
+        let known = self.known(&entry.source, notice.session, notice.participation).expect("a notice's participant is known");
+        Claim {
+            epoch: row.epoch,
+            record: session.stored.record.clone(),
+            revision: session.revision,
+            snapshot_at: self.sources[&entry.source].last_snapshot_at,
+            ambiguous: session.stored.ambiguous.clone(),
+            known,
+            frozen: row.doubt.and_then(|_| self.content.get(&key).cloned()),
+            entry,
+        }
+    }
+
+    fn is_latest(&self, key: NoticeKey, revision: i64) -> bool {
+        let session = self.rows.get(&key).and_then(|row| self.sessions.get(&(row.entry.source.clone(), row.entry.notice.session)));
+        session.is_some_and(|s| s.revision == revision)
+    }
+
+    pub(super) fn begin(&mut self, begin: Begin) -> bool {
+        let Begin { lease, revision, facts, at, transport, bytes } = begin;
+        let event = ("begun", Some(transport.clone()));
+        if !self.is_latest(lease.key, revision)
+            || self.change(lease.key, event, at, |row| row.begin(lease, &facts, at).then_some(())).is_none()
+        {
+            return false;
+        }
+        self.content.insert(lease.key, bytes);
+        let all = self.deliveries.entry(lease.key).or_default();
+        let delivery = Delivery {
+            attempt: all.len() as u32 + 1,
+            started_at: at,
+            phase: Phase::Pre,
+            ended_at: None,
+            outcome: None,
+            transport: Some(transport),
+            reply: None,
+        };
+        all.push((lease.epoch, delivery));
+        true
+    }
+
+    pub(super) fn doubt(&mut self, lease: Lease, revision: i64, margin: TimeDelta) -> bool {
+        let now = self.clock;
+        let crossed = self.is_latest(lease.key, revision)
+            && self.change(lease.key, ("doubted", None), now, |row| row.cross(lease, now, margin).then_some(())).is_some();
+        if crossed {
+            let all = self.deliveries.entry(lease.key).or_default();
+            all.iter_mut().filter(|(epoch, _)| *epoch == lease.epoch).for_each(|(_, d)| d.phase = Phase::Doubt);
+        }
+        crossed
+    }
+
+    pub(super) fn settle(&mut self, at: DateTime<Utc>, lease: Lease, end: &Settlement) -> bool {
+        let (outcome, reply) = end.in_words();
+        self.close_delivery(lease, at, outcome, reply);
+        let settled = self.change(lease.key, ("settled", Some(end.detail())), at, |row| row.settle(lease, end, at).then(|| row.clone()));
+        if let (Some(row), Settlement::Rejected { remember: Some(kind), .. }) = (&settled, end)
+            && self.put_suppressed(&row.entry.notice.address, *kind, at, Some(lease.key))
+        {
+            self.append(row.suppressed(*kind, at));
+        }
+        settled.is_some()
+    }
+
+    pub(super) fn put_suppressed(&mut self, address: &Address, kind: Suppression, since: DateTime<Utc>, notice: Option<NoticeKey>) -> bool {
+        let key = suppression_key(address);
+        let known = self.suppressions.get(&key).map(|s| s.kind);
+        if known.is_some() && (known, kind) != (Some(Suppression::Bounced), Suppression::OptedOut) {
+            return false;
+        }
+        self.suppressions.insert(
+            key.clone(),
+            SuppressedAddress { key, kind, since, shown: address.to_string(), notice: notice.map(|key| key.to_string()) },
+        );
+        true
+    }
+
+    pub(super) fn purge(&mut self, retention: Retention) -> Purged {
+        let content_before = retention.content_before.max(retention.history_before);
+        let resting =
+            |rows: &BTreeMap<NoticeKey, Row>, key: &NoticeKey, before| rows[key].at_rest() && rows[key].entry.notice.start < before;
+        let mut purged = Purged::default();
+        let contents = self.content.len();
+        self.content.retain(|key, _| !resting(&self.rows, key, content_before));
+        purged.contents = (contents - self.content.len()) as u64;
+        let busy: HashSet<(String, SessionId)> = self.rows.values().filter(|row| !row.at_rest()).map(session_of).collect();
+        for (place, session) in &mut self.sessions {
+            if session.start < content_before && !session.stored.record.is_empty() && !busy.contains(place) {
+                session.stored.record.clear();
+                session.stored.ambiguous.clear();
+                purged.records += 1;
+            }
+        }
+        let old: Vec<NoticeKey> = self.rows.keys().filter(|key| resting(&self.rows, key, retention.history_before)).copied().collect();
+        purged.notices = old.len() as u64;
+        for key in old {
+            self.forget(key);
+        }
+        let rows = self.ledger.len();
+        self.ledger.retain(|row| row.at >= retention.history_before);
+        purged.ledger_rows = (rows - self.ledger.len()) as u64;
+        let held: HashSet<(String, SessionId)> = self.rows.values().map(session_of).collect();
+        self.sessions.retain(|place, session| session.start >= retention.history_before || held.contains(place));
+        self.participants.retain(|(source, session, _), _| self.sessions.contains_key(&(source.clone(), *session)));
+        self.omissions.retain(|place, _| self.sessions.contains_key(place));
+        purged
+    }
+
+    fn forget(&mut self, key: NoticeKey) {
+        let Some(row) = self.rows.remove(&key) else { return };
+        let notice = &row.entry.notice;
+        self.keys.entry((notice.session, notice.participation)).or_default().retain(|k| *k != key);
+        self.content.remove(&key);
+        self.deliveries.remove(&key);
+    }
+
+    fn close_delivery(&mut self, lease: Lease, at: DateTime<Utc>, outcome: &str, reply: Option<&str>) {
+        let all = self.deliveries.get_mut(&lease.key).into_iter().flatten();
+        for (_, delivery) in
+            all.filter(|(epoch, d)| *epoch == lease.epoch && (d.ended_at.is_none() || d.outcome.as_deref() == Some("crashed")))
+        {
+            delivery.ended_at = Some(at);
+            delivery.outcome = Some(outcome.to_owned());
+            delivery.reply = reply.map(str::to_owned);
+        }
+    }
+
+    pub(super) fn recover(&mut self, owner: &str, now: DateTime<Utc>, everything: bool) -> Recovered {
+        let (clock, mut returned) = (self.clock, 0);
+        let held: Vec<NoticeKey> = self.rows.iter().filter(|(_, row)| row.claim.is_some()).map(|(key, _)| *key).collect();
+        for key in held {
+            let epoch = self.rows[&key].epoch;
+            let Some(recovery) = self.change(key, ("recovered", None), now, |row| row.recover(owner, clock, everything, now)) else {
+                continue;
+            };
+            returned += usize::from(recovery == Recovery::Returned);
+            self.close_delivery(Lease { key, epoch }, now, "crashed", None);
+        }
+        let undecided = |row: &&Row| row.doubt == Some(Doubt::Undecided);
+        Recovered { returned, in_doubt: self.rows.values().filter(undecided).map(|row| row.entry.notice.key).collect() }
+    }
+
+    pub(super) fn list(&self, filter: &Filter) -> Vec<Entry> {
+        let mut all: Vec<&Entry> = self.rows.values().map(|row| &row.entry).filter(|entry| matches(filter, entry)).collect();
+        all.sort_by_key(|entry| (entry.notice.due_at, entry.notice.key));
+        all.into_iter().take(filter.limit.unwrap_or(usize::MAX)).cloned().collect()
+    }
+
+    pub(super) fn omissions(&self, filter: &Filter) -> Vec<Omission> {
+        let wanted = |o: &&Omission| {
+            filter.session.is_none_or(|s| o.session == Some(s))
+                && filter.participation.is_none_or(|p| o.participation == Some(p))
+                && filter.occasion.is_none_or(|occasion| o.occasion == Some(occasion))
+        };
+        let mut all: Vec<&Omission> = self.omissions.values().flatten().filter(wanted).collect();
+        all.sort_by_key(|o| o.due_at);
+        all.into_iter().take(filter.limit.unwrap_or(usize::MAX)).cloned().collect()
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let mut status = Status { suppressed: self.suppressions.len() as u64, ..Status::default() };
+        for row in self.rows.values() {
+            *status.by_state.entry(row.entry.state).or_default() += 1;
+        }
+        for omission in self.omissions.values().flatten() {
+            *status.by_reason.entry(omission.reason).or_default() += 1;
+        }
+        status.next_due = self.due.iter().map(|(_, at, _)| *at).min();
+        for (name, source) in &self.sources {
+            let sessions = self.sessions.keys().filter(|(of, _)| of == name).count() as u64;
+            status.sources.push(SourceStatus { name: name.clone(), last_snapshot_at: Some(source.last_snapshot_at), sessions });
+            status.faults.extend(source.faults.iter().map(|fault| (name.clone(), fault.clone())));
+        }
+        status
+    }
+}
+
+fn due_entry(row: &Row) -> Option<(Channel, DateTime<Utc>, NoticeKey)> {
+    let (entry, notice) = (&row.entry, &row.entry.notice);
+    let at = entry.next_attempt_at.filter(|_| matches!(entry.state, State::Waiting | State::Unknown))?;
+    Some((notice.address.channel(), at, notice.key))
+}
+
+/// Where its session stands.
+fn session_of(row: &Row) -> (String, SessionId) {
+    (row.entry.source.clone(), row.entry.notice.session)
+}
+
+fn matches(filter: &Filter, entry: &Entry) -> bool {
+    let notice = &entry.notice;
+    filter.session.is_none_or(|s| notice.session == s)
+        && filter.participation.is_none_or(|p| notice.participation == p)
+        && filter.occasion.is_none_or(|o| notice.occasion == o)
+        && (filter.states.is_empty() || filter.states.contains(&entry.state))
+        && (filter.keys.is_empty() || filter.keys.contains(&notice.key))
+}

@@ -1,0 +1,346 @@
+//! Reads: what the planner, the dispatcher, the commands and the dashboard ask.
+//!
+//! Every list is in an order that is total, so that two stores, or two reads, agree. Each is a search or a walk of an index.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+use rusqlite::types::{Type, Value};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+
+use super::columns::{at, misread, opt_at, opt_phase, opt_role, opt_word, required, word};
+use super::notices::{self, COLUMNS};
+use crate::contact::Channel;
+use crate::notice::{NoticeKey, Omission};
+use crate::outbox::{
+    Delivery, Entry, Filter, GuardRow, Known, KnownMap, KnownNotice, Seen, SeenSession, SourceStatus, Status, StoredSession,
+};
+use crate::outcome::Suppression;
+use crate::session::{Fault, ParticipationId, SessionId};
+
+pub(super) fn reference_key(connection: &Connection) -> rusqlite::Result<[u8; 32]> {
+    connection.query_row("SELECT reference_key FROM identity", [], |row| row.get(0))
+}
+
+pub(super) fn seen(connection: &Connection, source: &str) -> rusqlite::Result<Option<Seen>> {
+    let sql = "SELECT policy_digest, last_snapshot_at, guard_accepted FROM source WHERE name = ?1";
+    let of_source = connection.prepare_cached(sql)?.query_row([source], |row| Ok((row.get(0)?, at(row, 1)?, row.get(2)?))).optional()?;
+    let Some((policy_digest, last_snapshot_at, guard_accepted)) = of_source else { return Ok(None) };
+    let mut statement = connection.prepare_cached("SELECT id, digest, start_at FROM session WHERE source = ?1")?;
+    let sessions =
+        statement.query_map([source], |row| Ok((SessionId(row.get(0)?), SeenSession { digest: row.get(1)?, start: at(row, 2)? })))?;
+    Ok(Some(Seen { policy_digest, last_snapshot_at, guard_accepted, sessions: sessions.collect::<rusqlite::Result<_>>()? }))
+}
+
+/// When a source was last read.
+pub(super) fn last_snapshot_at(connection: &Connection, source: &str) -> rusqlite::Result<DateTime<Utc>> {
+    connection.prepare_cached("SELECT last_snapshot_at FROM source WHERE name = ?1")?.query_row([source], |row| at(row, 0))
+}
+
+pub(super) fn guards(connection: &Connection) -> rusqlite::Result<Vec<GuardRow>> {
+    let sql = "SELECT guard.source, session_id, kind, guard_since FROM guard JOIN source ON source.name = guard.source ORDER BY 1, 2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let row =
+        |row: &Row<'_>| Ok(GuardRow { source: row.get(0)?, session_id: SessionId(row.get(1)?), kind: row.get(2)?, since: at(row, 3)? });
+    statement.query_map([], row)?.collect()
+}
+
+const SESSION: &str = "SELECT id, digest, record, ambiguous, revision FROM session WHERE source = ?1";
+
+fn stored_session(row: &Row<'_>) -> rusqlite::Result<StoredSession> {
+    let ambiguous = serde_json::from_str(row.get_ref(3)?.as_str()?).map_err(|e| misread(3, Type::Text, e.to_string()))?;
+    Ok(StoredSession { id: SessionId(row.get(0)?), digest: row.get(1)?, record: row.get(2)?, ambiguous })
+}
+
+/// How the ambiguous participations of a session are written down.
+pub(super) fn ambiguous_text(ambiguous: &[(ParticipationId, String)]) -> String {
+    serde_json::to_string(ambiguous).expect("numbers and strings are always JSON")
+}
+
+pub(super) fn sessions(connection: &Connection, source: &str, ids: Option<&[SessionId]>) -> rusqlite::Result<Vec<StoredSession>> {
+    let Some(ids) = ids else {
+        return connection
+            .prepare_cached(&format!("{SESSION} AND record <> '' ORDER BY id"))?
+            .query_map([source], stored_session)?
+            .collect();
+    };
+    let ids: BTreeSet<SessionId> = ids.iter().copied().collect();
+    let mut statement = connection.prepare_cached(&format!("{SESSION} AND record <> '' AND id = ?2"))?;
+    let found = ids.iter().filter_map(|id| statement.query_row(params![source, id.0], stored_session).optional().transpose());
+    found.collect()
+}
+
+/// One session, with its revision.
+pub(super) fn session(connection: &Connection, source: &str, id: SessionId) -> rusqlite::Result<(StoredSession, i64)> {
+    let mut statement = connection.prepare_cached(&format!("{SESSION} AND id = ?2"))?;
+    statement.query_row(params![source, id.0], |row| Ok((stored_session(row)?, row.get(4)?)))
+}
+
+pub(super) fn known(connection: &Connection, source: &str, sessions: &[SessionId]) -> rusqlite::Result<KnownMap> {
+    let mut map = KnownMap::new();
+    let mut statement = connection.prepare_cached("SELECT participation_id FROM participant WHERE source = ?1 AND session_id = ?2")?;
+    for session in sessions {
+        let ids = statement.query_map(params![source, session.0], |row| row.get(0).map(ParticipationId))?;
+        for id in ids {
+            let id = id?;
+            map.insert((*session, id), participant(connection, source, *session, id)?);
+        }
+    }
+    Ok(map)
+}
+
+/// One participant, with all notices.
+pub(super) fn participant(connection: &Connection, source: &str, session: SessionId, id: ParticipationId) -> rusqlite::Result<Known> {
+    let sql =
+        "SELECT first_seen, start_at, start_known_at, adopted, facts, facts_known_at, cancelled, absent_since, absences FROM participant
+               WHERE source = ?1 AND session_id = ?2 AND participation_id = ?3";
+    let sql_notices =
+        format!("SELECT {COLUMNS} FROM notice WHERE session_id = ?2 AND participation_id = ?3 AND source = ?1 ORDER BY due_at, key");
+    let ids = params![source, session.0, id.0];
+    let notices = connection.prepare_cached(&sql_notices)?.query_map(ids, known_notice)?.collect::<rusqlite::Result<_>>()?;
+    connection.prepare_cached(sql)?.query_row(ids, |row| {
+        Ok(Known {
+            first_seen: at(row, 0)?,
+            start: at(row, 1)?,
+            start_known_at: at(row, 2)?,
+            adopted: row.get(3)?,
+            facts: row.get(4)?,
+            facts_known_at: at(row, 5)?,
+            cancelled: row.get(6)?,
+            absent_since: opt_at(row, 7)?,
+            absences: row.get(8)?,
+            notices,
+        })
+    })
+}
+
+fn known_notice(row: &Row<'_>) -> rusqlite::Result<KnownNotice> {
+    Ok(notices::row(row)?.entry.into())
+}
+
+pub(super) fn suppressions(connection: &Connection) -> rusqlite::Result<HashMap<String, Suppression>> {
+    let mut statement = connection.prepare_cached("SELECT address_key, kind FROM suppression")?;
+    let all = statement.query_map([], |row| Ok((row.get(0)?, super::suppression::kind(row, 1)?)))?;
+    all.collect()
+}
+
+pub(super) const NEXT_DUE: &str = "SELECT min(next_attempt_at) FROM notice INDEXED BY notice_due
+     WHERE channel = ?1 AND state IN ('waiting', 'unknown') AND next_attempt_at IS NOT NULL";
+
+pub(super) fn next_due(connection: &Connection, channel: Channel) -> rusqlite::Result<Option<DateTime<Utc>>> {
+    connection.prepare_cached(NEXT_DUE)?.query_row([channel.as_str()], |row| opt_at(row, 0))
+}
+
+/// The conditions of a filter, and their values.
+#[derive(Default)]
+struct Conditions {
+    terms: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    fn equals(&mut self, column: &str, value: Option<Value>) {
+        if let Some(value) = value {
+            self.terms.push(format!("{column} = ?"));
+            self.values.push(value);
+        }
+    }
+
+    fn one_of(&mut self, column: &str, values: Vec<Value>) {
+        if !values.is_empty() {
+            self.terms.push(format!("{column} IN ({})", vec!["?"; values.len()].join(", ")));
+            self.values.extend(values);
+        }
+    }
+
+    /// What notices and omissions have in common.
+    fn of(filter: &Filter) -> Self {
+        let mut this = Self::default();
+        this.equals("session_id", filter.session.map(|s| s.0.into()));
+        this.equals("participation_id", filter.participation.map(|p| p.0.into()));
+        this.equals("occasion", filter.occasion.map(|o| o.as_str().to_owned().into()));
+        this
+    }
+
+    fn sql(&self, select: &str, order: &str) -> String {
+        let terms = if self.terms.is_empty() { String::new() } else { format!(" WHERE {}", self.terms.join(" AND ")) };
+        format!("{select}{terms} ORDER BY {order} LIMIT ?")
+    }
+
+    fn values(mut self, limit: Option<usize>) -> Vec<Value> {
+        // SQLite reads a negative limit as none.
+        self.values.push(limit.map_or(-1, |n| i64::try_from(n).unwrap_or(i64::MAX)).into());
+        self.values
+    }
+}
+
+/// The statement of a list, and its values.
+pub(super) fn list_sql(filter: &Filter) -> (String, Vec<Value>) {
+    let mut conditions = Conditions::of(filter);
+    // The plus keeps SQLite from the index of states, where a session or keys lead to few rows and a state may have a million.
+    let few = filter.session.is_some() || filter.participation.is_some() || !filter.keys.is_empty();
+    let state = if few { "+state" } else { "state" };
+    conditions.one_of(state, filter.states.iter().map(|s| s.as_str().to_owned().into()).collect());
+    // As one value: a command may name more keys than a statement can have values.
+    if !filter.keys.is_empty() {
+        let keys: Vec<String> = filter.keys.iter().map(ToString::to_string).collect();
+        conditions.terms.push("key IN (SELECT unhex(value) FROM json_each(?))".to_owned());
+        conditions.values.push(serde_json::to_string(&keys).expect("strings are always JSON").into());
+    }
+    let sql = conditions.sql(&format!("SELECT {COLUMNS} FROM notice"), "due_at, key");
+    (sql, conditions.values(filter.limit))
+}
+
+pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Entry>> {
+    let (sql, values) = list_sql(filter);
+    connection.prepare_cached(&sql)?.query_map(params_from_iter(values), |row| notices::row(row).map(|r| r.entry))?.collect()
+}
+
+pub(super) fn omissions(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Omission>> {
+    let conditions = Conditions::of(filter);
+    let select = "SELECT session_id, participation_id, role, occasion, rule, channel, due_at, reason, detail FROM omission";
+    let sql = conditions.sql(select, "due_at, source, session_id, position");
+    connection.prepare_cached(&sql)?.query_map(params_from_iter(conditions.values(filter.limit)), omission)?.collect()
+}
+
+fn omission(row: &Row<'_>) -> rusqlite::Result<Omission> {
+    Ok(Omission {
+        session: Some(SessionId(row.get(0)?)),
+        participation: row.get::<_, Option<i64>>(1)?.map(ParticipationId),
+        role: opt_role(row, 2)?,
+        occasion: opt_word(row, 3)?,
+        rule: row.get(4)?,
+        channel: opt_word(row, 5)?,
+        due_at: opt_at(row, 6)?,
+        reason: word(row, 7)?,
+        detail: row.get(8)?,
+    })
+}
+
+pub(super) fn deliveries(connection: &Connection, key: NoticeKey) -> rusqlite::Result<(Vec<Delivery>, Option<Vec<u8>>)> {
+    let sql = "SELECT attempt, started_at, phase, ended_at, outcome, transport, reply FROM delivery WHERE notice_key = ?1 ORDER BY attempt";
+    let all = connection.prepare_cached(sql)?.query_map([key.0], delivery)?.collect::<rusqlite::Result<_>>()?;
+    Ok((all, content(connection, key)?))
+}
+
+fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+    Ok(Delivery {
+        attempt: row.get(0)?,
+        started_at: at(row, 1)?,
+        phase: required(opt_phase(row, 2)?, 2)?,
+        ended_at: opt_at(row, 3)?,
+        outcome: row.get(4)?,
+        transport: row.get(5)?,
+        reply: row.get(6)?,
+    })
+}
+
+/// The frozen bytes, while they are kept.
+pub(super) fn content(connection: &Connection, key: NoticeKey) -> rusqlite::Result<Option<Vec<u8>>> {
+    connection.prepare_cached("SELECT bytes FROM content WHERE notice_key = ?1")?.query_row([key.0], |row| row.get(0)).optional()
+}
+
+const COUNTS: &str = "SELECT state, count(*) FROM notice GROUP BY state";
+
+pub(super) fn status(connection: &Connection) -> rusqlite::Result<Status> {
+    let next_due =
+        [Channel::Email, Channel::Sms].into_iter().map(|channel| next_due(connection, channel)).collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(Status {
+        by_state: counts(connection, COUNTS)?,
+        by_reason: counts(connection, "SELECT reason, count(*) FROM omission GROUP BY reason")?,
+        next_due: next_due.into_iter().flatten().min(),
+        sources: sources(connection)?,
+        faults: faults(connection)?,
+        suppressed: connection.query_row("SELECT count(*) FROM suppression", [], |row| count(row, 0))?,
+    })
+}
+
+fn counts<T>(connection: &Connection, sql: &str) -> rusqlite::Result<HashMap<T, u64>>
+where
+    T: std::str::FromStr<Err = String> + std::hash::Hash + Eq,
+{
+    connection.prepare_cached(sql)?.query_map([], |row| Ok((word(row, 0)?, count(row, 1)?)))?.collect()
+}
+
+/// SQLite has no unsigned integers; a count is none the less one.
+fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, u32>(column).map(u64::from)
+}
+
+fn sources(connection: &Connection) -> rusqlite::Result<Vec<SourceStatus>> {
+    let sql = "SELECT name, last_snapshot_at, (SELECT count(*) FROM session WHERE source = name) FROM source ORDER BY name";
+    let mut statement = connection.prepare_cached(sql)?;
+    let all = statement
+        .query_map([], |row| Ok(SourceStatus { name: row.get(0)?, last_snapshot_at: opt_at(row, 1)?, sessions: count(row, 2)? }))?;
+    all.collect()
+}
+
+fn faults(connection: &Connection) -> rusqlite::Result<Vec<(String, Fault)>> {
+    let sql = "SELECT source, path, reason, session_id, participation_id FROM fault ORDER BY source, position";
+    let mut statement = connection.prepare_cached(sql)?;
+    let all = statement.query_map([], |row| {
+        let (session, participation) = (row.get::<_, Option<i64>>(3)?, row.get::<_, Option<i64>>(4)?);
+        let (session, participation) = (session.map(SessionId), participation.map(ParticipationId));
+        Ok((row.get(0)?, Fault { path: row.get(1)?, reason: row.get(2)?, session, participation }))
+    })?;
+    all.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbox::State;
+    use crate::outbox::sqlite::attempt::claim_sql;
+    use crate::outbox::sqlite::migrate::migrate;
+    use crate::outbox::sqlite::retention;
+    use crate::outbox::sqlite::upkeep::{HELD, UNDECIDED};
+
+    fn plan(connection: &Connection, sql: &str) -> Vec<String> {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let count = statement.parameter_count();
+        let nulls = params_from_iter(vec![Value::Null; count]);
+        statement.query_map(nulls, |row| row.get(3)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+    }
+
+    /// A million rows must be neither walked nor sorted for what is asked often.
+    #[test]
+    fn every_question_has_its_index() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, [0; 32]).unwrap();
+        let list = |filter: Filter| list_sql(&filter).0;
+        let held = vec![State::Held];
+        let sorted = "USE TEMP B-TREE FOR ORDER BY";
+        // statement; what its plan says; what it must not say
+        let cases = [
+            (claim_sql(), "SEARCH notice USING COVERING INDEX notice_due (channel=? AND next_attempt_at<?)", "SCAN notice"),
+            (NEXT_DUE.to_owned(), "SEARCH notice USING COVERING INDEX notice_due (channel=? AND next_attempt_at>?)", "SCAN notice"),
+            (list(Filter::default()), "SCAN notice USING INDEX notice_listed", sorted),
+            (list(Filter { states: held.clone(), ..Filter::default() }), "SEARCH notice USING INDEX notice_state (state=?)", sorted),
+            (
+                list(Filter { states: vec![State::Held, State::Unknown], ..Filter::default() }),
+                "SEARCH notice USING INDEX notice_state (state=?)",
+                "SCAN",
+            ),
+            (list(Filter { session: Some(SessionId(1)), ..Filter::default() }), "INDEX notice_session (session_id=?)", "SCAN"),
+            (
+                list(Filter { session: Some(SessionId(1)), states: held, ..Filter::default() }),
+                "INDEX notice_session (session_id=?)",
+                "SCAN",
+            ),
+            (list(Filter { participation: Some(ParticipationId(1)), ..Filter::default() }), "INDEX notice_participation", "SCAN"),
+            (list(Filter { keys: vec![NoticeKey([0; 16]); 3], ..Filter::default() }), "(key=?)", "SCAN notice"),
+            (HELD.to_owned(), "SEARCH notice USING COVERING INDEX notice_state (state=?)", "SCAN"),
+            (UNDECIDED.to_owned(), "USING COVERING INDEX notice_undecided", sorted),
+            (retention::RECORDS.to_owned(), "SEARCH session USING INDEX session_recorded (start_at<?)", "SCAN"),
+            (retention::NOTICES.to_owned(), "SEARCH notice USING INDEX notice_start (start_at<?)", "SCAN"),
+            (retention::SESSIONS.to_owned(), "SEARCH session USING INDEX session_start (start_at<?)", "SCAN"),
+            (retention::LEDGER.to_owned(), "SEARCH ledger USING COVERING INDEX ledger_at (at<?)", "SCAN"),
+            (COUNTS.to_owned(), "USING COVERING INDEX notice_state", "TEMP B-TREE"),
+        ];
+        for (sql, says, never) in cases {
+            let plan = plan(&connection, &sql);
+            assert!(plan.iter().any(|line| line.contains(says)), "{sql}\n{plan:#?}");
+            assert!(!plan.iter().any(|line| line.contains(never)), "{sql}\n{plan:#?}");
+        }
+    }
+}

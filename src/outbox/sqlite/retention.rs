@@ -1,0 +1,76 @@
+//! What need not be kept any longer: frozen messages and records, which hold codes, and after years the history.
+//!
+//! In: two times. Out: what was removed. Done in batches, each its own transaction, so that no attempt waits long for its commit.
+//! What may still be sent stays, and so does its session. Deleted bytes are overwritten in the file (`secure_delete`); the log beside it
+//! forgets them when it is next written over, or when the store is closed.
+
+use rusqlite::{Connection, params};
+
+use super::columns::ms;
+use crate::outbox::{Purged, Retention};
+
+/// Rows of each kind in one transaction.
+const BATCH: i64 = 500;
+
+const CONTENTS: &str = "DELETE FROM content WHERE notice_key IN (
+     SELECT content.notice_key FROM content JOIN notice ON notice.key = content.notice_key
+     WHERE notice.start_at < ?1 AND notice.owner IS NULL AND notice.next_attempt_at IS NULL LIMIT ?2)";
+
+pub(super) const RECORDS: &str = "UPDATE session SET record = '', ambiguous = '[]' WHERE rowid IN (
+     SELECT session.rowid FROM session INDEXED BY session_recorded WHERE record <> '' AND start_at < ?1 AND NOT EXISTS (
+         SELECT 1 FROM notice WHERE notice.session_id = session.id AND notice.source = session.source
+         AND (notice.owner IS NOT NULL OR notice.next_attempt_at IS NOT NULL))
+     LIMIT ?2)";
+
+/// Notices go with what hangs on them: their keys, then the rows of each table.
+pub(super) const NOTICES: &str =
+    "SELECT key FROM notice WHERE start_at < ?1 AND owner IS NULL AND next_attempt_at IS NULL ORDER BY start_at, key LIMIT ?2";
+
+pub(super) const SESSIONS: &str = "SELECT source, id, record <> '' FROM session WHERE start_at < ?1
+     AND NOT EXISTS (SELECT 1 FROM notice WHERE notice.session_id = session.id AND notice.source = session.source) LIMIT ?2";
+
+pub(super) const LEDGER: &str = "DELETE FROM ledger WHERE seq IN (SELECT seq FROM ledger WHERE at < ?1 ORDER BY at LIMIT ?2)";
+
+/// One batch, and whether it removed sessions. Nothing removed: it is done.
+pub(super) fn batch(connection: &Connection, retention: Retention) -> rusqlite::Result<(Purged, bool)> {
+    let content = params![ms(retention.content_before.max(retention.history_before)), BATCH];
+    let history = params![ms(retention.history_before), BATCH];
+    connection.execute("UPDATE identity SET ledger_from = max(ledger_from, ?1)", [ms(retention.history_before)])?;
+    let mut purged = Purged {
+        contents: connection.prepare_cached(CONTENTS)?.execute(content)? as u64,
+        records: connection.prepare_cached(RECORDS)?.execute(content)? as u64,
+        notices: 0,
+        ledger_rows: connection.prepare_cached(LEDGER)?.execute(history)? as u64,
+    };
+    purge_notices(connection, history, &mut purged)?;
+    let more = purge_sessions(connection, history, &mut purged)?;
+    Ok((purged, more))
+}
+
+fn purge_notices(connection: &Connection, history: &[&dyn rusqlite::ToSql], purged: &mut Purged) -> rusqlite::Result<()> {
+    let keys: Vec<[u8; 16]> = connection.prepare_cached(NOTICES)?.query_map(history, |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for key in keys {
+        purged.contents += connection.prepare_cached("DELETE FROM content WHERE notice_key = ?1")?.execute([key])? as u64;
+        connection.prepare_cached("DELETE FROM delivery WHERE notice_key = ?1")?.execute([key])?;
+        purged.notices += connection.prepare_cached("DELETE FROM notice WHERE key = ?1")?.execute([key])? as u64;
+    }
+    Ok(())
+}
+
+/// Says whether there were any.
+fn purge_sessions(connection: &Connection, history: &[&dyn rusqlite::ToSql], purged: &mut Purged) -> rusqlite::Result<bool> {
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let old: Vec<(String, i64, bool)> = connection.prepare_cached(SESSIONS)?.query_map(history, row)?.collect::<rusqlite::Result<_>>()?;
+    for (source, id, has_record) in &old {
+        purged.records += u64::from(*has_record);
+        let tables = [
+            "omission WHERE source = ?1 AND session_id",
+            "participant WHERE source = ?1 AND session_id",
+            "session WHERE source = ?1 AND id",
+        ];
+        for table in tables {
+            connection.prepare_cached(&format!("DELETE FROM {table} = ?2"))?.execute(params![source, id])?;
+        }
+    }
+    Ok(!old.is_empty())
+}

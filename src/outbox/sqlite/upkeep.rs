@@ -1,0 +1,70 @@
+//! What a start finds, and what a person does.
+
+use chrono::{DateTime, Utc};
+use rusqlite::Connection;
+
+use super::attempt::close_delivery;
+use super::columns::{key, store_now};
+use super::notices::{Before, find, record};
+use crate::notice::NoticeKey;
+use crate::outbox::transition::Recovery;
+use crate::outbox::words::rfc3339;
+use crate::outbox::{Act, Lease, Recovered};
+
+/// What is claimed.
+pub(super) const HELD: &str = "SELECT key FROM notice WHERE state IN ('claimed', 'sending') ORDER BY key";
+/// What no start has decided about.
+pub(super) const UNDECIDED: &str = "SELECT key FROM notice WHERE doubt = 'undecided' ORDER BY key";
+
+/// Takes claims back whose owner is gone.
+pub(super) fn recover(connection: &Connection, owner: &str, now: DateTime<Utc>, everything: bool) -> rusqlite::Result<Recovered> {
+    let store_now = store_now(connection)?;
+    let mut statement = connection.prepare_cached(HELD)?;
+    let held: Vec<NoticeKey> = statement.query_map([], |row| key(row, 0))?.collect::<rusqlite::Result<_>>()?;
+    let mut returned = 0;
+    for key in held {
+        let Some(mut row) = find(connection, key)? else { continue };
+        let before = Before::of(&row);
+        let Some(recovery) = row.recover(owner, store_now, everything, now) else { continue };
+        returned += usize::from(recovery == Recovery::Returned);
+        record(connection, &row, before, ("recovered", None), now)?;
+        close_delivery(connection, Lease { key: row.entry.notice.key, epoch: row.epoch }, now, "crashed", None)?;
+    }
+    Ok(Recovered { returned, in_doubt: undecided(connection)? })
+}
+
+/// Includes what a start before this one found, if it ended before it decided.
+fn undecided(connection: &Connection) -> rusqlite::Result<Vec<NoticeKey>> {
+    connection.prepare_cached(UNDECIDED)?.query_map([], |row| key(row, 0))?.collect()
+}
+
+/// Decides about resends.
+pub(super) fn resolve_doubt(
+    connection: &Connection,
+    now: DateTime<Utc>,
+    resends: &[(NoticeKey, Option<DateTime<Utc>>)],
+) -> rusqlite::Result<()> {
+    for (key, resend_at) in resends {
+        let Some(mut row) = find(connection, *key)? else { continue };
+        let before = Before::of(&row);
+        if row.resolve(*resend_at) {
+            let detail = resend_at.map_or("a person decides".to_owned(), |at| format!("again at {}", rfc3339(at)));
+            record(connection, &row, before, ("resolved", Some(detail)), now)?;
+        }
+    }
+    Ok(())
+}
+
+/// A person's deed, on each of these notices that is in a state for it.
+pub(super) fn act(connection: &Connection, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> rusqlite::Result<usize> {
+    let mut changed = 0;
+    for key in keys {
+        let Some(mut row) = find(connection, *key)? else { continue };
+        let before = Before::of(&row);
+        if row.act(act, now) {
+            changed += 1;
+            record(connection, &row, before, (act.as_str(), None), now)?;
+        }
+    }
+    Ok(changed)
+}

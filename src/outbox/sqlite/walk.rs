@@ -1,0 +1,180 @@
+//! A walk of a source, applied whole or not at all: it is one write, so it is inside one transaction.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, params};
+
+use super::columns::{ms, opt_ms, role_word};
+use super::notices::{Before, find, insert, record};
+use super::{history, query};
+use crate::contact::Channel;
+use crate::notice::{Occasion, Omission};
+use crate::outbox::transition::Row;
+use crate::outbox::{Applied, Change, Guard, Known, LedgerRow, Walk, WalkedSession};
+use crate::session::{Fault, ParticipationId};
+
+/// Whether it can be applied: asked before the first write, so that a refusal leaves nothing to undo.
+pub(super) fn check(connection: &Connection, walk: &Walk) -> rusqlite::Result<Result<(), String>> {
+    let sql = "SELECT 1 FROM participant WHERE source = ?1 AND session_id = ?2 AND participation_id = ?3";
+    let mut participant = connection.prepare_cached(sql)?;
+    for session in &walk.sessions {
+        let checked = session.check(|id| participant.exists(params![walk.source, session.id.0, id.0]))?;
+        if checked.is_err() {
+            return Ok(checked);
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// Applies it.
+pub(super) fn apply(connection: &Connection, walk: &Walk) -> rusqlite::Result<Applied> {
+    let sql = "INSERT INTO source (name, last_snapshot_at, policy_digest) VALUES (?1, ?2, ?3)
+               ON CONFLICT (name) DO UPDATE SET last_snapshot_at = excluded.last_snapshot_at, policy_digest = excluded.policy_digest";
+    connection.prepare_cached(sql)?.execute(params![walk.source, ms(walk.at), walk.policy_digest])?;
+    let mut applied = Applied::default();
+    for session in &walk.sessions {
+        put_session(connection, &walk.source, session)?;
+        for (id, known) in &session.known {
+            put_participant(connection, &walk.source, session, *id, known)?;
+        }
+        for change in &session.changes {
+            apply_change(connection, &walk.source, change, walk.at, &mut applied)?;
+        }
+        replace_omissions(connection, &walk.source, session)?;
+    }
+    replace_faults(connection, &walk.source, &walk.faults)?;
+    replace_guard(connection, walk)?;
+    Ok(applied)
+}
+
+/// Another digest raises the revision, which fences the attempts that were rendered from the one before.
+fn put_session(connection: &Connection, source: &str, session: &WalkedSession) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO session (source, id, revision, digest, start_at, ambiguous, record) VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6)
+               ON CONFLICT (source, id) DO UPDATE SET revision = revision + (digest <> excluded.digest), digest = excluded.digest,
+                   start_at = excluded.start_at, ambiguous = excluded.ambiguous, record = excluded.record";
+    let ambiguous = query::ambiguous_text(&session.ambiguous);
+    connection.prepare_cached(sql)?.execute(params![source, session.id.0, session.digest, ms(session.start), ambiguous, session.record])?;
+    Ok(())
+}
+
+fn put_participant(
+    connection: &Connection,
+    source: &str,
+    session: &WalkedSession,
+    id: ParticipationId,
+    known: &Known,
+) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO participant (source, session_id, participation_id, first_seen, start_at, start_known_at, adopted, facts, facts_known_at,
+                                        cancelled, absent_since, absences)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+               ON CONFLICT (source, session_id, participation_id) DO UPDATE SET first_seen = excluded.first_seen,
+                   start_at = excluded.start_at, start_known_at = excluded.start_known_at, adopted = excluded.adopted,
+                   facts = excluded.facts, facts_known_at = excluded.facts_known_at, cancelled = excluded.cancelled,
+                   absent_since = excluded.absent_since, absences = excluded.absences";
+    connection.prepare_cached(sql)?.execute(params![
+        source,
+        session.id.0,
+        id.0,
+        ms(known.first_seen),
+        ms(known.start),
+        ms(known.start_known_at),
+        known.adopted,
+        known.facts,
+        ms(known.facts_known_at),
+        known.cancelled,
+        opt_ms(known.absent_since),
+        known.absences,
+    ])?;
+    Ok(())
+}
+
+fn apply_change(connection: &Connection, source: &str, change: &Change, at: DateTime<Utc>, applied: &mut Applied) -> rusqlite::Result<()> {
+    let (event, detail) = change.in_words();
+    let key = match change {
+        Change::Add(notice) => {
+            let row = Row::added(notice.clone(), source, at);
+            if insert(connection, &row)? {
+                applied.added += 1;
+                history::append(connection, &row.event(event, None, at, detail))?;
+            }
+            return Ok(());
+        }
+        Change::Move { key, .. } | Change::End { key, .. } => *key,
+    };
+    let Some(mut row) = find(connection, key)? else { return Ok(()) };
+    let before = Before::of(&row);
+    if row.change(change, at) {
+        let count = if matches!(change, Change::Move { .. }) { &mut applied.moved } else { &mut applied.ended };
+        *count += 1;
+        record(connection, &row, before, (event, detail), at)?;
+    }
+    Ok(())
+}
+
+fn replace_omissions(connection: &Connection, source: &str, session: &WalkedSession) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM omission WHERE source = ?1 AND session_id = ?2")?.execute(params![source, session.id.0])?;
+    for (position, omission) in session.omissions.iter().enumerate() {
+        put_omission(connection, source, session, position, omission)?;
+    }
+    Ok(())
+}
+
+fn put_omission(
+    connection: &Connection,
+    source: &str,
+    session: &WalkedSession,
+    position: usize,
+    omission: &Omission,
+) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO omission (source, session_id, position, participation_id, role, occasion, rule, channel, due_at, reason, detail)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    connection.prepare_cached(sql)?.execute(params![
+        source,
+        session.id.0,
+        position as i64,
+        omission.participation.map(|p| p.0),
+        omission.role.map(role_word),
+        omission.occasion.map(Occasion::as_str),
+        omission.rule,
+        omission.channel.map(Channel::as_str),
+        opt_ms(omission.due_at),
+        omission.reason.as_str(),
+        omission.detail,
+    ])?;
+    Ok(())
+}
+
+/// What waits since when: the time is kept while anything waits.
+fn replace_guard(connection: &Connection, walk: &Walk) -> rusqlite::Result<()> {
+    let Guard { digest, sessions } = &walk.guard;
+    let sql = "UPDATE source SET guard_digest = ?2, guard_since = CASE WHEN ?3 THEN coalesce(guard_since, ?5) END,
+                   guard_accepted = CASE WHEN ?4 THEN guard_accepted END WHERE name = ?1";
+    connection.prepare_cached(sql)?.execute(params![walk.source, digest, !sessions.is_empty(), !digest.is_empty(), ms(walk.at)])?;
+    connection.prepare_cached("DELETE FROM guard WHERE source = ?1")?.execute([&walk.source])?;
+    let mut statement = connection.prepare_cached("INSERT INTO guard (source, session_id, kind) VALUES (?1, ?2, ?3)")?;
+    for (session, kind) in sessions {
+        statement.execute(params![walk.source, session.0, kind])?;
+    }
+    Ok(())
+}
+
+/// An operator lets pass what waits now.
+pub(super) fn accept_guard(connection: &Connection, source: Option<&str>, now: DateTime<Utc>) -> rusqlite::Result<usize> {
+    let sql = "SELECT count(*) FROM guard WHERE ?1 IS NULL OR source = ?1";
+    let waiting: i64 = connection.prepare_cached(sql)?.query_row([source], |row| row.get(0))?;
+    let sql = "UPDATE source SET guard_accepted = guard_digest WHERE guard_since IS NOT NULL AND (?1 IS NULL OR name = ?1)";
+    connection.prepare_cached(sql)?.execute([source])?;
+    let detail = format!("{waiting} sessions of {}", source.unwrap_or("every source"));
+    history::append(connection, &LedgerRow::note(now, "guard_accepted", &detail))?;
+    Ok(usize::try_from(waiting).unwrap_or(0))
+}
+
+fn replace_faults(connection: &Connection, source: &str, faults: &[Fault]) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM fault WHERE source = ?1")?.execute([source])?;
+    let sql = "INSERT INTO fault (source, position, path, reason, session_id, participation_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let mut statement = connection.prepare_cached(sql)?;
+    for (position, fault) in faults.iter().enumerate() {
+        let (session, participation) = (fault.session.map(|s| s.0), fault.participation.map(|p| p.0));
+        statement.execute(params![source, position as i64, fault.path, fault.reason, session, participation])?;
+    }
+    Ok(())
+}

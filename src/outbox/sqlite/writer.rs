@@ -1,0 +1,251 @@
+//! The one connection that writes, on its own thread, and its group commit.
+//!
+//! In: closures over the connection, through a bounded channel. Out: their answers, after the commit that makes them durable.
+//! A group is what has arrived when the last commit was done, so a group grows with the load, and nobody waits for company.
+//!
+//! Invariants: an answer is sent only after its COMMIT returned. After any error of SQLite nothing is written any more.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use tokio::sync::{mpsc, oneshot};
+
+use super::open::explain;
+use crate::outbox::{Result, StoreError};
+
+/// Writes that wait for the writer; more make their callers wait. Each is one attempt's step, and there are far fewer attempts at once.
+const QUEUE: usize = 1024;
+/// Writes in one transaction, so that the first of a long queue is answered before the last has run.
+const GROUP: usize = 256;
+
+/// Sends an answer; called when it is durable.
+type Answer = Box<dyn FnOnce() + Send>;
+/// One write: runs inside the group's transaction.
+type Run = Box<dyn FnOnce(&Connection) -> rusqlite::Result<Answer> + Send>;
+
+struct Job {
+    action: &'static str,
+    run: Run,
+}
+
+/// What the thread tells the callers besides their answers.
+#[derive(Default)]
+struct Shared {
+    commits: AtomicU64,
+    /// Why nothing is written any more.
+    poison: OnceLock<String>,
+}
+
+/// The handle of the writer thread. Dropping it ends the thread after what it runs, and waits for that.
+pub(super) struct Writer {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    shared: Arc<Shared>,
+}
+
+impl Writer {
+    /// Takes the connection over.
+    pub(super) fn start(connection: Connection, path: &Path) -> Result<Self> {
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let shared = Arc::new(Shared::default());
+        let (inside, path) = (shared.clone(), path.to_owned());
+        let thread = std::thread::Builder::new().name("outbox-writer".to_owned()).spawn(move || serve(connection, queue, &inside, &path));
+        let thread = thread.map_err(|e| StoreError { action: "start of the writer thread".to_owned(), cause: e.to_string() })?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), shared })
+    }
+
+    /// Transactions committed.
+    pub(super) fn commits(&self) -> u64 {
+        self.shared.commits.load(Ordering::Relaxed)
+    }
+
+    /// Runs `op` in the next transaction, and answers when that is durable.
+    pub(super) async fn write<T, F>(&self, action: &'static str, op: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let run: Run = Box::new(move |connection| {
+            let value = op(connection)?;
+            // The caller may be gone; what it asked is done all the same.
+            Ok(Box::new(move || drop(answer.send(value))) as Answer)
+        });
+        let jobs = self.jobs.as_ref().expect("the sender is there until the drop");
+        if jobs.send(Job { action, run }).await.is_err() {
+            return Err(self.ended(action));
+        }
+        let Ok(value) = answered.await else {
+            // The answer was dropped before the thread has said why: it ends once it has.
+            jobs.closed().await;
+            return Err(self.ended(action));
+        };
+        Ok(value)
+    }
+
+    fn ended(&self, action: &str) -> StoreError {
+        let cause = self.shared.poison.get().cloned();
+        StoreError { action: action.to_owned(), cause: cause.unwrap_or_else(|| "its writer thread ended in a panic".to_owned()) }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+fn serve(connection: Connection, mut queue: mpsc::Receiver<Job>, shared: &Shared, path: &Path) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut group = vec![first];
+        while group.len() < GROUP
+            && let Ok(next) = queue.try_recv()
+        {
+            group.push(next);
+        }
+        match commit(&connection, group) {
+            Ok(answers) => {
+                shared.commits.fetch_add(1, Ordering::Relaxed);
+                for answer in answers {
+                    answer();
+                }
+            }
+            Err((action, error)) => return give_up(&connection, shared, &explain(path, action, &error)),
+        }
+    }
+}
+
+/// One transaction. The answers of a group that failed are dropped unsent, and so tell their callers.
+fn commit(connection: &Connection, group: Vec<Job>) -> std::result::Result<Vec<Answer>, (&'static str, rusqlite::Error)> {
+    let mut answers = Vec::with_capacity(group.len());
+    connection.execute_batch("BEGIN IMMEDIATE").map_err(|e| ("begin of a transaction", e))?;
+    for job in group {
+        answers.push((job.run)(connection).map_err(|e| (job.action, e))?);
+    }
+    connection.execute_batch("COMMIT").map_err(|e| ("commit", e))?;
+    Ok(answers)
+}
+
+/// After a failed write the page cache may hold what the disk does not: nothing of it may be copied into the database when the
+/// connection closes. The next start reads what the log has on the disk.
+fn give_up(connection: &Connection, shared: &Shared, error: &StoreError) {
+    tracing::error!(%error, "the store is out of use until the next start");
+    drop(shared.poison.set(error.to_string()));
+    drop(connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true));
+    drop(connection.execute_batch("ROLLBACK"));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::outbox::sqlite::history::note;
+    use crate::outbox::sqlite::open::{Access, open, open_reader};
+
+    const NOW: DateTime<chrono::Utc> = DateTime::UNIX_EPOCH;
+
+    fn start(path: &Path) -> Writer {
+        Writer::start(open(path, Access::Command).unwrap().connection, path).unwrap()
+    }
+
+    fn new_file() -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox.db");
+        drop(open(&path, Access::Daemon).unwrap());
+        (folder, path)
+    }
+
+    fn rows(path: &Path) -> i64 {
+        open_reader(path).unwrap().query_row("SELECT count(*) FROM ledger", [], |row| row.get(0)).unwrap()
+    }
+
+    /// Both writes are in one group: they were sent while the one before them ran.
+    #[tokio::test]
+    async fn a_full_disk_fails_the_group_and_every_write_after_it() {
+        let (_folder, path) = new_file();
+        let writer = start(&path);
+        writer.write("note", |c| note(c, NOW, "kept", "")).await.unwrap();
+        let (open_gate, gate) = mpsc::channel::<()>();
+        let (tell_running, running) = oneshot::channel();
+        let before = writer.write("limit", move |c| {
+            let pages: i64 = c.pragma_query_value(None, "page_count", |row| row.get(0))?;
+            c.pragma_update_and_check(None, "max_page_count", pages + 10, |row| row.get::<_, i64>(0))?;
+            tell_running.send(()).expect("the test waits for it");
+            gate.recv().expect("the test opens it");
+            Ok(())
+        });
+        let group = async {
+            running.await.unwrap();
+            let small = writer.write("small", |c| note(c, NOW, "small", ""));
+            let large = writer.write("large", |c| note(c, NOW, "large", &"x".repeat(1 << 20)));
+            let opener = async { open_gate.send(()).unwrap() };
+            tokio::join!(biased; small, large, opener)
+        };
+        let (before, (small, large, ())) = tokio::join!(before, group);
+        before.unwrap();
+        for (action, answer) in [("small", small), ("large", large), ("later", writer.write("later", |c| note(c, NOW, "later", "")).await)]
+        {
+            let error = answer.unwrap_err().to_string();
+            assert!(error.starts_with(&format!("the store {action} failed: ")), "{error}");
+            assert!(error.contains("the disk is full: make room") && error.contains("outbox.db"), "{error}");
+        }
+        assert_eq!(rows(&path), 1, "reads go on, and see what was answered");
+        drop(writer);
+        start(&path).write("note", |c| note(c, NOW, "after", "")).await.unwrap();
+        assert_eq!(rows(&path), 2, "nothing of the failed group is there after the next start");
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_the_writer_and_not_its_callers() {
+        let (_folder, path) = new_file();
+        let writer = start(&path);
+        let broken = |c: &Connection| -> rusqlite::Result<()> {
+            note(c, NOW, "half", "")?;
+            panic!("a fault of the program");
+        };
+        for answer in [writer.write("broken", broken).await, writer.write("later", |c| note(c, NOW, "later", "")).await] {
+            assert!(answer.unwrap_err().to_string().contains("ended in a panic"));
+        }
+        drop(writer);
+        assert_eq!(rows(&path), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_answered_is_synced() {
+        let (_folder, path) = new_file();
+        let set = |pragma: &'static str, value: i64| (pragma, value);
+        let expected = [set("synchronous", 2), set("foreign_keys", 1), set("mmap_size", 0), set("secure_delete", 1), set("temp_store", 2)];
+        start(&path)
+            .write("look", move |c| {
+                for (pragma, value) in expected {
+                    assert_eq!(c.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0))?, value, "{pragma}");
+                }
+                assert_eq!(c.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0))?, "wal");
+                Ok(())
+            })
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_ledger_refuses_changes() {
+        let (_folder, path) = new_file();
+        let writer = start(&path);
+        writer.write("note", |c| note(c, NOW, "reveal", "")).await.unwrap();
+        for sql in ["UPDATE ledger SET event = 'x'", "DELETE FROM ledger", "REPLACE INTO ledger (seq, at, event) VALUES (1, 0, 'x')"] {
+            let refused = writer.write("tamper", move |c| Ok(c.execute(sql, []).unwrap_err().to_string())).await.unwrap();
+            assert!(refused.contains("the ledger is append-only"), "{refused}");
+        }
+        assert_eq!(rows(&path), 1);
+    }
+}

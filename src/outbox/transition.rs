@@ -1,0 +1,345 @@
+//! What each write makes of a notice: the rules of the states, pure, and the same for every store.
+//!
+//! In: a [`Row`] as the store holds it, and what the caller wants. Out: whether that was possible, and the row changed in place, or
+//! untouched if not. A store reads the row, asks here, and writes it back in the same transaction.
+//!
+//! Invariants: a claim's fields (owner, lease, the state before) are set in claimed and sending, and in no other state; phase is set in
+//! sending only; `next_attempt_at` is empty in held and in every final state; epochs never fall.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Act, Change, Entry, Lease, LedgerRow, Phase, Purged, Settlement, State, StoreError, WalkedSession};
+use crate::notice::{Notice, Reason};
+use crate::outcome::Suppression;
+use crate::session::ParticipationId;
+
+/// A notice as a store keeps it.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    /// What everyone may see.
+    pub(crate) entry: Entry,
+    /// How often it was claimed.
+    pub(crate) epoch: i64,
+    /// Who holds it, while claimed or sending.
+    pub(crate) claim: Option<Held>,
+    /// Whether an attempt of it ended in doubt: then its frozen bytes are what is sent again.
+    pub(crate) doubt: Option<Doubt>,
+}
+
+/// A claim in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// The process.
+    pub(crate) owner: String,
+    /// By the store's clock.
+    pub(crate) lease_until: DateTime<Utc>,
+    /// Waiting or unknown: where a `Return` leads.
+    pub(crate) from: State,
+}
+
+/// An attempt ended in doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// Found at a start; nobody decided about a resend yet.
+    Undecided,
+    /// It was decided.
+    Decided,
+}
+
+impl Doubt {
+    /// The word used in the store.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Undecided => "undecided",
+            Self::Decided => "decided",
+        }
+    }
+}
+
+/// What [`Row::recover`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Recovery {
+    /// Back where it was claimed from.
+    Returned,
+    /// Unknown now.
+    InDoubt,
+}
+
+impl Row {
+    /// A new notice.
+    pub(crate) fn added(notice: Notice, source: &str, at: DateTime<Utc>) -> Self {
+        let entry = Entry {
+            source: source.to_owned(),
+            state: State::Waiting,
+            reason: None,
+            phase: None,
+            next_attempt_at: Some(notice.due_at),
+            attempts: 0,
+            accepted_at: None,
+            server_reply: None,
+            reference: None,
+            changed_at: at,
+            facts: None,
+            notice,
+        };
+        Self { entry, epoch: 0, claim: None, doubt: None }
+    }
+
+    /// A planner's change. `false`: it is in no state for it, or is so already.
+    pub(crate) fn change(&mut self, change: &Change, at: DateTime<Utc>) -> bool {
+        let pending = self.entry.state.pending();
+        match *change {
+            Change::Move { due_at, useful_until, .. } if pending || self.can_revive() => self.move_to(due_at, useful_until, at),
+            Change::End { state, reason, .. } if pending => {
+                let same = self.entry.state == state && self.entry.reason == Some(reason);
+                if !same {
+                    self.end(state, Some(reason), at);
+                }
+                !same
+            }
+            _ => false,
+        }
+    }
+
+    /// It ended untold, by the planner's word: a session that moves away and back needs it again.
+    fn can_revive(&self) -> bool {
+        let by_plan = matches!(self.entry.state, State::Cancelled | State::Superseded | State::Suppressed);
+        by_plan && self.entry.reason != Some(Reason::Operator) && self.doubt.is_none()
+    }
+
+    fn move_to(&mut self, due_at: DateTime<Utc>, useful_until: DateTime<Utc>, at: DateTime<Utc>) -> bool {
+        let before = (self.entry.state, self.entry.notice.due_at, self.entry.notice.useful_until, self.entry.next_attempt_at);
+        if before == (State::Waiting, due_at, useful_until, Some(due_at)) {
+            return false;
+        }
+        self.entry.notice.due_at = due_at;
+        self.entry.notice.useful_until = useful_until;
+        self.wait(State::Waiting, due_at, at);
+        true
+    }
+
+    /// Claims it; the store has checked that it is due.
+    pub(crate) fn claim(&mut self, owner: &str, lease_until: DateTime<Utc>, at: DateTime<Utc>) {
+        self.claim = Some(Held { owner: owner.to_owned(), lease_until, from: self.entry.state });
+        self.epoch += 1;
+        self.go(State::Claimed, None, at);
+    }
+
+    /// The claim is the one of this lease, and still in force.
+    fn holds(&self, lease: Lease) -> bool {
+        self.epoch == lease.epoch && self.claim.is_some()
+    }
+
+    /// An attempt begins; the store has checked the revision.
+    pub(crate) fn begin(&mut self, lease: Lease, facts: &str, at: DateTime<Utc>) -> bool {
+        if !self.holds(lease) || self.entry.state != State::Claimed {
+            return false;
+        }
+        self.go(State::Sending, None, at);
+        self.entry.phase = Some(Phase::Pre);
+        self.entry.attempts += 1;
+        self.entry.facts = Some(facts.to_owned());
+        true
+    }
+
+    /// The point of no return; the store has checked the revision. `store_now` is the clock that leases are measured by.
+    pub(crate) fn cross(&mut self, lease: Lease, store_now: DateTime<Utc>, margin: TimeDelta) -> bool {
+        let left = self.claim.as_ref().map_or(TimeDelta::zero(), |c| c.lease_until - store_now);
+        if !self.holds(lease) || self.entry.phase != Some(Phase::Pre) || left <= margin {
+            return false;
+        }
+        self.entry.phase = Some(Phase::Doubt);
+        true
+    }
+
+    /// The claim ends.
+    pub(crate) fn settle(&mut self, lease: Lease, end: &Settlement, at: DateTime<Utc>) -> bool {
+        if !self.holds(lease) {
+            return false;
+        }
+        match end {
+            Settlement::Accepted { reply, reference } => {
+                self.end(State::Accepted, None, at);
+                self.entry.accepted_at = Some(at);
+                self.entry.reference.clone_from(reference);
+                self.entry.server_reply = Some(reply.clone());
+            }
+            Settlement::Rejected { reply, .. } => {
+                self.end(State::Rejected, None, at);
+                self.entry.server_reply = Some(reply.clone());
+            }
+            Settlement::Retry { why, next_attempt_at } => {
+                self.wait(State::Waiting, *next_attempt_at, at);
+                self.entry.server_reply = Some(why.clone());
+            }
+            Settlement::Return { why, next_attempt_at, .. } => self.give_back(why.as_deref(), *next_attempt_at, at),
+            Settlement::Unknown { why, resend_at } => {
+                self.end(State::Unknown, None, at);
+                self.entry.next_attempt_at = *resend_at;
+                self.entry.server_reply = Some(why.clone());
+                self.doubt = Some(Doubt::Decided);
+            }
+            Settlement::Ended { state, reason } => self.end(*state, Some(*reason), at),
+        }
+        true
+    }
+
+    fn give_back(&mut self, why: Option<&str>, next_attempt_at: DateTime<Utc>, at: DateTime<Utc>) {
+        if self.entry.phase.is_some() {
+            self.entry.attempts -= 1;
+        }
+        let from = self.claim.as_ref().map_or(State::Waiting, |c| c.from);
+        self.wait(from, next_attempt_at, at);
+        if let Some(why) = why {
+            self.entry.server_reply = Some(why.to_owned());
+        }
+    }
+
+    /// Takes a claim back whose owner is gone.
+    pub(crate) fn recover(&mut self, owner: &str, store_now: DateTime<Utc>, everything: bool, at: DateTime<Utc>) -> Option<Recovery> {
+        let claim = self.claim.as_ref()?;
+        let gone = claim.lease_until <= store_now || (everything && claim.owner != owner);
+        if !gone {
+            return None;
+        }
+        if self.entry.phase == Some(Phase::Doubt) {
+            self.end(State::Unknown, None, at);
+            self.doubt = Some(Doubt::Undecided);
+            return Some(Recovery::InDoubt);
+        }
+        let from = claim.from;
+        self.go(from, None, at);
+        self.claim = None;
+        Some(Recovery::Returned)
+    }
+
+    /// Decides about a doubt.
+    pub(crate) fn resolve(&mut self, resend_at: Option<DateTime<Utc>>) -> bool {
+        if self.entry.state != State::Unknown {
+            return false;
+        }
+        self.entry.next_attempt_at = resend_at;
+        self.doubt = Some(Doubt::Decided);
+        true
+    }
+
+    /// A person acts.
+    pub(crate) fn act(&mut self, act: Act, now: DateTime<Utc>) -> bool {
+        let due_now = now.max(self.entry.notice.due_at);
+        match (act, self.entry.state) {
+            (Act::Retry, State::Waiting) if self.entry.next_attempt_at.is_none_or(|at| at > due_now) => {
+                self.wait(State::Waiting, due_now, now);
+            }
+            (Act::Retry, State::Held | State::Unknown) => self.wait(State::Waiting, due_now, now),
+            (Act::Hold, State::Waiting) => self.end(State::Held, Some(Reason::Operator), now),
+            (Act::Release, State::Held) => self.wait(State::Waiting, self.entry.notice.due_at, now),
+            (Act::Cancel, State::Waiting | State::Held | State::Unknown) => self.end(State::Cancelled, Some(Reason::Operator), now),
+            _ => return false,
+        }
+        if self.doubt.is_some() {
+            self.doubt = Some(Doubt::Decided);
+        }
+        true
+    }
+
+    /// Nothing will be sent of it any more, unless a person says so.
+    pub(crate) fn at_rest(&self) -> bool {
+        self.claim.is_none() && self.entry.next_attempt_at.is_none()
+    }
+
+    /// Its row for the ledger, after a change from `from`. The sequence number is the store's.
+    pub(crate) fn event(&self, event: &str, from: Option<State>, at: DateTime<Utc>, detail: Option<String>) -> LedgerRow {
+        LedgerRow {
+            seq: 0,
+            at,
+            key: Some(self.entry.notice.key.to_string()),
+            session_id: Some(self.entry.notice.session),
+            participation_id: Some(self.entry.notice.participation),
+            event: event.to_owned(),
+            from_state: from,
+            to_state: Some(self.entry.state),
+            reason: self.entry.reason,
+            detail,
+        }
+    }
+
+    /// The ledger's row of what its rejection said about the address.
+    pub(crate) fn suppressed(&self, kind: Suppression, at: DateTime<Utc>) -> LedgerRow {
+        LedgerRow { to_state: None, ..self.event("suppressed", None, at, Some(kind.as_str().to_owned())) }
+    }
+
+    /// To a state in which it is tried by itself.
+    fn wait(&mut self, state: State, next_attempt_at: DateTime<Utc>, at: DateTime<Utc>) {
+        self.go(state, None, at);
+        self.claim = None;
+        self.entry.next_attempt_at = Some(next_attempt_at);
+    }
+
+    /// To a state in which it is not.
+    fn end(&mut self, state: State, reason: Option<Reason>, at: DateTime<Utc>) {
+        self.go(state, reason, at);
+        self.claim = None;
+        self.entry.next_attempt_at = None;
+    }
+
+    fn go(&mut self, state: State, reason: Option<Reason>, at: DateTime<Utc>) {
+        if self.entry.state != state {
+            self.entry.changed_at = at;
+        }
+        self.entry.state = state;
+        self.entry.reason = reason;
+        self.entry.phase = None;
+    }
+}
+
+impl Settlement {
+    /// An end must be one.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Ended { state, .. } => check_end(*state),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl WalkedSession {
+    /// Its changes can be applied: an end is one, and a new notice is of this session and of somebody who is known. `known` says whom the
+    /// store knows besides those that the walk names.
+    pub(crate) fn check<E>(&self, mut known: impl FnMut(ParticipationId) -> Result<bool, E>) -> Result<Result<(), String>, E> {
+        for change in &self.changes {
+            let refusal = match change {
+                Change::End { state, .. } => check_end(*state).err(),
+                Change::Add(n) if n.session != self.id => Some(format!("notice {} is of session {}, not of {}", n.key, n.session, self.id)),
+                Change::Add(n) if self.known.iter().any(|(id, _)| *id == n.participation) || known(n.participation)? => None,
+                Change::Add(n) => Some(format!("notice {} is of participation {}, which is not known", n.key, n.participation)),
+                Change::Move { .. } => None,
+            };
+            if let Some(refusal) = refusal {
+                return Ok(Err(refusal));
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
+impl std::ops::AddAssign for Purged {
+    fn add_assign(&mut self, other: Self) {
+        self.contents += other.contents;
+        self.records += other.records;
+        self.notices += other.notices;
+        self.ledger_rows += other.ledger_rows;
+    }
+}
+
+/// Refuses what a caller may not ask, before anything is written.
+pub(crate) fn checked(action: &str, checks: impl IntoIterator<Item = Result<(), String>>) -> super::Result<()> {
+    let all: Result<(), String> = checks.into_iter().collect();
+    all.map_err(|cause| StoreError { action: action.to_owned(), cause })
+}
+
+fn check_end(state: State) -> Result<(), String> {
+    match state {
+        State::Held | State::Cancelled | State::Superseded | State::Lapsed | State::Suppressed => Ok(()),
+        _ => Err(format!("state {state} is no end; expected held, cancelled, superseded, lapsed or suppressed")),
+    }
+}

@@ -1,0 +1,154 @@
+//! What is said of the outbox's values: the ledger and the deliveries have one word for each change, and a detail without a contact,
+//! a name or a code; in print, what holds a record or a message shows its size instead.
+
+use std::fmt;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::{Act, Begin, Change, Claim, LedgerRow, Purged, Settlement, StoredSession, WalkedSession};
+
+impl Change {
+    /// What the ledger calls it, and its detail.
+    pub(crate) fn in_words(&self) -> (&'static str, Option<String>) {
+        match self {
+            Self::Add(notice) => ("added", Some(format!("due {}", rfc3339(notice.due_at)))),
+            Self::Move { due_at, .. } => ("moved", Some(format!("due {}", rfc3339(*due_at)))),
+            Self::End { .. } => ("ended", None),
+        }
+    }
+}
+
+impl Settlement {
+    /// The outcome word of the delivery's row, and the server's text.
+    pub(crate) fn in_words(&self) -> (&'static str, Option<&str>) {
+        match self {
+            Self::Accepted { reply, .. } => ("accepted", Some(reply)),
+            Self::Rejected { reply, .. } => ("rejected", Some(reply)),
+            Self::Retry { why, .. } => ("retry", Some(why)),
+            Self::Return { outcome, why, .. } => (outcome, why.as_deref()),
+            Self::Unknown { why, .. } => ("unknown", Some(why)),
+            Self::Ended { state, .. } => (state.as_str(), None),
+        }
+    }
+
+    /// The ledger's detail: `retry: 451 4.3.0 try again`.
+    pub(crate) fn detail(&self) -> String {
+        match self.in_words() {
+            (word, Some(text)) if !text.is_empty() => format!("{word}: {text}"),
+            (word, _) => word.to_owned(),
+        }
+    }
+}
+
+impl Act {
+    /// The ledger's word.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Hold => "hold",
+            Self::Release => "release",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
+impl LedgerRow {
+    /// An operator's deed that is about no notice.
+    pub(crate) fn note(at: DateTime<Utc>, event: &str, detail: &str) -> Self {
+        Self {
+            seq: 0,
+            at,
+            key: None,
+            session_id: None,
+            participation_id: None,
+            event: event.to_owned(),
+            from_state: None,
+            to_state: None,
+            reason: None,
+            detail: Some(detail.to_owned()),
+        }
+    }
+}
+
+impl Purged {
+    /// Nothing was removed.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The ledger's detail.
+    pub(crate) fn in_words(&self) -> String {
+        let Self { contents, records, notices, ledger_rows } = self;
+        format!("{contents} messages, {records} session records, {notices} notices, {ledger_rows} ledger rows")
+    }
+}
+
+/// A time in a detail.
+pub(crate) fn rfc3339(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+impl fmt::Debug for StoredSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoredSession({}, {}, {} bytes)", self.id, self.digest, self.record.len())
+    }
+}
+
+impl fmt::Debug for WalkedSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, digest, record, changes, omissions, .. } = self;
+        write!(f, "WalkedSession({id}, {digest}, {} bytes, {changes:?}, {omissions:?})", record.len())
+    }
+}
+
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { entry, epoch, revision, record, frozen, .. } = self;
+        let frozen = frozen.as_ref().map_or(0, Vec::len);
+        write!(f, "Claim({}, epoch {epoch}, revision {revision}, {} and {frozen} bytes)", entry.notice.key, record.len())
+    }
+}
+
+impl fmt::Debug for Begin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { lease, revision, transport, bytes, .. } = self;
+        write!(f, "Begin({lease:?}, revision {revision}, {transport}, {} bytes)", bytes.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notice::NoticeKey;
+    use crate::outbox::Lease;
+    use crate::session::SessionId;
+
+    #[test]
+    fn what_holds_a_code_prints_without_it() {
+        let record = r#"{"ConnectCode":701678455,"ParticipantFullName":"Trevor"}"#.to_owned();
+        let stored = StoredSession { id: SessionId(9636), digest: "d".to_owned(), record: record.clone(), ambiguous: Vec::new() };
+        let walked = WalkedSession {
+            id: SessionId(9636),
+            digest: "d".to_owned(),
+            record,
+            ambiguous: Vec::new(),
+            start: DateTime::UNIX_EPOCH,
+            known: Vec::new(),
+            changes: Vec::new(),
+            omissions: Vec::new(),
+        };
+        let begin = Begin {
+            lease: Lease { key: NoticeKey([1; 16]), epoch: 1 },
+            revision: 1,
+            facts: String::new(),
+            at: DateTime::UNIX_EPOCH,
+            transport: "folder".to_owned(),
+            bytes: b"Trevor, your code is 701-678-455".to_vec(),
+        };
+        let printed = format!("{stored:?} {walked:?} {begin:?}");
+        for secret in ["Trevor", "701678455", "701-678-455", "84, 114"] {
+            assert!(!printed.contains(secret), "{printed}");
+        }
+        assert!(printed.contains("9636") && printed.contains("32 bytes"), "{printed}");
+    }
+}

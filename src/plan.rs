@@ -1,0 +1,94 @@
+//! Deciding: for each participant and occasion *send, at T* or *omit, because R*. Pure: `now` and data in, decisions out.
+//!
+//! The checks stand in one order, and the first that applies is the reason (see [`crate::notice::Reason`]):
+//!
+//! 1. the person ([`recipient`]): quarantined, ambiguous, host_delivers, hosts_off, no or bad contact, suppressed, no code;
+//! 2. the session and the person's part in it ([`occasion`]): cancelled, declined, already_connected;
+//! 3. the time ([`occasion`], [`rule`], [`quiet`]): pass_expired, meet_now, started, booked_late, too_close, superseded, quiet_hours;
+//! 4. what was told before: adopted, never_invited.
+//!
+//! Whoever was told something that holds no more gets a correction ([`correction`]): rescheduled, updated or cancelled.
+//!
+//! The same function plans a walk, is asked again at the moment of sending, and answers `preview`.
+//! [`diff`] turns decisions into changes of the outbox.
+
+use chrono::{DateTime, Utc};
+
+use crate::notice::{Decision, Omission, Reason};
+use crate::outbox::{Known, KnownMap};
+use crate::session::{Fault, Presence, Session};
+
+mod correction;
+pub mod diff;
+mod facts;
+mod occasion;
+pub mod policy;
+pub mod quiet;
+mod recipient;
+pub mod rule;
+
+pub use facts::facts;
+pub use occasion::adopted_invite;
+pub use policy::{Overrides, Policy, Suppressions};
+pub use recipient::{Recipient, recipient, zone_of};
+
+/// What one session's participants are told, and what not and why: in the order of the participants, each one's invite first.
+///
+/// `known` is what [`observe`] made of the store's knowledge: every participant of the session is in it.
+pub fn plan_session(session: &Session, known: &KnownMap, policy: &Policy, suppressed: &Suppressions, now: DateTime<Utc>) -> Vec<Decision> {
+    let mut decisions: Vec<Decision> = session.faults.iter().map(quarantined).collect();
+    for participant in &session.participants {
+        let Some(known) = known.get(&(session.id, participant.id)) else { continue };
+        decisions.extend(occasion::decide(&occasion::Case { session, participant, known, policy, suppressed, now }));
+    }
+    decisions
+}
+
+/// A record that could not be read: one omission that stands for all occasions.
+pub fn quarantined(fault: &Fault) -> Decision {
+    Decision::Omit(Omission {
+        session: fault.session,
+        participation: fault.participation,
+        role: None,
+        occasion: None,
+        rule: None,
+        channel: None,
+        due_at: None,
+        reason: Reason::Quarantined,
+        detail: Some(fault.to_string()),
+    })
+}
+
+/// What is known of a session's participants once this snapshot was seen: the newly seen are first seen now; a start, or facts, that changed
+/// became known now.
+pub fn observe(session: &Session, mut known: KnownMap, policy: &Policy, first_fill: bool, now: DateTime<Utc>) -> KnownMap {
+    for participant in &session.participants {
+        let facts = facts(session, participant, policy);
+        let cancelled = session.cancelled || session.presence == Presence::Gone || participant.presence == Presence::Gone;
+        let seen = known.entry((session.id, participant.id)).or_insert_with(|| Known {
+            first_seen: now,
+            start: session.start,
+            start_known_at: now,
+            facts: facts.clone(),
+            facts_known_at: now,
+            cancelled,
+            absent_since: None,
+            absences: 0,
+            adopted: first_fill,
+            notices: Vec::new(),
+        });
+        if seen.start != session.start {
+            seen.start = session.start;
+            seen.start_known_at = now;
+        }
+        if seen.facts != facts || seen.cancelled != cancelled {
+            seen.facts = facts;
+            seen.cancelled = cancelled;
+            seen.facts_known_at = now;
+        }
+    }
+    known
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! From decisions to changes: what the outbox must add, move or end so that it holds what was decided.
+//!
+//! What was handed over (or may have been) is never touched, and what an operator decided stays decided.
+
+use std::collections::HashMap;
+
+use crate::notice::{Decision, Notice, NoticeKey, Occasion, Omission, Reason};
+use crate::outbox::{Change, KnownNotice, State};
+
+/// Compares one participant's decisions with what the outbox holds of them.
+pub fn diff(decisions: &[&Decision], held: &[KnownNotice]) -> Vec<Change> {
+    let by_key: HashMap<NoticeKey, &KnownNotice> = held.iter().map(|n| (n.notice.key, n)).collect();
+    let wanted: Vec<&Notice> = decisions.iter().filter_map(|d| if let Decision::Send(n) = d { Some(n) } else { None }).collect();
+    let mut changes: Vec<Change> = wanted.iter().filter_map(|n| want(n, by_key.get(&n.key).copied())).collect();
+    let unwanted = held.iter().filter(|n| n.state.pending() && !wanted.iter().any(|w| w.key == n.notice.key));
+    changes.extend(unwanted.filter_map(|n| end(n, reason_against(n, decisions))));
+    changes
+}
+
+/// What a decision to send means for the row that has its key.
+fn want(notice: &Notice, held: Option<&KnownNotice>) -> Option<Change> {
+    let Some(row) = held else { return Some(Change::Add(notice.clone())) };
+    let again = match row.state {
+        State::Waiting => row.notice.due_at != notice.due_at || row.notice.useful_until != notice.useful_until,
+        State::Held => row.reason.is_some_and(mends_itself),
+        State::Cancelled | State::Superseded | State::Suppressed => row.reason != Some(Reason::Operator),
+        _ => false,
+    };
+    again.then_some(Change::Move { key: notice.key, due_at: notice.due_at, useful_until: notice.useful_until })
+}
+
+/// Held for a reason that a later snapshot can take away. The others wait for a person.
+fn mends_itself(reason: Reason) -> bool {
+    matches!(reason, Reason::Quarantined | Reason::Ambiguous | Reason::Absent | Reason::Guard | Reason::SourceStale)
+}
+
+fn end(row: &KnownNotice, reason: Reason) -> Option<Change> {
+    let state = state_after(reason);
+    let same = row.state == state && row.reason == Some(reason);
+    let sticky = row.state == State::Held && !row.reason.is_some_and(mends_itself) && state == State::Held;
+    (!same && !sticky).then_some(Change::End { key: row.notice.key, state, reason })
+}
+
+/// The omission that speaks of this row, or: the session says something else by now.
+fn reason_against(row: &KnownNotice, decisions: &[&Decision]) -> Reason {
+    let speaks_of = |o: &&Omission| o.occasion.is_none() || (o.occasion == Some(row.notice.occasion) && o.rule == row.notice.rule);
+    let omissions = decisions.iter().filter_map(|d| if let Decision::Omit(o) = d { Some(o) } else { None });
+    omissions.into_iter().find(speaks_of).map_or(Reason::Outdated, |o| o.reason)
+}
+
+/// Where a notice goes that is not sent for this reason.
+pub fn state_after(reason: Reason) -> State {
+    match reason {
+        Reason::Quarantined
+        | Reason::Ambiguous
+        | Reason::Absent
+        | Reason::SourceStale
+        | Reason::Guard
+        | Reason::Leak
+        | Reason::Template
+        | Reason::InDoubt => State::Held,
+        Reason::DoNotContact | Reason::OptedOut | Reason::Bounced => State::Suppressed,
+        Reason::Superseded | Reason::TooClose => State::Superseded,
+        Reason::Started | Reason::Lapsed => State::Lapsed,
+        _ => State::Cancelled,
+    }
+}
+
+/// The answer at the moment of sending: what the same planner says of one notice now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It still holds, and it is due.
+    Go(Notice),
+    /// It holds, but not yet.
+    Later(Notice),
+    /// Not any more.
+    No(Reason),
+}
+
+/// Finds what became of a claimed notice among the participant's decisions.
+pub fn revalidate(row: &KnownNotice, decisions: &[&Decision], now: chrono::DateTime<chrono::Utc>) -> Verdict {
+    let same = decisions.iter().find_map(|d| match d {
+        Decision::Send(n) if n.key == row.notice.key => Some(n),
+        _ => None,
+    });
+    match same {
+        Some(n) if n.useful_until <= now => Verdict::No(Reason::Lapsed),
+        Some(n) if n.due_at > now => Verdict::Later(n.clone()),
+        Some(n) => Verdict::Go(n.clone()),
+        None if now >= row.notice.useful_until => Verdict::No(Reason::Lapsed),
+        None => Verdict::No(reason_against(row, decisions)),
+    }
+}
+
+/// Only for `decisions` grouped by participant.
+pub fn of_participant(decision: &Decision, session: crate::session::SessionId, participation: crate::session::ParticipationId) -> bool {
+    match decision {
+        Decision::Send(n) => n.session == session && n.participation == participation,
+        Decision::Omit(o) => o.session == Some(session) && o.participation == Some(participation),
+    }
+}
+
+/// Not used by the planner itself: the order in which `preview` prints.
+pub fn due_order(a: &Decision, b: &Decision) -> std::cmp::Ordering {
+    let key = |d: &Decision| match d {
+        Decision::Send(n) => (Some(n.due_at), Some(n.session), Some(n.participation), Some(n.occasion)),
+        Decision::Omit(o) => (o.due_at, o.session, o.participation, o.occasion),
+    };
+    let (a, b): ((_, _, _, Option<Occasion>), _) = (key(a), key(b));
+    // What has no due time comes last.
+    (a.0.is_none(), a).cmp(&(b.0.is_none(), b))
+}

@@ -1,0 +1,75 @@
+//! Quiet hours, on the participant's clock. The start is inclusive, the end exclusive; 21:00 to 08:00 spans midnight.
+
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
+
+use crate::contact::Channel;
+use crate::zone::Zone;
+
+/// When no automatic message may go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuietHours {
+    /// Inclusive.
+    pub from: NaiveTime,
+    /// Exclusive. Equal to `from`: no quiet hours at all.
+    pub to: NaiveTime,
+    /// The channels that keep them.
+    pub channels: Vec<Channel>,
+    /// What a message that waits for their end must leave before the start.
+    pub min_lead: TimeDelta,
+}
+
+/// The quiet period that an instant falls into: `[from, to)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Period {
+    /// First quiet instant.
+    pub from: DateTime<Utc>,
+    /// First instant after.
+    pub to: DateTime<Utc>,
+}
+
+impl QuietHours {
+    /// The quiet period around `at` for this channel, if there is one.
+    pub fn around(&self, at: DateTime<Utc>, channel: Channel, zone: &Zone) -> Option<Period> {
+        if self.from == self.to || !self.channels.contains(&channel) {
+            return None;
+        }
+        let local = zone.local(at).civil;
+        let (date, time) = (local.date(), local.time());
+        let spans_midnight = self.from > self.to;
+        let began = match (spans_midnight, time >= self.from, time < self.to) {
+            (false, true, true) | (true, true, _) => date,
+            (true, false, true) => date.pred_opt()?,
+            _ => return None,
+        };
+        let ended = if spans_midnight { began.succ_opt()? } else { began };
+        let (from, to) = (zone.instant(began.and_time(self.from)), zone.instant(ended.and_time(self.to)));
+        // Where the clocks repeat or skip an hour at an edge, the wall clock says "quiet" and the period must hold the instant.
+        Some(Period { from: from.min(at), to: to.max(at + TimeDelta::seconds(1)) })
+    }
+
+    /// When a reminder that would go at `at` may go: at the end of the quiet period if that leaves `min_lead` before `start`, else one minute
+    /// before its beginning if that is after `floor`, else not at all.
+    pub fn reminder(
+        &self,
+        at: DateTime<Utc>,
+        start: DateTime<Utc>,
+        floor: DateTime<Utc>,
+        channel: Channel,
+        zone: &Zone,
+    ) -> Option<DateTime<Utc>> {
+        let Some(period) = self.around(at, channel, zone) else { return Some(at) };
+        if period.to + self.min_lead <= start {
+            return Some(period.to);
+        }
+        let before = period.from - TimeDelta::minutes(1);
+        (before > floor).then_some(before)
+    }
+
+    /// When any other notice that would go at `at` may go: at the end of the quiet period under the same condition, else at once.
+    pub fn other(&self, at: DateTime<Utc>, start: DateTime<Utc>, channel: Channel, zone: &Zone) -> DateTime<Utc> {
+        match self.around(at, channel, zone) {
+            Some(period) if period.to + self.min_lead <= start => period.to,
+            _ => at,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The person: may they be told at all, and where?
+
+use super::policy::{Policy, Suppressions};
+use crate::contact::{Address, EmailAddress, PhoneNumber};
+use crate::notice::Reason;
+use crate::outcome::Suppression;
+use crate::session::{AutoDeliver, Participant, Role};
+use crate::zone::Resolved;
+
+/// Where and how a participant is told.
+pub struct Recipient<'a> {
+    /// Their address on the channel that ShouldAutoDeliverCode names.
+    pub address: Address,
+    /// Their clock.
+    pub zone: Resolved,
+    /// Their language: the practice's override, else ParticipantLocale.
+    pub locale: Option<&'a str>,
+}
+
+/// Reason and detail of a refusal.
+pub(super) type Refused = (Reason, Option<String>);
+
+/// Finds a participant's address and zone, or the first reason against them. `to_join`: what is told needs a code to join with.
+pub fn recipient<'a>(
+    person: &'a Participant,
+    policy: &'a Policy,
+    suppressed: &Suppressions,
+    to_join: bool,
+) -> Result<Recipient<'a>, Refused> {
+    let wish = policy.overrides.of(person, &policy.region);
+    let zone = zone_of(person, policy)
+        .map_err(|why| (Reason::Quarantined, Some(format!("{}.ParticipantTimeZoneWindowsId: {why}", person.path))))?;
+    if let Some(with) = &person.ambiguous {
+        return Err((Reason::Ambiguous, Some(with.clone())));
+    }
+    if person.auto_deliver == AutoDeliver::Nobody {
+        return Err((Reason::HostDelivers, None));
+    }
+    if person.role == Role::Host && !policy.hosts {
+        return Err((Reason::HostsOff, None));
+    }
+    let address = address(person, &policy.region)?;
+    if wish.is_some_and(|w| w.do_not_contact) {
+        return Err((Reason::DoNotContact, None));
+    }
+    match suppressed.of(&address) {
+        Some(Suppression::OptedOut) => return Err((Reason::OptedOut, None)),
+        Some(Suppression::Bounced) => return Err((Reason::Bounced, None)),
+        None => {}
+    }
+    if to_join && person.code.is_none() {
+        return Err((Reason::NoConnectCode, None));
+    }
+    let locale = wish.and_then(|w| w.locale.as_deref()).or(person.locale.as_deref());
+    Ok(Recipient { address, zone, locale })
+}
+
+/// The clock of a participant: the practice's override, else what the source says.
+pub fn zone_of(person: &Participant, policy: &Policy) -> Result<Resolved, String> {
+    let wish = policy.overrides.of(person, &policy.region);
+    policy.zones.resolve(wish.and_then(|w| w.time_zone.as_deref()).unwrap_or(&person.time_zone))
+}
+
+fn address(person: &Participant, region: &str) -> Result<Address, Refused> {
+    let (email, number) = (person.email.0.trim(), person.sms_number.0.trim());
+    let says = |field: &str, why: &str| Some(format!("{}.{field}: {why}", person.path));
+    match person.auto_deliver {
+        AutoDeliver::Sms if number.is_empty() => Err((Reason::NoNumber, None)),
+        AutoDeliver::Sms => {
+            PhoneNumber::parse(number, region).map(Address::Sms).map_err(|why| (Reason::InvalidNumber, says("ParticipantSmsNumber", why)))
+        }
+        _ if email.is_empty() => Err((Reason::NoEmail, None)),
+        _ => EmailAddress::parse(email).map(Address::Email).map_err(|why| (Reason::InvalidEmail, says("ParticipantEmailAddress", why))),
+    }
+}

@@ -1,0 +1,275 @@
+//! What would be sent, and what not and why: the live path without a transport. Pure: what sources said in, lines out.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
+
+use crate::contact::{ConnectCode, Passkey};
+use crate::message::SmsEncoding;
+use crate::notice::{Decision, Notice, Occasion, Omission, Reason};
+use crate::outbox::KnownMap;
+use crate::plan::{self, Policy, Suppressions, diff};
+use crate::render::{Facts, Parts, RenderError, Rendered, Renderer};
+use crate::session::{Participant, Role, Session, Snapshot};
+
+/// One participant and occasion, as `--format json` prints it. The order of the fields is a contract.
+#[derive(Debug, Clone, Serialize)]
+pub struct Line {
+    /// SessionId.
+    pub session_id: Option<i64>,
+    /// ParticipationId.
+    pub participation_id: Option<i64>,
+    /// `host` or `participant`.
+    pub role: Option<Role>,
+    /// `null`: a quarantined record, which stands for all occasions.
+    pub occasion: Option<&'static str>,
+    /// The reminder rule.
+    pub rule: Option<String>,
+    /// `email` or `sms`.
+    pub channel: Option<&'static str>,
+    /// `send` or `omit`.
+    pub verdict: &'static str,
+    /// Why not.
+    pub reason: Option<&'static str>,
+    /// RFC 3339, UTC.
+    pub due_at: Option<String>,
+    /// RFC 3339, UTC.
+    pub useful_until: Option<String>,
+    /// IANA name.
+    pub time_zone: Option<&'static str>,
+    /// RFC 3339 with the participant's offset.
+    pub local_start: Option<String>,
+    /// BCP 47.
+    pub locale: Option<String>,
+    /// Masked, unless revealed.
+    pub to: Option<String>,
+    /// With angle brackets.
+    pub message_id: Option<String>,
+    /// E-mail.
+    pub subject: Option<String>,
+    /// E-mail: the text part.
+    pub text: Option<String>,
+    /// E-mail: the HTML part.
+    pub html: Option<String>,
+    /// The text message.
+    pub sms: Option<String>,
+    /// `gsm7` or `ucs2`.
+    pub encoding: Option<SmsEncoding>,
+    /// Parts on the air.
+    pub segments: Option<u32>,
+    /// The place of a fault, for people.
+    pub detail: Option<String>,
+    /// The final bytes of an e-mail or text, for `--format eml`.
+    #[serde(skip)]
+    pub bytes: Option<std::sync::Arc<[u8]>>,
+}
+
+/// What to preview.
+pub struct Request<'a> {
+    /// What the sources said.
+    pub snapshot: &'a Snapshot,
+    /// What the store knows; empty: all sessions are new.
+    pub known: KnownMap,
+    /// What is decided.
+    pub policy: &'a Policy,
+    /// Addresses that get nothing.
+    pub suppressed: &'a Suppressions,
+    /// Makes the messages.
+    pub renderer: &'a Renderer,
+    /// The time that it pretends to be.
+    pub now: DateTime<Utc>,
+    /// Nothing due after this.
+    pub until: Option<DateTime<Utc>>,
+    /// Only this session.
+    pub session: Option<i64>,
+    /// Only this participation.
+    pub participant: Option<i64>,
+    /// Show addresses and codes.
+    pub reveal: bool,
+}
+
+/// A session and its decision.
+struct Decided<'a> {
+    session: Option<&'a Session>,
+    decision: Decision,
+}
+
+/// All lines, in due order; what has no due time comes last.
+pub fn lines(mut request: Request<'_>) -> Vec<Line> {
+    let known = std::mem::take(&mut request.known);
+    let mut decided: Vec<Decided<'_>> =
+        request.snapshot.faults.iter().map(|f| Decided { session: None, decision: plan::quarantined(f) }).collect();
+    let mut by_session = crate::walk::by_session(known);
+    for session in &request.snapshot.sessions {
+        let known = plan::observe(session, by_session.remove(&session.id).unwrap_or_default(), request.policy, false, request.now);
+        let decisions = plan::plan_session(session, &known, request.policy, request.suppressed, request.now);
+        let open = decisions.into_iter().filter(|d| !is_told(d, &known));
+        decided.extend(open.map(|decision| Decided { session: Some(session), decision }));
+    }
+    decided.retain(|d| request.wants(&d.decision));
+    decided.sort_by(|a, b| diff::due_order(&a.decision, &b.decision));
+    decided.into_iter().map(|d| request.line(&d)).collect()
+}
+
+/// Handed over already, or refused for good.
+fn is_told(decision: &Decision, known: &KnownMap) -> bool {
+    let Decision::Send(n) = decision else { return false };
+    let notices = known.get(&(n.session, n.participation)).map(|k| &k.notices);
+    notices.is_some_and(|all| all.iter().any(|k| k.notice.key == n.key && !k.state.pending() && k.state != crate::outbox::State::Claimed))
+}
+
+impl Request<'_> {
+    fn wants(&self, decision: &Decision) -> bool {
+        let (session, participation, due) = match decision {
+            Decision::Send(n) => (Some(n.session), Some(n.participation), Some(n.due_at)),
+            Decision::Omit(o) => (o.session, o.participation, o.due_at),
+        };
+        self.session.is_none_or(|wanted| session.is_some_and(|s| s.0 == wanted))
+            && self.participant.is_none_or(|wanted| participation.is_some_and(|p| p.0 == wanted))
+            && self.until.is_none_or(|until| due.is_none_or(|due| due <= until))
+    }
+
+    fn line(&self, decided: &Decided<'_>) -> Line {
+        let mut line = match &decided.decision {
+            Decision::Send(notice) => self.send(notice, decided.session),
+            Decision::Omit(omission) => omit(omission),
+        };
+        let id = match &decided.decision {
+            Decision::Send(n) => Some(n.participation),
+            Decision::Omit(o) => o.participation,
+        };
+        if let (Some(session), Some(id)) = (decided.session, id)
+            && let Some(person) = session.participant(id)
+            && let Ok(resolved) = plan::zone_of(person, self.policy)
+        {
+            let zone = &resolved.zone;
+            line.time_zone = Some(zone.name());
+            line.local_start = Some(session.start.with_timezone(zone).to_rfc3339_opts(SecondsFormat::Secs, false));
+        }
+        line
+    }
+
+    fn send(&self, notice: &Notice, session: Option<&Session>) -> Line {
+        let mut line = Line {
+            session_id: Some(notice.session.0),
+            participation_id: Some(notice.participation.0),
+            role: Some(notice.role),
+            occasion: Some(notice.occasion.as_str()),
+            rule: notice.rule.clone(),
+            channel: Some(notice.address.channel().as_str()),
+            verdict: "send",
+            due_at: Some(rfc3339(notice.due_at)),
+            useful_until: Some(rfc3339(notice.useful_until)),
+            to: Some(if self.reveal { notice.address.expose().to_owned() } else { notice.address.to_string() }),
+            ..Line::empty()
+        };
+        let Some((session, person)) = session.and_then(|s| Some((s, s.participant(notice.participation)?))) else { return line };
+        match self.render(notice, session, person) {
+            Ok(rendered) => self.show(&mut line, rendered, person),
+            Err(error) => {
+                line.verdict = "omit";
+                line.reason = Some(if matches!(error, RenderError::Leak { .. }) { Reason::Leak } else { Reason::Template }.as_str());
+                line.detail = Some(error.to_string());
+            }
+        }
+        line
+    }
+
+    /// As it will be at its due time: "today" and "tomorrow" are those of that day.
+    fn render(&self, notice: &Notice, session: &Session, person: &Participant) -> Result<Rendered, RenderError> {
+        let to = plan::recipient(person, self.policy, self.suppressed, notice.occasion != Occasion::Cancelled)
+            .map_err(|(reason, _)| RenderError::Template { file: String::new(), why: reason.to_string() })?;
+        let facts = Facts { notice, session, participant: person, zone: &to.zone, locale: to.locale, sequence: 0 };
+        self.renderer.render(&facts, notice.due_at.max(self.now))
+    }
+
+    fn show(&self, line: &mut Line, rendered: Rendered, person: &Participant) {
+        let mask = Mask { code: person.code.filter(|_| !self.reveal), passkey: person.passkey.as_ref().filter(|_| !self.reveal) };
+        line.locale = Some(rendered.locale);
+        if self.reveal {
+            line.bytes = Some(rendered.message.content.bytes().into());
+        }
+        match rendered.parts {
+            Parts::Email { message_id, subject, text, html } => {
+                line.message_id = Some(message_id);
+                line.subject = Some(mask.hide(&subject));
+                line.text = Some(mask.hide(&text));
+                line.html = Some(mask.hide(&html));
+            }
+            Parts::Sms { text, encoding, segments } => {
+                line.sms = Some(mask.hide(&text));
+                line.encoding = Some(encoding);
+                line.segments = Some(segments);
+            }
+        }
+    }
+}
+
+/// Hides a participant's own code and passkey in what a bystander may read.
+struct Mask<'a> {
+    code: Option<ConnectCode>,
+    passkey: Option<&'a Passkey>,
+}
+
+impl Mask<'_> {
+    fn hide(&self, text: &str) -> String {
+        let mut hidden = text.to_owned();
+        if let Some(code) = self.code {
+            hidden = hidden.replace(&code.expose(), "*********").replace(&code.expose_grouped(), &code.to_string());
+        }
+        if let Some(passkey) = self.passkey {
+            hidden = hidden.replace(passkey.expose(), &passkey.to_string());
+        }
+        hidden
+    }
+}
+
+fn omit(o: &Omission) -> Line {
+    Line {
+        session_id: o.session.map(|s| s.0),
+        participation_id: o.participation.map(|p| p.0),
+        role: o.role,
+        occasion: o.occasion.map(Occasion::as_str),
+        rule: o.rule.clone(),
+        channel: o.channel.map(crate::contact::Channel::as_str),
+        verdict: "omit",
+        reason: Some(o.reason.as_str()),
+        due_at: o.due_at.map(rfc3339),
+        detail: o.detail.clone(),
+        ..Line::empty()
+    }
+}
+
+impl Line {
+    fn empty() -> Self {
+        Self {
+            session_id: None,
+            participation_id: None,
+            role: None,
+            occasion: None,
+            rule: None,
+            channel: None,
+            verdict: "omit",
+            reason: None,
+            due_at: None,
+            useful_until: None,
+            time_zone: None,
+            local_start: None,
+            locale: None,
+            to: None,
+            message_id: None,
+            subject: None,
+            text: None,
+            html: None,
+            sms: None,
+            encoding: None,
+            segments: None,
+            detail: None,
+            bytes: None,
+        }
+    }
+}
+
+/// RFC 3339 in UTC, to the second.
+pub fn rfc3339(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}

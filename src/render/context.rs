@@ -1,0 +1,255 @@
+//! What a template sees: this practice, this recipient, this session, and nobody else.
+//!
+//! In: the [`Facts`] of one notice. Out: a [`View`], plain values ready to print. `docs/templates.md` lists each of them,
+//! and a test holds the page against this file.
+//!
+//! Invariants: the only other person in it is the host, by name, for those who meet the host; other participants are in it
+//! only for the host, by name, and only where the practice says so. What there is none of is an empty text (or list), so a
+//! template asks `{% if session.host_name %}`.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::dates::{Dates, Day, When};
+use super::{Facts, Settings, money};
+use crate::contact::{EmailAddress, clean_line};
+use crate::notice::Occasion;
+use crate::session::{Participant, Role};
+
+/// The root of what a template sees.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct View {
+    pub(super) locale: String,
+    pub(super) occasion: &'static str,
+    pub(super) practice: Practice,
+    pub(super) recipient: Recipient,
+    pub(super) session: SessionView,
+    /// Empty: none.
+    pub(super) deposit: String,
+    pub(super) pass: Pass,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Practice {
+    pub(super) name: String,
+    pub(super) contact: String,
+    /// What the contact opens when it is touched; empty: it is no number and no address.
+    pub(super) contact_link: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Recipient {
+    pub(super) name: String,
+    pub(super) is_host: bool,
+    /// In groups; empty: none.
+    pub(super) code: String,
+    pub(super) join_url: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct SessionView {
+    pub(super) date: String,
+    pub(super) date_short: String,
+    pub(super) time: String,
+    pub(super) zone: String,
+    pub(super) zone_short: String,
+    pub(super) offset: String,
+    pub(super) is_today: bool,
+    pub(super) is_tomorrow: bool,
+    pub(super) zone_is_fallback: bool,
+    pub(super) meet_now: bool,
+    pub(super) host_name: String,
+    pub(super) participant_names: Vec<String>,
+    pub(super) topic: String,
+}
+
+/// When the meeting pass ends, on the recipient's clock; empty: it does not.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct Pass {
+    pub(super) date: String,
+    pub(super) time: String,
+    pub(super) zone: String,
+}
+
+impl View {
+    /// Everything that one message may show.
+    pub(super) fn of(facts: &Facts<'_>, settings: &Settings, dates: &Dates, locale: &str, join_url: String, now: DateTime<Utc>) -> Self {
+        let person = facts.participant;
+        let at = |moment| dates.when(moment, &facts.zone.zone, now);
+        Self {
+            locale: locale.to_owned(),
+            occasion: facts.notice.occasion.as_str(),
+            practice: Practice::of(settings),
+            recipient: Recipient {
+                name: person.name.expose().to_owned(),
+                is_host: person.role == Role::Host,
+                code: person.code.map(crate::contact::ConnectCode::expose_grouped).unwrap_or_default(),
+                join_url,
+            },
+            session: SessionView::of(facts, settings, at(start(facts))),
+            deposit: person.deposit.filter(|d| !d.is_zero()).map(|d| money::us_dollars(d, locale)).unwrap_or_default(),
+            pass: person.expires_at.map(|end| Pass::of(at(end))).unwrap_or_default(),
+        }
+    }
+
+    /// The same with names of at most so many graphemes, which is all that may be cut to make a text message fit.
+    pub(super) fn with_short_names(&self, graphemes: usize, rewrite: fn(&str) -> String) -> Self {
+        let short = |name: &str| shorten(&rewrite(name), graphemes);
+        let mut view = self.clone();
+        view.practice.name = short(&view.practice.name);
+        view.recipient.name = short(&view.recipient.name);
+        view.session.host_name = short(&view.session.host_name);
+        view.session.participant_names = view.session.participant_names.iter().map(|n| short(n)).collect();
+        view
+    }
+}
+
+impl Practice {
+    fn of(settings: &Settings) -> Self {
+        let contact = clean_line(&settings.practice_contact);
+        Self { name: clean_line(&settings.practice_name), contact_link: contact_link(&contact), contact }
+    }
+}
+
+impl SessionView {
+    fn of(facts: &Facts<'_>, settings: &Settings, when: When) -> Self {
+        let host = facts.participant.role == Role::Host;
+        let host_name = facts.session.host_name().filter(|_| !host).map(|n| n.expose().to_owned());
+        let names_shown = host && settings.show_participant_names_to_host;
+        let others = facts.session.participants.iter().filter(|p| names_shown && p.role == Role::Participant);
+        Self {
+            is_today: when.day == Day::Today,
+            is_tomorrow: when.day == Day::Tomorrow,
+            date: when.date,
+            date_short: when.date_short,
+            time: when.time,
+            zone: when.zone,
+            zone_short: when.zone_short,
+            offset: when.offset,
+            zone_is_fallback: facts.zone.fallback,
+            meet_now: facts.session.meet_now,
+            host_name: host_name.unwrap_or_default(),
+            participant_names: others.map(name).filter(|n| !n.is_empty()).collect(),
+            topic: clean_line(&facts.session.topic),
+        }
+    }
+}
+
+impl Pass {
+    fn of(when: When) -> Self {
+        Self { date: when.date, time: when.time, zone: when.zone }
+    }
+}
+
+/// The start that a message speaks of: what the session says now; for a cancelled one the start that was told.
+pub(super) fn start(facts: &Facts<'_>) -> DateTime<Utc> {
+    if facts.notice.occasion == Occasion::Cancelled { facts.notice.start } else { facts.session.start }
+}
+
+fn name(person: &Participant) -> String {
+    person.name.expose().to_owned()
+}
+
+/// `tel:` for what is nothing but a telephone number, `mailto:` for an address (RFC 3966, RFC 6068).
+fn contact_link(contact: &str) -> String {
+    let digits: String = contact.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
+    if (7..=16).contains(&digits.len()) && contact.chars().all(|c| c.is_ascii_digit() || "+-. ()".contains(c)) {
+        return format!("tel:{digits}");
+    }
+    EmailAddress::parse(contact).map(|address| format!("mailto:{}", address.expose())).unwrap_or_default()
+}
+
+/// At most so many graphemes, with three dots where something was cut.
+fn shorten(name: &str, graphemes: usize) -> String {
+    if name.graphemes(true).count() <= graphemes {
+        return name.to_owned();
+    }
+    let kept: String = name.graphemes(true).take(graphemes.saturating_sub(3)).collect();
+    format!("{}...", kept.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contact_opens_what_it_is() {
+        for (contact, link) in [
+            ("(555) 555-0142", "tel:5555550142"),
+            ("+1 555 555 0142", "tel:+15555550142"),
+            ("desk@elmstreet.example", "mailto:desk@elmstreet.example"),
+            ("Call us at 555-0142", ""),
+            ("elmstreet.example/help", ""),
+            ("", ""),
+        ] {
+            assert_eq!(contact_link(contact), link);
+        }
+    }
+
+    #[test]
+    fn names_are_shortened_at_graphemes() {
+        for (name, graphemes, short) in
+            [("Trevor", 12, "Trevor"), ("The Practice of Long Names", 12, "The Pract..."), ("👨‍👩‍👧👨‍👩‍👧👨‍👩‍👧👨‍👩‍👧👨‍👩‍👧", 4, "👨‍👩‍👧..."), ("", 4, "")]
+        {
+            assert_eq!(shorten(name, graphemes), short);
+        }
+    }
+
+    /// Paths and types of a value's leaves: `session.is_today` is a flag.
+    fn leaves(path: &str, value: &serde_json::Value, out: &mut Vec<(String, &'static str)>) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                for (name, field) in fields {
+                    leaves(&if path.is_empty() { name.clone() } else { format!("{path}.{name}") }, field, out);
+                }
+            }
+            serde_json::Value::Bool(_) => out.push((path.to_owned(), "flag")),
+            serde_json::Value::Array(_) => out.push((path.to_owned(), "list of texts")),
+            _ => out.push((path.to_owned(), "text")),
+        }
+    }
+
+    fn empty_view() -> View {
+        View {
+            locale: String::new(),
+            occasion: "",
+            practice: Practice { name: String::new(), contact: String::new(), contact_link: String::new() },
+            recipient: Recipient { name: String::new(), is_host: false, code: String::new(), join_url: String::new() },
+            session: SessionView {
+                date: String::new(),
+                date_short: String::new(),
+                time: String::new(),
+                zone: String::new(),
+                zone_short: String::new(),
+                offset: String::new(),
+                is_today: false,
+                is_tomorrow: false,
+                zone_is_fallback: false,
+                meet_now: false,
+                host_name: String::new(),
+                participant_names: vec![],
+                topic: String::new(),
+            },
+            deposit: String::new(),
+            pass: Pass::default(),
+        }
+    }
+
+    #[test]
+    fn the_page_lists_every_variable_with_its_type() {
+        let page = include_str!("../../docs/templates.md");
+        let mut documented: Vec<(String, String)> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `"))
+            .map(|row| row.split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect::<Vec<_>>())
+            .map(|cells| (cells[0].clone(), cells[1].clone()))
+            .collect();
+        let mut real = Vec::new();
+        leaves("", &serde_json::to_value(empty_view()).unwrap(), &mut real);
+        let mut real: Vec<(String, String)> = real.into_iter().map(|(path, kind)| (path, kind.to_owned())).collect();
+        documented.sort();
+        real.sort();
+        assert_eq!(documented, real);
+    }
+}

@@ -1,0 +1,144 @@
+//! One message in the making: the texts are rendered, put into their form, and what does not fit is shortened.
+//!
+//! In: the [`View`] of a notice. Out: the final content and its parts, not yet past the gate.
+//!
+//! Invariant: to make a text message fit, names are shortened, and nothing else.
+//!
+//! Failures: a template that cannot be rendered; a text that is too long even so.
+
+use chrono::{DateTime, Utc};
+
+use super::calendar::{self, Entry, Method, Person};
+use super::context::{self, View};
+use super::templates::{self, File};
+use super::{Facts, Parts, RenderError, Renderer, mail, one_line, sms};
+use crate::contact::{EmailAddress, PhoneNumber, clean_line};
+use crate::message::Content;
+use crate::notice::Occasion;
+
+/// A notice on its way to a message.
+pub(super) struct Draft<'a> {
+    pub(super) renderer: &'a Renderer,
+    pub(super) facts: &'a Facts<'a>,
+    pub(super) view: View,
+    pub(super) now: DateTime<Utc>,
+}
+
+/// How names are made to fit into a text message, mildest first: so many graphemes, and how each name is rewritten before.
+const NAMES_SHORTER: [(usize, Rewrite); 4] = [(30, as_it_is), (18, as_it_is), (18, sms::gsm_only), (10, sms::gsm_only)];
+type Rewrite = fn(&str) -> String;
+
+fn as_it_is(name: &str) -> String {
+    name.to_owned()
+}
+
+impl Draft<'_> {
+    /// The e-mail; `reference` is the part of its Message-ID before the `@`.
+    pub(super) fn email(&self, to: &EmailAddress, reference: &str) -> Result<(Content, Parts), RenderError> {
+        let settings = &self.renderer.settings;
+        let context = tera_context(&self.view);
+        let render = |file| self.renderer.library.render(&self.view.locale, self.folder(), file, &context);
+        let subject = one_line(&render(File::Subject)?);
+        let text = tidy(&render(File::Text)?);
+        let html = render(File::Html)?;
+        let message_id = format!("<{reference}@{}>", settings.from.domain());
+        let bytes = mail::write(&mail::Letter {
+            from: (&settings.from_name, &settings.from),
+            reply_to: settings.reply_to.as_ref(),
+            to: (&self.view.recipient.name, to),
+            subject: &subject,
+            date: self.now,
+            message_id: &message_id,
+            boundary: &self.renderer.derive(&[b"boundary", &self.facts.notice.key.0]),
+            locale: &self.view.locale,
+            text: &text,
+            html: &html,
+            calendar: &self.calendar(to, &context)?,
+            method: self.method(),
+        })
+        .map_err(|why| RenderError::Template { file: format!("{}/{}", self.view.locale, self.folder()), why })?;
+        let content = Content::Email { from: settings.from.clone(), to: to.clone(), bytes: bytes.into() };
+        Ok((content, Parts::Email { message_id, subject, text, html }))
+    }
+
+    fn calendar(&self, to: &EmailAddress, context: &tera::Context) -> Result<String, RenderError> {
+        let (facts, settings) = (self.facts, &self.renderer.settings);
+        let (summary, description) = self.renderer.library.render_calendar(&self.view.locale, context)?;
+        let (session, person) = (facts.session.id.0.to_be_bytes(), facts.participant.id.0.to_be_bytes());
+        let start = context::start(facts);
+        Ok(calendar::write(&Entry {
+            method: self.method(),
+            uid: &format!("{}@{}", self.renderer.derive(&[b"calendar", &session, &person]), settings.from.domain()),
+            sequence: facts.sequence,
+            stamp: self.now,
+            start,
+            end: start + facts.session.duration.unwrap_or(settings.default_duration),
+            summary: &one_line(&summary),
+            description: tidy(&description).trim_end(),
+            url: if self.method() == Method::Cancel { "" } else { &self.view.recipient.join_url },
+            organizer: Person { name: &clean_line(&settings.from_name), address: settings.from.expose() },
+            attendee: Person { name: &self.view.recipient.name, address: to.expose() },
+        }))
+    }
+
+    /// The text message. Where it is too long, names are shortened, step by step; code and link never are.
+    pub(super) fn sms(&self, to: &PhoneNumber) -> Result<(Content, Parts), RenderError> {
+        let limit = self.renderer.settings.max_segments;
+        let full = self.sms_text(&self.view)?;
+        let mut text = full.clone();
+        for (graphemes, rewrite) in NAMES_SHORTER {
+            if sms::load(&text).segments <= limit {
+                break;
+            }
+            text = self.sms_text(&self.view.with_short_names(graphemes, rewrite))?;
+        }
+        let sms::Load { encoding, segments, .. } = sms::load(&text);
+        if segments > limit {
+            return Err(too_long(&full, limit));
+        }
+        let content = Content::Sms { to: to.clone(), text: text.as_str().into(), encoding, segments };
+        Ok((content, Parts::Sms { text, encoding, segments }))
+    }
+
+    fn sms_text(&self, view: &View) -> Result<String, RenderError> {
+        let text = self.renderer.library.render(&view.locale, self.folder(), File::Sms, &tera_context(view))?;
+        Ok(sms::fold(&one_line(&text)))
+    }
+
+    fn folder(&self) -> &'static str {
+        templates::folder(self.facts.notice.occasion, self.facts.session.meet_now)
+    }
+
+    fn method(&self) -> Method {
+        if self.facts.notice.occasion == Occasion::Cancelled { Method::Cancel } else { Method::Request }
+    }
+}
+
+fn tera_context(view: &View) -> tera::Context {
+    tera::Context::from_serialize(view).expect("a view is a map of texts, lists and flags")
+}
+
+/// Says how long the text is with its full names, and what made it so.
+fn too_long(text: &str, limit: u32) -> RenderError {
+    let sms::Load { encoding, segments, .. } = sms::load(text);
+    let culprit = sms::first_outside(text).map(|c| format!("; {:?} (U+{:04X}) is not in the GSM alphabet", c.to_string(), u32::from(c)));
+    RenderError::TooLong { segments, limit, encoding, culprit: culprit.unwrap_or_default() }
+}
+
+/// A text as it should arrive: no space at the end of a line, no more than one empty line, one line feed at the end.
+fn tidy(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut empty = true;
+    for line in text.lines().map(str::trim_end) {
+        if !line.is_empty() {
+            out.push_str(line);
+            out.push('\n');
+        } else if !empty {
+            out.push('\n');
+        }
+        empty = line.is_empty();
+    }
+    out.truncate(out.trim_end().len());
+    out.push('\n');
+    out
+}

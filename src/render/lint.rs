@@ -1,0 +1,331 @@
+//! Every template, rendered with difficult samples: what `check` says about the messages before any is sent.
+//!
+//! In: a [`Renderer`]. Out: problems, each named once with the first sample that shows it: a variable that does not exist, a
+//! text message that is too long or leaves the GSM alphabet, a message without its code, link or time, a code or a topic in a
+//! subject, a word that carriers take for an opt-out, a leak.
+//!
+//! Never fails: what cannot be rendered is a problem like the others.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Facts, Parts, RenderError, Rendered, Renderer, context, one_line, sms, templates};
+use crate::contact::{Address, Channel, ConnectCode, Passkey, PersonName};
+use crate::message::SmsEncoding;
+use crate::notice::{Notice, NoticeKey, Occasion};
+use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId};
+use crate::zone::{Resolved, Settings as ZoneSettings, Zones};
+
+/// Larger than this and mail programs hide the end of a message, in bytes of HTML (Gmail cuts at 102 KB).
+const HTML_MAX: usize = 100 * 1024;
+/// RFC 5322 2.1.1, without CRLF.
+const LINE_MAX: usize = 998;
+/// A topic that no message should hold by default: it may say what the session is about.
+const TOPIC: &str = "Topic-that-nobody-is-shown";
+
+/// Renders everything; all problems.
+pub(super) fn run(renderer: &Renderer) -> Vec<String> {
+    let zones = match Zones::load(&ZoneSettings::default()) {
+        Ok(zones) => zones,
+        Err(errors) => return errors,
+    };
+    let Ok(zone) = zones.resolve("America/New_York") else { return vec!["America/New_York is no known zone".to_owned()] };
+    let mut problems = Problems::default();
+    for locale in renderer.library.locales() {
+        for (occasion, meet_now) in Occasion::ALL.map(|o| (o, false)).into_iter().chain([(Occasion::Invite, true)]) {
+            for role in [Role::Participant, Role::Host] {
+                for channel in [Channel::Email, Channel::Sms] {
+                    for sample in SAMPLES {
+                        let case = Case { locale, occasion, meet_now, role, channel, sample };
+                        case.examine(renderer, &zone, &mut problems);
+                    }
+                }
+            }
+        }
+    }
+    problems.found
+}
+
+/// Problems in the order in which they were found, each once per template.
+#[derive(Default)]
+struct Problems {
+    found: Vec<String>,
+    seen: BTreeSet<String>,
+}
+
+/// What is difficult about a message.
+#[derive(Clone, Copy)]
+struct Sample {
+    label: &'static str,
+    name: &'static str,
+    /// Repeats of `name`: 1, or enough to reach the longest name there is.
+    times: usize,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Usual,
+    /// A deposit, a pass that ends, a passkey.
+    Extras,
+    /// The hour happens twice.
+    Overlap,
+    /// The practice's zone stands in.
+    FallbackZone,
+}
+
+const SAMPLES: [Sample; 9] = [
+    Sample { label: "a usual name", name: "Trevor", times: 1, kind: Kind::Usual },
+    Sample { label: "a deposit, a pass that ends and a passkey", name: "Trevor", times: 1, kind: Kind::Extras },
+    Sample { label: "an hour that happens twice", name: "Trevor", times: 1, kind: Kind::Overlap },
+    Sample { label: "the practice's zone standing in", name: "Trevor", times: 1, kind: Kind::FallbackZone },
+    Sample { label: "no name", name: "", times: 1, kind: Kind::Usual },
+    Sample { label: "the longest name", name: "Wolfeschlegel ", times: 9, kind: Kind::Usual },
+    Sample { label: "a right-to-left name", name: "מרים כהן", times: 1, kind: Kind::Usual },
+    Sample { label: "a Chinese name", name: "歐陽文山", times: 1, kind: Kind::Usual },
+    Sample { label: "an emoji in the name", name: "Trevor 👩🏽‍🚀 {{ x }} <b>", times: 1, kind: Kind::Usual },
+];
+
+/// One message to look at.
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    locale: &'a str,
+    occasion: Occasion,
+    meet_now: bool,
+    role: Role,
+    channel: Channel,
+    sample: Sample,
+}
+
+impl Case<'_> {
+    fn examine(self, renderer: &Renderer, zone: &Resolved, problems: &mut Problems) {
+        let session = self.session();
+        let person = &session.participants[usize::from(self.role == Role::Participant)];
+        let notice = self.notice(&session, person);
+        let zone = Resolved { zone: zone.zone.clone(), fallback: self.sample.kind == Kind::FallbackZone };
+        let facts = Facts { notice: &notice, session: &session, participant: person, zone: &zone, locale: Some(self.locale), sequence: 1 };
+        let now = session.start - TimeDelta::hours(24);
+        let report = match renderer.render(&facts, now) {
+            Ok(rendered) => self.read(renderer, &facts, &rendered, now),
+            Err(RenderError::Template { file, why }) => return self.report(problems, &file, &why),
+            Err(error) => vec![error.to_string()],
+        };
+        let file = format!("{}/{}", self.locale, templates::folder(self.occasion, self.meet_now));
+        for problem in report {
+            self.report(problems, &file, &problem);
+        }
+    }
+
+    fn report(self, problems: &mut Problems, file: &str, problem: &str) {
+        let role = if self.role == Role::Host { "to a host" } else { "to a participant" };
+        if problems.seen.insert(format!("{file} {role} {} {problem}", self.channel)) {
+            problems.found.push(format!("template {file}, {} {role}, {}: {problem}", self.channel, self.sample.label));
+        }
+    }
+
+    /// What is wrong with a rendered message.
+    fn read(self, renderer: &Renderer, facts: &Facts<'_>, rendered: &Rendered, now: DateTime<Utc>) -> Vec<String> {
+        let mut problems = Vec::new();
+        let when = renderer.dates[self.locale].when(context::start(facts), &facts.zone.zone, now);
+        let mut shown = |part: &str, text: &str| {
+            let text = one_line(&html_escape::decode_html_entities(text));
+            let code = facts.participant.code.map(ConnectCode::expose_grouped).unwrap_or_default();
+            let link = renderer.join_link(facts.participant).unwrap_or_default();
+            let cancelled = self.occasion == Occasion::Cancelled;
+            let wanted = [
+                ("the recipient's code", code, !cancelled),
+                ("the join link", link, !cancelled),
+                ("the time", when.time.clone(), !self.meet_now),
+            ];
+            let missing = wanted.iter().filter(|(_, value, needed)| *needed && !text.contains(value.as_str()));
+            problems.extend(missing.map(|(what, ..)| format!("{part} does not show {what}")));
+            if text.contains(TOPIC) && part != "the HTML" && part != "the text" {
+                problems.push(format!("{part} shows the topic, which may say what the session is about"));
+            }
+        };
+        match &rendered.parts {
+            Parts::Email { text, html, subject, .. } => {
+                shown("the text", text);
+                shown("the HTML", html);
+                problems.extend(read_email(facts, subject, html, rendered.message.content.bytes()));
+            }
+            Parts::Sms { text, encoding, .. } => {
+                shown("the text message", text);
+                problems.extend(opt_out_instruction(text).map(|word| format!("carriers take the word {word:?} for an opt-out")));
+                problems.extend(self.needless_ucs2(text, *encoding));
+            }
+        }
+        problems
+    }
+
+    /// Names may need UCS-2; with a plain one, it is the template that does.
+    fn needless_ucs2(self, text: &str, encoding: SmsEncoding) -> Option<String> {
+        let plain_name = self.sample.name.is_ascii();
+        let culprit = sms::first_outside(text).filter(|_| plain_name && encoding == SmsEncoding::Ucs2)?;
+        Some(format!("{culprit:?} (U+{:04X}) is not in the GSM alphabet, so a segment holds 70 characters and not 160", u32::from(culprit)))
+    }
+
+    fn notice(self, session: &Session, person: &Participant) -> Notice {
+        let address = match self.channel {
+            Channel::Email => Address::restore(Channel::Email, &person.email.0),
+            Channel::Sms => Address::restore(Channel::Sms, &format!("+1{}", person.sms_number.0)),
+        };
+        Notice {
+            key: NoticeKey([0; 16]),
+            session: session.id,
+            participation: person.id,
+            role: self.role,
+            occasion: self.occasion,
+            rule: (self.occasion == Occasion::Reminder).then(|| "24h".to_owned()),
+            address,
+            start: session.start,
+            due_at: session.start - TimeDelta::hours(24),
+            useful_until: session.start,
+        }
+    }
+
+    /// 1 November 2026, 1:30 in New York, is the later of two; the other day is one of the longest to write.
+    fn session(self) -> Session {
+        let start = if self.sample.kind == Kind::Overlap { "2026-11-01T06:30:00Z" } else { "2026-09-30T16:30:00Z" };
+        let name = self.sample.name.repeat(self.sample.times);
+        Session {
+            id: SessionId(9636),
+            start: start.parse().expect("a constant, and RFC 3339"),
+            meet_now: self.meet_now,
+            cancelled: self.occasion == Occasion::Cancelled,
+            presence: Presence::Listed,
+            code: ConnectCode::parse("981342223"),
+            duration: None,
+            topic: TOPIC.to_owned(),
+            participants: vec![
+                self.person(18619, Role::Host, &name, "701678455"),
+                self.person(18620, Role::Participant, &name, "378174671"),
+                self.person(18621, Role::Participant, "Ray Chalk", "347409115"),
+            ],
+            faults: vec![],
+            record: String::new(),
+        }
+    }
+
+    fn person(self, id: i64, role: Role, name: &str, code: &str) -> Participant {
+        let extras = self.sample.kind == Kind::Extras;
+        Participant {
+            id: ParticipationId(id),
+            role,
+            path: String::new(),
+            name: PersonName::clean(name),
+            auto_deliver: AutoDeliver::Email,
+            email: RawContact(format!("person{id}@example.com")),
+            sms_number: RawContact(format!("55555{id}")),
+            time_zone: "America/New_York".to_owned(),
+            locale: None,
+            external_id: String::new(),
+            code: ConnectCode::parse(code),
+            passkey: extras.then(|| Passkey::parse(&format!("9bff60df-2fe6-4c33-9b49-1234567{id}")).ok().flatten()).flatten(),
+            connected_at: None,
+            expires_at: extras.then(|| "2026-10-30T16:30:00Z".parse().expect("a constant, and RFC 3339")),
+            rsvp: Rsvp::Unknown,
+            deposit: extras.then(|| rust_decimal::Decimal::new(2000, 2)),
+            ambiguous: None,
+            presence: Presence::Listed,
+        }
+    }
+}
+
+/// What is wrong with an e-mail's subject, its size and its lines.
+fn read_email(facts: &Facts<'_>, subject: &str, html: &str, bytes: &[u8]) -> Vec<String> {
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+    let mut problems = Vec::new();
+    if subject.is_empty() {
+        problems.push("the subject is empty".to_owned());
+    }
+    if facts.participant.code.is_some_and(|code| digits(subject).contains(&code.expose())) {
+        problems.push("the subject shows the code, and subjects show on locked screens".to_owned());
+    }
+    if subject.contains(TOPIC) {
+        problems.push("the subject shows the topic, which may say what the session is about".to_owned());
+    }
+    if html.len() > HTML_MAX {
+        problems.push(format!("the HTML has {} bytes; mail programs cut it off at {HTML_MAX}", html.len()));
+    }
+    if bytes.split(|&b| b == b'\n').any(|line| line.len() > LINE_MAX + 1) {
+        problems.push(format!("a line is longer than {LINE_MAX} bytes"));
+    }
+    problems
+}
+
+/// Verbs of an instruction, in the languages that are shipped.
+const INSTRUCTIONS: [&str; 17] = [
+    "reply",
+    "respond",
+    "answer",
+    "text",
+    "send",
+    "type",
+    "responda",
+    "responder",
+    "conteste",
+    "envíe",
+    "envie",
+    "mande",
+    "escriba",
+    "répondez",
+    "repondez",
+    "envoyez",
+    "textez",
+];
+/// Words by which carriers and gateways take a reply for an opt-out (CTIA's guidelines, and what gateways add).
+const OPT_OUTS: [&str; 9] = ["stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout", "arret"];
+/// What makes of STOP what it means.
+const MEANT: [&str; 14] = [
+    "opt",
+    "unsubscribe",
+    "messages",
+    "texts",
+    "mensajes",
+    "textos",
+    "recibir",
+    "recevoir",
+    "désabonner",
+    "desabonner",
+    "désinscrire",
+    "desinscrire",
+    "baja",
+    "receiving",
+];
+/// How far from its verb a word still belongs to it.
+const REACH: usize = 4;
+
+/// The opt-out word that a text tells its reader to send, unless it is there to opt out. "Your session has been cancelled"
+/// tells nobody to send anything.
+fn opt_out_instruction(text: &str) -> Option<String> {
+    let words: Vec<String> = text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_lowercase).collect();
+    let meant = words.iter().any(|w| MEANT.contains(&w.as_str()));
+    words.iter().enumerate().filter(|(_, w)| INSTRUCTIONS.contains(&w.as_str())).find_map(|(i, _)| {
+        let reach = &words[i + 1..words.len().min(i + 1 + REACH)];
+        reach.iter().find(|w| OPT_OUTS.contains(&w.as_str()) && !(meant && *w == "stop")).map(|w| w.to_uppercase())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opt_outs_are_told_from_prose() {
+        for (text, word) in [
+            ("Reply CANCEL to cancel your session", Some("CANCEL")),
+            ("To cancel, text \"END\" to us", Some("END")),
+            ("Reply STOP if you cannot come", Some("STOP")),
+            ("Responda CANCEL para cancelar", Some("CANCEL")),
+            ("Reply STOP to opt out", None),
+            ("Responda STOP para no recibir mensajes", None),
+            ("Your video session has been cancelled.", None),
+            ("Please do not stop; reply Y or N", None),
+            ("Reply YES. The session will end at noon", None),
+        ] {
+            assert_eq!(opt_out_instruction(text).as_deref(), word, "{text}");
+        }
+    }
+}

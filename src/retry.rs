@@ -1,0 +1,134 @@
+//! When a failed hand-over is tried again, and what becomes of one that is in doubt. Pure, bounded, tabled.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::contact::Channel;
+use crate::notice::{NoticeKey, Occasion};
+
+/// The first pause.
+const FIRST: TimeDelta = TimeDelta::seconds(30);
+/// The longest pause.
+const LONGEST: TimeDelta = TimeDelta::minutes(30);
+/// The pause before a doubtful message is sent again: long enough for a server that was slow to answer to have finished.
+const AFTER_DOUBT: TimeDelta = TimeDelta::minutes(10);
+/// A text in doubt is sent again only when the start is this near.
+const URGENT: TimeDelta = TimeDelta::hours(1);
+
+/// The pause after the `attempt`th failure (1 for the first): 30 s, 1, 2, 4, 8, 16, 30 minutes, then 30 minutes each; less up to a
+/// fifth, by the notice's key, so that what failed together is not tried together.
+pub fn pause(attempt: u32, key: NoticeKey) -> TimeDelta {
+    let doublings = attempt.saturating_sub(1).min(6);
+    let full = (FIRST * (1 << doublings)).min(LONGEST);
+    let spread = u32::from(key.0[0]) ^ attempt.wrapping_mul(97);
+    full - full * (spread % 256) as i32 / (256 * 5)
+}
+
+/// When a message that was not sent is tried again: after the back-off, or when the server said, whichever is later; at `useful_until`
+/// at the latest, where it lapses loudly.
+pub fn next_attempt(
+    attempt: u32,
+    key: NoticeKey,
+    server_says: Option<Duration>,
+    now: DateTime<Utc>,
+    useful_until: DateTime<Utc>,
+) -> DateTime<Utc> {
+    let said = server_says.and_then(|d| TimeDelta::from_std(d).ok()).unwrap_or_default();
+    (now + pause(attempt, key).max(said)).min(useful_until.max(now))
+}
+
+/// The pause of a channel at fault, after so many faults in a row (1 for the first).
+pub fn channel_pause(faults: u32, server_says: Option<Duration>) -> TimeDelta {
+    let said = server_says.and_then(|d| TimeDelta::from_std(d).ok()).unwrap_or_default();
+    (FIRST * (1 << faults.saturating_sub(1).min(6))).min(LONGEST).max(said)
+}
+
+/// What a channel does about a message that may or may not have been accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DoubtPolicy {
+    /// Send the same bytes again, once. (A text: an invite only, and only if the start is within the hour.)
+    #[default]
+    Resend,
+    /// Wait for a person.
+    Hold,
+}
+
+/// When a doubtful message is sent again; `None`: a person decides. `again`: this attempt was such a resend already.
+pub fn after_doubt(
+    policy: DoubtPolicy,
+    channel: Channel,
+    occasion: Occasion,
+    again: bool,
+    now: DateTime<Utc>,
+    start: DateTime<Utc>,
+    useful_until: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    if policy == DoubtPolicy::Hold || again {
+        return None;
+    }
+    let at = match (channel, occasion) {
+        (Channel::Email, _) => now + AFTER_DOUBT,
+        // A duplicate reminder is noise; a missing invite is harm, but only when there is no time left for a receipt to arrive.
+        (Channel::Sms, Occasion::Reminder) => return None,
+        (Channel::Sms, _) => (now + AFTER_DOUBT).max(start - URGENT),
+    };
+    (at < useful_until).then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn pauses_double_up_to_half_an_hour() {
+        let key = NoticeKey([0; 16]);
+        let full: Vec<i64> = [30, 60, 120, 240, 480, 960, 1800, 1800, 1800].to_vec();
+        for (n, seconds) in (1..).zip(full) {
+            let pause = pause(n, key);
+            assert!(pause <= TimeDelta::seconds(seconds) && pause >= TimeDelta::seconds(seconds * 4 / 5), "{n}: {pause}");
+        }
+        assert_ne!(pause(3, NoticeKey([0; 16])), pause(3, NoticeKey([200; 16])));
+        assert!(pause(u32::MAX, key) <= LONGEST);
+    }
+
+    #[test]
+    fn the_servers_word_and_the_end_bound_a_retry() {
+        let now = at("2026-11-24T12:00:00Z");
+        let key = NoticeKey([0; 16]);
+        let far = at("2026-11-25T12:00:00Z");
+        assert_eq!(next_attempt(1, key, Some(Duration::from_secs(900)), now, far), at("2026-11-24T12:15:00Z"));
+        assert_eq!(next_attempt(9, key, None, now, at("2026-11-24T12:05:00Z")), at("2026-11-24T12:05:00Z"));
+        assert_eq!(next_attempt(1, key, None, now, at("2026-11-24T11:00:00Z")), now);
+    }
+
+    #[test]
+    fn doubt_by_channel_and_occasion() {
+        let now = at("2026-11-24T12:00:00Z");
+        let (soon, later) = (at("2026-11-24T12:40:00Z"), at("2026-11-24T18:00:00Z"));
+        let ten = Some(at("2026-11-24T12:10:00Z"));
+        use {
+            Channel::{Email, Sms},
+            DoubtPolicy::{Hold, Resend},
+            Occasion::{Invite, Reminder},
+        };
+        for (policy, channel, occasion, again, start, want) in [
+            (Resend, Email, Invite, false, later, ten),
+            (Resend, Email, Reminder, false, later, ten),
+            (Resend, Email, Reminder, true, later, None),
+            (Resend, Email, Reminder, false, at("2026-11-24T12:08:00Z"), None),
+            (Hold, Email, Invite, false, later, None),
+            (Resend, Sms, Invite, false, soon, ten),
+            (Resend, Sms, Invite, false, later, Some(at("2026-11-24T17:00:00Z"))),
+            (Resend, Sms, Invite, true, soon, None),
+            (Resend, Sms, Reminder, false, soon, None),
+        ] {
+            assert_eq!(after_doubt(policy, channel, occasion, again, now, start, start), want, "{channel} {occasion} {again}");
+        }
+    }
+}

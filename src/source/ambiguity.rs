@@ -1,0 +1,148 @@
+//! Across records: one id or one code that stands for two people. A code must reach one person only, so all of them are held.
+//!
+//! Identical duplicates (an export that lists a session twice) collapse. What differs is ambiguous: the same SessionId twice, the same
+//! ParticipationId twice, or one ConnectCode for two participations of active sessions. Linear in the number of participants.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use crate::contact::ConnectCode;
+use crate::session::{ParticipationId, SessionId, Snapshot};
+
+/// Marks ambiguous participants, with whom they are confused (never with what).
+pub fn mark(snapshot: &mut Snapshot) {
+    mark_sessions(snapshot);
+    mark_participations(snapshot);
+    mark_codes(snapshot);
+}
+
+/// The same SessionId twice: once if identical, else every participant of the one that is kept is ambiguous.
+fn mark_sessions(snapshot: &mut Snapshot) {
+    let mut places: HashMap<SessionId, usize> = HashMap::with_capacity(snapshot.sessions.len());
+    let mut kept = Vec::with_capacity(snapshot.sessions.len());
+    for session in std::mem::take(&mut snapshot.sessions) {
+        match places.entry(session.id) {
+            Entry::Vacant(place) => {
+                place.insert(kept.len());
+                kept.push(session);
+            }
+            Entry::Occupied(place) => {
+                let first = &mut kept[*place.get()];
+                if first.record == session.record {
+                    continue;
+                }
+                let why = format!("SessionId {} stands twice, with different content", session.id);
+                // The people of both are held under the one session; the longer record is kept so that a removal is none.
+                let mut people = std::mem::take(&mut first.participants);
+                people.extend(session.participants.into_iter().filter(|p| people.iter().all(|q| q.id != p.id)).collect::<Vec<_>>());
+                people.iter_mut().for_each(|p| p.ambiguous = Some(why.clone()));
+                first.participants = people;
+                first.faults.extend(session.faults);
+                // Both contents make the digest: a change in either is a change.
+                first.record = format!("{}{}", first.record, session.record);
+            }
+        }
+    }
+    snapshot.sessions = kept;
+}
+
+/// The same ParticipationId twice.
+fn mark_participations(snapshot: &mut Snapshot) {
+    let mut count: HashMap<ParticipationId, Vec<SessionId>> = HashMap::new();
+    for session in &snapshot.sessions {
+        for person in &session.participants {
+            count.entry(person.id).or_default().push(session.id);
+        }
+    }
+    count.retain(|_, sessions| sessions.len() > 1);
+    if count.is_empty() {
+        return;
+    }
+    for session in &mut snapshot.sessions {
+        for person in &mut session.participants {
+            if let Some(sessions) = count.get(&person.id) {
+                let listed: Vec<String> = sessions.iter().map(ToString::to_string).collect();
+                person.ambiguous.get_or_insert_with(|| {
+                    format!("ParticipationId {} stands {} times, in sessions {}", person.id, sessions.len(), listed.join(", "))
+                });
+            }
+        }
+    }
+}
+
+/// One ConnectCode for two participations of active sessions.
+fn mark_codes(snapshot: &mut Snapshot) {
+    let mut holders: HashMap<ConnectCode, Vec<ParticipationId>> = HashMap::new();
+    let active = snapshot.sessions.iter().filter(|s| !s.cancelled);
+    for person in active.flat_map(|s| &s.participants) {
+        if let Some(code) = person.code {
+            holders.entry(code).or_default().push(person.id);
+        }
+    }
+    holders.retain(|_, people| people.len() > 1);
+    if holders.is_empty() {
+        return;
+    }
+    for session in snapshot.sessions.iter_mut().filter(|s| !s.cancelled) {
+        for person in &mut session.participants {
+            if let Some(people) = person.code.and_then(|code| holders.get(&code)) {
+                let others: Vec<String> = people.iter().filter(|id| **id != person.id).map(ToString::to_string).collect();
+                person.ambiguous.get_or_insert_with(|| format!("its ConnectCode is that of participation {} too", others.join(", ")));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::json::parse;
+
+    fn marked(json: &str) -> Vec<(i64, bool)> {
+        let mut snapshot = parse(json.as_bytes()).unwrap();
+        mark(&mut snapshot);
+        snapshot.sessions.iter().flat_map(|s| &s.participants).map(|p| (p.id.0, p.ambiguous.is_some())).collect()
+    }
+
+    fn session(id: i64, kind: &str, people: &[(i64, i64)]) -> String {
+        let people: Vec<String> = people
+            .iter()
+            .map(|(id, code)| format!(r#"{{"ParticipationId":{id},"ConnectCode":{code},"ShouldAutoDeliverCode":"E"}}"#))
+            .collect();
+        format!(r#"{{"SessionId":{id},"ScheduleTs":"2026-11-26T15:00:00","ScheduleType":"{kind}","Participants":[{}]}}"#, people.join(","))
+    }
+
+    #[test]
+    fn what_is_ambiguous() {
+        let s = |id, people: &[(i64, i64)]| session(id, "", people);
+        for (name, all, want) in [
+            ("nothing", vec![s(1, &[(1, 111_111_111), (2, 222_222_222)])], vec![(1, false), (2, false)]),
+            ("a code within a session", vec![s(1, &[(1, 111_111_111), (2, 111_111_111)])], vec![(1, true), (2, true)]),
+            (
+                "a code across sessions",
+                vec![s(1, &[(1, 111_111_111)]), s(2, &[(2, 111_111_111), (3, 333_333_333)])],
+                vec![(1, true), (2, true), (3, false)],
+            ),
+            (
+                "a cancelled session's code is free",
+                vec![s(1, &[(1, 111_111_111)]), session(2, "Cancelled", &[(2, 111_111_111)])],
+                vec![(1, false), (2, false)],
+            ),
+            ("an identical duplicate", vec![s(1, &[(1, 111_111_111)]), s(1, &[(1, 111_111_111)])], vec![(1, false)]),
+            ("another content", vec![s(1, &[(1, 111_111_111)]), s(1, &[(1, 222_222_222)])], vec![(1, true)]),
+            ("another content, other people", vec![s(1, &[(1, 111_111_111)]), s(1, &[(2, 222_222_222)])], vec![(1, true), (2, true)]),
+            ("a participation twice", vec![s(1, &[(1, 111_111_111)]), s(2, &[(1, 222_222_222)])], vec![(1, true), (1, true)]),
+            ("a participation twice in one session", vec![s(1, &[(1, 111_111_111), (1, 222_222_222)])], vec![(1, true), (1, true)]),
+        ] {
+            assert_eq!(marked(&format!("[{}]", all.join(","))), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_mark_names_people_and_never_the_code() {
+        let mut snapshot = parse(format!("[{}]", session(1, "", &[(1, 701_678_455), (2, 701_678_455)])).as_bytes()).unwrap();
+        mark(&mut snapshot);
+        let why = snapshot.sessions[0].participants[0].ambiguous.clone().unwrap();
+        assert!(why.contains('2') && !why.contains("701678455"), "{why}");
+    }
+}

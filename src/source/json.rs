@@ -1,0 +1,274 @@
+//! Session JSON, versions V0 to V2, to a [`Snapshot`].
+//!
+//! In: a body, an array of sessions or one session. Out: what could be read, and a [`Fault`] for each record that could not, with the path
+//! of the field. A body that is no JSON is refused whole. No record is parsed deeper than its own fields, so that no nesting overflows the
+//! stack, and unknown fields cost nothing.
+//!
+//! A fault says what kind of value was found and what was expected; it repeats no value.
+
+use std::fmt;
+
+use chrono::{DateTime, Datelike, NaiveDateTime, TimeDelta, Timelike, Utc};
+use rust_decimal::Decimal;
+use serde_json::value::RawValue;
+
+use super::record::{Found, Record, compact};
+use crate::contact::{ConnectCode, Passkey, PersonName};
+use crate::session::{AutoDeliver, Fault, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId, Snapshot};
+
+/// The largest body that is read, in bytes: 100,000 sessions of the usual size fit.
+pub const BODY_MAX: usize = 32 << 20;
+/// More sessions than any practice has: something else is wrong.
+const SESSIONS_MAX: usize = 1_000_000;
+/// More participants than a video session takes.
+const PARTICIPANTS_MAX: usize = 500;
+/// A calendar entry of more than a day is a mistake.
+const DURATION_MAX: i64 = 24 * 60;
+
+/// A body that is not Session JSON at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Line and column, from 1, where that is known.
+    pub place: Option<(usize, usize)>,
+    /// What was found and what was expected.
+    pub why: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place {
+            Some((line, column)) => write!(f, "line {line}, column {column}: {}", self.why),
+            None => f.write_str(&self.why),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// What a body should have been.
+const EXPECTED: &str = "expected an array of sessions, or one session";
+
+/// The extension that marks what a source lists no more, in records that the store keeps.
+pub(super) const PRESENCE: &str = "PunctualPresence";
+/// The extension that keeps the role of a participant whom the source lists no more.
+pub(super) const ROLE: &str = "PunctualRole";
+
+/// Reads a record that the store kept, marks included. `None`: it is none.
+pub fn kept(record: &str) -> Option<Session> {
+    let raw: &RawValue = serde_json::from_str(record).ok()?;
+    let mut session = session(raw, "").ok()?;
+    let fields = Record::read(raw, "").ok()?;
+    session.presence = presence(&fields);
+    for (n, person) in fields.list("Participants").ok()?.into_iter().enumerate() {
+        let path = format!("Participants[{n}]");
+        let Ok(fields) = Record::read(person, &path) else { continue };
+        let Some(person) = session.participants.iter_mut().find(|p| p.path == path) else { continue };
+        person.presence = presence(&fields);
+        if fields.text(ROLE).ok().flatten().is_some_and(|role| role == "host") {
+            person.role = Role::Host;
+        }
+    }
+    Some(session)
+}
+
+fn presence(fields: &Record<'_>) -> Presence {
+    fields.text(PRESENCE).ok().flatten().and_then(|word| Presence::from_word(&word)).unwrap_or_default()
+}
+
+/// Reads a body.
+pub fn parse(bytes: &[u8]) -> Result<Snapshot, Refusal> {
+    let text = text_of(bytes)?;
+    match text.trim_start().bytes().next() {
+        Some(b'[') => array(text),
+        Some(b'{') => object(text),
+        Some(b'<') => Err(refuse(format!("found a page of HTML or XML; {EXPECTED}"))),
+        Some(_) => Err(refuse(format!("found neither [ nor {{ at the beginning; {EXPECTED}"))),
+        None => Err(refuse(format!("is empty; {EXPECTED}"))),
+    }
+}
+
+fn refuse(why: String) -> Refusal {
+    Refusal { place: None, why }
+}
+
+/// UTF-8, with or without a byte order mark.
+fn text_of(bytes: &[u8]) -> Result<&str, Refusal> {
+    if bytes.len() > BODY_MAX {
+        return Err(refuse(format!("has {} bytes; expected at most {BODY_MAX} (32 MiB)", bytes.len())));
+    }
+    if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
+        return Err(refuse("is UTF-16; expected UTF-8".to_owned()));
+    }
+    let bytes = bytes.strip_prefix(&[0xEF, 0xBB, 0xBF]).unwrap_or(bytes);
+    std::str::from_utf8(bytes).map_err(|e| {
+        let before = &bytes[..e.valid_up_to()];
+        let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+        let column = before.iter().rev().take_while(|b| **b != b'\n').count() + 1;
+        Refusal { place: Some((line, column)), why: format!("is not UTF-8: byte {} cannot stand there", e.valid_up_to()) }
+    })
+}
+
+fn syntax(e: &serde_json::Error) -> Refusal {
+    let said = e.to_string();
+    let why = said.split(" at line ").next().unwrap_or_default();
+    let why = if e.is_eof() {
+        format!("the JSON ends too early ({why}): was the file still being written?")
+    } else {
+        format!("is not JSON: {why}")
+    };
+    Refusal { place: Some((e.line(), e.column())), why }
+}
+
+fn array(text: &str) -> Result<Snapshot, Refusal> {
+    let records: Vec<&RawValue> = serde_json::from_str(text).map_err(|e| syntax(&e))?;
+    if records.len() > SESSIONS_MAX {
+        return Err(refuse(format!("has {} sessions; expected at most {SESSIONS_MAX}", records.len())));
+    }
+    let mut snapshot = Snapshot { sessions: Vec::with_capacity(records.len()), ..Snapshot::default() };
+    for (n, record) in records.into_iter().enumerate() {
+        match session(record, &format!("[{n}]")) {
+            Ok(session) => snapshot.sessions.push(session),
+            Err(fault) => snapshot.faults.push(fault),
+        }
+    }
+    Ok(snapshot)
+}
+
+fn object(text: &str) -> Result<Snapshot, Refusal> {
+    let record: &RawValue = serde_json::from_str(text).map_err(|e| syntax(&e))?;
+    let fields = Record::read(record, "").map_err(|fault| refuse(fault.reason))?;
+    if !["SessionId", "ScheduleTs", "Participants"].iter().any(|key| fields.has(key)) {
+        let said = if fields.has("Message") { "the source answers with an error message" } else { "found an object that is no session" };
+        return Err(refuse(format!("{said}; {EXPECTED}")));
+    }
+    let mut snapshot = Snapshot::default();
+    match session(record, "") {
+        Ok(session) => snapshot.sessions.push(session),
+        Err(fault) => snapshot.faults.push(fault),
+    }
+    Ok(snapshot)
+}
+
+/// Reads one session; the fault is one of the session itself.
+fn session(raw: &RawValue, path: &str) -> Result<Session, Fault> {
+    let record = Record::read(raw, path)?;
+    let id = SessionId(record.id("SessionId")?);
+    let of_session = |fault: Fault| Fault { session: Some(id), ..fault };
+    let (start, meet_now) = record.required("ScheduleTs", "a time such as 2014-04-16T15:00:00", schedule).map_err(of_session)?;
+    let cancelled = record.text("ScheduleType").map_err(of_session)?.is_some_and(|t| t.trim().eq_ignore_ascii_case("cancelled"));
+    let people = record.list("Participants").map_err(of_session)?;
+    if people.len() > PARTICIPANTS_MAX {
+        return Err(of_session(
+            record.fault("Participants", &format!("has {} participants; expected at most {PARTICIPANTS_MAX}", people.len())),
+        ));
+    }
+    let mut session = Session {
+        id,
+        start,
+        meet_now,
+        cancelled,
+        presence: Presence::Listed,
+        // Nobody is shown it: one that is no code at all has nothing to be kept from.
+        code: record.optional("ConnectCode", "", code).unwrap_or_default(),
+        duration: record.optional("DurationPlannedMinutes", "", duration).unwrap_or_default(),
+        topic: record.text("Topic").ok().flatten().unwrap_or_default(),
+        participants: Vec::with_capacity(people.len()),
+        faults: Vec::new(),
+        record: compact(raw.get()),
+    };
+    for (n, person) in people.into_iter().enumerate() {
+        match participant(person, &record.path_of(&format!("Participants[{n}]")), n) {
+            Ok(person) => session.participants.push(person),
+            Err(fault) => session.faults.push(of_session(fault)),
+        }
+    }
+    Ok(session)
+}
+
+fn participant(raw: &RawValue, path: &str, position: usize) -> Result<Participant, Fault> {
+    let record = Record::read(raw, path)?;
+    let id = ParticipationId(record.id("ParticipationId")?);
+    read_participant(&record, id, position).map_err(|fault| Fault { participation: Some(id), ..fault })
+}
+
+fn read_participant(record: &Record<'_>, id: ParticipationId, position: usize) -> Result<Participant, Fault> {
+    let text = |key: &str| record.text(key).map(Option::unwrap_or_default);
+    Ok(Participant {
+        id,
+        role: if position == 0 { Role::Host } else { Role::Participant },
+        path: record.path().to_owned(),
+        auto_deliver: record.required("ShouldAutoDeliverCode", "\"E\", \"S\" or \"N\"", auto_deliver)?,
+        name: PersonName::clean(&text("ParticipantFullName")?),
+        email: RawContact(text("ParticipantEmailAddress")?),
+        sms_number: RawContact(text("ParticipantSmsNumber")?),
+        time_zone: text("ParticipantTimeZoneWindowsId")?,
+        locale: record.text("ParticipantLocale")?.filter(|l| !l.trim().is_empty()),
+        external_id: record.optional("ParticipantExternalId", "a string", digits_or_text)?.unwrap_or_default(),
+        code: record.optional("ConnectCode", "a code of nine digits", code)?,
+        passkey: record.optional("Passkey", "letters, digits and hyphens, 64 at most", passkey)?.flatten(),
+        connected_at: record.optional("ConnectionTs", "a time such as 2014-04-16T15:00:00", time)?,
+        expires_at: record.optional("ExpiresTs", "a time such as 2014-04-16T15:00:00", time)?,
+        rsvp: record.text("RSVP")?.as_deref().map_or(Rsvp::Unknown, rsvp),
+        deposit: record.optional("DepositRequired", "an amount of 0 or more", amount)?,
+        ambiguous: None,
+        presence: Presence::Listed,
+    })
+}
+
+fn auto_deliver(found: &Found<'_>) -> Option<AutoDeliver> {
+    match found.as_text()?.as_ref() {
+        "E" => Some(AutoDeliver::Email),
+        "S" => Some(AutoDeliver::Sms),
+        "N" => Some(AutoDeliver::Nobody),
+        _ => None,
+    }
+}
+
+fn rsvp(word: &str) -> Rsvp {
+    match word.trim() {
+        "Confirmed" => Rsvp::Confirmed,
+        "Declined" => Rsvp::Declined,
+        _ => Rsvp::Unknown,
+    }
+}
+
+fn code(found: &Found<'_>) -> Option<ConnectCode> {
+    ConnectCode::parse(found.as_digits()?.as_ref())
+}
+
+fn passkey(found: &Found<'_>) -> Option<Option<Passkey>> {
+    Passkey::parse(found.as_text()?.trim()).ok()
+}
+
+fn digits_or_text(found: &Found<'_>) -> Option<String> {
+    found.as_digits().or_else(|| found.as_text()).map(std::borrow::Cow::into_owned)
+}
+
+fn amount(found: &Found<'_>) -> Option<Decimal> {
+    let written = found.as_number().or_else(|| found.as_text())?;
+    Decimal::from_str_exact(written.trim()).ok().filter(|d| !d.is_sign_negative())
+}
+
+fn duration(found: &Found<'_>) -> Option<TimeDelta> {
+    let minutes: i64 = found.as_digits()?.parse().ok()?;
+    (1..=DURATION_MAX).contains(&minutes).then(|| TimeDelta::minutes(minutes))
+}
+
+/// The start, and whether it is that of a Meet Now session: scheduled ones start at a full minute.
+fn schedule(found: &Found<'_>) -> Option<(DateTime<Utc>, bool)> {
+    let start = time(found)?;
+    Some((start, start.second() != 0))
+}
+
+/// RFC 3339, where a missing offset means UTC. Fractions of a second are dropped; there is no second 60.
+fn time(found: &Found<'_>) -> Option<DateTime<Utc>> {
+    let text = found.as_text()?;
+    let text = text.trim();
+    let naive = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(|t| t.and_utc());
+    let at = naive.or_else(|_| DateTime::parse_from_rfc3339(text).map(|t| t.with_timezone(&Utc))).ok()?;
+    let leap_second = at.nanosecond() >= 1_000_000_000;
+    (!leap_second && (1970..=9999).contains(&at.year())).then(|| at.with_nanosecond(0)).flatten()
+}
+
+#[cfg(test)]
+mod tests;

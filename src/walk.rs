@@ -1,0 +1,271 @@
+//! A walk: what a source said becomes changes of the outbox. Its cost is in proportion to what changed.
+//!
+//! Every session has a digest of its record. Only sessions that are new, changed or missing are planned; when the policy or the zone data
+//! changed, or the source was silent for too long, all of them. The result is applied whole or not at all.
+//!
+//! What a source lists no more is *absent*: nothing is sent for it. Absent in [`ABSENCES`] snapshots in a row over at least [`ABSENT_FOR`],
+//! before its start, it counts as cancelled. What aged out after its start is left as it was. Too much at once waits for an operator ([`guard`]).
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sha2::{Digest, Sha256};
+
+use crate::notice::{Decision, Reason};
+use crate::outbox::{self, Applied, Change, Guard, Known, KnownMap, Outbox, Seen, State, StoredSession, Walk, WalkedSession};
+use crate::plan::{self, Policy, Suppressions, diff};
+use crate::session::{Fault, Participant, ParticipationId, Presence, Role, Session, SessionId, Snapshot};
+use crate::source::{json, kept};
+
+mod guard;
+
+/// Snapshots in a row that must not list a session before it counts as cancelled.
+pub const ABSENCES: u32 = 3;
+/// And for how long.
+pub const ABSENT_FOR: TimeDelta = TimeDelta::minutes(10);
+
+/// Ends a session's digest that was planned while something of it was in flight.
+const IN_FLIGHT: &str = "+in flight";
+
+/// What a walk saw and did.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Report {
+    /// Sessions in the snapshot.
+    pub sessions: usize,
+    /// Of them: new, changed or planned again.
+    pub planned: usize,
+    /// Records that could not be used.
+    pub faults: usize,
+    /// Sessions that wait for an operator.
+    pub guarded: usize,
+    /// What changed in the outbox.
+    pub applied: Applied,
+}
+
+/// All that one walk decides upon.
+struct Walker<'a> {
+    policy: &'a Policy,
+    suppressed: Suppressions,
+    first_fill: bool,
+    now: DateTime<Utc>,
+    /// The touched sessions as they were.
+    before: HashMap<SessionId, (StoredSession, Session)>,
+    known: HashMap<SessionId, KnownMap>,
+    guarded: HashSet<SessionId>,
+}
+
+/// Plans what changed since the last walk, and applies it.
+pub async fn walk(outbox: &dyn Outbox, source: &str, snapshot: &Snapshot, policy: &Policy, now: DateTime<Utc>) -> outbox::Result<Report> {
+    let suppressed = Suppressions(outbox.suppressions().await?);
+    let seen = outbox.seen(source).await?;
+    let policy_digest = policy.digest();
+    let all = seen.as_ref().is_none_or(|s| s.policy_digest != policy_digest || now - s.last_snapshot_at > policy.max_stale);
+    let changed = changed(snapshot, seen.as_ref(), all);
+    let missing = if snapshot.partial { Vec::new() } else { missing(snapshot, seen.as_ref(), now) };
+    let ids: Vec<SessionId> = changed.iter().map(|(s, _)| s.id).chain(missing.iter().map(|(id, _)| *id)).collect();
+    let before = before(outbox.sessions(source, Some(&ids)).await?);
+    let guard = judge(snapshot, seen.as_ref(), &changed, &missing, &before, now);
+    let walker = Walker {
+        policy,
+        suppressed,
+        first_fill: seen.is_none(),
+        now,
+        before,
+        known: by_session(outbox.known(source, &ids).await?),
+        guarded: guard.sessions.iter().map(|(id, _)| *id).collect(),
+    };
+    let listed = changed.into_iter().filter_map(|(session, digest)| walker.listed(session, digest));
+    let sessions: Vec<WalkedSession> = listed.chain(missing.iter().filter_map(|(id, why)| walker.missing(*id, *why))).collect();
+    let faults: Vec<Fault> = snapshot.faults.iter().chain(snapshot.sessions.iter().flat_map(|s| &s.faults)).cloned().collect();
+    let (planned, guarded) = (sessions.len(), guard.sessions.len());
+    let report = Report { sessions: snapshot.sessions.len(), planned, faults: faults.len(), guarded, applied: Applied::default() };
+    let applied = outbox.apply(Walk { source: source.to_owned(), at: now, policy_digest, sessions, faults, guard }).await?;
+    Ok(Report { applied, ..report })
+}
+
+/// Sessions to plan, with their new digests.
+fn changed<'a>(snapshot: &'a Snapshot, seen: Option<&Seen>, all: bool) -> Vec<(&'a Session, String)> {
+    let last = |id: SessionId| seen.and_then(|s| s.sessions.get(&id)).map(|s| s.digest.as_str());
+    let digested = snapshot.sessions.iter().map(|s| (s, digest(s)));
+    digested.filter(|(s, d)| all || last(s.id) != Some(d)).collect()
+}
+
+/// Digest of a record and of what other records say about it.
+fn digest(session: &Session) -> String {
+    let mut hash = Sha256::new();
+    hash.update(session.record.as_bytes());
+    for person in session.participants.iter().filter(|p| p.ambiguous.is_some()) {
+        hash.update(person.id.0.to_be_bytes());
+        hash.update(person.ambiguous.as_deref().unwrap_or_default());
+    }
+    data_encoding::HEXLOWER.encode(&hash.finalize()[..16])
+}
+
+/// Sessions that were seen before, start in the future, and are not in the snapshot as sessions: absent or unreadable.
+/// An absent one is looked at in every walk until it counts as gone.
+fn missing(snapshot: &Snapshot, seen: Option<&Seen>, now: DateTime<Utc>) -> Vec<(SessionId, Presence)> {
+    let listed: HashSet<SessionId> = snapshot.sessions.iter().map(|s| s.id).collect();
+    let unreadable: HashSet<SessionId> = snapshot.faults.iter().filter_map(|f| f.session).collect();
+    let unlisted = seen.into_iter().flat_map(|s| &s.sessions).filter(|(id, s)| !listed.contains(id) && s.start > now);
+    let mut missing: Vec<(SessionId, Presence)> = unlisted
+        .map(|(id, s)| (*id, s.digest.as_str(), if unreadable.contains(id) { Presence::Unreadable } else { Presence::Absent }))
+        .filter(|(_, was, is)| *was != Presence::Gone.as_str() && !(*was == is.as_str() && *is == Presence::Unreadable))
+        .map(|(id, _, is)| (id, is))
+        .collect();
+    missing.sort_unstable_by_key(|(id, _)| *id);
+    missing
+}
+
+fn before(stored: Vec<StoredSession>) -> HashMap<SessionId, (StoredSession, Session)> {
+    stored.into_iter().filter_map(|s| json::kept(&s.record).map(|session| (s.id, (s, session)))).collect()
+}
+
+fn judge(
+    snapshot: &Snapshot,
+    seen: Option<&Seen>,
+    changed: &[(&Session, String)],
+    missing: &[(SessionId, Presence)],
+    before: &HashMap<SessionId, (StoredSession, Session)>,
+    now: DateTime<Utc>,
+) -> Guard {
+    let Some(seen) = seen else { return Guard::default() };
+    let absent: Vec<SessionId> = missing.iter().filter(|(_, why)| *why == Presence::Absent).map(|(id, _)| *id).collect();
+    let changes = guard::Changes {
+        future: seen.sessions.values().filter(|s| s.start > now && s.digest != Presence::Gone.as_str()).count(),
+        empty: snapshot.sessions.is_empty() && snapshot.faults.is_empty(),
+        missing: &absent,
+        changed: changed.iter().filter_map(|(is, _)| before.get(&is.id).map(|(_, was)| (was, *is))).collect(),
+        accepted: seen.guard_accepted.as_deref(),
+    };
+    guard::judge(&changes, now)
+}
+
+/// Groups what is known by session.
+pub(crate) fn by_session(known: KnownMap) -> HashMap<SessionId, KnownMap> {
+    let mut grouped: HashMap<SessionId, KnownMap> = HashMap::new();
+    for ((session, participation), one) in known {
+        grouped.entry(session).or_default().insert((session, participation), one);
+    }
+    grouped
+}
+
+impl Walker<'_> {
+    fn known(&self, id: SessionId) -> KnownMap {
+        self.known.get(&id).cloned().unwrap_or_default()
+    }
+
+    /// A session that is in the snapshot. `None`: it is guarded, and was so before.
+    fn listed(&self, session: &Session, digest: String) -> Option<WalkedSession> {
+        if self.guarded.contains(&session.id) {
+            return self.kept(session.id, Presence::Guarded, self.known(session.id));
+        }
+        let mut known = self.known(session.id);
+        let before = self.before.get(&session.id);
+        let departed: Vec<Participant> = before.map(|(_, was)| self.departed(session, was, &mut known)).unwrap_or_default();
+        for person in &session.participants {
+            if let Some(one) = known.get_mut(&(session.id, person.id)) {
+                (one.absent_since, one.absences) = (None, 0);
+            }
+        }
+        let unsure = departed.iter().any(|p| p.presence == Presence::Absent);
+        // Until their absence is sure they are looked at in every walk.
+        let digest = if unsure { format!("{digest}+{}", Presence::Absent.as_str()) } else { digest };
+        let mut whole = session.clone();
+        if let Some((stored, _)) = before.filter(|_| !departed.is_empty()) {
+            let marks: Vec<(ParticipationId, Role, Presence)> = departed.iter().map(|p| (p.id, p.role, p.presence)).collect();
+            whole.record = kept::with_departed(&session.record, &stored.record, &marks);
+            whole.participants.extend(departed);
+        }
+        Some(self.plan(&whole, digest, known))
+    }
+
+    /// Participants that the session had and has no more: absent, and gone when that is sure. After the start nothing happens to them.
+    fn departed(&self, session: &Session, was: &Session, known: &mut KnownMap) -> Vec<Participant> {
+        let nameless_fault = session.faults.iter().any(|f| f.participation.is_none());
+        let gone_from = was.participants.iter().filter(|p| session.participant(p.id).is_none() && session.start > self.now);
+        let mut departed: Vec<Participant> = gone_from.cloned().collect();
+        for person in &mut departed {
+            let unreadable = nameless_fault || session.faults.iter().any(|f| f.participation == Some(person.id));
+            person.presence = match known.get_mut(&(session.id, person.id)) {
+                _ if unreadable => Presence::Unreadable,
+                Some(_) if person.presence == Presence::Gone => Presence::Gone,
+                Some(one) => self.count_absence(one, session.start),
+                None => Presence::Absent,
+            };
+        }
+        departed
+    }
+
+    /// One more snapshot without them.
+    fn count_absence(&self, known: &mut Known, start: DateTime<Utc>) -> Presence {
+        let since = *known.absent_since.get_or_insert(self.now);
+        known.absences += 1;
+        let sure = known.absences >= ABSENCES && self.now - since >= ABSENT_FOR && start > self.now;
+        if sure { Presence::Gone } else { Presence::Absent }
+    }
+
+    /// A session that is not in the snapshot, or not legibly.
+    fn missing(&self, id: SessionId, why: Presence) -> Option<WalkedSession> {
+        let (_, was) = self.before.get(&id)?;
+        let mut known = self.known(id);
+        let presence = match why {
+            _ if self.guarded.contains(&id) => Presence::Guarded,
+            Presence::Absent => {
+                let all: Vec<Presence> = known.values_mut().map(|one| self.count_absence(one, was.start)).collect();
+                if all.contains(&Presence::Gone) { Presence::Gone } else { Presence::Absent }
+            }
+            other => other,
+        };
+        self.kept(id, presence, known)
+    }
+
+    /// The session as it was, with a mark.
+    fn kept(&self, id: SessionId, presence: Presence, known: KnownMap) -> Option<WalkedSession> {
+        let (stored, was) = self.before.get(&id)?;
+        let mut session = Session { presence, record: kept::mark(&stored.record, presence), ..was.clone() };
+        for (id, why) in &stored.ambiguous {
+            if let Some(person) = session.participants.iter_mut().find(|p| p.id == *id) {
+                person.ambiguous = Some(why.clone());
+            }
+        }
+        Some(self.plan(&session, presence.as_str().to_owned(), known))
+    }
+
+    fn plan(&self, session: &Session, digest: String, known: KnownMap) -> WalkedSession {
+        let known = plan::observe(session, known, self.policy, self.first_fill, self.now);
+        let decisions = plan::plan_session(session, &known, self.policy, &self.suppressed, self.now);
+        // Nobody can know yet whether what is in flight will have been told: the next walk decides again.
+        let in_flight = known.values().flat_map(|k| &k.notices).any(|n| matches!(n.state, State::Claimed | State::Sending));
+        let digest = if in_flight { format!("{digest}{IN_FLIGHT}") } else { digest };
+        let mut people: Vec<(&(SessionId, ParticipationId), &Known)> = known.iter().collect();
+        people.sort_unstable_by_key(|(id, _)| **id);
+        let mut changes: Vec<Change> = Vec::new();
+        for ((_, id), one) in &people {
+            let theirs: Vec<&Decision> = decisions.iter().filter(|d| diff::of_participant(d, session.id, *id)).collect();
+            changes.extend(diff::diff(&theirs, &one.notices));
+            changes.extend(self.adoption(session, *id, one));
+        }
+        WalkedSession {
+            id: session.id,
+            digest,
+            record: session.record.clone(),
+            ambiguous: session.participants.iter().filter_map(|p| p.ambiguous.clone().map(|why| (p.id, why))).collect(),
+            start: session.start,
+            known: people.into_iter().map(|((_, id), one)| (*id, Known { notices: Vec::new(), ..one.clone() })).collect(),
+            changes,
+            omissions: decisions.into_iter().filter_map(|d| if let Decision::Omit(o) = d { Some(o) } else { None }).collect(),
+        }
+    }
+
+    /// Whoever was announced by somebody else counts as told: a row of the outbox remembers the start that they know, so that a change of it
+    /// is told.
+    fn adoption(&self, session: &Session, id: ParticipationId, known: &Known) -> Vec<Change> {
+        if !self.first_fill || self.policy.adopt_invites || session.start <= self.now {
+            return Vec::new();
+        }
+        let Some(person) = session.participant(id) else { return Vec::new() };
+        let Some(notice) = plan::adopted_invite(session, person, known, self.policy, &self.suppressed, self.now) else { return Vec::new() };
+        let key = notice.key;
+        vec![Change::Add(notice), Change::End { key, state: State::Cancelled, reason: Reason::Adopted }]
+    }
+}

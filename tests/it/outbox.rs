@@ -1,0 +1,93 @@
+//! The outbox: one conformance suite, run for every store with one line each.
+
+mod acts;
+mod attempts;
+pub(crate) mod fixture;
+mod keeping;
+mod model;
+mod opening;
+mod walks;
+
+use std::sync::Arc;
+
+use punctual::outbox::memory::MemoryOutbox;
+use punctual::outbox::sqlite::{Access, SqliteOutbox};
+
+use acts::*;
+use attempts::*;
+use fixture::Store;
+use keeping::*;
+use walks::*;
+
+/// Runs each case on a fresh store.
+macro_rules! conformance {
+    ($store:ident) => {
+        conformance!($store:
+            a_new_store_knows_nothing,
+            sessions_and_participants_come_back,
+            a_digest_that_changes_raises_the_revision,
+            a_key_is_added_once,
+            moves_and_ends_are_guarded_by_the_state,
+            what_is_guarded_waits_for_an_operator,
+            a_walk_is_applied_whole_or_not_at_all,
+            a_new_notice_needs_its_session_and_its_participant,
+            omissions_are_replaced_by_session,
+            faults_are_replaced_by_source,
+            the_most_urgent_is_claimed_first,
+            a_claim_is_of_one_channel_and_of_what_is_due,
+            a_claimed_notice_is_not_claimed_again,
+            a_claim_holds_all_that_is_decided_upon,
+            attempts_are_fenced_by_the_epoch,
+            attempts_are_fenced_by_the_revision,
+            a_short_lease_lets_nothing_out,
+            each_settlement_has_its_row,
+            a_lost_claim_settles_nothing_but_its_delivery,
+            a_return_restores_the_state_before,
+            an_end_must_be_one,
+            what_is_in_doubt_is_sent_again_as_it_was,
+            an_expired_lease_is_taken_back,
+            a_start_takes_everything_back,
+            a_doubt_left_undecided_is_named_again,
+            every_act_in_every_state,
+            a_retry_is_claimed_again,
+            a_retry_is_never_before_the_due_time,
+            a_rejection_is_remembered,
+            an_opt_out_outlives_a_bounce,
+            lists_are_filtered_and_in_due_order,
+            omissions_are_filtered,
+            status_counts,
+            the_next_due_time_is_the_least,
+            deliveries_are_numbered,
+            the_ledger_tells_each_step,
+            the_ledger_is_read_in_parts,
+            a_person_keeps_the_suppression_list,
+            contents_are_purged_and_the_rest_stays,
+            history_is_purged_after_its_time,
+            a_purge_is_complete_however_much_there_is
+        );
+    };
+    ($store:ident: $($case:ident),*) => {
+        mod $store {
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    super::$case(super::$store()).await;
+                }
+            )*
+        }
+    };
+}
+conformance!(memory);
+conformance!(sqlite);
+
+fn memory() -> Store {
+    let outbox = MemoryOutbox::new([7; 32]);
+    outbox.set_clock(fixture::minute(10_000_000));
+    Store { outbox: Arc::new(outbox), _folder: None }
+}
+
+fn sqlite() -> Store {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("outbox.db").display());
+    Store { outbox: Arc::new(SqliteOutbox::open(&url, Access::Daemon).unwrap()), _folder: Some(folder) }
+}

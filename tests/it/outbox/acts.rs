@@ -1,0 +1,175 @@
+//! What a person does, what is listed, and what the ledger tells of it.
+
+use punctual::contact::Channel;
+use punctual::notice::{Occasion, Reason};
+use punctual::outbox::{Act, Change, Filter, State, WalkedSession};
+use punctual::session::{ParticipationId, SessionId};
+
+use super::fixture::{Store, accepted, addressed, begin, mail, minute, notice, retry, returned, text, unknown, walk, walked};
+use super::walks::{bring, omission};
+
+pub(crate) async fn every_act_in_every_state(store: Store) {
+    // Where it leads; nowhere: nothing changes.
+    let leads = |act, state| match (act, state) {
+        (Act::Retry | Act::Release, State::Held) | (Act::Retry, State::Unknown) => Some((State::Waiting, None)),
+        (Act::Hold, State::Waiting) => Some((State::Held, Some(Reason::Operator))),
+        (Act::Cancel, State::Waiting | State::Held | State::Unknown) => Some((State::Cancelled, Some(Reason::Operator))),
+        _ => None,
+    };
+    let mut session = 0;
+    for act in [Act::Retry, Act::Hold, Act::Release, Act::Cancel] {
+        for state in State::ALL {
+            session += 1;
+            let one = notice(session, Occasion::Invite, 0);
+            store.add(session, std::slice::from_ref(&one)).await;
+            bring(&store, one.key, state).await;
+            let before = format!("{:?}", store.entry(one.key).await);
+            let changed = store.outbox.act(&[one.key], act, minute(7)).await.unwrap();
+            let entry = store.entry(one.key).await;
+            match leads(act, state) {
+                None => assert_eq!((changed, format!("{entry:?}")), (0, before), "{act:?} of {state}"),
+                Some((to, reason)) => {
+                    assert_eq!((changed, entry.state, entry.reason, entry.changed_at), (1, to, reason, minute(7)), "{act:?} of {state}");
+                    let next = match (act, to) {
+                        (Act::Release, _) => Some(minute(0)),
+                        (_, State::Waiting) => Some(minute(7)),
+                        _ => None,
+                    };
+                    assert_eq!(entry.next_attempt_at, next, "{act:?} of {state}");
+                }
+            }
+            // Out of the way of the next.
+            store.outbox.act(&[one.key], Act::Cancel, minute(8)).await.unwrap();
+        }
+    }
+    let nobody = notice(session + 1, Occasion::Invite, 0).key;
+    assert_eq!(store.outbox.act(&[nobody], Act::Hold, minute(9)).await.unwrap(), 0);
+}
+
+pub(crate) async fn a_retry_is_claimed_again(store: Store) {
+    let invite = store.one().await;
+    let claim = store.doubt_one(0).await;
+    assert!(store.settle(1, &claim, retry(300)).await);
+    assert!(store.claim(10).await.is_empty());
+    assert_eq!(store.outbox.act(&[invite.key], Act::Retry, minute(10)).await.unwrap(), 1);
+    assert_eq!(store.outbox.act(&[invite.key], Act::Retry, minute(11)).await.unwrap(), 0, "it is due already");
+    let claim = store.claim_one(10).await;
+    assert_eq!((claim.epoch, claim.frozen), (2, None), "nothing is in doubt: it is rendered afresh");
+}
+
+pub(crate) async fn a_retry_is_never_before_the_due_time(store: Store) {
+    let reminder = notice(1, Occasion::Reminder, 100);
+    store.add(1, std::slice::from_ref(&reminder)).await;
+    assert_eq!(store.outbox.act(&[reminder.key], Act::Retry, minute(10)).await.unwrap(), 0, "there is no back-off to end");
+    store.outbox.act(&[reminder.key], Act::Hold, minute(10)).await.unwrap();
+    assert_eq!(store.outbox.act(&[reminder.key], Act::Retry, minute(11)).await.unwrap(), 1);
+    assert_eq!(store.entry(reminder.key).await.next_attempt_at, Some(minute(100)));
+}
+
+pub(crate) async fn lists_are_filtered_and_in_due_order(store: Store) {
+    let invite = notice(1, Occasion::Invite, 5);
+    let early = notice(1, Occasion::Reminder, 2);
+    let other = addressed(2, Occasion::Invite, 3, text(3));
+    store.add(1, &[invite.clone(), early.clone()]).await;
+    store.add(2, std::slice::from_ref(&other)).await;
+    store.change(Change::End { key: early.key, state: State::Held, reason: Reason::Guard }).await;
+    let keys = async |filter: Filter| store.outbox.list(&filter).await.unwrap().iter().map(|e| e.notice.key).collect::<Vec<_>>();
+    assert_eq!(keys(Filter::default()).await, [early.key, other.key, invite.key]);
+    assert_eq!(keys(Filter { limit: Some(2), ..Filter::default() }).await, [early.key, other.key]);
+    assert_eq!(keys(Filter { session: Some(SessionId(1)), ..Filter::default() }).await, [early.key, invite.key]);
+    assert_eq!(keys(Filter { participation: Some(ParticipationId(21)), ..Filter::default() }).await, [other.key]);
+    assert_eq!(keys(Filter { occasion: Some(Occasion::Invite), ..Filter::default() }).await, [other.key, invite.key]);
+    assert_eq!(keys(Filter { states: vec![State::Held], ..Filter::default() }).await, [early.key]);
+    assert_eq!(keys(Filter { states: vec![State::Held, State::Waiting], ..Filter::default() }).await.len(), 3);
+    assert_eq!(keys(Filter { keys: vec![invite.key, other.key], ..Filter::default() }).await, [other.key, invite.key]);
+    let narrow =
+        Filter { session: Some(SessionId(1)), states: vec![State::Waiting], keys: vec![invite.key, other.key], ..Filter::default() };
+    assert_eq!(keys(narrow).await, [invite.key]);
+    let mut many: Vec<_> = (100..40_100).map(|n| punctual::notice::NoticeKey(i128::from(n).to_be_bytes())).collect();
+    many.push(other.key);
+    assert_eq!(keys(Filter { keys: many, ..Filter::default() }).await, [other.key], "however many keys");
+    assert_eq!(store.all().await[1].notice, other, "all of it comes back");
+}
+
+pub(crate) async fn omissions_are_filtered(store: Store) {
+    let omissions = vec![
+        omission(11, Some(Occasion::Invite), Some(9), Reason::Adopted),
+        omission(12, Some(Occasion::Reminder), Some(4), Reason::HostDelivers),
+        omission(12, None, None, Reason::Quarantined),
+    ];
+    store.outbox.apply(walk(vec![WalkedSession { omissions, ..walked(1, "first", vec![]) }])).await.unwrap();
+    let reasons = async |filter: Filter| store.outbox.omissions(&filter).await.unwrap().iter().map(|o| o.reason).collect::<Vec<_>>();
+    assert_eq!(reasons(Filter::default()).await, [Reason::Quarantined, Reason::HostDelivers, Reason::Adopted]);
+    assert_eq!(reasons(Filter { limit: Some(1), ..Filter::default() }).await, [Reason::Quarantined]);
+    assert_eq!(reasons(Filter { session: Some(SessionId(2)), ..Filter::default() }).await, []);
+    assert_eq!(reasons(Filter { participation: Some(ParticipationId(11)), ..Filter::default() }).await, [Reason::Adopted]);
+    assert_eq!(reasons(Filter { occasion: Some(Occasion::Reminder), ..Filter::default() }).await, [Reason::HostDelivers]);
+}
+
+pub(crate) async fn status_counts(store: Store) {
+    store.add(1, &[notice(1, Occasion::Invite, 0), notice(1, Occasion::Reminder, 40)]).await;
+    let omissions = vec![omission(21, None, None, Reason::Quarantined); 2];
+    store.outbox.apply(walk(vec![WalkedSession { omissions, ..walked(2, "first", vec![]) }])).await.unwrap();
+    let claim = store.doubt_one(0).await;
+    assert!(store.settle(1, &claim, accepted()).await);
+    let status = store.outbox.status().await.unwrap();
+    assert_eq!(status.by_state, [(State::Accepted, 1), (State::Waiting, 1)].into());
+    assert_eq!(status.by_reason, [(Reason::Quarantined, 2)].into());
+    assert_eq!(status.next_due, Some(minute(40)));
+    let source = &status.sources[0];
+    assert_eq!((status.sources.len(), source.name.as_str(), source.last_snapshot_at, source.sessions), (1, "clinic", Some(minute(-10)), 2));
+}
+
+pub(crate) async fn the_next_due_time_is_the_least(store: Store) {
+    let due = async |channel| store.outbox.next_due(channel).await.unwrap();
+    store.add(1, &[notice(1, Occasion::Invite, 3), notice(1, Occasion::Reminder, 40), addressed(1, Occasion::Invite, 1, text(4))]).await;
+    assert_eq!((due(Channel::Email).await, due(Channel::Sms).await), (Some(minute(3)), Some(minute(1))));
+    let claim = store.doubt_one(3).await;
+    assert_eq!(due(Channel::Email).await, Some(minute(40)), "what is claimed is not due");
+    store.settle(4, &claim, unknown(Some(14))).await;
+    assert_eq!(due(Channel::Email).await, Some(minute(14)), "what is in doubt is, if it is sent again");
+    store.outbox.resolve_doubt(minute(5), vec![(claim.entry.notice.key, None)]).await.unwrap();
+    assert_eq!(due(Channel::Email).await, Some(minute(40)));
+}
+
+pub(crate) async fn the_ledger_tells_each_step(store: Store) {
+    let ray = addressed(1, Occasion::Invite, 0, mail("ray.chalk"));
+    store.add(1, std::slice::from_ref(&ray)).await;
+    store.change(Change::Move { key: ray.key, due_at: minute(1), useful_until: minute(START_OF_OTHER) }).await;
+    store.outbox.act(&[ray.key], Act::Hold, minute(1)).await.unwrap();
+    store.outbox.act(&[ray.key], Act::Release, minute(1)).await.unwrap();
+    let fenced = store.claim_one(1).await;
+    store.settle(1, &fenced, returned("fenced", 1)).await;
+    let claim = store.doubt_one(1).await;
+    store.outbox.begin(vec![begin(&fenced, 2)]).await.unwrap();
+    store.settle(2, &claim, accepted()).await;
+    store.outbox.note(minute(3), "reveal", "preview of session 1").await.unwrap();
+
+    let rows = store.ledger().await;
+    let told: Vec<_> = rows.iter().map(|r| (r.event.as_str(), r.from_state, r.to_state)).collect();
+    use State::{Accepted, Claimed, Held, Sending, Waiting};
+    let expected = [
+        ("added", None, Some(Waiting)),
+        ("moved", Some(Waiting), Some(Waiting)),
+        ("hold", Some(Waiting), Some(Held)),
+        ("release", Some(Held), Some(Waiting)),
+        ("claimed", Some(Waiting), Some(Claimed)),
+        ("settled", Some(Claimed), Some(Waiting)),
+        ("claimed", Some(Waiting), Some(Claimed)),
+        ("begun", Some(Claimed), Some(Sending)),
+        ("doubted", Some(Sending), Some(Sending)),
+        ("settled", Some(Sending), Some(Accepted)),
+        ("reveal", None, None),
+    ];
+    assert_eq!(told, expected, "what was refused leaves no row");
+    assert_eq!(rows.iter().map(|r| r.seq).collect::<Vec<_>>(), (1..=11).collect::<Vec<_>>());
+    assert_eq!(rows[2].reason, Some(Reason::Operator));
+    assert_eq!(rows[9].detail.as_deref(), Some("accepted: 250 2.0.0 Ok"));
+    assert!(rows[..10].iter().all(|r| r.key == Some(ray.key.to_string())
+        && r.session_id == Some(SessionId(1))
+        && r.participation_id == Some(ParticipationId(11))));
+    assert_eq!((rows[10].key.clone(), rows[10].detail.as_deref()), (None, Some("preview of session 1")));
+    assert!(!format!("{rows:?}").contains("ray.chalk"));
+}
+
+const START_OF_OTHER: i64 = 700;

@@ -1,0 +1,256 @@
+//! Walks: what a snapshot changes.
+
+use chrono::TimeDelta;
+use punctual::notice::{Occasion, Omission, Reason};
+use punctual::outbox::{Act, Applied, Change, Filter, Guard, Known, SeenSession, State, Walk};
+use punctual::session::{Fault, ParticipationId, SessionId};
+
+use super::fixture::{START, Store, addressed, begin, known, lease, mail, minute, notice, walk, walked};
+
+pub(crate) async fn a_new_store_knows_nothing(store: Store) {
+    let outbox = &store.outbox;
+    assert_eq!(outbox.seen("clinic").await.unwrap(), None);
+    assert!(outbox.sessions("clinic", None).await.unwrap().is_empty());
+    assert!(outbox.known("clinic", &[SessionId(1)]).await.unwrap().is_empty());
+    assert!(store.all().await.is_empty() && store.claim(0).await.is_empty());
+    let status = outbox.status().await.unwrap();
+    assert!(status.by_state.is_empty() && status.sources.is_empty() && status.next_due.is_none() && status.suppressed == 0);
+    assert_eq!(outbox.reference_key().await.unwrap(), outbox.reference_key().await.unwrap());
+}
+
+pub(crate) async fn sessions_and_participants_come_back(store: Store) {
+    let mut first = walked(1, "first", vec![Change::Add(notice(1, Occasion::Invite, 0))]);
+    first.ambiguous = vec![(ParticipationId(12), "its code is 13's too".to_owned())];
+    first.known[1].1 =
+        Known { adopted: true, start_known_at: minute(-3), absent_since: Some(minute(-2)), absences: 2, cancelled: true, ..known() };
+    store.outbox.apply(walk(vec![first, walked(2, "second", vec![])])).await.unwrap();
+
+    let seen = store.outbox.seen("clinic").await.unwrap().unwrap();
+    assert_eq!((seen.policy_digest.as_str(), seen.sessions.len(), seen.last_snapshot_at), ("policy", 2, minute(-10)));
+    assert_eq!(seen.sessions[&SessionId(2)], SeenSession { digest: "second".to_owned(), start: minute(START) });
+    assert_eq!(store.outbox.seen("another").await.unwrap(), None);
+
+    let sessions = store.outbox.sessions("clinic", None).await.unwrap();
+    assert_eq!(sessions.iter().map(|s| s.id.0).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(sessions[0].record, r#"{"SessionId":1,"Digest":"first"}"#);
+    assert_eq!(sessions[0].ambiguous, [(ParticipationId(12), "its code is 13's too".to_owned())]);
+
+    let map = store.outbox.known("clinic", &[SessionId(1), SessionId(3)]).await.unwrap();
+    assert_eq!(map.len(), 2, "session 2 was not asked for, session 3 is not there");
+    let (one, two) = (&map[&(SessionId(1), ParticipationId(11))], &map[&(SessionId(1), ParticipationId(12))]);
+    assert_eq!((one.adopted, one.first_seen, one.notices.len()), (false, minute(-10), 1));
+    assert_eq!(one.notices[0].notice, notice(1, Occasion::Invite, 0));
+    assert_eq!((two.adopted, two.start_known_at, two.notices.len()), (true, minute(-3), 0));
+
+    // A participant who is no longer named stays known: what was told to them must not be told again.
+    let mut later = walked(1, "later", vec![]);
+    later.known.truncate(1);
+    later.known[0].1.start = minute(900);
+    store.outbox.apply(walk(vec![later])).await.unwrap();
+    let map = store.outbox.known("clinic", &[SessionId(1)]).await.unwrap();
+    assert_eq!((map.len(), map[&(SessionId(1), ParticipationId(11))].start), (2, minute(900)));
+    assert_eq!(store.outbox.sessions("clinic", None).await.unwrap()[1].digest, "second", "a session that is not in a walk stays");
+}
+
+pub(crate) async fn a_digest_that_changes_raises_the_revision(store: Store) {
+    let invite = store.one().await;
+    let revision = |claim: &punctual::outbox::Claim| claim.revision;
+    let mut seen = Vec::new();
+    for digest in ["first", "second", "second", "first"] {
+        store.outbox.apply(walk(vec![walked(1, digest, vec![])])).await.unwrap();
+        let claim = store.claim_one(0).await;
+        assert!(claim.record.contains(digest));
+        seen.push(revision(&claim));
+        assert!(store.settle(0, &claim, super::fixture::returned("stopped", 0)).await);
+    }
+    assert_eq!(seen, [1, 2, 2, 3]);
+    assert_eq!(store.entry(invite.key).await.attempts, 0);
+}
+
+pub(crate) async fn a_key_is_added_once(store: Store) {
+    let invite = store.one().await;
+    let claim = store.doubt_one(0).await;
+    assert!(store.settle(1, &claim, super::fixture::accepted()).await);
+    let again = punctual::notice::Notice { due_at: minute(50), ..invite.clone() };
+    assert_eq!(store.add(1, &[again]).await, Applied::default());
+    let entry = store.entry(invite.key).await;
+    assert_eq!((entry.state, entry.notice), (State::Accepted, invite));
+}
+
+/// Brings a notice into a state, by the ways that lead there.
+pub(crate) async fn bring(store: &Store, key: punctual::notice::NoticeKey, state: State) {
+    use super::fixture::{accepted, unknown};
+    use punctual::outbox::Settlement;
+    match state {
+        State::Waiting => {}
+        State::Claimed => drop(store.claim_one(0).await),
+        State::Sending => drop(store.doubt_one(0).await),
+        State::Accepted | State::Rejected | State::Unknown => {
+            let end = match state {
+                State::Accepted => accepted(),
+                State::Rejected => Settlement::Rejected { reply: "550 no".to_owned(), remember: None },
+                _ => unknown(None),
+            };
+            let claim = store.doubt_one(0).await;
+            assert!(store.settle(1, &claim, end).await);
+        }
+        end => assert_eq!(store.change(Change::End { key, state: end, reason: Reason::Absent }).await.ended, 1),
+    }
+    assert_eq!(store.entry(key).await.state, state);
+}
+
+pub(crate) async fn moves_and_ends_are_guarded_by_the_state(store: Store) {
+    for (number, state) in (1..).zip(State::ALL) {
+        let one = notice(number, Occasion::Invite, 0);
+        store.add(number, std::slice::from_ref(&one)).await;
+        bring(&store, one.key, state).await;
+        // What ended untold by the planner's word may be needed again.
+        let movable = state.pending() || matches!(state, State::Cancelled | State::Superseded | State::Suppressed);
+        let before = store.entry(one.key).await;
+
+        let moved = store.change(Change::Move { key: one.key, due_at: minute(30), useful_until: minute(90) }).await;
+        let entry = store.entry(one.key).await;
+        if movable {
+            assert_eq!(moved, Applied { moved: 1, ..Applied::default() }, "{state}");
+            assert_eq!((entry.state, entry.reason, entry.next_attempt_at), (State::Waiting, None, Some(minute(30))), "{state}");
+            assert_eq!((entry.notice.due_at, entry.notice.useful_until), (minute(30), minute(90)), "{state}");
+            let again = store.change(Change::Move { key: one.key, due_at: minute(30), useful_until: minute(90) }).await;
+            assert_eq!(again, Applied::default(), "it is there already");
+        } else {
+            assert_eq!(moved, Applied::default(), "{state}");
+            assert_eq!(format!("{before:?}"), format!("{entry:?}"), "{state}");
+        }
+
+        let ended = store.change(Change::End { key: one.key, state: State::Held, reason: Reason::Guard }).await;
+        let entry = store.entry(one.key).await;
+        if movable {
+            assert_eq!(ended, Applied { ended: 1, ..Applied::default() }, "{state}");
+            assert_eq!((entry.state, entry.reason, entry.next_attempt_at), (State::Held, Some(Reason::Guard), None), "{state}");
+            let again = store.change(Change::End { key: one.key, state: State::Held, reason: Reason::Guard }).await;
+            assert_eq!(again, Applied::default(), "it is held for that already");
+        } else {
+            assert_eq!(ended, Applied::default(), "{state}");
+            assert_eq!(format!("{before:?}"), format!("{entry:?}"), "{state}");
+        }
+    }
+    let stopped = notice(50, Occasion::Invite, 0);
+    store.add(50, std::slice::from_ref(&stopped)).await;
+    store.outbox.act(&[stopped.key], Act::Cancel, minute(0)).await.unwrap();
+    let moved = store.change(Change::Move { key: stopped.key, due_at: minute(30), useful_until: minute(90) }).await;
+    assert_eq!((moved, store.entry(stopped.key).await.state), (Applied::default(), State::Cancelled), "what an operator ended stays so");
+    let nobody = notice(99, Occasion::Invite, 0).key;
+    assert_eq!(store.change(Change::End { key: nobody, state: State::Held, reason: Reason::Guard }).await, Applied::default());
+}
+
+pub(crate) async fn a_walk_is_applied_whole_or_not_at_all(store: Store) {
+    let invite = store.one().await;
+    let before = (format!("{:?}", store.all().await), store.ledger().await);
+    let good = walked(1, "second", vec![Change::Move { key: invite.key, due_at: minute(9), useful_until: minute(10) }]);
+    let bad = walked(2, "first", vec![Change::End { key: invite.key, state: State::Waiting, reason: Reason::Guard }]);
+    let error = store.outbox.apply(Walk { at: minute(5), ..walk(vec![good, bad]) }).await.unwrap_err();
+    assert!(error.to_string().contains("state waiting is no end"), "{error}");
+    assert_eq!(before, (format!("{:?}", store.all().await), store.ledger().await));
+    assert_eq!(store.outbox.seen("clinic").await.unwrap().unwrap().sessions[&SessionId(1)].digest, "first");
+    assert_eq!(store.outbox.status().await.unwrap().sources[0].last_snapshot_at, Some(minute(-10)));
+    // And the store goes on.
+    assert_eq!(store.add(3, &[notice(3, Occasion::Invite, 0)]).await.added, 1);
+}
+
+pub(crate) async fn a_new_notice_needs_its_session_and_its_participant(store: Store) {
+    store.one().await;
+    let before = format!("{:?}", store.all().await);
+    let stranger = punctual::notice::Notice { participation: ParticipationId(19), ..notice(1, Occasion::Reminder, 5) };
+    let foreign = notice(3, Occasion::Invite, 0);
+    for (refused, says) in [(stranger, "participation 19, which is not known"), (foreign, "is of session 3, not of 1")] {
+        let error = store.outbox.apply(walk(vec![walked(1, "second", vec![Change::Add(refused)])])).await.unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+    }
+    assert_eq!(before, format!("{:?}", store.all().await));
+    let mut later = walked(1, "first", vec![Change::Add(notice(1, Occasion::Reminder, 5))]);
+    later.known.clear();
+    assert_eq!(store.outbox.apply(walk(vec![later])).await.unwrap().added, 1, "a participant known before is known");
+}
+
+pub(crate) fn omission(participation: i64, occasion: Option<Occasion>, due: Option<i64>, reason: Reason) -> Omission {
+    Omission {
+        session: Some(SessionId(participation / 10)),
+        participation: Some(ParticipationId(participation)),
+        role: None,
+        occasion,
+        rule: None,
+        channel: None,
+        due_at: due.map(minute),
+        reason,
+        detail: Some("1h".to_owned()),
+    }
+}
+
+pub(crate) async fn omissions_are_replaced_by_session(store: Store) {
+    let with = |session: i64, omissions| punctual::outbox::WalkedSession { omissions, ..walked(session, "first", vec![]) };
+    let late = omission(11, Some(Occasion::Reminder), Some(5), Reason::BookedLate);
+    let fault = omission(21, None, None, Reason::Quarantined);
+    store.outbox.apply(walk(vec![with(1, vec![late.clone()]), with(2, vec![fault.clone()])])).await.unwrap();
+    assert_eq!(store.outbox.omissions(&Filter::default()).await.unwrap(), [fault.clone(), late]);
+    let close = omission(11, Some(Occasion::Reminder), Some(6), Reason::TooClose);
+    store.outbox.apply(walk(vec![with(1, vec![close.clone()])])).await.unwrap();
+    assert_eq!(store.outbox.omissions(&Filter::default()).await.unwrap(), [fault, close]);
+}
+
+pub(crate) async fn faults_are_replaced_by_source(store: Store) {
+    let fault = |path: &str| Fault {
+        path: path.to_owned(),
+        reason: "no number".to_owned(),
+        session: None,
+        participation: Some(ParticipationId(3)),
+    };
+    let of = |source: &str, faults| Walk { source: source.to_owned(), faults, ..walk(vec![]) };
+    store.outbox.apply(of("clinic", vec![fault("[0]"), fault("[1]")])).await.unwrap();
+    store.outbox.apply(of("branch", vec![fault("[7]")])).await.unwrap();
+    store.outbox.apply(of("clinic", vec![fault("[2]")])).await.unwrap();
+    let found = store.outbox.status().await.unwrap().faults;
+    assert_eq!(found, [("branch".to_owned(), fault("[7]")), ("clinic".to_owned(), fault("[2]"))]);
+}
+
+pub(crate) async fn attempts_are_fenced_by_the_revision(store: Store) {
+    store.one().await;
+    let claim = store.claim_one(0).await;
+    store.outbox.apply(walk(vec![walked(1, "second", vec![])])).await.unwrap();
+    assert_eq!(store.outbox.begin(vec![begin(&claim, 0)]).await.unwrap(), [false], "rendered from what is no longer true");
+    assert!(store.settle(1, &claim, super::fixture::returned("fenced", 1)).await, "the claim itself still holds");
+
+    let claim = store.begin_one(1).await;
+    store.outbox.apply(walk(vec![walked(1, "third", vec![])])).await.unwrap();
+    assert!(!store.outbox.doubt(lease(&claim), claim.revision, TimeDelta::zero()).await.unwrap());
+    assert!(store.settle(2, &claim, super::fixture::returned("fenced", 2)).await);
+    let claim = store.doubt_one(2).await;
+    assert_eq!(claim.revision, 3);
+    let other = addressed(2, Occasion::Invite, 0, mail("ray"));
+    store.add(2, &[other]).await;
+    assert!(store.settle(3, &claim, super::fixture::accepted()).await, "another session is nobody else's business");
+}
+
+pub(crate) async fn what_is_guarded_waits_for_an_operator(store: Store) {
+    let outbox = &store.outbox;
+    let guarded = |digest: &str, sessions: Vec<(SessionId, &'static str)>, at: i64| Walk {
+        at: minute(at),
+        guard: Guard { digest: digest.to_owned(), sessions },
+        ..walk(vec![walked(1, "first", vec![])])
+    };
+    let accepted = async || outbox.seen("clinic").await.unwrap().unwrap().guard_accepted;
+    assert_eq!(outbox.guards().await.unwrap(), []);
+    for (digest, at) in [("two", 1), ("two", 2)] {
+        outbox.apply(guarded(digest, vec![(SessionId(2), "moved"), (SessionId(1), "removed")], at)).await.unwrap();
+    }
+    let rows: Vec<_> = outbox.guards().await.unwrap().into_iter().map(|r| (r.session_id.0, r.kind, r.since)).collect();
+    assert_eq!(rows, [(1, "removed".to_owned(), minute(1)), (2, "moved".to_owned(), minute(1))], "since the first walk that saw it");
+    assert_eq!(outbox.accept_guard(Some("another"), minute(3)).await.unwrap(), 0);
+    assert_eq!(accepted().await, None);
+    assert_eq!(outbox.accept_guard(None, minute(3)).await.unwrap(), 2);
+    assert_eq!(accepted().await.as_deref(), Some("two"));
+    outbox.apply(guarded("two", vec![], 4)).await.unwrap();
+    assert_eq!((outbox.guards().await.unwrap(), accepted().await.as_deref()), (vec![], Some("two")), "kept while it is what is seen");
+    outbox.apply(guarded("", vec![], 5)).await.unwrap();
+    assert_eq!(accepted().await, None);
+    let events: Vec<String> = store.ledger().await.into_iter().filter(|r| r.key.is_none()).map(|r| r.event).collect();
+    assert_eq!(events, ["guard_accepted", "guard_accepted"]);
+}

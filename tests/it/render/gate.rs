@@ -1,0 +1,154 @@
+//! The gate fires: whatever of another person a template shows, wherever and however, nothing goes out.
+
+use proptest::prelude::*;
+use punctual::contact::{ConnectCode, Passkey};
+use punctual::notice::Occasion;
+use punctual::render::{RenderError, Renderer};
+use punctual::session::RawContact;
+
+use super::{Case, settings, templates::with_templates};
+
+/// Ray Chalk's, in a message to Trevor.
+const STRANGE_CODE: &str = "347409115";
+const PASSKEY: &str = "9BFF60DF-2fe6-4c33-9b49-0123456789ab";
+
+fn case(sms: bool) -> Case {
+    let mut case = Case::new(Occasion::Invite, "en-US");
+    case.sms = sms;
+    case.session.participants[2].passkey = Passkey::parse(PASSKEY).unwrap();
+    case.session.participants[2].sms_number = RawContact("13125550199".to_owned());
+    case
+}
+
+fn leak(result: Result<punctual::render::Rendered, RenderError>) -> String {
+    match result {
+        Err(RenderError::Leak { what }) => what,
+        Err(other) => panic!("expected a leak, got {other}"),
+        Ok(_) => panic!("expected a leak, and it passed"),
+    }
+}
+
+#[test]
+fn what_a_template_shows_of_others_never_leaves() {
+    const CODE: &str = "the connect code of another participant (18784)";
+    const KEY: &str = "the passkey of another participant (18784)";
+    const MAIL: &str = "the e-mail address of another participant (18784)";
+    const NUMBER: &str = "the telephone number of another participant (18784)";
+    for (file, shown, what) in [
+        ("body.txt", "347409115", CODE),
+        ("body.txt", "347-409-115", CODE),
+        ("body.txt", "347 409 115", CODE),
+        ("body.txt", "347.409.115", CODE),
+        ("body.txt", "(347) 409\n115", CODE),
+        ("body.txt", "0347409115", CODE),
+        ("body.txt", "378174671347409115", CODE),
+        ("body.txt", "https://x.example/%33%34%37409115", CODE),
+        ("body.txt", "３４７４０９１１５", CODE),
+        ("body.txt", "701-678-455", "the connect code of the host (18619)"),
+        ("body.txt", "981342223", "the connect code of the session itself"),
+        ("body.html", "<b>347</b><i>409</i>115", CODE),
+        ("body.html", "<!-- 347409115 -->", CODE),
+        ("body.html", "347&#45;409&#x2D;115", CODE),
+        ("body.html", "&#51;47409115", CODE),
+        ("body.html", "347&nbsp;409&shy;115", CODE),
+        ("body.html", "<a href=\"https://x.example/347409115\">x</a>", CODE),
+        ("body.html", "rc<b></b>@anotheremail.com", MAIL),
+        ("body.html", "<a href=\"mailto:rc%40anotheremail.com\">x</a>", MAIL),
+        ("body.html", "9bff60df2fe64c339b490123456789ab", KEY),
+        ("subject.txt", "Séance 347-409-115", CODE),
+        ("subject.txt", "RC@AnotherEmail.com", MAIL),
+        ("body.txt", "?passkey=9bff60df-2FE6-4c33-9b49-0123456789AB", KEY),
+        ("body.txt", "(312) 555-0199", NUMBER),
+        ("body.txt", "+1 312 555 0199", NUMBER),
+        ("body.txt", "write to rc@anotheremail.com.", MAIL),
+        ("../calendar/description.txt", "a long line to be folded, so that the code is split in two: 347-409-115", CODE),
+        ("../calendar/summary.txt", "347409115", CODE),
+        ("sms.txt", "347409115", CODE),
+        ("sms.txt", "347-409-115", CODE),
+        ("sms.txt", "rc@anotheremail.com", MAIL),
+        ("sms.txt", "3125550199", NUMBER),
+    ] {
+        let path = format!("en-US/invite/{file}").replace("invite/../", "");
+        let (_dir, settings) = with_templates(&[(&path, shown)]);
+        let renderer = Renderer::new(settings).unwrap();
+        assert_eq!(leak(case(file == "sms.txt").render(&renderer)), what, "{path}: {shown}");
+    }
+}
+
+#[test]
+fn what_is_the_recipients_own_or_the_practices_passes() {
+    for (file, shown) in [
+        ("body.txt", "378174671 378-174-671 378 174 671 trevor@geemail.com (404) 111-3333"),
+        ("body.txt", "347409 116 34740911x5 347409116 47409115"),
+        ("body.txt", "src@anotheremail.com rc@anotheremail.com.au rc@anotheremail.community"),
+        ("body.txt", "+1 (555) 555-0142 sessions@elmstreet.example desk@elmstreet.example"),
+        ("body.html", "<b>378</b>174<i>671</i> <a href=\"tel:4041113333\">x</a>"),
+        ("sms.txt", "378-174-671378174671 4041113333"),
+    ] {
+        let (_dir, settings) = with_templates(&[(&format!("en-US/invite/{file}"), shown)]);
+        let renderer = Renderer::new(settings).unwrap();
+        let rendered = case(file == "sms.txt").render(&renderer);
+        assert!(rendered.is_ok(), "{shown}: {:?}", rendered.err());
+    }
+}
+
+#[test]
+fn a_practice_of_one_person_may_show_its_own_address_and_number() {
+    let mut settings = settings();
+    settings.practice_contact = "(312) 555-0142".to_owned();
+    let mut case = case(false);
+    case.session.participants[0].email = RawContact("Sessions@elmstreet.example".to_owned());
+    case.session.participants[0].sms_number = RawContact("13125550142".to_owned());
+    assert!(case.render(&Renderer::new(settings).unwrap()).is_ok());
+}
+
+#[test]
+fn an_error_names_the_kind_and_never_the_thing() {
+    let (_dir, settings) = with_templates(&[("en-US/invite/body.txt", "347-409-115")]);
+    let error = case(false).render(&Renderer::new(settings).unwrap()).unwrap_err().to_string();
+    assert_eq!(error, "the message would have shown the connect code of another participant (18784)");
+    assert!(!error.contains("347") && !error.contains(STRANGE_CODE));
+}
+
+/// How a code may be written into a message.
+fn written(code: &str, style: u8) -> String {
+    let (a, b, c) = (&code[..3], &code[3..6], &code[6..]);
+    match style % 6 {
+        0 => code.to_owned(),
+        1 => format!("{a}-{b}-{c}"),
+        2 => format!("{a} {b} {c}"),
+        3 => format!("{a}.{b}.{c}"),
+        4 => format!("{a}\u{2011}{b}\u{2011}{c}"),
+        _ => code.chars().map(String::from).collect::<Vec<_>>().join(" "),
+    }
+}
+
+fn showing_its_topic() -> (tempfile::TempDir, Renderer) {
+    let shown = "{{ session.topic }} {{ recipient.code }} {{ recipient.join_url }}";
+    let files = ["subject.txt", "body.txt", "body.html", "sms.txt"].map(|file| (format!("en-US/invite/{file}"), shown));
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, shown)| (path.as_str(), *shown)).collect();
+    let (dir, settings) = with_templates(&files);
+    (dir, Renderer::new(settings).unwrap())
+}
+
+#[test]
+fn another_participants_code_is_always_caught_and_the_own_one_never() {
+    let (_dir, renderer) = showing_its_topic();
+    let codes = (1u32..1_000_000_000).prop_map(|n| format!("{n:09}"));
+    let mut runner =
+        proptest::test_runner::TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) });
+    let input = (codes.clone(), codes, 0..6u8, "[a-zA-Z ,:/=]{0,12}", "[a-zA-Z ,:/?]{0,12}", any::<bool>());
+    runner
+        .run(&input, |(own, other, style, before, after, sms)| {
+            prop_assume!(own != other);
+            let mut case = case(sms);
+            case.session.participants[1].code = ConnectCode::parse(&own);
+            case.session.participants[2].code = ConnectCode::parse(&other);
+            case.session.topic = format!("{before}{}{after}", written(&other, style));
+            prop_assert!(matches!(case.render(&renderer), Err(RenderError::Leak { .. })), "{}", case.session.topic);
+            case.session.topic = format!("{before}{}{after}", written(&own, style));
+            prop_assert!(case.render(&renderer).is_ok(), "{}", case.session.topic);
+            Ok(())
+        })
+        .unwrap();
+}
