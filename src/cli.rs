@@ -26,6 +26,7 @@ mod send_test;
 mod status;
 mod suppress;
 mod table;
+mod why;
 
 /// Sends each participant of a video session their invitation and reminders, in their own time, with their own code.
 #[derive(Debug, Parser)]
@@ -74,6 +75,8 @@ enum Command {
     },
     /// Shows counts by state, what is due next, the last snapshots, and what needs attention.
     Status,
+    /// Explains what was, will or will not be sent: what is looked at, what is said, and what became of it.
+    Why(WhyArgs),
     /// Shows and changes notices.
     #[command(subcommand)]
     Outbox(OutboxCommand),
@@ -162,6 +165,14 @@ enum PreviewFormat {
     Html,
     /// A file for each message.
     Eml,
+}
+
+#[derive(Debug, Args)]
+struct WhyArgs {
+    /// SessionId.
+    session: i64,
+    /// ParticipationId. Default: everybody in the session.
+    participation: Option<i64>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -330,6 +341,7 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Preview(args) => preview::preview(config, args, cli.json, colors),
         Command::Check { online } => check::check(config, *online, cli.json),
         Command::Status => status::status(config, cli.json, colors),
+        Command::Why(args) => why::why(config, args, cli.json),
         Command::Outbox(command) => outbox::outbox(config, command, cli.json, colors),
         Command::Guard(command) => guard::guard(config, command, cli.json, colors),
         Command::Suppress(command) => suppress::suppress(config, command, cli.json, colors),
@@ -338,7 +350,7 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Config(ConfigCommand::Schema) => configuration::schema(),
         Command::Init { file } => configuration::init(file),
         Command::Demo { dir } => demo::demo(dir.as_deref(), colors),
-        Command::Completions { shell } => configuration::completions(*shell),
+        Command::Completions { shell } => Ok(configuration::completions(*shell)),
         Command::Man => configuration::man(),
     }
 }

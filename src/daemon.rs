@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_cron_scheduler::{Job, JobScheduler};
 
 use crate::clock::Clock;
-use crate::config::{Config, Source, SourceKind, StoreUrl};
+use crate::config::{Config, Gateway, Relay, Source, SourceKind, StoreUrl};
 use crate::contact::Channel;
 use crate::dispatch::{Dispatcher, Lane, Span, Tally};
 use crate::outbox::sqlite::{Access, SqliteOutbox};
@@ -73,8 +73,8 @@ impl Engine {
         let outbox = open_store(&config, true)?;
         let settings = render::Settings { reference_key: outbox.reference_key().await?, ..config.render.clone() };
         let renderer = Renderer::new(settings).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?;
-        let email = config.relays.iter().map(|r| r.transport()).collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
-        let sms = config.gateways.iter().map(|g| g.transport()).collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
+        let email = config.relays.iter().map(Relay::transport).collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
+        let sms = config.gateways.iter().map(Gateway::transport).collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
         let lanes = [Lane::new(Channel::Email, config.email_in_doubt, email), Lane::new(Channel::Sms, config.sms_in_doubt, sms)];
         let dispatcher = Dispatcher {
             outbox: Arc::clone(&outbox),

@@ -12,6 +12,7 @@ use crate::outcome::Outcome;
 pub mod folder;
 pub mod gateway;
 pub mod smtp;
+mod tls;
 
 /// Asked once in each attempt, right before the bytes that the server can accept.
 #[async_trait]

@@ -70,6 +70,7 @@ impl Tally {
     }
 
     /// The sum of two.
+    #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
             accepted: self.accepted + other.accepted,
@@ -208,7 +209,7 @@ impl Dispatcher {
         }
         let held = self.outbox.begin(begins).await?;
         let (ready, fenced): (Vec<_>, Vec<_>) = ready.into_iter().zip(held).partition(|(_, held)| *held);
-        let returned: Vec<(Lease, Settlement)> = fenced.into_iter().map(|(r, _)| (r.lease, r.fenced(now))).collect();
+        let returned: Vec<(Lease, Settlement)> = fenced.into_iter().map(|(r, _)| (r.lease, prepare::fenced(now))).collect();
         if !returned.is_empty() {
             tally.returned += returned.len();
             self.outbox.settle(now, returned).await?;

@@ -2,7 +2,7 @@
 //!
 //! The checks stand in one order, and the first that applies is the reason (see [`crate::notice::Reason`]):
 //!
-//! 1. the person ([`recipient`]): quarantined, ambiguous, host_delivers, hosts_off, no or bad contact, suppressed, no code;
+//! 1. the person ([`mod@recipient`]): quarantined, ambiguous, host_delivers, hosts_off, no or bad contact, suppressed, no code;
 //! 2. the session and the person's part in it ([`occasion`]): cancelled, declined, already_connected;
 //! 3. the time ([`occasion`], [`rule`], [`quiet`]): pass_expired, meet_now, started, booked_late, too_close, superseded, quiet_hours;
 //! 4. what was told before: adopted, never_invited.

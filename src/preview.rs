@@ -93,8 +93,22 @@ struct Decided<'a> {
     decision: Decision,
 }
 
+/// Lines that are made together before the first of them is handed on.
+const BATCH: usize = 2048;
+
 /// All lines, in due order; what has no due time comes last.
-pub fn lines(mut request: Request<'_>) -> Vec<Line> {
+pub fn lines(request: Request<'_>) -> Vec<Line> {
+    let mut all = Vec::new();
+    let Ok(()) = each_line(request, |line| {
+        all.push(line);
+        Ok::<(), std::convert::Infallible>(())
+    });
+    all
+}
+
+/// Hands on each line, in the same order: made on all cores, and never more of them at once than a batch, so that memory does not grow with
+/// what is shown.
+pub fn each_line<E>(mut request: Request<'_>, mut each: impl FnMut(Line) -> Result<(), E>) -> Result<(), E> {
     let known = std::mem::take(&mut request.known);
     let mut decided: Vec<Decided<'_>> =
         request.snapshot.faults.iter().map(|f| Decided { session: None, decision: plan::quarantined(f) }).collect();
@@ -107,7 +121,17 @@ pub fn lines(mut request: Request<'_>) -> Vec<Line> {
     }
     decided.retain(|d| request.wants(&d.decision));
     decided.sort_by(|a, b| diff::due_order(&a.decision, &b.decision));
-    decided.into_iter().map(|d| request.line(&d)).collect()
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    for batch in decided.chunks(BATCH) {
+        let share = batch.len().div_ceil(cores);
+        let made: Vec<Vec<Line>> = std::thread::scope(|scope| {
+            let workers: Vec<_> =
+                batch.chunks(share).map(|part| scope.spawn(|| part.iter().map(|d| request.line(d)).collect::<Vec<Line>>())).collect();
+            workers.into_iter().map(|w| w.join().expect("rendering does not panic")).collect()
+        });
+        made.into_iter().flatten().try_for_each(&mut each)?;
+    }
+    Ok(())
 }
 
 /// Handed over already, or refused for good.

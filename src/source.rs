@@ -1,4 +1,4 @@
-//! Where sessions come from: [`file`] reads them, [`json`] checks them record by record, [`ambiguity`] looks across records.
+//! Where sessions come from: [`mod@file`] reads them, [`json`] checks them record by record, [`ambiguity`] looks across records.
 
 pub mod ambiguity;
 pub mod file;

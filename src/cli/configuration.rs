@@ -37,9 +37,9 @@ pub(super) fn init(file: &Path) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-pub(super) fn completions(shell: clap_complete::Shell) -> anyhow::Result<Exit> {
+pub(super) fn completions(shell: clap_complete::Shell) -> Exit {
     clap_complete::generate(shell, &mut Cli::command(), "punctual", &mut std::io::stdout());
-    Ok(Exit::Done)
+    Exit::Done
 }
 
 pub(super) fn man() -> anyhow::Result<Exit> {

@@ -3,7 +3,7 @@
 //! It lives three moments: when the sessions were booked (26 hours ago), 23 hours ago, and now. At each one it does what `run --once` does.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -111,7 +111,7 @@ fn make_folder(dir: &Path) -> anyhow::Result<()> {
 }
 
 /// What `run --once` does, at that moment.
-async fn live(file: &PathBuf, at: DateTime<Utc>) -> anyhow::Result<Vec<Entry>> {
+async fn live(file: &Path, at: DateTime<Utc>) -> anyhow::Result<Vec<Entry>> {
     let engine = Engine::start(config::load(Some(file))?, Arc::new(Fixed(at))).await?;
     engine.once().await?;
     Ok(engine.outbox().list(&Filter::default()).await?)
@@ -130,7 +130,7 @@ fn print_sent(title: &str, at: DateTime<Utc>, entries: &[&Entry], colors: Colors
 }
 
 /// What is left: not sent and why, and what comes next.
-fn print_omitted(file: &PathBuf, now: DateTime<Utc>, dir: &Path, colors: Colors) -> anyhow::Result<()> {
+fn print_omitted(file: &Path, now: DateTime<Utc>, dir: &Path, colors: Colors) -> anyhow::Result<()> {
     let config = config::load(Some(file))?;
     let (snapshot, known) = runtime()?.block_on(async {
         let store = crate::daemon::open_store(&config, false)?;

@@ -14,7 +14,7 @@ use crate::notice::Reason;
 use crate::outbox::KnownMap;
 use crate::plan::Suppressions;
 pub(super) use crate::preview::rfc3339;
-use crate::preview::{Line, Request, lines};
+use crate::preview::{Line, Request, each_line, lines};
 use crate::render::Renderer;
 use crate::session::{SessionId, Snapshot};
 use crate::source::{ambiguity, file};
@@ -28,7 +28,7 @@ pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Co
     let (known, suppressed, reference_key) = runtime()?.block_on(memory(&config, args, &snapshot, now))?;
     let settings = crate::render::Settings { reference_key, ..config.render.clone() };
     let renderer = Renderer::new(settings).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?;
-    let lines = lines(Request {
+    let request = Request {
         snapshot: &snapshot,
         known,
         policy: &config.policy,
@@ -39,16 +39,20 @@ pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Co
         session: args.session,
         participant: args.participant,
         reveal: args.reveal,
-    });
+    };
+    let quarantined = |line: &Line| line.reason == Some(Reason::Quarantined.as_str());
+    if args.format == PreviewFormat::Json || (args.format == PreviewFormat::Table && json) {
+        let attention = print_json(request, quarantined)?;
+        return Ok(if attention || snapshot.partial { Exit::Attention } else { Exit::Done });
+    }
+    let lines = lines(request);
     let out = args.out.clone().unwrap_or_else(|| "preview".into());
     match args.format {
-        PreviewFormat::Json => print_json(&lines)?,
-        PreviewFormat::Table if json => print_json(&lines)?,
-        PreviewFormat::Table => print_table(&lines, colors),
         PreviewFormat::Html => println!("{}", gallery::write(&lines, &config, now, &out)?.display()),
         PreviewFormat::Eml => println!("{} files in {}", write_files(&lines, &out)?, out.display()),
+        PreviewFormat::Table | PreviewFormat::Json => print_table(&lines, colors),
     }
-    let quarantined = lines.iter().any(|l| l.reason == Some(Reason::Quarantined.as_str()));
+    let quarantined = lines.iter().any(quarantined);
     Ok(if quarantined || snapshot.partial { Exit::Attention } else { Exit::Done })
 }
 
@@ -98,15 +102,18 @@ async fn memory(
     Ok((known, Suppressions(store.suppressions().await?), store.reference_key().await?))
 }
 
-fn print_json(lines: &[Line]) -> anyhow::Result<()> {
+/// One object a line; whether one of them is of that kind.
+fn print_json(request: Request<'_>, of_that_kind: impl Fn(&Line) -> bool) -> anyhow::Result<bool> {
     use std::io::Write;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    for line in lines {
-        serde_json::to_writer(&mut out, line)?;
-        out.write_all(b"\n")?;
-    }
+    let mut found = false;
+    each_line(request, |line| {
+        found |= of_that_kind(&line);
+        serde_json::to_writer(&mut out, &line)?;
+        out.write_all(b"\n")
+    })?;
     out.flush()?;
-    Ok(())
+    Ok(found)
 }
 
 fn print_table(lines: &[Line], colors: Colors) {

@@ -7,6 +7,9 @@ use comfy_table::{Cell, Color as Ink, ContentArrangement, LineStyle, Table, Tabl
 /// Columns apart, a line below the headings, and no other lines.
 const STYLE: TableStyle = comfy_table::presets::NOTHING.header_separator(LineStyle::new(' ', '─', '─', ' '));
 
+/// Columns of a table that is not printed to a terminal.
+const WIDTH: u16 = 130;
+
 /// Whether to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Colors(bool);
@@ -47,12 +50,15 @@ impl Colors {
     }
 }
 
-/// An empty table with those headings. Piped into a file it has no line drawing that a script would stumble over.
+/// An empty table with those headings, as wide as the terminal at most. (Programs read the JSON.)
 pub(super) fn table(colors: Colors, headings: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
     if colors.0 {
         table.enforce_styling();
+    }
+    if table.width().is_none() {
+        table.set_width(WIDTH);
     }
     table.set_header(headings.iter().copied());
     table

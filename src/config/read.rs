@@ -81,7 +81,12 @@ impl<'t> Document<'t> {
     }
 
     /// Notes a mistake of a checked key: `email.relay[0].host`. The line is the key's, or its nearest parent's.
+    /// What was set aside is not missed as well, nor is what it was a part of judged without it.
     pub(super) fn note(&mut self, key: &str, message: impl Into<String>) {
+        let within = format!("{key}.");
+        if self.mistakes.iter().any(|m| m.key == key || m.key.starts_with(&within)) {
+            return;
+        }
         let overridden =
             self.environment.iter().any(|(name, _)| key == name.trim_start_matches(ENV_PREFIX).replace("__", ".").to_lowercase());
         let line = DeTable::parse(self.text).ok().and_then(|tree| offset(tree.get_ref(), key)).map(|o| self.line(o));

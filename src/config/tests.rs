@@ -114,3 +114,64 @@ fn what_is_printed_is_read_again() {
     let printed = toml::to_string_pretty(&config.raw).unwrap();
     assert_eq!(mistakes(&printed), [] as [&str; 0], "{printed}");
 }
+
+#[test]
+fn relays_and_gateways_need_their_keys() {
+    let text = r#"
+[email]
+from = "Lakeside <sessions@lakeside.example>"
+[[email.relay]]
+username = "me"
+[[email.relay]]
+kind = "folder"
+[[sms.gateway]]
+kind = "twilio"
+[[sms.gateway]]
+kind = "kannel"
+password = "x"
+account_sid = "AC1"
+[[sms.gateway]]
+kind = "http"
+url = "https://sms.example.com/{{ nothing }}"
+"#;
+    let told = mistakes(text);
+    for (key, words) in [
+        ("email.relay[0].host", "is missing"),
+        ("email.relay[0].username", "go together"),
+        ("email.relay[1].path", "is missing"),
+        ("sms.gateway[0].account_sid", "is missing"),
+        ("sms.gateway[0].auth_token_file", "is missing"),
+        ("sms.gateway[0].from", "either"),
+        ("sms.gateway[1].url", "is missing"),
+        ("sms.gateway[1].account_sid", "does nothing"),
+        ("sms.gateway[2]", "nothing"),
+    ] {
+        assert!(told.iter().any(|m| m.contains(&format!(": {key}: ")) && m.contains(words)), "{key}: not in {told:#?}");
+    }
+    let kinds = r#"
+[email]
+from = "Lakeside <sessions@lakeside.example>"
+[[email.relay]]
+host = "smtp.practice.example"
+[[sms.gateway]]
+kind = "twilio"
+account_sid = "AC1"
+auth_token = "token"
+from = "+15550100"
+[[sms.gateway]]
+kind = "kannel"
+url = "http://127.0.0.1:13013/cgi-bin/sendsms"
+username = "u"
+password = "p"
+[[sms.gateway]]
+kind = "http"
+url = "https://sms.example.com/v1/messages"
+headers = { Authorization = "Bearer {{ secret }}" }
+body = '{"to": {{ to | json_encode }}, "text": {{ text | json_encode }}}'
+secret = "s"
+"#;
+    let config = parse(kinds, None, &[]).unwrap_or_else(|m| panic!("{m}"));
+    let names: Vec<String> = config.gateways.iter().map(|g| g.transport().unwrap().name().to_owned()).collect();
+    assert_eq!(names, ["twilio:api.twilio.com", "kannel:127.0.0.1:13013", "http:sms.example.com"]);
+    assert_eq!(config.relays[0].transport().unwrap().name(), "smtp:smtp.practice.example:587");
+}

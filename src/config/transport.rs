@@ -1,22 +1,36 @@
 //! Relays and gateways: which keys go with which kind, and the transports made of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
 
 use super::check::Base;
-use super::raw::{GatewayKind, Raw, RelayKind};
+use super::raw::{self, GatewayKind, Raw, RelayKind, TlsMode};
 use super::read::Document;
+use super::secret::{self, Secret};
 use crate::deliver::Transport;
 use crate::deliver::folder::Folder;
+use crate::deliver::gateway::{http, kannel, twilio};
+use crate::deliver::smtp::{self, Smtp, Timeouts, Tls};
 
 /// A checked e-mail relay.
 pub enum Relay {
+    /// `kind = "smtp"`
+    Smtp(smtp::Settings),
     /// `kind = "folder"`
     Folder(PathBuf),
 }
 
 /// A checked SMS gateway.
 pub enum Gateway {
+    /// `kind = "twilio"`
+    Twilio(twilio::Settings),
+    /// `kind = "kannel"`
+    Kannel(kannel::Settings),
+    /// `kind = "http"`
+    Http(http::Settings),
     /// `kind = "folder"`
     Folder(PathBuf),
 }
@@ -24,17 +38,80 @@ pub enum Gateway {
 impl Relay {
     /// Makes the transport; nothing is connected yet. The error says what is wrong.
     pub fn transport(&self) -> Result<Arc<dyn Transport>, String> {
-        match self {
-            Self::Folder(path) => Ok(Arc::new(Folder::new(path)?)),
-        }
+        Ok(match self {
+            Self::Smtp(settings) => Arc::new(Smtp::new(settings.clone())?),
+            Self::Folder(path) => Arc::new(Folder::new(path)?),
+        })
     }
 }
 
 impl Gateway {
     /// Makes the transport; nothing is connected yet. The error says what is wrong.
     pub fn transport(&self) -> Result<Arc<dyn Transport>, String> {
-        match self {
-            Self::Folder(path) => Ok(Arc::new(Folder::new(path)?)),
+        Ok(match self {
+            Self::Twilio(settings) => Arc::new(twilio::Twilio::new(settings.clone())?),
+            Self::Kannel(settings) => Arc::new(kannel::Kannel::new(settings.clone())?),
+            Self::Http(settings) => Arc::new(http::Http::new(settings.clone())?),
+            Self::Folder(path) => Arc::new(Folder::new(path)?),
+        })
+    }
+}
+
+/// Connections at once when nothing is said.
+const CONNECTIONS: u16 = 4;
+/// A gateway that has not answered by then may or may not have taken the text.
+const GATEWAY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Statuses that say that a gateway has it, when nothing is said.
+const ACCEPTED: [u16; 3] = [200, 201, 202];
+
+/// One relay's or gateway's keys, and where its mistakes are noted.
+struct Place<'a, 'd, 't> {
+    key: String,
+    base: &'a Base<'a>,
+    document: &'d mut Document<'t>,
+}
+
+impl Place<'_, '_, '_> {
+    fn note(&mut self, field: &str, message: impl Into<String>) {
+        let key = if field.is_empty() { self.key.clone() } else { format!("{}.{field}", self.key) };
+        self.document.note(&key, message);
+    }
+
+    /// A key that this kind needs.
+    fn needed(&mut self, field: &str, value: Option<&String>, expected: &str) -> Option<String> {
+        let found = value.filter(|v| !v.trim().is_empty()).cloned();
+        if found.is_none() {
+            self.note(field, format!("is missing; expected {expected}"));
+        }
+        found
+    }
+
+    fn folder(&mut self, path: Option<&PathBuf>) -> Option<PathBuf> {
+        if path.is_none() {
+            self.note("path", "is missing; expected the folder for the messages");
+        }
+        path.map(|p| self.base.resolve(p))
+    }
+
+    /// A secret that was typed, or stands in a file. `None`: neither, or a mistake that was noted.
+    fn secret(&mut self, field: &str, typed: Option<&Secret>, file: Option<&PathBuf>) -> Option<SecretString> {
+        match (typed, file) {
+            (Some(_), Some(_)) => {
+                self.note(field, format!("stands beside {field}_file; expected one of the two"));
+                None
+            }
+            (Some(secret), None) => Some(secret.0.clone()),
+            (None, Some(path)) => secret::read(path, &self.base.resolve(path)).map_err(|why| self.note(&format!("{field}_file"), why)).ok(),
+            (None, None) => None,
+        }
+    }
+
+    /// Keys of another kind: they would do nothing, and somebody meant something by them.
+    fn foreign(&mut self, kind: &str, fields: &[(&str, bool)]) {
+        for (field, typed) in fields {
+            if *typed {
+                self.note(field, format!("does nothing for kind = \"{kind}\""));
+            }
         }
     }
 }
@@ -42,27 +119,140 @@ impl Gateway {
 pub(super) fn relays(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Vec<Relay> {
     let mut relays = Vec::new();
     for (n, relay) in raw.email.relay.iter().enumerate() {
-        match (relay.kind.unwrap_or(RelayKind::Smtp), &relay.path) {
-            (RelayKind::Folder, Some(path)) => relays.push(Relay::Folder(base.resolve(path))),
-            (RelayKind::Folder, None) => {
-                document.note(&format!("email.relay[{n}].path"), "is missing; expected the folder for the .eml files")
+        let mut place = Place { key: format!("email.relay[{n}]"), base, document };
+        relays.extend(match relay.kind.unwrap_or(RelayKind::Smtp) {
+            RelayKind::Folder => {
+                place.foreign(
+                    "folder",
+                    &[("host", relay.host.is_some()), ("port", relay.port.is_some()), ("username", relay.username.is_some())],
+                );
+                place.folder(relay.path.as_ref()).map(Relay::Folder)
             }
-            (RelayKind::Smtp, _) => {}
-        }
+            RelayKind::Smtp => smtp(relay, &mut place).map(Relay::Smtp),
+        });
     }
     relays
+}
+
+fn smtp(relay: &raw::Relay, place: &mut Place<'_, '_, '_>) -> Option<smtp::Settings> {
+    place.foreign("smtp", &[("path", relay.path.is_some())]);
+    let tls = match relay.tls.unwrap_or(TlsMode::Starttls) {
+        TlsMode::None => Tls::None,
+        TlsMode::Starttls => Tls::Starttls,
+        TlsMode::Implicit => Tls::Implicit,
+    };
+    let usual = match tls {
+        Tls::None => 25,
+        Tls::Starttls => 587,
+        Tls::Implicit => 465,
+    };
+    let password = place.secret("password", relay.password.as_ref(), relay.password_file.as_ref());
+    if relay.username.is_some() != (relay.password.is_some() || relay.password_file.is_some()) {
+        place.note("username", "and a password go together");
+    }
+    let connections = relay.connections.unwrap_or(CONNECTIONS);
+    if connections == 0 {
+        place.note("connections", "is 0; expected at least one");
+    }
+    Some(smtp::Settings {
+        host: place.needed("host", relay.host.as_ref(), "the server's name, such as \"smtp.practice.example\"")?,
+        port: relay.port.unwrap_or(usual),
+        tls,
+        ca_file: relay.ca_file.as_deref().map(|path: &Path| place.base.resolve(path)),
+        connections: connections.into(),
+        helo: relay.helo.clone(),
+        username: relay.username.clone(),
+        password,
+        timeouts: Timeouts::default(),
+    })
 }
 
 pub(super) fn gateways(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Vec<Gateway> {
     let mut gateways = Vec::new();
     for (n, gateway) in raw.sms.gateway.iter().enumerate() {
-        match (gateway.kind, &gateway.path) {
-            (Some(GatewayKind::Folder), Some(path)) => gateways.push(Gateway::Folder(base.resolve(path))),
-            (Some(GatewayKind::Folder), None) => {
-                document.note(&format!("sms.gateway[{n}].path"), "is missing; expected the folder for the .txt files")
+        let mut place = Place { key: format!("sms.gateway[{n}]"), base, document };
+        gateways.extend(match gateway.kind {
+            None => {
+                place.note("kind", "is missing; expected \"twilio\", \"kannel\", \"http\" or \"folder\"");
+                None
             }
-            _ => {}
-        }
+            Some(GatewayKind::Folder) => place.folder(gateway.path.as_ref()).map(Gateway::Folder),
+            Some(GatewayKind::Twilio) => twilio(gateway, &mut place).map(Gateway::Twilio),
+            Some(GatewayKind::Kannel) => kannel(gateway, &mut place).map(Gateway::Kannel),
+            Some(GatewayKind::Http) => http(gateway, &mut place).map(Gateway::Http),
+        });
     }
     gateways
+}
+
+fn connections(gateway: &raw::Gateway) -> usize {
+    gateway.connections.unwrap_or(CONNECTIONS).max(1).into()
+}
+
+fn twilio(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<twilio::Settings> {
+    place
+        .foreign("twilio", &[("username", gateway.username.is_some()), ("body", gateway.body.is_some()), ("path", gateway.path.is_some())]);
+    let auth_token = place.secret("auth_token", gateway.auth_token.as_ref(), gateway.auth_token_file.as_ref());
+    if gateway.auth_token.is_none() && gateway.auth_token_file.is_none() {
+        place.note("auth_token_file", "is missing; expected a file with the account's token");
+    }
+    if gateway.from.is_some() == gateway.messaging_service_sid.is_some() {
+        place.note("from", "expected either this or messaging_service_sid");
+    }
+    let account_sid = place.needed("account_sid", gateway.account_sid.as_ref(), "the account's id, AC...");
+    Some(twilio::Settings {
+        url: gateway.url.clone().unwrap_or_else(|| twilio::URL.to_owned()),
+        account_sid: account_sid?,
+        auth_token: auth_token?,
+        from: gateway.from.clone(),
+        messaging_service_sid: gateway.messaging_service_sid.clone(),
+        callback_url: gateway.callback_url.clone(),
+        connections: connections(gateway),
+        timeout: GATEWAY_TIMEOUT,
+    })
+}
+
+fn kannel(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<kannel::Settings> {
+    place.foreign(
+        "kannel",
+        &[("account_sid", gateway.account_sid.is_some()), ("body", gateway.body.is_some()), ("path", gateway.path.is_some())],
+    );
+    let password = place.secret("password", gateway.password.as_ref(), gateway.password_file.as_ref());
+    if gateway.password.is_none() && gateway.password_file.is_none() {
+        place.note("password_file", "is missing; expected a file with the sendsms-user's password");
+    }
+    let url = place.needed("url", gateway.url.as_ref(), "the sendsms address, such as \"http://127.0.0.1:13013/cgi-bin/sendsms\"");
+    let username = place.needed("username", gateway.username.as_ref(), "the sendsms-user");
+    Some(kannel::Settings {
+        url: url?,
+        username: username?,
+        password: password?,
+        from: gateway.from.clone(),
+        callback_url: gateway.callback_url.clone(),
+        connections: connections(gateway),
+        timeout: GATEWAY_TIMEOUT,
+    })
+}
+
+fn http(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<http::Settings> {
+    place.foreign("http", &[("account_sid", gateway.account_sid.is_some()), ("path", gateway.path.is_some())]);
+    let secret = place.secret("secret", gateway.secret.as_ref(), gateway.secret_file.as_ref());
+    let accepted = if gateway.accepted_status.is_empty() { ACCEPTED.to_vec() } else { gateway.accepted_status.clone() };
+    let settings = http::Settings {
+        url: place.needed("url", gateway.url.as_ref(), "the address, a template")?,
+        method: gateway.method.clone().unwrap_or_else(|| "POST".to_owned()),
+        headers: gateway.headers.clone(),
+        body: gateway.body.clone(),
+        secret,
+        from: gateway.from.clone(),
+        accepted_status: accepted,
+        reference_pointer: gateway.reference_pointer.clone(),
+        connections: connections(gateway),
+        timeout: GATEWAY_TIMEOUT,
+    };
+    // Its templates are compiled once here, so that a mistake in them is a mistake of the configuration.
+    if let Err(why) = http::Http::new(settings.clone()) {
+        place.note("", why);
+    }
+    Some(settings)
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Semaphore;
 
 use super::lane::Lane;
-use super::prepare::Ready;
+use super::prepare::{Ready, fenced};
 use super::{CHANNEL_FAULT, Dispatcher, Span};
 use crate::deliver::PointOfNoReturn;
 use crate::outbox::{self, Lease, Outbox, Settlement, StoreError};
@@ -86,20 +86,20 @@ impl Dispatcher {
             Outcome::ChannelFault { why, .. } => Settlement::Return {
                 outcome: CHANNEL_FAULT,
                 why: Some(why),
-                next_attempt_at: self.reopening(lane, now).min(n.useful_until.max(now)),
+                next_attempt_at: reopening(lane, now).min(n.useful_until.max(now)),
             },
             Outcome::Unknown { why } => {
                 let resend_at = after_doubt(lane.doubt, lane.channel, n.occasion, ready.again, now, n.start, n.useful_until);
                 Settlement::Unknown { why, resend_at }
             }
-            Outcome::Fenced => ready.fenced(now),
+            Outcome::Fenced => fenced(now),
         }
     }
+}
 
-    /// When a message that its channel could not take has a chance again.
-    fn reopening(&self, lane: &Lane, now: DateTime<Utc>) -> DateTime<Utc> {
-        lane.reopens_at().filter(|at| *at > now).unwrap_or(now + crate::retry::channel_pause(1, None))
-    }
+/// When a message that its channel could not take has a chance again.
+fn reopening(lane: &Lane, now: DateTime<Utc>) -> DateTime<Utc> {
+    lane.reopens_at().filter(|at| *at > now).unwrap_or(now + crate::retry::channel_pause(1, None))
 }
 
 fn log(ready: &Ready, end: &Settlement) {
@@ -109,7 +109,7 @@ fn log(ready: &Ready, end: &Settlement) {
         Settlement::Accepted { reply, .. } => tracing::info!(%key, %session, %participation, %occasion, %reply, "accepted"),
         Settlement::Rejected { reply, .. } => tracing::warn!(%key, %session, %participation, %occasion, %reply, "rejected"),
         Settlement::Retry { why, next_attempt_at } => {
-            tracing::warn!(%key, %session, %participation, %occasion, %why, %next_attempt_at, "not sent yet")
+            tracing::warn!(%key, %session, %participation, %occasion, %why, %next_attempt_at, "not sent yet");
         }
         Settlement::Unknown { why, .. } => tracing::warn!(%key, %session, %participation, %occasion, %why, "in doubt"),
         other => tracing::debug!(%key, %session, %participation, %occasion, end = ?other, "returned"),

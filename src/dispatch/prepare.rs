@@ -27,11 +27,9 @@ pub(super) struct Ready {
     pub(super) again: bool,
 }
 
-impl Ready {
-    /// The store says that the session or the claim is another one by now: planned anew, tried anew.
-    pub(super) fn fenced(&self, now: DateTime<Utc>) -> Settlement {
-        Settlement::Return { outcome: "fenced", why: None, next_attempt_at: now + chrono::TimeDelta::seconds(1) }
-    }
+/// The store says that the session or the claim is another one by now: planned anew, tried anew.
+pub(super) fn fenced(now: DateTime<Utc>) -> Settlement {
+    Settlement::Return { outcome: "fenced", why: None, next_attempt_at: now + chrono::TimeDelta::seconds(1) }
 }
 
 /// What becomes of a claim.
@@ -82,12 +80,8 @@ impl Dispatcher {
         };
         let to_join = notice.occasion != Occasion::Cancelled;
         let to = plan::recipient(participant, &self.policy, suppressed, to_join).map_err(|(reason, _)| no(reason))?;
-        let sequence = known
-            .values()
-            .flat_map(|k| &k.notices)
-            .filter(|n| n.state.told() && n.notice.occasion != Occasion::Reminder && n.notice.key != notice.key)
-            .count();
-        let facts = Facts { notice: &notice, session: &session, participant, zone: &to.zone, locale: to.locale, sequence: sequence as u32 };
+        let sequence = sequence(&notice, &claim.known.notices);
+        let facts = Facts { notice: &notice, session: &session, participant, zone: &to.zone, locale: to.locale, sequence };
         let mut message = self.renderer.render(&facts, now).map_err(|e| unrenderable(doubtful, &notice, &e))?.message;
         if doubtful && let Some(bytes) = &claim.frozen {
             message.content = frozen(message.content, bytes);
@@ -96,6 +90,13 @@ impl Dispatcher {
         let facts = plan::facts(&session, participant, &self.policy);
         Ok(Ready { lease, revision: claim.revision, facts, notice, message, attempts: claim.entry.attempts, again: doubtful })
     }
+}
+
+/// The calendar's SEQUENCE (RFC 5545 3.8.7.4): rises with each announcement that was told; a reminder repeats the last one's.
+fn sequence(notice: &Notice, history: &[KnownNotice]) -> u32 {
+    let told =
+        history.iter().filter(|n| n.state.told() && n.notice.occasion != Occasion::Reminder && n.notice.key != notice.key).count() as u32;
+    if notice.occasion == Occasion::Reminder { told.saturating_sub(1) } else { told }
 }
 
 /// The session as the source last said it.

@@ -49,11 +49,11 @@ fn all(case: &Case<'_>) -> Vec<Decision> {
     let to = match recipient(case.participant, case.policy, case.suppressed, !cancelled) {
         Ok(to) => to,
         Err((Reason::Quarantined, detail)) => return vec![case.nothing_at_all(Reason::Quarantined, detail)],
-        Err((reason, detail)) => return case.refuse_all(reason, &detail),
+        Err((reason, detail)) => return case.refuse_all(reason, detail.as_deref()),
     };
     if cancelled {
         let reason = if case.participant.code.is_none() { Reason::NoConnectCode } else { Reason::Cancelled };
-        let mut decisions = case.refuse_all(reason, &None);
+        let mut decisions = case.refuse_all(reason, None);
         decisions.extend(case.cancellation(&to));
         return decisions;
     }
@@ -227,11 +227,11 @@ impl Case<'_> {
     }
 
     /// Every occasion omitted for the same reason.
-    fn refuse_all(&self, reason: Reason, detail: &Option<String>) -> Vec<Decision> {
+    fn refuse_all(&self, reason: Reason, detail: Option<&str>) -> Vec<Decision> {
         let rules = self.policy.rules.iter().map(|r| (Occasion::Reminder, Some(r)));
         std::iter::once((Occasion::Invite, None))
             .chain(rules)
-            .map(|(occasion, rule)| Decision::Omit(self.omission(occasion, rule, reason, detail.clone())))
+            .map(|(occasion, rule)| Decision::Omit(self.omission(occasion, rule, reason, detail.map(str::to_owned))))
             .collect()
     }
 

@@ -505,7 +505,8 @@ fn a_declined_time_that_moves_is_told_and_a_new_code_is_not() {
 
 #[test]
 fn what_is_updated() {
-    let changes: Vec<(&str, fn(&mut Session), Option<&str>)> = vec![
+    type Row = (&'static str, fn(&mut Session), Option<&'static str>);
+    let changes: Vec<Row> = vec![
         ("code", |s| s.participants[0].code = ConnectCode::parse("111222333"), Some("updated")),
         ("passkey", |s| s.participants[0].passkey = crate::contact::Passkey::parse("9bff60df").unwrap(), Some("updated")),
         ("zone", |s| s.participants[0].time_zone = "Pacific Standard Time".into(), Some("updated")),

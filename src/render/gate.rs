@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use mailparse::ParsedMail;
 
 use super::{Facts, RenderError, Settings};
+use crate::contact::{ConnectCode, EmailAddress};
 use crate::message::Content;
 use crate::session::{Participant, Role};
 
@@ -32,7 +33,7 @@ pub(super) fn check(content: &Content, facts: &Facts<'_>, settings: &Settings) -
 
 /// Stands where a tag was: two numbers beside it are two, and their digits are still read on.
 const TAG: char = '\u{1}';
-/// A digit shorter than this that stands alone is a date or a price, not a telephone number.
+/// Fewer digits than this are a date or a price, not a telephone number.
 const NUMBER_MIN: usize = 7;
 /// A passkey from this length on is searched for anywhere; a shorter one only as a word of its own.
 const PASSKEY_ANYWHERE: usize = 8;
@@ -118,7 +119,7 @@ impl Strangers {
     /// One reading of one text.
     fn search(&self, text: &str) -> Result<(), RenderError> {
         self.search_plain(text)?;
-        if text.contains('%') { self.search_plain(&percent_decoded(text)) } else { Ok(()) }
+        if has_percent_escape(text) { self.search_plain(&percent_decoded(text)) } else { Ok(()) }
     }
 
     fn search_plain(&self, text: &str) -> Result<(), RenderError> {
@@ -144,27 +145,27 @@ struct Own {
     digits: Vec<String>,
     passkey: String,
     addresses: Vec<String>,
+    /// The practice's contact as it is written: it may name several numbers and addresses.
+    contact: String,
 }
 
 impl Own {
     fn of(facts: &Facts<'_>, settings: &Settings) -> Self {
         let person = facts.participant;
-        let contact = settings.practice_contact.to_lowercase();
-        let mut digits: Vec<String> = person.code.map(crate::contact::ConnectCode::expose).into_iter().collect();
-        let numbers = [person.sms_number.0.as_str(), facts.notice.address.expose(), &contact];
-        digits.extend(numbers.map(national).into_iter().filter(|n| n.len() >= NUMBER_MIN));
-        let mut addresses = vec![person.email.0.trim().to_lowercase(), facts.notice.address.expose().to_lowercase()];
-        addresses.push(settings.from.expose().to_lowercase());
-        addresses.extend(settings.reply_to.as_ref().map(|a| a.expose().to_lowercase()));
-        addresses.extend(contact.split([' ', ',', ';', '<', '>', '(', ')']).filter(|w| w.contains('@')).map(str::to_owned));
-        Self { digits, passkey: person.passkey.as_ref().map(|p| alphanumeric(p.expose())).unwrap_or_default(), addresses }
+        let told = facts.notice.address.expose();
+        let mut digits: Vec<String> = person.code.map(ConnectCode::expose).into_iter().collect();
+        digits.extend([person.sms_number.0.as_str(), told].map(national).into_iter().filter(|n| n.len() >= NUMBER_MIN));
+        let own = [person.email.0.trim(), told, settings.from.expose()].into_iter();
+        let addresses = own.chain(settings.reply_to.as_ref().map(EmailAddress::expose)).map(str::to_lowercase).collect();
+        let passkey = person.passkey.as_ref().map(|p| alphanumeric(p.expose())).unwrap_or_default();
+        Self { digits, passkey, addresses, contact: settings.practice_contact.clone() }
     }
 
     fn has(&self, kind: Kind, value: &str) -> bool {
         match kind {
-            Kind::Digits => self.digits.iter().any(|d| d == value),
+            Kind::Digits => self.digits.iter().any(|d| d == value) || Digits::of(&self.contact).contain(value.as_bytes()),
             Kind::Passkey => self.passkey == value,
-            Kind::Address => self.addresses.iter().any(|a| a == value),
+            Kind::Address => self.addresses.iter().any(|a| a == value) || holds_address(&self.contact, value),
         }
     }
 }
@@ -182,21 +183,26 @@ const GAP: u8 = 0;
 
 impl Digits {
     fn of(text: &str) -> Self {
-        let (mut units, mut first) = (Vec::new(), Vec::new());
+        let (mut units, mut first) = (Vec::with_capacity(256), Vec::with_capacity(256));
         let mut after_digit = false;
-        for c in text.chars() {
-            if let Some(digit) = decimal(c) {
+        let mut rest = text;
+        // Nearly all of a message is ASCII that is no digit: it is passed over byte by byte.
+        while let Some(&byte) = rest.as_bytes().first() {
+            let (digit, letter, length) = if byte.is_ascii() {
+                (byte.is_ascii_digit().then(|| byte - b'0'), byte.is_ascii_alphabetic(), 1)
+            } else {
+                let c = rest.chars().next().unwrap_or_default();
+                (decimal(c), c.is_alphabetic(), c.len_utf8())
+            };
+            rest = &rest[length..];
+            if let Some(digit) = digit {
                 units.push(b'0' + digit);
                 first.push(!after_digit);
-                after_digit = true;
-                continue;
-            }
-            after_digit = false;
-            let letter = if c.is_ascii() { c.is_ascii_alphabetic() } else { c.is_alphabetic() };
-            if letter && units.last().is_some_and(|&u| u != GAP) {
+            } else if letter && units.last().is_some_and(|&u| u != GAP) {
                 units.push(GAP);
                 first.push(true);
             }
+            after_digit = digit.is_some();
         }
         Self { units, first }
     }
@@ -262,7 +268,6 @@ fn whose(person: &Participant) -> String {
 /// The value of a decimal digit, also of the other scripts that a keyboard may write one in.
 fn decimal(c: char) -> Option<u8> {
     let zero = match c {
-        '\0'..='/' | ':'..='\u{7F}' => return None,
         '0'..='9' => '0',
         '\u{0660}'..='\u{0669}' => '\u{0660}',
         '\u{06F0}'..='\u{06F9}' => '\u{06F0}',
@@ -307,6 +312,12 @@ fn without_tags(html: &str) -> String {
 fn unfolded(calendar: &str) -> String {
     let joined = calendar.replace("\r\n ", "").replace("\r\n\t", "").replace("\n ", "");
     joined.replace("\\n", "\n").replace("\\N", "\n").replace('\\', "")
+}
+
+/// Whether anything in it would be read otherwise. (`width="100%"` would not.)
+fn has_percent_escape(text: &str) -> bool {
+    memchr::memchr_iter(b'%', text.as_bytes())
+        .any(|at| text.as_bytes().get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)))
 }
 
 /// `%41` as `A`; what is not UTF-8 then becomes a replacement character.

@@ -126,37 +126,37 @@ impl Case<'_> {
 
     /// What is wrong with a rendered message.
     fn read(self, renderer: &Renderer, facts: &Facts<'_>, rendered: &Rendered, now: DateTime<Utc>) -> Vec<String> {
-        let mut problems = Vec::new();
-        let when = renderer.dates[self.locale].when(context::start(facts), &facts.zone.zone, now);
-        let mut shown = |part: &str, text: &str| {
-            let text = one_line(&html_escape::decode_html_entities(text));
-            let code = facts.participant.code.map(ConnectCode::expose_grouped).unwrap_or_default();
-            let link = renderer.join_link(facts.participant).unwrap_or_default();
-            let cancelled = self.occasion == Occasion::Cancelled;
-            let wanted = [
-                ("the recipient's code", code, !cancelled),
-                ("the join link", link, !cancelled),
-                ("the time", when.time.clone(), !self.meet_now),
-            ];
-            let missing = wanted.iter().filter(|(_, value, needed)| *needed && !text.contains(value.as_str()));
-            problems.extend(missing.map(|(what, ..)| format!("{part} does not show {what}")));
-            if text.contains(TOPIC) && part != "the HTML" && part != "the text" {
-                problems.push(format!("{part} shows the topic, which may say what the session is about"));
-            }
-        };
+        let time = renderer.dates[self.locale].when(context::start(facts), &facts.zone.zone, now).time;
+        let link = renderer.join_link(facts.participant).unwrap_or_default();
+        let wanted = self.wanted(facts, link, time);
         match &rendered.parts {
             Parts::Email { text, html, subject, .. } => {
-                shown("the text", text);
-                shown("the HTML", html);
-                problems.extend(read_email(facts, subject, html, rendered.message.content.bytes()));
+                let mut problems = read_email(facts, subject, html, rendered.message.content.bytes());
+                problems.extend(not_shown("text", text, &wanted));
+                problems.extend(not_shown("HTML", &html_escape::decode_html_entities(html), &wanted));
+                problems
             }
             Parts::Sms { text, encoding, .. } => {
-                shown("the text message", text);
+                let mut problems: Vec<String> = not_shown("text message", text, &wanted).collect();
                 problems.extend(opt_out_instruction(text).map(|word| format!("carriers take the word {word:?} for an opt-out")));
                 problems.extend(self.needless_ucs2(text, *encoding));
+                if text.contains(TOPIC) {
+                    problems.push("it shows the topic, which may say what the session is about".to_owned());
+                }
+                problems
             }
         }
-        problems
+    }
+
+    /// What a message must show to be of use, and what it is called.
+    fn wanted(self, facts: &Facts<'_>, link: String, time: String) -> Vec<(&'static str, String)> {
+        let code = facts.participant.code.map(ConnectCode::expose_grouped).unwrap_or_default();
+        let (code, link, time) = (("the recipient's code", code), ("the join link", link), ("the time", time));
+        match (self.occasion, self.meet_now) {
+            (Occasion::Cancelled, _) => vec![time],
+            (_, true) => vec![code, link],
+            (_, false) => vec![code, link, time],
+        }
     }
 
     /// Names may need UCS-2; with a plain one, it is the template that does.
@@ -231,6 +231,12 @@ impl Case<'_> {
             presence: Presence::Listed,
         }
     }
+}
+
+/// What of it a part does not show.
+fn not_shown<'a>(part: &'a str, text: &str, wanted: &'a [(&'static str, String)]) -> impl Iterator<Item = String> + use<'a> {
+    let text = one_line(text);
+    wanted.iter().filter(move |(_, value)| !text.contains(value)).map(move |(what, _)| format!("the {part} does not show {what}"))
 }
 
 /// What is wrong with an e-mail's subject, its size and its lines.

@@ -205,7 +205,11 @@ fn read_participant(record: &Record<'_>, id: ParticipationId, position: usize) -
         locale: record.text("ParticipantLocale")?.filter(|l| !l.trim().is_empty()),
         external_id: record.optional("ParticipantExternalId", "a string", digits_or_text)?.unwrap_or_default(),
         code: record.optional("ConnectCode", "a code of nine digits", code)?,
-        passkey: record.optional("Passkey", "letters, digits and hyphens, 64 at most", passkey)?.flatten(),
+        passkey: if is_unset(record, "Passkey") {
+            None
+        } else {
+            record.optional("Passkey", "letters, digits and hyphens, 64 at most", passkey)?
+        },
         connected_at: record.optional("ConnectionTs", "a time such as 2014-04-16T15:00:00", time)?,
         expires_at: record.optional("ExpiresTs", "a time such as 2014-04-16T15:00:00", time)?,
         rsvp: record.text("RSVP")?.as_deref().map_or(Rsvp::Unknown, rsvp),
@@ -236,8 +240,13 @@ fn code(found: &Found<'_>) -> Option<ConnectCode> {
     ConnectCode::parse(found.as_digits()?.as_ref())
 }
 
-fn passkey(found: &Found<'_>) -> Option<Option<Passkey>> {
-    Passkey::parse(found.as_text()?.trim()).ok()
+fn passkey(found: &Found<'_>) -> Option<Passkey> {
+    Passkey::parse(found.as_text()?.trim()).ok().flatten()
+}
+
+/// Unset passkeys are empty strings.
+fn is_unset(record: &Record<'_>, key: &str) -> bool {
+    record.text(key).ok().flatten().is_some_and(|text| text.trim().is_empty())
 }
 
 fn digits_or_text(found: &Found<'_>) -> Option<String> {

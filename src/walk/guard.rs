@@ -37,7 +37,7 @@ pub(super) fn judge(changes: &Changes<'_>, now: DateTime<Utc>) -> Guard {
     let mut trip = |ids: Vec<SessionId>, kind: &'static str| {
         ids.into_iter().for_each(|id| {
             tripped.entry(id).or_insert(kind);
-        })
+        });
     };
     let future: Vec<(&Session, &Session)> = changes.changed.iter().filter(|(was, _)| was.start > now).copied().collect();
     let removed = removed(changes.missing, &future);

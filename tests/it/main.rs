@@ -3,6 +3,9 @@
 
 mod durability;
 mod engine;
+mod gateway;
 mod outbox;
 mod render;
+mod servers;
+mod smtp;
 mod zone;

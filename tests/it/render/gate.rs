@@ -95,11 +95,42 @@ fn what_is_the_recipients_own_or_the_practices_passes() {
 #[test]
 fn a_practice_of_one_person_may_show_its_own_address_and_number() {
     let mut settings = settings();
-    settings.practice_contact = "(312) 555-0142".to_owned();
+    settings.practice_contact = "Call (312) 555-0142 or 555-0143, or write to A.MacGuffin@example.com.".to_owned();
     let mut case = case(false);
     case.session.participants[0].email = RawContact("Sessions@elmstreet.example".to_owned());
     case.session.participants[0].sms_number = RawContact("13125550142".to_owned());
-    assert!(case.render(&Renderer::new(settings).unwrap()).is_ok());
+    let renderer = Renderer::new(settings).unwrap();
+    assert!(case.render(&renderer).is_ok());
+    case.session.participants[0].email = RawContact("a.macguffin@example.com".to_owned());
+    assert!(case.render(&renderer).is_ok());
+}
+
+#[test]
+fn the_own_code_beside_other_digits_makes_up_nobody_elses() {
+    let (_dir, renderer) = showing_its_topic();
+    let mut case = case(false);
+    for (other, shown, passes) in [
+        ("174671378", "378174671 378-174-671", true),
+        ("671201437", "378-174-671 2014-37", true),
+        ("137817467", "1378174671", false),
+        ("781746710", "3781746710", false),
+    ] {
+        case.session.participants[2].code = ConnectCode::parse(other);
+        case.session.topic = shown.to_owned();
+        assert_eq!(case.render(&renderer).is_ok(), passes, "{shown}");
+    }
+}
+
+#[test]
+fn wherever_a_calendar_line_is_folded_an_address_is_found() {
+    let shown = "{{ session.topic }}rc@anotheremail.com";
+    let (_dir, settings) = with_templates(&[("en-US/calendar/description.txt", shown)]);
+    let renderer = Renderer::new(settings).unwrap();
+    for padding in 0..80 {
+        let mut case = case(false);
+        case.session.topic = format!("{},", "x".repeat(padding));
+        assert_eq!(leak(case.render(&renderer)), "the e-mail address of another participant (18784)", "{padding}");
+    }
 }
 
 #[test]

@@ -1,0 +1,119 @@
+//! `kind = "kannel"`: Kannel's sendsms interface (user guide, "Using SMS push").
+//!
+//! Kannel gives no message id: receipts are matched by the client reference in the dlr-url. Its password is a query parameter, so no URL of
+//! this module is ever printed.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::{Client, RequestBuilder};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Answer, classify, client, place, send};
+use crate::deliver::{PointOfNoReturn, Transport};
+use crate::message::{Content, Message, SmsEncoding};
+use crate::outcome::Outcome;
+
+/// Delivered, undelivered, buffered, handed to the SMSC, rejected by it.
+const DLR_MASK: &str = "31";
+
+/// One smsbox.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `http://127.0.0.1:13013/cgi-bin/sendsms`
+    pub url: String,
+    /// The sendsms-user.
+    pub username: String,
+    /// Its password.
+    pub password: SecretString,
+    /// The sender; `None`: Kannel's own.
+    pub from: Option<String>,
+    /// Where receipts are sent; the client reference and Kannel's values are added.
+    pub callback_url: Option<String>,
+    /// Requests at once.
+    pub connections: usize,
+    /// For one attempt.
+    pub timeout: Duration,
+}
+
+/// Kannel.
+pub struct Kannel {
+    name: String,
+    settings: Settings,
+    client: Client,
+}
+
+impl Kannel {
+    /// Nothing is connected yet. The error says what is wrong with the settings.
+    pub fn new(settings: Settings) -> Result<Self, String> {
+        Ok(Self { name: format!("kannel:{}", place(&settings.url)?), client: client(settings.timeout)?, settings })
+    }
+
+    fn request(&self, more: &[(&str, &str)]) -> Result<RequestBuilder, String> {
+        let s = &self.settings;
+        let mut url = url::Url::parse(&s.url).map_err(|e| format!("the url is none: {e}"))?;
+        url.query_pairs_mut()
+            .append_pair("username", &s.username)
+            .append_pair("password", s.password.expose_secret())
+            .extend_pairs(s.from.as_deref().map(|from| ("from", from)))
+            .extend_pairs(more.iter().copied());
+        Ok(self.client.get(url))
+    }
+}
+
+/// What an answer means. Kannel says 202 once the message is in its own store (`0: Accepted for delivery`, `3: Queued for later delivery`), and
+/// 503 when it could not take it: no other gateway's 503 says so much.
+fn classify_answer(answer: &Answer) -> Outcome {
+    match answer.status {
+        503 => Outcome::Retry { why: answer.described(), after: answer.pause },
+        _ => classify::answered(answer, None),
+    }
+}
+
+#[async_trait]
+impl Transport for Kannel {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn concurrency(&self) -> usize {
+        self.settings.connections.max(1)
+    }
+
+    async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn) -> Outcome {
+        let Content::Sms { to, text, encoding, .. } = &message.content else {
+            return Outcome::Rejected { reply: "an e-mail cannot go by Kannel".to_owned(), remember: None };
+        };
+        let coding = match encoding {
+            SmsEncoding::Gsm7 => "0",
+            SmsEncoding::Ucs2 => "2",
+        };
+        let dlr_url = self.settings.callback_url.as_ref().map(|url| {
+            let joint = if url.contains('?') { '&' } else { '?' };
+            format!("{url}{joint}ref={}&status=%d&smsc=%i", message.reference)
+        });
+        let mut more = vec![("to", to.expose()), ("text", text), ("charset", "UTF-8"), ("coding", coding)];
+        if let Some(url) = &dlr_url {
+            more.extend([("dlr-mask", DLR_MASK), ("dlr-url", url.as_str())]);
+        }
+        let request = match self.request(&more) {
+            Ok(request) => request,
+            Err(why) => return Outcome::ChannelFault { why, after: None },
+        };
+        match send(&self.client, request, doubt).await {
+            Ok(answer) => classify_answer(&answer),
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// A request without a receiver: Kannel checks the log-in first, and then refuses it.
+    async fn probe(&self) -> Result<String, String> {
+        let request = self.request(&[])?.build().map_err(|e| super::chain(&e))?;
+        let answer = super::exchange(&self.client, request).await.map_err(|e| super::chain(&e))?;
+        match answer.status {
+            401 | 403 => Err(format!("log-in refused ({}): check username and password", answer.status)),
+            400..=499 => Ok("the log-in is accepted".to_owned()),
+            _ => Err(format!("answers {}", answer.described())),
+        }
+    }
+}

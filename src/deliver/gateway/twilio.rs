@@ -1,0 +1,190 @@
+//! `kind = "twilio"`: Twilio's Messages API (POST /2010-04-01/Accounts/{sid}/Messages.json).
+//!
+//! The API knows no idempotency key: after a 500 the text may have been sent (<https://www.twilio.com/docs/errors/20500>). Error codes:
+//! <https://www.twilio.com/docs/api/errors>.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::Client;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::{Answer, classify, client, place, send};
+use crate::deliver::{PointOfNoReturn, Transport};
+use crate::message::{Content, Message};
+use crate::outcome::{Outcome, Suppression};
+
+/// The provider's own address.
+pub const URL: &str = "https://api.twilio.com";
+
+/// One account.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `https://api.twilio.com`, or a stand-in.
+    pub url: String,
+    /// AC...
+    pub account_sid: String,
+    /// Its token.
+    pub auth_token: SecretString,
+    /// The sender's number; or `messaging_service_sid`.
+    pub from: Option<String>,
+    /// MG...
+    pub messaging_service_sid: Option<String>,
+    /// Where receipts are sent; the client reference is added as `ref`.
+    pub callback_url: Option<String>,
+    /// Requests at once.
+    pub connections: usize,
+    /// For one attempt.
+    pub timeout: Duration,
+}
+
+/// Twilio.
+pub struct Twilio {
+    name: String,
+    settings: Settings,
+    client: Client,
+}
+
+/// What Twilio answers, as far as it matters here.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Body {
+    sid: Option<String>,
+    code: Option<u32>,
+}
+
+impl Twilio {
+    /// Nothing is connected yet. The error says what is wrong with the settings.
+    pub fn new(settings: Settings) -> Result<Self, String> {
+        if settings.from.is_some() == settings.messaging_service_sid.is_some() {
+            return Err("expected either `from` or `messaging_service_sid`".to_owned());
+        }
+        Ok(Self { name: format!("twilio:{}", place(&settings.url)?), client: client(settings.timeout)?, settings })
+    }
+
+    fn account(&self) -> String {
+        format!("{}/2010-04-01/Accounts/{}", self.settings.url.trim_end_matches('/'), self.settings.account_sid)
+    }
+
+    fn form<'a>(&'a self, to: &'a str, text: &'a str, reference: &str) -> Vec<(&'static str, std::borrow::Cow<'a, str>)> {
+        let s = &self.settings;
+        let sender =
+            s.from.as_deref().map(|from| ("From", from)).or(s.messaging_service_sid.as_deref().map(|sid| ("MessagingServiceSid", sid)));
+        let mut form = vec![("To", to.into()), ("Body", text.into())];
+        form.extend(sender.map(|(key, value)| (key, value.into())));
+        if let Some(url) = &s.callback_url {
+            let joint = if url.contains('?') { '&' } else { '?' };
+            form.push(("StatusCallback", format!("{url}{joint}ref={reference}").into()));
+        }
+        form
+    }
+}
+
+/// What an answer means: Twilio's own codes first.
+fn classify_answer(answer: &Answer) -> Outcome {
+    let body: Body = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let rejected = |remember| Outcome::Rejected { reply: answer.described(), remember };
+    match (answer.status, body.code) {
+        // The person answered STOP.
+        (400..=499, Some(21610)) => rejected(Some(Suppression::OptedOut)),
+        // No such number, or none that takes texts (invalid, landline, unreachable).
+        (400..=499, Some(21211 | 21214 | 21217 | 21401 | 21421 | 21614 | 60033)) => rejected(Some(Suppression::Bounced)),
+        // Not permitted to that region; the sender is none of ours or is not registered; log-in; rate and credit: every text would fare so.
+        (400..=499, Some(20003 | 20008 | 20429 | 21408 | 21606 | 21603 | 21612 | 21659 | 21705 | 30034 | 63038)) => {
+            Outcome::ChannelFault { why: answer.described(), after: answer.pause }
+        }
+        (201 | 200, _) if body.sid.is_none() => {
+            tracing::warn!("Twilio took a text and gave no sid: its receipts cannot be matched");
+            classify::answered(answer, None)
+        }
+        _ => classify::answered(answer, body.sid),
+    }
+}
+
+#[async_trait]
+impl Transport for Twilio {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn concurrency(&self) -> usize {
+        self.settings.connections.max(1)
+    }
+
+    async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn) -> Outcome {
+        let Content::Sms { to, text, .. } = &message.content else {
+            return Outcome::Rejected { reply: "an e-mail cannot go by Twilio".to_owned(), remember: None };
+        };
+        let request = self
+            .client
+            .post(format!("{}/Messages.json", self.account()))
+            .basic_auth(&self.settings.account_sid, Some(self.settings.auth_token.expose_secret()))
+            .form(&self.form(to.expose(), text, &message.reference));
+        match send(&self.client, request, doubt).await {
+            Ok(answer) => classify_answer(&answer),
+            Err(outcome) => outcome,
+        }
+    }
+
+    async fn probe(&self) -> Result<String, String> {
+        let request = self
+            .client
+            .get(format!("{}.json", self.account()))
+            .basic_auth(&self.settings.account_sid, Some(self.settings.auth_token.expose_secret()))
+            .build()
+            .map_err(|e| super::chain(&e))?;
+        let answer = super::exchange(&self.client, request).await.map_err(|e| super::chain(&e))?;
+        match answer.status {
+            200 => Ok("the account answers".to_owned()),
+            401 | 403 => Err(format!("log-in refused ({}): check account_sid and auth_token", answer.status)),
+            _ => Err(format!("answers {}", answer.described())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table() {
+        for (status, code, want) in [
+            (201, None, "accepted"),
+            (400, Some(21610), "opted_out"),
+            (400, Some(21211), "bounced"),
+            (400, Some(21614), "bounced"),
+            (400, Some(21408), "channel"),
+            (400, Some(21606), "channel"),
+            (400, Some(21602), "rejected"),
+            (400, None, "rejected"),
+            (401, Some(20003), "channel"),
+            (403, None, "channel"),
+            (404, None, "channel"),
+            (408, None, "retry"),
+            (429, Some(20429), "channel"),
+            (307, None, "channel"),
+            (500, None, "unknown"),
+            (502, None, "unknown"),
+            (503, None, "unknown"),
+            (504, None, "unknown"),
+        ] {
+            let body = code
+                .map_or_else(|| r#"{"sid":"SM1"}"#.to_owned(), |c| format!(r#"{{"code":{c},"message":"The number +14041113333 is not"}}"#));
+            let outcome = classify_answer(&Answer { status, pause: None, body: body.into_bytes() });
+            let said = match &outcome {
+                Outcome::Accepted { reference: Some(sid), .. } if sid == "SM1" => "accepted",
+                Outcome::Rejected { remember: Some(s), .. } => s.as_str(),
+                Outcome::Rejected { .. } => "rejected",
+                Outcome::ChannelFault { .. } => "channel",
+                Outcome::Retry { .. } => "retry",
+                Outcome::Unknown { .. } => "unknown",
+                _ => "other",
+            };
+            assert_eq!(said, want, "{status} {code:?}");
+            assert!(!format!("{outcome:?}").contains("404111"), "{outcome:?}");
+        }
+        let busy = classify_answer(&Answer { status: 503, pause: Some(Duration::from_secs(9)), body: Vec::new() });
+        assert_eq!(busy, Outcome::ChannelFault { why: "503".to_owned(), after: Some(Duration::from_secs(9)) });
+    }
+}

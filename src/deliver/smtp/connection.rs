@@ -1,0 +1,286 @@
+//! One connection to a relay: opened, greeted, encrypted, logged in; then envelope and body of one message after another.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use lettre::Address;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::commands::{Auth, Data, Ehlo, Mail, Quit, Rcpt, Rset, Starttls};
+use lettre::transport::smtp::extension::{ClientId, Extension, ServerInfo};
+use lettre::transport::smtp::response::Response;
+use rustls::pki_types::ServerName;
+use secrecy::ExposeSecret;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::classify::{Answer, Ended, Phase, before_the_dot};
+use super::reply::{Reply, code_of, is_one_reply, replies};
+use super::wire::Wire;
+use super::{Settings, Timeouts, Tls};
+use crate::contact::EmailAddress;
+use crate::outcome::Outcome;
+
+/// Log-in mechanisms, the best first. (XOAUTH2 needs a token that changes: not supported.)
+const MECHANISMS: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
+/// A server asks for user name and password: more than two questions are no log-in.
+const CHALLENGES_MAX: usize = 3;
+/// What ends a body.
+const FINAL_DOT: &[u8] = b"\r\n.\r\n";
+
+/// A connection that is in step.
+pub(super) struct Connection {
+    smtp: AsyncSmtpConnection,
+    wire: Wire,
+    info: ServerInfo,
+    encrypted: bool,
+    /// RFC 2920; lettre does not look for it.
+    pipelining: bool,
+}
+
+/// The server said no, or nothing.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// To what.
+    pub(super) phase: Phase,
+    /// Its answer.
+    pub(super) answer: Answer,
+}
+
+impl Refusal {
+    /// The connection ends here: closed, out of step, or 421.
+    pub(super) fn is_closing(&self) -> bool {
+        self.answer.as_ref().is_ok_and(|reply| reply.code == 421) || self.answer.is_err()
+    }
+}
+
+/// Three commands that leave together (RFC 2920): lettre writes whatever displays.
+struct Together<'a>(&'a [String]);
+
+impl fmt::Display for Together<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|command| f.write_str(command))
+    }
+}
+
+impl Connection {
+    /// Connects, greets, encrypts and logs in.
+    pub(super) async fn open(settings: &Settings, connector: Option<&TlsConnector>) -> Result<Self, Outcome> {
+        let fault = |phase, why: String| before_the_dot(phase, &Err(why));
+        let times = &settings.timeouts;
+        let tcp = timeout(times.connect, TcpStream::connect((settings.host.as_str(), settings.port))).await;
+        let tcp = tcp.map_err(|_| fault(Phase::Connect, format!("no connection within {:?}", times.connect)))?;
+        let tcp = tcp.map_err(|e| fault(Phase::Connect, e.to_string()))?;
+        let ours = tcp.local_addr().map(|a| a.ip()).map_err(|e| fault(Phase::Connect, e.to_string()))?;
+        let loopback = tcp.peer_addr().is_ok_and(|a| a.ip().is_loopback());
+        let wire = Wire::new(tcp, times.block).map_err(|e| fault(Phase::Connect, e.to_string()))?;
+        if let (Tls::Implicit, Some(connector)) = (settings.tls, connector) {
+            start_tls(&wire, connector, settings).await?;
+        }
+        let hello = hello(settings, ours);
+        wire.expect_reply(times.command);
+        let Ok(smtp) = AsyncSmtpConnection::connect_with_transport(Box::new(wire.clone()), &hello).await else {
+            return Err(before_the_dot(Phase::Greeting, &answer_of(&wire)));
+        };
+        let info = smtp.server_info().clone();
+        let pipelining = offers_pipelining(&wire);
+        let mut connection = Self { smtp, wire, info, encrypted: settings.tls == Tls::Implicit, pipelining };
+        if let (Tls::Starttls, Some(connector)) = (settings.tls, connector) {
+            connection.starttls(settings, connector, hello).await?;
+        }
+        connection.log_in(settings, loopback).await?;
+        Ok(connection)
+    }
+
+    /// STARTTLS (RFC 3207), required. What the server says in clear text after its 220 is an attack or a defect.
+    async fn starttls(&mut self, settings: &Settings, connector: &TlsConnector, hello: ClientId) -> Result<(), Outcome> {
+        let fault = |why: &str| before_the_dot(Phase::Tls, &Err(why.to_owned()));
+        if !self.info.supports_feature(Extension::StartTls) {
+            return Err(fault("the server does not offer STARTTLS, and nothing is sent in clear text"));
+        }
+        let answer = self.exchange(Starttls, settings.timeouts.command).await;
+        if !answer.as_ref().is_ok_and(Reply::is_done) {
+            return Err(before_the_dot(Phase::Tls, &answer));
+        }
+        start_tls(&self.wire, connector, settings).await?;
+        self.encrypted = true;
+        self.wire.expect_reply(settings.timeouts.command);
+        let greeted = self.smtp.command(Ehlo::new(hello)).await;
+        self.info = greeted
+            .as_ref()
+            .map_err(ToString::to_string)
+            .and_then(|response: &Response| ServerInfo::from_response(response).map_err(|e| e.to_string()))
+            .map_err(|_| before_the_dot(Phase::Greeting, &answer_of(&self.wire)))?;
+        self.pipelining = offers_pipelining(&self.wire);
+        Ok(())
+    }
+
+    /// AUTH (RFC 4954): never in clear text, except to this machine.
+    async fn log_in(&mut self, settings: &Settings, loopback: bool) -> Result<(), Outcome> {
+        let (Some(username), Some(password)) = (&settings.username, &settings.password) else { return Ok(()) };
+        let fault = |why: &str| before_the_dot(Phase::Auth, &Err(why.to_owned()));
+        if !self.encrypted && !loopback {
+            return Err(fault("a password is not sent in clear text; set tls"));
+        }
+        let mechanism = self.info.get_auth_mechanism(&MECHANISMS).ok_or_else(|| fault("the server offers neither PLAIN nor LOGIN"))?;
+        let credentials = Credentials::new(username.clone(), password.expose_secret().to_owned());
+        let first = Auth::new(mechanism, credentials.clone(), None).map_err(|_| fault("the log-in cannot be written"))?;
+        self.wire.expect_reply(settings.timeouts.command);
+        let mut response = self.smtp.command(first).await;
+        for _ in 0..CHALLENGES_MAX {
+            match response {
+                Ok(asked) if asked.has_code(334) => {
+                    let next = Auth::new_from_response(mechanism, credentials.clone(), &asked)
+                        .map_err(|_| fault("the server asks what no log-in asks"))?;
+                    self.wire.expect_reply(settings.timeouts.command);
+                    response = self.smtp.command(next).await;
+                }
+                Ok(_) => return Ok(()),
+                Err(_) => return Err(before_the_dot(Phase::Auth, &answer_of(&self.wire))),
+            }
+        }
+        Err(fault("the server asks too many questions"))
+    }
+
+    /// The envelope, up to the 354 answer to DATA.
+    pub(super) async fn envelope(&mut self, from: &EmailAddress, to: &EmailAddress, times: &Timeouts) -> Result<(), Refusal> {
+        let address = |a: &EmailAddress, phase| {
+            a.expose()
+                .parse::<Address>()
+                .map_err(|_| Refusal { phase, answer: Err("the address cannot be written in a command".to_owned()) })
+        };
+        let commands = [
+            Mail::new(Some(address(from, Phase::Mail)?), Vec::new()).to_string(),
+            Rcpt::new(address(to, Phase::Rcpt)?, Vec::new()).to_string(),
+            Data.to_string(),
+        ];
+        let phases = [Phase::Mail, Phase::Rcpt, Phase::Data];
+        if self.pipelining {
+            return self.envelope_at_once(&commands, phases, times).await;
+        }
+        for (command, phase) in commands.iter().zip(phases) {
+            let limit = if phase == Phase::Data { times.data } else { times.command };
+            let answer = self.exchange(command, limit).await;
+            expected(phase, answer)?;
+        }
+        Ok(())
+    }
+
+    /// All three at once. A refused recipient with a 354 to DATA leaves no way back but to close: sending an empty message would be sending.
+    async fn envelope_at_once(&mut self, commands: &[String; 3], phases: [Phase; 3], times: &Timeouts) -> Result<(), Refusal> {
+        self.wire.expect_reply(times.command);
+        let mut read = self.smtp.command(Together(commands)).await.map(drop);
+        for _ in 1..commands.len() {
+            // A refusal is an error to lettre, and the next reply comes all the same; a dead connection has no next one.
+            if read.is_err() && self.wire.failure().is_some() {
+                break;
+            }
+            read = self.smtp.read_response().await.map(drop);
+        }
+        let mut answers = replies(&self.wire.heard()).into_iter();
+        let mut refused = None;
+        for phase in phases {
+            let answer = answers.next().map_or_else(|| Err(silence(&self.wire)), Ok);
+            match expected(phase, answer) {
+                Err(refusal) => {
+                    refused.get_or_insert(refusal);
+                }
+                Ok(()) if phase == Phase::Data && refused.is_some() => self.wire.give_up(),
+                Ok(()) => {}
+            }
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// Body and final dot, and the answer to it.
+    pub(super) async fn body(&mut self, bytes: &[u8], times: &Timeouts) -> Ended {
+        // lettre ends every body with a line end of its own.
+        let body = bytes.strip_suffix(b"\r\n").unwrap_or(bytes);
+        let before = self.wire.said();
+        self.wire.expect_reply(times.dot);
+        // Its result says less than the stream does.
+        let _ = self.smtp.message(body).await;
+        let dotted = self.wire.said() - before > stuffed_len(body);
+        let answer = if dotted { answer_of(&self.wire) } else { Err(silence(&self.wire)) };
+        let half = if answer.is_err() && dotted { code_of(&self.wire.heard()) } else { None };
+        Ended { answer, dotted, half }
+    }
+
+    /// Forgets the transaction. Whether the connection can be used again.
+    pub(super) async fn reset(&mut self, times: &Timeouts) -> bool {
+        self.wire.failure().is_none() && self.exchange(Rset, times.command).await.is_ok_and(|reply| reply.is_done())
+    }
+
+    /// Says good-bye; what comes of it does not matter.
+    pub(super) async fn quit(&mut self, times: &Timeouts) {
+        let _ = self.exchange(Quit, times.command.min(Duration::from_secs(5))).await;
+    }
+
+    /// For `check --online`.
+    pub(super) fn described(&self) -> String {
+        let tls = if self.encrypted { "encrypted" } else { "not encrypted" };
+        let pipelining = if self.pipelining { ", pipelining" } else { "" };
+        format!("answers as {}, {tls}{pipelining}", self.info.name())
+    }
+
+    /// One command, one reply.
+    async fn exchange(&mut self, command: impl fmt::Display, limit: Duration) -> Answer {
+        self.wire.expect_reply(limit);
+        let _ = self.smtp.command(command).await;
+        answer_of(&self.wire)
+    }
+}
+
+/// Whether the EHLO answer that was heard last has the keyword.
+fn offers_pipelining(wire: &Wire) -> bool {
+    let heard = wire.heard();
+    heard.split(|&b| b == b'\n').any(|line| line.get(4..).is_some_and(|keyword| keyword.trim_ascii().eq_ignore_ascii_case(b"PIPELINING")))
+}
+
+/// The one reply that was heard since we last spoke: nothing less and nothing more.
+fn answer_of(wire: &Wire) -> Answer {
+    let heard = wire.heard();
+    if !is_one_reply(&heard) {
+        return Err(silence(wire));
+    }
+    replies(&heard).pop().ok_or_else(|| silence(wire))
+}
+
+fn silence(wire: &Wire) -> String {
+    wire.failure().unwrap_or_else(|| "the server's answer is no SMTP reply".to_owned())
+}
+
+fn expected(phase: Phase, answer: Answer) -> Result<(), Refusal> {
+    let yes = match &answer {
+        Ok(reply) if phase == Phase::Data => reply.code == 354,
+        Ok(reply) => reply.is_done(),
+        Err(_) => false,
+    };
+    if yes { Ok(()) } else { Err(Refusal { phase, answer }) }
+}
+
+async fn start_tls(wire: &Wire, connector: &TlsConnector, settings: &Settings) -> Result<(), Outcome> {
+    let name = ServerName::try_from(settings.host.clone());
+    let name =
+        name.map_err(|_| before_the_dot(Phase::Tls, &Err(format!("{:?} is no name that a certificate could be for", settings.host))))?;
+    wire.start_tls(connector, name, settings.timeouts.connect).await.map_err(|why| before_the_dot(Phase::Tls, &Err(why)))
+}
+
+/// A name if one is configured, else our address (RFC 5321 4.1.3).
+fn hello(settings: &Settings, ours: IpAddr) -> ClientId {
+    match (&settings.helo, ours) {
+        (Some(name), _) => ClientId::Domain(name.clone()),
+        (None, IpAddr::V4(ip)) => ClientId::Ipv4(ip),
+        (None, IpAddr::V6(ip)) => ClientId::Ipv6(ip),
+    }
+}
+
+/// Bytes of a body on the wire before its final dot: one more for each line that begins with a dot (RFC 5321 4.5.2).
+fn stuffed_len(body: &[u8]) -> u64 {
+    let leading = u64::from(body.first() == Some(&b'.'));
+    let stuffed = body.windows(3).filter(|w| w == b"\r\n.").count();
+    debug_assert_eq!(FINAL_DOT.len(), 5);
+    body.len() as u64 + leading + stuffed as u64
+}

@@ -1,0 +1,241 @@
+//! The stream below lettre: everything that a hostile or dying server can do to a read or a write ends here.
+//!
+//! lettre reads replies and frames commands; it has no time-outs after the connect. This stream gives each reply one deadline for
+//! all of it (so that a server cannot drip for ever), each block of a body another, and a size to everything that is read
+//! between two writes. It also remembers what lettre does not tell: how many bytes of a body left, what came since, and whether
+//! the server closed. After its first failure it fails for good, so that nothing waits for the same server twice.
+//!
+//! lettre owns one handle and the connection another; between two commands the connection starts TLS in place.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use lettre::transport::smtp::client::AsyncTokioStream;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio_rustls::TlsConnector;
+
+/// Bytes that a server may say between two things that we say: a long EHLO answer has 1 KiB.
+const HEARD_MAX: usize = 64 * 1024;
+
+/// A TCP stream, or TLS over one.
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// A handle on the stream.
+#[derive(Clone)]
+pub(super) struct Wire {
+    line: Arc<Mutex<Line>>,
+    peer: SocketAddr,
+}
+
+struct Line {
+    io: Box<dyn Io>,
+    reply_limit: Duration,
+    block_limit: Duration,
+    timer: Pin<Box<Sleep>>,
+    waiting: Waiting,
+    heard: Vec<u8>,
+    said: u64,
+    closed: bool,
+    failed: Option<Failure>,
+}
+
+/// What the timer runs for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    Nothing,
+    Reply,
+    Room,
+}
+
+/// Why the stream is of no more use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    Silent(Duration),
+    Stuck(Duration),
+    Flood,
+    Network(io::ErrorKind),
+    GivenUp,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent(limit) => write!(f, "no whole answer within {limit:?}"),
+            Self::Stuck(limit) => write!(f, "the server took nothing for {limit:?}"),
+            Self::Flood => write!(f, "the answer is longer than {HEARD_MAX} bytes"),
+            Self::Network(kind) => write!(f, "network: {kind}"),
+            Self::GivenUp => f.write_str("given up"),
+        }
+    }
+}
+
+impl Wire {
+    /// Takes over a connected socket. A body's block must be taken within `block_limit`.
+    pub(super) fn new(tcp: TcpStream, block_limit: Duration) -> io::Result<Self> {
+        // Each command is one small write that waits for its answer: Nagle's algorithm and delayed ACKs cost 40 ms each time.
+        tcp.set_nodelay(true)?;
+        let peer = tcp.peer_addr()?;
+        let line = Line {
+            io: Box::new(tcp),
+            reply_limit: block_limit,
+            block_limit,
+            timer: Box::pin(sleep(Duration::ZERO)),
+            waiting: Waiting::Nothing,
+            heard: Vec::new(),
+            said: 0,
+            closed: false,
+            failed: None,
+        };
+        Ok(Self { line: Arc::new(Mutex::new(line)), peer })
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next reply, whole, must come within `limit`.
+    pub(super) fn expect_reply(&self, limit: Duration) {
+        let mut line = self.line();
+        line.reply_limit = limit;
+        line.waiting = Waiting::Nothing;
+    }
+
+    /// Starts TLS in place. What the server said before is no part of it.
+    pub(super) async fn start_tls(&self, connector: &TlsConnector, name: ServerName<'static>, limit: Duration) -> Result<(), String> {
+        let plain = std::mem::replace(&mut self.line().io, Box::new(tokio::io::empty()));
+        let shaken = timeout(limit, connector.connect(name, plain)).await;
+        let tls = shaken.map_err(|_| format!("the TLS handshake took longer than {limit:?}"))?.map_err(|e| format!("TLS: {e}"))?;
+        let mut line = self.line();
+        line.io = Box::new(tls);
+        line.heard.clear();
+        Ok(())
+    }
+
+    /// Bytes that were handed to the network so far.
+    pub(super) fn said(&self) -> u64 {
+        self.line().said
+    }
+
+    /// What the server said since we last spoke.
+    pub(super) fn heard(&self) -> Vec<u8> {
+        self.line().heard.clone()
+    }
+
+    /// Of no more use: whatever is tried on it fails.
+    pub(super) fn give_up(&self) {
+        self.line().failed.get_or_insert(Failure::GivenUp);
+    }
+
+    /// What went wrong with the stream, in words without anything of the server's text; `None`: nothing.
+    pub(super) fn failure(&self) -> Option<String> {
+        let line = self.line();
+        line.failed.map(|f| f.to_string()).or_else(|| line.closed.then(|| "the server closed the connection".to_owned()))
+    }
+}
+
+impl Line {
+    fn usable(&self) -> io::Result<()> {
+        self.failed.map_or(Ok(()), |failure| Err(io::Error::other(failure.to_string())))
+    }
+
+    fn fail<T>(&mut self, failure: Failure) -> Poll<io::Result<T>> {
+        self.failed = Some(failure);
+        Poll::Ready(Err(io::Error::other(failure.to_string())))
+    }
+
+    /// Pending, until the time for what we wait for is over.
+    fn wait<T>(&mut self, cx: &mut Context<'_>, waiting: Waiting) -> Poll<io::Result<T>> {
+        let (limit, failure) = match waiting {
+            Waiting::Reply | Waiting::Nothing => (self.reply_limit, Failure::Silent(self.reply_limit)),
+            Waiting::Room => (self.block_limit, Failure::Stuck(self.block_limit)),
+        };
+        if self.waiting != waiting {
+            self.waiting = waiting;
+            self.timer.as_mut().reset(Instant::now() + limit);
+        }
+        ready!(self.timer.as_mut().poll(cx));
+        self.fail(failure)
+    }
+
+    fn poll_hear(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.usable()?;
+        let before = buf.filled().len();
+        match Pin::new(&mut self.io).poll_read(cx, buf) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(e)) => return self.fail(Failure::Network(e.kind())),
+            Poll::Pending => return self.wait(cx, Waiting::Reply),
+        }
+        let new = &buf.filled()[before..];
+        self.closed = new.is_empty();
+        if self.heard.len() + new.len() > HEARD_MAX {
+            return self.fail(Failure::Flood);
+        }
+        self.heard.extend_from_slice(new);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_say(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.usable()?;
+        match Pin::new(&mut self.io).poll_write(cx, bytes) {
+            Poll::Ready(Ok(taken)) => {
+                self.said += taken as u64;
+                self.heard.clear();
+                self.waiting = Waiting::Nothing;
+                Poll::Ready(Ok(taken))
+            }
+            Poll::Ready(Err(e)) => self.fail(Failure::Network(e.kind())),
+            Poll::Pending => self.wait(cx, Waiting::Room),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.usable()?;
+        match Pin::new(&mut self.io).poll_flush(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(e)) => self.fail(Failure::Network(e.kind())),
+            Poll::Pending => self.wait(cx, Waiting::Room),
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.line().poll_hear(cx, buf)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.line().poll_say(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.line().poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.line().io).poll_shutdown(cx)
+    }
+}
+
+impl AsyncTokioStream for Wire {
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.peer)
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Wire({})", self.peer)
+    }
+}

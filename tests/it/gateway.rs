@@ -1,0 +1,197 @@
+//! SMS gateways against a server that answers as the test says.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use punctual::contact::PhoneNumber;
+use punctual::deliver::gateway::{http, kannel, twilio};
+use punctual::deliver::{PointOfNoReturn, Transport};
+use punctual::message::{Content, Message, SmsEncoding};
+use punctual::notice::NoticeKey;
+use punctual::outcome::{Outcome, Suppression};
+
+use crate::servers::http::{Reply, Server, answer};
+
+struct Open(bool);
+
+#[async_trait]
+impl PointOfNoReturn for Open {
+    async fn cross(&self) -> bool {
+        self.0
+    }
+}
+
+fn message(text: &str, encoding: SmsEncoding) -> Message {
+    Message {
+        key: NoticeKey([1; 16]),
+        reference: "abcdefgh".to_owned(),
+        content: Content::Sms { to: PhoneNumber::parse("4041113333", "US").unwrap(), text: text.into(), encoding, segments: 1 },
+    }
+}
+
+fn to_twilio(port: u16) -> twilio::Twilio {
+    twilio::Twilio::new(twilio::Settings {
+        url: format!("http://127.0.0.1:{port}"),
+        account_sid: "AC1".to_owned(),
+        auth_token: "token".into(),
+        from: Some("+15550100".to_owned()),
+        messaging_service_sid: None,
+        callback_url: Some("https://practice.example/hooks/twilio?a=b".to_owned()),
+        connections: 2,
+        timeout: Duration::from_millis(800),
+    })
+    .unwrap()
+}
+
+fn to_kannel(port: u16) -> kannel::Kannel {
+    kannel::Kannel::new(kannel::Settings {
+        url: format!("http://127.0.0.1:{port}/cgi-bin/sendsms"),
+        username: "punctual".to_owned(),
+        password: "s3cret&x=y".into(),
+        from: Some("12345".to_owned()),
+        callback_url: Some("http://127.0.0.1:9/dlr".to_owned()),
+        connections: 2,
+        timeout: Duration::from_millis(800),
+    })
+    .unwrap()
+}
+
+fn to_any(port: u16, accepted: &[u16]) -> http::Http {
+    http::Http::new(http::Settings {
+        url: format!("http://127.0.0.1:{port}/v1/{{{{ to | urlencode }}}}"),
+        method: "POST".to_owned(),
+        headers: BTreeMap::from([
+            ("Authorization".to_owned(), "Bearer {{ secret }}".to_owned()),
+            ("Content-Type".to_owned(), "application/json".to_owned()),
+        ]),
+        body: Some(r#"{"to": {{ to | json_encode }}, "text": {{ text | json_encode }}, "ref": {{ reference | json_encode }}}"#.to_owned()),
+        secret: Some("s3cret".into()),
+        from: None,
+        accepted_status: accepted.to_vec(),
+        reference_pointer: Some("/data/0/id".to_owned()),
+        connections: 2,
+        timeout: Duration::from_millis(800),
+    })
+    .unwrap()
+}
+
+fn kind(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Accepted { reference: Some(_), .. } => "accepted with id",
+        Outcome::Accepted { .. } => "accepted",
+        Outcome::Rejected { remember: Some(Suppression::OptedOut), .. } => "opted out",
+        Outcome::Rejected { remember: Some(Suppression::Bounced), .. } => "bounced",
+        Outcome::Rejected { .. } => "rejected",
+        Outcome::Retry { .. } => "retry",
+        Outcome::ChannelFault { .. } => "channel",
+        Outcome::Unknown { .. } => "unknown",
+        Outcome::Fenced => "fenced",
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_has_its_outcome() {
+    let raw = |text: &str| Reply::Bytes(text.as_bytes().to_vec());
+    for (name, reply, want) in [
+        ("created", answer(201, "", r#"{"sid":"SM1"}"#), "accepted with id"),
+        ("no sid", answer(201, "", "<html>"), "accepted"),
+        ("a body that breaks off", raw("HTTP/1.1 201 Created\r\nContent-Length: 500\r\n\r\n{\"sid\":"), "accepted"),
+        ("an endless header", raw(&format!("HTTP/1.1 201 Created\r\nX: {}\r\n\r\n", "x".repeat(1 << 20))), "unknown"),
+        ("a redirect", answer(307, "Location: http://127.0.0.1:1/\r\n", ""), "channel"),
+        ("opt-out", answer(400, "", r#"{"code":21610}"#), "opted out"),
+        ("no such number", answer(400, "", r#"{"code":21211}"#), "bounced"),
+        ("region", answer(400, "", r#"{"code":21408}"#), "channel"),
+        ("log-in", answer(401, "", r#"{"code":20003}"#), "channel"),
+        ("too many", answer(429, "Retry-After: 30\r\n", ""), "channel"),
+        ("busy", answer(503, "Retry-After: 30\r\n", ""), "channel"),
+        ("gone wrong", answer(500, "", ""), "unknown"),
+        ("unavailable", answer(503, "", ""), "unknown"),
+        ("closed", Reply::Close, "unknown"),
+        ("silent", Reply::Hang, "unknown"),
+        ("nonsense", raw("SSH-2.0\r\n\r\n"), "unknown"),
+    ] {
+        let server = Server::start(reply).await;
+        let outcome = to_twilio(server.port).deliver(&message("Hello", SmsEncoding::Gsm7), &Open(true)).await;
+        assert_eq!(kind(&outcome), want, "{name}: {outcome:?}");
+        assert_eq!(server.requests().len(), 1, "{name}: one request, and none on its own account");
+        assert!(!format!("{outcome:?}").contains("404111"), "{outcome:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_listens_nothing_was_sent() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    for transport in [&to_twilio(port) as &dyn Transport, &to_kannel(port), &to_any(port, &[200])] {
+        let outcome = transport.deliver(&message("Hello", SmsEncoding::Gsm7), &Open(true)).await;
+        assert_eq!(kind(&outcome), "channel");
+        let said = format!("{outcome:?} {:?}", transport.probe().await);
+        assert!(!said.contains("s3cret") && !said.contains("404111"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_gate_lets_no_request_out() {
+    let server = Server::start(answer(201, "", "{}")).await;
+    for transport in [&to_twilio(server.port) as &dyn Transport, &to_kannel(server.port), &to_any(server.port, &[200])] {
+        assert_eq!(kind(&transport.deliver(&message("Hello", SmsEncoding::Gsm7), &Open(false)).await), "fenced");
+    }
+    assert_eq!(server.requests(), [] as [&str; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twilio_gets_a_form() {
+    let server = Server::start(answer(201, "", r#"{"sid":"SM1"}"#)).await;
+    to_twilio(server.port).deliver(&message("Hi & bye=1 é", SmsEncoding::Gsm7), &Open(true)).await;
+    let request = &server.requests()[0];
+    assert!(request.starts_with("POST /2010-04-01/Accounts/AC1/Messages.json HTTP/1.1\r\n"), "{request}");
+    let form = request.rsplit("\r\n\r\n").next().unwrap();
+    assert_eq!(
+        form,
+        "To=%2B14041113333&Body=Hi+%26+bye%3D1+%C3%A9&From=%2B15550100&StatusCallback=https%3A%2F%2Fpractice.example%2Fhooks%2Ftwilio%3Fa%3Db%26ref%3Dabcdefgh"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kannel_gets_a_query_and_its_503_is_a_no() {
+    let server = Server::start(answer(202, "", "0: Accepted for delivery")).await;
+    let outcome = to_kannel(server.port).deliver(&message("李雷", SmsEncoding::Ucs2), &Open(true)).await;
+    assert_eq!(outcome, Outcome::Accepted { reply: "202 0: Accepted for delivery".to_owned(), reference: None });
+    let request = server.requests()[0].lines().next().unwrap().to_owned();
+    for part in [
+        "password=s3cret%26x%3Dy",
+        "to=%2B14041113333",
+        "text=%E6%9D%8E%E9%9B%B7",
+        "coding=2",
+        "charset=UTF-8",
+        "dlr-mask=31",
+        "ref%3Dabcdefgh",
+    ] {
+        assert!(request.contains(part), "{part} not in {request}");
+    }
+    for (status, body, want) in [
+        (202, "3: Queued for later delivery", "accepted"),
+        (403, "Authorization failed", "channel"),
+        (503, "try later", "retry"),
+        (400, "no", "rejected"),
+    ] {
+        let server = Server::start(answer(status, "", body)).await;
+        assert_eq!(kind(&to_kannel(server.port).deliver(&message("Hi", SmsEncoding::Gsm7), &Open(true)).await), want, "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_gateway_is_a_template() {
+    let server = Server::start(answer(200, "", r#"{"data":[{"id":77}]}"#)).await;
+    let outcome = to_any(server.port, &[200]).deliver(&message("say \"hi\" {{ 7*7 }}\n", SmsEncoding::Gsm7), &Open(true)).await;
+    assert!(matches!(&outcome, Outcome::Accepted { reference: Some(id), .. } if id == "77"), "{outcome:?}");
+    let request = &server.requests()[0];
+    assert!(request.starts_with("POST /v1/%2B14041113333 HTTP/1.1\r\n"), "{request}");
+    assert!(request.to_ascii_lowercase().contains("authorization: bearer s3cret\r\n"), "{request}");
+    let body: serde_json::Value = serde_json::from_str(request.rsplit("\r\n\r\n").next().unwrap()).unwrap();
+    assert_eq!(body["text"], "say \"hi\" {{ 7*7 }}\n");
+    let strange = Server::start(answer(204, "", "")).await;
+    assert_eq!(kind(&to_any(strange.port, &[200]).deliver(&message("Hi", SmsEncoding::Gsm7), &Open(true)).await), "unknown");
+}

@@ -1,0 +1,304 @@
+//! SMTP, phase by phase, against a server that follows a script: every way to end has its outcome.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use punctual::contact::EmailAddress;
+use punctual::deliver::smtp::{Settings, Smtp, Timeouts, Tls};
+use punctual::deliver::{PointOfNoReturn, Transport};
+use punctual::message::{Content, Message};
+use punctual::notice::NoticeKey;
+use punctual::outcome::{Outcome, Suppression};
+use tokio_rustls::TlsAcceptor;
+
+use crate::servers::smtp::{At, Server, Step};
+
+/// Short enough for a test, long enough for a busy machine that has something to say.
+const SHORT: Duration = Duration::from_millis(700);
+
+fn settings(port: u16) -> Settings {
+    Settings {
+        host: "127.0.0.1".to_owned(),
+        port,
+        tls: Tls::None,
+        ca_file: None,
+        connections: 4,
+        helo: None,
+        username: None,
+        password: None,
+        timeouts: Timeouts { connect: SHORT, command: SHORT, data: SHORT, block: SHORT, dot: SHORT },
+    }
+}
+
+fn message(n: u8) -> Message {
+    Message {
+        key: NoticeKey([n; 16]),
+        reference: format!("reference{n}"),
+        content: Content::Email {
+            from: EmailAddress::parse("sessions@lakeside.example").unwrap(),
+            to: EmailAddress::parse("trevor@example.com").unwrap(),
+            bytes: format!("Subject: {n}\r\n\r\nfirst\r\n.second\r\n..third\r\n").into_bytes().into(),
+        },
+    }
+}
+
+/// Lets pass, or not, and counts.
+struct Gate {
+    open: bool,
+    asked: AtomicUsize,
+}
+
+impl Gate {
+    fn new(open: bool) -> Self {
+        Self { open, asked: AtomicUsize::new(0) }
+    }
+}
+
+#[async_trait]
+impl PointOfNoReturn for Gate {
+    async fn cross(&self) -> bool {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.open
+    }
+}
+
+fn kind(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Accepted { .. } => "accepted",
+        Outcome::Rejected { remember: Some(Suppression::Bounced), .. } => "bounced",
+        Outcome::Rejected { .. } => "rejected",
+        Outcome::Retry { .. } => "retry",
+        Outcome::ChannelFault { .. } => "channel",
+        Outcome::Unknown { .. } => "unknown",
+        Outcome::Fenced => "fenced",
+    }
+}
+
+fn say(text: &str) -> Step {
+    Step::Say(text.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_arrives_as_it_was() {
+    let server = Server::start(|_| None).await;
+    let smtp = Smtp::new(settings(server.port)).unwrap();
+    let outcome = smtp.deliver(&message(1), &Gate::new(true)).await;
+    assert_eq!(outcome, Outcome::Accepted { reply: "250 2.0.0 Ok: queued as 4F1A22".to_owned(), reference: Some("4F1A22".to_owned()) });
+    assert_eq!(server.bodies(), ["Subject: 1\r\n\r\nfirst\r\n.second\r\n..third\r\n"]);
+    assert!(smtp.probe().await.unwrap().contains("pipelining"));
+}
+
+/// A phase, what the server does there, and the outcome. With and without pipelining.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_phase_and_fault_has_its_outcome() {
+    let rows: Vec<(&'static str, Step, &'static str)> = vec![
+        ("banner", Step::Close, "channel"),
+        ("banner", Step::Hang, "channel"),
+        ("banner", Step::Drip, "channel"),
+        ("banner", Step::Flood(8 << 20), "channel"),
+        ("banner", say("554 no service"), "channel"),
+        ("banner", say("421 busy"), "channel"),
+        ("banner", say("SSH-2.0-nonsense"), "channel"),
+        ("EHLO", Step::Close, "channel"),
+        ("EHLO", Step::Hang, "channel"),
+        ("EHLO", say("502 what"), "channel"),
+        ("MAIL", Step::Close, "retry"),
+        ("MAIL", Step::Hang, "retry"),
+        ("MAIL", Step::Drip, "retry"),
+        ("MAIL", Step::Flood(8 << 20), "retry"),
+        ("MAIL", say("451 later"), "channel"),
+        ("MAIL", say("530 log in first"), "channel"),
+        ("MAIL", say("421 bye"), "channel"),
+        ("RCPT", Step::Close, "retry"),
+        ("RCPT", Step::Hang, "retry"),
+        ("RCPT", say("450 4.2.1 busy"), "retry"),
+        ("RCPT", say("550 5.1.1 <trevor@example.com> no such user"), "bounced"),
+        ("RCPT", say("550 5.7.1 policy"), "rejected"),
+        ("RCPT", say("421 bye"), "channel"),
+        ("DATA", Step::Close, "retry"),
+        ("DATA", Step::Hang, "retry"),
+        ("DATA", say("451 later"), "retry"),
+        ("DATA", say("554 no"), "rejected"),
+        (".", Step::Close, "unknown"),
+        (".", Step::Hang, "unknown"),
+        (".", Step::Drip, "unknown"),
+        (".", Step::Flood(8 << 20), "unknown"),
+        (".", say("451 later"), "retry"),
+        (".", say("421 bye"), "retry"),
+        (".", say("554 5.7.1 spam"), "rejected"),
+        (".", say("250-first line only"), "accepted"),
+        (".", say("garbage"), "unknown"),
+    ];
+    let mut running = tokio::task::JoinSet::new();
+    for (verb, step, want) in rows {
+        for pipelining in [true, false] {
+            let step = step.clone();
+            running.spawn(async move {
+                let shown = format!("{verb} {step:?} pipelining {pipelining}");
+                let (outcome, server, taken) = faulty(verb, step, pipelining).await;
+                assert_eq!(kind(&outcome), want, "{shown}: {outcome:?}");
+                assert!(!format!("{outcome:?}").contains("trevor"), "{outcome:?}");
+                let before_the_dot = !matches!(verb, ".");
+                assert_eq!(server.bodies().is_empty(), before_the_dot, "{shown}");
+                assert!(taken < Duration::from_secs(6), "{shown}: the attempt ends by its timer: {taken:?}");
+            });
+        }
+    }
+    while let Some(done) = running.join_next().await {
+        done.unwrap();
+    }
+}
+
+async fn faulty(verb: &'static str, step: Step, pipelining: bool) -> (Outcome, Server, Duration) {
+    let server = Server::start(move |at: &At| match at.verb.as_str() {
+        v if v == verb => Some(step.clone()),
+        "EHLO" if !pipelining => Some(say("250 test")),
+        _ => None,
+    })
+    .await;
+    let smtp = Smtp::new(settings(server.port)).unwrap();
+    let began = Instant::now();
+    let outcome = smtp.deliver(&message(1), &Gate::new(true)).await;
+    (outcome, server, began.elapsed())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_listens() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let outcome = Smtp::new(settings(port)).unwrap().deliver(&message(1), &Gate::new(true)).await;
+    assert_eq!(kind(&outcome), "channel");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_gate_lets_no_body_out() {
+    for verb in ["", "RCPT"] {
+        let server = Server::start(move |at: &At| (at.verb == verb).then(|| say("550 5.1.1 no"))).await;
+        let smtp = Smtp::new(settings(server.port)).unwrap();
+        let gate = Gate::new(false);
+        let outcome = smtp.deliver(&message(1), &gate).await;
+        let asked = gate.asked.load(Ordering::SeqCst);
+        assert_eq!((kind(&outcome), asked), if verb.is_empty() { ("fenced", 1) } else { ("bounced", 0) });
+        assert!(server.bodies().is_empty());
+        // The relay works on, on whatever connection.
+        assert_eq!(kind(&smtp.deliver(&message(2), &Gate::new(true)).await), if verb.is_empty() { "accepted" } else { "bounced" });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_used_again() {
+    let server = Server::start(|_| None).await;
+    let smtp = Smtp::new(settings(server.port)).unwrap();
+    for n in 0..5 {
+        assert_eq!(kind(&smtp.deliver(&message(n), &Gate::new(true)).await), "accepted");
+    }
+    assert_eq!((server.connections(), server.bodies().len()), (1, 5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_died_between_two_messages_costs_nothing() {
+    for last_word in [Step::Close, say("421 4.4.2 idle too long")] {
+        let server = Server::start(move |at: &At| (at.verb == "MAIL" && at.taken == 1).then(|| last_word.clone())).await;
+        let smtp = Smtp::new(settings(server.port)).unwrap();
+        for n in 0..4 {
+            assert_eq!(kind(&smtp.deliver(&message(n), &Gate::new(true)).await), "accepted");
+        }
+        assert_eq!((server.connections(), server.bodies().len()), (4, 4));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_five_a_connection_gets_fifty_once_each() {
+    let server = Server::start(|at: &At| (at.verb == "MAIL" && at.taken == 5).then(|| say("421 4.7.0 too many"))).await;
+    let smtp = Arc::new(Smtp::new(settings(server.port)).unwrap());
+    let mut running = tokio::task::JoinSet::new();
+    for n in 0..50 {
+        let smtp = Arc::clone(&smtp);
+        running.spawn(async move { kind(&smtp.deliver(&message(n), &Gate::new(true)).await) });
+    }
+    while let Some(outcome) = running.join_next().await {
+        assert_eq!(outcome.unwrap(), "accepted");
+    }
+    let mut subjects: Vec<String> = server.bodies().iter().map(|b| b.lines().next().unwrap().to_owned()).collect();
+    subjects.sort();
+    subjects.dedup();
+    assert_eq!((subjects.len(), server.bodies().len()), (50, 50));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn never_more_connections_than_allowed() {
+    let server = Server::start(|_| None).await;
+    let smtp = Arc::new(Smtp::new(Settings { connections: 2, ..settings(server.port) }).unwrap());
+    let mut running = tokio::task::JoinSet::new();
+    for n in 0..20 {
+        let smtp = Arc::clone(&smtp);
+        running.spawn(async move { smtp.deliver(&message(n), &Gate::new(true)).await });
+    }
+    while running.join_next().await.is_some() {}
+    assert_eq!((server.connections() <= 2, server.bodies().len()), (true, 20));
+}
+
+/// A certificate of our own for this name, and the server's side of it.
+fn certificate(name: &str, folder: &std::path::Path) -> (PathBuf, TlsAcceptor) {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let ca = folder.join("ca.pem");
+    std::fs::write(&ca, made.cert.pem()).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    (ca, TlsAcceptor::from(Arc::new(config)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn starttls_is_required_and_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, trusted, offered, step, want) in [
+        ("localhost", true, true, None, "accepted"),
+        ("localhost", false, true, None, "channel"),
+        ("other.example", true, true, None, "channel"),
+        ("localhost", true, false, None, "channel"),
+        ("localhost", true, true, Some(say("454 not now")), "channel"),
+        ("localhost", true, true, Some(Step::Close), "channel"),
+        ("localhost", true, true, Some(Step::Hang), "channel"),
+        ("localhost", true, true, Some(say("220 go\r\n250 injected")), "channel"),
+    ] {
+        let shown = format!("{name} trusted {trusted} offered {offered} {step:?}");
+        let (ca, acceptor) = certificate(name, folder.path());
+        let server =
+            Server::with_tls(offered.then_some(acceptor), move |at: &At| (at.verb == "STARTTLS").then(|| step.clone()).flatten()).await;
+        let tls = Settings {
+            host: "localhost".to_owned(),
+            tls: Tls::Starttls,
+            ca_file: trusted.then_some(ca),
+            username: Some("punctual".to_owned()),
+            password: Some("secret".into()),
+            ..settings(server.port)
+        };
+        let outcome = Smtp::new(tls).unwrap().deliver(&message(1), &Gate::new(true)).await;
+        assert_eq!(kind(&outcome), want, "{shown}: {outcome:?}");
+        let verbs = server.verbs();
+        if want == "channel" {
+            assert!(!verbs.iter().any(|v| v == "AUTH" || v == "MAIL"), "{shown}: nothing in clear text: {verbs:?}");
+        } else {
+            assert_eq!(verbs, ["EHLO", "STARTTLS", "EHLO", "AUTH", "MAIL", "RCPT", "DATA"], "{shown}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_log_in_is_the_channels_fault() {
+    let server = Server::start(|at: &At| (at.verb == "AUTH").then(|| say("535 5.7.8 bad credentials"))).await;
+    let logged_in = Settings { username: Some("punctual".to_owned()), password: Some("secret".into()), ..settings(server.port) };
+    let smtp = Smtp::new(logged_in).unwrap();
+    assert_eq!(kind(&smtp.deliver(&message(1), &Gate::new(true)).await), "channel");
+    assert!(smtp.probe().await.unwrap_err().contains("535"));
+    assert!(!server.verbs().contains(&"MAIL".to_owned()));
+}
