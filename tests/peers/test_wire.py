@@ -152,3 +152,14 @@ def test_nobody_reads_another_participants_name_or_the_sessions_own_code(practic
             assert not any(word in seen for word in name.split()), f"{recipients} reads the name of another"
         assert "981342223" not in re.sub(r"[ -]", "", seen) and "Grief" not in seen
         assert "Ada Finch" in seen
+
+
+@pytest.mark.xfail(strict=True, reason="a name that looks like an encoded word goes out unencoded in a quoted string, and lenient readers decode it")
+def test_a_name_that_looks_like_an_encoded_word_is_read_as_it_was_written(practice, wire):
+    """`=?utf-8?q?...?=` in a name is text: no reader may decode it into something that the practice never wrote."""
+    practice.email(wire.port)
+    practice.sessions([session(1, person(101, name="=?utf-8?q?not_encoded?="))])
+    assert practice.once().code == 0
+    ((_, _, raw),) = wire.messages
+    assert judge.problems(raw) == []
+    assert judge.parsed(raw)["To"].addresses[0].display_name == "=?utf-8?q?not_encoded?="
