@@ -126,7 +126,8 @@ def test_a_second_daemon_is_refused(practice, sink):
             if "ready" in line:
                 break
         second = practice.once()
-        assert second.code == 74 and "another" in second.err.lower() or "in use" in second.err.lower(), second.err
+        assert second.code == 74, second.err
+        assert "another" in second.err.lower() or "in use" in second.err.lower(), second.err
         assert practice.run("status").code == 0, "commands work beside the daemon"
     finally:
         child.send_signal(signal.SIGTERM)
