@@ -96,7 +96,8 @@ fn phrase(name: &str) -> String {
     if name.is_empty() {
         return String::new();
     }
-    if name.is_ascii() && name.len() <= PLAIN_NAME_MAX {
+    // What looks like an encoded word would be decoded by lenient readers.
+    if name.is_ascii() && name.len() <= PLAIN_NAME_MAX && !name.contains("=?") {
         return format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
     }
     let word = |bytes: &str| format!("=?utf-8?b?{}?=", BASE64.encode(bytes.as_bytes()));

@@ -9,4 +9,5 @@ mod outbox;
 mod render;
 mod servers;
 mod smtp;
+mod source_http;
 mod zone;

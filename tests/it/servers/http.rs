@@ -10,6 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) enum Reply {
     /// These bytes, then the end.
     Bytes(Vec<u8>),
+    /// This body with an ETag; or 304, if the request names it.
+    Tagged(&'static str, String),
     /// Nothing, for ever.
     Hang,
     /// The end, without an answer.
@@ -68,6 +70,14 @@ async fn serve(mut stream: TcpStream, reply: Reply, seen: Arc<Mutex<Vec<String>>
     match reply {
         Reply::Bytes(bytes) => {
             let _ = stream.write_all(&bytes).await;
+        }
+        Reply::Tagged(tag, body) => {
+            let known =
+                String::from_utf8_lossy(&request).to_ascii_lowercase().contains(&format!("if-none-match: {tag}").to_ascii_lowercase());
+            let (status, body) = if known { (304, "") } else { (200, body.as_str()) };
+            if let Reply::Bytes(bytes) = answer(status, &format!("ETag: {tag}\r\n"), body) {
+                let _ = stream.write_all(&bytes).await;
+            }
         }
         Reply::Hang => {
             let _ = stream.read(&mut chunk).await;
