@@ -17,6 +17,7 @@ use crate::outbox::State;
 mod check;
 mod configuration;
 mod demo;
+mod diff;
 mod gallery;
 mod guard;
 mod outbox;
@@ -26,6 +27,7 @@ mod send_test;
 mod status;
 mod suppress;
 mod table;
+mod unreachable;
 mod why;
 
 /// Sends each participant of a video session their invitation and reminders, in their own time, with their own code.
@@ -75,6 +77,10 @@ enum Command {
     },
     /// Shows counts by state, what is due next, the last snapshots, and what needs attention.
     Status,
+    /// Shows who gains, loses or moves a message if the configuration changes.
+    Diff(DiffArgs),
+    /// Lists upcoming participants who will not be reached, and why. Exit code 3 if there are any.
+    Unreachable,
     /// Explains what was, will or will not be sent: what is looked at, what is said, and what became of it.
     Why(WhyArgs),
     /// Shows and changes notices.
@@ -165,6 +171,22 @@ enum PreviewFormat {
     Html,
     /// A file for each message.
     Eml,
+}
+
+#[derive(Debug, Args)]
+struct DiffArgs {
+    /// The configuration as it is.
+    #[arg(value_name = "OLD.toml")]
+    old: PathBuf,
+    /// The configuration as it would be.
+    #[arg(value_name = "NEW.toml")]
+    new: PathBuf,
+    /// Read this file or folder instead of the new configuration's sources.
+    #[arg(long, value_name = "FILE|DIR")]
+    sessions: Option<PathBuf>,
+    /// Pretend that it is this time. Default: now.
+    #[arg(long, value_name = "TIME")]
+    at: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Args)]
@@ -326,6 +348,7 @@ pub fn main() -> ExitCode {
 fn config_for(cli: &Cli) -> Result<Config, Mistakes> {
     match cli.command {
         Command::Init { .. }
+        | Command::Diff(_)
         | Command::Demo { .. }
         | Command::Completions { .. }
         | Command::Man
@@ -341,6 +364,8 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Preview(args) => preview::preview(config, args, cli.json, colors),
         Command::Check { online } => check::check(config, *online, cli.json),
         Command::Status => status::status(config, cli.json, colors),
+        Command::Diff(args) => diff::diff(args, cli.json, colors),
+        Command::Unreachable => unreachable::unreachable(config, cli.json, colors),
         Command::Why(args) => why::why(config, args, cli.json),
         Command::Outbox(command) => outbox::outbox(config, command, cli.json, colors),
         Command::Guard(command) => guard::guard(config, command, cli.json, colors),

@@ -57,7 +57,7 @@ pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Co
 }
 
 /// The sessions: of the named file or folder, else of every configured source.
-fn snapshot(config: &Config, named: Option<&Path>) -> anyhow::Result<Snapshot> {
+pub(super) fn snapshot(config: &Config, named: Option<&Path>) -> anyhow::Result<Snapshot> {
     let mut whole = Snapshot::default();
     if let Some(path) = named {
         whole = file::read(&file::Settings { path: path.to_path_buf() }).map_err(anyhow::Error::msg)?;

@@ -107,7 +107,7 @@ async fn people(config: &Config, args: &WhyArgs) -> anyhow::Result<Vec<Person>> 
     Ok(found)
 }
 
-fn latest(stored: &StoredSession) -> Option<Session> {
+pub(super) fn latest(stored: &StoredSession) -> Option<Session> {
     let mut session = json::kept(&stored.record)?;
     for person in &mut session.participants {
         person.ambiguous = stored.ambiguous.iter().find(|(id, _)| *id == person.id).map(|(_, why)| why.clone());
