@@ -382,7 +382,7 @@ async fn settle(world: &Arc<World>, truth: &Truth) {
                 let text = e.notice.address.expose() == address(s, n, person.email) && e.notice.start == start_of(*start);
                 text && (e.state.told() || e.state == State::Rejected)
             };
-            if takes_place && !theirs.iter().any(|e| knows(e)) && !explained.contains_key(&id(s, n)) {
+            if takes_place && !theirs.iter().any(knows) && !explained.contains_key(&id(s, n)) {
                 let states: Vec<String> = theirs.iter().map(|e| format!("{} {} {:?}", e.notice.occasion, e.state, e.reason)).collect();
                 world.wrong.lock().unwrap().push(format!("{} does not know, and nothing says why: {states:?}", id(s, n)));
             }
