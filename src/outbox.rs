@@ -329,7 +329,7 @@ pub enum Change {
     /// A new notice, waiting. A key that exists already is left as it is.
     Add(Notice),
     /// Another due time (or useful-until), or needed again: waiting. Only while waiting or held, or when it ended untold as cancelled,
-    /// superseded or suppressed (and no operator ended it): a session may move away and back.
+    /// superseded, suppressed or lapsed (and no operator ended it): a session may move away and back.
     Move {
         /// Which.
         key: NoticeKey,

@@ -117,7 +117,7 @@ impl Row {
 
     /// It ended untold, by the planner's word: a session that moves away and back needs it again.
     fn can_revive(&self) -> bool {
-        let by_plan = matches!(self.entry.state, State::Cancelled | State::Superseded | State::Suppressed);
+        let by_plan = matches!(self.entry.state, State::Cancelled | State::Superseded | State::Suppressed | State::Lapsed);
         by_plan && self.entry.reason != Some(Reason::Operator) && self.doubt.is_none()
     }
 

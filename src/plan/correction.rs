@@ -34,7 +34,7 @@ impl Case<'_> {
             (false, false) => return None,
         };
         let changed_at = if other_start { self.known.start_known_at } else { self.known.facts_known_at };
-        let planned = changed_at.max(last.changed_at) + self.policy.settle;
+        let planned = self.settled(changed_at.max(last.changed_at));
         let at = planned.max(self.now);
         let omit = |reason| Some(Decision::Omit(Omission { due_at: Some(planned), ..self.omission(occasion, None, reason, None) }));
         if occasion == Occasion::Updated && self.participant.rsvp == Rsvp::Declined {
@@ -58,7 +58,7 @@ impl Case<'_> {
             return None;
         }
         let known_at = self.known.facts_known_at.max(last.changed_at);
-        let planned = known_at + self.policy.settle;
+        let planned = self.settled(known_at);
         let useful_until = self.session.start + CANCELLED_USEFUL;
         if self.known.facts_known_at >= self.session.start || planned.max(self.now) >= useful_until {
             return omit(Reason::Started, Some(planned));

@@ -12,7 +12,8 @@ pub fn diff(decisions: &[&Decision], held: &[KnownNotice]) -> Vec<Change> {
     let by_key: HashMap<NoticeKey, &KnownNotice> = held.iter().map(|n| (n.notice.key, n)).collect();
     let wanted: Vec<&Notice> = decisions.iter().filter_map(|d| if let Decision::Send(n) = d { Some(n) } else { None }).collect();
     let mut changes: Vec<Change> = wanted.iter().filter_map(|n| want(n, by_key.get(&n.key).copied())).collect();
-    let unwanted = held.iter().filter(|n| n.state.pending() && !wanted.iter().any(|w| w.key == n.notice.key));
+    // What is in doubt is decided about when its turn comes: it was told, or may have been.
+    let unwanted = held.iter().filter(|n| n.state.pending() && !n.doubted && !wanted.iter().any(|w| w.key == n.notice.key));
     changes.extend(unwanted.filter_map(|n| end(n, reason_against(n, decisions))));
     changes
 }
@@ -21,9 +22,10 @@ pub fn diff(decisions: &[&Decision], held: &[KnownNotice]) -> Vec<Change> {
 fn want(notice: &Notice, held: Option<&KnownNotice>) -> Option<Change> {
     let Some(row) = held else { return Some(Change::Add(notice.clone())) };
     let again = match row.state {
+        _ if row.doubted => false,
         State::Waiting => row.notice.due_at != notice.due_at || row.notice.useful_until != notice.useful_until,
         State::Held => row.reason.is_some_and(mends_itself),
-        State::Cancelled | State::Superseded | State::Suppressed => row.reason != Some(Reason::Operator),
+        State::Cancelled | State::Superseded | State::Suppressed | State::Lapsed => row.reason != Some(Reason::Operator),
         _ => false,
     };
     again.then_some(Change::Move { key: notice.key, due_at: notice.due_at, useful_until: notice.useful_until })

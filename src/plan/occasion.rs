@@ -103,11 +103,7 @@ impl Case<'_> {
 
     /// The participant's invite.
     fn invite(&self, to: &Recipient<'_>) -> Decision {
-        let settle = if self.session.meet_now { TimeDelta::zero() } else { self.policy.settle };
-        // Another address is another person until they were told: their invite settles from when that address became known.
-        let readdressed = self.known.notices.iter().any(|n| n.told() && n.notice.address != to.address);
-        let since = if readdressed { self.known.first_seen.max(self.known.facts_known_at) } else { self.known.first_seen };
-        let planned = since + settle;
+        let planned = if self.session.meet_now { self.known.first_seen } else { self.settled(self.address_known_at(to)) };
         let at = planned.max(self.now);
         let omit = |reason| Decision::Omit(Omission { due_at: Some(planned), ..self.omission(Occasion::Invite, None, reason, None) });
         if let Some(reason) = self.against(at) {
@@ -121,6 +117,18 @@ impl Case<'_> {
         }
         let key = self.key(Occasion::Invite, None, to, "");
         Decision::Send(self.notice(Occasion::Invite, None, key, self.kept_out_of_quiet_hours(planned, to), to))
+    }
+
+    /// When this address became known. Another address is another person until they were told.
+    fn address_known_at(&self, to: &Recipient<'_>) -> DateTime<Utc> {
+        let readdressed = self.known.notices.iter().any(|n| n.told() && n.notice.address != to.address);
+        if readdressed { self.known.first_seen.max(self.known.facts_known_at) } else { self.known.first_seen }
+    }
+
+    /// When a change may be told: once it has settled, or at once if there is no time for that before the start.
+    pub(super) fn settled(&self, since: DateTime<Utc>) -> DateTime<Utc> {
+        let settled = since + self.policy.settle;
+        if settled < self.useful_until() { settled } else { since }
     }
 
     /// When an announcement that is planned for then may go.
@@ -157,7 +165,7 @@ impl Case<'_> {
         if time.max(self.now) >= start {
             return Err(omit(Reason::Started, Some(time), None));
         }
-        if time <= self.known.start_known_at {
+        if time <= self.known.start_known_at.max(self.address_known_at(to)) {
             return Err(omit(Reason::BookedLate, Some(time), None));
         }
         if announced_at.is_some_and(|told| due.max(self.now) < told + self.policy.min_gap) {

@@ -605,6 +605,7 @@ mod diffs {
         let decisions = world.decide();
         let invite = world.sent(Occasion::Invite, None).unwrap();
         let moved = Notice { due_at: invite.due_at - TimeDelta::minutes(1), ..invite.clone() };
+        let again_after_all = Change::Move { key: invite.key, due_at: invite.due_at, useful_until: invite.useful_until };
         let again = Change::Move { key: invite.key, due_at: invite.due_at, useful_until: invite.useful_until };
         for (row, want) in [
             (held(&invite, State::Waiting, None), None),
@@ -616,12 +617,13 @@ mod diffs {
             (held(&invite, State::Cancelled, Some(Reason::Outdated)), Some(again.clone())),
             (held(&invite, State::Cancelled, Some(Reason::Operator)), None),
             (held(&invite, State::Suppressed, Some(Reason::OptedOut)), Some(again)),
+            (KnownNotice { doubted: true, ..held(&moved, State::Waiting, None) }, None),
             (held(&moved, State::Accepted, None), None),
             (held(&moved, State::Unknown, None), None),
             (held(&moved, State::Sending, None), None),
             (held(&moved, State::Claimed, None), None),
             (held(&moved, State::Rejected, None), None),
-            (held(&moved, State::Lapsed, Some(Reason::Lapsed)), None),
+            (held(&invite, State::Lapsed, Some(Reason::Started)), Some(again_after_all)),
         ] {
             let name = format!("{:?} {:?}", row.state, row.reason);
             let changes: Vec<Change> = diff(&refs(&decisions), &[row]).into_iter().filter(|c| !matches!(c, Change::Add(_))).collect();

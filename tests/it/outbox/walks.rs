@@ -105,7 +105,7 @@ pub(crate) async fn moves_and_ends_are_guarded_by_the_state(store: Store) {
         store.add(number, std::slice::from_ref(&one)).await;
         bring(&store, one.key, state).await;
         // What ended untold by the planner's word may be needed again.
-        let movable = state.pending() || matches!(state, State::Cancelled | State::Superseded | State::Suppressed);
+        let movable = state.pending() || matches!(state, State::Cancelled | State::Superseded | State::Suppressed | State::Lapsed);
         let before = store.entry(one.key).await;
 
         let moved = store.change(Change::Move { key: one.key, due_at: minute(30), useful_until: minute(90) }).await;
