@@ -24,6 +24,7 @@ mod outbox;
 mod preview;
 mod run;
 mod send_test;
+mod simulate;
 mod status;
 mod suppress;
 mod table;
@@ -77,6 +78,8 @@ enum Command {
     },
     /// Shows counts by state, what is due next, the last snapshots, and what needs attention.
     Status,
+    /// Rehearses: the whole engine on a virtual clock, with servers that obey a script.
+    Simulate(SimulateArgs),
     /// Shows who gains, loses or moves a message if the configuration changes.
     Diff(DiffArgs),
     /// Lists upcoming participants who will not be reached, and why. Exit code 3 if there are any.
@@ -171,6 +174,22 @@ enum PreviewFormat {
     Html,
     /// A file for each message.
     Eml,
+}
+
+#[derive(Debug, Args)]
+struct SimulateArgs {
+    /// The beginning.
+    #[arg(long, value_name = "TIME")]
+    from: DateTime<Utc>,
+    /// The end.
+    #[arg(long, value_name = "TIME")]
+    until: DateTime<Utc>,
+    /// Read this file or folder instead of the configured sources.
+    #[arg(long, value_name = "FILE|DIR")]
+    sessions: Option<PathBuf>,
+    /// What happens in between: a TOML file.
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -364,6 +383,7 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Preview(args) => preview::preview(config, args, cli.json, colors),
         Command::Check { online } => check::check(config, *online, cli.json),
         Command::Status => status::status(config, cli.json, colors),
+        Command::Simulate(args) => simulate::simulate(config, args, cli.json, colors),
         Command::Diff(args) => diff::diff(args, cli.json, colors),
         Command::Unreachable => unreachable::unreachable(config, cli.json, colors),
         Command::Why(args) => why::why(config, args, cli.json),

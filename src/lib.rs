@@ -27,6 +27,7 @@ pub mod daemon;
 pub mod deliver;
 pub mod dispatch;
 pub mod outbox;
+pub mod simulate;
 pub mod source;
 pub mod walk;
 pub mod zone;

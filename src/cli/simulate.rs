@@ -1,0 +1,75 @@
+//! `simulate`: a rehearsal, as a timeline.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use super::preview::snapshot;
+use super::table::{Colors, Tone, table};
+use super::{Exit, SimulateArgs, runtime};
+use crate::config::Config;
+use crate::render::Renderer;
+use crate::simulate::{Moment, Request, script, simulate as play};
+
+pub(super) fn simulate(config: Config, args: &SimulateArgs, json: bool, colors: Colors) -> anyhow::Result<Exit> {
+    let said = snapshot(&config, args.sessions.as_deref())?;
+    let script = match &args.script {
+        Some(file) => {
+            let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            script::parse(&text).map_err(|why| anyhow::anyhow!("{}: {why}", file.display()))?
+        }
+        None => script::Script::default(),
+    };
+    let sessions = said.sessions.iter().filter_map(|s| serde_json::from_str(&s.record).ok()).collect();
+    let renderer = Renderer::new(config.render.clone()).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?;
+    let request = Request {
+        sessions,
+        policy: Arc::new(config.policy),
+        renderer: Arc::new(renderer),
+        from: args.from,
+        until: args.until,
+        script,
+        doubt: (config.email_in_doubt, config.sms_in_doubt),
+    };
+    // The dispatcher renders on a worker thread.
+    let timeline = runtime()?.block_on(async { tokio::spawn(play(request)).await })??;
+    if json {
+        for moment in &timeline {
+            println!("{}", serde_json::to_string(moment)?);
+        }
+    } else {
+        print(&timeline, colors);
+    }
+    Ok(Exit::Done)
+}
+
+fn print(timeline: &[Moment], colors: Colors) {
+    let mut rows = table(colors, &["UTC", "On their clock", "Session", "Person", "What", "Outcome", "Says"]);
+    for m in timeline {
+        let tone = match m.outcome.as_str() {
+            "accepted" => Tone::Good,
+            "rejected" | "unknown" | "held" | "lapsed" | "channel_fault" | "retry" => Tone::Bad,
+            "event" => Tone::Plain,
+            _ => Tone::Quiet,
+        };
+        let id = |n: Option<i64>| n.map_or_else(String::new, |n| n.to_string());
+        let what = m.occasion.map_or_else(String::new, |o| m.rule.as_ref().map_or_else(|| o.to_string(), |rule| format!("{o} {rule}")));
+        let outcome = m.reason.map_or_else(|| m.outcome.clone(), |reason| format!("{} ({reason})", m.outcome));
+        let cells = [
+            m.at.clone().unwrap_or_default(),
+            m.local.as_deref().map_or_else(String::new, |t| format!("{} {}", &t[..10], &t[11..16])),
+            id(m.session_id.map(|s| s.0)),
+            id(m.participation_id.map(|p| p.0)),
+            what,
+            outcome,
+            m.detail.clone().unwrap_or_default(),
+        ];
+        rows.add_row(cells.into_iter().map(|t| colors.cell(t, tone)));
+    }
+    println!("{}", rows.trim_fmt());
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    timeline.iter().for_each(|m| *counts.entry(&m.outcome).or_default() += 1);
+    let counted: Vec<String> = counts.iter().map(|(outcome, n)| format!("{n} {outcome}")).collect();
+    println!("{}", counted.join(", "));
+}

@@ -1,0 +1,368 @@
+//! A rehearsal: the whole engine on a virtual clock, with a store in memory and servers that obey a script.
+//!
+//! Walk, planner, last look, renderer, gate, dispatcher and retry rule are the live ones; only the clock, the store and the sockets are not.
+//! Nothing is slept through: the clock jumps to whatever comes next, a script's event, a notice that is due, or (while something is absent
+//! from the source, which counts snapshots) the next look five minutes later. Sources are walked when the script changed something.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::contact::Channel;
+use crate::deliver::{PointOfNoReturn, Transport};
+use crate::dispatch::{Dispatcher, Lane, Span};
+use crate::message::{Content, Message};
+use crate::notice::{Notice, Occasion, Reason};
+use crate::outbox::memory::MemoryOutbox;
+use crate::outbox::{Filter, Outbox, StoreError};
+use crate::outcome::Outcome;
+use crate::plan::{self, Policy};
+use crate::preview::rfc3339;
+use crate::render::Renderer;
+use crate::retry::DoubtPolicy;
+use crate::session::{ParticipationId, SessionId, Snapshot};
+use crate::source::{ambiguity, json};
+use crate::walk;
+use crate::zone::Zone;
+
+pub mod script;
+
+use script::{Act, Line, Script, Source};
+
+/// How often a source is looked at while something is absent from it.
+const LOOK: TimeDelta = TimeDelta::minutes(5);
+/// The clock goes on at least so far from one moment to the next.
+const TICK: TimeDelta = TimeDelta::seconds(1);
+/// What a message takes on a slow line.
+const SLOW: TimeDelta = TimeDelta::seconds(20);
+/// The name of the one source.
+const SOURCE: &str = "sessions";
+
+/// What to rehearse.
+pub struct Request {
+    /// Session JSON, record by record.
+    pub sessions: Vec<Value>,
+    /// What is decided.
+    pub policy: Arc<Policy>,
+    /// Makes the messages.
+    pub renderer: Arc<Renderer>,
+    /// The beginning.
+    pub from: DateTime<Utc>,
+    /// The end.
+    pub until: DateTime<Utc>,
+    /// What happens in between.
+    pub script: Script,
+    /// What becomes of e-mail and texts in doubt.
+    pub doubt: (DoubtPolicy, DoubtPolicy),
+}
+
+/// One thing that happened, or that did not and why.
+#[derive(Debug, Clone, Serialize)]
+pub struct Moment {
+    /// RFC 3339, UTC. Of an omission: when it would have been due.
+    pub at: Option<String>,
+    /// The same moment on the participant's clock.
+    pub local: Option<String>,
+    /// SessionId.
+    pub session_id: Option<SessionId>,
+    /// ParticipationId.
+    pub participation_id: Option<ParticipationId>,
+    /// What.
+    pub occasion: Option<Occasion>,
+    /// The reminder rule.
+    pub rule: Option<String>,
+    /// How it would have gone.
+    pub channel: Option<Channel>,
+    /// `accepted`, `rejected`, `retry`, `channel_fault`, `unknown`, `held`, `cancelled`, `superseded`, `lapsed`, `suppressed`, `omitted`; or `event`, of the script.
+    pub outcome: String,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// The server's words, or the script's.
+    pub detail: Option<String>,
+}
+
+/// A clock that the rehearsal moves.
+struct Hands(Mutex<DateTime<Utc>>);
+
+impl Clock for Hands {
+    fn now(&self) -> DateTime<Utc> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Hands {
+    fn go_to(&self, at: DateTime<Utc>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+}
+
+/// A relay or gateway that does what the script says.
+struct Stand {
+    name: &'static str,
+    line: Arc<Mutex<Line>>,
+    clock: Arc<Hands>,
+}
+
+#[async_trait]
+impl Transport for Stand {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn concurrency(&self) -> usize {
+        1
+    }
+
+    async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn) -> Outcome {
+        let line = *self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        if line == Line::Down {
+            return Outcome::ChannelFault { why: "down, as the script says".to_owned(), after: None };
+        }
+        if !doubt.cross().await {
+            return Outcome::Fenced;
+        }
+        if line == Line::Slow {
+            self.clock.go_to(self.clock.now() + SLOW);
+        }
+        if line == Line::LoseAnswers {
+            return Outcome::Unknown { why: "the answer was lost, as the script says".to_owned() };
+        }
+        let size = match &message.content {
+            Content::Email { bytes, .. } => format!("{} bytes", bytes.len()),
+            Content::Sms { segments, .. } => format!("{segments} parts"),
+        };
+        Outcome::Accepted { reply: size, reference: None }
+    }
+
+    async fn probe(&self) -> Result<String, String> {
+        Ok("a rehearsal".to_owned())
+    }
+}
+
+/// The rehearsal as it goes.
+struct World {
+    request: Request,
+    outbox: Arc<MemoryOutbox>,
+    clock: Arc<Hands>,
+    dispatcher: Arc<Dispatcher>,
+    lanes: [Arc<Lane>; 2],
+    lines: [Arc<Mutex<Line>>; 2],
+    sessions: Vec<Value>,
+    source: Source,
+    daemon_up: bool,
+    /// Something is not listed, and it is not sure yet that it is gone.
+    absent: bool,
+    told: i64,
+    zones: HashMap<(SessionId, ParticipationId), Zone>,
+    timeline: Vec<Moment>,
+}
+
+/// Plays it: the timeline, in order, and at its end what was omitted.
+pub async fn simulate(request: Request) -> Result<Vec<Moment>, StoreError> {
+    let mut world = World::new(request);
+    let mut events = std::mem::take(&mut world.request.script.events).into_iter().peekable();
+    world.walk().await?;
+    loop {
+        let now = world.clock.now();
+        if world.daemon_up {
+            world.hand_over().await?;
+        }
+        let Some(next) = [events.peek().map(|e| e.at), world.next().await?].into_iter().flatten().min() else { break };
+        if next > world.request.until {
+            break;
+        }
+        world.go_to(next.max(now + TICK));
+        let mut changed = world.absent && world.daemon_up;
+        while let Some(event) = events.next_if(|e| e.at <= world.clock.now()) {
+            world.happens(event.act);
+            changed = true;
+        }
+        if changed && world.daemon_up {
+            world.walk().await?;
+        }
+    }
+    world.omissions().await?;
+    Ok(world.timeline)
+}
+
+impl World {
+    fn new(request: Request) -> Self {
+        let outbox = Arc::new(MemoryOutbox::new([0; 32]));
+        let clock = Arc::new(Hands(Mutex::new(request.from)));
+        let lines = [Arc::new(Mutex::new(Line::Up)), Arc::new(Mutex::new(Line::Up))];
+        let stand = |n: usize, name| Arc::new(Stand { name, line: Arc::clone(&lines[n]), clock: Arc::clone(&clock) }) as Arc<dyn Transport>;
+        let lanes = [
+            Arc::new(Lane::new(Channel::Email, request.doubt.0, vec![stand(0, "relay")])),
+            Arc::new(Lane::new(Channel::Sms, request.doubt.1, vec![stand(1, "gateway")])),
+        ];
+        let dispatcher = Arc::new(Dispatcher {
+            outbox: Arc::clone(&outbox) as Arc<dyn Outbox>,
+            renderer: Arc::clone(&request.renderer),
+            policy: Arc::clone(&request.policy),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            owner: "simulation".to_owned(),
+        });
+        outbox.set_clock(request.from);
+        Self {
+            sessions: request.sessions.clone(),
+            request,
+            outbox,
+            clock,
+            dispatcher,
+            lanes,
+            lines,
+            source: Source::Ok,
+            daemon_up: true,
+            absent: false,
+            told: 0,
+            zones: HashMap::new(),
+            timeline: Vec::new(),
+        }
+    }
+
+    fn go_to(&self, at: DateTime<Utc>) {
+        self.clock.go_to(at);
+        self.outbox.set_clock(at);
+    }
+
+    /// What comes next of itself.
+    async fn next(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        if !self.daemon_up {
+            return Ok(None);
+        }
+        let look = self.absent.then(|| self.clock.now() + LOOK);
+        let due = [self.outbox.next_due(Channel::Email).await?, self.outbox.next_due(Channel::Sms).await?];
+        Ok(due.into_iter().chain([look]).flatten().min())
+    }
+
+    async fn walk(&mut self) -> Result<(), StoreError> {
+        let body = match self.source {
+            Source::Ok => Value::Array(self.sessions.clone()).to_string(),
+            Source::Empty => "[]".to_owned(),
+            Source::Fails => return Ok(()),
+        };
+        let mut snapshot = json::parse(body.as_bytes()).unwrap_or_else(|_| Snapshot { partial: true, ..Snapshot::default() });
+        ambiguity::mark(&mut snapshot);
+        for session in &snapshot.sessions {
+            for person in &session.participants {
+                if let Ok(resolved) = plan::zone_of(person, &self.request.policy) {
+                    self.zones.insert((session.id, person.id), resolved.zone);
+                }
+            }
+        }
+        let report = walk::walk(&*self.outbox, SOURCE, &snapshot, &self.request.policy, self.clock.now()).await?;
+        if report.guarded > 0 {
+            self.note("event", format!("guard: {} sessions wait for somebody", report.guarded));
+        }
+        self.absent = self.outbox.omissions(&Filter::default()).await?.iter().any(|o| o.reason == Reason::Absent);
+        self.tell().await
+    }
+
+    async fn hand_over(&mut self) -> Result<(), StoreError> {
+        for lane in &self.lanes {
+            let span = Span::Once(self.clock.now());
+            Arc::clone(&self.dispatcher).run(Arc::clone(lane), span, Arc::new(Notify::new())).await?;
+        }
+        self.tell().await
+    }
+
+    /// Writes down what the ledger has that is new: how attempts ended, and what was not sent after all.
+    async fn tell(&mut self) -> Result<(), StoreError> {
+        let rows = self.outbox.ledger(None, self.told, usize::MAX).await?;
+        self.told = rows.last().map_or(self.told, |row| row.seq);
+        let told: Vec<_> = rows.into_iter().filter(|row| matches!(row.event.as_str(), "settled" | "ended")).collect();
+        let keys = told.iter().filter_map(|row| row.key.as_ref()?.parse().ok()).collect::<Vec<_>>();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let notices: HashMap<String, Notice> = self
+            .outbox
+            .list(&Filter { keys, ..Filter::default() })
+            .await?
+            .into_iter()
+            .map(|e| (e.notice.key.to_string(), e.notice))
+            .collect();
+        for row in told {
+            let Some(notice) = row.key.as_ref().and_then(|key| notices.get(key)) else { continue };
+            let detail = row.detail.clone().unwrap_or_default();
+            let (word, words) = detail.split_once(": ").unwrap_or((detail.as_str(), ""));
+            let outcome = if row.event == "settled" { word.to_owned() } else { row.to_state.map(|s| s.to_string()).unwrap_or_default() };
+            if matches!(outcome.as_str(), "moved" | "fenced") {
+                continue;
+            }
+            self.timeline.push(Moment {
+                at: Some(rfc3339(row.at)),
+                local: self.local(notice.session, notice.participation, row.at),
+                session_id: Some(notice.session),
+                participation_id: Some(notice.participation),
+                occasion: Some(notice.occasion),
+                rule: notice.rule.clone(),
+                channel: Some(notice.address.channel()),
+                outcome,
+                reason: row.reason,
+                detail: Some(words.to_owned()).filter(|w| !w.is_empty()),
+            });
+        }
+        Ok(())
+    }
+
+    fn local(&self, session: SessionId, participation: ParticipationId, at: DateTime<Utc>) -> Option<String> {
+        let zone = self.zones.get(&(session, participation))?;
+        Some(at.with_timezone(zone).to_rfc3339_opts(SecondsFormat::Secs, false))
+    }
+
+    fn happens(&mut self, act: Act) {
+        self.note("event", act.to_string());
+        match act {
+            Act::Relay(line) => *self.lines[0].lock().unwrap_or_else(PoisonError::into_inner) = line,
+            Act::Gateway(line) => *self.lines[1].lock().unwrap_or_else(PoisonError::into_inner) = line,
+            Act::Daemon(up) => self.daemon_up = up,
+            Act::Source(source) => self.source = source,
+            Act::Sessions(edit) => edit.apply(&mut self.sessions),
+        }
+    }
+
+    fn note(&mut self, outcome: &str, detail: String) {
+        self.timeline.push(Moment {
+            at: Some(rfc3339(self.clock.now())),
+            local: None,
+            session_id: None,
+            participation_id: None,
+            occasion: None,
+            rule: None,
+            channel: None,
+            outcome: outcome.to_owned(),
+            reason: None,
+            detail: Some(detail),
+        });
+    }
+
+    /// What was not sent, by the last word of the planner.
+    async fn omissions(&mut self) -> Result<(), StoreError> {
+        for o in self.outbox.omissions(&Filter::default()).await? {
+            let local = match (o.session, o.participation, o.due_at) {
+                (Some(session), Some(participation), Some(at)) => self.local(session, participation, at),
+                _ => None,
+            };
+            self.timeline.push(Moment {
+                at: o.due_at.map(rfc3339),
+                local,
+                session_id: o.session,
+                participation_id: o.participation,
+                occasion: o.occasion,
+                rule: o.rule,
+                channel: o.channel,
+                outcome: "omitted".to_owned(),
+                reason: Some(o.reason),
+                detail: o.detail,
+            });
+        }
+        Ok(())
+    }
+}
