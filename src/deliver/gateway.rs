@@ -31,7 +31,6 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(60);
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(15);
-
 /// How long an idle connection is kept: less than the shortest time after which servers commonly close one (5 s).
 const IDLE: Duration = Duration::from_secs(4);
 

@@ -20,13 +20,12 @@ const REFERENCE_MAX: usize = 128;
 const EXPLAINING: [&str; 10] =
     ["code", "status", "error", "message", "detail", "title", "reason", "description", "error_code", "error_message"];
 /// Words that tell nothing about anybody, and that errors need to be readable.
-const HARMLESS: [&str; 28] = [
-    "a", "an", "and", "as", "at", "be", "by", "can", "cannot", "for", "from", "in", "is", "it", "message", "no", "not", "number", "of",
-    "on", "or", "text", "that", "the", "this", "to", "was", "with",
+const HARMLESS: [&str; 27] = [
+    "an", "and", "as", "at", "be", "by", "can", "cannot", "for", "from", "in", "is", "it", "message", "no", "not", "number", "of", "on",
+    "or", "text", "that", "the", "this", "to", "was", "with",
 ];
 
 /// An answer, read.
-#[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
     /// Retry-After, if it was there.
@@ -45,30 +44,18 @@ impl Private {
         let encoded = values.iter().map(|value| url::form_urlencoded::byte_serialize(value.as_bytes()).collect::<String>());
         let all: Vec<String> = values.iter().map(|&value| value.to_owned()).chain(encoded).collect();
         let words = all.iter().flat_map(|value| words(value)).map(|(word, _)| word.to_lowercase());
-        Self(words.filter(|word| !word.is_empty() && !HARMLESS.contains(&word.as_str())).collect())
+        Self(words.filter(|word| !is_harmless(word)).collect())
     }
 
-    /// `text` with each run of such words as one `(masked)`.
+    /// `text` with `***` for each such word.
     fn mask(&self, text: &str) -> String {
-        let mut masked = String::new();
-        let mut in_run = false;
-        for (word, rest) in words(text) {
-            let private = self.0.contains(&word.to_lowercase());
-            if !private {
-                masked.push_str(word);
-            } else if !in_run {
-                masked.push_str("(masked)");
-            }
-            in_run = private || (in_run && word.is_empty());
-            if !in_run || rest.contains(['"', ',', ';']) {
-                masked.push_str(rest);
-                in_run = false;
-            } else if !masked.ends_with(' ') && rest.contains(' ') {
-                masked.push(' ');
-            }
-        }
-        masked
+        words(text).flat_map(|(word, rest)| [if self.0.contains(&word.to_lowercase()) { "***" } else { word }, rest]).collect()
     }
+}
+
+/// A single letter or digit of ASCII is no more than a word of [`HARMLESS`].
+fn is_harmless(word: &str) -> bool {
+    (word.is_ascii() && word.len() < 2) || HARMLESS.contains(&word)
 }
 
 /// Letters and digits, each time with what follows up to the next.
@@ -147,7 +134,7 @@ mod tests {
             ("", "400"),
             (
                 r#"{"code":21211,"message":"The 'To' number +14041113333 is not a valid phone number."}"#,
-                "400 21211, The 'To' number +(masked) is not a valid phone number.",
+                "400 21211, The 'To' number +*** is not a valid phone number.",
             ),
             (r#"{"error":{"code":"X9","detail":"over quota"},"id":5}"#, "400 X9, over quota"),
             ("[1, 2]", "400"),

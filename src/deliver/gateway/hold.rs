@@ -22,7 +22,6 @@ use super::answer::Answer;
 use crate::deliver::PointOfNoReturn;
 
 /// How a request ended.
-#[derive(Debug)]
 pub(super) enum End {
     /// The gateway had the whole request, and answered.
     Answered(Answer),
