@@ -1,8 +1,9 @@
 //! SMS gateways over HTTP: `twilio`, `kannel`, and `http` for all others.
 //!
-//! One request for each text, and none on its own account: no redirects, no proxy from the environment, no retries by the library. The
-//! attempt's doubt is made durable right before the request; from then on only an answer, or a connection that never came about, says what
-//! became of it. [`classify`] is the table that all gateways share; each gateway reads its own error codes first.
+//! One request for each text, and none on its own account: no redirects, no proxy from the environment, no retries by the library. [`hold`]
+//! makes the attempt's doubt durable once the connection stands and before the text leaves it; from then on only an answer says what became of
+//! it. [`classify`] is the table that all gateways share; each gateway reads its own error codes first. [`answer`] says what of an answer
+//! staff may see.
 
 use std::time::Duration;
 
@@ -10,39 +11,28 @@ use chrono::DateTime;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Request, RequestBuilder};
 
+use self::answer::{Answer, Private};
+use self::hold::End;
 use super::{PointOfNoReturn, tls};
 use crate::outcome::{Outcome, redacted};
 
+mod answer;
 mod classify;
+mod hold;
 pub mod http;
 pub mod kannel;
 pub mod twilio;
 
-/// Longest answer that is read, in bytes: providers' answers have a few hundred.
-const ANSWER_MAX: usize = 64 << 10;
 /// Longest pause that a gateway may ask for.
 const PAUSE_MAX: Duration = Duration::from_secs(3600);
+/// Shortest pause, so that "0 seconds" is no busy loop.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// The pause when it asks for one and names no sensible time.
 const PAUSE: Duration = Duration::from_secs(60);
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(15);
-
-/// An answer, read.
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    /// Retry-After, if it was there.
-    pause: Option<Duration>,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    /// The status and the body, fit for staff.
-    fn described(&self) -> String {
-        let text = redacted(&String::from_utf8_lossy(&self.body));
-        if text.is_empty() { self.status.to_string() } else { format!("{} {text}", self.status) }
-    }
-}
+/// How long an idle connection is kept: less than the shortest time after which servers commonly close one (5 s).
+const IDLE: Duration = Duration::from_secs(4);
 
 /// A client that does what it is told and no more. `timeout` bounds one attempt, from connect to the last byte of the answer.
 pub(crate) fn client(timeout: Duration) -> Result<Client, String> {
@@ -54,37 +44,42 @@ pub(crate) fn client(timeout: Duration) -> Result<Client, String> {
         .http1_only()
         .referer(false)
         .tcp_nodelay(true)
-        .connect_timeout(CONNECT.min(timeout))
+        .pool_idle_timeout(IDLE)
+        // Half of a short time-out, so that a connection that does not come about is not taken for an answer that does not.
+        .connect_timeout(CONNECT.min(timeout / 2))
         .timeout(timeout)
         .build()
         .map_err(|e| format!("no HTTP client: {}", chain(&e)))
 }
 
-/// Makes the doubt durable, sends, and reads the answer. `Err`: there was none, and this is what that means.
-async fn send(client: &Client, request: RequestBuilder, doubt: &dyn PointOfNoReturn) -> Result<Answer, Outcome> {
-    let request = request.build().map_err(|e| Outcome::ChannelFault { why: format!("no request: {}", chain(&e)), after: None })?;
-    if !doubt.cross().await {
-        return Err(Outcome::Fenced);
+/// One attempt: makes the request, and says what its end means. `read` is the gateway's own reading of an answer to the whole request.
+async fn deliver(
+    client: &Client,
+    request: Result<Request, String>,
+    private: &Private,
+    doubt: &dyn PointOfNoReturn,
+    read: impl FnOnce(&Answer) -> Outcome,
+) -> Outcome {
+    match request {
+        Ok(request) => match hold::send(client, &request, doubt).await {
+            End::Answered(answer) => read(&answer),
+            end => classify::other(&end, private),
+        },
+        // It was made of this one message: its templates and addresses were tried at the start.
+        Err(why) => Outcome::Rejected { reply: format!("no request can be made of it: {why}"), remember: None },
     }
-    exchange(client, request).await.map_err(|e| classify::no_answer(&e))
 }
 
-async fn exchange(client: &Client, request: Request) -> Result<Answer, reqwest::Error> {
-    let mut response = client.execute(request).await?;
-    let (status, pause) = (response.status().as_u16(), pause(response.headers()));
-    let mut body = Vec::new();
-    // The status is the answer: a body that breaks off, or does not end, takes nothing from it.
-    while let Ok(Some(chunk)) = response.chunk().await {
-        body.extend_from_slice(&chunk);
-        if body.len() > ANSWER_MAX {
-            body.truncate(ANSWER_MAX);
-            break;
-        }
-    }
-    Ok(Answer { status, pause, body })
+/// An answer to a request that sends nothing, for probes.
+async fn ask(client: &Client, request: RequestBuilder) -> Result<Answer, String> {
+    Answer::to(client, build(request)?).await.map_err(|e| chain(&e))
 }
 
-/// Retry-After (RFC 9110 10.2.3): seconds, or a date, which is counted from the answer's own Date. An hour at most.
+fn build(request: RequestBuilder) -> Result<Request, String> {
+    request.build().map_err(|e| chain(&e))
+}
+
+/// Retry-After (RFC 9110 10.2.3): seconds, or a date, which is counted from the answer's own Date. One second to an hour.
 pub(crate) fn pause(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().unwrap_or_default().trim();
     let date = |text: &str| DateTime::parse_from_rfc2822(text).ok();
@@ -92,7 +87,7 @@ pub(crate) fn pause(headers: &HeaderMap) -> Option<Duration> {
         let sent = date(headers.get(DATE)?.to_str().ok()?)?;
         (date(text)? - sent).to_std().ok()
     };
-    Some(text.parse().map(Duration::from_secs).ok().or_else(until).unwrap_or(PAUSE).min(PAUSE_MAX))
+    Some(text.parse().map(Duration::from_secs).ok().or_else(until).unwrap_or(PAUSE).clamp(PAUSE_MIN, PAUSE_MAX))
 }
 
 /// An error and its causes, without addresses: a URL holds the number, and a password.
@@ -127,6 +122,7 @@ mod tests {
         for (retry_after, date, seconds) in [
             ("30", None, 30),
             ("999999", None, 3600),
+            ("0", None, 1),
             ("-5", None, 60),
             ("soon", None, 60),
             ("", None, 60),

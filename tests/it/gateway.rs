@@ -13,6 +13,8 @@ use punctual::outcome::{Outcome, Suppression};
 
 use crate::servers::http::{Reply, Server, answer};
 
+mod hold;
+
 struct Open(bool);
 
 #[async_trait]
@@ -31,7 +33,11 @@ fn message(text: &str, encoding: SmsEncoding) -> Message {
 }
 
 fn to_twilio(port: u16) -> twilio::Twilio {
-    twilio::Twilio::new(twilio::Settings {
+    twilio::Twilio::new(twilio_settings(port)).unwrap()
+}
+
+fn twilio_settings(port: u16) -> twilio::Settings {
+    twilio::Settings {
         url: format!("http://127.0.0.1:{port}"),
         account_sid: "AC1".to_owned(),
         auth_token: "token".into(),
@@ -40,8 +46,7 @@ fn to_twilio(port: u16) -> twilio::Twilio {
         callback_url: Some("https://practice.example/hooks/twilio?a=b".to_owned()),
         connections: 2,
         timeout: Duration::from_millis(800),
-    })
-    .unwrap()
+    }
 }
 
 fn to_kannel(port: u16) -> kannel::Kannel {
@@ -101,7 +106,10 @@ async fn every_answer_has_its_outcome() {
         ("a redirect", answer(307, "Location: http://127.0.0.1:1/\r\n", ""), "channel"),
         ("opt-out", answer(400, "", r#"{"code":21610}"#), "opted out"),
         ("no such number", answer(400, "", r#"{"code":21211}"#), "bounced"),
-        ("region", answer(400, "", r#"{"code":21408}"#), "channel"),
+        ("region", answer(400, "", r#"{"code":21408}"#), "retry"),
+        ("a body that never ends", Reply::Keep(b"HTTP/1.1 201 Created\r\nContent-Length: 500\r\n\r\n{\"sid\":".to_vec()), "accepted"),
+        ("a body too long to read", answer(201, "", &format!("{{\"x\":\"{}\",\"sid\":\"SM1\"}}", "x".repeat(1 << 20))), "accepted"),
+        ("a head that never ends", Reply::Keep(b"HTTP/1.1 201 Created\r\nX: ".to_vec()), "unknown"),
         ("log-in", answer(401, "", r#"{"code":20003}"#), "channel"),
         ("too many", answer(429, "Retry-After: 30\r\n", ""), "channel"),
         ("busy", answer(503, "Retry-After: 30\r\n", ""), "channel"),
@@ -117,28 +125,6 @@ async fn every_answer_has_its_outcome() {
         assert_eq!(server.requests().len(), 1, "{name}: one request, and none on its own account");
         assert!(!format!("{outcome:?}").contains("404111"), "{outcome:?}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn where_nothing_listens_nothing_was_sent() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
-    for transport in [&to_twilio(port) as &dyn Transport, &to_kannel(port), &to_any(port, &[200])] {
-        let outcome = transport.deliver(&message("Hello", SmsEncoding::Gsm7), &Open(true)).await;
-        assert_eq!(kind(&outcome), "channel");
-        let said = format!("{outcome:?} {:?}", transport.probe().await);
-        assert!(!said.contains("s3cret") && !said.contains("404111"), "{said}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_closed_gate_lets_no_request_out() {
-    let server = Server::start(answer(201, "", "{}")).await;
-    for transport in [&to_twilio(server.port) as &dyn Transport, &to_kannel(server.port), &to_any(server.port, &[200])] {
-        assert_eq!(kind(&transport.deliver(&message("Hello", SmsEncoding::Gsm7), &Open(false)).await), "fenced");
-    }
-    assert_eq!(server.requests(), [] as [&str; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,6 +161,7 @@ async fn kannel_gets_a_query_and_its_503_is_a_no() {
         (202, "3: Queued for later delivery", "accepted"),
         (403, "Authorization failed", "channel"),
         (503, "try later", "retry"),
+        (403, "Not routable. Do not try again.", "rejected"),
         (400, "no", "rejected"),
     ] {
         let server = Server::start(answer(status, "", body)).await;
@@ -192,6 +179,45 @@ async fn any_gateway_is_a_template() {
     assert!(request.to_ascii_lowercase().contains("authorization: bearer s3cret\r\n"), "{request}");
     let body: serde_json::Value = serde_json::from_str(request.rsplit("\r\n\r\n").next().unwrap()).unwrap();
     assert_eq!(body["text"], "say \"hi\" {{ 7*7 }}\n");
+    assert_eq!(outcome, Outcome::Accepted { reply: "200".to_owned(), reference: Some("77".to_owned()) });
     let strange = Server::start(answer(204, "", "")).await;
     assert_eq!(kind(&to_any(strange.port, &[200]).deliver(&message("Hi", SmsEncoding::Gsm7), &Open(true)).await), "unknown");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_gateway_echoes_is_not_kept() {
+    let text = "Lakeside: Trevor, your visit is at 3:00 PM. https://hello.example/701678455";
+    let echo = serde_json::json!({"sid": "SM1", "status": "queued", "body": text, "to": "+14041113333"}).to_string();
+    let server = Server::start(answer(201, "", &echo)).await;
+    let outcome = to_twilio(server.port).deliver(&message(text, SmsEncoding::Gsm7), &Open(true)).await;
+    assert_eq!(outcome, Outcome::Accepted { reply: "201 queued".to_owned(), reference: Some("SM1".to_owned()) });
+    let server =
+        Server::start(answer(500, "", "no route for /cgi-bin/sendsms?password=s3cret%26x%3Dy&text=Lakeside%3A+Trevor%2C+your")).await;
+    for transport in [&to_kannel(server.port) as &dyn Transport, &to_any(server.port, &[200])] {
+        let said = format!("{:?}", transport.deliver(&message(text, SmsEncoding::Gsm7), &Open(true)).await);
+        assert!(said.contains("500 no route for"), "{said}");
+        assert!(!said.contains("s3cret") && !said.contains("Trevor") && !said.contains("Lakeside"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_say_what_answers_and_what_is_wrong() {
+    for (status, twilio, kannel) in
+        [(200, Ok(()), Err("expected Kannel")), (401, Err("auth_token"), Err("password")), (400, Err("answers 400"), Ok(()))]
+    {
+        let server = Server::start(answer(status, "", "")).await;
+        for (transport, want) in
+            [(&to_twilio(server.port) as &dyn Transport, twilio), (&to_kannel(server.port), kannel), (&to_any(server.port, &[200]), Ok(()))]
+        {
+            match (transport.probe().await, want) {
+                (Ok(_), Ok(())) => {}
+                (Err(said), Err(part)) if said.contains(part) && !said.contains("s3cret") => {}
+                (said, want) => panic!("{} {status}: {said:?}, expected {want:?}", transport.name()),
+            }
+        }
+        let asked = server.requests();
+        assert!(asked[0].starts_with("GET /2010-04-01/Accounts/AC1.json "), "{asked:?}");
+        assert!(!asked[1].contains("to=") && !asked[1].contains("text="), "{asked:?}");
+        assert!(asked[2].starts_with("HEAD / ") && !asked[2].contains("s3cret"), "{asked:?}");
+    }
 }

@@ -1,42 +1,103 @@
-//! What an answer of a gateway means, where the gateway's own codes say nothing else.
+//! What the end of a request means, where the gateway's own codes say nothing else.
 //!
-//! | answer | outcome |
+//! | the whole request was sent, and the answer is | outcome |
 //! |---|---|
-//! | no connection (DNS, TCP, TLS) | channel fault: nothing was sent |
 //! | none: time-out, reset, garbage | unknown |
 //! | 2xx | accepted, with the id if there is one |
 //! | 3xx | channel fault: never followed |
-//! | 401, 402, 403, 404, 405 | channel fault: log-in, credit, or address |
-//! | 408 | retry: the gateway did not get it whole |
+//! | 401, 402, 403, 404, 405, 407, 421, 426 | channel fault: log-in, credit, or address |
+//! | 408, 425 | retry: the gateway did not take it |
 //! | 429, and 503 with Retry-After | channel fault, until then |
-//! | other 4xx | rejected: this message |
-//! | 500, 502, 504, and 503 without Retry-After | unknown: it may have been taken |
+//! | other 4xx | rejected: this message, which says nothing about its receiver's number |
+//! | 500, 502, 504, 503 without Retry-After, and whatever else | unknown: it may have been taken |
+//!
+//! | it was not sent, because | outcome |
+//! |---|---|
+//! | there is no connection (DNS, TCP, TLS) | channel fault |
+//! | the connection broke, twice, or took all the time | retry |
+//! | the gateway answered before it had the text: 3xx, 4xx | as above |
+//! | ... anything else, 2xx too | channel fault: that is no answer to a text |
 
-use super::{Answer, chain};
+use super::answer::{Answer, Private};
+use super::hold::End;
+use super::{PAUSE, chain};
 use crate::outcome::Outcome;
 
-/// There was no answer.
-pub(super) fn no_answer(e: &reqwest::Error) -> Outcome {
-    if e.is_connect() || e.is_builder() {
-        Outcome::ChannelFault { why: format!("no connection: {}", chain(e)), after: None }
-    } else if e.is_timeout() {
-        Outcome::Unknown { why: "no answer in time".to_owned() }
-    } else {
-        Outcome::Unknown { why: format!("no answer: {}", chain(e)) }
-    }
-}
-
-/// There was one. `reference`: the gateway's id, if it could be read.
-pub(super) fn answered(answer: &Answer, reference: Option<String>) -> Outcome {
-    let why = answer.described();
+/// The gateway has the request, and answered. `reference`: its id of the message, if it could be read.
+pub(super) fn answered(answer: &Answer, reference: Option<String>, private: &Private) -> Outcome {
+    let why = answer.said(private);
     match answer.status {
         200..=299 => Outcome::Accepted { reply: why, reference },
         300..=399 => Outcome::ChannelFault { why: format!("{}: a redirect, which is never followed", answer.status), after: None },
-        408 => Outcome::Retry { why, after: answer.pause },
-        429 => Outcome::ChannelFault { why, after: answer.pause.or(Some(super::PAUSE)) },
-        401..=405 => Outcome::ChannelFault { why, after: None },
+        401..=405 | 407 | 421 | 426 => Outcome::ChannelFault { why, after: answer.pause },
+        408 | 425 => Outcome::Retry { why, after: answer.pause },
+        429 => Outcome::ChannelFault { why, after: answer.pause.or(Some(PAUSE)) },
         400..=499 => Outcome::Rejected { reply: why, remember: None },
         503 if answer.pause.is_some() => Outcome::ChannelFault { why, after: answer.pause },
         _ => Outcome::Unknown { why },
+    }
+}
+
+/// Every other end.
+pub(super) fn other(end: &End, private: &Private) -> Outcome {
+    match end {
+        End::Answered(answer) => answered(answer, None, private),
+        End::AnsweredEarly(answer) if matches!(answer.status, 300..=499) => answered(answer, None, private),
+        End::AnsweredEarly(answer) => {
+            Outcome::ChannelFault { why: format!("answered before it had the text: {}", answer.said(private)), after: answer.pause }
+        }
+        End::NotSent(e) if e.is_connect() || e.is_builder() => {
+            Outcome::ChannelFault { why: format!("no connection: {}", chain(e)), after: None }
+        }
+        End::NotSent(e) => Outcome::Retry { why: format!("the connection broke before the text was sent: {}", chain(e)), after: None },
+        End::Unanswered(e) if e.is_timeout() => Outcome::Unknown { why: "no answer in time".to_owned() },
+        End::Unanswered(e) => Outcome::Unknown { why: format!("no answer: {}", chain(e)) },
+        End::Fenced => Outcome::Fenced,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn answer(status: u16, pause: Option<u64>) -> Answer {
+        Answer { status, pause: pause.map(Duration::from_secs), body: Vec::new() }
+    }
+
+    fn kind(outcome: &Outcome) -> (&'static str, Option<u64>) {
+        let seconds = |after: &Option<Duration>| after.map(|d| d.as_secs());
+        match outcome {
+            Outcome::Accepted { .. } => ("accepted", None),
+            Outcome::Rejected { remember: None, .. } => ("rejected", None),
+            Outcome::Rejected { .. } => ("rejected and remembered", None),
+            Outcome::Retry { after, .. } => ("retry", seconds(after)),
+            Outcome::ChannelFault { after, .. } => ("channel", seconds(after)),
+            Outcome::Unknown { .. } => ("unknown", None),
+            Outcome::Fenced => ("fenced", None),
+        }
+    }
+
+    #[test]
+    fn every_status_has_its_outcome() {
+        for (statuses, pause, whole, early) in [
+            (&[200, 201, 202, 204][..], None, ("accepted", None), ("channel", None)),
+            (&[301, 302, 307, 308], None, ("channel", None), ("channel", None)),
+            (&[401, 402, 403, 404, 405, 407, 421, 426], None, ("channel", None), ("channel", None)),
+            (&[408, 425], None, ("retry", None), ("retry", None)),
+            (&[408], Some(5), ("retry", Some(5)), ("retry", Some(5))),
+            (&[429], None, ("channel", Some(60)), ("channel", Some(60))),
+            (&[429, 503], Some(30), ("channel", Some(30)), ("channel", Some(30))),
+            (&[400, 406, 409, 410, 413, 422, 451], None, ("rejected", None), ("rejected", None)),
+            (&[500, 501, 502, 503, 504, 599, 999], None, ("unknown", None), ("channel", None)),
+            (&[500, 502, 504], Some(30), ("unknown", None), ("channel", Some(30))),
+        ] {
+            for &status in statuses {
+                assert_eq!(kind(&answered(&answer(status, pause), None, &Private::default())), whole, "{status}");
+                assert_eq!(kind(&other(&End::AnsweredEarly(answer(status, pause)), &Private::default())), early, "{status} early");
+            }
+        }
+        assert_eq!(kind(&other(&End::Fenced, &Private::default())), ("fenced", None));
     }
 }

@@ -1,7 +1,8 @@
 //! `kind = "http"`: any gateway whose request can be written as a template, so that others are configuration.
 //!
-//! `url`, `headers` and `body` are Tera templates over `to` (E.164), `text`, `from`, `reference`, `secret`, `segments` and `encoding`. The filters
-//! `json_encode` and `urlencode` quote a value for its place:
+//! `url`, `headers` and `body` are Tera templates over `to` (E.164), `text`, `from`, `reference`, `secret`, `segments` and `encoding` (`gsm7` or
+//! `ucs2`). The filter `json_encode` makes any value a JSON value, quotes included; `urlencode` makes a text fit for a path, a query or a form.
+//! All templates are tried with a sample at the start, and an error of theirs never repeats a value. An example:
 //!
 //! ```toml
 //! [[sms.gateway]]
@@ -13,17 +14,21 @@
 //! accepted_status = [200, 201, 202]
 //! reference_pointer = "/id"
 //! ```
+//!
+//! A status of `accepted_status` says that the gateway has the text; another 2xx says nothing clear, so the text is in doubt; all others are read as
+//! for every gateway. Prefer POST: a GET is in doubt from before its connection is made.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method, RequestBuilder};
+use reqwest::{Client, Method, Request, Url};
 use secrecy::{ExposeSecret, SecretString};
-use tera::{Context, Kwargs, State, Tera};
+use tera::{Context, ErrorKind, Kwargs, State, Tera};
 
-use super::{Answer, classify, client, place, send};
+use super::answer::{Answer, Private};
+use super::{ask, build, classify, client, place};
 use crate::deliver::{PointOfNoReturn, Transport};
 use crate::message::{Content, Message, SmsEncoding};
 use crate::outcome::Outcome;
@@ -33,7 +38,7 @@ use crate::outcome::Outcome;
 pub struct Settings {
     /// A template.
     pub url: String,
-    /// `GET` or `POST`.
+    /// `GET`, `POST` or `PUT`.
     pub method: String,
     /// Names to templates.
     pub headers: BTreeMap<String, String>,
@@ -75,26 +80,18 @@ impl Http {
             "PUT" => Method::PUT,
             other => return Err(format!("{other:?} is no method for a message; expected GET, POST or PUT")),
         };
-        let mut tera = Tera::default();
-        tera.autoescape_on(Vec::<String>::new());
-        tera.register_filter("json_encode", |text: &str, _: Kwargs, _: &State<'_>| serde_json::Value::from(text).to_string());
-        tera.register_filter("urlencode", |text: &str, _: Kwargs, _: &State<'_>| {
-            url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>()
-        });
+        let mut tera = engine();
         let headers = settings.headers.iter().map(|(name, template)| (format!("header {name}"), template.clone()));
         let body = settings.body.iter().map(|template| (BODY.to_owned(), template.clone()));
         for (name, template) in [(URL.to_owned(), settings.url.clone())].into_iter().chain(headers).chain(body) {
-            tera.add_raw_template(&name, &template).map_err(|e| format!("the template of {name}: {e}"))?;
+            tera.add_raw_template(&name, &template).map_err(|e| explain(&name, &e))?;
         }
         // The templates must work with a sample, so that what is wrong shows at start.
         let this = Self { name: String::new(), method, client: client(settings.timeout)?, tera, settings };
         let sample = this.context("+15550100", "text", "reference", SmsEncoding::Gsm7, 1);
-        let url = this.render(URL, &sample)?;
-        this.headers(&sample)?;
-        if this.settings.body.is_some() {
-            this.render(BODY, &sample)?;
-        }
-        Ok(Self { name: format!("http:{}", place(&url)?), ..this })
+        let place = place(&this.render(URL, &sample)?)?;
+        this.request(&sample)?;
+        Ok(Self { name: format!("http:{place}"), ..this })
     }
 
     fn context(&self, to: &str, text: &str, reference: &str, encoding: SmsEncoding, segments: u32) -> Context {
@@ -111,7 +108,7 @@ impl Http {
 
     /// The error names the template, and no value.
     fn render(&self, name: &str, context: &Context) -> Result<String, String> {
-        self.tera.render(name, context).map_err(|e| format!("the template of {name}: {e}"))
+        self.tera.render(name, context).map_err(|e| explain(name, &e))
     }
 
     fn headers(&self, context: &Context) -> Result<HeaderMap, String> {
@@ -126,28 +123,68 @@ impl Http {
         Ok(headers)
     }
 
-    fn request(&self, context: &Context) -> Result<RequestBuilder, String> {
+    fn request(&self, context: &Context) -> Result<Request, String> {
         let mut request = self.client.request(self.method.clone(), self.render(URL, context)?).headers(self.headers(context)?);
         if self.settings.body.is_some() {
             request = request.body(self.render(BODY, context)?);
         }
-        Ok(request)
+        build(request)
     }
 
-    fn classify(&self, answer: &Answer) -> Outcome {
-        let reference = self.settings.reference_pointer.as_deref().and_then(|pointer| {
-            let body: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
-            match body.pointer(pointer)? {
-                serde_json::Value::String(id) => Some(id.clone()),
-                serde_json::Value::Number(id) => Some(id.to_string()),
-                _ => None,
+    fn classify(&self, answer: &Answer, private: &Private) -> Outcome {
+        let said = || answer.said(private);
+        let pointer = self.settings.reference_pointer.as_deref();
+        let reference = pointer.and_then(|pointer| answer.reference(pointer));
+        if self.settings.accepted_status.contains(&answer.status) {
+            if pointer.is_some() && reference.is_none() {
+                tracing::warn!(
+                    transport = self.name,
+                    status = answer.status,
+                    "the gateway took a text and gave no id where one was expected"
+                );
             }
-        });
-        if (200..300).contains(&answer.status) && !self.settings.accepted_status.contains(&answer.status) {
-            return Outcome::Unknown { why: format!("{}: no status that says that the gateway has it", answer.described()) };
+            return Outcome::Accepted { reply: said(), reference };
         }
-        classify::answered(answer, reference)
+        match answer.status {
+            200..=299 => Outcome::Unknown { why: format!("{}: not a status that says that the gateway has it", said()) },
+            _ => classify::answered(answer, None, private),
+        }
     }
+}
+
+/// An engine that can reach nothing but the context of a template, and escapes only what a template says.
+fn engine() -> Tera {
+    let mut tera = Tera::default();
+    tera.autoescape_on(Vec::<String>::new());
+    tera.register_filter("json_encode", |value: tera::Value, _: Kwargs, _: &State<'_>| {
+        serde_json::to_string(&value).map_err(|_| tera::Error::message("no JSON value"))
+    });
+    // %20 for a space, and not the + of forms, which stands for itself in a path.
+    tera.register_filter("urlencode", |text: &str, _: Kwargs, _: &State<'_>| {
+        url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+    });
+    tera
+}
+
+/// Where a template is wrong, and how, as far as that can be said without a value or the template's own text, which may hold a secret.
+fn explain(name: &str, error: &tera::Error) -> String {
+    let (line, said) = match error.kind() {
+        ErrorKind::SyntaxError(report) => (Some(report.span().start_line), report.message()),
+        ErrorKind::RenderingError(report) if report.message().contains("is not defined") => {
+            (Some(report.span().start_line), report.message())
+        }
+        ErrorKind::Msg(report) => (None, unknown(report).unwrap_or("it cannot be used")),
+        _ => (None, "an expression cannot be evaluated"),
+    };
+    let line = line.map_or_else(String::new, |line| format!(", line {line}"));
+    format!("the template of {name}{line}: {said}")
+}
+
+/// What a name that the engine does not know is said to be (``Unknown filter `x` ``), without the line of the template that follows.
+fn unknown(report: &str) -> Option<&str> {
+    let said = &report[report.find("Unknown ")?..];
+    let end = said.match_indices('`').nth(1)?.0;
+    Some(&said[..=end])
 }
 
 #[async_trait]
@@ -165,17 +202,91 @@ impl Transport for Http {
             return Outcome::Rejected { reply: "an e-mail cannot go by an SMS gateway".to_owned(), remember: None };
         };
         let context = self.context(to.expose(), text, &message.reference, *encoding, *segments);
-        let request = match self.request(&context) {
-            Ok(request) => request,
-            Err(why) => return Outcome::ChannelFault { why, after: None },
-        };
-        match send(&self.client, request, doubt).await {
-            Ok(answer) => self.classify(&answer),
-            Err(outcome) => outcome,
+        let secret = self.settings.secret.as_ref().map_or("", |s| s.expose_secret());
+        let private = Private::of(&[to.expose(), text, secret]);
+        super::deliver(&self.client, self.request(&context), &private, doubt, |answer| self.classify(answer, &private)).await
+    }
+
+    /// Asks for the head of the host's first page: no address of a message, no secret. Any answer will do.
+    async fn probe(&self) -> Result<String, String> {
+        let sample = self.context("+15550100", "text", "reference", SmsEncoding::Gsm7, 1);
+        let parsed = Url::parse(&self.render(URL, &sample)?).and_then(|url| url.join("/"));
+        let mut origin = parsed.map_err(|e| format!("the url is none: {e}"))?;
+        origin.set_username("").and_then(|()| origin.set_password(None)).map_err(|()| "the url names no host")?;
+        ask(&self.client, self.client.head(origin)).await?;
+        Ok("it answers; whether it takes the secret and the templates shows with a first message (punctual send-test)".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(url: &str, body: &str) -> Settings {
+        Settings {
+            url: url.to_owned(),
+            method: "POST".to_owned(),
+            headers: BTreeMap::from([("Authorization".to_owned(), "Bearer {{ secret }}".to_owned())]),
+            body: Some(body.to_owned()),
+            secret: Some("s3cret".into()),
+            from: None,
+            accepted_status: vec![202],
+            reference_pointer: Some("/id".to_owned()),
+            connections: 1,
+            timeout: Duration::from_secs(1),
         }
     }
 
-    async fn probe(&self) -> Result<String, String> {
-        Ok("its templates work; whether it answers shows with the first message (punctual send-test)".to_owned())
+    fn wrong(settings: Settings) -> String {
+        Http::new(settings).err().expect("it is wrong")
+    }
+
+    #[test]
+    fn mistakes_show_at_the_start_and_repeat_no_value() {
+        let url = "https://sms.example.com/v1";
+        for (settings, says) in [
+            (settings(url, "{{ txt }}"), "`txt` is not defined"),
+            (settings(url, "\n{{ secret | int }}"), "the template of body: an expression cannot be evaluated"),
+            (settings(url, "{{ throw(message=secret) }}"), "an expression cannot be evaluated"),
+            (settings(url, "s3cret {{ text | nosuch }}"), "nosuch"),
+            (settings(url, "s3cret\n{{ text"), "the template of body, line 2"),
+            (settings("{{ secret }}", ""), "the url is none"),
+            (settings("ftp://sms.example.com", ""), "expected http or https"),
+            (Settings { method: "DELETE".to_owned(), ..settings(url, "") }, "expected GET, POST or PUT"),
+            (
+                Settings { headers: BTreeMap::from([("X".to_owned(), "{{ secret }}\n".to_owned())]), ..settings(url, "") },
+                "the header \"X\"",
+            ),
+            (Settings { headers: BTreeMap::from([("a b".to_owned(), "c".to_owned())]), ..settings(url, "") }, "the header \"a b\""),
+        ] {
+            let said = wrong(settings);
+            assert!(said.contains(says), "{said}");
+            assert!(!said.contains("s3cret"), "{said}");
+        }
+    }
+
+    #[test]
+    fn values_are_quoted_for_their_place() {
+        let http = Http::new(settings(
+            "https://sms.example.com/{{ text | urlencode }}?a={{ to|urlencode() }}",
+            "{{ text | json_encode() }},{{ segments | json_encode }}",
+        ));
+        let http = http.unwrap_or_else(|e| panic!("{e}"));
+        let request = http.request(&http.context("+15550100", "a+b \"é\"/\n", "ref", SmsEncoding::Ucs2, 2)).expect("it can be made");
+        assert_eq!(request.url().as_str(), "https://sms.example.com/a%2Bb%20%22%C3%A9%22%2F%0A?a=%2B15550100");
+        assert_eq!(request.body().and_then(reqwest::Body::as_bytes), Some("\"a+b \\\"é\\\"/\\n\",2".as_bytes()));
+        assert!(!format!("{:?}", request.headers()).contains("s3cret"));
+    }
+
+    #[test]
+    fn the_list_of_statuses_decides() {
+        let http = Http::new(Settings { accepted_status: vec![202, 304], ..settings("https://sms.example.com/", "") });
+        let http = http.unwrap_or_else(|e| panic!("{e}"));
+        let read = |status, body: &str| http.classify(&Answer { status, pause: None, body: body.as_bytes().to_vec() }, &Private::default());
+        assert_eq!(read(202, r#"{"id":7}"#), Outcome::Accepted { reply: "202".to_owned(), reference: Some("7".to_owned()) });
+        assert_eq!(read(202, "<html>"), Outcome::Accepted { reply: "202".to_owned(), reference: None });
+        assert!(matches!(read(304, ""), Outcome::Accepted { .. }));
+        assert!(matches!(read(200, ""), Outcome::Unknown { .. }));
+        assert!(matches!(read(422, ""), Outcome::Rejected { remember: None, .. }));
     }
 }

@@ -9,13 +9,17 @@ use async_trait::async_trait;
 use reqwest::{Client, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Answer, classify, client, place, send};
+use super::answer::{Answer, Private};
+use super::{ask, build, classify, client, place};
 use crate::deliver::{PointOfNoReturn, Transport};
 use crate::message::{Content, Message, SmsEncoding};
 use crate::outcome::Outcome;
 
 /// Delivered, undelivered, buffered, handed to the SMSC, rejected by it.
 const DLR_MASK: &str = "31";
+
+/// The words of a 403 that concerns the receiver.
+const NOT_ROUTABLE: &[u8] = b"Not routable";
 
 /// One smsbox.
 #[derive(Debug, Clone)]
@@ -61,12 +65,14 @@ impl Kannel {
     }
 }
 
-/// What an answer means. Kannel says 202 once the message is in its own store (`0: Accepted for delivery`, `3: Queued for later delivery`), and
-/// 503 when it could not take it: no other gateway's 503 says so much.
-fn classify_answer(answer: &Answer) -> Outcome {
+/// What an answer means. Kannel says 202 once the message is in its own store (`0: Accepted for delivery`, `3: Queued for later delivery`); 503
+/// when it did not take it, which no other gateway's bare 503 says so surely; and 403 both for a log-in that it refuses and for a receiver that
+/// none of its routes may serve, which concerns this receiver alone.
+fn classify_answer(answer: &Answer, private: &Private) -> Outcome {
     match answer.status {
-        503 => Outcome::Retry { why: answer.described(), after: answer.pause },
-        _ => classify::answered(answer, None),
+        503 => Outcome::Retry { why: answer.said(private), after: answer.pause },
+        403 if answer.body.starts_with(NOT_ROUTABLE) => Outcome::Rejected { reply: answer.said(private), remember: None },
+        _ => classify::answered(answer, None, private),
     }
 }
 
@@ -96,24 +102,18 @@ impl Transport for Kannel {
         if let Some(url) = &dlr_url {
             more.extend([("dlr-mask", DLR_MASK), ("dlr-url", url.as_str())]);
         }
-        let request = match self.request(&more) {
-            Ok(request) => request,
-            Err(why) => return Outcome::ChannelFault { why, after: None },
-        };
-        match send(&self.client, request, doubt).await {
-            Ok(answer) => classify_answer(&answer),
-            Err(outcome) => outcome,
-        }
+        let private = Private::of(&[to.expose(), text, &self.settings.username, self.settings.password.expose_secret()]);
+        let request = self.request(&more).and_then(build);
+        super::deliver(&self.client, request, &private, doubt, |answer| classify_answer(answer, &private)).await
     }
 
     /// A request without a receiver: Kannel checks the log-in first, and then refuses it.
     async fn probe(&self) -> Result<String, String> {
-        let request = self.request(&[])?.build().map_err(|e| super::chain(&e))?;
-        let answer = super::exchange(&self.client, request).await.map_err(|e| super::chain(&e))?;
+        let answer = ask(&self.client, self.request(&[])?).await?;
         match answer.status {
             401 | 403 => Err(format!("log-in refused ({}): check username and password", answer.status)),
             400..=499 => Ok("the log-in is accepted".to_owned()),
-            _ => Err(format!("answers {}", answer.described())),
+            _ => Err(format!("answers {}: expected Kannel's sendsms", answer.status)),
         }
     }
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reqwest::Client;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 
-use super::{Answer, classify, client, place, send};
+use super::answer::{Answer, Private};
+use super::{ask, build, classify, client, place};
 use crate::deliver::{PointOfNoReturn, Transport};
 use crate::message::{Content, Message};
 use crate::outcome::{Outcome, Suppression};
@@ -46,12 +46,35 @@ pub struct Twilio {
     client: Client,
 }
 
-/// What Twilio answers, as far as it matters here.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Body {
-    sid: Option<String>,
-    code: Option<u32>,
+/// What one of Twilio's error codes says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// The number takes no texts.
+    Number,
+    /// The person answered STOP.
+    Stopped,
+    /// This number cannot be reached as the account is set up; others can, so the channel does not pause. It goes out once staff has mended that.
+    Route,
+    /// Every text would fare so.
+    Account,
+}
+
+/// Error codes whose meaning is more than their status. Not here: those of one message (too long, no text), which 400 covers.
+fn fault(code: u64) -> Option<Fault> {
+    Some(match code {
+        21610 => Fault::Stopped,
+        // Not a number; not reachable; not a number; not a mobile; a landline where those take no texts.
+        21211 | 21214 | 21217 | 21614 | 21635 => Fault::Number,
+        // The region is not enabled; no connection between this sender and this receiver.
+        21408 | 21612 => Fault::Route,
+        // Log-in; test credentials; rate; today's limit.
+        20003 | 20008 | 20429 | 63038 => Fault::Account,
+        // The sender: not valid, not ours, missing, not for texts, its queue full, not Twilio's, another account's, not for texts.
+        21212 | 21601 | 21603 | 21606 | 21607 | 21611 | 21659 | 21660 | 21661 => Fault::Account,
+        // The address for receipts; the messaging service; the sender is not registered with the carriers.
+        21609 | 21701 | 21705 | 30034 => Fault::Account,
+        _ => return None,
+    })
 }
 
 impl Twilio {
@@ -59,6 +82,9 @@ impl Twilio {
     pub fn new(settings: Settings) -> Result<Self, String> {
         if settings.from.is_some() == settings.messaging_service_sid.is_some() {
             return Err("expected either `from` or `messaging_service_sid`".to_owned());
+        }
+        if settings.account_sid.is_empty() || !settings.account_sid.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Err("account_sid: expected letters and digits, AC...".to_owned());
         }
         Ok(Self { name: format!("twilio:{}", place(&settings.url)?), client: client(settings.timeout)?, settings })
     }
@@ -82,23 +108,20 @@ impl Twilio {
 }
 
 /// What an answer means: Twilio's own codes first.
-fn classify_answer(answer: &Answer) -> Outcome {
-    let body: Body = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let rejected = |remember| Outcome::Rejected { reply: answer.described(), remember };
-    match (answer.status, body.code) {
-        // The person answered STOP.
-        (400..=499, Some(21610)) => rejected(Some(Suppression::OptedOut)),
-        // No such number, or none that takes texts (invalid, landline, unreachable).
-        (400..=499, Some(21211 | 21214 | 21217 | 21401 | 21421 | 21614 | 60033)) => rejected(Some(Suppression::Bounced)),
-        // Not permitted to that region; the sender is none of ours or is not registered; log-in; rate and credit: every text would fare so.
-        (400..=499, Some(20003 | 20008 | 20429 | 21408 | 21606 | 21603 | 21612 | 21659 | 21705 | 30034 | 63038)) => {
-            Outcome::ChannelFault { why: answer.described(), after: answer.pause }
-        }
-        (201 | 200, _) if body.sid.is_none() => {
+fn classify_answer(answer: &Answer, private: &Private) -> Outcome {
+    let sid = answer.reference("/sid");
+    let code = answer.reference("/code").and_then(|code| code.parse().ok());
+    let why = || answer.said(private);
+    match (answer.status, code.and_then(fault)) {
+        (400..=499, Some(Fault::Stopped)) => Outcome::Rejected { reply: why(), remember: Some(Suppression::OptedOut) },
+        (400..=499, Some(Fault::Number)) => Outcome::Rejected { reply: why(), remember: Some(Suppression::Bounced) },
+        (400..=499, Some(Fault::Route)) => Outcome::Retry { why: why(), after: answer.pause },
+        (400..=499, Some(Fault::Account)) if answer.status != 429 => Outcome::ChannelFault { why: why(), after: answer.pause },
+        (200..=299, _) if sid.is_none() => {
             tracing::warn!("Twilio took a text and gave no sid: its receipts cannot be matched");
-            classify::answered(answer, None)
+            classify::answered(answer, None, private)
         }
-        _ => classify::answered(answer, body.sid),
+        _ => classify::answered(answer, sid, private),
     }
 }
 
@@ -121,24 +144,20 @@ impl Transport for Twilio {
             .post(format!("{}/Messages.json", self.account()))
             .basic_auth(&self.settings.account_sid, Some(self.settings.auth_token.expose_secret()))
             .form(&self.form(to.expose(), text, &message.reference));
-        match send(&self.client, request, doubt).await {
-            Ok(answer) => classify_answer(&answer),
-            Err(outcome) => outcome,
-        }
+        let private = Private::of(&[to.expose(), text, self.settings.auth_token.expose_secret()]);
+        super::deliver(&self.client, build(request), &private, doubt, |answer| classify_answer(answer, &private)).await
     }
 
     async fn probe(&self) -> Result<String, String> {
         let request = self
             .client
             .get(format!("{}.json", self.account()))
-            .basic_auth(&self.settings.account_sid, Some(self.settings.auth_token.expose_secret()))
-            .build()
-            .map_err(|e| super::chain(&e))?;
-        let answer = super::exchange(&self.client, request).await.map_err(|e| super::chain(&e))?;
+            .basic_auth(&self.settings.account_sid, Some(self.settings.auth_token.expose_secret()));
+        let answer = ask(&self.client, request).await?;
         match answer.status {
             200 => Ok("the account answers".to_owned()),
             401 | 403 => Err(format!("log-in refused ({}): check account_sid and auth_token", answer.status)),
-            _ => Err(format!("answers {}", answer.described())),
+            _ => Err(format!("answers {}", answer.said(&Private::of(&[self.settings.auth_token.expose_secret()])))),
         }
     }
 }
@@ -154,7 +173,12 @@ mod tests {
             (400, Some(21610), "opted_out"),
             (400, Some(21211), "bounced"),
             (400, Some(21614), "bounced"),
-            (400, Some(21408), "channel"),
+            (400, Some(21635), "bounced"),
+            (400, Some(21408), "retry"),
+            (400, Some(21612), "retry"),
+            (400, Some(21212), "channel"),
+            (400, Some(30034), "channel"),
+            (400, Some(21421), "rejected"),
             (400, Some(21606), "channel"),
             (400, Some(21602), "rejected"),
             (400, None, "rejected"),
@@ -171,7 +195,7 @@ mod tests {
         ] {
             let body = code
                 .map_or_else(|| r#"{"sid":"SM1"}"#.to_owned(), |c| format!(r#"{{"code":{c},"message":"The number +14041113333 is not"}}"#));
-            let outcome = classify_answer(&Answer { status, pause: None, body: body.into_bytes() });
+            let outcome = classify_answer(&Answer { status, pause: None, body: body.into_bytes() }, &Private::default());
             let said = match &outcome {
                 Outcome::Accepted { reference: Some(sid), .. } if sid == "SM1" => "accepted",
                 Outcome::Rejected { remember: Some(s), .. } => s.as_str(),
@@ -184,7 +208,7 @@ mod tests {
             assert_eq!(said, want, "{status} {code:?}");
             assert!(!format!("{outcome:?}").contains("404111"), "{outcome:?}");
         }
-        let busy = classify_answer(&Answer { status: 503, pause: Some(Duration::from_secs(9)), body: Vec::new() });
+        let busy = classify_answer(&Answer { status: 503, pause: Some(Duration::from_secs(9)), body: Vec::new() }, &Private::default());
         assert_eq!(busy, Outcome::ChannelFault { why: "503".to_owned(), after: Some(Duration::from_secs(9)) });
     }
 }

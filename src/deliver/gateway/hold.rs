@@ -1,0 +1,154 @@
+//! The point of no return of an HTTP request: its body is held back until the connection stands.
+//!
+//! The head of a request may leave as soon as there is a connection; a gateway can accept nothing before the body came. So the body, when the
+//! connection asks for it, first has the attempt's doubt made durable. Whatever fails before that (no such host, no connection, a certificate, a
+//! connection that died while it was idle) sent nothing, for certain. Whether the body left is decided in one place: who takes the bytes
+//! out of [`Parcel`] first, the connection or we.
+//!
+//! A request without a body (GET) has everything in its head: there the doubt is made durable first, and only a connection that never came
+//! about is known to have sent nothing.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use reqwest::{Body, Client, Request};
+use tokio::sync::oneshot;
+
+use super::answer::Answer;
+use crate::deliver::PointOfNoReturn;
+
+/// How a request ended.
+pub(super) enum End {
+    /// The gateway had the whole request, and answered.
+    Answered(Answer),
+    /// The gateway answered before it had the body, and does not have it.
+    AnsweredEarly(Answer),
+    /// Nothing that could be accepted was sent.
+    NotSent(reqwest::Error),
+    /// It may have been sent, and there is no answer.
+    Unanswered(reqwest::Error),
+    /// We may not send it; nothing was sent, and the connection is closed.
+    Fenced,
+}
+
+/// The attempt's point of no return: asked once, however often a connection has to be made.
+struct Crossing<'a> {
+    doubt: &'a dyn PointOfNoReturn,
+    crossed: bool,
+}
+
+impl Crossing<'_> {
+    async fn cross(&mut self) -> bool {
+        self.crossed = self.crossed || self.doubt.cross().await;
+        self.crossed
+    }
+}
+
+/// Sends a request whose body, if it has one, is bytes. A connection that breaks before the body left is replaced once: a gateway may close an
+/// idle one at any moment.
+pub(super) async fn send(client: &Client, request: &Request, doubt: &dyn PointOfNoReturn) -> End {
+    let mut crossing = Crossing { doubt, crossed: false };
+    match attempt(client, request, &mut crossing).await {
+        End::NotSent(e) if !e.is_connect() && !e.is_timeout() && !e.is_builder() => attempt(client, request, &mut crossing).await,
+        end => end,
+    }
+}
+
+async fn attempt(client: &Client, request: &Request, crossing: &mut Crossing<'_>) -> End {
+    let mut copy = request.try_clone().expect("a body of bytes can be copied");
+    let bytes = request.body().and_then(Body::as_bytes).filter(|bytes| !bytes.is_empty());
+    let Some(bytes) = bytes else {
+        if !crossing.cross().await {
+            return End::Fenced;
+        }
+        return match Answer::to(client, copy).await {
+            Ok(answer) => End::Answered(answer),
+            Err(e) if e.is_connect() || e.is_builder() => End::NotSent(e),
+            Err(e) => End::Unanswered(e),
+        };
+    };
+    let parcel = Parcel::new(Bytes::copy_from_slice(bytes));
+    let (body, asked, leave) = HeldBody::new(&parcel, bytes.len());
+    *copy.body_mut() = Some(Body::wrap(body));
+    let mut exchange = pin!(Answer::to(client, copy));
+    let early = tokio::select! {
+        biased;
+        Ok(()) = asked => None,
+        end = &mut exchange => Some(end),
+    };
+    let end = match early {
+        Some(end) => end,
+        None if crossing.cross().await => {
+            // A connection that broke meanwhile has dropped the body, and says so next.
+            let _ = leave.send(());
+            exchange.await
+        }
+        None => return End::Fenced,
+    };
+    match (end, parcel.take()) {
+        (Ok(answer), None) => End::Answered(answer),
+        (Ok(answer), Some(_)) => End::AnsweredEarly(answer),
+        (Err(e), Some(_)) => End::NotSent(e),
+        (Err(e), None) => End::Unanswered(e),
+    }
+}
+
+/// The body's bytes: whoever takes them has them.
+#[derive(Clone)]
+struct Parcel(Arc<Mutex<Option<Bytes>>>);
+
+impl Parcel {
+    fn new(bytes: Bytes) -> Self {
+        Self(Arc::new(Mutex::new(Some(bytes))))
+    }
+
+    fn take(&self) -> Option<Bytes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A body that says when the connection is ready for it, and leaves when it is told to.
+struct HeldBody {
+    parcel: Parcel,
+    length: u64,
+    asked: Option<oneshot::Sender<()>>,
+    leave: oneshot::Receiver<()>,
+    left: bool,
+}
+
+impl HeldBody {
+    fn new(parcel: &Parcel, length: usize) -> (Self, oneshot::Receiver<()>, oneshot::Sender<()>) {
+        let ((asked, hears), (tells, leave)) = (oneshot::channel(), oneshot::channel());
+        (Self { parcel: parcel.clone(), length: length as u64, asked: Some(asked), leave, left: false }, hears, tells)
+    }
+}
+
+impl http_body::Body for HeldBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if self.left {
+            return Poll::Ready(None);
+        }
+        if let Some(asked) = self.asked.take() {
+            let _ = asked.send(());
+        }
+        let told = ready!(Pin::new(&mut self.leave).poll(context));
+        self.left = true;
+        let bytes = told.ok().and_then(|()| self.parcel.take());
+        Poll::Ready(Some(bytes.map(Frame::data).ok_or_else(|| io::Error::other("it may not be sent"))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(if self.left { 0 } else { self.length })
+    }
+}
