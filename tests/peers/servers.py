@@ -111,7 +111,7 @@ class Postfix:
 
     def __init__(self, folder):
         self.folder = Path(folder)
-        self.port = free_port()
+        self.port, self.tls_port = free_port(), free_port()
         self.mail = self.folder / "mail"
 
     def _certificate(self):
@@ -174,6 +174,7 @@ smtpd_tls_security_level = may
         for line in master.splitlines():
             fields = line.split()
             if len(fields) > 7 and fields[0] == "smtp" and fields[1] == "inet":
+                lines.append(f"127.0.0.1:{self.tls_port} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes")
                 line = f"127.0.0.1:{self.port} inet n - n - - smtpd"
             elif len(fields) > 7 and not line.startswith(("#", " ")):
                 line = " ".join(fields[:4] + ["n"] + fields[5:])
@@ -183,6 +184,7 @@ smtpd_tls_security_level = may
         subprocess.run([*control, "start"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             wait_for_port(self.port)
+            wait_for_port(self.tls_port)
             yield self
         finally:
             subprocess.run([*control, "abort"], check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
