@@ -12,6 +12,7 @@ def texted(number, name, sms):
 
 
 def test_every_due_text_is_posted_once_to_twilio(practice, prism):
+    """Numbers as front desks write them reach Twilio in E.164, once each, in a request that its API description accepts."""
     (practice.folder / "twilio-token").write_text("test-token\n")
     practice.gateway(kind="twilio", url=f"http://127.0.0.1:{prism.port}", account_sid="AC" + "0" * 32, auth_token_file="twilio-token", **{"from": "+15550100"},
                      callback_url="https://practice.example/hooks/twilio")
@@ -33,6 +34,7 @@ def test_every_due_text_is_posted_once_to_twilio(practice, prism):
 
 
 def test_a_refused_log_in_loses_nothing(practice, prism):
+    """A token that was changed at Twilio and not here: texts wait, and go out once it is put right."""
     (practice.folder / "twilio-token").write_text("wrong\n")
     practice.gateway(kind="twilio", url=f"http://127.0.0.1:{prism.port}", account_sid="AC" + "0" * 32, auth_token_file="twilio-token", **{"from": "+15550100"})
     practice.sessions([texted(1, "Trevor", "4041113333"), texted(2, "Ray Chalk", "4041113334")])
