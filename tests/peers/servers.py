@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -12,10 +13,14 @@ import threading
 import time
 import urllib.request
 from pathlib import Path
+from urllib.parse import unquote_to_bytes, urlencode
 
 HERE = Path(__file__).resolve().parent
 TOOLS = Path(os.environ.get("PUNCTUAL_TOOLS", HERE.parents[1] / "target" / "tools"))
 NODE = TOOLS / "node"
+# How fakesmsc writes a text down, UCS-2 and the headers of a long text's parts as percent-encoded bytes.
+GOT = re.compile(r"Got message \d+: <\S+ (?P<number>\S+) (?:udh (?P<udh>\S+) )?(?P<kind>text|data) (?P<content>.*)>$")
+END = "+15550199"  # whom the texts of the tests themselves go to
 PATIENCE = 60  # seconds until a server that does not come up is a failure
 
 
@@ -106,7 +111,7 @@ class Postfix:
 
     def __init__(self, folder):
         self.folder = Path(folder)
-        self.port = free_port()
+        self.port, self.tls_port = free_port(), free_port()
         self.mail = self.folder / "mail"
 
     def _certificate(self):
@@ -169,6 +174,7 @@ smtpd_tls_security_level = may
         for line in master.splitlines():
             fields = line.split()
             if len(fields) > 7 and fields[0] == "smtp" and fields[1] == "inet":
+                lines.append(f"127.0.0.1:{self.tls_port} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes")
                 line = f"127.0.0.1:{self.port} inet n - n - - smtpd"
             elif len(fields) > 7 and not line.startswith(("#", " ")):
                 line = " ".join(fields[:4] + ["n"] + fields[5:])
@@ -178,6 +184,7 @@ smtpd_tls_security_level = may
         subprocess.run([*control, "start"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             wait_for_port(self.port)
+            wait_for_port(self.tls_port)
             yield self
         finally:
             subprocess.run([*control, "abort"], check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -252,6 +259,7 @@ class Kannel:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.admin, self.box, self.smsc, self.sendsms = (free_port() for _ in range(4))
         self.phone = self.folder / "phone.log"
+        self._ends = 0
 
     @contextlib.contextmanager
     def running(self):
@@ -313,6 +321,36 @@ max-messages = 0
             return answer.read()
         return b""
 
-    def received(self):
-        """What the phone's side says it got: raw lines."""
-        return [line for line in self.phone.read_text(errors="replace").splitlines() if "Got message" in line]
+    def texts(self):
+        """What the phone's side got: (number, text, segments) in the order of arrival, the parts of a long text put together."""
+        whole, parts = [], {}
+        for line in self.phone.read_bytes().decode(errors="replace").splitlines():
+            found = GOT.search(line)
+            if not found:
+                continue
+            number, udh, kind, content = found.group("number", "udh", "kind", "content")
+            text = content if kind == "text" else unquote_to_bytes(content.replace("+", " ")).decode("utf-16-be")
+            if udh is None:
+                whole.append((number, text, 1))
+                continue
+            # 3GPP TS 23.040 9.2.3.24.1: 05 00 03, then reference, number of parts, part.
+            *head, reference, count, part = unquote_to_bytes(udh.replace("+", " "))
+            assert head == [5, 0, 3], head
+            held = parts.setdefault((number, reference), {})
+            assert part not in held, f"part {part} came twice"
+            held[part] = text
+            if len(held) == count:
+                del parts[number, reference]
+                whole.append((number, "".join(held[n] for n in sorted(held)), count))
+        assert not parts, f"{len(parts)} texts of which parts are missing"
+        return whole
+
+    def settled(self):
+        """All that the phone's side got up to now: a text of our own goes behind the others, and is waited for."""
+        self._ends += 1
+        end = (END, f"end {self._ends}", 1)
+        query = urlencode({"username": "punctual", "password": "kannel-secret", "to": END, "text": end[1]})
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.sendsms}/cgi-bin/sendsms?{query}", timeout=10) as answer:
+            assert answer.status == 202
+        wait_until(lambda: f"{END} text {end[1]}>" in self.phone.read_text(errors="replace"), "the last text at the phone's side")
+        return [text for text in self.texts() if text[0] != END]

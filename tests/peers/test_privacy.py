@@ -1,7 +1,9 @@
 """No name, address, number, code, passkey or password is ever logged, at any level; and what commands print is masked."""
 import json
+import signal
+import subprocess
 
-from conftest import EXAMPLE, person, session
+from conftest import EXAMPLE, PROGRAM, person, session
 
 import servers
 
@@ -45,8 +47,10 @@ def test_logs_and_tables_hold_nothing_private(practice, tmp_path):
     assert "rejected" in first.err and first.code in (1, 3)
     printed = [first.err, first.out, second.err, second.out]
     for command in (["status"], ["status", "--json"], ["outbox", "list"], ["outbox", "list", "--json"], ["check"], ["check", "--online"], ["config", "print"],
-                    ["suppress", "list"], ["guard", "show"], ["preview", "--format", "table"]):
+                    ["suppress", "list"], ["guard", "show"], ["unreachable"], ["unreachable", "--json"], ["why", "1"], ["why", "1", "--json"], ["why", "9718"],
+                    ["diff", "punctual.toml", "punctual.toml"], ["preview", "--format", "table"]):
         done = practice.run(*command, log="trace")
+        assert done.code in (0, 1, 3), (command, done.err)
         printed += [done.err] + ([] if command[0] == "preview" else [done.out])
     for row in practice.outbox():
         done = practice.run("outbox", "show", row["key"], log="trace")
@@ -63,3 +67,21 @@ def test_a_revealed_preview_logs_nothing_and_is_noted(practice):
     done = practice.run("preview", "--reveal", "--format", "json", log="trace")
     assert found_in(done.out, private) != [], "the test looks for what is there"
     assert found_in(done.err, private) == []
+
+
+def test_a_daemon_logs_nothing_private(practice, sink):
+    """The daemon, from its start through every hand-over to its stop, at the most talkative level."""
+    sessions, private = corpus()
+    practice.email(sink.port)
+    practice.gateway(kind="folder", path="texts")
+    practice.sessions(sessions)
+    with open(practice.folder / "log", "wb") as log:
+        child = subprocess.Popen([PROGRAM, "--config", practice.config, "--log", "trace", "run"], cwd=practice.folder, stdout=log, stderr=log)
+        try:
+            servers.wait_until(sink.messages, "a message")
+        finally:
+            child.send_signal(signal.SIGTERM)
+            child.wait(30)
+    text = (practice.folder / "log").read_text()
+    assert child.returncode == 0 and "accepted" in text and "panicked" not in text
+    assert found_in(text, private) == []
