@@ -342,7 +342,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
-    let usual = if matches!(cli.command, Command::Demo { .. }) { "warn" } else { config.raw.log.level.as_str() };
+    let usual = if matches!(cli.command, Command::Demo { .. } | Command::Simulate(_)) { "warn" } else { config.raw.log.level.as_str() };
     let level = cli.log.clone().unwrap_or_else(|| usual.to_owned());
     if let Err(why) = start_logging(&level, config.raw.log.format, cli.color) {
         eprintln!("--log: {why}");
@@ -379,7 +379,7 @@ fn config_for(cli: &Cli) -> Result<Config, Mistakes> {
 fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
     let colors = table::Colors::from(cli.color);
     match &cli.command {
-        Command::Run(args) => run::run(config, args.once),
+        Command::Run(args) => run::run(config, args.once, || config_for(cli).map_err(|mistakes| mistakes.to_string())),
         Command::Preview(args) => preview::preview(config, args, cli.json, colors),
         Command::Check { online } => check::check(config, *online, cli.json),
         Command::Status => status::status(config, cli.json, colors),

@@ -1,6 +1,9 @@
 //! `run` and `run --once`.
 
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -10,32 +13,61 @@ use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::{Engine, OnceReport};
 use crate::outbox::{Filter, State};
+use crate::render::Renderer;
 
-pub(super) fn run(config: Config, once: bool) -> anyhow::Result<Exit> {
+/// `load` reads the configuration again, for SIGHUP: one without a mistake takes the place of the old one, one with a mistake is told and changes nothing.
+pub(super) fn run(config: Config, once: bool, load: impl Fn() -> Result<Config, String>) -> anyhow::Result<Exit> {
     if config.sources.is_empty() {
         anyhow::bail!("there is no source to walk: name one in the configuration ([[source]])");
     }
+    let program = std::env::current_exe()?;
+    let reload = AtomicBool::new(false);
     let runtime = runtime()?;
     let exit = runtime.block_on(async {
-        let engine = Engine::start(config, Arc::new(WallClock)).await?;
         if once {
+            let engine = Engine::start(config, Arc::new(WallClock)).await?;
             let report = engine.once().await?;
             return exit_of(&engine, &report).await;
         }
-        let (stop, stopped) = watch::channel(false);
         let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        tokio::spawn(async move {
-            tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }
+        let mut hangup = signal(SignalKind::hangup())?;
+        let engine = Engine::start(config, Arc::new(WallClock)).await?;
+        let (stop, stopped) = watch::channel(false);
+        let ending = async {
+            loop {
+                tokio::select! { _ = term.recv() => break, _ = interrupt.recv() => break, _ = hangup.recv() => {} }
+                match usable(&load) {
+                    Ok(()) => {
+                        reload.store(true, Ordering::Relaxed);
+                        break;
+                    }
+                    Err(why) => tracing::error!(%why, "the new configuration has mistakes; the old one stays in force"),
+                }
+            }
             stop.send_replace(true);
-            // Kept alive: a closed channel would read as a stop.
+            // Goes on while the engine stops; a second SIGHUP then changes nothing.
             std::future::pending::<()>().await;
-        });
-        Arc::new(engine).serve(stopped).await?;
+        };
+        tokio::select! { served = Arc::new(engine).serve(stopped) => served?, () = ending => {} }
         anyhow::Ok(Exit::Done)
     });
     // An attempt that hangs on a dead server must not outlive the stop.
     runtime.shutdown_background();
+    if exit.is_ok() && reload.load(Ordering::Relaxed) {
+        tracing::info!("the new configuration is taken");
+        // The same process begins anew: nothing of the old configuration can be left over, and the store's lock ends with its file.
+        return Err(Command::new(program).args(std::env::args_os().skip(1)).exec().into());
+    }
     exit
+}
+
+/// Whether a configuration can take over: its templates too.
+fn usable(load: &impl Fn() -> Result<Config, String>) -> Result<(), String> {
+    let config = load()?;
+    if config.sources.is_empty() {
+        return Err("there is no source to walk".to_owned());
+    }
+    Renderer::new(config.render).map(|_| ()).map_err(|mistakes| mistakes.join("\n"))
 }
 
 /// 1: something due could not be handed over, or a source could not be read. 3: something needs a person.
