@@ -42,3 +42,37 @@ def test_diff_counts_who_gains_loses_and_moves(practice):
     assert done.code == 0 and done.out.startswith("1 gained, 1 lost, 1 moved"), done.out + done.err
     changes = {(r["change"], r["rule"] or r["occasion"]) for r in practice.run("diff", "old.toml", "new.toml", "--json").lines()}
     assert changes == {("gained", "evening-before"), ("lost", "1h"), ("moved", "invite")}
+
+
+def test_simulate_plays_days_in_a_moment(practice, tmp_path):
+    """An outage delays what falls into it, a move is told, a cancellation is told and ends the rest; nothing is stored or sent."""
+    record = {**session(1, person(11)), "ScheduleTs": "2030-06-05T15:00:00"}
+    other = {**session(2, person(21)), "ScheduleTs": "2030-06-07T15:00:00"}
+    practice.sessions([record, other])
+    script = tmp_path / "script.toml"
+    script.write_text("""
+[[event]]
+at = "2030-06-04T14:30:00Z"
+relay = "down"
+[[event]]
+at = "2030-06-04T17:30:00Z"
+relay = "up"
+[[event]]
+at = "2030-06-05T06:00:00Z"
+move = { session = 2, to = "2030-06-08T15:00:00" }
+[[event]]
+at = "2030-06-06T06:00:00Z"
+cancel = 2
+""")
+    done = practice.run("simulate", "--from", "2030-06-03T12:00:00Z", "--until", "2030-06-09T00:00:00Z", "--script", script, "--json")
+    assert done.code == 0, done.err
+    went = [(m["session_id"], m["participation_id"], m["occasion"], m["rule"]) for m in done.lines() if m["outcome"] == "accepted"]
+    assert sorted(map(str, went)) == sorted(map(str, [
+        (1, 11, "invite", None), (1, 11, "reminder", "24h"), (1, 11, "reminder", "1h"),
+        (2, 21, "invite", None), (2, 21, "rescheduled", None), (2, 21, "cancelled", None)]))
+    (late,) = [m for m in done.lines() if m["outcome"] == "accepted" and m["rule"] == "24h"]
+    assert "2030-06-04T17:30" <= late["at"] < "2030-06-04T19:00", late
+    bad = tmp_path / "bad.toml"
+    bad.write_text('[[event]]\nat = "2030-06-04T14:30:00Z"\nrelay = "sideways"\n')
+    refused = practice.run("simulate", "--from", "2030-06-03T12:00:00Z", "--until", "2030-06-09T00:00:00Z", "--script", bad)
+    assert refused.code != 0 and "bad.toml" in refused.err and "sideways" in refused.err

@@ -63,8 +63,11 @@ def test_a_reload_takes_a_good_configuration_and_refuses_a_bad_one(practice, sin
         child.send_signal(signal.SIGHUP)
         servers.wait_until(lambda: "nonsense" in logged(practice) or child.poll() is not None, "the mistake is told")
         assert child.poll() is None, "the daemon goes on"
-        config.write_text(good.replace('name = "1h"\nbefore = "1h"', 'name = "2h"\nbefore = "2h"'))
+        practice.sections["[reminder]"] = practice.sections["[reminder]"].replace("1h", "2h")
+        assert practice.config.read_text() != good
         child.send_signal(signal.SIGHUP)
+        # Nothing writes the file (as asking for the outbox would) while it is read.
+        servers.wait_until(lambda: logged(practice).count("ready") == 2 or child.poll() is not None, "it begins anew")
         rules = lambda: {r["rule"] for r in practice.outbox() if r["state"] == "waiting"}
         servers.wait_until(lambda: rules() == {"2h"} or child.poll() is not None, "the new rule is planned")
         assert child.poll() is None
