@@ -45,8 +45,8 @@ pub(super) type Answer = Result<Reply, String>;
 /// |---|---|---|---|---|
 /// | connect, greeting, TLS, log-in | channel | channel | channel | channel |
 /// | MAIL | retry | channel | channel | channel |
-/// | RCPT | retry | channel | retry | rejected |
-/// | DATA | retry | channel | retry | rejected |
+/// | RCPT | retry | channel | retry | see [`refused_recipient`] |
+/// | DATA | retry | channel | retry | rejected; 500 to 504: channel |
 pub(super) fn before_the_dot(phase: Phase, answer: &Answer) -> Outcome {
     let about_the_message = matches!(phase, Phase::Rcpt | Phase::Data);
     match answer {
@@ -55,9 +55,9 @@ pub(super) fn before_the_dot(phase: Phase, answer: &Answer) -> Outcome {
         Ok(reply) => match reply.code {
             421 => channel_fault(phase, reply),
             400..=499 if about_the_message => Outcome::Retry { why: said(phase, reply), after: None },
-            500..=599 if phase == Phase::Rcpt => {
-                Outcome::Rejected { reply: said(phase, reply), remember: no_such_mailbox(reply).then_some(Suppression::Bounced) }
-            }
+            500..=599 if phase == Phase::Rcpt => refused_recipient(reply),
+            // Syntax, or commands out of order: between us and the server, not of this message.
+            500..=504 if phase == Phase::Data => channel_fault(phase, reply),
             500..=599 if phase == Phase::Data => Outcome::Rejected { reply: said(phase, reply), remember: None },
             400..=599 => channel_fault(phase, reply),
             // A server that says yes to what was not asked is out of step.
@@ -75,16 +75,46 @@ fn said(phase: Phase, reply: &Reply) -> String {
     format!("{}: {} {}", phase.word(), reply.code, redacted(&reply.text))
 }
 
-/// Whether a 5yz to RCPT says that the mailbox does not exist or takes no mail, so that the address is remembered. By the enhanced status
-/// code (RFC 3463) if there is one: addressing (x.1.z) and mailbox (x.2.1 disabled) are, full mailboxes (x.2.2), policy (x.7.z) and the rest are
-/// not. Without one: 550, 551, 553 are.
-fn no_such_mailbox(reply: &Reply) -> bool {
-    match reply.enhanced() {
-        Some((_, 1, 7 | 8)) => false, // the sender's address
+/// A 5yz to RCPT, by its enhanced status code (RFC 3463 and its registry) where there is one, and by its basic code otherwise:
+///
+/// | reply | says | outcome |
+/// |---|---|---|
+/// | x.1.0 to x.1.6, x.1.9, x.1.10, x.2.1; 556 (RFC 7504) | no such mailbox or domain, moved, takes no mail | rejected, remembered as bounced |
+/// | 550, 551, 553 without an enhanced code | the same | rejected, remembered as bounced |
+/// | x.1.7, x.1.8 | the *sender's* address is bad | channel fault |
+/// | x.5.z; 500, 502 to 504 without an enhanced code | protocol | channel fault |
+/// | 530, 534, 535, 538; x.7.8, x.7.9, x.7.11, x.7.57 | log in first | channel fault |
+/// | x.7.54, x.7.64; x.7.z or no enhanced code, and "relay" in the text | the server does not relay for us | channel fault |
+/// | any other: full (x.2.2), too large (x.3.4), policy (x.7.1) | not this message, not now | rejected, nothing remembered |
+///
+/// A server that does not relay for us says so to each recipient in turn. Were that taken for a fault of the recipients, one wrong setting
+/// would reject all messages for good, and suppress everybody's address (Exim: `550 relay not permitted`). Its codes are shared with refusals of
+/// one recipient (554 5.7.1), so the word in the text has to tell them apart; wrongly found, it only delays. A policy refusal is no bounce: the
+/// next message may be welcome, and a suppressed patient would hear nothing more.
+fn refused_recipient(reply: &Reply) -> Outcome {
+    let everybodys = match reply.enhanced() {
+        _ if matches!(reply.code, 530 | 534 | 535 | 538) => true,
+        Some((_, 1, 7 | 8) | (_, 5, _) | (_, 7, 8 | 9 | 11 | 54 | 57 | 64)) => true,
+        Some((_, 7, _)) => speaks_of_relaying(&reply.text),
+        Some(_) => false,
+        None => matches!(reply.code, 500 | 502..=504) || speaks_of_relaying(&reply.text),
+    };
+    if everybodys {
+        return channel_fault(Phase::Rcpt, reply);
+    }
+    let gone = match reply.enhanced() {
+        _ if reply.code == 556 => true,
         Some((_, 1, _) | (_, 2, 1)) => true,
         Some(_) => false,
         None => matches!(reply.code, 550 | 551 | 553),
-    }
+    };
+    Outcome::Rejected { reply: said(Phase::Rcpt, reply), remember: gone.then_some(Suppression::Bounced) }
+}
+
+/// The word itself, not an address or a host that has it in its name.
+fn speaks_of_relaying(text: &str) -> bool {
+    let words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | ':' | '(' | ')' | '\'' | '"'));
+    words.map(|word| word.trim_end_matches('.')).any(|word| ["relay", "relaying", "relayed"].iter().any(|w| word.eq_ignore_ascii_case(w)))
 }
 
 /// How the body's exchange ended.
@@ -174,12 +204,31 @@ mod tests {
             (Rcpt, "550 5.2.1 disabled", "bounced"),
             (Rcpt, "552 5.2.2 full", "rejected"),
             (Rcpt, "550 5.7.1 policy", "rejected"),
-            (Rcpt, "553 5.1.8 bad sender", "rejected"),
+            (Rcpt, "550 5.1.10 null MX", "bounced"),
+            (Rcpt, "556 5.7.27 takes no mail", "bounced"),
+            (Rcpt, "551 5.1.6 moved", "bounced"),
+            (Rcpt, "553 no such user", "bounced"),
+            (Rcpt, "550 5.1.1 <x@relay.example.com>: no such user", "bounced"),
+            (Rcpt, "550 5.1.1 <x@example.com>: User unknown in relay recipient table", "bounced"),
+            (Rcpt, "553 5.1.8 bad sender", "channel"),
+            (Rcpt, "553 5.1.7 bad sender", "channel"),
+            (Rcpt, "554 5.7.1 <x@example.com>: Relay access denied", "channel"),
+            (Rcpt, "550 relay not permitted", "channel"),
+            (Rcpt, "550 5.7.1 Relaying denied. IP name lookup failed", "channel"),
+            (Rcpt, "550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain", "channel"),
+            (Rcpt, "550 5.7.64 TenantAttribution", "channel"),
+            (Rcpt, "530 5.7.0 Authentication required", "channel"),
+            (Rcpt, "503 5.5.1 MAIL first", "channel"),
+            (Rcpt, "500 what", "channel"),
+            (Rcpt, "501 bad address", "rejected"),
+            (Rcpt, "552 5.3.4 too large", "rejected"),
+            (Rcpt, "550 5.4.1 Recipient address rejected: Access denied", "rejected"),
             (Rcpt, "554 no", "rejected"),
             (Rcpt, "354 what", "retry"),
             (Data, "closed", "retry"),
             (Data, "451 later", "retry"),
             (Data, "554 no", "rejected"),
+            (Data, "503 5.5.1 RCPT first", "channel"),
             (Data, "421 bye", "channel"),
             (Data, "250 what", "retry"),
         ] {
