@@ -4,11 +4,10 @@
 //! and only an answer of the server says what became of them. lettre frames the commands and reads the replies; the stream below it ([`wire`])
 //! gives each phase its time-out and each reply its size; [`classify`] is the one table of what an answer means.
 //!
-//! Connections are kept and used again while the exchange is in step, `connections` at most. One that died between two messages costs the
-//! message nothing: it is tried on a fresh one within the same attempt.
+//! Connections are kept and used again while the exchange is in step, `connections` at most ([`idle`]). One that died between two messages, or
+//! takes no more of them, costs the message nothing: it is tried on a fresh one within the same attempt.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,13 +20,17 @@ use crate::contact::EmailAddress;
 use crate::message::{Content, Message};
 use crate::outcome::Outcome;
 
+mod body;
 mod classify;
 mod connection;
+mod idle;
 mod reply;
 mod wire;
 
+use body::Body;
 use classify::Phase;
 use connection::{Connection, Refusal};
+use idle::Idle;
 
 /// How a connection is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +46,7 @@ pub enum Tls {
 /// Time-outs of the phases (RFC 5321 4.5.3.2).
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// TCP and TLS. 30 s.
+    /// TCP, over all addresses of the host, and TLS. 30 s each.
     pub connect: Duration,
     /// The banner, EHLO, AUTH, MAIL, RCPT. 5 min.
     pub command: Duration,
@@ -53,12 +56,21 @@ pub struct Timeouts {
     pub block: Duration,
     /// The answer to the final dot. 10 min: "a spurious timeout ... would typically result in delivery of multiple copies".
     pub dot: Duration,
+    /// A connection that was not used for so long is closed. 1 min: shorter than the patience of servers and firewalls.
+    pub idle: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
         let minutes = |n: u64| Duration::from_secs(60 * n);
-        Self { connect: Duration::from_secs(30), command: minutes(5), data: minutes(2), block: minutes(3), dot: minutes(10) }
+        Self {
+            connect: Duration::from_secs(30),
+            command: minutes(5),
+            data: minutes(2),
+            block: minutes(3),
+            dot: minutes(10),
+            idle: minutes(1),
+        }
     }
 }
 
@@ -91,7 +103,7 @@ pub struct Smtp {
     settings: Settings,
     connector: Option<TlsConnector>,
     permits: Semaphore,
-    idle: Mutex<Vec<Connection>>,
+    idle: Idle,
 }
 
 impl Smtp {
@@ -105,45 +117,38 @@ impl Smtp {
             name: format!("smtp:{}:{}", settings.host, settings.port),
             permits: Semaphore::new(settings.connections.max(1)),
             connector,
+            idle: Idle::new(settings.timeouts.idle),
             settings,
-            idle: Mutex::default(),
         })
-    }
-
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn open(&self) -> Result<Connection, Outcome> {
         Connection::open(&self.settings, self.connector.as_ref()).await
     }
 
-    /// A connection with the envelope spoken up to 354. An idle connection that turns out dead is replaced by a fresh one.
+    /// A connection with the envelope spoken up to 354. Nothing was sent before: what a used connection has against another message
+    /// (it is dead, or has taken enough) is no fault of this one, and a fresh connection decides.
     async fn ready(&self, from: &EmailAddress, to: &EmailAddress) -> Result<Connection, Outcome> {
-        loop {
-            let reused = self.idle().pop();
-            let stale = reused.is_some();
-            let mut connection = match reused {
-                Some(connection) => connection,
-                None => self.open().await?,
-            };
-            match connection.envelope(from, to, &self.settings.timeouts).await {
-                Ok(()) => return Ok(connection),
-                Err(refusal) if stale && refusal.is_closing() => {}
-                Err(refusal) => {
-                    let outcome = classify::before_the_dot(refusal.phase, &refusal.answer);
-                    self.keep(connection, &refusal).await;
-                    return Err(outcome);
-                }
+        if let Some(mut used) = self.idle.take() {
+            match used.envelope(from, to, &self.settings.timeouts).await {
+                Ok(()) => return Ok(used),
+                Err(refusal) if refusal.is_closing() || refusal.phase == Phase::Mail => {}
+                Err(refusal) => return Err(self.refused(used, refusal).await),
             }
+        }
+        let mut fresh = self.open().await?;
+        match fresh.envelope(from, to, &self.settings.timeouts).await {
+            Ok(()) => Ok(fresh),
+            Err(refusal) => Err(self.refused(fresh, refusal).await),
         }
     }
 
     /// A refused recipient leaves a connection that can be used again; anything else does not.
-    async fn keep(&self, mut connection: Connection, refusal: &Refusal) {
+    async fn refused(&self, mut connection: Connection, refusal: Refusal) -> Outcome {
         if refusal.phase == Phase::Rcpt && !refusal.is_closing() && connection.reset(&self.settings.timeouts).await {
-            self.idle().push(connection);
+            self.idle.give_back(connection);
         }
+        classify::before_the_dot(refusal.phase, &refusal.answer)
     }
 }
 
@@ -161,6 +166,10 @@ impl Transport for Smtp {
         let Content::Email { from, to, bytes } = &message.content else {
             return Outcome::Rejected { reply: "a text message cannot go by SMTP".to_owned(), remember: None };
         };
+        let body = match Body::new(bytes) {
+            Ok(body) => body,
+            Err(why) => return Outcome::Rejected { reply: format!("not handed over: {why}"), remember: None },
+        };
         let Ok(_permit) = self.permits.acquire().await else {
             return Outcome::Retry { why: "the relay is shut down".to_owned(), after: None };
         };
@@ -172,10 +181,10 @@ impl Transport for Smtp {
             // After 354 there is no command but the body: closing is the one way to send nothing.
             return Outcome::Fenced;
         }
-        let ended = connection.body(bytes, &self.settings.timeouts).await;
+        let ended = connection.body(&body, &self.settings.timeouts).await;
         let outcome = classify::after_the_dot(&ended);
         if ended.is_in_step() {
-            self.idle().push(connection);
+            self.idle.give_back(connection);
         }
         outcome
     }
@@ -186,7 +195,7 @@ impl Transport for Smtp {
             other => format!("{other:?}"),
         })?;
         let said = connection.described();
-        connection.quit(&self.settings.timeouts).await;
+        connection.quit().await;
         Ok(said)
     }
 }

@@ -29,7 +29,7 @@ fn settings(port: u16) -> Settings {
         helo: None,
         username: None,
         password: None,
-        timeouts: Timeouts { connect: SHORT, command: SHORT, data: SHORT, block: SHORT, dot: SHORT },
+        timeouts: Timeouts { connect: SHORT, command: SHORT, data: SHORT, block: SHORT, dot: SHORT, idle: Duration::from_secs(60) },
     }
 }
 
@@ -117,6 +117,7 @@ async fn every_phase_and_fault_has_its_outcome() {
         ("RCPT", say("450 4.2.1 busy"), "retry"),
         ("RCPT", say("550 5.1.1 <trevor@example.com> no such user"), "bounced"),
         ("RCPT", say("550 5.7.1 policy"), "rejected"),
+        ("RCPT", say("550 relay not permitted"), "channel"),
         ("RCPT", say("421 bye"), "channel"),
         ("DATA", Step::Close, "retry"),
         ("DATA", Step::Hang, "retry"),
@@ -201,7 +202,7 @@ async fn a_connection_is_used_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_died_between_two_messages_costs_nothing() {
-    for last_word in [Step::Close, say("421 4.4.2 idle too long")] {
+    for last_word in [Step::Close, say("421 4.4.2 idle too long"), say("452 4.5.3 enough for one connection")] {
         let server = Server::start(move |at: &At| (at.verb == "MAIL" && at.taken == 1).then(|| last_word.clone())).await;
         let smtp = Smtp::new(settings(server.port)).unwrap();
         for n in 0..4 {
@@ -209,6 +210,57 @@ async fn a_connection_that_died_between_two_messages_costs_nothing() {
         }
         assert_eq!((server.connections(), server.bodies().len()), (4, 4));
     }
+}
+
+/// Waits until as many attempts as it was made for stand at it.
+struct Together(tokio::sync::Barrier);
+
+#[async_trait]
+impl PointOfNoReturn for Together {
+    async fn cross(&self) -> bool {
+        self.0.wait().await;
+        true
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_dead_connections_a_message_meets_one() {
+    let server = Server::start(move |at: &At| (at.verb == "MAIL" && at.taken == 1).then_some(Step::Close)).await;
+    let smtp = Arc::new(Smtp::new(settings(server.port)).unwrap());
+    let gate = Arc::new(Together(tokio::sync::Barrier::new(4)));
+    let mut running = tokio::task::JoinSet::new();
+    for n in 0..4 {
+        let (smtp, gate) = (Arc::clone(&smtp), Arc::clone(&gate));
+        running.spawn(async move { kind(&smtp.deliver(&message(n), &*gate).await) });
+    }
+    assert_eq!(running.join_all().await, ["accepted"; 4]);
+    assert_eq!(kind(&smtp.deliver(&message(9), &Gate::new(true)).await), "accepted");
+    assert_eq!((server.connections(), server.bodies().len()), (5, 5));
+    assert_eq!(server.verbs().iter().filter(|v| *v == "MAIL").count(), 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_was_idle_for_too_long_is_closed() {
+    let server = Server::start(|_| None).await;
+    let at_once = Timeouts { idle: Duration::ZERO, ..settings(server.port).timeouts };
+    let smtp = Smtp::new(Settings { timeouts: at_once, ..settings(server.port) }).unwrap();
+    for n in 0..3 {
+        assert_eq!(kind(&smtp.deliver(&message(n), &Gate::new(true)).await), "accepted");
+    }
+    assert_eq!((server.connections(), server.bodies().len()), (3, 3));
+    server.heard("QUIT").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_servers_read_differently_is_never_offered() {
+    let server = Server::start(|_| None).await;
+    let smtp = Smtp::new(settings(server.port)).unwrap();
+    let (mut smuggler, gate) = (message(1), Gate::new(true));
+    if let Content::Email { bytes, .. } = &mut smuggler.content {
+        *bytes = b"Subject: 1\r\n\r\none\n.\nMAIL FROM:<x@example.com>\r\n".to_vec().into();
+    }
+    assert_eq!(kind(&smtp.deliver(&smuggler, &gate).await), "rejected");
+    assert_eq!((server.connections(), gate.asked.load(Ordering::SeqCst)), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

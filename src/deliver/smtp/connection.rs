@@ -1,21 +1,21 @@
 //! One connection to a relay: opened, greeted, encrypted, logged in; then envelope and body of one message after another.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use lettre::Address;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::AsyncSmtpConnection;
-use lettre::transport::smtp::commands::{Auth, Data, Ehlo, Mail, Quit, Rcpt, Rset, Starttls};
+use lettre::transport::smtp::commands::{Auth, Ehlo, Quit, Rset, Starttls};
 use lettre::transport::smtp::extension::{ClientId, Extension, ServerInfo};
 use lettre::transport::smtp::response::Response;
 use rustls::pki_types::ServerName;
 use secrecy::ExposeSecret;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::body::Body;
 use super::classify::{Answer, Ended, Phase, before_the_dot};
 use super::reply::{Reply, code_of, is_one_reply, replies};
 use super::wire::Wire;
@@ -27,8 +27,8 @@ use crate::outcome::Outcome;
 const MECHANISMS: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
 /// A server asks for user name and password: more than two questions are no log-in.
 const CHALLENGES_MAX: usize = 3;
-/// What ends a body.
-const FINAL_DOT: &[u8] = b"\r\n.\r\n";
+/// How long QUIT may take: nobody waits for it.
+const QUIT: Duration = Duration::from_secs(5);
 
 /// A connection that is in step.
 pub(super) struct Connection {
@@ -70,9 +70,7 @@ impl Connection {
     pub(super) async fn open(settings: &Settings, connector: Option<&TlsConnector>) -> Result<Self, Outcome> {
         let fault = |phase, why: String| before_the_dot(phase, &Err(why));
         let times = &settings.timeouts;
-        let tcp = timeout(times.connect, TcpStream::connect((settings.host.as_str(), settings.port))).await;
-        let tcp = tcp.map_err(|_| fault(Phase::Connect, format!("no connection within {:?}", times.connect)))?;
-        let tcp = tcp.map_err(|e| fault(Phase::Connect, e.to_string()))?;
+        let tcp = connect(settings).await.map_err(|why| fault(Phase::Connect, why))?;
         let ours = tcp.local_addr().map(|a| a.ip()).map_err(|e| fault(Phase::Connect, e.to_string()))?;
         let loopback = tcp.peer_addr().is_ok_and(|a| a.ip().is_loopback());
         let wire = Wire::new(tcp, times.block).map_err(|e| fault(Phase::Connect, e.to_string()))?;
@@ -146,16 +144,7 @@ impl Connection {
 
     /// The envelope, up to the 354 answer to DATA.
     pub(super) async fn envelope(&mut self, from: &EmailAddress, to: &EmailAddress, times: &Timeouts) -> Result<(), Refusal> {
-        let address = |a: &EmailAddress, phase| {
-            a.expose()
-                .parse::<Address>()
-                .map_err(|_| Refusal { phase, answer: Err("the address cannot be written in a command".to_owned()) })
-        };
-        let commands = [
-            Mail::new(Some(address(from, Phase::Mail)?), Vec::new()).to_string(),
-            Rcpt::new(address(to, Phase::Rcpt)?, Vec::new()).to_string(),
-            Data.to_string(),
-        ];
+        let commands = [format!("MAIL FROM:<{}>\r\n", from.expose()), format!("RCPT TO:<{}>\r\n", to.expose()), "DATA\r\n".to_owned()];
         let phases = [Phase::Mail, Phase::Rcpt, Phase::Data];
         if self.pipelining {
             return self.envelope_at_once(&commands, phases, times).await;
@@ -194,15 +183,13 @@ impl Connection {
         refused.map_or(Ok(()), Err)
     }
 
-    /// Body and final dot, and the answer to it.
-    pub(super) async fn body(&mut self, bytes: &[u8], times: &Timeouts) -> Ended {
-        // lettre ends every body with a line end of its own.
-        let body = bytes.strip_suffix(b"\r\n").unwrap_or(bytes);
+    /// Body and final dot, and the answer to it. One write: lettre's own would add a line end, and a packet for the dot.
+    pub(super) async fn body(&mut self, body: &Body, times: &Timeouts) -> Ended {
         let before = self.wire.said();
         self.wire.expect_reply(times.dot);
         // Its result says less than the stream does.
-        let _ = self.smtp.message(body).await;
-        let dotted = self.wire.said() - before > stuffed_len(body);
+        let _ = self.smtp.command(body).await;
+        let dotted = self.wire.said() - before > body.before_the_dot();
         let answer = if dotted { answer_of(&self.wire) } else { Err(silence(&self.wire)) };
         let half = if answer.is_err() && dotted { code_of(&self.wire.heard()) } else { None };
         Ended { answer, dotted, half }
@@ -214,8 +201,8 @@ impl Connection {
     }
 
     /// Says good-bye; what comes of it does not matter.
-    pub(super) async fn quit(&mut self, times: &Timeouts) {
-        let _ = self.exchange(Quit, times.command.min(Duration::from_secs(5))).await;
+    pub(super) async fn quit(&mut self) {
+        let _ = self.exchange(Quit, QUIT).await;
     }
 
     /// For `check --online`.
@@ -231,6 +218,24 @@ impl Connection {
         let _ = self.smtp.command(command).await;
         answer_of(&self.wire)
     }
+}
+
+/// The first address of the host that answers. Each has its share of the time: an IPv6 that leads nowhere must not use up all of it.
+async fn connect(settings: &Settings) -> Result<TcpStream, String> {
+    let limit = settings.timeouts.connect;
+    let found = timeout(limit, lookup_host((settings.host.as_str(), settings.port))).await;
+    let found = found.map_err(|_| format!("no name server answered within {limit:?}"))?;
+    let found: Vec<SocketAddr> = found.map_err(|e| format!("the host's name cannot be resolved: {e}"))?.collect();
+    let share = limit / u32::try_from(found.len()).unwrap_or(u32::MAX).max(1);
+    let mut why = "the host's name has no address".to_owned();
+    for address in found {
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(tcp)) => return Ok(tcp),
+            Ok(Err(e)) => why = e.to_string(),
+            Err(_) => why = format!("no connection within {share:?}"),
+        }
+    }
+    Err(why)
 }
 
 /// Whether the EHLO answer that was heard last has the keyword.
@@ -275,12 +280,4 @@ fn hello(settings: &Settings, ours: IpAddr) -> ClientId {
         (None, IpAddr::V4(ip)) => ClientId::Ipv4(ip),
         (None, IpAddr::V6(ip)) => ClientId::Ipv6(ip),
     }
-}
-
-/// Bytes of a body on the wire before its final dot: one more for each line that begins with a dot (RFC 5321 4.5.2).
-fn stuffed_len(body: &[u8]) -> u64 {
-    let leading = u64::from(body.first() == Some(&b'.'));
-    let stuffed = body.windows(3).filter(|w| w == b"\r\n.").count();
-    debug_assert_eq!(FINAL_DOT.len(), 5);
-    body.len() as u64 + leading + stuffed as u64
 }

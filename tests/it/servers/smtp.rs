@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 /// What the server does at a step.
@@ -46,6 +47,7 @@ struct Shared {
     bodies: Mutex<Vec<String>>,
     connections: Mutex<usize>,
     verbs: Mutex<Vec<String>>,
+    said: Notify,
 }
 
 impl Server {
@@ -63,6 +65,7 @@ impl Server {
             bodies: Mutex::default(),
             connections: Mutex::default(),
             verbs: Mutex::default(),
+            said: Notify::new(),
         });
         let serving = Arc::clone(&shared);
         tokio::spawn(async move {
@@ -81,6 +84,13 @@ impl Server {
 
     pub(crate) fn connections(&self) -> usize {
         *self.shared.connections.lock().unwrap()
+    }
+
+    /// Waits until a client has said this.
+    pub(crate) async fn heard(&self, verb: &str) {
+        while !self.verbs().iter().any(|v| v == verb) {
+            self.shared.said.notified().await;
+        }
     }
 
     pub(crate) fn verbs(&self) -> Vec<String> {
@@ -108,6 +118,7 @@ impl Shared {
             }
             at.verb = line.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
             self.verbs.lock().unwrap().push(at.verb.clone());
+            self.said.notify_one();
             let usual = match at.verb.as_str() {
                 "EHLO" if self.acceptor.is_some() => "250-test\r\n250-STARTTLS\r\n250-AUTH PLAIN LOGIN\r\n250 PIPELINING",
                 "EHLO" => "250-test\r\n250-AUTH PLAIN LOGIN\r\n250 PIPELINING",

@@ -1,0 +1,54 @@
+//! Connections between two messages.
+//!
+//! The youngest is used first, and none that has been idle for too long: a firewall in between may have forgotten it, and then the next
+//! command waits for its whole time-out. Who takes holds one of the relay's permits and opens a connection only if there is none to take, and
+//! gives back before the permit: idle and busy ones together are never more than the permits.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::connection::Connection;
+
+/// The connections that nobody uses.
+pub(super) struct Idle {
+    /// The youngest is the last.
+    kept: Mutex<Vec<(Instant, Connection)>>,
+    limit: Duration,
+}
+
+impl Idle {
+    /// `limit`: unused for longer than this, a connection is closed.
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { kept: Mutex::default(), limit }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<(Instant, Connection)>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The one that was used last, if it is young enough.
+    pub(super) fn take(&self) -> Option<Connection> {
+        self.retire();
+        self.kept().pop().map(|(_, connection)| connection)
+    }
+
+    /// Keeps one that is in step.
+    pub(super) fn give_back(&self, connection: Connection) {
+        self.retire();
+        self.kept().push((Instant::now(), connection));
+    }
+
+    /// Closes what is too old, with a QUIT that nobody waits for.
+    fn retire(&self) {
+        let old: Vec<_> = {
+            let mut kept = self.kept();
+            let old = kept.partition_point(|(since, _)| since.elapsed() >= self.limit);
+            kept.drain(..old).collect()
+        };
+        for (_, mut connection) in old {
+            tokio::spawn(async move { connection.quit().await });
+        }
+    }
+}
