@@ -167,6 +167,14 @@ async fn faulty(verb: &'static str, step: Step, pipelining: bool) -> (Outcome, S
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refused_greeting_is_told_in_the_servers_words() {
+    for (verb, text) in [("banner", "554 5.3.2 not today"), ("EHLO", "502 5.5.1 what")] {
+        let (outcome, _, _) = faulty(verb, say(text), true).await;
+        assert_eq!(outcome, Outcome::ChannelFault { why: format!("greeting: {text}"), after: None });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_listens() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

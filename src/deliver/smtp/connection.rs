@@ -79,9 +79,8 @@ impl Connection {
         }
         let hello = hello(settings, ours);
         wire.expect_reply(times.command);
-        let Ok(smtp) = AsyncSmtpConnection::connect_with_transport(Box::new(wire.clone()), &hello).await else {
-            return Err(before_the_dot(Phase::Greeting, &answer_of(&wire)));
-        };
+        let greeted = AsyncSmtpConnection::connect_with_transport(Box::new(wire.clone()), &hello).await;
+        let smtp = greeted.map_err(|e| before_the_dot(Phase::Greeting, &refusal_of(&e).map_or_else(|| answer_of(&wire), Ok)))?;
         let info = smtp.server_info().clone();
         let pipelining = offers_pipelining(&wire);
         let mut connection = Self { smtp, wire, info, encrypted: settings.tls == Tls::Implicit, pipelining };
@@ -251,6 +250,13 @@ fn answer_of(wire: &Wire) -> Answer {
         return Err(silence(wire));
     }
     replies(&heard).pop().ok_or_else(|| silence(wire))
+}
+
+/// The negative reply that lettre met while it connected. It said QUIT upon it, so what was heard last is the answer to that.
+fn refusal_of(error: &lettre::transport::smtp::Error) -> Option<Reply> {
+    use std::error::Error;
+    let text = error.source().map(ToString::to_string).unwrap_or_default();
+    error.status().map(|code| Reply { code: code.into(), text })
 }
 
 fn silence(wire: &Wire) -> String {
