@@ -30,4 +30,5 @@ pub mod outbox;
 pub mod simulate;
 pub mod source;
 pub mod walk;
+pub mod web;
 pub mod zone;

@@ -1,8 +1,10 @@
-//! Where sessions come from: [`mod@file`] and [`http`] read them, [`json`] checks them record by record, [`ambiguity`] looks across records.
+//! Where sessions come from: [`mod@file`] and [`http`] read them, [`push`] is given them. [`json`] checks them record by record, [`ambiguity`]
+//! looks across records.
 
 pub mod ambiguity;
 pub mod file;
 pub mod http;
 pub mod json;
 pub mod kept;
+pub mod push;
 mod record;

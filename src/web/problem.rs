@@ -1,0 +1,85 @@
+//! Refusals, as problem details (RFC 9457): a status, what is wrong, and for records the fields at fault. They repeat nothing of the request.
+
+use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::Declined;
+use crate::session::Fault;
+use crate::source::push::Refused;
+
+/// One refusal.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    detail: String,
+    faults: Vec<Fault>,
+    header: Option<(HeaderName, &'static str)>,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), faults: Vec::new(), header: None }
+    }
+
+    pub(super) fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    /// RFC 6750 3.
+    pub(super) fn unauthorized() -> Self {
+        let header = Some((WWW_AUTHENTICATE, "Bearer"));
+        Self { header, ..Self::new(StatusCode::UNAUTHORIZED, "expected \"Authorization: Bearer\" with the token of a push source") }
+    }
+
+    pub(super) fn not_found(detail: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    pub(super) fn method() -> Self {
+        let header = Some((ALLOW, "PUT, DELETE, POST"));
+        Self { header, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not take that method") }
+    }
+
+    pub(super) fn ours(detail: &str) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+    }
+}
+
+impl From<Declined> for Problem {
+    fn from(why: Declined) -> Self {
+        match why {
+            Declined::Refused(refused) => {
+                let status = match refused {
+                    Refused::Unusable(_) | Refused::Record(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                    Refused::Unknown(_) => StatusCode::NOT_FOUND,
+                    Refused::Conflict(_) => StatusCode::CONFLICT,
+                };
+                let detail = refused.to_string();
+                let faults = if let Refused::Record(fault) = refused { vec![fault] } else { Vec::new() };
+                Self { faults, ..Self::new(status, detail) }
+            }
+            Declined::Store(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "the store failed: send it again"),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut body = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or("Refused"),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+        });
+        if !self.faults.is_empty() {
+            body["faults"] = json!(self.faults);
+        }
+        let mut response = (self.status, [(CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response();
+        if let Some((name, value)) = self.header {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}

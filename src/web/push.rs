@@ -1,0 +1,106 @@
+//! `/api/v1/sources/{name}/sessions`: Session JSON that another system pushes. PUT a list, PUT one session, DELETE (cancel) one.
+//!
+//! A success says what came of it and which records are at fault, with the paths of the fields; it repeats nothing of them.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::problem::Problem;
+use super::{Shared, request, to_the_end};
+use crate::session::{Fault, SessionId};
+use crate::source::json::BODY_MAX;
+use crate::source::push::Offer;
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Receipt {
+    /// Sessions that the source lists now.
+    pub sessions: usize,
+    /// Of them: new, changed or planned again.
+    pub planned: usize,
+    /// Notices added.
+    pub added: usize,
+    /// Notices moved.
+    pub moved: usize,
+    /// Notices held, cancelled or ended otherwise.
+    pub ended: usize,
+    /// Sessions that wait for an operator: too much changed at once.
+    pub guarded: usize,
+    /// Pushed records that could not be used.
+    pub faults: Vec<Fault>,
+}
+
+/// PUT of a list.
+pub(super) async fn whole(State(shared): State<Arc<Shared>>, Path(name): Path<String>, headers: HeaderMap, body: Body) -> Response {
+    answer(&shared, &name, &headers, async |shared| Ok(Offer::Whole(read(shared, &headers, body).await?))).await
+}
+
+/// PUT of one session.
+pub(super) async fn one(
+    State(shared): State<Arc<Shared>>,
+    Path((name, id)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    answer(&shared, &name, &headers, async |shared| Ok(Offer::One(session(&id)?, read(shared, &headers, body).await?))).await
+}
+
+/// DELETE of one session: it is cancelled.
+pub(super) async fn cancel(State(shared): State<Arc<Shared>>, Path((name, id)): Path<(String, String)>, headers: HeaderMap) -> Response {
+    answer(&shared, &name, &headers, async |_| Ok(Offer::Cancel(session(&id)?))).await
+}
+
+/// Who it is, then what it is, then what comes of it.
+async fn answer(
+    shared: &Arc<Shared>,
+    name: &str,
+    headers: &HeaderMap,
+    offer: impl AsyncFnOnce(&Shared) -> Result<Offer, Problem>,
+) -> Response {
+    let taken = async {
+        let source = source(shared, name, headers)?;
+        let offer = offer(shared).await?;
+        let intake = Arc::clone(&shared.intake);
+        let taking = to_the_end(async move { intake.push(&source, offer).await });
+        taking.await?.map_err(Problem::from)
+    };
+    match taken.await {
+        Ok(receipt) => {
+            let body = serde_json::to_string(&receipt).expect("numbers and texts");
+            (StatusCode::OK, [(CONTENT_TYPE, "application/json")], body).into_response()
+        }
+        Err(problem) => {
+            // The name is the caller's: it is only told when it is one of ours.
+            let source = shared.settings.push.iter().find(|(ours, _)| ours == name).map_or("(none)", |(ours, _)| ours);
+            tracing::warn!(source, status = problem.status(), "a push was refused");
+            problem.into_response()
+        }
+    }
+}
+
+/// The source whose token it is. Without one of ours, nobody learns which sources there are.
+fn source(shared: &Shared, name: &str, headers: &HeaderMap) -> Result<String, Problem> {
+    let given = request::bearer(headers).ok_or_else(Problem::unauthorized)?;
+    // All are compared, so that the time tells nothing of which one it is.
+    let theirs: Vec<&String> = shared.settings.push.iter().filter(|(_, token)| request::is(token, given)).map(|(name, _)| name).collect();
+    match theirs.first() {
+        None => Err(Problem::unauthorized()),
+        Some(source) if *source == name => Ok(name.to_owned()),
+        Some(_) => Err(Problem::not_found("this token's source has another name")),
+    }
+}
+
+fn session(id: &str) -> Result<SessionId, Problem> {
+    id.parse().map(SessionId).map_err(|_| Problem::not_found("expected a SessionId at the end of the address"))
+}
+
+async fn read(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Problem> {
+    let _one_of_few = shared.bodies.acquire().await.expect("nobody closes it");
+    request::json(headers, body, BODY_MAX).await
+}
