@@ -1,14 +1,16 @@
 //! Start, walk, serve, stop: the engine put together from the configuration. This file and the command line alone know the configuration.
 //!
-//! Start: store (locked), templates, transports, recovery. Serve: one walk at once, then by each source's cron expression; one lane for each
-//! channel. Stop: no more walks and claims, what is in hand is finished within a limit, in that order. A store error ends the process:
-//! messages could go out that nobody would remember.
+//! Start: store (locked), templates, transports, recovery. Serve: one walk at once, then by each source's cron expression, and of what is pushed
+//! when it comes ([`intake`]); one lane for each channel. Stop: no more walks and claims, what is in hand is finished within a limit, in that
+//! order. A store error ends the process: messages could go out that nobody would remember.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use tokio::sync::{Mutex, Notify, mpsc, watch};
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, Notify, SetOnce, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_cron_scheduler::{Job, JobScheduler};
 
@@ -20,9 +22,14 @@ use crate::outbox::sqlite::{Access, SqliteOutbox};
 use crate::outbox::{Outbox, StoreError};
 use crate::plan::Policy;
 use crate::render::{self, Renderer};
-use crate::session::Snapshot;
-use crate::source::{ambiguity, file};
+use crate::session::{Fault, Snapshot};
+use crate::source::{ambiguity, file, push};
 use crate::walk;
+use crate::web;
+
+mod intake;
+
+use self::intake::Intake;
 
 /// Opens the configured store. `lock`: as the one process that hands over.
 pub fn open_store(config: &Config, lock: bool) -> anyhow::Result<Arc<dyn Outbox>> {
@@ -48,7 +55,16 @@ pub async fn read_source(source: &Source) -> Result<Snapshot, String> {
             tokio::task::spawn_blocking(move || file::read(&settings)).await.unwrap_or_else(|e| Err(e.to_string()))
         }
         SourceKind::Http(api) => api.read().await,
+        SourceKind::Push(_) => Err("sessions are pushed to it: it cannot be asked".to_owned()),
     }
+}
+
+/// What was last pushed to a source, as the store holds it; nothing, if there is no store yet.
+pub async fn pushed(config: &Config, source: &Source) -> anyhow::Result<Snapshot> {
+    if !store_exists(config) {
+        return Ok(Snapshot::default());
+    }
+    Ok(push::last(&open_store(config, false)?.sessions(&source.name, None).await?))
 }
 
 /// The running parts.
@@ -58,7 +74,11 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     dispatcher: Arc<Dispatcher>,
     lanes: Vec<(Arc<Lane>, Arc<Notify>)>,
+    /// Those that are asked.
     sources: Vec<Arc<Mutex<Source>>>,
+    server: Option<web::Settings>,
+    /// Where the server listens, once it does.
+    address: SetOnce<SocketAddr>,
     stop_within: Duration,
 }
 
@@ -92,13 +112,16 @@ impl Engine {
         if returned > 0 {
             tracing::info!(returned, "taken back from an earlier process: nothing of it was sent");
         }
+        let asked = config.sources.into_iter().filter(|s| !matches!(s.kind, SourceKind::Push(_)));
         Ok(Self {
             policy: Arc::clone(&dispatcher.policy),
             outbox,
             clock,
             dispatcher: Arc::new(dispatcher),
             lanes: lanes.into_iter().map(|lane| (Arc::new(lane), Arc::new(Notify::new()))).collect(),
-            sources: config.sources.into_iter().map(|s| Arc::new(Mutex::new(s))).collect(),
+            sources: asked.map(|s| Arc::new(Mutex::new(s))).collect(),
+            server: config.server,
+            address: SetOnce::new(),
             stop_within: config.stop_within,
         })
     }
@@ -137,26 +160,58 @@ impl Engine {
             }
         };
         ambiguity::mark(&mut snapshot);
-        let report = walk::walk(&*self.outbox, &source.name, &snapshot, &self.policy, self.clock.now()).await?;
-        for fault in snapshot.faults.iter().chain(snapshot.sessions.iter().flat_map(|s| &s.faults)) {
-            tracing::warn!(source = %source.name, %fault, "quarantined");
-        }
+        tell(&source.name, snapshot.faults.iter().chain(snapshot.sessions.iter().flat_map(|s| &s.faults)));
+        self.apply(&source.name, &snapshot).await?;
+        Ok(!snapshot.partial)
+    }
+
+    /// Walks a snapshot. Durable when it returns.
+    async fn apply(&self, source: &str, snapshot: &Snapshot) -> Result<walk::Report, StoreError> {
+        let report = walk::walk(&*self.outbox, source, snapshot, &self.policy, self.clock.now()).await?;
         if report.guarded > 0 {
-            tracing::error!(source = %source.name, sessions = report.guarded, "guard: too much changed at once; nothing is sent for it until somebody accepts it");
+            tracing::error!(
+                source,
+                sessions = report.guarded,
+                "guard: too much changed at once; nothing is sent for it until somebody accepts it"
+            );
         }
         if report.planned > 0 {
             let a = report.applied;
-            tracing::info!(source = %source.name, sessions = report.sessions, planned = report.planned, added = a.added, moved = a.moved, ended = a.ended, "walked");
+            tracing::info!(
+                source,
+                sessions = report.sessions,
+                planned = report.planned,
+                added = a.added,
+                moved = a.moved,
+                ended = a.ended,
+                "walked"
+            );
             self.lanes.iter().for_each(|(_, wake)| wake.notify_one());
         }
-        Ok(!snapshot.partial)
+        Ok(report)
+    }
+
+    /// Where the server listens: waits until it does.
+    pub async fn address(&self) -> SocketAddr {
+        *self.address.wait().await
     }
 
     /// Serves until `stop` is raised (then `Ok`) or the store fails.
     pub async fn serve(self: Arc<Self>, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
         let (failed, mut failure) = mpsc::channel::<StoreError>(1);
         let (ending, end) = watch::channel(false);
+        // Ends when this does.
+        let mut asking = JoinSet::new();
+        let mut server = JoinSet::new();
         let mut lanes = JoinSet::new();
+        if let Some(settings) = &self.server {
+            let listener =
+                TcpListener::bind(settings.listen).await.with_context(|| format!("[server] listen = \"{}\"", settings.listen))?;
+            self.address.set(listener.local_addr()?).ok();
+            let engine = Arc::new(Intake::new(Arc::clone(&self), settings, failed.clone()));
+            asking.spawn(Arc::clone(&engine).ask_when_nudged());
+            server.spawn(web::serve(listener, settings.clone(), engine, end.clone()));
+        }
         for (lane, wake) in &self.lanes {
             lanes.spawn(Arc::clone(&self.dispatcher).run(Arc::clone(lane), Span::Until(end.clone()), Arc::clone(wake)));
         }
@@ -173,7 +228,11 @@ impl Engine {
         tracing::info!("stopping: what is in hand is finished");
         scheduler.shutdown().await.ok();
         ending.send_replace(true);
-        let finish = async { while lanes.join_next().await.is_some() {} };
+        drop(asking);
+        let finish = async {
+            while server.join_next().await.is_some() {}
+            while lanes.join_next().await.is_some() {}
+        };
         if tokio::time::timeout(self.stop_within, finish).await.is_err() {
             tracing::warn!("some attempts did not end in time: the next start takes them back, or reports them as in doubt");
         }
@@ -202,6 +261,13 @@ async fn poll(engine: &Engine, source: &Mutex<Source>, failed: &mpsc::Sender<Sto
     let Ok(source) = source.try_lock() else { return };
     if let Err(error) = engine.walk(&source).await {
         failed.try_send(error).ok();
+    }
+}
+
+/// Tells which records cannot be used.
+fn tell<'f>(source: &str, faults: impl Iterator<Item = &'f Fault>) {
+    for fault in faults {
+        tracing::warn!(source, %fault, "quarantined");
     }
 }
 

@@ -23,7 +23,6 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use self::problem::Problem;
-use crate::outbox::StoreError;
 use crate::source::push::{Offer, Refused};
 
 pub mod hook;
@@ -31,12 +30,6 @@ mod problem;
 pub mod push;
 mod request;
 
-/// Connections at once. A practice's systems need a handful; the next one waits until there is a place.
-const CONNECTIONS: usize = 256;
-/// For the head of a request. A connection carries one request: an idle one would only hold a place.
-const HEAD: Duration = Duration::from_secs(10);
-/// For a connection, whatever it does: the longest walk of a first list is well within it.
-const CONNECTION: Duration = Duration::from_secs(300);
 /// When the system can give no more connections, the next attempt.
 const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 /// Largest head of a request, in bytes.
@@ -53,6 +46,28 @@ pub struct Settings {
     pub push: Vec<(String, SecretString)>,
     /// The last part of the webhook's address; `None`: there is no webhook.
     pub hook: Option<SecretString>,
+    /// How much and how long.
+    pub limits: Limits,
+}
+
+/// What a connection may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at once. A practice's systems need a handful; the next one waits until there is a place.
+    pub connections: usize,
+    /// For the head of a request. A connection carries one request: an idle one would only hold a place.
+    pub head: Duration,
+    /// For a whole body.
+    pub body: Duration,
+    /// For a connection, whatever it does: the longest walk of a first list is well within it.
+    pub connection: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { connections: 256, head: seconds(10), body: seconds(10), connection: seconds(300) }
+    }
 }
 
 /// What is done about a request.
@@ -62,7 +77,7 @@ pub trait Intake: Send + Sync + 'static {
     async fn push(&self, source: &str, offer: Offer) -> Result<push::Receipt, Declined>;
 
     /// Takes note of an event, and of what it may mean: durable when it returns.
-    async fn hook(&self, event: hook::Event) -> Result<(), StoreError>;
+    async fn hook(&self, event: hook::Event) -> Result<(), Declined>;
 }
 
 /// Why something that was pushed was not taken.
@@ -71,9 +86,9 @@ pub enum Declined {
     /// It cannot be.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// Nobody knows whether it was.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    /// The store failed: nobody knows whether it was.
+    #[error("the store failed")]
+    Store,
 }
 
 /// What the routes share.
@@ -85,8 +100,9 @@ struct Shared {
 
 /// Serves until `stop` is raised, and finishes what is in hand then. Dropped earlier, it drops the connections too.
 pub async fn serve(listener: TcpListener, settings: Settings, intake: Arc<dyn Intake>, stop: watch::Receiver<bool>) {
+    let limits = settings.limits;
     let routes = routes(Arc::new(Shared { settings, intake, bodies: Semaphore::new(BODIES) }));
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Arc::new(Semaphore::new(limits.connections));
     let mut open = JoinSet::new();
     let mut stopping = pin!(stopped(stop.clone()));
     loop {
@@ -99,9 +115,9 @@ pub async fn serve(listener: TcpListener, settings: Settings, intake: Arc<dyn In
             Some(_) = open.join_next() => {}
             (accepted, place) = next => match accepted {
                 Ok((stream, _)) => {
-                    let connection = connection(stream, routes.clone(), stop.clone());
+                    let connection = connection(stream, routes.clone(), limits.head, stop.clone());
                     open.spawn(async move {
-                        tokio::time::timeout(CONNECTION, connection).await.ok();
+                        tokio::time::timeout(limits.connection, connection).await.ok();
                         drop(place);
                     });
                 }
@@ -131,10 +147,10 @@ fn routes(shared: Arc<Shared>) -> Router {
 }
 
 /// One connection, with one request.
-async fn connection(stream: TcpStream, routes: Router, stop: watch::Receiver<bool>) {
+async fn connection(stream: TcpStream, routes: Router, head: Duration, stop: watch::Receiver<bool>) {
     stream.set_nodelay(true).ok();
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD).keep_alive(false).max_buf_size(HEAD_MAX);
+    builder.timer(TokioTimer::new()).header_read_timeout(head).keep_alive(false).max_buf_size(HEAD_MAX);
     let mut served = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes)));
     let ended = tokio::select! {
         ended = served.as_mut() => ended,

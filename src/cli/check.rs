@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
-use crate::config::Config;
+use crate::config::{Config, SourceKind};
 use crate::contact::Channel;
 use crate::daemon::{read_source, store_exists};
 use crate::deliver::Transport;
@@ -80,6 +80,10 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Repo
     }
     for source in &config.sources {
         let what = format!("source {}", source.name);
+        if matches!(source.kind, SourceKind::Push(_)) {
+            report.add("note", what, "sessions are pushed to it: nothing is read");
+            continue;
+        }
         let read = runtime.block_on(read_source(source));
         let mut snapshot = match read {
             Ok(snapshot) => snapshot,

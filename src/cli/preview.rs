@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 use super::table::{Colors, Tone, table};
 use super::{Exit, PreviewArgs, PreviewFormat, gallery, runtime};
 use crate::clock::{Clock, WallClock};
-use crate::config::Config;
-use crate::daemon::{open_store, read_source, store_exists};
+use crate::config::{Config, SourceKind};
+use crate::daemon::{open_store, pushed, read_source, store_exists};
 use crate::notice::Reason;
 use crate::outbox::KnownMap;
 use crate::plan::Suppressions;
@@ -65,7 +65,10 @@ pub(super) fn snapshot(config: &Config, named: Option<&Path>) -> anyhow::Result<
         bail!("there is no source: name one in the configuration, or use --sessions FILE");
     } else {
         for source in &config.sources {
-            let part = runtime()?.block_on(read_source(source)).map_err(anyhow::Error::msg)?;
+            let part = match source.kind {
+                SourceKind::Push(_) => runtime()?.block_on(pushed(config, source))?,
+                _ => runtime()?.block_on(read_source(source)).map_err(anyhow::Error::msg)?,
+            };
             whole.sessions.extend(part.sessions);
             whole.faults.extend(part.faults);
             whole.partial |= part.partial;

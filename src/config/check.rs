@@ -15,7 +15,8 @@ use crate::plan::quiet::QuietHours;
 use crate::plan::rule::{Rule, When};
 use crate::render;
 use crate::retry::DoubtPolicy;
-use crate::source::{file, http};
+use crate::source::{file, http, push};
+use crate::web;
 use crate::zone::{self, Zones};
 
 /// The configuration as it holds.
@@ -40,6 +41,8 @@ pub struct Config {
     pub email_in_doubt: DoubtPolicy,
     /// What becomes of texts in doubt.
     pub sms_in_doubt: DoubtPolicy,
+    /// What is pushed to us; `None`: nothing, so nothing listens.
+    pub server: Option<web::Settings>,
     /// What is in hand at a stop is finished within this time.
     pub stop_within: std::time::Duration,
 }
@@ -62,6 +65,8 @@ pub enum SourceKind {
     File(file::Settings),
     /// `kind = "http"`; remembers what it was given last.
     Http(Arc<http::Api>),
+    /// `kind = "push"`: nothing is asked of it.
+    Push(push::Settings),
 }
 
 /// Where the outbox is.
@@ -111,8 +116,10 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
         zones: Arc::new(zones),
     };
     secrets_are_private(&raw, file, document);
+    let sources = sources(&raw, &base, document);
     Config {
-        sources: sources(&raw, &base, document),
+        server: transport::server(&raw, &sources, &base, document),
+        sources,
         policy,
         render: rendering(&raw, &base, document),
         store: store(&raw, &base, document),
@@ -277,12 +284,15 @@ fn sources(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Vec<Sourc
         }
         let kind = match source.kind {
             None => {
-                document.note(&key("kind"), "is missing; expected \"file\" or \"http\"");
+                document.note(&key("kind"), "is missing; expected \"file\", \"http\" or \"push\"");
                 None
             }
             Some(raw::SourceKind::File) => file_source(source, &key("path"), base, document),
             Some(raw::SourceKind::Http) => {
                 transport::api(source, &format!("source[{n}]"), base, document).map(|api| SourceKind::Http(Arc::new(api)))
+            }
+            Some(raw::SourceKind::Push) => {
+                transport::pushed(source, &format!("source[{n}]"), base, document).map(|token| SourceKind::Push(push::Settings { token }))
             }
         };
         sources.extend(kind.map(|kind| Source { name, kind, poll }));
@@ -382,8 +392,12 @@ fn secrets_are_private(raw: &Raw, file: Option<&Path>, document: &mut Document<'
         let typed = [("auth_token", g.auth_token.is_some()), ("password", g.password.is_some()), ("secret", g.secret.is_some())];
         typed.into_iter().filter(|(_, is)| *is).map(move |(field, _)| format!("sms.gateway[{n}].{field}"))
     });
-    let sources = raw.source.iter().enumerate().filter(|(_, s)| s.secret.is_some()).map(|(n, _)| format!("source[{n}].secret"));
-    let keys: Vec<String> = sources.chain(relays).chain(gateways).collect();
+    let sources = raw.source.iter().enumerate().flat_map(|(n, s)| {
+        let typed = [("secret", s.secret.is_some()), ("token", s.token.is_some())];
+        typed.into_iter().filter(|(_, is)| *is).map(move |(field, _)| format!("source[{n}].{field}"))
+    });
+    let server = raw.server.webhook_token.as_ref().map(|_| "server.webhook_token".to_owned());
+    let keys: Vec<String> = sources.chain(relays).chain(gateways).chain(server).collect();
     if file.is_some_and(secret::is_open_to_others) {
         for key in keys {
             document.note(&key, "stands in a file that others can read; expected mode 0600, or the secret in a file of its own");

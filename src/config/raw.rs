@@ -38,6 +38,8 @@ pub struct Raw {
     pub email: Email,
     /// Text messages.
     pub sms: Sms,
+    /// The HTTP server.
+    pub server: Server,
     /// The daemon.
     pub daemon: Daemon,
     /// Logs.
@@ -95,6 +97,8 @@ pub enum SourceKind {
     File,
     /// SecureVideo's Session API.
     Http,
+    /// Another system says what changed.
+    Push,
 }
 
 /// `[[source]]`
@@ -103,7 +107,7 @@ pub enum SourceKind {
 pub struct Source {
     /// Its name: the store remembers sessions by it.
     pub name: Option<String>,
-    /// `file` or `http`
+    /// `file`, `http` or `push`
     pub kind: Option<SourceKind>,
     /// file: a JSON file or a folder of them.
     pub path: Option<PathBuf>,
@@ -119,7 +123,11 @@ pub struct Source {
     pub hosts: Vec<i64>,
     /// http: for one request. Default: one minute.
     pub timeout: Option<Duration>,
-    /// Cron expression with seconds. Default: every 30 seconds.
+    /// push: the bearer token (only if nobody else can read this file).
+    pub token: Option<Secret>,
+    /// push: a file with it, or the name of a systemd credential.
+    pub token_file: Option<PathBuf>,
+    /// file, http: cron expression with seconds. Default: every 30 seconds.
     pub poll: Option<String>,
 }
 
@@ -340,6 +348,24 @@ pub struct Gateway {
     pub reference_pointer: Option<String>,
     /// http: statuses that say that the gateway has it. Default 200, 201, 202.
     pub accepted_status: Vec<u16>,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Address and port. Nothing listens unless a source is pushed to, or there is a webhook.
+    pub listen: String,
+    /// The last part of the address to which the provider's webhook is sent (only if nobody else can read this file).
+    pub webhook_token: Option<Secret>,
+    /// A file with it, or the name of a systemd credential.
+    pub webhook_token_file: Option<PathBuf>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:8080".to_owned(), webhook_token: None, webhook_token_file: None }
+    }
 }
 
 /// `[daemon]`

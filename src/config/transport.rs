@@ -1,12 +1,13 @@
-//! Relays and gateways: which keys go with which kind, and the transports made of them.
+//! Relays, gateways and what sources and the server need: which keys go with which kind, and what is made of them.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
-use super::check::Base;
+use super::check::{Base, Source, SourceKind};
 use super::raw::{self, GatewayKind, Raw, RelayKind, TlsMode};
 use super::read::Document;
 use super::secret::{self, Secret};
@@ -15,6 +16,7 @@ use crate::deliver::folder::Folder;
 use crate::deliver::gateway::{http, kannel, twilio};
 use crate::deliver::smtp::{self, Smtp, Timeouts, Tls};
 use crate::source::http::{self as api, Api};
+use crate::web::{self, Limits};
 
 /// A checked e-mail relay.
 pub enum Relay {
@@ -61,7 +63,10 @@ impl Gateway {
 /// The checked API of a source. `None`: a mistake that was noted.
 pub(super) fn api(source: &raw::Source, key: &str, base: &Base<'_>, document: &mut Document<'_>) -> Option<Api> {
     let mut place = Place { key: key.to_owned(), base, document };
-    place.foreign("http", &[("path", source.path.is_some())]);
+    place.foreign(
+        "http",
+        &[("path", source.path.is_some()), ("token", source.token.is_some()), ("token_file", source.token_file.is_some())],
+    );
     let secret = place.secret("secret", source.secret.as_ref(), source.secret_file.as_ref());
     if source.secret.is_none() && source.secret_file.is_none() {
         place.note("secret_file", "is missing; expected a file with the API secret key");
@@ -77,12 +82,53 @@ pub(super) fn api(source: &raw::Source, key: &str, base: &Base<'_>, document: &m
     Api::new(settings).map_err(|why| place.note("url", why)).ok()
 }
 
+/// The checked token of a source that is pushed to. `None`: a mistake that was noted.
+pub(super) fn pushed(source: &raw::Source, key: &str, base: &Base<'_>, document: &mut Document<'_>) -> Option<SecretString> {
+    let mut place = Place { key: key.to_owned(), base, document };
+    let others = [
+        ("path", source.path.is_some()),
+        ("url", source.url.is_some()),
+        ("identifier", source.identifier.is_some()),
+        ("secret", source.secret.is_some()),
+        ("secret_file", source.secret_file.is_some()),
+        ("hosts", !source.hosts.is_empty()),
+        ("timeout", source.timeout.is_some()),
+        ("poll", source.poll.is_some()),
+    ];
+    place.foreign("push", &others);
+    if source.token.is_none() && source.token_file.is_none() {
+        place.note("token_file", "is missing; expected a file with the token that whoever pushes has to name");
+    }
+    place.token("token", source.token.as_ref(), source.token_file.as_ref())
+}
+
+/// What listens, and for whom. `None`: nothing does.
+pub(super) fn server(raw: &Raw, sources: &[Source], base: &Base<'_>, document: &mut Document<'_>) -> Option<web::Settings> {
+    let mut place = Place { key: "server".to_owned(), base, document };
+    let hook = place.token("webhook_token", raw.server.webhook_token.as_ref(), raw.server.webhook_token_file.as_ref());
+    let push: Vec<(String, SecretString)> = sources
+        .iter()
+        .filter_map(|s| if let SourceKind::Push(settings) = &s.kind { Some((s.name.clone(), settings.token.clone())) } else { None })
+        .collect();
+    let tokens: HashSet<&str> = push.iter().map(|(_, token)| token.expose_secret()).collect();
+    if tokens.len() < push.len() {
+        place.document.note("source", "two sources have the same token; expected one of its own for each");
+    }
+    let listen = raw.server.listen.parse().map_err(|_| {
+        place.note("listen", format!("{:?} is no address with a port; expected one such as \"127.0.0.1:8080\"", raw.server.listen));
+    });
+    let needed = !push.is_empty() || hook.is_some();
+    listen.ok().filter(|_| needed).map(|listen| web::Settings { listen, push, hook, limits: Limits::default() })
+}
+
 /// Connections at once when nothing is said.
 const CONNECTIONS: u16 = 4;
 /// A gateway that has not answered by then may or may not have taken the text.
 const GATEWAY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Statuses that say that a gateway has it, when nothing is said.
 const ACCEPTED: [u16; 3] = [200, 201, 202];
+/// Shortest token, in characters: with 64 kinds of them that is 144 bits, and 96 if it is hexadecimal.
+const TOKEN_MIN: usize = 24;
 
 /// One relay's or gateway's keys, and where its mistakes are noted.
 struct Place<'a, 'd, 't> {
@@ -124,6 +170,17 @@ impl Place<'_, '_, '_> {
             (None, Some(path)) => secret::read(path, &self.base.resolve(path)).map_err(|why| self.note(&format!("{field}_file"), why)).ok(),
             (None, None) => None,
         }
+    }
+
+    /// A secret that stands in an address or a header: long enough that nobody finds it by trying.
+    fn token(&mut self, field: &str, typed: Option<&Secret>, file: Option<&PathBuf>) -> Option<SecretString> {
+        let token = self.secret(field, typed, file)?;
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+        let good = token.expose_secret().len() >= TOKEN_MIN && token.expose_secret().bytes().all(plain);
+        if !good {
+            self.note(field, format!("expected {TOKEN_MIN} or more of letters, digits and - . _ ~ (such as from `openssl rand -hex 32`)"));
+        }
+        good.then_some(token)
     }
 
     /// Keys of another kind: they would do nothing, and somebody meant something by them.

@@ -13,8 +13,8 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use super::json::{self, PRESENCE};
 use super::ambiguity;
+use super::json::{self, PRESENCE};
 use crate::outbox::StoredSession;
 use crate::session::{Fault, Presence, Session, SessionId, Snapshot};
 

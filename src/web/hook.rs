@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 use super::problem::Problem;
-use super::{Declined, Shared, request, to_the_end};
+use super::{Shared, request, to_the_end};
 
 /// Largest event, in bytes: the documented ones have less than one KiB.
 const EVENT_MAX: usize = 64 << 10;
@@ -66,11 +66,11 @@ pub(super) async fn take(State(shared): State<Arc<Shared>>, Path(token): Path<St
         if !shared.settings.hook.as_ref().is_some_and(|hook| request::is(hook, &token)) {
             return Err(Problem::not_found("there is nothing at this address"));
         }
-        let body = request::json(&headers, body, EVENT_MAX).await?;
+        let body = request::json(&headers, body, EVENT_MAX, shared.settings.limits.body).await?;
         let no_event = || Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "expected an object of JSON");
         let event = Event::read(&body).ok_or_else(no_event)?;
         let intake = Arc::clone(&shared.intake);
-        to_the_end(async move { intake.hook(event).await }).await?.map_err(|e| Problem::from(Declined::Store(e)))
+        to_the_end(async move { intake.hook(event).await }).await?.map_err(Problem::from)
     };
     match taken.await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),

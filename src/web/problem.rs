@@ -60,7 +60,7 @@ impl From<Declined> for Problem {
                 let faults = if let Refused::Record(fault) = refused { vec![fault] } else { Vec::new() };
                 Self { faults, ..Self::new(status, detail) }
             }
-            Declined::Store(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "the store failed: send it again"),
+            Declined::Store => Self::new(StatusCode::SERVICE_UNAVAILABLE, "the store failed: send it again"),
         }
     }
 }

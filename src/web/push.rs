@@ -102,5 +102,5 @@ fn session(id: &str) -> Result<SessionId, Problem> {
 
 async fn read(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Problem> {
     let _one_of_few = shared.bodies.acquire().await.expect("nobody closes it");
-    request::json(headers, body, BODY_MAX).await
+    request::json(headers, body, BODY_MAX, shared.settings.limits.body).await
 }

@@ -12,9 +12,6 @@ use subtle::ConstantTimeEq;
 
 use super::problem::Problem;
 
-/// For a whole body.
-const BODY: Duration = Duration::from_secs(10);
-
 /// Whether that is the token, in a time that tells neither where they differ nor how long it is.
 pub(super) fn is(token: &SecretString, given: &str) -> bool {
     Sha256::digest(token.expose_secret()).ct_eq(&Sha256::digest(given)).into()
@@ -26,19 +23,19 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// A body of JSON, plain and in UTF-8, `limit` bytes at most.
-pub(super) async fn json(headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
+/// A body of JSON, plain and in UTF-8, `limit` bytes at most, and all of it in that time.
+pub(super) async fn json(headers: &HeaderMap, body: Body, limit: usize, time: Duration) -> Result<Vec<u8>, Problem> {
     is_plain_json(headers)?;
     let too_long = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {limit} bytes"));
     let said = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if said.is_some_and(|length| length > limit as u64) {
         return Err(too_long());
     }
-    match tokio::time::timeout(BODY, Limited::new(body, limit).collect()).await {
+    match tokio::time::timeout(time, Limited::new(body, limit).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes().into()),
         Ok(Err(why)) if why.is::<LengthLimitError>() => Err(too_long()),
         Ok(Err(_)) => Err(Problem::new(StatusCode::BAD_REQUEST, "the body broke off")),
-        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, format!("the body did not come within {} seconds", BODY.as_secs()))),
+        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, format!("the body did not come within {time:?}"))),
     }
 }
 
@@ -63,6 +60,8 @@ fn is_plain_json(headers: &HeaderMap) -> Result<(), Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const TIME: Duration = Duration::from_secs(10);
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
@@ -94,10 +93,10 @@ mod tests {
             (vec![("content-type", "application/json"), ("content-encoding", "gzip")], 415),
             (vec![("content-type", "application/json"), ("content-length", "11")], 413),
         ] {
-            let got = json(&headers(&pairs), Body::from("[1, 2]"), 10).await.map_or_else(|p| p.status(), |_| 200);
+            let got = json(&headers(&pairs), Body::from("[1, 2]"), 10, TIME).await.map_or_else(|p| p.status(), |_| 200);
             assert_eq!(got, status, "{pairs:?}");
         }
-        let long = json(&headers(&[("content-type", "application/json")]), Body::from("[1, 2, 3, 4]"), 10).await;
+        let long = json(&headers(&[("content-type", "application/json")]), Body::from("[1, 2, 3, 4]"), 10, TIME).await;
         assert_eq!(long.unwrap_err().status(), 413, "also when nobody said so before");
     }
 
@@ -114,7 +113,7 @@ mod tests {
                 std::task::Poll::Pending
             }
         }
-        let never = json(&headers(&[("content-type", "application/json")]), Body::new(Never), 10).await;
+        let never = json(&headers(&[("content-type", "application/json")]), Body::new(Never), 10, TIME).await;
         assert_eq!(never.unwrap_err().status(), 408);
     }
 }

@@ -6,6 +6,7 @@ mod engine;
 mod gateway;
 mod histories;
 mod outbox;
+mod push;
 mod render;
 mod servers;
 mod smtp;

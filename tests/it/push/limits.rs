@@ -1,0 +1,109 @@
+//! What a connection may cost: time for its head and its body, and a place among few.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use punctual::source::push::Offer;
+use punctual::web::{self, Declined, Intake, Limits, Settings, hook, push::Receipt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::TOKEN;
+
+/// Takes everything.
+struct Yes;
+
+#[async_trait]
+impl Intake for Yes {
+    async fn push(&self, _: &str, _: Offer) -> Result<Receipt, Declined> {
+        Ok(Receipt { sessions: 0, planned: 0, added: 0, moved: 0, ended: 0, guarded: 0, faults: Vec::new() })
+    }
+
+    async fn hook(&self, _: hook::Event) -> Result<(), Declined> {
+        Ok(())
+    }
+}
+
+/// Serves with these limits, and gives the port.
+async fn server(limits: Limits) -> (u16, watch::Sender<bool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let settings = Settings { listen: address, push: vec![("desk".to_owned(), TOKEN.into())], hook: None, limits };
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(web::serve(listener, settings, Arc::new(Yes), stopped));
+    (address.port(), stop)
+}
+
+fn limits() -> Limits {
+    let short = Duration::from_millis(200);
+    Limits { head: short, body: short, ..Limits::default() }
+}
+
+async fn connect(port: u16, text: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    stream
+}
+
+/// All that comes until the end.
+async fn rest(mut stream: TcpStream) -> String {
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said).await.ok();
+    String::from_utf8(said).unwrap()
+}
+
+fn head(length: usize) -> String {
+    format!(
+        "PUT /api/v1/sources/desk/sessions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_and_bodies_that_do_not_come_are_not_waited_for() {
+    let (port, _stop) = server(limits()).await;
+    rest(connect(port, "").await).await;
+    rest(connect(port, "PUT /api/v1/sour").await).await;
+    let slow = rest(connect(port, &head(3)).await).await;
+    assert!(slow.starts_with("HTTP/1.1 408 "), "{slow}");
+    let whole = rest(connect(port, &(head(2) + "[]")).await).await;
+    assert!(whole.starts_with("HTTP/1.1 200 ") && whole.to_ascii_lowercase().contains("connection: close"), "{whole}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_drips_has_one_limit_for_all_of_it() {
+    let (port, _stop) = server(limits()).await;
+    let (mut reading, mut writing) = connect(port, &head(1 << 20)).await.into_split();
+    let dripping = tokio::spawn(async move { while writing.write_all(b" ").await.is_ok() && tick().await {} });
+    let mut first = [0; 13];
+    reading.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 408 ");
+    dripping.abort();
+}
+
+async fn tick() -> bool {
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    true
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_without_end_is_refused() {
+    let (port, _stop) = server(Limits::default()).await;
+    let endless = connect(port, &format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(1 << 15))).await;
+    let said = rest(endless).await;
+    assert!(said.is_empty() || said.starts_with("HTTP/1.1 431 "), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_finds_no_place_waits_for_one() {
+    let (port, _stop) = server(Limits { connections: 1, ..Limits::default() }).await;
+    let mut first = connect(port, "GET / HTTP/1.1\r\n").await;
+    let mut second = connect(port, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let early = tokio::time::timeout(Duration::from_millis(200), second.read(&mut [0])).await;
+    assert!(early.is_err(), "there is one place");
+    first.write_all(b"Host: x\r\n\r\n").await.unwrap();
+    assert!(rest(first).await.starts_with("HTTP/1.1 404 "));
+    assert!(rest(second).await.contains("404"));
+}
