@@ -175,3 +175,29 @@ secret = "s"
     assert_eq!(names, ["twilio:api.twilio.com", "kannel:127.0.0.1:13013", "http:sms.example.com"]);
     assert_eq!(config.relays[0].transport().unwrap().name(), "smtp:smtp.practice.example:587");
 }
+
+#[test]
+fn what_listens_needs_its_tokens() {
+    let token = "0123456789abcdef01234567";
+    let text = format!(
+        "[server]\nlisten = \"localhost\"\nwebhook_token = \"a/b\"\n[[source]]\nname = \"a\"\nkind = \"push\"\n\
+         [[source]]\nname = \"b\"\nkind = \"push\"\ntoken = \"{token}\"\npoll = \"* * * * * *\"\npath = \"x\"\n\
+         [[source]]\nname = \"c\"\nkind = \"push\"\ntoken = \"{token}\"\n[[source]]\nname = \"d\"\nkind = \"push\"\ntoken = \"short\"\n"
+    );
+    let told = mistakes(&text);
+    for (key, words) in [
+        ("server.listen", "127.0.0.1:8080"),
+        ("server.webhook_token", "24 or more"),
+        ("source[0].token_file", "is missing"),
+        ("source[1].poll", "does nothing"),
+        ("source[1].path", "does nothing"),
+        ("source", "one of its own"),
+        ("source[3].token", "24 or more"),
+    ] {
+        assert!(told.iter().any(|m| m.contains(&format!(": {key}: ")) && m.contains(words)), "{key}: not in {told:#?}");
+    }
+    let good = |text: &str| parse(text, None, &[]).unwrap_or_else(|m| panic!("{m}")).server;
+    assert!(good("[server]\nlisten = \"127.0.0.1:8080\"\n").is_none(), "nothing needs it");
+    assert!(good(&format!("[[source]]\nkind = \"push\"\ntoken = \"{token}\"\n")).is_some_and(|s| s.hook.is_none() && s.push.len() == 1));
+    assert!(good(&format!("[server]\nwebhook_token = \"{token}\"\n")).is_some_and(|s| s.hook.is_some()));
+}

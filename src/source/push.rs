@@ -200,3 +200,105 @@ fn drop_departed(fields: &mut Map<String, Value>) {
         people.retain(|person| person.get(PRESENCE).is_none());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::kept;
+    use super::*;
+    use crate::session::{ParticipationId, Role};
+
+    const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
+    fn record(id: i64, people: &[(i64, i64)]) -> String {
+        let people: Vec<String> = people
+            .iter()
+            .map(|(id, code)| format!(r#"{{"ParticipationId":{id},"ConnectCode":{code},"ShouldAutoDeliverCode":"E"}}"#))
+            .collect();
+        format!(r#"{{"SessionId":{id},"ScheduleTs":"2026-11-26T15:00:00","Participants":[{}]}}"#, people.join(","))
+    }
+
+    fn held(records: &[(i64, String)]) -> Held {
+        let stored = |(id, record): &(i64, String)| StoredSession {
+            id: SessionId(*id),
+            digest: String::new(),
+            record: record.clone(),
+            ambiguous: Vec::new(),
+        };
+        Held { filled: true, guarded: 0, sessions: records.iter().map(stored).collect(), faults: Vec::new() }
+    }
+
+    /// Sessions, and their people with whether they are ambiguous.
+    fn listed(taken: &Taken) -> Vec<(i64, Vec<(i64, bool)>)> {
+        let people = |s: &Session| s.participants.iter().map(|p| (p.id.0, p.ambiguous.is_some())).collect();
+        let mut all: Vec<_> = taken.snapshot.sessions.iter().map(|s| (s.id.0, people(s))).collect();
+        all.sort_unstable();
+        all
+    }
+
+    fn put(id: i64, people: &[(i64, i64)], held: &Held) -> Taken {
+        take(&Offer::One(SessionId(id), record(id, people).into_bytes()), held, NOW).unwrap()
+    }
+
+    const CODE: i64 = 111_111_111;
+
+    #[test]
+    fn whoever_departed_is_not_listed_again() {
+        let before = record(1, &[(10, 1 + CODE), (11, 2 + CODE)]);
+        let departed = [(ParticipationId(11), Role::Participant, Presence::Absent)];
+        let held = held(&[(1, kept::with_departed(&record(1, &[(10, 1 + CODE)]), &before, &departed))]);
+        let taken = put(2, &[(20, 3 + CODE)], &held);
+        assert_eq!(listed(&taken), [(1, vec![(10, false)]), (2, vec![(20, false)])]);
+        assert!(taken.snapshot.partial);
+        let cancelled = take(&Offer::Cancel(SessionId(1)), &held, NOW).unwrap();
+        assert_eq!(listed(&cancelled), [(1, vec![(10, false)])]);
+        assert_eq!(listed(&Taken { snapshot: last(&held.sessions), ..Taken::default() }), [(1, vec![(10, false)])]);
+    }
+
+    #[test]
+    fn codes_of_the_absent_count_and_those_of_the_gone_do_not() {
+        for (presence, confused) in [(Presence::Absent, true), (Presence::Unreadable, true), (Presence::Gone, false)] {
+            let held = held(&[(1, kept::mark(&record(1, &[(10, CODE)]), presence))]);
+            assert_eq!(listed(&put(2, &[(20, CODE)], &held)), [(2, vec![(20, confused)])], "{presence:?}");
+        }
+    }
+
+    #[test]
+    fn a_cancelled_session_is_listed_again() {
+        let held = held(&[(1, kept::mark(&record(1, &[(10, CODE)]), Presence::Absent))]);
+        let taken = take(&Offer::Cancel(SessionId(1)), &held, NOW).unwrap();
+        let session = &taken.snapshot.sessions[0];
+        assert_eq!((session.cancelled, session.presence), (true, Presence::Listed));
+        assert!(!session.record.contains(PRESENCE), "{}", session.record);
+    }
+
+    #[test]
+    fn faults_of_others_stay_and_its_own_are_replaced() {
+        let fault = |session: Option<i64>| Fault {
+            path: "[0]".to_owned(),
+            reason: "found a number; expected an object".to_owned(),
+            session: session.map(SessionId),
+            participation: None,
+        };
+        let held = Held { faults: vec![fault(None), fault(Some(2)), fault(Some(3))], ..held(&[(1, record(1, &[(10, CODE)]))]) };
+        let taken = put(2, &[(20, 2 + CODE)], &held);
+        assert_eq!(taken.snapshot.faults, [fault(None), fault(Some(3))]);
+        assert_eq!(taken.faults, [], "what is told is told of what was offered");
+    }
+
+    #[test]
+    fn a_list_keeps_what_was_cancelled_by_name_until_it_has_begun() {
+        let stored = held(&[(1, record(1, &[(10, CODE)]))]);
+        let cancelled = take(&Offer::Cancel(SessionId(1)), &stored, NOW).unwrap().snapshot.sessions[0].record.clone();
+        let held = held(&[(1, cancelled), (2, record(2, &[(20, 2 + CODE)]))]);
+        let list = |body: String, now| {
+            let taken = take(&Offer::Whole(body.into_bytes()), &held, now).unwrap();
+            assert!(!taken.snapshot.partial);
+            taken.snapshot.sessions.iter().map(|s| (s.id.0, s.cancelled)).collect::<Vec<_>>()
+        };
+        let other = format!("[{}]", record(3, &[(30, 3 + CODE)]));
+        assert_eq!(list(other.clone(), NOW), [(3, false), (1, true)]);
+        assert_eq!(list(other, "2026-11-26T15:00:00Z".parse().unwrap()), [(3, false)]);
+        assert_eq!(list(format!("[{}]", record(1, &[(10, CODE)])), NOW), [(1, false)], "it is on again");
+        assert_eq!(list("[]".to_owned(), NOW), [], "the guard sees an empty list as one");
+    }
+}
