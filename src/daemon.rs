@@ -152,6 +152,11 @@ impl Engine {
 
     /// Walks one source. A source that cannot be read is told and counts as unchanged: `false`.
     async fn walk(&self, source: &Source) -> Result<bool, StoreError> {
+        if matches!(&source.kind, SourceKind::Http(api) if api.rests()) {
+            // Its refusal was told: not again with every poll that it asked to be spared.
+            tracing::debug!(source = %source.name, "not asked: it wants to be left alone for a while");
+            return Ok(false);
+        }
         let mut snapshot = match read_source(source).await {
             Ok(snapshot) => snapshot,
             Err(why) => {

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::json::{self, BODY_MAX};
 use crate::deliver::gateway;
 use crate::outcome::redacted;
+use crate::retry::channel_pause;
 use crate::session::{Fault, Snapshot};
 
 /// The provider's own address.
@@ -51,6 +52,8 @@ struct Memory {
     last: HashMap<String, (HeaderMap, Vec<u8>)>,
     /// The server asked to be left alone until then.
     quiet_until: Option<Instant>,
+    /// 429 and 503 in a row.
+    refusals: u32,
 }
 
 /// An error as the API words it.
@@ -101,9 +104,25 @@ impl Api {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// It asked to be left alone, and that time is not over: asking is an error.
+    pub fn rests(&self) -> bool {
+        self.memory().quiet_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// For as long as it says; one that is busy and does not say so: longer each time.
+    fn leave_alone(&self, status: StatusCode, said: Option<Duration>) {
+        let busy = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        let mut memory = self.memory();
+        if busy {
+            memory.refusals = memory.refusals.saturating_add(1);
+        }
+        let pause = if busy && said.is_none() { channel_pause(memory.refusals, None).to_std().ok() } else { said };
+        memory.quiet_until = pause.map(|pause| Instant::now() + pause);
+    }
+
     async fn get(&self, path: &str) -> Result<Vec<u8>, String> {
         let says = |why: String| format!("GET {path} of {}: {why}", gateway::place(&self.settings.url).unwrap_or_default());
-        if self.memory().quiet_until.is_some_and(|until| Instant::now() < until) {
+        if self.rests() {
             return Err(says("it asked to be left alone for a while".to_owned()));
         }
         let (conditions, last) = self.memory().last.get(path).cloned().unwrap_or_default();
@@ -114,16 +133,16 @@ impl Api {
             .headers(conditions);
         let response = request.send().await.map_err(|e| says(gateway::chain(&e)))?;
         if response.status() == StatusCode::NOT_MODIFIED {
+            self.memory().refusals = 0;
             return Ok(last);
         }
         let (status, headers) = (response.status(), response.headers().clone());
         let body = bounded(response).await.map_err(&says)?;
         if !status.is_success() {
-            if let Some(pause) = gateway::pause(&headers) {
-                self.memory().quiet_until = Some(Instant::now() + pause);
-            }
+            self.leave_alone(status, gateway::pause(&headers));
             return Err(says(refused(status, &body)));
         }
+        self.memory().refusals = 0;
         let conditions = conditions_of(&headers);
         if conditions.is_empty() {
             self.memory().last.remove(path);

@@ -93,6 +93,19 @@ async fn a_server_that_asks_for_rest_gets_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_busy_server_is_left_alone_also_when_it_does_not_say_so() {
+    for (status, rests) in [(429, true), (503, true), (500, false), (404, false)] {
+        let server = Server::start(answer(status, "", "")).await;
+        let api = api(server.port, &[]);
+        assert!(!api.rests());
+        assert!(api.read().await.unwrap_err().contains(&format!("answered {status}")));
+        assert_eq!(api.rests(), rests, "{status}");
+        api.read().await.unwrap_err();
+        assert_eq!(server.requests().len(), if rests { 1 } else { 2 }, "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_empty_list_is_a_snapshot() {
     let server = Server::start(answer(200, "", "[]")).await;
     assert_eq!(api(server.port, &[]).read().await.unwrap().sessions.len(), 0);
