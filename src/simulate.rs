@@ -2,7 +2,10 @@
 //!
 //! Walk, planner, last look, renderer, gate, dispatcher and retry rule are the live ones; only the clock, the store and the sockets are not.
 //! Nothing is slept through: the clock jumps to whatever comes next, a script's event, a notice that is due, or (while something is absent
-//! from the source, which counts snapshots) the next look five minutes later. Sources are walked when the script changed something.
+//! or guarded, which time and further snapshots decide) the next look five minutes later.
+//!
+//! A running daemon looks at its source every few seconds. Of those looks only the ones that could tell something are taken: before and after
+//! each event, while something is absent or guarded, and otherwise often enough that the source counts as fresh.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,7 +38,7 @@ pub mod script;
 
 use script::{Act, Line, Script, Source};
 
-/// How often a source is looked at while something is absent from it.
+/// How often a source is looked at while something is absent from it, or guarded.
 const LOOK: TimeDelta = TimeDelta::minutes(5);
 /// The clock goes on at least so far from one moment to the next.
 const TICK: TimeDelta = TimeDelta::seconds(1);
@@ -156,8 +159,14 @@ struct World {
     sessions: Vec<Value>,
     source: Source,
     daemon_up: bool,
+    /// Something happened since the last look.
+    changed: bool,
+    /// The last look that had an answer.
+    looked_at: Option<DateTime<Utc>>,
     /// Something is not listed, and it is not sure yet that it is gone.
     absent: bool,
+    /// Sessions that wait for somebody.
+    guarded: usize,
     told: i64,
     zones: HashMap<(SessionId, ParticipationId), Zone>,
     timeline: Vec<Moment>,
@@ -167,7 +176,7 @@ struct World {
 pub async fn simulate(request: Request) -> Result<Vec<Moment>, StoreError> {
     let mut world = World::new(request);
     let mut events = std::mem::take(&mut world.request.script.events).into_iter().peekable();
-    world.walk().await?;
+    world.look(true).await?;
     loop {
         let now = world.clock.now();
         if world.daemon_up {
@@ -178,13 +187,14 @@ pub async fn simulate(request: Request) -> Result<Vec<Moment>, StoreError> {
             break;
         }
         world.go_to(next.max(now + TICK));
+        // What the source said until now was heard.
+        if events.peek().is_some_and(|e| e.at <= world.clock.now()) {
+            world.look(true).await?;
+        }
         while let Some(event) = events.next_if(|e| e.at <= world.clock.now()) {
             world.happens(event.act);
         }
-        // A running daemon polls every few minutes: the polls that would change nothing are left out.
-        if world.daemon_up {
-            world.walk().await?;
-        }
+        world.look(false).await?;
     }
     world.omissions().await?;
     Ok(world.timeline)
@@ -218,7 +228,10 @@ impl World {
             lines,
             source: Source::Ok,
             daemon_up: true,
+            changed: true,
+            looked_at: None,
             absent: false,
+            guarded: 0,
             told: 0,
             zones: HashMap::new(),
             timeline: Vec::new(),
@@ -235,9 +248,23 @@ impl World {
         if !self.daemon_up {
             return Ok(None);
         }
-        let look = self.absent.then(|| self.clock.now() + LOOK);
+        let look = self.is_unsure().then(|| self.clock.now() + LOOK);
         let due = [self.outbox.next_due(Channel::Email).await?, self.outbox.next_due(Channel::Sms).await?];
         Ok(due.into_iter().chain([look]).flatten().min())
+    }
+
+    /// Time and further snapshots decide what becomes of something.
+    fn is_unsure(&self) -> bool {
+        self.absent || self.guarded > 0
+    }
+
+    /// Looks at the source, if the daemon runs and the look could tell something, or in any case.
+    async fn look(&mut self, in_any_case: bool) -> Result<(), StoreError> {
+        let stale = self.looked_at.is_none_or(|at| self.clock.now() - at >= self.request.policy.max_stale / 2);
+        if self.daemon_up && (in_any_case || self.changed || self.is_unsure() || stale) {
+            self.walk().await?;
+        }
+        Ok(())
     }
 
     async fn walk(&mut self) -> Result<(), StoreError> {
@@ -256,9 +283,11 @@ impl World {
             }
         }
         let report = walk::walk(&*self.outbox, SOURCE, &snapshot, &self.request.policy, self.clock.now()).await?;
-        if report.guarded > 0 {
+        (self.changed, self.looked_at) = (false, Some(self.clock.now()));
+        if report.guarded > 0 && report.guarded != self.guarded {
             self.note("event", format!("guard: {} sessions wait for somebody", report.guarded));
         }
+        self.guarded = report.guarded;
         self.absent = self.outbox.omissions(&Filter::default()).await?.iter().any(|o| o.reason == Reason::Absent);
         self.tell().await
     }
@@ -317,6 +346,7 @@ impl World {
     }
 
     fn happens(&mut self, act: Act) {
+        self.changed = true;
         self.note("event", act.to_string());
         match act {
             Act::Relay(line) => *self.lines[0].lock().unwrap_or_else(PoisonError::into_inner) = line,

@@ -9,6 +9,7 @@ mod outbox;
 mod push;
 mod render;
 mod servers;
+mod simulate;
 mod smtp;
 mod source_http;
 mod zone;
