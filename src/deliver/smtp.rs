@@ -23,6 +23,7 @@ use crate::outcome::Outcome;
 mod body;
 mod classify;
 mod connection;
+mod hide;
 mod idle;
 mod reply;
 mod wire;
@@ -97,6 +98,23 @@ pub struct Settings {
     pub timeouts: Timeouts,
 }
 
+impl Settings {
+    fn check(&self) -> Result<(), String> {
+        if self.host.is_empty() || self.port == 0 {
+            return Err("a relay needs a host and a port".to_owned());
+        }
+        if self.username.is_some() != self.password.is_some() {
+            return Err("username and password go together: there is only one of them".to_owned());
+        }
+        // What is in it goes into a command as it is.
+        let writable = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic());
+        if !self.helo.as_deref().is_none_or(writable) {
+            return Err(format!("helo {:?} is no host name", self.helo.as_deref().unwrap_or_default()));
+        }
+        Ok(())
+    }
+}
+
 /// A relay.
 pub struct Smtp {
     name: String,
@@ -109,6 +127,7 @@ pub struct Smtp {
 impl Smtp {
     /// Nothing is connected yet. The error says what is wrong with the settings.
     pub fn new(settings: Settings) -> Result<Self, String> {
+        settings.check()?;
         let connector = match settings.tls {
             Tls::None => None,
             Tls::Starttls | Tls::Implicit => Some(TlsConnector::from(tls::client_config(settings.ca_file.as_deref())?)),
@@ -150,22 +169,9 @@ impl Smtp {
         }
         classify::before_the_dot(refusal.phase, &refusal.answer)
     }
-}
 
-#[async_trait]
-impl Transport for Smtp {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn concurrency(&self) -> usize {
-        self.settings.connections.max(1)
-    }
-
-    async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn) -> Outcome {
-        let Content::Email { from, to, bytes } = &message.content else {
-            return Outcome::Rejected { reply: "a text message cannot go by SMTP".to_owned(), remember: None };
-        };
+    /// The attempt: the envelope, the point of no return, the body.
+    async fn hand_over(&self, from: &EmailAddress, to: &EmailAddress, bytes: &[u8], doubt: &dyn PointOfNoReturn) -> Outcome {
         let body = match Body::new(bytes) {
             Ok(body) => body,
             Err(why) => return Outcome::Rejected { reply: format!("not handed over: {why}"), remember: None },
@@ -188,8 +194,31 @@ impl Transport for Smtp {
         }
         outcome
     }
+}
+
+#[async_trait]
+impl Transport for Smtp {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn concurrency(&self) -> usize {
+        self.settings.connections.max(1)
+    }
+
+    async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn) -> Outcome {
+        let Content::Email { from, to, bytes } = &message.content else {
+            return Outcome::Rejected { reply: "a text message cannot go by SMTP".to_owned(), remember: None };
+        };
+        hide::hiding(self.hand_over(from, to, bytes, doubt).await, to)
+    }
 
     async fn probe(&self) -> Result<String, String> {
+        let _permit = self.permits.acquire().await.map_err(|_| "the relay is shut down".to_owned())?;
+        // One that waits makes room: the limit holds for this one, too.
+        if let Some(mut idle) = self.idle.take() {
+            idle.quit().await;
+        }
         let mut connection = self.open().await.map_err(|outcome| match outcome {
             Outcome::ChannelFault { why, .. } | Outcome::Retry { why, .. } => why,
             other => format!("{other:?}"),

@@ -123,7 +123,12 @@ async fn every_phase_and_fault_has_its_outcome() {
         ("DATA", Step::Hang, "retry"),
         ("DATA", say("451 later"), "retry"),
         ("DATA", say("554 no"), "rejected"),
+        ("DATA", say("354 go\r\n250 2.0.0 taken before it was sent"), "retry"),
         (".", Step::Close, "unknown"),
+        (".", Step::Last("250"), "accepted"),
+        (".", Step::Last("250 2.0.0 Ok: que"), "accepted"),
+        (".", Step::Last("25"), "unknown"),
+        (".", Step::Last("451"), "unknown"),
         (".", Step::Hang, "unknown"),
         (".", Step::Drip, "unknown"),
         (".", Step::Flood(8 << 20), "unknown"),
@@ -171,6 +176,33 @@ async fn a_refused_greeting_is_told_in_the_servers_words() {
     for (verb, text) in [("banner", "554 5.3.2 not today"), ("EHLO", "502 5.5.1 what")] {
         let (outcome, _, _) = faulty(verb, say(text), true).await;
         assert_eq!(outcome, Outcome::ChannelFault { why: format!("greeting: {text}"), after: None });
+    }
+}
+
+/// What is kept of an answer says what was wrong, and not who was to have the message.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_explains_and_names_nobody() {
+    for (verb, said, shown) in [
+        ("RCPT", "550 5.1.1 trevor: no such user", "RCPT: 550 5.1.1 (recipient): no such user"),
+        ("RCPT", "450 4.2.1 Trevor is busy", "RCPT: 450 4.2.1 (recipient) is busy"),
+        ("DATA", "554 5.7.1 nothing for 'trevor'", "DATA: 554 5.7.1 nothing for '(recipient)'"),
+        (".", "250 2.0.0 delivered to trevor", "250 2.0.0 delivered to (recipient)"),
+        (".", "554 5.7.1 trevor wants no such thing", "after the body: 554 5.7.1 (recipient) wants no such thing"),
+        ("EHLO", "502 5.5.1 not from your address", "greeting: 502 5.5.1 not from your address"),
+        ("EHLO", "what?", "greeting: the server's answer is no SMTP reply"),
+        ("banner", "554 5.3.2 closed for today", "greeting: 554 5.3.2 closed for today"),
+    ] {
+        for pipelining in [true, false] {
+            let (outcome, _server, _taken) = faulty(verb, say(said), pipelining).await;
+            let (Outcome::Accepted { reply: kept, .. }
+            | Outcome::Rejected { reply: kept, .. }
+            | Outcome::Retry { why: kept, .. }
+            | Outcome::ChannelFault { why: kept, .. }) = outcome
+            else {
+                panic!("{verb} {said}: {outcome:?}")
+            };
+            assert_eq!(kept, shown, "{verb} {said} pipelining {pipelining}");
+        }
     }
 }
 
@@ -351,6 +383,78 @@ async fn starttls_is_required_and_checked() {
             assert_eq!(verbs, ["EHLO", "STARTTLS", "EHLO", "AUTH", "MAIL", "RCPT", "DATA"], "{shown}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_from_the_first_byte_is_checked_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, trusted, want) in [("localhost", true, "accepted"), ("localhost", false, "channel"), ("other.example", true, "channel")] {
+        let (ca, acceptor) = certificate(name, folder.path());
+        let server = Server::implicit(acceptor, |_| None).await;
+        let ca_file = trusted.then_some(ca);
+        let tls = Settings { host: "localhost".to_owned(), tls: Tls::Implicit, ca_file, ..settings(server.port) };
+        let smtp = Smtp::new(tls).unwrap();
+        for n in 0..2 {
+            let outcome = smtp.deliver(&message(n), &Gate::new(true)).await;
+            assert_eq!(kind(&outcome), want, "{name} trusted {trusted}: {outcome:?}");
+        }
+        assert_eq!(server.verbs().is_empty(), want == "channel", "{name} trusted {trusted}");
+    }
+    let clear = Server::start(|_| None).await;
+    let tls = Settings { host: "localhost".to_owned(), tls: Tls::Implicit, ..settings(clear.port) };
+    assert_eq!(kind(&Smtp::new(tls).unwrap().deliver(&message(1), &Gate::new(true)).await), "channel");
+}
+
+/// The words of AUTH LOGIN are lines of their own: `punctual` and `secret` in base64, which the server shows in capitals.
+#[tokio::test(flavor = "multi_thread")]
+async fn log_in_by_questions() {
+    for (questions, want) in [(2, "accepted"), (9, "channel")] {
+        let asked = AtomicUsize::new(0);
+        let server = Server::start(move |at: &At| match at.verb.as_str() {
+            "EHLO" => Some(say("250-test\r\n250 AUTH LOGIN")),
+            "AUTH" | "CHVUY3R1YWW=" | "C2VJCMV0" => Some(match asked.fetch_add(1, Ordering::SeqCst) {
+                n if n >= questions => say("235 welcome"),
+                n if n % 2 == 0 => say("334 VXNlcm5hbWU6"),
+                _ => say("334 UGFzc3dvcmQ6"),
+            }),
+            _ => None,
+        })
+        .await;
+        let logged_in = Settings { username: Some("punctual".to_owned()), password: Some("secret".into()), ..settings(server.port) };
+        let outcome = Smtp::new(logged_in).unwrap().deliver(&message(1), &Gate::new(true)).await;
+        assert_eq!(kind(&outcome), want, "{questions} questions: {outcome:?}");
+        assert_eq!(server.verbs()[1..4], ["AUTH", "CHVUY3R1YWW=", "C2VJCMV0"]);
+    }
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused() {
+    let good = || settings(25);
+    for (wrong, said) in [
+        (Settings { username: Some("punctual".to_owned()), ..good() }, "go together"),
+        (Settings { password: Some("secret".into()), ..good() }, "go together"),
+        (Settings { helo: Some("mail.example.org\r\nRSET".to_owned()), ..good() }, "helo"),
+        (Settings { helo: Some(String::new()), ..good() }, "helo"),
+        (Settings { host: String::new(), ..good() }, "host"),
+        (Settings { port: 0, ..good() }, "port"),
+        (Settings { tls: Tls::Implicit, ca_file: Some(PathBuf::from("/nowhere/ca.pem")), ..good() }, "ca_file"),
+    ] {
+        let shown = format!("{wrong:?}");
+        let refused = Smtp::new(wrong).err().unwrap_or_default();
+        assert!(refused.contains(said), "{shown}: {refused:?}");
+        assert!(!refused.contains("secret"), "{refused}");
+    }
+}
+
+/// `probe` counts: with its one connection idle, and with it in use.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_stays_within_the_limit() {
+    let server = Server::start(|_| None).await;
+    let smtp = Smtp::new(Settings { connections: 1, ..settings(server.port) }).unwrap();
+    assert_eq!(kind(&smtp.deliver(&message(1), &Gate::new(true)).await), "accepted");
+    assert!(smtp.probe().await.is_ok());
+    assert_eq!(kind(&smtp.deliver(&message(2), &Gate::new(true)).await), "accepted");
+    assert_eq!(server.connections(), 3, "the idle one made room for the probe's");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -80,7 +80,7 @@ impl Connection {
         let hello = hello(settings, ours);
         wire.expect_reply(times.command);
         let greeted = AsyncSmtpConnection::connect_with_transport(Box::new(wire.clone()), &hello).await;
-        let smtp = greeted.map_err(|e| before_the_dot(Phase::Greeting, &refusal_of(&e).map_or_else(|| answer_of(&wire), Ok)))?;
+        let smtp = greeted.map_err(|e| before_the_dot(Phase::Greeting, &refusal_of(&e).ok_or_else(|| silence(&wire))))?;
         let info = smtp.server_info().clone();
         let pipelining = offers_pipelining(&wire);
         let mut connection = Self { smtp, wire, info, encrypted: settings.tls == Tls::Implicit, pipelining };
@@ -167,7 +167,13 @@ impl Connection {
             }
             read = self.smtp.read_response().await.map(drop);
         }
-        let mut answers = replies(&self.wire.heard()).into_iter();
+        let answers = replies(&self.wire.heard());
+        if answers.len() > commands.len() {
+            // Which answer belongs to what? What is too many would be taken for the answer to the body.
+            self.wire.give_up();
+            return Err(Refusal { phase: Phase::Data, answer: Err("the server answered more than it was asked".to_owned()) });
+        }
+        let mut answers = answers.into_iter();
         let mut refused = None;
         for phase in phases {
             let answer = answers.next().map_or_else(|| Err(silence(&self.wire)), Ok);

@@ -12,6 +12,8 @@ use tokio_rustls::TlsAcceptor;
 pub(crate) enum Step {
     /// Answers so.
     Say(String),
+    /// Sends this, without a line end, and closes.
+    Last(&'static str),
     /// Closes.
     Close,
     /// Says nothing any more.
@@ -44,6 +46,8 @@ pub(crate) struct Server {
 struct Shared {
     script: Box<Script>,
     acceptor: Option<TlsAcceptor>,
+    /// TLS from the first byte.
+    implicit: bool,
     bodies: Mutex<Vec<String>>,
     connections: Mutex<usize>,
     verbs: Mutex<Vec<String>>,
@@ -56,12 +60,23 @@ impl Server {
         Self::with_tls(None, script).await
     }
 
+    /// Offers STARTTLS if it has an acceptor.
     pub(crate) async fn with_tls(acceptor: Option<TlsAcceptor>, script: impl Fn(&At) -> Option<Step> + Send + Sync + 'static) -> Self {
+        Self::serving(acceptor, false, script).await
+    }
+
+    /// TLS from the first byte.
+    pub(crate) async fn implicit(acceptor: TlsAcceptor, script: impl Fn(&At) -> Option<Step> + Send + Sync + 'static) -> Self {
+        Self::serving(Some(acceptor), true, script).await
+    }
+
+    async fn serving(acceptor: Option<TlsAcceptor>, implicit: bool, script: impl Fn(&At) -> Option<Step> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
             script: Box::new(script),
             acceptor,
+            implicit,
             bodies: Mutex::default(),
             connections: Mutex::default(),
             verbs: Mutex::default(),
@@ -106,7 +121,13 @@ impl Shared {
             *n
         };
         let mut at = At { verb: "banner".to_owned(), connection, taken: 0 };
-        let mut stream: Box<dyn Duplex> = Box::new(stream);
+        let mut stream: Box<dyn Duplex> = match &self.acceptor {
+            Some(acceptor) if self.implicit => match acceptor.accept(stream).await {
+                Ok(encrypted) => Box::new(encrypted),
+                Err(_) => return,
+            },
+            _ => Box::new(stream),
+        };
         if !self.act(&mut stream, &at, "220 test ESMTP").await {
             return;
         }
@@ -120,7 +141,7 @@ impl Shared {
             self.verbs.lock().unwrap().push(at.verb.clone());
             self.said.notify_one();
             let usual = match at.verb.as_str() {
-                "EHLO" if self.acceptor.is_some() => "250-test\r\n250-STARTTLS\r\n250-AUTH PLAIN LOGIN\r\n250 PIPELINING",
+                "EHLO" if self.acceptor.is_some() && !self.implicit => "250-test\r\n250-STARTTLS\r\n250-AUTH PLAIN LOGIN\r\n250 PIPELINING",
                 "EHLO" => "250-test\r\n250-AUTH PLAIN LOGIN\r\n250 PIPELINING",
                 "STARTTLS" => "220 go",
                 "AUTH" => "235 welcome",
@@ -162,6 +183,11 @@ impl Shared {
             Step::Say(text) => {
                 let sent = stream.write_all(format!("{text}\r\n").as_bytes()).await.is_ok() && stream.flush().await.is_ok();
                 sent && !(at.verb == "DATA" && !text.starts_with("354")) && !text.starts_with("421")
+            }
+            Step::Last(text) => {
+                let _ = stream.write_all(text.as_bytes()).await;
+                let _ = stream.shutdown().await;
+                false
             }
             Step::Close => false,
             Step::Hang => {
