@@ -14,6 +14,9 @@ use crate::contact::{Address, EmailAddress, PhoneNumber};
 use crate::notice::{NoticeKey, Occasion};
 use crate::outbox::State;
 
+#[macro_use]
+mod out;
+
 mod check;
 mod configuration;
 mod demo;
@@ -331,6 +334,8 @@ impl From<Exit> for ExitCode {
 const BAD_CONFIGURATION: u8 = 78;
 /// sysexits.h EX_IOERR: the store could not be read or written.
 const STORE_FAILED: u8 = 74;
+/// sysexits.h EX_IOERR: nor could standard output.
+const OUTPUT_FAILED: u8 = 74;
 
 /// Reads the arguments and runs the command.
 pub fn main() -> ExitCode {

@@ -22,7 +22,7 @@ use crate::outbox::sqlite::{Access, SqliteOutbox};
 use crate::outbox::{Outbox, StoreError};
 use crate::plan::Policy;
 use crate::render::{self, Renderer};
-use crate::session::{Fault, Snapshot};
+use crate::session::{Extent, Fault, Snapshot};
 use crate::source::{ambiguity, file, push};
 use crate::walk;
 use crate::web;
@@ -167,7 +167,7 @@ impl Engine {
         ambiguity::mark(&mut snapshot);
         tell(&source.name, snapshot.faults.iter().chain(snapshot.sessions.iter().flat_map(|s| &s.faults)));
         self.apply(&source.name, &snapshot).await?;
-        Ok(!snapshot.partial)
+        Ok(snapshot.extent == Extent::Whole)
     }
 
     /// Walks a snapshot. Durable when it returns.

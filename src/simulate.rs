@@ -29,7 +29,7 @@ use crate::plan::{self, Policy};
 use crate::preview::rfc3339;
 use crate::render::Renderer;
 use crate::retry::DoubtPolicy;
-use crate::session::{ParticipationId, SessionId, Snapshot};
+use crate::session::{Extent, ParticipationId, SessionId, Snapshot};
 use crate::source::{ambiguity, json};
 use crate::walk;
 use crate::zone::Zone;
@@ -273,7 +273,7 @@ impl World {
             Source::Empty => "[]".to_owned(),
             Source::Fails => return Ok(()),
         };
-        let mut snapshot = json::parse(body.as_bytes()).unwrap_or_else(|_| Snapshot { partial: true, ..Snapshot::default() });
+        let mut snapshot = json::parse(body.as_bytes()).unwrap_or_else(|_| Snapshot { extent: Extent::Change, ..Snapshot::default() });
         ambiguity::mark(&mut snapshot);
         for session in &snapshot.sessions {
             for person in &session.participants {

@@ -5,6 +5,7 @@
 //!
 //! What a source lists no more is *absent*: nothing is sent for it. Absent in [`ABSENCES`] snapshots in a row over at least [`ABSENT_FOR`],
 //! before its start, it counts as cancelled. What aged out after its start is left as it was. Too much at once waits for an operator ([`guard`]).
+//! What stands in a part of the source that cannot be read is *unheard*: it counts as it was, as long as a silent source is believed.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::notice::{Decision, Reason};
 use crate::outbox::{self, Applied, Change, Guard, Known, KnownMap, Outbox, Seen, State, StoredSession, Walk, WalkedSession};
 use crate::plan::{self, Policy, Suppressions, diff};
-use crate::session::{Fault, Participant, ParticipationId, Presence, Role, Session, SessionId, Snapshot};
+use crate::session::{Extent, Fault, Participant, ParticipationId, Presence, Role, Session, SessionId, Snapshot};
 use crate::source::{json, kept};
 
 mod guard;
@@ -61,7 +62,7 @@ pub async fn walk(outbox: &dyn Outbox, source: &str, snapshot: &Snapshot, policy
     let policy_digest = policy.digest();
     let all = seen.as_ref().is_none_or(|s| s.policy_digest != policy_digest || now - s.last_snapshot_at > policy.max_stale);
     let changed = changed(snapshot, seen.as_ref(), all);
-    let missing = if snapshot.partial { Vec::new() } else { missing(snapshot, seen.as_ref(), now) };
+    let missing = missing(snapshot, seen.as_ref(), all, now);
     let ids: Vec<SessionId> = changed.iter().map(|(s, _)| s.id).chain(missing.iter().map(|(id, _)| *id)).collect();
     let before = before(outbox.sessions(source, Some(&ids)).await?);
     let guard = judge(snapshot, seen.as_ref(), &changed, &missing, &before, now);
@@ -101,17 +102,25 @@ fn digest(session: &Session) -> String {
     data_encoding::HEXLOWER.encode(&hash.finalize()[..16])
 }
 
-/// Sessions that were seen before, start in the future, and are not in the snapshot as sessions: absent or unreadable.
-/// An absent one is looked at in every walk until it counts as gone.
-fn missing(snapshot: &Snapshot, seen: Option<&Seen>, now: DateTime<Utc>) -> Vec<(SessionId, Presence)> {
+/// Sessions that were seen before, start in the future, and are not in the snapshot as sessions: absent, unreadable or unheard. An absent one
+/// is looked at in every walk until it counts as gone, the others once. `all`: what is as it was is looked at, too.
+fn missing(snapshot: &Snapshot, seen: Option<&Seen>, all: bool, now: DateTime<Utc>) -> Vec<(SessionId, Presence)> {
     let listed: HashSet<SessionId> = snapshot.sessions.iter().map(|s| s.id).collect();
     let unreadable: HashSet<SessionId> = snapshot.faults.iter().filter_map(|f| f.session).collect();
     let unlisted = seen.into_iter().flat_map(|s| &s.sessions).filter(|(id, s)| !listed.contains(id) && s.start > now);
-    let mut missing: Vec<(SessionId, Presence)> = unlisted
-        .map(|(id, s)| (*id, s.digest.as_str(), if unreadable.contains(id) { Presence::Unreadable } else { Presence::Absent }))
-        .filter(|(_, was, is)| *was != Presence::Gone.as_str() && !(*was == is.as_str() && *is == Presence::Unreadable))
-        .map(|(id, _, is)| (id, is))
-        .collect();
+    let is = |id: &SessionId, was: &str| {
+        let again = all || was.ends_with(IN_FLIGHT);
+        match (snapshot.extent, was.split('+').next().and_then(Presence::from_word)) {
+            _ if unreadable.contains(id) => Some(Presence::Unreadable).filter(|is| was != is.as_str()),
+            (Extent::Whole, _) => Some(Presence::Absent).filter(|_| was != Presence::Gone.as_str()),
+            (Extent::Part, None) => Some(Presence::Unheard),
+            (Extent::Part, Some(Presence::Unheard)) => Some(Presence::Unheard).filter(|_| again),
+            (Extent::Change, None) => Some(Presence::Listed).filter(|_| again),
+            // It is held already, or gone.
+            (Extent::Part | Extent::Change, Some(_)) => None,
+        }
+    };
+    let mut missing: Vec<(SessionId, Presence)> = unlisted.filter_map(|(id, s)| Some((*id, is(id, &s.digest)?))).collect();
     missing.sort_unstable_by_key(|(id, _)| *id);
     missing
 }
@@ -129,7 +138,10 @@ fn judge(
     now: DateTime<Utc>,
 ) -> Guard {
     let Some(seen) = seen else { return Guard::default() };
-    let absent: Vec<SessionId> = missing.iter().filter(|(_, why)| *why == Presence::Absent).map(|(id, _)| *id).collect();
+    // Whoever was told that it is cancelled loses nothing when it leaves the list.
+    let takes_place = |id: &SessionId| before.get(id).is_none_or(|(_, was)| !was.cancelled);
+    let absent: Vec<SessionId> =
+        missing.iter().filter(|(id, why)| *why == Presence::Absent && takes_place(id)).map(|(id, _)| *id).collect();
     let changes = guard::Changes {
         future: seen.sessions.values().filter(|s| s.start > now && s.digest != Presence::Gone.as_str()).count(),
         empty: snapshot.sessions.is_empty() && snapshot.faults.is_empty(),
@@ -198,7 +210,9 @@ impl Walker<'_> {
 
     /// One more snapshot without them.
     fn count_absence(&self, known: &mut Known, start: DateTime<Utc>) -> Presence {
-        let since = *known.absent_since.get_or_insert(self.now);
+        // While it could not be heard it was not absent.
+        let since = known.absent_since.filter(|_| known.absences > 0).unwrap_or(self.now);
+        known.absent_since = Some(since);
         known.absences += 1;
         let sure = known.absences >= ABSENCES && self.now - since >= ABSENT_FOR && start > self.now;
         if sure { Presence::Gone } else { Presence::Absent }
@@ -214,6 +228,10 @@ impl Walker<'_> {
                 let all: Vec<Presence> = known.values_mut().map(|one| self.count_absence(one, was.start)).collect();
                 if all.contains(&Presence::Gone) { Presence::Gone } else { Presence::Absent }
             }
+            Presence::Unheard => {
+                known.values_mut().for_each(|one| one.absent_since = one.absent_since.or(Some(self.now)));
+                Presence::Unheard
+            }
             other => other,
         };
         self.kept(id, presence, known)
@@ -222,13 +240,16 @@ impl Walker<'_> {
     /// The session as it was, with a mark.
     fn kept(&self, id: SessionId, presence: Presence, known: KnownMap) -> Option<WalkedSession> {
         let (stored, was) = self.before.get(&id)?;
-        let mut session = Session { presence, record: kept::mark(&stored.record, presence), ..was.clone() };
+        let as_it_was = presence == Presence::Listed;
+        let record = if as_it_was { stored.record.clone() } else { kept::mark(&stored.record, presence) };
+        let digest = if as_it_was { stored.digest.trim_end_matches(IN_FLIGHT) } else { presence.as_str() };
+        let mut session = Session { presence, record, ..was.clone() };
         for (id, why) in &stored.ambiguous {
             if let Some(person) = session.participants.iter_mut().find(|p| p.id == *id) {
                 person.ambiguous = Some(why.clone());
             }
         }
-        Some(self.plan(&session, presence.as_str().to_owned(), known))
+        Some(self.plan(&session, digest.to_owned(), known))
     }
 
     fn plan(&self, session: &Session, digest: String, known: KnownMap) -> WalkedSession {

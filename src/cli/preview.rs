@@ -16,7 +16,7 @@ use crate::plan::Suppressions;
 pub(super) use crate::preview::rfc3339;
 use crate::preview::{Line, Request, each_line, lines};
 use crate::render::Renderer;
-use crate::session::{SessionId, Snapshot};
+use crate::session::{Extent, SessionId, Snapshot};
 use crate::source::{ambiguity, file};
 
 pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Colors) -> anyhow::Result<Exit> {
@@ -43,7 +43,7 @@ pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Co
     let quarantined = |line: &Line| line.reason == Some(Reason::Quarantined.as_str());
     if args.format == PreviewFormat::Json || (args.format == PreviewFormat::Table && json) {
         let attention = print_json(request, quarantined)?;
-        return Ok(if attention || snapshot.partial { Exit::Attention } else { Exit::Done });
+        return Ok(if attention || snapshot.extent != Extent::Whole { Exit::Attention } else { Exit::Done });
     }
     let lines = lines(request);
     let out = args.out.clone().unwrap_or_else(|| "preview".into());
@@ -53,7 +53,7 @@ pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Co
         PreviewFormat::Table | PreviewFormat::Json => print_table(&lines, colors),
     }
     let quarantined = lines.iter().any(quarantined);
-    Ok(if quarantined || snapshot.partial { Exit::Attention } else { Exit::Done })
+    Ok(if quarantined || snapshot.extent != Extent::Whole { Exit::Attention } else { Exit::Done })
 }
 
 /// The sessions: of the named file or folder, else of every configured source.
@@ -71,7 +71,9 @@ pub(super) fn snapshot(config: &Config, named: Option<&Path>) -> anyhow::Result<
             };
             whole.sessions.extend(part.sessions);
             whole.faults.extend(part.faults);
-            whole.partial |= part.partial;
+            if part.extent != Extent::Whole {
+                whole.extent = part.extent;
+            }
         }
     }
     ambiguity::mark(&mut whole);

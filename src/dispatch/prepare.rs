@@ -10,7 +10,7 @@ use crate::outbox::{self, Claim, KnownMap, KnownNotice, Lease, Settlement, State
 use crate::plan::diff::{Verdict, of_participant, revalidate, state_after};
 use crate::plan::{self, Suppressions};
 use crate::render::{Facts, RenderError};
-use crate::session::Session;
+use crate::session::{Presence, Session};
 use crate::source::json;
 
 /// A message that may go, and what fences it.
@@ -56,10 +56,10 @@ impl Dispatcher {
     fn decide(&self, claim: &Claim, suppressed: &Suppressions, now: DateTime<Utc>) -> Result<Ready, Settlement> {
         let doubtful = claim.entry.state == State::Unknown || claim.frozen.is_some();
         let no = |reason: Reason| refusal(doubtful, reason);
-        if now - claim.snapshot_at > self.policy.max_stale && !doubtful {
+        let session = latest(claim).ok_or_else(|| no(Reason::Quarantined))?;
+        if now - heard_at(claim, &session) > self.policy.max_stale && !doubtful {
             return Err(no(Reason::SourceStale));
         }
-        let session = latest(claim).ok_or_else(|| no(Reason::Quarantined))?;
         let notice = &claim.entry.notice;
         let participant = session.participant(notice.participation).ok_or_else(|| no(Reason::Absent))?;
         let row = KnownNotice {
@@ -110,6 +110,12 @@ fn latest(claim: &Claim) -> Option<Session> {
         person.ambiguous = claim.ambiguous.iter().find(|(id, _)| *id == person.id).map(|(_, why)| why.clone());
     }
     Some(session)
+}
+
+/// When the source last said something of this session: its last snapshot, unless that is without the part that has it.
+fn heard_at(claim: &Claim, session: &Session) -> DateTime<Utc> {
+    let unheard_since = claim.known.absent_since.filter(|_| session.presence == Presence::Unheard);
+    unheard_since.map_or(claim.snapshot_at, |since| since.min(claim.snapshot_at))
 }
 
 /// The participant's history, with the claimed notice as it was before the claim.

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::json::{self, BODY_MAX};
-use crate::session::{Fault, Snapshot};
+use crate::session::{Extent, Fault, Snapshot};
 
 /// Where to read.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ fn read_folder(path: &Path) -> Result<Snapshot, String> {
         match read_file(file) {
             Ok(part) => append(&mut whole, part, &name),
             Err(reason) => {
-                whole.partial = true;
+                whole.extent = Extent::Part;
                 whole.faults.push(Fault { path: name, reason, session: None, participation: None });
             }
         }
@@ -69,5 +69,4 @@ fn append(whole: &mut Snapshot, part: Snapshot, name: &str) {
         whole.sessions.push(session);
     }
     whole.faults.extend(part.faults.into_iter().map(|f| Fault { path: within(&f.path), ..f }));
-    whole.partial |= part.partial;
 }

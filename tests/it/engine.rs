@@ -18,10 +18,13 @@ use punctual::outcome::{Outcome, Suppression};
 use punctual::plan::Policy;
 use punctual::render::{Renderer, Settings};
 use punctual::retry::DoubtPolicy;
+use punctual::session::Extent;
 use punctual::source::{ambiguity, json};
 use punctual::walk;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
+
+mod extent;
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -141,9 +144,14 @@ impl World {
     }
 
     async fn walk(&self, sessions: &Value) -> walk::Report {
+        self.walk_some(sessions, Extent::Whole, &self.policy).await
+    }
+
+    async fn walk_some(&self, sessions: &Value, extent: Extent, policy: &Policy) -> walk::Report {
         let mut snapshot = json::parse(sessions.to_string().as_bytes()).unwrap();
         ambiguity::mark(&mut snapshot);
-        walk::walk(&*self.outbox, "sessions", &snapshot, &self.policy, self.clock.now()).await.unwrap()
+        snapshot.extent = extent;
+        walk::walk(&*self.outbox, "sessions", &snapshot, policy, self.clock.now()).await.unwrap()
     }
 
     /// One `run --once` over both channels, by a process of its own.
