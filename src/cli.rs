@@ -21,6 +21,7 @@ mod check;
 mod configuration;
 mod demo;
 mod diff;
+mod digest;
 mod gallery;
 mod guard;
 mod outbox;
@@ -87,6 +88,12 @@ enum Command {
     Diff(DiffArgs),
     /// Lists upcoming participants who will not be reached, and why. Exit code 3 if there are any.
     Unreachable,
+    /// Shows the daily letter to the practice as it would be now: who will not be reached, and what else needs somebody.
+    Digest {
+        /// Send it now, besides the scheduled ones.
+        #[arg(long)]
+        send: bool,
+    },
     /// Explains what was, will or will not be sent: what is looked at, what is said, and what became of it.
     Why(WhyArgs),
     /// Shows and changes notices.
@@ -391,6 +398,7 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Simulate(args) => simulate::simulate(config, args, cli.json, colors),
         Command::Diff(args) => diff::diff(args, cli.json, colors),
         Command::Unreachable => unreachable::unreachable(config, cli.json, colors),
+        Command::Digest { send } => digest::digest(config, *send, cli.json),
         Command::Why(args) => why::why(config, args, cli.json),
         Command::Outbox(command) => outbox::outbox(config, command, cli.json, colors),
         Command::Guard(command) => guard::guard(config, command, cli.json, colors),

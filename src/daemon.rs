@@ -17,6 +17,7 @@ use tokio_cron_scheduler::{Job, JobScheduler};
 use crate::clock::Clock;
 use crate::config::{Config, Gateway, Relay, Source, SourceKind, StoreUrl};
 use crate::contact::Channel;
+use crate::digest::Digest;
 use crate::dispatch::{Dispatcher, Lane, Span, Tally};
 use crate::outbox::sqlite::{Access, SqliteOutbox};
 use crate::outbox::{Outbox, StoreError};
@@ -30,6 +31,9 @@ use crate::web;
 mod intake;
 
 use self::intake::Intake;
+
+/// The scheduler knows no zone whose clocks change, so the letter looks at the practice's clock itself.
+const EVERY_MINUTE: &str = "0 * * * * *";
 
 /// Opens the configured store. `lock`: as the one process that hands over.
 pub fn open_store(config: &Config, lock: bool) -> anyhow::Result<Arc<dyn Outbox>> {
@@ -76,6 +80,8 @@ pub struct Engine {
     lanes: Vec<(Arc<Lane>, Arc<Notify>)>,
     /// Those that are asked.
     sources: Vec<Arc<Mutex<Source>>>,
+    /// The daily letter to the practice.
+    digest: Option<Arc<Digest>>,
     server: Option<web::Settings>,
     /// Where the server listens, once it does.
     address: SetOnce<SocketAddr>,
@@ -112,14 +118,26 @@ impl Engine {
         if returned > 0 {
             tracing::info!(returned, "taken back from an earlier process: nothing of it was sent");
         }
+        let lanes = lanes.map(Arc::new);
+        let digest = config.digest.map(|settings| Digest {
+            settings,
+            outbox: Arc::clone(&outbox),
+            sources: config.sources.iter().map(|s| s.name.clone()).collect(),
+            policy: Arc::clone(&dispatcher.policy),
+            renderer: Arc::clone(&dispatcher.renderer),
+            lane: Arc::clone(&lanes[0]),
+            clock: Arc::clone(&clock),
+            done: std::sync::Mutex::default(),
+        });
         let asked = config.sources.into_iter().filter(|s| !matches!(s.kind, SourceKind::Push(_)));
         Ok(Self {
             policy: Arc::clone(&dispatcher.policy),
             outbox,
             clock,
             dispatcher: Arc::new(dispatcher),
-            lanes: lanes.into_iter().map(|lane| (Arc::new(lane), Arc::new(Notify::new()))).collect(),
+            lanes: lanes.into_iter().map(|lane| (lane, Arc::new(Notify::new()))).collect(),
             sources: asked.map(|s| Arc::new(Mutex::new(s))).collect(),
+            digest: digest.map(Arc::new),
             server: config.server,
             address: SetOnce::new(),
             stop_within: config.stop_within,
@@ -244,7 +262,7 @@ impl Engine {
         Ok(outcome?)
     }
 
-    /// Polls each source by its cron expression.
+    /// Polls each source by its cron expression, and looks every minute whether a letter to the practice is due.
     async fn schedule(self: &Arc<Self>, failed: &mpsc::Sender<StoreError>) -> anyhow::Result<JobScheduler> {
         let scheduler = JobScheduler::new().await.context("the scheduler")?;
         for source in &self.sources {
@@ -256,6 +274,13 @@ impl Engine {
             });
             scheduler.add(job.context("a source's poll")?).await.context("a source's poll")?;
         }
+        if let Some(digest) = &self.digest {
+            let (digest, failed, turn) = (Arc::clone(digest), failed.clone(), Arc::new(Mutex::new(())));
+            // What was missed while nothing ran is not missed for another minute.
+            tokio::spawn(write(Arc::clone(&digest), Arc::clone(&turn), failed.clone()));
+            let job = Job::new_async(EVERY_MINUTE, move |_, _| Box::pin(write(Arc::clone(&digest), Arc::clone(&turn), failed.clone())));
+            scheduler.add(job.context("the letter to the practice")?).await.context("the letter to the practice")?;
+        }
         scheduler.start().await.context("the scheduler")?;
         Ok(scheduler)
     }
@@ -265,6 +290,14 @@ impl Engine {
 async fn poll(engine: &Engine, source: &Mutex<Source>, failed: &mpsc::Sender<StoreError>) {
     let Ok(source) = source.try_lock() else { return };
     if let Err(error) = engine.walk(&source).await {
+        failed.try_send(error).ok();
+    }
+}
+
+/// Sends the letter to the practice if it is due. One that is still under way is not started twice.
+async fn write(digest: Arc<Digest>, turn: Arc<Mutex<()>>, failed: mpsc::Sender<StoreError>) {
+    let Ok(_turn) = turn.try_lock() else { return };
+    if let Err(error) = digest.tick().await {
         failed.try_send(error).ok();
     }
 }

@@ -17,6 +17,7 @@ pub mod plan;
 pub mod render;
 pub mod retry;
 pub mod session;
+pub mod staff;
 
 pub mod preview;
 
@@ -25,6 +26,7 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod deliver;
+pub mod digest;
 pub mod dispatch;
 pub mod outbox;
 pub mod simulate;

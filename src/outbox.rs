@@ -25,10 +25,13 @@ use crate::notice::{Notice, NoticeKey, Occasion, Omission, Reason};
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, SessionId};
 
+mod letter;
 pub mod memory;
 pub mod sqlite;
 mod transition;
 mod words;
+
+pub use letter::{LetterState, StaffLetter};
 
 /// A store failed. Hand-overs stop at once: a message could go out that nobody would remember.
 #[derive(Debug, thiserror::Error)]
@@ -566,7 +569,7 @@ pub struct LedgerRow {
     /// Its participation.
     pub participation_id: Option<ParticipationId>,
     /// `added`, `moved`, `ended`, `claimed`, `begun`, `doubted`, `settled`, `recovered`, `resolved`, `suppressed`,
-    /// `unsuppressed`, `purged`, an [`Act`]'s word, or the caller's.
+    /// `unsuppressed`, `purged`, `staff_letter`, an [`Act`]'s word, or the caller's.
     pub event: String,
     /// The state before.
     pub from_state: Option<State>,
@@ -694,6 +697,12 @@ pub trait Outbox: Send + Sync {
 
     /// The ledger's rows after this number, oldest first, of one session or of all, `limit` at most.
     async fn ledger(&self, session: Option<SessionId>, after: i64, limit: usize) -> Result<Vec<LedgerRow>>;
+
+    /// What is known of the letters to the practice of that scheduled time, by recipient.
+    async fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Result<Vec<StaffLetter>>;
+
+    /// Writes a letter's state down, and in the ledger. `false`, and nothing changes: it passed its point of no return before, or is over.
+    async fn put_staff_letter(&self, letter: StaffLetter) -> Result<bool>;
 
     /// Removes what need not be kept. What may still be sent stays, with its session. The ledger tells what was removed.
     async fn purge(&self, now: DateTime<Utc>, retention: Retention) -> Result<Purged>;

@@ -23,6 +23,7 @@ mod lint;
 mod mail;
 mod money;
 mod sms;
+mod staff;
 mod templates;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ use crate::zone::Resolved;
 use context::View;
 use dates::Dates;
 use draft::Draft;
+pub use staff::Letter;
 use templates::{Library, TemplateError};
 
 /// What a practice decides about its messages. (Prints without its key.)

@@ -1,6 +1,5 @@
 //! `unreachable`: upcoming participants who will not be reached, and why, so that somebody can call them in time.
 
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::preview::rfc3339;
@@ -9,23 +8,41 @@ use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::open_store;
-use crate::notice::{Decision, Reason};
-use crate::outbox::{Known, State};
-use crate::plan::{self, Suppressions};
+use crate::digest;
 use crate::session::{ParticipationId, SessionId};
+use crate::staff::{Concern, Kind, by_start};
 
 /// One person who will not be reached.
 #[derive(Serialize)]
 struct Row {
-    session_id: SessionId,
+    session_id: Option<SessionId>,
     participation_id: Option<ParticipationId>,
-    start: String,
-    reason: String,
+    start: Option<String>,
+    reason: &'static str,
     detail: Option<String>,
 }
 
+impl From<Concern> for Row {
+    fn from(c: Concern) -> Self {
+        Self {
+            session_id: c.session,
+            participation_id: c.participation,
+            start: c.start.map(rfc3339),
+            reason: c.why.as_str(),
+            detail: c.detail,
+        }
+    }
+}
+
 pub(super) fn unreachable(config: Config, json: bool, colors: Colors) -> anyhow::Result<Exit> {
-    let rows = runtime()?.block_on(rows(&config, WallClock.now()))?;
+    let names: Vec<String> = config.sources.iter().map(|s| s.name.clone()).collect();
+    let mut found = runtime()?.block_on(async {
+        let store = open_store(&config, false)?;
+        anyhow::Ok(digest::gather(&*store, &names, &config.policy, None, WallClock.now()).await?)
+    })?;
+    found.retain(|c| c.kind == Kind::Person);
+    found.sort_by(by_start);
+    let rows: Vec<Row> = found.into_iter().map(Row::from).collect();
     if json {
         for row in &rows {
             println!("{}", serde_json::to_string(row)?);
@@ -33,90 +50,13 @@ pub(super) fn unreachable(config: Config, json: bool, colors: Colors) -> anyhow:
     } else {
         let mut shown = table(colors, &["Starts (UTC)", "Session", "Person", "Because"]);
         for row in &rows {
-            let why = row.detail.as_ref().map_or_else(|| row.reason.clone(), |d| format!("{} ({d})", row.reason));
-            let person = row.participation_id.map_or_else(|| "?".to_owned(), |p| p.to_string());
-            let cells = [row.start.clone(), row.session_id.to_string(), person, why];
+            let why = row.detail.as_ref().map_or_else(|| row.reason.to_owned(), |d| format!("{} ({d})", row.reason));
+            let id = |id: Option<String>| id.unwrap_or_else(|| "?".to_owned());
+            let ids = [id(row.session_id.map(|s| s.to_string())), id(row.participation_id.map(|p| p.to_string()))];
+            let cells = [vec![id(row.start.clone())], ids.to_vec(), vec![why]].concat();
             shown.add_row(cells.into_iter().map(|t| colors.cell(t, Tone::Bad)));
         }
         println!("{}\n{} people will not be reached", shown.trim_fmt(), rows.len());
     }
     Ok(if rows.is_empty() { Exit::Done } else { Exit::Attention })
-}
-
-async fn rows(config: &Config, now: DateTime<Utc>) -> anyhow::Result<Vec<Row>> {
-    let store = open_store(config, false)?;
-    let suppressed = Suppressions(store.suppressions().await?);
-    let mut rows = Vec::new();
-    for source in &config.sources {
-        for stored in store.sessions(&source.name, None).await? {
-            let Some(session) = super::why::latest(&stored).filter(|s| s.start > now && !s.cancelled) else { continue };
-            let known = plan::observe(&session, store.known(&source.name, &[session.id]).await?, &config.policy, false, now);
-            let decisions = plan::plan_session(&session, &known, &config.policy, &suppressed, now);
-            let row = |participation_id, (reason, detail): (String, Option<String>)| Row {
-                session_id: session.id,
-                participation_id,
-                start: rfc3339(session.start),
-                reason,
-                detail,
-            };
-            for fault in &session.faults {
-                rows.push(row(fault.participation, (Reason::Quarantined.to_string(), Some(fault.to_string()))));
-            }
-            for person in &session.participants {
-                let theirs: Vec<&Decision> = decisions.iter().filter(|d| plan::diff::of_participant(d, session.id, person.id)).collect();
-                if let Some(why) = known.get(&(session.id, person.id)).and_then(|one| against(one, &theirs)) {
-                    rows.push(row(Some(person.id), why));
-                }
-            }
-        }
-    }
-    rows.sort_by(|a, b| (&a.start, a.session_id, a.participation_id).cmp(&(&b.start, b.session_id, b.participation_id)));
-    Ok(rows)
-}
-
-/// Why this person will not be reached; `None`: they were told, or will be, or somebody else tells them.
-fn against(known: &Known, decisions: &[&Decision]) -> Option<(String, Option<String>)> {
-    let state = |wanted| known.notices.iter().any(|n| n.state == wanted);
-    let refusal = decisions.iter().find_map(|d| match d {
-        Decision::Omit(o) if is_fault(o.reason) => Some((o.reason.to_string(), o.detail.clone())),
-        _ => None,
-    });
-    if refusal.is_some() {
-        return refusal;
-    }
-    if known.notices.iter().any(|n| n.state == State::Held) {
-        let held = known.notices.iter().find(|n| n.state == State::Held).and_then(|n| n.reason);
-        return Some(("held".to_owned(), held.map(|r| r.to_string())));
-    }
-    if state(State::Accepted) {
-        return None;
-    }
-    [(State::Rejected, "rejected"), (State::Unknown, "unknown")]
-        .into_iter()
-        .find(|(s, _)| state(*s))
-        .map(|(_, word)| (word.to_owned(), None))
-}
-
-/// Reasons that a person can do something about. Whoever declined, is connected, or is told by the host, is none of them.
-fn is_fault(reason: Reason) -> bool {
-    use Reason::{
-        Absent, Ambiguous, Bounced, DoNotContact, Guard, InvalidEmail, InvalidNumber, NoConnectCode, NoEmail, NoNumber, OptedOut,
-        PassExpired, Quarantined,
-    };
-    matches!(
-        reason,
-        Absent
-            | Ambiguous
-            | Bounced
-            | DoNotContact
-            | Guard
-            | InvalidEmail
-            | InvalidNumber
-            | NoConnectCode
-            | NoEmail
-            | NoNumber
-            | OptedOut
-            | PassExpired
-            | Quarantined
-    )
 }

@@ -10,6 +10,7 @@ use super::read::Document;
 use super::secret;
 use super::transport::{self, Gateway, Relay};
 use crate::contact::EmailAddress;
+use crate::digest;
 use crate::plan::policy::{Override, Overrides, Policy};
 use crate::plan::quiet::QuietHours;
 use crate::plan::rule::{Rule, When};
@@ -41,6 +42,8 @@ pub struct Config {
     pub email_in_doubt: DoubtPolicy,
     /// What becomes of texts in doubt.
     pub sms_in_doubt: DoubtPolicy,
+    /// The daily letter to the practice; `None`: nobody gets it.
+    pub digest: Option<digest::Settings>,
     /// What is pushed to us; `None`: nothing, so nothing listens.
     pub server: Option<web::Settings>,
     /// What is in hand at a stop is finished within this time.
@@ -102,6 +105,7 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
     let zones = zones(&raw, document);
     let overrides = raw.practice.overrides.as_ref().map(|path| overrides(&base.resolve(path), &zones, document)).unwrap_or_default();
     let quiet = quiet(&raw.quiet_hours);
+    let digest = digest(&raw, &zones, document);
     let policy = Policy {
         practice: raw.practice.id.clone(),
         hosts: raw.practice.hosts,
@@ -118,6 +122,7 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
     secrets_are_private(&raw, file, document);
     let sources = sources(&raw, &base, document);
     Config {
+        digest,
         server: transport::server(&raw, &sources, &base, document),
         sources,
         policy,
@@ -215,6 +220,37 @@ fn quiet(raw: &raw::QuietHours) -> Option<QuietHours> {
     some.then(|| QuietHours { from: raw.from.0, to: raw.to.0, channels: raw.channels.clone(), min_lead: raw.min_lead.0 })
 }
 
+/// The practice's own clock is checked in any case.
+fn digest(raw: &Raw, zones: &Zones, document: &mut Document<'_>) -> Option<digest::Settings> {
+    let (p, d) = (&raw.practice, &raw.digest);
+    let own = p.time_zone.as_deref().map(|id| zones.resolve(id).map_err(|why| document.note("practice.time_zone", why)));
+    let at = cron(&d.at).map_err(|why| document.note("digest.at", why));
+    let to: Vec<EmailAddress> = (0..)
+        .zip(&d.to)
+        .filter_map(|(n, text): (usize, _)| {
+            EmailAddress::parse(text).map_err(|why| document.note(&format!("digest.to[{n}]"), format!("is no address: {why}"))).ok()
+        })
+        .collect();
+    if d.to.is_empty() {
+        return None;
+    }
+    if raw.email.relay.is_empty() {
+        document.note("digest.to", "nothing can be sent without an [[email.relay]]");
+    }
+    let zone = match (own, p.fallback_time_zone.as_deref()) {
+        (Some(own), _) => own.ok(),
+        (None, Some(id)) => zones.resolve(id).ok(),
+        (None, None) => {
+            document.note(
+                "practice.time_zone",
+                "is missing; expected the practice's own time zone, such as \"America/New_York\", for [digest] at",
+            );
+            None
+        }
+    };
+    Some(digest::Settings { to, at: at.ok()?, zone: zone?.zone, horizon: d.horizon.0, always: d.always })
+}
+
 /// `[[person]]` entries of the overrides file.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -308,7 +344,7 @@ fn file_source(source: &raw::Source, key: &str, base: &Base<'_>, document: &mut 
 }
 
 /// Explains what the scheduler would refuse without a word.
-fn cron(expression: &str) -> Result<(), String> {
+fn cron(expression: &str) -> Result<croner::Cron, String> {
     let fields = expression.split_whitespace().count();
     if fields != 6 {
         return Err(format!(
@@ -319,7 +355,6 @@ fn cron(expression: &str) -> Result<(), String> {
         .seconds(croner::parser::Seconds::Required)
         .build()
         .parse(expression)
-        .map(|_| ())
         .map_err(|e| format!("{expression:?} is no cron expression: {e}"))
 }
 

@@ -28,6 +28,8 @@ pub struct Raw {
     pub adopt: Adopt,
     /// When no automatic message goes out, on the participant's clock.
     pub quiet_hours: QuietHours,
+    /// The daily letter to the practice.
+    pub digest: Digest,
     /// Messages.
     pub templates: Templates,
     /// A source's time zone id to the zone that it means here.
@@ -64,6 +66,8 @@ pub struct Practice {
     pub join_url: String,
     /// Whether hosts get messages too.
     pub hosts: bool,
+    /// The practice's own clock: an IANA name or a Windows id. Default: `fallback_time_zone`.
+    pub time_zone: Option<String>,
     /// For participants whose time zone is missing or unknown. Not set: they are quarantined.
     pub fallback_time_zone: Option<String>,
     /// The calendar entry's length where the source does not say.
@@ -82,6 +86,7 @@ impl Default for Practice {
             locale: "en-US".to_owned(),
             join_url: "https://hub.securevideo.com/Pass/Join/{{ code }}{% if passkey %}?passkey={{ passkey }}{% endif %}".to_owned(),
             hosts: true,
+            time_zone: None,
             fallback_time_zone: None,
             session_length: Duration(TimeDelta::minutes(60)),
             overrides: None,
@@ -187,6 +192,26 @@ impl Default for QuietHours {
     fn default() -> Self {
         let at = |hour| Clock(NaiveTime::from_hms_opt(hour, 0, 0).unwrap_or_default());
         Self { from: at(21), to: at(8), channels: vec![Channel::Sms], min_lead: Duration(TimeDelta::minutes(15)) }
+    }
+}
+
+/// `[digest]`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Digest {
+    /// Addresses at the practice. None: no letter.
+    pub to: Vec<String>,
+    /// Cron expression with seconds, on the practice's clock.
+    pub at: String,
+    /// Sessions that start later than this are left out.
+    pub horizon: Duration,
+    /// Also when there is nothing to tell.
+    pub always: bool,
+}
+
+impl Default for Digest {
+    fn default() -> Self {
+        Self { to: Vec::new(), at: "0 0 7 * * *".to_owned(), horizon: Duration(TimeDelta::hours(48)), always: false }
     }
 }
 

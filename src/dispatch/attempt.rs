@@ -54,24 +54,14 @@ impl Dispatcher {
         Ok(end)
     }
 
-    /// Tries the transports in order of preference. The next one is tried only when the one before was at fault and nothing was sent.
+    /// Over the lane's transports; after the store has failed nothing else is tried, for nothing passes without its word.
     async fn deliver(&self, lane: &Lane, ready: &Ready) -> outbox::Result<Outcome> {
-        let mut last = Outcome::ChannelFault { why: format!("no fit transport for {}", lane.channel), after: None };
-        for (n, transport) in lane.open(self.clock.now()) {
-            let crossing = Crossing { outbox: &*self.outbox, lease: ready.lease, revision: ready.revision, failure: Mutex::new(None) };
-            let outcome = transport.deliver(&ready.message, &crossing).await;
-            if let Some(failure) = crossing.failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
-                return Err(failure);
-            }
-            let Outcome::ChannelFault { why, after } = &outcome else {
-                lane.mend(n);
-                return Ok(outcome);
-            };
-            tracing::warn!(transport = transport.name(), %why, "the channel is at fault and pauses");
-            lane.pause(n, *after, self.clock.now());
-            last = outcome;
+        let crossing = Crossing { outbox: &*self.outbox, lease: ready.lease, revision: ready.revision, failure: Mutex::new(None) };
+        let outcome = lane.deliver(&ready.message, &crossing, &*self.clock).await;
+        match crossing.failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            Some(failure) => Err(failure),
+            None => Ok(outcome),
         }
-        Ok(last)
     }
 
     fn settlement(&self, lane: &Lane, ready: &Ready, outcome: Outcome) -> Settlement {

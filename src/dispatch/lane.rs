@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::clock::Clock;
 use crate::contact::Channel;
-use crate::deliver::Transport;
+use crate::deliver::{PointOfNoReturn, Transport};
+use crate::message::Message;
+use crate::outcome::Outcome;
 use crate::retry::{DoubtPolicy, channel_pause};
 
 /// One channel and its transports, in order of preference.
@@ -57,8 +60,24 @@ impl Lane {
         self.transports.first().map_or("none", |s| s.transport.name())
     }
 
+    /// Tries the transports in order of preference. The next one is tried only when the one before was at fault and nothing was sent.
+    pub async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn, clock: &dyn Clock) -> Outcome {
+        let mut last = Outcome::ChannelFault { why: format!("no fit transport for {}", self.channel), after: None };
+        for (n, transport) in self.open(clock.now()) {
+            let outcome = transport.deliver(message, doubt).await;
+            let Outcome::ChannelFault { why, after } = &outcome else {
+                self.mend(n);
+                return outcome;
+            };
+            tracing::warn!(transport = transport.name(), %why, "the channel is at fault and pauses");
+            self.pause(n, *after, clock.now());
+            last = outcome;
+        }
+        last
+    }
+
     /// The transports that are not paused, in order of preference, with their index.
-    pub(super) fn open(&self, now: DateTime<Utc>) -> Vec<(usize, Arc<dyn Transport>)> {
+    fn open(&self, now: DateTime<Utc>) -> Vec<(usize, Arc<dyn Transport>)> {
         let open = self.transports.iter().enumerate().filter(|(_, s)| s.is_open(now));
         open.map(|(n, s)| (n, Arc::clone(&s.transport))).collect()
     }
@@ -82,14 +101,14 @@ impl Lane {
     }
 
     /// A transport answered as it should.
-    pub(super) fn mend(&self, n: usize) {
+    fn mend(&self, n: usize) {
         if let Some(slot) = self.transports.get(n) {
             *slot.fault() = Fault::default();
         }
     }
 
     /// A transport is at fault: it pauses, longer each time. Attempts that were under way together count as one fault.
-    pub(super) fn pause(&self, n: usize, after: Option<Duration>, now: DateTime<Utc>) {
+    fn pause(&self, n: usize, after: Option<Duration>, now: DateTime<Utc>) {
         let Some(slot) = self.transports.get(n) else { return };
         let mut fault = slot.fault();
         if fault.paused_until.is_none_or(|until| until <= now) {

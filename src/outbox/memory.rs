@@ -14,7 +14,7 @@ use super::transition::checked;
 use super::words::rfc3339;
 use super::{
     Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lease, LedgerRow, Outbox, Purged, Recovered,
-    Result, Retention, Seen, SeenSession, Settlement, Status, StoredSession, SuppressedAddress, Walk, suppression_key,
+    Result, Retention, Seen, SeenSession, Settlement, StaffLetter, Status, StoredSession, SuppressedAddress, Walk, suppression_key,
 };
 use crate::contact::{Address, Channel};
 use crate::notice::{NoticeKey, Omission};
@@ -217,6 +217,21 @@ impl Outbox for MemoryOutbox {
         let tables = self.tables();
         let rows = tables.ledger.iter().filter(|row| row.seq > after && (session.is_none() || row.session_id == session));
         Ok(rows.take(limit).cloned().collect())
+    }
+
+    async fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Result<Vec<StaffLetter>> {
+        Ok(self.tables().letters.values().filter(|l| l.scheduled_at == scheduled_at).cloned().collect())
+    }
+
+    async fn put_staff_letter(&self, letter: StaffLetter) -> Result<bool> {
+        let mut tables = self.tables();
+        let key = (letter.scheduled_at, letter.recipient.clone());
+        let may = letter.state.may_follow(tables.letters.get(&key).map(|before| before.state));
+        if may {
+            tables.append(LedgerRow::note(letter.changed_at, "staff_letter", &letter.in_words()));
+            tables.letters.insert(key, letter);
+        }
+        Ok(may)
     }
 
     async fn purge(&self, now: DateTime<Utc>, retention: Retention) -> Result<Purged> {

@@ -23,7 +23,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lease, LedgerRow, Outbox, Purged, Recovered,
-    Result, Retention, Seen, Settlement, Status, StoreError, StoredSession, SuppressedAddress, Walk,
+    Result, Retention, Seen, Settlement, StaffLetter, Status, StoreError, StoredSession, SuppressedAddress, Walk,
 };
 use crate::contact::{Address, Channel};
 use crate::notice::{NoticeKey, Omission};
@@ -35,6 +35,7 @@ mod attempt;
 mod backup;
 mod columns;
 mod history;
+mod letter;
 mod migrate;
 mod notices;
 mod open;
@@ -205,6 +206,14 @@ impl Outbox for SqliteOutbox {
 
     async fn ledger(&self, session: Option<SessionId>, after: i64, limit: usize) -> Result<Vec<LedgerRow>> {
         self.readers.read("ledger", move |c| history::rows(c, session, after, limit)).await
+    }
+
+    async fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Result<Vec<StaffLetter>> {
+        self.readers.read("staff_letters", move |c| letter::list(c, scheduled_at)).await
+    }
+
+    async fn put_staff_letter(&self, letter: StaffLetter) -> Result<bool> {
+        self.writer.write("put_staff_letter", move |c| letter::put(c, &letter)).await
     }
 
     async fn purge(&self, now: DateTime<Utc>, retention: Retention) -> Result<Purged> {

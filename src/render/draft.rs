@@ -53,8 +53,7 @@ impl Draft<'_> {
             locale: &self.view.locale,
             text: &text,
             html: &html,
-            calendar: &self.calendar(to, &context)?,
-            method: self.method(),
+            calendar: Some((self.method(), &self.calendar(to, &context)?)),
         })
         .map_err(|why| RenderError::Template { file: format!("{}/{}", self.view.locale, self.folder()), why })?;
         let content = Content::Email { from: settings.from.clone(), to: to.clone(), bytes: bytes.into() };
@@ -126,7 +125,7 @@ fn too_long(text: &str, limit: u32) -> RenderError {
 }
 
 /// A text as it should arrive: no space at the end of a line, no more than one empty line, one line feed at the end.
-fn tidy(text: &str) -> String {
+pub(super) fn tidy(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut empty = true;
     for line in text.lines().map(str::trim_end) {

@@ -61,6 +61,8 @@ macro_rules! conformance {
             the_ledger_tells_each_step,
             the_ledger_is_read_in_parts,
             a_person_keeps_the_suppression_list,
+            a_letter_passes_its_point_of_no_return_once,
+            letters_are_purged_with_the_history,
             contents_are_purged_and_the_rest_stays,
             history_is_purged_after_its_time,
             a_purge_is_complete_however_much_there_is

@@ -165,7 +165,7 @@ fn bytes(rendered: &Rendered) -> &[u8] {
     rendered.message.content.bytes()
 }
 
-fn golden(name: &str, found: &[u8]) {
+pub(crate) fn golden(name: &str, found: &[u8]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/golden").join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -9,7 +9,8 @@ use crate::notice::{NoticeKey, Omission};
 use crate::outbox::transition::{Doubt, Recovery, Row};
 use crate::outbox::{
     Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, Guard, Known, KnownNotice, Lease, LedgerRow, Phase, Purged,
-    Recovered, Retention, Settlement, SourceStatus, State, Status, StoredSession, SuppressedAddress, Walk, WalkedSession, suppression_key,
+    Recovered, Retention, Settlement, SourceStatus, StaffLetter, State, Status, StoredSession, SuppressedAddress, Walk, WalkedSession,
+    suppression_key,
 };
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, SessionId};
@@ -29,6 +30,8 @@ pub(super) struct Tables {
     pub(super) deliveries: HashMap<NoticeKey, Vec<(i64, Delivery)>>,
     omissions: BTreeMap<(String, SessionId), Vec<Omission>>,
     pub(super) suppressions: BTreeMap<String, SuppressedAddress>,
+    /// By scheduled time and recipient.
+    pub(super) letters: BTreeMap<(DateTime<Utc>, String), StaffLetter>,
     pub(super) ledger: Vec<LedgerRow>,
     last_seq: i64,
 }
@@ -249,6 +252,7 @@ impl Tables {
         let resting =
             |rows: &BTreeMap<NoticeKey, Row>, key: &NoticeKey, before| rows[key].at_rest() && rows[key].entry.notice.start < before;
         let mut purged = Purged::default();
+        self.letters.retain(|(scheduled_at, _), _| *scheduled_at >= retention.history_before);
         let contents = self.content.len();
         self.content.retain(|key, _| !resting(&self.rows, key, content_before));
         purged.contents = (contents - self.content.len()) as u64;

@@ -5,7 +5,7 @@
 use rusqlite::{Connection, params};
 
 /// The files, in order; file n leads from version n to n + 1. A released one is never edited: the next change is a new file.
-const MIGRATIONS: [&str; 1] = [include_str!("../schema/0001_outbox.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("../schema/0001_outbox.sql"), include_str!("../schema/0002_staff_letter.sql")];
 
 /// "PNCT", in the file's header: another program's database is not taken for ours.
 pub(super) const APPLICATION_ID: i32 = 0x504E_4354;

@@ -36,6 +36,7 @@ pub(super) fn batch(connection: &Connection, retention: Retention) -> rusqlite::
     let content = params![ms(retention.content_before.max(retention.history_before)), BATCH];
     let history = params![ms(retention.history_before), BATCH];
     connection.execute("UPDATE identity SET ledger_from = max(ledger_from, ?1)", [ms(retention.history_before)])?;
+    connection.prepare_cached("DELETE FROM staff_letter WHERE scheduled_at < ?1")?.execute([ms(retention.history_before)])?;
     let mut purged = Purged {
         contents: connection.prepare_cached(CONTENTS)?.execute(content)? as u64,
         records: connection.prepare_cached(RECORDS)?.execute(content)? as u64,
