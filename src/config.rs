@@ -12,6 +12,7 @@ pub mod raw;
 mod read;
 mod secret;
 mod span;
+mod staff;
 mod transport;
 
 pub use check::{Config, Source, SourceKind, StoreUrl};

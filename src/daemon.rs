@@ -238,6 +238,9 @@ impl Engine {
         for (lane, wake) in &self.lanes {
             lanes.spawn(Arc::clone(&self.dispatcher).run(Arc::clone(lane), Span::Until(end.clone()), Arc::clone(wake)));
         }
+        for (lane, _) in &self.lanes {
+            asking.spawn(Arc::clone(&self).ask_when_wanted(Arc::clone(lane), failed.clone()));
+        }
         for source in &self.sources {
             poll(&self, source, &failed).await;
         }
@@ -260,6 +263,16 @@ impl Engine {
             tracing::warn!("some attempts did not end in time: the next start takes them back, or reports them as in doubt");
         }
         Ok(outcome?)
+    }
+
+    /// Asks the sources when a notice waits for a fresh look at its own. Never ends.
+    async fn ask_when_wanted(self: Arc<Self>, lane: Arc<Lane>, failed: mpsc::Sender<StoreError>) {
+        loop {
+            lane.look_wanted().await;
+            for source in &self.sources {
+                poll(&self, source, &failed).await;
+            }
+        }
     }
 
     /// Polls each source by its cron expression, and looks every minute whether a letter to the practice is due.

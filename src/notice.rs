@@ -24,11 +24,18 @@ pub enum Occasion {
     Updated,
     /// The session will not take place, or not with this participant.
     Cancelled,
+    /// The session runs, and the participant has not connected.
+    NotJoined,
 }
 
 impl Occasion {
+    /// It tells again what was told before, and adds nothing to a calendar.
+    pub fn repeats(self) -> bool {
+        matches!(self, Self::Reminder | Self::NotJoined)
+    }
+
     /// All of them, in the order in which a session meets them.
-    pub const ALL: [Self; 5] = [Self::Invite, Self::Reminder, Self::Rescheduled, Self::Updated, Self::Cancelled];
+    pub const ALL: [Self; 6] = [Self::Invite, Self::Reminder, Self::Rescheduled, Self::Updated, Self::Cancelled, Self::NotJoined];
 
     /// The word used in the outbox, in JSON and in template folders.
     pub fn as_str(self) -> &'static str {
@@ -38,6 +45,7 @@ impl Occasion {
             Self::Rescheduled => "rescheduled",
             Self::Updated => "updated",
             Self::Cancelled => "cancelled",
+            Self::NotJoined => "not_joined",
         }
     }
 }
@@ -54,7 +62,7 @@ impl FromStr for Occasion {
         Self::ALL
             .into_iter()
             .find(|o| o.as_str() == s)
-            .ok_or_else(|| format!("{s:?} is no occasion; expected invite, reminder, rescheduled, updated or cancelled"))
+            .ok_or_else(|| format!("{s:?} is no occasion; expected invite, reminder, rescheduled, updated, cancelled or not_joined"))
     }
 }
 

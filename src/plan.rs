@@ -7,7 +7,8 @@
 //! 3. the time ([`occasion`], [`rule`], [`quiet`]): pass_expired, meet_now, started, booked_late, too_close, superseded, quiet_hours;
 //! 4. what was told before: adopted, never_invited.
 //!
-//! Whoever was told something that holds no more gets a correction ([`correction`]): rescheduled, updated or cancelled.
+//! Whoever was told something that holds no more gets a correction ([`correction`]): rescheduled, updated or cancelled. Whoever has not
+//! connected to a session that runs is told again ([`not_joined`]).
 //!
 //! The same function plans a walk, is asked again at the moment of sending, and answers `preview`.
 //! [`diff`] turns decisions into changes of the outbox.
@@ -21,6 +22,7 @@ use crate::session::{Fault, Presence, Session};
 mod correction;
 pub mod diff;
 mod facts;
+mod not_joined;
 mod occasion;
 pub mod policy;
 pub mod quiet;
@@ -29,7 +31,7 @@ pub mod rule;
 
 pub use facts::facts;
 pub use occasion::adopted_invite;
-pub use policy::{Overrides, Policy, Suppressions};
+pub use policy::{NotJoined, Overrides, Policy, Suppressions};
 pub use recipient::{Recipient, recipient, zone_of};
 
 /// What one session's participants are told, and what not and why: in the order of the participants, each one's invite first.

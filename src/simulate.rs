@@ -297,7 +297,9 @@ impl World {
             let span = Span::Once(self.clock.now());
             Arc::clone(&self.dispatcher).run(Arc::clone(lane), span, Arc::new(Notify::new())).await?;
         }
-        self.tell().await
+        self.tell().await?;
+        let wanted = self.lanes.iter().filter(|lane| lane.take_wanted_look()).count();
+        if wanted > 0 { self.walk().await } else { Ok(()) }
     }
 
     /// Writes down what the ledger has that is new: how attempts ended, and what was not sent after all.

@@ -4,7 +4,7 @@
 //! changed, or the source was silent for too long, all of them. The result is applied whole or not at all.
 //!
 //! What a source lists no more is *absent*: nothing is sent for it. Absent in [`ABSENCES`] snapshots in a row over at least [`ABSENT_FOR`],
-//! before its start, it counts as cancelled. What aged out after its start is left as it was. Too much at once waits for an operator ([`guard`]).
+//! before its start, it counts as cancelled. What aged out after its start is left as it was, but for the nudge of who has not connected. Too much at once waits for an operator ([`guard`]).
 //! What stands in a part of the source that cannot be read is *unheard*: it counts as it was, as long as a silent source is believed.
 
 use std::collections::{HashMap, HashSet};
@@ -12,9 +12,9 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 
-use crate::notice::{Decision, Reason};
-use crate::outbox::{self, Applied, Change, Guard, Known, KnownMap, Outbox, Seen, State, StoredSession, Walk, WalkedSession};
-use crate::plan::{self, Policy, Suppressions, diff};
+use crate::notice::{Decision, NoticeKey, Occasion, Reason};
+use crate::outbox::{self, Applied, Change, Guard, Known, KnownMap, KnownNotice, Outbox, Seen, State, StoredSession, Walk, WalkedSession};
+use crate::plan::{self, NotJoined, Policy, Suppressions, diff};
 use crate::session::{Extent, Fault, Participant, ParticipationId, Presence, Role, Session, SessionId, Snapshot};
 use crate::source::{json, kept};
 
@@ -62,7 +62,7 @@ pub async fn walk(outbox: &dyn Outbox, source: &str, snapshot: &Snapshot, policy
     let policy_digest = policy.digest();
     let all = seen.as_ref().is_none_or(|s| s.policy_digest != policy_digest || now - s.last_snapshot_at > policy.max_stale);
     let changed = changed(snapshot, seen.as_ref(), all);
-    let missing = missing(snapshot, seen.as_ref(), all, now);
+    let missing = missing(snapshot, seen.as_ref(), all, policy.not_joined.is_some(), now);
     let ids: Vec<SessionId> = changed.iter().map(|(s, _)| s.id).chain(missing.iter().map(|(id, _)| *id)).collect();
     let before = before(outbox.sessions(source, Some(&ids)).await?);
     let guard = judge(snapshot, seen.as_ref(), &changed, &missing, &before, now);
@@ -103,13 +103,25 @@ fn digest(session: &Session) -> String {
 }
 
 /// Sessions that were seen before, start in the future, and are not in the snapshot as sessions: absent, unreadable or unheard. An absent one
-/// is looked at in every walk until it counts as gone, the others once. `all`: what is as it was is looked at, too.
-fn missing(snapshot: &Snapshot, seen: Option<&Seen>, all: bool, now: DateTime<Utc>) -> Vec<(SessionId, Presence)> {
+/// is looked at in every walk until it counts as gone, the others once. `all`: what is as it was is looked at, too. `nudges`: likewise those
+/// that have started and may still be told of.
+fn missing(snapshot: &Snapshot, seen: Option<&Seen>, all: bool, nudges: bool, now: DateTime<Utc>) -> Vec<(SessionId, Presence)> {
     let listed: HashSet<SessionId> = snapshot.sessions.iter().map(|s| s.id).collect();
     let unreadable: HashSet<SessionId> = snapshot.faults.iter().filter_map(|f| f.session).collect();
-    let unlisted = seen.into_iter().flat_map(|s| &s.sessions).filter(|(id, s)| !listed.contains(id) && s.start > now);
-    let is = |id: &SessionId, was: &str| {
+    let runs = |start: DateTime<Utc>| nudges && start <= now && now - start < NotJoined::LONGEST;
+    let unlisted = seen.into_iter().flat_map(|s| &s.sessions).filter(|(id, s)| !listed.contains(id) && (s.start > now || runs(s.start)));
+    let is = |id: &SessionId, was: &str, start: DateTime<Utc>| {
         let again = all || was.ends_with(IN_FLIGHT);
+        if runs(start) {
+            let marked = was.split('+').next().and_then(Presence::from_word).is_some();
+            let is = match snapshot.extent {
+                _ if unreadable.contains(id) => Some(Presence::Unreadable),
+                Extent::Whole => Some(Presence::Absent),
+                Extent::Part => Some(Presence::Unheard),
+                Extent::Change => None,
+            };
+            return is.filter(|_| !marked || again);
+        }
         match (snapshot.extent, was.split('+').next().and_then(Presence::from_word)) {
             _ if unreadable.contains(id) => Some(Presence::Unreadable).filter(|is| was != is.as_str()),
             (Extent::Whole, _) => Some(Presence::Absent).filter(|_| was != Presence::Gone.as_str()),
@@ -120,7 +132,7 @@ fn missing(snapshot: &Snapshot, seen: Option<&Seen>, all: bool, now: DateTime<Ut
             (Extent::Part | Extent::Change, Some(_)) => None,
         }
     };
-    let mut missing: Vec<(SessionId, Presence)> = unlisted.filter_map(|(id, s)| Some((*id, is(id, &s.digest)?))).collect();
+    let mut missing: Vec<(SessionId, Presence)> = unlisted.filter_map(|(id, s)| Some((*id, is(id, &s.digest, s.start)?))).collect();
     missing.sort_unstable_by_key(|(id, _)| *id);
     missing
 }
@@ -139,7 +151,7 @@ fn judge(
 ) -> Guard {
     let Some(seen) = seen else { return Guard::default() };
     // Whoever was told that it is cancelled loses nothing when it leaves the list.
-    let takes_place = |id: &SessionId| before.get(id).is_none_or(|(_, was)| !was.cancelled);
+    let takes_place = |id: &SessionId| before.get(id).is_none_or(|(_, was)| !was.cancelled && was.start > now);
     let absent: Vec<SessionId> =
         missing.iter().filter(|(id, why)| *why == Presence::Absent && takes_place(id)).map(|(id, _)| *id).collect();
     let changes = guard::Changes {
@@ -222,6 +234,9 @@ impl Walker<'_> {
     fn missing(&self, id: SessionId, why: Presence) -> Option<WalkedSession> {
         let (_, was) = self.before.get(&id)?;
         let mut known = self.known(id);
+        if was.start <= self.now {
+            return self.left(id, why, known);
+        }
         let presence = match why {
             _ if self.guarded.contains(&id) => Presence::Guarded,
             Presence::Absent => {
@@ -235,6 +250,19 @@ impl Walker<'_> {
             other => other,
         };
         self.kept(id, presence, known)
+    }
+
+    /// A session that runs, and is not in the snapshot any more: whoever was to be nudged is not, and all else stays as it is.
+    fn left(&self, id: SessionId, why: Presence, known: KnownMap) -> Option<WalkedSession> {
+        let is_open = |n: &&KnownNotice| n.state.pending() || matches!(n.state, State::Claimed | State::Sending);
+        let nudges = known.values().flat_map(|k| &k.notices).filter(|n| n.notice.occasion == Occasion::NotJoined).filter(is_open);
+        let nudges: HashSet<NoticeKey> = nudges.map(|n| n.notice.key).collect();
+        let mut walked = self.kept(id, why, known).filter(|_| !nudges.is_empty())?;
+        walked.changes.retain(|change| match change {
+            Change::Add(_) => false,
+            Change::Move { key, .. } | Change::End { key, .. } => nudges.contains(key),
+        });
+        Some(walked)
     }
 
     /// The session as it was, with a mark.

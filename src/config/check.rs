@@ -7,8 +7,8 @@ use chrono::TimeDelta;
 
 use super::raw::{self, Raw};
 use super::read::Document;
-use super::secret;
 use super::transport::{self, Gateway, Relay};
+use super::{secret, staff};
 use crate::contact::EmailAddress;
 use crate::digest;
 use crate::plan::policy::{Override, Overrides, Policy};
@@ -105,7 +105,7 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
     let zones = zones(&raw, document);
     let overrides = raw.practice.overrides.as_ref().map(|path| overrides(&base.resolve(path), &zones, document)).unwrap_or_default();
     let quiet = quiet(&raw.quiet_hours);
-    let digest = digest(&raw, &zones, document);
+    let digest = staff::digest(&raw, &zones, document);
     let policy = Policy {
         practice: raw.practice.id.clone(),
         hosts: raw.practice.hosts,
@@ -115,6 +115,7 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
         min_gap: raw.invite.min_gap.0,
         quiet,
         adopt_invites: raw.adopt.invites,
+        not_joined: staff::not_joined(&raw.not_joined, document),
         max_stale: raw.daemon.max_stale.0,
         overrides,
         zones: Arc::new(zones),
@@ -220,37 +221,6 @@ fn quiet(raw: &raw::QuietHours) -> Option<QuietHours> {
     some.then(|| QuietHours { from: raw.from.0, to: raw.to.0, channels: raw.channels.clone(), min_lead: raw.min_lead.0 })
 }
 
-/// The practice's own clock is checked in any case.
-fn digest(raw: &Raw, zones: &Zones, document: &mut Document<'_>) -> Option<digest::Settings> {
-    let (p, d) = (&raw.practice, &raw.digest);
-    let own = p.time_zone.as_deref().map(|id| zones.resolve(id).map_err(|why| document.note("practice.time_zone", why)));
-    let at = cron(&d.at).map_err(|why| document.note("digest.at", why));
-    let to: Vec<EmailAddress> = (0..)
-        .zip(&d.to)
-        .filter_map(|(n, text): (usize, _)| {
-            EmailAddress::parse(text).map_err(|why| document.note(&format!("digest.to[{n}]"), format!("is no address: {why}"))).ok()
-        })
-        .collect();
-    if d.to.is_empty() {
-        return None;
-    }
-    if raw.email.relay.is_empty() {
-        document.note("digest.to", "nothing can be sent without an [[email.relay]]");
-    }
-    let zone = match (own, p.fallback_time_zone.as_deref()) {
-        (Some(own), _) => own.ok(),
-        (None, Some(id)) => zones.resolve(id).ok(),
-        (None, None) => {
-            document.note(
-                "practice.time_zone",
-                "is missing; expected the practice's own time zone, such as \"America/New_York\", for [digest] at",
-            );
-            None
-        }
-    };
-    Some(digest::Settings { to, at: at.ok()?, zone: zone?.zone, horizon: d.horizon.0, always: d.always })
-}
-
 /// `[[person]]` entries of the overrides file.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -344,7 +314,7 @@ fn file_source(source: &raw::Source, key: &str, base: &Base<'_>, document: &mut 
 }
 
 /// Explains what the scheduler would refuse without a word.
-fn cron(expression: &str) -> Result<croner::Cron, String> {
+pub(super) fn cron(expression: &str) -> Result<croner::Cron, String> {
     let fields = expression.split_whitespace().count();
     if fields != 6 {
         return Err(format!(

@@ -28,6 +28,8 @@ pub struct Raw {
     pub adopt: Adopt,
     /// When no automatic message goes out, on the participant's clock.
     pub quiet_hours: QuietHours,
+    /// The nudge of whoever has not connected.
+    pub not_joined: NotJoined,
     /// The daily letter to the practice.
     pub digest: Digest,
     /// Messages.
@@ -193,6 +195,16 @@ impl Default for QuietHours {
         let at = |hour| Clock(NaiveTime::from_hms_opt(hour, 0, 0).unwrap_or_default());
         Self { from: at(21), to: at(8), channels: vec![Channel::Sms], min_lead: Duration(TimeDelta::minutes(15)) }
     }
+}
+
+/// `[not_joined]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NotJoined {
+    /// So long after the start, whoever has not connected is told again. Not set: nobody is.
+    pub after: Option<Duration>,
+    /// Not later than so long after the start. Default: the session's planned length, or 15 minutes.
+    pub until: Option<Duration>,
 }
 
 /// `[digest]`

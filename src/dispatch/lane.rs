@@ -1,9 +1,11 @@
 //! A lane: one channel's transports, which of them is fit, and when a faulty one is tried again.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::contact::Channel;
@@ -19,6 +21,7 @@ pub struct Lane {
     /// What becomes of a message in doubt.
     pub doubt: DoubtPolicy,
     transports: Vec<Slot>,
+    look: Notify,
 }
 
 struct Slot {
@@ -47,7 +50,22 @@ impl Lane {
     /// A lane may have no transport at all: its notices then wait, and lapse loudly.
     pub fn new(channel: Channel, doubt: DoubtPolicy, transports: Vec<Arc<dyn Transport>>) -> Self {
         let slots = transports.into_iter().map(|transport| Slot { transport, fault: Mutex::default() });
-        Self { channel, doubt, transports: slots.collect() }
+        Self { channel, doubt, transports: slots.collect(), look: Notify::new() }
+    }
+
+    /// A notice of this lane waits for a fresh look at its source.
+    pub(super) fn want_look(&self) {
+        self.look.notify_one();
+    }
+
+    /// Waits until one does.
+    pub async fn look_wanted(&self) {
+        self.look.notified().await;
+    }
+
+    /// Whether one does: asked once for each time.
+    pub fn take_wanted_look(&self) -> bool {
+        pin!(self.look.notified()).enable()
     }
 
     /// Attempts that may run at once: of the widest transport.

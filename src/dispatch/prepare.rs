@@ -1,6 +1,6 @@
 //! The last look: what the planner says of a claimed notice now, by the latest that the source said; and its message.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Dispatcher;
 use super::lane::Lane;
@@ -12,6 +12,9 @@ use crate::plan::{self, Suppressions};
 use crate::render::{Facts, RenderError};
 use crate::session::{Presence, Session};
 use crate::source::json;
+
+/// A notice that waits for a look at its source is tried again after so long.
+const LOOK_TIME: TimeDelta = TimeDelta::seconds(15);
 
 /// A message that may go, and what fences it.
 pub(super) struct Ready {
@@ -32,6 +35,11 @@ pub(super) fn fenced(now: DateTime<Utc>) -> Settlement {
     Settlement::Return { outcome: "fenced", why: None, next_attempt_at: now + chrono::TimeDelta::seconds(1) }
 }
 
+/// It goes later.
+fn moved(next_attempt_at: DateTime<Utc>) -> Settlement {
+    Settlement::Return { outcome: "moved", why: None, next_attempt_at }
+}
+
 /// What becomes of a claim.
 pub(super) enum Prepared {
     Send(Box<Ready>),
@@ -42,7 +50,7 @@ impl Dispatcher {
     /// Revalidates and renders one claim. Pure but for the log.
     pub(super) fn prepare(&self, claim: Claim, lane: &Lane, suppressed: &Suppressions, now: DateTime<Utc>) -> Prepared {
         let lease = Lease { key: claim.entry.notice.key, epoch: claim.epoch };
-        match self.decide(&claim, suppressed, now) {
+        match self.decide(&claim, lane, suppressed, now) {
             Ok(ready) => Prepared::Send(Box::new(ready)),
             Err(end) => {
                 if let Settlement::Ended { reason, state } = &end {
@@ -53,7 +61,7 @@ impl Dispatcher {
         }
     }
 
-    fn decide(&self, claim: &Claim, suppressed: &Suppressions, now: DateTime<Utc>) -> Result<Ready, Settlement> {
+    fn decide(&self, claim: &Claim, lane: &Lane, suppressed: &Suppressions, now: DateTime<Utc>) -> Result<Ready, Settlement> {
         let doubtful = claim.entry.state == State::Unknown || claim.frozen.is_some();
         let no = |reason: Reason| refusal(doubtful, reason);
         let session = latest(claim).ok_or_else(|| no(Reason::Quarantined))?;
@@ -76,9 +84,15 @@ impl Dispatcher {
         let theirs: Vec<&Decision> = decisions.iter().filter(|d| of_participant(d, session.id, participant.id)).collect();
         let notice = match revalidate(&row, &theirs, now) {
             Verdict::Go(notice) => notice,
-            Verdict::Later(n) => return Err(Settlement::Return { outcome: "moved", why: None, next_attempt_at: n.due_at }),
+            Verdict::Later(n) => return Err(moved(n.due_at)),
             Verdict::No(reason) => return Err(no(reason)),
         };
+        if notice.occasion == Occasion::NotJoined && !was_heard_since_the_start(claim, &session) {
+            lane.want_look();
+            let again = now + LOOK_TIME;
+            let late = doubtful || again >= notice.useful_until;
+            return Err(if late { no(Reason::SourceStale) } else { moved(again) });
+        }
         let told_now = plan::facts(&session, participant, &self.policy);
         if doubtful && claim.entry.facts.as_ref().is_some_and(|frozen| *frozen != told_now) {
             // The same bytes would tell what holds no more; a correction is on its way.
@@ -97,10 +111,10 @@ impl Dispatcher {
     }
 }
 
-/// The calendar's SEQUENCE (RFC 5545 3.8.7.4): rises with each announcement that was told; a reminder repeats the last one's.
+/// The calendar's SEQUENCE (RFC 5545 3.8.7.4): rises with each announcement that was told; a reminder or a nudge repeats the last one's.
 fn sequence(notice: &Notice, history: &[KnownNotice]) -> u32 {
-    let told = history.iter().filter(|n| n.told() && n.notice.occasion != Occasion::Reminder && n.notice.key != notice.key).count() as u32;
-    if notice.occasion == Occasion::Reminder { told.saturating_sub(1) } else { told }
+    let told = history.iter().filter(|n| n.told() && !n.notice.occasion.repeats() && n.notice.key != notice.key).count() as u32;
+    if notice.occasion.repeats() { told.saturating_sub(1) } else { told }
 }
 
 /// The session as the source last said it.
@@ -116,6 +130,11 @@ fn latest(claim: &Claim) -> Option<Session> {
 fn heard_at(claim: &Claim, session: &Session) -> DateTime<Utc> {
     let unheard_since = claim.known.absent_since.filter(|_| session.presence == Presence::Unheard);
     unheard_since.map_or(claim.snapshot_at, |since| since.min(claim.snapshot_at))
+}
+
+/// Whether the source said since the start that the session is there: who is missing from it, only that can tell.
+fn was_heard_since_the_start(claim: &Claim, session: &Session) -> bool {
+    session.presence == Presence::Listed && claim.snapshot_at >= session.start
 }
 
 /// The participant's history, with the claimed notice as it was before the claim.

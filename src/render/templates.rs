@@ -17,7 +17,7 @@ use tera::{Context, ErrorKind, Tera};
 use crate::notice::Occasion;
 
 /// The folders of a locale: the occasions, and the invite of a Meet Now session, which reads differently.
-pub(super) const FOLDERS: [&str; 6] = ["invite", "meet_now", "reminder", "rescheduled", "updated", "cancelled"];
+pub(super) const FOLDERS: [&str; 7] = ["invite", "meet_now", "reminder", "rescheduled", "updated", "cancelled", "not_joined"];
 /// The files of such a folder.
 const FILES: [&str; 4] = ["subject.txt", "body.txt", "body.html", "sms.txt"];
 /// The texts of the calendar entry, the same for all occasions.
@@ -47,6 +47,7 @@ macro_rules! embed_locale {
             $locale: "rescheduled/subject.txt", "rescheduled/body.txt", "rescheduled/body.html", "rescheduled/sms.txt";
             $locale: "updated/subject.txt", "updated/body.txt", "updated/body.html", "updated/sms.txt";
             $locale: "cancelled/subject.txt", "cancelled/body.txt", "cancelled/body.html", "cancelled/sms.txt";
+            $locale: "not_joined/subject.txt", "not_joined/body.txt", "not_joined/body.html", "not_joined/sms.txt";
         }
     };
 }
@@ -166,6 +167,7 @@ pub(super) fn folder(occasion: Occasion, meet_now: bool) -> &'static str {
         Occasion::Rescheduled => "rescheduled",
         Occasion::Updated => "updated",
         Occasion::Cancelled => "cancelled",
+        Occasion::NotJoined => "not_joined",
     }
 }
 

@@ -10,12 +10,15 @@ use punctual::deliver::{PointOfNoReturn, Transport};
 use punctual::digest::Digest;
 use punctual::dispatch::Lane;
 use punctual::message::{Content, Message};
+use punctual::notice::Reason;
 use punctual::outbox::memory::MemoryOutbox;
 use punctual::outbox::{LetterState, Outbox};
 use punctual::outcome::{Outcome, Suppression};
 use punctual::render::{Parts, Renderer, Settings};
 use punctual::retry::DoubtPolicy;
+use punctual::session::{ParticipationId, SessionId};
 use punctual::source::{ambiguity, json};
+use punctual::staff::{Concern, Kind, Why, words};
 use punctual::{config, walk};
 use serde_json::{Value, json};
 
@@ -328,4 +331,58 @@ async fn it_tells_what_is_wrong_and_shows_no_name_no_contact_and_no_code() {
     let Parts::Email { subject, text, .. } = &none.parts else { panic!("an e-mail") };
     assert_eq!(subject, "Everybody will be reached (Tue, Nov 24)");
     golden("staff/empty.txt", text.as_bytes());
+}
+
+/// One concern of each kind and reason that there is.
+fn all_concerns() -> Vec<Concern> {
+    let faults = [
+        Reason::Quarantined,
+        Reason::Ambiguous,
+        Reason::NoEmail,
+        Reason::InvalidEmail,
+        Reason::NoNumber,
+        Reason::InvalidNumber,
+        Reason::DoNotContact,
+        Reason::OptedOut,
+        Reason::Bounced,
+        Reason::NoConnectCode,
+        Reason::PassExpired,
+        Reason::Absent,
+        Reason::Guard,
+    ];
+    let people = faults.map(Why::Omitted).into_iter().chain([Why::Held, Why::Rejected, Why::Unknown]).map(|why| (Kind::Person, why));
+    let messages = [Why::Held, Why::Rejected, Why::Unknown].map(|why| (Kind::Message, why));
+    let changes = [Why::Removed, Why::Moved, Why::Codes].map(|why| (Kind::Change, why));
+    let record = [(Kind::Record, Why::Omitted(Reason::Quarantined))];
+    let concern = |(n, (kind, why)): (i64, (Kind, Why))| Concern {
+        kind,
+        session: Some(SessionId(n)),
+        participation: matches!(kind, Kind::Person | Kind::Message).then_some(ParticipationId(n * 10 + 1)),
+        start: (kind != Kind::Change && kind != Kind::Record).then(|| at("2026-11-25T15:00:00Z")),
+        contact: (kind == Kind::Message).then(|| "t*****@example.com".to_owned()),
+        what: (kind == Kind::Message).then(|| "reminder 24h".to_owned()),
+        why,
+        detail: (kind == Kind::Record).then(|| "sessions: [3].ScheduleTs: is missing".to_owned()),
+    };
+    (1..).zip(people.chain(messages).chain(changes).chain(record)).map(concern).collect()
+}
+
+#[tokio::test]
+async fn every_concern_has_words_of_its_own_and_long_lists_are_cut() {
+    let world = World::new("2026-11-24T12:00:00Z").await;
+    let concerns = all_concerns();
+    for concern in &concerns {
+        let said = words::of(concern);
+        assert_ne!(said.what, concern.why.as_str(), "a word of the program is no word for staff");
+    }
+    let rendered = world.digest().preview(&concerns).unwrap();
+    let Parts::Email { subject, text, html, .. } = &rendered.parts else { panic!("an e-mail") };
+    golden("staff/all.txt", format!("Subject: {subject}\n\n{text}").as_bytes());
+    golden("staff/all.html", html.as_bytes());
+    let many: Vec<Concern> = std::iter::repeat_n(concerns, 500).flatten().collect();
+    let rendered = world.digest().preview(&many).unwrap();
+    let Parts::Email { text, html, .. } = &rendered.parts else { panic!("an e-mail") };
+    assert!(text.contains("and 460 more: punctual unreachable"), "{text}");
+    // Some 23 groups of 40 rows: more than any practice has, and the text is whole where a mail program cuts the page.
+    assert!(html.len() < 1024 * 1024 && text.len() < 100 * 1024, "{} {}", html.len(), text.len());
 }

@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 mod extent;
+mod nudge;
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -101,6 +102,8 @@ struct World {
     renderer: Arc<Renderer>,
     clock: Arc<Hands>,
     transport: Arc<Scripted>,
+    /// A notice asked for a look at its source.
+    look_wanted: std::sync::atomic::AtomicBool,
 }
 
 const CONFIGURATION: &str = "
@@ -134,7 +137,14 @@ impl World {
         let renderer = Renderer::new(Settings { reference_key: [7; 32], ..config.render.clone() }).unwrap();
         let transport = Arc::new(Scripted { world: Mutex::default(), script: Mutex::default(), sent: Mutex::default() });
         let clock = Arc::new(Hands(Mutex::new(at(now))));
-        let world = Arc::new(Self { outbox, policy: Arc::new(config.policy), renderer: Arc::new(renderer), clock, transport });
+        let world = Arc::new(Self {
+            outbox,
+            policy: Arc::new(config.policy),
+            renderer: Arc::new(renderer),
+            clock,
+            transport,
+            look_wanted: false.into(),
+        });
         *world.transport.world.lock().unwrap() = Some(Arc::downgrade(&world));
         world
     }
@@ -168,9 +178,17 @@ impl World {
         for channel in [Channel::Email, Channel::Sms] {
             let transport = Arc::clone(&self.transport) as Arc<dyn Transport>;
             let lane = Arc::new(Lane::new(channel, DoubtPolicy::Resend, vec![transport]));
-            tally = tally.plus(Arc::clone(&dispatcher).run(lane, Span::Once(self.clock.now()), Arc::new(Notify::new())).await.unwrap());
+            let span = Span::Once(self.clock.now());
+            tally = tally.plus(Arc::clone(&dispatcher).run(Arc::clone(&lane), span, Arc::new(Notify::new())).await.unwrap());
+            if lane.take_wanted_look() {
+                self.look_wanted.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
         }
         tally
+    }
+
+    fn take_wanted_look(&self) -> bool {
+        self.look_wanted.swap(false, std::sync::atomic::Ordering::Relaxed)
     }
 
     fn script(&self, acts: &[Step]) {

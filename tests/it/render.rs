@@ -106,6 +106,7 @@ impl Case {
     fn new(occasion: Occasion, locale: &'static str) -> Self {
         let now = match occasion {
             Occasion::Reminder => at("2014-04-15T15:00:00Z"),
+            Occasion::NotJoined => at("2014-04-16T15:05:00Z"),
             _ => at("2014-04-14T12:00:00Z"),
         };
         Self { session: sample(), participant: 18620, occasion, sms: false, zone: zone("Eastern Standard Time"), locale: Some(locale), now }
@@ -141,7 +142,7 @@ impl Case {
             due_at: self.now,
             useful_until: self.session.start,
         };
-        let sequence = u32::from(!matches!(self.occasion, Occasion::Invite | Occasion::Reminder));
+        let sequence = u32::from(self.occasion != Occasion::Invite && !self.occasion.repeats());
         let facts = Facts { notice: &notice, session: &self.session, participant, zone: &self.zone, locale: self.locale, sequence };
         renderer.render(&facts, self.now)
     }
