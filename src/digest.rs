@@ -9,6 +9,7 @@
 //!
 //! Failures: those of relays are told in the log, and retried; those of the store end the process, as everywhere.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -69,26 +70,32 @@ pub async fn gather(
     let suppressed = Suppressions(outbox.suppressions().await?);
     let desk = Desk { policy, suppressed: &suppressed, now, horizon };
     let mut found = Vec::new();
-    let mut legible: Vec<(String, SessionId)> = Vec::new();
+    let mut starts: HashMap<(String, SessionId), DateTime<Utc>> = HashMap::new();
+    let mut legible: HashSet<(String, SessionId)> = HashSet::new();
     for source in sources {
         for stored in outbox.sessions(source, None).await? {
             let Some(mut session) = json::kept(&stored.record) else { continue };
             for person in &mut session.participants {
                 person.ambiguous = stored.ambiguous.iter().find(|(id, _)| *id == person.id).map(|(_, why)| why.clone());
             }
+            starts.insert((source.clone(), session.id), session.start);
             if session.presence != Presence::Unreadable {
-                legible.push((source.clone(), session.id));
+                legible.insert((source.clone(), session.id));
             }
             if desk.minds(&session) {
                 found.extend(desk.of_session(&session, outbox.known(source, &[session.id]).await?));
             }
         }
     }
-    found.extend(outbox.guards().await?.iter().map(staff::of_guard));
+    let start = |source: &str, id: Option<SessionId>| id.and_then(|id| starts.get(&(source.to_owned(), id)).copied());
+    for guard in outbox.guards().await? {
+        found.push(Concern { start: start(&guard.source, Some(guard.session_id)), ..staff::of_guard(&guard) });
+    }
     // The faults of a session that can be read are its people's.
     let whole = |source: &String, id: Option<SessionId>| id.is_none_or(|id| !legible.contains(&(source.clone(), id)));
     let faults = outbox.status().await?.faults;
-    found.extend(faults.iter().filter(|(source, f)| whole(source, f.session)).map(|(source, f)| staff::of_fault(source, f)));
+    let unread = faults.iter().filter(|(source, f)| whole(source, f.session));
+    found.extend(unread.map(|(source, f)| Concern { start: start(source, f.session), ..staff::of_fault(source, f) }));
     Ok(found)
 }
 

@@ -127,7 +127,7 @@ impl Renderer {
     }
 }
 
-/// `today, 10:00 AM EST`; `Thu, Nov 26, 10:00 AM EST`
+/// `Thu, Nov 26, 10:00 AM EST`
 fn moment(dates: &Dates, at: DateTime<Utc>, zone: &Zone, now: DateTime<Utc>) -> String {
     let when = dates.when(at, zone, now);
     format!("{}, {} {}", when.date_short, when.time, when.zone_short)
@@ -151,11 +151,16 @@ fn groups(mut concerns: Vec<&Concern>, moment: impl Fn(DateTime<Utc>) -> String)
 }
 
 fn row(concern: &Concern, moment: impl Fn(DateTime<Utc>) -> String) -> Row {
-    let session = concern.session.map(|s| s.to_string()).unwrap_or_default();
+    let id = concern.session.map(|s| s.to_string());
+    // What has no start is named by its session, or by where it stands.
+    let (when, session) = match (concern.start, id) {
+        (Some(at), id) => (moment(at), id),
+        (None, Some(id)) => (format!("Session {id}"), None),
+        (None, None) => ("A session without an id".to_owned(), None),
+    };
     Row {
-        // What has no start is named by its session, or by where it stands.
-        when: concern.start.map_or_else(|| "Start not known".to_owned(), moment),
-        session,
+        when,
+        session: session.unwrap_or_default(),
         person: concern.participation.map(|p| p.to_string()).unwrap_or_default(),
         contact: concern.contact.clone().unwrap_or_default(),
         message: concern.what.clone().unwrap_or_default(),
