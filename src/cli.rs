@@ -27,6 +27,7 @@ mod outbox;
 mod preview;
 mod run;
 mod send_test;
+mod shadow;
 mod simulate;
 mod status;
 mod suppress;
@@ -83,6 +84,8 @@ enum Command {
     Status,
     /// Rehearses: the whole engine on a virtual clock, with servers that obey a script.
     Simulate(SimulateArgs),
+    /// Compares what was sent, or in shadow mode would have been, with what the provider says that it sent. Exit code 3 if they differ.
+    Shadow(ShadowArgs),
     /// Shows who gains, loses or moves a message if the configuration changes.
     Diff(DiffArgs),
     /// Lists upcoming participants who will not be reached, and why. Exit code 3 if there are any.
@@ -193,6 +196,13 @@ struct SimulateArgs {
     /// What happens in between: a TOML file.
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct ShadowArgs {
+    /// Leave out what was before. Default: the provider's first report.
+    #[arg(long, value_name = "TIME")]
+    since: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Args)]
@@ -389,6 +399,7 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Check { online } => check::check(config, *online, cli.json),
         Command::Status => status::status(config, cli.json, colors),
         Command::Simulate(args) => simulate::simulate(config, args, cli.json, colors),
+        Command::Shadow(args) => shadow::shadow(config, args, cli.json, colors),
         Command::Diff(args) => diff::diff(args, cli.json, colors),
         Command::Unreachable => unreachable::unreachable(config, cli.json, colors),
         Command::Why(args) => why::why(config, args, cli.json),

@@ -15,8 +15,11 @@ use tokio::task::JoinSet;
 use tokio_cron_scheduler::{Job, JobScheduler};
 
 use crate::clock::Clock;
+use crate::config::raw::Mode;
 use crate::config::{Config, Gateway, Relay, Source, SourceKind, StoreUrl};
 use crate::contact::Channel;
+use crate::deliver::Transport;
+use crate::deliver::shadow::Shadow;
 use crate::dispatch::{Dispatcher, Lane, Span, Tally};
 use crate::outbox::sqlite::{Access, SqliteOutbox};
 use crate::outbox::{Outbox, StoreError};
@@ -76,6 +79,10 @@ pub struct Engine {
     lanes: Vec<(Arc<Lane>, Arc<Notify>)>,
     /// Those that are asked.
     sources: Vec<Arc<Mutex<Source>>>,
+    /// All of them, those that are pushed to as well.
+    names: Vec<String>,
+    /// Nothing is sent.
+    shadow: bool,
     server: Option<web::Settings>,
     /// Where the server listens, once it does.
     address: SetOnce<SocketAddr>,
@@ -97,8 +104,8 @@ impl Engine {
         let outbox = open_store(&config, true)?;
         let settings = render::Settings { reference_key: outbox.reference_key().await?, ..config.render.clone() };
         let renderer = Renderer::new(settings).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?;
-        let email = config.relays.iter().map(Relay::transport).collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
-        let sms = config.gateways.iter().map(Gateway::transport).collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
+        let shadow = config.raw.run.mode == Mode::Shadow;
+        let [email, sms] = transports(&config)?;
         let lanes = [Lane::new(Channel::Email, config.email_in_doubt, email), Lane::new(Channel::Sms, config.sms_in_doubt, sms)];
         let dispatcher = Dispatcher {
             outbox: Arc::clone(&outbox),
@@ -112,6 +119,10 @@ impl Engine {
         if returned > 0 {
             tracing::info!(returned, "taken back from an earlier process: nothing of it was sent");
         }
+        if shadow {
+            tracing::warn!("shadow mode: everything is decided, rendered and recorded, and nothing is sent");
+        }
+        let names = config.sources.iter().map(|s| s.name.clone()).collect();
         let asked = config.sources.into_iter().filter(|s| !matches!(s.kind, SourceKind::Push(_)));
         Ok(Self {
             policy: Arc::clone(&dispatcher.policy),
@@ -120,6 +131,8 @@ impl Engine {
             dispatcher: Arc::new(dispatcher),
             lanes: lanes.into_iter().map(|lane| (Arc::new(lane), Arc::new(Notify::new()))).collect(),
             sources: asked.map(|s| Arc::new(Mutex::new(s))).collect(),
+            names,
+            shadow,
             server: config.server,
             address: SetOnce::new(),
             stop_within: config.stop_within,
@@ -259,6 +272,16 @@ impl Engine {
         scheduler.start().await.context("the scheduler")?;
         Ok(scheduler)
     }
+}
+
+/// What hands over e-mail and texts. In shadow mode nothing that could send is made at all.
+fn transports(config: &Config) -> anyhow::Result<[Vec<Arc<dyn Transport>>; 2]> {
+    if config.raw.run.mode == Mode::Shadow {
+        return Ok([vec![Arc::new(Shadow)], vec![Arc::new(Shadow)]]);
+    }
+    let email = config.relays.iter().map(Relay::transport).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
+    let sms = config.gateways.iter().map(Gateway::transport).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
+    Ok([email, sms])
 }
 
 /// One poll of a source. A poll that is still running is not started twice.

@@ -18,6 +18,7 @@ pub mod render;
 pub mod retry;
 pub mod session;
 
+pub mod evidence;
 pub mod preview;
 
 pub mod cli;

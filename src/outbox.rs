@@ -692,6 +692,9 @@ pub trait Outbox: Send + Sync {
     /// Notes an operator's deed in the ledger (`reveal`, `send_test`); `detail` names no contact, name or code.
     async fn note(&self, at: DateTime<Utc>, event: &str, detail: &str) -> Result<()>;
 
+    /// Notes what somebody else said of one participation, or of none that is known; `detail` names no contact, name or code.
+    async fn witness(&self, at: DateTime<Utc>, event: &str, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Result<()>;
+
     /// The ledger's rows after this number, oldest first, of one session or of all, `limit` at most.
     async fn ledger(&self, session: Option<SessionId>, after: i64, limit: usize) -> Result<Vec<LedgerRow>>;
 

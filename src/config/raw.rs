@@ -40,6 +40,8 @@ pub struct Raw {
     pub sms: Sms,
     /// The HTTP server.
     pub server: Server,
+    /// What the daemon does.
+    pub run: Run,
     /// The daemon.
     pub daemon: Daemon,
     /// Logs.
@@ -366,6 +368,25 @@ impl Default for Server {
     fn default() -> Self {
         Self { listen: "127.0.0.1:8080".to_owned(), webhook_token: None, webhook_token_file: None }
     }
+}
+
+/// Whether messages go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// They do.
+    #[default]
+    Live,
+    /// Everything is decided, rendered and recorded, and nothing is sent.
+    Shadow,
+}
+
+/// `[run]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Run {
+    /// `live`, or `shadow`: everything is decided, rendered and recorded, and nothing is sent.
+    pub mode: Mode,
 }
 
 /// `[daemon]`

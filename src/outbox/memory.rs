@@ -213,6 +213,11 @@ impl Outbox for MemoryOutbox {
         Ok(())
     }
 
+    async fn witness(&self, at: DateTime<Utc>, event: &str, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Result<()> {
+        self.tables().append(LedgerRow::witness(at, event, detail, about));
+        Ok(())
+    }
+
     async fn ledger(&self, session: Option<SessionId>, after: i64, limit: usize) -> Result<Vec<LedgerRow>> {
         let tables = self.tables();
         let rows = tables.ledger.iter().filter(|row| row.seq > after && (session.is_none() || row.session_id == session));

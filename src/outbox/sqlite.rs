@@ -29,7 +29,7 @@ use crate::contact::{Address, Channel};
 use crate::notice::{NoticeKey, Omission};
 use crate::outbox::transition::checked;
 use crate::outcome::Suppression;
-use crate::session::SessionId;
+use crate::session::{ParticipationId, SessionId};
 
 mod attempt;
 mod backup;
@@ -201,6 +201,11 @@ impl Outbox for SqliteOutbox {
     async fn note(&self, at: DateTime<Utc>, event: &str, detail: &str) -> Result<()> {
         let (event, detail) = (event.to_owned(), detail.to_owned());
         self.writer.write("note", move |c| history::note(c, at, &event, &detail)).await
+    }
+
+    async fn witness(&self, at: DateTime<Utc>, event: &str, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Result<()> {
+        let row = LedgerRow::witness(at, event, detail, about);
+        self.writer.write("witness", move |c| history::append(c, &row)).await
     }
 
     async fn ledger(&self, session: Option<SessionId>, after: i64, limit: usize) -> Result<Vec<LedgerRow>> {
