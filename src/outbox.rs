@@ -263,7 +263,7 @@ pub struct Walk {
 pub struct Guard {
     /// Names this set of changes, also when an operator has let it pass; empty: nothing out of the ordinary.
     pub digest: String,
-    /// The sessions that wait, and what happened to each: `removed`, `moved`, `codes`.
+    /// The sessions that wait, and what happened to each: `removed`, `moved`, `codes`, `clocks`.
     pub sessions: Vec<(SessionId, &'static str)>,
 }
 
@@ -274,7 +274,7 @@ pub struct GuardRow {
     pub source: String,
     /// The session.
     pub session_id: SessionId,
-    /// `removed`, `moved`, `codes`.
+    /// `removed`, `moved`, `codes`, `clocks`.
     pub kind: String,
     /// Since when something of this source waits.
     pub since: DateTime<Utc>,

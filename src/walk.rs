@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 
-use crate::notice::{Decision, Reason};
+use crate::notice::{Decision, Occasion, Reason};
 use crate::outbox::{self, Applied, Change, Guard, Known, KnownMap, Outbox, Seen, State, StoredSession, Walk, WalkedSession};
 use crate::plan::{self, Policy, Suppressions, diff};
 use crate::session::{Extent, Fault, Participant, ParticipationId, Presence, Role, Session, SessionId, Snapshot};
@@ -65,16 +65,10 @@ pub async fn walk(outbox: &dyn Outbox, source: &str, snapshot: &Snapshot, policy
     let missing = missing(snapshot, seen.as_ref(), all, now);
     let ids: Vec<SessionId> = changed.iter().map(|(s, _)| s.id).chain(missing.iter().map(|(id, _)| *id)).collect();
     let before = before(outbox.sessions(source, Some(&ids)).await?);
-    let guard = judge(snapshot, seen.as_ref(), &changed, &missing, &before, now);
-    let walker = Walker {
-        policy,
-        suppressed,
-        first_fill: seen.is_none(),
-        now,
-        before,
-        known: by_session(outbox.known(source, &ids).await?),
-        guarded: guard.sessions.iter().map(|(id, _)| *id).collect(),
-    };
+    let known = by_session(outbox.known(source, &ids).await?);
+    let mut walker = Walker { policy, suppressed, first_fill: seen.is_none(), now, before, known, guarded: HashSet::new() };
+    let guard = judge(snapshot, seen.as_ref(), &changed, &missing, &walker);
+    walker.guarded = guard.sessions.iter().map(|(id, _)| *id).collect();
     let listed = changed.into_iter().filter_map(|(session, digest)| walker.listed(session, digest));
     let sessions: Vec<WalkedSession> = listed.chain(missing.iter().filter_map(|(id, why)| walker.missing(*id, *why))).collect();
     let faults: Vec<Fault> = snapshot.faults.iter().chain(snapshot.sessions.iter().flat_map(|s| &s.faults)).cloned().collect();
@@ -134,10 +128,10 @@ fn judge(
     seen: Option<&Seen>,
     changed: &[(&Session, String)],
     missing: &[(SessionId, Presence)],
-    before: &HashMap<SessionId, (StoredSession, Session)>,
-    now: DateTime<Utc>,
+    walker: &Walker<'_>,
 ) -> Guard {
     let Some(seen) = seen else { return Guard::default() };
+    let (before, now) = (&walker.before, walker.now);
     // Whoever was told that it is cancelled loses nothing when it leaves the list.
     let takes_place = |id: &SessionId| before.get(id).is_none_or(|(_, was)| !was.cancelled);
     let absent: Vec<SessionId> =
@@ -146,6 +140,7 @@ fn judge(
         future: seen.sessions.values().filter(|s| s.start > now && s.digest != Presence::Gone.as_str()).count(),
         empty: snapshot.sessions.is_empty() && snapshot.faults.is_empty(),
         missing: &absent,
+        clocks: changed.iter().filter(|(is, _)| walker.tells_another_hour(is)).map(|(is, _)| is.id).collect(),
         changed: changed.iter().filter_map(|(is, _)| before.get(&is.id).map(|(_, was)| (was, *is))).collect(),
         accepted: seen.guard_accepted.as_deref(),
     };
@@ -164,6 +159,21 @@ pub(crate) fn by_session(known: KnownMap) -> HashMap<SessionId, KnownMap> {
 impl Walker<'_> {
     fn known(&self, id: SessionId) -> KnownMap {
         self.known.get(&id).cloned().unwrap_or_default()
+    }
+
+    /// Somebody who was told would be told again, although the source says of them what it said before: the zone data or the configuration
+    /// moves the hour on their clock.
+    fn tells_another_hour(&self, session: &Session) -> bool {
+        let Some((_, was)) = self.before.get(&session.id).filter(|_| session.start > self.now) else { return false };
+        let says_the_same = |p: &Participant| {
+            let facts = |s: &Session, p: &Participant| plan::facts(s, p, self.policy);
+            was.start == session.start && was.participant(p.id).is_some_and(|before| facts(was, before) == facts(session, p))
+        };
+        let known = plan::observe(session, self.known(session.id), self.policy, self.first_fill, self.now);
+        plan::plan_session(session, &known, self.policy, &self.suppressed, self.now).iter().any(|decision| match decision {
+            Decision::Send(n) => n.occasion == Occasion::Updated && session.participant(n.participation).is_some_and(says_the_same),
+            Decision::Omit(_) => false,
+        })
     }
 
     /// A session that is in the snapshot. `None`: it is guarded, and was so before.

@@ -24,6 +24,7 @@ use punctual::walk;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+mod clocks;
 mod extent;
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -156,10 +157,14 @@ impl World {
 
     /// One `run --once` over both channels, by a process of its own.
     async fn once(&self) -> Tally {
+        self.once_by(&self.policy).await
+    }
+
+    async fn once_by(&self, policy: &Arc<Policy>) -> Tally {
         let dispatcher = Arc::new(Dispatcher {
             outbox: Arc::clone(&self.outbox),
             renderer: Arc::clone(&self.renderer),
-            policy: Arc::clone(&self.policy),
+            policy: Arc::clone(policy),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             owner: "test".to_owned(),
         });
