@@ -23,10 +23,11 @@ use crate::deliver::shadow::Shadow;
 use crate::dispatch::{Dispatcher, Lane, Span, Tally};
 use crate::outbox::sqlite::{Access, SqliteOutbox};
 use crate::outbox::{Outbox, StoreError};
-use crate::plan::Policy;
+use crate::plan::compare::{compare, dues};
+use crate::plan::{Policy, Suppressions};
 use crate::render::{self, Renderer};
-use crate::session::{Extent, Fault, Snapshot};
-use crate::source::{ambiguity, file, push};
+use crate::session::{Extent, Fault, Session, SessionId, Snapshot};
+use crate::source::{ambiguity, file, kept, push};
 use crate::walk;
 use crate::web;
 
@@ -137,6 +138,24 @@ impl Engine {
             address: SetOnce::new(),
             stop_within: config.stop_within,
         })
+    }
+
+    /// What a configuration would change of what is planned for the sessions that are known: how many messages, of how many.
+    pub async fn would_change(&self, new: &Policy) -> Result<(usize, usize), StoreError> {
+        let (now, suppressed) = (self.clock.now(), Suppressions(self.outbox.suppressions().await?));
+        let (mut changes, mut planned) = (0, 0);
+        for source in &self.names {
+            let held = self.outbox.sessions(source, None).await?;
+            let sessions: Vec<Session> =
+                held.iter().filter_map(|s| kept::session(&s.record, &s.ambiguous)).filter(|s| s.start > now).collect();
+            let ids: Vec<SessionId> = sessions.iter().map(|s| s.id).collect();
+            let known = walk::by_session(self.outbox.known(source, &ids).await?);
+            let due = |policy: &Policy| dues(sessions.iter(), &known, policy, &suppressed, now);
+            let before = due(&self.policy);
+            changes += compare(&before, &due(new)).len();
+            planned += before.len();
+        }
+        Ok((changes, planned))
     }
 
     /// The store, for what is asked after a run.

@@ -18,6 +18,7 @@ use crate::notice::{Decision, Omission, Reason};
 use crate::outbox::{Known, KnownMap};
 use crate::session::{Fault, Presence, Session};
 
+pub mod compare;
 mod correction;
 pub mod diff;
 mod facts;

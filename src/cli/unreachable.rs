@@ -13,6 +13,7 @@ use crate::notice::{Decision, Reason};
 use crate::outbox::{Known, State};
 use crate::plan::{self, Suppressions};
 use crate::session::{ParticipationId, SessionId};
+use crate::source::kept;
 
 /// One person who will not be reached.
 #[derive(Serialize)]
@@ -49,7 +50,9 @@ async fn rows(config: &Config, now: DateTime<Utc>) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for source in &config.sources {
         for stored in store.sessions(&source.name, None).await? {
-            let Some(session) = super::why::latest(&stored).filter(|s| s.start > now && !s.cancelled) else { continue };
+            let Some(session) = kept::session(&stored.record, &stored.ambiguous).filter(|s| s.start > now && !s.cancelled) else {
+                continue;
+            };
             let known = plan::observe(&session, store.known(&source.name, &[session.id]).await?, &config.policy, false, now);
             let decisions = plan::plan_session(&session, &known, &config.policy, &suppressed, now);
             let row = |participation_id, (reason, detail): (String, Option<String>)| Row {

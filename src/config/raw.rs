@@ -387,6 +387,9 @@ pub enum Mode {
 pub struct Run {
     /// `live`, or `shadow`: everything is decided, rendered and recorded, and nothing is sent.
     pub mode: Mode,
+    /// A reload that changes more than a fifth of the planned messages (and more than three) is refused unless this names the change, as
+    /// `punctual diff` and the refusal do.
+    pub accept_change: Option<String>,
 }
 
 /// `[daemon]`

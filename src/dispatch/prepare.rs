@@ -11,7 +11,7 @@ use crate::plan::diff::{Verdict, of_participant, revalidate, state_after};
 use crate::plan::{self, Suppressions};
 use crate::render::{Facts, RenderError};
 use crate::session::{Presence, Session};
-use crate::source::json;
+use crate::source::kept;
 
 /// A message that may go, and what fences it.
 pub(super) struct Ready {
@@ -56,7 +56,7 @@ impl Dispatcher {
     fn decide(&self, claim: &Claim, suppressed: &Suppressions, now: DateTime<Utc>) -> Result<Ready, Settlement> {
         let doubtful = claim.entry.state == State::Unknown || claim.frozen.is_some();
         let no = |reason: Reason| refusal(doubtful, reason);
-        let session = latest(claim).ok_or_else(|| no(Reason::Quarantined))?;
+        let session = kept::session(&claim.record, &claim.ambiguous).ok_or_else(|| no(Reason::Quarantined))?;
         if now - heard_at(claim, &session) > self.policy.max_stale && !doubtful {
             return Err(no(Reason::SourceStale));
         }
@@ -101,15 +101,6 @@ impl Dispatcher {
 fn sequence(notice: &Notice, history: &[KnownNotice]) -> u32 {
     let told = history.iter().filter(|n| n.told() && n.notice.occasion != Occasion::Reminder && n.notice.key != notice.key).count() as u32;
     if notice.occasion == Occasion::Reminder { told.saturating_sub(1) } else { told }
-}
-
-/// The session as the source last said it.
-fn latest(claim: &Claim) -> Option<Session> {
-    let mut session = json::kept(&claim.record)?;
-    for person in &mut session.participants {
-        person.ambiguous = claim.ambiguous.iter().find(|(id, _)| *id == person.id).map(|(_, why)| why.clone());
-    }
-    Some(session)
 }
 
 /// When the source last said something of this session: its last snapshot, unless that is without the part that has it.
