@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, Notify, SetOnce, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_cron_scheduler::{Job, JobScheduler};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Reading};
 use crate::config::raw::Mode;
 use crate::config::{Config, Gateway, Relay, Source, SourceKind, StoreUrl};
 use crate::contact::Channel;
@@ -34,6 +34,9 @@ use crate::web;
 mod intake;
 
 use self::intake::Intake;
+
+/// How often the wall clock is held against the machine's uptime.
+const CLOCK_LOOK: Duration = Duration::from_secs(30);
 
 /// Opens the configured store. `lock`: as the one process that hands over.
 pub fn open_store(config: &Config, lock: bool) -> anyhow::Result<Arc<dyn Outbox>> {
@@ -189,6 +192,10 @@ impl Engine {
             tracing::debug!(source = %source.name, "not asked: it wants to be left alone for a while");
             return Ok(false);
         }
+        if !self.clock.is_plausible() {
+            tracing::error!(source = %source.name, now = %self.clock.now(), "the clock cannot be right: nothing is planned until it is");
+            return Ok(false);
+        }
         let mut snapshot = match read_source(source).await {
             Ok(snapshot) => snapshot,
             Err(why) => {
@@ -255,6 +262,7 @@ impl Engine {
         for source in &self.sources {
             poll(&self, source, &failed).await;
         }
+        asking.spawn(Arc::clone(&self).watch_the_clock(failed.clone()));
         let mut scheduler = self.schedule(&failed).await?;
         tracing::info!(sources = self.sources.len(), "ready");
         let outcome = tokio::select! {
@@ -274,6 +282,23 @@ impl Engine {
             tracing::warn!("some attempts did not end in time: the next start takes them back, or reports them as in doubt");
         }
         Ok(outcome?)
+    }
+
+    /// Asks all sources and wakes all lanes when the wall clock was set: what is due is another thing then. Never ends.
+    async fn watch_the_clock(self: Arc<Self>, failed: mpsc::Sender<StoreError>) {
+        let mut last = Reading::of(&*self.clock);
+        loop {
+            tokio::time::sleep(CLOCK_LOOK).await;
+            let now = Reading::of(&*self.clock);
+            if let Some(jump) = now.zip(last).and_then(|(now, last)| now.jump_since(last)) {
+                tracing::warn!(seconds = jump.num_seconds(), "the clock was set: what is due is looked at again");
+                for source in &self.sources {
+                    poll(&self, source, &failed).await;
+                }
+                self.lanes.iter().for_each(|(_, wake)| wake.notify_one());
+            }
+            last = now;
+        }
     }
 
     /// Polls each source by its cron expression.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{Exit, runtime};
@@ -10,11 +11,11 @@ use crate::config::{Config, SourceKind};
 use crate::contact::Channel;
 use crate::daemon::{read_source, store_exists};
 use crate::deliver::Transport;
-use crate::notice::{Decision, Reason};
+use crate::notice::{Decision, Occasion, Reason};
 use crate::outbox::KnownMap;
 use crate::plan::{self, Suppressions};
 use crate::render::Renderer;
-use crate::session::AutoDeliver;
+use crate::session::{AutoDeliver, Snapshot};
 use crate::source::ambiguity;
 
 /// One line of the report.
@@ -99,6 +100,9 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Repo
             report.add("error", what.clone(), fault.to_string());
         }
         let now = WallClock.now();
+        if config.store.is_some() && !store_exists(config) {
+            report.add("note", what.clone(), first_start(&snapshot, config, now));
+        }
         for session in &snapshot.sessions {
             let known = plan::observe(session, KnownMap::new(), &config.policy, false, now);
             let decisions = plan::plan_session(session, &known, &config.policy, &Suppressions::default(), now);
@@ -114,6 +118,29 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Repo
         if texts > 0 && config.gateways.is_empty() && config.store.is_some() {
             report.add("error", what, format!("{texts} participants want text messages, and no [[sms.gateway]] is configured"));
         }
+    }
+}
+
+/// What the first start makes of the sessions that are there already: said before it happens.
+fn first_start(snapshot: &Snapshot, config: &Config, now: DateTime<Utc>) -> String {
+    let (mut adopted, mut invites, mut reminders) = (0, 0, 0);
+    for session in &snapshot.sessions {
+        let known = plan::observe(session, KnownMap::new(), &config.policy, true, now);
+        for decision in plan::plan_session(session, &known, &config.policy, &Suppressions::default(), now) {
+            match decision {
+                Decision::Omit(o) if o.reason == Reason::Adopted => adopted += 1,
+                Decision::Send(n) if n.occasion == Occasion::Invite => invites += 1,
+                Decision::Send(_) => reminders += 1,
+                Decision::Omit(_) => {}
+            }
+        }
+    }
+    if config.policy.adopt_invites {
+        format!(
+            "the first start invites {invites} people, whoever may have done so before ([adopt] invites = true), and plans {reminders} reminders"
+        )
+    } else {
+        format!("the first start takes {adopted} people for invited already ([adopt] invites = false), and plans {reminders} reminders")
     }
 }
 

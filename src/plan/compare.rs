@@ -1,6 +1,7 @@
 //! Two policies over the same sessions: who gains, loses or moves a message.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
 
 use chrono::{DateTime, Utc};
 
@@ -32,9 +33,9 @@ pub enum Change {
 }
 
 /// When each thing is due under a policy that was not told yet.
-pub fn dues<'s>(
+pub fn dues<'s, S: BuildHasher>(
     sessions: impl Iterator<Item = &'s Session>,
-    known: &HashMap<SessionId, KnownMap>,
+    known: &HashMap<SessionId, KnownMap, S>,
     policy: &Policy,
     suppressed: &Suppressions,
     now: DateTime<Utc>,
