@@ -67,7 +67,7 @@ impl EmailAddress {
             return Err("a part beside the @ is empty");
         }
         if !local.is_ascii() {
-            return Err("the part before the @ is not ASCII, which needs SMTPUTF8");
+            return Err("the part before the @ is not ASCII: that needs SMTPUTF8, which is not supported; ask for another address");
         }
         if local.len() > LOCAL_PART_MAX {
             return Err("the part before the @ is longer than 64 characters");

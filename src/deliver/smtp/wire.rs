@@ -45,6 +45,7 @@ struct Line {
     waiting: Waiting,
     heard: Vec<u8>,
     said: u64,
+    by_helo: bool,
     closed: bool,
     failed: Option<Failure>,
 }
@@ -93,6 +94,7 @@ impl Wire {
             waiting: Waiting::Nothing,
             heard: Vec::new(),
             said: 0,
+            by_helo: false,
             closed: false,
             failed: None,
         };
@@ -101,6 +103,11 @@ impl Wire {
 
     fn line(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The server does not know EHLO, and lettre says nothing else: the word leaves as HELO.
+    pub(super) fn greet_by_helo(&self) {
+        self.line().by_helo = true;
     }
 
     /// The next reply, whole, must come within `limit`.
@@ -186,6 +193,7 @@ impl Line {
 
     fn poll_say(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.usable()?;
+        let bytes = if self.by_helo && bytes.starts_with(b"EHLO ") { b"HELO" } else { bytes };
         match Pin::new(&mut self.io).poll_write(cx, bytes) {
             Poll::Ready(Ok(taken)) => {
                 self.said += taken as u64;
