@@ -25,6 +25,8 @@ use tokio_rustls::TlsConnector;
 
 /// Bytes that a server may say between two things that we say: a long EHLO answer has 1 KiB.
 const HEARD_MAX: usize = 64 * 1024;
+/// Lines that it may say meanwhile: a long EHLO answer has 30. (lettre reads a reply anew with each line of it.)
+const LINES_MAX: usize = 200;
 
 /// A TCP stream, or TLS over one.
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -73,7 +75,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Silent(limit) => write!(f, "no whole answer within {limit:?}"),
             Self::Stuck(limit) => write!(f, "the server took nothing for {limit:?}"),
-            Self::Flood => write!(f, "the answer is longer than {HEARD_MAX} bytes"),
+            Self::Flood => write!(f, "the answer is longer than {HEARD_MAX} bytes or {LINES_MAX} lines"),
             Self::Network(kind) => write!(f, "network: {kind}"),
             Self::GivenUp => f.write_str("given up"),
         }
@@ -188,6 +190,9 @@ impl Line {
             return self.fail(Failure::Flood);
         }
         self.heard.extend_from_slice(new);
+        if self.heard.iter().filter(|&&b| b == b'\n').count() > LINES_MAX {
+            return self.fail(Failure::Flood);
+        }
         Poll::Ready(Ok(()))
     }
 
