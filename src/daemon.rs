@@ -110,7 +110,10 @@ impl Engine {
         let renderer = Renderer::new(settings).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?;
         let shadow = config.raw.run.mode == Mode::Shadow;
         let [email, sms] = transports(&config)?;
-        let lanes = [Lane::new(Channel::Email, config.email_in_doubt, email), Lane::new(Channel::Sms, config.sms_in_doubt, sms)];
+        let lanes = [
+            Lane::new(Channel::Email, config.email_in_doubt, email).paced(&config.email_rates),
+            Lane::new(Channel::Sms, config.sms_in_doubt, sms).paced(&config.sms_rates),
+        ];
         let dispatcher = Dispatcher {
             outbox: Arc::clone(&outbox),
             renderer: Arc::new(renderer),

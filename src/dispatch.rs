@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::clock::Clock;
 use crate::contact::Channel;
 use crate::outbox::{self, Begin, Claim, ClaimRequest, Filter, Lease, Outbox, Settlement, StoreError};
+use crate::pace::AHEAD;
 use crate::plan::{Policy, Suppressions};
 use crate::render::Renderer;
 use crate::retry::{DoubtPolicy, after_doubt};
@@ -114,6 +115,27 @@ impl Span {
     fn is_over(&self) -> bool {
         matches!(self, Self::Until(stop) if *stop.borrow())
     }
+
+    /// Until the pause is over, the wake is notified, or the flag is raised.
+    async fn rest(&self, pause: TimeDelta, wake: Option<&Notify>) {
+        let stopped = async {
+            match self {
+                Self::Until(stop) => drop(stop.clone().wait_for(|stopped| *stopped).await),
+                Self::Once(_) => std::future::pending().await,
+            }
+        };
+        let woken = async {
+            match wake {
+                Some(wake) => wake.notified().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause.to_std().unwrap_or_default()) => {}
+            () = woken => {}
+            () = stopped => {}
+        }
+    }
 }
 
 impl Dispatcher {
@@ -142,10 +164,19 @@ impl Dispatcher {
         let mut flying: JoinSet<outbox::Result<Settlement>> = JoinSet::new();
         let mut tally = Tally::default();
         loop {
-            let claims = if span.is_over() || lane.is_closed(self.clock.now()) { Vec::new() } else { self.claim(&lane, &span).await? };
+            let now = self.clock.now();
+            let room = lane.room(now).map_or(BATCH, |(turns, _)| turns.saturating_sub(flying.len()).min(BATCH));
+            // After a fault one message asks for all: the others wait for its end.
+            let probing = lane.is_on_probation() && !flying.is_empty();
+            let stands_still = span.is_over() || lane.is_closed(now) || probing;
+            let claims = if stands_still || room == 0 { Vec::new() } else { self.claim(&lane, &span, room).await? };
             if claims.is_empty() {
                 if let Some(landed) = flying.join_next().await {
                     tally.add(&landing(landed)?);
+                    continue;
+                }
+                if let Some((0, turn)) = lane.room(now).filter(|_| !stands_still) {
+                    span.rest((turn - AHEAD - now).clamp(SHORTEST_SLEEP, LONGEST_SLEEP), None).await;
                     continue;
                 }
                 if matches!(span, Span::Once(_)) || span.is_over() {
@@ -166,7 +197,7 @@ impl Dispatcher {
         }
     }
 
-    async fn claim(&self, lane: &Lane, span: &Span) -> outbox::Result<Vec<Claim>> {
+    async fn claim(&self, lane: &Lane, span: &Span, room: usize) -> outbox::Result<Vec<Claim>> {
         let now = match span {
             Span::Once(at) => *at,
             Span::Until(_) => self.clock.now(),
@@ -175,7 +206,7 @@ impl Dispatcher {
             tracing::error!(%now, "the clock cannot be right: nothing is sent until it is");
             return Ok(Vec::new());
         }
-        let limit = if lane.is_on_probation() { 1 } else { BATCH };
+        let limit = if lane.is_on_probation() { 1 } else { room };
         self.outbox.claim(ClaimRequest { owner: self.owner.clone(), now, channel: lane.channel, lease: LEASE, limit }).await
     }
 
@@ -229,17 +260,7 @@ impl Dispatcher {
             _ if !self.clock.is_plausible() => None,
             _ => self.outbox.next_due(lane.channel).await?,
         };
-        let pause = due.map_or(LONGEST_SLEEP, |at| (at - now).clamp(SHORTEST_SLEEP, LONGEST_SLEEP));
-        let pause = pause.to_std().unwrap_or_default();
-        let mut stop = match span {
-            Span::Until(stop) => stop.clone(),
-            Span::Once(_) => return Ok(()),
-        };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = wake.notified() => {}
-            _ = stop.wait_for(|stopped| *stopped) => {}
-        }
+        span.rest(due.map_or(LONGEST_SLEEP, |at| (at - now).clamp(SHORTEST_SLEEP, LONGEST_SLEEP)), Some(wake)).await;
         Ok(())
     }
 }

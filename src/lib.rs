@@ -13,6 +13,7 @@ pub mod contact;
 pub mod message;
 pub mod notice;
 pub mod outcome;
+pub mod pace;
 pub mod plan;
 pub mod render;
 pub mod retry;

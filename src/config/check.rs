@@ -10,6 +10,7 @@ use super::read::Document;
 use super::secret;
 use super::transport::{self, Gateway, Relay};
 use crate::contact::EmailAddress;
+use crate::pace::Rate;
 use crate::plan::policy::{Override, Overrides, Policy};
 use crate::plan::quiet::QuietHours;
 use crate::plan::rule::{Rule, When};
@@ -37,6 +38,10 @@ pub struct Config {
     pub relays: Vec<Relay>,
     /// SMS gateways, likewise.
     pub gateways: Vec<Gateway>,
+    /// How often each relay may be used, in their order.
+    pub email_rates: Vec<Option<Rate>>,
+    /// How often each gateway may be used, in their order.
+    pub sms_rates: Vec<Option<Rate>>,
     /// What becomes of e-mail in doubt.
     pub email_in_doubt: DoubtPolicy,
     /// What becomes of texts in doubt.
@@ -125,6 +130,8 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
         store: store(&raw, &base, document),
         relays: transport::relays(&raw, &base, document),
         gateways: transport::gateways(&raw, &base, document),
+        email_rates: raw.email.relay.iter().map(|relay| relay.rate).collect(),
+        sms_rates: raw.sms.gateway.iter().map(|gateway| gateway.rate).collect(),
         email_in_doubt: raw.email.in_doubt,
         sms_in_doubt: raw.sms.in_doubt,
         stop_within: raw.daemon.stop_within.0.to_std().unwrap_or_default(),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::secret::Secret;
 use super::span::{Clock, Duration};
 use crate::contact::Channel;
+use crate::pace::Rate;
 use crate::retry::DoubtPolicy;
 
 /// The whole file.
@@ -264,6 +265,8 @@ pub struct Relay {
     pub ca_file: Option<PathBuf>,
     /// smtp: connections at most. Default 4.
     pub connections: Option<u16>,
+    /// Messages at most, such as `100/min`; spaced evenly. Default: no limit.
+    pub rate: Option<Rate>,
     /// smtp: how we greet. Default: the machine's name.
     pub helo: Option<String>,
     /// smtp: log-in.
@@ -320,6 +323,8 @@ pub struct Gateway {
     pub from: Option<String>,
     /// Requests at once. Default 4.
     pub connections: Option<u16>,
+    /// Texts at most, such as `60/min`; spaced evenly. Default: no limit.
+    pub rate: Option<Rate>,
     /// twilio: the account.
     pub account_sid: Option<String>,
     /// twilio: the token (only if nobody else can read this file).

@@ -58,6 +58,11 @@ impl Dispatcher {
     async fn deliver(&self, lane: &Lane, ready: &Ready) -> outbox::Result<Outcome> {
         let mut last = Outcome::ChannelFault { why: format!("no fit transport for {}", lane.channel), after: None };
         for (n, transport) in lane.open(self.clock.now()) {
+            let Some(wait) = lane.turn(n, self.clock.now()) else {
+                last = Outcome::ChannelFault { why: format!("{} has no turn left", transport.name()), after: None };
+                continue;
+            };
+            tokio::time::sleep(wait).await;
             let crossing = Crossing { outbox: &*self.outbox, lease: ready.lease, revision: ready.revision, failure: Mutex::new(None) };
             let outcome = transport.deliver(&ready.message, &crossing).await;
             if let Some(failure) = crossing.failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {

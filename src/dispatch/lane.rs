@@ -1,4 +1,4 @@
-//! A lane: one channel's transports, which of them is fit, and when a faulty one is tried again.
+//! A lane: one channel's transports, which of them is fit, when a faulty one is tried again, and how often each may be used.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::contact::Channel;
 use crate::deliver::Transport;
+use crate::pace::{Pace, Rate};
 use crate::retry::{DoubtPolicy, channel_pause};
 
 /// One channel and its transports, in order of preference.
@@ -21,6 +22,8 @@ pub struct Lane {
 struct Slot {
     transport: Arc<dyn Transport>,
     fault: Mutex<Fault>,
+    /// `None`: as often as one likes.
+    pace: Option<Mutex<Pace>>,
 }
 
 #[derive(Default, Clone)]
@@ -43,8 +46,17 @@ impl Slot {
 impl Lane {
     /// A lane may have no transport at all: its notices then wait, and lapse loudly.
     pub fn new(channel: Channel, doubt: DoubtPolicy, transports: Vec<Arc<dyn Transport>>) -> Self {
-        let slots = transports.into_iter().map(|transport| Slot { transport, fault: Mutex::default() });
+        let slots = transports.into_iter().map(|transport| Slot { transport, fault: Mutex::default(), pace: None });
         Self { channel, doubt, transports: slots.collect() }
+    }
+
+    /// How often each transport may be used, in their order; one that has no rate is not limited.
+    #[must_use]
+    pub fn paced(mut self, rates: &[Option<Rate>]) -> Self {
+        for (slot, rate) in self.transports.iter_mut().zip(rates) {
+            slot.pace = rate.map(|rate| Mutex::new(Pace::new(rate)));
+        }
+        self
     }
 
     /// Attempts that may run at once: of the widest transport.
@@ -61,6 +73,27 @@ impl Lane {
     pub(super) fn open(&self, now: DateTime<Utc>) -> Vec<(usize, Arc<dyn Transport>)> {
         let open = self.transports.iter().enumerate().filter(|(_, s)| s.is_open(now));
         open.map(|(n, s)| (n, Arc::clone(&s.transport))).collect()
+    }
+
+    /// Messages that may be begun now, and when the next one may be if that is none: of the fit transport that is freest. `None`: as many as
+    /// one likes.
+    pub(super) fn room(&self, now: DateTime<Utc>) -> Option<(usize, DateTime<Utc>)> {
+        let mut most: Option<(usize, DateTime<Utc>)> = None;
+        for slot in self.transports.iter().filter(|s| s.is_open(now)) {
+            let pace = slot.pace.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+            let theirs = (pace.turns(now), pace.next(now));
+            if most.is_none_or(|(turns, at)| theirs.0 > turns || (theirs.0 == turns && theirs.1 < at)) {
+                most = Some(theirs);
+            }
+        }
+        most
+    }
+
+    /// Takes a transport's next turn: how long to wait for it, or that it is too far ahead.
+    pub(super) fn turn(&self, n: usize, now: DateTime<Utc>) -> Option<Duration> {
+        let Some(pace) = self.transports.get(n).and_then(|s| s.pace.as_ref()) else { return Some(Duration::ZERO) };
+        let turn = pace.lock().unwrap_or_else(PoisonError::into_inner).take(now)?;
+        Some((turn - now).to_std().unwrap_or_default())
     }
 
     /// Every transport is paused.
