@@ -11,20 +11,25 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Config, Mistakes};
 use crate::contact::{Address, EmailAddress, PhoneNumber};
+use crate::ledger::Anchor;
 use crate::notice::{NoticeKey, Occasion};
 use crate::outbox::State;
 
 #[macro_use]
 mod out;
 
+mod backup;
 mod check;
 mod configuration;
 mod demo;
 mod diff;
 mod gallery;
 mod guard;
+mod ledger;
 mod outbox;
 mod preview;
+mod progress;
+mod prune;
 mod run;
 mod send_test;
 mod shadow;
@@ -101,6 +106,17 @@ enum Command {
     /// Shows and changes the list of addresses that get no messages.
     #[command(subcommand)]
     Suppress(SuppressCommand),
+    /// Shows what happened, and that nobody rewrote it.
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// Copies the store to a new file, while it is in use, and checks the copy.
+    Backup {
+        /// The file to write: a new one.
+        #[arg(value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Removes what is past its retention time. (The daemon does so by itself.)
+    Prune,
     /// Sends one sample message through the real transport.
     SendTest {
         /// An e-mail address or a telephone number.
@@ -312,6 +328,34 @@ enum SuppressKind {
 }
 
 #[derive(Debug, Subcommand)]
+enum LedgerCommand {
+    /// Recomputes the chain over all rows. Exit code 3 if a row was changed or is missing.
+    Verify {
+        /// Hold it against this earlier head too. Default: the one that the daemon noted beside the store.
+        #[arg(long, value_name = "ROW:LINK")]
+        anchor: Option<Anchor>,
+    },
+    /// Prints the rows, oldest first. Addresses are masked.
+    Export {
+        /// Only of this session: its delivery record.
+        #[arg(long, value_name = "ID")]
+        session: Option<i64>,
+        /// What to print.
+        #[arg(long, value_enum, default_value_t = LedgerFormat::Jsonl)]
+        format: LedgerFormat,
+    },
+}
+
+/// What `ledger export` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LedgerFormat {
+    /// One object a line.
+    Jsonl,
+    /// For a spreadsheet: nothing in it is taken for a formula.
+    Csv,
+}
+
+#[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Prints the configuration as it holds: defaults filled in, secrets masked.
     Print,
@@ -406,6 +450,9 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Outbox(command) => outbox::outbox(config, command, cli.json, colors),
         Command::Guard(command) => guard::guard(config, command, cli.json, colors),
         Command::Suppress(command) => suppress::suppress(config, command, cli.json, colors),
+        Command::Ledger(command) => ledger::ledger(config, command, cli.json),
+        Command::Backup { to } => backup::backup(config, to, cli.json),
+        Command::Prune => prune::prune(config, cli.json),
         Command::SendTest { to } => send_test::send_test(config, to),
         Command::Config(ConfigCommand::Print) => configuration::print(&config),
         Command::Config(ConfigCommand::Schema) => configuration::schema(),

@@ -15,9 +15,9 @@ mod secret;
 mod span;
 mod transport;
 
-pub use check::{Config, Source, SourceKind, StoreUrl};
+pub use check::{Config, Keep, Source, SourceKind, StoreUrl};
 pub use raw::Raw;
-pub use span::{Clock, Duration};
+pub use span::{Clock, Duration, Period};
 pub use transport::{Gateway, Relay};
 
 /// Where the configuration is looked for when none is named.

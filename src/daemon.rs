@@ -16,13 +16,13 @@ use tokio_cron_scheduler::{Job, JobScheduler};
 
 use crate::clock::{Clock, Reading};
 use crate::config::raw::Mode;
-use crate::config::{Config, Gateway, Relay, Source, SourceKind, StoreUrl};
+use crate::config::{Config, Gateway, Keep, Relay, Source, SourceKind, StoreUrl};
 use crate::contact::Channel;
 use crate::deliver::Transport;
 use crate::deliver::shadow::Shadow;
 use crate::dispatch::{Dispatcher, Lane, Span, Tally};
 use crate::outbox::sqlite::{Access, SqliteOutbox};
-use crate::outbox::{Outbox, StoreError};
+use crate::outbox::{Outbox, Restored, StoreError};
 use crate::plan::compare::{compare, dues};
 use crate::plan::{Policy, Suppressions};
 use crate::render::{self, Renderer};
@@ -32,6 +32,7 @@ use crate::walk;
 use crate::web;
 
 mod intake;
+mod upkeep;
 
 use self::intake::Intake;
 
@@ -90,6 +91,7 @@ pub struct Engine {
     server: Option<web::Settings>,
     /// Where the server listens, once it does.
     address: SetOnce<SocketAddr>,
+    keep: Keep,
     stop_within: Duration,
 }
 
@@ -129,7 +131,10 @@ impl Engine {
         if shadow {
             tracing::warn!("shadow mode: everything is decided, rendered and recorded, and nothing is sent");
         }
-        let names = config.sources.iter().map(|s| s.name.clone()).collect();
+        let names: Vec<String> = config.sources.iter().map(|s| s.name.clone()).collect();
+        if let Some(restored) = outbox.hold_restored(&names, clock.now()).await? {
+            tell_restored(restored);
+        }
         let asked = config.sources.into_iter().filter(|s| !matches!(s.kind, SourceKind::Push(_)));
         Ok(Self {
             policy: Arc::clone(&dispatcher.policy),
@@ -142,6 +147,7 @@ impl Engine {
             shadow,
             server: config.server,
             address: SetOnce::new(),
+            keep: config.keep,
             stop_within: config.stop_within,
         })
     }
@@ -185,6 +191,7 @@ impl Engine {
         while let Some(tally) = running.join_next().await {
             report.tally = report.tally.plus(tally.context("a lane")??);
         }
+        self.outbox.mark().await?;
         Ok(report)
     }
 
@@ -267,6 +274,7 @@ impl Engine {
         }
         asking.spawn(Arc::clone(&self).watch_the_clock(failed.clone()));
         let mut scheduler = self.schedule(&failed).await?;
+        asking.spawn(Arc::clone(&self).keep_marking());
         tracing::info!(sources = self.sources.len(), "ready");
         let outcome = tokio::select! {
             _ = stop.wait_for(|stopped| *stopped) => Ok(()),
@@ -284,7 +292,9 @@ impl Engine {
         if tokio::time::timeout(self.stop_within, finish).await.is_err() {
             tracing::warn!("some attempts did not end in time: the next start takes them back, or reports them as in doubt");
         }
-        Ok(outcome?)
+        outcome?;
+        self.outbox.mark().await?;
+        Ok(())
     }
 
     /// Asks all sources and wakes all lanes when the wall clock was set: what is due is another thing then. Never ends.
@@ -316,6 +326,7 @@ impl Engine {
             });
             scheduler.add(job.context("a source's poll")?).await.context("a source's poll")?;
         }
+        self.prune_by_cron(&scheduler, failed).await?;
         scheduler.start().await.context("the scheduler")?;
         Ok(scheduler)
     }
@@ -344,6 +355,17 @@ fn tell<'f>(source: &str, faults: impl Iterator<Item = &'f Fault>) {
     for fault in faults {
         tracing::warn!(source, %fault, "quarantined");
     }
+}
+
+/// The report of a restore: what is held, and what an operator does about it.
+fn tell_restored(restored: Restored) {
+    let since = restored.since.map_or_else(|| "nothing".to_owned(), |at| format!("what was told until {}", at.to_rfc3339()));
+    tracing::error!(
+        held = restored.held,
+        "the store is an older copy: it knows {since}, and nothing after it. What was due since is held, and so are the invites and corrections \
+         that the first walks find: look at `punctual outbox list --state held`, then `punctual outbox release` or `cancel`. Opt-outs and \
+         bounces of that time are forgotten."
+    );
 }
 
 /// A name that no other start has.

@@ -21,6 +21,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use crate::contact::{Address, Channel};
+use crate::ledger::{Anchor, Link, Verified};
 use crate::notice::{Notice, NoticeKey, Occasion, Omission, Reason};
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, SessionId};
@@ -566,7 +567,7 @@ pub struct LedgerRow {
     /// Its participation.
     pub participation_id: Option<ParticipationId>,
     /// `added`, `moved`, `ended`, `claimed`, `begun`, `doubted`, `settled`, `recovered`, `resolved`, `suppressed`,
-    /// `unsuppressed`, `purged`, an [`Act`]'s word, or the caller's.
+    /// `unsuppressed`, `purged`, `checkpoint` (see [`crate::ledger`]), `restored`, an [`Act`]'s word, or the caller's.
     pub event: String,
     /// The state before.
     pub from_state: Option<State>,
@@ -576,6 +577,9 @@ pub struct LedgerRow {
     pub reason: Option<Reason>,
     /// Redacted: the outcome, the server's text, a new due time, a transport.
     pub detail: Option<String>,
+    /// Its link to the row before it, the store's; `None`: not stored yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Link>,
 }
 
 /// An address that gets no messages.
@@ -591,6 +595,15 @@ pub struct SuppressedAddress {
     pub shown: String,
     /// The notice whose rejection said so, in 32 hexadecimal digits; `None`: a person did.
     pub notice: Option<String>,
+}
+
+/// What a start did with a store that was restored from an older copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Restored {
+    /// The copy is complete until then; `None`: it was empty.
+    pub since: Option<DateTime<Utc>>,
+    /// Notices that wait for a person now.
+    pub held: usize,
 }
 
 /// What is kept how long.
@@ -697,6 +710,25 @@ pub trait Outbox: Send + Sync {
 
     /// The ledger's rows after this number, oldest first, of one session or of all, `limit` at most.
     async fn ledger(&self, session: Option<SessionId>, after: i64, limit: usize) -> Result<Vec<LedgerRow>>;
+
+    /// Walks the whole ledger, and holds it against an earlier head: the one given, or the one that the store keeps elsewhere.
+    async fn verify_ledger(&self, anchor: Option<Anchor>) -> Result<Verified>;
+
+    /// If the store is an older copy of the one that ran last: holds what that one may have sent, and notes that the first walks of these
+    /// sources find it again. `None`: it is not. Called at a start, after [`Outbox::recover`]. (A store that outlives no process has no copies.)
+    async fn hold_restored(&self, _sources: &[String], _now: DateTime<Utc>) -> Result<Option<Restored>> {
+        Ok(None)
+    }
+
+    /// A walk of this source may find again what was told before a restore.
+    async fn finds_again(&self, _source: &str, _now: DateTime<Utc>) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Notes beside the store how far its ledger has got, by which [`Outbox::hold_restored`] knows an older copy. Returns what it noted.
+    async fn mark(&self) -> Result<Option<Anchor>> {
+        Ok(None)
+    }
 
     /// Removes what need not be kept. What may still be sent stays, with its session. The ledger tells what was removed.
     async fn purge(&self, now: DateTime<Utc>, retention: Retention) -> Result<Purged>;

@@ -48,6 +48,8 @@ struct Walker<'a> {
     policy: &'a Policy,
     suppressed: Suppressions,
     first_fill: bool,
+    /// What was told before a restore is found again: new invites and corrections wait for a person.
+    finds_again: bool,
     now: DateTime<Utc>,
     /// The touched sessions as they were.
     before: HashMap<SessionId, (StoredSession, Session)>,
@@ -66,7 +68,8 @@ pub async fn walk(outbox: &dyn Outbox, source: &str, snapshot: &Snapshot, policy
     let ids: Vec<SessionId> = changed.iter().map(|(s, _)| s.id).chain(missing.iter().map(|(id, _)| *id)).collect();
     let before = before(outbox.sessions(source, Some(&ids)).await?);
     let known = by_session(outbox.known(source, &ids).await?);
-    let mut walker = Walker { policy, suppressed, first_fill: seen.is_none(), now, before, known, guarded: HashSet::new() };
+    let finds_again = outbox.finds_again(source, now).await?;
+    let mut walker = Walker { policy, suppressed, first_fill: seen.is_none(), finds_again, now, before, known, guarded: HashSet::new() };
     let guard = judge(snapshot, seen.as_ref(), &changed, &missing, &walker);
     walker.guarded = guard.sessions.iter().map(|(id, _)| *id).collect();
     let listed = changed.into_iter().filter_map(|(session, digest)| walker.listed(session, digest));
@@ -273,7 +276,9 @@ impl Walker<'_> {
         let mut changes: Vec<Change> = Vec::new();
         for ((_, id), one) in &people {
             let theirs: Vec<&Decision> = decisions.iter().filter(|d| diff::of_participant(d, session.id, *id)).collect();
-            changes.extend(diff::diff(&theirs, &one.notices));
+            let decided = diff::diff(&theirs, &one.notices);
+            let held: Vec<Change> = decided.iter().filter_map(|change| self.found_again(change, one)).collect();
+            changes.extend(decided.into_iter().chain(held));
             changes.extend(self.adoption(session, *id, one));
         }
         WalkedSession {
@@ -286,6 +291,20 @@ impl Walker<'_> {
             changes,
             omissions: decisions.into_iter().filter_map(|d| if let Decision::Omit(o) = d { Some(o) } else { None }).collect(),
         }
+    }
+
+    /// After a restore, what may have been told in the time that the store does not remember: held. Reminders that are still to come are not.
+    fn found_again(&self, change: &Change, known: &Known) -> Option<Change> {
+        let (key, occasion, due_at) = match change {
+            Change::Add(n) => (n.key, n.occasion, n.due_at),
+            Change::Move { key, due_at, .. } => {
+                let row = known.notices.iter().find(|n| n.notice.key == *key)?;
+                (row.state != State::Waiting).then_some((*key, row.notice.occasion, *due_at))?
+            }
+            Change::End { .. } => return None,
+        };
+        let told_since = self.finds_again && (occasion != Occasion::Reminder || due_at <= self.now);
+        told_since.then_some(Change::End { key, state: State::Held, reason: Reason::Restored })
     }
 
     /// Whoever was announced by somebody else counts as told: a row of the outbox remembers the start that they know, so that a change of it

@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::gateway;
 use super::raw::{self, Raw};
 use super::read::Document;
 use super::secret;
+use super::span::Period;
 use super::transport::{self, Gateway, Relay};
 use crate::contact::EmailAddress;
+use crate::outbox::Retention;
 use crate::pace::Rate;
 use crate::plan::policy::{Override, Overrides, Policy};
 use crate::plan::quiet::QuietHours;
@@ -49,8 +51,26 @@ pub struct Config {
     pub sms_in_doubt: DoubtPolicy,
     /// What is pushed to us; `None`: nothing, so nothing listens.
     pub server: Option<web::Settings>,
+    /// What is kept how long.
+    pub keep: Keep,
     /// What is in hand at a stop is finished within this time.
     pub stop_within: std::time::Duration,
+}
+
+/// What is kept how long, and when the rest is removed.
+#[derive(Debug, Clone)]
+pub struct Keep {
+    content: Period,
+    ledger: Period,
+    /// Cron expression with seconds, checked.
+    pub prune: String,
+}
+
+impl Keep {
+    /// What may go now.
+    pub fn at(&self, now: DateTime<Utc>) -> Retention {
+        Retention { content_before: self.content.before(now), history_before: self.ledger.before(now) }
+    }
 }
 
 /// A configured source.
@@ -133,6 +153,7 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
         gateways: gateway::gateways(&raw, &base, document),
         email_rates: raw.email.relay.iter().map(|relay| relay.rate).collect(),
         sms_rates: raw.sms.gateway.iter().map(|gateway| gateway.rate).collect(),
+        keep: keep(&raw, document),
         email_in_doubt: raw.email.in_doubt,
         sms_in_doubt: raw.sms.in_doubt,
         stop_within: raw.daemon.stop_within.0.to_std().unwrap_or_default(),
@@ -329,6 +350,18 @@ fn cron(expression: &str) -> Result<(), String> {
         .parse(expression)
         .map(|_| ())
         .map_err(|e| format!("{expression:?} is no cron expression: {e}"))
+}
+
+fn keep(raw: &Raw, document: &mut Document<'_>) -> Keep {
+    let raw::Retention { content, ledger, prune } = raw.retention.clone();
+    if let Err(why) = cron(&prune) {
+        document.note("retention.prune", why);
+    }
+    let some_day = DateTime::<Utc>::UNIX_EPOCH;
+    if ledger.before(some_day) > content.before(some_day) {
+        document.note("retention.ledger", format!("\"{ledger}\" is shorter than content = \"{content}\"; expected at least as long"));
+    }
+    Keep { content, ledger, prune }
 }
 
 fn store(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Option<StoreUrl> {

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::secret::Secret;
-use super::span::{Clock, Duration};
+use super::span::{Clock, Duration, Period};
 use crate::contact::Channel;
 use crate::pace::Rate;
 use crate::retry::DoubtPolicy;
@@ -47,6 +47,8 @@ pub struct Raw {
     pub server: Server,
     /// What the daemon does.
     pub run: Run,
+    /// What is kept how long.
+    pub retention: Retention,
     /// The daemon.
     pub daemon: Daemon,
     /// Logs.
@@ -337,6 +339,24 @@ pub struct Run {
     /// A reload that changes more than a fifth of the planned messages (and more than three) is refused unless this names the change, as
     /// `punctual diff` and the refusal do.
     pub accept_change: Option<String>,
+}
+
+/// `[retention]`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// After a session's start: messages as they were sent, and what the source said. Both hold codes.
+    pub content: Period,
+    /// The ledger, and notices and deliveries after their session's start.
+    pub ledger: Period,
+    /// Cron expression with seconds: when the daemon removes what is past its time.
+    pub prune: String,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { content: Period::Days(7), ledger: Period::Years(6), prune: "0 30 3 * * *".to_owned() }
+    }
 }
 
 /// `[daemon]`

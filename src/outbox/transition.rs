@@ -274,6 +274,7 @@ impl Row {
             to_state: Some(self.entry.state),
             reason: self.entry.reason,
             detail,
+            chain: None,
         }
     }
 

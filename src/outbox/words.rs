@@ -73,6 +73,7 @@ impl LedgerRow {
             to_state: None,
             reason: None,
             detail: Some(detail.to_owned()),
+            chain: None,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::contact::{Address, Channel};
+use crate::ledger::{Anchor, CHECKPOINT};
 use crate::notice::{NoticeKey, Omission};
 use crate::outbox::transition::{Doubt, Recovery, Row};
 use crate::outbox::{
@@ -30,7 +31,10 @@ pub(super) struct Tables {
     omissions: BTreeMap<(String, SessionId), Vec<Omission>>,
     pub(super) suppressions: BTreeMap<String, SuppressedAddress>,
     pub(super) ledger: Vec<LedgerRow>,
-    last_seq: i64,
+    /// Its last row.
+    pub(super) head: Anchor,
+    /// The last row that a purge took.
+    pub(super) checkpoint: Option<Anchor>,
 }
 
 pub(super) struct Source {
@@ -59,8 +63,10 @@ impl Tables {
     }
 
     pub(super) fn append(&mut self, mut row: LedgerRow) {
-        self.last_seq += 1;
-        row.seq = self.last_seq;
+        row.seq = self.head.seq + 1;
+        let link = self.head.link.next(&row);
+        row.chain = Some(link);
+        self.head = Anchor { seq: row.seq, link };
         self.ledger.push(row);
     }
 
@@ -244,7 +250,7 @@ impl Tables {
         true
     }
 
-    pub(super) fn purge(&mut self, retention: Retention) -> Purged {
+    pub(super) fn purge(&mut self, now: DateTime<Utc>, retention: Retention) -> Purged {
         let content_before = retention.content_before.max(retention.history_before);
         let resting =
             |rows: &BTreeMap<NoticeKey, Row>, key: &NoticeKey, before| rows[key].at_rest() && rows[key].entry.notice.start < before;
@@ -265,14 +271,23 @@ impl Tables {
         for key in old {
             self.forget(key);
         }
-        let rows = self.ledger.len();
-        self.ledger.retain(|row| row.at >= retention.history_before);
-        purged.ledger_rows = (rows - self.ledger.len()) as u64;
+        purged.ledger_rows = self.purge_ledger(now, retention.history_before);
         let held: HashSet<(String, SessionId)> = self.rows.values().map(session_of).collect();
         self.sessions.retain(|place, session| session.start >= retention.history_before || held.contains(place));
         self.participants.retain(|(source, session, _), _| self.sessions.contains_key(&(source.clone(), *session)));
         self.omissions.retain(|place, _| self.sessions.contains_key(place));
         purged
+    }
+
+    /// From its beginning up to the first row that stays: a chain has no holes.
+    fn purge_ledger(&mut self, now: DateTime<Utc>, before: DateTime<Utc>) -> u64 {
+        let old = self.ledger.iter().take_while(|row| row.at < before).count();
+        let Some(last) = old.checked_sub(1).and_then(|n| self.ledger.get(n)) else { return 0 };
+        let checkpoint = Anchor { seq: last.seq, link: last.chain.unwrap_or_default() };
+        self.append(LedgerRow::note(now, CHECKPOINT, &checkpoint.to_string()));
+        self.ledger.drain(..old);
+        self.checkpoint = Some(checkpoint);
+        old as u64
     }
 
     fn forget(&mut self, key: NoticeKey) {

@@ -1,7 +1,8 @@
 //! Opening the file: what must be true of it before a daemon trusts it, and errors that say what to do.
 //!
 //! In: a path and how it will be used. Out: the connection that will write, with the lock that keeps a second daemon out.
-//! Order: folder, lock, file, SQLite's version, whose database, its schema's version, integrity, migration. Each failure names the file.
+//! Order: folder, lock, file, SQLite's version, whose database, its schema's version, integrity, migration, whether it is an older copy.
+//! Each failure names the file.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -13,6 +14,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::migrate::{APPLICATION_ID, VERSION, migrate, version};
+use super::restore::{New, Origin};
+use super::{mark, restore};
 use crate::outbox::{Result, StoreError};
 
 /// How long a write waits for another process that writes (a command, a backup). Longer is a fault.
@@ -41,6 +44,8 @@ pub enum Access {
 pub(super) struct Opened {
     pub(super) connection: Connection,
     pub(super) lock: Option<File>,
+    /// Whether it is the store that ran last.
+    pub(super) origin: Origin,
 }
 
 /// The path in `sqlite://FILE`; relative ones are relative to the working directory.
@@ -78,13 +83,19 @@ pub(super) fn open(path: &Path, access: Access) -> Result<Opened> {
     let found = whose(&connection).map_err(sql)?;
     schema_is_ours(found, access).map_err(fail)?;
     configure(&connection).map_err(sql)?;
+    let mut origin = Origin::Own;
     if access == Access::Daemon {
         check(&connection, path)?;
         let mut reference_key = [0; 32];
         getrandom::fill(&mut reference_key).map_err(|e| fail(format!("the system gives no random bytes: {e}")))?;
         migrate(&mut connection, reference_key).map_err(sql)?;
+        let new = New::from_version(found.version);
+        origin = restore::origin(&connection, path, new).map_err(sql)?.map_err(fail)?;
+        if origin == Origin::Own {
+            mark::write(path, &restore::current(&connection).map_err(sql)?).map_err(fail)?;
+        }
     }
-    Ok(Opened { connection, lock })
+    Ok(Opened { connection, lock, origin })
 }
 
 /// A connection that cannot write.
@@ -106,7 +117,7 @@ fn sqlite_is_new_enough(version: i32) -> std::result::Result<(), String> {
     ))
 }
 
-fn folder_of(path: &Path) -> &Path {
+pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -122,7 +133,7 @@ fn folder_exists(path: &Path) -> std::result::Result<(), String> {
     }
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

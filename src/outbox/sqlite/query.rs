@@ -291,6 +291,7 @@ mod tests {
     use super::*;
     use crate::outbox::State;
     use crate::outbox::sqlite::attempt::claim_sql;
+    use crate::outbox::sqlite::history;
     use crate::outbox::sqlite::migrate::migrate;
     use crate::outbox::sqlite::retention;
     use crate::outbox::sqlite::upkeep::{HELD, UNDECIDED};
@@ -334,7 +335,8 @@ mod tests {
             (retention::RECORDS.to_owned(), "SEARCH session USING INDEX session_recorded (start_at<?)", "SCAN"),
             (retention::NOTICES.to_owned(), "SEARCH notice USING INDEX notice_start (start_at<?)", "SCAN"),
             (retention::SESSIONS.to_owned(), "SEARCH session USING INDEX session_start (start_at<?)", "SCAN"),
-            (retention::LEDGER.to_owned(), "SEARCH ledger USING COVERING INDEX ledger_at (at<?)", "SCAN"),
+            (retention::LEDGER.to_owned(), "SEARCH ledger USING INTEGER PRIMARY KEY (rowid<?)", "SCAN"),
+            (history::FIRST_KEPT.to_owned(), "SCAN ledger", "TEMP B-TREE"),
             (COUNTS.to_owned(), "USING COVERING INDEX notice_state", "TEMP B-TREE"),
         ];
         for (sql, says, never) in cases {

@@ -98,7 +98,7 @@ async fn what_is_no_sound_store_is_refused() {
             "of a newer punctual",
             |path| pragma(path, "user_version = 99"),
             Access::Daemon,
-            "its schema is version 99, and this punctual knows 1 at most",
+            "its schema is version 99, and this punctual knows 2 at most",
         ),
         ("of a newer punctual, for a command", |path| pragma(path, "user_version = 99"), Access::Command, "its schema is version 99"),
         ("of another program", |path| pragma(path, "application_id = 7"), Access::Daemon, "it is the database of another program"),
@@ -153,7 +153,7 @@ async fn the_file_and_what_is_beside_it_are_private() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let store = SqliteOutbox::open(&url(&path), Access::Daemon).unwrap();
     store.note(super::fixture::minute(0), "reveal", "nothing").await.unwrap();
-    for suffix in ["", "-wal", "-shm", ".lock"] {
+    for suffix in ["", "-wal", "-shm", ".lock", ".mark"] {
         let mode = beside(&path, suffix).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{suffix:?} has mode {mode:o}");
     }
