@@ -372,7 +372,7 @@ pub struct ClaimRequest {
     pub channel: Channel,
     /// Claims run out after this long, by the store's clock.
     pub lease: TimeDelta,
-    /// At most this many; the most urgent (earliest start, then earliest due) first.
+    /// At most this many; the most urgent (earliest start, then earliest due, then added first) first.
     pub limit: usize,
 }
 
@@ -687,7 +687,7 @@ pub trait Outbox: Send + Sync {
     /// Decides about notices in state unknown: the same bytes again at that time, or `None`: a person decides.
     async fn resolve_doubt(&self, now: DateTime<Utc>, resends: Vec<(NoticeKey, Option<DateTime<Utc>>)>) -> Result<()>;
 
-    /// Notices, in due order.
+    /// Notices, in due order; those due at once in the order in which they were added.
     async fn list(&self, filter: &Filter) -> Result<Vec<Entry>>;
 
     /// The attempts of one notice, and the frozen content if it is still kept.

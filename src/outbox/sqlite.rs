@@ -36,6 +36,7 @@ use crate::session::{ParticipationId, SessionId};
 mod attempt;
 mod backup;
 mod columns;
+mod frozen;
 mod history;
 mod mark;
 mod migrate;
@@ -52,6 +53,7 @@ mod writer;
 
 pub use open::{Access, path_of};
 
+use frozen::Packed;
 use mark::Mark;
 use reader::Readers;
 use restore::Origin;
@@ -166,7 +168,9 @@ impl Outbox for SqliteOutbox {
     }
 
     async fn begin(&self, attempts: Vec<Begin>) -> Result<Vec<bool>> {
-        self.writer.write("begin", move |c| attempts.iter().map(|a| attempt::begin(c, a)).collect()).await
+        // Packed here: the writer has enough to do.
+        let packed: Vec<Packed> = attempts.iter().map(|a| Packed::of(&a.bytes)).collect();
+        self.writer.write("begin", move |c| attempts.iter().zip(&packed).map(|(a, p)| attempt::begin(c, a, p)).collect()).await
     }
 
     async fn doubt(&self, lease: Lease, revision: i64, margin: TimeDelta) -> Result<bool> {

@@ -22,6 +22,9 @@ pub(super) struct Tables {
     pub(super) sessions: BTreeMap<(String, SessionId), Session>,
     pub(super) participants: BTreeMap<(String, SessionId, ParticipationId), Known>,
     rows: BTreeMap<NoticeKey, Row>,
+    /// In which order they were added.
+    numbers: HashMap<NoticeKey, u64>,
+    last_number: u64,
     /// What may be claimed: kept in step with `rows` by [`Tables::put`].
     pub(super) due: BTreeSet<(Channel, DateTime<Utc>, NoticeKey)>,
     /// The keys of each participant's notices.
@@ -136,6 +139,8 @@ impl Tables {
                 let row = Row::added(notice.clone(), source, at);
                 self.keys.entry((notice.session, notice.participation)).or_default().push(notice.key);
                 self.append(row.event(event.0, None, at, event.1));
+                self.last_number += 1;
+                self.numbers.insert(notice.key, self.last_number);
                 self.put(row);
             }
             Change::Move { key, .. } | Change::End { key, .. } => {
@@ -158,10 +163,11 @@ impl Tables {
         let due = self
             .due
             .range((request.channel, DateTime::<Utc>::MIN_UTC, NoticeKey([0; 16]))..=(request.channel, request.now, NoticeKey([0xFF; 16])));
-        let mut due: Vec<_> = due.map(|(_, _, key)| &self.rows[key].entry.notice).map(|n| (n.start, n.due_at, n.key)).collect();
+        let mut due: Vec<_> =
+            due.map(|(_, _, key)| &self.rows[key].entry.notice).map(|n| (n.start, n.due_at, self.numbers[&n.key], n.key)).collect();
         due.sort_unstable();
         due.truncate(request.limit);
-        due.into_iter().map(|(_, _, key)| self.claim_one(key, request)).collect()
+        due.into_iter().map(|(_, _, _, key)| self.claim_one(key, request)).collect()
     }
 
     fn claim_one(&mut self, key: NoticeKey, request: &ClaimRequest) -> Claim {
@@ -294,6 +300,7 @@ impl Tables {
         let Some(row) = self.rows.remove(&key) else { return };
         let notice = &row.entry.notice;
         self.keys.entry((notice.session, notice.participation)).or_default().retain(|k| *k != key);
+        self.numbers.remove(&key);
         self.content.remove(&key);
         self.deliveries.remove(&key);
     }
@@ -326,7 +333,7 @@ impl Tables {
 
     pub(super) fn list(&self, filter: &Filter) -> Vec<Entry> {
         let mut all: Vec<&Entry> = self.rows.values().map(|row| &row.entry).filter(|entry| matches(filter, entry)).collect();
-        all.sort_by_key(|entry| (entry.notice.due_at, entry.notice.key));
+        all.sort_by_key(|entry| (entry.notice.due_at, self.numbers[&entry.notice.key]));
         all.into_iter().take(filter.limit.unwrap_or(usize::MAX)).cloned().collect()
     }
 

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::columns::{at, misread, ms, opt_word};
 use crate::ledger::{Anchor, CHECKPOINT, Link, Verified, Walker};
 use crate::notice::NoticeKey;
-use crate::outbox::LedgerRow;
+use crate::outbox::{LedgerRow, State};
 use crate::session::{ParticipationId, SessionId};
 
 /// Adds a row, in the transaction of what it tells.
@@ -28,8 +28,8 @@ pub(super) fn append(connection: &Connection, row: &LedgerRow) -> rusqlite::Resu
         row.session_id.map(|s| s.0),
         row.participation_id.map(|p| p.0),
         row.event,
-        row.from_state.map(crate::outbox::State::as_str),
-        row.to_state.map(crate::outbox::State::as_str),
+        row.from_state.map(State::as_str),
+        row.to_state.map(State::as_str),
         row.reason.map(crate::notice::Reason::as_str),
         row.detail,
     ])?;
@@ -98,6 +98,35 @@ pub(super) fn link_all(connection: &Connection) -> rusqlite::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Which notice takes a step.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Step {
+    pub(super) key: NoticeKey,
+    pub(super) session: i64,
+    pub(super) participation: i64,
+}
+
+/// Adds the row of a step that has no reason, as all steps of an attempt are: with what is at hand, in the transaction of what it tells.
+pub(super) fn step(
+    connection: &Connection,
+    step: &Step,
+    event: &str,
+    (from, to): (State, State),
+    at: DateTime<Utc>,
+    detail: Option<&str>,
+) -> rusqlite::Result<()> {
+    let row = LedgerRow {
+        key: Some(step.key.to_string()),
+        session_id: Some(SessionId(step.session)),
+        participation_id: Some(ParticipationId(step.participation)),
+        from_state: Some(from),
+        to_state: Some(to),
+        detail: detail.map(str::to_owned),
+        ..LedgerRow::note(at, event, "")
+    };
+    append(connection, &row)
 }
 
 /// An operator's deed that is about no notice.

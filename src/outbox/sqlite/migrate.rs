@@ -10,8 +10,11 @@ use super::history;
 type Then = Option<fn(&Connection) -> rusqlite::Result<()>>;
 
 /// The files, in order; file n leads from version n to n + 1. A released one is never edited: the next change is a new file.
-const MIGRATIONS: [(&str, Then); 2] =
-    [(include_str!("../schema/0001_outbox.sql"), None), (include_str!("../schema/0002_ledger.sql"), Some(history::link_all))];
+const MIGRATIONS: [(&str, Then); 3] = [
+    (include_str!("../schema/0001_outbox.sql"), None),
+    (include_str!("../schema/0002_ledger.sql"), Some(history::link_all)),
+    (include_str!("../schema/0003_by_number.sql"), None),
+];
 
 /// "PNCT", in the file's header: another program's database is not taken for ours.
 pub(super) const APPLICATION_ID: i32 = 0x504E_4354;

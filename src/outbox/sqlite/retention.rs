@@ -14,8 +14,8 @@ use crate::outbox::{Purged, Retention};
 /// Rows of each kind in one transaction.
 const BATCH: i64 = 500;
 
-const CONTENTS: &str = "DELETE FROM content WHERE notice_key IN (
-     SELECT content.notice_key FROM content JOIN notice ON notice.key = content.notice_key
+const CONTENTS: &str = "DELETE FROM content WHERE notice_id IN (
+     SELECT content.notice_id FROM content JOIN notice ON notice.id = content.notice_id
      WHERE notice.start_at < ?1 AND notice.owner IS NULL AND notice.next_attempt_at IS NULL LIMIT ?2)";
 
 pub(super) const RECORDS: &str = "UPDATE session SET record = '', ambiguous = '[]' WHERE rowid IN (
@@ -24,9 +24,9 @@ pub(super) const RECORDS: &str = "UPDATE session SET record = '', ambiguous = '[
          AND (notice.owner IS NOT NULL OR notice.next_attempt_at IS NOT NULL))
      LIMIT ?2)";
 
-/// Notices go with what hangs on them: their keys, then the rows of each table.
+/// Notices go with what hangs on them: their numbers, then the rows of each table.
 pub(super) const NOTICES: &str =
-    "SELECT key FROM notice WHERE start_at < ?1 AND owner IS NULL AND next_attempt_at IS NULL ORDER BY start_at, key LIMIT ?2";
+    "SELECT id FROM notice WHERE start_at < ?1 AND owner IS NULL AND next_attempt_at IS NULL ORDER BY start_at, key LIMIT ?2";
 
 pub(super) const SESSIONS: &str = "SELECT source, id, record <> '' FROM session WHERE start_at < ?1
      AND NOT EXISTS (SELECT 1 FROM notice WHERE notice.session_id = session.id AND notice.source = session.source) LIMIT ?2";
@@ -50,11 +50,11 @@ pub(super) fn batch(connection: &Connection, retention: Retention) -> rusqlite::
 }
 
 fn purge_notices(connection: &Connection, old: &[&dyn rusqlite::ToSql], purged: &mut Purged) -> rusqlite::Result<()> {
-    let keys: Vec<[u8; 16]> = connection.prepare_cached(NOTICES)?.query_map(old, |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    for key in keys {
-        purged.contents += connection.prepare_cached("DELETE FROM content WHERE notice_key = ?1")?.execute([key])? as u64;
-        connection.prepare_cached("DELETE FROM delivery WHERE notice_key = ?1")?.execute([key])?;
-        purged.notices += connection.prepare_cached("DELETE FROM notice WHERE key = ?1")?.execute([key])? as u64;
+    let ids: Vec<i64> = connection.prepare_cached(NOTICES)?.query_map(old, |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for id in ids {
+        purged.contents += connection.prepare_cached("DELETE FROM content WHERE notice_id = ?1")?.execute([id])? as u64;
+        connection.prepare_cached("DELETE FROM delivery WHERE notice_id = ?1")?.execute([id])?;
+        purged.notices += connection.prepare_cached("DELETE FROM notice WHERE id = ?1")?.execute([id])? as u64;
     }
     Ok(())
 }
