@@ -1,8 +1,9 @@
 //! From due to told: claim, revalidate, render, begin, deliver, settle.
 //!
 //! One lane for each channel, so that a slow or dead channel never delays another. A lane claims a batch, asks the planner about each notice
-//! once more ([`prepare`]), makes the begun attempts durable in one commit, and hands them over on as many connections as its transports
-//! have ([`attempt`]). While they are in flight it prepares the next batch.
+//! once more ([`prepare`]), makes the begun attempts durable, a share of the batch in one commit, and hands them over on as many connections
+//! as its transports have ([`attempt`]). While they are in flight it prepares the next batch, on all cores; a connection takes its next message
+//! while the end of the last one is made durable.
 //!
 //! Invariants: nothing is handed over that was not begun (bytes frozen, durable); nothing passes its point of no return without the store's
 //! word; every claim is settled, or taken back by the next start. A store error ends the lane at once.
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::clock::Clock;
 use crate::contact::Channel;
@@ -28,8 +29,11 @@ mod prepare;
 pub use lane::Lane;
 use prepare::{Prepared, Ready};
 
-/// Claimed and begun at once: enough to keep every connection busy while the next batch is prepared, few enough to be decided freshly.
+/// Claimed at once, and ready beside what is on its way when the next claim is made: enough to keep every connection busy while the next batch
+/// is prepared, few enough to be decided freshly.
 const BATCH: usize = 256;
+/// Prepared by one thread and begun together: small enough that a batch is spread over all cores, and that its first messages leave early.
+const SHARE: usize = 64;
 /// A claim that was neither settled nor taken back is free again after this long. Longer than the longest attempt (20 min).
 const LEASE: TimeDelta = TimeDelta::minutes(30);
 /// The longest sleep: the wall clock is looked at again at least this often (suspend, clock changes, other processes' commands).
@@ -138,6 +142,21 @@ impl Span {
     }
 }
 
+/// What is in the air, and what came of it so far.
+struct Flight<'a> {
+    flying: &'a mut JoinSet<outbox::Result<Settlement>>,
+    tally: &'a mut Tally,
+    permits: &'a Arc<Semaphore>,
+    span: &'a Span,
+}
+
+impl Flight<'_> {
+    fn take_off(&mut self, dispatcher: &Arc<Dispatcher>, lane: &Arc<Lane>, ready: Ready) {
+        let (me, lane, permits, span) = (Arc::clone(dispatcher), Arc::clone(lane), Arc::clone(self.permits), self.span.clone());
+        self.flying.spawn(async move { me.hand_over(&lane, ready, &permits, &span).await });
+    }
+}
+
 impl Dispatcher {
     /// Takes back what an earlier process left behind, and decides about what it left in doubt.
     /// Only when no other process can be alive (`run` holds the store's lock).
@@ -185,12 +204,8 @@ impl Dispatcher {
                 self.sleep(&lane, &span, &wake).await?;
                 continue;
             }
-            let ready = self.begin(&lane, claims, &mut tally).await?;
-            for one in ready {
-                let (me, lane, permits, span) = (Arc::clone(&self), Arc::clone(&lane), Arc::clone(&permits), span.clone());
-                flying.spawn(async move { me.hand_over(&lane, one, &permits, &span).await });
-            }
-            while flying.len() > BATCH / 2 {
+            self.begin(&lane, claims, &mut Flight { flying: &mut flying, tally: &mut tally, permits: &permits, span: &span }).await?;
+            while flying.len() > lane.concurrency() + BATCH {
                 let Some(landed) = flying.join_next().await else { break };
                 tally.add(&landing(landed)?);
             }
@@ -210,12 +225,35 @@ impl Dispatcher {
         self.outbox.claim(ClaimRequest { owner: self.owner.clone(), now, channel: lane.channel, lease: LEASE, limit }).await
     }
 
-    /// Decides about each claim once more, and makes the attempts that follow durable in one commit.
-    async fn begin(&self, lane: &Lane, claims: Vec<Claim>, tally: &mut Tally) -> outbox::Result<Vec<Ready>> {
+    /// Decides about each claim once more, on all cores, and makes the attempts that follow durable; those of one share in one commit.
+    async fn begin(self: &Arc<Self>, lane: &Arc<Lane>, mut claims: Vec<Claim>, flight: &mut Flight<'_>) -> outbox::Result<()> {
         let now = self.clock.now();
-        let suppressed = Suppressions(self.outbox.suppressions().await?);
-        let prepared: Vec<Prepared> =
-            tokio::task::block_in_place(|| claims.into_iter().map(|c| self.prepare(c, lane, &suppressed, now)).collect());
+        let suppressed = Arc::new(Suppressions(self.outbox.suppressions().await?));
+        let mut preparing: Vec<JoinHandle<Vec<Prepared>>> = Vec::new();
+        while !claims.is_empty() {
+            let rest = claims.split_off(SHARE.min(claims.len()));
+            let share = std::mem::replace(&mut claims, rest);
+            let (me, lane, suppressed) = (Arc::clone(self), Arc::clone(lane), Arc::clone(&suppressed));
+            preparing.push(tokio::task::spawn_blocking(move || me.prepare(share, &lane, &suppressed, now)));
+        }
+        // In their order: the most urgent leave first.
+        for prepared in preparing {
+            let prepared = prepared.await.map_err(|e| defect("prepare", &e))?;
+            for ready in self.begin_share(lane, prepared, flight.tally, now).await? {
+                flight.take_off(self, lane, ready);
+            }
+        }
+        Ok(())
+    }
+
+    /// One share of a batch: what is not sent is settled, the rest is begun. Those that the store let begin.
+    async fn begin_share(
+        &self,
+        lane: &Lane,
+        prepared: Vec<Prepared>,
+        tally: &mut Tally,
+        now: DateTime<Utc>,
+    ) -> outbox::Result<Vec<Ready>> {
         let mut ends: Vec<(Lease, Settlement)> = Vec::new();
         let mut ready: Vec<Ready> = Vec::new();
         for one in prepared {
@@ -267,5 +305,9 @@ impl Dispatcher {
 
 /// A task's result; a panic in it is a defect of ours, and the claim stays for the next start to take back.
 fn landing(landed: Result<outbox::Result<Settlement>, tokio::task::JoinError>) -> outbox::Result<Settlement> {
-    landed.unwrap_or_else(|e| Err(StoreError { action: "hand-over".to_owned(), cause: format!("the attempt's task ended: {e}") }))
+    landed.unwrap_or_else(|e| Err(defect("hand-over", &e)))
+}
+
+fn defect(action: &str, e: &tokio::task::JoinError) -> StoreError {
+    StoreError { action: action.to_owned(), cause: format!("its task ended: {e}") }
 }
