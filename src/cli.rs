@@ -84,6 +84,9 @@ enum Command {
         /// Also log in to relays and gateways, without sending.
         #[arg(long)]
         online: bool,
+        /// Read no source: only whether the daemon can start.
+        #[arg(long, conflicts_with = "online")]
+        offline: bool,
     },
     /// Shows counts by state, what is due next, the last snapshots, and what needs attention.
     Status,
@@ -440,7 +443,16 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
     match &cli.command {
         Command::Run(args) => run::run(config, args.once, || config_for(cli).map_err(|mistakes| mistakes.to_string())),
         Command::Preview(args) => preview::preview(config, args, cli.json, colors),
-        Command::Check { online } => check::check(config, *online, cli.json),
+        Command::Check { online, offline } => {
+            let reach = if *offline {
+                check::Reach::Nowhere
+            } else if *online {
+                check::Reach::Everywhere
+            } else {
+                check::Reach::Sources
+            };
+            check::check(config, reach, cli.json)
+        }
         Command::Status => status::status(config, cli.json, colors),
         Command::Simulate(args) => simulate::simulate(config, args, cli.json, colors),
         Command::Shadow(args) => shadow::shadow(config, args, cli.json, colors),

@@ -66,6 +66,12 @@ impl Clock for WallClock {
     }
 }
 
+/// Microseconds by the machine's monotonic clock, as systemd counts them.
+pub fn monotonic_usec() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000
+}
+
 /// A clock that stands still, for tests.
 #[derive(Debug, Clone, Copy)]
 pub struct Fixed(pub DateTime<Utc>);

@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
@@ -31,10 +31,15 @@ use crate::source::{ambiguity, file, kept, push};
 use crate::walk;
 use crate::web;
 
+mod health;
 mod intake;
+pub mod notify;
+mod ping;
 mod upkeep;
 
 use self::intake::Intake;
+use self::notify::Notifier;
+pub use self::ping::Ping;
 
 /// How often the wall clock is held against the machine's uptime.
 const CLOCK_LOOK: Duration = Duration::from_secs(30);
@@ -92,6 +97,9 @@ pub struct Engine {
     /// Where the server listens, once it does.
     address: SetOnce<SocketAddr>,
     keep: Keep,
+    ping: Option<Ping>,
+    notifier: Notifier,
+    started: Instant,
     stop_within: Duration,
 }
 
@@ -148,6 +156,9 @@ impl Engine {
             server: config.server,
             address: SetOnce::new(),
             keep: config.keep,
+            ping: config.ping,
+            notifier: Notifier::from_environment(),
+            started: Instant::now(),
             stop_within: config.stop_within,
         })
     }
@@ -250,12 +261,19 @@ impl Engine {
         *self.address.wait().await
     }
 
+    /// What the service manager is told.
+    pub fn notifier(&self) -> &Notifier {
+        &self.notifier
+    }
+
     /// Serves until `stop` is raised (then `Ok`) or the store fails.
     pub async fn serve(self: Arc<Self>, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
         let (failed, mut failure) = mpsc::channel::<StoreError>(1);
         let (ending, end) = watch::channel(false);
         // Ends when this does.
         let mut asking = JoinSet::new();
+        let mut watch = JoinSet::new();
+        watch.spawn(Arc::clone(&self).keep_watch());
         let mut server = JoinSet::new();
         let mut lanes = JoinSet::new();
         if let Some(settings) = &self.server {
@@ -276,6 +294,9 @@ impl Engine {
         let mut scheduler = self.schedule(&failed).await?;
         asking.spawn(Arc::clone(&self).keep_marking());
         tracing::info!(sources = self.sources.len(), "ready");
+        self.show_status().await;
+        self.notifier.ready();
+        asking.spawn(Arc::clone(&self).keep_status());
         let outcome = tokio::select! {
             _ = stop.wait_for(|stopped| *stopped) => Ok(()),
             Some(error) = failure.recv() => Err(error),
@@ -327,6 +348,7 @@ impl Engine {
             scheduler.add(job.context("a source's poll")?).await.context("a source's poll")?;
         }
         self.prune_by_cron(&scheduler, failed).await?;
+        self.ping_by_cron(&scheduler).await?;
         scheduler.start().await.context("the scheduler")?;
         Ok(scheduler)
     }

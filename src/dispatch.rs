@@ -24,9 +24,11 @@ use crate::retry::{DoubtPolicy, after_doubt};
 
 mod attempt;
 mod lane;
+mod meter;
 mod prepare;
 
 pub use lane::Lane;
+pub use meter::{LATENESS, Lateness, Meter, OUTCOMES};
 use prepare::{Prepared, Ready};
 
 /// Claimed at once, and ready beside what is on its way when the next claim is made: enough to keep every connection busy while the next batch
@@ -183,6 +185,7 @@ impl Dispatcher {
         let mut flying: JoinSet<outbox::Result<Settlement>> = JoinSet::new();
         let mut tally = Tally::default();
         loop {
+            lane.meter().beat(flying.len());
             let now = self.clock.now();
             let room = lane.room(now).map_or(BATCH, |(turns, _)| turns.saturating_sub(flying.len()).min(BATCH));
             // After a fault one message asks for all: the others wait for its end.
@@ -206,6 +209,7 @@ impl Dispatcher {
             }
             self.begin(&lane, claims, &mut Flight { flying: &mut flying, tally: &mut tally, permits: &permits, span: &span }).await?;
             while flying.len() > lane.concurrency() + BATCH {
+                lane.meter().beat(flying.len());
                 let Some(landed) = flying.join_next().await else { break };
                 tally.add(&landing(landed)?);
             }
@@ -247,13 +251,7 @@ impl Dispatcher {
     }
 
     /// One share of a batch: what is not sent is settled, the rest is begun. Those that the store let begin.
-    async fn begin_share(
-        &self,
-        lane: &Lane,
-        prepared: Vec<Prepared>,
-        tally: &mut Tally,
-        now: DateTime<Utc>,
-    ) -> outbox::Result<Vec<Ready>> {
+    async fn begin_share(&self, lane: &Lane, prepared: Vec<Prepared>, tally: &mut Tally, now: DateTime<Utc>) -> outbox::Result<Vec<Ready>> {
         let mut ends: Vec<(Lease, Settlement)> = Vec::new();
         let mut ready: Vec<Ready> = Vec::new();
         for one in prepared {

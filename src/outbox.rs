@@ -730,6 +730,31 @@ pub trait Outbox: Send + Sync {
         Ok(None)
     }
 
+    /// It takes writes and answers reads.
+    async fn probe(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// How many notices are tried by themselves before that time.
+    async fn due_before(&self, until: DateTime<Utc>) -> Result<u64> {
+        let waiting = Filter { states: vec![State::Waiting, State::Unknown], ..Filter::default() };
+        Ok(self.list(&waiting).await?.iter().filter(|e| e.next_attempt_at.is_some_and(|at| at < until)).count() as u64)
+    }
+
+    /// How many notices are in that state.
+    async fn count(&self, state: State) -> Result<u64> {
+        Ok(self.list(&Filter { states: vec![state], ..Filter::default() }).await?.len() as u64)
+    }
+
+    /// How many notices are held, for each reason.
+    async fn held_by_reason(&self) -> Result<Vec<(Reason, u64)>> {
+        let mut counts = std::collections::BTreeMap::new();
+        for entry in self.list(&Filter { states: vec![State::Held], ..Filter::default() }).await? {
+            *counts.entry(entry.reason.unwrap_or(Reason::Operator)).or_default() += 1;
+        }
+        Ok(counts.into_iter().collect())
+    }
+
     /// Removes what need not be kept. What may still be sent stays, with its session. The ledger tells what was removed.
     async fn purge(&self, now: DateTime<Utc>, retention: Retention) -> Result<Purged>;
 }

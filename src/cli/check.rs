@@ -1,4 +1,4 @@
-//! `check`: configuration, templates, zones, sources; with `--online` the relays and gateways too.
+//! `check`: configuration, templates, zones, sources; with `--online` the relays and gateways too, with `--offline` no source.
 
 use std::sync::Arc;
 
@@ -38,7 +38,18 @@ impl Report {
     }
 }
 
-pub(super) fn check(config: Config, online: bool, json: bool) -> anyhow::Result<Exit> {
+/// How far a check goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// What stands on this machine.
+    Nowhere,
+    /// The sources too.
+    Sources,
+    /// Relays and gateways too.
+    Everywhere,
+}
+
+pub(super) fn check(config: Config, reach: Reach, json: bool) -> anyhow::Result<Exit> {
     let mut report = Report::default();
     let file = config.file.as_ref().map_or_else(|| "built-in defaults: can preview, cannot send".to_owned(), |f| f.display().to_string());
     report.add("ok", "configuration", file);
@@ -46,10 +57,12 @@ pub(super) fn check(config: Config, online: bool, json: bool) -> anyhow::Result<
     report.add("ok", "time zone data", format!("{} ({})", tz.version, tz.origin));
     templates(&config, &mut report);
     let runtime = runtime()?;
-    sources(&config, &runtime, &mut report);
+    if reach != Reach::Nowhere {
+        sources(&config, &runtime, &mut report);
+    }
     store(&config, &mut report);
     let transports = transports(&config, &mut report);
-    if online {
+    if reach == Reach::Everywhere {
         runtime.block_on(probe(&transports, &mut report));
     }
     for finding in &report.0 {

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{Exit, runtime, status::needs_attention};
-use crate::clock::{Clock, WallClock};
+use crate::clock::{Clock, WallClock, monotonic_usec};
 use crate::config::Config;
 use crate::daemon::{Engine, OnceReport};
 use crate::outbox::{Filter, State};
@@ -36,13 +36,22 @@ pub(super) fn run(config: Config, once: bool, load: impl Fn() -> Result<Config, 
         let (stop, stopped) = watch::channel(false);
         let ending = async {
             loop {
-                tokio::select! { _ = term.recv() => break, _ = interrupt.recv() => break, _ = hangup.recv() => {} }
+                let asked = tokio::select! { _ = term.recv() => false, _ = interrupt.recv() => false, _ = hangup.recv() => true };
+                if !asked {
+                    engine.notifier().stopping();
+                    break;
+                }
+                engine.notifier().reloading(monotonic_usec());
                 match usable(&load, &engine).await {
                     Ok(()) => {
                         reload.store(true, Ordering::Relaxed);
                         break;
                     }
-                    Err(why) => tracing::error!(%why, "the new configuration is not taken; the old one stays in force"),
+                    Err(why) => {
+                        tracing::error!(%why, "the new configuration is not taken; the old one stays in force");
+                        engine.notifier().ready();
+                        engine.notifier().status("the new configuration is not taken (see the log); the old one stays in force");
+                    }
                 }
             }
             stop.send_replace(true);

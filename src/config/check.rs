@@ -12,6 +12,7 @@ use super::secret;
 use super::span::Period;
 use super::transport::{self, Gateway, Relay};
 use crate::contact::EmailAddress;
+use crate::daemon::Ping;
 use crate::outbox::Retention;
 use crate::pace::Rate;
 use crate::plan::policy::{Override, Overrides, Policy};
@@ -53,6 +54,8 @@ pub struct Config {
     pub server: Option<web::Settings>,
     /// What is kept how long.
     pub keep: Keep,
+    /// The dead-man's ping; `None`: nobody is pinged.
+    pub ping: Option<Ping>,
     /// What is in hand at a stop is finished within this time.
     pub stop_within: std::time::Duration,
 }
@@ -154,6 +157,7 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
         email_rates: raw.email.relay.iter().map(|relay| relay.rate).collect(),
         sms_rates: raw.sms.gateway.iter().map(|gateway| gateway.rate).collect(),
         keep: keep(&raw, document),
+        ping: transport::ping(&raw, &base, document),
         email_in_doubt: raw.email.in_doubt,
         sms_in_doubt: raw.sms.in_doubt,
         stop_within: raw.daemon.stop_within.0.to_std().unwrap_or_default(),
@@ -337,7 +341,7 @@ fn file_source(source: &raw::Source, key: &str, base: &Base<'_>, document: &mut 
 }
 
 /// Explains what the scheduler would refuse without a word.
-fn cron(expression: &str) -> Result<(), String> {
+pub(super) fn cron(expression: &str) -> Result<(), String> {
     let fields = expression.split_whitespace().count();
     if fields != 6 {
         return Err(format!(
@@ -442,7 +446,8 @@ fn secrets_are_private(raw: &Raw, file: Option<&Path>, document: &mut Document<'
         let typed = [("secret", s.secret.is_some()), ("token", s.token.is_some())];
         typed.into_iter().filter(|(_, is)| *is).map(move |(field, _)| format!("source[{n}].{field}"))
     });
-    let server = raw.server.webhook_token.as_ref().map(|_| "server.webhook_token".to_owned());
+    let typed = [("webhook_token", raw.server.webhook_token.is_some()), ("ping_url", raw.server.ping_url.is_some())];
+    let server = typed.into_iter().filter(|(_, is)| *is).map(|(field, _)| format!("server.{field}"));
     let keys: Vec<String> = sources.chain(relays).chain(gateways).chain(server).collect();
     if file.is_some_and(secret::is_open_to_others) {
         for key in keys {

@@ -302,21 +302,21 @@ impl Default for Sms {
 }
 
 /// `[server]`
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
-    /// Address and port. Nothing listens unless a source is pushed to, or there is a webhook.
-    pub listen: String,
+    /// Address and port. Not set: nothing listens, unless a source is pushed to or there is a webhook (then 127.0.0.1:8080).
+    pub listen: Option<String>,
     /// The last part of the address to which the provider's webhook is sent (only if nobody else can read this file).
     pub webhook_token: Option<Secret>,
     /// A file with it, or the name of a systemd credential.
     pub webhook_token_file: Option<PathBuf>,
-}
-
-impl Default for Server {
-    fn default() -> Self {
-        Self { listen: "127.0.0.1:8080".to_owned(), webhook_token: None, webhook_token_file: None }
-    }
+    /// A monitor's address that is asked (GET) as long as all is well: https, or this machine.
+    pub ping_url: Option<Secret>,
+    /// A file with it, or the name of a systemd credential.
+    pub ping_url_file: Option<PathBuf>,
+    /// Cron expression with seconds: how often. Default: every minute.
+    pub ping: Option<String>,
 }
 
 /// Whether messages go out.

@@ -153,4 +153,16 @@ impl web::Intake for Intake {
         self.nudge.notify_one();
         Ok(())
     }
+
+    async fn answers(&self) -> bool {
+        self.engine.answers_at_once().await
+    }
+
+    async fn unready(&self) -> Vec<String> {
+        self.engine.unready().await
+    }
+
+    async fn figures(&self) -> Option<web::Figures> {
+        self.engine.figures().await
+    }
 }

@@ -52,7 +52,9 @@ impl Dispatcher {
         // The connection is free; that this message's end is not durable yet delays no other one.
         drop(permit);
         log(&ready, &end);
-        self.outbox.settle(self.clock.now(), vec![(ready.lease, end.clone())]).await?;
+        let now = self.clock.now();
+        self.outbox.settle(now, vec![(ready.lease, end.clone())]).await?;
+        lane.meter().settled(&end, now - ready.notice.due_at);
         Ok(end)
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::meter::Meter;
 use crate::contact::Channel;
 use crate::deliver::Transport;
 use crate::pace::{Pace, Rate};
@@ -17,6 +18,7 @@ pub struct Lane {
     /// What becomes of a message in doubt.
     pub doubt: DoubtPolicy,
     transports: Vec<Slot>,
+    meter: Meter,
 }
 
 struct Slot {
@@ -47,7 +49,7 @@ impl Lane {
     /// A lane may have no transport at all: its notices then wait, and lapse loudly.
     pub fn new(channel: Channel, doubt: DoubtPolicy, transports: Vec<Arc<dyn Transport>>) -> Self {
         let slots = transports.into_iter().map(|transport| Slot { transport, fault: Mutex::default(), pace: None });
-        Self { channel, doubt, transports: slots.collect() }
+        Self { channel, doubt, transports: slots.collect(), meter: Meter::default() }
     }
 
     /// How often each transport may be used, in their order; one that has no rate is not limited.
@@ -62,6 +64,16 @@ impl Lane {
     /// Attempts that may run at once: of the widest transport.
     pub fn concurrency(&self) -> usize {
         self.transports.iter().map(|s| s.transport.concurrency()).max().unwrap_or(1).max(1)
+    }
+
+    /// What it did so far.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// Each transport's name, and whether it pauses.
+    pub fn pauses(&self, now: DateTime<Utc>) -> impl Iterator<Item = (&str, bool)> {
+        self.transports.iter().map(move |s| (s.transport.name(), !s.is_open(now)))
     }
 
     /// The preferred transport's name.
@@ -97,7 +109,7 @@ impl Lane {
     }
 
     /// Every transport is paused.
-    pub(super) fn is_closed(&self, now: DateTime<Utc>) -> bool {
+    pub fn is_closed(&self, now: DateTime<Utc>) -> bool {
         !self.transports.is_empty() && !self.transports.iter().any(|s| s.is_open(now))
     }
 

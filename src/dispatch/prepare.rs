@@ -78,12 +78,7 @@ impl Dispatcher {
         }
     }
 
-    fn decide(
-        &self,
-        claim: &Claim,
-        last: &mut LastRead,
-        (suppressed, now): (&Suppressions, DateTime<Utc>),
-    ) -> Result<Ready, Settlement> {
+    fn decide(&self, claim: &Claim, last: &mut LastRead, (suppressed, now): (&Suppressions, DateTime<Utc>)) -> Result<Ready, Settlement> {
         let doubtful = claim.entry.state == State::Unknown || claim.frozen.is_some();
         let no = |reason: Reason| refusal(doubtful, reason);
         let session = last.session(claim).ok_or_else(|| no(Reason::Quarantined))?;

@@ -24,11 +24,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lease, LedgerRow, Outbox, Purged, Recovered,
-    Restored, Result, Retention, Seen, Settlement, Status, StoreError, StoredSession, SuppressedAddress, Walk,
+    Restored, Result, Retention, Seen, Settlement, State, Status, StoreError, StoredSession, SuppressedAddress, Walk,
 };
 use crate::contact::{Address, Channel};
 use crate::ledger::{Anchor, Verified};
-use crate::notice::{NoticeKey, Omission};
+use crate::notice::{NoticeKey, Omission, Reason};
 use crate::outbox::transition::checked;
 use crate::outcome::Suppression;
 use crate::session::{ParticipationId, SessionId};
@@ -36,6 +36,7 @@ use crate::session::{ParticipationId, SessionId};
 mod attempt;
 mod backup;
 mod columns;
+mod figures;
 mod frozen;
 mod history;
 mod mark;
@@ -269,6 +270,23 @@ impl Outbox for SqliteOutbox {
             Ok(mark::write(&path, &mark).map(|()| *last = Some(mark)).map(|()| head))
         });
         marked.await?.map_err(|cause| StoreError { action: "mark".to_owned(), cause })
+    }
+
+    async fn probe(&self) -> Result<()> {
+        self.writer.write("probe", |_| Ok(())).await?;
+        self.readers.read("probe", query::reference_key).await.map(|_| ())
+    }
+
+    async fn due_before(&self, until: DateTime<Utc>) -> Result<u64> {
+        self.readers.read("due_before", move |c| figures::due_before(c, until)).await
+    }
+
+    async fn count(&self, state: State) -> Result<u64> {
+        self.readers.read("count", move |c| figures::count(c, state)).await
+    }
+
+    async fn held_by_reason(&self) -> Result<Vec<(Reason, u64)>> {
+        self.readers.read("held_by_reason", figures::held_by_reason).await
     }
 
     async fn purge(&self, now: DateTime<Utc>, retention: Retention) -> Result<Purged> {

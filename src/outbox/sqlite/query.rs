@@ -296,10 +296,10 @@ mod tests {
     use super::*;
     use crate::outbox::State;
     use crate::outbox::sqlite::attempt::claim_sql;
-    use crate::outbox::sqlite::history;
     use crate::outbox::sqlite::migrate::migrate;
     use crate::outbox::sqlite::retention;
     use crate::outbox::sqlite::upkeep::{HELD, UNDECIDED};
+    use crate::outbox::sqlite::{figures, history};
 
     fn plan(connection: &Connection, sql: &str) -> Vec<String> {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -342,6 +342,13 @@ mod tests {
             (retention::SESSIONS.to_owned(), "SEARCH session USING INDEX session_start (start_at<?)", "SCAN"),
             (retention::LEDGER.to_owned(), "SEARCH ledger USING INTEGER PRIMARY KEY (rowid<?)", "SCAN"),
             (history::FIRST_KEPT.to_owned(), "SCAN ledger", "TEMP B-TREE"),
+            (
+                figures::DUE_BEFORE.to_owned(),
+                "SEARCH notice USING COVERING INDEX notice_due (channel=? AND next_attempt_at<?)",
+                "SCAN notice",
+            ),
+            (figures::COUNT.to_owned(), "SEARCH notice USING COVERING INDEX notice_state (state=?)", "SCAN notice"),
+            (figures::HELD.to_owned(), "SEARCH notice USING INDEX notice_state (state=?)", "SCAN notice"),
             (COUNTS.to_owned(), "USING COVERING INDEX notice_state", "TEMP B-TREE"),
         ];
         for (sql, says, never) in cases {
