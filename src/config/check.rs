@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::ExposeSecret;
 
 use super::gateway;
 use super::raw::{self, Raw};
@@ -18,7 +19,7 @@ use crate::pace::Rate;
 use crate::plan::policy::{Override, Overrides, Policy};
 use crate::plan::quiet::QuietHours;
 use crate::plan::rule::{Rule, When};
-use crate::render;
+use crate::render::{self, dkim::Dkim};
 use crate::retry::DoubtPolicy;
 use crate::source::{file, http, push};
 use crate::web;
@@ -403,20 +404,39 @@ fn rendering(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> render:
             None
         }
     });
+    let from = from.unwrap_or_else(|| EmailAddress::parse(PREVIEW_FROM).expect("a constant that parses"));
+    let dkim = raw.email.dkim.as_ref().and_then(|dkim| signing(dkim, &from, base).map_err(|(key, why)| document.note(key, why)).ok());
     render::Settings {
         practice_name: raw.practice.name.clone(),
         practice_contact: raw.practice.contact.clone(),
         locale: raw.practice.locale.clone(),
         join_url: raw.practice.join_url.clone(),
         from_name,
-        from: from.unwrap_or_else(|| EmailAddress::parse(PREVIEW_FROM).expect("a constant that parses")),
+        from,
         reply_to,
         template_dir: raw.templates.dir.as_ref().map(|dir| base.resolve(dir)),
         show_participant_names_to_host: raw.templates.show_participant_names_to_host,
         max_segments: raw.sms.max_segments,
         default_duration: raw.practice.session_length.0,
         reference_key: [0; 32],
+        dkim: dkim.map(Arc::new),
     }
+}
+
+/// `[email.dkim]`. The domain must be the sender's or one above it, or DMARC does not count the signature (RFC 7489 3.1.1).
+fn signing(dkim: &raw::Dkim, from: &EmailAddress, base: &Base<'_>) -> Result<Dkim, (&'static str, String)> {
+    let selector =
+        dkim.selector.as_ref().ok_or(("email.dkim.selector", "is missing; expected the key's name, such as \"punctual\"".to_owned()))?;
+    let file = dkim.key_file.as_ref().ok_or(("email.dkim.key_file", "is missing; expected a private key in PEM".to_owned()))?;
+    let domain = dkim.domain.as_deref().unwrap_or(from.domain()).to_ascii_lowercase();
+    if from.domain() != domain && !from.domain().ends_with(&format!(".{domain}")) {
+        return Err((
+            "email.dkim.domain",
+            format!("{domain:?} is not the domain of [email] from, nor one above it; expected {:?}", from.domain()),
+        ));
+    }
+    let pem = secret::read(file, &base.resolve(file)).map_err(|why| ("email.dkim.key_file", why))?;
+    Dkim::new(&domain, selector, pem.expose_secret()).map_err(|why| ("email.dkim.key_file", why))
 }
 
 /// `Name <address>` or `address`.

@@ -227,8 +227,22 @@ pub struct Email {
     pub reply_to: Option<String>,
     /// What becomes of a message in doubt: `resend` once after 10 minutes, or `hold`.
     pub in_doubt: DoubtPolicy,
+    /// Signs each e-mail. Default: it is not signed here.
+    pub dkim: Option<Dkim>,
     /// In order of preference: the second is used when the first is at fault.
     pub relay: Vec<Relay>,
+}
+
+/// `[email.dkim]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dkim {
+    /// The key's name below `_domainkey` of the domain.
+    pub selector: Option<String>,
+    /// The signing domain. Default: that of `from`.
+    pub domain: Option<String>,
+    /// The private key in PEM, RSA (2048 bits or more) or Ed25519: a file, or the name of a systemd credential.
+    pub key_file: Option<PathBuf>,
 }
 
 /// What kind of relay.

@@ -26,7 +26,7 @@ fn the_reference_file_is_the_configuration() {
                 line.starts_with(&format!("{key} = "))
                     || line.starts_with(&format!("[{key}"))
                     || line.starts_with(&format!("[[{key}"))
-                    || line.contains(&format!(".{key}]]"))
+                    || line.contains(&format!(".{key}]"))
                     || line.contains(&format!("`{key}`"))
                     || line.contains(&format!("or {key} = "))
             });

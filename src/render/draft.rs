@@ -56,6 +56,7 @@ impl Draft<'_> {
             calendar: &self.calendar(to, &context)?,
             method: self.method(),
         })
+        .and_then(|bytes| settings.dkim.as_ref().map_or(Ok(bytes.clone()), |dkim| dkim.sign(&bytes, self.now)))
         .map_err(|why| RenderError::Template { file: format!("{}/{}", self.view.locale, self.folder()), why })?;
         let content = Content::Email { from: settings.from.clone(), to: to.clone(), bytes: bytes.into() };
         Ok((content, Parts::Email { message_id, subject, text, html }))

@@ -42,6 +42,7 @@ fn settings() -> Settings {
         max_segments: 2,
         default_duration: TimeDelta::minutes(50),
         reference_key: [7; 32],
+        dkim: None,
     }
 }
 
