@@ -4,6 +4,7 @@
 mod channels;
 mod durability;
 mod engine;
+mod fuzz;
 mod gateway;
 mod histories;
 mod outbox;

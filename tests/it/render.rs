@@ -28,7 +28,7 @@ fn zone(id: &str) -> Resolved {
     Zones::load(&punctual::zone::Settings::default()).unwrap().resolve(id).unwrap_or_else(|e| panic!("{id}: {e}"))
 }
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         practice_name: "Elm Street Counseling".to_owned(),
         practice_contact: "(555) 555-0142".to_owned(),
@@ -93,18 +93,18 @@ fn sample() -> Session {
 }
 
 /// One notice about one participant of a session, and what it is rendered with.
-struct Case {
-    session: Session,
-    participant: i64,
-    occasion: Occasion,
-    sms: bool,
-    zone: Resolved,
-    locale: Option<&'static str>,
-    now: DateTime<Utc>,
+pub(crate) struct Case {
+    pub(crate) session: Session,
+    pub(crate) participant: i64,
+    pub(crate) occasion: Occasion,
+    pub(crate) sms: bool,
+    pub(crate) zone: Resolved,
+    pub(crate) locale: Option<&'static str>,
+    pub(crate) now: DateTime<Utc>,
 }
 
 impl Case {
-    fn new(occasion: Occasion, locale: &'static str) -> Self {
+    pub(crate) fn new(occasion: Occasion, locale: &'static str) -> Self {
         let now = match occasion {
             Occasion::Reminder => at("2014-04-15T15:00:00Z"),
             _ => at("2014-04-14T12:00:00Z"),
@@ -112,7 +112,7 @@ impl Case {
         Self { session: sample(), participant: 18620, occasion, sms: false, zone: zone("Eastern Standard Time"), locale: Some(locale), now }
     }
 
-    fn render(&self, renderer: &Renderer) -> Result<Rendered, RenderError> {
+    pub(crate) fn render(&self, renderer: &Renderer) -> Result<Rendered, RenderError> {
         let participant = self.session.participant(ParticipationId(self.participant)).unwrap();
         let address = if self.sms {
             Address::Sms(PhoneNumber::parse(&participant.sms_number.0, "US").unwrap())

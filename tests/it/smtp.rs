@@ -33,7 +33,7 @@ fn settings(port: u16) -> Settings {
     }
 }
 
-fn message(n: u8) -> Message {
+pub(crate) fn message(n: u8) -> Message {
     Message {
         key: NoticeKey([n; 16]),
         reference: format!("reference{n}"),
@@ -46,13 +46,13 @@ fn message(n: u8) -> Message {
 }
 
 /// Lets pass, or not, and counts.
-struct Gate {
+pub(crate) struct Gate {
     open: bool,
     asked: AtomicUsize,
 }
 
 impl Gate {
-    fn new(open: bool) -> Self {
+    pub(crate) fn new(open: bool) -> Self {
         Self { open, asked: AtomicUsize::new(0) }
     }
 }

@@ -14,6 +14,8 @@ pub(crate) enum Step {
     Say(String),
     /// Sends this, without a line end, and closes.
     Last(&'static str),
+    /// Sends these bytes, and closes.
+    Bytes(Vec<u8>),
     /// Closes.
     Close,
     /// Says nothing any more.
@@ -196,6 +198,11 @@ impl Shared {
             }
             Step::Last(text) => {
                 let _ = stream.write_all(text.as_bytes()).await;
+                let _ = stream.shutdown().await;
+                false
+            }
+            Step::Bytes(bytes) => {
+                let _ = stream.write_all(&bytes).await;
                 let _ = stream.shutdown().await;
                 false
             }
