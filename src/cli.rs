@@ -11,12 +11,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Config, Mistakes};
 use crate::contact::{Address, EmailAddress, PhoneNumber};
+use crate::ledger::Anchor;
 use crate::notice::{NoticeKey, Occasion};
 use crate::outbox::State;
 
 #[macro_use]
 mod out;
 
+mod backup;
 mod check;
 mod configuration;
 mod demo;
@@ -24,10 +26,14 @@ mod diff;
 mod digest;
 mod gallery;
 mod guard;
+mod ledger;
 mod outbox;
 mod preview;
+mod progress;
+mod prune;
 mod run;
 mod send_test;
+mod shadow;
 mod simulate;
 mod status;
 mod suppress;
@@ -79,11 +85,16 @@ enum Command {
         /// Also log in to relays and gateways, without sending.
         #[arg(long)]
         online: bool,
+        /// Read no source: only whether the daemon can start.
+        #[arg(long, conflicts_with = "online")]
+        offline: bool,
     },
     /// Shows counts by state, what is due next, the last snapshots, and what needs attention.
     Status,
     /// Rehearses: the whole engine on a virtual clock, with servers that obey a script.
     Simulate(SimulateArgs),
+    /// Compares what was sent, or in shadow mode would have been, with what the provider says that it sent. Exit code 3 if they differ.
+    Shadow(ShadowArgs),
     /// Shows who gains, loses or moves a message if the configuration changes.
     Diff(DiffArgs),
     /// Lists upcoming participants who will not be reached, and why. Exit code 3 if there are any.
@@ -105,6 +116,17 @@ enum Command {
     /// Shows and changes the list of addresses that get no messages.
     #[command(subcommand)]
     Suppress(SuppressCommand),
+    /// Shows what happened, and that nobody rewrote it.
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// Copies the store to a new file, while it is in use, and checks the copy.
+    Backup {
+        /// The file to write: a new one.
+        #[arg(value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Removes what is past its retention time. (The daemon does so by itself.)
+    Prune,
     /// Sends one sample message through the real transport.
     SendTest {
         /// An e-mail address or a telephone number.
@@ -200,6 +222,13 @@ struct SimulateArgs {
     /// What happens in between: a TOML file.
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct ShadowArgs {
+    /// Leave out what was before. Default: the provider's first report.
+    #[arg(long, value_name = "TIME")]
+    since: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Args)]
@@ -309,6 +338,34 @@ enum SuppressKind {
 }
 
 #[derive(Debug, Subcommand)]
+enum LedgerCommand {
+    /// Recomputes the chain over all rows. Exit code 3 if a row was changed or is missing.
+    Verify {
+        /// Hold it against this earlier head too. Default: the one that the daemon noted beside the store.
+        #[arg(long, value_name = "ROW:LINK")]
+        anchor: Option<Anchor>,
+    },
+    /// Prints the rows, oldest first. Addresses are masked.
+    Export {
+        /// Only of this session: its delivery record.
+        #[arg(long, value_name = "ID")]
+        session: Option<i64>,
+        /// What to print.
+        #[arg(long, value_enum, default_value_t = LedgerFormat::Jsonl)]
+        format: LedgerFormat,
+    },
+}
+
+/// What `ledger export` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LedgerFormat {
+    /// One object a line.
+    Jsonl,
+    /// For a spreadsheet: nothing in it is taken for a formula.
+    Csv,
+}
+
+#[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Prints the configuration as it holds: defaults filled in, secrets masked.
     Print,
@@ -393,9 +450,19 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
     match &cli.command {
         Command::Run(args) => run::run(config, args.once, || config_for(cli).map_err(|mistakes| mistakes.to_string())),
         Command::Preview(args) => preview::preview(config, args, cli.json, colors),
-        Command::Check { online } => check::check(config, *online, cli.json),
+        Command::Check { online, offline } => {
+            let reach = if *offline {
+                check::Reach::Nowhere
+            } else if *online {
+                check::Reach::Everywhere
+            } else {
+                check::Reach::Sources
+            };
+            check::check(config, reach, cli.json)
+        }
         Command::Status => status::status(config, cli.json, colors),
         Command::Simulate(args) => simulate::simulate(config, args, cli.json, colors),
+        Command::Shadow(args) => shadow::shadow(config, args, cli.json, colors),
         Command::Diff(args) => diff::diff(args, cli.json, colors),
         Command::Unreachable => unreachable::unreachable(config, cli.json, colors),
         Command::Digest { send } => digest::digest(config, *send, cli.json),
@@ -403,6 +470,9 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Outbox(command) => outbox::outbox(config, command, cli.json, colors),
         Command::Guard(command) => guard::guard(config, command, cli.json, colors),
         Command::Suppress(command) => suppress::suppress(config, command, cli.json, colors),
+        Command::Ledger(command) => ledger::ledger(config, command, cli.json),
+        Command::Backup { to } => backup::backup(config, to, cli.json),
+        Command::Prune => prune::prune(config, cli.json),
         Command::SendTest { to } => send_test::send_test(config, to),
         Command::Config(ConfigCommand::Print) => configuration::print(&config),
         Command::Config(ConfigCommand::Schema) => configuration::schema(),

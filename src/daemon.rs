@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
@@ -14,23 +14,36 @@ use tokio::sync::{Mutex, Notify, SetOnce, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_cron_scheduler::{Job, JobScheduler};
 
-use crate::clock::Clock;
-use crate::config::{Config, Gateway, Relay, Source, SourceKind, StoreUrl};
+use crate::clock::{Clock, Reading};
+use crate::config::raw::Mode;
+use crate::config::{Config, Gateway, Keep, Relay, Source, SourceKind, StoreUrl};
 use crate::contact::Channel;
+use crate::deliver::Transport;
+use crate::deliver::shadow::Shadow;
 use crate::digest::Digest;
 use crate::dispatch::{Dispatcher, Lane, Span, Tally};
 use crate::outbox::sqlite::{Access, SqliteOutbox};
-use crate::outbox::{Outbox, StoreError};
-use crate::plan::Policy;
+use crate::outbox::{Outbox, Restored, StoreError};
+use crate::plan::compare::{compare, dues};
+use crate::plan::{Policy, Suppressions};
 use crate::render::{self, Renderer};
-use crate::session::{Extent, Fault, Snapshot};
-use crate::source::{ambiguity, file, push};
+use crate::session::{Extent, Fault, Session, SessionId, Snapshot};
+use crate::source::{ambiguity, file, kept, push};
 use crate::walk;
 use crate::web;
 
+mod health;
 mod intake;
+pub mod notify;
+mod ping;
+mod upkeep;
 
 use self::intake::Intake;
+use self::notify::Notifier;
+pub use self::ping::Ping;
+
+/// How often the wall clock is held against the machine's uptime.
+const CLOCK_LOOK: Duration = Duration::from_secs(30);
 
 /// The scheduler knows no zone whose clocks change, so the letter looks at the practice's clock itself.
 const EVERY_MINUTE: &str = "0 * * * * *";
@@ -80,11 +93,19 @@ pub struct Engine {
     lanes: Vec<(Arc<Lane>, Arc<Notify>)>,
     /// Those that are asked.
     sources: Vec<Arc<Mutex<Source>>>,
+    /// All of them, those that are pushed to as well.
+    names: Vec<String>,
+    /// Nothing is sent.
+    shadow: bool,
     /// The daily letter to the practice.
     digest: Option<Arc<Digest>>,
     server: Option<web::Settings>,
     /// Where the server listens, once it does.
     address: SetOnce<SocketAddr>,
+    keep: Keep,
+    ping: Option<Ping>,
+    notifier: Notifier,
+    started: Instant,
     stop_within: Duration,
 }
 
@@ -103,9 +124,12 @@ impl Engine {
         let outbox = open_store(&config, true)?;
         let settings = render::Settings { reference_key: outbox.reference_key().await?, ..config.render.clone() };
         let renderer = Renderer::new(settings).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?;
-        let email = config.relays.iter().map(Relay::transport).collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
-        let sms = config.gateways.iter().map(Gateway::transport).collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
-        let lanes = [Lane::new(Channel::Email, config.email_in_doubt, email), Lane::new(Channel::Sms, config.sms_in_doubt, sms)];
+        let shadow = config.raw.run.mode == Mode::Shadow;
+        let [email, sms] = transports(&config)?;
+        let lanes = [
+            Lane::new(Channel::Email, config.email_in_doubt, email).paced(&config.email_rates),
+            Lane::new(Channel::Sms, config.sms_in_doubt, sms).paced(&config.sms_rates),
+        ];
         let dispatcher = Dispatcher {
             outbox: Arc::clone(&outbox),
             renderer: Arc::new(renderer),
@@ -117,6 +141,13 @@ impl Engine {
         let returned = dispatcher.recover(|channel| if channel == Channel::Email { email_doubt } else { sms_doubt }).await?;
         if returned > 0 {
             tracing::info!(returned, "taken back from an earlier process: nothing of it was sent");
+        }
+        if shadow {
+            tracing::warn!("shadow mode: everything is decided, rendered and recorded, and nothing is sent");
+        }
+        let names: Vec<String> = config.sources.iter().map(|s| s.name.clone()).collect();
+        if let Some(restored) = outbox.hold_restored(&names, clock.now()).await? {
+            tell_restored(restored);
         }
         let lanes = lanes.map(Arc::new);
         let digest = config.digest.map(|settings| Digest {
@@ -137,11 +168,35 @@ impl Engine {
             dispatcher: Arc::new(dispatcher),
             lanes: lanes.into_iter().map(|lane| (lane, Arc::new(Notify::new()))).collect(),
             sources: asked.map(|s| Arc::new(Mutex::new(s))).collect(),
+            names,
+            shadow,
             digest: digest.map(Arc::new),
             server: config.server,
             address: SetOnce::new(),
+            keep: config.keep,
+            ping: config.ping,
+            notifier: Notifier::from_environment(),
+            started: Instant::now(),
             stop_within: config.stop_within,
         })
+    }
+
+    /// What a configuration would change of what is planned for the sessions that are known: how many messages, of how many.
+    pub async fn would_change(&self, new: &Policy) -> Result<(usize, usize), StoreError> {
+        let (now, suppressed) = (self.clock.now(), Suppressions(self.outbox.suppressions().await?));
+        let (mut changes, mut planned) = (0, 0);
+        for source in &self.names {
+            let held = self.outbox.sessions(source, None).await?;
+            let sessions: Vec<Session> =
+                held.iter().filter_map(|s| kept::session(&s.record, &s.ambiguous)).filter(|s| s.start > now).collect();
+            let ids: Vec<SessionId> = sessions.iter().map(|s| s.id).collect();
+            let known = walk::by_session(self.outbox.known(source, &ids).await?);
+            let due = |policy: &Policy| dues(sessions.iter(), &known, policy, &suppressed, now);
+            let before = due(&self.policy);
+            changes += compare(&before, &due(new)).len();
+            planned += before.len();
+        }
+        Ok((changes, planned))
     }
 
     /// The store, for what is asked after a run.
@@ -165,6 +220,7 @@ impl Engine {
         while let Some(tally) = running.join_next().await {
             report.tally = report.tally.plus(tally.context("a lane")??);
         }
+        self.outbox.mark().await?;
         Ok(report)
     }
 
@@ -173,6 +229,10 @@ impl Engine {
         if matches!(&source.kind, SourceKind::Http(api) if api.rests()) {
             // Its refusal was told: not again with every poll that it asked to be spared.
             tracing::debug!(source = %source.name, "not asked: it wants to be left alone for a while");
+            return Ok(false);
+        }
+        if !self.clock.is_plausible() {
+            tracing::error!(source = %source.name, now = %self.clock.now(), "the clock cannot be right: nothing is planned until it is");
             return Ok(false);
         }
         let mut snapshot = match read_source(source).await {
@@ -219,12 +279,19 @@ impl Engine {
         *self.address.wait().await
     }
 
+    /// What the service manager is told.
+    pub fn notifier(&self) -> &Notifier {
+        &self.notifier
+    }
+
     /// Serves until `stop` is raised (then `Ok`) or the store fails.
     pub async fn serve(self: Arc<Self>, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
         let (failed, mut failure) = mpsc::channel::<StoreError>(1);
         let (ending, end) = watch::channel(false);
         // Ends when this does.
         let mut asking = JoinSet::new();
+        let mut watch = JoinSet::new();
+        watch.spawn(Arc::clone(&self).keep_watch());
         let mut server = JoinSet::new();
         let mut lanes = JoinSet::new();
         if let Some(settings) = &self.server {
@@ -244,8 +311,13 @@ impl Engine {
         for source in &self.sources {
             poll(&self, source, &failed).await;
         }
+        asking.spawn(Arc::clone(&self).watch_the_clock(failed.clone()));
         let mut scheduler = self.schedule(&failed).await?;
+        asking.spawn(Arc::clone(&self).keep_marking());
         tracing::info!(sources = self.sources.len(), "ready");
+        self.show_status().await;
+        self.notifier.ready();
+        asking.spawn(Arc::clone(&self).keep_status());
         let outcome = tokio::select! {
             _ = stop.wait_for(|stopped| *stopped) => Ok(()),
             Some(error) = failure.recv() => Err(error),
@@ -262,7 +334,26 @@ impl Engine {
         if tokio::time::timeout(self.stop_within, finish).await.is_err() {
             tracing::warn!("some attempts did not end in time: the next start takes them back, or reports them as in doubt");
         }
-        Ok(outcome?)
+        outcome?;
+        self.outbox.mark().await?;
+        Ok(())
+    }
+
+    /// Asks all sources and wakes all lanes when the wall clock was set: what is due is another thing then. Never ends.
+    async fn watch_the_clock(self: Arc<Self>, failed: mpsc::Sender<StoreError>) {
+        let mut last = Reading::of(&*self.clock);
+        loop {
+            tokio::time::sleep(CLOCK_LOOK).await;
+            let now = Reading::of(&*self.clock);
+            if let Some(jump) = now.zip(last).and_then(|(now, last)| now.jump_since(last)) {
+                tracing::warn!(seconds = jump.num_seconds(), "the clock was set: what is due is looked at again");
+                for source in &self.sources {
+                    poll(&self, source, &failed).await;
+                }
+                self.lanes.iter().for_each(|(_, wake)| wake.notify_one());
+            }
+            last = now;
+        }
     }
 
     /// Asks the sources when a notice waits for a fresh look at its own. Never ends.
@@ -287,6 +378,8 @@ impl Engine {
             });
             scheduler.add(job.context("a source's poll")?).await.context("a source's poll")?;
         }
+        self.prune_by_cron(&scheduler, failed).await?;
+        self.ping_by_cron(&scheduler).await?;
         if let Some(digest) = &self.digest {
             let (digest, failed, turn) = (Arc::clone(digest), failed.clone(), Arc::new(Mutex::new(())));
             // What was missed while nothing ran is not missed for another minute.
@@ -297,6 +390,16 @@ impl Engine {
         scheduler.start().await.context("the scheduler")?;
         Ok(scheduler)
     }
+}
+
+/// What hands over e-mail and texts. In shadow mode nothing that could send is made at all.
+fn transports(config: &Config) -> anyhow::Result<[Vec<Arc<dyn Transport>>; 2]> {
+    if config.raw.run.mode == Mode::Shadow {
+        return Ok([vec![Arc::new(Shadow)], vec![Arc::new(Shadow)]]);
+    }
+    let email = config.relays.iter().map(Relay::transport).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
+    let sms = config.gateways.iter().map(Gateway::transport).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
+    Ok([email, sms])
 }
 
 /// One poll of a source. A poll that is still running is not started twice.
@@ -320,6 +423,17 @@ fn tell<'f>(source: &str, faults: impl Iterator<Item = &'f Fault>) {
     for fault in faults {
         tracing::warn!(source, %fault, "quarantined");
     }
+}
+
+/// The report of a restore: what is held, and what an operator does about it.
+fn tell_restored(restored: Restored) {
+    let since = restored.since.map_or_else(|| "nothing".to_owned(), |at| format!("what was told until {}", at.to_rfc3339()));
+    tracing::error!(
+        held = restored.held,
+        "the store is an older copy: it knows {since}, and nothing after it. What was due since is held, and so are the invites and corrections \
+         that the first walks find: look at `punctual outbox list --state held`, then `punctual outbox release` or `cancel`. Opt-outs and \
+         bounces of that time are forgotten."
+    );
 }
 
 /// A name that no other start has.

@@ -28,7 +28,7 @@ use crate::plan::{Policy, Suppressions};
 use crate::render::{Letter, Rendered, Renderer};
 use crate::retry;
 use crate::session::{Presence, SessionId};
-use crate::source::json;
+use crate::source::kept;
 use crate::staff::{self, Concern, Desk, Kind, Why};
 use crate::zone::Zone;
 
@@ -74,10 +74,7 @@ pub async fn gather(
     let mut legible: HashSet<(String, SessionId)> = HashSet::new();
     for source in sources {
         for stored in outbox.sessions(source, None).await? {
-            let Some(mut session) = json::kept(&stored.record) else { continue };
-            for person in &mut session.participants {
-                person.ambiguous = stored.ambiguous.iter().find(|(id, _)| *id == person.id).map(|(_, why)| why.clone());
-            }
+            let Some(session) = kept::session(&stored.record, &stored.ambiguous) else { continue };
             starts.insert((source.clone(), session.id), session.start);
             if session.presence != Presence::Unreadable {
                 legible.insert((source.clone(), session.id));

@@ -10,15 +10,18 @@
 //! The modules stand in the order in which data meets them. The first group is pure: no clock, no I/O, no logging.
 
 pub mod contact;
+pub mod ledger;
 pub mod message;
 pub mod notice;
 pub mod outcome;
+pub mod pace;
 pub mod plan;
 pub mod render;
 pub mod retry;
 pub mod session;
 pub mod staff;
 
+pub mod evidence;
 pub mod preview;
 
 pub mod cli;

@@ -231,12 +231,14 @@ pub enum Reason {
     Template,
     /// The gateway's or server's answer never came, and the policy is to wait for a person.
     InDoubt,
+    /// The store is an older copy of the one that ran last, which may have sent it.
+    Restored,
     /// An operator asked for it.
     Operator,
 }
 
 /// The words of [`Reason`], in one place.
-const REASONS: [(Reason, &str); 33] = [
+const REASONS: [(Reason, &str); 34] = [
     (Reason::Quarantined, "quarantined"),
     (Reason::Ambiguous, "ambiguous"),
     (Reason::HostDelivers, "host_delivers"),
@@ -269,6 +271,7 @@ const REASONS: [(Reason, &str); 33] = [
     (Reason::Outdated, "outdated"),
     (Reason::Template, "template"),
     (Reason::InDoubt, "in_doubt"),
+    (Reason::Restored, "restored"),
     (Reason::Operator, "operator"),
 ];
 

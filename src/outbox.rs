@@ -21,6 +21,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use crate::contact::{Address, Channel};
+use crate::ledger::{Anchor, Link, Verified};
 use crate::notice::{Notice, NoticeKey, Occasion, Omission, Reason};
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, SessionId};
@@ -266,7 +267,7 @@ pub struct Walk {
 pub struct Guard {
     /// Names this set of changes, also when an operator has let it pass; empty: nothing out of the ordinary.
     pub digest: String,
-    /// The sessions that wait, and what happened to each: `removed`, `moved`, `codes`.
+    /// The sessions that wait, and what happened to each: `removed`, `moved`, `codes`, `clocks`.
     pub sessions: Vec<(SessionId, &'static str)>,
 }
 
@@ -277,7 +278,7 @@ pub struct GuardRow {
     pub source: String,
     /// The session.
     pub session_id: SessionId,
-    /// `removed`, `moved`, `codes`.
+    /// `removed`, `moved`, `codes`, `clocks`.
     pub kind: String,
     /// Since when something of this source waits.
     pub since: DateTime<Utc>,
@@ -374,7 +375,7 @@ pub struct ClaimRequest {
     pub channel: Channel,
     /// Claims run out after this long, by the store's clock.
     pub lease: TimeDelta,
-    /// At most this many; the most urgent (earliest start, then earliest due) first.
+    /// At most this many; the most urgent (earliest start, then earliest due, then added first) first.
     pub limit: usize,
 }
 
@@ -569,7 +570,7 @@ pub struct LedgerRow {
     /// Its participation.
     pub participation_id: Option<ParticipationId>,
     /// `added`, `moved`, `ended`, `claimed`, `begun`, `doubted`, `settled`, `recovered`, `resolved`, `suppressed`,
-    /// `unsuppressed`, `purged`, `staff_letter`, an [`Act`]'s word, or the caller's.
+    /// `unsuppressed`, `purged`, `staff_letter`, `checkpoint` (see [`crate::ledger`]), `restored`, an [`Act`]'s word, or the caller's.
     pub event: String,
     /// The state before.
     pub from_state: Option<State>,
@@ -579,6 +580,9 @@ pub struct LedgerRow {
     pub reason: Option<Reason>,
     /// Redacted: the outcome, the server's text, a new due time, a transport.
     pub detail: Option<String>,
+    /// Its link to the row before it, the store's; `None`: not stored yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Link>,
 }
 
 /// An address that gets no messages.
@@ -594,6 +598,15 @@ pub struct SuppressedAddress {
     pub shown: String,
     /// The notice whose rejection said so, in 32 hexadecimal digits; `None`: a person did.
     pub notice: Option<String>,
+}
+
+/// What a start did with a store that was restored from an older copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Restored {
+    /// The copy is complete until then; `None`: it was empty.
+    pub since: Option<DateTime<Utc>>,
+    /// Notices that wait for a person now.
+    pub held: usize,
 }
 
 /// What is kept how long.
@@ -677,7 +690,7 @@ pub trait Outbox: Send + Sync {
     /// Decides about notices in state unknown: the same bytes again at that time, or `None`: a person decides.
     async fn resolve_doubt(&self, now: DateTime<Utc>, resends: Vec<(NoticeKey, Option<DateTime<Utc>>)>) -> Result<()>;
 
-    /// Notices, in due order.
+    /// Notices, in due order; those due at once in the order in which they were added.
     async fn list(&self, filter: &Filter) -> Result<Vec<Entry>>;
 
     /// The attempts of one notice, and the frozen content if it is still kept.
@@ -695,6 +708,9 @@ pub trait Outbox: Send + Sync {
     /// Notes an operator's deed in the ledger (`reveal`, `send_test`); `detail` names no contact, name or code.
     async fn note(&self, at: DateTime<Utc>, event: &str, detail: &str) -> Result<()>;
 
+    /// Notes what somebody else said of one participation, or of none that is known; `detail` names no contact, name or code.
+    async fn witness(&self, at: DateTime<Utc>, event: &str, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Result<()>;
+
     /// The ledger's rows after this number, oldest first, of one session or of all, `limit` at most.
     async fn ledger(&self, session: Option<SessionId>, after: i64, limit: usize) -> Result<Vec<LedgerRow>>;
 
@@ -703,6 +719,50 @@ pub trait Outbox: Send + Sync {
 
     /// Writes a letter's state down, and in the ledger. `false`, and nothing changes: it passed its point of no return before, or is over.
     async fn put_staff_letter(&self, letter: StaffLetter) -> Result<bool>;
+
+    /// Walks the whole ledger, and holds it against an earlier head: the one given, or the one that the store keeps elsewhere.
+    async fn verify_ledger(&self, anchor: Option<Anchor>) -> Result<Verified>;
+
+    /// If the store is an older copy of the one that ran last: holds what that one may have sent, and notes that the first walks of these
+    /// sources find it again. `None`: it is not. Called at a start, after [`Outbox::recover`]. (A store that outlives no process has no copies.)
+    async fn hold_restored(&self, _sources: &[String], _now: DateTime<Utc>) -> Result<Option<Restored>> {
+        Ok(None)
+    }
+
+    /// A walk of this source may find again what was told before a restore.
+    async fn finds_again(&self, _source: &str, _now: DateTime<Utc>) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Notes beside the store how far its ledger has got, by which [`Outbox::hold_restored`] knows an older copy. Returns what it noted.
+    async fn mark(&self) -> Result<Option<Anchor>> {
+        Ok(None)
+    }
+
+    /// It takes writes and answers reads.
+    async fn probe(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// How many notices are tried by themselves before that time.
+    async fn due_before(&self, until: DateTime<Utc>) -> Result<u64> {
+        let waiting = Filter { states: vec![State::Waiting, State::Unknown], ..Filter::default() };
+        Ok(self.list(&waiting).await?.iter().filter(|e| e.next_attempt_at.is_some_and(|at| at < until)).count() as u64)
+    }
+
+    /// How many notices are in that state.
+    async fn count(&self, state: State) -> Result<u64> {
+        Ok(self.list(&Filter { states: vec![state], ..Filter::default() }).await?.len() as u64)
+    }
+
+    /// How many notices are held, for each reason.
+    async fn held_by_reason(&self) -> Result<Vec<(Reason, u64)>> {
+        let mut counts = std::collections::BTreeMap::new();
+        for entry in self.list(&Filter { states: vec![State::Held], ..Filter::default() }).await? {
+            *counts.entry(entry.reason.unwrap_or(Reason::Operator)).or_default() += 1;
+        }
+        Ok(counts.into_iter().collect())
+    }
 
     /// Removes what need not be kept. What may still be sent stays, with its session. The ledger tells what was removed.
     async fn purge(&self, now: DateTime<Utc>, retention: Retention) -> Result<Purged>;

@@ -19,6 +19,7 @@ use crate::notice::{Decision, Omission, Reason};
 use crate::outbox::{Known, KnownMap};
 use crate::session::{Fault, Presence, Session};
 
+pub mod compare;
 mod correction;
 pub mod diff;
 mod facts;

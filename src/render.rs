@@ -17,6 +17,7 @@
 mod calendar;
 mod context;
 mod dates;
+pub mod dkim;
 mod draft;
 mod gate;
 mod lint;
@@ -27,6 +28,7 @@ mod staff;
 mod templates;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
@@ -70,6 +72,8 @@ pub struct Settings {
     pub default_duration: chrono::TimeDelta,
     /// See `Outbox::reference_key`.
     pub reference_key: [u8; 32],
+    /// Signs each e-mail; `None`: nobody does, or the relay does.
+    pub dkim: Option<Arc<dkim::Dkim>>,
 }
 
 impl std::fmt::Debug for Settings {

@@ -48,6 +48,8 @@ struct Walker<'a> {
     policy: &'a Policy,
     suppressed: Suppressions,
     first_fill: bool,
+    /// What was told before a restore is found again: new invites and corrections wait for a person.
+    finds_again: bool,
     now: DateTime<Utc>,
     /// The touched sessions as they were.
     before: HashMap<SessionId, (StoredSession, Session)>,
@@ -65,16 +67,11 @@ pub async fn walk(outbox: &dyn Outbox, source: &str, snapshot: &Snapshot, policy
     let missing = missing(snapshot, seen.as_ref(), all, policy.not_joined.is_some(), now);
     let ids: Vec<SessionId> = changed.iter().map(|(s, _)| s.id).chain(missing.iter().map(|(id, _)| *id)).collect();
     let before = before(outbox.sessions(source, Some(&ids)).await?);
-    let guard = judge(snapshot, seen.as_ref(), &changed, &missing, &before, now);
-    let walker = Walker {
-        policy,
-        suppressed,
-        first_fill: seen.is_none(),
-        now,
-        before,
-        known: by_session(outbox.known(source, &ids).await?),
-        guarded: guard.sessions.iter().map(|(id, _)| *id).collect(),
-    };
+    let known = by_session(outbox.known(source, &ids).await?);
+    let finds_again = outbox.finds_again(source, now).await?;
+    let mut walker = Walker { policy, suppressed, first_fill: seen.is_none(), finds_again, now, before, known, guarded: HashSet::new() };
+    let guard = judge(snapshot, seen.as_ref(), &changed, &missing, &walker);
+    walker.guarded = guard.sessions.iter().map(|(id, _)| *id).collect();
     let listed = changed.into_iter().filter_map(|(session, digest)| walker.listed(session, digest));
     let sessions: Vec<WalkedSession> = listed.chain(missing.iter().filter_map(|(id, why)| walker.missing(*id, *why))).collect();
     let faults: Vec<Fault> = snapshot.faults.iter().chain(snapshot.sessions.iter().flat_map(|s| &s.faults)).cloned().collect();
@@ -146,10 +143,10 @@ fn judge(
     seen: Option<&Seen>,
     changed: &[(&Session, String)],
     missing: &[(SessionId, Presence)],
-    before: &HashMap<SessionId, (StoredSession, Session)>,
-    now: DateTime<Utc>,
+    walker: &Walker<'_>,
 ) -> Guard {
     let Some(seen) = seen else { return Guard::default() };
+    let (before, now) = (&walker.before, walker.now);
     // Whoever was told that it is cancelled loses nothing when it leaves the list.
     let takes_place = |id: &SessionId| before.get(id).is_none_or(|(_, was)| !was.cancelled && was.start > now);
     let absent: Vec<SessionId> =
@@ -158,6 +155,7 @@ fn judge(
         future: seen.sessions.values().filter(|s| s.start > now && s.digest != Presence::Gone.as_str()).count(),
         empty: snapshot.sessions.is_empty() && snapshot.faults.is_empty(),
         missing: &absent,
+        clocks: changed.iter().filter(|(is, _)| walker.tells_another_hour(is)).map(|(is, _)| is.id).collect(),
         changed: changed.iter().filter_map(|(is, _)| before.get(&is.id).map(|(_, was)| (was, *is))).collect(),
         accepted: seen.guard_accepted.as_deref(),
     };
@@ -176,6 +174,21 @@ pub(crate) fn by_session(known: KnownMap) -> HashMap<SessionId, KnownMap> {
 impl Walker<'_> {
     fn known(&self, id: SessionId) -> KnownMap {
         self.known.get(&id).cloned().unwrap_or_default()
+    }
+
+    /// Somebody who was told would be told again, although the source says of them what it said before: the zone data or the configuration
+    /// moves the hour on their clock.
+    fn tells_another_hour(&self, session: &Session) -> bool {
+        let Some((_, was)) = self.before.get(&session.id).filter(|_| session.start > self.now) else { return false };
+        let says_the_same = |p: &Participant| {
+            let facts = |s: &Session, p: &Participant| plan::facts(s, p, self.policy);
+            was.start == session.start && was.participant(p.id).is_some_and(|before| facts(was, before) == facts(session, p))
+        };
+        let known = plan::observe(session, self.known(session.id), self.policy, self.first_fill, self.now);
+        plan::plan_session(session, &known, self.policy, &self.suppressed, self.now).iter().any(|decision| match decision {
+            Decision::Send(n) => n.occasion == Occasion::Updated && session.participant(n.participation).is_some_and(says_the_same),
+            Decision::Omit(_) => false,
+        })
     }
 
     /// A session that is in the snapshot. `None`: it is guarded, and was so before.
@@ -291,7 +304,9 @@ impl Walker<'_> {
         let mut changes: Vec<Change> = Vec::new();
         for ((_, id), one) in &people {
             let theirs: Vec<&Decision> = decisions.iter().filter(|d| diff::of_participant(d, session.id, *id)).collect();
-            changes.extend(diff::diff(&theirs, &one.notices));
+            let decided = diff::diff(&theirs, &one.notices);
+            let held: Vec<Change> = decided.iter().filter_map(|change| self.found_again(change, one)).collect();
+            changes.extend(decided.into_iter().chain(held));
             changes.extend(self.adoption(session, *id, one));
         }
         WalkedSession {
@@ -304,6 +319,20 @@ impl Walker<'_> {
             changes,
             omissions: decisions.into_iter().filter_map(|d| if let Decision::Omit(o) = d { Some(o) } else { None }).collect(),
         }
+    }
+
+    /// After a restore, what may have been told in the time that the store does not remember: held. Reminders that are still to come are not.
+    fn found_again(&self, change: &Change, known: &Known) -> Option<Change> {
+        let (key, occasion, due_at) = match change {
+            Change::Add(n) => (n.key, n.occasion, n.due_at),
+            Change::Move { key, due_at, .. } => {
+                let row = known.notices.iter().find(|n| n.notice.key == *key)?;
+                (row.state != State::Waiting).then_some((*key, row.notice.occasion, *due_at))?
+            }
+            Change::End { .. } => return None,
+        };
+        let told_since = self.finds_again && (occasion != Occasion::Reminder || due_at <= self.now);
+        told_since.then_some(Change::End { key, state: State::Held, reason: Reason::Restored })
     }
 
     /// Whoever was announced by somebody else counts as told: a row of the outbox remembers the start that they know, so that a change of it

@@ -1,4 +1,4 @@
-//! The small HTTP server: what is pushed to us, and the provider's webhook.
+//! The small HTTP server: what is pushed to us, the provider's webhook, and what monitors ask.
 //!
 //! In: requests, HTTP/1.1 without TLS (a proxy stands before it where it is not the machine itself). Out: what [`Intake`] makes of them, as JSON,
 //! and refusals as problem details (RFC 9457). Invariants: who a request comes from is known before its body is read; every connection, head,
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
-use axum::routing::{post, put};
+use axum::routing::{get, post, put};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -22,10 +22,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+pub use self::metrics::{Figures, Kind, Labels};
 use self::problem::Problem;
 use crate::source::push::{Offer, Refused};
 
+mod health;
 pub mod hook;
+mod metrics;
 mod problem;
 pub mod push;
 mod request;
@@ -78,6 +81,21 @@ pub trait Intake: Send + Sync + 'static {
 
     /// Takes note of an event, and of what it may mean: durable when it returns.
     async fn hook(&self, event: hook::Event) -> Result<(), Declined>;
+
+    /// The store answers within a second.
+    async fn answers(&self) -> bool {
+        true
+    }
+
+    /// Why what is due could not go out now; empty: it can.
+    async fn unready(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// For a monitor. `None`: the store does not answer.
+    async fn figures(&self) -> Option<Figures> {
+        None
+    }
 }
 
 /// Why something that was pushed was not taken.
@@ -138,6 +156,9 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
 
 fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::figures))
         .route("/api/v1/sources/{name}/sessions", put(push::whole))
         .route("/api/v1/sources/{name}/sessions/{id}", put(push::one).delete(push::cancel))
         .route("/hooks/securevideo/{token}", post(hook::take))

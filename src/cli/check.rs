@@ -1,20 +1,21 @@
-//! `check`: configuration, templates, zones, sources; with `--online` the relays and gateways too.
+//! `check`: configuration, templates, zones, sources; with `--online` the relays and gateways too, with `--offline` no source.
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
-use crate::config::{Config, SourceKind};
+use crate::config::{Config, Gateway, SourceKind};
 use crate::contact::Channel;
 use crate::daemon::{read_source, store_exists};
 use crate::deliver::Transport;
-use crate::notice::{Decision, Reason};
+use crate::notice::{Decision, Occasion, Reason};
 use crate::outbox::KnownMap;
 use crate::plan::{self, Suppressions};
 use crate::render::Renderer;
-use crate::session::AutoDeliver;
+use crate::session::{AutoDeliver, Snapshot};
 use crate::source::ambiguity;
 
 /// One line of the report.
@@ -22,7 +23,7 @@ use crate::source::ambiguity;
 struct Finding {
     /// What was looked at.
     what: String,
-    /// `ok`, `note` or `error`.
+    /// `ok`, `note`, `warn` or `error`.
     level: &'static str,
     /// What was found.
     text: String,
@@ -37,7 +38,18 @@ impl Report {
     }
 }
 
-pub(super) fn check(config: Config, online: bool, json: bool) -> anyhow::Result<Exit> {
+/// How far a check goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// What stands on this machine.
+    Nowhere,
+    /// The sources too.
+    Sources,
+    /// Relays and gateways too.
+    Everywhere,
+}
+
+pub(super) fn check(config: Config, reach: Reach, json: bool) -> anyhow::Result<Exit> {
     let mut report = Report::default();
     let file = config.file.as_ref().map_or_else(|| "built-in defaults: can preview, cannot send".to_owned(), |f| f.display().to_string());
     report.add("ok", "configuration", file);
@@ -45,10 +57,12 @@ pub(super) fn check(config: Config, online: bool, json: bool) -> anyhow::Result<
     report.add("ok", "time zone data", format!("{} ({})", tz.version, tz.origin));
     templates(&config, &mut report);
     let runtime = runtime()?;
-    sources(&config, &runtime, &mut report);
+    if reach != Reach::Nowhere {
+        sources(&config, &runtime, &mut report);
+    }
     store(&config, &mut report);
     let transports = transports(&config, &mut report);
-    if online {
+    if reach == Reach::Everywhere {
         runtime.block_on(probe(&transports, &mut report));
     }
     for finding in &report.0 {
@@ -99,6 +113,9 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Repo
             report.add("error", what.clone(), fault.to_string());
         }
         let now = WallClock.now();
+        if config.store.is_some() && !store_exists(config) {
+            report.add("note", what.clone(), first_start(&snapshot, config, now));
+        }
         for session in &snapshot.sessions {
             let known = plan::observe(session, KnownMap::new(), &config.policy, false, now);
             let decisions = plan::plan_session(session, &known, &config.policy, &Suppressions::default(), now);
@@ -114,6 +131,29 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Repo
         if texts > 0 && config.gateways.is_empty() && config.store.is_some() {
             report.add("error", what, format!("{texts} participants want text messages, and no [[sms.gateway]] is configured"));
         }
+    }
+}
+
+/// What the first start makes of the sessions that are there already: said before it happens.
+fn first_start(snapshot: &Snapshot, config: &Config, now: DateTime<Utc>) -> String {
+    let (mut adopted, mut invites, mut reminders) = (0, 0, 0);
+    for session in &snapshot.sessions {
+        let known = plan::observe(session, KnownMap::new(), &config.policy, true, now);
+        for decision in plan::plan_session(session, &known, &config.policy, &Suppressions::default(), now) {
+            match decision {
+                Decision::Omit(o) if o.reason == Reason::Adopted => adopted += 1,
+                Decision::Send(n) if n.occasion == Occasion::Invite => invites += 1,
+                Decision::Send(_) => reminders += 1,
+                Decision::Omit(_) => {}
+            }
+        }
+    }
+    if config.policy.adopt_invites {
+        format!(
+            "the first start invites {invites} people, whoever may have done so before ([adopt] invites = true), and plans {reminders} reminders"
+        )
+    } else {
+        format!("the first start takes {adopted} people for invited already ([adopt] invites = false), and plans {reminders} reminders")
     }
 }
 
@@ -148,6 +188,7 @@ fn store(config: &Config, report: &mut Report) {
 fn transports(config: &Config, report: &mut Report) -> Vec<(Channel, Arc<dyn Transport>)> {
     let email = config.relays.iter().map(|r| (Channel::Email, r.transport()));
     let sms = config.gateways.iter().map(|g| (Channel::Sms, g.transport()));
+    status_alone(&config.gateways, report);
     let mut fit = Vec::new();
     for (channel, transport) in email.chain(sms) {
         match transport {
@@ -159,6 +200,17 @@ fn transports(config: &Config, report: &mut Report) -> Vec<(Channel, Arc<dyn Tra
         }
     }
     fit
+}
+
+/// A gateway that answers 200 to everything, and says what went wrong in the body, would be taken at its status.
+fn status_alone(gateways: &[Gateway], report: &mut Report) {
+    for (n, gateway) in gateways.iter().enumerate() {
+        if matches!(gateway, Gateway::Http(settings) if settings.status_alone_decides()) {
+            let text = "its status alone decides whether a text was taken: an error in the body of a 200 counts as accepted; \
+                        set `answers` or `reference_pointer`";
+            report.add("warn", format!("sms.gateway[{n}]"), text);
+        }
+    }
 }
 
 async fn probe(transports: &[(Channel, Arc<dyn Transport>)], report: &mut Report) {

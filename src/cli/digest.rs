@@ -7,6 +7,7 @@ use chrono::SubsecRound;
 
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
+use crate::config::raw::Mode;
 use crate::config::{Config, Relay};
 use crate::contact::Channel;
 use crate::daemon::open_store;
@@ -16,6 +17,9 @@ use crate::render::{self, Parts, Renderer};
 
 pub(super) fn digest(config: Config, send: bool, json: bool) -> anyhow::Result<Exit> {
     let Some(settings) = config.digest.clone() else { bail!("nobody gets the letter: name somebody in the configuration ([digest] to)") };
+    if send && config.raw.run.mode == Mode::Shadow {
+        bail!("shadow mode: nothing is sent; [run] mode = \"live\" sends it");
+    }
     let always = settings.always;
     runtime()?.block_on(async {
         let outbox = open_store(&config, false)?;

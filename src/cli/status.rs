@@ -7,11 +7,13 @@ use serde::Serialize;
 use super::table::{Colors, Tone, table};
 use super::{Exit, runtime};
 use crate::config::Config;
+use crate::config::raw::Mode;
 use crate::daemon::open_store;
 use crate::outbox::{SourceStatus, State, Status};
 
 #[derive(Serialize)]
 struct Facts<'a> {
+    mode: Mode,
     states: BTreeMap<&'static str, u64>,
     omissions: BTreeMap<&'static str, u64>,
     next_due: Option<String>,
@@ -26,7 +28,7 @@ pub(super) fn status(config: Config, json: bool, colors: Colors) -> anyhow::Resu
         let store = open_store(&config, false)?;
         anyhow::Ok((store.status().await?, store.guards().await?))
     })?;
-    let facts = facts(&status, guards.len());
+    let facts = facts(&status, guards.len(), config.raw.run.mode);
     if json {
         println!("{}", serde_json::to_string(&facts)?);
     } else {
@@ -41,8 +43,9 @@ pub(super) fn needs_attention(status: &Status) -> bool {
     some(State::Held) || some(State::Unknown) || !status.faults.is_empty()
 }
 
-fn facts(status: &Status, guarded: usize) -> Facts<'_> {
+fn facts(status: &Status, guarded: usize, mode: Mode) -> Facts<'_> {
     Facts {
+        mode,
         states: status.by_state.iter().map(|(s, n)| (s.as_str(), *n)).collect(),
         omissions: status.by_reason.iter().map(|(r, n)| (r.as_str(), *n)).collect(),
         next_due: status.next_due.map(super::preview::rfc3339),
@@ -64,6 +67,9 @@ fn print(facts: &Facts<'_>, colors: Colors) {
         states.add_row([colors.cell(*state, tone), colors.cell(n.to_string(), tone)]);
     }
     println!("{}", states.trim_fmt());
+    if facts.mode == Mode::Shadow {
+        println!("Mode: shadow. Nothing is sent; what is accepted here was only rehearsed.");
+    }
     println!("Next due: {}", facts.next_due.as_deref().unwrap_or("nothing waits"));
     for source in facts.sources {
         let at = source.last_snapshot_at.map_or_else(|| "never".to_owned(), super::preview::rfc3339);

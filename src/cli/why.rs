@@ -11,10 +11,10 @@ use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::open_store;
 use crate::notice::{Decision, Occasion, Reason};
-use crate::outbox::{Delivery, Entry, Filter, Known, LedgerRow, Outbox, State, StoredSession};
+use crate::outbox::{Delivery, Entry, Filter, Known, LedgerRow, Outbox, State};
 use crate::plan::{self, Suppressions};
 use crate::session::{AutoDeliver, Participant, ParticipationId, Role, Session, SessionId};
-use crate::source::json;
+use crate::source::kept;
 
 /// Ledger rows that are shown of one session.
 const LEDGER_MAX: usize = 10_000;
@@ -78,7 +78,9 @@ async fn people(config: &Config, args: &WhyArgs) -> anyhow::Result<Vec<Person>> 
     let mut found = Vec::new();
     for source in &config.sources {
         let Some(stored) = store.sessions(&source.name, Some(&[id])).await?.pop() else { continue };
-        let Some(session) = latest(&stored) else { bail!("session {id}: the store's record cannot be read") };
+        let Some(session) = kept::session(&stored.record, &stored.ambiguous) else {
+            bail!("session {id}: the store's record cannot be read")
+        };
         let known = store.known(&source.name, &[id]).await?;
         let ledger = store.ledger(Some(id), 0, LEDGER_MAX).await?;
         let known = plan::observe(&session, known, &config.policy, false, now);
@@ -105,14 +107,6 @@ async fn people(config: &Config, args: &WhyArgs) -> anyhow::Result<Vec<Person>> 
         bail!("the store knows no session {id}{}", args.participation.map_or_else(String::new, |p| format!(" with a participation {p}")));
     }
     Ok(found)
-}
-
-pub(super) fn latest(stored: &StoredSession) -> Option<Session> {
-    let mut session = json::kept(&stored.record)?;
-    for person in &mut session.participants {
-        person.ambiguous = stored.ambiguous.iter().find(|(id, _)| *id == person.id).map(|(_, why)| why.clone());
-    }
-    Some(session)
 }
 
 /// What the checks look at, in their order.

@@ -3,18 +3,24 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::ExposeSecret;
 
+use super::gateway;
 use super::raw::{self, Raw};
 use super::read::Document;
+use super::span::Period;
 use super::transport::{self, Gateway, Relay};
 use super::{secret, staff};
 use crate::contact::EmailAddress;
+use crate::daemon::Ping;
 use crate::digest;
+use crate::outbox::Retention;
+use crate::pace::Rate;
 use crate::plan::policy::{Override, Overrides, Policy};
 use crate::plan::quiet::QuietHours;
 use crate::plan::rule::{Rule, When};
-use crate::render;
+use crate::render::{self, dkim::Dkim};
 use crate::retry::DoubtPolicy;
 use crate::source::{file, http, push};
 use crate::web;
@@ -38,6 +44,10 @@ pub struct Config {
     pub relays: Vec<Relay>,
     /// SMS gateways, likewise.
     pub gateways: Vec<Gateway>,
+    /// How often each relay may be used, in their order.
+    pub email_rates: Vec<Option<Rate>>,
+    /// How often each gateway may be used, in their order.
+    pub sms_rates: Vec<Option<Rate>>,
     /// What becomes of e-mail in doubt.
     pub email_in_doubt: DoubtPolicy,
     /// What becomes of texts in doubt.
@@ -46,8 +56,28 @@ pub struct Config {
     pub digest: Option<digest::Settings>,
     /// What is pushed to us; `None`: nothing, so nothing listens.
     pub server: Option<web::Settings>,
+    /// What is kept how long.
+    pub keep: Keep,
+    /// The dead-man's ping; `None`: nobody is pinged.
+    pub ping: Option<Ping>,
     /// What is in hand at a stop is finished within this time.
     pub stop_within: std::time::Duration,
+}
+
+/// What is kept how long, and when the rest is removed.
+#[derive(Debug, Clone)]
+pub struct Keep {
+    content: Period,
+    ledger: Period,
+    /// Cron expression with seconds, checked.
+    pub prune: String,
+}
+
+impl Keep {
+    /// What may go now.
+    pub fn at(&self, now: DateTime<Utc>) -> Retention {
+        Retention { content_before: self.content.before(now), history_before: self.ledger.before(now) }
+    }
 }
 
 /// A configured source.
@@ -130,7 +160,11 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
         render: rendering(&raw, &base, document),
         store: store(&raw, &base, document),
         relays: transport::relays(&raw, &base, document),
-        gateways: transport::gateways(&raw, &base, document),
+        gateways: gateway::gateways(&raw, &base, document),
+        email_rates: raw.email.relay.iter().map(|relay| relay.rate).collect(),
+        sms_rates: raw.sms.gateway.iter().map(|gateway| gateway.rate).collect(),
+        keep: keep(&raw, document),
+        ping: transport::ping(&raw, &base, document),
         email_in_doubt: raw.email.in_doubt,
         sms_in_doubt: raw.sms.in_doubt,
         stop_within: raw.daemon.stop_within.0.to_std().unwrap_or_default(),
@@ -328,6 +362,18 @@ pub(super) fn cron(expression: &str) -> Result<croner::Cron, String> {
         .map_err(|e| format!("{expression:?} is no cron expression: {e}"))
 }
 
+fn keep(raw: &Raw, document: &mut Document<'_>) -> Keep {
+    let raw::Retention { content, ledger, prune } = raw.retention.clone();
+    if let Err(why) = cron(&prune) {
+        document.note("retention.prune", why);
+    }
+    let some_day = DateTime::<Utc>::UNIX_EPOCH;
+    if ledger.before(some_day) > content.before(some_day) {
+        document.note("retention.ledger", format!("\"{ledger}\" is shorter than content = \"{content}\"; expected at least as long"));
+    }
+    Keep { content, ledger, prune }
+}
+
 fn store(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Option<StoreUrl> {
     let url = raw.store.url.as_ref()?;
     match url.strip_prefix("sqlite://") {
@@ -363,20 +409,39 @@ fn rendering(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> render:
             None
         }
     });
+    let from = from.unwrap_or_else(|| EmailAddress::parse(PREVIEW_FROM).expect("a constant that parses"));
+    let dkim = raw.email.dkim.as_ref().and_then(|dkim| signing(dkim, &from, base).map_err(|(key, why)| document.note(key, why)).ok());
     render::Settings {
         practice_name: raw.practice.name.clone(),
         practice_contact: raw.practice.contact.clone(),
         locale: raw.practice.locale.clone(),
         join_url: raw.practice.join_url.clone(),
         from_name,
-        from: from.unwrap_or_else(|| EmailAddress::parse(PREVIEW_FROM).expect("a constant that parses")),
+        from,
         reply_to,
         template_dir: raw.templates.dir.as_ref().map(|dir| base.resolve(dir)),
         show_participant_names_to_host: raw.templates.show_participant_names_to_host,
         max_segments: raw.sms.max_segments,
         default_duration: raw.practice.session_length.0,
         reference_key: [0; 32],
+        dkim: dkim.map(Arc::new),
     }
+}
+
+/// `[email.dkim]`. The domain must be the sender's or one above it, or DMARC does not count the signature (RFC 7489 3.1.1).
+fn signing(dkim: &raw::Dkim, from: &EmailAddress, base: &Base<'_>) -> Result<Dkim, (&'static str, String)> {
+    let selector =
+        dkim.selector.as_ref().ok_or(("email.dkim.selector", "is missing; expected the key's name, such as \"punctual\"".to_owned()))?;
+    let file = dkim.key_file.as_ref().ok_or(("email.dkim.key_file", "is missing; expected a private key in PEM".to_owned()))?;
+    let domain = dkim.domain.as_deref().unwrap_or(from.domain()).to_ascii_lowercase();
+    if from.domain() != domain && !from.domain().ends_with(&format!(".{domain}")) {
+        return Err((
+            "email.dkim.domain",
+            format!("{domain:?} is not the domain of [email] from, nor one above it; expected {:?}", from.domain()),
+        ));
+    }
+    let pem = secret::read(file, &base.resolve(file)).map_err(|why| ("email.dkim.key_file", why))?;
+    Dkim::new(&domain, selector, pem.expose_secret()).map_err(|why| ("email.dkim.key_file", why))
 }
 
 /// `Name <address>` or `address`.
@@ -394,14 +459,20 @@ fn secrets_are_private(raw: &Raw, file: Option<&Path>, document: &mut Document<'
     let relays =
         raw.email.relay.iter().enumerate().filter(|(_, r)| r.password.is_some()).map(|(n, _)| format!("email.relay[{n}].password"));
     let gateways = raw.sms.gateway.iter().enumerate().flat_map(|(n, g)| {
-        let typed = [("auth_token", g.auth_token.is_some()), ("password", g.password.is_some()), ("secret", g.secret.is_some())];
+        let typed = [
+            ("auth_token", g.auth_token.is_some()),
+            ("api_key_secret", g.api_key_secret.is_some()),
+            ("password", g.password.is_some()),
+            ("secret", g.secret.is_some()),
+        ];
         typed.into_iter().filter(|(_, is)| *is).map(move |(field, _)| format!("sms.gateway[{n}].{field}"))
     });
     let sources = raw.source.iter().enumerate().flat_map(|(n, s)| {
         let typed = [("secret", s.secret.is_some()), ("token", s.token.is_some())];
         typed.into_iter().filter(|(_, is)| *is).map(move |(field, _)| format!("source[{n}].{field}"))
     });
-    let server = raw.server.webhook_token.as_ref().map(|_| "server.webhook_token".to_owned());
+    let typed = [("webhook_token", raw.server.webhook_token.is_some()), ("ping_url", raw.server.ping_url.is_some())];
+    let server = typed.into_iter().filter(|(_, is)| *is).map(|(field, _)| format!("server.{field}"));
     let keys: Vec<String> = sources.chain(relays).chain(gateways).chain(server).collect();
     if file.is_some_and(secret::is_open_to_others) {
         for key in keys {

@@ -8,9 +8,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::secret::Secret;
-use super::span::{Clock, Duration};
+use super::span::{Clock, Duration, Period};
 use crate::contact::Channel;
+use crate::pace::Rate;
 use crate::retry::DoubtPolicy;
+
+mod gateway;
+
+pub use gateway::{AnswerRule, Gateway, GatewayKind};
 
 /// The whole file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -44,6 +49,10 @@ pub struct Raw {
     pub sms: Sms,
     /// The HTTP server.
     pub server: Server,
+    /// What the daemon does.
+    pub run: Run,
+    /// What is kept how long.
+    pub retention: Retention,
     /// The daemon.
     pub daemon: Daemon,
     /// Logs.
@@ -255,8 +264,22 @@ pub struct Email {
     pub reply_to: Option<String>,
     /// What becomes of a message in doubt: `resend` once after 10 minutes, or `hold`.
     pub in_doubt: DoubtPolicy,
+    /// Signs each e-mail. Default: it is not signed here.
+    pub dkim: Option<Dkim>,
     /// In order of preference: the second is used when the first is at fault.
     pub relay: Vec<Relay>,
+}
+
+/// `[email.dkim]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dkim {
+    /// The key's name below `_domainkey` of the domain.
+    pub selector: Option<String>,
+    /// The signing domain. Default: that of `from`.
+    pub domain: Option<String>,
+    /// The private key in PEM, RSA (2048 bits or more) or Ed25519: a file, or the name of a systemd credential.
+    pub key_file: Option<PathBuf>,
 }
 
 /// What kind of relay.
@@ -299,6 +322,8 @@ pub struct Relay {
     pub ca_file: Option<PathBuf>,
     /// smtp: connections at most. Default 4.
     pub connections: Option<u16>,
+    /// Messages at most, such as `100/min`; spaced evenly. Default: no limit.
+    pub rate: Option<Rate>,
     /// smtp: how we greet. Default: the machine's name.
     pub helo: Option<String>,
     /// smtp: log-in.
@@ -327,81 +352,61 @@ impl Default for Sms {
     }
 }
 
-/// What kind of gateway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum GatewayKind {
-    /// Twilio's Messages API.
-    Twilio,
-    /// Kannel's sendsms.
-    Kannel,
-    /// Any HTTP API: the request is a template.
-    Http,
-    /// A folder of .txt files.
-    Folder,
-}
-
-/// `[[sms.gateway]]`
+/// `[server]`
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Gateway {
-    /// `twilio`, `kannel`, `http` or `folder`.
-    pub kind: Option<GatewayKind>,
-    /// Default for twilio: the provider's own. http: a Tera template.
-    pub url: Option<String>,
-    /// folder: where the .txt files go.
-    pub path: Option<PathBuf>,
-    /// The sender: a number or a name.
-    pub from: Option<String>,
-    /// Requests at once. Default 4.
-    pub connections: Option<u16>,
-    /// twilio: the account.
-    pub account_sid: Option<String>,
-    /// twilio: the token (only if nobody else can read this file).
-    pub auth_token: Option<Secret>,
-    /// twilio: a file with the token, or the name of a systemd credential.
-    pub auth_token_file: Option<PathBuf>,
-    /// twilio: instead of `from`.
-    pub messaging_service_sid: Option<String>,
-    /// twilio, kannel: where receipts are sent.
-    pub callback_url: Option<String>,
-    /// kannel: log-in.
-    pub username: Option<String>,
-    /// kannel: the password (only if nobody else can read this file).
-    pub password: Option<Secret>,
-    /// kannel: a file with the password, or the name of a systemd credential.
-    pub password_file: Option<PathBuf>,
-    /// http: `GET` or `POST` (default).
-    pub method: Option<String>,
-    /// http: header names to Tera templates.
-    pub headers: BTreeMap<String, String>,
-    /// http: the body, a Tera template.
-    pub body: Option<String>,
-    /// http: the `secret` of the templates (only if nobody else can read this file).
-    pub secret: Option<Secret>,
-    /// http: a file with it, or the name of a systemd credential.
-    pub secret_file: Option<PathBuf>,
-    /// http: JSON pointer of the message's id in the answer.
-    pub reference_pointer: Option<String>,
-    /// http: statuses that say that the gateway has it. Default 200, 201, 202.
-    pub accepted_status: Vec<u16>,
-}
-
-/// `[server]`
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
 pub struct Server {
-    /// Address and port. Nothing listens unless a source is pushed to, or there is a webhook.
-    pub listen: String,
+    /// Address and port. Not set: nothing listens, unless a source is pushed to or there is a webhook (then 127.0.0.1:8080).
+    pub listen: Option<String>,
     /// The last part of the address to which the provider's webhook is sent (only if nobody else can read this file).
     pub webhook_token: Option<Secret>,
     /// A file with it, or the name of a systemd credential.
     pub webhook_token_file: Option<PathBuf>,
+    /// A monitor's address that is asked (GET) as long as all is well: https, or this machine.
+    pub ping_url: Option<Secret>,
+    /// A file with it, or the name of a systemd credential.
+    pub ping_url_file: Option<PathBuf>,
+    /// Cron expression with seconds: how often. Default: every minute.
+    pub ping: Option<String>,
 }
 
-impl Default for Server {
+/// Whether messages go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// They do.
+    #[default]
+    Live,
+    /// Everything is decided, rendered and recorded, and nothing is sent.
+    Shadow,
+}
+
+/// `[run]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Run {
+    /// `live`, or `shadow`: everything is decided, rendered and recorded, and nothing is sent.
+    pub mode: Mode,
+    /// A reload that changes more than a fifth of the planned messages (and more than three) is refused unless this names the change, as
+    /// `punctual diff` and the refusal do.
+    pub accept_change: Option<String>,
+}
+
+/// `[retention]`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// After a session's start: messages as they were sent, and what the source said. Both hold codes.
+    pub content: Period,
+    /// The ledger, and notices and deliveries after their session's start.
+    pub ledger: Period,
+    /// Cron expression with seconds: when the daemon removes what is past its time.
+    pub prune: String,
+}
+
+impl Default for Retention {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8080".to_owned(), webhook_token: None, webhook_token_file: None }
+        Self { content: Period::Days(7), ledger: Period::Years(6), prune: "0 30 3 * * *".to_owned() }
     }
 }
 

@@ -42,15 +42,19 @@ impl PointOfNoReturn for Crossing<'_> {
 impl Dispatcher {
     /// Hands one message over and settles it.
     pub(super) async fn hand_over(&self, lane: &Lane, ready: Ready, permits: &Semaphore, span: &Span) -> outbox::Result<Settlement> {
-        let _permit = permits.acquire().await.map_err(|e| StoreError { action: "hand-over".to_owned(), cause: e.to_string() })?;
+        let permit = permits.acquire().await.map_err(|e| StoreError { action: "hand-over".to_owned(), cause: e.to_string() })?;
         let end = if span.is_over() {
             Settlement::Return { outcome: "stopped", why: None, next_attempt_at: self.clock.now() }
         } else {
             let outcome = self.deliver(lane, &ready).await?;
             self.settlement(lane, &ready, outcome)
         };
+        // The connection is free; that this message's end is not durable yet delays no other one.
+        drop(permit);
         log(&ready, &end);
-        self.outbox.settle(self.clock.now(), vec![(ready.lease, end.clone())]).await?;
+        let now = self.clock.now();
+        self.outbox.settle(now, vec![(ready.lease, end.clone())]).await?;
+        lane.meter().settled(&end, now - ready.notice.due_at);
         Ok(end)
     }
 

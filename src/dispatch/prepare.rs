@@ -10,8 +10,8 @@ use crate::outbox::{self, Claim, KnownMap, KnownNotice, Lease, Settlement, State
 use crate::plan::diff::{Verdict, of_participant, revalidate, state_after};
 use crate::plan::{self, Suppressions};
 use crate::render::{Facts, RenderError};
-use crate::session::{Presence, Session};
-use crate::source::json;
+use crate::session::{Presence, Session, SessionId};
+use crate::source::kept;
 
 /// A notice that waits for a look at its source is tried again after so long.
 const LOOK_TIME: TimeDelta = TimeDelta::seconds(15);
@@ -46,11 +46,36 @@ pub(super) enum Prepared {
     Settle(Lease, Settlement),
 }
 
+/// The session that was read last: the people of one session follow each other.
+#[derive(Default)]
+struct LastRead {
+    /// Source, session and revision.
+    of: Option<(String, SessionId, i64)>,
+    session: Option<Session>,
+}
+
+impl LastRead {
+    /// The session as the source last said it; `None`: the record cannot be read.
+    fn session(&mut self, claim: &Claim) -> Option<&Session> {
+        let (source, id, revision) = (&claim.entry.source, claim.entry.notice.session, claim.revision);
+        if self.of.as_ref().is_none_or(|(s, i, r)| (s, *i, *r) != (source, id, revision)) {
+            self.session = kept::session(&claim.record, &claim.ambiguous);
+            self.of = Some((source.clone(), id, revision));
+        }
+        self.session.as_ref()
+    }
+}
+
 impl Dispatcher {
-    /// Revalidates and renders one claim. Pure but for the log.
-    pub(super) fn prepare(&self, claim: Claim, lane: &Lane, suppressed: &Suppressions, now: DateTime<Utc>) -> Prepared {
+    /// Revalidates and renders claims. Pure but for the log.
+    pub(super) fn prepare(&self, claims: Vec<Claim>, lane: &Lane, suppressed: &Suppressions, now: DateTime<Utc>) -> Vec<Prepared> {
+        let mut last = LastRead::default();
+        claims.into_iter().map(|claim| self.prepare_one(&claim, &mut last, lane, (suppressed, now))).collect()
+    }
+
+    fn prepare_one(&self, claim: &Claim, last: &mut LastRead, lane: &Lane, at: (&Suppressions, DateTime<Utc>)) -> Prepared {
         let lease = Lease { key: claim.entry.notice.key, epoch: claim.epoch };
-        match self.decide(&claim, lane, suppressed, now) {
+        match self.decide(claim, last, lane, at) {
             Ok(ready) => Prepared::Send(Box::new(ready)),
             Err(end) => {
                 if let Settlement::Ended { reason, state } = &end {
@@ -61,11 +86,17 @@ impl Dispatcher {
         }
     }
 
-    fn decide(&self, claim: &Claim, lane: &Lane, suppressed: &Suppressions, now: DateTime<Utc>) -> Result<Ready, Settlement> {
+    fn decide(
+        &self,
+        claim: &Claim,
+        last: &mut LastRead,
+        lane: &Lane,
+        (suppressed, now): (&Suppressions, DateTime<Utc>),
+    ) -> Result<Ready, Settlement> {
         let doubtful = claim.entry.state == State::Unknown || claim.frozen.is_some();
         let no = |reason: Reason| refusal(doubtful, reason);
-        let session = latest(claim).ok_or_else(|| no(Reason::Quarantined))?;
-        if now - heard_at(claim, &session) > self.policy.max_stale && !doubtful {
+        let session = last.session(claim).ok_or_else(|| no(Reason::Quarantined))?;
+        if now - heard_at(claim, session) > self.policy.max_stale && !doubtful {
             return Err(no(Reason::SourceStale));
         }
         let notice = &claim.entry.notice;
@@ -80,20 +111,20 @@ impl Dispatcher {
             doubted: false,
         };
         let known = KnownMap::from([((session.id, participant.id), with_row(claim, &row))]);
-        let decisions = plan::plan_session(&session, &known, &self.policy, suppressed, now);
+        let decisions = plan::plan_session(session, &known, &self.policy, suppressed, now);
         let theirs: Vec<&Decision> = decisions.iter().filter(|d| of_participant(d, session.id, participant.id)).collect();
         let notice = match revalidate(&row, &theirs, now) {
             Verdict::Go(notice) => notice,
             Verdict::Later(n) => return Err(moved(n.due_at)),
             Verdict::No(reason) => return Err(no(reason)),
         };
-        if notice.occasion == Occasion::NotJoined && !was_heard_since_the_start(claim, &session) {
+        if notice.occasion == Occasion::NotJoined && !was_heard_since_the_start(claim, session) {
             lane.want_look();
             let again = now + LOOK_TIME;
             let late = doubtful || again >= notice.useful_until;
             return Err(if late { no(Reason::SourceStale) } else { moved(again) });
         }
-        let told_now = plan::facts(&session, participant, &self.policy);
+        let told_now = plan::facts(session, participant, &self.policy);
         if doubtful && claim.entry.facts.as_ref().is_some_and(|frozen| *frozen != told_now) {
             // The same bytes would tell what holds no more; a correction is on its way.
             return Err(no(Reason::Outdated));
@@ -101,7 +132,7 @@ impl Dispatcher {
         let to_join = notice.occasion != Occasion::Cancelled;
         let to = plan::recipient(participant, &self.policy, suppressed, to_join).map_err(|(reason, _)| no(reason))?;
         let sequence = sequence(&notice, &claim.known.notices);
-        let facts = Facts { notice: &notice, session: &session, participant, zone: &to.zone, locale: to.locale, sequence };
+        let facts = Facts { notice: &notice, session, participant, zone: &to.zone, locale: to.locale, sequence };
         let mut message = self.renderer.render(&facts, now).map_err(|e| unrenderable(doubtful, &notice, &e))?.message;
         if doubtful && let Some(bytes) = &claim.frozen {
             message.content = frozen(message.content, bytes);
@@ -115,15 +146,6 @@ impl Dispatcher {
 fn sequence(notice: &Notice, history: &[KnownNotice]) -> u32 {
     let told = history.iter().filter(|n| n.told() && !n.notice.occasion.repeats() && n.notice.key != notice.key).count() as u32;
     if notice.occasion.repeats() { told.saturating_sub(1) } else { told }
-}
-
-/// The session as the source last said it.
-fn latest(claim: &Claim) -> Option<Session> {
-    let mut session = json::kept(&claim.record)?;
-    for person in &mut session.participants {
-        person.ambiguous = claim.ambiguous.iter().find(|(id, _)| *id == person.id).map(|(_, why)| why.clone());
-    }
-    Some(session)
 }
 
 /// When the source last said something of this session: its last snapshot, unless that is without the part that has it.

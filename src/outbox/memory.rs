@@ -17,6 +17,7 @@ use super::{
     Result, Retention, Seen, SeenSession, Settlement, StaffLetter, Status, StoredSession, SuppressedAddress, Walk, suppression_key,
 };
 use crate::contact::{Address, Channel};
+use crate::ledger::{Anchor, Verified, Walker};
 use crate::notice::{NoticeKey, Omission};
 use crate::outcome::Suppression;
 use crate::session::{ParticipationId, SessionId};
@@ -213,6 +214,11 @@ impl Outbox for MemoryOutbox {
         Ok(())
     }
 
+    async fn witness(&self, at: DateTime<Utc>, event: &str, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Result<()> {
+        self.tables().append(LedgerRow::witness(at, event, detail, about));
+        Ok(())
+    }
+
     async fn ledger(&self, session: Option<SessionId>, after: i64, limit: usize) -> Result<Vec<LedgerRow>> {
         let tables = self.tables();
         let rows = tables.ledger.iter().filter(|row| row.seq > after && (session.is_none() || row.session_id == session));
@@ -234,9 +240,16 @@ impl Outbox for MemoryOutbox {
         Ok(may)
     }
 
+    async fn verify_ledger(&self, anchor: Option<Anchor>) -> Result<Verified> {
+        let tables = self.tables();
+        let mut walker = Walker::new(tables.checkpoint, anchor);
+        tables.ledger.iter().for_each(|row| walker.step(row));
+        Ok(walker.end(tables.head.seq))
+    }
+
     async fn purge(&self, now: DateTime<Utc>, retention: Retention) -> Result<Purged> {
         let mut tables = self.tables();
-        let purged = tables.purge(retention);
+        let purged = tables.purge(now, retention);
         if !purged.is_empty() {
             tables.append(LedgerRow::note(now, "purged", &purged.in_words()));
         }

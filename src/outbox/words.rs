@@ -5,6 +5,8 @@ use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use crate::session::{ParticipationId, SessionId};
+
 use super::{Act, Begin, Change, Claim, LedgerRow, Purged, Settlement, StoredSession, WalkedSession};
 
 impl Change {
@@ -54,6 +56,11 @@ impl Act {
 
 impl LedgerRow {
     /// An operator's deed that is about no notice.
+    pub(crate) fn witness(at: DateTime<Utc>, event: &str, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Self {
+        let (session_id, participation_id) = about.unzip();
+        Self { session_id, participation_id, ..Self::note(at, event, detail) }
+    }
+
     pub(crate) fn note(at: DateTime<Utc>, event: &str, detail: &str) -> Self {
         Self {
             seq: 0,
@@ -66,6 +73,7 @@ impl LedgerRow {
             to_state: None,
             reason: None,
             detail: Some(detail.to_owned()),
+            chain: None,
         }
     }
 }

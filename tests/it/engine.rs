@@ -24,6 +24,7 @@ use punctual::walk;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+mod clocks;
 mod extent;
 mod nudge;
 
@@ -31,12 +32,16 @@ fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-/// A clock that the test sets.
+/// A clock that the test sets; one before 2000 cannot be right.
 struct Hands(Mutex<DateTime<Utc>>);
 
 impl Clock for Hands {
     fn now(&self) -> DateTime<Utc> {
         *self.0.lock().unwrap()
+    }
+
+    fn is_plausible(&self) -> bool {
+        self.now() > at("2000-01-01T00:00:00Z")
     }
 }
 
@@ -166,10 +171,14 @@ impl World {
 
     /// One `run --once` over both channels, by a process of its own.
     async fn once(&self) -> Tally {
+        self.once_by(&self.policy).await
+    }
+
+    async fn once_by(&self, policy: &Arc<Policy>) -> Tally {
         let dispatcher = Arc::new(Dispatcher {
             outbox: Arc::clone(&self.outbox),
             renderer: Arc::clone(&self.renderer),
-            policy: Arc::clone(&self.policy),
+            policy: Arc::clone(policy),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             owner: "test".to_owned(),
         });
@@ -333,6 +342,15 @@ async fn a_session_that_changes_under_an_open_connection_is_not_told_the_old_way
     assert_eq!(sent.len(), 1);
     let text = visible(&sent[0].1);
     assert!(text.contains("DTSTART:20261127T150000Z"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_cannot_be_right_sends_nothing() {
+    let world = World::new("1970-01-01T00:10:00Z");
+    world.walk(&one("1970-01-02T15:00:00")).await;
+    world.set("1970-01-01T00:12:00Z");
+    assert_eq!(world.once().await, Tally::default());
+    assert_eq!(world.states().await[0], "invite waiting");
 }
 
 /// A session of one participant, and others that stay.

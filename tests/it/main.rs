@@ -1,9 +1,11 @@
 //! The one integration binary.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod channels;
 mod digest;
 mod durability;
 mod engine;
+mod fuzz;
 mod gateway;
 mod histories;
 mod outbox;

@@ -4,6 +4,7 @@ mod acts;
 mod attempts;
 pub(crate) mod fixture;
 mod keeping;
+mod ledger;
 mod model;
 mod opening;
 mod walks;
@@ -17,6 +18,7 @@ use acts::*;
 use attempts::*;
 use fixture::Store;
 use keeping::*;
+use ledger::*;
 use walks::*;
 
 /// Runs each case on a fresh store.
@@ -60,6 +62,7 @@ macro_rules! conformance {
             deliveries_are_numbered,
             the_ledger_tells_each_step,
             the_ledger_is_read_in_parts,
+            the_ledger_is_chained,
             a_person_keeps_the_suppression_list,
             a_letter_passes_its_point_of_no_return_once,
             letters_are_purged_with_the_history,

@@ -28,7 +28,7 @@ fn zone(id: &str) -> Resolved {
     Zones::load(&punctual::zone::Settings::default()).unwrap().resolve(id).unwrap_or_else(|e| panic!("{id}: {e}"))
 }
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         practice_name: "Elm Street Counseling".to_owned(),
         practice_contact: "(555) 555-0142".to_owned(),
@@ -42,6 +42,7 @@ fn settings() -> Settings {
         max_segments: 2,
         default_duration: TimeDelta::minutes(50),
         reference_key: [7; 32],
+        dkim: None,
     }
 }
 
@@ -92,18 +93,18 @@ fn sample() -> Session {
 }
 
 /// One notice about one participant of a session, and what it is rendered with.
-struct Case {
-    session: Session,
-    participant: i64,
-    occasion: Occasion,
-    sms: bool,
-    zone: Resolved,
-    locale: Option<&'static str>,
-    now: DateTime<Utc>,
+pub(crate) struct Case {
+    pub(crate) session: Session,
+    pub(crate) participant: i64,
+    pub(crate) occasion: Occasion,
+    pub(crate) sms: bool,
+    pub(crate) zone: Resolved,
+    pub(crate) locale: Option<&'static str>,
+    pub(crate) now: DateTime<Utc>,
 }
 
 impl Case {
-    fn new(occasion: Occasion, locale: &'static str) -> Self {
+    pub(crate) fn new(occasion: Occasion, locale: &'static str) -> Self {
         let now = match occasion {
             Occasion::Reminder => at("2014-04-15T15:00:00Z"),
             Occasion::NotJoined => at("2014-04-16T15:05:00Z"),
@@ -112,7 +113,7 @@ impl Case {
         Self { session: sample(), participant: 18620, occasion, sms: false, zone: zone("Eastern Standard Time"), locale: Some(locale), now }
     }
 
-    fn render(&self, renderer: &Renderer) -> Result<Rendered, RenderError> {
+    pub(crate) fn render(&self, renderer: &Renderer) -> Result<Rendered, RenderError> {
         let participant = self.session.participant(ParticipationId(self.participant)).unwrap();
         let address = if self.sms {
             Address::Sms(PhoneNumber::parse(&participant.sms_number.0, "US").unwrap())

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::contact::{Address, Channel};
+use crate::ledger::{Anchor, CHECKPOINT};
 use crate::notice::{NoticeKey, Omission};
 use crate::outbox::transition::{Doubt, Recovery, Row};
 use crate::outbox::{
@@ -22,6 +23,9 @@ pub(super) struct Tables {
     pub(super) sessions: BTreeMap<(String, SessionId), Session>,
     pub(super) participants: BTreeMap<(String, SessionId, ParticipationId), Known>,
     rows: BTreeMap<NoticeKey, Row>,
+    /// In which order they were added.
+    numbers: HashMap<NoticeKey, u64>,
+    last_number: u64,
     /// What may be claimed: kept in step with `rows` by [`Tables::put`].
     pub(super) due: BTreeSet<(Channel, DateTime<Utc>, NoticeKey)>,
     /// The keys of each participant's notices.
@@ -33,7 +37,10 @@ pub(super) struct Tables {
     /// By scheduled time and recipient.
     pub(super) letters: BTreeMap<(DateTime<Utc>, String), StaffLetter>,
     pub(super) ledger: Vec<LedgerRow>,
-    last_seq: i64,
+    /// Its last row.
+    pub(super) head: Anchor,
+    /// The last row that a purge took.
+    pub(super) checkpoint: Option<Anchor>,
 }
 
 pub(super) struct Source {
@@ -62,8 +69,10 @@ impl Tables {
     }
 
     pub(super) fn append(&mut self, mut row: LedgerRow) {
-        self.last_seq += 1;
-        row.seq = self.last_seq;
+        row.seq = self.head.seq + 1;
+        let link = self.head.link.next(&row);
+        row.chain = Some(link);
+        self.head = Anchor { seq: row.seq, link };
         self.ledger.push(row);
     }
 
@@ -133,6 +142,8 @@ impl Tables {
                 let row = Row::added(notice.clone(), source, at);
                 self.keys.entry((notice.session, notice.participation)).or_default().push(notice.key);
                 self.append(row.event(event.0, None, at, event.1));
+                self.last_number += 1;
+                self.numbers.insert(notice.key, self.last_number);
                 self.put(row);
             }
             Change::Move { key, .. } | Change::End { key, .. } => {
@@ -155,10 +166,11 @@ impl Tables {
         let due = self
             .due
             .range((request.channel, DateTime::<Utc>::MIN_UTC, NoticeKey([0; 16]))..=(request.channel, request.now, NoticeKey([0xFF; 16])));
-        let mut due: Vec<_> = due.map(|(_, _, key)| &self.rows[key].entry.notice).map(|n| (n.start, n.due_at, n.key)).collect();
+        let mut due: Vec<_> =
+            due.map(|(_, _, key)| &self.rows[key].entry.notice).map(|n| (n.start, n.due_at, self.numbers[&n.key], n.key)).collect();
         due.sort_unstable();
         due.truncate(request.limit);
-        due.into_iter().map(|(_, _, key)| self.claim_one(key, request)).collect()
+        due.into_iter().map(|(_, _, _, key)| self.claim_one(key, request)).collect()
     }
 
     fn claim_one(&mut self, key: NoticeKey, request: &ClaimRequest) -> Claim {
@@ -247,7 +259,7 @@ impl Tables {
         true
     }
 
-    pub(super) fn purge(&mut self, retention: Retention) -> Purged {
+    pub(super) fn purge(&mut self, now: DateTime<Utc>, retention: Retention) -> Purged {
         let content_before = retention.content_before.max(retention.history_before);
         let resting =
             |rows: &BTreeMap<NoticeKey, Row>, key: &NoticeKey, before| rows[key].at_rest() && rows[key].entry.notice.start < before;
@@ -269,9 +281,7 @@ impl Tables {
         for key in old {
             self.forget(key);
         }
-        let rows = self.ledger.len();
-        self.ledger.retain(|row| row.at >= retention.history_before);
-        purged.ledger_rows = (rows - self.ledger.len()) as u64;
+        purged.ledger_rows = self.purge_ledger(now, retention.history_before);
         let held: HashSet<(String, SessionId)> = self.rows.values().map(session_of).collect();
         self.sessions.retain(|place, session| session.start >= retention.history_before || held.contains(place));
         self.participants.retain(|(source, session, _), _| self.sessions.contains_key(&(source.clone(), *session)));
@@ -279,10 +289,22 @@ impl Tables {
         purged
     }
 
+    /// From its beginning up to the first row that stays: a chain has no holes.
+    fn purge_ledger(&mut self, now: DateTime<Utc>, before: DateTime<Utc>) -> u64 {
+        let old = self.ledger.iter().take_while(|row| row.at < before).count();
+        let Some(last) = old.checked_sub(1).and_then(|n| self.ledger.get(n)) else { return 0 };
+        let checkpoint = Anchor { seq: last.seq, link: last.chain.unwrap_or_default() };
+        self.append(LedgerRow::note(now, CHECKPOINT, &checkpoint.to_string()));
+        self.ledger.drain(..old);
+        self.checkpoint = Some(checkpoint);
+        old as u64
+    }
+
     fn forget(&mut self, key: NoticeKey) {
         let Some(row) = self.rows.remove(&key) else { return };
         let notice = &row.entry.notice;
         self.keys.entry((notice.session, notice.participation)).or_default().retain(|k| *k != key);
+        self.numbers.remove(&key);
         self.content.remove(&key);
         self.deliveries.remove(&key);
     }
@@ -315,7 +337,7 @@ impl Tables {
 
     pub(super) fn list(&self, filter: &Filter) -> Vec<Entry> {
         let mut all: Vec<&Entry> = self.rows.values().map(|row| &row.entry).filter(|entry| matches(filter, entry)).collect();
-        all.sort_by_key(|entry| (entry.notice.due_at, entry.notice.key));
+        all.sort_by_key(|entry| (entry.notice.due_at, self.numbers[&entry.notice.key]));
         all.into_iter().take(filter.limit.unwrap_or(usize::MAX)).cloned().collect()
     }
 

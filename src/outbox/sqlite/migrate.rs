@@ -4,8 +4,18 @@
 
 use rusqlite::{Connection, params};
 
+use super::history;
+
+/// What a file of SQL cannot do, after it and in its transaction.
+type Then = Option<fn(&Connection) -> rusqlite::Result<()>>;
+
 /// The files, in order; file n leads from version n to n + 1. A released one is never edited: the next change is a new file.
-const MIGRATIONS: [&str; 2] = [include_str!("../schema/0001_outbox.sql"), include_str!("../schema/0002_staff_letter.sql")];
+const MIGRATIONS: [(&str, Then); 4] = [
+    (include_str!("../schema/0001_outbox.sql"), None),
+    (include_str!("../schema/0002_ledger.sql"), Some(history::link_all)),
+    (include_str!("../schema/0003_by_number.sql"), None),
+    (include_str!("../schema/0004_staff_letter.sql"), None),
+];
 
 /// "PNCT", in the file's header: another program's database is not taken for ours.
 pub(super) const APPLICATION_ID: i32 = 0x504E_4354;
@@ -20,9 +30,10 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<u32> {
 
 /// Applies what is missing. Each file and its version number are one transaction: a crash leaves the one before.
 pub(super) fn migrate(connection: &mut Connection, reference_key: [u8; 32]) -> rusqlite::Result<()> {
-    for (done, sql) in (0..VERSION).zip(MIGRATIONS).skip(version(connection)? as usize) {
+    for (done, (sql, then)) in (0..VERSION).zip(MIGRATIONS).skip(version(connection)? as usize) {
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         transaction.execute_batch(sql)?;
+        then.map_or(Ok(()), |then| then(&transaction))?;
         if done == 0 {
             transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
             transaction.execute("INSERT INTO identity (id, reference_key) VALUES (1, ?1)", params![reference_key])?;

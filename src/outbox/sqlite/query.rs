@@ -9,6 +9,7 @@ use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::columns::{at, misread, opt_at, opt_phase, opt_role, opt_word, required, word};
+use super::frozen;
 use super::notices::{self, COLUMNS};
 use crate::contact::Channel;
 use crate::notice::{NoticeKey, Omission};
@@ -187,7 +188,7 @@ pub(super) fn list_sql(filter: &Filter) -> (String, Vec<Value>) {
         conditions.terms.push("key IN (SELECT unhex(value) FROM json_each(?))".to_owned());
         conditions.values.push(serde_json::to_string(&keys).expect("strings are always JSON").into());
     }
-    let sql = conditions.sql(&format!("SELECT {COLUMNS} FROM notice"), "due_at, key");
+    let sql = conditions.sql(&format!("SELECT {COLUMNS} FROM notice"), "due_at, id");
     (sql, conditions.values(filter.limit))
 }
 
@@ -218,7 +219,10 @@ fn omission(row: &Row<'_>) -> rusqlite::Result<Omission> {
 }
 
 pub(super) fn deliveries(connection: &Connection, key: NoticeKey) -> rusqlite::Result<(Vec<Delivery>, Option<Vec<u8>>)> {
-    let sql = "SELECT attempt, started_at, phase, ended_at, outcome, transport, reply FROM delivery WHERE notice_key = ?1 ORDER BY attempt";
+    // While it runs, its phase is the notice's.
+    let sql = "SELECT attempt, started_at, CASE WHEN ended_at IS NULL AND delivery.epoch = notice.epoch AND notice.phase IS NOT NULL
+                      THEN notice.phase ELSE delivery.phase END, ended_at, outcome, transport, reply
+               FROM notice JOIN delivery ON notice_id = notice.id WHERE key = ?1 ORDER BY attempt";
     let all = connection.prepare_cached(sql)?.query_map([key.0], delivery)?.collect::<rusqlite::Result<_>>()?;
     Ok((all, content(connection, key)?))
 }
@@ -237,7 +241,8 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
 
 /// The frozen bytes, while they are kept.
 pub(super) fn content(connection: &Connection, key: NoticeKey) -> rusqlite::Result<Option<Vec<u8>>> {
-    connection.prepare_cached("SELECT bytes FROM content WHERE notice_key = ?1")?.query_row([key.0], |row| row.get(0)).optional()
+    let sql = "SELECT packed, size FROM notice JOIN content ON notice_id = notice.id WHERE key = ?1";
+    connection.prepare_cached(sql)?.query_row([key.0], frozen::unpacked).optional()
 }
 
 const COUNTS: &str = "SELECT state, count(*) FROM notice GROUP BY state";
@@ -294,6 +299,7 @@ mod tests {
     use crate::outbox::sqlite::migrate::migrate;
     use crate::outbox::sqlite::retention;
     use crate::outbox::sqlite::upkeep::{HELD, UNDECIDED};
+    use crate::outbox::sqlite::{figures, history};
 
     fn plan(connection: &Connection, sql: &str) -> Vec<String> {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -329,12 +335,20 @@ mod tests {
             ),
             (list(Filter { participation: Some(ParticipationId(1)), ..Filter::default() }), "INDEX notice_participation", "SCAN"),
             (list(Filter { keys: vec![NoticeKey([0; 16]); 3], ..Filter::default() }), "(key=?)", "SCAN notice"),
-            (HELD.to_owned(), "SEARCH notice USING COVERING INDEX notice_state (state=?)", "SCAN"),
+            (HELD.to_owned(), "SEARCH notice USING INDEX notice_state (state=?)", "SCAN"),
             (UNDECIDED.to_owned(), "USING COVERING INDEX notice_undecided", sorted),
             (retention::RECORDS.to_owned(), "SEARCH session USING INDEX session_recorded (start_at<?)", "SCAN"),
             (retention::NOTICES.to_owned(), "SEARCH notice USING INDEX notice_start (start_at<?)", "SCAN"),
             (retention::SESSIONS.to_owned(), "SEARCH session USING INDEX session_start (start_at<?)", "SCAN"),
-            (retention::LEDGER.to_owned(), "SEARCH ledger USING COVERING INDEX ledger_at (at<?)", "SCAN"),
+            (retention::LEDGER.to_owned(), "SEARCH ledger USING INTEGER PRIMARY KEY (rowid<?)", "SCAN"),
+            (history::FIRST_KEPT.to_owned(), "SCAN ledger", "TEMP B-TREE"),
+            (
+                figures::DUE_BEFORE.to_owned(),
+                "SEARCH notice USING COVERING INDEX notice_due (channel=? AND next_attempt_at<?)",
+                "SCAN notice",
+            ),
+            (figures::COUNT.to_owned(), "SEARCH notice USING COVERING INDEX notice_state (state=?)", "SCAN notice"),
+            (figures::HELD.to_owned(), "SEARCH notice USING INDEX notice_state (state=?)", "SCAN notice"),
             (COUNTS.to_owned(), "USING COVERING INDEX notice_state", "TEMP B-TREE"),
         ];
         for (sql, says, never) in cases {

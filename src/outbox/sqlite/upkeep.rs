@@ -3,13 +3,13 @@
 use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 
-use super::attempt::close_delivery;
+use super::attempt::{Close, close_delivery};
 use super::columns::{key, store_now};
-use super::notices::{Before, find, record};
+use super::notices::{Before, find, number, record};
 use crate::notice::NoticeKey;
 use crate::outbox::transition::Recovery;
 use crate::outbox::words::rfc3339;
-use crate::outbox::{Act, Lease, Recovered};
+use crate::outbox::{Act, Recovered};
 
 /// What is claimed.
 pub(super) const HELD: &str = "SELECT key FROM notice WHERE state IN ('claimed', 'sending') ORDER BY key";
@@ -24,11 +24,11 @@ pub(super) fn recover(connection: &Connection, owner: &str, now: DateTime<Utc>, 
     let mut returned = 0;
     for key in held {
         let Some(mut row) = find(connection, key)? else { continue };
-        let before = Before::of(&row);
+        let (before, phase) = (Before::of(&row), row.entry.phase);
         let Some(recovery) = row.recover(owner, store_now, everything, now) else { continue };
         returned += usize::from(recovery == Recovery::Returned);
         record(connection, &row, before, ("recovered", None), now)?;
-        close_delivery(connection, Lease { key: row.entry.notice.key, epoch: row.epoch }, now, "crashed", None)?;
+        close_delivery(connection, &Close { number: number(connection, key)?, epoch: row.epoch, phase }, now, ("crashed", None))?;
     }
     Ok(Recovered { returned, in_doubt: undecided(connection)? })
 }

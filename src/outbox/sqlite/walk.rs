@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::columns::{ms, opt_ms, role_word};
 use super::notices::{Before, find, insert, record};
-use super::{history, query};
+use super::{history, query, restore};
 use crate::contact::Channel;
 use crate::notice::{Occasion, Omission};
 use crate::outbox::transition::Row;
@@ -43,6 +43,7 @@ pub(super) fn apply(connection: &Connection, walk: &Walk) -> rusqlite::Result<Ap
     }
     replace_faults(connection, &walk.source, &walk.faults)?;
     replace_guard(connection, walk)?;
+    restore::walked(connection, &walk.source, walk.at)?;
     Ok(applied)
 }
 
