@@ -23,11 +23,13 @@ pub mod session;
 pub mod evidence;
 pub mod preview;
 
+pub mod access;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod deliver;
+pub mod desk;
 pub mod dispatch;
 pub mod outbox;
 pub mod simulate;

@@ -23,7 +23,7 @@ use crate::render::{self, dkim::Dkim};
 use crate::retry::DoubtPolicy;
 use crate::source::{file, http, push};
 use crate::web;
-use crate::zone::{self, Zones};
+use crate::zone::{self, Zone, Zones};
 
 /// The configuration as it holds.
 pub struct Config {
@@ -51,6 +51,10 @@ pub struct Config {
     pub email_in_doubt: DoubtPolicy,
     /// What becomes of texts in doubt.
     pub sms_in_doubt: DoubtPolicy,
+    /// Who may use the pages and the API; `None`: neither is served.
+    pub users_file: Option<PathBuf>,
+    /// The practice's own zone, in which staff read times.
+    pub time_zone: Zone,
     /// What is pushed to us; `None`: nothing, so nothing listens.
     pub server: Option<web::Settings>,
     /// What is kept how long.
@@ -130,6 +134,7 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
     }
     let rules = rules(&raw, document);
     let zones = zones(&raw, document);
+    let time_zone = own_zone(&raw, &zones, document);
     let overrides = raw.practice.overrides.as_ref().map(|path| overrides(&base.resolve(path), &zones, document)).unwrap_or_default();
     let quiet = quiet(&raw.quiet_hours);
     let policy = Policy {
@@ -149,6 +154,8 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
     let sources = sources(&raw, &base, document);
     Config {
         server: transport::server(&raw, &sources, &base, document),
+        users_file: raw.server.users_file.as_ref().map(|path| base.resolve(path)),
+        time_zone,
         sources,
         policy,
         render: rendering(&raw, &base, document),
@@ -242,6 +249,16 @@ fn zones(raw: &Raw, document: &mut Document<'_>) -> Zones {
         }
         Zones::load(&zone::Settings::default()).unwrap_or_else(|why| panic!("the shipped zone data loads: {why:?}"))
     })
+}
+
+/// The practice's own zone.
+fn own_zone(raw: &Raw, zones: &Zones, document: &mut Document<'_>) -> Zone {
+    let named = raw.practice.time_zone.as_ref().or(raw.practice.fallback_time_zone.as_ref());
+    let found = named.map(|id| zones.lookup(id));
+    if let (Some(Err(why)), Some(_)) = (&found, &raw.practice.time_zone) {
+        document.note("practice.time_zone", why.clone());
+    }
+    found.and_then(Result::ok).unwrap_or_else(|| zones.lookup("UTC").expect("every zone data has UTC"))
 }
 
 fn quiet(raw: &raw::QuietHours) -> Option<QuietHours> {

@@ -14,4 +14,5 @@ mod servers;
 mod simulate;
 mod smtp;
 mod source_http;
+mod staff;
 mod zone;
