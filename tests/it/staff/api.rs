@@ -120,6 +120,11 @@ async fn deeds_name_the_token() {
     assert_eq!((status, write(Method::POST, "/suppressions", address).await.0), (201, 200));
     let listed = office.read("/suppressions").await;
     assert_eq!((&listed["suppressions"][0]["key"], &listed["suppressions"][0]["shown"]), (&added["key"], &json!("n*****@example.com")));
+    write(Method::POST, "/suppressions", json!({ "address": "+1 212 555 0100", "kind": "bounced" })).await;
+    let first = office.read("/suppressions?limit=1").await;
+    let second = office.read(&format!("/suppressions?limit=1&cursor={}", first["next"].as_str().unwrap())).await;
+    assert_ne!(first["suppressions"][0]["key"], second["suppressions"][0]["key"]);
+    assert_eq!(second["next"], Value::Null);
     let path = format!("/suppressions/{}", added["key"].as_str().unwrap());
     assert_eq!((write(Method::DELETE, &path, Value::Null).await.0, write(Method::DELETE, &path, Value::Null).await.0), (204, 404));
     for body in [json!({}), json!({ "address": "x", "kind": "opted_out" }), json!({ "address": "a@example.com", "kind": "x" }), json!([])] {
@@ -133,7 +138,7 @@ async fn deeds_name_the_token() {
         .filter(|r| r.detail.as_ref().is_some_and(|d| d.contains("by token writer")))
         .map(|r| r.event)
         .collect();
-    assert_eq!(named, ["cancel", "suppress", "suppress", "unsuppress"]);
+    assert_eq!(named, ["cancel", "suppress", "suppress", "suppress", "unsuppress"]);
     office.close().await;
 }
 
