@@ -1,6 +1,6 @@
 //! Who may look, and who may act: staff with passwords, programs with tokens. They stand in one file, beside the configuration.
 //!
-//! In: the users file ([`file`]). Out: whose password or token it is, and what that one may do. Invariants: neither a password nor a token is
+//! In: the users file ([`mod@file`]). Out: whose password or token it is, and what that one may do. Invariants: neither a password nor a token is
 //! kept, only what it is known by again (argon2id; SHA-256, since a token is random); a wrong one costs the same time whoever is named.
 //! [`attempts`] and [`visits`] are pure: `now` is an argument.
 

@@ -77,7 +77,7 @@ pub async fn of(desk: &Desk, id: SessionId, now: DateTime<Utc>) -> Result<Vec<En
     Ok(desk.session(id, now).await?.iter().map(|seen| entry(desk, seen, &suppressed, now)).collect())
 }
 
-/// Who will not be reached, of the sessions that start in that time.
+/// Who will not be reached, of the sessions that start in that time. Whom somebody else tells is not among them.
 pub async fn unreachable(
     desk: &Desk,
     span: (DateTime<Utc>, DateTime<Utc>),
@@ -88,9 +88,12 @@ pub async fn unreachable(
     let mut rows = Vec::new();
     for (source, id) in desk.outbox.starting(span.0.max(now), span.1, limit).await? {
         let Some(seen) = desk.seen_of(&source, id, now).await? else { continue };
-        if !seen.session.cancelled {
-            rows.extend(unreachable::of_session(desk, &seen, &suppressed, now));
+        if seen.session.cancelled {
+            continue;
         }
+        let elsewhere = |id| seen.session.participant(id).is_some_and(|p| p.auto_deliver == AutoDeliver::Nobody);
+        let ours = unreachable::of_session(desk, &seen, &suppressed, now).into_iter();
+        rows.extend(ours.filter(|row| !row.participation_id.is_some_and(elsewhere)));
     }
     Ok(rows)
 }

@@ -1,5 +1,6 @@
 //! What is asked.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use axum::extract::{Path, RawQuery, State};
@@ -147,14 +148,16 @@ pub(super) async fn suppressions(State(shared): State<Arc<Shared>>, RawQuery(tex
     let query = Query::parse(text, &[query::LIMIT, query::CURSOR])?;
     let limit = query.limit()?;
     let mut all = shared.office.desk.outbox.suppressed().await?;
-    if let Some(cursor) = query.cursor() {
-        let place = all.iter().position(|s| s.key == cursor);
-        let place = place.ok_or_else(|| query::bad("cursor: expected `next` of the page before".to_owned()))?;
-        all.drain(..=place);
+    if let Some((since, key)) = query.place()? {
+        // The newest first, then by key; whoever was taken off the list since is not missed.
+        let behind = |s: &SuppressedAddress| {
+            (Reverse(s.since.timestamp_millis()), s.key.as_str()) > (Reverse(since.timestamp_millis()), &key.to_string())
+        };
+        all.retain(behind);
     }
     let more = all.len() > limit;
     all.truncate(limit);
-    let next = all.last().filter(|_| more).map(|s| s.key.clone());
+    let next = all.last().filter(|_| more).map(|s| query::cursor(s.since, &s.key));
     Ok(answer(StatusCode::OK, &Suppressions { suppressions: all, next }))
 }
 

@@ -47,8 +47,12 @@ pub(super) const LIMIT: Key = Key {
     schema: || json!({ "type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_USUAL }),
     several: false,
 };
-pub(super) const CURSOR: Key =
-    Key { name: "cursor", help: "`next` of the page before.", schema: || json!({ "type": "string" }), several: false };
+pub(super) const CURSOR: Key = Key {
+    name: "cursor",
+    help: "`next` of the page before.",
+    schema: || json!({ "type": "string", "pattern": "^[0-9a-f]{1,11}-[0-9a-f]{32}$" }),
+    several: false,
+};
 pub(super) const DAYS: Key = Key {
     name: "days",
     help: "Days, today included.",
@@ -109,13 +113,9 @@ impl Query {
         if (1..=DAYS_MAX).contains(&days) { Ok(days) } else { Err(bad(format!("days: expected 1 to {DAYS_MAX}"))) }
     }
 
-    pub(super) fn cursor(&self) -> Option<&str> {
-        self.text("cursor")
-    }
-
-    /// The place in the due order where the page before ended.
+    /// The place in the order of times and keys where the page before ended.
     pub(super) fn place(&self) -> Result<Option<(chrono::DateTime<chrono::Utc>, NoticeKey)>, Problem> {
-        let Some(text) = self.cursor() else { return Ok(None) };
+        let Some(text) = self.text("cursor") else { return Ok(None) };
         let place = text
             .split_once('-')
             .and_then(|(ms, key)| Some((chrono::DateTime::from_timestamp_millis(i64::from_str_radix(ms, 16).ok()?)?, key.parse().ok()?)));
@@ -123,9 +123,9 @@ impl Query {
     }
 }
 
-/// Names a place in the due order.
-pub(super) fn cursor(due_at: chrono::DateTime<chrono::Utc>, key: NoticeKey) -> String {
-    format!("{:x}-{key}", due_at.timestamp_millis())
+/// Names a place in an order of times and keys.
+pub(super) fn cursor(at: chrono::DateTime<chrono::Utc>, key: impl std::fmt::Display) -> String {
+    format!("{:x}-{key}", at.timestamp_millis())
 }
 
 pub(super) fn bad(detail: String) -> Problem {
