@@ -86,12 +86,15 @@ enum Command {
     Preview(PreviewArgs),
     /// Checks configuration, templates, zones and sources.
     Check {
-        /// Also log in to relays and gateways, without sending.
+        /// Also log in to relays and gateways, without sending, and ask the DNS about the sender's domain (SPF, DKIM, DMARC).
         #[arg(long)]
         online: bool,
         /// Read no source: only whether the daemon can start.
         #[arg(long, conflicts_with = "online")]
         offline: bool,
+        /// Ask this name server, ADDRESS:PORT, instead of the host's.
+        #[arg(long, requires = "online", value_name = "ADDRESS:PORT")]
+        name_server: Option<std::net::SocketAddr>,
     },
     /// Shows counts by state, what is due next, the last snapshots, and what needs attention.
     Status,
@@ -531,11 +534,11 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
     match &cli.command {
         Command::Run(args) => run::run(config, args.once, || config_for(cli).map_err(|mistakes| mistakes.to_string())),
         Command::Preview(args) => preview::preview(config, args, cli.json, colors),
-        Command::Check { online, offline } => {
+        Command::Check { online, offline, name_server } => {
             let reach = if *offline {
                 check::Reach::Nowhere
             } else if *online {
-                check::Reach::Everywhere
+                check::Reach::Everywhere { name_server: *name_server }
             } else {
                 check::Reach::Sources
             };
