@@ -5,12 +5,16 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::access::{Name, Role, Scope};
 use crate::config::{self, Config, Mistakes};
 use crate::contact::{Address, EmailAddress, PhoneNumber};
+use crate::daemon::open_store;
+use crate::desk::{Desk, Unanswered};
 use crate::ledger::Anchor;
 use crate::notice::{NoticeKey, Occasion};
 use crate::outbox::State;
@@ -18,6 +22,7 @@ use crate::outbox::State;
 #[macro_use]
 mod out;
 
+mod accounts;
 mod backup;
 mod check;
 mod configuration;
@@ -82,12 +87,15 @@ enum Command {
     Preview(PreviewArgs),
     /// Checks configuration, templates, zones and sources.
     Check {
-        /// Also log in to relays and gateways, without sending.
+        /// Also log in to relays and gateways, without sending, and ask the DNS about the sender's domain (SPF, DKIM, DMARC).
         #[arg(long)]
         online: bool,
         /// Read no source: only whether the daemon can start.
         #[arg(long, conflicts_with = "online")]
         offline: bool,
+        /// Ask this name server, ADDRESS:PORT, instead of the host's.
+        #[arg(long, requires = "online", value_name = "ADDRESS:PORT")]
+        name_server: Option<std::net::SocketAddr>,
     },
     /// Shows counts by state, what is due next, the last snapshots, and what needs attention.
     Status,
@@ -127,6 +135,12 @@ enum Command {
     },
     /// Removes what is past its retention time. (The daemon does so by itself.)
     Prune,
+    /// Shows and changes who may use the pages.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Shows and changes which programs may use the API.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Sends one sample message through the real transport.
     SendTest {
         /// An e-mail address or a telephone number.
@@ -366,6 +380,83 @@ enum LedgerFormat {
 }
 
 #[derive(Debug, Subcommand)]
+enum UserCommand {
+    /// Adds a user, or gives one another password or role. Asks for the password, or reads it from standard input.
+    Add {
+        /// What they log in with: a-z, 0-9 and . _ -
+        name: Name,
+        /// What they may do.
+        #[arg(long, value_enum, value_name = "ROLE")]
+        role: UserRole,
+    },
+    /// Removes a user, and logs them out.
+    Remove {
+        /// Who.
+        name: Name,
+    },
+    /// Lists the users.
+    List,
+}
+
+/// What a user may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum UserRole {
+    /// Look at everything but codes and contacts.
+    Viewer,
+    /// Also decide about notices, and reveal.
+    Operator,
+}
+
+impl From<UserRole> for Role {
+    fn from(role: UserRole) -> Self {
+        match role {
+            UserRole::Viewer => Self::Viewer,
+            UserRole::Operator => Self::Operator,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Makes a token, and prints it this once.
+    Add {
+        /// What the ledger calls it: a-z, 0-9 and . _ -
+        name: Name,
+        /// What it may do. May be given several times.
+        #[arg(long, value_enum, value_name = "SCOPE", required = true)]
+        scope: Vec<TokenScope>,
+    },
+    /// Removes a token: it is refused from now on.
+    Remove {
+        /// Which.
+        name: Name,
+    },
+    /// Lists the tokens, without themselves.
+    List,
+}
+
+/// What a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TokenScope {
+    /// Read what the API tells.
+    Read,
+    /// Act: on notices, the guard, the suppression list.
+    Write,
+    /// Push sessions to any source of kind push.
+    Push,
+}
+
+impl From<TokenScope> for Scope {
+    fn from(scope: TokenScope) -> Self {
+        match scope {
+            TokenScope::Read => Self::Read,
+            TokenScope::Write => Self::Write,
+            TokenScope::Push => Self::Push,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Prints the configuration as it holds: defaults filled in, secrets masked.
     Print,
@@ -450,11 +541,11 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
     match &cli.command {
         Command::Run(args) => run::run(config, args.once, || config_for(cli).map_err(|mistakes| mistakes.to_string())),
         Command::Preview(args) => preview::preview(config, args, cli.json, colors),
-        Command::Check { online, offline } => {
+        Command::Check { online, offline, name_server } => {
             let reach = if *offline {
                 check::Reach::Nowhere
             } else if *online {
-                check::Reach::Everywhere
+                check::Reach::Everywhere { name_server: *name_server }
             } else {
                 check::Reach::Sources
             };
@@ -473,6 +564,8 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Ledger(command) => ledger::ledger(config, command, cli.json),
         Command::Backup { to } => backup::backup(config, to, cli.json),
         Command::Prune => prune::prune(config, cli.json),
+        Command::User(command) => accounts::user(&config, command, cli.json, colors),
+        Command::Token(command) => accounts::token(&config, command, cli.json, colors),
         Command::SendTest { to } => send_test::send_test(config, to),
         Command::Config(ConfigCommand::Print) => configuration::print(&config),
         Command::Config(ConfigCommand::Schema) => configuration::schema(),
@@ -523,6 +616,20 @@ fn address(raw: &str, config: &Config) -> anyhow::Result<Address> {
         PhoneNumber::parse(raw, &config.policy.region).map(Address::Sms)
     };
     parsed.map_err(|why| anyhow::anyhow!("the address cannot be used: {why}"))
+}
+
+/// Where a command asks.
+fn desk(config: Config) -> anyhow::Result<Desk> {
+    let outbox = open_store(&config, false)?;
+    Ok(Desk { outbox, sources: config.sources.iter().map(|s| s.name.clone()).collect(), policy: Arc::new(config.policy) })
+}
+
+/// A store that failed has an exit code of its own.
+fn answer<T>(answer: Result<T, Unanswered>) -> anyhow::Result<T> {
+    answer.map_err(|why| match why {
+        Unanswered::Store(error) => error.into(),
+        record @ Unanswered::Record(_) => record.into(),
+    })
 }
 
 /// A runtime for a command.

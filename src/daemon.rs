@@ -20,6 +20,7 @@ use crate::config::{Config, Gateway, Keep, Relay, Source, SourceKind, StoreUrl};
 use crate::contact::Channel;
 use crate::deliver::Transport;
 use crate::deliver::shadow::Shadow;
+use crate::desk::Desk;
 use crate::digest::Digest;
 use crate::dispatch::{Dispatcher, Lane, Span, Tally};
 use crate::outbox::sqlite::{Access, SqliteOutbox};
@@ -31,6 +32,7 @@ use crate::session::{Extent, Fault, Session, SessionId, Snapshot};
 use crate::source::{ambiguity, file, kept, push};
 use crate::walk;
 use crate::web;
+use crate::zone::Zone;
 
 mod health;
 mod intake;
@@ -100,6 +102,8 @@ pub struct Engine {
     /// The daily letter to the practice.
     digest: Option<Arc<Digest>>,
     server: Option<web::Settings>,
+    practice: String,
+    zone: Zone,
     /// Where the server listens, once it does.
     address: SetOnce<SocketAddr>,
     keep: Keep,
@@ -172,6 +176,8 @@ impl Engine {
             shadow,
             digest: digest.map(Arc::new),
             server: config.server,
+            practice: config.raw.practice.name,
+            zone: config.time_zone,
             address: SetOnce::new(),
             keep: config.keep,
             ping: config.ping,
@@ -202,6 +208,18 @@ impl Engine {
     /// The store, for what is asked after a run.
     pub fn outbox(&self) -> &Arc<dyn Outbox> {
         &self.outbox
+    }
+
+    /// What pages and API ask.
+    fn office(&self) -> web::Office {
+        web::Office {
+            desk: Desk { outbox: Arc::clone(&self.outbox), policy: Arc::clone(&self.policy), sources: self.names.clone() },
+            renderer: Arc::clone(&self.dispatcher.renderer),
+            clock: Arc::clone(&self.clock),
+            practice: self.practice.clone(),
+            shadow: self.shadow,
+            zone: self.zone.clone(),
+        }
     }
 
     /// Walks each source once, hands over what is due (one attempt each), and ends.
@@ -300,7 +318,7 @@ impl Engine {
             self.address.set(listener.local_addr()?).ok();
             let engine = Arc::new(Intake::new(Arc::clone(&self), settings, failed.clone()));
             asking.spawn(Arc::clone(&engine).ask_when_nudged());
-            server.spawn(web::serve(listener, settings.clone(), engine, end.clone()));
+            server.spawn(web::serve(listener, settings.clone(), engine, self.office(), end.clone()));
         }
         for (lane, wake) in &self.lanes {
             lanes.spawn(Arc::clone(&self.dispatcher).run(Arc::clone(lane), Span::Until(end.clone()), Arc::clone(wake)));

@@ -20,7 +20,8 @@ use crate::outbox::LedgerRow;
 pub mod csv;
 
 /// The link of one row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, schemars::JsonSchema)]
+#[schemars(with = "String")]
 pub struct Link(pub [u8; 32]);
 
 impl Link {

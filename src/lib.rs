@@ -24,11 +24,13 @@ pub mod staff;
 pub mod evidence;
 pub mod preview;
 
+pub mod access;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod deliver;
+pub mod desk;
 pub mod digest;
 pub mod dispatch;
 pub mod outbox;

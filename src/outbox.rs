@@ -18,6 +18,7 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::contact::{Address, Channel};
@@ -48,7 +49,7 @@ pub struct StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Where a notice is. See the module's drawing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, serde::Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Not due yet, or to be tried again.
@@ -136,7 +137,7 @@ impl FromStr for State {
 }
 
 /// Where an attempt is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Nothing was sent yet.
@@ -175,7 +176,7 @@ pub struct Entry {
 }
 
 /// One attempt to hand a notice over.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Delivery {
     /// 1 for the first.
     pub attempt: u32,
@@ -272,7 +273,7 @@ pub struct Guard {
 }
 
 /// One thing that waits for an operator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct GuardRow {
     /// The source.
     pub source: String,
@@ -498,6 +499,8 @@ pub struct Filter {
     pub occasion: Option<Occasion>,
     /// These keys; empty: all.
     pub keys: Vec<NoticeKey>,
+    /// Only what stands behind this one in due order: its due time and key. (Notices; omissions do not look at it.)
+    pub after: Option<(DateTime<Utc>, NoticeKey)>,
     /// At most this many; `None`: all.
     pub limit: Option<usize>,
 }
@@ -516,7 +519,7 @@ pub enum Act {
 }
 
 /// A source, as the store last heard of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct SourceStatus {
     /// Its name.
     pub name: String,
@@ -557,7 +560,7 @@ pub struct StoredSession {
 }
 
 /// One row of the append-only ledger: a notice's transition, or an operator's deed. Written in the transaction of what it tells.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LedgerRow {
     /// Rises by one with each row.
     pub seq: i64,
@@ -586,7 +589,7 @@ pub struct LedgerRow {
 }
 
 /// An address that gets no messages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SuppressedAddress {
     /// See [`suppression_key`].
     pub key: String,
@@ -644,11 +647,20 @@ pub trait Outbox: Send + Sync {
     /// named.
     async fn sessions(&self, source: &str, ids: Option<&[SessionId]>) -> Result<Vec<StoredSession>>;
 
+    /// Source and id of the sessions that start in that time (the end excluded), in the order of their starts. Those whose record was purged
+    /// are not named.
+    async fn starting(&self, from: DateTime<Utc>, until: DateTime<Utc>, limit: usize) -> Result<Vec<(String, SessionId)>>;
+
     /// What waits for an operator, by source and session.
     async fn guards(&self) -> Result<Vec<GuardRow>>;
 
     /// An operator lets pass what waits now (of one source, or of all): the next walk applies it. Returns how many things that are.
-    async fn accept_guard(&self, source: Option<&str>, now: DateTime<Utc>) -> Result<usize>;
+    async fn accept_guard(&self, source: Option<&str>, now: DateTime<Utc>) -> Result<usize> {
+        self.accept_guard_by(None, source, now).await
+    }
+
+    /// The same, and the ledger names who did it.
+    async fn accept_guard_by(&self, who: Option<&str>, source: Option<&str>, now: DateTime<Utc>) -> Result<usize>;
 
     /// What is known of the participants of these sessions, removed ones included.
     async fn known(&self, source: &str, sessions: &[SessionId]) -> Result<KnownMap>;
@@ -697,7 +709,12 @@ pub trait Outbox: Send + Sync {
     async fn deliveries(&self, key: NoticeKey) -> Result<(Vec<Delivery>, Option<Vec<u8>>)>;
 
     /// A person acts. Returns how many notices changed; the others were in no state for it.
-    async fn act(&self, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize>;
+    async fn act(&self, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize> {
+        self.act_by(None, keys, act, now).await
+    }
+
+    /// The same, and the ledger names who did it.
+    async fn act_by(&self, who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize>;
 
     /// Counts and times.
     async fn status(&self) -> Result<Status>;

@@ -48,7 +48,7 @@ pub enum Outcome {
 }
 
 /// What a rejection says about the address, for later messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Suppression {
     /// A 5yz to RCPT, or a bounce: the mailbox does not exist or does not take mail.

@@ -273,6 +273,12 @@ impl From<TemplateError> for RenderError {
     }
 }
 
+/// How a text goes over the air: its encoding, and in how many parts.
+pub fn sms_size(text: &str) -> (SmsEncoding, u32) {
+    let load = sms::load(text);
+    (load.encoding, load.segments)
+}
+
 /// One line, single spaces, nothing that could begin another line.
 fn one_line(text: &str) -> String {
     text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")

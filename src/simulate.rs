@@ -174,11 +174,17 @@ struct World {
 
 /// Plays it: the timeline, in order, and at its end what was omitted.
 pub async fn simulate(request: Request) -> Result<Vec<Moment>, StoreError> {
+    simulate_telling(request, |_| {}).await
+}
+
+/// Likewise; `progress` is told what time it is there.
+pub async fn simulate_telling(request: Request, progress: impl Fn(DateTime<Utc>) + Send) -> Result<Vec<Moment>, StoreError> {
     let mut world = World::new(request);
     let mut events = std::mem::take(&mut world.request.script.events).into_iter().peekable();
     world.look(true).await?;
     loop {
         let now = world.clock.now();
+        progress(now);
         if world.daemon_up {
             world.hand_over().await?;
         }

@@ -67,6 +67,8 @@ pub enum Why {
     Moved,
     /// Connect codes changed, with too many others.
     Codes,
+    /// It starts at another hour on people's clocks, as too many others do, although the source says the same.
+    Clocks,
 }
 
 impl Why {
@@ -80,6 +82,7 @@ impl Why {
             Self::Removed => "removed",
             Self::Moved => "moved",
             Self::Codes => "codes",
+            Self::Clocks => "clocks",
         }
     }
 }
@@ -159,6 +162,7 @@ pub fn of_guard(guard: &GuardRow) -> Concern {
     let why = match guard.kind.as_str() {
         "moved" => Why::Moved,
         "codes" => Why::Codes,
+        "clocks" => Why::Clocks,
         _ => Why::Removed,
     };
     Concern { kind: Kind::Change, session: Some(guard.session_id), why, ..nothing() }

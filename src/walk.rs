@@ -4,7 +4,8 @@
 //! changed, or the source was silent for too long, all of them. The result is applied whole or not at all.
 //!
 //! What a source lists no more is *absent*: nothing is sent for it. Absent in [`ABSENCES`] snapshots in a row over at least [`ABSENT_FOR`],
-//! before its start, it counts as cancelled. What aged out after its start is left as it was, but for the nudge of who has not connected. Too much at once waits for an operator ([`guard`]).
+//! before its start, it counts as cancelled. What aged out after its start is left as it was, but for the nudge of whoever has not connected.
+//! Too much at once waits for an operator ([`guard`]).
 //! What stands in a part of the source that cannot be read is *unheard*: it counts as it was, as long as a silent source is believed.
 
 use std::collections::{HashMap, HashSet};

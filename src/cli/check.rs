@@ -1,5 +1,6 @@
 //! `check`: configuration, templates, zones, sources; with `--online` the relays and gateways too, with `--offline` no source.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -7,7 +8,7 @@ use serde::Serialize;
 
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
-use crate::config::{Config, Gateway, SourceKind};
+use crate::config::{Config, Gateway, Relay, SourceKind};
 use crate::contact::Channel;
 use crate::daemon::{read_source, store_exists};
 use crate::deliver::Transport;
@@ -17,6 +18,8 @@ use crate::plan::{self, Suppressions};
 use crate::render::Renderer;
 use crate::session::{AutoDeliver, Snapshot};
 use crate::source::ambiguity;
+
+mod sender;
 
 /// One line of the report.
 #[derive(Serialize)]
@@ -45,8 +48,11 @@ pub(super) enum Reach {
     Nowhere,
     /// The sources too.
     Sources,
-    /// Relays and gateways too.
-    Everywhere,
+    /// Relays and gateways too, and the DNS.
+    Everywhere {
+        /// In place of the host's.
+        name_server: Option<SocketAddr>,
+    },
 }
 
 pub(super) fn check(config: Config, reach: Reach, json: bool) -> anyhow::Result<Exit> {
@@ -62,8 +68,11 @@ pub(super) fn check(config: Config, reach: Reach, json: bool) -> anyhow::Result<
     }
     store(&config, &mut report);
     let transports = transports(&config, &mut report);
-    if reach == Reach::Everywhere {
+    if let Reach::Everywhere { name_server } = reach {
         runtime.block_on(probe(&transports, &mut report));
+        if config.relays.iter().any(|relay| matches!(relay, Relay::Smtp(_))) {
+            runtime.block_on(sender::check(&config.render.from, config.render.dkim.as_deref(), name_server, &mut report));
+        }
     }
     for finding in &report.0 {
         if json {

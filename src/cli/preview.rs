@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 
+use super::progress::Progress;
 use super::table::{Colors, Tone, table};
 use super::{Exit, PreviewArgs, PreviewFormat, gallery, runtime};
 use crate::clock::{Clock, WallClock};
@@ -60,7 +61,10 @@ pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Co
 pub(super) fn snapshot(config: &Config, named: Option<&Path>) -> anyhow::Result<Snapshot> {
     let mut whole = Snapshot::default();
     if let Some(path) = named {
-        whole = file::read(&file::Settings { path: path.to_path_buf() }).map_err(anyhow::Error::msg)?;
+        let bar = Progress::new("files read");
+        let read = file::read_telling(&file::Settings { path: path.to_path_buf() }, &|done, all| bar.reached(done, all));
+        bar.done();
+        whole = read.map_err(anyhow::Error::msg)?;
     } else if config.sources.is_empty() {
         bail!("there is no source: name one in the configuration, or use --sessions FILE");
     } else {

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{Exit, runtime, status::needs_attention};
+use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock, monotonic_usec};
 use crate::config::Config;
 use crate::daemon::{Engine, OnceReport};
+use crate::desk::status::needs_attention;
 use crate::outbox::{Filter, State};
 use crate::plan::compare::is_much;
 use crate::render::Renderer;

@@ -1,48 +1,13 @@
 //! `unreachable`: upcoming participants who will not be reached, and why, so that somebody can call them in time.
 
-use serde::Serialize;
-
-use super::preview::rfc3339;
 use super::table::{Colors, Tone, table};
-use super::{Exit, runtime};
+use super::{Exit, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
-use crate::daemon::open_store;
-use crate::digest;
-use crate::session::{ParticipationId, SessionId};
-use crate::staff::{Concern, Kind, by_start};
-
-/// One person who will not be reached.
-#[derive(Serialize)]
-struct Row {
-    session_id: Option<SessionId>,
-    participation_id: Option<ParticipationId>,
-    start: Option<String>,
-    reason: &'static str,
-    detail: Option<String>,
-}
-
-impl From<Concern> for Row {
-    fn from(c: Concern) -> Self {
-        Self {
-            session_id: c.session,
-            participation_id: c.participation,
-            start: c.start.map(rfc3339),
-            reason: c.why.as_str(),
-            detail: c.detail,
-        }
-    }
-}
+use crate::desk::unreachable::unreachable as ask;
 
 pub(super) fn unreachable(config: Config, json: bool, colors: Colors) -> anyhow::Result<Exit> {
-    let names: Vec<String> = config.sources.iter().map(|s| s.name.clone()).collect();
-    let mut found = runtime()?.block_on(async {
-        let store = open_store(&config, false)?;
-        anyhow::Ok(digest::gather(&*store, &names, &config.policy, None, WallClock.now()).await?)
-    })?;
-    found.retain(|c| c.kind == Kind::Person);
-    found.sort_by(by_start);
-    let rows: Vec<Row> = found.into_iter().map(Row::from).collect();
+    let rows = runtime()?.block_on(async { anyhow::Ok(ask(&desk(config)?, WallClock.now()).await?) })?;
     if json {
         for row in &rows {
             println!("{}", serde_json::to_string(row)?);
@@ -50,10 +15,9 @@ pub(super) fn unreachable(config: Config, json: bool, colors: Colors) -> anyhow:
     } else {
         let mut shown = table(colors, &["Starts (UTC)", "Session", "Person", "Because"]);
         for row in &rows {
-            let why = row.detail.as_ref().map_or_else(|| row.reason.to_owned(), |d| format!("{} ({d})", row.reason));
-            let id = |id: Option<String>| id.unwrap_or_else(|| "?".to_owned());
-            let ids = [id(row.session_id.map(|s| s.to_string())), id(row.participation_id.map(|p| p.to_string()))];
-            let cells = [vec![id(row.start.clone())], ids.to_vec(), vec![why]].concat();
+            let why = row.detail.as_ref().map_or_else(|| row.reason.clone(), |d| format!("{} ({d})", row.reason));
+            let person = row.participation_id.map_or_else(|| "?".to_owned(), |p| p.to_string());
+            let cells = [row.start.clone(), row.session_id.to_string(), person, why];
             shown.add_row(cells.into_iter().map(|t| colors.cell(t, Tone::Bad)));
         }
         println!("{}\n{} people will not be reached", shown.trim_fmt(), rows.len());

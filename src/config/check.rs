@@ -24,7 +24,7 @@ use crate::render::{self, dkim::Dkim};
 use crate::retry::DoubtPolicy;
 use crate::source::{file, http, push};
 use crate::web;
-use crate::zone::{self, Zones};
+use crate::zone::{self, Zone, Zones};
 
 /// The configuration as it holds.
 pub struct Config {
@@ -54,6 +54,10 @@ pub struct Config {
     pub sms_in_doubt: DoubtPolicy,
     /// The daily letter to the practice; `None`: nobody gets it.
     pub digest: Option<digest::Settings>,
+    /// Who may use the pages and the API; `None`: neither is served.
+    pub users_file: Option<PathBuf>,
+    /// The practice's own zone, in which staff read times.
+    pub time_zone: Zone,
     /// What is pushed to us; `None`: nothing, so nothing listens.
     pub server: Option<web::Settings>,
     /// What is kept how long.
@@ -133,6 +137,7 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
     }
     let rules = rules(&raw, document);
     let zones = zones(&raw, document);
+    let time_zone = own_zone(&raw, &zones, document);
     let overrides = raw.practice.overrides.as_ref().map(|path| overrides(&base.resolve(path), &zones, document)).unwrap_or_default();
     let quiet = quiet(&raw.quiet_hours);
     let digest = staff::digest(&raw, &zones, document);
@@ -155,6 +160,8 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
     Config {
         digest,
         server: transport::server(&raw, &sources, &base, document),
+        users_file: raw.server.users_file.as_ref().map(|path| base.resolve(path)),
+        time_zone,
         sources,
         policy,
         render: rendering(&raw, &base, document),
@@ -248,6 +255,16 @@ fn zones(raw: &Raw, document: &mut Document<'_>) -> Zones {
         }
         Zones::load(&zone::Settings::default()).unwrap_or_else(|why| panic!("the shipped zone data loads: {why:?}"))
     })
+}
+
+/// The practice's own zone.
+fn own_zone(raw: &Raw, zones: &Zones, document: &mut Document<'_>) -> Zone {
+    let named = raw.practice.time_zone.as_ref().or(raw.practice.fallback_time_zone.as_ref());
+    let found = named.map(|id| zones.lookup(id));
+    if let (Some(Err(why)), Some(_)) = (&found, &raw.practice.time_zone) {
+        document.note("practice.time_zone", why.clone());
+    }
+    found.and_then(Result::ok).unwrap_or_else(|| zones.lookup("UTC").expect("every zone data has UTC"))
 }
 
 fn quiet(raw: &raw::QuietHours) -> Option<QuietHours> {

@@ -77,7 +77,7 @@ pub struct Practice {
     pub join_url: String,
     /// Whether hosts get messages too.
     pub hosts: bool,
-    /// The practice's own clock: an IANA name or a Windows id. Default: `fallback_time_zone`.
+    /// The practice's own zone, in which its staff read times: an IANA name or a Windows id. Default: the fallback's, else UTC.
     pub time_zone: Option<String>,
     /// For participants whose time zone is missing or unknown. Not set: they are quarantined.
     pub fallback_time_zone: Option<String>,
@@ -356,7 +356,7 @@ impl Default for Sms {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
-    /// Address and port. Not set: nothing listens, unless a source is pushed to or there is a webhook (then 127.0.0.1:8080).
+    /// Address and port. Not set: nothing listens, unless a source is pushed to, or there is a webhook or a users file (then 127.0.0.1:8080).
     pub listen: Option<String>,
     /// The last part of the address to which the provider's webhook is sent (only if nobody else can read this file).
     pub webhook_token: Option<Secret>,
@@ -368,6 +368,8 @@ pub struct Server {
     pub ping_url_file: Option<PathBuf>,
     /// Cron expression with seconds: how often. Default: every minute.
     pub ping: Option<String>,
+    /// Staff who may use the pages, and tokens for the API: `punctual user add`, `punctual token add`. Not set: neither is served.
+    pub users_file: Option<PathBuf>,
 }
 
 /// Whether messages go out.

@@ -11,6 +11,7 @@ use super::check::{Base, Source, SourceKind};
 use super::raw::{self, Raw, RelayKind, TlsMode};
 use super::read::Document;
 use super::secret::{self, Secret};
+use crate::access;
 use crate::daemon::Ping;
 use crate::deliver::Transport;
 use crate::deliver::folder::Folder;
@@ -119,8 +120,12 @@ pub(super) fn server(raw: &Raw, sources: &[Source], base: &Base<'_>, document: &
     let listen = given.parse().map_err(|_| {
         place.note("listen", format!("{given:?} is no address with a port; expected one such as \"127.0.0.1:8080\""));
     });
-    let needed = raw.server.listen.is_some() || !push.is_empty() || hook.is_some();
-    listen.ok().filter(|_| needed).map(|listen| web::Settings { listen, push, hook, limits: Limits::default() })
+    let users = raw.server.users_file.as_ref().map(|path| place.base.resolve(path));
+    if let Some(Err(why)) = users.as_deref().map(access::file::read) {
+        place.note("users_file", why);
+    }
+    let needed = raw.server.listen.is_some() || !push.is_empty() || hook.is_some() || users.is_some();
+    listen.ok().filter(|_| needed).map(|listen| web::Settings { listen, push, hook, users, limits: Limits::default() })
 }
 
 /// Where the server listens when it must and nothing is said.

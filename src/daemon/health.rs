@@ -118,6 +118,7 @@ impl Engine {
         let build = [("version", env!("CARGO_PKG_VERSION")), ("tzdata", tz.version.as_str()), ("tzdata_origin", tz.origin.as_str())];
         f.several("punctual_build_info", Kind::Gauge, "The program and its time zone data; always 1.", [(&build[..], 1.0)]);
         f.one("punctual_uptime_seconds", Kind::Gauge, "Since the engine was started.", self.started.elapsed().as_secs_f64());
+        f.one("punctual_shadow", Kind::Gauge, "1: shadow mode, nothing is sent.", f64::from(u8::from(self.shadow)));
         notices(&mut f, &status, now);
         f.family("punctual_notices_held", Kind::Gauge, "Notices that wait for a person, by reason.");
         for (reason, n) in &held {

@@ -148,6 +148,14 @@ impl web::Intake for Intake {
         })
     }
 
+    fn wake(&self) {
+        self.engine.lanes.iter().for_each(|(_, wake)| wake.notify_one());
+    }
+
+    fn ask(&self) {
+        self.nudge.notify_one();
+    }
+
     async fn hook(&self, event: hook::Event) -> Result<(), Declined> {
         self.note(&event).await.map_err(|error| self.fail(error))?;
         self.nudge.notify_one();

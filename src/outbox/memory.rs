@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::transition::checked;
-use super::words::rfc3339;
+use super::words::{accepted, by, rfc3339};
 use super::{
     Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lease, LedgerRow, Outbox, Purged, Recovered,
     Result, Retention, Seen, SeenSession, Settlement, StaffLetter, Status, StoredSession, SuppressedAddress, Walk, suppression_key,
@@ -75,6 +75,14 @@ impl Outbox for MemoryOutbox {
         Ok(held.map(|(_, session)| session.stored.clone()).collect())
     }
 
+    async fn starting(&self, from: DateTime<Utc>, until: DateTime<Utc>, limit: usize) -> Result<Vec<(String, SessionId)>> {
+        let tables = self.tables();
+        let kept = tables.sessions.iter().filter(|(_, s)| (from..until).contains(&s.start) && !s.stored.record.is_empty());
+        let mut found: Vec<_> = kept.map(|((source, id), s)| (s.start, *id, source.clone())).collect();
+        found.sort();
+        Ok(found.into_iter().take(limit).map(|(_, id, source)| (source, id)).collect())
+    }
+
     async fn guards(&self) -> Result<Vec<GuardRow>> {
         let tables = self.tables();
         let rows = tables.sources.iter().flat_map(|(name, source)| {
@@ -86,7 +94,7 @@ impl Outbox for MemoryOutbox {
         Ok(rows.collect())
     }
 
-    async fn accept_guard(&self, source: Option<&str>, now: DateTime<Utc>) -> Result<usize> {
+    async fn accept_guard_by(&self, who: Option<&str>, source: Option<&str>, now: DateTime<Utc>) -> Result<usize> {
         let mut tables = self.tables();
         let mut waiting = 0;
         for (_, held) in tables.sources.iter_mut().filter(|(name, s)| source.is_none_or(|n| n == name.as_str()) && s.guard_since.is_some())
@@ -94,7 +102,7 @@ impl Outbox for MemoryOutbox {
             held.guard_accepted = Some(held.guard.digest.clone());
             waiting += held.guard.sessions.len();
         }
-        let detail = format!("{waiting} sessions of {}", source.unwrap_or("every source"));
+        let detail = accepted(waiting, source, who);
         tables.append(LedgerRow::note(now, "guard_accepted", &detail));
         Ok(waiting)
     }
@@ -195,9 +203,9 @@ impl Outbox for MemoryOutbox {
         Ok((all, tables.content.get(&key).cloned()))
     }
 
-    async fn act(&self, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize> {
+    async fn act_by(&self, who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize> {
         let mut tables = self.tables();
-        let event = || (act.as_str(), None);
+        let event = || (act.as_str(), who.map(by));
         Ok(keys.iter().filter(|key| tables.change(**key, event(), now, |row| row.act(act, now).then_some(())).is_some()).count())
     }
 

@@ -121,13 +121,17 @@ impl Outbox for SqliteOutbox {
         self.readers.read("sessions", move |c| query::sessions(c, &source, ids.as_deref())).await
     }
 
+    async fn starting(&self, from: DateTime<Utc>, until: DateTime<Utc>, limit: usize) -> Result<Vec<(String, SessionId)>> {
+        self.readers.read("starting", move |c| query::starting(c, from, until, limit)).await
+    }
+
     async fn guards(&self) -> Result<Vec<GuardRow>> {
         self.readers.read("guards", query::guards).await
     }
 
-    async fn accept_guard(&self, source: Option<&str>, now: DateTime<Utc>) -> Result<usize> {
-        let source = source.map(str::to_owned);
-        self.writer.write("accept_guard", move |c| walk::accept_guard(c, source.as_deref(), now)).await
+    async fn accept_guard_by(&self, who: Option<&str>, source: Option<&str>, now: DateTime<Utc>) -> Result<usize> {
+        let (who, source) = (who.map(str::to_owned), source.map(str::to_owned));
+        self.writer.write("accept_guard", move |c| walk::accept_guard(c, who.as_deref(), source.as_deref(), now)).await
     }
 
     async fn known(&self, source: &str, sessions: &[SessionId]) -> Result<KnownMap> {
@@ -202,9 +206,9 @@ impl Outbox for SqliteOutbox {
         self.readers.read("deliveries", move |c| query::deliveries(c, key)).await
     }
 
-    async fn act(&self, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize> {
-        let keys = keys.to_vec();
-        self.writer.write("act", move |c| upkeep::act(c, &keys, act, now)).await
+    async fn act_by(&self, who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize> {
+        let (who, keys) = (who.map(str::to_owned), keys.to_vec());
+        self.writer.write("act", move |c| upkeep::act(c, who.as_deref(), &keys, act, now)).await
     }
 
     async fn status(&self) -> Result<Status> {

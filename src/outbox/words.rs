@@ -43,6 +43,11 @@ impl Settlement {
 }
 
 impl Act {
+    /// The act of that word.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        [Self::Retry, Self::Hold, Self::Release, Self::Cancel].into_iter().find(|act| act.as_str() == word)
+    }
+
     /// The ledger's word.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -89,6 +94,17 @@ impl Purged {
         let Self { contents, records, notices, ledger_rows } = self;
         format!("{contents} messages, {records} session records, {notices} notices, {ledger_rows} ledger rows")
     }
+}
+
+/// Who did it, in a detail: `by jane`.
+pub(crate) fn by(who: &str) -> String {
+    format!("by {who}")
+}
+
+/// What the ledger tells of a guard that was let pass.
+pub(crate) fn accepted(waiting: usize, source: Option<&str>, who: Option<&str>) -> String {
+    let who = who.map_or_else(String::new, |who| format!(", {}", by(who)));
+    format!("{waiting} sessions of {}{who}", source.unwrap_or("every source"))
 }
 
 /// A time in a detail.

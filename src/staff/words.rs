@@ -37,6 +37,7 @@ pub fn of(concern: &Concern) -> Words {
         (_, Why::Removed) => ("Left the list, with many others", GUARD),
         (_, Why::Moved) => ("Moved, with many others", GUARD),
         (_, Why::Codes) => ("New connect codes, with many others", GUARD),
+        (_, Why::Clocks) => ("Another hour on people's clocks, with many others", GUARD),
     };
     Words { what, advice }
 }

@@ -352,7 +352,7 @@ fn all_concerns() -> Vec<Concern> {
     ];
     let people = faults.map(Why::Omitted).into_iter().chain([Why::Held, Why::Rejected, Why::Unknown]).map(|why| (Kind::Person, why));
     let messages = [Why::Held, Why::Rejected, Why::Unknown].map(|why| (Kind::Message, why));
-    let changes = [Why::Removed, Why::Moved, Why::Codes].map(|why| (Kind::Change, why));
+    let changes = [Why::Removed, Why::Moved, Why::Codes, Why::Clocks].map(|why| (Kind::Change, why));
     let record = [(Kind::Record, Why::Omitted(Reason::Quarantined))];
     let concern = |(n, (kind, why)): (i64, (Kind, Why))| Concern {
         kind,

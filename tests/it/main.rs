@@ -15,4 +15,5 @@ mod servers;
 mod simulate;
 mod smtp;
 mod source_http;
+mod staff;
 mod zone;

@@ -3,6 +3,7 @@ import contextlib
 import http.server
 import json
 import re
+import socket
 import sqlite3
 import subprocess
 import threading
@@ -93,9 +94,16 @@ def test_a_store_that_does_not_answer_is_told_within_two_seconds(practice, sink)
 
 
 def test_a_source_that_cannot_be_read_and_a_relay_at_fault_are_not_ready(practice):
-    practice.email(servers.free_port())
     practice.sections["[source]"] += '\npoll = "* * * * * *"'
     port = servers.free_port()
+    # Bound, and nobody listens: nobody else gets the port, and whoever connects is refused.
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        practice.email(closed.getsockname()[1])
+        is_told(practice, port)
+
+
+def is_told(practice, port):
     with running(practice, port):
         status, body, _ = get(port, "/readyz")
         assert status == 503 and "source sessions has never been read" in body

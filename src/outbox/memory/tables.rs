@@ -337,6 +337,13 @@ impl Tables {
 
     pub(super) fn list(&self, filter: &Filter) -> Vec<Entry> {
         let mut all: Vec<&Entry> = self.rows.values().map(|row| &row.entry).filter(|entry| matches(filter, entry)).collect();
+        let number = |key: &NoticeKey| self.numbers.get(key).copied();
+        all.retain(|entry| {
+            filter.after.is_none_or(|(at, key)| {
+                let due = entry.notice.due_at;
+                due > at || (due == at && number(&key).is_some_and(|place| number(&entry.notice.key) > Some(place)))
+            })
+        });
         all.sort_by_key(|entry| (entry.notice.due_at, self.numbers[&entry.notice.key]));
         all.into_iter().take(filter.limit.unwrap_or(usize::MAX)).cloned().collect()
     }

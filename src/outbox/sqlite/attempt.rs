@@ -80,13 +80,12 @@ impl Desk<'_> {
 
     fn latest(&mut self, source: &str, id: SessionId) -> rusqlite::Result<&Latest> {
         let same = self.session.take().filter(|s| s.stored.id == id && s.source == source);
-        let latest = match same {
-            Some(latest) => latest,
-            None => {
-                let (stored, revision) = query::session(self.connection, source, id)?;
-                let snapshot_at = query::last_snapshot_at(self.connection, source)?;
-                Latest { source: source.to_owned(), stored, revision, snapshot_at }
-            }
+        let latest = if let Some(latest) = same {
+            latest
+        } else {
+            let (stored, revision) = query::session(self.connection, source, id)?;
+            let snapshot_at = query::last_snapshot_at(self.connection, source)?;
+            Latest { source: source.to_owned(), stored, revision, snapshot_at }
         };
         Ok(self.session.insert(latest))
     }

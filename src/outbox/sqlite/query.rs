@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::columns::{at, misread, opt_at, opt_phase, opt_role, opt_word, required, word};
+use super::columns::{at, misread, ms, opt_at, opt_phase, opt_role, opt_word, required, word};
 use super::frozen;
 use super::notices::{self, COLUMNS};
 use crate::contact::Channel;
@@ -69,6 +69,19 @@ pub(super) fn sessions(connection: &Connection, source: &str, ids: Option<&[Sess
     let mut statement = connection.prepare_cached(&format!("{SESSION} AND record <> '' AND id = ?2"))?;
     let found = ids.iter().filter_map(|id| statement.query_row(params![source, id.0], stored_session).optional().transpose());
     found.collect()
+}
+
+const STARTING: &str =
+    "SELECT source, id FROM session WHERE start_at >= ?1 AND start_at < ?2 AND record <> '' ORDER BY start_at, id, source LIMIT ?3";
+
+pub(super) fn starting(
+    connection: &Connection,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+    limit: usize,
+) -> rusqlite::Result<Vec<(String, SessionId)>> {
+    let values = params![ms(from), ms(until), i64::try_from(limit).unwrap_or(i64::MAX)];
+    connection.prepare_cached(STARTING)?.query_map(values, |row| Ok((row.get(0)?, SessionId(row.get(1)?))))?.collect()
 }
 
 /// One session, with its revision.
@@ -187,6 +200,10 @@ pub(super) fn list_sql(filter: &Filter) -> (String, Vec<Value>) {
         let keys: Vec<String> = filter.keys.iter().map(ToString::to_string).collect();
         conditions.terms.push("key IN (SELECT unhex(value) FROM json_each(?))".to_owned());
         conditions.values.push(serde_json::to_string(&keys).expect("strings are always JSON").into());
+    }
+    if let Some((due_at, key)) = filter.after {
+        conditions.terms.push("(due_at, id) > (?, (SELECT place.id FROM notice AS place WHERE place.key = ?))".to_owned());
+        conditions.values.extend([ms(due_at).into(), key.0.to_vec().into()]);
     }
     let sql = conditions.sql(&format!("SELECT {COLUMNS} FROM notice"), "due_at, id");
     (sql, conditions.values(filter.limit))
@@ -349,6 +366,12 @@ mod tests {
             ),
             (figures::COUNT.to_owned(), "SEARCH notice USING COVERING INDEX notice_state (state=?)", "SCAN notice"),
             (figures::HELD.to_owned(), "SEARCH notice USING INDEX notice_state (state=?)", "SCAN notice"),
+            (
+                list(Filter { after: Some((DateTime::UNIX_EPOCH, NoticeKey([0; 16]))), ..Filter::default() }),
+                "SEARCH notice USING INDEX notice_listed (",
+                sorted,
+            ),
+            (STARTING.to_owned(), "SEARCH session USING INDEX session_", "SCAN"),
             (COUNTS.to_owned(), "USING COVERING INDEX notice_state", "TEMP B-TREE"),
         ];
         for (sql, says, never) in cases {

@@ -8,7 +8,7 @@ use super::columns::{key, store_now};
 use super::notices::{Before, find, number, record};
 use crate::notice::NoticeKey;
 use crate::outbox::transition::Recovery;
-use crate::outbox::words::rfc3339;
+use crate::outbox::words::{by, rfc3339};
 use crate::outbox::{Act, Recovered};
 
 /// What is claimed.
@@ -56,14 +56,14 @@ pub(super) fn resolve_doubt(
 }
 
 /// A person's deed, on each of these notices that is in a state for it.
-pub(super) fn act(connection: &Connection, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> rusqlite::Result<usize> {
+pub(super) fn act(connection: &Connection, who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> rusqlite::Result<usize> {
     let mut changed = 0;
     for key in keys {
         let Some(mut row) = find(connection, *key)? else { continue };
         let before = Before::of(&row);
         if row.act(act, now) {
             changed += 1;
-            record(connection, &row, before, (act.as_str(), None), now)?;
+            record(connection, &row, before, (act.as_str(), who.map(by)), now)?;
         }
     }
     Ok(changed)

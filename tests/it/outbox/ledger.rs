@@ -29,8 +29,16 @@ pub(crate) async fn the_ledger_is_chained(store: Store) {
     assert_eq!(store.outbox.verify_ledger(Some(other)).await.unwrap().findings, [Finding::NotAnchored { seq: 3 }]);
 }
 
+/// Another test of this binary may be about to start a child, which has our lock too until its own program begins: that is waited for.
 fn open(path: &Path, access: Access) -> SqliteOutbox {
-    SqliteOutbox::open(&format!("sqlite://{}", path.display()), access).unwrap()
+    let url = format!("sqlite://{}", path.display());
+    for _ in 0..200 {
+        match SqliteOutbox::open(&url, access) {
+            Err(e) if e.to_string().contains("another punctual uses it") => std::thread::sleep(std::time::Duration::from_millis(25)),
+            opened => return opened.unwrap(),
+        }
+    }
+    panic!("somebody keeps {url} locked");
 }
 
 /// A store with one invite that was accepted, and one reminder that is due at minute 100; open.
@@ -204,4 +212,34 @@ async fn a_store_that_got_further_than_its_mark_is_no_copy() {
     fs::write(beside(&path, ".mark"), mark).unwrap();
     let store = open(&path, Access::Daemon);
     assert_eq!(store.hold_restored(&[], minute(3)).await.unwrap(), None, "also when the row that it names was pruned");
+}
+
+/// A copy made in the middle of the work: what was in hand then may have gone out since.
+#[tokio::test]
+async fn what_was_in_hand_or_in_doubt_when_it_was_copied_is_not_sent_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, copy) = (folder.path().join("outbox.db"), folder.path().join("copy.db"));
+    let first = open(&path, Access::Daemon);
+    let busy = Store { outbox: std::sync::Arc::new(open(&path, Access::Command)), _folder: None };
+    busy.add(1, &[notice(1, Occasion::Invite, 0)]).await;
+    busy.add(2, &[notice(2, Occasion::Invite, 1)]).await;
+    busy.add(3, &[notice(3, Occasion::Reminder, 400)]).await;
+    let doubtful = busy.doubt_one(0).await;
+    assert!(busy.settle(0, &doubtful, super::fixture::unknown(Some(300))).await, "to be sent again at minute 300");
+    let in_hand = busy.begin_one(1).await;
+    first.backup(&copy, |_, _| {}).await.unwrap();
+    drop((first, busy));
+    fs::remove_file(&path).unwrap();
+    fs::rename(&copy, &path).unwrap();
+
+    let store = Store { outbox: std::sync::Arc::new(open(&path, Access::Daemon)), _folder: None };
+    store.outbox.recover("after", minute(200), true).await.unwrap();
+    let restored = store.outbox.hold_restored(&[], minute(200)).await.unwrap().expect("it is a copy");
+    assert_eq!(restored.held, 2);
+    assert!(store.claim(350).await.is_empty(), "neither at once nor when the resend would have been");
+    let doubtful = store.entry(doubtful.entry.notice.key).await;
+    assert_eq!((doubtful.state, doubtful.next_attempt_at), (State::Unknown, None));
+    let in_hand = store.entry(in_hand.entry.notice.key).await;
+    assert_eq!((in_hand.state, in_hand.reason), (State::Held, Some(Reason::Restored)));
+    assert_eq!(store.claim(400).await.len(), 1, "what is due later goes");
 }

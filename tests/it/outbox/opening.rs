@@ -98,7 +98,7 @@ async fn what_is_no_sound_store_is_refused() {
             "of a newer punctual",
             |path| pragma(path, "user_version = 99"),
             Access::Daemon,
-            "its schema is version 99, and this punctual knows ",
+            "its schema is version 99, and this punctual knows",
         ),
         ("of a newer punctual, for a command", |path| pragma(path, "user_version = 99"), Access::Command, "its schema is version 99"),
         ("of another program", |path| pragma(path, "application_id = 7"), Access::Daemon, "it is the database of another program"),

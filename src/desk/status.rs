@@ -1,0 +1,53 @@
+//! Counts, times, and what needs attention.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Desk;
+use crate::outbox::{SourceStatus, State, Status, StoreError};
+use crate::preview::rfc3339;
+
+/// What `status` tells.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Facts {
+    /// Notices by state.
+    pub states: BTreeMap<&'static str, u64>,
+    /// Omissions by reason.
+    pub omissions: BTreeMap<&'static str, u64>,
+    /// RFC 3339, UTC; `None`: nothing waits.
+    pub next_due: Option<String>,
+    /// Each source.
+    pub sources: Vec<SourceStatus>,
+    /// Records at fault: `source: path: reason`.
+    pub quarantined: Vec<String>,
+    /// Sessions that wait for an operator.
+    pub guarded: usize,
+    /// Addresses on the suppression list.
+    pub suppressed: u64,
+    /// Something waits for a person.
+    #[serde(skip)]
+    pub attention: bool,
+}
+
+/// How it stands.
+pub async fn status(desk: &Desk) -> Result<Facts, StoreError> {
+    let (status, guards) = (desk.outbox.status().await?, desk.outbox.guards().await?);
+    Ok(Facts {
+        states: status.by_state.iter().map(|(s, n)| (s.as_str(), *n)).collect(),
+        omissions: status.by_reason.iter().map(|(r, n)| (r.as_str(), *n)).collect(),
+        next_due: status.next_due.map(rfc3339),
+        quarantined: status.faults.iter().map(|(source, fault)| format!("{source}: {fault}")).collect(),
+        guarded: guards.len(),
+        suppressed: status.suppressed,
+        attention: needs_attention(&status) || !guards.is_empty(),
+        sources: status.sources,
+    })
+}
+
+/// Something waits for a person.
+pub fn needs_attention(status: &Status) -> bool {
+    let some = |state| status.by_state.get(&state).is_some_and(|n| *n > 0);
+    some(State::Held) || some(State::Unknown) || !status.faults.is_empty()
+}
