@@ -161,7 +161,7 @@ def test_a_relay_that_hangs_delays_no_text(practice, tmp_path, where):
         made = due(texts)
         return made + [session(5000 + n, person(50_000 + n, deliver="S", email="", sms=f"+1404555{n:04}")) for n in range(texts)]
 
-    def time_of_texts(folder, relay):
+    def time_of_texts(folder, relay, met=lambda: True):
         practice = Practice(folder)
         practice.email(relay, connections=4)
         practice.gateway(kind="folder", path="texts")
@@ -171,14 +171,15 @@ def test_a_relay_that_hangs_delays_no_text(practice, tmp_path, where):
             arrived = lambda: len(list((practice.folder / "texts").glob("*.txt")))
             servers.wait_until(lambda: arrived() == texts, f"{texts} texts beside a relay that hangs at {where}")
             taken = time.monotonic() - began
+            # On a quick machine the texts are gone before the first connection to the relay.
+            servers.wait_until(met, "the relay was met, and hung")
         return taken, states(practice)
 
     with Script(lambda *_: None).running() as good:
         usual, _ = time_of_texts(tmp_path / "good", good.port)
     hanging = lambda server, verb, connection: hang if verb == where else None
     with Script(hanging).running() as server:
-        beside, found = time_of_texts(tmp_path / "hanging", server.port)
-        assert server.heard[where] > 0, "the relay was met, and hung"
+        beside, found = time_of_texts(tmp_path / "hanging", server.port, lambda: server.heard[where] > 0)
     print(json.dumps({"hangs at": where.decode(), "seconds": round(beside, 2), "beside a good relay": round(usual, 2)}))
     assert found["accepted"] == texts, "no e-mail went out"
     assert beside < usual * 2 + 3, (beside, usual)
