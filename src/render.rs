@@ -23,6 +23,7 @@ mod gate;
 mod lint;
 mod mail;
 mod money;
+mod quoted;
 mod sms;
 mod staff;
 mod templates;

@@ -55,7 +55,10 @@ impl Draft<'_> {
             html: &html,
             calendar: Some((self.method(), &self.calendar(to, &context)?)),
         })
-        .and_then(|bytes| settings.dkim.as_ref().map_or(Ok(bytes.clone()), |dkim| dkim.sign(&bytes, self.now)))
+        .and_then(|bytes| match &settings.dkim {
+            Some(dkim) => dkim.sign(&bytes, self.now),
+            None => Ok(bytes),
+        })
         .map_err(|why| RenderError::Template { file: format!("{}/{}", self.view.locale, self.folder()), why })?;
         let content = Content::Email { from: settings.from.clone(), to: to.clone(), bytes: bytes.into() };
         Ok((content, Parts::Email { message_id, subject, text, html }))

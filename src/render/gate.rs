@@ -13,8 +13,9 @@
 use std::borrow::Cow;
 
 use mailparse::ParsedMail;
+use mailparse::body::Body;
 
-use super::{Facts, RenderError, Settings};
+use super::{Facts, RenderError, Settings, quoted};
 use crate::contact::{ConnectCode, EmailAddress};
 use crate::message::Content;
 use crate::session::{Participant, Role};
@@ -102,7 +103,7 @@ impl Strangers {
     }
 
     fn search_part(&self, part: &ParsedMail<'_>) -> Result<(), RenderError> {
-        let body = part.get_body().map_err(|_| unreadable())?;
+        let body = body_of(part)?;
         match part.ctype.mimetype.as_str() {
             "text/html" => {
                 self.search(&html_escape::decode_html_entities(&body))?;
@@ -110,7 +111,9 @@ impl Strangers {
                 let marked = without_tags(&body);
                 let read = html_escape::decode_html_entities(&marked);
                 self.search(&read)?;
-                self.search(&read.replace(TAG, ""))
+                let mut joined = read.into_owned();
+                joined.retain(|c| c != TAG);
+                self.search(&joined)
             }
             "text/calendar" => self.search(&unfolded(&body)),
             _ => self.search(&body),
@@ -181,14 +184,31 @@ struct Digits {
 
 /// No digit: nothing is found across it.
 const GAP: u8 = 0;
+/// Bytes looked at together.
+const CHUNK: usize = 16;
+
+/// ASCII, and no digit among it.
+fn is_without_digits(chunk: &[u8; CHUNK]) -> bool {
+    chunk.iter().fold(true, |none, byte| none & byte.is_ascii() & !byte.is_ascii_digit())
+}
+
+fn has_letter(chunk: &[u8; CHUNK]) -> bool {
+    chunk.iter().fold(false, |any, byte| any | byte.is_ascii_alphabetic())
+}
 
 impl Digits {
     fn of(text: &str) -> Self {
         let mut digits = Self { units: Vec::with_capacity(256), first: Vec::with_capacity(256) };
         let (mut after_digit, mut after_letter) = (false, false);
         let mut rest = text.as_bytes().iter();
-        // Nearly all of a message is ASCII that is no digit: it is passed over byte by byte.
-        while let Some(&byte) = rest.next() {
+        loop {
+            // Nearly all of a message is ASCII that is no digit: it is passed over many bytes at a time.
+            while let Some(chunk) = rest.as_slice().first_chunk::<CHUNK>().filter(|chunk| is_without_digits(chunk)) {
+                after_letter |= has_letter(chunk);
+                after_digit = false;
+                rest = rest.as_slice()[CHUNK..].iter();
+            }
+            let Some(&byte) = rest.next() else { return digits };
             let (digit, letter) = if byte.is_ascii() {
                 (Some(byte.wrapping_sub(b'0')).filter(|d| *d < 10), byte.is_ascii_alphabetic())
             } else {
@@ -203,7 +223,6 @@ impl Digits {
             after_letter |= letter;
             after_digit = digit.is_some();
         }
-        digits
     }
 
     fn push(&mut self, digit: u8, after_digit: bool, after_letter: bool) {
@@ -266,6 +285,14 @@ fn continues_right(after: &str) -> bool {
     }
 }
 
+/// A part's body as a reader's program would decode it.
+fn body_of(part: &ParsedMail<'_>) -> Result<String, RenderError> {
+    match part.get_body_encoded() {
+        Body::QuotedPrintable(body) => quoted::read(body.get_raw()).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(unreadable),
+        _ => part.get_body().map_err(|_| unreadable()),
+    }
+}
+
 /// The character that begins at this byte.
 fn char_at(text: &str, at: usize) -> char {
     text.get(at..).and_then(|rest| rest.chars().next()).expect("the bytes before it are whole characters")
@@ -323,8 +350,25 @@ fn without_tags(html: &str) -> String {
 
 /// RFC 5545 3.1, 3.3.11: lines joined, escapes resolved.
 fn unfolded(calendar: &str) -> String {
-    let joined = calendar.replace("\r\n ", "").replace("\r\n\t", "").replace("\n ", "");
-    joined.replace("\\n", "\n").replace("\\N", "\n").replace('\\', "")
+    let mut out = String::with_capacity(calendar.len());
+    for line in calendar.split_inclusive('\n') {
+        let line = match line.strip_prefix([' ', '\t']) {
+            Some(more) => {
+                out.truncate(out.trim_end_matches(['\r', '\n']).len());
+                more
+            }
+            None => line,
+        };
+        let mut pieces = line.split('\\');
+        out.push_str(pieces.next().unwrap_or_default());
+        for piece in pieces {
+            match piece.strip_prefix(['n', 'N']) {
+                Some(after) => out.extend(["\n", after]),
+                None => out.push_str(piece),
+            }
+        }
+    }
+    out
 }
 
 /// Whether anything in it would be read otherwise. (`width="100%"` would not.)
@@ -355,4 +399,53 @@ fn percent_decoded(text: &str) -> String {
 
 fn unreadable() -> RenderError {
     RenderError::Leak { what: "something that cannot be read back, and so cannot be checked".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The same, one character after the other.
+    fn slowly(text: &str) -> (Vec<u8>, Vec<bool>) {
+        let (mut units, mut first) = (Vec::new(), Vec::new());
+        let (mut after_digit, mut after_letter) = (false, false);
+        for c in text.chars() {
+            if let Some(digit) = decimal(c) {
+                if after_letter && !units.is_empty() {
+                    units.push(GAP);
+                    first.push(true);
+                }
+                units.push(b'0' + digit);
+                first.push(!after_digit);
+                after_letter = false;
+            }
+            after_letter |= c.is_alphabetic();
+            after_digit = decimal(c).is_some();
+        }
+        (units, first)
+    }
+
+    proptest! {
+        #[test]
+        fn digits_are_the_same_however_many_bytes_are_looked_at_together(pieces in proptest::collection::vec("[ -/:-@]{0,20}|[0-9]{1,3}|[a-z]{1,20}|[é٣–]", 0..12)) {
+            let text = pieces.concat();
+            let digits = Digits::of(&text);
+            prop_assert_eq!((digits.units, digits.first), slowly(&text));
+        }
+    }
+
+    #[test]
+    fn a_calendar_is_read_as_its_reader_would() {
+        for (written, read) in [
+            ("SUMMARY:Your ses\r\n sion\r\nX:1", "SUMMARY:Your session\r\nX:1"),
+            ("A:7\n\t01\n 678", "A:701678"),
+            ("D:one\\ntwo\\, three\\\\", "D:one\ntwo, three"),
+            ("D:\\Nx\\;y\r\n", "D:\nx;y\r\n"),
+            ("", ""),
+        ] {
+            assert_eq!(unfolded(written), read, "{written:?}");
+        }
+    }
 }

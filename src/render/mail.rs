@@ -12,6 +12,7 @@ use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, 
 use lettre::message::{Body, Message, MultiPart, SinglePart};
 
 use super::calendar::Method;
+use super::quoted;
 use crate::contact::{EmailAddress, clean_line};
 
 /// A rendered e-mail, before it is written down.
@@ -69,8 +70,7 @@ pub(super) fn write(letter: &Letter<'_>) -> Result<Vec<u8>, String> {
 
 fn part(content_type: &str, body: &str) -> Result<SinglePart, String> {
     let kind = ContentType::parse(content_type).map_err(|_| format!("{content_type} is no content type"))?;
-    let body = Body::new_with_encoding(body.to_owned(), ContentTransferEncoding::QuotedPrintable)
-        .map_err(|_| "the body does not fit its encoding".to_owned())?;
+    let body = Body::dangerous_pre_encoded(quoted::write(body), ContentTransferEncoding::QuotedPrintable);
     Ok(SinglePart::builder().header(kind).body(body))
 }
 
