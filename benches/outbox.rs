@@ -100,7 +100,7 @@ async fn hand_over(store: &SqliteOutbox, claim: Claim) {
         facts: "facts".to_owned(),
         at: at(1),
         transport: "bench".to_owned(),
-        bytes: vec![b'x'; MESSAGE],
+        bytes: vec![b'x'; MESSAGE].into(),
     };
     assert_eq!(store.begin(vec![begin]).await.unwrap(), [true]);
     assert!(store.doubt(lease, claim.revision, TimeDelta::minutes(1)).await.unwrap());

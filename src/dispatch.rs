@@ -272,7 +272,7 @@ impl Dispatcher {
                 facts: r.facts.clone(),
                 at: now,
                 transport: lane.name().to_owned(),
-                bytes: r.message.content.bytes().to_vec(),
+                bytes: r.message.content.shared_bytes(),
             })
             .collect();
         if begins.is_empty() {

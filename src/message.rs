@@ -62,6 +62,14 @@ impl Content {
             Self::Sms { text, .. } => text.as_bytes(),
         }
     }
+
+    /// Likewise, to be kept by several.
+    pub fn shared_bytes(&self) -> Arc<[u8]> {
+        match self {
+            Self::Email { bytes, .. } => Arc::clone(bytes),
+            Self::Sms { text, .. } => Arc::clone(text).into(),
+        }
+    }
 }
 
 impl fmt::Debug for Message {

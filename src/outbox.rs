@@ -15,6 +15,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -424,7 +425,7 @@ pub struct Begin {
     /// The transport's name.
     pub transport: String,
     /// The final content.
-    pub bytes: Vec<u8>,
+    pub bytes: Arc<[u8]>,
 }
 
 /// How a claim ends.

@@ -167,7 +167,7 @@ mod tests {
             facts: String::new(),
             at: DateTime::UNIX_EPOCH,
             transport: "folder".to_owned(),
-            bytes: b"Trevor, your code is 701-678-455".to_vec(),
+            bytes: b"Trevor, your code is 701-678-455".as_slice().into(),
         };
         let printed = format!("{stored:?} {walked:?} {begin:?}");
         for secret in ["Trevor", "701678455", "701-678-455", "84, 114"] {

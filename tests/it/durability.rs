@@ -281,7 +281,7 @@ async fn what_is_purged_is_overwritten() {
     session.record = r#"{"ConnectCode":701678455}"#.to_owned();
     store.apply(walk(vec![session])).await.unwrap();
     let claim = store.claim(request(0)).await.unwrap().remove(0);
-    let begin = punctual::outbox::Begin { bytes: b"Your code is 701-678-455".to_vec(), ..begin(&claim, 0) };
+    let begin = punctual::outbox::Begin { bytes: b"Your code is 701-678-455".as_slice().into(), ..begin(&claim, 0) };
     assert_eq!(store.begin(vec![begin]).await.unwrap(), [true]);
     assert_eq!(store.settle(minute(1), vec![(lease(&claim), accepted())]).await.unwrap(), [true]);
     assert!(found(b"701678455") > 0 && found(b"701-678-455") > 0, "they were there");

@@ -1,7 +1,5 @@
 //! The message as it stands between DATA and its answer: the rendered bytes, dot-stuffed, with the final dot.
 
-use std::fmt;
-
 /// Longest line that may go over the wire, without its CRLF (RFC 5321 4.5.3.1.6).
 const LINE_MAX: usize = 998;
 
@@ -9,40 +7,37 @@ const LINE_MAX: usize = 998;
 const BARE: &str = "the message has a bare CR, a bare LF or a NUL";
 
 /// What ends a body whose last line is whole.
-const FINAL_DOT: &str = ".\r\n";
+const FINAL_DOT: &[u8] = b".\r\n";
 
 /// A message that is safe to write after 354: ASCII, whole lines, dot-stuffed (RFC 5321 4.5.2), ending in the final dot.
-pub(super) struct Body(String);
+pub(super) struct Body(Vec<u8>);
 
 impl Body {
     /// Takes final bytes. A last look: what is not ASCII, has a bare CR or LF, NUL or a line over 998 bytes is refused,
     /// because servers disagree about where such a message ends.
     pub(super) fn new(message: &[u8]) -> Result<Self, &'static str> {
         let text = std::str::from_utf8(message).ok().filter(|text| text.is_ascii()).ok_or("the message is not ASCII")?;
-        let mut framed = String::with_capacity(text.len() + text.len() / 64 + 8);
-        let mut rest = text.strip_suffix("\r\n").unwrap_or(text);
-        loop {
-            let end = memchr::memchr(b'\n', rest.as_bytes());
-            let line = match end {
-                Some(end) => rest[..end].strip_suffix('\r').ok_or(BARE)?,
-                None => rest,
-            };
-            if line.len() > LINE_MAX {
-                return Err("the message has a line of more than 998 bytes");
-            }
-            if memchr::memchr2(b'\r', 0, line.as_bytes()).is_some() {
-                return Err(BARE);
-            }
-            if line.starts_with('.') {
-                framed.push('.');
-            }
-            framed.push_str(line);
-            framed.push_str("\r\n");
-            let Some(end) = end else { break };
+        let lines = text.strip_suffix("\r\n").unwrap_or(text);
+        check_lines(lines.as_bytes())?;
+        let mut framed = Vec::with_capacity(text.len() + text.len() / 64 + 8);
+        let mut rest = lines.as_bytes();
+        if rest.starts_with(b".") {
+            framed.push(b'.');
+        }
+        while let Some(end) = memchr::memmem::find(rest, b"\n.") {
+            framed.extend_from_slice(&rest[..=end]);
+            framed.push(b'.');
             rest = &rest[end + 1..];
         }
-        framed.push_str(FINAL_DOT);
+        framed.extend_from_slice(rest);
+        framed.extend_from_slice(b"\r\n");
+        framed.extend_from_slice(FINAL_DOT);
         Ok(Self(framed))
+    }
+
+    /// All of it, as it goes over the wire.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// Bytes on the wire before the final dot: as long as no more have left, the server has no message.
@@ -51,10 +46,22 @@ impl Body {
     }
 }
 
-impl fmt::Display for Body {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+/// Lines end in CRLF, and neither of the two stands anywhere else; none is too long.
+fn check_lines(text: &[u8]) -> Result<(), &'static str> {
+    let (mut start, mut ends) = (0, 0);
+    for end in memchr::memchr_iter(b'\n', text).chain([text.len() + 1]) {
+        let whole = end < text.len();
+        if whole && (end == start || text[end - 1] != b'\r') {
+            return Err(BARE);
+        }
+        if end - 1 - start > LINE_MAX {
+            return Err("the message has a line of more than 998 bytes");
+        }
+        ends += usize::from(whole);
+        start = end + 1;
     }
+    let bare = memchr::memchr_iter(b'\r', text).count() != ends || memchr::memchr(0, text).is_some();
+    if bare { Err(BARE) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -72,7 +79,7 @@ mod tests {
             ("", "\r\n.\r\n"),
         ] {
             let body = Body::new(message.as_bytes()).unwrap();
-            assert_eq!(body.to_string(), framed);
+            assert_eq!(body.bytes(), framed.as_bytes());
             assert_eq!(body.before_the_dot(), framed.len() as u64 - 3);
         }
     }

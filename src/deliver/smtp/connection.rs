@@ -10,6 +10,7 @@ use lettre::transport::smtp::commands::{Auth, Ehlo, Quit, Rset, Starttls};
 use lettre::transport::smtp::extension::ClientId;
 use rustls::pki_types::ServerName;
 use secrecy::ExposeSecret;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -208,12 +209,14 @@ impl Connection {
         refused.map_or(Ok(()), Err)
     }
 
-    /// Body and final dot, and the answer to it. One write: lettre's own would add a line end, and a packet for the dot.
+    /// Body and final dot, and the answer to it. One write: lettre's own would add a line end and a packet for the dot, and copy all of it.
     pub(super) async fn body(&mut self, body: &Body, times: &Timeouts) -> Ended {
         let before = self.wire.said();
         self.wire.expect_reply(times.dot);
-        // Its result says less than the stream does.
-        let _ = self.smtp.command(body).await;
+        // The results say less than the stream does.
+        if self.wire.write_all(body.bytes()).await.is_ok() && self.wire.flush().await.is_ok() {
+            let _ = self.smtp.read_response().await;
+        }
         let dotted = self.wire.said() - before > body.before_the_dot();
         let answer = if dotted { answer_of(&self.wire) } else { Err(silence(&self.wire)) };
         let half = if answer.is_err() && dotted { code_of(&self.wire.heard()) } else { None };

@@ -208,7 +208,7 @@ impl Tables {
         {
             return false;
         }
-        self.content.insert(lease.key, bytes);
+        self.content.insert(lease.key, bytes.to_vec());
         let all = self.deliveries.entry(lease.key).or_default();
         let delivery = Delivery {
             attempt: all.len() as u32 + 1,

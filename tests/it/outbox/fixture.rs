@@ -110,7 +110,7 @@ pub(crate) fn request(now: i64) -> ClaimRequest {
 }
 
 pub(crate) fn begin(claim: &Claim, at: i64) -> Begin {
-    let bytes = format!("the bytes of {} at {at}", claim.entry.notice.key).into_bytes();
+    let bytes = format!("the bytes of {} at {at}", claim.entry.notice.key).into_bytes().into();
     Begin {
         lease: lease(claim),
         revision: claim.revision,
