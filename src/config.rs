@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 mod check;
+mod gateway;
 pub mod raw;
 mod read;
 mod secret;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
-use crate::config::{Config, SourceKind};
+use crate::config::{Config, Gateway, SourceKind};
 use crate::contact::Channel;
 use crate::daemon::{read_source, store_exists};
 use crate::deliver::Transport;
@@ -22,7 +22,7 @@ use crate::source::ambiguity;
 struct Finding {
     /// What was looked at.
     what: String,
-    /// `ok`, `note` or `error`.
+    /// `ok`, `note`, `warn` or `error`.
     level: &'static str,
     /// What was found.
     text: String,
@@ -148,6 +148,7 @@ fn store(config: &Config, report: &mut Report) {
 fn transports(config: &Config, report: &mut Report) -> Vec<(Channel, Arc<dyn Transport>)> {
     let email = config.relays.iter().map(|r| (Channel::Email, r.transport()));
     let sms = config.gateways.iter().map(|g| (Channel::Sms, g.transport()));
+    status_alone(&config.gateways, report);
     let mut fit = Vec::new();
     for (channel, transport) in email.chain(sms) {
         match transport {
@@ -159,6 +160,17 @@ fn transports(config: &Config, report: &mut Report) -> Vec<(Channel, Arc<dyn Tra
         }
     }
     fit
+}
+
+/// A gateway that answers 200 to everything, and says what went wrong in the body, would be taken at its status.
+fn status_alone(gateways: &[Gateway], report: &mut Report) {
+    for (n, gateway) in gateways.iter().enumerate() {
+        if matches!(gateway, Gateway::Http(settings) if settings.status_alone_decides()) {
+            let text = "its status alone decides whether a text was taken: an error in the body of a 200 counts as accepted; \
+                        set `answers` or `reference_pointer`";
+            report.add("warn", format!("sms.gateway[{n}]"), text);
+        }
+    }
 }
 
 async fn probe(transports: &[(Channel, Arc<dyn Transport>)], report: &mut Report) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 
+use super::gateway;
 use super::raw::{self, Raw};
 use super::read::Document;
 use super::secret;
@@ -124,7 +125,7 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
         render: rendering(&raw, &base, document),
         store: store(&raw, &base, document),
         relays: transport::relays(&raw, &base, document),
-        gateways: transport::gateways(&raw, &base, document),
+        gateways: gateway::gateways(&raw, &base, document),
         email_in_doubt: raw.email.in_doubt,
         sms_in_doubt: raw.sms.in_doubt,
         stop_within: raw.daemon.stop_within.0.to_std().unwrap_or_default(),
@@ -389,7 +390,12 @@ fn secrets_are_private(raw: &Raw, file: Option<&Path>, document: &mut Document<'
     let relays =
         raw.email.relay.iter().enumerate().filter(|(_, r)| r.password.is_some()).map(|(n, _)| format!("email.relay[{n}].password"));
     let gateways = raw.sms.gateway.iter().enumerate().flat_map(|(n, g)| {
-        let typed = [("auth_token", g.auth_token.is_some()), ("password", g.password.is_some()), ("secret", g.secret.is_some())];
+        let typed = [
+            ("auth_token", g.auth_token.is_some()),
+            ("api_key_secret", g.api_key_secret.is_some()),
+            ("password", g.password.is_some()),
+            ("secret", g.secret.is_some()),
+        ];
         typed.into_iter().filter(|(_, is)| *is).map(move |(field, _)| format!("sms.gateway[{n}].{field}"))
     });
     let sources = raw.source.iter().enumerate().flat_map(|(n, s)| {

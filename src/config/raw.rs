@@ -12,6 +12,10 @@ use super::span::{Clock, Duration};
 use crate::contact::Channel;
 use crate::retry::DoubtPolicy;
 
+mod gateway;
+
+pub use gateway::{AnswerRule, Gateway, GatewayKind};
+
 /// The whole file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -288,66 +292,6 @@ impl Default for Sms {
     fn default() -> Self {
         Self { in_doubt: DoubtPolicy::default(), max_segments: 2, gateway: Vec::new() }
     }
-}
-
-/// What kind of gateway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum GatewayKind {
-    /// Twilio's Messages API.
-    Twilio,
-    /// Kannel's sendsms.
-    Kannel,
-    /// Any HTTP API: the request is a template.
-    Http,
-    /// A folder of .txt files.
-    Folder,
-}
-
-/// `[[sms.gateway]]`
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Gateway {
-    /// `twilio`, `kannel`, `http` or `folder`.
-    pub kind: Option<GatewayKind>,
-    /// Default for twilio: the provider's own. http: a Tera template.
-    pub url: Option<String>,
-    /// folder: where the .txt files go.
-    pub path: Option<PathBuf>,
-    /// The sender: a number or a name.
-    pub from: Option<String>,
-    /// Requests at once. Default 4.
-    pub connections: Option<u16>,
-    /// twilio: the account.
-    pub account_sid: Option<String>,
-    /// twilio: the token (only if nobody else can read this file).
-    pub auth_token: Option<Secret>,
-    /// twilio: a file with the token, or the name of a systemd credential.
-    pub auth_token_file: Option<PathBuf>,
-    /// twilio: instead of `from`.
-    pub messaging_service_sid: Option<String>,
-    /// twilio, kannel: where receipts are sent.
-    pub callback_url: Option<String>,
-    /// kannel: log-in.
-    pub username: Option<String>,
-    /// kannel: the password (only if nobody else can read this file).
-    pub password: Option<Secret>,
-    /// kannel: a file with the password, or the name of a systemd credential.
-    pub password_file: Option<PathBuf>,
-    /// http: `GET` or `POST` (default).
-    pub method: Option<String>,
-    /// http: header names to Tera templates.
-    pub headers: BTreeMap<String, String>,
-    /// http: the body, a Tera template.
-    pub body: Option<String>,
-    /// http: the `secret` of the templates (only if nobody else can read this file).
-    pub secret: Option<Secret>,
-    /// http: a file with it, or the name of a systemd credential.
-    pub secret_file: Option<PathBuf>,
-    /// http: JSON pointer of the message's id in the answer.
-    pub reference_pointer: Option<String>,
-    /// http: statuses that say that the gateway has it. Default 200, 201, 202.
-    pub accepted_status: Vec<u16>,
 }
 
 /// `[server]`

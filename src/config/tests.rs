@@ -177,6 +177,69 @@ secret = "s"
 }
 
 #[test]
+fn rules_on_answers_tell_all_their_mistakes() {
+    let head = "[[sms.gateway]]\nkind = \"http\"\nurl = \"https://sms.example.com/\"\n";
+    let text = format!(
+        "{head}reference_pointer = \"id\"\nanswers = [\n\
+         {{ status = [200], means = \"accepted\" }},\n\
+         {{ status = [20], means = \"accepted\" }},\n\
+         {{ pointer = \"status\", means = \"accepted\" }},\n\
+         {{ pointer = \"/a~b\", means = \"accepted\" }},\n\
+         {{ contains = \"\", means = \"accepted\" }},\n\
+         {{ means = \"accepted\" }},\n\
+         {{ status = [200] }},\n\
+         {{ status = [200], means = \"delivered\" }},\n\
+         {{ status = [200], equals = \"0\", means = \"retry\" }},\n\
+         {{ status = [200], one_of = [\"0\"], means = \"retry\" }},\n\
+         {{ pointer = \"/a\", equals = \"0\", one_of = [\"1\"], means = \"retry\" }},\n\
+         {{ pointr = \"/a\", status = [200], means = \"retry\" }},\n]\n\
+         [[sms.gateway]]\nkind = \"kannel\"\nurl = \"http://127.0.0.1/\"\nusername = \"u\"\npassword = \"p\"\n\
+         answers = [{{ status = [200], means = \"retry\" }}]\n"
+    );
+    let told = mistakes(&text);
+    for (key, words) in [
+        ("sms.gateway[0].reference_pointer", "begins with /"),
+        ("sms.gateway[0].answers[1].status", "20 is no status"),
+        ("sms.gateway[0].answers[2].pointer", "begins with /"),
+        ("sms.gateway[0].answers[3].pointer", "~0"),
+        ("sms.gateway[0].answers[4].contains", "is empty"),
+        ("sms.gateway[0].answers[5]", "no condition"),
+        ("sms.gateway[0].answers[6].means", "is missing"),
+        ("sms.gateway[0].answers[7].means", "unknown variant"),
+        ("sms.gateway[0].answers[8].equals", "no pointer"),
+        ("sms.gateway[0].answers[9].one_of", "no pointer"),
+        ("sms.gateway[0].answers[10].equals", "beside one_of"),
+        ("sms.gateway[0].answers[11].pointr", "unknown field"),
+        ("sms.gateway[1].answers", "does nothing"),
+    ] {
+        assert!(told.iter().any(|m| m.contains(&format!(": {key}: ")) && m.contains(words)), "{key}: not in {told:#?}");
+    }
+    assert_eq!(told.len(), 13, "{told:#?}");
+    let good = format!("{head}answers = [{{ pointer = \"/status\", equals = \"0\", means = \"accepted\" }}]\n");
+    let config = parse(&good, None, &[]).unwrap_or_else(|m| panic!("{m}"));
+    let Gateway::Http(settings) = &config.gateways[0] else { panic!("it is another kind") };
+    assert_eq!(settings.answers.len(), 1);
+    assert!(!settings.status_alone_decides());
+}
+
+#[test]
+fn twilio_wants_a_token_or_a_whole_key() {
+    let with = |keys: &str| format!("[[sms.gateway]]\nkind = \"twilio\"\naccount_sid = \"AC1\"\nfrom = \"+15550100\"\n{keys}");
+    for (keys, key) in [
+        ("", "sms.gateway[0].auth_token_file"),
+        ("api_key_sid = \"SK1\"\n", "sms.gateway[0].api_key_secret_file"),
+        ("api_key_secret = \"s\"\n", "sms.gateway[0].api_key_sid"),
+        ("auth_token = \"t\"\napi_key_secret = \"s\"\n", "sms.gateway[0].api_key_sid"),
+    ] {
+        let told = mistakes(&with(keys));
+        assert!(told.len() == 1 && told[0].contains(&format!(": {key}: is missing")), "{keys}: {told:#?}");
+    }
+    for keys in ["auth_token = \"t\"\n", "api_key_sid = \"SK1\"\napi_key_secret = \"s\"\n"] {
+        assert_eq!(mistakes(&with(keys)), [] as [&str; 0]);
+    }
+}
+
+#[test]
 fn what_listens_needs_its_tokens() {
     let token = "0123456789abcdef01234567";
     let text = format!(

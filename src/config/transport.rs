@@ -8,7 +8,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::check::{Base, Source, SourceKind};
-use super::raw::{self, GatewayKind, Raw, RelayKind, TlsMode};
+use super::raw::{self, Raw, RelayKind, TlsMode};
 use super::read::Document;
 use super::secret::{self, Secret};
 use crate::deliver::Transport;
@@ -122,29 +122,27 @@ pub(super) fn server(raw: &Raw, sources: &[Source], base: &Base<'_>, document: &
 }
 
 /// Connections at once when nothing is said.
-const CONNECTIONS: u16 = 4;
+pub(super) const CONNECTIONS: u16 = 4;
 /// A gateway that has not answered by then may or may not have taken the text.
-const GATEWAY_TIMEOUT: Duration = Duration::from_secs(60);
-/// Statuses that say that a gateway has it, when nothing is said.
-const ACCEPTED: [u16; 3] = [200, 201, 202];
+pub(super) const GATEWAY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Shortest token, in characters: with 64 kinds of them that is 144 bits, and 96 if it is hexadecimal.
 const TOKEN_MIN: usize = 24;
 
 /// One relay's or gateway's keys, and where its mistakes are noted.
-struct Place<'a, 'd, 't> {
-    key: String,
-    base: &'a Base<'a>,
-    document: &'d mut Document<'t>,
+pub(super) struct Place<'a, 'd, 't> {
+    pub(super) key: String,
+    pub(super) base: &'a Base<'a>,
+    pub(super) document: &'d mut Document<'t>,
 }
 
 impl Place<'_, '_, '_> {
-    fn note(&mut self, field: &str, message: impl Into<String>) {
+    pub(super) fn note(&mut self, field: &str, message: impl Into<String>) {
         let key = if field.is_empty() { self.key.clone() } else { format!("{}.{field}", self.key) };
         self.document.note(&key, message);
     }
 
     /// A key that this kind needs.
-    fn needed(&mut self, field: &str, value: Option<&String>, expected: &str) -> Option<String> {
+    pub(super) fn needed(&mut self, field: &str, value: Option<&String>, expected: &str) -> Option<String> {
         let found = value.filter(|v| !v.trim().is_empty()).cloned();
         if found.is_none() {
             self.note(field, format!("is missing; expected {expected}"));
@@ -152,7 +150,7 @@ impl Place<'_, '_, '_> {
         found
     }
 
-    fn folder(&mut self, path: Option<&PathBuf>) -> Option<PathBuf> {
+    pub(super) fn folder(&mut self, path: Option<&PathBuf>) -> Option<PathBuf> {
         if path.is_none() {
             self.note("path", "is missing; expected the folder for the messages");
         }
@@ -160,7 +158,7 @@ impl Place<'_, '_, '_> {
     }
 
     /// A secret that was typed, or stands in a file. `None`: neither, or a mistake that was noted.
-    fn secret(&mut self, field: &str, typed: Option<&Secret>, file: Option<&PathBuf>) -> Option<SecretString> {
+    pub(super) fn secret(&mut self, field: &str, typed: Option<&Secret>, file: Option<&PathBuf>) -> Option<SecretString> {
         match (typed, file) {
             (Some(_), Some(_)) => {
                 self.note(field, format!("stands beside {field}_file; expected one of the two"));
@@ -173,7 +171,7 @@ impl Place<'_, '_, '_> {
     }
 
     /// A secret that stands in an address or a header: long enough that nobody finds it by trying.
-    fn token(&mut self, field: &str, typed: Option<&Secret>, file: Option<&PathBuf>) -> Option<SecretString> {
+    pub(super) fn token(&mut self, field: &str, typed: Option<&Secret>, file: Option<&PathBuf>) -> Option<SecretString> {
         let token = self.secret(field, typed, file)?;
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
         let good = token.expose_secret().len() >= TOKEN_MIN && token.expose_secret().bytes().all(plain);
@@ -184,7 +182,7 @@ impl Place<'_, '_, '_> {
     }
 
     /// Keys of another kind: they would do nothing, and somebody meant something by them.
-    fn foreign(&mut self, kind: &str, fields: &[(&str, bool)]) {
+    pub(super) fn foreign(&mut self, kind: &str, fields: &[(&str, bool)]) {
         for (field, typed) in fields {
             if *typed {
                 self.note(field, format!("does nothing for kind = \"{kind}\""));
@@ -242,94 +240,4 @@ fn smtp(relay: &raw::Relay, place: &mut Place<'_, '_, '_>) -> Option<smtp::Setti
         password,
         timeouts: Timeouts::default(),
     })
-}
-
-pub(super) fn gateways(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Vec<Gateway> {
-    let mut gateways = Vec::new();
-    for (n, gateway) in raw.sms.gateway.iter().enumerate() {
-        let mut place = Place { key: format!("sms.gateway[{n}]"), base, document };
-        gateways.extend(match gateway.kind {
-            None => {
-                place.note("kind", "is missing; expected \"twilio\", \"kannel\", \"http\" or \"folder\"");
-                None
-            }
-            Some(GatewayKind::Folder) => place.folder(gateway.path.as_ref()).map(Gateway::Folder),
-            Some(GatewayKind::Twilio) => twilio(gateway, &mut place).map(Gateway::Twilio),
-            Some(GatewayKind::Kannel) => kannel(gateway, &mut place).map(Gateway::Kannel),
-            Some(GatewayKind::Http) => http(gateway, &mut place).map(Gateway::Http),
-        });
-    }
-    gateways
-}
-
-fn connections(gateway: &raw::Gateway) -> usize {
-    gateway.connections.unwrap_or(CONNECTIONS).max(1).into()
-}
-
-fn twilio(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<twilio::Settings> {
-    place
-        .foreign("twilio", &[("username", gateway.username.is_some()), ("body", gateway.body.is_some()), ("path", gateway.path.is_some())]);
-    let auth_token = place.secret("auth_token", gateway.auth_token.as_ref(), gateway.auth_token_file.as_ref());
-    if gateway.auth_token.is_none() && gateway.auth_token_file.is_none() {
-        place.note("auth_token_file", "is missing; expected a file with the account's token");
-    }
-    if gateway.from.is_some() == gateway.messaging_service_sid.is_some() {
-        place.note("from", "expected either this or messaging_service_sid");
-    }
-    let account_sid = place.needed("account_sid", gateway.account_sid.as_ref(), "the account's id, AC...");
-    Some(twilio::Settings {
-        url: gateway.url.clone().unwrap_or_else(|| twilio::URL.to_owned()),
-        account_sid: account_sid?,
-        auth_token: auth_token?,
-        from: gateway.from.clone(),
-        messaging_service_sid: gateway.messaging_service_sid.clone(),
-        callback_url: gateway.callback_url.clone(),
-        connections: connections(gateway),
-        timeout: GATEWAY_TIMEOUT,
-    })
-}
-
-fn kannel(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<kannel::Settings> {
-    place.foreign(
-        "kannel",
-        &[("account_sid", gateway.account_sid.is_some()), ("body", gateway.body.is_some()), ("path", gateway.path.is_some())],
-    );
-    let password = place.secret("password", gateway.password.as_ref(), gateway.password_file.as_ref());
-    if gateway.password.is_none() && gateway.password_file.is_none() {
-        place.note("password_file", "is missing; expected a file with the sendsms-user's password");
-    }
-    let url = place.needed("url", gateway.url.as_ref(), "the sendsms address, such as \"http://127.0.0.1:13013/cgi-bin/sendsms\"");
-    let username = place.needed("username", gateway.username.as_ref(), "the sendsms-user");
-    Some(kannel::Settings {
-        url: url?,
-        username: username?,
-        password: password?,
-        from: gateway.from.clone(),
-        callback_url: gateway.callback_url.clone(),
-        connections: connections(gateway),
-        timeout: GATEWAY_TIMEOUT,
-    })
-}
-
-fn http(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<http::Settings> {
-    place.foreign("http", &[("account_sid", gateway.account_sid.is_some()), ("path", gateway.path.is_some())]);
-    let secret = place.secret("secret", gateway.secret.as_ref(), gateway.secret_file.as_ref());
-    let accepted = if gateway.accepted_status.is_empty() { ACCEPTED.to_vec() } else { gateway.accepted_status.clone() };
-    let settings = http::Settings {
-        url: place.needed("url", gateway.url.as_ref(), "the address, a template")?,
-        method: gateway.method.clone().unwrap_or_else(|| "POST".to_owned()),
-        headers: gateway.headers.clone(),
-        body: gateway.body.clone(),
-        secret,
-        from: gateway.from.clone(),
-        accepted_status: accepted,
-        reference_pointer: gateway.reference_pointer.clone(),
-        connections: connections(gateway),
-        timeout: GATEWAY_TIMEOUT,
-    };
-    // Its templates are compiled once here, so that a mistake in them is a mistake of the configuration.
-    if let Err(why) = http::Http::new(settings.clone()) {
-        place.note("", why);
-    }
-    Some(settings)
 }

@@ -5,6 +5,7 @@
 //! it. [`classify`] is the table that all gateways share; each gateway reads its own error codes first. [`answer`] says what of an answer
 //! staff may see.
 
+use std::path::Path;
 use std::time::Duration;
 
 use chrono::DateTime;
@@ -21,6 +22,7 @@ mod classify;
 mod hold;
 pub mod http;
 pub mod kannel;
+pub mod rules;
 pub mod twilio;
 
 /// Longest pause that a gateway may ask for.
@@ -34,10 +36,11 @@ const CONNECT: Duration = Duration::from_secs(15);
 /// How long an idle connection is kept: less than the shortest time after which servers commonly close one (5 s).
 const IDLE: Duration = Duration::from_secs(4);
 
-/// A client that does what it is told and no more. `timeout` bounds one attempt, from connect to the last byte of the answer.
-pub(crate) fn client(timeout: Duration) -> Result<Client, String> {
+/// A client that does what it is told and no more. `timeout` bounds one attempt, from connect to the last byte of the answer; `ca_file` holds
+/// PEM certificates that are trusted besides those of the host.
+pub(crate) fn client(timeout: Duration, ca_file: Option<&Path>) -> Result<Client, String> {
     Client::builder()
-        .tls_backend_preconfigured((*tls::client_config(None)?).clone())
+        .tls_backend_preconfigured((*tls::client_config(ca_file)?).clone())
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .no_proxy()

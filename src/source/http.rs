@@ -68,7 +68,7 @@ impl Api {
     /// Nothing is connected yet. The error says what is wrong with the settings.
     pub fn new(settings: Settings) -> Result<Self, String> {
         gateway::place(&settings.url)?;
-        Ok(Self { client: gateway::client(settings.timeout)?, settings, memory: Mutex::default() })
+        Ok(Self { client: gateway::client(settings.timeout, None)?, settings, memory: Mutex::default() })
     }
 
     /// What the API lists now. The error says where, what was answered, and what was expected; it holds no secret.

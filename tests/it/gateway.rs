@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use punctual::contact::PhoneNumber;
+use punctual::deliver::gateway::rules::{At, Meaning, Rule};
 use punctual::deliver::gateway::{http, kannel, twilio};
 use punctual::deliver::{PointOfNoReturn, Transport};
 use punctual::message::{Content, Message, SmsEncoding};
@@ -14,6 +15,7 @@ use punctual::outcome::{Outcome, Suppression};
 use crate::servers::http::{Reply, Server, answer};
 
 mod hold;
+mod trust;
 
 struct Open(bool);
 
@@ -40,10 +42,11 @@ fn twilio_settings(port: u16) -> twilio::Settings {
     twilio::Settings {
         url: format!("http://127.0.0.1:{port}"),
         account_sid: "AC1".to_owned(),
-        auth_token: "token".into(),
+        login: twilio::Login::Token("token".into()),
         from: Some("+15550100".to_owned()),
         messaging_service_sid: None,
         callback_url: Some("https://practice.example/hooks/twilio?a=b".to_owned()),
+        ca_file: None,
         connections: 2,
         timeout: Duration::from_millis(800),
     }
@@ -56,6 +59,7 @@ fn to_kannel(port: u16) -> kannel::Kannel {
         password: "s3cret&x=y".into(),
         from: Some("12345".to_owned()),
         callback_url: Some("http://127.0.0.1:9/dlr".to_owned()),
+        ca_file: None,
         connections: 2,
         timeout: Duration::from_millis(800),
     })
@@ -63,7 +67,11 @@ fn to_kannel(port: u16) -> kannel::Kannel {
 }
 
 fn to_any(port: u16, accepted: &[u16]) -> http::Http {
-    http::Http::new(http::Settings {
+    http::Http::new(any_settings(port, accepted)).unwrap()
+}
+
+fn any_settings(port: u16, accepted: &[u16]) -> http::Settings {
+    http::Settings {
         url: format!("http://127.0.0.1:{port}/v1/{{{{ to | urlencode }}}}"),
         method: "POST".to_owned(),
         headers: BTreeMap::from([
@@ -75,10 +83,11 @@ fn to_any(port: u16, accepted: &[u16]) -> http::Http {
         from: None,
         accepted_status: accepted.to_vec(),
         reference_pointer: Some("/data/0/id".to_owned()),
+        answers: Vec::new(),
+        ca_file: None,
         connections: 2,
         timeout: Duration::from_millis(800),
-    })
-    .unwrap()
+    }
 }
 
 fn kind(outcome: &Outcome) -> &'static str {
@@ -182,6 +191,58 @@ async fn any_gateway_is_a_template() {
     assert_eq!(outcome, Outcome::Accepted { reply: "200".to_owned(), reference: Some("77".to_owned()) });
     let strange = Server::start(answer(204, "", "")).await;
     assert_eq!(kind(&to_any(strange.port, &[200]).deliver(&message("Hi", SmsEncoding::Gsm7), &Open(true)).await), "unknown");
+}
+
+/// A gateway as there are many: 200 to everything, and what became of it in the body.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_in_the_body_of_a_200_is_no_success() {
+    let status = |text: &str| Some(At { pointer: "/status".to_owned(), one_of: vec![text.to_owned()] });
+    let rule = |at, contains: Option<&str>, means| Rule { status: vec![200], at, contains: contains.map(str::to_owned), means };
+    let rules = vec![
+        rule(status("0"), None, Meaning::Accepted),
+        rule(status("4"), Some("blacklist"), Meaning::OptedOut),
+        rule(None, Some("err 105"), Meaning::InvalidNumber),
+        rule(status("7"), None, Meaning::Retry),
+        rule(status("9"), None, Meaning::ChannelFault),
+        rule(None, Some("err"), Meaning::Rejected),
+    ];
+    let broken = Reply::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{\"status\":0,".to_vec());
+    let endless = format!("{{\"status\":0,\"x\":\"{}\"}}", "x".repeat(1 << 20));
+    for (name, reply, want) in [
+        ("taken", answer(200, "", r#"{"status":0,"data":[{"id":77}]}"#), "accepted with id"),
+        ("taken without an id", answer(200, "", r#"{"status":0}"#), "unknown"),
+        ("opted out", answer(200, "", r#"{"status":"4","text":"number on BLACKLIST"}"#), "opted out"),
+        ("no number", answer(200, "", "ERR 105: no such subscriber"), "bounced"),
+        ("later", answer(200, "", r#"{"status":7}"#), "retry"),
+        ("no credit", answer(200, "", r#"{"status":9}"#), "channel"),
+        ("refused", answer(200, "", "ERR 1"), "rejected"),
+        ("a page", answer(200, "", "<html>welcome</html>"), "unknown"),
+        ("another code", answer(200, "", r#"{"status":99}"#), "unknown"),
+        ("nothing", answer(200, "", ""), "unknown"),
+        ("half an answer", broken, "unknown"),
+        ("more than is read", answer(200, "", &endless), "unknown"),
+        ("a status of its own", answer(401, "", r#"{"status":0}"#), "channel"),
+    ] {
+        let server = Server::start(reply).await;
+        let settings = http::Settings { answers: rules.clone(), ..any_settings(server.port, &[200]) };
+        let outcome = http::Http::new(settings).unwrap().deliver(&message("Hello", SmsEncoding::Gsm7), &Open(true)).await;
+        assert_eq!(kind(&outcome), want, "{name}: {outcome:?}");
+        assert_eq!(server.requests().len(), 1, "{name}: one request");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twilio_takes_an_api_key_in_place_of_the_token() {
+    let server = Server::start(answer(200, "", r#"{"sid":"SM1"}"#)).await;
+    let login = twilio::Login::Key { sid: "SK1".to_owned(), secret: "s3cret".into() };
+    let twilio = twilio::Twilio::new(twilio::Settings { login, ..twilio_settings(server.port) }).unwrap();
+    assert_eq!(kind(&twilio.deliver(&message("Hello", SmsEncoding::Gsm7), &Open(true)).await), "accepted with id");
+    assert!(twilio.probe().await.is_ok());
+    let requests = server.requests();
+    assert!(requests[0].starts_with("POST /2010-04-01/Accounts/AC1/Messages.json "), "{requests:?}");
+    assert!(requests[1].starts_with("GET /2010-04-01/Accounts/AC1/IncomingPhoneNumbers.json?PageSize=1 "), "{requests:?}");
+    let basic = data_encoding::BASE64.encode(b"SK1:s3cret");
+    assert!(requests.iter().all(|r| r.to_ascii_lowercase().contains(&format!("authorization: basic {basic}\r\n").to_ascii_lowercase())));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,6 +32,8 @@ pub(super) struct Answer {
     pub(super) pause: Option<Duration>,
     /// 64 KiB at most.
     pub(super) body: Vec<u8>,
+    /// The body ended by itself: it did not break off, and was not too long.
+    pub(super) whole: bool,
 }
 
 /// The words of a request that its answer may not repeat: the text, its receiver, the log-in.
@@ -72,14 +74,17 @@ impl Answer {
         let mut response = client.execute(request).await?;
         let (status, pause) = (response.status().as_u16(), pause(response.headers()));
         let mut body = Vec::new();
-        while let Ok(Some(chunk)) = response.chunk().await {
-            body.extend_from_slice(&chunk);
-            if body.len() >= BODY_MAX {
-                body.truncate(BODY_MAX);
-                break;
+        let whole = loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                end => break end.is_ok(),
             }
-        }
-        Ok(Self { status, pause, body })
+            if body.len() > BODY_MAX {
+                body.truncate(BODY_MAX);
+                break false;
+            }
+        };
+        Ok(Self { status, pause, body, whole })
     }
 
     /// The status and what explains it, fit for the store and for staff.
@@ -125,7 +130,7 @@ mod tests {
 
     fn said(body: &str) -> String {
         let private = Private::of(&["Hi José, your visit is at 3:00 PM. Code 701-678-455", "+14041113333", "s3cret&x"]);
-        Answer { status: 400, pause: None, body: body.as_bytes().to_vec() }.said(&private)
+        Answer { status: 400, pause: None, body: body.as_bytes().to_vec(), whole: true }.said(&private)
     }
 
     #[test]
@@ -164,7 +169,7 @@ mod tests {
 
     #[test]
     fn ids() {
-        let id = |body: &str| Answer { status: 201, pause: None, body: body.as_bytes().to_vec() }.reference("/a/0/id");
+        let id = |body: &str| Answer { status: 201, pause: None, body: body.as_bytes().to_vec(), whole: true }.reference("/a/0/id");
         assert_eq!(id(r#"{"a":[{"id":"SM1"}]}"#).as_deref(), Some("SM1"));
         assert_eq!(id(r#"{"a":[{"id":12345678901234567890123}]}"#).as_deref(), Some("12345678901234567890123"));
         for none in [

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, pause: Option<u64>) -> Answer {
-        Answer { status, pause: pause.map(Duration::from_secs), body: Vec::new() }
+        Answer { status, pause: pause.map(Duration::from_secs), body: Vec::new(), whole: true }
     }
 
     fn kind(outcome: &Outcome) -> (&'static str, Option<u64>) {

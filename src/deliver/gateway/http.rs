@@ -13,12 +13,23 @@
 //! secret_file = "sms-secret"
 //! accepted_status = [200, 201, 202]
 //! reference_pointer = "/id"
+//! answers = [ { pointer = "/error/code", equals = "105", means = "opted_out" }, { status = [202], pointer = "/id", means = "accepted" } ]
 //! ```
 //!
-//! A status of `accepted_status` says that the gateway has the text; another 2xx says nothing clear, so the text is in doubt; all others are read as
-//! for every gateway. Prefer POST: a GET is in doubt from before its connection is made.
+//! | the answer | says |
+//! |---|---|
+//! | fits one of `answers` ([`rules`]) | what the first that it fits means |
+//! | fits none, a status of `accepted_status`, and no rule means accepted | that the gateway has the text |
+//! | fits none, such a status, and a rule means accepted | nothing clear: in doubt |
+//! | broke off, such a status, and a rule looks at the body | nothing clear: in doubt |
+//! | accepts, without an id where `reference_pointer` expects one | nothing clear: in doubt |
+//! | another 2xx | nothing clear: in doubt |
+//! | all others | as for every gateway |
+//!
+//! Prefer POST: a GET is in doubt from before its connection is made.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -28,6 +39,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tera::{Context, ErrorKind, Kwargs, State, Tera};
 
 use super::answer::{Answer, Private};
+use super::rules::{self, Meaning, Rule};
 use super::{ask, build, classify, client, place};
 use crate::deliver::{PointOfNoReturn, Transport};
 use crate::message::{Content, Message, SmsEncoding};
@@ -52,6 +64,10 @@ pub struct Settings {
     pub accepted_status: Vec<u16>,
     /// Where a JSON answer holds the message's id (RFC 6901).
     pub reference_pointer: Option<String>,
+    /// What an answer means, in order; what none of them fits is read by its status.
+    pub answers: Vec<Rule>,
+    /// PEM certificates that are trusted besides those of the host.
+    pub ca_file: Option<PathBuf>,
     /// Requests at once.
     pub connections: usize,
     /// For one attempt.
@@ -71,6 +87,13 @@ pub struct Http {
 const URL: &str = "url";
 const BODY: &str = "body";
 
+impl Settings {
+    /// Nothing but the status of an answer is looked at: an error that a gateway tells in the body of a 200 would count as accepted.
+    pub fn status_alone_decides(&self) -> bool {
+        self.answers.is_empty() && self.reference_pointer.is_none()
+    }
+}
+
 impl Http {
     /// Compiles the templates; nothing is connected yet. The error says what is wrong with the settings.
     pub fn new(settings: Settings) -> Result<Self, String> {
@@ -87,7 +110,7 @@ impl Http {
             tera.add_raw_template(&name, &template).map_err(|e| explain(&name, &e))?;
         }
         // The templates must work with a sample, so that what is wrong shows at start.
-        let this = Self { name: String::new(), method, client: client(settings.timeout)?, tera, settings };
+        let this = Self { name: String::new(), method, client: client(settings.timeout, settings.ca_file.as_deref())?, tera, settings };
         let sample = this.context("+15550100", "text", "reference", SmsEncoding::Gsm7, 1);
         let place = place(&this.render(URL, &sample)?)?;
         this.request(&sample)?;
@@ -135,19 +158,18 @@ impl Http {
         let said = || answer.said(private);
         let pointer = self.settings.reference_pointer.as_deref();
         let reference = pointer.and_then(|pointer| answer.reference(pointer));
-        if self.settings.accepted_status.contains(&answer.status) {
-            if pointer.is_some() && reference.is_none() {
-                tracing::warn!(
-                    transport = self.name,
-                    status = answer.status,
-                    "the gateway took a text and gave no id where one was expected"
-                );
+        let unknown = |why: &str| Outcome::Unknown { why: format!("{}: {why}", said()) };
+        let by_status = self.settings.accepted_status.contains(&answer.status);
+        match rules::meaning(&self.settings.answers, answer) {
+            None if by_status && rules::cannot_be_asked(&self.settings.answers, answer) => unknown("the answer is not whole"),
+            None if by_status && self.settings.answers.iter().any(|rule| rule.means == Meaning::Accepted) => {
+                unknown("no rule of `answers` says what that means")
             }
-            return Outcome::Accepted { reply: said(), reference };
-        }
-        match answer.status {
-            200..=299 => Outcome::Unknown { why: format!("{}: not a status that says that the gateway has it", said()) },
-            _ => classify::answered(answer, None, private),
+            None if !by_status && (200..=299).contains(&answer.status) => unknown("not a status that says that the gateway has it"),
+            None if !by_status => classify::answered(answer, None, private),
+            None | Some(Meaning::Accepted) if pointer.is_some() && reference.is_none() => unknown("no id where one is expected"),
+            None => Outcome::Accepted { reply: said(), reference },
+            Some(meaning) => rules::outcome(meaning, answer, reference, private),
         }
     }
 }
@@ -232,6 +254,8 @@ mod tests {
             from: None,
             accepted_status: vec![202],
             reference_pointer: Some("/id".to_owned()),
+            answers: Vec::new(),
+            ca_file: None,
             connections: 1,
             timeout: Duration::from_secs(1),
         }
@@ -278,15 +302,82 @@ mod tests {
         assert!(!format!("{:?}", request.headers()).contains("s3cret"));
     }
 
+    fn read(settings: Settings) -> impl Fn(u16, &str) -> Outcome {
+        let http = Http::new(settings).unwrap_or_else(|e| panic!("{e}"));
+        move |status, body| {
+            let (whole, body) = (!body.ends_with("..."), body.as_bytes().to_vec());
+            http.classify(&Answer { status, pause: Some(Duration::from_secs(9)), body, whole }, &Private::default())
+        }
+    }
+
     #[test]
-    fn the_list_of_statuses_decides() {
-        let http = Http::new(Settings { accepted_status: vec![202, 304], ..settings("https://sms.example.com/", "") });
-        let http = http.unwrap_or_else(|e| panic!("{e}"));
-        let read = |status, body: &str| http.classify(&Answer { status, pause: None, body: body.as_bytes().to_vec() }, &Private::default());
-        assert_eq!(read(202, r#"{"id":7}"#), Outcome::Accepted { reply: "202".to_owned(), reference: Some("7".to_owned()) });
-        assert_eq!(read(202, "<html>"), Outcome::Accepted { reply: "202".to_owned(), reference: None });
-        assert!(matches!(read(304, ""), Outcome::Accepted { .. }));
-        assert!(matches!(read(200, ""), Outcome::Unknown { .. }));
-        assert!(matches!(read(422, ""), Outcome::Rejected { remember: None, .. }));
+    fn the_list_of_statuses_decides_where_there_are_no_rules() {
+        let id = read(Settings { accepted_status: vec![202, 304], ..settings("https://sms.example.com/", "") });
+        assert_eq!(id(202, r#"{"id":7}"#), Outcome::Accepted { reply: "202".to_owned(), reference: Some("7".to_owned()) });
+        assert_eq!(id(202, "<html>"), Outcome::Unknown { why: "202: no id where one is expected".to_owned() });
+        assert!(matches!(id(304, r#"{"id":7}"#), Outcome::Accepted { .. }));
+        assert!(matches!(id(200, r#"{"id":7}"#), Outcome::Unknown { .. }));
+        assert!(matches!(id(422, ""), Outcome::Rejected { remember: None, .. }));
+        let status = read(Settings { reference_pointer: None, ..settings("https://sms.example.com/", "") });
+        assert_eq!(status(202, "<html>"), Outcome::Accepted { reply: "202".to_owned(), reference: None });
+        assert!(matches!(status(202, "..."), Outcome::Accepted { .. }), "a status is whole before its body");
+    }
+
+    #[test]
+    fn rules_decide_before_the_status() {
+        let rule = |pointer: Option<&str>, text: &str, means| Rule {
+            status: Vec::new(),
+            at: pointer.map(|pointer| rules::At { pointer: pointer.to_owned(), one_of: vec![text.to_owned()] }),
+            contains: pointer.is_none().then(|| text.to_owned()),
+            means,
+        };
+        let refusals = vec![
+            rule(None, "ERR 101", Meaning::InvalidNumber),
+            rule(None, "ERR 102", Meaning::OptedOut),
+            rule(None, "ERR 103", Meaning::Retry),
+            rule(None, "ERR 104", Meaning::ChannelFault),
+            rule(None, "ERR 105", Meaning::Unknown),
+            rule(None, "ERR", Meaning::Rejected),
+        ];
+        let all = [refusals.clone(), vec![rule(Some("/status"), "0", Meaning::Accepted)]].concat();
+        let by_rules = |answers: &[Rule], reference_pointer: Option<&str>| {
+            read(Settings {
+                answers: answers.to_vec(),
+                reference_pointer: reference_pointer.map(str::to_owned),
+                ..settings("https://sms.example.com/", "")
+            })
+        };
+        let after = Some(Duration::from_secs(9));
+        let rejected = |said: &str, remember| Outcome::Rejected { reply: said.to_owned(), remember };
+        let unknown = |why: &str| Outcome::Unknown { why: why.to_owned() };
+        let ask = by_rules(&all, None);
+        for (status, body, want) in [
+            (202, "err 101", rejected("202 err 101", Some(crate::outcome::Suppression::Bounced))),
+            (500, "ERR 102", rejected("500 ERR 102", Some(crate::outcome::Suppression::OptedOut))),
+            (202, "ERR 103", Outcome::Retry { why: "202 ERR 103".to_owned(), after }),
+            (202, "ERR 104", Outcome::ChannelFault { why: "202 ERR 104".to_owned(), after }),
+            (202, "ERR 105", unknown("202 ERR 105")),
+            (202, "ERR 199", rejected("202 ERR 199", None)),
+            (202, r#"{"status":0}"#, Outcome::Accepted { reply: "202 0".to_owned(), reference: None }),
+            (500, r#"{"status":"0"}"#, Outcome::Accepted { reply: "500 0".to_owned(), reference: None }),
+            (202, r#"{"status":1}"#, unknown("202 1: no rule of `answers` says what that means")),
+            (202, "", unknown("202: no rule of `answers` says what that means")),
+            (202, "OK ...", unknown("202 OK ...: the answer is not whole")),
+            (204, "", unknown("204: not a status that says that the gateway has it")),
+            (401, "", Outcome::ChannelFault { why: "401".to_owned(), after }),
+            (401, "ERR ...", Outcome::ChannelFault { why: "401 ERR ...".to_owned(), after }),
+        ] {
+            assert_eq!(ask(status, body), want, "{status} {body}");
+        }
+        let refusals_alone = by_rules(&refusals, None);
+        assert!(matches!(refusals_alone(202, "OK"), Outcome::Accepted { .. }), "no rule means accepted: the status does");
+        assert!(matches!(refusals_alone(202, "OK ..."), Outcome::Unknown { .. }), "a refusal may have been in the rest");
+        let with_id = by_rules(&all, Some("/id"));
+        assert_eq!(
+            with_id(202, r#"{"status":0,"id":7}"#),
+            Outcome::Accepted { reply: "202 0".to_owned(), reference: Some("7".to_owned()) }
+        );
+        assert_eq!(with_id(202, r#"{"status":0}"#), unknown("202 0: no id where one is expected"));
+        assert!(matches!(with_id(202, "ERR 103"), Outcome::Retry { .. }));
     }
 }

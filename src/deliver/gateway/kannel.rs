@@ -3,6 +3,7 @@
 //! Kannel gives no message id: receipts are matched by the client reference in the dlr-url. Its password is a query parameter, so no URL of
 //! this module is ever printed.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub password: SecretString,
     /// The sender; `None`: Kannel's own.
     pub from: Option<String>,
+    /// PEM certificates that are trusted besides those of the host.
+    pub ca_file: Option<PathBuf>,
     /// Where receipts are sent; the client reference and Kannel's values are added.
     pub callback_url: Option<String>,
     /// Requests at once.
@@ -50,7 +53,11 @@ pub struct Kannel {
 impl Kannel {
     /// Nothing is connected yet. The error says what is wrong with the settings.
     pub fn new(settings: Settings) -> Result<Self, String> {
-        Ok(Self { name: format!("kannel:{}", place(&settings.url)?), client: client(settings.timeout)?, settings })
+        Ok(Self {
+            name: format!("kannel:{}", place(&settings.url)?),
+            client: client(settings.timeout, settings.ca_file.as_deref())?,
+            settings,
+        })
     }
 
     fn request(&self, more: &[(&str, &str)]) -> Result<RequestBuilder, String> {

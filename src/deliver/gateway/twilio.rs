@@ -3,6 +3,7 @@
 //! The API knows no idempotency key: after a 500 the text may have been sent (<https://www.twilio.com/docs/errors/20500>). Error codes:
 //! <https://www.twilio.com/docs/api/errors>.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,18 +26,34 @@ pub struct Settings {
     pub url: String,
     /// AC...
     pub account_sid: String,
-    /// Its token.
-    pub auth_token: SecretString,
+    /// How requests are signed in.
+    pub login: Login,
     /// The sender's number; or `messaging_service_sid`.
     pub from: Option<String>,
     /// MG...
     pub messaging_service_sid: Option<String>,
     /// Where receipts are sent; the client reference is added as `ref`.
     pub callback_url: Option<String>,
+    /// PEM certificates that are trusted besides those of the host.
+    pub ca_file: Option<PathBuf>,
     /// Requests at once.
     pub connections: usize,
     /// For one attempt.
     pub timeout: Duration,
+}
+
+/// Basic authentication, in one of Twilio's two ways (<https://www.twilio.com/docs/iam/api-keys>).
+#[derive(Debug, Clone)]
+pub enum Login {
+    /// The account's id and its token.
+    Token(SecretString),
+    /// An API key: it can be withdrawn without changing the account's token. A restricted one must be allowed to create messages.
+    Key {
+        /// SK...
+        sid: String,
+        /// Its secret.
+        secret: SecretString,
+    },
 }
 
 /// Twilio.
@@ -86,11 +103,34 @@ impl Twilio {
         if settings.account_sid.is_empty() || !settings.account_sid.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return Err("account_sid: expected letters and digits, AC...".to_owned());
         }
-        Ok(Self { name: format!("twilio:{}", place(&settings.url)?), client: client(settings.timeout)?, settings })
+        if matches!(&settings.login, Login::Key { sid, .. } if sid.is_empty() || !sid.bytes().all(|b| b.is_ascii_alphanumeric())) {
+            return Err("api_key_sid: expected letters and digits, SK...".to_owned());
+        }
+        Ok(Self {
+            name: format!("twilio:{}", place(&settings.url)?),
+            client: client(settings.timeout, settings.ca_file.as_deref())?,
+            settings,
+        })
     }
 
     fn account(&self) -> String {
         format!("{}/2010-04-01/Accounts/{}", self.settings.url.trim_end_matches('/'), self.settings.account_sid)
+    }
+
+    /// The keys of the configuration that may be at fault when it is refused.
+    fn login_keys(&self) -> &'static str {
+        match self.settings.login {
+            Login::Token(_) => "account_sid and auth_token",
+            Login::Key { .. } => "account_sid, api_key_sid and api_key_secret, and what the key may do",
+        }
+    }
+
+    /// User and password.
+    fn login(&self) -> (&str, &str) {
+        match &self.settings.login {
+            Login::Token(token) => (&self.settings.account_sid, token.expose_secret()),
+            Login::Key { sid, secret } => (sid, secret.expose_secret()),
+        }
     }
 
     fn form<'a>(&'a self, to: &'a str, text: &'a str, reference: &str) -> Vec<(&'static str, std::borrow::Cow<'a, str>)> {
@@ -139,25 +179,29 @@ impl Transport for Twilio {
         let Content::Sms { to, text, .. } = &message.content else {
             return Outcome::Rejected { reply: "an e-mail cannot go by Twilio".to_owned(), remember: None };
         };
-        let request = self
-            .client
-            .post(format!("{}/Messages.json", self.account()))
-            .basic_auth(&self.settings.account_sid, Some(self.settings.auth_token.expose_secret()))
-            .form(&self.form(to.expose(), text, &message.reference));
-        let private = Private::of(&[to.expose(), text, self.settings.auth_token.expose_secret()]);
+        let (user, password) = self.login();
+        let request = self.client.post(format!("{}/Messages.json", self.account())).basic_auth(user, Some(password)).form(&self.form(
+            to.expose(),
+            text,
+            &message.reference,
+        ));
+        let private = Private::of(&[to.expose(), text, password]);
         super::deliver(&self.client, build(request), &private, doubt, |answer| classify_answer(answer, &private)).await
     }
 
     async fn probe(&self) -> Result<String, String> {
-        let request = self
-            .client
-            .get(format!("{}.json", self.account()))
-            .basic_auth(&self.settings.account_sid, Some(self.settings.auth_token.expose_secret()));
+        let (user, password) = self.login();
+        // What a key may ask that may not see the account: a list that holds nothing of anybody.
+        let resource = match self.settings.login {
+            Login::Token(_) => ".json",
+            Login::Key { .. } => "/IncomingPhoneNumbers.json?PageSize=1",
+        };
+        let request = self.client.get(format!("{}{resource}", self.account())).basic_auth(user, Some(password));
         let answer = ask(&self.client, request).await?;
         match answer.status {
             200 => Ok("the account answers".to_owned()),
-            401 | 403 => Err(format!("log-in refused ({}): check account_sid and auth_token", answer.status)),
-            _ => Err(format!("answers {}", answer.said(&Private::of(&[self.settings.auth_token.expose_secret()])))),
+            401 | 403 => Err(format!("log-in refused ({}): check {}", answer.status, self.login_keys())),
+            _ => Err(format!("answers {}", answer.said(&Private::of(&[password])))),
         }
     }
 }
@@ -195,7 +239,7 @@ mod tests {
         ] {
             let body = code
                 .map_or_else(|| r#"{"sid":"SM1"}"#.to_owned(), |c| format!(r#"{{"code":{c},"message":"The number +14041113333 is not"}}"#));
-            let outcome = classify_answer(&Answer { status, pause: None, body: body.into_bytes() }, &Private::default());
+            let outcome = classify_answer(&Answer { status, pause: None, body: body.into_bytes(), whole: true }, &Private::default());
             let said = match &outcome {
                 Outcome::Accepted { reference: Some(sid), .. } if sid == "SM1" => "accepted",
                 Outcome::Rejected { remember: Some(s), .. } => s.as_str(),
@@ -208,7 +252,10 @@ mod tests {
             assert_eq!(said, want, "{status} {code:?}");
             assert!(!format!("{outcome:?}").contains("404111"), "{outcome:?}");
         }
-        let busy = classify_answer(&Answer { status: 503, pause: Some(Duration::from_secs(9)), body: Vec::new() }, &Private::default());
+        let busy = classify_answer(
+            &Answer { status: 503, pause: Some(Duration::from_secs(9)), body: Vec::new(), whole: true },
+            &Private::default(),
+        );
         assert_eq!(busy, Outcome::ChannelFault { why: "503".to_owned(), after: Some(Duration::from_secs(9)) });
     }
 }

@@ -1,0 +1,98 @@
+//! `[[sms.gateway]]`, as it was typed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::secret::Secret;
+use crate::deliver::gateway::rules::Meaning;
+
+/// What kind of gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GatewayKind {
+    /// Twilio's Messages API.
+    Twilio,
+    /// Kannel's sendsms.
+    Kannel,
+    /// Any HTTP API: the request is a template.
+    Http,
+    /// A folder of .txt files.
+    Folder,
+}
+
+/// `[[sms.gateway]]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Gateway {
+    /// `twilio`, `kannel`, `http` or `folder`.
+    pub kind: Option<GatewayKind>,
+    /// Default for twilio: the provider's own. http: a Tera template.
+    pub url: Option<String>,
+    /// folder: where the .txt files go.
+    pub path: Option<PathBuf>,
+    /// The sender: a number or a name.
+    pub from: Option<String>,
+    /// Requests at once. Default 4.
+    pub connections: Option<u16>,
+    /// A PEM file of certificates to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// twilio: the account.
+    pub account_sid: Option<String>,
+    /// twilio: the token (only if nobody else can read this file).
+    pub auth_token: Option<Secret>,
+    /// twilio: a file with the token, or the name of a systemd credential.
+    pub auth_token_file: Option<PathBuf>,
+    /// twilio: an API key beside the account, instead of its token: SK...
+    pub api_key_sid: Option<String>,
+    /// twilio: the key's secret (only if nobody else can read this file).
+    pub api_key_secret: Option<Secret>,
+    /// twilio: a file with it, or the name of a systemd credential.
+    pub api_key_secret_file: Option<PathBuf>,
+    /// twilio: instead of `from`.
+    pub messaging_service_sid: Option<String>,
+    /// twilio, kannel: where receipts are sent.
+    pub callback_url: Option<String>,
+    /// kannel: log-in.
+    pub username: Option<String>,
+    /// kannel: the password (only if nobody else can read this file).
+    pub password: Option<Secret>,
+    /// kannel: a file with the password, or the name of a systemd credential.
+    pub password_file: Option<PathBuf>,
+    /// http: `GET` or `POST` (default).
+    pub method: Option<String>,
+    /// http: header names to Tera templates.
+    pub headers: BTreeMap<String, String>,
+    /// http: the body, a Tera template.
+    pub body: Option<String>,
+    /// http: the `secret` of the templates (only if nobody else can read this file).
+    pub secret: Option<Secret>,
+    /// http: a file with it, or the name of a systemd credential.
+    pub secret_file: Option<PathBuf>,
+    /// http: JSON pointer of the message's id in the answer.
+    pub reference_pointer: Option<String>,
+    /// http: statuses that say that the gateway has it. Default 200, 201, 202.
+    pub accepted_status: Vec<u16>,
+    /// http: what an answer means, in order: the first rule whose conditions all hold.
+    pub answers: Vec<AnswerRule>,
+}
+
+/// One of `answers`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AnswerRule {
+    /// One of these statuses.
+    pub status: Vec<u16>,
+    /// There is something at this JSON pointer (RFC 6901) of the body.
+    pub pointer: Option<String>,
+    /// What stands at the pointer is this, as text.
+    pub equals: Option<String>,
+    /// It is one of these.
+    pub one_of: Vec<String>,
+    /// The body has this somewhere, in any case of letters.
+    pub contains: Option<String>,
+    /// Then it is `accepted`, `rejected`, `invalid_number`, `opted_out`, `retry`, `channel_fault` or `unknown`.
+    pub means: Option<Meaning>,
+}
