@@ -28,6 +28,7 @@ use crate::walk;
 use crate::web;
 
 mod intake;
+pub mod receipts;
 
 use self::intake::Intake;
 

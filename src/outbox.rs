@@ -25,7 +25,10 @@ use crate::notice::{Notice, NoticeKey, Occasion, Omission, Reason};
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, SessionId};
 
+use self::receipt::{Fate, Receipt, Received, Undelivered};
+
 pub mod memory;
+pub mod receipt;
 pub mod sqlite;
 mod transition;
 mod words;
@@ -187,6 +190,12 @@ pub struct Delivery {
     pub transport: Option<String>,
     /// What the server said, redacted.
     pub reply: Option<String>,
+    /// What became of the message, as the provider or a mail server said later; `None`: nothing was said yet.
+    pub receipt: Option<Fate>,
+    /// When that came.
+    pub receipt_at: Option<DateTime<Utc>>,
+    /// The provider's error, redacted.
+    pub receipt_detail: Option<String>,
 }
 
 /// What the store knows of one participant: what the planner needs, and nothing else.
@@ -565,7 +574,7 @@ pub struct LedgerRow {
     pub session_id: Option<SessionId>,
     /// Its participation.
     pub participation_id: Option<ParticipationId>,
-    /// `added`, `moved`, `ended`, `claimed`, `begun`, `doubted`, `settled`, `recovered`, `resolved`, `suppressed`,
+    /// `added`, `moved`, `ended`, `claimed`, `begun`, `doubted`, `settled`, `recovered`, `resolved`, `receipt`, `suppressed`,
     /// `unsuppressed`, `purged`, an [`Act`]'s word, or the caller's.
     pub event: String,
     /// The state before.
@@ -666,6 +675,17 @@ pub trait Outbox: Send + Sync {
 
     /// Claims end. For each: whether the claim still held. A delivery that was begun is written down in any case.
     async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>>;
+
+    /// Takes a receipt: beside the delivery that it speaks of, into the ledger, and onto the suppression list if it says so. A notice in doubt is
+    /// accepted by it, whatever the receipt says: the provider has it. The same receipt again, and one that goes back, change nothing.
+    async fn receive(&self, now: DateTime<Utc>, receipt: Receipt) -> Result<Received>;
+
+    /// Keys of all notices that were due in this span, the latest first: our own references are computed from them, and so found again.
+    async fn due_between(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<NoticeKey>>;
+
+    /// What did not arrive, of sessions that start after `now`, and was not mended since: by start. Mended: a later message of the same
+    /// participant arrived, or one to another address was accepted.
+    async fn undelivered(&self, now: DateTime<Utc>) -> Result<Vec<Undelivered>>;
 
     /// Takes back what was left behind: all that other owners hold (`everything`, when nobody else can be alive), and in any case
     /// what has an expired lease. A lease must outlive the longest attempt, or a running one is taken for a dead one.

@@ -33,7 +33,7 @@ use sha2::Sha256;
 
 use crate::contact::Address;
 use crate::message::{Message, SmsEncoding};
-use crate::notice::Notice;
+use crate::notice::{Notice, NoticeKey};
 use crate::session::{Participant, Session};
 use crate::zone::Resolved;
 use context::View;
@@ -209,7 +209,7 @@ impl Renderer {
         let locale = facts.locale.and_then(|asked| self.library.find(asked)).unwrap_or(&self.default_locale);
         let dates = self.dates.get(locale).expect("every locale of the library has its formats, or `new` failed");
         let view = View::of(facts, &self.settings, dates, locale, self.join_link(facts.participant)?, now);
-        let reference = self.derive(&[b"message", &facts.notice.key.0]);
+        let reference = reference(&self.settings.reference_key, facts.notice.key);
         let draft = Draft { renderer: self, facts, view, now };
         let (content, parts) = match &facts.notice.address {
             Address::Email(to) => draft.email(to, &reference)?,
@@ -252,13 +252,23 @@ impl Renderer {
     /// A token that shows nothing of what it is made of: base32 (RFC 4648) of the first 160 bits of HMAC-SHA256 over the
     /// length-prefixed parts. 32 characters.
     fn derive(&self, parts: &[&[u8]]) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.settings.reference_key).expect("HMAC takes keys of any length");
-        for part in parts {
-            mac.update(&(part.len() as u64).to_be_bytes());
-            mac.update(part);
-        }
-        data_encoding::BASE32_NOPAD.encode(&mac.finalize().into_bytes()[..20]).to_ascii_lowercase()
+        derive(&self.settings.reference_key, parts)
     }
+}
+
+fn derive(key: &[u8; 32], parts: &[&[u8]]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    for part in parts {
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part);
+    }
+    data_encoding::BASE32_NOPAD.encode(&mac.finalize().into_bytes()[..20]).to_ascii_lowercase()
+}
+
+/// What a notice's message is called outside: the part of a Message-ID before the `@`, or the client reference of a text. See
+/// [`Message::reference`].
+pub fn reference(reference_key: &[u8; 32], notice: NoticeKey) -> String {
+    derive(reference_key, &[b"message", &notice.0])
 }
 
 impl From<TemplateError> for RenderError {

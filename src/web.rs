@@ -1,4 +1,4 @@
-//! The small HTTP server: what is pushed to us, and the provider's webhook.
+//! The small HTTP server: what is pushed to us, the provider's webhook, and what SMS gateways tell of texts.
 //!
 //! In: requests, HTTP/1.1 without TLS (a proxy stands before it where it is not the machine itself). Out: what [`Intake`] makes of them, as JSON,
 //! and refusals as problem details (RFC 9457). Invariants: who a request comes from is known before its body is read; every connection, head,
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
-use axum::routing::{post, put};
+use axum::routing::{get, post, put};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -21,14 +21,20 @@ use secrecy::SecretString;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use url::Url;
 
 use self::problem::Problem;
+use crate::feedback::{Reply, Report};
 use crate::source::push::{Offer, Refused};
 
+mod feedback;
 pub mod hook;
+mod kannel;
 mod problem;
 pub mod push;
 mod request;
+mod twilio;
+pub mod webhook;
 
 /// When the system can give no more connections, the next attempt.
 const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
@@ -46,8 +52,40 @@ pub struct Settings {
     pub push: Vec<(String, SecretString)>,
     /// The last part of the webhook's address; `None`: there is no webhook.
     pub hook: Option<SecretString>,
+    /// SMS gateways that tell us of receipts and replies.
+    pub callbacks: Vec<Callback>,
     /// How much and how long.
     pub limits: Limits,
+}
+
+/// A gateway that tells us of receipts and replies: how it is known, and whether it answers STOP, START and HELP itself.
+#[derive(Debug, Clone)]
+pub enum Callback {
+    /// By its signature over the public address.
+    Twilio {
+        /// The address that it was told.
+        url: Url,
+        /// The account's token.
+        token: SecretString,
+        /// It answers these words itself.
+        answered: bool,
+    },
+    /// By the last part of the address.
+    Kannel {
+        /// That part.
+        token: SecretString,
+        /// Somebody else answers these words.
+        answered: bool,
+    },
+    /// Likewise.
+    Http {
+        /// That part.
+        token: SecretString,
+        /// Where it holds what.
+        form: webhook::Form,
+        /// It answers these words itself.
+        answered: bool,
+    },
 }
 
 /// What a connection may cost.
@@ -78,6 +116,12 @@ pub trait Intake: Send + Sync + 'static {
 
     /// Takes note of an event, and of what it may mean: durable when it returns.
     async fn hook(&self, event: hook::Event) -> Result<(), Declined>;
+
+    /// Takes a receipt: durable when it returns. One that is about no message of ours, or came before, changes nothing.
+    async fn receipt(&self, report: Report) -> Result<(), Declined>;
+
+    /// Takes somebody's text: durable when it returns. The same one again changes nothing.
+    async fn reply(&self, reply: Reply) -> Result<(), Declined>;
 }
 
 /// Why something that was pushed was not taken.
@@ -141,6 +185,9 @@ fn routes(shared: Arc<Shared>) -> Router {
         .route("/api/v1/sources/{name}/sessions", put(push::whole))
         .route("/api/v1/sources/{name}/sessions/{id}", put(push::one).delete(push::cancel))
         .route("/hooks/securevideo/{token}", post(hook::take))
+        .route("/hooks/twilio", post(twilio::take))
+        .route("/hooks/kannel/{token}", get(kannel::take))
+        .route("/hooks/sms/{token}", post(webhook::take))
         .fallback(async || Problem::not_found("there is nothing at this address"))
         .method_not_allowed_fallback(async || Problem::method())
         .with_state(shared)

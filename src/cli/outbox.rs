@@ -148,6 +148,10 @@ async fn show(store: &dyn Outbox, key: NoticeKey, json: bool) -> anyhow::Result<
             d.transport.as_deref().unwrap_or("?"),
             d.reply.as_deref().unwrap_or("")
         );
+        if let (Some(fate), Some(at)) = (d.receipt, d.receipt_at) {
+            let detail = d.receipt_detail.as_ref().map_or_else(String::new, |text| format!(": {text}"));
+            println!("  receipt at {}: {fate}{detail}", rfc3339(at));
+        }
     }
     Ok(Exit::Done)
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::table::{Colors, Tone, table};
 use super::{Exit, runtime};
+use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::open_store;
 use crate::outbox::{SourceStatus, State, Status};
@@ -18,21 +19,23 @@ struct Facts<'a> {
     sources: &'a [SourceStatus],
     quarantined: Vec<String>,
     guarded: usize,
+    /// Messages of coming sessions that a provider or a mail server says did not arrive.
+    undelivered: usize,
     suppressed: u64,
 }
 
 pub(super) fn status(config: Config, json: bool, colors: Colors) -> anyhow::Result<Exit> {
-    let (status, guards) = runtime()?.block_on(async {
+    let (status, guards, undelivered) = runtime()?.block_on(async {
         let store = open_store(&config, false)?;
-        anyhow::Ok((store.status().await?, store.guards().await?))
+        anyhow::Ok((store.status().await?, store.guards().await?, store.undelivered(WallClock.now()).await?))
     })?;
-    let facts = facts(&status, guards.len());
+    let facts = facts(&status, guards.len(), undelivered.len());
     if json {
         println!("{}", serde_json::to_string(&facts)?);
     } else {
         print(&facts, colors);
     }
-    Ok(if needs_attention(&status) || !guards.is_empty() { Exit::Attention } else { Exit::Done })
+    Ok(if needs_attention(&status) || !guards.is_empty() || !undelivered.is_empty() { Exit::Attention } else { Exit::Done })
 }
 
 /// Something waits for a person.
@@ -41,7 +44,7 @@ pub(super) fn needs_attention(status: &Status) -> bool {
     some(State::Held) || some(State::Unknown) || !status.faults.is_empty()
 }
 
-fn facts(status: &Status, guarded: usize) -> Facts<'_> {
+fn facts(status: &Status, guarded: usize, undelivered: usize) -> Facts<'_> {
     Facts {
         states: status.by_state.iter().map(|(s, n)| (s.as_str(), *n)).collect(),
         omissions: status.by_reason.iter().map(|(r, n)| (r.as_str(), *n)).collect(),
@@ -49,6 +52,7 @@ fn facts(status: &Status, guarded: usize) -> Facts<'_> {
         sources: &status.sources,
         quarantined: status.faults.iter().map(|(source, fault)| format!("{source}: {fault}")).collect(),
         guarded,
+        undelivered,
         suppressed: status.suppressed,
     }
 }
@@ -78,6 +82,9 @@ fn print(facts: &Facts<'_>, colors: Colors) {
     }
     if facts.guarded > 0 {
         println!("Guard: {} sessions changed at once and wait for somebody: punctual guard show", facts.guarded);
+    }
+    if facts.undelivered > 0 {
+        println!("Undelivered: {} messages of coming sessions did not arrive: punctual unreachable", facts.undelivered);
     }
     for line in &facts.quarantined {
         println!("Quarantined: {line}");

@@ -70,6 +70,20 @@ async fn rows(config: &Config, now: DateTime<Utc>) -> anyhow::Result<Vec<Row>> {
             }
         }
     }
+    for lost in store.undelivered(now).await? {
+        if rows.iter().any(|row| (row.session_id, row.participation_id) == (lost.session_id, Some(lost.participation_id))) {
+            continue;
+        }
+        let what = lost.rule.as_ref().map_or_else(|| lost.occasion.to_string(), |rule| format!("{} {rule}", lost.occasion));
+        let detail = lost.detail.as_ref().map_or_else(|| what.clone(), |why| format!("{what}: {why}"));
+        rows.push(Row {
+            session_id: lost.session_id,
+            participation_id: Some(lost.participation_id),
+            start: rfc3339(lost.start),
+            reason: lost.fate.to_string(),
+            detail: Some(detail),
+        });
+    }
     rows.sort_by(|a, b| (&a.start, a.session_id, a.participation_id).cmp(&(&b.start, b.session_id, b.participation_id)));
     Ok(rows)
 }

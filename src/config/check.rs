@@ -393,6 +393,7 @@ fn secrets_are_private(raw: &Raw, file: Option<&Path>, document: &mut Document<'
         let typed = [
             ("auth_token", g.auth_token.is_some()),
             ("api_key_secret", g.api_key_secret.is_some()),
+            ("callback_token", g.callback_token.is_some()),
             ("password", g.password.is_some()),
             ("secret", g.secret.is_some()),
         ];

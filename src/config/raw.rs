@@ -14,7 +14,7 @@ use crate::retry::DoubtPolicy;
 
 mod gateway;
 
-pub use gateway::{AnswerRule, Gateway, GatewayKind};
+pub use gateway::{AnswerRule, CallbackForm, Gateway, GatewayKind};
 
 /// The whole file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]

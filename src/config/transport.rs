@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::callback;
 use super::check::{Base, Source, SourceKind};
 use super::raw::{self, Raw, RelayKind, TlsMode};
 use super::read::Document;
@@ -117,8 +118,9 @@ pub(super) fn server(raw: &Raw, sources: &[Source], base: &Base<'_>, document: &
     let listen = raw.server.listen.parse().map_err(|_| {
         place.note("listen", format!("{:?} is no address with a port; expected one such as \"127.0.0.1:8080\"", raw.server.listen));
     });
-    let needed = !push.is_empty() || hook.is_some();
-    listen.ok().filter(|_| needed).map(|listen| web::Settings { listen, push, hook, limits: Limits::default() })
+    let callbacks = callback::callbacks(raw, base, document);
+    let needed = !push.is_empty() || hook.is_some() || !callbacks.is_empty();
+    listen.ok().filter(|_| needed).map(|listen| web::Settings { listen, push, hook, callbacks, limits: Limits::default() })
 }
 
 /// Connections at once when nothing is said.

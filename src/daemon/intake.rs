@@ -9,7 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, Notify, mpsc};
 
-use super::{Engine, tell};
+use super::{Engine, receipts, tell};
+use crate::feedback::{Reply, Report};
 use crate::outbox::StoreError;
 use crate::source::push::{self, Held, Offer, Refused};
 use crate::web::{self, Declined, hook, push::Receipt};
@@ -114,6 +115,14 @@ impl web::Intake for Intake {
         let noted = self.engine.outbox().note(self.engine.clock.now(), "webhook", &event.detail()).await;
         noted.map_err(|error| self.fail(error))?;
         self.nudge.notify_one();
+        Ok(())
+    }
+
+    async fn receipt(&self, report: Report) -> Result<(), Declined> {
+        receipts::take(&**self.engine.outbox(), report, self.engine.clock.now()).await.map_err(|error| self.fail(error))
+    }
+
+    async fn reply(&self, _: Reply) -> Result<(), Declined> {
         Ok(())
     }
 }

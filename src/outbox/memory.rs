@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::receipt::{Receipt, Received, Undelivered};
 use super::transition::checked;
 use super::words::rfc3339;
 use super::{
@@ -21,6 +22,7 @@ use crate::notice::{NoticeKey, Omission};
 use crate::outcome::Suppression;
 use crate::session::{ParticipationId, SessionId};
 
+mod receipt;
 mod tables;
 
 use tables::Tables;
@@ -169,6 +171,20 @@ impl Outbox for MemoryOutbox {
         checked("settle", ends.iter().map(|(_, end)| end.check()))?;
         let mut tables = self.tables();
         Ok(ends.iter().map(|(lease, end)| tables.settle(at, *lease, end)).collect())
+    }
+
+    async fn receive(&self, now: DateTime<Utc>, receipt: Receipt) -> Result<Received> {
+        Ok(self.tables().receive(now, &receipt))
+    }
+
+    async fn due_between(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<NoticeKey>> {
+        let mut due = self.tables().list(&Filter::default());
+        due.retain(|entry| (from..=until).contains(&entry.notice.due_at));
+        Ok(due.iter().rev().map(|entry| entry.notice.key).collect())
+    }
+
+    async fn undelivered(&self, now: DateTime<Utc>) -> Result<Vec<Undelivered>> {
+        Ok(self.tables().undelivered(now))
     }
 
     async fn recover(&self, owner: &str, now: DateTime<Utc>, everything: bool) -> Result<Recovered> {

@@ -27,6 +27,7 @@ use super::{
 };
 use crate::contact::{Address, Channel};
 use crate::notice::{NoticeKey, Omission};
+use crate::outbox::receipt::{Receipt, Received, Undelivered};
 use crate::outbox::transition::checked;
 use crate::outcome::Suppression;
 use crate::session::SessionId;
@@ -40,6 +41,7 @@ mod notices;
 mod open;
 mod query;
 mod reader;
+mod receipt;
 mod retention;
 mod suppression;
 mod upkeep;
@@ -164,6 +166,18 @@ impl Outbox for SqliteOutbox {
     async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>> {
         checked("settle", ends.iter().map(|(_, end)| end.check()))?;
         self.writer.write("settle", move |c| ends.iter().map(|(lease, end)| attempt::settle(c, *lease, end, at)).collect()).await
+    }
+
+    async fn receive(&self, now: DateTime<Utc>, receipt: Receipt) -> Result<Received> {
+        self.writer.write("receive", move |c| receipt::receive(c, now, &receipt)).await
+    }
+
+    async fn due_between(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<NoticeKey>> {
+        self.readers.read("due_between", move |c| receipt::due_between(c, from, until)).await
+    }
+
+    async fn undelivered(&self, now: DateTime<Utc>) -> Result<Vec<Undelivered>> {
+        self.readers.read("undelivered", move |c| receipt::undelivered(c, now)).await
     }
 
     async fn recover(&self, owner: &str, now: DateTime<Utc>, everything: bool) -> Result<Recovered> {

@@ -38,7 +38,7 @@ impl Problem {
     }
 
     pub(super) fn method() -> Self {
-        let header = Some((ALLOW, "PUT, DELETE, POST"));
+        let header = Some((ALLOW, "GET, PUT, DELETE, POST"));
         Self { header, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not take that method") }
     }
 

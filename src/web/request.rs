@@ -1,4 +1,4 @@
-//! What all routes ask of a request: a token, and a body of JSON within a limit and in time.
+//! What all routes ask of a request: a token, and a body of JSON or a form within a limit and in time.
 
 use std::time::Duration;
 
@@ -25,7 +25,17 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// A body of JSON, plain and in UTF-8, `limit` bytes at most, and all of it in that time.
 pub(super) async fn json(headers: &HeaderMap, body: Body, limit: usize, time: Duration) -> Result<Vec<u8>, Problem> {
-    is_plain_json(headers)?;
+    is_plain(headers, "application/json")?;
+    read(headers, body, limit, time).await
+}
+
+/// A form (application/x-www-form-urlencoded), likewise.
+pub(super) async fn form(headers: &HeaderMap, body: Body, limit: usize, time: Duration) -> Result<Vec<u8>, Problem> {
+    is_plain(headers, "application/x-www-form-urlencoded")?;
+    read(headers, body, limit, time).await
+}
+
+async fn read(headers: &HeaderMap, body: Body, limit: usize, time: Duration) -> Result<Vec<u8>, Problem> {
     let too_long = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {limit} bytes"));
     let said = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if said.is_some_and(|length| length > limit as u64) {
@@ -39,20 +49,20 @@ pub(super) async fn json(headers: &HeaderMap, body: Body, limit: usize, time: Du
     }
 }
 
-fn is_plain_json(headers: &HeaderMap) -> Result<(), Problem> {
+fn is_plain(headers: &HeaderMap, expected: &str) -> Result<(), Problem> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim().to_ascii_lowercase());
-    let wrong = |detail: &str| Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+    let wrong = |detail: String| Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     let said = text(CONTENT_TYPE).unwrap_or_default();
     let (kind, parameters) = said.split_once(';').unwrap_or((&said, ""));
-    if kind.trim() != "application/json" {
-        return wrong("expected Content-Type: application/json");
+    if kind.trim() != expected {
+        return wrong(format!("expected Content-Type: {expected}"));
     }
     let charset = parameters.split(';').find_map(|p| p.trim().strip_prefix("charset="));
     if charset.is_some_and(|c| c.trim_matches('"') != "utf-8") {
-        return wrong("expected charset=utf-8");
+        return wrong("expected charset=utf-8".to_owned());
     }
     if text(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        return wrong("expected no Content-Encoding");
+        return wrong("expected no Content-Encoding".to_owned());
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 mod durability;
 mod engine;
+mod feedback;
 mod gateway;
 mod histories;
 mod outbox;

@@ -6,6 +6,7 @@ pub(crate) mod fixture;
 mod keeping;
 mod model;
 mod opening;
+mod receipts;
 mod walks;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use acts::*;
 use attempts::*;
 use fixture::Store;
 use keeping::*;
+use receipts::*;
 use walks::*;
 
 /// Runs each case on a fresh store.
@@ -63,7 +65,15 @@ macro_rules! conformance {
             a_person_keeps_the_suppression_list,
             contents_are_purged_and_the_rest_stays,
             history_is_purged_after_its_time,
-            a_purge_is_complete_however_much_there_is
+            a_purge_is_complete_however_much_there_is,
+            a_receipt_is_found_by_either_reference,
+            nothing_is_received_of_what_never_left,
+            a_receipt_ends_a_doubt,
+            a_receipt_may_come_before_the_answer,
+            a_receipt_before_a_crash_leaves_no_doubt,
+            a_number_error_suppresses_that_number_alone,
+            what_did_not_arrive_is_named_until_it_is_mended,
+            another_address_mends_it_too
         );
     };
     ($store:ident: $($case:ident),*) => {

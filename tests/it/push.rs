@@ -107,7 +107,7 @@ impl Practice {
 }
 
 /// No test speaks TLS here.
-fn no_trust() -> rustls::ClientConfig {
+pub(crate) fn no_trust() -> rustls::ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let versions = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     versions.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()

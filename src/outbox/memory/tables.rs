@@ -20,7 +20,7 @@ pub(super) struct Tables {
     pub(super) sources: BTreeMap<String, Source>,
     pub(super) sessions: BTreeMap<(String, SessionId), Session>,
     pub(super) participants: BTreeMap<(String, SessionId, ParticipationId), Known>,
-    rows: BTreeMap<NoticeKey, Row>,
+    pub(super) rows: BTreeMap<NoticeKey, Row>,
     /// What may be claimed: kept in step with `rows` by [`Tables::put`].
     pub(super) due: BTreeSet<(Channel, DateTime<Utc>, NoticeKey)>,
     /// The keys of each participant's notices.
@@ -203,6 +203,9 @@ impl Tables {
             outcome: None,
             transport: Some(transport),
             reply: None,
+            receipt: None,
+            receipt_at: None,
+            receipt_detail: None,
         };
         all.push((lease.epoch, delivery));
         true
@@ -220,6 +223,9 @@ impl Tables {
     }
 
     pub(super) fn settle(&mut self, at: DateTime<Utc>, lease: Lease, end: &Settlement) -> bool {
+        let by_receipt = Settlement::by_receipt();
+        let early = matches!(end, Settlement::Unknown { .. }) && self.receipt_came_early(lease);
+        let end = if early { &by_receipt } else { end };
         let (outcome, reply) = end.in_words();
         self.close_delivery(lease, at, outcome, reply);
         let settled = self.change(lease.key, ("settled", Some(end.detail())), at, |row| row.settle(lease, end, at).then(|| row.clone()));
@@ -299,9 +305,15 @@ impl Tables {
         let held: Vec<NoticeKey> = self.rows.iter().filter(|(_, row)| row.claim.is_some()).map(|(key, _)| *key).collect();
         for key in held {
             let epoch = self.rows[&key].epoch;
-            let Some(recovery) = self.change(key, ("recovered", None), now, |row| row.recover(owner, clock, everything, now)) else {
-                continue;
-            };
+            let early = self.receipt_came_early(Lease { key, epoch });
+            let recovered = self.change(key, ("recovered", None), now, |row| {
+                let recovery = row.recover(owner, clock, everything, now)?;
+                if recovery == Recovery::InDoubt && early {
+                    row.receive(now);
+                }
+                Some(recovery)
+            });
+            let Some(recovery) = recovered else { continue };
             returned += usize::from(recovery == Recovery::Returned);
             self.close_delivery(Lease { key, epoch }, now, "crashed", None);
         }

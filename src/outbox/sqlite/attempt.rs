@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{ms, store_now};
 use super::notices::{self, Before, COLUMNS, find, record};
-use super::{history, query, suppression};
+use super::{history, query, receipt, suppression};
 use crate::outbox::transition::Row;
 use crate::outbox::{Begin, Claim, ClaimRequest, Lease, Settlement};
 
@@ -83,6 +83,9 @@ pub(super) fn doubt(connection: &Connection, lease: Lease, revision: i64, margin
 
 /// The claim ends; the delivery's end is written in any case.
 pub(super) fn settle(connection: &Connection, lease: Lease, end: &Settlement, at: DateTime<Utc>) -> rusqlite::Result<bool> {
+    let by_receipt = Settlement::by_receipt();
+    let early = matches!(end, Settlement::Unknown { .. }) && receipt::came_early(connection, lease.key, lease.epoch)?;
+    let end = if early { &by_receipt } else { end };
     let (outcome, reply) = end.in_words();
     close_delivery(connection, lease, at, outcome, reply)?;
     let Some(mut row) = find(connection, lease.key)? else { return Ok(false) };

@@ -5,7 +5,7 @@
 use rusqlite::{Connection, params};
 
 /// The files, in order; file n leads from version n to n + 1. A released one is never edited: the next change is a new file.
-const MIGRATIONS: [&str; 1] = [include_str!("../schema/0001_outbox.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("../schema/0001_outbox.sql"), include_str!("../schema/0002_receipts.sql")];
 
 /// "PNCT", in the file's header: another program's database is not taken for ours.
 pub(super) const APPLICATION_ID: i32 = 0x504E_4354;
@@ -31,4 +31,41 @@ pub(super) fn migrate(connection: &mut Connection, reference_key: [u8; 32]) -> r
         transaction.commit()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file as the first version left it, with one delivery in it.
+    fn first_version() -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(MIGRATIONS[0]).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO identity (id, reference_key) VALUES (1, zeroblob(32));
+                 INSERT INTO source VALUES ('clinic', 0, '', NULL, NULL, NULL);
+                 INSERT INTO session VALUES ('clinic', 1, 1, 'd', 0, '[]', '{}');
+                 INSERT INTO notice (key, source, session_id, participation_id, role, occasion, channel, address, start_at, due_at, useful_until,
+                                     state, attempts, changed_at, epoch)
+                     VALUES (zeroblob(16), 'clinic', 1, 2, 'participant', 'invite', 'sms', '+15550100', 0, 0, 0, 'accepted', 1, 0, 1);
+                 INSERT INTO delivery VALUES (zeroblob(16), 1, 1, 0, 'doubt', 0, 'accepted', 'twilio', '201');",
+            )
+            .unwrap();
+        connection
+    }
+
+    #[test]
+    fn an_older_file_is_brought_up_to_date() {
+        let mut connection = first_version();
+        migrate(&mut connection, [1; 32]).unwrap();
+        assert_eq!(version(&connection).unwrap(), VERSION);
+        let kept: (String, Option<String>) =
+            connection.query_row("SELECT reply, receipt FROM delivery", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        assert_eq!(kept, ("201".to_owned(), None), "what was there stays, and nothing was said of it yet");
+        let key: [u8; 32] = connection.query_row("SELECT reference_key FROM identity", [], |row| row.get(0)).unwrap();
+        assert_eq!(key, [0; 32], "the key is drawn once");
+        migrate(&mut connection, [1; 32]).unwrap();
+    }
 }

@@ -218,7 +218,8 @@ fn omission(row: &Row<'_>) -> rusqlite::Result<Omission> {
 }
 
 pub(super) fn deliveries(connection: &Connection, key: NoticeKey) -> rusqlite::Result<(Vec<Delivery>, Option<Vec<u8>>)> {
-    let sql = "SELECT attempt, started_at, phase, ended_at, outcome, transport, reply FROM delivery WHERE notice_key = ?1 ORDER BY attempt";
+    let sql = "SELECT attempt, started_at, phase, ended_at, outcome, transport, reply, receipt, receipt_at, receipt_detail
+               FROM delivery WHERE notice_key = ?1 ORDER BY attempt";
     let all = connection.prepare_cached(sql)?.query_map([key.0], delivery)?.collect::<rusqlite::Result<_>>()?;
     Ok((all, content(connection, key)?))
 }
@@ -232,6 +233,9 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         outcome: row.get(4)?,
         transport: row.get(5)?,
         reply: row.get(6)?,
+        receipt: opt_word(row, 7)?,
+        receipt_at: opt_at(row, 8)?,
+        receipt_detail: row.get(9)?,
     })
 }
 
@@ -292,8 +296,8 @@ mod tests {
     use crate::outbox::State;
     use crate::outbox::sqlite::attempt::claim_sql;
     use crate::outbox::sqlite::migrate::migrate;
-    use crate::outbox::sqlite::retention;
     use crate::outbox::sqlite::upkeep::{HELD, UNDECIDED};
+    use crate::outbox::sqlite::{receipt, retention};
 
     fn plan(connection: &Connection, sql: &str) -> Vec<String> {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -335,6 +339,9 @@ mod tests {
             (retention::NOTICES.to_owned(), "SEARCH notice USING INDEX notice_start (start_at<?)", "SCAN"),
             (retention::SESSIONS.to_owned(), "SEARCH session USING INDEX session_start (start_at<?)", "SCAN"),
             (retention::LEDGER.to_owned(), "SEARCH ledger USING COVERING INDEX ledger_at (at<?)", "SCAN"),
+            (receipt::BY_REFERENCE.to_owned(), "USING INDEX notice_reference (reference=?)", "SCAN"),
+            (receipt::DUE_BETWEEN.to_owned(), "USING COVERING INDEX notice_listed", sorted),
+            (receipt::UNDELIVERED.to_owned(), "SCAN d USING INDEX delivery_undelivered", "SCAN n"),
             (COUNTS.to_owned(), "USING COVERING INDEX notice_state", "TEMP B-TREE"),
         ];
         for (sql, says, never) in cases {

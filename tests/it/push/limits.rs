@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use punctual::feedback::{Reply, Report};
 use punctual::source::push::Offer;
 use punctual::web::{self, Declined, Intake, Limits, Settings, hook, push::Receipt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,13 +25,21 @@ impl Intake for Yes {
     async fn hook(&self, _: hook::Event) -> Result<(), Declined> {
         Ok(())
     }
+
+    async fn receipt(&self, _: Report) -> Result<(), Declined> {
+        Ok(())
+    }
+
+    async fn reply(&self, _: Reply) -> Result<(), Declined> {
+        Ok(())
+    }
 }
 
 /// Serves with these limits, and gives the port.
 async fn server(limits: Limits) -> (u16, watch::Sender<bool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let settings = Settings { listen: address, push: vec![("desk".to_owned(), TOKEN.into())], hook: None, limits };
+    let settings = Settings { listen: address, push: vec![("desk".to_owned(), TOKEN.into())], hook: None, callbacks: Vec::new(), limits };
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(web::serve(listener, settings, Arc::new(Yes), stopped));
     (address.port(), stop)
