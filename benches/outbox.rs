@@ -62,6 +62,7 @@ fn walked(session: i64, due: i64) -> WalkedSession {
         cancelled: false,
         absent_since: None,
         absences: 0,
+        rsvp: None,
         adopted: false,
         notices: Vec::new(),
     };

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Gateway, Relay, Source, SourceKind, StoreUrl};
 use crate::contact::Channel;
 use crate::dispatch::{Dispatcher, Lane, Span, Tally};
+use crate::feedback::word::Language;
 use crate::outbox::sqlite::{Access, SqliteOutbox};
 use crate::outbox::{Outbox, StoreError};
 use crate::plan::Policy;
@@ -29,8 +30,10 @@ use crate::web;
 
 mod intake;
 pub mod receipts;
+pub mod replies;
 
 use self::intake::Intake;
+use self::replies::{Answers, Practice};
 
 /// Opens the configured store. `lock`: as the one process that hands over.
 pub fn open_store(config: &Config, lock: bool) -> anyhow::Result<Arc<dyn Outbox>> {
@@ -75,6 +78,7 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     dispatcher: Arc<Dispatcher>,
     lanes: Vec<(Arc<Lane>, Arc<Notify>)>,
+    answers: Arc<Answers>,
     /// Those that are asked.
     sources: Vec<Arc<Mutex<Source>>>,
     server: Option<web::Settings>,
@@ -100,6 +104,18 @@ impl Engine {
         let renderer = Renderer::new(settings).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?;
         let email = config.relays.iter().map(Relay::transport).collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
         let sms = config.gateways.iter().map(Gateway::transport).collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
+        let answers = Answers {
+            outbox: Arc::clone(&outbox),
+            clock: Arc::clone(&clock),
+            practice: Practice {
+                name: config.render.practice_name.clone(),
+                contact: config.render.practice_contact.clone(),
+                language: Language::of(&config.render.locale),
+            },
+            gateways: sms.clone(),
+            reference_key: outbox.reference_key().await?,
+            wake: Notify::new(),
+        };
         let lanes = [Lane::new(Channel::Email, config.email_in_doubt, email), Lane::new(Channel::Sms, config.sms_in_doubt, sms)];
         let dispatcher = Dispatcher {
             outbox: Arc::clone(&outbox),
@@ -120,6 +136,7 @@ impl Engine {
             clock,
             dispatcher: Arc::new(dispatcher),
             lanes: lanes.into_iter().map(|lane| (Arc::new(lane), Arc::new(Notify::new()))).collect(),
+            answers: Arc::new(answers),
             sources: asked.map(|s| Arc::new(Mutex::new(s))).collect(),
             server: config.server,
             address: SetOnce::new(),
@@ -140,6 +157,7 @@ impl Engine {
                 report.sources_failed += 1;
             }
         }
+        self.answers.send_all().await?;
         let span = Span::Once(self.clock.now());
         let mut running = JoinSet::new();
         for (lane, wake) in &self.lanes {
@@ -218,6 +236,10 @@ impl Engine {
             asking.spawn(Arc::clone(&engine).ask_when_nudged());
             server.spawn(web::serve(listener, settings.clone(), engine, end.clone()));
         }
+        let (answers, told) = (Arc::clone(&self.answers), failed.clone());
+        asking.spawn(async move {
+            told.try_send(answers.run().await).ok();
+        });
         for (lane, wake) in &self.lanes {
             lanes.spawn(Arc::clone(&self.dispatcher).run(Arc::clone(lane), Span::Until(end.clone()), Arc::clone(wake)));
         }

@@ -5,6 +5,9 @@ use std::fmt;
 use crate::outbox::receipt::Fate;
 use crate::outcome::Suppression;
 
+pub mod answer;
+pub mod word;
+
 /// A receipt, as a provider words it: it may name the message by its own id, by ours, or by both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
@@ -23,7 +26,9 @@ pub struct Report {
 /// A text that somebody sent to us. Neither it nor its sender is ever printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// The provider's id of it: the same one again changes nothing.
+    /// Which kind of gateway handed it on.
+    pub gateway: &'static str,
+    /// The gateway's id of it: the same one again changes nothing.
     pub id: String,
     /// The sender's number, as the provider writes it.
     pub from: String,

@@ -20,15 +20,17 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-use crate::contact::{Address, Channel};
+use crate::contact::{Address, Channel, PhoneNumber};
 use crate::notice::{Notice, NoticeKey, Occasion, Omission, Reason};
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, SessionId};
 
 use self::receipt::{Fate, Receipt, Received, Undelivered};
+use self::reply::{Answered, Place, Taken, Waiting};
 
 pub mod memory;
 pub mod receipt;
+pub mod reply;
 pub mod sqlite;
 mod transition;
 mod words;
@@ -219,6 +221,8 @@ pub struct Known {
     pub absences: u32,
     /// Was there when the store was first filled from this source: may have been announced by somebody else.
     pub adopted: bool,
+    /// What the participant answered by text.
+    pub rsvp: Option<Answered>,
     /// All of the participant's notices.
     pub notices: Vec<KnownNotice>,
 }
@@ -686,6 +690,21 @@ pub trait Outbox: Send + Sync {
     /// What did not arrive, of sessions that start after `now`, and was not mended since: by start. Mended: a later message of the same
     /// participant arrived, or one to another address was accepted.
     async fn undelivered(&self, now: DateTime<Utc>) -> Result<Vec<Undelivered>>;
+
+    /// Takes a reply: what it changes, and its answer, if there was none of its kind to that number lately. `false`: it was taken before.
+    async fn reply(&self, now: DateTime<Utc>, taken: Taken) -> Result<bool>;
+
+    /// The coming sessions that this number was told of.
+    async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<Place>>;
+
+    /// Answers that wait, the oldest first.
+    async fn waiting_answers(&self) -> Result<Vec<Waiting>>;
+
+    /// An answer is about to leave: it is never tried again. `false`: it waits no more, send nothing.
+    async fn begin_answer(&self, key: NoticeKey) -> Result<bool>;
+
+    /// What became of an answer: `accepted`, or why not.
+    async fn end_answer(&self, now: DateTime<Utc>, key: NoticeKey, outcome: &str) -> Result<()>;
 
     /// Takes back what was left behind: all that other owners hold (`everything`, when nobody else can be alive), and in any case
     /// what has an expired lease. A lease must outlive the longest attempt, or a running one is taken for a dead one.

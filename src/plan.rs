@@ -74,6 +74,7 @@ pub fn observe(session: &Session, mut known: KnownMap, policy: &Policy, first_fi
             cancelled,
             absent_since: None,
             absences: 0,
+            rsvp: None,
             adopted: first_fill,
             notices: Vec::new(),
         });

@@ -265,6 +265,17 @@ fn derive(key: &[u8; 32], parts: &[&[u8]]) -> String {
     data_encoding::BASE32_NOPAD.encode(&mac.finalize().into_bytes()[..20]).to_ascii_lowercase()
 }
 
+/// What a text needs on the air, and how many parts it has there.
+pub fn weigh(text: &str) -> (SmsEncoding, u32) {
+    let load = sms::load(text);
+    (load.encoding, load.segments)
+}
+
+/// A text in the GSM alphabet, where nothing but accents and typography stands in the way.
+pub fn fold(text: &str) -> String {
+    sms::fold(text)
+}
+
 /// What a notice's message is called outside: the part of a Message-ID before the `@`, or the client reference of a text. See
 /// [`Message::reference`].
 pub fn reference(reference_key: &[u8; 32], notice: NoticeKey) -> String {

@@ -11,6 +11,7 @@ use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::open_store;
 use crate::notice::{Decision, Occasion, Reason};
+use crate::outbox::reply::Answered;
 use crate::outbox::{Delivery, Entry, Filter, Known, LedgerRow, Outbox, State, StoredSession};
 use crate::plan::{self, Suppressions};
 use crate::session::{AutoDeliver, Participant, ParticipationId, Role, Session, SessionId};
@@ -149,7 +150,7 @@ fn inputs(session: &Session, person: &Participant, known: &Known, config: &Confi
         ("address", address.map_or_else(|(reason, _)| reason.to_string(), |to| to.address.to_string())),
         ("has a connect code", yes(person.code.is_some())),
         ("cancelled", yes(session.cancelled)),
-        ("RSVP", format!("{:?}", person.rsvp)),
+        ("RSVP", rsvp(person, known)),
         ("connected", at(person.connected_at)),
         ("pass expires", at(person.expires_at)),
         ("Meet Now", yes(session.meet_now)),
@@ -160,6 +161,16 @@ fn inputs(session: &Session, person: &Participant, known: &Known, config: &Confi
         ("there at the first start", yes(known.adopted)),
         ("quiet hours", quiet),
     ]
+}
+
+/// By text, if that holds; else as the source says.
+fn rsvp(person: &Participant, known: &Known) -> String {
+    let holds = Answered::or(known.rsvp, person.rsvp);
+    if known.rsvp.is_some_and(|answered| answered.over == person.rsvp) {
+        format!("{holds:?}, answered by text (the source says {:?})", person.rsvp)
+    } else {
+        format!("{holds:?}")
+    }
 }
 
 fn what(occasion: Occasion, rule: Option<&str>) -> String {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, Notify, mpsc};
 
-use super::{Engine, receipts, tell};
+use super::{Engine, receipts, replies, tell};
 use crate::feedback::{Reply, Report};
 use crate::outbox::StoreError;
 use crate::source::push::{self, Held, Offer, Refused};
@@ -122,7 +122,15 @@ impl web::Intake for Intake {
         receipts::take(&**self.engine.outbox(), report, self.engine.clock.now()).await.map_err(|error| self.fail(error))
     }
 
-    async fn reply(&self, _: Reply) -> Result<(), Declined> {
+    async fn reply(&self, reply: Reply) -> Result<(), Declined> {
+        let (engine, now) = (&self.engine, self.engine.clock.now());
+        let taking = replies::take(&**engine.outbox(), &reply, &engine.policy, engine.answers.practice.language, now);
+        let heard = taking.await.map_err(|error| self.fail(error))?;
+        engine.answers.wake.notify_one();
+        if heard.rsvp {
+            // The session is planned again.
+            self.nudge.notify_one();
+        }
         Ok(())
     }
 }

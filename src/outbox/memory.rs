@@ -11,18 +11,20 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::receipt::{Receipt, Received, Undelivered};
+use super::reply::{Place, Taken, Waiting};
 use super::transition::checked;
 use super::words::rfc3339;
 use super::{
     Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lease, LedgerRow, Outbox, Purged, Recovered,
-    Result, Retention, Seen, SeenSession, Settlement, Status, StoredSession, SuppressedAddress, Walk, suppression_key,
+    Result, Retention, Seen, SeenSession, Settlement, Status, StoredSession, SuppressedAddress, Walk,
 };
-use crate::contact::{Address, Channel};
+use crate::contact::{Address, Channel, PhoneNumber};
 use crate::notice::{NoticeKey, Omission};
 use crate::outcome::Suppression;
 use crate::session::{ParticipationId, SessionId};
 
 mod receipt;
+mod reply;
 mod tables;
 
 use tables::Tables;
@@ -133,21 +135,11 @@ impl Outbox for MemoryOutbox {
     }
 
     async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression) -> Result<bool> {
-        let mut tables = self.tables();
-        let put = tables.put_suppressed(address, kind, now, None);
-        if put {
-            tables.append(LedgerRow::note(now, "suppressed", &format!("{}: {}", kind.as_str(), suppression_key(address))));
-        }
-        Ok(put)
+        Ok(self.tables().suppress(now, address, kind))
     }
 
     async fn unsuppress(&self, now: DateTime<Utc>, key: &str) -> Result<bool> {
-        let mut tables = self.tables();
-        let removed = tables.suppressions.remove(key).is_some();
-        if removed {
-            tables.append(LedgerRow::note(now, "unsuppressed", key));
-        }
-        Ok(removed)
+        Ok(self.tables().unsuppress(now, key))
     }
 
     async fn next_due(&self, channel: Channel) -> Result<Option<DateTime<Utc>>> {
@@ -185,6 +177,27 @@ impl Outbox for MemoryOutbox {
 
     async fn undelivered(&self, now: DateTime<Utc>) -> Result<Vec<Undelivered>> {
         Ok(self.tables().undelivered(now))
+    }
+
+    async fn reply(&self, now: DateTime<Utc>, taken: Taken) -> Result<bool> {
+        Ok(self.tables().take(now, &taken))
+    }
+
+    async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<Place>> {
+        Ok(self.tables().open_sessions(number, now))
+    }
+
+    async fn waiting_answers(&self) -> Result<Vec<Waiting>> {
+        Ok(self.tables().waiting_answers())
+    }
+
+    async fn begin_answer(&self, key: NoticeKey) -> Result<bool> {
+        Ok(self.tables().begin_answer(key))
+    }
+
+    async fn end_answer(&self, now: DateTime<Utc>, key: NoticeKey, outcome: &str) -> Result<()> {
+        self.tables().end_answer(now, key, outcome);
+        Ok(())
     }
 
     async fn recover(&self, owner: &str, now: DateTime<Utc>, everything: bool) -> Result<Recovered> {

@@ -25,9 +25,10 @@ use super::{
     Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lease, LedgerRow, Outbox, Purged, Recovered,
     Result, Retention, Seen, Settlement, Status, StoreError, StoredSession, SuppressedAddress, Walk,
 };
-use crate::contact::{Address, Channel};
+use crate::contact::{Address, Channel, PhoneNumber};
 use crate::notice::{NoticeKey, Omission};
 use crate::outbox::receipt::{Receipt, Received, Undelivered};
+use crate::outbox::reply::{Place, Taken, Waiting};
 use crate::outbox::transition::checked;
 use crate::outcome::Suppression;
 use crate::session::SessionId;
@@ -42,6 +43,7 @@ mod open;
 mod query;
 mod reader;
 mod receipt;
+mod reply;
 mod retention;
 mod suppression;
 mod upkeep;
@@ -178,6 +180,28 @@ impl Outbox for SqliteOutbox {
 
     async fn undelivered(&self, now: DateTime<Utc>) -> Result<Vec<Undelivered>> {
         self.readers.read("undelivered", move |c| receipt::undelivered(c, now)).await
+    }
+
+    async fn reply(&self, now: DateTime<Utc>, taken: Taken) -> Result<bool> {
+        self.writer.write("reply", move |c| reply::take(c, now, &taken)).await
+    }
+
+    async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<Place>> {
+        let number = number.clone();
+        self.readers.read("open_sessions", move |c| reply::open_sessions(c, number.expose(), now)).await
+    }
+
+    async fn waiting_answers(&self) -> Result<Vec<Waiting>> {
+        self.readers.read("waiting_answers", reply::waiting).await
+    }
+
+    async fn begin_answer(&self, key: NoticeKey) -> Result<bool> {
+        self.writer.write("begin_answer", move |c| reply::begin(c, key)).await
+    }
+
+    async fn end_answer(&self, now: DateTime<Utc>, key: NoticeKey, outcome: &str) -> Result<()> {
+        let outcome = outcome.to_owned();
+        self.writer.write("end_answer", move |c| reply::end(c, now, key, &outcome)).await
     }
 
     async fn recover(&self, owner: &str, now: DateTime<Utc>, everything: bool) -> Result<Recovered> {

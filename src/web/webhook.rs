@@ -159,7 +159,13 @@ impl ReceiptForm {
 impl ReplyForm {
     fn read(&self, event: &Value, answered: bool) -> Option<Event> {
         let id = text(event, &self.id).filter(|id| id.len() <= ID_MAX)?;
-        Some(Event::Reply(Reply { id, from: text(event, &self.from)?, text: text(event, &self.text).unwrap_or_default(), answered }))
+        Some(Event::Reply(Reply {
+            gateway: "http",
+            id,
+            from: text(event, &self.from)?,
+            text: text(event, &self.text).unwrap_or_default(),
+            answered,
+        }))
     }
 }
 
@@ -222,7 +228,7 @@ mod tests {
         ] {
             assert_eq!(form().event(&event, false), want, "{event}");
         }
-        let text = Reply { id: "8".to_owned(), from: "4045550100".to_owned(), text: "Y".to_owned(), answered: true };
+        let text = Reply { gateway: "http", id: "8".to_owned(), from: "4045550100".to_owned(), text: "Y".to_owned(), answered: true };
         assert_eq!(form().event(&json!({"id": 8, "from": 4_045_550_100_u64, "text": "Y"}), true), Some(Event::Reply(text)));
     }
 

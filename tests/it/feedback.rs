@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use crate::servers::http::{Reply, Server, answer};
 
 mod receipts;
+mod replies;
 
 const DESK: &str = "front-desk-0123456789abcdef";
 const HOOK: &str = "gateway-0123456789abcdef0123";

@@ -7,6 +7,7 @@ mod keeping;
 mod model;
 mod opening;
 mod receipts;
+mod replies;
 mod walks;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use attempts::*;
 use fixture::Store;
 use keeping::*;
 use receipts::*;
+use replies::*;
 use walks::*;
 
 /// Runs each case on a fresh store.
@@ -73,7 +75,14 @@ macro_rules! conformance {
             a_receipt_before_a_crash_leaves_no_doubt,
             a_number_error_suppresses_that_number_alone,
             what_did_not_arrive_is_named_until_it_is_mended,
-            another_address_mends_it_too
+            another_address_mends_it_too,
+            a_reply_is_taken_once,
+            an_opt_out_is_confirmed_once,
+            a_number_opts_in_again,
+            an_answer_leaves_once,
+            a_kind_of_answer_rests_for_its_time,
+            an_rsvp_is_kept_and_plans_the_session_again,
+            open_sessions_are_those_that_a_number_was_told_of
         );
     };
     ($store:ident: $($case:ident),*) => {

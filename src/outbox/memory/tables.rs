@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::reply::Kept;
 use crate::contact::{Address, Channel};
 use crate::notice::{NoticeKey, Omission};
 use crate::outbox::transition::{Doubt, Recovery, Row};
@@ -29,6 +30,8 @@ pub(super) struct Tables {
     pub(super) deliveries: HashMap<NoticeKey, Vec<(i64, Delivery)>>,
     omissions: BTreeMap<(String, SessionId), Vec<Omission>>,
     pub(super) suppressions: BTreeMap<String, SuppressedAddress>,
+    pub(super) replies: HashSet<NoticeKey>,
+    pub(super) answers: Vec<Kept>,
     pub(super) ledger: Vec<LedgerRow>,
     last_seq: i64,
 }
@@ -112,7 +115,9 @@ impl Tables {
         let stored = StoredSession { id, digest: walked.digest, record: walked.record, ambiguous: walked.ambiguous };
         self.sessions.insert(place.clone(), Session { stored, start: walked.start, revision });
         for (participation, known) in walked.known {
-            self.participants.insert((source.to_owned(), id, participation), Known { notices: Vec::new(), ..known });
+            let place = (source.to_owned(), id, participation);
+            let rsvp = self.participants.get(&place).and_then(|before| before.rsvp);
+            self.participants.insert(place, Known { notices: Vec::new(), rsvp, ..known });
         }
         for change in &walked.changes {
             self.apply_change(source, at, change, applied);
@@ -235,6 +240,32 @@ impl Tables {
             self.append(row.suppressed(*kind, at));
         }
         settled.is_some()
+    }
+
+    /// A person puts an address on the list.
+    pub(super) fn suppress(&mut self, now: DateTime<Utc>, address: &Address, kind: Suppression) -> bool {
+        let put = self.put_suppressed(address, kind, now, None);
+        if put {
+            self.append(LedgerRow::note(now, "suppressed", &format!("{}: {}", kind.as_str(), suppression_key(address))));
+        }
+        put
+    }
+
+    /// A person takes one off.
+    pub(super) fn unsuppress(&mut self, now: DateTime<Utc>, key: &str) -> bool {
+        let removed = self.suppressions.remove(key).is_some();
+        if removed {
+            self.append(LedgerRow::note(now, "unsuppressed", key));
+        }
+        removed
+    }
+
+    /// The session is planned again at the next walk, and attempts that were decided before are fenced.
+    pub(super) fn unsettle(&mut self, place: &(String, SessionId)) {
+        if let Some(session) = self.sessions.get_mut(place) {
+            session.stored.digest.clear();
+            session.revision += 1;
+        }
     }
 
     pub(super) fn put_suppressed(&mut self, address: &Address, kind: Suppression, since: DateTime<Utc>, notice: Option<NoticeKey>) -> bool {

@@ -98,6 +98,7 @@ pub(super) fn participant(connection: &Connection, source: &str, session: Sessio
         format!("SELECT {COLUMNS} FROM notice WHERE session_id = ?2 AND participation_id = ?3 AND source = ?1 ORDER BY due_at, key");
     let ids = params![source, session.0, id.0];
     let notices = connection.prepare_cached(&sql_notices)?.query_map(ids, known_notice)?.collect::<rusqlite::Result<_>>()?;
+    let rsvp = super::reply::rsvp(connection, source, session, id)?;
     connection.prepare_cached(sql)?.query_row(ids, |row| {
         Ok(Known {
             first_seen: at(row, 0)?,
@@ -109,6 +110,7 @@ pub(super) fn participant(connection: &Connection, source: &str, session: Sessio
             cancelled: row.get(6)?,
             absent_since: opt_at(row, 7)?,
             absences: row.get(8)?,
+            rsvp,
             notices,
         })
     })
@@ -297,7 +299,7 @@ mod tests {
     use crate::outbox::sqlite::attempt::claim_sql;
     use crate::outbox::sqlite::migrate::migrate;
     use crate::outbox::sqlite::upkeep::{HELD, UNDECIDED};
-    use crate::outbox::sqlite::{receipt, retention};
+    use crate::outbox::sqlite::{receipt, reply, retention};
 
     fn plan(connection: &Connection, sql: &str) -> Vec<String> {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -342,6 +344,8 @@ mod tests {
             (receipt::BY_REFERENCE.to_owned(), "USING INDEX notice_reference (reference=?)", "SCAN"),
             (receipt::DUE_BETWEEN.to_owned(), "USING COVERING INDEX notice_listed", sorted),
             (receipt::UNDELIVERED.to_owned(), "SCAN d USING INDEX delivery_undelivered", "SCAN n"),
+            (reply::OPEN.to_owned(), "USING INDEX notice_number (address=? AND start_at>?)", "SCAN notice"),
+            (reply::WAITING.to_owned(), "USING INDEX answer_waiting", sorted),
             (COUNTS.to_owned(), "USING COVERING INDEX notice_state", "TEMP B-TREE"),
         ];
         for (sql, says, never) in cases {

@@ -75,6 +75,7 @@ pub(crate) fn known() -> Known {
         cancelled: false,
         absent_since: None,
         absences: 0,
+        rsvp: None,
         adopted: false,
         notices: Vec::new(),
     }
