@@ -63,6 +63,7 @@ fn walked(session: i64, due: i64) -> WalkedSession {
         absent_since: None,
         absences: 0,
         rsvp: None,
+        reminded: Vec::new(),
         adopted: false,
         notices: Vec::new(),
     };

@@ -199,6 +199,8 @@ pub enum Reason {
     BookedLate,
     /// Too soon after the invite.
     TooClose,
+    /// Enough reminder texts went to this number lately.
+    Frequency,
     /// A later rule of the same participant is due too.
     Superseded,
     /// No permitted time is left.
@@ -228,7 +230,7 @@ pub enum Reason {
 }
 
 /// The words of [`Reason`], in one place.
-const REASONS: [(Reason, &str); 33] = [
+const REASONS: [(Reason, &str); 34] = [
     (Reason::Quarantined, "quarantined"),
     (Reason::Ambiguous, "ambiguous"),
     (Reason::HostDelivers, "host_delivers"),
@@ -249,6 +251,7 @@ const REASONS: [(Reason, &str); 33] = [
     (Reason::Started, "started"),
     (Reason::BookedLate, "booked_late"),
     (Reason::TooClose, "too_close"),
+    (Reason::Frequency, "frequency"),
     (Reason::Superseded, "superseded"),
     (Reason::QuietHours, "quiet_hours"),
     (Reason::Adopted, "adopted"),

@@ -223,9 +223,21 @@ pub struct Known {
     pub adopted: bool,
     /// What the participant answered by text.
     pub rsvp: Option<Answered>,
+    /// Reminder texts that went, or are about to go, to the participant's numbers because of other sessions: the latest hundred or so.
+    pub reminded: Vec<Reminded>,
     /// All of the participant's notices.
     pub notices: Vec<KnownNotice>,
 }
+
+/// A reminder of another session, to the same number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reminded {
+    /// When it went.
+    pub at: DateTime<Utc>,
+}
+
+/// So many reminders of a number are looked at, those of the latest sessions: far more than any limit.
+pub(crate) const REMINDED_MAX: usize = 100;
 
 /// A notice as the planner needs it.
 #[derive(Debug, Clone)]

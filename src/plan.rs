@@ -4,7 +4,8 @@
 //!
 //! 1. the person ([`mod@recipient`]): quarantined, ambiguous, host_delivers, hosts_off, no or bad contact, suppressed, no code;
 //! 2. the session and the person's part in it ([`occasion`]): cancelled, declined, already_connected;
-//! 3. the time ([`occasion`], [`rule`], [`quiet`]): pass_expired, meet_now, started, booked_late, too_close, superseded, quiet_hours;
+//! 3. the time ([`occasion`], [`rule`], [`frequency`], [`quiet`]): pass_expired, meet_now, started, booked_late, too_close, frequency, superseded,
+//!    quiet_hours;
 //! 4. what was told before: adopted, never_invited.
 //!
 //! Whoever was told something that holds no more gets a correction ([`correction`]): rescheduled, updated or cancelled.
@@ -21,6 +22,7 @@ use crate::session::{Fault, Presence, Session};
 mod correction;
 pub mod diff;
 mod facts;
+pub mod frequency;
 mod occasion;
 pub mod policy;
 pub mod quiet;
@@ -75,6 +77,7 @@ pub fn observe(session: &Session, mut known: KnownMap, policy: &Policy, first_fi
             absent_since: None,
             absences: 0,
             rsvp: None,
+            reminded: Vec::new(),
             adopted: first_fill,
             notices: Vec::new(),
         });

@@ -160,6 +160,7 @@ fn inputs(session: &Session, person: &Participant, known: &Known, config: &Confi
         ("other facts known since", rfc3339(known.facts_known_at)),
         ("there at the first start", yes(known.adopted)),
         ("quiet hours", quiet),
+        ("other sessions' reminders", format!("{} texts to this number", known.reminded.len())),
     ]
 }
 

@@ -11,6 +11,7 @@ use super::read::Document;
 use super::secret;
 use super::transport::{self, Gateway, Relay};
 use crate::contact::EmailAddress;
+use crate::plan::frequency::Frequency;
 use crate::plan::policy::{Override, Overrides, Policy};
 use crate::plan::quiet::QuietHours;
 use crate::plan::rule::{Rule, When};
@@ -111,6 +112,7 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
         settle: raw.invite.settle.0,
         min_gap: raw.invite.min_gap.0,
         quiet,
+        frequency: Frequency { per_day: raw.sms.max_per_day, per_week: raw.sms.max_per_week },
         adopt_invites: raw.adopt.invites,
         max_stale: raw.daemon.max_stale.0,
         overrides,

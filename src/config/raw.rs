@@ -284,13 +284,17 @@ pub struct Sms {
     pub in_doubt: DoubtPolicy,
     /// Parts that a text may have at most.
     pub max_segments: u32,
+    /// Reminders of other sessions that a number may have got on the same day, on its owner's calendar, before one more is too many; 0: no limit.
+    pub max_per_day: u32,
+    /// Likewise in seven days.
+    pub max_per_week: u32,
     /// In order of preference.
     pub gateway: Vec<Gateway>,
 }
 
 impl Default for Sms {
     fn default() -> Self {
-        Self { in_doubt: DoubtPolicy::default(), max_segments: 2, gateway: Vec::new() }
+        Self { in_doubt: DoubtPolicy::default(), max_segments: 2, max_per_day: 1, max_per_week: 3, gateway: Vec::new() }
     }
 }
 

@@ -177,6 +177,11 @@ impl Case<'_> {
         if announced_at.is_some_and(|told| due.max(self.now) < told + self.policy.min_gap) {
             return Err(omit(Reason::TooClose, Some(due), None));
         }
+        if to.address.channel() == Channel::Sms
+            && let Some(why) = self.policy.frequency.against(due.max(self.now), &self.known.reminded, &to.zone.zone)
+        {
+            return Err(omit(Reason::Frequency, Some(due), Some(why)));
+        }
         kept.ok_or_else(|| omit(Reason::QuietHours, Some(time), None))
     }
 

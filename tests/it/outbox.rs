@@ -82,7 +82,8 @@ macro_rules! conformance {
             an_answer_leaves_once,
             a_kind_of_answer_rests_for_its_time,
             an_rsvp_is_kept_and_plans_the_session_again,
-            open_sessions_are_those_that_a_number_was_told_of
+            open_sessions_are_those_that_a_number_was_told_of,
+            reminders_of_other_sessions_are_counted_by_number
         );
     };
     ($store:ident: $($case:ident),*) => {

@@ -10,7 +10,8 @@ use crate::notice::{NoticeKey, Omission};
 use crate::outbox::transition::{Doubt, Recovery, Row};
 use crate::outbox::{
     Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, Guard, Known, KnownNotice, Lease, LedgerRow, Phase, Purged,
-    Recovered, Retention, Settlement, SourceStatus, State, Status, StoredSession, SuppressedAddress, Walk, WalkedSession, suppression_key,
+    REMINDED_MAX, Recovered, Reminded, Retention, Settlement, SourceStatus, State, Status, StoredSession, SuppressedAddress, Walk,
+    WalkedSession, suppression_key,
 };
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, SessionId};
@@ -26,6 +27,8 @@ pub(super) struct Tables {
     pub(super) due: BTreeSet<(Channel, DateTime<Utc>, NoticeKey)>,
     /// The keys of each participant's notices.
     keys: HashMap<(SessionId, ParticipationId), Vec<NoticeKey>>,
+    /// The keys of each number's texts.
+    by_number: HashMap<String, Vec<NoticeKey>>,
     pub(super) content: HashMap<NoticeKey, Vec<u8>>,
     pub(super) deliveries: HashMap<NoticeKey, Vec<(i64, Delivery)>>,
     omissions: BTreeMap<(String, SessionId), Vec<Omission>>,
@@ -134,6 +137,9 @@ impl Tables {
                 applied.added += 1;
                 let row = Row::added(notice.clone(), source, at);
                 self.keys.entry((notice.session, notice.participation)).or_default().push(notice.key);
+                if notice.address.channel() == Channel::Sms {
+                    self.by_number.entry(notice.address.expose().to_owned()).or_default().push(notice.key);
+                }
                 self.append(row.event(event.0, None, at, event.1));
                 self.put(row);
             }
@@ -150,7 +156,28 @@ impl Tables {
         let mut notices: Vec<KnownNotice> =
             keys.iter().map(|key| &self.rows[key]).filter(|row| row.entry.source == source).map(Into::into).collect();
         notices.sort_by_key(|n| (n.notice.due_at, n.notice.key));
-        Some(Known { notices, ..known.clone() })
+        let reminded = self.reminded(source, session, &notices);
+        Some(Known { reminded, notices, ..known.clone() })
+    }
+
+    /// Reminders of other sessions, to the numbers of these notices.
+    fn reminded(&self, source: &str, session: SessionId, notices: &[KnownNotice]) -> Vec<Reminded> {
+        let addresses = notices.iter().map(|n| &n.notice.address).filter(|a| a.channel() == Channel::Sms);
+        let numbers: BTreeSet<&str> = addresses.map(Address::expose).collect();
+        let mut found = Vec::new();
+        for number in numbers {
+            let keys = self.by_number.get(number).map_or(&[][..], Vec::as_slice);
+            let mut theirs: Vec<&Entry> = keys.iter().filter_map(|key| self.rows.get(key)).map(|row| &row.entry).collect();
+            theirs.retain(|e| {
+                let went = matches!(e.state, State::Claimed | State::Sending | State::Accepted | State::Unknown);
+                let other = (e.source.as_str(), e.notice.session) != (source, session);
+                went && other && e.notice.occasion == crate::notice::Occasion::Reminder
+            });
+            theirs.sort_by_key(|e| std::cmp::Reverse(e.notice.start));
+            found.extend(theirs.iter().take(REMINDED_MAX).map(|e| Reminded { at: e.accepted_at.unwrap_or(e.changed_at) }));
+        }
+        found.sort_unstable();
+        found
     }
 
     pub(super) fn claim(&mut self, request: &ClaimRequest) -> Vec<Claim> {

@@ -10,10 +10,11 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::columns::{at, misread, opt_at, opt_phase, opt_role, opt_word, required, word};
 use super::notices::{self, COLUMNS};
-use crate::contact::Channel;
+use crate::contact::{Address, Channel};
 use crate::notice::{NoticeKey, Omission};
 use crate::outbox::{
-    Delivery, Entry, Filter, GuardRow, Known, KnownMap, KnownNotice, Seen, SeenSession, SourceStatus, Status, StoredSession,
+    Delivery, Entry, Filter, GuardRow, Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, Seen, SeenSession, SourceStatus, Status,
+    StoredSession,
 };
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, SessionId};
@@ -97,8 +98,10 @@ pub(super) fn participant(connection: &Connection, source: &str, session: Sessio
     let sql_notices =
         format!("SELECT {COLUMNS} FROM notice WHERE session_id = ?2 AND participation_id = ?3 AND source = ?1 ORDER BY due_at, key");
     let ids = params![source, session.0, id.0];
-    let notices = connection.prepare_cached(&sql_notices)?.query_map(ids, known_notice)?.collect::<rusqlite::Result<_>>()?;
+    let notices: Vec<KnownNotice> =
+        connection.prepare_cached(&sql_notices)?.query_map(ids, known_notice)?.collect::<rusqlite::Result<_>>()?;
     let rsvp = super::reply::rsvp(connection, source, session, id)?;
+    let reminded = reminded(connection, source, session, &notices)?;
     connection.prepare_cached(sql)?.query_row(ids, |row| {
         Ok(Known {
             first_seen: at(row, 0)?,
@@ -111,9 +114,28 @@ pub(super) fn participant(connection: &Connection, source: &str, session: Sessio
             absent_since: opt_at(row, 7)?,
             absences: row.get(8)?,
             rsvp,
+            reminded,
             notices,
         })
     })
+}
+
+pub(super) const REMINDED: &str = "SELECT coalesce(accepted_at, changed_at) FROM notice INDEXED BY notice_number
+     WHERE channel = 'sms' AND address = ?1 AND occasion = 'reminder' AND state IN ('claimed', 'sending', 'accepted', 'unknown')
+     AND NOT (source = ?2 AND session_id = ?3) ORDER BY start_at DESC LIMIT ?4";
+
+/// Reminders of other sessions, to the numbers of these notices.
+fn reminded(connection: &Connection, source: &str, session: SessionId, notices: &[KnownNotice]) -> rusqlite::Result<Vec<Reminded>> {
+    let numbers: BTreeSet<&str> =
+        notices.iter().map(|n| &n.notice.address).filter(|a| a.channel() == Channel::Sms).map(Address::expose).collect();
+    let mut found = Vec::new();
+    for number in numbers {
+        let mut statement = connection.prepare_cached(REMINDED)?;
+        let rows = statement.query_map(params![number, source, session.0, REMINDED_MAX as i64], |row| Ok(Reminded { at: at(row, 0)? }))?;
+        found.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
+    found.sort_unstable();
+    Ok(found)
 }
 
 fn known_notice(row: &Row<'_>) -> rusqlite::Result<KnownNotice> {
@@ -346,6 +368,7 @@ mod tests {
             (receipt::UNDELIVERED.to_owned(), "SCAN d USING INDEX delivery_undelivered", "SCAN n"),
             (reply::OPEN.to_owned(), "USING INDEX notice_number (address=? AND start_at>?)", "SCAN notice"),
             (reply::WAITING.to_owned(), "USING INDEX answer_waiting", sorted),
+            (REMINDED.to_owned(), "USING INDEX notice_number (address=?)", "TEMP B-TREE"),
             (COUNTS.to_owned(), "USING COVERING INDEX notice_state", "TEMP B-TREE"),
         ];
         for (sql, says, never) in cases {

@@ -76,6 +76,7 @@ pub(crate) fn known() -> Known {
         absent_since: None,
         absences: 0,
         rsvp: None,
+        reminded: Vec::new(),
         adopted: false,
         notices: Vec::new(),
     }

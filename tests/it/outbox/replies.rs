@@ -131,3 +131,25 @@ pub(super) async fn open_sessions_are_those_that_a_number_was_told_of(store: Sto
     assert_eq!(open(2, 3).await, []);
     assert_eq!(open(1, START).await, [], "it has begun");
 }
+
+pub(super) async fn reminders_of_other_sessions_are_counted_by_number(store: Store) {
+    let known = async |session: i64| {
+        let id = SessionId(session);
+        store.outbox.known("clinic", &[id]).await.unwrap()[&(id, ParticipationId(session * 10 + 1))].reminded.clone()
+    };
+    for session in 1..=3 {
+        let last = if session == 3 { 2 } else { 1 };
+        store
+            .add(session, &[addressed(session, Occasion::Invite, 0, text(last)), addressed(session, Occasion::Reminder, 5, text(last))])
+            .await;
+    }
+    assert_eq!(known(1).await, []);
+    let claims = store.outbox.claim(ClaimRequest { channel: Channel::Sms, ..request(6) }).await.unwrap();
+    let seen: usize = claims.iter().filter(|c| c.entry.notice.occasion == Occasion::Reminder).map(|c| c.known.reminded.len()).sum();
+    assert_eq!(seen, 1, "of two that are claimed at once, one sees the other");
+    assert_eq!((known(1).await.len(), known(2).await.len(), known(3).await.len()), (1, 1, 0), "another session, and the same number");
+    for claim in &claims {
+        store.settle(7, claim, Settlement::Accepted { reply: "201".to_owned(), reference: None }).await;
+    }
+    assert_eq!(known(1).await.iter().map(|r| r.at).collect::<Vec<_>>(), [minute(7)]);
+}
