@@ -14,6 +14,7 @@ use crate::contact::{Address, EmailAddress, PhoneNumber};
 use crate::notice::{NoticeKey, Occasion};
 use crate::outbox::State;
 
+mod bounce;
 mod check;
 mod configuration;
 mod demo;
@@ -95,6 +96,8 @@ enum Command {
     /// Shows and changes the list of addresses that get no messages.
     #[command(subcommand)]
     Suppress(SuppressCommand),
+    /// Reads one bounce (RFC 3464) from standard input, as a mail server pipes it. Exit codes are those of sysexits.h.
+    Bounce,
     /// Sends one sample message through the real transport.
     SendTest {
         /// An e-mail address or a telephone number.
@@ -315,6 +318,8 @@ enum Exit {
     Failed,
     /// 3
     Attention,
+    /// One of sysexits.h, for a mail server.
+    Code(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -323,6 +328,7 @@ impl From<Exit> for ExitCode {
             Exit::Done => ExitCode::SUCCESS,
             Exit::Failed => ExitCode::FAILURE,
             Exit::Attention => ExitCode::from(3),
+            Exit::Code(code) => ExitCode::from(code),
         }
     }
 }
@@ -390,6 +396,7 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Outbox(command) => outbox::outbox(config, command, cli.json, colors),
         Command::Guard(command) => guard::guard(config, command, cli.json, colors),
         Command::Suppress(command) => suppress::suppress(config, command, cli.json, colors),
+        Command::Bounce => bounce::bounce(config),
         Command::SendTest { to } => send_test::send_test(config, to),
         Command::Config(ConfigCommand::Print) => configuration::print(&config),
         Command::Config(ConfigCommand::Schema) => configuration::schema(),

@@ -5,6 +5,7 @@
 //! order. A store error ends the process: messages could go out that nobody would remember.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ use crate::walk;
 use crate::web;
 
 mod intake;
+pub mod maildir;
 pub mod receipts;
 pub mod replies;
 
@@ -79,6 +81,8 @@ pub struct Engine {
     dispatcher: Arc<Dispatcher>,
     lanes: Vec<(Arc<Lane>, Arc<Notify>)>,
     answers: Arc<Answers>,
+    /// Where bounces are read, and when.
+    bounces: Option<(PathBuf, String)>,
     /// Those that are asked.
     sources: Vec<Arc<Mutex<Source>>>,
     server: Option<web::Settings>,
@@ -137,6 +141,7 @@ impl Engine {
             dispatcher: Arc::new(dispatcher),
             lanes: lanes.into_iter().map(|lane| (Arc::new(lane), Arc::new(Notify::new()))).collect(),
             answers: Arc::new(answers),
+            bounces: config.bounces,
             sources: asked.map(|s| Arc::new(Mutex::new(s))).collect(),
             server: config.server,
             address: SetOnce::new(),
@@ -157,6 +162,7 @@ impl Engine {
                 report.sources_failed += 1;
             }
         }
+        self.read_bounces().await?;
         self.answers.send_all().await?;
         let span = Span::Once(self.clock.now());
         let mut running = JoinSet::new();
@@ -167,6 +173,14 @@ impl Engine {
             report.tally = report.tally.plus(tally.context("a lane")??);
         }
         Ok(report)
+    }
+
+    /// Reads the bounces that have come.
+    async fn read_bounces(&self) -> Result<(), StoreError> {
+        match &self.bounces {
+            Some((maildir, _)) => maildir::poll(maildir, &*self.outbox, &*self.clock).await,
+            None => Ok(()),
+        }
     }
 
     /// Walks one source. A source that cannot be read is told and counts as unchanged: `false`.
@@ -278,6 +292,18 @@ impl Engine {
                 Box::pin(async move { poll(&engine, &source, &failed).await })
             });
             scheduler.add(job.context("a source's poll")?).await.context("a source's poll")?;
+        }
+        if let Some((_, poll)) = &self.bounces {
+            let (engine, failed) = (Arc::clone(self), failed.clone());
+            let job = Job::new_async(poll.as_str(), move |_, _| {
+                let (engine, failed) = (Arc::clone(&engine), failed.clone());
+                Box::pin(async move {
+                    if let Err(error) = engine.read_bounces().await {
+                        failed.try_send(error).ok();
+                    }
+                })
+            });
+            scheduler.add(job.context("the bounces' poll")?).await.context("the bounces' poll")?;
         }
         scheduler.start().await.context("the scheduler")?;
         Ok(scheduler)

@@ -6,6 +6,7 @@ use crate::outbox::receipt::Fate;
 use crate::outcome::Suppression;
 
 pub mod answer;
+pub mod bounce;
 pub mod word;
 
 /// A receipt, as a provider words it: it may name the message by its own id, by ours, or by both.

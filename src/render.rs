@@ -31,7 +31,7 @@ use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::contact::Address;
+use crate::contact::{Address, EmailAddress};
 use crate::message::{Message, SmsEncoding};
 use crate::notice::{Notice, NoticeKey};
 use crate::session::{Participant, Session};
@@ -66,6 +66,8 @@ pub struct Settings {
     pub max_segments: u32,
     /// The duration of the calendar entry when the source does not say.
     pub default_duration: chrono::TimeDelta,
+    /// Where bounces go; `None`: to `from`.
+    pub return_path: Option<EmailAddress>,
     /// See `Outbox::reference_key`.
     pub reference_key: [u8; 32],
 }

@@ -45,6 +45,8 @@ pub struct Config {
     pub sms_in_doubt: DoubtPolicy,
     /// What is pushed to us; `None`: nothing, so nothing listens.
     pub server: Option<web::Settings>,
+    /// Where bounces are read, and when (cron expression with seconds, checked).
+    pub bounces: Option<(PathBuf, String)>,
     /// What is in hand at a stop is finished within this time.
     pub stop_within: std::time::Duration,
 }
@@ -130,6 +132,7 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
         gateways: gateway::gateways(&raw, &base, document),
         email_in_doubt: raw.email.in_doubt,
         sms_in_doubt: raw.sms.in_doubt,
+        bounces: bounces(&raw, &base, document),
         stop_within: raw.daemon.stop_within.0.to_std().unwrap_or_default(),
         file: file.map(Path::to_path_buf),
         raw,
@@ -326,6 +329,18 @@ fn cron(expression: &str) -> Result<(), String> {
         .map_err(|e| format!("{expression:?} is no cron expression: {e}"))
 }
 
+fn bounces(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Option<(PathBuf, String)> {
+    let poll = raw.email.bounce_poll.clone().unwrap_or_else(|| POLL.to_owned());
+    if let Err(why) = cron(&poll) {
+        document.note("email.bounce_poll", why);
+    }
+    let maildir = base.resolve(raw.email.bounce_maildir.as_ref()?);
+    if !maildir.join("new").is_dir() || !maildir.join("cur").is_dir() {
+        document.note("email.bounce_maildir", format!("{} is no maildir; expected a folder with new and cur in it", maildir.display()));
+    }
+    Some((maildir, poll))
+}
+
 fn store(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Option<StoreUrl> {
     let url = raw.store.url.as_ref()?;
     match url.strip_prefix("sqlite://") {
@@ -361,7 +376,15 @@ fn rendering(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> render:
             None
         }
     });
+    let return_path = raw.email.return_path.as_deref().and_then(|text| match EmailAddress::parse(text) {
+        Ok(address) => Some(address),
+        Err(why) => {
+            document.note("email.return_path", format!("is no address: {why}; expected one such as \"bounces@practice.example\""));
+            None
+        }
+    });
     render::Settings {
+        return_path,
         practice_name: raw.practice.name.clone(),
         practice_contact: raw.practice.contact.clone(),
         locale: raw.practice.locale.clone(),

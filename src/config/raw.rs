@@ -220,6 +220,12 @@ pub struct Email {
     pub from: Option<String>,
     /// Where answers go.
     pub reply_to: Option<String>,
+    /// Where bounces go: the envelope sender, with the message's reference after a `+` (VERP). Default: `from`, without one.
+    pub return_path: Option<String>,
+    /// A maildir that bounces are delivered to.
+    pub bounce_maildir: Option<PathBuf>,
+    /// When it is read: cron expression with seconds. Default: every 30 seconds.
+    pub bounce_poll: Option<String>,
     /// What becomes of a message in doubt: `resend` once after 10 minutes, or `hold`.
     pub in_doubt: DoubtPolicy,
     /// In order of preference: the second is used when the first is at fault.

@@ -119,7 +119,7 @@ impl web::Intake for Intake {
     }
 
     async fn receipt(&self, report: Report) -> Result<(), Declined> {
-        receipts::take(&**self.engine.outbox(), report, self.engine.clock.now()).await.map_err(|error| self.fail(error))
+        receipts::take(&**self.engine.outbox(), report, self.engine.clock.now()).await.map(drop).map_err(|error| self.fail(error))
     }
 
     async fn reply(&self, reply: Reply) -> Result<(), Declined> {

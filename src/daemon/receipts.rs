@@ -13,7 +13,7 @@ use crate::render;
 const SINCE: TimeDelta = TimeDelta::days(14);
 
 /// Takes a report: durable when it returns. What is about no message of ours is told in the log, and changes nothing.
-pub async fn take(outbox: &dyn Outbox, report: Report, now: DateTime<Utc>) -> Result<()> {
+pub async fn take(outbox: &dyn Outbox, report: Report, now: DateTime<Utc>) -> Result<Received> {
     let Report { reference, ours, fate, detail, remember } = report;
     let receipt = |about| Receipt { about, fate, detail: detail.clone(), remember };
     let mut received = Received::Unmatched;
@@ -30,7 +30,7 @@ pub async fn take(outbox: &dyn Outbox, report: Report, now: DateTime<Utc>) -> Re
         Received::Known(key) => tracing::debug!(%key, %fate, "a receipt that says nothing new"),
         Received::Unmatched => tracing::warn!(%fate, "a receipt of no message that was handed over"),
     }
-    Ok(())
+    Ok(received)
 }
 
 /// The notice that our own reference stands for: it cannot be read out of it, so those that were due lately are tried, the latest first. One

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::servers::http::{Reply, Server, answer};
 
+mod bounces;
 mod receipts;
 mod replies;
 

@@ -30,6 +30,7 @@ fn zone(id: &str) -> Resolved {
 
 fn settings() -> Settings {
     Settings {
+        return_path: None,
         practice_name: "Elm Street Counseling".to_owned(),
         practice_contact: "(555) 555-0142".to_owned(),
         locale: "en-US".to_owned(),

@@ -165,6 +165,8 @@ virtual_gid_maps = static:65534
 maillog_file = {data}/mail.log
 maillog_file_prefixes = {data}
 smtpd_recipient_restrictions = check_recipient_access inline:{{ {{tempfail@example.org = 450 4.2.1 mailbox busy}}, {{nouser@example.org = 550 5.1.1 no such user}} }}, permit_mynetworks, reject
+transport_maps = inline:{{ {{gone.example.org = error:5.1.1 no such user here}} }}
+smtpd_reject_unlisted_recipient = no
 smtpd_tls_cert_file = {cert}
 smtpd_tls_key_file = {key}
 smtpd_tls_security_level = may
