@@ -5,26 +5,41 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::access::{Name, Role, Scope};
 use crate::config::{self, Config, Mistakes};
 use crate::contact::{Address, EmailAddress, PhoneNumber};
+use crate::daemon::open_store;
+use crate::desk::{Desk, Unanswered};
+use crate::ledger::Anchor;
 use crate::notice::{NoticeKey, Occasion};
 use crate::outbox::State;
 
+#[macro_use]
+mod out;
+
+mod accounts;
+mod backup;
 mod bounce;
 mod check;
 mod configuration;
 mod demo;
 mod diff;
+mod digest;
 mod gallery;
 mod guard;
+mod ledger;
 mod outbox;
 mod preview;
+mod progress;
+mod prune;
 mod run;
 mod send_test;
+mod shadow;
 mod simulate;
 mod status;
 mod suppress;
@@ -73,18 +88,32 @@ enum Command {
     Preview(PreviewArgs),
     /// Checks configuration, templates, zones and sources.
     Check {
-        /// Also log in to relays and gateways, without sending.
+        /// Also log in to relays and gateways, without sending, and ask the DNS about the sender's domain (SPF, DKIM, DMARC).
         #[arg(long)]
         online: bool,
+        /// Read no source: only whether the daemon can start.
+        #[arg(long, conflicts_with = "online")]
+        offline: bool,
+        /// Ask this name server, ADDRESS:PORT, instead of the host's.
+        #[arg(long, requires = "online", value_name = "ADDRESS:PORT")]
+        name_server: Option<std::net::SocketAddr>,
     },
     /// Shows counts by state, what is due next, the last snapshots, and what needs attention.
     Status,
     /// Rehearses: the whole engine on a virtual clock, with servers that obey a script.
     Simulate(SimulateArgs),
+    /// Compares what was sent, or in shadow mode would have been, with what the provider says that it sent. Exit code 3 if they differ.
+    Shadow(ShadowArgs),
     /// Shows who gains, loses or moves a message if the configuration changes.
     Diff(DiffArgs),
     /// Lists upcoming participants who will not be reached, and why. Exit code 3 if there are any.
     Unreachable,
+    /// Shows the daily letter to the practice as it would be now: who will not be reached, and what else needs somebody.
+    Digest {
+        /// Send it now, besides the scheduled ones.
+        #[arg(long)]
+        send: bool,
+    },
     /// Explains what was, will or will not be sent: what is looked at, what is said, and what became of it.
     Why(WhyArgs),
     /// Shows and changes notices.
@@ -98,6 +127,23 @@ enum Command {
     Suppress(SuppressCommand),
     /// Reads one bounce (RFC 3464) from standard input, as a mail server pipes it. Exit codes are those of sysexits.h.
     Bounce,
+    /// Shows what happened, and that nobody rewrote it.
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// Copies the store to a new file, while it is in use, and checks the copy.
+    Backup {
+        /// The file to write: a new one.
+        #[arg(value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Removes what is past its retention time. (The daemon does so by itself.)
+    Prune,
+    /// Shows and changes who may use the pages.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Shows and changes which programs may use the API.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Sends one sample message through the real transport.
     SendTest {
         /// An e-mail address or a telephone number.
@@ -193,6 +239,13 @@ struct SimulateArgs {
     /// What happens in between: a TOML file.
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct ShadowArgs {
+    /// Leave out what was before. Default: the provider's first report.
+    #[arg(long, value_name = "TIME")]
+    since: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Args)]
@@ -302,6 +355,111 @@ enum SuppressKind {
 }
 
 #[derive(Debug, Subcommand)]
+enum LedgerCommand {
+    /// Recomputes the chain over all rows. Exit code 3 if a row was changed or is missing.
+    Verify {
+        /// Hold it against this earlier head too. Default: the one that the daemon noted beside the store.
+        #[arg(long, value_name = "ROW:LINK")]
+        anchor: Option<Anchor>,
+    },
+    /// Prints the rows, oldest first. Addresses are masked.
+    Export {
+        /// Only of this session: its delivery record.
+        #[arg(long, value_name = "ID")]
+        session: Option<i64>,
+        /// What to print.
+        #[arg(long, value_enum, default_value_t = LedgerFormat::Jsonl)]
+        format: LedgerFormat,
+    },
+}
+
+/// What `ledger export` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LedgerFormat {
+    /// One object a line.
+    Jsonl,
+    /// For a spreadsheet: nothing in it is taken for a formula.
+    Csv,
+}
+
+#[derive(Debug, Subcommand)]
+enum UserCommand {
+    /// Adds a user, or gives one another password or role. Asks for the password, or reads it from standard input.
+    Add {
+        /// What they log in with: a-z, 0-9 and . _ -
+        name: Name,
+        /// What they may do.
+        #[arg(long, value_enum, value_name = "ROLE")]
+        role: UserRole,
+    },
+    /// Removes a user, and logs them out.
+    Remove {
+        /// Who.
+        name: Name,
+    },
+    /// Lists the users.
+    List,
+}
+
+/// What a user may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum UserRole {
+    /// Look at everything but codes and contacts.
+    Viewer,
+    /// Also decide about notices, and reveal.
+    Operator,
+}
+
+impl From<UserRole> for Role {
+    fn from(role: UserRole) -> Self {
+        match role {
+            UserRole::Viewer => Self::Viewer,
+            UserRole::Operator => Self::Operator,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Makes a token, and prints it this once.
+    Add {
+        /// What the ledger calls it: a-z, 0-9 and . _ -
+        name: Name,
+        /// What it may do. May be given several times.
+        #[arg(long, value_enum, value_name = "SCOPE", required = true)]
+        scope: Vec<TokenScope>,
+    },
+    /// Removes a token: it is refused from now on.
+    Remove {
+        /// Which.
+        name: Name,
+    },
+    /// Lists the tokens, without themselves.
+    List,
+}
+
+/// What a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TokenScope {
+    /// Read what the API tells.
+    Read,
+    /// Act: on notices, the guard, the suppression list.
+    Write,
+    /// Push sessions to any source of kind push.
+    Push,
+}
+
+impl From<TokenScope> for Scope {
+    fn from(scope: TokenScope) -> Self {
+        match scope {
+            TokenScope::Read => Self::Read,
+            TokenScope::Write => Self::Write,
+            TokenScope::Push => Self::Push,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Prints the configuration as it holds: defaults filled in, secrets masked.
     Print,
@@ -337,6 +495,8 @@ impl From<Exit> for ExitCode {
 const BAD_CONFIGURATION: u8 = 78;
 /// sysexits.h EX_IOERR: the store could not be read or written.
 const STORE_FAILED: u8 = 74;
+/// sysexits.h EX_IOERR: nor could standard output.
+const OUTPUT_FAILED: u8 = 74;
 
 /// Reads the arguments and runs the command.
 pub fn main() -> ExitCode {
@@ -387,16 +547,32 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
     match &cli.command {
         Command::Run(args) => run::run(config, args.once, || config_for(cli).map_err(|mistakes| mistakes.to_string())),
         Command::Preview(args) => preview::preview(config, args, cli.json, colors),
-        Command::Check { online } => check::check(config, *online, cli.json),
+        Command::Check { online, offline, name_server } => {
+            let reach = if *offline {
+                check::Reach::Nowhere
+            } else if *online {
+                check::Reach::Everywhere { name_server: *name_server }
+            } else {
+                check::Reach::Sources
+            };
+            check::check(config, reach, cli.json)
+        }
         Command::Status => status::status(config, cli.json, colors),
         Command::Simulate(args) => simulate::simulate(config, args, cli.json, colors),
+        Command::Shadow(args) => shadow::shadow(config, args, cli.json, colors),
         Command::Diff(args) => diff::diff(args, cli.json, colors),
         Command::Unreachable => unreachable::unreachable(config, cli.json, colors),
+        Command::Digest { send } => digest::digest(config, *send, cli.json),
         Command::Why(args) => why::why(config, args, cli.json),
         Command::Outbox(command) => outbox::outbox(config, command, cli.json, colors),
         Command::Guard(command) => guard::guard(config, command, cli.json, colors),
         Command::Suppress(command) => suppress::suppress(config, command, cli.json, colors),
         Command::Bounce => bounce::bounce(config),
+        Command::Ledger(command) => ledger::ledger(config, command, cli.json),
+        Command::Backup { to } => backup::backup(config, to, cli.json),
+        Command::Prune => prune::prune(config, cli.json),
+        Command::User(command) => accounts::user(&config, command, cli.json, colors),
+        Command::Token(command) => accounts::token(&config, command, cli.json, colors),
         Command::SendTest { to } => send_test::send_test(config, to),
         Command::Config(ConfigCommand::Print) => configuration::print(&config),
         Command::Config(ConfigCommand::Schema) => configuration::schema(),
@@ -447,6 +623,20 @@ fn address(raw: &str, config: &Config) -> anyhow::Result<Address> {
         PhoneNumber::parse(raw, &config.policy.region).map(Address::Sms)
     };
     parsed.map_err(|why| anyhow::anyhow!("the address cannot be used: {why}"))
+}
+
+/// Where a command asks.
+fn desk(config: Config) -> anyhow::Result<Desk> {
+    let outbox = open_store(&config, false)?;
+    Ok(Desk { outbox, sources: config.sources.iter().map(|s| s.name.clone()).collect(), policy: Arc::new(config.policy) })
+}
+
+/// A store that failed has an exit code of its own.
+fn answer<T>(answer: Result<T, Unanswered>) -> anyhow::Result<T> {
+    answer.map_err(|why| match why {
+        Unanswered::Store(error) => error.into(),
+        record @ Unanswered::Record(_) => record.into(),
+    })
 }
 
 /// A runtime for a command.

@@ -14,11 +14,12 @@ pub mod raw;
 mod read;
 mod secret;
 mod span;
+mod staff;
 mod transport;
 
-pub use check::{Config, Source, SourceKind, StoreUrl};
+pub use check::{Config, Keep, Source, SourceKind, StoreUrl};
 pub use raw::Raw;
-pub use span::{Clock, Duration};
+pub use span::{Clock, Duration, Period};
 pub use transport::{Gateway, Relay};
 
 /// Where the configuration is looked for when none is named.

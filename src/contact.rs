@@ -67,7 +67,7 @@ impl EmailAddress {
             return Err("a part beside the @ is empty");
         }
         if !local.is_ascii() {
-            return Err("the part before the @ is not ASCII, which needs SMTPUTF8");
+            return Err("the part before the @ is not ASCII: that needs SMTPUTF8, which is not supported; ask for another address");
         }
         if local.len() > LOCAL_PART_MAX {
             return Err("the part before the @ is longer than 64 characters");
@@ -287,6 +287,9 @@ impl PersonName {
 /// One clean line of text: NFC; control, bidirectional and invisible format characters removed; space folded and trimmed;
 /// at most 120 graphemes.
 pub fn clean_line(raw: &str) -> String {
+    if is_plain(raw) {
+        return raw.to_owned();
+    }
     let kept: String = raw
         .nfc()
         .map(|c| if matches!(c, '\u{2028}' | '\u{2029}') || (c.is_control() && c.is_whitespace()) { ' ' } else { c })
@@ -295,6 +298,12 @@ pub fn clean_line(raw: &str) -> String {
     let folded = kept.split_whitespace().collect::<Vec<_>>().join(" ");
     let trimmed: String = folded.graphemes(true).take(NAME_MAX).flat_map(|g| g.chars().take(MARKS_MAX)).collect();
     trimmed.trim().to_owned()
+}
+
+/// Nearly every line: printable ASCII, short enough, with nothing to fold or to trim.
+fn is_plain(raw: &str) -> bool {
+    let printable = raw.len() <= NAME_MAX && raw.bytes().all(|b| matches!(b, b' '..=b'~'));
+    printable && !raw.starts_with(' ') && !raw.ends_with(' ') && !raw.contains("  ")
 }
 
 /// Bidirectional controls and invisible format characters that can disguise a text. The zero-width joiner stays:

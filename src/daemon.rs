@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
@@ -15,27 +15,46 @@ use tokio::sync::{Mutex, Notify, SetOnce, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_cron_scheduler::{Job, JobScheduler};
 
-use crate::clock::Clock;
-use crate::config::{Config, Gateway, Relay, Source, SourceKind, StoreUrl};
+use crate::clock::{Clock, Reading};
+use crate::config::raw::Mode;
+use crate::config::{Config, Gateway, Keep, Relay, Source, SourceKind, StoreUrl};
 use crate::contact::Channel;
+use crate::deliver::Transport;
+use crate::deliver::shadow::Shadow;
+use crate::desk::Desk;
+use crate::digest::Digest;
 use crate::dispatch::{Dispatcher, Lane, Span, Tally};
 use crate::feedback::word::Language;
 use crate::outbox::sqlite::{Access, SqliteOutbox};
-use crate::outbox::{Outbox, StoreError};
-use crate::plan::Policy;
+use crate::outbox::{Outbox, Restored, StoreError};
+use crate::plan::compare::{compare, dues};
+use crate::plan::{Policy, Suppressions};
 use crate::render::{self, Renderer};
-use crate::session::{Fault, Snapshot};
-use crate::source::{ambiguity, file, push};
+use crate::session::{Extent, Fault, Session, SessionId, Snapshot};
+use crate::source::{ambiguity, file, kept, push};
 use crate::walk;
 use crate::web;
+use crate::zone::Zone;
 
+mod health;
 mod intake;
 pub mod maildir;
+pub mod notify;
+mod ping;
 pub mod receipts;
 pub mod replies;
+mod upkeep;
 
 use self::intake::Intake;
+use self::notify::Notifier;
+pub use self::ping::Ping;
 use self::replies::{Answers, Practice};
+
+/// How often the wall clock is held against the machine's uptime.
+const CLOCK_LOOK: Duration = Duration::from_secs(30);
+
+/// The scheduler knows no zone whose clocks change, so the letter looks at the practice's clock itself.
+const EVERY_MINUTE: &str = "0 * * * * *";
 
 /// Opens the configured store. `lock`: as the one process that hands over.
 pub fn open_store(config: &Config, lock: bool) -> anyhow::Result<Arc<dyn Outbox>> {
@@ -85,9 +104,21 @@ pub struct Engine {
     bounces: Option<(PathBuf, String)>,
     /// Those that are asked.
     sources: Vec<Arc<Mutex<Source>>>,
+    /// All of them, those that are pushed to as well.
+    names: Vec<String>,
+    /// Nothing is sent.
+    shadow: bool,
+    /// The daily letter to the practice.
+    digest: Option<Arc<Digest>>,
     server: Option<web::Settings>,
+    practice: String,
+    zone: Zone,
     /// Where the server listens, once it does.
     address: SetOnce<SocketAddr>,
+    keep: Keep,
+    ping: Option<Ping>,
+    notifier: Notifier,
+    started: Instant,
     stop_within: Duration,
 }
 
@@ -106,8 +137,9 @@ impl Engine {
         let outbox = open_store(&config, true)?;
         let settings = render::Settings { reference_key: outbox.reference_key().await?, ..config.render.clone() };
         let renderer = Renderer::new(settings).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?;
-        let email = config.relays.iter().map(Relay::transport).collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
-        let sms = config.gateways.iter().map(Gateway::transport).collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
+        let shadow = config.raw.run.mode == Mode::Shadow;
+        // In shadow mode these send nothing, and neither do the answers to replies.
+        let [email, sms] = transports(&config)?;
         let answers = Answers {
             outbox: Arc::clone(&outbox),
             clock: Arc::clone(&clock),
@@ -120,7 +152,10 @@ impl Engine {
             reference_key: outbox.reference_key().await?,
             wake: Notify::new(),
         };
-        let lanes = [Lane::new(Channel::Email, config.email_in_doubt, email), Lane::new(Channel::Sms, config.sms_in_doubt, sms)];
+        let lanes = [
+            Lane::new(Channel::Email, config.email_in_doubt, email).paced(&config.email_rates),
+            Lane::new(Channel::Sms, config.sms_in_doubt, sms).paced(&config.sms_rates),
+        ];
         let dispatcher = Dispatcher {
             outbox: Arc::clone(&outbox),
             renderer: Arc::new(renderer),
@@ -133,25 +168,82 @@ impl Engine {
         if returned > 0 {
             tracing::info!(returned, "taken back from an earlier process: nothing of it was sent");
         }
+        if shadow {
+            tracing::warn!("shadow mode: everything is decided, rendered and recorded, and nothing is sent");
+        }
+        let names: Vec<String> = config.sources.iter().map(|s| s.name.clone()).collect();
+        if let Some(restored) = outbox.hold_restored(&names, clock.now()).await? {
+            tell_restored(restored);
+        }
+        let lanes = lanes.map(Arc::new);
+        let digest = config.digest.map(|settings| Digest {
+            settings,
+            outbox: Arc::clone(&outbox),
+            sources: config.sources.iter().map(|s| s.name.clone()).collect(),
+            policy: Arc::clone(&dispatcher.policy),
+            renderer: Arc::clone(&dispatcher.renderer),
+            lane: Arc::clone(&lanes[0]),
+            clock: Arc::clone(&clock),
+            done: std::sync::Mutex::default(),
+        });
         let asked = config.sources.into_iter().filter(|s| !matches!(s.kind, SourceKind::Push(_)));
         Ok(Self {
             policy: Arc::clone(&dispatcher.policy),
             outbox,
             clock,
             dispatcher: Arc::new(dispatcher),
-            lanes: lanes.into_iter().map(|lane| (Arc::new(lane), Arc::new(Notify::new()))).collect(),
+            lanes: lanes.into_iter().map(|lane| (lane, Arc::new(Notify::new()))).collect(),
             answers: Arc::new(answers),
             bounces: config.bounces,
             sources: asked.map(|s| Arc::new(Mutex::new(s))).collect(),
+            names,
+            shadow,
+            digest: digest.map(Arc::new),
             server: config.server,
+            practice: config.raw.practice.name,
+            zone: config.time_zone,
             address: SetOnce::new(),
+            keep: config.keep,
+            ping: config.ping,
+            notifier: Notifier::from_environment(),
+            started: Instant::now(),
             stop_within: config.stop_within,
         })
+    }
+
+    /// What a configuration would change of what is planned for the sessions that are known: how many messages, of how many.
+    pub async fn would_change(&self, new: &Policy) -> Result<(usize, usize), StoreError> {
+        let (now, suppressed) = (self.clock.now(), Suppressions(self.outbox.suppressions().await?));
+        let (mut changes, mut planned) = (0, 0);
+        for source in &self.names {
+            let held = self.outbox.sessions(source, None).await?;
+            let sessions: Vec<Session> =
+                held.iter().filter_map(|s| kept::session(&s.record, &s.ambiguous)).filter(|s| s.start > now).collect();
+            let ids: Vec<SessionId> = sessions.iter().map(|s| s.id).collect();
+            let known = walk::by_session(self.outbox.known(source, &ids).await?);
+            let due = |policy: &Policy| dues(sessions.iter(), &known, policy, &suppressed, now);
+            let before = due(&self.policy);
+            changes += compare(&before, &due(new)).len();
+            planned += before.len();
+        }
+        Ok((changes, planned))
     }
 
     /// The store, for what is asked after a run.
     pub fn outbox(&self) -> &Arc<dyn Outbox> {
         &self.outbox
+    }
+
+    /// What pages and API ask.
+    fn office(&self) -> web::Office {
+        web::Office {
+            desk: Desk { outbox: Arc::clone(&self.outbox), policy: Arc::clone(&self.policy), sources: self.names.clone() },
+            renderer: Arc::clone(&self.dispatcher.renderer),
+            clock: Arc::clone(&self.clock),
+            practice: self.practice.clone(),
+            shadow: self.shadow,
+            zone: self.zone.clone(),
+        }
     }
 
     /// Walks each source once, hands over what is due (one attempt each), and ends.
@@ -172,6 +264,7 @@ impl Engine {
         while let Some(tally) = running.join_next().await {
             report.tally = report.tally.plus(tally.context("a lane")??);
         }
+        self.outbox.mark().await?;
         Ok(report)
     }
 
@@ -190,6 +283,10 @@ impl Engine {
             tracing::debug!(source = %source.name, "not asked: it wants to be left alone for a while");
             return Ok(false);
         }
+        if !self.clock.is_plausible() {
+            tracing::error!(source = %source.name, now = %self.clock.now(), "the clock cannot be right: nothing is planned until it is");
+            return Ok(false);
+        }
         let mut snapshot = match read_source(source).await {
             Ok(snapshot) => snapshot,
             Err(why) => {
@@ -200,7 +297,7 @@ impl Engine {
         ambiguity::mark(&mut snapshot);
         tell(&source.name, snapshot.faults.iter().chain(snapshot.sessions.iter().flat_map(|s| &s.faults)));
         self.apply(&source.name, &snapshot).await?;
-        Ok(!snapshot.partial)
+        Ok(snapshot.extent == Extent::Whole)
     }
 
     /// Walks a snapshot. Durable when it returns.
@@ -234,12 +331,19 @@ impl Engine {
         *self.address.wait().await
     }
 
+    /// What the service manager is told.
+    pub fn notifier(&self) -> &Notifier {
+        &self.notifier
+    }
+
     /// Serves until `stop` is raised (then `Ok`) or the store fails.
     pub async fn serve(self: Arc<Self>, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
         let (failed, mut failure) = mpsc::channel::<StoreError>(1);
         let (ending, end) = watch::channel(false);
         // Ends when this does.
         let mut asking = JoinSet::new();
+        let mut watch = JoinSet::new();
+        watch.spawn(Arc::clone(&self).keep_watch());
         let mut server = JoinSet::new();
         let mut lanes = JoinSet::new();
         if let Some(settings) = &self.server {
@@ -248,7 +352,7 @@ impl Engine {
             self.address.set(listener.local_addr()?).ok();
             let engine = Arc::new(Intake::new(Arc::clone(&self), settings, failed.clone()));
             asking.spawn(Arc::clone(&engine).ask_when_nudged());
-            server.spawn(web::serve(listener, settings.clone(), engine, end.clone()));
+            server.spawn(web::serve(listener, settings.clone(), engine, self.office(), end.clone()));
         }
         let (answers, told) = (Arc::clone(&self.answers), failed.clone());
         asking.spawn(async move {
@@ -257,11 +361,19 @@ impl Engine {
         for (lane, wake) in &self.lanes {
             lanes.spawn(Arc::clone(&self.dispatcher).run(Arc::clone(lane), Span::Until(end.clone()), Arc::clone(wake)));
         }
+        for (lane, _) in &self.lanes {
+            asking.spawn(Arc::clone(&self).ask_when_wanted(Arc::clone(lane), failed.clone()));
+        }
         for source in &self.sources {
             poll(&self, source, &failed).await;
         }
+        asking.spawn(Arc::clone(&self).watch_the_clock(failed.clone()));
         let mut scheduler = self.schedule(&failed).await?;
+        asking.spawn(Arc::clone(&self).keep_marking());
         tracing::info!(sources = self.sources.len(), "ready");
+        self.show_status().await;
+        self.notifier.ready();
+        asking.spawn(Arc::clone(&self).keep_status());
         let outcome = tokio::select! {
             _ = stop.wait_for(|stopped| *stopped) => Ok(()),
             Some(error) = failure.recv() => Err(error),
@@ -278,10 +390,39 @@ impl Engine {
         if tokio::time::timeout(self.stop_within, finish).await.is_err() {
             tracing::warn!("some attempts did not end in time: the next start takes them back, or reports them as in doubt");
         }
-        Ok(outcome?)
+        outcome?;
+        self.outbox.mark().await?;
+        Ok(())
     }
 
-    /// Polls each source by its cron expression.
+    /// Asks all sources and wakes all lanes when the wall clock was set: what is due is another thing then. Never ends.
+    async fn watch_the_clock(self: Arc<Self>, failed: mpsc::Sender<StoreError>) {
+        let mut last = Reading::of(&*self.clock);
+        loop {
+            tokio::time::sleep(CLOCK_LOOK).await;
+            let now = Reading::of(&*self.clock);
+            if let Some(jump) = now.zip(last).and_then(|(now, last)| now.jump_since(last)) {
+                tracing::warn!(seconds = jump.num_seconds(), "the clock was set: what is due is looked at again");
+                for source in &self.sources {
+                    poll(&self, source, &failed).await;
+                }
+                self.lanes.iter().for_each(|(_, wake)| wake.notify_one());
+            }
+            last = now;
+        }
+    }
+
+    /// Asks the sources when a notice waits for a fresh look at its own. Never ends.
+    async fn ask_when_wanted(self: Arc<Self>, lane: Arc<Lane>, failed: mpsc::Sender<StoreError>) {
+        loop {
+            lane.look_wanted().await;
+            for source in &self.sources {
+                poll(&self, source, &failed).await;
+            }
+        }
+    }
+
+    /// Polls each source by its cron expression, and looks every minute whether a letter to the practice is due.
     async fn schedule(self: &Arc<Self>, failed: &mpsc::Sender<StoreError>) -> anyhow::Result<JobScheduler> {
         let scheduler = JobScheduler::new().await.context("the scheduler")?;
         for source in &self.sources {
@@ -305,9 +446,28 @@ impl Engine {
             });
             scheduler.add(job.context("the bounces' poll")?).await.context("the bounces' poll")?;
         }
+        self.prune_by_cron(&scheduler, failed).await?;
+        self.ping_by_cron(&scheduler).await?;
+        if let Some(digest) = &self.digest {
+            let (digest, failed, turn) = (Arc::clone(digest), failed.clone(), Arc::new(Mutex::new(())));
+            // What was missed while nothing ran is not missed for another minute.
+            tokio::spawn(write(Arc::clone(&digest), Arc::clone(&turn), failed.clone()));
+            let job = Job::new_async(EVERY_MINUTE, move |_, _| Box::pin(write(Arc::clone(&digest), Arc::clone(&turn), failed.clone())));
+            scheduler.add(job.context("the letter to the practice")?).await.context("the letter to the practice")?;
+        }
         scheduler.start().await.context("the scheduler")?;
         Ok(scheduler)
     }
+}
+
+/// What hands over e-mail and texts. In shadow mode nothing that could send is made at all.
+fn transports(config: &Config) -> anyhow::Result<[Vec<Arc<dyn Transport>>; 2]> {
+    if config.raw.run.mode == Mode::Shadow {
+        return Ok([vec![Arc::new(Shadow)], vec![Arc::new(Shadow)]]);
+    }
+    let email = config.relays.iter().map(Relay::transport).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
+    let sms = config.gateways.iter().map(Gateway::transport).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
+    Ok([email, sms])
 }
 
 /// One poll of a source. A poll that is still running is not started twice.
@@ -318,11 +478,30 @@ async fn poll(engine: &Engine, source: &Mutex<Source>, failed: &mpsc::Sender<Sto
     }
 }
 
+/// Sends the letter to the practice if it is due. One that is still under way is not started twice.
+async fn write(digest: Arc<Digest>, turn: Arc<Mutex<()>>, failed: mpsc::Sender<StoreError>) {
+    let Ok(_turn) = turn.try_lock() else { return };
+    if let Err(error) = digest.tick().await {
+        failed.try_send(error).ok();
+    }
+}
+
 /// Tells which records cannot be used.
 fn tell<'f>(source: &str, faults: impl Iterator<Item = &'f Fault>) {
     for fault in faults {
         tracing::warn!(source, %fault, "quarantined");
     }
+}
+
+/// The report of a restore: what is held, and what an operator does about it.
+fn tell_restored(restored: Restored) {
+    let since = restored.since.map_or_else(|| "nothing".to_owned(), |at| format!("what was told until {}", at.to_rfc3339()));
+    tracing::error!(
+        held = restored.held,
+        "the store is an older copy: it knows {since}, and nothing after it. What was due since is held, and so are the invites and corrections \
+         that the first walks find: look at `punctual outbox list --state held`, then `punctual outbox release` or `cancel`. Opt-outs and \
+         bounces of that time are forgotten."
+    );
 }
 
 /// A name that no other start has.

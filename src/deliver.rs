@@ -11,6 +11,7 @@ use crate::outcome::Outcome;
 
 pub mod folder;
 pub mod gateway;
+pub mod shadow;
 pub mod smtp;
 mod tls;
 

@@ -1,8 +1,9 @@
 //! From due to told: claim, revalidate, render, begin, deliver, settle.
 //!
 //! One lane for each channel, so that a slow or dead channel never delays another. A lane claims a batch, asks the planner about each notice
-//! once more ([`prepare`]), makes the begun attempts durable in one commit, and hands them over on as many connections as its transports
-//! have ([`attempt`]). While they are in flight it prepares the next batch.
+//! once more ([`prepare`]), makes the begun attempts durable, a share of the batch in one commit, and hands them over on as many connections
+//! as its transports have ([`attempt`]). While they are in flight it prepares the next batch, on all cores; a connection takes its next message
+//! while the end of the last one is made durable.
 //!
 //! Invariants: nothing is handed over that was not begun (bytes frozen, durable); nothing passes its point of no return without the store's
 //! word; every claim is settled, or taken back by the next start. A store error ends the lane at once.
@@ -11,24 +12,30 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::clock::Clock;
 use crate::contact::Channel;
 use crate::outbox::{self, Begin, Claim, ClaimRequest, Filter, Lease, Outbox, Settlement, StoreError};
+use crate::pace::AHEAD;
 use crate::plan::{Policy, Suppressions};
 use crate::render::Renderer;
 use crate::retry::{DoubtPolicy, after_doubt};
 
 mod attempt;
 mod lane;
+mod meter;
 mod prepare;
 
 pub use lane::Lane;
+pub use meter::{LATENESS, Lateness, Meter, OUTCOMES};
 use prepare::{Prepared, Ready};
 
-/// Claimed and begun at once: enough to keep every connection busy while the next batch is prepared, few enough to be decided freshly.
+/// Claimed at once, and ready beside what is on its way when the next claim is made: enough to keep every connection busy while the next batch
+/// is prepared, few enough to be decided freshly.
 const BATCH: usize = 256;
+/// Prepared by one thread and begun together: small enough that a batch is spread over all cores, and that its first messages leave early.
+const SHARE: usize = 64;
 /// A claim that was neither settled nor taken back is free again after this long. Longer than the longest attempt (20 min).
 const LEASE: TimeDelta = TimeDelta::minutes(30);
 /// The longest sleep: the wall clock is looked at again at least this often (suspend, clock changes, other processes' commands).
@@ -114,6 +121,42 @@ impl Span {
     fn is_over(&self) -> bool {
         matches!(self, Self::Until(stop) if *stop.borrow())
     }
+
+    /// Until the pause is over, the wake is notified, or the flag is raised.
+    async fn rest(&self, pause: TimeDelta, wake: Option<&Notify>) {
+        let stopped = async {
+            match self {
+                Self::Until(stop) => drop(stop.clone().wait_for(|stopped| *stopped).await),
+                Self::Once(_) => std::future::pending().await,
+            }
+        };
+        let woken = async {
+            match wake {
+                Some(wake) => wake.notified().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause.to_std().unwrap_or_default()) => {}
+            () = woken => {}
+            () = stopped => {}
+        }
+    }
+}
+
+/// What is in the air, and what came of it so far.
+struct Flight<'a> {
+    flying: &'a mut JoinSet<outbox::Result<Settlement>>,
+    tally: &'a mut Tally,
+    permits: &'a Arc<Semaphore>,
+    span: &'a Span,
+}
+
+impl Flight<'_> {
+    fn take_off(&mut self, dispatcher: &Arc<Dispatcher>, lane: &Arc<Lane>, ready: Ready) {
+        let (me, lane, permits, span) = (Arc::clone(dispatcher), Arc::clone(lane), Arc::clone(self.permits), self.span.clone());
+        self.flying.spawn(async move { me.hand_over(&lane, ready, &permits, &span).await });
+    }
 }
 
 impl Dispatcher {
@@ -142,10 +185,20 @@ impl Dispatcher {
         let mut flying: JoinSet<outbox::Result<Settlement>> = JoinSet::new();
         let mut tally = Tally::default();
         loop {
-            let claims = if span.is_over() || lane.is_closed(self.clock.now()) { Vec::new() } else { self.claim(&lane, &span).await? };
+            lane.meter().beat(flying.len());
+            let now = self.clock.now();
+            let room = lane.room(now).map_or(BATCH, |(turns, _)| turns.saturating_sub(flying.len()).min(BATCH));
+            // After a fault one message asks for all: the others wait for its end.
+            let probing = lane.is_on_probation() && !flying.is_empty();
+            let stands_still = span.is_over() || lane.is_closed(now) || probing;
+            let claims = if stands_still || room == 0 { Vec::new() } else { self.claim(&lane, &span, room).await? };
             if claims.is_empty() {
                 if let Some(landed) = flying.join_next().await {
                     tally.add(&landing(landed)?);
+                    continue;
+                }
+                if let Some((0, turn)) = lane.room(now).filter(|_| !stands_still) {
+                    span.rest((turn - AHEAD - now).clamp(SHORTEST_SLEEP, LONGEST_SLEEP), None).await;
                     continue;
                 }
                 if matches!(span, Span::Once(_)) || span.is_over() {
@@ -154,33 +207,51 @@ impl Dispatcher {
                 self.sleep(&lane, &span, &wake).await?;
                 continue;
             }
-            let ready = self.begin(&lane, claims, &mut tally).await?;
-            for one in ready {
-                let (me, lane, permits, span) = (Arc::clone(&self), Arc::clone(&lane), Arc::clone(&permits), span.clone());
-                flying.spawn(async move { me.hand_over(&lane, one, &permits, &span).await });
-            }
-            while flying.len() > BATCH / 2 {
+            self.begin(&lane, claims, &mut Flight { flying: &mut flying, tally: &mut tally, permits: &permits, span: &span }).await?;
+            while flying.len() > lane.concurrency() + BATCH {
+                lane.meter().beat(flying.len());
                 let Some(landed) = flying.join_next().await else { break };
                 tally.add(&landing(landed)?);
             }
         }
     }
 
-    async fn claim(&self, lane: &Lane, span: &Span) -> outbox::Result<Vec<Claim>> {
+    async fn claim(&self, lane: &Lane, span: &Span, room: usize) -> outbox::Result<Vec<Claim>> {
         let now = match span {
             Span::Once(at) => *at,
             Span::Until(_) => self.clock.now(),
         };
-        let limit = if lane.is_on_probation() { 1 } else { BATCH };
+        if !self.clock.is_plausible() {
+            tracing::error!(%now, "the clock cannot be right: nothing is sent until it is");
+            return Ok(Vec::new());
+        }
+        let limit = if lane.is_on_probation() { 1 } else { room };
         self.outbox.claim(ClaimRequest { owner: self.owner.clone(), now, channel: lane.channel, lease: LEASE, limit }).await
     }
 
-    /// Decides about each claim once more, and makes the attempts that follow durable in one commit.
-    async fn begin(&self, lane: &Lane, claims: Vec<Claim>, tally: &mut Tally) -> outbox::Result<Vec<Ready>> {
+    /// Decides about each claim once more, on all cores, and makes the attempts that follow durable; those of one share in one commit.
+    async fn begin(self: &Arc<Self>, lane: &Arc<Lane>, mut claims: Vec<Claim>, flight: &mut Flight<'_>) -> outbox::Result<()> {
         let now = self.clock.now();
-        let suppressed = Suppressions(self.outbox.suppressions().await?);
-        let prepared: Vec<Prepared> =
-            tokio::task::block_in_place(|| claims.into_iter().map(|c| self.prepare(c, lane, &suppressed, now)).collect());
+        let suppressed = Arc::new(Suppressions(self.outbox.suppressions().await?));
+        let mut preparing: Vec<JoinHandle<Vec<Prepared>>> = Vec::new();
+        while !claims.is_empty() {
+            let rest = claims.split_off(SHARE.min(claims.len()));
+            let share = std::mem::replace(&mut claims, rest);
+            let (me, lane, suppressed) = (Arc::clone(self), Arc::clone(lane), Arc::clone(&suppressed));
+            preparing.push(tokio::task::spawn_blocking(move || me.prepare(share, &lane, &suppressed, now)));
+        }
+        // In their order: the most urgent leave first.
+        for prepared in preparing {
+            let prepared = prepared.await.map_err(|e| defect("prepare", &e))?;
+            for ready in self.begin_share(lane, prepared, flight.tally, now).await? {
+                flight.take_off(self, lane, ready);
+            }
+        }
+        Ok(())
+    }
+
+    /// One share of a batch: what is not sent is settled, the rest is begun. Those that the store let begin.
+    async fn begin_share(&self, lane: &Lane, prepared: Vec<Prepared>, tally: &mut Tally, now: DateTime<Utc>) -> outbox::Result<Vec<Ready>> {
         let mut ends: Vec<(Lease, Settlement)> = Vec::new();
         let mut ready: Vec<Ready> = Vec::new();
         for one in prepared {
@@ -222,24 +293,19 @@ impl Dispatcher {
         let now = self.clock.now();
         let due = match lane.reopens_at() {
             Some(at) if at > now => Some(at),
+            _ if !self.clock.is_plausible() => None,
             _ => self.outbox.next_due(lane.channel).await?,
         };
-        let pause = due.map_or(LONGEST_SLEEP, |at| (at - now).clamp(SHORTEST_SLEEP, LONGEST_SLEEP));
-        let pause = pause.to_std().unwrap_or_default();
-        let mut stop = match span {
-            Span::Until(stop) => stop.clone(),
-            Span::Once(_) => return Ok(()),
-        };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = wake.notified() => {}
-            _ = stop.wait_for(|stopped| *stopped) => {}
-        }
+        span.rest(due.map_or(LONGEST_SLEEP, |at| (at - now).clamp(SHORTEST_SLEEP, LONGEST_SLEEP)), Some(wake)).await;
         Ok(())
     }
 }
 
 /// A task's result; a panic in it is a defect of ours, and the claim stays for the next start to take back.
 fn landing(landed: Result<outbox::Result<Settlement>, tokio::task::JoinError>) -> outbox::Result<Settlement> {
-    landed.unwrap_or_else(|e| Err(StoreError { action: "hand-over".to_owned(), cause: format!("the attempt's task ended: {e}") }))
+    landed.unwrap_or_else(|e| Err(defect("hand-over", &e)))
+}
+
+fn defect(action: &str, e: &tokio::task::JoinError) -> StoreError {
+    StoreError { action: action.to_owned(), cause: format!("its task ended: {e}") }
 }

@@ -11,21 +11,28 @@
 
 pub mod contact;
 pub mod feedback;
+pub mod ledger;
 pub mod message;
 pub mod notice;
 pub mod outcome;
+pub mod pace;
 pub mod plan;
 pub mod render;
 pub mod retry;
 pub mod session;
+pub mod staff;
 
+pub mod evidence;
 pub mod preview;
 
+pub mod access;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod deliver;
+pub mod desk;
+pub mod digest;
 pub mod dispatch;
 pub mod outbox;
 pub mod simulate;

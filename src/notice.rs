@@ -24,11 +24,18 @@ pub enum Occasion {
     Updated,
     /// The session will not take place, or not with this participant.
     Cancelled,
+    /// The session runs, and the participant has not connected.
+    NotJoined,
 }
 
 impl Occasion {
+    /// It tells again what was told before, and adds nothing to a calendar.
+    pub fn repeats(self) -> bool {
+        matches!(self, Self::Reminder | Self::NotJoined)
+    }
+
     /// All of them, in the order in which a session meets them.
-    pub const ALL: [Self; 5] = [Self::Invite, Self::Reminder, Self::Rescheduled, Self::Updated, Self::Cancelled];
+    pub const ALL: [Self; 6] = [Self::Invite, Self::Reminder, Self::Rescheduled, Self::Updated, Self::Cancelled, Self::NotJoined];
 
     /// The word used in the outbox, in JSON and in template folders.
     pub fn as_str(self) -> &'static str {
@@ -38,6 +45,7 @@ impl Occasion {
             Self::Rescheduled => "rescheduled",
             Self::Updated => "updated",
             Self::Cancelled => "cancelled",
+            Self::NotJoined => "not_joined",
         }
     }
 }
@@ -54,7 +62,7 @@ impl FromStr for Occasion {
         Self::ALL
             .into_iter()
             .find(|o| o.as_str() == s)
-            .ok_or_else(|| format!("{s:?} is no occasion; expected invite, reminder, rescheduled, updated or cancelled"))
+            .ok_or_else(|| format!("{s:?} is no occasion; expected invite, reminder, rescheduled, updated, cancelled or not_joined"))
     }
 }
 
@@ -156,7 +164,7 @@ pub struct Notice {
 }
 
 /// Why something was not planned, or did not go. The same word stands in `preview`, `why`, the outbox, the ledger and the tests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The record is at fault.
@@ -225,12 +233,14 @@ pub enum Reason {
     Template,
     /// The gateway's or server's answer never came, and the policy is to wait for a person.
     InDoubt,
+    /// The store is an older copy of the one that ran last, which may have sent it.
+    Restored,
     /// An operator asked for it.
     Operator,
 }
 
 /// The words of [`Reason`], in one place.
-const REASONS: [(Reason, &str); 34] = [
+const REASONS: [(Reason, &str); 35] = [
     (Reason::Quarantined, "quarantined"),
     (Reason::Ambiguous, "ambiguous"),
     (Reason::HostDelivers, "host_delivers"),
@@ -264,6 +274,7 @@ const REASONS: [(Reason, &str); 34] = [
     (Reason::Outdated, "outdated"),
     (Reason::Template, "template"),
     (Reason::InDoubt, "in_doubt"),
+    (Reason::Restored, "restored"),
     (Reason::Operator, "operator"),
 ];
 

@@ -18,9 +18,11 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::contact::{Address, Channel, PhoneNumber};
+use crate::ledger::{Anchor, Link, Verified};
 use crate::notice::{Notice, NoticeKey, Occasion, Omission, Reason};
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, SessionId};
@@ -28,12 +30,15 @@ use crate::session::{Fault, ParticipationId, SessionId};
 use self::receipt::{Fate, Receipt, Received, Undelivered};
 use self::reply::{Answered, Place, Taken, Waiting};
 
+mod letter;
 pub mod memory;
 pub mod receipt;
 pub mod reply;
 pub mod sqlite;
 mod transition;
 mod words;
+
+pub use letter::{LetterState, StaffLetter};
 
 /// A store failed. Hand-overs stop at once: a message could go out that nobody would remember.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +54,7 @@ pub struct StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Where a notice is. See the module's drawing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, serde::Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Not due yet, or to be tried again.
@@ -137,7 +142,7 @@ impl FromStr for State {
 }
 
 /// Where an attempt is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Nothing was sent yet.
@@ -176,7 +181,7 @@ pub struct Entry {
 }
 
 /// One attempt to hand a notice over.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Delivery {
     /// 1 for the first.
     pub attempt: u32,
@@ -236,6 +241,9 @@ pub struct Reminded {
     pub at: DateTime<Utc>,
 }
 
+/// Ends the digest of a session that the next walk plans again, whatever the source says of it.
+pub(crate) const PLAN_AGAIN: &str = "+in flight";
+
 /// So many reminders of a number are looked at, those of the latest sessions: far more than any limit.
 pub(crate) const REMINDED_MAX: usize = 100;
 
@@ -288,18 +296,18 @@ pub struct Walk {
 pub struct Guard {
     /// Names this set of changes, also when an operator has let it pass; empty: nothing out of the ordinary.
     pub digest: String,
-    /// The sessions that wait, and what happened to each: `removed`, `moved`, `codes`.
+    /// The sessions that wait, and what happened to each: `removed`, `moved`, `codes`, `clocks`.
     pub sessions: Vec<(SessionId, &'static str)>,
 }
 
 /// One thing that waits for an operator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct GuardRow {
     /// The source.
     pub source: String,
     /// The session.
     pub session_id: SessionId,
-    /// `removed`, `moved`, `codes`.
+    /// `removed`, `moved`, `codes`, `clocks`.
     pub kind: String,
     /// Since when something of this source waits.
     pub since: DateTime<Utc>,
@@ -396,7 +404,7 @@ pub struct ClaimRequest {
     pub channel: Channel,
     /// Claims run out after this long, by the store's clock.
     pub lease: TimeDelta,
-    /// At most this many; the most urgent (earliest start, then earliest due) first.
+    /// At most this many; the most urgent (earliest start, then earliest due, then added first) first.
     pub limit: usize,
 }
 
@@ -519,6 +527,8 @@ pub struct Filter {
     pub occasion: Option<Occasion>,
     /// These keys; empty: all.
     pub keys: Vec<NoticeKey>,
+    /// Only what stands behind this one in due order: its due time and key. (Notices; omissions do not look at it.)
+    pub after: Option<(DateTime<Utc>, NoticeKey)>,
     /// At most this many; `None`: all.
     pub limit: Option<usize>,
 }
@@ -537,7 +547,7 @@ pub enum Act {
 }
 
 /// A source, as the store last heard of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct SourceStatus {
     /// Its name.
     pub name: String,
@@ -578,7 +588,7 @@ pub struct StoredSession {
 }
 
 /// One row of the append-only ledger: a notice's transition, or an operator's deed. Written in the transaction of what it tells.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LedgerRow {
     /// Rises by one with each row.
     pub seq: i64,
@@ -590,8 +600,9 @@ pub struct LedgerRow {
     pub session_id: Option<SessionId>,
     /// Its participation.
     pub participation_id: Option<ParticipationId>,
-    /// `added`, `moved`, `ended`, `claimed`, `begun`, `doubted`, `settled`, `recovered`, `resolved`, `receipt`, `suppressed`,
-    /// `unsuppressed`, `purged`, an [`Act`]'s word, or the caller's.
+    /// `added`, `moved`, `ended`, `claimed`, `begun`, `doubted`, `settled`, `recovered`, `resolved`, `receipt`, `reply`, `answer`, `rsvp`,
+    /// `suppressed`, `unsuppressed`, `purged`, `staff_letter`, `checkpoint` (see [`crate::ledger`]), `restored`, an [`Act`]'s word, or the
+    /// caller's.
     pub event: String,
     /// The state before.
     pub from_state: Option<State>,
@@ -601,10 +612,13 @@ pub struct LedgerRow {
     pub reason: Option<Reason>,
     /// Redacted: the outcome, the server's text, a new due time, a transport.
     pub detail: Option<String>,
+    /// Its link to the row before it, the store's; `None`: not stored yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Link>,
 }
 
 /// An address that gets no messages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SuppressedAddress {
     /// See [`suppression_key`].
     pub key: String,
@@ -616,6 +630,15 @@ pub struct SuppressedAddress {
     pub shown: String,
     /// The notice whose rejection said so, in 32 hexadecimal digits; `None`: a person did.
     pub notice: Option<String>,
+}
+
+/// What a start did with a store that was restored from an older copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Restored {
+    /// The copy is complete until then; `None`: it was empty.
+    pub since: Option<DateTime<Utc>>,
+    /// Notices that wait for a person now.
+    pub held: usize,
 }
 
 /// What is kept how long.
@@ -653,11 +676,20 @@ pub trait Outbox: Send + Sync {
     /// named.
     async fn sessions(&self, source: &str, ids: Option<&[SessionId]>) -> Result<Vec<StoredSession>>;
 
+    /// Source and id of the sessions that start in that time (the end excluded), in the order of their starts. Those whose record was purged
+    /// are not named.
+    async fn starting(&self, from: DateTime<Utc>, until: DateTime<Utc>, limit: usize) -> Result<Vec<(String, SessionId)>>;
+
     /// What waits for an operator, by source and session.
     async fn guards(&self) -> Result<Vec<GuardRow>>;
 
     /// An operator lets pass what waits now (of one source, or of all): the next walk applies it. Returns how many things that are.
-    async fn accept_guard(&self, source: Option<&str>, now: DateTime<Utc>) -> Result<usize>;
+    async fn accept_guard(&self, source: Option<&str>, now: DateTime<Utc>) -> Result<usize> {
+        self.accept_guard_by(None, source, now).await
+    }
+
+    /// The same, and the ledger names who did it.
+    async fn accept_guard_by(&self, who: Option<&str>, source: Option<&str>, now: DateTime<Utc>) -> Result<usize>;
 
     /// What is known of the participants of these sessions, removed ones included.
     async fn known(&self, source: &str, sessions: &[SessionId]) -> Result<KnownMap>;
@@ -725,14 +757,19 @@ pub trait Outbox: Send + Sync {
     /// Decides about notices in state unknown: the same bytes again at that time, or `None`: a person decides.
     async fn resolve_doubt(&self, now: DateTime<Utc>, resends: Vec<(NoticeKey, Option<DateTime<Utc>>)>) -> Result<()>;
 
-    /// Notices, in due order.
+    /// Notices, in due order; those due at once in the order in which they were added.
     async fn list(&self, filter: &Filter) -> Result<Vec<Entry>>;
 
     /// The attempts of one notice, and the frozen content if it is still kept.
     async fn deliveries(&self, key: NoticeKey) -> Result<(Vec<Delivery>, Option<Vec<u8>>)>;
 
     /// A person acts. Returns how many notices changed; the others were in no state for it.
-    async fn act(&self, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize>;
+    async fn act(&self, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize> {
+        self.act_by(None, keys, act, now).await
+    }
+
+    /// The same, and the ledger names who did it.
+    async fn act_by(&self, who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize>;
 
     /// Counts and times.
     async fn status(&self) -> Result<Status>;
@@ -743,8 +780,61 @@ pub trait Outbox: Send + Sync {
     /// Notes an operator's deed in the ledger (`reveal`, `send_test`); `detail` names no contact, name or code.
     async fn note(&self, at: DateTime<Utc>, event: &str, detail: &str) -> Result<()>;
 
+    /// Notes what somebody else said of one participation, or of none that is known; `detail` names no contact, name or code.
+    async fn witness(&self, at: DateTime<Utc>, event: &str, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Result<()>;
+
     /// The ledger's rows after this number, oldest first, of one session or of all, `limit` at most.
     async fn ledger(&self, session: Option<SessionId>, after: i64, limit: usize) -> Result<Vec<LedgerRow>>;
+
+    /// What is known of the letters to the practice of that scheduled time, by recipient.
+    async fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Result<Vec<StaffLetter>>;
+
+    /// Writes a letter's state down, and in the ledger. `false`, and nothing changes: it passed its point of no return before, or is over.
+    async fn put_staff_letter(&self, letter: StaffLetter) -> Result<bool>;
+
+    /// Walks the whole ledger, and holds it against an earlier head: the one given, or the one that the store keeps elsewhere.
+    async fn verify_ledger(&self, anchor: Option<Anchor>) -> Result<Verified>;
+
+    /// If the store is an older copy of the one that ran last: holds what that one may have sent, and notes that the first walks of these
+    /// sources find it again. `None`: it is not. Called at a start, after [`Outbox::recover`]. (A store that outlives no process has no copies.)
+    async fn hold_restored(&self, _sources: &[String], _now: DateTime<Utc>) -> Result<Option<Restored>> {
+        Ok(None)
+    }
+
+    /// A walk of this source may find again what was told before a restore.
+    async fn finds_again(&self, _source: &str, _now: DateTime<Utc>) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Notes beside the store how far its ledger has got, by which [`Outbox::hold_restored`] knows an older copy. Returns what it noted.
+    async fn mark(&self) -> Result<Option<Anchor>> {
+        Ok(None)
+    }
+
+    /// It takes writes and answers reads.
+    async fn probe(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// How many notices are tried by themselves before that time.
+    async fn due_before(&self, until: DateTime<Utc>) -> Result<u64> {
+        let waiting = Filter { states: vec![State::Waiting, State::Unknown], ..Filter::default() };
+        Ok(self.list(&waiting).await?.iter().filter(|e| e.next_attempt_at.is_some_and(|at| at < until)).count() as u64)
+    }
+
+    /// How many notices are in that state.
+    async fn count(&self, state: State) -> Result<u64> {
+        Ok(self.list(&Filter { states: vec![state], ..Filter::default() }).await?.len() as u64)
+    }
+
+    /// How many notices are held, for each reason.
+    async fn held_by_reason(&self) -> Result<Vec<(Reason, u64)>> {
+        let mut counts = std::collections::BTreeMap::new();
+        for entry in self.list(&Filter { states: vec![State::Held], ..Filter::default() }).await? {
+            *counts.entry(entry.reason.unwrap_or(Reason::Operator)).or_default() += 1;
+        }
+        Ok(counts.into_iter().collect())
+    }
 
     /// Removes what need not be kept. What may still be sent stays, with its session. The ledger tells what was removed.
     async fn purge(&self, now: DateTime<Utc>, retention: Retention) -> Result<Purged>;

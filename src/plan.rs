@@ -8,7 +8,8 @@
 //!    quiet_hours;
 //! 4. what was told before: adopted, never_invited.
 //!
-//! Whoever was told something that holds no more gets a correction ([`correction`]): rescheduled, updated or cancelled.
+//! Whoever was told something that holds no more gets a correction ([`correction`]): rescheduled, updated or cancelled. Whoever has not
+//! connected to a session that runs is told again ([`not_joined`]).
 //!
 //! The same function plans a walk, is asked again at the moment of sending, and answers `preview`.
 //! [`diff`] turns decisions into changes of the outbox.
@@ -19,10 +20,12 @@ use crate::notice::{Decision, Omission, Reason};
 use crate::outbox::{Known, KnownMap};
 use crate::session::{Fault, Presence, Session};
 
+pub mod compare;
 mod correction;
 pub mod diff;
 mod facts;
 pub mod frequency;
+mod not_joined;
 mod occasion;
 pub mod policy;
 pub mod quiet;
@@ -31,7 +34,7 @@ pub mod rule;
 
 pub use facts::facts;
 pub use occasion::adopted_invite;
-pub use policy::{Overrides, Policy, Suppressions};
+pub use policy::{NotJoined, Overrides, Policy, Suppressions};
 pub use recipient::{Recipient, recipient, zone_of};
 
 /// What one session's participants are told, and what not and why: in the order of the participants, each one's invite first.

@@ -17,15 +17,18 @@
 mod calendar;
 mod context;
 mod dates;
+pub mod dkim;
 mod draft;
 mod gate;
 mod lint;
 mod mail;
 mod money;
 mod sms;
+mod staff;
 mod templates;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
@@ -39,6 +42,7 @@ use crate::zone::Resolved;
 use context::View;
 use dates::Dates;
 use draft::Draft;
+pub use staff::Letter;
 use templates::{Library, TemplateError};
 
 /// What a practice decides about its messages. (Prints without its key.)
@@ -70,6 +74,8 @@ pub struct Settings {
     pub return_path: Option<EmailAddress>,
     /// See `Outbox::reference_key`.
     pub reference_key: [u8; 32],
+    /// Signs each e-mail; `None`: nobody does, or the relay does.
+    pub dkim: Option<Arc<dkim::Dkim>>,
 }
 
 impl std::fmt::Debug for Settings {
@@ -288,6 +294,12 @@ impl From<TemplateError> for RenderError {
     fn from(e: TemplateError) -> Self {
         Self::Template { file: e.file, why: e.why }
     }
+}
+
+/// How a text goes over the air: its encoding, and in how many parts.
+pub fn sms_size(text: &str) -> (SmsEncoding, u32) {
+    let load = sms::load(text);
+    (load.encoding, load.segments)
 }
 
 /// One line, single spaces, nothing that could begin another line.

@@ -71,7 +71,7 @@ pub fn after_doubt(
     let at = match (channel, occasion) {
         (Channel::Email, _) => now + AFTER_DOUBT,
         // A duplicate reminder is noise; a missing invite is harm, but only when there is no time left for a receipt to arrive.
-        (Channel::Sms, Occasion::Reminder) => return None,
+        (Channel::Sms, Occasion::Reminder | Occasion::NotJoined) => return None,
         (Channel::Sms, _) => (now + AFTER_DOUBT).max(start - URGENT),
     };
     (at < useful_until).then_some(at)

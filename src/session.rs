@@ -11,12 +11,12 @@ use rust_decimal::Decimal;
 use crate::contact::{ConnectCode, Passkey, PersonName};
 
 /// SecureVideo's SessionId.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct SessionId(pub i64);
 
 /// SecureVideo's ParticipationId: one person in one session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct ParticipationId(pub i64);
 
@@ -39,8 +39,20 @@ pub struct Snapshot {
     pub sessions: Vec<Session>,
     /// Sessions that could not be read at all. (A participant's fault is in its [`Session::faults`].)
     pub faults: Vec<Fault>,
-    /// A part of the source could not be read: what is missing here may still be there, and counts as unchanged.
-    pub partial: bool,
+    /// What it says of the sessions that it does not list.
+    pub extent: Extent,
+}
+
+/// What a snapshot says of the sessions that it does not list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Extent {
+    /// They are there no more.
+    #[default]
+    Whole,
+    /// A part of the source could not be read: they may still be there. They count as unchanged, as long as a silent source is believed.
+    Part,
+    /// They are as they were: it tells of a change only.
+    Change,
 }
 
 /// One session.
@@ -90,7 +102,7 @@ impl Session {
 }
 
 /// Participant 0 is the host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Index 0.
@@ -175,17 +187,20 @@ pub enum Presence {
     Gone,
     /// Its record cannot be read.
     Unreadable,
+    /// The part of the source that has it cannot be read: as it was, for a while.
+    Unheard,
     /// It is one of too many that changed at once: an operator decides.
     Guarded,
 }
 
 impl Presence {
     /// The words of the mark.
-    const WORDS: [(Self, &'static str); 5] = [
+    const WORDS: [(Self, &'static str); 6] = [
         (Self::Listed, "listed"),
         (Self::Absent, "absent"),
         (Self::Gone, "gone"),
         (Self::Unreadable, "unreadable"),
+        (Self::Unheard, "unheard"),
         (Self::Guarded, "guarded"),
     ];
 
@@ -203,7 +218,7 @@ impl Presence {
     pub fn against(self) -> Option<crate::notice::Reason> {
         use crate::notice::Reason;
         match self {
-            Self::Listed | Self::Gone => None,
+            Self::Listed | Self::Unheard | Self::Gone => None,
             Self::Absent => Some(Reason::Absent),
             Self::Unreadable => Some(Reason::Quarantined),
             Self::Guarded => Some(Reason::Guard),

@@ -29,7 +29,7 @@ use crate::plan::{self, Policy};
 use crate::preview::rfc3339;
 use crate::render::Renderer;
 use crate::retry::DoubtPolicy;
-use crate::session::{ParticipationId, SessionId, Snapshot};
+use crate::session::{Extent, ParticipationId, SessionId, Snapshot};
 use crate::source::{ambiguity, json};
 use crate::walk;
 use crate::zone::Zone;
@@ -174,11 +174,17 @@ struct World {
 
 /// Plays it: the timeline, in order, and at its end what was omitted.
 pub async fn simulate(request: Request) -> Result<Vec<Moment>, StoreError> {
+    simulate_telling(request, |_| {}).await
+}
+
+/// Likewise; `progress` is told what time it is there.
+pub async fn simulate_telling(request: Request, progress: impl Fn(DateTime<Utc>) + Send) -> Result<Vec<Moment>, StoreError> {
     let mut world = World::new(request);
     let mut events = std::mem::take(&mut world.request.script.events).into_iter().peekable();
     world.look(true).await?;
     loop {
         let now = world.clock.now();
+        progress(now);
         if world.daemon_up {
             world.hand_over().await?;
         }
@@ -273,7 +279,7 @@ impl World {
             Source::Empty => "[]".to_owned(),
             Source::Fails => return Ok(()),
         };
-        let mut snapshot = json::parse(body.as_bytes()).unwrap_or_else(|_| Snapshot { partial: true, ..Snapshot::default() });
+        let mut snapshot = json::parse(body.as_bytes()).unwrap_or_else(|_| Snapshot { extent: Extent::Change, ..Snapshot::default() });
         ambiguity::mark(&mut snapshot);
         for session in &snapshot.sessions {
             for person in &session.participants {
@@ -297,7 +303,9 @@ impl World {
             let span = Span::Once(self.clock.now());
             Arc::clone(&self.dispatcher).run(Arc::clone(lane), span, Arc::new(Notify::new())).await?;
         }
-        self.tell().await
+        self.tell().await?;
+        let wanted = self.lanes.iter().filter(|lane| lane.take_wanted_look()).count();
+        if wanted > 0 { self.walk().await } else { Ok(()) }
     }
 
     /// Writes down what the ledger has that is new: how attempts ended, and what was not sent after all.

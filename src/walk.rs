@@ -4,17 +4,19 @@
 //! changed, or the source was silent for too long, all of them. The result is applied whole or not at all.
 //!
 //! What a source lists no more is *absent*: nothing is sent for it. Absent in [`ABSENCES`] snapshots in a row over at least [`ABSENT_FOR`],
-//! before its start, it counts as cancelled. What aged out after its start is left as it was. Too much at once waits for an operator ([`guard`]).
+//! before its start, it counts as cancelled. What aged out after its start is left as it was, but for the nudge of whoever has not connected.
+//! Too much at once waits for an operator ([`guard`]).
+//! What stands in a part of the source that cannot be read is *unheard*: it counts as it was, as long as a silent source is believed.
 
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 
-use crate::notice::{Decision, Reason};
-use crate::outbox::{self, Applied, Change, Guard, Known, KnownMap, Outbox, Seen, State, StoredSession, Walk, WalkedSession};
-use crate::plan::{self, Policy, Suppressions, diff};
-use crate::session::{Fault, Participant, ParticipationId, Presence, Role, Session, SessionId, Snapshot};
+use crate::notice::{Decision, NoticeKey, Occasion, Reason};
+use crate::outbox::{self, Applied, Change, Guard, Known, KnownMap, KnownNotice, Outbox, Seen, State, StoredSession, Walk, WalkedSession};
+use crate::plan::{self, NotJoined, Policy, Suppressions, diff};
+use crate::session::{Extent, Fault, Participant, ParticipationId, Presence, Role, Session, SessionId, Snapshot};
 use crate::source::{json, kept};
 
 mod guard;
@@ -25,7 +27,7 @@ pub const ABSENCES: u32 = 3;
 pub const ABSENT_FOR: TimeDelta = TimeDelta::minutes(10);
 
 /// Ends a session's digest that was planned while something of it was in flight.
-const IN_FLIGHT: &str = "+in flight";
+const IN_FLIGHT: &str = outbox::PLAN_AGAIN;
 
 /// What a walk saw and did.
 #[derive(Debug, Clone, Copy, Default)]
@@ -47,6 +49,8 @@ struct Walker<'a> {
     policy: &'a Policy,
     suppressed: Suppressions,
     first_fill: bool,
+    /// What was told before a restore is found again: new invites and corrections wait for a person.
+    finds_again: bool,
     now: DateTime<Utc>,
     /// The touched sessions as they were.
     before: HashMap<SessionId, (StoredSession, Session)>,
@@ -61,19 +65,14 @@ pub async fn walk(outbox: &dyn Outbox, source: &str, snapshot: &Snapshot, policy
     let policy_digest = policy.digest();
     let all = seen.as_ref().is_none_or(|s| s.policy_digest != policy_digest || now - s.last_snapshot_at > policy.max_stale);
     let changed = changed(snapshot, seen.as_ref(), all);
-    let missing = if snapshot.partial { Vec::new() } else { missing(snapshot, seen.as_ref(), now) };
+    let missing = missing(snapshot, seen.as_ref(), all, policy.not_joined.is_some(), now);
     let ids: Vec<SessionId> = changed.iter().map(|(s, _)| s.id).chain(missing.iter().map(|(id, _)| *id)).collect();
     let before = before(outbox.sessions(source, Some(&ids)).await?);
-    let guard = judge(snapshot, seen.as_ref(), &changed, &missing, &before, now);
-    let walker = Walker {
-        policy,
-        suppressed,
-        first_fill: seen.is_none(),
-        now,
-        before,
-        known: by_session(outbox.known(source, &ids).await?),
-        guarded: guard.sessions.iter().map(|(id, _)| *id).collect(),
-    };
+    let known = by_session(outbox.known(source, &ids).await?);
+    let finds_again = outbox.finds_again(source, now).await?;
+    let mut walker = Walker { policy, suppressed, first_fill: seen.is_none(), finds_again, now, before, known, guarded: HashSet::new() };
+    let guard = judge(snapshot, seen.as_ref(), &changed, &missing, &walker);
+    walker.guarded = guard.sessions.iter().map(|(id, _)| *id).collect();
     let listed = changed.into_iter().filter_map(|(session, digest)| walker.listed(session, digest));
     let sessions: Vec<WalkedSession> = listed.chain(missing.iter().filter_map(|(id, why)| walker.missing(*id, *why))).collect();
     let faults: Vec<Fault> = snapshot.faults.iter().chain(snapshot.sessions.iter().flat_map(|s| &s.faults)).cloned().collect();
@@ -101,17 +100,37 @@ fn digest(session: &Session) -> String {
     data_encoding::HEXLOWER.encode(&hash.finalize()[..16])
 }
 
-/// Sessions that were seen before, start in the future, and are not in the snapshot as sessions: absent or unreadable.
-/// An absent one is looked at in every walk until it counts as gone.
-fn missing(snapshot: &Snapshot, seen: Option<&Seen>, now: DateTime<Utc>) -> Vec<(SessionId, Presence)> {
+/// Sessions that were seen before, start in the future, and are not in the snapshot as sessions: absent, unreadable or unheard. An absent one
+/// is looked at in every walk until it counts as gone, the others once. `all`: what is as it was is looked at, too. `nudges`: likewise those
+/// that have started and may still be told of.
+fn missing(snapshot: &Snapshot, seen: Option<&Seen>, all: bool, nudges: bool, now: DateTime<Utc>) -> Vec<(SessionId, Presence)> {
     let listed: HashSet<SessionId> = snapshot.sessions.iter().map(|s| s.id).collect();
     let unreadable: HashSet<SessionId> = snapshot.faults.iter().filter_map(|f| f.session).collect();
-    let unlisted = seen.into_iter().flat_map(|s| &s.sessions).filter(|(id, s)| !listed.contains(id) && s.start > now);
-    let mut missing: Vec<(SessionId, Presence)> = unlisted
-        .map(|(id, s)| (*id, s.digest.as_str(), if unreadable.contains(id) { Presence::Unreadable } else { Presence::Absent }))
-        .filter(|(_, was, is)| *was != Presence::Gone.as_str() && !(*was == is.as_str() && *is == Presence::Unreadable))
-        .map(|(id, _, is)| (id, is))
-        .collect();
+    let runs = |start: DateTime<Utc>| nudges && start <= now && now - start < NotJoined::LONGEST;
+    let unlisted = seen.into_iter().flat_map(|s| &s.sessions).filter(|(id, s)| !listed.contains(id) && (s.start > now || runs(s.start)));
+    let is = |id: &SessionId, was: &str, start: DateTime<Utc>| {
+        let again = all || was.ends_with(IN_FLIGHT);
+        if runs(start) {
+            let marked = was.split('+').next().and_then(Presence::from_word).is_some();
+            let is = match snapshot.extent {
+                _ if unreadable.contains(id) => Some(Presence::Unreadable),
+                Extent::Whole => Some(Presence::Absent),
+                Extent::Part => Some(Presence::Unheard),
+                Extent::Change => None,
+            };
+            return is.filter(|_| !marked || again);
+        }
+        match (snapshot.extent, was.split('+').next().and_then(Presence::from_word)) {
+            _ if unreadable.contains(id) => Some(Presence::Unreadable).filter(|is| was != is.as_str()),
+            (Extent::Whole, _) => Some(Presence::Absent).filter(|_| was != Presence::Gone.as_str()),
+            (Extent::Part, None) => Some(Presence::Unheard),
+            (Extent::Part, Some(Presence::Unheard)) => Some(Presence::Unheard).filter(|_| again),
+            (Extent::Change, None) => Some(Presence::Listed).filter(|_| again),
+            // It is held already, or gone.
+            (Extent::Part | Extent::Change, Some(_)) => None,
+        }
+    };
+    let mut missing: Vec<(SessionId, Presence)> = unlisted.filter_map(|(id, s)| Some((*id, is(id, &s.digest, s.start)?))).collect();
     missing.sort_unstable_by_key(|(id, _)| *id);
     missing
 }
@@ -125,15 +144,19 @@ fn judge(
     seen: Option<&Seen>,
     changed: &[(&Session, String)],
     missing: &[(SessionId, Presence)],
-    before: &HashMap<SessionId, (StoredSession, Session)>,
-    now: DateTime<Utc>,
+    walker: &Walker<'_>,
 ) -> Guard {
     let Some(seen) = seen else { return Guard::default() };
-    let absent: Vec<SessionId> = missing.iter().filter(|(_, why)| *why == Presence::Absent).map(|(id, _)| *id).collect();
+    let (before, now) = (&walker.before, walker.now);
+    // Whoever was told that it is cancelled loses nothing when it leaves the list.
+    let takes_place = |id: &SessionId| before.get(id).is_none_or(|(_, was)| !was.cancelled && was.start > now);
+    let absent: Vec<SessionId> =
+        missing.iter().filter(|(id, why)| *why == Presence::Absent && takes_place(id)).map(|(id, _)| *id).collect();
     let changes = guard::Changes {
         future: seen.sessions.values().filter(|s| s.start > now && s.digest != Presence::Gone.as_str()).count(),
         empty: snapshot.sessions.is_empty() && snapshot.faults.is_empty(),
         missing: &absent,
+        clocks: changed.iter().filter(|(is, _)| walker.tells_another_hour(is)).map(|(is, _)| is.id).collect(),
         changed: changed.iter().filter_map(|(is, _)| before.get(&is.id).map(|(_, was)| (was, *is))).collect(),
         accepted: seen.guard_accepted.as_deref(),
     };
@@ -152,6 +175,21 @@ pub(crate) fn by_session(known: KnownMap) -> HashMap<SessionId, KnownMap> {
 impl Walker<'_> {
     fn known(&self, id: SessionId) -> KnownMap {
         self.known.get(&id).cloned().unwrap_or_default()
+    }
+
+    /// Somebody who was told would be told again, although the source says of them what it said before: the zone data or the configuration
+    /// moves the hour on their clock.
+    fn tells_another_hour(&self, session: &Session) -> bool {
+        let Some((_, was)) = self.before.get(&session.id).filter(|_| session.start > self.now) else { return false };
+        let says_the_same = |p: &Participant| {
+            let facts = |s: &Session, p: &Participant| plan::facts(s, p, self.policy);
+            was.start == session.start && was.participant(p.id).is_some_and(|before| facts(was, before) == facts(session, p))
+        };
+        let known = plan::observe(session, self.known(session.id), self.policy, self.first_fill, self.now);
+        plan::plan_session(session, &known, self.policy, &self.suppressed, self.now).iter().any(|decision| match decision {
+            Decision::Send(n) => n.occasion == Occasion::Updated && session.participant(n.participation).is_some_and(says_the_same),
+            Decision::Omit(_) => false,
+        })
     }
 
     /// A session that is in the snapshot. `None`: it is guarded, and was so before.
@@ -198,7 +236,9 @@ impl Walker<'_> {
 
     /// One more snapshot without them.
     fn count_absence(&self, known: &mut Known, start: DateTime<Utc>) -> Presence {
-        let since = *known.absent_since.get_or_insert(self.now);
+        // While it could not be heard it was not absent.
+        let since = known.absent_since.filter(|_| known.absences > 0).unwrap_or(self.now);
+        known.absent_since = Some(since);
         known.absences += 1;
         let sure = known.absences >= ABSENCES && self.now - since >= ABSENT_FOR && start > self.now;
         if sure { Presence::Gone } else { Presence::Absent }
@@ -208,27 +248,50 @@ impl Walker<'_> {
     fn missing(&self, id: SessionId, why: Presence) -> Option<WalkedSession> {
         let (_, was) = self.before.get(&id)?;
         let mut known = self.known(id);
+        if was.start <= self.now {
+            return self.left(id, why, known);
+        }
         let presence = match why {
             _ if self.guarded.contains(&id) => Presence::Guarded,
             Presence::Absent => {
                 let all: Vec<Presence> = known.values_mut().map(|one| self.count_absence(one, was.start)).collect();
                 if all.contains(&Presence::Gone) { Presence::Gone } else { Presence::Absent }
             }
+            Presence::Unheard => {
+                known.values_mut().for_each(|one| one.absent_since = one.absent_since.or(Some(self.now)));
+                Presence::Unheard
+            }
             other => other,
         };
         self.kept(id, presence, known)
     }
 
+    /// A session that runs, and is not in the snapshot any more: whoever was to be nudged is not, and all else stays as it is.
+    fn left(&self, id: SessionId, why: Presence, known: KnownMap) -> Option<WalkedSession> {
+        let is_open = |n: &&KnownNotice| n.state.pending() || matches!(n.state, State::Claimed | State::Sending);
+        let nudges = known.values().flat_map(|k| &k.notices).filter(|n| n.notice.occasion == Occasion::NotJoined).filter(is_open);
+        let nudges: HashSet<NoticeKey> = nudges.map(|n| n.notice.key).collect();
+        let mut walked = self.kept(id, why, known).filter(|_| !nudges.is_empty())?;
+        walked.changes.retain(|change| match change {
+            Change::Add(_) => false,
+            Change::Move { key, .. } | Change::End { key, .. } => nudges.contains(key),
+        });
+        Some(walked)
+    }
+
     /// The session as it was, with a mark.
     fn kept(&self, id: SessionId, presence: Presence, known: KnownMap) -> Option<WalkedSession> {
         let (stored, was) = self.before.get(&id)?;
-        let mut session = Session { presence, record: kept::mark(&stored.record, presence), ..was.clone() };
+        let as_it_was = presence == Presence::Listed;
+        let record = if as_it_was { stored.record.clone() } else { kept::mark(&stored.record, presence) };
+        let digest = if as_it_was { stored.digest.trim_end_matches(IN_FLIGHT) } else { presence.as_str() };
+        let mut session = Session { presence, record, ..was.clone() };
         for (id, why) in &stored.ambiguous {
             if let Some(person) = session.participants.iter_mut().find(|p| p.id == *id) {
                 person.ambiguous = Some(why.clone());
             }
         }
-        Some(self.plan(&session, presence.as_str().to_owned(), known))
+        Some(self.plan(&session, digest.to_owned(), known))
     }
 
     fn plan(&self, session: &Session, digest: String, known: KnownMap) -> WalkedSession {
@@ -242,7 +305,9 @@ impl Walker<'_> {
         let mut changes: Vec<Change> = Vec::new();
         for ((_, id), one) in &people {
             let theirs: Vec<&Decision> = decisions.iter().filter(|d| diff::of_participant(d, session.id, *id)).collect();
-            changes.extend(diff::diff(&theirs, &one.notices));
+            let decided = diff::diff(&theirs, &one.notices);
+            let held: Vec<Change> = decided.iter().filter_map(|change| self.found_again(change, one)).collect();
+            changes.extend(decided.into_iter().chain(held));
             changes.extend(self.adoption(session, *id, one));
         }
         WalkedSession {
@@ -255,6 +320,20 @@ impl Walker<'_> {
             changes,
             omissions: decisions.into_iter().filter_map(|d| if let Decision::Omit(o) = d { Some(o) } else { None }).collect(),
         }
+    }
+
+    /// After a restore, what may have been told in the time that the store does not remember: held. Reminders that are still to come are not.
+    fn found_again(&self, change: &Change, known: &Known) -> Option<Change> {
+        let (key, occasion, due_at) = match change {
+            Change::Add(n) => (n.key, n.occasion, n.due_at),
+            Change::Move { key, due_at, .. } => {
+                let row = known.notices.iter().find(|n| n.notice.key == *key)?;
+                (row.state != State::Waiting).then_some((*key, row.notice.occasion, *due_at))?
+            }
+            Change::End { .. } => return None,
+        };
+        let told_since = self.finds_again && (occasion != Occasion::Reminder || due_at <= self.now);
+        told_since.then_some(Change::End { key, state: State::Held, reason: Reason::Restored })
     }
 
     /// Whoever was announced by somebody else counts as told: a row of the outbox remembers the start that they know, so that a change of it

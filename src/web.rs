@@ -1,45 +1,52 @@
-//! The small HTTP server: what is pushed to us, the provider's webhook, and what SMS gateways tell of texts.
+//! The small HTTP server: what is pushed to us, the provider's webhook, what SMS gateways tell of texts, what monitors ask, the pages of staff,
+//! and the API of programs.
 //!
-//! In: requests, HTTP/1.1 without TLS (a proxy stands before it where it is not the machine itself). Out: what [`Intake`] makes of them, as JSON,
-//! and refusals as problem details (RFC 9457). Invariants: who a request comes from is known before its body is read; every connection, head,
+//! In: requests, HTTP/1.1 without TLS (a proxy stands before it where it is not the machine itself). Out: what [`Intake`] makes of them, and
+//! what an [`Office`] knows, as JSON or as pages; refusals as problem details (RFC 9457). Invariants: who a request comes from is known before its body is read; every connection, head,
 //! body and answer ends within a limit; a success is answered when it is durable, and not before. Nothing of a request is logged but the
 //! source's name and the status.
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
 use axum::routing::{get, post, put};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use secrecy::SecretString;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
 use url::Url;
 
+use self::door::Door;
+pub use self::metrics::{Figures, Kind, Labels};
 use self::problem::Problem;
+use crate::access::file::Followed;
+use crate::clock::Clock;
+use crate::desk::Desk;
 use crate::feedback::{Reply, Report};
+use crate::render::Renderer;
 use crate::source::push::{Offer, Refused};
+use crate::zone::Zone;
 
+mod api;
+mod connection;
+mod door;
 mod feedback;
+mod health;
 pub mod hook;
 mod kannel;
+mod metrics;
+mod page;
+mod pages;
 mod problem;
 pub mod push;
 mod request;
 mod twilio;
 pub mod webhook;
 
-/// When the system can give no more connections, the next attempt.
-const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
-/// Largest head of a request, in bytes.
-const HEAD_MAX: usize = 16 << 10;
 /// Bodies that are read at once: each may take 32 MiB of memory.
 const BODIES: usize = 4;
 
@@ -54,6 +61,8 @@ pub struct Settings {
     pub hook: Option<SecretString>,
     /// SMS gateways that tell us of receipts and replies.
     pub callbacks: Vec<Callback>,
+    /// The users file; `None`: there are neither pages nor an API.
+    pub users: Option<PathBuf>,
     /// How much and how long.
     pub limits: Limits,
 }
@@ -91,7 +100,7 @@ pub enum Callback {
 /// What a connection may cost.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at once. A practice's systems need a handful; the next one waits until there is a place.
+    /// Connections at once. A practice's systems need a handful; for the next one, one whose request is not here yet makes room.
     pub connections: usize,
     /// For the head of a request. A connection carries one request: an idle one would only hold a place.
     pub head: Duration,
@@ -114,6 +123,12 @@ pub trait Intake: Send + Sync + 'static {
     /// Takes what is pushed: applied and durable when it returns.
     async fn push(&self, source: &str, offer: Offer) -> Result<push::Receipt, Declined>;
 
+    /// Somebody decided about a notice: whatever may be due now is looked for.
+    fn wake(&self);
+
+    /// Somebody accepted what a source says: the sources are asked soon.
+    fn ask(&self);
+
     /// Takes note of an event, and of what it may mean: durable when it returns.
     async fn hook(&self, event: hook::Event) -> Result<(), Declined>;
 
@@ -122,6 +137,21 @@ pub trait Intake: Send + Sync + 'static {
 
     /// Takes somebody's text: durable when it returns. The same one again changes nothing.
     async fn reply(&self, reply: Reply) -> Result<(), Declined>;
+
+    /// The store answers within a second.
+    async fn answers(&self) -> bool {
+        true
+    }
+
+    /// Why what is due could not go out now; empty: it can.
+    async fn unready(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// For a monitor. `None`: the store does not answer.
+    async fn figures(&self) -> Option<Figures> {
+        None
+    }
 }
 
 /// Why something that was pushed was not taken.
@@ -135,44 +165,43 @@ pub enum Declined {
     Store,
 }
 
+/// What pages and API ask, and act upon.
+pub struct Office {
+    /// What was and will be told.
+    pub desk: Desk,
+    /// Makes the messages that are previewed.
+    pub renderer: Arc<Renderer>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// The practice's name.
+    pub practice: String,
+    /// The practice's own zone.
+    pub zone: Zone,
+    /// Nothing is sent: it is all rehearsed.
+    pub shadow: bool,
+}
+
 /// What the routes share.
 struct Shared {
     settings: Settings,
     intake: Arc<dyn Intake>,
+    office: Office,
+    door: Option<Door>,
     bodies: Semaphore,
 }
 
-/// Serves until `stop` is raised, and finishes what is in hand then. Dropped earlier, it drops the connections too.
-pub async fn serve(listener: TcpListener, settings: Settings, intake: Arc<dyn Intake>, stop: watch::Receiver<bool>) {
-    let limits = settings.limits;
-    let routes = routes(Arc::new(Shared { settings, intake, bodies: Semaphore::new(BODIES) }));
-    let places = Arc::new(Semaphore::new(limits.connections));
-    let mut open = JoinSet::new();
-    let mut stopping = pin!(stopped(stop.clone()));
-    loop {
-        let next = async {
-            let place = Arc::clone(&places).acquire_owned().await.expect("nobody closes it");
-            (listener.accept().await, place)
-        };
-        tokio::select! {
-            () = &mut stopping => break,
-            Some(_) = open.join_next() => {}
-            (accepted, place) = next => match accepted {
-                Ok((stream, _)) => {
-                    let connection = connection(stream, routes.clone(), limits.head, stop.clone());
-                    open.spawn(async move {
-                        tokio::time::timeout(limits.connection, connection).await.ok();
-                        drop(place);
-                    });
-                }
-                Err(why) => {
-                    tracing::warn!(%why, "no connection can be taken");
-                    tokio::time::sleep(ACCEPT_AGAIN).await;
-                }
-            },
-        }
+impl Shared {
+    fn door(&self) -> Result<&Door, Problem> {
+        self.door.as_ref().ok_or_else(|| Problem::not_found("there is nothing at this address"))
     }
-    while open.join_next().await.is_some() {}
+}
+
+/// Serves until `stop` is raised, and finishes what is in hand then. Dropped earlier, it drops the connections too.
+pub async fn serve(listener: TcpListener, settings: Settings, intake: Arc<dyn Intake>, office: Office, stop: watch::Receiver<bool>) {
+    let limits = settings.limits;
+    let door = settings.users.clone().map(|path| Door::new(Followed::new(path)));
+    let shared = Shared { settings, intake, office, door, bodies: Semaphore::new(BODIES) };
+    connection::serve(listener, routes(Arc::new(shared)), limits, stop).await;
 }
 
 async fn stopped(mut stop: watch::Receiver<bool>) {
@@ -181,34 +210,23 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
 }
 
 fn routes(shared: Arc<Shared>) -> Router {
-    Router::new()
+    let mut routes = Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::figures))
         .route("/api/v1/sources/{name}/sessions", put(push::whole))
         .route("/api/v1/sources/{name}/sessions/{id}", put(push::one).delete(push::cancel))
         .route("/hooks/securevideo/{token}", post(hook::take))
         .route("/hooks/twilio", post(twilio::take))
         .route("/hooks/kannel/{token}", get(kannel::take))
-        .route("/hooks/sms/{token}", post(webhook::take))
+        .route("/hooks/sms/{token}", post(webhook::take));
+    if shared.door.is_some() {
+        routes = routes.merge(pages::routes()).merge(api::routes(&shared));
+    }
+    routes
         .fallback(async || Problem::not_found("there is nothing at this address"))
         .method_not_allowed_fallback(async || Problem::method())
         .with_state(shared)
-}
-
-/// One connection, with one request.
-async fn connection(stream: TcpStream, routes: Router, head: Duration, stop: watch::Receiver<bool>) {
-    stream.set_nodelay(true).ok();
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(head).keep_alive(false).max_buf_size(HEAD_MAX);
-    let mut served = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes)));
-    let ended = tokio::select! {
-        ended = served.as_mut() => ended,
-        () = stopped(stop) => {
-            served.as_mut().graceful_shutdown();
-            served.await
-        }
-    };
-    if let Err(why) = ended {
-        tracing::debug!(%why, "a connection ended early");
-    }
 }
 
 /// Runs to its end, also when whoever asked for it hangs up: half of it must not be left undone without a trace.

@@ -68,6 +68,11 @@ impl Zone {
         LocalTime { civil: shifted(at.naive_utc(), offset_seconds), offset_seconds, dst }
     }
 
+    /// What the zone calls its time at this instant: `EST`; some zones have only an offset.
+    pub fn abbreviation(&self, at: DateTime<Utc>) -> String {
+        self.rules.to_offset_info(timestamp(at.timestamp())).abbreviation().to_owned()
+    }
+
     /// The instant of a civil time: in a gap forward by its length, in an overlap the earlier one.
     pub fn instant(&self, civil: NaiveDateTime) -> DateTime<Utc> {
         // The offset from before the change does both: in a gap it leads past it by its length, in an overlap to the first pass.

@@ -1,21 +1,25 @@
-//! `check`: configuration, templates, zones, sources; with `--online` the relays and gateways too.
+//! `check`: configuration, templates, zones, sources; with `--online` the relays and gateways too, with `--offline` no source.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
-use crate::config::{Config, Gateway, SourceKind};
+use crate::config::{Config, Gateway, Relay, SourceKind};
 use crate::contact::Channel;
 use crate::daemon::{read_source, store_exists};
 use crate::deliver::Transport;
-use crate::notice::{Decision, Reason};
+use crate::notice::{Decision, Occasion, Reason};
 use crate::outbox::KnownMap;
 use crate::plan::{self, Suppressions};
 use crate::render::Renderer;
-use crate::session::AutoDeliver;
+use crate::session::{AutoDeliver, Snapshot};
 use crate::source::ambiguity;
+
+mod sender;
 
 /// One line of the report.
 #[derive(Serialize)]
@@ -37,7 +41,21 @@ impl Report {
     }
 }
 
-pub(super) fn check(config: Config, online: bool, json: bool) -> anyhow::Result<Exit> {
+/// How far a check goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// What stands on this machine.
+    Nowhere,
+    /// The sources too.
+    Sources,
+    /// Relays and gateways too, and the DNS.
+    Everywhere {
+        /// In place of the host's.
+        name_server: Option<SocketAddr>,
+    },
+}
+
+pub(super) fn check(config: Config, reach: Reach, json: bool) -> anyhow::Result<Exit> {
     let mut report = Report::default();
     let file = config.file.as_ref().map_or_else(|| "built-in defaults: can preview, cannot send".to_owned(), |f| f.display().to_string());
     report.add("ok", "configuration", file);
@@ -45,11 +63,16 @@ pub(super) fn check(config: Config, online: bool, json: bool) -> anyhow::Result<
     report.add("ok", "time zone data", format!("{} ({})", tz.version, tz.origin));
     templates(&config, &mut report);
     let runtime = runtime()?;
-    sources(&config, &runtime, &mut report);
+    if reach != Reach::Nowhere {
+        sources(&config, &runtime, &mut report);
+    }
     store(&config, &mut report);
     let transports = transports(&config, &mut report);
-    if online {
+    if let Reach::Everywhere { name_server } = reach {
         runtime.block_on(probe(&transports, &mut report));
+        if config.relays.iter().any(|relay| matches!(relay, Relay::Smtp(_))) {
+            runtime.block_on(sender::check(&config.render.from, config.render.dkim.as_deref(), name_server, &mut report));
+        }
     }
     for finding in &report.0 {
         if json {
@@ -99,6 +122,9 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Repo
             report.add("error", what.clone(), fault.to_string());
         }
         let now = WallClock.now();
+        if config.store.is_some() && !store_exists(config) {
+            report.add("note", what.clone(), first_start(&snapshot, config, now));
+        }
         for session in &snapshot.sessions {
             let known = plan::observe(session, KnownMap::new(), &config.policy, false, now);
             let decisions = plan::plan_session(session, &known, &config.policy, &Suppressions::default(), now);
@@ -114,6 +140,29 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Repo
         if texts > 0 && config.gateways.is_empty() && config.store.is_some() {
             report.add("error", what, format!("{texts} participants want text messages, and no [[sms.gateway]] is configured"));
         }
+    }
+}
+
+/// What the first start makes of the sessions that are there already: said before it happens.
+fn first_start(snapshot: &Snapshot, config: &Config, now: DateTime<Utc>) -> String {
+    let (mut adopted, mut invites, mut reminders) = (0, 0, 0);
+    for session in &snapshot.sessions {
+        let known = plan::observe(session, KnownMap::new(), &config.policy, true, now);
+        for decision in plan::plan_session(session, &known, &config.policy, &Suppressions::default(), now) {
+            match decision {
+                Decision::Omit(o) if o.reason == Reason::Adopted => adopted += 1,
+                Decision::Send(n) if n.occasion == Occasion::Invite => invites += 1,
+                Decision::Send(_) => reminders += 1,
+                Decision::Omit(_) => {}
+            }
+        }
+    }
+    if config.policy.adopt_invites {
+        format!(
+            "the first start invites {invites} people, whoever may have done so before ([adopt] invites = true), and plans {reminders} reminders"
+        )
+    } else {
+        format!("the first start takes {adopted} people for invited already ([adopt] invites = false), and plans {reminders} reminders")
     }
 }
 

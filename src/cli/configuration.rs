@@ -38,11 +38,15 @@ pub(super) fn init(file: &Path) -> anyhow::Result<Exit> {
 }
 
 pub(super) fn completions(shell: clap_complete::Shell) -> Exit {
-    clap_complete::generate(shell, &mut Cli::command(), "punctual", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "punctual", &mut script);
+    print!("{}", String::from_utf8_lossy(&script));
     Exit::Done
 }
 
 pub(super) fn man() -> anyhow::Result<Exit> {
-    clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?;
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+    print!("{}", String::from_utf8_lossy(&page));
     Ok(Exit::Done)
 }

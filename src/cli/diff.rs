@@ -1,6 +1,5 @@
 //! `diff OLD.toml NEW.toml`: who gains, loses or moves a message if the configuration changes. Counts first.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
@@ -11,13 +10,11 @@ use super::{DiffArgs, Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::{self, Config};
 use crate::daemon::{open_store, store_exists};
-use crate::notice::{Decision, Occasion};
+use crate::notice::Occasion;
 use crate::outbox::KnownMap;
-use crate::plan::{self, Suppressions};
+use crate::plan::Suppressions;
+use crate::plan::compare::{Change, Place, compare, dues, is_much};
 use crate::session::{ParticipationId, SessionId, Snapshot};
-
-/// What is told to whom: the same thing under both configurations.
-type Place = (SessionId, ParticipationId, Occasion, Option<String>);
 
 /// One change.
 #[derive(Serialize)]
@@ -36,8 +33,10 @@ pub(super) fn diff(args: &DiffArgs, json: bool, colors: Colors) -> anyhow::Resul
     let said = snapshot(&new, args.sessions.as_deref())?;
     let now = args.at.unwrap_or_else(|| WallClock.now());
     let (known, suppressed) = runtime()?.block_on(memory(&new, &said))?;
-    let due = |config: &Config| planned(config, &said, &known, &suppressed, now);
-    let rows = compare(&due(&old), &due(&new));
+    let known = crate::walk::by_session(known);
+    let due = |config: &Config| dues(said.sessions.iter(), &known, &config.policy, &suppressed, now);
+    let (before, after) = (due(&old), due(&new));
+    let rows: Vec<Row> = compare(&before, &after).into_iter().map(row).collect();
     if json {
         for row in &rows {
             println!("{}", serde_json::to_string(row)?);
@@ -57,6 +56,12 @@ pub(super) fn diff(args: &DiffArgs, json: bool, colors: Colors) -> anyhow::Resul
     }
     if !rows.is_empty() {
         println!("{}", shown.trim_fmt());
+    }
+    if is_much(rows.len(), before.len()) {
+        println!(
+            "A reload takes so much only if the new file says that you have seen it:\n  [run]\n  accept_change = \"{}\"",
+            new.policy.digest()
+        );
     }
     Ok(Exit::Done)
 }
@@ -79,42 +84,11 @@ async fn memory(config: &Config, said: &Snapshot) -> anyhow::Result<(KnownMap, S
     Ok((known, Suppressions(store.suppressions().await?)))
 }
 
-/// When each thing is due under a configuration.
-fn planned(
-    config: &Config,
-    said: &Snapshot,
-    known: &KnownMap,
-    suppressed: &Suppressions,
-    now: chrono::DateTime<chrono::Utc>,
-) -> BTreeMap<Place, chrono::DateTime<chrono::Utc>> {
-    let known = crate::walk::by_session(known.clone());
-    let decisions = said.sessions.iter().flat_map(|session| {
-        let known = plan::observe(session, known.get(&session.id).cloned().unwrap_or_default(), &config.policy, false, now);
-        plan::plan_session(session, &known, &config.policy, suppressed, now)
-    });
-    decisions
-        .filter_map(|d| match d {
-            Decision::Send(n) => Some(((n.session, n.participation, n.occasion, n.rule), n.due_at)),
-            Decision::Omit(_) => None,
-        })
-        .collect()
-}
-
-fn compare(old: &BTreeMap<Place, chrono::DateTime<chrono::Utc>>, new: &BTreeMap<Place, chrono::DateTime<chrono::Utc>>) -> Vec<Row> {
-    let mut places: Vec<&Place> = old.keys().chain(new.keys()).collect();
-    places.sort_unstable();
-    places.dedup();
-    let changed = places.into_iter().filter_map(|place| {
-        let (before, after) = (old.get(place), new.get(place));
-        let change = match (before, after) {
-            (None, Some(_)) => "gained",
-            (Some(_), None) => "lost",
-            (Some(a), Some(b)) if a != b => "moved",
-            _ => return None,
-        };
-        let (session_id, participation_id, occasion, rule) = place.clone();
-        let (old_due_at, new_due_at) = (before.copied().map(rfc3339), after.copied().map(rfc3339));
-        Some(Row { change, session_id, participation_id, occasion, rule, old_due_at, new_due_at })
-    });
-    changed.collect()
+fn row(((session_id, participation_id, occasion, rule), change): (Place, Change)) -> Row {
+    let (change, before, after) = match change {
+        Change::Gained(after) => ("gained", None, Some(after)),
+        Change::Lost(before) => ("lost", Some(before), None),
+        Change::Moved(before, after) => ("moved", Some(before), Some(after)),
+    };
+    Row { change, session_id, participation_id, occasion, rule, old_due_at: before.map(rfc3339), new_due_at: after.map(rfc3339) }
 }

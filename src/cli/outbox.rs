@@ -1,69 +1,29 @@
 //! `outbox list / show / retry / hold / release / cancel`.
 
 use anyhow::bail;
-use serde::Serialize;
 
 use super::preview::rfc3339;
 use super::table::{Colors, Tone, table};
-use super::{Exit, FilterArgs, OutboxCommand, runtime};
+use super::{Exit, FilterArgs, OutboxCommand, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
-use crate::daemon::open_store;
+use crate::desk::Desk;
+use crate::desk::notices::{Line, Opened, open};
 use crate::notice::NoticeKey;
-use crate::outbox::{Act, Delivery, Entry, Filter, Outbox, State};
+use crate::outbox::{Act, Entry, Filter, Outbox, State};
 use crate::session::{ParticipationId, SessionId};
-
-/// `outbox list --json`: one object a line.
-#[derive(Serialize)]
-struct Line {
-    key: String,
-    session_id: i64,
-    participation_id: i64,
-    occasion: &'static str,
-    rule: Option<String>,
-    channel: &'static str,
-    state: &'static str,
-    reason: Option<&'static str>,
-    due_at: String,
-    next_attempt_at: Option<String>,
-    attempts: u32,
-    useful_until: String,
-    accepted_at: Option<String>,
-    server_reply: Option<String>,
-}
-
-impl From<&Entry> for Line {
-    fn from(e: &Entry) -> Self {
-        let n = &e.notice;
-        Self {
-            key: n.key.to_string(),
-            session_id: n.session.0,
-            participation_id: n.participation.0,
-            occasion: n.occasion.as_str(),
-            rule: n.rule.clone(),
-            channel: n.address.channel().as_str(),
-            state: e.state.as_str(),
-            reason: e.reason.map(crate::notice::Reason::as_str),
-            due_at: rfc3339(n.due_at),
-            next_attempt_at: e.next_attempt_at.map(rfc3339),
-            attempts: e.attempts,
-            useful_until: rfc3339(n.useful_until),
-            accepted_at: e.accepted_at.map(rfc3339),
-            server_reply: e.server_reply.clone(),
-        }
-    }
-}
 
 pub(super) fn outbox(config: Config, command: &OutboxCommand, json: bool, colors: Colors) -> anyhow::Result<Exit> {
     runtime()?.block_on(async {
-        let store = open_store(&config, false)?;
+        let desk = desk(config)?;
+        let store = &desk.outbox;
         match command {
             OutboxCommand::List(args) => list(&store.list(&filter(args)).await?, json, colors)?,
-            OutboxCommand::Show { key } => return show(&*store, *key, json).await,
-            OutboxCommand::Retry(args) => act(&*store, args, Act::Retry, "due now").await?,
-            OutboxCommand::Hold(args) => act(&*store, args, Act::Hold, "held").await?,
-            OutboxCommand::Release(args) => act(&*store, args, Act::Release, "released").await?,
-            OutboxCommand::Cancel(args) => act(&*store, args, Act::Cancel, "cancelled").await?,
+            OutboxCommand::Show { key } => return show(&desk, *key, json).await,
+            OutboxCommand::Retry(args) => act(&**store, args, Act::Retry, "due now").await?,
+            OutboxCommand::Hold(args) => act(&**store, args, Act::Hold, "held").await?,
+            OutboxCommand::Release(args) => act(&**store, args, Act::Release, "released").await?,
+            OutboxCommand::Cancel(args) => act(&**store, args, Act::Cancel, "cancelled").await?,
         }
         Ok(Exit::Done)
     })
@@ -76,7 +36,7 @@ fn filter(args: &FilterArgs) -> Filter {
         states: args.state.clone(),
         occasion: args.occasion,
         keys: args.keys.clone(),
-        limit: None,
+        ..Filter::default()
     }
 }
 
@@ -115,20 +75,8 @@ fn list(entries: &[Entry], json: bool, colors: Colors) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[derive(Serialize)]
-struct Shown {
-    #[serde(flatten)]
-    notice: Line,
-    to: String,
-    reference: Option<String>,
-    deliveries: Vec<Delivery>,
-}
-
-async fn show(store: &dyn Outbox, key: NoticeKey, json: bool) -> anyhow::Result<Exit> {
-    let found = store.list(&Filter { keys: vec![key], ..Filter::default() }).await?;
-    let Some(entry) = found.first() else { bail!("there is no notice {key}") };
-    let (deliveries, content) = store.deliveries(key).await?;
-    let shown = Shown { notice: entry.into(), to: entry.notice.address.to_string(), reference: entry.reference.clone(), deliveries };
+async fn show(desk: &Desk, key: NoticeKey, json: bool) -> anyhow::Result<Exit> {
+    let Some(Opened { shown, content, .. }) = open(desk, key).await? else { bail!("there is no notice {key}") };
     if json {
         println!("{}", serde_json::to_string(&shown)?);
         return Ok(Exit::Done);

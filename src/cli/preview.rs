@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 
+use super::progress::Progress;
 use super::table::{Colors, Tone, table};
 use super::{Exit, PreviewArgs, PreviewFormat, gallery, runtime};
 use crate::clock::{Clock, WallClock};
@@ -16,7 +17,7 @@ use crate::plan::Suppressions;
 pub(super) use crate::preview::rfc3339;
 use crate::preview::{Line, Request, each_line, lines};
 use crate::render::Renderer;
-use crate::session::{SessionId, Snapshot};
+use crate::session::{Extent, SessionId, Snapshot};
 use crate::source::{ambiguity, file};
 
 pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Colors) -> anyhow::Result<Exit> {
@@ -43,7 +44,7 @@ pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Co
     let quarantined = |line: &Line| line.reason == Some(Reason::Quarantined.as_str());
     if args.format == PreviewFormat::Json || (args.format == PreviewFormat::Table && json) {
         let attention = print_json(request, quarantined)?;
-        return Ok(if attention || snapshot.partial { Exit::Attention } else { Exit::Done });
+        return Ok(if attention || snapshot.extent != Extent::Whole { Exit::Attention } else { Exit::Done });
     }
     let lines = lines(request);
     let out = args.out.clone().unwrap_or_else(|| "preview".into());
@@ -53,14 +54,17 @@ pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Co
         PreviewFormat::Table | PreviewFormat::Json => print_table(&lines, colors),
     }
     let quarantined = lines.iter().any(quarantined);
-    Ok(if quarantined || snapshot.partial { Exit::Attention } else { Exit::Done })
+    Ok(if quarantined || snapshot.extent != Extent::Whole { Exit::Attention } else { Exit::Done })
 }
 
 /// The sessions: of the named file or folder, else of every configured source.
 pub(super) fn snapshot(config: &Config, named: Option<&Path>) -> anyhow::Result<Snapshot> {
     let mut whole = Snapshot::default();
     if let Some(path) = named {
-        whole = file::read(&file::Settings { path: path.to_path_buf() }).map_err(anyhow::Error::msg)?;
+        let bar = Progress::new("files read");
+        let read = file::read_telling(&file::Settings { path: path.to_path_buf() }, &|done, all| bar.reached(done, all));
+        bar.done();
+        whole = read.map_err(anyhow::Error::msg)?;
     } else if config.sources.is_empty() {
         bail!("there is no source: name one in the configuration, or use --sessions FILE");
     } else {
@@ -71,7 +75,9 @@ pub(super) fn snapshot(config: &Config, named: Option<&Path>) -> anyhow::Result<
             };
             whole.sessions.extend(part.sessions);
             whole.faults.extend(part.faults);
-            whole.partial |= part.partial;
+            if part.extent != Extent::Whole {
+                whole.extent = part.extent;
+            }
         }
     }
     ambiguity::mark(&mut whole);

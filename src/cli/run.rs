@@ -8,11 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{Exit, runtime, status::needs_attention};
-use crate::clock::{Clock, WallClock};
+use super::{Exit, runtime};
+use crate::clock::{Clock, WallClock, monotonic_usec};
 use crate::config::Config;
 use crate::daemon::{Engine, OnceReport};
+use crate::desk::status::needs_attention;
 use crate::outbox::{Filter, State};
+use crate::plan::compare::is_much;
 use crate::render::Renderer;
 
 /// `load` reads the configuration again, for SIGHUP: one without a mistake takes the place of the old one, one with a mistake is told and changes nothing.
@@ -31,24 +33,33 @@ pub(super) fn run(config: Config, once: bool, load: impl Fn() -> Result<Config, 
         }
         let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut hangup = signal(SignalKind::hangup())?;
-        let engine = Engine::start(config, Arc::new(WallClock)).await?;
+        let engine = Arc::new(Engine::start(config, Arc::new(WallClock)).await?);
         let (stop, stopped) = watch::channel(false);
         let ending = async {
             loop {
-                tokio::select! { _ = term.recv() => break, _ = interrupt.recv() => break, _ = hangup.recv() => {} }
-                match usable(&load) {
+                let asked = tokio::select! { _ = term.recv() => false, _ = interrupt.recv() => false, _ = hangup.recv() => true };
+                if !asked {
+                    engine.notifier().stopping();
+                    break;
+                }
+                engine.notifier().reloading(monotonic_usec());
+                match usable(&load, &engine).await {
                     Ok(()) => {
                         reload.store(true, Ordering::Relaxed);
                         break;
                     }
-                    Err(why) => tracing::error!(%why, "the new configuration has mistakes; the old one stays in force"),
+                    Err(why) => {
+                        tracing::error!(%why, "the new configuration is not taken; the old one stays in force");
+                        engine.notifier().ready();
+                        engine.notifier().status("the new configuration is not taken (see the log); the old one stays in force");
+                    }
                 }
             }
             stop.send_replace(true);
             // Goes on while the engine stops; a second SIGHUP then changes nothing.
             std::future::pending::<()>().await;
         };
-        tokio::select! { served = Arc::new(engine).serve(stopped) => served?, () = ending => {} }
+        tokio::select! { served = Arc::clone(&engine).serve(stopped) => served?, () = ending => {} }
         anyhow::Ok(Exit::Done)
     });
     // An attempt that hangs on a dead server must not outlive the stop.
@@ -61,13 +72,21 @@ pub(super) fn run(config: Config, once: bool, load: impl Fn() -> Result<Config, 
     exit
 }
 
-/// Whether a configuration can take over: its templates too.
-fn usable(load: &impl Fn() -> Result<Config, String>) -> Result<(), String> {
+/// Whether a configuration can take over: its templates too, and what it changes.
+async fn usable(load: &impl Fn() -> Result<Config, String>, engine: &Engine) -> Result<(), String> {
     let config = load()?;
     if config.sources.is_empty() {
         return Err("there is no source to walk".to_owned());
     }
-    Renderer::new(config.render).map(|_| ()).map_err(|mistakes| mistakes.join("\n"))
+    Renderer::new(config.render).map_err(|mistakes| mistakes.join("\n"))?;
+    let (changes, planned) = engine.would_change(&config.policy).await.map_err(|e| e.to_string())?;
+    let word = config.policy.digest();
+    if is_much(changes, planned) && config.raw.run.accept_change.as_ref() != Some(&word) {
+        return Err(format!(
+            "it changes {changes} messages where {planned} are planned: look at `punctual diff OLD NEW`; if that is what you want, set accept_change = \"{word}\" in [run]"
+        ));
+    }
+    Ok(())
 }
 
 /// 1: something due could not be handed over, or a source could not be read. 3: something needs a person.

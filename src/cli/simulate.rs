@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context;
+use chrono::{DateTime, Utc};
 
 use super::preview::snapshot;
+use super::progress::Progress;
 use super::table::{Colors, Tone, table};
 use super::{Exit, SimulateArgs, runtime};
 use crate::config::Config;
 use crate::render::Renderer;
-use crate::simulate::{Moment, Request, script, simulate as play};
+use crate::simulate::{Moment, Request, script, simulate_telling as play};
 
 pub(super) fn simulate(config: Config, args: &SimulateArgs, json: bool, colors: Colors) -> anyhow::Result<Exit> {
     let said = snapshot(&config, args.sessions.as_deref())?;
@@ -33,7 +35,12 @@ pub(super) fn simulate(config: Config, args: &SimulateArgs, json: bool, colors: 
         doubt: (config.email_in_doubt, config.sms_in_doubt),
     };
     // The dispatcher renders on a worker thread.
-    let timeline = runtime()?.block_on(async { tokio::spawn(play(request)).await })??;
+    let bar = Progress::new("played");
+    let (shown, from, whole) = (bar.clone(), args.from, (args.until - args.from).num_seconds().max(1) as u64);
+    let told = move |at: DateTime<Utc>| shown.reached((at - from).num_seconds().max(0) as u64, whole);
+    let played = runtime()?.block_on(async { tokio::spawn(play(request, told)).await });
+    bar.done();
+    let timeline = played??;
     if json {
         for moment in &timeline {
             println!("{}", serde_json::to_string(moment)?);

@@ -1,63 +1,34 @@
 //! `status`: counts, times, and what needs attention.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use super::table::{Colors, Tone, table};
-use super::{Exit, runtime};
+use super::{Exit, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
-use crate::daemon::open_store;
-use crate::outbox::{SourceStatus, State, Status};
+use crate::config::raw::Mode;
+use crate::desk::status::{Facts, status as ask};
 
+/// How it runs, and how it stands.
 #[derive(Serialize)]
-struct Facts<'a> {
-    states: BTreeMap<&'static str, u64>,
-    omissions: BTreeMap<&'static str, u64>,
-    next_due: Option<String>,
-    sources: &'a [SourceStatus],
-    quarantined: Vec<String>,
-    guarded: usize,
-    /// Messages of coming sessions that a provider or a mail server says did not arrive.
-    undelivered: usize,
-    suppressed: u64,
+struct Shown<'a> {
+    mode: Mode,
+    #[serde(flatten)]
+    facts: &'a Facts,
 }
 
 pub(super) fn status(config: Config, json: bool, colors: Colors) -> anyhow::Result<Exit> {
-    let (status, guards, undelivered) = runtime()?.block_on(async {
-        let store = open_store(&config, false)?;
-        anyhow::Ok((store.status().await?, store.guards().await?, store.undelivered(WallClock.now()).await?))
-    })?;
-    let facts = facts(&status, guards.len(), undelivered.len());
+    let mode = config.raw.run.mode;
+    let facts = runtime()?.block_on(async { anyhow::Ok(ask(&desk(config)?, WallClock.now()).await?) })?;
     if json {
-        println!("{}", serde_json::to_string(&facts)?);
+        println!("{}", serde_json::to_string(&Shown { mode, facts: &facts })?);
     } else {
-        print(&facts, colors);
+        print(&facts, mode, colors);
     }
-    Ok(if needs_attention(&status) || !guards.is_empty() || !undelivered.is_empty() { Exit::Attention } else { Exit::Done })
+    Ok(if facts.attention { Exit::Attention } else { Exit::Done })
 }
 
-/// Something waits for a person.
-pub(super) fn needs_attention(status: &Status) -> bool {
-    let some = |state| status.by_state.get(&state).is_some_and(|n| *n > 0);
-    some(State::Held) || some(State::Unknown) || !status.faults.is_empty()
-}
-
-fn facts(status: &Status, guarded: usize, undelivered: usize) -> Facts<'_> {
-    Facts {
-        states: status.by_state.iter().map(|(s, n)| (s.as_str(), *n)).collect(),
-        omissions: status.by_reason.iter().map(|(r, n)| (r.as_str(), *n)).collect(),
-        next_due: status.next_due.map(super::preview::rfc3339),
-        sources: &status.sources,
-        quarantined: status.faults.iter().map(|(source, fault)| format!("{source}: {fault}")).collect(),
-        guarded,
-        undelivered,
-        suppressed: status.suppressed,
-    }
-}
-
-fn print(facts: &Facts<'_>, colors: Colors) {
+fn print(facts: &Facts, mode: Mode, colors: Colors) {
     let mut states = table(colors, &["Notices", ""]);
     for (state, n) in &facts.states {
         let tone = match *state {
@@ -68,8 +39,11 @@ fn print(facts: &Facts<'_>, colors: Colors) {
         states.add_row([colors.cell(*state, tone), colors.cell(n.to_string(), tone)]);
     }
     println!("{}", states.trim_fmt());
+    if mode == Mode::Shadow {
+        println!("Mode: shadow. Nothing is sent; what is accepted here was only rehearsed.");
+    }
     println!("Next due: {}", facts.next_due.as_deref().unwrap_or("nothing waits"));
-    for source in facts.sources {
+    for source in &facts.sources {
         let at = source.last_snapshot_at.map_or_else(|| "never".to_owned(), super::preview::rfc3339);
         println!("Source {}: {} sessions, last snapshot {at}", source.name, source.sessions);
     }

@@ -3,23 +3,29 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::ExposeSecret;
 
 use super::gateway;
 use super::raw::{self, Raw};
 use super::read::Document;
-use super::secret;
+use super::span::Period;
 use super::transport::{self, Gateway, Relay};
+use super::{secret, staff};
 use crate::contact::EmailAddress;
+use crate::daemon::Ping;
+use crate::digest;
+use crate::outbox::Retention;
+use crate::pace::Rate;
 use crate::plan::frequency::Frequency;
 use crate::plan::policy::{Override, Overrides, Policy};
 use crate::plan::quiet::QuietHours;
 use crate::plan::rule::{Rule, When};
-use crate::render;
+use crate::render::{self, dkim::Dkim};
 use crate::retry::DoubtPolicy;
 use crate::source::{file, http, push};
 use crate::web;
-use crate::zone::{self, Zones};
+use crate::zone::{self, Zone, Zones};
 
 /// The configuration as it holds.
 pub struct Config {
@@ -39,16 +45,46 @@ pub struct Config {
     pub relays: Vec<Relay>,
     /// SMS gateways, likewise.
     pub gateways: Vec<Gateway>,
+    /// How often each relay may be used, in their order.
+    pub email_rates: Vec<Option<Rate>>,
+    /// How often each gateway may be used, in their order.
+    pub sms_rates: Vec<Option<Rate>>,
     /// What becomes of e-mail in doubt.
     pub email_in_doubt: DoubtPolicy,
     /// What becomes of texts in doubt.
     pub sms_in_doubt: DoubtPolicy,
+    /// The daily letter to the practice; `None`: nobody gets it.
+    pub digest: Option<digest::Settings>,
+    /// Who may use the pages and the API; `None`: neither is served.
+    pub users_file: Option<PathBuf>,
+    /// The practice's own zone, in which staff read times.
+    pub time_zone: Zone,
     /// What is pushed to us; `None`: nothing, so nothing listens.
     pub server: Option<web::Settings>,
     /// Where bounces are read, and when (cron expression with seconds, checked).
     pub bounces: Option<(PathBuf, String)>,
+    /// What is kept how long.
+    pub keep: Keep,
+    /// The dead-man's ping; `None`: nobody is pinged.
+    pub ping: Option<Ping>,
     /// What is in hand at a stop is finished within this time.
     pub stop_within: std::time::Duration,
+}
+
+/// What is kept how long, and when the rest is removed.
+#[derive(Debug, Clone)]
+pub struct Keep {
+    content: Period,
+    ledger: Period,
+    /// Cron expression with seconds, checked.
+    pub prune: String,
+}
+
+impl Keep {
+    /// What may go now.
+    pub fn at(&self, now: DateTime<Utc>) -> Retention {
+        Retention { content_before: self.content.before(now), history_before: self.ledger.before(now) }
+    }
 }
 
 /// A configured source.
@@ -104,8 +140,10 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
     }
     let rules = rules(&raw, document);
     let zones = zones(&raw, document);
+    let time_zone = own_zone(&raw, &zones, document);
     let overrides = raw.practice.overrides.as_ref().map(|path| overrides(&base.resolve(path), &zones, document)).unwrap_or_default();
     let quiet = quiet(&raw.quiet_hours);
+    let digest = staff::digest(&raw, &zones, document);
     let policy = Policy {
         practice: raw.practice.id.clone(),
         hosts: raw.practice.hosts,
@@ -116,6 +154,7 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
         quiet,
         frequency: Frequency { per_day: raw.sms.max_per_day, per_week: raw.sms.max_per_week },
         adopt_invites: raw.adopt.invites,
+        not_joined: staff::not_joined(&raw.not_joined, document),
         max_stale: raw.daemon.max_stale.0,
         overrides,
         zones: Arc::new(zones),
@@ -123,13 +162,20 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
     secrets_are_private(&raw, file, document);
     let sources = sources(&raw, &base, document);
     Config {
+        digest,
         server: transport::server(&raw, &sources, &base, document),
+        users_file: raw.server.users_file.as_ref().map(|path| base.resolve(path)),
+        time_zone,
         sources,
         policy,
         render: rendering(&raw, &base, document),
         store: store(&raw, &base, document),
         relays: transport::relays(&raw, &base, document),
         gateways: gateway::gateways(&raw, &base, document),
+        email_rates: raw.email.relay.iter().map(|relay| relay.rate).collect(),
+        sms_rates: raw.sms.gateway.iter().map(|gateway| gateway.rate).collect(),
+        keep: keep(&raw, document),
+        ping: transport::ping(&raw, &base, document),
         email_in_doubt: raw.email.in_doubt,
         sms_in_doubt: raw.sms.in_doubt,
         bounces: bounces(&raw, &base, document),
@@ -214,6 +260,16 @@ fn zones(raw: &Raw, document: &mut Document<'_>) -> Zones {
         }
         Zones::load(&zone::Settings::default()).unwrap_or_else(|why| panic!("the shipped zone data loads: {why:?}"))
     })
+}
+
+/// The practice's own zone.
+fn own_zone(raw: &Raw, zones: &Zones, document: &mut Document<'_>) -> Zone {
+    let named = raw.practice.time_zone.as_ref().or(raw.practice.fallback_time_zone.as_ref());
+    let found = named.map(|id| zones.lookup(id));
+    if let (Some(Err(why)), Some(_)) = (&found, &raw.practice.time_zone) {
+        document.note("practice.time_zone", why.clone());
+    }
+    found.and_then(Result::ok).unwrap_or_else(|| zones.lookup("UTC").expect("every zone data has UTC"))
 }
 
 fn quiet(raw: &raw::QuietHours) -> Option<QuietHours> {
@@ -314,7 +370,7 @@ fn file_source(source: &raw::Source, key: &str, base: &Base<'_>, document: &mut 
 }
 
 /// Explains what the scheduler would refuse without a word.
-fn cron(expression: &str) -> Result<(), String> {
+pub(super) fn cron(expression: &str) -> Result<croner::Cron, String> {
     let fields = expression.split_whitespace().count();
     if fields != 6 {
         return Err(format!(
@@ -325,7 +381,6 @@ fn cron(expression: &str) -> Result<(), String> {
         .seconds(croner::parser::Seconds::Required)
         .build()
         .parse(expression)
-        .map(|_| ())
         .map_err(|e| format!("{expression:?} is no cron expression: {e}"))
 }
 
@@ -339,6 +394,18 @@ fn bounces(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Option<(P
         document.note("email.bounce_maildir", format!("{} is no maildir; expected a folder with new and cur in it", maildir.display()));
     }
     Some((maildir, poll))
+}
+
+fn keep(raw: &Raw, document: &mut Document<'_>) -> Keep {
+    let raw::Retention { content, ledger, prune } = raw.retention.clone();
+    if let Err(why) = cron(&prune) {
+        document.note("retention.prune", why);
+    }
+    let some_day = DateTime::<Utc>::UNIX_EPOCH;
+    if ledger.before(some_day) > content.before(some_day) {
+        document.note("retention.ledger", format!("\"{ledger}\" is shorter than content = \"{content}\"; expected at least as long"));
+    }
+    Keep { content, ledger, prune }
 }
 
 fn store(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Option<StoreUrl> {
@@ -383,6 +450,8 @@ fn rendering(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> render:
             None
         }
     });
+    let from = from.unwrap_or_else(|| EmailAddress::parse(PREVIEW_FROM).expect("a constant that parses"));
+    let dkim = raw.email.dkim.as_ref().and_then(|dkim| signing(dkim, &from, base).map_err(|(key, why)| document.note(key, why)).ok());
     render::Settings {
         return_path,
         practice_name: raw.practice.name.clone(),
@@ -390,14 +459,31 @@ fn rendering(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> render:
         locale: raw.practice.locale.clone(),
         join_url: raw.practice.join_url.clone(),
         from_name,
-        from: from.unwrap_or_else(|| EmailAddress::parse(PREVIEW_FROM).expect("a constant that parses")),
+        from,
         reply_to,
         template_dir: raw.templates.dir.as_ref().map(|dir| base.resolve(dir)),
         show_participant_names_to_host: raw.templates.show_participant_names_to_host,
         max_segments: raw.sms.max_segments,
         default_duration: raw.practice.session_length.0,
         reference_key: [0; 32],
+        dkim: dkim.map(Arc::new),
     }
+}
+
+/// `[email.dkim]`. The domain must be the sender's or one above it, or DMARC does not count the signature (RFC 7489 3.1.1).
+fn signing(dkim: &raw::Dkim, from: &EmailAddress, base: &Base<'_>) -> Result<Dkim, (&'static str, String)> {
+    let selector =
+        dkim.selector.as_ref().ok_or(("email.dkim.selector", "is missing; expected the key's name, such as \"punctual\"".to_owned()))?;
+    let file = dkim.key_file.as_ref().ok_or(("email.dkim.key_file", "is missing; expected a private key in PEM".to_owned()))?;
+    let domain = dkim.domain.as_deref().unwrap_or(from.domain()).to_ascii_lowercase();
+    if from.domain() != domain && !from.domain().ends_with(&format!(".{domain}")) {
+        return Err((
+            "email.dkim.domain",
+            format!("{domain:?} is not the domain of [email] from, nor one above it; expected {:?}", from.domain()),
+        ));
+    }
+    let pem = secret::read(file, &base.resolve(file)).map_err(|why| ("email.dkim.key_file", why))?;
+    Dkim::new(&domain, selector, pem.expose_secret()).map_err(|why| ("email.dkim.key_file", why))
 }
 
 /// `Name <address>` or `address`.
@@ -428,7 +514,8 @@ fn secrets_are_private(raw: &Raw, file: Option<&Path>, document: &mut Document<'
         let typed = [("secret", s.secret.is_some()), ("token", s.token.is_some())];
         typed.into_iter().filter(|(_, is)| *is).map(move |(field, _)| format!("source[{n}].{field}"))
     });
-    let server = raw.server.webhook_token.as_ref().map(|_| "server.webhook_token".to_owned());
+    let typed = [("webhook_token", raw.server.webhook_token.is_some()), ("ping_url", raw.server.ping_url.is_some())];
+    let server = typed.into_iter().filter(|(_, is)| *is).map(|(field, _)| format!("server.{field}"));
     let keys: Vec<String> = sources.chain(relays).chain(gateways).chain(server).collect();
     if file.is_some_and(secret::is_open_to_others) {
         for key in keys {

@@ -8,8 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::secret::Secret;
-use super::span::{Clock, Duration};
+use super::span::{Clock, Duration, Period};
 use crate::contact::Channel;
+use crate::pace::Rate;
 use crate::retry::DoubtPolicy;
 
 mod gateway;
@@ -32,6 +33,10 @@ pub struct Raw {
     pub adopt: Adopt,
     /// When no automatic message goes out, on the participant's clock.
     pub quiet_hours: QuietHours,
+    /// The nudge of whoever has not connected.
+    pub not_joined: NotJoined,
+    /// The daily letter to the practice.
+    pub digest: Digest,
     /// Messages.
     pub templates: Templates,
     /// A source's time zone id to the zone that it means here.
@@ -44,6 +49,10 @@ pub struct Raw {
     pub sms: Sms,
     /// The HTTP server.
     pub server: Server,
+    /// What the daemon does.
+    pub run: Run,
+    /// What is kept how long.
+    pub retention: Retention,
     /// The daemon.
     pub daemon: Daemon,
     /// Logs.
@@ -68,6 +77,8 @@ pub struct Practice {
     pub join_url: String,
     /// Whether hosts get messages too.
     pub hosts: bool,
+    /// The practice's own zone, in which its staff read times: an IANA name or a Windows id. Default: the fallback's, else UTC.
+    pub time_zone: Option<String>,
     /// For participants whose time zone is missing or unknown. Not set: they are quarantined.
     pub fallback_time_zone: Option<String>,
     /// The calendar entry's length where the source does not say.
@@ -86,6 +97,7 @@ impl Default for Practice {
             locale: "en-US".to_owned(),
             join_url: "https://hub.securevideo.com/Pass/Join/{{ code }}{% if passkey %}?passkey={{ passkey }}{% endif %}".to_owned(),
             hosts: true,
+            time_zone: None,
             fallback_time_zone: None,
             session_length: Duration(TimeDelta::minutes(60)),
             overrides: None,
@@ -194,6 +206,36 @@ impl Default for QuietHours {
     }
 }
 
+/// `[not_joined]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NotJoined {
+    /// So long after the start, whoever has not connected is told again. Not set: nobody is.
+    pub after: Option<Duration>,
+    /// Not later than so long after the start. Default: the session's planned length, or 15 minutes.
+    pub until: Option<Duration>,
+}
+
+/// `[digest]`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Digest {
+    /// Addresses at the practice. None: no letter.
+    pub to: Vec<String>,
+    /// Cron expression with seconds, on the practice's clock.
+    pub at: String,
+    /// Sessions that start later than this are left out.
+    pub horizon: Duration,
+    /// Also when there is nothing to tell.
+    pub always: bool,
+}
+
+impl Default for Digest {
+    fn default() -> Self {
+        Self { to: Vec::new(), at: "0 0 7 * * *".to_owned(), horizon: Duration(TimeDelta::hours(48)), always: false }
+    }
+}
+
 /// `[templates]`
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -228,8 +270,22 @@ pub struct Email {
     pub bounce_poll: Option<String>,
     /// What becomes of a message in doubt: `resend` once after 10 minutes, or `hold`.
     pub in_doubt: DoubtPolicy,
+    /// Signs each e-mail. Default: it is not signed here.
+    pub dkim: Option<Dkim>,
     /// In order of preference: the second is used when the first is at fault.
     pub relay: Vec<Relay>,
+}
+
+/// `[email.dkim]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dkim {
+    /// The key's name below `_domainkey` of the domain.
+    pub selector: Option<String>,
+    /// The signing domain. Default: that of `from`.
+    pub domain: Option<String>,
+    /// The private key in PEM, RSA (2048 bits or more) or Ed25519: a file, or the name of a systemd credential.
+    pub key_file: Option<PathBuf>,
 }
 
 /// What kind of relay.
@@ -272,6 +328,8 @@ pub struct Relay {
     pub ca_file: Option<PathBuf>,
     /// smtp: connections at most. Default 4.
     pub connections: Option<u16>,
+    /// Messages at most, such as `100/min`; spaced evenly. Default: no limit.
+    pub rate: Option<Rate>,
     /// smtp: how we greet. Default: the machine's name.
     pub helo: Option<String>,
     /// smtp: log-in.
@@ -305,20 +363,62 @@ impl Default for Sms {
 }
 
 /// `[server]`
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
-    /// Address and port. Nothing listens unless a source is pushed to, or there is a webhook.
-    pub listen: String,
+    /// Address and port. Not set: nothing listens, unless a source is pushed to, or there is a webhook or a users file (then 127.0.0.1:8080).
+    pub listen: Option<String>,
     /// The last part of the address to which the provider's webhook is sent (only if nobody else can read this file).
     pub webhook_token: Option<Secret>,
     /// A file with it, or the name of a systemd credential.
     pub webhook_token_file: Option<PathBuf>,
+    /// A monitor's address that is asked (GET) as long as all is well: https, or this machine.
+    pub ping_url: Option<Secret>,
+    /// A file with it, or the name of a systemd credential.
+    pub ping_url_file: Option<PathBuf>,
+    /// Cron expression with seconds: how often. Default: every minute.
+    pub ping: Option<String>,
+    /// Staff who may use the pages, and tokens for the API: `punctual user add`, `punctual token add`. Not set: neither is served.
+    pub users_file: Option<PathBuf>,
 }
 
-impl Default for Server {
+/// Whether messages go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// They do.
+    #[default]
+    Live,
+    /// Everything is decided, rendered and recorded, and nothing is sent.
+    Shadow,
+}
+
+/// `[run]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Run {
+    /// `live`, or `shadow`: everything is decided, rendered and recorded, and nothing is sent.
+    pub mode: Mode,
+    /// A reload that changes more than a fifth of the planned messages (and more than three) is refused unless this names the change, as
+    /// `punctual diff` and the refusal do.
+    pub accept_change: Option<String>,
+}
+
+/// `[retention]`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// After a session's start: messages as they were sent, and what the source said. Both hold codes.
+    pub content: Period,
+    /// The ledger, and notices and deliveries after their session's start.
+    pub ledger: Period,
+    /// Cron expression with seconds: when the daemon removes what is past its time.
+    pub prune: String,
+}
+
+impl Default for Retention {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8080".to_owned(), webhook_token: None, webhook_token_file: None }
+        Self { content: Period::Days(7), ledger: Period::Years(6), prune: "0 30 3 * * *".to_owned() }
     }
 }
 

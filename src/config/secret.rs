@@ -31,10 +31,14 @@ impl JsonSchema for Secret {
     }
 }
 
+/// Where the running service's credentials are, for a command that its user runs beside it.
+const OF_THE_SERVICE: &str = "/run/credentials/punctual.service";
+
 /// Reads a secret's file: a systemd credential of that name if there is one, else the path. One trailing line end is not part of it.
 pub(super) fn read(path: &Path, resolved: &Path) -> Result<SecretString, String> {
-    let credential = std::env::var_os("CREDENTIALS_DIRECTORY").map(|dir| PathBuf::from(dir).join(path));
-    let file = credential.filter(|c| path.components().count() == 1 && c.exists()).unwrap_or_else(|| resolved.to_path_buf());
+    let folder = std::env::var_os("CREDENTIALS_DIRECTORY").map_or_else(|| PathBuf::from(OF_THE_SERVICE), PathBuf::from);
+    let credential = Some(folder.join(path)).filter(|c| path.components().count() == 1 && c.exists());
+    let file = credential.unwrap_or_else(|| resolved.to_path_buf());
     let text = std::fs::read_to_string(&file).map_err(|e| format!("{} cannot be read: {e}", file.display()))?;
     let secret: SecretString = text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t)).into();
     if secret.expose_secret().is_empty() {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{NaiveTime, TimeDelta};
+use chrono::{DateTime, Months, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An elapsed time: `90s`, `2m`, `1h 30m`, `24h`. No days: a day is not always 24 hours.
@@ -29,6 +29,46 @@ impl fmt::Display for Duration {
         let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
         let written: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
         f.write_str(if written.is_empty() { "0s".to_owned() } else { written.join(" ") }.as_str())
+    }
+}
+
+/// How long something is kept: `7d`, `6y`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Period {
+    /// Of 24 hours: nobody's clock matters.
+    Days(u32),
+    /// Of the calendar.
+    Years(u32),
+}
+
+impl Period {
+    /// The time that lies so long before that one.
+    pub fn before(self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let before = match self {
+            Self::Days(n) => now.checked_sub_signed(TimeDelta::days(n.into())),
+            Self::Years(n) => now.checked_sub_months(Months::new(n.saturating_mul(12))),
+        };
+        before.unwrap_or(DateTime::<Utc>::MIN_UTC)
+    }
+}
+
+impl FromStr for Period {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let number = |n: &str| n.trim().parse::<u32>().ok().filter(|n| (1..=36_500).contains(n));
+        let days = text.strip_suffix('d').and_then(number).map(Self::Days);
+        let years = text.strip_suffix('y').and_then(number).filter(|n| *n <= 100).map(Self::Years);
+        days.or(years).ok_or_else(|| format!("{text:?} is no period; expected days or years, such as \"7d\" or \"6y\""))
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Days(n) => write!(f, "{n}d"),
+            Self::Years(n) => write!(f, "{n}y"),
+        }
     }
 }
 
@@ -74,6 +114,7 @@ macro_rules! as_string {
     };
 }
 as_string!(Duration, "Duration", r"^\s*(\d+\s*[a-z]+[\s,]*)+$");
+as_string!(Period, "Period", r"^\s*[0-9]+\s*[dy]\s*$");
 as_string!(Clock, "TimeOfDay", r"^([01]?\d|2[0-3]):[0-5]\d$");
 
 #[cfg(test)]

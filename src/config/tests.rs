@@ -26,7 +26,7 @@ fn the_reference_file_is_the_configuration() {
                 line.starts_with(&format!("{key} = "))
                     || line.starts_with(&format!("[{key}"))
                     || line.starts_with(&format!("[[{key}"))
-                    || line.contains(&format!(".{key}]]"))
+                    || line.contains(&format!(".{key}]"))
                     || line.contains(&format!("`{key}`"))
                     || line.contains(&format!("or {key} = "))
             });
@@ -301,7 +301,8 @@ fn what_listens_needs_its_tokens() {
         assert!(told.iter().any(|m| m.contains(&format!(": {key}: ")) && m.contains(words)), "{key}: not in {told:#?}");
     }
     let good = |text: &str| parse(text, None, &[]).unwrap_or_else(|m| panic!("{m}")).server;
-    assert!(good("[server]\nlisten = \"127.0.0.1:8080\"\n").is_none(), "nothing needs it");
+    assert!(good("[server]\n").is_none(), "nothing needs it");
+    assert!(good("[server]\nlisten = \"127.0.0.1:8080\"\n").is_some_and(|s| s.hook.is_none() && s.push.is_empty()), "monitors do");
     assert!(good(&format!("[[source]]\nkind = \"push\"\ntoken = \"{token}\"\n")).is_some_and(|s| s.hook.is_none() && s.push.len() == 1));
     assert!(good(&format!("[server]\nwebhook_token = \"{token}\"\n")).is_some_and(|s| s.hook.is_some()));
 }

@@ -12,6 +12,8 @@ use super::check::{Base, Source, SourceKind};
 use super::raw::{self, Raw, RelayKind, TlsMode};
 use super::read::Document;
 use super::secret::{self, Secret};
+use crate::access;
+use crate::daemon::Ping;
 use crate::deliver::Transport;
 use crate::deliver::folder::Folder;
 use crate::deliver::gateway::{http, kannel, twilio};
@@ -115,13 +117,42 @@ pub(super) fn server(raw: &Raw, sources: &[Source], base: &Base<'_>, document: &
     if tokens.len() < push.len() {
         place.document.note("source", "two sources have the same token; expected one of its own for each");
     }
-    let listen = raw.server.listen.parse().map_err(|_| {
-        place.note("listen", format!("{:?} is no address with a port; expected one such as \"127.0.0.1:8080\"", raw.server.listen));
+    let given = raw.server.listen.as_deref().unwrap_or(LISTEN);
+    let listen = given.parse().map_err(|_| {
+        place.note("listen", format!("{given:?} is no address with a port; expected one such as \"127.0.0.1:8080\""));
     });
+    let users = raw.server.users_file.as_ref().map(|path| place.base.resolve(path));
+    if let Some(Err(why)) = users.as_deref().map(access::file::read) {
+        place.note("users_file", why);
+    }
     let callbacks = callback::callbacks(raw, base, document);
-    let needed = !push.is_empty() || hook.is_some() || !callbacks.is_empty();
-    listen.ok().filter(|_| needed).map(|listen| web::Settings { listen, push, hook, callbacks, limits: Limits::default() })
+    let needed = raw.server.listen.is_some() || !push.is_empty() || hook.is_some() || users.is_some() || !callbacks.is_empty();
+    listen.ok().filter(|_| needed).map(|listen| web::Settings { listen, push, hook, callbacks, users, limits: Limits::default() })
 }
+
+/// Where the server listens when it must and nothing is said.
+const LISTEN: &str = "127.0.0.1:8080";
+
+/// The dead-man's ping. Its address is a secret: it is told by no mistake.
+pub(super) fn ping(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Option<Ping> {
+    let cron = raw.server.ping.clone().unwrap_or_else(|| PING.to_owned());
+    if let Err(why) = super::check::cron(&cron) {
+        document.note("server.ping", why);
+    }
+    let mut place = Place { key: "server".to_owned(), base, document };
+    let url = place.secret("ping_url", raw.server.ping_url.as_ref(), raw.server.ping_url_file.as_ref())?;
+    let parsed = reqwest::Url::parse(url.expose_secret()).ok().filter(|url| {
+        let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        url.scheme() == "https" || (url.scheme() == "http" && local)
+    });
+    if parsed.is_none() {
+        place.note("ping_url", "is no address that can be pinged; expected one that begins with https://, or http:// to this machine");
+    }
+    parsed.map(|url| Ping { url, cron })
+}
+
+/// Every minute.
+const PING: &str = "0 * * * * *";
 
 /// Connections at once when nothing is said.
 pub(super) const CONNECTIONS: u16 = 4;

@@ -10,8 +10,12 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, Notify, mpsc};
 
 use super::{Engine, receipts, replies, tell};
+use crate::contact::PhoneNumber;
+use crate::evidence::{self, Evidence};
 use crate::feedback::{Reply, Report};
 use crate::outbox::StoreError;
+use crate::session::{Participant, ParticipationId, SessionId};
+use crate::source::json;
 use crate::source::push::{self, Held, Offer, Refused};
 use crate::web::{self, Declined, hook, push::Receipt};
 
@@ -81,6 +85,40 @@ impl Intake {
         })
     }
 
+    async fn note(&self, event: &hook::Event) -> Result<(), StoreError> {
+        let (outbox, now) = (self.engine.outbox(), self.engine.clock.now());
+        let Some(told) = &event.told else { return outbox.note(now, "webhook", &event.detail()).await };
+        let evidence = Evidence { status: event.status.clone(), id: event.id, at: told.at.unwrap_or(now), start: told.start };
+        let about = self.about(told).await?;
+        if self.engine.shadow {
+            // The provider leaves to us what it reports in this way (article 316), and here nothing is sent either.
+            let session = about.map_or_else(|| "unknown".to_owned(), |(session, _)| session.to_string());
+            tracing::error!(session, status = %evidence.status, "shadow mode: the provider reports a message that it leaves to us, and nobody sends it");
+        }
+        outbox.witness(now, evidence::EVENT, &evidence.to_string(), about).await
+    }
+
+    /// Whom a message of the provider's was for: the one who has that address in a session with that start.
+    async fn about(&self, told: &hook::Told) -> Result<Option<(SessionId, ParticipationId)>, StoreError> {
+        let (outbox, region) = (self.engine.outbox(), &self.engine.policy.region);
+        let number = |raw: &str| PhoneNumber::parse(raw, region).ok();
+        let is_theirs = |p: &Participant| {
+            let email = p.email.0.trim();
+            (!email.is_empty() && email.eq_ignore_ascii_case(&told.email.0))
+                || number(&told.number.0).is_some_and(|n| number(&p.sms_number.0).as_ref() == Some(&n))
+        };
+        for source in &self.engine.names {
+            let Some(seen) = outbox.seen(source).await? else { continue };
+            let then: Vec<SessionId> = seen.sessions.iter().filter(|(_, s)| s.start == told.start).map(|(id, _)| *id).collect();
+            for session in outbox.sessions(source, Some(&then)).await?.iter().filter_map(|s| json::kept(&s.record)) {
+                if let Some(person) = session.participants.iter().find(|p| is_theirs(p)) {
+                    return Ok(Some((session.id, person.id)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
     async fn take(&self, source: &str, offer: Offer) -> Result<Receipt, Failed> {
         let (held, now) = (self.held(source).await?, self.engine.clock.now());
         let taking = tokio::task::spawn_blocking(move || push::take(&offer, &held, now));
@@ -111,9 +149,16 @@ impl web::Intake for Intake {
         })
     }
 
+    fn wake(&self) {
+        self.engine.lanes.iter().for_each(|(_, wake)| wake.notify_one());
+    }
+
+    fn ask(&self) {
+        self.nudge.notify_one();
+    }
+
     async fn hook(&self, event: hook::Event) -> Result<(), Declined> {
-        let noted = self.engine.outbox().note(self.engine.clock.now(), "webhook", &event.detail()).await;
-        noted.map_err(|error| self.fail(error))?;
+        self.note(&event).await.map_err(|error| self.fail(error))?;
         self.nudge.notify_one();
         Ok(())
     }
@@ -132,5 +177,17 @@ impl web::Intake for Intake {
             self.nudge.notify_one();
         }
         Ok(())
+    }
+
+    async fn answers(&self) -> bool {
+        self.engine.answers_at_once().await
+    }
+
+    async fn unready(&self) -> Vec<String> {
+        self.engine.unready().await
+    }
+
+    async fn figures(&self) -> Option<web::Figures> {
+        self.engine.figures().await
     }
 }

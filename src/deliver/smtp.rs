@@ -25,6 +25,7 @@ mod classify;
 mod connection;
 mod hide;
 mod idle;
+mod offer;
 mod reply;
 mod wire;
 
@@ -147,16 +148,16 @@ impl Smtp {
 
     /// A connection with the envelope spoken up to 354. Nothing was sent before: what a used connection has against another message
     /// (it is dead, or has taken enough) is no fault of this one, and a fresh connection decides.
-    async fn ready(&self, from: &EmailAddress, to: &EmailAddress) -> Result<Connection, Outcome> {
+    async fn ready(&self, from: &EmailAddress, to: &EmailAddress, size: u64) -> Result<Connection, Outcome> {
         if let Some(mut used) = self.idle.take() {
-            match used.envelope(from, to, &self.settings.timeouts).await {
+            match used.envelope(from, to, size, &self.settings.timeouts).await {
                 Ok(()) => return Ok(used),
                 Err(refusal) if refusal.is_closing() || refusal.phase == Phase::Mail => {}
                 Err(refusal) => return Err(self.refused(used, refusal).await),
             }
         }
         let mut fresh = self.open().await?;
-        match fresh.envelope(from, to, &self.settings.timeouts).await {
+        match fresh.envelope(from, to, size, &self.settings.timeouts).await {
             Ok(()) => Ok(fresh),
             Err(refusal) => Err(self.refused(fresh, refusal).await),
         }
@@ -179,7 +180,7 @@ impl Smtp {
         let Ok(_permit) = self.permits.acquire().await else {
             return Outcome::Retry { why: "the relay is shut down".to_owned(), after: None };
         };
-        let mut connection = match self.ready(from, to).await {
+        let mut connection = match self.ready(from, to, body.before_the_dot()).await {
             Ok(connection) => connection,
             Err(outcome) => return outcome,
         };

@@ -42,36 +42,30 @@ impl PointOfNoReturn for Crossing<'_> {
 impl Dispatcher {
     /// Hands one message over and settles it.
     pub(super) async fn hand_over(&self, lane: &Lane, ready: Ready, permits: &Semaphore, span: &Span) -> outbox::Result<Settlement> {
-        let _permit = permits.acquire().await.map_err(|e| StoreError { action: "hand-over".to_owned(), cause: e.to_string() })?;
+        let permit = permits.acquire().await.map_err(|e| StoreError { action: "hand-over".to_owned(), cause: e.to_string() })?;
         let end = if span.is_over() {
             Settlement::Return { outcome: "stopped", why: None, next_attempt_at: self.clock.now() }
         } else {
             let outcome = self.deliver(lane, &ready).await?;
             self.settlement(lane, &ready, outcome)
         };
+        // The connection is free; that this message's end is not durable yet delays no other one.
+        drop(permit);
         log(&ready, &end);
-        self.outbox.settle(self.clock.now(), vec![(ready.lease, end.clone())]).await?;
+        let now = self.clock.now();
+        self.outbox.settle(now, vec![(ready.lease, end.clone())]).await?;
+        lane.meter().settled(&end, now - ready.notice.due_at);
         Ok(end)
     }
 
-    /// Tries the transports in order of preference. The next one is tried only when the one before was at fault and nothing was sent.
+    /// Over the lane's transports; after the store has failed nothing else is tried, for nothing passes without its word.
     async fn deliver(&self, lane: &Lane, ready: &Ready) -> outbox::Result<Outcome> {
-        let mut last = Outcome::ChannelFault { why: format!("no fit transport for {}", lane.channel), after: None };
-        for (n, transport) in lane.open(self.clock.now()) {
-            let crossing = Crossing { outbox: &*self.outbox, lease: ready.lease, revision: ready.revision, failure: Mutex::new(None) };
-            let outcome = transport.deliver(&ready.message, &crossing).await;
-            if let Some(failure) = crossing.failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
-                return Err(failure);
-            }
-            let Outcome::ChannelFault { why, after } = &outcome else {
-                lane.mend(n);
-                return Ok(outcome);
-            };
-            tracing::warn!(transport = transport.name(), %why, "the channel is at fault and pauses");
-            lane.pause(n, *after, self.clock.now());
-            last = outcome;
+        let crossing = Crossing { outbox: &*self.outbox, lease: ready.lease, revision: ready.revision, failure: Mutex::new(None) };
+        let outcome = lane.deliver(&ready.message, &crossing, &*self.clock).await;
+        match crossing.failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            Some(failure) => Err(failure),
+            None => Ok(outcome),
         }
-        Ok(last)
     }
 
     fn settlement(&self, lane: &Lane, ready: &Ready, outcome: Outcome) -> Settlement {

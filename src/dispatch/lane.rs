@@ -1,12 +1,19 @@
-//! A lane: one channel's transports, which of them is fit, and when a faulty one is tried again.
+//! A lane: one channel's transports, which of them is fit, when a faulty one is tried again, and how often each may be used.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::sync::Notify;
 
+use super::meter::Meter;
+use crate::clock::Clock;
 use crate::contact::Channel;
-use crate::deliver::Transport;
+use crate::deliver::{PointOfNoReturn, Transport};
+use crate::message::Message;
+use crate::outcome::Outcome;
+use crate::pace::{Pace, Rate};
 use crate::retry::{DoubtPolicy, channel_pause};
 
 /// One channel and its transports, in order of preference.
@@ -16,11 +23,15 @@ pub struct Lane {
     /// What becomes of a message in doubt.
     pub doubt: DoubtPolicy,
     transports: Vec<Slot>,
+    look: Notify,
+    meter: Meter,
 }
 
 struct Slot {
     transport: Arc<dyn Transport>,
     fault: Mutex<Fault>,
+    /// `None`: as often as one likes.
+    pace: Option<Mutex<Pace>>,
 }
 
 #[derive(Default, Clone)]
@@ -43,8 +54,32 @@ impl Slot {
 impl Lane {
     /// A lane may have no transport at all: its notices then wait, and lapse loudly.
     pub fn new(channel: Channel, doubt: DoubtPolicy, transports: Vec<Arc<dyn Transport>>) -> Self {
-        let slots = transports.into_iter().map(|transport| Slot { transport, fault: Mutex::default() });
-        Self { channel, doubt, transports: slots.collect() }
+        let slots = transports.into_iter().map(|transport| Slot { transport, fault: Mutex::default(), pace: None });
+        Self { channel, doubt, transports: slots.collect(), meter: Meter::default(), look: Notify::new() }
+    }
+
+    /// How often each transport may be used, in their order; one that has no rate is not limited.
+    #[must_use]
+    pub fn paced(mut self, rates: &[Option<Rate>]) -> Self {
+        for (slot, rate) in self.transports.iter_mut().zip(rates) {
+            slot.pace = rate.map(|rate| Mutex::new(Pace::new(rate)));
+        }
+        self
+    }
+
+    /// A notice of this lane waits for a fresh look at its source.
+    pub(super) fn want_look(&self) {
+        self.look.notify_one();
+    }
+
+    /// Waits until one does.
+    pub async fn look_wanted(&self) {
+        self.look.notified().await;
+    }
+
+    /// Whether one does: asked once for each time.
+    pub fn take_wanted_look(&self) -> bool {
+        pin!(self.look.notified()).enable()
     }
 
     /// Attempts that may run at once: of the widest transport.
@@ -52,19 +87,71 @@ impl Lane {
         self.transports.iter().map(|s| s.transport.concurrency()).max().unwrap_or(1).max(1)
     }
 
+    /// What it did so far.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// Each transport's name, and whether it pauses.
+    pub fn pauses(&self, now: DateTime<Utc>) -> impl Iterator<Item = (&str, bool)> {
+        self.transports.iter().map(move |s| (s.transport.name(), !s.is_open(now)))
+    }
+
     /// The preferred transport's name.
     pub fn name(&self) -> &str {
         self.transports.first().map_or("none", |s| s.transport.name())
     }
 
+    /// Tries the transports in order of preference. The next one is tried only when the one before was at fault and nothing was sent.
+    pub async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn, clock: &dyn Clock) -> Outcome {
+        let mut last = Outcome::ChannelFault { why: format!("no fit transport for {}", self.channel), after: None };
+        for (n, transport) in self.open(clock.now()) {
+            let Some(wait) = self.turn(n, clock.now()) else {
+                last = Outcome::ChannelFault { why: format!("{} has no turn left", transport.name()), after: None };
+                continue;
+            };
+            tokio::time::sleep(wait).await;
+            let outcome = transport.deliver(message, doubt).await;
+            let Outcome::ChannelFault { why, after } = &outcome else {
+                self.mend(n);
+                return outcome;
+            };
+            tracing::warn!(transport = transport.name(), %why, "the channel is at fault and pauses");
+            self.pause(n, *after, clock.now());
+            last = outcome;
+        }
+        last
+    }
+
     /// The transports that are not paused, in order of preference, with their index.
-    pub(super) fn open(&self, now: DateTime<Utc>) -> Vec<(usize, Arc<dyn Transport>)> {
+    fn open(&self, now: DateTime<Utc>) -> Vec<(usize, Arc<dyn Transport>)> {
         let open = self.transports.iter().enumerate().filter(|(_, s)| s.is_open(now));
         open.map(|(n, s)| (n, Arc::clone(&s.transport))).collect()
     }
 
+    /// Messages that may be begun now, and when the next one may be if that is none: of the fit transport that is freest. `None`: as many as
+    /// one likes.
+    pub(super) fn room(&self, now: DateTime<Utc>) -> Option<(usize, DateTime<Utc>)> {
+        let mut most: Option<(usize, DateTime<Utc>)> = None;
+        for slot in self.transports.iter().filter(|s| s.is_open(now)) {
+            let pace = slot.pace.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+            let theirs = (pace.turns(now), pace.next(now));
+            if most.is_none_or(|(turns, at)| theirs.0 > turns || (theirs.0 == turns && theirs.1 < at)) {
+                most = Some(theirs);
+            }
+        }
+        most
+    }
+
+    /// Takes a transport's next turn: how long to wait for it, or that it is too far ahead.
+    fn turn(&self, n: usize, now: DateTime<Utc>) -> Option<Duration> {
+        let Some(pace) = self.transports.get(n).and_then(|s| s.pace.as_ref()) else { return Some(Duration::ZERO) };
+        let turn = pace.lock().unwrap_or_else(PoisonError::into_inner).take(now)?;
+        Some((turn - now).to_std().unwrap_or_default())
+    }
+
     /// Every transport is paused.
-    pub(super) fn is_closed(&self, now: DateTime<Utc>) -> bool {
+    pub fn is_closed(&self, now: DateTime<Utc>) -> bool {
         !self.transports.is_empty() && !self.transports.iter().any(|s| s.is_open(now))
     }
 
@@ -82,14 +169,14 @@ impl Lane {
     }
 
     /// A transport answered as it should.
-    pub(super) fn mend(&self, n: usize) {
+    fn mend(&self, n: usize) {
         if let Some(slot) = self.transports.get(n) {
             *slot.fault() = Fault::default();
         }
     }
 
     /// A transport is at fault: it pauses, longer each time. Attempts that were under way together count as one fault.
-    pub(super) fn pause(&self, n: usize, after: Option<Duration>, now: DateTime<Utc>) {
+    fn pause(&self, n: usize, after: Option<Duration>, now: DateTime<Utc>) {
         let Some(slot) = self.transports.get(n) else { return };
         let mut fault = slot.fault();
         if fault.paused_until.is_none_or(|until| until <= now) {

@@ -1,6 +1,6 @@
 //! The last look: what the planner says of a claimed notice now, by the latest that the source said; and its message.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Dispatcher;
 use super::lane::Lane;
@@ -10,8 +10,11 @@ use crate::outbox::{self, Claim, KnownMap, KnownNotice, Lease, Settlement, State
 use crate::plan::diff::{Verdict, of_participant, revalidate, state_after};
 use crate::plan::{self, Suppressions};
 use crate::render::{Facts, RenderError};
-use crate::session::Session;
-use crate::source::json;
+use crate::session::{Presence, Session, SessionId};
+use crate::source::kept;
+
+/// A notice that waits for a look at its source is tried again after so long.
+const LOOK_TIME: TimeDelta = TimeDelta::seconds(15);
 
 /// A message that may go, and what fences it.
 pub(super) struct Ready {
@@ -32,17 +35,47 @@ pub(super) fn fenced(now: DateTime<Utc>) -> Settlement {
     Settlement::Return { outcome: "fenced", why: None, next_attempt_at: now + chrono::TimeDelta::seconds(1) }
 }
 
+/// It goes later.
+fn moved(next_attempt_at: DateTime<Utc>) -> Settlement {
+    Settlement::Return { outcome: "moved", why: None, next_attempt_at }
+}
+
 /// What becomes of a claim.
 pub(super) enum Prepared {
     Send(Box<Ready>),
     Settle(Lease, Settlement),
 }
 
+/// The session that was read last: the people of one session follow each other.
+#[derive(Default)]
+struct LastRead {
+    /// Source, session and revision.
+    of: Option<(String, SessionId, i64)>,
+    session: Option<Session>,
+}
+
+impl LastRead {
+    /// The session as the source last said it; `None`: the record cannot be read.
+    fn session(&mut self, claim: &Claim) -> Option<&Session> {
+        let (source, id, revision) = (&claim.entry.source, claim.entry.notice.session, claim.revision);
+        if self.of.as_ref().is_none_or(|(s, i, r)| (s, *i, *r) != (source, id, revision)) {
+            self.session = kept::session(&claim.record, &claim.ambiguous);
+            self.of = Some((source.clone(), id, revision));
+        }
+        self.session.as_ref()
+    }
+}
+
 impl Dispatcher {
-    /// Revalidates and renders one claim. Pure but for the log.
-    pub(super) fn prepare(&self, claim: Claim, lane: &Lane, suppressed: &Suppressions, now: DateTime<Utc>) -> Prepared {
+    /// Revalidates and renders claims. Pure but for the log.
+    pub(super) fn prepare(&self, claims: Vec<Claim>, lane: &Lane, suppressed: &Suppressions, now: DateTime<Utc>) -> Vec<Prepared> {
+        let mut last = LastRead::default();
+        claims.into_iter().map(|claim| self.prepare_one(&claim, &mut last, lane, (suppressed, now))).collect()
+    }
+
+    fn prepare_one(&self, claim: &Claim, last: &mut LastRead, lane: &Lane, at: (&Suppressions, DateTime<Utc>)) -> Prepared {
         let lease = Lease { key: claim.entry.notice.key, epoch: claim.epoch };
-        match self.decide(&claim, suppressed, now) {
+        match self.decide(claim, last, lane, at) {
             Ok(ready) => Prepared::Send(Box::new(ready)),
             Err(end) => {
                 if let Settlement::Ended { reason, state } = &end {
@@ -53,13 +86,19 @@ impl Dispatcher {
         }
     }
 
-    fn decide(&self, claim: &Claim, suppressed: &Suppressions, now: DateTime<Utc>) -> Result<Ready, Settlement> {
+    fn decide(
+        &self,
+        claim: &Claim,
+        last: &mut LastRead,
+        lane: &Lane,
+        (suppressed, now): (&Suppressions, DateTime<Utc>),
+    ) -> Result<Ready, Settlement> {
         let doubtful = claim.entry.state == State::Unknown || claim.frozen.is_some();
         let no = |reason: Reason| refusal(doubtful, reason);
-        if now - claim.snapshot_at > self.policy.max_stale && !doubtful {
+        let session = last.session(claim).ok_or_else(|| no(Reason::Quarantined))?;
+        if now - heard_at(claim, session) > self.policy.max_stale && !doubtful {
             return Err(no(Reason::SourceStale));
         }
-        let session = latest(claim).ok_or_else(|| no(Reason::Quarantined))?;
         let notice = &claim.entry.notice;
         let participant = session.participant(notice.participation).ok_or_else(|| no(Reason::Absent))?;
         let row = KnownNotice {
@@ -72,14 +111,20 @@ impl Dispatcher {
             doubted: false,
         };
         let known = KnownMap::from([((session.id, participant.id), with_row(claim, &row))]);
-        let decisions = plan::plan_session(&session, &known, &self.policy, suppressed, now);
+        let decisions = plan::plan_session(session, &known, &self.policy, suppressed, now);
         let theirs: Vec<&Decision> = decisions.iter().filter(|d| of_participant(d, session.id, participant.id)).collect();
         let notice = match revalidate(&row, &theirs, now) {
             Verdict::Go(notice) => notice,
-            Verdict::Later(n) => return Err(Settlement::Return { outcome: "moved", why: None, next_attempt_at: n.due_at }),
+            Verdict::Later(n) => return Err(moved(n.due_at)),
             Verdict::No(reason) => return Err(no(reason)),
         };
-        let told_now = plan::facts(&session, participant, &self.policy);
+        if notice.occasion == Occasion::NotJoined && !was_heard_since_the_start(claim, session) {
+            lane.want_look();
+            let again = now + LOOK_TIME;
+            let late = doubtful || again >= notice.useful_until;
+            return Err(if late { no(Reason::SourceStale) } else { moved(again) });
+        }
+        let told_now = plan::facts(session, participant, &self.policy);
         if doubtful && claim.entry.facts.as_ref().is_some_and(|frozen| *frozen != told_now) {
             // The same bytes would tell what holds no more; a correction is on its way.
             return Err(no(Reason::Outdated));
@@ -87,7 +132,7 @@ impl Dispatcher {
         let to_join = notice.occasion != Occasion::Cancelled;
         let to = plan::recipient(participant, &self.policy, suppressed, to_join).map_err(|(reason, _)| no(reason))?;
         let sequence = sequence(&notice, &claim.known.notices);
-        let facts = Facts { notice: &notice, session: &session, participant, zone: &to.zone, locale: to.locale, sequence };
+        let facts = Facts { notice: &notice, session, participant, zone: &to.zone, locale: to.locale, sequence };
         let mut message = self.renderer.render(&facts, now).map_err(|e| unrenderable(doubtful, &notice, &e))?.message;
         if doubtful && let Some(bytes) = &claim.frozen {
             message.content = frozen(message.content, bytes);
@@ -97,19 +142,21 @@ impl Dispatcher {
     }
 }
 
-/// The calendar's SEQUENCE (RFC 5545 3.8.7.4): rises with each announcement that was told; a reminder repeats the last one's.
+/// The calendar's SEQUENCE (RFC 5545 3.8.7.4): rises with each announcement that was told; a reminder or a nudge repeats the last one's.
 fn sequence(notice: &Notice, history: &[KnownNotice]) -> u32 {
-    let told = history.iter().filter(|n| n.told() && n.notice.occasion != Occasion::Reminder && n.notice.key != notice.key).count() as u32;
-    if notice.occasion == Occasion::Reminder { told.saturating_sub(1) } else { told }
+    let told = history.iter().filter(|n| n.told() && !n.notice.occasion.repeats() && n.notice.key != notice.key).count() as u32;
+    if notice.occasion.repeats() { told.saturating_sub(1) } else { told }
 }
 
-/// The session as the source last said it.
-fn latest(claim: &Claim) -> Option<Session> {
-    let mut session = json::kept(&claim.record)?;
-    for person in &mut session.participants {
-        person.ambiguous = claim.ambiguous.iter().find(|(id, _)| *id == person.id).map(|(_, why)| why.clone());
-    }
-    Some(session)
+/// When the source last said something of this session: its last snapshot, unless that is without the part that has it.
+fn heard_at(claim: &Claim, session: &Session) -> DateTime<Utc> {
+    let unheard_since = claim.known.absent_since.filter(|_| session.presence == Presence::Unheard);
+    unheard_since.map_or(claim.snapshot_at, |since| since.min(claim.snapshot_at))
+}
+
+/// Whether the source said since the start that the session is there: who is missing from it, only that can tell.
+fn was_heard_since_the_start(claim: &Claim, session: &Session) -> bool {
+    session.presence == Presence::Listed && claim.snapshot_at >= session.start
 }
 
 /// The participant's history, with the claimed notice as it was before the claim.

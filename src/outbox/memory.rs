@@ -13,12 +13,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::receipt::{Receipt, Received, Undelivered};
 use super::reply::{Place, Taken, Waiting};
 use super::transition::checked;
-use super::words::rfc3339;
+use super::words::{accepted, by, rfc3339};
 use super::{
     Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lease, LedgerRow, Outbox, Purged, Recovered,
-    Result, Retention, Seen, SeenSession, Settlement, Status, StoredSession, SuppressedAddress, Walk,
+    Result, Retention, Seen, SeenSession, Settlement, StaffLetter, Status, StoredSession, SuppressedAddress, Walk,
 };
 use crate::contact::{Address, Channel, PhoneNumber};
+use crate::ledger::{Anchor, Verified, Walker};
 use crate::notice::{NoticeKey, Omission};
 use crate::outcome::Suppression;
 use crate::session::{ParticipationId, SessionId};
@@ -78,6 +79,14 @@ impl Outbox for MemoryOutbox {
         Ok(held.map(|(_, session)| session.stored.clone()).collect())
     }
 
+    async fn starting(&self, from: DateTime<Utc>, until: DateTime<Utc>, limit: usize) -> Result<Vec<(String, SessionId)>> {
+        let tables = self.tables();
+        let kept = tables.sessions.iter().filter(|(_, s)| (from..until).contains(&s.start) && !s.stored.record.is_empty());
+        let mut found: Vec<_> = kept.map(|((source, id), s)| (s.start, *id, source.clone())).collect();
+        found.sort();
+        Ok(found.into_iter().take(limit).map(|(_, id, source)| (source, id)).collect())
+    }
+
     async fn guards(&self) -> Result<Vec<GuardRow>> {
         let tables = self.tables();
         let rows = tables.sources.iter().flat_map(|(name, source)| {
@@ -89,7 +98,7 @@ impl Outbox for MemoryOutbox {
         Ok(rows.collect())
     }
 
-    async fn accept_guard(&self, source: Option<&str>, now: DateTime<Utc>) -> Result<usize> {
+    async fn accept_guard_by(&self, who: Option<&str>, source: Option<&str>, now: DateTime<Utc>) -> Result<usize> {
         let mut tables = self.tables();
         let mut waiting = 0;
         for (_, held) in tables.sources.iter_mut().filter(|(name, s)| source.is_none_or(|n| n == name.as_str()) && s.guard_since.is_some())
@@ -97,7 +106,7 @@ impl Outbox for MemoryOutbox {
             held.guard_accepted = Some(held.guard.digest.clone());
             waiting += held.guard.sessions.len();
         }
-        let detail = format!("{waiting} sessions of {}", source.unwrap_or("every source"));
+        let detail = accepted(waiting, source, who);
         tables.append(LedgerRow::note(now, "guard_accepted", &detail));
         Ok(waiting)
     }
@@ -223,9 +232,9 @@ impl Outbox for MemoryOutbox {
         Ok((all, tables.content.get(&key).cloned()))
     }
 
-    async fn act(&self, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize> {
+    async fn act_by(&self, who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize> {
         let mut tables = self.tables();
-        let event = || (act.as_str(), None);
+        let event = || (act.as_str(), who.map(by));
         Ok(keys.iter().filter(|key| tables.change(**key, event(), now, |row| row.act(act, now).then_some(())).is_some()).count())
     }
 
@@ -242,15 +251,42 @@ impl Outbox for MemoryOutbox {
         Ok(())
     }
 
+    async fn witness(&self, at: DateTime<Utc>, event: &str, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Result<()> {
+        self.tables().append(LedgerRow::witness(at, event, detail, about));
+        Ok(())
+    }
+
     async fn ledger(&self, session: Option<SessionId>, after: i64, limit: usize) -> Result<Vec<LedgerRow>> {
         let tables = self.tables();
         let rows = tables.ledger.iter().filter(|row| row.seq > after && (session.is_none() || row.session_id == session));
         Ok(rows.take(limit).cloned().collect())
     }
 
+    async fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Result<Vec<StaffLetter>> {
+        Ok(self.tables().letters.values().filter(|l| l.scheduled_at == scheduled_at).cloned().collect())
+    }
+
+    async fn put_staff_letter(&self, letter: StaffLetter) -> Result<bool> {
+        let mut tables = self.tables();
+        let key = (letter.scheduled_at, letter.recipient.clone());
+        let may = letter.state.may_follow(tables.letters.get(&key).map(|before| before.state));
+        if may {
+            tables.append(LedgerRow::note(letter.changed_at, "staff_letter", &letter.in_words()));
+            tables.letters.insert(key, letter);
+        }
+        Ok(may)
+    }
+
+    async fn verify_ledger(&self, anchor: Option<Anchor>) -> Result<Verified> {
+        let tables = self.tables();
+        let mut walker = Walker::new(tables.checkpoint, anchor);
+        tables.ledger.iter().for_each(|row| walker.step(row));
+        Ok(walker.end(tables.head.seq))
+    }
+
     async fn purge(&self, now: DateTime<Utc>, retention: Retention) -> Result<Purged> {
         let mut tables = self.tables();
-        let purged = tables.purge(retention);
+        let purged = tables.purge(now, retention);
         if !purged.is_empty() {
             tables.append(LedgerRow::note(now, "purged", &purged.in_words()));
         }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::notice::{NoticeKey, Occasion};
@@ -11,7 +12,7 @@ use crate::outcome::Suppression;
 use crate::session::{ParticipationId, SessionId};
 
 /// What became of a message. In the order in which a later word replaces an earlier one: none goes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Fate {
     /// It is under way: with the network, or delayed.

@@ -16,27 +16,33 @@
 //! each waiting for the other at most as long as `open::BUSY` says. WAL needs shared memory: the file must not lie on a network file system.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lease, LedgerRow, Outbox, Purged, Recovered,
-    Result, Retention, Seen, Settlement, Status, StoreError, StoredSession, SuppressedAddress, Walk,
+    Restored, Result, Retention, Seen, Settlement, StaffLetter, State, Status, StoreError, StoredSession, SuppressedAddress, Walk,
 };
 use crate::contact::{Address, Channel, PhoneNumber};
-use crate::notice::{NoticeKey, Omission};
+use crate::ledger::{Anchor, Verified};
+use crate::notice::{NoticeKey, Omission, Reason};
 use crate::outbox::receipt::{Receipt, Received, Undelivered};
 use crate::outbox::reply::{Place, Taken, Waiting};
 use crate::outbox::transition::checked;
 use crate::outcome::Suppression;
-use crate::session::SessionId;
+use crate::session::{ParticipationId, SessionId};
 
 mod attempt;
 mod backup;
 mod columns;
+mod figures;
+mod frozen;
 mod history;
+mod letter;
+mod mark;
 mod migrate;
 mod notices;
 mod open;
@@ -44,6 +50,7 @@ mod query;
 mod reader;
 mod receipt;
 mod reply;
+mod restore;
 mod retention;
 mod suppression;
 mod upkeep;
@@ -52,13 +59,21 @@ mod writer;
 
 pub use open::{Access, path_of};
 
+use frozen::Packed;
+use mark::Mark;
 use reader::Readers;
+use restore::Origin;
 use writer::Writer;
 
 /// The outbox in one SQLite file. See the module.
 pub struct SqliteOutbox {
     readers: Readers,
     writer: Writer,
+    path: PathBuf,
+    /// Whether it is the store that ran last.
+    origin: Mutex<Origin>,
+    /// As last written.
+    mark: Arc<Mutex<Option<Mark>>>,
     /// Held as long as the store is open; dropped last.
     _lock: Option<std::fs::File>,
 }
@@ -75,7 +90,7 @@ impl SqliteOutbox {
         let opened = open::open(&path, access)?;
         let readers = Readers::new(path.clone());
         let writer = Writer::start(opened.connection, &path)?;
-        Ok(Self { readers, writer, _lock: opened.lock })
+        Ok(Self { readers, writer, path, origin: Mutex::new(opened.origin), mark: Arc::default(), _lock: opened.lock })
     }
 
     /// Transactions committed since it was opened. Fewer than writes: those that arrive together share one.
@@ -83,13 +98,14 @@ impl SqliteOutbox {
         self.writer.commits()
     }
 
-    /// Copies the store to a new file, while it is in use: what was answered before is in the copy. Checked, and private (mode 0600).
+    /// Copies the store to a new file, while it is in use: what was answered before is in the copy. Its pages and its ledger are checked; it is
+    /// private (mode 0600), and says of itself that it is a copy. `progress` is told pages: done, and all.
     ///
     /// # Errors
     /// The file exists or cannot be written; the disk is full; the copy fails its check. Nothing is left of a copy that failed.
-    pub async fn backup(&self, to: &Path) -> Result<()> {
+    pub async fn backup(&self, to: &Path, progress: impl Fn(u64, u64) + Send + 'static) -> Result<Verified> {
         let to = to.to_owned();
-        self.readers.read("backup", move |c| Ok(backup::copy(c, &to))).await?
+        self.readers.read("backup", move |c| Ok(backup::copy(c, &to, &progress))).await?
     }
 }
 
@@ -109,13 +125,17 @@ impl Outbox for SqliteOutbox {
         self.readers.read("sessions", move |c| query::sessions(c, &source, ids.as_deref())).await
     }
 
+    async fn starting(&self, from: DateTime<Utc>, until: DateTime<Utc>, limit: usize) -> Result<Vec<(String, SessionId)>> {
+        self.readers.read("starting", move |c| query::starting(c, from, until, limit)).await
+    }
+
     async fn guards(&self) -> Result<Vec<GuardRow>> {
         self.readers.read("guards", query::guards).await
     }
 
-    async fn accept_guard(&self, source: Option<&str>, now: DateTime<Utc>) -> Result<usize> {
-        let source = source.map(str::to_owned);
-        self.writer.write("accept_guard", move |c| walk::accept_guard(c, source.as_deref(), now)).await
+    async fn accept_guard_by(&self, who: Option<&str>, source: Option<&str>, now: DateTime<Utc>) -> Result<usize> {
+        let (who, source) = (who.map(str::to_owned), source.map(str::to_owned));
+        self.writer.write("accept_guard", move |c| walk::accept_guard(c, who.as_deref(), source.as_deref(), now)).await
     }
 
     async fn known(&self, source: &str, sessions: &[SessionId]) -> Result<KnownMap> {
@@ -158,7 +178,9 @@ impl Outbox for SqliteOutbox {
     }
 
     async fn begin(&self, attempts: Vec<Begin>) -> Result<Vec<bool>> {
-        self.writer.write("begin", move |c| attempts.iter().map(|a| attempt::begin(c, a)).collect()).await
+        // Packed here: the writer has enough to do.
+        let packed: Vec<Packed> = attempts.iter().map(|a| Packed::of(&a.bytes)).collect();
+        self.writer.write("begin", move |c| attempts.iter().zip(&packed).map(|(a, p)| attempt::begin(c, a, p)).collect()).await
     }
 
     async fn doubt(&self, lease: Lease, revision: i64, margin: TimeDelta) -> Result<bool> {
@@ -222,9 +244,9 @@ impl Outbox for SqliteOutbox {
         self.readers.read("deliveries", move |c| query::deliveries(c, key)).await
     }
 
-    async fn act(&self, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize> {
-        let keys = keys.to_vec();
-        self.writer.write("act", move |c| upkeep::act(c, &keys, act, now)).await
+    async fn act_by(&self, who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize> {
+        let (who, keys) = (who.map(str::to_owned), keys.to_vec());
+        self.writer.write("act", move |c| upkeep::act(c, who.as_deref(), &keys, act, now)).await
     }
 
     async fn status(&self) -> Result<Status> {
@@ -241,12 +263,86 @@ impl Outbox for SqliteOutbox {
         self.writer.write("note", move |c| history::note(c, at, &event, &detail)).await
     }
 
+    async fn witness(&self, at: DateTime<Utc>, event: &str, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Result<()> {
+        let row = LedgerRow::witness(at, event, detail, about);
+        self.writer.write("witness", move |c| history::append(c, &row)).await
+    }
+
     async fn ledger(&self, session: Option<SessionId>, after: i64, limit: usize) -> Result<Vec<LedgerRow>> {
         self.readers.read("ledger", move |c| history::rows(c, session, after, limit)).await
     }
 
+    async fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Result<Vec<StaffLetter>> {
+        self.readers.read("staff_letters", move |c| letter::list(c, scheduled_at)).await
+    }
+
+    async fn put_staff_letter(&self, letter: StaffLetter) -> Result<bool> {
+        self.writer.write("put_staff_letter", move |c| letter::put(c, &letter)).await
+    }
+
+    async fn verify_ledger(&self, anchor: Option<Anchor>) -> Result<Verified> {
+        // What a command adds while this runs is seen by neither: the mark is read first.
+        let noted = anchor.is_none().then(|| mark::read(&self.path).ok().flatten()).flatten();
+        self.readers
+            .read("verify_ledger", move |c| {
+                let own = noted.filter(|mark| restore::current(c).is_ok_and(|current| mark.is_of(&current)));
+                history::verify(c, anchor.or_else(|| own.and_then(|mark| mark.head())))
+            })
+            .await
+    }
+
+    async fn hold_restored(&self, sources: &[String], now: DateTime<Utc>) -> Result<Option<Restored>> {
+        let origin = *self.origin.lock().unwrap_or_else(PoisonError::into_inner);
+        let Origin::Copy(since) = origin else { return Ok(None) };
+        let sources = sources.to_vec();
+        let restored = self.writer.write("hold_restored", move |c| restore::hold(c, since, &sources, now)).await?;
+        *self.origin.lock().unwrap_or_else(PoisonError::into_inner) = Origin::Own;
+        self.mark().await?;
+        Ok(Some(restored))
+    }
+
+    async fn finds_again(&self, source: &str, now: DateTime<Utc>) -> Result<bool> {
+        let source = source.to_owned();
+        self.readers.read("finds_again", move |c| restore::finds_again(c, &source, now)).await
+    }
+
+    async fn mark(&self) -> Result<Option<Anchor>> {
+        if *self.origin.lock().unwrap_or_else(PoisonError::into_inner) != Origin::Own {
+            return Ok(None);
+        }
+        let (path, last) = (self.path.clone(), Arc::clone(&self.mark));
+        let marked = self.readers.read("mark", move |c| {
+            let mark = restore::current(c)?;
+            let head = mark.head();
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            if last.as_ref() == Some(&mark) {
+                return Ok(Ok(head));
+            }
+            Ok(mark::write(&path, &mark).map(|()| *last = Some(mark)).map(|()| head))
+        });
+        marked.await?.map_err(|cause| StoreError { action: "mark".to_owned(), cause })
+    }
+
+    async fn probe(&self) -> Result<()> {
+        self.writer.write("probe", |_| Ok(())).await?;
+        self.readers.read("probe", query::reference_key).await.map(|_| ())
+    }
+
+    async fn due_before(&self, until: DateTime<Utc>) -> Result<u64> {
+        self.readers.read("due_before", move |c| figures::due_before(c, until)).await
+    }
+
+    async fn count(&self, state: State) -> Result<u64> {
+        self.readers.read("count", move |c| figures::count(c, state)).await
+    }
+
+    async fn held_by_reason(&self) -> Result<Vec<(Reason, u64)>> {
+        self.readers.read("held_by_reason", figures::held_by_reason).await
+    }
+
     async fn purge(&self, now: DateTime<Utc>, retention: Retention) -> Result<Purged> {
         let mut total = Purged::default();
+        self.writer.write("purge", move |c| history::close_until(c, retention.history_before, now)).await?;
         loop {
             let (purged, more) = self.writer.write("purge", move |c| retention::batch(c, retention)).await?;
             total += purged;

@@ -79,6 +79,35 @@ pub(crate) enum Recovery {
     InDoubt,
 }
 
+/// What decides whether an attempt may take its next step: the part of a row that a store reads at each of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    /// How often it was claimed.
+    pub(crate) epoch: i64,
+    pub(crate) state: State,
+    pub(crate) phase: Option<Phase>,
+    /// By the store's clock; `None`: nobody holds it.
+    pub(crate) lease_until: Option<DateTime<Utc>>,
+}
+
+impl Standing {
+    /// The claim is the one of this lease, and still in force.
+    pub(crate) fn holds(self, lease: Lease) -> bool {
+        self.epoch == lease.epoch && self.lease_until.is_some()
+    }
+
+    /// An attempt begins once for each claim; the store has checked the revision.
+    pub(crate) fn may_begin(self, lease: Lease) -> bool {
+        self.holds(lease) && self.state == State::Claimed
+    }
+
+    /// The point of no return; the store has checked the revision. `store_now` is the clock that leases are measured by.
+    pub(crate) fn may_cross(self, lease: Lease, store_now: DateTime<Utc>, margin: TimeDelta) -> bool {
+        let left = self.lease_until.map_or(TimeDelta::zero(), |until| until - store_now);
+        self.holds(lease) && self.phase == Some(Phase::Pre) && left > margin
+    }
+}
+
 impl Row {
     /// A new notice.
     pub(crate) fn added(notice: Notice, source: &str, at: DateTime<Utc>) -> Self {
@@ -139,14 +168,14 @@ impl Row {
         self.go(State::Claimed, None, at);
     }
 
-    /// The claim is the one of this lease, and still in force.
-    fn holds(&self, lease: Lease) -> bool {
-        self.epoch == lease.epoch && self.claim.is_some()
+    fn standing(&self) -> Standing {
+        let lease_until = self.claim.as_ref().map(|c| c.lease_until);
+        Standing { epoch: self.epoch, state: self.entry.state, phase: self.entry.phase, lease_until }
     }
 
-    /// An attempt begins; the store has checked the revision.
+    /// An attempt begins.
     pub(crate) fn begin(&mut self, lease: Lease, facts: &str, at: DateTime<Utc>) -> bool {
-        if !self.holds(lease) || self.entry.state != State::Claimed {
+        if !self.standing().may_begin(lease) {
             return false;
         }
         self.go(State::Sending, None, at);
@@ -156,19 +185,18 @@ impl Row {
         true
     }
 
-    /// The point of no return; the store has checked the revision. `store_now` is the clock that leases are measured by.
+    /// The point of no return.
     pub(crate) fn cross(&mut self, lease: Lease, store_now: DateTime<Utc>, margin: TimeDelta) -> bool {
-        let left = self.claim.as_ref().map_or(TimeDelta::zero(), |c| c.lease_until - store_now);
-        if !self.holds(lease) || self.entry.phase != Some(Phase::Pre) || left <= margin {
-            return false;
+        let may = self.standing().may_cross(lease, store_now, margin);
+        if may {
+            self.entry.phase = Some(Phase::Doubt);
         }
-        self.entry.phase = Some(Phase::Doubt);
-        true
+        may
     }
 
     /// The claim ends.
     pub(crate) fn settle(&mut self, lease: Lease, end: &Settlement, at: DateTime<Utc>) -> bool {
-        if !self.holds(lease) {
+        if !self.standing().holds(lease) {
             return false;
         }
         match end {
@@ -287,6 +315,7 @@ impl Row {
             to_state: Some(self.entry.state),
             reason: self.entry.reason,
             detail,
+            chain: None,
         }
     }
 

@@ -5,6 +5,8 @@ use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use crate::session::{ParticipationId, SessionId};
+
 use super::{Act, Begin, Change, Claim, LedgerRow, Purged, Settlement, StoredSession, WalkedSession};
 
 impl Change {
@@ -41,6 +43,11 @@ impl Settlement {
 }
 
 impl Act {
+    /// The act of that word.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        [Self::Retry, Self::Hold, Self::Release, Self::Cancel].into_iter().find(|act| act.as_str() == word)
+    }
+
     /// The ledger's word.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -54,6 +61,11 @@ impl Act {
 
 impl LedgerRow {
     /// An operator's deed that is about no notice.
+    pub(crate) fn witness(at: DateTime<Utc>, event: &str, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Self {
+        let (session_id, participation_id) = about.unzip();
+        Self { session_id, participation_id, ..Self::note(at, event, detail) }
+    }
+
     pub(crate) fn note(at: DateTime<Utc>, event: &str, detail: &str) -> Self {
         Self {
             seq: 0,
@@ -66,6 +78,7 @@ impl LedgerRow {
             to_state: None,
             reason: None,
             detail: Some(detail.to_owned()),
+            chain: None,
         }
     }
 }
@@ -81,6 +94,17 @@ impl Purged {
         let Self { contents, records, notices, ledger_rows } = self;
         format!("{contents} messages, {records} session records, {notices} notices, {ledger_rows} ledger rows")
     }
+}
+
+/// Who did it, in a detail: `by jane`.
+pub(crate) fn by(who: &str) -> String {
+    format!("by {who}")
+}
+
+/// What the ledger tells of a guard that was let pass.
+pub(crate) fn accepted(waiting: usize, source: Option<&str>, who: Option<&str>) -> String {
+    let who = who.map_or_else(String::new, |who| format!(", {}", by(who)));
+    format!("{waiting} sessions of {}{who}", source.unwrap_or("every source"))
 }
 
 /// A time in a detail.

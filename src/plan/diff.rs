@@ -60,7 +60,8 @@ pub fn state_after(reason: Reason) -> State {
         | Reason::Guard
         | Reason::Leak
         | Reason::Template
-        | Reason::InDoubt => State::Held,
+        | Reason::InDoubt
+        | Reason::Restored => State::Held,
         Reason::DoNotContact | Reason::OptedOut | Reason::Bounced => State::Suppressed,
         Reason::Superseded | Reason::TooClose => State::Superseded,
         Reason::Started | Reason::Lapsed => State::Lapsed,

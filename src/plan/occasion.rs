@@ -60,12 +60,14 @@ fn all(case: &Case<'_>) -> Vec<Decision> {
     }
     let announcements = case.announcements(&to);
     let announced_at = case.announced_at(&to, &announcements);
+    let nudge = case.not_joined(&to, &announcements);
     let mut decisions = announcements;
     let candidates: Vec<Candidate<'_>> =
         case.policy.rules.iter().map(|rule| Candidate { rule, due: case.reminder(rule, &to, announced_at) }).collect();
     for (n, candidate) in candidates.iter().enumerate() {
         decisions.push(case.choose(candidate, n, &candidates, &to));
     }
+    decisions.extend(nudge);
     decisions
 }
 
@@ -251,6 +253,7 @@ impl Case<'_> {
         std::iter::once((Occasion::Invite, None))
             .chain(rules)
             .map(|(occasion, rule)| Decision::Omit(self.omission(occasion, rule, reason, detail.map(str::to_owned))))
+            .chain(self.nudge_refused(reason, detail))
             .collect()
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 
 use super::frequency::Frequency;
@@ -12,7 +12,7 @@ use super::rule::Rule;
 use crate::contact::Address;
 use crate::outbox::suppression_key;
 use crate::outcome::Suppression;
-use crate::session::Participant;
+use crate::session::{Participant, Session};
 use crate::zone::Zones;
 
 /// The planner's part of the configuration.
@@ -36,6 +36,8 @@ pub struct Policy {
     pub frequency: Frequency,
     /// Sessions that were there at the first start are invited too.
     pub adopt_invites: bool,
+    /// Whoever has not connected is told again while the session runs; `None`: nobody is.
+    pub not_joined: Option<NotJoined>,
     /// A snapshot older than this is not believed any more.
     pub max_stale: TimeDelta,
     /// Per participant.
@@ -48,7 +50,7 @@ impl Policy {
     /// A digest of all that decisions depend on: when it changes, everything is planned again.
     pub fn digest(&self) -> String {
         let text = format!(
-            "{}|{}|{}|{:?}|{}|{}|{:?}|{:?}|{}|{:?}|{}",
+            "{}|{}|{}|{:?}|{}|{}|{:?}|{:?}|{}|{:?}|{:?}|{}",
             self.practice,
             self.hosts,
             self.region,
@@ -58,10 +60,32 @@ impl Policy {
             self.quiet,
             self.frequency,
             self.adopt_invites,
+            self.not_joined,
             self.overrides.0.iter().map(Override::fingerprint).collect::<Vec<_>>(),
             self.zones.digest(),
         );
         data_encoding::HEXLOWER.encode(&Sha256::digest(text.as_bytes())[..16])
+    }
+}
+
+/// The nudge of whoever has not connected to a session that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotJoined {
+    /// So long after the start.
+    pub after: TimeDelta,
+    /// No longer than so long after the start; `None`: the session's planned length, or [`NotJoined::UNPLANNED`].
+    pub until: Option<TimeDelta>,
+}
+
+impl NotJoined {
+    /// How long a nudge is useful when nobody says how long the session is.
+    pub const UNPLANNED: TimeDelta = TimeDelta::minutes(15);
+    /// The longest that a nudge is ever useful: after that nobody waits any more, however long the session was planned.
+    pub const LONGEST: TimeDelta = TimeDelta::hours(4);
+
+    /// The end of its use.
+    pub fn useful_until(&self, session: &Session) -> DateTime<Utc> {
+        session.start + self.until.or(session.duration).unwrap_or(Self::UNPLANNED).min(Self::LONGEST)
     }
 }
 

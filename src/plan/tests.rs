@@ -14,6 +14,8 @@ use crate::outcome::Suppression;
 use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, SessionId};
 use crate::zone::{Settings, Zones};
 
+mod not_joined;
+
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap_or_else(|_| format!("{text}Z").parse().expect(text))
 }
@@ -43,6 +45,7 @@ fn policy() -> Policy {
         quiet: None,
         frequency: frequency::Frequency::default(),
         adopt_invites: false,
+        not_joined: None,
         max_stale: TimeDelta::hours(6),
         overrides: Overrides::default(),
         zones: zones(),

@@ -106,7 +106,7 @@ impl View {
 }
 
 impl Practice {
-    fn of(settings: &Settings) -> Self {
+    pub(super) fn of(settings: &Settings) -> Self {
         let contact = clean_line(&settings.practice_contact);
         Self { name: clean_line(&settings.practice_name), contact_link: contact_link(&contact), contact }
     }

@@ -10,6 +10,9 @@
 //!
 //! Failures: only in [`Dates::load`], for a locale that is no BCP 47 tag or has no data.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, Timelike, Utc};
 use icu_calendar::{Date, Gregorian};
 use icu_datetime::fieldsets::zone::{ExemplarCity, Location, SpecificLong, SpecificShort};
@@ -63,6 +66,21 @@ pub(super) struct Dates {
     zone_short: NoCalendarFormatter<SpecificShort>,
     place: NoCalendarFormatter<Location>,
     city: NoCalendarFormatter<ExemplarCity>,
+    /// What was formatted before: many people are told of the same moment in the same zone.
+    known: Mutex<HashMap<Shown, When>>,
+}
+
+/// Moments that are remembered: a day's sessions in each zone. More begin a new memory.
+const KNOWN_MAX: usize = 1024;
+
+/// All that a formatted moment depends on, but for today.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Shown {
+    at: DateTime<Utc>,
+    zone: &'static str,
+    offset_seconds: i32,
+    dst: bool,
+    twice: bool,
 }
 
 impl Dates {
@@ -81,6 +99,7 @@ impl Dates {
                 zone_short: NoCalendarFormatter::try_new(prefs, SpecificShort)?,
                 place: NoCalendarFormatter::try_new(prefs, Location)?,
                 city: NoCalendarFormatter::try_new(prefs, ExemplarCity)?,
+                known: Mutex::default(),
             })
         };
         load().map_err(|e| format!("no date formats for {locale:?}: {e}"))
@@ -89,8 +108,27 @@ impl Dates {
     /// What the reader's calendar and clock show at `at`; `now` decides what is today.
     pub(super) fn when(&self, at: DateTime<Utc>, zone: &Zone, now: DateTime<Utc>) -> When {
         let local = zone.local(at);
-        let offset = offset_label(local.offset_seconds);
+        let day = distance(local.civil.date(), zone.local(now).civil.date());
         let twice = zone.is_ambiguous(local.civil);
+        let shown = Shown { at, zone: zone.name(), offset_seconds: local.offset_seconds, dst: local.dst, twice };
+        if let Some(known) = self.known().get(&shown) {
+            return When { day, ..known.clone() };
+        }
+        let when = When { day, ..self.format(at, zone, local, twice) };
+        let mut known = self.known();
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        known.insert(shown, when.clone());
+        when
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Shown, When>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn format(&self, at: DateTime<Utc>, zone: &Zone, local: LocalTime, twice: bool) -> When {
+        let offset = offset_label(local.offset_seconds);
         let (zone_name, zone_short) = self.zone_names(at, zone, local, &offset, twice);
         let day = local.civil.date();
         When {
@@ -100,7 +138,7 @@ impl Dates {
             zone: zone_name,
             zone_short,
             offset,
-            day: distance(day, zone.local(now).civil.date()),
+            day: Day::Other,
         }
     }
 

@@ -53,9 +53,9 @@ impl Draft<'_> {
             locale: &self.view.locale,
             text: &text,
             html: &html,
-            calendar: &self.calendar(to, &context)?,
-            method: self.method(),
+            calendar: Some((self.method(), &self.calendar(to, &context)?)),
         })
+        .and_then(|bytes| settings.dkim.as_ref().map_or(Ok(bytes.clone()), |dkim| dkim.sign(&bytes, self.now)))
         .map_err(|why| RenderError::Template { file: format!("{}/{}", self.view.locale, self.folder()), why })?;
         let from = settings.return_path.as_ref().and_then(|path| verp(path, reference)).unwrap_or_else(|| settings.from.clone());
         let content = Content::Email { from, to: to.clone(), bytes: bytes.into() };
@@ -134,7 +134,7 @@ fn too_long(text: &str, limit: u32) -> RenderError {
 }
 
 /// A text as it should arrive: no space at the end of a line, no more than one empty line, one line feed at the end.
-fn tidy(text: &str) -> String {
+pub(super) fn tidy(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut empty = true;
     for line in text.lines().map(str::trim_end) {

@@ -107,7 +107,8 @@ impl Strangers {
             "text/html" => {
                 self.search(&html_escape::decode_html_entities(&body))?;
                 // A tag parts digits and words no more than nothing does: once with a mark for each, once without.
-                let read = html_escape::decode_html_entities(&without_tags(&body)).into_owned();
+                let marked = without_tags(&body);
+                let read = html_escape::decode_html_entities(&marked);
                 self.search(&read)?;
                 self.search(&read.replace(TAG, ""))
             }
@@ -183,28 +184,35 @@ const GAP: u8 = 0;
 
 impl Digits {
     fn of(text: &str) -> Self {
-        let (mut units, mut first) = (Vec::with_capacity(256), Vec::with_capacity(256));
-        let mut after_digit = false;
-        let mut rest = text;
+        let mut digits = Self { units: Vec::with_capacity(256), first: Vec::with_capacity(256) };
+        let (mut after_digit, mut after_letter) = (false, false);
+        let mut rest = text.as_bytes().iter();
         // Nearly all of a message is ASCII that is no digit: it is passed over byte by byte.
-        while let Some(&byte) = rest.as_bytes().first() {
-            let (digit, letter, length) = if byte.is_ascii() {
-                (byte.is_ascii_digit().then(|| byte - b'0'), byte.is_ascii_alphabetic(), 1)
+        while let Some(&byte) = rest.next() {
+            let (digit, letter) = if byte.is_ascii() {
+                (Some(byte.wrapping_sub(b'0')).filter(|d| *d < 10), byte.is_ascii_alphabetic())
             } else {
-                let c = rest.chars().next().unwrap_or_default();
-                (decimal(c), c.is_alphabetic(), c.len_utf8())
+                let c = char_at(text, text.len() - rest.len() - 1);
+                rest.nth(c.len_utf8() - 2);
+                (decimal(c), c.is_alphabetic())
             };
-            rest = &rest[length..];
             if let Some(digit) = digit {
-                units.push(b'0' + digit);
-                first.push(!after_digit);
-            } else if letter && units.last().is_some_and(|&u| u != GAP) {
-                units.push(GAP);
-                first.push(true);
+                digits.push(b'0' + digit, after_digit, after_letter);
+                after_letter = false;
             }
+            after_letter |= letter;
             after_digit = digit.is_some();
         }
-        Self { units, first }
+        digits
+    }
+
+    fn push(&mut self, digit: u8, after_digit: bool, after_letter: bool) {
+        if after_letter && !self.units.is_empty() {
+            self.units.push(GAP);
+            self.first.push(true);
+        }
+        self.units.push(digit);
+        self.first.push(!after_digit);
     }
 
     /// Puts gaps where `own` stands as a number of its own, split or not.
@@ -256,6 +264,11 @@ fn continues_right(after: &str) -> bool {
         (Some(c), _) => c.is_alphanumeric() || c == '-',
         (None, _) => false,
     }
+}
+
+/// The character that begins at this byte.
+fn char_at(text: &str, at: usize) -> char {
+    text.get(at..).and_then(|rest| rest.chars().next()).expect("the bytes before it are whole characters")
 }
 
 fn whose(person: &Participant) -> String {

@@ -29,8 +29,8 @@ pub(super) struct Letter<'a> {
     pub(super) locale: &'a str,
     pub(super) text: &'a str,
     pub(super) html: &'a str,
-    pub(super) calendar: &'a str,
-    pub(super) method: Method,
+    /// `None`: it is about no single session.
+    pub(super) calendar: Option<(Method, &'a str)>,
 }
 
 /// The longest name that is written as it is, in bytes: with its quotes, and the header's own name before it, it fits on a line.
@@ -56,13 +56,14 @@ pub(super) fn write(letter: &Letter<'_>) -> Result<Vec<u8>, String> {
     builder = builder.raw_header(plain_header("Auto-Submitted", "auto-generated"));
     builder = builder.raw_header(plain_header("X-Auto-Response-Suppress", "All"));
     builder = builder.raw_header(plain_header("Content-Language", letter.locale));
-    let calendar_type = format!("text/calendar; charset=utf-8; method={}", letter.method.as_str());
     // "=_" cannot occur in quoted-printable text (RFC 2045 6.7), so no part can hold the boundary.
-    let parts = MultiPart::alternative()
+    let mut parts = MultiPart::alternative()
         .boundary(format!("=_{}", letter.boundary))
         .singlepart(part("text/plain; charset=utf-8", letter.text)?)
-        .singlepart(part("text/html; charset=utf-8", letter.html)?)
-        .singlepart(part(&calendar_type, letter.calendar)?);
+        .singlepart(part("text/html; charset=utf-8", letter.html)?);
+    if let Some((method, calendar)) = letter.calendar {
+        parts = parts.singlepart(part(&format!("text/calendar; charset=utf-8; method={}", method.as_str()), calendar)?);
+    }
     Ok(builder.multipart(parts).map_err(|e| format!("the message cannot be built: {e}"))?.formatted())
 }
 

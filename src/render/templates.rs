@@ -17,11 +17,15 @@ use tera::{Context, ErrorKind, Tera};
 use crate::notice::Occasion;
 
 /// The folders of a locale: the occasions, and the invite of a Meet Now session, which reads differently.
-pub(super) const FOLDERS: [&str; 6] = ["invite", "meet_now", "reminder", "rescheduled", "updated", "cancelled"];
+pub(super) const FOLDERS: [&str; 7] = ["invite", "meet_now", "reminder", "rescheduled", "updated", "cancelled", "not_joined"];
 /// The files of such a folder.
 const FILES: [&str; 4] = ["subject.txt", "body.txt", "body.html", "sms.txt"];
 /// The texts of the calendar entry, the same for all occasions.
 const CALENDAR: [&str; 2] = ["calendar/summary.txt", "calendar/description.txt"];
+/// The letter to the practice, in one language.
+const STAFF: [&str; 3] = ["staff/subject.txt", "staff/body.txt", "staff/body.html"];
+/// Folders that are no locale.
+const SHARED: [&str; 2] = ["layout", "staff"];
 /// The largest template file that is read, in bytes: mail programs cut off what is longer than 100 KB.
 const FILE_MAX: u64 = 128 * 1024;
 
@@ -43,13 +47,18 @@ macro_rules! embed_locale {
             $locale: "rescheduled/subject.txt", "rescheduled/body.txt", "rescheduled/body.html", "rescheduled/sms.txt";
             $locale: "updated/subject.txt", "updated/body.txt", "updated/body.html", "updated/sms.txt";
             $locale: "cancelled/subject.txt", "cancelled/body.txt", "cancelled/body.html", "cancelled/sms.txt";
+            $locale: "not_joined/subject.txt", "not_joined/body.txt", "not_joined/body.html", "not_joined/sms.txt";
         }
     };
 }
 
 /// What the program ships.
-const EMBEDDED: [&[(&str, &str)]; 4] =
-    [embed! { "layout": "base.html"; }, embed_locale!("en-US"), embed_locale!("es-US"), embed_locale!("fr-CA")];
+const EMBEDDED: [&[(&str, &str)]; 4] = [
+    embed! { "layout": "page.html", "base.html"; "staff": "subject.txt", "body.txt", "body.html"; },
+    embed_locale!("en-US"),
+    embed_locale!("es-US"),
+    embed_locale!("fr-CA"),
+];
 
 /// The compiled templates, by locale.
 pub(super) struct Library {
@@ -129,6 +138,12 @@ impl Library {
         Ok((self.render_named(summary, context)?, self.render_named(description, context)?))
     }
 
+    /// Renders the letter to the practice: subject, text, HTML.
+    pub(super) fn render_staff(&self, context: &Context) -> Result<[String; 3], TemplateError> {
+        let [subject, text, html] = STAFF.map(|name| self.render_named(name, context));
+        Ok([subject?, text?, html?])
+    }
+
     fn render_named(&self, name: &str, context: &Context) -> Result<String, TemplateError> {
         self.tera.render(name, context).map_err(|e| explain(&e, name, Stage::Rendering))
     }
@@ -152,6 +167,7 @@ pub(super) fn folder(occasion: Occasion, meet_now: bool) -> &'static str {
         Occasion::Rescheduled => "rescheduled",
         Occasion::Updated => "updated",
         Occasion::Cancelled => "cancelled",
+        Occasion::NotJoined => "not_joined",
     }
 }
 
@@ -181,9 +197,9 @@ fn engine() -> Tera {
     tera
 }
 
-/// `en-US` of `en-US/invite/sms.txt`; `None` for the shared layouts.
+/// `en-US` of `en-US/invite/sms.txt`; `None` for the shared layouts and the letter to the practice.
 fn locale_of(name: &str) -> Option<&str> {
-    name.split_once('/').map(|(first, _)| first).filter(|first| *first != "layout")
+    name.split_once('/').map(|(first, _)| first).filter(|first| !SHARED.contains(first))
 }
 
 /// What a locale lacks.
@@ -222,7 +238,7 @@ fn read_override(dir: &Path, path: &Path, sources: &mut BTreeMap<String, String>
     let name = below.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
     if !is_used(&name) {
         return Err("no message uses a file of this name; expected LOCALE/OCCASION/ with subject.txt, body.txt, body.html or sms.txt, \
-             LOCALE/calendar/ with summary.txt or description.txt, LOCALE/layout.*, or layout/*"
+             LOCALE/calendar/ with summary.txt or description.txt, LOCALE/layout.*, layout/*, or staff/ with subject.txt, body.txt or body.html"
             .to_owned());
     }
     if path.metadata().map_err(|e| e.to_string())?.len() > FILE_MAX {
@@ -237,9 +253,11 @@ fn read_override(dir: &Path, path: &Path, sources: &mut BTreeMap<String, String>
 fn is_used(name: &str) -> bool {
     let Some((first, rest)) = name.split_once('/') else { return false };
     first == "layout"
-        || rest.starts_with("layout.")
-        || CALENDAR.contains(&rest)
-        || rest.split_once('/').is_some_and(|(folder, file)| FOLDERS.contains(&folder) && FILES.contains(&file))
+        || STAFF.contains(&name)
+        || !SHARED.contains(&first)
+            && (rest.starts_with("layout.")
+                || CALENDAR.contains(&rest)
+                || rest.split_once('/').is_some_and(|(folder, file)| FOLDERS.contains(&folder) && FILES.contains(&file)))
 }
 
 /// Compiles all at once, as inheritance needs; if that fails, one by one, to find every one at fault.

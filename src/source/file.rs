@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::json::{self, BODY_MAX};
-use crate::session::{Fault, Snapshot};
+use crate::session::{Extent, Fault, Snapshot};
 
 /// Where to read.
 #[derive(Debug, Clone)]
@@ -17,9 +17,14 @@ pub struct Settings {
 
 /// Reads a file or a folder. The error names the file, the place in it, what was found and what was expected.
 pub fn read(settings: &Settings) -> Result<Snapshot, String> {
+    read_telling(settings, &|_, _| {})
+}
+
+/// Likewise; `progress` is told files of a folder: read, and all.
+pub fn read_telling(settings: &Settings, progress: &dyn Fn(u64, u64)) -> Result<Snapshot, String> {
     let path = &settings.path;
     let meta = std::fs::metadata(path).map_err(|e| format!("{}: cannot be read: {e}", path.display()))?;
-    if meta.is_dir() { read_folder(path) } else { read_file(path) }
+    if meta.is_dir() { read_folder(path, progress) } else { read_file(path) }
 }
 
 fn read_file(path: &Path) -> Result<Snapshot, String> {
@@ -35,19 +40,20 @@ fn read_file(path: &Path) -> Result<Snapshot, String> {
     json::parse(&bytes).map_err(|refusal| says(refusal.to_string()))
 }
 
-fn read_folder(path: &Path) -> Result<Snapshot, String> {
+fn read_folder(path: &Path, progress: &dyn Fn(u64, u64)) -> Result<Snapshot, String> {
     let says = |e: std::io::Error| format!("{}: cannot be read: {e}", path.display());
     let entries: Vec<PathBuf> =
         std::fs::read_dir(path).map_err(says)?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>().map_err(says)?;
     let mut files: Vec<PathBuf> = entries.into_iter().filter(|p| p.extension().is_some_and(|x| x == "json") && !is_hidden(p)).collect();
     files.sort();
     let mut whole = Snapshot::default();
-    for file in &files {
+    for (n, file) in files.iter().enumerate() {
+        progress(n as u64, files.len() as u64);
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         match read_file(file) {
             Ok(part) => append(&mut whole, part, &name),
             Err(reason) => {
-                whole.partial = true;
+                whole.extent = Extent::Part;
                 whole.faults.push(Fault { path: name, reason, session: None, participation: None });
             }
         }
@@ -69,5 +75,4 @@ fn append(whole: &mut Snapshot, part: Snapshot, name: &str) {
         whole.sessions.push(session);
     }
     whole.faults.extend(part.faults.into_iter().map(|f| Fault { path: within(&f.path), ..f }));
-    whole.partial |= part.partial;
 }

@@ -18,7 +18,7 @@ use super::json::{self, BODY_MAX};
 use crate::deliver::gateway;
 use crate::outcome::redacted;
 use crate::retry::channel_pause;
-use crate::session::{Fault, Snapshot};
+use crate::session::{Extent, Fault, Snapshot};
 
 /// The provider's own address.
 pub const URL: &str = "https://api.securevideo.com";
@@ -89,12 +89,12 @@ impl Api {
                     whole.faults.extend(part.faults);
                 }
                 Err(reason) => {
-                    whole.partial = true;
+                    whole.extent = Extent::Part;
                     whole.faults.push(Fault { path, reason, session: None, participation: None });
                 }
             }
         }
-        if whole.partial && whole.sessions.is_empty() {
+        if whole.extent == Extent::Part && whole.sessions.is_empty() {
             return Err(whole.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
         }
         Ok(whole)

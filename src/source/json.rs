@@ -271,7 +271,11 @@ fn schedule(found: &Found<'_>) -> Option<(DateTime<Utc>, bool)> {
 
 /// RFC 3339, where a missing offset means UTC. Fractions of a second are dropped; there is no second 60.
 fn time(found: &Found<'_>) -> Option<DateTime<Utc>> {
-    let text = found.as_text()?;
+    instant(&found.as_text()?)
+}
+
+/// The same, of a text.
+pub(crate) fn instant(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
     let naive = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(|t| t.and_utc());
     let at = naive.or_else(|_| DateTime::parse_from_rfc3339(text).map(|t| t.with_timezone(&Utc))).ok()?;

@@ -4,8 +4,17 @@
 
 use serde_json::Value;
 
-use super::json::{PRESENCE, ROLE};
-use crate::session::{ParticipationId, Presence, Role};
+use super::json::{self, PRESENCE, ROLE};
+use crate::session::{ParticipationId, Presence, Role, Session};
+
+/// The session of a kept record, with what other records say of its participants. `None`: it cannot be read.
+pub fn session(record: &str, ambiguous: &[(ParticipationId, String)]) -> Option<Session> {
+    let mut session = json::kept(record)?;
+    for person in &mut session.participants {
+        person.ambiguous = ambiguous.iter().find(|(id, _)| *id == person.id).map(|(_, why)| why.clone());
+    }
+    Some(session)
+}
 
 /// The record with that mark on the whole session.
 pub fn mark(record: &str, presence: Presence) -> String {
@@ -53,7 +62,6 @@ fn edit(record: &str, change: impl FnOnce(&mut serde_json::Map<String, Value>)) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::json;
 
     const RECORD: &str = r#"{"SessionId":1,"ScheduleTs":"2026-11-26T15:00:00","Participants":[{"ParticipationId":1,"ShouldAutoDeliverCode":"N"},{"ParticipationId":"2","ShouldAutoDeliverCode":"E","DepositRequired":20.00}]}"#;
 

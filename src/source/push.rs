@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use super::ambiguity;
 use super::json::{self, PRESENCE};
 use crate::outbox::StoredSession;
-use crate::session::{Fault, Presence, Session, SessionId, Snapshot};
+use crate::session::{Extent, Fault, Presence, Session, SessionId, Snapshot};
 
 /// Who may push.
 #[derive(Debug, Clone)]
@@ -163,7 +163,7 @@ fn merged(session: Session, held: &Held) -> Taken {
     snapshot.sessions.retain(|s| s.presence == Presence::Listed);
     let present: HashSet<SessionId> = snapshot.sessions.iter().map(|s| s.id).collect();
     snapshot.faults = held.faults.iter().filter(|f| f.session.is_none_or(|s| !present.contains(&s))).cloned().collect();
-    snapshot.partial = true;
+    snapshot.extent = Extent::Change;
     Taken { snapshot, faults }
 }
 
@@ -248,7 +248,7 @@ mod tests {
         let held = held(&[(1, kept::with_departed(&record(1, &[(10, 1 + CODE)]), &before, &departed))]);
         let taken = put(2, &[(20, 3 + CODE)], &held);
         assert_eq!(listed(&taken), [(1, vec![(10, false)]), (2, vec![(20, false)])]);
-        assert!(taken.snapshot.partial);
+        assert_eq!(taken.snapshot.extent, Extent::Change);
         let cancelled = take(&Offer::Cancel(SessionId(1)), &held, NOW).unwrap();
         assert_eq!(listed(&cancelled), [(1, vec![(10, false)])]);
         assert_eq!(listed(&Taken { snapshot: last(&held.sessions), ..Taken::default() }), [(1, vec![(10, false)])]);
@@ -292,7 +292,7 @@ mod tests {
         let held = held(&[(1, cancelled), (2, record(2, &[(20, 2 + CODE)]))]);
         let list = |body: String, now| {
             let taken = take(&Offer::Whole(body.into_bytes()), &held, now).unwrap();
-            assert!(!taken.snapshot.partial);
+            assert_eq!(taken.snapshot.extent, Extent::Whole);
             taken.snapshot.sessions.iter().map(|s| (s.id.0, s.cancelled)).collect::<Vec<_>>()
         };
         let other = format!("[{}]", record(3, &[(30, 3 + CODE)]));

@@ -2,7 +2,8 @@
 //! for an operator, and nothing is sent for the sessions concerned. The next snapshot that is as before clears it.
 //!
 //! It trips on an empty snapshot after one that was not, and on more than max(3, 20 %) of the future sessions that are removed or cancelled,
-//! moved by the same amount of time, or have other connect codes.
+//! moved by the same amount of time, or have other connect codes; and on as many that start at another hour on people's clocks although the
+//! source says the same, because the zone data or the configuration changed.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -26,6 +27,8 @@ pub(super) struct Changes<'a> {
     pub(super) missing: &'a [SessionId],
     /// Sessions that differ: as they were, and as they are.
     pub(super) changed: Vec<(&'a Session, &'a Session)>,
+    /// Sessions of which people would be told another hour, although the source says the same.
+    pub(super) clocks: Vec<SessionId>,
     /// What an operator let pass.
     pub(super) accepted: Option<&'a str>,
 }
@@ -50,6 +53,9 @@ pub(super) fn judge(changes: &Changes<'_>, now: DateTime<Utc>) -> Guard {
     let recoded = recoded(&future);
     if recoded.len() > limit {
         trip(recoded.into_iter().map(|(session, _)| session).collect(), "codes");
+    }
+    if changes.clocks.len() > limit {
+        trip(changes.clocks.clone(), "clocks");
     }
     let items: Vec<String> = tripped.iter().map(|(id, kind)| item(*id, kind, &changes.changed)).collect();
     let accepted: HashSet<&str> = changes.accepted.into_iter().flat_map(str::lines).collect();

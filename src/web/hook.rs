@@ -2,6 +2,7 @@
 //!
 //! The provider sends every type of event to one address, and gives no signature: the address itself is the secret. Nothing that an event says
 //! is believed or shown: it names people in some types. Type, status and id go into the ledger; what the event is about comes from the source.
+//! One that reports a message of the provider's own (NOTIFY_PUBLIC_USER) is kept as [`crate::evidence`], with ids in place of the person.
 
 use std::sync::Arc;
 
@@ -9,17 +10,23 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
+use chrono::{DateTime, NaiveDateTime, Utc};
+use serde_json::{Map, Value};
 
 use super::problem::Problem;
 use super::{Shared, request, to_the_end};
+use crate::session::RawContact;
+use crate::source::json;
 
 /// Largest event, in bytes: the documented ones have less than one KiB.
 const EVENT_MAX: usize = 64 << 10;
 /// Longest word that is written down. The documented ones have 20 letters.
 const WORD_MAX: usize = 40;
 
-/// What is written down of an event: nothing personal.
+/// The type that reports a message of the provider's own.
+const REPORT: &str = "NOTIFY_PUBLIC_USER";
+
+/// An event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// WebhookType: `SESSION_STATUS`, `NOTIFY_PUBLIC_USER` or another.
@@ -28,6 +35,43 @@ pub struct Event {
     pub status: String,
     /// ID: that of the session, in some types.
     pub id: Option<i64>,
+    /// NOTIFY_PUBLIC_USER: the message that it reports. Not written down: it names a person.
+    pub told: Option<Told>,
+}
+
+/// A message of the provider's own. (Article 316: Attributes are pairs of a name and a text; times are UTC without a mark.)
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// EventTs; `None`: it says none.
+    pub at: Option<DateTime<Utc>>,
+    /// SessionTimeUtc.
+    pub start: DateTime<Utc>,
+    /// RecipientEmailAddress; empty: none.
+    pub email: RawContact,
+    /// RecipientSmsNumber; empty: none.
+    pub number: RawContact,
+}
+
+impl Told {
+    fn read(event: &Map<String, Value>) -> Option<Self> {
+        let attributes = event.get("Attributes")?.as_array()?;
+        let attribute = |name: &str| {
+            let found = attributes.iter().find(|a| a["AttributeName"].as_str() == Some(name));
+            found.and_then(|a| a["AttributeValue"].as_str()).unwrap_or_default()
+        };
+        Some(Self {
+            at: event.get("EventTs").and_then(Value::as_str).and_then(instant),
+            start: instant(attribute("SessionTimeUtc"))?,
+            email: RawContact(attribute("RecipientEmailAddress").trim().to_owned()),
+            number: RawContact(attribute("RecipientSmsNumber").trim().to_owned()),
+        })
+    }
+}
+
+/// A time of an event: as sessions have them, or as one type of event is documented to (`1/5/2023 4:37:55 PM`, article 393).
+fn instant(text: &str) -> Option<DateTime<Utc>> {
+    let american = || NaiveDateTime::parse_from_str(text.trim(), "%m/%d/%Y %I:%M:%S %p").ok().map(|t| t.and_utc());
+    json::instant(text).or_else(american)
 }
 
 impl Event {
@@ -39,7 +83,9 @@ impl Event {
             Value::String(text) => text.parse().ok(),
             other => other.as_i64(),
         };
-        Some(Self { kind: word(field("WebhookType")), status: word(field("Status")), id })
+        let kind = word(field("WebhookType"));
+        let told = if kind == REPORT { Told::read(&fields) } else { None };
+        Some(Self { kind, status: word(field("Status")), id, told })
     }
 
     /// For the ledger: type, status, id.
@@ -100,6 +146,18 @@ mod tests {
         ] {
             assert_eq!(Event::read(body.as_bytes()).unwrap().detail(), detail, "{body}");
         }
+        let told = |attributes: &str| {
+            let body = format!(r#"{{"WebhookType":"NOTIFY_PUBLIC_USER","EventTs":"2019-06-11T10:45:12","Attributes":[{attributes}]}}"#);
+            Event::read(body.as_bytes()).unwrap().told
+        };
+        let time = |text: &str| format!(r#"{{"AttributeName":"SessionTimeUtc","AttributeValue":"{text}"}}"#);
+        let of = r#",{"AttributeName":"RecipientEmailAddress","AttributeValue":"trevor@example.com"}"#;
+        for written in ["2019-06-26T18:45:00", "2019-06-26T18:45:00Z", "6/26/2019 6:45:00 PM"] {
+            let told = told(&(time(written) + of)).expect("it reports a message");
+            assert_eq!((told.start.to_rfc3339(), told.email.0.as_str()), ("2019-06-26T18:45:00+00:00".to_owned(), "trevor@example.com"));
+            assert!(!format!("{told:?}").contains("trevor"), "{told:?}");
+        }
+        assert_eq!((told(""), told(&time("soon")), told("7")), (None, None, None));
         for body in ["", "[]", "null", "{", "\"SESSION_STATUS\""] {
             assert_eq!(Event::read(body.as_bytes()), None, "{body}");
         }

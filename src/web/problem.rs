@@ -1,11 +1,14 @@
 //! Refusals, as problem details (RFC 9457): a status, what is wrong, and for records the fields at fault. They repeat nothing of the request.
 
-use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::Declined;
+use crate::access::Scope;
+use crate::desk::Unanswered;
+use crate::outbox::StoreError;
 use crate::session::Fault;
 use crate::source::push::Refused;
 
@@ -27,10 +30,29 @@ impl Problem {
         self.status.as_u16()
     }
 
+    pub(super) fn code(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// RFC 6750 3.
     pub(super) fn unauthorized() -> Self {
         let header = Some((WWW_AUTHENTICATE, "Bearer"));
         Self { header, ..Self::new(StatusCode::UNAUTHORIZED, "expected \"Authorization: Bearer\" with the token of a push source") }
+    }
+
+    /// RFC 6750 3.
+    pub(super) fn no_token() -> Self {
+        let header = Some((WWW_AUTHENTICATE, "Bearer"));
+        Self { header, ..Self::new(StatusCode::UNAUTHORIZED, "expected \"Authorization: Bearer\" with a token of `punctual token add`") }
+    }
+
+    /// RFC 6750 3.1: insufficient_scope.
+    pub(super) fn scope(scope: Scope) -> Self {
+        Self::new(StatusCode::FORBIDDEN, format!("this token has not the scope {scope}"))
     }
 
     pub(super) fn not_found(detail: &str) -> Self {
@@ -38,8 +60,7 @@ impl Problem {
     }
 
     pub(super) fn method() -> Self {
-        let header = Some((ALLOW, "GET, PUT, DELETE, POST"));
-        Self { header, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not take that method") }
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not take that method")
     }
 
     pub(super) fn ours(detail: &str) -> Self {
@@ -61,6 +82,22 @@ impl From<Declined> for Problem {
                 Self { faults, ..Self::new(status, detail) }
             }
             Declined::Store => Self::new(StatusCode::SERVICE_UNAVAILABLE, "the store failed: send it again"),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a request could not be answered");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the store failed")
+    }
+}
+
+impl From<Unanswered> for Problem {
+    fn from(why: Unanswered) -> Self {
+        match why {
+            Unanswered::Store(error) => error.into(),
+            record @ Unanswered::Record(_) => Self::ours(&record.to_string()),
         }
     }
 }

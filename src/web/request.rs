@@ -29,7 +29,7 @@ pub(super) async fn json(headers: &HeaderMap, body: Body, limit: usize, time: Du
     read(headers, body, limit, time).await
 }
 
-/// A form (application/x-www-form-urlencoded), likewise.
+/// A form, likewise.
 pub(super) async fn form(headers: &HeaderMap, body: Body, limit: usize, time: Duration) -> Result<Vec<u8>, Problem> {
     is_plain(headers, "application/x-www-form-urlencoded")?;
     read(headers, body, limit, time).await
@@ -49,13 +49,13 @@ async fn read(headers: &HeaderMap, body: Body, limit: usize, time: Duration) -> 
     }
 }
 
-fn is_plain(headers: &HeaderMap, expected: &str) -> Result<(), Problem> {
+fn is_plain(headers: &HeaderMap, wanted: &str) -> Result<(), Problem> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim().to_ascii_lowercase());
     let wrong = |detail: String| Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     let said = text(CONTENT_TYPE).unwrap_or_default();
     let (kind, parameters) = said.split_once(';').unwrap_or((&said, ""));
-    if kind.trim() != expected {
-        return wrong(format!("expected Content-Type: {expected}"));
+    if kind.trim() != wanted {
+        return wrong(format!("expected Content-Type: {wanted}"));
     }
     let charset = parameters.split(';').find_map(|p| p.trim().strip_prefix("charset="));
     if charset.is_some_and(|c| c.trim_matches('"') != "utf-8") {

@@ -254,9 +254,9 @@ async fn a_backup_is_whole_while_the_store_is_in_use() {
     store.apply(walk(vec![walked(1, "first", vec![Change::Add(invite.clone())])])).await.unwrap();
     let copy = folder.path().join("copy.db");
     let busy = tokio::spawn(plan(store.clone(), 7));
-    store.backup(&copy).await.unwrap();
+    store.backup(&copy, |_, _| {}).await.unwrap();
     busy.abort();
-    assert!(store.backup(&copy).await.unwrap_err().to_string().contains("cannot be created"), "no file is overwritten");
+    assert!(store.backup(&copy, |_, _| {}).await.unwrap_err().to_string().contains("cannot be created"), "no file is overwritten");
     let mode = std::os::unix::fs::PermissionsExt::mode(&copy.metadata().unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
     assert!(!folder.path().join("copy.db-wal").exists(), "the copy is one file");

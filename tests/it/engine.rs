@@ -18,21 +18,30 @@ use punctual::outcome::{Outcome, Suppression};
 use punctual::plan::Policy;
 use punctual::render::{Renderer, Settings};
 use punctual::retry::DoubtPolicy;
+use punctual::session::Extent;
 use punctual::source::{ambiguity, json};
 use punctual::walk;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+mod clocks;
+mod extent;
+mod nudge;
+
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-/// A clock that the test sets.
+/// A clock that the test sets; one before 2000 cannot be right.
 struct Hands(Mutex<DateTime<Utc>>);
 
 impl Clock for Hands {
     fn now(&self) -> DateTime<Utc> {
         *self.0.lock().unwrap()
+    }
+
+    fn is_plausible(&self) -> bool {
+        self.now() > at("2000-01-01T00:00:00Z")
     }
 }
 
@@ -98,6 +107,8 @@ struct World {
     renderer: Arc<Renderer>,
     clock: Arc<Hands>,
     transport: Arc<Scripted>,
+    /// A notice asked for a look at its source.
+    look_wanted: std::sync::atomic::AtomicBool,
 }
 
 const CONFIGURATION: &str = "
@@ -131,7 +142,14 @@ impl World {
         let renderer = Renderer::new(Settings { reference_key: [7; 32], ..config.render.clone() }).unwrap();
         let transport = Arc::new(Scripted { world: Mutex::default(), script: Mutex::default(), sent: Mutex::default() });
         let clock = Arc::new(Hands(Mutex::new(at(now))));
-        let world = Arc::new(Self { outbox, policy: Arc::new(config.policy), renderer: Arc::new(renderer), clock, transport });
+        let world = Arc::new(Self {
+            outbox,
+            policy: Arc::new(config.policy),
+            renderer: Arc::new(renderer),
+            clock,
+            transport,
+            look_wanted: false.into(),
+        });
         *world.transport.world.lock().unwrap() = Some(Arc::downgrade(&world));
         world
     }
@@ -141,17 +159,26 @@ impl World {
     }
 
     async fn walk(&self, sessions: &Value) -> walk::Report {
+        self.walk_some(sessions, Extent::Whole, &self.policy).await
+    }
+
+    async fn walk_some(&self, sessions: &Value, extent: Extent, policy: &Policy) -> walk::Report {
         let mut snapshot = json::parse(sessions.to_string().as_bytes()).unwrap();
         ambiguity::mark(&mut snapshot);
-        walk::walk(&*self.outbox, "sessions", &snapshot, &self.policy, self.clock.now()).await.unwrap()
+        snapshot.extent = extent;
+        walk::walk(&*self.outbox, "sessions", &snapshot, policy, self.clock.now()).await.unwrap()
     }
 
     /// One `run --once` over both channels, by a process of its own.
     async fn once(&self) -> Tally {
+        self.once_by(&self.policy).await
+    }
+
+    async fn once_by(&self, policy: &Arc<Policy>) -> Tally {
         let dispatcher = Arc::new(Dispatcher {
             outbox: Arc::clone(&self.outbox),
             renderer: Arc::clone(&self.renderer),
-            policy: Arc::clone(&self.policy),
+            policy: Arc::clone(policy),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             owner: "test".to_owned(),
         });
@@ -160,9 +187,17 @@ impl World {
         for channel in [Channel::Email, Channel::Sms] {
             let transport = Arc::clone(&self.transport) as Arc<dyn Transport>;
             let lane = Arc::new(Lane::new(channel, DoubtPolicy::Resend, vec![transport]));
-            tally = tally.plus(Arc::clone(&dispatcher).run(lane, Span::Once(self.clock.now()), Arc::new(Notify::new())).await.unwrap());
+            let span = Span::Once(self.clock.now());
+            tally = tally.plus(Arc::clone(&dispatcher).run(Arc::clone(&lane), span, Arc::new(Notify::new())).await.unwrap());
+            if lane.take_wanted_look() {
+                self.look_wanted.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
         }
         tally
+    }
+
+    fn take_wanted_look(&self) -> bool {
+        self.look_wanted.swap(false, std::sync::atomic::Ordering::Relaxed)
     }
 
     fn script(&self, acts: &[Step]) {
@@ -307,6 +342,15 @@ async fn a_session_that_changes_under_an_open_connection_is_not_told_the_old_way
     assert_eq!(sent.len(), 1);
     let text = visible(&sent[0].1);
     assert!(text.contains("DTSTART:20261127T150000Z"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_cannot_be_right_sends_nothing() {
+    let world = World::new("1970-01-01T00:10:00Z");
+    world.walk(&one("1970-01-02T15:00:00")).await;
+    world.set("1970-01-01T00:12:00Z");
+    assert_eq!(world.once().await, Tally::default());
+    assert_eq!(world.states().await[0], "invite waiting");
 }
 
 /// A session of one participant, and others that stay.

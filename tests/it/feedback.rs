@@ -8,8 +8,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use punctual::clock::{Clock, WallClock};
 use punctual::config;
 use punctual::daemon::Engine;
+use punctual::desk::Desk;
 use punctual::outbox::receipt::Fate;
 use punctual::outbox::{Entry, Filter, State};
+use punctual::plan::Policy;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -30,6 +32,7 @@ const TWILIO_TOKEN: &str = "12345";
 pub(crate) struct Practice {
     pub(crate) engine: Arc<Engine>,
     pub(crate) gateway: Server,
+    policy: Arc<Policy>,
     folder: tempfile::TempDir,
     stop: watch::Sender<bool>,
     serving: JoinHandle<anyhow::Result<()>>,
@@ -40,6 +43,11 @@ pub(crate) struct Practice {
 impl Practice {
     /// With a gateway of that kind, which answers so.
     pub(crate) async fn with(kind: &str, replies: Vec<Reply>) -> Self {
+        Self::configured(kind, replies, "").await
+    }
+
+    /// And with that in its configuration.
+    pub(crate) async fn configured(kind: &str, replies: Vec<Reply>, more: &str) -> Self {
         let gateway = Server::script(replies).await;
         let url = format!("http://127.0.0.1:{}", gateway.port);
         let keys = match kind {
@@ -65,16 +73,22 @@ impl Practice {
             "[practice]\nname = \"Lakeside Telehealth\"\ncontact = \"404-555-0100\"\nhosts = false\n[adopt]\ninvites = true\n\
              [invite]\nsettle = \"0s\"\n[quiet_hours]\nfrom = \"00:00\"\nto = \"00:00\"\n[store]\nurl = \"sqlite://punctual.db\"\n\
              [server]\nlisten = \"127.0.0.1:0\"\n[[source]]\nname = \"desk\"\nkind = \"push\"\ntoken = \"{DESK}\"\n\
-             [[sms.gateway]]\nkind = \"{kind}\"\n{keys}"
+             {more}[[sms.gateway]]\nkind = \"{kind}\"\n{keys}"
         );
         let folder = tempfile::tempdir().unwrap();
+        let policy = Arc::new(config::parse(&text, None, &[]).unwrap_or_else(|m| panic!("{m}")).policy);
         let config = config::parse(&text, Some(&folder.path().join("punctual.toml")), &[]).unwrap_or_else(|m| panic!("{m}"));
         let engine = Arc::new(Engine::start(config, Arc::new(WallClock)).await.unwrap());
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(Arc::clone(&engine).serve(stopped));
         let address = format!("http://{}", engine.address().await);
         let client = Client::builder().no_proxy().tls_backend_preconfigured(crate::push::no_trust()).build().unwrap();
-        Self { engine, gateway, folder, stop, serving, address, client }
+        Self { engine, gateway, policy, folder, stop, serving, address, client }
+    }
+
+    /// What staff ask.
+    pub(crate) fn desk(&self) -> Desk {
+        Desk { outbox: Arc::clone(self.engine.outbox()), policy: Arc::clone(&self.policy), sources: vec!["desk".to_owned()] }
     }
 
     /// The front desk pushes its list.
@@ -140,7 +154,8 @@ impl Practice {
 pub(crate) fn session(id: i64, number: &str) -> Value {
     let start = (WallClock.now() + TimeDelta::days(3)).format("%Y-%m-%dT%H:00:00").to_string();
     json!({ "SessionId": id, "ScheduleTs": start, "Participants": [
-        { "ParticipationId": id * 10, "ParticipantFullName": "A. MacGuffin", "ShouldAutoDeliverCode": "N" },
+        { "ParticipationId": id * 10, "ParticipantFullName": "A. MacGuffin",
+          "ParticipantTimeZoneWindowsId": "Eastern Standard Time", "ShouldAutoDeliverCode": "N" },
         { "ParticipationId": id * 10 + 1, "ParticipantFullName": "Trevor", "ParticipantSmsNumber": number,
           "ParticipantTimeZoneWindowsId": "Eastern Standard Time", "ConnectCode": 111_111_110 + id, "ShouldAutoDeliverCode": "S" },
     ]})

@@ -17,7 +17,7 @@ use crate::servers::http::{Reply, Server, answer};
 mod hold;
 mod trust;
 
-struct Open(bool);
+pub(crate) struct Open(pub(crate) bool);
 
 #[async_trait]
 impl PointOfNoReturn for Open {
@@ -26,7 +26,7 @@ impl PointOfNoReturn for Open {
     }
 }
 
-fn message(text: &str, encoding: SmsEncoding) -> Message {
+pub(crate) fn message(text: &str, encoding: SmsEncoding) -> Message {
     Message {
         key: NoticeKey([1; 16]),
         reference: "abcdefgh".to_owned(),
@@ -38,7 +38,7 @@ fn to_twilio(port: u16) -> twilio::Twilio {
     twilio::Twilio::new(twilio_settings(port)).unwrap()
 }
 
-fn twilio_settings(port: u16) -> twilio::Settings {
+pub(crate) fn twilio_settings(port: u16) -> twilio::Settings {
     twilio::Settings {
         url: format!("http://127.0.0.1:{port}"),
         account_sid: "AC1".to_owned(),

@@ -164,7 +164,7 @@ impl Truth {
             (start_of(*start) != notice.start, "it starts at another time"),
             (address(s, n, person.email) != notice.address.expose(), "it is another address"),
             (!text.contains(&code(s, n, person.code).to_string()), "it is another code"),
-            (person.declined && matches!(notice.occasion, Occasion::Reminder | Occasion::Updated), "they declined"),
+            (person.declined && matches!(notice.occasion, Occasion::Reminder | Occasion::Updated | Occasion::NotJoined), "they declined"),
         ];
         wrong.iter().find(|(is, _)| *is).map_or(Ok(()), |(_, why)| Err((*why).to_owned()))
     }
@@ -178,7 +178,7 @@ struct Shared {
 }
 
 static SHARED: LazyLock<Shared> = LazyLock::new(|| {
-    let text = "[practice]\nname = \"Lakeside\"\n[adopt]\ninvites = true\n[quiet_hours]\nchannels = []\n";
+    let text = "[practice]\nname = \"Lakeside\"\n[adopt]\ninvites = true\n[quiet_hours]\nchannels = []\n[not_joined]\nafter = \"5m\"\nuntil = \"3h\"\n";
     let config = config::parse(text, None, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     Shared {
         runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap(),
@@ -199,6 +199,8 @@ struct World {
     now: Mutex<DateTime<Utc>>,
     /// As of the last snapshot that was applied.
     truth: Mutex<Truth>,
+    /// When that was.
+    walked_at: Mutex<DateTime<Utc>>,
     answers: Mutex<Vec<Answer>>,
     sent: Mutex<Vec<Sent>>,
     wrong: Mutex<Vec<String>>,
@@ -262,6 +264,9 @@ impl World {
         if now >= notice.useful_until {
             fail("after its useful time".to_owned());
         }
+        if notice.occasion == Occasion::NotJoined && *self.walked_at.lock().unwrap() < notice.start {
+            fail("told to join, and nobody looked since the start".to_owned());
+        }
         let mut sent = self.sent.lock().unwrap();
         let copies: Vec<&Sent> = sent.iter().filter(|s| s.notice.key == key).collect();
         if copies.len() > 1 || copies.iter().any(|c| !c.lost) {
@@ -270,10 +275,10 @@ impl World {
         if copies.iter().any(|c| c.bytes != bytes) {
             fail("the copies differ".to_owned());
         }
-        let announced = sent.iter().any(|s| {
-            s.notice.address == notice.address && s.notice.participation == notice.participation && s.notice.occasion != Occasion::Reminder
-        });
-        if notice.occasion == Occasion::Reminder && !announced {
+        let announced = sent
+            .iter()
+            .any(|s| s.notice.address == notice.address && s.notice.participation == notice.participation && !s.notice.occasion.repeats());
+        if notice.occasion.repeats() && !announced {
             fail("reminded before they were told where and when".to_owned());
         }
         let told_last = sent.iter().rev().find(|s| s.notice.participation == notice.participation && s.notice.address == notice.address);
@@ -289,6 +294,7 @@ impl World {
         let mut snapshot = json::parse(said.to_string().as_bytes()).unwrap();
         ambiguity::mark(&mut snapshot);
         *self.truth.lock().unwrap() = truth.clone();
+        *self.walked_at.lock().unwrap() = self.now();
         walk::walk(&*self.outbox, "sessions", &snapshot, &SHARED.policy, self.now()).await.unwrap();
     }
 
@@ -326,6 +332,7 @@ async fn live(history: &[Event]) -> Result<(), String> {
         outbox: Arc::new(MemoryOutbox::new([7; 32])),
         now: Mutex::new(beginning()),
         truth: Mutex::new(truth.clone()),
+        walked_at: Mutex::new(beginning()),
         answers: Mutex::default(),
         sent: Mutex::default(),
         wrong: Mutex::default(),

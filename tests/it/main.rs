@@ -1,9 +1,12 @@
 //! The one integration binary.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod channels;
+mod digest;
 mod durability;
 mod engine;
 mod feedback;
+mod fuzz;
 mod gateway;
 mod histories;
 mod outbox;
@@ -13,4 +16,5 @@ mod servers;
 mod simulate;
 mod smtp;
 mod source_http;
+mod staff;
 mod zone;

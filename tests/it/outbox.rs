@@ -4,6 +4,7 @@ mod acts;
 mod attempts;
 pub(crate) mod fixture;
 mod keeping;
+mod ledger;
 mod model;
 mod opening;
 mod receipts;
@@ -19,6 +20,7 @@ use acts::*;
 use attempts::*;
 use fixture::Store;
 use keeping::*;
+use ledger::*;
 use receipts::*;
 use replies::*;
 use walks::*;
@@ -58,13 +60,19 @@ macro_rules! conformance {
             a_rejection_is_remembered,
             an_opt_out_outlives_a_bounce,
             lists_are_filtered_and_in_due_order,
+            lists_come_in_pages,
+            sessions_are_found_by_their_start,
+            a_deed_names_who_did_it,
             omissions_are_filtered,
             status_counts,
             the_next_due_time_is_the_least,
             deliveries_are_numbered,
             the_ledger_tells_each_step,
             the_ledger_is_read_in_parts,
+            the_ledger_is_chained,
             a_person_keeps_the_suppression_list,
+            a_letter_passes_its_point_of_no_return_once,
+            letters_are_purged_with_the_history,
             contents_are_purged_and_the_rest_stays,
             history_is_purged_after_its_time,
             a_purge_is_complete_however_much_there_is,
@@ -81,6 +89,7 @@ macro_rules! conformance {
             a_number_opts_in_again,
             an_answer_leaves_once,
             a_kind_of_answer_rests_for_its_time,
+            replies_are_purged_with_the_contents,
             an_rsvp_is_kept_and_plans_the_session_again,
             open_sessions_are_those_that_a_number_was_told_of,
             reminders_of_other_sessions_are_counted_by_number

@@ -22,30 +22,30 @@ use crate::servers::http::{Server, answer};
 
 mod limits;
 
-const TOKEN: &str = "front-desk-0123456789abcdef";
+pub(crate) const TOKEN: &str = "front-desk-0123456789abcdef";
 const OTHER: &str = "back-office-0123456789abcdef";
 const HOOK: &str = "hook-0123456789abcdef0123456789";
 
 /// The daemon of a practice whose front desk pushes.
-struct Practice {
-    folder: tempfile::TempDir,
-    engine: Arc<Engine>,
+pub(crate) struct Practice {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) engine: Arc<Engine>,
     stop: watch::Sender<bool>,
     serving: JoinHandle<anyhow::Result<()>>,
-    address: String,
-    client: Client,
+    pub(crate) address: String,
+    pub(crate) client: Client,
 }
 
 impl Practice {
-    async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         Self::with("").await
     }
 
-    async fn with(more: &str) -> Self {
+    pub(crate) async fn with(more: &str) -> Self {
         let text = format!(
             "[practice]\nname = \"Lakeside Telehealth\"\nhosts = false\n[adopt]\ninvites = true\n[store]\nurl = \"sqlite://punctual.db\"\n\
              [email]\nfrom = \"Lakeside <sessions@example.org>\"\n[[email.relay]]\nkind = \"folder\"\npath = \"outbox\"\n\
-             [server]\nlisten = \"127.0.0.1:0\"\nwebhook_token = \"{HOOK}\"\n\
+             [server]\nlisten = \"127.0.0.1:0\"\nwebhook_token = \"{HOOK}\"\nusers_file = \"users.toml\"\n\
              [[source]]\nname = \"front desk\"\nkind = \"push\"\ntoken = \"{TOKEN}\"\n\
              [[source]]\nname = \"back-office\"\nkind = \"push\"\ntoken = \"{OTHER}\"\n{more}"
         );
@@ -59,13 +59,13 @@ impl Practice {
         Self { folder, engine, stop, serving, address, client }
     }
 
-    async fn ask(&self, method: Method, path: &str, token: &str, body: String) -> Response {
+    pub(crate) async fn ask(&self, method: Method, path: &str, token: &str, body: String) -> Response {
         let request = self.client.request(method, format!("{}{path}", self.address)).bearer_auth(token);
         request.header("content-type", "application/json").body(body).send().await.unwrap()
     }
 
     /// The front desk puts its list.
-    async fn list(&self, sessions: &[Value]) -> (u16, Value) {
+    pub(crate) async fn list(&self, sessions: &[Value]) -> (u16, Value) {
         said(self.ask(Method::PUT, "/api/v1/sources/front%20desk/sessions", TOKEN, json!(sessions).to_string()).await).await
     }
 
@@ -100,7 +100,7 @@ impl Practice {
         self.folder.path().join("punctual.db")
     }
 
-    async fn close(self) {
+    pub(crate) async fn close(self) {
         self.stop.send_replace(true);
         self.serving.await.unwrap().unwrap();
     }
@@ -113,13 +113,13 @@ pub(crate) fn no_trust() -> rustls::ClientConfig {
     versions.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
 }
 
-async fn said(response: Response) -> (u16, Value) {
+pub(crate) async fn said(response: Response) -> (u16, Value) {
     let (status, body) = (response.status().as_u16(), response.text().await.unwrap());
     (status, serde_json::from_str(&body).unwrap_or(Value::Null))
 }
 
 /// In three days, with a host and one participant.
-fn session(id: i64, code: i64) -> Value {
+pub(crate) fn session(id: i64, code: i64) -> Value {
     let start = (WallClock.now() + TimeDelta::days(3)).format("%Y-%m-%dT%H:00:00").to_string();
     json!({ "SessionId": id, "ScheduleTs": start, "Participants": [
         { "ParticipationId": id * 10, "ParticipantFullName": "A. MacGuffin", "ShouldAutoDeliverCode": "N" },
@@ -254,7 +254,7 @@ async fn who_may_not_push_changes_nothing_and_learns_nothing() {
         ("/api/v1/sources/front%20desk/sessions", OTHER, 404),
         ("/api/v1/sources/nowhere/sessions", TOKEN, 404),
         ("/api/v1/sources", TOKEN, 404),
-        ("/", TOKEN, 404),
+        ("/nothing", TOKEN, 404),
     ] {
         let refused = practice.ask(Method::PUT, path, token, list.clone()).await;
         let challenged = refused.headers().get("www-authenticate").is_some_and(|v| v == "Bearer");

@@ -28,7 +28,7 @@ fn zone(id: &str) -> Resolved {
     Zones::load(&punctual::zone::Settings::default()).unwrap().resolve(id).unwrap_or_else(|e| panic!("{id}: {e}"))
 }
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         return_path: None,
         practice_name: "Elm Street Counseling".to_owned(),
@@ -43,6 +43,7 @@ fn settings() -> Settings {
         max_segments: 2,
         default_duration: TimeDelta::minutes(50),
         reference_key: [7; 32],
+        dkim: None,
     }
 }
 
@@ -93,26 +94,27 @@ fn sample() -> Session {
 }
 
 /// One notice about one participant of a session, and what it is rendered with.
-struct Case {
-    session: Session,
-    participant: i64,
-    occasion: Occasion,
-    sms: bool,
-    zone: Resolved,
-    locale: Option<&'static str>,
-    now: DateTime<Utc>,
+pub(crate) struct Case {
+    pub(crate) session: Session,
+    pub(crate) participant: i64,
+    pub(crate) occasion: Occasion,
+    pub(crate) sms: bool,
+    pub(crate) zone: Resolved,
+    pub(crate) locale: Option<&'static str>,
+    pub(crate) now: DateTime<Utc>,
 }
 
 impl Case {
-    fn new(occasion: Occasion, locale: &'static str) -> Self {
+    pub(crate) fn new(occasion: Occasion, locale: &'static str) -> Self {
         let now = match occasion {
             Occasion::Reminder => at("2014-04-15T15:00:00Z"),
+            Occasion::NotJoined => at("2014-04-16T15:05:00Z"),
             _ => at("2014-04-14T12:00:00Z"),
         };
         Self { session: sample(), participant: 18620, occasion, sms: false, zone: zone("Eastern Standard Time"), locale: Some(locale), now }
     }
 
-    fn render(&self, renderer: &Renderer) -> Result<Rendered, RenderError> {
+    pub(crate) fn render(&self, renderer: &Renderer) -> Result<Rendered, RenderError> {
         let participant = self.session.participant(ParticipationId(self.participant)).unwrap();
         let address = if self.sms {
             Address::Sms(PhoneNumber::parse(&participant.sms_number.0, "US").unwrap())
@@ -142,7 +144,7 @@ impl Case {
             due_at: self.now,
             useful_until: self.session.start,
         };
-        let sequence = u32::from(!matches!(self.occasion, Occasion::Invite | Occasion::Reminder));
+        let sequence = u32::from(self.occasion != Occasion::Invite && !self.occasion.repeats());
         let facts = Facts { notice: &notice, session: &self.session, participant, zone: &self.zone, locale: self.locale, sequence };
         renderer.render(&facts, self.now)
     }
@@ -166,7 +168,7 @@ fn bytes(rendered: &Rendered) -> &[u8] {
     rendered.message.content.bytes()
 }
 
-fn golden(name: &str, found: &[u8]) {
+pub(crate) fn golden(name: &str, found: &[u8]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/golden").join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

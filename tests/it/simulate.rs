@@ -24,7 +24,11 @@ fn session(id: i64, start: &str, channel: &str) -> Value {
 
 /// Plays 24 to 30 November 2026, from 09:00 UTC.
 async fn play(sessions: Vec<Value>, events: &str) -> Vec<Moment> {
-    let config = config::parse(CONFIGURATION, None, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    play_with(CONFIGURATION, sessions, events).await
+}
+
+async fn play_with(configured: &str, sessions: Vec<Value>, events: &str) -> Vec<Moment> {
+    let config = config::parse(configured, None, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let request = Request {
         sessions,
         policy: Arc::new(config.policy),
@@ -154,4 +158,23 @@ async fn a_changed_code_and_a_decline_take_effect_at_once() {
     let accepted: Vec<&String> = said.iter().filter(|line| line.contains("accepted")).collect();
     assert_eq!(accepted, ["11 invite accepted@24T09:02", "11 updated accepted@24T12:02", "11 24h accepted@25T15:00"], "{said:?}");
     assert!(said.iter().any(|line| line.starts_with("11 1h ") && line.contains("declined")), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_has_not_joined_is_told_after_a_look_at_the_source() {
+    let nudged = format!("{CONFIGURATION}[not_joined]\nafter = \"5m\"\n");
+    let hosted = |id, start, channel| {
+        let mut session = session(id, start, channel);
+        session["Participants"].as_array_mut().unwrap().insert(0, json!({ "ParticipationId": id * 10, "ShouldAutoDeliverCode": "N" }));
+        session
+    };
+    let sessions = || vec![hosted(1, "2026-11-26T15:00:00", "E"), hosted(2, "2026-11-26T16:00:00", "S")];
+    let joins = [("26T15:59", "participant = { session = 2, participation = 21, set = { ConnectionTs = \"2026-11-26T15:59:00\" } }")];
+    let said = told(&play_with(&nudged, sessions(), &script_of(&joins)).await);
+    assert!(said.contains(&"11 not_joined accepted@26T15:05".to_owned()), "{said:?}");
+    assert!(said.contains(&"21 not_joined cancelled(already_connected)@26T15:59".to_owned()), "{said:?}");
+    // Nobody can look: nobody is told, and it says why.
+    let said = told(&play_with(&nudged, sessions(), &script_of(&[("26T14:30", "source = \"fails\"")])).await);
+    assert!(said.iter().any(|s| s.starts_with("11 not_joined held(source_stale)@26T15:1")), "{said:?}");
+    assert!(!said.iter().any(|s| s.contains("not_joined accepted")), "{said:?}");
 }

@@ -120,6 +120,14 @@ def postfix(tmp_path_factory):
         yield running
 
 
+@pytest.fixture
+def exim(tmp_path_factory):
+    if os.geteuid() != 0:
+        pytest.fail("an Exim of our own is started as root")
+    with servers.Exim(tmp_path_factory.mktemp("exim")).running() as running:
+        yield running
+
+
 @pytest.fixture(scope="session")
 def prism():
     with servers.Prism().running() as running:

@@ -199,6 +199,113 @@ smtpd_tls_security_level = may
         return [f.read_bytes() for f in files()]
 
 
+# Exim's own check of a log-in, by mechanism.
+AUTHENTICATORS = {
+    "PLAIN": """\
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_prompts = :
+  server_condition = ${if and{{eq{$auth2}{punctual}}{eq{$auth3}{let me in}}}}
+  server_set_id = $auth2
+""",
+    "LOGIN": """\
+login:
+  driver = plaintext
+  public_name = LOGIN
+  server_prompts = <| Username: | Password:
+  server_condition = ${if and{{eq{$auth1}{punctual}}{eq{$auth2}{let me in}}}}
+  server_set_id = $auth1
+""",
+}
+
+
+class Exim:
+    """A real Exim from Debian's packages, unpacked beside Postfix (they cannot be installed together): requires a log-in under TLS, mail ends in a maildir."""
+
+    def __init__(self, folder, size_limit="1M"):
+        self.folder = Path(folder)
+        self.port = free_port()
+        self.mail = self.folder / "mail"
+        self.size_limit = size_limit
+        self.mechanisms = list(AUTHENTICATORS)
+
+    @contextlib.contextmanager
+    def running(self):
+        root = TOOLS / "exim"  # where tests/run unpacks it
+        for path in (self.folder / "spool", self.mail):
+            path.mkdir(parents=True)
+        certificates = Postfix(self.folder)
+        cert, key = certificates._certificate()
+        self.ca = certificates.ca
+        user = pwd.getpwnam("Debian-exim")
+        for path in [self.folder, *self.folder.parents]:
+            with contextlib.suppress(PermissionError):
+                os.chmod(path, os.stat(path).st_mode | 0o011)
+        for path in (self.folder / "spool", self.mail, key, cert):
+            os.chown(path, user.pw_uid, user.pw_gid)
+        authenticators = "".join(AUTHENTICATORS[m] for m in self.mechanisms)
+        conf = self.folder / "exim.conf"
+        conf.write_text(f"""\
+exim_path = {root}/usr/sbin/exim4
+exim_user = Debian-exim
+exim_group = Debian-exim
+deliver_drop_privilege = true
+primary_hostname = localhost
+spool_directory = {self.folder}/spool
+log_file_path = {self.folder}/spool/%slog
+daemon_smtp_ports = {self.port}
+local_interfaces = 127.0.0.1
+tls_advertise_hosts = *
+tls_certificate = {cert}
+tls_privatekey = {key}
+message_size_limit = {self.size_limit}
+auth_advertise_hosts = ${{if eq{{$tls_in_cipher}}{{}}{{}}{{*}}}}
+acl_smtp_rcpt = acl_rcpt
+acl_smtp_data = acl_data
+never_users =
+begin acl
+acl_rcpt:
+  deny    !authenticated = *
+          message = relay not permitted
+  defer   local_parts = tempfail
+          message = 4.2.1 mailbox busy
+  deny    local_parts = nouser
+          message = 5.1.1 no such user
+  drop    local_parts = dropped
+          message = 5.7.1 not from you
+  accept
+acl_data:
+  deny    condition = ${{if match{{$h_to:}}{{spam}}}}
+          message = 5.7.1 looks like spam
+  accept
+begin routers
+all:
+  driver = accept
+  transport = maildir
+begin transports
+maildir:
+  driver = appendfile
+  directory = {self.mail}
+  maildir_format
+  user = Debian-exim
+begin retry
+* * F,2h,15m
+begin authenticators
+{authenticators}""")
+        libraries = {**os.environ, "LD_LIBRARY_PATH": f"{root}/usr/lib/x86_64-linux-gnu"}
+        with process(root / "usr/sbin/exim4", "-C", conf, "-bdf", "-q10m", "-oP", self.folder / "pid", env=libraries) as child:
+            wait_for_port(self.port, child)
+            yield self
+
+    def messages(self, expected):
+        """The delivered messages, once so many have arrived."""
+        files = lambda: list(self.mail.glob("new/*"))
+        wait_until(lambda: len(files()) >= expected, f"{expected} messages delivered")
+        time.sleep(0.5)  # one more than expected would be a defect, and would come now
+        return [f.read_bytes() for f in files()]
+
+
 class Prism:
     """A mock of Twilio's API made from its OpenAPI description, behind a proxy that writes down what was posted."""
 

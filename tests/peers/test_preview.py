@@ -1,8 +1,10 @@
 """`preview` on the vendor's own example, as its contract says."""
 import json
+import os
 import re
+import subprocess
 
-from conftest import EXAMPLE
+from conftest import EXAMPLE, PROGRAM
 
 AT = "2014-04-16T12:00:00Z"
 FIELDS = ("session_id participation_id role occasion rule channel verdict reason due_at useful_until time_zone local_start locale to message_id subject text html "
@@ -76,3 +78,15 @@ def test_table_gallery_and_files(practice):
     assert practice.run("preview", "--sessions", EXAMPLE, "--at", AT, "--format", "eml", "--out", "eml").code == 1, "files hold codes: they need --reveal"
     assert practice.run("preview", "--sessions", EXAMPLE, "--at", AT, "--format", "eml", "--out", "eml", "--reveal").code == 0
     assert len(list((practice.folder / "eml").iterdir())) == 20
+
+
+def test_a_reader_that_has_seen_enough_ends_it_quietly_and_a_full_disk_is_told(practice):
+    for command in (["preview", "--sessions", str(EXAMPLE), "--at", AT], ["completions", "bash"], ["man"]):
+        reading, writing = os.pipe()
+        os.close(reading)
+        done = subprocess.run([PROGRAM, *command], stdout=writing, stderr=subprocess.PIPE, text=True, cwd=practice.folder)
+        os.close(writing)
+        assert (done.returncode, done.stderr) == (0, ""), command
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([PROGRAM, "preview", "--sessions", str(EXAMPLE), "--at", AT], stdout=full, stderr=subprocess.PIPE, text=True, cwd=practice.folder)
+    assert done.returncode == 74 and "standard output" in done.stderr

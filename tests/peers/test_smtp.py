@@ -5,7 +5,6 @@ import pytest
 from conftest import person, session, start_in
 
 import reading
-import servers
 
 NAMES = ["Trevor", "José Núñez", "李雷 🎉", "שרה כהן", 'Ann "Nan" O\'Brien', "<script>alert(1)</script>", "{{ 7*7 }} {% raw %}", "Eve\r\nBcc: evil@example.org", "N" * 300]
 ZONES = ["Eastern Standard Time", "Nepal Standard Time", "Hawaiian Standard Time", "Europe/Berlin", "Line Islands Standard Time"]
@@ -126,33 +125,3 @@ def test_a_certificate_for_another_name_lets_nothing_out(practice, postfix):
     assert practice.run("outbox", "retry", "--all").code == 0
     assert practice.once().code == 0
     assert len(postfix.messages(1)) == 1
-
-
-# smtp-sink's fault, and what becomes of the invite: its state, and whether it waits for a next attempt.
-FAULTS = [
-    (["-q", "connect"], "waiting", True),
-    (["-Q", "ehlo"], "waiting", True),
-    (["-f", "mail"], "waiting", True),
-    (["-q", "mail"], "waiting", True),
-    (["-r", "rcpt"], "waiting", True),
-    (["-f", "rcpt"], "rejected", False),
-    (["-q", "rcpt"], "waiting", True),
-    (["-q", "data"], "waiting", True),
-    (["-r", "data"], "waiting", True),
-    (["-Q", "."], "waiting", True),
-    (["-r", "."], "waiting", True),
-    (["-f", "."], "rejected", False),
-    (["-q", "."], "unknown", True),
-]
-
-
-@pytest.mark.parametrize("flags,state,again", FAULTS, ids=lambda v: "".join(v) if isinstance(v, list) else None)
-def test_each_fault_of_a_server_has_its_state(practice, tmp_path, flags, state, again):
-    with servers.Sink(tmp_path / "sink", flags).running() as sink:
-        practice.email(sink.port)
-        practice.sessions([session(1, person(1))])
-        done = practice.once()
-    (row,) = [r for r in practice.outbox() if r["occasion"] == "invite"]
-    assert row["state"] == state, done.err
-    assert (row["next_attempt_at"] is not None) == again
-    assert done.code == {"waiting": 1, "rejected": 3, "unknown": 3}[state]

@@ -78,6 +78,37 @@ def test_a_reload_takes_a_good_configuration_and_refuses_a_bad_one(practice, sin
     assert child.returncode == 0
 
 
+def test_a_reload_that_changes_much_waits_for_somebody_who_has_seen_it(practice, sink):
+    practice.email(sink.port)
+    practice.sessions([session(n, person(n * 10 + 1)) for n in range(1, 11)])
+    old = practice.config.read_text()
+    (practice.folder / "old.toml").write_text(old)
+    child = daemon(practice)
+    rules = lambda: {r["rule"] for r in practice.outbox() if r["state"] == "waiting"}
+    try:
+        servers.wait_until(lambda: "ready" in logged(practice) and rules() == {"1h"}, "the daemon is ready")
+        practice.sections["[reminder]"] = practice.sections["[reminder]"].replace("1h", "2h")
+        practice.config.touch()
+        child.send_signal(signal.SIGHUP)
+        servers.wait_until(lambda: "accept_change" in logged(practice) or child.poll() is not None, "it is refused")
+        assert "it changes 20 messages where 10 are planned" in logged(practice)
+        assert child.poll() is None and rules() == {"1h"}
+        shown = practice.run("diff", practice.folder / "old.toml", practice.config)
+        assert shown.out.startswith("10 gained, 10 lost, 0 moved")
+        word = shown.out.split('accept_change = "')[1].split('"')[0]
+        practice.sections["run"] = f'accept_change = "{word}"'
+        practice.config.touch()
+        child.send_signal(signal.SIGHUP)
+        servers.wait_until(lambda: logged(practice).count("ready") == 2 or child.poll() is not None, "it begins anew")
+        servers.wait_until(lambda: rules() == {"2h"} or child.poll() is not None, "the new rule is planned")
+        assert child.poll() is None
+    finally:
+        if child.poll() is None:
+            child.send_signal(signal.SIGTERM)
+        child.wait(30)
+    assert child.returncode == 0
+
+
 class Gateway(http.server.ThreadingHTTPServer):
     """Takes every text as Twilio does, and writes down to whom."""
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::secret::Secret;
 use crate::deliver::gateway::rules::Meaning;
+use crate::pace::Rate;
 use crate::web::webhook::Word;
 
 /// What kind of gateway.
@@ -38,6 +39,8 @@ pub struct Gateway {
     pub from: Option<String>,
     /// Requests at once. Default 4.
     pub connections: Option<u16>,
+    /// Texts at most, such as `60/min`; spaced evenly. Default: no limit.
+    pub rate: Option<Rate>,
     /// A PEM file of certificates to trust beside the system's.
     pub ca_file: Option<PathBuf>,
     /// twilio: the account.

@@ -5,6 +5,9 @@ use std::fmt;
 /// Longest line that may go over the wire, without its CRLF (RFC 5321 4.5.3.1.6).
 const LINE_MAX: usize = 998;
 
+/// What servers disagree about.
+const BARE: &str = "the message has a bare CR, a bare LF or a NUL";
+
 /// What ends a body whose last line is whole.
 const FINAL_DOT: &str = ".\r\n";
 
@@ -17,19 +20,26 @@ impl Body {
     pub(super) fn new(message: &[u8]) -> Result<Self, &'static str> {
         let text = std::str::from_utf8(message).ok().filter(|text| text.is_ascii()).ok_or("the message is not ASCII")?;
         let mut framed = String::with_capacity(text.len() + text.len() / 64 + 8);
-        let whole = text.strip_suffix("\r\n").unwrap_or(text);
-        for line in whole.split("\r\n") {
+        let mut rest = text.strip_suffix("\r\n").unwrap_or(text);
+        loop {
+            let end = memchr::memchr(b'\n', rest.as_bytes());
+            let line = match end {
+                Some(end) => rest[..end].strip_suffix('\r').ok_or(BARE)?,
+                None => rest,
+            };
             if line.len() > LINE_MAX {
                 return Err("the message has a line of more than 998 bytes");
             }
-            if line.contains(['\r', '\n', '\0']) {
-                return Err("the message has a bare CR, a bare LF or a NUL");
+            if memchr::memchr2(b'\r', 0, line.as_bytes()).is_some() {
+                return Err(BARE);
             }
             if line.starts_with('.') {
                 framed.push('.');
             }
             framed.push_str(line);
             framed.push_str("\r\n");
+            let Some(end) = end else { break };
+            rest = &rest[end + 1..];
         }
         framed.push_str(FINAL_DOT);
         Ok(Self(framed))

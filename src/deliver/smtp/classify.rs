@@ -44,7 +44,7 @@ pub(super) type Answer = Result<Reply, String>;
 /// | phase | none, garbage | 421 | 4yz | 5yz |
 /// |---|---|---|---|---|
 /// | connect, greeting, TLS, log-in | channel | channel | channel | channel |
-/// | MAIL | retry | channel | channel | channel |
+/// | MAIL | retry | channel | channel | channel; 552: rejected, the message is too large (RFC 1870) |
 /// | RCPT | retry | channel | retry | see [`refused_recipient`] |
 /// | DATA | retry | channel | retry | rejected; 500 to 504: channel |
 pub(super) fn before_the_dot(phase: Phase, answer: &Answer) -> Outcome {
@@ -55,6 +55,7 @@ pub(super) fn before_the_dot(phase: Phase, answer: &Answer) -> Outcome {
         Ok(reply) => match reply.code {
             421 => channel_fault(phase, reply),
             400..=499 if about_the_message => Outcome::Retry { why: said(phase, reply), after: None },
+            552 if phase == Phase::Mail => Outcome::Rejected { reply: said(phase, reply), remember: None },
             500..=599 if phase == Phase::Rcpt => refused_recipient(reply),
             // Syntax, or commands out of order: between us and the server, not of this message.
             500..=504 if phase == Phase::Data => channel_fault(phase, reply),
@@ -196,6 +197,8 @@ mod tests {
             (Mail, "closed", "retry"),
             (Mail, "550 5.7.1 no", "channel"),
             (Mail, "451 later", "channel"),
+            (Mail, "452 4.3.1 no room", "channel"),
+            (Mail, "552 5.3.4 too large", "rejected"),
             (Rcpt, "closed", "retry"),
             (Rcpt, "421 4.3.2 busy", "channel"),
             (Rcpt, "450 4.2.1 busy", "retry"),

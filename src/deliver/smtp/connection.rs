@@ -7,8 +7,7 @@ use std::time::Duration;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Auth, Ehlo, Quit, Rset, Starttls};
-use lettre::transport::smtp::extension::{ClientId, Extension, ServerInfo};
-use lettre::transport::smtp::response::Response;
+use lettre::transport::smtp::extension::ClientId;
 use rustls::pki_types::ServerName;
 use secrecy::ExposeSecret;
 use tokio::net::{TcpStream, lookup_host};
@@ -17,14 +16,13 @@ use tokio_rustls::TlsConnector;
 
 use super::body::Body;
 use super::classify::{Answer, Ended, Phase, before_the_dot};
+use super::offer::Offer;
 use super::reply::{Reply, code_of, is_one_reply, replies};
 use super::wire::Wire;
 use super::{Settings, Timeouts, Tls};
 use crate::contact::EmailAddress;
 use crate::outcome::Outcome;
 
-/// Log-in mechanisms, the best first. (XOAUTH2 needs a token that changes: not supported.)
-const MECHANISMS: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
 /// A server asks for user name and password: more than two questions are no log-in.
 const CHALLENGES_MAX: usize = 3;
 /// How long QUIT may take: nobody waits for it.
@@ -34,10 +32,9 @@ const QUIT: Duration = Duration::from_secs(5);
 pub(super) struct Connection {
     smtp: AsyncSmtpConnection,
     wire: Wire,
-    info: ServerInfo,
+    /// lettre keeps less of it.
+    offer: Offer,
     encrypted: bool,
-    /// RFC 2920; lettre does not look for it.
-    pipelining: bool,
 }
 
 /// The server said no, or nothing.
@@ -54,6 +51,11 @@ impl Refusal {
     pub(super) fn is_closing(&self) -> bool {
         self.answer.as_ref().is_ok_and(|reply| reply.code == 421) || self.answer.is_err()
     }
+
+    /// "Command not recognized", or not implemented: the server may be older than EHLO.
+    fn knows_no_ehlo(&self) -> bool {
+        self.phase == Phase::Greeting && self.answer.as_ref().is_ok_and(|reply| matches!(reply.code, 500 | 502 | 504))
+    }
 }
 
 /// Three commands that leave together (RFC 2920): lettre writes whatever displays.
@@ -66,24 +68,36 @@ impl fmt::Display for Together<'_> {
 }
 
 impl Connection {
-    /// Connects, greets, encrypts and logs in.
+    /// Connects, greets, encrypts and logs in. A server that does not know EHLO is greeted by HELO (RFC 5321 3.2) on a connection of its own,
+    /// if neither encryption nor a log-in has to be asked for.
     pub(super) async fn open(settings: &Settings, connector: Option<&TlsConnector>) -> Result<Self, Outcome> {
-        let fault = |phase, why: String| before_the_dot(phase, &Err(why));
+        let needs_extensions = settings.tls == Tls::Starttls || settings.username.is_some();
+        let opened = match Self::greeted(settings, connector, false).await {
+            Err(refusal) if refusal.knows_no_ehlo() && !needs_extensions => Self::greeted(settings, connector, true).await,
+            opened => opened,
+        };
+        opened.map_err(|refusal| before_the_dot(refusal.phase, &refusal.answer))
+    }
+
+    async fn greeted(settings: &Settings, connector: Option<&TlsConnector>, by_helo: bool) -> Result<Self, Refusal> {
         let times = &settings.timeouts;
-        let tcp = connect(settings).await.map_err(|why| fault(Phase::Connect, why))?;
-        let ours = tcp.local_addr().map(|a| a.ip()).map_err(|e| fault(Phase::Connect, e.to_string()))?;
+        let no_socket = |why: String| Refusal { phase: Phase::Connect, answer: Err(why) };
+        let tcp = connect(settings).await.map_err(no_socket)?;
+        let ours = tcp.local_addr().map_err(|e| no_socket(e.to_string()))?.ip();
         let loopback = tcp.peer_addr().is_ok_and(|a| a.ip().is_loopback());
-        let wire = Wire::new(tcp, times.block).map_err(|e| fault(Phase::Connect, e.to_string()))?;
+        let wire = Wire::new(tcp, times.block).map_err(|e| no_socket(e.to_string()))?;
         if let (Tls::Implicit, Some(connector)) = (settings.tls, connector) {
             start_tls(&wire, connector, settings).await?;
         }
+        if by_helo {
+            wire.greet_by_helo();
+        }
         let hello = hello(settings, ours);
         wire.expect_reply(times.command);
-        let greeted = AsyncSmtpConnection::connect_with_transport(Box::new(wire.clone()), &hello).await;
-        let smtp = greeted.map_err(|e| before_the_dot(Phase::Greeting, &refusal_of(&e).ok_or_else(|| silence(&wire))))?;
-        let info = smtp.server_info().clone();
-        let pipelining = offers_pipelining(&wire);
-        let mut connection = Self { smtp, wire, info, encrypted: settings.tls == Tls::Implicit, pipelining };
+        let smtp = AsyncSmtpConnection::connect_with_transport(Box::new(wire.clone()), &hello).await;
+        let smtp = smtp.map_err(|e| Refusal { phase: Phase::Greeting, answer: refusal_of(&e).ok_or_else(|| silence(&wire)) })?;
+        let offer = Offer::heard(&wire.heard());
+        let mut connection = Self { smtp, wire, offer, encrypted: settings.tls == Tls::Implicit };
         if let (Tls::Starttls, Some(connector)) = (settings.tls, connector) {
             connection.starttls(settings, connector, hello).await?;
         }
@@ -92,36 +106,37 @@ impl Connection {
     }
 
     /// STARTTLS (RFC 3207), required. What the server says in clear text after its 220 is an attack or a defect.
-    async fn starttls(&mut self, settings: &Settings, connector: &TlsConnector, hello: ClientId) -> Result<(), Outcome> {
-        let fault = |why: &str| before_the_dot(Phase::Tls, &Err(why.to_owned()));
-        if !self.info.supports_feature(Extension::StartTls) {
-            return Err(fault("the server does not offer STARTTLS, and nothing is sent in clear text"));
+    async fn starttls(&mut self, settings: &Settings, connector: &TlsConnector, hello: ClientId) -> Result<(), Refusal> {
+        if !self.offer.starttls {
+            return Err(tls_fault("the server does not offer STARTTLS, and nothing is sent in clear text".to_owned()));
         }
         let answer = self.exchange(Starttls, settings.timeouts.command).await;
         if !answer.as_ref().is_ok_and(Reply::is_done) {
-            return Err(before_the_dot(Phase::Tls, &answer));
+            return Err(Refusal { phase: Phase::Tls, answer });
         }
         start_tls(&self.wire, connector, settings).await?;
         self.encrypted = true;
-        self.wire.expect_reply(settings.timeouts.command);
-        let greeted = self.smtp.command(Ehlo::new(hello)).await;
-        self.info = greeted
-            .as_ref()
-            .map_err(ToString::to_string)
-            .and_then(|response: &Response| ServerInfo::from_response(response).map_err(|e| e.to_string()))
-            .map_err(|_| before_the_dot(Phase::Greeting, &answer_of(&self.wire)))?;
-        self.pipelining = offers_pipelining(&self.wire);
+        // What was offered in clear text counts no more (RFC 3207 4.2).
+        let answer = self.exchange(Ehlo::new(hello), settings.timeouts.command).await;
+        if !answer.as_ref().is_ok_and(Reply::is_done) {
+            return Err(Refusal { phase: Phase::Greeting, answer });
+        }
+        self.offer = Offer::heard(&self.wire.heard());
         Ok(())
     }
 
-    /// AUTH (RFC 4954): never in clear text, except to this machine.
-    async fn log_in(&mut self, settings: &Settings, loopback: bool) -> Result<(), Outcome> {
+    /// AUTH (RFC 4954): never in clear text, except to this machine. (XOAUTH2 needs a token that changes: not supported.)
+    async fn log_in(&mut self, settings: &Settings, loopback: bool) -> Result<(), Refusal> {
         let (Some(username), Some(password)) = (&settings.username, &settings.password) else { return Ok(()) };
-        let fault = |why: &str| before_the_dot(Phase::Auth, &Err(why.to_owned()));
+        let fault = |why: &str| Refusal { phase: Phase::Auth, answer: Err(why.to_owned()) };
         if !self.encrypted && !loopback {
             return Err(fault("a password is not sent in clear text; set tls"));
         }
-        let mechanism = self.info.get_auth_mechanism(&MECHANISMS).ok_or_else(|| fault("the server offers neither PLAIN nor LOGIN"))?;
+        let mechanism = match &self.offer {
+            Offer { plain: true, .. } => Mechanism::Plain,
+            Offer { login: true, .. } => Mechanism::Login,
+            _ => return Err(fault("the server offers neither PLAIN nor LOGIN")),
+        };
         let credentials = Credentials::new(username.clone(), password.expose_secret().to_owned());
         let first = Auth::new(mechanism, credentials.clone(), None).map_err(|_| fault("the log-in cannot be written"))?;
         self.wire.expect_reply(settings.timeouts.command);
@@ -135,17 +150,22 @@ impl Connection {
                     response = self.smtp.command(next).await;
                 }
                 Ok(_) => return Ok(()),
-                Err(_) => return Err(before_the_dot(Phase::Auth, &answer_of(&self.wire))),
+                Err(_) => return Err(Refusal { phase: Phase::Auth, answer: answer_of(&self.wire) }),
             }
         }
         Err(fault("the server asks too many questions"))
     }
 
-    /// The envelope, up to the 354 answer to DATA.
-    pub(super) async fn envelope(&mut self, from: &EmailAddress, to: &EmailAddress, times: &Timeouts) -> Result<(), Refusal> {
-        let commands = [format!("MAIL FROM:<{}>\r\n", from.expose()), format!("RCPT TO:<{}>\r\n", to.expose()), "DATA\r\n".to_owned()];
+    /// The envelope, up to the 354 answer to DATA. `size`: of the message, in bytes (RFC 1870 5).
+    pub(super) async fn envelope(&mut self, from: &EmailAddress, to: &EmailAddress, size: u64, times: &Timeouts) -> Result<(), Refusal> {
+        if let Some(max) = self.offer.size_max.filter(|&max| size > max) {
+            return Err(Refusal { phase: Phase::Mail, answer: Ok(too_large(size, max)) });
+        }
+        let size = if self.offer.sized { format!(" SIZE={size}") } else { String::new() };
+        let commands =
+            [format!("MAIL FROM:<{}>{size}\r\n", from.expose()), format!("RCPT TO:<{}>\r\n", to.expose()), "DATA\r\n".to_owned()];
         let phases = [Phase::Mail, Phase::Rcpt, Phase::Data];
-        if self.pipelining {
+        if self.offer.pipelining {
             return self.envelope_at_once(&commands, phases, times).await;
         }
         for (command, phase) in commands.iter().zip(phases) {
@@ -213,8 +233,9 @@ impl Connection {
     /// For `check --online`.
     pub(super) fn described(&self) -> String {
         let tls = if self.encrypted { "encrypted" } else { "not encrypted" };
-        let pipelining = if self.pipelining { ", pipelining" } else { "" };
-        format!("answers as {}, {tls}{pipelining}", self.info.name())
+        let pipelining = if self.offer.pipelining { ", pipelining" } else { "" };
+        let size = self.offer.size_max.map_or_else(String::new, |max| format!(", messages of {} KiB at most", max / 1024));
+        format!("answers as {}, {tls}{pipelining}{size}", self.offer.name)
     }
 
     /// One command, one reply.
@@ -241,12 +262,6 @@ async fn connect(settings: &Settings) -> Result<TcpStream, String> {
         }
     }
     Err(why)
-}
-
-/// Whether the EHLO answer that was heard last has the keyword.
-fn offers_pipelining(wire: &Wire) -> bool {
-    let heard = wire.heard();
-    heard.split(|&b| b == b'\n').any(|line| line.get(4..).is_some_and(|keyword| keyword.trim_ascii().eq_ignore_ascii_case(b"PIPELINING")))
 }
 
 /// The one reply that was heard since we last spoke: nothing less and nothing more.
@@ -278,11 +293,20 @@ fn expected(phase: Phase, answer: Answer) -> Result<(), Refusal> {
     if yes { Ok(()) } else { Err(Refusal { phase, answer }) }
 }
 
-async fn start_tls(wire: &Wire, connector: &TlsConnector, settings: &Settings) -> Result<(), Outcome> {
+async fn start_tls(wire: &Wire, connector: &TlsConnector, settings: &Settings) -> Result<(), Refusal> {
     let name = ServerName::try_from(settings.host.clone());
-    let name =
-        name.map_err(|_| before_the_dot(Phase::Tls, &Err(format!("{:?} is no name that a certificate could be for", settings.host))))?;
-    wire.start_tls(connector, name, settings.timeouts.connect).await.map_err(|why| before_the_dot(Phase::Tls, &Err(why)))
+    let name = name.map_err(|_| tls_fault(format!("{:?} is no name that a certificate could be for", settings.host)))?;
+    wire.start_tls(connector, name, settings.timeouts.connect).await.map_err(tls_fault)
+}
+
+fn tls_fault(why: String) -> Refusal {
+    Refusal { phase: Phase::Tls, answer: Err(why) }
+}
+
+/// What the server would answer to MAIL, by what it said of itself (RFC 1870 6.1): it need not be asked.
+fn too_large(size: u64, max: u64) -> Reply {
+    let text = format!("5.3.4 not asked: the message has {} KiB, and the server takes {}", size.div_ceil(1024), max / 1024);
+    Reply { code: 552, text }
 }
 
 /// A name if one is configured, else our address (RFC 5321 4.1.3).

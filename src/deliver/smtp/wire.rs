@@ -25,6 +25,8 @@ use tokio_rustls::TlsConnector;
 
 /// Bytes that a server may say between two things that we say: a long EHLO answer has 1 KiB.
 const HEARD_MAX: usize = 64 * 1024;
+/// Lines that it may say meanwhile: a long EHLO answer has 30. (lettre reads a reply anew with each line of it.)
+const LINES_MAX: usize = 200;
 
 /// A TCP stream, or TLS over one.
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -45,6 +47,7 @@ struct Line {
     waiting: Waiting,
     heard: Vec<u8>,
     said: u64,
+    by_helo: bool,
     closed: bool,
     failed: Option<Failure>,
 }
@@ -72,7 +75,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Silent(limit) => write!(f, "no whole answer within {limit:?}"),
             Self::Stuck(limit) => write!(f, "the server took nothing for {limit:?}"),
-            Self::Flood => write!(f, "the answer is longer than {HEARD_MAX} bytes"),
+            Self::Flood => write!(f, "the answer is longer than {HEARD_MAX} bytes or {LINES_MAX} lines"),
             Self::Network(kind) => write!(f, "network: {kind}"),
             Self::GivenUp => f.write_str("given up"),
         }
@@ -93,6 +96,7 @@ impl Wire {
             waiting: Waiting::Nothing,
             heard: Vec::new(),
             said: 0,
+            by_helo: false,
             closed: false,
             failed: None,
         };
@@ -101,6 +105,11 @@ impl Wire {
 
     fn line(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The server does not know EHLO, and lettre says nothing else: the word leaves as HELO.
+    pub(super) fn greet_by_helo(&self) {
+        self.line().by_helo = true;
     }
 
     /// The next reply, whole, must come within `limit`.
@@ -181,11 +190,15 @@ impl Line {
             return self.fail(Failure::Flood);
         }
         self.heard.extend_from_slice(new);
+        if self.heard.iter().filter(|&&b| b == b'\n').count() > LINES_MAX {
+            return self.fail(Failure::Flood);
+        }
         Poll::Ready(Ok(()))
     }
 
     fn poll_say(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.usable()?;
+        let bytes = if self.by_helo && bytes.starts_with(b"EHLO ") { b"HELO" } else { bytes };
         match Pin::new(&mut self.io).poll_write(cx, bytes) {
             Poll::Ready(Ok(taken)) => {
                 self.said += taken as u64;

@@ -19,9 +19,10 @@ pub(super) struct Kept {
 
 impl Tables {
     pub(super) fn take(&mut self, now: DateTime<Utc>, taken: &Taken) -> bool {
-        if !self.replies.insert(taken.key) {
+        if self.replies.contains_key(&taken.key) {
             return false;
         }
+        self.replies.insert(taken.key, now);
         self.append(LedgerRow::note(now, "reply", taken.word.as_str()));
         let address = Address::Sms(taken.from.clone());
         let heard = match &taken.change {
@@ -83,6 +84,12 @@ impl Tables {
     pub(super) fn begin_answer(&mut self, key: NoticeKey) -> bool {
         let waiting = self.answers.iter_mut().find(|k| k.waiting.key == key && k.is_waiting);
         waiting.map(|k| k.is_waiting = false).is_some()
+    }
+
+    /// With what they answer.
+    pub(super) fn purge_replies(&mut self, before: DateTime<Utc>) {
+        self.answers.retain(|k| k.at >= before);
+        self.replies.retain(|_, at| *at >= before);
     }
 
     pub(super) fn end_answer(&mut self, now: DateTime<Utc>, key: NoticeKey, outcome: &str) {

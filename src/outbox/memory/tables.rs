@@ -6,12 +6,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::reply::Kept;
 use crate::contact::{Address, Channel};
+use crate::ledger::{Anchor, CHECKPOINT};
 use crate::notice::{NoticeKey, Omission};
 use crate::outbox::transition::{Doubt, Recovery, Row};
 use crate::outbox::{
-    Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, Guard, Known, KnownNotice, Lease, LedgerRow, Phase, Purged,
-    REMINDED_MAX, Recovered, Reminded, Retention, Settlement, SourceStatus, State, Status, StoredSession, SuppressedAddress, Walk,
-    WalkedSession, suppression_key,
+    Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, Guard, Known, KnownNotice, Lease, LedgerRow, PLAN_AGAIN, Phase,
+    Purged, REMINDED_MAX, Recovered, Reminded, Retention, Settlement, SourceStatus, StaffLetter, State, Status, StoredSession,
+    SuppressedAddress, Walk, WalkedSession, suppression_key,
 };
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, SessionId};
@@ -23,6 +24,9 @@ pub(super) struct Tables {
     pub(super) sessions: BTreeMap<(String, SessionId), Session>,
     pub(super) participants: BTreeMap<(String, SessionId, ParticipationId), Known>,
     pub(super) rows: BTreeMap<NoticeKey, Row>,
+    /// In which order they were added.
+    numbers: HashMap<NoticeKey, u64>,
+    last_number: u64,
     /// What may be claimed: kept in step with `rows` by [`Tables::put`].
     pub(super) due: BTreeSet<(Channel, DateTime<Utc>, NoticeKey)>,
     /// The keys of each participant's notices.
@@ -33,10 +37,16 @@ pub(super) struct Tables {
     pub(super) deliveries: HashMap<NoticeKey, Vec<(i64, Delivery)>>,
     omissions: BTreeMap<(String, SessionId), Vec<Omission>>,
     pub(super) suppressions: BTreeMap<String, SuppressedAddress>,
-    pub(super) replies: HashSet<NoticeKey>,
+    /// When each reply was taken.
+    pub(super) replies: HashMap<NoticeKey, DateTime<Utc>>,
     pub(super) answers: Vec<Kept>,
+    /// By scheduled time and recipient.
+    pub(super) letters: BTreeMap<(DateTime<Utc>, String), StaffLetter>,
     pub(super) ledger: Vec<LedgerRow>,
-    last_seq: i64,
+    /// Its last row.
+    pub(super) head: Anchor,
+    /// The last row that a purge took.
+    pub(super) checkpoint: Option<Anchor>,
 }
 
 pub(super) struct Source {
@@ -65,8 +75,10 @@ impl Tables {
     }
 
     pub(super) fn append(&mut self, mut row: LedgerRow) {
-        self.last_seq += 1;
-        row.seq = self.last_seq;
+        row.seq = self.head.seq + 1;
+        let link = self.head.link.next(&row);
+        row.chain = Some(link);
+        self.head = Anchor { seq: row.seq, link };
         self.ledger.push(row);
     }
 
@@ -141,6 +153,8 @@ impl Tables {
                     self.by_number.entry(notice.address.expose().to_owned()).or_default().push(notice.key);
                 }
                 self.append(row.event(event.0, None, at, event.1));
+                self.last_number += 1;
+                self.numbers.insert(notice.key, self.last_number);
                 self.put(row);
             }
             Change::Move { key, .. } | Change::End { key, .. } => {
@@ -184,10 +198,11 @@ impl Tables {
         let due = self
             .due
             .range((request.channel, DateTime::<Utc>::MIN_UTC, NoticeKey([0; 16]))..=(request.channel, request.now, NoticeKey([0xFF; 16])));
-        let mut due: Vec<_> = due.map(|(_, _, key)| &self.rows[key].entry.notice).map(|n| (n.start, n.due_at, n.key)).collect();
+        let mut due: Vec<_> =
+            due.map(|(_, _, key)| &self.rows[key].entry.notice).map(|n| (n.start, n.due_at, self.numbers[&n.key], n.key)).collect();
         due.sort_unstable();
         due.truncate(request.limit);
-        due.into_iter().map(|(_, _, key)| self.claim_one(key, request)).collect()
+        due.into_iter().map(|(_, _, _, key)| self.claim_one(key, request)).collect()
     }
 
     fn claim_one(&mut self, key: NoticeKey, request: &ClaimRequest) -> Claim {
@@ -290,7 +305,8 @@ impl Tables {
     /// The session is planned again at the next walk, and attempts that were decided before are fenced.
     pub(super) fn unsettle(&mut self, place: &(String, SessionId)) {
         if let Some(session) = self.sessions.get_mut(place) {
-            session.stored.digest.clear();
+            let digest = session.stored.digest.replace(PLAN_AGAIN, "");
+            session.stored.digest = digest + PLAN_AGAIN;
             session.revision += 1;
         }
     }
@@ -308,11 +324,12 @@ impl Tables {
         true
     }
 
-    pub(super) fn purge(&mut self, retention: Retention) -> Purged {
+    pub(super) fn purge(&mut self, now: DateTime<Utc>, retention: Retention) -> Purged {
         let content_before = retention.content_before.max(retention.history_before);
         let resting =
             |rows: &BTreeMap<NoticeKey, Row>, key: &NoticeKey, before| rows[key].at_rest() && rows[key].entry.notice.start < before;
         let mut purged = Purged::default();
+        self.letters.retain(|(scheduled_at, _), _| *scheduled_at >= retention.history_before);
         let contents = self.content.len();
         self.content.retain(|key, _| !resting(&self.rows, key, content_before));
         purged.contents = (contents - self.content.len()) as u64;
@@ -329,9 +346,8 @@ impl Tables {
         for key in old {
             self.forget(key);
         }
-        let rows = self.ledger.len();
-        self.ledger.retain(|row| row.at >= retention.history_before);
-        purged.ledger_rows = (rows - self.ledger.len()) as u64;
+        self.purge_replies(content_before);
+        purged.ledger_rows = self.purge_ledger(now, retention.history_before);
         let held: HashSet<(String, SessionId)> = self.rows.values().map(session_of).collect();
         self.sessions.retain(|place, session| session.start >= retention.history_before || held.contains(place));
         self.participants.retain(|(source, session, _), _| self.sessions.contains_key(&(source.clone(), *session)));
@@ -339,10 +355,25 @@ impl Tables {
         purged
     }
 
+    /// From its beginning up to the first row that stays: a chain has no holes.
+    fn purge_ledger(&mut self, now: DateTime<Utc>, before: DateTime<Utc>) -> u64 {
+        let old = self.ledger.iter().take_while(|row| row.at < before).count();
+        let Some(last) = old.checked_sub(1).and_then(|n| self.ledger.get(n)) else { return 0 };
+        let checkpoint = Anchor { seq: last.seq, link: last.chain.unwrap_or_default() };
+        self.append(LedgerRow::note(now, CHECKPOINT, &checkpoint.to_string()));
+        self.ledger.drain(..old);
+        self.checkpoint = Some(checkpoint);
+        old as u64
+    }
+
     fn forget(&mut self, key: NoticeKey) {
         let Some(row) = self.rows.remove(&key) else { return };
         let notice = &row.entry.notice;
         self.keys.entry((notice.session, notice.participation)).or_default().retain(|k| *k != key);
+        self.numbers.remove(&key);
+        if let Some(texts) = self.by_number.get_mut(notice.address.expose()) {
+            texts.retain(|k| *k != key);
+        }
         self.content.remove(&key);
         self.deliveries.remove(&key);
     }
@@ -381,7 +412,14 @@ impl Tables {
 
     pub(super) fn list(&self, filter: &Filter) -> Vec<Entry> {
         let mut all: Vec<&Entry> = self.rows.values().map(|row| &row.entry).filter(|entry| matches(filter, entry)).collect();
-        all.sort_by_key(|entry| (entry.notice.due_at, entry.notice.key));
+        let number = |key: &NoticeKey| self.numbers.get(key).copied();
+        all.retain(|entry| {
+            filter.after.is_none_or(|(at, key)| {
+                let due = entry.notice.due_at;
+                due > at || (due == at && number(&key).is_some_and(|place| number(&entry.notice.key) > Some(place)))
+            })
+        });
+        all.sort_by_key(|entry| (entry.notice.due_at, self.numbers[&entry.notice.key]));
         all.into_iter().take(filter.limit.unwrap_or(usize::MAX)).cloned().collect()
     }
 

@@ -6,20 +6,23 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::columns::{ms, store_now};
-use super::notices::{self, Before, COLUMNS, find, record};
+use super::columns::{ms, opt_at, opt_phase, phase_word, store_now, word};
+use super::frozen::Packed;
+use super::history::Step;
+use super::notices::{self, Before, COLUMN_COUNT, COLUMNS, find, record};
 use super::{history, query, receipt, suppression};
-use crate::outbox::transition::Row;
-use crate::outbox::{Begin, Claim, ClaimRequest, Lease, Settlement};
+use crate::outbox::transition::{Row, Standing};
+use crate::outbox::{Begin, Claim, ClaimRequest, Lease, Phase, Settlement, State, StoredSession};
+use crate::session::SessionId;
 
-/// The keys come from the index alone; only the rows that are claimed are read.
+/// The numbers come from the index alone; only the rows that are claimed are read.
 pub(super) fn claim_sql() -> String {
     format!(
-        "SELECT {COLUMNS} FROM notice WHERE id IN (
+        "SELECT {COLUMNS}, id FROM notice WHERE id IN (
              SELECT id FROM notice INDEXED BY notice_due
              WHERE channel = ?1 AND state IN ('waiting', 'unknown') AND next_attempt_at <= ?2
-             ORDER BY start_at, due_at, key LIMIT ?3)
-         ORDER BY start_at, due_at, key"
+             ORDER BY start_at, due_at, id LIMIT ?3)
+         ORDER BY start_at, due_at, id"
     )
 }
 
@@ -27,57 +30,116 @@ pub(super) fn claim_sql() -> String {
 pub(super) fn claim(connection: &Connection, request: &ClaimRequest) -> rusqlite::Result<Vec<Claim>> {
     let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
     let mut statement = connection.prepare_cached(&claim_sql())?;
-    let due: Vec<Row> =
-        statement.query_map(params![request.channel.as_str(), ms(request.now), limit], notices::row)?.collect::<rusqlite::Result<_>>()?;
-    let lease_until = store_now(connection)? + request.lease;
-    due.into_iter().map(|row| claim_one(connection, row, request, lease_until)).collect()
+    let values = params![request.channel.as_str(), ms(request.now), limit];
+    let numbered = |row: &rusqlite::Row<'_>| Ok((notices::row(row)?, row.get(COLUMN_COUNT)?));
+    let due: Vec<(Row, i64)> = statement.query_map(values, numbered)?.collect::<rusqlite::Result<_>>()?;
+    let mut desk = Desk { connection, request, lease_until: store_now(connection)? + request.lease, session: None };
+    due.into_iter().map(|(row, number)| desk.claim(row, number)).collect()
 }
 
-fn claim_one(connection: &Connection, mut row: Row, request: &ClaimRequest, lease_until: DateTime<Utc>) -> rusqlite::Result<Claim> {
-    let (before, entry) = (Before::of(&row), row.entry.clone());
-    row.claim(&request.owner, lease_until, request.now);
-    record(connection, &row, before, ("claimed", None), request.now)?;
-    let (session, revision) = query::session(connection, &entry.source, entry.notice.session)?;
-    let known = query::participant(connection, &entry.source, entry.notice.session, entry.notice.participation)?;
-    let frozen = if row.doubt.is_some() { query::content(connection, entry.notice.key)? } else { None };
-    let snapshot_at = query::last_snapshot_at(connection, &entry.source)?;
-    Ok(Claim { entry, epoch: row.epoch, record: session.record, revision, snapshot_at, ambiguous: session.ambiguous, known, frozen })
+/// Claims one row after another. The people of one session follow each other, and share what is read of it.
+struct Desk<'a> {
+    connection: &'a Connection,
+    request: &'a ClaimRequest,
+    lease_until: DateTime<Utc>,
+    session: Option<Latest>,
 }
 
-/// The revision that was rendered is still the session's latest.
-fn is_latest(connection: &Connection, row: &Row, revision: i64) -> rusqlite::Result<bool> {
-    let sql = "SELECT revision FROM session WHERE source = ?1 AND id = ?2";
-    let latest: Option<i64> =
-        connection.prepare_cached(sql)?.query_row(params![row.entry.source, row.entry.notice.session.0], |r| r.get(0)).optional()?;
-    Ok(latest == Some(revision))
+/// A session, as it stands when a notice of it is claimed.
+struct Latest {
+    source: String,
+    stored: StoredSession,
+    revision: i64,
+    snapshot_at: DateTime<Utc>,
+}
+
+impl Desk<'_> {
+    fn claim(&mut self, mut row: Row, number: i64) -> rusqlite::Result<Claim> {
+        let (connection, entry) = (self.connection, row.entry.clone());
+        row.claim(&self.request.owner, self.lease_until, self.request.now);
+        let sql =
+            "UPDATE notice SET state = 'claimed', reason = NULL, phase = NULL, changed_at = ?2, epoch = ?3, owner = ?4, lease_until = ?5,
+                                     claimed_from = ?6 WHERE id = ?1";
+        connection.prepare_cached(sql)?.execute(params![
+            number,
+            ms(row.entry.changed_at),
+            row.epoch,
+            self.request.owner,
+            ms(self.lease_until),
+            entry.state.as_str(),
+        ])?;
+        let notice = &entry.notice;
+        let step = Step { key: notice.key, session: notice.session.0, participation: notice.participation.0 };
+        history::step(connection, &step, "claimed", (entry.state, State::Claimed), self.request.now, None)?;
+        let known = query::participant(connection, &entry.source, notice.session, notice.participation)?;
+        let frozen = if row.doubt.is_some() { query::content(connection, notice.key)? } else { None };
+        let Latest { stored, revision, snapshot_at, .. } = self.latest(&entry.source, notice.session)?;
+        let (record, ambiguous) = (stored.record.clone(), stored.ambiguous.clone());
+        Ok(Claim { epoch: row.epoch, record, revision: *revision, snapshot_at: *snapshot_at, ambiguous, known, frozen, entry })
+    }
+
+    fn latest(&mut self, source: &str, id: SessionId) -> rusqlite::Result<&Latest> {
+        let same = self.session.take().filter(|s| s.stored.id == id && s.source == source);
+        let latest = if let Some(latest) = same {
+            latest
+        } else {
+            let (stored, revision) = query::session(self.connection, source, id)?;
+            let snapshot_at = query::last_snapshot_at(self.connection, source)?;
+            Latest { source: source.to_owned(), stored, revision, snapshot_at }
+        };
+        Ok(self.session.insert(latest))
+    }
+}
+
+/// A row at one of its steps: what the rules ask about, and what is written beside it.
+struct Found {
+    number: i64,
+    step: Step,
+    standing: Standing,
+    /// Of its session, now.
+    revision: i64,
+}
+
+fn find_standing(connection: &Connection, lease: Lease) -> rusqlite::Result<Option<Found>> {
+    let sql = "SELECT notice.id, session_id, participation_id, epoch, state, phase, lease_until, revision
+               FROM notice JOIN session ON session.source = notice.source AND session.id = session_id WHERE key = ?1";
+    let found = |row: &rusqlite::Row<'_>| {
+        Ok(Found {
+            number: row.get(0)?,
+            step: Step { key: lease.key, session: row.get(1)?, participation: row.get(2)? },
+            standing: Standing { epoch: row.get(3)?, state: word(row, 4)?, phase: opt_phase(row, 5)?, lease_until: opt_at(row, 6)? },
+            revision: row.get(7)?,
+        })
+    };
+    connection.prepare_cached(sql)?.query_row([lease.key.0], found).optional()
 }
 
 /// Freezes the bytes and opens the delivery.
-pub(super) fn begin(connection: &Connection, begin: &Begin) -> rusqlite::Result<bool> {
-    let Some(mut row) = find(connection, begin.lease.key)? else { return Ok(false) };
-    let before = Before::of(&row);
-    if !is_latest(connection, &row, begin.revision)? || !row.begin(begin.lease, &begin.facts, begin.at) {
+pub(super) fn begin(connection: &Connection, begin: &Begin, packed: &Packed) -> rusqlite::Result<bool> {
+    let Some(found) = find_standing(connection, begin.lease)? else { return Ok(false) };
+    if found.revision != begin.revision || !found.standing.may_begin(begin.lease) {
         return Ok(false);
     }
-    record(connection, &row, before, ("begun", Some(begin.transport.clone())), begin.at)?;
-    let sql = "INSERT INTO content (notice_key, bytes) VALUES (?1, ?2) ON CONFLICT (notice_key) DO UPDATE SET bytes = excluded.bytes";
-    connection.prepare_cached(sql)?.execute(params![begin.lease.key.0, begin.bytes])?;
-    let sql = "INSERT INTO delivery (notice_key, attempt, epoch, started_at, phase, transport)
-               VALUES (?1, (SELECT coalesce(max(attempt), 0) + 1 FROM delivery WHERE notice_key = ?1), ?2, ?3, 'pre', ?4)";
-    connection.prepare_cached(sql)?.execute(params![begin.lease.key.0, begin.lease.epoch, ms(begin.at), begin.transport])?;
+    let sql = "UPDATE notice SET state = 'sending', phase = 'pre', reason = NULL, changed_at = ?2, attempts = attempts + 1, facts = ?3
+               WHERE id = ?1";
+    connection.prepare_cached(sql)?.execute(params![found.number, ms(begin.at), begin.facts])?;
+    history::step(connection, &found.step, "begun", (found.standing.state, State::Sending), begin.at, Some(&begin.transport))?;
+    packed.put(connection, found.number)?;
+    let sql = "INSERT INTO delivery (notice_id, attempt, epoch, started_at, phase, transport)
+               VALUES (?1, (SELECT coalesce(max(attempt), 0) + 1 FROM delivery WHERE notice_id = ?1), ?2, ?3, 'pre', ?4)";
+    connection.prepare_cached(sql)?.execute(params![found.number, begin.lease.epoch, ms(begin.at), begin.transport])?;
     Ok(true)
 }
 
-/// The point of no return.
+/// The point of no return. Until it ends, the delivery's phase is the notice's: one row less to write.
 pub(super) fn doubt(connection: &Connection, lease: Lease, revision: i64, margin: TimeDelta) -> rusqlite::Result<bool> {
-    let Some(mut row) = find(connection, lease.key)? else { return Ok(false) };
-    let (before, now) = (Before::of(&row), store_now(connection)?);
-    if !is_latest(connection, &row, revision)? || !row.cross(lease, now, margin) {
+    let Some(found) = find_standing(connection, lease)? else { return Ok(false) };
+    let now = store_now(connection)?;
+    if found.revision != revision || !found.standing.may_cross(lease, now, margin) {
         return Ok(false);
     }
-    record(connection, &row, before, ("doubted", None), now)?;
-    let sql = "UPDATE delivery SET phase = 'doubt' WHERE notice_key = ?1 AND epoch = ?2";
-    connection.prepare_cached(sql)?.execute(params![lease.key.0, lease.epoch])?;
+    connection.prepare_cached("UPDATE notice SET phase = 'doubt' WHERE id = ?1")?.execute([found.number])?;
+    history::step(connection, &found.step, "doubted", (State::Sending, State::Sending), now, None)?;
     Ok(true)
 }
 
@@ -87,7 +149,13 @@ pub(super) fn settle(connection: &Connection, lease: Lease, end: &Settlement, at
     let early = matches!(end, Settlement::Unknown { .. }) && receipt::came_early(connection, lease.key, lease.epoch)?;
     let end = if early { &by_receipt } else { end };
     let (outcome, reply) = end.in_words();
-    close_delivery(connection, lease, at, outcome, reply)?;
+    let Some(found) = find_standing(connection, lease)? else { return Ok(false) };
+    // Of a claim that was lost, whoever took it back has written down how far it had got.
+    let phase = found.standing.phase.filter(|_| found.standing.holds(lease));
+    close_delivery(connection, &Close { number: found.number, epoch: lease.epoch, phase }, at, (outcome, reply))?;
+    if let Settlement::Accepted { reply, reference } = end {
+        return if found.standing.holds(lease) { accept(connection, &found, (reply, reference.as_deref()), end, at) } else { Ok(false) };
+    }
     let Some(mut row) = find(connection, lease.key)? else { return Ok(false) };
     let before = Before::of(&row);
     if !row.settle(lease, end, at) {
@@ -98,17 +166,42 @@ pub(super) fn settle(connection: &Connection, lease: Lease, end: &Settlement, at
     Ok(true)
 }
 
+/// The end of nearly all of them: what [`Row::settle`] makes of it, without reading the rest of the row.
+fn accept(
+    connection: &Connection,
+    found: &Found,
+    (reply, reference): (&str, Option<&str>),
+    end: &Settlement,
+    at: DateTime<Utc>,
+) -> rusqlite::Result<bool> {
+    let sql =
+        "UPDATE notice SET state = 'accepted', reason = NULL, phase = NULL, next_attempt_at = NULL, accepted_at = ?2, server_reply = ?3,
+                                 reference = ?4, changed_at = ?2, owner = NULL, lease_until = NULL, claimed_from = NULL WHERE id = ?1";
+    connection.prepare_cached(sql)?.execute(params![found.number, ms(at), reply, reference])?;
+    history::step(connection, &found.step, "settled", (found.standing.state, State::Accepted), at, Some(&end.detail()))?;
+    Ok(true)
+}
+
+/// Which delivery ends, and how far it got.
+pub(super) struct Close {
+    /// Of the notice.
+    pub(super) number: i64,
+    pub(super) epoch: i64,
+    /// `None`: as it is written down already.
+    pub(super) phase: Option<Phase>,
+}
+
 /// What a recovery wrote of it (`crashed`) is replaced: its own word is the better one.
 pub(super) fn close_delivery(
     connection: &Connection,
-    lease: Lease,
+    close: &Close,
     at: DateTime<Utc>,
-    outcome: &str,
-    reply: Option<&str>,
+    (outcome, reply): (&str, Option<&str>),
 ) -> rusqlite::Result<()> {
-    let sql = "UPDATE delivery SET ended_at = ?3, outcome = ?4, reply = ?5
-               WHERE notice_key = ?1 AND epoch = ?2 AND (ended_at IS NULL OR outcome = 'crashed')";
-    connection.prepare_cached(sql)?.execute(params![lease.key.0, lease.epoch, ms(at), outcome, reply])?;
+    let sql = "UPDATE delivery SET ended_at = ?3, outcome = ?4, reply = ?5, phase = coalesce(?6, phase)
+               WHERE notice_id = ?1 AND epoch = ?2 AND (ended_at IS NULL OR outcome = 'crashed')";
+    let values = params![close.number, close.epoch, ms(at), outcome, reply, close.phase.map(phase_word)];
+    connection.prepare_cached(sql)?.execute(values)?;
     Ok(())
 }
 

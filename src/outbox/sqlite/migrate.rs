@@ -4,8 +4,19 @@
 
 use rusqlite::{Connection, params};
 
+use super::history;
+
+/// What a file of SQL cannot do, after it and in its transaction.
+type Then = Option<fn(&Connection) -> rusqlite::Result<()>>;
+
 /// The files, in order; file n leads from version n to n + 1. A released one is never edited: the next change is a new file.
-const MIGRATIONS: [&str; 2] = [include_str!("../schema/0001_outbox.sql"), include_str!("../schema/0002_receipts.sql")];
+const MIGRATIONS: [(&str, Then); 5] = [
+    (include_str!("../schema/0001_outbox.sql"), None),
+    (include_str!("../schema/0002_ledger.sql"), Some(history::link_all)),
+    (include_str!("../schema/0003_by_number.sql"), None),
+    (include_str!("../schema/0004_staff_letter.sql"), None),
+    (include_str!("../schema/0005_receipts.sql"), None),
+];
 
 /// "PNCT", in the file's header: another program's database is not taken for ours.
 pub(super) const APPLICATION_ID: i32 = 0x504E_4354;
@@ -20,9 +31,10 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<u32> {
 
 /// Applies what is missing. Each file and its version number are one transaction: a crash leaves the one before.
 pub(super) fn migrate(connection: &mut Connection, reference_key: [u8; 32]) -> rusqlite::Result<()> {
-    for (done, sql) in (0..VERSION).zip(MIGRATIONS).skip(version(connection)? as usize) {
+    for (done, (sql, then)) in (0..VERSION).zip(MIGRATIONS).skip(version(connection)? as usize) {
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         transaction.execute_batch(sql)?;
+        then.map_or(Ok(()), |then| then(&transaction))?;
         if done == 0 {
             transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
             transaction.execute("INSERT INTO identity (id, reference_key) VALUES (1, ?1)", params![reference_key])?;
@@ -37,33 +49,39 @@ pub(super) fn migrate(connection: &mut Connection, reference_key: [u8; 32]) -> r
 mod tests {
     use super::*;
 
-    /// A file as the first version left it, with one delivery in it.
-    fn first_version() -> Connection {
+    /// A file as the fourth version left it, with one delivery in it.
+    fn fourth_version() -> Connection {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(MIGRATIONS[0]).unwrap();
-        connection.pragma_update(None, "user_version", 1).unwrap();
+        for (sql, then) in MIGRATIONS.into_iter().take(4) {
+            connection.execute_batch(sql).unwrap();
+            then.map_or(Ok(()), |then| then(&connection)).unwrap();
+        }
+        connection.pragma_update(None, "user_version", 4).unwrap();
         connection
             .execute_batch(
                 "INSERT INTO identity (id, reference_key) VALUES (1, zeroblob(32));
                  INSERT INTO source VALUES ('clinic', 0, '', NULL, NULL, NULL);
                  INSERT INTO session VALUES ('clinic', 1, 1, 'd', 0, '[]', '{}');
-                 INSERT INTO notice (key, source, session_id, participation_id, role, occasion, channel, address, start_at, due_at, useful_until,
+                 INSERT INTO notice (id, key, source, session_id, participation_id, role, occasion, channel, address, start_at, due_at, useful_until,
                                      state, attempts, changed_at, epoch)
-                     VALUES (zeroblob(16), 'clinic', 1, 2, 'participant', 'invite', 'sms', '+15550100', 0, 0, 0, 'accepted', 1, 0, 1);
-                 INSERT INTO delivery VALUES (zeroblob(16), 1, 1, 0, 'doubt', 0, 'accepted', 'twilio', '201');",
+                     VALUES (7, zeroblob(16), 'clinic', 1, 2, 'participant', 'invite', 'sms', '+15550100', 0, 0, 0, 'accepted', 1, 0, 1);
+                 INSERT INTO delivery VALUES (7, 1, 1, 0, 'doubt', 0, 'accepted', 'twilio', '201');",
             )
             .unwrap();
         connection
     }
 
     #[test]
-    fn an_older_file_is_brought_up_to_date() {
-        let mut connection = first_version();
+    fn a_file_of_the_fourth_version_is_brought_up_to_date() {
+        let mut connection = fourth_version();
         migrate(&mut connection, [1; 32]).unwrap();
         assert_eq!(version(&connection).unwrap(), VERSION);
-        let kept: (String, Option<String>) =
-            connection.query_row("SELECT reply, receipt FROM delivery", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-        assert_eq!(kept, ("201".to_owned(), None), "what was there stays, and nothing was said of it yet");
+        let kept: (i64, String, Option<String>) = connection
+            .query_row("SELECT notice_id, reply, receipt FROM delivery", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .unwrap();
+        assert_eq!(kept, (7, "201".to_owned(), None), "what was there stays, and nothing was said of it yet");
+        connection.execute("UPDATE delivery SET receipt = 'undelivered', receipt_at = 1", []).unwrap();
+        connection.execute("UPDATE delivery SET receipt = 'eaten'", []).unwrap_err();
         let key: [u8; 32] = connection.query_row("SELECT reference_key FROM identity", [], |row| row.get(0)).unwrap();
         assert_eq!(key, [0; 32], "the key is drawn once");
         migrate(&mut connection, [1; 32]).unwrap();

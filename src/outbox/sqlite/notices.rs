@@ -18,6 +18,9 @@ use crate::session::{ParticipationId, SessionId};
 pub(super) const COLUMNS: &str = "key, source, session_id, participation_id, role, occasion, rule, channel, address, start_at, due_at, useful_until, \
      state, reason, phase, next_attempt_at, attempts, accepted_at, server_reply, reference, changed_at, epoch, owner, lease_until, claimed_from, doubt, facts";
 
+/// How many they are: what a statement selects after them stands at this place.
+pub(super) const COLUMN_COUNT: usize = 27;
+
 /// Reads [`COLUMNS`].
 pub(super) fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     let entry = Entry {
@@ -66,6 +69,11 @@ fn doubt(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Doubt>> {
         Some("decided") => Ok(Some(Doubt::Decided)),
         Some(other) => Err(misread(25, Type::Text, format!("{other:?} is no doubt"))),
     }
+}
+
+/// The number of a row: what hangs on it is kept by that.
+pub(super) fn number(connection: &Connection, key: NoticeKey) -> rusqlite::Result<i64> {
+    connection.prepare_cached("SELECT id FROM notice WHERE key = ?1")?.query_row([key.0], |row| row.get(0))
 }
 
 /// The row of a key.

@@ -8,7 +8,8 @@ use chrono::{DateTime, Utc};
 use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::columns::{at, misread, opt_at, opt_phase, opt_role, opt_word, required, word};
+use super::columns::{at, misread, ms, opt_at, opt_phase, opt_role, opt_word, required, word};
+use super::frozen;
 use super::notices::{self, COLUMNS};
 use crate::contact::{Address, Channel};
 use crate::notice::{NoticeKey, Omission};
@@ -69,6 +70,19 @@ pub(super) fn sessions(connection: &Connection, source: &str, ids: Option<&[Sess
     let mut statement = connection.prepare_cached(&format!("{SESSION} AND record <> '' AND id = ?2"))?;
     let found = ids.iter().filter_map(|id| statement.query_row(params![source, id.0], stored_session).optional().transpose());
     found.collect()
+}
+
+const STARTING: &str =
+    "SELECT source, id FROM session WHERE start_at >= ?1 AND start_at < ?2 AND record <> '' ORDER BY start_at, id, source LIMIT ?3";
+
+pub(super) fn starting(
+    connection: &Connection,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+    limit: usize,
+) -> rusqlite::Result<Vec<(String, SessionId)>> {
+    let values = params![ms(from), ms(until), i64::try_from(limit).unwrap_or(i64::MAX)];
+    connection.prepare_cached(STARTING)?.query_map(values, |row| Ok((row.get(0)?, SessionId(row.get(1)?))))?.collect()
 }
 
 /// One session, with its revision.
@@ -211,7 +225,11 @@ pub(super) fn list_sql(filter: &Filter) -> (String, Vec<Value>) {
         conditions.terms.push("key IN (SELECT unhex(value) FROM json_each(?))".to_owned());
         conditions.values.push(serde_json::to_string(&keys).expect("strings are always JSON").into());
     }
-    let sql = conditions.sql(&format!("SELECT {COLUMNS} FROM notice"), "due_at, key");
+    if let Some((due_at, key)) = filter.after {
+        conditions.terms.push("(due_at, id) > (?, (SELECT place.id FROM notice AS place WHERE place.key = ?))".to_owned());
+        conditions.values.extend([ms(due_at).into(), key.0.to_vec().into()]);
+    }
+    let sql = conditions.sql(&format!("SELECT {COLUMNS} FROM notice"), "due_at, id");
     (sql, conditions.values(filter.limit))
 }
 
@@ -242,8 +260,10 @@ fn omission(row: &Row<'_>) -> rusqlite::Result<Omission> {
 }
 
 pub(super) fn deliveries(connection: &Connection, key: NoticeKey) -> rusqlite::Result<(Vec<Delivery>, Option<Vec<u8>>)> {
-    let sql = "SELECT attempt, started_at, phase, ended_at, outcome, transport, reply, receipt, receipt_at, receipt_detail
-               FROM delivery WHERE notice_key = ?1 ORDER BY attempt";
+    // While it runs, its phase is the notice's.
+    let sql = "SELECT attempt, started_at, CASE WHEN ended_at IS NULL AND delivery.epoch = notice.epoch AND notice.phase IS NOT NULL
+                      THEN notice.phase ELSE delivery.phase END, ended_at, outcome, transport, reply, receipt, receipt_at, receipt_detail
+               FROM notice JOIN delivery ON notice_id = notice.id WHERE key = ?1 ORDER BY attempt";
     let all = connection.prepare_cached(sql)?.query_map([key.0], delivery)?.collect::<rusqlite::Result<_>>()?;
     Ok((all, content(connection, key)?))
 }
@@ -265,7 +285,8 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
 
 /// The frozen bytes, while they are kept.
 pub(super) fn content(connection: &Connection, key: NoticeKey) -> rusqlite::Result<Option<Vec<u8>>> {
-    connection.prepare_cached("SELECT bytes FROM content WHERE notice_key = ?1")?.query_row([key.0], |row| row.get(0)).optional()
+    let sql = "SELECT packed, size FROM notice JOIN content ON notice_id = notice.id WHERE key = ?1";
+    connection.prepare_cached(sql)?.query_row([key.0], frozen::unpacked).optional()
 }
 
 const COUNTS: &str = "SELECT state, count(*) FROM notice GROUP BY state";
@@ -321,7 +342,7 @@ mod tests {
     use crate::outbox::sqlite::attempt::claim_sql;
     use crate::outbox::sqlite::migrate::migrate;
     use crate::outbox::sqlite::upkeep::{HELD, UNDECIDED};
-    use crate::outbox::sqlite::{receipt, reply, retention};
+    use crate::outbox::sqlite::{figures, history, receipt, reply, retention};
 
     fn plan(connection: &Connection, sql: &str) -> Vec<String> {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -357,14 +378,29 @@ mod tests {
             ),
             (list(Filter { participation: Some(ParticipationId(1)), ..Filter::default() }), "INDEX notice_participation", "SCAN"),
             (list(Filter { keys: vec![NoticeKey([0; 16]); 3], ..Filter::default() }), "(key=?)", "SCAN notice"),
-            (HELD.to_owned(), "SEARCH notice USING COVERING INDEX notice_state (state=?)", "SCAN"),
+            (HELD.to_owned(), "SEARCH notice USING INDEX notice_state (state=?)", "SCAN"),
             (UNDECIDED.to_owned(), "USING COVERING INDEX notice_undecided", sorted),
             (retention::RECORDS.to_owned(), "SEARCH session USING INDEX session_recorded (start_at<?)", "SCAN"),
             (retention::NOTICES.to_owned(), "SEARCH notice USING INDEX notice_start (start_at<?)", "SCAN"),
             (retention::SESSIONS.to_owned(), "SEARCH session USING INDEX session_start (start_at<?)", "SCAN"),
-            (retention::LEDGER.to_owned(), "SEARCH ledger USING COVERING INDEX ledger_at (at<?)", "SCAN"),
+            (retention::LEDGER.to_owned(), "SEARCH ledger USING INTEGER PRIMARY KEY (rowid<?)", "SCAN"),
+            (history::FIRST_KEPT.to_owned(), "SCAN ledger", "TEMP B-TREE"),
+            (
+                figures::DUE_BEFORE.to_owned(),
+                "SEARCH notice USING COVERING INDEX notice_due (channel=? AND next_attempt_at<?)",
+                "SCAN notice",
+            ),
+            (figures::COUNT.to_owned(), "SEARCH notice USING COVERING INDEX notice_state (state=?)", "SCAN notice"),
+            (figures::HELD.to_owned(), "SEARCH notice USING INDEX notice_state (state=?)", "SCAN notice"),
+            (
+                list(Filter { after: Some((DateTime::UNIX_EPOCH, NoticeKey([0; 16]))), ..Filter::default() }),
+                "SEARCH notice USING INDEX notice_listed (",
+                sorted,
+            ),
+            (STARTING.to_owned(), "SEARCH session USING INDEX session_", "SCAN"),
             (receipt::BY_REFERENCE.to_owned(), "USING INDEX notice_reference (reference=?)", "SCAN"),
-            (receipt::DUE_BETWEEN.to_owned(), "USING COVERING INDEX notice_listed", sorted),
+            (receipt::LAST.to_owned(), "SEARCH delivery USING PRIMARY KEY (notice_id=?)", sorted),
+            (receipt::DUE_BETWEEN.to_owned(), "SEARCH notice USING INDEX notice_listed (due_at>? AND due_at<?)", sorted),
             (receipt::UNDELIVERED.to_owned(), "SCAN d USING INDEX delivery_undelivered", "SCAN n"),
             (reply::OPEN.to_owned(), "USING INDEX notice_number (address=? AND start_at>?)", "SCAN notice"),
             (reply::WAITING.to_owned(), "USING INDEX answer_waiting", sorted),

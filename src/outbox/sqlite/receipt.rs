@@ -14,32 +14,39 @@ use crate::session::{ParticipationId, SessionId};
 /// By the provider's id.
 pub(super) const BY_REFERENCE: &str = "SELECT key FROM notice WHERE channel = 'sms' AND reference = ?1 LIMIT 1";
 
-/// Of all notices in a span of due times, for whoever knows what our references are made of.
-pub(super) const DUE_BETWEEN: &str = "SELECT key FROM notice INDEXED BY notice_listed WHERE due_at BETWEEN ?1 AND ?2 ORDER BY due_at DESC";
+/// Of all notices in a span of due times, for whoever knows what our references are made of. The keys stand in the rows.
+pub(super) const DUE_BETWEEN: &str =
+    "SELECT key FROM notice INDEXED BY notice_listed WHERE due_at BETWEEN ?1 AND ?2 ORDER BY due_at DESC, id DESC";
 
 /// What did not arrive, less what was mended since: by a later message that did, or by another address.
 pub(super) const UNDELIVERED: &str =
     "SELECT n.key, n.session_id, n.participation_id, n.occasion, n.rule, n.start_at, d.receipt, d.receipt_detail, d.receipt_at
-     FROM delivery d INDEXED BY delivery_undelivered CROSS JOIN notice n ON n.key = d.notice_key
+     FROM delivery d INDEXED BY delivery_undelivered CROSS JOIN notice n ON n.id = d.notice_id
      WHERE d.receipt IN ('undelivered', 'failed') AND n.start_at > ?1 AND NOT EXISTS (
-         SELECT 1 FROM notice m LEFT JOIN delivery e ON e.notice_key = m.key
+         SELECT 1 FROM notice m LEFT JOIN delivery e ON e.notice_id = m.id
          WHERE m.session_id = n.session_id AND m.participation_id = n.participation_id AND m.source = n.source
          AND ((e.receipt = 'delivered' AND e.receipt_at >= d.receipt_at)
               OR (m.address <> n.address AND m.state = 'accepted' AND m.accepted_at >= d.receipt_at)))
-     ORDER BY n.start_at, n.due_at, n.key";
+     ORDER BY n.start_at, n.due_at, n.id";
+
+/// The last attempt that passed its point of no return: while one runs, its phase is the notice's.
+pub(super) const LAST: &str = "SELECT notice.id, attempt, receipt FROM notice JOIN delivery ON notice_id = notice.id
+     WHERE key = ?1 AND CASE WHEN ended_at IS NULL AND delivery.epoch = notice.epoch AND notice.phase IS NOT NULL
+         THEN notice.phase ELSE delivery.phase END = 'doubt'
+     ORDER BY attempt DESC LIMIT 1";
 
 /// Takes a receipt.
 pub(super) fn receive(connection: &Connection, now: DateTime<Utc>, receipt: &Receipt) -> rusqlite::Result<Received> {
     let Some(mut row) = about(connection, &receipt.about)? else { return Ok(Received::Unmatched) };
     let key = row.entry.notice.key;
-    let sql = "SELECT attempt, receipt FROM delivery WHERE notice_key = ?1 AND phase = 'doubt' ORDER BY attempt DESC LIMIT 1";
-    let last = connection.prepare_cached(sql)?.query_row([key.0], |r| Ok((r.get::<_, u32>(0)?, opt_word(r, 1)?))).optional()?;
-    let Some((attempt, before)) = last else { return Ok(Received::Unmatched) };
+    let last = |r: &rusqlite::Row<'_>| Ok((r.get::<_, i64>(0)?, r.get::<_, u32>(1)?, opt_word(r, 2)?));
+    let last = connection.prepare_cached(LAST)?.query_row([key.0], last).optional()?;
+    let Some((number, attempt, before)) = last else { return Ok(Received::Unmatched) };
     if !receipt.fate.replaces(before) {
         return Ok(Received::Known(key));
     }
-    let sql = "UPDATE delivery SET receipt = ?3, receipt_at = ?4, receipt_detail = ?5 WHERE notice_key = ?1 AND attempt = ?2";
-    connection.prepare_cached(sql)?.execute(params![key.0, attempt, receipt.fate.as_str(), ms(now), receipt.detail])?;
+    let sql = "UPDATE delivery SET receipt = ?3, receipt_at = ?4, receipt_detail = ?5 WHERE notice_id = ?1 AND attempt = ?2";
+    connection.prepare_cached(sql)?.execute(params![number, attempt, receipt.fate.as_str(), ms(now), receipt.detail])?;
     let before = Before::of(&row);
     row.receive(now);
     record(connection, &row, before, ("receipt", Some(receipt.in_words())), now)?;
@@ -63,7 +70,7 @@ fn about(connection: &Connection, about: &About) -> rusqlite::Result<Option<Row>
 
 /// The receipt that came before the answer did: it says that the provider has the message.
 pub(super) fn came_early(connection: &Connection, key: NoticeKey, epoch: i64) -> rusqlite::Result<bool> {
-    let sql = "SELECT 1 FROM delivery WHERE notice_key = ?1 AND epoch = ?2 AND receipt IS NOT NULL";
+    let sql = "SELECT 1 FROM delivery WHERE notice_id = (SELECT id FROM notice WHERE key = ?1) AND epoch = ?2 AND receipt IS NOT NULL";
     connection.prepare_cached(sql)?.exists(params![key.0, epoch])
 }
 

@@ -11,7 +11,7 @@ use crate::feedback::answer::Answer;
 use crate::feedback::word::Language;
 use crate::notice::NoticeKey;
 use crate::outbox::reply::{Answered, Changes, Place, Taken, Waiting, rsvp_word, since};
-use crate::outbox::{LedgerRow, suppression_key};
+use crate::outbox::{LedgerRow, PLAN_AGAIN, suppression_key};
 use crate::outcome::Suppression;
 use crate::session::{ParticipationId, Rsvp, SessionId};
 
@@ -67,8 +67,8 @@ fn put_rsvp(connection: &Connection, now: DateTime<Utc>, place: &Place, answered
                ON CONFLICT (source, session_id, participation_id) DO UPDATE SET says = excluded.says, over = excluded.over, at = excluded.at";
     let (says, over) = (rsvp_word(answered.says), rsvp_word(answered.over));
     connection.prepare_cached(sql)?.execute(params![place.source, place.session.0, place.participation.0, says, over, ms(now)])?;
-    let sql = "UPDATE session SET digest = '', revision = revision + 1 WHERE source = ?1 AND id = ?2";
-    connection.prepare_cached(sql)?.execute(params![place.source, place.session.0])?;
+    let sql = "UPDATE session SET digest = replace(digest, ?3, '') || ?3, revision = revision + 1 WHERE source = ?1 AND id = ?2";
+    connection.prepare_cached(sql)?.execute(params![place.source, place.session.0, PLAN_AGAIN])?;
     let row =
         LedgerRow { session_id: Some(place.session), participation_id: Some(place.participation), ..LedgerRow::note(now, "rsvp", says) };
     history::append(connection, &row)

@@ -1,19 +1,21 @@
 //! What need not be kept any longer: frozen messages and records, which hold codes, and after years the history.
 //!
 //! In: two times. Out: what was removed. Done in batches, each its own transaction, so that no attempt waits long for its commit.
+//! The ledger goes from its beginning, up to a checkpoint that is noted first: a chain has no holes.
 //! What may still be sent stays, and so does its session. Deleted bytes are overwritten in the file (`secure_delete`); the log beside it
 //! forgets them when it is next written over, or when the store is closed.
 
 use rusqlite::{Connection, params};
 
 use super::columns::ms;
+use super::history;
 use crate::outbox::{Purged, Retention};
 
 /// Rows of each kind in one transaction.
 const BATCH: i64 = 500;
 
-const CONTENTS: &str = "DELETE FROM content WHERE notice_key IN (
-     SELECT content.notice_key FROM content JOIN notice ON notice.key = content.notice_key
+const CONTENTS: &str = "DELETE FROM content WHERE notice_id IN (
+     SELECT content.notice_id FROM content JOIN notice ON notice.id = content.notice_id
      WHERE notice.start_at < ?1 AND notice.owner IS NULL AND notice.next_attempt_at IS NULL LIMIT ?2)";
 
 pub(super) const RECORDS: &str = "UPDATE session SET record = '', ambiguous = '[]' WHERE rowid IN (
@@ -22,53 +24,54 @@ pub(super) const RECORDS: &str = "UPDATE session SET record = '', ambiguous = '[
          AND (notice.owner IS NOT NULL OR notice.next_attempt_at IS NOT NULL))
      LIMIT ?2)";
 
-/// Notices go with what hangs on them: their keys, then the rows of each table.
+/// Notices go with what hangs on them: their numbers, then the rows of each table.
 pub(super) const NOTICES: &str =
-    "SELECT key FROM notice WHERE start_at < ?1 AND owner IS NULL AND next_attempt_at IS NULL ORDER BY start_at, key LIMIT ?2";
+    "SELECT id FROM notice WHERE start_at < ?1 AND owner IS NULL AND next_attempt_at IS NULL ORDER BY start_at, key LIMIT ?2";
 
 pub(super) const SESSIONS: &str = "SELECT source, id, record <> '' FROM session WHERE start_at < ?1
      AND NOT EXISTS (SELECT 1 FROM notice WHERE notice.session_id = session.id AND notice.source = session.source) LIMIT ?2";
 
-pub(super) const LEDGER: &str = "DELETE FROM ledger WHERE seq IN (SELECT seq FROM ledger WHERE at < ?1 ORDER BY at LIMIT ?2)";
+pub(super) const LEDGER: &str = "DELETE FROM ledger WHERE seq IN (SELECT seq FROM ledger WHERE seq <= ?1 ORDER BY seq LIMIT ?2)";
 
-/// Answers, then what they answer: both hold no text, and the number of an answer that was sent is gone already.
+/// Answers, then what they answer, with the contents: both hold no text, and the number of an answer that was sent is gone already.
 const ANSWERS: &str = "DELETE FROM answer WHERE reply_id IN (SELECT id FROM reply WHERE at < ?1 ORDER BY at LIMIT ?2)";
 const REPLIES: &str = "DELETE FROM reply WHERE id IN (SELECT id FROM reply WHERE at < ?1 ORDER BY at LIMIT ?2)
      AND NOT EXISTS (SELECT 1 FROM answer WHERE reply_id = id)";
 
-/// One batch, and whether it removed sessions. Nothing removed: it is done.
+/// One batch, and whether it removed sessions or replies. Nothing removed: it is done.
 pub(super) fn batch(connection: &Connection, retention: Retention) -> rusqlite::Result<(Purged, bool)> {
     let content = params![ms(retention.content_before.max(retention.history_before)), BATCH];
-    let history = params![ms(retention.history_before), BATCH];
-    connection.execute("UPDATE identity SET ledger_from = max(ledger_from, ?1)", [ms(retention.history_before)])?;
+    let old = params![ms(retention.history_before), BATCH];
+    let closed = history::checkpoint(connection)?.map_or(0, |anchor| anchor.seq);
+    connection.prepare_cached("DELETE FROM staff_letter WHERE scheduled_at < ?1")?.execute([ms(retention.history_before)])?;
     let mut purged = Purged {
         contents: connection.prepare_cached(CONTENTS)?.execute(content)? as u64,
         records: connection.prepare_cached(RECORDS)?.execute(content)? as u64,
         notices: 0,
-        ledger_rows: connection.prepare_cached(LEDGER)?.execute(history)? as u64,
+        ledger_rows: connection.prepare_cached(LEDGER)?.execute(params![closed, BATCH])? as u64,
     };
     connection.prepare_cached(ANSWERS)?.execute(content)?;
-    connection.prepare_cached(REPLIES)?.execute(content)?;
-    purge_notices(connection, history, &mut purged)?;
-    let more = purge_sessions(connection, history, &mut purged)?;
-    Ok((purged, more))
+    let replies = connection.prepare_cached(REPLIES)?.execute(content)?;
+    purge_notices(connection, old, &mut purged)?;
+    let sessions = purge_sessions(connection, old, &mut purged)?;
+    Ok((purged, sessions || replies > 0))
 }
 
-fn purge_notices(connection: &Connection, history: &[&dyn rusqlite::ToSql], purged: &mut Purged) -> rusqlite::Result<()> {
-    let keys: Vec<[u8; 16]> = connection.prepare_cached(NOTICES)?.query_map(history, |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    for key in keys {
-        purged.contents += connection.prepare_cached("DELETE FROM content WHERE notice_key = ?1")?.execute([key])? as u64;
-        connection.prepare_cached("DELETE FROM delivery WHERE notice_key = ?1")?.execute([key])?;
-        purged.notices += connection.prepare_cached("DELETE FROM notice WHERE key = ?1")?.execute([key])? as u64;
+fn purge_notices(connection: &Connection, old: &[&dyn rusqlite::ToSql], purged: &mut Purged) -> rusqlite::Result<()> {
+    let ids: Vec<i64> = connection.prepare_cached(NOTICES)?.query_map(old, |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for id in ids {
+        purged.contents += connection.prepare_cached("DELETE FROM content WHERE notice_id = ?1")?.execute([id])? as u64;
+        connection.prepare_cached("DELETE FROM delivery WHERE notice_id = ?1")?.execute([id])?;
+        purged.notices += connection.prepare_cached("DELETE FROM notice WHERE id = ?1")?.execute([id])? as u64;
     }
     Ok(())
 }
 
 /// Says whether there were any.
-fn purge_sessions(connection: &Connection, history: &[&dyn rusqlite::ToSql], purged: &mut Purged) -> rusqlite::Result<bool> {
+fn purge_sessions(connection: &Connection, old: &[&dyn rusqlite::ToSql], purged: &mut Purged) -> rusqlite::Result<bool> {
     let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-    let old: Vec<(String, i64, bool)> = connection.prepare_cached(SESSIONS)?.query_map(history, row)?.collect::<rusqlite::Result<_>>()?;
-    for (source, id, has_record) in &old {
+    let sessions: Vec<(String, i64, bool)> = connection.prepare_cached(SESSIONS)?.query_map(old, row)?.collect::<rusqlite::Result<_>>()?;
+    for (source, id, has_record) in &sessions {
         purged.records += u64::from(*has_record);
         let tables = [
             "omission WHERE source = ?1 AND session_id",
@@ -79,5 +82,5 @@ fn purge_sessions(connection: &Connection, history: &[&dyn rusqlite::ToSql], pur
             connection.prepare_cached(&format!("DELETE FROM {table} = ?2"))?.execute(params![source, id])?;
         }
     }
-    Ok(!old.is_empty())
+    Ok(!sessions.is_empty())
 }

@@ -3,14 +3,14 @@
 use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 
-use super::attempt::close_delivery;
+use super::attempt::{Close, close_delivery};
 use super::columns::{key, store_now};
-use super::notices::{Before, find, record};
+use super::notices::{Before, find, number, record};
 use super::receipt;
 use crate::notice::NoticeKey;
 use crate::outbox::transition::Recovery;
-use crate::outbox::words::rfc3339;
-use crate::outbox::{Act, Lease, Recovered};
+use crate::outbox::words::{by, rfc3339};
+use crate::outbox::{Act, Recovered};
 
 /// What is claimed.
 pub(super) const HELD: &str = "SELECT key FROM notice WHERE state IN ('claimed', 'sending') ORDER BY key";
@@ -25,14 +25,14 @@ pub(super) fn recover(connection: &Connection, owner: &str, now: DateTime<Utc>, 
     let mut returned = 0;
     for key in held {
         let Some(mut row) = find(connection, key)? else { continue };
-        let before = Before::of(&row);
+        let (before, phase) = (Before::of(&row), row.entry.phase);
         let Some(recovery) = row.recover(owner, store_now, everything, now) else { continue };
         returned += usize::from(recovery == Recovery::Returned);
         if recovery == Recovery::InDoubt && receipt::came_early(connection, key, row.epoch)? {
             row.receive(now);
         }
         record(connection, &row, before, ("recovered", None), now)?;
-        close_delivery(connection, Lease { key: row.entry.notice.key, epoch: row.epoch }, now, "crashed", None)?;
+        close_delivery(connection, &Close { number: number(connection, key)?, epoch: row.epoch, phase }, now, ("crashed", None))?;
     }
     Ok(Recovered { returned, in_doubt: undecided(connection)? })
 }
@@ -60,14 +60,14 @@ pub(super) fn resolve_doubt(
 }
 
 /// A person's deed, on each of these notices that is in a state for it.
-pub(super) fn act(connection: &Connection, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> rusqlite::Result<usize> {
+pub(super) fn act(connection: &Connection, who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> rusqlite::Result<usize> {
     let mut changed = 0;
     for key in keys {
         let Some(mut row) = find(connection, *key)? else { continue };
         let before = Before::of(&row);
         if row.act(act, now) {
             changed += 1;
-            record(connection, &row, before, (act.as_str(), None), now)?;
+            record(connection, &row, before, (act.as_str(), who.map(by)), now)?;
         }
     }
     Ok(changed)

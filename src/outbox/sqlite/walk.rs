@@ -5,10 +5,11 @@ use rusqlite::{Connection, params};
 
 use super::columns::{ms, opt_ms, role_word};
 use super::notices::{Before, find, insert, record};
-use super::{history, query};
+use super::{history, query, restore};
 use crate::contact::Channel;
 use crate::notice::{Occasion, Omission};
 use crate::outbox::transition::Row;
+use crate::outbox::words::accepted;
 use crate::outbox::{Applied, Change, Guard, Known, LedgerRow, Walk, WalkedSession};
 use crate::session::{Fault, ParticipationId};
 
@@ -43,6 +44,7 @@ pub(super) fn apply(connection: &Connection, walk: &Walk) -> rusqlite::Result<Ap
     }
     replace_faults(connection, &walk.source, &walk.faults)?;
     replace_guard(connection, walk)?;
+    restore::walked(connection, &walk.source, walk.at)?;
     Ok(applied)
 }
 
@@ -158,14 +160,19 @@ fn replace_guard(connection: &Connection, walk: &Walk) -> rusqlite::Result<()> {
 }
 
 /// An operator lets pass what waits now.
-pub(super) fn accept_guard(connection: &Connection, source: Option<&str>, now: DateTime<Utc>) -> rusqlite::Result<usize> {
+pub(super) fn accept_guard(
+    connection: &Connection,
+    who: Option<&str>,
+    source: Option<&str>,
+    now: DateTime<Utc>,
+) -> rusqlite::Result<usize> {
     let sql = "SELECT count(*) FROM guard WHERE ?1 IS NULL OR source = ?1";
     let waiting: i64 = connection.prepare_cached(sql)?.query_row([source], |row| row.get(0))?;
     let sql = "UPDATE source SET guard_accepted = guard_digest WHERE guard_since IS NOT NULL AND (?1 IS NULL OR name = ?1)";
     connection.prepare_cached(sql)?.execute([source])?;
-    let detail = format!("{waiting} sessions of {}", source.unwrap_or("every source"));
-    history::append(connection, &LedgerRow::note(now, "guard_accepted", &detail))?;
-    Ok(usize::try_from(waiting).unwrap_or(0))
+    let waiting = usize::try_from(waiting).unwrap_or(0);
+    history::append(connection, &LedgerRow::note(now, "guard_accepted", &accepted(waiting, source, who)))?;
+    Ok(waiting)
 }
 
 fn replace_faults(connection: &Connection, source: &str, faults: &[Fault]) -> rusqlite::Result<()> {

@@ -2,9 +2,13 @@
 
 use punctual::clock::{Clock, WallClock};
 use punctual::contact::{Address, PhoneNumber};
+use punctual::desk::status::status;
+use punctual::desk::unreachable::unreachable;
+use punctual::digest::gather;
 use punctual::outbox::receipt::Fate;
 use punctual::outbox::{State, suppression_key};
 use punctual::outcome::Suppression;
+use punctual::staff::{Kind, Why, words};
 use serde_json::json;
 
 use super::{HOOK, Practice, TWILIO_TOKEN, created, session};
@@ -41,6 +45,32 @@ async fn twilio_tells_what_became_of_a_text() {
     assert_eq!(practice.ledger("receipt").await, ["sent", "undelivered"], "a replay changes nothing, and nobody else is believed");
     let lost = practice.engine.outbox().undelivered(WallClock.now()).await.unwrap();
     assert_eq!((lost.len(), lost[0].key), (1, invite.notice.key));
+    practice.close().await;
+}
+
+/// On the command line, in the pages, in the API, and in the daily letter: each asks the same desk.
+#[tokio::test(flavor = "multi_thread")]
+async fn staff_hear_of_what_did_not_arrive_until_it_is_mended() {
+    let practice = Practice::with("twilio", vec![created()]).await;
+    practice.list(&[session(1, NUMBER)]).await;
+    practice.invite(State::Accepted).await;
+    let (desk, now) = (practice.desk(), WallClock.now());
+    assert_eq!(status(&desk, now).await.unwrap().undelivered, 0);
+    let lost = [("MessageSid", "SM1"), ("MessageStatus", "undelivered"), ("ErrorCode", "30003")];
+    assert_eq!(practice.twilio(TWILIO_TOKEN, "", &lost).await, 200);
+    let facts = status(&desk, now).await.unwrap();
+    assert_eq!((facts.undelivered, facts.attention), (1, true));
+    let rows = unreachable(&desk, now).await.unwrap();
+    let told: Vec<_> = rows.iter().map(|r| (r.participation_id.map(|p| p.0), r.reason.as_str(), r.detail.as_deref())).collect();
+    assert_eq!(told, [(Some(11), "undelivered", Some("invite: 30003"))]);
+    let concerns = gather(&*desk.outbox, &desk.sources, &desk.policy, None, now).await.unwrap();
+    assert_eq!(concerns.iter().map(|c| (c.kind, c.why)).collect::<Vec<_>>(), [(Kind::Person, Why::Undelivered(Fate::Undelivered))]);
+    assert_eq!(words::of(&concerns[0]).what, "A message to them did not arrive");
+    let arrived = [("MessageSid", "SM1"), ("MessageStatus", "delivered")];
+    assert_eq!(practice.twilio(TWILIO_TOKEN, "", &arrived).await, 200);
+    assert!(unreachable(&desk, now).await.unwrap().is_empty());
+    let verified = desk.outbox.verify_ledger(None).await.unwrap();
+    assert_eq!(verified.findings, [], "what came back is chained like all else");
     practice.close().await;
 }
 

@@ -123,6 +123,20 @@ async fn what_the_gateway_did_not_take_is_tried_once() {
     practice.close().await;
 }
 
+/// A rehearsal beside the vendor's own texts: what people answer is heeded, and nobody hears of us.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_shadow_mode_replies_are_heeded_and_nothing_is_answered() {
+    let practice = Practice::configured("twilio", vec![created()], "[run]\nmode = \"shadow\"\n").await;
+    practice.walked(&[session(1, NUMBER)]).await;
+    practice.invite(State::Accepted).await;
+    practice.text("SM61", "help").await;
+    practice.text("SM62", "stop").await;
+    assert_eq!(practice.answers(2).await, ["help: not sent: shadow mode", "stopped: not sent: shadow mode"]);
+    assert_eq!(practice.engine.outbox().suppressions().await.unwrap().len(), 1);
+    assert_eq!(practice.gateway.requests(), [] as [&str; 0]);
+    practice.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn kannel_and_any_gateway_hand_replies_on_too() {
     let practice = Practice::with("kannel", vec![answer(202, "", "0: Accepted for delivery")]).await;

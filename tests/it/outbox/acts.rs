@@ -91,6 +91,50 @@ pub(crate) async fn lists_are_filtered_and_in_due_order(store: Store) {
     assert_eq!(store.all().await[1].notice, other, "all of it comes back");
 }
 
+pub(crate) async fn lists_come_in_pages(store: Store) {
+    // Two are due at the same time: the key decides.
+    let all =
+        [notice(1, Occasion::Invite, 5), notice(2, Occasion::Invite, 5), notice(3, Occasion::Invite, 2), notice(4, Occasion::Invite, 9)];
+    for (n, one) in (1..).zip(&all) {
+        store.add(n, std::slice::from_ref(one)).await;
+    }
+    let (mut after, mut keys) = (None, Vec::new());
+    loop {
+        let page = store.outbox.list(&Filter { after, limit: Some(1), ..Filter::default() }).await.unwrap();
+        let Some(entry) = page.first() else { break };
+        assert_eq!(page.len(), 1);
+        keys.push(entry.notice.key);
+        after = Some((entry.notice.due_at, entry.notice.key));
+    }
+    assert_eq!(keys, store.all().await.iter().map(|e| e.notice.key).collect::<Vec<_>>());
+    let of_one = Filter { after: Some((minute(2), all[2].key)), session: Some(SessionId(4)), ..Filter::default() };
+    assert_eq!(store.outbox.list(&of_one).await.unwrap().len(), 1, "with other conditions too");
+}
+
+pub(crate) async fn sessions_are_found_by_their_start(store: Store) {
+    let starting = |id, start| WalkedSession { start: minute(start), ..walked(id, "first", vec![]) };
+    store.outbox.apply(walk(vec![starting(1, 30), starting(2, 10), starting(3, 20), starting(4, 20)])).await.unwrap();
+    let found = async |from, until, limit| {
+        let found = store.outbox.starting(minute(from), minute(until), limit).await.unwrap();
+        assert!(found.iter().all(|(source, _)| source == "clinic"));
+        found.into_iter().map(|(_, id)| id.0).collect::<Vec<_>>()
+    };
+    assert_eq!(found(0, 100, 10).await, [2, 3, 4, 1]);
+    assert_eq!(found(10, 20, 10).await, [2], "the end is excluded");
+    assert_eq!(found(20, 31, 2).await, [3, 4], "the first ones");
+    assert_eq!(found(31, 100, 10).await, [] as [i64; 0]);
+}
+
+pub(crate) async fn a_deed_names_who_did_it(store: Store) {
+    let invite = store.one().await;
+    assert_eq!(store.outbox.act_by(Some("jane"), &[invite.key], Act::Hold, minute(1)).await.unwrap(), 1);
+    assert_eq!(store.outbox.act(&[invite.key], Act::Release, minute(2)).await.unwrap(), 1);
+    assert_eq!(store.outbox.accept_guard_by(Some("jane"), Some("clinic"), minute(3)).await.unwrap(), 0);
+    let rows = store.ledger().await;
+    let last: Vec<_> = rows.iter().rev().take(3).map(|r| (r.event.as_str(), r.detail.as_deref())).collect();
+    assert_eq!(last, [("guard_accepted", Some("0 sessions of clinic, by jane")), ("release", None), ("hold", Some("by jane"))]);
+}
+
 pub(crate) async fn omissions_are_filtered(store: Store) {
     let omissions = vec![
         omission(11, Some(Occasion::Invite), Some(9), Reason::Adopted),

@@ -193,9 +193,10 @@ async fn seen(store: &Store) -> Vec<String> {
     counts.sort_unstable();
     seen.push(format!("{counts:?} {:?} {:?} {:?} {}", status.by_reason, status.next_due, status.sources, status.suppressed));
     for mut row in store.ledger().await.into_iter().filter(|row| row.event != "doubted") {
-        if row.event == "purged" {
-            row.detail = None; // it counts the rows that are left out here
+        if matches!(row.event.as_str(), "purged" | "checkpoint") {
+            row.detail = None; // it counts, or names, the rows that are left out here
         }
+        row.chain = None; // it holds them too
         seen.push(format!("{row:?}"));
     }
     seen

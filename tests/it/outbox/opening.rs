@@ -10,7 +10,7 @@ use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use punctual::outbox::{Filter, Outbox};
 use rusqlite::Connection;
 
-use super::fixture::{notice, walk, walked};
+use super::fixture::{minute, notice, walk, walked};
 
 fn url(path: &Path) -> String {
     format!("sqlite://{}", path.display())
@@ -94,7 +94,12 @@ async fn what_is_no_sound_store_is_refused() {
             Access::Daemon,
             "the file is gone, but its log",
         ),
-        ("of a newer punctual", |path| pragma(path, "user_version = 99"), Access::Daemon, "at most: run the newer punctual that wrote it"),
+        (
+            "of a newer punctual",
+            |path| pragma(path, "user_version = 99"),
+            Access::Daemon,
+            "its schema is version 99, and this punctual knows",
+        ),
         ("of a newer punctual, for a command", |path| pragma(path, "user_version = 99"), Access::Command, "its schema is version 99"),
         ("of another program", |path| pragma(path, "application_id = 7"), Access::Daemon, "it is the database of another program"),
         ("not there, for a command", |path| fs::remove_file(path).unwrap(), Access::Command, "there is no store yet"),
@@ -130,6 +135,26 @@ fn pragma(path: &Path, pragma: &str) {
     Connection::open(path).unwrap().execute_batch(&format!("PRAGMA {pragma}")).unwrap();
 }
 
+/// As a released version left it: the first schema file, and nothing after.
+#[tokio::test]
+async fn an_older_file_is_brought_up_to_date_and_keeps_what_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("outbox.db");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("../../../src/outbox/schema/0001_outbox.sql")).unwrap();
+    old.execute("INSERT INTO identity (id, reference_key) VALUES (1, ?1)", [[9_u8; 32]]).unwrap();
+    old.execute_batch("INSERT INTO ledger (at, event) VALUES (0, 'reveal'); PRAGMA application_id = 1347306324; PRAGMA user_version = 1")
+        .unwrap();
+    drop(old);
+    assert!(refusal(&path, Access::Command).contains("start the daemon of this version once"));
+    let store = SqliteOutbox::open(&url(&path), Access::Daemon).unwrap();
+    assert_eq!(store.reference_key().await.unwrap(), [9; 32]);
+    assert_eq!(store.ledger(None, 0, 10).await.unwrap()[0].event, "reveal");
+    assert!(store.staff_letters(chrono::DateTime::UNIX_EPOCH).await.unwrap().is_empty());
+    drop(store);
+    SqliteOutbox::open(&url(&path), Access::Command).unwrap();
+}
+
 #[tokio::test]
 async fn an_empty_file_is_a_new_store() {
     let folder = tempfile::tempdir().unwrap();
@@ -147,8 +172,8 @@ async fn the_file_and_what_is_beside_it_are_private() {
     filled(&path).await;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let store = SqliteOutbox::open(&url(&path), Access::Daemon).unwrap();
-    store.note(super::fixture::minute(0), "reveal", "nothing").await.unwrap();
-    for suffix in ["", "-wal", "-shm", ".lock"] {
+    store.note(minute(0), "reveal", "nothing").await.unwrap();
+    for suffix in ["", "-wal", "-shm", ".lock", ".mark"] {
         let mode = beside(&path, suffix).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{suffix:?} has mode {mode:o}");
     }
@@ -227,4 +252,41 @@ async fn who_may_not_write_is_told_so() {
 fn made_by_root(own: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     own.metadata().unwrap().uid() == 0
+}
+
+/// One notice of an older file, in doubt when its process ended.
+const IN_DOUBT: &str = "
+    INSERT INTO identity (id, reference_key) VALUES (1, zeroblob(32));
+    INSERT INTO source (name, last_snapshot_at, policy_digest) VALUES ('clinic', 0, 'policy');
+    INSERT INTO session (source, id, revision, digest, start_at, ambiguous, record) VALUES ('clinic', 1, 3, 'first', 9000, '[]', '{}');
+    INSERT INTO participant (source, session_id, participation_id, first_seen, start_at, start_known_at, adopted, facts, facts_known_at,
+                             cancelled, absences) VALUES ('clinic', 1, 11, 0, 9000, 0, 0, 'facts', 0, 0, 0);
+    INSERT INTO notice (key, source, session_id, participation_id, role, occasion, channel, address, start_at, due_at, useful_until, state,
+                        phase, next_attempt_at, attempts, changed_at, epoch, owner, lease_until, claimed_from, facts)
+        VALUES (x'00112233445566778899aabbccddeeff', 'clinic', 1, 11, 'participant', 'invite', 'email', 'trevor@example.com', 9000, 5, 9000,
+                'sending', 'doubt', 5, 1, 6, 4, 'old', 7, 'waiting', 'told');
+    INSERT INTO content (notice_key, bytes) VALUES (x'00112233445566778899aabbccddeeff', CAST('Your code is 701-678-455.' AS BLOB));
+    INSERT INTO delivery (notice_key, attempt, epoch, started_at, phase, transport)
+        VALUES (x'00112233445566778899aabbccddeeff', 1, 4, 6, 'doubt', 'folder');";
+
+#[tokio::test]
+async fn an_older_file_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("outbox.db");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("../../../src/outbox/schema/0001_outbox.sql")).unwrap();
+    old.execute_batch(IN_DOUBT).unwrap();
+    old.execute_batch("PRAGMA application_id = 0x504E4354; PRAGMA user_version = 1").unwrap();
+    drop(old);
+    assert!(refusal(&path, Access::Command).contains("its schema is version 1, and this punctual needs"));
+    let store = SqliteOutbox::open(&url(&path), Access::Daemon).unwrap();
+    let found = store.recover("new", minute(1), true).await.unwrap();
+    let [key] = found.in_doubt[..] else { panic!("{found:?}") };
+    store.resolve_doubt(minute(1), vec![(key, Some(minute(2)))]).await.unwrap();
+    let claims = store.claim(super::fixture::request(3)).await.unwrap();
+    let [claim] = &claims[..] else { panic!("{claims:?}") };
+    assert_eq!((claim.epoch, claim.revision, claim.entry.attempts), (5, 3, 1));
+    assert_eq!(claim.frozen.as_deref(), Some(&b"Your code is 701-678-455."[..]), "what is sent again is what may have been sent");
+    let (deliveries, _) = store.deliveries(key).await.unwrap();
+    assert_eq!(deliveries.iter().map(|d| (d.attempt, d.outcome.as_deref())).collect::<Vec<_>>(), [(1, Some("crashed"))]);
 }

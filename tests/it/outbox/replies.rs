@@ -5,7 +5,7 @@ use punctual::feedback::answer::Answer;
 use punctual::feedback::word::{Language, Word};
 use punctual::notice::Occasion;
 use punctual::outbox::reply::{Answered, Changes, Place, Taken, reply_key};
-use punctual::outbox::{ClaimRequest, Settlement};
+use punctual::outbox::{ClaimRequest, Retention, Settlement};
 use punctual::outcome::Suppression;
 use punctual::session::{ParticipationId, Rsvp, SessionId};
 
@@ -97,6 +97,23 @@ pub(super) async fn a_kind_of_answer_rests_for_its_time(store: Store) {
     somebody_else.from = number(2);
     store.hear(24 * 60, somebody_else).await;
     assert_eq!(store.waiting().await.len(), 4);
+}
+
+pub(super) async fn replies_are_purged_with_the_contents(store: Store) {
+    let help = |n: i64| taken(&format!("SM{n}"), Word::Help, Changes::Nothing, Answer::Help);
+    for n in 0..1_200 {
+        store.hear(n / 100, help(n)).await;
+    }
+    store.hear(20, help(1_200)).await;
+    let retention = |before| Retention { content_before: minute(before), history_before: minute(-1_000_000) };
+    store.outbox.purge(minute(500), retention(0)).await.unwrap();
+    assert!(!store.hear(30, help(0)).await, "it is known as long as it is kept");
+    store.outbox.purge(minute(500), retention(20)).await.unwrap();
+    assert_eq!(store.waiting().await, [], "nor does what nobody sent stay");
+    assert!(!store.hear(30, help(1_200)).await);
+    for n in [0, 1_199] {
+        assert!(store.hear(30, help(n)).await, "however many there were: {n}");
+    }
 }
 
 pub(super) async fn an_rsvp_is_kept_and_plans_the_session_again(store: Store) {

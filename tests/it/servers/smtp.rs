@@ -14,6 +14,8 @@ pub(crate) enum Step {
     Say(String),
     /// Sends this, without a line end, and closes.
     Last(&'static str),
+    /// Sends these bytes, and closes.
+    Bytes(Vec<u8>),
     /// Closes.
     Close,
     /// Says nothing any more.
@@ -22,6 +24,8 @@ pub(crate) enum Step {
     Drip,
     /// Sends so many bytes without an end.
     Flood(usize),
+    /// Sends so many lines of a reply that does not end.
+    Lines(usize),
 }
 
 /// What a step depends on.
@@ -51,6 +55,7 @@ struct Shared {
     bodies: Mutex<Vec<String>>,
     connections: Mutex<usize>,
     verbs: Mutex<Vec<String>>,
+    commands: Mutex<Vec<String>>,
     said: Notify,
 }
 
@@ -80,6 +85,7 @@ impl Server {
             bodies: Mutex::default(),
             connections: Mutex::default(),
             verbs: Mutex::default(),
+            commands: Mutex::default(),
             said: Notify::new(),
         });
         let serving = Arc::clone(&shared);
@@ -106,6 +112,11 @@ impl Server {
         while !self.verbs().iter().any(|v| v == verb) {
             self.shared.said.notified().await;
         }
+    }
+
+    /// What clients said, whole.
+    pub(crate) fn commands(&self) -> Vec<String> {
+        self.shared.commands.lock().unwrap().clone()
     }
 
     pub(crate) fn verbs(&self) -> Vec<String> {
@@ -139,6 +150,7 @@ impl Shared {
             }
             at.verb = line.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
             self.verbs.lock().unwrap().push(at.verb.clone());
+            self.commands.lock().unwrap().push(line.trim_end().to_owned());
             self.said.notify_one();
             let usual = match at.verb.as_str() {
                 "EHLO" if self.acceptor.is_some() && !self.implicit => "250-test\r\n250-STARTTLS\r\n250-AUTH PLAIN LOGIN\r\n250 PIPELINING",
@@ -189,6 +201,11 @@ impl Shared {
                 let _ = stream.shutdown().await;
                 false
             }
+            Step::Bytes(bytes) => {
+                let _ = stream.write_all(&bytes).await;
+                let _ = stream.shutdown().await;
+                false
+            }
             Step::Close => false,
             Step::Hang => {
                 let mut rest = Vec::new();
@@ -198,6 +215,14 @@ impl Shared {
             Step::Drip => {
                 while stream.write_all(b"2").await.is_ok() && stream.flush().await.is_ok() {
                     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                }
+                false
+            }
+            Step::Lines(lines) => {
+                let chunk = "250-more of the same\r\n".repeat(1000);
+                let mut left = lines;
+                while left > 0 && stream.write_all(chunk.as_bytes()).await.is_ok() {
+                    left = left.saturating_sub(1000);
                 }
                 false
             }

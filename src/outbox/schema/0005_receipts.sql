@@ -8,7 +8,7 @@ ALTER TABLE delivery ADD COLUMN receipt_detail TEXT;                    -- the p
 -- Only for texts: mail servers' queue ids find nothing.
 CREATE INDEX notice_reference ON notice (reference) WHERE channel = 'sms' AND reference IS NOT NULL;
 CREATE INDEX notice_number ON notice (address, start_at) WHERE channel = 'sms';
-CREATE INDEX delivery_undelivered ON delivery (notice_key) WHERE receipt IN ('undelivered', 'failed');
+CREATE INDEX delivery_undelivered ON delivery (notice_id) WHERE receipt IN ('undelivered', 'failed');
 
 -- Messages that came in, by the provider's id or a digest: the same one again changes nothing. Their texts are not kept.
 CREATE TABLE reply (

@@ -1,0 +1,97 @@
+//! What a look at a source costs when little changed in it. Run: `cargo bench --bench walk [-- SESSIONS]`.
+//!
+//! One file of 100,000 sessions is parsed, and walked into a store: all new, then unchanged, then with 100 and with 200 of them changed.
+//! The bars: a walk of what did not change costs at most three times the parsing; the changes cost in proportion to their number.
+//! Times are the shortest of several, since the machine may do other things too.
+
+#![allow(clippy::unwrap_used, reason = "a measurement that cannot go on fails")]
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use punctual::config;
+use punctual::outbox::sqlite::{Access, SqliteOutbox};
+use punctual::plan::Policy;
+use punctual::session::Snapshot;
+use punctual::source::{ambiguity, json};
+use punctual::walk::{Report, walk};
+
+/// Repetitions of what leaves no trace.
+const TIMES: usize = 5;
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_000_000, 0).unwrap()
+}
+
+/// The first `changed` sessions have another passkey in each revision.
+fn body(sessions: usize, changed: usize, revision: usize) -> String {
+    let start = now() + TimeDelta::days(7);
+    let one = |n: usize| {
+        let at = (start + TimeDelta::minutes(15 * (n % 600) as i64)).format("%Y-%m-%dT%H:%M:%S");
+        let passkey = if n < changed { format!("K{revision}-{n}") } else { String::new() };
+        let code = 100_000_000 + n;
+        format!(
+            r#"{{"SessionId":{n},"ScheduleTs":"{at}","Participants":[{{"ParticipationId":{n},"ParticipantFullName":"Person {n}","ParticipantEmailAddress":"p{n}@example.com","ParticipantTimeZoneWindowsId":"Eastern Standard Time","ConnectCode":{code},"Passkey":"{passkey}","ShouldAutoDeliverCode":"E"}}]}}"#
+        )
+    };
+    format!("[{}]", (0..sessions).map(one).collect::<Vec<_>>().join(",\n"))
+}
+
+fn parse(body: &str) -> Snapshot {
+    let mut snapshot = json::parse(body.as_bytes()).unwrap();
+    ambiguity::mark(&mut snapshot);
+    snapshot
+}
+
+/// The shortest of several.
+fn shortest<T>(mut run: impl FnMut() -> (Duration, T)) -> (Duration, T) {
+    (0..TIMES).map(|_| run()).min_by_key(|(took, _)| *took).unwrap()
+}
+
+struct Walker {
+    store: SqliteOutbox,
+    policy: Policy,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Walker {
+    /// How long it took, and what it did.
+    fn walk(&self, snapshot: &Snapshot) -> (Duration, Report) {
+        let start = Instant::now();
+        let report = self.runtime.block_on(walk(&self.store, "bench", snapshot, &self.policy, now())).unwrap();
+        (start.elapsed(), report)
+    }
+}
+
+fn main() {
+    let sessions = std::env::args().skip(1).find(|a| !a.starts_with("--")).map_or(100_000, |n| n.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteOutbox::open(&format!("sqlite://{}", folder.path().join("outbox.db").display()), Access::Daemon).unwrap();
+    let config = config::parse("[practice]\nname = \"Lakeside\"\n", None, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let walker = Walker { store, policy: config.policy, runtime: tokio::runtime::Runtime::new().unwrap() };
+
+    let unchanged = body(sessions, 0, 0);
+    println!("{sessions} sessions, {:.1} MB", unchanged.len() as f64 / 1e6);
+    let (parsing, snapshot) = shortest(|| {
+        let start = Instant::now();
+        let snapshot = parse(&unchanged);
+        (start.elapsed(), snapshot)
+    });
+    let told = |what: &str, took: Duration, report: &Report| {
+        println!("{what:<24} {:>8.1?}  {:>6.2} x parsing, {} planned", took, took.as_secs_f64() / parsing.as_secs_f64(), report.planned);
+    };
+    println!("{:<24} {parsing:>8.1?}", "parsing");
+    let (took, report) = walker.walk(&snapshot);
+    told("a walk, all new", took, &report);
+    let (same, report) = shortest(|| walker.walk(&snapshot));
+    told("a walk, unchanged", same, &report);
+    let mut revision = 0;
+    for changed in [100, 200] {
+        let (took, report) = shortest(|| {
+            revision += 1;
+            walker.walk(&parse(&body(sessions, changed, revision)))
+        });
+        told(&format!("a walk, {changed} changed"), took, &report);
+        println!("{:<24} {:>8.1?}", "  more than unchanged", took.saturating_sub(same));
+    }
+}

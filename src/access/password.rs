@@ -1,0 +1,80 @@
+//! Passwords: argon2id, with the parameters that OWASP's password storage cheat sheet names first (19 MiB, two passes, one lane).
+
+use std::sync::OnceLock;
+
+use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use argon2::{Algorithm, Argon2, Params, Version};
+
+/// Shortest password, in characters: NIST SP 800-63B asks for 8 or more, and for 15 where it stands alone.
+pub const MIN: usize = 12;
+/// Longest, in bytes: a longer one is no password, but work for us.
+pub const MAX: usize = 1024;
+
+/// Kibibytes, passes, lanes.
+const PARAMS: (u32, u32, u32) = (19 * 1024, 2, 1);
+
+fn argon2id() -> Argon2<'static> {
+    let (memory, passes, lanes) = PARAMS;
+    let params = Params::new(memory, passes, lanes, None).expect("constants within argon2's limits");
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+}
+
+/// What a password is known by again: PHC form, with a salt of its own.
+///
+/// # Errors
+/// It is too short or too long, or the system gives no random numbers.
+pub fn hash(password: &str) -> Result<String, String> {
+    if password.chars().count() < MIN {
+        return Err(format!("a password has {MIN} characters or more"));
+    }
+    if password.len() > MAX {
+        return Err(format!("a password has {MAX} bytes at most"));
+    }
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(|e| format!("the system gives no random numbers: {e}"))?;
+    let salt = SaltString::encode_b64(&salt).map_err(|e| e.to_string())?;
+    argon2id().hash_password(password.as_bytes(), &salt).map(|hash| hash.to_string()).map_err(|e| e.to_string())
+}
+
+/// Whether it is that password. Without a hash, because there is no such user, it takes the same time to say no. Blocks: some 30 ms.
+pub fn verify(password: &str, hash: Option<&str>) -> bool {
+    /// Of no password that anybody knows.
+    static NOBODY: OnceLock<Option<String>> = OnceLock::new();
+    if password.len() > MAX {
+        return false;
+    }
+    let nobody = NOBODY.get_or_init(|| super::new_token().and_then(|token| self::hash(&token)).ok());
+    let Some(parsed) = hash.or(nobody.as_deref()).and_then(|h| PasswordHash::new(h).ok()) else { return false };
+    let same = Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok();
+    same && hash.is_some()
+}
+
+/// Whether that is a hash of argon2id.
+pub(super) fn is_hash(text: &str) -> bool {
+    PasswordHash::new(text).is_ok_and(|h| h.algorithm == argon2::ARGON2ID_IDENT && h.hash.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_known_again_and_no_other() {
+        let hashed = hash("correct horse battery").unwrap();
+        assert!(hashed.starts_with("$argon2id$v=19$m=19456,t=2,p=1$") && is_hash(&hashed), "{hashed}");
+        assert!(verify("correct horse battery", Some(&hashed)));
+        assert!(!verify("correct horse batterz", Some(&hashed)));
+        assert!(!verify("correct horse battery", None), "nobody has that name");
+        assert_ne!(hash("correct horse battery").unwrap(), hashed, "a salt of its own");
+        for not in ["", "correct horse battery", "$2b$12$abcdefghijklmnopqrstuv"] {
+            assert!(!is_hash(not), "{not}");
+        }
+    }
+
+    #[test]
+    fn the_length_is_bounded() {
+        assert!(hash("eleven char").is_err());
+        assert!(hash(&"x".repeat(MAX + 1)).is_err());
+        assert!(!verify(&"x".repeat(MAX + 1), None));
+    }
+}

@@ -1,0 +1,166 @@
+//! Who is logged in. Pure: `now` and random ids are arguments. (A *visit*, because a *session* is a video session here.)
+//!
+//! A visit's id is known to its browser alone: here it is kept as a digest. A visit ends when it is idle, when it is old, when its user is
+//! gone or has another password, and when the daemon ends.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sha2::{Digest, Sha256};
+
+use super::User;
+use crate::session::{ParticipationId, SessionId};
+
+/// Without a request, it ends after this time.
+const IDLE: TimeDelta = TimeDelta::minutes(30);
+/// And after this time in any case.
+const WHOLE: TimeDelta = TimeDelta::hours(12);
+/// What was revealed is shown for so long.
+const REVEALED: TimeDelta = TimeDelta::minutes(5);
+/// Visits at once; the one that was idle longest makes room.
+const VISITS_MAX: usize = 1000;
+
+/// A person in a session.
+pub type PersonId = (SessionId, ParticipationId);
+
+/// One who is logged in.
+#[derive(Debug, Clone)]
+pub struct Visit {
+    /// Who.
+    pub user: User,
+    began: DateTime<Utc>,
+    seen: DateTime<Utc>,
+    /// Whose code and contact are shown, and until when.
+    revealed: HashMap<PersonId, DateTime<Utc>>,
+}
+
+impl Visit {
+    /// Until when this person's code and contact are shown.
+    pub fn revealed(&self, person: PersonId, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.revealed.get(&person).copied().filter(|until| now < *until)
+    }
+}
+
+/// All who are logged in.
+#[derive(Debug, Default)]
+pub struct Visits(HashMap<[u8; 32], Visit>);
+
+impl Visits {
+    /// Somebody logged in.
+    pub fn open(&mut self, id: &str, user: User, now: DateTime<Utc>) {
+        if self.0.len() >= VISITS_MAX {
+            self.0.retain(|_, visit| visit.lasts(now));
+        }
+        if self.0.len() >= VISITS_MAX
+            && let Some(idlest) = self.0.iter().min_by_key(|(_, v)| v.seen).map(|(digest, _)| *digest)
+        {
+            self.0.remove(&idlest);
+        }
+        self.0.insert(digest(id), Visit { user, began: now, seen: now, revealed: HashMap::new() });
+    }
+
+    /// Whose id it is; `current` finds the user as the file has them now.
+    pub fn find(&mut self, id: &str, current: impl Fn(&str) -> Option<User>, now: DateTime<Utc>) -> Option<Visit> {
+        let digest = digest(id);
+        let visit = self.0.get_mut(&digest)?;
+        let user = current(visit.user.name.as_str()).filter(|user| user.argon2id == visit.user.argon2id);
+        let Some(user) = user.filter(|_| visit.lasts(now)) else {
+            self.0.remove(&digest);
+            return None;
+        };
+        visit.user = user;
+        visit.seen = now;
+        Some(visit.clone())
+    }
+
+    /// That person's code and contact are shown, for a while.
+    pub fn reveal(&mut self, id: &str, person: PersonId, now: DateTime<Utc>) {
+        if let Some(visit) = self.0.get_mut(&digest(id)) {
+            visit.revealed.retain(|_, until| now < *until);
+            visit.revealed.insert(person, now + REVEALED);
+        }
+    }
+
+    /// Somebody logged out.
+    pub fn close(&mut self, id: &str) {
+        self.0.remove(&digest(id));
+    }
+}
+
+impl Visit {
+    fn lasts(&self, now: DateTime<Utc>) -> bool {
+        now - self.seen < IDLE && now - self.began < WHOLE
+    }
+}
+
+fn digest(id: &str) -> [u8; 32] {
+    Sha256::digest(id).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Role;
+
+    fn minute(n: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::minutes(n)
+    }
+
+    fn jane(hash: &str) -> User {
+        User { name: "jane".parse().unwrap(), role: Role::Operator, argon2id: hash.to_owned() }
+    }
+
+    fn there(visits: &mut Visits, id: &str, now: i64) -> bool {
+        visits.find(id, |_| Some(jane("a")), minute(now)).is_some()
+    }
+
+    #[test]
+    fn a_visit_ends_when_it_is_idle_and_when_it_is_old() {
+        let mut visits = Visits::default();
+        visits.open("id", jane("a"), minute(0));
+        assert!(there(&mut visits, "id", 29) && there(&mut visits, "id", 58) && !there(&mut visits, "other", 58));
+        assert!(!there(&mut visits, "id", 88), "half an hour without a request");
+        visits.open("id", jane("a"), minute(0));
+        for now in (20..720).step_by(20) {
+            assert!(there(&mut visits, "id", now), "{now}");
+        }
+        assert!(!there(&mut visits, "id", 720), "twelve hours");
+    }
+
+    #[test]
+    fn a_visit_ends_with_its_user_and_their_password() {
+        for now_is in [None, Some(jane("b"))] {
+            let mut visits = Visits::default();
+            visits.open("id", jane("a"), minute(0));
+            assert!(visits.find("id", |_| now_is.clone(), minute(1)).is_none());
+            assert!(!there(&mut visits, "id", 2), "for good");
+        }
+        let mut visits = Visits::default();
+        visits.open("id", jane("a"), minute(0));
+        let viewer = User { role: Role::Viewer, ..jane("a") };
+        assert_eq!(visits.find("id", |_| Some(viewer.clone()), minute(1)).unwrap().user.role, Role::Viewer, "a role holds at once");
+        visits.close("id");
+        assert!(!there(&mut visits, "id", 2));
+    }
+
+    #[test]
+    fn what_was_revealed_is_hidden_again() {
+        let mut visits = Visits::default();
+        visits.open("id", jane("a"), minute(0));
+        let (one, other) = ((SessionId(1), ParticipationId(2)), (SessionId(1), ParticipationId(3)));
+        visits.reveal("id", one, minute(1));
+        let visit = visits.find("id", |_| Some(jane("a")), minute(2)).unwrap();
+        assert_eq!((visit.revealed(one, minute(2)), visit.revealed(other, minute(2))), (Some(minute(6)), None));
+        assert_eq!(visit.revealed(one, minute(6)), None);
+    }
+
+    #[test]
+    fn visits_are_bounded() {
+        let mut visits = Visits::default();
+        for n in 0..VISITS_MAX + 10 {
+            visits.open(&n.to_string(), jane("a"), minute(0) + TimeDelta::seconds(n as i64));
+        }
+        assert_eq!(visits.0.len(), VISITS_MAX);
+        assert!(!visits.0.contains_key(&digest("0")) && visits.0.contains_key(&digest("1009")));
+    }
+}

@@ -1,0 +1,113 @@
+//! `user add / remove / list` and `token add / remove / list`: who may use the pages and the API.
+
+use std::io::{IsTerminal, Read};
+use std::path::Path;
+
+use anyhow::{Context, anyhow, bail};
+use serde_json::json;
+
+use super::table::{Colors, Tone, table};
+use super::{Exit, TokenCommand, UserCommand};
+use crate::access::{self, Access, Name, Role, Token, User, file, password};
+use crate::config::Config;
+
+pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: Colors) -> anyhow::Result<Exit> {
+    let path = path(config)?;
+    let mut access = file::read(path).map_err(anyhow::Error::msg)?;
+    match command {
+        UserCommand::Add { name, role } => {
+            let argon2id = password::hash(&ask(name)?).map_err(anyhow::Error::msg)?;
+            let was_there = access.user(name.as_str()).is_some();
+            access.user.retain(|u| u.name != *name);
+            access.user.push(User { name: name.clone(), role: (*role).into(), argon2id });
+            file::write(path, &access).map_err(anyhow::Error::msg)?;
+            println!("{name} is {} now; {}", word((*role).into()), if was_there { "the password was changed" } else { "added" });
+        }
+        UserCommand::Remove { name } => {
+            remove(path, access, |a| a.user.retain(|u| u.name != *name))?;
+            println!("{name} is removed, and logged out");
+        }
+        UserCommand::List => {
+            let rows = access.user.iter().map(|u| (u.name.to_string(), word(u.role).to_owned()));
+            list(rows.collect(), ["User", "Role"], json, colors);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+pub(super) fn token(config: &Config, command: &TokenCommand, json: bool, colors: Colors) -> anyhow::Result<Exit> {
+    let path = path(config)?;
+    let mut access = file::read(path).map_err(anyhow::Error::msg)?;
+    match command {
+        TokenCommand::Add { name, scope } => {
+            if access.token.iter().any(|t| t.name == *name) {
+                bail!("there is a token {name}: remove it first, or take another name");
+            }
+            let token = access::new_token().map_err(anyhow::Error::msg)?;
+            let scopes = access::Scope::ALL.into_iter().filter(|s| scope.iter().any(|asked| access::Scope::from(*asked) == *s)).collect();
+            access.token.push(Token { name: name.clone(), scopes, sha256: access::digest(&token) });
+            file::write(path, &access).map_err(anyhow::Error::msg)?;
+            eprintln!("The token of {name}; it is shown this once, and kept as a digest:");
+            println!("{token}");
+        }
+        TokenCommand::Remove { name } => {
+            remove(path, access, |a| a.token.retain(|t| t.name != *name))?;
+            println!("{name} is removed");
+        }
+        TokenCommand::List => {
+            let scopes = |t: &Token| t.scopes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+            let rows = access.token.iter().map(|t| (t.name.to_string(), scopes(t)));
+            list(rows.collect(), ["Token", "Scopes"], json, colors);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn path(config: &Config) -> anyhow::Result<&Path> {
+    config.users_file.as_deref().ok_or_else(|| anyhow!("there is no users file: set [server] users_file = \"users.toml\""))
+}
+
+fn word(role: Role) -> &'static str {
+    match role {
+        Role::Viewer => "viewer",
+        Role::Operator => "operator",
+    }
+}
+
+/// The password, typed twice on the terminal, or one line of standard input.
+fn ask(name: &Name) -> anyhow::Result<String> {
+    if std::io::stdin().is_terminal() {
+        let once = rpassword::prompt_password(format!("Password for {name}: ")).context("the terminal")?;
+        let twice = rpassword::prompt_password("Once more: ").context("the terminal")?;
+        if once != twice {
+            bail!("the two are not the same");
+        }
+        return Ok(once);
+    }
+    let mut text = String::new();
+    std::io::stdin().take(password::MAX as u64 + 2).read_to_string(&mut text).context("standard input")?;
+    Ok(text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t)).to_owned())
+}
+
+fn remove(path: &Path, mut access: Access, out: impl FnOnce(&mut Access)) -> anyhow::Result<()> {
+    let before = access.clone();
+    out(&mut access);
+    if access == before {
+        bail!("there is none of that name");
+    }
+    file::write(path, &access).map_err(anyhow::Error::msg)
+}
+
+fn list(rows: Vec<(String, String)>, headings: [&str; 2], json: bool, colors: Colors) {
+    if json {
+        for (name, may) in rows {
+            println!("{}", json!({ "name": name, headings[1].to_lowercase(): may }));
+        }
+        return;
+    }
+    let mut shown = table(colors, &headings);
+    for (name, may) in rows {
+        shown.add_row([name, may].map(|t| colors.cell(t, Tone::Plain)));
+    }
+    println!("{}", shown.trim_fmt());
+}

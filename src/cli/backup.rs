@@ -1,0 +1,48 @@
+//! `backup FILE`: a checked copy of the store, while it is in use.
+
+use std::path::Path;
+
+use anyhow::bail;
+use serde::Serialize;
+
+use super::progress::Progress;
+use super::{Exit, runtime};
+use crate::clock::{Clock, WallClock};
+use crate::config::{Config, StoreUrl};
+use crate::ledger::Anchor;
+use crate::outbox::Outbox;
+use crate::outbox::sqlite::{Access, SqliteOutbox};
+
+#[derive(Serialize)]
+struct Made {
+    file: String,
+    bytes: u64,
+    ledger_rows: u64,
+    ledger_head: Anchor,
+}
+
+pub(super) fn backup(config: Config, to: &Path, json: bool) -> anyhow::Result<Exit> {
+    let Some(StoreUrl::Sqlite(path)) = &config.store else { bail!("no store is configured: there is nothing to copy") };
+    let bar = Progress::new("copied");
+    let shown = bar.clone();
+    let verified = runtime()?.block_on(async {
+        let store = SqliteOutbox::open(&format!("sqlite://{}", path.display()), Access::Command)?;
+        let verified = store.backup(to, move |done, all| shown.reached(done, all)).await?;
+        store.note(WallClock.now(), "backup", &format!("up to row {}", verified.head)).await?;
+        anyhow::Ok(verified)
+    });
+    bar.done();
+    let verified = verified?;
+    let bytes = to.metadata()?.len();
+    let made = Made { file: to.display().to_string(), bytes, ledger_rows: verified.rows, ledger_head: verified.head };
+    if json {
+        println!("{}", serde_json::to_string(&made)?);
+    } else {
+        println!(
+            "{}: {bytes} bytes, sound, with {} rows of the ledger, each following from the one before it",
+            made.file, made.ledger_rows
+        );
+        println!("Its last row: {}", made.ledger_head);
+    }
+    Ok(Exit::Done)
+}

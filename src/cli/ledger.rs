@@ -1,0 +1,156 @@
+//! `ledger verify / export`: the history, for auditors.
+
+use std::collections::HashMap;
+use std::io::{self, BufWriter, Write};
+
+use serde::Serialize;
+
+use super::preview::rfc3339;
+use super::{Exit, LedgerCommand, LedgerFormat, runtime};
+use crate::config::Config;
+use crate::daemon::open_store;
+use crate::ledger::{Anchor, Verified, csv};
+use crate::notice::NoticeKey;
+use crate::outbox::{Entry, Filter, LedgerRow, Outbox, State};
+use crate::session::SessionId;
+
+/// Rows that are read at once.
+const PAGE: usize = 1_000;
+
+pub(super) fn ledger(config: Config, command: &LedgerCommand, json: bool) -> anyhow::Result<Exit> {
+    runtime()?.block_on(async {
+        let store = open_store(&config, false)?;
+        match command {
+            LedgerCommand::Verify { anchor } => verify(&store.verify_ledger(*anchor).await?, *anchor, json),
+            LedgerCommand::Export { session, format } => {
+                let out = BufWriter::new(io::stdout().lock());
+                export(&*store, session.map(SessionId), *format, out).await?;
+                Ok(Exit::Done)
+            }
+        }
+    })
+}
+
+fn verify(verified: &Verified, anchor: Option<Anchor>, json: bool) -> anyhow::Result<Exit> {
+    if json {
+        println!("{}", serde_json::to_string(verified)?);
+    } else {
+        let pruned =
+            if verified.pruned_to > 0 { format!(", after what was pruned up to row {}", verified.pruned_to) } else { String::new() };
+        println!("{} rows{pruned}, up to row {}", verified.rows, verified.head.seq);
+        for finding in &verified.findings {
+            println!("WRONG: {finding}");
+        }
+        if let Some(anchor) = anchor.filter(|a| a.seq <= verified.pruned_to) {
+            println!("Row {} was pruned since: nothing can be held against that anchor any more", anchor.seq);
+        }
+        if verified.findings.is_empty() {
+            println!("Every row follows from the one before it.");
+            println!("To show later that nothing was rewritten, keep this elsewhere, and give it as --anchor:\n{}", verified.head);
+        }
+    }
+    Ok(if verified.findings.is_empty() { Exit::Done } else { Exit::Attention })
+}
+
+/// What a row's notice is about. Not part of the chain.
+#[derive(Serialize)]
+struct About {
+    occasion: &'static str,
+    rule: Option<String>,
+    channel: &'static str,
+    to: String,
+}
+
+impl From<&Entry> for About {
+    fn from(entry: &Entry) -> Self {
+        let n = &entry.notice;
+        Self {
+            occasion: n.occasion.as_str(),
+            rule: n.rule.clone(),
+            channel: n.address.channel().as_str(),
+            // Prints masked.
+            to: n.address.to_string(),
+        }
+    }
+}
+
+/// One line: the row, and its notice as long as that is kept.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    row: &'a LedgerRow,
+    notice: Option<&'a About>,
+}
+
+const COLUMNS: [&str; 15] = [
+    "seq",
+    "at",
+    "key",
+    "session_id",
+    "participation_id",
+    "event",
+    "from_state",
+    "to_state",
+    "reason",
+    "detail",
+    "occasion",
+    "rule",
+    "channel",
+    "to",
+    "chain",
+];
+
+async fn export(store: &dyn Outbox, session: Option<SessionId>, format: LedgerFormat, mut out: impl Write) -> anyhow::Result<()> {
+    if format == LedgerFormat::Csv {
+        out.write_all(csv::line(COLUMNS).as_bytes())?;
+    }
+    let mut after = 0;
+    loop {
+        let page = store.ledger(session, after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = last.seq;
+        let about = about(store, &page).await?;
+        for row in &page {
+            let notice = row.key.as_ref().and_then(|key| about.get(key));
+            match format {
+                LedgerFormat::Jsonl => writeln!(out, "{}", serde_json::to_string(&Line { row, notice })?)?,
+                LedgerFormat::Csv => out.write_all(in_cells(row, notice).as_bytes())?,
+            }
+        }
+    }
+    Ok(out.flush()?)
+}
+
+/// The notices that a page is about.
+async fn about(store: &dyn Outbox, page: &[LedgerRow]) -> anyhow::Result<HashMap<String, About>> {
+    let mut keys: Vec<NoticeKey> = page.iter().filter_map(|row| row.key.as_ref()?.parse().ok()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let entries = store.list(&Filter { keys, ..Filter::default() }).await?;
+    Ok(entries.iter().map(|entry| (entry.notice.key.to_string(), About::from(entry))).collect())
+}
+
+fn in_cells(row: &LedgerRow, notice: Option<&About>) -> String {
+    let number = |n: Option<i64>| n.map_or_else(String::new, |n| n.to_string());
+    let cells = [
+        row.seq.to_string(),
+        rfc3339(row.at),
+        row.key.clone().unwrap_or_default(),
+        number(row.session_id.map(|s| s.0)),
+        number(row.participation_id.map(|p| p.0)),
+        row.event.clone(),
+        row.from_state.map_or("", State::as_str).to_owned(),
+        row.to_state.map_or("", State::as_str).to_owned(),
+        row.reason.map_or("", crate::notice::Reason::as_str).to_owned(),
+        row.detail.clone().unwrap_or_default(),
+        notice.map_or("", |n| n.occasion).to_owned(),
+        notice.and_then(|n| n.rule.clone()).unwrap_or_default(),
+        notice.map_or("", |n| n.channel).to_owned(),
+        notice.map_or_else(String::new, |n| n.to.clone()),
+        row.chain.map_or_else(String::new, |link| link.to_string()),
+    ];
+    csv::line(cells.iter().map(String::as_str))
+}

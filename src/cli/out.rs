@@ -1,0 +1,27 @@
+//! Standard output. A reader that has seen enough (`preview | head`) ends the command quietly; anything else that is wrong with it is told.
+
+use std::fmt;
+use std::io::{ErrorKind, Write, stdout};
+
+use super::OUTPUT_FAILED;
+
+/// `println!` in the commands is this one: the standard library's panics when nobody reads any more.
+macro_rules! println {
+    () => { $crate::cli::out::write(format_args!("\n")) };
+    ($($text:tt)*) => { $crate::cli::out::write(format_args!("{}\n", format_args!($($text)*))) };
+}
+
+/// Likewise.
+macro_rules! print {
+    ($($text:tt)*) => { $crate::cli::out::write(format_args!($($text)*)) };
+}
+
+/// Writes, or ends the process: 0 if the reader went away, 74 (sysexits.h EX_IOERR) if the output cannot be written.
+pub(super) fn write(text: fmt::Arguments<'_>) {
+    let Err(error) = stdout().write_fmt(text) else { return };
+    if error.kind() == ErrorKind::BrokenPipe {
+        std::process::exit(0);
+    }
+    eprintln!("punctual: standard output: {error}");
+    std::process::exit(OUTPUT_FAILED.into());
+}

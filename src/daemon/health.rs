@@ -1,0 +1,238 @@
+//! Whether the engine is well, what it would tell a monitor, and the line that the service manager shows.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
+
+use super::Engine;
+use crate::dispatch::LATENESS;
+use crate::outbox::{State, Status};
+use crate::web::{Figures, Kind};
+use crate::zone::Zone;
+
+/// A store that takes longer is not well.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+/// Between two lines of status.
+const STATUS_EVERY: Duration = Duration::from_secs(30);
+/// For the figures of a store with millions of rows.
+const FIGURES_WITHIN: Duration = Duration::from_secs(8);
+
+impl Engine {
+    /// The store takes a write, and answers a read, in time.
+    pub(super) async fn answers(&self, within: Duration) -> bool {
+        matches!(tokio::time::timeout(within, self.outbox.probe()).await, Ok(Ok(())))
+    }
+
+    /// Likewise, within a second.
+    pub(super) async fn answers_at_once(&self) -> bool {
+        self.answers(ANSWERS_WITHIN).await
+    }
+
+    /// Tells the service manager that all is well, as long as it is: the store answers, and each lane goes round. A timer alone would do so
+    /// for an engine that hangs.
+    pub(super) async fn keep_watch(self: Arc<Self>) {
+        let Some(limit) = self.notifier.watchdog() else { return };
+        let every = limit / 3;
+        loop {
+            let lanes_move = self.lanes.iter().all(|(lane, _)| lane.meter().moves(Instant::now()));
+            if lanes_move && self.answers(every).await {
+                self.notifier.well();
+            } else {
+                tracing::error!(lanes_move, "the engine is not well: the service manager is not told that it is");
+            }
+            tokio::time::sleep(every).await;
+        }
+    }
+
+    /// Keeps the line of status as things are.
+    pub(super) async fn keep_status(self: Arc<Self>) {
+        loop {
+            self.show_status().await;
+            tokio::time::sleep(STATUS_EVERY).await;
+        }
+    }
+
+    /// `42 due today, next 14:00 EST; 2 held`
+    pub(super) async fn show_status(&self) {
+        let now = self.clock.now();
+        let zone = self.policy.zones.resolve("").ok().map(|resolved| resolved.zone);
+        let tomorrow = midnight_after(zone.as_ref(), now);
+        let (Ok(due), Ok(held), Ok(next)) =
+            (self.outbox.due_before(tomorrow).await, self.outbox.count(State::Held).await, self.next_due().await)
+        else {
+            return;
+        };
+        let next = next.map_or_else(|| "nothing waits".to_owned(), |at| format!("next {}", clock_time(zone.as_ref(), at.max(now), now)));
+        let held = if held > 0 { format!("; {held} held: see punctual status") } else { String::new() };
+        self.notifier.status(&format!("{due} due today, {next}{held}"));
+    }
+
+    async fn next_due(&self) -> crate::outbox::Result<Option<DateTime<Utc>>> {
+        let mut next: Option<DateTime<Utc>> = None;
+        for (lane, _) in &self.lanes {
+            let due = self.outbox.next_due(lane.channel).await?;
+            next = [next, due].into_iter().flatten().min();
+        }
+        Ok(next)
+    }
+
+    /// Why what is due could not go out now; empty: it can.
+    pub(super) async fn unready(&self) -> Vec<String> {
+        if !self.answers_at_once().await {
+            return vec!["the store does not answer within a second".to_owned()];
+        }
+        let Ok(Ok(status)) = tokio::time::timeout(FIGURES_WITHIN, self.outbox.status()).await else {
+            return vec!["the store does not answer".to_owned()];
+        };
+        let now = self.clock.now();
+        let mut reasons = Vec::new();
+        for name in &self.names {
+            let at = status.sources.iter().find(|s| s.name == *name).and_then(|s| s.last_snapshot_at);
+            match at {
+                None => reasons.push(format!("source {name} has never been read")),
+                Some(at) if now - at > self.policy.max_stale => {
+                    reasons.push(format!("source {name} was last read {} minutes ago", (now - at).num_minutes()));
+                }
+                Some(_) => {}
+            }
+        }
+        for (lane, _) in &self.lanes {
+            if lane.is_closed(now) {
+                reasons.push(format!("every transport of {} is at fault and pauses", lane.channel));
+            }
+            if !lane.meter().moves(Instant::now()) {
+                reasons.push(format!("the lane of {} does not move", lane.channel));
+            }
+        }
+        reasons
+    }
+
+    /// For `/metrics`. `None`: the store does not answer.
+    pub(super) async fn figures(&self) -> Option<Figures> {
+        let asked = async { anyhow::Ok((self.outbox.status().await?, self.outbox.guards().await?, self.outbox.held_by_reason().await?)) };
+        let (status, guards, held) = tokio::time::timeout(FIGURES_WITHIN, asked).await.ok()?.ok()?;
+        let now = self.clock.now();
+        let mut f = Figures::default();
+        let tz = self.policy.zones.data();
+        let build = [("version", env!("CARGO_PKG_VERSION")), ("tzdata", tz.version.as_str()), ("tzdata_origin", tz.origin.as_str())];
+        f.several("punctual_build_info", Kind::Gauge, "The program and its time zone data; always 1.", [(&build[..], 1.0)]);
+        f.one("punctual_uptime_seconds", Kind::Gauge, "Since the engine was started.", self.started.elapsed().as_secs_f64());
+        f.one("punctual_shadow", Kind::Gauge, "1: shadow mode, nothing is sent.", f64::from(u8::from(self.shadow)));
+        notices(&mut f, &status, now);
+        f.family("punctual_notices_held", Kind::Gauge, "Notices that wait for a person, by reason.");
+        for (reason, n) in &held {
+            f.sample("punctual_notices_held", &[("reason", reason.as_str())], *n as f64);
+        }
+        self.sources(&mut f, &status, now);
+        f.family("punctual_guarded_sessions", Kind::Gauge, "Sessions that wait for an operator because too much changed at once.");
+        for name in &self.names {
+            let n = guards.iter().filter(|g| g.source == *name).count();
+            f.sample("punctual_guarded_sessions", &[("source", name)], n as f64);
+        }
+        self.channels(&mut f, now);
+        Some(f)
+    }
+
+    fn sources(&self, f: &mut Figures, status: &Status, now: DateTime<Utc>) {
+        f.family("punctual_source_age_seconds", Kind::Gauge, "Since the last snapshot of a source was applied; +Inf: never.");
+        for name in &self.names {
+            let at = status.sources.iter().find(|s| s.name == *name).and_then(|s| s.last_snapshot_at);
+            f.sample("punctual_source_age_seconds", &[("source", name)], at.map_or(f64::INFINITY, |at| seconds(now - at)));
+        }
+        let stale = self.policy.max_stale.num_seconds() as f64;
+        f.one("punctual_source_max_stale_seconds", Kind::Gauge, "A source that is older is not believed ([daemon] max_stale).", stale);
+        f.family("punctual_source_sessions", Kind::Gauge, "Sessions held of a source.");
+        for source in &status.sources {
+            f.sample("punctual_source_sessions", &[("source", &source.name)], source.sessions as f64);
+        }
+        f.family("punctual_quarantined_records", Kind::Gauge, "Records of a source's last snapshot that cannot be used.");
+        for name in &self.names {
+            let n = status.faults.iter().filter(|(source, _)| source == name).count();
+            f.sample("punctual_quarantined_records", &[("source", name)], n as f64);
+        }
+    }
+
+    fn channels(&self, f: &mut Figures, now: DateTime<Utc>) {
+        f.family("punctual_transport_paused", Kind::Gauge, "1: the transport is at fault and pauses.");
+        for (lane, _) in &self.lanes {
+            for (transport, paused) in lane.pauses(now) {
+                let labels = [("channel", lane.channel.as_str()), ("transport", transport)];
+                f.sample("punctual_transport_paused", &labels, f64::from(u8::from(paused)));
+            }
+        }
+        f.family("punctual_attempts_total", Kind::Counter, "Claims that ended, by how: each attempt counts.");
+        for (lane, _) in &self.lanes {
+            for (outcome, n) in lane.meter().outcomes() {
+                f.sample("punctual_attempts_total", &[("channel", lane.channel.as_str()), ("outcome", outcome)], n as f64);
+            }
+        }
+        f.family("punctual_lateness_seconds", Kind::Histogram, "From a message's due time to its acceptance.");
+        for (lane, _) in &self.lanes {
+            let late = lane.meter().lateness();
+            f.histogram("punctual_lateness_seconds", ("channel", lane.channel.as_str()), &LATENESS, &late.at_most, late.sum);
+        }
+    }
+}
+
+fn notices(f: &mut Figures, status: &Status, now: DateTime<Utc>) {
+    f.family(
+        "punctual_notices",
+        Kind::Gauge,
+        "Notices in the store, by state; unknown: in doubt, nobody can know whether they were accepted.",
+    );
+    for state in State::ALL {
+        let n = status.by_state.get(&state).copied().unwrap_or(0);
+        f.sample("punctual_notices", &[("state", state.as_str())], n as f64);
+    }
+    f.family("punctual_omissions", Kind::Gauge, "What the last plans do not send, by reason.");
+    let mut omissions: Vec<_> = status.by_reason.iter().collect();
+    omissions.sort_unstable();
+    for (reason, n) in omissions {
+        f.sample("punctual_omissions", &[("reason", reason.as_str())], *n as f64);
+    }
+    f.one("punctual_suppressed_addresses", Kind::Gauge, "Addresses that get no messages.", status.suppressed as f64);
+    let overdue = status.next_due.map_or(0.0, |due| seconds((now - due).max(TimeDelta::zero())));
+    f.one("punctual_overdue_seconds", Kind::Gauge, "How long the most overdue notice has waited; 0: none is overdue.", overdue);
+    if let Some(next) = status.next_due {
+        f.one("punctual_next_due_timestamp_seconds", Kind::Gauge, "When the next notice is due.", next.timestamp() as f64);
+    }
+}
+
+fn seconds(span: TimeDelta) -> f64 {
+    span.num_milliseconds() as f64 / 1_000.0
+}
+
+/// The practice's midnight; without a time zone of the practice, UTC's.
+fn midnight_after(zone: Option<&Zone>, now: DateTime<Utc>) -> DateTime<Utc> {
+    let today = zone.map_or_else(|| now.naive_utc(), |z| z.local(now).civil).date();
+    let midnight = (today + TimeDelta::days(1)).and_time(NaiveTime::MIN);
+    zone.map_or_else(|| midnight.and_utc(), |z| z.instant(midnight))
+}
+
+/// `14:00 EST`, or with the date when it is another day.
+fn clock_time(zone: Option<&Zone>, at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let civil = |t: DateTime<Utc>| zone.map_or_else(|| t.naive_utc(), |z| z.local(t).civil);
+    let name = zone.map_or_else(|| "UTC".to_owned(), |z| z.abbreviation(at));
+    let pattern = if civil(at).date() == civil(now).date() { "%H:%M" } else { "%Y-%m-%d %H:%M" };
+    format!("{} {name}", civil(at).format(pattern))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zone::{Settings, Zones};
+
+    #[test]
+    fn today_ends_at_the_practices_midnight() {
+        let zones = Zones::load(&Settings { fallback: Some("America/New_York".to_owned()), ..Settings::default() }).unwrap();
+        let zone = zones.resolve("").unwrap().zone;
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let now = at("2026-11-24T03:00:00Z");
+        assert_eq!(midnight_after(Some(&zone), now), at("2026-11-24T05:00:00Z"));
+        assert_eq!(midnight_after(None, now), at("2026-11-25T00:00:00Z"));
+        assert_eq!(clock_time(Some(&zone), at("2026-11-24T04:30:00Z"), now), "23:30 EST");
+        assert_eq!(clock_time(Some(&zone), at("2026-11-24T19:00:00Z"), now), "2026-11-24 14:00 EST");
+        assert_eq!(clock_time(None, at("2026-11-24T19:00:00Z"), now), "19:00 UTC");
+    }
+}

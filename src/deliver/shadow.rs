@@ -1,0 +1,34 @@
+//! Shadow mode: everything is decided and rendered, and nothing leaves. What would have been sent stands in the outbox with [`NOT_SENT`].
+
+use async_trait::async_trait;
+
+use super::{PointOfNoReturn, Transport};
+use crate::message::Message;
+use crate::outcome::Outcome;
+
+/// The server's text of every message that was not sent because of it.
+pub const NOT_SENT: &str = "not sent: shadow mode";
+
+/// In place of every relay and gateway. It holds nothing that could send.
+pub struct Shadow;
+
+#[async_trait]
+impl Transport for Shadow {
+    #[expect(clippy::unnecessary_literal_bound, reason = "the trait says so")]
+    fn name(&self) -> &str {
+        "shadow"
+    }
+
+    fn concurrency(&self) -> usize {
+        1
+    }
+
+    async fn deliver(&self, _: &Message, doubt: &dyn PointOfNoReturn) -> Outcome {
+        // The same last look as a live hand-over's.
+        if doubt.cross().await { Outcome::Accepted { reply: NOT_SENT.to_owned(), reference: None } } else { Outcome::Fenced }
+    }
+
+    async fn probe(&self) -> Result<String, String> {
+        Ok("shadow mode: nothing is sent".to_owned())
+    }
+}

@@ -1,0 +1,107 @@
+//! What staff ask, and how it is answered: the same for the command line, the pages and the API.
+//!
+//! In: the store, the policy, `now`. Out: facts, as values that are printed or serialized; contacts and names in them are masked. Nothing here
+//! sends or changes anything.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::notice::Occasion;
+use crate::outbox::receipt::Undelivered;
+use crate::outbox::{Known, KnownMap, Outbox, StoreError, StoredSession};
+use crate::plan::{self, Policy, Suppressions};
+use crate::session::{Session, SessionId};
+use crate::source::kept;
+
+pub mod agenda;
+pub mod letter;
+pub mod notices;
+pub mod status;
+pub mod unreachable;
+pub mod why;
+pub mod words;
+
+/// What is asked.
+#[derive(Clone)]
+pub struct Desk {
+    /// What was and will be told.
+    pub outbox: Arc<dyn Outbox>,
+    /// By which it is decided.
+    pub policy: Arc<Policy>,
+    /// The configured sources' names.
+    pub sources: Vec<String>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswered {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What the store holds of a session cannot be read.
+    #[error("session {0}: the store's record cannot be read")]
+    Record(SessionId),
+}
+
+/// A session as its source said it last, and what is known of its participants now.
+pub struct Seen {
+    /// The source's name.
+    pub source: String,
+    /// The session.
+    pub session: Session,
+    /// Each participant, their notices included.
+    pub known: KnownMap,
+}
+
+/// What is known beside the sessions: whom nothing is sent, and what did not arrive.
+struct Notes {
+    suppressed: Suppressions,
+    undelivered: Vec<Undelivered>,
+}
+
+impl Desk {
+    /// The session of that id, of each source that has one.
+    pub async fn session(&self, id: SessionId, now: DateTime<Utc>) -> Result<Vec<Seen>, Unanswered> {
+        let mut found = Vec::new();
+        for source in &self.sources {
+            let Some(stored) = self.outbox.sessions(source, Some(&[id])).await?.pop() else { continue };
+            let session = latest(&stored).ok_or(Unanswered::Record(id))?;
+            found.push(self.seen(source, session, now).await?);
+        }
+        Ok(found)
+    }
+
+    async fn seen(&self, source: &str, session: Session, now: DateTime<Utc>) -> Result<Seen, StoreError> {
+        let known = self.outbox.known(source, &[session.id]).await?;
+        let known = plan::observe(&session, known, &self.policy, false, now);
+        Ok(Seen { source: source.to_owned(), session, known })
+    }
+
+    /// What is known beside the sessions.
+    async fn notes(&self, now: DateTime<Utc>) -> Result<Notes, StoreError> {
+        Ok(Notes { suppressed: self.suppressions().await?, undelivered: self.outbox.undelivered(now).await? })
+    }
+
+    /// Addresses that get nothing.
+    pub async fn suppressions(&self) -> Result<Suppressions, StoreError> {
+        Ok(Suppressions(self.outbox.suppressions().await?))
+    }
+}
+
+impl Seen {
+    /// What is known of a participant.
+    pub fn known(&self, id: crate::session::ParticipationId) -> Option<&Known> {
+        self.known.get(&(self.session.id, id))
+    }
+}
+
+/// The session that the store holds, as its source said it last.
+fn latest(stored: &StoredSession) -> Option<Session> {
+    kept::session(&stored.record, &stored.ambiguous)
+}
+
+/// `reminder 24h`
+pub fn what(occasion: Occasion, rule: Option<&str>) -> String {
+    rule.map_or_else(|| occasion.to_string(), |rule| format!("{occasion} {rule}"))
+}

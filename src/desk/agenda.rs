@@ -1,0 +1,167 @@
+//! Sessions of some days, and how each participant is told: what a front desk wants at a glance.
+
+use chrono::{DateTime, Utc};
+
+use super::{Desk, Notes, Seen, Unanswered, unreachable, what};
+use crate::notice::{Decision, NoticeKey, Reason};
+use crate::outbox::{Known, State, StoreError};
+use crate::plan::{self, Suppressions};
+use crate::session::{AutoDeliver, Participant, ParticipationId, Role, SessionId};
+use crate::zone::Zone;
+
+/// One session.
+#[derive(Debug)]
+pub struct Entry {
+    /// SessionId.
+    pub session: SessionId,
+    /// When it starts.
+    pub start: DateTime<Utc>,
+    /// It is cancelled.
+    pub cancelled: bool,
+    /// It began when it was made.
+    pub meet_now: bool,
+    /// Its participants, the host first.
+    pub people: Vec<Person>,
+    /// Participants whose record cannot be read: the path and what is wrong.
+    pub faults: Vec<String>,
+}
+
+/// One participant.
+#[derive(Debug)]
+pub struct Person {
+    /// ParticipationId.
+    pub id: ParticipationId,
+    /// Host or participant.
+    pub role: Role,
+    /// The address that messages go to, masked; or why there is none.
+    pub to: Result<String, Reason>,
+    /// Their zone; `None`: unknown.
+    pub zone: Option<Zone>,
+    /// Somebody else tells them: ShouldAutoDeliverCode is N.
+    pub told_elsewhere: bool,
+    /// Why they will not be reached: a word, and a detail.
+    pub against: Option<(String, Option<String>)>,
+    /// What they are told, in the order of its time; then what not.
+    pub steps: Vec<Step>,
+}
+
+/// One thing that a participant was, will or will not be told.
+#[derive(Debug)]
+pub struct Step {
+    /// `reminder 24h`
+    pub what: String,
+    /// Its notice; `None`: there is none.
+    pub key: Option<NoticeKey>,
+    /// Where its notice is.
+    pub state: Option<State>,
+    /// Why it is there, or why there is none.
+    pub reason: Option<Reason>,
+    /// When it is due or was accepted.
+    pub at: Option<DateTime<Utc>>,
+}
+
+/// Sessions that start in that time, in order, `limit` at most.
+pub async fn agenda(desk: &Desk, span: (DateTime<Utc>, DateTime<Utc>), limit: usize, now: DateTime<Utc>) -> Result<Vec<Entry>, Unanswered> {
+    let notes = desk.notes(now).await?;
+    let mut entries = Vec::new();
+    for (source, id) in desk.outbox.starting(span.0, span.1, limit).await? {
+        let Some(seen) = desk.seen_of(&source, id, now).await? else { continue };
+        entries.push(entry(desk, &seen, &notes, now));
+    }
+    Ok(entries)
+}
+
+/// One session.
+pub async fn of(desk: &Desk, id: SessionId, now: DateTime<Utc>) -> Result<Vec<Entry>, Unanswered> {
+    let notes = desk.notes(now).await?;
+    Ok(desk.session(id, now).await?.iter().map(|seen| entry(desk, seen, &notes, now)).collect())
+}
+
+/// Who will not be reached, of the sessions that start in that time. Whom somebody else tells is not among them.
+pub async fn unreachable(
+    desk: &Desk,
+    span: (DateTime<Utc>, DateTime<Utc>),
+    limit: usize,
+    now: DateTime<Utc>,
+) -> Result<Vec<unreachable::Row>, Unanswered> {
+    let notes = desk.notes(now).await?;
+    let mut rows = Vec::new();
+    for (source, id) in desk.outbox.starting(span.0.max(now), span.1, limit).await? {
+        let Some(seen) = desk.seen_of(&source, id, now).await? else { continue };
+        if seen.session.cancelled {
+            continue;
+        }
+        let elsewhere = |id| seen.session.participant(id).is_some_and(|p| p.auto_deliver == AutoDeliver::Nobody);
+        let ours = unreachable::of_session(desk, &seen, &notes, now).into_iter();
+        rows.extend(ours.filter(|row| !row.participation_id.is_some_and(elsewhere)));
+    }
+    Ok(rows)
+}
+
+impl Desk {
+    async fn seen_of(&self, source: &str, id: SessionId, now: DateTime<Utc>) -> Result<Option<Seen>, Unanswered> {
+        let Some(stored) = self.outbox.sessions(source, Some(&[id])).await?.pop() else { return Ok(None) };
+        let session = super::latest(&stored).ok_or(Unanswered::Record(id))?;
+        let seen: Result<Seen, StoreError> = self.seen(source, session, now).await;
+        Ok(Some(seen?))
+    }
+}
+
+fn entry(desk: &Desk, seen: &Seen, notes: &Notes, now: DateTime<Utc>) -> Entry {
+    let session = &seen.session;
+    let decisions = plan::plan_session(session, &seen.known, &desk.policy, &notes.suppressed, now);
+    let rows = unreachable::of_session(desk, seen, notes, now);
+    let person = |p: &Participant| {
+        let theirs: Vec<&Decision> = decisions.iter().filter(|d| plan::diff::of_participant(d, session.id, p.id)).collect();
+        let to = plan::recipient(p, &desk.policy, &Suppressions::default(), false);
+        let over = session.start <= now || session.cancelled;
+        Person {
+            id: p.id,
+            role: p.role,
+            to: to.map(|to| to.address.to_string()).map_err(|(reason, _)| reason),
+            zone: plan::zone_of(p, &desk.policy).ok().map(|r| r.zone.clone()),
+            told_elsewhere: p.auto_deliver == AutoDeliver::Nobody,
+            against: rows
+                .iter()
+                .find(|row| row.participation_id == Some(p.id) && !over && p.auto_deliver != AutoDeliver::Nobody)
+                .map(|row| (row.reason.clone(), row.detail.clone())),
+            steps: seen.known(p.id).map(|known| steps(known, &theirs)).unwrap_or_default(),
+        }
+    };
+    Entry {
+        session: session.id,
+        start: session.start,
+        cancelled: session.cancelled,
+        meet_now: session.meet_now,
+        people: session.participants.iter().map(person).collect(),
+        faults: session.faults.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// The notices, and beside them what is not told for a reason of its own.
+fn steps(known: &Known, decisions: &[&Decision]) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for held in &known.notices {
+        let accepted = held.state == State::Accepted;
+        steps.push(Step {
+            what: what(held.notice.occasion, held.notice.rule.as_deref()),
+            key: Some(held.notice.key),
+            state: Some(held.state),
+            reason: held.reason,
+            at: Some(if accepted { held.changed_at } else { held.notice.due_at }),
+        });
+    }
+    for decision in decisions {
+        let Decision::Omit(o) = decision else { continue };
+        let Some(occasion) = o.occasion else { continue };
+        let what = what(occasion, o.rule.as_deref());
+        // A correction that nobody needs is no news.
+        let silent = matches!(o.reason, Reason::NeverInvited | Reason::HostDelivers | Reason::HostsOff);
+        if !silent && !steps.iter().any(|s| s.what == what) {
+            steps.push(Step { what, key: None, state: None, reason: Some(o.reason), at: o.due_at });
+        }
+    }
+    // What was told or will be comes first.
+    steps.sort_by_key(|s| (s.key.is_none(), s.at.is_none(), s.at));
+    steps
+}

@@ -1,0 +1,57 @@
+//! Counts, times, and what needs attention.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Desk;
+use crate::outbox::{SourceStatus, State, Status, StoreError};
+use crate::preview::rfc3339;
+
+/// What `status` tells.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Facts {
+    /// Notices by state.
+    pub states: BTreeMap<&'static str, u64>,
+    /// Omissions by reason.
+    pub omissions: BTreeMap<&'static str, u64>,
+    /// RFC 3339, UTC; `None`: nothing waits.
+    pub next_due: Option<String>,
+    /// Each source.
+    pub sources: Vec<SourceStatus>,
+    /// Records at fault: `source: path: reason`.
+    pub quarantined: Vec<String>,
+    /// Sessions that wait for an operator.
+    pub guarded: usize,
+    /// Messages of coming sessions that a provider or a mail server says did not arrive.
+    pub undelivered: usize,
+    /// Addresses on the suppression list.
+    pub suppressed: u64,
+    /// Something waits for a person.
+    #[serde(skip)]
+    pub attention: bool,
+}
+
+/// How it stands.
+pub async fn status(desk: &Desk, now: DateTime<Utc>) -> Result<Facts, StoreError> {
+    let (status, guards, undelivered) = (desk.outbox.status().await?, desk.outbox.guards().await?, desk.outbox.undelivered(now).await?);
+    Ok(Facts {
+        states: status.by_state.iter().map(|(s, n)| (s.as_str(), *n)).collect(),
+        omissions: status.by_reason.iter().map(|(r, n)| (r.as_str(), *n)).collect(),
+        next_due: status.next_due.map(rfc3339),
+        quarantined: status.faults.iter().map(|(source, fault)| format!("{source}: {fault}")).collect(),
+        guarded: guards.len(),
+        undelivered: undelivered.len(),
+        suppressed: status.suppressed,
+        attention: needs_attention(&status) || !guards.is_empty() || !undelivered.is_empty(),
+        sources: status.sources,
+    })
+}
+
+/// Something waits for a person.
+pub fn needs_attention(status: &Status) -> bool {
+    let some = |state| status.by_state.get(&state).is_some_and(|n| *n > 0);
+    some(State::Held) || some(State::Unknown) || !status.faults.is_empty()
+}

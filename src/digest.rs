@@ -1,0 +1,276 @@
+//! The daily letter to the practice: who will not be reached, and what else needs somebody ([`crate::staff`]), by the same relays as all mail.
+//!
+//! In: a cron expression on the practice's clock. Out: one e-mail to each recipient at each scheduled time; none if there is nothing to tell.
+//! [`Digest::tick`] is asked every minute and looks back: the last scheduled time is what is due, so that a change of the clocks, a suspended
+//! machine and a restart need no case of their own. A time that is missed is made up once, within [`MADE_UP_WITHIN`].
+//!
+//! Invariants: a letter is in the store before it passes its point of no return, so none of a scheduled time goes out twice, across restarts.
+//! What failed before that is tried again, later each time, with what is true by then.
+//!
+//! Failures: those of relays are told in the log, and retried; those of the store end the process, as everywhere.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use croner::Cron;
+use sha2::{Digest as _, Sha256};
+
+use crate::clock::Clock;
+use crate::contact::{Address, EmailAddress};
+use crate::deliver::PointOfNoReturn;
+use crate::dispatch::Lane;
+use crate::notice::NoticeKey;
+use crate::outbox::{self, LetterState, Outbox, StaffLetter, StoreError, suppression_key};
+use crate::outcome::Outcome;
+use crate::plan::{Policy, Suppressions};
+use crate::render::{Letter, Rendered, Renderer};
+use crate::retry;
+use crate::session::{Presence, SessionId};
+use crate::source::kept;
+use crate::staff::{self, Concern, Desk, Kind, Why};
+use crate::zone::Zone;
+
+/// A scheduled time is missed for good after so long: the next one is near.
+pub const MADE_UP_WITHIN: TimeDelta = TimeDelta::hours(12);
+
+/// What a practice decides about its letter.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// To whom.
+    pub to: Vec<EmailAddress>,
+    /// When, on the practice's clock.
+    pub at: Cron,
+    /// The practice's clock.
+    pub zone: Zone,
+    /// Sessions that start later than this are left out.
+    pub horizon: TimeDelta,
+    /// Also when there is nothing to tell.
+    pub always: bool,
+}
+
+impl Settings {
+    /// The last scheduled time, unless it is too long ago to be made up.
+    pub fn due(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let local = now.trunc_subsecs(0).with_timezone(&self.zone);
+        let last = self.at.find_previous_occurrence(&local, true).ok()?.with_timezone(&Utc);
+        (now - last < MADE_UP_WITHIN).then_some(last)
+    }
+}
+
+/// Everything that needs somebody, as the store has it now. `horizon`: only sessions that start within it.
+pub async fn gather(
+    outbox: &dyn Outbox,
+    sources: &[String],
+    policy: &Policy,
+    horizon: Option<TimeDelta>,
+    now: DateTime<Utc>,
+) -> outbox::Result<Vec<Concern>> {
+    let suppressed = Suppressions(outbox.suppressions().await?);
+    let undelivered = outbox.undelivered(now).await?;
+    let desk = Desk { policy, suppressed: &suppressed, undelivered: &undelivered, now, horizon };
+    let mut found = Vec::new();
+    let mut starts: HashMap<(String, SessionId), DateTime<Utc>> = HashMap::new();
+    let mut legible: HashSet<(String, SessionId)> = HashSet::new();
+    for source in sources {
+        for stored in outbox.sessions(source, None).await? {
+            let Some(session) = kept::session(&stored.record, &stored.ambiguous) else { continue };
+            starts.insert((source.clone(), session.id), session.start);
+            if session.presence != Presence::Unreadable {
+                legible.insert((source.clone(), session.id));
+            }
+            if desk.minds(&session) {
+                found.extend(desk.of_session(&session, outbox.known(source, &[session.id]).await?));
+            }
+        }
+    }
+    let start = |source: &str, id: Option<SessionId>| id.and_then(|id| starts.get(&(source.to_owned(), id)).copied());
+    for guard in outbox.guards().await? {
+        found.push(Concern { start: start(&guard.source, Some(guard.session_id)), ..staff::of_guard(&guard) });
+    }
+    // The faults of a session that can be read are its people's.
+    let whole = |source: &String, id: Option<SessionId>| id.is_none_or(|id| !legible.contains(&(source.clone(), id)));
+    let faults = outbox.status().await?.faults;
+    let unread = faults.iter().filter(|(source, f)| whole(source, f.session));
+    found.extend(unread.map(|(source, f)| Concern { start: start(source, f.session), ..staff::of_fault(source, f) }));
+    Ok(found)
+}
+
+/// How a sending ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// A server has it.
+    pub accepted: usize,
+    /// Not sent, or nobody can know.
+    pub failed: usize,
+}
+
+/// Writes and sends the letter.
+pub struct Digest {
+    /// What is decided.
+    pub settings: Settings,
+    /// Where notices live, and what was sent.
+    pub outbox: Arc<dyn Outbox>,
+    /// The names of the sources.
+    pub sources: Vec<String>,
+    /// Is asked who will be reached.
+    pub policy: Arc<Policy>,
+    /// Makes the letter.
+    pub renderer: Arc<Renderer>,
+    /// The relays.
+    pub lane: Arc<Lane>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// The scheduled time that nothing is left to do for.
+    pub done: Mutex<Option<DateTime<Utc>>>,
+}
+
+impl Digest {
+    /// Sends what is due. Asked every minute; costs nothing when nothing is.
+    pub async fn tick(&self) -> outbox::Result<()> {
+        let Some(scheduled_at) = self.settings.due(self.clock.now()) else { return Ok(()) };
+        let is_done = *self.done.lock().unwrap_or_else(PoisonError::into_inner) == Some(scheduled_at);
+        if is_done {
+            return Ok(());
+        }
+        self.send(scheduled_at).await?;
+        let letters = self.outbox.staff_letters(scheduled_at).await?;
+        let over = |to| letters.iter().any(|l| l.recipient == recipient(to) && l.state != LetterState::Open);
+        if self.settings.to.iter().all(over) {
+            *self.done.lock().unwrap_or_else(PoisonError::into_inner) = Some(scheduled_at);
+        }
+        Ok(())
+    }
+
+    /// Sends the letter of that time to those for whom it is not over, and whose next attempt is due.
+    pub async fn send(&self, scheduled_at: DateTime<Utc>) -> outbox::Result<Sent> {
+        let before = self.outbox.staff_letters(scheduled_at).await?;
+        let now = self.clock.now();
+        let mut due = Vec::new();
+        for to in &self.settings.to {
+            let fresh = StaffLetter { scheduled_at, recipient: recipient(to), state: LetterState::Open, attempts: 0, changed_at: now };
+            let letter = before.iter().find(|l| l.recipient == fresh.recipient).cloned().unwrap_or(fresh);
+            if letter.state == LetterState::Doubt {
+                tracing::warn!(scheduled = %scheduled_at, "the letter to the practice may or may not have arrived; it is not sent again");
+            }
+            let waits = letter.attempts > 0 && letter.changed_at + retry::pause(letter.attempts, key(scheduled_at, to)) > now;
+            if letter.state == LetterState::Open && !waits {
+                due.push((to, letter));
+            }
+        }
+        if due.is_empty() {
+            return Ok(Sent::default());
+        }
+        let concerns = self.concerns().await?;
+        let mut sent = Sent::default();
+        for (to, letter) in due {
+            if concerns.is_empty() && !self.settings.always {
+                self.put(letter, LetterState::Empty).await?;
+                continue;
+            }
+            let accepted = self.hand_over(to, letter, &concerns).await?;
+            *if accepted { &mut sent.accepted } else { &mut sent.failed } += 1;
+        }
+        Ok(sent)
+    }
+
+    /// What the letter tells. People who wait for a decision are told of by the decision.
+    pub async fn concerns(&self) -> outbox::Result<Vec<Concern>> {
+        let horizon = Some(self.settings.horizon);
+        let mut found = gather(&*self.outbox, &self.sources, &self.policy, horizon, self.clock.now()).await?;
+        found.retain(|c| c.kind != Kind::Person || c.why != Why::Omitted(crate::notice::Reason::Guard));
+        Ok(found)
+    }
+
+    /// The letter as it would go to the first recipient now.
+    pub fn preview(&self, concerns: &[Concern]) -> Result<Rendered, String> {
+        let now = self.clock.now();
+        let to = self.settings.to.first().ok_or("[digest] to: nobody is named")?;
+        self.render(now, to, concerns).map_err(|e| e.to_string())
+    }
+
+    fn render(&self, scheduled_at: DateTime<Utc>, to: &EmailAddress, concerns: &[Concern]) -> Result<Rendered, crate::render::RenderError> {
+        let now = self.clock.now();
+        let letter = Letter { key: key(scheduled_at, to), to, concerns, zone: &self.settings.zone, until: now + self.settings.horizon };
+        self.renderer.staff_letter(&letter, now)
+    }
+
+    /// Whether a server has it now.
+    async fn hand_over(&self, to: &EmailAddress, letter: StaffLetter, concerns: &[Concern]) -> outbox::Result<bool> {
+        let scheduled = letter.scheduled_at;
+        let message = match self.render(scheduled, to, concerns) {
+            Ok(rendered) => rendered.message,
+            Err(why) => {
+                tracing::error!(%scheduled, %why, "no letter to the practice could be made");
+                self.put(letter, LetterState::Rejected).await?;
+                return Ok(false);
+            }
+        };
+        let crossing = Crossing { outbox: &*self.outbox, clock: &*self.clock, letter: letter.clone(), failure: Mutex::new(None) };
+        let outcome = self.lane.deliver(&message, &crossing, &*self.clock).await;
+        if let Some(failure) = crossing.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(failure);
+        }
+        let accepted = matches!(outcome, Outcome::Accepted { .. });
+        match outcome {
+            Outcome::Accepted { reply, .. } => {
+                tracing::info!(%scheduled, concerns = concerns.len(), %reply, "the letter to the practice is accepted");
+                self.put(letter, LetterState::Accepted).await?;
+            }
+            Outcome::Rejected { reply, .. } => {
+                tracing::error!(%scheduled, %reply, "the letter to the practice is refused");
+                self.put(letter, LetterState::Rejected).await?;
+            }
+            Outcome::Retry { why, .. } | Outcome::ChannelFault { why, .. } => {
+                tracing::error!(%scheduled, %why, attempts = letter.attempts + 1, "the letter to the practice is not sent yet; it is tried again");
+                let attempts = letter.attempts + 1;
+                self.put(StaffLetter { attempts, ..letter }, LetterState::Open).await?;
+            }
+            Outcome::Unknown { why } => {
+                tracing::error!(%scheduled, %why, "the letter to the practice may or may not have arrived; it is not sent again");
+            }
+            Outcome::Fenced => tracing::warn!(%scheduled, "the letter to the practice was sent by somebody else"),
+        }
+        Ok(accepted)
+    }
+
+    async fn put(&self, letter: StaffLetter, state: LetterState) -> outbox::Result<bool> {
+        self.outbox.put_staff_letter(StaffLetter { state, changed_at: self.clock.now(), ..letter }).await
+    }
+}
+
+/// Writes down that a letter may have been sent, before it can be.
+struct Crossing<'a> {
+    outbox: &'a dyn Outbox,
+    clock: &'a dyn Clock,
+    letter: StaffLetter,
+    failure: Mutex<Option<StoreError>>,
+}
+
+#[async_trait]
+impl PointOfNoReturn for Crossing<'_> {
+    async fn cross(&self) -> bool {
+        let letter = StaffLetter { state: LetterState::Doubt, changed_at: self.clock.now(), ..self.letter.clone() };
+        self.outbox.put_staff_letter(letter).await.unwrap_or_else(|e| {
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(e);
+            false
+        })
+    }
+}
+
+/// How the store names a recipient.
+fn recipient(to: &EmailAddress) -> String {
+    suppression_key(&Address::Email(to.clone()))
+}
+
+/// What a letter's Message-ID is made of: computed, as every message's.
+fn key(scheduled_at: DateTime<Utc>, to: &EmailAddress) -> NoticeKey {
+    let mut hash = Sha256::new();
+    hash.update(b"staff letter");
+    hash.update(scheduled_at.timestamp_millis().to_be_bytes());
+    hash.update(to.expose());
+    let mut key = [0; 16];
+    key.copy_from_slice(&hash.finalize()[..16]);
+    NoticeKey(key)
+}

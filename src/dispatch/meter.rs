@@ -1,0 +1,135 @@
+//! What a lane did since the process began, and whether it still moves: counters that are read while it works.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+
+use crate::outbox::Settlement;
+
+/// Upper bounds of the lateness histogram, in seconds: from "at once" over one retry to "hours".
+pub const LATENESS: [u64; 11] = [1, 2, 5, 10, 30, 60, 300, 900, 3_600, 10_800, 21_600];
+
+/// How attempts end, as the metrics name it.
+pub const OUTCOMES: [&str; 7] = ["accepted", "rejected", "retry", "channel_fault", "unknown", "ended", "returned"];
+
+/// A lane with nothing in flight looks at its store at least every half a minute: three times that is a stop.
+const IDLE_MAX: Duration = Duration::from_secs(90);
+/// With attempts in flight it may wait for one of them, and none takes longer than its lease.
+const FLYING_MAX: Duration = Duration::from_secs(30 * 60);
+
+/// One lane's counters.
+#[derive(Debug)]
+pub struct Meter {
+    outcomes: [AtomicU64; OUTCOMES.len()],
+    lateness: [AtomicU64; LATENESS.len() + 1],
+    lateness_ms: AtomicU64,
+    beat: Mutex<Beat>,
+}
+
+/// When the lane last went round.
+#[derive(Debug, Clone, Copy)]
+struct Beat {
+    at: Instant,
+    flying: usize,
+}
+
+/// How late messages were accepted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lateness {
+    /// By bucket, each counting what is at or below its bound; then all.
+    pub at_most: Vec<u64>,
+    /// In seconds.
+    pub sum: f64,
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        Self {
+            outcomes: Default::default(),
+            lateness: Default::default(),
+            lateness_ms: AtomicU64::new(0),
+            beat: Mutex::new(Beat { at: Instant::now(), flying: 0 }),
+        }
+    }
+}
+
+impl Meter {
+    /// The lane goes round, with so many attempts in flight.
+    pub(super) fn beat(&self, flying: usize) {
+        *self.beat.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Beat { at: Instant::now(), flying };
+    }
+
+    /// It goes round as it should.
+    pub fn moves(&self, now: Instant) -> bool {
+        let beat = *self.beat.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        now.saturating_duration_since(beat.at) <= if beat.flying > 0 { FLYING_MAX } else { IDLE_MAX }
+    }
+
+    /// A claim ended, so long after its due time.
+    pub(super) fn settled(&self, end: &Settlement, late: TimeDelta) {
+        let word = match end {
+            Settlement::Accepted { .. } => "accepted",
+            Settlement::Rejected { .. } => "rejected",
+            Settlement::Retry { .. } => "retry",
+            Settlement::Unknown { .. } => "unknown",
+            Settlement::Ended { .. } => "ended",
+            Settlement::Return { outcome, .. } if *outcome == super::CHANNEL_FAULT => "channel_fault",
+            Settlement::Return { .. } => "returned",
+        };
+        if let Some(n) = OUTCOMES.iter().position(|outcome| *outcome == word) {
+            self.outcomes[n].fetch_add(1, Ordering::Relaxed);
+        }
+        if word == "accepted" {
+            let ms = u64::try_from(late.num_milliseconds()).unwrap_or(0);
+            let bucket = LATENESS.iter().position(|bound| ms <= bound * 1_000).unwrap_or(LATENESS.len());
+            self.lateness[bucket].fetch_add(1, Ordering::Relaxed);
+            self.lateness_ms.fetch_add(ms, Ordering::Relaxed);
+        }
+    }
+
+    /// Ended claims by [`OUTCOMES`].
+    pub fn outcomes(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        OUTCOMES.into_iter().zip(self.outcomes.iter().map(|n| n.load(Ordering::Relaxed)))
+    }
+
+    /// How late the accepted ones were.
+    pub fn lateness(&self) -> Lateness {
+        let mut sum = 0;
+        let at_most = self.lateness.iter().map(|n| {
+            sum += n.load(Ordering::Relaxed);
+            sum
+        });
+        let at_most = at_most.collect();
+        Lateness { at_most, sum: self.lateness_ms.load(Ordering::Relaxed) as f64 / 1_000.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lateness_is_cumulative_and_only_of_what_was_accepted() {
+        let meter = Meter::default();
+        let accepted = Settlement::Accepted { reply: String::new(), reference: None };
+        for seconds in [-5, 0, 1, 61, 100_000] {
+            meter.settled(&accepted, TimeDelta::seconds(seconds));
+        }
+        meter.settled(&Settlement::Rejected { reply: String::new(), remember: None }, TimeDelta::seconds(7));
+        assert_eq!(meter.lateness(), Lateness { at_most: vec![3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 5], sum: 100_062.0 });
+        let counted: Vec<_> = meter.outcomes().filter(|(_, n)| *n > 0).collect();
+        assert_eq!(counted, [("accepted", 5), ("rejected", 1)]);
+    }
+
+    #[test]
+    fn a_lane_that_waits_for_an_attempt_still_moves() {
+        let meter = Meter::default();
+        let after = |seconds| Instant::now() + Duration::from_secs(seconds);
+        meter.beat(0);
+        assert!(meter.moves(after(60)) && !meter.moves(after(120)));
+        meter.beat(3);
+        assert!(meter.moves(after(1_200)) && !meter.moves(after(2_000)));
+    }
+}

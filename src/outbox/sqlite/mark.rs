@@ -1,0 +1,105 @@
+//! The mark beside the file: how far the store that ran last had got, noted where a restored file does not bring its own.
+//!
+//! In: the ledger's head. Out: at a start, whether this is the store that ran last. A file that was put back from an older copy has not got
+//! as far, or has gone another way; what it believes to be due may have been sent. The mark is behind the store after a crash, never ahead
+//! of it: each write of it follows the commit that it tells of.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::open::{beside, folder_of};
+use crate::ledger::Anchor;
+
+/// Beside the store: `FILE.mark`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Mark {
+    /// Which store: a digest of the key that it drew when it was made.
+    store: String,
+    /// The ledger's head, as [`Anchor`] prints it.
+    ledger: String,
+}
+
+impl Mark {
+    /// Of the store with this key.
+    pub(super) fn new(reference_key: &[u8; 32], head: Anchor) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"punctual store mark\n");
+        hash.update(reference_key);
+        Self { store: data_encoding::HEXLOWER.encode(&hash.finalize()[..8]), ledger: head.to_string() }
+    }
+
+    /// The head that it names.
+    pub(super) fn head(&self) -> Option<Anchor> {
+        self.ledger.parse().ok()
+    }
+
+    /// It is of the same store as the other.
+    pub(super) fn is_of(&self, other: &Self) -> bool {
+        self.store == other.store
+    }
+}
+
+fn path_of(store: &Path) -> PathBuf {
+    beside(store, ".mark")
+}
+
+/// The mark, if there is one. One that cannot be understood is an error: nobody may guess what it said.
+pub(super) fn read(store: &Path) -> Result<Option<Mark>, String> {
+    let path = path_of(store);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(format!("{} cannot be read: {e}", path.display())),
+    };
+    let mark: Option<Mark> = serde_json::from_str(&text).ok();
+    let mark = mark.filter(|m| m.head().is_some());
+    mark.map(Some)
+        .ok_or_else(|| format!("{} is damaged: remove it; the next start then holds what is due, as after a restore", path.display()))
+}
+
+/// Writes it: durable, and whole or not at all.
+pub(super) fn write(store: &Path, mark: &Mark) -> Result<(), String> {
+    let path = path_of(store);
+    let part = beside(store, ".mark.part");
+    let written = || -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        file.write_all(serde_json::to_string(mark).map_err(io::Error::other)?.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&part, &path)?;
+        File::open(folder_of(store))?.sync_all()
+    };
+    written().map_err(|e| format!("{} cannot be written: {e}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Link;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("outbox.db");
+        assert_eq!(read(&store), Ok(None));
+        for seq in [1, 2] {
+            let mark = Mark::new(&[7; 32], Anchor { seq, link: Link([seq as u8; 32]) });
+            write(&store, &mark).unwrap();
+            assert_eq!(read(&store), Ok(Some(mark)));
+        }
+        for damage in ["", "{}", "{\"store\":\"a\",\"ledger\":\"b\"}"] {
+            fs::write(path_of(&store), damage).unwrap();
+            assert!(read(&store).unwrap_err().contains("is damaged"), "{damage:?}");
+        }
+    }
+
+    #[test]
+    fn it_tells_nothing_of_the_key_and_differs_by_it() {
+        let [one, other] = [[7; 32], [8; 32]].map(|key| Mark::new(&key, Anchor::default()));
+        assert!(!one.is_of(&other) && !one.store.contains("0707"));
+    }
+}

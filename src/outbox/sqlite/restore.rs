@@ -1,0 +1,141 @@
+//! After a restore: what the store that ran last may have sent is held, and not sent again.
+//!
+//! In: an opened file, and the mark beside it. Out: whether the file is an older copy, and then the hold of all that was due since.
+//! A copy made by `backup` says so itself; any other one is known by the mark: its ledger has not got as far, or went another way.
+//!
+//! Held are the notices that are due by now, and what is in doubt. What the sources said in between is gone too: the first walks find again
+//! what was told already, so [`crate::walk`] holds new invites and corrections of the sources that are named in the table `restored`.
+
+use std::path::Path;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::columns::{at, key, ms, opt_at, opt_ms};
+use super::mark::{self, Mark};
+use super::notices::{Before, find, record};
+use super::{history, query};
+use crate::notice::{NoticeKey, Reason};
+use crate::outbox::words::rfc3339;
+use crate::outbox::{Change, LedgerRow, Restored, State};
+
+/// A source's walks find again what was told already for this long after the first of them: longer than it takes for an absence to count.
+const FINDS_AGAIN_FOR: TimeDelta = TimeDelta::minutes(15);
+
+/// What a start finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The store that ran last, or a new one.
+    Own,
+    /// An older copy: complete until that time at the earliest. `None`: it holds nothing at all.
+    Copy(Option<DateTime<Utc>>),
+}
+
+/// Whether this is the store that ran last. `new`: it was made, or brought up to the version that has marks, by this start.
+pub(super) fn origin(connection: &Connection, path: &Path, new: New) -> rusqlite::Result<Result<Origin, String>> {
+    let mark = match mark::read(path) {
+        Ok(mark) => mark,
+        Err(why) => return Ok(Err(why)),
+    };
+    let copied_at = connection.query_row("SELECT copied_at FROM identity", [], |row| opt_at(row, 0))?;
+    let last_at = connection.query_row("SELECT at FROM ledger ORDER BY seq DESC LIMIT 1", [], |row| at(row, 0)).optional()?;
+    if let Some(copied_at) = copied_at {
+        return Ok(Ok(Origin::Copy(Some(copied_at))));
+    }
+    let own = match (mark, new) {
+        (None, New::Made | New::Unmarked) => true,
+        (None, New::No) => last_at.is_none(),
+        (Some(mark), _) => mark.is_of(&current(connection)?) && reached(connection, &mark)?,
+    };
+    Ok(Ok(if own { Origin::Own } else { Origin::Copy(last_at) }))
+}
+
+/// What a start did with the file before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum New {
+    /// It made it.
+    Made,
+    /// It brought it up from a version without marks.
+    Unmarked,
+    /// Nothing.
+    No,
+}
+
+impl New {
+    /// By the schema's version before this start.
+    pub(super) fn from_version(version: u32) -> Self {
+        match version {
+            0 => Self::Made,
+            1 => Self::Unmarked,
+            _ => Self::No,
+        }
+    }
+}
+
+/// The ledger has the row that the mark names, or pruned it, which takes later rows.
+fn reached(connection: &Connection, mark: &Mark) -> rusqlite::Result<bool> {
+    let Some(head) = mark.head().filter(|head| head.seq > 0) else { return Ok(true) };
+    if history::checkpoint(connection)?.is_some_and(|pruned| pruned.seq >= head.seq) {
+        return Ok(true);
+    }
+    Ok(history::link_of(connection, head.seq)? == Some(head.link))
+}
+
+/// The mark that this store would write now.
+pub(super) fn current(connection: &Connection) -> rusqlite::Result<Mark> {
+    Ok(Mark::new(&query::reference_key(connection)?, history::head(connection)?))
+}
+
+/// Holds what was due, and notes which sources find again what was told. In one transaction, with its row in the ledger.
+pub(super) fn hold(
+    connection: &Connection,
+    since: Option<DateTime<Utc>>,
+    sources: &[String],
+    now: DateTime<Utc>,
+) -> rusqlite::Result<Restored> {
+    let sql = "SELECT key FROM notice WHERE state IN ('waiting', 'unknown') AND next_attempt_at IS NOT NULL
+               AND (next_attempt_at <= ?1 OR due_at <= ?1 OR doubt IS NOT NULL)";
+    let keys: Vec<NoticeKey> = connection.prepare(sql)?.query_map([ms(now)], |row| key(row, 0))?.collect::<rusqlite::Result<_>>()?;
+    let mut held = 0;
+    for key in keys {
+        let Some(mut row) = find(connection, key)? else { continue };
+        let before = Before::of(&row);
+        let change = Change::End { key, state: State::Held, reason: Reason::Restored };
+        // One in doubt stays so; it is not sent again by itself.
+        let changed = if row.entry.state == State::Unknown { row.resolve(None) } else { row.change(&change, now) };
+        if changed {
+            held += 1;
+            record(connection, &row, before, ("restored", None), now)?;
+        }
+    }
+    // What waits there may have been answered since.
+    connection.execute("UPDATE answer SET state = 'ended', outcome = 'restored', address = '' WHERE state = 'waiting'", [])?;
+    let mut note =
+        connection.prepare("INSERT INTO restored (source) VALUES (?1) ON CONFLICT (source) DO UPDATE SET first_walk_at = NULL")?;
+    for source in sources {
+        note.execute([source])?;
+    }
+    connection.execute("UPDATE identity SET copied_at = NULL", [])?;
+    let from = since.map_or_else(|| "its beginning".to_owned(), rfc3339);
+    let detail = format!("an older copy of the store, complete until {from}: {held} notices held");
+    history::append(connection, &LedgerRow::note(now, "restored", &detail))?;
+    Ok(Restored { since, held })
+}
+
+/// Whether the walks of a source still find again what was told.
+pub(super) fn finds_again(connection: &Connection, source: &str, now: DateTime<Utc>) -> rusqlite::Result<bool> {
+    let sql = "SELECT first_walk_at FROM restored WHERE source = ?1";
+    let first_walk = connection.prepare_cached(sql)?.query_row([source], |row| opt_at(row, 0)).optional()?;
+    Ok(first_walk.is_some_and(|first| first.is_none_or(|at| now <= at + FINDS_AGAIN_FOR)))
+}
+
+/// In a walk's transaction: it was walked.
+pub(super) fn walked(connection: &Connection, source: &str, now: DateTime<Utc>) -> rusqlite::Result<()> {
+    let sql = "UPDATE restored SET first_walk_at = ?2 WHERE source = ?1 AND first_walk_at IS NULL";
+    if connection.prepare_cached(sql)?.execute(params![source, opt_ms(Some(now))])? == 0 {
+        connection
+            .prepare_cached("DELETE FROM restored WHERE source = ?1 AND first_walk_at < ?2")?
+            .execute(params![source, ms(now - FINDS_AGAIN_FOR)])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,265 @@
+//! What the front desk must know: who will not be reached and why, which messages need a look, and what waits for a decision. Pure.
+//!
+//! In: what the store holds of a session, and what the planner says of it now. Out: [`Concern`]s, in words for an administrator ([`words`]):
+//! ids, the start, a masked contact, the reason; never a name, a whole contact or a code.
+//!
+//! `unreachable` lists the people; the daily letter ([`crate::digest`]) lists everything.
+
+use std::cmp::Ordering;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::notice::{Decision, Reason};
+use crate::outbox::receipt::{Fate, Undelivered};
+use crate::outbox::{GuardRow, Known, KnownMap, KnownNotice, State};
+use crate::plan::{self, Policy, Suppressions};
+use crate::session::{Fault, Participant, ParticipationId, Session, SessionId};
+
+pub mod words;
+
+/// Something that somebody at the practice should look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concern {
+    /// What it is about.
+    pub kind: Kind,
+    /// The session, where it could be read.
+    pub session: Option<SessionId>,
+    /// The person in it; `None`: all of them, or it could not be read.
+    pub participation: Option<ParticipationId>,
+    /// The session's start, where it is known.
+    pub start: Option<DateTime<Utc>>,
+    /// Where the person would be told, masked; `None`: nowhere, or it could not be read.
+    pub contact: Option<String>,
+    /// Of a message: its occasion and rule.
+    pub what: Option<String>,
+    /// Why.
+    pub why: Why,
+    /// The path of a bad field, the reason of a hold; repeats no contact, name or code.
+    pub detail: Option<String>,
+}
+
+/// What a concern is about, in the order in which they are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A person who will not be reached.
+    Person,
+    /// A message that did not go as it should, of somebody who was told otherwise.
+    Message,
+    /// Changes that wait for an operator.
+    Change,
+    /// A record that could not be read.
+    Record,
+}
+
+/// Why it needs somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Why {
+    /// The planner's reason.
+    Omitted(Reason),
+    /// A message waits for a person, or for a fault to be mended.
+    Held,
+    /// A server refused a message for good.
+    Rejected,
+    /// A message may or may not have arrived.
+    Unknown,
+    /// A server took a message, and it did not arrive.
+    Undelivered(Fate),
+    /// A session left the list together with too many others.
+    Removed,
+    /// It moved with too many others.
+    Moved,
+    /// Connect codes changed, with too many others.
+    Codes,
+    /// It starts at another hour on people's clocks, as too many others do, although the source says the same.
+    Clocks,
+}
+
+impl Why {
+    /// The word, as everywhere.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Omitted(reason) => reason.as_str(),
+            Self::Held => "held",
+            Self::Rejected => "rejected",
+            Self::Unknown => "unknown",
+            Self::Undelivered(fate) => fate.as_str(),
+            Self::Removed => "removed",
+            Self::Moved => "moved",
+            Self::Codes => "codes",
+            Self::Clocks => "clocks",
+        }
+    }
+}
+
+/// What concerns are looked for with.
+pub struct Desk<'a> {
+    /// What is decided.
+    pub policy: &'a Policy,
+    /// Addresses that get nothing.
+    pub suppressed: &'a Suppressions,
+    /// What did not arrive, of coming sessions.
+    pub undelivered: &'a [Undelivered],
+    /// The time.
+    pub now: DateTime<Utc>,
+    /// Only sessions that start by then; `None`: all that are to come.
+    pub horizon: Option<TimeDelta>,
+}
+
+impl Desk<'_> {
+    /// Whether a session is looked at: it is to come, within the horizon, and takes place.
+    pub fn minds(&self, session: &Session) -> bool {
+        let near = self.horizon.and_then(|span| self.now.checked_add_signed(span)).is_none_or(|end| session.start <= end);
+        session.start > self.now && near && !session.cancelled
+    }
+
+    /// A session's people who will not be reached, then the messages of the others that need a look. `known` is the store's.
+    pub fn of_session(&self, session: &Session, known: KnownMap) -> Vec<Concern> {
+        if !self.minds(session) {
+            return Vec::new();
+        }
+        let known = plan::observe(session, known, self.policy, false, self.now);
+        let decisions = plan::plan_session(session, &known, self.policy, self.suppressed, self.now);
+        let at_fault = session.faults.iter().map(|fault| Concern {
+            participation: fault.participation,
+            why: Why::Omitted(Reason::Quarantined),
+            detail: Some(fault.to_string()),
+            ..about(session)
+        });
+        let mut found: Vec<Concern> = at_fault.collect();
+        for person in &session.participants {
+            let Some(one) = known.get(&(session.id, person.id)) else { continue };
+            let theirs: Vec<&Decision> = decisions.iter().filter(|d| plan::diff::of_participant(d, session.id, person.id)).collect();
+            match against(one, &theirs) {
+                Some((why, detail)) => found.push(Concern { why, detail, ..self.of_person(session, person) }),
+                None => match self.lost(session, person) {
+                    Some(lost) => found.push(lost),
+                    None => found.extend(one.notices.iter().filter_map(|n| self.of_message(session, person, n))),
+                },
+            }
+        }
+        found
+    }
+
+    fn of_person(&self, session: &Session, person: &Participant) -> Concern {
+        let to = plan::recipient(person, self.policy, &Suppressions::default(), false);
+        Concern { participation: Some(person.id), contact: to.ok().map(|to| to.address.to_string()), ..about(session) }
+    }
+
+    /// What a server took for this person, and what did not arrive: nobody can say that they know.
+    fn lost(&self, session: &Session, person: &Participant) -> Option<Concern> {
+        let lost = self.undelivered.iter().find(|u| (u.session_id, u.participation_id) == (session.id, person.id))?;
+        let what = lost.rule.as_ref().map_or_else(|| lost.occasion.to_string(), |rule| format!("{} {rule}", lost.occasion));
+        let (why, detail) = (Why::Undelivered(lost.fate), lost.detail.clone());
+        Some(Concern { what: Some(what), why, detail, ..self.of_person(session, person) })
+    }
+
+    /// A message that did not go as it should, for the start that holds.
+    fn of_message(&self, session: &Session, person: &Participant, held: &KnownNotice) -> Option<Concern> {
+        let why = match held.state {
+            State::Held => Why::Held,
+            State::Unknown => Why::Unknown,
+            State::Rejected => Why::Rejected,
+            _ => return None,
+        };
+        let n = &held.notice;
+        let what = n.rule.as_ref().map_or_else(|| n.occasion.to_string(), |rule| format!("{} {rule}", n.occasion));
+        (n.start == session.start).then(|| Concern {
+            kind: Kind::Message,
+            contact: Some(n.address.to_string()),
+            what: Some(what),
+            why,
+            detail: held.reason.map(|r| r.to_string()),
+            ..self.of_person(session, person)
+        })
+    }
+}
+
+/// Changes of a session that wait for an operator.
+pub fn of_guard(guard: &GuardRow) -> Concern {
+    let why = match guard.kind.as_str() {
+        "moved" => Why::Moved,
+        "codes" => Why::Codes,
+        "clocks" => Why::Clocks,
+        _ => Why::Removed,
+    };
+    Concern { kind: Kind::Change, session: Some(guard.session_id), why, ..nothing() }
+}
+
+/// A record that could not be read, of a source.
+pub fn of_fault(source: &str, fault: &Fault) -> Concern {
+    Concern {
+        kind: Kind::Record,
+        session: fault.session,
+        participation: fault.participation,
+        detail: Some(format!("{source}: {fault}")),
+        ..nothing()
+    }
+}
+
+fn nothing() -> Concern {
+    Concern {
+        kind: Kind::Person,
+        session: None,
+        participation: None,
+        start: None,
+        contact: None,
+        what: None,
+        why: Why::Omitted(Reason::Quarantined),
+        detail: None,
+    }
+}
+
+fn about(session: &Session) -> Concern {
+    Concern { session: Some(session.id), start: Some(session.start), ..nothing() }
+}
+
+/// The order of a list of people: by start, then by ids.
+pub fn by_start(a: &Concern, b: &Concern) -> Ordering {
+    (a.start, a.session, a.participation).cmp(&(b.start, b.session, b.participation))
+}
+
+/// Why this person will not be reached; `None`: they were told, or will be, or somebody else tells them.
+fn against(known: &Known, decisions: &[&Decision]) -> Option<(Why, Option<String>)> {
+    let in_state = |wanted| known.notices.iter().find(|n| n.state == wanted);
+    let refusal = decisions.iter().find_map(|d| match d {
+        Decision::Omit(o) if is_fault(o.reason) => Some((Why::Omitted(o.reason), o.detail.clone())),
+        _ => None,
+    });
+    if refusal.is_some() {
+        return refusal;
+    }
+    if let Some(held) = in_state(State::Held) {
+        return Some((Why::Held, held.reason.map(|r| r.to_string())));
+    }
+    if in_state(State::Accepted).is_some() {
+        return None;
+    }
+    [(State::Rejected, Why::Rejected), (State::Unknown, Why::Unknown)]
+        .into_iter()
+        .find(|(s, _)| in_state(*s).is_some())
+        .map(|(_, why)| (why, None))
+}
+
+/// Reasons that a person can do something about. Whoever declined, is connected, or is told by the host, is none of them.
+fn is_fault(reason: Reason) -> bool {
+    use Reason::{
+        Absent, Ambiguous, Bounced, DoNotContact, Guard, InvalidEmail, InvalidNumber, NoConnectCode, NoEmail, NoNumber, OptedOut,
+        PassExpired, Quarantined,
+    };
+    matches!(
+        reason,
+        Absent
+            | Ambiguous
+            | Bounced
+            | DoNotContact
+            | Guard
+            | InvalidEmail
+            | InvalidNumber
+            | NoConnectCode
+            | NoEmail
+            | NoNumber
+            | OptedOut
+            | PassExpired
+            | Quarantined
+    )
+}

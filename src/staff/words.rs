@@ -1,0 +1,79 @@
+//! Concerns in words for an administrator: what is wrong, and what to do about it. English: staff of a practice read it.
+
+use super::{Concern, Kind, Why};
+use crate::notice::Reason;
+
+/// What is wrong, and what to do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Words {
+    /// `No e-mail address`
+    pub what: &'static str,
+    /// `Enter an address in the session, or call them.`
+    pub advice: &'static str,
+}
+
+/// The heading of each kind, in the order in which they are listed.
+pub const HEADINGS: [(Kind, &str); 4] = [
+    (Kind::Person, "Will not be reached"),
+    (Kind::Message, "Messages that need a look"),
+    (Kind::Change, "Changes that wait for a decision"),
+    (Kind::Record, "Records that cannot be read"),
+];
+
+/// The words for one concern.
+pub fn of(concern: &Concern) -> Words {
+    let (what, advice) = match (concern.kind, concern.why) {
+        (Kind::Record, _) => ("Not readable", "Correct the record in the scheduling system. Until then nobody in it is told anything."),
+        (_, Why::Omitted(reason)) => of_reason(reason),
+        (Kind::Message, Why::Held) => {
+            ("A message is held", "Look at it with `punctual outbox list --state held`; release it, or call them.")
+        }
+        (_, Why::Held) => ("Their messages are held", "Look at them with `punctual outbox list --state held`; release them, or call."),
+        (Kind::Message, Why::Rejected) => {
+            ("The mail server or gateway refused a message", "Other messages reached them. Check the address.")
+        }
+        (_, Why::Rejected) => ("The mail server or gateway refused their messages", "Check the address or number, and call them."),
+        (_, Why::Unknown) => ("A message may or may not have arrived", "The server's answer was lost. Ask them, or call."),
+        (_, Why::Undelivered(_)) => ("A message to them did not arrive", "Check the address or number, and call them."),
+        (_, Why::Removed) => ("Left the list, with many others", GUARD),
+        (_, Why::Moved) => ("Moved, with many others", GUARD),
+        (_, Why::Codes) => ("New connect codes, with many others", GUARD),
+        (_, Why::Clocks) => ("Another hour on people's clocks, with many others", GUARD),
+    };
+    Words { what, advice }
+}
+
+/// What to do about a guard.
+const GUARD: &str = "Is that right? Then run `punctual guard accept`. If not, correct it in the scheduling system.";
+
+/// The words for the planner's reasons. Those that no staff need act upon fall back to their name.
+fn of_reason(reason: Reason) -> (&'static str, &'static str) {
+    match reason {
+        Reason::Quarantined => {
+            ("The record is at fault", "Correct the field in the scheduling system. Until then this person is told nothing.")
+        }
+        Reason::Ambiguous => (
+            "One id or connect code stands for two people",
+            "A code must reach one person only. Give each a record and a code of their own, or call them.",
+        ),
+        Reason::NoEmail => ("No e-mail address", "Enter an address in the session, choose text messages, or call them."),
+        Reason::InvalidEmail => ("The e-mail address cannot be right", "Correct the address in the session, or call them."),
+        Reason::NoNumber => ("No mobile number", "Enter a number in the session, choose e-mail, or call them."),
+        Reason::InvalidNumber => ("The mobile number cannot be right", "Correct the number in the session, or call them."),
+        Reason::DoNotContact => ("The practice's own list says: do not contact", "Nothing is sent. Call them if they should come."),
+        Reason::OptedOut => ("Asked for no more messages", "Nothing is sent. Call them, or agree on another way."),
+        Reason::Bounced => (
+            "Earlier mail came back",
+            "Correct the address. If it is right after all: `punctual suppress list`, then `punctual suppress remove`.",
+        ),
+        Reason::NoConnectCode => {
+            ("No connect code", "Without a code there is nothing to join with. Save the session again, or call support.")
+        }
+        Reason::PassExpired => ("The meeting pass ends too early", "Extend the pass in the scheduling system."),
+        Reason::Absent => {
+            ("The scheduling system no longer lists them", "Nothing is sent. If the session takes place, look why it left the list.")
+        }
+        Reason::Guard => ("Waits with many other changes", GUARD),
+        other => (other.as_str(), "Look with `punctual why`."),
+    }
+}

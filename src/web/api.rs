@@ -1,0 +1,198 @@
+//! `/api/v1`: what programs ask and do, with a token of `punctual token add`.
+//!
+//! Each operation stands once, in [`operations`]: it is routed, guarded by its scope, and described (OpenAPI, [`describe`]) from there. Answers are
+//! JSON, refusals problem details. Contacts are masked, and no answer holds a code. What a program does stands in the ledger with its token's name.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, delete, get, post};
+use axum::{Extension, Router};
+use schemars::{Schema, SchemaGenerator};
+use serde::Serialize;
+
+use super::Shared;
+use super::problem::Problem;
+use crate::access::{Scope, Token};
+use crate::desk::letter::Letter;
+use crate::desk::notices::Shown;
+use crate::desk::status::Facts;
+
+mod answers;
+mod deeds;
+mod describe;
+mod query;
+
+/// One operation.
+struct Operation {
+    method: &'static str,
+    path: &'static str,
+    scope: Scope,
+    /// Its name, for generated clients.
+    id: &'static str,
+    summary: &'static str,
+    /// Keys of its query.
+    query: &'static [query::Key],
+    /// What its body holds.
+    body: Option<fn(&mut SchemaGenerator) -> Schema>,
+    /// Its statuses and answers; `None`: without a body.
+    answers: &'static [(u16, Option<SchemaOf>)],
+    /// Refusals beside those that every operation has.
+    refusals: &'static [(u16, &'static str)],
+    handler: fn() -> MethodRouter<Arc<Shared>>,
+}
+
+type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+fn schema<T: schemars::JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+const NO_NOTICE: (u16, &str) = (404, "There is no such notice.");
+
+/// All of them.
+fn operations() -> Vec<Operation> {
+    use query::{CURSOR, DAYS, LIMIT, OCCASION, PARTICIPATION, SESSION, STATE};
+    let read = |path, id, summary, answer, handler| Operation {
+        method: "get",
+        path,
+        scope: Scope::Read,
+        id,
+        summary,
+        query: &[],
+        body: None,
+        answers: answer,
+        refusals: &[],
+        handler,
+    };
+    let write = |method, path, id, summary, handler| Operation { method, scope: Scope::Write, ..read(path, id, summary, &[], handler) };
+    vec![
+        Operation {
+            query: &[SESSION, PARTICIPATION, STATE, OCCASION, LIMIT, CURSOR],
+            ..read("/notices", "listNotices", "Notices, in due order.", &[(200, Some(schema::<answers::Notices>))], || {
+                get(answers::notices)
+            })
+        },
+        Operation {
+            refusals: &[NO_NOTICE],
+            ..read("/notices/{key}", "showNotice", "One notice, with its attempts.", &[(200, Some(schema::<Shown>))], || {
+                get(answers::notice)
+            })
+        },
+        Operation {
+            refusals: &[NO_NOTICE, (409, "It would not go now, or it went already.")],
+            ..read(
+                "/notices/{key}/preview",
+                "previewNotice",
+                "The message as it would be made now; code and passkey masked.",
+                &[(200, Some(schema::<Letter>))],
+                || get(answers::preview),
+            )
+        },
+        Operation {
+            answers: &[(200, Some(schema::<Shown>))],
+            refusals: &[NO_NOTICE, (409, "It is in no state for that.")],
+            ..write("post", "/notices/{key}/{act}", "actOnNotice", "Retries, holds, releases or cancels a notice.", || post(deeds::act))
+        },
+        Operation {
+            query: &[PARTICIPATION],
+            refusals: &[(404, "The store knows no such session or participant.")],
+            ..read(
+                "/sessions/{session}/participants",
+                "explainSession",
+                "Each participant of a session: what is looked at, what is decided, what was told, and the history.",
+                &[(200, Some(schema::<answers::Participants>))],
+                || get(answers::participants),
+            )
+        },
+        Operation {
+            query: &[DAYS],
+            ..read(
+                "/unreachable",
+                "listUnreachable",
+                "Who will not be reached, of the sessions of the next days.",
+                &[(200, Some(schema::<answers::Unreachable>))],
+                || get(answers::unreachable),
+            )
+        },
+        read("/guard", "showGuard", "What waits because too much changed at once.", &[(200, Some(schema::<answers::Guard>))], || {
+            get(answers::guard)
+        }),
+        Operation {
+            body: Some(schema::<deeds::Accept>),
+            answers: &[(200, Some(schema::<deeds::Accepted>))],
+            refusals: &[(404, "There is no such source."), (409, "Nothing waits.")],
+            ..write("post", "/guard/accept", "acceptGuard", "Lets pass what waits: the next walk applies it.", || post(deeds::accept))
+        },
+        Operation {
+            query: &[LIMIT, CURSOR],
+            ..read(
+                "/suppressions",
+                "listSuppressions",
+                "Addresses that get no messages, the newest first.",
+                &[(200, Some(schema::<answers::Suppressions>))],
+                || get(answers::suppressions),
+            )
+        },
+        Operation {
+            body: Some(schema::<deeds::Suppress>),
+            answers: &[(200, Some(schema::<deeds::Suppressed>)), (201, Some(schema::<deeds::Suppressed>))],
+            ..write("post", "/suppressions", "suppress", "Puts an address on the list.", || post(deeds::suppress))
+        },
+        Operation {
+            answers: &[(204, None)],
+            refusals: &[(404, "It is not on the list.")],
+            ..write("delete", "/suppressions/{suppression}", "unsuppress", "Takes an address off the list.", || delete(deeds::unsuppress))
+        },
+        read("/status", "status", "Counts, times, and what needs attention.", &[(200, Some(schema::<Facts>))], || get(answers::status)),
+    ]
+}
+
+/// Where all of them are.
+const ROOT: &str = "/api/v1";
+
+pub(super) fn routes(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
+    let description = json(&describe::document(&operations()));
+    let mut routes = Router::new().route(&format!("{ROOT}/openapi.json"), get(async move || described(&description)));
+    for operation in operations() {
+        let guard = from_fn_with_state((Arc::clone(shared), operation.scope), with_token);
+        routes = routes.route(&format!("{ROOT}{}", operation.path), (operation.handler)().route_layer(guard));
+    }
+    routes.layer(from_fn(unkept))
+}
+
+fn described(body: &str) -> Response {
+    ([(CONTENT_TYPE, "application/json")], body.to_owned()).into_response()
+}
+
+/// Only with a token of that scope; whose it is, is told on.
+async fn with_token(State((shared, scope)): State<(Arc<Shared>, Scope)>, mut request: Request, next: Next) -> Result<Response, Problem> {
+    let token = shared.door()?.program(request.headers(), scope)?;
+    request.extensions_mut().insert(token);
+    Ok(next.run(request).await)
+}
+
+/// No answer is kept by a proxy, or taken for something else.
+async fn unkept(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// What the ledger calls a program.
+fn who(Extension(token): &Extension<Token>) -> String {
+    format!("token {}", token.name)
+}
+
+fn answer(status: StatusCode, body: &impl Serialize) -> Response {
+    (status, [(CONTENT_TYPE, "application/json")], json(body)).into_response()
+}
+
+fn json(body: &impl Serialize) -> String {
+    serde_json::to_string(body).expect("words, numbers and texts")
+}

@@ -1,0 +1,167 @@
+//! What is asked.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use chrono::TimeDelta;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::answer;
+use super::query::{self, Query};
+use crate::desk::agenda;
+use crate::desk::letter;
+use crate::desk::notices::{Line, Opened, open};
+use crate::desk::status::status as ask_status;
+use crate::desk::unreachable::Row;
+use crate::desk::why::{Person, why};
+use crate::notice::NoticeKey;
+use crate::outbox::{Filter, GuardRow, SuppressedAddress};
+use crate::session::{ParticipationId, SessionId};
+use crate::web::Shared;
+use crate::web::problem::Problem;
+
+/// Sessions that are looked at for one answer.
+const SESSIONS_MAX: usize = 2000;
+
+/// A page of notices.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Notices {
+    notices: Vec<Line>,
+    /// The cursor of the next page; null: this is the last.
+    next: Option<String>,
+}
+
+pub(super) async fn notices(State(shared): State<Arc<Shared>>, RawQuery(text): RawQuery) -> Result<Response, Problem> {
+    use query::{CURSOR, LIMIT, OCCASION, PARTICIPATION, SESSION, STATE};
+    let query = Query::parse(text, &[SESSION, PARTICIPATION, STATE, OCCASION, LIMIT, CURSOR])?;
+    let limit = query.limit()?;
+    let filter = Filter {
+        session: query.id("session")?.map(SessionId),
+        participation: query.id("participation")?.map(ParticipationId),
+        states: query.states()?,
+        occasion: query.occasion()?,
+        after: query.place()?,
+        // One more than is shown tells whether there is another page.
+        limit: Some(limit + 1),
+        ..Filter::default()
+    };
+    let mut entries = shared.office.desk.outbox.list(&filter).await?;
+    let more = entries.len() > limit;
+    entries.truncate(limit);
+    let last = entries.last().filter(|_| more).map(|e| query::cursor(e.notice.due_at, e.notice.key));
+    Ok(answer(StatusCode::OK, &Notices { notices: entries.iter().map(Line::from).collect(), next: last }))
+}
+
+/// The notice of an address.
+pub(super) async fn opened(shared: &Shared, key: &str) -> Result<Opened, Problem> {
+    let none = || Problem::not_found("there is no such notice");
+    let key: NoticeKey = key.parse().map_err(|_| none())?;
+    open(&shared.office.desk, key).await?.ok_or_else(none)
+}
+
+pub(super) async fn notice(
+    State(shared): State<Arc<Shared>>,
+    Path(key): Path<String>,
+    RawQuery(text): RawQuery,
+) -> Result<Response, Problem> {
+    Query::parse(text, &[])?;
+    Ok(answer(StatusCode::OK, &opened(&shared, &key).await?.shown))
+}
+
+pub(super) async fn preview(
+    State(shared): State<Arc<Shared>>,
+    Path(key): Path<String>,
+    RawQuery(text): RawQuery,
+) -> Result<Response, Problem> {
+    Query::parse(text, &[])?;
+    let opened = opened(&shared, &key).await?;
+    let conflict = |why: &str| Problem::new(StatusCode::CONFLICT, why);
+    if !opened.entry.state.pending() {
+        return Err(conflict("it is not to be sent any more: there is nothing to preview"));
+    }
+    let office = &shared.office;
+    let letter = letter::planned(&office.desk, &office.renderer, &opened.entry, false, office.clock.now()).await?;
+    letter.map(|letter| answer(StatusCode::OK, &letter)).map_err(|why| conflict(&why))
+}
+
+/// The participants of a session.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Participants {
+    participants: Vec<Person>,
+}
+
+pub(super) async fn participants(
+    State(shared): State<Arc<Shared>>,
+    Path(session): Path<String>,
+    RawQuery(text): RawQuery,
+) -> Result<Response, Problem> {
+    let query = Query::parse(text, &[query::PARTICIPATION])?;
+    let none = || Problem::not_found("the store knows no such session or participant");
+    let session = SessionId(session.parse().map_err(|_| none())?);
+    let participation = query.id("participation")?.map(ParticipationId);
+    let participants = why(&shared.office.desk, session, participation, shared.office.clock.now()).await?;
+    if participants.is_empty() {
+        return Err(none());
+    }
+    Ok(answer(StatusCode::OK, &Participants { participants }))
+}
+
+/// Who will not be reached.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Unreachable {
+    unreachable: Vec<Row>,
+}
+
+pub(super) async fn unreachable(State(shared): State<Arc<Shared>>, RawQuery(text): RawQuery) -> Result<Response, Problem> {
+    let query = Query::parse(text, &[query::DAYS])?;
+    let office = &shared.office;
+    let now = office.clock.now();
+    let days = TimeDelta::days(i64::try_from(query.days()?).unwrap_or(1));
+    let unreachable = agenda::unreachable(&office.desk, (now, now + days), SESSIONS_MAX, now).await?;
+    Ok(answer(StatusCode::OK, &Unreachable { unreachable }))
+}
+
+/// What the guard holds.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Guard {
+    waiting: Vec<GuardRow>,
+}
+
+pub(super) async fn guard(State(shared): State<Arc<Shared>>, RawQuery(text): RawQuery) -> Result<Response, Problem> {
+    Query::parse(text, &[])?;
+    Ok(answer(StatusCode::OK, &Guard { waiting: shared.office.desk.outbox.guards().await? }))
+}
+
+/// A page of the suppression list.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Suppressions {
+    suppressions: Vec<SuppressedAddress>,
+    /// The cursor of the next page; null: this is the last.
+    next: Option<String>,
+}
+
+pub(super) async fn suppressions(State(shared): State<Arc<Shared>>, RawQuery(text): RawQuery) -> Result<Response, Problem> {
+    let query = Query::parse(text, &[query::LIMIT, query::CURSOR])?;
+    let limit = query.limit()?;
+    let mut all = shared.office.desk.outbox.suppressed().await?;
+    if let Some((since, key)) = query.place()? {
+        // The newest first, then by key; whoever was taken off the list since is not missed.
+        let behind = |s: &SuppressedAddress| {
+            (Reverse(s.since.timestamp_millis()), s.key.as_str()) > (Reverse(since.timestamp_millis()), &key.to_string())
+        };
+        all.retain(behind);
+    }
+    let more = all.len() > limit;
+    all.truncate(limit);
+    let next = all.last().filter(|_| more).map(|s| query::cursor(s.since, &s.key));
+    Ok(answer(StatusCode::OK, &Suppressions { suppressions: all, next }))
+}
+
+pub(super) async fn status(State(shared): State<Arc<Shared>>, RawQuery(text): RawQuery) -> Result<Response, Problem> {
+    Query::parse(text, &[])?;
+    Ok(answer(StatusCode::OK, &ask_status(&shared.office.desk, shared.office.clock.now()).await?))
+}

@@ -1,0 +1,157 @@
+//! What is done. The ledger names the token.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::answers::opened;
+use super::query::Query;
+use super::{answer, who};
+use crate::access::Token;
+use crate::contact::{Address, EmailAddress, PhoneNumber};
+use crate::outbox::{Act, suppression_key};
+use crate::outcome::Suppression;
+use crate::web::problem::Problem;
+use crate::web::{Shared, request, to_the_end};
+
+/// Largest body, in bytes.
+const BODY_MAX: usize = 8 << 10;
+
+async fn read<T: DeserializeOwned>(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<T, Problem> {
+    let bytes = request::json(headers, body, BODY_MAX, shared.settings.limits.body).await?;
+    // Its message could repeat what stands there: only the place is told.
+    serde_json::from_slice(&bytes).map_err(|e| {
+        let detail = format!("the body is not what is described, at line {}, column {}", e.line(), e.column());
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    })
+}
+
+pub(super) async fn act(
+    State(shared): State<Arc<Shared>>,
+    Path((key, act)): Path<(String, String)>,
+    RawQuery(text): RawQuery,
+    token: Extension<Token>,
+) -> Result<Response, Problem> {
+    Query::parse(text, &[])?;
+    let act = Act::from_word(&act).ok_or_else(|| Problem::not_found("expected retry, hold, release or cancel"))?;
+    let notice = opened(&shared, &key).await?.entry.notice.key;
+    let (outbox, who, now) = (Arc::clone(&shared.office.desk.outbox), who(&token), shared.office.clock.now());
+    if to_the_end(async move { outbox.act_by(Some(&who), &[notice], act, now).await }).await?? == 0 {
+        return Err(Problem::new(StatusCode::CONFLICT, "it is in no state for that"));
+    }
+    shared.intake.wake();
+    Ok(answer(StatusCode::OK, &opened(&shared, &key).await?.shown))
+}
+
+/// What is let pass.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Accept {
+    /// Of this source; null: of every source.
+    source: Option<String>,
+}
+
+/// What was let pass.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Accepted {
+    /// Sessions.
+    accepted: usize,
+}
+
+pub(super) async fn accept(
+    State(shared): State<Arc<Shared>>,
+    RawQuery(text): RawQuery,
+    token: Extension<Token>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    Query::parse(text, &[])?;
+    let Accept { source } = read(&shared, &headers, body).await?;
+    if source.as_ref().is_some_and(|named| !shared.office.desk.sources.contains(named)) {
+        return Err(Problem::not_found("there is no such source"));
+    }
+    let (outbox, who, now) = (Arc::clone(&shared.office.desk.outbox), who(&token), shared.office.clock.now());
+    let accepted = to_the_end(async move {
+        // What is not there is not noted as accepted.
+        if !outbox.guards().await?.iter().any(|g| source.as_ref().is_none_or(|named| *named == g.source)) {
+            return Ok(0);
+        }
+        outbox.accept_guard_by(Some(&who), source.as_deref(), now).await
+    });
+    let accepted = accepted.await??;
+    if accepted == 0 {
+        return Err(Problem::new(StatusCode::CONFLICT, "nothing waits"));
+    }
+    shared.intake.ask();
+    Ok(answer(StatusCode::OK, &Accepted { accepted }))
+}
+
+/// An address that shall get no messages.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Suppress {
+    /// An e-mail address, or a telephone number.
+    #[schemars(length(min = 1, max = 254))]
+    address: String,
+    /// Why.
+    kind: Suppression,
+}
+
+/// How it stands on the list.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Suppressed {
+    /// Its key in the list.
+    key: String,
+}
+
+pub(super) async fn suppress(
+    State(shared): State<Arc<Shared>>,
+    RawQuery(text): RawQuery,
+    token: Extension<Token>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    Query::parse(text, &[])?;
+    let Suppress { address, kind } = read(&shared, &headers, body).await?;
+    let region = &shared.office.desk.policy.region;
+    let parsed = if address.contains('@') {
+        EmailAddress::parse(&address).map(Address::Email)
+    } else {
+        PhoneNumber::parse(&address, region).map(Address::Sms)
+    };
+    let address = parsed.map_err(|why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("address: {why}")))?;
+    let key = suppression_key(&address);
+    let (outbox, who, now, detail) = (Arc::clone(&shared.office.desk.outbox), who(&token), shared.office.clock.now(), key.clone());
+    let added = to_the_end(async move {
+        outbox.note(now, "suppress", &format!("{detail}, by {who}")).await?;
+        outbox.suppress(now, &address, kind).await
+    });
+    let status = if added.await?? { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(answer(status, &Suppressed { key }))
+}
+
+pub(super) async fn unsuppress(
+    State(shared): State<Arc<Shared>>,
+    Path(key): Path<String>,
+    RawQuery(text): RawQuery,
+    token: Extension<Token>,
+) -> Result<Response, Problem> {
+    Query::parse(text, &[])?;
+    let none = || Problem::not_found("it is not on the list");
+    let (outbox, who, now) = (Arc::clone(&shared.office.desk.outbox), who(&token), shared.office.clock.now());
+    let removed = to_the_end(async move {
+        let listed = outbox.suppressions().await?.contains_key(&key);
+        if listed {
+            outbox.note(now, "unsuppress", &format!("{key}, by {who}")).await?;
+        }
+        Ok::<bool, crate::outbox::StoreError>(listed && outbox.unsuppress(now, &key).await?)
+    });
+    if removed.await?? { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(none()) }
+}

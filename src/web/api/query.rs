@@ -1,0 +1,159 @@
+//! Keys of a query: what each may hold. Anything else is refused, and so is a key that nobody knows: it was meant to do something.
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::notice::{NoticeKey, Occasion};
+use crate::outbox::State;
+use crate::web::problem::Problem;
+
+/// One key.
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+    pub(super) schema: fn() -> Value,
+    /// It may be given several times.
+    pub(super) several: bool,
+}
+
+/// Items on a page, when nothing is said, and at most.
+const LIMIT_USUAL: usize = 100;
+const LIMIT_MAX: usize = 500;
+/// Days that are looked at, when nothing is said, and at most.
+const DAYS_USUAL: u64 = 7;
+const DAYS_MAX: u64 = 31;
+
+fn id() -> Value {
+    json!({ "type": "integer", "format": "int64", "minimum": i64::MIN, "maximum": i64::MAX })
+}
+
+pub(super) const SESSION: Key = Key { name: "session", help: "Of this session.", schema: id, several: false };
+pub(super) const PARTICIPATION: Key = Key { name: "participation", help: "Of this participation.", schema: id, several: false };
+pub(super) const STATE: Key = Key {
+    name: "state",
+    help: "In this state. May be given several times.",
+    schema: || json!({ "type": "array", "items": { "type": "string", "enum": State::ALL.map(State::as_str) } }),
+    several: true,
+};
+pub(super) const OCCASION: Key = Key {
+    name: "occasion",
+    help: "Of this occasion.",
+    schema: || json!({ "type": "string", "enum": Occasion::ALL.map(Occasion::as_str) }),
+    several: false,
+};
+pub(super) const LIMIT: Key = Key {
+    name: "limit",
+    help: "Items on a page.",
+    schema: || json!({ "type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_USUAL }),
+    several: false,
+};
+pub(super) const CURSOR: Key = Key {
+    name: "cursor",
+    help: "`next` of the page before.",
+    schema: || json!({ "type": "string", "pattern": "^[0-9a-f]{1,11}-[0-9a-f]{32}$" }),
+    several: false,
+};
+pub(super) const DAYS: Key = Key {
+    name: "days",
+    help: "Days, today included.",
+    schema: || json!({ "type": "integer", "minimum": 1, "maximum": DAYS_MAX, "default": DAYS_USUAL }),
+    several: false,
+};
+
+/// A query that was given.
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Of these keys, and no others.
+    pub(super) fn parse(text: Option<String>, keys: &[Key]) -> Result<Self, Problem> {
+        let pairs: Vec<(String, String)> = url::form_urlencoded::parse(text.unwrap_or_default().as_bytes()).into_owned().collect();
+        for (n, (name, _)) in pairs.iter().enumerate() {
+            let Some(key) = keys.iter().find(|k| k.name == name) else {
+                let known: Vec<&str> = keys.iter().map(|k| k.name).collect();
+                let expected = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                return Err(bad(format!("a key of the query is not known; expected {expected}")));
+            };
+            if !key.several && pairs[..n].iter().any(|(before, _)| before == name) {
+                return Err(bad(format!("{name} stands twice")));
+            }
+        }
+        Ok(Self(pairs))
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
+        self.text(name).map(|t| t.parse().map_err(|_| bad(format!("{name}: expected a number")))).transpose()
+    }
+
+    pub(super) fn id(&self, name: &str) -> Result<Option<i64>, Problem> {
+        self.number(name)
+    }
+
+    pub(super) fn states(&self) -> Result<Vec<State>, Problem> {
+        let given = self.0.iter().filter(|(name, _)| name == "state");
+        given.map(|(_, word)| word.parse().map_err(|_| bad("state: expected the word of a state".to_owned()))).collect()
+    }
+
+    pub(super) fn occasion(&self) -> Result<Option<Occasion>, Problem> {
+        let parsed =
+            self.text("occasion").map(|word| word.parse().map_err(|_| bad("occasion: expected the word of an occasion".to_owned())));
+        parsed.transpose()
+    }
+
+    pub(super) fn limit(&self) -> Result<usize, Problem> {
+        let limit = self.number("limit")?.unwrap_or(LIMIT_USUAL);
+        if (1..=LIMIT_MAX).contains(&limit) { Ok(limit) } else { Err(bad(format!("limit: expected 1 to {LIMIT_MAX}"))) }
+    }
+
+    pub(super) fn days(&self) -> Result<u64, Problem> {
+        let days = self.number("days")?.unwrap_or(DAYS_USUAL);
+        if (1..=DAYS_MAX).contains(&days) { Ok(days) } else { Err(bad(format!("days: expected 1 to {DAYS_MAX}"))) }
+    }
+
+    /// The place in the order of times and keys where the page before ended.
+    pub(super) fn place(&self) -> Result<Option<(chrono::DateTime<chrono::Utc>, NoticeKey)>, Problem> {
+        let Some(text) = self.text("cursor") else { return Ok(None) };
+        let place = text
+            .split_once('-')
+            .and_then(|(ms, key)| Some((chrono::DateTime::from_timestamp_millis(i64::from_str_radix(ms, 16).ok()?)?, key.parse().ok()?)));
+        place.map(Some).ok_or_else(|| bad("cursor: expected `next` of the page before".to_owned()))
+    }
+}
+
+/// Names a place in an order of times and keys.
+pub(super) fn cursor(at: chrono::DateTime<chrono::Utc>, key: impl std::fmt::Display) -> String {
+    format!("{:x}-{key}", at.timestamp_millis())
+}
+
+pub(super) fn bad(detail: String) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Query, Problem> {
+        Query::parse(Some(text.to_owned()), &[SESSION, STATE, LIMIT, CURSOR])
+    }
+
+    #[test]
+    fn what_is_not_known_or_twice_is_refused() {
+        for text in ["colour=blue", "session=1&session=2", "session", "limit=0", "limit=501", "limit=x", "cursor=x", "state=lost"] {
+            let read = parse(text).and_then(|q| Ok((q.id("session")?, q.limit()?, q.place()?, q.states()?)));
+            assert_eq!(read.map_err(|p| p.status()).err(), Some(400), "{text}");
+        }
+        assert_eq!(parse("state=held&state=unknown").unwrap().states().unwrap(), [State::Held, State::Unknown]);
+        assert_eq!(parse("").unwrap().limit().unwrap(), LIMIT_USUAL);
+    }
+
+    #[test]
+    fn a_cursor_names_a_place() {
+        let place = (chrono::DateTime::from_timestamp_millis(1_764_000_000_123).unwrap(), NoticeKey([7; 16]));
+        let query = parse(&format!("cursor={}", cursor(place.0, place.1))).unwrap();
+        assert_eq!(query.place().unwrap(), Some(place));
+    }
+}

@@ -1,0 +1,268 @@
+//! Who a request comes from: staff by the cookie of their visit, programs by their token.
+//!
+//! A cookie is a random id, and nothing else; it is drawn anew at log-in, so that an id that somebody knew before is worth nothing after. A form's
+//! token is an HMAC of that id: no other site can know it. Failures: [`Trouble`], for staff a page.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::http::header::{COOKIE, HOST};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use chrono::{DateTime, TimeDelta, Utc};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use tokio::sync::Semaphore;
+
+use super::page::Trouble;
+use super::problem::Problem;
+use super::request;
+use crate::access::attempts::Attempts;
+use crate::access::file::Followed;
+use crate::access::visits::{Visit, Visits};
+use crate::access::{self, Access, Role, Scope, Token, password};
+
+/// Passwords that are looked at together: each takes 19 MiB and some 30 ms of a core.
+const HASHING: usize = 2;
+/// The cookie, where it goes over TLS: no other host, and no path, can set it (RFC 6265bis 4.1.3.2).
+const SECURE_COOKIE: &str = "__Host-punctual";
+/// The cookie on the machine itself.
+const LOCAL_COOKIE: &str = "punctual";
+
+/// Where a connection comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) SocketAddr);
+
+/// Keeps the visits.
+pub(super) struct Door {
+    users: Followed,
+    visits: Mutex<Visits>,
+    attempts: Mutex<Attempts>,
+    hashing: Semaphore,
+    /// Makes the tokens of forms. A new one at each start.
+    key: String,
+}
+
+/// A member of staff, at work.
+pub(super) struct Visitor {
+    /// Their visit.
+    pub(super) visit: Visit,
+    /// The cookie's value.
+    pub(super) id: String,
+}
+
+impl Visitor {
+    pub(super) fn is_operator(&self) -> bool {
+        self.visit.user.role == Role::Operator
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.visit.user.name.as_str()
+    }
+}
+
+impl Door {
+    pub(super) fn new(users: Followed) -> Self {
+        Self {
+            users,
+            visits: Mutex::default(),
+            attempts: Mutex::default(),
+            hashing: Semaphore::new(HASHING),
+            key: access::new_token().expect("the engine's start drew random numbers already"),
+        }
+    }
+
+    pub(super) fn access(&self) -> Arc<Access> {
+        self.users.current()
+    }
+
+    fn visits(&self) -> MutexGuard<'_, Visits> {
+        self.visits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who it is; else they are sent to the log-in page.
+    pub(super) fn visitor(&self, headers: &HeaderMap, now: DateTime<Utc>) -> Result<Visitor, Trouble> {
+        let id = cookie(headers).ok_or(Trouble::LogIn)?;
+        let access = self.access();
+        let visit = self.visits().find(id, |name| access.user(name).cloned(), now).ok_or(Trouble::LogIn)?;
+        Ok(Visitor { visit, id: id.to_owned() })
+    }
+
+    /// An operator who meant it: the form is one of ours, made for this visit.
+    pub(super) fn operator(&self, headers: &HeaderMap, form: &Form, now: DateTime<Utc>) -> Result<Visitor, Trouble> {
+        let visitor = self.visitor(headers, now)?;
+        self.is_ours(headers, &visitor.id, form)?;
+        if visitor.is_operator() { Ok(visitor) } else { Err(Trouble::Forbidden("Viewers may look, and not act.")) }
+    }
+
+    /// Whose visit that is.
+    pub(super) fn visitor_of(&self, id: &str, now: DateTime<Utc>) -> Result<String, Trouble> {
+        let access = self.access();
+        let visit = self.visits().find(id, |name| access.user(name).cloned(), now).ok_or(Trouble::LogIn)?;
+        Ok(visit.user.name.to_string())
+    }
+
+    /// The token of a visit's forms.
+    pub(super) fn form_token(&self, id: &str) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.as_bytes()).expect("HMAC takes keys of any length");
+        mac.update(id.as_bytes());
+        data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes())
+    }
+
+    /// A form of another site, or of another visit, does nothing.
+    pub(super) fn is_ours(&self, headers: &HeaderMap, id: &str, form: &Form) -> Result<(), Trouble> {
+        let elsewhere = headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin");
+        let token = self.form_token(id);
+        let ours: bool = token.as_bytes().ct_eq(form.get("token").as_bytes()).into();
+        if ours && !elsewhere { Ok(()) } else { Err(Trouble::Forbidden("The form is too old. Go back, reload the page, and try again.")) }
+    }
+
+    /// Name and password, or how long to wait. The id of the new visit.
+    pub(super) async fn log_in(&self, form: &Form, from: IpAddr, now: DateTime<Utc>) -> Result<String, Refused> {
+        let (name, password) = (form.get("name").trim().to_ascii_lowercase(), form.get("password").to_owned());
+        // Kept names are no longer than real ones: a long one is nobody's.
+        let counted = if name.parse::<access::Name>().is_ok() { name.as_str() } else { "?" };
+        self.attempts().begin(counted, from, now).map_err(Refused::Wait)?;
+        let user = self.access().user(&name).cloned();
+        let hash = user.as_ref().map(|u| u.argon2id.clone());
+        let right = {
+            let _one_of_few = self.hashing.acquire().await.expect("nobody closes it");
+            let verified = tokio::task::spawn_blocking(move || password::verify(&password, hash.as_deref()));
+            verified.await.unwrap_or(false)
+        };
+        let Some(user) = user.filter(|_| right) else { return Err(Refused::Wrong) };
+        self.attempts().succeeded(counted, from);
+        let id = access::new_token().map_err(|_| Refused::Wrong)?;
+        self.visits().open(&id, user, now);
+        Ok(id)
+    }
+
+    fn attempts(&self) -> MutexGuard<'_, Attempts> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn log_out(&self, id: &str) {
+        self.visits().close(id);
+    }
+
+    pub(super) fn reveal(&self, visitor: &Visitor, person: access::visits::PersonId, now: DateTime<Utc>) {
+        self.visits().reveal(&visitor.id, person, now);
+    }
+
+    /// The program whose token it is, if it may do that.
+    pub(super) fn program(&self, headers: &HeaderMap, scope: Scope) -> Result<Token, Problem> {
+        let access = self.access();
+        let token = request::bearer(headers).and_then(|given| access.token(given)).ok_or_else(Problem::no_token)?;
+        if token.scopes.contains(&scope) { Ok(token.clone()) } else { Err(Problem::scope(scope)) }
+    }
+}
+
+/// Why a log-in failed.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// Too often; so long from now.
+    Wait(TimeDelta),
+    /// Name or password.
+    Wrong,
+}
+
+/// The id in the cookie, of whichever name.
+pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let name = cookie_name(headers);
+    let pairs = headers.get_all(COOKIE).into_iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(';'));
+    pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(n, _)| *n == name).map(|(_, value)| value)
+}
+
+fn cookie_name(headers: &HeaderMap) -> &'static str {
+    if is_secure(headers) { SECURE_COOKIE } else { LOCAL_COOKIE }
+}
+
+/// Sets the cookie, until the browser is closed. An empty id takes it away.
+pub(super) fn set_cookie(headers: &HeaderMap, id: &str) -> HeaderValue {
+    let secure = if is_secure(headers) { "; Secure" } else { "" };
+    let gone = if id.is_empty() { "; Max-Age=0" } else { "" };
+    let text = format!("{}={id}; Path=/; HttpOnly; SameSite=Strict{secure}{gone}", cookie_name(headers));
+    text.try_into().expect("hexadecimal digits and constants")
+}
+
+/// Whether a cookie may only go over TLS: always, but for plain HTTP on the machine itself. The proxy that ends TLS says so, or at least passes
+/// the name on that it was asked by; who lies about it harms themselves alone.
+fn is_secure(headers: &HeaderMap) -> bool {
+    if headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https") {
+        return true;
+    }
+    let host = headers.get(HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
+    let name = host.strip_prefix('[').and_then(|h| h.split(']').next()).unwrap_or_else(|| host.rsplit_once(':').map_or(host, |(n, _)| n));
+    !(name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()))
+}
+
+/// Where a request comes from: what a proxy on this machine says last, else the connection's other end.
+pub(super) fn address(headers: &HeaderMap, peer: Option<Peer>) -> IpAddr {
+    let peer = peer.map_or(IpAddr::from([0, 0, 0, 0]), |Peer(address)| address.ip());
+    let said = headers.get("x-forwarded-for").and_then(|v| v.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+    said.filter(|_| peer.is_loopback()).unwrap_or(peer)
+}
+
+/// A form's fields.
+pub(super) struct Form(Vec<(String, String)>);
+
+impl Form {
+    pub(super) fn parse(body: &[u8]) -> Self {
+        Self(url::form_urlencoded::parse(body).into_owned().collect())
+    }
+
+    /// A field; empty: there is none.
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
+    }
+}
+
+impl Refused {
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Wait(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Wrong => StatusCode::UNAUTHORIZED,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn a_cookie_is_secure_but_on_the_machine_itself() {
+        for (pairs, secure) in [
+            (vec![("host", "127.0.0.1:8080")], false),
+            (vec![("host", "localhost")], false),
+            (vec![("host", "[::1]:8080")], false),
+            (vec![("host", "punctual.practice.example")], true),
+            (vec![("host", "localhost.practice.example:8080")], true),
+            (vec![("host", "127.0.0.1:8080"), ("x-forwarded-proto", "https")], true),
+            (vec![], true),
+        ] {
+            let set = set_cookie(&headers(&pairs), "ab");
+            let want = if secure {
+                "__Host-punctual=ab; Path=/; HttpOnly; SameSite=Strict; Secure"
+            } else {
+                "punctual=ab; Path=/; HttpOnly; SameSite=Strict"
+            };
+            assert_eq!(set, want, "{pairs:?}");
+        }
+        let both = headers(&[("host", "practice.example"), ("cookie", "punctual=planted; __Host-punctual=ours")]);
+        assert_eq!(cookie(&both), Some("ours"));
+    }
+
+    #[test]
+    fn only_a_proxy_on_this_machine_is_believed() {
+        let said = headers(&[("x-forwarded-for", "198.51.100.7, 203.0.113.9")]);
+        let peer = |ip: &str| Some(Peer(SocketAddr::new(ip.parse().unwrap(), 1)));
+        assert_eq!(address(&said, peer("127.0.0.1")), IpAddr::from([203, 0, 113, 9]));
+        assert_eq!(address(&said, peer("192.0.2.1")), IpAddr::from([192, 0, 2, 1]));
+        assert_eq!(address(&headers(&[]), peer("127.0.0.1")), IpAddr::from([127, 0, 0, 1]));
+    }
+}

@@ -1,0 +1,43 @@
+//! `/healthz` and `/readyz`, for whoever watches.
+//!
+//! `/healthz`: the process answers, and so does its store, within a second. `/readyz`: besides, what is due can go out. What only waits for a
+//! person (held, in doubt, guarded, quarantined) is not counted: the program does what it should, and a restart would not help. `/metrics` and
+//! `punctual status` tell of that.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::{Shared, metrics};
+
+/// Nothing may show an old answer.
+fn fresh(status: StatusCode, body: serde_json::Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body.to_string()).into_response()
+}
+
+/// `/healthz`
+pub(super) async fn alive(State(shared): State<Arc<Shared>>) -> Response {
+    if shared.intake.answers().await {
+        fresh(StatusCode::OK, json!({ "healthy": true }))
+    } else {
+        fresh(StatusCode::SERVICE_UNAVAILABLE, json!({ "healthy": false, "reasons": ["the store does not answer within a second"] }))
+    }
+}
+
+/// `/readyz`
+pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    let reasons = shared.intake.unready().await;
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    fresh(status, json!({ "ready": reasons.is_empty(), "reasons": reasons }))
+}
+
+/// `/metrics`
+pub(super) async fn figures(State(shared): State<Arc<Shared>>) -> Response {
+    match shared.intake.figures().await {
+        Some(figures) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], figures.to_string()).into_response(),
+        None => fresh(StatusCode::SERVICE_UNAVAILABLE, json!({ "reasons": ["the store does not answer"] })),
+    }
+}

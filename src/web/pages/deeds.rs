@@ -1,0 +1,86 @@
+//! What an operator does: with a notice, and with what the guard holds. Each deed stands in the ledger, with the operator's name, in the
+//! transaction of what it changed.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+use super::FORM_MAX;
+use crate::notice::NoticeKey;
+use crate::outbox::Act;
+use crate::web::door::{Form, Visitor};
+use crate::web::page::{self, Trouble};
+use crate::web::{Shared, request};
+
+/// A form of ours, from an operator.
+pub(super) async fn from_operator(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<(Form, Visitor), Trouble> {
+    let form = Form::parse(&request::form(headers, body, FORM_MAX, shared.settings.limits.body).await?);
+    let visitor = shared.door()?.operator(headers, &form, shared.office.clock.now())?;
+    Ok((form, visitor))
+}
+
+/// `/notices/{key}/{act}`: release, cancel, retry, hold.
+pub(super) async fn act(
+    State(shared): State<Arc<Shared>>,
+    Path((key, act)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Trouble> {
+    let (form, visitor) = from_operator(&shared, &headers, body).await?;
+    let nothing = || Trouble::NotFound("There is nothing at this address.");
+    let key: NoticeKey = key.parse().map_err(|_| nothing())?;
+    let act = Act::from_word(&act).ok_or_else(nothing)?;
+    let outbox = Arc::clone(&shared.office.desk.outbox);
+    let (who, now) = (visitor.name().to_owned(), shared.office.clock.now());
+    let acting = crate::web::to_the_end(async move { outbox.act_by(Some(&who), &[key], act, now).await });
+    if acting.await?? == 0 {
+        return Err(Trouble::Conflict("It is in another state by now: somebody else may have decided, or it went out. Look at it again."));
+    }
+    shared.intake.wake();
+    Ok(page::see(&back(&form, &format!("/notices/{key}"))))
+}
+
+/// Lets pass what waits of a source.
+pub(super) async fn accept(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Result<Response, Trouble> {
+    let (form, visitor) = from_operator(&shared, &headers, body).await?;
+    let source = form.get("source").to_owned();
+    let outbox = Arc::clone(&shared.office.desk.outbox);
+    let (who, now) = (visitor.name().to_owned(), shared.office.clock.now());
+    let waiting = crate::web::to_the_end(async move { outbox.accept_guard_by(Some(&who), Some(&source), now).await }).await??;
+    if waiting == 0 {
+        return Err(Trouble::Conflict("Nothing of this source waits any more."));
+    }
+    shared.intake.ask();
+    Ok(page::see("/attention?accepted"))
+}
+
+/// Where the form was: a page of ours.
+pub(super) fn back(form: &Form, otherwise: &str) -> String {
+    let from = form.get("from");
+    let ours = from.starts_with('/') && !from.starts_with("//") && from.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
+    if ours { from.to_owned() } else { otherwise.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_leads_back_to_a_page_of_ours_alone() {
+        for (from, to) in [
+            ("/attention", "/attention"),
+            ("/sessions/1/2", "/sessions/1/2"),
+            ("", "/x"),
+            ("//evil.example", "/x"),
+            ("/\\evil.example", "/x"),
+            ("https://evil.example", "/x"),
+            ("/a\r\nSet-Cookie: b", "/x"),
+        ] {
+            let body = url::form_urlencoded::Serializer::new(String::new()).append_pair("from", from).finish();
+            assert_eq!(back(&Form::parse(body.as_bytes()), "/x"), to, "{from}");
+        }
+    }
+}

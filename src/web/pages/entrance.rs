@@ -1,0 +1,97 @@
+//! Log-in and log-out.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::Serialize;
+
+use super::FORM_MAX;
+use crate::access::new_token;
+use crate::web::door::{self, Form, Peer, Refused};
+use crate::web::page::{self, Trouble};
+use crate::web::{Shared, request};
+
+#[derive(Serialize)]
+struct Page {
+    token: String,
+    name: String,
+    wrong: Option<String>,
+}
+
+/// The form. Its token belongs to a cookie too, by which nobody is logged in yet.
+pub(super) async fn page(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Trouble> {
+    form(&shared, &headers, StatusCode::OK, String::new(), None)
+}
+
+fn form(shared: &Shared, headers: &HeaderMap, status: StatusCode, name: String, wrong: Option<String>) -> Result<Response, Trouble> {
+    // Several tabs share one cookie.
+    let id = match door::cookie(headers).filter(|id| id.len() == 64) {
+        Some(id) => id.to_owned(),
+        None => new_token().map_err(|_| Trouble::Forbidden("The system gives no random numbers."))?,
+    };
+    let facts = Page { token: shared.door()?.form_token(&id), name, wrong };
+    Ok(with_cookie(page::render(status, "login.html", &facts), headers, &id))
+}
+
+fn with_cookie(mut response: Response, headers: &HeaderMap, id: &str) -> Response {
+    response.headers_mut().insert(SET_COOKIE, door::set_cookie(headers, id));
+    response
+}
+
+/// Name and password.
+pub(super) async fn log_in(
+    State(shared): State<Arc<Shared>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Trouble> {
+    let fields = Form::parse(&request::form(&headers, body, FORM_MAX, shared.settings.limits.body).await?);
+    let door = shared.door()?;
+    let before = door::cookie(&headers).unwrap_or_default();
+    if door.is_ours(&headers, before, &fields).is_err() {
+        // The daemon began anew since the page was made, or the cookie did not come back.
+        let text =
+            "Please try once more. (If it fails again: your browser has to accept a cookie, and the address has to begin with https.)";
+        return form(&shared, &headers, StatusCode::FORBIDDEN, String::new(), Some(text.to_owned()));
+    }
+    let now = shared.office.clock.now();
+    let from = door::address(&headers, peer.map(|Extension(peer)| peer));
+    match door.log_in(&fields, from, now).await {
+        Ok(id) => {
+            door.log_out(before);
+            shared.office.desk.outbox.note(now, "log_in", &door.visitor_of(&id, now)?).await?;
+            Ok(with_cookie(page::see("/"), &headers, &id))
+        }
+        Err(refused) => {
+            let status = refused.status();
+            tracing::warn!(status = status.as_u16(), "a log-in was refused");
+            let (text, wait) = match refused {
+                Refused::Wrong => ("Name or password is wrong.".to_owned(), None),
+                Refused::Wait(wait) => {
+                    (format!("Too many attempts. Try again in {} minutes.", wait.num_minutes() + 1), Some(wait.num_seconds()))
+                }
+            };
+            let name = fields.get("name").chars().take(40).collect();
+            let response = form(&shared, &headers, status, name, Some(text))?;
+            Ok(match wait {
+                Some(seconds) => page::retry_after(response, seconds),
+                None => response,
+            })
+        }
+    }
+}
+
+/// The visit ends.
+pub(super) async fn log_out(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Result<Response, Trouble> {
+    let fields = Form::parse(&request::form(&headers, body, FORM_MAX, shared.settings.limits.body).await?);
+    let door = shared.door()?;
+    let id = door::cookie(&headers).unwrap_or_default();
+    door.is_ours(&headers, id, &fields)?;
+    door.log_out(id);
+    Ok(with_cookie(page::see("/login"), &headers, ""))
+}

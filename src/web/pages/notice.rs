@@ -1,0 +1,90 @@
+//! One notice: where it is, how often it was tried, and its message.
+//!
+//! What may still go is rendered as it would be now, by the live path; what went is shown as it went, from its frozen bytes. Those hold the code
+//! as it was then, which nothing here could mask with certainty: they are shown once an operator revealed that participant.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::Serialize;
+
+use super::shown::{Attempt, Frame, NoticeRow};
+use super::{Looking, Trouble};
+use crate::desk::letter::{self, Letter};
+use crate::desk::notices::{Opened, open};
+use crate::notice::NoticeKey;
+use crate::web::Shared;
+use crate::web::page;
+
+#[derive(Serialize)]
+struct Page {
+    frame: Frame,
+    notice: NoticeRow,
+    attempts: Vec<Attempt>,
+    reference: Option<String>,
+    server_reply: Option<String>,
+    letter: Option<Letter>,
+    /// Why there is none.
+    no_letter: Option<String>,
+    /// It is what went out, and not what would.
+    frozen: bool,
+    revealed: bool,
+}
+
+pub(super) async fn notice(State(shared): State<Arc<Shared>>, Path(key): Path<String>, headers: HeaderMap) -> Result<Response, Trouble> {
+    let looking = shared.looking(&headers)?;
+    let opened = opened(&looking, &key).await?;
+    let (letter, frozen, revealed) = letter_of(&looking, &opened).await?;
+    let (letter, no_letter) = match letter {
+        Ok(letter) => (Some(letter), None),
+        Err(why) => (None, Some(why)),
+    };
+    let office = looking.office;
+    let facts = Page {
+        frame: looking.frame(&shared, "sessions").await?,
+        notice: NoticeRow::of(&opened.entry, office, looking.now),
+        attempts: opened.shown.deliveries.iter().map(|d| Attempt::of(d, office)).collect(),
+        reference: opened.shown.reference,
+        server_reply: opened.shown.notice.server_reply,
+        letter,
+        no_letter,
+        frozen,
+        revealed,
+    };
+    Ok(page::render(StatusCode::OK, "notice.html", &facts))
+}
+
+/// The HTML of its e-mail, for the frame.
+pub(super) async fn message(State(shared): State<Arc<Shared>>, Path(key): Path<String>, headers: HeaderMap) -> Result<Response, Trouble> {
+    let looking = shared.looking(&headers)?;
+    let opened = opened(&looking, &key).await?;
+    match letter_of(&looking, &opened).await?.0 {
+        Ok(Letter { html: Some(html), .. }) => Ok(page::message(html)),
+        _ => Err(Trouble::NotFound("This message has no page.")),
+    }
+}
+
+async fn opened(looking: &Looking<'_>, key: &str) -> Result<Opened, Trouble> {
+    let nothing = || Trouble::NotFound("There is no such notice, or it was removed after its time.");
+    let key: NoticeKey = key.parse().map_err(|_| nothing())?;
+    open(&looking.office.desk, key).await?.ok_or_else(nothing)
+}
+
+/// The message, or why it is not shown; whether it is the frozen one; whether it is revealed.
+async fn letter_of(looking: &Looking<'_>, opened: &Opened) -> Result<(Result<Letter, String>, bool, bool), Trouble> {
+    let notice = &opened.entry.notice;
+    let revealed = looking.visitor.visit.revealed((notice.session, notice.participation), looking.now).is_some();
+    if opened.entry.state.pending() {
+        let office = looking.office;
+        let letter = letter::planned(&office.desk, &office.renderer, &opened.entry, revealed, looking.now).await?;
+        return Ok((letter, false, revealed));
+    }
+    let letter = match &opened.content {
+        None => Err("Its text is not kept: it never went, or its time of keeping is over.".to_owned()),
+        Some(_) if !revealed => Err("What was sent holds name and code. An operator can reveal it.".to_owned()),
+        Some(bytes) => letter::sent(notice.address.channel(), bytes),
+    };
+    Ok((letter, true, revealed))
+}

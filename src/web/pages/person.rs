@@ -1,0 +1,108 @@
+//! One participant: why they are told what, and what became of it. An operator may reveal name, address and code, and the ledger tells that.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::Serialize;
+
+use super::shown::{Decided, Frame, History, PersonCard, moment};
+use super::{deeds, number};
+use crate::contact::ConnectCode;
+use crate::desk::agenda;
+use crate::desk::why::why;
+use crate::session::{ParticipationId, SessionId};
+use crate::web::Shared;
+use crate::web::page::{self, Trouble};
+
+#[derive(Serialize)]
+struct Page {
+    frame: Frame,
+    session: i64,
+    start: super::shown::Moment,
+    person: PersonCard,
+    source: String,
+    inputs: Vec<(&'static str, String)>,
+    decisions: Vec<Decided>,
+    history: Vec<History>,
+    revealed: Option<Revealed>,
+}
+
+/// What an operator asked to see.
+#[derive(Serialize)]
+struct Revealed {
+    until: String,
+    name: String,
+    address: String,
+    code: String,
+    passkey: Option<String>,
+}
+
+pub(super) async fn person(
+    State(shared): State<Arc<Shared>>,
+    Path((session, participation)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Trouble> {
+    let looking = shared.looking(&headers)?;
+    let (session, id) = (SessionId(number(&session)?), ParticipationId(number(&participation)?));
+    let (office, now) = (looking.office, looking.now);
+    let none = || Trouble::NotFound("Punctual knows no such participant, or no longer: the session may be over.");
+    let told = why(&office.desk, session, Some(id), now).await?.pop().ok_or_else(none)?;
+    let entries = agenda::of(&office.desk, session, now).await?;
+    let entry = entries.iter().find(|e| e.people.iter().any(|p| p.id == id)).ok_or_else(none)?;
+    let person = entry.people.iter().find(|p| p.id == id).ok_or_else(none)?;
+    let revealed = match looking.visitor.visit.revealed((session, id), now) {
+        Some(until) => revealed(&looking, session, id, until).await?,
+        None => None,
+    };
+    let facts = Page {
+        frame: looking.frame(&shared, "sessions").await?,
+        session: session.0,
+        start: moment(entry.start, &office.zone),
+        person: PersonCard::of(person, entry, office, now),
+        source: told.source,
+        inputs: told.inputs,
+        decisions: told.decisions.iter().map(|said| Decided::of(said, office)).collect(),
+        history: History::of(&told.notices, office),
+        revealed,
+    };
+    Ok(page::render(StatusCode::OK, "person.html", &facts))
+}
+
+async fn revealed(
+    looking: &super::Looking<'_>,
+    session: SessionId,
+    id: ParticipationId,
+    until: chrono::DateTime<chrono::Utc>,
+) -> Result<Option<Revealed>, Trouble> {
+    let desk = &looking.office.desk;
+    let seen = desk.session(session, looking.now).await?;
+    let Some(person) = seen.iter().find_map(|s| s.session.participant(id)) else { return Ok(None) };
+    let none = crate::plan::Suppressions::default();
+    let address = crate::plan::recipient(person, &desk.policy, &none, false);
+    Ok(Some(Revealed {
+        until: moment(until, &looking.office.zone).time,
+        name: person.name.expose().to_owned(),
+        address: address.map_or_else(|(reason, _)| format!("none: {reason}"), |to| to.address.expose().to_owned()),
+        code: person.code.map_or_else(|| "none".to_owned(), ConnectCode::expose_grouped),
+        passkey: person.passkey.as_ref().map(|p| p.expose().to_owned()),
+    }))
+}
+
+/// Written to the ledger before anything is shown.
+pub(super) async fn reveal(
+    State(shared): State<Arc<Shared>>,
+    Path((session, participation)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Trouble> {
+    let (form, visitor) = deeds::from_operator(&shared, &headers, body).await?;
+    let (session, id) = (SessionId(number(&session)?), ParticipationId(number(&participation)?));
+    let now = shared.office.clock.now();
+    let detail = format!("session {session}, participation {id}, by {}", visitor.name());
+    shared.office.desk.outbox.note(now, "reveal", &detail).await?;
+    shared.door()?.reveal(&visitor, (session, id), now);
+    Ok(page::see(&deeds::back(&form, &format!("/sessions/{session}/{id}"))))
+}

@@ -1,0 +1,487 @@
+//! What the templates get: facts in words and in local times. Nothing here is HTML: the templates escape it all.
+
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use serde::Serialize;
+
+use crate::desk::why::{Said, Told};
+use crate::desk::{agenda, unreachable, what, words};
+use crate::notice::Reason;
+use crate::outbox::{Act, Delivery, Entry, GuardRow, LedgerRow, State};
+use crate::session::{Fault, Role};
+use crate::web::Office;
+use crate::zone::Zone;
+
+/// What every page has around it.
+#[derive(Serialize)]
+pub(super) struct Frame {
+    pub(super) practice: String,
+    /// `New York`
+    pub(super) zone: String,
+    pub(super) user: String,
+    pub(super) operator: bool,
+    /// Of the page's forms.
+    pub(super) token: String,
+    /// Things that want a decision.
+    pub(super) waiting: u64,
+    pub(super) section: &'static str,
+    /// Nothing is sent: it is all rehearsed.
+    pub(super) shadow: bool,
+}
+
+/// A time on somebody's clock.
+#[derive(Serialize, Clone, PartialEq, Eq)]
+pub(super) struct Moment {
+    /// For programs: RFC 3339, UTC.
+    pub(super) iso: String,
+    /// `Tue, Nov 24`
+    pub(super) date: String,
+    /// `3:00 PM`
+    pub(super) time: String,
+    /// `2026-11-24`
+    pub(super) day: String,
+}
+
+/// That time on the clock of a zone.
+pub(super) fn moment(at: DateTime<Utc>, zone: &Zone) -> Moment {
+    let local = zone.local(at).civil;
+    Moment {
+        iso: at.to_rfc3339_opts(SecondsFormat::Secs, true),
+        date: local.format("%a, %b %-d").to_string(),
+        time: local.format("%-I:%M %p").to_string(),
+        day: local.date().to_string(),
+    }
+}
+
+/// `New York` of `America/New_York`.
+pub(super) fn zone_name(zone: &Zone) -> String {
+    zone.name().rsplit('/').next().unwrap_or(zone.name()).replace('_', " ")
+}
+
+/// The sessions of one day of the practice.
+#[derive(Serialize)]
+pub(super) struct Day {
+    /// `Today`, `Tomorrow`, or nothing.
+    name: &'static str,
+    /// `Tue, Nov 24`
+    date: String,
+    sessions: Vec<SessionCard>,
+}
+
+/// Days with their sessions, also those without one.
+pub(super) fn by_day(cards: Vec<SessionCard>, from: NaiveDate, days: u64, today: NaiveDate) -> Vec<Day> {
+    let mut all: Vec<(NaiveDate, Day)> = from
+        .iter_days()
+        .take(usize::try_from(days).unwrap_or(0))
+        .map(|day| {
+            let name = match (day - today).num_days() {
+                -1 => "Yesterday",
+                0 => "Today",
+                1 => "Tomorrow",
+                _ => "",
+            };
+            (day, Day { name, date: day.format("%a, %b %-d").to_string(), sessions: Vec::new() })
+        })
+        .collect();
+    for card in cards {
+        if let Some((_, day)) = all.iter_mut().find(|(date, _)| date.to_string() == card.start.day) {
+            day.sessions.push(card);
+        }
+    }
+    all.into_iter().map(|(_, day)| day).collect()
+}
+
+/// One session.
+#[derive(Serialize)]
+pub(super) struct SessionCard {
+    id: i64,
+    start: Moment,
+    over: bool,
+    cancelled: bool,
+    meet_now: bool,
+    people: Vec<PersonCard>,
+    faults: Vec<String>,
+}
+
+impl SessionCard {
+    pub(super) fn of(entry: &agenda::Entry, office: &Office, now: DateTime<Utc>) -> Self {
+        Self {
+            id: entry.session.0,
+            start: moment(entry.start, &office.zone),
+            over: entry.start <= now,
+            cancelled: entry.cancelled,
+            meet_now: entry.meet_now,
+            people: entry.people.iter().map(|p| PersonCard::of(p, entry, office, now)).collect(),
+            faults: entry.faults.clone(),
+        }
+    }
+}
+
+/// One participant.
+#[derive(Serialize)]
+pub(super) struct PersonCard {
+    id: i64,
+    session: i64,
+    role: &'static str,
+    /// The masked address; or why there is none, where nothing else says so.
+    to: String,
+    /// Told by somebody else.
+    elsewhere: bool,
+    /// Their own clock, where it differs from the practice's at that time.
+    local: Option<Moment>,
+    /// `Los Angeles`
+    zone: String,
+    trouble: Option<Trouble>,
+    steps: Vec<Chip>,
+}
+
+/// Why somebody will not be reached, and what to do.
+#[derive(Serialize)]
+pub(super) struct Trouble {
+    text: String,
+    detail: Option<String>,
+    remedy: Option<&'static str>,
+}
+
+impl Trouble {
+    /// `reason`: a reason's word, or a state's.
+    fn of(reason: &str, detail: Option<&String>) -> Self {
+        let known = |word: &str| word.parse::<Reason>().ok();
+        let held = detail.and_then(|d| known(d));
+        let (text, remedy) = match (known(reason), reason) {
+            (Some(r), _) => (words::reason(r).to_owned(), words::remedy(r)),
+            (None, "held") => {
+                let why = held.map_or_else(String::new, |r| format!(": {}", lower(words::reason(r))));
+                (format!("A message is held{why}"), held.and_then(words::remedy).or(Some("Decide about it.")))
+            }
+            (None, "rejected") => ("The message was refused".to_owned(), Some("Call them, or correct the address.")),
+            (None, "unknown") => ("Nobody knows whether the message arrived".to_owned(), words::remedy(Reason::InDoubt)),
+            (None, "undelivered" | "failed") => {
+                ("The server took a message, and it did not arrive".to_owned(), Some("Call them, or correct the address."))
+            }
+            (None, other) => (other.to_owned(), None),
+        };
+        Self { text, detail: detail.filter(|_| held.is_none()).cloned(), remedy }
+    }
+}
+
+fn lower(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+impl PersonCard {
+    pub(super) fn of(person: &agenda::Person, entry: &agenda::Entry, office: &Office, now: DateTime<Utc>) -> Self {
+        let zone = person.zone.as_ref();
+        let theirs = zone.filter(|z| z.local(entry.start).civil != office.zone.local(entry.start).civil);
+        Self {
+            id: person.id.0,
+            session: entry.session.0,
+            role: role(person.role),
+            to: match &person.to {
+                Ok(to) => to.clone(),
+                Err(_) if person.told_elsewhere || person.against.is_some() => String::new(),
+                Err(reason) => words::reason(*reason).to_owned(),
+            },
+            elsewhere: person.told_elsewhere,
+            local: theirs.map(|z| moment(entry.start, z)),
+            zone: zone.map(zone_name).unwrap_or_default(),
+            trouble: person.against.as_ref().map(|(reason, detail)| Trouble::of(reason, detail.as_ref())),
+            steps: person.steps.iter().filter(|s| !is_said(s, person)).map(|s| Chip::of(s, office, now)).collect(),
+        }
+    }
+}
+
+/// What is not told for the one reason that stands above it anyway.
+fn is_said(step: &agenda::Step, person: &agenda::Person) -> bool {
+    let above = person.against.as_ref().map(|(reason, _)| reason.as_str());
+    step.key.is_none() && step.reason.is_some_and(|reason| above == Some(reason.as_str()))
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Host => "Host",
+        Role::Participant => "Participant",
+    }
+}
+
+/// How a step is meant: a class of the style sheet, beside the words that say the same.
+fn tone(state: Option<State>) -> &'static str {
+    match state {
+        Some(State::Accepted) => "good",
+        Some(State::Waiting | State::Claimed | State::Sending) => "plain",
+        Some(State::Held | State::Unknown | State::Rejected | State::Lapsed) => "bad",
+        Some(State::Cancelled | State::Superseded | State::Suppressed) | None => "quiet",
+    }
+}
+
+/// One thing that was, will or will not be told.
+#[derive(Serialize)]
+struct Chip {
+    what: String,
+    state: String,
+    tone: &'static str,
+    at: Option<Moment>,
+    /// It is today, on the practice's clock.
+    today: bool,
+    why: Option<&'static str>,
+    key: Option<String>,
+}
+
+impl Chip {
+    fn of(step: &agenda::Step, office: &Office, now: DateTime<Utc>) -> Self {
+        let at = step.at.map(|at| moment(at, &office.zone));
+        Self {
+            what: capital(&step.what),
+            state: step.state.map_or("Not sent", words::state).to_owned(),
+            tone: tone(step.state),
+            today: at.as_ref().is_some_and(|at| at.day == moment(now, &office.zone).day),
+            at,
+            why: step.reason.map(words::reason),
+            key: step.key.map(|k| k.to_string()),
+        }
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// One notice, and what may be done with it.
+#[derive(Serialize)]
+pub(super) struct NoticeRow {
+    key: String,
+    session: i64,
+    participation: i64,
+    role: &'static str,
+    what: String,
+    channel: &'static str,
+    to: String,
+    state: &'static str,
+    tone: &'static str,
+    why: Option<&'static str>,
+    remedy: Option<&'static str>,
+    due: Moment,
+    start: Moment,
+    over: bool,
+    next: Option<Moment>,
+    accepted: Option<Moment>,
+    attempts: u32,
+    acts: Vec<Button>,
+}
+
+/// A deed that is possible.
+#[derive(Serialize)]
+struct Button {
+    act: &'static str,
+    label: &'static str,
+    /// What it does, for whoever is not sure.
+    help: &'static str,
+}
+
+impl NoticeRow {
+    pub(super) fn of(entry: &Entry, office: &Office, now: DateTime<Utc>) -> Self {
+        let notice = &entry.notice;
+        let at = |at: DateTime<Utc>| moment(at, &office.zone);
+        let in_doubt = (entry.state == State::Unknown).then_some(Reason::InDoubt);
+        let reason = entry.reason.or(in_doubt);
+        Self {
+            key: notice.key.to_string(),
+            session: notice.session.0,
+            participation: notice.participation.0,
+            role: role(notice.role),
+            what: capital(&what(notice.occasion, notice.rule.as_deref())),
+            channel: match notice.address.channel() {
+                crate::contact::Channel::Email => "e-mail",
+                crate::contact::Channel::Sms => "text message",
+            },
+            to: notice.address.to_string(),
+            state: words::state(entry.state),
+            tone: tone(Some(entry.state)),
+            why: reason.map(words::reason),
+            remedy: reason.and_then(words::remedy),
+            due: at(notice.due_at),
+            start: at(notice.start),
+            over: notice.useful_until <= now,
+            next: entry.next_attempt_at.map(at),
+            accepted: entry.accepted_at.map(at),
+            attempts: entry.attempts,
+            acts: buttons(entry, now),
+        }
+    }
+}
+
+/// What may be done with a notice in its state: see [`Act`].
+fn buttons(entry: &Entry, now: DateTime<Utc>) -> Vec<Button> {
+    let button = |act: Act, label, help| Button { act: act.as_str(), label, help };
+    let cancel = button(Act::Cancel, "Do not send", "It is not sent, and not planned again.");
+    match entry.state {
+        State::Held if entry.notice.useful_until <= now => vec![cancel],
+        State::Held => vec![button(Act::Release, "Release", "It is sent at its time, or at once if that is past."), cancel],
+        State::Unknown => vec![button(Act::Retry, "Send again", "The same message once more, now."), cancel],
+        State::Waiting if entry.attempts > 0 && entry.next_attempt_at.is_some_and(|at| at > now) => vec![
+            button(Act::Retry, "Try now", "It does not wait for its next attempt."),
+            button(Act::Hold, "Hold", "It waits until somebody releases it."),
+            cancel,
+        ],
+        State::Waiting => vec![button(Act::Hold, "Hold", "It waits until somebody releases it."), cancel],
+        _ => Vec::new(),
+    }
+}
+
+/// What the guard holds of one source.
+#[derive(Serialize)]
+pub(super) struct Guarded {
+    source: String,
+    since: Moment,
+    /// `removed`, and the sessions.
+    kinds: Vec<(&'static str, Vec<i64>)>,
+    count: usize,
+}
+
+impl Guarded {
+    pub(super) fn by_source(rows: &[GuardRow], office: &Office) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for row in rows {
+            if all.last().is_none_or(|last| last.source != row.source) {
+                all.push(Self { source: row.source.clone(), since: moment(row.since, &office.zone), kinds: Vec::new(), count: 0 });
+            }
+            let Some(last) = all.last_mut() else { continue };
+            let kind = match row.kind.as_str() {
+                "removed" => "are gone, or cancelled",
+                "moved" => "moved by the same amount of time",
+                "codes" => "have other connect codes",
+                _ => "changed",
+            };
+            last.count += 1;
+            match last.kinds.iter_mut().find(|(k, _)| *k == kind) {
+                Some((_, sessions)) => sessions.push(row.session_id.0),
+                None => last.kinds.push((kind, vec![row.session_id.0])),
+            }
+        }
+        all
+    }
+}
+
+/// A record that cannot be read.
+#[derive(Serialize)]
+pub(super) struct FaultRow {
+    source: String,
+    session: Option<i64>,
+    participation: Option<i64>,
+    text: String,
+}
+
+impl From<(String, Fault)> for FaultRow {
+    fn from((source, fault): (String, Fault)) -> Self {
+        Self { source, text: fault.to_string(), session: fault.session.map(|s| s.0), participation: fault.participation.map(|p| p.0) }
+    }
+}
+
+/// Somebody who will not be reached.
+#[derive(Serialize)]
+pub(super) struct Unreached {
+    session: i64,
+    participation: Option<i64>,
+    start: Option<Moment>,
+    trouble: Trouble,
+}
+
+impl Unreached {
+    pub(super) fn of(row: &unreachable::Row, office: &Office) -> Self {
+        Self {
+            session: row.session_id.0,
+            participation: row.participation_id.map(|p| p.0),
+            start: row.start.parse::<DateTime<Utc>>().ok().map(|at| moment(at, &office.zone)),
+            trouble: Trouble::of(&row.reason, row.detail.as_ref()),
+        }
+    }
+}
+
+/// One attempt.
+#[derive(Serialize)]
+pub(super) struct Attempt {
+    number: u32,
+    at: Moment,
+    outcome: String,
+    transport: String,
+    reply: String,
+    /// What became of the message: `undelivered: 30005`.
+    receipt: Option<String>,
+}
+
+impl Attempt {
+    pub(super) fn of(delivery: &Delivery, office: &Office) -> Self {
+        Self {
+            number: delivery.attempt,
+            at: moment(delivery.started_at, &office.zone),
+            outcome: delivery.outcome.clone().unwrap_or_else(|| "under way".to_owned()),
+            transport: delivery.transport.clone().unwrap_or_default(),
+            reply: delivery.reply.clone().unwrap_or_default(),
+            receipt: delivery
+                .receipt
+                .map(|fate| delivery.receipt_detail.as_ref().map_or_else(|| fate.to_string(), |d| format!("{fate}: {d}"))),
+        }
+    }
+}
+
+/// One decision of the planner.
+#[derive(Serialize)]
+pub(super) struct Decided {
+    what: String,
+    verdict: &'static str,
+    due: Option<Moment>,
+    why: Option<&'static str>,
+    /// The reason's own word: `booked_late`.
+    reason: Option<&'static str>,
+    detail: Option<String>,
+}
+
+impl Decided {
+    pub(super) fn of(said: &Said, office: &Office) -> Self {
+        let due = said.due_at.as_ref().and_then(|at| at.parse::<DateTime<Utc>>().ok());
+        Self {
+            what: capital(&said.what),
+            verdict: match said.verdict {
+                "send" => "Send",
+                "done" => "Done",
+                _ => "Do not send",
+            },
+            due: due.map(|at| moment(at, &office.zone)),
+            why: said.reason.map(words::reason),
+            reason: said.reason.map(Reason::as_str),
+            detail: said.detail.clone(),
+        }
+    }
+}
+
+/// One row of the ledger.
+#[derive(Serialize)]
+pub(super) struct History {
+    at: Moment,
+    what: String,
+    event: String,
+    step: String,
+    detail: String,
+}
+
+impl History {
+    /// Of all notices of a person, the newest first.
+    pub(super) fn of(notices: &[Told], office: &Office) -> Vec<Self> {
+        let mut rows: Vec<(&LedgerRow, &str)> =
+            notices.iter().flat_map(|n| n.history.iter().map(move |row| (row, n.what.as_str()))).collect();
+        rows.sort_by_key(|(row, _)| std::cmp::Reverse(row.seq));
+        let step = |row: &LedgerRow| {
+            let states = [row.from_state, row.to_state].into_iter().flatten().map(words::state);
+            states.collect::<Vec<_>>().join(" → ")
+        };
+        let one = |(row, what): (&LedgerRow, &str)| Self {
+            at: moment(row.at, &office.zone),
+            what: capital(what),
+            event: row.event.clone(),
+            step: step(row),
+            detail: row.detail.clone().unwrap_or_default(),
+        };
+        rows.into_iter().map(one).collect()
+    }
+}

@@ -1,0 +1,324 @@
+//! A channel as a whole: faults and probes, fail-over, a wait that a server asked for, turns, and who goes first. With transports that follow a script.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use punctual::clock::Clock;
+use punctual::config;
+use punctual::contact::Channel;
+use punctual::deliver::{PointOfNoReturn, Transport};
+use punctual::dispatch::{Dispatcher, Lane, Span, Tally};
+use punctual::message::Message;
+use punctual::notice::NoticeKey;
+use punctual::outbox::memory::MemoryOutbox;
+use punctual::outbox::{Filter, State};
+use punctual::outcome::Outcome;
+use punctual::plan::Policy;
+use punctual::render::{Renderer, Settings};
+use punctual::retry::DoubtPolicy;
+use punctual::source::json;
+use punctual::walk;
+use serde_json::{Value, json};
+use tokio::sync::{Notify, watch};
+
+/// Answers all alike, until it is told otherwise; writes down what it was asked, and when.
+struct Relay {
+    name: &'static str,
+    connections: usize,
+    answer: Mutex<Answer>,
+    asked: Mutex<Vec<(NoticeKey, Instant)>>,
+}
+
+#[derive(Clone, Copy)]
+enum Answer {
+    Accept,
+    Fault(Option<u64>),
+    Lose,
+    Hang,
+}
+
+impl Relay {
+    fn new(name: &'static str, connections: usize, answer: Answer) -> Arc<Self> {
+        Arc::new(Self { name, connections, answer: Mutex::new(answer), asked: Mutex::default() })
+    }
+
+    fn answers(&self, answer: Answer) {
+        *self.answer.lock().unwrap() = answer;
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+}
+
+#[async_trait]
+impl Transport for Relay {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn concurrency(&self) -> usize {
+        self.connections
+    }
+
+    async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn) -> Outcome {
+        self.asked.lock().unwrap().push((message.key, Instant::now()));
+        let answer = *self.answer.lock().unwrap();
+        match answer {
+            Answer::Fault(seconds) => {
+                return Outcome::ChannelFault { why: "421 busy".to_owned(), after: seconds.map(Duration::from_secs) };
+            }
+            Answer::Hang => std::future::pending().await,
+            Answer::Accept | Answer::Lose => {}
+        }
+        if !doubt.cross().await {
+            return Outcome::Fenced;
+        }
+        match answer {
+            Answer::Lose => Outcome::Unknown { why: "the connection was lost".to_owned() },
+            _ => Outcome::Accepted { reply: "250 ok".to_owned(), reference: None },
+        }
+    }
+
+    async fn probe(&self) -> Result<String, String> {
+        Ok("ready".to_owned())
+    }
+}
+
+/// The wall clock, or where the test puts it.
+struct Hands(Mutex<Option<DateTime<Utc>>>);
+
+impl Clock for Hands {
+    fn now(&self) -> DateTime<Utc> {
+        let set = *self.0.lock().unwrap();
+        set.unwrap_or_else(|| punctual::clock::WallClock.now())
+    }
+}
+
+struct Practice {
+    dispatcher: Arc<Dispatcher>,
+    clock: Arc<Hands>,
+}
+
+impl Practice {
+    fn new(now: Option<DateTime<Utc>>) -> Self {
+        let text = "[practice]\nname = \"Lakeside\"\n[adopt]\ninvites = true\n[invite]\nsettle = \"0s\"\n[quiet_hours]\nchannels = []\n";
+        let config = config::parse(text, None, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let clock = Arc::new(Hands(Mutex::new(now)));
+        let renderer = Renderer::new(Settings { reference_key: [7; 32], ..config.render.clone() }).unwrap();
+        let dispatcher = Dispatcher {
+            outbox: Arc::new(MemoryOutbox::new([7; 32])),
+            renderer: Arc::new(renderer),
+            policy: Arc::new(config.policy),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            owner: "test".to_owned(),
+        };
+        Self { dispatcher: Arc::new(dispatcher), clock }
+    }
+
+    fn set(&self, now: DateTime<Utc>) {
+        *self.clock.0.lock().unwrap() = Some(now);
+    }
+
+    fn policy(&self) -> &Policy {
+        &self.dispatcher.policy
+    }
+
+    async fn walk(&self, sessions: &Value) {
+        let snapshot = json::parse(sessions.to_string().as_bytes()).unwrap();
+        walk::walk(&*self.dispatcher.outbox, "sessions", &snapshot, self.policy(), self.clock.now()).await.unwrap();
+    }
+
+    async fn once(&self, lane: &Arc<Lane>) -> Tally {
+        let span = Span::Once(self.clock.now());
+        Arc::clone(&self.dispatcher).run(Arc::clone(lane), span, Arc::new(Notify::new())).await.unwrap()
+    }
+
+    async fn count(&self, state: State) -> usize {
+        self.dispatcher.outbox.list(&Filter { states: vec![state], ..Filter::default() }).await.unwrap().len()
+    }
+}
+
+/// One session a participant, the first the last to start.
+fn due(count: i64, channel: &str, now: DateTime<Utc>) -> Value {
+    (1..=count)
+        .map(|n| {
+            let start = now + TimeDelta::minutes(20) + TimeDelta::minutes(count - n);
+            json!({ "SessionId": n, "ScheduleTs": start.format("%Y-%m-%dT%H:%M:%S").to_string(), "Participants": [{
+                "ParticipationId": n, "ParticipantFullName": "Trevor", "ParticipantEmailAddress": format!("p{n}@example.com"),
+                "ParticipantSmsNumber": format!("+1404555{n:04}"), "ParticipantTimeZoneWindowsId": "Eastern Standard Time",
+                "ConnectCode": 300_000_000 + n, "ShouldAutoDeliverCode": channel }] })
+        })
+        .collect()
+}
+
+fn lane(relays: &[&Arc<Relay>]) -> Lane {
+    let relays = relays.iter().map(|&relay| Arc::clone(relay) as Arc<dyn Transport>).collect();
+    Lane::new(Channel::Email, DoubtPolicy::Resend, relays)
+}
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+const NOW: &str = "2026-11-24T12:00:00Z";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_at_fault_pauses_and_is_probed_by_one_message() {
+    let practice = Practice::new(Some(at(NOW)));
+    practice.walk(&due(20, "E", at(NOW))).await;
+    let relay = Relay::new("first", 4, Answer::Fault(None));
+    let lane = Arc::new(lane(&[&relay]));
+    practice.once(&lane).await;
+    let met = relay.asked();
+    assert!((1..=4).contains(&met), "those that were under way together: {met}");
+    practice.set(at("2026-11-24T12:00:29Z"));
+    practice.once(&lane).await;
+    assert_eq!(relay.asked(), met, "it is not asked while it pauses");
+    practice.set(at("2026-11-24T12:00:31Z"));
+    practice.once(&lane).await;
+    assert_eq!(relay.asked(), met + 1, "one message asks for all");
+    practice.set(at("2026-11-24T12:01:30Z"));
+    practice.once(&lane).await;
+    assert_eq!(relay.asked(), met + 1, "the second pause is twice as long");
+    practice.set(at("2026-11-24T12:01:32Z"));
+    relay.answers(Answer::Accept);
+    assert_eq!(practice.once(&lane).await.accepted, 20, "it answered: the others follow");
+    let attempts: Vec<u32> = practice.dispatcher.outbox.list(&Filter::default()).await.unwrap().iter().map(|e| e.attempts).collect();
+    assert!(attempts.iter().all(|&n| n <= 3), "a channel's fault is hardly the message's: {attempts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_that_the_server_asked_for_holds_for_the_whole_channel() {
+    let practice = Practice::new(Some(at(NOW)));
+    practice.walk(&due(20, "E", at(NOW))).await;
+    let relay = Relay::new("first", 1, Answer::Fault(Some(120)));
+    let lane = Arc::new(lane(&[&relay]));
+    practice.once(&lane).await;
+    relay.answers(Answer::Accept);
+    assert_eq!(relay.asked(), 1, "429 or 421 to one is an answer to all");
+    for (now, asked) in [("2026-11-24T12:01:59Z", 1), ("2026-11-24T12:02:01Z", 21)] {
+        practice.set(at(now));
+        practice.once(&lane).await;
+        assert_eq!(relay.asked(), asked, "{now}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_relay_is_used_for_faults_and_never_for_doubts() {
+    for (answer, second, state) in
+        [(Answer::Fault(None), 10, State::Accepted), (Answer::Lose, 0, State::Unknown), (Answer::Accept, 0, State::Accepted)]
+    {
+        let practice = Practice::new(Some(at(NOW)));
+        practice.walk(&due(10, "E", at(NOW))).await;
+        let relays = (Relay::new("first", 2, answer), Relay::new("second", 2, Answer::Accept));
+        let lane = Arc::new(lane(&[&relays.0, &relays.1]));
+        practice.once(&lane).await;
+        assert_eq!((relays.1.asked(), practice.count(state).await), (second, 10));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_relay_is_preferred_again_after_its_pause() {
+    let practice = Practice::new(Some(at(NOW)));
+    practice.walk(&due(2, "E", at(NOW))).await;
+    let relays = (Relay::new("first", 1, Answer::Fault(None)), Relay::new("second", 1, Answer::Accept));
+    let lane = Arc::new(lane(&[&relays.0, &relays.1]));
+    practice.once(&lane).await;
+    assert_eq!((relays.0.asked(), relays.1.asked()), (1, 2), "the second message does not ask the one that pauses");
+    relays.0.answers(Answer::Accept);
+    practice.set(at("2026-11-24T12:00:31Z"));
+    practice.walk(&due(4, "E", at(NOW))).await;
+    practice.once(&lane).await;
+    assert_eq!((relays.0.asked() - 1, relays.1.asked()), (practice.count(State::Accepted).await - 2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_starts_first_is_told_first() {
+    let practice = Practice::new(Some(at(NOW)));
+    practice.walk(&due(300, "E", at(NOW))).await;
+    let relay = Relay::new("first", 1, Answer::Accept);
+    practice.once(&Arc::new(lane(&[&relay]))).await;
+    let starts: HashMap<NoticeKey, DateTime<Utc>> =
+        practice.dispatcher.outbox.list(&Filter::default()).await.unwrap().iter().map(|e| (e.notice.key, e.notice.start)).collect();
+    let told: Vec<DateTime<Utc>> = relay.asked.lock().unwrap().iter().map(|(key, _)| starts[key]).collect();
+    // What is claimed together (256) goes out in any order, and the next batch when half of it is out.
+    let mut nearest: Vec<DateTime<Utc>> = starts.values().copied().collect();
+    nearest.sort();
+    assert!(told.len() >= 300 && told[..128].iter().all(|start| *start <= nearest[255]), "nearest to its start first");
+    assert!(told[..10].iter().all(|start| *start < nearest[299]), "the last to start, which a source may list first, is not");
+}
+
+/// Real time: 40 messages at 20 a second.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_holds_in_every_second() {
+    let practice = Practice::new(None);
+    practice.walk(&due(40, "E", practice.clock.now())).await;
+    let relay = Relay::new("first", 8, Answer::Accept);
+    let lane = Arc::new(lane(&[&relay]).paced(&[Some("20/s".parse().unwrap())]));
+    let began = Instant::now();
+    assert_eq!(practice.once(&lane).await.accepted, 40, "`run --once` waits for the turns");
+    assert!(began.elapsed() >= Duration::from_millis(1900), "{:?}", began.elapsed());
+    let times: Vec<Instant> = relay.asked.lock().unwrap().iter().map(|(_, at)| *at).collect();
+    for (n, first) in times.iter().enumerate() {
+        // A task that woke late may stand closer to the next one.
+        let within = times[n..].iter().take_while(|t| **t - *first < Duration::from_millis(900)).count();
+        assert!(within <= 20, "{within} in less than a second");
+    }
+}
+
+/// Of a slow rate no more is begun than has its turn soon: what waits can still change.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_turn_yet_is_not_begun() {
+    let practice = Practice::new(None);
+    practice.walk(&due(40, "E", practice.clock.now())).await;
+    let relay = Relay::new("first", 8, Answer::Accept);
+    let lane = Arc::new(lane(&[&relay]).paced(&[Some("60/min".parse().unwrap())]));
+    let (stop, stopped) = watch::channel(false);
+    let run = tokio::spawn(Arc::clone(&practice.dispatcher).run(lane, Span::Until(stopped), Arc::new(Notify::new())));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let waiting = practice.count(State::Waiting).await;
+    assert!((1..=2).contains(&relay.asked()) && waiting >= 33, "{} asked, {waiting} wait", relay.asked());
+    stop.send(true).unwrap();
+    let tally = run.await.unwrap().unwrap();
+    assert_eq!(practice.count(State::Sending).await + practice.count(State::Claimed).await, 0, "{tally:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_relay_has_turns_of_its_own() {
+    let practice = Practice::new(None);
+    practice.walk(&due(10, "E", practice.clock.now())).await;
+    let relays = (Relay::new("first", 8, Answer::Fault(None)), Relay::new("second", 8, Answer::Accept));
+    let lane = Arc::new(lane(&[&relays.0, &relays.1]).paced(&[None, Some("10/s".parse().unwrap())]));
+    let began = Instant::now();
+    practice.once(&lane).await;
+    assert_eq!(relays.1.asked(), 10);
+    assert!(began.elapsed() >= Duration::from_millis(850), "{:?}", began.elapsed());
+}
+
+/// One lane hangs for the whole test; the other one ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_hangs_delays_no_other() {
+    let practice = Practice::new(Some(at(NOW)));
+    let both = [due(50, "E", at(NOW)), due(50, "S", at(NOW))].map(|v| v.as_array().unwrap().clone());
+    let mut sessions = both.concat();
+    for (n, session) in sessions.iter_mut().enumerate() {
+        session["SessionId"] = json!(n + 1);
+        session["Participants"][0]["ParticipationId"] = json!(n + 1);
+        session["Participants"][0]["ConnectCode"] = json!(300_000_000 + n);
+    }
+    practice.walk(&Value::from(sessions)).await;
+    let (relay, gateway) = (Relay::new("relay", 4, Answer::Hang), Relay::new("gateway", 4, Answer::Accept));
+    let span = Span::Once(at(NOW));
+    let hanging = tokio::spawn(Arc::clone(&practice.dispatcher).run(Arc::new(lane(&[&relay])), span, Arc::new(Notify::new())));
+    while relay.asked() < 4 {
+        tokio::task::yield_now().await;
+    }
+    let texts = Lane::new(Channel::Sms, DoubtPolicy::Resend, vec![Arc::clone(&gateway) as Arc<dyn Transport>]);
+    let tally = tokio::time::timeout(Duration::from_secs(20), practice.once(&Arc::new(texts))).await.expect("texts are not delayed");
+    assert_eq!((tally.accepted, relay.asked()), (50, 4));
+    hanging.abort();
+}

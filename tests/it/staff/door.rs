@@ -1,0 +1,161 @@
+//! Log-in: rotation, ends, roles, forms of other sites, and guessing.
+
+use std::time::{Duration, Instant};
+
+use punctual::access::Role;
+use punctual::outbox::State;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use super::{Office, PASSWORD, token_of};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_log_in_there_is_nothing() {
+    let office = Office::open().await;
+    let key = office.hold().await;
+    let mut browser = office.browser();
+    for path in ["/", "/attention", "/unreachable", "/search?q=1", "/sessions/1", "/sessions/1/11", &format!("/notices/{key}")] {
+        let page = browser.get(path).await;
+        assert_eq!((page.status().as_u16(), page.headers()["location"].to_str().unwrap()), (303, "/login"), "{path}");
+    }
+    for path in [format!("/notices/{key}/release"), "/guard/accept".to_owned(), "/sessions/1/11/reveal".to_owned()] {
+        let posted = browser.post(&path, &[("token", "x")]).await;
+        assert_eq!((posted.status().as_u16(), posted.headers()["location"].to_str().unwrap()), (303, "/login"), "{path}");
+    }
+    assert_eq!(office.state(key).await, State::Held);
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cookie_rotates_and_log_out_ends_it() {
+    let office = Office::open().await;
+    let mut browser = office.browser();
+    browser.get("/login").await;
+    let before = browser.cookie.clone();
+    let answer = browser.log_in("jane", PASSWORD).await;
+    let set = answer.headers()["set-cookie"].to_str().unwrap().to_owned();
+    assert!(set.ends_with("; Path=/; HttpOnly; SameSite=Strict"), "{set}");
+    assert_ne!(browser.cookie, before);
+    assert_eq!(browser.page("/").await.0, 200);
+    let inside = browser.cookie.clone();
+    browser.cookie = before;
+    assert_eq!(browser.page("/").await.0, 303, "what was known before is worth nothing");
+    browser.cookie = inside.clone();
+    assert_eq!(browser.submit("/", "/logout", &[]).await, 303);
+    browser.cookie = inside;
+    assert_eq!(browser.page("/").await.0, 303, "the id is worth nothing any more");
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_of_another_site_or_visit_does_nothing() {
+    let office = Office::open().await;
+    let key = office.hold().await;
+    let mut jane = office.logged_in("jane").await;
+    let mut other = office.logged_in("jane").await;
+    let (release, others) = (format!("/notices/{key}/release"), token_of(&other.page("/").await.1));
+    for token in ["", "x", &others] {
+        assert_eq!(jane.post(&release, &[("token", token)]).await.status(), 403, "{token}");
+    }
+    let token = token_of(&jane.page("/").await.1);
+    let cross = jane.client.post(office.address(&release)).header("cookie", &jane.cookie).header("sec-fetch-site", "same-site");
+    assert_eq!(cross.form(&[("token", &token)]).send().await.unwrap().status(), 403);
+    assert_eq!(jane.get(&release).await.status(), 405, "a link does nothing");
+    assert_eq!(office.state(key).await, State::Held);
+    assert_eq!(jane.post(&release, &[("token", &token)]).await.status(), 303);
+    assert_eq!(office.state(key).await, State::Waiting);
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_looks_and_does_not_act() {
+    let office = Office::open().await;
+    let key = office.hold().await;
+    let mut victor = office.logged_in("victor").await;
+    for page in ["/attention", &format!("/notices/{key}"), "/sessions/1/11"] {
+        let (status, text) = victor.page(page).await;
+        assert!(status == 200 && text.contains("victor (viewer)"), "{page}");
+        assert_eq!(text.matches("<form").count(), 2, "to find, and to log out: {page}");
+    }
+    for path in [format!("/notices/{key}/release"), "/guard/accept".to_owned(), "/sessions/1/11/reveal".to_owned()] {
+        assert_eq!(victor.submit("/", &path, &[]).await, 403, "{path}");
+    }
+    assert_eq!(office.state(key).await, State::Held);
+    assert!(office.ledger().await.iter().all(|row| row.event != "reveal"));
+    office.users(|access| access.user[1].role = Role::Operator);
+    assert_eq!(victor.page("/").await.0, 303, "the file has another hash of theirs: they log in anew");
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_taken_out_is_out() {
+    let office = Office::open().await;
+    let mut jane = office.logged_in("jane").await;
+    office.users(|access| access.user.clear());
+    assert_eq!(jane.page("/").await.0, 303);
+    assert_eq!(jane.log_in("jane", PASSWORD).await.status(), 401);
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guessing_ends_soon_and_keeps_nobody_waiting() {
+    let office = Office::open().await;
+    let mut jane = office.logged_in("jane").await;
+    let mut guesser = office.browser();
+    let mut statuses = Vec::new();
+    for n in 0..14 {
+        statuses.push(guesser.log_in("victor", &format!("guess number {n}")).await.status().as_u16());
+    }
+    assert_eq!(statuses.iter().filter(|s| **s == 401).count(), 10, "{statuses:?}");
+    let locked = guesser.log_in("victor", PASSWORD).await;
+    assert_eq!((locked.status().as_u16(), locked.headers().contains_key("retry-after")), (429, true), "not even with the password");
+    let flood = async {
+        let mut flood = office.browser();
+        for n in 0..40 {
+            flood.log_in(&format!("nobody{n}"), "a guess of a password").await;
+        }
+        flood.log_in("nobody", "a guess of a password").await.status().as_u16()
+    };
+    let beside = async {
+        let mut slowest = Duration::ZERO;
+        for _ in 0..20 {
+            let began = Instant::now();
+            assert_eq!(jane.page("/attention").await.0, 200);
+            slowest = slowest.max(began.elapsed());
+        }
+        slowest
+    };
+    let (flooded, slowest) = tokio::join!(flood, beside);
+    assert_eq!(flooded, 429, "thirty from one address");
+    println!("slowest page beside the flood: {slowest:?}");
+    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    office.close().await;
+}
+
+/// As many connections as there are places, each with half a request.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_connections_keep_nobody_out() {
+    let office = Office::open().await;
+    let mut jane = office.logged_in("jane").await;
+    let address = office.practice.address.strip_prefix("http://").unwrap().to_owned();
+    let mut slow = Vec::new();
+    for n in 0..300 {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        let part: &[u8] = if n % 2 == 0 {
+            b"GET / HTTP/1.1\r\nHost: x\r\nX-"
+        } else {
+            b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 9\r\n\r\na"
+        };
+        stream.write_all(part).await.unwrap();
+        slow.push(stream);
+    }
+    let began = Instant::now();
+    for _ in 0..5 {
+        assert_eq!(jane.page("/").await.0, 200);
+    }
+    let took = began.elapsed();
+    println!("five pages beside 300 slow connections: {took:?}");
+    assert!(took < Duration::from_secs(5), "{took:?}: the head of a slow one is waited for 10 s");
+    drop(slow);
+    office.close().await;
+}

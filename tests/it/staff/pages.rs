@@ -1,0 +1,138 @@
+//! What the pages show, and what they do not.
+
+use punctual::outbox::State;
+use serde_json::json;
+
+use super::Office;
+use crate::push::session;
+
+const SECRETS: [&str; 3] = ["111111111", "111-111-111", "trevor@example.com"];
+/// A name; a preview shows it, as the message does.
+const NAME: &str = "MacGuffin";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_is_shown_and_masked() {
+    let office = Office::open().await;
+    let key = office.hold().await;
+    let mut jane = office.logged_in("jane").await;
+    for (path, says) in [
+        ("/?days=7", "Session 1"),
+        ("/sessions/1", "Participant 11"),
+        ("/sessions/1/11", "What it looked at"),
+        ("/attention", "Held"),
+        ("/unreachable", "Who will not be reached"),
+        (&format!("/notices/{key}"), "as it would be now"),
+        (&format!("/notices/{key}/message"), "***-***-***"),
+        ("/search?q=nobody", "nobody"),
+    ] {
+        let page = jane.get(path).await;
+        assert_eq!(page.status(), 200, "{path}");
+        let headers = page.headers().clone();
+        let text = page.text().await.unwrap();
+        assert!(text.contains(says), "{path}: {text}");
+        for secret in SECRETS {
+            assert!(!text.contains(secret), "{path} shows {secret}");
+        }
+        assert_eq!(text.contains(NAME), path.starts_with("/notices/"), "{path}");
+        let policy = headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'; style-src '") && policy.contains("frame-ancestors"), "{path}: {policy}");
+        assert!(!policy.contains("script") && !text.contains("<script"), "{path}");
+        for (name, value) in [("cache-control", "no-store"), ("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer")] {
+            assert_eq!(headers[name], value, "{path}");
+        }
+    }
+    assert_eq!(jane.page("/search?q=1").await.0, 303);
+    assert_eq!(jane.page("/search?q=11").await.0, 303);
+    for path in ["/sessions/9", "/sessions/x", "/sessions/1/99", "/notices/x", "/notices/00000000000000000000000000000000", "/nothing"] {
+        assert_eq!(jane.page(path).await.0, 404, "{path}");
+    }
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_revealed_is_in_the_ledger() {
+    let office = Office::open().await;
+    let mut jane = office.logged_in("jane").await;
+    let key = office.entries().await.into_iter().find(|e| e.notice.session.0 == 1 && e.state == State::Waiting).unwrap().notice.key;
+    assert_eq!(jane.submit("/sessions/1/11", "/sessions/1/11/reveal", &[]).await, 303);
+    for (path, shows) in [
+        ("/sessions/1/11", &["Trevor", "trevor@example.com", "111-111-111"][..]),
+        (&format!("/notices/{key}/message"), &["Trevor", "111-111-111"][..]),
+    ] {
+        let (_, page) = jane.page(path).await;
+        for text in shows {
+            assert!(page.contains(text), "{path}: {text}");
+        }
+    }
+    let (_, other) = jane.page("/sessions/2/21").await;
+    assert!(!other.contains("222-222-222") && !other.contains("trevor@"), "nobody else's");
+    let notes: Vec<String> = office.ledger().await.into_iter().filter(|r| r.event == "reveal").filter_map(|r| r.detail).collect();
+    assert_eq!(notes, ["session 1, participation 11, by jane"]);
+    let mut victor = office.logged_in("victor").await;
+    assert!(!victor.page("/sessions/1/11").await.1.contains("111-111-111"), "another's visit");
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deeds_are_done_once_and_name_who_did_them() {
+    let office = Office::open().await;
+    let key = office.hold().await;
+    let mut jane = office.logged_in("jane").await;
+    let page = format!("/notices/{key}");
+    for (act, status, state) in [
+        ("release", 303, State::Waiting),
+        ("release", 409, State::Waiting),
+        ("hold", 303, State::Held),
+        ("cancel", 303, State::Cancelled),
+        ("release", 409, State::Cancelled),
+        ("explode", 404, State::Cancelled),
+    ] {
+        assert_eq!(jane.submit("/", &format!("{page}/{act}"), &[("from", "/attention")]).await, status, "{act}");
+        assert_eq!(office.state(key).await, state, "{act}");
+    }
+    let mine = |row: &&punctual::outbox::LedgerRow| row.detail.as_deref() == Some("by jane") && row.key == Some(key.to_string());
+    let events: Vec<String> = office.ledger().await.iter().filter(mine).map(|r| r.event.clone()).collect();
+    assert_eq!(events, ["release", "hold", "cancel"]);
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guard_is_shown_and_accepted() {
+    let all: Vec<_> = (1..=8).map(|id| session(id, 100_000_000 + id)).collect();
+    let office = Office::with(&all).await;
+    let mut jane = office.logged_in("jane").await;
+    assert!(jane.page("/attention").await.1.contains("All is on its way"));
+    assert_eq!(office.practice.list(&all[..2]).await.1["guarded"], 6);
+    let (_, page) = jane.page("/attention").await;
+    assert!(page.contains("6 sessions of &ldquo;front desk&rdquo;") && page.contains("/sessions/8"), "{page}");
+    assert_eq!(jane.submit("/attention", "/guard/accept", &[("source", "front desk")]).await, 303);
+    assert_eq!(office.practice.list(&all[..2]).await.1["guarded"], 0);
+    assert_eq!(jane.submit("/attention", "/guard/accept", &[("source", "front desk")]).await, 409);
+    let noted = office.ledger().await.into_iter().find(|r| r.event == "guard_accepted").unwrap();
+    assert_eq!(noted.detail.as_deref(), Some("6 sessions of front desk, by jane"));
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_names_are_text() {
+    let mut hostile = session(1, 111_111_111);
+    hostile["Participants"][1]["ParticipantFullName"] = json!("<script>alert(1)</script>{{ 7 * 7 }}");
+    hostile["Participants"][1]["ParticipantTimeZoneWindowsId"] = json!("Eastern Standard Time");
+    let mut bad = session(2, 222_222_222);
+    bad["Participants"][1]["ParticipantTimeZoneWindowsId"] = json!("\"><img src=x onerror=alert(1)>");
+    let office = Office::with(&[hostile, bad]).await;
+    let mut jane = office.logged_in("jane").await;
+    assert_eq!(jane.submit("/sessions/1/11", "/sessions/1/11/reveal", &[]).await, 303);
+    let key = office.entries().await.first().unwrap().notice.key;
+    let paths = ["/?days=7", "/sessions/1/11", "/sessions/2/21", "/attention", "/unreachable", &format!("/notices/{key}/message")];
+    for path in paths {
+        let (status, page) = jane.page(path).await;
+        assert_eq!(status, 200, "{path}");
+        assert!(!page.contains("<script") && !page.contains("<img src=x"), "{path}: {page}");
+    }
+    assert!(jane.page("/sessions/1/11").await.1.contains("&lt;script&gt;"));
+    assert!(jane.page("/sessions/1/11").await.1.contains("{{ 7 * 7 }}"));
+    let (_, found) = jane.page("/search?q=%3Cscript%3Ealert(1)%3C/script%3E").await;
+    assert!(found.contains("&lt;script&gt;") && !found.contains("<script"), "{found}");
+    office.close().await;
+}
