@@ -628,8 +628,45 @@ pub struct SuppressedAddress {
     pub since: DateTime<Utc>,
     /// The address as it prints, masked: for staff who know whom they look for.
     pub shown: String,
-    /// The notice whose rejection said so, in 32 hexadecimal digits; `None`: a person did.
+    /// Who said so.
+    pub said_by: SaidBy,
+    /// The notice whose rejection or receipt said so, in 32 hexadecimal digits; `None`: a person did.
     pub notice: Option<String>,
+}
+
+/// Who said that an address gets no messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SaidBy {
+    /// A server or gateway, when it refused a message.
+    Refusal,
+    /// A gateway's receipt, or a mail that came back, of a message that had been taken.
+    Receipt,
+    /// Its owner, by text.
+    Reply,
+    /// Somebody at the practice.
+    Person,
+}
+
+impl SaidBy {
+    const ALL: [Self; 4] = [Self::Refusal, Self::Receipt, Self::Reply, Self::Person];
+
+    /// The word used in the store and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refusal => "refusal",
+            Self::Receipt => "receipt",
+            Self::Reply => "reply",
+            Self::Person => "person",
+        }
+    }
+}
+
+impl FromStr for SaidBy {
+    type Err = String;
+    fn from_str(s: &str) -> std::result::Result<Self, String> {
+        Self::ALL.into_iter().find(|who| who.as_str() == s).ok_or_else(|| format!("{s:?} is nobody who says so"))
+    }
 }
 
 /// What a start did with a store that was restored from an older copy.

@@ -172,8 +172,7 @@ impl web::Intake for Intake {
         let taking = replies::take(&**engine.outbox(), &reply, &engine.policy, engine.answers.practice.language, now);
         let heard = taking.await.map_err(|error| self.fail(error))?;
         engine.answers.wake.notify_one();
-        if heard.rsvp {
-            // The session is planned again.
+        if heard.replans {
             self.nudge.notify_one();
         }
         Ok(())

@@ -47,15 +47,15 @@ pub struct Practice {
 pub struct Heard {
     /// It was not taken before.
     pub new: bool,
-    /// A participant's RSVP changed.
-    pub rsvp: bool,
+    /// Sessions are planned again: a participant answered, or wants texts again.
+    pub replans: bool,
 }
 
 /// Takes a reply: durable when it returns. A number that is none is told in the log, and changes nothing.
 pub async fn take(outbox: &dyn Outbox, reply: &Reply, policy: &Policy, language: Language, now: DateTime<Utc>) -> Result<Heard> {
     let Ok(from) = PhoneNumber::parse(&reply.from, &policy.region) else {
         tracing::warn!(gateway = reply.gateway, "a text from no number that could be answered");
-        return Ok(Heard { new: false, rsvp: false });
+        return Ok(Heard { new: false, replans: false });
     };
     let (word, of_word) = Word::of(&reply.text);
     let (change, answer) = match word {
@@ -67,11 +67,11 @@ pub async fn take(outbox: &dyn Outbox, reply: &Reply, policy: &Policy, language:
     };
     let theirs = matches!(answer, Answer::Stopped | Answer::Started | Answer::Help);
     let answer = (!(reply.answered && theirs)).then_some((answer, of_word.unwrap_or(language)));
-    let is_rsvp = matches!(change, Changes::Rsvp(..));
+    let replans = matches!(change, Changes::Rsvp(..) | Changes::OptIn);
     let taken = Taken { key: reply_key(reply.gateway, &reply.id), from, word, change, answer };
     let new = outbox.reply(now, taken).await?;
     tracing::info!(gateway = reply.gateway, word = word.as_str(), new, "a reply");
-    Ok(Heard { new, rsvp: new && is_rsvp })
+    Ok(Heard { new, replans: new && replans })
 }
 
 /// Yes and No are an RSVP where they can mean one session only.

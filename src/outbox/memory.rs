@@ -16,7 +16,7 @@ use super::transition::checked;
 use super::words::{accepted, by, rfc3339};
 use super::{
     Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lease, LedgerRow, Outbox, Purged, Recovered,
-    Result, Retention, Seen, SeenSession, Settlement, StaffLetter, Status, StoredSession, SuppressedAddress, Walk,
+    Result, Retention, SaidBy, Seen, SeenSession, Settlement, StaffLetter, Status, StoredSession, SuppressedAddress, Walk,
 };
 use crate::contact::{Address, Channel, PhoneNumber};
 use crate::ledger::{Anchor, Verified, Walker};
@@ -144,7 +144,7 @@ impl Outbox for MemoryOutbox {
     }
 
     async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression) -> Result<bool> {
-        Ok(self.tables().suppress(now, address, kind))
+        Ok(self.tables().suppress(now, address, kind, SaidBy::Person))
     }
 
     async fn unsuppress(&self, now: DateTime<Utc>, key: &str) -> Result<bool> {

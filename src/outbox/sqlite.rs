@@ -24,7 +24,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lease, LedgerRow, Outbox, Purged, Recovered,
-    Restored, Result, Retention, Seen, Settlement, StaffLetter, State, Status, StoreError, StoredSession, SuppressedAddress, Walk,
+    Restored, Result, Retention, SaidBy, Seen, Settlement, StaffLetter, State, Status, StoreError, StoredSession, SuppressedAddress, Walk,
 };
 use crate::contact::{Address, Channel, PhoneNumber};
 use crate::ledger::{Anchor, Verified};
@@ -161,7 +161,7 @@ impl Outbox for SqliteOutbox {
 
     async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression) -> Result<bool> {
         let address = address.clone();
-        self.writer.write("suppress", move |c| suppression::suppress(c, now, &address, kind)).await
+        self.writer.write("suppress", move |c| suppression::suppress(c, now, &address, kind, SaidBy::Person)).await
     }
 
     async fn unsuppress(&self, now: DateTime<Utc>, key: &str) -> Result<bool> {

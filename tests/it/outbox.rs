@@ -71,6 +71,7 @@ macro_rules! conformance {
             the_ledger_is_read_in_parts,
             the_ledger_is_chained,
             a_person_keeps_the_suppression_list,
+            whoever_is_taken_off_the_list_is_planned_for_again,
             a_letter_passes_its_point_of_no_return_once,
             letters_are_purged_with_the_history,
             contents_are_purged_and_the_rest_stays,

@@ -2,6 +2,8 @@
 import contextlib
 import json
 import subprocess
+import urllib.request
+from urllib.parse import urlencode
 
 import servers
 from conftest import PROGRAM, person, session
@@ -68,18 +70,26 @@ def test_kannels_receipts_are_taken_and_noted(practice, kannel):
 
 
 def test_what_a_phone_answers_comes_back_through_kannel(practice, tmp_path):
-    """STOP: remembered, confirmed by one text to that phone, and nothing after it; START would take it back."""
-    kannel = servers.Kannel(tmp_path / "kannel", says=f"{NUMBER} 12345 text STOP", replies=listening(practice))
+    """STOP: remembered as its owner's word, confirmed by one text to that phone, and nothing after it; START takes it back."""
+    hook = listening(practice)
+    kannel = servers.Kannel(tmp_path / "kannel", says=f"{NUMBER} 12345 text STOP", replies=hook)
     through(practice, kannel)
     practice.sessions([text(2, "+14041113334")])
     with daemon(practice), kannel.running():
         listed = lambda: practice.run("suppress", "list", "--json").lines()
         servers.wait_until(listed, "the opt-out")
         servers.wait_until(lambda: [n for n, _, _ in kannel.texts() if n == NUMBER], "its confirmation")
-        assert [row["kind"] for row in listed()] == ["opted_out"]
+        assert [(row["kind"], row["said_by"]) for row in listed()] == [("opted_out", "reply")]
+        assert "its owner, by text" in practice.run("suppress", "list").out
         practice.sessions([text(1, NUMBER), text(2, "+14041113334")])
         assert [said for number, said, _ in kannel.settled() if number == NUMBER] == [
             "Lakeside Telehealth: You will get no more texts from us. To get them again, reply START."
         ]
     assert practice.once().code == 0
     assert {row["session_id"] for row in practice.outbox()} == {2}, "nothing is planned for whoever opted out"
+    with daemon(practice):
+        start = urlencode({"from": NUMBER, "text": "Start", "id": "another", "charset": "UTF-8"})
+        assert urllib.request.urlopen(f"{hook}?{start}", timeout=10).status == 200
+        assert listed() == []
+    practice.once()
+    assert {row["session_id"] for row in practice.outbox()} == {1, 2}, "the next walk plans for them again"

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::tables::Tables;
 use crate::notice::NoticeKey;
 use crate::outbox::receipt::{About, Fate, Receipt, Received, Undelivered};
-use crate::outbox::{Delivery, Entry, Lease, Phase, State};
+use crate::outbox::{Delivery, Entry, Lease, Phase, SaidBy, State};
 
 impl Tables {
     pub(super) fn receive(&mut self, now: DateTime<Utc>, receipt: &Receipt) -> Received {
@@ -23,7 +23,7 @@ impl Tables {
             Some(row.clone())
         });
         if let (Some(row), Some(kind)) = (row, receipt.remember)
-            && self.put_suppressed(&row.entry.notice.address, kind, now, Some(key))
+            && self.put_suppressed(&row.entry.notice.address, kind, now, (SaidBy::Receipt, Some(key)))
         {
             self.append(row.suppressed(kind, now));
         }

@@ -7,7 +7,7 @@ use crate::contact::{Address, PhoneNumber};
 use crate::feedback::answer::Answer;
 use crate::notice::NoticeKey;
 use crate::outbox::reply::{Answered, Changes, Place, Taken, Waiting, rsvp_word, since};
-use crate::outbox::{LedgerRow, suppression_key};
+use crate::outbox::{LedgerRow, SaidBy, suppression_key};
 use crate::outcome::Suppression;
 
 /// An answer, and where it is.
@@ -27,7 +27,7 @@ impl Tables {
         let address = Address::Sms(taken.from.clone());
         let heard = match &taken.change {
             Changes::Nothing => true,
-            Changes::OptOut => self.suppress(now, &address, Suppression::OptedOut),
+            Changes::OptOut => self.suppress(now, &address, Suppression::OptedOut, SaidBy::Reply),
             Changes::OptIn => {
                 let key = suppression_key(&address);
                 self.suppressions.get(&key).is_some_and(|s| s.kind == Suppression::OptedOut) && self.unsuppress(now, &key)

@@ -7,11 +7,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::reply::Kept;
 use crate::contact::{Address, Channel};
 use crate::ledger::{Anchor, CHECKPOINT};
-use crate::notice::{NoticeKey, Omission};
+use crate::notice::{NoticeKey, Omission, Reason};
 use crate::outbox::transition::{Doubt, Recovery, Row};
 use crate::outbox::{
     Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, Guard, Known, KnownNotice, Lease, LedgerRow, PLAN_AGAIN, Phase,
-    Purged, REMINDED_MAX, Recovered, Reminded, Retention, Settlement, SourceStatus, StaffLetter, State, Status, StoredSession,
+    Purged, REMINDED_MAX, Recovered, Reminded, Retention, SaidBy, Settlement, SourceStatus, StaffLetter, State, Status, StoredSession,
     SuppressedAddress, Walk, WalkedSession, suppression_key,
 };
 use crate::outcome::Suppression;
@@ -62,6 +62,14 @@ pub(super) struct Session {
     pub(super) stored: StoredSession,
     pub(super) start: DateTime<Utc>,
     revision: i64,
+}
+
+impl Session {
+    /// At the next walk, whatever the source says.
+    fn plan_again(&mut self) {
+        let digest = self.stored.digest.replace(PLAN_AGAIN, "");
+        self.stored.digest = digest + PLAN_AGAIN;
+    }
 }
 
 impl Tables {
@@ -277,26 +285,36 @@ impl Tables {
         self.close_delivery(lease, at, outcome, reply);
         let settled = self.change(lease.key, ("settled", Some(end.detail())), at, |row| row.settle(lease, end, at).then(|| row.clone()));
         if let (Some(row), Settlement::Rejected { remember: Some(kind), .. }) = (&settled, end)
-            && self.put_suppressed(&row.entry.notice.address, *kind, at, Some(lease.key))
+            && self.put_suppressed(&row.entry.notice.address, *kind, at, (SaidBy::Refusal, Some(lease.key)))
         {
             self.append(row.suppressed(*kind, at));
         }
         settled.is_some()
     }
 
-    /// A person puts an address on the list.
-    pub(super) fn suppress(&mut self, now: DateTime<Utc>, address: &Address, kind: Suppression) -> bool {
-        let put = self.put_suppressed(address, kind, now, None);
+    /// A person puts an address on the list: somebody at the practice, or its owner.
+    pub(super) fn suppress(&mut self, now: DateTime<Utc>, address: &Address, kind: Suppression, said_by: SaidBy) -> bool {
+        let put = self.put_suppressed(address, kind, now, (said_by, None));
         if put {
             self.append(LedgerRow::note(now, "suppressed", &format!("{}: {}", kind.as_str(), suppression_key(address))));
         }
         put
     }
 
-    /// A person takes one off.
+    /// A person takes one off. Sessions that left somebody out are planned again at the next walk.
     pub(super) fn unsuppress(&mut self, now: DateTime<Utc>, key: &str) -> bool {
         let removed = self.suppressions.remove(key).is_some();
         if removed {
+            let listed = |reason: Option<Reason>| matches!(reason, Some(Reason::Bounced | Reason::OptedOut));
+            let omitted =
+                self.omissions.iter().filter(|(_, all)| all.iter().any(|o| listed(Some(o.reason)))).map(|(place, _)| place.clone());
+            let ended = self.rows.values().filter(|row| row.entry.state == State::Suppressed && listed(row.entry.reason)).map(session_of);
+            let left_out: Vec<(String, SessionId)> = omitted.chain(ended).collect();
+            for place in left_out {
+                if let Some(session) = self.sessions.get_mut(&place).filter(|s| s.start > now) {
+                    session.plan_again();
+                }
+            }
             self.append(LedgerRow::note(now, "unsuppressed", key));
         }
         removed
@@ -305,13 +323,18 @@ impl Tables {
     /// The session is planned again at the next walk, and attempts that were decided before are fenced.
     pub(super) fn unsettle(&mut self, place: &(String, SessionId)) {
         if let Some(session) = self.sessions.get_mut(place) {
-            let digest = session.stored.digest.replace(PLAN_AGAIN, "");
-            session.stored.digest = digest + PLAN_AGAIN;
+            session.plan_again();
             session.revision += 1;
         }
     }
 
-    pub(super) fn put_suppressed(&mut self, address: &Address, kind: Suppression, since: DateTime<Utc>, notice: Option<NoticeKey>) -> bool {
+    pub(super) fn put_suppressed(
+        &mut self,
+        address: &Address,
+        kind: Suppression,
+        since: DateTime<Utc>,
+        from: (SaidBy, Option<NoticeKey>),
+    ) -> bool {
         let key = suppression_key(address);
         let known = self.suppressions.get(&key).map(|s| s.kind);
         if known.is_some() && (known, kind) != (Some(Suppression::Bounced), Suppression::OptedOut) {
@@ -319,7 +342,7 @@ impl Tables {
         }
         self.suppressions.insert(
             key.clone(),
-            SuppressedAddress { key, kind, since, shown: address.to_string(), notice: notice.map(|key| key.to_string()) },
+            SuppressedAddress { key, kind, since, shown: address.to_string(), said_by: from.0, notice: from.1.map(|key| key.to_string()) },
         );
         true
     }

@@ -10,6 +10,10 @@ CREATE INDEX notice_reference ON notice (reference) WHERE channel = 'sms' AND re
 CREATE INDEX notice_number ON notice (address, start_at) WHERE channel = 'sms';
 CREATE INDEX delivery_undelivered ON delivery (notice_id) WHERE receipt IN ('undelivered', 'failed');
 
+-- Who said that an address gets no messages: a refusal of a message, a receipt, its owner by text, or somebody at the practice.
+ALTER TABLE suppression ADD COLUMN said_by TEXT NOT NULL DEFAULT 'person' CHECK (said_by IN ('refusal', 'receipt', 'reply', 'person'));
+UPDATE suppression SET said_by = 'refusal' WHERE notice_key IS NOT NULL;
+
 -- Messages that came in, by the provider's id or a digest: the same one again changes nothing. Their texts are not kept.
 CREATE TABLE reply (
     id   TEXT PRIMARY KEY,

@@ -12,7 +12,7 @@ use super::history::Step;
 use super::notices::{self, Before, COLUMN_COUNT, COLUMNS, find, record};
 use super::{history, query, receipt, suppression};
 use crate::outbox::transition::{Row, Standing};
-use crate::outbox::{Begin, Claim, ClaimRequest, Lease, Phase, Settlement, State, StoredSession};
+use crate::outbox::{Begin, Claim, ClaimRequest, Lease, Phase, SaidBy, Settlement, State, StoredSession};
 use crate::session::SessionId;
 
 /// The numbers come from the index alone; only the rows that are claimed are read.
@@ -209,7 +209,7 @@ pub(super) fn close_delivery(
 fn remember(connection: &Connection, row: &Row, end: &Settlement, at: DateTime<Utc>) -> rusqlite::Result<()> {
     let Settlement::Rejected { remember: Some(kind), .. } = end else { return Ok(()) };
     let notice = &row.entry.notice;
-    if suppression::put(connection, &notice.address, *kind, at, Some(notice.key))? {
+    if suppression::put(connection, &notice.address, *kind, at, (SaidBy::Refusal, Some(notice.key)))? {
         history::append(connection, &row.suppressed(*kind, at))?;
     }
     Ok(())

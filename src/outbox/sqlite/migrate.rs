@@ -65,6 +65,7 @@ mod tests {
                  INSERT INTO notice (id, key, source, session_id, participation_id, role, occasion, channel, address, start_at, due_at, useful_until,
                                      state, attempts, changed_at, epoch)
                      VALUES (7, zeroblob(16), 'clinic', 1, 2, 'participant', 'invite', 'sms', '+15550100', 0, 0, 0, 'accepted', 1, 0, 1);
+                 INSERT INTO suppression VALUES ('a', 'bounced', 0, 't*****@example.com', zeroblob(16)), ('b', 'opted_out', 0, '+1*****', NULL);
                  INSERT INTO delivery VALUES (7, 1, 1, 0, 'doubt', 0, 'accepted', 'twilio', '201');",
             )
             .unwrap();
@@ -82,6 +83,11 @@ mod tests {
         assert_eq!(kept, (7, "201".to_owned(), None), "what was there stays, and nothing was said of it yet");
         connection.execute("UPDATE delivery SET receipt = 'undelivered', receipt_at = 1", []).unwrap();
         connection.execute("UPDATE delivery SET receipt = 'eaten'", []).unwrap_err();
+        let said_by: Vec<String> = connection
+            .prepare("SELECT said_by FROM suppression ORDER BY address_key")
+            .and_then(|mut s| s.query_map([], |row| row.get(0))?.collect())
+            .unwrap();
+        assert_eq!(said_by, ["refusal", "person"]);
         let key: [u8; 32] = connection.query_row("SELECT reference_key FROM identity", [], |row| row.get(0)).unwrap();
         assert_eq!(key, [0; 32], "the key is drawn once");
         migrate(&mut connection, [1; 32]).unwrap();

@@ -342,7 +342,7 @@ mod tests {
     use crate::outbox::sqlite::attempt::claim_sql;
     use crate::outbox::sqlite::migrate::migrate;
     use crate::outbox::sqlite::upkeep::{HELD, UNDECIDED};
-    use crate::outbox::sqlite::{figures, history, receipt, reply, retention};
+    use crate::outbox::sqlite::{figures, history, receipt, reply, retention, suppression};
 
     fn plan(connection: &Connection, sql: &str) -> Vec<String> {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -398,6 +398,8 @@ mod tests {
                 sorted,
             ),
             (STARTING.to_owned(), "SEARCH session USING INDEX session_", "SCAN"),
+            (suppression::PLAN_LEFT_OUT.to_owned(), "SEARCH omission USING COVERING INDEX omission_reason (reason=?)", "SCAN session"),
+            (suppression::PLAN_LEFT_OUT.to_owned(), "SEARCH notice USING INDEX notice_state (state=?)", "SCAN"),
             (receipt::BY_REFERENCE.to_owned(), "USING INDEX notice_reference (reference=?)", "SCAN"),
             (receipt::LAST.to_owned(), "SEARCH delivery USING PRIMARY KEY (notice_id=?)", sorted),
             (receipt::DUE_BETWEEN.to_owned(), "SEARCH notice USING INDEX notice_listed (due_at>? AND due_at<?)", sorted),

@@ -7,6 +7,7 @@ use super::columns::{at, key, ms, opt_word, word};
 use super::notices::{Before, find, record};
 use super::{history, suppression};
 use crate::notice::NoticeKey;
+use crate::outbox::SaidBy;
 use crate::outbox::receipt::{About, Fate, Receipt, Received, Undelivered};
 use crate::outbox::transition::Row;
 use crate::session::{ParticipationId, SessionId};
@@ -51,7 +52,7 @@ pub(super) fn receive(connection: &Connection, now: DateTime<Utc>, receipt: &Rec
     row.receive(now);
     record(connection, &row, before, ("receipt", Some(receipt.in_words())), now)?;
     if let Some(kind) = receipt.remember
-        && suppression::put(connection, &row.entry.notice.address, kind, now, Some(key))?
+        && suppression::put(connection, &row.entry.notice.address, kind, now, (SaidBy::Receipt, Some(key)))?
     {
         history::append(connection, &row.suppressed(kind, now))?;
     }

@@ -11,7 +11,7 @@ use crate::feedback::answer::Answer;
 use crate::feedback::word::Language;
 use crate::notice::NoticeKey;
 use crate::outbox::reply::{Answered, Changes, Place, Taken, Waiting, rsvp_word, since};
-use crate::outbox::{LedgerRow, PLAN_AGAIN, suppression_key};
+use crate::outbox::{LedgerRow, PLAN_AGAIN, SaidBy, suppression_key};
 use crate::outcome::Suppression;
 use crate::session::{ParticipationId, Rsvp, SessionId};
 
@@ -33,7 +33,7 @@ pub(super) fn take(connection: &Connection, now: DateTime<Utc>, taken: &Taken) -
     let key = suppression_key(&address);
     let heard = match &taken.change {
         Changes::Nothing => true,
-        Changes::OptOut => suppression::suppress(connection, now, &address, Suppression::OptedOut)?,
+        Changes::OptOut => suppression::suppress(connection, now, &address, Suppression::OptedOut, SaidBy::Reply)?,
         Changes::OptIn => {
             let sql = "SELECT 1 FROM suppression WHERE address_key = ?1 AND kind = 'opted_out'";
             connection.prepare_cached(sql)?.exists([&key])? && suppression::unsuppress(connection, now, &key)?

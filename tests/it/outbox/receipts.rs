@@ -3,7 +3,7 @@
 use punctual::contact::Channel;
 use punctual::notice::{Notice, Occasion};
 use punctual::outbox::receipt::{About, Fate, Receipt, Received};
-use punctual::outbox::{Change, Claim, ClaimRequest, Settlement, State, suppression_key};
+use punctual::outbox::{Change, Claim, ClaimRequest, SaidBy, Settlement, State, suppression_key};
 use punctual::outcome::Suppression;
 
 use super::fixture::{START, Store, addressed, begin, lease, minute, request, text, unknown, walk, walked};
@@ -102,6 +102,8 @@ pub(super) async fn a_number_error_suppresses_that_number_alone(store: Store) {
     let dead = Receipt { detail: Some("30005".to_owned()), remember: Some(Suppression::Bounced), ..of(&notice, Fate::Undelivered) };
     store.receive(3, dead.clone()).await;
     store.receive(4, dead).await;
+    let listed = store.outbox.suppressed().await.unwrap();
+    assert_eq!(listed.iter().map(|s| s.said_by).collect::<Vec<_>>(), [SaidBy::Receipt]);
     let list = store.outbox.suppressions().await.unwrap();
     assert_eq!(list.into_iter().collect::<Vec<_>>(), [(suppression_key(&text(1)), Suppression::Bounced)]);
     let events: Vec<String> = store.ledger().await.into_iter().map(|row| row.event).skip_while(|e| e != "receipt").collect();

@@ -5,7 +5,7 @@ use punctual::feedback::answer::Answer;
 use punctual::feedback::word::{Language, Word};
 use punctual::notice::Occasion;
 use punctual::outbox::reply::{Answered, Changes, Place, Taken, reply_key};
-use punctual::outbox::{ClaimRequest, Retention, Settlement};
+use punctual::outbox::{ClaimRequest, Retention, SaidBy, Settlement};
 use punctual::outcome::Suppression;
 use punctual::session::{ParticipationId, Rsvp, SessionId};
 
@@ -60,7 +60,7 @@ pub(super) async fn an_opt_out_is_confirmed_once(store: Store) {
     store.hear(60, stop("SM2")).await;
     assert_eq!(store.waiting().await, [Answer::Stopped], "who is out already gets no second confirmation");
     let list = store.outbox.suppressed().await.unwrap();
-    assert_eq!(list.iter().map(|s| s.kind).collect::<Vec<_>>(), [Suppression::OptedOut]);
+    assert_eq!(list.iter().map(|s| (s.kind, s.said_by)).collect::<Vec<_>>(), [(Suppression::OptedOut, SaidBy::Reply)]);
     let waiting = store.outbox.waiting_answers().await.unwrap().remove(0);
     assert_eq!((waiting.to, waiting.language, waiting.useful_until), (number(1), Language::English, minute(5)));
 }
