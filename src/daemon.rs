@@ -24,7 +24,6 @@ use crate::deliver::shadow::Shadow;
 use crate::desk::Desk;
 use crate::digest::Digest;
 use crate::dispatch::{Dispatcher, Lane, Span, Tally};
-use crate::feedback::word::Language;
 use crate::outbox::sqlite::{Access, SqliteOutbox};
 use crate::outbox::{Outbox, Restored, StoreError};
 use crate::plan::compare::{compare, dues};
@@ -48,7 +47,7 @@ mod upkeep;
 use self::intake::Intake;
 use self::notify::Notifier;
 pub use self::ping::Ping;
-use self::replies::{Answers, Practice};
+use self::replies::Answers;
 
 /// How often the wall clock is held against the machine's uptime.
 const CLOCK_LOOK: Duration = Duration::from_secs(30);
@@ -136,18 +135,14 @@ impl Engine {
     pub async fn start(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let outbox = open_store(&config, true)?;
         let settings = render::Settings { reference_key: outbox.reference_key().await?, ..config.render.clone() };
-        let renderer = Renderer::new(settings).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?;
+        let renderer = Arc::new(Renderer::new(settings).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?);
         let shadow = config.raw.run.mode == Mode::Shadow;
         // In shadow mode these send nothing, and neither do the answers to replies.
         let [email, sms] = transports(&config)?;
         let answers = Answers {
             outbox: Arc::clone(&outbox),
             clock: Arc::clone(&clock),
-            practice: Practice {
-                name: config.render.practice_name.clone(),
-                contact: config.render.practice_contact.clone(),
-                language: Language::of(&config.render.locale),
-            },
+            renderer: Arc::clone(&renderer),
             gateways: sms.clone(),
             reference_key: outbox.reference_key().await?,
             wake: Notify::new(),
@@ -158,7 +153,7 @@ impl Engine {
         ];
         let dispatcher = Dispatcher {
             outbox: Arc::clone(&outbox),
-            renderer: Arc::new(renderer),
+            renderer,
             policy: Arc::new(config.policy),
             clock: Arc::clone(&clock),
             owner: owner()?,

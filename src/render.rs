@@ -14,6 +14,7 @@
 //!
 //! Failures: [`RenderError`]; all that can be found before is an error of [`Renderer::new`] or a line of [`Renderer::lint`].
 
+mod answer;
 mod calendar;
 mod context;
 mod dates;
@@ -180,6 +181,8 @@ pub struct Renderer {
     library: Library,
     /// By locale of the library.
     dates: BTreeMap<String, Dates>,
+    /// Our answers to people's texts.
+    answers: answer::Answers,
     join_url: tera::Tera,
     /// The locale of the library that stands in when a participant's is not there.
     default_locale: String,
@@ -202,12 +205,13 @@ impl Renderer {
                 Err(e) => errors.push(e),
             }
         }
+        let answers = answer::render_all(&library, &settings).map_err(|e| errors.extend(e)).unwrap_or_default();
         let default_locale = library.find(&settings.locale).map(str::to_owned);
         if default_locale.is_none() {
             let known: Vec<&str> = library.locales().collect();
             errors.push(format!("locale {:?}: there are no templates for it; expected one of {}", settings.locale, known.join(", ")));
         }
-        let renderer = Self { default_locale: default_locale.unwrap_or_default(), settings, library, dates, join_url };
+        let renderer = Self { default_locale: default_locale.unwrap_or_default(), settings, library, dates, answers, join_url };
         errors.extend(renderer.check_join_url().err());
         if errors.is_empty() { Ok(renderer) } else { Err(errors) }
     }
@@ -271,17 +275,6 @@ fn derive(key: &[u8; 32], parts: &[&[u8]]) -> String {
         mac.update(part);
     }
     data_encoding::BASE32_NOPAD.encode(&mac.finalize().into_bytes()[..20]).to_ascii_lowercase()
-}
-
-/// What a text needs on the air, and how many parts it has there.
-pub fn weigh(text: &str) -> (SmsEncoding, u32) {
-    let load = sms::load(text);
-    (load.encoding, load.segments)
-}
-
-/// A text in the GSM alphabet, where nothing but accents and typography stands in the way.
-pub fn fold(text: &str) -> String {
-    sms::fold(text)
 }
 
 /// What a notice's message is called outside: the part of a Message-ID before the `@`, or the client reference of a text. See

@@ -169,7 +169,7 @@ impl web::Intake for Intake {
 
     async fn reply(&self, reply: Reply) -> Result<(), Declined> {
         let (engine, now) = (&self.engine, self.engine.clock.now());
-        let taking = replies::take(&**engine.outbox(), &reply, &engine.policy, engine.answers.practice.language, now);
+        let taking = replies::take(&**engine.outbox(), &reply, &engine.policy, engine.answers.renderer.locale(), now);
         let heard = taking.await.map_err(|error| self.fail(error))?;
         engine.answers.wake.notify_one();
         if heard.replans {

@@ -17,30 +17,19 @@ use crate::deliver::shadow::NOT_SENT;
 use crate::deliver::{PointOfNoReturn, Transport};
 use crate::feedback::Reply;
 use crate::feedback::answer::Answer;
-use crate::feedback::word::{Language, Word};
+use crate::feedback::word::Word;
 use crate::message::{Content, Message};
 use crate::notice::NoticeKey;
 use crate::outbox::reply::{Answered, Changes, Place, Taken, Waiting, reply_key};
 use crate::outbox::{Outbox, Result, StoreError};
 use crate::outcome::Outcome;
 use crate::plan::{self, Policy, Suppressions};
-use crate::render;
+use crate::render::{self, Renderer};
 use crate::session::{Presence, Rsvp};
 use crate::source::json;
 
 /// An answer that no gateway took is tried again after this, while it is of use.
 const AGAIN: Duration = Duration::from_secs(30);
-
-/// What a practice's answers say of it.
-#[derive(Debug, Clone)]
-pub struct Practice {
-    /// Shown.
-    pub name: String,
-    /// How to reach it; may be empty.
-    pub contact: String,
-    /// The language of an answer to a word that tells of none.
-    pub language: Language,
-}
 
 /// What came of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +40,8 @@ pub struct Heard {
     pub replans: bool,
 }
 
-/// Takes a reply: durable when it returns. A number that is none is told in the log, and changes nothing.
-pub async fn take(outbox: &dyn Outbox, reply: &Reply, policy: &Policy, language: Language, now: DateTime<Utc>) -> Result<Heard> {
+/// Takes a reply: durable when it returns. `locale`: of an answer to a word that tells of no language (BCP 47). A number that is none is told in the log, and changes nothing.
+pub async fn take(outbox: &dyn Outbox, reply: &Reply, policy: &Policy, locale: &str, now: DateTime<Utc>) -> Result<Heard> {
     let Ok(from) = PhoneNumber::parse(&reply.from, &policy.region) else {
         tracing::warn!(gateway = reply.gateway, "a text from no number that could be answered");
         return Ok(Heard { new: false, replans: false });
@@ -66,7 +55,7 @@ pub async fn take(outbox: &dyn Outbox, reply: &Reply, policy: &Policy, language:
         Word::Yes | Word::No => rsvp(outbox, &from, word, policy, now).await?,
     };
     let theirs = matches!(answer, Answer::Stopped | Answer::Started | Answer::Help);
-    let answer = (!(reply.answered && theirs)).then_some((answer, of_word.unwrap_or(language)));
+    let answer = (!(reply.answered && theirs)).then(|| (answer, of_word.map_or(locale.to_owned(), |word| word.as_str().to_owned())));
     let replans = matches!(change, Changes::Rsvp(..) | Changes::OptIn);
     let taken = Taken { key: reply_key(reply.gateway, &reply.id), from, word, change, answer };
     let new = outbox.reply(now, taken).await?;
@@ -102,7 +91,7 @@ async fn over(outbox: &dyn Outbox, place: &Place, from: &PhoneNumber, policy: &P
 pub(super) struct Answers {
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) practice: Practice,
+    pub(super) renderer: Arc<Renderer>,
     /// The SMS gateways, in order of preference.
     pub(super) gateways: Vec<Arc<dyn Transport>>,
     pub(super) reference_key: [u8; 32],
@@ -191,12 +180,12 @@ impl Answers {
     }
 
     fn message(&self, answer: &Waiting) -> Message {
-        let text = render::fold(&answer.answer.text(answer.language, &self.practice.name, &self.practice.contact));
-        let (encoding, segments) = render::weigh(&text);
+        let text = self.renderer.answer(answer.answer, &answer.locale);
+        let (encoding, segments) = render::sms_size(text);
         Message {
             key: answer.key,
             reference: render::reference(&self.reference_key, answer.key),
-            content: Content::Sms { to: answer.to.clone(), text: text.as_str().into(), encoding, segments },
+            content: Content::Sms { to: answer.to.clone(), text: text.into(), encoding, segments },
         }
     }
 }

@@ -1,10 +1,8 @@
-//! Our answers to replies: short, in the person's language, with nothing in them that is about the person.
+//! Our answers to replies, with nothing in them that is about the person. Their texts are templates: see [`crate::render`].
 
 use std::str::FromStr;
 
 use chrono::TimeDelta;
-
-use super::word::Language;
 
 /// What is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +22,8 @@ pub enum Answer {
 }
 
 impl Answer {
-    const ALL: [Self; 6] = [Self::Stopped, Self::Started, Self::Help, Self::Confirmed, Self::Declined, Self::NotUnderstood];
+    /// All of them, in the order of their declaration.
+    pub const ALL: [Self; 6] = [Self::Stopped, Self::Started, Self::Help, Self::Confirmed, Self::Declined, Self::NotUnderstood];
 
     /// For the store.
     pub fn as_str(self) -> &'static str {
@@ -51,38 +50,6 @@ impl Answer {
             _ => TimeDelta::minutes(1),
         }
     }
-
-    /// The text. `contact` may be empty.
-    pub fn text(self, language: Language, practice: &str, contact: &str) -> String {
-        use Language::{English, French, Spanish};
-        let said = match (self, language) {
-            (Self::Stopped, English) => "You will get no more texts from us. To get them again, reply START.",
-            (Self::Stopped, Spanish) => "No recibirá más mensajes nuestros. Para recibirlos de nuevo, responda START.",
-            (Self::Stopped, French) => "Vous ne recevrez plus de textos de notre part. Pour en recevoir de nouveau, répondez START.",
-            (Self::Started, English) => "You will get our texts about your sessions again.",
-            (Self::Started, Spanish) => "Recibirá de nuevo nuestros mensajes sobre sus sesiones.",
-            (Self::Started, French) => "Vous recevrez de nouveau nos textos au sujet de vos séances.",
-            (Self::Help, English) => "We text you about your video sessions. To get no more texts, reply STOP.",
-            (Self::Help, Spanish) => "Le escribimos sobre sus sesiones de video. Para no recibir más mensajes, responda STOP.",
-            (Self::Help, French) => "Nous vous écrivons au sujet de vos séances vidéo. Pour ne plus recevoir de textos, répondez STOP.",
-            (Self::Confirmed, English) => "Thank you, we have noted that you are coming.",
-            (Self::Confirmed, Spanish) => "Gracias, hemos anotado que asistirá.",
-            (Self::Confirmed, French) => "Merci, nous avons noté que vous viendrez.",
-            (Self::Declined, English) => "We have noted that you are not coming.",
-            (Self::Declined, Spanish) => "Hemos anotado que no asistirá.",
-            (Self::Declined, French) => "Nous avons noté que vous ne viendrez pas.",
-            (Self::NotUnderstood, English) => "This is an automatic service, and it did not understand your text. Nobody reads it.",
-            (Self::NotUnderstood, Spanish) => "Este es un servicio automático y no entendió su mensaje. Nadie lo lee.",
-            (Self::NotUnderstood, French) => "Ceci est un service automatisé, et il n'a pas compris votre texto. Personne ne le lit.",
-        };
-        let reach = match (self, language, contact.trim()) {
-            (Self::Stopped | Self::Started | Self::Confirmed, _, _) | (_, _, "") => String::new(),
-            (_, English, contact) => format!(" Reach us: {contact}."),
-            (_, Spanish, contact) => format!(" Contacto: {contact}."),
-            (_, French, contact) => format!(" Pour nous joindre : {contact}."),
-        };
-        format!("{practice}: {said}{reach}")
-    }
 }
 
 impl FromStr for Answer {
@@ -97,18 +64,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_name_the_practice_and_help_says_how_to_reach_it() {
+    fn words_are_read_as_they_are_written() {
         for answer in Answer::ALL {
             assert_eq!(answer.as_str().parse(), Ok(answer));
-            for language in [Language::English, Language::Spanish, Language::French] {
-                let text = answer.text(language, "Lakeside Telehealth", "404-555-0100");
-                assert!(text.starts_with("Lakeside Telehealth: "), "{text}");
-                let load = crate::render::weigh(&text);
-                assert!(load.1 <= 2, "{text}");
-                let reach = matches!(answer, Answer::Help | Answer::NotUnderstood | Answer::Declined);
-                assert_eq!(text.contains("404-555-0100"), reach, "{text}");
-                assert!(!answer.text(language, "Lakeside", " ").contains("Reach"));
-            }
         }
+        assert!("".parse::<Answer>().is_err());
     }
 }

@@ -77,16 +77,7 @@ impl Word {
 }
 
 impl Language {
-    /// The language of a BCP 47 tag; English where there is no other.
-    pub fn of(locale: &str) -> Self {
-        match locale.get(..2).map(str::to_ascii_lowercase).as_deref() {
-            Some("es") => Spanish,
-            Some("fr") => French,
-            _ => English,
-        }
-    }
-
-    /// The language of a stored word, and the other way round.
+    /// BCP 47.
     pub fn as_str(self) -> &'static str {
         match self {
             English => "en",

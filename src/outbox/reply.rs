@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::contact::PhoneNumber;
 use crate::feedback::answer::Answer;
-use crate::feedback::word::{Language, Word};
+use crate::feedback::word::Word;
 use crate::notice::NoticeKey;
 use crate::session::{ParticipationId, Rsvp, SessionId};
 
@@ -29,8 +29,8 @@ pub struct Taken {
     pub word: Word,
     /// What it changes.
     pub change: Changes,
-    /// What is answered, if nothing forbids it.
-    pub answer: Option<(Answer, Language)>,
+    /// What is answered, if nothing forbids it, and in which locale (BCP 47).
+    pub answer: Option<(Answer, String)>,
 }
 
 /// What a reply changes.
@@ -82,8 +82,8 @@ pub struct Waiting {
     pub to: PhoneNumber,
     /// What.
     pub answer: Answer,
-    /// In which language.
-    pub language: Language,
+    /// In which locale (BCP 47).
+    pub locale: String,
     /// Not at or after this.
     pub useful_until: DateTime<Utc>,
 }

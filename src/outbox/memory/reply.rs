@@ -37,11 +37,11 @@ impl Tables {
                 true
             }
         };
-        if let Some((answer, language)) = taken.answer.filter(|(answer, _)| heard || !matches!(answer, Answer::Stopped)) {
+        if let Some((answer, locale)) = taken.answer.clone().filter(|(answer, _)| heard || !matches!(answer, Answer::Stopped)) {
             let after = since(answer, now);
             if !self.answers.iter().any(|k| k.waiting.to == taken.from && k.waiting.answer == answer && k.at >= after) {
                 let (key, to, useful_until) = (taken.key, taken.from.clone(), now + answer.useful());
-                self.answers.push(Kept { waiting: Waiting { key, to, answer, language, useful_until }, at: now, is_waiting: true });
+                self.answers.push(Kept { waiting: Waiting { key, to, answer, locale, useful_until }, at: now, is_waiting: true });
             }
         }
         true

@@ -8,7 +8,6 @@ use super::columns::{at, misread, ms, word};
 use super::{history, suppression};
 use crate::contact::{Address, Channel};
 use crate::feedback::answer::Answer;
-use crate::feedback::word::Language;
 use crate::notice::NoticeKey;
 use crate::outbox::reply::{Answered, Changes, Place, Taken, Waiting, rsvp_word, since};
 use crate::outbox::{LedgerRow, PLAN_AGAIN, SaidBy, suppression_key};
@@ -43,7 +42,7 @@ pub(super) fn take(connection: &Connection, now: DateTime<Utc>, taken: &Taken) -
             true
         }
     };
-    if let Some((answer, language)) = taken.answer.filter(|(answer, _)| heard || !matches!(answer, Answer::Stopped)) {
+    if let Some((answer, locale)) = taken.answer.as_ref().filter(|(answer, _)| heard || !matches!(answer, Answer::Stopped)) {
         let sql = "INSERT INTO answer (reply_id, address, address_key, kind, locale, at, useful_until, state)
                    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, 'waiting'
                    WHERE NOT EXISTS (SELECT 1 FROM answer WHERE address_key = ?3 AND kind = ?4 AND at >= ?8)";
@@ -52,10 +51,10 @@ pub(super) fn take(connection: &Connection, now: DateTime<Utc>, taken: &Taken) -
             taken.from.expose(),
             key,
             answer.as_str(),
-            language.as_str(),
+            locale,
             ms(now),
             ms(now + answer.useful()),
-            ms(since(answer, now)),
+            ms(since(*answer, now)),
         ])?;
     }
     Ok(true)
@@ -104,8 +103,7 @@ pub(super) fn waiting(connection: &Connection) -> rusqlite::Result<Vec<Waiting>>
         let Address::Sms(to) = Address::restore(Channel::Sms, r.get_ref(1)?.as_str()?) else {
             return Err(misread(1, Type::Text, "it is no number".to_owned()));
         };
-        let language = Language::of(r.get_ref(3)?.as_str()?);
-        Ok(Waiting { key: word(r, 0)?, to, answer: word::<Answer>(r, 2)?, language, useful_until: at(r, 4)? })
+        Ok(Waiting { key: word(r, 0)?, to, answer: word::<Answer>(r, 2)?, locale: r.get(3)?, useful_until: at(r, 4)? })
     };
     connection.prepare_cached(WAITING)?.query_map([], row)?.collect()
 }

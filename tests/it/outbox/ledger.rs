@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use chrono::TimeDelta;
 use punctual::contact::PhoneNumber;
 use punctual::feedback::answer::Answer;
-use punctual::feedback::word::{Language, Word};
+use punctual::feedback::word::Word;
 use punctual::ledger::{Finding, Link};
 use punctual::notice::{Occasion, Reason};
 use punctual::outbox::reply::{Changes, Taken, reply_key};
@@ -236,7 +236,7 @@ async fn what_was_in_hand_or_in_doubt_when_it_was_copied_is_not_sent_by_itself()
         from: PhoneNumber::parse("404-555-0123", "US").unwrap(),
         word: Word::Help,
         change: Changes::Nothing,
-        answer: Some((Answer::Help, Language::English)),
+        answer: Some((Answer::Help, "en".to_owned())),
     };
     assert!(busy.outbox.reply(minute(199), help).await.unwrap());
     first.backup(&copy, |_, _| {}).await.unwrap();

@@ -2,7 +2,7 @@
 
 use punctual::contact::{Address, Channel, PhoneNumber};
 use punctual::feedback::answer::Answer;
-use punctual::feedback::word::{Language, Word};
+use punctual::feedback::word::Word;
 use punctual::notice::Occasion;
 use punctual::outbox::reply::{Answered, Changes, Place, Taken, reply_key};
 use punctual::outbox::{ClaimRequest, Retention, SaidBy, Settlement};
@@ -17,7 +17,7 @@ fn number(last: u32) -> PhoneNumber {
 }
 
 fn taken(id: &str, word: Word, change: Changes, answer: Answer) -> Taken {
-    Taken { key: reply_key("twilio", id), from: number(1), word, change, answer: Some((answer, Language::English)) }
+    Taken { key: reply_key("twilio", id), from: number(1), word, change, answer: Some((answer, "en".to_owned())) }
 }
 
 fn stop(id: &str) -> Taken {
@@ -62,7 +62,7 @@ pub(super) async fn an_opt_out_is_confirmed_once(store: Store) {
     let list = store.outbox.suppressed().await.unwrap();
     assert_eq!(list.iter().map(|s| (s.kind, s.said_by)).collect::<Vec<_>>(), [(Suppression::OptedOut, SaidBy::Reply)]);
     let waiting = store.outbox.waiting_answers().await.unwrap().remove(0);
-    assert_eq!((waiting.to, waiting.language, waiting.useful_until), (number(1), Language::English, minute(5)));
+    assert_eq!((waiting.to, waiting.locale.as_str(), waiting.useful_until), (number(1), "en", minute(5)));
 }
 
 pub(super) async fn a_number_opts_in_again(store: Store) {
