@@ -62,6 +62,8 @@ fn walked(session: i64, due: i64) -> WalkedSession {
         cancelled: false,
         absent_since: None,
         absences: 0,
+        rsvp: None,
+        reminded: Vec::new(),
         adopted: false,
         notices: Vec::new(),
     };

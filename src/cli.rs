@@ -24,6 +24,7 @@ mod out;
 
 mod accounts;
 mod backup;
+mod bounce;
 mod check;
 mod configuration;
 mod demo;
@@ -124,6 +125,8 @@ enum Command {
     /// Shows and changes the list of addresses that get no messages.
     #[command(subcommand)]
     Suppress(SuppressCommand),
+    /// Reads one bounce (RFC 3464) from standard input, as a mail server pipes it. Exit codes are those of sysexits.h.
+    Bounce,
     /// Shows what happened, and that nobody rewrote it.
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -473,6 +476,8 @@ enum Exit {
     Failed,
     /// 3
     Attention,
+    /// One of sysexits.h, for a mail server.
+    Code(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -481,6 +486,7 @@ impl From<Exit> for ExitCode {
             Exit::Done => ExitCode::SUCCESS,
             Exit::Failed => ExitCode::FAILURE,
             Exit::Attention => ExitCode::from(3),
+            Exit::Code(code) => ExitCode::from(code),
         }
     }
 }
@@ -561,6 +567,7 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Outbox(command) => outbox::outbox(config, command, cli.json, colors),
         Command::Guard(command) => guard::guard(config, command, cli.json, colors),
         Command::Suppress(command) => suppress::suppress(config, command, cli.json, colors),
+        Command::Bounce => bounce::bounce(config),
         Command::Ledger(command) => ledger::ledger(config, command, cli.json),
         Command::Backup { to } => backup::backup(config, to, cli.json),
         Command::Prune => prune::prune(config, cli.json),

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+mod callback;
 mod check;
 mod gateway;
 pub mod raw;

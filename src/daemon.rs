@@ -5,6 +5,7 @@
 //! order. A store error ends the process: messages could go out that nobody would remember.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,13 +37,17 @@ use crate::zone::Zone;
 
 mod health;
 mod intake;
+pub mod maildir;
 pub mod notify;
 mod ping;
+pub mod receipts;
+pub mod replies;
 mod upkeep;
 
 use self::intake::Intake;
 use self::notify::Notifier;
 pub use self::ping::Ping;
+use self::replies::Answers;
 
 /// How often the wall clock is held against the machine's uptime.
 const CLOCK_LOOK: Duration = Duration::from_secs(30);
@@ -93,6 +98,9 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     dispatcher: Arc<Dispatcher>,
     lanes: Vec<(Arc<Lane>, Arc<Notify>)>,
+    answers: Arc<Answers>,
+    /// Where bounces are read, and when.
+    bounces: Option<(PathBuf, String)>,
     /// Those that are asked.
     sources: Vec<Arc<Mutex<Source>>>,
     /// All of them, those that are pushed to as well.
@@ -127,16 +135,25 @@ impl Engine {
     pub async fn start(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let outbox = open_store(&config, true)?;
         let settings = render::Settings { reference_key: outbox.reference_key().await?, ..config.render.clone() };
-        let renderer = Renderer::new(settings).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?;
+        let renderer = Arc::new(Renderer::new(settings).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?);
         let shadow = config.raw.run.mode == Mode::Shadow;
+        // In shadow mode these send nothing, and neither do the answers to replies.
         let [email, sms] = transports(&config)?;
+        let answers = Answers {
+            outbox: Arc::clone(&outbox),
+            clock: Arc::clone(&clock),
+            renderer: Arc::clone(&renderer),
+            gateways: sms.clone(),
+            reference_key: outbox.reference_key().await?,
+            wake: Notify::new(),
+        };
         let lanes = [
             Lane::new(Channel::Email, config.email_in_doubt, email).paced(&config.email_rates),
             Lane::new(Channel::Sms, config.sms_in_doubt, sms).paced(&config.sms_rates),
         ];
         let dispatcher = Dispatcher {
             outbox: Arc::clone(&outbox),
-            renderer: Arc::new(renderer),
+            renderer,
             policy: Arc::new(config.policy),
             clock: Arc::clone(&clock),
             owner: owner()?,
@@ -171,6 +188,8 @@ impl Engine {
             clock,
             dispatcher: Arc::new(dispatcher),
             lanes: lanes.into_iter().map(|lane| (lane, Arc::new(Notify::new()))).collect(),
+            answers: Arc::new(answers),
+            bounces: config.bounces,
             sources: asked.map(|s| Arc::new(Mutex::new(s))).collect(),
             names,
             shadow,
@@ -230,6 +249,8 @@ impl Engine {
                 report.sources_failed += 1;
             }
         }
+        self.read_bounces().await?;
+        self.answers.send_all().await?;
         let span = Span::Once(self.clock.now());
         let mut running = JoinSet::new();
         for (lane, wake) in &self.lanes {
@@ -240,6 +261,14 @@ impl Engine {
         }
         self.outbox.mark().await?;
         Ok(report)
+    }
+
+    /// Reads the bounces that have come.
+    async fn read_bounces(&self) -> Result<(), StoreError> {
+        match &self.bounces {
+            Some((maildir, _)) => maildir::poll(maildir, &*self.outbox, &*self.clock).await,
+            None => Ok(()),
+        }
     }
 
     /// Walks one source. A source that cannot be read is told and counts as unchanged: `false`.
@@ -320,6 +349,10 @@ impl Engine {
             asking.spawn(Arc::clone(&engine).ask_when_nudged());
             server.spawn(web::serve(listener, settings.clone(), engine, self.office(), end.clone()));
         }
+        let (answers, told) = (Arc::clone(&self.answers), failed.clone());
+        asking.spawn(async move {
+            told.try_send(answers.run().await).ok();
+        });
         for (lane, wake) in &self.lanes {
             lanes.spawn(Arc::clone(&self.dispatcher).run(Arc::clone(lane), Span::Until(end.clone()), Arc::clone(wake)));
         }
@@ -395,6 +428,18 @@ impl Engine {
                 Box::pin(async move { poll(&engine, &source, &failed).await })
             });
             scheduler.add(job.context("a source's poll")?).await.context("a source's poll")?;
+        }
+        if let Some((_, poll)) = &self.bounces {
+            let (engine, failed) = (Arc::clone(self), failed.clone());
+            let job = Job::new_async(poll.as_str(), move |_, _| {
+                let (engine, failed) = (Arc::clone(&engine), failed.clone());
+                Box::pin(async move {
+                    if let Err(error) = engine.read_bounces().await {
+                        failed.try_send(error).ok();
+                    }
+                })
+            });
+            scheduler.add(job.context("the bounces' poll")?).await.context("the bounces' poll")?;
         }
         self.prune_by_cron(&scheduler, failed).await?;
         self.ping_by_cron(&scheduler).await?;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::notice::Occasion;
+use crate::outbox::receipt::Undelivered;
 use crate::outbox::{Known, KnownMap, Outbox, StoreError, StoredSession};
 use crate::plan::{self, Policy, Suppressions};
 use crate::session::{Session, SessionId};
@@ -53,6 +54,12 @@ pub struct Seen {
     pub known: KnownMap,
 }
 
+/// What is known beside the sessions: whom nothing is sent, and what did not arrive.
+struct Notes {
+    suppressed: Suppressions,
+    undelivered: Vec<Undelivered>,
+}
+
 impl Desk {
     /// The session of that id, of each source that has one.
     pub async fn session(&self, id: SessionId, now: DateTime<Utc>) -> Result<Vec<Seen>, Unanswered> {
@@ -69,6 +76,11 @@ impl Desk {
         let known = self.outbox.known(source, &[session.id]).await?;
         let known = plan::observe(&session, known, &self.policy, false, now);
         Ok(Seen { source: source.to_owned(), session, known })
+    }
+
+    /// What is known beside the sessions.
+    async fn notes(&self, now: DateTime<Utc>) -> Result<Notes, StoreError> {
+        Ok(Notes { suppressed: self.suppressions().await?, undelivered: self.outbox.undelivered(now).await? })
     }
 
     /// Addresses that get nothing.

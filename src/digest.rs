@@ -68,7 +68,8 @@ pub async fn gather(
     now: DateTime<Utc>,
 ) -> outbox::Result<Vec<Concern>> {
     let suppressed = Suppressions(outbox.suppressions().await?);
-    let desk = Desk { policy, suppressed: &suppressed, now, horizon };
+    let undelivered = outbox.undelivered(now).await?;
+    let desk = Desk { policy, suppressed: &suppressed, undelivered: &undelivered, now, horizon };
     let mut found = Vec::new();
     let mut starts: HashMap<(String, SessionId), DateTime<Utc>> = HashMap::new();
     let mut legible: HashSet<(String, SessionId)> = HashSet::new();

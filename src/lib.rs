@@ -10,6 +10,7 @@
 //! The modules stand in the order in which data meets them. The first group is pure: no clock, no I/O, no logging.
 
 pub mod contact;
+pub mod feedback;
 pub mod ledger;
 pub mod message;
 pub mod notice;

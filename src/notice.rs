@@ -207,6 +207,8 @@ pub enum Reason {
     BookedLate,
     /// Too soon after the invite.
     TooClose,
+    /// Enough reminder texts went to this number lately.
+    Frequency,
     /// A later rule of the same participant is due too.
     Superseded,
     /// No permitted time is left.
@@ -238,7 +240,7 @@ pub enum Reason {
 }
 
 /// The words of [`Reason`], in one place.
-const REASONS: [(Reason, &str); 34] = [
+const REASONS: [(Reason, &str); 35] = [
     (Reason::Quarantined, "quarantined"),
     (Reason::Ambiguous, "ambiguous"),
     (Reason::HostDelivers, "host_delivers"),
@@ -259,6 +261,7 @@ const REASONS: [(Reason, &str); 34] = [
     (Reason::Started, "started"),
     (Reason::BookedLate, "booked_late"),
     (Reason::TooClose, "too_close"),
+    (Reason::Frequency, "frequency"),
     (Reason::Superseded, "superseded"),
     (Reason::QuietHours, "quiet_hours"),
     (Reason::Adopted, "adopted"),

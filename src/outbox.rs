@@ -22,14 +22,19 @@ use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::contact::{Address, Channel};
+use crate::contact::{Address, Channel, PhoneNumber};
 use crate::ledger::{Anchor, Link, Verified};
 use crate::notice::{Notice, NoticeKey, Occasion, Omission, Reason};
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, SessionId};
 
+use self::receipt::{Fate, Receipt, Received, Undelivered};
+use self::reply::{Answered, Place, Taken, Waiting};
+
 mod letter;
 pub mod memory;
+pub mod receipt;
+pub mod reply;
 pub mod sqlite;
 mod transition;
 mod words;
@@ -193,6 +198,12 @@ pub struct Delivery {
     pub transport: Option<String>,
     /// What the server said, redacted.
     pub reply: Option<String>,
+    /// What became of the message, as the provider or a mail server said later; `None`: nothing was said yet.
+    pub receipt: Option<Fate>,
+    /// When that came.
+    pub receipt_at: Option<DateTime<Utc>>,
+    /// The provider's error, redacted.
+    pub receipt_detail: Option<String>,
 }
 
 /// What the store knows of one participant: what the planner needs, and nothing else.
@@ -216,9 +227,26 @@ pub struct Known {
     pub absences: u32,
     /// Was there when the store was first filled from this source: may have been announced by somebody else.
     pub adopted: bool,
+    /// What the participant answered by text.
+    pub rsvp: Option<Answered>,
+    /// Reminder texts that went, or are about to go, to the participant's numbers because of other sessions: the latest hundred or so.
+    pub reminded: Vec<Reminded>,
     /// All of the participant's notices.
     pub notices: Vec<KnownNotice>,
 }
+
+/// A reminder of another session, to the same number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reminded {
+    /// When it went.
+    pub at: DateTime<Utc>,
+}
+
+/// Ends the digest of a session that the next walk plans again, whatever the source says of it.
+pub(crate) const PLAN_AGAIN: &str = "+in flight";
+
+/// So many reminders of a number are looked at, those of the latest sessions: far more than any limit.
+pub(crate) const REMINDED_MAX: usize = 100;
 
 /// A notice as the planner needs it.
 #[derive(Debug, Clone)]
@@ -573,8 +601,9 @@ pub struct LedgerRow {
     pub session_id: Option<SessionId>,
     /// Its participation.
     pub participation_id: Option<ParticipationId>,
-    /// `added`, `moved`, `ended`, `claimed`, `begun`, `doubted`, `settled`, `recovered`, `resolved`, `suppressed`,
-    /// `unsuppressed`, `purged`, `staff_letter`, `checkpoint` (see [`crate::ledger`]), `restored`, an [`Act`]'s word, or the caller's.
+    /// `added`, `moved`, `ended`, `claimed`, `begun`, `doubted`, `settled`, `recovered`, `resolved`, `receipt`, `reply`, `answer`, `rsvp`,
+    /// `suppressed`, `unsuppressed`, `purged`, `staff_letter`, `checkpoint` (see [`crate::ledger`]), `restored`, an [`Act`]'s word, or the
+    /// caller's.
     pub event: String,
     /// The state before.
     pub from_state: Option<State>,
@@ -600,8 +629,45 @@ pub struct SuppressedAddress {
     pub since: DateTime<Utc>,
     /// The address as it prints, masked: for staff who know whom they look for.
     pub shown: String,
-    /// The notice whose rejection said so, in 32 hexadecimal digits; `None`: a person did.
+    /// Who said so.
+    pub said_by: SaidBy,
+    /// The notice whose rejection or receipt said so, in 32 hexadecimal digits; `None`: a person did.
     pub notice: Option<String>,
+}
+
+/// Who said that an address gets no messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SaidBy {
+    /// A server or gateway, when it refused a message.
+    Refusal,
+    /// A gateway's receipt, or a mail that came back, of a message that had been taken.
+    Receipt,
+    /// Its owner, by text.
+    Reply,
+    /// Somebody at the practice.
+    Person,
+}
+
+impl SaidBy {
+    const ALL: [Self; 4] = [Self::Refusal, Self::Receipt, Self::Reply, Self::Person];
+
+    /// The word used in the store and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refusal => "refusal",
+            Self::Receipt => "receipt",
+            Self::Reply => "reply",
+            Self::Person => "person",
+        }
+    }
+}
+
+impl FromStr for SaidBy {
+    type Err = String;
+    fn from_str(s: &str) -> std::result::Result<Self, String> {
+        Self::ALL.into_iter().find(|who| who.as_str() == s).ok_or_else(|| format!("{s:?} is nobody who says so"))
+    }
 }
 
 /// What a start did with a store that was restored from an older copy.
@@ -695,6 +761,32 @@ pub trait Outbox: Send + Sync {
 
     /// Claims end. For each: whether the claim still held. A delivery that was begun is written down in any case.
     async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>>;
+
+    /// Takes a receipt: beside the delivery that it speaks of, into the ledger, and onto the suppression list if it says so. A notice in doubt is
+    /// accepted by it, whatever the receipt says: the provider has it. The same receipt again, and one that goes back, change nothing.
+    async fn receive(&self, now: DateTime<Utc>, receipt: Receipt) -> Result<Received>;
+
+    /// Keys of all notices that were due in this span, the latest first: our own references are computed from them, and so found again.
+    async fn due_between(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<NoticeKey>>;
+
+    /// What did not arrive, of sessions that start after `now`, and was not mended since: by start. Mended: a later message of the same
+    /// participant arrived, or one to another address was accepted.
+    async fn undelivered(&self, now: DateTime<Utc>) -> Result<Vec<Undelivered>>;
+
+    /// Takes a reply: what it changes, and its answer, if there was none of its kind to that number lately. `false`: it was taken before.
+    async fn reply(&self, now: DateTime<Utc>, taken: Taken) -> Result<bool>;
+
+    /// The coming sessions that this number was told of.
+    async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<Place>>;
+
+    /// Answers that wait, the oldest first.
+    async fn waiting_answers(&self) -> Result<Vec<Waiting>>;
+
+    /// An answer is about to leave: it is never tried again. `false`: it waits no more, send nothing.
+    async fn begin_answer(&self, key: NoticeKey) -> Result<bool>;
+
+    /// What became of an answer: `accepted`, or why not.
+    async fn end_answer(&self, now: DateTime<Utc>, key: NoticeKey, outcome: &str) -> Result<()>;
 
     /// Takes back what was left behind: all that other owners hold (`everything`, when nobody else can be alive), and in any case
     /// what has an expired lease. A lease must outlive the longest attempt, or a running one is taken for a dead one.

@@ -4,7 +4,8 @@
 //!
 //! 1. the person ([`mod@recipient`]): quarantined, ambiguous, host_delivers, hosts_off, no or bad contact, suppressed, no code;
 //! 2. the session and the person's part in it ([`occasion`]): cancelled, declined, already_connected;
-//! 3. the time ([`occasion`], [`rule`], [`quiet`]): pass_expired, meet_now, started, booked_late, too_close, superseded, quiet_hours;
+//! 3. the time ([`occasion`], [`rule`], [`frequency`], [`quiet`]): pass_expired, meet_now, started, booked_late, too_close, frequency, superseded,
+//!    quiet_hours;
 //! 4. what was told before: adopted, never_invited.
 //!
 //! Whoever was told something that holds no more gets a correction ([`correction`]): rescheduled, updated or cancelled. Whoever has not
@@ -23,6 +24,7 @@ pub mod compare;
 mod correction;
 pub mod diff;
 mod facts;
+pub mod frequency;
 mod not_joined;
 mod occasion;
 pub mod policy;
@@ -77,6 +79,8 @@ pub fn observe(session: &Session, mut known: KnownMap, policy: &Policy, first_fi
             cancelled,
             absent_since: None,
             absences: 0,
+            rsvp: None,
+            reminded: Vec::new(),
             adopted: first_fill,
             notices: Vec::new(),
         });

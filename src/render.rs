@@ -14,6 +14,7 @@
 //!
 //! Failures: [`RenderError`]; all that can be found before is an error of [`Renderer::new`] or a line of [`Renderer::lint`].
 
+mod answer;
 mod calendar;
 mod context;
 mod dates;
@@ -35,9 +36,9 @@ use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::contact::Address;
+use crate::contact::{Address, EmailAddress};
 use crate::message::{Message, SmsEncoding};
-use crate::notice::Notice;
+use crate::notice::{Notice, NoticeKey};
 use crate::session::{Participant, Session};
 use crate::zone::Resolved;
 use context::View;
@@ -71,6 +72,8 @@ pub struct Settings {
     pub max_segments: u32,
     /// The duration of the calendar entry when the source does not say.
     pub default_duration: chrono::TimeDelta,
+    /// Where bounces go; `None`: to `from`.
+    pub return_path: Option<EmailAddress>,
     /// See `Outbox::reference_key`.
     pub reference_key: [u8; 32],
     /// Signs each e-mail; `None`: nobody does, or the relay does.
@@ -179,6 +182,8 @@ pub struct Renderer {
     library: Library,
     /// By locale of the library.
     dates: BTreeMap<String, Dates>,
+    /// Our answers to people's texts.
+    answers: answer::Answers,
     join_url: tera::Tera,
     /// The locale of the library that stands in when a participant's is not there.
     default_locale: String,
@@ -201,12 +206,13 @@ impl Renderer {
                 Err(e) => errors.push(e),
             }
         }
+        let answers = answer::render_all(&library, &settings).map_err(|e| errors.extend(e)).unwrap_or_default();
         let default_locale = library.find(&settings.locale).map(str::to_owned);
         if default_locale.is_none() {
             let known: Vec<&str> = library.locales().collect();
             errors.push(format!("locale {:?}: there are no templates for it; expected one of {}", settings.locale, known.join(", ")));
         }
-        let renderer = Self { default_locale: default_locale.unwrap_or_default(), settings, library, dates, join_url };
+        let renderer = Self { default_locale: default_locale.unwrap_or_default(), settings, library, dates, answers, join_url };
         errors.extend(renderer.check_join_url().err());
         if errors.is_empty() { Ok(renderer) } else { Err(errors) }
     }
@@ -216,7 +222,7 @@ impl Renderer {
         let locale = facts.locale.and_then(|asked| self.library.find(asked)).unwrap_or(&self.default_locale);
         let dates = self.dates.get(locale).expect("every locale of the library has its formats, or `new` failed");
         let view = View::of(facts, &self.settings, dates, locale, self.join_link(facts.participant)?, now);
-        let reference = self.derive(&[b"message", &facts.notice.key.0]);
+        let reference = reference(&self.settings.reference_key, facts.notice.key);
         let draft = Draft { renderer: self, facts, view, now };
         let (content, parts) = match &facts.notice.address {
             Address::Email(to) => draft.email(to, &reference)?,
@@ -259,13 +265,23 @@ impl Renderer {
     /// A token that shows nothing of what it is made of: base32 (RFC 4648) of the first 160 bits of HMAC-SHA256 over the
     /// length-prefixed parts. 32 characters.
     fn derive(&self, parts: &[&[u8]]) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.settings.reference_key).expect("HMAC takes keys of any length");
-        for part in parts {
-            mac.update(&(part.len() as u64).to_be_bytes());
-            mac.update(part);
-        }
-        data_encoding::BASE32_NOPAD.encode(&mac.finalize().into_bytes()[..20]).to_ascii_lowercase()
+        derive(&self.settings.reference_key, parts)
     }
+}
+
+fn derive(key: &[u8; 32], parts: &[&[u8]]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    for part in parts {
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part);
+    }
+    data_encoding::BASE32_NOPAD.encode(&mac.finalize().into_bytes()[..20]).to_ascii_lowercase()
+}
+
+/// What a notice's message is called outside: the part of a Message-ID before the `@`, or the client reference of a text. See
+/// [`Message::reference`].
+pub fn reference(reference_key: &[u8; 32], notice: NoticeKey) -> String {
+    derive(reference_key, &[b"message", &notice.0])
 }
 
 impl From<TemplateError> for RenderError {

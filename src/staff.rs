@@ -10,6 +10,7 @@ use std::cmp::Ordering;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::notice::{Decision, Reason};
+use crate::outbox::receipt::{Fate, Undelivered};
 use crate::outbox::{GuardRow, Known, KnownMap, KnownNotice, State};
 use crate::plan::{self, Policy, Suppressions};
 use crate::session::{Fault, Participant, ParticipationId, Session, SessionId};
@@ -61,6 +62,8 @@ pub enum Why {
     Rejected,
     /// A message may or may not have arrived.
     Unknown,
+    /// A server took a message, and it did not arrive.
+    Undelivered(Fate),
     /// A session left the list together with too many others.
     Removed,
     /// It moved with too many others.
@@ -79,6 +82,7 @@ impl Why {
             Self::Held => "held",
             Self::Rejected => "rejected",
             Self::Unknown => "unknown",
+            Self::Undelivered(fate) => fate.as_str(),
             Self::Removed => "removed",
             Self::Moved => "moved",
             Self::Codes => "codes",
@@ -93,6 +97,8 @@ pub struct Desk<'a> {
     pub policy: &'a Policy,
     /// Addresses that get nothing.
     pub suppressed: &'a Suppressions,
+    /// What did not arrive, of coming sessions.
+    pub undelivered: &'a [Undelivered],
     /// The time.
     pub now: DateTime<Utc>,
     /// Only sessions that start by then; `None`: all that are to come.
@@ -125,7 +131,10 @@ impl Desk<'_> {
             let theirs: Vec<&Decision> = decisions.iter().filter(|d| plan::diff::of_participant(d, session.id, person.id)).collect();
             match against(one, &theirs) {
                 Some((why, detail)) => found.push(Concern { why, detail, ..self.of_person(session, person) }),
-                None => found.extend(one.notices.iter().filter_map(|n| self.of_message(session, person, n))),
+                None => match self.lost(session, person) {
+                    Some(lost) => found.push(lost),
+                    None => found.extend(one.notices.iter().filter_map(|n| self.of_message(session, person, n))),
+                },
             }
         }
         found
@@ -134,6 +143,14 @@ impl Desk<'_> {
     fn of_person(&self, session: &Session, person: &Participant) -> Concern {
         let to = plan::recipient(person, self.policy, &Suppressions::default(), false);
         Concern { participation: Some(person.id), contact: to.ok().map(|to| to.address.to_string()), ..about(session) }
+    }
+
+    /// What a server took for this person, and what did not arrive: nobody can say that they know.
+    fn lost(&self, session: &Session, person: &Participant) -> Option<Concern> {
+        let lost = self.undelivered.iter().find(|u| (u.session_id, u.participation_id) == (session.id, person.id))?;
+        let what = lost.rule.as_ref().map_or_else(|| lost.occasion.to_string(), |rule| format!("{} {rule}", lost.occasion));
+        let (why, detail) = (Why::Undelivered(lost.fate), lost.detail.clone());
+        Some(Concern { what: Some(what), why, detail, ..self.of_person(session, person) })
     }
 
     /// A message that did not go as it should, for the start that holds.

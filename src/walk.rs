@@ -27,7 +27,7 @@ pub const ABSENCES: u32 = 3;
 pub const ABSENT_FOR: TimeDelta = TimeDelta::minutes(10);
 
 /// Ends a session's digest that was planned while something of it was in flight.
-const IN_FLIGHT: &str = "+in flight";
+const IN_FLIGHT: &str = outbox::PLAN_AGAIN;
 
 /// What a walk saw and did.
 #[derive(Debug, Clone, Copy, Default)]

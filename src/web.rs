@@ -1,4 +1,5 @@
-//! The small HTTP server: what is pushed to us, the provider's webhook, what monitors ask, the pages of staff, and the API of programs.
+//! The small HTTP server: what is pushed to us, the provider's webhook, what SMS gateways tell of texts, what monitors ask, the pages of staff,
+//! and the API of programs.
 //!
 //! In: requests, HTTP/1.1 without TLS (a proxy stands before it where it is not the machine itself). Out: what [`Intake`] makes of them, and
 //! what an [`Office`] knows, as JSON or as pages; refusals as problem details (RFC 9457). Invariants: who a request comes from is known before its body is read; every connection, head,
@@ -17,6 +18,7 @@ use axum::routing::{get, post, put};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use url::Url;
 
 use self::door::Door;
 pub use self::metrics::{Figures, Kind, Labels};
@@ -24,6 +26,7 @@ use self::problem::Problem;
 use crate::access::file::Followed;
 use crate::clock::Clock;
 use crate::desk::Desk;
+use crate::feedback::{Reply, Report};
 use crate::render::Renderer;
 use crate::source::push::{Offer, Refused};
 use crate::zone::Zone;
@@ -31,14 +34,18 @@ use crate::zone::Zone;
 mod api;
 mod connection;
 mod door;
+mod feedback;
 mod health;
 pub mod hook;
+mod kannel;
 mod metrics;
 mod page;
 mod pages;
 mod problem;
 pub mod push;
 mod request;
+mod twilio;
+pub mod webhook;
 
 /// Bodies that are read at once: each may take 32 MiB of memory.
 const BODIES: usize = 4;
@@ -52,10 +59,42 @@ pub struct Settings {
     pub push: Vec<(String, SecretString)>,
     /// The last part of the webhook's address; `None`: there is no webhook.
     pub hook: Option<SecretString>,
+    /// SMS gateways that tell us of receipts and replies.
+    pub callbacks: Vec<Callback>,
     /// The users file; `None`: there are neither pages nor an API.
     pub users: Option<PathBuf>,
     /// How much and how long.
     pub limits: Limits,
+}
+
+/// A gateway that tells us of receipts and replies: how it is known, and whether it answers STOP, START and HELP itself.
+#[derive(Debug, Clone)]
+pub enum Callback {
+    /// By its signature over the public address.
+    Twilio {
+        /// The address that it was told.
+        url: Url,
+        /// The account's token.
+        token: SecretString,
+        /// It answers these words itself.
+        answered: bool,
+    },
+    /// By the last part of the address.
+    Kannel {
+        /// That part.
+        token: SecretString,
+        /// Somebody else answers these words.
+        answered: bool,
+    },
+    /// Likewise.
+    Http {
+        /// That part.
+        token: SecretString,
+        /// Where it holds what.
+        form: webhook::Form,
+        /// It answers these words itself.
+        answered: bool,
+    },
 }
 
 /// What a connection may cost.
@@ -92,6 +131,12 @@ pub trait Intake: Send + Sync + 'static {
 
     /// Takes note of an event, and of what it may mean: durable when it returns.
     async fn hook(&self, event: hook::Event) -> Result<(), Declined>;
+
+    /// Takes a receipt: durable when it returns. One that is about no message of ours, or came before, changes nothing.
+    async fn receipt(&self, report: Report) -> Result<(), Declined>;
+
+    /// Takes somebody's text: durable when it returns. The same one again changes nothing.
+    async fn reply(&self, reply: Reply) -> Result<(), Declined>;
 
     /// The store answers within a second.
     async fn answers(&self) -> bool {
@@ -171,7 +216,10 @@ fn routes(shared: Arc<Shared>) -> Router {
         .route("/metrics", get(health::figures))
         .route("/api/v1/sources/{name}/sessions", put(push::whole))
         .route("/api/v1/sources/{name}/sessions/{id}", put(push::one).delete(push::cancel))
-        .route("/hooks/securevideo/{token}", post(hook::take));
+        .route("/hooks/securevideo/{token}", post(hook::take))
+        .route("/hooks/twilio", post(twilio::take))
+        .route("/hooks/kannel/{token}", get(kannel::take))
+        .route("/hooks/sms/{token}", post(webhook::take));
     if shared.door.is_some() {
         routes = routes.merge(pages::routes()).merge(api::routes(&shared));
     }

@@ -96,6 +96,10 @@ async fn show(desk: &Desk, key: NoticeKey, json: bool) -> anyhow::Result<Exit> {
             d.transport.as_deref().unwrap_or("?"),
             d.reply.as_deref().unwrap_or("")
         );
+        if let (Some(fate), Some(at)) = (d.receipt, d.receipt_at) {
+            let detail = d.receipt_detail.as_ref().map_or_else(String::new, |text| format!(": {text}"));
+            println!("  receipt at {}: {fate}{detail}", rfc3339(at));
+        }
     }
     Ok(Exit::Done)
 }

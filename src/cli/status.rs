@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::table::{Colors, Tone, table};
 use super::{Exit, desk, runtime};
+use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::config::raw::Mode;
 use crate::desk::status::{Facts, status as ask};
@@ -18,7 +19,7 @@ struct Shown<'a> {
 
 pub(super) fn status(config: Config, json: bool, colors: Colors) -> anyhow::Result<Exit> {
     let mode = config.raw.run.mode;
-    let facts = runtime()?.block_on(async { anyhow::Ok(ask(&desk(config)?).await?) })?;
+    let facts = runtime()?.block_on(async { anyhow::Ok(ask(&desk(config)?, WallClock.now()).await?) })?;
     if json {
         println!("{}", serde_json::to_string(&Shown { mode, facts: &facts })?);
     } else {
@@ -55,6 +56,9 @@ fn print(facts: &Facts, mode: Mode, colors: Colors) {
     }
     if facts.guarded > 0 {
         println!("Guard: {} sessions changed at once and wait for somebody: punctual guard show", facts.guarded);
+    }
+    if facts.undelivered > 0 {
+        println!("Undelivered: {} messages of coming sessions did not arrive: punctual unreachable", facts.undelivered);
     }
     for line in &facts.quarantined {
         println!("Quarantined: {line}");

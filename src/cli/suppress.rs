@@ -8,7 +8,7 @@ use super::{Exit, SuppressCommand, SuppressKind, address, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::open_store;
-use crate::outbox::{SuppressedAddress, suppression_key};
+use crate::outbox::{SaidBy, SuppressedAddress, suppression_key};
 use crate::outcome::Suppression;
 
 pub(super) fn suppress(config: Config, command: &SuppressCommand, json: bool, colors: Colors) -> anyhow::Result<Exit> {
@@ -38,6 +38,16 @@ pub(super) fn suppress(config: Config, command: &SuppressCommand, json: bool, co
     })
 }
 
+/// In words.
+fn who(said_by: SaidBy) -> &'static str {
+    match said_by {
+        SaidBy::Refusal => "a server, refusing a message",
+        SaidBy::Receipt => "a receipt or a bounce",
+        SaidBy::Reply => "its owner, by text",
+        SaidBy::Person => "somebody at the practice",
+    }
+}
+
 fn list(all: &[SuppressedAddress], json: bool, colors: Colors) -> anyhow::Result<()> {
     if json {
         for one in all {
@@ -45,9 +55,9 @@ fn list(all: &[SuppressedAddress], json: bool, colors: Colors) -> anyhow::Result
         }
         return Ok(());
     }
-    let mut rows = table(colors, &["Address", "Why", "Since", "Key"]);
+    let mut rows = table(colors, &["Address", "Why", "Said by", "Since", "Key"]);
     for one in all {
-        let cells = [one.shown.clone(), one.kind.as_str().to_owned(), rfc3339(one.since), one.key.clone()];
+        let cells = [one.shown.clone(), one.kind.as_str().to_owned(), who(one.said_by).to_owned(), rfc3339(one.since), one.key.clone()];
         rows.add_row(cells.into_iter().map(|t| colors.cell(t, Tone::Plain)));
     }
     println!("{}\n{} addresses", rows.trim_fmt(), all.len());

@@ -17,6 +17,7 @@ use crate::daemon::Ping;
 use crate::digest;
 use crate::outbox::Retention;
 use crate::pace::Rate;
+use crate::plan::frequency::Frequency;
 use crate::plan::policy::{Override, Overrides, Policy};
 use crate::plan::quiet::QuietHours;
 use crate::plan::rule::{Rule, When};
@@ -60,6 +61,8 @@ pub struct Config {
     pub time_zone: Zone,
     /// What is pushed to us; `None`: nothing, so nothing listens.
     pub server: Option<web::Settings>,
+    /// Where bounces are read, and when (cron expression with seconds, checked).
+    pub bounces: Option<(PathBuf, String)>,
     /// What is kept how long.
     pub keep: Keep,
     /// The dead-man's ping; `None`: nobody is pinged.
@@ -149,6 +152,7 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
         settle: raw.invite.settle.0,
         min_gap: raw.invite.min_gap.0,
         quiet,
+        frequency: Frequency { per_day: raw.sms.max_per_day, per_week: raw.sms.max_per_week },
         adopt_invites: raw.adopt.invites,
         not_joined: staff::not_joined(&raw.not_joined, document),
         max_stale: raw.daemon.max_stale.0,
@@ -174,6 +178,7 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
         ping: transport::ping(&raw, &base, document),
         email_in_doubt: raw.email.in_doubt,
         sms_in_doubt: raw.sms.in_doubt,
+        bounces: bounces(&raw, &base, document),
         stop_within: raw.daemon.stop_within.0.to_std().unwrap_or_default(),
         file: file.map(Path::to_path_buf),
         raw,
@@ -379,6 +384,18 @@ pub(super) fn cron(expression: &str) -> Result<croner::Cron, String> {
         .map_err(|e| format!("{expression:?} is no cron expression: {e}"))
 }
 
+fn bounces(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Option<(PathBuf, String)> {
+    let poll = raw.email.bounce_poll.clone().unwrap_or_else(|| POLL.to_owned());
+    if let Err(why) = cron(&poll) {
+        document.note("email.bounce_poll", why);
+    }
+    let maildir = base.resolve(raw.email.bounce_maildir.as_ref()?);
+    if !maildir.join("new").is_dir() || !maildir.join("cur").is_dir() {
+        document.note("email.bounce_maildir", format!("{} is no maildir; expected a folder with new and cur in it", maildir.display()));
+    }
+    Some((maildir, poll))
+}
+
 fn keep(raw: &Raw, document: &mut Document<'_>) -> Keep {
     let raw::Retention { content, ledger, prune } = raw.retention.clone();
     if let Err(why) = cron(&prune) {
@@ -426,9 +443,17 @@ fn rendering(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> render:
             None
         }
     });
+    let return_path = raw.email.return_path.as_deref().and_then(|text| match EmailAddress::parse(text) {
+        Ok(address) => Some(address),
+        Err(why) => {
+            document.note("email.return_path", format!("is no address: {why}; expected one such as \"bounces@practice.example\""));
+            None
+        }
+    });
     let from = from.unwrap_or_else(|| EmailAddress::parse(PREVIEW_FROM).expect("a constant that parses"));
     let dkim = raw.email.dkim.as_ref().and_then(|dkim| signing(dkim, &from, base).map_err(|(key, why)| document.note(key, why)).ok());
     render::Settings {
+        return_path,
         practice_name: raw.practice.name.clone(),
         practice_contact: raw.practice.contact.clone(),
         locale: raw.practice.locale.clone(),
@@ -479,6 +504,7 @@ fn secrets_are_private(raw: &Raw, file: Option<&Path>, document: &mut Document<'
         let typed = [
             ("auth_token", g.auth_token.is_some()),
             ("api_key_secret", g.api_key_secret.is_some()),
+            ("callback_token", g.callback_token.is_some()),
             ("password", g.password.is_some()),
             ("secret", g.secret.is_some()),
         ];

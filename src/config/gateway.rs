@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use secrecy::ExposeSecret;
+
+use super::callback;
 use super::check::Base;
 use super::raw::{self, GatewayKind, Raw};
 use super::read::Document;
@@ -111,12 +114,13 @@ fn kannel(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<kanne
     }
     let url = place.needed("url", gateway.url.as_ref(), "the sendsms address, such as \"http://127.0.0.1:13013/cgi-bin/sendsms\"");
     let username = place.needed("username", gateway.username.as_ref(), "the sendsms-user");
+    let callback_url = callback::address(gateway, place);
     Some(kannel::Settings {
         url: url?,
         username: username?,
         password: password?,
         from: gateway.from.clone(),
-        callback_url: gateway.callback_url.clone(),
+        callback_url: callback_url.map(|url| url.expose_secret().to_owned()),
         ca_file: ca_file(gateway, place),
         connections: connections(gateway),
         timeout: GATEWAY_TIMEOUT,
@@ -127,6 +131,7 @@ fn http(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<http::S
     place.foreign("http", &[("account_sid", gateway.account_sid.is_some()), ("path", gateway.path.is_some())]);
     let secret = place.secret("secret", gateway.secret.as_ref(), gateway.secret_file.as_ref());
     let answers = answers(gateway, place);
+    let callback_url = callback::address(gateway, place);
     let accepted = if gateway.accepted_status.is_empty() { ACCEPTED.to_vec() } else { gateway.accepted_status.clone() };
     let settings = http::Settings {
         url: place.needed("url", gateway.url.as_ref(), "the address, a template")?,
@@ -135,6 +140,7 @@ fn http(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<http::S
         body: gateway.body.clone(),
         secret,
         from: gateway.from.clone(),
+        callback_url,
         accepted_status: accepted,
         reference_pointer: gateway.reference_pointer.clone(),
         answers,

@@ -15,7 +15,7 @@ use crate::retry::DoubtPolicy;
 
 mod gateway;
 
-pub use gateway::{AnswerRule, Gateway, GatewayKind};
+pub use gateway::{AnswerRule, CallbackForm, Gateway, GatewayKind};
 
 /// The whole file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -262,6 +262,12 @@ pub struct Email {
     pub from: Option<String>,
     /// Where answers go.
     pub reply_to: Option<String>,
+    /// Where bounces go: the envelope sender, with the message's reference after a `+` (VERP). Default: `from`, without one.
+    pub return_path: Option<String>,
+    /// A maildir that bounces are delivered to.
+    pub bounce_maildir: Option<PathBuf>,
+    /// When it is read: cron expression with seconds. Default: every 30 seconds.
+    pub bounce_poll: Option<String>,
     /// What becomes of a message in doubt: `resend` once after 10 minutes, or `hold`.
     pub in_doubt: DoubtPolicy,
     /// Signs each e-mail. Default: it is not signed here.
@@ -342,13 +348,17 @@ pub struct Sms {
     pub in_doubt: DoubtPolicy,
     /// Parts that a text may have at most.
     pub max_segments: u32,
+    /// Reminders of other sessions that a number may have got on the same day, on its owner's calendar, before one more is too many; 0: no limit.
+    pub max_per_day: u32,
+    /// Likewise in seven days.
+    pub max_per_week: u32,
     /// In order of preference.
     pub gateway: Vec<Gateway>,
 }
 
 impl Default for Sms {
     fn default() -> Self {
-        Self { in_doubt: DoubtPolicy::default(), max_segments: 2, gateway: Vec::new() }
+        Self { in_doubt: DoubtPolicy::default(), max_segments: 2, max_per_day: 1, max_per_week: 3, gateway: Vec::new() }
     }
 }
 

@@ -240,6 +240,47 @@ fn twilio_wants_a_token_or_a_whole_key() {
 }
 
 #[test]
+fn callbacks_tell_their_mistakes_and_make_the_server_listen() {
+    let token = "0123456789abcdef01234567";
+    let kannel = "[[sms.gateway]]\nkind = \"kannel\"\nurl = \"http://127.0.0.1/\"\nusername = \"u\"\npassword = \"p\"\n";
+    let http = "[[sms.gateway]]\nkind = \"http\"\nurl = \"https://sms.example.com/\"\n";
+    let key =
+        "[[sms.gateway]]\nkind = \"twilio\"\naccount_sid = \"AC1\"\nfrom = \"+15550100\"\napi_key_sid = \"SK1\"\napi_key_secret = \"s\"\n";
+    let url = "callback_url = \"https://practice.example/hooks/x\"\n";
+    for (text, key, words) in [
+        (format!("{key}{url}"), "sms.gateway[0].auth_token_file", "signs"),
+        (format!("{key}auth_token = \"t\"\ncallback_url = \"practice.example\"\n"), "sms.gateway[0].callback_url", "no address"),
+        (format!("{key}callback_token = \"{token}\"\n"), "sms.gateway[0].callback_token", "does nothing"),
+        (format!("{kannel}{url}callback_token = \"short\"\n"), "sms.gateway[0].callback_token", "24 or more"),
+        (
+            format!("{kannel}{url}callback_token = \"{token}\"\n{kannel}{url}callback_token = \"{token}\"\n"),
+            "sms.gateway",
+            "one of its own",
+        ),
+        (format!("{http}{url}callback_token = \"{token}\"\n"), "sms.gateway[0].callback", "is missing"),
+        (format!("{http}{url}[sms.gateway.callback]\nstatus = \"/s\"\n"), "sms.gateway[0].callback_token_file", "is missing"),
+    ] {
+        let told = mistakes(&text);
+        assert!(told.iter().any(|m| m.contains(&format!(": {key}: ")) && m.contains(words)), "{key}: not in {told:#?}");
+    }
+    let form = "[sms.gateway.callback]\nmessage = \"id\"\nstatus = \"/s\"\nfrom = \"/f\"\nstatuses = { OK = \"fine\" }\n";
+    let told = mistakes(&format!("{http}{url}callback_token = \"{token}\"\n{form}"));
+    for (key, words) in [
+        ("callback.message", "begins with /"),
+        ("callback.statuses.OK", "unknown variant"),
+        ("callback.reply", "go together"),
+        ("callback.text", "go together"),
+    ] {
+        assert!(told.iter().any(|m| m.contains(&format!(": sms.gateway[0].{key}: ")) && m.contains(words)), "{key}: not in {told:#?}");
+    }
+    let server = |text: &str| parse(text, None, &[]).unwrap_or_else(|m| panic!("{m}")).server;
+    assert!(server(kannel).is_none());
+    let listens = server(&format!("{kannel}{url}callback_token = \"{token}\"\n")).expect("it listens");
+    assert_eq!(listens.callbacks.len(), 1);
+    assert!(!format!("{listens:?}").contains(token));
+}
+
+#[test]
 fn what_listens_needs_its_tokens() {
     let token = "0123456789abcdef01234567";
     let text = format!(

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::callback;
 use super::check::{Base, Source, SourceKind};
 use super::raw::{self, Raw, RelayKind, TlsMode};
 use super::read::Document;
@@ -124,8 +125,9 @@ pub(super) fn server(raw: &Raw, sources: &[Source], base: &Base<'_>, document: &
     if let Some(Err(why)) = users.as_deref().map(access::file::read) {
         place.note("users_file", why);
     }
-    let needed = raw.server.listen.is_some() || !push.is_empty() || hook.is_some() || users.is_some();
-    listen.ok().filter(|_| needed).map(|listen| web::Settings { listen, push, hook, users, limits: Limits::default() })
+    let callbacks = callback::callbacks(raw, base, document);
+    let needed = raw.server.listen.is_some() || !push.is_empty() || hook.is_some() || users.is_some() || !callbacks.is_empty();
+    listen.ok().filter(|_| needed).map(|listen| web::Settings { listen, push, hook, callbacks, users, limits: Limits::default() })
 }
 
 /// Where the server listens when it must and nothing is said.

@@ -9,9 +9,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, Notify, mpsc};
 
-use super::{Engine, tell};
+use super::{Engine, receipts, replies, tell};
 use crate::contact::PhoneNumber;
 use crate::evidence::{self, Evidence};
+use crate::feedback::{Reply, Report};
 use crate::outbox::StoreError;
 use crate::session::{Participant, ParticipationId, SessionId};
 use crate::source::json;
@@ -159,6 +160,21 @@ impl web::Intake for Intake {
     async fn hook(&self, event: hook::Event) -> Result<(), Declined> {
         self.note(&event).await.map_err(|error| self.fail(error))?;
         self.nudge.notify_one();
+        Ok(())
+    }
+
+    async fn receipt(&self, report: Report) -> Result<(), Declined> {
+        receipts::take(&**self.engine.outbox(), report, self.engine.clock.now()).await.map(drop).map_err(|error| self.fail(error))
+    }
+
+    async fn reply(&self, reply: Reply) -> Result<(), Declined> {
+        let (engine, now) = (&self.engine, self.engine.clock.now());
+        let taking = replies::take(&**engine.outbox(), &reply, &engine.policy, engine.answers.renderer.locale(), now);
+        let heard = taking.await.map_err(|error| self.fail(error))?;
+        engine.answers.wake.notify_one();
+        if heard.replans {
+            self.nudge.notify_one();
+        }
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Desk, Seen, Unanswered, unreachable, what};
+use super::{Desk, Notes, Seen, Unanswered, unreachable, what};
 use crate::notice::{Decision, NoticeKey, Reason};
 use crate::outbox::{Known, State, StoreError};
 use crate::plan::{self, Suppressions};
@@ -62,19 +62,19 @@ pub struct Step {
 
 /// Sessions that start in that time, in order, `limit` at most.
 pub async fn agenda(desk: &Desk, span: (DateTime<Utc>, DateTime<Utc>), limit: usize, now: DateTime<Utc>) -> Result<Vec<Entry>, Unanswered> {
-    let suppressed = desk.suppressions().await?;
+    let notes = desk.notes(now).await?;
     let mut entries = Vec::new();
     for (source, id) in desk.outbox.starting(span.0, span.1, limit).await? {
         let Some(seen) = desk.seen_of(&source, id, now).await? else { continue };
-        entries.push(entry(desk, &seen, &suppressed, now));
+        entries.push(entry(desk, &seen, &notes, now));
     }
     Ok(entries)
 }
 
 /// One session.
 pub async fn of(desk: &Desk, id: SessionId, now: DateTime<Utc>) -> Result<Vec<Entry>, Unanswered> {
-    let suppressed = desk.suppressions().await?;
-    Ok(desk.session(id, now).await?.iter().map(|seen| entry(desk, seen, &suppressed, now)).collect())
+    let notes = desk.notes(now).await?;
+    Ok(desk.session(id, now).await?.iter().map(|seen| entry(desk, seen, &notes, now)).collect())
 }
 
 /// Who will not be reached, of the sessions that start in that time. Whom somebody else tells is not among them.
@@ -84,7 +84,7 @@ pub async fn unreachable(
     limit: usize,
     now: DateTime<Utc>,
 ) -> Result<Vec<unreachable::Row>, Unanswered> {
-    let suppressed = desk.suppressions().await?;
+    let notes = desk.notes(now).await?;
     let mut rows = Vec::new();
     for (source, id) in desk.outbox.starting(span.0.max(now), span.1, limit).await? {
         let Some(seen) = desk.seen_of(&source, id, now).await? else { continue };
@@ -92,7 +92,7 @@ pub async fn unreachable(
             continue;
         }
         let elsewhere = |id| seen.session.participant(id).is_some_and(|p| p.auto_deliver == AutoDeliver::Nobody);
-        let ours = unreachable::of_session(desk, &seen, &suppressed, now).into_iter();
+        let ours = unreachable::of_session(desk, &seen, &notes, now).into_iter();
         rows.extend(ours.filter(|row| !row.participation_id.is_some_and(elsewhere)));
     }
     Ok(rows)
@@ -107,10 +107,10 @@ impl Desk {
     }
 }
 
-fn entry(desk: &Desk, seen: &Seen, suppressed: &Suppressions, now: DateTime<Utc>) -> Entry {
+fn entry(desk: &Desk, seen: &Seen, notes: &Notes, now: DateTime<Utc>) -> Entry {
     let session = &seen.session;
-    let decisions = plan::plan_session(session, &seen.known, &desk.policy, suppressed, now);
-    let rows = unreachable::of_session(desk, seen, suppressed, now);
+    let decisions = plan::plan_session(session, &seen.known, &desk.policy, &notes.suppressed, now);
+    let rows = unreachable::of_session(desk, seen, notes, now);
     let person = |p: &Participant| {
         let theirs: Vec<&Decision> = decisions.iter().filter(|d| plan::diff::of_participant(d, session.id, p.id)).collect();
         let to = plan::recipient(p, &desk.policy, &Suppressions::default(), false);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -24,6 +25,8 @@ pub struct Facts {
     pub quarantined: Vec<String>,
     /// Sessions that wait for an operator.
     pub guarded: usize,
+    /// Messages of coming sessions that a provider or a mail server says did not arrive.
+    pub undelivered: usize,
     /// Addresses on the suppression list.
     pub suppressed: u64,
     /// Something waits for a person.
@@ -32,16 +35,17 @@ pub struct Facts {
 }
 
 /// How it stands.
-pub async fn status(desk: &Desk) -> Result<Facts, StoreError> {
-    let (status, guards) = (desk.outbox.status().await?, desk.outbox.guards().await?);
+pub async fn status(desk: &Desk, now: DateTime<Utc>) -> Result<Facts, StoreError> {
+    let (status, guards, undelivered) = (desk.outbox.status().await?, desk.outbox.guards().await?, desk.outbox.undelivered(now).await?);
     Ok(Facts {
         states: status.by_state.iter().map(|(s, n)| (s.as_str(), *n)).collect(),
         omissions: status.by_reason.iter().map(|(r, n)| (r.as_str(), *n)).collect(),
         next_due: status.next_due.map(rfc3339),
         quarantined: status.faults.iter().map(|(source, fault)| format!("{source}: {fault}")).collect(),
         guarded: guards.len(),
+        undelivered: undelivered.len(),
         suppressed: status.suppressed,
-        attention: needs_attention(&status) || !guards.is_empty(),
+        attention: needs_attention(&status) || !guards.is_empty() || !undelivered.is_empty(),
         sources: status.sources,
     })
 }

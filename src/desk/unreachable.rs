@@ -4,9 +4,8 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Desk, Seen, latest};
+use super::{Desk, Notes, Seen, latest};
 use crate::outbox::StoreError;
-use crate::plan::Suppressions;
 use crate::preview::rfc3339;
 use crate::session::{ParticipationId, SessionId};
 use crate::staff::{self, Kind};
@@ -20,7 +19,7 @@ pub struct Row {
     pub participation_id: Option<ParticipationId>,
     /// RFC 3339, UTC.
     pub start: String,
-    /// A [`crate::notice::Reason`]'s word, or a state's: `held`, `rejected`, `unknown`.
+    /// A [`crate::notice::Reason`]'s word, a state's (`held`, `rejected`, `unknown`), or a receipt's (`undelivered`, `failed`).
     pub reason: String,
     /// For people.
     pub detail: Option<String>,
@@ -28,12 +27,12 @@ pub struct Row {
 
 /// All of them, in the order of their starts.
 pub async fn unreachable(desk: &Desk, now: DateTime<Utc>) -> Result<Vec<Row>, StoreError> {
-    let suppressed = desk.suppressions().await?;
+    let notes = desk.notes(now).await?;
     let mut rows = Vec::new();
     for source in &desk.sources {
         for stored in desk.outbox.sessions(source, None).await? {
             let Some(session) = latest(&stored).filter(|s| s.start > now && !s.cancelled) else { continue };
-            rows.extend(of_session(desk, &desk.seen(source, session, now).await?, &suppressed, now));
+            rows.extend(of_session(desk, &desk.seen(source, session, now).await?, &notes, now));
         }
     }
     rows.sort_by(|a, b| (&a.start, a.session_id, a.participation_id).cmp(&(&b.start, b.session_id, b.participation_id)));
@@ -41,8 +40,9 @@ pub async fn unreachable(desk: &Desk, now: DateTime<Utc>) -> Result<Vec<Row>, St
 }
 
 /// Those of one session.
-pub(super) fn of_session(desk: &Desk, seen: &Seen, suppressed: &Suppressions, now: DateTime<Utc>) -> Vec<Row> {
-    let staff = staff::Desk { policy: &desk.policy, suppressed, now, horizon: None };
+pub(super) fn of_session(desk: &Desk, seen: &Seen, notes: &Notes, now: DateTime<Utc>) -> Vec<Row> {
+    let Notes { suppressed, undelivered } = notes;
+    let staff = staff::Desk { policy: &desk.policy, suppressed, undelivered, now, horizon: None };
     let people = staff.of_session(&seen.session, seen.known.clone()).into_iter().filter(|concern| concern.kind == Kind::Person);
     people
         .map(|concern| Row {
@@ -50,7 +50,10 @@ pub(super) fn of_session(desk: &Desk, seen: &Seen, suppressed: &Suppressions, no
             participation_id: concern.participation,
             start: rfc3339(seen.session.start),
             reason: concern.why.as_str().to_owned(),
-            detail: concern.detail,
+            detail: match (concern.what, concern.detail) {
+                (Some(what), Some(detail)) => Some(format!("{what}: {detail}")),
+                (what, detail) => what.or(detail),
+            },
         })
         .collect()
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Desk, Unanswered, what};
 use crate::notice::{Decision, Reason};
+use crate::outbox::reply::Answered;
 use crate::outbox::{Delivery, Entry, Filter, Known, LedgerRow, Outbox, State, StoreError};
 use crate::plan::{self, Policy, Suppressions};
 use crate::preview::rfc3339;
@@ -141,7 +142,7 @@ fn inputs(session: &Session, person: &Participant, known: &Known, policy: &Polic
         ("address", address.map_or_else(|(reason, _)| reason.to_string(), |to| to.address.to_string())),
         ("has a connect code", yes(person.code.is_some())),
         ("cancelled", yes(session.cancelled)),
-        ("RSVP", format!("{:?}", person.rsvp)),
+        ("RSVP", rsvp(person, known)),
         ("connected", at(person.connected_at)),
         ("pass expires", at(person.expires_at)),
         ("Meet Now", yes(session.meet_now)),
@@ -151,7 +152,18 @@ fn inputs(session: &Session, person: &Participant, known: &Known, policy: &Polic
         ("other facts known since", rfc3339(known.facts_known_at)),
         ("there at the first start", yes(known.adopted)),
         ("quiet hours", quiet),
+        ("other sessions' reminders", format!("{} texts to this number", known.reminded.len())),
     ]
+}
+
+/// By text, if that holds; else as the source says.
+fn rsvp(person: &Participant, known: &Known) -> String {
+    let holds = Answered::or(known.rsvp, person.rsvp);
+    if known.rsvp.is_some_and(|answered| answered.over == person.rsvp) {
+        format!("{holds:?}, answered by text (the source says {:?})", person.rsvp)
+    } else {
+        format!("{holds:?}")
+    }
 }
 
 fn said(decision: &Decision, known: &Known) -> Said {

@@ -26,6 +26,7 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::Started => "The session begins before it would be due",
         Reason::BookedLate => "Booked after its time",
         Reason::TooClose => "Too soon after the invite",
+        Reason::Frequency => "Enough reminders of other sessions went to this number",
         Reason::Superseded => "A later message took its place",
         Reason::QuietHours => "Only quiet hours are left",
         Reason::Adopted => "The session was there before Punctual",

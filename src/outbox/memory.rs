@@ -10,18 +10,22 @@ use std::sync::{Mutex, MutexGuard};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::receipt::{Receipt, Received, Undelivered};
+use super::reply::{Place, Taken, Waiting};
 use super::transition::checked;
 use super::words::{accepted, by, rfc3339};
 use super::{
     Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lease, LedgerRow, Outbox, Purged, Recovered,
-    Result, Retention, Seen, SeenSession, Settlement, StaffLetter, Status, StoredSession, SuppressedAddress, Walk, suppression_key,
+    Result, Retention, SaidBy, Seen, SeenSession, Settlement, StaffLetter, Status, StoredSession, SuppressedAddress, Walk,
 };
-use crate::contact::{Address, Channel};
+use crate::contact::{Address, Channel, PhoneNumber};
 use crate::ledger::{Anchor, Verified, Walker};
 use crate::notice::{NoticeKey, Omission};
 use crate::outcome::Suppression;
 use crate::session::{ParticipationId, SessionId};
 
+mod receipt;
+mod reply;
 mod tables;
 
 use tables::Tables;
@@ -140,21 +144,11 @@ impl Outbox for MemoryOutbox {
     }
 
     async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression) -> Result<bool> {
-        let mut tables = self.tables();
-        let put = tables.put_suppressed(address, kind, now, None);
-        if put {
-            tables.append(LedgerRow::note(now, "suppressed", &format!("{}: {}", kind.as_str(), suppression_key(address))));
-        }
-        Ok(put)
+        Ok(self.tables().suppress(now, address, kind, SaidBy::Person))
     }
 
     async fn unsuppress(&self, now: DateTime<Utc>, key: &str) -> Result<bool> {
-        let mut tables = self.tables();
-        let removed = tables.suppressions.remove(key).is_some();
-        if removed {
-            tables.append(LedgerRow::note(now, "unsuppressed", key));
-        }
-        Ok(removed)
+        Ok(self.tables().unsuppress(now, key))
     }
 
     async fn next_due(&self, channel: Channel) -> Result<Option<DateTime<Utc>>> {
@@ -178,6 +172,41 @@ impl Outbox for MemoryOutbox {
         checked("settle", ends.iter().map(|(_, end)| end.check()))?;
         let mut tables = self.tables();
         Ok(ends.iter().map(|(lease, end)| tables.settle(at, *lease, end)).collect())
+    }
+
+    async fn receive(&self, now: DateTime<Utc>, receipt: Receipt) -> Result<Received> {
+        Ok(self.tables().receive(now, &receipt))
+    }
+
+    async fn due_between(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<NoticeKey>> {
+        let mut due = self.tables().list(&Filter::default());
+        due.retain(|entry| (from..=until).contains(&entry.notice.due_at));
+        Ok(due.iter().rev().map(|entry| entry.notice.key).collect())
+    }
+
+    async fn undelivered(&self, now: DateTime<Utc>) -> Result<Vec<Undelivered>> {
+        Ok(self.tables().undelivered(now))
+    }
+
+    async fn reply(&self, now: DateTime<Utc>, taken: Taken) -> Result<bool> {
+        Ok(self.tables().take(now, &taken))
+    }
+
+    async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<Place>> {
+        Ok(self.tables().open_sessions(number, now))
+    }
+
+    async fn waiting_answers(&self) -> Result<Vec<Waiting>> {
+        Ok(self.tables().waiting_answers())
+    }
+
+    async fn begin_answer(&self, key: NoticeKey) -> Result<bool> {
+        Ok(self.tables().begin_answer(key))
+    }
+
+    async fn end_answer(&self, now: DateTime<Utc>, key: NoticeKey, outcome: &str) -> Result<()> {
+        self.tables().end_answer(now, key, outcome);
+        Ok(())
     }
 
     async fn recover(&self, owner: &str, now: DateTime<Utc>, everything: bool) -> Result<Recovered> {

@@ -24,11 +24,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lease, LedgerRow, Outbox, Purged, Recovered,
-    Restored, Result, Retention, Seen, Settlement, StaffLetter, State, Status, StoreError, StoredSession, SuppressedAddress, Walk,
+    Restored, Result, Retention, SaidBy, Seen, Settlement, StaffLetter, State, Status, StoreError, StoredSession, SuppressedAddress, Walk,
 };
-use crate::contact::{Address, Channel};
+use crate::contact::{Address, Channel, PhoneNumber};
 use crate::ledger::{Anchor, Verified};
 use crate::notice::{NoticeKey, Omission, Reason};
+use crate::outbox::receipt::{Receipt, Received, Undelivered};
+use crate::outbox::reply::{Place, Taken, Waiting};
 use crate::outbox::transition::checked;
 use crate::outcome::Suppression;
 use crate::session::{ParticipationId, SessionId};
@@ -46,6 +48,8 @@ mod notices;
 mod open;
 mod query;
 mod reader;
+mod receipt;
+mod reply;
 mod restore;
 mod retention;
 mod suppression;
@@ -157,7 +161,7 @@ impl Outbox for SqliteOutbox {
 
     async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression) -> Result<bool> {
         let address = address.clone();
-        self.writer.write("suppress", move |c| suppression::suppress(c, now, &address, kind)).await
+        self.writer.write("suppress", move |c| suppression::suppress(c, now, &address, kind, SaidBy::Person)).await
     }
 
     async fn unsuppress(&self, now: DateTime<Utc>, key: &str) -> Result<bool> {
@@ -186,6 +190,40 @@ impl Outbox for SqliteOutbox {
     async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>> {
         checked("settle", ends.iter().map(|(_, end)| end.check()))?;
         self.writer.write("settle", move |c| ends.iter().map(|(lease, end)| attempt::settle(c, *lease, end, at)).collect()).await
+    }
+
+    async fn receive(&self, now: DateTime<Utc>, receipt: Receipt) -> Result<Received> {
+        self.writer.write("receive", move |c| receipt::receive(c, now, &receipt)).await
+    }
+
+    async fn due_between(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<NoticeKey>> {
+        self.readers.read("due_between", move |c| receipt::due_between(c, from, until)).await
+    }
+
+    async fn undelivered(&self, now: DateTime<Utc>) -> Result<Vec<Undelivered>> {
+        self.readers.read("undelivered", move |c| receipt::undelivered(c, now)).await
+    }
+
+    async fn reply(&self, now: DateTime<Utc>, taken: Taken) -> Result<bool> {
+        self.writer.write("reply", move |c| reply::take(c, now, &taken)).await
+    }
+
+    async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<Place>> {
+        let number = number.clone();
+        self.readers.read("open_sessions", move |c| reply::open_sessions(c, number.expose(), now)).await
+    }
+
+    async fn waiting_answers(&self) -> Result<Vec<Waiting>> {
+        self.readers.read("waiting_answers", reply::waiting).await
+    }
+
+    async fn begin_answer(&self, key: NoticeKey) -> Result<bool> {
+        self.writer.write("begin_answer", move |c| reply::begin(c, key)).await
+    }
+
+    async fn end_answer(&self, now: DateTime<Utc>, key: NoticeKey, outcome: &str) -> Result<()> {
+        let outcome = outcome.to_owned();
+        self.writer.write("end_answer", move |c| reply::end(c, now, key, &outcome)).await
     }
 
     async fn recover(&self, owner: &str, now: DateTime<Utc>, everything: bool) -> Result<Recovered> {

@@ -255,6 +255,19 @@ impl Row {
         Some(Recovery::Returned)
     }
 
+    /// A receipt says that the provider has it: a doubt is over, unless an attempt runs. Whether it was one.
+    pub(crate) fn receive(&mut self, at: DateTime<Utc>) -> bool {
+        let doubtful = self.entry.state == State::Unknown || (self.entry.state.pending() && self.doubt.is_some());
+        if doubtful {
+            self.end(State::Accepted, None, at);
+            self.entry.accepted_at = Some(at);
+            if self.doubt.is_some() {
+                self.doubt = Some(Doubt::Decided);
+            }
+        }
+        doubtful
+    }
+
     /// Decides about a doubt.
     pub(crate) fn resolve(&mut self, resend_at: Option<DateTime<Utc>>) -> bool {
         if self.entry.state != State::Unknown {
@@ -336,6 +349,11 @@ impl Row {
 }
 
 impl Settlement {
+    /// An attempt that ended in doubt, of which a receipt came before the answer was waited out.
+    pub(crate) fn by_receipt() -> Self {
+        Self::Accepted { reply: "no answer; a receipt came".to_owned(), reference: None }
+    }
+
     /// An end must be one.
     pub(crate) fn check(&self) -> Result<(), String> {
         match self {

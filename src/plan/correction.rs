@@ -37,7 +37,7 @@ impl Case<'_> {
         let planned = self.settled(changed_at.max(last.changed_at));
         let at = planned.max(self.now);
         let omit = |reason| Some(Decision::Omit(Omission { due_at: Some(planned), ..self.omission(occasion, None, reason, None) }));
-        if occasion == Occasion::Updated && self.participant.rsvp == Rsvp::Declined {
+        if occasion == Occasion::Updated && self.rsvp() == Rsvp::Declined {
             return omit(Reason::Declined);
         }
         if let Some(reason) = self.against(at) {

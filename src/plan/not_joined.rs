@@ -41,7 +41,7 @@ impl Case<'_> {
         if self.participant.role == Role::Host {
             return Some(Reason::HostsOff);
         }
-        if self.participant.rsvp == Rsvp::Declined {
+        if self.rsvp() == Rsvp::Declined {
             return Some(Reason::Declined);
         }
         self.against(at).or((at >= useful_until).then_some(Reason::Started))

@@ -7,6 +7,7 @@ use super::recipient::{Recipient, recipient};
 use super::rule::Rule;
 use crate::contact::Channel;
 use crate::notice::{Decision, Identity, Notice, NoticeKey, Occasion, Omission, Reason};
+use crate::outbox::reply::Answered;
 use crate::outbox::{Known, State};
 use crate::session::{AutoDeliver, Participant, Presence, Rsvp, Session};
 
@@ -90,6 +91,11 @@ impl Case<'_> {
         if self.session.meet_now { self.session.start + MEET_NOW_USEFUL } else { self.session.start }
     }
 
+    /// What the participant answered, or the source says.
+    pub(super) fn rsvp(&self) -> Rsvp {
+        Answered::or(self.known.rsvp, self.participant.rsvp)
+    }
+
     /// It is cancelled, or counts as such.
     fn is_cancelled(&self) -> bool {
         self.session.cancelled || self.session.presence == Presence::Gone || self.participant.presence == Presence::Gone
@@ -155,7 +161,7 @@ impl Case<'_> {
         let Some(time) = rule.time(start, &to.zone.zone) else { return Err(omit(Reason::Started, None, None)) };
         let kept = self.out_of_quiet_hours(time, to);
         let due = kept.unwrap_or(time);
-        if self.participant.rsvp == Rsvp::Declined {
+        if self.rsvp() == Rsvp::Declined {
             return Err(omit(Reason::Declined, Some(time), None));
         }
         if let Some(reason) = self.against(due.max(self.now)) {
@@ -172,6 +178,11 @@ impl Case<'_> {
         }
         if announced_at.is_some_and(|told| due.max(self.now) < told + self.policy.min_gap) {
             return Err(omit(Reason::TooClose, Some(due), None));
+        }
+        if to.address.channel() == Channel::Sms
+            && let Some(why) = self.policy.frequency.against(due.max(self.now), &self.known.reminded, &to.zone.zone)
+        {
+            return Err(omit(Reason::Frequency, Some(due), Some(why)));
         }
         kept.ok_or_else(|| omit(Reason::QuietHours, Some(time), None))
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 
+use super::frequency::Frequency;
 use super::quiet::QuietHours;
 use super::rule::Rule;
 use crate::contact::Address;
@@ -31,6 +32,8 @@ pub struct Policy {
     pub min_gap: TimeDelta,
     /// When no automatic message may go.
     pub quiet: Option<QuietHours>,
+    /// How many reminder texts a number gets.
+    pub frequency: Frequency,
     /// Sessions that were there at the first start are invited too.
     pub adopt_invites: bool,
     /// Whoever has not connected is told again while the session runs; `None`: nobody is.
@@ -47,7 +50,7 @@ impl Policy {
     /// A digest of all that decisions depend on: when it changes, everything is planned again.
     pub fn digest(&self) -> String {
         let text = format!(
-            "{}|{}|{}|{:?}|{}|{}|{:?}|{}|{:?}|{:?}|{}",
+            "{}|{}|{}|{:?}|{}|{}|{:?}|{:?}|{}|{:?}|{:?}|{}",
             self.practice,
             self.hosts,
             self.region,
@@ -55,6 +58,7 @@ impl Policy {
             self.settle,
             self.min_gap,
             self.quiet,
+            self.frequency,
             self.adopt_invites,
             self.not_joined,
             self.overrides.0.iter().map(Override::fingerprint).collect::<Vec<_>>(),

@@ -43,6 +43,7 @@ fn policy() -> Policy {
         settle: TimeDelta::minutes(2),
         min_gap: TimeDelta::minutes(30),
         quiet: None,
+        frequency: frequency::Frequency::default(),
         adopt_invites: false,
         not_joined: None,
         max_stale: TimeDelta::hours(6),
@@ -679,5 +680,43 @@ mod diffs {
         assert_eq!(look(&world), Verdict::No(Reason::Outdated));
         world.session.cancelled = true;
         assert_eq!(look(&world), Verdict::No(Reason::Cancelled));
+    }
+}
+
+/// Those of one session never keep each other back; another session's do, and only texts.
+#[test]
+fn a_number_gets_no_flood_of_reminders() {
+    use crate::outbox::Reminded;
+    let now = at("2026-11-24T12:00:00");
+    let text = |person: &mut Participant| person.auto_deliver = AutoDeliver::Sms;
+    // 10:00 on the 25th in New York, when the rule of 24 hours is due; and on the 26th, an hour before the session.
+    let (day_before, same_day) = (Reminded { at: at("2026-11-25T13:00:00") }, Reminded { at: at("2026-11-26T13:00:00") });
+    for (sms, policy, others, reasons) in [
+        (true, policy(), vec![], [None, None]),
+        (true, policy(), vec![day_before], [Some(Reason::Frequency), None]),
+        (true, policy(), vec![day_before, same_day], [Some(Reason::Frequency); 2]),
+        (false, policy(), vec![day_before, same_day], [None, None]),
+        (
+            true,
+            Policy { frequency: frequency::Frequency { per_day: 0, per_week: 0 }, ..policy() },
+            vec![day_before, same_day],
+            [None, None],
+        ),
+    ] {
+        let mut session = session();
+        if sms {
+            text(&mut session.participants[0]);
+        }
+        let mut known = observe(&session, KnownMap::new(), &policy, false, now);
+        known.values_mut().for_each(|known| known.reminded.clone_from(&others));
+        let decisions = plan_session(&session, &known, &policy, &Suppressions::default(), now);
+        let of = |name: &str| {
+            decisions.iter().find_map(|d| match d {
+                Decision::Omit(o) if o.rule.as_deref() == Some(name) => Some(o.reason),
+                _ => None,
+            })
+        };
+        assert_eq!([of("24h"), of("1h")], reasons, "{others:?}");
+        assert!(matches!(&decisions[0], Decision::Send(n) if n.occasion == Occasion::Invite), "invites are exempt");
     }
 }

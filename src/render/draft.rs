@@ -60,7 +60,8 @@ impl Draft<'_> {
             None => Ok(bytes),
         })
         .map_err(|why| RenderError::Template { file: format!("{}/{}", self.view.locale, self.folder()), why })?;
-        let content = Content::Email { from: settings.from.clone(), to: to.clone(), bytes: bytes.into() };
+        let from = settings.return_path.as_ref().and_then(|path| verp(path, reference)).unwrap_or_else(|| settings.from.clone());
+        let content = Content::Email { from, to: to.clone(), bytes: bytes.into() };
         Ok((content, Parts::Email { message_id, subject, text, html }))
     }
 
@@ -115,6 +116,13 @@ impl Draft<'_> {
     fn method(&self) -> Method {
         if self.facts.notice.occasion == Occasion::Cancelled { Method::Cancel } else { Method::Request }
     }
+}
+
+/// Variable envelope return path: `bounces+REFERENCE@practice.example`, so that a bounce names its message whatever it holds. `None`: no such
+/// address can be.
+fn verp(path: &EmailAddress, reference: &str) -> Option<EmailAddress> {
+    let (local, domain) = path.expose().rsplit_once('@')?;
+    EmailAddress::parse(&format!("{local}+{reference}@{domain}")).ok()
 }
 
 fn tera_context(view: &View) -> tera::Context {

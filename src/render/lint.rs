@@ -2,7 +2,7 @@
 //!
 //! In: a [`Renderer`]. Out: problems, each named once with the first sample that shows it: a variable that does not exist, a
 //! text message that is too long or leaves the GSM alphabet, a message without its code, link or time, a code or a topic in a
-//! subject, a word that carriers take for an opt-out, a leak.
+//! subject, a word that carriers take for an opt-out, a leak. Our answers to people's texts are among them.
 //!
 //! Never fails: what cannot be rendered is a problem like the others.
 
@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Facts, Parts, RenderError, Rendered, Renderer, context, one_line, sms, templates};
-use crate::contact::{Address, Channel, ConnectCode, Passkey, PersonName};
+use crate::contact::{Address, Channel, ConnectCode, Passkey, PersonName, clean_line};
+use crate::feedback::answer::Answer;
 use crate::message::SmsEncoding;
 use crate::notice::{Notice, NoticeKey, Occasion};
 use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId};
@@ -32,6 +33,7 @@ pub(super) fn run(renderer: &Renderer) -> Vec<String> {
     };
     let Ok(zone) = zones.resolve("America/New_York") else { return vec!["America/New_York is no known zone".to_owned()] };
     let mut problems = Problems::default();
+    problems.found.extend(answers(renderer));
     for locale in renderer.library.locales() {
         for (occasion, meet_now) in Occasion::ALL.map(|o| (o, false)).into_iter().chain([(Occasion::Invite, true)]) {
             for role in [Role::Participant, Role::Host] {
@@ -45,6 +47,34 @@ pub(super) fn run(renderer: &Renderer) -> Vec<String> {
         }
     }
     problems.found
+}
+
+/// What is wrong with our answers to people's texts, as they will go out.
+fn answers(renderer: &Renderer) -> Vec<String> {
+    let mut problems = Vec::new();
+    let name = clean_line(&renderer.settings.practice_name);
+    for (locale, texts) in &renderer.answers {
+        for (answer, text) in Answer::ALL.into_iter().zip(texts) {
+            let mut report = |problem: String| problems.push(format!("template {locale}/{}: {problem}", templates::answer_file(answer)));
+            let (load, limit) = (sms::load(text), renderer.settings.max_segments);
+            if text.is_empty() {
+                report("the text is empty".to_owned());
+            }
+            if !text.contains(&name) && !text.contains(&sms::fold(&name)) {
+                report("the text does not say who answers: the practice's name is missing".to_owned());
+            }
+            if load.segments > limit {
+                report(format!("the text needs {} segments, {limit} are allowed", load.segments));
+            }
+            if let Some(culprit) = sms::first_outside(text).filter(|_| name.is_ascii()) {
+                report(needless(culprit));
+            }
+            if let Some(word) = opt_out_instruction(text) {
+                report(format!("carriers take the word {word:?} for an opt-out"));
+            }
+        }
+    }
+    problems
 }
 
 /// Problems in the order in which they were found, each once per template.
@@ -163,7 +193,7 @@ impl Case<'_> {
     fn needless_ucs2(self, text: &str, encoding: SmsEncoding) -> Option<String> {
         let plain_name = self.sample.name.is_ascii();
         let culprit = sms::first_outside(text).filter(|_| plain_name && encoding == SmsEncoding::Ucs2)?;
-        Some(format!("{culprit:?} (U+{:04X}) is not in the GSM alphabet, so a segment holds 70 characters and not 160", u32::from(culprit)))
+        Some(needless(culprit))
     }
 
     fn notice(self, session: &Session, person: &Participant) -> Notice {
@@ -231,6 +261,10 @@ impl Case<'_> {
             presence: Presence::Listed,
         }
     }
+}
+
+fn needless(culprit: char) -> String {
+    format!("{culprit:?} (U+{:04X}) is not in the GSM alphabet, so a segment holds 70 characters and not 160", u32::from(culprit))
 }
 
 /// What of it a part does not show.

@@ -14,6 +14,7 @@ use std::path::Path;
 
 use tera::{Context, ErrorKind, Tera};
 
+use crate::feedback::answer::Answer;
 use crate::notice::Occasion;
 
 /// The folders of a locale: the occasions, and the invite of a Meet Now session, which reads differently.
@@ -22,6 +23,8 @@ pub(super) const FOLDERS: [&str; 7] = ["invite", "meet_now", "reminder", "resche
 const FILES: [&str; 4] = ["subject.txt", "body.txt", "body.html", "sms.txt"];
 /// The texts of the calendar entry, the same for all occasions.
 const CALENDAR: [&str; 2] = ["calendar/summary.txt", "calendar/description.txt"];
+/// The folder of our answers to people's texts: a file for each [`Answer`].
+const ANSWERS: &str = "answer";
 /// The letter to the practice, in one language.
 const STAFF: [&str; 3] = ["staff/subject.txt", "staff/body.txt", "staff/body.html"];
 /// Folders that are no locale.
@@ -48,6 +51,8 @@ macro_rules! embed_locale {
             $locale: "updated/subject.txt", "updated/body.txt", "updated/body.html", "updated/sms.txt";
             $locale: "cancelled/subject.txt", "cancelled/body.txt", "cancelled/body.html", "cancelled/sms.txt";
             $locale: "not_joined/subject.txt", "not_joined/body.txt", "not_joined/body.html", "not_joined/sms.txt";
+            $locale: "answer/stopped.txt", "answer/started.txt", "answer/help.txt";
+            $locale: "answer/confirmed.txt", "answer/declined.txt", "answer/not_understood.txt";
         }
     };
 }
@@ -70,6 +75,8 @@ pub(super) struct Library {
 struct Names {
     folders: BTreeMap<&'static str, [String; 4]>,
     calendar: [String; 2],
+    /// In the order of [`Answer::ALL`].
+    answers: [String; 6],
 }
 
 /// The four texts of a folder.
@@ -119,7 +126,6 @@ impl Library {
     /// The best locale for what was asked: the same one; one of the same language; `None` if there is neither.
     pub(super) fn find(&self, asked: &str) -> Option<&str> {
         let asked = asked.replace('_', "-");
-        let language = |tag: &str| tag.split('-').next().unwrap_or("").to_ascii_lowercase();
         self.locales()
             .find(|l| l.eq_ignore_ascii_case(&asked))
             .or_else(|| self.locales().find(|l| l.eq_ignore_ascii_case(&language(&asked))))
@@ -138,6 +144,12 @@ impl Library {
         Ok((self.render_named(summary, context)?, self.render_named(description, context)?))
     }
 
+    /// Renders an answer to somebody's text.
+    pub(super) fn render_answer(&self, locale: &str, answer: Answer, context: &Context) -> Result<String, TemplateError> {
+        let names = self.locales.get(locale).ok_or_else(|| unknown(locale))?;
+        self.render_named(&names.answers[answer as usize], context)
+    }
+
     /// Renders the letter to the practice: subject, text, HTML.
     pub(super) fn render_staff(&self, context: &Context) -> Result<[String; 3], TemplateError> {
         let [subject, text, html] = STAFF.map(|name| self.render_named(name, context));
@@ -154,8 +166,19 @@ impl Names {
         Self {
             folders: FOLDERS.map(|folder| (folder, FILES.map(|file| format!("{locale}/{folder}/{file}")))).into(),
             calendar: CALENDAR.map(|file| format!("{locale}/{file}")),
+            answers: Answer::ALL.map(|answer| format!("{locale}/{}", answer_file(answer))),
         }
     }
+}
+
+/// `answer/stopped.txt`
+pub(super) fn answer_file(answer: Answer) -> String {
+    format!("{ANSWERS}/{}.txt", answer.as_str())
+}
+
+/// `en` of `en-US`
+pub(super) fn language(tag: &str) -> String {
+    tag.split(['-', '_']).next().unwrap_or("").to_ascii_lowercase()
 }
 
 /// The folder of an occasion.
@@ -205,7 +228,7 @@ fn locale_of(name: &str) -> Option<&str> {
 /// What a locale lacks.
 fn missing(locale: &str, sources: &BTreeMap<String, String>) -> Vec<String> {
     let names = Names::of(locale);
-    let wanted = names.folders.values().flatten().chain(&names.calendar);
+    let wanted = names.folders.values().flatten().chain(&names.calendar).chain(&names.answers);
     wanted.filter(|name| !sources.contains_key(*name)).map(|name| format!("template {name} is missing")).collect()
 }
 
@@ -238,7 +261,8 @@ fn read_override(dir: &Path, path: &Path, sources: &mut BTreeMap<String, String>
     let name = below.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
     if !is_used(&name) {
         return Err("no message uses a file of this name; expected LOCALE/OCCASION/ with subject.txt, body.txt, body.html or sms.txt, \
-             LOCALE/calendar/ with summary.txt or description.txt, LOCALE/layout.*, layout/*, or staff/ with subject.txt, body.txt or body.html"
+             LOCALE/calendar/ with summary.txt or description.txt, LOCALE/answer/ with stopped.txt, started.txt, help.txt, confirmed.txt, \
+             declined.txt or not_understood.txt, LOCALE/layout.*, layout/*, or staff/ with subject.txt, body.txt or body.html"
             .to_owned());
     }
     if path.metadata().map_err(|e| e.to_string())?.len() > FILE_MAX {
@@ -257,6 +281,7 @@ fn is_used(name: &str) -> bool {
         || !SHARED.contains(&first)
             && (rest.starts_with("layout.")
                 || CALENDAR.contains(&rest)
+                || Answer::ALL.into_iter().any(|answer| rest == answer_file(answer))
                 || rest.split_once('/').is_some_and(|(folder, file)| FOLDERS.contains(&folder) && FILES.contains(&file)))
 }
 

@@ -34,6 +34,7 @@ pub fn of(concern: &Concern) -> Words {
         }
         (_, Why::Rejected) => ("The mail server or gateway refused their messages", "Check the address or number, and call them."),
         (_, Why::Unknown) => ("A message may or may not have arrived", "The server's answer was lost. Ask them, or call."),
+        (_, Why::Undelivered(_)) => ("A message to them did not arrive", "Check the address or number, and call them."),
         (_, Why::Removed) => ("Left the list, with many others", GUARD),
         (_, Why::Moved) => ("Moved, with many others", GUARD),
         (_, Why::Codes) => ("New connect codes, with many others", GUARD),

@@ -51,18 +51,18 @@ async fn read(headers: &HeaderMap, body: Body, limit: usize, time: Duration) -> 
 
 fn is_plain(headers: &HeaderMap, wanted: &str) -> Result<(), Problem> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim().to_ascii_lowercase());
-    let wrong = |detail: &str| Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+    let wrong = |detail: String| Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     let said = text(CONTENT_TYPE).unwrap_or_default();
     let (kind, parameters) = said.split_once(';').unwrap_or((&said, ""));
     if kind.trim() != wanted {
-        return wrong(&format!("expected Content-Type: {wanted}"));
+        return wrong(format!("expected Content-Type: {wanted}"));
     }
     let charset = parameters.split(';').find_map(|p| p.trim().strip_prefix("charset="));
     if charset.is_some_and(|c| c.trim_matches('"') != "utf-8") {
-        return wrong("expected charset=utf-8");
+        return wrong("expected charset=utf-8".to_owned());
     }
     if text(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        return wrong("expected no Content-Encoding");
+        return wrong("expected no Content-Encoding".to_owned());
     }
     Ok(())
 }

@@ -81,6 +81,7 @@ fn any_settings(port: u16, accepted: &[u16]) -> http::Settings {
         body: Some(r#"{"to": {{ to | json_encode }}, "text": {{ text | json_encode }}, "ref": {{ reference | json_encode }}}"#.to_owned()),
         secret: Some("s3cret".into()),
         from: None,
+        callback_url: None,
         accepted_status: accepted.to_vec(),
         reference_pointer: Some("/data/0/id".to_owned()),
         answers: Vec::new(),

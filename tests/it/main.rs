@@ -5,6 +5,7 @@ mod channels;
 mod digest;
 mod durability;
 mod engine;
+mod feedback;
 mod fuzz;
 mod gateway;
 mod histories;

@@ -7,6 +7,8 @@ mod keeping;
 mod ledger;
 mod model;
 mod opening;
+mod receipts;
+mod replies;
 mod walks;
 
 use std::sync::Arc;
@@ -19,6 +21,8 @@ use attempts::*;
 use fixture::Store;
 use keeping::*;
 use ledger::*;
+use receipts::*;
+use replies::*;
 use walks::*;
 
 /// Runs each case on a fresh store.
@@ -67,11 +71,29 @@ macro_rules! conformance {
             the_ledger_is_read_in_parts,
             the_ledger_is_chained,
             a_person_keeps_the_suppression_list,
+            whoever_is_taken_off_the_list_is_planned_for_again,
             a_letter_passes_its_point_of_no_return_once,
             letters_are_purged_with_the_history,
             contents_are_purged_and_the_rest_stays,
             history_is_purged_after_its_time,
-            a_purge_is_complete_however_much_there_is
+            a_purge_is_complete_however_much_there_is,
+            a_receipt_is_found_by_either_reference,
+            nothing_is_received_of_what_never_left,
+            a_receipt_ends_a_doubt,
+            a_receipt_may_come_before_the_answer,
+            a_receipt_before_a_crash_leaves_no_doubt,
+            a_number_error_suppresses_that_number_alone,
+            what_did_not_arrive_is_named_until_it_is_mended,
+            another_address_mends_it_too,
+            a_reply_is_taken_once,
+            an_opt_out_is_confirmed_once,
+            a_number_opts_in_again,
+            an_answer_leaves_once,
+            a_kind_of_answer_rests_for_its_time,
+            replies_are_purged_with_the_contents,
+            an_rsvp_is_kept_and_plans_the_session_again,
+            open_sessions_are_those_that_a_number_was_told_of,
+            reminders_of_other_sessions_are_counted_by_number
         );
     };
     ($store:ident: $($case:ident),*) => {

@@ -14,6 +14,7 @@ use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use punctual::contact::{Address, ConnectCode, EmailAddress, PersonName, PhoneNumber};
+use punctual::feedback::answer::Answer;
 use punctual::message::SmsEncoding;
 use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
 use punctual::render::{Facts, Parts, RenderError, Rendered, Renderer, Settings};
@@ -30,6 +31,7 @@ fn zone(id: &str) -> Resolved {
 
 pub(crate) fn settings() -> Settings {
     Settings {
+        return_path: None,
         practice_name: "Elm Street Counseling".to_owned(),
         practice_contact: "(555) 555-0142".to_owned(),
         locale: "en-US".to_owned(),
@@ -209,6 +211,8 @@ fn every_message_reads_as_it_should() {
             assert_eq!(encoding, SmsEncoding::Gsm7, "{locale}/{kind}: {text}");
             assert!(segments <= 2, "{locale}/{kind}: {text}");
         }
+        let answers = Answer::ALL.map(|answer| format!("{}\n    {}\n", answer.as_str(), renderer.answer(answer, locale)));
+        golden(&format!("{locale}/answers.txt"), answers.concat().as_bytes());
     }
     golden("invite.eml", bytes(&Case::new(Occasion::Invite, "en-US").render(&renderer).unwrap()));
     golden("cancelled.fr-CA.eml", bytes(&Case::new(Occasion::Cancelled, "fr-CA").render(&renderer).unwrap()));

@@ -165,6 +165,8 @@ virtual_gid_maps = static:65534
 maillog_file = {data}/mail.log
 maillog_file_prefixes = {data}
 smtpd_recipient_restrictions = check_recipient_access inline:{{ {{tempfail@example.org = 450 4.2.1 mailbox busy}}, {{nouser@example.org = 550 5.1.1 no such user}} }}, permit_mynetworks, reject
+transport_maps = inline:{{ {{gone.example.org = error:5.1.1 no such user here}} }}
+smtpd_reject_unlisted_recipient = no
 smtpd_tls_cert_file = {cert}
 smtpd_tls_key_file = {key}
 smtpd_tls_security_level = may
@@ -359,9 +361,11 @@ class Prism:
 
 
 class Kannel:
-    """A real Kannel: bearerbox and smsbox, and its fake SMSC, which is the phone's side."""
+    """A real Kannel: bearerbox and smsbox, and its fake SMSC, which is the phone's side. A phone says one text at the start; with `replies`, an
+    address, Kannel hands on to it what phones say."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, says="15551234567 12345 text hello", replies=None):
+        self.says, self.replies = says, replies
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.admin, self.box, self.smsc, self.sendsms = (free_port() for _ in range(4))
@@ -371,6 +375,9 @@ class Kannel:
     @contextlib.contextmanager
     def running(self):
         (self.folder / "store").mkdir()
+        service = 'text = "ok"\nmax-messages = 0'
+        if self.replies:
+            service = f'get-url = "{self.replies}?from=%p&text=%b&id=%I&charset=%C"\ncatch-all = true\nomit-empty = true\nmax-messages = 1'
         conf = self.folder / "kannel.conf"
         conf.write_text(f"""\
 group = core
@@ -409,8 +416,7 @@ user-allow-ip = "127.0.0.1"
 
 group = sms-service
 keyword = default
-text = "ok"
-max-messages = 0
+{service}
 """)
         with contextlib.ExitStack() as stack:
             core = stack.enter_context(process("bearerbox", "-v", "4", conf, cwd=self.folder))
@@ -418,7 +424,7 @@ max-messages = 0
             box = stack.enter_context(process("smsbox", "-v", "4", conf, cwd=self.folder))
             wait_for_port(self.sendsms, box)
             log = stack.enter_context(open(self.phone, "wb"))
-            fake = ["/usr/lib/kannel/test/fakesmsc", "-H", "127.0.0.1", "-r", str(self.smsc), "-i", "600", "-m", "1", "15551234567 12345 text hello"]
+            fake = ["/usr/lib/kannel/test/fakesmsc", "-H", "127.0.0.1", "-r", str(self.smsc), "-i", "600", "-m", "1", self.says]
             stack.enter_context(process(*fake, cwd=self.folder, log=log))
             wait_until(lambda: b"FAKE" in self._status() and b"online" in self._status().split(b"FAKE", 1)[1], "the fake SMSC is connected")
             yield self

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::secret::Secret;
 use crate::deliver::gateway::rules::Meaning;
 use crate::pace::Rate;
+use crate::web::webhook::Word;
 
 /// What kind of gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -56,8 +57,16 @@ pub struct Gateway {
     pub api_key_secret_file: Option<PathBuf>,
     /// twilio: instead of `from`.
     pub messaging_service_sid: Option<String>,
-    /// twilio, kannel: where receipts are sent.
+    /// The public address of our server for this gateway's receipts and for people's texts: http://.../hooks/twilio, /hooks/kannel or /hooks/sms.
     pub callback_url: Option<String>,
+    /// kannel, http: the last part of that address, which nobody else may know (only if nobody else can read this file).
+    pub callback_token: Option<Secret>,
+    /// kannel, http: a file with it, or the name of a systemd credential.
+    pub callback_token_file: Option<PathBuf>,
+    /// Whether the provider itself answers STOP, START and HELP, so that we do not. Default: twilio true, others false.
+    pub provider_answers: Option<bool>,
+    /// http: where its requests to us hold what.
+    pub callback: CallbackForm,
     /// kannel: log-in.
     pub username: Option<String>,
     /// kannel: the password (only if nobody else can read this file).
@@ -80,6 +89,30 @@ pub struct Gateway {
     pub accepted_status: Vec<u16>,
     /// http: what an answer means, in order: the first rule whose conditions all hold.
     pub answers: Vec<AnswerRule>,
+}
+
+/// `callback`: JSON pointers into what an `http` gateway sends
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CallbackForm {
+    /// The array of events; not set: the body is one. The other pointers are within an event.
+    pub each: Option<String>,
+    /// A receipt: the gateway's id of the message.
+    pub message: Option<String>,
+    /// A receipt: our reference, where the gateway gives it back.
+    pub reference: Option<String>,
+    /// A receipt: the status.
+    pub status: Option<String>,
+    /// A receipt: the error, shown to staff.
+    pub detail: Option<String>,
+    /// A receipt: what each status means: `sent`, `delivered`, `undelivered`, `failed`, `invalid_number` or `opted_out`.
+    pub statuses: BTreeMap<String, Word>,
+    /// Somebody's text: the gateway's id of it.
+    pub reply: Option<String>,
+    /// Somebody's text: the number that it comes from.
+    pub from: Option<String>,
+    /// Somebody's text: what it says.
+    pub text: Option<String>,
 }
 
 /// One of `answers`

@@ -1,7 +1,7 @@
 //! `kind = "http"`: any gateway whose request can be written as a template, so that others are configuration.
 //!
-//! `url`, `headers` and `body` are Tera templates over `to` (E.164), `text`, `from`, `reference`, `secret`, `segments` and `encoding` (`gsm7` or
-//! `ucs2`). The filter `json_encode` makes any value a JSON value, quotes included; `urlencode` makes a text fit for a path, a query or a form.
+//! `url`, `headers` and `body` are Tera templates over `to` (E.164), `text`, `from`, `reference`, `secret`, `callback`, `segments` and `encoding`
+//! (`gsm7` or `ucs2`). The filter `json_encode` makes any value a JSON value, quotes included; `urlencode` makes a text fit for a path, a query or a form.
 //! All templates are tried with a sample at the start, and an error of theirs never repeats a value. An example:
 //!
 //! ```toml
@@ -60,6 +60,8 @@ pub struct Settings {
     pub secret: Option<SecretString>,
     /// `from` in the templates.
     pub from: Option<String>,
+    /// `callback` in the templates: where receipts are sent, the token with it.
+    pub callback_url: Option<SecretString>,
     /// Statuses that say that the gateway has it.
     pub accepted_status: Vec<u16>,
     /// Where a JSON answer holds the message's id (RFC 6901).
@@ -125,6 +127,7 @@ impl Http {
         context.insert("encoding", &encoding);
         context.insert("segments", &segments);
         context.insert("from", self.settings.from.as_deref().unwrap_or_default());
+        context.insert("callback", self.settings.callback_url.as_ref().map_or("", |url| url.expose_secret()));
         context.insert("secret", self.settings.secret.as_ref().map_or("", |s| s.expose_secret()));
         context
     }
@@ -252,6 +255,7 @@ mod tests {
             body: Some(body.to_owned()),
             secret: Some("s3cret".into()),
             from: None,
+            callback_url: None,
             accepted_status: vec![202],
             reference_pointer: Some("/id".to_owned()),
             answers: Vec::new(),

@@ -35,7 +35,7 @@ pub struct Settings {
     pub from: Option<String>,
     /// PEM certificates that are trusted besides those of the host.
     pub ca_file: Option<PathBuf>,
-    /// Where receipts are sent; the client reference and Kannel's values are added.
+    /// Where receipts are sent, the token with it; the client reference and Kannel's values are added.
     pub callback_url: Option<String>,
     /// Requests at once.
     pub connections: usize,
@@ -103,7 +103,7 @@ impl Transport for Kannel {
         };
         let dlr_url = self.settings.callback_url.as_ref().map(|url| {
             let joint = if url.contains('?') { '&' } else { '?' };
-            format!("{url}{joint}ref={}&status=%d&smsc=%i", message.reference)
+            format!("{url}{joint}ref={}&type=%d&answer=%A", message.reference)
         });
         let mut more = vec![("to", to.expose()), ("text", text), ("charset", "UTF-8"), ("coding", coding)];
         if let Some(url) = &dlr_url {

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::reply::Kept;
 use crate::contact::{Address, Channel};
 use crate::ledger::{Anchor, CHECKPOINT};
-use crate::notice::{NoticeKey, Omission};
+use crate::notice::{NoticeKey, Omission, Reason};
 use crate::outbox::transition::{Doubt, Recovery, Row};
 use crate::outbox::{
-    Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, Guard, Known, KnownNotice, Lease, LedgerRow, Phase, Purged,
-    Recovered, Retention, Settlement, SourceStatus, StaffLetter, State, Status, StoredSession, SuppressedAddress, Walk, WalkedSession,
-    suppression_key,
+    Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, Guard, Known, KnownNotice, Lease, LedgerRow, PLAN_AGAIN, Phase,
+    Purged, REMINDED_MAX, Recovered, Reminded, Retention, SaidBy, Settlement, SourceStatus, StaffLetter, State, Status, StoredSession,
+    SuppressedAddress, Walk, WalkedSession, suppression_key,
 };
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, SessionId};
@@ -22,7 +23,7 @@ pub(super) struct Tables {
     pub(super) sources: BTreeMap<String, Source>,
     pub(super) sessions: BTreeMap<(String, SessionId), Session>,
     pub(super) participants: BTreeMap<(String, SessionId, ParticipationId), Known>,
-    rows: BTreeMap<NoticeKey, Row>,
+    pub(super) rows: BTreeMap<NoticeKey, Row>,
     /// In which order they were added.
     numbers: HashMap<NoticeKey, u64>,
     last_number: u64,
@@ -30,10 +31,15 @@ pub(super) struct Tables {
     pub(super) due: BTreeSet<(Channel, DateTime<Utc>, NoticeKey)>,
     /// The keys of each participant's notices.
     keys: HashMap<(SessionId, ParticipationId), Vec<NoticeKey>>,
+    /// The keys of each number's texts.
+    by_number: HashMap<String, Vec<NoticeKey>>,
     pub(super) content: HashMap<NoticeKey, Vec<u8>>,
     pub(super) deliveries: HashMap<NoticeKey, Vec<(i64, Delivery)>>,
     omissions: BTreeMap<(String, SessionId), Vec<Omission>>,
     pub(super) suppressions: BTreeMap<String, SuppressedAddress>,
+    /// When each reply was taken.
+    pub(super) replies: HashMap<NoticeKey, DateTime<Utc>>,
+    pub(super) answers: Vec<Kept>,
     /// By scheduled time and recipient.
     pub(super) letters: BTreeMap<(DateTime<Utc>, String), StaffLetter>,
     pub(super) ledger: Vec<LedgerRow>,
@@ -56,6 +62,14 @@ pub(super) struct Session {
     pub(super) stored: StoredSession,
     pub(super) start: DateTime<Utc>,
     revision: i64,
+}
+
+impl Session {
+    /// At the next walk, whatever the source says.
+    fn plan_again(&mut self) {
+        let digest = self.stored.digest.replace(PLAN_AGAIN, "");
+        self.stored.digest = digest + PLAN_AGAIN;
+    }
 }
 
 impl Tables {
@@ -124,7 +138,9 @@ impl Tables {
         let stored = StoredSession { id, digest: walked.digest, record: walked.record, ambiguous: walked.ambiguous };
         self.sessions.insert(place.clone(), Session { stored, start: walked.start, revision });
         for (participation, known) in walked.known {
-            self.participants.insert((source.to_owned(), id, participation), Known { notices: Vec::new(), ..known });
+            let place = (source.to_owned(), id, participation);
+            let rsvp = self.participants.get(&place).and_then(|before| before.rsvp);
+            self.participants.insert(place, Known { notices: Vec::new(), rsvp, ..known });
         }
         for change in &walked.changes {
             self.apply_change(source, at, change, applied);
@@ -141,6 +157,9 @@ impl Tables {
                 applied.added += 1;
                 let row = Row::added(notice.clone(), source, at);
                 self.keys.entry((notice.session, notice.participation)).or_default().push(notice.key);
+                if notice.address.channel() == Channel::Sms {
+                    self.by_number.entry(notice.address.expose().to_owned()).or_default().push(notice.key);
+                }
                 self.append(row.event(event.0, None, at, event.1));
                 self.last_number += 1;
                 self.numbers.insert(notice.key, self.last_number);
@@ -159,7 +178,28 @@ impl Tables {
         let mut notices: Vec<KnownNotice> =
             keys.iter().map(|key| &self.rows[key]).filter(|row| row.entry.source == source).map(Into::into).collect();
         notices.sort_by_key(|n| (n.notice.due_at, n.notice.key));
-        Some(Known { notices, ..known.clone() })
+        let reminded = self.reminded(source, session, &notices);
+        Some(Known { reminded, notices, ..known.clone() })
+    }
+
+    /// Reminders of other sessions, to the numbers of these notices.
+    fn reminded(&self, source: &str, session: SessionId, notices: &[KnownNotice]) -> Vec<Reminded> {
+        let addresses = notices.iter().map(|n| &n.notice.address).filter(|a| a.channel() == Channel::Sms);
+        let numbers: BTreeSet<&str> = addresses.map(Address::expose).collect();
+        let mut found = Vec::new();
+        for number in numbers {
+            let keys = self.by_number.get(number).map_or(&[][..], Vec::as_slice);
+            let mut theirs: Vec<&Entry> = keys.iter().filter_map(|key| self.rows.get(key)).map(|row| &row.entry).collect();
+            theirs.retain(|e| {
+                let went = matches!(e.state, State::Claimed | State::Sending | State::Accepted | State::Unknown);
+                let other = (e.source.as_str(), e.notice.session) != (source, session);
+                went && other && e.notice.occasion == crate::notice::Occasion::Reminder
+            });
+            theirs.sort_by_key(|e| std::cmp::Reverse(e.notice.start));
+            found.extend(theirs.iter().take(REMINDED_MAX).map(|e| Reminded { at: e.accepted_at.unwrap_or(e.changed_at) }));
+        }
+        found.sort_unstable();
+        found
     }
 
     pub(super) fn claim(&mut self, request: &ClaimRequest) -> Vec<Claim> {
@@ -218,6 +258,9 @@ impl Tables {
             outcome: None,
             transport: Some(transport),
             reply: None,
+            receipt: None,
+            receipt_at: None,
+            receipt_detail: None,
         };
         all.push((lease.epoch, delivery));
         true
@@ -235,18 +278,63 @@ impl Tables {
     }
 
     pub(super) fn settle(&mut self, at: DateTime<Utc>, lease: Lease, end: &Settlement) -> bool {
+        let by_receipt = Settlement::by_receipt();
+        let early = matches!(end, Settlement::Unknown { .. }) && self.receipt_came_early(lease);
+        let end = if early { &by_receipt } else { end };
         let (outcome, reply) = end.in_words();
         self.close_delivery(lease, at, outcome, reply);
         let settled = self.change(lease.key, ("settled", Some(end.detail())), at, |row| row.settle(lease, end, at).then(|| row.clone()));
         if let (Some(row), Settlement::Rejected { remember: Some(kind), .. }) = (&settled, end)
-            && self.put_suppressed(&row.entry.notice.address, *kind, at, Some(lease.key))
+            && self.put_suppressed(&row.entry.notice.address, *kind, at, (SaidBy::Refusal, Some(lease.key)))
         {
             self.append(row.suppressed(*kind, at));
         }
         settled.is_some()
     }
 
-    pub(super) fn put_suppressed(&mut self, address: &Address, kind: Suppression, since: DateTime<Utc>, notice: Option<NoticeKey>) -> bool {
+    /// A person puts an address on the list: somebody at the practice, or its owner.
+    pub(super) fn suppress(&mut self, now: DateTime<Utc>, address: &Address, kind: Suppression, said_by: SaidBy) -> bool {
+        let put = self.put_suppressed(address, kind, now, (said_by, None));
+        if put {
+            self.append(LedgerRow::note(now, "suppressed", &format!("{}: {}", kind.as_str(), suppression_key(address))));
+        }
+        put
+    }
+
+    /// A person takes one off. Sessions that left somebody out are planned again at the next walk.
+    pub(super) fn unsuppress(&mut self, now: DateTime<Utc>, key: &str) -> bool {
+        let removed = self.suppressions.remove(key).is_some();
+        if removed {
+            let listed = |reason: Option<Reason>| matches!(reason, Some(Reason::Bounced | Reason::OptedOut));
+            let omitted =
+                self.omissions.iter().filter(|(_, all)| all.iter().any(|o| listed(Some(o.reason)))).map(|(place, _)| place.clone());
+            let ended = self.rows.values().filter(|row| row.entry.state == State::Suppressed && listed(row.entry.reason)).map(session_of);
+            let left_out: Vec<(String, SessionId)> = omitted.chain(ended).collect();
+            for place in left_out {
+                if let Some(session) = self.sessions.get_mut(&place).filter(|s| s.start > now) {
+                    session.plan_again();
+                }
+            }
+            self.append(LedgerRow::note(now, "unsuppressed", key));
+        }
+        removed
+    }
+
+    /// The session is planned again at the next walk, and attempts that were decided before are fenced.
+    pub(super) fn unsettle(&mut self, place: &(String, SessionId)) {
+        if let Some(session) = self.sessions.get_mut(place) {
+            session.plan_again();
+            session.revision += 1;
+        }
+    }
+
+    pub(super) fn put_suppressed(
+        &mut self,
+        address: &Address,
+        kind: Suppression,
+        since: DateTime<Utc>,
+        from: (SaidBy, Option<NoticeKey>),
+    ) -> bool {
         let key = suppression_key(address);
         let known = self.suppressions.get(&key).map(|s| s.kind);
         if known.is_some() && (known, kind) != (Some(Suppression::Bounced), Suppression::OptedOut) {
@@ -254,7 +342,7 @@ impl Tables {
         }
         self.suppressions.insert(
             key.clone(),
-            SuppressedAddress { key, kind, since, shown: address.to_string(), notice: notice.map(|key| key.to_string()) },
+            SuppressedAddress { key, kind, since, shown: address.to_string(), said_by: from.0, notice: from.1.map(|key| key.to_string()) },
         );
         true
     }
@@ -281,6 +369,7 @@ impl Tables {
         for key in old {
             self.forget(key);
         }
+        self.purge_replies(content_before);
         purged.ledger_rows = self.purge_ledger(now, retention.history_before);
         let held: HashSet<(String, SessionId)> = self.rows.values().map(session_of).collect();
         self.sessions.retain(|place, session| session.start >= retention.history_before || held.contains(place));
@@ -305,6 +394,9 @@ impl Tables {
         let notice = &row.entry.notice;
         self.keys.entry((notice.session, notice.participation)).or_default().retain(|k| *k != key);
         self.numbers.remove(&key);
+        if let Some(texts) = self.by_number.get_mut(notice.address.expose()) {
+            texts.retain(|k| *k != key);
+        }
         self.content.remove(&key);
         self.deliveries.remove(&key);
     }
@@ -325,9 +417,15 @@ impl Tables {
         let held: Vec<NoticeKey> = self.rows.iter().filter(|(_, row)| row.claim.is_some()).map(|(key, _)| *key).collect();
         for key in held {
             let epoch = self.rows[&key].epoch;
-            let Some(recovery) = self.change(key, ("recovered", None), now, |row| row.recover(owner, clock, everything, now)) else {
-                continue;
-            };
+            let early = self.receipt_came_early(Lease { key, epoch });
+            let recovered = self.change(key, ("recovered", None), now, |row| {
+                let recovery = row.recover(owner, clock, everything, now)?;
+                if recovery == Recovery::InDoubt && early {
+                    row.receive(now);
+                }
+                Some(recovery)
+            });
+            let Some(recovery) = recovered else { continue };
             returned += usize::from(recovery == Recovery::Returned);
             self.close_delivery(Lease { key, epoch }, now, "crashed", None);
         }

@@ -10,9 +10,9 @@ use super::columns::{ms, opt_at, opt_phase, phase_word, store_now, word};
 use super::frozen::Packed;
 use super::history::Step;
 use super::notices::{self, Before, COLUMN_COUNT, COLUMNS, find, record};
-use super::{history, query, suppression};
+use super::{history, query, receipt, suppression};
 use crate::outbox::transition::{Row, Standing};
-use crate::outbox::{Begin, Claim, ClaimRequest, Lease, Phase, Settlement, State, StoredSession};
+use crate::outbox::{Begin, Claim, ClaimRequest, Lease, Phase, SaidBy, Settlement, State, StoredSession};
 use crate::session::SessionId;
 
 /// The numbers come from the index alone; only the rows that are claimed are read.
@@ -145,6 +145,9 @@ pub(super) fn doubt(connection: &Connection, lease: Lease, revision: i64, margin
 
 /// The claim ends; the delivery's end is written in any case.
 pub(super) fn settle(connection: &Connection, lease: Lease, end: &Settlement, at: DateTime<Utc>) -> rusqlite::Result<bool> {
+    let by_receipt = Settlement::by_receipt();
+    let early = matches!(end, Settlement::Unknown { .. }) && receipt::came_early(connection, lease.key, lease.epoch)?;
+    let end = if early { &by_receipt } else { end };
     let (outcome, reply) = end.in_words();
     let Some(found) = find_standing(connection, lease)? else { return Ok(false) };
     // Of a claim that was lost, whoever took it back has written down how far it had got.
@@ -206,7 +209,7 @@ pub(super) fn close_delivery(
 fn remember(connection: &Connection, row: &Row, end: &Settlement, at: DateTime<Utc>) -> rusqlite::Result<()> {
     let Settlement::Rejected { remember: Some(kind), .. } = end else { return Ok(()) };
     let notice = &row.entry.notice;
-    if suppression::put(connection, &notice.address, *kind, at, Some(notice.key))? {
+    if suppression::put(connection, &notice.address, *kind, at, (SaidBy::Refusal, Some(notice.key)))? {
         history::append(connection, &row.suppressed(*kind, at))?;
     }
     Ok(())

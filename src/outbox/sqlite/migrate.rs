@@ -10,11 +10,12 @@ use super::history;
 type Then = Option<fn(&Connection) -> rusqlite::Result<()>>;
 
 /// The files, in order; file n leads from version n to n + 1. A released one is never edited: the next change is a new file.
-const MIGRATIONS: [(&str, Then); 4] = [
+const MIGRATIONS: [(&str, Then); 5] = [
     (include_str!("../schema/0001_outbox.sql"), None),
     (include_str!("../schema/0002_ledger.sql"), Some(history::link_all)),
     (include_str!("../schema/0003_by_number.sql"), None),
     (include_str!("../schema/0004_staff_letter.sql"), None),
+    (include_str!("../schema/0005_receipts.sql"), None),
 ];
 
 /// "PNCT", in the file's header: another program's database is not taken for ours.
@@ -42,4 +43,53 @@ pub(super) fn migrate(connection: &mut Connection, reference_key: [u8; 32]) -> r
         transaction.commit()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file as the fourth version left it, with one delivery in it.
+    fn fourth_version() -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        for (sql, then) in MIGRATIONS.into_iter().take(4) {
+            connection.execute_batch(sql).unwrap();
+            then.map_or(Ok(()), |then| then(&connection)).unwrap();
+        }
+        connection.pragma_update(None, "user_version", 4).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO identity (id, reference_key) VALUES (1, zeroblob(32));
+                 INSERT INTO source VALUES ('clinic', 0, '', NULL, NULL, NULL);
+                 INSERT INTO session VALUES ('clinic', 1, 1, 'd', 0, '[]', '{}');
+                 INSERT INTO notice (id, key, source, session_id, participation_id, role, occasion, channel, address, start_at, due_at, useful_until,
+                                     state, attempts, changed_at, epoch)
+                     VALUES (7, zeroblob(16), 'clinic', 1, 2, 'participant', 'invite', 'sms', '+15550100', 0, 0, 0, 'accepted', 1, 0, 1);
+                 INSERT INTO suppression VALUES ('a', 'bounced', 0, 't*****@example.com', zeroblob(16)), ('b', 'opted_out', 0, '+1*****', NULL);
+                 INSERT INTO delivery VALUES (7, 1, 1, 0, 'doubt', 0, 'accepted', 'twilio', '201');",
+            )
+            .unwrap();
+        connection
+    }
+
+    #[test]
+    fn a_file_of_the_fourth_version_is_brought_up_to_date() {
+        let mut connection = fourth_version();
+        migrate(&mut connection, [1; 32]).unwrap();
+        assert_eq!(version(&connection).unwrap(), VERSION);
+        let kept: (i64, String, Option<String>) = connection
+            .query_row("SELECT notice_id, reply, receipt FROM delivery", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .unwrap();
+        assert_eq!(kept, (7, "201".to_owned(), None), "what was there stays, and nothing was said of it yet");
+        connection.execute("UPDATE delivery SET receipt = 'undelivered', receipt_at = 1", []).unwrap();
+        connection.execute("UPDATE delivery SET receipt = 'eaten'", []).unwrap_err();
+        let said_by: Vec<String> = connection
+            .prepare("SELECT said_by FROM suppression ORDER BY address_key")
+            .and_then(|mut s| s.query_map([], |row| row.get(0))?.collect())
+            .unwrap();
+        assert_eq!(said_by, ["refusal", "person"]);
+        let key: [u8; 32] = connection.query_row("SELECT reference_key FROM identity", [], |row| row.get(0)).unwrap();
+        assert_eq!(key, [0; 32], "the key is drawn once");
+        migrate(&mut connection, [1; 32]).unwrap();
+    }
 }

@@ -11,10 +11,11 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use super::columns::{at, misread, ms, opt_at, opt_phase, opt_role, opt_word, required, word};
 use super::frozen;
 use super::notices::{self, COLUMNS};
-use crate::contact::Channel;
+use crate::contact::{Address, Channel};
 use crate::notice::{NoticeKey, Omission};
 use crate::outbox::{
-    Delivery, Entry, Filter, GuardRow, Known, KnownMap, KnownNotice, Seen, SeenSession, SourceStatus, Status, StoredSession,
+    Delivery, Entry, Filter, GuardRow, Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, Seen, SeenSession, SourceStatus, Status,
+    StoredSession,
 };
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, SessionId};
@@ -111,7 +112,10 @@ pub(super) fn participant(connection: &Connection, source: &str, session: Sessio
     let sql_notices =
         format!("SELECT {COLUMNS} FROM notice WHERE session_id = ?2 AND participation_id = ?3 AND source = ?1 ORDER BY due_at, key");
     let ids = params![source, session.0, id.0];
-    let notices = connection.prepare_cached(&sql_notices)?.query_map(ids, known_notice)?.collect::<rusqlite::Result<_>>()?;
+    let notices: Vec<KnownNotice> =
+        connection.prepare_cached(&sql_notices)?.query_map(ids, known_notice)?.collect::<rusqlite::Result<_>>()?;
+    let rsvp = super::reply::rsvp(connection, source, session, id)?;
+    let reminded = reminded(connection, source, session, &notices)?;
     connection.prepare_cached(sql)?.query_row(ids, |row| {
         Ok(Known {
             first_seen: at(row, 0)?,
@@ -123,9 +127,29 @@ pub(super) fn participant(connection: &Connection, source: &str, session: Sessio
             cancelled: row.get(6)?,
             absent_since: opt_at(row, 7)?,
             absences: row.get(8)?,
+            rsvp,
+            reminded,
             notices,
         })
     })
+}
+
+pub(super) const REMINDED: &str = "SELECT coalesce(accepted_at, changed_at) FROM notice INDEXED BY notice_number
+     WHERE channel = 'sms' AND address = ?1 AND occasion = 'reminder' AND state IN ('claimed', 'sending', 'accepted', 'unknown')
+     AND NOT (source = ?2 AND session_id = ?3) ORDER BY start_at DESC LIMIT ?4";
+
+/// Reminders of other sessions, to the numbers of these notices.
+fn reminded(connection: &Connection, source: &str, session: SessionId, notices: &[KnownNotice]) -> rusqlite::Result<Vec<Reminded>> {
+    let numbers: BTreeSet<&str> =
+        notices.iter().map(|n| &n.notice.address).filter(|a| a.channel() == Channel::Sms).map(Address::expose).collect();
+    let mut found = Vec::new();
+    for number in numbers {
+        let mut statement = connection.prepare_cached(REMINDED)?;
+        let rows = statement.query_map(params![number, source, session.0, REMINDED_MAX as i64], |row| Ok(Reminded { at: at(row, 0)? }))?;
+        found.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
+    found.sort_unstable();
+    Ok(found)
 }
 
 fn known_notice(row: &Row<'_>) -> rusqlite::Result<KnownNotice> {
@@ -238,7 +262,7 @@ fn omission(row: &Row<'_>) -> rusqlite::Result<Omission> {
 pub(super) fn deliveries(connection: &Connection, key: NoticeKey) -> rusqlite::Result<(Vec<Delivery>, Option<Vec<u8>>)> {
     // While it runs, its phase is the notice's.
     let sql = "SELECT attempt, started_at, CASE WHEN ended_at IS NULL AND delivery.epoch = notice.epoch AND notice.phase IS NOT NULL
-                      THEN notice.phase ELSE delivery.phase END, ended_at, outcome, transport, reply
+                      THEN notice.phase ELSE delivery.phase END, ended_at, outcome, transport, reply, receipt, receipt_at, receipt_detail
                FROM notice JOIN delivery ON notice_id = notice.id WHERE key = ?1 ORDER BY attempt";
     let all = connection.prepare_cached(sql)?.query_map([key.0], delivery)?.collect::<rusqlite::Result<_>>()?;
     Ok((all, content(connection, key)?))
@@ -253,6 +277,9 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         outcome: row.get(4)?,
         transport: row.get(5)?,
         reply: row.get(6)?,
+        receipt: opt_word(row, 7)?,
+        receipt_at: opt_at(row, 8)?,
+        receipt_detail: row.get(9)?,
     })
 }
 
@@ -314,9 +341,8 @@ mod tests {
     use crate::outbox::State;
     use crate::outbox::sqlite::attempt::claim_sql;
     use crate::outbox::sqlite::migrate::migrate;
-    use crate::outbox::sqlite::retention;
     use crate::outbox::sqlite::upkeep::{HELD, UNDECIDED};
-    use crate::outbox::sqlite::{figures, history};
+    use crate::outbox::sqlite::{figures, history, receipt, reply, retention, suppression};
 
     fn plan(connection: &Connection, sql: &str) -> Vec<String> {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -372,6 +398,15 @@ mod tests {
                 sorted,
             ),
             (STARTING.to_owned(), "SEARCH session USING INDEX session_", "SCAN"),
+            (suppression::PLAN_LEFT_OUT.to_owned(), "SEARCH omission USING COVERING INDEX omission_reason (reason=?)", "SCAN session"),
+            (suppression::PLAN_LEFT_OUT.to_owned(), "SEARCH notice USING INDEX notice_state (state=?)", "SCAN"),
+            (receipt::BY_REFERENCE.to_owned(), "USING INDEX notice_reference (reference=?)", "SCAN"),
+            (receipt::LAST.to_owned(), "SEARCH delivery USING PRIMARY KEY (notice_id=?)", sorted),
+            (receipt::DUE_BETWEEN.to_owned(), "SEARCH notice USING INDEX notice_listed (due_at>? AND due_at<?)", sorted),
+            (receipt::UNDELIVERED.to_owned(), "SCAN d USING INDEX delivery_undelivered", "SCAN n"),
+            (reply::OPEN.to_owned(), "USING INDEX notice_number (address=? AND start_at>?)", "SCAN notice"),
+            (reply::WAITING.to_owned(), "USING INDEX answer_waiting", sorted),
+            (REMINDED.to_owned(), "USING INDEX notice_number (address=?)", "TEMP B-TREE"),
             (COUNTS.to_owned(), "USING COVERING INDEX notice_state", "TEMP B-TREE"),
         ];
         for (sql, says, never) in cases {

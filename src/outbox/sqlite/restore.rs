@@ -108,6 +108,8 @@ pub(super) fn hold(
             record(connection, &row, before, ("restored", None), now)?;
         }
     }
+    // What waits there may have been answered since.
+    connection.execute("UPDATE answer SET state = 'ended', outcome = 'restored', address = '' WHERE state = 'waiting'", [])?;
     let mut note =
         connection.prepare("INSERT INTO restored (source) VALUES (?1) ON CONFLICT (source) DO UPDATE SET first_walk_at = NULL")?;
     for source in sources {

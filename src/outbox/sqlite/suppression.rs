@@ -4,11 +4,11 @@ use chrono::{DateTime, Utc};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
 
-use super::columns::{at, misread, ms};
+use super::columns::{at, misread, ms, word};
 use super::history;
 use crate::contact::Address;
 use crate::notice::NoticeKey;
-use crate::outbox::{SuppressedAddress, suppression_key};
+use crate::outbox::{PLAN_AGAIN, SaidBy, SuppressedAddress, suppression_key};
 use crate::outcome::Suppression;
 
 /// Puts an address on the list. `false`: it is there already. An opt-out replaces a bounce, and is never weakened to one.
@@ -17,28 +17,41 @@ pub(super) fn put(
     address: &Address,
     kind: Suppression,
     since: DateTime<Utc>,
-    notice: Option<NoticeKey>,
+    (said_by, notice): (SaidBy, Option<NoticeKey>),
 ) -> rusqlite::Result<bool> {
-    let sql = "INSERT INTO suppression (address_key, kind, since, shown, notice_key) VALUES (?1, ?2, ?3, ?4, ?5)
-               ON CONFLICT (address_key) DO UPDATE SET kind = excluded.kind, since = excluded.since, notice_key = excluded.notice_key
+    let sql = "INSERT INTO suppression (address_key, kind, since, shown, notice_key, said_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+               ON CONFLICT (address_key) DO UPDATE
+               SET kind = excluded.kind, since = excluded.since, notice_key = excluded.notice_key, said_by = excluded.said_by
                WHERE kind = 'bounced' AND excluded.kind = 'opted_out'";
-    let values = params![suppression_key(address), kind.as_str(), ms(since), address.to_string(), notice.map(|k| k.0)];
+    let values = params![suppression_key(address), kind.as_str(), ms(since), address.to_string(), notice.map(|k| k.0), said_by.as_str()];
     Ok(connection.prepare_cached(sql)?.execute(values)? == 1)
 }
 
-/// A person puts one on it.
-pub(super) fn suppress(connection: &Connection, now: DateTime<Utc>, address: &Address, kind: Suppression) -> rusqlite::Result<bool> {
-    let put = put(connection, address, kind, now, None)?;
+/// A person puts one on it: somebody at the practice, or its owner.
+pub(super) fn suppress(
+    connection: &Connection,
+    now: DateTime<Utc>,
+    address: &Address,
+    kind: Suppression,
+    said_by: SaidBy,
+) -> rusqlite::Result<bool> {
+    let put = put(connection, address, kind, now, (said_by, None))?;
     if put {
         history::note(connection, now, "suppressed", &format!("{}: {}", kind.as_str(), suppression_key(address)))?;
     }
     Ok(put)
 }
 
-/// A person takes one off.
+/// Coming sessions that left somebody out because of the list. Whose address it was is not known: the list holds digests.
+pub(super) const PLAN_LEFT_OUT: &str = "UPDATE session SET digest = replace(digest, ?1, '') || ?1 WHERE start_at > ?2 AND (source, id) IN (
+         SELECT source, session_id FROM omission WHERE reason IN ('bounced', 'opted_out')
+         UNION SELECT source, session_id FROM notice WHERE state = 'suppressed' AND reason IN ('bounced', 'opted_out'))";
+
+/// A person takes one off. Sessions that left somebody out are planned again at the next walk, although their source says nothing new.
 pub(super) fn unsuppress(connection: &Connection, now: DateTime<Utc>, key: &str) -> rusqlite::Result<bool> {
     let removed = connection.prepare_cached("DELETE FROM suppression WHERE address_key = ?1")?.execute([key])? == 1;
     if removed {
+        connection.prepare_cached(PLAN_LEFT_OUT)?.execute(params![PLAN_AGAIN, ms(now)])?;
         history::note(connection, now, "unsuppressed", key)?;
     }
     Ok(removed)
@@ -46,7 +59,7 @@ pub(super) fn unsuppress(connection: &Connection, now: DateTime<Utc>, key: &str)
 
 /// All of it, the newest first.
 pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<SuppressedAddress>> {
-    let sql = "SELECT address_key, kind, since, shown, notice_key FROM suppression ORDER BY since DESC, address_key";
+    let sql = "SELECT address_key, kind, since, shown, notice_key, said_by FROM suppression ORDER BY since DESC, address_key";
     connection.prepare_cached(sql)?.query_map([], row)?.collect()
 }
 
@@ -57,6 +70,7 @@ fn row(row: &Row<'_>) -> rusqlite::Result<SuppressedAddress> {
         since: at(row, 2)?,
         shown: row.get(3)?,
         notice: row.get::<_, Option<[u8; 16]>>(4)?.map(|key| NoticeKey(key).to_string()),
+        said_by: word(row, 5)?,
     })
 }
 

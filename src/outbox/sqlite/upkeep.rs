@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use super::attempt::{Close, close_delivery};
 use super::columns::{key, store_now};
 use super::notices::{Before, find, number, record};
+use super::receipt;
 use crate::notice::NoticeKey;
 use crate::outbox::transition::Recovery;
 use crate::outbox::words::{by, rfc3339};
@@ -27,6 +28,9 @@ pub(super) fn recover(connection: &Connection, owner: &str, now: DateTime<Utc>, 
         let (before, phase) = (Before::of(&row), row.entry.phase);
         let Some(recovery) = row.recover(owner, store_now, everything, now) else { continue };
         returned += usize::from(recovery == Recovery::Returned);
+        if recovery == Recovery::InDoubt && receipt::came_early(connection, key, row.epoch)? {
+            row.receive(now);
+        }
         record(connection, &row, before, ("recovered", None), now)?;
         close_delivery(connection, &Close { number: number(connection, key)?, epoch: row.epoch, phase }, now, ("crashed", None))?;
     }

@@ -163,5 +163,5 @@ pub(super) async fn suppressions(State(shared): State<Arc<Shared>>, RawQuery(tex
 
 pub(super) async fn status(State(shared): State<Arc<Shared>>, RawQuery(text): RawQuery) -> Result<Response, Problem> {
     Query::parse(text, &[])?;
-    Ok(answer(StatusCode::OK, &ask_status(&shared.office.desk).await?))
+    Ok(answer(StatusCode::OK, &ask_status(&shared.office.desk, shared.office.clock.now()).await?))
 }

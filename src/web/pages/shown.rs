@@ -155,6 +155,9 @@ impl Trouble {
             }
             (None, "rejected") => ("The message was refused".to_owned(), Some("Call them, or correct the address.")),
             (None, "unknown") => ("Nobody knows whether the message arrived".to_owned(), words::remedy(Reason::InDoubt)),
+            (None, "undelivered" | "failed") => {
+                ("The server took a message, and it did not arrive".to_owned(), Some("Call them, or correct the address."))
+            }
             (None, other) => (other.to_owned(), None),
         };
         Self { text, detail: detail.filter(|_| held.is_none()).cloned(), remedy }
@@ -403,6 +406,8 @@ pub(super) struct Attempt {
     outcome: String,
     transport: String,
     reply: String,
+    /// What became of the message: `undelivered: 30005`.
+    receipt: Option<String>,
 }
 
 impl Attempt {
@@ -413,6 +418,9 @@ impl Attempt {
             outcome: delivery.outcome.clone().unwrap_or_else(|| "under way".to_owned()),
             transport: delivery.transport.clone().unwrap_or_default(),
             reply: delivery.reply.clone().unwrap_or_default(),
+            receipt: delivery
+                .receipt
+                .map(|fate| delivery.receipt_detail.as_ref().map_or_else(|| fate.to_string(), |d| format!("{fate}: {d}"))),
         }
     }
 }

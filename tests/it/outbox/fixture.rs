@@ -75,6 +75,8 @@ pub(crate) fn known() -> Known {
         cancelled: false,
         absent_since: None,
         absences: 0,
+        rsvp: None,
+        reminded: Vec::new(),
         adopted: false,
         notices: Vec::new(),
     }

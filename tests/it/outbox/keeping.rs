@@ -86,6 +86,31 @@ pub(crate) async fn letters_are_purged_with_the_history(store: Store) {
     assert_eq!(store.outbox.staff_letters(minute(100)).await.unwrap().len(), 1);
 }
 
+pub(crate) async fn whoever_is_taken_off_the_list_is_planned_for_again(store: Store) {
+    let (ray, outbox) = (mail("ray.chalk"), &store.outbox);
+    outbox.suppress(minute(1), &ray, Suppression::OptedOut).await.unwrap();
+    let omitting = |id: i64, start, reason| {
+        let omissions = vec![omission(id * 10 + 1, Some(Occasion::Invite), None, reason)];
+        WalkedSession { start: minute(start), omissions, ..walked(id, "first", Vec::new()) }
+    };
+    let sessions = vec![omitting(1, 500, Reason::OptedOut), omitting(2, 500, Reason::NoEmail), omitting(3, 5, Reason::OptedOut)];
+    outbox.apply(walk(sessions)).await.unwrap();
+    let ended = notice(4, Occasion::Invite, 0);
+    store.add(4, std::slice::from_ref(&ended)).await;
+    let end = Change::End { key: ended.key, state: State::Suppressed, reason: Reason::Bounced };
+    outbox.apply(walk(vec![WalkedSession { start: minute(500), ..walked(4, "first", vec![end]) }])).await.unwrap();
+    let digests = async || {
+        let seen = outbox.seen("clinic").await.unwrap().unwrap().sessions;
+        [1, 2, 3, 4].map(|id| seen[&SessionId(id)].digest.clone())
+    };
+    let before = digests().await;
+    for key in [suppression_key(&ray), suppression_key(&ray)] {
+        outbox.unsuppress(minute(6), &key).await.unwrap();
+        let changed: Vec<bool> = before.iter().zip(digests().await).map(|(was, is)| *was != is).collect();
+        assert_eq!(changed, [true, false, false, true], "those to come that left somebody out because of the list");
+    }
+}
+
 /// Before everything.
 const LONG_AGO: i64 = -1_000_000;
 

@@ -4,8 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use chrono::TimeDelta;
+use punctual::contact::PhoneNumber;
+use punctual::feedback::answer::Answer;
+use punctual::feedback::word::Word;
 use punctual::ledger::{Finding, Link};
 use punctual::notice::{Occasion, Reason};
+use punctual::outbox::reply::{Changes, Taken, reply_key};
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use punctual::outbox::{Change, Outbox, Restored, Retention, State};
 use rusqlite::Connection;
@@ -227,6 +231,14 @@ async fn what_was_in_hand_or_in_doubt_when_it_was_copied_is_not_sent_by_itself()
     let doubtful = busy.doubt_one(0).await;
     assert!(busy.settle(0, &doubtful, super::fixture::unknown(Some(300))).await, "to be sent again at minute 300");
     let in_hand = busy.begin_one(1).await;
+    let help = Taken {
+        key: reply_key("twilio", "SM1"),
+        from: PhoneNumber::parse("404-555-0123", "US").unwrap(),
+        word: Word::Help,
+        change: Changes::Nothing,
+        answer: Some((Answer::Help, "en".to_owned())),
+    };
+    assert!(busy.outbox.reply(minute(199), help).await.unwrap());
     first.backup(&copy, |_, _| {}).await.unwrap();
     drop((first, busy));
     fs::remove_file(&path).unwrap();
@@ -236,6 +248,7 @@ async fn what_was_in_hand_or_in_doubt_when_it_was_copied_is_not_sent_by_itself()
     store.outbox.recover("after", minute(200), true).await.unwrap();
     let restored = store.outbox.hold_restored(&[], minute(200)).await.unwrap().expect("it is a copy");
     assert_eq!(restored.held, 2);
+    assert_eq!(store.outbox.waiting_answers().await.unwrap(), [], "somebody may have been answered already");
     assert!(store.claim(350).await.is_empty(), "neither at once nor when the resend would have been");
     let doubtful = store.entry(doubtful.entry.notice.key).await;
     assert_eq!((doubtful.state, doubtful.next_attempt_at), (State::Unknown, None));

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use punctual::clock::WallClock;
 use punctual::config;
 use punctual::desk::Desk;
+use punctual::feedback::{Reply, Report};
 use punctual::outbox::memory::MemoryOutbox;
 use punctual::render::Renderer;
 use punctual::source::push::Offer;
@@ -33,6 +34,14 @@ impl Intake for Yes {
     async fn hook(&self, _: hook::Event) -> Result<(), Declined> {
         Ok(())
     }
+
+    async fn receipt(&self, _: Report) -> Result<(), Declined> {
+        Ok(())
+    }
+
+    async fn reply(&self, _: Reply) -> Result<(), Declined> {
+        Ok(())
+    }
 }
 
 /// Of a practice that knows nothing yet.
@@ -52,7 +61,8 @@ fn office() -> Office {
 async fn server(limits: Limits) -> (u16, watch::Sender<bool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let settings = Settings { listen: address, push: vec![("desk".to_owned(), TOKEN.into())], hook: None, users: None, limits };
+    let push = vec![("desk".to_owned(), TOKEN.into())];
+    let settings = Settings { listen: address, push, hook: None, callbacks: Vec::new(), users: None, limits };
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(web::serve(listener, settings, Arc::new(Yes), office(), stopped));
     (address.port(), stop)

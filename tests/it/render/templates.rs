@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use punctual::feedback::answer::Answer;
 use punctual::notice::Occasion;
 use punctual::render::{RenderError, Renderer, Settings};
 
@@ -84,9 +85,10 @@ fn all_errors_are_told_at_once_with_file_and_line() {
 #[test]
 fn a_locale_is_complete_or_an_error() {
     let found = errors(&[("de-DE/invite/sms.txt", "x")]);
-    assert_eq!(found.len(), 29, "{found:#?}");
+    assert_eq!(found.len(), 35, "{found:#?}");
     assert!(found.contains(&"template de-DE/cancelled/subject.txt is missing".to_owned()));
     assert!(found.contains(&"template de-DE/calendar/summary.txt is missing".to_owned()));
+    assert!(found.contains(&"template de-DE/answer/stopped.txt is missing".to_owned()));
     let found = errors(&[("en-US/layout.txt", "Hello")]);
     assert_eq!(found, ["template en-US/cancelled/body.txt:2: Block `lead` is not defined in any parent template"]);
     let found = errors(&[("en-US/layout.txt", "{% extends \"layout/none.txt\" %}")]);
@@ -214,7 +216,7 @@ fn the_program_ships_every_file_of_its_folders() {
             }
         }
     }
-    assert_eq!(files.len(), 2 + 3 + LOCALES.len() * (7 * 4 + 4), "a file that is not embedded is never used");
+    assert_eq!(files.len(), 2 + 3 + LOCALES.len() * (7 * 4 + 4 + 6), "a file that is not embedded is never used");
     // Each of them has a name that an override may have, too, and the program's own copy is the same.
     let files: Vec<(&str, &str)> = files.iter().map(|(path, source)| (path.as_str(), source.as_str())).collect();
     let (_dir, overridden) = with_templates(&files);
@@ -222,4 +224,41 @@ fn the_program_ships_every_file_of_its_folders() {
     for locale in LOCALES {
         assert_eq!(invite(&own, locale), invite(&shipped, locale));
     }
+}
+
+#[test]
+fn answers_are_templates_in_the_language_of_the_word_or_the_practices() {
+    let own = "{{ practice.name }} dit stop. {{ practice.contact }}";
+    let (_dir, settings) = with_templates(&[("fr-CA/answer/stopped.txt", own)]);
+    let renderer = Renderer::new(Settings { locale: "fr-CA".to_owned(), ..settings }).unwrap();
+    let text = |answer, asked| renderer.answer(answer, asked).to_owned();
+    for (asked, begins) in
+        [("es", "Elm Street Counseling: No recibir"), ("en", "Elm Street Counseling: You will"), ("fr", "Elm Street Counseling dit stop.")]
+    {
+        assert!(text(Answer::Stopped, asked).starts_with(begins), "{asked}: {}", text(Answer::Stopped, asked));
+    }
+    assert_eq!(text(Answer::Stopped, "de-DE"), text(Answer::Stopped, "fr-CA"), "the practice's own where there is no other");
+    assert!(text(Answer::Help, "fr").starts_with("Elm Street Counseling : Nous vous"), "the others stay as they came");
+    let found = errors(&[("en-US/answer/help.txt", "{{ practice.phone }}"), ("es-US/answer/stopped.txt", "{{ recipient.name }}")]);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].starts_with("template en-US/answer/help.txt:1: "), "at the start, and not when somebody writes: {found:#?}");
+    assert!(errors(&[("en-US/answer/stoped.txt", "x")])[0].contains("no message uses a file of this name"));
+}
+
+#[test]
+fn the_checker_reads_the_answers() {
+    for (path, source, says) in [
+        ("en-US/answer/help.txt", "Text us: {{ practice.contact }}", "the practice's name is missing"),
+        ("en-US/answer/help.txt", "", "the text is empty"),
+        ("fr-CA/answer/declined.txt", "{{ practice.name }}: Reply CANCEL to cancel", "\"CANCEL\" for an opt-out"),
+        ("es-US/answer/confirmed.txt", "{{ practice.name }} ✓", "not in the GSM alphabet"),
+    ] {
+        let (_dir, settings) = with_templates(&[(path, source)]);
+        let problems = Renderer::new(settings).unwrap().lint();
+        assert!(problems.iter().any(|p| p.starts_with(&format!("template {path}: ")) && p.contains(says)), "{path}: {problems:#?}");
+    }
+    let (_dir, settings) = with_templates(&[]);
+    let long =
+        Renderer::new(Settings { practice_name: "The Long and Winding Road ".repeat(2), max_segments: 1, ..settings }).unwrap().lint();
+    assert!(long.iter().any(|p| p.starts_with("template fr-CA/answer/help.txt: the text needs 2 segments, 1 are allowed")), "{long:#?}");
 }

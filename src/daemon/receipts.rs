@@ -1,0 +1,43 @@
+//! Receipts find their notice: by the provider's id, which the store holds, or by our own reference, which is computed from the notices that
+//! may be meant.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::feedback::{Report, is_reference};
+use crate::notice::NoticeKey;
+use crate::outbox::receipt::{About, Receipt, Received};
+use crate::outbox::{Outbox, Result};
+use crate::render;
+
+/// Receipts come within three days, bounces within five or so; what is older is not looked for.
+const SINCE: TimeDelta = TimeDelta::days(14);
+
+/// Takes a report: durable when it returns. What is about no message of ours is told in the log, and changes nothing.
+pub async fn take(outbox: &dyn Outbox, report: Report, now: DateTime<Utc>) -> Result<Received> {
+    let Report { reference, ours, fate, detail, remember } = report;
+    let receipt = |about| Receipt { about, fate, detail: detail.clone(), remember };
+    let mut received = Received::Unmatched;
+    if let Some(reference) = reference {
+        received = outbox.receive(now, receipt(About::Reference(reference))).await?;
+    }
+    if received == Received::Unmatched
+        && let Some(key) = find(outbox, ours.as_deref(), now).await?
+    {
+        received = outbox.receive(now, receipt(About::Notice(key))).await?;
+    }
+    match received {
+        Received::Noted(key) => tracing::info!(%key, %fate, detail, "receipt"),
+        Received::Known(key) => tracing::debug!(%key, %fate, "a receipt that says nothing new"),
+        Received::Unmatched => tracing::warn!(%fate, "a receipt of no message that was handed over"),
+    }
+    Ok(received)
+}
+
+/// The notice that our own reference stands for: it cannot be read out of it, so those that were due lately are tried, the latest first. One
+/// takes about a microsecond.
+pub async fn find(outbox: &dyn Outbox, reference: Option<&str>, now: DateTime<Utc>) -> Result<Option<NoticeKey>> {
+    let Some(reference) = reference.filter(|text| is_reference(text)).map(str::to_owned) else { return Ok(None) };
+    let (key, due) = (outbox.reference_key().await?, outbox.due_between(now - SINCE, now).await?);
+    let found = move || due.into_iter().find(|notice| render::reference(&key, *notice) == reference);
+    Ok(tokio::task::spawn_blocking(found).await.unwrap_or_default())
+}

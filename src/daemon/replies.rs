@@ -1,0 +1,191 @@
+//! Replies: what somebody's text changes, and our answer to it.
+//!
+//! In: a text, and what the store holds of its number. Out: an opt-out, an RSVP, or nothing; and an answer, durable with it, which [`Answers`] sends
+//! once at most: what became durable as leaving is never tried again, whatever ends. A text is kept nowhere, and nothing of it is logged.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use tokio::sync::{Mutex, Notify};
+
+use crate::clock::Clock;
+use crate::contact::{Address, PhoneNumber};
+use crate::deliver::shadow::NOT_SENT;
+use crate::deliver::{PointOfNoReturn, Transport};
+use crate::feedback::Reply;
+use crate::feedback::answer::Answer;
+use crate::feedback::word::Word;
+use crate::message::{Content, Message};
+use crate::notice::NoticeKey;
+use crate::outbox::reply::{Answered, Changes, Place, Taken, Waiting, reply_key};
+use crate::outbox::{Outbox, Result, StoreError};
+use crate::outcome::Outcome;
+use crate::plan::{self, Policy, Suppressions};
+use crate::render::{self, Renderer};
+use crate::session::{Presence, Rsvp};
+use crate::source::json;
+
+/// An answer that no gateway took is tried again after this, while it is of use.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// What came of a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    /// It was not taken before.
+    pub new: bool,
+    /// Sessions are planned again: a participant answered, or wants texts again.
+    pub replans: bool,
+}
+
+/// Takes a reply: durable when it returns. `locale`: of an answer to a word that tells of no language (BCP 47). A number that is none is told in the log, and changes nothing.
+pub async fn take(outbox: &dyn Outbox, reply: &Reply, policy: &Policy, locale: &str, now: DateTime<Utc>) -> Result<Heard> {
+    let Ok(from) = PhoneNumber::parse(&reply.from, &policy.region) else {
+        tracing::warn!(gateway = reply.gateway, "a text from no number that could be answered");
+        return Ok(Heard { new: false, replans: false });
+    };
+    let (word, of_word) = Word::of(&reply.text);
+    let (change, answer) = match word {
+        Word::Stop => (Changes::OptOut, Answer::Stopped),
+        Word::Start => (Changes::OptIn, Answer::Started),
+        Word::Help => (Changes::Nothing, Answer::Help),
+        Word::Other => (Changes::Nothing, Answer::NotUnderstood),
+        Word::Yes | Word::No => rsvp(outbox, &from, word, policy, now).await?,
+    };
+    let theirs = matches!(answer, Answer::Stopped | Answer::Started | Answer::Help);
+    let answer = (!(reply.answered && theirs)).then(|| (answer, of_word.map_or(locale.to_owned(), |word| word.as_str().to_owned())));
+    let replans = matches!(change, Changes::Rsvp(..) | Changes::OptIn);
+    let taken = Taken { key: reply_key(reply.gateway, &reply.id), from, word, change, answer };
+    let new = outbox.reply(now, taken).await?;
+    tracing::info!(gateway = reply.gateway, word = word.as_str(), new, "a reply");
+    Ok(Heard { new, replans: new && replans })
+}
+
+/// Yes and No are an RSVP where they can mean one session only.
+async fn rsvp(outbox: &dyn Outbox, from: &PhoneNumber, word: Word, policy: &Policy, now: DateTime<Utc>) -> Result<(Changes, Answer)> {
+    let mut open = Vec::new();
+    for place in outbox.open_sessions(from, now).await? {
+        open.extend(over(outbox, &place, from, policy, now).await?.map(|over| (place, over)));
+    }
+    let (says, answer) = if word == Word::Yes { (Rsvp::Confirmed, Answer::Confirmed) } else { (Rsvp::Declined, Answer::Declined) };
+    match <[_; 1]>::try_from(open) {
+        Ok([(place, over)]) => Ok((Changes::Rsvp(place, Answered { says, over }), answer)),
+        Err(_) => Ok((Changes::Nothing, Answer::NotUnderstood)),
+    }
+}
+
+/// What the source says of this participant's RSVP; `None`: the session is not open any more, or the number is another's by now.
+async fn over(outbox: &dyn Outbox, place: &Place, from: &PhoneNumber, policy: &Policy, now: DateTime<Utc>) -> Result<Option<Rsvp>> {
+    let stored = outbox.sessions(&place.source, Some(&[place.session])).await?.pop();
+    let Some(session) = stored.and_then(|stored| json::kept(&stored.record)) else { return Ok(None) };
+    let Some(person) = session.participant(place.participation) else { return Ok(None) };
+    let gone = session.cancelled || session.presence == Presence::Gone || person.presence == Presence::Gone || session.start <= now;
+    let to = plan::recipient(person, policy, &Suppressions::default(), false);
+    let theirs = to.is_ok_and(|to| to.address == Address::Sms(from.clone()));
+    Ok((theirs && !gone).then_some(person.rsvp))
+}
+
+/// Sends the answers.
+pub(super) struct Answers {
+    pub(super) outbox: Arc<dyn Outbox>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) renderer: Arc<Renderer>,
+    /// The SMS gateways, in order of preference.
+    pub(super) gateways: Vec<Arc<dyn Transport>>,
+    pub(super) reference_key: [u8; 32],
+    /// Something waits.
+    pub(super) wake: Notify,
+}
+
+/// Makes the answer's leaving durable.
+struct Leaving<'a> {
+    outbox: &'a dyn Outbox,
+    key: NoticeKey,
+    crossed: AtomicBool,
+    failure: Mutex<Option<StoreError>>,
+}
+
+#[async_trait]
+impl PointOfNoReturn for Leaving<'_> {
+    async fn cross(&self) -> bool {
+        match self.outbox.begin_answer(self.key).await {
+            Ok(ours) => {
+                self.crossed.store(ours, Ordering::Relaxed);
+                ours
+            }
+            Err(error) => {
+                *self.failure.lock().await = Some(error);
+                false
+            }
+        }
+    }
+}
+
+impl Answers {
+    /// Sends what waits, and what comes. Ends only when the store fails.
+    pub(super) async fn run(&self) -> StoreError {
+        loop {
+            if let Err(error) = self.send_all().await {
+                return error;
+            }
+            tokio::time::timeout(AGAIN, self.wake.notified()).await.ok();
+        }
+    }
+
+    /// One attempt for each answer that waits. A clock that cannot be right sends nothing.
+    pub(super) async fn send_all(&self) -> Result<()> {
+        if !self.clock.is_plausible() {
+            return Ok(());
+        }
+        for answer in self.outbox.waiting_answers().await? {
+            self.send(&answer).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, answer: &Waiting) -> Result<()> {
+        let now = self.clock.now();
+        let suppressed = Suppressions(self.outbox.suppressions().await?).of(&Address::Sms(answer.to.clone())).is_some();
+        let refusal = match answer.answer {
+            _ if now >= answer.useful_until => Some("lapsed"),
+            Answer::Stopped => None,
+            _ => suppressed.then_some("suppressed"),
+        };
+        if let Some(refusal) = refusal {
+            return self.outbox.end_answer(now, answer.key, refusal).await;
+        }
+        let message = self.message(answer);
+        for gateway in &self.gateways {
+            let leaving = Leaving { outbox: &*self.outbox, key: answer.key, crossed: AtomicBool::new(false), failure: Mutex::new(None) };
+            let outcome = gateway.deliver(&message, &leaving).await;
+            let crossed = leaving.crossed.into_inner();
+            if let Some(error) = leaving.failure.into_inner() {
+                return Err(error);
+            }
+            let ended = match outcome {
+                Outcome::Accepted { reply, .. } if reply == NOT_SENT => NOT_SENT,
+                Outcome::Accepted { .. } => "accepted",
+                Outcome::Rejected { .. } => "rejected",
+                Outcome::Unknown { .. } => "unknown",
+                Outcome::Fenced => return Ok(()),
+                // It left, and was not taken: an answer is not worth a second attempt.
+                Outcome::Retry { .. } | Outcome::ChannelFault { .. } if crossed => "not taken",
+                Outcome::Retry { .. } | Outcome::ChannelFault { .. } => continue,
+            };
+            return self.outbox.end_answer(self.clock.now(), answer.key, ended).await;
+        }
+        Ok(())
+    }
+
+    fn message(&self, answer: &Waiting) -> Message {
+        let text = self.renderer.answer(answer.answer, &answer.locale);
+        let (encoding, segments) = render::sms_size(text);
+        Message {
+            key: answer.key,
+            reference: render::reference(&self.reference_key, answer.key),
+            content: Content::Sms { to: answer.to.clone(), text: text.into(), encoding, segments },
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What comes back: receipts of messages that were handed over, and people's replies to them. Pure.
+
+use std::fmt;
+
+use crate::outbox::receipt::Fate;
+use crate::outcome::Suppression;
+
+pub mod answer;
+pub mod bounce;
+pub mod word;
+
+/// A receipt, as a provider words it: it may name the message by its own id, by ours, or by both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The provider's id of the message.
+    pub reference: Option<String>,
+    /// The client reference that we gave it (see `Message::reference`).
+    pub ours: Option<String>,
+    /// What became of the message.
+    pub fate: Fate,
+    /// The provider's error, redacted.
+    pub detail: Option<String>,
+    /// What that says about the address.
+    pub remember: Option<Suppression>,
+}
+
+/// A text that somebody sent to us. Neither it nor its sender is ever printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// Which kind of gateway handed it on.
+    pub gateway: &'static str,
+    /// The gateway's id of it: the same one again changes nothing.
+    pub id: String,
+    /// The sender's number, as the provider writes it.
+    pub from: String,
+    /// What it says.
+    pub text: String,
+    /// The provider itself answers STOP, START and HELP: we do not answer these as well.
+    pub answered: bool,
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reply({} bytes)", self.text.len())
+    }
+}
+
+/// Length of our own references, in characters: 160 bits in base32.
+const REFERENCE: usize = 32;
+
+/// Whether that can be one of our own references at all.
+pub fn is_reference(text: &str) -> bool {
+    text.len() == REFERENCE && text.bytes().all(|b| b.is_ascii_lowercase() || (b'2'..=b'7').contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notice::NoticeKey;
+
+    #[test]
+    fn our_references_look_like_themselves() {
+        assert!(is_reference(&crate::render::reference(&[7; 32], NoticeKey([1; 16]))));
+        for other in ["", "SM1", &"A".repeat(32), &"a".repeat(33), &"1".repeat(32)] {
+            assert!(!is_reference(other), "{other}");
+        }
+    }
+}

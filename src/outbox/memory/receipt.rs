@@ -1,0 +1,89 @@
+//! Receipts, in memory.
+
+use chrono::{DateTime, Utc};
+
+use super::tables::Tables;
+use crate::notice::NoticeKey;
+use crate::outbox::receipt::{About, Fate, Receipt, Received, Undelivered};
+use crate::outbox::{Delivery, Entry, Lease, Phase, SaidBy, State};
+
+impl Tables {
+    pub(super) fn receive(&mut self, now: DateTime<Utc>, receipt: &Receipt) -> Received {
+        let Some(key) = self.about(&receipt.about) else { return Received::Unmatched };
+        let all = self.deliveries.get_mut(&key).into_iter().flatten();
+        let Some((_, delivery)) = all.filter(|(_, d)| d.phase == Phase::Doubt).last() else { return Received::Unmatched };
+        if !receipt.fate.replaces(delivery.receipt) {
+            return Received::Known(key);
+        }
+        delivery.receipt = Some(receipt.fate);
+        delivery.receipt_at = Some(now);
+        delivery.receipt_detail.clone_from(&receipt.detail);
+        let row = self.change(key, ("receipt", Some(receipt.in_words())), now, |row| {
+            row.receive(now);
+            Some(row.clone())
+        });
+        if let (Some(row), Some(kind)) = (row, receipt.remember)
+            && self.put_suppressed(&row.entry.notice.address, kind, now, (SaidBy::Receipt, Some(key)))
+        {
+            self.append(row.suppressed(kind, now));
+        }
+        Received::Noted(key)
+    }
+
+    fn about(&self, about: &About) -> Option<NoticeKey> {
+        match about {
+            About::Notice(key) => self.rows.contains_key(key).then_some(*key),
+            About::Reference(reference) => {
+                let mut texts = self.rows.values().filter(|row| row.entry.notice.address.channel() == crate::contact::Channel::Sms);
+                texts.find(|row| row.entry.reference.as_ref() == Some(reference)).map(|row| row.entry.notice.key)
+            }
+        }
+    }
+
+    pub(super) fn receipt_came_early(&self, lease: Lease) -> bool {
+        let mut all = self.deliveries.get(&lease.key).into_iter().flatten();
+        all.any(|(epoch, d)| *epoch == lease.epoch && d.receipt.is_some())
+    }
+
+    pub(super) fn undelivered(&self, now: DateTime<Utc>) -> Vec<Undelivered> {
+        let mut found: Vec<(DateTime<Utc>, Undelivered)> = Vec::new();
+        for row in self.rows.values().filter(|row| row.entry.notice.start > now) {
+            let (entry, n) = (&row.entry, &row.entry.notice);
+            for d in self.of(n.key).filter(|d| matches!(d.receipt, Some(Fate::Undelivered | Fate::Failed))) {
+                let (Some(fate), Some(at)) = (d.receipt, d.receipt_at) else { continue };
+                if self.mended(entry, at) {
+                    continue;
+                }
+                let undelivered = Undelivered {
+                    key: n.key,
+                    session_id: n.session,
+                    participation_id: n.participation,
+                    occasion: n.occasion,
+                    rule: n.rule.clone(),
+                    start: n.start,
+                    fate,
+                    detail: d.receipt_detail.clone(),
+                    at,
+                };
+                found.push((n.due_at, undelivered));
+            }
+        }
+        found.sort_by_key(|(due, u)| (u.start, *due, u.key));
+        found.into_iter().map(|(_, u)| u).collect()
+    }
+
+    fn of(&self, key: NoticeKey) -> impl Iterator<Item = &Delivery> {
+        self.deliveries.get(&key).into_iter().flatten().map(|(_, d)| d)
+    }
+
+    fn mended(&self, of: &Entry, since: DateTime<Utc>) -> bool {
+        let theirs = self.rows.values().map(|row| &row.entry).filter(|e| {
+            e.source == of.source && e.notice.session == of.notice.session && e.notice.participation == of.notice.participation
+        });
+        theirs.into_iter().any(|e| {
+            let arrived = self.of(e.notice.key).any(|d| d.receipt == Some(Fate::Delivered) && d.receipt_at.is_some_and(|at| at >= since));
+            let elsewhere = e.notice.address != of.notice.address && e.state == State::Accepted;
+            arrived || (elsewhere && e.accepted_at.is_some_and(|at| at >= since))
+        })
+    }
+}

@@ -1,0 +1,101 @@
+//! Replies and their answers, in memory.
+
+use chrono::{DateTime, Utc};
+
+use super::tables::Tables;
+use crate::contact::{Address, PhoneNumber};
+use crate::feedback::answer::Answer;
+use crate::notice::NoticeKey;
+use crate::outbox::reply::{Answered, Changes, Place, Taken, Waiting, rsvp_word, since};
+use crate::outbox::{LedgerRow, SaidBy, suppression_key};
+use crate::outcome::Suppression;
+
+/// An answer, and where it is.
+pub(super) struct Kept {
+    waiting: Waiting,
+    at: DateTime<Utc>,
+    is_waiting: bool,
+}
+
+impl Tables {
+    pub(super) fn take(&mut self, now: DateTime<Utc>, taken: &Taken) -> bool {
+        if self.replies.contains_key(&taken.key) {
+            return false;
+        }
+        self.replies.insert(taken.key, now);
+        self.append(LedgerRow::note(now, "reply", taken.word.as_str()));
+        let address = Address::Sms(taken.from.clone());
+        let heard = match &taken.change {
+            Changes::Nothing => true,
+            Changes::OptOut => self.suppress(now, &address, Suppression::OptedOut, SaidBy::Reply),
+            Changes::OptIn => {
+                let key = suppression_key(&address);
+                self.suppressions.get(&key).is_some_and(|s| s.kind == Suppression::OptedOut) && self.unsuppress(now, &key)
+            }
+            Changes::Rsvp(place, answered) => {
+                self.put_rsvp(now, place, *answered);
+                true
+            }
+        };
+        if let Some((answer, locale)) = taken.answer.clone().filter(|(answer, _)| heard || !matches!(answer, Answer::Stopped)) {
+            let after = since(answer, now);
+            if !self.answers.iter().any(|k| k.waiting.to == taken.from && k.waiting.answer == answer && k.at >= after) {
+                let (key, to, useful_until) = (taken.key, taken.from.clone(), now + answer.useful());
+                self.answers.push(Kept { waiting: Waiting { key, to, answer, locale, useful_until }, at: now, is_waiting: true });
+            }
+        }
+        true
+    }
+
+    fn put_rsvp(&mut self, now: DateTime<Utc>, place: &Place, answered: Answered) {
+        let session = (place.source.clone(), place.session);
+        if let Some(known) = self.participants.get_mut(&(place.source.clone(), place.session, place.participation)) {
+            known.rsvp = Some(answered);
+        }
+        self.unsettle(&session);
+        self.append(LedgerRow {
+            session_id: Some(place.session),
+            participation_id: Some(place.participation),
+            ..LedgerRow::note(now, "rsvp", rsvp_word(answered.says))
+        });
+    }
+
+    pub(super) fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Vec<Place> {
+        let address = Address::Sms(number.clone());
+        let told = self.rows.values().filter(|row| {
+            row.entry.notice.address == address && row.entry.notice.start > now && (row.entry.state.told() || row.doubt.is_some())
+        });
+        let mut places: Vec<Place> = told
+            .map(|row| Place {
+                source: row.entry.source.clone(),
+                session: row.entry.notice.session,
+                participation: row.entry.notice.participation,
+            })
+            .collect();
+        places.sort_by(|a, b| (&a.source, a.session, a.participation).cmp(&(&b.source, b.session, b.participation)));
+        places.dedup();
+        places
+    }
+
+    pub(super) fn waiting_answers(&self) -> Vec<Waiting> {
+        self.answers.iter().filter(|k| k.is_waiting).map(|k| k.waiting.clone()).collect()
+    }
+
+    pub(super) fn begin_answer(&mut self, key: NoticeKey) -> bool {
+        let waiting = self.answers.iter_mut().find(|k| k.waiting.key == key && k.is_waiting);
+        waiting.map(|k| k.is_waiting = false).is_some()
+    }
+
+    /// With what they answer.
+    pub(super) fn purge_replies(&mut self, before: DateTime<Utc>) {
+        self.answers.retain(|k| k.at >= before);
+        self.replies.retain(|_, at| *at >= before);
+    }
+
+    pub(super) fn end_answer(&mut self, now: DateTime<Utc>, key: NoticeKey, outcome: &str) {
+        let Some(kept) = self.answers.iter_mut().find(|k| k.waiting.key == key) else { return };
+        kept.is_waiting = false;
+        let detail = format!("{}: {outcome}", kept.waiting.answer.as_str());
+        self.append(LedgerRow::note(now, "answer", &detail));
+    }
+}

@@ -1,0 +1,156 @@
+//! Receipts: what a provider, or a mail server, says later of a message that was handed over.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::notice::{NoticeKey, Occasion};
+use crate::outcome::Suppression;
+use crate::session::{ParticipationId, SessionId};
+
+/// What became of a message. In the order in which a later word replaces an earlier one: none goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Fate {
+    /// It is under way: with the network, or delayed.
+    Sent,
+    /// It did not reach the device.
+    Undelivered,
+    /// It never left the provider.
+    Failed,
+    /// It reached the device, or the mailbox.
+    Delivered,
+}
+
+impl Fate {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Sent, Self::Undelivered, Self::Failed, Self::Delivered];
+
+    /// The word used in the store, in the ledger and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Undelivered => "undelivered",
+            Self::Failed => "failed",
+            Self::Delivered => "delivered",
+        }
+    }
+
+    /// Whether it replaces what was said before. The same word again says nothing new, and a message that was delivered stays so.
+    pub fn replaces(self, before: Option<Self>) -> bool {
+        before.is_none_or(|before| self > before && !(before == Self::Undelivered && self == Self::Failed))
+    }
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Fate {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|fate| fate.as_str() == s).ok_or_else(|| format!("{s:?} is no receipt"))
+    }
+}
+
+/// Which message a receipt is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum About {
+    /// By the notice that our own reference led to.
+    Notice(NoticeKey),
+    /// By the provider's id of a text.
+    Reference(String),
+}
+
+/// One receipt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Which message.
+    pub about: About,
+    /// What became of it.
+    pub fate: Fate,
+    /// The provider's error, redacted.
+    pub detail: Option<String>,
+    /// What it says about the address, which is remembered in the same transaction.
+    pub remember: Option<Suppression>,
+}
+
+impl Receipt {
+    /// For the ledger: `undelivered: 30005`.
+    pub(crate) fn in_words(&self) -> String {
+        self.detail.as_ref().map_or_else(|| self.fate.to_string(), |detail| format!("{}: {detail}", self.fate))
+    }
+}
+
+/// What a store made of a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// It says something new, and is written down.
+    Noted(NoticeKey),
+    /// It says nothing new: it came again, or came late.
+    Known(NoticeKey),
+    /// It is about no message that was ever handed over.
+    Unmatched,
+}
+
+/// A message that did not arrive, of a session that is still to come: somebody may want to call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Undelivered {
+    /// Which notice.
+    #[serde(serialize_with = "as_text")]
+    pub key: NoticeKey,
+    /// Its session.
+    pub session_id: SessionId,
+    /// Its participation.
+    pub participation_id: ParticipationId,
+    /// What it told.
+    pub occasion: Occasion,
+    /// The reminder rule's name.
+    pub rule: Option<String>,
+    /// When the session starts.
+    pub start: DateTime<Utc>,
+    /// `undelivered` or `failed`.
+    pub fate: Fate,
+    /// The provider's error, redacted.
+    pub detail: Option<String>,
+    /// When that became known.
+    pub at: DateTime<Utc>,
+}
+
+fn as_text<S: serde::Serializer>(key: &NoticeKey, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_word_replaces_an_earlier_one_and_none_goes_back() {
+        use Fate::{Delivered, Failed, Sent, Undelivered};
+        for (before, fate, replaces) in [
+            (None, Sent, true),
+            (None, Delivered, true),
+            (Some(Sent), Sent, false),
+            (Some(Sent), Undelivered, true),
+            (Some(Sent), Failed, true),
+            (Some(Undelivered), Failed, false),
+            (Some(Undelivered), Sent, false),
+            (Some(Failed), Undelivered, false),
+            (Some(Undelivered), Delivered, true),
+            (Some(Delivered), Undelivered, false),
+            (Some(Delivered), Failed, false),
+            (Some(Delivered), Delivered, false),
+        ] {
+            assert_eq!(fate.replaces(before), replaces, "{before:?} {fate:?}");
+        }
+        for fate in Fate::ALL {
+            assert_eq!(fate.as_str().parse(), Ok(fate));
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Replies: texts that people sent, each taken once, with what it changes and what is answered, in one transaction.
+
+use std::fmt;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sha2::{Digest, Sha256};
+
+use crate::contact::PhoneNumber;
+use crate::feedback::answer::Answer;
+use crate::feedback::word::Word;
+use crate::notice::NoticeKey;
+use crate::session::{ParticipationId, Rsvp, SessionId};
+
+/// Names a reply, and its answer: a digest of the provider's id.
+pub fn reply_key(gateway: &str, id: &str) -> NoticeKey {
+    let mut key = [0; 16];
+    key.copy_from_slice(&Sha256::digest(format!("reply {gateway} {id}"))[..16]);
+    NoticeKey(key)
+}
+
+/// A reply, and what is done about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// See [`reply_key`].
+    pub key: NoticeKey,
+    /// Whose it is.
+    pub from: PhoneNumber,
+    /// What it says.
+    pub word: Word,
+    /// What it changes.
+    pub change: Changes,
+    /// What is answered, if nothing forbids it, and in which locale (BCP 47).
+    pub answer: Option<(Answer, String)>,
+}
+
+/// What a reply changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changes {
+    /// Nothing.
+    Nothing,
+    /// The number gets no more texts. It is answered only if it got any until now.
+    OptOut,
+    /// It gets texts again.
+    OptIn,
+    /// It is a participant's word on a session.
+    Rsvp(Place, Answered),
+}
+
+/// A participant of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The session's source.
+    pub source: String,
+    /// The session.
+    pub session: SessionId,
+    /// The person in it.
+    pub participation: ParticipationId,
+}
+
+/// What a participant answered, and over what: it holds as long as the source says what it said then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answered {
+    /// The participant's word.
+    pub says: Rsvp,
+    /// The source's, at that time.
+    pub over: Rsvp,
+}
+
+impl Answered {
+    /// What holds now: a change of the source is later than the answer.
+    pub fn or(answered: Option<Self>, source: Rsvp) -> Rsvp {
+        answered.filter(|a| a.over == source).map_or(source, |a| a.says)
+    }
+}
+
+/// An answer that waits to be sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The reply's key, and the message's.
+    pub key: NoticeKey,
+    /// To whom.
+    pub to: PhoneNumber,
+    /// What.
+    pub answer: Answer,
+    /// In which locale (BCP 47).
+    pub locale: String,
+    /// Not at or after this.
+    pub useful_until: DateTime<Utc>,
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Waiting({}, {:?})", self.key, self.answer)
+    }
+}
+
+/// The time from which an answer of that kind forbids another one.
+pub(crate) fn since(answer: Answer, now: DateTime<Utc>) -> DateTime<Utc> {
+    now - answer.pause() + TimeDelta::milliseconds(1)
+}
+
+/// The word of an RSVP in the store.
+pub(crate) fn rsvp_word(rsvp: Rsvp) -> &'static str {
+    match rsvp {
+        Rsvp::Unknown => "unknown",
+        Rsvp::Confirmed => "confirmed",
+        Rsvp::Declined => "declined",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_holds_until_the_source_says_something_else() {
+        use Rsvp::{Confirmed, Declined, Unknown};
+        let declined = Some(Answered { says: Declined, over: Unknown });
+        for (answered, source, holds) in [
+            (None, Unknown, Unknown),
+            (None, Declined, Declined),
+            (declined, Unknown, Declined),
+            (declined, Confirmed, Confirmed),
+            (Some(Answered { says: Confirmed, over: Declined }), Declined, Confirmed),
+            (Some(Answered { says: Confirmed, over: Declined }), Unknown, Unknown),
+        ] {
+            assert_eq!(Answered::or(answered, source), holds, "{answered:?} {source:?}");
+        }
+    }
+}

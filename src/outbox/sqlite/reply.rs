@@ -1,0 +1,125 @@
+//! Replies and their answers. What a reply changes, its row, its answer and its ledger row are one transaction.
+
+use chrono::{DateTime, Utc};
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::columns::{at, misread, ms, word};
+use super::{history, suppression};
+use crate::contact::{Address, Channel};
+use crate::feedback::answer::Answer;
+use crate::notice::NoticeKey;
+use crate::outbox::reply::{Answered, Changes, Place, Taken, Waiting, rsvp_word, since};
+use crate::outbox::{LedgerRow, PLAN_AGAIN, SaidBy, suppression_key};
+use crate::outcome::Suppression;
+use crate::session::{ParticipationId, Rsvp, SessionId};
+
+pub(super) const OPEN: &str = "SELECT DISTINCT source, session_id, participation_id FROM notice INDEXED BY notice_number
+     WHERE channel = 'sms' AND address = ?1 AND start_at > ?2 AND (state IN ('accepted', 'unknown', 'sending') OR doubt IS NOT NULL)
+     ORDER BY source, session_id, participation_id";
+
+pub(super) const WAITING: &str =
+    "SELECT reply_id, address, kind, locale, useful_until FROM answer INDEXED BY answer_waiting WHERE state = 'waiting' ORDER BY at";
+
+/// Takes a reply. `false`: it was taken before, and nothing is changed.
+pub(super) fn take(connection: &Connection, now: DateTime<Utc>, taken: &Taken) -> rusqlite::Result<bool> {
+    let sql = "INSERT INTO reply (id, at, word) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING";
+    if connection.prepare_cached(sql)?.execute(params![taken.key.to_string(), ms(now), taken.word.as_str()])? == 0 {
+        return Ok(false);
+    }
+    history::note(connection, now, "reply", taken.word.as_str())?;
+    let address = Address::Sms(taken.from.clone());
+    let key = suppression_key(&address);
+    let heard = match &taken.change {
+        Changes::Nothing => true,
+        Changes::OptOut => suppression::suppress(connection, now, &address, Suppression::OptedOut, SaidBy::Reply)?,
+        Changes::OptIn => {
+            let sql = "SELECT 1 FROM suppression WHERE address_key = ?1 AND kind = 'opted_out'";
+            connection.prepare_cached(sql)?.exists([&key])? && suppression::unsuppress(connection, now, &key)?
+        }
+        Changes::Rsvp(place, answered) => {
+            put_rsvp(connection, now, place, *answered)?;
+            true
+        }
+    };
+    if let Some((answer, locale)) = taken.answer.as_ref().filter(|(answer, _)| heard || !matches!(answer, Answer::Stopped)) {
+        let sql = "INSERT INTO answer (reply_id, address, address_key, kind, locale, at, useful_until, state)
+                   SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, 'waiting'
+                   WHERE NOT EXISTS (SELECT 1 FROM answer WHERE address_key = ?3 AND kind = ?4 AND at >= ?8)";
+        connection.prepare_cached(sql)?.execute(params![
+            taken.key.to_string(),
+            taken.from.expose(),
+            key,
+            answer.as_str(),
+            locale,
+            ms(now),
+            ms(now + answer.useful()),
+            ms(since(*answer, now)),
+        ])?;
+    }
+    Ok(true)
+}
+
+/// The session is planned again at the next walk, and attempts that were decided before are fenced.
+fn put_rsvp(connection: &Connection, now: DateTime<Utc>, place: &Place, answered: Answered) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO rsvp (source, session_id, participation_id, says, over, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+               ON CONFLICT (source, session_id, participation_id) DO UPDATE SET says = excluded.says, over = excluded.over, at = excluded.at";
+    let (says, over) = (rsvp_word(answered.says), rsvp_word(answered.over));
+    connection.prepare_cached(sql)?.execute(params![place.source, place.session.0, place.participation.0, says, over, ms(now)])?;
+    let sql = "UPDATE session SET digest = replace(digest, ?3, '') || ?3, revision = revision + 1 WHERE source = ?1 AND id = ?2";
+    connection.prepare_cached(sql)?.execute(params![place.source, place.session.0, PLAN_AGAIN])?;
+    let row =
+        LedgerRow { session_id: Some(place.session), participation_id: Some(place.participation), ..LedgerRow::note(now, "rsvp", says) };
+    history::append(connection, &row)
+}
+
+/// What a participant answered.
+pub(super) fn rsvp(
+    connection: &Connection,
+    source: &str,
+    session: SessionId,
+    participation: ParticipationId,
+) -> rusqlite::Result<Option<Answered>> {
+    let sql = "SELECT says, over FROM rsvp WHERE source = ?1 AND session_id = ?2 AND participation_id = ?3";
+    let word = |row: &rusqlite::Row<'_>, column: usize| {
+        let text: String = row.get(column)?;
+        let all = [Rsvp::Unknown, Rsvp::Confirmed, Rsvp::Declined];
+        all.into_iter().find(|r| rsvp_word(*r) == text).ok_or_else(|| misread(column, Type::Text, format!("{text:?} is no RSVP")))
+    };
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_row(params![source, session.0, participation.0], |r| Ok(Answered { says: word(r, 0)?, over: word(r, 1)? })).optional()
+}
+
+/// The coming sessions that this number was told of.
+pub(super) fn open_sessions(connection: &Connection, number: &str, now: DateTime<Utc>) -> rusqlite::Result<Vec<Place>> {
+    let place =
+        |r: &rusqlite::Row<'_>| Ok(Place { source: r.get(0)?, session: SessionId(r.get(1)?), participation: ParticipationId(r.get(2)?) });
+    connection.prepare_cached(OPEN)?.query_map(params![number, ms(now)], place)?.collect()
+}
+
+/// The answers that wait, the oldest first.
+pub(super) fn waiting(connection: &Connection) -> rusqlite::Result<Vec<Waiting>> {
+    let row = |r: &rusqlite::Row<'_>| {
+        let Address::Sms(to) = Address::restore(Channel::Sms, r.get_ref(1)?.as_str()?) else {
+            return Err(misread(1, Type::Text, "it is no number".to_owned()));
+        };
+        Ok(Waiting { key: word(r, 0)?, to, answer: word::<Answer>(r, 2)?, locale: r.get(3)?, useful_until: at(r, 4)? })
+    };
+    connection.prepare_cached(WAITING)?.query_map([], row)?.collect()
+}
+
+/// It is about to be sent: never tried again after this. `false`: it waits no more. The number is not needed any more.
+pub(super) fn begin(connection: &Connection, key: NoticeKey) -> rusqlite::Result<bool> {
+    let sql = "UPDATE answer SET state = 'sending', address = '' WHERE reply_id = ?1 AND state = 'waiting'";
+    Ok(connection.prepare_cached(sql)?.execute([key.to_string()])? == 1)
+}
+
+/// What became of it.
+pub(super) fn end(connection: &Connection, now: DateTime<Utc>, key: NoticeKey, outcome: &str) -> rusqlite::Result<()> {
+    let state = if outcome == "accepted" { "accepted" } else { "ended" };
+    let sql =
+        "UPDATE answer SET state = ?2, outcome = ?3, address = '' WHERE reply_id = ?1 AND state IN ('waiting', 'sending') RETURNING kind";
+    let text = key.to_string();
+    let kind: Option<String> = connection.prepare_cached(sql)?.query_row(params![text, state, outcome], |r| r.get(0)).optional()?;
+    kind.map_or(Ok(()), |kind| history::note(connection, now, "answer", &format!("{kind}: {outcome}")))
+}

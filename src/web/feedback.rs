@@ -1,0 +1,24 @@
+//! What the gateways' routes have in common: a receipt or a reply, taken to the end, durable before it is answered.
+
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+
+use super::problem::Problem;
+use super::{Shared, to_the_end};
+use crate::feedback::{Reply, Report};
+
+pub(super) async fn receipt(shared: &Arc<Shared>, report: Report) -> Result<(), Problem> {
+    let intake = Arc::clone(&shared.intake);
+    to_the_end(async move { intake.receipt(report).await }).await?.map_err(Problem::from)
+}
+
+pub(super) async fn reply(shared: &Arc<Shared>, reply: Reply) -> Result<(), Problem> {
+    let intake = Arc::clone(&shared.intake);
+    to_the_end(async move { intake.reply(reply).await }).await?.map_err(Problem::from)
+}
+
+pub(super) fn refused(gateway: &str, problem: Problem) -> Response {
+    tracing::warn!(gateway, status = problem.status(), "what a gateway told was refused");
+    problem.into_response()
+}

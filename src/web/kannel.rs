@@ -1,0 +1,149 @@
+//! `/hooks/kannel/{token}`: Kannel's delivery reports (dlr-url) and people's texts (an sms-service's get-url).
+//!
+//! Kannel signs nothing: the address itself is the secret. Its dlr-url is made by `deliver::gateway::kannel`; the get-url is Kannel's
+//! configuration: `http://127.0.0.1:8080/hooks/kannel/TOKEN?from=%p&text=%b&id=%I&charset=%C`, with `omit-empty = true`, or people get an empty
+//! answer to each of their texts. (User guide, "Delivery Reports" and "SMS service group".)
+
+use std::sync::Arc;
+
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+
+use super::problem::Problem;
+use super::{Callback, Shared, feedback, request};
+use crate::feedback::{Reply, Report};
+use crate::outbox::receipt::Fate;
+use crate::outcome::redacted;
+
+/// GET of a report or of a text.
+pub(super) async fn take(State(shared): State<Arc<Shared>>, Path(token): Path<String>, RawQuery(query): RawQuery) -> Response {
+    let taken = async {
+        let answered = shared.settings.callbacks.iter().fold(None, |found, callback| match callback {
+            Callback::Kannel { token: ours, answered } if request::is(ours, &token) => found.or(Some(*answered)),
+            _ => found,
+        });
+        let Some(answered) = answered else { return Err(Problem::not_found("there is nothing at this address")) };
+        let fields = parse(query.as_deref().unwrap_or_default());
+        match (report(&fields), reply(&fields, answered)) {
+            (Some(report), _) => feedback::receipt(&shared, report).await,
+            (None, Some(reply)) => feedback::reply(&shared, reply).await,
+            (None, None) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "expected ref and type, or from, text and id")),
+        }
+    };
+    match taken.await {
+        Ok(()) => (StatusCode::OK, [(CONTENT_TYPE, "text/plain")], "").into_response(),
+        Err(problem) => feedback::refused("kannel", problem),
+    }
+}
+
+/// Names, and values as bytes: a text may be in another charset.
+type Fields = Vec<(String, Vec<u8>)>;
+
+fn parse(query: &str) -> Fields {
+    let plain = |text: &str| -> Vec<u8> {
+        let spaced = text.replace('+', " ");
+        percent(spaced.as_bytes())
+    };
+    query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (String::from_utf8_lossy(&plain(name)).into_owned(), plain(value)))
+        .collect()
+}
+
+/// Percent-decoding (RFC 3986 2.1); what is no escape stands for itself.
+fn percent(text: &[u8]) -> Vec<u8> {
+    let digit = |b: u8| (b as char).to_digit(16).map(|d| d as u8);
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&first, tail)) = rest.split_first() {
+        let escaped = match tail {
+            [high, low, ..] if first == b'%' => digit(*high).zip(digit(*low)),
+            _ => None,
+        };
+        if let Some((high, low)) = escaped {
+            out.push(high << 4 | low);
+            rest = &tail[2..];
+        } else {
+            out.push(first);
+            rest = tail;
+        }
+    }
+    out
+}
+
+fn field(fields: &Fields, name: &str) -> Option<String> {
+    let value = fields.iter().find(|(n, v)| n == name && !v.is_empty()).map(|(_, value)| value)?;
+    Some(String::from_utf8_lossy(value).into_owned())
+}
+
+/// The kinds are those of the dlr-mask.
+fn report(fields: &Fields) -> Option<Report> {
+    let fate = match field(fields, "type")?.as_str() {
+        "1" => Fate::Delivered,
+        "2" => Fate::Undelivered,
+        // In the SMSC's queue; with the SMSC.
+        "4" | "8" => Fate::Sent,
+        "16" => Fate::Failed,
+        _ => return None,
+    };
+    let detail = field(fields, "answer").filter(|_| matches!(fate, Fate::Undelivered | Fate::Failed)).map(|text| redacted(&text));
+    Some(Report { reference: None, ours: Some(field(fields, "ref")?), fate, detail, remember: None })
+}
+
+fn reply(fields: &Fields, answered: bool) -> Option<Reply> {
+    let raw = fields.iter().find(|(name, _)| name == "text").map(|(_, value)| value.as_slice())?;
+    let charset = field(fields, "charset").unwrap_or_default().to_ascii_uppercase();
+    let text = match charset.as_str() {
+        "UTF-16BE" | "UTF16-BE" | "UCS-2" => {
+            let units: Vec<u16> = raw.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
+            String::from_utf16_lossy(&units)
+        }
+        "ISO-8859-1" | "LATIN1" | "WINDOWS-1252" => raw.iter().map(|&byte| byte as char).collect(),
+        _ => String::from_utf8_lossy(raw).into_owned(),
+    };
+    Some(Reply { gateway: "kannel", id: field(fields, "id")?, from: field(fields, "from")?, text, answered })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports() {
+        for (kind, fate) in [
+            ("1", Some(Fate::Delivered)),
+            ("2", Some(Fate::Undelivered)),
+            ("4", Some(Fate::Sent)),
+            ("8", Some(Fate::Sent)),
+            ("16", Some(Fate::Failed)),
+            ("32", None),
+            ("", None),
+        ] {
+            let report = report(&parse(&format!("ref=abc&type={kind}&answer=ERR+no%20route")));
+            assert_eq!(report.as_ref().map(|r| r.fate), fate, "{kind}");
+            let shown = fate.filter(|f| matches!(f, Fate::Undelivered | Fate::Failed)).map(|_| "ERR no route".to_owned());
+            assert_eq!(report.and_then(|r| r.detail), shown);
+        }
+        assert_eq!(report(&parse("type=1")), None);
+    }
+
+    #[test]
+    fn texts_in_their_charset() {
+        for (query, text) in [
+            ("text=S%C3%AD+por%20favor&charset=UTF-8", "Sí por favor"),
+            ("text=S%ED&charset=ISO-8859-1", "Sí"),
+            ("text=%00S%00%ED&charset=UTF-16BE", "Sí"),
+            ("text=STOP", "STOP"),
+            ("text=100%&charset=UTF-8", "100%"),
+            ("text=%zz%4", "%zz%4"),
+            ("text=", ""),
+        ] {
+            let reply = reply(&parse(&format!("from=%2B15550100&id=7&{query}")), false).unwrap();
+            assert_eq!((reply.text.as_str(), reply.from.as_str()), (text, "+15550100"), "{query}");
+        }
+        assert_eq!(reply(&parse("from=1&text=Y"), false), None, "without an id it might be taken twice");
+    }
+}

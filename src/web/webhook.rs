@@ -1,0 +1,245 @@
+//! `/hooks/sms/{token}`: receipts and texts from any gateway that posts JSON. Where it holds what is configuration.
+//!
+//! A status word that is not configured is no receipt, and is answered as a success: a provider would send it again for ever.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+
+use super::problem::Problem;
+use super::{Callback, Shared, feedback, request};
+use crate::feedback::{Reply, Report};
+use crate::outbox::receipt::Fate;
+use crate::outcome::{Suppression, redacted};
+
+/// Largest request, in bytes: some providers send a hundred receipts at once.
+const BODY_MAX: usize = 256 << 10;
+/// Longest id that is taken for one, in bytes.
+const ID_MAX: usize = 128;
+
+/// Where a gateway's requests hold what. Pointers are RFC 6901.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Form {
+    /// The array of events; `None`: the body is one event. The other pointers are within an event.
+    pub each: Option<String>,
+    /// Receipts; `None`: it tells none.
+    pub receipts: Option<ReceiptForm>,
+    /// Texts; `None`: it hands none on.
+    pub replies: Option<ReplyForm>,
+}
+
+/// Where a receipt holds what.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReceiptForm {
+    /// The gateway's id of the message.
+    pub id: Option<String>,
+    /// Our reference.
+    pub reference: Option<String>,
+    /// The status.
+    pub status: String,
+    /// The error, for staff.
+    pub detail: Option<String>,
+    /// What each status means.
+    pub words: BTreeMap<String, Word>,
+}
+
+/// Where a text holds what.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReplyForm {
+    /// The gateway's id of it.
+    pub id: String,
+    /// The sender's number.
+    pub from: String,
+    /// The text.
+    pub text: String,
+}
+
+/// What a status means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Word {
+    /// It is under way.
+    Sent,
+    /// It reached the device.
+    Delivered,
+    /// It did not.
+    Undelivered,
+    /// It never left the gateway.
+    Failed,
+    /// It failed because of its number, which is remembered as bounced.
+    InvalidNumber,
+    /// It failed because the person wants none, which is remembered.
+    OptedOut,
+}
+
+impl Word {
+    fn says(self) -> (Fate, Option<Suppression>) {
+        match self {
+            Self::Sent => (Fate::Sent, None),
+            Self::Delivered => (Fate::Delivered, None),
+            Self::Undelivered => (Fate::Undelivered, None),
+            Self::Failed => (Fate::Failed, None),
+            Self::InvalidNumber => (Fate::Failed, Some(Suppression::Bounced)),
+            Self::OptedOut => (Fate::Failed, Some(Suppression::OptedOut)),
+        }
+    }
+}
+
+/// What one event is.
+#[derive(Debug, PartialEq, Eq)]
+enum Event {
+    Receipt(Report),
+    Reply(Reply),
+    /// A status that means nothing here.
+    Nothing,
+}
+
+/// POST of events.
+pub(super) async fn take(State(shared): State<Arc<Shared>>, Path(token): Path<String>, headers: HeaderMap, body: Body) -> Response {
+    let taken = async {
+        let ours = shared.settings.callbacks.iter().fold(None, |found, callback| match callback {
+            Callback::Http { token: ours, form, answered } if request::is(ours, &token) => found.or(Some((form, *answered))),
+            _ => found,
+        });
+        let Some((form, answered)) = ours else { return Err(Problem::not_found("there is nothing at this address")) };
+        let body = request::json(&headers, body, BODY_MAX, shared.settings.limits.body).await?;
+        let wrong = |what: &str| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, what);
+        let body: Value = serde_json::from_slice(&body).map_err(|_| wrong("expected JSON"))?;
+        let events = form.events(&body, answered).ok_or_else(|| wrong("there is no event where the configuration says"))?;
+        for event in events {
+            match event {
+                Event::Receipt(report) => feedback::receipt(&shared, report).await?,
+                Event::Reply(reply) => feedback::reply(&shared, reply).await?,
+                Event::Nothing => {}
+            }
+        }
+        Ok(())
+    };
+    match taken.await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(problem) => feedback::refused("http", problem),
+    }
+}
+
+impl Form {
+    /// `None`: at least one is none, and so nothing is taken.
+    fn events(&self, body: &Value, answered: bool) -> Option<Vec<Event>> {
+        match &self.each {
+            None => Some(vec![self.event(body, answered)?]),
+            Some(each) => body.pointer(each)?.as_array()?.iter().map(|event| self.event(event, answered)).collect(),
+        }
+    }
+
+    fn event(&self, event: &Value, answered: bool) -> Option<Event> {
+        let receipt = self.receipts.as_ref().and_then(|form| form.read(event));
+        receipt.or_else(|| self.replies.as_ref()?.read(event, answered))
+    }
+}
+
+impl ReceiptForm {
+    fn read(&self, event: &Value) -> Option<Event> {
+        let id = |pointer: &Option<String>| text(event, pointer.as_ref()?).filter(|id| id.len() <= ID_MAX);
+        let status = text(event, &self.status)?;
+        let (reference, ours) = (id(&self.id), id(&self.reference));
+        if reference.is_none() && ours.is_none() {
+            return None;
+        }
+        let Some(word) = self.words.get(&status) else { return Some(Event::Nothing) };
+        let (fate, remember) = word.says();
+        let detail = self.detail.as_ref().filter(|_| matches!(fate, Fate::Undelivered | Fate::Failed)).and_then(|at| text(event, at));
+        Some(Event::Receipt(Report { reference, ours, fate, detail: detail.map(|text| redacted(&text)), remember }))
+    }
+}
+
+impl ReplyForm {
+    fn read(&self, event: &Value, answered: bool) -> Option<Event> {
+        let id = text(event, &self.id).filter(|id| id.len() <= ID_MAX)?;
+        Some(Event::Reply(Reply {
+            gateway: "http",
+            id,
+            from: text(event, &self.from)?,
+            text: text(event, &self.text).unwrap_or_default(),
+            answered,
+        }))
+    }
+}
+
+/// A scalar at a pointer, as text; empty is none.
+fn text(event: &Value, pointer: &str) -> Option<String> {
+    let text = match event.pointer(pointer)? {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    Some(text).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn form() -> Form {
+        let at = |pointer: &str| pointer.to_owned();
+        Form {
+            each: None,
+            receipts: Some(ReceiptForm {
+                id: Some(at("/id")),
+                reference: Some(at("/ref")),
+                status: at("/status/name"),
+                detail: Some(at("/error")),
+                words: BTreeMap::from([
+                    (at("DELIVRD"), Word::Delivered),
+                    (at("UNDELIV"), Word::Undelivered),
+                    (at("9"), Word::InvalidNumber),
+                    (at("STOPPED"), Word::OptedOut),
+                ]),
+            }),
+            replies: Some(ReplyForm { id: at("/id"), from: at("/from"), text: at("/text") }),
+        }
+    }
+
+    #[test]
+    fn events_are_what_the_configuration_says() {
+        let report = |fate, detail: Option<&str>, remember| {
+            let (reference, ours) = (Some("7".to_owned()), None);
+            Some(Event::Receipt(Report { reference, ours, fate, detail: detail.map(str::to_owned), remember }))
+        };
+        for (event, want) in [
+            (json!({"id": 7, "status": {"name": "DELIVRD"}, "error": "none"}), report(Fate::Delivered, None, None)),
+            (
+                json!({"id": "7", "status": {"name": "UNDELIV"}, "error": "to 4045550100"}),
+                report(Fate::Undelivered, Some("to (number)"), None),
+            ),
+            (json!({"id": "7", "status": {"name": 9}}), report(Fate::Failed, None, Some(Suppression::Bounced))),
+            (json!({"id": "7", "status": {"name": "STOPPED"}}), report(Fate::Failed, None, Some(Suppression::OptedOut))),
+            (json!({"id": "7", "status": {"name": "BUFFERED"}}), Some(Event::Nothing)),
+            (json!({"status": {"name": "DELIVRD"}}), None),
+            (json!({"id": "x".repeat(200), "status": {"name": "DELIVRD"}}), None),
+            (json!({"id": "7"}), None),
+            (json!([]), None),
+            (json!(null), None),
+        ] {
+            assert_eq!(form().event(&event, false), want, "{event}");
+        }
+        let text = Reply { gateway: "http", id: "8".to_owned(), from: "4045550100".to_owned(), text: "Y".to_owned(), answered: true };
+        assert_eq!(form().event(&json!({"id": 8, "from": 4_045_550_100_u64, "text": "Y"}), true), Some(Event::Reply(text)));
+    }
+
+    #[test]
+    fn several_come_at_once_and_are_all_read_or_none() {
+        let form = Form { each: Some("/results".to_owned()), ..form() };
+        let good = json!({"id": 7, "status": {"name": "DELIVRD"}});
+        assert_eq!(form.events(&json!({"results": [good, good]}), false).map(|e| e.len()), Some(2));
+        assert_eq!(form.events(&json!({"results": [good, {}]}), false), None);
+        assert_eq!(form.events(&json!({"results": []}), false).map(|e| e.len()), Some(0));
+        assert_eq!(form.events(&json!({"results": good}), false), None);
+        assert_eq!(form.events(&good, false), None);
+    }
+}

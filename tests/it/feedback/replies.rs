@@ -1,0 +1,159 @@
+//! Replies: taken once, acted upon, and answered once at most.
+
+use std::time::Duration;
+
+use punctual::notice::{Occasion, Reason};
+use punctual::outbox::{Filter, State};
+use serde_json::json;
+
+use super::{HOOK, Practice, TWILIO_TOKEN, created, session};
+use crate::servers::http::answer;
+
+const NUMBER: &str = "404-555-0123";
+const FROM: &str = "+14045550123";
+
+impl Practice {
+    /// Somebody sends a text to Twilio's number.
+    async fn text(&self, id: &str, text: &str) {
+        let form = [("MessageSid", id), ("From", FROM), ("To", "+15550100"), ("Body", text), ("SmsStatus", "received")];
+        assert_eq!(self.twilio(TWILIO_TOKEN, "", &form).await, 200);
+    }
+
+    /// Waits until that many answers ended.
+    async fn answers(&self, number: usize) -> Vec<String> {
+        for _ in 0..1000 {
+            let ended = self.ledger("answer").await;
+            if ended.len() >= number {
+                return ended;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{number} answers were expected: {:?}", self.ledger("answer").await);
+    }
+
+    /// The text of the last message that went out.
+    fn last_text(&self) -> String {
+        let request = self.gateway.requests().pop().unwrap();
+        let form = request.rsplit("\r\n\r\n").next().unwrap().to_owned();
+        url::form_urlencoded::parse(form.as_bytes()).find(|(name, _)| name == "Body").unwrap().1.into_owned()
+    }
+
+    /// The states of the reminders, and why.
+    async fn reminders(&self) -> Vec<(State, Option<Reason>)> {
+        let filter = Filter { occasion: Some(Occasion::Reminder), ..Filter::default() };
+        self.engine.outbox().list(&filter).await.unwrap().iter().map(|e| (e.state, e.reason)).collect()
+    }
+
+    async fn walked(&self, sessions: &[serde_json::Value]) {
+        self.list(sessions).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stop_is_remembered_confirmed_once_and_taken_back_by_start() {
+    let practice = Practice::with("twilio", vec![created()]).await;
+    practice.walked(&[session(1, NUMBER)]).await;
+    practice.invite(State::Accepted).await;
+    practice.text("SM11", "Stop.").await;
+    assert_eq!(practice.answers(1).await, ["stopped: accepted"]);
+    assert!(practice.last_text().starts_with("Lakeside Telehealth: You will get no more texts"), "{}", practice.last_text());
+    practice.text("SM11", "Stop.").await;
+    practice.text("SM12", "ARRÊT").await;
+    practice.text("SM13", "help").await;
+    assert_eq!(practice.answers(2).await[1], "help: suppressed", "nobody who opted out is answered");
+    practice.walked(&[session(1, NUMBER), session(2, NUMBER)]).await;
+    assert_eq!(practice.ledger("added").await.len(), 3, "another session of this number plans nothing");
+    practice.text("SM14", "start").await;
+    assert_eq!(practice.answers(3).await[2], "started: accepted");
+    practice.text("SM15", "info").await;
+    assert_eq!(practice.engine.outbox().suppressions().await.unwrap().len(), 0);
+    assert_eq!(practice.ledger("reply").await, ["stop", "stop", "help", "start", "help"], "a replay is no reply");
+    practice.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_is_a_declined_invitation_and_yes_takes_it_back() {
+    let practice = Practice::with("twilio", vec![created()]).await;
+    practice.walked(&[session(1, NUMBER)]).await;
+    practice.invite(State::Accepted).await;
+    practice.text("SM21", "n").await;
+    assert_eq!(practice.answers(1).await, ["declined: accepted"]);
+    practice.walked(&[session(1, NUMBER)]).await;
+    assert_eq!(practice.reminders().await, [(State::Cancelled, Some(Reason::Declined)); 2]);
+    practice.text("SM22", "Sí").await;
+    assert_eq!(practice.answers(2).await[1], "confirmed: accepted");
+    assert!(practice.last_text().contains("asistir"), "in the language of the word: {}", practice.last_text());
+    practice.walked(&[session(1, NUMBER)]).await;
+    assert_eq!(practice.reminders().await, [(State::Waiting, None); 2]);
+    let mut changed = session(1, NUMBER);
+    changed["Participants"][1]["RSVP"] = json!("Declined");
+    practice.walked(&[changed]).await;
+    assert_eq!(practice.reminders().await, [(State::Cancelled, Some(Reason::Declined)); 2], "the source's later change wins");
+    practice.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn yes_to_two_sessions_is_not_understood_and_that_is_said_once_a_day() {
+    let practice = Practice::with("twilio", vec![created()]).await;
+    practice.walked(&[session(1, NUMBER)]).await;
+    practice.invite(State::Accepted).await;
+    practice.walked(&[session(1, NUMBER), session(2, NUMBER)]).await;
+    while practice.gateway.requests().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    practice.text("SM31", "yes").await;
+    practice.text("SM32", "I will be late").await;
+    practice.text("SM33", "help").await;
+    assert_eq!(practice.answers(2).await, ["not_understood: accepted", "help: accepted"]);
+    assert!(practice.last_text().contains("404-555-0100"), "{}", practice.last_text());
+    assert_eq!(practice.ledger("rsvp").await, [] as [&str; 0]);
+    practice.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_gateway_did_not_take_is_tried_once() {
+    let practice = Practice::with("twilio", vec![created(), answer(500, "", "")]).await;
+    practice.walked(&[session(1, NUMBER)]).await;
+    practice.invite(State::Accepted).await;
+    practice.text("SM41", "help").await;
+    assert_eq!(practice.answers(1).await, ["help: unknown"]);
+    practice.text("SM42", "n").await;
+    assert_eq!(practice.answers(2).await[1], "declined: unknown");
+    assert_eq!(practice.gateway.requests().len(), 3, "one request for each");
+    practice.close().await;
+}
+
+/// A rehearsal beside the vendor's own texts: what people answer is heeded, and nobody hears of us.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_shadow_mode_replies_are_heeded_and_nothing_is_answered() {
+    let practice = Practice::configured("twilio", vec![created()], "[run]\nmode = \"shadow\"\n").await;
+    practice.walked(&[session(1, NUMBER)]).await;
+    practice.invite(State::Accepted).await;
+    practice.text("SM61", "help").await;
+    practice.text("SM62", "stop").await;
+    assert_eq!(practice.answers(2).await, ["help: not sent: shadow mode", "stopped: not sent: shadow mode"]);
+    assert_eq!(practice.engine.outbox().suppressions().await.unwrap().len(), 1);
+    assert_eq!(practice.gateway.requests(), [] as [&str; 0]);
+    practice.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kannel_and_any_gateway_hand_replies_on_too() {
+    let practice = Practice::with("kannel", vec![answer(202, "", "0: Accepted for delivery")]).await;
+    practice.walked(&[session(1, NUMBER)]).await;
+    practice.invite(State::Accepted).await;
+    let path = format!("/hooks/kannel/{HOOK}?from=%2B14045550123&text=%00S%00T%00O%00P&id=7&charset=UTF-16BE");
+    assert_eq!((practice.get(&path).await, practice.get(&path).await), (200, 200));
+    assert_eq!(practice.answers(1).await, ["stopped: accepted"]);
+    assert_eq!(practice.engine.outbox().suppressions().await.unwrap().len(), 1);
+    practice.close().await;
+
+    let practice = Practice::with("http", vec![created()]).await;
+    practice.walked(&[session(1, NUMBER)]).await;
+    practice.invite(State::Accepted).await;
+    let reply = json!({"id": "R1", "from": "(404) 555-0123", "text": "alto"});
+    assert_eq!(practice.post(&format!("/hooks/sms/{HOOK}"), &reply).await, 204);
+    assert_eq!(practice.answers(1).await, ["stopped: accepted"]);
+    assert!(practice.gateway.requests()[1].contains("recibir"), "{:?}", practice.gateway.requests());
+    practice.close().await;
+}

@@ -1,0 +1,140 @@
+//! What comes back of a message, and what stores make of it.
+
+use punctual::contact::Channel;
+use punctual::notice::{Notice, Occasion};
+use punctual::outbox::receipt::{About, Fate, Receipt, Received};
+use punctual::outbox::{Change, Claim, ClaimRequest, SaidBy, Settlement, State, suppression_key};
+use punctual::outcome::Suppression;
+
+use super::fixture::{START, Store, addressed, begin, lease, minute, request, text, unknown, walk, walked};
+
+fn of(notice: &Notice, fate: Fate) -> Receipt {
+    Receipt { about: About::Notice(notice.key), fate, detail: None, remember: None }
+}
+
+fn accepted(reference: &str) -> Settlement {
+    Settlement::Accepted { reply: "201".to_owned(), reference: Some(reference.to_owned()) }
+}
+
+impl Store {
+    /// One text of session 1, claimed and past its point of no return.
+    async fn text_in_doubt(&self, occasion: Occasion) -> (Notice, Claim) {
+        let notice = addressed(1, occasion, 0, text(1));
+        self.add(1, std::slice::from_ref(&notice)).await;
+        let claim = self.claim_text(1).await;
+        (notice, claim)
+    }
+
+    async fn claim_text(&self, now: i64) -> Claim {
+        let claim = self.outbox.claim(ClaimRequest { channel: Channel::Sms, ..request(now) }).await.unwrap().remove(0);
+        assert_eq!(self.outbox.begin(vec![begin(&claim, now)]).await.unwrap(), [true]);
+        assert!(self.outbox.doubt(lease(&claim), claim.revision, chrono::TimeDelta::minutes(1)).await.unwrap());
+        claim
+    }
+
+    async fn fate(&self, notice: &Notice) -> Option<Fate> {
+        self.outbox.deliveries(notice.key).await.unwrap().0.last().and_then(|d| d.receipt)
+    }
+
+    async fn receive(&self, at: i64, receipt: Receipt) -> Received {
+        self.outbox.receive(minute(at), receipt).await.unwrap()
+    }
+
+    async fn receipts_in_the_ledger(&self) -> Vec<String> {
+        self.ledger().await.into_iter().filter(|row| row.event == "receipt").filter_map(|row| row.detail).collect()
+    }
+}
+
+pub(super) async fn a_receipt_is_found_by_either_reference(store: Store) {
+    let (notice, claim) = store.text_in_doubt(Occasion::Invite).await;
+    store.settle(2, &claim, accepted("SM1")).await;
+    assert_eq!(store.receive(3, of(&notice, Fate::Sent)).await, Received::Noted(notice.key));
+    let by_provider = Receipt { about: About::Reference("SM1".to_owned()), ..of(&notice, Fate::Delivered) };
+    assert_eq!(store.receive(4, by_provider.clone()).await, Received::Noted(notice.key));
+    assert_eq!(store.receive(5, by_provider).await, Received::Known(notice.key), "the same again");
+    assert_eq!(store.receive(6, of(&notice, Fate::Undelivered)).await, Received::Known(notice.key), "it goes not back");
+    let strange = Receipt { about: About::Reference("SM2".to_owned()), ..of(&notice, Fate::Delivered) };
+    assert_eq!(store.receive(7, strange).await, Received::Unmatched);
+    let delivery = store.outbox.deliveries(notice.key).await.unwrap().0.remove(0);
+    assert_eq!((delivery.receipt, delivery.receipt_at), (Some(Fate::Delivered), Some(minute(4))));
+    assert_eq!(store.receipts_in_the_ledger().await, ["sent", "delivered"], "one row for each that said something");
+    assert_eq!(store.outbox.due_between(minute(-1), minute(1)).await.unwrap(), [notice.key]);
+    assert_eq!(store.outbox.due_between(minute(1), minute(2)).await.unwrap(), []);
+}
+
+pub(super) async fn nothing_is_received_of_what_never_left(store: Store) {
+    let notice = addressed(1, Occasion::Invite, 0, text(1));
+    assert_eq!(store.receive(0, of(&notice, Fate::Delivered)).await, Received::Unmatched);
+    store.add(1, std::slice::from_ref(&notice)).await;
+    assert_eq!(store.receive(0, of(&notice, Fate::Delivered)).await, Received::Unmatched);
+    assert_eq!(store.receipts_in_the_ledger().await, [] as [&str; 0]);
+}
+
+pub(super) async fn a_receipt_ends_a_doubt(store: Store) {
+    let (notice, claim) = store.text_in_doubt(Occasion::Invite).await;
+    store.settle(2, &claim, unknown(Some(30))).await;
+    store.receive(3, of(&notice, Fate::Sent)).await;
+    let entry = store.entry(notice.key).await;
+    assert_eq!((entry.state, entry.accepted_at, entry.next_attempt_at), (State::Accepted, Some(minute(3)), None), "no resend");
+    assert_eq!(store.outbox.next_due(Channel::Sms).await.unwrap(), None);
+}
+
+pub(super) async fn a_receipt_may_come_before_the_answer(store: Store) {
+    let (notice, claim) = store.text_in_doubt(Occasion::Invite).await;
+    assert_eq!(store.receive(2, of(&notice, Fate::Delivered)).await, Received::Noted(notice.key));
+    assert_eq!(store.entry(notice.key).await.state, State::Sending, "the attempt goes on");
+    assert!(store.settle(3, &claim, unknown(Some(30))).await);
+    let entry = store.entry(notice.key).await;
+    assert_eq!((entry.state, entry.next_attempt_at), (State::Accepted, None));
+    assert_eq!(store.fate(&notice).await, Some(Fate::Delivered));
+}
+
+pub(super) async fn a_receipt_before_a_crash_leaves_no_doubt(store: Store) {
+    let (notice, _) = store.text_in_doubt(Occasion::Invite).await;
+    store.receive(2, of(&notice, Fate::Sent)).await;
+    let recovered = store.outbox.recover("two", minute(3), true).await.unwrap();
+    assert_eq!((recovered.in_doubt.len(), store.entry(notice.key).await.state), (0, State::Accepted));
+}
+
+pub(super) async fn a_number_error_suppresses_that_number_alone(store: Store) {
+    let (notice, claim) = store.text_in_doubt(Occasion::Invite).await;
+    store.settle(2, &claim, accepted("SM1")).await;
+    let dead = Receipt { detail: Some("30005".to_owned()), remember: Some(Suppression::Bounced), ..of(&notice, Fate::Undelivered) };
+    store.receive(3, dead.clone()).await;
+    store.receive(4, dead).await;
+    let listed = store.outbox.suppressed().await.unwrap();
+    assert_eq!(listed.iter().map(|s| s.said_by).collect::<Vec<_>>(), [SaidBy::Receipt]);
+    let list = store.outbox.suppressions().await.unwrap();
+    assert_eq!(list.into_iter().collect::<Vec<_>>(), [(suppression_key(&text(1)), Suppression::Bounced)]);
+    let events: Vec<String> = store.ledger().await.into_iter().map(|row| row.event).skip_while(|e| e != "receipt").collect();
+    assert_eq!(events, ["receipt", "suppressed"]);
+    assert_eq!(store.receipts_in_the_ledger().await, ["undelivered: 30005"]);
+}
+
+pub(super) async fn what_did_not_arrive_is_named_until_it_is_mended(store: Store) {
+    let (notice, claim) = store.text_in_doubt(Occasion::Invite).await;
+    store.settle(2, &claim, accepted("SM1")).await;
+    store.receive(3, of(&notice, Fate::Undelivered)).await;
+    let named = async |now| store.outbox.undelivered(minute(now)).await.unwrap();
+    let found = named(4).await;
+    assert_eq!((found.len(), found[0].key, found[0].fate, found[0].at), (1, notice.key, Fate::Undelivered, minute(3)));
+    assert_eq!(named(START).await, [], "nobody waits for it any more");
+    let reminder = addressed(1, Occasion::Reminder, 5, text(1));
+    store.outbox.apply(walk(vec![walked(1, "first", vec![Change::Add(reminder.clone())])])).await.unwrap();
+    let claim = store.claim_text(6).await;
+    store.settle(7, &claim, accepted("SM2")).await;
+    assert_eq!(named(8).await.len(), 1, "taken is not arrived");
+    store.receive(9, of(&reminder, Fate::Delivered)).await;
+    assert_eq!(named(10).await, []);
+}
+
+pub(super) async fn another_address_mends_it_too(store: Store) {
+    let (notice, claim) = store.text_in_doubt(Occasion::Invite).await;
+    store.settle(2, &claim, accepted("SM1")).await;
+    store.receive(3, of(&notice, Fate::Failed)).await;
+    let elsewhere = addressed(1, Occasion::Invite, 5, text(2));
+    store.outbox.apply(walk(vec![walked(1, "first", vec![Change::Add(elsewhere)])])).await.unwrap();
+    let claim = store.claim_text(6).await;
+    store.settle(7, &claim, accepted("SM2")).await;
+    assert_eq!(store.outbox.undelivered(minute(8)).await.unwrap(), []);
+}

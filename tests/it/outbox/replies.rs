@@ -1,0 +1,172 @@
+//! What people write back, and what stores make of it.
+
+use punctual::contact::{Address, Channel, PhoneNumber};
+use punctual::feedback::answer::Answer;
+use punctual::feedback::word::Word;
+use punctual::notice::Occasion;
+use punctual::outbox::reply::{Answered, Changes, Place, Taken, reply_key};
+use punctual::outbox::{ClaimRequest, Retention, SaidBy, Settlement};
+use punctual::outcome::Suppression;
+use punctual::session::{ParticipationId, Rsvp, SessionId};
+
+use super::fixture::{START, Store, addressed, begin, lease, minute, request, text, walk, walked};
+
+fn number(last: u32) -> PhoneNumber {
+    let Address::Sms(number) = text(last) else { panic!("it is a number") };
+    number
+}
+
+fn taken(id: &str, word: Word, change: Changes, answer: Answer) -> Taken {
+    Taken { key: reply_key("twilio", id), from: number(1), word, change, answer: Some((answer, "en".to_owned())) }
+}
+
+fn stop(id: &str) -> Taken {
+    taken(id, Word::Stop, Changes::OptOut, Answer::Stopped)
+}
+
+fn place() -> Place {
+    Place { source: "clinic".to_owned(), session: SessionId(1), participation: ParticipationId(11) }
+}
+
+fn declined(id: &str) -> Taken {
+    let answered = Answered { says: Rsvp::Declined, over: Rsvp::Unknown };
+    taken(id, Word::No, Changes::Rsvp(place(), answered), Answer::Declined)
+}
+
+impl Store {
+    async fn hear(&self, at: i64, taken: Taken) -> bool {
+        self.outbox.reply(minute(at), taken).await.unwrap()
+    }
+
+    /// The kinds of answers that wait.
+    async fn waiting(&self) -> Vec<Answer> {
+        self.outbox.waiting_answers().await.unwrap().into_iter().map(|waiting| waiting.answer).collect()
+    }
+
+    async fn events(&self, event: &str) -> Vec<String> {
+        self.ledger().await.into_iter().filter(|row| row.event == event).filter_map(|row| row.detail).collect()
+    }
+}
+
+pub(super) async fn a_reply_is_taken_once(store: Store) {
+    assert!(store.hear(0, stop("SM1")).await);
+    assert!(!store.hear(1, stop("SM1")).await, "a replay");
+    assert_eq!(store.waiting().await, [Answer::Stopped]);
+    assert_eq!(store.events("reply").await, ["stop"]);
+}
+
+pub(super) async fn an_opt_out_is_confirmed_once(store: Store) {
+    store.hear(0, stop("SM1")).await;
+    store.hear(60, stop("SM2")).await;
+    assert_eq!(store.waiting().await, [Answer::Stopped], "who is out already gets no second confirmation");
+    let list = store.outbox.suppressed().await.unwrap();
+    assert_eq!(list.iter().map(|s| (s.kind, s.said_by)).collect::<Vec<_>>(), [(Suppression::OptedOut, SaidBy::Reply)]);
+    let waiting = store.outbox.waiting_answers().await.unwrap().remove(0);
+    assert_eq!((waiting.to, waiting.locale.as_str(), waiting.useful_until), (number(1), "en", minute(5)));
+}
+
+pub(super) async fn a_number_opts_in_again(store: Store) {
+    store.hear(0, stop("SM1")).await;
+    store.hear(1, taken("SM2", Word::Start, Changes::OptIn, Answer::Started)).await;
+    assert_eq!(store.outbox.suppressed().await.unwrap(), []);
+    assert_eq!(store.waiting().await, [Answer::Stopped, Answer::Started]);
+    store.outbox.suppress(minute(2), &text(1), Suppression::Bounced).await.unwrap();
+    store.hear(3, taken("SM3", Word::Start, Changes::OptIn, Answer::Started)).await;
+    assert_eq!(store.outbox.suppressed().await.unwrap().len(), 1, "a number that takes no texts is not mended by a wish");
+}
+
+pub(super) async fn an_answer_leaves_once(store: Store) {
+    store.hear(0, stop("SM1")).await;
+    let key = store.outbox.waiting_answers().await.unwrap()[0].key;
+    assert!(store.outbox.begin_answer(key).await.unwrap());
+    assert!(!store.outbox.begin_answer(key).await.unwrap());
+    assert_eq!(store.waiting().await, [], "also if nothing more is ever heard of it");
+    store.outbox.end_answer(minute(1), key, "accepted").await.unwrap();
+    assert_eq!(store.events("answer").await, ["stopped: accepted"]);
+}
+
+pub(super) async fn a_kind_of_answer_rests_for_its_time(store: Store) {
+    let other = |id: &str| taken(id, Word::Other, Changes::Nothing, Answer::NotUnderstood);
+    store.hear(0, other("SM1")).await;
+    store.hear(24 * 60 - 1, other("SM2")).await;
+    store.hear(1, taken("SM3", Word::Help, Changes::Nothing, Answer::Help)).await;
+    assert_eq!(store.waiting().await, [Answer::NotUnderstood, Answer::Help], "once a day");
+    store.hear(24 * 60, other("SM4")).await;
+    assert_eq!(store.waiting().await.len(), 3);
+    let mut somebody_else = other("SM5");
+    somebody_else.from = number(2);
+    store.hear(24 * 60, somebody_else).await;
+    assert_eq!(store.waiting().await.len(), 4);
+}
+
+pub(super) async fn replies_are_purged_with_the_contents(store: Store) {
+    let help = |n: i64| taken(&format!("SM{n}"), Word::Help, Changes::Nothing, Answer::Help);
+    for n in 0..1_200 {
+        store.hear(n / 100, help(n)).await;
+    }
+    store.hear(20, help(1_200)).await;
+    let retention = |before| Retention { content_before: minute(before), history_before: minute(-1_000_000) };
+    store.outbox.purge(minute(500), retention(0)).await.unwrap();
+    assert!(!store.hear(30, help(0)).await, "it is known as long as it is kept");
+    store.outbox.purge(minute(500), retention(20)).await.unwrap();
+    assert_eq!(store.waiting().await, [], "nor does what nobody sent stay");
+    assert!(!store.hear(30, help(1_200)).await);
+    for n in [0, 1_199] {
+        assert!(store.hear(30, help(n)).await, "however many there were: {n}");
+    }
+}
+
+pub(super) async fn an_rsvp_is_kept_and_plans_the_session_again(store: Store) {
+    store.add(1, &[]).await;
+    let revision = || async { store.outbox.seen("clinic").await.unwrap().unwrap().sessions[&SessionId(1)].digest.clone() };
+    let before = revision().await;
+    store.hear(0, declined("SM1")).await;
+    let rsvp = async || store.outbox.known("clinic", &[SessionId(1)]).await.unwrap()[&(SessionId(1), ParticipationId(11))].rsvp;
+    assert_eq!(rsvp().await, Some(Answered { says: Rsvp::Declined, over: Rsvp::Unknown }));
+    assert_ne!(revision().await, before, "so that the next walk plans it again");
+    store.outbox.apply(walk(vec![walked(1, "first", Vec::new())])).await.unwrap();
+    assert!(rsvp().await.is_some(), "a walk leaves it");
+    let row = store.ledger().await.into_iter().find(|row| row.event == "rsvp").unwrap();
+    assert_eq!(
+        (row.session_id, row.participation_id, row.detail.as_deref()),
+        (Some(SessionId(1)), Some(ParticipationId(11)), Some("declined"))
+    );
+}
+
+pub(super) async fn open_sessions_are_those_that_a_number_was_told_of(store: Store) {
+    let told = addressed(1, Occasion::Invite, 0, text(1));
+    let waits = addressed(1, Occasion::Reminder, 500, text(1));
+    let another = addressed(1, Occasion::Invite, 500, text(2));
+    store.add(1, &[told, waits, another]).await;
+    let open = async |last, now| store.outbox.open_sessions(&number(last), minute(now)).await.unwrap();
+    assert_eq!(open(1, 1).await, [], "nothing was said yet");
+    let claim = store.outbox.claim(ClaimRequest { channel: Channel::Sms, ..request(1) }).await.unwrap().remove(0);
+    store.outbox.begin(vec![begin(&claim, 1)]).await.unwrap();
+    store.outbox.doubt(lease(&claim), claim.revision, chrono::TimeDelta::minutes(1)).await.unwrap();
+    store.settle(2, &claim, Settlement::Accepted { reply: "201".to_owned(), reference: None }).await;
+    assert_eq!(open(1, 3).await, [place()]);
+    assert_eq!(open(2, 3).await, []);
+    assert_eq!(open(1, START).await, [], "it has begun");
+}
+
+pub(super) async fn reminders_of_other_sessions_are_counted_by_number(store: Store) {
+    let known = async |session: i64| {
+        let id = SessionId(session);
+        store.outbox.known("clinic", &[id]).await.unwrap()[&(id, ParticipationId(session * 10 + 1))].reminded.clone()
+    };
+    for session in 1..=3 {
+        let last = if session == 3 { 2 } else { 1 };
+        store
+            .add(session, &[addressed(session, Occasion::Invite, 0, text(last)), addressed(session, Occasion::Reminder, 5, text(last))])
+            .await;
+    }
+    assert_eq!(known(1).await, []);
+    let claims = store.outbox.claim(ClaimRequest { channel: Channel::Sms, ..request(6) }).await.unwrap();
+    let seen: usize = claims.iter().filter(|c| c.entry.notice.occasion == Occasion::Reminder).map(|c| c.known.reminded.len()).sum();
+    assert_eq!(seen, 1, "of two that are claimed at once, one sees the other");
+    assert_eq!((known(1).await.len(), known(2).await.len(), known(3).await.len()), (1, 1, 0), "another session, and the same number");
+    for claim in &claims {
+        store.settle(7, claim, Settlement::Accepted { reply: "201".to_owned(), reference: None }).await;
+    }
+    assert_eq!(known(1).await.iter().map(|r| r.at).collect::<Vec<_>>(), [minute(7)]);
+}
