@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod channels;
+mod configuration;
 mod digest;
 mod durability;
 mod engine;
