@@ -4,6 +4,7 @@
 mod channels;
 mod configuration;
 mod digest;
+mod documents;
 mod durability;
 mod engine;
 mod fuzz;
