@@ -252,6 +252,9 @@ pub struct Templates {
 pub struct Store {
     /// `sqlite://FILE`, relative to the configuration file.
     pub url: Option<String>,
+    /// Seals contacts, names, codes and messages in a new store: a file of 32 random bytes as 64 hexadecimal digits or in base64, or the name of a
+    /// systemd credential. Without it the store is lost. Default: nothing is sealed.
+    pub key_file: Option<PathBuf>,
 }
 
 /// `[email]`

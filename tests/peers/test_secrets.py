@@ -31,6 +31,7 @@ PASSKEY = "9bff60df-2fe6-4c33-9b49-123456789abc"
 SECRETS = {
     "relay": "relay-Tr0ubadour&3", "gateway": "gateway-s3cret/plus+it", "vendor": "vendor-k3y-sEcReT", "push": "push-4f1c7a90b2d84e55a1c09f7d",
     "webhook": "hook-7a90b24f1cd84e55a1c09f7d", "ping": "ping-a1c09f7d-7a90-4f1c", "password": "correct horse battery staple 77",
+    "store": "c0ffee5e1f7a90b24f1cd84e55a1c09f7d0b24f1cd84e55a1c09f7d7a90b24f1",
 }
 TALKATIVE = "trace,lettre=trace,hyper=trace,reqwest=trace,rustls=trace"  # what libraries say may hold anything
 PEOPLE = [*NAMES.values(), HOST]
@@ -177,6 +178,7 @@ def set_up(practice, port, out, first, second):
                      body='{"to": {{ to | json_encode }}, "text": {{ text | json_encode }}, "secret": {{ secret | json_encode }}}')
     practice.sections["server"] = f'listen = "127.0.0.1:{port}"\nusers_file = "users.toml"\nwebhook_token_file = "webhook"\nping_url_file = "ping"\nping = "* * * * * *"'
     practice.sections["daemon"] = 'stop_within = "1s"'
+    practice.sections["store"] += '\nkey_file = "store"'
 
 
 class Visitor:
@@ -311,14 +313,70 @@ def test_nothing_private_is_logged_answered_or_readable_by_others(practice):
             shown = {secret for _, secret in found(jane.ask("/sessions/1/101")[2], [*REST, *PEOPLE])}
             assert shown == {NAMES[101], ADDRESSES[101], str(CODES[101])}
             jane.post("/", "/logout")
+            copy = practice.folder / "copy.db"
+            assert practice.run("backup", copy).code == 0
+            stored = {path.name: path.read_bytes() for path in [*practice.folder.glob("punctual.db*"), copy]}
             told = json.dumps([fields for *_, fields in manager.said])
             manager.stop(30)
     secrets = [*REST, *PEOPLE, *tokens, *visit]
+    assert len(stored["punctual.db-wal"]) > 50_000 and {name: found(data, secrets) for name, data in stored.items()} == dict.fromkeys(stored, [])
     log = (practice.folder / "log").read_bytes()
     assert found(told, secrets) == [] and [found(text, secrets) for text in public] == [[]] * 4
     assert b"DEBUG" in log and log.count(b"\n") > 25 and b"panicked" not in log
     assert found(log, secrets) == []
     assert found(log + b"to=zebulon.quux%2Brefused@example.org", secrets), "it looks into the log"
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_a_sealed_store_shows_nobody_and_a_plain_one_would(practice, tmp_path, sealed):
+    (practice.folder / "store").write_text(SECRETS["store"])
+    practice.email(0, kind="folder", path="out")
+    practice.gateway(kind="folder", path="out")
+    practice.sections["store"] += '\nkey_file = "store"' * sealed
+    practice.sessions(corpus())
+    assert practice.once().code == 3, "a record is at fault"
+    practice.run("suppress", "add", ADDRESSES[104])
+    practice.run("suppress", "add", NUMBERS[102], "--kind", "bounced")
+    assert practice.run("backup", tmp_path / "copy.db").code == 0
+    files = [*practice.folder.glob("punctual.db*"), tmp_path / "copy.db"]
+    people = [*PEOPLE, *ADDRESSES.values(), "+12125550142", *map(str, CODES.values()), PASSKEY]
+    shown = {secret for path in files for _, secret in found(path.read_bytes(), people)}
+    assert shown == (set() if sealed else set(people))
+
+    # It goes on with its key, and with no other, and so does what is restored.
+    assert practice.once().code == 3 and practice.run("ledger", "verify").code == 0
+    for path in practice.folder.glob("punctual.db*"):
+        path.unlink()
+    (tmp_path / "copy.db").rename(practice.folder / "punctual.db")
+    assert "the store is an older copy" in practice.once().err
+    (practice.folder / "store").write_text(SECRETS["store"][::-1])
+    other = practice.run("status")
+    assert (other.code, "another key" in other.err) == ((74, True) if sealed else (3, False)), other.err
+    practice.sections["store"] = 'url = "sqlite://punctual.db"' + '\nkey_file = "store"' * (not sealed)
+    refused = practice.once()
+    assert refused.code == 74 and ("it is sealed" if sealed else "made without a key") in refused.err, refused.err
+
+
+def test_opt_outs_are_taken_over_into_a_new_sealed_store(practice):
+    """Before its first start, so that nobody who opted out hears from it."""
+    (practice.folder / "store").write_text(SECRETS["store"])
+    practice.email(0, kind="folder", path="out")
+    practice.sessions([session(1, person(11, email=ADDRESSES[104]), person(12))])
+    practice.once()
+    assert practice.run("suppress", "add", ADDRESSES[104]).out.strip() == "added"
+    for path in practice.folder.glob("punctual.db*"):
+        path.rename(path.with_name("old" + path.name))
+    practice.sections["store"] += '\nkey_file = "store"'
+    done = practice.run("suppress", "import", practice.folder / "oldpunctual.db")
+    assert (done.code, done.out.startswith("1 of 1 addresses taken over")) == (0, True), done.err
+    practice.once()
+    states = {r["participation_id"]: r["state"] for r in practice.outbox() if r["occasion"] == "invite"}
+    assert states == {12: "accepted"}
+    assert [r["reason"] for r in practice.run("unreachable", "--json").lines()] == ["opted_out"]
+    files = list(practice.folder.glob("punctual.db*"))
+    assert files and all(found(path.read_bytes(), [ADDRESSES[104]]) == [] for path in files)
+    again = practice.run("suppress", "import", practice.folder / "oldpunctual.db")
+    assert again.out.startswith("0 of 1")
 
 
 def add_user(practice):

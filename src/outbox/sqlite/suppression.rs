@@ -19,35 +19,62 @@ pub(super) fn put(
     since: DateTime<Utc>,
     notice: Option<NoticeKey>,
 ) -> rusqlite::Result<bool> {
-    let sql = "INSERT INTO suppression (address_key, kind, since, shown, notice_key) VALUES (?1, ?2, ?3, ?4, ?5)
+    insert(connection, &suppression_key(address), (kind, since), &address.to_string(), notice)
+}
+
+fn insert(
+    connection: &Connection,
+    key: &str,
+    (kind, since): (Suppression, DateTime<Utc>),
+    shown: &str,
+    notice: Option<NoticeKey>,
+) -> rusqlite::Result<bool> {
+    let sql = "INSERT INTO suppression (address_key, kind, since, shown, notice_key) VALUES (seal_alike('suppression', ?1), ?2, ?3, ?4, ?5)
                ON CONFLICT (address_key) DO UPDATE SET kind = excluded.kind, since = excluded.since, notice_key = excluded.notice_key
                WHERE kind = 'bounced' AND excluded.kind = 'opted_out'";
-    let values = params![suppression_key(address), kind.as_str(), ms(since), address.to_string(), notice.map(|k| k.0)];
+    let values = params![key, kind.as_str(), ms(since), shown, notice.map(|k| k.0)];
     Ok(connection.prepare_cached(sql)?.execute(values)? == 1)
+}
+
+/// Takes over those of another store: how many of them are new here. Their notices are that store's.
+pub(super) fn import(connection: &Connection, now: DateTime<Utc>, from: &[SuppressedAddress]) -> rusqlite::Result<usize> {
+    let mut added = 0;
+    for one in from {
+        added += usize::from(insert(connection, &one.key, (one.kind, one.since), &one.shown, None)?);
+    }
+    history::note(connection, now, "suppressed", &format!("{added} taken over from another store"))?;
+    Ok(added)
 }
 
 /// A person puts one on it.
 pub(super) fn suppress(connection: &Connection, now: DateTime<Utc>, address: &Address, kind: Suppression) -> rusqlite::Result<bool> {
     let put = put(connection, address, kind, now, None)?;
     if put {
-        history::note(connection, now, "suppressed", &format!("{}: {}", kind.as_str(), suppression_key(address)))?;
+        history::note(connection, now, "suppressed", &format!("{}: {}", kind.as_str(), named(connection, &suppression_key(address))?))?;
     }
     Ok(put)
 }
 
 /// A person takes one off.
 pub(super) fn unsuppress(connection: &Connection, now: DateTime<Utc>, key: &str) -> rusqlite::Result<bool> {
-    let removed = connection.prepare_cached("DELETE FROM suppression WHERE address_key = ?1")?.execute([key])? == 1;
+    let removed =
+        connection.prepare_cached("DELETE FROM suppression WHERE address_key = seal_alike('suppression', ?1)")?.execute([key])? == 1;
     if removed {
-        history::note(connection, now, "unsuppressed", key)?;
+        history::note(connection, now, "unsuppressed", &named(connection, key)?)?;
     }
     Ok(removed)
 }
 
 /// All of it, the newest first.
 pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<SuppressedAddress>> {
-    let sql = "SELECT address_key, kind, since, shown, notice_key FROM suppression ORDER BY since DESC, address_key";
+    let sql = "SELECT unseal('suppression', '', address_key) AS address_key, kind, since, shown, notice_key FROM suppression
+               ORDER BY since DESC, address_key";
     connection.prepare_cached(sql)?.query_map([], row)?.collect()
+}
+
+/// How the ledger, which is not sealed, names an address: by its key; in a sealed store by what nobody without the store's key can try.
+fn named(connection: &Connection, key: &str) -> rusqlite::Result<String> {
+    connection.prepare_cached("SELECT substr(seal_alike('suppression', ?1), 1, 32)")?.query_row([key], |row| row.get(0))
 }
 
 fn row(row: &Row<'_>) -> rusqlite::Result<SuppressedAddress> {
