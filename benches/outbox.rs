@@ -1,4 +1,4 @@
-//! What the SQLite outbox does on this machine's disk. Run: `cargo bench --bench outbox [-- FOLDER [MILLIONS]]`.
+//! What the SQLite outbox does on this machine's disk. Run: `cargo bench --bench outbox [-- FOLDER [MILLIONS] [--sealed]]`.
 //!
 //! 1. A walk of 10,000 new sessions with two notices each.
 //! 2. The path of those that are due, with 32 attempts at once: claims of 500, then begin, doubt and settle one by one.
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use punctual::contact::{Address, Channel, EmailAddress};
 use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
-use punctual::outbox::sqlite::{Access, SqliteOutbox};
+use punctual::outbox::sqlite::{Access, SqliteOutbox, StoreKey};
 use punctual::outbox::{Begin, Change, Claim, ClaimRequest, Filter, Guard, Known, Lease, Outbox, Settlement, State, Walk, WalkedSession};
 use punctual::session::{ParticipationId, Role, SessionId};
 use tokio::sync::Semaphore;
@@ -174,7 +174,9 @@ async fn main() {
     let folder = tempfile::tempdir_in(Path::new(&folder)).unwrap();
     let path = folder.path().join("outbox.db");
     let url = format!("sqlite://{}", path.display());
-    let store = Arc::new(SqliteOutbox::open(&url, Access::Daemon).unwrap());
+    let key = std::env::args().any(|a| a == "--sealed").then(|| StoreKey::parse(&"07".repeat(32)).unwrap());
+    let open = || SqliteOutbox::open_with(&url, Access::Daemon, key.as_ref()).unwrap();
+    let store = Arc::new(open());
 
     let (added, took) = apply(&store, 1..10_001, |_| 0).await;
     report("apply 10,000 sessions, notices", added, took);
@@ -193,6 +195,6 @@ async fn main() {
     let bytes = path.metadata().unwrap().len();
     drop(store);
     let start = Instant::now();
-    drop(SqliteOutbox::open(&url, Access::Daemon).unwrap());
+    drop(open());
     println!("{:<44} {:>10.2?}, {} MB", "open", start.elapsed(), bytes / 1_000_000);
 }

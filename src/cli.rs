@@ -342,6 +342,11 @@ enum SuppressCommand {
         /// An e-mail address, a telephone number, or a key of the list.
         address: String,
     },
+    /// Takes over the list of an older store that is not sealed, while no daemon runs; makes the new store if there is none yet.
+    Import {
+        /// The older store's file.
+        file: PathBuf,
+    },
 }
 
 /// Why an address gets no messages.

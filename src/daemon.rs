@@ -61,7 +61,7 @@ pub fn open_store(config: &Config, lock: bool) -> anyhow::Result<Arc<dyn Outbox>
         None => bail!("no store is configured: set [store] url = \"sqlite://punctual.db\""),
         Some(StoreUrl::Sqlite(path)) => {
             let access = if lock { Access::Daemon } else { Access::Command };
-            Ok(Arc::new(SqliteOutbox::open(&format!("sqlite://{}", path.display()), access)?))
+            Ok(Arc::new(SqliteOutbox::open_with(&format!("sqlite://{}", path.display()), access, config.store_key.as_ref())?))
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn backup(config: Config, to: &Path, json: bool) -> anyhow::Result<Ex
     let bar = Progress::new("copied");
     let shown = bar.clone();
     let verified = runtime()?.block_on(async {
-        let store = SqliteOutbox::open(&format!("sqlite://{}", path.display()), Access::Command)?;
+        let store = SqliteOutbox::open_with(&format!("sqlite://{}", path.display()), Access::Command, config.store_key.as_ref())?;
         let verified = store.backup(to, move |done, all| shown.reached(done, all)).await?;
         store.note(WallClock.now(), "backup", &format!("up to row {}", verified.head)).await?;
         anyhow::Ok(verified)

@@ -1,4 +1,6 @@
-//! `suppress list / add / remove`: addresses that get no messages.
+//! `suppress list / add / remove / import`: addresses that get no messages.
+
+use std::path::Path;
 
 use anyhow::bail;
 
@@ -6,29 +8,31 @@ use super::preview::rfc3339;
 use super::table::{Colors, Tone, table};
 use super::{Exit, SuppressCommand, SuppressKind, address, runtime};
 use crate::clock::{Clock, WallClock};
-use crate::config::Config;
+use crate::config::{Config, StoreUrl};
 use crate::daemon::open_store;
-use crate::outbox::{SaidBy, SuppressedAddress, suppression_key};
+use crate::outbox::sqlite::{Access, SqliteOutbox};
+use crate::outbox::{Outbox, SaidBy, SuppressedAddress, suppression_key};
 use crate::outcome::Suppression;
 
 pub(super) fn suppress(config: Config, command: &SuppressCommand, json: bool, colors: Colors) -> anyhow::Result<Exit> {
     runtime()?.block_on(async {
-        let store = open_store(&config, false)?;
+        let store = || open_store(&config, false);
         let now = WallClock.now();
         match command {
-            SuppressCommand::List => list(&store.suppressed().await?, json, colors)?,
+            SuppressCommand::Import { file } => import(&config, file).await?,
+            SuppressCommand::List => list(&store()?.suppressed().await?, json, colors)?,
             SuppressCommand::Add { address: raw, kind } => {
                 let kind = match kind {
                     SuppressKind::OptedOut => Suppression::OptedOut,
                     SuppressKind::Bounced => Suppression::Bounced,
                 };
-                let added = store.suppress(now, &address(raw, &config)?, kind).await?;
+                let added = store()?.suppress(now, &address(raw, &config)?, kind).await?;
                 println!("{}", if added { "added" } else { "was there already" });
             }
             SuppressCommand::Remove { address: raw } => {
                 // A key of the list, or the address itself.
                 let key = if raw.len() == 32 && !raw.contains('@') { raw.clone() } else { suppression_key(&address(raw, &config)?) };
-                if !store.unsuppress(now, &key).await? {
+                if !store()?.unsuppress(now, &key).await? {
                     bail!("it is not on the list");
                 }
                 println!("removed: planned messages go again from the next walk on");
@@ -46,6 +50,17 @@ fn who(said_by: SaidBy) -> &'static str {
         SaidBy::Reply => "its owner, by text",
         SaidBy::Person => "somebody at the practice",
     }
+}
+
+/// Opts nobody back in who begins with a new store.
+async fn import(config: &Config, file: &Path) -> anyhow::Result<()> {
+    let Some(StoreUrl::Sqlite(path)) = &config.store else { bail!("no store is configured: set [store] url") };
+    let url = |path: &Path| format!("sqlite://{}", path.display());
+    let from = SqliteOutbox::open(&url(file), Access::Command)?.suppressed().await?;
+    let (all, store) = (from.len(), SqliteOutbox::open_with(&url(path), Access::Daemon, config.store_key.as_ref())?);
+    let added = store.import_suppressions(from, WallClock.now()).await?;
+    println!("{added} of {all} addresses taken over; the others were there already");
+    Ok(())
 }
 
 fn list(all: &[SuppressedAddress], json: bool, colors: Colors) -> anyhow::Result<()> {

@@ -16,6 +16,7 @@ use crate::contact::EmailAddress;
 use crate::daemon::Ping;
 use crate::digest;
 use crate::outbox::Retention;
+use crate::outbox::sqlite::StoreKey;
 use crate::pace::Rate;
 use crate::plan::frequency::Frequency;
 use crate::plan::policy::{Override, Overrides, Policy};
@@ -41,6 +42,8 @@ pub struct Config {
     pub render: render::Settings,
     /// Where the outbox is; `None`: nowhere, so nothing can be sent.
     pub store: Option<StoreUrl>,
+    /// Seals what is private in it.
+    pub store_key: Option<StoreKey>,
     /// E-mail relays, in order of preference.
     pub relays: Vec<Relay>,
     /// SMS gateways, likewise.
@@ -144,8 +147,10 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
     let overrides = raw.practice.overrides.as_ref().map(|path| overrides(&base.resolve(path), &zones, document)).unwrap_or_default();
     let quiet = quiet(&raw.quiet_hours);
     let digest = staff::digest(&raw, &zones, document);
+    let store_key = store_key(&raw, &base, document);
+    let id = &raw.practice.id;
     let policy = Policy {
-        practice: raw.practice.id.clone(),
+        practice: store_key.as_ref().map_or_else(|| id.clone(), |key| key.keyed(id)),
         hosts: raw.practice.hosts,
         region: practice.region,
         rules,
@@ -170,6 +175,7 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
         policy,
         render: rendering(&raw, &base, document),
         store: store(&raw, &base, document),
+        store_key,
         relays: transport::relays(&raw, &base, document),
         gateways: gateway::gateways(&raw, &base, document),
         email_rates: raw.email.relay.iter().map(|relay| relay.rate).collect(),
@@ -417,6 +423,12 @@ fn store(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Option<Stor
             None
         }
     }
+}
+
+fn store_key(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Option<StoreKey> {
+    let file = raw.store.key_file.as_ref()?;
+    let key = secret::read(file, &base.resolve(file)).and_then(|text| StoreKey::parse(text.expose_secret()));
+    key.map_err(|why| document.note("store.key_file", why)).ok()
 }
 
 /// The From of previews when no address is configured: nothing can be sent without one.

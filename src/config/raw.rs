@@ -21,15 +21,15 @@ pub use gateway::{AnswerRule, CallbackForm, Gateway, GatewayKind};
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Raw {
-    /// Who sends.
+    /// The practice that sends.
     pub practice: Practice,
     /// Where sessions come from.
     pub source: Vec<Source>,
     /// Reminder rules. None configured: `24h` and `1h`.
     pub reminder: Vec<Reminder>,
-    /// Invites.
+    /// What a participant is told first, and corrections of it.
     pub invite: Invite,
-    /// The first start.
+    /// The first start with a new store.
     pub adopt: Adopt,
     /// When no automatic message goes out, on the participant's clock.
     pub quiet_hours: QuietHours,
@@ -37,13 +37,13 @@ pub struct Raw {
     pub not_joined: NotJoined,
     /// The daily letter to the practice.
     pub digest: Digest,
-    /// Messages.
+    /// How messages read.
     pub templates: Templates,
     /// A source's time zone id to the zone that it means here.
     pub time_zones: BTreeMap<String, String>,
-    /// The outbox.
+    /// Where notices, what sources said, and the ledger are kept.
     pub store: Store,
-    /// E-mail.
+    /// E-mail: who it is from. Needed as soon as there is a relay.
     pub email: Email,
     /// Text messages.
     pub sms: Sms,
@@ -53,7 +53,7 @@ pub struct Raw {
     pub run: Run,
     /// What is kept how long.
     pub retention: Retention,
-    /// The daemon.
+    /// How long the daemon waits for what.
     pub daemon: Daemon,
     /// Logs.
     pub log: Log,
@@ -121,13 +121,13 @@ pub enum SourceKind {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Source {
-    /// Its name: the store remembers sessions by it.
+    /// Its name: the store remembers sessions by it. Default: `sessions`.
     pub name: Option<String>,
-    /// `file`, `http` or `push`
+    /// Its kind. A key that begins with a kind's name below is of that kind alone.
     pub kind: Option<SourceKind>,
     /// file: a JSON file or a folder of them.
     pub path: Option<PathBuf>,
-    /// http: default: the provider's own.
+    /// http: the API's address. Default: the provider's own.
     pub url: Option<String>,
     /// http: the API identifier.
     pub identifier: Option<String>,
@@ -143,7 +143,7 @@ pub struct Source {
     pub token: Option<Secret>,
     /// push: a file with it, or the name of a systemd credential.
     pub token_file: Option<PathBuf>,
-    /// file, http: cron expression with seconds. Default: every 30 seconds.
+    /// file, http: when it is read, a cron expression with seconds. Default: every 30 seconds.
     pub poll: Option<String>,
 }
 
@@ -165,7 +165,7 @@ pub struct Reminder {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Invite {
-    /// How long an invite waits, so that a correction made at once costs no second message.
+    /// How long an invite or a correction waits, so that another change made at once costs no second message.
     pub settle: Duration,
     /// No reminder nearer than this to the invite.
     pub min_gap: Duration,
@@ -222,7 +222,7 @@ pub struct NotJoined {
 pub struct Digest {
     /// Addresses at the practice. None: no letter.
     pub to: Vec<String>,
-    /// Cron expression with seconds, on the practice's clock.
+    /// When, a cron expression with seconds, on the practice's clock.
     pub at: String,
     /// Sessions that start later than this are left out.
     pub horizon: Duration,
@@ -240,7 +240,7 @@ impl Default for Digest {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Templates {
-    /// Overrides the built-in templates file by file.
+    /// Overrides the built-in templates file by file: docs/templates.md.
     pub dir: Option<PathBuf>,
     /// Whether a host's messages may name the participants.
     pub show_participant_names_to_host: bool,
@@ -252,6 +252,9 @@ pub struct Templates {
 pub struct Store {
     /// `sqlite://FILE`, relative to the configuration file.
     pub url: Option<String>,
+    /// Seals contacts, names, codes and messages in a new store: a file of 32 random bytes as 64 hexadecimal digits or in base64, or the name of a
+    /// systemd credential. Without it the store is lost. Default: nothing is sealed.
+    pub key_file: Option<PathBuf>,
 }
 
 /// `[email]`
@@ -260,7 +263,7 @@ pub struct Store {
 pub struct Email {
     /// `Name <address>`: the From header and the envelope sender.
     pub from: Option<String>,
-    /// Where answers go.
+    /// Where answers go. Default: to `from`.
     pub reply_to: Option<String>,
     /// Where bounces go: the envelope sender, with the message's reference after a `+` (VERP). Default: `from`, without one.
     pub return_path: Option<String>,
@@ -270,7 +273,7 @@ pub struct Email {
     pub bounce_poll: Option<String>,
     /// What becomes of a message in doubt: `resend` once after 10 minutes, or `hold`.
     pub in_doubt: DoubtPolicy,
-    /// Signs each e-mail. Default: it is not signed here.
+    /// Signs each e-mail, if the relay does not. `check --online` shows the DNS record that must stand for it.
     pub dkim: Option<Dkim>,
     /// In order of preference: the second is used when the first is at fault.
     pub relay: Vec<Relay>,
@@ -314,19 +317,19 @@ pub enum TlsMode {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Relay {
-    /// `smtp` (default) or `folder`.
+    /// Its kind. A key that begins with a kind's name below is of that kind alone. Default: `smtp`.
     pub kind: Option<RelayKind>,
     /// folder: where the .eml files go.
     pub path: Option<PathBuf>,
     /// smtp: the server.
     pub host: Option<String>,
-    /// smtp: default 587, with implicit TLS 465.
+    /// smtp: its port. Default: 587; with implicit TLS 465, with none 25.
     pub port: Option<u16>,
-    /// smtp: `none`, `starttls` (default, required) or `implicit`.
+    /// smtp: how the connection is encrypted; with `starttls` it never falls back. Default: `starttls`.
     pub tls: Option<TlsMode>,
     /// smtp: a PEM file of certificates to trust beside the system's.
     pub ca_file: Option<PathBuf>,
-    /// smtp: connections at most. Default 4.
+    /// smtp: connections at once. Default: 4.
     pub connections: Option<u16>,
     /// Messages at most, such as `100/min`; spaced evenly. Default: no limit.
     pub rate: Option<Rate>,
@@ -366,7 +369,7 @@ impl Default for Sms {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
-    /// Address and port. Not set: nothing listens, unless a source is pushed to, or there is a webhook or a users file (then 127.0.0.1:8080).
+    /// Address and port. Default: `127.0.0.1:8080` if something needs it, else nothing listens.
     pub listen: Option<String>,
     /// The last part of the address to which the provider's webhook is sent (only if nobody else can read this file).
     pub webhook_token: Option<Secret>,
@@ -376,7 +379,7 @@ pub struct Server {
     pub ping_url: Option<Secret>,
     /// A file with it, or the name of a systemd credential.
     pub ping_url_file: Option<PathBuf>,
-    /// Cron expression with seconds: how often. Default: every minute.
+    /// How often, a cron expression with seconds. Default: every minute.
     pub ping: Option<String>,
     /// Staff who may use the pages, and tokens for the API: `punctual user add`, `punctual token add`. Not set: neither is served.
     pub users_file: Option<PathBuf>,
@@ -397,7 +400,7 @@ pub enum Mode {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Run {
-    /// `live`, or `shadow`: everything is decided, rendered and recorded, and nothing is sent.
+    /// In `shadow` everything is decided, rendered and recorded, and nothing is sent.
     pub mode: Mode,
     /// A reload that changes more than a fifth of the planned messages (and more than three) is refused unless this names the change, as
     /// `punctual diff` and the refusal do.
@@ -412,7 +415,7 @@ pub struct Retention {
     pub content: Period,
     /// The ledger, and notices and deliveries after their session's start.
     pub ledger: Period,
-    /// Cron expression with seconds: when the daemon removes what is past its time.
+    /// When the daemon removes what is past its time, a cron expression with seconds, in UTC.
     pub prune: String,
 }
 
@@ -455,7 +458,7 @@ pub enum LogFormat {
 pub struct Log {
     /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `punctual=debug`.
     pub level: String,
-    /// `text` or `json`.
+    /// Lines for people, or one JSON object a line.
     pub format: LogFormat,
 }
 

@@ -52,17 +52,20 @@ mod receipt;
 mod reply;
 mod restore;
 mod retention;
+mod sealed;
 mod suppression;
 mod upkeep;
 mod walk;
 mod writer;
 
 pub use open::{Access, path_of};
+pub use sealed::StoreKey;
 
 use frozen::Packed;
 use mark::Mark;
 use reader::Readers;
 use restore::Origin;
+use sealed::Sealer;
 use writer::Writer;
 
 /// The outbox in one SQLite file. See the module.
@@ -86,11 +89,28 @@ impl SqliteOutbox {
     /// A [`StoreError`] that names the file and says what to do: the folder is missing, the file is no database, is damaged, is another
     /// program's, has a newer schema, cannot be written, or is in use by another daemon.
     pub fn open(url: &str, access: Access) -> Result<Self> {
+        Self::open_with(url, access, None)
+    }
+
+    /// Likewise, with the key that it is sealed with; a new one is sealed with it from then on.
+    ///
+    /// # Errors
+    /// Those of [`SqliteOutbox::open`]; and another key, or none, or one for a store that was made without.
+    pub fn open_with(url: &str, access: Access, key: Option<&StoreKey>) -> Result<Self> {
         let path = path_of(url)?;
-        let opened = open::open(&path, access)?;
-        let readers = Readers::new(path.clone());
+        let sealer = Sealer::new(key);
+        let opened = open::open(&path, access, &sealer)?;
+        let readers = Readers::new(path.clone(), sealer);
         let writer = Writer::start(opened.connection, &path)?;
         Ok(Self { readers, writer, path, origin: Mutex::new(opened.origin), mark: Arc::default(), _lock: opened.lock })
+    }
+
+    /// Takes over the suppressed addresses of another store: how many are new here.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn import_suppressions(&self, from: Vec<SuppressedAddress>, now: DateTime<Utc>) -> Result<usize> {
+        self.writer.write("import_suppressions", move |c| suppression::import(c, now, &from)).await
     }
 
     /// Transactions committed since it was opened. Fewer than writes: those that arrive together share one.

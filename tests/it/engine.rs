@@ -24,6 +24,7 @@ use punctual::walk;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+mod changes;
 mod clocks;
 mod extent;
 mod nudge;

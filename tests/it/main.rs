@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod channels;
+mod configuration;
 mod digest;
+mod documents;
 mod durability;
 mod engine;
 mod feedback;

@@ -9,6 +9,7 @@ mod model;
 mod opening;
 mod receipts;
 mod replies;
+mod sealed;
 mod walks;
 
 use std::sync::Arc;
@@ -109,6 +110,7 @@ macro_rules! conformance {
 }
 conformance!(memory);
 conformance!(sqlite);
+conformance!(sealed_sqlite);
 
 fn memory() -> Store {
     let outbox = MemoryOutbox::new([7; 32]);
@@ -120,4 +122,10 @@ fn sqlite() -> Store {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("outbox.db").display());
     Store { outbox: Arc::new(SqliteOutbox::open(&url, Access::Daemon).unwrap()), _folder: Some(folder) }
+}
+
+fn sealed_sqlite() -> Store {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("outbox.db").display());
+    Store { outbox: Arc::new(SqliteOutbox::open_with(&url, Access::Daemon, Some(&sealed::key(7))).unwrap()), _folder: Some(folder) }
 }

@@ -554,3 +554,16 @@ async fn a_refused_log_in_is_the_channels_fault() {
     assert!(smtp.probe().await.unwrap_err().contains("535"));
     assert!(!server.verbs().contains(&"MAIL".to_owned()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_in_that_the_server_repeats_is_not_told() {
+    let server = Server::start(|at: &At| match at.verb.as_str() {
+        "EHLO" => Some(say("250-test\r\n250 AUTH PLAIN")),
+        "AUTH" => Some(say("535 5.7.8 refused: AUTH PLAIN AHB1bmN0dWFsAHNlY3JldA==, which is punctual, secret")),
+        _ => None,
+    })
+    .await;
+    let logged_in = Settings { username: Some("punctual".to_owned()), password: Some("secret".into()), ..settings(server.port) };
+    let told = Smtp::new(logged_in).unwrap().probe().await.unwrap_err();
+    assert_eq!(told, "log-in: 535 5.7.8 refused: AUTH PLAIN (log-in), which is punctual, (log-in)");
+}

@@ -29,15 +29,15 @@ pub enum GatewayKind {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Gateway {
-    /// `twilio`, `kannel`, `http` or `folder`.
+    /// Its kind. A key that begins with a kind's name below is of that kind alone.
     pub kind: Option<GatewayKind>,
-    /// Default for twilio: the provider's own. http: a Tera template.
+    /// kannel: the address of sendsms. http: a Tera template. Default: twilio's own.
     pub url: Option<String>,
     /// folder: where the .txt files go.
     pub path: Option<PathBuf>,
     /// The sender: a number or a name.
     pub from: Option<String>,
-    /// Requests at once. Default 4.
+    /// Requests at once. Default: 4.
     pub connections: Option<u16>,
     /// Texts at most, such as `60/min`; spaced evenly. Default: no limit.
     pub rate: Option<Rate>,
@@ -73,7 +73,7 @@ pub struct Gateway {
     pub password: Option<Secret>,
     /// kannel: a file with the password, or the name of a systemd credential.
     pub password_file: Option<PathBuf>,
-    /// http: `GET` or `POST` (default).
+    /// http: the request's method, `GET` or `POST`. Default: `POST`.
     pub method: Option<String>,
     /// http: header names to Tera templates.
     pub headers: BTreeMap<String, String>,
@@ -85,7 +85,7 @@ pub struct Gateway {
     pub secret_file: Option<PathBuf>,
     /// http: JSON pointer of the message's id in the answer.
     pub reference_pointer: Option<String>,
-    /// http: statuses that say that the gateway has it. Default 200, 201, 202.
+    /// http: statuses that say that the gateway has it. Default: 200, 201, 202.
     pub accepted_status: Vec<u16>,
     /// http: what an answer means, in order: the first rule whose conditions all hold.
     pub answers: Vec<AnswerRule>,
@@ -129,6 +129,6 @@ pub struct AnswerRule {
     pub one_of: Vec<String>,
     /// The body has this somewhere, in any case of letters.
     pub contains: Option<String>,
-    /// Then it is `accepted`, `rejected`, `invalid_number`, `opted_out`, `retry`, `channel_fault` or `unknown`.
+    /// Then it is this.
     pub means: Option<Meaning>,
 }

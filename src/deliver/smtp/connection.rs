@@ -17,6 +17,7 @@ use tokio_rustls::TlsConnector;
 
 use super::body::Body;
 use super::classify::{Answer, Ended, Phase, before_the_dot};
+use super::hide;
 use super::offer::Offer;
 use super::reply::{Reply, code_of, is_one_reply, replies};
 use super::wire::Wire;
@@ -151,7 +152,10 @@ impl Connection {
                     response = self.smtp.command(next).await;
                 }
                 Ok(_) => return Ok(()),
-                Err(_) => return Err(Refusal { phase: Phase::Auth, answer: answer_of(&self.wire) }),
+                Err(_) => {
+                    let answer = hide::log_in(answer_of(&self.wire), username, password.expose_secret());
+                    return Err(Refusal { phase: Phase::Auth, answer });
+                }
             }
         }
         Err(fault("the server asks too many questions"))

@@ -1,10 +1,38 @@
-//! What is told of an attempt, without the recipient's name.
+//! What is told of an attempt, without the recipient's name and without our log-in.
 //!
 //! Servers repeat the part of an address before the `@` alone (`550 5.1.1 trevor: no such user`), where it looks like any other word and no
-//! pattern finds it. The outcome is decided on the server's own text first; this changes what is shown of it, and nothing else.
+//! pattern finds it; and some repeat the command that they refuse, AUTH with the password among them. The outcome is decided on the server's
+//! own text first; this changes what is shown of it, and nothing else.
 
+use data_encoding::BASE64;
+
+use super::classify::Answer;
+use super::reply::Reply;
 use crate::contact::EmailAddress;
 use crate::outcome::Outcome;
+
+/// The answer to a log-in, with `(log-in)` for what was sent of it: the password, as it is and in the forms of PLAIN and LOGIN (RFC 4954).
+pub(super) fn log_in(answer: Answer, username: &str, password: &str) -> Answer {
+    let sent = [BASE64.encode(format!("\0{username}\0{password}").as_bytes()), BASE64.encode(password.as_bytes()), password.to_owned()];
+    let shown = |text: String| sent.iter().filter(|s| !s.is_empty()).fold(text, |text, secret| without(&text, secret));
+    match answer {
+        Ok(Reply { code, text }) => Ok(Reply { code, text: shown(text) }),
+        Err(why) => Err(shown(why)),
+    }
+}
+
+/// In any case of letters: some servers show commands in capitals.
+fn without(text: &str, secret: &str) -> String {
+    let (lower, secret) = (text.to_ascii_lowercase(), secret.to_ascii_lowercase());
+    let mut shown = String::new();
+    let mut from = 0;
+    for (at, found) in lower.match_indices(&secret) {
+        shown.push_str(&text[from..at]);
+        shown.push_str("(log-in)");
+        from = at + found.len();
+    }
+    shown + &text[from..]
+}
 
 /// The same outcome; each word of the recipient's local part is `(recipient)` in its text. Words without a letter stay: status codes are such.
 pub(super) fn hiding(outcome: Outcome, to: &EmailAddress) -> Outcome {
@@ -33,6 +61,21 @@ fn words(text: &str) -> impl Iterator<Item = (&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_in_that_is_repeated_is_not_told() {
+        for (said, shown) in [
+            ("5.7.8 refused: AUTH PLAIN AHB1bmN0dWFsAGxldCBtZSBpbg==", "5.7.8 refused: AUTH PLAIN (log-in)"),
+            ("5.7.8 refused: AUTH PLAIN AHB1BMN0DWFSAGXLDCBTZSBPBG==", "5.7.8 refused: AUTH PLAIN (log-in)"),
+            ("no 'bGV0IG1lIGlu', nor 'let me in'", "no '(log-in)', nor '(log-in)'"),
+            ("5.7.8 punctual may not let ME out", "5.7.8 punctual may not let ME out"),
+        ] {
+            let text = |text: &str| Ok(Reply { code: 535, text: text.to_owned() });
+            assert_eq!(log_in(text(said), "punctual", "let me in"), text(shown));
+            assert_eq!(log_in(Err(said.to_owned()), "punctual", "let me in"), Err(shown.to_owned()));
+        }
+        assert_eq!(log_in(Err("silence".to_owned()), "punctual", ""), Err("silence".to_owned()));
+    }
 
     #[test]
     fn the_recipients_words_and_no_others() {

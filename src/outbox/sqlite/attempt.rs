@@ -120,7 +120,7 @@ pub(super) fn begin(connection: &Connection, begin: &Begin, packed: &Packed) -> 
     if found.revision != begin.revision || !found.standing.may_begin(begin.lease) {
         return Ok(false);
     }
-    let sql = "UPDATE notice SET state = 'sending', phase = 'pre', reason = NULL, changed_at = ?2, attempts = attempts + 1, facts = ?3
+    let sql = "UPDATE notice SET state = 'sending', phase = 'pre', reason = NULL, changed_at = ?2, attempts = attempts + 1, facts = seal('told', key, ?3)
                WHERE id = ?1";
     connection.prepare_cached(sql)?.execute(params![found.number, ms(begin.at), begin.facts])?;
     history::step(connection, &found.step, "begun", (found.standing.state, State::Sending), begin.at, Some(&begin.transport))?;

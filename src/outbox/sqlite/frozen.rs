@@ -27,7 +27,7 @@ impl Packed {
 
     /// Keeps them as those of a notice's latest attempt.
     pub(super) fn put(&self, connection: &Connection, notice: i64) -> rusqlite::Result<()> {
-        let sql = "INSERT INTO content (notice_id, packed, size) VALUES (?1, ?2, ?3)
+        let sql = "INSERT INTO content (notice_id, packed, size) VALUES (?1, seal('message', ?1, ?2), ?3)
                    ON CONFLICT (notice_id) DO UPDATE SET packed = excluded.packed, size = excluded.size";
         connection.prepare_cached(sql)?.execute(params![notice, self.bytes, self.size])?;
         Ok(())
@@ -46,10 +46,12 @@ pub(super) fn unpacked(row: &Row<'_>) -> rusqlite::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outbox::sqlite::sealed::Sealer;
 
     /// What is read back of what was put for notice 1.
     fn read_back(bytes: &[u8], change: &str) -> rusqlite::Result<Vec<u8>> {
         let connection = Connection::open_in_memory()?;
+        Sealer::new(None).install(&connection)?;
         connection.execute_batch("CREATE TABLE content (notice_id INTEGER PRIMARY KEY, packed BLOB NOT NULL, size INTEGER) STRICT")?;
         Packed::of(b"an attempt before").put(&connection, 1)?;
         Packed::of(bytes).put(&connection, 1)?;

@@ -15,8 +15,8 @@ use crate::outbox::{Entry, State};
 use crate::session::{ParticipationId, SessionId};
 
 /// All columns, in the order in which [`row`] reads them.
-pub(super) const COLUMNS: &str = "key, source, session_id, participation_id, role, occasion, rule, channel, address, start_at, due_at, useful_until, \
-     state, reason, phase, next_attempt_at, attempts, accepted_at, server_reply, reference, changed_at, epoch, owner, lease_until, claimed_from, doubt, facts";
+pub(super) const COLUMNS: &str = "key, source, session_id, participation_id, role, occasion, rule, channel, unseal('address', '', address), start_at, due_at, useful_until, \
+     state, reason, phase, next_attempt_at, attempts, accepted_at, server_reply, reference, changed_at, epoch, owner, lease_until, claimed_from, doubt, unseal('told', key, facts)";
 
 /// How many they are: what a statement selects after them stands at this place.
 pub(super) const COLUMN_COUNT: usize = 27;
@@ -85,7 +85,7 @@ pub(super) fn find(connection: &Connection, key: NoticeKey) -> rusqlite::Result<
 pub(super) fn insert(connection: &Connection, row: &Row) -> rusqlite::Result<bool> {
     let sql = "INSERT INTO notice (key, source, session_id, participation_id, role, occasion, rule, channel, address, start_at, due_at, useful_until,
                                    state, next_attempt_at, attempts, changed_at, epoch)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, seal_alike('address', ?9), ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
                ON CONFLICT (key) DO NOTHING";
     let (entry, notice) = (&row.entry, &row.entry.notice);
     let added = connection.prepare_cached(sql)?.execute(params![
@@ -145,7 +145,7 @@ pub(super) fn record(
 /// A compare-and-set: the row must still be what it was when it was read in this transaction.
 fn save(connection: &Connection, row: &Row, before: Before) -> rusqlite::Result<()> {
     let sql = "UPDATE notice SET state = ?4, reason = ?5, phase = ?6, next_attempt_at = ?7, attempts = ?8, accepted_at = ?9, server_reply = ?10,
-                                 reference = ?11, changed_at = ?12, epoch = ?13, owner = ?14, lease_until = ?15, claimed_from = ?16, doubt = ?17, facts = ?18
+                                 reference = ?11, changed_at = ?12, epoch = ?13, owner = ?14, lease_until = ?15, claimed_from = ?16, doubt = ?17, facts = seal('told', key, ?18)
                WHERE key = ?1 AND epoch = ?2 AND state = ?3";
     let (entry, claim) = (&row.entry, row.claim.as_ref());
     let changed = connection.prepare_cached(sql)?.execute(params![

@@ -1,7 +1,7 @@
 //! Opening the file: what must be true of it before a daemon trusts it, and errors that say what to do.
 //!
 //! In: a path and how it will be used. Out: the connection that will write, with the lock that keeps a second daemon out.
-//! Order: folder, lock, file, SQLite's version, whose database, its schema's version, integrity, migration, whether it is an older copy.
+//! Order: folder, lock, file, SQLite's version, whose database, its schema's version, integrity, migration, its key, whether it is an older copy.
 //! Each failure names the file.
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -15,7 +15,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::migrate::{APPLICATION_ID, VERSION, migrate, version};
 use super::restore::{New, Origin};
-use super::{mark, restore};
+use super::sealed::Sealer;
+use super::{mark, restore, sealed};
 use crate::outbox::{Result, StoreError};
 
 /// How long a write waits for another process that writes (a command, a backup). Longer is a fault.
@@ -67,7 +68,7 @@ pub fn path_of(url: &str) -> Result<PathBuf> {
 }
 
 /// Opens the file for writing.
-pub(super) fn open(path: &Path, access: Access) -> Result<Opened> {
+pub(super) fn open(path: &Path, access: Access, sealer: &Sealer) -> Result<Opened> {
     let fail = |cause: String| StoreError { action: action(path, "open"), cause };
     sqlite_is_new_enough(rusqlite::version_number()).map_err(fail)?;
     folder_exists(path).map_err(fail)?;
@@ -84,6 +85,7 @@ pub(super) fn open(path: &Path, access: Access) -> Result<Opened> {
     if connection.is_readonly("main").map_err(sql)? {
         return Err(fail(format!("it cannot be written; {WRITABLE}")));
     }
+    sealer.install(&connection).map_err(sql)?;
     let found = whose(&connection).map_err(sql)?;
     schema_is_ours(found, access).map_err(fail)?;
     configure(&connection).map_err(sql)?;
@@ -93,19 +95,23 @@ pub(super) fn open(path: &Path, access: Access) -> Result<Opened> {
         let mut reference_key = [0; 32];
         getrandom::fill(&mut reference_key).map_err(|e| fail(format!("the system gives no random bytes: {e}")))?;
         migrate(&mut connection, reference_key).map_err(sql)?;
+        sealed::admit(&connection, sealer, true).map_err(sql)?.map_err(fail)?;
         let new = New::from_version(found.version);
         origin = restore::origin(&connection, path, new).map_err(sql)?.map_err(fail)?;
         if origin == Origin::Own {
             mark::write(path, &restore::current(&connection).map_err(sql)?).map_err(fail)?;
         }
+    } else {
+        sealed::admit(&connection, sealer, false).map_err(sql)?.map_err(fail)?;
     }
     Ok(Opened { connection, lock, origin })
 }
 
 /// A connection that cannot write.
-pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn open_reader(path: &Path, sealer: &Sealer) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY)?;
+    sealer.install(&connection)?;
     keep_plans(&connection)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.execute_batch("PRAGMA query_only = ON; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;")?;

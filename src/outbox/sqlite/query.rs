@@ -25,10 +25,11 @@ pub(super) fn reference_key(connection: &Connection) -> rusqlite::Result<[u8; 32
 }
 
 pub(super) fn seen(connection: &Connection, source: &str) -> rusqlite::Result<Option<Seen>> {
-    let sql = "SELECT policy_digest, last_snapshot_at, guard_accepted FROM source WHERE name = ?1";
+    let sql = "SELECT policy_digest, last_snapshot_at, unseal('guard', name, guard_accepted) FROM source WHERE name = ?1";
     let of_source = connection.prepare_cached(sql)?.query_row([source], |row| Ok((row.get(0)?, at(row, 1)?, row.get(2)?))).optional()?;
     let Some((policy_digest, last_snapshot_at, guard_accepted)) = of_source else { return Ok(None) };
-    let mut statement = connection.prepare_cached("SELECT id, digest, start_at FROM session WHERE source = ?1")?;
+    let mut statement =
+        connection.prepare_cached("SELECT id, unseal('digest', source || '/' || id, digest), start_at FROM session WHERE source = ?1")?;
     let sessions =
         statement.query_map([source], |row| Ok((SessionId(row.get(0)?), SeenSession { digest: row.get(1)?, start: at(row, 2)? })))?;
     Ok(Some(Seen { policy_digest, last_snapshot_at, guard_accepted, sessions: sessions.collect::<rusqlite::Result<_>>()? }))
@@ -47,7 +48,8 @@ pub(super) fn guards(connection: &Connection) -> rusqlite::Result<Vec<GuardRow>>
     statement.query_map([], row)?.collect()
 }
 
-const SESSION: &str = "SELECT id, digest, record, ambiguous, revision FROM session WHERE source = ?1";
+const SESSION: &str = "SELECT id, unseal('digest', source || '/' || id, digest), unseal('record', source || '/' || id, record), ambiguous, revision \
+     FROM session WHERE source = ?1";
 
 fn stored_session(row: &Row<'_>) -> rusqlite::Result<StoredSession> {
     let ambiguous = serde_json::from_str(row.get_ref(3)?.as_str()?).map_err(|e| misread(3, Type::Text, e.to_string()))?;
@@ -107,7 +109,8 @@ pub(super) fn known(connection: &Connection, source: &str, sessions: &[SessionId
 /// One participant, with all notices.
 pub(super) fn participant(connection: &Connection, source: &str, session: SessionId, id: ParticipationId) -> rusqlite::Result<Known> {
     let sql =
-        "SELECT first_seen, start_at, start_known_at, adopted, facts, facts_known_at, cancelled, absent_since, absences FROM participant
+        "SELECT first_seen, start_at, start_known_at, adopted,
+                unseal('facts', source || '/' || session_id || '/' || participation_id, facts), facts_known_at, cancelled, absent_since, absences FROM participant
                WHERE source = ?1 AND session_id = ?2 AND participation_id = ?3";
     let sql_notices =
         format!("SELECT {COLUMNS} FROM notice WHERE session_id = ?2 AND participation_id = ?3 AND source = ?1 ORDER BY due_at, key");
@@ -135,7 +138,7 @@ pub(super) fn participant(connection: &Connection, source: &str, session: Sessio
 }
 
 pub(super) const REMINDED: &str = "SELECT coalesce(accepted_at, changed_at) FROM notice INDEXED BY notice_number
-     WHERE channel = 'sms' AND address = ?1 AND occasion = 'reminder' AND state IN ('claimed', 'sending', 'accepted', 'unknown')
+     WHERE channel = 'sms' AND address = seal_alike('address', ?1) AND occasion = 'reminder' AND state IN ('claimed', 'sending', 'accepted', 'unknown')
      AND NOT (source = ?2 AND session_id = ?3) ORDER BY start_at DESC LIMIT ?4";
 
 /// Reminders of other sessions, to the numbers of these notices.
@@ -157,7 +160,7 @@ fn known_notice(row: &Row<'_>) -> rusqlite::Result<KnownNotice> {
 }
 
 pub(super) fn suppressions(connection: &Connection) -> rusqlite::Result<HashMap<String, Suppression>> {
-    let mut statement = connection.prepare_cached("SELECT address_key, kind FROM suppression")?;
+    let mut statement = connection.prepare_cached("SELECT unseal('suppression', '', address_key), kind FROM suppression")?;
     let all = statement.query_map([], |row| Ok((row.get(0)?, super::suppression::kind(row, 1)?)))?;
     all.collect()
 }
@@ -285,7 +288,7 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
 
 /// The frozen bytes, while they are kept.
 pub(super) fn content(connection: &Connection, key: NoticeKey) -> rusqlite::Result<Option<Vec<u8>>> {
-    let sql = "SELECT packed, size FROM notice JOIN content ON notice_id = notice.id WHERE key = ?1";
+    let sql = "SELECT unseal('message', notice_id, packed), size FROM notice JOIN content ON notice_id = notice.id WHERE key = ?1";
     connection.prepare_cached(sql)?.query_row([key.0], frozen::unpacked).optional()
 }
 
@@ -341,6 +344,7 @@ mod tests {
     use crate::outbox::State;
     use crate::outbox::sqlite::attempt::claim_sql;
     use crate::outbox::sqlite::migrate::migrate;
+    use crate::outbox::sqlite::sealed::Sealer;
     use crate::outbox::sqlite::upkeep::{HELD, UNDECIDED};
     use crate::outbox::sqlite::{figures, history, receipt, reply, retention, suppression};
 
@@ -355,6 +359,7 @@ mod tests {
     #[test]
     fn every_question_has_its_index() {
         let mut connection = Connection::open_in_memory().unwrap();
+        Sealer::new(None).install(&connection).unwrap();
         migrate(&mut connection, [0; 32]).unwrap();
         let list = |filter: Filter| list_sql(&filter).0;
         let held = vec![State::Held];

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use super::open::{explain, open_reader};
+use super::sealed::Sealer;
 use crate::outbox::{Result, StoreError};
 
 /// Reads at once: a dashboard, a command of the daemon, the planner and the dispatcher.
@@ -18,14 +19,15 @@ const READERS: usize = 4;
 /// A few read-only connections, opened when they are needed first.
 pub(super) struct Readers {
     path: PathBuf,
+    sealer: Sealer,
     permits: Arc<Semaphore>,
     idle: Arc<Mutex<Vec<Connection>>>,
 }
 
 impl Readers {
     /// Opens nothing yet.
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, permits: Arc::new(Semaphore::new(READERS)), idle: Arc::default() }
+    pub(super) fn new(path: PathBuf, sealer: Sealer) -> Self {
+        Self { path, sealer, permits: Arc::new(Semaphore::new(READERS)), idle: Arc::default() }
     }
 
     /// Runs `op` in a read transaction, on a thread that may block.
@@ -35,11 +37,11 @@ impl Readers {
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let permit = self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
-        let (path, idle) = (self.path.clone(), self.idle.clone());
+        let (path, sealer, idle) = (self.path.clone(), self.sealer.clone(), self.idle.clone());
         let task = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let free = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let connection = free.map_or_else(|| open_reader(&path), Ok).map_err(|e| explain(&path, action, &e))?;
+            let connection = free.map_or_else(|| open_reader(&path, &sealer), Ok).map_err(|e| explain(&path, action, &e))?;
             let value = in_transaction(&connection, op).map_err(|e| explain(&path, action, &e))?;
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
             Ok(value)
@@ -74,8 +76,8 @@ mod tests {
     async fn a_long_read_delays_no_commit_and_sees_one_moment() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("outbox.db");
-        let writer = Writer::start(open(&path, Access::Daemon).unwrap().connection, &path).unwrap();
-        let readers = Readers::new(path);
+        let writer = Writer::start(open(&path, Access::Daemon, &Sealer::new(None)).unwrap().connection, &path).unwrap();
+        let readers = Readers::new(path, Sealer::new(None));
         let (tell_running, running) = oneshot::channel();
         let (open_gate, gate) = std::sync::mpsc::channel::<()>();
         let long = readers.read("long", move |c| {
@@ -98,8 +100,8 @@ mod tests {
     async fn a_reader_cannot_write() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("outbox.db");
-        let _writer = open(&path, Access::Daemon).unwrap();
-        let readers = Readers::new(path);
+        let _writer = open(&path, Access::Daemon, &Sealer::new(None)).unwrap();
+        let readers = Readers::new(path, Sealer::new(None));
         let error = readers.read("write", |c| note(c, DateTime::UNIX_EPOCH, "reveal", "")).await.unwrap_err();
         assert!(error.to_string().contains("cannot be written") || error.to_string().contains("readonly"), "{error}");
         assert_eq!(readers.read("count", rows).await.unwrap(), 0, "a failed read poisons nothing");

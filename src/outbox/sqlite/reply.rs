@@ -15,11 +15,10 @@ use crate::outcome::Suppression;
 use crate::session::{ParticipationId, Rsvp, SessionId};
 
 pub(super) const OPEN: &str = "SELECT DISTINCT source, session_id, participation_id FROM notice INDEXED BY notice_number
-     WHERE channel = 'sms' AND address = ?1 AND start_at > ?2 AND (state IN ('accepted', 'unknown', 'sending') OR doubt IS NOT NULL)
+     WHERE channel = 'sms' AND address = seal_alike('address', ?1) AND start_at > ?2 AND (state IN ('accepted', 'unknown', 'sending') OR doubt IS NOT NULL)
      ORDER BY source, session_id, participation_id";
 
-pub(super) const WAITING: &str =
-    "SELECT reply_id, address, kind, locale, useful_until FROM answer INDEXED BY answer_waiting WHERE state = 'waiting' ORDER BY at";
+pub(super) const WAITING: &str = "SELECT reply_id, unseal('answer', reply_id, address), kind, locale, useful_until FROM answer INDEXED BY answer_waiting WHERE state = 'waiting' ORDER BY at";
 
 /// Takes a reply. `false`: it was taken before, and nothing is changed.
 pub(super) fn take(connection: &Connection, now: DateTime<Utc>, taken: &Taken) -> rusqlite::Result<bool> {
@@ -34,7 +33,7 @@ pub(super) fn take(connection: &Connection, now: DateTime<Utc>, taken: &Taken) -
         Changes::Nothing => true,
         Changes::OptOut => suppression::suppress(connection, now, &address, Suppression::OptedOut, SaidBy::Reply)?,
         Changes::OptIn => {
-            let sql = "SELECT 1 FROM suppression WHERE address_key = ?1 AND kind = 'opted_out'";
+            let sql = "SELECT 1 FROM suppression WHERE address_key = seal_alike('suppression', ?1) AND kind = 'opted_out'";
             connection.prepare_cached(sql)?.exists([&key])? && suppression::unsuppress(connection, now, &key)?
         }
         Changes::Rsvp(place, answered) => {
@@ -44,8 +43,8 @@ pub(super) fn take(connection: &Connection, now: DateTime<Utc>, taken: &Taken) -
     };
     if let Some((answer, locale)) = taken.answer.as_ref().filter(|(answer, _)| heard || !matches!(answer, Answer::Stopped)) {
         let sql = "INSERT INTO answer (reply_id, address, address_key, kind, locale, at, useful_until, state)
-                   SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, 'waiting'
-                   WHERE NOT EXISTS (SELECT 1 FROM answer WHERE address_key = ?3 AND kind = ?4 AND at >= ?8)";
+                   SELECT ?1, seal('answer', ?1, ?2), seal_alike('suppression', ?3), ?4, ?5, ?6, ?7, 'waiting'
+                   WHERE NOT EXISTS (SELECT 1 FROM answer WHERE address_key = seal_alike('suppression', ?3) AND kind = ?4 AND at >= ?8)";
         connection.prepare_cached(sql)?.execute(params![
             taken.key.to_string(),
             taken.from.expose(),
@@ -66,7 +65,9 @@ fn put_rsvp(connection: &Connection, now: DateTime<Utc>, place: &Place, answered
                ON CONFLICT (source, session_id, participation_id) DO UPDATE SET says = excluded.says, over = excluded.over, at = excluded.at";
     let (says, over) = (rsvp_word(answered.says), rsvp_word(answered.over));
     connection.prepare_cached(sql)?.execute(params![place.source, place.session.0, place.participation.0, says, over, ms(now)])?;
-    let sql = "UPDATE session SET digest = replace(digest, ?3, '') || ?3, revision = revision + 1 WHERE source = ?1 AND id = ?2";
+    let sql = "UPDATE session SET revision = revision + 1,
+                   digest = seal('digest', source || '/' || id, replace(unseal('digest', source || '/' || id, digest), ?3, '') || ?3)
+               WHERE source = ?1 AND id = ?2";
     connection.prepare_cached(sql)?.execute(params![place.source, place.session.0, PLAN_AGAIN])?;
     let row =
         LedgerRow { session_id: Some(place.session), participation_id: Some(place.participation), ..LedgerRow::note(now, "rsvp", says) };

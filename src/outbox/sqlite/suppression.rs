@@ -19,12 +19,34 @@ pub(super) fn put(
     since: DateTime<Utc>,
     (said_by, notice): (SaidBy, Option<NoticeKey>),
 ) -> rusqlite::Result<bool> {
-    let sql = "INSERT INTO suppression (address_key, kind, since, shown, notice_key, said_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    let shown = (suppression_key(address), address.to_string());
+    insert(connection, (&shown.0, &shown.1), (kind, since), (said_by, notice))
+}
+
+/// `key` and the address as it prints.
+fn insert(
+    connection: &Connection,
+    (key, shown): (&str, &str),
+    (kind, since): (Suppression, DateTime<Utc>),
+    (said_by, notice): (SaidBy, Option<NoticeKey>),
+) -> rusqlite::Result<bool> {
+    let sql = "INSERT INTO suppression (address_key, kind, since, shown, notice_key, said_by)
+               VALUES (seal_alike('suppression', ?1), ?2, ?3, ?4, ?5, ?6)
                ON CONFLICT (address_key) DO UPDATE
                SET kind = excluded.kind, since = excluded.since, notice_key = excluded.notice_key, said_by = excluded.said_by
                WHERE kind = 'bounced' AND excluded.kind = 'opted_out'";
-    let values = params![suppression_key(address), kind.as_str(), ms(since), address.to_string(), notice.map(|k| k.0), said_by.as_str()];
+    let values = params![key, kind.as_str(), ms(since), shown, notice.map(|k| k.0), said_by.as_str()];
     Ok(connection.prepare_cached(sql)?.execute(values)? == 1)
+}
+
+/// Takes over those of another store: how many of them are new here. Their notices are that store's.
+pub(super) fn import(connection: &Connection, now: DateTime<Utc>, from: &[SuppressedAddress]) -> rusqlite::Result<usize> {
+    let mut added = 0;
+    for one in from {
+        added += usize::from(insert(connection, (&one.key, &one.shown), (one.kind, one.since), (one.said_by, None))?);
+    }
+    history::note(connection, now, "suppressed", &format!("{added} taken over from another store"))?;
+    Ok(added)
 }
 
 /// A person puts one on it: somebody at the practice, or its owner.
@@ -37,30 +59,39 @@ pub(super) fn suppress(
 ) -> rusqlite::Result<bool> {
     let put = put(connection, address, kind, now, (said_by, None))?;
     if put {
-        history::note(connection, now, "suppressed", &format!("{}: {}", kind.as_str(), suppression_key(address)))?;
+        history::note(connection, now, "suppressed", &format!("{}: {}", kind.as_str(), named(connection, &suppression_key(address))?))?;
     }
     Ok(put)
 }
 
 /// Coming sessions that left somebody out because of the list. Whose address it was is not known: the list holds digests.
-pub(super) const PLAN_LEFT_OUT: &str = "UPDATE session SET digest = replace(digest, ?1, '') || ?1 WHERE start_at > ?2 AND (source, id) IN (
+pub(super) const PLAN_LEFT_OUT: &str = "UPDATE session
+     SET digest = seal('digest', source || '/' || id, replace(unseal('digest', source || '/' || id, digest), ?1, '') || ?1)
+     WHERE start_at > ?2 AND (source, id) IN (
          SELECT source, session_id FROM omission WHERE reason IN ('bounced', 'opted_out')
          UNION SELECT source, session_id FROM notice WHERE state = 'suppressed' AND reason IN ('bounced', 'opted_out'))";
 
 /// A person takes one off. Sessions that left somebody out are planned again at the next walk, although their source says nothing new.
 pub(super) fn unsuppress(connection: &Connection, now: DateTime<Utc>, key: &str) -> rusqlite::Result<bool> {
-    let removed = connection.prepare_cached("DELETE FROM suppression WHERE address_key = ?1")?.execute([key])? == 1;
+    let removed =
+        connection.prepare_cached("DELETE FROM suppression WHERE address_key = seal_alike('suppression', ?1)")?.execute([key])? == 1;
     if removed {
         connection.prepare_cached(PLAN_LEFT_OUT)?.execute(params![PLAN_AGAIN, ms(now)])?;
-        history::note(connection, now, "unsuppressed", key)?;
+        history::note(connection, now, "unsuppressed", &named(connection, key)?)?;
     }
     Ok(removed)
 }
 
 /// All of it, the newest first.
 pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<SuppressedAddress>> {
-    let sql = "SELECT address_key, kind, since, shown, notice_key, said_by FROM suppression ORDER BY since DESC, address_key";
+    let sql = "SELECT unseal('suppression', '', address_key) AS address_key, kind, since, shown, notice_key, said_by FROM suppression
+               ORDER BY since DESC, address_key";
     connection.prepare_cached(sql)?.query_map([], row)?.collect()
+}
+
+/// How the ledger, which is not sealed, names an address: by its key; in a sealed store by what nobody without the store's key can try.
+fn named(connection: &Connection, key: &str) -> rusqlite::Result<String> {
+    connection.prepare_cached("SELECT substr(seal_alike('suppression', ?1), 1, 32)")?.query_row([key], |row| row.get(0))
 }
 
 fn row(row: &Row<'_>) -> rusqlite::Result<SuppressedAddress> {

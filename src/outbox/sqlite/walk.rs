@@ -50,8 +50,9 @@ pub(super) fn apply(connection: &Connection, walk: &Walk) -> rusqlite::Result<Ap
 
 /// Another digest raises the revision, which fences the attempts that were rendered from the one before.
 fn put_session(connection: &Connection, source: &str, session: &WalkedSession) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO session (source, id, revision, digest, start_at, ambiguous, record) VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6)
-               ON CONFLICT (source, id) DO UPDATE SET revision = revision + (digest <> excluded.digest), digest = excluded.digest,
+    let sql = "INSERT INTO session (source, id, revision, digest, start_at, ambiguous, record) VALUES (?1, ?2, 1, seal('digest', ?1 || '/' || ?2, ?3), ?4, ?5, seal('record', ?1 || '/' || ?2, ?6))
+               ON CONFLICT (source, id) DO UPDATE SET
+                   revision = revision + (unseal('digest', source || '/' || id, digest) <> ?3), digest = excluded.digest,
                    start_at = excluded.start_at, ambiguous = excluded.ambiguous, record = excluded.record";
     let ambiguous = query::ambiguous_text(&session.ambiguous);
     connection.prepare_cached(sql)?.execute(params![source, session.id.0, session.digest, ms(session.start), ambiguous, session.record])?;
@@ -67,7 +68,7 @@ fn put_participant(
 ) -> rusqlite::Result<()> {
     let sql = "INSERT INTO participant (source, session_id, participation_id, first_seen, start_at, start_known_at, adopted, facts, facts_known_at,
                                         cancelled, absent_since, absences)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, seal('facts', ?1 || '/' || ?2 || '/' || ?3, ?8), ?9, ?10, ?11, ?12)
                ON CONFLICT (source, session_id, participation_id) DO UPDATE SET first_seen = excluded.first_seen,
                    start_at = excluded.start_at, start_known_at = excluded.start_known_at, adopted = excluded.adopted,
                    facts = excluded.facts, facts_known_at = excluded.facts_known_at, cancelled = excluded.cancelled,
@@ -148,7 +149,7 @@ fn put_omission(
 /// What waits since when: the time is kept while anything waits.
 fn replace_guard(connection: &Connection, walk: &Walk) -> rusqlite::Result<()> {
     let Guard { digest, sessions } = &walk.guard;
-    let sql = "UPDATE source SET guard_digest = ?2, guard_since = CASE WHEN ?3 THEN coalesce(guard_since, ?5) END,
+    let sql = "UPDATE source SET guard_digest = seal('guard', name, ?2), guard_since = CASE WHEN ?3 THEN coalesce(guard_since, ?5) END,
                    guard_accepted = CASE WHEN ?4 THEN guard_accepted END WHERE name = ?1";
     connection.prepare_cached(sql)?.execute(params![walk.source, digest, !sessions.is_empty(), !digest.is_empty(), ms(walk.at)])?;
     connection.prepare_cached("DELETE FROM guard WHERE source = ?1")?.execute([&walk.source])?;

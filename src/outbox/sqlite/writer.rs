@@ -151,22 +151,23 @@ mod tests {
     use super::*;
     use crate::outbox::sqlite::history::note;
     use crate::outbox::sqlite::open::{Access, open, open_reader};
+    use crate::outbox::sqlite::sealed::Sealer;
 
     const NOW: DateTime<chrono::Utc> = DateTime::UNIX_EPOCH;
 
     fn start(path: &Path) -> Writer {
-        Writer::start(open(path, Access::Command).unwrap().connection, path).unwrap()
+        Writer::start(open(path, Access::Command, &Sealer::new(None)).unwrap().connection, path).unwrap()
     }
 
     fn new_file() -> (tempfile::TempDir, std::path::PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("outbox.db");
-        drop(open(&path, Access::Daemon).unwrap());
+        drop(open(&path, Access::Daemon, &Sealer::new(None)).unwrap());
         (folder, path)
     }
 
     fn rows(path: &Path) -> i64 {
-        open_reader(path).unwrap().query_row("SELECT count(*) FROM ledger", [], |row| row.get(0)).unwrap()
+        open_reader(path, &Sealer::new(None)).unwrap().query_row("SELECT count(*) FROM ledger", [], |row| row.get(0)).unwrap()
     }
 
     /// Both writes are in one group: they were sent while the one before them ran.

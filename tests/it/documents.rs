@@ -1,0 +1,48 @@
+//! The documents name what is there.
+
+use std::path::Path;
+
+/// The tests that a page names: "`file: function`, `another_function`", files below `tests/` or `src/`.
+fn named(page: &str) -> Vec<(String, Option<String>)> {
+    let mut named = Vec::new();
+    for row in page.lines().filter(|line| line.starts_with("| ")) {
+        let mut file = None;
+        let last = row.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
+        for words in last.split('`').skip(1).step_by(2) {
+            let path = |p: &str| if p.starts_with("src/") { p.to_owned() } else { format!("tests/{p}") };
+            match words.split_once(": ") {
+                Some((of, function)) => {
+                    file = Some(path(of));
+                    named.push((path(of), Some(function.to_owned())));
+                }
+                None if words.contains('/') => named.push((path(words), None)),
+                None => named.push((file.clone().unwrap_or_else(|| panic!("{words}: of which file?")), Some(words.to_owned()))),
+            }
+        }
+    }
+    named
+}
+
+fn missing(named: &[(String, Option<String>)]) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let is_there = |(file, function): &&(String, Option<String>)| {
+        let text = std::fs::read_to_string(root.join(file)).unwrap_or_default();
+        let defines = |name: &str| ["fn ", "def "].iter().any(|word| text.contains(&format!("{word}{name}(")));
+        !text.is_empty() && function.as_deref().is_none_or(defines)
+    };
+    named.iter().filter(|n| !is_there(n)).map(|(file, function)| format!("{file}: {function:?}")).collect()
+}
+
+#[test]
+fn each_test_that_is_named_exists() {
+    let named = named(include_str!("../../docs/what-happens.md"));
+    assert!(named.len() > 50, "{} tests are named", named.len());
+    assert_eq!(missing(&named), [] as [&str; 0]);
+}
+
+#[test]
+fn one_that_does_not_exist_is_found() {
+    let page = "| moved | told | `it/engine.rs: everything_is_well`, `each_outcome_has_its_state` and `it/nowhere.rs` |";
+    let said = missing(&named(page));
+    assert_eq!(said, ["tests/it/engine.rs: Some(\"everything_is_well\")", "tests/it/nowhere.rs: None"]);
+}

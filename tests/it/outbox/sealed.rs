@@ -1,0 +1,252 @@
+//! A store with a key: nothing private in its files, nothing moved in them unseen, and no other key for it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use chrono::TimeDelta;
+use punctual::notice::Occasion;
+use punctual::outbox::sqlite::{Access, SqliteOutbox, StoreKey};
+use punctual::outbox::{Begin, Change, Filter, Outbox, suppression_key};
+use punctual::outcome::Suppression;
+use rusqlite::Connection;
+
+use super::fixture::{Store, accepted, addressed, begin, lease, mail, minute, request, text, walk, walked};
+
+/// Of 32 times the same byte.
+pub(super) fn key(byte: u8) -> StoreKey {
+    StoreKey::parse(&format!("{byte:02x}").repeat(32)).unwrap()
+}
+
+fn open(path: &Path, key: Option<&StoreKey>) -> Result<SqliteOutbox, String> {
+    SqliteOutbox::open_with(&format!("sqlite://{}", path.display()), Access::Daemon, key).map_err(|e| e.to_string())
+}
+
+/// What no byte of the files may show. The record's digest and the facts could be tried with candidates of a code.
+const PRIVATE: [&str; 8] =
+    ["Zebulon Quux", "zebulon", "817263549", "817-263-549", "4045550142", "digest-of-the-record", "digest-of-facts", "guarded-digest"];
+
+/// Fills a store with all that is private, through every table that holds it.
+async fn fill(outbox: SqliteOutbox) {
+    let outbox: std::sync::Arc<dyn Outbox> = std::sync::Arc::new(outbox);
+    let store = Store { outbox: std::sync::Arc::clone(&outbox), _folder: None };
+    let (mail, text) = (addressed(1, Occasion::Invite, 0, mail("zebulon")), addressed(2, Occasion::Invite, 0, text(42)));
+    let of = |session, notice: &punctual::notice::Notice| {
+        let mut walked = walked(session, "digest-of-the-record", vec![Change::Add(notice.clone())]);
+        walked.record = format!(r#"{{"SessionId":{session},"Name":"Zebulon Quux","Email":"zebulon@example.com","Code":817263549}}"#);
+        walked.known.iter_mut().for_each(|(_, known)| "digest-of-facts".clone_into(&mut known.facts));
+        walked
+    };
+    let mut all = walk(vec![of(1, &mail), of(2, &text)]);
+    "guarded-digest".clone_into(&mut all.guard.digest);
+    store.outbox.apply(all).await.unwrap();
+    let claim = store.claim_one(0).await;
+    let bytes = "Hello Zebulon Quux, your code is 817-263-549.\r\n".repeat(40).into_bytes();
+    let begun = Begin { bytes: bytes.clone().into(), facts: "digest-of-facts".to_owned(), ..begin(&claim, 0) };
+    assert_eq!(store.outbox.begin(vec![begun]).await.unwrap(), [true]);
+    assert!(store.outbox.doubt(lease(&claim), claim.revision, TimeDelta::minutes(1)).await.unwrap());
+    assert!(store.settle(1, &claim, accepted()).await);
+    store.outbox.suppress(minute(2), &mail.address, Suppression::OptedOut).await.unwrap();
+    store.outbox.suppress(minute(2), &text.address, Suppression::Bounced).await.unwrap();
+    assert_eq!(store.outbox.deliveries(mail.key).await.unwrap().1.unwrap(), bytes, "it is read as it was written");
+    assert_eq!(store.outbox.suppressions().await.unwrap()[&suppression_key(&mail.address)], Suppression::OptedOut);
+}
+
+/// All files of a folder, one after another.
+fn bytes(folder: &Path) -> Vec<u8> {
+    fs::read_dir(folder).unwrap().flat_map(|file| fs::read(file.unwrap().path()).unwrap()).collect()
+}
+
+fn shown(folder: &Path) -> Vec<String> {
+    let (bytes, unsealed) = (bytes(folder), suppression_key(&mail("zebulon")));
+    let is_there = |text: &&str| bytes.windows(text.len()).any(|w| w.eq_ignore_ascii_case(text.as_bytes()));
+    PRIVATE.into_iter().chain([unsealed.as_str()]).filter(is_there).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn no_file_of_it_shows_anybody() {
+    for (key, shows) in [(None, true), (Some(key(7)), false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox.db");
+        fill(open(&path, key.as_ref()).unwrap()).await;
+        // Before the log is copied into the file, and after; and a copy.
+        let store = open(&path, key.as_ref()).unwrap();
+        store.note(minute(3), "reveal", "session 1").await.unwrap();
+        assert_eq!(shown(folder.path()).len(), if shows { PRIVATE.len() + 1 } else { 0 }, "{:?}", shown(folder.path()));
+        let copies = tempfile::tempdir().unwrap();
+        assert!(store.backup(&copies.path().join("copy.db"), |_, _| {}).await.unwrap().findings.is_empty());
+        drop(store);
+        for folder in [folder.path(), copies.path()] {
+            assert_eq!(!shown(folder).is_empty(), shows, "{:?}", shown(folder));
+        }
+    }
+}
+
+#[tokio::test]
+async fn it_opens_with_its_own_key_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (sealed, plain) = (folder.path().join("sealed.db"), folder.path().join("plain.db"));
+    fill(open(&sealed, Some(&key(7))).unwrap()).await;
+    fill(open(&plain, None).unwrap()).await;
+    for (path, key, says) in [
+        (&sealed, Some(key(8)), "another key than that of [store] key_file"),
+        (&sealed, None, "it is sealed: set [store] key_file"),
+        (&plain, Some(key(7)), "it was made without a key"),
+    ] {
+        for access in [Access::Daemon, Access::Command] {
+            let error = SqliteOutbox::open_with(&format!("sqlite://{}", path.display()), access, key.as_ref()).err().unwrap().to_string();
+            assert!(error.contains(says) && error.contains(&path.display().to_string()), "{error}");
+        }
+    }
+    let copy = folder.path().join("copy.db");
+    open(&sealed, Some(&key(7))).unwrap().backup(&copy, |_, _| {}).await.unwrap();
+    for path in [&sealed, &copy] {
+        let store = open(path, Some(&key(7))).unwrap();
+        assert!(store.verify_ledger(None).await.unwrap().findings.is_empty());
+        assert_eq!(store.list(&Filter::default()).await.unwrap().len(), 2);
+    }
+}
+
+/// A start that ended between making the file and sealing it leaves one that the next start may seal.
+#[tokio::test]
+async fn a_store_that_holds_nothing_yet_may_get_a_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("outbox.db");
+    drop(open(&path, None).unwrap());
+    fill(open(&path, Some(&key(7))).unwrap()).await;
+    assert!(open(&path, None).is_err());
+    assert_eq!(shown(folder.path()), [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn what_was_moved_or_changed_does_not_open() {
+    for deed in [
+        "UPDATE session SET record = (SELECT record FROM session WHERE id = 2) WHERE id = 1",
+        "UPDATE session SET record = digest WHERE id = 1",
+        "UPDATE session SET record = '{\"SessionId\":1}' WHERE id = 1",
+        "UPDATE session SET record = substr(record, 1, length(record) - 4) || 'AAA=' WHERE id = 1",
+        "UPDATE participant SET facts = (SELECT facts FROM participant WHERE session_id = 2 LIMIT 1) WHERE session_id = 1",
+        "UPDATE notice SET address = (SELECT address_key FROM suppression LIMIT 1)",
+        "UPDATE notice SET facts = (SELECT facts FROM participant LIMIT 1)",
+        "UPDATE content SET packed = zeroblob(length(packed))",
+        "UPDATE content SET packed = x''",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox.db");
+        fill(open(&path, Some(&key(7))).unwrap()).await;
+        assert!(Connection::open(&path).unwrap().execute(deed, []).unwrap() > 0, "{deed}");
+        let store = open(&path, Some(&key(7))).unwrap();
+        let key = super::fixture::addressed(1, Occasion::Invite, 0, mail("zebulon")).key;
+        let errors = [
+            store.sessions("clinic", None).await.err(),
+            store.known("clinic", &[punctual::session::SessionId(1)]).await.err(),
+            store.list(&Filter::default()).await.err(),
+            store.deliveries(key).await.err(),
+        ];
+        let said: Vec<String> = errors.into_iter().flatten().map(|e| e.to_string()).collect();
+        assert!(!said.is_empty() && said.iter().all(|e| e.contains("does not open")), "{deed}: {said:?}");
+    }
+}
+
+#[tokio::test]
+async fn claims_of_a_sealed_store_are_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("outbox.db"), Some(&key(7))).unwrap();
+    let notice = addressed(1, Occasion::Invite, 0, mail("zebulon"));
+    store.apply(walk(vec![walked(1, "first", vec![Change::Add(notice.clone())])])).await.unwrap();
+    let claims = store.claim(request(0)).await.unwrap();
+    assert_eq!((claims[0].entry.notice.clone(), claims[0].record.as_str()), (notice, r#"{"SessionId":1,"Digest":"first"}"#));
+}
+
+#[test]
+fn keys() {
+    for text in [
+        &"0f".repeat(32),
+        &"0F".repeat(32),
+        "Dw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8=",
+        " Dw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8=\n",
+    ] {
+        assert_eq!(StoreKey::parse(text).unwrap().keyed("lakeside"), key(15).keyed("lakeside"), "{text}");
+    }
+    for text in ["", "0f", "a password", &"0f".repeat(31), &"0f".repeat(33)] {
+        let why = StoreKey::parse(text).err().unwrap();
+        assert!(why.contains("expected 32 random bytes") && !why.contains("password"), "{why}");
+    }
+    assert_ne!(key(15).keyed("lakeside"), key(16).keyed("lakeside"));
+    assert_eq!(format!("{:?}", key(15)), "StoreKey(********)");
+}
+
+/// Every column that holds text or bytes is sealed, or named here with what it holds instead of people.
+#[test]
+fn each_column_is_sealed_or_harmless() {
+    let sealed: BTreeMap<&str, &[&str]> = BTreeMap::from([
+        ("session", &["digest", "record"][..]),
+        ("participant", &["facts"]),
+        ("notice", &["address", "facts"]),
+        ("content", &["packed"]),
+        ("suppression", &["address_key"]),
+        ("answer", &["address", "address_key"]),
+        ("source", &["guard_digest", "guard_accepted"]),
+    ]);
+    let harmless: BTreeMap<&str, &[&str]> = BTreeMap::from([
+        // Random, drawn for the store; something sealed.
+        ("identity", &["reference_key", "key_check"][..]),
+        // Names of sources, digests of the configuration (keyed with the practice), words of the program.
+        ("source", &["name", "policy_digest"]),
+        ("guard", &["source", "kind"]),
+        // Ids of participations and a reason; never a code.
+        ("session", &["source", "ambiguous"]),
+        ("participant", &["source"]),
+        // A notice's key is keyed with the practice; a provider's words are without people, its ids are its own.
+        (
+            "notice",
+            &[
+                "key",
+                "source",
+                "role",
+                "occasion",
+                "rule",
+                "channel",
+                "state",
+                "reason",
+                "phase",
+                "server_reply",
+                "reference",
+                "owner",
+                "claimed_from",
+                "doubt",
+            ],
+        ),
+        ("delivery", &["phase", "outcome", "transport", "reply", "receipt", "receipt_detail"]),
+        // What a message was taken for, never its text; digests of ids of the provider.
+        ("reply", &["id", "word"]),
+        ("answer", &["reply_id", "kind", "locale", "state", "outcome"]),
+        ("rsvp", &["source", "says", "over"]),
+        // Reasons: they repeat no value but what looks like an id of a time zone.
+        ("omission", &["source", "role", "occasion", "rule", "channel", "reason", "detail"]),
+        ("fault", &["source", "path", "reason"]),
+        // As it prints: t*****@example.com.
+        ("suppression", &["kind", "shown", "notice_key", "said_by"]),
+        // Ids, times, reasons, names of staff; addresses masked, or by a keyed name.
+        ("ledger", &["notice_key", "event", "from_state", "to_state", "reason", "detail", "chain"]),
+        ("restored", &["source"]),
+        // The practice's own mailboxes, which its configuration names.
+        ("staff_letter", &["recipient", "state"]),
+    ]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("outbox.db");
+    drop(open(&path, None).unwrap());
+    let file = Connection::open(&path).unwrap();
+    let sql = "SELECT t.name, c.name FROM sqlite_schema AS t, pragma_table_info(t.name) AS c
+               WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' AND c.type <> 'INTEGER'";
+    let mut columns = file.prepare(sql).unwrap();
+    let columns = columns.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).unwrap();
+    let unknown: Vec<(String, String)> = columns
+        .map(Result::unwrap)
+        .filter(|(table, column)| {
+            let named = |list: &BTreeMap<&str, &[&str]>| list.get(table.as_str()).is_some_and(|all| all.contains(&column.as_str()));
+            named(&sealed) == named(&harmless)
+        })
+        .collect();
+    assert_eq!(unknown, [], "seal it (src/outbox/sqlite/sealed.rs), or say here why it need not be");
+}
