@@ -237,7 +237,7 @@ impl fmt::Debug for RawContact {
 }
 
 /// A record, or a field of one, that could not be used.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Fault {
     /// The field's path: `[3].Participants[1].ConnectCode`.
     pub path: String,

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
-use axum::routing::{get, post, put};
+use axum::routing::{get, post};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -214,12 +214,11 @@ fn routes(shared: Arc<Shared>) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::figures))
-        .route("/api/v1/sources/{name}/sessions", put(push::whole))
-        .route("/api/v1/sources/{name}/sessions/{id}", put(push::one).delete(push::cancel))
         .route("/hooks/securevideo/{token}", post(hook::take))
         .route("/hooks/twilio", post(twilio::take))
         .route("/hooks/kannel/{token}", get(kannel::take))
-        .route("/hooks/sms/{token}", post(webhook::take));
+        .route("/hooks/sms/{token}", post(webhook::take))
+        .merge(api::push_routes());
     if shared.door.is_some() {
         routes = routes.merge(pages::routes()).merge(api::routes(&shared));
     }

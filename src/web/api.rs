@@ -1,7 +1,7 @@
 //! `/api/v1`: what programs ask and do, with a token of `punctual token add`.
 //!
-//! Each operation stands once, in [`operations`]: it is routed, guarded by its scope, and described (OpenAPI, [`describe`]) from there. Answers are
-//! JSON, refusals problem details. Contacts are masked, and no answer holds a code. What a program does stands in the ledger with its token's name.
+//! Each operation stands once, in [`operations`] or [`pushes`]: it is routed, guarded by its scope, and described (OpenAPI, [`describe`]) from
+//! there. Answers are JSON, refusals problem details. Contacts are masked, and no answer holds a code. What a program does stands in the ledger with its token's name.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use axum::{Extension, Router};
 use schemars::{Schema, SchemaGenerator};
 use serde::Serialize;
 
-use super::Shared;
 use super::problem::Problem;
+use super::{Shared, push};
 use crate::access::{Scope, Token};
 use crate::desk::letter::Letter;
 use crate::desk::notices::Shown;
@@ -152,11 +152,55 @@ fn operations() -> Vec<Operation> {
     ]
 }
 
+/// What is pushed. A source has a token of its own, too: these look themselves at who asks ([`push`]), and are there without a users file.
+fn pushes() -> Vec<Operation> {
+    let push = |method, path, id, summary, handler| Operation {
+        method,
+        path,
+        scope: Scope::Push,
+        id,
+        summary,
+        query: &[],
+        body: None,
+        answers: &[(200, Some(schema::<push::Receipt>))],
+        refusals: &[
+            (404, "No source of that name is pushed to, or the token is that of another one."),
+            (409, "There is no list yet to merge it into, or too much waits for an operator."),
+        ],
+        handler,
+    };
+    vec![
+        Operation {
+            body: Some(push::list_schema),
+            ..push(
+                "put",
+                "/sources/{name}/sessions",
+                "pushSessions",
+                "The whole list of a source: who is on it no more, is absent.",
+                || axum::routing::put(push::whole),
+            )
+        },
+        Operation {
+            body: Some(push::session_schema),
+            ..push("put", "/sources/{name}/sessions/{session}", "pushSession", "One session: the others stay as they are.", || {
+                axum::routing::put(push::one)
+            })
+        },
+        push("delete", "/sources/{name}/sessions/{session}", "cancelSession", "Cancels a session.", || delete(push::cancel)),
+    ]
+}
+
+/// Their routes.
+pub(super) fn push_routes() -> Router<Arc<Shared>> {
+    pushes().iter().fold(Router::new(), |routes, one| routes.route(&format!("{ROOT}{}", one.path), (one.handler)()))
+}
+
 /// Where all of them are.
 const ROOT: &str = "/api/v1";
 
 pub(super) fn routes(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
-    let description = json(&describe::document(&operations()));
+    let all: Vec<Operation> = pushes().into_iter().chain(operations()).collect();
+    let description = json(&describe::document(&all));
     let mut routes = Router::new().route(&format!("{ROOT}/openapi.json"), get(async move || described(&description)));
     for operation in operations() {
         let guard = from_fn_with_state((Arc::clone(shared), operation.scope), with_token);

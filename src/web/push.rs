@@ -9,6 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
 use super::problem::Problem;
@@ -19,7 +20,7 @@ use crate::source::json::BODY_MAX;
 use crate::source::push::Offer;
 
 /// What came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Receipt {
     /// Sessions that the source lists now.
     pub sessions: usize,
@@ -35,6 +36,25 @@ pub struct Receipt {
     pub guarded: usize,
     /// Pushed records that could not be used.
     pub faults: Vec<Fault>,
+}
+
+/// One session as the provider's API has it. Records are judged one by one: what is wrong with one is told, and the others are taken.
+pub(super) fn session_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "description": "A Session as the provider's API has it (V0 to V2); docs/push.md.",
+        "required": ["SessionId", "ScheduleTs", "Participants"],
+        "properties": {
+            "SessionId": { "type": "integer" },
+            "ScheduleTs": { "type": ["string", "null"], "description": "UTC, as 2014-04-16T15:00:00; null: right now." },
+            "Participants": { "type": "array", "items": { "type": "object" } },
+        },
+    })
+}
+
+/// A list of them.
+pub(super) fn list_schema(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": session_schema(generator) })
 }
 
 /// PUT of a list.

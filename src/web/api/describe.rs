@@ -34,7 +34,7 @@ pub(super) fn document(operations: &[Operation]) -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": { "token": { "type": "http", "scheme": "bearer", "description": "Made by `punctual token add NAME --scope SCOPE`." } },
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer", "description": "Made by `punctual token add NAME --scope SCOPE`; a source's own token pushes to that one." } },
         },
     })
 }
@@ -83,6 +83,7 @@ fn describe(operation: &Operation, generator: &mut schemars::SchemaGenerator) ->
 fn in_path(path: &str) -> Vec<Value> {
     let names: BTreeSet<&str> = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect();
     let schema = |name: &str| match name {
+        "name" => json!({ "type": "string", "minLength": 1 }),
         "session" => json!({ "type": "integer", "format": "int64", "minimum": i64::MIN, "maximum": i64::MAX }),
         "act" => json!({ "type": "string", "enum": ["retry", "hold", "release", "cancel"] }),
         _ => json!({ "type": "string", "pattern": "^[0-9a-f]{32}$" }),
