@@ -42,12 +42,14 @@ pub mod notify;
 mod ping;
 pub mod receipts;
 pub mod replies;
+mod returned;
 mod upkeep;
 
 use self::intake::Intake;
 use self::notify::Notifier;
 pub use self::ping::Ping;
 use self::replies::Answers;
+use self::returned::Returned;
 
 /// How often the wall clock is held against the machine's uptime.
 const CLOCK_LOOK: Duration = Duration::from_secs(30);
@@ -99,6 +101,7 @@ pub struct Engine {
     dispatcher: Arc<Dispatcher>,
     lanes: Vec<(Arc<Lane>, Arc<Notify>)>,
     answers: Arc<Answers>,
+    returned: Returned,
     /// Where bounces are read, and when.
     bounces: Option<(PathBuf, String)>,
     /// Those that are asked.
@@ -189,6 +192,7 @@ impl Engine {
             dispatcher: Arc::new(dispatcher),
             lanes: lanes.into_iter().map(|lane| (lane, Arc::new(Notify::new()))).collect(),
             answers: Arc::new(answers),
+            returned: Returned::default(),
             bounces: config.bounces,
             sources: asked.map(|s| Arc::new(Mutex::new(s))).collect(),
             names,
@@ -265,10 +269,10 @@ impl Engine {
 
     /// Reads the bounces that have come.
     async fn read_bounces(&self) -> Result<(), StoreError> {
-        match &self.bounces {
-            Some((maildir, _)) => maildir::poll(maildir, &*self.outbox, &*self.clock).await,
-            None => Ok(()),
-        }
+        let Some((maildir, _)) = &self.bounces else { return Ok(()) };
+        let noted = maildir::poll(maildir, &*self.outbox, &*self.clock).await?;
+        noted.into_iter().for_each(|fate| self.returned.receipt(Channel::Email, fate));
+        Ok(())
     }
 
     /// Walks one source. A source that cannot be read is told and counts as unchanged: `false`.

@@ -110,9 +110,12 @@ impl Engine {
 
     /// For `/metrics`. `None`: the store does not answer.
     pub(super) async fn figures(&self) -> Option<Figures> {
-        let asked = async { anyhow::Ok((self.outbox.status().await?, self.outbox.guards().await?, self.outbox.held_by_reason().await?)) };
-        let (status, guards, held) = tokio::time::timeout(FIGURES_WITHIN, asked).await.ok()?.ok()?;
         let now = self.clock.now();
+        let asked = async {
+            let (status, guards) = (self.outbox.status().await?, self.outbox.guards().await?);
+            anyhow::Ok((status, guards, self.outbox.held_by_reason().await?, self.outbox.undelivered(now).await?))
+        };
+        let (status, guards, held, undelivered) = tokio::time::timeout(FIGURES_WITHIN, asked).await.ok()?.ok()?;
         let mut f = Figures::default();
         let tz = self.policy.zones.data();
         let build = [("version", env!("CARGO_PKG_VERSION")), ("tzdata", tz.version.as_str()), ("tzdata_origin", tz.origin.as_str())];
@@ -131,6 +134,7 @@ impl Engine {
             f.sample("punctual_guarded_sessions", &[("source", name)], n as f64);
         }
         self.channels(&mut f, now);
+        self.returned.figures(&mut f, undelivered.len());
         Some(f)
     }
 

@@ -10,10 +10,11 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, Notify, mpsc};
 
 use super::{Engine, receipts, replies, tell};
-use crate::contact::PhoneNumber;
+use crate::contact::{Channel, PhoneNumber};
 use crate::evidence::{self, Evidence};
 use crate::feedback::{Reply, Report};
 use crate::outbox::StoreError;
+use crate::outbox::receipt::Received;
 use crate::session::{Participant, ParticipationId, SessionId};
 use crate::source::json;
 use crate::source::push::{self, Held, Offer, Refused};
@@ -164,7 +165,12 @@ impl web::Intake for Intake {
     }
 
     async fn receipt(&self, report: Report) -> Result<(), Declined> {
-        receipts::take(&**self.engine.outbox(), report, self.engine.clock.now()).await.map(drop).map_err(|error| self.fail(error))
+        let fate = report.fate;
+        let taken = receipts::take(&**self.engine.outbox(), report, self.engine.clock.now()).await;
+        if let Received::Noted(_) = taken.map_err(|error| self.fail(error))? {
+            self.engine.returned.receipt(Channel::Sms, fate);
+        }
+        Ok(())
     }
 
     async fn reply(&self, reply: Reply) -> Result<(), Declined> {
@@ -172,6 +178,9 @@ impl web::Intake for Intake {
         let taking = replies::take(&**engine.outbox(), &reply, &engine.policy, engine.answers.renderer.locale(), now);
         let heard = taking.await.map_err(|error| self.fail(error))?;
         engine.answers.wake.notify_one();
+        if let Some(word) = heard.new {
+            engine.returned.reply(word);
+        }
         if heard.replans {
             self.nudge.notify_one();
         }

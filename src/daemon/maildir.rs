@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::clock::Clock;
 use crate::feedback::Report;
 use crate::feedback::bounce::{self, BOUNCE_MAX};
+use crate::outbox::receipt::{Fate, Received};
 use crate::outbox::{Outbox, Result};
 
 use super::receipts;
@@ -16,14 +17,16 @@ use super::receipts;
 /// Mails that one poll reads; the next poll reads the next.
 const MAILS: usize = 1000;
 
-/// Reads what has come. What cannot be read or moved is told in the log, and tried again at the next poll.
-pub async fn poll(maildir: &Path, outbox: &dyn Outbox, clock: &dyn Clock) -> Result<()> {
+/// Reads what has come: what became of each message of which it said something new. What cannot be read or moved is told in the log, and tried
+/// again at the next poll.
+pub async fn poll(maildir: &Path, outbox: &dyn Outbox, clock: &dyn Clock) -> Result<Vec<Fate>> {
+    let mut noted = Vec::new();
     let new = maildir.join("new");
     let names = match names(&new) {
         Ok(names) => names,
         Err(why) => {
             tracing::error!(maildir = %maildir.display(), %why, "the bounces cannot be read");
-            return Ok(());
+            return Ok(noted);
         }
     };
     for name in names {
@@ -36,7 +39,10 @@ pub async fn poll(maildir: &Path, outbox: &dyn Outbox, clock: &dyn Clock) -> Res
         };
         let flags = match read {
             Ok(report) => {
-                receipts::take(outbox, report, clock.now()).await?;
+                let fate = report.fate;
+                if let Received::Noted(_) = receipts::take(outbox, report, clock.now()).await? {
+                    noted.push(fate);
+                }
                 ":2,S"
             }
             Err(why) => {
@@ -47,10 +53,10 @@ pub async fn poll(maildir: &Path, outbox: &dyn Outbox, clock: &dyn Clock) -> Res
         let base = name.to_string_lossy().split(':').next().unwrap_or_default().to_owned();
         if let Err(why) = fs::rename(new.join(&name), maildir.join("cur").join(base + flags)) {
             tracing::error!(%why, "a bounce was noted and cannot be moved: is there a folder cur?");
-            return Ok(());
+            return Ok(noted);
         }
     }
-    Ok(())
+    Ok(noted)
 }
 
 /// Files, no links and folders, in a stable order.

@@ -34,8 +34,8 @@ const AGAIN: Duration = Duration::from_secs(30);
 /// What came of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heard {
-    /// It was not taken before.
-    pub new: bool,
+    /// What it was taken for; `None`: it was taken before, or not at all.
+    pub new: Option<Word>,
     /// Sessions are planned again: a participant answered, or wants texts again.
     pub replans: bool,
 }
@@ -44,7 +44,7 @@ pub struct Heard {
 pub async fn take(outbox: &dyn Outbox, reply: &Reply, policy: &Policy, locale: &str, now: DateTime<Utc>) -> Result<Heard> {
     let Ok(from) = PhoneNumber::parse(&reply.from, &policy.region) else {
         tracing::warn!(gateway = reply.gateway, "a text from no number that could be answered");
-        return Ok(Heard { new: false, replans: false });
+        return Ok(Heard { new: None, replans: false });
     };
     let (word, of_word) = Word::of(&reply.text);
     let (change, answer) = match word {
@@ -60,7 +60,7 @@ pub async fn take(outbox: &dyn Outbox, reply: &Reply, policy: &Policy, locale: &
     let taken = Taken { key: reply_key(reply.gateway, &reply.id), from, word, change, answer };
     let new = outbox.reply(now, taken).await?;
     tracing::info!(gateway = reply.gateway, word = word.as_str(), new, "a reply");
-    Ok(Heard { new, replans: new && replans })
+    Ok(Heard { new: new.then_some(word), replans: new && replans })
 }
 
 /// Yes and No are an RSVP where they can mean one session only.

@@ -56,6 +56,9 @@ const WORDS: [(Word, Option<Language>, &[&str]); 14] = [
 ];
 
 impl Word {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Stop, Self::Start, Self::Help, Self::Yes, Self::No, Self::Other];
+
     /// For the store.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,5 +1,5 @@
-//! What strangers say, mangled at random: session files, SMTP replies, gateways' answers, server texts, names in templates. Nothing panics, and each
-//! target's own rule holds. A second each with the other tests; `tests/fuzz SECONDS` gives each its time.
+//! What strangers say, mangled at random: session files, SMTP replies, gateways' answers, server texts, bounces, names in templates. Nothing
+//! panics, and each target's own rule holds. A second each with the other tests; `tests/fuzz SECONDS` gives each its time.
 //!
 //! Mutations of good examples, by a generator that starts from a seed which a failure prints, with the input: PUNCTUAL_FUZZ_SEED repeats a run.
 
@@ -10,9 +10,11 @@ use punctual::contact::PersonName;
 use punctual::deliver::Transport;
 use punctual::deliver::gateway::twilio;
 use punctual::deliver::smtp::{Settings, Smtp, Timeouts, Tls};
+use punctual::feedback::{bounce, is_reference};
 use punctual::message::Content;
 use punctual::notice::Occasion;
-use punctual::outcome::{Outcome, redacted};
+use punctual::outbox::receipt::Fate;
+use punctual::outcome::{Outcome, Suppression, redacted};
 use punctual::render::{RenderError, Renderer};
 use punctual::session::Rsvp;
 use punctual::source::json;
@@ -226,6 +228,56 @@ fn webhooks() {
             let detail = event.detail();
             assert!(detail.len() <= 200 && !detail.contains(char::is_control), "{detail}");
         }
+    });
+}
+
+/// Anybody may send a mail that looks like a bounce: Postfix's with a return path of VERP, Exim's with the mail that came back, and one of three
+/// recipients. Whatever it says, it names one of our references, is no longer than what is shown, and suppresses only what failed.
+#[test]
+fn bounces() {
+    let examples: [&[u8]; 3] = [
+        include_bytes!("../fixtures/bounces/postfix.eml"),
+        include_bytes!("../fixtures/bounces/exim.eml"),
+        include_bytes!("../fixtures/bounces/several.eml"),
+    ];
+    let fates = examples.map(|example| bounce::read(example).map(|report| (report.fate, report.remember)));
+    let gone = Ok((Fate::Undelivered, Some(Suppression::Bounced)));
+    assert_eq!(fates, [gone, gone, Ok((Fate::Delivered, None))], "the examples themselves");
+    let words = [
+        "Action: failed\r\n",
+        "Action: delivered\r\n",
+        "Status: 5.1.1\r\n",
+        "\r\n\r\n",
+        "--b\r\n",
+        "--b--",
+        "boundary=\"\"",
+        "boundary=b",
+        "multipart/report",
+        "message/rfc822",
+        "message/delivery-status",
+        "Content-Type: ",
+        "Diagnostic-Code: smtp; 550 no\r\n ",
+        "Message-ID: <abcdefghijklmnopqrstuvwxyz234567@x>\r\n",
+        "bounces+abcdefghijklmnopqrstuvwxyz234567@x",
+        "=?utf-8?q?=40?=",
+        "=?utf-8?b?NzAxNjc4NDU1?=",
+        "Content-Transfer-Encoding: base64\r\n",
+        " (",
+        ";",
+    ];
+    each("bounces", &examples, &[&words[..], &HOSTILE[..]].concat(), |input, _| {
+        let began = Instant::now();
+        let read = bounce::read(input);
+        assert!(began.elapsed() < Duration::from_secs(1), "it takes {:?} for {} bytes", began.elapsed(), input.len());
+        let Ok(report) = read else { return };
+        assert!(report.ours.as_deref().is_some_and(is_reference) && report.reference.is_none(), "{report:?}");
+        assert!(
+            report.remember.is_none() || (report.fate, report.remember) == (Fate::Undelivered, Some(Suppression::Bounced)),
+            "{report:?}"
+        );
+        let detail = report.detail.unwrap_or_default();
+        assert!(detail.chars().count() <= 300 && !detail.contains('@') && !detail.contains(char::is_control), "{detail}");
+        assert!(detail.split(|c: char| !c.is_ascii_digit()).all(|run| run.len() < 7), "{detail}");
     });
 }
 

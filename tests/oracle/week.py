@@ -67,6 +67,10 @@ at = "18:00"
 from = "21:00"
 to = "08:00"
 channels = {channels}
+# Numbers are shared by many here, and times are what is compared.
+[sms]
+max_per_day = 0
+max_per_week = 0
 """
 
 

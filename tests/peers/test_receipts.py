@@ -59,6 +59,8 @@ def test_kannels_receipts_are_taken_and_noted(practice, kannel):
         servers.wait_until(lambda: practice.run("outbox", "list", "--json", "--state", "accepted").lines(), "the text is accepted")
         servers.wait_until(lambda: receipts(practice) == {"invite": ["delivered"]}, "Kannel's receipt")
         assert [number for number, _, _ in kannel.settled()] == [NUMBER]
+        figures = urllib.request.urlopen(f"http://127.0.0.1:{practice.listen}/metrics", timeout=10).read().decode()
+        assert '\npunctual_receipts_total{channel="sms",fate="delivered"} 1\n' in figures and "\npunctual_undelivered_messages 0\n" in figures
     (invite,) = [row for row in practice.outbox() if row["occasion"] == "invite"]
     shown = practice.run("outbox", "show", invite["key"])
     assert "receipt at " in shown.out and ": delivered" in shown.out, shown.out
@@ -91,5 +93,7 @@ def test_what_a_phone_answers_comes_back_through_kannel(practice, tmp_path):
         start = urlencode({"from": NUMBER, "text": "Start", "id": "another", "charset": "UTF-8"})
         assert urllib.request.urlopen(f"{hook}?{start}", timeout=10).status == 200
         assert listed() == []
+        figures = urllib.request.urlopen(f"http://127.0.0.1:{practice.listen}/metrics", timeout=10).read().decode()
+        assert '\npunctual_replies_total{word="start"} 1\n' in figures and '\npunctual_replies_total{word="stop"} 0\n' in figures
     practice.once()
     assert {row["session_id"] for row in practice.outbox()} == {1, 2}, "the next walk plans for them again"
