@@ -2,7 +2,7 @@
 //!
 //! In: the users file ([`mod@file`]). Out: whose password or token it is, and what that one may do. Invariants: neither a password nor a token is
 //! kept, only what it is known by again (argon2id; SHA-256, since a token is random); a wrong one costs the same time whoever is named.
-//! [`attempts`] and [`visits`] are pure: `now` is an argument.
+//! [`attempts`], [`totp`] and [`visits`] are pure: `now` is an argument.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,6 +15,7 @@ use subtle::ConstantTimeEq;
 pub mod attempts;
 pub mod file;
 pub mod password;
+pub mod totp;
 pub mod visits;
 
 /// What a member of staff may do.
@@ -69,6 +70,9 @@ pub struct User {
     pub role: Role,
     /// The hash of their password, in PHC form: `$argon2id$...`
     pub argon2id: String,
+    /// The secret of their one-time codes, in base32; `None`: the password is enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub totp: Option<String>,
 }
 
 /// One program's token.
@@ -117,6 +121,9 @@ impl Access {
         }
         if let Some(user) = self.user.iter().find(|u| !password::is_hash(&u.argon2id)) {
             return Err(format!("{}: argon2id is no hash of argon2id; make it with `punctual user add`", user.name.0));
+        }
+        if let Some(user) = self.user.iter().find(|u| u.totp.as_deref().is_some_and(|secret| !totp::is_secret(secret))) {
+            return Err(format!("{}: totp is none of base32, or too short; make it with `punctual user totp`", user.name.0));
         }
         Ok(())
     }

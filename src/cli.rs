@@ -397,6 +397,14 @@ enum UserCommand {
         #[arg(long, value_enum, value_name = "ROLE")]
         role: UserRole,
     },
+    /// Asks a user for the code of an authenticator app too: prints what the app reads, this once. Another call makes another secret.
+    Totp {
+        /// Who.
+        name: Name,
+        /// Asks for the password alone again.
+        #[arg(long)]
+        off: bool,
+    },
     /// Removes a user, and logs them out.
     Remove {
         /// Who.

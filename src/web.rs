@@ -199,7 +199,7 @@ impl Shared {
 /// Serves until `stop` is raised, and finishes what is in hand then. Dropped earlier, it drops the connections too.
 pub async fn serve(listener: TcpListener, settings: Settings, intake: Arc<dyn Intake>, office: Office, stop: watch::Receiver<bool>) {
     let limits = settings.limits;
-    let door = settings.users.clone().map(|path| Door::new(Followed::new(path)));
+    let door = settings.users.clone().map(|path| Door::new(Followed::new(path), office.clock.now()));
     let shared = Shared { settings, intake, office, door, bodies: Semaphore::new(BODIES) };
     connection::serve(listener, routes(Arc::new(shared)), limits, stop).await;
 }

@@ -102,7 +102,7 @@ mod tests {
     fn someone() -> Access {
         let argon2id = password::hash("correct horse battery").unwrap();
         Access {
-            user: vec![User { name: "jane".parse().unwrap(), role: Role::Viewer, argon2id }],
+            user: vec![User { name: "jane".parse().unwrap(), role: Role::Viewer, argon2id, totp: None }],
             token: vec![Token { name: "ehr".parse().unwrap(), scopes: vec![Scope::Read, Scope::Push], sha256: digest("t") }],
         }
     }
@@ -127,9 +127,10 @@ mod tests {
             ("[[user]]\nname = \"jane\"\nrole = \"boss\"\nargon2id = \"secret\"\n", "line 3"),
             ("[[user]]\nname = \"Jane Doe\"\nrole = \"viewer\"\nargon2id = \"secret\"\n", "a-z"),
             ("[[user]]\nname = \"jane\"\nrole = \"viewer\"\nargon2id = \"secret\"\n", "punctual user add"),
+            ("[[user]]\nname = \"jane\"\nrole = \"viewer\"\nargon2id = \"HASH\"\ntotp = \"secret\"\n", "punctual user totp"),
             ("[[users]]\n", "unknown field"),
         ] {
-            std::fs::write(&path, text).unwrap();
+            std::fs::write(&path, text.replace("HASH", &someone().user[0].argon2id)).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
             let why = read(&path).unwrap_err();
             assert!(why.contains(says) && !why.contains("secret"), "{why}");

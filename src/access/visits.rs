@@ -1,7 +1,7 @@
 //! Who is logged in. Pure: `now` and random ids are arguments. (A *visit*, because a *session* is a video session here.)
 //!
 //! A visit's id is known to its browser alone: here it is kept as a digest. A visit ends when it is idle, when it is old, when its user is
-//! gone or has another password, and when the daemon ends.
+//! gone or has another password or one-time codes, and when the daemon ends.
 
 use std::collections::HashMap;
 
@@ -63,7 +63,8 @@ impl Visits {
     pub fn find(&mut self, id: &str, current: impl Fn(&str) -> Option<User>, now: DateTime<Utc>) -> Option<Visit> {
         let digest = digest(id);
         let visit = self.0.get_mut(&digest)?;
-        let user = current(visit.user.name.as_str()).filter(|user| user.argon2id == visit.user.argon2id);
+        let user =
+            current(visit.user.name.as_str()).filter(|user| (&user.argon2id, &user.totp) == (&visit.user.argon2id, &visit.user.totp));
         let Some(user) = user.filter(|_| visit.lasts(now)) else {
             self.0.remove(&digest);
             return None;
@@ -107,7 +108,7 @@ mod tests {
     }
 
     fn jane(hash: &str) -> User {
-        User { name: "jane".parse().unwrap(), role: Role::Operator, argon2id: hash.to_owned() }
+        User { name: "jane".parse().unwrap(), role: Role::Operator, argon2id: hash.to_owned(), totp: None }
     }
 
     fn there(visits: &mut Visits, id: &str, now: i64) -> bool {

@@ -1,14 +1,16 @@
-//! `user add / remove / list` and `token add / remove / list`: who may use the pages and the API.
+//! `user add / totp / remove / list` and `token add / remove / list`: who may use the pages and the API.
 
 use std::io::{IsTerminal, Read};
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
 use serde_json::json;
 
 use super::table::{Colors, Tone, table};
 use super::{Exit, TokenCommand, UserCommand};
-use crate::access::{self, Access, Name, Role, Token, User, file, password};
+use crate::access::{self, Access, Name, Role, Token, User, file, password, totp};
 use crate::config::Config;
 
 pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: Colors) -> anyhow::Result<Exit> {
@@ -18,17 +20,20 @@ pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: C
         UserCommand::Add { name, role } => {
             let argon2id = password::hash(&ask(name)?).map_err(anyhow::Error::msg)?;
             let was_there = access.user(name.as_str()).is_some();
+            let totp = access.user(name.as_str()).and_then(|u| u.totp.clone());
             access.user.retain(|u| u.name != *name);
-            access.user.push(User { name: name.clone(), role: (*role).into(), argon2id });
+            access.user.push(User { name: name.clone(), role: (*role).into(), argon2id, totp });
             file::write(path, &access).map_err(anyhow::Error::msg)?;
             println!("{name} is {} now; {}", word((*role).into()), if was_there { "the password was changed" } else { "added" });
         }
+        UserCommand::Totp { name, off } => totp(path, access, (&config.raw.practice.name, name), *off, colors)?,
         UserCommand::Remove { name } => {
             remove(path, access, |a| a.user.retain(|u| u.name != *name))?;
             println!("{name} is removed, and logged out");
         }
         UserCommand::List => {
-            let rows = access.user.iter().map(|u| (u.name.to_string(), word(u.role).to_owned()));
+            let asked = |u: &User| if u.totp.is_some() && !json { ", with a code" } else { "" };
+            let rows = access.user.iter().map(|u| (u.name.to_string(), format!("{}{}", word(u.role), asked(u))));
             list(rows.collect(), ["User", "Role"], json, colors);
         }
     }
@@ -61,6 +66,29 @@ pub(super) fn token(config: &Config, command: &TokenCommand, json: bool, colors:
         }
     }
     Ok(Exit::Done)
+}
+
+/// The secret is told to whoever types this, and to nobody else.
+fn totp(path: &Path, mut access: Access, (practice, name): (&str, &Name), off: bool, colors: Colors) -> anyhow::Result<()> {
+    let Some(user) = access.user.iter_mut().find(|u| u.name == *name) else { bail!("there is no user {name}") };
+    if off && user.totp.is_none() {
+        bail!("{name} is asked for no code");
+    }
+    let secret = if off { None } else { Some(totp::new_secret().map_err(anyhow::Error::msg)?) };
+    user.totp.clone_from(&secret);
+    file::write(path, &access).map_err(anyhow::Error::msg)?;
+    let Some(secret) = secret else {
+        println!("{name} is asked for the password alone, and logged out");
+        return Ok(());
+    };
+    let uri = totp::uri(practice, name.as_str(), &secret);
+    if std::io::stdout().is_terminal() {
+        let picture = QrCode::new(&uri).context("the QR code")?.render::<Dense1x2>().quiet_zone(true).build();
+        println!("{}", colors.picture(&picture));
+    }
+    eprintln!("{name} is asked for a code from now on. What the app reads, shown this once:");
+    println!("{uri}");
+    Ok(())
 }
 
 fn path(config: &Config) -> anyhow::Result<&Path> {

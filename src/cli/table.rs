@@ -48,6 +48,12 @@ impl Colors {
             _ => cell,
         }
     }
+
+    /// A picture of characters, black on white whatever the terminal's own colours are.
+    pub(super) fn picture(self, lines: &str) -> String {
+        let line = |line: &str| if self.0 { format!("\x1b[30;107m{line}\x1b[0m\n") } else { format!("{line}\n") };
+        lines.lines().map(line).collect()
+    }
 }
 
 /// An empty table with those headings, as wide as the terminal at most. (Programs read the JSON.)

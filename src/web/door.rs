@@ -3,6 +3,7 @@
 //! A cookie is a random id, and nothing else; it is drawn anew at log-in, so that an id that somebody knew before is worth nothing after. A form's
 //! token is an HMAC of that id: no other site can know it. Failures: [`Trouble`], for staff a page.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,7 +21,7 @@ use super::request;
 use crate::access::attempts::Attempts;
 use crate::access::file::Followed;
 use crate::access::visits::{Visit, Visits};
-use crate::access::{self, Access, Role, Scope, Token, password};
+use crate::access::{self, Access, Role, Scope, Token, User, password, totp};
 
 /// Passwords that are looked at together: each takes 19 MiB and some 30 ms of a core.
 const HASHING: usize = 2;
@@ -41,6 +42,10 @@ pub(super) struct Door {
     hashing: Semaphore,
     /// Makes the tokens of forms. A new one at each start.
     key: String,
+    /// One-time codes: the step of the last one that each name used.
+    used: Mutex<HashMap<access::Name, i64>>,
+    /// Codes of the step in which it was opened may have been used before: a visit does not outlast it either.
+    opened_in: i64,
 }
 
 /// A member of staff, at work.
@@ -62,13 +67,15 @@ impl Visitor {
 }
 
 impl Door {
-    pub(super) fn new(users: Followed) -> Self {
+    pub(super) fn new(users: Followed, now: DateTime<Utc>) -> Self {
         Self {
             users,
             visits: Mutex::default(),
             attempts: Mutex::default(),
             hashing: Semaphore::new(HASHING),
             key: access::new_token().expect("the engine's start drew random numbers already"),
+            used: Mutex::default(),
+            opened_in: totp::step(now),
         }
     }
 
@@ -117,7 +124,7 @@ impl Door {
         if ours && !elsewhere { Ok(()) } else { Err(Trouble::Forbidden("The form is too old. Go back, reload the page, and try again.")) }
     }
 
-    /// Name and password, or how long to wait. The id of the new visit.
+    /// Name, password and code, or how long to wait. The id of the new visit.
     pub(super) async fn log_in(&self, form: &Form, from: IpAddr, now: DateTime<Utc>) -> Result<String, Refused> {
         let (name, password) = (form.get("name").trim().to_ascii_lowercase(), form.get("password").to_owned());
         // Kept names are no longer than real ones: a long one is nobody's.
@@ -130,11 +137,26 @@ impl Door {
             let verified = tokio::task::spawn_blocking(move || password::verify(&password, hash.as_deref()));
             verified.await.unwrap_or(false)
         };
-        let Some(user) = user.filter(|_| right) else { return Err(Refused::Wrong) };
+        let Some(user) = user.filter(|user| right && self.takes_code(user, form.get("code"), now)) else { return Err(Refused::Wrong) };
         self.attempts().succeeded(counted, from);
         let id = access::new_token().map_err(|_| Refused::Wrong)?;
         self.visits().open(&id, user, now);
         Ok(id)
+    }
+
+    /// Whether the code is theirs, and not used: it is now. Who has no secret is asked for none.
+    fn takes_code(&self, user: &User, given: &str, now: DateTime<Utc>) -> bool {
+        let Some(secret) = &user.totp else { return true };
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = used.get(&user.name).copied().unwrap_or(self.opened_in);
+        let Some(step) = totp::matching(secret, given, now, last) else { return false };
+        used.insert(user.name.clone(), step);
+        true
+    }
+
+    /// Whether anybody is asked for a code.
+    pub(super) fn asks_codes(&self) -> bool {
+        self.access().user.iter().any(|user| user.totp.is_some())
     }
 
     fn attempts(&self) -> MutexGuard<'_, Attempts> {
@@ -162,7 +184,7 @@ impl Door {
 pub(super) enum Refused {
     /// Too often; so long from now.
     Wait(TimeDelta),
-    /// Name or password.
+    /// Name, password or code.
     Wrong,
 }
 

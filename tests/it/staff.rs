@@ -39,7 +39,7 @@ impl Office {
 
     /// Writes the users file, changed like that.
     fn users(&self, change: impl FnOnce(&mut Access)) {
-        let user = |name: &str, role| User { name: name.parse().unwrap(), role, argon2id: password::hash(PASSWORD).unwrap() };
+        let user = |name: &str, role| User { name: name.parse().unwrap(), role, argon2id: password::hash(PASSWORD).unwrap(), totp: None };
         let token = |name: &str, token: &str, scopes: &[Scope]| Token {
             name: name.parse().unwrap(),
             scopes: scopes.to_vec(),
@@ -133,6 +133,12 @@ impl Browser<'_> {
     async fn log_in(&mut self, name: &str, password: &str) -> Response {
         let token = token_of(&self.page("/login").await.1);
         self.post("/login", &[("token", &token), ("name", name), ("password", password)]).await
+    }
+
+    /// The status of a log-in with a one-time code.
+    async fn log_in_by_code(&mut self, name: &str, password: &str, code: &str) -> u16 {
+        let token = token_of(&self.page("/login").await.1);
+        self.post("/login", &[("token", &token), ("name", name), ("password", password), ("code", code)]).await.status().as_u16()
     }
 
     /// Posts a form of a page, with its token.

@@ -1,9 +1,10 @@
 // A member of staff at a browser: Chromium, driven by Playwright. Prints one JSON object of what was seen.
 //
-//   node browse.mjs PLAN.json     { base, user, password, held, text, session, person, pictures }
+//   node browse.mjs PLAN.json     { base, user, password, totp, held, text, session, person, pictures }
 //
 // Each page is looked at by axe-core (WCAG 2.2 A and AA, and best practice) and by html-validate; the deeds are done with scripts switched off.
 import { readFileSync, mkdirSync } from "node:fs";
+import { createHmac } from "node:crypto";
 import { createRequire } from "node:module";
 
 const require = createRequire(process.env.PUNCTUAL_TOOLS + "/node/");
@@ -33,11 +34,21 @@ function watch(page) {
   page.on("pageerror", (error) => seen.console.push(String(error)));
 }
 
-async function logIn(page, password = plan.password) {
+async function logIn(page, password = plan.password, user = plan.user, code = "") {
   await page.goto(plan.base + "/login");
-  await page.getByLabel("Name").fill(plan.user);
+  await page.getByLabel("Name").fill(user);
   await page.getByLabel("Password").fill(password);
+  if (code) await page.getByLabel("Code of your app").fill(code);
   await page.getByRole("button", { name: "Log in" }).click();
+}
+
+// What an authenticator app shows half a minute from now (RFC 6238).
+function nextCode(secret) {
+  const bits = [...secret].map((c) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(c).toString(2).padStart(5, "0")).join("");
+  const step = Buffer.alloc(8);
+  step.writeBigInt64BE(BigInt(Math.floor(Date.now() / 30000) + 1));
+  const tag = createHmac("sha1", Buffer.from(bits.match(/.{8}/g).map((b) => parseInt(b, 2)))).update(step).digest();
+  return String((tag.readUInt32BE(tag[19] & 15) & 0x7fffffff) % 1e6).padStart(6, "0");
 }
 
 // Every page, in light and dark, on a desk and on a phone.
@@ -131,5 +142,15 @@ seen.deeds.found = new URL(page.url()).pathname;
 await page.getByRole("button", { name: "Log out" }).click();
 await page.goto(plan.base + "/attention");
 seen.deeds.loggedOut = new URL(page.url()).pathname;
+const code = nextCode(plan.totp.secret);
+const place = () => new URL(page.url()).pathname;
+await logIn(page, plan.password, plan.totp.user);
+seen.deeds.withoutCode = place();
+await logIn(page, plan.password, plan.totp.user, code);
+seen.deeds.withCode = place();
+await page.getByRole("button", { name: "Log out" }).click();
+await logIn(page, plan.password, plan.totp.user, code);
+seen.deeds.sameCode = place();
+seen.console = seen.console.filter((line) => !line.includes("401")); // Likewise.
 await browser.close();
 console.log(JSON.stringify(seen));

@@ -61,6 +61,10 @@ class Daemon:
     def running(self):
         for name, role in [("jane", "operator"), ("victor", "viewer")]:
             self.command("user", "add", name, "--role", role, stdin=PASSWORD + "\n")
+        self.command("user", "add", "tess", "--role", "viewer", stdin=PASSWORD + "\n")
+        uri = self.command("user", "totp", "tess")
+        assert re.fullmatch(r"otpauth://totp/Lakeside%20Telehealth:tess\?secret=[A-Z2-7]{32}&issuer=Lakeside%20Telehealth&algorithm=SHA1&digits=6&period=30", uri)
+        self.secret = uri.split("secret=")[1][:32]
         log = open(self.practice.folder / "daemon.log", "w")
         child = subprocess.Popen([str(PROGRAM), "--config", str(self.practice.config), "run"], stderr=log, cwd=self.practice.folder)
         try:
@@ -123,7 +127,7 @@ def test_a_front_desk_at_work(daemon):
             servers.wait_until(lambda: daemon.practice.run("guard", "show", "--json").lines(), "the guard trips")
             text = daemon.rows("--participant", "1002", "--state", "waiting")
             plan = {
-                "base": daemon.base, "user": "jane", "password": PASSWORD, "held": held, "mail": mail["key"], "session": 1, "person": 101,
+                "base": daemon.base, "user": "jane", "password": PASSWORD, "totp": {"user": "tess", "secret": daemon.secret}, "held": held, "mail": mail["key"], "session": 1, "person": 101,
                 "text": text[0]["key"], "pictures": str(PICTURES), "chromium": shutil.which("chromium"),
             }
             (daemon.practice.folder / "plan.json").write_text(json.dumps(plan))
@@ -137,7 +141,8 @@ def test_a_front_desk_at_work(daemon):
             assert seen["wide"] == [], "a page is wider than its screen"
             assert [line for line in seen["console"] if "404" not in line] == []
             deeds = seen["deeds"]
-            assert (deeds["sentTo"], deeds["refused"], deeds["inside"]) == ("/login", "Name or password is wrong.", "Sessions")
+            assert (deeds["sentTo"], deeds["refused"], deeds["inside"]) == ("/login", "Name, password or code is wrong. A code can be used once.", "Sessions")
+            assert (deeds["withoutCode"], deeds["withCode"], deeds["sameCode"]) == ("/login", "/", "/login")
             assert deeds["skipped"] and deeds["afterRelease"] == "/attention" and deeds["afterAccept"] == "/attention"
             code = f"{300_000_000 + mail['participation_id'] * 7:09}"
             code = "-".join([code[:3], code[3:6], code[6:]])

@@ -20,6 +20,8 @@ use crate::web::{Shared, request};
 struct Page {
     token: String,
     name: String,
+    /// Somebody has one-time codes.
+    codes: bool,
     wrong: Option<String>,
 }
 
@@ -34,7 +36,8 @@ fn form(shared: &Shared, headers: &HeaderMap, status: StatusCode, name: String, 
         Some(id) => id.to_owned(),
         None => new_token().map_err(|_| Trouble::Forbidden("The system gives no random numbers."))?,
     };
-    let facts = Page { token: shared.door()?.form_token(&id), name, wrong };
+    let door = shared.door()?;
+    let facts = Page { token: door.form_token(&id), name, codes: door.asks_codes(), wrong };
     Ok(with_cookie(page::render(status, "login.html", &facts), headers, &id))
 }
 
@@ -43,7 +46,7 @@ fn with_cookie(mut response: Response, headers: &HeaderMap, id: &str) -> Respons
     response
 }
 
-/// Name and password.
+/// Name and password, and a code of those who have them.
 pub(super) async fn log_in(
     State(shared): State<Arc<Shared>>,
     peer: Option<Extension<Peer>>,
@@ -71,6 +74,7 @@ pub(super) async fn log_in(
             let status = refused.status();
             tracing::warn!(status = status.as_u16(), "a log-in was refused");
             let (text, wait) = match refused {
+                Refused::Wrong if door.asks_codes() => ("Name, password or code is wrong. A code can be used once.".to_owned(), None),
                 Refused::Wrong => ("Name or password is wrong.".to_owned(), None),
                 Refused::Wait(wait) => {
                     (format!("Too many attempts. Try again in {} minutes.", wait.num_minutes() + 1), Some(wait.num_seconds()))

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use punctual::access::Role;
+use punctual::access::{Role, totp};
+use punctual::clock::{Clock, WallClock};
 use punctual::outbox::State;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -129,6 +130,41 @@ async fn guessing_ends_soon_and_keeps_nobody_waiting() {
     assert_eq!(flooded, 429, "thirty from one address");
     println!("slowest page beside the flood: {slowest:?}");
     assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    office.close().await;
+}
+
+/// With the code of the next step, which is taken too: that of this one may be older than the daemon.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_is_asked_for_and_taken_once() {
+    let office = Office::open().await;
+    let mut before = office.logged_in("jane").await;
+    assert!(!before.page("/login").await.1.contains("name=\"code\""), "nobody has one");
+    let secret = totp::new_secret().unwrap();
+    office.users(|access| access.user[0].totp = Some(secret.clone()));
+    assert_eq!(before.page("/").await.0, 303, "who gets one logs in anew");
+    let mut jane = office.browser();
+    assert!(jane.page("/login").await.1.contains("name=\"code\""));
+    let opened = totp::step(WallClock.now());
+    let code = |ahead: i64| totp::shown(&secret, opened + ahead).unwrap();
+    let next = code(1);
+    for (password, code, why) in [
+        (PASSWORD, "", "none"),
+        (PASSWORD, "123", "a wrong one"),
+        (PASSWORD, &code(9), "one of another time"),
+        (PASSWORD, &code(0), "it may have been used before the daemon began anew"),
+        ("not the password", &next, "the code alone is not enough, and is not used up by that"),
+    ] {
+        assert_eq!(jane.log_in_by_code("jane", password, code).await, 401, "{why}");
+    }
+    assert_eq!(jane.log_in_by_code("jane", PASSWORD, &next).await, 303);
+    assert_eq!(jane.page("/").await.0, 200);
+    let mut other = office.browser();
+    assert_eq!(other.log_in_by_code("jane", PASSWORD, &next).await, 401, "it was used");
+    assert_eq!(other.log_in_by_code("victor", PASSWORD, "").await, 303, "he has none");
+    for _ in 0..9 {
+        assert_eq!(other.log_in_by_code("jane", PASSWORD, "000").await, 401);
+    }
+    assert_eq!(other.log_in_by_code("jane", PASSWORD, &code(1)).await, 429, "codes are guessed as seldom as passwords");
     office.close().await;
 }
 
