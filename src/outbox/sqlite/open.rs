@@ -30,7 +30,7 @@ const CHECK_MAX: u64 = 512 * 1024 * 1024;
 /// What to do when it cannot be written.
 const WRITABLE: &str = "give the file and its folder to the user who runs punctual, and look whether the file system is mounted read-only";
 /// Prepared statements kept per connection: all that this store has.
-const STATEMENTS: usize = 96;
+const STATEMENTS: usize = 128;
 /// Pages that the writing connection keeps, in KiB: those of one transaction, or they would go to the log twice.
 const CACHE: i64 = 16 * 1024;
 /// Pages in the log after which they are copied into the file: 32 MiB. A page that changes often is copied once for all its changes.

@@ -5,7 +5,11 @@ use std::fs;
 use std::path::Path;
 
 use chrono::TimeDelta;
+use punctual::contact::Address;
+use punctual::feedback::answer::Answer;
+use punctual::feedback::word::Word;
 use punctual::notice::Occasion;
+use punctual::outbox::reply::{Changes, Taken, reply_key};
 use punctual::outbox::sqlite::{Access, SqliteOutbox, StoreKey};
 use punctual::outbox::{Begin, Change, Filter, Outbox, suppression_key};
 use punctual::outcome::Suppression;
@@ -48,6 +52,11 @@ async fn fill(outbox: SqliteOutbox) {
     assert!(store.settle(1, &claim, accepted()).await);
     store.outbox.suppress(minute(2), &mail.address, Suppression::OptedOut).await.unwrap();
     store.outbox.suppress(minute(2), &text.address, Suppression::Bounced).await.unwrap();
+    let Address::Sms(from) = &text.address else { panic!("it is a number") };
+    let answer = Some((Answer::Help, "en".to_owned()));
+    let help = Taken { key: reply_key("twilio", "SM1"), from: from.clone(), word: Word::Help, change: Changes::Nothing, answer };
+    assert!(store.outbox.reply(minute(2), help).await.unwrap());
+    assert_eq!(store.outbox.waiting_answers().await.unwrap()[0].to, *from);
     assert_eq!(store.outbox.deliveries(mail.key).await.unwrap().1.unwrap(), bytes, "it is read as it was written");
     assert_eq!(store.outbox.suppressions().await.unwrap()[&suppression_key(&mail.address)], Suppression::OptedOut);
 }
