@@ -157,7 +157,7 @@ async fn the_description_is_of_what_is_there() {
             assert_eq!(asked.send().await.unwrap().status(), 401, "{method} {path}");
         }
     }
-    assert_eq!(ids.len(), 12);
+    assert_eq!(ids.len(), 15);
     let text = described.to_string();
     for reference in text.split("\"$ref\":\"#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
         assert!(described["components"]["schemas"].get(reference).is_some(), "{reference}");
