@@ -69,6 +69,7 @@ fn walked(session: i64, due: i64) -> WalkedSession {
     };
     let notices = [notice(session, Occasion::Invite, due), notice(session, Occasion::Reminder, due)];
     WalkedSession {
+        was: None,
         id: SessionId(session),
         digest: format!("{session:064x}"),
         record: "x".repeat(RECORD),

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::outbox::receipt::Fate;
 use crate::outcome::Suppression;
+use crate::session::RawContact;
 
 pub mod answer;
 pub mod bounce;
@@ -22,6 +23,8 @@ pub struct Report {
     pub detail: Option<String>,
     /// What that says about the address.
     pub remember: Option<Suppression>,
+    /// The mailbox that it speaks of, where that may be another than the message's: it may have been forwarded. `None`: the message's own.
+    pub recipient: Option<RawContact>,
 }
 
 /// A text that somebody sent to us. Neither it nor its sender is ever printed.

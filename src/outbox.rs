@@ -240,6 +240,8 @@ pub struct Known {
 pub struct Reminded {
     /// When it went.
     pub at: DateTime<Utc>,
+    /// It is on its way: nobody knows yet whether it goes.
+    pub underway: bool,
 }
 
 /// Ends the digest of a session that the next walk plans again, whatever the source says of it.
@@ -343,6 +345,8 @@ pub struct WalkedSession {
     pub id: SessionId,
     /// Digest of the record and of what other records say about it (ambiguity). A new value raises the session's revision.
     pub digest: String,
+    /// The digest that was planned upon; `None`: the session was not there. If the store has another one by then, the next walk plans again.
+    pub was: Option<String>,
     /// The record as the source said it.
     pub record: String,
     /// Participations that are ambiguous, with the reason.

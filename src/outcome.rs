@@ -4,7 +4,7 @@ use std::time::Duration;
 
 mod redact;
 
-pub use redact::redacted;
+pub use redact::{redacted, without_recipient};
 
 /// The end of one attempt to hand a message over.
 #[derive(Debug, Clone, PartialEq, Eq)]

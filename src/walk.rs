@@ -60,8 +60,9 @@ struct Walker<'a> {
 
 /// Plans what changed since the last walk, and applies it.
 pub async fn walk(outbox: &dyn Outbox, source: &str, snapshot: &Snapshot, policy: &Policy, now: DateTime<Utc>) -> outbox::Result<Report> {
-    let suppressed = Suppressions(outbox.suppressions().await?);
+    // First of all: what people answer from now on makes other digests of these.
     let seen = outbox.seen(source).await?;
+    let suppressed = Suppressions(outbox.suppressions().await?);
     let policy_digest = policy.digest();
     let all = seen.as_ref().is_none_or(|s| s.policy_digest != policy_digest || now - s.last_snapshot_at > policy.max_stale);
     let changed = changed(snapshot, seen.as_ref(), all);
@@ -74,7 +75,10 @@ pub async fn walk(outbox: &dyn Outbox, source: &str, snapshot: &Snapshot, policy
     let guard = judge(snapshot, seen.as_ref(), &changed, &missing, &walker);
     walker.guarded = guard.sessions.iter().map(|(id, _)| *id).collect();
     let listed = changed.into_iter().filter_map(|(session, digest)| walker.listed(session, digest));
-    let sessions: Vec<WalkedSession> = listed.chain(missing.iter().filter_map(|(id, why)| walker.missing(*id, *why))).collect();
+    let mut sessions: Vec<WalkedSession> = listed.chain(missing.iter().filter_map(|(id, why)| walker.missing(*id, *why))).collect();
+    for session in &mut sessions {
+        session.was = seen.as_ref().and_then(|s| s.sessions.get(&session.id)).map(|s| s.digest.clone());
+    }
     let faults: Vec<Fault> = snapshot.faults.iter().chain(snapshot.sessions.iter().flat_map(|s| &s.faults)).cloned().collect();
     let (planned, guarded) = (sessions.len(), guard.sessions.len());
     let report = Report { sessions: snapshot.sessions.len(), planned, faults: faults.len(), guarded, applied: Applied::default() };
@@ -311,6 +315,7 @@ impl Walker<'_> {
             changes.extend(self.adoption(session, *id, one));
         }
         WalkedSession {
+            was: None,
             id: session.id,
             digest,
             record: session.record.clone(),

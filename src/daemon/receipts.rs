@@ -14,19 +14,20 @@ const SINCE: TimeDelta = TimeDelta::days(14);
 
 /// Takes a report: durable when it returns. What is about no message of ours is told in the log, and changes nothing.
 pub async fn take(outbox: &dyn Outbox, report: Report, now: DateTime<Utc>) -> Result<Received> {
-    let Report { reference, ours, fate, detail, remember } = report;
-    let receipt = |about| Receipt { about, fate, detail: detail.clone(), remember };
+    let Report { reference, ours, fate, detail, remember, recipient } = report;
+    let receipt = |about| Receipt { about, fate, detail: detail.clone(), remember, recipient: recipient.clone() };
     let mut received = Received::Unmatched;
-    if let Some(reference) = reference {
-        received = outbox.receive(now, receipt(About::Reference(reference))).await?;
-    }
-    if received == Received::Unmatched
-        && let Some(key) = find(outbox, ours.as_deref(), now).await?
-    {
+    // Our own reference first: nobody else has the same.
+    if let Some(key) = find(outbox, ours.as_deref(), now).await? {
         received = outbox.receive(now, receipt(About::Notice(key))).await?;
     }
+    if received == Received::Unmatched
+        && let Some(reference) = reference
+    {
+        received = outbox.receive(now, receipt(About::Reference(reference, now - SINCE))).await?;
+    }
     match received {
-        Received::Noted(key) => tracing::info!(%key, %fate, detail, "receipt"),
+        Received::Noted(key) => tracing::info!(%key, %fate, "receipt"),
         Received::Known(key) => tracing::debug!(%key, %fate, "a receipt that says nothing new"),
         Received::Unmatched => tracing::warn!(%fate, "a receipt of no message that was handed over"),
     }

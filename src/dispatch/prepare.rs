@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Dispatcher;
 use super::lane::Lane;
+use crate::contact::Channel;
 use crate::message::{Content, Message};
 use crate::notice::{Decision, Notice, Occasion, Reason};
 use crate::outbox::{self, Claim, KnownMap, KnownNotice, Lease, Settlement, State};
@@ -131,6 +132,12 @@ impl Dispatcher {
         }
         let to_join = notice.occasion != Occasion::Cancelled;
         let to = plan::recipient(participant, &self.policy, suppressed, to_join).map_err(|(reason, _)| no(reason))?;
+        let limit = self.policy.frequency;
+        let by_text = notice.occasion == Occasion::Reminder && notice.address.channel() == Channel::Sms;
+        if by_text && !doubtful && limit.may_be_full(now, &claim.known.reminded, &to.zone.zone) {
+            let again = now + LOOK_TIME;
+            return Err(if again < notice.useful_until { moved(again) } else { no(Reason::Frequency) });
+        }
         let sequence = sequence(&notice, &claim.known.notices);
         let facts = Facts { notice: &notice, session, participant, zone: &to.zone, locale: to.locale, sequence };
         let mut message = self.renderer.render(&facts, now).map_err(|e| unrenderable(doubtful, &notice, &e))?.message;

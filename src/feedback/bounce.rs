@@ -9,6 +9,7 @@ use mailparse::{MailHeader, MailHeaderMap, parse_content_type, parse_headers};
 use super::{Report, is_reference};
 use crate::outbox::receipt::Fate;
 use crate::outcome::{Suppression, redacted};
+use crate::session::RawContact;
 
 /// So many bytes of a mail are looked at: the status comes first, then the head of the mail that came back.
 pub const BOUNCE_MAX: usize = 512 << 10;
@@ -22,6 +23,8 @@ struct Status {
     fate: Fate,
     remember: Option<Suppression>,
     detail: String,
+    /// The mailbox that failed.
+    recipient: Option<RawContact>,
 }
 
 /// Reads a report. `Err`: why it is none that we can use.
@@ -54,6 +57,7 @@ pub fn read(mail: &[u8]) -> Result<Report, &'static str> {
         fate: said.fate,
         detail: Some(said.detail),
         remember: said.remember.filter(|_| !some_arrived),
+        recipient: said.recipient,
     })
 }
 
@@ -95,15 +99,37 @@ fn recipient(group: &[u8]) -> Option<Status> {
         "delayed" | "relayed" => Fate::Sent,
         _ => return None,
     };
-    let remember = (fate == Fate::Undelivered && is_the_address(&code)).then_some(Suppression::Bounced);
     let said = fields.get_first_value("Diagnostic-Code").unwrap_or_default();
-    Some(Status { fate, remember, detail: redacted(format!("{code} {said}").trim()) })
+    // Exim's status is 5.0.0 whatever happened: what the server before it said, says more.
+    let meant = if code == "5.0.0" { enhanced(&said).unwrap_or_default() } else { &code };
+    let recipient = fields.get_first_value("Final-Recipient").and_then(|field| mailbox(&field));
+    // Whose mailbox it is must be said: a mail that was forwarded says nothing of the address that it was sent to.
+    let gone = fate == Fate::Undelivered && recipient.is_some() && is_the_address(meant);
+    let remember = gone.then_some(Suppression::Bounced);
+    Some(Status { fate, remember, detail: redacted(format!("{code} {said}").trim()), recipient })
 }
 
-/// Whether a status (RFC 3463) says that the mailbox does not exist, or takes no mail: 5.1.x, 5.2.0, 5.2.1, and what servers say who do not say
-/// why or cannot find its host. A full mailbox, a policy, a mail that is too large: none of these will be so for ever.
+/// Whether a status (RFC 3463 and its registry) says that the mailbox or its host does not exist, has moved, or takes no mail. 5.1.7 and 5.1.8 are
+/// about the sender; a full mailbox, a policy, a mail that is too large will not be so for ever; and whoever is suppressed hears nothing more.
 fn is_the_address(code: &str) -> bool {
-    code.starts_with("5.1.") || matches!(code, "5.0.0" | "5.2.0" | "5.2.1" | "5.4.1" | "5.4.4")
+    const GONE: [&str; 10] = ["5.1.0", "5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.5", "5.1.6", "5.1.10", "5.2.1", "5.4.4"];
+    GONE.contains(&code)
+}
+
+/// The first enhanced status code in a server's words.
+fn enhanced(said: &str) -> Option<&str> {
+    said.split(|c: char| c.is_whitespace() || c == '-').find(|word| {
+        let digits: Vec<&str> = word.split('.').collect();
+        digits.len() == 3 && digits.iter().all(|d| (1..=3).contains(&d.len()) && d.bytes().all(|b| b.is_ascii_digit()))
+    })
+}
+
+/// Of `rfc822; trevor@example.com` (RFC 3464 2.3.2), the address.
+fn mailbox(field: &str) -> Option<RawContact> {
+    let (kind, address) = field.split_once(';')?;
+    let known = ["rfc822", "utf-8"].iter().any(|k| kind.trim().eq_ignore_ascii_case(k));
+    let address = address.trim().trim_start_matches('<').trim_end_matches('>');
+    (known && address.contains('@')).then(|| RawContact(address.to_owned()))
 }
 
 /// VERP: the report went to `bounces+REFERENCE@practice.example`.
@@ -158,7 +184,11 @@ mod tests {
             ("failed", "5.2.1", Fate::Undelivered, true),
             ("failed", "5.4.4", Fate::Undelivered, true),
             ("failed", "5.0.0", Fate::Undelivered, true),
+            ("failed", "5.1.7", Fate::Undelivered, false),
+            ("failed", "5.1.8", Fate::Undelivered, false),
+            ("failed", "5.2.0", Fate::Undelivered, false),
             ("failed", "5.2.2", Fate::Undelivered, false),
+            ("failed", "5.4.1", Fate::Undelivered, false),
             ("failed", "5.3.4", Fate::Undelivered, false),
             ("failed", "5.7.1", Fate::Undelivered, false),
             ("failed", "4.4.1", Fate::Undelivered, false),
@@ -176,6 +206,39 @@ mod tests {
         }
         let bare_lines = report(&of("failed", "5.1.1"), "message/rfc822").replace("\r\n", "\n");
         assert_eq!(read(bare_lines.as_bytes()).unwrap().remember, Some(Suppression::Bounced));
+    }
+
+    /// Exim's own status says nothing.
+    #[test]
+    fn a_status_that_says_nothing_is_read_in_the_servers_words() {
+        for (said, remember) in [
+            ("smtp; 550 5.1.1 <nobody@example.com>", true),
+            ("smtp; 550-5.1.1 no such user", true),
+            ("smtp; 550 5.7.1 listed at bl.example.org", false),
+            ("smtp; 552 5.2.2 mailbox full", false),
+            ("smtp; 550 Administrative prohibition", false),
+            ("smtp; 550 our host 10.1.1.1 is unwelcome", false),
+        ] {
+            let group = of("failed", "5.0.0").replace("smtp; 550 5.1.1 <nobody@example.com>:\r\n no such user", said);
+            let read = read(report(&group, "message/rfc822").as_bytes()).unwrap();
+            assert_eq!(read.remember.is_some(), remember, "{said}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_suppressed_who_is_not_named() {
+        for (field, named) in [
+            ("Final-Recipient: rfc822; nobody@example.com", Some("nobody@example.com")),
+            ("Final-Recipient: RFC822;<nobody@example.com>", Some("nobody@example.com")),
+            ("Final-Recipient: x400; /g=nobody/", None),
+            ("Final-Recipient: rfc822; nobody", None),
+            ("Original-Recipient: rfc822; nobody@example.com", None),
+        ] {
+            let group = of("failed", "5.1.1").replace("Final-Recipient: rfc822; nobody@example.com", field);
+            let read = read(report(&group, "message/rfc822").as_bytes()).unwrap();
+            assert_eq!(read.recipient.map(|r| r.0), named.map(str::to_owned), "{field}");
+            assert_eq!(read.remember.is_some(), named.is_some(), "{field}");
+        }
     }
 
     #[test]

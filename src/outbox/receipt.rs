@@ -7,9 +7,10 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::contact::Address;
 use crate::notice::{NoticeKey, Occasion};
-use crate::outcome::Suppression;
-use crate::session::{ParticipationId, SessionId};
+use crate::outcome::{Suppression, without_recipient};
+use crate::session::{ParticipationId, RawContact, SessionId};
 
 /// What became of a message. In the order in which a later word replaces an earlier one: none goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
@@ -63,8 +64,8 @@ impl FromStr for Fate {
 pub enum About {
     /// By the notice that our own reference led to.
     Notice(NoticeKey),
-    /// By the provider's id of a text.
-    Reference(String),
+    /// By the provider's id of a text that was due after this: providers use ids again.
+    Reference(String, DateTime<Utc>),
 }
 
 /// One receipt.
@@ -78,9 +79,21 @@ pub struct Receipt {
     pub detail: Option<String>,
     /// What it says about the address, which is remembered in the same transaction.
     pub remember: Option<Suppression>,
+    /// See `Report::recipient`: what it says of another mailbox is remembered of none.
+    pub recipient: Option<RawContact>,
 }
 
 impl Receipt {
+    /// As it is kept beside a message to this address: what is remembered of that one, and words without the recipient's name.
+    pub(crate) fn about_address(&self, address: &Address) -> Self {
+        let theirs = self.recipient.as_ref().is_none_or(|r| r.0.eq_ignore_ascii_case(address.expose()));
+        let detail = match address {
+            Address::Email(to) => self.detail.as_ref().map(|text| without_recipient(text, to)),
+            Address::Sms(_) => self.detail.clone(),
+        };
+        Self { remember: self.remember.filter(|_| theirs), detail, ..self.clone() }
+    }
+
     /// For the ledger: `undelivered: 30005`.
     pub(crate) fn in_words(&self) -> String {
         self.detail.as_ref().map_or_else(|| self.fate.to_string(), |detail| format!("{}: {detail}", self.fate))

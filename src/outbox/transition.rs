@@ -349,9 +349,14 @@ impl Row {
 }
 
 impl Settlement {
-    /// An attempt that ended in doubt, of which a receipt came before the answer was waited out.
+    /// An attempt without an end of its own, of which, or of a copy before it, a receipt came.
     pub(crate) fn by_receipt() -> Self {
         Self::Accepted { reply: "no answer; a receipt came".to_owned(), reference: None }
+    }
+
+    /// It would be tried again, or may be: unless a receipt says that a copy has arrived.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self, Self::Unknown { .. } | Self::Retry { .. } | Self::Return { .. })
     }
 
     /// An end must be one.

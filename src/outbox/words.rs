@@ -152,6 +152,7 @@ mod tests {
         let record = r#"{"ConnectCode":701678455,"ParticipantFullName":"Trevor"}"#.to_owned();
         let stored = StoredSession { id: SessionId(9636), digest: "d".to_owned(), record: record.clone(), ambiguous: Vec::new() };
         let walked = WalkedSession {
+            was: None,
             id: SessionId(9636),
             digest: "d".to_owned(),
             record,

@@ -3,6 +3,8 @@
 //! Servers repeat what they were sent: addresses, numbers, codes, links. What looks like one is replaced, and what staff need to mend a fault
 //! (status codes, a provider's error codes, queue ids) stays readable. Where the two look alike, the text is hidden.
 
+use crate::contact::EmailAddress;
+
 /// Longest server text that is kept, in characters.
 const REPLY_MAX: usize = 300;
 /// Digits in a row from which a run counts as a number or a code.
@@ -132,6 +134,23 @@ fn is_enhanced(word: &[char], class: Option<&char>) -> bool {
     let parts: Vec<&[char]> = word.split(|&c| c == '.').collect();
     let short = |part: &[char]| (1..=3).contains(&part.len()) && part.iter().all(char::is_ascii_digit);
     matches!(parts[..], [[c], subject, detail] if matches!(c, '2' | '4' | '5') && class.is_none_or(|s| s == c) && short(subject) && short(detail))
+}
+
+/// The same text; each word of the recipient's local part is `(recipient)`. Servers repeat it without the rest of the address, where no pattern
+/// finds it. Words without a letter stay: status codes are such.
+pub fn without_recipient(text: &str, to: &EmailAddress) -> String {
+    let local = to.expose().rsplit_once('@').map_or("", |(local, _)| local);
+    let private: Vec<&str> = words(local).map(|(word, _)| word).filter(|word| word.contains(|c: char| c.is_alphabetic())).collect();
+    let hidden = |word: &str| private.iter().any(|p| p.eq_ignore_ascii_case(word));
+    words(text).flat_map(|(word, rest)| [if hidden(word) { "(recipient)" } else { word }, rest]).collect()
+}
+
+/// Letters and digits, each time with what follows up to the next.
+fn words(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.split_inclusive(|c: char| !c.is_alphanumeric()).map(|piece| {
+        let word = piece.trim_end_matches(|c: char| !c.is_alphanumeric());
+        (word, &piece[word.len()..])
+    })
 }
 
 #[cfg(test)]

@@ -28,8 +28,19 @@ impl Default for Frequency {
 const WEEK: Days = Days::new(6);
 
 impl Frequency {
-    /// Why a reminder that is due then is one too many; `None`: it is not. `others`: what went to the number of other sessions.
+    /// Why a reminder that is due then is one too many; `None`: it is not. `others`: what went to the number of other sessions. What is on its way
+    /// does not count: it may not go.
     pub fn against(&self, due: DateTime<Utc>, others: &[Reminded], zone: &Zone) -> Option<String> {
+        let went: Vec<Reminded> = others.iter().copied().filter(|r| !r.underway).collect();
+        self.too_many(due, &went, zone)
+    }
+
+    /// Whether it would be one too many if all that is on its way goes: then it waits until that is known.
+    pub fn may_be_full(&self, due: DateTime<Utc>, others: &[Reminded], zone: &Zone) -> bool {
+        self.too_many(due, others, zone).is_some()
+    }
+
+    fn too_many(&self, due: DateTime<Utc>, others: &[Reminded], zone: &Zone) -> Option<String> {
         let date = |at| zone.local(at).civil.date();
         let today = date(due);
         let first = today.checked_sub_days(WEEK).unwrap_or(NaiveDate::MIN);
@@ -80,8 +91,12 @@ mod tests {
             (0, 1, &["2026-11-26T12:00"], Some("1 reminder of other sessions went to this number in seven days; at most 1")),
             (0, 0, &["2026-11-26T12:00", "2026-11-26T13:00", "2026-11-26T14:00", "2026-11-26T15:00"], None),
         ] {
-            let others: Vec<Reminded> = went.iter().map(|text| Reminded { at: at(text) }).collect();
-            assert_eq!(Frequency { per_day, per_week }.against(due, &others, &zone).as_deref(), says, "{per_day} {per_week} {went:?}");
+            let others: Vec<Reminded> = went.iter().map(|text| Reminded { at: at(text), underway: false }).collect();
+            let limits = Frequency { per_day, per_week };
+            assert_eq!(limits.against(due, &others, &zone).as_deref(), says, "{per_day} {per_week} {went:?}");
+            let underway: Vec<Reminded> = others.iter().map(|r| Reminded { underway: true, ..*r }).collect();
+            assert_eq!(limits.against(due, &underway, &zone), None);
+            assert_eq!(limits.may_be_full(due, &underway, &zone), says.is_some());
         }
     }
 }

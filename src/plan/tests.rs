@@ -690,7 +690,8 @@ fn a_number_gets_no_flood_of_reminders() {
     let now = at("2026-11-24T12:00:00");
     let text = |person: &mut Participant| person.auto_deliver = AutoDeliver::Sms;
     // 10:00 on the 25th in New York, when the rule of 24 hours is due; and on the 26th, an hour before the session.
-    let (day_before, same_day) = (Reminded { at: at("2026-11-25T13:00:00") }, Reminded { at: at("2026-11-26T13:00:00") });
+    let (day_before, same_day) =
+        (Reminded { at: at("2026-11-25T13:00:00"), underway: false }, Reminded { at: at("2026-11-26T13:00:00"), underway: false });
     for (sms, policy, others, reasons) in [
         (true, policy(), vec![], [None, None]),
         (true, policy(), vec![day_before], [Some(Reason::Frequency), None]),

@@ -348,24 +348,24 @@ fn without_tags(html: &str) -> String {
     out
 }
 
-/// RFC 5545 3.1, 3.3.11: lines joined, escapes resolved.
+/// RFC 5545 3.1, 3.3.11: lines joined, then escapes resolved.
 fn unfolded(calendar: &str) -> String {
-    let mut out = String::with_capacity(calendar.len());
+    let mut joined = String::with_capacity(calendar.len());
     for line in calendar.split_inclusive('\n') {
-        let line = match line.strip_prefix([' ', '\t']) {
+        match line.strip_prefix([' ', '\t']) {
             Some(more) => {
-                out.truncate(out.trim_end_matches(['\r', '\n']).len());
-                more
+                joined.truncate(joined.trim_end_matches(['\r', '\n']).len());
+                joined.push_str(more);
             }
-            None => line,
-        };
-        let mut pieces = line.split('\\');
-        out.push_str(pieces.next().unwrap_or_default());
-        for piece in pieces {
-            match piece.strip_prefix(['n', 'N']) {
-                Some(after) => out.extend(["\n", after]),
-                None => out.push_str(piece),
-            }
+            None => joined.push_str(line),
+        }
+    }
+    let mut pieces = joined.split('\\');
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        match piece.strip_prefix(['n', 'N']) {
+            Some(after) => out.extend(["\n", after]),
+            None => out.push_str(piece),
         }
     }
     out
@@ -443,6 +443,7 @@ mod tests {
             ("A:7\n\t01\n 678", "A:701678"),
             ("D:one\\ntwo\\, three\\\\", "D:one\ntwo, three"),
             ("D:\\Nx\\;y\r\n", "D:\nx;y\r\n"),
+            ("D:701\\\r\n n678", "D:701\n678"),
             ("", ""),
         ] {
             assert_eq!(unfolded(written), read, "{written:?}");

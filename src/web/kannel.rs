@@ -90,7 +90,7 @@ fn report(fields: &Fields) -> Option<Report> {
         _ => return None,
     };
     let detail = field(fields, "answer").filter(|_| matches!(fate, Fate::Undelivered | Fate::Failed)).map(|text| redacted(&text));
-    Some(Report { reference: None, ours: Some(field(fields, "ref")?), fate, detail, remember: None })
+    Some(Report { reference: None, ours: Some(field(fields, "ref")?), fate, detail, remember: None, recipient: None })
 }
 
 fn reply(fields: &Fields, answered: bool) -> Option<Reply> {

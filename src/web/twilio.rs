@@ -107,6 +107,7 @@ fn report(form: &Form) -> Option<Report> {
         fate,
         detail: code.map(redacted),
         remember: code.and_then(|code| remember(code.parse().ok()?)),
+        recipient: None,
     })
 }
 

@@ -152,7 +152,7 @@ impl ReceiptForm {
         let Some(word) = self.words.get(&status) else { return Some(Event::Nothing) };
         let (fate, remember) = word.says();
         let detail = self.detail.as_ref().filter(|_| matches!(fate, Fate::Undelivered | Fate::Failed)).and_then(|at| text(event, at));
-        Some(Event::Receipt(Report { reference, ours, fate, detail: detail.map(|text| redacted(&text)), remember }))
+        Some(Event::Receipt(Report { reference, ours, fate, detail: detail.map(|text| redacted(&text)), remember, recipient: None }))
     }
 }
 
@@ -209,7 +209,7 @@ mod tests {
     fn events_are_what_the_configuration_says() {
         let report = |fate, detail: Option<&str>, remember| {
             let (reference, ours) = (Some("7".to_owned()), None);
-            Some(Event::Receipt(Report { reference, ours, fate, detail: detail.map(str::to_owned), remember }))
+            Some(Event::Receipt(Report { reference, ours, fate, detail: detail.map(str::to_owned), remember, recipient: None }))
         };
         for (event, want) in [
             (json!({"id": 7, "status": {"name": "DELIVRD"}, "error": "none"}), report(Fate::Delivered, None, None)),

@@ -9,7 +9,7 @@ use data_encoding::BASE64;
 use super::classify::Answer;
 use super::reply::Reply;
 use crate::contact::EmailAddress;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, without_recipient};
 
 /// The answer to a log-in, with `(log-in)` for what was sent of it: the password, as it is and in the forms of PLAIN and LOGIN (RFC 4954).
 pub(super) fn log_in(answer: Answer, username: &str, password: &str) -> Answer {
@@ -34,12 +34,9 @@ fn without(text: &str, secret: &str) -> String {
     shown + &text[from..]
 }
 
-/// The same outcome; each word of the recipient's local part is `(recipient)` in its text. Words without a letter stay: status codes are such.
+/// The same outcome, without the recipient's name in its text.
 pub(super) fn hiding(outcome: Outcome, to: &EmailAddress) -> Outcome {
-    let local = to.expose().rsplit_once('@').map_or("", |(local, _)| local);
-    let private: Vec<&str> = words(local).map(|(word, _)| word).filter(|word| word.contains(|c: char| c.is_alphabetic())).collect();
-    let hidden = |word: &str| private.iter().any(|p| p.eq_ignore_ascii_case(word));
-    let shown = |text: String| words(&text).flat_map(|(word, rest)| [if hidden(word) { "(recipient)" } else { word }, rest]).collect();
+    let shown = |text: String| without_recipient(&text, to);
     match outcome {
         Outcome::Accepted { reply, reference } => Outcome::Accepted { reply: shown(reply), reference },
         Outcome::Rejected { reply, remember } => Outcome::Rejected { reply: shown(reply), remember },
@@ -48,14 +45,6 @@ pub(super) fn hiding(outcome: Outcome, to: &EmailAddress) -> Outcome {
         Outcome::Unknown { why } => Outcome::Unknown { why: shown(why) },
         Outcome::Fenced => Outcome::Fenced,
     }
-}
-
-/// Letters and digits, each time with what follows up to the next.
-fn words(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    text.split_inclusive(|c: char| !c.is_alphanumeric()).map(|piece| {
-        let word = piece.trim_end_matches(|c: char| !c.is_alphanumeric());
-        (word, &piece[word.len()..])
-    })
 }
 
 #[cfg(test)]

@@ -5,11 +5,12 @@ use chrono::{DateTime, Utc};
 use super::tables::Tables;
 use crate::notice::NoticeKey;
 use crate::outbox::receipt::{About, Fate, Receipt, Received, Undelivered};
-use crate::outbox::{Delivery, Entry, Lease, Phase, SaidBy, State};
+use crate::outbox::{Delivery, Entry, Phase, SaidBy, State};
 
 impl Tables {
     pub(super) fn receive(&mut self, now: DateTime<Utc>, receipt: &Receipt) -> Received {
         let Some(key) = self.about(&receipt.about) else { return Received::Unmatched };
+        let receipt = receipt.about_address(&self.rows[&key].entry.notice.address);
         let all = self.deliveries.get_mut(&key).into_iter().flatten();
         let Some((_, delivery)) = all.filter(|(_, d)| d.phase == Phase::Doubt).last() else { return Received::Unmatched };
         if !receipt.fate.replaces(delivery.receipt) {
@@ -33,16 +34,16 @@ impl Tables {
     fn about(&self, about: &About) -> Option<NoticeKey> {
         match about {
             About::Notice(key) => self.rows.contains_key(key).then_some(*key),
-            About::Reference(reference) => {
-                let mut texts = self.rows.values().filter(|row| row.entry.notice.address.channel() == crate::contact::Channel::Sms);
-                texts.find(|row| row.entry.reference.as_ref() == Some(reference)).map(|row| row.entry.notice.key)
+            About::Reference(reference, since) => {
+                let texts = self.rows.values().map(|row| &row.entry).filter(|e| e.notice.address.channel() == crate::contact::Channel::Sms);
+                let theirs = texts.filter(|e| e.reference.as_ref() == Some(reference) && e.notice.due_at > *since);
+                theirs.max_by_key(|e| e.notice.due_at).map(|e| e.notice.key)
             }
         }
     }
 
-    pub(super) fn receipt_came_early(&self, lease: Lease) -> bool {
-        let mut all = self.deliveries.get(&lease.key).into_iter().flatten();
-        all.any(|(epoch, d)| *epoch == lease.epoch && d.receipt.is_some())
+    pub(super) fn receipt_came(&self, key: NoticeKey) -> bool {
+        self.of(key).any(|d| d.receipt.is_some())
     }
 
     pub(super) fn undelivered(&self, now: DateTime<Utc>) -> Vec<Undelivered> {

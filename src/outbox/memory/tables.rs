@@ -135,8 +135,13 @@ impl Tables {
         let id = walked.id;
         let place = (source.to_owned(), id);
         let revision = self.sessions.get(&place).map_or(1, |old| old.revision + i64::from(old.stored.digest != walked.digest));
+        let as_planned = walked.was.is_none_or(|was| self.sessions.get(&place).is_none_or(|old| old.stored.digest == was));
         let stored = StoredSession { id, digest: walked.digest, record: walked.record, ambiguous: walked.ambiguous };
-        self.sessions.insert(place.clone(), Session { stored, start: walked.start, revision });
+        let mut session = Session { stored, start: walked.start, revision };
+        if !as_planned {
+            session.plan_again();
+        }
+        self.sessions.insert(place.clone(), session);
         for (participation, known) in walked.known {
             let place = (source.to_owned(), id, participation);
             let rsvp = self.participants.get(&place).and_then(|before| before.rsvp);
@@ -196,7 +201,10 @@ impl Tables {
                 went && other && e.notice.occasion == crate::notice::Occasion::Reminder
             });
             theirs.sort_by_key(|e| std::cmp::Reverse(e.notice.start));
-            found.extend(theirs.iter().take(REMINDED_MAX).map(|e| Reminded { at: e.accepted_at.unwrap_or(e.changed_at) }));
+            found.extend(theirs.iter().take(REMINDED_MAX).map(|e| Reminded {
+                at: e.accepted_at.unwrap_or(e.changed_at),
+                underway: matches!(e.state, State::Claimed | State::Sending),
+            }));
         }
         found.sort_unstable();
         found
@@ -269,6 +277,7 @@ impl Tables {
     pub(super) fn doubt(&mut self, lease: Lease, revision: i64, margin: TimeDelta) -> bool {
         let now = self.clock;
         let crossed = self.is_latest(lease.key, revision)
+            && !self.receipt_came(lease.key)
             && self.change(lease.key, ("doubted", None), now, |row| row.cross(lease, now, margin).then_some(())).is_some();
         if crossed {
             let all = self.deliveries.entry(lease.key).or_default();
@@ -279,8 +288,8 @@ impl Tables {
 
     pub(super) fn settle(&mut self, at: DateTime<Utc>, lease: Lease, end: &Settlement) -> bool {
         let by_receipt = Settlement::by_receipt();
-        let early = matches!(end, Settlement::Unknown { .. }) && self.receipt_came_early(lease);
-        let end = if early { &by_receipt } else { end };
+        let told = end.is_open() && self.receipt_came(lease.key);
+        let end = if told { &by_receipt } else { end };
         let (outcome, reply) = end.in_words();
         self.close_delivery(lease, at, outcome, reply);
         let settled = self.change(lease.key, ("settled", Some(end.detail())), at, |row| row.settle(lease, end, at).then(|| row.clone()));
@@ -417,10 +426,10 @@ impl Tables {
         let held: Vec<NoticeKey> = self.rows.iter().filter(|(_, row)| row.claim.is_some()).map(|(key, _)| *key).collect();
         for key in held {
             let epoch = self.rows[&key].epoch;
-            let early = self.receipt_came_early(Lease { key, epoch });
+            let told = self.receipt_came(key);
             let recovered = self.change(key, ("recovered", None), now, |row| {
                 let recovery = row.recover(owner, clock, everything, now)?;
-                if recovery == Recovery::InDoubt && early {
+                if recovery == Recovery::InDoubt && told {
                     row.receive(now);
                 }
                 Some(recovery)

@@ -98,10 +98,12 @@ struct Found {
     standing: Standing,
     /// Of its session, now.
     revision: i64,
+    /// Begun so far.
+    attempts: i64,
 }
 
 fn find_standing(connection: &Connection, lease: Lease) -> rusqlite::Result<Option<Found>> {
-    let sql = "SELECT notice.id, session_id, participation_id, epoch, state, phase, lease_until, revision
+    let sql = "SELECT notice.id, session_id, participation_id, epoch, state, phase, lease_until, revision, attempts
                FROM notice JOIN session ON session.source = notice.source AND session.id = session_id WHERE key = ?1";
     let found = |row: &rusqlite::Row<'_>| {
         Ok(Found {
@@ -109,6 +111,7 @@ fn find_standing(connection: &Connection, lease: Lease) -> rusqlite::Result<Opti
             step: Step { key: lease.key, session: row.get(1)?, participation: row.get(2)? },
             standing: Standing { epoch: row.get(3)?, state: word(row, 4)?, phase: opt_phase(row, 5)?, lease_until: opt_at(row, 6)? },
             revision: row.get(7)?,
+            attempts: row.get(8)?,
         })
     };
     connection.prepare_cached(sql)?.query_row([lease.key.0], found).optional()
@@ -138,6 +141,10 @@ pub(super) fn doubt(connection: &Connection, lease: Lease, revision: i64, margin
     if found.revision != revision || !found.standing.may_cross(lease, now, margin) {
         return Ok(false);
     }
+    // A receipt of the copy before: it arrived, and no second one is needed.
+    if found.attempts > 1 && receipt::came(connection, lease.key)? {
+        return Ok(false);
+    }
     connection.prepare_cached("UPDATE notice SET phase = 'doubt' WHERE id = ?1")?.execute([found.number])?;
     history::step(connection, &found.step, "doubted", (State::Sending, State::Sending), now, None)?;
     Ok(true)
@@ -146,8 +153,8 @@ pub(super) fn doubt(connection: &Connection, lease: Lease, revision: i64, margin
 /// The claim ends; the delivery's end is written in any case.
 pub(super) fn settle(connection: &Connection, lease: Lease, end: &Settlement, at: DateTime<Utc>) -> rusqlite::Result<bool> {
     let by_receipt = Settlement::by_receipt();
-    let early = matches!(end, Settlement::Unknown { .. }) && receipt::came_early(connection, lease.key, lease.epoch)?;
-    let end = if early { &by_receipt } else { end };
+    let told = end.is_open() && receipt::came(connection, lease.key)?;
+    let end = if told { &by_receipt } else { end };
     let (outcome, reply) = end.in_words();
     let Some(found) = find_standing(connection, lease)? else { return Ok(false) };
     // Of a claim that was lost, whoever took it back has written down how far it had got.

@@ -137,7 +137,7 @@ pub(super) fn participant(connection: &Connection, source: &str, session: Sessio
     })
 }
 
-pub(super) const REMINDED: &str = "SELECT coalesce(accepted_at, changed_at) FROM notice INDEXED BY notice_number
+pub(super) const REMINDED: &str = "SELECT coalesce(accepted_at, changed_at), state IN ('claimed', 'sending') FROM notice INDEXED BY notice_number
      WHERE channel = 'sms' AND address = seal_alike('address', ?1) AND occasion = 'reminder' AND state IN ('claimed', 'sending', 'accepted', 'unknown')
      AND NOT (source = ?2 AND session_id = ?3) ORDER BY start_at DESC LIMIT ?4";
 
@@ -148,7 +148,9 @@ fn reminded(connection: &Connection, source: &str, session: SessionId, notices: 
     let mut found = Vec::new();
     for number in numbers {
         let mut statement = connection.prepare_cached(REMINDED)?;
-        let rows = statement.query_map(params![number, source, session.0, REMINDED_MAX as i64], |row| Ok(Reminded { at: at(row, 0)? }))?;
+        let rows = statement.query_map(params![number, source, session.0, REMINDED_MAX as i64], |row| {
+            Ok(Reminded { at: at(row, 0)?, underway: row.get(1)? })
+        })?;
         found.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
     }
     found.sort_unstable();

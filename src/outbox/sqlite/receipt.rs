@@ -12,8 +12,9 @@ use crate::outbox::receipt::{About, Fate, Receipt, Received, Undelivered};
 use crate::outbox::transition::Row;
 use crate::session::{ParticipationId, SessionId};
 
-/// By the provider's id.
-pub(super) const BY_REFERENCE: &str = "SELECT key FROM notice WHERE channel = 'sms' AND reference = ?1 LIMIT 1";
+/// By the provider's id, the latest.
+pub(super) const BY_REFERENCE: &str = "SELECT key FROM notice INDEXED BY notice_reference
+     WHERE channel = 'sms' AND reference = ?1 AND due_at > ?2 ORDER BY due_at DESC LIMIT 1";
 
 /// Of all notices in a span of due times, for whoever knows what our references are made of. The keys stand in the rows.
 pub(super) const DUE_BETWEEN: &str =
@@ -40,6 +41,7 @@ pub(super) const LAST: &str = "SELECT notice.id, attempt, receipt FROM notice JO
 pub(super) fn receive(connection: &Connection, now: DateTime<Utc>, receipt: &Receipt) -> rusqlite::Result<Received> {
     let Some(mut row) = about(connection, &receipt.about)? else { return Ok(Received::Unmatched) };
     let key = row.entry.notice.key;
+    let receipt = receipt.about_address(&row.entry.notice.address);
     let last = |r: &rusqlite::Row<'_>| Ok((r.get::<_, i64>(0)?, r.get::<_, u32>(1)?, opt_word(r, 2)?));
     let last = connection.prepare_cached(LAST)?.query_row([key.0], last).optional()?;
     let Some((number, attempt, before)) = last else { return Ok(Received::Unmatched) };
@@ -62,17 +64,18 @@ pub(super) fn receive(connection: &Connection, now: DateTime<Utc>, receipt: &Rec
 fn about(connection: &Connection, about: &About) -> rusqlite::Result<Option<Row>> {
     match about {
         About::Notice(key) => find(connection, *key),
-        About::Reference(reference) => {
-            let found = connection.prepare_cached(BY_REFERENCE)?.query_row([reference], |r| key(r, 0)).optional()?;
+        About::Reference(reference, since) => {
+            let values = params![reference, ms(*since)];
+            let found = connection.prepare_cached(BY_REFERENCE)?.query_row(values, |r| key(r, 0)).optional()?;
             found.map_or(Ok(None), |key| find(connection, key))
         }
     }
 }
 
-/// The receipt that came before the answer did: it says that the provider has the message.
-pub(super) fn came_early(connection: &Connection, key: NoticeKey, epoch: i64) -> rusqlite::Result<bool> {
-    let sql = "SELECT 1 FROM delivery WHERE notice_id = (SELECT id FROM notice WHERE key = ?1) AND epoch = ?2 AND receipt IS NOT NULL";
-    connection.prepare_cached(sql)?.exists(params![key.0, epoch])
+/// Whether a receipt came of any attempt, before its answer did or instead of it: the provider has the message.
+pub(super) fn came(connection: &Connection, key: NoticeKey) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM delivery WHERE notice_id = (SELECT id FROM notice WHERE key = ?1) AND receipt IS NOT NULL";
+    connection.prepare_cached(sql)?.exists([key.0])
 }
 
 /// See [`DUE_BETWEEN`].

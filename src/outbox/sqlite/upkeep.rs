@@ -28,7 +28,7 @@ pub(super) fn recover(connection: &Connection, owner: &str, now: DateTime<Utc>, 
         let (before, phase) = (Before::of(&row), row.entry.phase);
         let Some(recovery) = row.recover(owner, store_now, everything, now) else { continue };
         returned += usize::from(recovery == Recovery::Returned);
-        if recovery == Recovery::InDoubt && receipt::came_early(connection, key, row.epoch)? {
+        if recovery == Recovery::InDoubt && receipt::came(connection, key)? {
             row.receive(now);
         }
         record(connection, &row, before, ("recovered", None), now)?;

@@ -10,7 +10,7 @@ use crate::contact::Channel;
 use crate::notice::{Occasion, Omission};
 use crate::outbox::transition::Row;
 use crate::outbox::words::accepted;
-use crate::outbox::{Applied, Change, Guard, Known, LedgerRow, Walk, WalkedSession};
+use crate::outbox::{Applied, Change, Guard, Known, LedgerRow, PLAN_AGAIN, Walk, WalkedSession};
 use crate::session::{Fault, ParticipationId};
 
 /// Whether it can be applied: asked before the first write, so that a refusal leaves nothing to undo.
@@ -50,12 +50,24 @@ pub(super) fn apply(connection: &Connection, walk: &Walk) -> rusqlite::Result<Ap
 
 /// Another digest raises the revision, which fences the attempts that were rendered from the one before.
 fn put_session(connection: &Connection, source: &str, session: &WalkedSession) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO session (source, id, revision, digest, start_at, ambiguous, record) VALUES (?1, ?2, 1, seal('digest', ?1 || '/' || ?2, ?3), ?4, ?5, seal('record', ?1 || '/' || ?2, ?6))
+    let sql = "INSERT INTO session (source, id, revision, digest, start_at, ambiguous, record)
+               VALUES (?1, ?2, 1, seal('digest', ?1 || '/' || ?2, ?3), ?4, ?5, seal('record', ?1 || '/' || ?2, ?6))
                ON CONFLICT (source, id) DO UPDATE SET
-                   revision = revision + (unseal('digest', source || '/' || id, digest) <> ?3), digest = excluded.digest,
+                   revision = revision + (unseal('digest', source || '/' || id, digest) <> ?3),
+                   digest = CASE WHEN ?7 IS NULL OR unseal('digest', source || '/' || id, digest) = ?7 THEN excluded.digest
+                       ELSE seal('digest', source || '/' || id, ?3 || ?8) END,
                    start_at = excluded.start_at, ambiguous = excluded.ambiguous, record = excluded.record";
     let ambiguous = query::ambiguous_text(&session.ambiguous);
-    connection.prepare_cached(sql)?.execute(params![source, session.id.0, session.digest, ms(session.start), ambiguous, session.record])?;
+    connection.prepare_cached(sql)?.execute(params![
+        source,
+        session.id.0,
+        session.digest,
+        ms(session.start),
+        ambiguous,
+        session.record,
+        session.was,
+        PLAN_AGAIN,
+    ])?;
     Ok(())
 }
 

@@ -85,6 +85,7 @@ pub(crate) fn known() -> Known {
 /// A session with participants `10 n + 1` and `10 n + 2`.
 pub(crate) fn walked(session: i64, digest: &str, changes: Vec<Change>) -> WalkedSession {
     WalkedSession {
+        was: None,
         id: SessionId(session),
         digest: digest.to_owned(),
         record: format!(r#"{{"SessionId":{session},"Digest":"{digest}"}}"#),

@@ -5,11 +5,12 @@ use punctual::notice::{Notice, Occasion};
 use punctual::outbox::receipt::{About, Fate, Receipt, Received};
 use punctual::outbox::{Change, Claim, ClaimRequest, SaidBy, Settlement, State, suppression_key};
 use punctual::outcome::Suppression;
+use punctual::session::RawContact;
 
-use super::fixture::{START, Store, addressed, begin, lease, minute, request, text, unknown, walk, walked};
+use super::fixture::{START, Store, addressed, begin, lease, mail, minute, request, text, unknown, walk, walked};
 
 fn of(notice: &Notice, fate: Fate) -> Receipt {
-    Receipt { about: About::Notice(notice.key), fate, detail: None, remember: None }
+    Receipt { about: About::Notice(notice.key), fate, detail: None, remember: None, recipient: None }
 }
 
 fn accepted(reference: &str) -> Settlement {
@@ -49,11 +50,11 @@ pub(super) async fn a_receipt_is_found_by_either_reference(store: Store) {
     let (notice, claim) = store.text_in_doubt(Occasion::Invite).await;
     store.settle(2, &claim, accepted("SM1")).await;
     assert_eq!(store.receive(3, of(&notice, Fate::Sent)).await, Received::Noted(notice.key));
-    let by_provider = Receipt { about: About::Reference("SM1".to_owned()), ..of(&notice, Fate::Delivered) };
+    let by_provider = Receipt { about: About::Reference("SM1".to_owned(), minute(-60)), ..of(&notice, Fate::Delivered) };
     assert_eq!(store.receive(4, by_provider.clone()).await, Received::Noted(notice.key));
     assert_eq!(store.receive(5, by_provider).await, Received::Known(notice.key), "the same again");
     assert_eq!(store.receive(6, of(&notice, Fate::Undelivered)).await, Received::Known(notice.key), "it goes not back");
-    let strange = Receipt { about: About::Reference("SM2".to_owned()), ..of(&notice, Fate::Delivered) };
+    let strange = Receipt { about: About::Reference("SM2".to_owned(), minute(-60)), ..of(&notice, Fate::Delivered) };
     assert_eq!(store.receive(7, strange).await, Received::Unmatched);
     let delivery = store.outbox.deliveries(notice.key).await.unwrap().0.remove(0);
     assert_eq!((delivery.receipt, delivery.receipt_at), (Some(Fate::Delivered), Some(minute(4))));
@@ -137,4 +138,58 @@ pub(super) async fn another_address_mends_it_too(store: Store) {
     let claim = store.claim_text(6).await;
     store.settle(7, &claim, accepted("SM2")).await;
     assert_eq!(store.outbox.undelivered(minute(8)).await.unwrap(), []);
+}
+
+/// The first copy ended in doubt, and its receipt comes while the second one is on its way.
+pub(super) async fn a_receipt_stops_the_second_copy(store: Store) {
+    let (notice, claim) = store.text_in_doubt(Occasion::Invite).await;
+    store.settle(2, &claim, unknown(Some(5))).await;
+    let again = store.outbox.claim(ClaimRequest { channel: Channel::Sms, ..request(5) }).await.unwrap().remove(0);
+    assert_eq!(store.outbox.begin(vec![begin(&again, 5)]).await.unwrap(), [true]);
+    assert_eq!(store.receive(6, of(&notice, Fate::Delivered)).await, Received::Noted(notice.key));
+    assert!(!store.outbox.doubt(lease(&again), again.revision, chrono::TimeDelta::minutes(1)).await.unwrap(), "it has arrived");
+    let fenced = Settlement::Return { outcome: "fenced", why: None, next_attempt_at: minute(7) };
+    store.settle(6, &again, fenced).await;
+    let entry = store.entry(notice.key).await;
+    assert_eq!((entry.state, entry.next_attempt_at), (State::Accepted, None));
+}
+
+pub(super) async fn a_bounce_is_remembered_of_the_mailbox_that_it_names(store: Store) {
+    let notice = addressed(1, Occasion::Invite, 0, mail("ray.chalk"));
+    store.add(1, std::slice::from_ref(&notice)).await;
+    let claim = store.claim_one(1).await;
+    store.outbox.begin(vec![begin(&claim, 1)]).await.unwrap();
+    assert!(store.outbox.doubt(lease(&claim), claim.revision, chrono::TimeDelta::minutes(1)).await.unwrap());
+    store.settle(2, &claim, accepted("4F1A22")).await;
+    let bounce = |recipient: &str, fate| Receipt {
+        detail: Some("5.1.1 X-Postfix; unknown user: Chalk".to_owned()),
+        remember: Some(Suppression::Bounced),
+        recipient: Some(RawContact(recipient.to_owned())),
+        ..of(&notice, fate)
+    };
+    assert_eq!(store.receive(3, bounce("other@example.net", Fate::Undelivered)).await, Received::Noted(notice.key));
+    assert_eq!(store.outbox.suppressed().await.unwrap(), [], "it was forwarded: the address itself is good");
+    assert_eq!(store.receipts_in_the_ledger().await, ["undelivered: 5.1.1 X-Postfix; unknown user: (recipient)"]);
+    let notice = addressed(2, Occasion::Invite, 0, mail("ray.chalk"));
+    store.add(2, std::slice::from_ref(&notice)).await;
+    let claim = store.claim_one(4).await;
+    store.outbox.begin(vec![begin(&claim, 4)]).await.unwrap();
+    assert!(store.outbox.doubt(lease(&claim), claim.revision, chrono::TimeDelta::minutes(1)).await.unwrap());
+    store.settle(5, &claim, accepted("4F1A23")).await;
+    let theirs = Receipt { about: About::Notice(notice.key), ..bounce(&mail("RAY.chalk").expose().to_uppercase(), Fate::Undelivered) };
+    store.receive(6, theirs).await;
+    assert_eq!(store.outbox.suppressed().await.unwrap().len(), 1);
+}
+
+/// Providers count anew.
+pub(super) async fn an_id_that_is_used_again_means_the_latest(store: Store) {
+    let (old, claim) = store.text_in_doubt(Occasion::Invite).await;
+    store.settle(2, &claim, accepted("17")).await;
+    let new = addressed(1, Occasion::Reminder, 5, text(1));
+    store.outbox.apply(walk(vec![walked(1, "first", vec![Change::Add(new.clone())])])).await.unwrap();
+    let claim = store.claim_text(6).await;
+    store.settle(7, &claim, accepted("17")).await;
+    let by = |since| Receipt { about: About::Reference("17".to_owned(), minute(since)), ..of(&old, Fate::Delivered) };
+    assert_eq!(store.receive(8, by(-60)).await, Received::Noted(new.key));
+    assert_eq!(store.receive(9, by(30)).await, Received::Unmatched, "both are too old");
 }

@@ -5,7 +5,7 @@ use punctual::feedback::answer::Answer;
 use punctual::feedback::word::Word;
 use punctual::notice::Occasion;
 use punctual::outbox::reply::{Answered, Changes, Place, Taken, reply_key};
-use punctual::outbox::{ClaimRequest, Retention, SaidBy, Settlement};
+use punctual::outbox::{ClaimRequest, Retention, SaidBy, Settlement, WalkedSession};
 use punctual::outcome::Suppression;
 use punctual::session::{ParticipationId, Rsvp, SessionId};
 
@@ -169,4 +169,18 @@ pub(super) async fn reminders_of_other_sessions_are_counted_by_number(store: Sto
         store.settle(7, claim, Settlement::Accepted { reply: "201".to_owned(), reference: None }).await;
     }
     assert_eq!(known(1).await.iter().map(|r| r.at).collect::<Vec<_>>(), [minute(7)]);
+}
+
+/// The walk was planned before the answer came.
+pub(super) async fn an_answer_during_a_walk_is_planned_by_the_next_one(store: Store) {
+    let digest = async || store.outbox.seen("clinic").await.unwrap().unwrap().sessions[&SessionId(1)].digest.clone();
+    store.add(1, &[addressed(1, Occasion::Invite, 0, text(1))]).await;
+    let was = digest().await;
+    store.hear(1, declined("SM1")).await;
+    let planned = |was: &str, digest: &str| walk(vec![WalkedSession { was: Some(was.to_owned()), ..walked(1, digest, Vec::new()) }]);
+    store.outbox.apply(planned(&was, "second")).await.unwrap();
+    let marked = digest().await;
+    assert_eq!(marked, "second+in flight");
+    store.outbox.apply(planned(&marked, "second")).await.unwrap();
+    assert_eq!(digest().await, "second");
 }
