@@ -1,4 +1,4 @@
-//! What a look at a source costs when little changed in it. Run: `cargo bench --bench walk [-- SESSIONS]`.
+//! What a look at a source costs when little changed in it. Run: `cargo bench --bench walk [-- SESSIONS [--sealed]]`.
 //!
 //! One file of 100,000 sessions is parsed, and walked into a store: all new, then unchanged, then with 100 and with 200 of them changed.
 //! The bars: a walk of what did not change costs at most three times the parsing; the changes cost in proportion to their number.
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use punctual::config;
-use punctual::outbox::sqlite::{Access, SqliteOutbox};
+use punctual::outbox::sqlite::{Access, SqliteOutbox, StoreKey};
 use punctual::plan::Policy;
 use punctual::session::Snapshot;
 use punctual::source::{ambiguity, json};
@@ -66,7 +66,9 @@ impl Walker {
 fn main() {
     let sessions = std::env::args().skip(1).find(|a| !a.starts_with("--")).map_or(100_000, |n| n.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteOutbox::open(&format!("sqlite://{}", folder.path().join("outbox.db").display()), Access::Daemon).unwrap();
+    let key = std::env::args().any(|a| a == "--sealed").then(|| StoreKey::parse(&"07".repeat(32)).unwrap());
+    let url = format!("sqlite://{}", folder.path().join("outbox.db").display());
+    let store = SqliteOutbox::open_with(&url, Access::Daemon, key.as_ref()).unwrap();
     let config = config::parse("[practice]\nname = \"Lakeside\"\n", None, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let walker = Walker { store, policy: config.policy, runtime: tokio::runtime::Runtime::new().unwrap() };
 

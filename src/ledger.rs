@@ -9,6 +9,7 @@
 //!
 //! Pure: rows in, findings out.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -31,7 +32,7 @@ impl Link {
     /// The link of the row that follows this one: SHA-256 over this link in 64 hexadecimal digits, a line feed, and the row in JSON.
     #[must_use]
     pub fn next(self, row: &LedgerRow) -> Self {
-        let bare = LedgerRow { chain: None, ..row.clone() };
+        let bare = if row.chain.is_none() { Cow::Borrowed(row) } else { Cow::Owned(LedgerRow { chain: None, ..row.clone() }) };
         let mut hash = Sha256::new();
         hash.update(self.to_string());
         hash.update("\n");

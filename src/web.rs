@@ -188,6 +188,8 @@ struct Shared {
     office: Office,
     door: Option<Door>,
     bodies: Semaphore,
+    /// Figures are made for one at a time: nobody needs a token for them, and they count all rows of the store.
+    figures: Semaphore,
 }
 
 impl Shared {
@@ -200,7 +202,7 @@ impl Shared {
 pub async fn serve(listener: TcpListener, settings: Settings, intake: Arc<dyn Intake>, office: Office, stop: watch::Receiver<bool>) {
     let limits = settings.limits;
     let door = settings.users.clone().map(|path| Door::new(Followed::new(path), office.clock.now()));
-    let shared = Shared { settings, intake, office, door, bodies: Semaphore::new(BODIES) };
+    let shared = Shared { settings, intake, office, door, bodies: Semaphore::new(BODIES), figures: Semaphore::new(1) };
     connection::serve(listener, routes(Arc::new(shared)), limits, stop).await;
 }
 

@@ -3,6 +3,8 @@
 //! `/healthz`: the process answers, and so does its store, within a second. `/readyz`: besides, what is due can go out. What only waits for a
 //! person (held, in doubt, guarded, quarantined) is not counted: the program does what it should, and a restart would not help. `/metrics` and
 //! `punctual status` tell of that.
+//!
+//! `/healthz` waits behind nobody: however many ask for figures, the store has a reader left for it.
 
 use std::sync::Arc;
 
@@ -29,6 +31,7 @@ pub(super) async fn alive(State(shared): State<Arc<Shared>>) -> Response {
 
 /// `/readyz`
 pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    let _turn = shared.figures.acquire().await;
     let reasons = shared.intake.unready().await;
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     fresh(status, json!({ "ready": reasons.is_empty(), "reasons": reasons }))
@@ -36,6 +39,7 @@ pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
 
 /// `/metrics`
 pub(super) async fn figures(State(shared): State<Arc<Shared>>) -> Response {
+    let _turn = shared.figures.acquire().await;
     match shared.intake.figures().await {
         Some(figures) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], figures.to_string()).into_response(),
         None => fresh(StatusCode::SERVICE_UNAVAILABLE, json!({ "reasons": ["the store does not answer"] })),

@@ -31,6 +31,7 @@ PASSKEY = "9bff60df-2fe6-4c33-9b49-123456789abc"
 SECRETS = {
     "relay": "relay-Tr0ubadour&3", "gateway": "gateway-s3cret/plus+it", "vendor": "vendor-k3y-sEcReT", "push": "push-4f1c7a90b2d84e55a1c09f7d",
     "webhook": "hook-7a90b24f1cd84e55a1c09f7d", "ping": "ping-a1c09f7d-7a90-4f1c", "password": "correct horse battery staple 77",
+    "callback": "callback-b24f1cd84e55a1c09f7d7a90",
     "store": "c0ffee5e1f7a90b24f1cd84e55a1c09f7d0b24f1cd84e55a1c09f7d7a90b24f1",
 }
 TALKATIVE = "trace,lettre=trace,hyper=trace,reqwest=trace,rustls=trace"  # what libraries say may hold anything
@@ -176,6 +177,10 @@ def set_up(practice, port, out, first, second):
     practice.sections["[email.relay]"] = "\n[[email.relay]]\n".join(relays)
     practice.gateway(kind="http", url=f"http://127.0.0.1:{out.server_port}/send", secret_file="gateway",
                      body='{"to": {{ to | json_encode }}, "text": {{ text | json_encode }}, "secret": {{ secret | json_encode }}}')
+    practice.sections["[sms.gateway]"] += f'\ncallback_url = "http://127.0.0.1:{port}/hooks/sms"\ncallback_token_file = "callback"'
+    practice.sections["sms.gateway.callback"] = (
+        'message = "/id"\nstatus = "/status"\ndetail = "/error"\nreply = "/id"\nfrom = "/from"\ntext = "/text"\nstatuses = { BAD = "undelivered" }'
+    )
     practice.sections["server"] = f'listen = "127.0.0.1:{port}"\nusers_file = "users.toml"\nwebhook_token_file = "webhook"\nping_url_file = "ping"\nping = "* * * * * *"'
     practice.sections["daemon"] = 'stop_within = "1s"'
     practice.sections["store"] += '\nkey_file = "store"'
@@ -246,6 +251,15 @@ def refused_requests(visitor, tokens):
         visitor.ask("/api/v1/suppressions", "POST", b'{"address": ' + ADDRESSES[104].encode(), Authorization=writer, **plain),
         visitor.ask("/api/v1/notices?session=" + quote(ADDRESSES[104]), Authorization=reader), visitor.ask("/api/v1/notices?cursor=" + PASSKEY, Authorization=reader),
         visitor.ask("/api/v1/notices/" + PASSKEY + "/preview", Authorization=reader),
+    ]
+    hook = "/hooks/sms/" + SECRETS["callback"]
+    for number, text in enumerate([f"I am {NAMES[102]}, code {CODES[102]}", "STOP", "STOP"]):
+        event = {"id": f"SM{number}", "from": "+12125550142", "text": text}
+        assert visitor.ask(hook, "POST", json.dumps(event).encode(), **plain)[0] in (200, 204)
+    receipt = json.dumps({"id": NAMES[102], "status": "BAD", "error": f"{NUMBERS[102]} of {NAMES[102]}"}).encode()
+    asked += [
+        visitor.ask(hook, "POST", receipt, **plain), visitor.ask(hook + "x", "POST", receipt, **plain), visitor.ask(hook, "POST", receipt[:-5], **plain),
+        visitor.ask("/hooks/kannel/" + PASSKEY + "?from=%2B12125550142&text=" + quote(NAMES[102])), visitor.ask("/hooks/twilio", "POST", b"From=%2B12125550142"),
     ]
     long = f"PUT {sessions} HTTP/1.1\r\nHost: x\r\nAuthorization: {push}\r\nContent-Type: application/json\r\nContent-Length: {40 << 20}\r\n\r\n"
     visitor.bytes(long.encode())

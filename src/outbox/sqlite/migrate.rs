@@ -10,13 +10,14 @@ use super::history;
 type Then = Option<fn(&Connection) -> rusqlite::Result<()>>;
 
 /// The files, in order; file n leads from version n to n + 1. A released one is never edited: the next change is a new file.
-const MIGRATIONS: [(&str, Then); 6] = [
+const MIGRATIONS: [(&str, Then); 7] = [
     (include_str!("../schema/0001_outbox.sql"), None),
     (include_str!("../schema/0002_ledger.sql"), Some(history::link_all)),
     (include_str!("../schema/0003_by_number.sql"), None),
     (include_str!("../schema/0004_staff_letter.sql"), None),
     (include_str!("../schema/0005_receipts.sql"), None),
     (include_str!("../schema/0006_key.sql"), None),
+    (include_str!("../schema/0007_sample.sql"), None),
 ];
 
 /// "PNCT", in the file's header: another program's database is not taken for ours.

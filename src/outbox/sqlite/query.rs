@@ -288,7 +288,7 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
 
 /// The frozen bytes, while they are kept.
 pub(super) fn content(connection: &Connection, key: NoticeKey) -> rusqlite::Result<Option<Vec<u8>>> {
-    let sql = "SELECT unseal('message', notice_id, packed), size FROM notice JOIN content ON notice_id = notice.id WHERE key = ?1";
+    let sql = "SELECT unseal('message', notice_id, packed), size, sample FROM notice JOIN content ON notice_id = notice.id WHERE key = ?1";
     connection.prepare_cached(sql)?.query_row([key.0], frozen::unpacked).optional()
 }
 

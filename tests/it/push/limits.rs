@@ -1,6 +1,7 @@
 //! What a connection may cost: time for its head and its body, and a place among few.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,15 +12,19 @@ use punctual::feedback::{Reply, Report};
 use punctual::outbox::memory::MemoryOutbox;
 use punctual::render::Renderer;
 use punctual::source::push::Offer;
-use punctual::web::{self, Declined, Intake, Limits, Office, Settings, hook, push::Receipt};
+use punctual::web::{self, Declined, Figures, Intake, Limits, Office, Settings, hook, push::Receipt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::TOKEN;
 
-/// Takes everything.
-struct Yes;
+/// Takes everything, and takes a while for figures: how many are made at once is counted.
+#[derive(Default)]
+struct Yes {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
 
 #[async_trait]
 impl Intake for Yes {
@@ -30,6 +35,18 @@ impl Intake for Yes {
     fn wake(&self) {}
 
     fn ask(&self) {}
+
+    async fn unready(&self) -> Vec<String> {
+        self.most.fetch_max(self.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        self.now.fetch_sub(1, Ordering::SeqCst);
+        Vec::new()
+    }
+
+    async fn figures(&self) -> Option<Figures> {
+        self.unready().await;
+        Some(Figures::default())
+    }
 
     async fn hook(&self, _: hook::Event) -> Result<(), Declined> {
         Ok(())
@@ -59,12 +76,16 @@ fn office() -> Office {
 
 /// Serves with these limits, and gives the port.
 async fn server(limits: Limits) -> (u16, watch::Sender<bool>) {
+    serving(limits, Arc::<Yes>::default()).await
+}
+
+async fn serving(limits: Limits, intake: Arc<dyn Intake>) -> (u16, watch::Sender<bool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let push = vec![("desk".to_owned(), TOKEN.into())];
     let settings = Settings { listen: address, push, hook: None, callbacks: Vec::new(), users: None, limits };
     let (stop, stopped) = watch::channel(false);
-    tokio::spawn(web::serve(listener, settings, Arc::new(Yes), office(), stopped));
+    tokio::spawn(web::serve(listener, settings, intake, office(), stopped));
     (address.port(), stop)
 }
 
@@ -137,4 +158,22 @@ async fn who_dawdles_makes_room_for_the_next() {
         assert!(rest(second).await.contains("404"));
         assert_eq!(rest(dawdling).await, "", "{part}");
     }
+}
+
+/// They read all rows of the store: many at once would leave no reader for whoever asks whether it lives.
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_are_made_for_one_at_a_time_and_health_waits_for_none() {
+    let counting = Arc::<Yes>::default();
+    let (port, _stop) = serving(Limits::default(), Arc::clone(&counting) as Arc<dyn Intake>).await;
+    let mut asked = Vec::new();
+    for path in ["/metrics", "/readyz"].repeat(50) {
+        asked.push(connect(port, &format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).await);
+    }
+    let healthy = rest(connect(port, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await).await;
+    assert!(healthy.starts_with("HTTP/1.1 200 "), "{healthy}");
+    assert!(counting.now.load(Ordering::SeqCst) == 1, "the others still wait");
+    for one in asked {
+        assert!(rest(one).await.starts_with("HTTP/1.1 200 "));
+    }
+    assert_eq!(counting.most.load(Ordering::SeqCst), 1);
 }
