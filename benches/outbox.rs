@@ -86,6 +86,7 @@ async fn apply(store: &SqliteOutbox, sessions: std::ops::Range<i64>, due: impl F
     let walk = Walk {
         source: "bench".to_owned(),
         at: at(0),
+        heard: true,
         policy_digest: "policy".to_owned(),
         sessions,
         faults: Vec::new(),

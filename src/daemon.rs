@@ -302,6 +302,20 @@ impl Engine {
     /// Walks a snapshot. Durable when it returns.
     async fn apply(&self, source: &str, snapshot: &Snapshot) -> Result<walk::Report, StoreError> {
         let report = walk::walk(&*self.outbox, source, snapshot, &self.policy, self.clock.now()).await?;
+        self.tell_walk(source, report);
+        Ok(report)
+    }
+
+    /// Plans again what waits for it, of a source that cannot be asked.
+    async fn plan_again(&self, source: &str) -> Result<(), StoreError> {
+        if self.clock.is_plausible() {
+            let report = walk::again(&*self.outbox, source, &self.policy, self.clock.now()).await?;
+            self.tell_walk(source, report);
+        }
+        Ok(())
+    }
+
+    fn tell_walk(&self, source: &str, report: walk::Report) {
         if report.guarded > 0 {
             tracing::error!(
                 source,
@@ -322,7 +336,6 @@ impl Engine {
             );
             self.lanes.iter().for_each(|(_, wake)| wake.notify_one());
         }
-        Ok(report)
     }
 
     /// Where the server listens: waits until it does.

@@ -284,6 +284,9 @@ pub struct Walk {
     pub source: String,
     /// When the snapshot was taken.
     pub at: DateTime<Utc>,
+    /// `false`: there was none. Sessions are planned again as they were last said; the time of the last snapshot, its policy, its faults and what
+    /// waits for an operator stay as they are.
+    pub heard: bool,
     /// Digest of the policy and the zone data that these decisions were made with.
     pub policy_digest: String,
     /// The sessions that are new, changed or planned again. Others stay as they are.

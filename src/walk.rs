@@ -82,8 +82,30 @@ pub async fn walk(outbox: &dyn Outbox, source: &str, snapshot: &Snapshot, policy
     let faults: Vec<Fault> = snapshot.faults.iter().chain(snapshot.sessions.iter().flat_map(|s| &s.faults)).cloned().collect();
     let (planned, guarded) = (sessions.len(), guard.sessions.len());
     let report = Report { sessions: snapshot.sessions.len(), planned, faults: faults.len(), guarded, applied: Applied::default() };
-    let applied = outbox.apply(Walk { source: source.to_owned(), at: now, policy_digest, sessions, faults, guard }).await?;
+    let applied = outbox.apply(Walk { source: source.to_owned(), at: now, heard: true, policy_digest, sessions, faults, guard }).await?;
     Ok(Report { applied, ..report })
+}
+
+/// Plans again what waits for it, as it was last said: a participant answered, or wants messages again. The source said nothing, so this counts as
+/// no snapshot of it; what is held because of the source (absent, unheard, guarded) stays so.
+pub async fn again(outbox: &dyn Outbox, source: &str, policy: &Policy, now: DateTime<Utc>) -> outbox::Result<Report> {
+    let Some(seen) = outbox.seen(source).await? else { return Ok(Report::default()) };
+    let listed = |digest: &str| digest.split('+').next().and_then(Presence::from_word).is_none();
+    let waits = seen.sessions.iter().filter(|(_, s)| s.start > now && s.digest.ends_with(IN_FLIGHT) && listed(&s.digest));
+    let mut ids: Vec<SessionId> = waits.map(|(id, _)| *id).collect();
+    ids.sort_unstable();
+    let before = before(outbox.sessions(source, Some(&ids)).await?);
+    let known = by_session(outbox.known(source, &ids).await?);
+    let (suppressed, finds_again) = (Suppressions(outbox.suppressions().await?), outbox.finds_again(source, now).await?);
+    let walker = Walker { policy, suppressed, first_fill: false, finds_again, now, before, known, guarded: HashSet::new() };
+    let sessions: Vec<WalkedSession> = ids.iter().filter_map(|id| walker.missing(*id, Presence::Listed)).collect();
+    if sessions.is_empty() {
+        return Ok(Report::default());
+    }
+    let (planned, policy_digest) = (sessions.len(), seen.policy_digest);
+    let (faults, guard) = (Vec::new(), Guard::default());
+    let applied = outbox.apply(Walk { source: source.to_owned(), at: now, heard: false, policy_digest, sessions, faults, guard }).await?;
+    Ok(Report { planned, applied, ..Report::default() })
 }
 
 /// Sessions to plan, with their new digests.

@@ -56,13 +56,19 @@ impl Intake {
         Self { engine, turns, nudge: Notify::new(), failed }
     }
 
-    /// Asks all sources when an event came. Never ends.
+    /// Asks all sources when an event came, and plans again what a reply changed of those that cannot be asked. Never ends.
     pub(super) async fn ask_when_nudged(self: Arc<Self>) {
         loop {
             self.nudge.notified().await;
             for source in &self.engine.sources {
                 // A poll that runs may have read before the event: another one follows it.
                 if let Err(error) = self.engine.walk(&*source.lock().await).await {
+                    self.fail(error);
+                }
+            }
+            for (source, turn) in &self.turns {
+                let _turn = turn.lock().await;
+                if let Err(error) = self.engine.plan_again(source).await {
                     self.fail(error);
                 }
             }

@@ -35,6 +35,7 @@ macro_rules! conformance {
             a_digest_that_changes_raises_the_revision,
             a_key_is_added_once,
             moves_and_ends_are_guarded_by_the_state,
+            what_nobody_said_counts_as_no_snapshot,
             what_is_guarded_waits_for_an_operator,
             a_walk_is_applied_whole_or_not_at_all,
             a_new_notice_needs_its_session_and_its_participant,

@@ -108,7 +108,9 @@ impl Tables {
 
     pub(super) fn apply(&mut self, walk: Walk) -> Applied {
         let mut applied = Applied::default();
-        self.put_source(&walk);
+        if walk.heard {
+            self.put_source(&walk);
+        }
         for session in walk.sessions {
             self.apply_session(&walk.source, walk.at, session, &mut applied);
         }

@@ -28,9 +28,11 @@ pub(super) fn check(connection: &Connection, walk: &Walk) -> rusqlite::Result<Re
 
 /// Applies it.
 pub(super) fn apply(connection: &Connection, walk: &Walk) -> rusqlite::Result<Applied> {
-    let sql = "INSERT INTO source (name, last_snapshot_at, policy_digest) VALUES (?1, ?2, ?3)
-               ON CONFLICT (name) DO UPDATE SET last_snapshot_at = excluded.last_snapshot_at, policy_digest = excluded.policy_digest";
-    connection.prepare_cached(sql)?.execute(params![walk.source, ms(walk.at), walk.policy_digest])?;
+    if walk.heard {
+        let sql = "INSERT INTO source (name, last_snapshot_at, policy_digest) VALUES (?1, ?2, ?3)
+                   ON CONFLICT (name) DO UPDATE SET last_snapshot_at = excluded.last_snapshot_at, policy_digest = excluded.policy_digest";
+        connection.prepare_cached(sql)?.execute(params![walk.source, ms(walk.at), walk.policy_digest])?;
+    }
     let mut applied = Applied::default();
     for session in &walk.sessions {
         put_session(connection, &walk.source, session)?;
@@ -42,9 +44,11 @@ pub(super) fn apply(connection: &Connection, walk: &Walk) -> rusqlite::Result<Ap
         }
         replace_omissions(connection, &walk.source, session)?;
     }
-    replace_faults(connection, &walk.source, &walk.faults)?;
-    replace_guard(connection, walk)?;
-    restore::walked(connection, &walk.source, walk.at)?;
+    if walk.heard {
+        replace_faults(connection, &walk.source, &walk.faults)?;
+        replace_guard(connection, walk)?;
+        restore::walked(connection, &walk.source, walk.at)?;
+    }
     Ok(applied)
 }
 

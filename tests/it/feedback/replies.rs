@@ -21,14 +21,19 @@ impl Practice {
 
     /// Waits until that many answers ended.
     async fn answers(&self, number: usize) -> Vec<String> {
+        self.rows("answer", number).await
+    }
+
+    /// Waits until the ledger has that many rows of that event: their details.
+    async fn rows(&self, event: &str, number: usize) -> Vec<String> {
         for _ in 0..1000 {
-            let ended = self.ledger("answer").await;
-            if ended.len() >= number {
-                return ended;
+            let rows = self.ledger(event).await;
+            if rows.len() >= number {
+                return rows;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("{number} answers were expected: {:?}", self.ledger("answer").await);
+        panic!("{number} rows of {event} were expected: {:?}", self.ledger(event).await);
     }
 
     /// The text of the last message that went out.
@@ -65,6 +70,10 @@ async fn stop_is_remembered_confirmed_once_and_taken_back_by_start() {
     assert_eq!(practice.ledger("added").await.len(), 3, "another session of this number plans nothing");
     practice.text("SM14", "start").await;
     assert_eq!(practice.answers(3).await[2], "started: accepted");
+    let pushed = practice.engine.outbox().seen("desk").await.unwrap().unwrap().last_snapshot_at;
+    practice.rows("added", 6).await;
+    let seen = practice.engine.outbox().seen("desk").await.unwrap().unwrap();
+    assert_eq!(seen.last_snapshot_at, pushed, "it is planned for again at once, and nobody takes that for a list that came");
     practice.text("SM15", "info").await;
     assert_eq!(practice.engine.outbox().suppressions().await.unwrap().len(), 0);
     assert_eq!(practice.ledger("reply").await, ["stop", "stop", "help", "start", "help"], "a replay is no reply");

@@ -101,6 +101,7 @@ pub(crate) fn walk(sessions: Vec<WalkedSession>) -> Walk {
     Walk {
         source: "clinic".to_owned(),
         at: minute(-10),
+        heard: true,
         policy_digest: "policy".to_owned(),
         sessions,
         faults: Vec::new(),

@@ -229,6 +229,23 @@ pub(crate) async fn attempts_are_fenced_by_the_revision(store: Store) {
     assert!(store.settle(3, &claim, super::fixture::accepted()).await, "another session is nobody else's business");
 }
 
+pub(crate) async fn what_nobody_said_counts_as_no_snapshot(store: Store) {
+    let fault = Fault { path: "[3]".to_owned(), reason: "it is no object".to_owned(), session: None, participation: None };
+    let guard = Guard { digest: "d".to_owned(), sessions: vec![(SessionId(2), "moved")] };
+    let said =
+        Walk { at: minute(1), faults: vec![fault.clone()], guard, ..walk(vec![walked(1, "first", vec![]), walked(2, "first", vec![])]) };
+    store.outbox.apply(said).await.unwrap();
+    let add = Change::Add(notice(1, Occasion::Invite, 30));
+    let again = Walk { at: minute(20), heard: false, policy_digest: "another".to_owned(), ..walk(vec![walked(1, "second", vec![add])]) };
+    assert_eq!(store.outbox.apply(again).await.unwrap().added, 1);
+    let seen = store.outbox.seen("clinic").await.unwrap().unwrap();
+    assert_eq!((seen.last_snapshot_at, seen.policy_digest.as_str()), (minute(1), "policy"));
+    assert_eq!(seen.sessions[&SessionId(1)].digest, "second");
+    assert_eq!(store.outbox.status().await.unwrap().faults, [("clinic".to_owned(), fault)]);
+    assert_eq!(store.outbox.guards().await.unwrap().len(), 1);
+    assert_eq!(store.claim_one(31).await.snapshot_at, minute(1), "and a source that is silent for too long is not believed for it");
+}
+
 pub(crate) async fn what_is_guarded_waits_for_an_operator(store: Store) {
     let outbox = &store.outbox;
     let guarded = |digest: &str, sessions: Vec<(SessionId, &'static str)>, at: i64| Walk {
