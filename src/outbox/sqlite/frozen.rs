@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn rows_from_before_there_was_a_sample_are_read() {
         let message = "<td>Your session</td>\r\n".repeat(200);
-        let packed: String = lz4_flex::compress(message.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
+        let packed = data_encoding::HEXLOWER.encode(&lz4_flex::compress(message.as_bytes()));
         assert_eq!(
             read_back(message.as_bytes(), &format!("UPDATE content SET packed = x'{packed}', sample = NULL")).unwrap(),
             message.as_bytes()
