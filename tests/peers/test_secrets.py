@@ -9,6 +9,7 @@ import quopri
 import re
 import socket
 import socketserver
+import sqlite3
 import subprocess
 import threading
 import urllib.error
@@ -18,6 +19,7 @@ from urllib.parse import quote, quote_plus, urljoin
 import pytest
 from conftest import PROGRAM, person, session
 from manager import Manager
+from reading import visible
 from scan import found
 
 import servers
@@ -391,6 +393,24 @@ def test_opt_outs_are_taken_over_into_a_new_sealed_store(practice):
     assert files and all(found(path.read_bytes(), [ADDRESSES[104]]) == [] for path in files)
     again = practice.run("suppress", "import", practice.folder / "oldpunctual.db")
     assert again.out.startswith("0 of 1")
+
+
+def test_addresses_that_were_swapped_in_a_sealed_store_send_nobody_anothers_code(practice, sink):
+    """They can be searched, so they are not bound to their rows: where a message goes is read from the record, which is."""
+    (practice.folder / "store").write_text(SECRETS["store"])
+    practice.sections["store"] += '\nkey_file = "store"'
+    practice.email(servers.free_port())
+    practice.sessions([session(1, person(11, name="Ray Chalk"), minutes=300), session(2, person(21, name="Sue Slate"), minutes=300)])
+    assert practice.once().code == 1, "there is no relay yet"
+    with contextlib.closing(sqlite3.connect(practice.folder / "punctual.db")) as store:
+        swapped = "UPDATE notice SET address = (SELECT other.address FROM notice AS other WHERE other.session_id = 3 - notice.session_id LIMIT 1)"
+        assert store.execute(swapped).rowcount == 4
+        store.commit()
+    practice.email(sink.port)
+    practice.run("outbox", "retry", "--state", "waiting", "--occasion", "invite", "--all")
+    practice.once()
+    arrived = {recipient: "Ray Chalk" in visible(mail) for recipient, mail in sink.messages()}
+    assert arrived == {"p11@example.org": True, "p21@example.org": False}
 
 
 def add_user(practice):
