@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::problem::Problem;
 use super::{Callback, Shared, feedback, request};
+use crate::deliver::gateway::rules::At;
 use crate::feedback::{Reply, Report};
 use crate::outbox::receipt::Fate;
 use crate::outcome::{Suppression, redacted};
@@ -31,6 +32,9 @@ pub struct Form {
     pub receipts: Option<ReceiptForm>,
     /// Texts; `None`: it hands none on.
     pub replies: Option<ReplyForm>,
+    /// What tells a text from all else; `None`: only one of both is configured. A text may have all that a receipt has, and a receipt of our own
+    /// message a sender and a text.
+    pub reply_when: Option<At>,
 }
 
 /// Where a receipt holds what.
@@ -136,8 +140,12 @@ impl Form {
     }
 
     fn event(&self, event: &Value, answered: bool) -> Option<Event> {
-        let receipt = self.receipts.as_ref().and_then(|form| form.read(event));
-        receipt.or_else(|| self.replies.as_ref()?.read(event, answered))
+        let is_reply = self.reply_when.as_ref().map_or(self.receipts.is_none(), |when| when.fits(Some(event)));
+        match (&self.receipts, &self.replies) {
+            (_, Some(form)) if is_reply => form.read(event, answered),
+            (Some(form), _) => form.read(event),
+            (None, _) => Some(Event::Nothing),
+        }
     }
 }
 
@@ -202,6 +210,7 @@ mod tests {
                 ]),
             }),
             replies: Some(ReplyForm { id: at("/id"), from: at("/from"), text: at("/text") }),
+            reply_when: Some(At { pointer: at("/type"), one_of: vec![at("in")] }),
         }
     }
 
@@ -229,7 +238,24 @@ mod tests {
             assert_eq!(form().event(&event, false), want, "{event}");
         }
         let text = Reply { gateway: "http", id: "8".to_owned(), from: "4045550100".to_owned(), text: "Y".to_owned(), answered: true };
-        assert_eq!(form().event(&json!({"id": 8, "from": 4_045_550_100_u64, "text": "Y"}), true), Some(Event::Reply(text)));
+        assert_eq!(form().event(&json!({"type": "in", "id": 8, "from": 4_045_550_100_u64, "text": "Y"}), true), Some(Event::Reply(text)));
+    }
+
+    /// Some providers write both alike: with a status, a sender, and a text.
+    #[test]
+    fn the_configuration_tells_a_text_from_a_receipt() {
+        let event =
+            |kind: &str, word: &str| json!({"type": kind, "id": "7", "status": {"name": word}, "from": "4045550100", "text": "STOP"});
+        let is_reply = |form: &Form, event: &Value| matches!(form.event(event, false), Some(Event::Reply(reply)) if reply.text == "STOP");
+        let is_receipt = |form: &Form, event: &Value| matches!(form.event(event, false), Some(Event::Receipt(_)));
+        assert!(is_reply(&form(), &event("in", "DELIVRD")) && is_reply(&form(), &event("in", "received")));
+        assert!(is_receipt(&form(), &event("out", "DELIVRD")));
+        assert_eq!(form().event(&event("out", "received"), false), Some(Event::Nothing));
+        let replies = Form { receipts: None, ..form() };
+        assert!(is_reply(&replies, &event("in", "DELIVRD")));
+        assert_eq!(replies.event(&event("out", "DELIVRD"), false), Some(Event::Nothing), "our own message");
+        assert!(is_reply(&Form { reply_when: None, ..replies }, &event("any", "DELIVRD")));
+        assert!(is_receipt(&Form { replies: None, reply_when: None, ..form() }, &event("in", "DELIVRD")));
     }
 
     #[test]

@@ -151,7 +151,7 @@ async fn kannel_and_any_gateway_hand_replies_on_too() {
     let practice = Practice::with("http", vec![created()]).await;
     practice.walked(&[session(1, NUMBER)]).await;
     practice.invite(State::Accepted).await;
-    let reply = json!({"id": "R1", "from": "(404) 555-0123", "text": "alto"});
+    let reply = json!({"event": "received", "id": "R1", "status": "received", "from": "(404) 555-0123", "text": "alto"});
     assert_eq!(practice.post(&format!("/hooks/sms/{HOOK}"), &reply).await, 204);
     assert_eq!(practice.answers(1).await, ["stopped: accepted"]);
     assert!(practice.gateway.requests()[1].contains("recibir"), "{:?}", practice.gateway.requests());
