@@ -114,7 +114,10 @@ pub(super) async fn take(State(shared): State<Arc<Shared>>, Path(token): Path<St
         let body = request::json(&headers, body, BODY_MAX, shared.settings.limits.body).await?;
         let wrong = |what: &str| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, what);
         let body: Value = serde_json::from_slice(&body).map_err(|_| wrong("expected JSON"))?;
-        let events = form.events(&body, answered).ok_or_else(|| wrong("there is no event where the configuration says"))?;
+        let (events, unread) = form.events(&body, answered).ok_or_else(|| wrong("there is no event where the configuration says"))?;
+        if unread > 0 {
+            tracing::warn!(gateway = "http", unread, "events of a gateway could not be read; those beside them were");
+        }
         for event in events {
             match event {
                 Event::Receipt(report) => feedback::receipt(&shared, report).await?,
@@ -131,12 +134,15 @@ pub(super) async fn take(State(shared): State<Arc<Shared>>, Path(token): Path<St
 }
 
 impl Form {
-    /// `None`: at least one is none, and so nothing is taken.
-    fn events(&self, body: &Value, answered: bool) -> Option<Vec<Event>> {
-        match &self.each {
-            None => Some(vec![self.event(body, answered)?]),
-            Some(each) => body.pointer(each)?.as_array()?.iter().map(|event| self.event(event, answered)).collect(),
-        }
+    /// What can be read, and how many cannot: one must not cost the others. `None`: nothing can.
+    fn events(&self, body: &Value, answered: bool) -> Option<(Vec<Event>, usize)> {
+        let all = match &self.each {
+            None => std::slice::from_ref(body),
+            Some(each) => body.pointer(each)?.as_array()?,
+        };
+        let events: Vec<Event> = all.iter().filter_map(|event| self.event(event, answered)).collect();
+        let unread = all.len() - events.len();
+        (unread == 0 || !events.is_empty()).then_some((events, unread))
     }
 
     fn event(&self, event: &Value, answered: bool) -> Option<Event> {
@@ -259,13 +265,16 @@ mod tests {
     }
 
     #[test]
-    fn several_come_at_once_and_are_all_read_or_none() {
+    fn several_come_at_once_and_one_does_not_cost_the_others() {
         let form = Form { each: Some("/results".to_owned()), ..form() };
         let good = json!({"id": 7, "status": {"name": "DELIVRD"}});
-        assert_eq!(form.events(&json!({"results": [good, good]}), false).map(|e| e.len()), Some(2));
-        assert_eq!(form.events(&json!({"results": [good, {}]}), false), None);
-        assert_eq!(form.events(&json!({"results": []}), false).map(|e| e.len()), Some(0));
-        assert_eq!(form.events(&json!({"results": good}), false), None);
+        let stop = json!({"type": "in", "id": 8, "from": "4045550100", "text": "STOP"});
+        let read = |results: Value| form.events(&json!({ "results": results }), false).map(|(events, unread)| (events.len(), unread));
+        assert_eq!(read(json!([good, good])), Some((2, 0)));
+        assert_eq!(read(json!([{}, stop, null])), Some((1, 2)));
+        assert_eq!(read(json!([])), Some((0, 0)));
+        assert_eq!(read(json!([{}])), None);
+        assert_eq!(read(good.clone()), None);
         assert_eq!(form.events(&good, false), None);
     }
 }
