@@ -20,7 +20,7 @@ use crate::feedback::answer::Answer;
 use crate::feedback::word::Word;
 use crate::message::{Content, Message};
 use crate::notice::NoticeKey;
-use crate::outbox::reply::{Answered, Changes, Place, Taken, Waiting, reply_key};
+use crate::outbox::reply::{Answered, Changes, Place, Taken, Told, Waiting, reply_key};
 use crate::outbox::{Outbox, Result, StoreError};
 use crate::outcome::Outcome;
 use crate::plan::{self, Policy, Suppressions};
@@ -63,16 +63,19 @@ pub async fn take(outbox: &dyn Outbox, reply: &Reply, policy: &Policy, locale: &
     Ok(Heard { new: new.then_some(word), replans: new && replans })
 }
 
-/// Yes and No are an RSVP where they can mean one session only.
+/// Yes and No are an RSVP where they can mean one session only. One that is not open any more, of which this number got a text lately, may be meant.
 async fn rsvp(outbox: &dyn Outbox, from: &PhoneNumber, word: Word, policy: &Policy, now: DateTime<Utc>) -> Result<(Changes, Answer)> {
     let mut open = Vec::new();
-    for place in outbox.open_sessions(from, now).await? {
-        open.extend(over(outbox, &place, from, policy, now).await?.map(|over| (place, over)));
+    for Told { place, lately } in outbox.open_sessions(from, now).await? {
+        let over = over(outbox, &place, from, policy, now).await?;
+        if over.is_some() || lately {
+            open.push((place, over));
+        }
     }
     let (says, answer) = if word == Word::Yes { (Rsvp::Confirmed, Answer::Confirmed) } else { (Rsvp::Declined, Answer::Declined) };
     match <[_; 1]>::try_from(open) {
-        Ok([(place, over)]) => Ok((Changes::Rsvp(place, Answered { says, over }), answer)),
-        Err(_) => Ok((Changes::Nothing, Answer::NotUnderstood)),
+        Ok([(place, Some(over))]) => Ok((Changes::Rsvp(place, Answered { says, over }), answer)),
+        _ => Ok((Changes::Nothing, Answer::NotUnderstood)),
     }
 }
 

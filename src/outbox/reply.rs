@@ -40,7 +40,7 @@ pub enum Changes {
     Nothing,
     /// The number gets no more texts. It is answered only if it got any until now.
     OptOut,
-    /// It gets texts again.
+    /// It gets texts again, unless somebody at the practice said that it gets none.
     OptIn,
     /// It is a participant's word on a session.
     Rsvp(Place, Answered),
@@ -56,6 +56,18 @@ pub struct Place {
     /// The person in it.
     pub participation: ParticipationId,
 }
+
+/// A session that a number was told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// In which a person.
+    pub place: Place,
+    /// By a text within [`LATELY`]: a reply may well be to that one.
+    pub lately: bool,
+}
+
+/// How long a text may be what somebody answers, whatever became of its session.
+pub const LATELY: TimeDelta = TimeDelta::hours(24);
 
 /// What a participant answered, and over what: it holds as long as the source says what it said then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

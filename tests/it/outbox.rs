@@ -93,6 +93,7 @@ macro_rules! conformance {
             a_kind_of_answer_rests_for_its_time,
             replies_are_purged_with_the_contents,
             an_rsvp_is_kept_and_plans_the_session_again,
+            what_staff_said_is_not_lifted_by_a_reply,
             open_sessions_are_those_that_a_number_was_told_of,
             reminders_of_other_sessions_are_counted_by_number
         );

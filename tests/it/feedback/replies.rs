@@ -110,6 +110,23 @@ async fn yes_to_two_sessions_is_not_understood_and_that_is_said_once_a_day() {
     practice.close().await;
 }
 
+/// What was told lately may be what they answer, whatever became of it since.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_is_not_taken_for_another_session_than_the_one_that_was_told_lately() {
+    let practice = Practice::with("twilio", vec![created()]).await;
+    practice.walked(&[session(1, NUMBER), session(2, NUMBER)]).await;
+    while practice.gateway.requests().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut moved = session(1, NUMBER);
+    moved["Participants"][1]["ShouldAutoDeliverCode"] = json!("N");
+    practice.walked(&[moved, session(2, NUMBER)]).await;
+    practice.text("SM71", "n").await;
+    assert_eq!(practice.answers(1).await, ["not_understood: accepted"]);
+    assert_eq!(practice.ledger("rsvp").await, [] as [&str; 0]);
+    practice.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_gateway_did_not_take_is_tried_once() {
     let practice = Practice::with("twilio", vec![created(), answer(500, "", "")]).await;

@@ -4,7 +4,7 @@ use punctual::contact::{Address, Channel, PhoneNumber};
 use punctual::feedback::answer::Answer;
 use punctual::feedback::word::Word;
 use punctual::notice::Occasion;
-use punctual::outbox::reply::{Answered, Changes, Place, Taken, reply_key};
+use punctual::outbox::reply::{Answered, Changes, Place, Taken, Told, reply_key};
 use punctual::outbox::{ClaimRequest, Retention, SaidBy, Settlement};
 use punctual::outcome::Suppression;
 use punctual::session::{ParticipationId, Rsvp, SessionId};
@@ -73,6 +73,13 @@ pub(super) async fn a_number_opts_in_again(store: Store) {
     store.outbox.suppress(minute(2), &text(1), Suppression::Bounced).await.unwrap();
     store.hear(3, taken("SM3", Word::Start, Changes::OptIn, Answer::Started)).await;
     assert_eq!(store.outbox.suppressed().await.unwrap().len(), 1, "a number that takes no texts is not mended by a wish");
+}
+
+pub(super) async fn what_staff_said_is_not_lifted_by_a_reply(store: Store) {
+    store.outbox.suppress(minute(0), &text(1), Suppression::OptedOut).await.unwrap();
+    store.hear(1, taken("SM1", Word::Start, Changes::OptIn, Answer::Started)).await;
+    let list = store.outbox.suppressed().await.unwrap();
+    assert_eq!(list.iter().map(|s| (s.kind, s.said_by)).collect::<Vec<_>>(), [(Suppression::OptedOut, SaidBy::Person)]);
 }
 
 pub(super) async fn an_answer_leaves_once(store: Store) {
@@ -144,9 +151,11 @@ pub(super) async fn open_sessions_are_those_that_a_number_was_told_of(store: Sto
     store.outbox.begin(vec![begin(&claim, 1)]).await.unwrap();
     store.outbox.doubt(lease(&claim), claim.revision, chrono::TimeDelta::minutes(1)).await.unwrap();
     store.settle(2, &claim, Settlement::Accepted { reply: "201".to_owned(), reference: None }).await;
-    assert_eq!(open(1, 3).await, [place()]);
+    let told = [Told { place: place(), lately: true }];
+    assert_eq!(open(1, 3).await, told);
     assert_eq!(open(2, 3).await, []);
-    assert_eq!(open(1, START).await, [], "it has begun");
+    assert_eq!(open(1, START).await, told, "it has begun, but may be meant: a text came lately");
+    assert_eq!(open(1, 24 * 60 + 3).await, [], "no more after a day");
 }
 
 pub(super) async fn reminders_of_other_sessions_are_counted_by_number(store: Store) {
