@@ -87,10 +87,10 @@ impl Tables {
         waiting.map(|k| k.is_waiting = false).is_some()
     }
 
-    /// With what they answer.
-    pub(super) fn purge_replies(&mut self, before: DateTime<Utc>) {
-        self.answers.retain(|k| k.at >= before);
-        self.replies.retain(|_, at| *at >= before);
+    /// Answers go with the contents; what they answer stays for the history, so that it is known when it comes again.
+    pub(super) fn purge_replies(&mut self, content_before: DateTime<Utc>, history_before: DateTime<Utc>) {
+        self.answers.retain(|k| k.at >= content_before);
+        self.replies.retain(|_, at| *at >= history_before);
     }
 
     pub(super) fn end_answer(&mut self, now: DateTime<Utc>, key: NoticeKey, outcome: &str) {

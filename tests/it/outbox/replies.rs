@@ -106,17 +106,19 @@ pub(super) async fn a_kind_of_answer_rests_for_its_time(store: Store) {
     assert_eq!(store.waiting().await.len(), 4);
 }
 
-pub(super) async fn replies_are_purged_with_the_contents(store: Store) {
+pub(super) async fn answers_go_with_the_contents_and_replies_with_the_history(store: Store) {
     let help = |n: i64| taken(&format!("SM{n}"), Word::Help, Changes::Nothing, Answer::Help);
     for n in 0..1_200 {
         store.hear(n / 100, help(n)).await;
     }
     store.hear(20, help(1_200)).await;
-    let retention = |before| Retention { content_before: minute(before), history_before: minute(-1_000_000) };
-    store.outbox.purge(minute(500), retention(0)).await.unwrap();
-    assert!(!store.hear(30, help(0)).await, "it is known as long as it is kept");
-    store.outbox.purge(minute(500), retention(20)).await.unwrap();
+    let retention = |content, history| Retention { content_before: minute(content), history_before: minute(history) };
+    store.outbox.purge(minute(500), retention(20, -1_000_000)).await.unwrap();
     assert_eq!(store.waiting().await, [], "nor does what nobody sent stay");
+    for n in [0, 1_199, 1_200] {
+        assert!(!store.hear(30, help(n)).await, "it is known as long as the history is kept: {n}");
+    }
+    store.outbox.purge(minute(500), retention(20, 20)).await.unwrap();
     assert!(!store.hear(30, help(1_200)).await);
     for n in [0, 1_199] {
         assert!(store.hear(30, help(n)).await, "however many there were: {n}");
