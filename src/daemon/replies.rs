@@ -57,7 +57,7 @@ pub async fn take(outbox: &dyn Outbox, reply: &Reply, policy: &Policy, locale: &
     let theirs = matches!(answer, Answer::Stopped | Answer::Started | Answer::Help);
     let answer = (!(reply.answered && theirs)).then(|| (answer, of_word.map_or(locale.to_owned(), |word| word.as_str().to_owned())));
     let replans = matches!(change, Changes::Rsvp(..) | Changes::OptIn);
-    let taken = Taken { key: reply_key(reply.gateway, &reply.id), from, word, change, answer };
+    let taken = Taken { key: reply_key(reply.gateway, &reply.origin, &reply.id), from, word, change, answer };
     let new = outbox.reply(now, taken).await?;
     tracing::info!(gateway = reply.gateway, word = word.as_str(), new, "a reply");
     Ok(Heard { new: new.then_some(word), replans: new && replans })

@@ -9,7 +9,9 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::problem::Problem;
 use super::{Callback, Shared, feedback, request};
@@ -107,10 +109,10 @@ enum Event {
 pub(super) async fn take(State(shared): State<Arc<Shared>>, Path(token): Path<String>, headers: HeaderMap, body: Body) -> Response {
     let taken = async {
         let ours = shared.settings.callbacks.iter().fold(None, |found, callback| match callback {
-            Callback::Http { token: ours, form, answered } if request::is(ours, &token) => found.or(Some((form, *answered))),
+            Callback::Http { token: ours, form, answered } if request::is(ours, &token) => found.or(Some((form, *answered, origin(ours)))),
             _ => found,
         });
-        let Some((form, answered)) = ours else { return Err(Problem::not_found("there is nothing at this address")) };
+        let Some((form, answered, origin)) = ours else { return Err(Problem::not_found("there is nothing at this address")) };
         let body = request::json(&headers, body, BODY_MAX, shared.settings.limits.body).await?;
         let wrong = |what: &str| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, what);
         let body: Value = serde_json::from_slice(&body).map_err(|_| wrong("expected JSON"))?;
@@ -121,7 +123,7 @@ pub(super) async fn take(State(shared): State<Arc<Shared>>, Path(token): Path<St
         for event in events {
             match event {
                 Event::Receipt(report) => feedback::receipt(&shared, report).await?,
-                Event::Reply(reply) => feedback::reply(&shared, reply).await?,
+                Event::Reply(reply) => feedback::reply(&shared, Reply { origin: origin.clone(), ..reply }).await?,
                 Event::Nothing => {}
             }
         }
@@ -131,6 +133,11 @@ pub(super) async fn take(State(shared): State<Arc<Shared>>, Path(token): Path<St
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(problem) => feedback::refused("http", problem),
     }
+}
+
+/// Tells one gateway from another, wherever it stands in the configuration: a digest of its token, which is its own.
+fn origin(token: &SecretString) -> String {
+    data_encoding::HEXLOWER.encode(&Sha256::digest(format!("origin {}", token.expose_secret()))[..16])
 }
 
 impl Form {
@@ -175,6 +182,7 @@ impl ReplyForm {
         let id = text(event, &self.id).filter(|id| id.len() <= ID_MAX)?;
         Some(Event::Reply(Reply {
             gateway: "http",
+            origin: String::new(),
             id,
             from: text(event, &self.from)?,
             text: text(event, &self.text).unwrap_or_default(),
@@ -243,7 +251,14 @@ mod tests {
         ] {
             assert_eq!(form().event(&event, false), want, "{event}");
         }
-        let text = Reply { gateway: "http", id: "8".to_owned(), from: "4045550100".to_owned(), text: "Y".to_owned(), answered: true };
+        let text = Reply {
+            gateway: "http",
+            origin: String::new(),
+            id: "8".to_owned(),
+            from: "4045550100".to_owned(),
+            text: "Y".to_owned(),
+            answered: true,
+        };
         assert_eq!(form().event(&json!({"type": "in", "id": 8, "from": 4_045_550_100_u64, "text": "Y"}), true), Some(Event::Reply(text)));
     }
 

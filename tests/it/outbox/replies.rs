@@ -17,7 +17,7 @@ fn number(last: u32) -> PhoneNumber {
 }
 
 fn taken(id: &str, word: Word, change: Changes, answer: Answer) -> Taken {
-    Taken { key: reply_key("twilio", id), from: number(1), word, change, answer: Some((answer, "en".to_owned())) }
+    Taken { key: reply_key("twilio", "", id), from: number(1), word, change, answer: Some((answer, "en".to_owned())) }
 }
 
 fn stop(id: &str) -> Taken {
