@@ -32,6 +32,8 @@ pub struct Report {
 pub struct Reply {
     /// Which kind of gateway handed it on.
     pub gateway: &'static str,
+    /// Which one of its kind, if ids are unique within one only; empty: they are unique within the kind.
+    pub origin: String,
     /// The gateway's id of it: the same one again changes nothing.
     pub id: String,
     /// The sender's number, as the provider writes it.

@@ -29,7 +29,7 @@ use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, SessionId};
 
 use self::receipt::{Fate, Receipt, Received, Undelivered};
-use self::reply::{Answered, Place, Taken, Waiting};
+use self::reply::{Answered, Taken, Told, Waiting};
 
 mod letter;
 pub mod memory;
@@ -783,8 +783,8 @@ pub trait Outbox: Send + Sync {
     /// Takes a reply: what it changes, and its answer, if there was none of its kind to that number lately. `false`: it was taken before.
     async fn reply(&self, now: DateTime<Utc>, taken: Taken) -> Result<bool>;
 
-    /// The coming sessions that this number was told of.
-    async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<Place>>;
+    /// The sessions that this number was told of: the coming ones, and those of the last day that it got a text about lately.
+    async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<Told>>;
 
     /// Answers that wait, the oldest first.
     async fn waiting_answers(&self) -> Result<Vec<Waiting>>;

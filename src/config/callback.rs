@@ -7,7 +7,7 @@ use super::check::Base;
 use super::raw::{self, GatewayKind, Raw};
 use super::read::Document;
 use super::transport::Place;
-use crate::deliver::gateway::rules::pointer_mistake;
+use crate::deliver::gateway::rules::{At, pointer_mistake};
 use crate::web::Callback;
 use crate::web::webhook::{Form, ReceiptForm, ReplyForm};
 
@@ -107,6 +107,7 @@ fn http(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<Callbac
         ("reply", &typed.reply),
         ("from", &typed.from),
         ("text", &typed.text),
+        ("reply_when.pointer", &typed.reply_when.pointer),
     ];
     for (field, pointer) in pointers {
         if let Some(why) = pointer.as_deref().and_then(pointer_mistake) {
@@ -114,7 +115,9 @@ fn http(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<Callbac
         }
     }
     if let Some(token) = token.filter(|_| has_token) {
-        let form = Form { each: typed.each.clone(), receipts: receipts(typed, place), replies: replies(typed, place) };
+        let (receipts, replies) = (receipts(typed, place), replies(typed, place));
+        let reply_when = reply_when(typed, (receipts.is_some(), replies.is_some()), place);
+        let form = Form { each: typed.each.clone(), receipts, replies, reply_when };
         return Some(Callback::Http { token, form, answered: gateway.provider_answers.unwrap_or(false) });
     }
     None
@@ -156,9 +159,23 @@ fn replies(typed: &raw::CallbackForm, place: &mut Place<'_, '_, '_>) -> Option<R
     Some(ReplyForm { id: typed.reply.clone()?, from: typed.from.clone()?, text: typed.text.clone()? })
 }
 
+/// `both`: whether there are receipts, and texts.
+fn reply_when(typed: &raw::CallbackForm, both: (bool, bool), place: &mut Place<'_, '_, '_>) -> Option<At> {
+    let when = &typed.reply_when;
+    let Some(pointer) = when.pointer.clone() else {
+        if when.equals.is_some() || both == (true, true) {
+            let example = "such as { pointer = \"/event_type\", equals = \"message.received\" }";
+            place.note("callback.reply_when", format!("has no pointer; expected what tells somebody's text from a receipt, {example}"));
+        }
+        return None;
+    };
+    Some(At { pointer, one_of: when.equals.iter().cloned().collect() })
+}
+
 impl raw::CallbackForm {
     fn is_empty(&self) -> bool {
         let pointers = [&self.each, &self.message, &self.reference, &self.status, &self.detail, &self.reply, &self.from, &self.text];
-        pointers.iter().all(|pointer| pointer.is_none()) && self.statuses.is_empty()
+        let when = &self.reply_when;
+        pointers.iter().all(|pointer| pointer.is_none()) && self.statuses.is_empty() && when.pointer.is_none() && when.equals.is_none()
     }
 }

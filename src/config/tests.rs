@@ -252,6 +252,19 @@ fn callbacks_tell_their_mistakes_and_make_the_server_listen() {
     ] {
         assert!(told.iter().any(|m| m.contains(&format!(": sms.gateway[0].{key}: ")) && m.contains(words)), "{key}: not in {told:#?}");
     }
+    let both = "[sms.gateway.callback]\nmessage = \"/id\"\nstatus = \"/s\"\nstatuses = { OK = \"delivered\" }\n\
+                reply = \"/id\"\nfrom = \"/f\"\ntext = \"/t\"\n";
+    let both = format!("{http}{url}callback_token = \"{token}\"\n{both}");
+    for (when, words) in [
+        ("", Some("callback.reply_when: has no pointer; expected what tells somebody's text from a receipt")),
+        ("reply_when = { equals = \"in\" }\n", Some("callback.reply_when: has no pointer")),
+        ("reply_when = { pointer = \"type\" }\n", Some("callback.reply_when.pointer: is no JSON pointer")),
+        ("reply_when = { pointer = \"/type\", equals = \"in\" }\n", None),
+    ] {
+        let told = mistakes(&format!("{both}{when}"));
+        assert_eq!(told.len(), usize::from(words.is_some()), "{told:#?}");
+        assert!(told.iter().all(|m| m.contains(words.unwrap())), "{told:#?}");
+    }
     let server = |text: &str| parse(text, None, &[]).unwrap_or_else(|m| panic!("{m}")).server;
     assert!(server(kannel).is_none());
     let listens = server(&format!("{kannel}{url}callback_token = \"{token}\"\n")).expect("it listens");

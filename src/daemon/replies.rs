@@ -20,7 +20,7 @@ use crate::feedback::answer::Answer;
 use crate::feedback::word::Word;
 use crate::message::{Content, Message};
 use crate::notice::NoticeKey;
-use crate::outbox::reply::{Answered, Changes, Place, Taken, Waiting, reply_key};
+use crate::outbox::reply::{Answered, Changes, Place, Taken, Told, Waiting, reply_key};
 use crate::outbox::{Outbox, Result, StoreError};
 use crate::outcome::Outcome;
 use crate::plan::{self, Policy, Suppressions};
@@ -57,22 +57,25 @@ pub async fn take(outbox: &dyn Outbox, reply: &Reply, policy: &Policy, locale: &
     let theirs = matches!(answer, Answer::Stopped | Answer::Started | Answer::Help);
     let answer = (!(reply.answered && theirs)).then(|| (answer, of_word.map_or(locale.to_owned(), |word| word.as_str().to_owned())));
     let replans = matches!(change, Changes::Rsvp(..) | Changes::OptIn);
-    let taken = Taken { key: reply_key(reply.gateway, &reply.id), from, word, change, answer };
+    let taken = Taken { key: reply_key(reply.gateway, &reply.origin, &reply.id), from, word, change, answer };
     let new = outbox.reply(now, taken).await?;
     tracing::info!(gateway = reply.gateway, word = word.as_str(), new, "a reply");
     Ok(Heard { new: new.then_some(word), replans: new && replans })
 }
 
-/// Yes and No are an RSVP where they can mean one session only.
+/// Yes and No are an RSVP where they can mean one session only. One that is not open any more, of which this number got a text lately, may be meant.
 async fn rsvp(outbox: &dyn Outbox, from: &PhoneNumber, word: Word, policy: &Policy, now: DateTime<Utc>) -> Result<(Changes, Answer)> {
     let mut open = Vec::new();
-    for place in outbox.open_sessions(from, now).await? {
-        open.extend(over(outbox, &place, from, policy, now).await?.map(|over| (place, over)));
+    for Told { place, lately } in outbox.open_sessions(from, now).await? {
+        let over = over(outbox, &place, from, policy, now).await?;
+        if over.is_some() || lately {
+            open.push((place, over));
+        }
     }
     let (says, answer) = if word == Word::Yes { (Rsvp::Confirmed, Answer::Confirmed) } else { (Rsvp::Declined, Answer::Declined) };
     match <[_; 1]>::try_from(open) {
-        Ok([(place, over)]) => Ok((Changes::Rsvp(place, Answered { says, over }), answer)),
-        Err(_) => Ok((Changes::Nothing, Answer::NotUnderstood)),
+        Ok([(place, Some(over))]) => Ok((Changes::Rsvp(place, Answered { says, over }), answer)),
+        _ => Ok((Changes::Nothing, Answer::NotUnderstood)),
     }
 }
 

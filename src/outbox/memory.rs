@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::receipt::{Receipt, Received, Undelivered};
-use super::reply::{Place, Taken, Waiting};
+use super::reply::{Taken, Told, Waiting};
 use super::transition::checked;
 use super::words::{accepted, by, rfc3339};
 use super::{
@@ -192,7 +192,7 @@ impl Outbox for MemoryOutbox {
         Ok(self.tables().take(now, &taken))
     }
 
-    async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<Place>> {
+    async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<Told>> {
         Ok(self.tables().open_sessions(number, now))
     }
 

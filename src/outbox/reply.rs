@@ -11,10 +11,11 @@ use crate::feedback::word::Word;
 use crate::notice::NoticeKey;
 use crate::session::{ParticipationId, Rsvp, SessionId};
 
-/// Names a reply, and its answer: a digest of the provider's id.
-pub fn reply_key(gateway: &str, id: &str) -> NoticeKey {
+/// Names a reply, and its answer: a digest of the provider's id, and of which gateway it is (see `Reply::origin`).
+pub fn reply_key(gateway: &str, origin: &str, id: &str) -> NoticeKey {
     let mut key = [0; 16];
-    key.copy_from_slice(&Sha256::digest(format!("reply {gateway} {id}"))[..16]);
+    let origin = if origin.is_empty() { String::new() } else { format!("{origin} ") };
+    key.copy_from_slice(&Sha256::digest(format!("reply {gateway} {origin}{id}"))[..16]);
     NoticeKey(key)
 }
 
@@ -40,7 +41,7 @@ pub enum Changes {
     Nothing,
     /// The number gets no more texts. It is answered only if it got any until now.
     OptOut,
-    /// It gets texts again.
+    /// It gets texts again, unless somebody at the practice said that it gets none.
     OptIn,
     /// It is a participant's word on a session.
     Rsvp(Place, Answered),
@@ -56,6 +57,18 @@ pub struct Place {
     /// The person in it.
     pub participation: ParticipationId,
 }
+
+/// A session that a number was told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// In which a person.
+    pub place: Place,
+    /// By a text within [`LATELY`]: a reply may well be to that one.
+    pub lately: bool,
+}
+
+/// How long a text may be what somebody answers, whatever became of its session.
+pub const LATELY: TimeDelta = TimeDelta::hours(24);
 
 /// What a participant answered, and over what: it holds as long as the source says what it said then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +124,12 @@ pub(crate) fn rsvp_word(rsvp: Rsvp) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_of_two_gateways_are_two_replies() {
+        let keys = [("twilio", "", "1"), ("http", "a", "1"), ("http", "b", "1"), ("http", "a", "2")].map(|(g, o, id)| reply_key(g, o, id));
+        assert!((1..keys.len()).all(|n| !keys[..n].contains(&keys[n])));
+    }
 
     #[test]
     fn an_answer_holds_until_the_source_says_something_else() {

@@ -30,7 +30,7 @@ use crate::contact::{Address, Channel, PhoneNumber};
 use crate::ledger::{Anchor, Verified};
 use crate::notice::{NoticeKey, Omission, Reason};
 use crate::outbox::receipt::{Receipt, Received, Undelivered};
-use crate::outbox::reply::{Place, Taken, Waiting};
+use crate::outbox::reply::{Taken, Told, Waiting};
 use crate::outbox::transition::checked;
 use crate::outcome::Suppression;
 use crate::session::{ParticipationId, SessionId};
@@ -228,7 +228,7 @@ impl Outbox for SqliteOutbox {
         self.writer.write("reply", move |c| reply::take(c, now, &taken)).await
     }
 
-    async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<Place>> {
+    async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<Told>> {
         let number = number.clone();
         self.readers.read("open_sessions", move |c| reply::open_sessions(c, number.expose(), now)).await
     }

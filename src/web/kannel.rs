@@ -104,7 +104,7 @@ fn reply(fields: &Fields, answered: bool) -> Option<Reply> {
         "ISO-8859-1" | "LATIN1" | "WINDOWS-1252" => raw.iter().map(|&byte| byte as char).collect(),
         _ => String::from_utf8_lossy(raw).into_owned(),
     };
-    Some(Reply { gateway: "kannel", id: field(fields, "id")?, from: field(fields, "from")?, text, answered })
+    Some(Reply { gateway: "kannel", origin: String::new(), id: field(fields, "id")?, from: field(fields, "from")?, text, answered })
 }
 
 #[cfg(test)]

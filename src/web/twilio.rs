@@ -129,7 +129,7 @@ fn reply(form: &Form, answered: bool) -> Option<Reply> {
     };
     let id = field(form, "MessageSid")?.to_owned();
     form.iter().any(|(name, _)| name == "Body").then_some(())?;
-    Some(Reply { gateway: "twilio", id, from: field(form, "From")?.to_owned(), text: text.to_owned(), answered })
+    Some(Reply { gateway: "twilio", origin: String::new(), id, from: field(form, "From")?.to_owned(), text: text.to_owned(), answered })
 }
 
 #[cfg(test)]

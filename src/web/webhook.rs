@@ -9,10 +9,13 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::problem::Problem;
 use super::{Callback, Shared, feedback, request};
+use crate::deliver::gateway::rules::At;
 use crate::feedback::{Reply, Report};
 use crate::outbox::receipt::Fate;
 use crate::outcome::{Suppression, redacted};
@@ -31,6 +34,9 @@ pub struct Form {
     pub receipts: Option<ReceiptForm>,
     /// Texts; `None`: it hands none on.
     pub replies: Option<ReplyForm>,
+    /// What tells a text from all else; `None`: only one of both is configured. A text may have all that a receipt has, and a receipt of our own
+    /// message a sender and a text.
+    pub reply_when: Option<At>,
 }
 
 /// Where a receipt holds what.
@@ -103,18 +109,21 @@ enum Event {
 pub(super) async fn take(State(shared): State<Arc<Shared>>, Path(token): Path<String>, headers: HeaderMap, body: Body) -> Response {
     let taken = async {
         let ours = shared.settings.callbacks.iter().fold(None, |found, callback| match callback {
-            Callback::Http { token: ours, form, answered } if request::is(ours, &token) => found.or(Some((form, *answered))),
+            Callback::Http { token: ours, form, answered } if request::is(ours, &token) => found.or(Some((form, *answered, origin(ours)))),
             _ => found,
         });
-        let Some((form, answered)) = ours else { return Err(Problem::not_found("there is nothing at this address")) };
+        let Some((form, answered, origin)) = ours else { return Err(Problem::not_found("there is nothing at this address")) };
         let body = request::json(&headers, body, BODY_MAX, shared.settings.limits.body).await?;
         let wrong = |what: &str| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, what);
         let body: Value = serde_json::from_slice(&body).map_err(|_| wrong("expected JSON"))?;
-        let events = form.events(&body, answered).ok_or_else(|| wrong("there is no event where the configuration says"))?;
+        let (events, unread) = form.events(&body, answered).ok_or_else(|| wrong("there is no event where the configuration says"))?;
+        if unread > 0 {
+            tracing::warn!(gateway = "http", unread, "events of a gateway could not be read; those beside them were");
+        }
         for event in events {
             match event {
                 Event::Receipt(report) => feedback::receipt(&shared, report).await?,
-                Event::Reply(reply) => feedback::reply(&shared, reply).await?,
+                Event::Reply(reply) => feedback::reply(&shared, Reply { origin: origin.clone(), ..reply }).await?,
                 Event::Nothing => {}
             }
         }
@@ -126,18 +135,30 @@ pub(super) async fn take(State(shared): State<Arc<Shared>>, Path(token): Path<St
     }
 }
 
+/// Tells one gateway from another, wherever it stands in the configuration: a digest of its token, which is its own.
+fn origin(token: &SecretString) -> String {
+    data_encoding::HEXLOWER.encode(&Sha256::digest(format!("origin {}", token.expose_secret()))[..16])
+}
+
 impl Form {
-    /// `None`: at least one is none, and so nothing is taken.
-    fn events(&self, body: &Value, answered: bool) -> Option<Vec<Event>> {
-        match &self.each {
-            None => Some(vec![self.event(body, answered)?]),
-            Some(each) => body.pointer(each)?.as_array()?.iter().map(|event| self.event(event, answered)).collect(),
-        }
+    /// What can be read, and how many cannot: one must not cost the others. `None`: nothing can.
+    fn events(&self, body: &Value, answered: bool) -> Option<(Vec<Event>, usize)> {
+        let all = match &self.each {
+            None => std::slice::from_ref(body),
+            Some(each) => body.pointer(each)?.as_array()?,
+        };
+        let events: Vec<Event> = all.iter().filter_map(|event| self.event(event, answered)).collect();
+        let unread = all.len() - events.len();
+        (unread == 0 || !events.is_empty()).then_some((events, unread))
     }
 
     fn event(&self, event: &Value, answered: bool) -> Option<Event> {
-        let receipt = self.receipts.as_ref().and_then(|form| form.read(event));
-        receipt.or_else(|| self.replies.as_ref()?.read(event, answered))
+        let is_reply = self.reply_when.as_ref().map_or(self.receipts.is_none(), |when| when.fits(Some(event)));
+        match (&self.receipts, &self.replies) {
+            (_, Some(form)) if is_reply => form.read(event, answered),
+            (Some(form), _) => form.read(event),
+            (None, _) => Some(Event::Nothing),
+        }
     }
 }
 
@@ -161,6 +182,7 @@ impl ReplyForm {
         let id = text(event, &self.id).filter(|id| id.len() <= ID_MAX)?;
         Some(Event::Reply(Reply {
             gateway: "http",
+            origin: String::new(),
             id,
             from: text(event, &self.from)?,
             text: text(event, &self.text).unwrap_or_default(),
@@ -202,6 +224,7 @@ mod tests {
                 ]),
             }),
             replies: Some(ReplyForm { id: at("/id"), from: at("/from"), text: at("/text") }),
+            reply_when: Some(At { pointer: at("/type"), one_of: vec![at("in")] }),
         }
     }
 
@@ -228,18 +251,45 @@ mod tests {
         ] {
             assert_eq!(form().event(&event, false), want, "{event}");
         }
-        let text = Reply { gateway: "http", id: "8".to_owned(), from: "4045550100".to_owned(), text: "Y".to_owned(), answered: true };
-        assert_eq!(form().event(&json!({"id": 8, "from": 4_045_550_100_u64, "text": "Y"}), true), Some(Event::Reply(text)));
+        let text = Reply {
+            gateway: "http",
+            origin: String::new(),
+            id: "8".to_owned(),
+            from: "4045550100".to_owned(),
+            text: "Y".to_owned(),
+            answered: true,
+        };
+        assert_eq!(form().event(&json!({"type": "in", "id": 8, "from": 4_045_550_100_u64, "text": "Y"}), true), Some(Event::Reply(text)));
+    }
+
+    /// Some providers write both alike: with a status, a sender, and a text.
+    #[test]
+    fn the_configuration_tells_a_text_from_a_receipt() {
+        let event =
+            |kind: &str, word: &str| json!({"type": kind, "id": "7", "status": {"name": word}, "from": "4045550100", "text": "STOP"});
+        let is_reply = |form: &Form, event: &Value| matches!(form.event(event, false), Some(Event::Reply(reply)) if reply.text == "STOP");
+        let is_receipt = |form: &Form, event: &Value| matches!(form.event(event, false), Some(Event::Receipt(_)));
+        assert!(is_reply(&form(), &event("in", "DELIVRD")) && is_reply(&form(), &event("in", "received")));
+        assert!(is_receipt(&form(), &event("out", "DELIVRD")));
+        assert_eq!(form().event(&event("out", "received"), false), Some(Event::Nothing));
+        let replies = Form { receipts: None, ..form() };
+        assert!(is_reply(&replies, &event("in", "DELIVRD")));
+        assert_eq!(replies.event(&event("out", "DELIVRD"), false), Some(Event::Nothing), "our own message");
+        assert!(is_reply(&Form { reply_when: None, ..replies }, &event("any", "DELIVRD")));
+        assert!(is_receipt(&Form { replies: None, reply_when: None, ..form() }, &event("in", "DELIVRD")));
     }
 
     #[test]
-    fn several_come_at_once_and_are_all_read_or_none() {
+    fn several_come_at_once_and_one_does_not_cost_the_others() {
         let form = Form { each: Some("/results".to_owned()), ..form() };
         let good = json!({"id": 7, "status": {"name": "DELIVRD"}});
-        assert_eq!(form.events(&json!({"results": [good, good]}), false).map(|e| e.len()), Some(2));
-        assert_eq!(form.events(&json!({"results": [good, {}]}), false), None);
-        assert_eq!(form.events(&json!({"results": []}), false).map(|e| e.len()), Some(0));
-        assert_eq!(form.events(&json!({"results": good}), false), None);
+        let stop = json!({"type": "in", "id": 8, "from": "4045550100", "text": "STOP"});
+        let read = |results: Value| form.events(&json!({ "results": results }), false).map(|(events, unread)| (events.len(), unread));
+        assert_eq!(read(json!([good, good])), Some((2, 0)));
+        assert_eq!(read(json!([{}, stop, null])), Some((1, 2)));
+        assert_eq!(read(json!([])), Some((0, 0)));
+        assert_eq!(read(json!([{}])), None);
+        assert_eq!(read(good.clone()), None);
         assert_eq!(form.events(&good, false), None);
     }
 }

@@ -66,7 +66,8 @@ impl Practice {
             _ => format!(
                 "url = \"{url}/\"\nbody = \"{{{{ text }}}} {{{{ callback }}}}\"\nreference_pointer = \"/id\"\ncallback_token = \"{HOOK}\"\n\
                  callback_url = \"https://punctual.practice.example/hooks/sms\"\n[sms.gateway.callback]\nmessage = \"/id\"\nstatus = \"/status\"\n\
-                 detail = \"/why\"\nstatuses = {{ OK = \"delivered\", DEAD = \"invalid_number\" }}\nreply = \"/id\"\nfrom = \"/from\"\ntext = \"/text\"\n"
+                 detail = \"/why\"\nstatuses = {{ OK = \"delivered\", DEAD = \"invalid_number\" }}\nreply = \"/id\"\nfrom = \"/from\"\ntext = \"/text\"\n\
+                 reply_when = {{ pointer = \"/event\", equals = \"received\" }}\n"
             ),
         };
         let text = format!(

@@ -96,8 +96,9 @@ macro_rules! conformance {
             an_answer_leaves_once,
             a_kind_of_answer_rests_for_its_time,
             an_answer_during_a_walk_is_planned_by_the_next_one,
-            replies_are_purged_with_the_contents,
+            answers_go_with_the_contents_and_replies_with_the_history,
             an_rsvp_is_kept_and_plans_the_session_again,
+            what_staff_said_is_not_lifted_by_a_reply,
             open_sessions_are_those_that_a_number_was_told_of,
             reminders_of_other_sessions_are_counted_by_number
         );

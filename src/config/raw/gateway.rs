@@ -113,6 +113,18 @@ pub struct CallbackForm {
     pub from: Option<String>,
     /// Somebody's text: what it says.
     pub text: Option<String>,
+    /// What tells somebody's text from a receipt; needed where both are configured, since an event of one kind may have all that the other has.
+    pub reply_when: ReplyWhen,
+}
+
+/// `reply_when`: an event in which this stands is somebody's text
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReplyWhen {
+    /// There is something at this JSON pointer (RFC 6901) of the event.
+    pub pointer: Option<String>,
+    /// And it is this, as text.
+    pub equals: Option<String>,
 }
 
 /// One of `answers`

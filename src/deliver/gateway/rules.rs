@@ -91,7 +91,8 @@ impl Rule {
 }
 
 impl At {
-    fn fits(&self, body: Option<&Value>) -> bool {
+    /// Whether it stands there.
+    pub fn fits(&self, body: Option<&Value>) -> bool {
         let Some(value) = body.and_then(|body| body.pointer(&self.pointer)) else { return false };
         if self.one_of.is_empty() {
             return !value.is_null();

@@ -1,13 +1,15 @@
 //! Replies and their answers, in memory.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
 use super::tables::Tables;
 use crate::contact::{Address, PhoneNumber};
 use crate::feedback::answer::Answer;
 use crate::notice::NoticeKey;
-use crate::outbox::reply::{Answered, Changes, Place, Taken, Waiting, rsvp_word, since};
-use crate::outbox::{LedgerRow, SaidBy, suppression_key};
+use crate::outbox::reply::{Answered, Changes, LATELY, Place, Taken, Told, Waiting, rsvp_word, since};
+use crate::outbox::{LedgerRow, SaidBy, SuppressedAddress, suppression_key};
 use crate::outcome::Suppression;
 
 /// An answer, and where it is.
@@ -30,7 +32,8 @@ impl Tables {
             Changes::OptOut => self.suppress(now, &address, Suppression::OptedOut, SaidBy::Reply),
             Changes::OptIn => {
                 let key = suppression_key(&address);
-                self.suppressions.get(&key).is_some_and(|s| s.kind == Suppression::OptedOut) && self.unsuppress(now, &key)
+                let theirs = |s: &SuppressedAddress| s.kind == Suppression::OptedOut && s.said_by != SaidBy::Person;
+                self.suppressions.get(&key).is_some_and(theirs) && self.unsuppress(now, &key)
             }
             Changes::Rsvp(place, answered) => {
                 self.put_rsvp(now, place, *answered);
@@ -60,21 +63,19 @@ impl Tables {
         });
     }
 
-    pub(super) fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Vec<Place> {
-        let address = Address::Sms(number.clone());
-        let told = self.rows.values().filter(|row| {
-            row.entry.notice.address == address && row.entry.notice.start > now && (row.entry.state.told() || row.doubt.is_some())
-        });
-        let mut places: Vec<Place> = told
-            .map(|row| Place {
-                source: row.entry.source.clone(),
-                session: row.entry.notice.session,
-                participation: row.entry.notice.participation,
-            })
-            .collect();
-        places.sort_by(|a, b| (&a.source, a.session, a.participation).cmp(&(&b.source, b.session, b.participation)));
-        places.dedup();
-        places
+    pub(super) fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Vec<Told> {
+        let (address, since) = (Address::Sms(number.clone()), now - LATELY);
+        let mut found: BTreeMap<_, (Place, bool)> = BTreeMap::new();
+        for row in self.rows.values().filter(|row| row.entry.notice.address == address && (row.entry.state.told() || row.doubt.is_some())) {
+            let (notice, source) = (&row.entry.notice, row.entry.source.clone());
+            let lately = row.entry.accepted_at.unwrap_or(notice.due_at) >= since;
+            if notice.start > now || (notice.start > since && lately) {
+                let place = Place { source, session: notice.session, participation: notice.participation };
+                let key = (place.source.clone(), place.session, place.participation);
+                found.entry(key).or_insert((place, false)).1 |= lately;
+            }
+        }
+        found.into_values().map(|(place, lately)| Told { place, lately }).collect()
     }
 
     pub(super) fn waiting_answers(&self) -> Vec<Waiting> {
@@ -86,10 +87,10 @@ impl Tables {
         waiting.map(|k| k.is_waiting = false).is_some()
     }
 
-    /// With what they answer.
-    pub(super) fn purge_replies(&mut self, before: DateTime<Utc>) {
-        self.answers.retain(|k| k.at >= before);
-        self.replies.retain(|_, at| *at >= before);
+    /// Answers go with the contents; what they answer stays for the history, so that it is known when it comes again.
+    pub(super) fn purge_replies(&mut self, content_before: DateTime<Utc>, history_before: DateTime<Utc>) {
+        self.answers.retain(|k| k.at >= content_before);
+        self.replies.retain(|_, at| *at >= history_before);
     }
 
     pub(super) fn end_answer(&mut self, now: DateTime<Utc>, key: NoticeKey, outcome: &str) {

@@ -380,7 +380,7 @@ impl Tables {
         for key in old {
             self.forget(key);
         }
-        self.purge_replies(content_before);
+        self.purge_replies(content_before, retention.history_before);
         purged.ledger_rows = self.purge_ledger(now, retention.history_before);
         let held: HashSet<(String, SessionId)> = self.rows.values().map(session_of).collect();
         self.sessions.retain(|place, session| session.start >= retention.history_before || held.contains(place));

@@ -9,14 +9,15 @@ use super::{history, suppression};
 use crate::contact::{Address, Channel};
 use crate::feedback::answer::Answer;
 use crate::notice::NoticeKey;
-use crate::outbox::reply::{Answered, Changes, Place, Taken, Waiting, rsvp_word, since};
+use crate::outbox::reply::{Answered, Changes, LATELY, Place, Taken, Told, Waiting, rsvp_word, since};
 use crate::outbox::{LedgerRow, PLAN_AGAIN, SaidBy, suppression_key};
 use crate::outcome::Suppression;
 use crate::session::{ParticipationId, Rsvp, SessionId};
 
-pub(super) const OPEN: &str = "SELECT DISTINCT source, session_id, participation_id FROM notice INDEXED BY notice_number
-     WHERE channel = 'sms' AND address = seal_alike('address', ?1) AND start_at > ?2 AND (state IN ('accepted', 'unknown', 'sending') OR doubt IS NOT NULL)
-     ORDER BY source, session_id, participation_id";
+pub(super) const OPEN: &str = "SELECT source, session_id, participation_id, MAX(coalesce(accepted_at, due_at)) >= ?3 FROM notice INDEXED BY notice_number
+     WHERE channel = 'sms' AND address = seal_alike('address', ?1) AND start_at > ?3 AND (start_at > ?2 OR coalesce(accepted_at, due_at) >= ?3)
+     AND (state IN ('accepted', 'unknown', 'sending') OR doubt IS NOT NULL)
+     GROUP BY source, session_id, participation_id ORDER BY source, session_id, participation_id";
 
 pub(super) const WAITING: &str = "SELECT reply_id, unseal('answer', reply_id, address), kind, locale, useful_until FROM answer INDEXED BY answer_waiting WHERE state = 'waiting' ORDER BY at";
 
@@ -33,7 +34,8 @@ pub(super) fn take(connection: &Connection, now: DateTime<Utc>, taken: &Taken) -
         Changes::Nothing => true,
         Changes::OptOut => suppression::suppress(connection, now, &address, Suppression::OptedOut, SaidBy::Reply)?,
         Changes::OptIn => {
-            let sql = "SELECT 1 FROM suppression WHERE address_key = seal_alike('suppression', ?1) AND kind = 'opted_out'";
+            let sql = "SELECT 1 FROM suppression WHERE address_key = seal_alike('suppression', ?1) AND kind = 'opted_out'
+                       AND said_by <> 'person'";
             connection.prepare_cached(sql)?.exists([&key])? && suppression::unsuppress(connection, now, &key)?
         }
         Changes::Rsvp(place, answered) => {
@@ -91,11 +93,13 @@ pub(super) fn rsvp(
     statement.query_row(params![source, session.0, participation.0], |r| Ok(Answered { says: word(r, 0)?, over: word(r, 1)? })).optional()
 }
 
-/// The coming sessions that this number was told of.
-pub(super) fn open_sessions(connection: &Connection, number: &str, now: DateTime<Utc>) -> rusqlite::Result<Vec<Place>> {
-    let place =
-        |r: &rusqlite::Row<'_>| Ok(Place { source: r.get(0)?, session: SessionId(r.get(1)?), participation: ParticipationId(r.get(2)?) });
-    connection.prepare_cached(OPEN)?.query_map(params![number, ms(now)], place)?.collect()
+/// See [`crate::outbox::Outbox::open_sessions`].
+pub(super) fn open_sessions(connection: &Connection, number: &str, now: DateTime<Utc>) -> rusqlite::Result<Vec<Told>> {
+    let told = |r: &rusqlite::Row<'_>| {
+        let place = Place { source: r.get(0)?, session: SessionId(r.get(1)?), participation: ParticipationId(r.get(2)?) };
+        Ok(Told { place, lately: r.get(3)? })
+    };
+    connection.prepare_cached(OPEN)?.query_map(params![number, ms(now), ms(now - LATELY)], told)?.collect()
 }
 
 /// The answers that wait, the oldest first.

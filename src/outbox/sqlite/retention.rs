@@ -33,12 +33,12 @@ pub(super) const SESSIONS: &str = "SELECT source, id, record <> '' FROM session 
 
 pub(super) const LEDGER: &str = "DELETE FROM ledger WHERE seq IN (SELECT seq FROM ledger WHERE seq <= ?1 ORDER BY seq LIMIT ?2)";
 
-/// Answers, then what they answer, with the contents: both hold no text, and the number of an answer that was sent is gone already.
-const ANSWERS: &str = "DELETE FROM answer WHERE reply_id IN (SELECT id FROM reply WHERE at < ?1 ORDER BY at LIMIT ?2)";
+/// Answers go with the contents. What they answer stays for the history: a digest, by which a request that comes again is known, and a word.
+const ANSWERS: &str = "DELETE FROM answer WHERE reply_id IN (SELECT reply_id FROM answer WHERE at < ?1 ORDER BY at LIMIT ?2)";
 const REPLIES: &str = "DELETE FROM reply WHERE id IN (SELECT id FROM reply WHERE at < ?1 ORDER BY at LIMIT ?2)
      AND NOT EXISTS (SELECT 1 FROM answer WHERE reply_id = id)";
 
-/// One batch, and whether it removed sessions or replies. Nothing removed: it is done.
+/// One batch, and whether it removed sessions, answers or replies. Nothing removed: it is done.
 pub(super) fn batch(connection: &Connection, retention: Retention) -> rusqlite::Result<(Purged, bool)> {
     let content = params![ms(retention.content_before.max(retention.history_before)), BATCH];
     let old = params![ms(retention.history_before), BATCH];
@@ -50,11 +50,11 @@ pub(super) fn batch(connection: &Connection, retention: Retention) -> rusqlite::
         notices: 0,
         ledger_rows: connection.prepare_cached(LEDGER)?.execute(params![closed, BATCH])? as u64,
     };
-    connection.prepare_cached(ANSWERS)?.execute(content)?;
-    let replies = connection.prepare_cached(REPLIES)?.execute(content)?;
+    let answers = connection.prepare_cached(ANSWERS)?.execute(content)?;
+    let replies = connection.prepare_cached(REPLIES)?.execute(old)?;
     purge_notices(connection, old, &mut purged)?;
     let sessions = purge_sessions(connection, old, &mut purged)?;
-    Ok((purged, sessions || replies > 0))
+    Ok((purged, sessions || answers + replies > 0))
 }
 
 fn purge_notices(connection: &Connection, old: &[&dyn rusqlite::ToSql], purged: &mut Purged) -> rusqlite::Result<()> {

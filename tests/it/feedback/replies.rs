@@ -119,6 +119,23 @@ async fn yes_to_two_sessions_is_not_understood_and_that_is_said_once_a_day() {
     practice.close().await;
 }
 
+/// What was told lately may be what they answer, whatever became of it since.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_is_not_taken_for_another_session_than_the_one_that_was_told_lately() {
+    let practice = Practice::with("twilio", vec![created()]).await;
+    practice.walked(&[session(1, NUMBER), session(2, NUMBER)]).await;
+    while practice.gateway.requests().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut moved = session(1, NUMBER);
+    moved["Participants"][1]["ShouldAutoDeliverCode"] = json!("N");
+    practice.walked(&[moved, session(2, NUMBER)]).await;
+    practice.text("SM71", "n").await;
+    assert_eq!(practice.answers(1).await, ["not_understood: accepted"]);
+    assert_eq!(practice.ledger("rsvp").await, [] as [&str; 0]);
+    practice.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_gateway_did_not_take_is_tried_once() {
     let practice = Practice::with("twilio", vec![created(), answer(500, "", "")]).await;
@@ -160,7 +177,7 @@ async fn kannel_and_any_gateway_hand_replies_on_too() {
     let practice = Practice::with("http", vec![created()]).await;
     practice.walked(&[session(1, NUMBER)]).await;
     practice.invite(State::Accepted).await;
-    let reply = json!({"id": "R1", "from": "(404) 555-0123", "text": "alto"});
+    let reply = json!({"event": "received", "id": "R1", "status": "received", "from": "(404) 555-0123", "text": "alto"});
     assert_eq!(practice.post(&format!("/hooks/sms/{HOOK}"), &reply).await, 204);
     assert_eq!(practice.answers(1).await, ["stopped: accepted"]);
     assert!(practice.gateway.requests()[1].contains("recibir"), "{:?}", practice.gateway.requests());

@@ -232,7 +232,7 @@ async fn what_was_in_hand_or_in_doubt_when_it_was_copied_is_not_sent_by_itself()
     assert!(busy.settle(0, &doubtful, super::fixture::unknown(Some(300))).await, "to be sent again at minute 300");
     let in_hand = busy.begin_one(1).await;
     let help = Taken {
-        key: reply_key("twilio", "SM1"),
+        key: reply_key("twilio", "", "SM1"),
         from: PhoneNumber::parse("404-555-0123", "US").unwrap(),
         word: Word::Help,
         change: Changes::Nothing,

@@ -4,7 +4,7 @@ use punctual::contact::{Address, Channel, PhoneNumber};
 use punctual::feedback::answer::Answer;
 use punctual::feedback::word::Word;
 use punctual::notice::Occasion;
-use punctual::outbox::reply::{Answered, Changes, Place, Taken, reply_key};
+use punctual::outbox::reply::{Answered, Changes, Place, Taken, Told, reply_key};
 use punctual::outbox::{ClaimRequest, Retention, SaidBy, Settlement, WalkedSession};
 use punctual::outcome::Suppression;
 use punctual::session::{ParticipationId, Rsvp, SessionId};
@@ -17,7 +17,7 @@ fn number(last: u32) -> PhoneNumber {
 }
 
 fn taken(id: &str, word: Word, change: Changes, answer: Answer) -> Taken {
-    Taken { key: reply_key("twilio", id), from: number(1), word, change, answer: Some((answer, "en".to_owned())) }
+    Taken { key: reply_key("twilio", "", id), from: number(1), word, change, answer: Some((answer, "en".to_owned())) }
 }
 
 fn stop(id: &str) -> Taken {
@@ -75,6 +75,13 @@ pub(super) async fn a_number_opts_in_again(store: Store) {
     assert_eq!(store.outbox.suppressed().await.unwrap().len(), 1, "a number that takes no texts is not mended by a wish");
 }
 
+pub(super) async fn what_staff_said_is_not_lifted_by_a_reply(store: Store) {
+    store.outbox.suppress(minute(0), &text(1), Suppression::OptedOut).await.unwrap();
+    store.hear(1, taken("SM1", Word::Start, Changes::OptIn, Answer::Started)).await;
+    let list = store.outbox.suppressed().await.unwrap();
+    assert_eq!(list.iter().map(|s| (s.kind, s.said_by)).collect::<Vec<_>>(), [(Suppression::OptedOut, SaidBy::Person)]);
+}
+
 pub(super) async fn an_answer_leaves_once(store: Store) {
     store.hear(0, stop("SM1")).await;
     let key = store.outbox.waiting_answers().await.unwrap()[0].key;
@@ -99,17 +106,19 @@ pub(super) async fn a_kind_of_answer_rests_for_its_time(store: Store) {
     assert_eq!(store.waiting().await.len(), 4);
 }
 
-pub(super) async fn replies_are_purged_with_the_contents(store: Store) {
+pub(super) async fn answers_go_with_the_contents_and_replies_with_the_history(store: Store) {
     let help = |n: i64| taken(&format!("SM{n}"), Word::Help, Changes::Nothing, Answer::Help);
     for n in 0..1_200 {
         store.hear(n / 100, help(n)).await;
     }
     store.hear(20, help(1_200)).await;
-    let retention = |before| Retention { content_before: minute(before), history_before: minute(-1_000_000) };
-    store.outbox.purge(minute(500), retention(0)).await.unwrap();
-    assert!(!store.hear(30, help(0)).await, "it is known as long as it is kept");
-    store.outbox.purge(minute(500), retention(20)).await.unwrap();
+    let retention = |content, history| Retention { content_before: minute(content), history_before: minute(history) };
+    store.outbox.purge(minute(500), retention(20, -1_000_000)).await.unwrap();
     assert_eq!(store.waiting().await, [], "nor does what nobody sent stay");
+    for n in [0, 1_199, 1_200] {
+        assert!(!store.hear(30, help(n)).await, "it is known as long as the history is kept: {n}");
+    }
+    store.outbox.purge(minute(500), retention(20, 20)).await.unwrap();
     assert!(!store.hear(30, help(1_200)).await);
     for n in [0, 1_199] {
         assert!(store.hear(30, help(n)).await, "however many there were: {n}");
@@ -144,9 +153,11 @@ pub(super) async fn open_sessions_are_those_that_a_number_was_told_of(store: Sto
     store.outbox.begin(vec![begin(&claim, 1)]).await.unwrap();
     store.outbox.doubt(lease(&claim), claim.revision, chrono::TimeDelta::minutes(1)).await.unwrap();
     store.settle(2, &claim, Settlement::Accepted { reply: "201".to_owned(), reference: None }).await;
-    assert_eq!(open(1, 3).await, [place()]);
+    let told = [Told { place: place(), lately: true }];
+    assert_eq!(open(1, 3).await, told);
     assert_eq!(open(2, 3).await, []);
-    assert_eq!(open(1, START).await, [], "it has begun");
+    assert_eq!(open(1, START).await, told, "it has begun, but may be meant: a text came lately");
+    assert_eq!(open(1, 24 * 60 + 3).await, [], "no more after a day");
 }
 
 pub(super) async fn reminders_of_other_sessions_are_counted_by_number(store: Store) {

@@ -54,7 +54,7 @@ async fn fill(outbox: SqliteOutbox) {
     store.outbox.suppress(minute(2), &text.address, Suppression::Bounced).await.unwrap();
     let Address::Sms(from) = &text.address else { panic!("it is a number") };
     let answer = Some((Answer::Help, "en".to_owned()));
-    let help = Taken { key: reply_key("twilio", "SM1"), from: from.clone(), word: Word::Help, change: Changes::Nothing, answer };
+    let help = Taken { key: reply_key("twilio", "", "SM1"), from: from.clone(), word: Word::Help, change: Changes::Nothing, answer };
     assert!(store.outbox.reply(minute(2), help).await.unwrap());
     assert_eq!(store.outbox.waiting_answers().await.unwrap()[0].to, *from);
     assert_eq!(store.outbox.deliveries(mail.key).await.unwrap().1.unwrap(), bytes, "it is read as it was written");
