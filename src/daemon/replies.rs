@@ -21,8 +21,8 @@ use crate::feedback::word::Word;
 use crate::message::{Content, Message};
 use crate::notice::NoticeKey;
 use crate::outbox::reply::{Answered, Changes, Place, Taken, Told, Waiting, reply_key};
-use crate::outbox::{Outbox, Result, StoreError};
-use crate::outcome::Outcome;
+use crate::outbox::{Outbox, Result, StoreError, suppression_key};
+use crate::outcome::{Outcome, Suppression};
 use crate::plan::{self, Policy, Suppressions};
 use crate::render::{self, Renderer};
 use crate::session::{Presence, Rsvp};
@@ -42,11 +42,22 @@ pub struct Heard {
 
 /// Takes a reply: durable when it returns. `locale`: of an answer to a word that tells of no language (BCP 47). A number that is none is told in the log, and changes nothing.
 pub async fn take(outbox: &dyn Outbox, reply: &Reply, policy: &Policy, locale: &str, now: DateTime<Utc>) -> Result<Heard> {
-    let Ok(from) = PhoneNumber::parse(&reply.from, &policy.region) else {
-        tracing::warn!(gateway = reply.gateway, "a text from no number that could be answered");
+    let (mut word, of_word) = Word::of(&reply.text);
+    let Some((from, other)) = whose(outbox, readings(&reply.from, &policy.region), now).await? else {
+        if word == Word::Stop {
+            tracing::error!(
+                gateway = reply.gateway,
+                "a STOP from a number that cannot be read: nothing is suppressed; look at the provider's list"
+            );
+        } else {
+            tracing::warn!(gateway = reply.gateway, "a text from no number that could be answered");
+        }
         return Ok(Heard { new: None, replans: false });
     };
-    let (word, of_word) = Word::of(&reply.text);
+    // To a provider that keeps opt-outs itself, YES is START.
+    if word == Word::Yes && reply.answered && opted_out(outbox, &from).await? {
+        word = Word::Start;
+    }
     let (change, answer) = match word {
         Word::Stop => (Changes::OptOut, Answer::Stopped),
         Word::Start => (Changes::OptIn, Answer::Started),
@@ -55,12 +66,46 @@ pub async fn take(outbox: &dyn Outbox, reply: &Reply, policy: &Policy, locale: &
         Word::Yes | Word::No => rsvp(outbox, &from, word, policy, now).await?,
     };
     let theirs = matches!(answer, Answer::Stopped | Answer::Started | Answer::Help);
-    let answer = (!(reply.answered && theirs)).then(|| (answer, of_word.map_or(locale.to_owned(), |word| word.as_str().to_owned())));
+    let answer = (!(reply.answered && theirs) && other.is_none())
+        .then(|| (answer, of_word.map_or(locale.to_owned(), |word| word.as_str().to_owned())));
     let replans = matches!(change, Changes::Rsvp(..) | Changes::OptIn);
+    if let (Word::Stop, Some(from)) = (word, other) {
+        let key = reply_key(reply.gateway, &reply.origin, &format!("{} of another number", reply.id));
+        outbox.reply(now, Taken { key, from, word, change: Changes::OptOut, answer: None }).await?;
+    }
     let taken = Taken { key: reply_key(reply.gateway, &reply.origin, &reply.id), from, word, change, answer };
     let new = outbox.reply(now, taken).await?;
     tracing::info!(gateway = reply.gateway, word = word.as_str(), new, "a reply");
     Ok(Heard { new: new.then_some(word), replans: new && replans })
+}
+
+/// Whose number that may be: many providers give the country's code without a plus, and some a national number. The likelier one is the first.
+fn readings(from: &str, region: &str) -> Vec<PhoneNumber> {
+    let from = from.trim();
+    let mut found: Vec<PhoneNumber> = PhoneNumber::parse(from, region).into_iter().collect();
+    let digits = from.bytes().all(|b| b.is_ascii_digit());
+    let with_code = digits.then(|| PhoneNumber::parse(&format!("+{from}"), region).ok()).flatten();
+    found.extend(with_code.filter(|number| !found.contains(number)));
+    found
+}
+
+/// The one of two readings that was told something. Where that does not tell, also the other: a STOP counts for both, and nobody is answered who
+/// may have asked nothing. `None`: it is no number.
+async fn whose(outbox: &dyn Outbox, readings: Vec<PhoneNumber>, now: DateTime<Utc>) -> Result<Option<(PhoneNumber, Option<PhoneNumber>)>> {
+    let mut told = Vec::new();
+    if readings.len() > 1 {
+        for number in &readings {
+            let is_told = !outbox.open_sessions(number, now).await?.is_empty() || opted_out(outbox, number).await?;
+            told.extend(is_told.then(|| number.clone()));
+        }
+    }
+    let mut those = if told.len() == 1 { told } else { readings }.into_iter();
+    Ok(those.next().map(|first| (first, those.next())))
+}
+
+async fn opted_out(outbox: &dyn Outbox, number: &PhoneNumber) -> Result<bool> {
+    let kind = outbox.suppressions().await?.remove(&suppression_key(&Address::Sms(number.clone())));
+    Ok(kind == Some(Suppression::OptedOut))
 }
 
 /// Yes and No are an RSVP where they can mean one session only. One that is not open any more, of which this number got a text lately, may be meant.
@@ -189,6 +234,30 @@ impl Answers {
             key: answer.key,
             reference: render::reference(&self.reference_key, answer.key),
             content: Content::Sms { to: answer.to.clone(), text: text.into(), encoding, segments },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_may_be_read_in_two_ways() {
+        for (from, region, read) in [
+            ("+14045550123", "US", &["+14045550123"][..]),
+            ("(404) 555-0123", "US", &["+14045550123"]),
+            ("14045550123", "US", &["+14045550123"]),
+            ("525512345678", "US", &["+525512345678"]),
+            ("447700900001", "US", &["+447700900001"]),
+            ("6581234567", "US", &["+16581234567", "+6581234567"]),
+            ("07700900001", "GB", &["+447700900001"]),
+            ("447700900001", "GB", &["+447700900001"]),
+            ("12345", "US", &[]),
+            ("Lakeside", "US", &[]),
+        ] {
+            let found: Vec<String> = readings(from, region).iter().map(|n| n.expose().to_owned()).collect();
+            assert_eq!(found, read, "{from} {region}");
         }
     }
 }

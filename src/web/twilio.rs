@@ -121,12 +121,18 @@ fn remember(code: u32) -> Option<Suppression> {
     }
 }
 
-/// An inbound message. Where Twilio knows the word by its own lists, it says so.
+/// What Twilio answers itself unless it is told otherwise (its default keywords).
+const DEFAULT_WORDS: [&str; 13] =
+    ["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT", "START", "YES", "UNSTOP", "HELP", "INFO"];
+
+/// An inbound message. Where Twilio knows the word by the practice's own lists, it says so. `answered`: Twilio answers words that it knows.
 fn reply(form: &Form, answered: bool) -> Option<Reply> {
-    let text = match field(form, "OptOutType") {
-        Some(word @ ("STOP" | "START" | "HELP")) => word,
-        _ => field(form, "Body").unwrap_or_default(),
+    let body = field(form, "Body").unwrap_or_default();
+    let (text, known) = match field(form, "OptOutType") {
+        Some(word @ ("STOP" | "START" | "HELP")) => (word, true),
+        _ => (body, DEFAULT_WORDS.iter().any(|word| body.trim().eq_ignore_ascii_case(word))),
     };
+    let answered = answered && known;
     let id = field(form, "MessageSid")?.to_owned();
     form.iter().any(|(name, _)| name == "Body").then_some(())?;
     Some(Reply { gateway: "twilio", origin: String::new(), id, from: field(form, "From")?.to_owned(), text: text.to_owned(), answered })
@@ -205,5 +211,21 @@ mod tests {
         assert_eq!(read("MessageSid=SM1&From=%2B15550100"), None);
         assert_eq!(read("From=%2B15550100&Body=Y"), None);
         assert_eq!(read("MessageSid=SM1&Body=Y"), None);
+    }
+
+    #[test]
+    fn twilio_answers_the_words_that_it_knows() {
+        let answered = |text: &str, on| reply(&form(&format!("MessageSid=SM1&From=%2B15550100&{text}")), on).unwrap().answered;
+        for (text, is) in [
+            ("Body=Stop", true),
+            ("Body=+yes+", true),
+            ("Body=ALTO", false),
+            ("Body=AYUDA", false),
+            ("Body=ALTO&OptOutType=STOP", true),
+            ("Body=Y", false),
+        ] {
+            assert_eq!(answered(text, true), is, "{text}");
+            assert!(!answered(text, false));
+        }
     }
 }

@@ -41,7 +41,7 @@ pub(crate) struct Practice {
 }
 
 impl Practice {
-    /// With a gateway of that kind, which answers so.
+    /// With a gateway of that kind, which answers so. `twilio itself`: it answers STOP and the like itself.
     pub(crate) async fn with(kind: &str, replies: Vec<Reply>) -> Self {
         Self::configured(kind, replies, "").await
     }
@@ -50,11 +50,12 @@ impl Practice {
     pub(crate) async fn configured(kind: &str, replies: Vec<Reply>, more: &str) -> Self {
         let gateway = Server::script(replies).await;
         let url = format!("http://127.0.0.1:{}", gateway.port);
+        let (kind, itself) = kind.strip_suffix(" itself").map_or((kind, false), |kind| (kind, true));
         let keys = match kind {
             "twilio" => {
                 format!(
                     "url = \"{url}\"\naccount_sid = \"AC1\"\nauth_token = \"{TWILIO_TOKEN}\"\nfrom = \"+15550100\"\ncallback_url = \"{PUBLIC}\"\n\
-                     provider_answers = false\n"
+                     provider_answers = {itself}\n"
                 )
             }
             "kannel" => {

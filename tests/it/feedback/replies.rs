@@ -156,6 +156,7 @@ async fn in_shadow_mode_replies_are_heeded_and_nothing_is_answered() {
     practice.walked(&[session(1, NUMBER)]).await;
     practice.invite(State::Accepted).await;
     practice.text("SM61", "help").await;
+    practice.answers(1).await;
     practice.text("SM62", "stop").await;
     assert_eq!(practice.answers(2).await, ["help: not sent: shadow mode", "stopped: not sent: shadow mode"]);
     assert_eq!(practice.engine.outbox().suppressions().await.unwrap().len(), 1);
@@ -182,4 +183,47 @@ async fn kannel_and_any_gateway_hand_replies_on_too() {
     assert_eq!(practice.answers(1).await, ["stopped: accepted"]);
     assert!(practice.gateway.requests()[1].contains("recibir"), "{:?}", practice.gateway.requests());
     practice.close().await;
+}
+
+/// `6581234567` is a number of Singapore, and could be one of region US: only the one that was told something is meant.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_without_its_plus_is_the_one_that_was_told_something() {
+    let stop = |id: &str, from: &str| json!({"event": "received", "id": id, "status": "received", "from": from, "text": "STOP"});
+    let path = format!("/hooks/sms/{HOOK}");
+    let practice = Practice::with("http", vec![created()]).await;
+    practice.walked(&[session(1, "+65 8123 4567")]).await;
+    practice.invite(State::Accepted).await;
+    assert_eq!(practice.post(&path, &stop("R1", "6581234567")).await, 204);
+    assert_eq!(practice.answers(1).await, ["stopped: accepted"]);
+    let shown = async || practice.engine.outbox().suppressed().await.unwrap().into_iter().map(|s| s.shown).collect::<Vec<_>>();
+    assert_eq!(shown().await, ["+6*****4567"]);
+    // Nobody was told anything: both, and neither gets a text.
+    assert_eq!(practice.post(&path, &stop("R2", "4512345678")).await, 204);
+    assert_eq!(practice.post(&path, &stop("R2", "4512345678")).await, 204);
+    let mut all = shown().await;
+    all.sort();
+    assert_eq!(all, ["+1*****5678", "+4*****5678", "+6*****4567"]);
+    assert_eq!(practice.ledger("answer").await.len(), 1);
+    practice.close().await;
+}
+
+/// Twilio takes YES for START once somebody has said STOP.
+#[tokio::test(flavor = "multi_thread")]
+async fn yes_after_stop_is_start_where_the_provider_takes_it_for_that() {
+    for (kind, words, left) in [("twilio itself", ["stop", "start", "stop"], 1), ("twilio", ["stop", "yes", "stop"], 1)] {
+        let practice = Practice::with(kind, vec![created()]).await;
+        practice.walked(&[session(1, NUMBER)]).await;
+        practice.invite(State::Accepted).await;
+        practice.text("SM81", "STOP").await;
+        practice.text("SM82", "YES").await;
+        let still_out = usize::from(kind == "twilio");
+        assert_eq!(practice.engine.outbox().suppressed().await.unwrap().len(), still_out, "{kind}");
+        practice.text("SM83", "ALTO").await;
+        assert_eq!(practice.engine.outbox().suppressed().await.unwrap().len(), left, "{kind}");
+        assert_eq!(practice.ledger("reply").await, words, "{kind}");
+        if kind == "twilio itself" {
+            assert_eq!(practice.answers(1).await, ["stopped: accepted"], "Twilio does not know ALTO, so nobody else would answer it");
+        }
+        practice.close().await;
+    }
 }
