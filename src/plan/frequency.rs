@@ -40,7 +40,7 @@ impl Frequency {
         self.too_many(due, others, zone).is_some()
     }
 
-    fn too_many(&self, due: DateTime<Utc>, others: &[Reminded], zone: &Zone) -> Option<String> {
+    fn too_many(self, due: DateTime<Utc>, others: &[Reminded], zone: &Zone) -> Option<String> {
         let date = |at| zone.local(at).civil.date();
         let today = date(due);
         let first = today.checked_sub_days(WEEK).unwrap_or(NaiveDate::MIN);
