@@ -2,6 +2,7 @@
 import contextlib
 import json
 import subprocess
+import time
 import urllib.request
 from urllib.parse import urlencode
 
@@ -69,6 +70,27 @@ def test_kannels_receipts_are_taken_and_noted(practice, kannel):
     assert noted[-1] == "delivered" and len(noted) == len(set(noted)) <= 2, noted
     assert practice.run("ledger", "verify").code == 0
     assert NUMBER[1:] not in json.dumps(rows)
+
+
+def test_a_kannel_that_is_killed_after_its_202_gets_no_second_copy(practice, tmp_path):
+    """It has the text: it is not sent again while Kannel is away, nor after, and the receipt that comes a life later is noted."""
+    kannel = servers.Kannel(tmp_path / "kannel")
+    listening(practice)
+    through(practice, kannel)
+    practice.sections["[source]"] += '\npoll = "* * * * * *"'
+    practice.sessions([text(1, NUMBER)])
+    with contextlib.ExitStack() as alive:
+        with kannel.running(phone=False):
+            alive.enter_context(daemon(practice))
+            servers.wait_until(lambda: practice.run("outbox", "list", "--json", "--state", "accepted").lines(), "the text is taken")
+            for box in kannel.boxes:
+                box.kill()
+                box.wait()
+        assert receipts(practice) == {"invite": [None]}
+        time.sleep(3)
+        with kannel.running():
+            servers.wait_until(lambda: receipts(practice) == {"invite": ["delivered"]}, "the receipt")
+            assert [number for number, _, _ in kannel.settled()] == [NUMBER]
 
 
 def test_what_a_phone_answers_comes_back_through_kannel(practice, tmp_path):
