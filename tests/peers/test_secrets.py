@@ -181,7 +181,7 @@ def set_up(practice, port, out, first, second):
                      body='{"to": {{ to | json_encode }}, "text": {{ text | json_encode }}, "secret": {{ secret | json_encode }}}')
     practice.sections["[sms.gateway]"] += f'\ncallback_url = "http://127.0.0.1:{port}/hooks/sms"\ncallback_token_file = "callback"'
     practice.sections["sms.gateway.callback"] = (
-        'message = "/id"\nstatus = "/status"\ndetail = "/error"\nreply = "/id"\nfrom = "/from"\ntext = "/text"\nstatuses = { BAD = "undelivered" }'
+        'message = "/id"\nstatus = "/status"\ndetail = "/error"\nreply = "/id"\nfrom = "/from"\ntext = "/text"\nstatuses = { BAD = "undelivered" }\nreply_when = { pointer = "/text" }'
     )
     practice.sections["server"] = f'listen = "127.0.0.1:{port}"\nusers_file = "users.toml"\nwebhook_token_file = "webhook"\nping_url_file = "ping"\nping = "* * * * * *"'
     practice.sections["daemon"] = 'stop_within = "1s"'
