@@ -67,10 +67,8 @@ fn put_rsvp(connection: &Connection, now: DateTime<Utc>, place: &Place, answered
                ON CONFLICT (source, session_id, participation_id) DO UPDATE SET says = excluded.says, over = excluded.over, at = excluded.at";
     let (says, over) = (rsvp_word(answered.says), rsvp_word(answered.over));
     connection.prepare_cached(sql)?.execute(params![place.source, place.session.0, place.participation.0, says, over, ms(now)])?;
-    let sql = "UPDATE session SET revision = revision + 1,
-                   digest = seal('digest', source || '/' || id, replace(unseal('digest', source || '/' || id, digest), ?3, '') || ?3)
-               WHERE source = ?1 AND id = ?2";
-    connection.prepare_cached(sql)?.execute(params![place.source, place.session.0, PLAN_AGAIN])?;
+    let sql = format!("UPDATE session SET revision = revision + 1, {} WHERE source = ?2 AND id = ?3", suppression::MARK);
+    connection.prepare_cached(&sql)?.execute(params![PLAN_AGAIN, place.source, place.session.0])?;
     let row =
         LedgerRow { session_id: Some(place.session), participation_id: Some(place.participation), ..LedgerRow::note(now, "rsvp", says) };
     history::append(connection, &row)

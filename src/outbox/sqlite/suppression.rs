@@ -64,19 +64,25 @@ pub(super) fn suppress(
     Ok(put)
 }
 
+/// Sets the digest of a session that is to be planned again at the next walk; `?1` is [`PLAN_AGAIN`].
+pub(super) const MARK: &str =
+    "digest = seal('digest', source || '/' || id, replace(unseal('digest', source || '/' || id, digest), ?1, '') || ?1)";
+
 /// Coming sessions that left somebody out because of the list. Whose address it was is not known: the list holds digests.
-pub(super) const PLAN_LEFT_OUT: &str = "UPDATE session
-     SET digest = seal('digest', source || '/' || id, replace(unseal('digest', source || '/' || id, digest), ?1, '') || ?1)
-     WHERE start_at > ?2 AND (source, id) IN (
-         SELECT source, session_id FROM omission WHERE reason IN ('bounced', 'opted_out')
-         UNION SELECT source, session_id FROM notice WHERE state = 'suppressed' AND reason IN ('bounced', 'opted_out'))";
+pub(super) fn plan_left_out_sql() -> String {
+    format!(
+        "UPDATE session SET {MARK} WHERE start_at > ?2 AND (source, id) IN (
+             SELECT source, session_id FROM omission WHERE reason IN ('bounced', 'opted_out')
+             UNION SELECT source, session_id FROM notice WHERE state = 'suppressed' AND reason IN ('bounced', 'opted_out'))"
+    )
+}
 
 /// A person takes one off. Sessions that left somebody out are planned again at the next walk, although their source says nothing new.
 pub(super) fn unsuppress(connection: &Connection, now: DateTime<Utc>, key: &str) -> rusqlite::Result<bool> {
     let removed =
         connection.prepare_cached("DELETE FROM suppression WHERE address_key = seal_alike('suppression', ?1)")?.execute([key])? == 1;
     if removed {
-        connection.prepare_cached(PLAN_LEFT_OUT)?.execute(params![PLAN_AGAIN, ms(now)])?;
+        connection.prepare_cached(&plan_left_out_sql())?.execute(params![PLAN_AGAIN, ms(now)])?;
         history::note(connection, now, "unsuppressed", &named(connection, key)?)?;
     }
     Ok(removed)
