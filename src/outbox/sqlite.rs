@@ -54,6 +54,7 @@ mod restore;
 mod retention;
 mod sealed;
 mod suppression;
+mod tx;
 mod upkeep;
 mod walk;
 mod writer;

@@ -10,6 +10,7 @@ use super::columns::{ms, opt_at, opt_phase, phase_word, store_now, word};
 use super::frozen::Packed;
 use super::history::Step;
 use super::notices::{self, Before, COLUMN_COUNT, COLUMNS, find, record};
+use super::tx::Tx;
 use super::{history, query, receipt, suppression};
 use crate::outbox::transition::{Row, Standing};
 use crate::outbox::{Begin, Claim, ClaimRequest, Lease, Phase, SaidBy, Settlement, State, StoredSession};
@@ -27,7 +28,7 @@ pub(super) fn claim_sql() -> String {
 }
 
 /// Claims what is due, the most urgent first.
-pub(super) fn claim(connection: &Connection, request: &ClaimRequest) -> rusqlite::Result<Vec<Claim>> {
+pub(super) fn claim(connection: &Tx<'_>, request: &ClaimRequest) -> rusqlite::Result<Vec<Claim>> {
     let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
     let mut statement = connection.prepare_cached(&claim_sql())?;
     let values = params![request.channel.as_str(), ms(request.now), limit];
@@ -39,7 +40,7 @@ pub(super) fn claim(connection: &Connection, request: &ClaimRequest) -> rusqlite
 
 /// Claims one row after another. The people of one session follow each other, and share what is read of it.
 struct Desk<'a> {
-    connection: &'a Connection,
+    connection: &'a Tx<'a>,
     request: &'a ClaimRequest,
     lease_until: DateTime<Utc>,
     session: Option<Latest>,
@@ -118,7 +119,7 @@ fn find_standing(connection: &Connection, lease: Lease) -> rusqlite::Result<Opti
 }
 
 /// Freezes the bytes and opens the delivery.
-pub(super) fn begin(connection: &Connection, begin: &Begin, packed: &Packed) -> rusqlite::Result<bool> {
+pub(super) fn begin(connection: &Tx<'_>, begin: &Begin, packed: &Packed) -> rusqlite::Result<bool> {
     let Some(found) = find_standing(connection, begin.lease)? else { return Ok(false) };
     if found.revision != begin.revision || !found.standing.may_begin(begin.lease) {
         return Ok(false);
@@ -135,7 +136,7 @@ pub(super) fn begin(connection: &Connection, begin: &Begin, packed: &Packed) -> 
 }
 
 /// The point of no return. Until it ends, the delivery's phase is the notice's: one row less to write.
-pub(super) fn doubt(connection: &Connection, lease: Lease, revision: i64, margin: TimeDelta) -> rusqlite::Result<bool> {
+pub(super) fn doubt(connection: &Tx<'_>, lease: Lease, revision: i64, margin: TimeDelta) -> rusqlite::Result<bool> {
     let Some(found) = find_standing(connection, lease)? else { return Ok(false) };
     let now = store_now(connection)?;
     if found.revision != revision || !found.standing.may_cross(lease, now, margin) {
@@ -151,7 +152,7 @@ pub(super) fn doubt(connection: &Connection, lease: Lease, revision: i64, margin
 }
 
 /// The claim ends; the delivery's end is written in any case.
-pub(super) fn settle(connection: &Connection, lease: Lease, end: &Settlement, at: DateTime<Utc>) -> rusqlite::Result<bool> {
+pub(super) fn settle(connection: &Tx<'_>, lease: Lease, end: &Settlement, at: DateTime<Utc>) -> rusqlite::Result<bool> {
     let by_receipt = Settlement::by_receipt();
     let told = end.is_open() && receipt::came(connection, lease.key)?;
     let end = if told { &by_receipt } else { end };
@@ -175,7 +176,7 @@ pub(super) fn settle(connection: &Connection, lease: Lease, end: &Settlement, at
 
 /// The end of nearly all of them: what [`Row::settle`] makes of it, without reading the rest of the row.
 fn accept(
-    connection: &Connection,
+    connection: &Tx<'_>,
     found: &Found,
     (reply, reference): (&str, Option<&str>),
     end: &Settlement,
@@ -205,15 +206,17 @@ pub(super) fn close_delivery(
     at: DateTime<Utc>,
     (outcome, reply): (&str, Option<&str>),
 ) -> rusqlite::Result<()> {
+    // By its whole key: SQLite would note down the keys of an unknown number of rows in a table of their own first.
     let sql = "UPDATE delivery SET ended_at = ?3, outcome = ?4, reply = ?5, phase = coalesce(?6, phase)
-               WHERE notice_id = ?1 AND epoch = ?2 AND (ended_at IS NULL OR outcome = 'crashed')";
+               WHERE notice_id = ?1 AND attempt = (SELECT attempt FROM delivery WHERE notice_id = ?1 AND epoch = ?2)
+               AND (ended_at IS NULL OR outcome = 'crashed')";
     let values = params![close.number, close.epoch, ms(at), outcome, reply, close.phase.map(phase_word)];
     connection.prepare_cached(sql)?.execute(values)?;
     Ok(())
 }
 
 /// What a rejection says about the address, in the same transaction.
-fn remember(connection: &Connection, row: &Row, end: &Settlement, at: DateTime<Utc>) -> rusqlite::Result<()> {
+fn remember(connection: &Tx<'_>, row: &Row, end: &Settlement, at: DateTime<Utc>) -> rusqlite::Result<()> {
     let Settlement::Rejected { remember: Some(kind), .. } = end else { return Ok(()) };
     let notice = &row.entry.notice;
     if suppression::put(connection, &notice.address, *kind, at, (SaidBy::Refusal, Some(notice.key)))? {

@@ -6,23 +6,29 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns::{at, misread, ms, opt_word};
+use super::tx::Tx;
 use crate::ledger::{Anchor, CHECKPOINT, Link, Verified, Walker};
 use crate::notice::NoticeKey;
 use crate::outbox::{LedgerRow, State};
 use crate::session::{ParticipationId, SessionId};
 
 /// Adds a row, in the transaction of what it tells.
-pub(super) fn append(connection: &Connection, row: &LedgerRow) -> rusqlite::Result<()> {
+pub(super) fn append(tx: &Tx<'_>, row: &LedgerRow) -> rusqlite::Result<()> {
     let key = row.key.as_deref().map(str::parse::<NoticeKey>).transpose().map_err(|e| misread(0, Type::Blob, e))?;
-    let last = head(connection)?;
+    add(tx, key, row.clone())
+}
+
+fn add(tx: &Tx<'_>, key: Option<NoticeKey>, mut row: LedgerRow) -> rusqlite::Result<()> {
+    let last = tx.head()?;
+    row.seq = last.seq + 1;
     // As it will be read: times are kept to the millisecond.
-    let at = DateTime::from_timestamp_millis(ms(row.at)).unwrap_or(row.at);
-    let row = LedgerRow { seq: last.seq + 1, at, ..row.clone() };
+    row.at = DateTime::from_timestamp_millis(ms(row.at)).unwrap_or(row.at);
+    let head = Anchor { seq: row.seq, link: last.link.next(&row) };
     let sql = "INSERT INTO ledger (seq, chain, at, notice_key, session_id, participation_id, event, from_state, to_state, reason, detail)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-    connection.prepare_cached(sql)?.execute(params![
-        row.seq,
-        last.link.next(&row).0,
+    tx.prepare_cached(sql)?.execute(params![
+        head.seq,
+        head.link.0,
         ms(row.at),
         key.map(|k| k.0),
         row.session_id.map(|s| s.0),
@@ -33,6 +39,7 @@ pub(super) fn append(connection: &Connection, row: &LedgerRow) -> rusqlite::Resu
         row.reason.map(crate::notice::Reason::as_str),
         row.detail,
     ])?;
+    tx.advance(head);
     Ok(())
 }
 
@@ -56,7 +63,7 @@ pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<Option<Anc
 }
 
 /// Notes up to where the ledger goes: all before the first row that is not older than that. `false`: nothing does.
-pub(super) fn close_until(connection: &Connection, before: DateTime<Utc>, now: DateTime<Utc>) -> rusqlite::Result<bool> {
+pub(super) fn close_until(connection: &Tx<'_>, before: DateTime<Utc>, now: DateTime<Utc>) -> rusqlite::Result<bool> {
     let first_kept = connection.prepare_cached(FIRST_KEPT)?.query_row([ms(before)], |row| row.get(0)).optional()?;
     let sql = "SELECT seq, chain FROM ledger WHERE seq < ?1 ORDER BY seq DESC LIMIT 1";
     let last = |row: &Row<'_>| Ok(Anchor { seq: row.get(0)?, link: link(row, 1)?.unwrap_or_default() });
@@ -94,7 +101,7 @@ pub(super) fn link_all(connection: &Connection) -> rusqlite::Result<()> {
     match (rows.first(), rows.last()) {
         (Some(first), Some(last)) if first.seq > 1 => {
             let purged = Anchor { seq: first.seq - 1, link: Link::START };
-            note(connection, last.at, CHECKPOINT, &purged.to_string())
+            note(&Tx::new(connection), last.at, CHECKPOINT, &purged.to_string())
         }
         _ => Ok(()),
     }
@@ -110,7 +117,7 @@ pub(super) struct Step {
 
 /// Adds the row of a step that has no reason, as all steps of an attempt are: with what is at hand, in the transaction of what it tells.
 pub(super) fn step(
-    connection: &Connection,
+    tx: &Tx<'_>,
     step: &Step,
     event: &str,
     (from, to): (State, State),
@@ -126,12 +133,12 @@ pub(super) fn step(
         detail: detail.map(str::to_owned),
         ..LedgerRow::note(at, event, "")
     };
-    append(connection, &row)
+    add(tx, Some(step.key), row)
 }
 
 /// An operator's deed that is about no notice.
-pub(super) fn note(connection: &Connection, at: DateTime<Utc>, event: &str, detail: &str) -> rusqlite::Result<()> {
-    append(connection, &LedgerRow::note(at, event, detail))
+pub(super) fn note(tx: &Tx<'_>, at: DateTime<Utc>, event: &str, detail: &str) -> rusqlite::Result<()> {
+    add(tx, None, LedgerRow::note(at, event, detail))
 }
 
 /// Rows after `after`, oldest first.

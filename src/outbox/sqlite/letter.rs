@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns::{at, misread, ms};
 use super::history;
+use super::tx::Tx;
 use crate::outbox::{LetterState, StaffLetter};
 
 const COLUMNS: &str = "SELECT scheduled_at, recipient, state, attempts, changed_at FROM staff_letter WHERE scheduled_at = ?1";
@@ -16,7 +17,7 @@ pub(super) fn list(connection: &Connection, scheduled_at: DateTime<Utc>) -> rusq
 }
 
 /// Writes one down, and in the ledger. `false`: it may not get there, and stays as it is.
-pub(super) fn put(connection: &Connection, letter: &StaffLetter) -> rusqlite::Result<bool> {
+pub(super) fn put(connection: &Tx<'_>, letter: &StaffLetter) -> rusqlite::Result<bool> {
     let key = params![ms(letter.scheduled_at), letter.recipient];
     let before = connection.prepare_cached(&format!("{COLUMNS} AND recipient = ?2"))?.query_row(key, row).optional()?;
     if !letter.state.may_follow(before.map(|b| b.state)) {

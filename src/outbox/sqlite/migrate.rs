@@ -2,15 +2,17 @@
 //!
 //! `user_version` counts those applied; `application_id` marks the file as ours.
 
+use rusqlite::types::Type;
 use rusqlite::{Connection, params};
 
+use super::columns::misread;
 use super::history;
 
 /// What a file of SQL cannot do, after it and in its transaction.
 type Then = Option<fn(&Connection) -> rusqlite::Result<()>>;
 
 /// The files, in order; file n leads from version n to n + 1. A released one is never edited: the next change is a new file.
-const MIGRATIONS: [(&str, Then); 7] = [
+const MIGRATIONS: [(&str, Then); 8] = [
     (include_str!("../schema/0001_outbox.sql"), None),
     (include_str!("../schema/0002_ledger.sql"), Some(history::link_all)),
     (include_str!("../schema/0003_by_number.sql"), None),
@@ -18,6 +20,7 @@ const MIGRATIONS: [(&str, Then); 7] = [
     (include_str!("../schema/0005_receipts.sql"), None),
     (include_str!("../schema/0006_key.sql"), None),
     (include_str!("../schema/0007_sample.sql"), None),
+    (include_str!("../schema/0008_checks.sql"), None),
 ];
 
 /// "PNCT", in the file's header: another program's database is not taken for ours.
@@ -32,11 +35,20 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<u32> {
 }
 
 /// Applies what is missing. Each file and its version number are one transaction: a crash leaves the one before.
+///
+/// A table that is made anew is dropped while others refer to it: meanwhile references are not enforced, and each file ends with a look at all
+/// of them (<https://sqlite.org/lang_altertable.html>, section 7).
 pub(super) fn migrate(connection: &mut Connection, reference_key: [u8; 32]) -> rusqlite::Result<()> {
-    for (done, (sql, then)) in (0..VERSION).zip(MIGRATIONS).skip(version(connection)? as usize) {
+    let applied = version(connection)? as usize;
+    if applied >= MIGRATIONS.len() {
+        return Ok(());
+    }
+    connection.pragma_update(None, "foreign_keys", false)?;
+    for (done, (sql, then)) in (0..VERSION).zip(MIGRATIONS).skip(applied) {
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         transaction.execute_batch(sql)?;
         then.map_or(Ok(()), |then| then(&transaction))?;
+        check_references(&transaction)?;
         if done == 0 {
             transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
             transaction.execute("INSERT INTO identity (id, reference_key) VALUES (1, ?1)", params![reference_key])?;
@@ -44,7 +56,12 @@ pub(super) fn migrate(connection: &mut Connection, reference_key: [u8; 32]) -> r
         transaction.pragma_update(None, "user_version", done + 1)?;
         transaction.commit()?;
     }
-    Ok(())
+    connection.pragma_update(None, "foreign_keys", true)
+}
+
+fn check_references(connection: &Connection) -> rusqlite::Result<()> {
+    let broken = connection.prepare("PRAGMA foreign_key_check")?.query_map([], |row| row.get::<_, String>(0))?.next().transpose()?;
+    broken.map_or(Ok(()), |table| Err(misread(0, Type::Text, format!("a row of {table} refers to one that is not there"))))
 }
 
 #[cfg(test)]
@@ -90,6 +107,10 @@ mod tests {
             .and_then(|mut s| s.query_map([], |row| row.get(0))?.collect())
             .unwrap();
         assert_eq!(said_by, ["refusal", "person"]);
+        let notice: (i64, String) = connection.query_row("SELECT id, state FROM notice", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        assert_eq!(notice, (7, "accepted".to_owned()));
+        connection.execute("UPDATE notice SET state = 'eaten'", []).unwrap_err();
+        connection.execute("DELETE FROM notice", []).expect_err("a delivery refers to it, and references hold again");
         let key: [u8; 32] = connection.query_row("SELECT reference_key FROM identity", [], |row| row.get(0)).unwrap();
         assert_eq!(key, [0; 32], "the key is drawn once");
         migrate(&mut connection, [1; 32]).unwrap();

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{at, key, misread, ms, opt_at, opt_ms, opt_phase, opt_role, opt_word, phase_word, required, role_word, word};
 use super::history;
+use super::tx::Tx;
 use crate::contact::{Address, Channel};
 use crate::notice::{Notice, NoticeKey};
 use crate::outbox::transition::{Doubt, Held, Row};
@@ -127,7 +128,7 @@ impl Before {
 
 /// Writes a changed row back, and its row in the ledger.
 pub(super) fn record(
-    connection: &Connection,
+    connection: &Tx<'_>,
     row: &Row,
     before: Before,
     event: (&str, Option<String>),

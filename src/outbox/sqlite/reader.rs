@@ -66,6 +66,7 @@ mod tests {
     use super::*;
     use crate::outbox::sqlite::history::note;
     use crate::outbox::sqlite::open::{Access, open};
+    use crate::outbox::sqlite::tx::Tx;
     use crate::outbox::sqlite::writer::Writer;
 
     fn rows(connection: &Connection) -> rusqlite::Result<i64> {
@@ -102,7 +103,7 @@ mod tests {
         let path = folder.path().join("outbox.db");
         let _writer = open(&path, Access::Daemon, &Sealer::new(None)).unwrap();
         let readers = Readers::new(path, Sealer::new(None));
-        let error = readers.read("write", |c| note(c, DateTime::UNIX_EPOCH, "reveal", "")).await.unwrap_err();
+        let error = readers.read("write", |c| note(&Tx::new(c), DateTime::UNIX_EPOCH, "reveal", "")).await.unwrap_err();
         assert!(error.to_string().contains("cannot be written") || error.to_string().contains("readonly"), "{error}");
         assert_eq!(readers.read("count", rows).await.unwrap(), 0, "a failed read poisons nothing");
     }

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{at, key, ms, opt_word, word};
 use super::notices::{Before, find, record};
+use super::tx::Tx;
 use super::{history, suppression};
 use crate::notice::NoticeKey;
 use crate::outbox::SaidBy;
@@ -38,7 +39,7 @@ pub(super) const LAST: &str = "SELECT notice.id, attempt, receipt FROM notice JO
      ORDER BY attempt DESC LIMIT 1";
 
 /// Takes a receipt.
-pub(super) fn receive(connection: &Connection, now: DateTime<Utc>, receipt: &Receipt) -> rusqlite::Result<Received> {
+pub(super) fn receive(connection: &Tx<'_>, now: DateTime<Utc>, receipt: &Receipt) -> rusqlite::Result<Received> {
     let Some(mut row) = about(connection, &receipt.about)? else { return Ok(Received::Unmatched) };
     let key = row.entry.notice.key;
     let receipt = receipt.about_address(&row.entry.notice.address);

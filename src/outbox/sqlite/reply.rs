@@ -5,6 +5,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{at, misread, ms, word};
+use super::tx::Tx;
 use super::{history, suppression};
 use crate::contact::{Address, Channel};
 use crate::feedback::answer::Answer;
@@ -22,7 +23,7 @@ pub(super) const OPEN: &str = "SELECT source, session_id, participation_id, MAX(
 pub(super) const WAITING: &str = "SELECT reply_id, unseal('answer', reply_id, address), kind, locale, useful_until FROM answer INDEXED BY answer_waiting WHERE state = 'waiting' ORDER BY at";
 
 /// Takes a reply. `false`: it was taken before, and nothing is changed.
-pub(super) fn take(connection: &Connection, now: DateTime<Utc>, taken: &Taken) -> rusqlite::Result<bool> {
+pub(super) fn take(connection: &Tx<'_>, now: DateTime<Utc>, taken: &Taken) -> rusqlite::Result<bool> {
     let sql = "INSERT INTO reply (id, at, word) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING";
     if connection.prepare_cached(sql)?.execute(params![taken.key.to_string(), ms(now), taken.word.as_str()])? == 0 {
         return Ok(false);
@@ -62,7 +63,7 @@ pub(super) fn take(connection: &Connection, now: DateTime<Utc>, taken: &Taken) -
 }
 
 /// The session is planned again at the next walk, and attempts that were decided before are fenced.
-fn put_rsvp(connection: &Connection, now: DateTime<Utc>, place: &Place, answered: Answered) -> rusqlite::Result<()> {
+fn put_rsvp(connection: &Tx<'_>, now: DateTime<Utc>, place: &Place, answered: Answered) -> rusqlite::Result<()> {
     let sql = "INSERT INTO rsvp (source, session_id, participation_id, says, over, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                ON CONFLICT (source, session_id, participation_id) DO UPDATE SET says = excluded.says, over = excluded.over, at = excluded.at";
     let (says, over) = (rsvp_word(answered.says), rsvp_word(answered.over));
@@ -118,7 +119,7 @@ pub(super) fn begin(connection: &Connection, key: NoticeKey) -> rusqlite::Result
 }
 
 /// What became of it.
-pub(super) fn end(connection: &Connection, now: DateTime<Utc>, key: NoticeKey, outcome: &str) -> rusqlite::Result<()> {
+pub(super) fn end(connection: &Tx<'_>, now: DateTime<Utc>, key: NoticeKey, outcome: &str) -> rusqlite::Result<()> {
     let state = if outcome == "accepted" { "accepted" } else { "ended" };
     let sql =
         "UPDATE answer SET state = ?2, outcome = ?3, address = '' WHERE reply_id = ?1 AND state IN ('waiting', 'sending') RETURNING kind";

@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::columns::{at, key, ms, opt_at, opt_ms};
 use super::mark::{self, Mark};
 use super::notices::{Before, find, record};
+use super::tx::Tx;
 use super::{history, query};
 use crate::notice::{NoticeKey, Reason};
 use crate::outbox::words::rfc3339;
@@ -88,7 +89,7 @@ pub(super) fn current(connection: &Connection) -> rusqlite::Result<Mark> {
 
 /// Holds what was due, and notes which sources find again what was told. In one transaction, with its row in the ledger.
 pub(super) fn hold(
-    connection: &Connection,
+    connection: &Tx<'_>,
     since: Option<DateTime<Utc>>,
     sources: &[String],
     now: DateTime<Utc>,

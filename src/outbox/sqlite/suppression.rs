@@ -6,6 +6,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::columns::{at, misread, ms, word};
 use super::history;
+use super::tx::Tx;
 use crate::contact::Address;
 use crate::notice::NoticeKey;
 use crate::outbox::{PLAN_AGAIN, SaidBy, SuppressedAddress, suppression_key};
@@ -40,7 +41,7 @@ fn insert(
 }
 
 /// Takes over those of another store: how many of them are new here. Their notices are that store's.
-pub(super) fn import(connection: &Connection, now: DateTime<Utc>, from: &[SuppressedAddress]) -> rusqlite::Result<usize> {
+pub(super) fn import(connection: &Tx<'_>, now: DateTime<Utc>, from: &[SuppressedAddress]) -> rusqlite::Result<usize> {
     let mut added = 0;
     for one in from {
         added += usize::from(insert(connection, (&one.key, &one.shown), (one.kind, one.since), (one.said_by, None))?);
@@ -51,7 +52,7 @@ pub(super) fn import(connection: &Connection, now: DateTime<Utc>, from: &[Suppre
 
 /// A person puts one on it: somebody at the practice, or its owner.
 pub(super) fn suppress(
-    connection: &Connection,
+    connection: &Tx<'_>,
     now: DateTime<Utc>,
     address: &Address,
     kind: Suppression,
@@ -78,7 +79,7 @@ pub(super) fn plan_left_out_sql() -> String {
 }
 
 /// A person takes one off. Sessions that left somebody out are planned again at the next walk, although their source says nothing new.
-pub(super) fn unsuppress(connection: &Connection, now: DateTime<Utc>, key: &str) -> rusqlite::Result<bool> {
+pub(super) fn unsuppress(connection: &Tx<'_>, now: DateTime<Utc>, key: &str) -> rusqlite::Result<bool> {
     let removed =
         connection.prepare_cached("DELETE FROM suppression WHERE address_key = seal_alike('suppression', ?1)")?.execute([key])? == 1;
     if removed {

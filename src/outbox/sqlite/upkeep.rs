@@ -7,6 +7,7 @@ use super::attempt::{Close, close_delivery};
 use super::columns::{key, store_now};
 use super::notices::{Before, find, number, record};
 use super::receipt;
+use super::tx::Tx;
 use crate::notice::NoticeKey;
 use crate::outbox::transition::Recovery;
 use crate::outbox::words::{by, rfc3339};
@@ -18,7 +19,7 @@ pub(super) const HELD: &str = "SELECT key FROM notice WHERE state IN ('claimed',
 pub(super) const UNDECIDED: &str = "SELECT key FROM notice WHERE doubt = 'undecided' ORDER BY key";
 
 /// Takes claims back whose owner is gone.
-pub(super) fn recover(connection: &Connection, owner: &str, now: DateTime<Utc>, everything: bool) -> rusqlite::Result<Recovered> {
+pub(super) fn recover(connection: &Tx<'_>, owner: &str, now: DateTime<Utc>, everything: bool) -> rusqlite::Result<Recovered> {
     let store_now = store_now(connection)?;
     let mut statement = connection.prepare_cached(HELD)?;
     let held: Vec<NoticeKey> = statement.query_map([], |row| key(row, 0))?.collect::<rusqlite::Result<_>>()?;
@@ -44,7 +45,7 @@ fn undecided(connection: &Connection) -> rusqlite::Result<Vec<NoticeKey>> {
 
 /// Decides about resends.
 pub(super) fn resolve_doubt(
-    connection: &Connection,
+    connection: &Tx<'_>,
     now: DateTime<Utc>,
     resends: &[(NoticeKey, Option<DateTime<Utc>>)],
 ) -> rusqlite::Result<()> {
@@ -60,7 +61,7 @@ pub(super) fn resolve_doubt(
 }
 
 /// A person's deed, on each of these notices that is in a state for it.
-pub(super) fn act(connection: &Connection, who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> rusqlite::Result<usize> {
+pub(super) fn act(connection: &Tx<'_>, who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> rusqlite::Result<usize> {
     let mut changed = 0;
     for key in keys {
         let Some(mut row) = find(connection, *key)? else { continue };

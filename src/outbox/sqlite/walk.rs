@@ -5,6 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::columns::{ms, opt_ms, role_word};
 use super::notices::{Before, find, insert, record};
+use super::tx::Tx;
 use super::{history, query, restore};
 use crate::contact::Channel;
 use crate::notice::{Occasion, Omission};
@@ -27,7 +28,7 @@ pub(super) fn check(connection: &Connection, walk: &Walk) -> rusqlite::Result<Re
 }
 
 /// Applies it.
-pub(super) fn apply(connection: &Connection, walk: &Walk) -> rusqlite::Result<Applied> {
+pub(super) fn apply(connection: &Tx<'_>, walk: &Walk) -> rusqlite::Result<Applied> {
     if walk.heard {
         let sql = "INSERT INTO source (name, last_snapshot_at, policy_digest) VALUES (?1, ?2, ?3)
                    ON CONFLICT (name) DO UPDATE SET last_snapshot_at = excluded.last_snapshot_at, policy_digest = excluded.policy_digest";
@@ -106,7 +107,7 @@ fn put_participant(
     Ok(())
 }
 
-fn apply_change(connection: &Connection, source: &str, change: &Change, at: DateTime<Utc>, applied: &mut Applied) -> rusqlite::Result<()> {
+fn apply_change(connection: &Tx<'_>, source: &str, change: &Change, at: DateTime<Utc>, applied: &mut Applied) -> rusqlite::Result<()> {
     let (event, detail) = change.in_words();
     let key = match change {
         Change::Add(notice) => {
@@ -130,7 +131,12 @@ fn apply_change(connection: &Connection, source: &str, change: &Change, at: Date
 }
 
 fn replace_omissions(connection: &Connection, source: &str, session: &WalkedSession) -> rusqlite::Result<()> {
-    connection.prepare_cached("DELETE FROM omission WHERE source = ?1 AND session_id = ?2")?.execute(params![source, session.id.0])?;
+    // Of a session that was not there before there are none, and a look is cheaper than a deletion.
+    let mut before = connection.prepare_cached("SELECT 1 FROM omission WHERE source = ?1 AND session_id = ?2")?;
+    if before.exists(params![source, session.id.0])? {
+        let sql = "DELETE FROM omission WHERE source = ?1 AND session_id = ?2";
+        connection.prepare_cached(sql)?.execute(params![source, session.id.0])?;
+    }
     for (position, omission) in session.omissions.iter().enumerate() {
         put_omission(connection, source, session, position, omission)?;
     }
@@ -177,12 +183,7 @@ fn replace_guard(connection: &Connection, walk: &Walk) -> rusqlite::Result<()> {
 }
 
 /// An operator lets pass what waits now.
-pub(super) fn accept_guard(
-    connection: &Connection,
-    who: Option<&str>,
-    source: Option<&str>,
-    now: DateTime<Utc>,
-) -> rusqlite::Result<usize> {
+pub(super) fn accept_guard(connection: &Tx<'_>, who: Option<&str>, source: Option<&str>, now: DateTime<Utc>) -> rusqlite::Result<usize> {
     let sql = "SELECT count(*) FROM guard WHERE ?1 IS NULL OR source = ?1";
     let waiting: i64 = connection.prepare_cached(sql)?.query_row([source], |row| row.get(0))?;
     let sql = "UPDATE source SET guard_accepted = guard_digest WHERE guard_since IS NOT NULL AND (?1 IS NULL OR name = ?1)";

@@ -1,6 +1,6 @@
 //! The one connection that writes, on its own thread, and its group commit.
 //!
-//! In: closures over the connection, through a bounded channel. Out: their answers, after the commit that makes them durable.
+//! In: closures over the transaction, through a bounded channel. Out: their answers, after the commit that makes them durable.
 //! A group is what has arrived when the last commit was done, so a group grows with the load, and nobody waits for company.
 //!
 //! Invariants: an answer is sent only after its COMMIT returned. After any error of SQLite nothing is written any more.
@@ -15,6 +15,7 @@ use rusqlite::config::DbConfig;
 use tokio::sync::{mpsc, oneshot};
 
 use super::open::explain;
+use super::tx::Tx;
 use crate::outbox::{Result, StoreError};
 
 /// Writes that wait for the writer; more make their callers wait. Each is one attempt's step, and there are far fewer attempts at once.
@@ -25,7 +26,7 @@ const GROUP: usize = 256;
 /// Sends an answer; called when it is durable.
 type Answer = Box<dyn FnOnce() + Send>;
 /// One write: runs inside the group's transaction.
-type Run = Box<dyn FnOnce(&Connection) -> rusqlite::Result<Answer> + Send>;
+type Run = Box<dyn FnOnce(&Tx<'_>) -> rusqlite::Result<Answer> + Send>;
 
 struct Job {
     action: &'static str,
@@ -67,11 +68,11 @@ impl Writer {
     pub(super) async fn write<T, F>(&self, action: &'static str, op: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let run: Run = Box::new(move |connection| {
-            let value = op(connection)?;
+        let run: Run = Box::new(move |tx| {
+            let value = op(tx)?;
             // The caller may be gone; what it asked is done all the same.
             Ok(Box::new(move || drop(answer.send(value))) as Answer)
         });
@@ -126,8 +127,9 @@ fn serve(connection: Connection, mut queue: mpsc::Receiver<Job>, shared: &Shared
 fn commit(connection: &Connection, group: Vec<Job>) -> std::result::Result<Vec<Answer>, (&'static str, rusqlite::Error)> {
     let mut answers = Vec::with_capacity(group.len());
     connection.execute_batch("BEGIN IMMEDIATE").map_err(|e| ("begin of a transaction", e))?;
+    let tx = Tx::new(connection);
     for job in group {
-        answers.push((job.run)(connection).map_err(|e| (job.action, e))?);
+        answers.push((job.run)(&tx).map_err(|e| (job.action, e))?);
     }
     connection.execute_batch("COMMIT").map_err(|e| ("commit", e))?;
     Ok(answers)
@@ -210,7 +212,7 @@ mod tests {
     async fn a_panic_ends_the_writer_and_not_its_callers() {
         let (_folder, path) = new_file();
         let writer = start(&path);
-        let broken = |c: &Connection| -> rusqlite::Result<()> {
+        let broken = |c: &Tx<'_>| -> rusqlite::Result<()> {
             note(c, NOW, "half", "")?;
             panic!("a fault of the program");
         };
