@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 mod redact;
+mod status;
 
 pub use redact::{redacted, without_recipient};
+pub(crate) use status::EnhancedStatus;
 
 /// The end of one attempt to hand a message over.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use mailparse::{MailHeader, MailHeaderMap, parse_content_type, parse_headers};
 
 use super::{Report, is_reference};
 use crate::outbox::receipt::Fate;
-use crate::outcome::{Suppression, redacted};
+use crate::outcome::{EnhancedStatus, Suppression, redacted};
 use crate::session::RawContact;
 
 /// So many bytes of a mail are looked at: the status comes first, then the head of the mail that came back.
@@ -101,27 +101,12 @@ fn recipient(group: &[u8]) -> Option<Status> {
     };
     let said = fields.get_first_value("Diagnostic-Code").unwrap_or_default();
     // Exim's status is 5.0.0 whatever happened: what the server before it said, says more.
-    let meant = if code == "5.0.0" { enhanced(&said).unwrap_or_default() } else { &code };
+    let meant = if code == "5.0.0" { EnhancedStatus::first_in(&said) } else { EnhancedStatus::parse(&code) };
     let recipient = fields.get_first_value("Final-Recipient").and_then(|field| mailbox(&field));
     // Whose mailbox it is must be said: a mail that was forwarded says nothing of the address that it was sent to.
-    let gone = fate == Fate::Undelivered && recipient.is_some() && is_the_address(meant);
+    let gone = fate == Fate::Undelivered && recipient.is_some() && meant.is_some_and(EnhancedStatus::says_that_the_mailbox_is_gone);
     let remember = gone.then_some(Suppression::Bounced);
     Some(Status { fate, remember, detail: redacted(format!("{code} {said}").trim()), recipient })
-}
-
-/// Whether a status (RFC 3463 and its registry) says that the mailbox or its host does not exist, has moved, or takes no mail. 5.1.7 and 5.1.8 are
-/// about the sender; a full mailbox, a policy, a mail that is too large will not be so for ever; and whoever is suppressed hears nothing more.
-fn is_the_address(code: &str) -> bool {
-    const GONE: [&str; 10] = ["5.1.0", "5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.5", "5.1.6", "5.1.10", "5.2.1", "5.4.4"];
-    GONE.contains(&code)
-}
-
-/// The first enhanced status code in a server's words.
-fn enhanced(said: &str) -> Option<&str> {
-    said.split(|c: char| c.is_whitespace() || c == '-').find(|word| {
-        let digits: Vec<&str> = word.split('.').collect();
-        digits.len() == 3 && digits.iter().all(|d| (1..=3).contains(&d.len()) && d.bytes().all(|b| b.is_ascii_digit()))
-    })
 }
 
 /// Of `rfc822; trevor@example.com` (RFC 3464 2.3.2), the address.

@@ -253,15 +253,16 @@ impl Digits {
     /// Puts gaps where `own` stands as a number of its own, split or not.
     fn take_out(&mut self, own: &[u8]) {
         let n = own.len();
-        let mut i = 0;
-        while n > 0 && i + n <= self.units.len() {
-            let whole = self.first[i] && self.first.get(i + n).copied().unwrap_or(true);
-            if whole && self.units[i..i + n] == *own {
-                self.units[i..i + n].fill(GAP);
-                i += n;
-            } else {
-                i += 1;
+        let mut from = 0;
+        while n > 0
+            && let Some(found) = memchr::memmem::find(&self.units[from..], own)
+        {
+            let at = from + found;
+            let whole = self.first[at] && self.first.get(at + n).copied().unwrap_or(true);
+            if whole {
+                self.units[at..at + n].fill(GAP);
             }
+            from = if whole { at + n } else { at + 1 };
         }
     }
 

@@ -1,7 +1,7 @@
 //! What an answer means: one table for each side of the final dot.
 
 use super::reply::Reply;
-use crate::outcome::{Outcome, Suppression, redacted};
+use crate::outcome::{EnhancedStatus, Outcome, Suppression, redacted};
 
 /// Where an exchange was when it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +80,7 @@ fn said(phase: Phase, reply: &Reply) -> String {
 ///
 /// | reply | says | outcome |
 /// |---|---|---|
-/// | x.1.0 to x.1.6, x.1.9, x.1.10, x.2.1; 556 (RFC 7504) | no such mailbox or domain, moved, takes no mail | rejected, remembered as bounced |
+/// | 5.1.0 to 5.1.6, 5.1.10, 5.2.1, 5.4.4; 556 (RFC 7504) | no such mailbox or domain, moved, takes no mail | rejected, remembered as bounced |
 /// | 550, 551, 553 without an enhanced code | the same | rejected, remembered as bounced |
 /// | x.1.7, x.1.8 | the *sender's* address is bad | channel fault |
 /// | x.5.z; 500, 502 to 504 without an enhanced code | protocol | channel fault |
@@ -95,8 +95,8 @@ fn said(phase: Phase, reply: &Reply) -> String {
 fn refused_recipient(reply: &Reply) -> Outcome {
     let everybodys = match reply.enhanced() {
         _ if matches!(reply.code, 530 | 534 | 535 | 538) => true,
-        Some((_, 1, 7 | 8) | (_, 5, _) | (_, 7, 8 | 9 | 11 | 54 | 57 | 64)) => true,
-        Some((_, 7, _)) => speaks_of_relaying(&reply.text),
+        Some(EnhancedStatus(_, 1, 7 | 8) | EnhancedStatus(_, 5, _) | EnhancedStatus(_, 7, 8 | 9 | 11 | 54 | 57 | 64)) => true,
+        Some(EnhancedStatus(_, 7, _)) => speaks_of_relaying(&reply.text),
         Some(_) => false,
         None => matches!(reply.code, 500 | 502..=504) || speaks_of_relaying(&reply.text),
     };
@@ -105,8 +105,7 @@ fn refused_recipient(reply: &Reply) -> Outcome {
     }
     let gone = match reply.enhanced() {
         _ if reply.code == 556 => true,
-        Some((_, 1, _) | (_, 2, 1)) => true,
-        Some(_) => false,
+        Some(status) => status.says_that_the_mailbox_is_gone(),
         None => matches!(reply.code, 550 | 551 | 553),
     };
     Outcome::Rejected { reply: said(Phase::Rcpt, reply), remember: gone.then_some(Suppression::Bounced) }
@@ -210,6 +209,8 @@ mod tests {
             (Rcpt, "550 5.1.10 null MX", "bounced"),
             (Rcpt, "556 5.7.27 takes no mail", "bounced"),
             (Rcpt, "551 5.1.6 moved", "bounced"),
+            (Rcpt, "550 5.4.4 Host or domain name not found", "bounced"),
+            (Rcpt, "550 5.1.9 not conforming", "rejected"),
             (Rcpt, "553 no such user", "bounced"),
             (Rcpt, "550 5.1.1 <x@relay.example.com>: no such user", "bounced"),
             (Rcpt, "550 5.1.1 <x@example.com>: User unknown in relay recipient table", "bounced"),

@@ -1,5 +1,7 @@
 //! A server's reply, and what can still be read from half of one.
 
+use crate::outcome::EnhancedStatus;
+
 /// One reply (RFC 5321 4.2), its lines joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reply {
@@ -15,11 +17,10 @@ impl Reply {
         self.code / 100 == 2
     }
 
-    /// The enhanced status code (RFC 3463) that the text begins with: `5.1.1` is `(5, 1, 1)`.
-    pub(super) fn enhanced(&self) -> Option<(u16, u16, u16)> {
-        let mut parts = self.text.split_whitespace().next()?.split('.').map(|part| part.parse().ok());
-        let status = (parts.next()??, parts.next()??, parts.next()??);
-        (parts.next().is_none() && status.0 == self.code / 100).then_some(status)
+    /// The enhanced status code that the text begins with; one of another class than the reply's says nothing (RFC 2034 4).
+    pub(super) fn enhanced(&self) -> Option<EnhancedStatus> {
+        let status = EnhancedStatus::parse(self.text.split_whitespace().next()?)?;
+        (status.0 == self.code / 100).then_some(status)
     }
 
     /// The server's own id of a message that it took, where it is said in one of the usual ways:
@@ -91,8 +92,7 @@ mod tests {
 
     #[test]
     fn enhanced_codes() {
-        assert_eq!(reply(550, "5.1.1 no such user").enhanced(), Some((5, 1, 1)));
-        assert_eq!(reply(550, "5.7.606 no").enhanced(), Some((5, 7, 606)));
+        assert_eq!(reply(550, "5.1.1 no such user").enhanced(), Some(EnhancedStatus(5, 1, 1)));
         for (code, text) in [(550, "no such user"), (550, ""), (550, "4.1.1 classes disagree"), (550, "5.1 short"), (550, "5.1.1.1 long")] {
             assert_eq!(reply(code, text).enhanced(), None, "{text}");
         }

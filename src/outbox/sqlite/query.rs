@@ -357,6 +357,27 @@ mod tests {
         statement.query_map(nulls, |row| row.get(3)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
     }
 
+    /// SQLite looks a value up in a list of more than two words by a table that it makes for that: at each row that is written.
+    #[test]
+    fn a_row_is_written_without_a_table_for_its_checks() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        Sealer::new(None).install(&connection).unwrap();
+        migrate(&mut connection, [0; 32]).unwrap();
+        for sql in [
+            "UPDATE notice SET state = ?, phase = ?, owner = ?, lease_until = ?, claimed_from = ?, doubt = ? WHERE id = ?",
+            "INSERT INTO notice (key, source, session_id, participation_id, role, occasion, channel, address, start_at, due_at, useful_until,
+                                 state, attempts, changed_at, epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO delivery (notice_id, attempt, epoch, started_at, phase, transport) VALUES (?, ?, ?, ?, ?, ?)",
+            "UPDATE delivery SET ended_at = ?, outcome = ?, reply = ?, phase = ? WHERE notice_id = ? AND attempt = ?",
+        ] {
+            let mut statement = connection.prepare(&format!("EXPLAIN {sql}")).unwrap();
+            let nulls = params_from_iter(vec![Value::Null; statement.parameter_count()]);
+            let steps: Vec<String> = statement.query_map(nulls, |row| row.get(1)).unwrap().collect::<rusqlite::Result<_>>().unwrap();
+            assert!(steps.iter().any(|step| step.starts_with("Halt")), "{sql}: {steps:?}");
+            assert!(!steps.iter().any(|step| step == "OpenEphemeral"), "{sql}: {steps:?}");
+        }
+    }
+
     /// A million rows must be neither walked nor sorted for what is asked often.
     #[test]
     fn every_question_has_its_index() {

@@ -1,0 +1,72 @@
+//! Enhanced status codes (RFC 3463), of a relay's reply and of a bounce alike.
+
+/// Class, subject and detail: `5.1.1` is (5, 1, 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EnhancedStatus(pub(crate) u16, pub(crate) u16, pub(crate) u16);
+
+impl EnhancedStatus {
+    /// Reads a word that is one and nothing more; each of its numbers has one to three digits (RFC 3463 2).
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        let mut numbers = word.split('.').map(|digits| {
+            let fits = (1..=3).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+            fits.then(|| digits.parse().ok()).flatten()
+        });
+        let status = Self(numbers.next()??, numbers.next()??, numbers.next()??);
+        numbers.next().is_none().then_some(status)
+    }
+
+    /// The first one in a server's words.
+    pub(crate) fn first_in(said: &str) -> Option<Self> {
+        said.split(|c: char| c.is_whitespace() || c == '-').find_map(Self::parse)
+    }
+
+    /// Whether it says, for good, that the mailbox or its host does not exist, has moved, or takes no mail (RFC 3463 3.2, 3.3, 3.5; RFC 7505).
+    /// 5.1.7 and 5.1.8 are about the sender; a full mailbox, a policy, a mail that is too large will not be so for ever; and whoever is suppressed
+    /// hears nothing more.
+    pub(crate) fn says_that_the_mailbox_is_gone(self) -> bool {
+        matches!(self, Self(5, 1, 0..=6 | 10) | Self(5, 2, 1) | Self(5, 4, 4))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words() {
+        assert_eq!(EnhancedStatus::parse("5.1.1"), Some(EnhancedStatus(5, 1, 1)));
+        assert_eq!(EnhancedStatus::parse("5.7.606"), Some(EnhancedStatus(5, 7, 606)));
+        for word in ["", "5", "5.1", "5.1.", "5.1.1.1", "5.1.1000", "5.1.x", "+5.1.1", "5.1.1:"] {
+            assert_eq!(EnhancedStatus::parse(word), None, "{word}");
+        }
+        assert_eq!(EnhancedStatus::first_in("smtp; 550-5.1.1 no such user 5.2.2"), Some(EnhancedStatus(5, 1, 1)));
+        assert_eq!(EnhancedStatus::first_in("550 at 192.0.2.1: no such user"), None);
+    }
+
+    #[test]
+    fn gone() {
+        for (word, gone) in [
+            ("5.1.0", true),
+            ("5.1.1", true),
+            ("5.1.2", true),
+            ("5.1.6", true),
+            ("5.1.10", true),
+            ("5.2.1", true),
+            ("5.4.4", true),
+            ("4.1.1", false),
+            ("4.4.4", false),
+            ("2.1.5", false),
+            ("5.0.0", false),
+            ("5.1.7", false),
+            ("5.1.8", false),
+            ("5.1.9", false),
+            ("5.2.0", false),
+            ("5.2.2", false),
+            ("5.3.4", false),
+            ("5.4.1", false),
+            ("5.7.1", false),
+        ] {
+            assert_eq!(EnhancedStatus::parse(word).unwrap().says_that_the_mailbox_is_gone(), gone, "{word}");
+        }
+    }
+}
