@@ -21,6 +21,9 @@ pub trait PointOfNoReturn: Send + Sync {
     /// Makes the doubt durable. `false`: the attempt is not ours any more (or no longer true): send nothing, leave no half-open
     /// transaction with the server, and answer [`Outcome::Fenced`].
     async fn cross(&self) -> bool;
+
+    /// The attempt goes on over another transport than the one it was begun for: whoever keeps records notes it, before anything is said to that one.
+    async fn goes_over(&self, _transport: &str) {}
 }
 
 /// A relay, a gateway or a folder.

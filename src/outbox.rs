@@ -600,7 +600,7 @@ pub struct StoredSession {
 pub struct LedgerRow {
     /// Rises by one with each row.
     pub seq: i64,
-    /// When, by the caller's clock; `doubted`: by the store's, which measures the lease.
+    /// When, by the caller's clock; `doubted` and `rerouted`: by the store's, which measures the lease.
     pub at: DateTime<Utc>,
     /// Which notice, in 32 hexadecimal digits; `None`: not about one.
     pub key: Option<String>,
@@ -608,8 +608,8 @@ pub struct LedgerRow {
     pub session_id: Option<SessionId>,
     /// Its participation.
     pub participation_id: Option<ParticipationId>,
-    /// `added`, `moved`, `ended`, `claimed`, `begun`, `doubted`, `settled`, `recovered`, `resolved`, `receipt`, `reply`, `answer`, `rsvp`,
-    /// `suppressed`, `unsuppressed`, `purged`, `staff_letter`, `checkpoint` (see [`crate::ledger`]), `restored`, an [`Act`]'s word, or the
+    /// `added`, `moved`, `ended`, `claimed`, `begun`, `rerouted`, `doubted`, `settled`, `recovered`, `resolved`, `receipt`, `reply`, `answer`,
+    /// `rsvp`, `suppressed`, `unsuppressed`, `purged`, `staff_letter`, `checkpoint` (see [`crate::ledger`]), `restored`, an [`Act`]'s word, or the
     /// caller's.
     pub event: String,
     /// The state before.
@@ -765,6 +765,10 @@ pub trait Outbox: Send + Sync {
 
     /// An attempt passes its point of no return. `false`: the claim or the revision holds no more, or less than `margin` is left of the lease: send nothing.
     async fn doubt(&self, lease: Lease, revision: i64, margin: TimeDelta) -> Result<bool>;
+
+    /// An attempt that has begun goes over another transport than it was begun for: its delivery names that one. `false`: the claim holds no more,
+    /// or the point of no return is passed; changes nothing.
+    async fn goes_over(&self, lease: Lease, transport: &str) -> Result<bool>;
 
     /// Claims end. For each: whether the claim still held. A delivery that was begun is written down in any case.
     async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>>;

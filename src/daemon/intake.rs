@@ -172,7 +172,7 @@ impl web::Intake for Intake {
 
     async fn receipt(&self, report: Report) -> Result<(), Declined> {
         let fate = report.fate;
-        let taken = receipts::take(&**self.engine.outbox(), report, self.engine.clock.now()).await;
+        let taken = receipts::take_early(&**self.engine.outbox(), report, &*self.engine.clock).await;
         if let Received::Noted(_) = taken.map_err(|error| self.fail(error))? {
             self.engine.returned.receipt(Channel::Sms, fate);
         }

@@ -1,19 +1,58 @@
 //! Receipts find their notice: by the provider's id, which the store holds, or by our own reference, which is computed from the notices that
 //! may be meant.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::clock::Clock;
+use crate::contact::Channel;
 use crate::feedback::{Report, is_reference};
 use crate::notice::NoticeKey;
 use crate::outbox::receipt::{About, Receipt, Received};
-use crate::outbox::{Outbox, Result};
+use crate::outbox::{Filter, Outbox, Result, State};
 use crate::render;
 
 /// Receipts come within three days, bounces within five or so; what is older is not looked for.
 const SINCE: TimeDelta = TimeDelta::days(14);
 
+/// Waits between two looks for a text that the store does not know by the provider's id: shorter, all of them, than a provider's patience.
+const LOOKS: [Duration; 3] = [Duration::from_millis(500), Duration::from_millis(1_500), Duration::from_secs(3)];
+
+/// The same as [`take`], of a text. A gateway may report what became of it before its answer, with the id that it gave it, is read and durable: as
+/// long as any text is on its way, the store is asked again.
+pub async fn take_early(outbox: &dyn Outbox, report: Report, clock: &dyn Clock) -> Result<Received> {
+    for pause in LOOKS {
+        let received = look(outbox, report.clone(), clock.now()).await?;
+        if received != Received::Unmatched || !a_text_is_on_its_way(outbox).await? {
+            return Ok(told(received, &report));
+        }
+        tokio::time::sleep(pause).await;
+    }
+    take(outbox, report, clock.now()).await
+}
+
+async fn a_text_is_on_its_way(outbox: &dyn Outbox) -> Result<bool> {
+    let sending = outbox.list(&Filter { states: vec![State::Sending], ..Filter::default() }).await?;
+    Ok(sending.iter().any(|entry| entry.notice.address.channel() == Channel::Sms))
+}
+
 /// Takes a report: durable when it returns. What is about no message of ours is told in the log, and changes nothing.
 pub async fn take(outbox: &dyn Outbox, report: Report, now: DateTime<Utc>) -> Result<Received> {
+    Ok(told(look(outbox, report.clone(), now).await?, &report))
+}
+
+fn told(received: Received, report: &Report) -> Received {
+    let fate = report.fate;
+    match received {
+        Received::Noted(key) => tracing::info!(%key, %fate, "receipt"),
+        Received::Known(key) => tracing::debug!(%key, %fate, "a receipt that says nothing new"),
+        Received::Unmatched => tracing::warn!(%fate, "a receipt of no message that was handed over"),
+    }
+    received
+}
+
+async fn look(outbox: &dyn Outbox, report: Report, now: DateTime<Utc>) -> Result<Received> {
     let Report { reference, ours, fate, detail, remember, recipient } = report;
     let receipt = |about| Receipt { about, fate, detail: detail.clone(), remember, recipient: recipient.clone() };
     let mut received = Received::Unmatched;
@@ -25,11 +64,6 @@ pub async fn take(outbox: &dyn Outbox, report: Report, now: DateTime<Utc>) -> Re
         && let Some(reference) = reference
     {
         received = outbox.receive(now, receipt(About::Reference(reference, now - SINCE))).await?;
-    }
-    match received {
-        Received::Noted(key) => tracing::info!(%key, %fate, "receipt"),
-        Received::Known(key) => tracing::debug!(%key, %fate, "a receipt that says nothing new"),
-        Received::Unmatched => tracing::warn!(%fate, "a receipt of no message that was handed over"),
     }
     Ok(received)
 }

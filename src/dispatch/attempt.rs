@@ -32,10 +32,23 @@ impl PointOfNoReturn for Crossing<'_> {
         match self.outbox.doubt(self.lease, self.revision, MARGIN).await {
             Ok(ours) => ours,
             Err(e) => {
-                *self.failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(e);
+                self.fail(e);
                 false
             }
         }
+    }
+
+    /// After a store that failed nothing crosses.
+    async fn goes_over(&self, transport: &str) {
+        if let Err(e) = self.outbox.goes_over(self.lease, transport).await {
+            self.fail(e);
+        }
+    }
+}
+
+impl Crossing<'_> {
+    fn fail(&self, error: StoreError) {
+        *self.failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
     }
 }
 

@@ -39,6 +39,8 @@ struct Fault {
     /// In a row.
     count: u32,
     paused_until: Option<DateTime<Utc>>,
+    /// Its pause is over, and one message asks for all whether it is well.
+    asked: bool,
 }
 
 impl Slot {
@@ -48,6 +50,46 @@ impl Slot {
 
     fn is_open(&self, now: DateTime<Utc>) -> bool {
         self.fault().paused_until.is_none_or(|until| until <= now)
+    }
+
+    /// It was at fault the last time it was tried.
+    fn is_on_probation(&self) -> bool {
+        self.fault().count > 0
+    }
+
+    /// Whether a message may try it: after a fault, one does, and the others pass by until that one has its answer.
+    fn enter(&self) -> bool {
+        let mut fault = self.fault();
+        let free = fault.count == 0 || !fault.asked;
+        fault.asked = fault.count > 0;
+        free
+    }
+
+    /// Entered, and not tried after all.
+    fn leave(&self) {
+        self.fault().asked = false;
+    }
+
+    /// Takes its next turn: how long to wait for it; `None`: it is too far ahead.
+    fn turn(&self, now: DateTime<Utc>) -> Option<Duration> {
+        let Some(pace) = &self.pace else { return Some(Duration::ZERO) };
+        let turn = pace.lock().unwrap_or_else(PoisonError::into_inner).take(now)?;
+        Some((turn - now).to_std().unwrap_or_default())
+    }
+
+    /// It answered as it should.
+    fn mend(&self) {
+        *self.fault() = Fault::default();
+    }
+
+    /// It is at fault, and pauses, longer each time. Attempts that were under way together count as one fault.
+    fn pause(&self, after: Option<Duration>, now: DateTime<Utc>) {
+        let mut fault = self.fault();
+        fault.asked = false;
+        if fault.paused_until.is_none_or(|until| until <= now) {
+            fault.count += 1;
+            fault.paused_until = Some(now + channel_pause(fault.count, after));
+        }
     }
 }
 
@@ -105,35 +147,42 @@ impl Lane {
     /// Tries the transports in order of preference. The next one is tried only when the one before was at fault and nothing was sent.
     pub async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn, clock: &dyn Clock) -> Outcome {
         let mut last = Outcome::ChannelFault { why: format!("no fit transport for {}", self.channel), after: None };
-        for (n, transport) in self.open(clock.now()) {
-            let Some(wait) = self.turn(n, clock.now()) else {
+        for (n, slot) in self.transports.iter().enumerate().filter(|(_, slot)| slot.is_open(clock.now())) {
+            let transport = &slot.transport;
+            if !slot.enter() {
+                last = Outcome::ChannelFault {
+                    why: format!("{} was at fault, and another message asks it first", transport.name()),
+                    after: None,
+                };
+                continue;
+            }
+            let Some(wait) = slot.turn(clock.now()) else {
+                slot.leave();
                 last = Outcome::ChannelFault { why: format!("{} has no turn left", transport.name()), after: None };
                 continue;
             };
             tokio::time::sleep(wait).await;
+            if n > 0 {
+                doubt.goes_over(transport.name()).await;
+            }
             let outcome = transport.deliver(message, doubt).await;
             let Outcome::ChannelFault { why, after } = &outcome else {
-                self.mend(n);
+                slot.mend();
                 return outcome;
             };
             tracing::warn!(transport = transport.name(), %why, "the channel is at fault and pauses");
-            self.pause(n, *after, clock.now());
+            slot.pause(*after, clock.now());
             last = outcome;
         }
         last
-    }
-
-    /// The transports that are not paused, in order of preference, with their index.
-    fn open(&self, now: DateTime<Utc>) -> Vec<(usize, Arc<dyn Transport>)> {
-        let open = self.transports.iter().enumerate().filter(|(_, s)| s.is_open(now));
-        open.map(|(n, s)| (n, Arc::clone(&s.transport))).collect()
     }
 
     /// Messages that may be begun now, and when the next one may be if that is none: of the fit transport that is freest. `None`: as many as
     /// one likes.
     pub(super) fn room(&self, now: DateTime<Utc>) -> Option<(usize, DateTime<Utc>)> {
         let mut most: Option<(usize, DateTime<Utc>)> = None;
-        for slot in self.transports.iter().filter(|s| s.is_open(now)) {
+        let all_on_probation = self.is_on_probation();
+        for slot in self.transports.iter().filter(|s| s.is_open(now) && (all_on_probation || !s.is_on_probation())) {
             let pace = slot.pace.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
             let theirs = (pace.turns(now), pace.next(now));
             if most.is_none_or(|(turns, at)| theirs.0 > turns || (theirs.0 == turns && theirs.1 < at)) {
@@ -143,13 +192,6 @@ impl Lane {
         most
     }
 
-    /// Takes a transport's next turn: how long to wait for it, or that it is too far ahead.
-    fn turn(&self, n: usize, now: DateTime<Utc>) -> Option<Duration> {
-        let Some(pace) = self.transports.get(n).and_then(|s| s.pace.as_ref()) else { return Some(Duration::ZERO) };
-        let turn = pace.lock().unwrap_or_else(PoisonError::into_inner).take(now)?;
-        Some((turn - now).to_std().unwrap_or_default())
-    }
-
     /// Every transport is paused.
     pub fn is_closed(&self, now: DateTime<Utc>) -> bool {
         !self.transports.is_empty() && !self.transports.iter().any(|s| s.is_open(now))
@@ -157,7 +199,7 @@ impl Lane {
 
     /// Every transport failed the last time it was tried: one message is tried before the others.
     pub(super) fn is_on_probation(&self) -> bool {
-        !self.transports.is_empty() && self.transports.iter().all(|s| s.fault().count > 0)
+        !self.transports.is_empty() && self.transports.iter().all(Slot::is_on_probation)
     }
 
     /// When the first paused transport is tried again.
@@ -166,22 +208,5 @@ impl Lane {
             return None;
         }
         self.transports.iter().filter_map(|s| s.fault().paused_until).min()
-    }
-
-    /// A transport answered as it should.
-    fn mend(&self, n: usize) {
-        if let Some(slot) = self.transports.get(n) {
-            *slot.fault() = Fault::default();
-        }
-    }
-
-    /// A transport is at fault: it pauses, longer each time. Attempts that were under way together count as one fault.
-    fn pause(&self, n: usize, after: Option<Duration>, now: DateTime<Utc>) {
-        let Some(slot) = self.transports.get(n) else { return };
-        let mut fault = slot.fault();
-        if fault.paused_until.is_none_or(|until| until <= now) {
-            fault.count += 1;
-            fault.paused_until = Some(now + channel_pause(fault.count, after));
-        }
     }
 }

@@ -168,6 +168,10 @@ impl Outbox for MemoryOutbox {
         Ok(self.tables().doubt(lease, revision, margin))
     }
 
+    async fn goes_over(&self, lease: Lease, transport: &str) -> Result<bool> {
+        Ok(self.tables().goes_over(lease, transport))
+    }
+
     async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>> {
         checked("settle", ends.iter().map(|(_, end)| end.check()))?;
         let mut tables = self.tables();

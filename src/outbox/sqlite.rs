@@ -208,6 +208,11 @@ impl Outbox for SqliteOutbox {
         self.writer.write("doubt", move |c| attempt::doubt(c, lease, revision, margin)).await
     }
 
+    async fn goes_over(&self, lease: Lease, transport: &str) -> Result<bool> {
+        let transport = transport.to_owned();
+        self.writer.write("goes_over", move |c| attempt::goes_over(c, lease, &transport)).await
+    }
+
     async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>> {
         checked("settle", ends.iter().map(|(_, end)| end.check()))?;
         self.writer.write("settle", move |c| ends.iter().map(|(lease, end)| attempt::settle(c, *lease, end, at)).collect()).await

@@ -101,6 +101,11 @@ impl Standing {
         self.holds(lease) && self.state == State::Claimed
     }
 
+    /// It has begun, and nothing was sent: it may go over another transport.
+    pub(crate) fn may_go_over(self, lease: Lease) -> bool {
+        self.holds(lease) && self.phase == Some(Phase::Pre)
+    }
+
     /// The point of no return; the store has checked the revision. `store_now` is the clock that leases are measured by.
     pub(crate) fn may_cross(self, lease: Lease, store_now: DateTime<Utc>, margin: TimeDelta) -> bool {
         let left = self.lease_until.map_or(TimeDelta::zero(), |until| until - store_now);
@@ -168,7 +173,7 @@ impl Row {
         self.go(State::Claimed, None, at);
     }
 
-    fn standing(&self) -> Standing {
+    pub(crate) fn standing(&self) -> Standing {
         let lease_until = self.claim.as_ref().map(|c| c.lease_until);
         Standing { epoch: self.epoch, state: self.entry.state, phase: self.entry.phase, lease_until }
     }

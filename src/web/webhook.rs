@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tokio::task::JoinSet;
 
 use super::problem::Problem;
 use super::{Callback, Shared, feedback, request};
@@ -120,14 +121,19 @@ pub(super) async fn take(State(shared): State<Arc<Shared>>, Path(token): Path<St
         if unread > 0 {
             tracing::warn!(gateway = "http", unread, "events of a gateway could not be read; those beside them were");
         }
+        // Receipts side by side: one that nobody knows yet is waited for.
+        let mut receipts = JoinSet::new();
         for event in events {
             match event {
-                Event::Receipt(report) => feedback::receipt(&shared, report).await?,
+                Event::Receipt(report) => {
+                    let shared = Arc::clone(&shared);
+                    receipts.spawn(async move { feedback::receipt(&shared, report).await });
+                }
                 Event::Reply(reply) => feedback::reply(&shared, Reply { origin: origin.clone(), ..reply }).await?,
                 Event::Nothing => {}
             }
         }
-        Ok(())
+        receipts.join_all().await.into_iter().collect()
     };
     match taken.await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),

@@ -218,7 +218,37 @@ async fn the_second_relay_is_used_for_faults_and_never_for_doubts() {
         let lane = Arc::new(lane(&[&relays.0, &relays.1]));
         practice.once(&lane).await;
         assert_eq!((relays.1.asked(), practice.count(state).await), (second, 10));
+        // What is on record names the one that has the message.
+        for entry in practice.dispatcher.outbox.list(&Filter::default()).await.unwrap() {
+            let (deliveries, _) = practice.dispatcher.outbox.deliveries(entry.notice.key).await.unwrap();
+            let over: Vec<_> = deliveries.iter().filter_map(|d| d.transport.as_deref()).collect();
+            assert_eq!(over, [if second > 0 { "second" } else { "first" }]);
+        }
     }
+}
+
+/// Its pause is over: one message asks for all, and the others do not wait for its answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_was_at_fault_is_asked_by_one_message() {
+    let practice = Practice::new(Some(at(NOW)));
+    // Who was told stays where they are.
+    let people = |count| due(count, "E", at("2026-11-24T17:00:00Z") - TimeDelta::minutes(count));
+    practice.walk(&people(1)).await;
+    let relays = (Relay::new("first", 8, Answer::Fault(None)), Relay::new("second", 8, Answer::Accept));
+    let lane = Arc::new(lane(&[&relays.0, &relays.1]));
+    practice.once(&lane).await;
+    for (later, count, asked) in [("2026-11-24T12:00:31Z", 21, 2), ("2026-11-24T12:00:32Z", 41, 2), ("2026-11-24T12:02:00Z", 61, 3)] {
+        practice.set(at(later));
+        practice.walk(&people(count)).await;
+        assert_eq!(practice.once(&lane).await.accepted, 20);
+        assert_eq!(relays.0.asked(), asked, "{later}");
+    }
+    relays.0.answers(Answer::Accept);
+    practice.set(at("2026-11-24T12:10:00Z"));
+    practice.walk(&people(81)).await;
+    practice.once(&lane).await;
+    assert!(relays.0.asked() > 4, "it is well again");
+    assert_eq!(practice.count(State::Accepted).await, 81);
 }
 
 #[tokio::test(flavor = "multi_thread")]

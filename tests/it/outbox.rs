@@ -48,6 +48,7 @@ macro_rules! conformance {
             attempts_are_fenced_by_the_epoch,
             attempts_are_fenced_by_the_revision,
             a_short_lease_lets_nothing_out,
+            what_goes_over_another_transport_is_on_record,
             each_settlement_has_its_row,
             a_lost_claim_settles_nothing_but_its_delivery,
             a_return_restores_the_state_before,

@@ -288,6 +288,16 @@ impl Tables {
         crossed
     }
 
+    pub(super) fn goes_over(&mut self, lease: Lease, transport: &str) -> bool {
+        let rule = |row: &mut Row| row.standing().may_go_over(lease).then_some(());
+        let over = self.change(lease.key, ("rerouted", Some(transport.to_owned())), self.clock, rule).is_some();
+        if over {
+            let all = self.deliveries.entry(lease.key).or_default();
+            all.iter_mut().filter(|(epoch, _)| *epoch == lease.epoch).for_each(|(_, d)| d.transport = Some(transport.to_owned()));
+        }
+        over
+    }
+
     pub(super) fn settle(&mut self, at: DateTime<Utc>, lease: Lease, end: &Settlement) -> bool {
         let by_receipt = Settlement::by_receipt();
         let told = end.is_open() && self.receipt_came(lease.key);

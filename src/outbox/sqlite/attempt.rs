@@ -151,6 +151,16 @@ pub(super) fn doubt(connection: &Tx<'_>, lease: Lease, revision: i64, margin: Ti
     Ok(true)
 }
 
+/// Another transport than the delivery was begun for.
+pub(super) fn goes_over(connection: &Tx<'_>, lease: Lease, transport: &str) -> rusqlite::Result<bool> {
+    let Some(found) = find_standing(connection, lease)?.filter(|found| found.standing.may_go_over(lease)) else { return Ok(false) };
+    let sql = "UPDATE delivery SET transport = ?3
+               WHERE notice_id = ?1 AND attempt = (SELECT attempt FROM delivery WHERE notice_id = ?1 AND epoch = ?2)";
+    connection.prepare_cached(sql)?.execute(params![found.number, lease.epoch, transport])?;
+    history::step(connection, &found.step, "rerouted", (State::Sending, State::Sending), store_now(connection)?, Some(transport))?;
+    Ok(true)
+}
+
 /// The claim ends; the delivery's end is written in any case.
 pub(super) fn settle(connection: &Tx<'_>, lease: Lease, end: &Settlement, at: DateTime<Utc>) -> rusqlite::Result<bool> {
     let by_receipt = Settlement::by_receipt();

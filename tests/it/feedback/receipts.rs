@@ -1,5 +1,7 @@
 //! Receipts: matched by the provider's id or ours, settled, remembered, and believed from nobody else.
 
+use std::time::{Duration, Instant};
+
 use punctual::clock::{Clock, WallClock};
 use punctual::contact::{Address, PhoneNumber};
 use punctual::desk::status::status;
@@ -118,6 +120,27 @@ async fn kannel_reports_to_the_address_that_it_was_told() {
     assert_eq!(practice.get(&reported("1", "").replace(HOOK, "another-0123456789abcdef0123")).await, 404);
     assert_eq!(practice.fate(&invite).await, Some(Fate::Failed));
     assert_eq!(practice.ledger("receipt").await, ["sent", "failed: no route"]);
+    practice.close().await;
+}
+
+/// Its answer, which has the id, is still on its way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_may_come_before_the_answer() {
+    let Reply::Bytes(answer) = created() else { panic!("it answers") };
+    let practice = Practice::with("http", vec![Reply::Late(Duration::from_millis(300), answer)]).await;
+    practice.list(&[session(1, NUMBER)]).await;
+    let invite = practice.invite(State::Sending).await;
+    while practice.gateway.requests().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let path = format!("/hooks/sms/{HOOK}");
+    assert_eq!(practice.post(&path, &json!({"id": "M1", "status": "OK"})).await, 204);
+    assert_eq!(practice.fate(&invite).await, Some(Fate::Delivered));
+    practice.invite(State::Accepted).await;
+    let began = Instant::now();
+    assert_eq!(practice.post(&path, &json!({"id": "M2", "status": "OK"})).await, 204);
+    assert!(began.elapsed() < Duration::from_millis(400), "nothing is on its way: there is nothing to wait for");
+    assert_eq!(practice.ledger("receipt").await, ["delivered"]);
     practice.close().await;
 }
 

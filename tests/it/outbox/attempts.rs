@@ -92,6 +92,26 @@ pub(crate) async fn attempts_are_fenced_by_the_epoch(store: Store) {
     assert!(!store.settle(5, &new, accepted()).await, "it is settled");
 }
 
+pub(crate) async fn what_goes_over_another_transport_is_on_record(store: Store) {
+    const SECOND: &str = "smtp:second.example:25";
+    store.one().await;
+    let claim = store.claim_one(0).await;
+    let key = claim.entry.notice.key;
+    assert!(!store.outbox.goes_over(lease(&claim), SECOND).await.unwrap(), "it has not begun");
+    assert_eq!(store.outbox.begin(vec![begin(&claim, 1)]).await.unwrap(), [true]);
+    assert!(store.outbox.goes_over(lease(&claim), SECOND).await.unwrap());
+    assert!(store.outbox.doubt(lease(&claim), claim.revision, NO_MARGIN).await.unwrap());
+    assert!(!store.outbox.goes_over(lease(&claim), "smtp:third.example:25").await.unwrap(), "it may have been sent");
+    // Whoever takes it back sees where to ask.
+    store.outbox.recover("two", minute(2), true).await.unwrap();
+    let (deliveries, _) = store.outbox.deliveries(key).await.unwrap();
+    assert_eq!(deliveries.iter().map(|d| d.transport.as_deref()).collect::<Vec<_>>(), [Some(SECOND)]);
+    assert!(!store.outbox.goes_over(lease(&claim), SECOND).await.unwrap(), "the claim is lost");
+    let rows = store.outbox.ledger(None, 0, usize::MAX).await.unwrap();
+    let rerouted: Vec<_> = rows.iter().filter(|r| r.event == "rerouted").map(|r| (r.from_state, r.to_state, r.detail.as_deref())).collect();
+    assert_eq!(rerouted, [(Some(State::Sending), Some(State::Sending), Some(SECOND))]);
+}
+
 pub(crate) async fn a_short_lease_lets_nothing_out(store: Store) {
     store.one().await;
     let claim = store.begin_one(0).await;

@@ -1,6 +1,7 @@
 //! An HTTP server that answers with bytes of the test's choosing, and writes down what was asked.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,6 +18,8 @@ pub(crate) enum Reply {
     Keep(Vec<u8>),
     /// The end, when there is a head and before there is a body.
     CloseAtHead,
+    /// These bytes after a while, then the end.
+    Late(Duration, Vec<u8>),
     /// Nothing, for ever.
     Hang,
     /// The end, without an answer.
@@ -107,6 +110,11 @@ async fn serve(mut stream: TcpStream, reply: Reply, seen: &Seen) {
                 if let Reply::Bytes(bytes) = answer(status, &format!("ETag: {tag}\r\n"), body) {
                     let _ = stream.write_all(&bytes).await;
                 }
+                return;
+            }
+            Reply::Late(pause, bytes) => {
+                tokio::time::sleep(*pause).await;
+                let _ = stream.write_all(bytes).await;
                 return;
             }
             Reply::Hang => {
