@@ -22,7 +22,7 @@ pub trait PointOfNoReturn: Send + Sync {
     /// transaction with the server, and answer [`Outcome::Fenced`].
     async fn cross(&self) -> bool;
 
-    /// The attempt goes on over another transport than the one it was begun for: whoever keeps records notes it, before anything is said to that one.
+    /// The attempt goes over this transport: whoever keeps records sees to it that they name this one, before anything is said to it.
     async fn goes_over(&self, _transport: &str) {}
 }
 

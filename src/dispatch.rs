@@ -243,7 +243,7 @@ impl Dispatcher {
         // In their order: the most urgent leave first.
         for prepared in preparing {
             let prepared = prepared.await.map_err(|e| defect("prepare", &e))?;
-            for ready in self.begin_share(lane, prepared, flight.tally, now).await? {
+            for ready in self.begin_share(prepared, flight.tally, now).await? {
                 flight.take_off(self, lane, ready);
             }
         }
@@ -251,7 +251,7 @@ impl Dispatcher {
     }
 
     /// One share of a batch: what is not sent is settled, the rest is begun. Those that the store let begin.
-    async fn begin_share(&self, lane: &Lane, prepared: Vec<Prepared>, tally: &mut Tally, now: DateTime<Utc>) -> outbox::Result<Vec<Ready>> {
+    async fn begin_share(&self, prepared: Vec<Prepared>, tally: &mut Tally, now: DateTime<Utc>) -> outbox::Result<Vec<Ready>> {
         let mut ends: Vec<(Lease, Settlement)> = Vec::new();
         let mut ready: Vec<Ready> = Vec::new();
         for one in prepared {
@@ -271,7 +271,7 @@ impl Dispatcher {
                 revision: r.revision,
                 facts: r.facts.clone(),
                 at: now,
-                transport: lane.name().to_owned(),
+                transport: r.over.clone(),
                 bytes: r.message.content.shared_bytes(),
             })
             .collect();

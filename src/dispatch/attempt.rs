@@ -1,6 +1,7 @@
 //! One attempt: over the best transport that is fit, to its outcome, and into the store.
 
-use std::sync::Mutex;
+use std::borrow::Cow;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -22,6 +23,8 @@ struct Crossing<'a> {
     outbox: &'a dyn Outbox,
     lease: Lease,
     revision: i64,
+    /// The transport that is on record: at first the one that it was begun for.
+    over: Mutex<Cow<'a, str>>,
     /// The store failed: nothing may go out any more.
     failure: Mutex<Option<StoreError>>,
 }
@@ -40,16 +43,24 @@ impl PointOfNoReturn for Crossing<'_> {
 
     /// After a store that failed nothing crosses.
     async fn goes_over(&self, transport: &str) {
-        if let Err(e) = self.outbox.goes_over(self.lease, transport).await {
-            self.fail(e);
+        if *locked(&self.over) == transport {
+            return;
+        }
+        match self.outbox.goes_over(self.lease, transport).await {
+            Ok(_) => *locked(&self.over) = Cow::Owned(transport.to_owned()),
+            Err(e) => self.fail(e),
         }
     }
 }
 
 impl Crossing<'_> {
     fn fail(&self, error: StoreError) {
-        *self.failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
+        *locked(&self.failure) = Some(error);
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Dispatcher {
@@ -73,9 +84,15 @@ impl Dispatcher {
 
     /// Over the lane's transports; after the store has failed nothing else is tried, for nothing passes without its word.
     async fn deliver(&self, lane: &Lane, ready: &Ready) -> outbox::Result<Outcome> {
-        let crossing = Crossing { outbox: &*self.outbox, lease: ready.lease, revision: ready.revision, failure: Mutex::new(None) };
+        let crossing = Crossing {
+            outbox: &*self.outbox,
+            lease: ready.lease,
+            revision: ready.revision,
+            over: Mutex::new(Cow::Borrowed(&ready.over)),
+            failure: Mutex::new(None),
+        };
         let outcome = lane.deliver(&ready.message, &crossing, &*self.clock).await;
-        match crossing.failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        match crossing.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(failure) => Err(failure),
             None => Ok(outcome),
         }

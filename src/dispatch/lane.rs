@@ -139,15 +139,16 @@ impl Lane {
         self.transports.iter().map(move |s| (s.transport.name(), !s.is_open(now)))
     }
 
-    /// The preferred transport's name.
-    pub fn name(&self) -> &str {
-        self.transports.first().map_or("none", |s| s.transport.name())
+    /// The name of the transport that a message is begun for: the first that is well, or else the preferred one.
+    pub(super) fn preferred(&self, now: DateTime<Utc>) -> &str {
+        let well = self.transports.iter().find(|slot| slot.is_open(now) && !slot.is_on_probation());
+        well.or(self.transports.first()).map_or("none", |slot| slot.transport.name())
     }
 
     /// Tries the transports in order of preference. The next one is tried only when the one before was at fault and nothing was sent.
     pub async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn, clock: &dyn Clock) -> Outcome {
         let mut last = Outcome::ChannelFault { why: format!("no fit transport for {}", self.channel), after: None };
-        for (n, slot) in self.transports.iter().enumerate().filter(|(_, slot)| slot.is_open(clock.now())) {
+        for slot in self.transports.iter().filter(|slot| slot.is_open(clock.now())) {
             let transport = &slot.transport;
             if !slot.enter() {
                 last = Outcome::ChannelFault {
@@ -162,9 +163,7 @@ impl Lane {
                 continue;
             };
             tokio::time::sleep(wait).await;
-            if n > 0 {
-                doubt.goes_over(transport.name()).await;
-            }
+            doubt.goes_over(transport.name()).await;
             let outcome = transport.deliver(message, doubt).await;
             let Outcome::ChannelFault { why, after } = &outcome else {
                 slot.mend();

@@ -25,6 +25,8 @@ pub(super) struct Ready {
     pub(super) facts: String,
     pub(super) notice: Notice,
     pub(super) message: Message,
+    /// The transport that it is begun for: on record, unless another one takes it.
+    pub(super) over: String,
     /// Attempts begun before this one.
     pub(super) attempts: u32,
     /// It is the second copy of a message in doubt.
@@ -145,7 +147,17 @@ impl Dispatcher {
             message.content = frozen(message.content, bytes);
         }
         let lease = Lease { key: notice.key, epoch: claim.epoch };
-        Ok(Ready { lease, revision: claim.revision, facts: told_now, notice, message, attempts: claim.entry.attempts, again: doubtful })
+        let over = lane.preferred(now).to_owned();
+        Ok(Ready {
+            lease,
+            revision: claim.revision,
+            facts: told_now,
+            notice,
+            message,
+            over,
+            attempts: claim.entry.attempts,
+            again: doubtful,
+        })
     }
 }
 

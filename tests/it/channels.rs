@@ -137,6 +137,11 @@ impl Practice {
         Arc::clone(&self.dispatcher).run(Arc::clone(lane), span, Arc::new(Notify::new())).await.unwrap()
     }
 
+    async fn ledger(&self, event: &str) -> Vec<String> {
+        let rows = self.dispatcher.outbox.ledger(None, 0, usize::MAX).await.unwrap();
+        rows.into_iter().filter(|row| row.event == event).filter_map(|row| row.detail).collect()
+    }
+
     async fn count(&self, state: State) -> usize {
         self.dispatcher.outbox.list(&Filter { states: vec![state], ..Filter::default() }).await.unwrap().len()
     }
@@ -243,6 +248,13 @@ async fn a_relay_that_was_at_fault_is_asked_by_one_message() {
         assert_eq!(practice.once(&lane).await.accepted, 20);
         assert_eq!(relays.0.asked(), asked, "{later}");
     }
+    let told = Filter { states: vec![State::Accepted], ..Filter::default() };
+    for entry in practice.dispatcher.outbox.list(&told).await.unwrap() {
+        let (deliveries, _) = practice.dispatcher.outbox.deliveries(entry.notice.key).await.unwrap();
+        assert_eq!(deliveries.last().and_then(|d| d.transport.as_deref()), Some("second"), "also of those that asked the first one");
+    }
+    let rerouted: Vec<String> = practice.ledger("rerouted").await;
+    assert_eq!(rerouted, ["second", "first", "second", "first", "second"], "written down only where it is another one than it was begun for");
     relays.0.answers(Answer::Accept);
     practice.set(at("2026-11-24T12:10:00Z"));
     practice.walk(&people(81)).await;
