@@ -84,8 +84,8 @@ fn fault(code: u64) -> Option<Fault> {
         21211 | 21214 | 21217 | 21614 | 21635 => Fault::Number,
         // The region is not enabled; no connection between this sender and this receiver.
         21408 | 21612 => Fault::Route,
-        // Log-in; test credentials; rate; today's limit.
-        20003 | 20008 | 20429 | 63038 => Fault::Account,
+        // Not active; log-in; test credentials; rate; today's limit.
+        10001 | 20003 | 20008 | 20429 | 63038 => Fault::Account,
         // The sender: not valid, not ours, missing, not for texts, its queue full, not Twilio's, another account's, not for texts.
         21212 | 21601 | 21603 | 21606 | 21607 | 21611 | 21659 | 21660 | 21661 => Fault::Account,
         // The address for receipts; the messaging service; the sender is not registered with the carriers.
@@ -227,6 +227,7 @@ mod tests {
             (400, Some(21602), "rejected"),
             (400, None, "rejected"),
             (401, Some(20003), "channel"),
+            (400, Some(10001), "channel"),
             (403, None, "channel"),
             (404, None, "channel"),
             (408, None, "retry"),
