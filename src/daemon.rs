@@ -33,7 +33,7 @@ use crate::session::{Extent, Fault, Session, SessionId, Snapshot};
 use crate::source::{ambiguity, file, kept, push};
 use crate::walk;
 use crate::web;
-use crate::zone::Zone;
+use crate::zone::{ReleaseWatch, Zone};
 
 mod health;
 mod intake;
@@ -53,6 +53,9 @@ use self::returned::Returned;
 
 /// How often the wall clock is held against the machine's uptime.
 const CLOCK_LOOK: Duration = Duration::from_secs(30);
+/// How often the host's zone data is looked at; and how long it must have stayed the same, when it is another one.
+const ZONE_DATA_LOOK: Duration = Duration::from_secs(60 * 60);
+const ZONE_DATA_SETTLES: Duration = Duration::from_secs(60);
 
 /// The scheduler knows no zone whose clocks change, so the letter looks at the practice's clock itself.
 const EVERY_MINUTE: &str = "0 * * * * *";
@@ -122,6 +125,7 @@ pub struct Engine {
     notifier: Notifier,
     started: Instant,
     stop_within: Duration,
+    zone_data: ReleaseWatch,
 }
 
 /// What `run --once` did.
@@ -207,6 +211,7 @@ impl Engine {
             notifier: Notifier::from_environment(),
             started: Instant::now(),
             stop_within: config.stop_within,
+            zone_data: ReleaseWatch::start(),
         })
     }
 
@@ -341,6 +346,18 @@ impl Engine {
     /// Where the server listens: waits until it does.
     pub async fn address(&self) -> SocketAddr {
         *self.address.wait().await
+    }
+
+    /// Waits until the host has other zone data than at the start. Its files come one by one: it has to say so twice.
+    pub async fn zone_data_changed(&self) -> String {
+        loop {
+            tokio::time::sleep(ZONE_DATA_LOOK).await;
+            let Some(release) = self.zone_data.changed() else { continue };
+            tokio::time::sleep(ZONE_DATA_SETTLES).await;
+            if self.zone_data.changed().as_ref() == Some(&release) {
+                return release;
+            }
+        }
     }
 
     /// What the service manager is told.

@@ -23,7 +23,7 @@ use chrono::{
 };
 use jiff::tz::AmbiguousOffset;
 
-pub use database::TzData;
+pub use database::{ReleaseWatch, TzData};
 pub use resolve::{Resolved, Settings, Zones};
 
 /// One zone: an IANA name, and rules that are today's. A clone is cheap.

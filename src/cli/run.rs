@@ -17,7 +17,7 @@ use crate::outbox::{Filter, State};
 use crate::plan::compare::is_much;
 use crate::render::Renderer;
 
-/// `load` reads the configuration again, for SIGHUP: one without a mistake takes the place of the old one, one with a mistake is told and changes nothing.
+/// `load` reads the configuration again, for SIGHUP or new zone data: one without a mistake takes the place of the old one, one with a mistake is told and changes nothing.
 pub(super) fn run(config: Config, once: bool, load: impl Fn() -> Result<Config, String>) -> anyhow::Result<Exit> {
     if config.sources.is_empty() {
         anyhow::bail!("there is no source to walk: name one in the configuration ([[source]])");
@@ -37,7 +37,15 @@ pub(super) fn run(config: Config, once: bool, load: impl Fn() -> Result<Config, 
         let (stop, stopped) = watch::channel(false);
         let ending = async {
             loop {
-                let asked = tokio::select! { _ = term.recv() => false, _ = interrupt.recv() => false, _ = hangup.recv() => true };
+                let asked = tokio::select! {
+                    _ = term.recv() => false,
+                    _ = interrupt.recv() => false,
+                    _ = hangup.recv() => true,
+                    release = engine.zone_data_changed() => {
+                        tracing::info!(%release, "the host's zone data is another one now: taken by a reload");
+                        true
+                    }
+                };
                 if !asked {
                     engine.notifier().stopping();
                     break;

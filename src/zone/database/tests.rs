@@ -111,3 +111,14 @@ fn another_place_of_the_data_is_another_digest() {
     let with = |folders: &[PathBuf]| Zones::load_from(&Settings::default(), folders).unwrap().digest().to_owned();
     assert_ne!(with(&[folder.path().to_owned()]), with(&[]));
 }
+
+#[test]
+fn an_update_of_the_host_is_noticed() {
+    let host = host(("tzdata.zi", "# version 2025b"), as_shipped);
+    let watch = ReleaseWatch::of(vec![host.path().to_owned(), host.path().join("none")]);
+    assert_eq!(watch.changed(), None);
+    for (line, changed) in [("# version 2026a", None), ("# version 2099a", Some("2099a")), ("", None), ("# version 2099b", Some("2099b"))] {
+        std::fs::write(host.path().join("tzdata.zi"), line).unwrap();
+        assert_eq!(watch.changed().as_deref(), changed, "{line}");
+    }
+}
