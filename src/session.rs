@@ -78,6 +78,8 @@ pub struct Session {
     pub participants: Vec<Participant>,
     /// Those that could not.
     pub faults: Vec<Fault>,
+    /// Of these, the codes that could be read: they are somebody's all the same.
+    pub unread: Vec<Unread>,
     /// The record as the source said it, compact: what the store keeps, and what a change is seen by.
     pub record: String,
 }
@@ -99,6 +101,15 @@ impl Session {
     pub fn participant(&self, id: ParticipationId) -> Option<&Participant> {
         self.participants.iter().find(|p| p.id == id)
     }
+}
+
+/// Somebody whose record is at fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unread {
+    /// ParticipationId; `None`: that could not be read either.
+    pub id: Option<ParticipationId>,
+    /// Their ConnectCode: nobody else may be told it.
+    pub code: ConnectCode,
 }
 
 /// Participant 0 is the host.

@@ -111,6 +111,7 @@ fn sample(config: &Config, start: chrono::DateTime<chrono::Utc>) -> Session {
             person(2, Role::Participant, "Test", ConnectCode::parse(CODE)),
         ],
         faults: Vec::new(),
+        unread: Vec::new(),
         record: String::new(),
     }
 }

@@ -93,6 +93,7 @@ fn session() -> Session {
         topic: String::new(),
         participants: vec![person()],
         faults: Vec::new(),
+        unread: Vec::new(),
         record: String::new(),
     }
 }

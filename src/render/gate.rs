@@ -74,6 +74,10 @@ impl Strangers {
         if let Some(code) = facts.session.code {
             add(Kind::Digits, code.expose(), "the connect code of the session itself".to_owned());
         }
+        for unread in facts.session.unread.iter().filter(|unread| unread.id != Some(facts.participant.id)) {
+            let whose = unread.id.map_or_else(String::new, |id| format!(" ({id})"));
+            add(Kind::Digits, unread.code.expose(), format!("the connect code of a participant whose record is at fault{whose}"));
+        }
         for person in facts.session.participants.iter().filter(|p| p.id != facts.participant.id) {
             let whose = whose(person);
             if let Some(code) = person.code {

@@ -234,6 +234,7 @@ impl Case<'_> {
                 self.person(18621, Role::Participant, "Ray Chalk", "347409115"),
             ],
             faults: vec![],
+            unread: vec![],
             record: String::new(),
         }
     }

@@ -1,7 +1,8 @@
 //! Across records: one id or one code that stands for two people. A code must reach one person only, so all of them are held.
 //!
 //! Identical duplicates (an export that lists a session twice) collapse. What differs is ambiguous: the same SessionId twice, the same
-//! ParticipationId twice, or one ConnectCode for two participations of active sessions. Linear in the number of participants.
+//! ParticipationId twice, or one ConnectCode for two participations of active sessions, be it one whose record is at fault. Linear in the number of
+//! participants.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -38,6 +39,7 @@ fn mark_sessions(snapshot: &mut Snapshot) {
                 people.iter_mut().for_each(|p| p.ambiguous = Some(why.clone()));
                 first.participants = people;
                 first.faults.extend(session.faults);
+                first.unread.extend(session.unread);
                 // Both contents make the digest: a change in either is a change.
                 first.record = format!("{}{}", first.record, session.record);
             }
@@ -70,13 +72,13 @@ fn mark_participations(snapshot: &mut Snapshot) {
     }
 }
 
-/// One ConnectCode for two participations of active sessions.
+/// One ConnectCode for two participations of active sessions: also of one whose record is at fault otherwise.
 fn mark_codes(snapshot: &mut Snapshot) {
-    let mut holders: HashMap<ConnectCode, Vec<ParticipationId>> = HashMap::new();
-    let active = snapshot.sessions.iter().filter(|s| !s.cancelled);
-    for person in active.flat_map(|s| &s.participants) {
-        if let Some(code) = person.code {
-            holders.entry(code).or_default().push(person.id);
+    let mut holders: HashMap<ConnectCode, Vec<Option<ParticipationId>>> = HashMap::new();
+    for session in snapshot.sessions.iter().filter(|s| !s.cancelled) {
+        let read = session.participants.iter().filter_map(|person| Some((person.code?, Some(person.id))));
+        for (code, id) in read.chain(session.unread.iter().map(|unread| (unread.code, unread.id))) {
+            holders.entry(code).or_default().push(id);
         }
     }
     holders.retain(|_, people| people.len() > 1);
@@ -85,8 +87,13 @@ fn mark_codes(snapshot: &mut Snapshot) {
     }
     for session in snapshot.sessions.iter_mut().filter(|s| !s.cancelled) {
         for person in &mut session.participants {
-            if let Some(people) = person.code.and_then(|code| holders.get(&code)) {
-                let others: Vec<String> = people.iter().filter(|id| **id != person.id).map(ToString::to_string).collect();
+            let Some(people) = person.code.and_then(|code| holders.get(&code)) else { continue };
+            let others: Vec<String> = people
+                .iter()
+                .filter(|id| **id != Some(person.id))
+                .map(|id| id.map_or_else(|| "(its record is at fault)".to_owned(), |id| id.to_string()))
+                .collect();
+            if !others.is_empty() {
                 person.ambiguous.get_or_insert_with(|| format!("its ConnectCode is that of participation {} too", others.join(", ")));
             }
         }
@@ -112,6 +119,11 @@ mod tests {
         format!(r#"{{"SessionId":{id},"ScheduleTs":"2026-11-26T15:00:00","ScheduleType":"{kind}","Participants":[{}]}}"#, people.join(","))
     }
 
+    /// A session whose one participant cannot be read.
+    fn at_fault(id: i64, person: &str) -> String {
+        format!(r#"{{"SessionId":{id},"ScheduleTs":"2026-11-26T15:00:00","Participants":[{{{person}"ShouldAutoDeliverCode":"maybe"}}]}}"#)
+    }
+
     #[test]
     fn what_is_ambiguous() {
         let s = |id, people: &[(i64, i64)]| session(id, "", people);
@@ -131,6 +143,21 @@ mod tests {
             ("an identical duplicate", vec![s(1, &[(1, 111_111_111)]), s(1, &[(1, 111_111_111)])], vec![(1, false)]),
             ("another content", vec![s(1, &[(1, 111_111_111)]), s(1, &[(1, 222_222_222)])], vec![(1, true)]),
             ("another content, other people", vec![s(1, &[(1, 111_111_111)]), s(1, &[(2, 222_222_222)])], vec![(1, true), (2, true)]),
+            (
+                "a code of a record at fault",
+                vec![s(1, &[(1, 111_111_111), (3, 333_333_333)]), at_fault(2, r#""ParticipationId":2,"ConnectCode":"111-111-111","#)],
+                vec![(1, true), (3, false)],
+            ),
+            (
+                "a code of a record without an id",
+                vec![s(1, &[(1, 111_111_111)]), at_fault(2, r#""ConnectCode":111111111,"#)],
+                vec![(1, true)],
+            ),
+            (
+                "a record at fault of the same participation",
+                vec![s(1, &[(1, 111_111_111)]), at_fault(2, r#""ParticipationId":1,"ConnectCode":111111111,"#)],
+                vec![(1, false)],
+            ),
             ("a participation twice", vec![s(1, &[(1, 111_111_111)]), s(2, &[(1, 222_222_222)])], vec![(1, true), (1, true)]),
             ("a participation twice in one session", vec![s(1, &[(1, 111_111_111), (1, 222_222_222)])], vec![(1, true), (1, true)]),
         ] {

@@ -14,7 +14,9 @@ use serde_json::value::RawValue;
 
 use super::record::{Found, Record, compact};
 use crate::contact::{ConnectCode, Passkey, PersonName};
-use crate::session::{AutoDeliver, Fault, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId, Snapshot};
+use crate::session::{
+    AutoDeliver, Fault, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId, Snapshot, Unread,
+};
 
 /// The largest body that is read, in bytes: 100,000 sessions of the usual size fit.
 pub const BODY_MAX: usize = 32 << 20;
@@ -174,12 +176,17 @@ fn session(raw: &RawValue, path: &str) -> Result<Session, Fault> {
         topic: record.text("Topic").ok().flatten().unwrap_or_default(),
         participants: Vec::with_capacity(people.len()),
         faults: Vec::new(),
+        unread: Vec::new(),
         record: compact(raw.get()),
     };
     for (n, person) in people.into_iter().enumerate() {
         match participant(person, &record.path_of(&format!("Participants[{n}]")), n) {
-            Ok(person) => session.participants.push(person),
-            Err(fault) => session.faults.push(of_session(fault)),
+            Ok(read) => session.participants.push(read),
+            Err(fault) => {
+                let code = Record::read(person, "").ok().and_then(|record| record.optional("ConnectCode", "", any_code).ok().flatten());
+                session.unread.extend(code.map(|code| Unread { id: fault.participation, code }));
+                session.faults.push(of_session(fault));
+            }
         }
     }
     Ok(session)
@@ -238,6 +245,12 @@ fn rsvp(word: &str) -> Rsvp {
 
 fn code(found: &Found<'_>) -> Option<ConnectCode> {
     ConnectCode::parse(found.as_digits()?.as_ref())
+}
+
+/// A code however it is written: of a record at fault, whose fault that may be.
+fn any_code(found: &Found<'_>) -> Option<ConnectCode> {
+    let digits = |text: std::borrow::Cow<'_, str>| text.chars().filter(char::is_ascii_digit).collect::<String>();
+    code(found).or_else(|| ConnectCode::parse(&digits(found.as_text()?)))
 }
 
 fn passkey(found: &Found<'_>) -> Option<Passkey> {

@@ -90,6 +90,7 @@ fn sample() -> Session {
             ray,
         ],
         faults: vec![],
+        unread: vec![],
         record: String::new(),
     }
 }

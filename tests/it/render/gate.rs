@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use punctual::contact::{ConnectCode, Passkey};
 use punctual::notice::Occasion;
 use punctual::render::{RenderError, Renderer};
-use punctual::session::RawContact;
+use punctual::session::{ParticipationId, RawContact, Unread};
 
 use super::{Case, settings, templates::with_templates};
 
@@ -17,6 +17,9 @@ fn case(sms: bool) -> Case {
     case.sms = sms;
     case.session.participants[2].passkey = Passkey::parse(PASSKEY).unwrap();
     case.session.participants[2].sms_number = RawContact("13125550199".to_owned());
+    case.session.unread = [("516273849", Some(ParticipationId(18999))), ("627384951", None)]
+        .map(|(code, id)| Unread { id, code: ConnectCode::parse(code).unwrap() })
+        .to_vec();
     case
 }
 
@@ -46,6 +49,8 @@ fn what_a_template_shows_of_others_never_leaves() {
         ("body.txt", "３４７４０９１１５", CODE),
         ("body.txt", "701-678-455", "the connect code of the host (18619)"),
         ("body.txt", "981342223", "the connect code of the session itself"),
+        ("body.txt", "516-273-849", "the connect code of a participant whose record is at fault (18999)"),
+        ("body.txt", "627384951", "the connect code of a participant whose record is at fault"),
         ("body.html", "<b>347</b><i>409</i>115", CODE),
         ("body.html", "<!-- 347409115 -->", CODE),
         ("body.html", "347&#45;409&#x2D;115", CODE),
