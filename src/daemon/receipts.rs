@@ -22,14 +22,22 @@ const LOOKS: [Duration; 3] = [Duration::from_millis(500), Duration::from_millis(
 /// The same as [`take`], of a text. A gateway may report what became of it before its answer, with the id that it gave it, is read and durable: as
 /// long as any text is on its way, the store is asked again.
 pub async fn take_early(outbox: &dyn Outbox, report: Report, clock: &dyn Clock) -> Result<Received> {
+    let mut received = look(outbox, report.clone(), clock.now()).await?;
     for pause in LOOKS {
-        let received = look(outbox, report.clone(), clock.now()).await?;
-        if received != Received::Unmatched || !a_text_is_on_its_way(outbox).await? {
-            return Ok(told(received, &report));
+        if received != Received::Unmatched {
+            break;
         }
-        tokio::time::sleep(pause).await;
+        // Asked before the next look: one that is told meanwhile is found by that.
+        let waits = a_text_is_on_its_way(outbox).await?;
+        if waits {
+            tokio::time::sleep(pause).await;
+        }
+        received = look(outbox, report.clone(), clock.now()).await?;
+        if !waits {
+            break;
+        }
     }
-    take(outbox, report, clock.now()).await
+    Ok(told(received, &report))
 }
 
 async fn a_text_is_on_its_way(outbox: &dyn Outbox) -> Result<bool> {
