@@ -17,7 +17,8 @@ use crate::outbox::{Filter, State};
 use crate::plan::compare::is_much;
 use crate::render::Renderer;
 
-/// `load` reads the configuration again, for SIGHUP or new zone data: one without a mistake takes the place of the old one, one with a mistake is told and changes nothing.
+/// `load` reads the configuration again, for SIGHUP or new zone data: one without a mistake takes the place of the old one, one with a mistake is
+/// told and changes nothing.
 pub(super) fn run(config: Config, once: bool, load: impl Fn() -> Result<Config, String>) -> anyhow::Result<Exit> {
     if config.sources.is_empty() {
         anyhow::bail!("there is no source to walk: name one in the configuration ([[source]])");

@@ -39,7 +39,7 @@ struct Fault {
     /// In a row.
     count: u32,
     paused_until: Option<DateTime<Utc>>,
-    /// Its pause is over, and one message asks for all whether it is well.
+    /// Its pause is over, and one message asks for all whether it is well. Never of one that is.
     asked: bool,
 }
 
@@ -60,9 +60,8 @@ impl Slot {
     /// Whether a message may try it: after a fault, one does, and the others pass by until that one has its answer.
     fn enter(&self) -> bool {
         let mut fault = self.fault();
-        let free = fault.count == 0 || !fault.asked;
-        fault.asked = fault.count > 0;
-        free
+        let on_probation = fault.count > 0;
+        !std::mem::replace(&mut fault.asked, on_probation)
     }
 
     /// Entered, and not tried after all.

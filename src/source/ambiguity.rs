@@ -91,7 +91,7 @@ fn mark_codes(snapshot: &mut Snapshot) {
             let others: Vec<String> = people
                 .iter()
                 .filter(|id| **id != Some(person.id))
-                .map(|id| id.map_or_else(|| "(its record is at fault)".to_owned(), |id| id.to_string()))
+                .map(|id| id.map_or_else(|| "unknown (its record is at fault)".to_owned(), |id| id.to_string()))
                 .collect();
             if !others.is_empty() {
                 person.ambiguous.get_or_insert_with(|| format!("its ConnectCode is that of participation {} too", others.join(", ")));

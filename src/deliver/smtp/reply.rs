@@ -93,6 +93,7 @@ mod tests {
     #[test]
     fn enhanced_codes() {
         assert_eq!(reply(550, "5.1.1 no such user").enhanced(), Some(EnhancedStatus(5, 1, 1)));
+        assert_eq!(reply(550, "5.7.606 no").enhanced(), Some(EnhancedStatus(5, 7, 606)));
         for (code, text) in [(550, "no such user"), (550, ""), (550, "4.1.1 classes disagree"), (550, "5.1 short"), (550, "5.1.1.1 long")] {
             assert_eq!(reply(code, text).enhanced(), None, "{text}");
         }
