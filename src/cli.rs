@@ -35,6 +35,7 @@ mod guard;
 mod ledger;
 mod outbox;
 mod preview;
+mod private_folder;
 mod progress;
 mod prune;
 mod run;
@@ -331,7 +332,7 @@ enum SuppressCommand {
     List,
     /// Adds an address.
     Add {
-        /// An e-mail address or a telephone number.
+        /// An e-mail address or a telephone number; `-`: read from standard input, so that the list of processes does not show it.
         address: String,
         /// Why.
         #[arg(long, value_enum, default_value_t = SuppressKind::OptedOut, value_name = "WHY")]
@@ -339,7 +340,7 @@ enum SuppressCommand {
     },
     /// Removes an address.
     Remove {
-        /// An e-mail address, a telephone number, or a key of the list.
+        /// An e-mail address, a telephone number, or a key of the list; `-`: read from standard input.
         address: String,
     },
     /// Takes over the list of an older store that is not sealed, while no daemon runs; makes the new store if there is none yet.
@@ -626,6 +627,16 @@ fn version() -> &'static str {
         let data = zones.map_or_else(|_| "unknown".to_owned(), |z| format!("{}, {}", z.data().version, z.data().origin));
         format!("{} (tzdata {data}; SQLite {})", env!("CARGO_PKG_VERSION"), rusqlite::version())
     })
+}
+
+/// An argument that every account of this machine could read in the list of processes: `-` stands for one line of standard input.
+fn typed(argument: &str) -> anyhow::Result<String> {
+    if argument != "-" {
+        return Ok(argument.to_owned());
+    }
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line.trim().to_owned())
 }
 
 /// An address as typed: with an @ it is for e-mail, else a telephone number.

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+mod advice;
 mod callback;
 mod check;
 mod gateway;

@@ -140,6 +140,9 @@ pub struct OnceReport {
 impl Engine {
     /// Puts the parts together and takes back what an earlier process left behind.
     pub async fn start(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        for advice in &config.advice {
+            tracing::warn!("{advice}");
+        }
         let outbox = open_store(&config, true)?;
         let settings = render::Settings { reference_key: outbox.reference_key().await?, ..config.render.clone() };
         let renderer = Arc::new(Renderer::new(settings).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?);

@@ -59,6 +59,9 @@ pub(super) fn check(config: Config, reach: Reach, json: bool) -> anyhow::Result<
     let mut report = Report::default();
     let file = config.file.as_ref().map_or_else(|| "built-in defaults: can preview, cannot send".to_owned(), |f| f.display().to_string());
     report.add("ok", "configuration", file);
+    for advice in &config.advice {
+        report.add("warn", "configuration", advice.clone());
+    }
     let tz = config.policy.zones.data();
     report.add("ok", "time zone data", format!("{} ({})", tz.version, tz.origin));
     templates(&config, &mut report);

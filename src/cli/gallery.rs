@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::preview::{what, why};
+use super::private_folder::PrivateFolder;
 use crate::config::Config;
 use crate::preview::{Line, rfc3339};
 
@@ -21,7 +22,7 @@ struct Card<'a> {
 
 /// Writes `index.html`; says where.
 pub(super) fn write(lines: &[Line], config: &Config, now: DateTime<Utc>, out: &Path) -> anyhow::Result<PathBuf> {
-    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let folder = PrivateFolder::open(out)?;
     let cards: Vec<Card<'_>> = lines.iter().map(|line| Card { line, what: what(line), why: why(line) }).collect();
     let (sent, omitted): (Vec<_>, Vec<_>) = cards.into_iter().partition(|c| c.line.verdict == "send");
     let mut tera = tera::Tera::default();
@@ -32,7 +33,5 @@ pub(super) fn write(lines: &[Line], config: &Config, now: DateTime<Utc>, out: &P
     context.insert("sent", &sent);
     context.insert("omitted", &omitted);
     let page = tera.render("gallery.html", &context).context("the gallery")?;
-    let path = out.join("index.html");
-    std::fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(path)
+    folder.write("index.html", page.as_bytes())
 }

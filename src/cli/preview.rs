@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use chrono::{DateTime, Utc};
 
+use super::private_folder::PrivateFolder;
 use super::progress::Progress;
 use super::table::{Colors, Tone, table};
 use super::{Exit, PreviewArgs, PreviewFormat, gallery, runtime};
@@ -170,15 +171,14 @@ pub(super) fn why(line: &Line) -> String {
 
 /// A file for each message: `0001-9636-18620-invite.eml`.
 fn write_files(lines: &[Line], out: &Path) -> anyhow::Result<usize> {
-    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let folder = PrivateFolder::open(out)?;
     let messages = lines.iter().filter_map(|l| Some((l, l.bytes.as_ref()?)));
     let mut count = 0;
     for (n, (line, bytes)) in messages.enumerate() {
         let kind = if line.channel == Some("email") { "eml" } else { "txt" };
         let ids = [line.session_id, line.participation_id].map(|n| n.unwrap_or_default().to_string()).join("-");
         let name = format!("{:04}-{ids}-{}.{kind}", n + 1, what(line).replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
-        let path = out.join(name);
-        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        folder.write(&name, bytes)?;
         count += 1;
     }
     Ok(count)

@@ -31,7 +31,7 @@ impl PointOfNoReturn for NoDoubt {
 }
 
 pub(super) fn send_test(config: Config, to: &str) -> anyhow::Result<Exit> {
-    let address = super::address(to, &config).context("--to")?;
+    let address = super::address(&super::typed(to)?, &config).context("--to")?;
     let now = WallClock.now();
     let session = sample(&config, now + TimeDelta::hours(1));
     let participant = session.participants.last().context("the sample has a participant")?;

@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use super::preview::rfc3339;
 use super::table::{Colors, Tone, table};
-use super::{Exit, SuppressCommand, SuppressKind, address, runtime};
+use super::{Exit, SuppressCommand, SuppressKind, address, runtime, typed};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, StoreUrl};
 use crate::daemon::open_store;
@@ -26,12 +26,13 @@ pub(super) fn suppress(config: Config, command: &SuppressCommand, json: bool, co
                     SuppressKind::OptedOut => Suppression::OptedOut,
                     SuppressKind::Bounced => Suppression::Bounced,
                 };
-                let added = store()?.suppress(now, &address(raw, &config)?, kind).await?;
+                let added = store()?.suppress(now, &address(&typed(raw)?, &config)?, kind).await?;
                 println!("{}", if added { "added" } else { "was there already" });
             }
             SuppressCommand::Remove { address: raw } => {
                 // A key of the list, or the address itself.
-                let key = if raw.len() == 32 && !raw.contains('@') { raw.clone() } else { suppression_key(&address(raw, &config)?) };
+                let raw = typed(raw)?;
+                let key = if raw.len() == 32 && !raw.contains('@') { raw } else { suppression_key(&address(&raw, &config)?) };
                 if !store()?.unsuppress(now, &key).await? {
                     bail!("it is not on the list");
                 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::ExposeSecret;
 
+use super::advice;
 use super::gateway;
 use super::raw::{self, Raw};
 use super::read::Document;
@@ -72,6 +73,8 @@ pub struct Config {
     pub ping: Option<Ping>,
     /// What is in hand at a stop is finished within this time.
     pub stop_within: std::time::Duration,
+    /// What works and should be mended: secrets that others can read, connections in clear text.
+    pub advice: Vec<String>,
 }
 
 /// What is kept how long, and when the rest is removed.
@@ -186,6 +189,7 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
         sms_in_doubt: raw.sms.in_doubt,
         bounces: bounces(&raw, &base, document),
         stop_within: raw.daemon.stop_within.0.to_std().unwrap_or_default(),
+        advice: advice::advice(&raw, &base),
         file: file.map(Path::to_path_buf),
         raw,
     }

@@ -143,6 +143,8 @@ pub struct Source {
     pub token: Option<Secret>,
     /// push: a file with it, or the name of a systemd credential.
     pub token_file: Option<PathBuf>,
+    /// http: it may be asked over http://, although it is on another machine.
+    pub clear_text: bool,
     /// file, http: when it is read, a cron expression with seconds. Default: every 30 seconds.
     pub poll: Option<String>,
 }
@@ -327,6 +329,8 @@ pub struct Relay {
     pub port: Option<u16>,
     /// smtp: how the connection is encrypted; with `starttls` it never falls back. Default: `starttls`.
     pub tls: Option<TlsMode>,
+    /// smtp: `tls = "none"` is meant, although it is on another machine.
+    pub clear_text: bool,
     /// smtp: a PEM file of certificates to trust beside the system's.
     pub ca_file: Option<PathBuf>,
     /// smtp: connections at once. Default: 4.

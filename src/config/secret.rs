@@ -36,15 +36,24 @@ const OF_THE_SERVICE: &str = "/run/credentials/punctual.service";
 
 /// Reads a secret's file: a systemd credential of that name if there is one, else the path. One trailing line end is not part of it.
 pub(super) fn read(path: &Path, resolved: &Path) -> Result<SecretString, String> {
-    let folder = std::env::var_os("CREDENTIALS_DIRECTORY").map_or_else(|| PathBuf::from(OF_THE_SERVICE), PathBuf::from);
-    let credential = Some(folder.join(path)).filter(|c| path.components().count() == 1 && c.exists());
-    let file = credential.unwrap_or_else(|| resolved.to_path_buf());
+    let file = credential(path).unwrap_or_else(|| resolved.to_path_buf());
     let text = std::fs::read_to_string(&file).map_err(|e| format!("{} cannot be read: {e}", file.display()))?;
     let secret: SecretString = text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t)).into();
     if secret.expose_secret().is_empty() {
         return Err(format!("{} is empty", file.display()));
     }
     Ok(secret)
+}
+
+/// The systemd credential of that name.
+fn credential(path: &Path) -> Option<PathBuf> {
+    let folder = std::env::var_os("CREDENTIALS_DIRECTORY").map_or_else(|| PathBuf::from(OF_THE_SERVICE), PathBuf::from);
+    Some(folder.join(path)).filter(|c| path.components().count() == 1 && c.exists())
+}
+
+/// The file of a secret that others than its owner can read. Credentials are systemd's to guard.
+pub(super) fn open_to_others(path: &Path, resolved: &Path) -> Option<PathBuf> {
+    Some(resolved.to_path_buf()).filter(|file| credential(path).is_none() && is_open_to_others(file))
 }
 
 /// Whether others than the owner can read a file.

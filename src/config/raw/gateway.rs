@@ -41,6 +41,8 @@ pub struct Gateway {
     pub connections: Option<u16>,
     /// Texts at most, such as `60/min`; spaced evenly. Default: no limit.
     pub rate: Option<Rate>,
+    /// An http:// address is meant, although it is on another machine.
+    pub clear_text: bool,
     /// A PEM file of certificates to trust beside the system's.
     pub ca_file: Option<PathBuf>,
     /// twilio: the account.
