@@ -27,7 +27,11 @@ impl PrivateFolder {
                 for entry in fs::read_dir(path).with_context(cannot)? {
                     let name = entry.with_context(cannot)?.file_name();
                     if !is_ours(&name.to_string_lossy()) {
-                        bail!("{} holds {}, which is no preview; expected a new folder, or one with earlier previews alone", path.display(), name.display());
+                        bail!(
+                            "{} holds {}, which is no preview; expected a new folder, or one with earlier previews alone",
+                            path.display(),
+                            name.display()
+                        );
                     }
                 }
             }

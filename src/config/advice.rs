@@ -52,10 +52,14 @@ fn clear_text(raw: &Raw) -> Vec<String> {
     }
     for (n, gateway) in raw.sms.gateway.iter().enumerate().filter(|(_, gateway)| !gateway.clear_text) {
         let speaks = gateway.kind != Some(GatewayKind::Folder);
-        found.extend(gateway.url.as_deref().filter(|_| speaks).and_then(unencrypted_host).map(|host| (format!("sms.gateway[{n}].url"), host)));
+        found.extend(
+            gateway.url.as_deref().filter(|_| speaks).and_then(unencrypted_host).map(|host| (format!("sms.gateway[{n}].url"), host)),
+        );
     }
     let says = |(key, host): (String, String)| {
-        format!("{key}: what goes to {host} is not encrypted on its way; expected TLS, or clear_text = true if the way is safe by other means")
+        format!(
+            "{key}: what goes to {host} is not encrypted on its way; expected TLS, or clear_text = true if the way is safe by other means"
+        )
     };
     found.into_iter().map(says).collect()
 }
@@ -151,7 +155,11 @@ mod tests {
         for (mode, named) in [(0o644, true), (0o640, true), (0o604, true), (0o600, false), (0o400, false)] {
             std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(mode)).unwrap();
             let said = of(&gateway("kannel", "http://127.0.0.1:1/"), folder.path());
-            assert_eq!(said.iter().any(|s| s.starts_with("sms.gateway[0].password_file") && s.contains("0600")), named, "{mode:o}: {said:?}");
+            assert_eq!(
+                said.iter().any(|s| s.starts_with("sms.gateway[0].password_file") && s.contains("0600")),
+                named,
+                "{mode:o}: {said:?}"
+            );
         }
     }
 }
