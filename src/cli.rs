@@ -644,7 +644,7 @@ fn address(raw: &str, config: &Config) -> anyhow::Result<Address> {
     let parsed = if raw.contains('@') {
         EmailAddress::parse(raw).map(Address::Email)
     } else {
-        PhoneNumber::parse(raw, &config.policy.region).map(Address::Sms)
+        PhoneNumber::possible(raw, &config.policy.region).map(Address::Sms)
     };
     parsed.map_err(|why| anyhow::anyhow!("the address cannot be used: {why}"))
 }

@@ -5,12 +5,20 @@
 //! for handing over, and for the store, and nowhere else.
 //!
 //! The constructors check and clean: what has one of these types is fit for use.
+//!
+//! Contacts are compared by meaning: two spellings of one address or number are equal, and have one [`canonical`](Address::canonical) form. A
+//! message goes to the address as its source spells it.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-use unicode_normalization::UnicodeNormalization;
-use unicode_segmentation::UnicodeSegmentation;
+mod line;
+mod number;
+
+pub use line::clean_line;
+pub use number::decimal;
 
 /// How a participant is told: decided by ShouldAutoDeliverCode alone, never by which contacts exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -50,7 +58,9 @@ impl FromStr for Channel {
 }
 
 /// An e-mail address that parses (RFC 5321 4.1.2, dot-string local parts), its domain in ASCII (IDNA).
-#[derive(Clone, PartialEq, Eq, Hash)]
+///
+/// Equal are two spellings of one mailbox: case counts neither in the domain nor, with any server that people have mail at, before the @.
+#[derive(Clone)]
 pub struct EmailAddress(String);
 
 /// RFC 5321 4.5.3.1.1: octets in a local part.
@@ -61,8 +71,10 @@ const ADDRESS_MAX: usize = 254;
 impl EmailAddress {
     /// Parses an address. The error says what is wrong with it, and does not repeat it.
     pub fn parse(raw: &str) -> Result<Self, &'static str> {
-        let raw = raw.trim();
+        let raw = raw.trim_matches(|c: char| c.is_whitespace() || line::is_invisible(c));
         let (local, domain) = raw.rsplit_once('@').ok_or("there is no @ in it")?;
+        // The root of the DNS, or the end of a sentence.
+        let domain = domain.strip_suffix('.').unwrap_or(domain);
         if local.is_empty() || domain.is_empty() {
             return Err("a part beside the @ is empty");
         }
@@ -76,7 +88,7 @@ impl EmailAddress {
             return Err("the part before the @ has a character or a dot that may not stand there");
         }
         let domain = idna::domain_to_ascii_strict(domain).map_err(|_| "the domain is no domain name")?;
-        if !domain.contains('.') || domain.bytes().next_back().is_some_and(|b| b == b'.') {
+        if !domain.contains('.') {
             return Err("the domain is not complete");
         }
         if domain.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit())) {
@@ -94,9 +106,28 @@ impl EmailAddress {
         &self.0
     }
 
+    /// The one spelling of all that are equal to it.
+    pub fn canonical(&self) -> Cow<'_, str> {
+        if self.0.bytes().any(|b| b.is_ascii_uppercase()) { Cow::Owned(self.0.to_ascii_lowercase()) } else { Cow::Borrowed(&self.0) }
+    }
+
     /// The domain alone, in ASCII.
     pub fn domain(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
+}
+
+impl PartialEq for EmailAddress {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl Eq for EmailAddress {}
+
+impl Hash for EmailAddress {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.canonical().hash(state);
     }
 }
 
@@ -113,31 +144,40 @@ impl fmt::Display for EmailAddress {
     }
 }
 
-/// A telephone number in E.164 form (`+14041113333`).
+/// A telephone number in E.164 form (`+14045550133`).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PhoneNumber(String);
 
 impl PhoneNumber {
-    /// Reads a number as people of `region` (ISO 3166-1 alpha-2) write it. The error does not repeat it.
+    /// Reads a number as people of `region` (ISO 3166-1 alpha-2) write it, to tell something to. The error does not repeat it.
     ///
-    /// A number must be *possible* (right length for its country), not assigned: numbering plans change
-    /// faster than programs do. Short and emergency numbers are never possible.
+    /// It must be *valid*: of the right length, and in a range that its country gives out. Short and emergency numbers never are.
     pub fn parse(raw: &str, region: &str) -> Result<Self, &'static str> {
+        Self::read(raw, region, |number| {
+            let valid = rlibphonenumber::PHONE_NUMBER_UTIL.is_valid_number(number);
+            valid.then_some(()).ok_or("it is no number that its country gives out")
+        })
+    }
+
+    /// Reads the number of somebody who wrote to us, or whom staff name. Possible is enough (the right length for its country): a STOP counts,
+    /// whatever a table of numbering plans says.
+    pub fn possible(raw: &str, region: &str) -> Result<Self, &'static str> {
+        Self::read(raw, region, |_| Ok(()))
+    }
+
+    fn read(
+        raw: &str,
+        region: &str,
+        check: impl Fn(&rlibphonenumber::PhoneNumber) -> Result<(), &'static str>,
+    ) -> Result<Self, &'static str> {
         use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat};
-        let raw = raw.trim();
-        let digits = raw.chars().filter(char::is_ascii_digit).count();
-        if digits < 7 {
-            return Err("it has fewer than 7 digits");
-        }
-        let number = PHONE_NUMBER_UTIL.parse(raw, region.parse().ok()).map_err(|_| "it is no telephone number")?;
-        if !number.extension().is_empty() {
-            return Err("it has an extension, which cannot receive a text message");
-        }
+        let dialled = number::dialled(raw)?;
+        let number = PHONE_NUMBER_UTIL.parse(&dialled, region.parse().ok()).map_err(|_| "it is no telephone number")?;
         if !PHONE_NUMBER_UTIL.is_possible_number(&number) {
             return Err("it has the wrong length for its country");
         }
-        let e164 = PHONE_NUMBER_UTIL.format(&number, PhoneNumberFormat::E164);
-        Ok(Self(e164.into_owned()))
+        check(&number)?;
+        Ok(Self(PHONE_NUMBER_UTIL.format(&number, PhoneNumberFormat::E164).into_owned()))
     }
 
     /// The number itself, in E.164.
@@ -183,6 +223,20 @@ impl Address {
             Self::Email(a) => a.expose(),
             Self::Sms(n) => n.expose(),
         }
+    }
+
+    /// The one spelling of all that are equal to it: what addresses are told apart and remembered by.
+    pub fn canonical(&self) -> Cow<'_, str> {
+        match self {
+            Self::Email(a) => a.canonical(),
+            // E.164 is one spelling.
+            Self::Sms(n) => Cow::Borrowed(n.expose()),
+        }
+    }
+
+    /// It is written in its canonical form.
+    pub fn is_canonical(&self) -> bool {
+        matches!(self.canonical(), Cow::Borrowed(_))
     }
 
     /// Reads back what [`expose`](Self::expose) gave (for the store).
@@ -267,11 +321,6 @@ impl fmt::Display for Passkey {
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PersonName(String);
 
-/// Graphemes of a name that are kept.
-const NAME_MAX: usize = 120;
-/// Combining marks kept on one letter: more than any orthography writes, fewer than a tower of them.
-const MARKS_MAX: usize = 8;
-
 impl PersonName {
     /// Cleans a name. What is left may be empty.
     pub fn clean(raw: &str) -> Self {
@@ -282,36 +331,6 @@ impl PersonName {
     pub fn expose(&self) -> &str {
         &self.0
     }
-}
-
-/// One clean line of text: NFC; control, bidirectional and invisible format characters removed; space folded and trimmed;
-/// at most 120 graphemes.
-pub fn clean_line(raw: &str) -> String {
-    if is_plain(raw) {
-        return raw.to_owned();
-    }
-    let kept: String = raw
-        .nfc()
-        .map(|c| if matches!(c, '\u{2028}' | '\u{2029}') || (c.is_control() && c.is_whitespace()) { ' ' } else { c })
-        .filter(|&c| !c.is_control() && !is_format(c))
-        .collect();
-    let folded = kept.split_whitespace().collect::<Vec<_>>().join(" ");
-    let trimmed: String = folded.graphemes(true).take(NAME_MAX).flat_map(|g| g.chars().take(MARKS_MAX)).collect();
-    trimmed.trim().to_owned()
-}
-
-/// Nearly every line: printable ASCII, short enough, with nothing to fold or to trim.
-fn is_plain(raw: &str) -> bool {
-    let printable = raw.len() <= NAME_MAX && raw.bytes().all(|b| matches!(b, b' '..=b'~'));
-    printable && !raw.starts_with(' ') && !raw.ends_with(' ') && !raw.contains("  ")
-}
-
-/// Bidirectional controls and invisible format characters that can disguise a text. The zero-width joiner stays:
-/// Persian, Indic scripts and emoji need it.
-fn is_format(c: char) -> bool {
-    matches!(c,
-        '\u{061C}' | '\u{180E}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}'
-        | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
 }
 
 impl fmt::Display for PersonName {
@@ -364,17 +383,108 @@ mod tests {
     }
 
     #[test]
-    fn numbers() {
-        for (raw, e164) in [
-            ("4041113333", "+14041113333"),
-            ("13334446666", "+13334446666"),
-            ("(404) 111-3333", "+14041113333"),
-            ("+44 20 7946 0018", "+442079460018"),
+    fn spellings_of_one_mailbox_are_one_address() {
+        let address = |raw: &str| EmailAddress::parse(raw).map(Address::Email).unwrap();
+        for (one, other, same) in [
+            ("Pat.Doe@Example.com", "pat.doe@example.com", true),
+            ("pat@example.com", " pat@EXAMPLE.COM.\u{200B}", true),
+            ("pat@bücher.example", "Pat@XN--BCHER-KVA.example", true),
+            ("pat@ｅxample.com", "pat@example.com", true),
+            ("pat@example.com", "pat@example.org", false),
+            ("pat@example.com", "p.at@example.com", false),
+            ("pat@example.com", "pat+1@example.com", false),
         ] {
-            assert_eq!(PhoneNumber::parse(raw, "US").map(|n| n.expose().to_owned()), Ok(e164.to_owned()), "{raw}");
+            assert_eq!(address(one) == address(other), same, "{one} {other}");
+            assert_eq!(address(one).canonical() == address(other).canonical(), same, "{one} {other}");
+            let set: std::collections::HashSet<Address> = [address(one), address(other)].into();
+            assert_eq!(set.len() == 1, same, "{one} {other}");
         }
-        for bad in ["", "911", "1", "12345678", "404111333344445555", "not a number", "404-111-3333 x12"] {
+        assert_eq!(address("Pat.Doe@Example.com").expose(), "Pat.Doe@example.com", "a message goes to the address as it is spelt");
+    }
+
+    #[test]
+    fn numbers() {
+        for (raw, region, e164) in [
+            ("4045550133", "US", "+14045550133"),
+            ("14045550133", "US", "+14045550133"),
+            ("(404) 555-0133", "US", "+14045550133"),
+            ("1 (404) 555.0133", "CA", "+14045550133"),
+            ("+1 404-555-0133", "GB", "+14045550133"),
+            ("(+1) 404 555 0133", "FR", "+14045550133"),
+            ("+44 20 7946 0018", "US", "+442079460018"),
+            ("+44 (0)20 7946 0018", "US", "+442079460018"),
+            ("07911 123456", "GB", "+447911123456"),
+            // As they are pasted: a word processor's dashes and spaces, a messenger's marks, another keyboard's digits.
+            ("404–555—0133", "US", "+14045550133"),
+            ("404\u{2011}555\u{2212}0133", "US", "+14045550133"),
+            ("\u{202A}+1\u{A0}404\u{202F}555\u{2009}0133\u{202C}", "US", "+14045550133"),
+            ("＋１　（４０４）　５５５－０１３３", "US", "+14045550133"),
+            ("٤٠٤٥٥٥٠١٣٣", "US", "+14045550133"),
+            ("४०४५५५०१३३", "US", "+14045550133"),
+            ("404·555·0133.", "US", "+14045550133"),
+            ("404-555-0133 x12", "US", "+14045550133"),
+            ("404-555-0133x12", "US", "+14045550133"),
+            ("404-555-0133 ext 5", "US", "+14045550133"),
+            ("404-555-0133, Ext. 5", "US", "+14045550133"),
+            ("404-555-0133 extension 12345", "US", "+14045550133"),
+            ("404-555-0133 #5", "US", "+14045550133"),
+            ("404-555-0133 (ext 5)", "US", "+14045550133"),
+            ("+14045550133;ext=5", "US", "+14045550133"),
+            ("514 555-0133 poste 12", "CA", "+15145550133"),
+        ] {
+            assert_eq!(PhoneNumber::parse(raw, region).map(|n| n.expose().to_owned()), Ok(e164.to_owned()), "{raw}");
+        }
+        for bad in [
+            "",
+            "911",
+            "1",
+            "12345678",
+            "404111333344445555",
+            "not a number",
+            "4.04555012E9",
+            "404555012 9th",
+            "404-555-012O",
+            "1 (404) 555-O123",
+            "555-0133",
+            "000-000-0000",
+            "999-999-9999",
+            "911-555-0133",
+            "404-111-3333",
+            "404-555-0133 / 404-555-0134",
+            "404-555-0133, 404-555-0134",
+            "404-555-0133 404-555-0134",
+            "+1 404-555-0133 +1 404-555-0134",
+            "4045550133 or 4045550134",
+            "4045550133.0",
+            "+14045550133.00",
+            "404-555-0133 (mother)",
+            "cell: 404-555-0133",
+            "404-555-0133 ext",
+            "x12",
+            "404*555*0133",
+            "~4045550133",
+            "404_555_0133",
+            "1-800-FLOWERS",
+            "404-555-01+33",
+            "-4045550133e0",
+            "404½5550133",
+        ] {
             assert!(PhoneNumber::parse(bad, "US").is_err(), "{bad}");
+        }
+        assert!(PhoneNumber::parse("49301234567.0", "DE").is_err(), "the zero that a spreadsheet adds would make up another number");
+        assert!(PhoneNumber::possible("404-111-3333", "US").is_ok(), "a table of numbering plans does not keep a STOP away");
+        for bad in ["", "911", "12345678", "404-555-0133 / 404-555-0134"] {
+            assert!(PhoneNumber::possible(bad, "US").is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn digits_of_any_script_have_their_value() {
+        for (text, value) in [("0", 0), ("9", 9), ("٣", 3), ("۴", 4), ("९", 9), ("๗", 7), ("９", 9), ("𞥙", 9), ("꧹", 9)] {
+            assert_eq!(text.chars().next().and_then(decimal), Some(value), "{text}");
+        }
+        for none in ["a", "٪", "²", "Ⅳ", "零", "\u{66A}", "/", ":"] {
+            assert_eq!(none.chars().next().and_then(decimal), None, "{none}");
         }
     }
 
@@ -398,6 +508,10 @@ mod tests {
             ("one\u{2028}two", "one two"),
             ("<script>{{ 7*7 }}", "<script>{{ 7*7 }}"),
             ("\u{FEFF}", ""),
+            ("Jose\u{200B}\u{301}", "José"),
+            ("\u{3164}\u{2066}Tre\u{AD}vor\u{2069}", "Trevor"),
+            ("👩🏽\u{200D}❤️\u{200D}💋\u{200D}👨🏿", "👩🏽\u{200D}❤️\u{200D}💋\u{200D}👨🏿"),
+            ("می\u{200C}خواهم", "می\u{200C}خواهم"),
         ] {
             assert_eq!(PersonName::clean(raw).expose(), clean);
         }
@@ -408,14 +522,14 @@ mod tests {
     #[test]
     fn everything_prints_masked() {
         let mail = EmailAddress::parse("trevor@geemail.com").unwrap();
-        let number = PhoneNumber::parse("4041113333", "US").unwrap();
+        let number = PhoneNumber::parse("4045550133", "US").unwrap();
         let printed = format!(
             "{mail} {mail:?} {number} {number:?} {:?} {:?} {:?}",
             ConnectCode::parse("701678455").unwrap(),
             Passkey::parse("9bff60df-2fe6").unwrap(),
             PersonName::clean("Trevor")
         );
-        for secret in ["trevor", "Trevor", "404111", "701678455", "9bff"] {
+        for secret in ["trevor", "Trevor", "404555", "701678455", "9bff"] {
             assert!(!printed.contains(secret), "{printed}");
         }
         assert_eq!(mail.to_string(), "t*****@geemail.com");

@@ -85,15 +85,24 @@ pub struct Identity<'a> {
     pub rule: Option<&'a str>,
     /// The start that it speaks of.
     pub start: DateTime<Utc>,
-    /// Channel and address.
+    /// Channel and address: by its meaning (see [`NoticeKey::of`]).
     pub address: &'a Address,
     /// For `updated`: what changed to (code and passkey); empty otherwise.
     pub content: &'a str,
 }
 
 impl NoticeKey {
-    /// SHA-256 over the length-prefixed fields, the first 128 bits.
+    /// SHA-256 over the length-prefixed fields, the first 128 bits. Two spellings of one address make one key.
     pub fn of(id: &Identity<'_>) -> Self {
+        Self::digest(id, &id.address.canonical())
+    }
+
+    /// The key that this spelling of the address had before addresses were compared by meaning: rows of such stores keep it.
+    pub fn of_spelling(id: &Identity<'_>) -> Self {
+        Self::digest(id, id.address.expose())
+    }
+
+    fn digest(id: &Identity<'_>, address: &str) -> Self {
         let mut hash = Sha256::new();
         let start = id.start.timestamp().to_be_bytes();
         let fields: [&[u8]; 9] = [
@@ -104,7 +113,7 @@ impl NoticeKey {
             id.rule.unwrap_or("").as_bytes(),
             &start,
             id.address.channel().as_str().as_bytes(),
-            id.address.expose().as_bytes(),
+            address.as_bytes(),
             id.content.as_bytes(),
         ];
         for field in fields {

@@ -892,6 +892,6 @@ pub trait Outbox: Send + Sync {
 /// What an address is remembered by in the suppression list: a digest, so that the list itself tells nobody's address.
 pub fn suppression_key(address: &Address) -> String {
     use sha2::{Digest, Sha256};
-    let text = format!("{}:{}", address.channel(), address.expose().to_ascii_lowercase());
+    let text = format!("{}:{}", address.channel(), address.canonical());
     data_encoding::HEXLOWER.encode(&Sha256::digest(text.as_bytes())[..16])
 }

@@ -23,7 +23,7 @@ use crate::session::{Fault, Presence, Session};
 pub mod compare;
 mod correction;
 pub mod diff;
-mod facts;
+pub mod facts;
 pub mod frequency;
 mod not_joined;
 mod occasion;
@@ -64,17 +64,27 @@ pub fn quarantined(fault: &Fault) -> Decision {
     })
 }
 
+/// What a store of before remembers of participants, by the record that it remembers it of: see [`facts::remember`].
+pub fn named_by_meaning(was: &Session, known: &mut KnownMap, policy: &Policy) {
+    for person in &was.participants {
+        if let Some(one) = known.get_mut(&(was.id, person.id))
+            && let (facts, false) = facts::remember(&one.facts, was, person, policy)
+        {
+            one.facts = facts;
+        }
+    }
+}
+
 /// What is known of a session's participants once this snapshot was seen: the newly seen are first seen now; a start, or facts, that changed
 /// became known now.
 pub fn observe(session: &Session, mut known: KnownMap, policy: &Policy, first_fill: bool, now: DateTime<Utc>) -> KnownMap {
     for participant in &session.participants {
-        let facts = facts(session, participant, policy);
         let cancelled = session.cancelled || session.presence == Presence::Gone || participant.presence == Presence::Gone;
         let seen = known.entry((session.id, participant.id)).or_insert_with(|| Known {
             first_seen: now,
             start: session.start,
             start_known_at: now,
-            facts: facts.clone(),
+            facts: facts(session, participant, policy),
             facts_known_at: now,
             cancelled,
             absent_since: None,
@@ -88,8 +98,9 @@ pub fn observe(session: &Session, mut known: KnownMap, policy: &Policy, first_fi
             seen.start = session.start;
             seen.start_known_at = now;
         }
-        if seen.facts != facts || seen.cancelled != cancelled {
-            seen.facts = facts;
+        let (facts, changed) = facts::remember(&seen.facts, session, participant, policy);
+        seen.facts = facts;
+        if changed || seen.cancelled != cancelled {
             seen.cancelled = cancelled;
             seen.facts_known_at = now;
         }

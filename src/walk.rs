@@ -200,7 +200,11 @@ pub(crate) fn by_session(known: KnownMap) -> HashMap<SessionId, KnownMap> {
 
 impl Walker<'_> {
     fn known(&self, id: SessionId) -> KnownMap {
-        self.known.get(&id).cloned().unwrap_or_default()
+        let mut known = self.known.get(&id).cloned().unwrap_or_default();
+        if let Some((_, was)) = self.before.get(&id) {
+            plan::named_by_meaning(was, &mut known, self.policy);
+        }
+        known
     }
 
     /// Somebody who was told would be told again, although the source says of them what it said before: the zone data or the configuration

@@ -147,7 +147,8 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
     let rules = rules(&raw, document);
     let zones = zones(&raw, document);
     let time_zone = own_zone(&raw, &zones, document);
-    let overrides = raw.practice.overrides.as_ref().map(|path| overrides(&base.resolve(path), &zones, document)).unwrap_or_default();
+    let overrides = raw.practice.overrides.as_ref();
+    let overrides = overrides.map(|path| self::overrides(&base.resolve(path), &zones, &practice.region, document)).unwrap_or_default();
     let quiet = quiet(&raw.quiet_hours);
     let digest = staff::digest(&raw, &zones, document);
     let store_key = store_key(&raw, &base, document);
@@ -306,7 +307,7 @@ struct Person {
     do_not_contact: bool,
 }
 
-fn overrides(path: &Path, zones: &Zones, document: &mut Document<'_>) -> Overrides {
+fn overrides(path: &Path, zones: &Zones, region: &str, document: &mut Document<'_>) -> Overrides {
     let mut fail = |why: String| document.note("practice.overrides", format!("{}: {why}", path.display()));
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -339,7 +340,7 @@ fn overrides(path: &Path, zones: &Zones, document: &mut Document<'_>) -> Overrid
             do_not_contact: p.do_not_contact,
         });
     }
-    Overrides(people)
+    Overrides::new(people, region)
 }
 
 fn sources(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Vec<Source> {

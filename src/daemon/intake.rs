@@ -108,7 +108,7 @@ impl Intake {
     /// Whom a message of the provider's was for: the one who has that address in a session with that start.
     async fn about(&self, told: &hook::Told) -> Result<Option<(SessionId, ParticipationId)>, StoreError> {
         let (outbox, region) = (self.engine.outbox(), &self.engine.policy.region);
-        let number = |raw: &str| PhoneNumber::parse(raw, region).ok();
+        let number = |raw: &str| PhoneNumber::possible(raw, region).ok();
         let is_theirs = |p: &Participant| {
             let email = p.email.0.trim();
             (!email.is_empty() && email.eq_ignore_ascii_case(&told.email.0))

@@ -82,9 +82,9 @@ pub async fn take(outbox: &dyn Outbox, reply: &Reply, policy: &Policy, locale: &
 /// Whose number that may be: many providers give the country's code without a plus, and some a national number. The likelier one is the first.
 fn readings(from: &str, region: &str) -> Vec<PhoneNumber> {
     let from = from.trim();
-    let mut found: Vec<PhoneNumber> = PhoneNumber::parse(from, region).into_iter().collect();
+    let mut found: Vec<PhoneNumber> = PhoneNumber::possible(from, region).into_iter().collect();
     let digits = from.bytes().all(|b| b.is_ascii_digit());
-    let with_code = digits.then(|| PhoneNumber::parse(&format!("+{from}"), region).ok()).flatten();
+    let with_code = digits.then(|| PhoneNumber::possible(&format!("+{from}"), region).ok()).flatten();
     found.extend(with_code.filter(|number| !found.contains(number)));
     found
 }

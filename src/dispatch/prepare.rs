@@ -128,7 +128,8 @@ impl Dispatcher {
             return Err(if late { no(Reason::SourceStale) } else { moved(again) });
         }
         let told_now = plan::facts(session, participant, &self.policy);
-        if doubtful && claim.entry.facts.as_ref().is_some_and(|frozen| *frozen != told_now) {
+        let hold = |frozen: &String| plan::facts::hold(frozen, &told_now, session, participant, &self.policy);
+        if doubtful && claim.entry.facts.as_ref().is_some_and(|frozen| !hold(frozen)) {
             // The same bytes would tell what holds no more; a correction is on its way.
             return Err(no(Reason::Outdated));
         }

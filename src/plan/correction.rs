@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::facts;
 use super::occasion::Case;
 use super::recipient::Recipient;
 use crate::contact::Address;
@@ -27,7 +28,8 @@ impl Case<'_> {
     pub(super) fn correction(&self, to: &Recipient<'_>, last: &KnownNotice) -> Option<Decision> {
         let called_off = last.notice.occasion == Occasion::Cancelled;
         let other_start = last.notice.start != self.session.start;
-        let other_facts = last.facts.as_ref().is_some_and(|facts| *facts != self.known.facts);
+        let hold = |told: &String| facts::hold(told, &self.known.facts, self.session, self.participant, self.policy);
+        let other_facts = last.facts.as_ref().is_some_and(|told| !hold(told));
         let occasion = match (called_off || other_start, other_facts) {
             (true, _) => Occasion::Rescheduled,
             (false, true) => Occasion::Updated,

@@ -8,7 +8,7 @@ use super::rule::Rule;
 use crate::contact::Channel;
 use crate::notice::{Decision, Identity, Notice, NoticeKey, Occasion, Omission, Reason};
 use crate::outbox::reply::Answered;
-use crate::outbox::{Known, State};
+use crate::outbox::{Known, KnownNotice, State};
 use crate::session::{AutoDeliver, Participant, Presence, Rsvp, Session};
 
 /// A Meet Now session is joined within this time, so its invite is useful so long.
@@ -281,7 +281,7 @@ impl Case<'_> {
     }
 
     pub(super) fn key(&self, occasion: Occasion, rule: Option<&Rule>, to: &Recipient<'_>, content: &str) -> NoticeKey {
-        NoticeKey::of(&Identity {
+        let identity = Identity {
             practice: &self.policy.practice,
             session: self.session.id,
             participation: self.participant.id,
@@ -290,7 +290,14 @@ impl Case<'_> {
             start: self.session.start,
             address: &to.address,
             content,
-        })
+        };
+        // What a store of before knows under the key of a spelling is the same notice.
+        let spelt = |n: &&KnownNotice| {
+            let (row, address) = (&n.notice, &n.notice.address);
+            let alike = row.occasion == occasion && row.start == identity.start && *address == to.address && !address.is_canonical();
+            alike && row.key == NoticeKey::of_spelling(&Identity { address, ..identity })
+        };
+        self.known.notices.iter().find(spelt).map_or_else(|| NoticeKey::of(&identity), |n| n.notice.key)
     }
 
     pub(super) fn notice(

@@ -40,7 +40,7 @@ pub fn recipient<'a>(
         return Err((Reason::HostsOff, None));
     }
     let address = address(person, &policy.region)?;
-    if wish.is_some_and(|w| w.do_not_contact) {
+    if wish.do_not_contact {
         return Err((Reason::DoNotContact, None));
     }
     match suppressed.of(&address) {
@@ -51,14 +51,14 @@ pub fn recipient<'a>(
     if to_join && person.code.is_none() {
         return Err((Reason::NoConnectCode, None));
     }
-    let locale = wish.and_then(|w| w.locale.as_deref()).or(person.locale.as_deref());
+    let locale = wish.locale.or(person.locale.as_deref());
     Ok(Recipient { address, zone, locale })
 }
 
 /// The clock of a participant: the practice's override, else what the source says.
 pub fn zone_of(person: &Participant, policy: &Policy) -> Result<Resolved, String> {
     let wish = policy.overrides.of(person, &policy.region);
-    policy.zones.resolve(wish.and_then(|w| w.time_zone.as_deref()).unwrap_or(&person.time_zone))
+    policy.zones.resolve(wish.time_zone.unwrap_or(&person.time_zone))
 }
 
 fn address(person: &Participant, region: &str) -> Result<Address, Refused> {

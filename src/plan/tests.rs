@@ -15,6 +15,7 @@ use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawCon
 use crate::zone::{Settings, Zones};
 
 mod not_joined;
+mod spelling;
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap_or_else(|_| format!("{text}Z").parse().expect(text))
@@ -34,7 +35,7 @@ fn clock_rule(name: &str, days_before: u32, hour: u32, minute: u32) -> Rule {
     Rule { name: name.to_owned(), when: When::LocalClock { days_before, at: NaiveTime::from_hms_opt(hour, minute, 0).unwrap() } }
 }
 
-fn policy() -> Policy {
+pub(super) fn policy() -> Policy {
     Policy {
         practice: "practice".to_owned(),
         hosts: true,
@@ -65,7 +66,7 @@ fn person() -> Participant {
         name: PersonName::clean("Trevor"),
         auto_deliver: AutoDeliver::Email,
         email: RawContact("trevor@example.com".to_owned()),
-        sms_number: RawContact("4041113333".to_owned()),
+        sms_number: RawContact("4045550133".to_owned()),
         time_zone: "Eastern Standard Time".to_owned(),
         locale: None,
         external_id: "EMR1".to_owned(),
@@ -211,7 +212,7 @@ fn every_reason_has_its_row() {
             "override",
             |w| {
                 let wish = policy::Override { external_id: Some("EMR1".into()), do_not_contact: true, ..policy::Override::default() };
-                w.policy.overrides = Overrides(vec![wish]);
+                w.policy.overrides = Overrides::new(vec![wish], "US");
             },
             ["invite!do_not_contact", "24h!do_not_contact", "1h!do_not_contact"],
         ),

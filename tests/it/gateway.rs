@@ -30,7 +30,7 @@ pub(crate) fn message(text: &str, encoding: SmsEncoding) -> Message {
     Message {
         key: NoticeKey([1; 16]),
         reference: "abcdefgh".to_owned(),
-        content: Content::Sms { to: PhoneNumber::parse("4041113333", "US").unwrap(), text: text.into(), encoding, segments: 1 },
+        content: Content::Sms { to: PhoneNumber::parse("4045550133", "US").unwrap(), text: text.into(), encoding, segments: 1 },
     }
 }
 
@@ -133,7 +133,7 @@ async fn every_answer_has_its_outcome() {
         let outcome = to_twilio(server.port).deliver(&message("Hello", SmsEncoding::Gsm7), &Open(true)).await;
         assert_eq!(kind(&outcome), want, "{name}: {outcome:?}");
         assert_eq!(server.requests().len(), 1, "{name}: one request, and none on its own account");
-        assert!(!format!("{outcome:?}").contains("404111"), "{outcome:?}");
+        assert!(!format!("{outcome:?}").contains("404555"), "{outcome:?}");
     }
 }
 
@@ -146,7 +146,7 @@ async fn twilio_gets_a_form() {
     let form = request.rsplit("\r\n\r\n").next().unwrap();
     assert_eq!(
         form,
-        "To=%2B14041113333&Body=Hi+%26+bye%3D1+%C3%A9&From=%2B15550100&StatusCallback=https%3A%2F%2Fpractice.example%2Fhooks%2Ftwilio%3Fa%3Db%26ref%3Dabcdefgh"
+        "To=%2B14045550133&Body=Hi+%26+bye%3D1+%C3%A9&From=%2B15550100&StatusCallback=https%3A%2F%2Fpractice.example%2Fhooks%2Ftwilio%3Fa%3Db%26ref%3Dabcdefgh"
     );
 }
 
@@ -158,7 +158,7 @@ async fn kannel_gets_a_query_and_its_503_is_a_no() {
     let request = server.requests()[0].lines().next().unwrap().to_owned();
     for part in [
         "password=s3cret%26x%3Dy",
-        "to=%2B14041113333",
+        "to=%2B14045550133",
         "text=%E6%9D%8E%E9%9B%B7",
         "coding=2",
         "charset=UTF-8",
@@ -185,7 +185,7 @@ async fn any_gateway_is_a_template() {
     let outcome = to_any(server.port, &[200]).deliver(&message("say \"hi\" {{ 7*7 }}\n", SmsEncoding::Gsm7), &Open(true)).await;
     assert!(matches!(&outcome, Outcome::Accepted { reference: Some(id), .. } if id == "77"), "{outcome:?}");
     let request = &server.requests()[0];
-    assert!(request.starts_with("POST /v1/%2B14041113333 HTTP/1.1\r\n"), "{request}");
+    assert!(request.starts_with("POST /v1/%2B14045550133 HTTP/1.1\r\n"), "{request}");
     assert!(request.to_ascii_lowercase().contains("authorization: bearer s3cret\r\n"), "{request}");
     let body: serde_json::Value = serde_json::from_str(request.rsplit("\r\n\r\n").next().unwrap()).unwrap();
     assert_eq!(body["text"], "say \"hi\" {{ 7*7 }}\n");
@@ -249,7 +249,7 @@ async fn twilio_takes_an_api_key_in_place_of_the_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_gateway_echoes_is_not_kept() {
     let text = "Lakeside: Trevor, your visit is at 3:00 PM. https://hello.example/701678455";
-    let echo = serde_json::json!({"sid": "SM1", "status": "queued", "body": text, "to": "+14041113333"}).to_string();
+    let echo = serde_json::json!({"sid": "SM1", "status": "queued", "body": text, "to": "+14045550133"}).to_string();
     let server = Server::start(answer(201, "", &echo)).await;
     let outcome = to_twilio(server.port).deliver(&message(text, SmsEncoding::Gsm7), &Open(true)).await;
     assert_eq!(outcome, Outcome::Accepted { reply: "201 queued".to_owned(), reference: Some("SM1".to_owned()) });

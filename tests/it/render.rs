@@ -86,7 +86,7 @@ fn sample() -> Session {
         topic: "Topic that nobody is shown".to_owned(),
         participants: vec![
             person(18619, Role::Host, "A. MacGuffin", "real@mccoy.com", "", "701678455"),
-            person(18620, Role::Participant, "Trevor", "trevor@geemail.com", "4041113333", "378174671"),
+            person(18620, Role::Participant, "Trevor", "trevor@geemail.com", "4045550133", "378174671"),
             ray,
         ],
         faults: vec![],

@@ -10,7 +10,7 @@ import servers
 from conftest import PROGRAM, person, session
 
 TOKEN = "kannel-0123456789abcdef0123456789"
-NUMBER = "+14041113333"
+NUMBER = "+14045550133"
 
 
 @contextlib.contextmanager
@@ -98,14 +98,14 @@ def test_what_a_phone_answers_comes_back_through_kannel(practice, tmp_path):
     hook = listening(practice)
     kannel = servers.Kannel(tmp_path / "kannel", says=f"{NUMBER} 12345 text STOP", replies=hook)
     through(practice, kannel)
-    practice.sessions([text(2, "+14041113334")])
+    practice.sessions([text(2, "+14045550134")])
     with daemon(practice), kannel.running():
         listed = lambda: practice.run("suppress", "list", "--json").lines()
         servers.wait_until(listed, "the opt-out")
         servers.wait_until(lambda: [n for n, _, _ in kannel.texts() if n == NUMBER], "its confirmation")
         assert [(row["kind"], row["said_by"]) for row in listed()] == [("opted_out", "reply")]
         assert "its owner, by text" in practice.run("suppress", "list").out
-        practice.sessions([text(1, NUMBER), text(2, "+14041113334")])
+        practice.sessions([text(1, NUMBER), text(2, "+14045550134")])
         assert [said for number, said, _ in kannel.settled() if number == NUMBER] == [
             "Lakeside Telehealth: You will get no more texts from us. To get them again, reply START."
         ]

@@ -16,12 +16,12 @@ def test_every_due_text_is_posted_once_to_twilio(practice, prism):
     (practice.folder / "twilio-token").write_text("test-token\n")
     practice.gateway(kind="twilio", url=f"http://127.0.0.1:{prism.port}", account_sid="AC" + "0" * 32, auth_token_file="twilio-token", **{"from": "+15550100"},
                      callback_url="https://practice.example/hooks/twilio")
-    practice.sessions([texted(1, "Trevor", "4041113333"), texted(2, "José", "(404) 111-3334"), texted(3, "李雷", "+1 404 111 3335")])
+    practice.sessions([texted(1, "Trevor", "4045550133"), texted(2, "José", "(404) 555-0134"), texted(3, "李雷", "+1 404 555 0135")])
     prism.posts.clear()
     done = practice.once()
     assert done.code == 0, done.err
     forms = {parse_qs(body)["To"][0]: (path, headers, parse_qs(body)) for path, headers, body in prism.posts}
-    assert sorted(forms) == ["+14041113333", "+14041113334", "+14041113335"] and len(prism.posts) == 3
+    assert sorted(forms) == ["+14045550133", "+14045550134", "+14045550135"] and len(prism.posts) == 3
     for path, headers, form in forms.values():
         assert path == f"/2010-04-01/Accounts/AC{'0' * 32}/Messages.json"
         assert headers["Authorization"] == "Basic " + base64.b64encode(f"AC{'0' * 32}:test-token".encode()).decode()
@@ -37,7 +37,7 @@ def test_a_refused_log_in_loses_nothing(practice, prism):
     """A token that was changed at Twilio and not here: texts wait, and go out once it is put right."""
     (practice.folder / "twilio-token").write_text("wrong\n")
     practice.gateway(kind="twilio", url=f"http://127.0.0.1:{prism.port}", account_sid="AC" + "0" * 32, auth_token_file="twilio-token", **{"from": "+15550100"})
-    practice.sessions([texted(1, "Trevor", "4041113333"), texted(2, "Ray Chalk", "4041113334")])
+    practice.sessions([texted(1, "Trevor", "4045550133"), texted(2, "Ray Chalk", "4045550134")])
     prism.posts.clear()
     prism.fail_with = 401
     try:
@@ -61,7 +61,7 @@ def through(practice, kannel, password="kannel-secret"):
 def test_every_due_text_reaches_the_phone_through_kannel(practice, kannel):
     """Each phone gets one text, with the code of the person who owns it and of nobody else; a second run sends nothing."""
     through(practice, kannel)
-    numbers = ["+14041113333", "+14041113334", "+14041113335"]
+    numbers = ["+14045550133", "+14045550134", "+14045550135"]
     sessions = [texted(n + 1, "Trevor", sms) for n, sms in enumerate(numbers)]
     practice.sessions(sessions)
     assert practice.run("check", "--online").code == 0
@@ -92,18 +92,18 @@ def test_a_text_arrives_letter_by_letter_as_preview_showed_it(practice, kannel, 
     """What staff see in `preview` is what the patient reads, whatever the alphabet, and has as many segments as were counted."""
     through(practice, kannel)
     practice.sections["practice"] = practice.sections["practice"].replace("Lakeside Telehealth", name)
-    practice.sessions([texted(1, "Trevor", "+14041113333")])
+    practice.sessions([texted(1, "Trevor", "+14045550133")])
     (shown,) = [l for l in practice.run("preview", "--reveal", "--format", "json").lines() if l["sms"] and l["occasion"] == "invite"]
     assert name in shown["sms"] and (shown["encoding"], shown["segments"]) == (encoding, segments)
     done = practice.once()
     assert done.code == 0, done.err
-    assert kannel.settled() == [("+14041113333", shown["sms"], segments)]
+    assert kannel.settled() == [("+14045550133", shown["sms"], segments)]
 
 
 def test_a_wrong_password_loses_nothing(practice, kannel):
     """Kannel refuses the log-in: the text waits, the password is not logged, and after correcting it the text arrives."""
     through(practice, kannel, password="wrong-horse-battery")
-    practice.sessions([texted(1, "Trevor", "+14041113333")])
+    practice.sessions([texted(1, "Trevor", "+14045550133")])
     done = practice.once(log="trace")
     assert done.code == 1 and "wrong-horse-battery" not in done.err + done.out
     assert practice.outbox()[0]["state"] == "waiting"
@@ -112,4 +112,4 @@ def test_a_wrong_password_loses_nothing(practice, kannel):
     through(practice, kannel)
     assert practice.run("outbox", "retry", "--all").code == 0
     assert practice.once().code == 0
-    assert [number for number, _, _ in kannel.settled()] == ["+14041113333"]
+    assert [number for number, _, _ in kannel.settled()] == ["+14045550133"]

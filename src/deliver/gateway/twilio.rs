@@ -239,7 +239,7 @@ mod tests {
             (504, None, "unknown"),
         ] {
             let body = code
-                .map_or_else(|| r#"{"sid":"SM1"}"#.to_owned(), |c| format!(r#"{{"code":{c},"message":"The number +14041113333 is not"}}"#));
+                .map_or_else(|| r#"{"sid":"SM1"}"#.to_owned(), |c| format!(r#"{{"code":{c},"message":"The number +14045550133 is not"}}"#));
             let outcome = classify_answer(&Answer { status, pause: None, body: body.into_bytes(), whole: true }, &Private::default());
             let said = match &outcome {
                 Outcome::Accepted { reference: Some(sid), .. } if sid == "SM1" => "accepted",
@@ -251,7 +251,7 @@ mod tests {
                 _ => "other",
             };
             assert_eq!(said, want, "{status} {code:?}");
-            assert!(!format!("{outcome:?}").contains("404111"), "{outcome:?}");
+            assert!(!format!("{outcome:?}").contains("404555"), "{outcome:?}");
         }
         let busy = classify_answer(
             &Answer { status: 503, pause: Some(Duration::from_secs(9)), body: Vec::new(), whole: true },

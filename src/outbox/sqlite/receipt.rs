@@ -29,7 +29,7 @@ pub(super) const UNDELIVERED: &str =
          SELECT 1 FROM notice m LEFT JOIN delivery e ON e.notice_id = m.id
          WHERE m.session_id = n.session_id AND m.participation_id = n.participation_id AND m.source = n.source
          AND ((e.receipt = 'delivered' AND e.receipt_at >= d.receipt_at)
-              OR (m.address <> n.address AND m.state = 'accepted' AND m.accepted_at >= d.receipt_at)))
+              OR (unseal('address', '', m.address) <> unseal('address', '', n.address) COLLATE NOCASE AND m.state = 'accepted' AND m.accepted_at >= d.receipt_at)))
      ORDER BY n.start_at, n.due_at, n.id";
 
 /// The last attempt that passed its point of no return: while one runs, its phase is the notice's.

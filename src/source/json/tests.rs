@@ -121,7 +121,7 @@ fn fields_of_a_participant() {
     for (fields, path) in [
         (r#""ParticipantFullName":17"#, "ParticipantFullName"),
         (r#""ParticipantEmailAddress":["a@example.com"]"#, "ParticipantEmailAddress"),
-        (r#""ParticipantSmsNumber":4041113333"#, "ParticipantSmsNumber"),
+        (r#""ParticipantSmsNumber":4045550133"#, "ParticipantSmsNumber"),
         (r#""Passkey":"<script>""#, "Passkey"),
         (r#""ExpiresTs":"soon""#, "ExpiresTs"),
         (r#""ConnectCode":701678455,"ConnectCode":701678456"#, "ConnectCode"),

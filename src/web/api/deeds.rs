@@ -124,7 +124,7 @@ pub(super) async fn suppress(
     let parsed = if address.contains('@') {
         EmailAddress::parse(&address).map(Address::Email)
     } else {
-        PhoneNumber::parse(&address, region).map(Address::Sms)
+        PhoneNumber::possible(&address, region).map(Address::Sms)
     };
     let address = parsed.map_err(|why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("address: {why}")))?;
     let key = suppression_key(&address);

@@ -100,7 +100,7 @@ fn the_digest_changes_with_what_decides() {
 #[test]
 fn an_error_repeats_only_what_looks_like_an_id() {
     let zones = zones(None, &[]).unwrap();
-    for private in ["Ray Chalk", "RAY", "trevor@geemail.com", "4041113333", "701-678-455", "a\u{1b}[31m/b", "x".repeat(100_000).as_str()] {
+    for private in ["Ray Chalk", "RAY", "trevor@geemail.com", "4045550133", "701-678-455", "a\u{1b}[31m/b", "x".repeat(100_000).as_str()] {
         let why = zones.lookup(private).unwrap_err();
         assert!(why.starts_with("the text (not shown) is no time zone id"), "{why}");
     }
