@@ -4,6 +4,7 @@
 //! when it comes ([`intake`]); one lane for each channel. Stop: no more walks and claims, what is in hand is finished within a limit, in that
 //! order. A store error ends the process: messages could go out that nobody would remember.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::plan::compare::{compare, dues};
 use crate::plan::{Policy, Suppressions};
 use crate::render::{self, Renderer};
 use crate::session::{Extent, Fault, Session, SessionId, Snapshot};
+use crate::source::words::{self, Dictionary};
 use crate::source::{ambiguity, file, kept, push};
 use crate::walk;
 use crate::web;
@@ -76,16 +78,18 @@ pub fn store_exists(config: &Config) -> bool {
     matches!(&config.store, Some(StoreUrl::Sqlite(path)) if path.exists())
 }
 
-/// What a source says now. The error names the file or the address, and the place in it.
+/// What a source says now, its words taken for what the practice says that they mean. The error names the file or the address, and the place in it.
 pub async fn read_source(source: &Source) -> Result<Snapshot, String> {
-    match &source.kind {
+    let mut snapshot = match &source.kind {
         SourceKind::File(settings) => {
             let settings = settings.clone();
             tokio::task::spawn_blocking(move || file::read(&settings)).await.unwrap_or_else(|e| Err(e.to_string()))
         }
         SourceKind::Http(api) => api.read().await,
         SourceKind::Push(_) => Err("sessions are pushed to it: it cannot be asked".to_owned()),
-    }
+    }?;
+    words::apply(&mut snapshot, &source.words);
+    Ok(snapshot)
 }
 
 /// What was last pushed to a source, as the store holds it; nothing, if there is no store yet.
@@ -93,7 +97,9 @@ pub async fn pushed(config: &Config, source: &Source) -> anyhow::Result<Snapshot
     if !store_exists(config) {
         return Ok(Snapshot::default());
     }
-    Ok(push::last(&open_store(config, false)?.sessions(&source.name, None).await?))
+    let mut last = push::last(&open_store(config, false)?.sessions(&source.name, None).await?);
+    words::apply(&mut last, &source.words);
+    Ok(last)
 }
 
 /// The running parts.
@@ -111,6 +117,8 @@ pub struct Engine {
     sources: Vec<Arc<Mutex<Source>>>,
     /// All of them, those that are pushed to as well.
     names: Vec<String>,
+    /// What the practice says of their words.
+    words: HashMap<String, Dictionary>,
     /// Nothing is sent.
     shadow: bool,
     /// The daily letter to the practice.
@@ -191,6 +199,7 @@ impl Engine {
             clock: Arc::clone(&clock),
             done: std::sync::Mutex::default(),
         });
+        let words = config.sources.iter().map(|s| (s.name.clone(), s.words.clone())).collect();
         let asked = config.sources.into_iter().filter(|s| !matches!(s.kind, SourceKind::Push(_)));
         Ok(Self {
             policy: Arc::clone(&dispatcher.policy),
@@ -203,6 +212,7 @@ impl Engine {
             bounces: config.bounces,
             sources: asked.map(|s| Arc::new(Mutex::new(s))).collect(),
             names,
+            words,
             shadow,
             digest: digest.map(Arc::new),
             server: config.server,

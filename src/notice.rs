@@ -180,6 +180,8 @@ pub enum Reason {
     Quarantined,
     /// One id or code stands for two people.
     Ambiguous,
+    /// ScheduleType or RSVP has a word that is not known.
+    UnknownStatus,
     /// ShouldAutoDeliverCode is N.
     HostDelivers,
     /// Participant 0, and `hosts = false`.
@@ -249,9 +251,10 @@ pub enum Reason {
 }
 
 /// The words of [`Reason`], in one place.
-const REASONS: [(Reason, &str); 35] = [
+const REASONS: [(Reason, &str); 36] = [
     (Reason::Quarantined, "quarantined"),
     (Reason::Ambiguous, "ambiguous"),
+    (Reason::UnknownStatus, "unknown_status"),
     (Reason::HostDelivers, "host_delivers"),
     (Reason::HostsOff, "hosts_off"),
     (Reason::NoEmail, "no_email"),

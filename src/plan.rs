@@ -41,7 +41,7 @@ pub use recipient::{Recipient, recipient, zone_of};
 ///
 /// `known` is what [`observe`] made of the store's knowledge: every participant of the session is in it.
 pub fn plan_session(session: &Session, known: &KnownMap, policy: &Policy, suppressed: &Suppressions, now: DateTime<Utc>) -> Vec<Decision> {
-    let mut decisions: Vec<Decision> = session.faults.iter().map(quarantined).collect();
+    let mut decisions: Vec<Decision> = session.faults.iter().filter(|fault| !fault.is_word()).map(quarantined).collect();
     for participant in &session.participants {
         let Some(known) = known.get(&(session.id, participant.id)) else { continue };
         decisions.extend(occasion::decide(&occasion::Case { session, participant, known, policy, suppressed, now }));

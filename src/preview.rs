@@ -110,8 +110,13 @@ pub fn lines(request: Request<'_>) -> Vec<Line> {
 /// what is shown.
 pub fn each_line<E>(mut request: Request<'_>, mut each: impl FnMut(Line) -> Result<(), E>) -> Result<(), E> {
     let known = std::mem::take(&mut request.known);
-    let mut decided: Vec<Decided<'_>> =
-        request.snapshot.faults.iter().map(|f| Decided { session: None, decision: plan::quarantined(f) }).collect();
+    let mut decided: Vec<Decided<'_>> = request
+        .snapshot
+        .faults
+        .iter()
+        .filter(|f| !f.is_word())
+        .map(|f| Decided { session: None, decision: plan::quarantined(f) })
+        .collect();
     let mut by_session = crate::walk::by_session(known);
     for session in &request.snapshot.sessions {
         let known = plan::observe(session, by_session.remove(&session.id).unwrap_or_default(), request.policy, false, request.now);

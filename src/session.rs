@@ -64,8 +64,10 @@ pub struct Session {
     pub start: DateTime<Utc>,
     /// A session that began when it was made: ScheduleTs has a non-zero second.
     pub meet_now: bool,
-    /// ScheduleType is "Cancelled".
+    /// ScheduleType says that it will not take place.
     pub cancelled: bool,
+    /// What else ScheduleType says.
+    pub standing: Standing,
     /// Whether the source still lists it.
     pub presence: Presence,
     /// The session-level ConnectCode, which is nobody's: it must never go out.
@@ -97,10 +99,27 @@ impl Session {
         self.participants.iter().find(|p| p.role == Role::Host).map(|p| &p.name).filter(|n| !n.expose().is_empty())
     }
 
+    /// It is neither cancelled nor over: its codes open something.
+    pub fn is_active(&self) -> bool {
+        !self.cancelled && self.standing != Standing::Over
+    }
+
     /// The participant of that id.
     pub fn participant(&self, id: ParticipationId) -> Option<&Participant> {
         self.participants.iter().find(|p| p.id == id)
     }
+}
+
+/// What ScheduleType says of a session that it does not call cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Standing {
+    /// It takes place.
+    #[default]
+    Live,
+    /// It is over, or counts as such: nobody is told anything any more.
+    Over,
+    /// A word that nobody taught us: its messages are held until the practice says what it means.
+    Unknown,
 }
 
 /// Somebody whose record is at fault.
@@ -136,7 +155,7 @@ pub enum AutoDeliver {
 /// RSVP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Rsvp {
-    /// "Unknown", or anything that is not one of the others.
+    /// No answer, or none that is known.
     #[default]
     Unknown,
     /// "Confirmed"
@@ -178,6 +197,8 @@ pub struct Participant {
     pub expires_at: Option<DateTime<Utc>>,
     /// RSVP.
     pub rsvp: Rsvp,
+    /// RSVP has a word that is not known: reminders are held.
+    pub rsvp_unknown: bool,
     /// DepositRequired, in US dollars.
     pub deposit: Option<Decimal>,
     /// The id or the code stands for another person too: see `source::ambiguity`.
@@ -258,6 +279,13 @@ pub struct Fault {
     pub session: Option<SessionId>,
     /// Likewise.
     pub participation: Option<ParticipationId>,
+}
+
+impl Fault {
+    /// It is a word that is not known, in a record that can be read otherwise.
+    pub fn is_word(&self) -> bool {
+        self.path.ends_with("ScheduleType") || self.path.ends_with("RSVP")
+    }
 }
 
 impl fmt::Display for Fault {

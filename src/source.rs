@@ -1,5 +1,5 @@
-//! Where sessions come from: [`mod@file`] and [`http`] read them, [`push`] is given them. [`json`] checks them record by record, [`ambiguity`]
-//! looks across records.
+//! Where sessions come from: [`mod@file`] and [`http`] read them, [`push`] is given them. [`json`] checks them record by record, [`words`] says
+//! what its words mean, [`ambiguity`] looks across records.
 
 pub mod ambiguity;
 pub mod file;
@@ -8,3 +8,4 @@ pub mod json;
 pub mod kept;
 pub mod push;
 mod record;
+pub mod words;

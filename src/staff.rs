@@ -109,7 +109,7 @@ impl Desk<'_> {
     /// Whether a session is looked at: it is to come, within the horizon, and takes place.
     pub fn minds(&self, session: &Session) -> bool {
         let near = self.horizon.and_then(|span| self.now.checked_add_signed(span)).is_none_or(|end| session.start <= end);
-        session.start > self.now && near && !session.cancelled
+        session.start > self.now && near && session.is_active()
     }
 
     /// A session's people who will not be reached, then the messages of the others that need a look. `known` is the store's.
@@ -119,7 +119,7 @@ impl Desk<'_> {
         }
         let known = plan::observe(session, known, self.policy, false, self.now);
         let decisions = plan::plan_session(session, &known, self.policy, self.suppressed, self.now);
-        let at_fault = session.faults.iter().map(|fault| Concern {
+        let at_fault = session.faults.iter().filter(|fault| !fault.is_word()).map(|fault| Concern {
             participation: fault.participation,
             why: Why::Omitted(Reason::Quarantined),
             detail: Some(fault.to_string()),
@@ -192,6 +192,7 @@ pub fn of_fault(source: &str, fault: &Fault) -> Concern {
         session: fault.session,
         participation: fault.participation,
         detail: Some(format!("{source}: {fault}")),
+        why: Why::Omitted(if fault.is_word() { Reason::UnknownStatus } else { Reason::Quarantined }),
         ..nothing()
     }
 }
@@ -244,7 +245,7 @@ fn against(known: &Known, decisions: &[&Decision]) -> Option<(Why, Option<String
 fn is_fault(reason: Reason) -> bool {
     use Reason::{
         Absent, Ambiguous, Bounced, DoNotContact, Guard, InvalidEmail, InvalidNumber, NoConnectCode, NoEmail, NoNumber, OptedOut,
-        PassExpired, Quarantined,
+        PassExpired, Quarantined, UnknownStatus,
     };
     matches!(
         reason,
@@ -261,5 +262,6 @@ fn is_fault(reason: Reason) -> bool {
             | OptedOut
             | PassExpired
             | Quarantined
+            | UnknownStatus
     )
 }

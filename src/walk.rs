@@ -175,7 +175,7 @@ fn judge(
     let Some(seen) = seen else { return Guard::default() };
     let (before, now) = (&walker.before, walker.now);
     // Whoever was told that it is cancelled loses nothing when it leaves the list.
-    let takes_place = |id: &SessionId| before.get(id).is_none_or(|(_, was)| !was.cancelled && was.start > now);
+    let takes_place = |id: &SessionId| before.get(id).is_none_or(|(_, was)| was.is_active() && was.start > now);
     let absent: Vec<SessionId> =
         missing.iter().filter(|(id, why)| *why == Presence::Absent && takes_place(id)).map(|(id, _)| *id).collect();
     let changes = guard::Changes {

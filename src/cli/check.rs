@@ -17,7 +17,7 @@ use crate::outbox::KnownMap;
 use crate::plan::{self, Suppressions};
 use crate::render::Renderer;
 use crate::session::{AutoDeliver, Snapshot};
-use crate::source::ambiguity;
+use crate::source::{ambiguity, words};
 
 mod sender;
 
@@ -121,6 +121,11 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Repo
         ambiguity::mark(&mut snapshot);
         let people = snapshot.sessions.iter().map(|s| s.participants.len()).sum::<usize>();
         report.add("ok", what.clone(), format!("{} sessions, {people} participants", snapshot.sessions.len()));
+        for ((word, meaning), count) in words::census(&snapshot) {
+            let word = if word.is_empty() { "(none)".to_owned() } else { format!("{word:?}") };
+            let (level, taken) = meaning.map_or(("error", "unknown: held"), |meaning| ("note", meaning.as_str()));
+            report.add(level, what.clone(), format!("ScheduleType {word}: {count} sessions, taken for {taken}"));
+        }
         for fault in snapshot.faults.iter().chain(snapshot.sessions.iter().flat_map(|s| &s.faults)) {
             report.add("error", what.clone(), fault.to_string());
         }

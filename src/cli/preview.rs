@@ -19,6 +19,7 @@ pub(super) use crate::preview::rfc3339;
 use crate::preview::{Line, Request, each_line, lines};
 use crate::render::Renderer;
 use crate::session::{Extent, SessionId, Snapshot};
+use crate::source::words::{self, Dictionary};
 use crate::source::{ambiguity, file};
 
 pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Colors) -> anyhow::Result<Exit> {
@@ -66,6 +67,7 @@ pub(super) fn snapshot(config: &Config, named: Option<&Path>) -> anyhow::Result<
         let read = file::read_telling(&file::Settings { path: path.to_path_buf() }, &|done, all| bar.reached(done, all));
         bar.done();
         whole = read.map_err(anyhow::Error::msg)?;
+        words::apply(&mut whole, &Dictionary::of_all(config.sources.iter().map(|source| &source.words)));
     } else if config.sources.is_empty() {
         bail!("there is no source: name one in the configuration, or use --sessions FILE");
     } else {

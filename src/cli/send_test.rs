@@ -15,7 +15,7 @@ use crate::deliver::{PointOfNoReturn, Transport};
 use crate::notice::{Identity, Notice, NoticeKey, Occasion};
 use crate::outcome::Outcome;
 use crate::render::{Facts, Renderer};
-use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId};
+use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId, Standing};
 
 /// The sample's connect code: nobody's.
 const CODE: &str = "123456789";
@@ -93,6 +93,7 @@ fn sample(config: &Config, start: chrono::DateTime<chrono::Utc>) -> Session {
         connected_at: None,
         expires_at: None,
         rsvp: Rsvp::Unknown,
+        rsvp_unknown: false,
         deposit: None,
         ambiguous: None,
         presence: Presence::Listed,
@@ -102,6 +103,7 @@ fn sample(config: &Config, start: chrono::DateTime<chrono::Utc>) -> Session {
         start,
         meet_now: false,
         cancelled: false,
+        standing: Standing::Live,
         presence: Presence::Listed,
         code: None,
         duration: None,

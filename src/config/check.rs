@@ -25,6 +25,7 @@ use crate::plan::quiet::QuietHours;
 use crate::plan::rule::{Rule, When};
 use crate::render::{self, dkim::Dkim};
 use crate::retry::DoubtPolicy;
+use crate::source::words::Dictionary;
 use crate::source::{file, http, push};
 use crate::web;
 use crate::zone::{self, Zone, Zones};
@@ -100,6 +101,8 @@ pub struct Source {
     pub name: String,
     /// What kind, and where.
     pub kind: SourceKind,
+    /// What the practice says of its words.
+    pub words: Dictionary,
     /// Cron expression with seconds, checked.
     pub poll: String,
 }
@@ -368,7 +371,8 @@ fn sources(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Vec<Sourc
                 transport::pushed(source, &format!("source[{n}]"), base, document).map(|token| SourceKind::Push(push::Settings { token }))
             }
         };
-        sources.extend(kind.map(|kind| Source { name, kind, poll }));
+        let words = Dictionary::new(&source.status).map_err(|why| document.note(&key("status"), why)).unwrap_or_default();
+        sources.extend(kind.map(|kind| Source { name, kind, words, poll }));
     }
     sources
 }

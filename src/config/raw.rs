@@ -12,6 +12,7 @@ use super::span::{Clock, Duration, Period};
 use crate::contact::Channel;
 use crate::pace::Rate;
 use crate::retry::DoubtPolicy;
+use crate::source::words::Meaning;
 
 mod gateway;
 
@@ -145,6 +146,8 @@ pub struct Source {
     pub token_file: Option<PathBuf>,
     /// http: it may be asked over http://, although it is on another machine.
     pub clear_text: bool,
+    /// What words of ScheduleType mean that are not known otherwise, or mean something else here: `live`, `cancelled` or `over`.
+    pub status: BTreeMap<String, Meaning>,
     /// file, http: when it is read, a cron expression with seconds. Default: every 30 seconds.
     pub poll: Option<String>,
 }

@@ -16,8 +16,8 @@ use crate::feedback::{Reply, Report};
 use crate::outbox::StoreError;
 use crate::outbox::receipt::Received;
 use crate::session::{Participant, ParticipationId, SessionId};
-use crate::source::json;
 use crate::source::push::{self, Held, Offer, Refused};
+use crate::source::{json, words};
 use crate::web::{self, Declined, hook, push::Receipt};
 
 /// From one asking of the sources because of events to the next, at least: events come in bursts, and each may be sent again.
@@ -129,7 +129,12 @@ impl Intake {
     async fn take(&self, source: &str, offer: Offer) -> Result<Receipt, Failed> {
         let (held, now) = (self.held(source).await?, self.engine.clock.now());
         let taking = tokio::task::spawn_blocking(move || push::take(&offer, &held, now));
-        let taken = taking.await.unwrap_or_else(|e| Err(Refused::Unusable(format!("the body: {e}"))))?;
+        let mut taken = taking.await.unwrap_or_else(|e| Err(Refused::Unusable(format!("the body: {e}"))))?;
+        if let Some(dictionary) = self.engine.words.get(source) {
+            let faults = taken.snapshot.faults.len();
+            words::apply(&mut taken.snapshot, dictionary);
+            taken.faults.extend_from_slice(&taken.snapshot.faults[faults..]);
+        }
         tell(source, taken.faults.iter());
         // The line behind which it is durable.
         let report = self.engine.apply(source, &taken.snapshot).await?;

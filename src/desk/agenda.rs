@@ -114,7 +114,7 @@ fn entry(desk: &Desk, seen: &Seen, notes: &Notes, now: DateTime<Utc>) -> Entry {
     let person = |p: &Participant| {
         let theirs: Vec<&Decision> = decisions.iter().filter(|d| plan::diff::of_participant(d, session.id, p.id)).collect();
         let to = plan::recipient(p, &desk.policy, &Suppressions::default(), false);
-        let over = session.start <= now || session.cancelled;
+        let over = session.start <= now || !session.is_active();
         Person {
             id: p.id,
             role: p.role,

@@ -31,7 +31,7 @@ pub async fn unreachable(desk: &Desk, now: DateTime<Utc>) -> Result<Vec<Row>, St
     let mut rows = Vec::new();
     for source in &desk.sources {
         for stored in desk.outbox.sessions(source, None).await? {
-            let Some(session) = latest(&stored).filter(|s| s.start > now && !s.cancelled) else { continue };
+            let Some(session) = latest(&stored).filter(|s| s.start > now && s.is_active()) else { continue };
             rows.extend(of_session(desk, &desk.seen(source, session, now).await?, &notes, now));
         }
     }

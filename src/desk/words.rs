@@ -8,6 +8,7 @@ pub fn reason(reason: Reason) -> &'static str {
     match reason {
         Reason::Quarantined => "The record has a mistake",
         Reason::Ambiguous => "The same id or code stands for two people",
+        Reason::UnknownStatus => "A word in the record is not known",
         Reason::HostDelivers => "The host, or another system, tells them",
         Reason::HostsOff => "Hosts get no messages here",
         Reason::NoEmail => "There is no e-mail address",
@@ -48,6 +49,7 @@ pub fn reason(reason: Reason) -> &'static str {
 pub fn remedy(reason: Reason) -> Option<&'static str> {
     Some(match reason {
         Reason::Quarantined | Reason::Ambiguous => "Correct the record where sessions are booked; until then, call them.",
+        Reason::UnknownStatus => "Tell your administrator what the word means ([source.status]), or correct it where sessions are booked.",
         Reason::NoEmail | Reason::InvalidEmail => "Correct the e-mail address where sessions are booked, or call them.",
         Reason::NoNumber | Reason::InvalidNumber => "Correct the telephone number where sessions are booked, or call them.",
         Reason::DoNotContact | Reason::OptedOut => "Do not write to them; call, if that is agreed.",

@@ -33,7 +33,8 @@ fn want(notice: &Notice, held: Option<&KnownNotice>) -> Option<Change> {
 
 /// Held for a reason that a later snapshot can take away. The others wait for a person.
 fn mends_itself(reason: Reason) -> bool {
-    matches!(reason, Reason::Quarantined | Reason::Ambiguous | Reason::Absent | Reason::Guard | Reason::SourceStale)
+    use Reason::{Absent, Ambiguous, Guard, Quarantined, SourceStale, UnknownStatus};
+    matches!(reason, Quarantined | Ambiguous | UnknownStatus | Absent | Guard | SourceStale)
 }
 
 fn end(row: &KnownNotice, reason: Reason) -> Option<Change> {
@@ -55,6 +56,7 @@ pub fn state_after(reason: Reason) -> State {
     match reason {
         Reason::Quarantined
         | Reason::Ambiguous
+        | Reason::UnknownStatus
         | Reason::Absent
         | Reason::SourceStale
         | Reason::Guard

@@ -44,6 +44,9 @@ impl Case<'_> {
         if self.rsvp() == Rsvp::Declined {
             return Some(Reason::Declined);
         }
+        if self.participant.rsvp_unknown {
+            return Some(Reason::UnknownStatus);
+        }
         self.against(at).or((at >= useful_until).then_some(Reason::Started))
     }
 

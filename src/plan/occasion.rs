@@ -9,7 +9,7 @@ use crate::contact::Channel;
 use crate::notice::{Decision, Identity, Notice, NoticeKey, Occasion, Omission, Reason};
 use crate::outbox::reply::Answered;
 use crate::outbox::{Known, KnownNotice, State};
-use crate::session::{AutoDeliver, Participant, Presence, Rsvp, Session};
+use crate::session::{AutoDeliver, Participant, Presence, Rsvp, Session, Standing};
 
 /// A Meet Now session is joined within this time, so its invite is useful so long.
 const MEET_NOW_USEFUL: TimeDelta = TimeDelta::minutes(30);
@@ -43,8 +43,15 @@ pub(super) fn decide(case: &Case<'_>) -> Vec<Decision> {
 }
 
 fn all(case: &Case<'_>) -> Vec<Decision> {
+    // Even if it leaves the list: what is over is no news.
+    if case.session.standing == Standing::Over && !case.session.cancelled {
+        return case.refuse_all(Reason::Outdated, Some("ScheduleType says that it is over"));
+    }
     if let Some(reason) = case.session.presence.against().or(case.participant.presence.against()) {
         return vec![case.nothing_at_all(reason, None)];
+    }
+    if case.session.standing == Standing::Unknown && !case.is_cancelled() {
+        return vec![case.nothing_at_all(Reason::UnknownStatus, Some("ScheduleType has a word that is not known".to_owned()))];
     }
     let cancelled = case.is_cancelled();
     let to = match recipient(case.participant, case.policy, case.suppressed, !cancelled) {
@@ -163,6 +170,9 @@ impl Case<'_> {
         let due = kept.unwrap_or(time);
         if self.rsvp() == Rsvp::Declined {
             return Err(omit(Reason::Declined, Some(time), None));
+        }
+        if self.participant.rsvp_unknown {
+            return Err(omit(Reason::UnknownStatus, Some(time), Some("RSVP has a word that is not known".to_owned())));
         }
         if let Some(reason) = self.against(due.max(self.now)) {
             return Err(omit(reason, Some(time), None));

@@ -11,11 +11,12 @@ use crate::contact::{Channel, ConnectCode, PersonName};
 use crate::notice::{Notice, Occasion};
 use crate::outbox::{KnownNotice, State};
 use crate::outcome::Suppression;
-use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, SessionId};
+use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, SessionId, Standing};
 use crate::zone::{Settings, Zones};
 
 mod not_joined;
 mod spelling;
+mod words;
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap_or_else(|_| format!("{text}Z").parse().expect(text))
@@ -75,6 +76,7 @@ fn person() -> Participant {
         connected_at: None,
         expires_at: None,
         rsvp: Rsvp::Unknown,
+        rsvp_unknown: false,
         deposit: None,
         ambiguous: None,
         presence: Presence::Listed,
@@ -88,6 +90,7 @@ fn session() -> Session {
         start: at("2026-11-26T15:00:00"),
         meet_now: false,
         cancelled: false,
+        standing: Standing::Live,
         presence: Presence::Listed,
         code: None,
         duration: None,

@@ -15,7 +15,7 @@ use crate::contact::{Address, Channel, ConnectCode, Passkey, PersonName, clean_l
 use crate::feedback::answer::Answer;
 use crate::message::SmsEncoding;
 use crate::notice::{Notice, NoticeKey, Occasion};
-use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId};
+use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId, Standing};
 use crate::zone::{Resolved, Settings as ZoneSettings, Zones};
 
 /// Larger than this and mail programs hide the end of a message, in bytes of HTML (Gmail cuts at 102 KB).
@@ -224,6 +224,7 @@ impl Case<'_> {
             start: start.parse().expect("a constant, and RFC 3339"),
             meet_now: self.meet_now,
             cancelled: self.occasion == Occasion::Cancelled,
+            standing: Standing::Live,
             presence: Presence::Listed,
             code: ConnectCode::parse("981342223"),
             duration: None,
@@ -257,6 +258,7 @@ impl Case<'_> {
             connected_at: None,
             expires_at: extras.then(|| "2026-10-30T16:30:00Z".parse().expect("a constant, and RFC 3339")),
             rsvp: Rsvp::Unknown,
+            rsvp_unknown: false,
             deposit: extras.then(|| rust_decimal::Decimal::new(2000, 2)),
             ambiguous: None,
             presence: Presence::Listed,

@@ -75,7 +75,7 @@ fn mark_participations(snapshot: &mut Snapshot) {
 /// One ConnectCode for two participations of active sessions: also of one whose record is at fault otherwise.
 fn mark_codes(snapshot: &mut Snapshot) {
     let mut holders: HashMap<ConnectCode, Vec<Option<ParticipationId>>> = HashMap::new();
-    for session in snapshot.sessions.iter().filter(|s| !s.cancelled) {
+    for session in snapshot.sessions.iter().filter(|s| s.is_active()) {
         let read = session.participants.iter().filter_map(|person| Some((person.code?, Some(person.id))));
         for (code, id) in read.chain(session.unread.iter().map(|unread| (unread.code, unread.id))) {
             holders.entry(code).or_default().push(id);
@@ -85,7 +85,7 @@ fn mark_codes(snapshot: &mut Snapshot) {
     if holders.is_empty() {
         return;
     }
-    for session in snapshot.sessions.iter_mut().filter(|s| !s.cancelled) {
+    for session in snapshot.sessions.iter_mut().filter(|s| s.is_active()) {
         for person in &mut session.participants {
             let Some(people) = person.code.and_then(|code| holders.get(&code)) else { continue };
             let others: Vec<String> = people

@@ -13,6 +13,7 @@ use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 
 use super::record::{Found, Record, compact};
+use super::words::{self, Meaning};
 use crate::contact::{ConnectCode, Passkey, PersonName};
 use crate::session::{
     AutoDeliver, Fault, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId, Snapshot, Unread,
@@ -55,12 +56,18 @@ pub(super) const PRESENCE: &str = "PunctualPresence";
 /// The extension that keeps the role of a participant whom the source lists no more.
 pub(super) const ROLE: &str = "PunctualRole";
 
+/// The extension that says what the practice calls the word of ScheduleType.
+pub(super) const MEANING: &str = "PunctualMeaning";
+
 /// Reads a record that the store kept, marks included. `None`: it is none.
 pub fn kept(record: &str) -> Option<Session> {
     let raw: &RawValue = serde_json::from_str(record).ok()?;
     let mut session = session(raw, "").ok()?;
     let fields = Record::read(raw, "").ok()?;
     session.presence = presence(&fields);
+    if let Some(meaning) = fields.text(MEANING).ok().flatten().and_then(|word| Meaning::from_word(&word)) {
+        (session.cancelled, session.standing) = (meaning == Meaning::Cancelled, words::standing(Some(meaning)));
+    }
     for (n, person) in fields.list("Participants").ok()?.into_iter().enumerate() {
         let path = format!("Participants[{n}]");
         let Ok(fields) = Record::read(person, &path) else { continue };
@@ -75,6 +82,13 @@ pub fn kept(record: &str) -> Option<Session> {
 
 fn presence(fields: &Record<'_>) -> Presence {
     fields.text(PRESENCE).ok().flatten().and_then(|word| Presence::from_word(&word)).unwrap_or_default()
+}
+
+/// What a record's ScheduleType is, as the source wrote it.
+pub(super) fn schedule_type(record: &str) -> String {
+    let raw: Result<&RawValue, _> = serde_json::from_str(record);
+    let said = raw.ok().and_then(|raw| Record::read(raw, "").and_then(|fields| word(&fields, "ScheduleType")).ok().flatten());
+    said.unwrap_or_default()
 }
 
 /// Reads a body.
@@ -157,7 +171,7 @@ fn session(raw: &RawValue, path: &str) -> Result<Session, Fault> {
     let id = SessionId(record.id("SessionId")?);
     let of_session = |fault: Fault| Fault { session: Some(id), ..fault };
     let (start, meet_now) = record.required("ScheduleTs", "a time such as 2014-04-16T15:00:00", schedule).map_err(of_session)?;
-    let cancelled = record.text("ScheduleType").map_err(of_session)?.is_some_and(|t| t.trim().eq_ignore_ascii_case("cancelled"));
+    let meaning = word(&record, "ScheduleType").map_err(of_session)?.map_or(Some(Meaning::Live), |word| words::schedule_type(&word));
     let people = record.list("Participants").map_err(of_session)?;
     if people.len() > PARTICIPANTS_MAX {
         return Err(of_session(
@@ -168,7 +182,8 @@ fn session(raw: &RawValue, path: &str) -> Result<Session, Fault> {
         id,
         start,
         meet_now,
-        cancelled,
+        cancelled: meaning == Some(Meaning::Cancelled),
+        standing: words::standing(meaning),
         presence: Presence::Listed,
         // Nobody is shown it: one that is no code at all has nothing to be kept from.
         code: record.optional("ConnectCode", "", code).unwrap_or_default(),
@@ -181,7 +196,10 @@ fn session(raw: &RawValue, path: &str) -> Result<Session, Fault> {
     };
     for (n, person) in people.into_iter().enumerate() {
         match participant(person, &record.path_of(&format!("Participants[{n}]")), n) {
-            Ok(read) => session.participants.push(read),
+            Ok(read) => {
+                session.faults.extend(read.rsvp_unknown.then(|| of_session(unknown_rsvp(person, &read))));
+                session.participants.push(read);
+            }
             Err(fault) => {
                 let code = Record::read(person, "").ok().and_then(|record| record.optional("ConnectCode", "", any_code).ok().flatten());
                 session.unread.extend(code.map(|code| Unread { id: fault.participation, code }));
@@ -192,6 +210,18 @@ fn session(raw: &RawValue, path: &str) -> Result<Session, Fault> {
     Ok(session)
 }
 
+/// A word, whatever its kind is: a number or a flag is a word that nobody knows.
+fn word(record: &Record<'_>, key: &str) -> Result<Option<String>, Fault> {
+    record.optional(key, "a word", |found| Some(found.as_text().map_or_else(|| found.kind().to_owned(), std::borrow::Cow::into_owned)))
+}
+
+fn unknown_rsvp(raw: &RawValue, person: &Participant) -> Fault {
+    let said = Record::read(raw, "").and_then(|record| word(&record, "RSVP")).ok().flatten().unwrap_or_default();
+    let found = words::shown(&said).map_or_else(|| "another text".to_owned(), |word| format!("{word:?}"));
+    let reason = format!("found {found}; expected Confirmed, Declined or Unknown: reminders are held");
+    Fault { path: format!("{}.RSVP", person.path), reason, session: None, participation: Some(person.id) }
+}
+
 fn participant(raw: &RawValue, path: &str, position: usize) -> Result<Participant, Fault> {
     let record = Record::read(raw, path)?;
     let id = ParticipationId(record.id("ParticipationId")?);
@@ -200,6 +230,7 @@ fn participant(raw: &RawValue, path: &str, position: usize) -> Result<Participan
 
 fn read_participant(record: &Record<'_>, id: ParticipationId, position: usize) -> Result<Participant, Fault> {
     let text = |key: &str| record.text(key).map(Option::unwrap_or_default);
+    let rsvp = word(record, "RSVP")?.map_or(Some(Rsvp::Unknown), |word| words::rsvp(&word));
     Ok(Participant {
         id,
         role: if position == 0 { Role::Host } else { Role::Participant },
@@ -219,7 +250,8 @@ fn read_participant(record: &Record<'_>, id: ParticipationId, position: usize) -
         },
         connected_at: record.optional("ConnectionTs", "a time such as 2014-04-16T15:00:00", time)?,
         expires_at: record.optional("ExpiresTs", "a time such as 2014-04-16T15:00:00", time)?,
-        rsvp: record.text("RSVP")?.as_deref().map_or(Rsvp::Unknown, rsvp),
+        rsvp: rsvp.unwrap_or_default(),
+        rsvp_unknown: rsvp.is_none(),
         deposit: record.optional("DepositRequired", "an amount of 0 or more", amount)?,
         ambiguous: None,
         presence: Presence::Listed,
@@ -232,14 +264,6 @@ fn auto_deliver(found: &Found<'_>) -> Option<AutoDeliver> {
         "S" => Some(AutoDeliver::Sms),
         "N" => Some(AutoDeliver::Nobody),
         _ => None,
-    }
-}
-
-fn rsvp(word: &str) -> Rsvp {
-    match word.trim() {
-        "Confirmed" => Rsvp::Confirmed,
-        "Declined" => Rsvp::Declined,
-        _ => Rsvp::Unknown,
     }
 }
 

@@ -4,7 +4,8 @@
 
 use serde_json::Value;
 
-use super::json::{self, PRESENCE, ROLE};
+use super::json::{self, MEANING, PRESENCE, ROLE};
+use super::words::Meaning;
 use crate::session::{ParticipationId, Presence, Role, Session};
 
 /// The session of a kept record, with what other records say of its participants. `None`: it cannot be read.
@@ -20,6 +21,14 @@ pub fn session(record: &str, ambiguous: &[(ParticipationId, String)]) -> Option<
 pub fn mark(record: &str, presence: Presence) -> String {
     edit(record, |session| {
         session.insert(PRESENCE.to_owned(), presence.as_str().into());
+    })
+}
+
+/// The record with what the practice says of its ScheduleType; `None`: nothing, and whatever mark there is goes.
+pub(super) fn with_meaning(record: &str, meaning: Option<Meaning>) -> String {
+    edit(record, |session| match meaning {
+        Some(meaning) => drop(session.insert(MEANING.to_owned(), meaning.as_str().into())),
+        None => drop(session.remove(MEANING)),
     })
 }
 

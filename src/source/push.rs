@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::ambiguity;
-use super::json::{self, PRESENCE};
+use super::json::{self, MEANING, PRESENCE};
 use crate::outbox::StoredSession;
 use crate::session::{Extent, Fault, Presence, Session, SessionId, Snapshot};
 
@@ -192,6 +192,7 @@ fn fields(record: &str) -> Option<Map<String, Value>> {
 /// The session itself is listed again; whoever departed stays departed.
 fn drop_marks(fields: &mut Map<String, Value>) {
     fields.remove(PRESENCE);
+    fields.remove(MEANING);
     drop_departed(fields);
 }
 

@@ -96,7 +96,7 @@ impl<'r> Record<'r> {
 }
 
 impl<'r> Found<'r> {
-    fn kind(&self) -> &'static str {
+    pub(super) fn kind(&self) -> &'static str {
         match self.0.bytes().next() {
             Some(b'{') => "an object",
             Some(b'[') => "an array",

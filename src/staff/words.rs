@@ -23,6 +23,10 @@ pub const HEADINGS: [(Kind, &str); 4] = [
 /// The words for one concern.
 pub fn of(concern: &Concern) -> Words {
     let (what, advice) = match (concern.kind, concern.why) {
+        (Kind::Record, Why::Omitted(Reason::UnknownStatus)) => (
+            "A word that is not known",
+            "Correct it in the scheduling system, or say what it means in [source.status]. Until then the messages that depend on it are held.",
+        ),
         (Kind::Record, _) => ("Not readable", "Correct the record in the scheduling system. Until then nobody in it is told anything."),
         (_, Why::Omitted(reason)) => of_reason(reason),
         (Kind::Message, Why::Held) => {
@@ -73,6 +77,10 @@ fn of_reason(reason: Reason) -> (&'static str, &'static str) {
         Reason::Absent => {
             ("The scheduling system no longer lists them", "Nothing is sent. If the session takes place, look why it left the list.")
         }
+        Reason::UnknownStatus => (
+            "A word in the record is not known, so messages are held",
+            "Say what it means in [source.status], or correct it in the scheduling system; until then, call them.",
+        ),
         Reason::Guard => ("Waits with many other changes", GUARD),
         other => (other.as_str(), "Look with `punctual why`."),
     }

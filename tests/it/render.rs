@@ -18,7 +18,7 @@ use punctual::feedback::answer::Answer;
 use punctual::message::SmsEncoding;
 use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
 use punctual::render::{Facts, Parts, RenderError, Rendered, Renderer, Settings};
-use punctual::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId};
+use punctual::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId, Standing};
 use punctual::zone::{Resolved, Zones};
 
 fn at(rfc3339: &str) -> DateTime<Utc> {
@@ -65,6 +65,7 @@ fn person(id: i64, role: Role, name: &str, email: &str, number: &str, code: &str
         connected_at: None,
         expires_at: None,
         rsvp: Rsvp::Unknown,
+        rsvp_unknown: false,
         deposit: None,
         ambiguous: None,
         presence: Presence::Listed,
@@ -80,6 +81,7 @@ fn sample() -> Session {
         start: at("2014-04-16T15:00:00Z"),
         meet_now: false,
         cancelled: false,
+        standing: Standing::Live,
         presence: Presence::Listed,
         code: ConnectCode::parse("981342223"),
         duration: None,

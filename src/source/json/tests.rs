@@ -1,5 +1,6 @@
 use super::*;
 use crate::contact::Channel;
+use crate::session::Standing;
 use proptest::prelude::*;
 
 const EXAMPLE: &str = include_str!("../../../tests/fixtures/sessions.json");
@@ -129,11 +130,42 @@ fn fields_of_a_participant() {
         assert_eq!(person(fields).unwrap_err().path, format!("[0].Participants[1].{path}"));
     }
     assert_eq!(person(r#""RSVP":"Declined""#).unwrap().rsvp, Rsvp::Declined);
-    assert_eq!(person(r#""RSVP":"Maybe""#).unwrap().rsvp, Rsvp::Unknown);
     assert_eq!(person(r#""Passkey":"""#).unwrap().passkey, None);
     for word in ["\"e\"", "\"X\"", "\"\"", "1"] {
         let json = with("").replace(r#""ShouldAutoDeliverCode":"E""#, &format!(r#""ShouldAutoDeliverCode":{word}"#));
         assert_eq!(one(&json).faults[0].path, "[0].Participants[1].ShouldAutoDeliverCode", "{word}");
+    }
+}
+
+#[test]
+fn an_answer_that_nobody_understands_is_a_fault_and_stops_only_reminders() {
+    for (written, shown) in [(r#""Maybe""#, true), ("7", false), (r#""Trevor Ohm 404-555-0133""#, false)] {
+        let session = one(&with(&format!(r#""RSVP":{written}"#)));
+        let person = &session.participants[1];
+        assert_eq!((person.rsvp, person.rsvp_unknown), (Rsvp::Unknown, true), "{written}");
+        let fault = &session.faults[0];
+        assert_eq!((fault.path.as_str(), fault.participation), ("[0].Participants[1].RSVP", Some(ParticipationId(2))));
+        assert_eq!(fault.reason.contains("Maybe"), shown, "{}", fault.reason);
+        assert!(fault.is_word() && !fault.reason.contains("Trevor"), "{}", fault.reason);
+    }
+    for written in ["null", r#""""#, r#""tentative""#, r#""ACCEPTED""#] {
+        assert!(person(&format!(r#""RSVP":{written}"#)).is_ok_and(|p| !p.rsvp_unknown), "{written}");
+    }
+}
+
+#[test]
+fn a_session_stands_as_its_word_says() {
+    for (written, cancelled, standing) in [
+        ("null", false, Standing::Live),
+        (r#""Rescheduled""#, false, Standing::Live),
+        (r#""CANCELED""#, true, Standing::Live),
+        (r#""No Show""#, false, Standing::Over),
+        (r#""On Hold""#, false, Standing::Unknown),
+        ("3", false, Standing::Unknown),
+        ("true", false, Standing::Unknown),
+    ] {
+        let session = one(&format!(r#"[{{"SessionId":7,"ScheduleTs":"2026-11-26T15:00:00","ScheduleType":{written},"Participants":[]}}]"#));
+        assert_eq!((session.cancelled, session.standing), (cancelled, standing), "{written}");
     }
 }
 
