@@ -71,14 +71,7 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub enum Callback {
     /// By its signature over the public address.
-    Twilio {
-        /// The address that it was told.
-        url: Url,
-        /// The account's token.
-        token: SecretString,
-        /// It answers these words itself.
-        answered: bool,
-    },
+    Twilio(TwilioAccount),
     /// By the last part of the address.
     Kannel {
         /// That part.
@@ -95,6 +88,23 @@ pub enum Callback {
         /// It answers these words itself.
         answered: bool,
     },
+}
+
+/// An account of Twilio's, as its requests name it.
+#[derive(Debug, Clone)]
+pub struct TwilioAccount {
+    /// The address that it was told.
+    pub url: Url,
+    /// Its token.
+    pub token: SecretString,
+    /// AC...
+    pub sid: String,
+    /// Our number; `None`: those of a messaging service.
+    pub number: Option<String>,
+    /// MG...
+    pub service: Option<String>,
+    /// It answers these words itself.
+    pub answered: bool,
 }
 
 /// What a connection may cost.

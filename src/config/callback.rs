@@ -8,8 +8,8 @@ use super::raw::{self, GatewayKind, Raw};
 use super::read::Document;
 use super::transport::Place;
 use crate::deliver::gateway::rules::{At, pointer_mistake};
-use crate::web::Callback;
 use crate::web::webhook::{Form, ReceiptForm, ReplyForm};
+use crate::web::{Callback, TwilioAccount};
 
 /// Of all gateways that tell us anything.
 pub(super) fn callbacks(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Vec<Callback> {
@@ -48,7 +48,7 @@ pub(super) fn callbacks(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>)
 fn token_of(callback: &Callback) -> Option<&str> {
     match callback {
         Callback::Kannel { token, .. } | Callback::Http { token, .. } => Some(token.expose_secret()),
-        Callback::Twilio { .. } => None,
+        Callback::Twilio(_) => None,
     }
 }
 
@@ -85,7 +85,15 @@ fn twilio(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<Callb
     if gateway.auth_token.is_none() && gateway.auth_token_file.is_none() {
         place.note("auth_token_file", "is missing; expected the account's token: Twilio signs what it sends to callback_url with it");
     }
-    Some(Callback::Twilio { url, token: token?, answered: gateway.provider_answers.unwrap_or(true) })
+    Some(Callback::Twilio(TwilioAccount {
+        url,
+        token: token?,
+        // What is missing is told where the gateway is looked at.
+        sid: gateway.account_sid.clone().unwrap_or_default(),
+        number: gateway.from.clone(),
+        service: gateway.messaging_service_sid.clone(),
+        answered: gateway.provider_answers.unwrap_or(true),
+    }))
 }
 
 fn http(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<Callback> {

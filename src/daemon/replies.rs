@@ -17,7 +17,7 @@ use crate::deliver::shadow::NOT_SENT;
 use crate::deliver::{PointOfNoReturn, Transport};
 use crate::feedback::Reply;
 use crate::feedback::answer::Answer;
-use crate::feedback::word::Word;
+use crate::feedback::word::{Understood, Word, understand};
 use crate::message::{Content, Message};
 use crate::notice::NoticeKey;
 use crate::outbox::reply::{Answered, Changes, Place, Taken, Told, Waiting, reply_key};
@@ -42,7 +42,7 @@ pub struct Heard {
 
 /// Takes a reply: durable when it returns. `locale`: of an answer to a word that tells of no language (BCP 47). A number that is none is told in the log, and changes nothing.
 pub async fn take(outbox: &dyn Outbox, reply: &Reply, policy: &Policy, locale: &str, now: DateTime<Utc>) -> Result<Heard> {
-    let (mut word, of_word) = Word::of(&reply.text);
+    let Understood { mut word, language: of_word, more: _ } = understand(&reply.text);
     let Some((from, other)) = whose(outbox, readings(&reply.from, &policy.region), now).await? else {
         if word == Word::Stop {
             tracing::error!(

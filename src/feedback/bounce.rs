@@ -1,67 +1,107 @@
-//! Bounces: what mail servers tell of a mail that they had taken (RFC 3464, in a multipart/report of RFC 6522, once 3462).
+//! Bounces: what mail servers tell of a mail that they had taken.
 //!
-//! In: the bytes of a mail, from anybody. Out: which of our messages it speaks of, and what became of it. Our Message-ID and the return path of
-//! VERP hold a reference that nobody can guess, so a made-up report leads nowhere. Only the outermost parts are looked at, and of these a bounded
-//! number: nothing is nested, so nothing can be nested too deep. Never panics.
+//! In: the bytes of a mail, from anybody. Out: which of our messages it speaks of, and what became of it. What servers send is a report (RFC 3464,
+//! in a multipart/report of RFC 6522, once 3462: [`report`]), or a letter in their own words ([`letter`]). A letter is believed in what it says of
+//! the message, and never in what that says of the address.
+//!
+//! Which message it is: the return path of VERP that the mail was sent to; else, of what it returns or quotes, our own header, or the Message-ID.
+//! Each holds a reference that nobody can guess, so a made-up bounce leads nowhere. What answers by itself (an absence, a challenge), read
+//! receipts and complaints are no bounces: whoever reads that mailbox looks at them.
+//!
+//! Only the outer parts are looked at, three deep at most, and of these a bounded number. Never panics.
 
-use mailparse::{MailHeader, MailHeaderMap, parse_content_type, parse_headers};
+use mailparse::{MailHeader, MailHeaderMap, ParsedContentType, parse_content_type, parse_headers};
 
 use super::{Report, is_reference};
-use crate::outbox::receipt::Fate;
-use crate::outcome::{EnhancedStatus, Suppression, redacted};
-use crate::session::RawContact;
+
+mod judged;
+mod letter;
+mod report;
 
 /// So many bytes of a mail are looked at: the status comes first, then the head of the mail that came back.
 pub const BOUNCE_MAX: usize = 512 << 10;
 /// Parts that are looked at: a report has three.
 const PARTS_MAX: usize = 10;
-/// Recipients of a report that are looked at: our mail has one, and an alias may lead to some more.
-const RECIPIENTS_MAX: usize = 50;
+/// Parts within parts: a report, within what a filter put around it.
+const DEPTH_MAX: usize = 3;
+/// Our own header, whose value is the message's reference. Some providers replace the Message-ID, and none does this one.
+const OUR_HEADER: &str = "X-Punctual-Ref";
 
-/// What is said of one recipient.
-struct Status {
-    fate: Fate,
-    remember: Option<Suppression>,
-    detail: String,
-    /// The mailbox that failed.
-    recipient: Option<RawContact>,
-}
-
-/// Reads a report. `Err`: why it is none that we can use.
+/// Reads a bounce. `Err`: why it is none that we can use.
 pub fn read(mail: &[u8]) -> Result<Report, &'static str> {
     let mail = &mail[..mail.len().min(BOUNCE_MAX)];
-    let (headers, body) = parse_headers(mail).map_err(|_| "it is no mail")?;
-    let content = parse_content_type(&headers.get_first_value("Content-Type").unwrap_or_default());
-    if content.mimetype != "multipart/report" {
-        return Err("it is no report (multipart/report)");
+    let (headers, _) = parse_headers(mail).map_err(|_| "it is no mail")?;
+    let mut leaves = Vec::new();
+    open(mail, DEPTH_MAX, &mut leaves);
+    let of = |kinds: &[&str]| leaves.iter().find(|leaf| kinds.contains(&leaf.kind.mimetype.as_str()));
+    if of(&["message/feedback-report"]).is_some() {
+        return Err("it is a complaint: somebody called a message of ours unwanted; ask them, before anything is sent again");
     }
-    let boundary = content.params.get("boundary").filter(|b| !b.is_empty()).ok_or("its parts have no boundary")?;
-    let (mut statuses, mut ours) = (Vec::new(), by_return_path(&headers));
-    for part in parts(&mail[body..], boundary) {
-        let Ok((headers, start)) = parse_headers(part) else { continue };
-        match parse_content_type(&headers.get_first_value("Content-Type").unwrap_or_default()).mimetype.as_str() {
-            "message/delivery-status" | "message/global-delivery-status" => statuses.extend(status(&part[start..])),
-            "text/rfc822-headers" | "message/rfc822" | "message/global" | "message/global-headers" => {
-                ours = ours.or_else(|| by_message_id(&part[start..]));
-            }
-            _ => {}
+    if of(&["message/disposition-notification", "message/global-disposition-notification"]).is_some() {
+        return Err("it is a read receipt");
+    }
+    let is_report = content_type(&headers).mimetype == "multipart/report" || leaves.iter().any(|leaf| leaf.in_report);
+    let said = match of(&["message/delivery-status", "message/global-delivery-status"]) {
+        Some(_) => {
+            let parts = leaves.iter().filter(|leaf| leaf.kind.mimetype.ends_with("delivery-status"));
+            report::said(parts.map(|leaf| leaf.body), is_report).ok_or("it holds no status")?
         }
-    }
-    let ours = ours.ok_or("it names no message of ours")?;
-    let some_arrived = statuses.iter().any(|s| s.fate == Fate::Delivered);
-    // A mail that reached one mailbox of several has arrived; else the worst counts.
-    let said = statuses.into_iter().max_by_key(|s| s.fate).ok_or("it holds no status")?;
-    Ok(Report {
-        reference: None,
-        ours: Some(ours),
-        fate: said.fate,
-        detail: Some(said.detail),
-        remember: said.remember.filter(|_| !some_arrived),
-        recipient: said.recipient,
-    })
+        None if letter::is_automatic(&headers) => return Err("it answers by itself: nobody says that the message did not arrive"),
+        None => letter::said(&headers, &leaves)?,
+    };
+    let ours = by_return_path(&headers).or_else(|| returned(&leaves)).or_else(|| quoted(&leaves));
+    Ok(Report { ours: Some(ours.ok_or("it names no message of ours")?), ..said })
 }
 
-/// The outermost parts, without their boundaries.
+/// A part that holds no others.
+struct Leaf<'m> {
+    kind: ParsedContentType,
+    /// What holds it, or what holds that, is a multipart/report.
+    in_report: bool,
+    /// Its head, and its body as it stands.
+    whole: &'m [u8],
+    body: &'m [u8],
+}
+
+impl Leaf<'_> {
+    /// Its body, decoded; UTF-8 also where it says something else, or nothing. A part that cannot be decoded is read as it stands.
+    fn text(&self) -> String {
+        let Ok(part) = mailparse::parse_mail(self.whole) else { return String::from_utf8_lossy(self.body).into_owned() };
+        let utf8 = part.get_body_raw().ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        utf8.or_else(|| part.get_body().ok()).unwrap_or_else(|| String::from_utf8_lossy(self.body).into_owned())
+    }
+
+    /// What came back: a mail of ours, or its head.
+    fn is_returned(&self) -> bool {
+        matches!(self.kind.mimetype.as_str(), "text/rfc822-headers" | "message/rfc822" | "message/global" | "message/global-headers")
+    }
+}
+
+fn content_type(headers: &[MailHeader<'_>]) -> ParsedContentType {
+    parse_content_type(&headers.get_first_value("Content-Type").unwrap_or_else(|| "text/plain".to_owned()))
+}
+
+/// The parts of a mail, or of a part, that hold no others.
+fn open<'m>(part: &'m [u8], deeper: usize, leaves: &mut Vec<Leaf<'m>>) {
+    let Ok((headers, start)) = parse_headers(part) else { return };
+    let (kind, body) = (content_type(&headers), part.get(start..).unwrap_or_default());
+    let boundary = kind.params.get("boundary").filter(|b| kind.mimetype.starts_with("multipart/") && !b.is_empty() && deeper > 0);
+    let Some(boundary) = boundary else {
+        if leaves.len() < PARTS_MAX {
+            leaves.push(Leaf { kind, in_report: false, whole: part, body });
+        }
+        return;
+    };
+    let before = leaves.len();
+    for inner in parts(body, boundary) {
+        open(inner, deeper - 1, leaves);
+    }
+    if kind.mimetype == "multipart/report" {
+        leaves[before..].iter_mut().for_each(|leaf| leaf.in_report = true);
+    }
+}
+
+/// What stands between boundaries.
 fn parts<'m>(body: &'m [u8], boundary: &str) -> Vec<&'m [u8]> {
     let delimiter = format!("--{boundary}");
     let (mut parts, mut start, mut at) = (Vec::new(), None, 0);
@@ -82,57 +122,45 @@ fn parts<'m>(body: &'m [u8], boundary: &str) -> Vec<&'m [u8]> {
     parts
 }
 
-/// Groups of fields (RFC 3464 2.1): one of the message, then one for each recipient.
-fn status(part: &[u8]) -> Vec<Status> {
-    let text = String::from_utf8_lossy(part).replace("\r\n", "\n");
-    let groups = text.trim_start_matches('\n').split("\n\n").skip(1).take(RECIPIENTS_MAX);
-    groups.filter_map(|group| recipient(format!("{}\n\n", group.trim_matches('\n')).as_bytes())).collect()
-}
-
-fn recipient(group: &[u8]) -> Option<Status> {
-    let (fields, _) = parse_headers(group).ok()?;
-    let status = fields.get_first_value("Status").unwrap_or_default();
-    let code = status.split_whitespace().next().unwrap_or_default().to_owned();
-    let fate = match fields.get_first_value("Action")?.trim().to_ascii_lowercase().as_str() {
-        "failed" => Fate::Undelivered,
-        "delivered" | "expanded" => Fate::Delivered,
-        "delayed" | "relayed" => Fate::Sent,
-        _ => return None,
-    };
-    let said = fields.get_first_value("Diagnostic-Code").unwrap_or_default();
-    // Exim's status is 5.0.0 whatever happened: what the server before it said, says more.
-    let meant = if code == "5.0.0" { EnhancedStatus::first_in(&said) } else { EnhancedStatus::parse(&code) };
-    let recipient = fields.get_first_value("Final-Recipient").and_then(|field| mailbox(&field));
-    // Whose mailbox it is must be said: a mail that was forwarded says nothing of the address that it was sent to.
-    let gone = fate == Fate::Undelivered && recipient.is_some() && meant.is_some_and(EnhancedStatus::says_that_the_mailbox_is_gone);
-    let remember = gone.then_some(Suppression::Bounced);
-    Some(Status { fate, remember, detail: redacted(format!("{code} {said}").trim()), recipient })
-}
-
-/// Of `rfc822; trevor@example.com` (RFC 3464 2.3.2), the address.
-fn mailbox(field: &str) -> Option<RawContact> {
-    let (kind, address) = field.split_once(';')?;
-    let known = ["rfc822", "utf-8"].iter().any(|k| kind.trim().eq_ignore_ascii_case(k));
-    let address = address.trim().trim_start_matches('<').trim_end_matches('>');
-    (known && address.contains('@')).then(|| RawContact(address.to_owned()))
-}
-
-/// VERP: the report went to `bounces+REFERENCE@practice.example`.
+/// VERP: the bounce went to `bounces+REFERENCE@practice.example`.
 fn by_return_path(headers: &[MailHeader<'_>]) -> Option<String> {
-    let to = ["X-Original-To", "Delivered-To", "To"].into_iter().flat_map(|name| headers.get_all_values(name));
-    to.into_iter().find_map(|value| {
-        let candidates =
-            value.split('+').skip(1).filter_map(|rest| rest.split_once('@')).map(|(reference, _)| reference.to_ascii_lowercase());
-        candidates.into_iter().find(|reference| is_reference(reference))
+    let names = ["X-Original-To", "Delivered-To", "Envelope-To", "To", "Return-Path"];
+    names.into_iter().flat_map(|name| headers.get_all_values(name)).find_map(|value| {
+        let mut after = value.split('+').skip(1).filter_map(|rest| rest.split_once('@'));
+        after.find_map(|(reference, _)| reference_of(reference))
     })
 }
 
-/// The Message-ID of the mail that came back.
-fn by_message_id(head: &[u8]) -> Option<String> {
-    let (headers, _) = parse_headers(head).ok()?;
-    let id = headers.get_first_value("Message-ID")?;
-    let reference = id.trim().trim_start_matches('<').split('@').next()?.to_owned();
+/// What a text says after our header's name, or as the first part of an id.
+fn reference_of(text: &str) -> Option<String> {
+    let reference = text.trim().trim_start_matches('<').split('@').next()?.to_ascii_lowercase();
     is_reference(&reference).then_some(reference)
+}
+
+/// The head of the mail that came back: our own header, which nobody replaces, then its Message-ID.
+fn returned(leaves: &[Leaf<'_>]) -> Option<String> {
+    leaves.iter().filter(|leaf| leaf.is_returned()).find_map(|leaf| {
+        // A head alone has no line after it.
+        let head = [leaf.body, b"\r\n\r\n"].concat();
+        let (headers, _) = parse_headers(&head).ok()?;
+        [OUR_HEADER, "Message-ID"].iter().find_map(|name| reference_of(&headers.get_first_value(name)?))
+    })
+}
+
+/// What a server quotes of our mail in its own words: our header, or an address that only a message of ours has.
+fn quoted(leaves: &[Leaf<'_>]) -> Option<String> {
+    let texts: Vec<String> =
+        leaves.iter().filter(|leaf| leaf.is_returned() || leaf.kind.mimetype.starts_with("text/")).map(Leaf::text).collect();
+    let header = |line: &str| {
+        let (name, value) = line.trim_start_matches(|c: char| !c.is_ascii_alphanumeric()).split_once(':')?;
+        name.eq_ignore_ascii_case(OUR_HEADER).then(|| reference_of(value))?
+    };
+    let address = |line: &str| {
+        let mut before = line.rsplit('@').skip(1).map(|text| text.rsplit(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default());
+        before.find_map(reference_of)
+    };
+    let lines = || texts.iter().flat_map(|text| text.lines());
+    lines().find_map(header).or_else(|| lines().find_map(address))
 }
 
 #[cfg(test)]
@@ -140,6 +168,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    use crate::outbox::receipt::Fate;
+    use crate::outcome::Suppression;
 
     const REFERENCE: &str = "abcdefghijklmnopqrstuvwxyz234567";
 
@@ -161,14 +192,20 @@ mod tests {
         )
     }
 
+    /// A letter to the return path of our message, with that head and text.
+    fn letter(head: &str, text: &str) -> String {
+        format!("To: bounces+{REFERENCE}@practice.example\r\n{head}\r\n\r\n{text}\r\n")
+    }
+
     #[test]
     fn what_servers_tell() {
         for (action, status, fate, remember) in [
             ("failed", "5.1.1", Fate::Undelivered, true),
             ("Failed", "5.1.10 (none)", Fate::Undelivered, true),
             ("failed", "5.2.1", Fate::Undelivered, true),
-            ("failed", "5.4.4", Fate::Undelivered, true),
+            ("failed", "5.4.4", Fate::Undelivered, false),
             ("failed", "5.0.0", Fate::Undelivered, true),
+            ("failed", "5.1.0", Fate::Undelivered, false),
             ("failed", "5.1.7", Fate::Undelivered, false),
             ("failed", "5.1.8", Fate::Undelivered, false),
             ("failed", "5.2.0", Fate::Undelivered, false),
@@ -201,6 +238,7 @@ mod tests {
             ("smtp; 550-5.1.1 no such user", true),
             ("smtp; 550 5.7.1 listed at bl.example.org", false),
             ("smtp; 552 5.2.2 mailbox full", false),
+            ("smtp; 550 no such user here", true),
             ("smtp; 550 Administrative prohibition", false),
             ("smtp; 550 our host 10.1.1.1 is unwelcome", false),
         ] {
@@ -235,7 +273,7 @@ mod tests {
 
     #[test]
     fn the_return_path_names_the_message_too() {
-        let good = report(&of("failed", "5.1.1"), "text/plain");
+        let good = report(&of("failed", "5.1.1"), "message/rfc822").replace(&format!("<{REFERENCE}@"), "<0102@");
         assert_eq!(read(good.as_bytes()), Err("it names no message of ours"));
         let verp = good.replace("To: sessions@", &format!("To: <bounces+{}@", REFERENCE.to_uppercase()));
         assert_eq!(read(verp.as_bytes()).unwrap().ours.as_deref(), Some(REFERENCE));
@@ -245,15 +283,193 @@ mod tests {
     fn what_is_no_report_is_refused() {
         let good = report(&of("failed", "5.1.1"), "message/rfc822");
         for (mail, why) in [
-            (String::new(), "no report"),
-            ("Subject: hello\r\n\r\nhello".to_owned(), "no report"),
-            (good.replace("multipart/report", "multipart/mixed"), "no report"),
-            (good.replace("\tboundary=\"B.1/mx\"", "\tb=c"), "no boundary"),
+            (String::new(), "no mail system"),
+            ("Subject: hello\r\n\r\nhello".to_owned(), "no mail system"),
+            (good.replace("\tboundary=\"B.1/mx\"", "\tb=c"), "no message of ours"),
             (good.replace("Action: failed", "Action: lost"), "no status"),
             (good.replace(REFERENCE, "somebody-elses"), "no message of ours"),
         ] {
             let said = read(mail.as_bytes()).expect_err("it is refused");
             assert!(said.contains(why), "{said}: {mail}");
+        }
+    }
+
+    /// Servers that send no report: their word is believed of the message, and never of the address.
+    #[test]
+    fn letters_of_servers() {
+        let gone = "<trevor@example.com>: 550 5.1.1 no such user";
+        for (head, text, fate) in [
+            // qmail.
+            (
+                "From: MAILER-DAEMON@mx.example\r\nSubject: failure notice",
+                format!("This is a permanent error; I've given up.\r\n{gone}"),
+                Fate::Undelivered,
+            ),
+            // Exim.
+            (
+                "From: Mail Delivery System <Mailer-Daemon@mx.example>\r\nSubject: Mail delivery failed: returning message to sender\r\nAuto-Submitted: auto-replied\r\nX-Failed-Recipients: trevor@example.com",
+                gone.to_owned(),
+                Fate::Undelivered,
+            ),
+            (
+                "From: Mail Delivery System <Mailer-Daemon@mx.example>\r\nSubject: Warning: message 1abcDE-0001 delayed 24 hours",
+                "It has not yet been delivered. No action is required.".to_owned(),
+                Fate::Sent,
+            ),
+            // Postfix, as plain text.
+            (
+                "From: MAILER-DAEMON@mx.example (Mail Delivery System)\r\nSubject: Undelivered Mail Returned to Sender",
+                gone.to_owned(),
+                Fate::Undelivered,
+            ),
+            // sendmail, and Gmail's old one.
+            (
+                "From: Mail Delivery Subsystem <MAILER-DAEMON@mx.example>\r\nSubject: Returned mail: see transcript for details",
+                gone.to_owned(),
+                Fate::Undelivered,
+            ),
+            (
+                "From: Mail Delivery Subsystem <mailer-daemon@mail.example>\r\nSubject: Delivery Status Notification (Failure)",
+                "Delivery to the following recipient failed permanently".to_owned(),
+                Fate::Undelivered,
+            ),
+            (
+                "From: Mail Delivery Subsystem <mailer-daemon@mail.example>\r\nSubject: Delivery Status Notification (Delay)",
+                "It will be retried for 2 more days".to_owned(),
+                Fate::Sent,
+            ),
+            // Exchange, in four languages, and Domino.
+            (
+                "From: System Administrator <postmaster@practice.example>\r\nSubject: Undeliverable: Your video session",
+                "#5.1.1".to_owned(),
+                Fate::Undelivered,
+            ),
+            ("From: Postmaster <postmaster@praxis.example>\r\nSubject: Unzustellbar: Your video session", String::new(), Fate::Undelivered),
+            ("From: admin@cabinet.example\r\nSubject: =?utf-8?b?Tm9uIHJlbWlzwqA6IFNlc3Npb24=?=", String::new(), Fate::Undelivered),
+            ("From: correo@clinica.example\r\nSubject: No entregado: Your video session", String::new(), Fate::Undelivered),
+            (
+                "From: Postmaster@mx.example\r\nSubject: DELIVERY FAILURE: User trevor not listed in Domino Directory",
+                String::new(),
+                Fate::Undelivered,
+            ),
+            // A mail system in words that nobody knows here.
+            ("From: MAILER-DAEMON@mx.example\r\nSubject: =?utf-8?b?6YWN5L+h5LiN6IO9?=", "?".to_owned(), Fate::Undelivered),
+            (
+                "From: MAILER-DAEMON@mx.example\r\nSubject: Ihre Nachricht",
+                "Die Zustellung verzögert sich, wir versuchen es weiter.".to_owned(),
+                Fate::Sent,
+            ),
+            (
+                "From: MAILER-DAEMON@mx.example\r\nSubject: Ihre Nachricht",
+                "Sie konnte nicht zugestellt werden.".to_owned(),
+                Fate::Undelivered,
+            ),
+        ] {
+            let read = read(letter(head, &text).as_bytes()).unwrap_or_else(|why| panic!("{why}: {head}"));
+            assert_eq!((read.fate, read.remember, read.ours.as_deref()), (fate, None, Some(REFERENCE)), "{head}");
+            assert!(!read.detail.unwrap().contains("trevor"), "{head}");
+        }
+        let read =
+            read(letter("From: MAILER-DAEMON@mx.example\r\nSubject: failure notice", &format!("Hello.\r\nIt said: {gone}")).as_bytes());
+        assert_eq!(read.unwrap().detail.as_deref(), Some("It said: (address) 550 5.1.1 no such user"));
+    }
+
+    /// What also comes to the return path of a message, and says nothing of whether it arrived; or is about nothing of ours.
+    #[test]
+    fn what_is_no_bounce() {
+        for (head, text, why) in [
+            (
+                "From: pat@example.com\r\nSubject: Automatic reply: Your video session\r\nAuto-Submitted: auto-replied",
+                "I am away.",
+                "answers by itself",
+            ),
+            (
+                "From: pat@example.com\r\nSubject: Re: Your video session\r\nAuto-Submitted: auto-replied (vacation)",
+                "I am away.",
+                "answers by itself",
+            ),
+            ("From: pat@example.com\r\nSubject: Your video session\r\nPrecedence: auto_reply", "I am away.", "answers by itself"),
+            ("From: pat@example.com\r\nSubject: Your video session\r\nX-Autoreply: yes", "I am away.", "answers by itself"),
+            ("From: pat@example.com\r\nSubject: Out of Office: Your video session", "I am away.", "answers by itself"),
+            ("From: pat@example.com\r\nSubject: Abwesenheitsnotiz: Your video session", "Ich bin nicht da.", "answers by itself"),
+            ("From: pat@example.com\r\nSubject: =?utf-8?q?R=C3=A9ponse_automatique?=", "Je suis absent.", "answers by itself"),
+            ("From: pat@example.com\r\nSubject: =?utf-8?q?Respuesta_autom=C3=A1tica?=", "No estoy.", "answers by itself"),
+            ("From: pat@example.com\r\nSubject: Please confirm your message", "It was not delivered until you click.", "answers by itself"),
+            ("From: pat@example.com\r\nSubject: Re: Your video session", "Thank you, I will be there.", "no mail system"),
+            ("From: pat@example.com\r\nSubject: Je serai en retard", "Bonjour.", "no mail system"),
+            ("From: MAILER-DAEMON@mx.example\r\nSubject: Delivery Status Notification (Success)", "It arrived.", "arrived"),
+        ] {
+            let said = read(letter(head, text).as_bytes()).expect_err(head);
+            assert!(said.contains(why), "{said}: {head}");
+        }
+        let part = |kind: &str| {
+            format!(
+                "To: bounces+{REFERENCE}@practice.example\r\nFrom: <>\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\r\nIt was not delivered.\r\n\
+                     --b\r\nContent-Type: {kind}\r\n\r\nFinal-Recipient: rfc822; pat@example.com\r\nAction: failed\r\n\r\n--b--\r\n"
+            )
+        };
+        for (kind, why) in [("message/feedback-report", "complaint"), ("message/disposition-notification", "read receipt")] {
+            let said = read(part(kind).as_bytes()).expect_err(kind);
+            assert!(said.contains(why), "{said}: {kind}");
+        }
+        let dmarc = "From: postmaster@mail.example\r\nTo: dmarc@practice.example\r\nSubject: Report domain: practice.example\r\n\r\nIt was rejected.\r\n";
+        assert_eq!(read(dmarc.as_bytes()), Err("it names no message of ours"));
+    }
+
+    /// The message is named by the return path, or within what came back.
+    #[test]
+    fn a_letter_names_its_message() {
+        let plain = |quoted: &str| {
+            format!(
+                "From: MAILER-DAEMON@mx.example\r\nTo: sessions@practice.example\r\nSubject: failure notice\r\n\r\nSorry.\r\n{quoted}\r\n"
+            )
+        };
+        let mixed = |kind: &str, head: &str| {
+            format!(
+                "From: MAILER-DAEMON@mx.example\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nSorry.\r\n--b\r\nContent-Type: {kind}\r\n\r\n{head}\r\n--b--\r\n"
+            )
+        };
+        let base64 = data_encoding::BASE64.encode(format!("Nicht zugestellt.\nMessage-ID: <{REFERENCE}@practice.example>\n").as_bytes());
+        for (mail, named) in [
+            (plain(&format!("Message-ID: <{REFERENCE}@practice.example>")), true),
+            (plain(&format!("> Message-Id: <{REFERENCE}@practice.example>")), true),
+            (plain(&format!("Message-ID:\r\n <{REFERENCE}@practice.example>")), true),
+            (plain(&format!("Return-Path: <bounces+{REFERENCE}@practice.example>")), true),
+            (plain(&format!("Message-ID: <0102@provider.example>\r\nX-Punctual-Ref: {REFERENCE}")), true),
+            (plain(REFERENCE), false),
+            (plain("Message-ID: <0102@provider.example>"), false),
+            (mixed("message/rfc822", &format!("Message-ID: <{REFERENCE}@practice.example>\r\n\r\nHi")), true),
+            (mixed("text/rfc822-headers", &format!("Message-ID: <0102@provider.example>\r\nX-Punctual-Ref: {REFERENCE}")), true),
+            (mixed("text/plain", &format!("Message-ID: <{REFERENCE}@practice.example>")), true),
+            (mixed("application/pdf", &format!("Message-ID: <{REFERENCE}@practice.example>")), false),
+            (format!("From: MAILER-DAEMON@mx.example\r\nContent-Transfer-Encoding: base64\r\n\r\n{base64}\r\n"), true),
+            (format!("From: MAILER-DAEMON@mx.example\r\nReturn-Path: <bounces+{REFERENCE}@practice.example>\r\n\r\nSorry."), true),
+            (format!("From: MAILER-DAEMON@mx.example\r\nX-Original-To: bounces+{REFERENCE}@practice.example\r\n\r\nSorry."), true),
+        ] {
+            let read = read(mail.as_bytes()).map(|report| (report.ours, report.remember));
+            let ours = if named { Ok((Some(REFERENCE.to_owned()), None)) } else { Err("it names no message of ours") };
+            assert_eq!(read, ours, "{mail}");
+        }
+        let (another, replaced) = ("b".repeat(32), report(&of("failed", "5.1.1"), "message/rfc822"));
+        let replaced = replaced.replace("Message-ID: ", &format!("X-Punctual-Ref: {another}\r\nMessage-ID: "));
+        assert_eq!(read(replaced.as_bytes()).unwrap().ours, Some(another), "our own header is nobody else's");
+    }
+
+    /// What somebody put around a report, or made of it.
+    #[test]
+    fn a_report_in_other_clothes_is_read_and_suppresses_only_as_a_report() {
+        let whole = report(&of("failed", "5.1.1"), "message/rfc822");
+        let mixed = whole.replace("multipart/report", "multipart/mixed");
+        let wrapped = format!(
+            "From: filter@practice.example\r\nContent-Type: multipart/mixed; boundary=outer\r\n\r\n--outer\r\n{whole}\r\n--outer\r\n\r\nScanned.\r\n--outer--\r\n"
+        );
+        for (mail, remember) in [(whole, true), (mixed, false), (wrapped, true)] {
+            let read = read(mail.as_bytes()).unwrap();
+            assert_eq!(
+                (read.fate, read.ours.as_deref(), read.remember.is_some()),
+                (Fate::Undelivered, Some(REFERENCE), remember),
+                "{mail}"
+            );
         }
     }
 

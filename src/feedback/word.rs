@@ -1,11 +1,24 @@
-//! What a reply says: one of the words that everybody knows, or none of them.
+//! What a reply says, in people's own words: that they want no more texts, want them again, ask who we are, are coming, or are not.
 //!
-//! A text is a word only if it says nothing else: "stop" and "Stop." are, "please stop by at 3" is not. Case, accents, and marks before and after do
-//! not count. STOP and its kin are those of the carriers and of 47 CFR 64.1200(a)(10) (stop, quit, end, revoke, opt out, cancel, unsubscribe), those
-//! of the providers' own lists, and their counterparts in the languages that messages are written in.
+//! In: a text. Out: the word that it comes to, the language that it tells of, and whether somebody should read it. Pure.
+//!
+//! A wish to stop may be said in any reasonable way (47 CFR 64.1200(a)(10)). So a clause is held against patterns of how people say it ([`wishes`]),
+//! from its first word to its last: "stop texting me please" is one, "don't stop", "can I stop by at 3?" and "please cancel my appointment" are
+//! none. Whatever is left over, or fits nothing, is for a person to read: a machine that guesses would lose it.
+//!
+//! | it comes to | if |
+//! |---|---|
+//! | stop | any clause is a wish to stop: whoever adds a reason wants it no less. CANCEL, END and QUIT are one only by themselves: else they are about the session |
+//! | start, help | the whole text is, but for courtesies |
+//! | yes, no | each clause is, or is a courtesy; or one is, and the others are for staff to read. "Yes, but" is neither |
+//!
+//! Case, accents, apostrophes, marks, doubled letters and signatures do not count; lines that quote our own message are left out ([`plain`]).
 
-use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::is_combining_mark;
+mod plain;
+mod wishes;
+
+use plain::Clause;
+use wishes::{Kind, Meaning, meaning_of};
 
 /// What a reply says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,25 +48,16 @@ pub enum Language {
     French,
 }
 
-use Language::{English, French, Spanish};
-
-/// Each word, and the language that it tells of; `None`: it is used in all of them.
-const WORDS: [(Word, Option<Language>, &[&str]); 14] = [
-    (Word::Stop, None, &["STOP", "STOPALL", "STOP ALL"]),
-    (Word::Stop, Some(English), &["UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT", "OPT OUT", "OPT-OUT"]),
-    (Word::Stop, Some(Spanish), &["ALTO", "PARAR", "PARE", "DETENER", "CANCELAR", "BAJA", "TERMINAR"]),
-    (Word::Stop, Some(French), &["ARRET", "ARRETE", "ARRETER", "ARRETEZ", "ARRETT", "DESABONNER", "DESINSCRIRE", "ANNULER"]),
-    (Word::Start, None, &["START", "UNSTOP"]),
-    (Word::Start, Some(Spanish), &["INICIAR", "COMENZAR", "ALTA"]),
-    (Word::Start, Some(French), &["COMMENCER", "DEBUT"]),
-    (Word::Help, None, &["HELP", "INFO"]),
-    (Word::Help, Some(Spanish), &["AYUDA"]),
-    (Word::Help, Some(French), &["AIDE"]),
-    (Word::Yes, None, &["Y", "YES"]),
-    (Word::Yes, Some(Spanish), &["SI"]),
-    (Word::Yes, Some(French), &["OUI", "O"]),
-    (Word::No, None, &["N", "NO", "NON"]),
-];
+/// How a reply was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Understood {
+    /// What it comes to.
+    pub word: Word,
+    /// The language that it tells of; `None`: it is said so in all of them.
+    pub language: Option<Language>,
+    /// It says more than the word, or something else: somebody at the practice should read it.
+    pub more: bool,
+}
 
 impl Word {
     /// All of them.
@@ -70,83 +74,62 @@ impl Word {
             Self::Other => "other",
         }
     }
-
-    /// Reads a reply, and the language that it tells of.
-    pub fn of(text: &str) -> (Self, Option<Language>) {
-        let plain = plain(text);
-        let known = WORDS.iter().find(|(_, _, words)| words.contains(&plain.as_str()));
-        known.map_or((Self::Other, None), |(word, language, _)| (*word, *language))
-    }
 }
 
 impl Language {
     /// BCP 47.
     pub fn as_str(self) -> &'static str {
         match self {
-            English => "en",
-            Spanish => "es",
-            French => "fr",
+            Self::English => "en",
+            Self::Spanish => "es",
+            Self::French => "fr",
         }
     }
 }
 
-/// Longest text that can be a word, in bytes: the rest is not looked at.
-const WORD_MAX: usize = 64;
-
-/// Capitals without accents, single spaces, and no marks around.
-fn plain(text: &str) -> String {
-    if text.len() > WORD_MAX {
-        return String::new();
+/// Reads a reply.
+pub fn understand(text: &str) -> Understood {
+    let (clauses, all_read) = plain::clauses(text);
+    let meanings: Vec<Meaning> = clauses.iter().map(meaning_of).collect();
+    let first = |wanted: &[Kind]| meanings.iter().find(|meaning| wanted.contains(&meaning.kind)).copied();
+    let all = |wanted: &[Kind]| meanings.iter().all(|m| !m.more && (wanted.contains(&m.kind) || m.kind == Kind::Courtesy));
+    let read = |word, meaning: Meaning, more| Understood { word, language: meaning.language, more: more || !all_read };
+    if let Some(stop) = stop(&clauses, &meanings) {
+        return read(Word::Stop, stop, !all(&[Kind::Stop, Kind::StopBare, Kind::StopAlone, Kind::No]));
     }
-    let bare: String = text.nfd().filter(|c| !is_combining_mark(*c)).collect::<String>().to_uppercase();
-    let bare = bare.trim_matches(|c: char| !c.is_alphanumeric());
-    bare.split_whitespace().collect::<Vec<_>>().join(" ")
+    if let Some(start) = first(&[Kind::Start]).filter(|_| all(&[Kind::Start, Kind::Yes])) {
+        return read(Word::Start, start, false);
+    }
+    if let Some(help) = first(&[Kind::Help, Kind::Plea]).filter(|_| all(&[Kind::Help, Kind::Plea])) {
+        return read(Word::Help, help, help.kind == Kind::Plea);
+    }
+    match (first(&[Kind::Yes]), first(&[Kind::Absent]).or(first(&[Kind::No]))) {
+        (Some(yes), None) if all(&[Kind::Yes]) => read(Word::Yes, yes, false),
+        (None, Some(no)) if all(&[Kind::No, Kind::Absent]) => read(Word::No, no, false),
+        // Whoever says why, or asks for another time, still is not coming; a mere No may be an answer to anything.
+        (None, Some(no)) if no.kind == Kind::Absent && !doubted(&clauses) => read(Word::No, no, true),
+        _ => Understood { word: Word::Other, language: None, more: true },
+    }
+}
+
+/// The wish to stop. A mere "stop" between two commas may belong to what stands around it.
+fn stop(clauses: &[Clause], meanings: &[Meaning]) -> Option<Meaning> {
+    let last = meanings.len().saturating_sub(1);
+    let wish = clauses.iter().zip(meanings).enumerate().find(|(at, (clause, meaning))| match meaning.kind {
+        Kind::Stop | Kind::WrongNumber => true,
+        // Between full stops it is a sentence of its own.
+        Kind::StopBare => *at == 0 || *at == last || (clause.begins && clause.ends),
+        Kind::StopAlone => meanings.iter().all(|other| other.kind == Kind::StopAlone),
+        _ => false,
+    });
+    wish.map(|(_, (_, meaning))| *meaning)
+}
+
+/// "But", and questions of whether it could be after all.
+fn doubted(clauses: &[Clause]) -> bool {
+    const DOUBTS: [&str; 10] = ["but", "unless", "until", "if", "maybe", "pero", "quizas", "tal", "mais", "peut"];
+    clauses.iter().any(|clause| clause.words.iter().any(|word| DOUBTS.contains(&word.as_str())))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words() {
-        for (texts, word) in [
-            (
-                &["STOP", "stop", " Stop. ", "\"stop\"", "StopAll", "stop  all", "UNSUBSCRIBE", "Cancel", "END", "quit", "revoke"][..],
-                Word::Stop,
-            ),
-            (
-                &[
-                    "optout",
-                    "opt out",
-                    "Opt-Out!",
-                    "ALTO",
-                    "parar",
-                    "Cancelar",
-                    "ARRET",
-                    "Arrêt",
-                    "arre\u{302}t",
-                    "arrêter",
-                    "ARRÊTEZ",
-                    "arretez",
-                    "ANNULER",
-                ],
-                Word::Stop,
-            ),
-            (&["START", "unstop", "Iniciar", "début"], Word::Start),
-            (&["HELP", "help?", "info", "Ayuda", "aide"], Word::Help),
-            (&["Y", "y!", "Yes", "si", "Sí", "¡Sí!", "OUI", "oui."], Word::Yes),
-            (&["N", "no", "Non", "NO."], Word::No),
-            (
-                &["", "  ", "👍", "stop by at 3", "please stop", "yes please", "no problem, yes", "STOPP", "nope", "1", "s t o p"],
-                Word::Other,
-            ),
-        ] {
-            for text in texts {
-                assert_eq!(Word::of(text).0, word, "{text}");
-            }
-        }
-        assert_eq!(Word::of(&format!("{}stop", " ".repeat(1000))).0, Word::Other, "bounded");
-        assert_eq!(Word::of("Sí").1, Some(Language::Spanish));
-        assert_eq!((Word::of("arrêt").1, Word::of("STOP").1), (Some(Language::French), None));
-    }
-}
+mod tests;

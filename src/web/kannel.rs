@@ -79,16 +79,30 @@ fn field(fields: &Fields, name: &str) -> Option<String> {
     Some(String::from_utf8_lossy(value).into_owned())
 }
 
-/// The kinds are those of the dlr-mask.
+/// What a type says: a mask of bits, as in a dlr-mask, and several may be set (34: undelivered, as it has expired). `None`: nothing that is known.
+///
+/// | bit | says | fate |
+/// |---|---|---|
+/// | 1 | delivered | delivered |
+/// | 2 | not delivered | undelivered |
+/// | 4, 8 | buffered by the centre; taken by it | sent |
+/// | 16 | refused by the centre | failed |
+/// | 32, 64 | expired; its end is not known | undelivered: nobody can say that it arrived |
+///
+/// Of several the worst counts: what is wrongly listed is looked at, what is wrongly left out is not.
+fn fate(mask: u32) -> Option<Fate> {
+    let has = |bits: u32| mask & bits != 0;
+    match () {
+        () if has(16) => Some(Fate::Failed),
+        () if has(2 | 32 | 64) => Some(Fate::Undelivered),
+        () if has(1) => Some(Fate::Delivered),
+        () if has(4 | 8) => Some(Fate::Sent),
+        () => None,
+    }
+}
+
 fn report(fields: &Fields) -> Option<Report> {
-    let fate = match field(fields, "type")?.as_str() {
-        "1" => Fate::Delivered,
-        "2" => Fate::Undelivered,
-        // In the SMSC's queue; with the SMSC.
-        "4" | "8" => Fate::Sent,
-        "16" => Fate::Failed,
-        _ => return None,
-    };
+    let fate = fate(field(fields, "type")?.trim().parse().ok()?)?;
     let detail = field(fields, "answer").filter(|_| matches!(fate, Fate::Undelivered | Fate::Failed)).map(|text| redacted(&text));
     Some(Report { reference: None, ours: Some(field(fields, "ref")?), fate, detail, remember: None, recipient: None })
 }
@@ -119,7 +133,20 @@ mod tests {
             ("4", Some(Fate::Sent)),
             ("8", Some(Fate::Sent)),
             ("16", Some(Fate::Failed)),
-            ("32", None),
+            ("32", Some(Fate::Undelivered)),
+            ("64", Some(Fate::Undelivered)),
+            ("34", Some(Fate::Undelivered)),
+            ("66", Some(Fate::Undelivered)),
+            ("3", Some(Fate::Undelivered)),
+            ("9", Some(Fate::Delivered)),
+            ("12", Some(Fate::Sent)),
+            ("24", Some(Fate::Failed)),
+            ("18", Some(Fate::Failed)),
+            ("0", None),
+            ("128", None),
+            ("-1", None),
+            ("1x", None),
+            ("99999999999", None),
             ("", None),
         ] {
             let report = report(&parse(&format!("ref=abc&type={kind}&answer=ERR+no%20route")));

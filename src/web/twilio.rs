@@ -1,7 +1,9 @@
 //! `/hooks/twilio`: what Twilio tells of texts that it took (status callbacks), and texts that people sent (inbound messages).
 //!
-//! Each request is signed with the account's token over the address that Twilio was told, so that address is configuration: a proxy may change
-//! what arrives here. A signature holds no time; a request that comes again changes nothing, because receipts and replies are taken once.
+//! Each request is signed with the account's token over the address that Twilio was told, with its port or without, so that address is
+//! configuration: a proxy may change what arrives here. What is signed has no marks between its fields, so that somebody who wrote a text could
+//! have its bytes cut anew: only what names our account and our number, in Twilio's own forms, is believed ([`ours`]). A signature holds no time; a
+//! request that comes again changes nothing, because receipts and replies are taken once.
 //! <https://www.twilio.com/docs/usage/security#validating-requests>, <https://www.twilio.com/docs/messaging/guides/track-outbound-message-status>
 
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use sha1::Sha1;
 use url::{Url, form_urlencoded};
 
 use super::problem::Problem;
-use super::{Callback, Shared, feedback, request};
+use super::{Callback, Shared, TwilioAccount as Account, feedback, request};
 use crate::feedback::{Reply, Report};
 use crate::outbox::receipt::Fate;
 use crate::outcome::{Suppression, redacted};
@@ -39,10 +41,14 @@ pub(super) async fn take(State(shared): State<Arc<Shared>>, RawQuery(query): Raw
         let form: Form = form_urlencoded::parse(&body).into_owned().collect();
         let signature = headers.get("x-twilio-signature").and_then(|s| s.to_str().ok()).unwrap_or_default();
         let query = query.unwrap_or_default();
-        let answered = signed_by(&shared.settings.callbacks, &query, &form, signature)
-            .ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, "the signature is not one of ours: check auth_token and callback_url"))?;
-        let form: Form = form_urlencoded::parse(query.as_bytes()).into_owned().chain(form).collect();
-        match (report(&form), reply(&form, answered)) {
+        let forbidden = |why| Problem::new(StatusCode::FORBIDDEN, why);
+        let account = signed_by(&shared.settings.callbacks, &query, &form, signature)
+            .ok_or_else(|| forbidden("the signature is not one of ours: check auth_token and callback_url"))?;
+        if !is_ours(account, &form) {
+            return Err(forbidden("it is signed, and not for us: another account or number, or no message of Twilio's form"));
+        }
+        let reference = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "ref").map(|(_, value)| value.into_owned());
+        match (report(&form, reference), reply(&form, account.answered)) {
             (Some(report), _) => feedback::receipt(&shared, report).await,
             (None, Some(reply)) => feedback::reply(&shared, reply).await,
             (None, None) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "neither a message's status nor a message")),
@@ -54,22 +60,32 @@ pub(super) async fn take(State(shared): State<Arc<Shared>>, RawQuery(query): Raw
     }
 }
 
-/// Which gateway's token signed it: whether Twilio answers its people itself. All are tried, in a time that does not tell which it was.
-fn signed_by(callbacks: &[Callback], query: &str, form: &Form, signature: &str) -> Option<bool> {
-    callbacks.iter().fold(None, |found, callback| match callback {
-        Callback::Twilio { url, token, answered } => {
-            let ours = is_signed(token, &asked(url, query), form, signature);
-            found.or(ours.then_some(*answered))
+/// Whose token signed it. All are tried, in a time that does not tell which it was; one that the request is for goes before another with the
+/// same token.
+fn signed_by<'c>(callbacks: &'c [Callback], query: &str, form: &Form, signature: &str) -> Option<&'c Account> {
+    callbacks.iter().fold(None, |found: Option<&Account>, callback| match callback {
+        Callback::Twilio(account) => {
+            let [with, without] = asked(&account.url, query).map(|url| is_signed(&account.token, &url, form, signature));
+            let better = found.is_none_or(|before| !is_ours(before, form));
+            if (with || without) && better { Some(account) } else { found }
         }
         _ => found,
     })
 }
 
-/// The address as Twilio was told it, with what this request adds to it.
-fn asked(url: &Url, query: &str) -> String {
+/// The address as Twilio was told it, with what this request adds to it: with its port, and without. Twilio has signed either.
+fn asked(url: &Url, query: &str) -> [String; 2] {
     let mut url = url.clone();
     url.set_query(Some(query).filter(|q| !q.is_empty()));
-    url.into()
+    let port = url.port_or_known_default();
+    // A port that is the scheme's own is never written by `Url`, nor any other one after this.
+    url.set_port(None).ok();
+    let without = String::from(url);
+    let with = without.split_once("://").zip(port).map(|((scheme, rest), port)| {
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        format!("{scheme}://{}:{port}{}", &rest[..end], &rest[end..])
+    });
+    [with.unwrap_or_else(|| without.clone()), without]
 }
 
 /// HMAC-SHA1 over the address and the parameters, sorted, each name and value once; compared in constant time.
@@ -87,13 +103,79 @@ fn is_signed(token: &SecretString, url: &str, form: &Form, signature: &str) -> b
     mac.verify_slice(&signature).is_ok()
 }
 
+/// Whether a signed request is about us: our account, a message with an id of Twilio's form; and if somebody sent a text, our number or messaging
+/// service, and a number of E.164 that it came from.
+fn is_ours(account: &Account, form: &Form) -> bool {
+    let sids = ["MessageSid", "SmsSid", "SmsMessageSid"].map(|name| only(form, name));
+    let known = sids.iter().flatten().any(|sid| is_sid(sid));
+    let named =
+        form.iter().all(|(name, _)| name.starts_with(|c: char| c.is_ascii_uppercase()) && name.bytes().all(|b| b.is_ascii_alphanumeric()));
+    let of_account = only(form, "AccountSid") == Some(account.sid.as_str());
+    let receipt = status(form).is_some();
+    known && named && of_account && is_whole(form) && (receipt || is_for(account, form))
+}
+
+/// A text to our number, from a number.
+fn is_for(account: &Account, form: &Form) -> bool {
+    let digits = |text: &str| text.bytes().filter(u8::is_ascii_digit).collect::<Vec<_>>();
+    let to = account.number.as_ref().is_none_or(|ours| only(form, "To").is_some_and(|to| digits(to) == digits(ours)));
+    // Numbers of a messaging service are not ours to know: Twilio names the service.
+    let service = account.service.as_ref().is_none_or(|ours| field(form, "MessagingServiceSid").is_none_or(|sid| sid == ours));
+    to && service && only(form, "From").is_some_and(is_e164)
+}
+
+/// `+14045550123`
+fn is_e164(text: &str) -> bool {
+    let digits = text.strip_prefix('+').unwrap_or_default();
+    (7..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0')
+}
+
+/// Length of an id: two letters and 32 hexadecimal digits.
+const SID: usize = 34;
+
+/// `SM`, or `MM` of a message with a picture, and 32 hexadecimal digits.
+fn is_sid(text: &str) -> bool {
+    let digits = text.strip_prefix("SM").or_else(|| text.strip_prefix("MM"));
+    text.len() == SID && digits.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+/// Whether no bytes of a text stand where fields should. Who writes a text can end it in what looks like From and MessageSid, but cannot know
+/// the id that Twilio gives it: in all that was signed, but for the text, there is no other id than this message's.
+fn is_whole(form: &Form) -> bool {
+    let Some(ours) = field(form, "MessageSid").or_else(|| field(form, "SmsSid")).or_else(|| field(form, "SmsMessageSid")) else {
+        return false;
+    };
+    let is_quoted = |name: &str, value: &str| name == "OriginalRepliedMessageSid" && is_sid(value);
+    let mut sorted: Vec<&(String, String)> = form.iter().filter(|(name, value)| name != "Body" && !is_quoted(name, value)).collect();
+    sorted.sort();
+    let signed: String = sorted.into_iter().flat_map(|(name, value)| [name.as_str(), value]).collect();
+    let ids = (0..signed.len().saturating_sub(SID - 1)).filter_map(|at| signed.get(at..at + SID)).filter(|id| is_sid(id));
+    ids.into_iter().all(|id| id == ours)
+}
+
 fn field<'f>(form: &'f Form, name: &str) -> Option<&'f str> {
     form.iter().find(|(n, v)| n == name && !v.is_empty()).map(|(_, value)| value.as_str())
 }
 
-/// A status callback.
-fn report(form: &Form) -> Option<Report> {
-    let fate = match field(form, "MessageStatus")? {
+/// The field's only value; `None`: there is none, or two that differ.
+fn only<'f>(form: &'f Form, name: &str) -> Option<&'f str> {
+    let value = field(form, name)?;
+    form.iter().all(|(n, v)| n != name || v == value).then_some(value)
+}
+
+/// The id that Twilio gave the message.
+fn sid(form: &Form) -> Option<String> {
+    ["MessageSid", "SmsSid", "SmsMessageSid"].iter().find_map(|name| field(form, name)).map(str::to_owned)
+}
+
+/// Of a receipt; a text that came is `received`.
+fn status(form: &Form) -> Option<&str> {
+    field(form, "MessageStatus").filter(|status| !matches!(*status, "received" | "receiving"))
+}
+
+/// A status callback, with our reference from its address.
+fn report(form: &Form, ours: Option<String>) -> Option<Report> {
+    let fate = match status(form)? {
         "delivered" | "read" => Fate::Delivered,
         "undelivered" => Fate::Undelivered,
         "failed" | "canceled" => Fate::Failed,
@@ -102,8 +184,8 @@ fn report(form: &Form) -> Option<Report> {
     };
     let code = field(form, "ErrorCode").filter(|_| matches!(fate, Fate::Undelivered | Fate::Failed));
     Some(Report {
-        reference: field(form, "MessageSid").map(str::to_owned),
-        ours: field(form, "ref").map(str::to_owned),
+        reference: sid(form),
+        ours,
         fate,
         detail: code.map(redacted),
         remember: code.and_then(|code| remember(code.parse().ok()?)),
@@ -133,7 +215,7 @@ fn reply(form: &Form, answered: bool) -> Option<Reply> {
         _ => (body, DEFAULT_WORDS.iter().any(|word| body.trim().eq_ignore_ascii_case(word))),
     };
     let answered = answered && known;
-    let id = field(form, "MessageSid")?.to_owned();
+    let id = sid(form)?;
     form.iter().any(|(name, _)| name == "Body").then_some(())?;
     Some(Reply { gateway: "twilio", origin: String::new(), id, from: field(form, "From")?.to_owned(), text: text.to_owned(), answered })
 }
@@ -177,8 +259,101 @@ mod tests {
     #[test]
     fn the_address_is_the_configured_one_with_the_query_of_the_request() {
         let url = Url::parse("https://practice.example/hooks/twilio?a=b").unwrap();
-        assert_eq!(asked(&url, "a=b&ref=x"), "https://practice.example/hooks/twilio?a=b&ref=x");
-        assert_eq!(asked(&url, ""), "https://practice.example/hooks/twilio");
+        assert_eq!(asked(&url, "a=b&ref=x")[1], "https://practice.example/hooks/twilio?a=b&ref=x");
+        assert_eq!(asked(&url, "")[1], "https://practice.example/hooks/twilio");
+    }
+
+    #[test]
+    fn the_address_is_tried_with_its_port_and_without() {
+        for (url, both) in [
+            ("https://p.example/t", ["https://p.example:443/t?a=1", "https://p.example/t?a=1"]),
+            ("https://p.example:443/t", ["https://p.example:443/t?a=1", "https://p.example/t?a=1"]),
+            ("https://p.example:8443/t", ["https://p.example:8443/t?a=1", "https://p.example/t?a=1"]),
+            ("http://p.example:80/t", ["http://p.example:80/t?a=1", "http://p.example/t?a=1"]),
+            ("http://p.example:443/t", ["http://p.example:443/t?a=1", "http://p.example/t?a=1"]),
+            ("https://[2001:db8::1]:8443/t", ["https://[2001:db8::1]:8443/t?a=1", "https://[2001:db8::1]/t?a=1"]),
+            ("https://p.example", ["https://p.example:443/?a=1", "https://p.example/?a=1"]),
+        ] {
+            assert_eq!(asked(&Url::parse(url).unwrap(), "a=1"), both, "{url}");
+        }
+    }
+
+    fn account(number: Option<&str>, service: Option<&str>) -> Account {
+        Account {
+            url: Url::parse("https://practice.example/hooks/twilio").unwrap(),
+            token: "12345".into(),
+            sid: "AC1".to_owned(),
+            number: number.map(str::to_owned),
+            service: service.map(str::to_owned),
+            answered: true,
+        }
+    }
+
+    /// What is signed with our token may be another account's or number's, or what somebody wrote into a text.
+    #[test]
+    fn what_is_ours() {
+        let (sid, other) = (format!("SM{:032x}", 7), format!("SM{:032x}", 8));
+        let text = format!("AccountSid=AC1&MessageSid={sid}&From=%2B15550123&To=%2B15550100&Body=STOP");
+        let with = |more: &str| format!("{text}&{more}");
+        let without = |name: &str, value: &str| text.replace(&format!("{name}={value}"), "NumMedia=0");
+        let receipt = format!("AccountSid=AC1&MessageSid={sid}&MessageStatus=sent&To=%2B15550123");
+        for (form_text, number, service, ours) in [
+            (text.clone(), true, None, true),
+            (with("SmsSid=&NumMedia=0"), true, None, true),
+            (with(&format!("SmsSid={sid}&SmsMessageSid={sid}&SmsStatus=received&MessageStatus=received")), true, None, true),
+            (text.replace("MessageSid=SM", "SmsSid=MM"), true, None, true),
+            (with(&format!("OriginalRepliedMessageSid={other}")), true, None, true),
+            (with("To=%2B15550100"), true, None, true),
+            (text.replace("STOP", &other), true, None, true),
+            (without("AccountSid", "AC1"), true, None, false),
+            (text.replace("AC1", "AC2"), true, None, false),
+            (with("AccountSid=AC2"), true, None, false),
+            (without("To", "%2B15550100"), true, None, false),
+            (text.replace("15550100", "15550199"), true, None, false),
+            (with("To=%2B15550199"), true, None, false),
+            (without("From", "%2B15550123"), true, None, false),
+            (text.replace("From=%2B1555", "From=1555"), true, None, false),
+            (text.replace("From=%2B15550123", "From=Lakeside"), true, None, false),
+            (text.replace("From=%2B", "From=whatsapp%3A%2B"), true, None, false),
+            (with("From=%2B15550124"), true, None, false),
+            (text.replace(&sid, "SM7"), true, None, false),
+            (text.replace(&sid, &format!("{sid}0")), true, None, false),
+            (text.replace("MessageSid=SM", "MessageSid=CA"), true, None, false),
+            (with(&format!("MessageSid={other}")), true, None, false),
+            (with(&format!("SmsSid={other}")), true, None, false),
+            (with(&format!("Na=From%2B15550199MessageSid{other}")), true, None, false),
+            (with(&format!("NaMessage=x&Sid={other}")), true, None, false),
+            (with("na=x"), true, None, false),
+            (with("=x"), true, None, false),
+            (with("MessagingServiceSid=MG1"), false, Some("MG1"), true),
+            (text.clone(), false, Some("MG1"), true),
+            (with("MessagingServiceSid=MG2"), false, Some("MG1"), false),
+            (receipt.clone(), true, None, true),
+            (receipt.replace("AC1", "AC2"), true, None, false),
+            (receipt.replace(&sid, "SM7"), true, None, false),
+        ] {
+            let account = account(number.then_some("+15550100"), service);
+            assert_eq!(is_ours(&account, &form(&form_text)), ours, "{form_text}");
+        }
+    }
+
+    /// The same token may stand for two numbers.
+    #[test]
+    fn a_text_is_for_the_number_that_it_was_sent_to() {
+        let mut first = account(Some("+15550100"), None);
+        first.answered = false;
+        let callbacks = [Callback::Twilio(first), Callback::Twilio(account(Some("+15550101"), None))];
+        for (to, answered) in [("15550100", false), ("15550101", true)] {
+            let form = form(&format!("AccountSid=AC1&MessageSid=SM{:032x}&From=%2B15550123&To=%2B{to}&Body=STOP", 7));
+            let mut mac = Hmac::<Sha1>::new_from_slice(b"12345").unwrap();
+            mac.update(b"https://practice.example:443/hooks/twilio");
+            let mut sorted = form.clone();
+            sorted.sort();
+            sorted.iter().for_each(|(name, value)| mac.update(format!("{name}{value}").as_bytes()));
+            let signature = data_encoding::BASE64.encode(&mac.finalize().into_bytes());
+            assert_eq!(signed_by(&callbacks, "", &form, &signature).map(|account| account.answered), Some(answered), "{to}");
+            assert!(signed_by(&callbacks, "a=b", &form, &signature).is_none());
+        }
     }
 
     #[test]
@@ -194,11 +369,12 @@ mod tests {
             ("MessageStatus=failed&ErrorCode=30007", Fate::Failed, Some("30007"), None),
             ("MessageStatus=delivered&ErrorCode=30005", Fate::Delivered, None, None),
         ] {
-            let report = report(&form(&format!("{text}&MessageSid=SM1&ref=abc"))).unwrap();
+            let report = report(&form(&format!("{text}&MessageSid=SM1")), Some("abc".to_owned())).unwrap();
             assert_eq!((report.fate, report.detail.as_deref(), report.remember), (fate, detail, remember), "{text}");
             assert_eq!((report.reference.as_deref(), report.ours.as_deref()), (Some("SM1"), Some("abc")));
         }
-        assert_eq!(report(&form("SmsStatus=received&Body=Y")), None);
+        assert_eq!(report(&form("SmsStatus=received&Body=Y"), None), None);
+        assert_eq!(report(&form("MessageStatus=received&Body=Y"), None), None);
     }
 
     #[test]

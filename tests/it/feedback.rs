@@ -124,15 +124,27 @@ impl Practice {
     }
 
     /// Twilio posts a form to the public address, with this query, and signs it with that token.
+    ///
+    /// Ids are written short here, and the account is ours unless another one is named.
     pub(crate) async fn twilio(&self, token: &str, query: &str, form: &[(&str, &str)]) -> u16 {
-        let mut signed = format!("{PUBLIC}{query}");
-        let mut sorted = form.to_vec();
+        self.twilio_at(PUBLIC, (token, query), form).await
+    }
+
+    /// The same, signed for that address.
+    pub(crate) async fn twilio_at(&self, address: &str, (token, query): (&str, &str), form: &[(&str, &str)]) -> u16 {
+        let value = |name: &str, value: &str| if name == "MessageSid" { sid(value) } else { value.to_owned() };
+        let mut form: Vec<(&str, String)> = form.iter().map(|(n, v)| (*n, value(n, v))).collect();
+        if !form.iter().any(|(name, _)| *name == "AccountSid") {
+            form.push(("AccountSid", "AC1".to_owned()));
+        }
+        let mut signed = format!("{address}{query}");
+        let mut sorted = form.clone();
         sorted.sort_unstable();
-        sorted.iter().for_each(|(name, value)| signed.extend([*name, *value]));
+        sorted.iter().for_each(|(name, value)| signed.extend([name, value.as_str()]));
         let mut mac = Hmac::<sha1::Sha1>::new_from_slice(token.as_bytes()).unwrap();
         mac.update(signed.as_bytes());
         let signature = data_encoding::BASE64.encode(&mac.finalize().into_bytes());
-        let request = self.client.post(format!("{}/hooks/twilio{query}", self.address)).form(form);
+        let request = self.client.post(format!("{}/hooks/twilio{query}", self.address)).form(&form);
         request.header("X-Twilio-Signature", signature).send().await.unwrap().status().as_u16()
     }
 
@@ -163,6 +175,11 @@ pub(crate) fn session(id: i64, number: &str) -> Value {
     ]})
 }
 
+/// `SM1`, in Twilio's form.
+pub(crate) fn sid(short: &str) -> String {
+    short.strip_prefix("SM").filter(|digits| digits.len() < 32).map_or_else(|| short.to_owned(), |digits| format!("SM{digits:0>32}"))
+}
+
 pub(crate) fn created() -> Reply {
-    answer(201, "", r#"{"sid":"SM1","id":"M1"}"#)
+    answer(201, "", &format!(r#"{{"sid":"{}","id":"M1"}}"#, sid("SM1")))
 }

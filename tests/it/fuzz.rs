@@ -1,4 +1,5 @@
-//! What strangers say, mangled at random: session files, SMTP replies, gateways' answers, server texts, bounces, names in templates. Nothing
+//! What strangers say, mangled at random: session files, SMTP replies, gateways' answers, server texts, bounces,
+//! replies, names in templates. Nothing
 //! panics, and each target's own rule holds. A second each with the other tests; `tests/fuzz SECONDS` gives each its time.
 //!
 //! Mutations of good examples, by a generator that starts from a seed which a failure prints, with the input: PUNCTUAL_FUZZ_SEED repeats a run.
@@ -10,6 +11,7 @@ use punctual::contact::PersonName;
 use punctual::deliver::Transport;
 use punctual::deliver::gateway::twilio;
 use punctual::deliver::smtp::{Settings, Smtp, Timeouts, Tls};
+use punctual::feedback::word::{Word, understand};
 use punctual::feedback::{bounce, is_reference};
 use punctual::message::Content;
 use punctual::notice::Occasion;
@@ -231,18 +233,63 @@ fn webhooks() {
     });
 }
 
-/// Anybody may send a mail that looks like a bounce: Postfix's with a return path of VERP, Exim's with the mail that came back, and one of three
-/// recipients. Whatever it says, it names one of our references, is no longer than what is shown, and suppresses only what failed.
+/// Anybody may text anything. It is read in no time; what is not understood is for a person, and a stop stays one whatever is added to it.
+#[test]
+fn replies() {
+    let examples: [&[u8]; 8] = [
+        b"STOP",
+        b"Stop. Thanks",
+        b"please stop texting me at night",
+        "No me escriban más, por favor".as_bytes(),
+        "Arrêtez de m’envoyer des messages".as_bytes(),
+        b"Yes, see you then\n\nSent from my iPhone",
+        "Liked “Lakeside: your session is tomorrow. Reply STOP to opt out.”".as_bytes(),
+        b"no I can't make it, can we do Friday?",
+    ];
+    let words = [
+        "stop ",
+        "don't ",
+        "\n",
+        ". ",
+        ", ",
+        "?",
+        "“",
+        "\"",
+        "> ",
+        "please ",
+        "no ",
+        "yes ",
+        "text me ",
+        "👍",
+        "\u{200b}",
+        "-- ",
+        "on x wrote:",
+        "aaaa",
+    ];
+    each("replies", &examples, &[&words[..], &HOSTILE[..]].concat(), |input, _| {
+        let text = String::from_utf8_lossy(input);
+        let began = Instant::now();
+        let read = understand(&text);
+        assert!(began.elapsed() < Duration::from_secs(1), "it takes {:?} for {} bytes", began.elapsed(), input.len());
+        assert!(read.word != Word::Other || read.more, "{text}");
+        assert_eq!(understand(&format!("STOP\n{text}")).word, Word::Stop, "{text}");
+    });
+}
+
+/// Anybody may send a mail that looks like a bounce: Postfix's with a return path of VERP, Exim's with the mail that came back, one of three
+/// recipients, and qmail's letter. Whatever it says, it names one of our references, is no longer than what is shown, and suppresses only what failed.
 #[test]
 fn bounces() {
-    let examples: [&[u8]; 3] = [
+    let examples: [&[u8]; 4] = [
         include_bytes!("../fixtures/bounces/postfix.eml"),
         include_bytes!("../fixtures/bounces/exim.eml"),
         include_bytes!("../fixtures/bounces/several.eml"),
+        include_bytes!("../fixtures/bounces/qmail.eml"),
     ];
     let fates = examples.map(|example| bounce::read(example).map(|report| (report.fate, report.remember)));
     let gone = Ok((Fate::Undelivered, Some(Suppression::Bounced)));
-    assert_eq!(fates, [gone, gone, Ok((Fate::Delivered, None))], "the examples themselves");
+    let letter = Ok((Fate::Undelivered, None));
+    assert_eq!(fates, [gone, gone, Ok((Fate::Delivered, None)), letter], "the examples themselves");
     let words = [
         "Action: failed\r\n",
         "Action: delivered\r\n",
@@ -259,6 +306,11 @@ fn bounces() {
         "Diagnostic-Code: smtp; 550 no\r\n ",
         "Message-ID: <abcdefghijklmnopqrstuvwxyz234567@x>\r\n",
         "bounces+abcdefghijklmnopqrstuvwxyz234567@x",
+        "Subject: failure notice\r\n",
+        "From: MAILER-DAEMON@x\r\n",
+        "X-Punctual-Ref: abcdefghijklmnopqrstuvwxyz234567\r\n",
+        "Auto-Submitted: auto-replied\r\n",
+        "multipart/mixed",
         "=?utf-8?q?=40?=",
         "=?utf-8?b?NzAxNjc4NDU1?=",
         "Content-Transfer-Encoding: base64\r\n",

@@ -39,7 +39,9 @@ async fn twilio_tells_what_became_of_a_text() {
         (TWILIO_TOKEN, query.as_str(), status("undelivered"), 200),
         (TWILIO_TOKEN, query.as_str(), status("sent"), 200),
         (TWILIO_TOKEN, "", vec![("MessageSid", "SM9"), ("MessageStatus", "delivered")], 200),
-        (TWILIO_TOKEN, "", vec![("AccountSid", "AC1")], 422),
+        (TWILIO_TOKEN, "", vec![("AccountSid", "AC1")], 403),
+        (TWILIO_TOKEN, "", vec![("MessageSid", "SM1"), ("MessageStatus", "delivered"), ("AccountSid", "AC2")], 403),
+        (TWILIO_TOKEN, "", vec![("MessageSid", "1"), ("MessageStatus", "delivered")], 403),
     ] {
         assert_eq!(practice.twilio(token, query, &form).await, answered, "{token} {form:?}");
     }
@@ -115,11 +117,11 @@ async fn kannel_reports_to_the_address_that_it_was_told() {
     let path = dlr.strip_prefix("http://127.0.0.1:1").unwrap_or_else(|| panic!("{dlr}"));
     let reported = |kind: &str, said: &str| path.replace("%d", kind).replace("%A", said);
     assert_eq!(practice.get(&reported("8", "ACK")).await, 200);
-    assert_eq!(practice.get(&reported("16", "no+route")).await, 200);
-    assert_eq!(practice.get(&reported("99", "")).await, 422);
+    assert_eq!(practice.get(&reported("34", "expired")).await, 200);
+    assert_eq!(practice.get(&reported("128", "")).await, 422);
     assert_eq!(practice.get(&reported("1", "").replace(HOOK, "another-0123456789abcdef0123")).await, 404);
-    assert_eq!(practice.fate(&invite).await, Some(Fate::Failed));
-    assert_eq!(practice.ledger("receipt").await, ["sent", "failed: no route"]);
+    assert_eq!(practice.fate(&invite).await, Some(Fate::Undelivered));
+    assert_eq!(practice.ledger("receipt").await, ["sent", "undelivered: expired"]);
     practice.close().await;
 }
 

@@ -1,0 +1,519 @@
+//! How people say it, in English, Spanish and French: patterns of whole clauses, and of what is a wish wherever it stands in one.
+//!
+//! A pattern is words with a space between them: `a|b` is either, `@class` any of a class; `*` after one: none or more, `?`: none or one.
+//! A *whole* pattern must fit a clause from its first word to its last. An *open* one fits anywhere, unless what stands before it denies it ("don't
+//! stop texting me"), or what follows it limits it ("don't text me after nine"): those are for a person to read. `^` before one: only courtesies
+//! come before it; `!`: nobody is named who does it ("you don't text me" tells, and asks nothing); `$` after one: nothing comes after it.
+
+use super::Language;
+use super::Language::{English, French, Spanish};
+use super::plain::{Clause, WORDS_MAX};
+
+/// What a clause is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A wish for no more texts that says so.
+    Stop,
+    /// "Stop", and courtesies.
+    StopBare,
+    /// "Cancel", and nothing else.
+    StopAlone,
+    /// We write to somebody else than we think.
+    WrongNumber,
+    /// Texts again.
+    Start,
+    /// HELP and INFO.
+    Help,
+    /// A call for help, or who that is, in a sentence.
+    Plea,
+    /// I am coming.
+    Yes,
+    /// No.
+    No,
+    /// I am not coming.
+    Absent,
+    /// Nothing that matters.
+    Courtesy,
+    /// Anything else.
+    Else,
+}
+
+struct Pattern(Kind, Option<Language>, &'static str);
+
+/// Words that stand in several patterns. Without apostrophes and accents, as all words here.
+const CLASSES: [(&str, &str); 18] = [
+    (
+        "polite",
+        "please pls plz pleas kindly thanks thank you u thx ty tx hi hello hey dear sir maam sorry so much very ok okay now already immediately \
+         asap just right away and again really bye cheers regards por favor porfavor gracias muchas hola ya ahora mismo s v p svp stp sil vous \
+         te plait merci bonjour salut bonsoir beaucoup maintenant lo siento desole",
+    ),
+    (
+        "lead",
+        "please pls plz kindly just can could would will you u ya want wanna need like to and so but then again really now hey hi hello ok okay \
+         people guys must should let me i id im we do how try trying wish hereby seriously omg wtf once more for all the last time \
+         final formally officially yes no sorry dear also je ne vous quiero yo ask asking asked told tell said saying",
+    ),
+    (
+        "msg",
+        "text texts texting txt txts txting message messages messaging msg msgs sms reminders notifications notification alerts alert contacting \
+         bothering harassing harassment spamming spam writing emailing reminding calling pinging pestering bugging annoying disturbing communications contact",
+    ),
+    ("list", "list lists database system contacts texts messages sms reminders notifications alerts mailing rolls roster"),
+    (
+        "fill",
+        "sending send getting receiving with the these those this that all your ur my any of me us to more stupid damn fucking so many such further \
+         future from you it out giving doing automated unwanted annoying every single text sms and",
+    ),
+    (
+        "after",
+        "me us please pls plz thanks thank you thx now already immediately asap anymore any more again ever forever right away it this these \
+         those them all everything number phone here to from on your list of ok okay sir bye good permanently texts text messages message sms msgs \
+         reminders notifications or via by cell mobile line with reminder",
+    ),
+    (
+        "stop",
+        "stop stopp stpo sotp stopall unsubscribe unsubcribe unsuscribe unsub optout revoke cease desist discontinue quit stops remove",
+    ),
+    ("dont", "dont donot"),
+    ("want", "want wish wanna need like care consent agree"),
+    ("gone", "remove delete take get drop erase strike pull"),
+    (
+        "yes",
+        "y yes yep yeah yup yea yas ya yess ok okay okey k kk sure c confirm confirmed confirming confirms absolutely definitely affirmative thumbsup \
+         liked loved si sip claro vale confirmo confirmado confirmada oui ouais daccord confirme o correct perfect perfecto parfait",
+    ),
+    (
+        "coming",
+        "please pls thanks thank you u see then there tomorrow today tonight soon will ill be i im am we can make it my our the appointment appt \
+         session visit meeting call video good great perfect sounds works fine that thats is for me us ready looking forward to attend attending time \
+         dr doctor and so much have a nice day this very hi hello all set maam sir of course going joining join well coming excited gracias muchas ahi \
+         estare alli nos vemos manana hoy puedo asistir asistire voy ire ir la cita mi de acuerdo bien perfecto por favor serai je jy seance merci \
+         que beaucoup sur demain rendez vous mon pour ce ca va plait sil svp stp sera y le",
+    ),
+    ("no", "n no nope nah non negative nop"),
+    ("refusing", "thanks thank you sorry please i im gracias merci sir maam no cant cannot wont pas desole lo siento so much non"),
+    (
+        "absent",
+        "today tomorrow tonight this time sorry to it the my our session appointment appt visit meeting call please thanks thank you anymore then \
+         that day there i im a la mi cita manana hoy hoy lo siento gracias seance rendez vous mon aujourdhui demain desole merci present presente",
+    ),
+    (
+        "who",
+        "i im we he she sorry no so very unfortunately afraid hi hello hey dr doctor today je on nous desole lo siento hola bonjour am are is ne he me",
+    ),
+    (
+        "rest",
+        "am mensajes textos en paz moi nous me veux voudrais souhaite des de messages sms un sus los mas plus su tu le les vos votre lista liste a \
+         este numero cette",
+    ),
+    (
+        "again",
+        "texting sending me texts text messages again please pls the my reminders getting receiving back up to now thanks for all your",
+    ),
+];
+
+const fn p(kind: Kind, language: Option<Language>, text: &'static str) -> Pattern {
+    Pattern(kind, language, text)
+}
+
+const EN: Option<Language> = Some(English);
+const ES: Option<Language> = Some(Spanish);
+const FR: Option<Language> = Some(French);
+
+/// From the first word of a clause to its last. The first that fits counts.
+const WHOLE: [Pattern; 85] = [
+    // What providers and carriers know by itself.
+    p(Kind::StopBare, None, "stop|stopall|stopp"),
+    p(Kind::StopBare, None, "stop all"),
+    p(Kind::StopAlone, EN, "cancel"),
+    p(Kind::StopAlone, ES, "cancelar|terminar"),
+    p(Kind::StopAlone, FR, "annuler"),
+    p(Kind::StopBare, EN, "@polite* end @polite*"),
+    p(Kind::StopBare, None, "@polite* stop|stopp|stpo|sotp|stopall @polite*"),
+    p(Kind::StopBare, None, "stop stop stop* @polite*"),
+    p(Kind::StopBare, EN, "@polite* @stop @stop* me? @polite*"),
+    p(Kind::StopBare, EN, "can|could|would|will you|u please? just? @stop it|this|that|these|those|now? @polite*"),
+    p(Kind::StopBare, EN, "@polite* stop|quit it|this|that|these|those|sending|everything|all @polite*"),
+    p(Kind::StopBare, EN, "make it|this|them stop @polite*"),
+    p(Kind::StopBare, EN, "@polite* cease and desist @polite*"),
+    p(Kind::StopBare, EN, "@polite* stop|quit this|the|that nonsense|crap|bs|shit|spam @polite*"),
+    p(Kind::Stop, EN, "@lead* make? @fill* texts|messages|reminders|notifications|alerts|texting to? stop @polite*"),
+    p(Kind::Stop, EN, "@polite* turn off @fill* texts|text|messages|reminders|notifications|alerts @after*"),
+    p(Kind::Stop, EN, "@polite* dont|donot text|txt|message|contact @polite*"),
+    p(Kind::Stop, EN, "@polite* do not text|txt|message|contact @polite*"),
+    p(Kind::Stop, EN, "@lead* not text|txt|message|contact me|us|this @after*"),
+    p(Kind::StopBare, EN, "@polite* opt me|us? out @polite*"),
+    p(Kind::StopBare, EN, "@polite* no more @polite*"),
+    p(
+        Kind::Stop,
+        EN,
+        "@polite* end|cancel|discontinue|terminate @fill* texts|text|texting|messages|messaging|msgs|sms|reminders|notifications|alerts|subscription @after*",
+    ),
+    p(Kind::Stop, EN, "@polite* no text? texts|text|texting|messages|msgs|sms|contact @polite*"),
+    p(
+        Kind::Stop,
+        EN,
+        "@lead* no more|further|longer @fill|automated* texts|text|messages|message|msgs|sms|reminders|notifications|alerts|texting|messaging @after*",
+    ),
+    p(Kind::Stop, EN, "@lead* remove|delete|erase|drop me|us off|out? @after*"),
+    p(Kind::Stop, EN, "@lead* take|get|pull me|us off|out @after*"),
+    p(Kind::Stop, EN, "@lead* remove|delete|erase|drop|lose|take my|this|the number|info|name|contact off? @after*"),
+    p(Kind::Stop, EN, "@polite* go|get away|lost @polite*"),
+    p(Kind::Stop, EN, "@polite* fuck|piss|f off @polite*"),
+    // Spanish.
+    p(Kind::StopBare, ES, "@polite* alto|parar|pare|paren|para|detener|detenga|detengan|basta|baja|fin @polite*"),
+    p(Kind::StopBare, ES, "@polite* no mas @polite*"),
+    p(Kind::StopBare, ES, "@polite* no escriba|escriban|escribas|escribir @polite*"),
+    // French.
+    p(Kind::StopBare, FR, "@polite* arret|arrete|arreter|arretez|arrett|cessez|cesser|fin @polite*"),
+    p(Kind::StopBare, FR, "ca suffit @polite*"),
+    p(Kind::Stop, FR, "@polite* plus de|daucun messages|message|textos|texto|sms|rappels @polite*"),
+    // Texts again.
+    p(Kind::Start, None, "@polite* start|unstop @polite*"),
+    p(Kind::Start, EN, "@polite* start|resume|restart|continue texting|sending|texts|messages|reminders|getting|receiving @again*"),
+    p(Kind::Start, EN, "@lead* start texting|sending @again*"),
+    p(Kind::Start, EN, "@polite* resume|resubscribe|subscribe @again*"),
+    p(Kind::Start, EN, "@polite* opt me? in @again*"),
+    p(Kind::Start, ES, "@polite* iniciar|comenzar|alta|empezar|reanudar|reanuden @polite*"),
+    p(Kind::Start, FR, "@polite* commencer|debut|reprendre|reprenez|recommencer|recommencez|reabonner @polite*"),
+    p(Kind::Start, FR, "@polite* reabonnez moi @polite*"),
+    // Who is this?
+    p(Kind::Help, None, "@polite* help|info @polite*"),
+    p(Kind::Help, ES, "@polite* ayuda @polite*"),
+    p(Kind::Help, FR, "@polite* aide @polite*"),
+    p(Kind::Plea, EN, "@polite* i? need|want some|more? help|info @polite*"),
+    p(Kind::Plea, EN, "@polite* help me @polite*"),
+    p(Kind::Plea, EN, "@polite* who is|are|was this|that|you|it @polite*"),
+    p(Kind::Plea, EN, "@polite* whos|whats this|that @polite*"),
+    p(Kind::Plea, EN, "@polite* who is texting|messaging|writing me? @polite*"),
+    p(Kind::Plea, EN, "@polite* what is this @polite*"),
+    p(Kind::Plea, ES, "@polite* quien|quienes es|eres|son|habla|escribe usted? @polite*"),
+    p(Kind::Plea, ES, "@polite* que es esto @polite*"),
+    p(Kind::Plea, ES, "@polite* necesito ayuda @polite*"),
+    p(Kind::Plea, FR, "@polite* qui est|etes ce|vous|la @polite*"),
+    p(Kind::Plea, FR, "@polite* cest qui|quoi @polite*"),
+    p(Kind::Plea, FR, "@polite* aidez moi @polite*"),
+    p(Kind::Plea, FR, "@polite* jai? besoin daide @polite*"),
+    // Courtesies that begin with no.
+    p(Kind::Courtesy, None, "no problem|worries|prob|pb|problema @polite*"),
+    p(Kind::Courtesy, ES, "no hay problema @polite*"),
+    p(Kind::Courtesy, FR, "pas de probleme|souci @polite*"),
+    // I am not coming.
+    p(Kind::Absent, EN, "@who* @no? @who* cant|cannot|couldnt|wont make|do it|the|my|this|our @absent*"),
+    p(Kind::Absent, EN, "@who* @no? @who* cant|cannot|wont come|attend|go|join @absent*"),
+    p(Kind::Absent, EN, "@who* @no? @who* can|will|could not make|come|attend|go|join it? @absent*"),
+    p(Kind::Absent, EN, "@who* @no? @who* wont be there|coming|attending|joining @absent*"),
+    p(
+        Kind::Absent,
+        EN,
+        "@who* @no? @who* will? not|unable|wont be? able? to? make|come|attend|coming|attending|joining|be it|there? @absent*",
+    ),
+    p(Kind::Absent, EN, "@who* decline|declined|declining @absent*"),
+    p(Kind::Absent, ES, "@who* no? no puedo|podre|podemos|podremos ir|asistir|venir|estar|acudir? @absent*"),
+    p(Kind::Absent, ES, "@who* no? no voy|vamos a poder|ir|asistir ir|asistir|estar|venir? @absent*"),
+    p(Kind::Absent, ES, "@who* no? no voy|ire|asistire|estare|vendre @absent*"),
+    p(Kind::Absent, FR, "@who* non? @who* peux|pourrai|pouvons|pourrons pas venir|assister|etre|participer? @absent*"),
+    p(Kind::Absent, FR, "@who* non? @who* viendrai|viens|serai|viendrons pas @absent*"),
+    // I am.
+    p(Kind::Yes, EN, "see you|u|ya then|there|tomorrow|today|soon|tonight @polite*"),
+    p(Kind::Yes, EN, "i? will|ill|well be there @coming*"),
+    p(Kind::Yes, EN, "sounds|looks good|great|perfect|fine @coming*"),
+    p(Kind::Yes, EN, "works for me @polite*"),
+    p(Kind::Yes, EN, "im|i|we am|are? coming @coming*"),
+    p(Kind::Yes, EN, "got|you|of|sure it|bet|course|thing @polite*"),
+    p(Kind::Yes, ES, "voy a? ir? @coming*"),
+    p(Kind::Yes, EN, "great|good|excellent|wonderful|awesome @polite*"),
+    p(Kind::Yes, ES, "de acuerdo @coming*"),
+    p(Kind::Yes, ES, "ahi|alli estare @coming*"),
+    p(Kind::Yes, ES, "nos vemos @coming*"),
+    p(Kind::Yes, FR, "je|jy serai la|present? @coming*"),
+];
+
+/// Wherever they stand in a clause.
+const OPEN: [Pattern; 40] = [
+    p(Kind::Stop, EN, "stop|quit|cease @fill* @msg @after*"),
+    p(Kind::Stop, EN, "stop|quit sending @after*"),
+    p(Kind::Stop, EN, "^ ! never ever|again* text|txt|message|msg|contact|bother|write me|us|this @after*"),
+    p(
+        Kind::Stop,
+        EN,
+        "! @dont ever|you|please|again|call|email|phone|or|and* text|txt|message|msg|contact|bother|spam|sms|write|remind|txting|texting or|and|call|email|phone* me|us|this|here|anymore|again|to|ever @after*",
+    ),
+    p(
+        Kind::Stop,
+        EN,
+        "! do not ever|you|please|again|call|email|phone|or|and* text|txt|message|msg|contact|bother|spam|sms|write|remind or|and|call|email|phone* me|us|this|here|anymore|again|to|ever @after*",
+    ),
+    p(
+        Kind::Stop,
+        EN,
+        "! @dont ever|you|please* send @fill* texts|text|messages|message|msgs|sms|reminders|notifications|these|this|anything|more @after*",
+    ),
+    p(
+        Kind::Stop,
+        EN,
+        "! do not ever|you|please* send @fill* texts|text|messages|message|msgs|sms|reminders|notifications|these|this|anything|more @after*",
+    ),
+    p(
+        Kind::Stop,
+        EN,
+        "dont|donot|never|longer @want @fill|to|receive|get|be|for|kind|constant* texts|messages|msgs|sms|reminders|notifications|alerts|contacted|texted @after*",
+    ),
+    p(
+        Kind::Stop,
+        EN,
+        "do not @want @fill|to|receive|get|be|for|kind|constant* texts|messages|msgs|sms|reminders|notifications|alerts|contacted|texted @after*",
+    ),
+    p(Kind::Stop, EN, "@gone me|us|this|my number? off|from|out of? @fill* @list @after*"),
+    p(Kind::Stop, EN, "unsubscribe|unsubcribe|unsuscribe|unsub|unsubscribed @after*"),
+    p(Kind::Stop, EN, "opt|opting|opted me|us? out @after*"),
+    p(Kind::Stop, EN, "leave me|us alone"),
+    p(Kind::Stop, EN, "lose my|this number"),
+    p(Kind::Stop, EN, "revoke|withdraw|revoking|withdrawing my? consent|permission|authorization"),
+    p(Kind::Stop, EN, "you|u|yall|people to stop @polite* $"),
+    p(Kind::Stop, EN, "i said|say stop @polite* $"),
+    p(Kind::Stop, EN, "^ stop i|im|ive|we|you|youve|youre|its|he|she|they"),
+    p(Kind::Stop, EN, "^ stop this|it is"),
+    p(Kind::WrongNumber, EN, "wrong|incorrect number|person|phone|contact"),
+    p(
+        Kind::Stop,
+        ES,
+        "deja|deje|dejen|dejad|para|paren|pare|basta de escribirme|mandarme|enviarme|molestarme|contactarme|textearme|escribir|mandar|enviar|molestar|textear|llamarme",
+    ),
+    p(
+        Kind::Stop,
+        ES,
+        "no me|nos escriba|escriban|escribas|mande|manden|mandes|envie|envien|envies|contacte|contacten|contactes|moleste|molesten|molestes|texteen|textees|llamen mas|los|sus|estos|esos|nada|mensajes|textos|sms|nunca|por|favor|gracias* a? este|mi|ese? numero|celular|telefono?",
+    ),
+    p(Kind::Stop, ES, "no quiero|deseo que me escriban|escriba|manden|mande|envien|envie|contacten|contacte mas|nada|mensajes|textos*"),
+    p(Kind::Stop, ES, "eliminar|eliminen|elimine|borrar|borren|borre|quitar|quiten mi|este numero"),
+    p(
+        Kind::Stop,
+        ES,
+        "no quiero|deseo|necesito recibir|mas|sus|estos|que|me|manden|envien|escriban* mensajes|textos|recordatorios|sms|notificaciones",
+    ),
+    p(Kind::Stop, ES, "no mas mensajes|textos|sms|recordatorios|notificaciones"),
+    p(Kind::Stop, ES, "darme|darse|denme|deme|dame|dar de baja"),
+    p(
+        Kind::Stop,
+        ES,
+        "quiteme|quitenme|quitame|borrenme|borreme|borrame|eliminenme|elimineme|eliminame|saquenme|saqueme|sacame de? su|la|sus|esta|tu? lista|listas?",
+    ),
+    p(Kind::Stop, ES, "dejenme|dejeme|dejame en|tranquilo|tranquila|paz"),
+    p(
+        Kind::Stop,
+        ES,
+        "cancelen|cancele|cancelar|detengan|detener|detenga|paren|pare|parar los|estos|sus|esos|mis|todos|las|estas|la|mi* mensajes|textos|notificaciones|recordatorios|suscripcion|sms",
+    ),
+    p(Kind::WrongNumber, ES, "numero|persona equivocado|equivocada|incorrecto|incorrecta"),
+    p(Kind::WrongNumber, ES, "equivoco|equivocaron|equivocado de numero|persona"),
+    p(
+        Kind::Stop,
+        FR,
+        "arretez|arrete|arreter|cessez|cesser|cesse|stop de|d|des|aux|les|ces|vos|avec|tous|me* mecrire|menvoyer|denvoyer|envoyer|contacter|texter|harceler|deranger|decrire|messages|textos|texto|sms|rappels|notifications",
+    ),
+    p(
+        Kind::Stop,
+        FR,
+        "mecrivez|mecris|menvoyez|menvoie|contactez|textez|derangez|ecrivez|envoyez pas|plus de|mes|vos|ces|aucun|rien|jamais|svp* messages|textos|sms|rappels|merci|jamais*",
+    ),
+    p(Kind::Stop, FR, "veux|souhaite|desire plus|pas recevoir|de|vos|avoir|ces|daucun|aucun* messages|textos|sms|rappels|notifications"),
+    p(Kind::Stop, FR, "desabonner|desabonnez|desabonne|desabonnement|desinscrire|desinscription|desinscrivez"),
+    p(Kind::Stop, FR, "laissez|laisse|foutez|fichez moi la? tranquille|paix|en"),
+    p(Kind::Stop, FR, "retirez|enlevez|supprimez|effacez|rayez|otez moi|mon|ce numero? de? votre|la|vos|cette? liste|listes?"),
+    p(Kind::WrongNumber, FR, "mauvais|faux numero"),
+    p(Kind::WrongNumber, FR, "erreur|trompe|trompez de numero|personne"),
+];
+
+/// Who does it, before what would otherwise be asked of us.
+const SOMEBODY: [&str; 9] = ["you", "u", "they", "guys", "people", "i", "he", "she", "we"];
+/// Directly before a wish, with nothing but [`BETWEEN`] in between, they deny it.
+const DENIES: [&str; 23] = [
+    "dont", "not", "never", "cant", "cannot", "couldnt", "wont", "wouldnt", "didnt", "doesnt", "shouldnt", "isnt", "wasnt", "havent",
+    "hasnt", "doesn", "did", "does", "nunca", "jamais", "without", "sin", "sans",
+];
+/// Words that may stand between a denial and what it denies.
+const BETWEEN: [&str; 24] = [
+    "to", "ever", "going", "gonna", "just", "you", "u", "i", "we", "want", "wanna", "need", "please", "be", "really", "would", "even",
+    "have", "that", "like", "que", "de", "me", "my",
+];
+/// Anywhere before a wish, they make it a question, a condition, or a sentence of ours.
+const ASKS: [&str; 16] = [
+    "why", "when", "if", "unless", "until", "did", "gave", "pourquoi", "quand", "cuando", "porque", "whether", "reply", "respond",
+    "responda", "repondez",
+];
+/// After a wish, they limit it.
+const LIMITS: [&str; 52] = [
+    "at",
+    "after",
+    "before",
+    "until",
+    "till",
+    "tonight",
+    "today",
+    "tomorrow",
+    "while",
+    "during",
+    "when",
+    "if",
+    "unless",
+    "so",
+    "too",
+    "than",
+    "in",
+    "between",
+    "except",
+    "the",
+    "a",
+    "an",
+    "my",
+    "her",
+    "his",
+    "about",
+    "late",
+    "early",
+    "twice",
+    "antes",
+    "despues",
+    "hasta",
+    "hoy",
+    "manana",
+    "cuando",
+    "si",
+    "el",
+    "las",
+    "la",
+    "al",
+    "en",
+    "tan",
+    "durante",
+    "mientras",
+    "avant",
+    "apres",
+    "jusqua",
+    "aujourdhui",
+    "demain",
+    "le",
+    "pendant",
+    "trop",
+];
+
+/// A word, and the classes that it is of: bit n for the nth of [`CLASSES`].
+struct Token<'w> {
+    text: &'w str,
+    classes: u32,
+}
+
+impl<'w> Token<'w> {
+    fn of(text: &'w str) -> Self {
+        let classes = CLASSES.iter().enumerate().filter(|(_, (_, words))| words.split_whitespace().any(|word| word == text));
+        Self { text, classes: classes.fold(0, |all, (n, _)| all | 1 << n) }
+    }
+
+    fn is(&self, class: &str) -> bool {
+        CLASSES.iter().position(|(name, _)| *name == class).is_some_and(|n| self.classes & 1 << n != 0)
+    }
+
+    /// `stop|quit`, `@fill|to`
+    fn fits(&self, alternatives: &str) -> bool {
+        alternatives.split('|').any(|one| one.strip_prefix('@').map_or(one == self.text, |class| self.is(class)))
+    }
+}
+
+/// What a clause comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Meaning {
+    pub(super) kind: Kind,
+    /// The language that it tells of.
+    pub(super) language: Option<Language>,
+    /// There are words in it that do not belong to that.
+    pub(super) more: bool,
+}
+
+/// What a clause is.
+pub(super) fn meaning_of(clause: &Clause) -> Meaning {
+    let words: Vec<Token<'_>> = clause.words.iter().map(|word| Token::of(word)).collect();
+    let (mut kind, mut language, mut more) = (Kind::Else, None, false);
+    if words.is_empty() || words.len() > WORDS_MAX {
+        return Meaning { kind, language, more };
+    }
+    if let Some(whole) = WHOLE.iter().find(|pattern| ends(&words, 0, pattern.2) & 1 << words.len() != 0) {
+        (kind, language) = (whole.0, whole.1);
+    } else if let Some((open, rest)) = OPEN.iter().find_map(|pattern| Some((pattern, stands_open(&words, pattern)?))) {
+        (kind, language, more) = (open.0, open.1, rest);
+    } else if let Some(said) = by_words(&words) {
+        (kind, language) = said;
+    } else if words.iter().all(|word| word.is("polite")) {
+        kind = Kind::Courtesy;
+    }
+    // Questions of what would be an answer.
+    let asks = clause.asks && matches!(kind, Kind::Yes | Kind::No | Kind::Absent | Kind::Courtesy | Kind::Start | Kind::WrongNumber);
+    if asks { Meaning { kind: Kind::Else, language: None, more: false } } else { Meaning { kind, language, more } }
+}
+
+/// Yes and No, with what goes with them.
+fn by_words(words: &[Token<'_>]) -> Option<(Kind, Option<Language>)> {
+    let Some(yes) = words.iter().find(|word| word.is("yes")) else {
+        let no = words.first().is_some_and(|first| first.is("no")) && words.iter().all(|word| word.is("no") || word.is("refusing"));
+        return no.then_some((Kind::No, None));
+    };
+    // A single letter is a word in some languages: it answers by itself.
+    let class = if yes.text.len() == 1 { "polite" } else { "coming" };
+    let coming = words.iter().all(|word| word.is("yes") || word.is("polite") || word.is(class));
+    let language = match yes.text {
+        "si" | "sip" | "claro" | "vale" | "confirmo" | "confirmado" | "confirmada" | "perfecto" => ES,
+        "oui" | "ouais" | "daccord" | "confirme" | "o" | "parfait" => FR,
+        _ => None,
+    };
+    coming.then_some((Kind::Yes, language))
+}
+
+/// Whether an open pattern stands somewhere, with nothing around it that takes it back; and whether more is said before or after it.
+fn stands_open(words: &[Token<'_>], pattern: &Pattern) -> Option<bool> {
+    let (first, text) = pattern.2.strip_prefix("^ ").map_or((false, pattern.2), |text| (true, text));
+    let (orders, text) = text.strip_prefix("! ").map_or((false, text), |text| (true, text));
+    let (last, text) = text.strip_suffix(" $").map_or((false, text), |text| (true, text));
+    (0..words.len()).find_map(|at| {
+        let ends = ends(words, at, text);
+        // The longest counts: what limits it comes after all that belongs to it.
+        let end = (at + 1..=words.len()).rev().find(|end| ends & 1 << end != 0)?;
+        let before = &words[..at];
+        let limited = words.get(end).is_some_and(|next| LIMITS.contains(&next.text));
+        let fits = (!first || before.iter().all(|word| word.is("polite"))) && (!last || end == words.len());
+        let told = orders && before.last().is_some_and(|word| SOMEBODY.contains(&word.text));
+        let said = |word: &Token<'_>| word.is("polite") || word.is("rest");
+        let more = !words[end..].iter().all(said) || !before.iter().all(|word| word.is("lead") || said(word));
+        (fits && !limited && !told && !denied(before, pattern.1)).then_some(more)
+    })
+}
+
+fn denied(before: &[Token<'_>], language: Option<Language>) -> bool {
+    let denies = |word: &Token<'_>| DENIES.contains(&word.text) || (language == ES && word.text == "no");
+    let close = before.iter().rev().find(|word| !BETWEEN.contains(&word.text) || denies(word));
+    close.is_some_and(denies) || before.iter().any(|word| ASKS.contains(&word.text))
+}
+
+/// Where a pattern that begins at a word may end: bit n says before word n.
+fn ends(words: &[Token<'_>], at: usize, pattern: &str) -> u64 {
+    let mut places = 1_u64 << at;
+    for element in pattern.split(' ') {
+        let (body, repeats, may_miss) = match element.as_bytes().last() {
+            Some(b'*') => (&element[..element.len() - 1], true, true),
+            Some(b'?') => (&element[..element.len() - 1], false, true),
+            _ => (element, false, false),
+        };
+        let mut next = if may_miss { places } else { 0 };
+        for (n, word) in words.iter().enumerate().skip(at) {
+            let from = if repeats { next } else { places };
+            if from & 1 << n != 0 && word.fits(body) {
+                next |= 1 << (n + 1);
+            }
+        }
+        places = next;
+        if places == 0 {
+            break;
+        }
+    }
+    places
+}
