@@ -229,3 +229,15 @@ impl Transport for Smtp {
         Ok(said)
     }
 }
+
+/// What a relay's reply to RCPT means, or to the final dot: for tests that speak for relays and have no socket.
+#[doc(hidden)]
+pub fn means(reply: &str, after_the_dot: bool) -> Outcome {
+    let (code, text) = reply.split_at(reply.len().min(3));
+    let answer = Ok(reply::Reply { code: code.parse().unwrap_or(500), text: text.trim_start().to_owned() });
+    if after_the_dot {
+        classify::after_the_dot(&classify::Ended { answer, dotted: true, half: None })
+    } else {
+        classify::before_the_dot(Phase::Rcpt, &answer)
+    }
+}

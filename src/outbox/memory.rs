@@ -5,7 +5,8 @@
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
-use std::sync::{Mutex, MutexGuard};
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -30,16 +31,44 @@ mod tables;
 
 use tables::Tables;
 
+/// Where something else may happen first, as it does in life: see [`MemoryOutbox::meanwhile`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// Between what a walk read and what it writes.
+    Apply,
+    /// Attempts begin.
+    Begin,
+    /// An attempt passes its point of no return.
+    Doubt,
+    /// Claims end.
+    Settle,
+}
+
+/// What happens first.
+pub type Meanwhile = dyn Fn(Point) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
+
 /// The outbox in memory. See the module.
 pub struct MemoryOutbox {
     reference_key: [u8; 32],
     tables: Mutex<Tables>,
+    meanwhile: OnceLock<Box<Meanwhile>>,
 }
 
 impl MemoryOutbox {
     /// An empty store whose Message-IDs are made with this key.
     pub fn new(reference_key: [u8; 32]) -> Self {
-        Self { reference_key, tables: Mutex::default() }
+        Self { reference_key, tables: Mutex::default(), meanwhile: OnceLock::new() }
+    }
+
+    /// Runs this before each write of these kinds, so that a test can let something else happen there. Once for a store.
+    pub fn meanwhile(&self, happens: Box<Meanwhile>) {
+        self.meanwhile.set(happens).ok();
+    }
+
+    async fn reaches(&self, point: Point) {
+        if let Some(happens) = self.meanwhile.get() {
+            happens(point).await;
+        }
     }
 
     /// Moves the clock by which leases are measured.
@@ -124,6 +153,7 @@ impl Outbox for MemoryOutbox {
     }
 
     async fn apply(&self, walk: Walk) -> Result<Applied> {
+        self.reaches(Point::Apply).await;
         let mut tables = self.tables();
         for session in &walk.sessions {
             let known = |id| Ok::<_, Infallible>(tables.participants.contains_key(&(walk.source.clone(), session.id, id)));
@@ -160,11 +190,13 @@ impl Outbox for MemoryOutbox {
     }
 
     async fn begin(&self, attempts: Vec<Begin>) -> Result<Vec<bool>> {
+        self.reaches(Point::Begin).await;
         let mut tables = self.tables();
         Ok(attempts.into_iter().map(|attempt| tables.begin(attempt)).collect())
     }
 
     async fn doubt(&self, lease: Lease, revision: i64, margin: TimeDelta) -> Result<bool> {
+        self.reaches(Point::Doubt).await;
         Ok(self.tables().doubt(lease, revision, margin))
     }
 
@@ -173,6 +205,7 @@ impl Outbox for MemoryOutbox {
     }
 
     async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>> {
+        self.reaches(Point::Settle).await;
         checked("settle", ends.iter().map(|(_, end)| end.check()))?;
         let mut tables = self.tables();
         Ok(ends.iter().map(|(lease, end)| tables.settle(at, *lease, end)).collect())

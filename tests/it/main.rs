@@ -11,6 +11,7 @@ mod feedback;
 mod fuzz;
 mod gateway;
 mod histories;
+mod lives;
 mod outbox;
 mod push;
 mod render;

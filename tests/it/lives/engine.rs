@@ -1,0 +1,124 @@
+//! The parts of the real engine, put together as the daemon does: whatever it is called by changes here alone.
+
+use std::sync::{Arc, LazyLock};
+
+use chrono::{DateTime, Utc};
+use punctual::clock::Clock;
+use punctual::contact::Channel;
+use punctual::dispatch::{Dispatcher, Lane};
+use punctual::outbox::{self, Outbox};
+use punctual::outcome::Outcome;
+use punctual::plan::Policy;
+use punctual::render::{Renderer, Settings};
+use punctual::retry::DoubtPolicy;
+use punctual::session::{Extent, Snapshot};
+use punctual::source::{ambiguity, json};
+use punctual::{config, walk};
+use serde_json::Value;
+
+use super::oracle::Terms;
+use super::servers::Server;
+
+/// A configuration, compiled once.
+pub(super) struct Configured {
+    pub(super) policy: Arc<Policy>,
+    pub(super) doubt: DoubtPolicy,
+    pub(super) terms: Terms,
+}
+
+fn configured(invites: bool, quiet: bool, rules: &[&str], doubt: DoubtPolicy, stale: &str) -> Configured {
+    let reminders: Vec<String> = rules.iter().map(|rule| format!("[[reminder]]\n{rule}\n")).collect();
+    let reminders = reminders.concat();
+    let channels = if quiet { "[\"sms\"]" } else { "[]" };
+    let text = format!(
+        "[practice]\nname = \"Lakeside\"\n{reminders}[adopt]\ninvites = {invites}\n[quiet_hours]\nchannels = {channels}\n[daemon]\nmax_stale = \"{stale}\"\n"
+    );
+    let config = config::parse(&text, None, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    Configured { policy: Arc::new(config.policy), doubt, terms: Terms { adopt_invites: invites, quiet, rules: rules.len() } }
+}
+
+/// The configurations between which practices choose.
+pub(super) static CONFIGURED: LazyLock<Vec<Configured>> = LazyLock::new(|| {
+    let (day, hour) = ("name = \"24h\"\nbefore = \"24h\"", "name = \"1h\"\nbefore = \"1h\"");
+    let evening = "name = \"evening\"\ndays_before = 1\nat = \"18:00\"";
+    vec![
+        configured(true, true, &[day, hour], DoubtPolicy::Resend, "26h"),
+        configured(true, false, &[day, hour], DoubtPolicy::Resend, "26h"),
+        configured(false, true, &[day, hour], DoubtPolicy::Resend, "26h"),
+        configured(true, true, &[evening, hour], DoubtPolicy::Hold, "6h"),
+        configured(true, true, &[hour], DoubtPolicy::Resend, "26h"),
+    ]
+});
+
+/// One for all lives: it knows nothing of them.
+pub(super) static RENDERER: LazyLock<Arc<Renderer>> = LazyLock::new(|| {
+    let config = config::parse("[practice]\nname = \"Lakeside\"\n", None, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    Arc::new(Renderer::new(Settings { reference_key: [7; 32], ..config.render }).unwrap())
+});
+
+/// A process: it lives from a start to a kill.
+#[derive(Clone)]
+pub(super) struct Process {
+    pub(super) dispatcher: Arc<Dispatcher>,
+    pub(super) lanes: [Arc<Lane>; 2],
+}
+
+impl Process {
+    pub(super) async fn start(
+        store: &Arc<dyn Outbox>,
+        clock: &Arc<dyn Clock>,
+        servers: &[Arc<Server>],
+        configured: &Configured,
+        n: usize,
+    ) -> Self {
+        let lane = |channel| {
+            let theirs = servers.iter().filter(|s| s.channel == channel);
+            Arc::new(Lane::new(channel, configured.doubt, theirs.map(|s| Arc::clone(s) as _).collect()))
+        };
+        let dispatcher = Arc::new(Dispatcher {
+            outbox: Arc::clone(store),
+            renderer: Arc::clone(&RENDERER),
+            policy: Arc::clone(&configured.policy),
+            clock: Arc::clone(clock),
+            owner: format!("start {n}"),
+        });
+        let doubt = configured.doubt;
+        dispatcher.recover(|_| doubt).await.unwrap();
+        Self { dispatcher, lanes: [lane(Channel::Email), lane(Channel::Sms)] }
+    }
+}
+
+pub(super) fn name(source: usize) -> &'static str {
+    ["front", "clinic", "annex"][source]
+}
+
+/// What the program reads in a list.
+pub(super) fn parse(records: &[Value]) -> Snapshot {
+    json::parse(Value::Array(records.to_vec()).to_string().as_bytes()).unwrap()
+}
+
+pub(super) async fn walk(
+    store: &dyn Outbox,
+    source: usize,
+    snapshot: &Snapshot,
+    extent: Extent,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) -> outbox::Result<walk::Report> {
+    let mut snapshot = snapshot.clone();
+    ambiguity::mark(&mut snapshot);
+    snapshot.extent = extent;
+    walk::walk(store, name(source), &snapshot, policy, now).await
+}
+
+/// Plans again what somebody's answer changed.
+pub(super) async fn plan_again(store: &dyn Outbox, sources: usize, policy: &Policy, now: DateTime<Utc>) {
+    for source in 0..sources {
+        walk::again(store, name(source), policy, now).await.unwrap();
+    }
+}
+
+/// What the program makes of a relay's reply to RCPT, or to the final dot.
+pub(super) fn relay_says(said: &str, after_the_dot: bool) -> Outcome {
+    punctual::deliver::smtp::means(said, after_the_dot)
+}

@@ -1,0 +1,484 @@
+//! What Punctual promises, held against each message that leaves and against what is left at the end. It knows what the sources said ([`Word`]),
+//! what servers, staff and people said, and what left; nothing of plans.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Timelike, Utc};
+use chrono_tz::Tz;
+use punctual::notice::{NoticeKey, Omission, Reason};
+use punctual::outbox::{Entry, State, suppression_key};
+
+use super::read::{Kind, Letter};
+use super::word::{Holds, Said, Status, Waiting, Word};
+
+/// A list must miss somebody so often, over so long, before that counts as cancelled.
+const ABSENCES: usize = 3;
+const ABSENT_FOR: TimeDelta = TimeDelta::minutes(10);
+/// Whoever was begun for when quiet hours or the end came may be on the way so long.
+const UNDER_WAY: TimeDelta = TimeDelta::seconds(35);
+/// A cancellation is of use so long after the start.
+const AFTER_START: TimeDelta = TimeDelta::minutes(5);
+
+/// What passed the point of no return.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    pub(super) at: DateTime<Utc>,
+    pub(super) person: i64,
+    pub(super) key: NoticeKey,
+    pub(super) letter: Letter,
+    /// The start that it names.
+    pub(super) start: Option<DateTime<Utc>>,
+    pub(super) zone: Option<Tz>,
+    pub(super) fate: Fate,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Its answer is awaited.
+    Flying,
+    Accepted,
+    /// Nobody knows.
+    Doubt,
+    /// Refused after the dot, or never of ours.
+    NotTaken,
+}
+
+impl Fate {
+    fn counts(self) -> bool {
+        matches!(self, Self::Flying | Self::Accepted | Self::Doubt)
+    }
+}
+
+/// What a practice has decided that the oracle must know.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    pub(super) adopt_invites: bool,
+    pub(super) quiet: bool,
+    /// Reminder rules.
+    pub(super) rules: usize,
+}
+
+pub(super) struct Oracle {
+    pub(super) terms: Terms,
+    pub(super) word: Word,
+    pub(super) told: Vec<Told>,
+    /// Announced by somebody else: with these words.
+    pub(super) adopted: BTreeMap<i64, Said>,
+    /// Whom the first list had, and could not be adopted yet.
+    pub(super) to_adopt: BTreeSet<i64>,
+    filled: BTreeSet<usize>,
+    /// Addresses of which a server or a person said so.
+    pub(super) may_be_suppressed: BTreeSet<String>,
+    /// Numbers that said STOP, and nothing since.
+    pub(super) stopped: BTreeSet<String>,
+    /// Notices that staff acted upon; and of whom something was refused, lost or held by them.
+    pub(super) by_staff: BTreeSet<NoticeKey>,
+    pub(super) refused: BTreeSet<i64>,
+    /// Who answered so, by text.
+    pub(super) said_no: BTreeSet<i64>,
+    pub(super) restored: bool,
+    pub(super) wrong: Vec<String>,
+}
+
+impl Oracle {
+    pub(super) fn new(terms: Terms) -> Self {
+        Self {
+            terms,
+            word: Word::default(),
+            told: Vec::new(),
+            adopted: BTreeMap::new(),
+            to_adopt: BTreeSet::new(),
+            filled: BTreeSet::new(),
+            may_be_suppressed: BTreeSet::new(),
+            stopped: BTreeSet::new(),
+            by_staff: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            said_no: BTreeSet::new(),
+            restored: false,
+            wrong: Vec::new(),
+        }
+    }
+
+    /// After a list was heard: whom does it adopt?
+    pub(super) fn adopts(&mut self, source: usize, whole: bool, now: DateTime<Utc>) {
+        let list = &self.word.lists[&source];
+        let anybody = list.values().any(|line| line.place == super::word::Place::Listed);
+        if whole && anybody && self.filled.insert(source) && !self.terms.adopt_invites {
+            self.to_adopt.extend(list.keys().copied());
+        }
+        let ready: Vec<(i64, Said)> = self
+            .to_adopt
+            .iter()
+            .filter_map(|id| match self.word.of(*id) {
+                Holds::Said(said) if said.start > now => Some((*id, said)),
+                _ => None,
+            })
+            .collect();
+        for (id, said) in ready {
+            self.to_adopt.remove(&id);
+            self.adopted.insert(id, said);
+        }
+    }
+
+    fn fails(&mut self, what: String) {
+        self.wrong.push(what);
+    }
+
+    /// A server refused a message to that address.
+    pub(super) fn refused_at(&mut self, to: &str) {
+        let theirs = self.word.last.iter().filter(|(_, said)| said.address.as_deref() == Some(to)).map(|(person, _)| *person);
+        self.refused.extend(theirs);
+    }
+
+    /// What somebody was told last; nothing, if somebody else announced it or nobody did.
+    fn last_told(&self, person: i64) -> Option<&Told> {
+        self.told.iter().rev().find(|told| told.person == person && told.fate.counts())
+    }
+
+    /// A message passes its point of no return. Its place in `told`.
+    pub(super) fn crosses(&mut self, now: DateTime<Utc>, person: i64, key: NoticeKey, letter: Letter) -> usize {
+        let faults = self.against(now, person, key, &letter);
+        for fault in faults {
+            self.fails(format!("{} for {person} ({}): {fault}", kind_word(letter.kind), letter.to));
+        }
+        let last = self.word.last.get(&person);
+        let zones = last.map(|said| said.zone).into_iter().chain(super::source::ZONES.iter().map(|(_, zone)| *zone));
+        let starts: Vec<DateTime<Utc>> = last.and_then(|said| self.word.starts.get(&said.session)).into_iter().flatten().copied().collect();
+        let named =
+            zones.flat_map(|zone| starts.iter().map(move |start| (*start, zone))).find(|(start, zone)| letter.names(*start, *zone, now));
+        let (start, zone) = (named.map(|(start, _)| start), named.map(|(_, zone)| zone));
+        self.told.push(Told { at: now, person, key, letter, start, zone, fate: Fate::Flying });
+        self.told.len() - 1
+    }
+
+    /// Everything that is wrong with it.
+    fn against(&self, now: DateTime<Utc>, person: i64, key: NoticeKey, letter: &Letter) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let holds = self.word.of(person);
+        let waits = self.word.waiting.get(&person);
+        let said = match (&holds, waits) {
+            (_, Some(waits)) => Some(&waits.before),
+            (Holds::Said(said) | Holds::Unheard(said), _) => Some(said),
+            (Holds::Absent(_, _, said), _) => said.as_ref(),
+            _ => None,
+        };
+        wrong.extend(self.wrong_person(person, said, letter));
+        wrong.extend(match letter.kind {
+            Kind::Cancelled => self.wrongly_cancelled(now, person, &holds, waits, letter),
+            _ => Self::wrongly_told(now, &holds, waits.is_some(), said, letter),
+        });
+        wrong.extend(self.at_a_wrong_time(now, person, said, letter));
+        wrong.extend(self.twice(now, person, key, letter));
+        if self.stopped.contains(&letter.to) {
+            wrong.push("this number said STOP".to_owned());
+        }
+        wrong
+    }
+
+    /// (1) A code, an address or a name reaches nobody but whom the source gave them to.
+    fn wrong_person(&self, person: i64, said: Option<&Said>, letter: &Letter) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let told_there = self.told.iter().any(|t| t.person == person && t.letter.to == letter.to && t.fate.counts());
+        let adopted_there = self.adopted.get(&person).is_some_and(|a| a.address.as_deref() == Some(&letter.to));
+        let theirs = said.is_some_and(|said| said.address.as_deref() == Some(&letter.to));
+        // Who was told at an old address may be told there that it is cancelled.
+        if !theirs && !(letter.kind == Kind::Cancelled && (told_there || adopted_there)) {
+            wrong.push("(1) the source gives them another address".to_owned());
+        }
+        for code in &self.word.codes {
+            if said.is_none_or(|said| said.code != *code) && letter.holds_code(*code) {
+                wrong.push(format!("(1) it holds the code {code}, which the source does not give them"));
+            }
+        }
+        let host = said
+            .map(|said| said.session)
+            .and_then(|session| self.word.last.values().find(|s| s.session == session && s.host).map(|s| s.name.clone()));
+        for name in self.word.names.iter().filter(|name| letter.holds(name)) {
+            if said.is_none_or(|said| said.name != *name) && host.as_ref() != Some(name) {
+                wrong.push(format!("(1) it holds the name {name}, which the source does not give them"));
+            }
+        }
+        wrong
+    }
+
+    /// (2) Nobody is told that a session is cancelled that stands.
+    fn wrongly_cancelled(&self, now: DateTime<Utc>, person: i64, holds: &Holds, waits: Option<&Waiting>, letter: &Letter) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if let Some(waits) = waits {
+            wrong.push(format!("(2) too many {} at once, and no operator let it pass", waits.what));
+        }
+        match holds {
+            Holds::Said(said) if said.status == Status::Cancelled => {}
+            Holds::Absent(lists, since, _) if *lists >= ABSENCES && now - *since >= ABSENT_FOR => {}
+            Holds::Absent(lists, since, _) => {
+                wrong.push(format!("(2) missing from {lists} lists for {} minutes only", (now - *since).num_minutes()));
+            }
+            Holds::Said(_) => wrong.push("(2) the session stands in the source's last word".to_owned()),
+            _ => wrong.push("(2) nobody can tell that from what the source said".to_owned()),
+        }
+        match (self.last_told(person), self.adopted.get(&person)) {
+            (Some(last), _) => {
+                if let (Some(start), Some(zone)) = (last.start, last.zone)
+                    && !letter.names(start, zone, now)
+                {
+                    wrong.push(format!("it names another start than they were told last ({})", start.format("%-d %b %H:%M")));
+                }
+            }
+            (None, Some(_)) => {}
+            (None, None) => wrong.push("they were never told of it".to_owned()),
+        }
+        wrong
+    }
+
+    fn wrongly_told(now: DateTime<Utc>, holds: &Holds, waits: bool, said: Option<&Said>, letter: &Letter) -> Vec<String> {
+        let mut wrong = Vec::new();
+        match holds {
+            _ if waits => {}
+            Holds::Said(said) | Holds::Unheard(said) if said.status == Status::Live => {}
+            Holds::Said(_) | Holds::Unheard(_) => wrong.push("the source says that it does not take place".to_owned()),
+            Holds::Ambiguous => wrong.push("(1) the sources contradict each other about them, or another one has their code".to_owned()),
+            Holds::Fault => wrong.push("the source's record is at fault".to_owned()),
+            Holds::Absent(..) => wrong.push("the source does not list them".to_owned()),
+            Holds::Never => wrong.push("(1) no source ever named them".to_owned()),
+        }
+        let Some(said) = said else { return wrong };
+        if letter.codes != [said.code] {
+            wrong.push(format!("it holds the codes {:?}; theirs is {}", letter.codes, said.code));
+        }
+        if !letter.names(said.start, said.zone, now) {
+            wrong.push(format!("it does not say {} in {}", said.start.format("%-d %b %H:%M UTC"), said.zone));
+        }
+        if said.declined && letter.kind == Kind::Reminder {
+            wrong.push("they declined".to_owned());
+        }
+        wrong
+    }
+
+    /// (4) Nothing leaves after its use, or in quiet hours.
+    fn at_a_wrong_time(&self, now: DateTime<Utc>, person: i64, said: Option<&Said>, letter: &Letter) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let Some(said) = said else { return wrong };
+        let told = self.last_told(person).and_then(|told| told.start);
+        let end = match letter.kind {
+            Kind::Cancelled => told.unwrap_or(said.start) + AFTER_START,
+            _ => said.start,
+        };
+        if now >= end + UNDER_WAY {
+            wrong.push(format!("(4) {} minutes after its use", (now - end).num_minutes()));
+        }
+        if letter.by_text && self.terms.quiet {
+            let earliest = told.map_or(said.start, |told| told.min(said.start));
+            let quiet = |at: DateTime<Utc>| {
+                let hour = at.with_timezone(&said.zone).hour();
+                !(8..21).contains(&hour)
+            };
+            if quiet(now) && quiet(now - UNDER_WAY) {
+                let there = now.with_timezone(&said.zone);
+                let days = i64::from(there.hour() >= 21);
+                let morning = (there.date_naive() + TimeDelta::days(days)).and_hms_opt(8, 0, 0).expect("a time of day");
+                let morning = morning.and_local_timezone(said.zone).latest().map_or(now, |at| at.with_timezone(&Utc));
+                let could_wait = morning + TimeDelta::minutes(15) <= earliest;
+                if letter.kind == Kind::Reminder || could_wait {
+                    wrong.push(format!("(4) a text at {} on their clock", there.format("%H:%M")));
+                }
+            }
+        }
+        wrong
+    }
+
+    /// (4) Nothing leaves twice but in doubt.
+    fn twice(&self, now: DateTime<Utc>, person: i64, key: NoticeKey, letter: &Letter) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if self.restored || self.by_staff.contains(&key) {
+            return wrong;
+        }
+        let copies: Vec<&Told> = self.told.iter().filter(|t| t.key == key && t.fate.counts()).collect();
+        if copies.iter().any(|t| t.fate == Fate::Accepted) {
+            wrong.push("(4) this very notice was accepted before".to_owned());
+        } else if copies.len() > 1 {
+            wrong.push("(4) a third copy of what is in doubt".to_owned());
+        }
+        let mut theirs =
+            self.told.iter().filter(|t| t.person == person && t.letter.to == letter.to && t.fate == Fate::Accepted && t.key != key);
+        if letter.kind == Kind::Reminder {
+            let of_this_start =
+                theirs.filter(|t| t.letter.kind == Kind::Reminder && t.start.is_some_and(|s| self.says(letter, s, person, now)));
+            if of_this_start.count() >= self.terms.rules {
+                wrong.push("(4) one reminder more than there are rules".to_owned());
+            }
+        } else if let Some(last) = theirs.next_back()
+            && last.letter.kind == letter.kind
+            && last.letter.codes == letter.codes
+            && last.start.is_some_and(|start| self.says(letter, start, person, now))
+            && last.zone == self.word.last.get(&person).map(|said| said.zone)
+        {
+            wrong.push("(4) they were told just that before".to_owned());
+        }
+        wrong
+    }
+
+    fn says(&self, letter: &Letter, start: DateTime<Utc>, person: i64, now: DateTime<Utc>) -> bool {
+        self.word.last.get(&person).is_some_and(|said| letter.names(start, said.zone, now))
+    }
+
+    /// (5) Nothing is held, unknown or waiting past its use. (6) Nobody is suppressed for nothing.
+    pub(super) fn looks_at(&mut self, now: DateTime<Utc>, entries: &[Entry], suppressed: &[String]) {
+        for entry in entries {
+            let open = matches!(entry.state, State::Waiting | State::Held | State::Unknown | State::Claimed | State::Sending);
+            if open && now > entry.notice.useful_until + TimeDelta::minutes(10) {
+                let n = &entry.notice;
+                let fault = format!("(5) the {} of {} is {} ({:?}) past its use", n.occasion, n.participation, entry.state, entry.reason);
+                if !self.wrong.contains(&fault) {
+                    self.fails(fault);
+                }
+            }
+        }
+        let may: BTreeSet<String> = self.may_be_suppressed.iter().map(|address| suppression_key(&restored(address))).collect();
+        if suppressed.iter().any(|key| !may.contains(key)) {
+            let fault = "(6) an address is suppressed, and neither a server nor a person said so of it".to_owned();
+            if !self.wrong.contains(&fault) {
+                self.fails(fault);
+            }
+        }
+    }
+
+    /// (3) At the end everybody knows, or it is written down, truly, why not.
+    pub(super) fn everybody_knows(&mut self, now: DateTime<Utc>, entries: &[Entry], omissions: &[Omission]) {
+        for person in self.word.people() {
+            let holds = self.word.of(person);
+            let why = match &holds {
+                Holds::Said(said) if said.start <= now + TimeDelta::hours(1) || said.channel == 'N' => continue,
+                Holds::Said(said) if said.status == Status::Live => self.does_not_know(person, said),
+                Holds::Said(said) if said.status == Status::Cancelled => self.still_expects(person, now),
+                Holds::Absent(..) => self.still_expects(person, now),
+                _ => continue,
+            };
+            let Some(why) = why else { continue };
+            if !self.is_explained(person, now, entries, omissions) {
+                let theirs = entries.iter().filter(|e| e.notice.participation.0 == person);
+                let rows: Vec<String> = theirs
+                    .map(|e| {
+                        format!(
+                            "{} {}{}",
+                            e.notice.rule.clone().unwrap_or_else(|| e.notice.occasion.to_string()),
+                            e.state,
+                            e.reason.map_or_else(String::new, |r| format!(" ({r})"))
+                        )
+                    })
+                    .collect();
+                let omitted: BTreeSet<String> = omissions
+                    .iter()
+                    .filter(|o| o.participation.is_some_and(|p| p.0 == person))
+                    .map(|o| format!("{} omitted ({})", o.occasion.map_or_else(|| "all".to_owned(), |o| o.to_string()), o.reason))
+                    .collect();
+                self.fails(format!(
+                    "(3) {person} {why}, and nothing says truly why: {}; {}",
+                    rows.join(", "),
+                    omitted.into_iter().collect::<Vec<_>>().join(", ")
+                ));
+            }
+        }
+    }
+
+    /// (3) Before each start that is still to come at `since`, everybody who expects it is reminded.
+    pub(super) fn everybody_was_reminded(&mut self, since: DateTime<Utc>, now: DateTime<Utc>, entries: &[Entry], omissions: &[Omission]) {
+        for person in self.word.people() {
+            let Holds::Said(said) = self.word.of(person) else { continue };
+            let hour = TimeDelta::hours(1);
+            let due = said.start - hour;
+            let calm = said.status == Status::Live && said.channel != 'N' && due > since + hour && said.start < now;
+            let there = due.with_timezone(&said.zone).hour();
+            let quiet = said.channel == 'S' && self.terms.quiet && !(8..21).contains(&there);
+            if !calm || quiet || self.to_adopt.contains(&person) {
+                continue;
+            }
+            let is_it = |t: &Told| {
+                t.person == person
+                    && t.fate.counts()
+                    && t.letter.kind == Kind::Reminder
+                    && t.start == Some(said.start)
+                    && t.at >= due - hour
+            };
+            if !self.told.iter().any(is_it) && !self.is_explained(person, now, entries, omissions) {
+                self.fails(format!("(3) {person} was not reminded of {}, and nothing says truly why", said.start.format("%-d %b %H:%M")));
+            }
+        }
+    }
+
+    fn does_not_know(&self, person: i64, said: &Said) -> Option<String> {
+        let knows_it = |start: DateTime<Utc>, code: i64, zone: Tz, to: &str| {
+            start == said.start && code == said.code && zone == said.zone && Some(to) == said.address.as_deref()
+        };
+        if let Some(last) = self.last_told(person) {
+            if last.letter.kind == Kind::Cancelled {
+                return Some("was told that it is cancelled, and it stands".to_owned());
+            }
+            let knows = last.start.is_some_and(|start| {
+                knows_it(start, last.letter.codes.first().copied().unwrap_or(0), last.zone.unwrap_or(said.zone), &last.letter.to)
+            });
+            return (!knows).then(|| "was told something else last".to_owned());
+        }
+        if let Some(adopted) = self.adopted.get(&person) {
+            let knows = knows_it(adopted.start, adopted.code, adopted.zone, adopted.address.as_deref().unwrap_or_default());
+            return (!knows).then(|| "was announced by somebody else, with other words".to_owned());
+        }
+        if self.to_adopt.contains(&person) {
+            return None;
+        }
+        Some("was told nothing".to_owned())
+    }
+
+    fn still_expects(&self, person: i64, now: DateTime<Utc>) -> Option<String> {
+        let last = self.last_told(person)?;
+        let awaits = last.letter.kind != Kind::Cancelled && last.start.is_some_and(|start| start > now + TimeDelta::hours(1));
+        awaits.then(|| "still expects a session that does not take place".to_owned())
+    }
+
+    /// A reason that staff can see, and that is true.
+    fn is_explained(&self, person: i64, now: DateTime<Utc>, entries: &[Entry], omissions: &[Omission]) -> bool {
+        let rows = entries.iter().filter(|e| e.notice.participation.0 == person).any(|e| match e.state {
+            State::Held | State::Suppressed => e.reason.is_some_and(|reason| self.is_true(person, reason, e.notice.key, now)),
+            State::Cancelled => e.reason == Some(Reason::Operator) && self.by_staff.contains(&e.notice.key),
+            State::Rejected => self.refused.contains(&person),
+            State::Unknown => self.told.iter().any(|t| t.key == e.notice.key && t.fate == Fate::Doubt),
+            _ => false,
+        });
+        let theirs = omissions.iter().filter(|o| o.participation.is_some_and(|p| p.0 == person));
+        let omitted = theirs.map(|o| o.reason).any(|reason| self.is_true(person, reason, NoticeKey([0; 16]), now));
+        rows || omitted
+    }
+
+    fn is_true(&self, person: i64, reason: Reason, key: NoticeKey, now: DateTime<Utc>) -> bool {
+        let holds = self.word.of(person);
+        let address = self.word.last.get(&person).and_then(|said| said.address.clone());
+        match reason {
+            Reason::Guard => self.word.too_much,
+            Reason::Absent => matches!(holds, Holds::Absent(..)),
+            Reason::Ambiguous => matches!(holds, Holds::Ambiguous),
+            Reason::Quarantined => matches!(holds, Holds::Fault | Holds::Unheard(_)),
+            Reason::SourceStale => self.word.silent_for(person, now) > TimeDelta::hours(5),
+            Reason::Operator => self.by_staff.contains(&key),
+            Reason::Restored => self.restored,
+            Reason::Bounced | Reason::OptedOut => address.is_some_and(|address| self.may_be_suppressed.contains(&address)),
+            Reason::Declined => self.said_no.contains(&person) || matches!(&holds, Holds::Said(said) if said.declined),
+            Reason::HostDelivers => self.word.last.get(&person).is_some_and(|said| said.channel == 'N'),
+            Reason::NoEmail | Reason::InvalidEmail | Reason::NoNumber | Reason::InvalidNumber => address.is_none(),
+            _ => false,
+        }
+    }
+}
+
+pub(super) fn restored(address: &str) -> punctual::contact::Address {
+    use punctual::contact::{Address, Channel};
+    Address::restore(if address.contains('@') { Channel::Email } else { Channel::Sms }, address)
+}
+
+pub(super) fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Invite => "invite",
+        Kind::Reminder => "reminder",
+        Kind::Rescheduled => "\"new time\"",
+        Kind::Updated => "\"new details\"",
+        Kind::Cancelled => "\"cancelled\"",
+    }
+}

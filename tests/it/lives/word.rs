@@ -1,0 +1,325 @@
+//! What the sources said, as somebody reads it who has the lists before them and a pencil: who is listed, with what, since when somebody is
+//! missing, and which changes were too many at once. It knows the promises, and nothing of the walk.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use punctual::session::Extent;
+use serde_json::Value;
+
+use super::source::{CANCELLED, LIVE, OVER, ZONES};
+
+/// More than so many changes of a kind at once wait for an operator (a fifth of lists as short as these is never more).
+const AT_ONCE: usize = 3;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    Live,
+    Cancelled,
+    Over,
+    Unknown,
+}
+
+/// What a source says of one person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Said {
+    pub(super) session: i64,
+    pub(super) start: DateTime<Utc>,
+    pub(super) status: Status,
+    pub(super) channel: char,
+    /// By the channel: as its meaning, not as it is spelt. `None`: it is none.
+    pub(super) address: Option<String>,
+    pub(super) code: i64,
+    pub(super) name: String,
+    pub(super) zone: Tz,
+    pub(super) declined: bool,
+    pub(super) host: bool,
+}
+
+/// A person's record, as it stands in a list.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Listing {
+    Good(Said),
+    /// It cannot be used.
+    Fault,
+}
+
+/// What one source's lists came to, for one person.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    /// As last said; more than one: the list contradicts itself.
+    pub(super) listings: Vec<Listing>,
+    pub(super) session: i64,
+    pub(super) place: Place,
+}
+
+/// Where somebody is, as far as the last list of a source tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Listed,
+    /// A part of the list cannot be read: they may stand in it.
+    Unheard,
+    /// Not listed, in so many lists, since then.
+    Absent(usize, DateTime<Utc>),
+}
+
+/// What holds for somebody now.
+#[derive(Debug, Clone)]
+pub(super) enum Holds {
+    /// One word.
+    Said(Said),
+    /// The last word, of a list that cannot be read in part.
+    Unheard(Said),
+    /// Two records say two things, or one code is two people's.
+    Ambiguous,
+    Fault,
+    /// Not listed, since then, in so many lists; with the last good word.
+    Absent(usize, DateTime<Utc>, Option<Said>),
+    Never,
+}
+
+/// A change that waits for an operator: what held before it.
+#[derive(Debug, Clone)]
+pub(super) struct Waiting {
+    pub(super) before: Said,
+    pub(super) what: &'static str,
+}
+
+#[derive(Default)]
+pub(super) struct Word {
+    /// By source.
+    pub(super) lists: BTreeMap<usize, BTreeMap<i64, Line>>,
+    pub(super) heard_at: HashMap<usize, DateTime<Utc>>,
+    /// Too much at once, by person.
+    pub(super) waiting: BTreeMap<i64, Waiting>,
+    /// Something was too much at once, since an operator last decided.
+    pub(super) too_much: bool,
+    /// The last good word about each person.
+    pub(super) last: BTreeMap<i64, Said>,
+    /// Every start that a session ever had.
+    pub(super) starts: BTreeMap<i64, BTreeSet<DateTime<Utc>>>,
+    /// Every code that anybody ever had.
+    pub(super) codes: BTreeSet<i64>,
+    pub(super) names: BTreeSet<String>,
+}
+
+/// One list, read.
+struct List {
+    people: BTreeMap<i64, (i64, Vec<Listing>)>,
+    /// A record has no id: it may be anybody's.
+    nameless: bool,
+    /// Sessions of which something cannot be read.
+    at_fault: BTreeSet<i64>,
+    empty: bool,
+}
+
+fn read(records: &[Value]) -> List {
+    let mut list = List { people: BTreeMap::new(), nameless: false, at_fault: BTreeSet::new(), empty: records.is_empty() };
+    for record in records {
+        let Some(session) = record["SessionId"].as_i64() else {
+            list.nameless = true;
+            continue;
+        };
+        let Ok(start) = format!("{}Z", record["ScheduleTs"].as_str().unwrap_or_default()).parse() else {
+            list.at_fault.insert(session);
+            continue;
+        };
+        let status = record["ScheduleType"].as_str().unwrap_or_default();
+        let status = match status {
+            _ if LIVE.contains(&status) => Status::Live,
+            _ if CANCELLED.contains(&status) => Status::Cancelled,
+            _ if OVER.contains(&status) => Status::Over,
+            _ => Status::Unknown,
+        };
+        for (n, person) in record["Participants"].as_array().into_iter().flatten().enumerate() {
+            let Some(id) = person["ParticipationId"].as_i64() else {
+                list.at_fault.insert(session);
+                continue;
+            };
+            let listing = said(session, start, status, n == 0, person).map_or(Listing::Fault, Listing::Good);
+            list.people.entry(id).or_insert((session, Vec::new())).1.push(listing);
+        }
+    }
+    list
+}
+
+fn said(session: i64, start: DateTime<Utc>, status: Status, host: bool, person: &Value) -> Option<Said> {
+    let text = |key: &str| person[key].as_str().unwrap_or_default();
+    let channel = text("ShouldAutoDeliverCode").chars().next().filter(|c| "ESN".contains(*c))?;
+    let email = Some(text("ParticipantEmailAddress").to_lowercase()).filter(|a| a.contains('@'));
+    let number: String = text("ParticipantSmsNumber").chars().filter(char::is_ascii_digit).collect();
+    let plain = !text("ParticipantSmsNumber").contains(|c: char| c.is_ascii_alphabetic());
+    let number = (plain && number.len() >= 10).then(|| format!("+1{}", &number[number.len() - 10..]));
+    Some(Said {
+        session,
+        start,
+        status,
+        channel,
+        address: if channel == 'S' { number } else { email },
+        code: person["ConnectCode"].as_i64()?,
+        name: text("ParticipantFullName").to_owned(),
+        zone: ZONES.iter().find(|(id, _)| *id == text("ParticipantTimeZoneWindowsId"))?.1,
+        declined: text("RSVP") == "Declined",
+        host,
+    })
+}
+
+impl Word {
+    /// A list was read, and what comes of it is in force.
+    pub(super) fn heard(&mut self, source: usize, records: &[Value], extent: Extent, now: DateTime<Utc>) {
+        let list = read(records);
+        self.too_much_at_once(source, &list, extent, now);
+        let lines = self.lists.entry(source).or_default();
+        for (id, (session, listings)) in &list.people {
+            lines.insert(*id, Line { listings: listings.clone(), session: *session, place: Place::Listed });
+            for listing in listings {
+                if let Listing::Good(said) = listing {
+                    self.codes.insert(said.code);
+                    self.names.insert(said.name.clone());
+                    self.starts.entry(said.session).or_default().insert(said.start);
+                }
+            }
+            if let [Listing::Good(said)] = &listings[..] {
+                self.last.insert(*id, said.clone());
+            }
+        }
+        for (_, line) in lines.iter_mut().filter(|(id, _)| !list.people.contains_key(id)) {
+            line.place = match line.place {
+                _ if list.nameless || extent == Extent::Part || list.at_fault.contains(&line.session) => Place::Unheard,
+                Place::Absent(lists, since) => Place::Absent(lists + 1, since),
+                _ => Place::Absent(1, now),
+            };
+        }
+        self.heard_at.insert(source, now);
+    }
+
+    /// The same list once more.
+    pub(super) fn heard_again(&mut self, source: usize, now: DateTime<Utc>) {
+        for line in self.lists.entry(source).or_default().values_mut() {
+            if let Place::Absent(lists, _) = &mut line.place {
+                *lists += 1;
+            }
+        }
+        self.heard_at.insert(source, now);
+    }
+
+    /// What changes with this list in more than [`AT_ONCE`] places waits, until it is said as before or an operator decides.
+    fn too_much_at_once(&mut self, source: usize, list: &List, extent: Extent, now: DateTime<Utc>) {
+        let Some(lines) = self.lists.get(&source) else { return };
+        let mut changes: BTreeMap<&'static str, BTreeMap<i64, Said>> = BTreeMap::new();
+        let mut put = |what, id: i64, before: &Said| changes.entry(what).or_default().insert(id, before.clone());
+        for (id, line) in lines {
+            let [Listing::Good(was)] = &line.listings[..] else { continue };
+            if was.start <= now || was.status != Status::Live || was.host || line.place != Place::Listed {
+                continue;
+            }
+            match list.people.get(id).map(|(_, listings)| &listings[..]) {
+                None => {
+                    let silent = list.nameless || extent == Extent::Part || list.at_fault.contains(&line.session);
+                    let elsewhere =
+                        self.lists.iter().any(|(other, l)| *other != source && l.get(id).is_some_and(|l| l.place == Place::Listed));
+                    if !silent && !elsewhere {
+                        put("removed", *id, was);
+                    }
+                }
+                Some([Listing::Good(is)]) => {
+                    if is.status == Status::Cancelled {
+                        put("removed", *id, was);
+                    }
+                    if is.start != was.start {
+                        put("moved", *id, was);
+                    }
+                    if is.code != was.code {
+                        put("codes", *id, was);
+                    }
+                    if is.address != was.address {
+                        put("addresses", *id, was);
+                    }
+                    if is.zone != was.zone {
+                        put("zones", *id, was);
+                    }
+                    if is.name != was.name {
+                        put("names", *id, was);
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+        for (what, people) in changes {
+            // Removals and moves are counted by session, all else by person.
+            let sessions: BTreeSet<i64> = people.values().map(|said| said.session).collect();
+            let n = if matches!(what, "removed" | "moved") { sessions.len() } else { people.len() };
+            let all_gone = what == "removed" && list.empty;
+            if n > AT_ONCE || all_gone {
+                self.too_much = true;
+                for (id, before) in people {
+                    self.waiting.entry(id).or_insert(Waiting { before, what });
+                }
+            } else if people.len() > AT_ONCE {
+                // Which way they are counted, nobody need say: it may wait.
+                self.too_much = true;
+            }
+        }
+        self.waiting.retain(|id, waits| {
+            let as_before = |listing: &Listing| matches!(listing, Listing::Good(said) if *said == waits.before);
+            !list.people.get(id).is_some_and(|(_, listings)| listings.iter().all(as_before))
+        });
+    }
+
+    /// An operator decided about all that waited.
+    pub(super) fn decided(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// What holds for somebody.
+    pub(super) fn of(&self, person: i64) -> Holds {
+        let lines: Vec<&Line> = self.lists.values().filter_map(|list| list.get(&person)).collect();
+        if lines.is_empty() {
+            return Holds::Never;
+        }
+        let listed: Vec<&Line> = lines.iter().filter(|line| line.place == Place::Listed).copied().collect();
+        if listed.is_empty() {
+            let unheard = lines.iter().find(|line| line.place == Place::Unheard);
+            if let Some(line) = unheard {
+                return match &line.listings[..] {
+                    [Listing::Good(said)] => Holds::Unheard(said.clone()),
+                    [Listing::Fault] => Holds::Fault,
+                    _ => Holds::Ambiguous,
+                };
+            }
+            // The last to miss them: until then another one had them.
+            let absent = lines.iter().filter_map(|line| if let Place::Absent(n, since) = line.place { Some((since, n)) } else { None });
+            let (since, n) = absent.max().expect("all of them are absent");
+            return Holds::Absent(n, since, self.last.get(&person).cloned());
+        }
+        let listings: Vec<&Listing> = listed.iter().flat_map(|line| &line.listings).collect();
+        if listings.windows(2).any(|two| two[0] != two[1]) {
+            return Holds::Ambiguous;
+        }
+        match listings[0] {
+            Listing::Fault => Holds::Fault,
+            Listing::Good(said) if said.status != Status::Cancelled && self.is_shared(person, said.code) => Holds::Ambiguous,
+            Listing::Good(said) => Holds::Said(said.clone()),
+        }
+    }
+
+    /// One code, two people of sessions that take place.
+    fn is_shared(&self, person: i64, code: i64) -> bool {
+        let others = self.lists.values().flatten().filter(|(id, line)| **id != person && line.place == Place::Listed);
+        others
+            .flat_map(|(_, line)| &line.listings)
+            .any(|l| matches!(l, Listing::Good(said) if said.code == code && said.status != Status::Cancelled))
+    }
+
+    /// Everybody who was ever listed.
+    pub(super) fn people(&self) -> BTreeSet<i64> {
+        self.lists.values().flat_map(|list| list.keys().copied()).collect()
+    }
+
+    /// How long the source that knows somebody has been silent.
+    pub(super) fn silent_for(&self, person: i64, now: DateTime<Utc>) -> TimeDelta {
+        let sources = self.lists.iter().filter(|(_, list)| list.contains_key(&person)).map(|(source, _)| self.heard_at[source]);
+        sources.max().map_or(TimeDelta::MAX, |at| now - at)
+    }
+}

@@ -1,0 +1,426 @@
+//! One life of a practice: the engine, its clock, its servers and sources, and what happens to them.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use punctual::clock::Clock;
+use punctual::contact::Channel;
+use punctual::dispatch::{Span, Tally};
+use punctual::message::Message;
+use punctual::notice::Omission;
+use punctual::outbox::memory::{MemoryOutbox, Point};
+use punctual::outbox::{Entry, Filter, Outbox};
+use punctual::session::{Extent, Snapshot};
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::engine::{self, CONFIGURED, Process};
+use super::event::{Deed, Setup};
+use super::oracle::{Fate, Oracle, kind_word};
+use super::read::{self, Letter};
+use super::servers::{About, Mood, Server};
+use super::source::Practice;
+
+/// The wall clock: it goes with the time that the test lets pass, and can be set.
+pub(super) struct Hands {
+    origin: Instant,
+    wall: Mutex<DateTime<Utc>>,
+}
+
+impl Clock for Hands {
+    fn now(&self) -> DateTime<Utc> {
+        *self.wall.lock().unwrap() + self.uptime().unwrap()
+    }
+
+    fn uptime(&self) -> Option<TimeDelta> {
+        TimeDelta::from_std(self.origin.elapsed()).ok()
+    }
+}
+
+/// What a source does when it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Feed {
+    Good,
+    Empty,
+    /// Only so many records can be read.
+    Part(usize),
+    /// It cannot be read at all.
+    Silent,
+    /// It says what it said so many lists ago.
+    Late(usize),
+}
+
+pub(super) struct Source {
+    pub(super) feed: Feed,
+    /// All lists that it gave.
+    said: Vec<Arc<List>>,
+    /// What it would say, of that version of the practice's list.
+    is: Option<(usize, Arc<List>)>,
+}
+
+/// A list, and what the program reads in it.
+struct List {
+    records: Vec<Value>,
+    snapshot: Snapshot,
+}
+
+impl List {
+    fn of(records: Vec<Value>) -> Arc<Self> {
+        Arc::new(Self { snapshot: engine::parse(&records), records })
+    }
+}
+
+pub(super) struct World {
+    pub(super) hands: Arc<Hands>,
+    pub(super) memory: Arc<MemoryOutbox>,
+    pub(super) servers: Vec<Arc<Server>>,
+    pub(super) practice: Mutex<Practice>,
+    pub(super) sources: Mutex<Vec<Source>>,
+    pub(super) oracle: Mutex<Oracle>,
+    pub(super) configured: AtomicUsize,
+    process: Mutex<Option<Process>>,
+    starts: AtomicUsize,
+    pub(super) armed: Mutex<Vec<(Point, Deed)>>,
+    polls: AtomicBool,
+    hands_over: AtomicBool,
+    killed: Notify,
+    is_killed: AtomicBool,
+    /// Accepted messages by the id that the server gave them.
+    pub(super) ids: Mutex<BTreeMap<String, usize>>,
+    /// In plain words; `None`: nobody reads it.
+    pub(super) story: Option<Mutex<Vec<String>>>,
+}
+
+/// Lowers a flag when whoever raised it is done, or is dropped.
+struct Raised<'a>(&'a AtomicBool);
+
+impl Drop for Raised<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+fn raise(flag: &AtomicBool) -> Option<Raised<'_>> {
+    (!flag.swap(true, Ordering::Relaxed)).then_some(Raised(flag))
+}
+
+impl World {
+    pub(super) fn new(setup: &Setup, telling: bool) -> Arc<Self> {
+        let beginning = setup.beginning();
+        let hands = Arc::new(Hands { origin: Instant::now(), wall: Mutex::new(beginning) });
+        let memory = Arc::new(MemoryOutbox::new([7; 32]));
+        let server = |name, channel| Arc::new(Server::new(name, channel, setup.connections));
+        let servers = vec![
+            server("relay-1", Channel::Email),
+            server("relay-2", Channel::Email),
+            server("gateway-1", Channel::Sms),
+            server("gateway-2", Channel::Sms),
+        ];
+        let mut practice = Practice::new(beginning);
+        for (home, start, channels) in &setup.sessions {
+            let start = practice.start(*start);
+            practice.book(home % setup.sources, start, channels);
+        }
+        let sources = (0..setup.sources).map(|_| Source { feed: Feed::Good, said: Vec::new(), is: None });
+        let world = Arc::new(Self {
+            hands,
+            memory,
+            servers,
+            practice: Mutex::new(practice),
+            sources: Mutex::new(sources.collect()),
+            oracle: Mutex::new(Oracle::new(CONFIGURED[setup.configured].terms)),
+            configured: AtomicUsize::new(setup.configured),
+            process: Mutex::new(None),
+            starts: AtomicUsize::new(0),
+            armed: Mutex::default(),
+            polls: AtomicBool::new(false),
+            hands_over: AtomicBool::new(false),
+            killed: Notify::new(),
+            is_killed: AtomicBool::new(false),
+            ids: Mutex::default(),
+            story: telling.then(Mutex::default),
+        });
+        let of = Arc::downgrade(&world);
+        world.memory.meanwhile(Box::new(move |point| {
+            let of = of.clone();
+            Box::pin(async move {
+                if let Some(world) = of.upgrade() {
+                    world.reaches(point).await;
+                }
+            })
+        }));
+        world.servers.iter().for_each(|s| *s.world.lock().unwrap() = Arc::downgrade(&world));
+        world
+    }
+
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.hands.now()
+    }
+
+    /// Writes it into the story.
+    pub(super) fn notes(&self, what: impl AsRef<str>) {
+        if let Some(story) = &self.story {
+            story.lock().unwrap().push(format!("{}  {}", self.now().format("%a %-d %b %H:%M:%S"), what.as_ref()));
+        }
+    }
+
+    pub(super) fn configured(&self) -> &'static engine::Configured {
+        &CONFIGURED[self.configured.load(Ordering::Relaxed)]
+    }
+
+    pub(super) fn outbox(&self) -> Arc<dyn Outbox> {
+        Arc::clone(&self.memory) as Arc<dyn Outbox>
+    }
+
+    pub(super) async fn entries(&self) -> Vec<Entry> {
+        self.memory.list(&Filter::default()).await.unwrap()
+    }
+
+    pub(super) async fn omissions(&self) -> Vec<Omission> {
+        self.memory.omissions(&Filter::default()).await.unwrap()
+    }
+
+    /// Whether something waits for an operator.
+    pub(super) async fn guards(&self) -> bool {
+        !self.memory.guards().await.unwrap().is_empty()
+    }
+
+    /// (7) What needs nothing costs nothing: asked again at once, the sources change no row.
+    pub(super) async fn costs_nothing(&self) {
+        self.poll_all().await;
+        let rows = self.memory.ledger(None, 0, usize::MAX).await.unwrap().len();
+        self.poll_all().await;
+        let more = self.memory.ledger(None, 0, usize::MAX).await.unwrap().len() - rows;
+        if more > 0 {
+            self.oracle.lock().unwrap().wrong.push(format!("(7) asked twice for nothing, and {more} rows were written"));
+        }
+    }
+
+    /// The clock is set.
+    pub(super) fn set(&self, by: TimeDelta) {
+        *self.hands.wall.lock().unwrap() += by;
+        self.memory.set_clock(self.now());
+    }
+
+    /// The process that lives, or a new one.
+    async fn process(&self) -> Process {
+        if let Some(process) = self.process.lock().unwrap().clone() {
+            return process;
+        }
+        let n = self.starts.fetch_add(1, Ordering::Relaxed);
+        let clock = Arc::clone(&self.hands) as Arc<dyn Clock>;
+        let process = Process::start(&self.outbox(), &clock, &self.servers, self.configured(), n).await;
+        *self.process.lock().unwrap() = Some(process.clone());
+        process
+    }
+
+    /// The process ends, and another one starts when there is something to do.
+    pub(super) fn restart(&self) {
+        *self.process.lock().unwrap() = None;
+    }
+
+    pub(super) fn kill(&self) {
+        self.notes("the process is killed");
+        self.is_killed.store(true, Ordering::Relaxed);
+        self.killed.notify_one();
+    }
+
+    /// Asks one source, and walks what it says.
+    pub(super) async fn poll(&self, source: usize) {
+        let Some(_polls) = raise(&self.polls) else { return };
+        let (feed, said) = {
+            let mut sources = self.sources.lock().unwrap();
+            let practice = self.practice.lock().unwrap();
+            let Source { feed, said, is } = &mut sources[source];
+            let now_is = match is {
+                Some((version, list)) if *version == practice.version => Arc::clone(list),
+                _ => List::of(practice.said(source)),
+            };
+            *is = Some((practice.version, Arc::clone(&now_is)));
+            let list = match *feed {
+                Feed::Silent => return,
+                Feed::Good => now_is,
+                Feed::Empty => List::of(Vec::new()),
+                Feed::Part(n) => List::of(now_is.records[..n.min(now_is.records.len())].to_vec()),
+                Feed::Late(n) => said.iter().rev().nth(n).cloned().unwrap_or(now_is),
+            };
+            (*feed, list)
+        };
+        let extent = if matches!(feed, Feed::Part(_)) { Extent::Part } else { Extent::Whole };
+        self.memory.set_clock(self.now());
+        let now = self.now();
+        let report = engine::walk(&*self.memory, source, &said.snapshot, extent, &self.configured().policy, now).await.unwrap();
+        let mut oracle = self.oracle.lock().unwrap();
+        let before = self.sources.lock().unwrap()[source].said.last().cloned();
+        if feed == Feed::Good && before.is_some_and(|before| Arc::ptr_eq(&before, &said)) {
+            oracle.word.heard_again(source, now);
+        } else {
+            oracle.word.heard(source, &said.records, extent, now);
+        }
+        oracle.adopts(source, extent == Extent::Whole, now);
+        drop(oracle);
+        let mut sources = self.sources.lock().unwrap();
+        if !sources[source].said.last().is_some_and(|last| Arc::ptr_eq(last, &said)) {
+            self.notes(format!(
+                "{} is read: {} records, {} planned, {} guarded",
+                engine::name(source),
+                said.records.len(),
+                report.planned,
+                report.guarded
+            ));
+            sources[source].said.push(said);
+        }
+    }
+
+    pub(super) async fn poll_all(&self) {
+        let n = self.sources.lock().unwrap().len();
+        for source in 0..n {
+            self.poll(source).await;
+        }
+    }
+
+    /// One round over both lanes.
+    pub(super) async fn hand_over(&self) -> Tally {
+        let Some(_hands_over) = raise(&self.hands_over) else { return Tally::default() };
+        let process = self.process().await;
+        self.memory.set_clock(self.now());
+        let span = Span::Once(self.now());
+        let run = |n: usize| Arc::clone(&process.dispatcher).run(Arc::clone(&process.lanes[n]), span.clone(), Arc::new(Notify::new()));
+        let (email, sms) = (run(0), run(1));
+        tokio::select! {
+            biased;
+            () = self.killed.notified() => Tally::default(),
+            (email, sms) = async { tokio::join!(email, sms) } => email.unwrap().plus(sms.unwrap()),
+        }
+    }
+
+    /// What a running daemon does at this moment.
+    pub(super) async fn round(&self) {
+        if self.process.lock().unwrap().is_none() {
+            // After a start the sources are asked first.
+            self.process().await;
+        }
+        self.poll_all().await;
+        for _ in 0..4 {
+            let tally = self.hand_over().await;
+            if self.is_killed.swap(false, Ordering::Relaxed) {
+                self.restart();
+                self.process().await;
+                self.poll_all().await;
+            } else if tally == Tally::default() {
+                break;
+            }
+        }
+    }
+
+    /// Everything is as it should be, as far as the store tells.
+    async fn looks(&self) {
+        let (entries, suppressed) = (self.entries().await, self.memory.suppressions().await.unwrap());
+        let keys: Vec<String> = suppressed.into_keys().collect();
+        let now = self.now();
+        self.oracle.lock().unwrap().looks_at(now, &entries, &keys);
+    }
+
+    /// So long the daemon runs, and nothing else happens.
+    pub(super) async fn pass(&self, time: TimeDelta) {
+        let end = self.now() + time;
+        let (mut poll, mut stuck) = (TimeDelta::minutes(5), TimeDelta::seconds(30));
+        loop {
+            let now = self.now();
+            if now >= end {
+                self.looks().await;
+                return;
+            }
+            let mut due = end.min(now + poll);
+            for channel in [Channel::Email, Channel::Sms] {
+                if let Some(next) = self.memory.next_due(channel).await.unwrap() {
+                    if next <= now {
+                        due = due.min(now + stuck);
+                        stuck = (stuck * 2).min(TimeDelta::minutes(30));
+                    } else {
+                        due = due.min(next);
+                    }
+                }
+            }
+            // Looked at often at first, while something may be missing; then seldom, and yet before a source counts as stale.
+            poll = (poll * 2).min(self.configured().policy.max_stale * 2 / 3);
+            tokio::time::sleep((due - now).to_std().unwrap_or(Duration::from_secs(1))).await;
+            self.round().await;
+        }
+    }
+
+    /// The store reaches a point at which something else may happen first.
+    pub(super) fn reaches(self: &Arc<Self>, point: Point) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        let deed = {
+            let mut armed = self.armed.lock().unwrap();
+            armed.iter().position(|(at, _)| *at == point).map(|n| armed.remove(n).1)
+        };
+        Box::pin(async move {
+            if let Some(deed) = deed {
+                self.notes(format!("meanwhile, at {point:?}:"));
+                self.does(deed).await;
+            }
+        })
+    }
+
+    /// A message leaves: its place among all that was told.
+    pub(super) async fn left(&self, server: &Server, message: &Message) -> usize {
+        let filter = Filter { keys: vec![message.key], ..Filter::default() };
+        let notice = self.memory.list(&filter).await.unwrap().remove(0).notice;
+        let letter: Letter = read::read(message);
+        let now = self.now();
+        let place = self.oracle.lock().unwrap().crosses(now, notice.participation.0, message.key, letter);
+        if self.story.is_some() {
+            let oracle = self.oracle.lock().unwrap();
+            let told = &oracle.told[place];
+            let says = told.start.map_or_else(|| "no start that was ever said".to_owned(), |at| at.format("%-d %b %H:%M UTC").to_string());
+            let line = format!(
+                "{} takes for {} at {}: {}, it says {says}, codes {:?}",
+                server.name,
+                told.person,
+                told.letter.to,
+                kind_word(told.letter.kind),
+                told.letter.codes
+            );
+            drop(oracle);
+            self.notes(line);
+        }
+        place
+    }
+
+    pub(super) fn ends(&self, place: usize, fate: Fate) {
+        self.oracle.lock().unwrap().told[place].fate = fate;
+        self.ids.lock().unwrap().insert(format!("id{place}"), place);
+    }
+
+    /// A server refuses.
+    pub(super) fn refuses(&self, server: &Server, words: usize, to: &str, after_the_dot: bool) {
+        let said = server.words(words);
+        self.notes(format!("{} says of {to}{}: {said}", server.name, if after_the_dot { " after the dot" } else { "" }));
+        let mut oracle = self.oracle.lock().unwrap();
+        match server.about(words) {
+            About::Mailbox => {
+                oracle.refused_at(to);
+                oracle.may_be_suppressed.insert(to.to_owned());
+            }
+            About::Message => oracle.refused_at(to),
+            About::Us | About::Later => {}
+        }
+    }
+
+    pub(super) fn is_address_of(&self, whom: usize, to: &str) -> bool {
+        let practice = self.practice.lock().unwrap();
+        let people: Vec<_> = practice.sessions.iter().flat_map(|s| s.people.iter().skip(1)).collect();
+        people.get(whom % people.len().max(1)).is_some_and(|p| p.email == to || p.number == to)
+    }
+
+    pub(super) fn mood(&self, server: usize, mood: Mood) {
+        *self.servers[server % self.servers.len()].mood.lock().unwrap() = mood;
+    }
+}
