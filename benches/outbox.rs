@@ -69,6 +69,9 @@ fn walked(session: i64, due: i64) -> WalkedSession {
     };
     let notices = [notice(session, Occasion::Invite, due), notice(session, Occasion::Reminder, due)];
     WalkedSession {
+        presence: punctual::session::Presence::Listed,
+        replan: false,
+        departed: Vec::new(),
         was: None,
         id: SessionId(session),
         digest: format!("{session:064x}"),

@@ -234,8 +234,7 @@ impl Engine {
         let (mut changes, mut planned) = (0, 0);
         for source in &self.names {
             let held = self.outbox.sessions(source, None).await?;
-            let sessions: Vec<Session> =
-                held.iter().filter_map(|s| kept::session(&s.record, &s.ambiguous)).filter(|s| s.start > now).collect();
+            let sessions: Vec<Session> = held.iter().filter_map(kept::session).filter(|s| s.start > now).collect();
             let ids: Vec<SessionId> = sessions.iter().map(|s| s.id).collect();
             let known = walk::by_session(self.outbox.known(source, &ids).await?);
             let due = |policy: &Policy| dues(sessions.iter(), &known, policy, &suppressed, now);
@@ -320,7 +319,7 @@ impl Engine {
     /// Walks a snapshot. Durable when it returns.
     async fn apply(&self, source: &str, snapshot: &Snapshot) -> Result<walk::Report, StoreError> {
         let report = walk::walk(&*self.outbox, source, snapshot, &self.policy, self.clock.now()).await?;
-        self.tell_walk(source, report);
+        self.tell_walk(source, &report);
         Ok(report)
     }
 
@@ -328,12 +327,12 @@ impl Engine {
     async fn plan_again(&self, source: &str) -> Result<(), StoreError> {
         if self.clock.is_plausible() {
             let report = walk::again(&*self.outbox, source, &self.policy, self.clock.now()).await?;
-            self.tell_walk(source, report);
+            self.tell_walk(source, &report);
         }
         Ok(())
     }
 
-    fn tell_walk(&self, source: &str, report: walk::Report) {
+    fn tell_walk(&self, source: &str, report: &walk::Report) {
         if report.guarded > 0 {
             tracing::error!(
                 source,
@@ -342,7 +341,7 @@ impl Engine {
             );
         }
         if report.planned > 0 {
-            let a = report.applied;
+            let a = &report.applied;
             tracing::info!(
                 source,
                 sessions = report.sessions,

@@ -98,7 +98,7 @@ impl Seen {
 
 /// The session that the store holds, as its source said it last.
 fn latest(stored: &StoredSession) -> Option<Session> {
-    kept::session(&stored.record, &stored.ambiguous)
+    kept::session(stored)
 }
 
 /// `reminder 24h`

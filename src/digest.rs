@@ -75,7 +75,7 @@ pub async fn gather(
     let mut legible: HashSet<(String, SessionId)> = HashSet::new();
     for source in sources {
         for stored in outbox.sessions(source, None).await? {
-            let Some(session) = kept::session(&stored.record, &stored.ambiguous) else { continue };
+            let Some(session) = kept::session(&stored) else { continue };
             starts.insert((source.clone(), session.id), session.start);
             if session.presence != Presence::Unreadable {
                 legible.insert((source.clone(), session.id));

@@ -234,6 +234,8 @@ pub enum Reason {
     Guard,
     /// The source has not answered for too long.
     SourceStale,
+    /// Its source is not in the configuration any more.
+    SourceGone,
     /// Its useful time passed before it could be handed over.
     Lapsed,
     /// The final bytes held something of another person.
@@ -251,7 +253,7 @@ pub enum Reason {
 }
 
 /// The words of [`Reason`], in one place.
-const REASONS: [(Reason, &str); 36] = [
+const REASONS: [(Reason, &str); 37] = [
     (Reason::Quarantined, "quarantined"),
     (Reason::Ambiguous, "ambiguous"),
     (Reason::UnknownStatus, "unknown_status"),
@@ -281,6 +283,7 @@ const REASONS: [(Reason, &str); 36] = [
     (Reason::Absent, "absent"),
     (Reason::Guard, "guard"),
     (Reason::SourceStale, "source_stale"),
+    (Reason::SourceGone, "source_gone"),
     (Reason::Lapsed, "lapsed"),
     (Reason::Leak, "leak"),
     (Reason::Outdated, "outdated"),

@@ -26,7 +26,7 @@ use crate::contact::{Address, Channel, PhoneNumber};
 use crate::ledger::{Anchor, Link, Verified};
 use crate::notice::{Notice, NoticeKey, Occasion, Omission, Reason};
 use crate::outcome::Suppression;
-use crate::session::{Fault, ParticipationId, SessionId};
+use crate::session::{Fault, ParticipationId, Presence, Role, SessionId};
 
 use self::receipt::{Fate, Receipt, Received, Undelivered};
 use self::reply::{Answered, Taken, Told, Waiting};
@@ -244,9 +244,6 @@ pub struct Reminded {
     pub underway: bool,
 }
 
-/// Ends the digest of a session that the next walk plans again, whatever the source says of it.
-pub(crate) const PLAN_AGAIN: &str = "+in flight";
-
 /// So many reminders of a number are looked at, those of the latest sessions: far more than any limit.
 pub(crate) const REMINDED_MAX: usize = 100;
 
@@ -328,7 +325,7 @@ pub struct Seen {
     pub last_snapshot_at: DateTime<Utc>,
     /// The digest of the [`Guard`] that an operator let pass.
     pub guard_accepted: Option<String>,
-    /// Each session's digest and start.
+    /// Each session, as the last walk left it.
     pub sessions: HashMap<SessionId, SeenSession>,
 }
 
@@ -337,8 +334,35 @@ pub struct Seen {
 pub struct SeenSession {
     /// See [`WalkedSession::digest`].
     pub digest: String,
+    /// Whether the source still lists it.
+    pub presence: Presence,
+    /// The next walk plans it again, whatever the source says of it.
+    pub replan: bool,
     /// Its start.
     pub start: DateTime<Utc>,
+}
+
+/// What a plan was made upon: raised by whatever happens to the session's notices, and by whoever wants it planned again. A plan that was made
+/// upon another one is not applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Touch {
+    /// The number of the ledger's last row about the session: claims, attempts, ends, receipts, replies, people's deeds and walks each write one.
+    pub last: i64,
+    /// How often somebody has asked since the last walk that it be planned again.
+    pub again: u32,
+}
+
+/// Somebody whom the source lists no more in a session.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Departed {
+    /// ParticipationId.
+    pub id: ParticipationId,
+    /// By position, when last listed.
+    pub role: Role,
+    /// Absent, gone or unreadable.
+    pub presence: Presence,
+    /// The person's own record, as the source said it last.
+    pub record: String,
 }
 
 /// One session of a [`Walk`].
@@ -346,12 +370,20 @@ pub struct SeenSession {
 pub struct WalkedSession {
     /// SessionId.
     pub id: SessionId,
-    /// Digest of the record and of what other records say about it (ambiguity). A new value raises the session's revision.
+    /// Digest of the record and of what other records say about it (ambiguity). A new value raises the session's revision, and so does another
+    /// presence, of itself or of somebody in it.
     pub digest: String,
-    /// The digest that was planned upon; `None`: the session was not there. If the store has another one by then, the next walk plans again.
-    pub was: Option<String>,
+    /// Whether the source still lists it.
+    pub presence: Presence,
+    /// The next walk plans it again, whatever the source says: something of it is in flight, or somebody's absence is not sure yet.
+    pub replan: bool,
+    /// What the plan was made upon. If the store has another one by then, the session is not applied, and is named in [`Applied::touched`].
+    /// `None`: nothing was there, and nothing is compared.
+    pub was: Option<Touch>,
     /// The record as the source said it.
     pub record: String,
+    /// Whom the source lists no more in it; replaces the last ones.
+    pub departed: Vec<Departed>,
     /// Participations that are ambiguous, with the reason.
     pub ambiguous: Vec<(ParticipationId, String)>,
     /// The start, for retention.
@@ -391,7 +423,7 @@ pub enum Change {
 }
 
 /// What a walk did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Applied {
     /// Notices added.
     pub added: usize,
@@ -399,6 +431,8 @@ pub struct Applied {
     pub moved: usize,
     /// Notices held, cancelled, superseded, lapsed or suppressed.
     pub ended: usize,
+    /// Sessions that were touched since they were read: they are as they were, and are to be planned again.
+    pub touched: Vec<SessionId>,
 }
 
 /// Asks for due notices.
@@ -423,14 +457,12 @@ pub struct Claim {
     pub entry: Entry,
     /// Fences this claim: every later write names it.
     pub epoch: i64,
-    /// The session's latest record.
-    pub record: String,
+    /// The session, as its source said it last.
+    pub session: StoredSession,
     /// Its revision: `begin` and `doubt` succeed only while it is the latest.
     pub revision: i64,
     /// When its source was last read.
     pub snapshot_at: DateTime<Utc>,
-    /// Participations of it that are ambiguous, with the reason.
-    pub ambiguous: Vec<(ParticipationId, String)>,
     /// What is known of the participant.
     pub known: Known,
     /// The frozen bytes of an attempt that ended in doubt: what is sent again must be the same. `None`: nothing is in doubt, render afresh.
@@ -589,8 +621,14 @@ pub struct StoredSession {
     pub id: SessionId,
     /// See [`WalkedSession::digest`].
     pub digest: String,
+    /// See [`WalkedSession::presence`].
+    pub presence: Presence,
+    /// What a plan is made upon; not read for a claim.
+    pub touch: Touch,
     /// See [`WalkedSession::record`].
     pub record: String,
+    /// See [`WalkedSession::departed`].
+    pub departed: Vec<Departed>,
     /// See [`WalkedSession::ambiguous`].
     pub ambiguous: Vec<(ParticipationId, String)>,
 }
@@ -739,7 +777,8 @@ pub trait Outbox: Send + Sync {
     /// What is known of the participants of these sessions, removed ones included.
     async fn known(&self, source: &str, sessions: &[SessionId]) -> Result<KnownMap>;
 
-    /// Applies a walk, whole or not at all. A change that would change nothing is not counted, and leaves no trace.
+    /// Applies a walk, whole or not at all, but for sessions that were touched since they were read: those stay as they are, wait to be planned
+    /// again, and are named. A change that would change nothing is not counted, and leaves no trace.
     async fn apply(&self, walk: Walk) -> Result<Applied>;
 
     /// Addresses that get no messages, as [`suppression_key`]s.

@@ -236,14 +236,9 @@ impl Presence {
         (Self::Guarded, "guarded"),
     ];
 
-    /// The word in a kept record.
+    /// The word in the store.
     pub fn as_str(self) -> &'static str {
         Self::WORDS.iter().find(|(p, _)| *p == self).map_or("listed", |(_, word)| word)
-    }
-
-    /// Reads the word back.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::WORDS.iter().find(|(_, w)| *w == word).map(|(p, _)| *p)
     }
 
     /// Why nothing at all is sent.
@@ -255,6 +250,14 @@ impl Presence {
             Self::Unreadable => Some(Reason::Quarantined),
             Self::Guarded => Some(Reason::Guard),
         }
+    }
+}
+
+impl std::str::FromStr for Presence {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        Self::WORDS.iter().find(|(_, w)| *w == word).map(|(p, _)| *p).ok_or_else(|| format!("{word:?} is no presence"))
     }
 }
 

@@ -14,9 +14,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 
 use crate::notice::{Decision, NoticeKey, Occasion, Reason};
-use crate::outbox::{self, Applied, Change, Guard, Known, KnownMap, KnownNotice, Outbox, Seen, State, StoredSession, Walk, WalkedSession};
+use crate::outbox::{
+    self, Applied, Change, Departed, Guard, Known, KnownMap, KnownNotice, Outbox, Seen, SeenSession, State, StoredSession, Walk,
+    WalkedSession,
+};
 use crate::plan::{self, NotJoined, Policy, Suppressions, diff};
-use crate::session::{Extent, Fault, Participant, ParticipationId, Presence, Role, Session, SessionId, Snapshot};
+use crate::session::{Extent, Fault, Participant, ParticipationId, Presence, Session, SessionId, Snapshot};
 use crate::source::{json, kept};
 
 mod guard;
@@ -26,11 +29,12 @@ pub const ABSENCES: u32 = 3;
 /// And for how long.
 pub const ABSENT_FOR: TimeDelta = TimeDelta::minutes(10);
 
-/// Ends a session's digest that was planned while something of it was in flight.
-const IN_FLIGHT: &str = outbox::PLAN_AGAIN;
+/// A session that is touched while it is planned is planned again at once, so often. Each round takes a few milliseconds, and what is touched in
+/// all of them waits for the next walk.
+const ROUNDS: u32 = 20;
 
 /// What a walk saw and did.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Report {
     /// Sessions in the snapshot.
     pub sessions: usize,
@@ -46,13 +50,14 @@ pub struct Report {
 
 /// All that one walk decides upon.
 struct Walker<'a> {
+    source: &'a str,
     policy: &'a Policy,
     suppressed: Suppressions,
     first_fill: bool,
     /// What was told before a restore is found again: new invites and corrections wait for a person.
     finds_again: bool,
     now: DateTime<Utc>,
-    /// The touched sessions as they were.
+    /// The sessions to plan, as they were.
     before: HashMap<SessionId, (StoredSession, Session)>,
     known: HashMap<SessionId, KnownMap>,
     guarded: HashSet<SessionId>,
@@ -60,59 +65,111 @@ struct Walker<'a> {
 
 /// Plans what changed since the last walk, and applies it.
 pub async fn walk(outbox: &dyn Outbox, source: &str, snapshot: &Snapshot, policy: &Policy, now: DateTime<Utc>) -> outbox::Result<Report> {
-    // First of all: what people answer from now on makes other digests of these.
+    let planned = plan(outbox, source, snapshot, policy, now).await?;
+    planned.apply(outbox).await
+}
+
+/// A walk that is planned, and not applied yet.
+struct Planned<'a> {
+    walk: Walk,
+    /// What may be planned again.
+    work: Vec<Work<'a>>,
+    walker: Walker<'a>,
+    report: Report,
+}
+
+/// A session to plan.
+#[derive(Clone)]
+enum Work<'a> {
+    /// It is in the snapshot; with its new digest.
+    Listed(&'a Session, String),
+    /// It is not, or not legibly.
+    Missing(SessionId, Presence),
+}
+
+impl Work<'_> {
+    fn id(&self) -> SessionId {
+        match self {
+            Self::Listed(session, _) => session.id,
+            Self::Missing(id, _) => *id,
+        }
+    }
+}
+
+async fn plan<'a>(
+    outbox: &dyn Outbox,
+    source: &'a str,
+    snapshot: &'a Snapshot,
+    policy: &'a Policy,
+    now: DateTime<Utc>,
+) -> outbox::Result<Planned<'a>> {
     let seen = outbox.seen(source).await?;
-    let suppressed = Suppressions(outbox.suppressions().await?);
     let policy_digest = policy.digest();
     let all = seen.as_ref().is_none_or(|s| s.policy_digest != policy_digest || now - s.last_snapshot_at > policy.max_stale);
     let changed = changed(snapshot, seen.as_ref(), all);
     let missing = missing(snapshot, seen.as_ref(), all, policy.not_joined.is_some(), now);
     let ids: Vec<SessionId> = changed.iter().map(|(s, _)| s.id).chain(missing.iter().map(|(id, _)| *id)).collect();
-    let before = before(outbox.sessions(source, Some(&ids)).await?);
-    let known = by_session(outbox.known(source, &ids).await?);
-    let finds_again = outbox.finds_again(source, now).await?;
-    let mut walker = Walker { policy, suppressed, first_fill: seen.is_none(), finds_again, now, before, known, guarded: HashSet::new() };
+    let mut walker = Walker { first_fill: seen.is_none(), ..Walker::of(outbox, (source, policy), &ids, now).await? };
     let guard = judge(snapshot, seen.as_ref(), &changed, &missing, &walker);
     walker.guarded = guard.sessions.iter().map(|(id, _)| *id).collect();
-    let listed = changed.into_iter().filter_map(|(session, digest)| walker.listed(session, digest));
-    let mut sessions: Vec<WalkedSession> = listed.chain(missing.iter().filter_map(|(id, why)| walker.missing(*id, *why))).collect();
-    for session in &mut sessions {
-        session.was = seen.as_ref().and_then(|s| s.sessions.get(&session.id)).map(|s| s.digest.clone());
-    }
+    let listed = changed.into_iter().map(|(session, digest)| Work::Listed(session, digest));
+    let work: Vec<Work<'a>> = listed.chain(missing.into_iter().map(|(id, why)| Work::Missing(id, why))).collect();
+    let sessions = walker.sessions(&work);
     let faults: Vec<Fault> = snapshot.faults.iter().chain(snapshot.sessions.iter().flat_map(|s| &s.faults)).cloned().collect();
     let (planned, guarded) = (sessions.len(), guard.sessions.len());
     let report = Report { sessions: snapshot.sessions.len(), planned, faults: faults.len(), guarded, applied: Applied::default() };
-    let applied = outbox.apply(Walk { source: source.to_owned(), at: now, heard: true, policy_digest, sessions, faults, guard }).await?;
-    Ok(Report { applied, ..report })
+    let walk = Walk { source: source.to_owned(), at: now, heard: true, policy_digest, sessions, faults, guard };
+    Ok(Planned { walk, work, walker, report })
+}
+
+impl Planned<'_> {
+    /// Applies it. What was touched since it was read is read and planned again, until nothing is.
+    async fn apply(mut self, outbox: &dyn Outbox) -> outbox::Result<Report> {
+        let (at, source) = (self.walk.at, self.walk.source.clone());
+        let mut applied = outbox.apply(self.walk).await?;
+        for _ in 1..ROUNDS {
+            let touched: HashSet<SessionId> = applied.touched.drain(..).collect();
+            if touched.is_empty() {
+                break;
+            }
+            self.work.retain(|work| touched.contains(&work.id()));
+            let ids: Vec<SessionId> = self.work.iter().map(Work::id).collect();
+            self.walker.read(outbox, &ids).await?;
+            let again = Walk { source: source.clone(), at, sessions: self.walker.sessions(&self.work), ..Walk::default() };
+            let then = outbox.apply(again).await?;
+            applied.added += then.added;
+            applied.moved += then.moved;
+            applied.ended += then.ended;
+            applied.touched = then.touched;
+        }
+        Ok(Report { applied, ..self.report })
+    }
 }
 
 /// Plans again what waits for it, as it was last said: a participant answered, or wants messages again. The source said nothing, so this counts as
 /// no snapshot of it; what is held because of the source (absent, unheard, guarded) stays so.
 pub async fn again(outbox: &dyn Outbox, source: &str, policy: &Policy, now: DateTime<Utc>) -> outbox::Result<Report> {
     let Some(seen) = outbox.seen(source).await? else { return Ok(Report::default()) };
-    let listed = |digest: &str| digest.split('+').next().and_then(Presence::from_word).is_none();
-    let waits = seen.sessions.iter().filter(|(_, s)| s.start > now && s.digest.ends_with(IN_FLIGHT) && listed(&s.digest));
+    let waits = seen.sessions.iter().filter(|(_, s)| s.start > now && s.replan && s.presence == Presence::Listed);
     let mut ids: Vec<SessionId> = waits.map(|(id, _)| *id).collect();
     ids.sort_unstable();
-    let before = before(outbox.sessions(source, Some(&ids)).await?);
-    let known = by_session(outbox.known(source, &ids).await?);
-    let (suppressed, finds_again) = (Suppressions(outbox.suppressions().await?), outbox.finds_again(source, now).await?);
-    let walker = Walker { policy, suppressed, first_fill: false, finds_again, now, before, known, guarded: HashSet::new() };
-    let sessions: Vec<WalkedSession> = ids.iter().filter_map(|id| walker.missing(*id, Presence::Listed)).collect();
+    let walker = Walker::of(outbox, (source, policy), &ids, now).await?;
+    let work: Vec<Work<'_>> = ids.into_iter().map(|id| Work::Missing(id, Presence::Listed)).collect();
+    let sessions = walker.sessions(&work);
     if sessions.is_empty() {
         return Ok(Report::default());
     }
-    let (planned, policy_digest) = (sessions.len(), seen.policy_digest);
-    let (faults, guard) = (Vec::new(), Guard::default());
-    let applied = outbox.apply(Walk { source: source.to_owned(), at: now, heard: false, policy_digest, sessions, faults, guard }).await?;
-    Ok(Report { planned, applied, ..Report::default() })
+    let report = Report { planned: sessions.len(), ..Report::default() };
+    let walk = Walk { source: source.to_owned(), at: now, sessions, ..Walk::default() };
+    Planned { walk, work, walker, report }.apply(outbox).await
 }
 
 /// Sessions to plan, with their new digests.
 fn changed<'a>(snapshot: &'a Snapshot, seen: Option<&Seen>, all: bool) -> Vec<(&'a Session, String)> {
-    let last = |id: SessionId| seen.and_then(|s| s.sessions.get(&id)).map(|s| s.digest.as_str());
+    let as_it_was = |last: &SeenSession, digest: &str| last.digest == digest && last.presence == Presence::Listed && !last.replan;
+    let last = |id: SessionId| seen.and_then(|s| s.sessions.get(&id));
     let digested = snapshot.sessions.iter().map(|s| (s, digest(s)));
-    digested.filter(|(s, d)| all || last(s.id) != Some(d)).collect()
+    digested.filter(|(s, d)| all || !last(s.id).is_some_and(|last| as_it_was(last, d))).collect()
 }
 
 /// Digest of a record and of what other records say about it.
@@ -134,35 +191,34 @@ fn missing(snapshot: &Snapshot, seen: Option<&Seen>, all: bool, nudges: bool, no
     let unreadable: HashSet<SessionId> = snapshot.faults.iter().filter_map(|f| f.session).collect();
     let runs = |start: DateTime<Utc>| nudges && start <= now && now - start < NotJoined::LONGEST;
     let unlisted = seen.into_iter().flat_map(|s| &s.sessions).filter(|(id, s)| !listed.contains(id) && (s.start > now || runs(s.start)));
-    let is = |id: &SessionId, was: &str, start: DateTime<Utc>| {
-        let again = all || was.ends_with(IN_FLIGHT);
-        if runs(start) {
-            let marked = was.split('+').next().and_then(Presence::from_word).is_some();
+    let is = |id: &SessionId, was: &SeenSession| {
+        let again = all || was.replan;
+        if runs(was.start) {
             let is = match snapshot.extent {
                 _ if unreadable.contains(id) => Some(Presence::Unreadable),
                 Extent::Whole => Some(Presence::Absent),
                 Extent::Part => Some(Presence::Unheard),
                 Extent::Change => None,
             };
-            return is.filter(|_| !marked || again);
+            return is.filter(|_| was.presence == Presence::Listed || again);
         }
-        match (snapshot.extent, was.split('+').next().and_then(Presence::from_word)) {
-            _ if unreadable.contains(id) => Some(Presence::Unreadable).filter(|is| was != is.as_str()),
-            (Extent::Whole, _) => Some(Presence::Absent).filter(|_| was != Presence::Gone.as_str()),
-            (Extent::Part, None) => Some(Presence::Unheard),
-            (Extent::Part, Some(Presence::Unheard)) => Some(Presence::Unheard).filter(|_| again),
-            (Extent::Change, None) => Some(Presence::Listed).filter(|_| again),
+        match (snapshot.extent, was.presence) {
+            _ if unreadable.contains(id) => Some(Presence::Unreadable).filter(|is| was.presence != *is || was.replan),
+            (Extent::Whole, is) => Some(Presence::Absent).filter(|_| is != Presence::Gone || was.replan),
+            (Extent::Part, Presence::Listed) => Some(Presence::Unheard),
+            (Extent::Part, Presence::Unheard) => Some(Presence::Unheard).filter(|_| again),
+            (Extent::Change, Presence::Listed) => Some(Presence::Listed).filter(|_| again),
             // It is held already, or gone.
-            (Extent::Part | Extent::Change, Some(_)) => None,
+            (Extent::Part | Extent::Change, _) => None,
         }
     };
-    let mut missing: Vec<(SessionId, Presence)> = unlisted.filter_map(|(id, s)| Some((*id, is(id, &s.digest, s.start)?))).collect();
+    let mut missing: Vec<(SessionId, Presence)> = unlisted.filter_map(|(id, s)| Some((*id, is(id, s)?))).collect();
     missing.sort_unstable_by_key(|(id, _)| *id);
     missing
 }
 
 fn before(stored: Vec<StoredSession>) -> HashMap<SessionId, (StoredSession, Session)> {
-    stored.into_iter().filter_map(|s| json::kept(&s.record).map(|session| (s.id, (s, session)))).collect()
+    stored.into_iter().filter_map(|s| kept::session(&s).map(|session| (s.id, (s, session)))).collect()
 }
 
 fn judge(
@@ -179,7 +235,7 @@ fn judge(
     let absent: Vec<SessionId> =
         missing.iter().filter(|(id, why)| *why == Presence::Absent && takes_place(id)).map(|(id, _)| *id).collect();
     let changes = guard::Changes {
-        future: seen.sessions.values().filter(|s| s.start > now && s.digest != Presence::Gone.as_str()).count(),
+        future: seen.sessions.values().filter(|s| s.start > now && s.presence != Presence::Gone).count(),
         empty: snapshot.sessions.is_empty() && snapshot.faults.is_empty(),
         missing: &absent,
         clocks: changed.iter().filter(|(is, _)| walker.tells_another_hour(is)).map(|(is, _)| is.id).collect(),
@@ -196,6 +252,47 @@ pub(crate) fn by_session(known: KnownMap) -> HashMap<SessionId, KnownMap> {
         grouped.entry(session).or_default().insert((session, participation), one);
     }
     grouped
+}
+
+impl<'a> Walker<'a> {
+    /// Of what the store holds of these sessions.
+    async fn of(
+        outbox: &dyn Outbox,
+        (source, policy): (&'a str, &'a Policy),
+        ids: &[SessionId],
+        now: DateTime<Utc>,
+    ) -> outbox::Result<Self> {
+        let mut walker = Self {
+            source,
+            policy,
+            suppressed: Suppressions::default(),
+            first_fill: false,
+            finds_again: outbox.finds_again(source, now).await?,
+            now,
+            before: HashMap::new(),
+            known: HashMap::new(),
+            guarded: HashSet::new(),
+        };
+        walker.read(outbox, ids).await?;
+        Ok(walker)
+    }
+
+    /// Reads what the store holds of these sessions now. What they are planned upon comes first: what happens from then on is another touch.
+    async fn read(&mut self, outbox: &dyn Outbox, ids: &[SessionId]) -> outbox::Result<()> {
+        self.before = before(outbox.sessions(self.source, Some(ids)).await?);
+        self.known = by_session(outbox.known(self.source, ids).await?);
+        self.suppressed = Suppressions(outbox.suppressions().await?);
+        Ok(())
+    }
+
+    /// Plans them.
+    fn sessions(&self, work: &[Work<'_>]) -> Vec<WalkedSession> {
+        let plan = |work: &Work<'_>| match work {
+            Work::Listed(session, digest) => self.listed(session, digest.clone()),
+            Work::Missing(id, why) => self.missing(*id, *why),
+        };
+        work.iter().filter_map(plan).collect()
+    }
 }
 
 impl Walker<'_> {
@@ -235,15 +332,8 @@ impl Walker<'_> {
                 (one.absent_since, one.absences) = (None, 0);
             }
         }
-        let unsure = departed.iter().any(|p| p.presence == Presence::Absent);
-        // Until their absence is sure they are looked at in every walk.
-        let digest = if unsure { format!("{digest}+{}", Presence::Absent.as_str()) } else { digest };
         let mut whole = session.clone();
-        if let Some((stored, _)) = before.filter(|_| !departed.is_empty()) {
-            let marks: Vec<(ParticipationId, Role, Presence)> = departed.iter().map(|p| (p.id, p.role, p.presence)).collect();
-            whole.record = kept::with_departed(&session.record, &stored.record, &marks);
-            whole.participants.extend(departed);
-        }
+        whole.participants.extend(departed);
         Some(self.plan(&whole, digest, known))
     }
 
@@ -253,6 +343,7 @@ impl Walker<'_> {
         let gone_from = was.participants.iter().filter(|p| session.participant(p.id).is_none() && session.start > self.now);
         let mut departed: Vec<Participant> = gone_from.cloned().collect();
         for person in &mut departed {
+            person.ambiguous = None;
             let unreadable = nameless_fault || session.faults.iter().any(|f| f.participation == Some(person.id));
             person.presence = match known.get_mut(&(session.id, person.id)) {
                 _ if unreadable => Presence::Unreadable,
@@ -312,16 +403,12 @@ impl Walker<'_> {
     /// The session as it was, with a mark.
     fn kept(&self, id: SessionId, presence: Presence, known: KnownMap) -> Option<WalkedSession> {
         let (stored, was) = self.before.get(&id)?;
-        let as_it_was = presence == Presence::Listed;
-        let record = if as_it_was { stored.record.clone() } else { kept::mark(&stored.record, presence) };
-        let digest = if as_it_was { stored.digest.trim_end_matches(IN_FLIGHT) } else { presence.as_str() };
-        let mut session = Session { presence, record, ..was.clone() };
-        for (id, why) in &stored.ambiguous {
-            if let Some(person) = session.participants.iter_mut().find(|p| p.id == *id) {
-                person.ambiguous = Some(why.clone());
-            }
+        let mut session = Session { presence, record: stored.record.clone(), ..was.clone() };
+        if presence == Presence::Gone {
+            // Nobody says anything else of it any more.
+            session.participants.iter_mut().for_each(|p| p.ambiguous = None);
         }
-        Some(self.plan(&session, digest.to_owned(), known))
+        Some(self.plan(&session, stored.digest.clone(), known))
     }
 
     fn plan(&self, session: &Session, digest: String, known: KnownMap) -> WalkedSession {
@@ -329,7 +416,8 @@ impl Walker<'_> {
         let decisions = plan::plan_session(session, &known, self.policy, &self.suppressed, self.now);
         // Nobody can know yet whether what is in flight will have been told: the next walk decides again.
         let in_flight = known.values().flat_map(|k| &k.notices).any(|n| matches!(n.state, State::Claimed | State::Sending));
-        let digest = if in_flight { format!("{digest}{IN_FLIGHT}") } else { digest };
+        // Until somebody's absence is sure it is looked at in every walk.
+        let unsure = session.presence == Presence::Listed && session.participants.iter().any(|p| p.presence == Presence::Absent);
         let mut people: Vec<(&(SessionId, ParticipationId), &Known)> = known.iter().collect();
         people.sort_unstable_by_key(|(id, _)| **id);
         let mut changes: Vec<Change> = Vec::new();
@@ -341,16 +429,33 @@ impl Walker<'_> {
             changes.extend(self.adoption(session, *id, one));
         }
         WalkedSession {
-            was: None,
+            was: self.before.get(&session.id).map(|(stored, _)| stored.touch),
             id: session.id,
             digest,
+            presence: session.presence,
+            replan: in_flight || unsure,
             record: session.record.clone(),
+            departed: self.records_of_departed(session),
             ambiguous: session.participants.iter().filter_map(|p| p.ambiguous.clone().map(|why| (p.id, why))).collect(),
             start: session.start,
             known: people.into_iter().map(|((_, id), one)| (*id, Known { notices: Vec::new(), ..one.clone() })).collect(),
             changes,
             omissions: decisions.into_iter().filter_map(|d| if let Decision::Omit(o) = d { Some(o) } else { None }).collect(),
         }
+    }
+
+    /// The records of those who are not in the session's any more.
+    fn records_of_departed(&self, session: &Session) -> Vec<Departed> {
+        let departed = session.participants.iter().filter(|p| p.presence != Presence::Listed);
+        let Some((stored, _)) = self.before.get(&session.id) else { return Vec::new() };
+        let record = |p: &Participant| {
+            let departed_before = stored.departed.iter().find(|d| d.id == p.id).map(|d| d.record.clone());
+            departed_before.or_else(|| json::record_of(&stored.record, p.id))
+        };
+        let mut all: Vec<Departed> =
+            departed.filter_map(|p| Some(Departed { id: p.id, role: p.role, presence: p.presence, record: record(p)? })).collect();
+        all.sort_unstable_by_key(|d| d.id);
+        all
     }
 
     /// After a restore, what may have been told in the time that the store does not remember: held. Reminders that are still to come are not.
@@ -379,3 +484,6 @@ impl Walker<'_> {
         vec![Change::Add(notice), Change::End { key, state: State::Cancelled, reason: Reason::Adopted }]
     }
 }
+
+#[cfg(test)]
+mod tests;

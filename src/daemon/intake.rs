@@ -17,7 +17,7 @@ use crate::outbox::StoreError;
 use crate::outbox::receipt::Received;
 use crate::session::{Participant, ParticipationId, SessionId};
 use crate::source::push::{self, Held, Offer, Refused};
-use crate::source::{json, words};
+use crate::source::{kept, words};
 use crate::web::{self, Declined, hook, push::Receipt};
 
 /// From one asking of the sources because of events to the next, at least: events come in bursts, and each may be sent again.
@@ -117,7 +117,7 @@ impl Intake {
         for source in &self.engine.names {
             let Some(seen) = outbox.seen(source).await? else { continue };
             let then: Vec<SessionId> = seen.sessions.iter().filter(|(_, s)| s.start == told.start).map(|(id, _)| *id).collect();
-            for session in outbox.sessions(source, Some(&then)).await?.iter().filter_map(|s| json::kept(&s.record)) {
+            for session in outbox.sessions(source, Some(&then)).await?.iter().filter_map(kept::session) {
                 if let Some(person) = session.participants.iter().find(|p| is_theirs(p)) {
                     return Ok(Some((session.id, person.id)));
                 }

@@ -26,7 +26,7 @@ use crate::outcome::{Outcome, Suppression};
 use crate::plan::{self, Policy, Suppressions};
 use crate::render::{self, Renderer};
 use crate::session::{Presence, Rsvp};
-use crate::source::json;
+use crate::source::kept;
 
 /// An answer that no gateway took is tried again after this, while it is of use.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -127,7 +127,7 @@ async fn rsvp(outbox: &dyn Outbox, from: &PhoneNumber, word: Word, policy: &Poli
 /// What the source says of this participant's RSVP; `None`: the session is not open any more, or the number is another's by now.
 async fn over(outbox: &dyn Outbox, place: &Place, from: &PhoneNumber, policy: &Policy, now: DateTime<Utc>) -> Result<Option<Rsvp>> {
     let stored = outbox.sessions(&place.source, Some(&[place.session])).await?.pop();
-    let Some(session) = stored.and_then(|stored| json::kept(&stored.record)) else { return Ok(None) };
+    let Some(session) = stored.as_ref().and_then(kept::session) else { return Ok(None) };
     let Some(person) = session.participant(place.participation) else { return Ok(None) };
     let gone = session.cancelled || session.presence == Presence::Gone || person.presence == Presence::Gone || session.start <= now;
     let to = plan::recipient(person, policy, &Suppressions::default(), false);

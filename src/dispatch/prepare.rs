@@ -62,7 +62,7 @@ impl LastRead {
     fn session(&mut self, claim: &Claim) -> Option<&Session> {
         let (source, id, revision) = (&claim.entry.source, claim.entry.notice.session, claim.revision);
         if self.of.as_ref().is_none_or(|(s, i, r)| (s, *i, *r) != (source, id, revision)) {
-            self.session = kept::session(&claim.record, &claim.ambiguous);
+            self.session = kept::session(&claim.session);
             self.of = Some((source.clone(), id, revision));
         }
         self.session.as_ref()

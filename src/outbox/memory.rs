@@ -90,7 +90,13 @@ impl Outbox for MemoryOutbox {
     async fn seen(&self, source: &str) -> Result<Option<Seen>> {
         let tables = self.tables();
         let of_source = tables.sessions.iter().filter(|((of, _), _)| of == source);
-        let sessions = of_source.map(|((_, id), s)| (*id, SeenSession { digest: s.stored.digest.clone(), start: s.start })).collect();
+        let seen = |session: &tables::Session| SeenSession {
+            digest: session.stored.digest.clone(),
+            presence: session.stored.presence,
+            replan: session.stored.touch.again > 0,
+            start: session.start,
+        };
+        let sessions = of_source.map(|((_, id), session)| (*id, seen(session))).collect();
         Ok(tables.sources.get(source).map(|s| Seen {
             policy_digest: s.policy_digest.clone(),
             last_snapshot_at: s.last_snapshot_at,
@@ -105,7 +111,7 @@ impl Outbox for MemoryOutbox {
         let held = tables.sessions.iter().filter(|((of, id), session)| {
             of == source && wanted.as_ref().is_none_or(|ids| ids.contains(id)) && !session.stored.record.is_empty()
         });
-        Ok(held.map(|(_, session)| session.stored.clone()).collect())
+        Ok(held.filter_map(|(place, _)| tables.stored(place)).collect())
     }
 
     async fn starting(&self, from: DateTime<Utc>, until: DateTime<Utc>, limit: usize) -> Result<Vec<(String, SessionId)>> {

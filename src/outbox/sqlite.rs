@@ -46,6 +46,7 @@ mod mark;
 mod migrate;
 mod notices;
 mod open;
+mod presence;
 mod query;
 mod reader;
 mod receipt;

@@ -7,7 +7,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::session::{ParticipationId, SessionId};
 
-use super::{Act, Begin, Change, Claim, LedgerRow, Purged, Settlement, StoredSession, WalkedSession};
+use super::{Act, Begin, Change, Claim, Departed, LedgerRow, Purged, Settlement, StoredSession, WalkedSession};
 
 impl Change {
     /// What the ledger calls it, and its detail.
@@ -114,22 +114,29 @@ pub(crate) fn rfc3339(at: DateTime<Utc>) -> String {
 
 impl fmt::Debug for StoredSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StoredSession({}, {}, {} bytes)", self.id, self.digest, self.record.len())
+        let Self { id, digest, presence, touch, record, departed, .. } = self;
+        write!(f, "StoredSession({id}, {digest}, {presence:?}, {touch:?}, {} bytes, {departed:?})", record.len())
+    }
+}
+
+impl fmt::Debug for Departed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Departed({}, {:?}, {:?}, {} bytes)", self.id, self.role, self.presence, self.record.len())
     }
 }
 
 impl fmt::Debug for WalkedSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, digest, record, changes, omissions, .. } = self;
-        write!(f, "WalkedSession({id}, {digest}, {} bytes, {changes:?}, {omissions:?})", record.len())
+        let Self { id, digest, presence, record, departed, changes, omissions, .. } = self;
+        write!(f, "WalkedSession({id}, {digest}, {presence:?}, {} bytes, {departed:?}, {changes:?}, {omissions:?})", record.len())
     }
 }
 
 impl fmt::Debug for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { entry, epoch, revision, record, frozen, .. } = self;
+        let Self { entry, epoch, revision, session, frozen, .. } = self;
         let frozen = frozen.as_ref().map_or(0, Vec::len);
-        write!(f, "Claim({}, epoch {epoch}, revision {revision}, {} and {frozen} bytes)", entry.notice.key, record.len())
+        write!(f, "Claim({}, epoch {epoch}, revision {revision}, {} and {frozen} bytes)", entry.notice.key, session.record.len())
     }
 }
 
@@ -144,18 +151,35 @@ impl fmt::Debug for Begin {
 mod tests {
     use super::*;
     use crate::notice::NoticeKey;
-    use crate::outbox::Lease;
-    use crate::session::SessionId;
+    use crate::outbox::{Lease, Touch};
+    use crate::session::{ParticipationId, Presence, Role, SessionId};
 
     #[test]
     fn what_holds_a_code_prints_without_it() {
         let record = r#"{"ConnectCode":701678455,"ParticipantFullName":"Trevor"}"#.to_owned();
-        let stored = StoredSession { id: SessionId(9636), digest: "d".to_owned(), record: record.clone(), ambiguous: Vec::new() };
+        let departed = vec![Departed {
+            id: ParticipationId(18620),
+            role: Role::Participant,
+            presence: Presence::Absent,
+            record: r#"{"ConnectCode":701678455}"#.to_owned(),
+        }];
+        let stored = StoredSession {
+            id: SessionId(9636),
+            digest: "d".to_owned(),
+            presence: Presence::Listed,
+            touch: Touch::default(),
+            record: record.clone(),
+            departed: departed.clone(),
+            ambiguous: Vec::new(),
+        };
         let walked = WalkedSession {
             was: None,
             id: SessionId(9636),
             digest: "d".to_owned(),
+            presence: Presence::Listed,
+            replan: false,
             record,
+            departed,
             ambiguous: Vec::new(),
             start: DateTime::UNIX_EPOCH,
             known: Vec::new(),

@@ -33,8 +33,8 @@ fn want(notice: &Notice, held: Option<&KnownNotice>) -> Option<Change> {
 
 /// Held for a reason that a later snapshot can take away. The others wait for a person.
 fn mends_itself(reason: Reason) -> bool {
-    use Reason::{Absent, Ambiguous, Guard, Quarantined, SourceStale, UnknownStatus};
-    matches!(reason, Quarantined | Ambiguous | UnknownStatus | Absent | Guard | SourceStale)
+    use Reason::{Absent, Ambiguous, Guard, Quarantined, SourceGone, SourceStale, UnknownStatus};
+    matches!(reason, Quarantined | Ambiguous | UnknownStatus | Absent | Guard | SourceStale | SourceGone)
 }
 
 fn end(row: &KnownNotice, reason: Reason) -> Option<Change> {
@@ -59,6 +59,7 @@ pub fn state_after(reason: Reason) -> State {
         | Reason::UnknownStatus
         | Reason::Absent
         | Reason::SourceStale
+        | Reason::SourceGone
         | Reason::Guard
         | Reason::Leak
         | Reason::Template

@@ -51,37 +51,31 @@ impl std::error::Error for Refusal {}
 /// What a body should have been.
 const EXPECTED: &str = "expected an array of sessions, or one session";
 
-/// The extension that marks what a source lists no more, in records that the store keeps.
-pub(super) const PRESENCE: &str = "PunctualPresence";
-/// The extension that keeps the role of a participant whom the source lists no more.
-pub(super) const ROLE: &str = "PunctualRole";
-
 /// The extension that says what the practice calls the word of ScheduleType.
 pub(super) const MEANING: &str = "PunctualMeaning";
 
-/// Reads a record that the store kept, marks included. `None`: it is none.
+/// Reads one session's record, which the store kept, with what the practice says of its ScheduleType. `None`: it is none.
 pub fn kept(record: &str) -> Option<Session> {
     let raw: &RawValue = serde_json::from_str(record).ok()?;
     let mut session = session(raw, "").ok()?;
     let fields = Record::read(raw, "").ok()?;
-    session.presence = presence(&fields);
     if let Some(meaning) = fields.text(MEANING).ok().flatten().and_then(|word| Meaning::from_word(&word)) {
         (session.cancelled, session.standing) = (meaning == Meaning::Cancelled, words::standing(Some(meaning)));
-    }
-    for (n, person) in fields.list("Participants").ok()?.into_iter().enumerate() {
-        let path = format!("Participants[{n}]");
-        let Ok(fields) = Record::read(person, &path) else { continue };
-        let Some(person) = session.participants.iter_mut().find(|p| p.path == path) else { continue };
-        person.presence = presence(&fields);
-        if fields.text(ROLE).ok().flatten().is_some_and(|role| role == "host") {
-            person.role = Role::Host;
-        }
     }
     Some(session)
 }
 
-fn presence(fields: &Record<'_>) -> Presence {
-    fields.text(PRESENCE).ok().flatten().and_then(|word| Presence::from_word(&word)).unwrap_or_default()
+/// Reads one participant's record, which the store kept. `None`: it is none.
+pub(super) fn kept_person(record: &str) -> Option<Participant> {
+    participant(serde_json::from_str(record).ok()?, "", 1).ok()
+}
+
+/// That participant's own record within a session's. `None`: there is none that can be read.
+pub(crate) fn record_of(record: &str, id: ParticipationId) -> Option<String> {
+    let fields = Record::read(serde_json::from_str(record).ok()?, "").ok()?;
+    let people = fields.list("Participants").ok()?;
+    let is_theirs = |person: &&&RawValue| Record::read(person, "").ok().and_then(|p| p.id("ParticipationId").ok()) == Some(id.0);
+    people.iter().find(is_theirs).map(|person| person.get().to_owned())
 }
 
 /// What a record's ScheduleType is, as the source wrote it.

@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::ambiguity;
-use super::json::{self, MEANING, PRESENCE};
+use super::json::{self, MEANING};
 use crate::outbox::StoredSession;
 use crate::session::{Extent, Fault, Presence, Session, SessionId, Snapshot};
 
@@ -93,7 +93,7 @@ pub fn take(offer: &Offer, held: &Held, now: DateTime<Utc>) -> Result<Taken, Ref
 
 /// The source's sessions as it last said them, for a look without a walk.
 pub fn last(held: &[StoredSession]) -> Snapshot {
-    let sessions = held.iter().filter_map(|s| as_said(&s.record)).filter(|s| s.presence == Presence::Listed);
+    let sessions = held.iter().filter(|s| s.presence == Presence::Listed).filter_map(as_said);
     let mut snapshot = Snapshot { sessions: sessions.collect(), ..Snapshot::default() };
     ambiguity::mark(&mut snapshot);
     snapshot
@@ -107,8 +107,8 @@ fn whole(body: &[u8], held: &Held, now: DateTime<Utc>) -> Result<Taken, Refused>
     if !snapshot.sessions.is_empty() {
         let named: HashSet<SessionId> =
             snapshot.sessions.iter().map(|s| s.id).chain(snapshot.faults.iter().filter_map(|f| f.session)).collect();
-        let unnamed = held.sessions.iter().filter(|s| !named.contains(&s.id)).filter_map(|s| as_said(&s.record));
-        snapshot.sessions.extend(unnamed.filter(|s| s.cancelled && s.presence == Presence::Listed && s.start > now));
+        let unnamed = held.sessions.iter().filter(|s| !named.contains(&s.id) && s.presence == Presence::Listed).filter_map(as_said);
+        snapshot.sessions.extend(unnamed.filter(|s| s.cancelled && s.start > now));
     }
     ambiguity::mark(&mut snapshot);
     Ok(Taken { snapshot, faults })
@@ -146,7 +146,7 @@ fn cancelled(id: SessionId, held: &Held) -> Result<Session, Refused> {
     let stored = held.sessions.iter().find(|s| s.id == id).ok_or(Refused::Unknown(id))?;
     let unclear = || Refused::Conflict(format!("session {id} was last said twice, with different content: put it first"));
     let mut fields = fields(&stored.record).ok_or_else(unclear)?;
-    drop_marks(&mut fields);
+    fields.remove(MEANING);
     fields.insert("ScheduleType".to_owned(), "Cancelled".into());
     json::kept(&Value::Object(fields).to_string()).ok_or_else(unclear)
 }
@@ -155,9 +155,8 @@ fn cancelled(id: SessionId, held: &Held) -> Result<Session, Refused> {
 fn merged(session: Session, held: &Held) -> Taken {
     let id = session.id;
     let faults = session.faults.clone();
-    let rest = held.sessions.iter().filter(|s| s.id != id).filter_map(|s| as_said(&s.record));
     // Whoever is held as absent may come back: their codes count. Whoever counts as cancelled has none.
-    let rest = rest.filter(|s| s.presence != Presence::Gone);
+    let rest = held.sessions.iter().filter(|s| s.id != id && s.presence != Presence::Gone).filter_map(as_said);
     let mut snapshot = Snapshot { sessions: std::iter::once(session).chain(rest).collect(), ..Snapshot::default() };
     ambiguity::mark(&mut snapshot);
     snapshot.sessions.retain(|s| s.presence == Presence::Listed);
@@ -171,15 +170,9 @@ fn faults_of(snapshot: &Snapshot) -> Vec<Fault> {
     snapshot.faults.iter().chain(snapshot.sessions.iter().flat_map(|s| &s.faults)).cloned().collect()
 }
 
-/// A kept record without those whom the source lists no more. `None`: it cannot be read.
-fn as_said(record: &str) -> Option<Session> {
-    let session = json::kept(record)?;
-    if session.participants.iter().all(|p| p.presence == Presence::Listed) {
-        return Some(session);
-    }
-    let mut fields = fields(record)?;
-    drop_departed(&mut fields);
-    json::kept(&Value::Object(fields).to_string())
+/// A session without those whom the source lists no more. `None`: it cannot be read.
+fn as_said(stored: &StoredSession) -> Option<Session> {
+    Some(Session { presence: stored.presence, ..json::kept(&stored.record)? })
 }
 
 fn fields(record: &str) -> Option<Map<String, Value>> {
@@ -189,23 +182,10 @@ fn fields(record: &str) -> Option<Map<String, Value>> {
     }
 }
 
-/// The session itself is listed again; whoever departed stays departed.
-fn drop_marks(fields: &mut Map<String, Value>) {
-    fields.remove(PRESENCE);
-    fields.remove(MEANING);
-    drop_departed(fields);
-}
-
-fn drop_departed(fields: &mut Map<String, Value>) {
-    if let Some(Value::Array(people)) = fields.get_mut("Participants") {
-        people.retain(|person| person.get(PRESENCE).is_none());
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::kept;
     use super::*;
+    use crate::outbox::{Departed, Touch};
     use crate::session::{ParticipationId, Role};
 
     const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
@@ -222,7 +202,10 @@ mod tests {
         let stored = |(id, record): &(i64, String)| StoredSession {
             id: SessionId(*id),
             digest: String::new(),
+            presence: Presence::Listed,
+            touch: Touch::default(),
             record: record.clone(),
+            departed: Vec::new(),
             ambiguous: Vec::new(),
         };
         Held { filled: true, guarded: 0, sessions: records.iter().map(stored).collect(), faults: Vec::new() }
@@ -245,8 +228,10 @@ mod tests {
     #[test]
     fn whoever_departed_is_not_listed_again() {
         let before = record(1, &[(10, 1 + CODE), (11, 2 + CODE)]);
-        let departed = [(ParticipationId(11), Role::Participant, Presence::Absent)];
-        let held = held(&[(1, kept::with_departed(&record(1, &[(10, 1 + CODE)]), &before, &departed))]);
+        let record_of = json::record_of(&before, ParticipationId(11)).unwrap();
+        let departed = Departed { id: ParticipationId(11), role: Role::Participant, presence: Presence::Absent, record: record_of };
+        let mut held = held(&[(1, record(1, &[(10, 1 + CODE)]))]);
+        held.sessions[0].departed = vec![departed];
         let taken = put(2, &[(20, 3 + CODE)], &held);
         assert_eq!(listed(&taken), [(1, vec![(10, false)]), (2, vec![(20, false)])]);
         assert_eq!(taken.snapshot.extent, Extent::Change);
@@ -258,18 +243,19 @@ mod tests {
     #[test]
     fn codes_of_the_absent_count_and_those_of_the_gone_do_not() {
         for (presence, confused) in [(Presence::Absent, true), (Presence::Unreadable, true), (Presence::Gone, false)] {
-            let held = held(&[(1, kept::mark(&record(1, &[(10, CODE)]), presence))]);
+            let mut held = held(&[(1, record(1, &[(10, CODE)]))]);
+            held.sessions[0].presence = presence;
             assert_eq!(listed(&put(2, &[(20, CODE)], &held)), [(2, vec![(20, confused)])], "{presence:?}");
         }
     }
 
     #[test]
     fn a_cancelled_session_is_listed_again() {
-        let held = held(&[(1, kept::mark(&record(1, &[(10, CODE)]), Presence::Absent))]);
+        let mut held = held(&[(1, record(1, &[(10, CODE)]))]);
+        held.sessions[0].presence = Presence::Absent;
         let taken = take(&Offer::Cancel(SessionId(1)), &held, NOW).unwrap();
         let session = &taken.snapshot.sessions[0];
         assert_eq!((session.cancelled, session.presence), (true, Presence::Listed));
-        assert!(!session.record.contains(PRESENCE), "{}", session.record);
     }
 
     #[test]

@@ -81,6 +81,10 @@ fn of_reason(reason: Reason) -> (&'static str, &'static str) {
             "A word in the record is not known, so messages are held",
             "Say what it means in [source.status], or correct it in the scheduling system; until then, call them.",
         ),
+        Reason::SourceGone => (
+            "Their source is not in the configuration any more",
+            "Nothing is sent. If it has another name now, give it `was = \"old-name\"`; else tell them yourself.",
+        ),
         Reason::Guard => ("Waits with many other changes", GUARD),
         other => (other.as_str(), "Look with `punctual why`."),
     }

@@ -32,6 +32,8 @@ macro_rules! conformance {
         conformance!($store:
             a_new_store_knows_nothing,
             sessions_and_participants_come_back,
+            presences_and_the_departed_come_back,
+            whatever_happens_to_a_session_touches_it,
             a_digest_that_changes_raises_the_revision,
             a_key_is_added_once,
             moves_and_ends_are_guarded_by_the_state,

@@ -10,9 +10,9 @@ use crate::ledger::{Anchor, CHECKPOINT};
 use crate::notice::{NoticeKey, Omission, Reason};
 use crate::outbox::transition::{Doubt, Recovery, Row};
 use crate::outbox::{
-    Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, Guard, Known, KnownNotice, Lease, LedgerRow, PLAN_AGAIN, Phase,
-    Purged, REMINDED_MAX, Recovered, Reminded, Retention, SaidBy, Settlement, SourceStatus, StaffLetter, State, Status, StoredSession,
-    SuppressedAddress, Walk, WalkedSession, suppression_key,
+    Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, Guard, Known, KnownNotice, Lease, LedgerRow, Phase, Purged,
+    REMINDED_MAX, Recovered, Reminded, Retention, SaidBy, Settlement, SourceStatus, StaffLetter, State, Status, StoredSession,
+    SuppressedAddress, Touch, Walk, WalkedSession, suppression_key,
 };
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, SessionId};
@@ -43,6 +43,8 @@ pub(super) struct Tables {
     /// By scheduled time and recipient.
     pub(super) letters: BTreeMap<(DateTime<Utc>, String), StaffLetter>,
     pub(super) ledger: Vec<LedgerRow>,
+    /// The last row about each session.
+    last_rows: HashMap<SessionId, i64>,
     /// Its last row.
     pub(super) head: Anchor,
     /// The last row that a purge took.
@@ -59,17 +61,10 @@ pub(super) struct Source {
 }
 
 pub(super) struct Session {
+    /// But for the ledger's part of its touch.
     pub(super) stored: StoredSession,
     pub(super) start: DateTime<Utc>,
     revision: i64,
-}
-
-impl Session {
-    /// At the next walk, whatever the source says.
-    fn plan_again(&mut self) {
-        let digest = self.stored.digest.replace(PLAN_AGAIN, "");
-        self.stored.digest = digest + PLAN_AGAIN;
-    }
 }
 
 impl Tables {
@@ -87,6 +82,9 @@ impl Tables {
         let link = self.head.link.next(&row);
         row.chain = Some(link);
         self.head = Anchor { seq: row.seq, link };
+        if let Some(session) = row.session_id {
+            self.last_rows.insert(session, row.seq);
+        }
         self.ledger.push(row);
     }
 
@@ -133,17 +131,40 @@ impl Tables {
         self.sources.insert(walk.source.clone(), source);
     }
 
+    /// What a plan of a session is made upon.
+    fn touch(&self, place: &(String, SessionId)) -> Touch {
+        let again = self.sessions.get(place).map_or(0, |session| session.stored.touch.again);
+        Touch { last: self.last_rows.get(&place.1).copied().unwrap_or_default(), again }
+    }
+
+    /// A session as it stands now.
+    pub(super) fn stored(&self, place: &(String, SessionId)) -> Option<StoredSession> {
+        let session = self.sessions.get(place)?;
+        Some(StoredSession { touch: self.touch(place), ..session.stored.clone() })
+    }
+
     fn apply_session(&mut self, source: &str, at: DateTime<Utc>, walked: WalkedSession, applied: &mut Applied) {
         let id = walked.id;
         let place = (source.to_owned(), id);
-        let revision = self.sessions.get(&place).map_or(1, |old| old.revision + i64::from(old.stored.digest != walked.digest));
-        let as_planned = walked.was.is_none_or(|was| self.sessions.get(&place).is_none_or(|old| old.stored.digest == was));
-        let stored = StoredSession { id, digest: walked.digest, record: walked.record, ambiguous: walked.ambiguous };
-        let mut session = Session { stored, start: walked.start, revision };
-        if !as_planned {
-            session.plan_again();
+        if walked.was.is_some_and(|was| was != self.touch(&place)) {
+            if let Some(session) = self.sessions.get_mut(&place) {
+                session.stored.touch.again += 1;
+            }
+            applied.touched.push(id);
+            return;
         }
-        self.sessions.insert(place.clone(), session);
+        let stored = StoredSession {
+            id,
+            digest: walked.digest,
+            presence: walked.presence,
+            touch: Touch { last: 0, again: u32::from(walked.replan) },
+            record: walked.record,
+            departed: walked.departed,
+            ambiguous: walked.ambiguous,
+        };
+        let same = |old: &StoredSession| (&old.digest, old.presence, &old.departed) == (&stored.digest, stored.presence, &stored.departed);
+        let revision = self.sessions.get(&place).map_or(1, |old| old.revision + i64::from(!same(&old.stored)));
+        self.sessions.insert(place.clone(), Session { stored, start: walked.start, revision });
         for (participation, known) in walked.known {
             let place = (source.to_owned(), id, participation);
             let rsvp = self.participants.get(&place).and_then(|before| before.rsvp);
@@ -235,10 +256,9 @@ impl Tables {
         let known = self.known(&entry.source, notice.session, notice.participation).expect("a notice's participant is known");
         Claim {
             epoch: row.epoch,
-            record: session.stored.record.clone(),
+            session: session.stored.clone(),
             revision: session.revision,
             snapshot_at: self.sources[&entry.source].last_snapshot_at,
-            ambiguous: session.stored.ambiguous.clone(),
             known,
             frozen: row.doubt.and_then(|_| self.content.get(&key).cloned()),
             entry,
@@ -333,7 +353,7 @@ impl Tables {
             let left_out: Vec<(String, SessionId)> = omitted.chain(ended).collect();
             for place in left_out {
                 if let Some(session) = self.sessions.get_mut(&place).filter(|s| s.start > now) {
-                    session.plan_again();
+                    session.stored.touch.again += 1;
                 }
             }
             self.append(LedgerRow::note(now, "unsuppressed", key));
@@ -344,7 +364,7 @@ impl Tables {
     /// The session is planned again at the next walk, and attempts that were decided before are fenced.
     pub(super) fn unsettle(&mut self, place: &(String, SessionId)) {
         if let Some(session) = self.sessions.get_mut(place) {
-            session.plan_again();
+            session.stored.touch.again += 1;
             session.revision += 1;
         }
     }
@@ -381,6 +401,7 @@ impl Tables {
         for (place, session) in &mut self.sessions {
             if session.start < content_before && !session.stored.record.is_empty() && !busy.contains(place) {
                 session.stored.record.clear();
+                session.stored.departed.clear();
                 session.stored.ambiguous.clear();
                 purged.records += 1;
             }
@@ -406,6 +427,7 @@ impl Tables {
         let checkpoint = Anchor { seq: last.seq, link: last.chain.unwrap_or_default() };
         self.append(LedgerRow::note(now, CHECKPOINT, &checkpoint.to_string()));
         self.ledger.drain(..old);
+        self.last_rows.retain(|_, seq| *seq > checkpoint.seq);
         self.checkpoint = Some(checkpoint);
         old as u64
     }

@@ -75,8 +75,7 @@ impl Desk<'_> {
         let known = query::participant(connection, &entry.source, notice.session, notice.participation)?;
         let frozen = if row.doubt.is_some() { query::content(connection, notice.key)? } else { None };
         let Latest { stored, revision, snapshot_at, .. } = self.latest(&entry.source, notice.session)?;
-        let (record, ambiguous) = (stored.record.clone(), stored.ambiguous.clone());
-        Ok(Claim { epoch: row.epoch, record, revision: *revision, snapshot_at: *snapshot_at, ambiguous, known, frozen, entry })
+        Ok(Claim { epoch: row.epoch, session: stored.clone(), revision: *revision, snapshot_at: *snapshot_at, known, frozen, entry })
     }
 
     fn latest(&mut self, source: &str, id: SessionId) -> rusqlite::Result<&Latest> {

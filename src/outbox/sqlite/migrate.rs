@@ -6,13 +6,13 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, params};
 
 use super::columns::misread;
-use super::history;
+use super::{history, presence};
 
 /// What a file of SQL cannot do, after it and in its transaction.
 type Then = Option<fn(&Connection) -> rusqlite::Result<()>>;
 
 /// The files, in order; file n leads from version n to n + 1. A released one is never edited: the next change is a new file.
-const MIGRATIONS: [(&str, Then); 8] = [
+const MIGRATIONS: [(&str, Then); 9] = [
     (include_str!("../schema/0001_outbox.sql"), None),
     (include_str!("../schema/0002_ledger.sql"), Some(history::link_all)),
     (include_str!("../schema/0003_by_number.sql"), None),
@@ -21,6 +21,7 @@ const MIGRATIONS: [(&str, Then); 8] = [
     (include_str!("../schema/0006_key.sql"), None),
     (include_str!("../schema/0007_sample.sql"), None),
     (include_str!("../schema/0008_checks.sql"), None),
+    (include_str!("../schema/0009_presence.sql"), Some(presence::take_apart)),
 ];
 
 /// "PNCT", in the file's header: another program's database is not taken for ours.
@@ -66,16 +67,27 @@ fn check_references(connection: &Connection) -> rusqlite::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::query;
+    use super::super::sealed::{Sealer, StoreKey};
     use super::*;
+    use crate::session::{ParticipationId, Presence, Role, SessionId};
+    use crate::source::kept;
 
-    /// A file as the fourth version left it, with one delivery in it.
-    fn fourth_version() -> Connection {
+    /// A file as that version left it.
+    fn of_version(version: u32, sealer: &Sealer) -> Connection {
         let connection = Connection::open_in_memory().unwrap();
-        for (sql, then) in MIGRATIONS.into_iter().take(4) {
+        sealer.install(&connection).unwrap();
+        for (sql, then) in MIGRATIONS.into_iter().take(version as usize) {
             connection.execute_batch(sql).unwrap();
             then.map_or(Ok(()), |then| then(&connection)).unwrap();
         }
-        connection.pragma_update(None, "user_version", 4).unwrap();
+        connection.pragma_update(None, "user_version", version).unwrap();
+        connection
+    }
+
+    /// The fourth, with one delivery in it.
+    fn fourth_version() -> Connection {
+        let connection = of_version(4, &Sealer::new(None));
         connection
             .execute_batch(
                 "INSERT INTO identity (id, reference_key) VALUES (1, zeroblob(32));
@@ -114,5 +126,63 @@ mod tests {
         let key: [u8; 32] = connection.query_row("SELECT reference_key FROM identity", [], |row| row.get(0)).unwrap();
         assert_eq!(key, [0; 32], "the key is drawn once");
         migrate(&mut connection, [1; 32]).unwrap();
+    }
+
+    const PERSON: &str = r#"{"ParticipationId":11,"ShouldAutoDeliverCode":"E","DepositRequired":20.00}"#;
+
+    fn record(id: i64, mark: &str, people: &str) -> String {
+        format!(r#"{{"SessionId":{id},"ScheduleTs":"2026-11-26T15:00:00",{mark}"Participants":[{people}]}}"#)
+    }
+
+    /// Until the eighth version presence stood in the digest and in the source's own record.
+    #[test]
+    fn presences_of_the_eighth_version_come_back() {
+        for key in [None, Some(StoreKey::parse(&"5a".repeat(32)).unwrap())] {
+            let sealer = Sealer::new(key.as_ref());
+            let mut connection = of_version(8, &sealer);
+            let setup = "INSERT INTO identity (id, reference_key) VALUES (1, zeroblob(32));
+                         INSERT INTO source VALUES ('clinic', 0, '', NULL, NULL, NULL);";
+            connection.execute_batch(setup).unwrap();
+            let gone = PERSON.replace("20.00", r#"20.00,"PunctualPresence":"gone","PunctualRole":"host""#);
+            let unsure = PERSON.replace("11", r#""12","PunctualPresence":"absent","PunctualRole":"participant""#);
+            let twice = format!("{}{}", record(6, "", PERSON), record(6, "", ""));
+            // digest, record; what is to come of them: digest, presence, planned again
+            let cases = [
+                ("abc", record(1, "", PERSON), ("abc", Presence::Listed, 0)),
+                ("abc+in flight", record(2, "", PERSON), ("abc", Presence::Listed, 1)),
+                ("absent+in flight", record(3, r#""PunctualPresence":"absent","#, PERSON), ("", Presence::Absent, 1)),
+                ("guarded", record(4, r#""PunctualPresence":"guarded","#, PERSON), ("", Presence::Guarded, 0)),
+                ("abc+absent", record(5, "", &format!("{gone},{unsure}")), ("abc", Presence::Listed, 1)),
+                ("abc", twice, ("abc", Presence::Listed, 0)),
+                ("gone", String::new(), ("", Presence::Gone, 0)),
+            ];
+            for (id, (digest, record, _)) in (1..).zip(&cases) {
+                let sql = "INSERT INTO session VALUES ('clinic', ?1, 3, seal('digest', 'clinic/' || ?1, ?2), 0, '[]', seal('record', 'clinic/' || ?1, ?3))";
+                connection.execute(sql, params![id, digest, record]).unwrap();
+                let sql = "INSERT INTO participant VALUES ('clinic', ?1, ?2, 0, 0, 0, 1, seal('facts', 'clinic/' || ?1 || '/' || ?2, 'f'), 0, 0, NULL, 2)";
+                for person in [11, 12] {
+                    connection.execute(sql, params![id, person]).unwrap();
+                }
+            }
+            migrate(&mut connection, [1; 32]).unwrap();
+            let seen = query::seen(&connection, "clinic").unwrap().unwrap().sessions;
+            for (id, (_, _, (digest, presence, again))) in (1..).zip(&cases) {
+                let is = &seen[&SessionId(id)];
+                assert_eq!((is.digest.as_str(), is.presence, u8::from(is.replan)), (*digest, *presence, *again), "session {id}");
+            }
+            let all = query::sessions(&connection, "clinic", None).unwrap();
+            assert_eq!(all.len(), cases.len() - 1, "one was purged");
+            assert!(all.iter().all(|s| !s.record.contains("Punctual")));
+            let people = |id: i64| {
+                let session = kept::session(all.iter().find(|s| s.id == SessionId(id)).unwrap()).unwrap();
+                session.participants.iter().map(|p| (p.id.0, p.role, p.presence)).collect::<Vec<_>>()
+            };
+            for id in [1, 2, 3, 4, 6] {
+                assert_eq!(people(id), [(11, Role::Host, Presence::Listed)], "session {id}");
+            }
+            assert_eq!(people(5), [(11, Role::Host, Presence::Gone), (12, Role::Participant, Presence::Absent)]);
+            let known = query::participant(&connection, "clinic", SessionId(5), ParticipationId(11)).unwrap();
+            assert_eq!((known.absences, known.facts.as_str(), known.adopted), (2, "f", true));
+        }
     }
 }

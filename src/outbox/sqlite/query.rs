@@ -14,8 +14,8 @@ use super::notices::{self, COLUMNS};
 use crate::contact::{Address, Channel};
 use crate::notice::{NoticeKey, Omission};
 use crate::outbox::{
-    Delivery, Entry, Filter, GuardRow, Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, Seen, SeenSession, SourceStatus, Status,
-    StoredSession,
+    Delivery, Departed, Entry, Filter, GuardRow, Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, Seen, SeenSession, SourceStatus,
+    Status, StoredSession, Touch,
 };
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, SessionId};
@@ -28,10 +28,13 @@ pub(super) fn seen(connection: &Connection, source: &str) -> rusqlite::Result<Op
     let sql = "SELECT policy_digest, last_snapshot_at, unseal('guard', name, guard_accepted) FROM source WHERE name = ?1";
     let of_source = connection.prepare_cached(sql)?.query_row([source], |row| Ok((row.get(0)?, at(row, 1)?, row.get(2)?))).optional()?;
     let Some((policy_digest, last_snapshot_at, guard_accepted)) = of_source else { return Ok(None) };
-    let mut statement =
-        connection.prepare_cached("SELECT id, unseal('digest', source || '/' || id, digest), start_at FROM session WHERE source = ?1")?;
-    let sessions =
-        statement.query_map([source], |row| Ok((SessionId(row.get(0)?), SeenSession { digest: row.get(1)?, start: at(row, 2)? })))?;
+    let sql = "SELECT id, unseal('digest', source || '/' || id, digest), presence, replan > 0, start_at FROM session WHERE source = ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let seen = |row: &Row<'_>| {
+        let session = SeenSession { digest: row.get(1)?, presence: word(row, 2)?, replan: row.get(3)?, start: at(row, 4)? };
+        Ok((SessionId(row.get(0)?), session))
+    };
+    let sessions = statement.query_map([source], seen)?;
     Ok(Some(Seen { policy_digest, last_snapshot_at, guard_accepted, sessions: sessions.collect::<rusqlite::Result<_>>()? }))
 }
 
@@ -48,12 +51,39 @@ pub(super) fn guards(connection: &Connection) -> rusqlite::Result<Vec<GuardRow>>
     statement.query_map([], row)?.collect()
 }
 
-const SESSION: &str = "SELECT id, unseal('digest', source || '/' || id, digest), unseal('record', source || '/' || id, record), ambiguous, revision \
-     FROM session WHERE source = ?1";
+const SESSION: &str = "SELECT id, unseal('digest', source || '/' || id, digest), unseal('record', source || '/' || id, record), ambiguous, revision, \
+         presence, replan FROM session WHERE source = ?1";
 
+/// Without those who departed, and the ledger's part of its touch.
 fn stored_session(row: &Row<'_>) -> rusqlite::Result<StoredSession> {
     let ambiguous = serde_json::from_str(row.get_ref(3)?.as_str()?).map_err(|e| misread(3, Type::Text, e.to_string()))?;
-    Ok(StoredSession { id: SessionId(row.get(0)?), digest: row.get(1)?, record: row.get(2)?, ambiguous })
+    Ok(StoredSession {
+        id: SessionId(row.get(0)?),
+        digest: row.get(1)?,
+        presence: word(row, 5)?,
+        touch: Touch { last: 0, again: row.get(6)? },
+        record: row.get(2)?,
+        departed: Vec::new(),
+        ambiguous,
+    })
+}
+
+/// Whom the source lists no more in a session.
+pub(super) fn departed(connection: &Connection, source: &str, id: SessionId) -> rusqlite::Result<Vec<Departed>> {
+    let sql = "SELECT participation_id, role, presence, unseal('person', source || '/' || session_id || '/' || participation_id, record)
+               FROM participant WHERE source = ?1 AND session_id = ?2 AND record IS NOT NULL ORDER BY participation_id";
+    let one = |row: &Row<'_>| {
+        let (role, presence) = (required(opt_role(row, 1)?, 1)?, word(row, 2)?);
+        Ok(Departed { id: ParticipationId(row.get(0)?), role, presence, record: row.get(3)? })
+    };
+    connection.prepare_cached(sql)?.query_map(params![source, id.0], one)?.collect()
+}
+
+pub(super) const LAST_TOUCH: &str = "SELECT coalesce(max(seq), 0) FROM ledger WHERE session_id = ?1";
+
+/// The number of the ledger's last row about a session.
+pub(super) fn last_touch(connection: &Connection, id: SessionId) -> rusqlite::Result<i64> {
+    connection.prepare_cached(LAST_TOUCH)?.query_row([id.0], |row| row.get(0))
 }
 
 /// How the ambiguous participations of a session are written down.
@@ -62,16 +92,20 @@ pub(super) fn ambiguous_text(ambiguous: &[(ParticipationId, String)]) -> String 
 }
 
 pub(super) fn sessions(connection: &Connection, source: &str, ids: Option<&[SessionId]>) -> rusqlite::Result<Vec<StoredSession>> {
-    let Some(ids) = ids else {
-        return connection
-            .prepare_cached(&format!("{SESSION} AND record <> '' ORDER BY id"))?
-            .query_map([source], stored_session)?
-            .collect();
+    let mut found: Vec<StoredSession> = if let Some(ids) = ids {
+        let ids: BTreeSet<SessionId> = ids.iter().copied().collect();
+        let mut statement = connection.prepare_cached(&format!("{SESSION} AND record <> '' AND id = ?2"))?;
+        let found = ids.iter().filter_map(|id| statement.query_row(params![source, id.0], stored_session).optional().transpose());
+        found.collect::<rusqlite::Result<_>>()?
+    } else {
+        let mut statement = connection.prepare_cached(&format!("{SESSION} AND record <> '' ORDER BY id"))?;
+        statement.query_map([source], stored_session)?.collect::<rusqlite::Result<_>>()?
     };
-    let ids: BTreeSet<SessionId> = ids.iter().copied().collect();
-    let mut statement = connection.prepare_cached(&format!("{SESSION} AND record <> '' AND id = ?2"))?;
-    let found = ids.iter().filter_map(|id| statement.query_row(params![source, id.0], stored_session).optional().transpose());
-    found.collect()
+    for session in &mut found {
+        session.touch.last = last_touch(connection, session.id)?;
+        session.departed = departed(connection, source, session.id)?;
+    }
+    Ok(found)
 }
 
 const STARTING: &str =
@@ -90,7 +124,8 @@ pub(super) fn starting(
 /// One session, with its revision.
 pub(super) fn session(connection: &Connection, source: &str, id: SessionId) -> rusqlite::Result<(StoredSession, i64)> {
     let mut statement = connection.prepare_cached(&format!("{SESSION} AND id = ?2"))?;
-    statement.query_row(params![source, id.0], |row| Ok((stored_session(row)?, row.get(4)?)))
+    let (session, revision) = statement.query_row(params![source, id.0], |row| Ok((stored_session(row)?, row.get(4)?)))?;
+    Ok((StoredSession { departed: departed(connection, source, id)?, ..session }, revision))
 }
 
 pub(super) fn known(connection: &Connection, source: &str, sessions: &[SessionId]) -> rusqlite::Result<KnownMap> {
@@ -409,6 +444,7 @@ mod tests {
             (HELD.to_owned(), "SEARCH notice USING INDEX notice_state (state=?)", "SCAN"),
             (UNDECIDED.to_owned(), "USING COVERING INDEX notice_undecided", sorted),
             (retention::RECORDS.to_owned(), "SEARCH session USING INDEX session_recorded (start_at<?)", "SCAN"),
+            (retention::DEPARTED.to_owned(), "SCAN participant USING INDEX participant_departed", "SCAN session"),
             (retention::NOTICES.to_owned(), "SEARCH notice USING INDEX notice_start (start_at<?)", "SCAN"),
             (retention::SESSIONS.to_owned(), "SEARCH session USING INDEX session_start (start_at<?)", "SCAN"),
             (retention::LEDGER.to_owned(), "SEARCH ledger USING INTEGER PRIMARY KEY (rowid<?)", "SCAN"),
@@ -426,8 +462,8 @@ mod tests {
                 sorted,
             ),
             (STARTING.to_owned(), "SEARCH session USING INDEX session_", "SCAN"),
-            (suppression::plan_left_out_sql(), "SEARCH omission USING COVERING INDEX omission_reason (reason=?)", "SCAN session"),
-            (suppression::plan_left_out_sql(), "SEARCH notice USING INDEX notice_state (state=?)", "SCAN"),
+            (suppression::PLAN_LEFT_OUT.to_owned(), "SEARCH omission USING COVERING INDEX omission_reason (reason=?)", "SCAN session"),
+            (suppression::PLAN_LEFT_OUT.to_owned(), "SEARCH notice USING INDEX notice_state (state=?)", "SCAN"),
             (receipt::BY_REFERENCE.to_owned(), "USING INDEX notice_reference (reference=?)", "SCAN"),
             (receipt::LAST.to_owned(), "SEARCH delivery USING PRIMARY KEY (notice_id=?)", sorted),
             (receipt::DUE_BETWEEN.to_owned(), "SEARCH notice USING INDEX notice_listed (due_at>? AND due_at<?)", sorted),
@@ -436,6 +472,7 @@ mod tests {
             (reply::WAITING.to_owned(), "USING INDEX answer_waiting", sorted),
             (REMINDED.to_owned(), "USING INDEX notice_number (address=?)", "TEMP B-TREE"),
             (COUNTS.to_owned(), "USING COVERING INDEX notice_state", "TEMP B-TREE"),
+            (LAST_TOUCH.to_owned(), "SEARCH ledger USING COVERING INDEX ledger_session (session_id=?)", "SCAN"),
         ];
         for (sql, says, never) in cases {
             let plan = plan(&connection, &sql);

@@ -11,7 +11,7 @@ use crate::contact::{Address, Channel};
 use crate::feedback::answer::Answer;
 use crate::notice::NoticeKey;
 use crate::outbox::reply::{Answered, Changes, LATELY, Place, Taken, Told, Waiting, rsvp_word, since};
-use crate::outbox::{LedgerRow, PLAN_AGAIN, SaidBy, suppression_key};
+use crate::outbox::{LedgerRow, SaidBy, suppression_key};
 use crate::outcome::Suppression;
 use crate::session::{ParticipationId, Rsvp, SessionId};
 
@@ -68,8 +68,8 @@ fn put_rsvp(connection: &Tx<'_>, now: DateTime<Utc>, place: &Place, answered: An
                ON CONFLICT (source, session_id, participation_id) DO UPDATE SET says = excluded.says, over = excluded.over, at = excluded.at";
     let (says, over) = (rsvp_word(answered.says), rsvp_word(answered.over));
     connection.prepare_cached(sql)?.execute(params![place.source, place.session.0, place.participation.0, says, over, ms(now)])?;
-    let sql = format!("UPDATE session SET revision = revision + 1, {} WHERE source = ?2 AND id = ?3", suppression::MARK);
-    connection.prepare_cached(&sql)?.execute(params![PLAN_AGAIN, place.source, place.session.0])?;
+    let sql = "UPDATE session SET revision = revision + 1, replan = replan + 1 WHERE source = ?1 AND id = ?2";
+    connection.prepare_cached(sql)?.execute(params![place.source, place.session.0])?;
     let row =
         LedgerRow { session_id: Some(place.session), participation_id: Some(place.participation), ..LedgerRow::note(now, "rsvp", says) };
     history::append(connection, &row)

@@ -24,6 +24,10 @@ pub(super) const RECORDS: &str = "UPDATE session SET record = '', ambiguous = '[
          AND (notice.owner IS NOT NULL OR notice.next_attempt_at IS NOT NULL))
      LIMIT ?2)";
 
+/// Of those who departed from sessions whose records are gone.
+pub(super) const DEPARTED: &str = "UPDATE participant SET record = NULL, role = NULL WHERE record IS NOT NULL AND EXISTS (
+     SELECT 1 FROM session WHERE session.source = participant.source AND session.id = session_id AND session.record = '')";
+
 /// Notices go with what hangs on them: their numbers, then the rows of each table.
 pub(super) const NOTICES: &str =
     "SELECT id FROM notice WHERE start_at < ?1 AND owner IS NULL AND next_attempt_at IS NULL ORDER BY start_at, key LIMIT ?2";
@@ -50,6 +54,7 @@ pub(super) fn batch(connection: &Connection, retention: Retention) -> rusqlite::
         notices: 0,
         ledger_rows: connection.prepare_cached(LEDGER)?.execute(params![closed, BATCH])? as u64,
     };
+    connection.prepare_cached(DEPARTED)?.execute([])?;
     let answers = connection.prepare_cached(ANSWERS)?.execute(content)?;
     let replies = connection.prepare_cached(REPLIES)?.execute(old)?;
     purge_notices(connection, old, &mut purged)?;

@@ -9,7 +9,7 @@ use super::history;
 use super::tx::Tx;
 use crate::contact::Address;
 use crate::notice::NoticeKey;
-use crate::outbox::{PLAN_AGAIN, SaidBy, SuppressedAddress, suppression_key};
+use crate::outbox::{SaidBy, SuppressedAddress, suppression_key};
 use crate::outcome::Suppression;
 
 /// Puts an address on the list. `false`: it is there already. An opt-out replaces a bounce, and is never weakened to one.
@@ -65,25 +65,20 @@ pub(super) fn suppress(
     Ok(put)
 }
 
-/// Sets the digest of a session that is to be planned again at the next walk; `?1` is [`PLAN_AGAIN`].
-pub(super) const MARK: &str =
-    "digest = seal('digest', source || '/' || id, replace(unseal('digest', source || '/' || id, digest), ?1, '') || ?1)";
+/// One session is planned again at the next walk.
+pub(super) const PLAN_ONE_AGAIN: &str = "UPDATE session SET replan = replan + 1 WHERE source = ?1 AND id = ?2";
 
-/// Coming sessions that left somebody out because of the list. Whose address it was is not known: the list holds digests.
-pub(super) fn plan_left_out_sql() -> String {
-    format!(
-        "UPDATE session SET {MARK} WHERE start_at > ?2 AND (source, id) IN (
-             SELECT source, session_id FROM omission WHERE reason IN ('bounced', 'opted_out')
-             UNION SELECT source, session_id FROM notice WHERE state = 'suppressed' AND reason IN ('bounced', 'opted_out'))"
-    )
-}
+/// Likewise, coming sessions that left somebody out because of the list. Whose address it was is not known: the list holds digests.
+pub(super) const PLAN_LEFT_OUT: &str = "UPDATE session SET replan = replan + 1 WHERE start_at > ?1 AND (source, id) IN (
+     SELECT source, session_id FROM omission WHERE reason IN ('bounced', 'opted_out')
+     UNION SELECT source, session_id FROM notice WHERE state = 'suppressed' AND reason IN ('bounced', 'opted_out'))";
 
 /// A person takes one off. Sessions that left somebody out are planned again at the next walk, although their source says nothing new.
 pub(super) fn unsuppress(connection: &Tx<'_>, now: DateTime<Utc>, key: &str) -> rusqlite::Result<bool> {
     let removed =
         connection.prepare_cached("DELETE FROM suppression WHERE address_key = seal_alike('suppression', ?1)")?.execute([key])? == 1;
     if removed {
-        connection.prepare_cached(&plan_left_out_sql())?.execute(params![PLAN_AGAIN, ms(now)])?;
+        connection.prepare_cached(PLAN_LEFT_OUT)?.execute([ms(now)])?;
         history::note(connection, now, "unsuppressed", &named(connection, key)?)?;
     }
     Ok(removed)

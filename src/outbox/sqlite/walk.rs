@@ -1,17 +1,17 @@
 //! A walk of a source, applied whole or not at all: it is one write, so it is inside one transaction.
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{ms, opt_ms, role_word};
 use super::notices::{Before, find, insert, record};
 use super::tx::Tx;
-use super::{history, query, restore};
+use super::{history, query, restore, suppression};
 use crate::contact::Channel;
 use crate::notice::{Occasion, Omission};
 use crate::outbox::transition::Row;
 use crate::outbox::words::accepted;
-use crate::outbox::{Applied, Change, Guard, Known, LedgerRow, PLAN_AGAIN, Walk, WalkedSession};
+use crate::outbox::{Applied, Change, Departed, Guard, Known, LedgerRow, Touch, Walk, WalkedSession};
 use crate::session::{Fault, ParticipationId};
 
 /// Whether it can be applied: asked before the first write, so that a refusal leaves nothing to undo.
@@ -36,9 +36,18 @@ pub(super) fn apply(connection: &Tx<'_>, walk: &Walk) -> rusqlite::Result<Applie
     }
     let mut applied = Applied::default();
     for session in &walk.sessions {
-        put_session(connection, &walk.source, session)?;
+        if was_touched(connection, &walk.source, session)? {
+            connection.prepare_cached(suppression::PLAN_ONE_AGAIN)?.execute(params![walk.source, session.id.0])?;
+            applied.touched.push(session.id);
+            continue;
+        }
+        let departed = query::departed(connection, &walk.source, session.id)?;
+        put_session(connection, &walk.source, session, departed != session.departed)?;
         for (id, known) in &session.known {
             put_participant(connection, &walk.source, session, *id, known)?;
+        }
+        if departed != session.departed {
+            put_departed(connection, &walk.source, session)?;
         }
         for change in &session.changes {
             apply_change(connection, &walk.source, change, walk.at, &mut applied)?;
@@ -53,15 +62,22 @@ pub(super) fn apply(connection: &Tx<'_>, walk: &Walk) -> rusqlite::Result<Applie
     Ok(applied)
 }
 
-/// Another digest raises the revision, which fences the attempts that were rendered from the one before.
-fn put_session(connection: &Connection, source: &str, session: &WalkedSession) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO session (source, id, revision, digest, start_at, ambiguous, record)
-               VALUES (?1, ?2, 1, seal('digest', ?1 || '/' || ?2, ?3), ?4, ?5, seal('record', ?1 || '/' || ?2, ?6))
+/// Something happened to the session since it was read.
+fn was_touched(connection: &Connection, source: &str, session: &WalkedSession) -> rusqlite::Result<bool> {
+    let Some(was) = session.was else { return Ok(false) };
+    let again = "SELECT replan FROM session WHERE source = ?1 AND id = ?2";
+    let again = connection.prepare_cached(again)?.query_row(params![source, session.id.0], |row| row.get(0)).optional()?;
+    Ok(was != Touch { last: query::last_touch(connection, session.id)?, again: again.unwrap_or_default() })
+}
+
+/// Another digest or presence raises the revision, which fences the attempts that were rendered from the one before; so does somebody's departure.
+fn put_session(connection: &Connection, source: &str, session: &WalkedSession, departs: bool) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO session (source, id, revision, digest, start_at, ambiguous, record, presence, replan)
+               VALUES (?1, ?2, 1, seal('digest', ?1 || '/' || ?2, ?3), ?4, ?5, seal('record', ?1 || '/' || ?2, ?6), ?7, ?8)
                ON CONFLICT (source, id) DO UPDATE SET
-                   revision = revision + (unseal('digest', source || '/' || id, digest) <> ?3),
-                   digest = CASE WHEN ?7 IS NULL OR unseal('digest', source || '/' || id, digest) = ?7 THEN excluded.digest
-                       ELSE seal('digest', source || '/' || id, ?3 || ?8) END,
-                   start_at = excluded.start_at, ambiguous = excluded.ambiguous, record = excluded.record";
+                   revision = revision + (?9 OR presence <> excluded.presence OR unseal('digest', source || '/' || id, digest) <> ?3),
+                   digest = excluded.digest, start_at = excluded.start_at, ambiguous = excluded.ambiguous, record = excluded.record,
+                   presence = excluded.presence, replan = excluded.replan";
     let ambiguous = query::ambiguous_text(&session.ambiguous);
     connection.prepare_cached(sql)?.execute(params![
         source,
@@ -70,9 +86,25 @@ fn put_session(connection: &Connection, source: &str, session: &WalkedSession) -
         ms(session.start),
         ambiguous,
         session.record,
-        session.was,
-        PLAN_AGAIN,
+        session.presence.as_str(),
+        session.replan,
+        departs,
     ])?;
+    Ok(())
+}
+
+/// Whom the source lists no more, in place of the last ones.
+fn put_departed(connection: &Connection, source: &str, session: &WalkedSession) -> rusqlite::Result<()> {
+    let sql = "UPDATE participant SET presence = 'listed', role = NULL, record = NULL
+               WHERE source = ?1 AND session_id = ?2 AND record IS NOT NULL";
+    connection.prepare_cached(sql)?.execute(params![source, session.id.0])?;
+    for Departed { id, role, presence, record } in &session.departed {
+        let sql = "UPDATE participant SET presence = ?4, role = ?5,
+                       record = seal('person', source || '/' || session_id || '/' || participation_id, ?6)
+                   WHERE source = ?1 AND session_id = ?2 AND participation_id = ?3";
+        let values = params![source, session.id.0, id.0, presence.as_str(), role_word(*role), record];
+        connection.prepare_cached(sql)?.execute(values)?;
+    }
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
 use punctual::outbox::{
     Applied, Begin, Change, Claim, ClaimRequest, Entry, Filter, Guard, Known, Lease, LedgerRow, Outbox, Settlement, Walk, WalkedSession,
 };
-use punctual::session::{ParticipationId, Role, SessionId};
+use punctual::session::{ParticipationId, Presence, Role, SessionId};
 
 /// A store under test.
 pub(crate) struct Store {
@@ -85,6 +85,9 @@ pub(crate) fn known() -> Known {
 /// A session with participants `10 n + 1` and `10 n + 2`.
 pub(crate) fn walked(session: i64, digest: &str, changes: Vec<Change>) -> WalkedSession {
     WalkedSession {
+        presence: Presence::Listed,
+        replan: false,
+        departed: Vec::new(),
         was: None,
         id: SessionId(session),
         digest: digest.to_owned(),

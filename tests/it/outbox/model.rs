@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use punctual::contact::Channel;
 use punctual::notice::{Notice, NoticeKey, Occasion, Reason};
-use punctual::outbox::{Act, Change, Claim, ClaimRequest, Filter, Lease, LedgerRow, Retention, Settlement, State, Walk, WalkedSession};
+use punctual::outbox::{
+    Act, Change, Claim, ClaimRequest, Filter, Lease, LedgerRow, Retention, Settlement, State, StoredSession, Walk, WalkedSession,
+};
 use punctual::outcome::Suppression;
 use punctual::session::SessionId;
 
@@ -112,10 +114,17 @@ fn walk_of(session: i64, digest: u8, changes: &[(usize, ChangeKind)], omissions:
     walk(vec![WalkedSession { omissions, ..walked(session, &digest.to_string(), changes.collect()) }])
 }
 
+/// All of a session.
+fn whole(session: &StoredSession) -> String {
+    let StoredSession { id, digest, presence, touch, record, departed, ambiguous } = session;
+    let departed: Vec<_> = departed.iter().map(|d| (d.id, d.role, d.presence, &d.record)).collect();
+    format!("{id} {digest} {presence:?} {touch:?} {record} {departed:?} {ambiguous:?}")
+}
+
 /// All of a claim. (In print it shows no record and no bytes.)
 fn shown(claim: &Claim) -> String {
-    let Claim { entry, epoch, record, revision, snapshot_at, ambiguous, known, frozen } = claim;
-    format!("{entry:?} {epoch} {record} {revision} {snapshot_at} {ambiguous:?} {known:?} {frozen:?}\n")
+    let Claim { entry, epoch, session, revision, snapshot_at, known, frozen } = claim;
+    format!("{entry:?} {epoch} {} {revision} {snapshot_at} {known:?} {frozen:?}\n", whole(session))
 }
 
 /// Takes a step, and says what the store answered. Claims are kept for the steps after.
@@ -181,7 +190,7 @@ async fn seen(store: &Store) -> Vec<String> {
     let outbox = &store.outbox;
     let mut seen = vec![format!("{:?}", store.all().await), format!("{:?}", outbox.omissions(&Filter::default()).await.unwrap())];
     let sessions = outbox.sessions("clinic", None).await.unwrap();
-    seen.extend(sessions.into_iter().map(|s| format!("{} {} {} {:?}", s.id, s.digest, s.record, s.ambiguous)));
+    seen.extend(sessions.iter().map(whole));
     let mut known: Vec<_> = outbox.known("clinic", &[1, 2, 3].map(SessionId)).await.unwrap().into_iter().collect();
     known.sort_by_key(|(who, _)| *who);
     seen.push(format!("{known:?}"));

@@ -5,7 +5,7 @@ use punctual::feedback::answer::Answer;
 use punctual::feedback::word::Word;
 use punctual::notice::Occasion;
 use punctual::outbox::reply::{Answered, Changes, Place, Taken, Told, reply_key};
-use punctual::outbox::{ClaimRequest, Retention, SaidBy, Settlement, WalkedSession};
+use punctual::outbox::{ClaimRequest, Retention, SaidBy, Settlement, Touch, WalkedSession};
 use punctual::outcome::Suppression;
 use punctual::session::{ParticipationId, Rsvp, SessionId};
 
@@ -127,7 +127,7 @@ pub(super) async fn answers_go_with_the_contents_and_replies_with_the_history(st
 
 pub(super) async fn an_rsvp_is_kept_and_plans_the_session_again(store: Store) {
     store.add(1, &[]).await;
-    let revision = || async { store.outbox.seen("clinic").await.unwrap().unwrap().sessions[&SessionId(1)].digest.clone() };
+    let revision = || async { store.outbox.seen("clinic").await.unwrap().unwrap().sessions[&SessionId(1)].clone() };
     let before = revision().await;
     store.hear(0, declined("SM1")).await;
     let rsvp = async || store.outbox.known("clinic", &[SessionId(1)]).await.unwrap()[&(SessionId(1), ParticipationId(11))].rsvp;
@@ -184,14 +184,16 @@ pub(super) async fn reminders_of_other_sessions_are_counted_by_number(store: Sto
 
 /// The walk was planned before the answer came.
 pub(super) async fn an_answer_during_a_walk_is_planned_by_the_next_one(store: Store) {
-    let digest = async || store.outbox.seen("clinic").await.unwrap().unwrap().sessions[&SessionId(1)].digest.clone();
+    let seen = async || store.outbox.seen("clinic").await.unwrap().unwrap().sessions[&SessionId(1)].clone();
+    let touch = async || store.outbox.sessions("clinic", None).await.unwrap()[0].touch;
     store.add(1, &[addressed(1, Occasion::Invite, 0, text(1))]).await;
-    let was = digest().await;
+    let planned = |was: Touch, digest: &str| walk(vec![WalkedSession { was: Some(was), ..walked(1, digest, Vec::new()) }]);
+    let was = touch().await;
     store.hear(1, declined("SM1")).await;
-    let planned = |was: &str, digest: &str| walk(vec![WalkedSession { was: Some(was.to_owned()), ..walked(1, digest, Vec::new()) }]);
-    store.outbox.apply(planned(&was, "second")).await.unwrap();
-    let marked = digest().await;
-    assert_eq!(marked, "second+in flight");
-    store.outbox.apply(planned(&marked, "second")).await.unwrap();
-    assert_eq!(digest().await, "second");
+    let applied = store.outbox.apply(planned(was, "second")).await.unwrap();
+    assert_eq!(applied.touched, [SessionId(1)]);
+    assert_eq!((seen().await.digest.as_str(), seen().await.replan), ("first", true));
+    let applied = store.outbox.apply(planned(touch().await, "second")).await.unwrap();
+    assert_eq!(applied.touched, []);
+    assert_eq!((seen().await.digest.as_str(), seen().await.replan), ("second", false));
 }

@@ -11,8 +11,9 @@ use punctual::feedback::word::Word;
 use punctual::notice::Occasion;
 use punctual::outbox::reply::{Changes, Taken, reply_key};
 use punctual::outbox::sqlite::{Access, SqliteOutbox, StoreKey};
-use punctual::outbox::{Begin, Change, Filter, Outbox, suppression_key};
+use punctual::outbox::{Begin, Change, Departed, Filter, Outbox, suppression_key};
 use punctual::outcome::Suppression;
+use punctual::session::{ParticipationId, Presence, Role};
 use rusqlite::Connection;
 
 use super::fixture::{Store, accepted, addressed, begin, lease, mail, minute, request, text, walk, walked};
@@ -38,6 +39,9 @@ async fn fill(outbox: SqliteOutbox) {
     let of = |session, notice: &punctual::notice::Notice| {
         let mut walked = walked(session, "digest-of-the-record", vec![Change::Add(notice.clone())]);
         walked.record = format!(r#"{{"SessionId":{session},"Name":"Zebulon Quux","Email":"zebulon@example.com","Code":817263549}}"#);
+        let record = r#"{"Name":"Zebulon Quux","Code":817263549}"#.to_owned();
+        let id = ParticipationId(session * 10 + 2);
+        walked.departed = vec![Departed { id, role: Role::Participant, presence: Presence::Absent, record }];
         walked.known.iter_mut().for_each(|(_, known)| "digest-of-facts".clone_into(&mut known.facts));
         walked
     };
@@ -164,7 +168,7 @@ async fn claims_of_a_sealed_store_are_whole() {
     let notice = addressed(1, Occasion::Invite, 0, mail("zebulon"));
     store.apply(walk(vec![walked(1, "first", vec![Change::Add(notice.clone())])])).await.unwrap();
     let claims = store.claim(request(0)).await.unwrap();
-    assert_eq!((claims[0].entry.notice.clone(), claims[0].record.as_str()), (notice, r#"{"SessionId":1,"Digest":"first"}"#));
+    assert_eq!((claims[0].entry.notice.clone(), claims[0].session.record.as_str()), (notice, r#"{"SessionId":1,"Digest":"first"}"#));
 }
 
 #[test]
@@ -190,7 +194,7 @@ fn keys() {
 fn each_column_is_sealed_or_harmless() {
     let sealed: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("session", &["digest", "record"][..]),
-        ("participant", &["facts"]),
+        ("participant", &["facts", "record"]),
         ("notice", &["address", "facts"]),
         ("content", &["packed"]),
         ("suppression", &["address_key"]),
@@ -204,8 +208,8 @@ fn each_column_is_sealed_or_harmless() {
         ("source", &["name", "policy_digest"]),
         ("guard", &["source", "kind"]),
         // Ids of participations and a reason; never a code.
-        ("session", &["source", "ambiguous"]),
-        ("participant", &["source"]),
+        ("session", &["source", "ambiguous", "presence"]),
+        ("participant", &["source", "presence", "role"]),
         // A notice's key is keyed with the practice; a provider's words are without people, its ids are its own.
         (
             "notice",

@@ -2,8 +2,9 @@
 
 use chrono::TimeDelta;
 use punctual::notice::{Occasion, Omission, Reason};
-use punctual::outbox::{Act, Applied, Change, Filter, Guard, Known, SeenSession, State, Walk};
-use punctual::session::{Fault, ParticipationId, SessionId};
+use punctual::outbox::receipt::{About, Fate, Receipt, Received};
+use punctual::outbox::{Act, Applied, Change, Departed, Filter, Guard, Known, Retention, SeenSession, State, Touch, Walk, WalkedSession};
+use punctual::session::{Fault, ParticipationId, Presence, Role, SessionId};
 
 use super::fixture::{START, Store, addressed, begin, known, lease, mail, minute, notice, walk, walked};
 
@@ -27,7 +28,10 @@ pub(crate) async fn sessions_and_participants_come_back(store: Store) {
 
     let seen = store.outbox.seen("clinic").await.unwrap().unwrap();
     assert_eq!((seen.policy_digest.as_str(), seen.sessions.len(), seen.last_snapshot_at), ("policy", 2, minute(-10)));
-    assert_eq!(seen.sessions[&SessionId(2)], SeenSession { digest: "second".to_owned(), start: minute(START) });
+    assert_eq!(
+        seen.sessions[&SessionId(2)],
+        SeenSession { digest: "second".to_owned(), presence: Presence::Listed, replan: false, start: minute(START) }
+    );
     assert_eq!(store.outbox.seen("another").await.unwrap(), None);
 
     let sessions = store.outbox.sessions("clinic", None).await.unwrap();
@@ -59,7 +63,7 @@ pub(crate) async fn a_digest_that_changes_raises_the_revision(store: Store) {
     for digest in ["first", "second", "second", "first"] {
         store.outbox.apply(walk(vec![walked(1, digest, vec![])])).await.unwrap();
         let claim = store.claim_one(0).await;
-        assert!(claim.record.contains(digest));
+        assert!(claim.session.record.contains(digest));
         seen.push(revision(&claim));
         assert!(store.settle(0, &claim, super::fixture::returned("stopped", 0)).await);
     }
@@ -270,4 +274,92 @@ pub(crate) async fn what_is_guarded_waits_for_an_operator(store: Store) {
     assert_eq!(accepted().await, None);
     let events: Vec<String> = store.ledger().await.into_iter().filter(|r| r.key.is_none()).map(|r| r.event).collect();
     assert_eq!(events, ["guard_accepted", "guard_accepted"]);
+}
+
+pub(crate) async fn presences_and_the_departed_come_back(store: Store) {
+    let session = async || store.outbox.sessions("clinic", None).await.unwrap().remove(0);
+    let revision = async || {
+        let claim = store.claim_one(0).await;
+        assert!(store.settle(0, &claim, super::fixture::returned("stopped", 0)).await);
+        claim.revision
+    };
+    store.one().await;
+    let gone =
+        Departed { id: ParticipationId(12), role: Role::Host, presence: Presence::Absent, record: r#"{"ParticipationId":12}"#.to_owned() };
+    let with = |presence: Presence, departed: &[Departed]| {
+        walk(vec![WalkedSession { presence, departed: departed.to_vec(), ..walked(1, "first", vec![]) }])
+    };
+    let surely = Departed { presence: Presence::Gone, ..gone.clone() };
+    // What is applied, and the revision that it leads to: whatever is other than before fences what was rendered.
+    for (presence, departed, expected) in [
+        (Presence::Listed, vec![], 1),
+        (Presence::Absent, vec![], 2),
+        (Presence::Absent, vec![gone.clone()], 3),
+        (Presence::Absent, vec![gone.clone()], 3),
+        (Presence::Absent, vec![surely.clone()], 4),
+        (Presence::Listed, vec![surely.clone()], 5),
+        (Presence::Listed, vec![], 6),
+    ] {
+        store.outbox.apply(with(presence, &departed)).await.unwrap();
+        let is = session().await;
+        assert_eq!((is.presence, &is.departed, revision().await), (presence, &departed, expected));
+        assert_eq!(store.outbox.seen("clinic").await.unwrap().unwrap().sessions[&SessionId(1)].presence, presence);
+        let claim = store.claim_one(0).await;
+        assert_eq!((claim.session.presence, claim.session.departed.clone()), (presence, departed));
+        assert!(store.settle(0, &claim, super::fixture::returned("stopped", 0)).await);
+    }
+    // Their records hold codes.
+    store.outbox.apply(with(Presence::Listed, std::slice::from_ref(&surely))).await.unwrap();
+    store.outbox.act(&[store.all().await[0].notice.key], Act::Hold, minute(1)).await.unwrap();
+    let retention = Retention { content_before: minute(START + 1), history_before: minute(-100) };
+    assert_eq!(store.outbox.purge(minute(2), retention).await.unwrap().records, 1);
+    store.outbox.apply(with(Presence::Listed, &[])).await.unwrap();
+    assert_eq!(session().await.departed, []);
+}
+
+/// A plan that was made before something happened is no plan.
+pub(crate) async fn whatever_happens_to_a_session_touches_it(store: Store) {
+    use super::fixture::{retry, unknown};
+    let touch = async || store.outbox.sessions("clinic", None).await.unwrap()[0].touch;
+    let invite = store.one().await;
+    store.outbox.apply(walk(vec![walked(2, "first", vec![])])).await.unwrap();
+    let planned = |was: Touch| {
+        let ends = Change::End { key: invite.key, state: State::Cancelled, reason: Reason::Cancelled };
+        Walk { heard: false, ..walk(vec![WalkedSession { was: Some(was), ..walked(1, "second", vec![ends]) }]) }
+    };
+    let mut claims = Vec::new();
+    for step in ["claim", "begin", "doubt", "settle", "hold", "release", "again"] {
+        let was = touch().await;
+        match step {
+            "claim" => claims.push(store.claim_one(0).await),
+            "begin" => assert_eq!(store.outbox.begin(vec![begin(&claims[0], 0)]).await.unwrap(), [true]),
+            "doubt" => assert!(store.outbox.doubt(lease(&claims[0]), 1, TimeDelta::zero()).await.unwrap()),
+            "settle" => assert!(store.settle(0, &claims[0], retry(0)).await),
+            "hold" => assert_eq!(store.outbox.act(&[invite.key], Act::Hold, minute(0)).await.unwrap(), 1),
+            "release" => assert_eq!(store.outbox.act(&[invite.key], Act::Release, minute(0)).await.unwrap(), 1),
+            _ => {
+                let claim = store.doubt_one(0).await;
+                assert!(store.settle(1, &claim, unknown(None)).await);
+                let about = About::Notice(invite.key);
+                let receipt = Receipt { about, fate: Fate::Delivered, detail: None, remember: None, recipient: None };
+                assert_eq!(store.outbox.receive(minute(2), receipt).await.unwrap(), Received::Noted(invite.key));
+            }
+        }
+        assert_ne!(touch().await, was, "{step}");
+        let applied = store.outbox.apply(planned(was)).await.unwrap();
+        assert_eq!((applied.touched, applied.ended), (vec![SessionId(1)], 0), "{step}");
+        let seen = store.outbox.seen("clinic").await.unwrap().unwrap().sessions[&SessionId(1)].clone();
+        assert_eq!((seen.digest.as_str(), seen.replan), ("first", true), "it is as it was, and is not forgotten");
+    }
+    // Of what was not touched meanwhile, and of another session.
+    let other = store.outbox.sessions("clinic", None).await.unwrap()[1].touch;
+    let both = Walk {
+        sessions: vec![
+            WalkedSession { was: Some(touch().await), ..walked(1, "second", vec![]) },
+            WalkedSession { was: Some(other), ..walked(2, "second", vec![]) },
+        ],
+        ..walk(vec![])
+    };
+    assert_eq!(store.outbox.apply(both).await.unwrap().touched, []);
+    assert!(!store.outbox.seen("clinic").await.unwrap().unwrap().sessions[&SessionId(1)].replan);
 }

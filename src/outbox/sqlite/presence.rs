@@ -1,0 +1,111 @@
+//! Stores until schema 8 kept presence in the digest (`absent+in flight`) and in the customer's JSON: taken apart, with nothing lost.
+//!
+//! Where the digest was a word of presence, the record's own digest is not known any more: the next walk that finds the session listed takes
+//! it for changed, as it did before.
+
+use rusqlite::{Connection, params};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::session::Presence;
+
+/// Ended the digest of a session that the next walk plans again.
+const PLAN_AGAIN: &str = "in flight";
+/// Likewise, of a session with somebody whose absence is not sure yet.
+const UNSURE: &str = "absent";
+/// The mark in the record of a session, or of a participant.
+const PRESENCE: &str = "PunctualPresence";
+/// The role of a participant whom the source lists no more.
+const ROLE: &str = "PunctualRole";
+
+/// Takes the marks out of every row.
+pub(super) fn take_apart(connection: &Connection) -> rusqlite::Result<()> {
+    let sql =
+        "SELECT source, id, unseal('digest', source || '/' || id, digest), unseal('record', source || '/' || id, record) FROM session";
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+    let rows: Vec<(String, i64, String, String)> = connection.prepare(sql)?.query_map([], row)?.collect::<rusqlite::Result<_>>()?;
+    for (source, id, digest, record) in rows {
+        let Some(old) = Old::read(&digest, &record) else { continue };
+        let sql = "UPDATE session SET digest = seal('digest', source || '/' || id, ?3), presence = ?4, replan = ?5,
+                       record = seal('record', source || '/' || id, ?6) WHERE source = ?1 AND id = ?2";
+        connection.prepare_cached(sql)?.execute(params![source, id, old.digest, old.presence.as_str(), old.replan, old.record])?;
+        for (person, presence, role, record) in old.departed {
+            let sql = "UPDATE participant SET presence = ?4, role = ?5,
+                           record = seal('person', source || '/' || session_id || '/' || participation_id, ?6)
+                       WHERE source = ?1 AND session_id = ?2 AND participation_id = ?3";
+            connection.prepare_cached(sql)?.execute(params![source, id, person, presence.as_str(), role, record])?;
+        }
+    }
+    Ok(())
+}
+
+/// Participation, presence, role and record of somebody whom the source lists no more.
+type Person = (i64, Presence, &'static str, String);
+
+/// What a row held.
+struct Old {
+    digest: String,
+    presence: Presence,
+    replan: bool,
+    record: String,
+    departed: Vec<Person>,
+}
+
+impl Old {
+    /// `None`: there is no mark in it.
+    fn read(digest: &str, record: &str) -> Option<Self> {
+        let mut parts = digest.split('+');
+        let first = parts.next().unwrap_or_default();
+        let marks: Vec<&str> = parts.collect();
+        let of_digest: Option<Presence> = first.parse().ok();
+        let once = first_of(record);
+        if of_digest.is_none() && marks.is_empty() && once == record && !record.contains(PRESENCE) {
+            return None;
+        }
+        let (record, of_record, departed) = without_marks(once);
+        Some(Self {
+            digest: if of_digest.is_some() { String::new() } else { first.to_owned() },
+            presence: of_digest.or(of_record).unwrap_or_default(),
+            replan: marks.contains(&PLAN_AGAIN) || marks.contains(&UNSURE),
+            record,
+            departed,
+        })
+    }
+}
+
+/// A session that was said twice was kept as both records, one behind the other.
+fn first_of(record: &str) -> &str {
+    let mut records = serde_json::Deserializer::from_str(record).into_iter::<&RawValue>();
+    match records.next() {
+        Some(Ok(first)) => first.get(),
+        _ => record,
+    }
+}
+
+/// The record as the source said it, the session's mark, and those who departed.
+fn without_marks(record: &str) -> (String, Option<Presence>, Vec<Person>) {
+    let Ok(Value::Object(mut session)) = serde_json::from_str(record) else { return (record.to_owned(), None, Vec::new()) };
+    let mut departed = Vec::new();
+    let presence = mark(&mut session);
+    if let Some(Value::Array(people)) = session.get_mut("Participants") {
+        people.retain_mut(|person| {
+            let Some((fields, presence)) = person.as_object_mut().and_then(|f| mark(f).map(|presence| (f, presence))) else { return true };
+            let role = match fields.remove(ROLE) {
+                Some(Value::String(word)) if word == "host" => "host",
+                _ => "participant",
+            };
+            departed.extend(number(&fields["ParticipationId"]).map(|id| (id, presence, role, person.to_string())));
+            false
+        });
+    }
+    (Value::Object(session).to_string(), presence, departed)
+}
+
+fn mark(fields: &mut Map<String, Value>) -> Option<Presence> {
+    fields.remove(PRESENCE)?.as_str()?.parse().ok()
+}
+
+/// Ids are integers, or strings of digits.
+fn number(id: &Value) -> Option<i64> {
+    id.as_str().map_or_else(|| id.as_i64(), |text| text.parse().ok())
+}
