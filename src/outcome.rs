@@ -3,10 +3,15 @@
 use std::time::Duration;
 
 mod redact;
+pub mod refusal;
 mod status;
 
 pub use redact::{redacted, without_recipient};
 pub(crate) use status::EnhancedStatus;
+
+/// The pause of a channel whose fault showed in the answer to one message: none yet. Another message may ask it at once, and the channel pauses
+/// if that one meets a fault, too; one recipient never stops the others.
+pub const ASK_ANOTHER: Duration = Duration::ZERO;
 
 /// The end of one attempt to hand a message over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,12 +37,12 @@ pub enum Outcome {
         /// Not before this long, if the server named a time.
         after: Option<Duration>,
     },
-    /// Nothing was sent, and no message would fare better: the channel is at fault (log-in, TLS, a 5yz to MAIL, 429).
+    /// Nothing was sent, and no message would fare better: the channel is at fault (log-in, TLS, a 5yz to MAIL, 429, a refusal about us).
     /// The channel pauses; the message keeps its turn and is not counted as tried.
     ChannelFault {
         /// What happened, as [`redacted`].
         why: String,
-        /// Not before this long, if the server named a time.
+        /// Not before this long, if the server named a time; or [`ASK_ANOTHER`].
         after: Option<Duration>,
     },
     /// The point of no return was passed and no answer came: nobody can know whether it was accepted.

@@ -30,7 +30,7 @@ mod reply;
 mod wire;
 
 use body::Body;
-use classify::Phase;
+use classify::{Parties, Phase};
 use connection::{Connection, Refusal};
 use idle::Idle;
 
@@ -148,27 +148,28 @@ impl Smtp {
 
     /// A connection with the envelope spoken up to 354. Nothing was sent before: what a used connection has against another message
     /// (it is dead, or has taken enough) is no fault of this one, and a fresh connection decides.
-    async fn ready(&self, from: &EmailAddress, to: &EmailAddress, size: u64) -> Result<Connection, Outcome> {
+    async fn ready(&self, parties: &Parties<'_>, size: u64) -> Result<Connection, Outcome> {
+        let Parties { from, to, .. } = *parties;
         if let Some(mut used) = self.idle.take() {
             match used.envelope(from, to, size, &self.settings.timeouts).await {
                 Ok(()) => return Ok(used),
                 Err(refusal) if refusal.is_closing() || refusal.phase == Phase::Mail => {}
-                Err(refusal) => return Err(self.refused(used, refusal).await),
+                Err(refusal) => return Err(self.refused(used, refusal, parties).await),
             }
         }
         let mut fresh = self.open().await?;
         match fresh.envelope(from, to, size, &self.settings.timeouts).await {
             Ok(()) => Ok(fresh),
-            Err(refusal) => Err(self.refused(fresh, refusal).await),
+            Err(refusal) => Err(self.refused(fresh, refusal, parties).await),
         }
     }
 
     /// A refused recipient leaves a connection that can be used again; anything else does not.
-    async fn refused(&self, mut connection: Connection, refusal: Refusal) -> Outcome {
+    async fn refused(&self, mut connection: Connection, refusal: Refusal, parties: &Parties<'_>) -> Outcome {
         if refusal.phase == Phase::Rcpt && !refusal.is_closing() && connection.reset(&self.settings.timeouts).await {
             self.idle.give_back(connection);
         }
-        classify::before_the_dot(refusal.phase, &refusal.answer)
+        classify::before_the_dot(refusal.phase, &refusal.answer, parties)
     }
 
     /// The attempt: the envelope, the point of no return, the body.
@@ -180,7 +181,8 @@ impl Smtp {
         let Ok(_permit) = self.permits.acquire().await else {
             return Outcome::Retry { why: "the relay is shut down".to_owned(), after: None };
         };
-        let mut connection = match self.ready(from, to, body.before_the_dot()).await {
+        let parties = Parties { from, to, bytes };
+        let mut connection = match self.ready(&parties, body.before_the_dot()).await {
             Ok(connection) => connection,
             Err(outcome) => return outcome,
         };
@@ -189,7 +191,7 @@ impl Smtp {
             return Outcome::Fenced;
         }
         let ended = connection.body(&body, &self.settings.timeouts).await;
-        let outcome = classify::after_the_dot(&ended);
+        let outcome = classify::after_the_dot(&ended, &parties);
         if ended.is_in_step() {
             self.idle.give_back(connection);
         }

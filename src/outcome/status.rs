@@ -22,11 +22,11 @@ impl EnhancedStatus {
         words.filter_map(Self::parse).filter(|code| matches!(code.0, 2 | 4 | 5) && code.1 <= 7)
     }
 
-    /// Whether it says, for good, that the mailbox or its host does not exist, has moved, or takes no mail (RFC 3463 3.2, 3.3, 3.5; RFC 7505).
-    /// 5.1.7 and 5.1.8 are about the sender; a full mailbox, a policy, a mail that is too large will not be so for ever; and whoever is suppressed
-    /// hears nothing more.
+    /// Whether it says, for good, that there is no such mailbox, or that it takes no mail (RFC 3463 3.2, 3.3; RFC 7505). 5.1.7 and 5.1.8 are about
+    /// the sender, 5.1.0 and 5.4.4 about anything; a full mailbox, a policy, a mail that is too large will not be so for ever; and whoever is
+    /// suppressed hears nothing more.
     pub(crate) fn says_that_the_mailbox_is_gone(self) -> bool {
-        matches!(self, Self(5, 1, 0..=6 | 10) | Self(5, 2, 1) | Self(5, 4, 4))
+        matches!(self, Self(5, 1, 1..=3 | 6 | 10) | Self(5, 2, 1))
     }
 }
 
@@ -49,13 +49,14 @@ mod tests {
     #[test]
     fn gone() {
         for (word, gone) in [
-            ("5.1.0", true),
+            ("5.1.0", false),
             ("5.1.1", true),
             ("5.1.2", true),
             ("5.1.6", true),
             ("5.1.10", true),
             ("5.2.1", true),
-            ("5.4.4", true),
+            ("5.4.4", false),
+            ("5.1.4", false),
             ("4.1.1", false),
             ("4.4.4", false),
             ("2.1.5", false),

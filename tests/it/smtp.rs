@@ -99,7 +99,7 @@ fn faults() -> Vec<(&'static str, Step, [&'static str; 8])> {
     let nothing = before("retry", "retry", "retry", "unknown");
     vec![
         ("4yz", say("451 4.3.0 later"), before("channel", "retry", "retry", "retry")),
-        ("5yz", say("550 5.1.1 <trevor@example.com> no"), before("channel", "bounced", "rejected", "rejected")),
+        ("5yz", say("550 5.1.1 <trevor@example.com> no"), before("channel", "bounced", "bounced", "bounced")),
         ("421", say("421 4.3.2 bye"), before("channel", "channel", "channel", "retry")),
         ("drop", Step::Close, nothing),
         ("hang", Step::Hang, nothing),
@@ -179,7 +179,12 @@ async fn answers_of_one_phase_have_their_outcome() {
         ("banner", say("SSH-2.0-nonsense"), "channel"),
         ("MAIL", say("530 log in first"), "channel"),
         ("MAIL", say("552 5.3.4 too large"), "rejected"),
-        ("RCPT", say("550 5.7.1 policy"), "rejected"),
+        ("RCPT", say("550 5.7.1 no"), "rejected"),
+        ("RCPT", say("550 5.7.1 refused by policy"), "channel"),
+        ("RCPT", say("550-Could not verify <sessions@lakeside.example>\r\n550-No Such User Here\r\n550 Sender verify failed"), "channel"),
+        ("DATA", say("550 5.7.1 <DATA>: command rejected: 10 messages a day"), "channel"),
+        (".", say("554 5.2.252 SendAsDenied; not allowed to send as sessions@lakeside.example"), "channel"),
+        (".", say("550 5.6.0 content rejected"), "rejected"),
         ("RCPT", say("550 relay not permitted"), "channel"),
         ("DATA", say("354 go\r\n250 2.0.0 taken before it was sent"), "retry"),
         (".", Step::Last("250"), "accepted"),
@@ -204,6 +209,30 @@ async fn answers_of_one_phase_have_their_outcome() {
     while let Some(done) = running.join_next().await {
         done.unwrap();
     }
+}
+
+/// Replies by no letter of the standard that every sender bears with: Latin-1, line ends of LF alone, a code alone, several lines.
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_speak_a_dialect_are_understood() {
+    let rows: [(&str, &[u8]); 9] = [
+        ("banner", b"220 mx.example Gr\xfc\xdfe\r\n"),
+        ("banner", b"220\r\n"),
+        ("banner", b"220\n"),
+        ("banner", b"220-mx.example\r\n220-No spam\r\n220\r\n"),
+        ("EHLO", b"250-mx.example\n250-PIPELINING\n250 8BITMIME\n"),
+        ("EHLO", b"250\r\n"),
+        ("MAIL", b"250\n"),
+        ("RCPT", b"250-re\xe7u\n250\n"),
+        (".", b"250\n"),
+    ];
+    for (verb, bytes) in rows {
+        let server = Server::start(move |at: &At| (at.verb == verb).then(|| Step::Raw(bytes.to_vec()))).await;
+        let outcome = Smtp::new(settings(server.port)).unwrap().deliver(&message(1), &Gate::new(true)).await;
+        assert_eq!(kind(&outcome), "accepted", "{verb} {}: {outcome:?}", String::from_utf8_lossy(bytes));
+    }
+    let refuses = Server::start(|at: &At| (at.verb == "RCPT").then(|| Step::Raw(b"552 bo\xeete pleine\n".to_vec()))).await;
+    let outcome = Smtp::new(settings(refuses.port)).unwrap().deliver(&message(1), &Gate::new(true)).await;
+    assert_eq!(outcome, Outcome::Rejected { reply: "RCPT: 552 bo\u{ee}te pleine".to_owned(), remember: None });
 }
 
 /// A server that is older than EHLO gets HELO, on a connection of its own; never where that would mean clear text or no log-in.

@@ -1,7 +1,11 @@
 //! What an answer means: one table for each side of the final dot.
 
+use mailparse::{MailHeaderMap, parse_headers};
+
 use super::reply::Reply;
-use crate::outcome::{EnhancedStatus, Outcome, Suppression, redacted};
+use crate::contact::EmailAddress;
+use crate::outcome::refusal::{About, Refusal, about};
+use crate::outcome::{ASK_ANOTHER, Outcome, Suppression, redacted};
 
 /// Where an exchange was when it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,32 +43,62 @@ impl Phase {
 /// An answer, or why there was none. The reason holds nothing of the server's text.
 pub(super) type Answer = Result<Reply, String>;
 
+/// Who was named to the server.
+#[derive(Clone, Copy)]
+pub(super) struct Parties<'a> {
+    /// Of the envelope.
+    pub(super) from: &'a EmailAddress,
+    /// The recipient.
+    pub(super) to: &'a EmailAddress,
+    /// The message, whose header may name another sender.
+    pub(super) bytes: &'a [u8],
+}
+
+impl Parties<'_> {
+    fn about(&self, reply: &Reply) -> About {
+        let header = sender_in_header(self.bytes);
+        let from: Vec<&str> = [Some(self.from.expose()), header.as_deref()].into_iter().flatten().collect();
+        about(&Refusal { code: Some(reply.code), text: &reply.text, from: &from, to: Some(self.to.expose()) })
+    }
+}
+
+/// The address of the From field.
+fn sender_in_header(bytes: &[u8]) -> Option<String> {
+    let (headers, _) = parse_headers(bytes).ok()?;
+    let field = headers.get_first_value("From")?;
+    let address = field.rsplit('<').next()?.trim().trim_end_matches('>').to_owned();
+    address.contains('@').then_some(address)
+}
+
+/// Before a message is spoken of, whatever fails is the channel's. (MAIL is: see [`before_the_dot`].)
+pub(super) fn before_a_message(phase: Phase, answer: &Answer) -> Outcome {
+    match answer {
+        Err(why) => Outcome::ChannelFault { why: format!("{}: {why}", phase.word()), after: None },
+        Ok(reply) => channel_fault(phase, reply),
+    }
+}
+
 /// Before the final dot nothing was sent.
 ///
 /// | phase | none, garbage | 421 | 4yz | 5yz |
 /// |---|---|---|---|---|
 /// | connect, greeting, TLS, log-in | channel | channel | channel | channel |
 /// | MAIL | retry | channel | channel | channel; 552: rejected, the message is too large (RFC 1870) |
-/// | RCPT | retry | channel | retry | see [`refused_recipient`] |
-/// | DATA | retry | channel | retry | rejected; 500 to 504: channel |
-pub(super) fn before_the_dot(phase: Phase, answer: &Answer) -> Outcome {
+/// | RCPT | retry | channel | by whom it is about: [`refused`] | likewise |
+/// | DATA | retry | channel | likewise | likewise; 501: channel |
+pub(super) fn before_the_dot(phase: Phase, answer: &Answer, parties: &Parties<'_>) -> Outcome {
     let about_the_message = matches!(phase, Phase::Rcpt | Phase::Data);
     match answer {
         Err(why) if about_the_message || phase == Phase::Mail => Outcome::Retry { why: format!("{}: {why}", phase.word()), after: None },
-        Err(why) => Outcome::ChannelFault { why: format!("{}: {why}", phase.word()), after: None },
-        Ok(reply) => match reply.code {
+        Ok(reply) if about_the_message => match reply.code {
             421 => channel_fault(phase, reply),
-            400..=499 if about_the_message => Outcome::Retry { why: said(phase, reply), after: None },
-            552 if phase == Phase::Mail => Outcome::Rejected { reply: said(phase, reply), remember: None },
-            500..=599 if phase == Phase::Rcpt => refused_recipient(reply),
-            // Syntax, or commands out of order: between us and the server, not of this message.
-            500..=504 if phase == Phase::Data => channel_fault(phase, reply),
-            500..=599 if phase == Phase::Data => Outcome::Rejected { reply: said(phase, reply), remember: None },
-            400..=599 => channel_fault(phase, reply),
+            501 if phase == Phase::Data => channel_fault(phase, reply),
+            400..=599 => refused(phase.word(), reply, parties),
             // A server that says yes to what was not asked is out of step.
-            _ if about_the_message => Outcome::Retry { why: said(phase, reply), after: None },
-            _ => channel_fault(phase, reply),
+            _ => Outcome::Retry { why: said(phase, reply), after: None },
         },
+        Ok(reply) if phase == Phase::Mail && reply.code == 552 => Outcome::Rejected { reply: said(phase, reply), remember: None },
+        _ => before_a_message(phase, answer),
     }
 }
 
@@ -73,48 +107,29 @@ fn channel_fault(phase: Phase, reply: &Reply) -> Outcome {
 }
 
 fn said(phase: Phase, reply: &Reply) -> String {
-    format!("{}: {} {}", phase.word(), reply.code, redacted(&reply.text))
+    at(phase.word(), reply)
 }
 
-/// A 5yz to RCPT, by its enhanced status code (RFC 3463 and its registry) where there is one, and by its basic code otherwise:
+fn at(place: &str, reply: &Reply) -> String {
+    format!("{place}: {} {}", reply.code, redacted(&reply.text))
+}
+
+/// What the server says of one message, to RCPT, to DATA or after the dot, by whom it is about ([`about`]):
 ///
-/// | reply | says | outcome |
+/// | about | 4yz | 5yz |
 /// |---|---|---|
-/// | 5.1.0 to 5.1.6, 5.1.10, 5.2.1, 5.4.4; 556 (RFC 7504) | no such mailbox or domain, moved, takes no mail | rejected, remembered as bounced |
-/// | 550, 551, 553 without an enhanced code | the same | rejected, remembered as bounced |
-/// | x.1.7, x.1.8 | the *sender's* address is bad | channel fault |
-/// | x.5.z; 500, 502 to 504 without an enhanced code | protocol | channel fault |
-/// | 530, 534, 535, 538; x.7.8, x.7.9, x.7.11, x.7.57 | log in first | channel fault |
-/// | x.7.54, x.7.64; x.7.z or no enhanced code, and "relay" in the text | the server does not relay for us | channel fault |
-/// | any other: full (x.2.2), too large (x.3.4), policy (x.7.1) | not this message, not now | rejected, nothing remembered |
-///
-/// A server that does not relay for us says so to each recipient in turn. Were that taken for a fault of the recipients, one wrong setting
-/// would reject all messages for good, and suppress everybody's address (Exim: `550 relay not permitted`). Its codes are shared with refusals of
-/// one recipient (554 5.7.1), so the word in the text has to tell them apart; wrongly found, it only delays. A policy refusal is no bounce: the
-/// next message may be welcome, and a suppressed patient would hear nothing more.
-fn refused_recipient(reply: &Reply) -> Outcome {
-    let everybodys = match reply.enhanced() {
-        _ if matches!(reply.code, 530 | 534 | 535 | 538) => true,
-        Some(EnhancedStatus(_, 1, 7 | 8) | EnhancedStatus(_, 5, _) | EnhancedStatus(_, 7, 8 | 9 | 11 | 54 | 57 | 64)) => true,
-        Some(EnhancedStatus(_, 7, _)) => speaks_of_relaying(&reply.text),
-        Some(_) => false,
-        None => matches!(reply.code, 500 | 502..=504) || speaks_of_relaying(&reply.text),
-    };
-    if everybodys {
-        return channel_fault(Phase::Rcpt, reply);
+/// | us | channel: the next relay is tried, and another message may ask this one at once | likewise |
+/// | this mailbox | retry | rejected, and remembered as bounced |
+/// | this message, or nobody is said | retry | rejected, nothing is remembered |
+/// | greylisting | retry | retry |
+fn refused(place: &str, reply: &Reply, parties: &Parties<'_>) -> Outcome {
+    let (about, said) = (parties.about(reply), at(place, reply));
+    match (about, reply.code) {
+        (About::Us, _) => Outcome::ChannelFault { why: said, after: Some(ASK_ANOTHER) },
+        (About::Later, _) | (_, 400..=499) => Outcome::Retry { why: said, after: None },
+        (About::Mailbox, _) => Outcome::Rejected { reply: said, remember: Some(Suppression::Bounced) },
+        (About::Message | About::Unsaid, _) => Outcome::Rejected { reply: said, remember: None },
     }
-    let gone = match reply.enhanced() {
-        _ if reply.code == 556 => true,
-        Some(status) => status.says_that_the_mailbox_is_gone(),
-        None => matches!(reply.code, 550 | 551 | 553),
-    };
-    Outcome::Rejected { reply: said(Phase::Rcpt, reply), remember: gone.then_some(Suppression::Bounced) }
-}
-
-/// The word itself, not an address or a host that has it in its name.
-fn speaks_of_relaying(text: &str) -> bool {
-    let words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | ':' | '(' | ')' | '\'' | '"'));
-    words.map(|word| word.trim_end_matches('.')).any(|word| ["relay", "relaying", "relayed"].iter().any(|w| word.eq_ignore_ascii_case(w)))
 }
 
 /// How the body's exchange ended.
@@ -140,15 +155,13 @@ impl Ended {
 /// | answer | outcome |
 /// |---|---|
 /// | 2yz, also if the connection ended right after the code | accepted |
-/// | 4yz | retry: the server says that it does not have it |
-/// | 5yz | rejected |
+/// | 4yz, 5yz | by whom it is about: [`refused`]. The server says that it does not have it |
 /// | none, garbage | unknown; retry if the dot had not left us |
-pub(super) fn after_the_dot(ended: &Ended) -> Outcome {
+pub(super) fn after_the_dot(ended: &Ended, parties: &Parties<'_>) -> Outcome {
     match (&ended.answer, ended.half) {
         (Ok(reply), _) => match reply.code {
             200..=299 => Outcome::Accepted { reply: format!("{} {}", reply.code, redacted(&reply.text)), reference: reply.queue_id() },
-            400..=499 => Outcome::Retry { why: format!("after the body: {} {}", reply.code, redacted(&reply.text)), after: None },
-            500..=599 => Outcome::Rejected { reply: format!("after the body: {} {}", reply.code, redacted(&reply.text)), remember: None },
+            400..=599 => refused("after the body", reply, parties),
             code => Outcome::Unknown { why: format!("after the body: {code}, which is no answer to it") },
         },
         (Err(_), Some(code @ 200..=299)) => {
@@ -170,8 +183,24 @@ mod tests {
         }
     }
 
+    fn address(text: &str) -> EmailAddress {
+        EmailAddress::parse(text).unwrap()
+    }
+
+    fn before(phase: Phase, said: &str) -> Outcome {
+        let (from, to) = (address("bounces@lakeside.example"), address("x@example.com"));
+        let bytes = b"From: Lakeside <sessions@lakeside.example>\r\n\r\n";
+        before_the_dot(phase, &answer(said), &Parties { from: &from, to: &to, bytes })
+    }
+
+    fn after(said: &str, dotted: bool, half: Option<u16>) -> Outcome {
+        let (from, to) = (address("bounces@lakeside.example"), address("x@example.com"));
+        after_the_dot(&Ended { answer: answer(said), dotted, half }, &Parties { from: &from, to: &to, bytes: b"no mail" })
+    }
+
     fn kind(outcome: &Outcome) -> &'static str {
         match outcome {
+            Outcome::ChannelFault { after: Some(ASK_ANOTHER), .. } => "us",
             Outcome::Accepted { .. } => "accepted",
             Outcome::Rejected { remember: Some(Suppression::Bounced), .. } => "bounced",
             Outcome::Rejected { .. } => "rejected",
@@ -205,25 +234,26 @@ mod tests {
             (Rcpt, "550 no such user", "bounced"),
             (Rcpt, "550 5.2.1 disabled", "bounced"),
             (Rcpt, "552 5.2.2 full", "rejected"),
-            (Rcpt, "550 5.7.1 policy", "rejected"),
-            (Rcpt, "550 5.1.10 null MX", "bounced"),
-            (Rcpt, "556 5.7.27 takes no mail", "bounced"),
+            (Rcpt, "550 5.7.1 no", "rejected"),
+            (Rcpt, "550 5.7.1 policy", "us"),
+            (Rcpt, "556 5.1.10 null MX", "bounced"),
             (Rcpt, "551 5.1.6 moved", "bounced"),
-            (Rcpt, "550 5.4.4 Host or domain name not found", "bounced"),
+            (Rcpt, "550 5.4.4 Host or domain name not found", "rejected"),
             (Rcpt, "550 5.1.9 not conforming", "rejected"),
             (Rcpt, "553 no such user", "bounced"),
-            (Rcpt, "550 5.1.1 <x@relay.example.com>: no such user", "bounced"),
+            (Rcpt, "550 mailbox unavailable", "rejected"),
+            (Rcpt, "550 5.1.1 <x@relay.example.com>: no such user", "rejected"),
             (Rcpt, "550 5.1.1 <x@example.com>: User unknown in relay recipient table", "bounced"),
-            (Rcpt, "553 5.1.8 bad sender", "channel"),
-            (Rcpt, "553 5.1.7 bad sender", "channel"),
-            (Rcpt, "554 5.7.1 <x@example.com>: Relay access denied", "channel"),
-            (Rcpt, "550 relay not permitted", "channel"),
-            (Rcpt, "550 5.7.1 Relaying denied. IP name lookup failed", "channel"),
-            (Rcpt, "550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain", "channel"),
-            (Rcpt, "550 5.7.64 TenantAttribution", "channel"),
-            (Rcpt, "530 5.7.0 Authentication required", "channel"),
-            (Rcpt, "503 5.5.1 MAIL first", "channel"),
-            (Rcpt, "500 what", "channel"),
+            (Rcpt, "550 <bounces@lakeside.example>: no such user", "us"),
+            (Rcpt, "550 <sessions@lakeside.example>: no such user", "us"),
+            (Rcpt, "553 5.1.8 bad sender", "us"),
+            (Rcpt, "554 5.7.1 <x@example.com>: Relay access denied", "us"),
+            (Rcpt, "530 5.7.0 Authentication required", "us"),
+            (Rcpt, "503 5.5.1 MAIL first", "us"),
+            (Rcpt, "500 what", "us"),
+            (Rcpt, "454 4.7.1 <x@example.com>: Relay access denied", "us"),
+            (Rcpt, "450 4.2.0 Greylisted", "retry"),
+            (Rcpt, "550 5.7.1 Greylisted", "retry"),
             (Rcpt, "501 bad address", "rejected"),
             (Rcpt, "552 5.3.4 too large", "rejected"),
             (Rcpt, "550 5.4.1 Recipient address rejected: Access denied", "rejected"),
@@ -232,11 +262,13 @@ mod tests {
             (Data, "closed", "retry"),
             (Data, "451 later", "retry"),
             (Data, "554 no", "rejected"),
-            (Data, "503 5.5.1 RCPT first", "channel"),
+            (Data, "550 5.1.1 no such user", "bounced"),
+            (Data, "501 what", "channel"),
+            (Data, "503 5.5.1 RCPT first", "us"),
             (Data, "421 bye", "channel"),
             (Data, "250 what", "retry"),
         ] {
-            assert_eq!(kind(&before_the_dot(phase, &answer(said))), want, "{phase:?} {said}");
+            assert_eq!(kind(&before(phase, said)), want, "{phase:?} {said}");
         }
     }
 
@@ -246,16 +278,21 @@ mod tests {
             ("250 2.0.0 Ok: queued as 4F1A22", true, None, "accepted"),
             ("451 later", true, None, "retry"),
             ("421 bye", true, None, "retry"),
+            ("421 4.7.0 too many messages", true, None, "us"),
+            ("451 4.7.1 ratelimit exceeded", true, None, "us"),
             ("554 5.7.1 spam", true, None, "rejected"),
+            ("554 5.2.252 SendAsDenied", true, None, "us"),
+            ("550 5.1.1 no such user", true, None, "bounced"),
+            ("550 5.7.1 greylisted", true, None, "retry"),
             ("354 what", true, None, "unknown"),
             ("closed", true, None, "unknown"),
             ("closed", true, Some(250), "accepted"),
             ("closed", true, Some(451), "unknown"),
             ("closed", false, None, "retry"),
         ] {
-            assert_eq!(kind(&after_the_dot(&Ended { answer: answer(said), dotted, half })), want, "{said} {dotted} {half:?}");
+            assert_eq!(kind(&after(said, dotted, half)), want, "{said} {dotted} {half:?}");
         }
-        let queued = after_the_dot(&Ended { answer: answer("250 2.0.0 Ok: queued as 4F1A22"), dotted: true, half: None });
+        let queued = after("250 2.0.0 Ok: queued as 4F1A22", true, None);
         assert!(matches!(queued, Outcome::Accepted { reference: Some(id), .. } if id == "4F1A22"));
     }
 }

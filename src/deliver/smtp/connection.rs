@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::body::Body;
-use super::classify::{Answer, Ended, Phase, before_the_dot};
+use super::classify::{Answer, Ended, Phase, before_a_message};
 use super::hide;
 use super::offer::Offer;
 use super::reply::{Reply, code_of, is_one_reply, replies};
@@ -78,7 +78,7 @@ impl Connection {
             Err(refusal) if refusal.knows_no_ehlo() && !needs_extensions => Self::greeted(settings, connector, true).await,
             opened => opened,
         };
-        opened.map_err(|refusal| before_the_dot(refusal.phase, &refusal.answer))
+        opened.map_err(|refusal| before_a_message(refusal.phase, &refusal.answer))
     }
 
     async fn greeted(settings: &Settings, connector: Option<&TlsConnector>, by_helo: bool) -> Result<Self, Refusal> {

@@ -68,10 +68,15 @@ pub(super) fn replies(heard: &[u8]) -> Vec<Reply> {
             continue;
         }
         let Some(code) = code_of(&lines.concat()) else { break };
-        let text = |line: &[u8]| String::from_utf8_lossy(line.get(4..).unwrap_or_default()).trim_end().to_owned();
+        let text = |line: &[u8]| decoded(line.get(4..).unwrap_or_default()).trim_end().to_owned();
         all.push(Reply { code, text: lines.drain(..).map(text).collect::<Vec<_>>().join(" ") });
     }
     all
+}
+
+/// UTF-8, or Latin-1 where it is none: old servers speak their country's language so.
+fn decoded(bytes: &[u8]) -> String {
+    std::str::from_utf8(bytes).map_or_else(|_| bytes.iter().map(|&b| char::from(b)).collect(), str::to_owned)
 }
 
 /// Whether this is one reply, whole, and nothing after it: then, and only then, the exchange is in step.
@@ -106,6 +111,8 @@ mod tests {
         assert_eq!(codes("250-one\r\n250 two\r\n354"), ["250 one two"]);
         assert_eq!(codes("250 ok\r\n<html>\r\n250 ok\r\n"), ["250 ok"]);
         assert_eq!(codes(""), [] as [&str; 0]);
+        assert_eq!(replies(b"550 bo\xeete pleine\n")[0].text, "bo\u{ee}te pleine", "Latin-1, and a line end of LF alone");
+        assert_eq!(codes("550-bo\u{ee}te\r\n550\r\n"), ["550 bo\u{ee}te "]);
     }
 
     #[test]

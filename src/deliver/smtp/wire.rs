@@ -5,6 +5,9 @@
 //! between two writes. It also remembers what lettre does not tell: how many bytes of a body left, what came since, and whether
 //! the server closed. After its first failure it fails for good, so that nothing waits for the same server twice.
 //!
+//! lettre reads replies by the letter of the standard: lines that end in CRLF, a code with a space or a hyphen behind it, UTF-8. Servers that
+//! senders bear with do otherwise, so lettre is given their lines in that form, and what is judged is what they said ([`Form`]).
+//!
 //! lettre owns one handle and the connection another; between two commands the connection starts TLS in place.
 
 use std::fmt;
@@ -28,6 +31,57 @@ const HEARD_MAX: usize = 64 * 1024;
 /// Lines that it may say meanwhile: a long EHLO answer has 30. (lettre reads a reply anew with each line of it.)
 const LINES_MAX: usize = 200;
 
+/// Bytes that are read at once.
+const READ: usize = 4096;
+
+/// What the server says, in the form that lettre reads: `220` alone becomes `220 `, a line end of LF alone CRLF, and what is no ASCII `?`.
+#[derive(Default)]
+struct Form {
+    /// In form, and not given yet; the next is at `given`.
+    ready: Vec<u8>,
+    given: usize,
+    /// Digits since the line began; `None`: something else came.
+    code: Option<usize>,
+    after_cr: bool,
+    midline: bool,
+}
+
+impl Form {
+    fn take(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            let at_the_end = matches!(byte, b'\r' | b'\n') && !self.after_cr;
+            if at_the_end && self.code == Some(3) {
+                self.ready.push(b' ');
+            }
+            if byte == b'\n' && !self.after_cr {
+                self.ready.push(b'\r');
+            }
+            self.ready.push(if byte.is_ascii() { byte } else { b'?' });
+            self.code = match self.code {
+                Some(digits) if byte.is_ascii_digit() => Some(digits + 1),
+                None if !self.midline && byte.is_ascii_digit() => Some(1),
+                _ => None,
+            };
+            self.midline = byte != b'\n';
+            self.after_cr = byte == b'\r';
+        }
+    }
+
+    /// As much as there is room for. `false`: there is nothing.
+    fn give(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        let rest = &self.ready[self.given..];
+        let some = &rest[..rest.len().min(buf.remaining())];
+        buf.put_slice(some);
+        let any = !some.is_empty();
+        self.given += some.len();
+        if self.given == self.ready.len() {
+            self.ready.clear();
+            self.given = 0;
+        }
+        any
+    }
+}
+
 /// A TCP stream, or TLS over one.
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
@@ -46,6 +100,7 @@ struct Line {
     timer: Pin<Box<Sleep>>,
     waiting: Waiting,
     heard: Vec<u8>,
+    form: Form,
     said: u64,
     by_helo: bool,
     closed: bool,
@@ -95,6 +150,7 @@ impl Wire {
             timer: Box::pin(sleep(Duration::ZERO)),
             waiting: Waiting::Nothing,
             heard: Vec::new(),
+            form: Form::default(),
             said: 0,
             by_helo: false,
             closed: false,
@@ -127,6 +183,7 @@ impl Wire {
         let mut line = self.line();
         line.io = Box::new(tls);
         line.heard.clear();
+        line.form = Form::default();
         Ok(())
     }
 
@@ -178,13 +235,17 @@ impl Line {
 
     fn poll_hear(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.usable()?;
-        let before = buf.filled().len();
-        match Pin::new(&mut self.io).poll_read(cx, buf) {
+        if self.form.give(buf) {
+            return Poll::Ready(Ok(()));
+        }
+        let mut bytes = [0; READ];
+        let mut read = ReadBuf::new(&mut bytes);
+        match Pin::new(&mut self.io).poll_read(cx, &mut read) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(e)) => return self.fail(Failure::Network(e.kind())),
             Poll::Pending => return self.wait(cx, Waiting::Reply),
         }
-        let new = &buf.filled()[before..];
+        let new = read.filled();
         self.closed = new.is_empty();
         if self.heard.len() + new.len() > HEARD_MAX {
             return self.fail(Failure::Flood);
@@ -193,6 +254,8 @@ impl Line {
         if self.heard.iter().filter(|&&b| b == b'\n').count() > LINES_MAX {
             return self.fail(Failure::Flood);
         }
+        self.form.take(new);
+        self.form.give(buf);
         Poll::Ready(Ok(()))
     }
 
@@ -250,5 +313,39 @@ impl AsyncTokioStream for Wire {
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Wire({})", self.peer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_servers_say_is_brought_into_form() {
+        for (said, given) in [
+            ("220 mx.example ESMTP\r\n", "220 mx.example ESMTP\r\n"),
+            ("220\r\n", "220 \r\n"),
+            ("220\n", "220 \r\n"),
+            ("250-mx.example\n250\n", "250-mx.example\r\n250 \r\n"),
+            ("250-\r\n250 ok\r\n", "250-\r\n250 ok\r\n"),
+            ("220 Gr\u{fc}\u{df}e\r\n", "220 Gr????e\r\n"),
+            ("2200\r\n", "2200\r\n"),
+            ("220 see 550\r\n", "220 see 550\r\n"),
+        ] {
+            for piece in [1, 3, 100] {
+                let mut form = Form::default();
+                let mut all = Vec::new();
+                for bytes in said.as_bytes().chunks(piece) {
+                    form.take(bytes);
+                    let mut room = [0; 2];
+                    let mut buf = ReadBuf::new(&mut room);
+                    while form.give(&mut buf) {
+                        all.extend_from_slice(buf.filled());
+                        buf.clear();
+                    }
+                }
+                assert_eq!(String::from_utf8(all).unwrap(), given, "{said:?} in pieces of {piece}");
+            }
+        }
     }
 }

@@ -14,6 +14,8 @@ pub(crate) enum Step {
     Say(String),
     /// Sends this, without a line end, and closes.
     Last(&'static str),
+    /// Answers with these bytes.
+    Raw(Vec<u8>),
     /// Sends these bytes, and closes.
     Bytes(Vec<u8>),
     /// Closes.
@@ -196,6 +198,7 @@ impl Shared {
                 let sent = stream.write_all(format!("{text}\r\n").as_bytes()).await.is_ok() && stream.flush().await.is_ok();
                 sent && !(at.verb == "DATA" && !text.starts_with("354")) && !text.starts_with("421")
             }
+            Step::Raw(bytes) => stream.write_all(&bytes).await.is_ok() && stream.flush().await.is_ok(),
             Step::Last(text) => {
                 let _ = stream.write_all(text.as_bytes()).await;
                 let _ = stream.shutdown().await;
