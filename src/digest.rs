@@ -10,6 +10,7 @@
 //! Failures: those of relays are told in the log, and retried; those of the store end the process, as everywhere.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -207,7 +208,13 @@ impl Digest {
                 return Ok(false);
             }
         };
-        let crossing = Crossing { outbox: &*self.outbox, clock: &*self.clock, letter: letter.clone(), failure: Mutex::new(None) };
+        let crossing = Crossing {
+            outbox: &*self.outbox,
+            clock: &*self.clock,
+            letter: letter.clone(),
+            crossed: AtomicBool::new(false),
+            failure: Mutex::new(None),
+        };
         let outcome = self.lane.deliver(&message, &crossing, &*self.clock).await;
         if let Some(failure) = crossing.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(failure);
@@ -245,17 +252,33 @@ struct Crossing<'a> {
     outbox: &'a dyn Outbox,
     clock: &'a dyn Clock,
     letter: StaffLetter,
+    crossed: AtomicBool,
     failure: Mutex<Option<StoreError>>,
+}
+
+impl Crossing<'_> {
+    async fn put(&self, state: LetterState) -> bool {
+        let letter = StaffLetter { state, changed_at: self.clock.now(), ..self.letter.clone() };
+        self.outbox.put_staff_letter(letter).await.unwrap_or_else(|e| {
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(e);
+            false
+        })
+    }
 }
 
 #[async_trait]
 impl PointOfNoReturn for Crossing<'_> {
     async fn cross(&self) -> bool {
-        let letter = StaffLetter { state: LetterState::Doubt, changed_at: self.clock.now(), ..self.letter.clone() };
-        self.outbox.put_staff_letter(letter).await.unwrap_or_else(|e| {
-            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(e);
-            false
-        })
+        let ours = self.put(LetterState::Doubt).await;
+        self.crossed.store(ours, Ordering::SeqCst);
+        ours
+    }
+
+    /// The relay before it refused the whole letter.
+    async fn goes_over(&self, _transport: &str) {
+        if self.crossed.swap(false, Ordering::SeqCst) {
+            self.put(LetterState::Open).await;
+        }
     }
 }
 

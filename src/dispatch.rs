@@ -23,9 +23,11 @@ use crate::render::Renderer;
 use crate::retry::{DoubtPolicy, after_doubt};
 
 mod attempt;
+mod breaker;
 mod lane;
 mod meter;
 mod prepare;
+mod slot;
 
 pub use lane::Lane;
 pub use meter::{LATENESS, Lateness, Meter, OUTCOMES};
@@ -36,6 +38,8 @@ use prepare::{Prepared, Ready};
 const BATCH: usize = 256;
 /// Prepared by one thread and begun together: small enough that a batch is spread over all cores, and that its first messages leave early.
 const SHARE: usize = 64;
+/// Rows of the ledger by which a lane knows at its start what its transports refused lately: those of some two hundred messages.
+const RECALLED: usize = 1_000;
 /// A claim that was neither settled nor taken back is free again after this long. Longer than the longest attempt (20 min).
 const LEASE: TimeDelta = TimeDelta::minutes(30);
 /// The longest sleep: the wall clock is looked at again at least this often (suspend, clock changes, other processes' commands).
@@ -181,6 +185,7 @@ impl Dispatcher {
 
     /// Runs one lane. `wake` is notified when a walk has changed the outbox.
     pub async fn run(self: Arc<Self>, lane: Arc<Lane>, span: Span, wake: Arc<Notify>) -> outbox::Result<Tally> {
+        lane.recall(&self.outbox.settled_lately(lane.channel, RECALLED).await?);
         let permits = Arc::new(Semaphore::new(lane.concurrency()));
         let mut flying: JoinSet<outbox::Result<Settlement>> = JoinSet::new();
         let mut tally = Tally::default();

@@ -544,6 +544,19 @@ pub enum Settlement {
     },
 }
 
+/// How a hand-over ended lately.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lately {
+    /// Which notice.
+    pub key: NoticeKey,
+    /// Its address, as a [`suppression_key`].
+    pub who: String,
+    /// Over which transport.
+    pub transport: String,
+    /// The ledger's words: `rejected: RCPT: 550 no`.
+    pub end: String,
+}
+
 /// What a start found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recovered {
@@ -646,7 +659,7 @@ pub struct LedgerRow {
     pub session_id: Option<SessionId>,
     /// Its participation.
     pub participation_id: Option<ParticipationId>,
-    /// `added`, `moved`, `ended`, `claimed`, `begun`, `rerouted`, `doubted`, `settled`, `recovered`, `resolved`, `receipt`, `reply`, `answer`,
+    /// `added`, `moved`, `ended`, `claimed`, `begun`, `rerouted`, `doubted`, `settled`, `taken_back`, `recovered`, `resolved`, `receipt`, `reply`, `answer`,
     /// `rsvp`, `suppressed`, `unsuppressed`, `purged`, `staff_letter`, `checkpoint` (see [`crate::ledger`]), `restored`, an [`Act`]'s word, or the
     /// caller's.
     pub event: String,
@@ -805,12 +818,19 @@ pub trait Outbox: Send + Sync {
     /// An attempt passes its point of no return. `false`: the claim or the revision holds no more, or less than `margin` is left of the lease: send nothing.
     async fn doubt(&self, lease: Lease, revision: i64, margin: TimeDelta) -> Result<bool>;
 
-    /// An attempt that has begun goes over another transport than it was begun for: its delivery names that one. `false`: the claim holds no more,
-    /// or the point of no return is passed; changes nothing.
+    /// An attempt that has begun goes over another transport than it was begun for: its delivery names that one, of which nothing was sent yet. Also
+    /// behind its point of no return, if the server refused it there: that is an answer. `false`: the claim holds no more; changes nothing.
     async fn goes_over(&self, lease: Lease, transport: &str) -> Result<bool>;
 
     /// Claims end. For each: whether the claim still held. A delivery that was begun is written down in any case.
     async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>>;
+
+    /// How hand-overs of this channel ended, in order: those that the last `rows` of the ledger tell.
+    async fn settled_lately(&self, channel: Channel, rows: usize) -> Result<Vec<Lately>>;
+
+    /// Refusals turned out to be about us: what is rejected waits again (until the time that stands beside it, or as if it had never been tried), if
+    /// it is still of use; and what its rejection put on the suppression list leaves it, in one transaction. Returns how many wait.
+    async fn take_back(&self, rejected: &[(NoticeKey, Option<DateTime<Utc>>)], now: DateTime<Utc>) -> Result<usize>;
 
     /// Takes a receipt: beside the delivery that it speaks of, into the ledger, and onto the suppression list if it says so. A notice in doubt is
     /// accepted by it, whatever the receipt says: the provider has it. The same receipt again, and one that goes back, change nothing.

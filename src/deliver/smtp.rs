@@ -237,9 +237,11 @@ impl Transport for Smtp {
 pub fn means(reply: &str, after_the_dot: bool) -> Outcome {
     let (code, text) = reply.split_at(reply.len().min(3));
     let answer = Ok(reply::Reply { code: code.parse().unwrap_or(500), text: text.trim_start().to_owned() });
+    let [Ok(from), Ok(to)] = ["sender@example.org", "recipient@example.com"].map(EmailAddress::parse) else { return Outcome::Fenced };
+    let parties = Parties { from: &from, to: &to, bytes: b"" };
     if after_the_dot {
-        classify::after_the_dot(&classify::Ended { answer, dotted: true, half: None })
+        classify::after_the_dot(&classify::Ended { answer, dotted: true, half: None }, &parties)
     } else {
-        classify::before_the_dot(Phase::Rcpt, &answer)
+        classify::before_the_dot(Phase::Rcpt, &answer, &parties)
     }
 }

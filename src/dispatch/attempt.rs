@@ -1,6 +1,7 @@
 //! One attempt: over the best transport that is fit, to its outcome, and into the store.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use super::lane::Lane;
 use super::prepare::{Ready, fenced};
 use super::{CHANNEL_FAULT, Dispatcher, Span};
 use crate::deliver::PointOfNoReturn;
+use crate::notice::NoticeKey;
 use crate::outbox::{self, Lease, Outbox, Settlement, StoreError};
 use crate::outcome::Outcome;
 use crate::retry::{after_doubt, next_attempt};
@@ -25,6 +27,8 @@ struct Crossing<'a> {
     revision: i64,
     /// The transport that is on record: at first the one that it was begun for.
     over: Mutex<Cow<'a, str>>,
+    /// It is past its point of no return with that one.
+    crossed: AtomicBool,
     /// The store failed: nothing may go out any more.
     failure: Mutex<Option<StoreError>>,
 }
@@ -33,7 +37,10 @@ struct Crossing<'a> {
 impl PointOfNoReturn for Crossing<'_> {
     async fn cross(&self) -> bool {
         match self.outbox.doubt(self.lease, self.revision, MARGIN).await {
-            Ok(ours) => ours,
+            Ok(ours) => {
+                self.crossed.store(ours, Ordering::SeqCst);
+                ours
+            }
             Err(e) => {
                 self.fail(e);
                 false
@@ -41,11 +48,13 @@ impl PointOfNoReturn for Crossing<'_> {
         }
     }
 
-    /// After a store that failed nothing crosses.
+    /// After a store that failed nothing crosses. One that refused it behind the point of no return gave an answer: the next one has a point of its
+    /// own.
     async fn goes_over(&self, transport: &str) {
-        if *locked(&self.over) == transport {
+        if *locked(&self.over) == transport && !self.crossed.load(Ordering::SeqCst) {
             return;
         }
+        self.crossed.store(false, Ordering::SeqCst);
         match self.outbox.goes_over(self.lease, transport).await {
             Ok(_) => *locked(&self.over) = Cow::Owned(transport.to_owned()),
             Err(e) => self.fail(e),
@@ -79,7 +88,21 @@ impl Dispatcher {
         let now = self.clock.now();
         self.outbox.settle(now, vec![(ready.lease, end.clone())]).await?;
         lane.meter().settled(&end, now - ready.notice.due_at);
+        self.take_back(lane, ready.notice.key, now).await?;
         Ok(end)
+    }
+
+    /// Refusals that turned out to be about us are taken back, once they are durable: they wait as what the channel could not take does.
+    async fn take_back(&self, lane: &Lane, settled: NoticeKey, now: DateTime<Utc>) -> outbox::Result<()> {
+        let refused = lane.settled(settled);
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let at_once = lane.is_well(now);
+        let again: Vec<_> = refused.into_iter().map(|key| (key, (!at_once).then(|| lane.again_at(key, now)))).collect();
+        let back = self.outbox.take_back(&again, now).await?;
+        tracing::warn!(channel = %lane.channel, back, "several were refused in the same words: that is about us, and is taken back");
+        Ok(())
     }
 
     /// Over the lane's transports; after the store has failed nothing else is tried, for nothing passes without its word.
@@ -89,6 +112,7 @@ impl Dispatcher {
             lease: ready.lease,
             revision: ready.revision,
             over: Mutex::new(Cow::Borrowed(&ready.over)),
+            crossed: AtomicBool::new(false),
             failure: Mutex::new(None),
         };
         let outcome = lane.deliver(&ready.message, &crossing, &*self.clock).await;
@@ -110,7 +134,7 @@ impl Dispatcher {
             Outcome::ChannelFault { why, .. } => Settlement::Return {
                 outcome: CHANNEL_FAULT,
                 why: Some(why),
-                next_attempt_at: reopening(lane, now).min(n.useful_until.max(now)),
+                next_attempt_at: lane.again_at(n.key, now).min(n.useful_until.max(now)),
             },
             Outcome::Unknown { why } => {
                 let resend_at = after_doubt(lane.doubt, lane.channel, n.occasion, ready.again, now, n.start, n.useful_until);
@@ -119,11 +143,6 @@ impl Dispatcher {
             Outcome::Fenced => fenced(now),
         }
     }
-}
-
-/// When a message that its channel could not take has a chance again.
-fn reopening(lane: &Lane, now: DateTime<Utc>) -> DateTime<Utc> {
-    lane.reopens_at().filter(|at| *at > now).unwrap_or(now + crate::retry::channel_pause(1, None))
 }
 
 fn log(ready: &Ready, end: &Settlement) {

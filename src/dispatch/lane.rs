@@ -1,20 +1,28 @@
 //! A lane: one channel's transports, which of them is fit, when a faulty one is tried again, and how often each may be used.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 
 use super::meter::Meter;
+use super::slot::Slot;
 use crate::clock::Clock;
 use crate::contact::Channel;
 use crate::deliver::{PointOfNoReturn, Transport};
 use crate::message::Message;
+use crate::notice::NoticeKey;
+use crate::outbox::Lately;
 use crate::outcome::Outcome;
 use crate::pace::{Pace, Rate};
-use crate::retry::{DoubtPolicy, channel_pause};
+use crate::retry::{DoubtPolicy, channel_pause, pause};
+
+/// So far behind the others a message stands that met a fault of the channel: they ask first when it is tried again.
+const BEHIND: TimeDelta = TimeDelta::seconds(1);
+/// Messages whose faults are counted: more than wait for a channel in an outage of days.
+const FAULTS_MAX: usize = 100_000;
 
 /// One channel and its transports, in order of preference.
 pub struct Lane {
@@ -25,78 +33,23 @@ pub struct Lane {
     transports: Vec<Slot>,
     look: Notify,
     meter: Meter,
+    refusals: Mutex<Refusals>,
 }
 
-struct Slot {
-    transport: Arc<dyn Transport>,
-    fault: Mutex<Fault>,
-    /// `None`: as often as one likes.
-    pace: Option<Mutex<Pace>>,
-}
-
-#[derive(Default, Clone)]
-struct Fault {
-    /// In a row.
-    count: u32,
-    paused_until: Option<DateTime<Utc>>,
-    /// Its pause is over, and one message asks for all whether it is well. Never of one that is.
-    asked: bool,
-}
-
-impl Slot {
-    fn fault(&self) -> std::sync::MutexGuard<'_, Fault> {
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_open(&self, now: DateTime<Utc>) -> bool {
-        self.fault().paused_until.is_none_or(|until| until <= now)
-    }
-
-    /// It was at fault the last time it was tried.
-    fn is_on_probation(&self) -> bool {
-        self.fault().count > 0
-    }
-
-    /// Whether a message may try it: after a fault, one does, and the others pass by until that one has its answer.
-    fn enter(&self) -> bool {
-        let mut fault = self.fault();
-        let on_probation = fault.count > 0;
-        !std::mem::replace(&mut fault.asked, on_probation)
-    }
-
-    /// Entered, and not tried after all.
-    fn leave(&self) {
-        self.fault().asked = false;
-    }
-
-    /// Takes its next turn: how long to wait for it; `None`: it is too far ahead.
-    fn turn(&self, now: DateTime<Utc>) -> Option<Duration> {
-        let Some(pace) = &self.pace else { return Some(Duration::ZERO) };
-        let turn = pace.lock().unwrap_or_else(PoisonError::into_inner).take(now)?;
-        Some((turn - now).to_std().unwrap_or_default())
-    }
-
-    /// It answered as it should.
-    fn mend(&self) {
-        *self.fault() = Fault::default();
-    }
-
-    /// It is at fault, and pauses, longer each time. Attempts that were under way together count as one fault.
-    fn pause(&self, after: Option<Duration>, now: DateTime<Utc>) {
-        let mut fault = self.fault();
-        fault.asked = false;
-        if fault.paused_until.is_none_or(|until| until <= now) {
-            fault.count += 1;
-            fault.paused_until = Some(now + channel_pause(fault.count, after));
-        }
-    }
+/// What was refused and is not settled yet, and what of it is taken back.
+#[derive(Default)]
+struct Refusals {
+    unsettled: HashSet<NoticeKey>,
+    taken_back: BTreeSet<NoticeKey>,
+    /// How often each message met a fault of the channel itself.
+    faults: HashMap<NoticeKey, u32>,
 }
 
 impl Lane {
     /// A lane may have no transport at all: its notices then wait, and lapse loudly.
     pub fn new(channel: Channel, doubt: DoubtPolicy, transports: Vec<Arc<dyn Transport>>) -> Self {
-        let slots = transports.into_iter().map(|transport| Slot { transport, fault: Mutex::default(), pace: None });
-        Self { channel, doubt, transports: slots.collect(), meter: Meter::default(), look: Notify::new() }
+        let transports = transports.into_iter().map(Slot::new).collect();
+        Self { channel, doubt, transports, meter: Meter::default(), look: Notify::new(), refusals: Mutex::default() }
     }
 
     /// How often each transport may be used, in their order; one that has no rate is not limited.
@@ -144,35 +97,101 @@ impl Lane {
         well.or(self.transports.first()).map_or("none", |slot| slot.transport.name())
     }
 
-    /// Tries the transports in order of preference. The next one is tried only when the one before was at fault and nothing was sent.
+    /// What its transports said before this process began, in order.
+    pub(super) fn recall(&self, history: &[Lately]) {
+        self.transports.iter().for_each(|slot| slot.recall(history));
+    }
+
+    /// Tries the transports in order of preference. The next one is tried only when the one before was at fault, and has nothing of it. Where only
+    /// one that another message asks is left, it waits for that answer.
     pub async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn, clock: &dyn Clock) -> Outcome {
         let mut last = Outcome::ChannelFault { why: format!("no fit transport for {}", self.channel), after: None };
-        for slot in self.transports.iter().filter(|slot| slot.is_open(clock.now())) {
-            let transport = &slot.transport;
-            if !slot.enter() {
-                last = Outcome::ChannelFault {
-                    why: format!("{} was at fault, and another message asks it first", transport.name()),
-                    after: None,
-                };
-                continue;
+        let mut tried: HashSet<usize> = HashSet::new();
+        loop {
+            let mut asked = None;
+            for (n, slot) in self.transports.iter().enumerate() {
+                if tried.contains(&n) || !slot.is_open(clock.now()) {
+                    continue;
+                }
+                if !slot.enter() {
+                    asked.get_or_insert(slot);
+                    continue;
+                }
+                tried.insert(n);
+                match self.try_one(slot, message, doubt, clock).await {
+                    fault @ Outcome::ChannelFault { .. } => last = fault,
+                    outcome => {
+                        self.refusals().faults.remove(&message.key);
+                        return outcome;
+                    }
+                }
             }
-            let Some(wait) = slot.turn(clock.now()) else {
-                slot.leave();
-                last = Outcome::ChannelFault { why: format!("{} has no turn left", transport.name()), after: None };
-                continue;
-            };
-            tokio::time::sleep(wait).await;
-            doubt.goes_over(transport.name()).await;
-            let outcome = transport.deliver(message, doubt).await;
-            let Outcome::ChannelFault { why, after } = &outcome else {
-                slot.mend();
-                return outcome;
-            };
-            tracing::warn!(transport = transport.name(), %why, "the channel is at fault and pauses");
-            slot.pause(*after, clock.now());
-            last = outcome;
+            match asked {
+                Some(slot) => slot.answered().await,
+                None => return last,
+            }
         }
-        last
+    }
+
+    async fn try_one(&self, slot: &Slot, message: &Message, doubt: &dyn PointOfNoReturn, clock: &dyn Clock) -> Outcome {
+        let transport = &slot.transport;
+        let Some(wait) = slot.turn(clock.now()) else {
+            slot.leave();
+            return Outcome::ChannelFault { why: format!("{} has no turn left", transport.name()), after: None };
+        };
+        tokio::time::sleep(wait).await;
+        doubt.goes_over(transport.name()).await;
+        let (outcome, taken_back) = slot.weigh(transport.deliver(message, doubt).await, message);
+        match &outcome {
+            Outcome::ChannelFault { why, after } => {
+                let pauses = slot.meet_fault(message.key, *after, clock.now());
+                let does = if pauses { "the channel is at fault and pauses" } else { "the channel is at fault: another message asks it" };
+                tracing::warn!(transport = transport.name(), %why, "{does}");
+                let mut refusals = self.refusals();
+                refusals.taken_back.extend(taken_back);
+                if refusals.faults.len() >= FAULTS_MAX {
+                    refusals.faults.clear();
+                }
+                *refusals.faults.entry(message.key).or_default() += 1;
+            }
+            Outcome::Rejected { .. } => {
+                self.refusals().unsettled.insert(message.key);
+                slot.mend();
+            }
+            Outcome::Fenced => slot.leave(),
+            _ => slot.mend(),
+        }
+        outcome
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The end of a message is durable. What is to be taken back by then: refusals that turned out to be about us, and are settled.
+    pub(super) fn settled(&self, key: NoticeKey) -> Vec<NoticeKey> {
+        let mut refusals = self.refusals();
+        let Refusals { unsettled, taken_back, .. } = &mut *refusals;
+        unsettled.remove(&key);
+        let ready: Vec<NoticeKey> = taken_back.iter().filter(|key| !unsettled.contains(*key)).copied().collect();
+        taken_back.retain(|key| unsettled.contains(key));
+        ready
+    }
+
+    /// When a message that its channel could not take is tried again. While the channel pauses: after that, and whoever met the fault behind the
+    /// others, who ask then. While it does not: one that met a fault has its own back-off, and the others follow at once.
+    pub(super) fn again_at(&self, key: NoticeKey, now: DateTime<Utc>) -> DateTime<Utc> {
+        let faults = self.refusals().faults.get(&key).copied();
+        match self.reopens_at().filter(|at| *at > now) {
+            Some(at) if faults.is_some() => at + BEHIND,
+            Some(at) => at,
+            None => now + faults.map_or(BEHIND, |faults| pause(faults, key).max(channel_pause(1, None) + BEHIND)),
+        }
+    }
+
+    /// A transport is open and was well the last time it was tried: what is taken back goes over it at once.
+    pub(super) fn is_well(&self, now: DateTime<Utc>) -> bool {
+        self.transports.iter().any(|slot| slot.is_open(now) && !slot.is_on_probation())
     }
 
     /// Messages that may be begun now, and when the next one may be if that is none: of the fit transport that is freest. `None`: as many as
@@ -202,9 +221,9 @@ impl Lane {
 
     /// When the first paused transport is tried again.
     pub(super) fn reopens_at(&self) -> Option<DateTime<Utc>> {
-        if self.transports.iter().any(|s| s.fault().paused_until.is_none()) {
+        if self.transports.iter().any(|s| s.paused_until().is_none()) {
             return None;
         }
-        self.transports.iter().filter_map(|s| s.fault().paused_until).min()
+        self.transports.iter().filter_map(Slot::paused_until).min()
     }
 }

@@ -16,8 +16,8 @@ use super::reply::{Taken, Told, Waiting};
 use super::transition::checked;
 use super::words::{accepted, by, rfc3339};
 use super::{
-    Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lease, LedgerRow, Outbox, Purged, Recovered,
-    Result, Retention, SaidBy, Seen, SeenSession, Settlement, StaffLetter, Status, StoredSession, SuppressedAddress, Walk,
+    Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lately, Lease, LedgerRow, Outbox, Purged,
+    Recovered, Result, Retention, SaidBy, Seen, SeenSession, Settlement, StaffLetter, Status, StoredSession, SuppressedAddress, Walk,
 };
 use crate::contact::{Address, Channel, PhoneNumber};
 use crate::ledger::{Anchor, Verified, Walker};
@@ -26,6 +26,7 @@ use crate::outcome::Suppression;
 use crate::session::{ParticipationId, SessionId};
 
 mod receipt;
+mod refused;
 mod reply;
 mod tables;
 
@@ -215,6 +216,14 @@ impl Outbox for MemoryOutbox {
         checked("settle", ends.iter().map(|(_, end)| end.check()))?;
         let mut tables = self.tables();
         Ok(ends.iter().map(|(lease, end)| tables.settle(at, *lease, end)).collect())
+    }
+
+    async fn settled_lately(&self, channel: Channel, rows: usize) -> Result<Vec<Lately>> {
+        Ok(self.tables().settled_lately(channel, rows))
+    }
+
+    async fn take_back(&self, rejected: &[(NoticeKey, Option<DateTime<Utc>>)], now: DateTime<Utc>) -> Result<usize> {
+        Ok(self.tables().take_back(rejected, now))
     }
 
     async fn receive(&self, now: DateTime<Utc>, receipt: Receipt) -> Result<Received> {

@@ -23,8 +23,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lease, LedgerRow, Outbox, Purged, Recovered,
-    Restored, Result, Retention, SaidBy, Seen, Settlement, StaffLetter, State, Status, StoreError, StoredSession, SuppressedAddress, Walk,
+    Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lately, Lease, LedgerRow, Outbox, Purged,
+    Recovered, Restored, Result, Retention, SaidBy, Seen, Settlement, StaffLetter, State, Status, StoreError, StoredSession,
+    SuppressedAddress, Walk,
 };
 use crate::contact::{Address, Channel, PhoneNumber};
 use crate::ledger::{Anchor, Verified};
@@ -50,6 +51,7 @@ mod presence;
 mod query;
 mod reader;
 mod receipt;
+mod refused;
 mod reply;
 mod restore;
 mod retention;
@@ -217,6 +219,15 @@ impl Outbox for SqliteOutbox {
     async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>> {
         checked("settle", ends.iter().map(|(_, end)| end.check()))?;
         self.writer.write("settle", move |c| ends.iter().map(|(lease, end)| attempt::settle(c, *lease, end, at)).collect()).await
+    }
+
+    async fn settled_lately(&self, channel: Channel, rows: usize) -> Result<Vec<Lately>> {
+        self.readers.read("settled_lately", move |c| refused::settled_lately(c, channel, rows)).await
+    }
+
+    async fn take_back(&self, rejected: &[(NoticeKey, Option<DateTime<Utc>>)], now: DateTime<Utc>) -> Result<usize> {
+        let rejected = rejected.to_vec();
+        self.writer.write("take_back", move |c| refused::take_back(c, &rejected, now)).await
     }
 
     async fn receive(&self, now: DateTime<Utc>, receipt: Receipt) -> Result<Received> {

@@ -13,6 +13,9 @@ use crate::notice::{Notice, Reason};
 use crate::outcome::Suppression;
 use crate::session::ParticipationId;
 
+/// Why a refusal is taken back, in the ledger.
+pub(crate) const REFUSED_US: &str = "several were refused in the same words";
+
 /// A notice as a store keeps it.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
@@ -101,9 +104,9 @@ impl Standing {
         self.holds(lease) && self.state == State::Claimed
     }
 
-    /// It has begun, and nothing was sent: it may go over another transport.
+    /// It has begun, and no server has it: it may go over another transport. (Also behind the point of no return: a refusal there is an answer.)
     pub(crate) fn may_go_over(self, lease: Lease) -> bool {
-        self.holds(lease) && self.phase == Some(Phase::Pre)
+        self.holds(lease) && self.phase.is_some()
     }
 
     /// The point of no return; the store has checked the revision. `store_now` is the clock that leases are measured by.
@@ -199,6 +202,15 @@ impl Row {
         may
     }
 
+    /// It goes over another transport: of that nothing was sent yet.
+    pub(crate) fn go_over(&mut self, lease: Lease) -> bool {
+        let may = self.standing().may_go_over(lease);
+        if may {
+            self.entry.phase = Some(Phase::Pre);
+        }
+        may
+    }
+
     /// The claim ends.
     pub(crate) fn settle(&mut self, lease: Lease, end: &Settlement, at: DateTime<Utc>) -> bool {
         if !self.standing().holds(lease) {
@@ -258,6 +270,15 @@ impl Row {
         self.go(from, None, at);
         self.claim = None;
         Some(Recovery::Returned)
+    }
+
+    /// Its refusal was about us: it waits again, if it is still of use.
+    pub(crate) fn take_back(&mut self, next_attempt_at: Option<DateTime<Utc>>, at: DateTime<Utc>) -> bool {
+        let may = self.entry.state == State::Rejected && self.entry.notice.useful_until > at;
+        if may {
+            self.wait(State::Waiting, next_attempt_at.unwrap_or(self.entry.notice.due_at), at);
+        }
+        may
     }
 
     /// A receipt says that the provider has it: a doubt is over, unless an attempt runs. Whether it was one.
@@ -327,6 +348,11 @@ impl Row {
     /// The ledger's row of what its rejection said about the address.
     pub(crate) fn suppressed(&self, kind: Suppression, at: DateTime<Utc>) -> LedgerRow {
         LedgerRow { to_state: None, ..self.event("suppressed", None, at, Some(kind.as_str().to_owned())) }
+    }
+
+    /// The ledger's row of what its rejection said, and says no more.
+    pub(crate) fn unsuppressed(&self, at: DateTime<Utc>) -> LedgerRow {
+        LedgerRow { to_state: None, ..self.event("unsuppressed", None, at, Some(REFUSED_US.to_owned())) }
     }
 
     /// To a state in which it is tried by itself.

@@ -59,7 +59,7 @@ enum Points {
 /// | code | points at |
 /// |---|---|
 /// | x.1.1, x.1.2, x.1.3, x.1.6, x.1.10, x.2.1 | the mailbox |
-/// | x.1.7, x.1.8, x.1.90, x.2.252, x.3.1, x.3.2, x.3.5, x.4.5 | us: the sender, the daily limit, the server's own state |
+/// | x.1.7, x.1.8, x.1.90, x.2.252, 5.3.1, 5.3.2, x.3.5, x.4.5 | us: the sender, the daily limit, the server's own state |
 /// | x.5.1 and above | the protocol |
 /// | x.7.8 to x.7.11, 13, 14, 20 to 32, 40, 54, 57, 60, 64, 68, 500 and above | us: log-in, authentication, relaying, block lists, the tenant |
 /// | any other x.7.z | policy: something is not allowed |
@@ -68,6 +68,7 @@ enum Points {
 fn enhanced(status: EnhancedStatus) -> Points {
     match (status.1, status.2) {
         (1, 1..=3 | 6 | 10) | (2, 1) => Points::Mailbox,
+        (3, 1 | 2) if status.0 == 4 => Points::Nothing,
         (1, 7 | 8 | 90) | (2, 252) | (3, 1 | 2 | 5) | (4, 5) => Points::Us,
         (5, 0) => Points::Nothing,
         (5, _) => Points::Protocol,
@@ -130,6 +131,12 @@ pub fn about(refusal: &Refusal<'_>) -> About {
         return if doubtful { About::Message } else { About::Mailbox };
     }
     if perhaps_us() || says(Says::FaintlyUs) { About::Us } else { About::Unsaid }
+}
+
+/// Whether a gateway's words say that our account or our sender is at fault: by the same table, where nothing is said of a mailbox.
+pub fn is_ours(text: &str) -> bool {
+    let heard = Heard::of(&Refusal { code: None, text, from: &[], to: None });
+    words::TABLE.iter().any(|row| matches!(row.says, Says::Us | Says::FaintlyUs) && row.fits(&heard.words))
 }
 
 #[cfg(test)]

@@ -21,13 +21,6 @@ impl EnhancedStatus {
         let words = said.split(|c: char| !c.is_ascii_digit() && c != '.').map(|word| word.trim_matches('.'));
         words.filter_map(Self::parse).filter(|code| matches!(code.0, 2 | 4 | 5) && code.1 <= 7)
     }
-
-    /// Whether it says, for good, that there is no such mailbox, or that it takes no mail (RFC 3463 3.2, 3.3; RFC 7505). 5.1.7 and 5.1.8 are about
-    /// the sender, 5.1.0 and 5.4.4 about anything; a full mailbox, a policy, a mail that is too large will not be so for ever; and whoever is
-    /// suppressed hears nothing more.
-    pub(crate) fn says_that_the_mailbox_is_gone(self) -> bool {
-        matches!(self, Self(5, 1, 1..=3 | 6 | 10) | Self(5, 2, 1))
-    }
 }
 
 #[cfg(test)]
@@ -44,33 +37,5 @@ mod tests {
         let all = |said| EnhancedStatus::all_in(said).collect::<Vec<_>>();
         assert_eq!(all("smtp; 550-'5.1.1 no such user (5.2.2)."), [EnhancedStatus(5, 1, 1), EnhancedStatus(5, 2, 2)]);
         assert_eq!(all("550 at 192.0.2.1, exim 4.96.1: no such user"), []);
-    }
-
-    #[test]
-    fn gone() {
-        for (word, gone) in [
-            ("5.1.0", false),
-            ("5.1.1", true),
-            ("5.1.2", true),
-            ("5.1.6", true),
-            ("5.1.10", true),
-            ("5.2.1", true),
-            ("5.4.4", false),
-            ("5.1.4", false),
-            ("4.1.1", false),
-            ("4.4.4", false),
-            ("2.1.5", false),
-            ("5.0.0", false),
-            ("5.1.7", false),
-            ("5.1.8", false),
-            ("5.1.9", false),
-            ("5.2.0", false),
-            ("5.2.2", false),
-            ("5.3.4", false),
-            ("5.4.1", false),
-            ("5.7.1", false),
-        ] {
-            assert_eq!(EnhancedStatus::parse(word).unwrap().says_that_the_mailbox_is_gone(), gone, "{word}");
-        }
     }
 }

@@ -24,6 +24,8 @@ use punctual::walk;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 
+mod refusals;
+
 /// Answers all alike, until it is told otherwise; writes down what it was asked, and when.
 struct Relay {
     name: &'static str,

@@ -115,7 +115,7 @@ async fn every_answer_has_its_outcome() {
         ("an endless header", raw(&format!("HTTP/1.1 201 Created\r\nX: {}\r\n\r\n", "x".repeat(1 << 20))), "unknown"),
         ("a redirect", answer(307, "Location: http://127.0.0.1:1/\r\n", ""), "channel"),
         ("opt-out", answer(400, "", r#"{"code":21610}"#), "opted out"),
-        ("no such number", answer(400, "", r#"{"code":21211}"#), "bounced"),
+        ("no such number", answer(400, "", r#"{"code":21211}"#), "rejected"),
         ("region", answer(400, "", r#"{"code":21408}"#), "retry"),
         ("a body that never ends", Reply::Keep(b"HTTP/1.1 201 Created\r\nContent-Length: 500\r\n\r\n{\"sid\":".to_vec()), "accepted"),
         ("a body too long to read", answer(201, "", &format!("{{\"x\":\"{}\",\"sid\":\"SM1\"}}", "x".repeat(1 << 20))), "accepted"),

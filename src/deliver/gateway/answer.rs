@@ -93,7 +93,8 @@ impl Answer {
         if text.is_empty() { self.status.to_string() } else { format!("{} {text}", self.status) }
     }
 
-    fn explanation(&self) -> String {
+    /// What explains it, as it is: not fit for anybody's eyes.
+    pub(super) fn explanation(&self) -> String {
         let text = String::from_utf8_lossy(&self.body);
         match serde_json::from_slice::<Value>(&self.body) {
             Ok(json) => explaining(&json).join(", "),

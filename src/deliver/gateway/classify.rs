@@ -8,6 +8,7 @@
 //! | 401, 402, 403, 404, 405, 407, 421, 426 | channel fault: log-in, credit, or address |
 //! | 408, 425 | retry: the gateway did not take it |
 //! | 429, and 503 with Retry-After | channel fault, until then |
+//! | other 4xx, in words about our account (suspended, no funds, not permitted, the sender, a trial) | channel fault: another text may ask at once |
 //! | other 4xx | rejected: this message, which says nothing about its receiver's number |
 //! | 500, 502, 504, 503 without Retry-After, and whatever else | unknown: it may have been taken |
 //!
@@ -21,7 +22,7 @@
 use super::answer::{Answer, Private};
 use super::hold::End;
 use super::{PAUSE, chain};
-use crate::outcome::Outcome;
+use crate::outcome::{ASK_ANOTHER, Outcome, refusal};
 
 /// The gateway has the request, and answered. `reference`: its id of the message, if it could be read.
 pub(super) fn answered(answer: &Answer, reference: Option<String>, private: &Private) -> Outcome {
@@ -32,10 +33,16 @@ pub(super) fn answered(answer: &Answer, reference: Option<String>, private: &Pri
         401..=405 | 407 | 421 | 426 => Outcome::ChannelFault { why, after: answer.pause },
         408 | 425 => Outcome::Retry { why, after: answer.pause },
         429 => Outcome::ChannelFault { why, after: answer.pause.or(Some(PAUSE)) },
+        400..=499 if refusal::is_ours(&answer.explanation()) => about_us(answer, private),
         400..=499 => Outcome::Rejected { reply: why, remember: None },
         503 if answer.pause.is_some() => Outcome::ChannelFault { why, after: answer.pause },
         _ => Outcome::Unknown { why },
     }
+}
+
+/// It says that our account or our sender is at fault, in the answer to one text.
+pub(super) fn about_us(answer: &Answer, private: &Private) -> Outcome {
+    Outcome::ChannelFault { why: answer.said(private), after: answer.pause.or(Some(ASK_ANOTHER)) }
 }
 
 /// Every other end.
@@ -99,5 +106,21 @@ mod tests {
             }
         }
         assert_eq!(kind(&other(&End::Fenced, &Private::default())), ("fenced", None));
+    }
+
+    #[test]
+    fn a_refusal_in_words_about_our_account_is_the_channels() {
+        for (body, want) in [
+            ("Sender missing and no global set, rejected", "channel"),
+            (r#"{"error":{"message":"Insufficient balance"}}"#, "channel"),
+            (r#"{"message":"Your account has been suspended"}"#, "channel"),
+            (r#"{"detail":"The sender id is not allowed"}"#, "channel"),
+            ("Missing receiver number, rejected", "rejected"),
+            (r#"{"message":"No such subscriber"}"#, "rejected"),
+            ("", "rejected"),
+        ] {
+            let answer = Answer { body: body.as_bytes().to_vec(), ..answer(400, None) };
+            assert_eq!(kind(&answered(&answer, None, &Private::default())).0, want, "{body}");
+        }
     }
 }

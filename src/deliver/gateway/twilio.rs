@@ -76,22 +76,28 @@ enum Fault {
     Account,
 }
 
-/// Error codes whose meaning is more than their status. Not here: those of one message (too long, no text), which 400 covers.
+/// Error codes whose meaning is more than their status. Not here: those of one message (too long, no text), which 400 covers. Twilio adds codes all
+/// the time: what is not here is read by its words (<https://www.twilio.com/docs/api/errors>).
+const FAULTS: [(Fault, &[u64]); 8] = [
+    (Fault::Stopped, &[21610]),
+    // Not a number; not reachable; not a number; a short code; a premium number; not a mobile; a landline where those take no texts.
+    (Fault::Number, &[21211, 21214, 21217, 21265, 21268, 21614, 21635]),
+    // The region is not enabled; no connection between this sender and this receiver; no sender for this country.
+    (Fault::Route, &[21408, 21612, 21706]),
+    // Not active; not for trial accounts; log-in; method; not active; access; test credentials; rate; today's limit; rate of sending.
+    (Fault::Account, &[10001, 10002, 20003, 20004, 20005, 20006, 20008, 20403, 20429, 63038, 14107]),
+    // The sender: not valid, of a trial account, not ours, missing, not for texts, its queue full, not Twilio's, another account's, not for texts.
+    (Fault::Account, &[21212, 21213, 21267, 21601, 21603, 21606, 21607, 21611, 21659, 21660, 21661]),
+    // A trial account sends to verified numbers only: the same, each with its own code.
+    (Fault::Account, &[14111, 21216, 21219, 21608, 572_002, 572_005]),
+    // The address for receipts; the messaging service: none, without a number to send from, without numbers, not valid.
+    (Fault::Account, &[21609, 21701, 21703, 21704, 21705]),
+    // The queue is full; suspended; the sender's limits of the minute and the day; not registered with the carriers; not set up; sending disabled.
+    (Fault::Account, &[30001, 30002, 30022, 30023, 30027, 30032, 30034, 30035, 30037]),
+];
+
 fn fault(code: u64) -> Option<Fault> {
-    Some(match code {
-        21610 => Fault::Stopped,
-        // Not a number; not reachable; not a number; not a mobile; a landline where those take no texts.
-        21211 | 21214 | 21217 | 21614 | 21635 => Fault::Number,
-        // The region is not enabled; no connection between this sender and this receiver.
-        21408 | 21612 => Fault::Route,
-        // Not active; log-in; test credentials; rate; today's limit.
-        10001 | 20003 | 20008 | 20429 | 63038 => Fault::Account,
-        // The sender: not valid, not ours, missing, not for texts, its queue full, not Twilio's, another account's, not for texts.
-        21212 | 21601 | 21603 | 21606 | 21607 | 21611 | 21659 | 21660 | 21661 => Fault::Account,
-        // The address for receipts; the messaging service; the sender is not registered with the carriers.
-        21609 | 21701 | 21705 | 30034 => Fault::Account,
-        _ => return None,
-    })
+    FAULTS.iter().find(|(_, codes)| codes.contains(&code)).map(|(fault, _)| *fault)
 }
 
 impl Twilio {
@@ -154,9 +160,10 @@ fn classify_answer(answer: &Answer, private: &Private) -> Outcome {
     let why = || answer.said(private);
     match (answer.status, code.and_then(fault)) {
         (400..=499, Some(Fault::Stopped)) => Outcome::Rejected { reply: why(), remember: Some(Suppression::OptedOut) },
-        (400..=499, Some(Fault::Number)) => Outcome::Rejected { reply: why(), remember: Some(Suppression::Bounced) },
+        // It says what the number is, not that nobody wants texts there: a directory that is mended, or a number that is carried over, takes them.
+        (400..=499, Some(Fault::Number)) => Outcome::Rejected { reply: why(), remember: None },
         (400..=499, Some(Fault::Route)) => Outcome::Retry { why: why(), after: answer.pause },
-        (400..=499, Some(Fault::Account)) if answer.status != 429 => Outcome::ChannelFault { why: why(), after: answer.pause },
+        (400..=499, Some(Fault::Account)) if answer.status != 429 => classify::about_us(answer, private),
         (200..=299, _) if sid.is_none() => {
             tracing::warn!("Twilio took a text and gave no sid: its receipts cannot be matched");
             classify::answered(answer, None, private)
@@ -215,9 +222,16 @@ mod tests {
         for (status, code, want) in [
             (201, None, "accepted"),
             (400, Some(21610), "opted_out"),
-            (400, Some(21211), "bounced"),
-            (400, Some(21614), "bounced"),
-            (400, Some(21635), "bounced"),
+            (400, Some(21211), "rejected"),
+            (400, Some(21614), "rejected"),
+            (400, Some(21635), "rejected"),
+            (400, Some(21608), "channel"),
+            (400, Some(21703), "channel"),
+            (400, Some(21704), "channel"),
+            (400, Some(21660), "channel"),
+            (400, Some(30002), "channel"),
+            (403, Some(20005), "channel"),
+            (400, Some(63038), "channel"),
             (400, Some(21408), "retry"),
             (400, Some(21612), "retry"),
             (400, Some(21212), "channel"),
@@ -252,6 +266,25 @@ mod tests {
             };
             assert_eq!(said, want, "{status} {code:?}");
             assert!(!format!("{outcome:?}").contains("404555"), "{outcome:?}");
+        }
+        let unlisted = |message: &str| {
+            let body = format!(r#"{{"code":99999,"message":"{message}"}}"#).into_bytes();
+            classify_answer(&Answer { status: 400, pause: None, body, whole: true }, &Private::default())
+        };
+        for (message, ours) in [
+            ("The From phone number is not a valid, SMS-capable number", true),
+            ("Account is not active", true),
+            ("Account suspended", true),
+            ("Trial accounts cannot send messages to unverified numbers", true),
+            ("There are insufficient funds in the balance", true),
+            ("The messaging service has no sender for it", true),
+            ("Your account is not authorized to send to this region", true),
+            ("The campaign of this sender is not registered", true),
+            ("The 'To' number is not a valid phone number", false),
+            ("The text is too long", false),
+            ("Unreachable destination handset", false),
+        ] {
+            assert_eq!(matches!(unlisted(message), Outcome::ChannelFault { .. }), ours, "{message}");
         }
         let busy = classify_answer(
             &Answer { status: 503, pause: Some(Duration::from_secs(9)), body: Vec::new(), whole: true },

@@ -1,7 +1,5 @@
 //! A server's reply, and what can still be read from half of one.
 
-use crate::outcome::EnhancedStatus;
-
 /// One reply (RFC 5321 4.2), its lines joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reply {
@@ -15,12 +13,6 @@ impl Reply {
     /// 2yz.
     pub(super) fn is_done(&self) -> bool {
         self.code / 100 == 2
-    }
-
-    /// The enhanced status code that the text begins with; one of another class than the reply's says nothing (RFC 2034 4).
-    pub(super) fn enhanced(&self) -> Option<EnhancedStatus> {
-        let status = EnhancedStatus::parse(self.text.split_whitespace().next()?)?;
-        (status.0 == self.code / 100).then_some(status)
     }
 
     /// The server's own id of a message that it took, where it is said in one of the usual ways:
@@ -93,15 +85,6 @@ mod tests {
 
     fn reply(code: u16, text: &str) -> Reply {
         Reply { code, text: text.to_owned() }
-    }
-
-    #[test]
-    fn enhanced_codes() {
-        assert_eq!(reply(550, "5.1.1 no such user").enhanced(), Some(EnhancedStatus(5, 1, 1)));
-        assert_eq!(reply(550, "5.7.606 no").enhanced(), Some(EnhancedStatus(5, 7, 606)));
-        for (code, text) in [(550, "no such user"), (550, ""), (550, "4.1.1 classes disagree"), (550, "5.1 short"), (550, "5.1.1.1 long")] {
-            assert_eq!(reply(code, text).enhanced(), None, "{text}");
-        }
     }
 
     #[test]

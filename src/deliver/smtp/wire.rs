@@ -34,35 +34,54 @@ const LINES_MAX: usize = 200;
 /// Bytes that are read at once.
 const READ: usize = 4096;
 
-/// What the server says, in the form that lettre reads: `220` alone becomes `220 `, a line end of LF alone CRLF, and what is no ASCII `?`.
+/// What the server says, in the form that lettre reads: `220` alone becomes `220 ok`, a line end of LF alone CRLF, and what is no ASCII `?`.
 #[derive(Default)]
 struct Form {
     /// In form, and not given yet; the next is at `given`.
     ready: Vec<u8>,
     given: usize,
-    /// Digits since the line began; `None`: something else came.
-    code: Option<usize>,
+    /// How far the line has got.
+    line: Progress,
     after_cr: bool,
-    midline: bool,
+}
+
+/// A line, as far as it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// So many digits.
+    Code(usize),
+    /// A code, and a space or a hyphen.
+    Separated,
+    /// Anything else.
+    Text,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::Code(0)
+    }
 }
 
 impl Form {
     fn take(&mut self, bytes: &[u8]) {
         for &byte in bytes {
-            let at_the_end = matches!(byte, b'\r' | b'\n') && !self.after_cr;
-            if at_the_end && self.code == Some(3) {
-                self.ready.push(b' ');
+            if matches!(byte, b'\r' | b'\n') && !self.after_cr {
+                match self.line {
+                    Progress::Code(3) => self.ready.extend_from_slice(b" ok"),
+                    Progress::Separated => self.ready.extend_from_slice(b"ok"),
+                    _ => {}
+                }
             }
             if byte == b'\n' && !self.after_cr {
                 self.ready.push(b'\r');
             }
             self.ready.push(if byte.is_ascii() { byte } else { b'?' });
-            self.code = match self.code {
-                Some(digits) if byte.is_ascii_digit() => Some(digits + 1),
-                None if !self.midline && byte.is_ascii_digit() => Some(1),
-                _ => None,
+            self.line = match (self.line, byte) {
+                (_, b'\n') => Progress::default(),
+                (Progress::Code(digits), b) if b.is_ascii_digit() => Progress::Code(digits + 1),
+                (Progress::Code(3), b' ' | b'-') => Progress::Separated,
+                _ => Progress::Text,
             };
-            self.midline = byte != b'\n';
             self.after_cr = byte == b'\r';
         }
     }
@@ -324,10 +343,11 @@ mod tests {
     fn what_servers_say_is_brought_into_form() {
         for (said, given) in [
             ("220 mx.example ESMTP\r\n", "220 mx.example ESMTP\r\n"),
-            ("220\r\n", "220 \r\n"),
-            ("220\n", "220 \r\n"),
-            ("250-mx.example\n250\n", "250-mx.example\r\n250 \r\n"),
-            ("250-\r\n250 ok\r\n", "250-\r\n250 ok\r\n"),
+            ("220\r\n", "220 ok\r\n"),
+            ("220\n", "220 ok\r\n"),
+            ("220 \r\n", "220 ok\r\n"),
+            ("250-mx.example\n250\n", "250-mx.example\r\n250 ok\r\n"),
+            ("250-\r\n250 ok\r\n", "250-ok\r\n250 ok\r\n"),
             ("220 Gr\u{fc}\u{df}e\r\n", "220 Gr????e\r\n"),
             ("2200\r\n", "2200\r\n"),
             ("220 see 550\r\n", "220 see 550\r\n"),

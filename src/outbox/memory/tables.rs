@@ -309,11 +309,14 @@ impl Tables {
     }
 
     pub(super) fn goes_over(&mut self, lease: Lease, transport: &str) -> bool {
-        let rule = |row: &mut Row| row.standing().may_go_over(lease).then_some(());
+        let rule = |row: &mut Row| row.go_over(lease).then_some(());
         let over = self.change(lease.key, ("rerouted", Some(transport.to_owned())), self.clock, rule).is_some();
         if over {
             let all = self.deliveries.entry(lease.key).or_default();
-            all.iter_mut().filter(|(epoch, _)| *epoch == lease.epoch).for_each(|(_, d)| d.transport = Some(transport.to_owned()));
+            all.iter_mut().filter(|(epoch, _)| *epoch == lease.epoch).for_each(|(_, d)| {
+                d.transport = Some(transport.to_owned());
+                d.phase = Phase::Pre;
+            });
         }
         over
     }
@@ -346,19 +349,23 @@ impl Tables {
     pub(super) fn unsuppress(&mut self, now: DateTime<Utc>, key: &str) -> bool {
         let removed = self.suppressions.remove(key).is_some();
         if removed {
-            let listed = |reason: Option<Reason>| matches!(reason, Some(Reason::Bounced | Reason::OptedOut));
-            let omitted =
-                self.omissions.iter().filter(|(_, all)| all.iter().any(|o| listed(Some(o.reason)))).map(|(place, _)| place.clone());
-            let ended = self.rows.values().filter(|row| row.entry.state == State::Suppressed && listed(row.entry.reason)).map(session_of);
-            let left_out: Vec<(String, SessionId)> = omitted.chain(ended).collect();
-            for place in left_out {
-                if let Some(session) = self.sessions.get_mut(&place).filter(|s| s.start > now) {
-                    session.stored.touch.again += 1;
-                }
-            }
+            self.plan_left_out(now);
             self.append(LedgerRow::note(now, "unsuppressed", key));
         }
         removed
+    }
+
+    /// Coming sessions that left somebody out because of the list are planned again at the next walk.
+    pub(super) fn plan_left_out(&mut self, now: DateTime<Utc>) {
+        let listed = |reason: Option<Reason>| matches!(reason, Some(Reason::Bounced | Reason::OptedOut));
+        let omitted = self.omissions.iter().filter(|(_, all)| all.iter().any(|o| listed(Some(o.reason)))).map(|(place, _)| place.clone());
+        let ended = self.rows.values().filter(|row| row.entry.state == State::Suppressed && listed(row.entry.reason)).map(session_of);
+        let left_out: Vec<(String, SessionId)> = omitted.chain(ended).collect();
+        for place in left_out {
+            if let Some(session) = self.sessions.get_mut(&place).filter(|s| s.start > now) {
+                session.stored.touch.again += 1;
+            }
+        }
     }
 
     /// The session is planned again at the next walk, and attempts that were decided before are fenced.

@@ -156,6 +156,10 @@ pub(super) fn goes_over(connection: &Tx<'_>, lease: Lease, transport: &str) -> r
     let sql = "UPDATE delivery SET transport = ?3
                WHERE notice_id = ?1 AND attempt = (SELECT attempt FROM delivery WHERE notice_id = ?1 AND epoch = ?2)";
     connection.prepare_cached(sql)?.execute(params![found.number, lease.epoch, transport])?;
+    if found.standing.phase == Some(Phase::Doubt) {
+        // Refused there: of this one nothing was sent yet.
+        connection.prepare_cached("UPDATE notice SET phase = 'pre' WHERE id = ?1")?.execute([found.number])?;
+    }
     history::step(connection, &found.step, "rerouted", (State::Sending, State::Sending), store_now(connection)?, Some(transport))?;
     Ok(true)
 }

@@ -65,7 +65,7 @@ impl Heard {
             self.push(if is_list(link) { LIST } else { HOST });
             return;
         }
-        for part in piece.split(|c: char| matches!(c, '<' | '>' | '(' | ')' | '[' | ']' | '"' | '\'' | ',' | ';' | ':' | '!' | '?' | '|')) {
+        for part in piece.split(['<', '>', '(', ')', '[', ']', '"', ',', ';', ':', '!', '?', '|']) {
             if part.contains('@') {
                 self.address(part.trim_matches('.'), from, to);
             } else {
@@ -79,7 +79,7 @@ impl Heard {
         let is = |ours: &str| !ours.is_empty() && (address == ours || address.strip_suffix(ours).is_some_and(|key| key.ends_with('=')));
         let (local, domain) = address.split_once('@').unwrap_or((address, ""));
         let theirs = to.and_then(|to| to.split_once('@')).is_some_and(|(_, of)| of == domain);
-        let helps = HELPERS.iter().any(|helper| local == *helper);
+        let helps = HELPERS.contains(&local);
         let (sender, recipient) = (from.iter().any(|ours| is(ours)), to.is_some_and(is));
         self.names_sender |= sender;
         self.names_recipient |= recipient;

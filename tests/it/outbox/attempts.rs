@@ -2,8 +2,8 @@
 
 use chrono::TimeDelta;
 use punctual::contact::Channel;
-use punctual::notice::{Occasion, Reason};
-use punctual::outbox::{ClaimRequest, Lease, Phase, Recovered, Settlement, State, suppression_key};
+use punctual::notice::{Notice, Occasion, Reason};
+use punctual::outbox::{ClaimRequest, Lately, Lease, Phase, Recovered, Settlement, State, suppression_key};
 use punctual::outcome::Suppression;
 use punctual::session::ParticipationId;
 
@@ -94,6 +94,7 @@ pub(crate) async fn attempts_are_fenced_by_the_epoch(store: Store) {
 
 pub(crate) async fn what_goes_over_another_transport_is_on_record(store: Store) {
     const SECOND: &str = "smtp:second.example:25";
+    const THIRD: &str = "smtp:third.example:25";
     store.one().await;
     let claim = store.claim_one(0).await;
     let key = claim.entry.notice.key;
@@ -101,15 +102,76 @@ pub(crate) async fn what_goes_over_another_transport_is_on_record(store: Store) 
     assert_eq!(store.outbox.begin(vec![begin(&claim, 1)]).await.unwrap(), [true]);
     assert!(store.outbox.goes_over(lease(&claim), SECOND).await.unwrap());
     assert!(store.outbox.doubt(lease(&claim), claim.revision, NO_MARGIN).await.unwrap());
-    assert!(!store.outbox.goes_over(lease(&claim), "smtp:third.example:25").await.unwrap(), "it may have been sent");
+    assert!(store.outbox.goes_over(lease(&claim), THIRD).await.unwrap(), "the second one refused it behind that point");
+    assert_eq!(store.entry(key).await.phase, Some(Phase::Pre), "of the third one nothing was sent");
+    assert!(store.outbox.doubt(lease(&claim), claim.revision, NO_MARGIN).await.unwrap(), "it has a point of no return of its own");
     // Whoever takes it back sees where to ask.
-    store.outbox.recover("two", minute(2), true).await.unwrap();
+    let found = store.outbox.recover("two", minute(2), true).await.unwrap();
+    assert_eq!(found.in_doubt, [key]);
     let (deliveries, _) = store.outbox.deliveries(key).await.unwrap();
-    assert_eq!(deliveries.iter().map(|d| d.transport.as_deref()).collect::<Vec<_>>(), [Some(SECOND)]);
+    assert_eq!(deliveries.iter().map(|d| (d.transport.as_deref(), d.phase)).collect::<Vec<_>>(), [(Some(THIRD), Phase::Doubt)]);
     assert!(!store.outbox.goes_over(lease(&claim), SECOND).await.unwrap(), "the claim is lost");
     let rows = store.outbox.ledger(None, 0, usize::MAX).await.unwrap();
     let rerouted: Vec<_> = rows.iter().filter(|r| r.event == "rerouted").map(|r| (r.from_state, r.to_state, r.detail.as_deref())).collect();
-    assert_eq!(rerouted, [(Some(State::Sending), Some(State::Sending), Some(SECOND))]);
+    assert_eq!(rerouted, [SECOND, THIRD].map(|over| (Some(State::Sending), Some(State::Sending), Some(over))));
+}
+
+pub(crate) async fn a_refusal_that_was_about_us_is_taken_back(store: Store) {
+    let gone = Settlement::Rejected { reply: "550 5.1.1 no such user".to_owned(), remember: Some(Suppression::Bounced) };
+    let (kept, back, later, late) = (
+        addressed(1, Occasion::Invite, 0, mail("kept")),
+        addressed(2, Occasion::Invite, 0, mail("back")),
+        addressed(3, Occasion::Invite, 0, mail("later")),
+        Notice { useful_until: minute(9), ..addressed(4, Occasion::Invite, 0, mail("late")) },
+    );
+    for notice in [&kept, &back, &later, &late] {
+        store.add(notice.session.0, std::slice::from_ref(notice)).await;
+    }
+    for claim in store.outbox.claim(request(0)).await.unwrap() {
+        store.outbox.begin(vec![begin(&claim, 1)]).await.unwrap();
+        assert!(store.settle(2, &claim, gone.clone()).await);
+    }
+    assert_eq!(store.outbox.suppressed().await.unwrap().len(), 4);
+    let rejected = [(back.key, None), (later.key, Some(minute(50))), (late.key, None)];
+    assert_eq!(store.outbox.take_back(&rejected, minute(10)).await.unwrap(), 2, "one of them is of no more use");
+    for (notice, state, next) in [
+        (&kept, State::Rejected, None),
+        (&back, State::Waiting, Some(minute(0))),
+        (&later, State::Waiting, Some(minute(50))),
+        (&late, State::Rejected, None),
+    ] {
+        let entry = store.entry(notice.key).await;
+        assert_eq!((entry.state, entry.next_attempt_at), (state, next), "{}", notice.session);
+    }
+    let left: Vec<_> = store.outbox.suppressed().await.unwrap().into_iter().filter_map(|s| s.notice).collect();
+    assert_eq!(left, [kept.key.to_string()], "of those alone whose refusal was taken back");
+    assert_eq!(store.outbox.take_back(&rejected, minute(11)).await.unwrap(), 0, "once");
+    let events: Vec<String> = store.ledger().await.into_iter().rev().take(5).map(|row| row.event).collect();
+    assert_eq!(events, ["unsuppressed", "unsuppressed", "taken_back", "unsuppressed", "taken_back"]);
+    assert_eq!(store.outbox.claim(request(11)).await.unwrap().len(), 1, "it is due again");
+}
+
+pub(crate) async fn what_a_person_wished_is_not_taken_back(store: Store) {
+    let stop = Settlement::Rejected { reply: "400 21610".to_owned(), remember: Some(Suppression::OptedOut) };
+    let invite = store.one().await;
+    let claim = store.begin_one(0).await;
+    assert!(store.settle(2, &claim, stop).await);
+    store.outbox.take_back(&[(invite.key, None)], minute(3)).await.unwrap();
+    assert_eq!(store.outbox.suppressed().await.unwrap().len(), 1);
+}
+
+pub(crate) async fn what_was_settled_lately_is_recalled(store: Store) {
+    let no = Settlement::Rejected { reply: "550 no".to_owned(), remember: None };
+    store.add(1, &[addressed(1, Occasion::Invite, 0, mail("ray")), addressed(1, Occasion::Invite, 0, text(4))]).await;
+    let claim = store.begin_one(0).await;
+    assert!(store.settle(2, &claim, no).await);
+    let lately = store.outbox.settled_lately(Channel::Email, 100).await.unwrap();
+    let transport = begin(&claim, 1).transport;
+    let who = suppression_key(&mail("ray"));
+    assert_eq!(lately, [Lately { key: claim.entry.notice.key, who, transport, end: "rejected: 550 no".to_owned() }]);
+    assert_eq!(store.outbox.settled_lately(Channel::Sms, 100).await.unwrap(), []);
+    store.outbox.note(minute(3), "reveal", "nothing").await.unwrap();
+    assert_eq!(store.outbox.settled_lately(Channel::Email, 1).await.unwrap(), [], "only within the last rows");
 }
 
 pub(crate) async fn a_short_lease_lets_nothing_out(store: Store) {

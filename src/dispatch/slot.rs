@@ -1,0 +1,174 @@
+//! One transport of a lane: whether it is fit, who asks it after a fault, how often it may be used, and whether its refusals are believed.
+//!
+//! A fault that shows before a message is spoken of (no connection, no log-in, 421) pauses it at once. One that shows in the answer to a message
+//! ([`ASK_ANOTHER`]) may be that message's alone: the next one asks at once, and only if that is another one and meets a fault too, it pauses. So
+//! one recipient never stops the others, and a probe is another message than the one that failed last.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::Notify;
+
+use super::breaker::{Breaker, Refused, Verdict, same_words};
+use crate::contact::Address;
+use crate::deliver::Transport;
+use crate::message::{Content, Message};
+use crate::notice::NoticeKey;
+use crate::outbox::{Lately, suppression_key};
+use crate::outcome::{ASK_ANOTHER, Outcome, Suppression};
+use crate::pace::Pace;
+use crate::retry::channel_pause;
+
+/// Begins the reason of a fault that was a refusal in the words of others: by it the breaker is made anew out of the store's history.
+const ALIKE: &str = "as others were refused: ";
+
+pub(super) struct Slot {
+    pub(super) transport: Arc<dyn Transport>,
+    fault: Mutex<Fault>,
+    breaker: Mutex<Breaker>,
+    /// Whoever asked has their answer.
+    answered: Notify,
+    /// `None`: as often as one likes.
+    pub(super) pace: Option<Mutex<Pace>>,
+}
+
+#[derive(Default, Clone)]
+struct Fault {
+    /// It was at fault the last time it was tried.
+    suspect: bool,
+    /// In a row.
+    pauses: u32,
+    paused_until: Option<DateTime<Utc>>,
+    /// One message asks for all whether it is well. Never of one that is.
+    asked: bool,
+    /// The message that met the last fault.
+    met_by: Option<NoticeKey>,
+}
+
+impl Slot {
+    pub(super) fn new(transport: Arc<dyn Transport>) -> Self {
+        Self { transport, fault: Mutex::default(), breaker: Mutex::default(), answered: Notify::new(), pace: None }
+    }
+
+    fn fault(&self) -> MutexGuard<'_, Fault> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_open(&self, now: DateTime<Utc>) -> bool {
+        self.fault().paused_until.is_none_or(|until| until <= now)
+    }
+
+    pub(super) fn paused_until(&self) -> Option<DateTime<Utc>> {
+        self.fault().paused_until
+    }
+
+    /// It was at fault the last time it was tried.
+    pub(super) fn is_on_probation(&self) -> bool {
+        self.fault().suspect
+    }
+
+    /// Whether a message may try it: after a fault, one does, and the others pass by until that one has its answer.
+    pub(super) fn enter(&self) -> bool {
+        let mut fault = self.fault();
+        let on_probation = fault.suspect;
+        !std::mem::replace(&mut fault.asked, on_probation)
+    }
+
+    /// Entered, and not tried after all.
+    pub(super) fn leave(&self) {
+        self.fault().asked = false;
+        self.answered.notify_waiters();
+    }
+
+    /// Until nobody asks it any more.
+    pub(super) async fn answered(&self) {
+        let mut answered = std::pin::pin!(self.answered.notified());
+        answered.as_mut().enable();
+        if self.fault().asked {
+            answered.await;
+        }
+    }
+
+    /// Takes its next turn: how long to wait for it; `None`: it is too far ahead.
+    pub(super) fn turn(&self, now: DateTime<Utc>) -> Option<Duration> {
+        let Some(pace) = &self.pace else { return Some(Duration::ZERO) };
+        let turn = pace.lock().unwrap_or_else(PoisonError::into_inner).take(now)?;
+        Some((turn - now).to_std().unwrap_or_default())
+    }
+
+    /// It answered as it should.
+    pub(super) fn mend(&self) {
+        *self.fault() = Fault::default();
+        self.answered.notify_waiters();
+    }
+
+    /// It is at fault, and pauses, longer each time. Attempts that were under way together count as one fault. `false`: it does not pause yet.
+    pub(super) fn meet_fault(&self, key: NoticeKey, after: Option<Duration>, now: DateTime<Utc>) -> bool {
+        let mut fault = self.fault();
+        fault.asked = false;
+        let may_be_the_messages = after == Some(ASK_ANOTHER);
+        let again = fault.met_by.replace(key) == Some(key);
+        let first = !std::mem::replace(&mut fault.suspect, true);
+        if fault.paused_until.is_none_or(|until| until <= now) && !(may_be_the_messages && (first || again)) {
+            fault.pauses += 1;
+            fault.paused_until = Some(now + channel_pause(fault.pauses, after));
+        }
+        let pauses = fault.paused_until.is_some_and(|until| until > now);
+        drop(fault);
+        self.answered.notify_waiters();
+        pauses
+    }
+
+    /// What an outcome means beside those before it: a refusal that is about us is a fault, and names what is taken back.
+    pub(super) fn weigh(&self, outcome: Outcome, message: &Message) -> (Outcome, Vec<NoticeKey>) {
+        match outcome {
+            Outcome::Accepted { .. } => {
+                let mut breaker = self.breaker();
+                if !breaker.is_quiet() {
+                    breaker.accepted(&recipient(message));
+                }
+                (outcome, Vec::new())
+            }
+            // Their own wish is theirs, whoever else wished it.
+            Outcome::Rejected { remember: Some(Suppression::OptedOut), .. } => (outcome, Vec::new()),
+            Outcome::Rejected { reply, remember } => {
+                let refused = Refused { key: message.key, who: recipient(message), words: same_words(&reply) };
+                match self.breaker().refused(refused) {
+                    Verdict::Believed => (Outcome::Rejected { reply, remember }, Vec::new()),
+                    Verdict::AboutUs(before) => {
+                        (Outcome::ChannelFault { why: format!("{ALIKE}{reply}"), after: Some(ASK_ANOTHER) }, before)
+                    }
+                }
+            }
+            other => (other, Vec::new()),
+        }
+    }
+
+    /// What it said before this process began.
+    pub(super) fn recall(&self, history: &[Lately]) {
+        let mut breaker = self.breaker();
+        for ended in history.iter().filter(|ended| ended.transport == self.transport.name()) {
+            let (word, said) = ended.end.split_once(": ").unwrap_or((&ended.end, ""));
+            let refused = |reply: &str| Refused { key: ended.key, who: ended.who.clone(), words: same_words(reply) };
+            match (word, said.strip_prefix(ALIKE)) {
+                ("accepted", _) => breaker.accepted(&ended.who),
+                ("rejected", _) => breaker.recall(refused(said), true),
+                ("channel_fault", Some(reply)) => breaker.recall(refused(reply), false),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// As the suppression list knows them.
+fn recipient(message: &Message) -> String {
+    suppression_key(&match &message.content {
+        Content::Email { to, .. } => Address::Email(to.clone()),
+        Content::Sms { to, .. } => Address::Sms(to.clone()),
+    })
+}

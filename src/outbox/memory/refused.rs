@@ -1,0 +1,43 @@
+//! What relays refused lately, and what is taken back of it.
+
+use chrono::{DateTime, Utc};
+
+use super::tables::Tables;
+use crate::contact::Channel;
+use crate::notice::NoticeKey;
+use crate::outbox::transition::REFUSED_US;
+use crate::outbox::{Lately, SaidBy, suppression_key};
+use crate::outcome::Suppression;
+
+impl Tables {
+    pub(super) fn settled_lately(&self, channel: Channel, rows: usize) -> Vec<Lately> {
+        let tail = &self.ledger[self.ledger.len().saturating_sub(rows)..];
+        let settled = tail.iter().filter(|row| row.event == "settled").filter_map(|row| {
+            let key: NoticeKey = row.key.as_ref()?.parse().ok()?;
+            let address = &self.rows.get(&key)?.entry.notice.address;
+            let (_, delivery) = self.deliveries.get(&key)?.iter().find(|(_, d)| d.ended_at == Some(row.at))?;
+            let lately = Lately { key, who: suppression_key(address), transport: delivery.transport.clone()?, end: row.detail.clone()? };
+            (address.channel() == channel).then_some(lately)
+        });
+        settled.collect()
+    }
+
+    pub(super) fn take_back(&mut self, rejected: &[(NoticeKey, Option<DateTime<Utc>>)], now: DateTime<Utc>) -> usize {
+        rejected.iter().filter(|(key, next)| self.take_one_back(*key, *next, now)).count()
+    }
+
+    fn take_one_back(&mut self, key: NoticeKey, next_attempt_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+        let event = ("taken_back", Some(REFUSED_US.to_owned()));
+        let waits = self.change(key, event, now, |row| row.take_back(next_attempt_at, now).then_some(())).is_some();
+        let said = Some(key.to_string());
+        let before = self.suppressions.len();
+        self.suppressions.retain(|_, s| s.notice != said || s.said_by != SaidBy::Refusal || s.kind != Suppression::Bounced);
+        if self.suppressions.len() < before {
+            self.plan_left_out(now);
+            if let Some(row) = self.rows.get(&key).map(|row| row.unsuppressed(now)) {
+                self.append(row);
+            }
+        }
+        waits
+    }
+}

@@ -1,0 +1,227 @@
+//! Refusals, and what a whole channel makes of them: one recipient stops nobody, what is about us is nobody's fault, and what is believed can be
+//! taken back. With relays that answer each recipient by itself.
+
+use punctual::message::Content;
+use punctual::outcome::{ASK_ANOTHER, Suppression};
+
+use super::*;
+
+/// What a relay says of a recipient; `after`: once it has the whole message.
+struct Picky {
+    name: &'static str,
+    connections: usize,
+    after: bool,
+    says: Mutex<Says>,
+    asked: Mutex<Vec<String>>,
+}
+
+type Says = fn(&str) -> Outcome;
+
+fn accepted() -> Outcome {
+    Outcome::Accepted { reply: "250 ok".to_owned(), reference: None }
+}
+
+fn nobody(to: &str) -> Outcome {
+    Outcome::Rejected {
+        reply: format!("RCPT: 550 5.1.1 {} in our table", to.replace(to, "(address)")),
+        remember: Some(Suppression::Bounced),
+    }
+}
+
+fn disliked(_: &str) -> Outcome {
+    Outcome::ChannelFault { why: "RCPT: 550 Sender rejected".to_owned(), after: Some(ASK_ANOTHER) }
+}
+
+impl Picky {
+    fn new(name: &'static str, connections: usize, says: Says) -> Arc<Self> {
+        Arc::new(Self { name, connections, after: false, says: Mutex::new(says), asked: Mutex::default() })
+    }
+
+    fn says(&self, says: Says) {
+        *self.says.lock().unwrap() = says;
+    }
+
+    /// Whom it was asked for, since the last look.
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut *self.asked.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl Transport for Picky {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn concurrency(&self) -> usize {
+        self.connections
+    }
+
+    async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn) -> Outcome {
+        let Content::Email { to, .. } = &message.content else { unreachable!("it is a mail relay") };
+        let to = to.expose().split('@').next().unwrap_or_default().to_owned();
+        self.asked.lock().unwrap().push(to.clone());
+        let says = *self.says.lock().unwrap();
+        let outcome = says(&to);
+        if (self.after || matches!(outcome, Outcome::Accepted { .. })) && !doubt.cross().await {
+            return Outcome::Fenced;
+        }
+        outcome
+    }
+
+    async fn probe(&self) -> Result<String, String> {
+        Ok("ready".to_owned())
+    }
+}
+
+fn over(relays: &[&Arc<Picky>]) -> Arc<Lane> {
+    let relays = relays.iter().map(|&relay| Arc::clone(relay) as Arc<dyn Transport>).collect();
+    Arc::new(Lane::new(Channel::Email, DoubtPolicy::Resend, relays))
+}
+
+impl Practice {
+    async fn suppressed(&self) -> usize {
+        self.dispatcher.outbox.suppressed().await.unwrap().len()
+    }
+
+    async fn later(&self, now: &str, lane: &Arc<Lane>) -> Tally {
+        self.set(at(now));
+        self.once(lane).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_recipient_never_stops_the_others() {
+    for connections in [1, 4] {
+        for bad in [disliked as Says, |_| Outcome::Rejected { reply: "RCPT: 550 5.5.0 mailbox unavailable".to_owned(), remember: None }] {
+            let practice = Practice::new(Some(at(NOW)));
+            practice.walk(&due(11, "E", at(NOW))).await;
+            // p11 is the most urgent: it asks first.
+            static BAD: Mutex<Says> = Mutex::new(disliked);
+            *BAD.lock().unwrap() = bad;
+            let relay = Picky::new("relay", connections, |to| if to == "p11" { BAD.lock().unwrap()(to) } else { accepted() });
+            let lane = over(&[&relay]);
+            assert_eq!(practice.once(&lane).await.accepted, 10, "{connections} connections");
+            assert!(!lane.is_closed(at(NOW)), "it does not pause");
+            relay.asked();
+            // It asks again by itself, stops nobody, and nobody waits for it.
+            for later in ["2026-11-24T12:01:00Z", "2026-11-24T12:05:00Z"] {
+                practice.later(later, &lane).await;
+                assert!(!lane.is_closed(at(later)), "it is the only one that asks, and no probe for others");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_to_another_message_pauses_the_channel_and_probes_rotate() {
+    let practice = Practice::new(Some(at(NOW)));
+    practice.walk(&due(8, "E", at(NOW))).await;
+    let relay = Picky::new("relay", 1, disliked);
+    let lane = over(&[&relay]);
+    practice.once(&lane).await;
+    assert_eq!(relay.asked(), ["p8", "p7"], "the second one shows that it is no fault of the first");
+    assert!(lane.is_closed(at(NOW)));
+    practice.later("2026-11-24T12:00:30Z", &lane).await;
+    assert_eq!(relay.asked(), ["p6"], "a probe is another one than those that failed");
+    practice.later("2026-11-24T12:01:30Z", &lane).await;
+    assert_eq!(relay.asked().len(), 1);
+    assert_eq!((practice.count(State::Waiting).await, practice.suppressed().await), (8, 0));
+    relay.says(|_| accepted());
+    assert_eq!(practice.later("2026-11-24T12:06:00Z", &lane).await.accepted, 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_of_us_after_the_dot_goes_to_the_next_relay_at_once() {
+    let practice = Practice::new(Some(at(NOW)));
+    practice.walk(&due(5, "E", at(NOW))).await;
+    let first = Arc::new(Picky { name: "first", connections: 2, after: true, says: Mutex::new(disliked), asked: Mutex::default() });
+    let second = Picky::new("second", 2, |_| accepted());
+    assert_eq!(practice.once(&over(&[&first, &second])).await.accepted, 5);
+    for entry in practice.dispatcher.outbox.list(&Filter::default()).await.unwrap() {
+        let (deliveries, _) = practice.dispatcher.outbox.deliveries(entry.notice.key).await.unwrap();
+        assert_eq!(deliveries.iter().map(|d| d.transport.as_deref()).collect::<Vec<_>>(), [Some("second")]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_refused_in_the_same_words_are_about_us() {
+    for connections in [1, 4, 16] {
+        for says in [nobody as Says, |_| Outcome::Rejected { reply: "after the body: 550 Not today".to_owned(), remember: None }] {
+            let practice = Practice::new(Some(at(NOW)));
+            practice.walk(&due(8, "E", at(NOW))).await;
+            let relay = Picky::new("relay", connections, says);
+            let lane = over(&[&relay]);
+            practice.once(&lane).await;
+            assert_eq!((practice.suppressed().await, practice.count(State::Waiting).await), (0, 8), "{connections} connections");
+            assert!(lane.is_closed(at(NOW)), "it pauses");
+            relay.says(|_| accepted());
+            assert_eq!(practice.later("2026-11-24T12:02:00Z", &lane).await.accepted, 8, "once it is mended, all go");
+
+            let practice = Practice::new(Some(at(NOW)));
+            practice.walk(&due(8, "E", at(NOW))).await;
+            let relays = (Picky::new("first", connections, says), Picky::new("second", connections, |_| accepted()));
+            practice.once(&over(&[&relays.0, &relays.1])).await;
+            assert_eq!(
+                (practice.suppressed().await, practice.count(State::Accepted).await),
+                (0, 8),
+                "over the next relay, in the same run"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_eight_who_does_not_exist_is_found_out() {
+    for connections in [1, 4] {
+        let practice = Practice::new(Some(at(NOW)));
+        practice.walk(&due(8, "E", at(NOW))).await;
+        let relay = Picky::new("relay", connections, |to| if to == "p3" { nobody(to) } else { accepted() });
+        assert_eq!(practice.once(&over(&[&relay])).await.accepted, 7);
+        assert_eq!((practice.suppressed().await, practice.count(State::Rejected).await), (1, 1));
+    }
+}
+
+/// Two mailboxes that do not exist, one right after the other: they wait until the relay has accepted somebody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_in_a_row_who_do_not_exist_are_found_out_when_another_is_accepted() {
+    let practice = Practice::new(Some(at(NOW)));
+    practice.walk(&due(8, "E", at(NOW))).await;
+    let relay = Picky::new("relay", 1, |to| if ["p8", "p7"].contains(&to) { nobody(to) } else { accepted() });
+    let lane = over(&[&relay]);
+    assert_eq!(practice.once(&lane).await.accepted, 6, "the others go in the same run");
+    assert_eq!((practice.suppressed().await, practice.count(State::Waiting).await), (0, 2), "they wait");
+    practice.later("2026-11-24T12:01:00Z", &lane).await;
+    assert_eq!((practice.suppressed().await, practice.count(State::Rejected).await), (2, 2), "and are believed by now");
+}
+
+/// `run --once` from a timer: each run is a process of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_before_a_restart_is_remembered() {
+    let practice = Practice::new(Some(at(NOW)));
+    let relay = Picky::new("relay", 1, nobody);
+    // Who is there stays where they are.
+    let people = |count| due(count, "E", at(NOW) + TimeDelta::minutes(30 - count));
+    practice.walk(&people(1)).await;
+    practice.once(&over(&[&relay])).await;
+    assert_eq!(practice.suppressed().await, 1, "one alone is believed");
+    practice.walk(&people(2)).await;
+    practice.later("2026-11-24T12:00:10Z", &over(&[&relay])).await;
+    assert_eq!((practice.suppressed().await, practice.count(State::Waiting).await), (0, 2), "the second one is of another process");
+    practice.later("2026-11-24T12:02:00Z", &over(&[&relay])).await;
+    assert_eq!((practice.suppressed().await, practice.count(State::Waiting).await), (0, 2), "and so is the third run");
+    relay.says(|to| if to == "p3" { accepted() } else { nobody(to) });
+    practice.walk(&people(3)).await;
+    practice.later("2026-11-24T12:06:00Z", &over(&[&relay])).await;
+    practice.later("2026-11-24T12:12:00Z", &over(&[&relay])).await;
+    assert_eq!((practice.suppressed().await, practice.count(State::Rejected).await), (2, 2), "it accepts others: it means these two");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opt_out_is_never_taken_back() {
+    let practice = Practice::new(Some(at(NOW)));
+    practice.walk(&due(4, "E", at(NOW))).await;
+    let stopped = |_: &str| Outcome::Rejected { reply: "400 21610".to_owned(), remember: Some(Suppression::OptedOut) };
+    practice.once(&over(&[&Picky::new("relay", 1, stopped)])).await;
+    assert_eq!((practice.suppressed().await, practice.count(State::Rejected).await), (4, 4));
+}
