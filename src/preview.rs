@@ -8,7 +8,7 @@ use crate::message::SmsEncoding;
 use crate::notice::{Decision, Notice, Occasion, Omission, Reason};
 use crate::outbox::KnownMap;
 use crate::plan::{self, Policy, Suppressions, diff};
-use crate::render::{Facts, Parts, RenderError, Rendered, Renderer};
+use crate::render::{Facts, Number, Parts, RenderError, Rendered, Renderer};
 use crate::session::{Participant, Role, Session, Snapshot};
 
 /// One participant and occasion, as `--format json` prints it. The order of the fields is a contract.
@@ -207,7 +207,8 @@ impl Request<'_> {
     fn render(&self, notice: &Notice, session: &Session, person: &Participant) -> Result<Rendered, RenderError> {
         let to = plan::recipient(person, self.policy, self.suppressed, notice.occasion != Occasion::Cancelled)
             .map_err(|(reason, _)| RenderError::Template { file: String::new(), why: reason.to_string() })?;
-        let facts = Facts { notice, session, participant: person, zone: &to.zone, locale: to.locale, sequence: 0 };
+        let facts =
+            Facts { notice, session, participant: person, zone: &to.zone, locale: to.locale, sequence: 0, number: Number::default() };
         self.renderer.render(&facts, notice.due_at.max(self.now))
     }
 

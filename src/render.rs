@@ -28,6 +28,7 @@ mod quoted;
 mod sms;
 mod staff;
 mod templates;
+mod text;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ use sha2::Sha256;
 use crate::contact::{Address, EmailAddress};
 use crate::message::{Message, SmsEncoding};
 use crate::notice::{Notice, NoticeKey};
-use crate::session::{Participant, Session};
+use crate::session::{Participant, Session, SessionId};
 use crate::zone::Resolved;
 use context::View;
 use dates::Dates;
@@ -50,14 +51,18 @@ use templates::{Library, TemplateError};
 /// What a practice decides about its messages. (Prints without its key.)
 #[derive(Clone)]
 pub struct Settings {
-    /// Shown as the sender, and in texts.
+    /// Shown as the sender.
     pub practice_name: String,
+    /// Shown in texts: `[practice] short_name`; `None`: the name.
+    pub short_name: Option<String>,
     /// Shown in messages: a telephone number or an address; may be empty.
     pub practice_contact: String,
     /// The practice's locale (BCP 47), the last of the fallback chain: `en-US`.
     pub locale: String,
     /// Tera template of the join link; has `code` and `passkey` (empty if none).
     pub join_url: String,
+    /// Tera template of the address at which whoever has an account joins; has `session_id`. `None`: they get the join link too.
+    pub account_join_url: Option<String>,
     /// From header: display name.
     pub from_name: String,
     /// From header and envelope: address.
@@ -70,6 +75,10 @@ pub struct Settings {
     pub show_participant_names_to_host: bool,
     /// The most segments that a text may have, by default.
     pub max_segments: u32,
+    /// Likewise for reminders of a rule, by its name.
+    pub rule_segments: BTreeMap<String, u32>,
+    /// What people text back is read, whichever gateway a text goes over: an invite may ask for an answer.
+    pub replies_read: bool,
     /// The duration of the calendar entry when the source does not say.
     pub default_duration: chrono::TimeDelta,
     /// Where bounces go; `None`: to `from`.
@@ -102,6 +111,17 @@ pub struct Facts<'a> {
     pub locale: Option<&'a str>,
     /// Calendar SEQUENCE: how many revisions of this participation were told before.
     pub sequence: u32,
+    /// Of a text: what is known of the number that it goes to.
+    pub number: Number,
+}
+
+/// What is known of a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Number {
+    /// Somebody answered from it: they know whom the texts are from, and how to stop them.
+    pub answered: bool,
+    /// Somebody else is told at it, too.
+    pub shared: bool,
 }
 
 /// A message, and its parts as `preview` shows them.
@@ -185,12 +205,15 @@ pub struct Renderer {
     /// Our answers to people's texts.
     answers: answer::Answers,
     join_url: tera::Tera,
+    account_join_url: Option<tera::Tera>,
     /// The locale of the library that stands in when a participant's is not there.
     default_locale: String,
 }
 
 /// The name of the join link's template in errors.
 const JOIN_URL: &str = "join_url";
+/// Likewise, of whoever has an account.
+const ACCOUNT_JOIN_URL: &str = "account_join_url";
 
 impl Renderer {
     /// Compiles all templates and checks that none is missing. All errors at once.
@@ -198,6 +221,8 @@ impl Renderer {
         let mut errors = Vec::new();
         let library = Library::load(settings.template_dir.as_deref()).map_err(|e| errors.extend(e)).ok();
         let join_url = templates::compile_one(JOIN_URL, &settings.join_url).map_err(|e| errors.push(e)).ok();
+        let account = settings.account_join_url.as_deref().map(|source| templates::compile_one(ACCOUNT_JOIN_URL, source));
+        let account_join_url = account.transpose().map_err(|e| errors.push(e)).ok().flatten();
         let (Some(library), Some(join_url)) = (library, join_url) else { return Err(errors) };
         let mut dates = BTreeMap::new();
         for locale in library.locales() {
@@ -212,8 +237,10 @@ impl Renderer {
             let known: Vec<&str> = library.locales().collect();
             errors.push(format!("locale {:?}: there are no templates for it; expected one of {}", settings.locale, known.join(", ")));
         }
-        let renderer = Self { default_locale: default_locale.unwrap_or_default(), settings, library, dates, answers, join_url };
+        let renderer =
+            Self { default_locale: default_locale.unwrap_or_default(), settings, library, dates, answers, join_url, account_join_url };
         errors.extend(renderer.check_join_url().err());
+        errors.extend(renderer.check_account_join_url().err());
         if errors.is_empty() { Ok(renderer) } else { Err(errors) }
     }
 
@@ -221,7 +248,8 @@ impl Renderer {
     pub fn render(&self, facts: &Facts<'_>, now: DateTime<Utc>) -> Result<Rendered, RenderError> {
         let locale = facts.locale.and_then(|asked| self.library.find(asked)).unwrap_or(&self.default_locale);
         let dates = self.dates.get(locale).expect("every locale of the library has its formats, or `new` failed");
-        let view = View::of(facts, &self.settings, dates, locale, self.join_link(facts.participant)?, now);
+        let link = self.join_link(facts.session.id, facts.participant)?;
+        let view = View::of(facts, &self.settings, dates, locale, link, now);
         let reference = reference(&self.settings.reference_key, facts.notice.key);
         let draft = Draft { renderer: self, facts, view, now };
         let (content, parts) = match &facts.notice.address {
@@ -237,9 +265,12 @@ impl Renderer {
         lint::run(self)
     }
 
-    /// The recipient's own join link; empty without a code.
-    fn join_link(&self, person: &Participant) -> Result<String, RenderError> {
+    /// The recipient's own join link, or where they join from their account; empty without a code.
+    fn join_link(&self, session: SessionId, person: &Participant) -> Result<String, RenderError> {
         let Some(code) = person.code else { return Ok(String::new()) };
+        if let Some(account) = self.account_join_url.as_ref().filter(|_| person.has_account) {
+            return account_link(account, session);
+        }
         let mut context = tera::Context::new();
         context.insert("code", &code.expose());
         context.insert("passkey", person.passkey.as_ref().map_or("", |p| p.expose()));
@@ -262,11 +293,27 @@ impl Renderer {
         Ok(())
     }
 
+    fn check_account_join_url(&self) -> Result<(), String> {
+        let Some(template) = &self.account_join_url else { return Ok(()) };
+        let link = account_link(template, SessionId(9636)).map_err(|e| e.to_string())?;
+        let parsed = url::Url::parse(&link).map_err(|e| format!("{ACCOUNT_JOIN_URL}: it makes no link: {e}"))?;
+        if !matches!(parsed.scheme(), "https" | "http") {
+            return Err(format!("{ACCOUNT_JOIN_URL}: expected a link that begins with https://"));
+        }
+        Ok(())
+    }
+
     /// A token that shows nothing of what it is made of: base32 (RFC 4648) of the first 160 bits of HMAC-SHA256 over the
     /// length-prefixed parts. 32 characters.
     fn derive(&self, parts: &[&[u8]]) -> String {
         derive(&self.settings.reference_key, parts)
     }
+}
+
+fn account_link(template: &tera::Tera, session: SessionId) -> Result<String, RenderError> {
+    let mut context = tera::Context::new();
+    context.insert("session_id", &session.to_string());
+    Ok(one_line(&templates::render_one(template, ACCOUNT_JOIN_URL, &context)?))
 }
 
 fn derive(key: &[u8; 32], parts: &[&[u8]]) -> String {

@@ -195,6 +195,8 @@ pub struct Participant {
     pub connected_at: Option<DateTime<Utc>>,
     /// ExpiresTs: when the meeting pass ends.
     pub expires_at: Option<DateTime<Utc>>,
+    /// SecureVideoUserId is set, and this is not the host: they join from their own account.
+    pub has_account: bool,
     /// RSVP.
     pub rsvp: Rsvp,
     /// RSVP has a word that is not known: reminders are held.

@@ -206,6 +206,7 @@ fn transports(config: &Config, report: &mut Report) -> Vec<(Channel, Arc<dyn Tra
     let email = config.relays.iter().map(|r| (Channel::Email, r.transport()));
     let sms = config.gateways.iter().map(|g| (Channel::Sms, g.transport()));
     status_alone(&config.gateways, report);
+    what_comes_back(config, report);
     let mut fit = Vec::new();
     for (channel, transport) in email.chain(sms) {
         match transport {
@@ -226,6 +227,26 @@ fn status_alone(gateways: &[Gateway], report: &mut Report) {
             let text = "its status alone decides whether a text was taken: an error in the body of a 200 counts as accepted; \
                         set `answers` or `reference_pointer`";
             report.add("warn", format!("sms.gateway[{n}]"), text);
+        }
+    }
+}
+
+/// What is missing to know of mail that comes back.
+fn what_comes_back(config: &Config, report: &mut Report) {
+    if !config.relays.iter().any(|relay| matches!(relay, Relay::Smtp(_))) {
+        return;
+    }
+    let missing = [
+        (
+            "email.return_path",
+            config.render.return_path.is_none(),
+            "bounces go to `from`, and their address does not name the message: one that quotes neither its Message-ID nor its X-Punctual-Ref is matched to nobody",
+        ),
+        ("email.bounce_maildir", config.bounces.is_none(), "nobody reads what comes back: staff do not hear of mail that did not arrive"),
+    ];
+    for (key, is_missing, means) in missing {
+        if is_missing {
+            report.add("note", "bounces", format!("{key} is not set: {means}"));
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::daemon::{open_store, store_exists};
 use crate::deliver::{PointOfNoReturn, Transport};
 use crate::notice::{Identity, Notice, NoticeKey, Occasion};
 use crate::outcome::Outcome;
-use crate::render::{Facts, Renderer};
+use crate::render::{Facts, Number, Renderer};
 use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId, Standing};
 
 /// The sample's connect code: nobody's.
@@ -41,7 +41,8 @@ pub(super) fn send_test(config: Config, to: &str) -> anyhow::Result<Exit> {
     getrandom::fill(&mut reference_key).map_err(|e| anyhow::anyhow!("the system gives no random numbers: {e}"))?;
     let renderer = Renderer::new(crate::render::Settings { reference_key, ..config.render.clone() })
         .map_err(|m| anyhow::anyhow!("{}", m.join("\n")))?;
-    let facts = Facts { notice: &notice, session: &session, participant, zone: &zone, locale: None, sequence: 0 };
+    let facts =
+        Facts { notice: &notice, session: &session, participant, zone: &zone, locale: None, sequence: 0, number: Number::default() };
     let message = renderer.render(&facts, now)?.message;
     let transport = transport(&config, address.channel())?;
     let outcome = runtime()?.block_on(async {
@@ -92,6 +93,7 @@ fn sample(config: &Config, start: chrono::DateTime<chrono::Utc>) -> Session {
         passkey: None,
         connected_at: None,
         expires_at: None,
+        has_account: false,
         rsvp: Rsvp::Unknown,
         rsvp_unknown: false,
         deposit: None,

@@ -1,5 +1,6 @@
 //! From what was typed to what is true. Every mistake is noted; a mistaken part falls back to something harmless so that the rest is checked too.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -476,19 +477,45 @@ fn rendering(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> render:
     render::Settings {
         return_path,
         practice_name: raw.practice.name.clone(),
+        short_name: raw.practice.short_name.clone(),
         practice_contact: raw.practice.contact.clone(),
         locale: raw.practice.locale.clone(),
         join_url: raw.practice.join_url.clone(),
+        account_join_url: raw.practice.account_join_url.clone(),
         from_name,
         from,
         reply_to,
         template_dir: raw.templates.dir.as_ref().map(|dir| base.resolve(dir)),
         show_participant_names_to_host: raw.templates.show_participant_names_to_host,
         max_segments: raw.sms.max_segments,
+        rule_segments: rule_segments(raw, document),
+        replies_read: replies_read(raw),
         default_duration: raw.practice.session_length.0,
         reference_key: [0; 32],
         dkim: dkim.map(Arc::new),
     }
+}
+
+/// Limits of their own, by rule.
+fn rule_segments(raw: &Raw, document: &mut Document<'_>) -> BTreeMap<String, u32> {
+    let mut limits = BTreeMap::new();
+    for (n, rule) in raw.reminder.iter().enumerate() {
+        if rule.max_segments == Some(0) {
+            document.note(&format!("reminder[{n}].max_segments"), "is 0; expected at least 1");
+        }
+        limits.extend(rule.name.clone().zip(rule.max_segments));
+    }
+    limits
+}
+
+/// What people text back to any of the gateways reaches us.
+fn replies_read(raw: &Raw) -> bool {
+    let reads = |gateway: &raw::Gateway| match gateway.kind {
+        Some(raw::GatewayKind::Twilio | raw::GatewayKind::Kannel) => gateway.callback_url.is_some(),
+        Some(raw::GatewayKind::Http) => gateway.callback.from.is_some() && gateway.callback.text.is_some(),
+        Some(raw::GatewayKind::Folder) | None => false,
+    };
+    !raw.sms.gateway.is_empty() && raw.sms.gateway.iter().all(reads)
 }
 
 /// `[email.dkim]`. The domain must be the sender's or one above it, or DMARC does not count the signature (RFC 7489 3.1.1).

@@ -66,6 +66,8 @@ pub struct Raw {
 pub struct Practice {
     /// Shown in messages.
     pub name: String,
+    /// Shown in texts in place of the name. Default: the name.
+    pub short_name: Option<String>,
     /// Part of every notice's identity: set it once, before the first run, and never change it. (The name may change.)
     pub id: String,
     /// Shown in messages: a telephone number or an address.
@@ -76,6 +78,8 @@ pub struct Practice {
     pub locale: String,
     /// A Tera template with `code` and `passkey`.
     pub join_url: String,
+    /// Where whoever has an account (SecureVideoUserId) joins, in place of the link: a Tera template with `session_id`. Default: the link.
+    pub account_join_url: Option<String>,
     /// Whether hosts get messages too.
     pub hosts: bool,
     /// The practice's own zone, in which its staff read times: an IANA name or a Windows id. Default: the fallback's, else UTC.
@@ -92,11 +96,13 @@ impl Default for Practice {
     fn default() -> Self {
         Self {
             name: "Your practice".to_owned(),
+            short_name: None,
             id: "practice".to_owned(),
             contact: String::new(),
             region: "US".to_owned(),
             locale: "en-US".to_owned(),
             join_url: "https://hub.securevideo.com/Pass/Join/{{ code }}{% if passkey %}?passkey={{ passkey }}{% endif %}".to_owned(),
+            account_join_url: None,
             hosts: true,
             time_zone: None,
             fallback_time_zone: None,
@@ -164,6 +170,8 @@ pub struct Reminder {
     pub days_before: Option<u32>,
     /// The time of day, on the participant's clock; with `days_before`.
     pub at: Option<Clock>,
+    /// Parts that this reminder's text may have at most. Default: `[sms] max_segments`.
+    pub max_segments: Option<u32>,
 }
 
 /// `[invite]`

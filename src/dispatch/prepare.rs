@@ -10,7 +10,7 @@ use crate::notice::{Decision, Notice, Occasion, Reason};
 use crate::outbox::{self, Claim, KnownMap, KnownNotice, Lease, Settlement, State};
 use crate::plan::diff::{Verdict, of_participant, revalidate, state_after};
 use crate::plan::{self, Suppressions};
-use crate::render::{Facts, RenderError};
+use crate::render::{Facts, Number, RenderError};
 use crate::session::{Presence, Session, SessionId};
 use crate::source::kept;
 
@@ -142,7 +142,7 @@ impl Dispatcher {
             return Err(if again < notice.useful_until { moved(again) } else { no(Reason::Frequency) });
         }
         let sequence = sequence(&notice, &claim.known.notices);
-        let facts = Facts { notice: &notice, session, participant, zone: &to.zone, locale: to.locale, sequence };
+        let facts = Facts { notice: &notice, session, participant, zone: &to.zone, locale: to.locale, sequence, number: Number::default() };
         let mut message = self.renderer.render(&facts, now).map_err(|e| unrenderable(doubtful, &notice, &e))?.message;
         if doubtful && let Some(bytes) = &claim.frozen {
             message.content = frozen(message.content, bytes);

@@ -75,6 +75,7 @@ fn person() -> Participant {
         passkey: None,
         connected_at: None,
         expires_at: None,
+        has_account: false,
         rsvp: Rsvp::Unknown,
         rsvp_unknown: false,
         deposit: None,

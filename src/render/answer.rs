@@ -23,7 +23,7 @@ struct View<'a> {
 
 /// All of them; all errors.
 pub(super) fn render_all(library: &Library, settings: &Settings) -> Result<Answers, Vec<String>> {
-    let practice = Practice::of(settings);
+    let practice = Practice::in_texts(settings);
     let (mut answers, mut errors) = (Answers::new(), Vec::new());
     for locale in library.locales() {
         let context = tera::Context::from_serialize(&View { locale, practice: &practice }).expect("a view is a map of texts");

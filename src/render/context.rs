@@ -13,9 +13,9 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::dates::{Dates, Day, When};
 use super::{Facts, Settings, money};
-use crate::contact::{EmailAddress, clean_line};
+use crate::contact::{Channel, EmailAddress, clean_line};
 use crate::notice::Occasion;
-use crate::session::{Participant, Role};
+use crate::session::{Participant, Role, Rsvp};
 
 /// The root of what a template sees.
 #[derive(Debug, Clone, Serialize)]
@@ -25,6 +25,7 @@ pub(super) struct View {
     pub(super) practice: Practice,
     pub(super) recipient: Recipient,
     pub(super) session: SessionView,
+    pub(super) text: Text,
     /// Empty: none.
     pub(super) deposit: String,
     pub(super) pass: Pass,
@@ -32,7 +33,9 @@ pub(super) struct View {
 
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Practice {
+    /// In texts: the short one.
     pub(super) name: String,
+    pub(super) short_name: String,
     pub(super) contact: String,
     /// What the contact opens when it is touched; empty: it is no number and no address.
     pub(super) contact_link: String,
@@ -41,7 +44,11 @@ pub(super) struct Practice {
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Recipient {
     pub(super) name: String,
+    pub(super) first_name: String,
+    /// In a text to a number that others share: the first name; else empty.
+    pub(super) called: String,
     pub(super) is_host: bool,
+    pub(super) has_account: bool,
     /// In groups; empty: none.
     pub(super) code: String,
     pub(super) join_url: String,
@@ -49,6 +56,7 @@ pub(super) struct Recipient {
 
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct SessionView {
+    pub(super) id: String,
     pub(super) date: String,
     pub(super) date_short: String,
     pub(super) time: String,
@@ -64,6 +72,32 @@ pub(super) struct SessionView {
     pub(super) topic: String,
 }
 
+/// What a text must say beside its news. (All false in e-mails.)
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Text {
+    /// How to stop: nobody answered from this number yet.
+    pub(super) opt_out: bool,
+    /// Whom to call.
+    pub(super) contact: bool,
+    /// That an answer is read.
+    pub(super) confirm: bool,
+}
+
+impl Text {
+    fn of(facts: &Facts<'_>, settings: &Settings) -> Self {
+        if facts.notice.address.channel() != Channel::Sms {
+            return Self::default();
+        }
+        let first = !facts.number.answered;
+        let asks = facts.notice.occasion == Occasion::Invite && !facts.session.meet_now && facts.participant.role == Role::Participant;
+        Self {
+            opt_out: first,
+            contact: first && !settings.practice_contact.trim().is_empty(),
+            confirm: asks && settings.replies_read && facts.participant.rsvp == Rsvp::Unknown,
+        }
+    }
+}
+
 /// When the meeting pass ends, on the recipient's clock; empty: it does not.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Pass {
@@ -76,18 +110,24 @@ impl View {
     /// Everything that one message may show.
     pub(super) fn of(facts: &Facts<'_>, settings: &Settings, dates: &Dates, locale: &str, join_url: String, now: DateTime<Utc>) -> Self {
         let person = facts.participant;
+        let by_text = facts.notice.address.channel() == Channel::Sms;
+        let first_name = first_name(person.name.expose());
         let at = |moment| dates.when(moment, &facts.zone.zone, now);
         Self {
             locale: locale.to_owned(),
             occasion: facts.notice.occasion.as_str(),
-            practice: Practice::of(settings),
+            practice: if by_text { Practice::in_texts(settings) } else { Practice::of(settings) },
             recipient: Recipient {
                 name: person.name.expose().to_owned(),
+                called: if by_text && facts.number.shared { first_name.clone() } else { String::new() },
+                first_name,
+                has_account: person.has_account,
                 is_host: person.role == Role::Host,
                 code: person.code.map(crate::contact::ConnectCode::expose_grouped).unwrap_or_default(),
                 join_url,
             },
             session: SessionView::of(facts, settings, at(start(facts))),
+            text: Text::of(facts, settings),
             deposit: person.deposit.filter(|d| !d.is_zero()).map(|d| money::us_dollars(d, locale)).unwrap_or_default(),
             pass: person.expires_at.map(|end| Pass::of(at(end))).unwrap_or_default(),
         }
@@ -98,7 +138,10 @@ impl View {
         let short = |name: &str| shorten(&rewrite(name), graphemes);
         let mut view = self.clone();
         view.practice.name = short(&view.practice.name);
+        view.practice.short_name = short(&view.practice.short_name);
         view.recipient.name = short(&view.recipient.name);
+        view.recipient.first_name = short(&view.recipient.first_name);
+        view.recipient.called = short(&view.recipient.called);
         view.session.host_name = short(&view.session.host_name);
         view.session.participant_names = view.session.participant_names.iter().map(|n| short(n)).collect();
         view
@@ -108,7 +151,15 @@ impl View {
 impl Practice {
     pub(super) fn of(settings: &Settings) -> Self {
         let contact = clean_line(&settings.practice_contact);
-        Self { name: clean_line(&settings.practice_name), contact_link: contact_link(&contact), contact }
+        let name = clean_line(&settings.practice_name);
+        let short_name = settings.short_name.as_deref().map(clean_line).filter(|short| !short.is_empty());
+        Self { short_name: short_name.unwrap_or_else(|| name.clone()), name, contact_link: contact_link(&contact), contact }
+    }
+
+    /// In texts the short name stands for the name.
+    pub(super) fn in_texts(settings: &Settings) -> Self {
+        let practice = Self::of(settings);
+        Self { name: practice.short_name.clone(), ..practice }
     }
 }
 
@@ -119,6 +170,7 @@ impl SessionView {
         let names_shown = host && settings.show_participant_names_to_host;
         let others = facts.session.participants.iter().filter(|p| names_shown && p.role == Role::Participant);
         Self {
+            id: facts.session.id.to_string(),
             is_today: when.day == Day::Today,
             is_tomorrow: when.day == Day::Tomorrow,
             date: when.date,
@@ -149,6 +201,20 @@ pub(super) fn start(facts: &Facts<'_>) -> DateTime<Utc> {
 
 fn name(person: &Participant) -> String {
     person.name.expose().to_owned()
+}
+
+/// Words before or behind a name that are none.
+const TITLES: [&str; 18] =
+    ["dr", "mr", "mrs", "ms", "miss", "mx", "prof", "rev", "sr", "sra", "srta", "m", "mme", "mlle", "jr", "ii", "iii", "iv"];
+
+/// What a person is called: `Trevor` of `Trevor Ohm`, of `Dr. Trevor Ohm` and of `Ohm, Trevor`. Empty: there is no name.
+fn first_name(name: &str) -> String {
+    let first = |part: &str| {
+        let is_name = |word: &&str| !TITLES.contains(&word.trim_matches('.').to_lowercase().as_str());
+        part.split_whitespace().find(is_name).map(|word| word.trim_end_matches(',').to_owned())
+    };
+    let behind_comma = name.split_once(',').and_then(|(_, behind)| first(behind));
+    behind_comma.or_else(|| first(name)).unwrap_or_else(|| name.to_owned())
 }
 
 /// `tel:` for what is nothing but a telephone number, `mailto:` for an address (RFC 3966, RFC 6068).
@@ -188,6 +254,23 @@ mod tests {
     }
 
     #[test]
+    fn a_person_is_called_by_the_first_name() {
+        for (name, first) in [
+            ("Trevor", "Trevor"),
+            ("Trevor Ohm", "Trevor"),
+            ("Dr. Trevor Ohm", "Trevor"),
+            ("Ohm, Trevor J.", "Trevor"),
+            ("Trevor Ohm, Jr.", "Trevor"),
+            ("Sra. María José Ruiz", "María"),
+            ("山田 太郎", "山田"),
+            ("Dr.", "Dr."),
+            ("", ""),
+        ] {
+            assert_eq!(first_name(name), first, "{name}");
+        }
+    }
+
+    #[test]
     fn names_are_shortened_at_graphemes() {
         for (name, graphemes, short) in
             [("Trevor", 12, "Trevor"), ("The Practice of Long Names", 12, "The Pract..."), ("👨‍👩‍👧👨‍👩‍👧👨‍👩‍👧👨‍👩‍👧👨‍👩‍👧", 4, "👨‍👩‍👧..."), ("", 4, "")]
@@ -214,9 +297,19 @@ mod tests {
         View {
             locale: String::new(),
             occasion: "",
-            practice: Practice { name: String::new(), contact: String::new(), contact_link: String::new() },
-            recipient: Recipient { name: String::new(), is_host: false, code: String::new(), join_url: String::new() },
+            practice: Practice { name: String::new(), short_name: String::new(), contact: String::new(), contact_link: String::new() },
+            recipient: Recipient {
+                name: String::new(),
+                first_name: String::new(),
+                called: String::new(),
+                is_host: false,
+                has_account: false,
+                code: String::new(),
+                join_url: String::new(),
+            },
+            text: Text::default(),
             session: SessionView {
+                id: String::new(),
                 date: String::new(),
                 date_short: String::new(),
                 time: String::new(),

@@ -1,18 +1,16 @@
-//! One message in the making: the texts are rendered, put into their form, and what does not fit is shortened.
+//! One message in the making: the texts are rendered and put into their form. (For text messages: [`super::text`].)
 //!
 //! In: the [`View`] of a notice. Out: the final content and its parts, not yet past the gate.
 //!
-//! Invariant: to make a text message fit, names are shortened, and nothing else.
-//!
-//! Failures: a template that cannot be rendered; a text that is too long even so.
+//! Failures: a template that cannot be rendered.
 
 use chrono::{DateTime, Utc};
 
 use super::calendar::{self, Entry, Method, Person};
 use super::context::{self, View};
 use super::templates::{self, File};
-use super::{Facts, Parts, RenderError, Renderer, mail, one_line, sms};
-use crate::contact::{EmailAddress, PhoneNumber, clean_line};
+use super::{Facts, Parts, RenderError, Renderer, mail, one_line};
+use crate::contact::{EmailAddress, clean_line};
 use crate::message::Content;
 use crate::notice::Occasion;
 
@@ -22,14 +20,6 @@ pub(super) struct Draft<'a> {
     pub(super) facts: &'a Facts<'a>,
     pub(super) view: View,
     pub(super) now: DateTime<Utc>,
-}
-
-/// How names are made to fit into a text message, mildest first: so many graphemes, and how each name is rewritten before.
-const NAMES_SHORTER: [(usize, Rewrite); 4] = [(30, as_it_is), (18, as_it_is), (18, sms::gsm_only), (10, sms::gsm_only)];
-type Rewrite = fn(&str) -> String;
-
-fn as_it_is(name: &str) -> String {
-    name.to_owned()
 }
 
 impl Draft<'_> {
@@ -49,6 +39,7 @@ impl Draft<'_> {
             subject: &subject,
             date: self.now,
             message_id: &message_id,
+            reference,
             boundary: &self.renderer.derive(&[b"boundary", &self.facts.notice.key.0]),
             locale: &self.view.locale,
             text: &text,
@@ -85,31 +76,7 @@ impl Draft<'_> {
         }))
     }
 
-    /// The text message. Where it is too long, names are shortened, step by step; code and link never are.
-    pub(super) fn sms(&self, to: &PhoneNumber) -> Result<(Content, Parts), RenderError> {
-        let limit = self.renderer.settings.max_segments;
-        let full = self.sms_text(&self.view)?;
-        let mut text = full.clone();
-        for (graphemes, rewrite) in NAMES_SHORTER {
-            if sms::load(&text).segments <= limit {
-                break;
-            }
-            text = self.sms_text(&self.view.with_short_names(graphemes, rewrite))?;
-        }
-        let sms::Load { encoding, segments, .. } = sms::load(&text);
-        if segments > limit {
-            return Err(too_long(&full, limit));
-        }
-        let content = Content::Sms { to: to.clone(), text: text.as_str().into(), encoding, segments };
-        Ok((content, Parts::Sms { text, encoding, segments }))
-    }
-
-    fn sms_text(&self, view: &View) -> Result<String, RenderError> {
-        let text = self.renderer.library.render(&view.locale, self.folder(), File::Sms, &tera_context(view))?;
-        Ok(sms::fold(&one_line(&text)))
-    }
-
-    fn folder(&self) -> &'static str {
+    pub(super) fn folder(&self) -> &'static str {
         templates::folder(self.facts.notice.occasion, self.facts.session.meet_now)
     }
 
@@ -125,15 +92,8 @@ fn verp(path: &EmailAddress, reference: &str) -> Option<EmailAddress> {
     EmailAddress::parse(&format!("{local}+{reference}@{domain}")).ok()
 }
 
-fn tera_context(view: &View) -> tera::Context {
+pub(super) fn tera_context(view: &View) -> tera::Context {
     tera::Context::from_serialize(view).expect("a view is a map of texts, lists and flags")
-}
-
-/// Says how long the text is with its full names, and what made it so.
-fn too_long(text: &str, limit: u32) -> RenderError {
-    let sms::Load { encoding, segments, .. } = sms::load(text);
-    let culprit = sms::first_outside(text).map(|c| format!("; {:?} (U+{:04X}) is not in the GSM alphabet", c.to_string(), u32::from(c)));
-    RenderError::TooLong { segments, limit, encoding, culprit: culprit.unwrap_or_default() }
 }
 
 /// A text as it should arrive: no space at the end of a line, no more than one empty line, one line feed at the end.

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Facts, Parts, RenderError, Rendered, Renderer, context, one_line, sms, templates};
+use super::{Facts, Number, Parts, RenderError, Rendered, Renderer, context, one_line, sms, templates};
 use crate::contact::{Address, Channel, ConnectCode, Passkey, PersonName, clean_line};
 use crate::feedback::answer::Answer;
 use crate::message::SmsEncoding;
@@ -52,7 +52,7 @@ pub(super) fn run(renderer: &Renderer) -> Vec<String> {
 /// What is wrong with our answers to people's texts, as they will go out.
 fn answers(renderer: &Renderer) -> Vec<String> {
     let mut problems = Vec::new();
-    let name = clean_line(&renderer.settings.practice_name);
+    let name = context::Practice::in_texts(&renderer.settings).name;
     for (locale, texts) in &renderer.answers {
         for (answer, text) in Answer::ALL.into_iter().zip(texts) {
             let mut report = |problem: String| problems.push(format!("template {locale}/{}: {problem}", templates::answer_file(answer)));
@@ -103,19 +103,32 @@ enum Kind {
     Overlap,
     /// The practice's zone stands in.
     FallbackZone,
+    /// They join from an account of their own.
+    Account,
 }
 
-const SAMPLES: [Sample; 9] = [
+const SAMPLES: [Sample; 10] = [
     Sample { label: "a usual name", name: "Trevor", times: 1, kind: Kind::Usual },
     Sample { label: "a deposit, a pass that ends and a passkey", name: "Trevor", times: 1, kind: Kind::Extras },
     Sample { label: "an hour that happens twice", name: "Trevor", times: 1, kind: Kind::Overlap },
     Sample { label: "the practice's zone standing in", name: "Trevor", times: 1, kind: Kind::FallbackZone },
+    Sample { label: "an account of their own", name: "Trevor", times: 1, kind: Kind::Account },
     Sample { label: "no name", name: "", times: 1, kind: Kind::Usual },
     Sample { label: "the longest name", name: "Wolfeschlegel ", times: 9, kind: Kind::Usual },
     Sample { label: "a right-to-left name", name: "מרים כהן", times: 1, kind: Kind::Usual },
     Sample { label: "a Chinese name", name: "歐陽文山", times: 1, kind: Kind::Usual },
     Sample { label: "an emoji in the name", name: "Trevor 👩🏽‍🚀 {{ x }} <b>", times: 1, kind: Kind::Usual },
 ];
+
+/// What makes a text longest.
+const FIRST_TEXT: Number = Number { answered: false, shared: true };
+
+/// The rule whose texts may be shortest.
+fn strictest_rule(renderer: &Renderer) -> String {
+    let settings = &renderer.settings;
+    let shortest = settings.rule_segments.iter().min_by_key(|(_, limit)| **limit).filter(|(_, limit)| **limit < settings.max_segments);
+    shortest.map_or_else(|| "24h".to_owned(), |(rule, _)| rule.clone())
+}
 
 /// One message to look at.
 #[derive(Clone, Copy)]
@@ -132,9 +145,17 @@ impl Case<'_> {
     fn examine(self, renderer: &Renderer, zone: &Resolved, problems: &mut Problems) {
         let session = self.session();
         let person = &session.participants[usize::from(self.role == Role::Participant)];
-        let notice = self.notice(&session, person);
+        let notice = self.notice(&session, person, renderer);
         let zone = Resolved { zone: zone.zone.clone(), fallback: self.sample.kind == Kind::FallbackZone };
-        let facts = Facts { notice: &notice, session: &session, participant: person, zone: &zone, locale: Some(self.locale), sequence: 1 };
+        let facts = Facts {
+            notice: &notice,
+            session: &session,
+            participant: person,
+            zone: &zone,
+            locale: Some(self.locale),
+            sequence: 1,
+            number: FIRST_TEXT,
+        };
         let now = session.start - TimeDelta::hours(24);
         let report = match renderer.render(&facts, now) {
             Ok(rendered) => self.read(renderer, &facts, &rendered, now),
@@ -157,7 +178,7 @@ impl Case<'_> {
     /// What is wrong with a rendered message.
     fn read(self, renderer: &Renderer, facts: &Facts<'_>, rendered: &Rendered, now: DateTime<Utc>) -> Vec<String> {
         let time = renderer.dates[self.locale].when(context::start(facts), &facts.zone.zone, now).time;
-        let link = renderer.join_link(facts.participant).unwrap_or_default();
+        let link = renderer.join_link(facts.session.id, facts.participant).unwrap_or_default();
         let wanted = self.wanted(facts, link, time);
         match &rendered.parts {
             Parts::Email { text, html, subject, .. } => {
@@ -170,6 +191,7 @@ impl Case<'_> {
                 let mut problems: Vec<String> = not_shown("text message", text, &wanted).collect();
                 problems.extend(opt_out_instruction(text).map(|word| format!("carriers take the word {word:?} for an opt-out")));
                 problems.extend(self.needless_ucs2(text, *encoding));
+                problems.extend(self.ending(renderer, text));
                 if text.contains(TOPIC) {
                     problems.push("it shows the topic, which may say what the session is about".to_owned());
                 }
@@ -189,6 +211,13 @@ impl Case<'_> {
         }
     }
 
+    /// The first text to a number leaves nothing out that it must say.
+    fn ending(self, renderer: &Renderer, text: &str) -> Option<String> {
+        let contact = clean_line(&renderer.settings.practice_contact);
+        let room = self.sample.times > 1 || text.contains(&contact) || text.contains(&sms::fold(&contact));
+        (!room).then(|| "the first text to a number has no room for practice.contact: it is left out".to_owned())
+    }
+
     /// Names may need UCS-2; with a plain one, it is the template that does.
     fn needless_ucs2(self, text: &str, encoding: SmsEncoding) -> Option<String> {
         let plain_name = self.sample.name.is_ascii();
@@ -196,7 +225,7 @@ impl Case<'_> {
         Some(needless(culprit))
     }
 
-    fn notice(self, session: &Session, person: &Participant) -> Notice {
+    fn notice(self, session: &Session, person: &Participant, renderer: &Renderer) -> Notice {
         let address = match self.channel {
             Channel::Email => Address::restore(Channel::Email, &person.email.0),
             Channel::Sms => Address::restore(Channel::Sms, &format!("+1{}", person.sms_number.0)),
@@ -207,7 +236,7 @@ impl Case<'_> {
             participation: person.id,
             role: self.role,
             occasion: self.occasion,
-            rule: (self.occasion == Occasion::Reminder).then(|| "24h".to_owned()),
+            rule: (self.occasion == Occasion::Reminder).then(|| strictest_rule(renderer)),
             address,
             start: session.start,
             due_at: session.start - TimeDelta::hours(24),
@@ -241,7 +270,7 @@ impl Case<'_> {
     }
 
     fn person(self, id: i64, role: Role, name: &str, code: &str) -> Participant {
-        let extras = self.sample.kind == Kind::Extras;
+        let (extras, account) = (self.sample.kind == Kind::Extras, self.sample.kind == Kind::Account && role == Role::Participant);
         Participant {
             id: ParticipationId(id),
             role,
@@ -257,6 +286,7 @@ impl Case<'_> {
             passkey: extras.then(|| Passkey::parse(&format!("9bff60df-2fe6-4c33-9b49-1234567{id}")).ok().flatten()).flatten(),
             connected_at: None,
             expires_at: extras.then(|| "2026-10-30T16:30:00Z".parse().expect("a constant, and RFC 3339")),
+            has_account: account,
             rsvp: Rsvp::Unknown,
             rsvp_unknown: false,
             deposit: extras.then(|| rust_decimal::Decimal::new(2000, 2)),

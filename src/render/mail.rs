@@ -24,6 +24,8 @@ pub(super) struct Letter<'a> {
     pub(super) date: DateTime<Utc>,
     /// With the angle brackets.
     pub(super) message_id: &'a str,
+    /// Names the message where a provider replaces its Message-ID: the part of it before the `@`.
+    pub(super) reference: &'a str,
     /// A token that is this message's own.
     pub(super) boundary: &'a str,
     /// Content-Language (RFC 3282).
@@ -34,6 +36,8 @@ pub(super) struct Letter<'a> {
     pub(super) calendar: Option<(Method, &'a str)>,
 }
 
+/// The header that names the message: some providers replace the Message-ID, and their reports quote this one with the rest.
+const REFERENCE: &str = "X-Punctual-Ref";
 /// The longest name that is written as it is, in bytes: with its quotes, and the header's own name before it, it fits on a line.
 const PLAIN_NAME_MAX: usize = 60;
 /// Bytes of a name in one encoded word: 52 characters of base64 and 12 around them, which leaves room for `Reply-To: ` in the
@@ -53,6 +57,7 @@ pub(super) fn write(letter: &Letter<'_>) -> Result<Vec<u8>, String> {
     if let Some(address) = letter.reply_to {
         builder = builder.raw_header(mailbox("Reply-To", letter.from.0, address));
     }
+    builder = builder.raw_header(plain_header(REFERENCE, letter.reference));
     // RFC 3834 5.1, and what Exchange wants besides: no out-of-office answer comes back.
     builder = builder.raw_header(plain_header("Auto-Submitted", "auto-generated"));
     builder = builder.raw_header(plain_header("X-Auto-Response-Suppress", "All"));

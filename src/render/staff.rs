@@ -92,6 +92,7 @@ impl Renderer {
             subject: &subject,
             date: now,
             message_id: &message_id,
+            reference: &reference,
             boundary: &self.derive(&[b"boundary", &letter.key.0]),
             locale: LOCALE,
             text: &text,

@@ -25,6 +25,8 @@ const FILES: [&str; 4] = ["subject.txt", "body.txt", "body.html", "sms.txt"];
 const CALENDAR: [&str; 2] = ["calendar/summary.txt", "calendar/description.txt"];
 /// The folder of our answers to people's texts: a file for each [`Answer`].
 const ANSWERS: &str = "answer";
+/// What stands at the end of a text that must say more than its news. A language of a practice's own may do without it.
+const END: &str = "sms/end.txt";
 /// The letter to the practice, in one language.
 const STAFF: [&str; 3] = ["staff/subject.txt", "staff/body.txt", "staff/body.html"];
 /// Folders that are no locale.
@@ -43,7 +45,7 @@ macro_rules! embed {
 macro_rules! embed_locale {
     ($locale:literal) => {
         embed! {
-            $locale: "layout.html", "layout.txt", "calendar/summary.txt", "calendar/description.txt";
+            $locale: "layout.html", "layout.txt", "calendar/summary.txt", "calendar/description.txt", "sms/end.txt";
             $locale: "invite/subject.txt", "invite/body.txt", "invite/body.html", "invite/sms.txt";
             $locale: "meet_now/subject.txt", "meet_now/body.txt", "meet_now/body.html", "meet_now/sms.txt";
             $locale: "reminder/subject.txt", "reminder/body.txt", "reminder/body.html", "reminder/sms.txt";
@@ -77,6 +79,7 @@ struct Names {
     calendar: [String; 2],
     /// In the order of [`Answer::ALL`].
     answers: [String; 6],
+    end: String,
 }
 
 /// The four texts of a folder.
@@ -110,7 +113,8 @@ impl Library {
         let mut library = Self { tera: engine(), locales: BTreeMap::new() };
         for locale in locales {
             errors.extend(missing(&locale, &sources));
-            library.locales.insert(locale.clone(), Names::of(&locale));
+            let end = end_of(&locale, &sources);
+            library.locales.insert(locale.clone(), Names { end, ..Names::of(&locale) });
         }
         if errors.is_empty() {
             compile(&mut library.tera, &sources, &mut errors);
@@ -150,6 +154,11 @@ impl Library {
         self.render_named(&names.answers[answer as usize], context)
     }
 
+    /// Renders the ending of a text.
+    pub(super) fn render_end(&self, locale: &str, context: &Context) -> Result<String, TemplateError> {
+        self.render_named(&self.locales.get(locale).ok_or_else(|| unknown(locale))?.end, context)
+    }
+
     /// Renders the letter to the practice: subject, text, HTML.
     pub(super) fn render_staff(&self, context: &Context) -> Result<[String; 3], TemplateError> {
         let [subject, text, html] = STAFF.map(|name| self.render_named(name, context));
@@ -167,8 +176,19 @@ impl Names {
             folders: FOLDERS.map(|folder| (folder, FILES.map(|file| format!("{locale}/{folder}/{file}")))).into(),
             calendar: CALENDAR.map(|file| format!("{locale}/{file}")),
             answers: Answer::ALL.map(|answer| format!("{locale}/{}", answer_file(answer))),
+            end: format!("{locale}/{END}"),
         }
     }
+}
+
+/// A locale's own ending; else that of its language, else the English one: STOP is understood everywhere.
+fn end_of(locale: &str, sources: &BTreeMap<String, String>) -> String {
+    let own = format!("{locale}/{END}");
+    if sources.contains_key(&own) {
+        return own;
+    }
+    let alike = |name: &&String| name.ends_with(&format!("/{END}")) && language(name.split('/').next().unwrap_or("")) == language(locale);
+    sources.keys().find(alike).cloned().unwrap_or_else(|| format!("en-US/{END}"))
 }
 
 /// `answer/stopped.txt`
@@ -262,7 +282,7 @@ fn read_override(dir: &Path, path: &Path, sources: &mut BTreeMap<String, String>
     if !is_used(&name) {
         return Err("no message uses a file of this name; expected LOCALE/OCCASION/ with subject.txt, body.txt, body.html or sms.txt, \
              LOCALE/calendar/ with summary.txt or description.txt, LOCALE/answer/ with stopped.txt, started.txt, help.txt, confirmed.txt, \
-             declined.txt or not_understood.txt, LOCALE/layout.*, layout/*, or staff/ with subject.txt, body.txt or body.html"
+             declined.txt or not_understood.txt, LOCALE/sms/end.txt, LOCALE/layout.*, layout/*, or staff/ with subject.txt, body.txt or body.html"
             .to_owned());
     }
     if path.metadata().map_err(|e| e.to_string())?.len() > FILE_MAX {
@@ -281,6 +301,7 @@ fn is_used(name: &str) -> bool {
         || !SHARED.contains(&first)
             && (rest.starts_with("layout.")
                 || CALENDAR.contains(&rest)
+                || rest == END
                 || Answer::ALL.into_iter().any(|answer| rest == answer_file(answer))
                 || rest.split_once('/').is_some_and(|(folder, file)| FOLDERS.contains(&folder) && FILES.contains(&file)))
 }

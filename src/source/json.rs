@@ -225,9 +225,11 @@ fn participant(raw: &RawValue, path: &str, position: usize) -> Result<Participan
 fn read_participant(record: &Record<'_>, id: ParticipationId, position: usize) -> Result<Participant, Fault> {
     let text = |key: &str| record.text(key).map(Option::unwrap_or_default);
     let rsvp = word(record, "RSVP")?.map_or(Some(Rsvp::Unknown), |word| words::rsvp(&word));
+    let role = if position == 0 { Role::Host } else { Role::Participant };
     Ok(Participant {
         id,
-        role: if position == 0 { Role::Host } else { Role::Participant },
+        role,
+        has_account: role == Role::Participant && record.optional("SecureVideoUserId", "an id", user_id)?.unwrap_or_default(),
         path: record.path().to_owned(),
         auto_deliver: record.required("ShouldAutoDeliverCode", "\"E\", \"S\" or \"N\"", auto_deliver)?,
         name: PersonName::clean(&text("ParticipantFullName")?),
@@ -278,6 +280,12 @@ fn passkey(found: &Found<'_>) -> Option<Passkey> {
 /// Unset passkeys are empty strings.
 fn is_unset(record: &Record<'_>, key: &str) -> bool {
     record.text(key).ok().flatten().is_some_and(|text| text.trim().is_empty())
+}
+
+/// Whether it is one: 0 and an empty text are none.
+fn user_id(found: &Found<'_>) -> Option<bool> {
+    let text = found.as_digits().or_else(|| found.as_text())?;
+    Some(!text.trim().trim_start_matches('0').is_empty())
 }
 
 fn digits_or_text(found: &Found<'_>) -> Option<String> {

@@ -10,6 +10,7 @@ mod mail;
 mod templates;
 mod texts;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -17,7 +18,7 @@ use punctual::contact::{Address, ConnectCode, EmailAddress, PersonName, PhoneNum
 use punctual::feedback::answer::Answer;
 use punctual::message::SmsEncoding;
 use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
-use punctual::render::{Facts, Parts, RenderError, Rendered, Renderer, Settings};
+use punctual::render::{Facts, Number, Parts, RenderError, Rendered, Renderer, Settings};
 use punctual::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId, Standing};
 use punctual::zone::{Resolved, Zones};
 
@@ -33,15 +34,19 @@ pub(crate) fn settings() -> Settings {
     Settings {
         return_path: None,
         practice_name: "Elm Street Counseling".to_owned(),
+        short_name: None,
         practice_contact: "(555) 555-0142".to_owned(),
         locale: "en-US".to_owned(),
         join_url: "https://hub.securevideo.com/Pass/Join/{{ code }}{% if passkey %}?passkey={{ passkey }}{% endif %}".to_owned(),
+        account_join_url: None,
         from_name: "Elm Street Counseling".to_owned(),
         from: EmailAddress::parse("sessions@elmstreet.example").unwrap(),
         reply_to: Some(EmailAddress::parse("desk@elmstreet.example").unwrap()),
         template_dir: None,
         show_participant_names_to_host: false,
         max_segments: 2,
+        rule_segments: BTreeMap::new(),
+        replies_read: false,
         default_duration: TimeDelta::minutes(50),
         reference_key: [7; 32],
         dkim: None,
@@ -64,6 +69,7 @@ fn person(id: i64, role: Role, name: &str, email: &str, number: &str, code: &str
         passkey: None,
         connected_at: None,
         expires_at: None,
+        has_account: false,
         rsvp: Rsvp::Unknown,
         rsvp_unknown: false,
         deposit: None,
@@ -106,6 +112,7 @@ pub(crate) struct Case {
     pub(crate) zone: Resolved,
     pub(crate) locale: Option<&'static str>,
     pub(crate) now: DateTime<Utc>,
+    pub(crate) number: Number,
 }
 
 impl Case {
@@ -115,7 +122,9 @@ impl Case {
             Occasion::NotJoined => at("2014-04-16T15:05:00Z"),
             _ => at("2014-04-14T12:00:00Z"),
         };
-        Self { session: sample(), participant: 18620, occasion, sms: false, zone: zone("Eastern Standard Time"), locale: Some(locale), now }
+        let zone = zone("Eastern Standard Time");
+        let number = Number { answered: true, shared: false };
+        Self { session: sample(), participant: 18620, occasion, sms: false, zone, locale: Some(locale), now, number }
     }
 
     pub(crate) fn render(&self, renderer: &Renderer) -> Result<Rendered, RenderError> {
@@ -149,7 +158,8 @@ impl Case {
             useful_until: self.session.start,
         };
         let sequence = u32::from(self.occasion != Occasion::Invite && !self.occasion.repeats());
-        let facts = Facts { notice: &notice, session: &self.session, participant, zone: &self.zone, locale: self.locale, sequence };
+        let (session, zone, locale, number) = (&self.session, &self.zone, self.locale, self.number);
+        let facts = Facts { notice: &notice, session, participant, zone, locale, sequence, number };
         renderer.render(&facts, self.now)
     }
 }

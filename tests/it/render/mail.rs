@@ -34,7 +34,9 @@ fn assert_fit_for_the_wire(bytes: &[u8]) {
     for word in headers.split([' ', '\r', '\n', '\t']).filter(|w| w.starts_with("=?")) {
         assert!(word.len() <= 75 && word.ends_with("?="), "{word}");
     }
-    for name in ["From", "To", "Reply-To", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type", "Auto-Submitted"] {
+    for name in
+        ["From", "To", "Reply-To", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type", "Auto-Submitted", "X-Punctual-Ref"]
+    {
         let found = headers.split("\r\n").filter(|l| l.to_lowercase().starts_with(&format!("{}:", name.to_lowercase()))).count();
         assert_eq!(found, 1, "{name} in {headers}");
     }
@@ -45,6 +47,13 @@ fn assert_fit_for_the_wire(bytes: &[u8]) {
 
 fn header(mail: &ParsedMail<'_>, name: &str) -> String {
     mail.headers.get_first_value(name).unwrap_or_default()
+}
+
+#[test]
+fn a_header_of_our_own_names_the_message() {
+    let rendered = Case::new(Occasion::Invite, "en-US").render(&Renderer::new(settings()).unwrap()).unwrap();
+    let mail = mailparse::parse_mail(rendered.message.content.bytes()).unwrap();
+    assert_eq!(header(&mail, "Message-ID"), format!("<{}@elmstreet.example>", header(&mail, "X-Punctual-Ref")));
 }
 
 #[test]
