@@ -38,6 +38,7 @@ mod preview;
 mod private_folder;
 mod progress;
 mod prune;
+mod replies;
 mod run;
 mod send_test;
 mod shadow;
@@ -109,6 +110,9 @@ enum Command {
     Diff(DiffArgs),
     /// Lists upcoming participants who will not be reached, and why. Exit code 3 if there are any.
     Unreachable,
+    /// What people wrote that somebody should read: list, read.
+    #[command(subcommand)]
+    Replies(RepliesCommand),
     /// Shows the daily letter to the practice as it would be now: who will not be reached, and what else needs somebody.
     Digest {
         /// Send it now, besides the scheduled ones.
@@ -323,6 +327,18 @@ enum GuardCommand {
         /// Only of this source.
         #[arg(long, value_name = "NAME")]
         source: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum RepliesCommand {
+    /// Lists the texts, the oldest first. Exit code 3 if there are any.
+    List,
+    /// Marks them as read: they are listed no more.
+    Read {
+        /// Keys of the list.
+        #[arg(required = true)]
+        keys: Vec<NoticeKey>,
     },
 }
 
@@ -576,6 +592,7 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Shadow(args) => shadow::shadow(config, args, cli.json, colors),
         Command::Diff(args) => diff::diff(args, cli.json, colors),
         Command::Unreachable => unreachable::unreachable(config, cli.json, colors),
+        Command::Replies(command) => replies::replies(config, command, cli.json, colors),
         Command::Digest { send } => digest::digest(config, *send, cli.json),
         Command::Why(args) => why::why(config, args, cli.json),
         Command::Outbox(command) => outbox::outbox(config, command, cli.json, colors),

@@ -36,6 +36,9 @@ use crate::zone::Zone;
 /// A scheduled time is missed for good after so long: the next one is near.
 pub const MADE_UP_WITHIN: TimeDelta = TimeDelta::hours(12);
 
+/// Texts that people wrote, of which a letter tells.
+const REPLIES_MAX: usize = 200;
+
 /// What a practice decides about its letter.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -89,6 +92,10 @@ pub async fn gather(
     let start = |source: &str, id: Option<SessionId>| id.and_then(|id| starts.get(&(source.to_owned(), id)).copied());
     for guard in outbox.guards().await? {
         found.push(Concern { start: start(&guard.source, Some(guard.session_id)), ..staff::of_guard(&guard) });
+    }
+    for said in outbox.unread(REPLIES_MAX).await? {
+        let of = staff::of_reply(&said).into_iter();
+        found.extend(of.map(|(source, concern)| Concern { start: source.and_then(|source| start(source, concern.session)), ..concern }));
     }
     // The faults of a session that can be read are its people's.
     let whole = |source: &String, id: Option<SessionId>| id.is_none_or(|id| !legible.contains(&(source.clone(), id)));

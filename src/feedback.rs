@@ -8,6 +8,7 @@ use crate::session::RawContact;
 
 pub mod answer;
 pub mod bounce;
+pub mod said;
 pub mod word;
 
 /// A receipt, as a provider words it: it may name the message by its own id, by ours, or by both.

@@ -29,7 +29,7 @@ use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, Presence, Role, SessionId};
 
 use self::receipt::{Fate, Receipt, Received, Undelivered};
-use self::reply::{Answered, Taken, Told, Waiting};
+use self::reply::{Answered, Taken, Told, Waiting, Written};
 
 mod letter;
 pub mod memory;
@@ -848,6 +848,12 @@ pub trait Outbox: Send + Sync {
 
     /// The sessions that this number was told of: the coming ones, and those of the last day that it got a text about lately.
     async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<Told>>;
+
+    /// What people wrote and somebody at the practice should read, the oldest first, `limit` at most; not what was marked as read.
+    async fn unread(&self, limit: usize) -> Result<Vec<Written>>;
+
+    /// Somebody at the practice read it; the ledger names who. `false`: it was read before, or is not there.
+    async fn mark_read(&self, who: Option<&str>, key: NoticeKey, now: DateTime<Utc>) -> Result<bool>;
 
     /// Answers that wait, the oldest first.
     async fn waiting_answers(&self) -> Result<Vec<Waiting>>;

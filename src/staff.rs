@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::notice::{Decision, Reason};
 use crate::outbox::receipt::{Fate, Undelivered};
+use crate::outbox::reply::Written;
 use crate::outbox::{GuardRow, Known, KnownMap, KnownNotice, State};
 use crate::plan::{self, Policy, Suppressions};
 use crate::session::{Fault, Participant, ParticipationId, Session, SessionId};
@@ -49,6 +50,8 @@ pub enum Kind {
     Change,
     /// A record that could not be read.
     Record,
+    /// A text that somebody wrote, for a person to read.
+    Reply,
 }
 
 /// Why it needs somebody.
@@ -72,6 +75,8 @@ pub enum Why {
     Codes,
     /// It starts at another hour on people's clocks, as too many others do, although the source says the same.
     Clocks,
+    /// Somebody wrote what the service does not understand, or more than it understands.
+    Wrote,
 }
 
 impl Why {
@@ -87,6 +92,7 @@ impl Why {
             Self::Moved => "moved",
             Self::Codes => "codes",
             Self::Clocks => "clocks",
+            Self::Wrote => "wrote",
         }
     }
 }
@@ -183,6 +189,18 @@ pub fn of_guard(guard: &GuardRow) -> Concern {
         _ => Why::Removed,
     };
     Concern { kind: Kind::Change, session: Some(guard.session_id), why, ..nothing() }
+}
+
+/// A text that somebody wrote: of each participant whose it may be, with its source; or of nobody that is known. What it says is no part of it.
+pub fn of_reply(said: &Written) -> Vec<(Option<&str>, Concern)> {
+    let one = Concern { kind: Kind::Reply, contact: Some(said.shown.clone()), why: Why::Wrote, ..nothing() };
+    if said.said.about.is_empty() {
+        return vec![(None, one)];
+    }
+    let places = said.said.about.iter();
+    places
+        .map(|p| (Some(p.source.as_str()), Concern { session: Some(p.session), participation: Some(p.participation), ..one.clone() }))
+        .collect()
 }
 
 /// A record that could not be read, of a source.

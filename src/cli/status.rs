@@ -60,6 +60,9 @@ fn print(facts: &Facts, mode: Mode, colors: Colors) {
     if facts.undelivered > 0 {
         println!("Undelivered: {} messages of coming sessions did not arrive: punctual unreachable", facts.undelivered);
     }
+    if facts.unread > 0 {
+        println!("Replies: {} texts that people wrote wait for somebody to read them: punctual replies list", facts.unread);
+    }
     for line in &facts.quarantined {
         println!("Quarantined: {line}");
     }

@@ -113,9 +113,10 @@ impl Engine {
         let now = self.clock.now();
         let asked = async {
             let (status, guards) = (self.outbox.status().await?, self.outbox.guards().await?);
-            anyhow::Ok((status, guards, self.outbox.held_by_reason().await?, self.outbox.undelivered(now).await?))
+            let (undelivered, unread) = (self.outbox.undelivered(now).await?.len(), self.outbox.unread(1000).await?.len());
+            anyhow::Ok((status, guards, self.outbox.held_by_reason().await?, undelivered, unread))
         };
-        let (status, guards, held, undelivered) = tokio::time::timeout(FIGURES_WITHIN, asked).await.ok()?.ok()?;
+        let (status, guards, held, undelivered, unread) = tokio::time::timeout(FIGURES_WITHIN, asked).await.ok()?.ok()?;
         let mut f = Figures::default();
         let tz = self.policy.zones.data();
         let build = [("version", env!("CARGO_PKG_VERSION")), ("tzdata", tz.version.as_str()), ("tzdata_origin", tz.origin.as_str())];
@@ -134,7 +135,7 @@ impl Engine {
             f.sample("punctual_guarded_sessions", &[("source", name)], n as f64);
         }
         self.channels(&mut f, now);
-        self.returned.figures(&mut f, undelivered.len());
+        self.returned.figures(&mut f, undelivered, unread);
         Some(f)
     }
 

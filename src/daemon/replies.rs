@@ -1,7 +1,8 @@
 //! Replies: what somebody's text changes, and our answer to it.
 //!
 //! In: a text, and what the store holds of its number. Out: an opt-out, an RSVP, or nothing; and an answer, durable with it, which [`Answers`] sends
-//! once at most: what became durable as leaving is never tried again, whatever ends. A text is kept nowhere, and nothing of it is logged.
+//! once at most: what became durable as leaving is never tried again, whatever ends. What is not understood, or says more than a word, is kept for
+//! staff to read, and nothing pretends that it was understood: it is not answered. Nothing of a text is logged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,20 +13,20 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{Mutex, Notify};
 
 use crate::clock::Clock;
-use crate::contact::{Address, PhoneNumber};
+use crate::contact::{Address, ConnectCode, PhoneNumber};
 use crate::deliver::shadow::NOT_SENT;
 use crate::deliver::{PointOfNoReturn, Transport};
-use crate::feedback::Reply;
 use crate::feedback::answer::Answer;
 use crate::feedback::word::{Understood, Word, understand};
+use crate::feedback::{Reply, said};
 use crate::message::{Content, Message};
 use crate::notice::NoticeKey;
-use crate::outbox::reply::{Answered, Changes, Place, Taken, Told, Waiting, reply_key};
+use crate::outbox::reply::{Answered, Changes, ForStaff, Place, Taken, Told, Waiting, reply_key};
 use crate::outbox::{Outbox, Result, StoreError, suppression_key};
 use crate::outcome::{Outcome, Suppression};
 use crate::plan::{self, Policy, Suppressions};
 use crate::render::{self, Renderer};
-use crate::session::{Presence, Rsvp};
+use crate::session::{Participant, Presence, Rsvp, Session};
 use crate::source::kept;
 
 /// An answer that no gateway took is tried again after this, while it is of use.
@@ -42,7 +43,7 @@ pub struct Heard {
 
 /// Takes a reply: durable when it returns. `locale`: of an answer to a word that tells of no language (BCP 47). A number that is none is told in the log, and changes nothing.
 pub async fn take(outbox: &dyn Outbox, reply: &Reply, policy: &Policy, locale: &str, now: DateTime<Utc>) -> Result<Heard> {
-    let Understood { mut word, language: of_word, more: _ } = understand(&reply.text);
+    let Understood { mut word, language: of_word, more } = understand(&reply.text);
     let Some((from, other)) = whose(outbox, readings(&reply.from, &policy.region), now).await? else {
         if word == Word::Stop {
             tracing::error!(
@@ -59,21 +60,22 @@ pub async fn take(outbox: &dyn Outbox, reply: &Reply, policy: &Policy, locale: &
         word = Word::Start;
     }
     let (change, answer) = match word {
-        Word::Stop => (Changes::OptOut, Answer::Stopped),
-        Word::Start => (Changes::OptIn, Answer::Started),
-        Word::Help => (Changes::Nothing, Answer::Help),
-        Word::Other => (Changes::Nothing, Answer::NotUnderstood),
+        Word::Stop => (Changes::OptOut, Some(Answer::Stopped)),
+        Word::Start => (Changes::OptIn, Some(Answer::Started)),
+        Word::Help => (Changes::Nothing, Some(Answer::Help)),
+        Word::Other => (Changes::Nothing, None),
         Word::Yes | Word::No => rsvp(outbox, &from, word, policy, now).await?,
     };
-    let theirs = matches!(answer, Answer::Stopped | Answer::Started | Answer::Help);
-    let answer = (!(reply.answered && theirs) && other.is_none())
-        .then(|| (answer, of_word.map_or(locale.to_owned(), |word| word.as_str().to_owned())));
+    let for_staff = if more || answer.is_none() { Some(for_staff(outbox, &from, &reply.text, now).await?) } else { None };
+    let theirs = matches!(answer, Some(Answer::Stopped | Answer::Started | Answer::Help));
+    let answer = answer.filter(|_| !(reply.answered && theirs) && other.is_none());
+    let answer = answer.map(|answer| (answer, of_word.map_or(locale.to_owned(), |word| word.as_str().to_owned())));
     let replans = matches!(change, Changes::Rsvp(..) | Changes::OptIn);
     if let (Word::Stop, Some(from)) = (word, other) {
         let key = reply_key(reply.gateway, &reply.origin, &format!("{} of another number", reply.id));
-        outbox.reply(now, Taken { key, from, word, change: Changes::OptOut, answer: None }).await?;
+        outbox.reply(now, Taken { key, from, word, change: Changes::OptOut, answer: None, for_staff: None }).await?;
     }
-    let taken = Taken { key: reply_key(reply.gateway, &reply.origin, &reply.id), from, word, change, answer };
+    let taken = Taken { key: reply_key(reply.gateway, &reply.origin, &reply.id), from, word, change, answer, for_staff };
     let new = outbox.reply(now, taken).await?;
     tracing::info!(gateway = reply.gateway, word = word.as_str(), new, "a reply");
     Ok(Heard { new: new.then_some(word), replans: new && replans })
@@ -108,31 +110,64 @@ async fn opted_out(outbox: &dyn Outbox, number: &PhoneNumber) -> Result<bool> {
     Ok(kind == Some(Suppression::OptedOut))
 }
 
-/// Yes and No are an RSVP where they can mean one session only. One that is not open any more, of which this number got a text lately, may be meant.
-async fn rsvp(outbox: &dyn Outbox, from: &PhoneNumber, word: Word, policy: &Policy, now: DateTime<Utc>) -> Result<(Changes, Answer)> {
+/// Sessions of one number that staff are told of, of a text that it sent.
+const ABOUT_MAX: usize = 10;
+
+/// What staff read of a text: whose it may be, and what it says, without the codes of their sessions.
+async fn for_staff(outbox: &dyn Outbox, from: &PhoneNumber, text: &str, now: DateTime<Utc>) -> Result<ForStaff> {
+    let told = outbox.open_sessions(from, now).await?;
+    let (mut about, mut secrets) = (Vec::new(), Vec::new());
+    for Told { place, .. } in told {
+        if let Some((_, person)) = participant(outbox, &place).await? {
+            secrets.extend(person.code.map(ConnectCode::expose));
+            secrets.extend(person.passkey.as_ref().map(|passkey| passkey.expose().to_owned()));
+        }
+        about.push(place);
+    }
+    about.truncate(ABOUT_MAX);
+    Ok(ForStaff { text: said::kept(text, &secrets), about })
+}
+
+/// Yes and No are an RSVP where they can mean one session only: what people answer is what they were told in the last day; if that is nothing, the one
+/// session that is to come. One that is not open any more may be meant too. `None`: nobody but a person can say.
+async fn rsvp(
+    outbox: &dyn Outbox,
+    from: &PhoneNumber,
+    word: Word,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) -> Result<(Changes, Option<Answer>)> {
     let mut open = Vec::new();
     for Told { place, lately } in outbox.open_sessions(from, now).await? {
         let over = over(outbox, &place, from, policy, now).await?;
         if over.is_some() || lately {
-            open.push((place, over));
+            open.push((place, over, lately));
         }
+    }
+    if open.iter().any(|(_, _, lately)| *lately) {
+        open.retain(|(_, _, lately)| *lately);
     }
     let (says, answer) = if word == Word::Yes { (Rsvp::Confirmed, Answer::Confirmed) } else { (Rsvp::Declined, Answer::Declined) };
     match <[_; 1]>::try_from(open) {
-        Ok([(place, Some(over))]) => Ok((Changes::Rsvp(place, Answered { says, over }), answer)),
-        _ => Ok((Changes::Nothing, Answer::NotUnderstood)),
+        Ok([(place, Some(over), _)]) => Ok((Changes::Rsvp(place, Answered { says, over }), Some(answer))),
+        _ => Ok((Changes::Nothing, None)),
     }
 }
 
 /// What the source says of this participant's RSVP; `None`: the session is not open any more, or the number is another's by now.
 async fn over(outbox: &dyn Outbox, place: &Place, from: &PhoneNumber, policy: &Policy, now: DateTime<Utc>) -> Result<Option<Rsvp>> {
-    let stored = outbox.sessions(&place.source, Some(&[place.session])).await?.pop();
-    let Some(session) = stored.as_ref().and_then(kept::session) else { return Ok(None) };
-    let Some(person) = session.participant(place.participation) else { return Ok(None) };
+    let Some((session, person)) = participant(outbox, place).await? else { return Ok(None) };
     let gone = session.cancelled || session.presence == Presence::Gone || person.presence == Presence::Gone || session.start <= now;
-    let to = plan::recipient(person, policy, &Suppressions::default(), false);
+    let to = plan::recipient(&person, policy, &Suppressions::default(), false);
     let theirs = to.is_ok_and(|to| to.address == Address::Sms(from.clone()));
     Ok((theirs && !gone).then_some(person.rsvp))
+}
+
+/// Who that is, in which session, as the source said it last; `None`: it is not kept any more.
+async fn participant(outbox: &dyn Outbox, place: &Place) -> Result<Option<(Session, Participant)>> {
+    let stored = outbox.sessions(&place.source, Some(&[place.session])).await?.pop();
+    let session = stored.as_ref().and_then(kept::session);
+    Ok(session.and_then(|session| session.participant(place.participation).cloned().map(|person| (session, person))))
 }
 
 /// Sends the answers.

@@ -34,8 +34,8 @@ impl Returned {
         }
     }
 
-    /// `undelivered`: messages of coming sessions, as the store has it.
-    pub(super) fn figures(&self, f: &mut Figures, undelivered: usize) {
+    /// `undelivered`: messages of coming sessions; `unread`: texts that wait for somebody to read them. As the store has them.
+    pub(super) fn figures(&self, f: &mut Figures, undelivered: usize, unread: usize) {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
         f.one(
             "punctual_undelivered_messages",
@@ -43,6 +43,7 @@ impl Returned {
             "Messages of coming sessions that a provider or a mail server says did not arrive, and nothing mended since.",
             undelivered as f64,
         );
+        f.one("punctual_unread_replies", Kind::Gauge, "Texts that people wrote, and nobody at the practice has read.", unread as f64);
         f.family(
             "punctual_receipts_total",
             Kind::Counter,

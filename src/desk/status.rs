@@ -10,6 +10,9 @@ use super::Desk;
 use crate::outbox::{SourceStatus, State, Status, StoreError};
 use crate::preview::rfc3339;
 
+/// Texts that are counted: somebody who reads them has no use for a larger number.
+const UNREAD_MAX: usize = 1000;
+
 /// What `status` tells.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Facts {
@@ -27,6 +30,8 @@ pub struct Facts {
     pub guarded: usize,
     /// Messages of coming sessions that a provider or a mail server says did not arrive.
     pub undelivered: usize,
+    /// Texts that people wrote and somebody should read: a thousand are counted.
+    pub unread: usize,
     /// Addresses on the suppression list.
     pub suppressed: u64,
     /// Something waits for a person.
@@ -37,6 +42,7 @@ pub struct Facts {
 /// How it stands.
 pub async fn status(desk: &Desk, now: DateTime<Utc>) -> Result<Facts, StoreError> {
     let (status, guards, undelivered) = (desk.outbox.status().await?, desk.outbox.guards().await?, desk.outbox.undelivered(now).await?);
+    let unread = desk.outbox.unread(UNREAD_MAX).await?.len();
     Ok(Facts {
         states: status.by_state.iter().map(|(s, n)| (s.as_str(), *n)).collect(),
         omissions: status.by_reason.iter().map(|(r, n)| (r.as_str(), *n)).collect(),
@@ -44,8 +50,9 @@ pub async fn status(desk: &Desk, now: DateTime<Utc>) -> Result<Facts, StoreError
         quarantined: status.faults.iter().map(|(source, fault)| format!("{source}: {fault}")).collect(),
         guarded: guards.len(),
         undelivered: undelivered.len(),
+        unread,
         suppressed: status.suppressed,
-        attention: needs_attention(&status) || !guards.is_empty() || !undelivered.is_empty(),
+        attention: needs_attention(&status) || !guards.is_empty() || !undelivered.is_empty() || unread > 0,
         sources: status.sources,
     })
 }

@@ -17,7 +17,7 @@ pub enum Answer {
     Confirmed,
     /// To N.
     Declined,
-    /// To all else.
+    /// To all else, once: nothing is answered to it any more. Its template may stand in a practice's folder.
     NotUnderstood,
 }
 

@@ -14,6 +14,8 @@
 //!
 //! Case, accents, apostrophes, marks, doubled letters and signatures do not count; lines that quote our own message are left out ([`plain`]).
 
+use std::str::FromStr;
+
 mod plain;
 mod wishes;
 
@@ -73,6 +75,13 @@ impl Word {
             Self::No => "no",
             Self::Other => "other",
         }
+    }
+}
+
+impl FromStr for Word {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|word| word.as_str() == s).ok_or_else(|| format!("{s:?} is no word"))
     }
 }
 

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::receipt::{Receipt, Received, Undelivered};
-use super::reply::{Taken, Told, Waiting};
+use super::reply::{Taken, Told, Waiting, Written};
 use super::transition::checked;
 use super::words::{accepted, by, rfc3339};
 use super::{
@@ -250,6 +250,14 @@ impl Outbox for MemoryOutbox {
 
     async fn waiting_answers(&self) -> Result<Vec<Waiting>> {
         Ok(self.tables().waiting_answers())
+    }
+
+    async fn unread(&self, limit: usize) -> Result<Vec<Written>> {
+        Ok(self.tables().unread(limit))
+    }
+
+    async fn mark_read(&self, who: Option<&str>, key: NoticeKey, now: DateTime<Utc>) -> Result<bool> {
+        Ok(self.tables().mark_read(who, key, now))
     }
 
     async fn begin_answer(&self, key: NoticeKey) -> Result<bool> {

@@ -32,6 +32,38 @@ pub struct Taken {
     pub change: Changes,
     /// What is answered, if nothing forbids it, and in which locale (BCP 47).
     pub answer: Option<(Answer, String)>,
+    /// What somebody at the practice should read of it.
+    pub for_staff: Option<ForStaff>,
+}
+
+/// What somebody wrote, as staff may see it. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ForStaff {
+    /// Its text: see [`crate::feedback::said::kept`].
+    pub text: String,
+    /// Whose it may be: the participants that this number was told of; empty: nobody's that we know.
+    pub about: Vec<Place>,
+}
+
+impl fmt::Debug for ForStaff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ForStaff({} bytes, {:?})", self.text.len(), self.about)
+    }
+}
+
+/// A text that waits for somebody at the practice to read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Names it: the reply's key.
+    pub key: NoticeKey,
+    /// When it came.
+    pub at: DateTime<Utc>,
+    /// The sender's number, masked.
+    pub shown: String,
+    /// What it was taken for.
+    pub word: Word,
+    /// What it says, and whose it may be.
+    pub said: ForStaff,
 }
 
 /// What a reply changes.

@@ -31,7 +31,7 @@ use crate::contact::{Address, Channel, PhoneNumber};
 use crate::ledger::{Anchor, Verified};
 use crate::notice::{NoticeKey, Omission, Reason};
 use crate::outbox::receipt::{Receipt, Received, Undelivered};
-use crate::outbox::reply::{Taken, Told, Waiting};
+use crate::outbox::reply::{Taken, Told, Waiting, Written};
 use crate::outbox::transition::checked;
 use crate::outcome::Suppression;
 use crate::session::{ParticipationId, SessionId};
@@ -253,6 +253,15 @@ impl Outbox for SqliteOutbox {
 
     async fn waiting_answers(&self) -> Result<Vec<Waiting>> {
         self.readers.read("waiting_answers", reply::waiting).await
+    }
+
+    async fn unread(&self, limit: usize) -> Result<Vec<Written>> {
+        self.readers.read("unread", move |c| reply::unread(c, limit)).await
+    }
+
+    async fn mark_read(&self, who: Option<&str>, key: NoticeKey, now: DateTime<Utc>) -> Result<bool> {
+        let who = who.map(str::to_owned);
+        self.writer.write("mark_read", move |c| reply::mark_read(c, now, who.as_deref(), key)).await
     }
 
     async fn begin_answer(&self, key: NoticeKey) -> Result<bool> {

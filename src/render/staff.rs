@@ -157,6 +157,7 @@ fn row(concern: &Concern, moment: impl Fn(DateTime<Utc>) -> String) -> Row {
     let (when, session) = match (concern.start, id) {
         (Some(at), id) => (moment(at), id),
         (None, Some(id)) => (format!("Session {id}"), None),
+        (None, None) if concern.kind == Kind::Reply => ("Nobody that we texted lately".to_owned(), None),
         (None, None) => ("A session without an id".to_owned(), None),
     };
     Row {

@@ -13,11 +13,12 @@ pub struct Words {
 }
 
 /// The heading of each kind, in the order in which they are listed.
-pub const HEADINGS: [(Kind, &str); 4] = [
+pub const HEADINGS: [(Kind, &str); 5] = [
     (Kind::Person, "Will not be reached"),
     (Kind::Message, "Messages that need a look"),
     (Kind::Change, "Changes that wait for a decision"),
     (Kind::Record, "Records that cannot be read"),
+    (Kind::Reply, "Texts that people wrote"),
 ];
 
 /// The words for one concern.
@@ -42,6 +43,10 @@ pub fn of(concern: &Concern) -> Words {
         (_, Why::Removed) => ("Left the list, with many others", GUARD),
         (_, Why::Moved) => ("Moved, with many others", GUARD),
         (_, Why::Codes) => ("New connect codes, with many others", GUARD),
+        (_, Why::Wrote) => (
+            "They wrote, and the service did not answer",
+            "Read it on the page Decisions, or with `punctual replies list`; answer by telephone, then mark it as read.",
+        ),
         (_, Why::Clocks) => ("Another hour on people's clocks, with many others", GUARD),
     };
     Words { what, advice }

@@ -13,7 +13,7 @@ use axum::routing::{get, post};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde::Serialize;
 
-use self::shown::{Day, Frame, Guarded, NoticeRow, SessionCard, Unreached};
+use self::shown::{Day, Frame, Guarded, NoticeRow, ReplyRow, SessionCard, Unreached};
 use super::door::{Form, Visitor};
 use super::page::{self, Trouble};
 use super::{Office, Shared};
@@ -52,6 +52,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/notices/{key}/message", get(notice::message))
         .route("/notices/{key}/{act}", post(deeds::act))
         .route("/guard/accept", post(deeds::accept))
+        .route("/replies/{key}/read", post(deeds::read))
         .route("/login", get(entrance::page).post(entrance::log_in))
         .route("/logout", post(entrance::log_out))
         .route("/punctual.css", get(page::style))
@@ -85,7 +86,8 @@ impl Looking<'_> {
             user: self.visitor.name().to_owned(),
             operator: self.visitor.is_operator(),
             token: shared.door()?.form_token(&self.visitor.id),
-            waiting: unknown + (held(outbox).await?.len() + sources.len() + status.faults.len()) as u64,
+            waiting: unknown
+                + (held(outbox).await?.len() + sources.len() + status.faults.len() + outbox.unread(NOTICES_MAX).await?.len()) as u64,
             section,
             shadow: self.office.shadow,
         })
@@ -172,6 +174,8 @@ struct Attention {
     unknown: Vec<NoticeRow>,
     held: Vec<NoticeRow>,
     faults: Vec<shown::FaultRow>,
+    /// What people wrote.
+    replies: Vec<ReplyRow>,
     full: bool,
 }
 
@@ -181,11 +185,13 @@ async fn attention(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery,
     let rows = |entries: Vec<Entry>| entries.iter().map(|e| NoticeRow::of(e, looking.office, looking.now)).collect::<Vec<_>>();
     let in_doubt = Filter { states: vec![NoticeState::Unknown], limit: Some(NOTICES_MAX), ..Filter::default() };
     let (unknown, held) = (rows(outbox.list(&in_doubt).await?), rows(held(outbox).await?));
+    let replies: Vec<ReplyRow> = outbox.unread(NOTICES_MAX).await?.into_iter().map(|said| ReplyRow::of(said, looking.office)).collect();
     let facts = Attention {
         frame: looking.frame(&shared, "attention").await?,
         accepted: query.as_deref() == Some("accepted"),
         guarded: Guarded::by_source(&outbox.guards().await?, looking.office),
-        full: unknown.len() == NOTICES_MAX || held.len() == NOTICES_MAX,
+        full: unknown.len() == NOTICES_MAX || held.len() == NOTICES_MAX || replies.len() == NOTICES_MAX,
+        replies,
         unknown,
         held,
         faults: outbox.status().await?.faults.into_iter().map(shown::FaultRow::from).collect(),

@@ -97,6 +97,8 @@ macro_rules! conformance {
             a_bounce_is_remembered_of_the_mailbox_that_it_names,
             an_id_that_is_used_again_means_the_latest,
             a_reply_is_taken_once,
+            what_people_wrote_waits_to_be_read,
+            what_people_wrote_goes_with_the_contents,
             an_opt_out_is_confirmed_once,
             a_number_opts_in_again,
             an_answer_leaves_once,

@@ -8,7 +8,8 @@ use super::tables::Tables;
 use crate::contact::{Address, PhoneNumber};
 use crate::feedback::answer::Answer;
 use crate::notice::NoticeKey;
-use crate::outbox::reply::{Answered, Changes, LATELY, Place, Taken, Told, Waiting, rsvp_word, since};
+use crate::outbox::reply::{Answered, Changes, LATELY, Place, Taken, Told, Waiting, Written, rsvp_word, since};
+use crate::outbox::words::by;
 use crate::outbox::{LedgerRow, SaidBy, SuppressedAddress, suppression_key};
 use crate::outcome::Suppression;
 
@@ -26,6 +27,9 @@ impl Tables {
         }
         self.replies.insert(taken.key, now);
         self.append(LedgerRow::note(now, "reply", taken.word.as_str()));
+        if let Some(said) = taken.for_staff.clone() {
+            self.said.push((Written { key: taken.key, at: now, shown: taken.from.to_string(), word: taken.word, said }, false));
+        }
         let address = Address::Sms(taken.from.clone());
         let heard = match &taken.change {
             Changes::Nothing => true,
@@ -78,6 +82,22 @@ impl Tables {
         found.into_values().map(|(place, lately)| Told { place, lately }).collect()
     }
 
+    pub(super) fn unread(&self, limit: usize) -> Vec<Written> {
+        let mut unread: Vec<Written> = self.said.iter().filter(|(_, read)| !read).map(|(said, _)| said.clone()).collect();
+        unread.sort_by_key(|said| (said.at, said.key.to_string()));
+        unread.truncate(limit);
+        unread
+    }
+
+    pub(super) fn mark_read(&mut self, who: Option<&str>, key: NoticeKey, now: DateTime<Utc>) -> bool {
+        let unread = self.said.iter_mut().find(|(said, read)| said.key == key && !read);
+        let marked = unread.map(|(_, read)| *read = true).is_some();
+        if marked {
+            self.append(LedgerRow::note(now, "reply_read", &who.map(by).unwrap_or_default()));
+        }
+        marked
+    }
+
     pub(super) fn waiting_answers(&self) -> Vec<Waiting> {
         self.answers.iter().filter(|k| k.is_waiting).map(|k| k.waiting.clone()).collect()
     }
@@ -90,6 +110,7 @@ impl Tables {
     /// Answers go with the contents; what they answer stays for the history, so that it is known when it comes again.
     pub(super) fn purge_replies(&mut self, content_before: DateTime<Utc>, history_before: DateTime<Utc>) {
         self.answers.retain(|k| k.at >= content_before);
+        self.said.retain(|(said, _)| said.at >= content_before);
         self.replies.retain(|_, at| *at >= history_before);
     }
 

@@ -8,6 +8,7 @@ use super::reply::Kept;
 use crate::contact::{Address, Channel};
 use crate::ledger::{Anchor, CHECKPOINT};
 use crate::notice::{NoticeKey, Omission, Reason};
+use crate::outbox::reply::Written;
 use crate::outbox::transition::{Doubt, Recovery, Row};
 use crate::outbox::{
     Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, Guard, Known, KnownNotice, Lease, LedgerRow, Phase, Purged,
@@ -40,6 +41,8 @@ pub(super) struct Tables {
     /// When each reply was taken.
     pub(super) replies: HashMap<NoticeKey, DateTime<Utc>>,
     pub(super) answers: Vec<Kept>,
+    /// What people wrote, in the order in which it came; and whether somebody read it.
+    pub(super) said: Vec<(Written, bool)>,
     /// By scheduled time and recipient.
     pub(super) letters: BTreeMap<(DateTime<Utc>, String), StaffLetter>,
     pub(super) ledger: Vec<LedgerRow>,

@@ -10,7 +10,8 @@ use super::{history, suppression};
 use crate::contact::{Address, Channel};
 use crate::feedback::answer::Answer;
 use crate::notice::NoticeKey;
-use crate::outbox::reply::{Answered, Changes, LATELY, Place, Taken, Told, Waiting, rsvp_word, since};
+use crate::outbox::reply::{Answered, Changes, ForStaff, LATELY, Place, Taken, Told, Waiting, Written, rsvp_word, since};
+use crate::outbox::words::by;
 use crate::outbox::{LedgerRow, SaidBy, suppression_key};
 use crate::outcome::Suppression;
 use crate::session::{ParticipationId, Rsvp, SessionId};
@@ -29,6 +30,12 @@ pub(super) fn take(connection: &Tx<'_>, now: DateTime<Utc>, taken: &Taken) -> ru
         return Ok(false);
     }
     history::note(connection, now, "reply", taken.word.as_str())?;
+    if let Some(said) = &taken.for_staff {
+        let about: Vec<(&str, i64, i64)> = said.about.iter().map(|p| (p.source.as_str(), p.session.0, p.participation.0)).collect();
+        let about = serde_json::to_string(&about).expect("texts and numbers are JSON");
+        let sql = "INSERT INTO said (reply_id, at, shown, text, about) VALUES (?1, ?2, ?3, seal('said', ?1, ?4), ?5)";
+        connection.prepare_cached(sql)?.execute(params![taken.key.to_string(), ms(now), taken.from.to_string(), said.text, about])?;
+    }
     let address = Address::Sms(taken.from.clone());
     let key = suppression_key(&address);
     let heard = match &taken.change {
@@ -99,6 +106,33 @@ pub(super) fn open_sessions(connection: &Connection, number: &str, now: DateTime
         Ok(Told { place, lately: r.get(3)? })
     };
     connection.prepare_cached(OPEN)?.query_map(params![number, ms(now), ms(now - LATELY)], told)?.collect()
+}
+
+/// What waits for somebody to read it, the oldest first.
+pub(super) const UNREAD: &str = "SELECT said.reply_id, said.at, said.shown, reply.word, unseal('said', said.reply_id, said.text), said.about
+     FROM said INDEXED BY said_unread JOIN reply ON reply.id = said.reply_id WHERE said.read_at IS NULL ORDER BY said.at, said.reply_id LIMIT ?1";
+
+/// See [`crate::outbox::Outbox::unread`].
+pub(super) fn unread(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<Written>> {
+    let row = |r: &rusqlite::Row<'_>| {
+        let about: Vec<(String, i64, i64)> =
+            serde_json::from_str(r.get_ref(5)?.as_str()?).map_err(|e| misread(5, Type::Text, e.to_string()))?;
+        let place =
+            |(source, session, participation)| Place { source, session: SessionId(session), participation: ParticipationId(participation) };
+        let said = ForStaff { text: r.get(4)?, about: about.into_iter().map(place).collect() };
+        Ok(Written { key: word(r, 0)?, at: at(r, 1)?, shown: r.get(2)?, word: word(r, 3)?, said })
+    };
+    connection.prepare_cached(UNREAD)?.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], row)?.collect()
+}
+
+/// See [`crate::outbox::Outbox::mark_read`].
+pub(super) fn mark_read(connection: &Tx<'_>, now: DateTime<Utc>, who: Option<&str>, key: NoticeKey) -> rusqlite::Result<bool> {
+    let sql = "UPDATE said SET read_at = ?2 WHERE reply_id = ?1 AND read_at IS NULL";
+    let marked = connection.prepare_cached(sql)?.execute(params![key.to_string(), ms(now)])? == 1;
+    if marked {
+        history::note(connection, now, "reply_read", &who.map(by).unwrap_or_default())?;
+    }
+    Ok(marked)
 }
 
 /// The answers that wait, the oldest first.

@@ -40,7 +40,9 @@ pub(super) const LEDGER: &str = "DELETE FROM ledger WHERE seq IN (SELECT seq FRO
 /// Answers go with the contents. What they answer stays for the history: a digest, by which a request that comes again is known, and a word.
 const ANSWERS: &str = "DELETE FROM answer WHERE reply_id IN (SELECT reply_id FROM answer WHERE at < ?1 ORDER BY at LIMIT ?2)";
 const REPLIES: &str = "DELETE FROM reply WHERE id IN (SELECT id FROM reply WHERE at < ?1 ORDER BY at LIMIT ?2)
-     AND NOT EXISTS (SELECT 1 FROM answer WHERE reply_id = id)";
+     AND NOT EXISTS (SELECT 1 FROM answer WHERE reply_id = id) AND NOT EXISTS (SELECT 1 FROM said WHERE reply_id = id)";
+/// What people wrote goes with the contents too, read or not.
+const SAID: &str = "DELETE FROM said WHERE reply_id IN (SELECT reply_id FROM said WHERE at < ?1 ORDER BY at LIMIT ?2)";
 
 /// One batch, and whether it removed sessions, answers or replies. Nothing removed: it is done.
 pub(super) fn batch(connection: &Connection, retention: Retention) -> rusqlite::Result<(Purged, bool)> {
@@ -55,7 +57,7 @@ pub(super) fn batch(connection: &Connection, retention: Retention) -> rusqlite::
         ledger_rows: connection.prepare_cached(LEDGER)?.execute(params![closed, BATCH])? as u64,
     };
     connection.prepare_cached(DEPARTED)?.execute([])?;
-    let answers = connection.prepare_cached(ANSWERS)?.execute(content)?;
+    let answers = connection.prepare_cached(ANSWERS)?.execute(content)? + connection.prepare_cached(SAID)?.execute(content)?;
     let replies = connection.prepare_cached(REPLIES)?.execute(old)?;
     purge_notices(connection, old, &mut purged)?;
     let sessions = purge_sessions(connection, old, &mut purged)?;

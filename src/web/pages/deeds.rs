@@ -57,6 +57,23 @@ pub(super) async fn accept(State(shared): State<Arc<Shared>>, headers: HeaderMap
     Ok(page::see("/attention?accepted"))
 }
 
+/// Somebody has read what a person wrote, and done what it asks for.
+pub(super) async fn read(
+    State(shared): State<Arc<Shared>>,
+    Path(key): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Trouble> {
+    let (_, visitor) = from_operator(&shared, &headers, body).await?;
+    let key: NoticeKey = key.parse().map_err(|_| Trouble::NotFound("There is nothing at this address."))?;
+    let outbox = Arc::clone(&shared.office.desk.outbox);
+    let (who, now) = (visitor.name().to_owned(), shared.office.clock.now());
+    if !crate::web::to_the_end(async move { outbox.mark_read(Some(&who), key, now).await }).await?? {
+        return Err(Trouble::Conflict("Somebody else has read it already, or it is too old to be kept."));
+    }
+    Ok(page::see("/attention"))
+}
+
 /// Where the form was: a page of ours.
 pub(super) fn back(form: &Form, otherwise: &str) -> String {
     let from = form.get("from");

@@ -5,7 +5,9 @@ use serde::Serialize;
 
 use crate::desk::why::{Said, Told};
 use crate::desk::{agenda, unreachable, what, words};
+use crate::feedback::word::Word;
 use crate::notice::Reason;
+use crate::outbox::reply::Written;
 use crate::outbox::{Act, Delivery, Entry, GuardRow, LedgerRow, State};
 use crate::session::{Fault, Role};
 use crate::web::Office;
@@ -375,6 +377,40 @@ pub(super) struct FaultRow {
 impl From<(String, Fault)> for FaultRow {
     fn from((source, fault): (String, Fault)) -> Self {
         Self { source, text: fault.to_string(), session: fault.session.map(|s| s.0), participation: fault.participation.map(|p| p.0) }
+    }
+}
+
+/// What somebody wrote.
+#[derive(Serialize)]
+pub(super) struct ReplyRow {
+    key: String,
+    at: Moment,
+    /// Masked.
+    from: String,
+    text: String,
+    /// What the service took it for, if for anything.
+    taken: Option<&'static str>,
+    /// Session and participation of each whose it may be.
+    about: Vec<(i64, i64)>,
+}
+
+impl ReplyRow {
+    pub(super) fn of(said: Written, office: &Office) -> Self {
+        Self {
+            key: said.key.to_string(),
+            at: moment(said.at, &office.zone),
+            from: said.shown,
+            text: said.said.text,
+            taken: match said.word {
+                Word::Stop => Some("They get no more texts."),
+                Word::Start => Some("They get texts again."),
+                Word::Help => Some("They were told whose texts these are."),
+                Word::Yes => Some("It may be a yes."),
+                Word::No => Some("It may be a no."),
+                Word::Other => None,
+            },
+            about: said.said.about.iter().map(|place| (place.session.0, place.participation.0)).collect(),
+        }
     }
 }
 

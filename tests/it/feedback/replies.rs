@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use punctual::clock::{Clock, WallClock};
+use punctual::desk::status::status;
+use punctual::digest::gather;
 use punctual::notice::{Occasion, Reason};
 use punctual::outbox::{Filter, State};
+use punctual::staff::{Kind, Why, words};
 use serde_json::json;
 
 use super::{HOOK, Practice, TWILIO_TOKEN, created, session};
@@ -41,6 +45,12 @@ impl Practice {
         let request = self.gateway.requests().pop().unwrap();
         let form = request.rsplit("\r\n\r\n").next().unwrap().to_owned();
         url::form_urlencoded::parse(form.as_bytes()).find(|(name, _)| name == "Body").unwrap().1.into_owned()
+    }
+
+    /// What waits for staff, and the participations that it may be of.
+    async fn written(&self) -> Vec<(String, Vec<i64>)> {
+        let all = self.engine.outbox().unread(100).await.unwrap();
+        all.into_iter().map(|said| (said.said.text, said.said.about.iter().map(|place| place.participation.0).collect())).collect()
     }
 
     /// The states of the reminders, and why.
@@ -102,7 +112,7 @@ async fn no_is_a_declined_invitation_and_yes_takes_it_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn yes_to_two_sessions_is_not_understood_and_that_is_said_once_a_day() {
+async fn yes_to_two_sessions_is_for_staff_to_read_and_nobody_answers_it() {
     let practice = Practice::with("twilio", vec![created()]).await;
     practice.walked(&[session(1, NUMBER)]).await;
     practice.invite(State::Accepted).await;
@@ -113,9 +123,70 @@ async fn yes_to_two_sessions_is_not_understood_and_that_is_said_once_a_day() {
     practice.text("SM31", "yes").await;
     practice.text("SM32", "I will be late").await;
     practice.text("SM33", "help").await;
-    assert_eq!(practice.answers(2).await, ["not_understood: accepted", "help: accepted"]);
+    assert_eq!(practice.answers(1).await, ["help: accepted"], "a machine that answers what it does not understand says that it does");
     assert!(practice.last_text().contains("404-555-0100"), "{}", practice.last_text());
     assert_eq!(practice.ledger("rsvp").await, [] as [&str; 0]);
+    let mut written = practice.written().await;
+    written.sort();
+    assert_eq!(written, [("I will be late".to_owned(), vec![11, 21]), ("yes".to_owned(), vec![11, 21])]);
+    practice.close().await;
+}
+
+/// On the command line, in the pages, in the API, and in the daily letter.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_understood_is_shown_to_staff_until_somebody_has_read_it() {
+    let practice = Practice::with("twilio", vec![created()]).await;
+    practice.walked(&[session(1, NUMBER)]).await;
+    practice.invite(State::Accepted).await;
+    let (desk, now) = (practice.desk(), WallClock.now());
+    assert_eq!((status(&desk, now).await.unwrap().unread, practice.written().await), (0, vec![]));
+    practice.text("SM91", "Your code 111-111-111 does not work,\ncan I come later?").await;
+    practice.text("SM92", "No, I can't make it. Can we do Friday?").await;
+    practice.text("SM93", "wrong number").await;
+    practice.text("SM94", "yes").await;
+    let stranger = [("MessageSid", "SM95"), ("From", "+14045550199"), ("To", "+15550100"), ("Body", "Who dis")];
+    assert_eq!(practice.twilio(TWILIO_TOKEN, "", &stranger).await, 200);
+    let ours = |text: &str| (text.to_owned(), vec![11]);
+    let all = [
+        ours("Your code ***-***-*** does not work, can I come later?"),
+        ours("No, I can't make it. Can we do Friday?"),
+        ours("wrong number"),
+        ("Who dis".to_owned(), vec![]),
+    ];
+    let (mut written, mut expected) = (practice.written().await, all.to_vec());
+    written.sort();
+    expected.sort();
+    assert_eq!(written, expected);
+    assert_eq!(practice.ledger("reply").await, ["other", "no", "stop", "yes", "other"]);
+    assert_eq!(practice.ledger("rsvp").await, ["declined", "confirmed"], "what can be understood of it is heeded");
+    let facts = status(&desk, now).await.unwrap();
+    assert_eq!((facts.unread, facts.attention), (4, true));
+    let concerns = gather(&*desk.outbox, &desk.sources, &desk.policy, None, now).await.unwrap();
+    let wrote: Vec<_> = concerns.iter().filter(|c| c.kind == Kind::Reply).collect();
+    let mut whose: Vec<_> = wrote.iter().map(|c| (c.participation.map(|p| p.0), c.contact.clone().unwrap())).collect();
+    whose.sort();
+    let of = |person| (Some(person), "+1*****0123".to_owned());
+    assert_eq!(whose, [(None, "+1*****0199".to_owned()), of(11), of(11), of(11)]);
+    assert!(
+        wrote.iter().all(|c| c.detail.is_none() && c.why == Why::Wrote),
+        "the letter goes by e-mail: it does not repeat what people wrote"
+    );
+    assert_eq!(words::of(wrote[0]).what, "They wrote, and the service did not answer");
+    for said in desk.outbox.unread(10).await.unwrap() {
+        assert!(desk.outbox.mark_read(Some("jane"), said.key, now).await.unwrap());
+    }
+    assert_eq!(status(&desk, now).await.unwrap().unread, 0);
+    practice.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn yes_and_no_are_heeded_in_peoples_own_words() {
+    let practice = Practice::with("twilio", vec![created()]).await;
+    practice.walked(&[session(1, NUMBER)]).await;
+    practice.invite(State::Accepted).await;
+    practice.text("SM96", "yep, see you then").await;
+    practice.text("SM97", "sorry, can't make it").await;
+    assert_eq!(practice.answers(2).await, ["confirmed: accepted", "declined: accepted"]);
     practice.close().await;
 }
 
@@ -131,7 +202,9 @@ async fn no_is_not_taken_for_another_session_than_the_one_that_was_told_lately()
     moved["Participants"][1]["ShouldAutoDeliverCode"] = json!("N");
     practice.walked(&[moved, session(2, NUMBER)]).await;
     practice.text("SM71", "n").await;
-    assert_eq!(practice.answers(1).await, ["not_understood: accepted"]);
+    practice.rows("reply", 1).await;
+    assert_eq!(practice.ledger("answer").await, [] as [&str; 0]);
+    assert_eq!(practice.written().await.len(), 1);
     assert_eq!(practice.ledger("rsvp").await, [] as [&str; 0]);
     practice.close().await;
 }

@@ -237,6 +237,7 @@ async fn what_was_in_hand_or_in_doubt_when_it_was_copied_is_not_sent_by_itself()
         word: Word::Help,
         change: Changes::Nothing,
         answer: Some((Answer::Help, "en".to_owned())),
+        for_staff: None,
     };
     assert!(busy.outbox.reply(minute(199), help).await.unwrap());
     first.backup(&copy, |_, _| {}).await.unwrap();

@@ -4,7 +4,7 @@ use punctual::contact::{Address, Channel, PhoneNumber};
 use punctual::feedback::answer::Answer;
 use punctual::feedback::word::Word;
 use punctual::notice::Occasion;
-use punctual::outbox::reply::{Answered, Changes, Place, Taken, Told, reply_key};
+use punctual::outbox::reply::{Answered, Changes, ForStaff, Place, Taken, Told, Written, reply_key};
 use punctual::outbox::{ClaimRequest, Retention, SaidBy, Settlement, Touch, WalkedSession};
 use punctual::outcome::Suppression;
 use punctual::session::{ParticipationId, Rsvp, SessionId};
@@ -17,7 +17,13 @@ fn number(last: u32) -> PhoneNumber {
 }
 
 fn taken(id: &str, word: Word, change: Changes, answer: Answer) -> Taken {
-    Taken { key: reply_key("twilio", "", id), from: number(1), word, change, answer: Some((answer, "en".to_owned())) }
+    Taken { key: reply_key("twilio", "", id), from: number(1), word, change, answer: Some((answer, "en".to_owned())), for_staff: None }
+}
+
+/// What staff should read of it.
+fn written(id: &str, text: &str) -> Taken {
+    let for_staff = Some(ForStaff { text: text.to_owned(), about: vec![place()] });
+    Taken { answer: None, for_staff, ..taken(id, Word::Other, Changes::Nothing, Answer::Help) }
 }
 
 fn stop(id: &str) -> Taken {
@@ -53,6 +59,40 @@ pub(super) async fn a_reply_is_taken_once(store: Store) {
     assert!(!store.hear(1, stop("SM1")).await, "a replay");
     assert_eq!(store.waiting().await, [Answer::Stopped]);
     assert_eq!(store.events("reply").await, ["stop"]);
+}
+
+pub(super) async fn what_people_wrote_waits_to_be_read(store: Store) {
+    for (at, id) in [(1, "SM2"), (0, "SM1"), (1, "SM2"), (2, "SM3")] {
+        store.hear(at, written(id, &format!("Can I come later? {id}"))).await;
+    }
+    let unread = async |limit| store.outbox.unread(limit).await.unwrap();
+    let texts = |all: &[Written]| all.iter().map(|said| said.said.text.clone()).collect::<Vec<_>>();
+    let all = unread(10).await;
+    assert_eq!(texts(&all), ["Can I come later? SM1", "Can I come later? SM2", "Can I come later? SM3"], "the oldest first, each once");
+    assert_eq!(texts(&unread(2).await), texts(&all[..2]));
+    let first = &all[0];
+    assert_eq!((first.at, first.shown.as_str(), first.word), (minute(0), number(1).to_string().as_str(), Word::Other));
+    assert_eq!(first.said.about, [place()]);
+    assert!(!format!("{first:?}").contains("later") && !first.shown.contains(&number(1).expose()[3..7]), "{first:?}");
+    assert!(store.outbox.mark_read(Some("jane"), first.key, minute(3)).await.unwrap());
+    assert!(!store.outbox.mark_read(Some("jane"), first.key, minute(4)).await.unwrap(), "once");
+    assert!(!store.outbox.mark_read(None, reply_key("twilio", "", "SM9"), minute(4)).await.unwrap(), "there is none");
+    assert_eq!(unread(10).await, all[1..]);
+    assert_eq!(store.events("reply_read").await, ["by jane"]);
+    assert!(!store.hear(5, written("SM1", "again")).await, "nor does it come back");
+    assert_eq!(unread(10).await, all[1..]);
+}
+
+pub(super) async fn what_people_wrote_goes_with_the_contents(store: Store) {
+    for n in 0..4 {
+        store.hear(n, written(&format!("SM{n}"), "Can I come later?")).await;
+    }
+    store.outbox.mark_read(None, reply_key("twilio", "", "SM0"), minute(4)).await.unwrap();
+    store.outbox.purge(minute(500), Retention { content_before: minute(3), history_before: minute(-1_000_000) }).await.unwrap();
+    assert_eq!(store.outbox.unread(10).await.unwrap().iter().map(|said| said.at).collect::<Vec<_>>(), [minute(3)], "read or not");
+    store.outbox.purge(minute(500), Retention { content_before: minute(500), history_before: minute(500) }).await.unwrap();
+    assert_eq!(store.outbox.unread(10).await.unwrap(), []);
+    assert!(store.hear(501, written("SM3", "Can I come later?")).await, "its history is gone as well");
 }
 
 pub(super) async fn an_opt_out_is_confirmed_once(store: Store) {

@@ -9,7 +9,7 @@ use punctual::contact::Address;
 use punctual::feedback::answer::Answer;
 use punctual::feedback::word::Word;
 use punctual::notice::Occasion;
-use punctual::outbox::reply::{Changes, Taken, reply_key};
+use punctual::outbox::reply::{Changes, ForStaff, Taken, reply_key};
 use punctual::outbox::sqlite::{Access, SqliteOutbox, StoreKey};
 use punctual::outbox::{Begin, Change, Departed, Filter, Outbox, suppression_key};
 use punctual::outcome::Suppression;
@@ -58,9 +58,12 @@ async fn fill(outbox: SqliteOutbox) {
     store.outbox.suppress(minute(2), &text.address, Suppression::Bounced).await.unwrap();
     let Address::Sms(from) = &text.address else { panic!("it is a number") };
     let answer = Some((Answer::Help, "en".to_owned()));
-    let help = Taken { key: reply_key("twilio", "", "SM1"), from: from.clone(), word: Word::Help, change: Changes::Nothing, answer };
+    let for_staff = Some(ForStaff { text: "This is Zebulon Quux, call 4045550142".to_owned(), about: Vec::new() });
+    let key = reply_key("twilio", "", "SM1");
+    let help = Taken { key, from: from.clone(), word: Word::Help, change: Changes::Nothing, answer, for_staff };
     assert!(store.outbox.reply(minute(2), help).await.unwrap());
     assert_eq!(store.outbox.waiting_answers().await.unwrap()[0].to, *from);
+    assert_eq!(store.outbox.unread(1).await.unwrap()[0].said.text, "This is Zebulon Quux, call 4045550142");
     assert_eq!(store.outbox.deliveries(mail.key).await.unwrap().1.unwrap(), bytes, "it is read as it was written");
     assert_eq!(store.outbox.suppressions().await.unwrap()[&suppression_key(&mail.address)], Suppression::OptedOut);
 }

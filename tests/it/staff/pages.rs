@@ -1,6 +1,11 @@
 //! What the pages show, and what they do not.
 
+use punctual::clock::{Clock, WallClock};
+use punctual::contact::PhoneNumber;
+use punctual::feedback::word::Word;
 use punctual::outbox::State;
+use punctual::outbox::reply::{Changes, ForStaff, Place, Taken, reply_key};
+use punctual::session::{ParticipationId, SessionId};
 use serde_json::json;
 
 use super::Office;
@@ -110,6 +115,40 @@ async fn a_guard_is_shown_and_accepted() {
     assert_eq!(jane.submit("/attention", "/guard/accept", &[("source", "front desk")]).await, 409);
     let noted = office.ledger().await.into_iter().find(|r| r.event == "guard_accepted").unwrap();
     assert_eq!(noted.detail.as_deref(), Some("6 sessions of front desk, by jane"));
+    office.close().await;
+}
+
+/// What people wrote stands on the page for whoever is logged in, and goes when an operator has read it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_wrote_is_shown_and_marked_as_read() {
+    let office = Office::open().await;
+    let place = Place { source: "front desk".to_owned(), session: SessionId(1), participation: ParticipationId(11) };
+    for (id, about) in [("SM1", vec![place]), ("SM2", vec![])] {
+        let for_staff = Some(ForStaff { text: format!("<b>Can I come later?</b> {id}"), about });
+        let (key, from) = (reply_key("twilio", "", id), PhoneNumber::parse("+14045550123", "US").unwrap());
+        let taken = Taken { key, from, word: Word::Other, change: Changes::Nothing, answer: None, for_staff };
+        assert!(office.practice.engine.outbox().reply(WallClock.now(), taken).await.unwrap());
+    }
+    let first = reply_key("twilio", "", "SM1");
+    let (mut jane, mut victor) = (office.logged_in("jane").await, office.logged_in("victor").await);
+    for (browser, operator) in [(&mut jane, true), (&mut victor, false)] {
+        let (_, page) = browser.page("/attention").await;
+        for shown in
+            ["&lt;b&gt;Can I come later?&lt;&#x2F;b&gt; SM1", "SM2", "/sessions/1/11", "+1*****0123", "<span class=\"count\">2</span>"]
+        {
+            assert!(page.contains(shown), "{shown}: {page}");
+        }
+        assert!(!page.contains("4045550123") && !page.contains("All is on its way"), "{page}");
+        assert_eq!(page.contains(&format!("/replies/{first}/read")), operator);
+    }
+    let path = format!("/replies/{first}/read");
+    assert_eq!(victor.submit("/", &path, &[]).await, 403);
+    assert_eq!(jane.submit("/", &path, &[]).await, 303);
+    assert_eq!(jane.submit("/", &path, &[]).await, 409);
+    let (_, page) = jane.page("/attention").await;
+    assert!(!page.contains("SM1") && page.contains("SM2"), "{page}");
+    let row = office.ledger().await.into_iter().find(|row| row.event == "reply_read").unwrap();
+    assert_eq!(row.detail.as_deref(), Some("by jane"));
     office.close().await;
 }
 

@@ -1,0 +1,87 @@
+//! `replies list / read`: what people wrote that somebody at the practice should read.
+
+use anyhow::bail;
+use serde::Serialize;
+
+use super::preview::rfc3339;
+use super::table::{Colors, Tone, table};
+use super::{Exit, RepliesCommand, runtime};
+use crate::clock::{Clock, WallClock};
+use crate::config::Config;
+use crate::daemon::open_store;
+use crate::outbox::reply::Written;
+
+/// Texts that are listed at once.
+const LISTED_MAX: usize = 1000;
+
+/// One text.
+#[derive(Serialize)]
+struct Row<'a> {
+    key: String,
+    at: String,
+    from: &'a str,
+    word: &'static str,
+    about: Vec<About>,
+    text: &'a str,
+}
+
+/// Whose it may be.
+#[derive(Serialize)]
+struct About {
+    session_id: i64,
+    participation_id: i64,
+}
+
+impl<'a> Row<'a> {
+    fn of(said: &'a Written) -> Self {
+        let about = said.said.about.iter().map(|p| About { session_id: p.session.0, participation_id: p.participation.0 });
+        Self {
+            key: said.key.to_string(),
+            at: rfc3339(said.at),
+            from: &said.shown,
+            word: said.word.as_str(),
+            about: about.collect(),
+            text: &said.said.text,
+        }
+    }
+}
+
+pub(super) fn replies(config: Config, command: &RepliesCommand, json: bool, colors: Colors) -> anyhow::Result<Exit> {
+    runtime()?.block_on(async {
+        let store = open_store(&config, false)?;
+        match command {
+            RepliesCommand::List => list(&store.unread(LISTED_MAX).await?, json, colors),
+            RepliesCommand::Read { keys } => {
+                let mut marked = 0;
+                for key in keys {
+                    marked += usize::from(store.mark_read(None, *key, WallClock.now()).await?);
+                }
+                if marked == 0 {
+                    bail!("none of these waits: see `punctual replies list`");
+                }
+                println!("{marked} marked as read");
+                Ok(Exit::Done)
+            }
+        }
+    })
+}
+
+fn list(all: &[Written], json: bool, colors: Colors) -> anyhow::Result<Exit> {
+    let rows: Vec<Row<'_>> = all.iter().map(Row::of).collect();
+    if json {
+        for row in &rows {
+            println!("{}", serde_json::to_string(row)?);
+        }
+    } else if rows.is_empty() {
+        println!("Nothing waits.");
+    } else {
+        let mut shown = table(colors, &["Key", "Came (UTC)", "From", "Whose", "Text"]);
+        for row in &rows {
+            let whose: Vec<String> = row.about.iter().map(|a| format!("{} of session {}", a.participation_id, a.session_id)).collect();
+            let cells = [row.key.clone(), row.at.clone(), row.from.to_owned(), whose.join(", "), row.text.to_owned()];
+            shown.add_row(cells.into_iter().map(|t| colors.cell(t, Tone::Plain)));
+        }
+        println!("{}\n{} texts. Nobody answers them but you: call, then `punctual replies read KEY`.", shown.trim_fmt(), rows.len());
+    }
+    Ok(if rows.is_empty() { Exit::Done } else { Exit::Attention })
+}
