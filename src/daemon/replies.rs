@@ -128,8 +128,7 @@ async fn for_staff(outbox: &dyn Outbox, from: &PhoneNumber, text: &str, now: Dat
     Ok(ForStaff { text: said::kept(text, &secrets), about })
 }
 
-/// Yes and No are an RSVP where they can mean one session only: what people answer is what they were told in the last day; if that is nothing, the one
-/// session that is to come. One that is not open any more may be meant too. `None`: nobody but a person can say.
+/// Yes and No are an RSVP where they can mean one session only. `None`: nobody but a person can say which.
 async fn rsvp(
     outbox: &dyn Outbox,
     from: &PhoneNumber,
@@ -137,21 +136,28 @@ async fn rsvp(
     policy: &Policy,
     now: DateTime<Utc>,
 ) -> Result<(Changes, Option<Answer>)> {
-    let mut open = Vec::new();
-    for Told { place, lately } in outbox.open_sessions(from, now).await? {
-        let over = over(outbox, &place, from, policy, now).await?;
-        if over.is_some() || lately {
-            open.push((place, over, lately));
-        }
-    }
-    if open.iter().any(|(_, _, lately)| *lately) {
-        open.retain(|(_, _, lately)| *lately);
+    let mut told = Vec::new();
+    for one in outbox.open_sessions(from, now).await? {
+        let over = over(outbox, &one.place, from, policy, now).await?;
+        told.push((one, over));
     }
     let (says, answer) = if word == Word::Yes { (Rsvp::Confirmed, Answer::Confirmed) } else { (Rsvp::Declined, Answer::Declined) };
-    match <[_; 1]>::try_from(open) {
-        Ok([(place, Some(over), _)]) => Ok((Changes::Rsvp(place, Answered { says, over }), Some(answer))),
-        _ => Ok((Changes::Nothing, None)),
+    Ok(match meant(told) {
+        Some((place, over)) => (Changes::Rsvp(place, Answered { says, over }), Some(answer)),
+        None => (Changes::Nothing, None),
+    })
+}
+
+/// Which of the sessions that a number was told of its answer is about, with what the source says there (`None`: it is not open any more). People answer
+/// what they were told in the last day, whatever became of it since; if that is nothing, the one that is to come.
+fn meant(mut told: Vec<(Told, Option<Rsvp>)>) -> Option<(Place, Rsvp)> {
+    if told.iter().any(|(one, _)| one.lately) {
+        told.retain(|(one, _)| one.lately);
+    } else {
+        told.retain(|(_, over)| over.is_some());
     }
+    let [(one, over)] = <[_; 1]>::try_from(told).ok()?;
+    over.map(|over| (one.place, over))
 }
 
 /// What the source says of this participant's RSVP; `None`: the session is not open any more, or the number is another's by now.
@@ -276,6 +282,30 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::{ParticipationId, SessionId};
+
+    /// Lately told and open, told before, told lately and not open any more.
+    #[test]
+    fn an_answer_is_to_what_was_told_lately() {
+        let told = |id: i64, lately, open: bool| {
+            let place = Place { source: "clinic".to_owned(), session: SessionId(id), participation: ParticipationId(id) };
+            (Told { place, lately }, open.then_some(Rsvp::Unknown))
+        };
+        for (all, session) in [
+            (vec![told(1, true, true)], Some(1)),
+            (vec![told(1, false, true)], Some(1)),
+            (vec![told(1, false, true), told(2, true, true)], Some(2)),
+            (vec![told(1, false, true), told(2, false, false)], Some(1)),
+            (vec![told(1, true, true), told(2, true, true)], None),
+            (vec![told(1, false, true), told(2, false, true)], None),
+            (vec![told(1, false, true), told(2, true, false)], None),
+            (vec![told(1, true, true), told(2, true, false)], None),
+            (vec![told(1, true, false)], None),
+            (vec![], None),
+        ] {
+            assert_eq!(meant(all.clone()).map(|(place, _)| place.session.0), session, "{all:?}");
+        }
+    }
 
     #[test]
     fn a_number_may_be_read_in_two_ways() {

@@ -16,11 +16,13 @@
 
 use std::str::FromStr;
 
+mod pattern;
 mod plain;
 mod wishes;
 
+use pattern::{Meaning, meaning_of};
 use plain::Clause;
-use wishes::{Kind, Meaning, meaning_of};
+use wishes::Kind;
 
 /// What a reply says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

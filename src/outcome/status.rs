@@ -14,13 +14,6 @@ impl EnhancedStatus {
         let status = Self(numbers.next()??, numbers.next()??, numbers.next()??);
         numbers.next().is_none().then_some(status)
     }
-
-    /// All of them in a server's words, whatever stands around them: `550-'5.2.2 <...>` holds one. An address of four numbers is none, nor is a
-    /// program's version.
-    pub(crate) fn all_in(said: &str) -> impl Iterator<Item = Self> {
-        let words = said.split(|c: char| !c.is_ascii_digit() && c != '.').map(|word| word.trim_matches('.'));
-        words.filter_map(Self::parse).filter(|code| matches!(code.0, 2 | 4 | 5) && code.1 <= 7)
-    }
 }
 
 #[cfg(test)]
@@ -34,8 +27,5 @@ mod tests {
         for word in ["", "5", "5.1", "5.1.", "5.1.1.1", "5.1.1000", "5.1.x", "+5.1.1", "5.1.1:"] {
             assert_eq!(EnhancedStatus::parse(word), None, "{word}");
         }
-        let all = |said| EnhancedStatus::all_in(said).collect::<Vec<_>>();
-        assert_eq!(all("smtp; 550-'5.1.1 no such user (5.2.2)."), [EnhancedStatus(5, 1, 1), EnhancedStatus(5, 2, 2)]);
-        assert_eq!(all("550 at 192.0.2.1, exim 4.96.1: no such user"), []);
     }
 }

@@ -56,7 +56,8 @@ fn of_recipient(group: &[u8]) -> Option<Status> {
     let said = fields.get_first_value("Diagnostic-Code").unwrap_or_default();
     let recipient = fields.get_first_value("Final-Recipient").and_then(|field| mailbox(&field));
     // Whose mailbox it is must be said: a mail that was forwarded says nothing of the address that it was sent to.
-    let gone = fate == Fate::Undelivered && recipient.is_some() && judged::is_gone(&Words { status: &status, said: &said });
+    let is_gone = |recipient: &RawContact| judged::is_gone(&Words { status: &status, said: &said, recipient: &recipient.0 });
+    let gone = fate == Fate::Undelivered && recipient.as_ref().is_some_and(is_gone);
     let remember = gone.then_some(Suppression::Bounced);
     let code = status.split_whitespace().next().unwrap_or_default();
     Some(Status { fate, remember, detail: redacted(format!("{code} {said}").trim()), recipient })

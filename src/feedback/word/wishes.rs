@@ -7,7 +7,6 @@
 
 use super::Language;
 use super::Language::{English, French, Spanish};
-use super::plain::{Clause, WORDS_MAX};
 
 /// What a clause is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,15 +37,16 @@ pub(super) enum Kind {
     Else,
 }
 
-struct Pattern(Kind, Option<Language>, &'static str);
+/// What a clause that fits is, the language that it tells of, and the words: see the module.
+pub(super) struct Pattern(pub(super) Kind, pub(super) Option<Language>, pub(super) &'static str);
 
 /// Words that stand in several patterns. Without apostrophes and accents, as all words here.
-const CLASSES: [(&str, &str); 18] = [
+pub(super) const CLASSES: [(&str, &str); 18] = [
     (
         "polite",
         "please pls plz pleas kindly thanks thank you u thx ty tx hi hello hey dear sir maam sorry so much very ok okay now already immediately \
          asap just right away and again really bye cheers regards por favor porfavor gracias muchas hola ya ahora mismo s v p svp stp sil vous \
-         te plait merci bonjour salut bonsoir beaucoup maintenant lo siento desole",
+         te plait merci bonjour salut bonsoir beaucoup maintenant lo siento desole senora senor oh",
     ),
     (
         "lead",
@@ -104,7 +104,7 @@ const CLASSES: [(&str, &str); 18] = [
     ),
     (
         "rest",
-        "am mensajes textos en paz moi nous me veux voudrais souhaite des de messages sms un sus los mas plus su tu le les vos votre lista liste a \
+        "que am mensajes textos en paz moi nous me veux voudrais souhaite des de messages sms un sus los mas plus su tu le les vos votre lista liste a \
          este numero cette",
     ),
     (
@@ -118,11 +118,11 @@ const fn p(kind: Kind, language: Option<Language>, text: &'static str) -> Patter
 }
 
 const EN: Option<Language> = Some(English);
-const ES: Option<Language> = Some(Spanish);
-const FR: Option<Language> = Some(French);
+pub(super) const ES: Option<Language> = Some(Spanish);
+pub(super) const FR: Option<Language> = Some(French);
 
 /// From the first word of a clause to its last. The first that fits counts.
-const WHOLE: [Pattern; 85] = [
+pub(super) const WHOLE: [Pattern; 90] = [
     // What providers and carriers know by itself.
     p(Kind::StopBare, None, "stop|stopall|stopp"),
     p(Kind::StopBare, None, "stop all"),
@@ -156,6 +156,7 @@ const WHOLE: [Pattern; 85] = [
         EN,
         "@lead* no more|further|longer @fill|automated* texts|text|messages|message|msgs|sms|reminders|notifications|alerts|texting|messaging @after*",
     ),
+    p(Kind::Stop, EN, "@lead* off|out of? @fill* list|lists|texts @after*"),
     p(Kind::Stop, EN, "@lead* remove|delete|erase|drop me|us off|out? @after*"),
     p(Kind::Stop, EN, "@lead* take|get|pull me|us off|out @after*"),
     p(Kind::Stop, EN, "@lead* remove|delete|erase|drop|lose|take my|this|the number|info|name|contact off? @after*"),
@@ -168,6 +169,8 @@ const WHOLE: [Pattern; 85] = [
     // French.
     p(Kind::StopBare, FR, "@polite* arret|arrete|arreter|arretez|arrett|cessez|cesser|fin @polite*"),
     p(Kind::StopBare, FR, "ca suffit @polite*"),
+    p(Kind::StopBare, FR, "@polite* veuillez? arretez|arrete|arreter|cessez|cesser ca|tout|cela|immediatement? @polite*"),
+    p(Kind::Stop, FR, "@polite* pas de textos|messages|sms @polite*"),
     p(Kind::Stop, FR, "@polite* plus de|daucun messages|message|textos|texto|sms|rappels @polite*"),
     // Texts again.
     p(Kind::Start, None, "@polite* start|unstop @polite*"),
@@ -181,6 +184,7 @@ const WHOLE: [Pattern; 85] = [
     // Who is this?
     p(Kind::Help, None, "@polite* help|info @polite*"),
     p(Kind::Help, ES, "@polite* ayuda @polite*"),
+    p(Kind::Plea, ES, "@polite* ayudame|ayudeme @polite*"),
     p(Kind::Help, FR, "@polite* aide @polite*"),
     p(Kind::Plea, EN, "@polite* i? need|want some|more? help|info @polite*"),
     p(Kind::Plea, EN, "@polite* help me @polite*"),
@@ -220,6 +224,7 @@ const WHOLE: [Pattern; 85] = [
     p(Kind::Yes, EN, "i? will|ill|well be there @coming*"),
     p(Kind::Yes, EN, "sounds|looks good|great|perfect|fine @coming*"),
     p(Kind::Yes, EN, "works for me @polite*"),
+    p(Kind::Yes, EN, "yes|yep|yeah|ok|okay|sure no problem|worries|prob @coming*"),
     p(Kind::Yes, EN, "im|i|we am|are? coming @coming*"),
     p(Kind::Yes, EN, "got|you|of|sure it|bet|course|thing @polite*"),
     p(Kind::Yes, ES, "voy a? ir? @coming*"),
@@ -231,9 +236,12 @@ const WHOLE: [Pattern; 85] = [
 ];
 
 /// Wherever they stand in a clause.
-const OPEN: [Pattern; 40] = [
+pub(super) const OPEN: [Pattern; 45] = [
     p(Kind::Stop, EN, "stop|quit|cease @fill* @msg @after*"),
     p(Kind::Stop, EN, "stop|quit sending @after*"),
+    p(Kind::Stop, EN, "stop|quit receiving|getting these|this|them|those @after*"),
+    p(Kind::Stop, EN, "if you|u dont|donot stop|quit"),
+    p(Kind::Stop, EN, "^ stop or i|ill|im|we"),
     p(Kind::Stop, EN, "^ ! never ever|again* text|txt|message|msg|contact|bother|write me|us|this @after*"),
     p(
         Kind::Stop,
@@ -266,7 +274,7 @@ const OPEN: [Pattern; 40] = [
         "do not @want @fill|to|receive|get|be|for|kind|constant* texts|messages|msgs|sms|reminders|notifications|alerts|contacted|texted @after*",
     ),
     p(Kind::Stop, EN, "@gone me|us|this|my number? off|from|out of? @fill* @list @after*"),
-    p(Kind::Stop, EN, "unsubscribe|unsubcribe|unsuscribe|unsub|unsubscribed @after*"),
+    p(Kind::Stop, EN, "unsubscribe|unsubcribe|unsuscribe|unsub|unsubscribed|unsubscribing @after*"),
     p(Kind::Stop, EN, "opt|opting|opted me|us? out @after*"),
     p(Kind::Stop, EN, "leave me|us alone"),
     p(Kind::Stop, EN, "lose my|this number"),
@@ -293,6 +301,7 @@ const OPEN: [Pattern; 40] = [
         ES,
         "no quiero|deseo|necesito recibir|mas|sus|estos|que|me|manden|envien|escriban* mensajes|textos|recordatorios|sms|notificaciones",
     ),
+    p(Kind::Stop, ES, "no mandar|enviar|escribir mas? mensajes|textos|sms"),
     p(Kind::Stop, ES, "no mas mensajes|textos|sms|recordatorios|notificaciones"),
     p(Kind::Stop, ES, "darme|darse|denme|deme|dame|dar de baja"),
     p(
@@ -311,7 +320,7 @@ const OPEN: [Pattern; 40] = [
     p(
         Kind::Stop,
         FR,
-        "arretez|arrete|arreter|cessez|cesser|cesse|stop de|d|des|aux|les|ces|vos|avec|tous|me* mecrire|menvoyer|denvoyer|envoyer|contacter|texter|harceler|deranger|decrire|messages|textos|texto|sms|rappels|notifications",
+        "arretez|arrete|arreter|cessez|cesser|cesse|stop de|d|des|aux|les|ces|vos|avec|tous|me|recevoir* mecrire|menvoyer|denvoyer|envoyer|contacter|texter|harceler|deranger|decrire|messages|textos|texto|sms|rappels|notifications",
     ),
     p(
         Kind::Stop,
@@ -319,6 +328,7 @@ const OPEN: [Pattern; 40] = [
         "mecrivez|mecris|menvoyez|menvoie|contactez|textez|derangez|ecrivez|envoyez pas|plus de|mes|vos|ces|aucun|rien|jamais|svp* messages|textos|sms|rappels|merci|jamais*",
     ),
     p(Kind::Stop, FR, "veux|souhaite|desire plus|pas recevoir|de|vos|avoir|ces|daucun|aucun* messages|textos|sms|rappels|notifications"),
+    p(Kind::Stop, FR, "ne? plus me|nous* mecrire|menvoyer|contacter|texter|deranger|ecrire|envoyer de|des|messages|textos|sms*"),
     p(Kind::Stop, FR, "desabonner|desabonnez|desabonne|desabonnement|desinscrire|desinscription|desinscrivez"),
     p(Kind::Stop, FR, "laissez|laisse|foutez|fichez moi la? tranquille|paix|en"),
     p(Kind::Stop, FR, "retirez|enlevez|supprimez|effacez|rayez|otez moi|mon|ce numero? de? votre|la|vos|cette? liste|listes?"),
@@ -327,24 +337,24 @@ const OPEN: [Pattern; 40] = [
 ];
 
 /// Who does it, before what would otherwise be asked of us.
-const SOMEBODY: [&str; 9] = ["you", "u", "they", "guys", "people", "i", "he", "she", "we"];
+pub(super) const SOMEBODY: [&str; 9] = ["you", "u", "they", "guys", "people", "i", "he", "she", "we"];
 /// Directly before a wish, with nothing but [`BETWEEN`] in between, they deny it.
-const DENIES: [&str; 23] = [
+pub(super) const DENIES: [&str; 23] = [
     "dont", "not", "never", "cant", "cannot", "couldnt", "wont", "wouldnt", "didnt", "doesnt", "shouldnt", "isnt", "wasnt", "havent",
     "hasnt", "doesn", "did", "does", "nunca", "jamais", "without", "sin", "sans",
 ];
 /// Words that may stand between a denial and what it denies.
-const BETWEEN: [&str; 24] = [
+pub(super) const BETWEEN: [&str; 24] = [
     "to", "ever", "going", "gonna", "just", "you", "u", "i", "we", "want", "wanna", "need", "please", "be", "really", "would", "even",
     "have", "that", "like", "que", "de", "me", "my",
 ];
 /// Anywhere before a wish, they make it a question, a condition, or a sentence of ours.
-const ASKS: [&str; 16] = [
+pub(super) const ASKS: [&str; 16] = [
     "why", "when", "if", "unless", "until", "did", "gave", "pourquoi", "quand", "cuando", "porque", "whether", "reply", "respond",
     "responda", "repondez",
 ];
 /// After a wish, they limit it.
-const LIMITS: [&str; 52] = [
+pub(super) const LIMITS: [&str; 52] = [
     "at",
     "after",
     "before",
@@ -398,122 +408,3 @@ const LIMITS: [&str; 52] = [
     "pendant",
     "trop",
 ];
-
-/// A word, and the classes that it is of: bit n for the nth of [`CLASSES`].
-struct Token<'w> {
-    text: &'w str,
-    classes: u32,
-}
-
-impl<'w> Token<'w> {
-    fn of(text: &'w str) -> Self {
-        let classes = CLASSES.iter().enumerate().filter(|(_, (_, words))| words.split_whitespace().any(|word| word == text));
-        Self { text, classes: classes.fold(0, |all, (n, _)| all | 1 << n) }
-    }
-
-    fn is(&self, class: &str) -> bool {
-        CLASSES.iter().position(|(name, _)| *name == class).is_some_and(|n| self.classes & 1 << n != 0)
-    }
-
-    /// `stop|quit`, `@fill|to`
-    fn fits(&self, alternatives: &str) -> bool {
-        alternatives.split('|').any(|one| one.strip_prefix('@').map_or(one == self.text, |class| self.is(class)))
-    }
-}
-
-/// What a clause comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Meaning {
-    pub(super) kind: Kind,
-    /// The language that it tells of.
-    pub(super) language: Option<Language>,
-    /// There are words in it that do not belong to that.
-    pub(super) more: bool,
-}
-
-/// What a clause is.
-pub(super) fn meaning_of(clause: &Clause) -> Meaning {
-    let words: Vec<Token<'_>> = clause.words.iter().map(|word| Token::of(word)).collect();
-    let (mut kind, mut language, mut more) = (Kind::Else, None, false);
-    if words.is_empty() || words.len() > WORDS_MAX {
-        return Meaning { kind, language, more };
-    }
-    if let Some(whole) = WHOLE.iter().find(|pattern| ends(&words, 0, pattern.2) & 1 << words.len() != 0) {
-        (kind, language) = (whole.0, whole.1);
-    } else if let Some((open, rest)) = OPEN.iter().find_map(|pattern| Some((pattern, stands_open(&words, pattern)?))) {
-        (kind, language, more) = (open.0, open.1, rest);
-    } else if let Some(said) = by_words(&words) {
-        (kind, language) = said;
-    } else if words.iter().all(|word| word.is("polite")) {
-        kind = Kind::Courtesy;
-    }
-    // Questions of what would be an answer.
-    let asks = clause.asks && matches!(kind, Kind::Yes | Kind::No | Kind::Absent | Kind::Courtesy | Kind::Start | Kind::WrongNumber);
-    if asks { Meaning { kind: Kind::Else, language: None, more: false } } else { Meaning { kind, language, more } }
-}
-
-/// Yes and No, with what goes with them.
-fn by_words(words: &[Token<'_>]) -> Option<(Kind, Option<Language>)> {
-    let Some(yes) = words.iter().find(|word| word.is("yes")) else {
-        let no = words.first().is_some_and(|first| first.is("no")) && words.iter().all(|word| word.is("no") || word.is("refusing"));
-        return no.then_some((Kind::No, None));
-    };
-    // A single letter is a word in some languages: it answers by itself.
-    let class = if yes.text.len() == 1 { "polite" } else { "coming" };
-    let coming = words.iter().all(|word| word.is("yes") || word.is("polite") || word.is(class));
-    let language = match yes.text {
-        "si" | "sip" | "claro" | "vale" | "confirmo" | "confirmado" | "confirmada" | "perfecto" => ES,
-        "oui" | "ouais" | "daccord" | "confirme" | "o" | "parfait" => FR,
-        _ => None,
-    };
-    coming.then_some((Kind::Yes, language))
-}
-
-/// Whether an open pattern stands somewhere, with nothing around it that takes it back; and whether more is said before or after it.
-fn stands_open(words: &[Token<'_>], pattern: &Pattern) -> Option<bool> {
-    let (first, text) = pattern.2.strip_prefix("^ ").map_or((false, pattern.2), |text| (true, text));
-    let (orders, text) = text.strip_prefix("! ").map_or((false, text), |text| (true, text));
-    let (last, text) = text.strip_suffix(" $").map_or((false, text), |text| (true, text));
-    (0..words.len()).find_map(|at| {
-        let ends = ends(words, at, text);
-        // The longest counts: what limits it comes after all that belongs to it.
-        let end = (at + 1..=words.len()).rev().find(|end| ends & 1 << end != 0)?;
-        let before = &words[..at];
-        let limited = words.get(end).is_some_and(|next| LIMITS.contains(&next.text));
-        let fits = (!first || before.iter().all(|word| word.is("polite"))) && (!last || end == words.len());
-        let told = orders && before.last().is_some_and(|word| SOMEBODY.contains(&word.text));
-        let said = |word: &Token<'_>| word.is("polite") || word.is("rest");
-        let more = !words[end..].iter().all(said) || !before.iter().all(|word| word.is("lead") || said(word));
-        (fits && !limited && !told && !denied(before, pattern.1)).then_some(more)
-    })
-}
-
-fn denied(before: &[Token<'_>], language: Option<Language>) -> bool {
-    let denies = |word: &Token<'_>| DENIES.contains(&word.text) || (language == ES && word.text == "no");
-    let close = before.iter().rev().find(|word| !BETWEEN.contains(&word.text) || denies(word));
-    close.is_some_and(denies) || before.iter().any(|word| ASKS.contains(&word.text))
-}
-
-/// Where a pattern that begins at a word may end: bit n says before word n.
-fn ends(words: &[Token<'_>], at: usize, pattern: &str) -> u64 {
-    let mut places = 1_u64 << at;
-    for element in pattern.split(' ') {
-        let (body, repeats, may_miss) = match element.as_bytes().last() {
-            Some(b'*') => (&element[..element.len() - 1], true, true),
-            Some(b'?') => (&element[..element.len() - 1], false, true),
-            _ => (element, false, false),
-        };
-        let mut next = if may_miss { places } else { 0 };
-        for (n, word) in words.iter().enumerate().skip(at) {
-            let from = if repeats { next } else { places };
-            if from & 1 << n != 0 && word.fits(body) {
-                next |= 1 << (n + 1);
-            }
-        }
-        places = next;
-        if places == 0 {
-            break;
-        }
-    }
-    places
-}
