@@ -133,8 +133,7 @@ async fn what_people_wrote_is_shown_and_marked_as_read() {
     let (mut jane, mut victor) = (office.logged_in("jane").await, office.logged_in("victor").await);
     for (browser, operator) in [(&mut jane, true), (&mut victor, false)] {
         let (_, page) = browser.page("/attention").await;
-        for shown in
-            ["&lt;b&gt;Can I come later?&lt;&#x2F;b&gt; SM1", "SM2", "/sessions/1/11", "+1*****0123", "<span class=\"count\">2</span>"]
+        for shown in ["&lt;b&gt;Can I come later?&lt;/b&gt; SM1", "SM2", "/sessions/1/11", "+1*****0123", "<span class=\"count\">2</span>"]
         {
             assert!(page.contains(shown), "{shown}: {page}");
         }
