@@ -14,7 +14,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use punctual::contact::{Address, Channel, EmailAddress};
 use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
 use punctual::outbox::sqlite::{Access, SqliteOutbox, StoreKey};
-use punctual::outbox::{Begin, Change, Claim, ClaimRequest, Filter, Guard, Known, Lease, Outbox, Settlement, State, Walk, WalkedSession};
+use punctual::outbox::{
+    Begin, Change, Claim, ClaimRequest, Filter, GuardChange, Known, Lease, Outbox, Settlement, State, Walk, WalkedSession,
+};
 use punctual::session::{ParticipationId, Role, SessionId};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -93,7 +95,7 @@ async fn apply(store: &SqliteOutbox, sessions: std::ops::Range<i64>, due: impl F
         policy_digest: "policy".to_owned(),
         sessions,
         faults: Vec::new(),
-        guard: Guard::default(),
+        guard: GuardChange::default(),
     };
     let start = Instant::now();
     (store.apply(walk).await.unwrap().added, start.elapsed())

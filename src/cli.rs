@@ -328,6 +328,12 @@ enum GuardCommand {
         #[arg(long, value_name = "NAME")]
         source: Option<String>,
     },
+    /// Rejects it: messages go out as the list stood before, until the source says something else than what was rejected.
+    Reject {
+        /// Only of this source.
+        #[arg(long, value_name = "NAME")]
+        source: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Notify, SetOnce, mpsc, watch};
 use tokio::task::JoinSet;
@@ -30,13 +31,15 @@ use crate::outbox::{Outbox, Restored, StoreError};
 use crate::plan::compare::{compare, dues};
 use crate::plan::{Policy, Suppressions};
 use crate::render::{self, Renderer};
-use crate::session::{Extent, Fault, Session, SessionId, Snapshot};
+use crate::session::{Extent, Session, SessionId, Snapshot};
+use crate::source::same::{Print, Said};
 use crate::source::words::{self, Dictionary};
 use crate::source::{ambiguity, file, kept, push};
 use crate::walk;
 use crate::web;
 use crate::zone::{ReleaseWatch, Zone};
 
+mod faults;
 mod health;
 mod intake;
 pub mod maildir;
@@ -92,6 +95,26 @@ pub async fn read_source(source: &Source) -> Result<Snapshot, String> {
     Ok(snapshot)
 }
 
+/// The same, unless it is what it was.
+async fn read_since(source: &Source, last: Option<Print>, now: DateTime<Utc>) -> Result<Said, String> {
+    let said = match &source.kind {
+        SourceKind::File(settings) => {
+            let settings = settings.clone();
+            let reading = tokio::task::spawn_blocking(move || file::read_since(&settings, last.as_ref(), now));
+            reading.await.unwrap_or_else(|e| Err(e.to_string()))
+        }
+        SourceKind::Http(api) => api.read_since(last.as_ref()).await,
+        SourceKind::Push(_) => Err("sessions are pushed to it: it cannot be asked".to_owned()),
+    }?;
+    Ok(match said {
+        Said::Now(mut snapshot, print) => {
+            words::apply(&mut snapshot, &source.words);
+            Said::Now(snapshot, print)
+        }
+        Said::Same(print) => Said::Same(print),
+    })
+}
+
 /// What was last pushed to a source, as the store holds it; nothing, if there is no store yet.
 pub async fn pushed(config: &Config, source: &Source) -> anyhow::Result<Snapshot> {
     if !store_exists(config) {
@@ -134,6 +157,8 @@ pub struct Engine {
     started: Instant,
     stop_within: Duration,
     zone_data: ReleaseWatch,
+    /// What was told of records that cannot be used.
+    told: faults::Told,
 }
 
 /// What `run --once` did.
@@ -225,6 +250,7 @@ impl Engine {
             started: Instant::now(),
             stop_within: config.stop_within,
             zone_data: ReleaseWatch::start(),
+            told: faults::Told::default(),
         })
     }
 
@@ -303,16 +329,25 @@ impl Engine {
             tracing::error!(source = %source.name, now = %self.clock.now(), "the clock cannot be right: nothing is planned until it is");
             return Ok(false);
         }
-        let mut snapshot = match read_source(source).await {
-            Ok(snapshot) => snapshot,
+        let now = self.clock.now();
+        let rests = walk::rests(&*self.outbox, &source.name, &self.policy, now).await?;
+        let last = rests.and_then(|_| source.memory.last());
+        let (mut snapshot, print) = match read_since(source, last, now).await {
+            Ok(Said::Now(snapshot, print)) => (snapshot, print),
+            Ok(Said::Same(print)) => {
+                source.memory.walked(Some(print));
+                walk::heard(&*self.outbox, &source.name, &self.policy, rests.unwrap_or(now), now).await?;
+                return Ok(true);
+            }
             Err(why) => {
                 tracing::error!(source = %source.name, %why, "the source could not be read; the last good snapshot stays in force");
                 return Ok(false);
             }
         };
         ambiguity::mark(&mut snapshot);
-        tell(&source.name, snapshot.faults.iter().chain(snapshot.sessions.iter().flat_map(|s| &s.faults)));
+        self.told.tell(&source.name, &snapshot.told().lines());
         self.apply(&source.name, &snapshot).await?;
+        source.memory.walked(print);
         Ok(snapshot.extent == Extent::Whole)
     }
 
@@ -524,13 +559,6 @@ async fn write(digest: Arc<Digest>, turn: Arc<Mutex<()>>, failed: mpsc::Sender<S
     let Ok(_turn) = turn.try_lock() else { return };
     if let Err(error) = digest.tick().await {
         failed.try_send(error).ok();
-    }
-}
-
-/// Tells which records cannot be used.
-fn tell<'f>(source: &str, faults: impl Iterator<Item = &'f Fault>) {
-    for fault in faults {
-        tracing::warn!(source, %fault, "quarantined");
     }
 }
 

@@ -31,6 +31,7 @@ use crate::session::{Fault, ParticipationId, Presence, Role, SessionId};
 use self::receipt::{Fate, Receipt, Received, Undelivered};
 use self::reply::{Answered, Taken, Told, Waiting, Written};
 
+mod guard;
 mod letter;
 pub mod memory;
 pub mod receipt;
@@ -39,6 +40,7 @@ pub mod sqlite;
 mod transition;
 mod words;
 
+pub use guard::{GuardChange, GuardKind, GuardRow, GuardSet, Member, Passed, Standing, Verdict, sessions_of};
 pub use letter::{LetterState, StaffLetter};
 
 /// A store failed. Hand-overs stop at once: a message could go out that nobody would remember.
@@ -290,30 +292,8 @@ pub struct Walk {
     pub sessions: Vec<WalkedSession>,
     /// All faults of this snapshot; they replace the ones of the last.
     pub faults: Vec<Fault>,
-    /// What waits for an operator; replaces what waited before.
-    pub guard: Guard,
-}
-
-/// What waits for an operator: too much changed at once.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Guard {
-    /// Names this set of changes, also when an operator has let it pass; empty: nothing out of the ordinary.
-    pub digest: String,
-    /// The sessions that wait, and what happened to each: `removed`, `moved`, `codes`, `clocks`.
-    pub sessions: Vec<(SessionId, &'static str)>,
-}
-
-/// One thing that waits for an operator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct GuardRow {
-    /// The source.
-    pub source: String,
-    /// The session.
-    pub session_id: SessionId,
-    /// `removed`, `moved`, `codes`, `clocks`.
-    pub kind: String,
-    /// Since when something of this source waits.
-    pub since: DateTime<Utc>,
+    /// What changes of what waits for an operator.
+    pub guard: GuardChange,
 }
 
 /// What the store holds of a source, for the next walk.
@@ -323,8 +303,8 @@ pub struct Seen {
     pub policy_digest: String,
     /// When the last snapshot was applied.
     pub last_snapshot_at: DateTime<Utc>,
-    /// The digest of the [`Guard`] that an operator let pass.
-    pub guard_accepted: Option<String>,
+    /// What waits for an operator, and what was decided.
+    pub guard: GuardSet,
     /// Each session, as the last walk left it.
     pub sessions: HashMap<SessionId, SeenSession>,
 }
@@ -363,6 +343,18 @@ pub struct Departed {
     pub presence: Presence,
     /// The person's own record, as the source said it last.
     pub record: String,
+}
+
+/// How a walk left a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rest {
+    /// See [`Walk::policy_digest`].
+    pub policy_digest: String,
+    /// When the last snapshot was applied.
+    pub last_snapshot_at: DateTime<Utc>,
+    /// The next walk has work, whatever the source says: something is absent, to be planned again, decided by an operator, or found again after a
+    /// restore.
+    pub unsettled: bool,
 }
 
 /// One session of a [`Walk`].
@@ -766,7 +758,15 @@ pub trait Outbox: Send + Sync {
     async fn reference_key(&self) -> Result<[u8; 32]>;
 
     /// What the last walk of this source left. `None`: never filled (first start).
-    async fn seen(&self, source: &str) -> Result<Option<Seen>>;
+    async fn seen(&self, source: &str) -> Result<Option<Seen>> {
+        self.seen_from(source, DateTime::UNIX_EPOCH).await
+    }
+
+    /// The same, of the sessions that start at that time or later: what is over need not be read.
+    async fn seen_from(&self, source: &str, from: DateTime<Utc>) -> Result<Option<Seen>>;
+
+    /// Of these sessions alone, whenever they start.
+    async fn seen_among(&self, source: &str, ids: &[SessionId]) -> Result<HashMap<SessionId, SeenSession>>;
 
     /// Sessions held of this source, of the last good snapshot: these, or all, by id. Those whose record was purged are over, and are not
     /// named.
@@ -776,16 +776,27 @@ pub trait Outbox: Send + Sync {
     /// are not named.
     async fn starting(&self, from: DateTime<Utc>, until: DateTime<Utc>, limit: usize) -> Result<Vec<(String, SessionId)>>;
 
-    /// What waits for an operator, by source and session.
+    /// What waits for an operator, by source, session and kind.
     async fn guards(&self) -> Result<Vec<GuardRow>>;
 
-    /// An operator lets pass what waits now (of one source, or of all): the next walk applies it. Returns how many things that are.
+    /// An operator lets pass what waits now (of one source, or of all): the next walk applies it. Returns how many sessions that are.
     async fn accept_guard(&self, source: Option<&str>, now: DateTime<Utc>) -> Result<usize> {
-        self.accept_guard_by(None, source, now).await
+        self.decide_guard(Verdict::Accept, None, source, now).await
     }
 
-    /// The same, and the ledger names who did it.
-    async fn accept_guard_by(&self, who: Option<&str>, source: Option<&str>, now: DateTime<Utc>) -> Result<usize>;
+    /// An operator decides about what waits now, and the ledger names who did it. Returns about how many sessions; what cannot be decided so
+    /// ([`Verdict`]) waits on.
+    async fn decide_guard(&self, verdict: Verdict, who: Option<&str>, source: Option<&str>, now: DateTime<Utc>) -> Result<usize>;
+
+    /// How many people future sessions of this source have: what the guard's share is reckoned from.
+    async fn people(&self, source: &str, now: DateTime<Utc>) -> Result<usize>;
+
+    /// How the last walk of this source left it: whether one that says nothing new could change anything. `since`: sessions that started before
+    /// that are over. `None`: never filled.
+    async fn rest(&self, source: &str, now: DateTime<Utc>, since: DateTime<Utc>) -> Result<Option<Rest>>;
+
+    /// The source said what it said before: that is as good as a walk of it.
+    async fn heard(&self, source: &str, at: DateTime<Utc>) -> Result<()>;
 
     /// What is known of the participants of these sessions, removed ones included.
     async fn known(&self, source: &str, sessions: &[SessionId]) -> Result<KnownMap>;

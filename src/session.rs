@@ -39,8 +39,96 @@ pub struct Snapshot {
     pub sessions: Vec<Session>,
     /// Sessions that could not be read at all. (A participant's fault is in its [`Session::faults`].)
     pub faults: Vec<Fault>,
+    /// Of those beyond the first [`FAULTS_MAX`].
+    pub more: MoreFaults,
     /// What it says of the sessions that it does not list.
     pub extent: Extent,
+}
+
+/// So many faults of a snapshot are kept, shown and answered; of more, their number.
+pub const FAULTS_MAX: usize = 200;
+
+/// Sessions that could not be read, beyond those that are told one by one.
+#[derive(Debug, Clone, Default)]
+pub struct MoreFaults {
+    /// How many.
+    pub count: usize,
+    /// Which sessions, as far as that could be read.
+    pub sessions: Vec<SessionId>,
+    /// That could not be read of all of them.
+    pub nameless: bool,
+}
+
+/// What could not be used: what is told of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// The first [`FAULTS_MAX`].
+    pub first: Vec<Fault>,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl Snapshot {
+    /// A session that could not be read.
+    pub fn fault(&mut self, fault: Fault) {
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(fault);
+        } else {
+            self.more.count += 1;
+            self.more.nameless |= fault.session.is_none();
+            self.more.sessions.extend(fault.session);
+        }
+    }
+
+    /// Adds another part of the same source.
+    pub fn join(&mut self, part: Self) {
+        self.sessions.extend(part.sessions);
+        part.faults.into_iter().for_each(|fault| self.fault(fault));
+        self.more.count += part.more.count;
+        self.more.nameless |= part.more.nameless;
+        self.more.sessions.extend(part.more.sessions);
+        if part.extent != Extent::Whole {
+            self.extent = part.extent;
+        }
+    }
+
+    /// Sessions whose records could not be read.
+    pub fn unreadable(&self) -> impl Iterator<Item = SessionId> {
+        self.faults.iter().filter_map(|fault| fault.session).chain(self.more.sessions.iter().copied())
+    }
+
+    /// There is a record of which not even the SessionId could be read.
+    pub fn is_nameless(&self) -> bool {
+        self.more.nameless || self.faults.iter().any(|fault| fault.session.is_none())
+    }
+
+    /// All that could not be used, of sessions and of their people.
+    pub fn told(&self) -> Faults {
+        let people = || self.sessions.iter().flat_map(|session| &session.faults);
+        let first = self.faults.iter().chain(people()).take(FAULTS_MAX).cloned().collect();
+        Faults { first, count: self.faults.len() + self.more.count + people().count() }
+    }
+}
+
+impl Faults {
+    /// One by one, and of the rest how many they are.
+    pub fn lines(&self) -> Vec<Fault> {
+        let more = self.count - self.first.len();
+        let rest = (more > 0).then(|| Fault {
+            path: "[...]".to_owned(),
+            reason: format!("and {} more records cannot be used", grouped(more)),
+            session: None,
+            participation: None,
+        });
+        self.first.iter().cloned().chain(rest).collect()
+    }
+}
+
+/// `999,800`
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or_default()).collect();
+    groups.join(",")
 }
 
 /// What a snapshot says of the sessions that it does not list.
@@ -225,17 +313,20 @@ pub enum Presence {
     Unheard,
     /// It is one of too many that changed at once: an operator decides.
     Guarded,
+    /// It was, and an operator rejected what the source says of it now: as it was.
+    Kept,
 }
 
 impl Presence {
     /// The words of the mark.
-    const WORDS: [(Self, &'static str); 6] = [
+    const WORDS: [(Self, &'static str); 7] = [
         (Self::Listed, "listed"),
         (Self::Absent, "absent"),
         (Self::Gone, "gone"),
         (Self::Unreadable, "unreadable"),
         (Self::Unheard, "unheard"),
         (Self::Guarded, "guarded"),
+        (Self::Kept, "kept"),
     ];
 
     /// The word in the store.
@@ -247,7 +338,7 @@ impl Presence {
     pub fn against(self) -> Option<crate::notice::Reason> {
         use crate::notice::Reason;
         match self {
-            Self::Listed | Self::Unheard | Self::Gone => None,
+            Self::Listed | Self::Unheard | Self::Gone | Self::Kept => None,
             Self::Absent => Some(Reason::Absent),
             Self::Unreadable => Some(Reason::Quarantined),
             Self::Guarded => Some(Reason::Guard),

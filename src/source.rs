@@ -8,4 +8,5 @@ pub mod json;
 pub mod kept;
 pub mod push;
 mod record;
+pub mod same;
 pub mod words;

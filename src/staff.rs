@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::notice::{Decision, Reason};
 use crate::outbox::receipt::{Fate, Undelivered};
 use crate::outbox::reply::Written;
-use crate::outbox::{GuardRow, Known, KnownMap, KnownNotice, State};
+use crate::outbox::{GuardKind, GuardRow, Known, KnownMap, KnownNotice, State};
 use crate::plan::{self, Policy, Suppressions};
 use crate::session::{Fault, Participant, ParticipationId, Session, SessionId};
 
@@ -67,14 +67,8 @@ pub enum Why {
     Unknown,
     /// A server took a message, and it did not arrive.
     Undelivered(Fate),
-    /// A session left the list together with too many others.
-    Removed,
-    /// It moved with too many others.
-    Moved,
-    /// Connect codes changed, with too many others.
-    Codes,
-    /// It starts at another hour on people's clocks, as too many others do, although the source says the same.
-    Clocks,
+    /// It changed together with too many others.
+    Guarded(GuardKind),
     /// Somebody wrote what the service does not understand, or more than it understands.
     Wrote,
 }
@@ -88,10 +82,7 @@ impl Why {
             Self::Rejected => "rejected",
             Self::Unknown => "unknown",
             Self::Undelivered(fate) => fate.as_str(),
-            Self::Removed => "removed",
-            Self::Moved => "moved",
-            Self::Codes => "codes",
-            Self::Clocks => "clocks",
+            Self::Guarded(kind) => kind.as_str(),
             Self::Wrote => "wrote",
         }
     }
@@ -182,13 +173,7 @@ impl Desk<'_> {
 
 /// Changes of a session that wait for an operator.
 pub fn of_guard(guard: &GuardRow) -> Concern {
-    let why = match guard.kind.as_str() {
-        "moved" => Why::Moved,
-        "codes" => Why::Codes,
-        "clocks" => Why::Clocks,
-        _ => Why::Removed,
-    };
-    Concern { kind: Kind::Change, session: Some(guard.session_id), why, ..nothing() }
+    Concern { kind: Kind::Change, session: Some(guard.session_id), why: Why::Guarded(guard.kind), ..nothing() }
 }
 
 /// A text that somebody wrote: of each participant whose it may be, with its source; or of nobody that is known. What it says is no part of it.

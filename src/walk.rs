@@ -15,14 +15,18 @@ use sha2::{Digest, Sha256};
 
 use crate::notice::{Decision, NoticeKey, Occasion, Reason};
 use crate::outbox::{
-    self, Applied, Change, Departed, Guard, Known, KnownMap, KnownNotice, Outbox, Seen, SeenSession, State, StoredSession, Walk,
+    self, Applied, Change, Departed, Known, KnownMap, KnownNotice, Outbox, Seen, SeenSession, Standing, State, StoredSession, Walk,
     WalkedSession,
 };
 use crate::plan::{self, NotJoined, Policy, Suppressions, diff};
-use crate::session::{Extent, Fault, Participant, ParticipationId, Presence, Session, SessionId, Snapshot};
+use crate::session::{Extent, Participant, ParticipationId, Presence, Session, SessionId, Snapshot};
 use crate::source::{json, kept};
 
+mod differ;
 mod guard;
+mod held;
+
+use self::guard::{Kept, Looked, Ruling, Scene};
 
 /// Snapshots in a row that must not list a session before it counts as cancelled.
 pub const ABSENCES: u32 = 3;
@@ -32,6 +36,9 @@ pub const ABSENT_FOR: TimeDelta = TimeDelta::minutes(10);
 /// A session that is touched while it is planned is planned again at once, so often. Each round takes a few milliseconds, and what is touched in
 /// all of them waits for the next walk.
 const ROUNDS: u32 = 20;
+
+/// That a source says the same is noted so often: a source is believed for hours.
+const NOTED_EVERY: TimeDelta = TimeDelta::seconds(30);
 
 /// What a walk saw and did.
 #[derive(Debug, Clone, Default)]
@@ -60,13 +67,29 @@ struct Walker<'a> {
     /// The sessions to plan, as they were.
     before: HashMap<SessionId, (StoredSession, Session)>,
     known: HashMap<SessionId, KnownMap>,
-    guarded: HashSet<SessionId>,
+    ruling: Ruling,
 }
 
 /// Plans what changed since the last walk, and applies it.
 pub async fn walk(outbox: &dyn Outbox, source: &str, snapshot: &Snapshot, policy: &Policy, now: DateTime<Utc>) -> outbox::Result<Report> {
     let planned = plan(outbox, source, snapshot, policy, now).await?;
     planned.apply(outbox).await
+}
+
+/// Nothing new that a source says could change anything but that it said so, if it says what it said before. Then [`heard`] is all of a walk.
+pub async fn rests(outbox: &dyn Outbox, source: &str, policy: &Policy, now: DateTime<Utc>) -> outbox::Result<Option<DateTime<Utc>>> {
+    let since = if policy.not_joined.is_some() { now - NotJoined::LONGEST } else { now };
+    let Some(rest) = outbox.rest(source, now, since).await? else { return Ok(None) };
+    let fresh = rest.last_snapshot_at <= now && now - rest.last_snapshot_at <= policy.max_stale;
+    Ok((fresh && !rest.unsettled && rest.policy_digest == policy.digest()).then_some(rest.last_snapshot_at))
+}
+
+/// A source said what it said before, and [`rests`]: notes it, unless it was noted just now, and nobody waits for a fresh look.
+pub async fn heard(outbox: &dyn Outbox, source: &str, policy: &Policy, last: DateTime<Utc>, now: DateTime<Utc>) -> outbox::Result<()> {
+    if policy.not_joined.is_none() && now - last < NOTED_EVERY {
+        return Ok(());
+    }
+    outbox.heard(source, now).await
 }
 
 /// A walk that is planned, and not applied yet.
@@ -103,23 +126,37 @@ async fn plan<'a>(
     policy: &'a Policy,
     now: DateTime<Utc>,
 ) -> outbox::Result<Planned<'a>> {
-    let seen = outbox.seen(source).await?;
+    let seen = seen(outbox, source, snapshot, now).await?;
     let policy_digest = policy.digest();
-    let all = seen.as_ref().is_none_or(|s| s.policy_digest != policy_digest || now - s.last_snapshot_at > policy.max_stale);
+    let all = seen
+        .as_ref()
+        .is_none_or(|s| s.policy_digest != policy_digest || now - s.last_snapshot_at > policy.max_stale || s.last_snapshot_at > now);
     let changed = changed(snapshot, seen.as_ref(), all);
     let missing = missing(snapshot, seen.as_ref(), all, policy.not_joined.is_some(), now);
     let ids: Vec<SessionId> = changed.iter().map(|(s, _)| s.id).chain(missing.iter().map(|(id, _)| *id)).collect();
     let mut walker = Walker { first_fill: seen.is_none(), ..Walker::of(outbox, (source, policy), &ids, now).await? };
-    let guard = judge(snapshot, seen.as_ref(), &changed, &missing, &walker);
-    walker.guarded = guard.sessions.iter().map(|(id, _)| *id).collect();
+    if let Some(seen) = &seen {
+        walker.judge(outbox, snapshot, seen, (&changed, &missing)).await?;
+    }
     let listed = changed.into_iter().map(|(session, digest)| Work::Listed(session, digest));
     let work: Vec<Work<'a>> = listed.chain(missing.into_iter().map(|(id, why)| Work::Missing(id, why))).collect();
     let sessions = walker.sessions(&work);
-    let faults: Vec<Fault> = snapshot.faults.iter().chain(snapshot.sessions.iter().flat_map(|s| &s.faults)).cloned().collect();
-    let (planned, guarded) = (sessions.len(), guard.sessions.len());
-    let report = Report { sessions: snapshot.sessions.len(), planned, faults: faults.len(), guarded, applied: Applied::default() };
-    let walk = Walk { source: source.to_owned(), at: now, heard: true, policy_digest, sessions, faults, guard };
+    let told = snapshot.told();
+    let guard = walker.guard_change(seen.as_ref(), &sessions);
+    let (planned, guarded) = (sessions.len(), walker.ruling.waiting.len());
+    let report = Report { sessions: snapshot.sessions.len(), planned, faults: told.count, guarded, applied: Applied::default() };
+    let walk = Walk { source: source.to_owned(), at: now, heard: true, policy_digest, sessions, faults: told.lines(), guard };
     Ok(Planned { walk, work, walker, report })
+}
+
+/// What the last walk left of what is to come, or may still be told of, and of what the snapshot lists: what is over is not read.
+async fn seen(outbox: &dyn Outbox, source: &str, snapshot: &Snapshot, now: DateTime<Utc>) -> outbox::Result<Option<Seen>> {
+    let Some(mut seen) = outbox.seen_from(source, now - NotJoined::LONGEST).await? else { return Ok(None) };
+    let unknown: Vec<SessionId> = snapshot.sessions.iter().map(|s| s.id).filter(|id| !seen.sessions.contains_key(id)).collect();
+    if !unknown.is_empty() {
+        seen.sessions.extend(outbox.seen_among(source, &unknown).await?);
+    }
+    Ok(Some(seen))
 }
 
 impl Planned<'_> {
@@ -149,8 +186,10 @@ impl Planned<'_> {
 /// Plans again what waits for it, as it was last said: a participant answered, or wants messages again. The source said nothing, so this counts as
 /// no snapshot of it; what is held because of the source (absent, unheard, guarded) stays so.
 pub async fn again(outbox: &dyn Outbox, source: &str, policy: &Policy, now: DateTime<Utc>) -> outbox::Result<Report> {
-    let Some(seen) = outbox.seen(source).await? else { return Ok(Report::default()) };
-    let waits = seen.sessions.iter().filter(|(_, s)| s.start > now && s.replan && s.presence == Presence::Listed);
+    let Some(seen) = outbox.seen_from(source, now).await? else { return Ok(Report::default()) };
+    // What an operator decided is done when the source is heard.
+    let decided: HashSet<SessionId> = seen.guard.members.iter().filter(|m| m.standing != Standing::Waiting).map(|m| m.session).collect();
+    let waits = seen.sessions.iter().filter(|(id, s)| s.start > now && s.replan && s.presence == Presence::Listed && !decided.contains(id));
     let mut ids: Vec<SessionId> = waits.map(|(id, _)| *id).collect();
     ids.sort_unstable();
     let walker = Walker::of(outbox, (source, policy), &ids, now).await?;
@@ -166,7 +205,8 @@ pub async fn again(outbox: &dyn Outbox, source: &str, policy: &Policy, now: Date
 
 /// Sessions to plan, with their new digests.
 fn changed<'a>(snapshot: &'a Snapshot, seen: Option<&Seen>, all: bool) -> Vec<(&'a Session, String)> {
-    let as_it_was = |last: &SeenSession, digest: &str| last.digest == digest && last.presence == Presence::Listed && !last.replan;
+    let listed = |is: Presence| matches!(is, Presence::Listed | Presence::Guarded | Presence::Kept);
+    let as_it_was = |last: &SeenSession, digest: &str| last.digest == digest && listed(last.presence) && !last.replan;
     let last = |id: SessionId| seen.and_then(|s| s.sessions.get(&id));
     let digested = snapshot.sessions.iter().map(|s| (s, digest(s)));
     digested.filter(|(s, d)| all || !last(s.id).is_some_and(|last| as_it_was(last, d))).collect()
@@ -188,7 +228,7 @@ fn digest(session: &Session) -> String {
 /// that have started and may still be told of.
 fn missing(snapshot: &Snapshot, seen: Option<&Seen>, all: bool, nudges: bool, now: DateTime<Utc>) -> Vec<(SessionId, Presence)> {
     let listed: HashSet<SessionId> = snapshot.sessions.iter().map(|s| s.id).collect();
-    let unreadable: HashSet<SessionId> = snapshot.faults.iter().filter_map(|f| f.session).collect();
+    let unreadable: HashSet<SessionId> = snapshot.unreadable().collect();
     let runs = |start: DateTime<Utc>| nudges && start <= now && now - start < NotJoined::LONGEST;
     let unlisted = seen.into_iter().flat_map(|s| &s.sessions).filter(|(id, s)| !listed.contains(id) && (s.start > now || runs(s.start)));
     let is = |id: &SessionId, was: &SeenSession| {
@@ -204,6 +244,7 @@ fn missing(snapshot: &Snapshot, seen: Option<&Seen>, all: bool, nudges: bool, no
         }
         match (snapshot.extent, was.presence) {
             _ if unreadable.contains(id) => Some(Presence::Unreadable).filter(|is| was.presence != *is || was.replan),
+            (Extent::Whole, Presence::Guarded | Presence::Kept) if was.digest.is_empty() => Some(Presence::Absent).filter(|_| again),
             (Extent::Whole, is) => Some(Presence::Absent).filter(|_| is != Presence::Gone || was.replan),
             (Extent::Part, Presence::Listed) => Some(Presence::Unheard),
             (Extent::Part, Presence::Unheard) => Some(Presence::Unheard).filter(|_| again),
@@ -219,30 +260,6 @@ fn missing(snapshot: &Snapshot, seen: Option<&Seen>, all: bool, nudges: bool, no
 
 fn before(stored: Vec<StoredSession>) -> HashMap<SessionId, (StoredSession, Session)> {
     stored.into_iter().filter_map(|s| kept::session(&s).map(|session| (s.id, (s, session)))).collect()
-}
-
-fn judge(
-    snapshot: &Snapshot,
-    seen: Option<&Seen>,
-    changed: &[(&Session, String)],
-    missing: &[(SessionId, Presence)],
-    walker: &Walker<'_>,
-) -> Guard {
-    let Some(seen) = seen else { return Guard::default() };
-    let (before, now) = (&walker.before, walker.now);
-    // Whoever was told that it is cancelled loses nothing when it leaves the list.
-    let takes_place = |id: &SessionId| before.get(id).is_none_or(|(_, was)| was.is_active() && was.start > now);
-    let absent: Vec<SessionId> =
-        missing.iter().filter(|(id, why)| *why == Presence::Absent && takes_place(id)).map(|(id, _)| *id).collect();
-    let changes = guard::Changes {
-        future: seen.sessions.values().filter(|s| s.start > now && s.presence != Presence::Gone).count(),
-        empty: snapshot.sessions.is_empty() && snapshot.faults.is_empty(),
-        missing: &absent,
-        clocks: changed.iter().filter(|(is, _)| walker.tells_another_hour(is)).map(|(is, _)| is.id).collect(),
-        changed: changed.iter().filter_map(|(is, _)| before.get(&is.id).map(|(_, was)| (was, *is))).collect(),
-        accepted: seen.guard_accepted.as_deref(),
-    };
-    guard::judge(&changes, now)
 }
 
 /// Groups what is known by session.
@@ -271,7 +288,7 @@ impl<'a> Walker<'a> {
             now,
             before: HashMap::new(),
             known: HashMap::new(),
-            guarded: HashSet::new(),
+            ruling: Ruling::default(),
         };
         walker.read(outbox, ids).await?;
         Ok(walker)
@@ -304,35 +321,20 @@ impl Walker<'_> {
         known
     }
 
-    /// Somebody who was told would be told again, although the source says of them what it said before: the zone data or the configuration
-    /// moves the hour on their clock.
-    fn tells_another_hour(&self, session: &Session) -> bool {
-        let Some((_, was)) = self.before.get(&session.id).filter(|_| session.start > self.now) else { return false };
-        let says_the_same = |p: &Participant| {
-            let facts = |s: &Session, p: &Participant| plan::facts(s, p, self.policy);
-            was.start == session.start && was.participant(p.id).is_some_and(|before| facts(was, before) == facts(session, p))
-        };
-        let known = plan::observe(session, self.known(session.id), self.policy, self.first_fill, self.now);
-        plan::plan_session(session, &known, self.policy, &self.suppressed, self.now).iter().any(|decision| match decision {
-            Decision::Send(n) => n.occasion == Occasion::Updated && session.participant(n.participation).is_some_and(says_the_same),
-            Decision::Omit(_) => false,
-        })
-    }
-
     /// A session that is in the snapshot. `None`: it is guarded, and was so before.
     fn listed(&self, session: &Session, digest: String) -> Option<WalkedSession> {
-        if self.guarded.contains(&session.id) {
-            return self.kept(session.id, Presence::Guarded, self.known(session.id));
+        if let Some(kept) = self.ruling.holds.get(&session.id).and_then(|hold| hold.whole) {
+            return self.held(session, kept, digest);
         }
         let mut known = self.known(session.id);
         let before = self.before.get(&session.id);
-        let departed: Vec<Participant> = before.map(|(_, was)| self.departed(session, was, &mut known)).unwrap_or_default();
+        let mut whole = self.with_held(session);
+        let departed: Vec<Participant> = before.map(|(_, was)| self.departed(&whole, was, &mut known)).unwrap_or_default();
         for person in &session.participants {
             if let Some(one) = known.get_mut(&(session.id, person.id)) {
                 (one.absent_since, one.absences) = (None, 0);
             }
         }
-        let mut whole = session.clone();
         whole.participants.extend(departed);
         Some(self.plan(&whole, digest, known))
     }
@@ -347,7 +349,7 @@ impl Walker<'_> {
             let unreadable = nameless_fault || session.faults.iter().any(|f| f.participation == Some(person.id));
             person.presence = match known.get_mut(&(session.id, person.id)) {
                 _ if unreadable => Presence::Unreadable,
-                Some(_) if person.presence == Presence::Gone => Presence::Gone,
+                Some(_) if person.presence == Presence::Gone || self.ruling.confirmed.contains(&session.id) => Presence::Gone,
                 Some(one) => self.count_absence(one, session.start),
                 None => Presence::Absent,
             };
@@ -372,17 +374,19 @@ impl Walker<'_> {
         if was.start <= self.now {
             return self.left(id, why, known);
         }
-        let presence = match why {
-            _ if self.guarded.contains(&id) => Presence::Guarded,
-            Presence::Absent => {
+        let hold = self.ruling.holds.get(&id).and_then(|hold| hold.whole);
+        let presence = match (why, hold) {
+            (_, Some(kept)) => return self.held_missing(id, kept, known),
+            (Presence::Absent, None) if self.ruling.confirmed.contains(&id) => Presence::Gone,
+            (Presence::Absent, None) => {
                 let all: Vec<Presence> = known.values_mut().map(|one| self.count_absence(one, was.start)).collect();
                 if all.contains(&Presence::Gone) { Presence::Gone } else { Presence::Absent }
             }
-            Presence::Unheard => {
+            (Presence::Unheard, None) => {
                 known.values_mut().for_each(|one| one.absent_since = one.absent_since.or(Some(self.now)));
                 Presence::Unheard
             }
-            other => other,
+            (other, None) => other,
         };
         self.kept(id, presence, known)
     }
@@ -407,6 +411,7 @@ impl Walker<'_> {
         if presence == Presence::Gone {
             // Nobody says anything else of it any more.
             session.participants.iter_mut().for_each(|p| p.ambiguous = None);
+            held::in_force(&mut session);
         }
         Some(self.plan(&session, stored.digest.clone(), known))
     }

@@ -126,7 +126,7 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Repo
             let (level, taken) = meaning.map_or(("error", "unknown: held"), |meaning| ("note", meaning.as_str()));
             report.add(level, what.clone(), format!("ScheduleType {word}: {count} sessions, taken for {taken}"));
         }
-        for fault in snapshot.faults.iter().chain(snapshot.sessions.iter().flat_map(|s| &s.faults)) {
+        for fault in snapshot.told().lines() {
             report.add("error", what.clone(), fault.to_string());
         }
         let now = WallClock.now();

@@ -1,4 +1,4 @@
-//! `guard show / accept`: what waits because too much changed at once.
+//! `guard show / accept / reject`: what waits because too much changed at once.
 
 use super::preview::rfc3339;
 use super::table::{Colors, Tone, table};
@@ -6,7 +6,7 @@ use super::{Exit, GuardCommand, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::open_store;
-use crate::outbox::GuardRow;
+use crate::outbox::{GuardRow, Verdict};
 
 pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: Colors) -> anyhow::Result<Exit> {
     runtime()?.block_on(async {
@@ -16,6 +16,18 @@ pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: 
             GuardCommand::Accept { source } => {
                 let waiting = store.accept_guard(source.as_deref(), WallClock.now()).await?;
                 println!("{waiting} sessions accepted: the next walk applies what changed");
+                Ok(Exit::Done)
+            }
+            GuardCommand::Reject { source } => {
+                let rejected = store.decide_guard(Verdict::Reject, None, source.as_deref(), WallClock.now()).await?;
+                println!("{rejected} sessions rejected: what was before is in force until the source says something else");
+                let of_source = |row: &GuardRow| source.as_ref().is_none_or(|named| *named == row.source);
+                if store.guards().await?.iter().any(of_source) {
+                    println!(
+                        "What the zone data or the configuration changed cannot be rejected: correct that, and it clears. It waits: punctual guard show"
+                    );
+                    return Ok(Exit::Attention);
+                }
                 Ok(Exit::Done)
             }
         }
@@ -32,11 +44,13 @@ fn show(rows: &[GuardRow], json: bool, colors: Colors) -> anyhow::Result<Exit> {
     } else {
         let mut shown = table(colors, &["Source", "Session", "What", "Since"]);
         for row in rows {
-            let cells = [row.source.clone(), row.session_id.to_string(), row.kind.clone(), rfc3339(row.since)];
+            let cells = [row.source.clone(), row.session_id.to_string(), row.kind.to_string(), rfc3339(row.since)];
             shown.add_row(cells.into_iter().map(|t| colors.cell(t, Tone::Bad)));
         }
         println!("{}", shown.trim_fmt());
-        println!("Nothing is sent for these sessions. If the source is right: punctual guard accept");
+        println!(
+            "Nothing is sent for these. If the source is right: punctual guard accept. If it is wrong, mend it, or go on as before: punctual guard reject"
+        );
     }
     Ok(if rows.is_empty() { Exit::Done } else { Exit::Attention })
 }

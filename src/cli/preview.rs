@@ -76,11 +76,7 @@ pub(super) fn snapshot(config: &Config, named: Option<&Path>) -> anyhow::Result<
                 SourceKind::Push(_) => runtime()?.block_on(pushed(config, source))?,
                 _ => runtime()?.block_on(read_source(source)).map_err(anyhow::Error::msg)?,
             };
-            whole.sessions.extend(part.sessions);
-            whole.faults.extend(part.faults);
-            if part.extent != Extent::Whole {
-                whole.extent = part.extent;
-            }
+            whole.join(part);
         }
     }
     ambiguity::mark(&mut whole);

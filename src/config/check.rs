@@ -27,7 +27,7 @@ use crate::plan::rule::{Rule, When};
 use crate::render::{self, dkim::Dkim};
 use crate::retry::DoubtPolicy;
 use crate::source::words::Dictionary;
-use crate::source::{file, http, push};
+use crate::source::{file, http, push, same};
 use crate::web;
 use crate::zone::{self, Zone, Zones};
 
@@ -106,6 +106,8 @@ pub struct Source {
     pub words: Dictionary,
     /// Cron expression with seconds, checked.
     pub poll: String,
+    /// What it said when it was last walked.
+    pub memory: Arc<same::Memory>,
 }
 
 /// A source's kind and its own settings.
@@ -373,7 +375,7 @@ fn sources(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Vec<Sourc
             }
         };
         let words = Dictionary::new(&source.status).map_err(|why| document.note(&key("status"), why)).unwrap_or_default();
-        sources.extend(kind.map(|kind| Source { name, kind, words, poll }));
+        sources.extend(kind.map(|kind| Source { name, kind, words, poll, memory: Arc::default() }));
     }
     sources
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
 use super::Engine;
 use crate::dispatch::LATENESS;
-use crate::outbox::{State, Status};
+use crate::outbox::{State, Status, sessions_of};
 use crate::web::{Figures, Kind};
 use crate::zone::Zone;
 
@@ -131,7 +131,7 @@ impl Engine {
         self.sources(&mut f, &status, now);
         f.family("punctual_guarded_sessions", Kind::Gauge, "Sessions that wait for an operator because too much changed at once.");
         for name in &self.names {
-            let n = guards.iter().filter(|g| g.source == *name).count();
+            let n = sessions_of(guards.iter().filter(|g| g.source == *name));
             f.sample("punctual_guarded_sessions", &[("source", name)], n as f64);
         }
         self.channels(&mut f, now);

@@ -9,12 +9,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, Notify, mpsc};
 
-use super::{Engine, receipts, replies, tell};
+use super::{Engine, receipts, replies};
 use crate::contact::{Channel, PhoneNumber};
 use crate::evidence::{self, Evidence};
 use crate::feedback::{Reply, Report};
-use crate::outbox::StoreError;
 use crate::outbox::receipt::Received;
+use crate::outbox::{StoreError, sessions_of};
 use crate::session::{Participant, ParticipationId, SessionId};
 use crate::source::push::{self, Held, Offer, Refused};
 use crate::source::{kept, words};
@@ -86,7 +86,7 @@ impl Intake {
         let outbox = self.engine.outbox();
         Ok(Held {
             filled: outbox.seen(source).await?.is_some(),
-            guarded: outbox.guards().await?.iter().filter(|g| g.source == source).count(),
+            guarded: sessions_of(outbox.guards().await?.iter().filter(|g| g.source == source)),
             sessions: outbox.sessions(source, None).await?,
             faults: outbox.status().await?.faults.into_iter().filter(|(of, _)| of == source).map(|(_, fault)| fault).collect(),
         })
@@ -135,7 +135,7 @@ impl Intake {
             words::apply(&mut taken.snapshot, dictionary);
             taken.faults.extend_from_slice(&taken.snapshot.faults[faults..]);
         }
-        tell(source, taken.faults.iter());
+        self.engine.told.tell(source, &taken.faults);
         // The line behind which it is durable.
         let report = self.engine.apply(source, &taken.snapshot).await?;
         Ok(Receipt {

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Desk;
-use crate::outbox::{SourceStatus, State, Status, StoreError};
+use crate::outbox::{SourceStatus, State, Status, StoreError, sessions_of};
 use crate::preview::rfc3339;
 
 /// Texts that are counted: somebody who reads them has no use for a larger number.
@@ -48,7 +48,7 @@ pub async fn status(desk: &Desk, now: DateTime<Utc>) -> Result<Facts, StoreError
         omissions: status.by_reason.iter().map(|(r, n)| (r.as_str(), *n)).collect(),
         next_due: status.next_due.map(rfc3339),
         quarantined: status.faults.iter().map(|(source, fault)| format!("{source}: {fault}")).collect(),
-        guarded: guards.len(),
+        guarded: sessions_of(&guards),
         undelivered: undelivered.len(),
         unread,
         suppressed: status.suppressed,

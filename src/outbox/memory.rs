@@ -14,10 +14,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::receipt::{Receipt, Received, Undelivered};
 use super::reply::{Taken, Told, Waiting, Written};
 use super::transition::checked;
-use super::words::{accepted, by, rfc3339};
+use super::words::{by, decided as in_words, rfc3339};
 use super::{
     Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lately, Lease, LedgerRow, Outbox, Purged,
-    Recovered, Result, Retention, SaidBy, Seen, SeenSession, Settlement, StaffLetter, Status, StoredSession, SuppressedAddress, Walk,
+    Recovered, Rest, Result, Retention, SaidBy, Seen, SeenSession, Settlement, StaffLetter, Status, StoredSession, SuppressedAddress,
+    Verdict, Walk,
 };
 use crate::contact::{Address, Channel, PhoneNumber};
 use crate::ledger::{Anchor, Verified, Walker};
@@ -25,6 +26,7 @@ use crate::notice::{NoticeKey, Omission};
 use crate::outcome::Suppression;
 use crate::session::{ParticipationId, SessionId};
 
+mod guard;
 mod receipt;
 mod refused;
 mod reply;
@@ -88,22 +90,21 @@ impl Outbox for MemoryOutbox {
         Ok(self.reference_key)
     }
 
-    async fn seen(&self, source: &str) -> Result<Option<Seen>> {
+    async fn seen_from(&self, source: &str, from: DateTime<Utc>) -> Result<Option<Seen>> {
         let tables = self.tables();
-        let of_source = tables.sessions.iter().filter(|((of, _), _)| of == source);
-        let seen = |session: &tables::Session| SeenSession {
-            digest: session.stored.digest.clone(),
-            presence: session.stored.presence,
-            replan: session.stored.touch.again > 0,
-            start: session.start,
-        };
-        let sessions = of_source.map(|((_, id), session)| (*id, seen(session))).collect();
+        let of_source = tables.sessions.iter().filter(|((of, _), session)| of == source && session.start >= from);
+        let sessions = of_source.map(|((_, id), session)| (*id, session.seen())).collect();
         Ok(tables.sources.get(source).map(|s| Seen {
             policy_digest: s.policy_digest.clone(),
             last_snapshot_at: s.last_snapshot_at,
-            guard_accepted: s.guard_accepted.clone(),
+            guard: s.guard.set(),
             sessions,
         }))
+    }
+
+    async fn seen_among(&self, source: &str, ids: &[SessionId]) -> Result<HashMap<SessionId, SeenSession>> {
+        let tables = self.tables();
+        Ok(ids.iter().filter_map(|id| Some((*id, tables.sessions.get(&(source.to_owned(), *id))?.seen()))).collect())
     }
 
     async fn sessions(&self, source: &str, ids: Option<&[SessionId]>) -> Result<Vec<StoredSession>> {
@@ -125,26 +126,35 @@ impl Outbox for MemoryOutbox {
 
     async fn guards(&self) -> Result<Vec<GuardRow>> {
         let tables = self.tables();
-        let rows = tables.sources.iter().flat_map(|(name, source)| {
-            let mut sessions = source.guard.sessions.clone();
-            sessions.sort_unstable();
-            let since = source.guard_since.unwrap_or(source.last_snapshot_at);
-            sessions.into_iter().map(move |(id, kind)| GuardRow { source: name.clone(), session_id: id, kind: kind.to_owned(), since })
-        });
-        Ok(rows.collect())
+        Ok(tables.sources.iter().flat_map(|(name, source)| source.guard.rows(name)).collect())
     }
 
-    async fn accept_guard_by(&self, who: Option<&str>, source: Option<&str>, now: DateTime<Utc>) -> Result<usize> {
+    async fn decide_guard(&self, verdict: Verdict, who: Option<&str>, source: Option<&str>, now: DateTime<Utc>) -> Result<usize> {
         let mut tables = self.tables();
-        let mut waiting = 0;
-        for (_, held) in tables.sources.iter_mut().filter(|(name, s)| source.is_none_or(|n| n == name.as_str()) && s.guard_since.is_some())
-        {
-            held.guard_accepted = Some(held.guard.digest.clone());
-            waiting += held.guard.sessions.len();
+        let named = |name: &str| source.is_none_or(|named| named == name);
+        let decided: Vec<(String, SessionId)> = (tables.sources.iter_mut().filter(|(name, _)| named(name)))
+            .flat_map(|(name, held)| held.guard.decide(verdict).into_iter().map(|id| (name.clone(), id)))
+            .collect();
+        for place in &decided {
+            tables.plan_again(place);
         }
-        let detail = accepted(waiting, source, who);
-        tables.append(LedgerRow::note(now, "guard_accepted", &detail));
-        Ok(waiting)
+        tables.append(LedgerRow::note(now, verdict.event(), &in_words(decided.len(), source, who)));
+        Ok(decided.len())
+    }
+
+    async fn people(&self, source: &str, now: DateTime<Utc>) -> Result<usize> {
+        Ok(self.tables().people(source, now))
+    }
+
+    async fn rest(&self, source: &str, now: DateTime<Utc>, since: DateTime<Utc>) -> Result<Option<Rest>> {
+        Ok(self.tables().rest(source, now, since))
+    }
+
+    async fn heard(&self, source: &str, at: DateTime<Utc>) -> Result<()> {
+        if let Some(source) = self.tables().sources.get_mut(source) {
+            source.last_snapshot_at = at;
+        }
+        Ok(())
     }
 
     async fn known(&self, source: &str, sessions: &[SessionId]) -> Result<KnownMap> {

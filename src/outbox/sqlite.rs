@@ -24,8 +24,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lately, Lease, LedgerRow, Outbox, Purged,
-    Recovered, Restored, Result, Retention, SaidBy, Seen, Settlement, StaffLetter, State, Status, StoreError, StoredSession,
-    SuppressedAddress, Walk,
+    Recovered, Rest, Restored, Result, Retention, SaidBy, Seen, SeenSession, Settlement, StaffLetter, State, Status, StoreError,
+    StoredSession, SuppressedAddress, Verdict, Walk,
 };
 use crate::contact::{Address, Channel, PhoneNumber};
 use crate::ledger::{Anchor, Verified};
@@ -41,6 +41,7 @@ mod backup;
 mod columns;
 mod figures;
 mod frozen;
+mod guard;
 mod history;
 mod letter;
 mod mark;
@@ -139,9 +140,14 @@ impl Outbox for SqliteOutbox {
         self.readers.read("reference_key", query::reference_key).await
     }
 
-    async fn seen(&self, source: &str) -> Result<Option<Seen>> {
+    async fn seen_from(&self, source: &str, from: DateTime<Utc>) -> Result<Option<Seen>> {
         let source = source.to_owned();
-        self.readers.read("seen", move |c| query::seen(c, &source)).await
+        self.readers.read("seen", move |c| query::seen(c, &source, from)).await
+    }
+
+    async fn seen_among(&self, source: &str, ids: &[SessionId]) -> Result<HashMap<SessionId, SeenSession>> {
+        let (source, ids) = (source.to_owned(), ids.to_vec());
+        self.readers.read("seen", move |c| query::seen_among(c, &source, &ids)).await
     }
 
     async fn sessions(&self, source: &str, ids: Option<&[SessionId]>) -> Result<Vec<StoredSession>> {
@@ -154,12 +160,27 @@ impl Outbox for SqliteOutbox {
     }
 
     async fn guards(&self) -> Result<Vec<GuardRow>> {
-        self.readers.read("guards", query::guards).await
+        self.readers.read("guards", guard::rows).await
     }
 
-    async fn accept_guard_by(&self, who: Option<&str>, source: Option<&str>, now: DateTime<Utc>) -> Result<usize> {
+    async fn decide_guard(&self, verdict: Verdict, who: Option<&str>, source: Option<&str>, now: DateTime<Utc>) -> Result<usize> {
         let (who, source) = (who.map(str::to_owned), source.map(str::to_owned));
-        self.writer.write("accept_guard", move |c| walk::accept_guard(c, who.as_deref(), source.as_deref(), now)).await
+        self.writer.write("decide_guard", move |c| guard::decide(c, verdict, who.as_deref(), source.as_deref(), now)).await
+    }
+
+    async fn people(&self, source: &str, now: DateTime<Utc>) -> Result<usize> {
+        let source = source.to_owned();
+        self.readers.read("people", move |c| query::people(c, &source, now)).await
+    }
+
+    async fn rest(&self, source: &str, now: DateTime<Utc>, since: DateTime<Utc>) -> Result<Option<Rest>> {
+        let source = source.to_owned();
+        self.readers.read("rest", move |c| query::rest(c, &source, now, since)).await
+    }
+
+    async fn heard(&self, source: &str, at: DateTime<Utc>) -> Result<()> {
+        let source = source.to_owned();
+        self.writer.write("heard", move |c| walk::heard(c, &source, at)).await
     }
 
     async fn known(&self, source: &str, sessions: &[SessionId]) -> Result<KnownMap> {

@@ -101,8 +101,8 @@ pub(crate) fn by(who: &str) -> String {
     format!("by {who}")
 }
 
-/// What the ledger tells of a guard that was let pass.
-pub(crate) fn accepted(waiting: usize, source: Option<&str>, who: Option<&str>) -> String {
+/// What the ledger tells of what an operator decided about the guard.
+pub(crate) fn decided(waiting: usize, source: Option<&str>, who: Option<&str>) -> String {
     let who = who.map_or_else(String::new, |who| format!(", {}", by(who)));
     format!("{waiting} sessions of {}{who}", source.unwrap_or("every source"))
 }

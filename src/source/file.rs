@@ -5,7 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
+
 use super::json::{self, BODY_MAX};
+use super::same::{self, Mark, Part, Print, Said};
 use crate::session::{Extent, Fault, Snapshot};
 
 /// Where to read.
@@ -22,12 +25,50 @@ pub fn read(settings: &Settings) -> Result<Snapshot, String> {
 
 /// Likewise; `progress` is told files of a folder: read, and all.
 pub fn read_telling(settings: &Settings, progress: &dyn Fn(u64, u64)) -> Result<Snapshot, String> {
-    let path = &settings.path;
-    let meta = std::fs::metadata(path).map_err(|e| format!("{}: cannot be read: {e}", path.display()))?;
-    if meta.is_dir() { read_folder(path, progress) } else { read_file(path) }
+    read_all(settings, DateTime::UNIX_EPOCH, progress).map(|(snapshot, _)| snapshot)
 }
 
-fn read_file(path: &Path) -> Result<Snapshot, String> {
+/// Reads it, unless it is what it was. `now` is when.
+pub fn read_since(settings: &Settings, last: Option<&Print>, now: DateTime<Utc>) -> Result<Said, String> {
+    if let Some(last) = last
+        && let Some(print) = same_as(settings, last, now)?
+    {
+        return Ok(Said::Same(print));
+    }
+    let (snapshot, print) = read_all(settings, now, &|_, _| {})?;
+    // What could not be read may be readable the next time.
+    let print = (snapshot.extent == Extent::Whole).then_some(print);
+    Ok(Said::Now(snapshot, print))
+}
+
+/// What it is known by now, if it is what it was. Only files whose marks cannot be trusted are read.
+fn same_as(settings: &Settings, last: &Print, now: DateTime<Utc>) -> Result<Option<Print>, String> {
+    let files = files(&settings.path)?;
+    if files.len() != last.0.len() {
+        return Ok(None);
+    }
+    Ok(files.iter().zip(&last.0).map(|(file, before)| part_as(file, before, now)).collect::<Option<Vec<Part>>>().map(Print))
+}
+
+fn part_as(file: &Path, before: &Part, now: DateTime<Utc>) -> Option<Part> {
+    let meta = std::fs::metadata(file).ok().filter(|meta| name(file) == before.name && meta.len() <= BODY_MAX as u64)?;
+    let mark = Mark::of(&meta, now);
+    let same =
+        before.mark.is_some_and(|then| mark.is_same(then)) || std::fs::read(file).is_ok_and(|bytes| same::digest(&bytes) == before.digest);
+    same.then(|| Part { mark: Some(mark), ..before.clone() })
+}
+
+fn read_all(settings: &Settings, now: DateTime<Utc>, progress: &dyn Fn(u64, u64)) -> Result<(Snapshot, Print), String> {
+    let path = &settings.path;
+    let meta = std::fs::metadata(path).map_err(|e| format!("{}: cannot be read: {e}", path.display()))?;
+    if meta.is_dir() {
+        return read_folder(path, now, progress);
+    }
+    let (snapshot, part) = read_file(path, now)?;
+    Ok((snapshot, Print(vec![part])))
+}
+
+fn read_file(path: &Path, now: DateTime<Utc>) -> Result<(Snapshot, Part), String> {
     let says = |why: String| format!("{}: {why}", path.display());
     let meta = std::fs::metadata(path).map_err(|e| says(format!("cannot be read: {e}")))?;
     if !meta.is_file() {
@@ -37,28 +78,45 @@ fn read_file(path: &Path) -> Result<Snapshot, String> {
         return Err(says(format!("has {} bytes; expected at most {BODY_MAX} (32 MiB)", meta.len())));
     }
     let bytes = std::fs::read(path).map_err(|e| says(format!("cannot be read: {e}")))?;
-    json::parse(&bytes).map_err(|refusal| says(refusal.to_string()))
+    let part = Part { name: name(path), mark: Some(Mark::of(&meta, now)), digest: same::digest(&bytes) };
+    Ok((json::parse(&bytes).map_err(|refusal| says(refusal.to_string()))?, part))
 }
 
-fn read_folder(path: &Path, progress: &dyn Fn(u64, u64)) -> Result<Snapshot, String> {
+/// The file, or those of the folder by their names.
+fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
     let says = |e: std::io::Error| format!("{}: cannot be read: {e}", path.display());
+    if !std::fs::metadata(path).map_err(says)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
     let entries: Vec<PathBuf> =
         std::fs::read_dir(path).map_err(says)?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>().map_err(says)?;
     let mut files: Vec<PathBuf> = entries.into_iter().filter(|p| p.extension().is_some_and(|x| x == "json") && !is_hidden(p)).collect();
     files.sort();
-    let mut whole = Snapshot::default();
+    Ok(files)
+}
+
+fn name(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn read_folder(path: &Path, now: DateTime<Utc>, progress: &dyn Fn(u64, u64)) -> Result<(Snapshot, Print), String> {
+    let files = files(path)?;
+    let (mut whole, mut print) = (Snapshot::default(), Print::default());
     for (n, file) in files.iter().enumerate() {
         progress(n as u64, files.len() as u64);
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match read_file(file) {
-            Ok(part) => append(&mut whole, part, &name),
+        let name = name(file);
+        match read_file(file, now) {
+            Ok((snapshot, part)) => {
+                append(&mut whole, snapshot, &name);
+                print.0.push(part);
+            }
             Err(reason) => {
                 whole.extent = Extent::Part;
-                whole.faults.push(Fault { path: name, reason, session: None, participation: None });
+                whole.fault(Fault { path: name, reason, session: None, participation: None });
             }
         }
     }
-    Ok(whole)
+    Ok((whole, print))
 }
 
 /// Half-written files hide behind a dot until they are renamed.
@@ -69,10 +127,14 @@ fn is_hidden(path: &Path) -> bool {
 /// Adds one file's part: every path in it begins with the file's name.
 fn append(whole: &mut Snapshot, part: Snapshot, name: &str) {
     let within = |path: &str| format!("{name}:{path}");
-    for mut session in part.sessions {
+    let Snapshot { mut sessions, mut faults, more, extent } = part;
+    for session in &mut sessions {
         session.participants.iter_mut().for_each(|p| p.path = within(&p.path));
         session.faults.iter_mut().for_each(|f| f.path = within(&f.path));
-        whole.sessions.push(session);
     }
-    whole.faults.extend(part.faults.into_iter().map(|f| Fault { path: within(&f.path), ..f }));
+    faults.iter_mut().for_each(|f| f.path = within(&f.path));
+    whole.join(Snapshot { sessions, faults, more, extent });
 }
+
+#[cfg(test)]
+mod tests;

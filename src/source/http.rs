@@ -15,6 +15,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::json::{self, BODY_MAX};
+use super::same::{self, Part, Print, Said};
 use crate::deliver::gateway;
 use crate::outcome::redacted;
 use crate::retry::channel_pause;
@@ -73,31 +74,39 @@ impl Api {
 
     /// What the API lists now. The error says where, what was answered, and what was expected; it holds no secret.
     pub async fn read(&self) -> Result<Snapshot, String> {
-        if self.settings.hosts.is_empty() {
-            return parse(&self.get("/session").await?, "/session");
+        match self.read_since(None).await? {
+            Said::Now(snapshot, _) => Ok(snapshot),
+            Said::Same(_) => Err("nothing was read before".to_owned()),
         }
-        let mut whole = Snapshot::default();
-        for host in &self.settings.hosts {
-            let path = format!("/session/{host}");
-            let part = match self.get(&path).await {
-                Ok(body) => parse(&body, &path),
-                Err(why) => Err(why),
-            };
-            match part {
-                Ok(part) => {
-                    whole.sessions.extend(part.sessions);
-                    whole.faults.extend(part.faults);
-                }
-                Err(reason) => {
-                    whole.extent = Extent::Part;
-                    whole.faults.push(Fault { path, reason, session: None, participation: None });
-                }
-            }
+    }
+
+    /// The same, unless it is what it was.
+    pub async fn read_since(&self, last: Option<&Print>) -> Result<Said, String> {
+        let paths = if self.settings.hosts.is_empty() {
+            vec!["/session".to_owned()]
+        } else {
+            self.settings.hosts.iter().map(|host| format!("/session/{host}")).collect()
+        };
+        let mut bodies = Vec::with_capacity(paths.len());
+        for path in paths {
+            let body = self.get(&path).await;
+            bodies.push((path, body));
         }
-        if whole.extent == Extent::Part && whole.sessions.is_empty() {
-            return Err(whole.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
+        let part = |(path, body): &(String, Result<Vec<u8>, String>)| {
+            body.as_ref().ok().map(|body| Part { name: path.clone(), mark: None, digest: same::digest(body) })
+        };
+        let print = bodies.iter().map(part).collect::<Option<Vec<Part>>>().map(Print);
+        if print.is_some() && print.as_ref() == last {
+            return Ok(Said::Same(print.unwrap_or_default()));
         }
-        Ok(whole)
+        let snapshot = if self.settings.hosts.is_empty() {
+            let (path, body) = bodies.pop().ok_or("nothing was asked")?;
+            parse(&body?, &path)?
+        } else {
+            of_hosts(bodies)?
+        };
+        let print = print.filter(|_| snapshot.extent == Extent::Whole);
+        Ok(Said::Now(snapshot, print))
     }
 
     fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
@@ -151,6 +160,24 @@ impl Api {
         }
         Ok(body)
     }
+}
+
+/// One that fails makes the snapshot partial.
+fn of_hosts(bodies: Vec<(String, Result<Vec<u8>, String>)>) -> Result<Snapshot, String> {
+    let mut whole = Snapshot::default();
+    for (path, body) in bodies {
+        match body.and_then(|body| parse(&body, &path)) {
+            Ok(part) => whole.join(part),
+            Err(reason) => {
+                whole.extent = Extent::Part;
+                whole.fault(Fault { path, reason, session: None, participation: None });
+            }
+        }
+    }
+    if whole.extent == Extent::Part && whole.sessions.is_empty() {
+        return Err(whole.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
+    }
+    Ok(whole)
 }
 
 fn parse(body: &[u8], path: &str) -> Result<Snapshot, String> {

@@ -138,7 +138,7 @@ fn array(text: &str) -> Result<Snapshot, Refusal> {
     for (n, record) in records.into_iter().enumerate() {
         match session(record, &format!("[{n}]")) {
             Ok(session) => snapshot.sessions.push(session),
-            Err(fault) => snapshot.faults.push(fault),
+            Err(fault) => snapshot.fault(fault),
         }
     }
     Ok(snapshot)

@@ -12,6 +12,8 @@ use crate::session::{Participant, Session};
 pub fn session(stored: &StoredSession) -> Option<Session> {
     let mut session = json::kept(&stored.record)?;
     session.presence = stored.presence;
+    // Of whom an older record is in force, the newer one is not.
+    session.participants.retain(|p| stored.departed.iter().all(|d| d.id != p.id));
     session.participants.extend(stored.departed.iter().filter_map(person));
     for person in &mut session.participants {
         person.ambiguous = stored.ambiguous.iter().find(|(id, _)| *id == person.id).map(|(_, why)| why.clone());
@@ -33,7 +35,15 @@ pub(super) fn with_meaning(record: &str, meaning: Option<Meaning>) -> String {
     }
 }
 
-/// Somebody whom the source lists no more, as it said them last.
+/// The record of a session that is cancelled, and else as it was. `None`: it cannot be read.
+pub fn cancelled(record: &str) -> Option<String> {
+    let Ok(Value::Object(mut fields)) = serde_json::from_str(record) else { return None };
+    fields.remove(MEANING);
+    fields.insert("ScheduleType".to_owned(), "Cancelled".into());
+    Some(Value::Object(fields).to_string())
+}
+
+/// Somebody whom the source lists no more, or of whom an older record is in force.
 fn person(departed: &Departed) -> Option<Participant> {
     let person = json::kept_person(&departed.record)?;
     Some(Participant { role: departed.role, presence: departed.presence, ..person })

@@ -105,8 +105,7 @@ fn whole(body: &[u8], held: &Held, now: DateTime<Utc>) -> Result<Taken, Refused>
     let mut snapshot = json::parse(body).map_err(|refusal| Refused::Unusable(format!("the body: {refusal}")))?;
     let faults = faults_of(&snapshot);
     if !snapshot.sessions.is_empty() {
-        let named: HashSet<SessionId> =
-            snapshot.sessions.iter().map(|s| s.id).chain(snapshot.faults.iter().filter_map(|f| f.session)).collect();
+        let named: HashSet<SessionId> = snapshot.sessions.iter().map(|s| s.id).chain(snapshot.unreadable()).collect();
         let unnamed = held.sessions.iter().filter(|s| !named.contains(&s.id) && s.presence == Presence::Listed).filter_map(as_said);
         snapshot.sessions.extend(unnamed.filter(|s| s.cancelled && s.start > now));
     }
@@ -167,7 +166,7 @@ fn merged(session: Session, held: &Held) -> Taken {
 }
 
 fn faults_of(snapshot: &Snapshot) -> Vec<Fault> {
-    snapshot.faults.iter().chain(snapshot.sessions.iter().flat_map(|s| &s.faults)).cloned().collect()
+    snapshot.told().lines()
 }
 
 /// A session without those whom the source lists no more. `None`: it cannot be read.

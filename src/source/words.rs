@@ -152,6 +152,7 @@ pub(super) fn standing(meaning: Option<Meaning>) -> Standing {
 
 /// Takes each session for what the practice says that its word means. A word that nobody knows is told as a fault; its session is held.
 pub fn apply(snapshot: &mut Snapshot, dictionary: &Dictionary) {
+    let mut unknowns = Vec::new();
     for session in &mut snapshot.sessions {
         let marked = memchr::memmem::find(session.record.as_bytes(), json::MEANING.as_bytes()).is_some();
         if marked || !dictionary.is_empty() {
@@ -164,9 +165,10 @@ pub fn apply(snapshot: &mut Snapshot, dictionary: &Dictionary) {
             (session.cancelled, session.standing) = (meaning == Some(Meaning::Cancelled), standing(meaning));
         }
         if session.standing == Standing::Unknown {
-            snapshot.faults.push(unknown(session));
+            unknowns.push(unknown(session));
         }
     }
+    unknowns.into_iter().for_each(|fault| snapshot.fault(fault));
 }
 
 /// Each word of ScheduleType, what it is taken for (`None`: it is not known), and how many sessions have it.

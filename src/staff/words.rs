@@ -2,6 +2,7 @@
 
 use super::{Concern, Kind, Why};
 use crate::notice::Reason;
+use crate::outbox::GuardKind;
 
 /// What is wrong, and what to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,20 +41,33 @@ pub fn of(concern: &Concern) -> Words {
         (_, Why::Rejected) => ("The mail server or gateway refused their messages", "Check the address or number, and call them."),
         (_, Why::Unknown) => ("A message may or may not have arrived", "The server's answer was lost. Ask them, or call."),
         (_, Why::Undelivered(_)) => ("A message to them did not arrive", "Check the address or number, and call them."),
-        (_, Why::Removed) => ("Left the list, with many others", GUARD),
-        (_, Why::Moved) => ("Moved, with many others", GUARD),
-        (_, Why::Codes) => ("New connect codes, with many others", GUARD),
+        (_, Why::Guarded(kind)) => (of_guard(kind), if kind == GuardKind::Clocks { CLOCKS } else { GUARD }),
         (_, Why::Wrote) => (
             "They wrote, and the service did not answer",
             "Read it on the page Decisions, or with `punctual replies list`; answer by telephone, then mark it as read.",
         ),
-        (_, Why::Clocks) => ("Another hour on people's clocks, with many others", GUARD),
     };
     Words { what, advice }
 }
 
 /// What to do about a guard.
 const GUARD: &str = "Is that right? Then run `punctual guard accept`. If not, correct it in the scheduling system.";
+/// What to do where the scheduling system is as it was.
+const CLOCKS: &str = "Is that right? Then run `punctual guard accept`. If not, correct the zones in the configuration.";
+
+/// What too many did at once.
+fn of_guard(kind: GuardKind) -> &'static str {
+    match kind {
+        GuardKind::Removed => "Left the list, with many others",
+        GuardKind::Moved => "Moved, with many others",
+        GuardKind::Participants => "People left the session, as in many others",
+        GuardKind::Codes => "New connect codes, with many others",
+        GuardKind::Addresses => "New addresses or numbers, with many others",
+        GuardKind::Zones => "New time zones, with many others",
+        GuardKind::Names => "New names, with many others",
+        GuardKind::Clocks => "Another hour on people's clocks, with many others",
+    }
+}
 
 /// The words for the planner's reasons. Those that no staff need act upon fall back to their name.
 fn of_reason(reason: Reason) -> (&'static str, &'static str) {

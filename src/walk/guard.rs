@@ -1,92 +1,283 @@
-//! The guard: too much that changes at once is more likely a fault of the source than the truth. Additions pass; removals and changes wait
-//! for an operator, and nothing is sent for the sessions concerned. The next snapshot that is as before clears it.
+//! The guard: too much that changes at once is more likely a fault of the source than the truth. Additions pass; each removal or change of that
+//! kind waits for an operator, and nothing is sent for it.
 //!
-//! It trips on an empty snapshot after one that was not, and on more than max(3, 20 %) of the future sessions that are removed or cancelled,
-//! moved by the same amount of time, or have other connect codes; and on as many that start at another hour on people's clocks although the
-//! source says the same, because the zone data or the configuration changed.
+//! It trips on an empty snapshot after one that was not, and on more than max(3, 20 %) of the future sessions, or of their participants, that
+//! are removed or differ in one way ([`GuardKind`]); also on more than max(10, 20 %) within [`WITHIN`] minutes, so that a fault that comes in
+//! parts is one. What tripped is a set that the store keeps ([`crate::outbox::GuardSet`]): while it has a member of a kind, everything else of
+//! that kind joins it. A member leaves when the source says again what it said before, and when what an operator decided is done.
+//!
+//! In: what differs ([`differ`]), and the set. Out: who is kept as they were ([`Ruling`]), and what changes in the set. Pure.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::outbox::Guard;
-use crate::session::{ParticipationId, Presence, Session, SessionId};
+use super::differ::What;
+use crate::outbox::{GuardChange, GuardKind, GuardSet, Member, Passed, Standing};
+use crate::session::{ParticipationId, SessionId};
 
 /// So many may always change at once.
-const ALWAYS: usize = 3;
+pub(super) const ALWAYS: usize = 3;
 /// And so many of a hundred.
 const PERCENT: usize = 20;
+/// Changes that come one after the other count together for so long: what a faulty list loses in several polls.
+pub(super) const WITHIN: TimeDelta = TimeDelta::minutes(10);
+/// So many may always change within that time: people at a desk change that many by hand.
+const BY_HAND: usize = 10;
+
+/// A session that this walk looks at again.
+pub(super) struct Looked {
+    pub(super) session: SessionId,
+    /// It was to come: it counts.
+    pub(super) counts: bool,
+    /// It is over, as it was and as the source says it now: nothing of it is guarded any more, unless it was.
+    pub(super) over: bool,
+    /// It takes place no more by the source's own word.
+    pub(super) cancelled: bool,
+    /// The source does not list it.
+    pub(super) missing: bool,
+    /// What differs from before; empty: nothing.
+    pub(super) whats: Vec<What>,
+}
 
 /// What a guard looks at.
-pub(super) struct Changes<'a> {
+pub(super) struct Scene<'a> {
     /// Future sessions before this snapshot, those that counted as gone left out.
-    pub(super) future: usize,
+    pub(super) sessions: usize,
+    /// Their participants.
+    pub(super) people: usize,
     /// The snapshot lists nothing at all.
     pub(super) empty: bool,
-    /// Future sessions that are not listed.
-    pub(super) missing: &'a [SessionId],
-    /// Sessions that differ: as they were, and as they are.
-    pub(super) changed: Vec<(&'a Session, &'a Session)>,
-    /// Sessions of which people would be told another hour, although the source says the same.
-    pub(super) clocks: Vec<SessionId>,
-    /// What an operator let pass.
-    pub(super) accepted: Option<&'a str>,
+    /// The sessions that are looked at again, by id.
+    pub(super) looked: &'a [Looked],
+    pub(super) set: &'a GuardSet,
+    pub(super) now: DateTime<Utc>,
 }
 
-/// Which sessions wait.
-pub(super) fn judge(changes: &Changes<'_>, now: DateTime<Utc>) -> Guard {
-    let limit = ALWAYS.max(changes.future * PERCENT / 100);
-    let mut tripped: BTreeMap<SessionId, &'static str> = BTreeMap::new();
-    let mut trip = |ids: Vec<SessionId>, kind: &'static str| {
-        ids.into_iter().for_each(|id| {
-            tripped.entry(id).or_insert(kind);
-        });
-    };
-    let future: Vec<(&Session, &Session)> = changes.changed.iter().filter(|(was, _)| was.start > now).copied().collect();
-    let removed = removed(changes.missing, &future);
-    if removed.len() > limit || (changes.empty && !removed.is_empty()) {
-        trip(removed, "removed");
-    }
-    for moved in moved(&future).into_values().filter(|ids| ids.len() > limit) {
-        trip(moved, "moved");
-    }
-    let recoded = recoded(&future);
-    if recoded.len() > limit {
-        trip(recoded.into_iter().map(|(session, _)| session).collect(), "codes");
-    }
-    if changes.clocks.len() > limit {
-        trip(changes.clocks.clone(), "clocks");
-    }
-    let items: Vec<String> = tripped.iter().map(|(id, kind)| item(*id, kind, &changes.changed)).collect();
-    let accepted: HashSet<&str> = changes.accepted.into_iter().flat_map(str::lines).collect();
-    let passed = items.iter().all(|item| accepted.contains(item.as_str()));
-    Guard { digest: items.join("\n"), sessions: if passed { Vec::new() } else { tripped.into_iter().collect() } }
+/// Who is kept as they were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// Until an operator decides: nothing is sent.
+    Waiting,
+    /// Because an operator rejected the change, or because what they are told now is that it is cancelled: what was before is in force.
+    InForce,
 }
 
-/// One line of a guard's digest: what an operator accepts is this change of this session, and no other.
-fn item(id: SessionId, kind: &str, changed: &[(&Session, &Session)]) -> String {
-    use sha2::{Digest, Sha256};
-    let now = changed.iter().find(|(_, is)| is.id == id).map_or("", |(_, is)| is.record.as_str());
-    format!("{id} {kind} {}", data_encoding::HEXLOWER.encode(&Sha256::digest(now.as_bytes())[..8]))
+/// How a session is kept.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Hold {
+    /// The whole session.
+    pub(super) whole: Option<Kept>,
+    /// These people of it.
+    pub(super) people: BTreeMap<ParticipationId, Kept>,
 }
 
-fn removed(missing: &[SessionId], changed: &[(&Session, &Session)]) -> Vec<SessionId> {
-    let cancelled =
-        changed.iter().filter(|(was, is)| is.cancelled && !was.cancelled && was.presence != Presence::Gone).map(|(_, is)| is.id);
-    missing.iter().copied().chain(cancelled).collect()
+/// What the guard decided.
+#[derive(Debug, Default)]
+pub(super) struct Ruling {
+    pub(super) holds: HashMap<SessionId, Hold>,
+    /// Whose removal an operator accepted: that is no absence which has to become sure.
+    pub(super) confirmed: HashSet<SessionId>,
+    pub(super) change: GuardChange,
+    /// Sessions that wait now.
+    pub(super) waiting: BTreeSet<SessionId>,
 }
 
-/// By how much.
-fn moved(changed: &[(&Session, &Session)]) -> HashMap<TimeDelta, Vec<SessionId>> {
-    let mut by: HashMap<TimeDelta, Vec<SessionId>> = HashMap::new();
-    for (was, is) in changed.iter().filter(|(was, is)| was.start != is.start) {
-        by.entry(is.start - was.start).or_default().push(is.id);
+/// What is open of one kind.
+#[derive(Default)]
+struct Tally {
+    sessions: BTreeSet<SessionId>,
+    people: usize,
+    /// The set has members of it that still differ.
+    stands: bool,
+}
+
+/// Decides who waits.
+pub(super) fn judge(scene: &Scene<'_>) -> Ruling {
+    let judge = Judge::new(scene);
+    let tripped: BTreeSet<GuardKind> = GuardKind::ALL.into_iter().filter(|kind| judge.trips(*kind)).collect();
+    let mut ruling = Ruling::default();
+    for looked in scene.looked {
+        judge.rule(looked, &tripped, &mut ruling);
     }
-    by
+    ruling.waiting.extend(judge.unseen().map(|m| m.session));
+    let old = scene.set.passed.iter().any(|passed| scene.now - passed.at > WITHIN);
+    ruling.change.forgets = old.then(|| scene.now - WITHIN);
+    ruling
 }
 
-/// Participations with another connect code.
-fn recoded(changed: &[(&Session, &Session)]) -> Vec<(SessionId, ParticipationId)> {
-    let pairs = changed.iter().flat_map(|(was, is)| is.participants.iter().filter_map(|p| Some((is.id, p, was.participant(p.id)?))));
-    pairs.filter(|(_, is, was)| is.code.is_some() && was.code.is_some() && is.code != was.code).map(|(id, is, _)| (id, is.id)).collect()
+struct Judge<'a> {
+    scene: &'a Scene<'a>,
+    members: HashMap<(SessionId, GuardKind), &'a Member>,
+    /// Which sessions are looked at, and whether the source does not list them.
+    looked: HashMap<SessionId, bool>,
+    tallies: BTreeMap<GuardKind, Tally>,
 }
+
+impl<'a> Judge<'a> {
+    fn new(scene: &'a Scene<'a>) -> Self {
+        let members = scene.set.members.iter().map(|m| ((m.session, m.kind), m)).collect();
+        let looked = scene.looked.iter().map(|l| (l.session, l.missing)).collect();
+        let mut judge = Self { scene, members, looked, tallies: BTreeMap::new() };
+        let mut tallies: BTreeMap<GuardKind, Tally> = BTreeMap::new();
+        for looked in scene.looked {
+            for what in looked.whats.iter().filter(|what| judge.decided(looked.session, what).is_none()) {
+                let tally = tallies.entry(what.kind).or_default();
+                tally.stands |= judge.standing(looked.session, what.kind) == Some(Standing::Waiting);
+                if looked.counts && what.counts > 0 {
+                    tally.sessions.insert(looked.session);
+                    tally.people += what.counts;
+                }
+            }
+        }
+        for member in judge.unseen() {
+            let tally = tallies.entry(member.kind).or_default();
+            tally.stands = true;
+            tally.sessions.insert(member.session);
+            tally.people += member.people;
+        }
+        judge.tallies = tallies;
+        judge
+    }
+
+    /// Members that wait, and of which this snapshot says nothing new: their sessions are as they were, or not listed.
+    fn unseen(&self) -> impl Iterator<Item = &'a Member> {
+        let waiting = self.scene.set.members.iter().filter(|m| m.standing == Standing::Waiting);
+        waiting.filter(|m| self.looked.get(&m.session).is_none_or(|missing| *missing && m.kind != GuardKind::Removed))
+    }
+
+    fn standing(&self, session: SessionId, kind: GuardKind) -> Option<Standing> {
+        self.members.get(&(session, kind)).map(|m| m.standing)
+    }
+
+    /// What an operator said of just this.
+    fn decided(&self, session: SessionId, what: &What) -> Option<Standing> {
+        let member = self.members.get(&(session, what.kind)).filter(|m| m.says == what.says);
+        member.map(|m| m.standing).filter(|standing| *standing != Standing::Waiting)
+    }
+
+    /// Too much of it changed.
+    fn trips(&self, kind: GuardKind) -> bool {
+        let Some(tally) = self.tallies.get(&kind) else { return false };
+        let (scene, open) = (self.scene, tally.sessions.len());
+        let lately: BTreeSet<SessionId> = (scene.set.passed.iter())
+            .filter(|p| p.kind == kind && scene.now - p.at <= WITHIN && !tally.sessions.contains(&p.session))
+            .map(|p| p.session)
+            .collect();
+        // What was let go is not among those that are left.
+        let before = scene.sessions + if kind == GuardKind::Removed { lately.len() } else { 0 };
+        tally.stands
+            || open > limit(scene.sessions)
+            || (kind.of_people() && tally.people > limit(scene.people))
+            || (kind == GuardKind::Removed && scene.empty && open > 0)
+            || (open > 0 && open + lately.len() > BY_HAND.max(before * PERCENT / 100))
+    }
+
+    /// What becomes of one session.
+    fn rule(&self, looked: &Looked, tripped: &BTreeSet<GuardKind>, ruling: &mut Ruling) {
+        let id = looked.session;
+        let waits = |what: &What| {
+            let joins = !looked.over || self.standing(id, what.kind) == Some(Standing::Waiting);
+            self.decided(id, what).is_none() && tripped.contains(&what.kind) && joins
+        };
+        let fates: Vec<(&What, Fate)> = (looked.whats.iter())
+            .map(|what| match self.decided(id, what) {
+                Some(Standing::Accepted) => (what, Fate::Accepted),
+                Some(Standing::Rejected) => (what, Fate::Rejected),
+                Some(Standing::Waiting) | None if waits(what) => (what, Fate::Waits),
+                Some(Standing::Waiting) | None => (what, Fate::Passes),
+            })
+            .collect();
+        let hold = Hold::of(looked, &fates);
+        for (what, fate) in fates {
+            self.note(looked, what, fate, &hold, ruling);
+        }
+        // Of a session that is not listed nothing can be said but that it is not.
+        let mended = |kind: &GuardKind| !looked.missing && !looked.whats.iter().any(|w| w.kind == *kind);
+        let leaves = GuardKind::ALL.into_iter().filter(|kind| self.members.contains_key(&(id, *kind)) && mended(kind));
+        ruling.change.leaves.extend(leaves.map(|kind| (id, kind)));
+        if hold != Hold::default() {
+            ruling.holds.insert(id, hold);
+        }
+    }
+
+    /// What becomes of one thing, in the set.
+    fn note(&self, looked: &Looked, what: &What, fate: Fate, hold: &Hold, ruling: &mut Ruling) {
+        let (id, kind, now) = (looked.session, what.kind, self.scene.now);
+        let member = self.members.get(&(id, kind)).copied();
+        match fate {
+            Fate::Accepted if !hold.stops(what) => {
+                ruling.confirmed.insert(id);
+                ruling.change.leaves.push((id, kind));
+            }
+            Fate::Rejected if hold.makes_wait(what) => {
+                ruling.waiting.insert(id);
+                ruling.change.reopens.push((id, kind));
+            }
+            Fate::Accepted | Fate::Rejected => {}
+            Fate::Waits if hold.makes_wait(what) => {
+                ruling.waiting.insert(id);
+                let since = member.filter(|m| m.standing == Standing::Waiting).map_or(now, |m| m.since);
+                let (people, says) = (what.size(), what.says.clone());
+                let joins = Member { session: id, kind, people, says, since, standing: Standing::Waiting };
+                ruling.change.joins.extend((member != Some(&joins)).then_some(joins));
+            }
+            Fate::Waits | Fate::Passes => {
+                ruling.change.leaves.extend(member.map(|_| (id, kind)));
+                if looked.counts && what.counts > 0 && !hold.stops(what) {
+                    ruling.change.passes.push(Passed { session: id, kind, at: now });
+                }
+            }
+        }
+    }
+}
+
+/// What becomes of one thing that differs, for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Accepted,
+    Rejected,
+    Waits,
+    Passes,
+}
+
+impl Hold {
+    /// How a session is kept: whole, if the whole of it waits or was rejected; else the people concerned. One record is in force, so what else
+    /// is new has to wait with what was rejected. Whoever is told that it is cancelled is told so as they were told of it: that need not wait.
+    fn of(looked: &Looked, fates: &[(&What, Fate)]) -> Self {
+        let of = |fate: Fate| fates.iter().filter(move |(_, f)| *f == fate).map(|(what, _)| *what);
+        let calm = looked.cancelled && !of(Fate::Waits).any(|what| what.kind == GuardKind::Removed);
+        let whole = |fate| of(fate).any(|what| !what.kind.of_people());
+        if whole(Fate::Waits) || whole(Fate::Rejected) {
+            let in_force = calm || fates.iter().all(|(_, fate)| *fate == Fate::Rejected);
+            return Self { whole: Some(if in_force { Kept::InForce } else { Kept::Waiting }), ..Self::default() };
+        }
+        let people = |fate| of(fate).flat_map(|what| what.people.iter().copied()).collect::<BTreeSet<ParticipationId>>();
+        let (waiting, rejected) = (people(Fate::Waits), people(Fate::Rejected));
+        let changed_too: BTreeSet<ParticipationId> = people(Fate::Accepted).union(&people(Fate::Passes)).copied().collect();
+        let kept = |person: &ParticipationId| {
+            let in_force = calm || !(waiting.contains(person) || changed_too.contains(person));
+            (*person, if in_force { Kept::InForce } else { Kept::Waiting })
+        };
+        Self { whole: None, people: waiting.union(&rejected).map(kept).collect() }
+    }
+
+    /// It is not applied as long as this holds.
+    fn stops(&self, what: &What) -> bool {
+        let cancelled_as_told = self.whole == Some(Kept::InForce) && what.kind == GuardKind::Removed;
+        (self.whole.is_some() && !cancelled_as_told) || what.people.iter().any(|person| self.people.contains_key(person))
+    }
+
+    /// Somebody has to decide about it.
+    fn makes_wait(&self, what: &What) -> bool {
+        self.whole == Some(Kept::Waiting) || what.people.iter().any(|person| self.people.get(person) == Some(&Kept::Waiting))
+    }
+}
+
+/// More than so many are too many.
+fn limit(of: usize) -> usize {
+    ALWAYS.max(of * PERCENT / 100)
+}
+
+#[cfg(test)]
+mod tests;

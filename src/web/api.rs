@@ -55,6 +55,7 @@ fn schema<T: schemars::JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 const NO_NOTICE: (u16, &str) = (404, "There is no such notice.");
 
 /// All of them.
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn operations() -> Vec<Operation> {
     use query::{CURSOR, DAYS, LIMIT, OCCASION, PARTICIPATION, SESSION, STATE};
     let read = |path, id, summary, answer, handler| Operation {
@@ -127,6 +128,18 @@ fn operations() -> Vec<Operation> {
             answers: &[(200, Some(schema::<deeds::Accepted>))],
             refusals: &[(404, "There is no such source."), (409, "Nothing waits.")],
             ..write("post", "/guard/accept", "acceptGuard", "Lets pass what waits: the next walk applies it.", || post(deeds::accept))
+        },
+        Operation {
+            body: Some(schema::<deeds::Accept>),
+            answers: &[(200, Some(schema::<deeds::Rejected>))],
+            refusals: &[(404, "There is no such source."), (409, "Nothing waits that can be rejected.")],
+            ..write(
+                "post",
+                "/guard/reject",
+                "rejectGuard",
+                "Rejects what waits: what was before is in force until the source says something else.",
+                || post(deeds::reject),
+            )
         },
         Operation {
             query: &[LIMIT, CURSOR],

@@ -52,6 +52,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/notices/{key}/message", get(notice::message))
         .route("/notices/{key}/{act}", post(deeds::act))
         .route("/guard/accept", post(deeds::accept))
+        .route("/guard/reject", post(deeds::reject))
         .route("/replies/{key}/read", post(deeds::read))
         .route("/login", get(entrance::page).post(entrance::log_in))
         .route("/logout", post(entrance::log_out))
@@ -170,6 +171,8 @@ struct Attention {
     frame: Frame,
     /// The guard was just accepted.
     accepted: bool,
+    /// It was just rejected.
+    rejected: bool,
     guarded: Vec<Guarded>,
     unknown: Vec<NoticeRow>,
     held: Vec<NoticeRow>,
@@ -189,6 +192,7 @@ async fn attention(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery,
     let facts = Attention {
         frame: looking.frame(&shared, "attention").await?,
         accepted: query.as_deref() == Some("accepted"),
+        rejected: query.as_deref() == Some("rejected"),
         guarded: Guarded::by_source(&outbox.guards().await?, looking.office),
         full: unknown.len() == NOTICES_MAX || held.len() == NOTICES_MAX || replies.len() == NOTICES_MAX,
         replies,

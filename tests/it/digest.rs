@@ -12,7 +12,7 @@ use punctual::dispatch::Lane;
 use punctual::message::{Content, Message};
 use punctual::notice::Reason;
 use punctual::outbox::memory::MemoryOutbox;
-use punctual::outbox::{LetterState, Outbox};
+use punctual::outbox::{GuardKind, LetterState, Outbox};
 use punctual::outcome::{Outcome, Suppression};
 use punctual::render::{Parts, Renderer, Settings};
 use punctual::retry::DoubtPolicy;
@@ -352,7 +352,7 @@ fn all_concerns() -> Vec<Concern> {
     ];
     let people = faults.map(Why::Omitted).into_iter().chain([Why::Held, Why::Rejected, Why::Unknown]).map(|why| (Kind::Person, why));
     let messages = [Why::Held, Why::Rejected, Why::Unknown].map(|why| (Kind::Message, why));
-    let changes = [Why::Removed, Why::Moved, Why::Codes, Why::Clocks].map(|why| (Kind::Change, why));
+    let changes = GuardKind::ALL.map(|kind| (Kind::Change, Why::Guarded(kind)));
     let record = [(Kind::Record, Why::Omitted(Reason::Quarantined))];
     let concern = |(n, (kind, why)): (i64, (Kind, Why))| Concern {
         kind,

@@ -27,6 +27,7 @@ use tokio::sync::Notify;
 mod changes;
 mod clocks;
 mod extent;
+mod guard;
 mod nudge;
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -157,6 +158,10 @@ impl World {
 
     fn set(&self, now: &str) {
         *self.clock.0.lock().unwrap() = at(now);
+    }
+
+    fn clock_now(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
     async fn walk(&self, sessions: &Value) -> walk::Report {
@@ -480,7 +485,7 @@ async fn all_moved_by_an_hour_and_all_other_codes_wait_for_an_operator() {
         world.once().await;
         world.set("2026-11-24T10:00:00Z");
         assert_eq!(world.walk(&changed).await.guarded, 10, "{name}");
-        assert!(world.outbox.guards().await.unwrap().iter().all(|g| g.kind == name));
+        assert!(world.outbox.guards().await.unwrap().iter().all(|g| g.kind.as_str() == name));
         world.set("2026-11-25T15:00:00Z");
         world.walk(&changed).await;
         world.once().await;

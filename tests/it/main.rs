@@ -20,4 +20,5 @@ mod simulate;
 mod smtp;
 mod source_http;
 mod staff;
+mod unchanged;
 mod zone;

@@ -298,6 +298,25 @@ async fn a_body_is_read_only_of_those_who_may_and_only_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_million_records_at_fault_are_two_hundred_and_a_number() {
+    let practice = Practice::open().await;
+    let body = format!("[{}]", vec!["{}"; 1_000_000].join(","));
+    let answered = practice.ask(Method::PUT, "/api/v1/sources/front%20desk/sessions", TOKEN, body).await;
+    assert_eq!(answered.status(), 200);
+    let answered = answered.text().await.unwrap();
+    assert!(answered.len() < 100_000, "{}", answered.len());
+    let receipt: Value = serde_json::from_str(&answered).unwrap();
+    let faults = receipt["faults"].as_array().unwrap();
+    assert_eq!((faults.len(), &faults[200]["reason"]), (201, &json!("and 999,800 more records cannot be used")));
+    let kept = practice.engine.outbox().status().await.unwrap().faults;
+    assert_eq!(kept.len(), 201);
+    // And a list that is read.
+    let (_, receipt) = practice.list(&[json!({}), session(1, 111_111_111)]).await;
+    assert_eq!((&receipt["sessions"], receipt["faults"].as_array().unwrap().len()), (&json!(1), 1));
+    practice.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_event_is_noted_without_names_and_the_sources_are_asked() {
     let api = Server::start(answer(200, "", &json!([session(1, 111_111_111)]).to_string())).await;
     let more = format!(

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::guard::Guard;
 use super::reply::Kept;
 use crate::contact::{Address, Channel};
 use crate::ledger::{Anchor, CHECKPOINT};
@@ -11,12 +12,12 @@ use crate::notice::{NoticeKey, Omission, Reason};
 use crate::outbox::reply::Written;
 use crate::outbox::transition::{Doubt, Recovery, Row};
 use crate::outbox::{
-    Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, Guard, Known, KnownNotice, Lease, LedgerRow, Phase, Purged,
-    REMINDED_MAX, Recovered, Reminded, Retention, SaidBy, Settlement, SourceStatus, StaffLetter, State, Status, StoredSession,
-    SuppressedAddress, Touch, Walk, WalkedSession, suppression_key,
+    Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, GuardKind, Known, KnownNotice, Lease, LedgerRow, Member, Phase,
+    Purged, REMINDED_MAX, Recovered, Reminded, Rest, Retention, SaidBy, SeenSession, Settlement, SourceStatus, StaffLetter, Standing,
+    State, Status, StoredSession, SuppressedAddress, Touch, Walk, WalkedSession, suppression_key,
 };
 use crate::outcome::Suppression;
-use crate::session::{Fault, ParticipationId, SessionId};
+use crate::session::{Fault, ParticipationId, Presence, SessionId};
 
 #[derive(Default)]
 pub(super) struct Tables {
@@ -59,8 +60,6 @@ pub(super) struct Source {
     pub(super) policy_digest: String,
     faults: Vec<Fault>,
     pub(super) guard: Guard,
-    pub(super) guard_since: Option<DateTime<Utc>>,
-    pub(super) guard_accepted: Option<String>,
 }
 
 pub(super) struct Session {
@@ -68,6 +67,13 @@ pub(super) struct Session {
     pub(super) stored: StoredSession,
     pub(super) start: DateTime<Utc>,
     revision: i64,
+}
+
+impl Session {
+    pub(super) fn seen(&self) -> SeenSession {
+        let StoredSession { digest, presence, touch, .. } = &self.stored;
+        SeenSession { digest: digest.clone(), presence: *presence, replan: touch.again > 0, start: self.start }
+    }
 }
 
 impl Tables {
@@ -107,10 +113,10 @@ impl Tables {
         Some(value)
     }
 
-    pub(super) fn apply(&mut self, walk: Walk) -> Applied {
+    pub(super) fn apply(&mut self, mut walk: Walk) -> Applied {
         let mut applied = Applied::default();
         if walk.heard {
-            self.put_source(&walk);
+            self.put_source(&mut walk);
         }
         for session in walk.sessions {
             self.apply_session(&walk.source, walk.at, session, &mut applied);
@@ -118,20 +124,48 @@ impl Tables {
         applied
     }
 
-    /// What waits since when: the time is kept while anything waits.
-    fn put_source(&mut self, walk: &Walk) {
-        let before = self.sources.get(&walk.source);
-        let since = before.and_then(|s| s.guard_since).unwrap_or(walk.at);
-        let accepted = before.and_then(|s| s.guard_accepted.clone()).filter(|_| !walk.guard.digest.is_empty());
-        let source = Source {
-            last_snapshot_at: walk.at,
-            policy_digest: walk.policy_digest.clone(),
-            faults: walk.faults.clone(),
-            guard_since: (!walk.guard.sessions.is_empty()).then_some(since),
-            guard_accepted: accepted,
-            guard: walk.guard.clone(),
-        };
+    fn put_source(&mut self, walk: &mut Walk) {
+        let mut guard = self.sources.remove(&walk.source).map(|before| before.guard).unwrap_or_default();
+        guard.change(std::mem::take(&mut walk.guard));
+        let (last_snapshot_at, policy_digest) = (walk.at, walk.policy_digest.clone());
+        let source = Source { last_snapshot_at, policy_digest, faults: std::mem::take(&mut walk.faults), guard };
         self.sources.insert(walk.source.clone(), source);
+    }
+
+    pub(super) fn rest(&self, name: &str, now: DateTime<Utc>, since: DateTime<Utc>) -> Option<Rest> {
+        let source = self.sources.get(name)?;
+        let again = |session: &Session| session.stored.touch.again > 0;
+        let waits = |session: &Session| {
+            let absent = session.stored.presence == Presence::Absent && session.start > now;
+            session.start > since && (again(session) || absent)
+        };
+        let decided = |m: &Member| {
+            let session = self.sessions.get(&(name.to_owned(), m.session)).filter(|session| again(session));
+            m.standing != Standing::Waiting && session.is_some_and(|s| m.kind != GuardKind::Removed || s.start > now)
+        };
+        let unsettled =
+            self.sessions.iter().any(|((of, _), session)| of == name && waits(session)) || source.guard.set().members.iter().any(decided);
+        Some(Rest { policy_digest: source.policy_digest.clone(), last_snapshot_at: source.last_snapshot_at, unsettled })
+    }
+
+    /// How many people future sessions of a source have.
+    pub(super) fn people(&self, source: &str, now: DateTime<Utc>) -> usize {
+        let comes = |place: &(String, SessionId)| {
+            let session = self.sessions.get(place).filter(|s| s.start > now && s.stored.presence != Presence::Gone);
+            session.map(|session| session.stored.departed.iter().filter(|d| d.presence == Presence::Gone).map(|d| d.id).collect())
+        };
+        let of_source = self.participants.iter().filter(|((of, _, _), known)| of == source && !known.cancelled);
+        let come = of_source.filter(|((of, session, person), _)| {
+            comes(&(of.clone(), *session)).is_some_and(|gone: Vec<ParticipationId>| !gone.contains(person))
+        });
+        come.count()
+    }
+
+    /// At the next walk, whatever the source says.
+    pub(super) fn plan_again(&mut self, place: &(String, SessionId)) {
+        if let Some(session) = self.sessions.get_mut(place) {
+            session.stored.touch.again += 1;
+        }
     }
 
     /// What a plan of a session is made upon.
@@ -427,6 +461,9 @@ impl Tables {
         self.sessions.retain(|place, session| session.start >= retention.history_before || held.contains(place));
         self.participants.retain(|(source, session, _), _| self.sessions.contains_key(&(source.clone(), *session)));
         self.omissions.retain(|place, _| self.sessions.contains_key(place));
+        for (name, source) in &mut self.sources {
+            source.guard.purge(|id| self.sessions.get(&(name.clone(), id)).is_none_or(|session| session.stored.record.is_empty()));
+        }
         purged
     }
 

@@ -12,7 +12,7 @@ use super::{history, presence};
 type Then = Option<fn(&Connection) -> rusqlite::Result<()>>;
 
 /// The files, in order; file n leads from version n to n + 1. A released one is never edited: the next change is a new file.
-const MIGRATIONS: [(&str, Then); 10] = [
+const MIGRATIONS: [(&str, Then); 11] = [
     (include_str!("../schema/0001_outbox.sql"), None),
     (include_str!("../schema/0002_ledger.sql"), Some(history::link_all)),
     (include_str!("../schema/0003_by_number.sql"), None),
@@ -23,6 +23,7 @@ const MIGRATIONS: [(&str, Then); 10] = [
     (include_str!("../schema/0008_checks.sql"), None),
     (include_str!("../schema/0009_presence.sql"), Some(presence::take_apart)),
     (include_str!("../schema/0010_said.sql"), None),
+    (include_str!("../schema/0011_guard.sql"), None),
 ];
 
 /// "PNCT", in the file's header: another program's database is not taken for ours.
@@ -166,7 +167,7 @@ mod tests {
                 }
             }
             migrate(&mut connection, [1; 32]).unwrap();
-            let seen = query::seen(&connection, "clinic").unwrap().unwrap().sessions;
+            let seen = query::seen(&connection, "clinic", chrono::DateTime::UNIX_EPOCH).unwrap().unwrap().sessions;
             for (id, (_, _, (digest, presence, again))) in (1..).zip(&cases) {
                 let is = &seen[&SessionId(id)];
                 assert_eq!((is.digest.as_str(), is.presence, u8::from(is.replan)), (*digest, *presence, *again), "session {id}");

@@ -9,13 +9,13 @@ use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::columns::{at, misread, ms, opt_at, opt_phase, opt_role, opt_word, required, word};
-use super::frozen;
 use super::notices::{self, COLUMNS};
+use super::{frozen, guard};
 use crate::contact::{Address, Channel};
 use crate::notice::{NoticeKey, Omission};
 use crate::outbox::{
-    Delivery, Departed, Entry, Filter, GuardRow, Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, Seen, SeenSession, SourceStatus,
-    Status, StoredSession, Touch,
+    Delivery, Departed, Entry, Filter, Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, Rest, Seen, SeenSession, SourceStatus, Status,
+    StoredSession, Touch,
 };
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, SessionId};
@@ -24,18 +24,46 @@ pub(super) fn reference_key(connection: &Connection) -> rusqlite::Result<[u8; 32
     connection.query_row("SELECT reference_key FROM identity", [], |row| row.get(0))
 }
 
-pub(super) fn seen(connection: &Connection, source: &str) -> rusqlite::Result<Option<Seen>> {
-    let sql = "SELECT policy_digest, last_snapshot_at, unseal('guard', name, guard_accepted) FROM source WHERE name = ?1";
-    let of_source = connection.prepare_cached(sql)?.query_row([source], |row| Ok((row.get(0)?, at(row, 1)?, row.get(2)?))).optional()?;
-    let Some((policy_digest, last_snapshot_at, guard_accepted)) = of_source else { return Ok(None) };
-    let sql = "SELECT id, unseal('digest', source || '/' || id, digest), presence, replan > 0, start_at FROM session WHERE source = ?1";
+pub(super) const SEEN: &str = "SELECT id, unseal('digest', source || '/' || id, digest), presence, replan > 0, start_at
+     FROM session INDEXED BY session_start WHERE start_at >= ?2 AND source = ?1";
+
+pub(super) fn seen(connection: &Connection, source: &str, from: DateTime<Utc>) -> rusqlite::Result<Option<Seen>> {
+    let sql = "SELECT policy_digest, last_snapshot_at FROM source WHERE name = ?1";
+    let of_source = connection.prepare_cached(sql)?.query_row([source], |row| Ok((row.get(0)?, at(row, 1)?))).optional()?;
+    let Some((policy_digest, last_snapshot_at)) = of_source else { return Ok(None) };
+    let mut statement = connection.prepare_cached(SEEN)?;
+    let sessions = statement.query_map(params![source, ms(from)], seen_session)?.collect::<rusqlite::Result<_>>()?;
+    Ok(Some(Seen { policy_digest, last_snapshot_at, guard: guard::set(connection, source)?, sessions }))
+}
+
+/// Of these sessions alone.
+pub(super) fn seen_among(connection: &Connection, source: &str, ids: &[SessionId]) -> rusqlite::Result<HashMap<SessionId, SeenSession>> {
+    let sql = "SELECT id, unseal('digest', source || '/' || id, digest), presence, replan > 0, start_at FROM session
+               WHERE source = ?1 AND id = ?2";
     let mut statement = connection.prepare_cached(sql)?;
-    let seen = |row: &Row<'_>| {
-        let session = SeenSession { digest: row.get(1)?, presence: word(row, 2)?, replan: row.get(3)?, start: at(row, 4)? };
-        Ok((SessionId(row.get(0)?), session))
-    };
-    let sessions = statement.query_map([source], seen)?;
-    Ok(Some(Seen { policy_digest, last_snapshot_at, guard_accepted, sessions: sessions.collect::<rusqlite::Result<_>>()? }))
+    let found = ids.iter().filter_map(|id| statement.query_row(params![source, id.0], seen_session).optional().transpose());
+    found.collect()
+}
+
+fn seen_session(row: &Row<'_>) -> rusqlite::Result<(SessionId, SeenSession)> {
+    let session = SeenSession { digest: row.get(1)?, presence: word(row, 2)?, replan: row.get(3)?, start: at(row, 4)? };
+    Ok((SessionId(row.get(0)?), session))
+}
+
+/// `?1` the source, `?2` now, `?3` when what is over started.
+pub(super) const UNSETTLED: &str = "SELECT EXISTS (SELECT 1 FROM session INDEXED BY session_unsettled
+         WHERE source = ?1 AND start_at > ?3 AND (replan > 0 OR presence = 'absent') AND (replan > 0 OR start_at > ?2))
+     OR EXISTS (SELECT 1 FROM guard CROSS JOIN session ON session.source = guard.source AND id = session_id
+         WHERE guard.source = ?1 AND standing <> 'waiting' AND replan > 0 AND (kind <> 'removed' OR start_at > ?2))
+     OR EXISTS (SELECT 1 FROM restored WHERE source = ?1)";
+
+/// How the last walk left a source.
+pub(super) fn rest(connection: &Connection, source: &str, now: DateTime<Utc>, since: DateTime<Utc>) -> rusqlite::Result<Option<Rest>> {
+    let sql = "SELECT policy_digest, last_snapshot_at FROM source WHERE name = ?1";
+    let of_source = connection.prepare_cached(sql)?.query_row([source], |row| Ok((row.get(0)?, at(row, 1)?))).optional()?;
+    let Some((policy_digest, last_snapshot_at)) = of_source else { return Ok(None) };
+    let unsettled = connection.prepare_cached(UNSETTLED)?.query_row(params![source, ms(now), ms(since)], |row| row.get(0))?;
+    Ok(Some(Rest { policy_digest, last_snapshot_at, unsettled }))
 }
 
 /// When a source was last read.
@@ -43,12 +71,13 @@ pub(super) fn last_snapshot_at(connection: &Connection, source: &str) -> rusqlit
     connection.prepare_cached("SELECT last_snapshot_at FROM source WHERE name = ?1")?.query_row([source], |row| at(row, 0))
 }
 
-pub(super) fn guards(connection: &Connection) -> rusqlite::Result<Vec<GuardRow>> {
-    let sql = "SELECT guard.source, session_id, kind, guard_since FROM guard JOIN source ON source.name = guard.source ORDER BY 1, 2";
-    let mut statement = connection.prepare_cached(sql)?;
-    let row =
-        |row: &Row<'_>| Ok(GuardRow { source: row.get(0)?, session_id: SessionId(row.get(1)?), kind: row.get(2)?, since: at(row, 3)? });
-    statement.query_map([], row)?.collect()
+pub(super) const PEOPLE: &str = "SELECT count(*) FROM session INDEXED BY session_start
+     JOIN participant ON participant.source = session.source AND session_id = id
+     WHERE session.start_at > ?2 AND session.source = ?1 AND session.presence <> 'gone' AND participant.presence <> 'gone' AND NOT cancelled";
+
+pub(super) fn people(connection: &Connection, source: &str, now: DateTime<Utc>) -> rusqlite::Result<usize> {
+    let people: u32 = connection.prepare_cached(PEOPLE)?.query_row(params![source, ms(now)], |row| row.get(0))?;
+    Ok(people as usize)
 }
 
 const SESSION: &str = "SELECT id, unseal('digest', source || '/' || id, digest), unseal('record', source || '/' || id, record), ambiguous, revision, \
@@ -365,14 +394,20 @@ fn sources(connection: &Connection) -> rusqlite::Result<Vec<SourceStatus>> {
 }
 
 fn faults(connection: &Connection) -> rusqlite::Result<Vec<(String, Fault)>> {
-    let sql = "SELECT source, path, reason, session_id, participation_id FROM fault ORDER BY source, position";
-    let mut statement = connection.prepare_cached(sql)?;
-    let all = statement.query_map([], |row| {
-        let (session, participation) = (row.get::<_, Option<i64>>(3)?, row.get::<_, Option<i64>>(4)?);
-        let (session, participation) = (session.map(SessionId), participation.map(ParticipationId));
-        Ok((row.get(0)?, Fault { path: row.get(1)?, reason: row.get(2)?, session, participation }))
-    })?;
-    all.collect()
+    let sql = "SELECT path, reason, session_id, participation_id, source FROM fault ORDER BY source, position";
+    connection.prepare_cached(sql)?.query_map([], |row| Ok((row.get(4)?, fault(row)?)))?.collect()
+}
+
+/// Of one source.
+pub(super) fn faults_of(connection: &Connection, source: &str) -> rusqlite::Result<Vec<Fault>> {
+    let sql = "SELECT path, reason, session_id, participation_id FROM fault WHERE source = ?1 ORDER BY position";
+    connection.prepare_cached(sql)?.query_map([source], fault)?.collect()
+}
+
+fn fault(row: &Row<'_>) -> rusqlite::Result<Fault> {
+    let (session, participation) = (row.get::<_, Option<i64>>(2)?, row.get::<_, Option<i64>>(3)?);
+    let (session, participation) = (session.map(SessionId), participation.map(ParticipationId));
+    Ok(Fault { path: row.get(0)?, reason: row.get(1)?, session, participation })
 }
 
 #[cfg(test)]
@@ -462,6 +497,9 @@ mod tests {
                 sorted,
             ),
             (STARTING.to_owned(), "SEARCH session USING INDEX session_", "SCAN"),
+            (SEEN.to_owned(), "SEARCH session USING INDEX session_start (start_at>?)", "SCAN"),
+            (UNSETTLED.to_owned(), "SEARCH session USING INDEX session_unsettled (source=? AND start_at>?)", "SCAN session"),
+            (PEOPLE.to_owned(), "SEARCH session USING INDEX session_start (start_at>?)", "SCAN"),
             (suppression::PLAN_LEFT_OUT.to_owned(), "SEARCH omission USING COVERING INDEX omission_reason (reason=?)", "SCAN session"),
             (suppression::PLAN_LEFT_OUT.to_owned(), "SEARCH notice USING INDEX notice_state (state=?)", "SCAN"),
             (receipt::BY_REFERENCE.to_owned(), "USING INDEX notice_reference (reference=?)", "SCAN"),

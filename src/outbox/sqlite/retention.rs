@@ -8,7 +8,7 @@
 use rusqlite::{Connection, params};
 
 use super::columns::ms;
-use super::history;
+use super::{guard, history};
 use crate::outbox::{Purged, Retention};
 
 /// Rows of each kind in one transaction.
@@ -57,6 +57,7 @@ pub(super) fn batch(connection: &Connection, retention: Retention) -> rusqlite::
         ledger_rows: connection.prepare_cached(LEDGER)?.execute(params![closed, BATCH])? as u64,
     };
     connection.prepare_cached(DEPARTED)?.execute([])?;
+    connection.prepare_cached(guard::PURGE)?.execute([])?;
     let answers = connection.prepare_cached(ANSWERS)?.execute(content)? + connection.prepare_cached(SAID)?.execute(content)?;
     let replies = connection.prepare_cached(REPLIES)?.execute(old)?;
     purge_notices(connection, old, &mut purged)?;

@@ -6,12 +6,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::columns::{ms, opt_ms, role_word};
 use super::notices::{Before, find, insert, record};
 use super::tx::Tx;
-use super::{history, query, restore, suppression};
+use super::{guard, history, query, restore, suppression};
 use crate::contact::Channel;
 use crate::notice::{Occasion, Omission};
 use crate::outbox::transition::Row;
-use crate::outbox::words::accepted;
-use crate::outbox::{Applied, Change, Departed, Guard, Known, LedgerRow, Touch, Walk, WalkedSession};
+use crate::outbox::{Applied, Change, Departed, Known, Touch, Walk, WalkedSession};
 use crate::session::{Fault, ParticipationId};
 
 /// Whether it can be applied: asked before the first write, so that a refusal leaves nothing to undo.
@@ -56,7 +55,7 @@ pub(super) fn apply(connection: &Tx<'_>, walk: &Walk) -> rusqlite::Result<Applie
     }
     if walk.heard {
         replace_faults(connection, &walk.source, &walk.faults)?;
-        replace_guard(connection, walk)?;
+        guard::change(connection, &walk.source, &walk.guard)?;
         restore::walked(connection, &walk.source, walk.at)?;
     }
     Ok(applied)
@@ -68,6 +67,12 @@ fn was_touched(connection: &Connection, source: &str, session: &WalkedSession) -
     let again = "SELECT replan FROM session WHERE source = ?1 AND id = ?2";
     let again = connection.prepare_cached(again)?.query_row(params![source, session.id.0], |row| row.get(0)).optional()?;
     Ok(was != Touch { last: query::last_touch(connection, session.id)?, again: again.unwrap_or_default() })
+}
+
+/// The source said nothing new.
+pub(super) fn heard(connection: &Connection, source: &str, at: DateTime<Utc>) -> rusqlite::Result<()> {
+    connection.prepare_cached("UPDATE source SET last_snapshot_at = ?2 WHERE name = ?1")?.execute(params![source, ms(at)])?;
+    Ok(())
 }
 
 /// Another digest or presence raises the revision, which fences the attempts that were rendered from the one before; so does somebody's departure.
@@ -200,32 +205,11 @@ fn put_omission(
     Ok(())
 }
 
-/// What waits since when: the time is kept while anything waits.
-fn replace_guard(connection: &Connection, walk: &Walk) -> rusqlite::Result<()> {
-    let Guard { digest, sessions } = &walk.guard;
-    let sql = "UPDATE source SET guard_digest = seal('guard', name, ?2), guard_since = CASE WHEN ?3 THEN coalesce(guard_since, ?5) END,
-                   guard_accepted = CASE WHEN ?4 THEN guard_accepted END WHERE name = ?1";
-    connection.prepare_cached(sql)?.execute(params![walk.source, digest, !sessions.is_empty(), !digest.is_empty(), ms(walk.at)])?;
-    connection.prepare_cached("DELETE FROM guard WHERE source = ?1")?.execute([&walk.source])?;
-    let mut statement = connection.prepare_cached("INSERT INTO guard (source, session_id, kind) VALUES (?1, ?2, ?3)")?;
-    for (session, kind) in sessions {
-        statement.execute(params![walk.source, session.0, kind])?;
-    }
-    Ok(())
-}
-
-/// An operator lets pass what waits now.
-pub(super) fn accept_guard(connection: &Tx<'_>, who: Option<&str>, source: Option<&str>, now: DateTime<Utc>) -> rusqlite::Result<usize> {
-    let sql = "SELECT count(*) FROM guard WHERE ?1 IS NULL OR source = ?1";
-    let waiting: i64 = connection.prepare_cached(sql)?.query_row([source], |row| row.get(0))?;
-    let sql = "UPDATE source SET guard_accepted = guard_digest WHERE guard_since IS NOT NULL AND (?1 IS NULL OR name = ?1)";
-    connection.prepare_cached(sql)?.execute([source])?;
-    let waiting = usize::try_from(waiting).unwrap_or(0);
-    history::append(connection, &LedgerRow::note(now, "guard_accepted", &accepted(waiting, source, who)))?;
-    Ok(waiting)
-}
-
+/// What is as it was is not written again.
 fn replace_faults(connection: &Connection, source: &str, faults: &[Fault]) -> rusqlite::Result<()> {
+    if query::faults_of(connection, source)? == faults {
+        return Ok(());
+    }
     connection.prepare_cached("DELETE FROM fault WHERE source = ?1")?.execute([source])?;
     let sql = "INSERT INTO fault (source, position, path, reason, session_id, participation_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let mut statement = connection.prepare_cached(sql)?;

@@ -16,7 +16,7 @@ use super::query::Query;
 use super::{answer, who};
 use crate::access::Token;
 use crate::contact::{Address, EmailAddress, PhoneNumber};
-use crate::outbox::{Act, suppression_key};
+use crate::outbox::{Act, Verdict, suppression_key};
 use crate::outcome::Suppression;
 use crate::web::problem::Problem;
 use crate::web::{Shared, request, to_the_end};
@@ -50,11 +50,11 @@ pub(super) async fn act(
     Ok(answer(StatusCode::OK, &opened(&shared, &key).await?.shown))
 }
 
-/// What is let pass.
+/// What is decided about.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Accept {
-    /// Of this source; null: of every source.
+    /// What waits of this source; null: of every source.
     source: Option<String>,
 }
 
@@ -65,6 +65,13 @@ pub(super) struct Accepted {
     accepted: usize,
 }
 
+/// What was rejected.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Rejected {
+    /// Sessions.
+    rejected: usize,
+}
+
 pub(super) async fn accept(
     State(shared): State<Arc<Shared>>,
     RawQuery(text): RawQuery,
@@ -73,24 +80,42 @@ pub(super) async fn accept(
     body: Body,
 ) -> Result<Response, Problem> {
     Query::parse(text, &[])?;
-    let Accept { source } = read(&shared, &headers, body).await?;
+    let named = read(&shared, &headers, body).await?;
+    let accepted = decide(&shared, &token, named, Verdict::Accept).await?;
+    Ok(answer(StatusCode::OK, &Accepted { accepted }))
+}
+
+pub(super) async fn reject(
+    State(shared): State<Arc<Shared>>,
+    RawQuery(text): RawQuery,
+    token: Extension<Token>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    Query::parse(text, &[])?;
+    let named = read(&shared, &headers, body).await?;
+    let rejected = decide(&shared, &token, named, Verdict::Reject).await?;
+    Ok(answer(StatusCode::OK, &Rejected { rejected }))
+}
+
+async fn decide(shared: &Shared, token: &Extension<Token>, Accept { source }: Accept, verdict: Verdict) -> Result<usize, Problem> {
     if source.as_ref().is_some_and(|named| !shared.office.desk.sources.contains(named)) {
         return Err(Problem::not_found("there is no such source"));
     }
-    let (outbox, who, now) = (Arc::clone(&shared.office.desk.outbox), who(&token), shared.office.clock.now());
-    let accepted = to_the_end(async move {
-        // What is not there is not noted as accepted.
+    let (outbox, who, now) = (Arc::clone(&shared.office.desk.outbox), who(token), shared.office.clock.now());
+    let decided = to_the_end(async move {
+        // What is not there is not noted as decided.
         if !outbox.guards().await?.iter().any(|g| source.as_ref().is_none_or(|named| *named == g.source)) {
             return Ok(0);
         }
-        outbox.accept_guard_by(Some(&who), source.as_deref(), now).await
+        outbox.decide_guard(verdict, Some(&who), source.as_deref(), now).await
     });
-    let accepted = accepted.await??;
-    if accepted == 0 {
+    let decided = decided.await??;
+    if decided == 0 {
         return Err(Problem::new(StatusCode::CONFLICT, "nothing waits"));
     }
     shared.intake.ask();
-    Ok(answer(StatusCode::OK, &Accepted { accepted }))
+    Ok(decided)
 }
 
 /// An address that shall get no messages.

@@ -10,7 +10,7 @@ use axum::response::Response;
 
 use super::FORM_MAX;
 use crate::notice::NoticeKey;
-use crate::outbox::Act;
+use crate::outbox::{Act, Verdict};
 use crate::web::door::{Form, Visitor};
 use crate::web::page::{self, Trouble};
 use crate::web::{Shared, request};
@@ -45,16 +45,28 @@ pub(super) async fn act(
 
 /// Lets pass what waits of a source.
 pub(super) async fn accept(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Result<Response, Trouble> {
-    let (form, visitor) = from_operator(&shared, &headers, body).await?;
+    decide(&shared, &headers, body, Verdict::Accept).await
+}
+
+/// Keeps what was before.
+pub(super) async fn reject(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Result<Response, Trouble> {
+    decide(&shared, &headers, body, Verdict::Reject).await
+}
+
+async fn decide(shared: &Shared, headers: &HeaderMap, body: Body, verdict: Verdict) -> Result<Response, Trouble> {
+    let (form, visitor) = from_operator(shared, headers, body).await?;
     let source = form.get("source").to_owned();
     let outbox = Arc::clone(&shared.office.desk.outbox);
     let (who, now) = (visitor.name().to_owned(), shared.office.clock.now());
-    let waiting = crate::web::to_the_end(async move { outbox.accept_guard_by(Some(&who), Some(&source), now).await }).await??;
-    if waiting == 0 {
+    let deciding = crate::web::to_the_end(async move { outbox.decide_guard(verdict, Some(&who), Some(&source), now).await });
+    if deciding.await?? == 0 {
         return Err(Trouble::Conflict("Nothing of this source waits any more."));
     }
     shared.intake.ask();
-    Ok(page::see("/attention?accepted"))
+    Ok(page::see(match verdict {
+        Verdict::Accept => "/attention?accepted",
+        Verdict::Reject => "/attention?rejected",
+    }))
 }
 
 /// Somebody has read what a person wrote, and done what it asks for.

@@ -8,7 +8,7 @@ use crate::desk::{agenda, unreachable, what, words};
 use crate::feedback::word::Word;
 use crate::notice::Reason;
 use crate::outbox::reply::Written;
-use crate::outbox::{Act, Delivery, Entry, GuardRow, LedgerRow, State};
+use crate::outbox::{Act, Delivery, Entry, GuardKind, GuardRow, LedgerRow, State, Verdict};
 use crate::session::{Fault, Role};
 use crate::web::Office;
 use crate::zone::Zone;
@@ -336,32 +336,45 @@ fn buttons(entry: &Entry, now: DateTime<Utc>) -> Vec<Button> {
 pub(super) struct Guarded {
     source: String,
     since: Moment,
-    /// `removed`, and the sessions.
+    /// `moved`, and the sessions.
     kinds: Vec<(&'static str, Vec<i64>)>,
+    /// Sessions.
     count: usize,
+    /// Some of it can be rejected.
+    rejectable: bool,
 }
 
 impl Guarded {
+    /// Rows are in the order of their sources and sessions.
     pub(super) fn by_source(rows: &[GuardRow], office: &Office) -> Vec<Self> {
-        let mut all: Vec<Self> = Vec::new();
-        for row in rows {
-            if all.last().is_none_or(|last| last.source != row.source) {
-                all.push(Self { source: row.source.clone(), since: moment(row.since, &office.zone), kinds: Vec::new(), count: 0 });
-            }
-            let Some(last) = all.last_mut() else { continue };
-            let kind = match row.kind.as_str() {
-                "removed" => "are gone, or cancelled",
-                "moved" => "moved by the same amount of time",
-                "codes" => "have other connect codes",
-                _ => "changed",
-            };
-            last.count += 1;
-            match last.kinds.iter_mut().find(|(k, _)| *k == kind) {
-                Some((_, sessions)) => sessions.push(row.session_id.0),
-                None => last.kinds.push((kind, vec![row.session_id.0])),
-            }
-        }
-        all
+        rows.chunk_by(|a, b| a.source == b.source).filter_map(|rows| Self::of(rows, office)).collect()
+    }
+
+    fn of(rows: &[GuardRow], office: &Office) -> Option<Self> {
+        let first = rows.iter().min_by_key(|row| row.since)?;
+        let of = |kind: GuardKind| rows.iter().filter(|row| row.kind == kind).map(|row| row.session_id.0).collect::<Vec<i64>>();
+        let kinds = GuardKind::ALL.into_iter().map(|kind| (words_of(kind), of(kind))).filter(|(_, sessions)| !sessions.is_empty());
+        Some(Self {
+            source: first.source.clone(),
+            since: moment(first.since, &office.zone),
+            kinds: kinds.collect(),
+            count: rows.chunk_by(|a, b| a.session_id == b.session_id).count(),
+            rejectable: rows.iter().any(|row| Verdict::Reject.of(row.kind).is_some()),
+        })
+    }
+}
+
+/// `20 sessions ...: 1, 2, 3`
+fn words_of(kind: GuardKind) -> &'static str {
+    match kind {
+        GuardKind::Removed => "are gone, or cancelled",
+        GuardKind::Moved => "moved",
+        GuardKind::Participants => "have fewer people",
+        GuardKind::Codes => "have other connect codes or passkeys",
+        GuardKind::Addresses => "have other addresses or numbers",
+        GuardKind::Zones => "have other time zones",
+        GuardKind::Names => "have other names",
+        GuardKind::Clocks => "are at another hour on people's clocks, although the source says the same",
     }
 }
 

@@ -44,7 +44,7 @@ async fn many_wait_for_an_operator_and_nobody_is_told_either_hour() {
         world.set(&format!("2026-11-24T{minute}:00Z"));
         assert_eq!(world.walk_some(&some(&ids, START), Extent::Whole, &policy).await.guarded, 10, "{minute}");
     }
-    assert!(world.outbox.guards().await.unwrap().iter().all(|g| g.kind == "clocks"));
+    assert!(world.outbox.guards().await.unwrap().iter().all(|g| g.kind.as_str() == "clocks"));
     world.set("2026-11-25T15:00:00Z");
     world.walk_some(&some(&ids, START), Extent::Whole, &policy).await;
     world.once_by(&policy).await;

@@ -2,7 +2,7 @@
 
 use punctual::contact::Channel;
 use punctual::notice::{Occasion, Reason};
-use punctual::outbox::{Act, Change, Filter, State, WalkedSession};
+use punctual::outbox::{Act, Change, Filter, State, Verdict, WalkedSession};
 use punctual::session::{ParticipationId, SessionId};
 
 use super::fixture::{Store, accepted, addressed, begin, mail, minute, notice, retry, returned, text, unknown, walk, walked};
@@ -129,7 +129,7 @@ pub(crate) async fn a_deed_names_who_did_it(store: Store) {
     let invite = store.one().await;
     assert_eq!(store.outbox.act_by(Some("jane"), &[invite.key], Act::Hold, minute(1)).await.unwrap(), 1);
     assert_eq!(store.outbox.act(&[invite.key], Act::Release, minute(2)).await.unwrap(), 1);
-    assert_eq!(store.outbox.accept_guard_by(Some("jane"), Some("clinic"), minute(3)).await.unwrap(), 0);
+    assert_eq!(store.outbox.decide_guard(Verdict::Accept, Some("jane"), Some("clinic"), minute(3)).await.unwrap(), 0);
     let rows = store.ledger().await;
     let last: Vec<_> = rows.iter().rev().take(3).map(|r| (r.event.as_str(), r.detail.as_deref())).collect();
     assert_eq!(last, [("guard_accepted", Some("0 sessions of clinic, by jane")), ("release", None), ("hold", Some("by jane"))]);

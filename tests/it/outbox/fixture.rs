@@ -6,7 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use punctual::contact::{Address, Channel, EmailAddress, PhoneNumber};
 use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
 use punctual::outbox::{
-    Applied, Begin, Change, Claim, ClaimRequest, Entry, Filter, Guard, Known, Lease, LedgerRow, Outbox, Settlement, Walk, WalkedSession,
+    Applied, Begin, Change, Claim, ClaimRequest, Entry, Filter, GuardChange, Known, Lease, LedgerRow, Outbox, Settlement, Walk,
+    WalkedSession,
 };
 use punctual::session::{ParticipationId, Presence, Role, SessionId};
 
@@ -108,7 +109,7 @@ pub(crate) fn walk(sessions: Vec<WalkedSession>) -> Walk {
         policy_digest: "policy".to_owned(),
         sessions,
         faults: Vec::new(),
-        guard: Guard::default(),
+        guard: GuardChange::default(),
     }
 }
 

@@ -11,9 +11,9 @@ use punctual::feedback::word::Word;
 use punctual::notice::Occasion;
 use punctual::outbox::reply::{Changes, ForStaff, Taken, reply_key};
 use punctual::outbox::sqlite::{Access, SqliteOutbox, StoreKey};
-use punctual::outbox::{Begin, Change, Departed, Filter, Outbox, suppression_key};
+use punctual::outbox::{Begin, Change, Departed, Filter, GuardKind, Member, Outbox, Standing, suppression_key};
 use punctual::outcome::Suppression;
-use punctual::session::{ParticipationId, Presence, Role};
+use punctual::session::{ParticipationId, Presence, Role, SessionId};
 use rusqlite::Connection;
 
 use super::fixture::{Store, accepted, addressed, begin, lease, mail, minute, request, text, walk, walked};
@@ -46,7 +46,9 @@ async fn fill(outbox: SqliteOutbox) {
         walked
     };
     let mut all = walk(vec![of(1, &mail), of(2, &text)]);
-    "guarded-digest".clone_into(&mut all.guard.digest);
+    let says = "guarded-digest".to_owned();
+    let member = Member { session: SessionId(1), kind: GuardKind::Codes, people: 1, says, since: minute(0), standing: Standing::Waiting };
+    all.guard.joins.push(member);
     store.outbox.apply(all).await.unwrap();
     let claim = store.claim_one(0).await;
     let bytes = "Hello Zebulon Quux, your code is 817-263-549.\r\n".repeat(40).into_bytes();
@@ -203,14 +205,15 @@ fn each_column_is_sealed_or_harmless() {
         ("suppression", &["address_key"]),
         ("answer", &["address", "address_key"]),
         ("said", &["text"]),
-        ("source", &["guard_digest", "guard_accepted"]),
+        ("guard", &["says"]),
     ]);
     let harmless: BTreeMap<&str, &[&str]> = BTreeMap::from([
         // Random, drawn for the store; something sealed.
         ("identity", &["reference_key", "key_check"][..]),
         // Names of sources, digests of the configuration (keyed with the practice), words of the program.
         ("source", &["name", "policy_digest"]),
-        ("guard", &["source", "kind"]),
+        ("guard", &["source", "kind", "standing"]),
+        ("guard_passed", &["source", "kind"]),
         // Ids of participations and a reason; never a code.
         ("session", &["source", "ambiguous", "presence"]),
         ("participant", &["source", "presence", "role"]),

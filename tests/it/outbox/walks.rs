@@ -3,7 +3,10 @@
 use chrono::TimeDelta;
 use punctual::notice::{Occasion, Omission, Reason};
 use punctual::outbox::receipt::{About, Fate, Receipt, Received};
-use punctual::outbox::{Act, Applied, Change, Departed, Filter, Guard, Known, Retention, SeenSession, State, Touch, Walk, WalkedSession};
+use punctual::outbox::{
+    Act, Applied, Change, Departed, Filter, GuardChange, GuardKind, GuardSet, Known, Member, Passed, Retention, SeenSession, Standing,
+    State, Touch, Verdict, Walk, WalkedSession,
+};
 use punctual::session::{Fault, ParticipationId, Presence, Role, SessionId};
 
 use super::fixture::{START, Store, addressed, begin, known, lease, mail, minute, notice, walk, walked};
@@ -235,7 +238,7 @@ pub(crate) async fn attempts_are_fenced_by_the_revision(store: Store) {
 
 pub(crate) async fn what_nobody_said_counts_as_no_snapshot(store: Store) {
     let fault = Fault { path: "[3]".to_owned(), reason: "it is no object".to_owned(), session: None, participation: None };
-    let guard = Guard { digest: "d".to_owned(), sessions: vec![(SessionId(2), "moved")] };
+    let guard = GuardChange { joins: vec![member(2, GuardKind::Moved, "d", 1)], ..GuardChange::default() };
     let said =
         Walk { at: minute(1), faults: vec![fault.clone()], guard, ..walk(vec![walked(1, "first", vec![]), walked(2, "first", vec![])]) };
     store.outbox.apply(said).await.unwrap();
@@ -250,30 +253,106 @@ pub(crate) async fn what_nobody_said_counts_as_no_snapshot(store: Store) {
     assert_eq!(store.claim_one(31).await.snapshot_at, minute(1), "and a source that is silent for too long is not believed for it");
 }
 
+fn member(session: i64, kind: GuardKind, says: &str, since: i64) -> Member {
+    let (session, says, since) = (SessionId(session), says.to_owned(), minute(since));
+    Member { session, kind, people: 2, says, since, standing: Standing::Waiting }
+}
+
+/// What waits, in short.
+async fn waiting(store: &Store) -> Vec<(i64, GuardKind, i64)> {
+    let rows = store.outbox.guards().await.unwrap();
+    rows.into_iter().map(|r| (r.session_id.0, r.kind, (r.since - minute(0)).num_minutes())).collect()
+}
+
+async fn guard(store: &Store, change: GuardChange) {
+    store.outbox.apply(Walk { guard: change, ..walk(vec![]) }).await.unwrap();
+}
+
 pub(crate) async fn what_is_guarded_waits_for_an_operator(store: Store) {
     let outbox = &store.outbox;
-    let guarded = |digest: &str, sessions: Vec<(SessionId, &'static str)>, at: i64| Walk {
-        at: minute(at),
-        guard: Guard { digest: digest.to_owned(), sessions },
-        ..walk(vec![walked(1, "first", vec![])])
-    };
-    let accepted = async || outbox.seen("clinic").await.unwrap().unwrap().guard_accepted;
-    assert_eq!(outbox.guards().await.unwrap(), []);
-    for (digest, at) in [("two", 1), ("two", 2)] {
-        outbox.apply(guarded(digest, vec![(SessionId(2), "moved"), (SessionId(1), "removed")], at)).await.unwrap();
-    }
-    let rows: Vec<_> = outbox.guards().await.unwrap().into_iter().map(|r| (r.session_id.0, r.kind, r.since)).collect();
-    assert_eq!(rows, [(1, "removed".to_owned(), minute(1)), (2, "moved".to_owned(), minute(1))], "since the first walk that saw it");
-    assert_eq!(outbox.accept_guard(Some("another"), minute(3)).await.unwrap(), 0);
-    assert_eq!(accepted().await, None);
-    assert_eq!(outbox.accept_guard(None, minute(3)).await.unwrap(), 2);
-    assert_eq!(accepted().await.as_deref(), Some("two"));
-    outbox.apply(guarded("two", vec![], 4)).await.unwrap();
-    assert_eq!((outbox.guards().await.unwrap(), accepted().await.as_deref()), (vec![], Some("two")), "kept while it is what is seen");
-    outbox.apply(guarded("", vec![], 5)).await.unwrap();
-    assert_eq!(accepted().await, None);
+    let set = async || outbox.seen("clinic").await.unwrap().unwrap().guard;
+    let joins = |joins: &[Member]| GuardChange { joins: joins.to_vec(), ..GuardChange::default() };
+    outbox.apply(walk(vec![walked(1, "first", vec![]), walked(2, "first", vec![])])).await.unwrap();
+    assert_eq!((waiting(&store).await, set().await), (vec![], GuardSet::default()));
+    let members = [member(2, GuardKind::Codes, "a", 2), member(1, GuardKind::Removed, "", 1), member(1, GuardKind::Clocks, "b", 1)];
+    guard(&store, joins(&members)).await;
+    let all = [(1, GuardKind::Clocks, 1), (1, GuardKind::Removed, 1), (2, GuardKind::Codes, 2)];
+    assert_eq!(waiting(&store).await, all);
+    assert_eq!(set().await.members, [members[2].clone(), members[1].clone(), members[0].clone()]);
+    guard(&store, GuardChange::default()).await;
+    assert_eq!(waiting(&store).await, all, "a walk that says nothing of it leaves it as it is");
+    guard(&store, GuardChange { leaves: vec![(SessionId(2), GuardKind::Codes), (SessionId(1), GuardKind::Moved)], ..joins(&[]) }).await;
+    assert_eq!(waiting(&store).await, &all[..2]);
     let events: Vec<String> = store.ledger().await.into_iter().filter(|r| r.key.is_none()).map(|r| r.event).collect();
-    assert_eq!(events, ["guard_accepted", "guard_accepted"]);
+    assert!(events.is_empty(), "{events:?}");
+}
+
+pub(crate) async fn what_an_operator_decides_is_done_by_the_next_walk(store: Store) {
+    let outbox = &store.outbox;
+    let standings = async || {
+        let members = outbox.seen("clinic").await.unwrap().unwrap().guard.members;
+        members.into_iter().map(|m| (m.session.0, m.kind, m.standing)).collect::<Vec<_>>()
+    };
+    let replans = async || {
+        let seen = outbox.seen("clinic").await.unwrap().unwrap().sessions;
+        [1, 2].map(|id| seen[&SessionId(id)].replan)
+    };
+    outbox.apply(walk(vec![walked(1, "first", vec![]), walked(2, "first", vec![])])).await.unwrap();
+    let members = vec![member(1, GuardKind::Moved, "a", 1), member(1, GuardKind::Codes, "a", 1), member(2, GuardKind::Clocks, "a", 1)];
+    guard(&store, GuardChange { joins: members.clone(), ..GuardChange::default() }).await;
+    assert_eq!(outbox.decide_guard(Verdict::Reject, None, Some("another"), minute(3)).await.unwrap(), 0);
+    assert_eq!(replans().await, [false, false]);
+    assert_eq!(outbox.decide_guard(Verdict::Reject, Some("jane"), None, minute(3)).await.unwrap(), 1, "sessions, but for the clocks");
+    use Standing::{Accepted, Rejected, Waiting};
+    let rejected = [(1, GuardKind::Codes, Rejected), (1, GuardKind::Moved, Rejected), (2, GuardKind::Clocks, Waiting)];
+    assert_eq!((standings().await.as_slice(), replans().await), (&rejected[..], [true, false]));
+    assert_eq!(waiting(&store).await, [(2, GuardKind::Clocks, 1)]);
+    // The same again stays decided, another thing does not; and what is kept may have to wait again.
+    let joins = vec![member(1, GuardKind::Moved, "a", 5), member(1, GuardKind::Codes, "b", 5)];
+    guard(&store, GuardChange { joins, ..GuardChange::default() }).await;
+    assert_eq!(standings().await, [(1, GuardKind::Codes, Waiting), (1, GuardKind::Moved, Rejected), (2, GuardKind::Clocks, Waiting)]);
+    guard(&store, GuardChange { reopens: vec![(SessionId(1), GuardKind::Moved)], ..GuardChange::default() }).await;
+    assert_eq!(outbox.accept_guard(Some("clinic"), minute(6)).await.unwrap(), 2);
+    assert_eq!(standings().await, [(1, GuardKind::Codes, Accepted), (1, GuardKind::Moved, Accepted), (2, GuardKind::Clocks, Accepted)]);
+    assert_eq!((replans().await, waiting(&store).await), ([true, true], vec![]));
+    let notes: Vec<_> = store.ledger().await.into_iter().filter(|r| r.key.is_none()).map(|r| (r.event, r.detail.unwrap())).collect();
+    let told = |event: &str, detail: &str| (event.to_owned(), detail.to_owned());
+    let expected = [
+        told("guard_rejected", "0 sessions of another"),
+        told("guard_rejected", "1 sessions of every source, by jane"),
+        told("guard_accepted", "2 sessions of clinic"),
+    ];
+    assert_eq!(notes, expected);
+}
+
+pub(crate) async fn what_passed_is_remembered_for_a_while(store: Store) {
+    let passed = |session: i64, at: i64| Passed { session: SessionId(session), kind: GuardKind::Moved, at: minute(at) };
+    let passes = |passes: &[Passed], forgets: Option<i64>| GuardChange {
+        passes: passes.to_vec(),
+        forgets: forgets.map(minute),
+        ..GuardChange::default()
+    };
+    guard(&store, passes(&[passed(2, 1), passed(1, 2)], None)).await;
+    guard(&store, passes(&[passed(2, 5)], None)).await;
+    let remembered = async || store.outbox.seen("clinic").await.unwrap().unwrap().guard.passed;
+    assert_eq!(remembered().await, [passed(1, 2), passed(2, 5)]);
+    guard(&store, passes(&[], Some(3))).await;
+    assert_eq!(remembered().await, [passed(2, 5)]);
+}
+
+pub(crate) async fn what_is_over_need_not_be_read(store: Store) {
+    let at = |id: i64, start: i64| punctual::outbox::WalkedSession { start: minute(start), ..walked(id, "first", vec![]) };
+    let mut gone = at(4, 90);
+    gone.known[1].1.cancelled = true;
+    store.outbox.apply(walk(vec![at(1, -60), at(2, 0), at(3, 60), gone])).await.unwrap();
+    store.outbox.apply(Walk { source: "branch".to_owned(), ..walk(vec![at(5, 60)]) }).await.unwrap();
+    let seen = store.outbox.seen_from("clinic", minute(0)).await.unwrap().unwrap();
+    let mut ids: Vec<i64> = seen.sessions.keys().map(|id| id.0).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [2, 3, 4]);
+    let named = store.outbox.seen_among("clinic", &[SessionId(1), SessionId(3), SessionId(5)]).await.unwrap();
+    assert_eq!((named.len(), named[&SessionId(1)].start, named.contains_key(&SessionId(3))), (2, minute(-60), true));
+    assert_eq!(store.outbox.people("clinic", minute(0)).await.unwrap(), 3, "two of session 3, and who is not cancelled of session 4");
 }
 
 pub(crate) async fn presences_and_the_departed_come_back(store: Store) {

@@ -115,6 +115,7 @@ async fn deeds_name_the_token() {
     assert_eq!(office.state(key).await, State::Cancelled);
     assert_eq!(write(Method::POST, "/guard/accept", json!({ "source": null })).await.0, 409, "nothing waits");
     assert_eq!(write(Method::POST, "/guard/accept", json!({ "source": "nothing" })).await.0, 404);
+    assert_eq!(write(Method::POST, "/guard/reject", json!({ "source": null })).await.0, 409, "nothing waits");
     let address = json!({ "address": "nobody@example.com", "kind": "opted_out" });
     let (status, added) = write(Method::POST, "/suppressions", address.clone()).await;
     assert_eq!((status, write(Method::POST, "/suppressions", address).await.0), (201, 200));
@@ -157,7 +158,7 @@ async fn the_description_is_of_what_is_there() {
             assert_eq!(asked.send().await.unwrap().status(), 401, "{method} {path}");
         }
     }
-    assert_eq!(ids.len(), 15);
+    assert_eq!(ids.len(), 16);
     let text = described.to_string();
     for reference in text.split("\"$ref\":\"#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
         assert!(described["components"]["schemas"].get(reference).is_some(), "{reference}");

@@ -19,7 +19,9 @@ async fn without_a_log_in_there_is_nothing() {
         let page = browser.get(path).await;
         assert_eq!((page.status().as_u16(), page.headers()["location"].to_str().unwrap()), (303, "/login"), "{path}");
     }
-    for path in [format!("/notices/{key}/release"), "/guard/accept".to_owned(), "/sessions/1/11/reveal".to_owned()] {
+    for path in
+        [format!("/notices/{key}/release"), "/guard/accept".to_owned(), "/guard/reject".to_owned(), "/sessions/1/11/reveal".to_owned()]
+    {
         let posted = browser.post(&path, &[("token", "x")]).await;
         assert_eq!((posted.status().as_u16(), posted.headers()["location"].to_str().unwrap()), (303, "/login"), "{path}");
     }
@@ -78,7 +80,9 @@ async fn a_viewer_looks_and_does_not_act() {
         assert!(status == 200 && text.contains("victor (viewer)"), "{page}");
         assert_eq!(text.matches("<form").count(), 2, "to find, and to log out: {page}");
     }
-    for path in [format!("/notices/{key}/release"), "/guard/accept".to_owned(), "/sessions/1/11/reveal".to_owned()] {
+    for path in
+        [format!("/notices/{key}/release"), "/guard/accept".to_owned(), "/guard/reject".to_owned(), "/sessions/1/11/reveal".to_owned()]
+    {
         assert_eq!(victor.submit("/", &path, &[]).await, 403, "{path}");
     }
     assert_eq!(office.state(key).await, State::Held);

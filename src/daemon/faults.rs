@@ -1,0 +1,71 @@
+//! Records that cannot be used, in the log: one line for a walk, when they are others than before, and once a day.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::session::Fault;
+
+/// What stays as it is is told again so often.
+const AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
+/// So many are named in the line; the rest is in `punctual status`.
+const NAMED: usize = 5;
+
+/// What was told of each source, and when.
+#[derive(Default)]
+pub(super) struct Told(Mutex<HashMap<String, (Vec<Fault>, Instant)>>);
+
+impl Told {
+    /// Tells of a source's faults, bounded as they are, if that says anything new.
+    pub(super) fn tell(&self, source: &str, faults: &[Fault]) {
+        if !self.is_news(source, faults, Instant::now()) {
+            return;
+        }
+        if faults.is_empty() {
+            tracing::info!(source, "all records can be used again");
+            return;
+        }
+        let named: Vec<String> = faults.iter().take(NAMED).map(ToString::to_string).collect();
+        let rest = faults.last().filter(|_| faults.len() > NAMED).map(ToString::to_string);
+        let named = named.into_iter().chain(rest).collect::<Vec<_>>().join("; ");
+        tracing::warn!(source, faults = faults.len(), %named, "quarantined: these records cannot be used (punctual status lists them)");
+    }
+
+    fn is_news(&self, source: &str, faults: &[Fault], now: Instant) -> bool {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = match all.get(source) {
+            Some((told, at)) => told != faults || (!faults.is_empty() && now.duration_since(*at) >= AGAIN),
+            None => !faults.is_empty(),
+        };
+        if news {
+            all.insert(source.to_owned(), (faults.to_vec(), now));
+        }
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_faults_are_told_once_a_day() {
+        let (told, start) = (Told::default(), Instant::now());
+        let fault = |path: &str| Fault { path: path.to_owned(), reason: "is missing".to_owned(), session: None, participation: None };
+        let (one, two) = ([fault("[0]")], [fault("[0]"), fault("[1]")]);
+        let hours = |n: u64| start + Duration::from_secs(n * 60 * 60);
+        for (n, faults, news) in [
+            (0, &[][..], false),
+            (1, &one[..], true),
+            (2, &one[..], false),
+            (3, &two[..], true),
+            (26, &two[..], false),
+            (27, &two[..], true),
+            (28, &[][..], true),
+            (60, &[][..], false),
+        ] {
+            assert_eq!(told.is_news("a", faults, hours(n)), news, "{n}");
+        }
+        assert!(told.is_news("b", &one, hours(60)), "each source for itself");
+    }
+}

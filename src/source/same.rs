@@ -1,0 +1,93 @@
+//! Whether a source says what it said when it was last walked: then its bytes need not be read at all, or not be parsed.
+//!
+//! A file is the same by its size, times and inode; where those cannot be trusted (it was written a moment ago, or in the future by its own
+//! word), and for what comes over the network, by a digest of the bytes. What was not walked to its end, or not read whole, is never the same.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sha2::{Digest, Sha256};
+
+use crate::session::Snapshot;
+
+/// A file that was written so lately may be written again without another time: some file systems tell two seconds apart.
+const SETTLES: TimeDelta = TimeDelta::seconds(5);
+
+/// What a source says.
+pub enum Said {
+    /// What it said when it was last walked; with what it is known by now.
+    Same(Print),
+    /// This; with what it is known by, if it may be the same one day.
+    Now(Snapshot, Option<Print>),
+}
+
+/// What the bytes of a source are known by, part by part.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Print(pub(super) Vec<Part>);
+
+/// A file, or an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Part {
+    /// Its name in the folder, or its path.
+    pub(super) name: String,
+    /// Of a file.
+    pub(super) mark: Option<Mark>,
+    pub(super) digest: [u8; 32],
+}
+
+/// What a file is known by without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    file: (u64, u64),
+    size: u64,
+    written: (i64, i64),
+    changed: (i64, i64),
+    /// Whoever writes it again changes the mark.
+    settled: bool,
+}
+
+impl Mark {
+    pub(super) fn of(meta: &Metadata, now: DateTime<Utc>) -> Self {
+        let written = (meta.mtime(), meta.mtime_nsec());
+        let at = DateTime::from_timestamp(written.0, 0);
+        Self {
+            file: (meta.dev(), meta.ino()),
+            size: meta.size(),
+            written,
+            changed: (meta.ctime(), meta.ctime_nsec()),
+            settled: at.is_some_and(|at| now - at > SETTLES),
+        }
+    }
+
+    /// It need not be read to know that it is the same.
+    pub(super) fn is_same(self, before: Self) -> bool {
+        before.settled && Self { settled: true, ..self } == before
+    }
+}
+
+pub(super) fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// What a source was when it was last walked.
+#[derive(Debug, Default)]
+pub struct Memory(Mutex<Option<Print>>);
+
+impl Memory {
+    /// `None`: it was not walked, or it cannot be known again.
+    pub fn last(&self) -> Option<Print> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// It was walked to its end.
+    pub fn walked(&self, print: Option<Print>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = print;
+    }
+
+    /// Whatever it says, the next look reads all of it.
+    pub fn forget(&self) {
+        self.walked(None);
+    }
+}

@@ -1,0 +1,125 @@
+//! In what a session differs from what it was before, as the guard counts it: by meaning. Another spelling of a number, an address, a name or a
+//! zone is no change. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sha2::{Digest, Sha256};
+
+use crate::contact::{ConnectCode, EmailAddress, PhoneNumber};
+use crate::outbox::GuardKind;
+use crate::plan::Policy;
+use crate::session::{Participant, ParticipationId, Presence, RawContact, Session};
+
+/// One kind of difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct What {
+    pub(super) kind: GuardKind,
+    /// Of whom; empty: of the session as a whole.
+    pub(super) people: Vec<ParticipationId>,
+    /// How many of them count: what was not there before is added, and no change.
+    pub(super) counts: usize,
+    /// Digest of what the source says now.
+    pub(super) says: String,
+}
+
+impl What {
+    /// Of the session as a whole.
+    pub(super) fn whole(kind: GuardKind, says: &str) -> Self {
+        Self { kind, people: Vec::new(), counts: 1, says: digest([says]) }
+    }
+
+    /// How many people, or 1.
+    pub(super) fn size(&self) -> usize {
+        self.people.len().max(1)
+    }
+}
+
+/// In what it differs, by kind.
+pub(super) fn differences(was: &Session, is: &Session, policy: &Policy) -> Vec<What> {
+    let mut whats = Vec::new();
+    if was.presence == Presence::Gone {
+        // Whoever was told that it is cancelled is told anew.
+        return whats;
+    }
+    if was.is_active() && !is.is_active() {
+        whats.push(What::whole(GuardKind::Removed, ""));
+    }
+    if is.start != was.start {
+        whats.push(What::whole(GuardKind::Moved, &is.start.to_rfc3339()));
+    }
+    whats.extend(lost(was, is));
+    whats.extend(changed(was, is, policy));
+    whats
+}
+
+/// Whom the source lists no more, and for whom no record at fault stands.
+fn lost(was: &Session, is: &Session) -> Option<What> {
+    if is.faults.iter().any(|fault| fault.participation.is_none()) {
+        return None;
+    }
+    let there = |id: ParticipationId| is.participant(id).is_some() || is.faults.iter().any(|fault| fault.participation == Some(id));
+    let in_force = |p: &&Participant| !matches!(p.presence, Presence::Gone | Presence::Unreadable);
+    let people: Vec<ParticipationId> = was.participants.iter().filter(in_force).map(|p| p.id).filter(|id| !there(*id)).collect();
+    let says = digest(people.iter().map(ToString::to_string));
+    (!people.is_empty()).then_some(What { kind: GuardKind::Participants, counts: people.len(), people, says })
+}
+
+/// What is said of the same people.
+fn changed(was: &Session, is: &Session, policy: &Policy) -> Vec<What> {
+    let mut kinds: BTreeMap<GuardKind, What> = BTreeMap::new();
+    for person in &is.participants {
+        let Some(before) = was.participant(person.id).filter(|p| p.presence != Presence::Gone) else { continue };
+        let theirs: Vec<(GuardKind, String, String)> =
+            told(before, person, policy).into_iter().filter(|(_, then, now)| then != now).collect();
+        for kind in theirs.iter().map(|(kind, _, _)| *kind).collect::<BTreeSet<_>>() {
+            let of_kind = || theirs.iter().filter(|(of, _, _)| *of == kind);
+            let what = kinds.entry(kind).or_insert(What { kind, people: Vec::new(), counts: 0, says: String::new() });
+            what.people.push(person.id);
+            what.counts += usize::from(of_kind().any(|(_, then, _)| !then.is_empty()));
+            let says = [what.says.clone(), person.id.to_string()].into_iter().chain(of_kind().map(|(_, _, now)| now.clone()));
+            what.says = digest(says);
+        }
+    }
+    kinds.into_values().collect()
+}
+
+/// What the two records say of one person, as far as they are not alike to the letter: the kind, then, and now. Empty: nothing.
+fn told(before: &Participant, person: &Participant, policy: &Policy) -> Vec<(GuardKind, String, String)> {
+    let mut told = Vec::new();
+    let mut both = |kind, same: bool, of: &dyn Fn(&Participant) -> String| {
+        if !same {
+            told.push((kind, of(before), of(person)));
+        }
+    };
+    both(GuardKind::Codes, before.code == person.code, &|p| p.code.map(ConnectCode::expose).unwrap_or_default());
+    both(GuardKind::Codes, before.passkey == person.passkey, &|p| p.passkey.as_ref().map(|k| k.expose().to_owned()).unwrap_or_default());
+    both(GuardKind::Addresses, before.email == person.email, &|p| mailbox(&p.email));
+    both(GuardKind::Addresses, before.sms_number == person.sms_number, &|p| number(&p.sms_number, &policy.region));
+    both(GuardKind::Zones, before.time_zone == person.time_zone, &|p| zone(&p.time_zone, policy));
+    both(GuardKind::Names, before.name == person.name, &|p| p.name.expose().to_lowercase());
+    told
+}
+
+fn mailbox(raw: &RawContact) -> String {
+    EmailAddress::parse(&raw.0).map_or_else(|_| raw.0.trim().to_lowercase(), |address| address.canonical().into_owned())
+}
+
+fn number(raw: &RawContact, region: &str) -> String {
+    PhoneNumber::possible(&raw.0, region).map_or_else(|_| raw.0.trim().to_lowercase(), |number| number.expose().to_owned())
+}
+
+fn zone(id: &str, policy: &Policy) -> String {
+    if id.trim().is_empty() {
+        return String::new();
+    }
+    policy.zones.resolve(id).map_or_else(|_| id.trim().to_lowercase(), |resolved| resolved.zone.name().to_owned())
+}
+
+fn digest<T: AsRef<str>>(parts: impl IntoIterator<Item = T>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.as_ref().len() as u64).to_be_bytes());
+        hash.update(part.as_ref());
+    }
+    data_encoding::HEXLOWER.encode(&hash.finalize()[..12])
+}

@@ -1,0 +1,134 @@
+//! What the guard holds in a walk: its question put, and its answer done.
+
+use super::{DateTime, Kept, Looked, Presence, Scene, SessionId, Utc, WalkedSession, Walker, differ, guard};
+use crate::notice::{Decision, Occasion};
+use crate::outbox::{self, GuardChange, GuardKind, KnownMap, Outbox, Seen};
+use crate::plan;
+use crate::session::{Participant, Session, Snapshot};
+use crate::source::kept;
+
+/// Sessions of a snapshot that differ, with their digests; and those that are not in it.
+type Work<'a> = (&'a [(&'a Session, String)], &'a [(SessionId, Presence)]);
+
+impl Walker<'_> {
+    /// Asks the guard.
+    pub(super) async fn judge(&mut self, outbox: &dyn Outbox, snapshot: &Snapshot, seen: &Seen, work: Work<'_>) -> outbox::Result<()> {
+        let looked = self.looked(work);
+        let people = looked.iter().flat_map(|l| &l.whats).filter(|w| w.kind.of_people()).map(|w| w.counts).sum::<usize>();
+        let scene = Scene {
+            sessions: seen.sessions.values().filter(|s| s.start > self.now && s.presence != Presence::Gone).count(),
+            // Few are never too many: then nobody need be counted.
+            people: if people > guard::ALWAYS { outbox.people(self.source, self.now).await? } else { 0 },
+            empty: snapshot.sessions.is_empty() && snapshot.faults.is_empty(),
+            looked: &looked,
+            set: &seen.guard,
+            now: self.now,
+        };
+        self.ruling = guard::judge(&scene);
+        Ok(())
+    }
+
+    fn looked(&self, (changed, missing): Work<'_>) -> Vec<Looked> {
+        let listed = changed.iter().filter_map(|(is, _)| {
+            let (_, was) = self.before.get(&is.id)?;
+            let mut whats = differ::differences(was, is, self.policy);
+            if self.tells_another_hour(is) {
+                whats.push(differ::What::whole(GuardKind::Clocks, &self.policy.digest()));
+            }
+            Some(Looked {
+                session: is.id,
+                counts: takes_place(was, self.now),
+                over: was.start.max(is.start) <= self.now,
+                cancelled: is.cancelled,
+                missing: false,
+                whats,
+            })
+        });
+        let absent = missing.iter().filter(|(_, why)| *why == Presence::Absent).filter_map(|(id, _)| {
+            let (_, was) = self.before.get(id)?;
+            let whats = if takes_place(was, self.now) { vec![differ::What::whole(GuardKind::Removed, "")] } else { Vec::new() };
+            Some(Looked { session: *id, counts: true, over: was.start <= self.now, cancelled: false, missing: true, whats })
+        });
+        listed.chain(absent).collect()
+    }
+
+    /// What changes in the guard's set: what was decided, and what is done with whoever counts as cancelled.
+    pub(super) fn guard_change(&self, seen: Option<&Seen>, sessions: &[WalkedSession]) -> GuardChange {
+        let mut change = self.ruling.change.clone();
+        let Some(seen) = seen.filter(|seen| !seen.guard.members.is_empty()) else { return change };
+        let gone = |id: SessionId| sessions.iter().any(|s| s.id == id && s.presence == Presence::Gone);
+        change.leaves.extend(seen.guard.members.iter().filter(|m| gone(m.session)).map(|m| (m.session, m.kind)));
+        change
+    }
+
+    /// The session as it was, while the source says something else of it.
+    pub(super) fn held(&self, session: &Session, kept: Kept, digest: String) -> Option<WalkedSession> {
+        let (stored, was) = self.before.get(&session.id)?;
+        let mut held = Session { presence: kept.presence(), record: stored.record.clone(), ..was.clone() };
+        if kept == Kept::InForce {
+            in_force(&mut held);
+            if session.cancelled && !was.cancelled {
+                held = Session { cancelled: true, record: kept::cancelled(&stored.record)?, ..held };
+            }
+        }
+        Some(self.plan(&held, digest, self.known(session.id)))
+    }
+
+    /// The same, of one that it does not list. Without a digest: whatever it says when it lists it again is another thing.
+    pub(super) fn held_missing(&self, id: SessionId, kept: Kept, mut known: KnownMap) -> Option<WalkedSession> {
+        known.values_mut().for_each(|one| (one.absent_since, one.absences) = (None, 0));
+        let mut walked = self.kept(id, kept.presence(), known)?;
+        walked.digest = String::new();
+        Some(walked)
+    }
+
+    /// The session as the source says it, with whom the guard keeps as they were.
+    pub(super) fn with_held(&self, session: &Session) -> Session {
+        let mut whole = session.clone();
+        let (Some(hold), Some((_, was))) = (self.ruling.holds.get(&session.id), self.before.get(&session.id)) else { return whole };
+        for (id, kept) in &hold.people {
+            let Some(before) = was.participant(*id) else { continue };
+            let person = Participant { presence: kept.presence(), ..before.clone() };
+            match whole.participants.iter_mut().find(|p| p.id == *id) {
+                Some(place) => *place = person,
+                None => whole.participants.push(person),
+            }
+        }
+        whole
+    }
+
+    /// Somebody who was told would be told again, although the source says of them what it said before: the zone data or the configuration
+    /// moves the hour on their clock.
+    fn tells_another_hour(&self, session: &Session) -> bool {
+        let Some((_, was)) = self.before.get(&session.id).filter(|_| session.start > self.now) else { return false };
+        let says_the_same = |p: &Participant| {
+            let facts = |s: &Session, p: &Participant| plan::facts(s, p, self.policy);
+            was.start == session.start && was.participant(p.id).is_some_and(|before| facts(was, before) == facts(session, p))
+        };
+        let known = plan::observe(session, self.known(session.id), self.policy, self.first_fill, self.now);
+        plan::plan_session(session, &known, self.policy, &self.suppressed, self.now).iter().any(|decision| match decision {
+            Decision::Send(n) => n.occasion == Occasion::Updated && session.participant(n.participation).is_some_and(says_the_same),
+            Decision::Omit(_) => false,
+        })
+    }
+}
+
+impl Kept {
+    fn presence(self) -> Presence {
+        match self {
+            Self::Waiting => Presence::Guarded,
+            Self::InForce => Presence::Kept,
+        }
+    }
+}
+
+/// Whoever waits of it does so no more.
+pub(super) fn in_force(session: &mut Session) {
+    let waiting = session.participants.iter_mut().filter(|p| p.presence == Presence::Guarded);
+    waiting.for_each(|p| p.presence = Presence::Kept);
+}
+
+/// It was to come: whoever was told that it is cancelled loses nothing.
+fn takes_place(was: &Session, now: DateTime<Utc>) -> bool {
+    was.start > now && was.is_active() && was.presence != Presence::Gone
+}
