@@ -200,12 +200,12 @@ impl Case<'_> {
     /// The rule's time kept out of quiet hours; what is overdue is kept out of the quiet hours that reign now.
     fn out_of_quiet_hours(&self, time: DateTime<Utc>, to: &Recipient<'_>) -> Option<DateTime<Utc>> {
         let Some(quiet) = &self.policy.quiet else { return Some(time) };
-        let (start, channel, zone) = (self.session.start, to.address.channel(), &to.zone.zone);
-        let planned = quiet.reminder(time, start, self.known.start_known_at, channel, zone)?;
+        let (start, who) = (self.session.start, self.participant.id);
+        let planned = quiet.reminder(time, start, self.known.start_known_at, to, who)?;
         if planned >= self.now {
             return Some(planned);
         }
-        let permitted = quiet.reminder(self.now, start, self.now, channel, zone)?;
+        let permitted = quiet.reminder(self.now, start, self.now, to, who)?;
         Some(if permitted == self.now { planned } else { permitted })
     }
 

@@ -2,8 +2,13 @@
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
+use super::Recipient;
 use crate::contact::Channel;
+use crate::session::ParticipationId;
 use crate::zone::Zone;
+
+/// Reminders that go before quiet hours begin are spread over so long, so that a relay that takes its time has handed them over by then.
+const EVE: TimeDelta = TimeDelta::minutes(30);
 
 /// When no automatic message may go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,22 +52,33 @@ impl QuietHours {
         Some(Period { from: from.min(at), to: to.max(at + TimeDelta::seconds(1)) })
     }
 
-    /// When a reminder that would go at `at` may go: at the end of the quiet period if that leaves `min_lead` before `start`, else one minute
-    /// before its beginning if that is after `floor`, else not at all.
+    /// When the next quiet period of this channel begins, after that instant.
+    pub fn begin_after(&self, at: DateTime<Utc>, channel: Channel, zone: &Zone) -> Option<DateTime<Utc>> {
+        if self.from == self.to || !self.channels.contains(&channel) {
+            return None;
+        }
+        let today = zone.local(at).civil.date();
+        let days = [Some(today), today.succ_opt()];
+        days.into_iter().flatten().map(|day| zone.instant(day.and_time(self.from))).find(|begin| *begin > at)
+    }
+
+    /// When a reminder that would go at `at` may go: at the end of the quiet period if that leaves `min_lead` before `start`, else in the half hour
+    /// before its beginning, each participant at a time of their own, as far as that is after `floor`; else not at all.
     pub fn reminder(
         &self,
         at: DateTime<Utc>,
         start: DateTime<Utc>,
         floor: DateTime<Utc>,
-        channel: Channel,
-        zone: &Zone,
+        to: &Recipient<'_>,
+        who: ParticipationId,
     ) -> Option<DateTime<Utc>> {
-        let Some(period) = self.around(at, channel, zone) else { return Some(at) };
+        let Some(period) = self.around(at, to.address.channel(), &to.zone.zone) else { return Some(at) };
         if period.to + self.min_lead <= start {
             return Some(period.to);
         }
-        let before = period.from - TimeDelta::minutes(1);
-        (before > floor).then_some(before)
+        let width = (period.from - floor.max(period.from - EVE)).num_seconds();
+        // From a second before the quiet hours back to a second after the floor.
+        (width > 1).then(|| period.from - TimeDelta::seconds(1 + share(who, width - 1)))
     }
 
     /// When any other notice that would go at `at` may go: at the end of the quiet period under the same condition, else at once.
@@ -73,3 +89,12 @@ impl QuietHours {
         }
     }
 }
+
+/// Somebody's share of so many seconds, always the same one: the golden ratio spreads ids that follow each other evenly.
+fn share(who: ParticipationId, seconds: i64) -> i64 {
+    let part = (who.0 as u32).wrapping_mul(2_654_435_769);
+    (seconds * i64::from(part)) >> 32
+}
+
+#[cfg(test)]
+mod tests;

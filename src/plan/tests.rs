@@ -363,7 +363,7 @@ fn quiet_hours_move_reminders_and_invites() {
             "invite@2026-11-24T13:00:00Z",
             "1h@2026-11-26T13:00:00Z",
         ),
-        ("or goes the evening before", "2026-11-26T12:00:00", SEEN, "invite@2026-11-24T13:00:00Z", "1h@2026-11-26T01:59:00Z"),
+        ("or goes the evening before", "2026-11-26T12:00:00", SEEN, "invite@2026-11-24T13:00:00Z", "1h@2026-11-26T01:52:55Z"),
         (
             "an invite by day is not moved",
             "2026-11-26T15:00:00",

@@ -12,7 +12,8 @@ missing and none extra; and each that is not sent, with its reason.
 The rules, as documented for practices: an invite two minutes after a session is first seen; reminders 24 hours and one hour before the
 start, elapsed, and at 18:00 of the day before on the participant's clock; none for a time at or before the first sight, none within half
 an hour after the invite. In quiet hours a notice moves to their end if a quarter of an hour is left before the start; else a reminder goes
-one minute before they begin, if that is after the first sight, or not at all, and an invite goes at once. Of reminders that are due at the
+within the half hour before they begin, each participant's at a time of their own, if that is after the first sight, or not at all, and an
+invite goes at once. Of reminders that are due at the
 same instant only the one that is configured first goes.
 
 It prints each difference, then "N passed, M failed", and ends with 1 if anything failed.
@@ -88,6 +89,12 @@ def quiet_period(at, zone):
     return civil(zone, began, QUIET_FROM), civil(zone, began + timedelta(days=1), QUIET_TO)
 
 
+def eve(begin, floor, who):
+    """In the half hour before quiet hours, as far as that is after the floor: the golden ratio spreads ids evenly over it."""
+    width = int((begin - max(floor, begin - timedelta(minutes=30))).total_seconds())
+    return begin - timedelta(seconds=1 + ((width - 1) * (who * 2654435769 % 2**32) >> 32)) if width > 1 else None
+
+
 def expected(person, start, first_seen, quiet):
     """What becomes of each of one participant's notices: {rule or "invite": (outcome or reason, instant or None)}."""
     zone = zoneinfo.ZoneInfo(win_tz[person["ParticipantTimeZoneWindowsId"]])
@@ -101,8 +108,7 @@ def expected(person, start, first_seen, quiet):
     for rule, planned in [("24h", start - timedelta(hours=24)), ("1h", start - timedelta(hours=1)), ("evening-before", evening)]:
         due, period = planned, quiet_period(planned, zone) if keeps_quiet else None
         if period:
-            before = period[0] - timedelta(minutes=1)
-            due = period[1] if period[1] + MIN_LEAD <= start else before if before > first_seen else None
+            due = period[1] if period[1] + MIN_LEAD <= start else eve(period[0], first_seen, person["ParticipationId"])
         if planned <= first_seen:
             answer[rule] = "booked_late", None
         elif (planned if due is None else due) < invite + MIN_GAP:
