@@ -1,6 +1,7 @@
 //! The clock: the one module that reads it. Everything else is told what time it is.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use rustix::time::{ClockId, clock_gettime};
 
 /// Tells the time.
 pub trait Clock: Send + Sync {
@@ -16,32 +17,54 @@ pub trait Clock: Send + Sync {
     fn uptime(&self) -> Option<TimeDelta> {
         None
     }
+
+    /// Likewise, sleep excluded: behind [`Clock::uptime`] by as long as the machine slept.
+    fn awake(&self) -> Option<TimeDelta> {
+        self.uptime()
+    }
 }
 
 /// When this version was made, as a Unix time in seconds (2026-11-24): no moment before it can be now.
 const MADE: i64 = 1_795_478_400;
-/// Wall clocks that are corrected by less than this were not set: they drift.
+/// Wall clocks that are corrected by less than this were not set: they drift. Who slept for less than this missed no more than between two polls.
 pub const JUMP: TimeDelta = TimeDelta::seconds(60);
 
-/// The wall clock and the time that the machine has run, at one moment.
+/// The wall clock and the times that the machine has run, at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading {
     /// See [`Clock::now`].
     pub wall: DateTime<Utc>,
     /// See [`Clock::uptime`].
     pub uptime: TimeDelta,
+    /// See [`Clock::awake`].
+    pub awake: TimeDelta,
+}
+
+/// What makes that which was known a moment ago old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upset {
+    /// The wall clock was set, by so much.
+    Set(TimeDelta),
+    /// The machine slept, for so long.
+    Slept(TimeDelta),
 }
 
 impl Reading {
-    /// Both clocks now.
+    /// All clocks now.
     pub fn of(clock: &dyn Clock) -> Option<Self> {
-        Some(Self { wall: clock.now(), uptime: clock.uptime()? })
+        Some(Self { wall: clock.now(), uptime: clock.uptime()?, awake: clock.awake()? })
     }
 
-    /// By how much the wall clock was set since an earlier reading, if by more than [`JUMP`]. Sleep is none: both clocks count it.
-    pub fn jump_since(self, earlier: Self) -> Option<TimeDelta> {
-        let jump = (self.wall - earlier.wall) - (self.uptime - earlier.uptime);
-        (jump.abs() > JUMP).then_some(jump)
+    /// By how much the wall clock was set since an earlier reading, or how long the machine slept, if by more than [`JUMP`]. Sleep alone sets no
+    /// clock: the uptime counts it as well.
+    pub fn upset_since(self, earlier: Self) -> Option<Upset> {
+        let ran = self.uptime - earlier.uptime;
+        let (jump, slept) = (self.wall - earlier.wall - ran, ran - (self.awake - earlier.awake));
+        match (jump.abs() > JUMP, slept > JUMP) {
+            (true, _) => Some(Upset::Set(jump)),
+            (false, true) => Some(Upset::Slept(slept)),
+            (false, false) => None,
+        }
     }
 }
 
@@ -59,17 +82,24 @@ impl Clock for WallClock {
         self.now().timestamp() >= MADE
     }
 
-    /// Linux counts it in /proc/uptime, in seconds, with the time asleep.
     fn uptime(&self) -> Option<TimeDelta> {
-        let seconds: f64 = std::fs::read_to_string("/proc/uptime").ok()?.split(' ').next()?.parse().ok()?;
-        Some(TimeDelta::milliseconds((seconds * 1000.0) as i64))
+        Some(machine(ClockId::Boottime))
     }
+
+    fn awake(&self) -> Option<TimeDelta> {
+        Some(machine(ClockId::Monotonic))
+    }
+}
+
+/// A clock of the machine that nobody sets.
+fn machine(id: ClockId) -> TimeDelta {
+    let now = clock_gettime(id);
+    TimeDelta::seconds(now.tv_sec) + TimeDelta::nanoseconds(now.tv_nsec)
 }
 
 /// Microseconds by the machine's monotonic clock, as systemd counts them.
 pub fn monotonic_usec() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000
+    machine(ClockId::Monotonic).num_microseconds().and_then(|n| u64::try_from(n).ok()).unwrap_or(0)
 }
 
 /// A clock that stands still, for tests.
@@ -87,20 +117,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wall_clock_that_was_set_shows_against_the_uptime() {
-        let reading =
-            |wall: i64, uptime: i64| Reading { wall: DateTime::UNIX_EPOCH + TimeDelta::seconds(wall), uptime: TimeDelta::seconds(uptime) };
-        for (wall, uptime, jump) in
-            [(30, 30, None), (90, 30, None), (91, 30, Some(61)), (-31, 30, Some(-61)), (28_800, 28_800, None), (30, 28_800, Some(-28_770))]
-        {
-            assert_eq!(reading(1000 + wall, 500 + uptime).jump_since(reading(1000, 500)).map(|j| j.num_seconds()), jump, "{wall} {uptime}");
+    fn a_wall_clock_that_was_set_shows_against_the_uptime_and_sleep_against_the_time_awake() {
+        let reading = |wall: i64, uptime: i64, awake: i64| Reading {
+            wall: DateTime::UNIX_EPOCH + TimeDelta::seconds(1000 + wall),
+            uptime: TimeDelta::seconds(500 + uptime),
+            awake: TimeDelta::seconds(300 + awake),
+        };
+        let (set, slept) = (|s| Some(Upset::Set(TimeDelta::seconds(s))), |s| Some(Upset::Slept(TimeDelta::seconds(s))));
+        for (wall, uptime, awake, upset) in [
+            (30, 30, 30, None),
+            (90, 30, 30, None),
+            (91, 30, 30, set(61)),
+            (-31, 30, 30, set(-61)),
+            (28_800, 28_800, 28_800, None),
+            (28_800, 28_800, 30, slept(28_770)),
+            (90, 90, 30, None),
+            (91, 91, 30, slept(61)),
+            (30, 28_800, 30, set(-28_770)),
+        ] {
+            assert_eq!(reading(wall, uptime, awake).upset_since(reading(0, 0, 0)), upset, "{wall} {uptime} {awake}");
         }
     }
 
     #[test]
     fn this_machine_says_how_long_it_has_run() {
         let (first, second) = (Reading::of(&WallClock).unwrap(), Reading::of(&WallClock).unwrap());
-        assert!(first.uptime > TimeDelta::zero() && second.uptime >= first.uptime);
+        assert!(first.uptime > TimeDelta::zero() && second.uptime >= first.uptime && second.awake >= first.awake);
         assert!(WallClock.is_plausible());
         assert_eq!(DateTime::from_timestamp(MADE, 0).unwrap().to_rfc3339(), "2026-11-24T00:00:00+00:00");
     }

@@ -1,8 +1,8 @@
 //! Start, walk, serve, stop: the engine put together from the configuration. This file and the command line alone know the configuration.
 //!
-//! Start: store (locked), templates, transports, recovery. Serve: one walk at once, then by each source's cron expression, and of what is pushed
-//! when it comes ([`intake`]); one lane for each channel. Stop: no more walks and claims, what is in hand is finished within a limit, in that
-//! order. A store error ends the process: messages could go out that nobody would remember.
+//! Start: store (locked), templates, transports, recovery. [`serve`]: one walk at once, then by each source's cron expression ([`schedule`]), and of
+//! what is pushed when it comes ([`intake`]); one lane for each channel; what a set clock makes of it ([`clocks`]). Stop: no more walks and claims,
+//! what is in hand is finished within a limit, in that order. A store error ends the process: messages could go out that nobody would remember.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -12,12 +12,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
-use tokio::net::TcpListener;
-use tokio::sync::{Mutex, Notify, SetOnce, mpsc, watch};
+use tokio::sync::{Mutex, Notify, SetOnce};
 use tokio::task::JoinSet;
-use tokio_cron_scheduler::{Job, JobScheduler};
 
-use crate::clock::{Clock, Reading};
+use crate::clock::Clock;
 use crate::config::raw::Mode;
 use crate::config::{Config, Gateway, Keep, Relay, Source, SourceKind, StoreUrl};
 use crate::contact::Channel;
@@ -25,6 +23,7 @@ use crate::deliver::Transport;
 use crate::deliver::shadow::Shadow;
 use crate::desk::Desk;
 use crate::digest::Digest;
+use crate::dispatch::looks::Looks;
 use crate::dispatch::{Dispatcher, Lane, Span, Tally};
 use crate::outbox::sqlite::{Access, SqliteOutbox};
 use crate::outbox::{Outbox, Restored, StoreError};
@@ -39,6 +38,7 @@ use crate::walk;
 use crate::web;
 use crate::zone::{ReleaseWatch, Zone};
 
+mod clocks;
 mod faults;
 mod health;
 mod intake;
@@ -48,22 +48,20 @@ mod ping;
 pub mod receipts;
 pub mod replies;
 mod returned;
+mod schedule;
+mod serve;
 mod upkeep;
 
-use self::intake::Intake;
 use self::notify::Notifier;
 pub use self::ping::Ping;
 use self::replies::Answers;
 use self::returned::Returned;
+use self::schedule::Pulse;
+pub use self::serve::Ending;
 
-/// How often the wall clock is held against the machine's uptime.
-const CLOCK_LOOK: Duration = Duration::from_secs(30);
 /// How often the host's zone data is looked at; and how long it must have stayed the same, when it is another one.
 const ZONE_DATA_LOOK: Duration = Duration::from_secs(60 * 60);
 const ZONE_DATA_SETTLES: Duration = Duration::from_secs(60);
-
-/// The scheduler knows no zone whose clocks change, so the letter looks at the practice's clock itself.
-const EVERY_MINUTE: &str = "0 * * * * *";
 
 /// Opens the configured store. `lock`: as the one process that hands over.
 pub fn open_store(config: &Config, lock: bool) -> anyhow::Result<Arc<dyn Outbox>> {
@@ -138,6 +136,9 @@ pub struct Engine {
     bounces: Option<(PathBuf, String)>,
     /// Those that are asked.
     sources: Vec<Arc<Mutex<Source>>>,
+    /// When: their cron expressions, in the same order. (A source is locked while it is read.)
+    polls: Vec<String>,
+    asked: Vec<String>,
     /// All of them, those that are pushed to as well.
     names: Vec<String>,
     /// What the practice says of their words.
@@ -146,6 +147,8 @@ pub struct Engine {
     shadow: bool,
     /// The daily letter to the practice.
     digest: Option<Arc<Digest>>,
+    /// Held while the letter is written.
+    letter: Arc<Mutex<()>>,
     server: Option<web::Settings>,
     practice: String,
     zone: Zone,
@@ -156,6 +159,10 @@ pub struct Engine {
     notifier: Notifier,
     started: Instant,
     stop_within: Duration,
+    /// Nothing leaves before the sources were asked.
+    looks: Arc<Looks>,
+    /// Whether the sources are polled.
+    pulse: Pulse,
     zone_data: ReleaseWatch,
     /// What was told of records that cannot be used.
     told: faults::Told,
@@ -225,7 +232,9 @@ impl Engine {
             done: std::sync::Mutex::default(),
         });
         let words = config.sources.iter().map(|s| (s.name.clone(), s.words.clone())).collect();
-        let asked = config.sources.into_iter().filter(|s| !matches!(s.kind, SourceKind::Push(_)));
+        let asked: Vec<Source> = config.sources.into_iter().filter(|s| !matches!(s.kind, SourceKind::Push(_))).collect();
+        let looks = Looks::new(Arc::clone(&clock), asked.iter().map(|s| s.name.clone()).collect());
+        let (polls, asked_names) = asked.iter().map(|s| (s.poll.clone(), s.name.clone())).unzip();
         Ok(Self {
             policy: Arc::clone(&dispatcher.policy),
             outbox,
@@ -235,11 +244,14 @@ impl Engine {
             answers: Arc::new(answers),
             returned: Returned::default(),
             bounces: config.bounces,
-            sources: asked.map(|s| Arc::new(Mutex::new(s))).collect(),
+            polls,
+            asked: asked_names,
+            sources: asked.into_iter().map(|s| Arc::new(Mutex::new(s))).collect(),
             names,
             words,
             shadow,
             digest: digest.map(Arc::new),
+            letter: Arc::default(),
             server: config.server,
             practice: config.raw.practice.name,
             zone: config.time_zone,
@@ -249,6 +261,8 @@ impl Engine {
             notifier: Notifier::from_environment(),
             started: Instant::now(),
             stop_within: config.stop_within,
+            looks: Arc::new(looks),
+            pulse: Pulse::default(),
             zone_data: ReleaseWatch::start(),
             told: faults::Told::default(),
         })
@@ -318,8 +332,17 @@ impl Engine {
         Ok(())
     }
 
-    /// Walks one source. A source that cannot be read is told and counts as unchanged: `false`.
+    /// Asks one source and walks what it says; asked is asked, whatever it answers.
     async fn walk(&self, source: &Source) -> Result<bool, StoreError> {
+        let begun = self.looks.begin();
+        let _running = self.pulse.runs(&source.name);
+        let walked = self.ask(source).await;
+        self.looks.end_of(&source.name, begun);
+        walked
+    }
+
+    /// Walks one source. A source that cannot be read is told and counts as unchanged: `false`.
+    async fn ask(&self, source: &Source) -> Result<bool, StoreError> {
         if matches!(&source.kind, SourceKind::Http(api) if api.rests()) {
             // Its refusal was told: not again with every poll that it asked to be spared.
             tracing::debug!(source = %source.name, "not asked: it wants to be left alone for a while");
@@ -341,6 +364,7 @@ impl Engine {
             }
             Err(why) => {
                 tracing::error!(source = %source.name, %why, "the source could not be read; the last good snapshot stays in force");
+                self.plan_again(&source.name).await?;
                 return Ok(false);
             }
         };
@@ -411,129 +435,6 @@ impl Engine {
     pub fn notifier(&self) -> &Notifier {
         &self.notifier
     }
-
-    /// Serves until `stop` is raised (then `Ok`) or the store fails.
-    pub async fn serve(self: Arc<Self>, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
-        let (failed, mut failure) = mpsc::channel::<StoreError>(1);
-        let (ending, end) = watch::channel(false);
-        // Ends when this does.
-        let mut asking = JoinSet::new();
-        let mut watch = JoinSet::new();
-        watch.spawn(Arc::clone(&self).keep_watch());
-        let mut server = JoinSet::new();
-        let mut lanes = JoinSet::new();
-        if let Some(settings) = &self.server {
-            let listener =
-                TcpListener::bind(settings.listen).await.with_context(|| format!("[server] listen = \"{}\"", settings.listen))?;
-            self.address.set(listener.local_addr()?).ok();
-            let engine = Arc::new(Intake::new(Arc::clone(&self), settings, failed.clone()));
-            asking.spawn(Arc::clone(&engine).ask_when_nudged());
-            server.spawn(web::serve(listener, settings.clone(), engine, self.office(), end.clone()));
-        }
-        let (answers, told) = (Arc::clone(&self.answers), failed.clone());
-        asking.spawn(async move {
-            told.try_send(answers.run().await).ok();
-        });
-        for (lane, wake) in &self.lanes {
-            lanes.spawn(Arc::clone(&self.dispatcher).run(Arc::clone(lane), Span::Until(end.clone()), Arc::clone(wake)));
-        }
-        for (lane, _) in &self.lanes {
-            asking.spawn(Arc::clone(&self).ask_when_wanted(Arc::clone(lane), failed.clone()));
-        }
-        for source in &self.sources {
-            poll(&self, source, &failed).await;
-        }
-        asking.spawn(Arc::clone(&self).watch_the_clock(failed.clone()));
-        let mut scheduler = self.schedule(&failed).await?;
-        asking.spawn(Arc::clone(&self).keep_marking());
-        tracing::info!(sources = self.sources.len(), "ready");
-        self.show_status().await;
-        self.notifier.ready();
-        asking.spawn(Arc::clone(&self).keep_status());
-        let outcome = tokio::select! {
-            _ = stop.wait_for(|stopped| *stopped) => Ok(()),
-            Some(error) = failure.recv() => Err(error),
-            Some(ended) = lanes.join_next() => match ended { Ok(Err(error)) => Err(error), _ => Ok(()) },
-        };
-        tracing::info!("stopping: what is in hand is finished");
-        scheduler.shutdown().await.ok();
-        ending.send_replace(true);
-        drop(asking);
-        let finish = async {
-            while server.join_next().await.is_some() {}
-            while lanes.join_next().await.is_some() {}
-        };
-        if tokio::time::timeout(self.stop_within, finish).await.is_err() {
-            tracing::warn!("some attempts did not end in time: the next start takes them back, or reports them as in doubt");
-        }
-        outcome?;
-        self.outbox.mark().await?;
-        Ok(())
-    }
-
-    /// Asks all sources and wakes all lanes when the wall clock was set: what is due is another thing then. Never ends.
-    async fn watch_the_clock(self: Arc<Self>, failed: mpsc::Sender<StoreError>) {
-        let mut last = Reading::of(&*self.clock);
-        loop {
-            tokio::time::sleep(CLOCK_LOOK).await;
-            let now = Reading::of(&*self.clock);
-            if let Some(jump) = now.zip(last).and_then(|(now, last)| now.jump_since(last)) {
-                tracing::warn!(seconds = jump.num_seconds(), "the clock was set: what is due is looked at again");
-                for source in &self.sources {
-                    poll(&self, source, &failed).await;
-                }
-                self.lanes.iter().for_each(|(_, wake)| wake.notify_one());
-            }
-            last = now;
-        }
-    }
-
-    /// Asks the sources when a notice waits for a fresh look at its own. Never ends.
-    async fn ask_when_wanted(self: Arc<Self>, lane: Arc<Lane>, failed: mpsc::Sender<StoreError>) {
-        loop {
-            lane.look_wanted().await;
-            for source in &self.sources {
-                poll(&self, source, &failed).await;
-            }
-        }
-    }
-
-    /// Polls each source by its cron expression, and looks every minute whether a letter to the practice is due.
-    async fn schedule(self: &Arc<Self>, failed: &mpsc::Sender<StoreError>) -> anyhow::Result<JobScheduler> {
-        let scheduler = JobScheduler::new().await.context("the scheduler")?;
-        for source in &self.sources {
-            let expression = source.lock().await.poll.clone();
-            let (engine, source, failed) = (Arc::clone(self), Arc::clone(source), failed.clone());
-            let job = Job::new_async(expression.as_str(), move |_, _| {
-                let (engine, source, failed) = (Arc::clone(&engine), Arc::clone(&source), failed.clone());
-                Box::pin(async move { poll(&engine, &source, &failed).await })
-            });
-            scheduler.add(job.context("a source's poll")?).await.context("a source's poll")?;
-        }
-        if let Some((_, poll)) = &self.bounces {
-            let (engine, failed) = (Arc::clone(self), failed.clone());
-            let job = Job::new_async(poll.as_str(), move |_, _| {
-                let (engine, failed) = (Arc::clone(&engine), failed.clone());
-                Box::pin(async move {
-                    if let Err(error) = engine.read_bounces().await {
-                        failed.try_send(error).ok();
-                    }
-                })
-            });
-            scheduler.add(job.context("the bounces' poll")?).await.context("the bounces' poll")?;
-        }
-        self.prune_by_cron(&scheduler, failed).await?;
-        self.ping_by_cron(&scheduler).await?;
-        if let Some(digest) = &self.digest {
-            let (digest, failed, turn) = (Arc::clone(digest), failed.clone(), Arc::new(Mutex::new(())));
-            // What was missed while nothing ran is not missed for another minute.
-            tokio::spawn(write(Arc::clone(&digest), Arc::clone(&turn), failed.clone()));
-            let job = Job::new_async(EVERY_MINUTE, move |_, _| Box::pin(write(Arc::clone(&digest), Arc::clone(&turn), failed.clone())));
-            scheduler.add(job.context("the letter to the practice")?).await.context("the letter to the practice")?;
-        }
-        scheduler.start().await.context("the scheduler")?;
-        Ok(scheduler)
-    }
 }
 
 /// What hands over e-mail and texts. In shadow mode nothing that could send is made at all.
@@ -544,22 +445,6 @@ fn transports(config: &Config) -> anyhow::Result<[Vec<Arc<dyn Transport>>; 2]> {
     let email = config.relays.iter().map(Relay::transport).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
     let sms = config.gateways.iter().map(Gateway::transport).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
     Ok([email, sms])
-}
-
-/// One poll of a source. A poll that is still running is not started twice.
-async fn poll(engine: &Engine, source: &Mutex<Source>, failed: &mpsc::Sender<StoreError>) {
-    let Ok(source) = source.try_lock() else { return };
-    if let Err(error) = engine.walk(&source).await {
-        failed.try_send(error).ok();
-    }
-}
-
-/// Sends the letter to the practice if it is due. One that is still under way is not started twice.
-async fn write(digest: Arc<Digest>, turn: Arc<Mutex<()>>, failed: mpsc::Sender<StoreError>) {
-    let Ok(_turn) = turn.try_lock() else { return };
-    if let Err(error) = digest.tick().await {
-        failed.try_send(error).ok();
-    }
 }
 
 /// The report of a restore: what is held, and what an operator does about it.

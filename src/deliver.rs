@@ -22,6 +22,11 @@ pub trait PointOfNoReturn: Send + Sync {
     /// transaction with the server, and answer [`Outcome::Fenced`].
     async fn cross(&self) -> bool;
 
+    /// Asked before anything is said to a transport. `false`: what was decided is old by now, so say nothing, and answer [`Outcome::Fenced`].
+    fn is_fresh(&self) -> bool {
+        true
+    }
+
     /// The attempt goes over this transport: whoever keeps records sees to it that they name this one, before anything is said to it.
     async fn goes_over(&self, _transport: &str) {}
 }

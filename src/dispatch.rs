@@ -1,17 +1,18 @@
 //! From due to told: claim, revalidate, render, begin, deliver, settle.
 //!
-//! One lane for each channel, so that a slow or dead channel never delays another. A lane claims a batch, asks the planner about each notice
+//! One lane for each channel, so that a slow or dead channel never delays another. A lane claims what is due, asks the planner about each notice
 //! once more ([`prepare`]), makes the begun attempts durable, a share of the batch in one commit, and hands them over on as many connections
-//! as its transports have ([`attempt`]). While they are in flight it prepares the next batch, on all cores; a connection takes its next message
-//! while the end of the last one is made durable.
+//! as its transports have ([`attempt`]), the most urgent first ([`queue`]). While they are in flight it prepares the next batch, on all cores; a
+//! connection takes its next message while the end of the last one is made durable.
 //!
 //! Invariants: nothing is handed over that was not begun (bytes frozen, durable); nothing passes its point of no return without the store's
-//! word; every claim is settled, or taken back by the next start. A store error ends the lane at once.
+//! word, before the sources were asked ([`looks`]), or on a decision that is old; every claim is settled, or taken back by the next start. A store
+//! error ends the lane at once.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::clock::Clock;
@@ -23,18 +24,22 @@ use crate::render::Renderer;
 use crate::retry::{DoubtPolicy, after_doubt};
 
 mod attempt;
+mod bar;
 mod breaker;
 mod lane;
+pub mod looks;
 mod meter;
 mod prepare;
+mod queue;
 mod slot;
 
 pub use lane::Lane;
+use looks::Looks;
 pub use meter::{LATENESS, Lateness, Meter, OUTCOMES};
 use prepare::{Prepared, Ready};
+use queue::Queue;
 
-/// Claimed at once, and ready beside what is on its way when the next claim is made: enough to keep every connection busy while the next batch
-/// is prepared, few enough to be decided freshly.
+/// Claimed at once, at most: enough to keep the connections of a fast relay busy while the next batch is prepared.
 const BATCH: usize = 256;
 /// Prepared by one thread and begun together: small enough that a batch is spread over all cores, and that its first messages leave early.
 const SHARE: usize = 64;
@@ -44,6 +49,8 @@ const RECALLED: usize = 1_000;
 const LEASE: TimeDelta = TimeDelta::minutes(30);
 /// The longest sleep: the wall clock is looked at again at least this often (suspend, clock changes, other processes' commands).
 const LONGEST_SLEEP: TimeDelta = TimeDelta::seconds(30);
+/// From one look to the next whether the sources are asked.
+const LOOK_AGAIN: TimeDelta = TimeDelta::milliseconds(500);
 /// The shortest sleep between two looks at the store.
 const SHORTEST_SLEEP: TimeDelta = TimeDelta::milliseconds(20);
 
@@ -112,25 +119,47 @@ pub struct Dispatcher {
     pub owner: String,
 }
 
-/// How long a lane goes on.
+/// How long a lane goes on, and what it waits for.
 #[derive(Clone)]
 pub enum Span {
     /// Until nothing that is due at this moment is left: one attempt each.
     Once(DateTime<Utc>),
     /// Until the flag is raised; then what is in hand is finished.
     Until(watch::Receiver<bool>),
+    /// Likewise; nothing leaves while the sources have to be asked first.
+    Looking(watch::Receiver<bool>, Arc<Looks>),
 }
 
 impl Span {
     fn is_over(&self) -> bool {
-        matches!(self, Self::Until(stop) if *stop.borrow())
+        matches!(self, Self::Until(stop) | Self::Looking(stop, _) if *stop.borrow())
+    }
+
+    fn is_once(&self) -> bool {
+        matches!(self, Self::Once(_))
+    }
+
+    /// Whether something may leave at this moment.
+    fn may_send(&self) -> bool {
+        match self {
+            Self::Looking(_, looks) => looks.are_done(),
+            Self::Once(_) | Self::Until(_) => true,
+        }
+    }
+
+    /// What is due by then is this span's.
+    fn due_by(&self, clock: &dyn Clock) -> DateTime<Utc> {
+        match self {
+            Self::Once(at) => *at,
+            Self::Until(_) | Self::Looking(..) => clock.now(),
+        }
     }
 
     /// Until the pause is over, the wake is notified, or the flag is raised.
     async fn rest(&self, pause: TimeDelta, wake: Option<&Notify>) {
         let stopped = async {
             match self {
-                Self::Until(stop) => drop(stop.clone().wait_for(|stopped| *stopped).await),
+                Self::Until(stop) | Self::Looking(stop, _) => drop(stop.clone().wait_for(|stopped| *stopped).await),
                 Self::Once(_) => std::future::pending().await,
             }
         };
@@ -148,18 +177,52 @@ impl Span {
     }
 }
 
-/// What is in the air, and what came of it so far.
-struct Flight<'a> {
-    flying: &'a mut JoinSet<outbox::Result<Settlement>>,
-    tally: &'a mut Tally,
-    permits: &'a Arc<Semaphore>,
-    span: &'a Span,
+/// One run of a lane: what is in the air, and what came of it so far.
+struct Flight {
+    lane: Arc<Lane>,
+    span: Span,
+    queue: Arc<Queue>,
+    flying: JoinSet<outbox::Result<Settlement>>,
+    tally: Tally,
+    /// Until then nothing more is due; `None`: something may be.
+    nothing_before: Option<DateTime<Utc>>,
 }
 
-impl Flight<'_> {
-    fn take_off(&mut self, dispatcher: &Arc<Dispatcher>, lane: &Arc<Lane>, ready: Ready) {
-        let (me, lane, permits, span) = (Arc::clone(dispatcher), Arc::clone(lane), Arc::clone(self.permits), self.span.clone());
-        self.flying.spawn(async move { me.hand_over(&lane, ready, &permits, &span).await });
+impl Flight {
+    fn new(lane: Arc<Lane>, span: Span) -> Self {
+        let queue = Arc::new(Queue::new(lane.concurrency()));
+        Self { lane, span, queue, flying: JoinSet::new(), tally: Tally::default(), nothing_before: None }
+    }
+
+    fn take_off(&mut self, dispatcher: &Arc<Dispatcher>, ready: Box<Ready>) {
+        self.queue.put(ready);
+        let (me, lane, queue, span) = (Arc::clone(dispatcher), Arc::clone(&self.lane), Arc::clone(&self.queue), self.span.clone());
+        self.flying.spawn(async move { me.hand_over(&lane, &queue, &span).await });
+    }
+
+    /// How many may be claimed now.
+    fn room(&self, now: DateTime<Utc>) -> usize {
+        // After a fault one message asks for all: the others wait for its end.
+        let probing = self.lane.is_on_probation() && !self.flying.is_empty();
+        if self.stands_still(now) || probing || self.nothing_before.is_some_and(|at| at > now) {
+            return 0;
+        }
+        let turns = self.lane.room(now).map_or(BATCH, |(turns, _)| turns.saturating_sub(self.flying.len()));
+        turns.min(self.queue.room(self.flying.len()))
+    }
+
+    fn stands_still(&self, now: DateTime<Utc>) -> bool {
+        self.span.is_over() || self.lane.is_closed(now) || !self.span.may_send()
+    }
+
+    /// One is down. What goes back to the store may be due again.
+    fn lands(&mut self, landed: Result<outbox::Result<Settlement>, tokio::task::JoinError>) -> outbox::Result<()> {
+        let end = landing(landed)?;
+        if matches!(end, Settlement::Return { .. } | Settlement::Retry { .. } | Settlement::Unknown { .. }) {
+            self.nothing_before = None;
+        }
+        self.tally.add(&end);
+        Ok(())
     }
 }
 
@@ -186,82 +249,104 @@ impl Dispatcher {
     /// Runs one lane. `wake` is notified when a walk has changed the outbox.
     pub async fn run(self: Arc<Self>, lane: Arc<Lane>, span: Span, wake: Arc<Notify>) -> outbox::Result<Tally> {
         lane.recall(&self.outbox.settled_lately(lane.channel, RECALLED).await?);
-        let permits = Arc::new(Semaphore::new(lane.concurrency()));
-        let mut flying: JoinSet<outbox::Result<Settlement>> = JoinSet::new();
-        let mut tally = Tally::default();
+        let mut flight = Flight::new(lane, span);
         loop {
-            lane.meter().beat(flying.len());
+            flight.lane.meter().beat(flight.flying.len());
             let now = self.clock.now();
-            let room = lane.room(now).map_or(BATCH, |(turns, _)| turns.saturating_sub(flying.len()).min(BATCH));
-            // After a fault one message asks for all: the others wait for its end.
-            let probing = lane.is_on_probation() && !flying.is_empty();
-            let stands_still = span.is_over() || lane.is_closed(now) || probing;
-            let claims = if stands_still || room == 0 { Vec::new() } else { self.claim(&lane, &span, room).await? };
-            if claims.is_empty() {
-                if let Some(landed) = flying.join_next().await {
-                    tally.add(&landing(landed)?);
+            if flight.lane.is_closed(now)
+                && let Some(useful_until) = self.outbox.most_urgent(flight.lane.channel, now).await?
+            {
+                flight.lane.waits_for(useful_until, now);
+            }
+            let room = flight.room(now);
+            if room > 0 {
+                let claims = self.claim(&flight, room).await?;
+                if !claims.is_empty() {
+                    self.begin(claims, &mut flight).await?;
                     continue;
                 }
-                if let Some((0, turn)) = lane.room(now).filter(|_| !stands_still) {
-                    span.rest((turn - AHEAD - now).clamp(SHORTEST_SLEEP, LONGEST_SLEEP), None).await;
-                    continue;
-                }
-                if matches!(span, Span::Once(_)) || span.is_over() {
-                    return Ok(tally);
-                }
-                self.sleep(&lane, &span, &wake).await?;
-                continue;
+                flight.nothing_before = Some(self.next_due(&flight).await?);
             }
-            self.begin(&lane, claims, &mut Flight { flying: &mut flying, tally: &mut tally, permits: &permits, span: &span }).await?;
-            while flying.len() > lane.concurrency() + BATCH {
-                lane.meter().beat(flying.len());
-                let Some(landed) = flying.join_next().await else { break };
-                tally.add(&landing(landed)?);
+            if flight.flying.is_empty() && (flight.span.is_over() || (flight.span.is_once() && !self.has_a_turn_to_wait_for(&flight))) {
+                return Ok(flight.tally);
             }
+            self.wait(&mut flight, &wake).await?;
         }
     }
 
-    async fn claim(&self, lane: &Lane, span: &Span, room: usize) -> outbox::Result<Vec<Claim>> {
-        let now = match span {
-            Span::Once(at) => *at,
-            Span::Until(_) => self.clock.now(),
+    /// `run --once` waits for the next turn of its rate, and for nothing else.
+    fn has_a_turn_to_wait_for(&self, flight: &Flight) -> bool {
+        let now = self.clock.now();
+        let out_of_turns = flight.lane.room(now).is_some_and(|(turns, _)| turns == 0);
+        out_of_turns && !flight.stands_still(now) && flight.nothing_before.is_none()
+    }
+
+    /// Until one has landed, something may be due, or a walk changed something; at most half a minute.
+    async fn wait(&self, flight: &mut Flight, wake: &Notify) -> outbox::Result<()> {
+        let now = self.clock.now();
+        let until = match flight.lane.room(now) {
+            // Looked at twice a second: the clock may be set meanwhile, too.
+            _ if !flight.span.may_send() => Some(now + LOOK_AGAIN),
+            _ if flight.stands_still(now) => flight.lane.reopens_at(),
+            Some((0, turn)) => Some(turn - AHEAD),
+            _ => flight.nothing_before,
         };
+        let rest = until.map_or(LONGEST_SLEEP, |at| (at - now).clamp(SHORTEST_SLEEP, LONGEST_SLEEP));
+        let waits = flight.flying.is_empty() || !flight.span.is_over();
+        let landed = tokio::select! {
+            Some(landed) = flight.flying.join_next() => Some(landed),
+            () = flight.span.rest(rest, Some(wake)), if waits => None,
+        };
+        if let Some(landed) = landed {
+            return flight.lands(landed);
+        }
+        flight.nothing_before = None;
+        Ok(())
+    }
+
+    async fn claim(&self, flight: &Flight, room: usize) -> outbox::Result<Vec<Claim>> {
+        let (lane, now) = (&flight.lane, flight.span.due_by(&*self.clock));
         if !self.clock.is_plausible() {
             tracing::error!(%now, "the clock cannot be right: nothing is sent until it is");
             return Ok(Vec::new());
         }
         let limit = if lane.is_on_probation() { 1 } else { room };
-        self.outbox.claim(ClaimRequest { owner: self.owner.clone(), now, channel: lane.channel, lease: LEASE, limit }).await
+        let request = ClaimRequest { owner: self.owner.clone(), now, channel: lane.channel, lease: LEASE, limit };
+        let claims = self.outbox.claim(request).await?;
+        if let Some(first) = claims.iter().map(|claim| claim.entry.notice.useful_until).min() {
+            lane.waits_for(first, now);
+        }
+        Ok(claims)
     }
 
     /// Decides about each claim once more, on all cores, and makes the attempts that follow durable; those of one share in one commit.
-    async fn begin(self: &Arc<Self>, lane: &Arc<Lane>, mut claims: Vec<Claim>, flight: &mut Flight<'_>) -> outbox::Result<()> {
+    async fn begin(self: &Arc<Self>, mut claims: Vec<Claim>, flight: &mut Flight) -> outbox::Result<()> {
         let now = self.clock.now();
         let suppressed = Arc::new(Suppressions(self.outbox.suppressions().await?));
         let mut preparing: Vec<JoinHandle<Vec<Prepared>>> = Vec::new();
         while !claims.is_empty() {
             let rest = claims.split_off(SHARE.min(claims.len()));
             let share = std::mem::replace(&mut claims, rest);
-            let (me, lane, suppressed) = (Arc::clone(self), Arc::clone(lane), Arc::clone(&suppressed));
+            let (me, lane, suppressed) = (Arc::clone(self), Arc::clone(&flight.lane), Arc::clone(&suppressed));
             preparing.push(tokio::task::spawn_blocking(move || me.prepare(share, &lane, &suppressed, now)));
         }
         // In their order: the most urgent leave first.
         for prepared in preparing {
             let prepared = prepared.await.map_err(|e| defect("prepare", &e))?;
-            for ready in self.begin_share(prepared, flight.tally, now).await? {
-                flight.take_off(self, lane, ready);
+            for ready in self.begin_share(prepared, &mut flight.tally, now).await? {
+                flight.take_off(self, ready);
             }
         }
         Ok(())
     }
 
     /// One share of a batch: what is not sent is settled, the rest is begun. Those that the store let begin.
-    async fn begin_share(&self, prepared: Vec<Prepared>, tally: &mut Tally, now: DateTime<Utc>) -> outbox::Result<Vec<Ready>> {
+    async fn begin_share(&self, prepared: Vec<Prepared>, tally: &mut Tally, now: DateTime<Utc>) -> outbox::Result<Vec<Box<Ready>>> {
         let mut ends: Vec<(Lease, Settlement)> = Vec::new();
-        let mut ready: Vec<Ready> = Vec::new();
+        let mut ready: Vec<Box<Ready>> = Vec::new();
         for one in prepared {
             match one {
-                Prepared::Send(r) => ready.push(*r),
+                Prepared::Send(r) => ready.push(r),
                 Prepared::Settle(lease, end) => ends.push((lease, end)),
             }
         }
@@ -293,16 +378,14 @@ impl Dispatcher {
         Ok(ready.into_iter().map(|(r, _)| r).collect())
     }
 
-    /// Sleeps until the next notice is due, a walk changed something, or the end; at most half a minute.
-    async fn sleep(&self, lane: &Lane, span: &Span, wake: &Notify) -> outbox::Result<()> {
+    /// Until when nothing more is due: at most half a minute, for other processes' commands and clocks that are set.
+    async fn next_due(&self, flight: &Flight) -> outbox::Result<DateTime<Utc>> {
         let now = self.clock.now();
-        let due = match lane.reopens_at() {
-            Some(at) if at > now => Some(at),
-            _ if !self.clock.is_plausible() => None,
-            _ => self.outbox.next_due(lane.channel).await?,
-        };
-        span.rest(due.map_or(LONGEST_SLEEP, |at| (at - now).clamp(SHORTEST_SLEEP, LONGEST_SLEEP)), Some(wake)).await;
-        Ok(())
+        let latest = now + LONGEST_SLEEP;
+        if flight.span.is_once() || !self.clock.is_plausible() {
+            return Ok(latest);
+        }
+        Ok(self.outbox.next_due(flight.lane.channel).await?.map_or(latest, |at| at.clamp(now + SHORTEST_SLEEP, latest)))
     }
 }
 

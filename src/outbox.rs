@@ -438,7 +438,7 @@ pub struct ClaimRequest {
     pub channel: Channel,
     /// Claims run out after this long, by the store's clock.
     pub lease: TimeDelta,
-    /// At most this many; the most urgent (earliest start, then earliest due, then added first) first.
+    /// At most this many; the most urgent (the earliest useful-until, then earliest due, then added first) first.
     pub limit: usize,
 }
 
@@ -459,6 +459,8 @@ pub struct Claim {
     pub known: Known,
     /// The frozen bytes of an attempt that ended in doubt: what is sent again must be the same. `None`: nothing is in doubt, render afresh.
     pub frozen: Option<Vec<u8>>,
+    /// When those bytes were last begun.
+    pub frozen_at: Option<DateTime<Utc>>,
 }
 
 /// Names a claim in the writes after it.
@@ -805,6 +807,9 @@ pub trait Outbox: Send + Sync {
     /// again, and are named. A change that would change nothing is not counted, and leaves no trace.
     async fn apply(&self, walk: Walk) -> Result<Applied>;
 
+    /// The next walk of each source plans all of its sessions again, whatever the source says: what was decided by a clock that was wrong.
+    async fn plan_anew(&self) -> Result<()>;
+
     /// Addresses that get no messages, as [`suppression_key`]s.
     async fn suppressions(&self) -> Result<HashMap<String, Suppression>>;
 
@@ -819,6 +824,9 @@ pub trait Outbox: Send + Sync {
 
     /// When the next attempt of this channel is due: the least `next_attempt_at` of waiting and unknown. `None`: nothing waits.
     async fn next_due(&self, channel: Channel) -> Result<Option<DateTime<Utc>>>;
+
+    /// Until when the most urgent of this channel's due notices is of use. `None`: nothing is due.
+    async fn most_urgent(&self, channel: Channel, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>>;
 
     /// Claims due notices: epoch + 1, leased.
     async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claim>>;

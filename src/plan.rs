@@ -75,6 +75,14 @@ pub fn named_by_meaning(was: &Session, known: &mut KnownMap, policy: &Policy) {
     }
 }
 
+/// What was noted by a clock that was ahead has happened by now, whatever it says.
+pub fn by_this_clock(known: &mut Known, now: DateTime<Utc>) {
+    let notices = known.notices.iter_mut().map(|n| &mut n.changed_at);
+    let times = [&mut known.first_seen, &mut known.start_known_at, &mut known.facts_known_at];
+    let reminded = known.reminded.iter_mut().map(|r| &mut r.at);
+    times.into_iter().chain(&mut known.absent_since).chain(notices).chain(reminded).for_each(|at| *at = (*at).min(now));
+}
+
 /// What is known of a session's participants once this snapshot was seen: the newly seen are first seen now; a start, or facts, that changed
 /// became known now.
 pub fn observe(session: &Session, mut known: KnownMap, policy: &Policy, first_fill: bool, now: DateTime<Utc>) -> KnownMap {
@@ -94,6 +102,7 @@ pub fn observe(session: &Session, mut known: KnownMap, policy: &Policy, first_fi
             adopted: first_fill,
             notices: Vec::new(),
         });
+        by_this_clock(seen, now);
         if seen.start != session.start {
             seen.start = session.start;
             seen.start_known_at = now;

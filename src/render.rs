@@ -44,6 +44,7 @@ use crate::session::{Participant, Session, SessionId};
 use crate::zone::Resolved;
 use context::View;
 use dates::Dates;
+pub use dates::calls_it_another_day;
 use draft::Draft;
 pub use staff::Letter;
 use templates::{Library, TemplateError};

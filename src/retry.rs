@@ -11,6 +11,8 @@ use crate::notice::{NoticeKey, Occasion};
 const FIRST: TimeDelta = TimeDelta::seconds(30);
 /// The longest pause.
 const LONGEST: TimeDelta = TimeDelta::minutes(30);
+/// The shortest pause, however little time is left.
+const SHORTEST: TimeDelta = TimeDelta::seconds(5);
 /// The pause before a doubtful message is sent again: long enough for a server that was slow to answer to have finished.
 const AFTER_DOUBT: TimeDelta = TimeDelta::minutes(10);
 /// A text in doubt is sent again only when the start is this near.
@@ -25,6 +27,18 @@ pub fn pause(attempt: u32, key: NoticeKey) -> TimeDelta {
     full - full * (spread % 256) as i32 / (256 * 5)
 }
 
+/// A pause that leaves time for more attempts: never longer than a quarter of what is left until the most urgent useful-until. `None`: nothing
+/// waits.
+pub fn bounded(pause: TimeDelta, left: Option<TimeDelta>) -> TimeDelta {
+    left.map_or(pause, |left| pause.min((left / 4).max(SHORTEST)))
+}
+
+/// What the server asks for, if there is time for that: of a wait that would outlast the use of what waits, nothing is left but to ask again.
+fn asked_for(server_says: Option<Duration>, left: TimeDelta) -> TimeDelta {
+    let said = server_says.and_then(|d| TimeDelta::from_std(d).ok());
+    said.filter(|said| *said < left).unwrap_or_default()
+}
+
 /// When a message that was not sent is tried again: after the back-off, or when the server said, whichever is later; at `useful_until`
 /// at the latest, where it lapses loudly.
 pub fn next_attempt(
@@ -34,14 +48,16 @@ pub fn next_attempt(
     now: DateTime<Utc>,
     useful_until: DateTime<Utc>,
 ) -> DateTime<Utc> {
-    let said = server_says.and_then(|d| TimeDelta::from_std(d).ok()).unwrap_or_default();
-    (now + pause(attempt, key).max(said)).min(useful_until.max(now))
+    let left = useful_until - now;
+    let pause = bounded(pause(attempt, key), Some(left)).max(asked_for(server_says, left));
+    (now + pause).min(useful_until.max(now))
 }
 
-/// The pause of a channel at fault, after so many faults in a row (1 for the first).
-pub fn channel_pause(faults: u32, server_says: Option<Duration>) -> TimeDelta {
-    let said = server_says.and_then(|d| TimeDelta::from_std(d).ok()).unwrap_or_default();
-    (FIRST * (1 << faults.saturating_sub(1).min(6))).min(LONGEST).max(said)
+/// The pause of a channel at fault, after so many faults in a row (1 for the first). `left`: until the most urgent of what waits for it is of no
+/// use any more; `None`: nothing waits.
+pub fn channel_pause(faults: u32, server_says: Option<Duration>, left: Option<TimeDelta>) -> TimeDelta {
+    let pause = (FIRST * (1 << faults.saturating_sub(1).min(6))).min(LONGEST);
+    bounded(pause, left).max(asked_for(server_says, left.unwrap_or(TimeDelta::MAX)))
 }
 
 /// What a channel does about a message that may or may not have been accepted.
@@ -98,13 +114,44 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_word_and_the_end_bound_a_retry() {
-        let now = at("2026-11-24T12:00:00Z");
-        let key = NoticeKey([0; 16]);
-        let far = at("2026-11-25T12:00:00Z");
-        assert_eq!(next_attempt(1, key, Some(Duration::from_secs(900)), now, far), at("2026-11-24T12:15:00Z"));
-        assert_eq!(next_attempt(9, key, None, now, at("2026-11-24T12:05:00Z")), at("2026-11-24T12:05:00Z"));
-        assert_eq!(next_attempt(1, key, None, now, at("2026-11-24T11:00:00Z")), now);
+    fn the_servers_word_and_what_is_left_bound_a_retry() {
+        let (now, key) = (at("2026-11-24T12:00:00Z"), NoticeKey([0; 16]));
+        for (attempt, server_says, useful_until, next) in [
+            (1, Some(900), "2026-11-25T12:00:00Z", "2026-11-24T12:15:00Z"),
+            (9, None, "2026-11-24T12:40:00Z", "2026-11-24T12:10:00Z"),
+            (9, None, "2026-11-24T12:05:00Z", "2026-11-24T12:01:15Z"),
+            (9, None, "2026-11-24T12:00:16Z", "2026-11-24T12:00:05Z"),
+            (9, None, "2026-11-24T12:00:03Z", "2026-11-24T12:00:03Z"),
+            (1, None, "2026-11-24T11:00:00Z", "2026-11-24T12:00:00Z"),
+            // The server's word counts, as long as the message is of use after it.
+            (9, Some(1500), "2026-11-24T12:30:00Z", "2026-11-24T12:25:00Z"),
+            (9, Some(3600), "2026-11-24T12:30:00Z", "2026-11-24T12:07:30Z"),
+        ] {
+            let server_says = server_says.map(Duration::from_secs);
+            assert_eq!(
+                next_attempt(attempt, key, server_says, now, at(useful_until)),
+                at(next),
+                "{attempt} {server_says:?} {useful_until}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_channel_pauses_for_a_quarter_of_what_is_left_at_most() {
+        for (faults, server_says, left, seconds) in [
+            (1, None, None, 30),
+            (3, None, None, 120),
+            (9, None, None, 1800),
+            (9, None, Some(3600), 900),
+            (9, None, Some(400), 100),
+            (9, None, Some(-400), 5),
+            (1, Some(3600), None, 3600),
+            (1, Some(3600), Some(7200), 3600),
+            (9, Some(3600), Some(1800), 450),
+        ] {
+            let (said, time) = (server_says.map(Duration::from_secs), left.map(TimeDelta::seconds));
+            assert_eq!(channel_pause(faults, said, time), TimeDelta::seconds(seconds), "{faults} {said:?} {left:?}");
+        }
     }
 
     #[test]

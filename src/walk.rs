@@ -128,9 +128,7 @@ async fn plan<'a>(
 ) -> outbox::Result<Planned<'a>> {
     let seen = seen(outbox, source, snapshot, now).await?;
     let policy_digest = policy.digest();
-    let all = seen
-        .as_ref()
-        .is_none_or(|s| s.policy_digest != policy_digest || now - s.last_snapshot_at > policy.max_stale || s.last_snapshot_at > now);
+    let all = seen.as_ref().is_none_or(|s| s.policy_digest != policy_digest || !policy.believes(s.last_snapshot_at, now));
     let changed = changed(snapshot, seen.as_ref(), all);
     let missing = missing(snapshot, seen.as_ref(), all, policy.not_joined.is_some(), now);
     let ids: Vec<SessionId> = changed.iter().map(|(s, _)| s.id).chain(missing.iter().map(|(id, _)| *id)).collect();
@@ -189,7 +187,11 @@ pub async fn again(outbox: &dyn Outbox, source: &str, policy: &Policy, now: Date
     let Some(seen) = outbox.seen_from(source, now).await? else { return Ok(Report::default()) };
     // What an operator decided is done when the source is heard.
     let decided: HashSet<SessionId> = seen.guard.members.iter().filter(|m| m.standing != Standing::Waiting).map(|m| m.session).collect();
-    let waits = seen.sessions.iter().filter(|(id, s)| s.start > now && s.replan && s.presence == Presence::Listed && !decided.contains(id));
+    let all = seen.policy_digest.is_empty();
+    let waits = seen
+        .sessions
+        .iter()
+        .filter(|(id, s)| s.start > now && (all || s.replan) && s.presence == Presence::Listed && !decided.contains(id));
     let mut ids: Vec<SessionId> = waits.map(|(id, _)| *id).collect();
     ids.sort_unstable();
     let walker = Walker::of(outbox, (source, policy), &ids, now).await?;

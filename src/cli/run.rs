@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock, monotonic_usec};
 use crate::config::Config;
-use crate::daemon::{Engine, OnceReport};
+use crate::daemon::{Ending, Engine, OnceReport};
 use crate::desk::status::needs_attention;
 use crate::outbox::{Filter, State};
 use crate::plan::compare::is_much;
@@ -35,8 +35,8 @@ pub(super) fn run(config: Config, once: bool, load: impl Fn() -> Result<Config, 
         let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut hangup = signal(SignalKind::hangup())?;
         let engine = Arc::new(Engine::start(config, Arc::new(WallClock)).await?);
-        let (stop, stopped) = watch::channel(false);
-        let ending = async {
+        let (ending, told) = watch::channel(Ending::NotYet);
+        let listening = async {
             loop {
                 let asked = tokio::select! {
                     _ = term.recv() => false,
@@ -49,13 +49,21 @@ pub(super) fn run(config: Config, once: bool, load: impl Fn() -> Result<Config, 
                 };
                 if !asked {
                     engine.notifier().stopping();
-                    break;
+                    reload.store(false, Ordering::Relaxed);
+                    ending.send_replace(Ending::Stop);
+                    // Goes on while the engine stops; whatever comes then changes nothing.
+                    return std::future::pending::<()>().await;
+                }
+                if reload.load(Ordering::Relaxed) {
+                    tracing::info!("a reload is under way: it takes what is in the configuration then");
+                    continue;
                 }
                 engine.notifier().reloading(monotonic_usec());
                 match usable(&load, &engine).await {
                     Ok(()) => {
                         reload.store(true, Ordering::Relaxed);
-                        break;
+                        // A stop that comes meanwhile is one.
+                        ending.send_replace(Ending::Reload);
                     }
                     Err(why) => {
                         tracing::error!(%why, "the new configuration is not taken; the old one stays in force");
@@ -64,11 +72,8 @@ pub(super) fn run(config: Config, once: bool, load: impl Fn() -> Result<Config, 
                     }
                 }
             }
-            stop.send_replace(true);
-            // Goes on while the engine stops; a second SIGHUP then changes nothing.
-            std::future::pending::<()>().await;
         };
-        tokio::select! { served = Arc::clone(&engine).serve(stopped) => served?, () = ending => {} }
+        tokio::select! { served = Arc::clone(&engine).serve(told) => served?, () = listening => {} }
         anyhow::Ok(Exit::Done)
     });
     // An attempt that hangs on a dead server must not outlive the stop.

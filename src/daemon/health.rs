@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
 use super::Engine;
+use crate::clock::JUMP;
 use crate::dispatch::LATENESS;
 use crate::outbox::{State, Status, sessions_of};
+use crate::preview::rfc3339;
 use crate::web::{Figures, Kind};
 use crate::zone::Zone;
 
@@ -91,12 +93,22 @@ impl Engine {
             let at = status.sources.iter().find(|s| s.name == *name).and_then(|s| s.last_snapshot_at);
             match at {
                 None => reasons.push(format!("source {name} has never been read")),
+                Some(at) if at - now > JUMP => {
+                    reasons.push(format!("source {name} was last read in {} minutes: by a clock that was wrong", (at - now).num_minutes()));
+                }
                 Some(at) if now - at > self.policy.max_stale => {
                     reasons.push(format!("source {name} was last read {} minutes ago", (now - at).num_minutes()));
                 }
                 Some(_) => {}
             }
         }
+        if !self.clock.is_plausible() {
+            reasons.push(format!("the clock cannot be right: it says {}", rfc3339(now)));
+        }
+        if !self.looks.are_done() {
+            reasons.push("the sources are asked first".to_owned());
+        }
+        reasons.extend(self.pulse.faults(tokio::time::Instant::now()));
         for (lane, _) in &self.lanes {
             if lane.is_closed(now) {
                 reasons.push(format!("every transport of {} is at fault and pauses", lane.channel));

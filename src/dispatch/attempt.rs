@@ -6,14 +6,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::Semaphore;
 
+use super::bar::{Bar, Passed};
 use super::lane::Lane;
-use super::prepare::{Ready, fenced};
+use super::prepare::{Ready, fenced, moved};
+use super::queue::Queue;
 use super::{CHANNEL_FAULT, Dispatcher, Span};
+use crate::clock::Clock;
 use crate::deliver::PointOfNoReturn;
-use crate::notice::NoticeKey;
-use crate::outbox::{self, Lease, Outbox, Settlement, StoreError};
+use crate::notice::{Notice, NoticeKey};
+use crate::outbox::{self, Outbox, Settlement, StoreError};
 use crate::outcome::Outcome;
 use crate::retry::{after_doubt, next_attempt};
 
@@ -23,8 +25,12 @@ const MARGIN: TimeDelta = TimeDelta::minutes(11);
 /// Asks the store to let the attempt pass.
 struct Crossing<'a> {
     outbox: &'a dyn Outbox,
-    lease: Lease,
-    revision: i64,
+    ready: &'a Ready,
+    clock: &'a dyn Clock,
+    span: &'a Span,
+    bar: &'a Bar,
+    /// It is past its point of no return.
+    passed: Mutex<Option<Passed<'a>>>,
     /// The transport that is on record: at first the one that it was begun for.
     over: Mutex<Cow<'a, str>>,
     /// It is past its point of no return with that one.
@@ -36,9 +42,14 @@ struct Crossing<'a> {
 #[async_trait]
 impl PointOfNoReturn for Crossing<'_> {
     async fn cross(&self) -> bool {
-        match self.outbox.doubt(self.lease, self.revision, MARGIN).await {
+        if !self.ready.holds(self.clock.now()) || !self.span.may_send() {
+            return false;
+        }
+        let Some(passed) = self.bar.pass() else { return false };
+        match self.outbox.doubt(self.ready.lease, self.ready.revision, MARGIN).await {
             Ok(ours) => {
                 self.crossed.store(ours, Ordering::SeqCst);
+                *locked(&self.passed) = Some(passed).filter(|_| ours);
                 ours
             }
             Err(e) => {
@@ -48,6 +59,10 @@ impl PointOfNoReturn for Crossing<'_> {
         }
     }
 
+    fn is_fresh(&self) -> bool {
+        self.ready.is_fresh(self.clock.now()) && self.span.may_send()
+    }
+
     /// After a store that failed nothing crosses. One that refused it behind the point of no return gave an answer: the next one has a point of its
     /// own.
     async fn goes_over(&self, transport: &str) {
@@ -55,7 +70,7 @@ impl PointOfNoReturn for Crossing<'_> {
             return;
         }
         self.crossed.store(false, Ordering::SeqCst);
-        match self.outbox.goes_over(self.lease, transport).await {
+        match self.outbox.goes_over(self.ready.lease, transport).await {
             Ok(_) => *locked(&self.over) = Cow::Owned(transport.to_owned()),
             Err(e) => self.fail(e),
         }
@@ -73,13 +88,23 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Dispatcher {
-    /// Hands one message over and settles it.
-    pub(super) async fn hand_over(&self, lane: &Lane, ready: Ready, permits: &Semaphore, span: &Span) -> outbox::Result<Settlement> {
-        let permit = permits.acquire().await.map_err(|e| StoreError { action: "hand-over".to_owned(), cause: e.to_string() })?;
+    /// Hands the most urgent message over, as soon as a connection is free, and settles it. One whose decision is old by then goes back, to be
+    /// decided again when its turn comes.
+    pub(super) async fn hand_over(&self, lane: &Lane, queue: &Queue, span: &Span) -> outbox::Result<Settlement> {
+        let (permit, ready) = queue.next().await?;
+        let begun = self.clock.now();
+        // It is back when its end is durable.
+        let mut beyond = None;
         let end = if span.is_over() {
-            Settlement::Return { outcome: "stopped", why: None, next_attempt_at: self.clock.now() }
+            Settlement::Return { outcome: "stopped", why: None, next_attempt_at: begun }
+        } else if !ready.is_fresh(begun) || !span.may_send() {
+            moved(span.due_by(&*self.clock))
         } else {
-            let outcome = self.deliver(lane, &ready).await?;
+            let (outcome, passed) = self.deliver(lane, &ready, span).await?;
+            beyond = passed;
+            if !matches!(outcome, Outcome::ChannelFault { .. } | Outcome::Fenced) {
+                queue.took(self.clock.now() - begun);
+            }
             self.settlement(lane, &ready, outcome)
         };
         // The connection is free; that this message's end is not durable yet delays no other one.
@@ -87,6 +112,7 @@ impl Dispatcher {
         log(&ready, &end);
         let now = self.clock.now();
         self.outbox.settle(now, vec![(ready.lease, end.clone())]).await?;
+        drop(beyond);
         lane.meter().settled(&end, now - ready.notice.due_at);
         self.take_back(lane, ready.notice.key, now).await?;
         Ok(end)
@@ -106,11 +132,14 @@ impl Dispatcher {
     }
 
     /// Over the lane's transports; after the store has failed nothing else is tried, for nothing passes without its word.
-    async fn deliver(&self, lane: &Lane, ready: &Ready) -> outbox::Result<Outcome> {
+    async fn deliver<'a>(&'a self, lane: &'a Lane, ready: &'a Ready, span: &'a Span) -> outbox::Result<(Outcome, Option<Passed<'a>>)> {
         let crossing = Crossing {
             outbox: &*self.outbox,
-            lease: ready.lease,
-            revision: ready.revision,
+            ready,
+            clock: &*self.clock,
+            span,
+            bar: lane.bar(),
+            passed: Mutex::default(),
             over: Mutex::new(Cow::Borrowed(&ready.over)),
             crossed: AtomicBool::new(false),
             failure: Mutex::new(None),
@@ -118,7 +147,7 @@ impl Dispatcher {
         let outcome = lane.deliver(&ready.message, &crossing, &*self.clock).await;
         match crossing.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(failure) => Err(failure),
-            None => Ok(outcome),
+            None => Ok((outcome, crossing.passed.into_inner().unwrap_or_else(PoisonError::into_inner))),
         }
     }
 
@@ -134,7 +163,7 @@ impl Dispatcher {
             Outcome::ChannelFault { why, .. } => Settlement::Return {
                 outcome: CHANNEL_FAULT,
                 why: Some(why),
-                next_attempt_at: lane.again_at(n.key, now).min(n.useful_until.max(now)),
+                next_attempt_at: again_at(lane, n, now).min(n.useful_until.max(now)),
             },
             Outcome::Unknown { why } => {
                 let resend_at = after_doubt(lane.doubt, lane.channel, n.occasion, ready.again, now, n.start, n.useful_until);
@@ -143,6 +172,12 @@ impl Dispatcher {
             Outcome::Fenced => fenced(now),
         }
     }
+}
+
+/// When a message that its channel could not take has a chance again.
+fn again_at(lane: &Lane, notice: &Notice, now: DateTime<Utc>) -> DateTime<Utc> {
+    lane.waits_for(notice.useful_until, now);
+    lane.again_at(notice.key, now)
 }
 
 fn log(ready: &Ready, end: &Settlement) {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 
+use super::bar::Bar;
 use super::meter::Meter;
 use super::slot::Slot;
 use crate::clock::Clock;
@@ -17,7 +18,7 @@ use crate::notice::NoticeKey;
 use crate::outbox::Lately;
 use crate::outcome::Outcome;
 use crate::pace::{Pace, Rate};
-use crate::retry::{DoubtPolicy, channel_pause, pause};
+use crate::retry::{DoubtPolicy, bounded, channel_pause, pause};
 
 /// So far behind the others a message stands that met a fault of the channel: they ask first when it is tried again.
 const BEHIND: TimeDelta = TimeDelta::seconds(1);
@@ -33,6 +34,9 @@ pub struct Lane {
     transports: Vec<Slot>,
     look: Notify,
     meter: Meter,
+    bar: Bar,
+    /// The most urgent of what waits for it is of use until then.
+    urgent: Mutex<Option<DateTime<Utc>>>,
     refusals: Mutex<Refusals>,
 }
 
@@ -49,7 +53,16 @@ impl Lane {
     /// A lane may have no transport at all: its notices then wait, and lapse loudly.
     pub fn new(channel: Channel, doubt: DoubtPolicy, transports: Vec<Arc<dyn Transport>>) -> Self {
         let transports = transports.into_iter().map(Slot::new).collect();
-        Self { channel, doubt, transports, meter: Meter::default(), look: Notify::new(), refusals: Mutex::default() }
+        Self {
+            channel,
+            doubt,
+            transports,
+            meter: Meter::default(),
+            look: Notify::new(),
+            bar: Bar::default(),
+            urgent: Mutex::default(),
+            refusals: Mutex::default(),
+        }
     }
 
     /// How often each transport may be used, in their order; one that has no rate is not limited.
@@ -79,6 +92,20 @@ impl Lane {
     /// Attempts that may run at once: of the widest transport.
     pub fn concurrency(&self) -> usize {
         self.transports.iter().map(|s| s.transport.concurrency()).max().unwrap_or(1).max(1)
+    }
+
+    pub(super) fn bar(&self) -> &Bar {
+        &self.bar
+    }
+
+    /// Nothing passes its point of no return any more: the process ends soon.
+    pub fn shut(&self) {
+        self.bar.shut();
+    }
+
+    /// How many attempts are past it, and have no answer yet.
+    pub fn beyond(&self) -> usize {
+        self.bar.beyond()
     }
 
     /// What it did so far.
@@ -140,11 +167,15 @@ impl Lane {
             return Outcome::ChannelFault { why: format!("{} has no turn left", transport.name()), after: None };
         };
         tokio::time::sleep(wait).await;
+        if !doubt.is_fresh() {
+            slot.leave();
+            return Outcome::Fenced;
+        }
         doubt.goes_over(transport.name()).await;
         let (outcome, taken_back) = slot.weigh(transport.deliver(message, doubt).await, message);
         match &outcome {
             Outcome::ChannelFault { why, after } => {
-                let pauses = slot.meet_fault(message.key, *after, clock.now());
+                let pauses = slot.meet_fault(message.key, *after, self.urgent(), clock.now());
                 let does = if pauses { "the channel is at fault and pauses" } else { "the channel is at fault: another message asks it" };
                 tracing::warn!(transport = transport.name(), %why, "{does}");
                 let mut refusals = self.refusals();
@@ -185,7 +216,10 @@ impl Lane {
         match self.reopens_at().filter(|at| *at > now) {
             Some(at) if faults.is_some() => at + BEHIND,
             Some(at) => at,
-            None => now + faults.map_or(BEHIND, |faults| pause(faults, key).max(channel_pause(1, None) + BEHIND)),
+            None => {
+                let own = |faults| pause(faults, key).max(channel_pause(1, None, None) + BEHIND);
+                now + bounded(faults.map_or(BEHIND, own), self.urgent().map(|until| until - now))
+            }
         }
     }
 
@@ -207,6 +241,23 @@ impl Lane {
             }
         }
         most
+    }
+
+    fn urgent(&self) -> Option<DateTime<Utc>> {
+        *self.urgent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The most urgent of what waits for it is of use until then: its pauses leave time for that.
+    pub(super) fn waits_for(&self, useful_until: DateTime<Utc>, now: DateTime<Utc>) {
+        let mut urgent = self.urgent.lock().unwrap_or_else(PoisonError::into_inner);
+        *urgent = Some(urgent.filter(|before| *before > now).map_or(useful_until, |before| before.min(useful_until)));
+        drop(urgent);
+        self.transports.iter().for_each(|slot| slot.hasten(useful_until, now));
+    }
+
+    /// The clock was set: pauses by the old one are over.
+    pub fn forget_pauses(&self) {
+        self.transports.iter().for_each(Slot::forget_pause);
     }
 
     /// Every transport is paused.

@@ -1,6 +1,8 @@
 //! The last look: what the planner says of a claimed notice now, by the latest that the source said; and its message.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
 use super::Dispatcher;
 use super::lane::Lane;
@@ -9,11 +11,13 @@ use crate::message::{Content, Message};
 use crate::notice::{Decision, Notice, Occasion, Reason};
 use crate::outbox::{self, Claim, KnownMap, KnownNotice, Lease, Settlement, State};
 use crate::plan::diff::{Verdict, of_participant, revalidate, state_after};
-use crate::plan::{self, Suppressions};
-use crate::render::{Facts, Number, RenderError};
+use crate::plan::{self, Recipient, Suppressions};
+use crate::render::{Facts, Number, RenderError, calls_it_another_day};
 use crate::session::{Presence, Session, SessionId};
 use crate::source::kept;
 
+/// A decision is so long in force; what waits longer is looked at again.
+const FRESH: TimeDelta = TimeDelta::seconds(30);
 /// A notice that waits for a look at its source is tried again after so long.
 const LOOK_TIME: TimeDelta = TimeDelta::seconds(15);
 
@@ -31,6 +35,22 @@ pub(super) struct Ready {
     pub(super) attempts: u32,
     /// It is the second copy of a message in doubt.
     pub(super) again: bool,
+    /// When that was decided.
+    pub(super) decided_at: DateTime<Utc>,
+    /// Until when it holds at the most: its use, quiet hours, and the day that it calls today or tomorrow.
+    pub(super) holds_until: DateTime<Utc>,
+}
+
+impl Ready {
+    /// It may still be sent.
+    pub(super) fn holds(&self, now: DateTime<Utc>) -> bool {
+        now < self.holds_until
+    }
+
+    /// It may be sent without another look.
+    pub(super) fn is_fresh(&self, now: DateTime<Utc>) -> bool {
+        self.holds(now) && (now - self.decided_at).abs() <= FRESH
+    }
 }
 
 /// The store says that the session or the claim is another one by now: planned anew, tried anew.
@@ -38,8 +58,8 @@ pub(super) fn fenced(now: DateTime<Utc>) -> Settlement {
     Settlement::Return { outcome: "fenced", why: None, next_attempt_at: now + chrono::TimeDelta::seconds(1) }
 }
 
-/// It goes later.
-fn moved(next_attempt_at: DateTime<Utc>) -> Settlement {
+/// It goes later, or is decided again.
+pub(super) fn moved(next_attempt_at: DateTime<Utc>) -> Settlement {
     Settlement::Return { outcome: "moved", why: None, next_attempt_at }
 }
 
@@ -73,7 +93,20 @@ impl Dispatcher {
     /// Revalidates and renders claims. Pure but for the log.
     pub(super) fn prepare(&self, claims: Vec<Claim>, lane: &Lane, suppressed: &Suppressions, now: DateTime<Utc>) -> Vec<Prepared> {
         let mut last = LastRead::default();
-        claims.into_iter().map(|claim| self.prepare_one(&claim, &mut last, lane, (suppressed, now))).collect()
+        claims.into_iter().map(|claim| self.prepare_alone(&claim, &mut last, lane, (suppressed, now))).collect()
+    }
+
+    /// One that cannot be prepared, by a defect of ours, stops no other one.
+    fn prepare_alone(&self, claim: &Claim, last: &mut LastRead, lane: &Lane, at: (&Suppressions, DateTime<Utc>)) -> Prepared {
+        let lease = Lease { key: claim.entry.notice.key, epoch: claim.epoch };
+        let prepared = unless_it_panics(is_doubtful(claim), || self.prepare_one(claim, last, lane, at));
+        prepared.unwrap_or_else(|end| {
+            // It may be half-read.
+            *last = LastRead::default();
+            let session = claim.entry.notice.session;
+            tracing::error!(key = %lease.key, %session, "held: a defect of this program, while its message was made");
+            Prepared::Settle(lease, end)
+        })
     }
 
     fn prepare_one(&self, claim: &Claim, last: &mut LastRead, lane: &Lane, at: (&Suppressions, DateTime<Utc>)) -> Prepared {
@@ -96,10 +129,10 @@ impl Dispatcher {
         lane: &Lane,
         (suppressed, now): (&Suppressions, DateTime<Utc>),
     ) -> Result<Ready, Settlement> {
-        let doubtful = claim.entry.state == State::Unknown || claim.frozen.is_some();
+        let doubtful = is_doubtful(claim);
         let no = |reason: Reason| refusal(doubtful, reason);
         let session = last.session(claim).ok_or_else(|| no(Reason::Quarantined))?;
-        if now - heard_at(claim, session) > self.policy.max_stale && !doubtful {
+        if !self.policy.believes(heard_at(claim, session), now) && !doubtful {
             return Err(no(Reason::SourceStale));
         }
         let notice = &claim.entry.notice;
@@ -113,7 +146,9 @@ impl Dispatcher {
             facts: claim.entry.facts.clone(),
             doubted: false,
         };
-        let known = KnownMap::from([((session.id, participant.id), with_row(claim, &row))]);
+        let mut known = with_row(claim, &row);
+        plan::by_this_clock(&mut known, now);
+        let known = KnownMap::from([((session.id, participant.id), known)]);
         let decisions = plan::plan_session(session, &known, &self.policy, suppressed, now);
         let theirs: Vec<&Decision> = decisions.iter().filter(|d| of_participant(d, session.id, participant.id)).collect();
         let notice = match revalidate(&row, &theirs, now) {
@@ -135,6 +170,9 @@ impl Dispatcher {
         }
         let to_join = notice.occasion != Occasion::Cancelled;
         let to = plan::recipient(participant, &self.policy, suppressed, to_join).map_err(|(reason, _)| no(reason))?;
+        if claim.frozen_at.is_some_and(|then| calls_it_another_day(notice.start, &to.zone.zone, then, now)) {
+            return Err(no(Reason::Outdated));
+        }
         let limit = self.policy.frequency;
         let by_text = notice.occasion == Occasion::Reminder && notice.address.channel() == Channel::Sms;
         if by_text && !doubtful && limit.may_be_full(now, &claim.known.reminded, &to.zone.zone) {
@@ -149,6 +187,7 @@ impl Dispatcher {
         }
         let lease = Lease { key: notice.key, epoch: claim.epoch };
         let over = lane.preferred(now).to_owned();
+        let holds_until = self.holds_until(&notice, &to, now);
         Ok(Ready {
             lease,
             revision: claim.revision,
@@ -158,8 +197,28 @@ impl Dispatcher {
             over,
             attempts: claim.entry.attempts,
             again: doubtful,
+            decided_at: now,
+            holds_until,
         })
     }
+
+    /// Until when what is decided now may leave as it is.
+    fn holds_until(&self, notice: &Notice, to: &Recipient<'_>, now: DateTime<Utc>) -> DateTime<Utc> {
+        let zone = &to.zone.zone;
+        let quiet = self.policy.quiet.as_ref().and_then(|quiet| quiet.begin_after(now, notice.address.channel(), zone));
+        let midnight = zone.local(now).civil.date().succ_opt().map(|day| zone.instant(day.and_time(NaiveTime::MIN)));
+        [quiet, midnight].into_iter().flatten().fold(notice.useful_until, DateTime::min)
+    }
+}
+
+/// It is the second copy of a message in doubt.
+fn is_doubtful(claim: &Claim) -> bool {
+    claim.entry.state == State::Unknown || claim.frozen.is_some()
+}
+
+/// What is made; or, if that meets a defect, the end of its notice: held, so that no start meets it again. The process goes on.
+fn unless_it_panics<T>(doubtful: bool, make: impl FnOnce() -> T) -> Result<T, Settlement> {
+    catch_unwind(AssertUnwindSafe(make)).map_err(|_| refusal(doubtful, Reason::Template))
 }
 
 /// The calendar's SEQUENCE (RFC 5545 3.8.7.4): rises with each announcement that was told; a reminder or a nudge repeats the last one's.
@@ -209,5 +268,18 @@ fn frozen(content: Content, bytes: &[u8]) -> Content {
     match content {
         Content::Email { from, to, .. } => Content::Email { from, to, bytes: bytes.into() },
         Content::Sms { to, encoding, segments, .. } => Content::Sms { to, text: String::from_utf8_lossy(bytes).into(), encoding, segments },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_whose_preparation_panics_is_held() {
+        let broken = |doubtful| unless_it_panics(doubtful, || -> u8 { panic!("a defect") });
+        assert_eq!(broken(false), Err(Settlement::Ended { state: State::Held, reason: Reason::Template }));
+        assert!(matches!(broken(true), Err(Settlement::Unknown { resend_at: None, .. })), "one that may have been told stays in doubt");
+        assert_eq!(unless_it_panics(false, || 7), Ok(7), "the next one is made");
     }
 }

@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 
 use super::breaker::{Breaker, Refused, Verdict, same_words};
@@ -40,6 +40,8 @@ struct Fault {
     /// In a row.
     pauses: u32,
     paused_until: Option<DateTime<Utc>>,
+    /// The server asked for a pause until then.
+    said_until: Option<DateTime<Utc>>,
     /// One message asks for all whether it is well. Never of one that is.
     asked: bool,
     /// The message that met the last fault.
@@ -108,7 +110,8 @@ impl Slot {
     }
 
     /// It is at fault, and pauses, longer each time. Attempts that were under way together count as one fault. `false`: it does not pause yet.
-    pub(super) fn meet_fault(&self, key: NoticeKey, after: Option<Duration>, now: DateTime<Utc>) -> bool {
+    /// `urgent`: until when the most urgent of what waits for it is of use.
+    pub(super) fn meet_fault(&self, key: NoticeKey, after: Option<Duration>, urgent: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
         let mut fault = self.fault();
         fault.asked = false;
         let may_be_the_messages = after == Some(ASK_ANOTHER);
@@ -116,12 +119,27 @@ impl Slot {
         let first = !std::mem::replace(&mut fault.suspect, true);
         if fault.paused_until.is_none_or(|until| until <= now) && !(may_be_the_messages && (first || again)) {
             fault.pauses += 1;
-            fault.paused_until = Some(now + channel_pause(fault.pauses, after));
+            fault.said_until = after.and_then(|after| now.checked_add_signed(TimeDelta::from_std(after).ok()?));
+            fault.paused_until = Some(now + channel_pause(fault.pauses, after, urgent.map(|until| until - now)));
         }
         let pauses = fault.paused_until.is_some_and(|until| until > now);
         drop(fault);
         self.answered.notify_waiters();
         pauses
+    }
+
+    /// Something waits that is of use until then: its pause leaves time for that.
+    pub(super) fn hasten(&self, useful_until: DateTime<Utc>, now: DateTime<Utc>) {
+        let mut fault = self.fault();
+        let Some(paused_until) = fault.paused_until.filter(|until| *until > now) else { return };
+        let said = fault.said_until.and_then(|until| (until - now).to_std().ok());
+        fault.paused_until = Some(paused_until.min(now + channel_pause(fault.pauses, said, Some(useful_until - now))));
+    }
+
+    /// The clock was set: what was a pause by the old one says nothing. It is asked again.
+    pub(super) fn forget_pause(&self) {
+        let mut fault = self.fault();
+        fault.paused_until = fault.paused_until.map(|_| DateTime::UNIX_EPOCH);
     }
 
     /// What an outcome means beside those before it: a refusal that is about us is a fault, and names what is taken back.

@@ -180,6 +180,11 @@ impl Outbox for MemoryOutbox {
         Ok(tables.apply(walk))
     }
 
+    async fn plan_anew(&self) -> Result<()> {
+        self.tables().sources.values_mut().for_each(|source| source.policy_digest.clear());
+        Ok(())
+    }
+
     async fn suppressions(&self) -> Result<HashMap<String, Suppression>> {
         Ok(self.tables().suppressions.values().map(|s| (s.key.clone(), s.kind)).collect())
     }
@@ -200,6 +205,10 @@ impl Outbox for MemoryOutbox {
 
     async fn next_due(&self, channel: Channel) -> Result<Option<DateTime<Utc>>> {
         Ok(self.tables().due.iter().find(|(of, _, _)| *of == channel).map(|(_, at, _)| *at))
+    }
+
+    async fn most_urgent(&self, channel: Channel, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+        Ok(self.tables().due_by(channel, now).map(|notice| notice.useful_until).min())
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claim>> {

@@ -196,6 +196,10 @@ impl Outbox for SqliteOutbox {
         applied.await?.map_err(|cause| StoreError { action: "apply".to_owned(), cause })
     }
 
+    async fn plan_anew(&self) -> Result<()> {
+        self.writer.write("plan_anew", |c| walk::plan_anew(c)).await
+    }
+
     async fn suppressions(&self) -> Result<HashMap<String, Suppression>> {
         self.readers.read("suppressions", query::suppressions).await
     }
@@ -216,6 +220,10 @@ impl Outbox for SqliteOutbox {
 
     async fn next_due(&self, channel: Channel) -> Result<Option<DateTime<Utc>>> {
         self.readers.read("next_due", move |c| query::next_due(c, channel)).await
+    }
+
+    async fn most_urgent(&self, channel: Channel, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+        self.readers.read("most_urgent", move |c| query::most_urgent(c, channel, now)).await
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claim>> {

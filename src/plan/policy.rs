@@ -46,7 +46,16 @@ pub struct Policy {
     pub zones: Arc<Zones>,
 }
 
+/// Clocks differ by so much, and no more.
+const DRIFT: TimeDelta = TimeDelta::seconds(60);
+
 impl Policy {
+    /// Whether a snapshot of then can still be relied on: not an old one, and not one of a time to come, which was taken by a clock that was wrong.
+    pub fn believes(&self, snapshot_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        let age = now - snapshot_at;
+        age <= self.max_stale && age >= -DRIFT
+    }
+
     /// A digest of all that decisions depend on: when it changes, everything is planned again.
     pub fn digest(&self) -> String {
         let text = format!(

@@ -229,6 +229,12 @@ fn offset_label(seconds: i32) -> String {
     }
 }
 
+/// Whether a message of this start, made then, calls its day another one than a message made now: "tomorrow" is a day's word.
+pub fn calls_it_another_day(start: DateTime<Utc>, zone: &Zone, then: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    let date = |at| zone.local(at).civil.date();
+    distance(date(start), date(then)) != distance(date(start), date(now))
+}
+
 fn distance(day: NaiveDate, today: NaiveDate) -> Day {
     match day - today {
         d if d == TimeDelta::zero() => Day::Today,

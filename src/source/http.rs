@@ -125,7 +125,7 @@ impl Api {
         if busy {
             memory.refusals = memory.refusals.saturating_add(1);
         }
-        let pause = if busy && said.is_none() { channel_pause(memory.refusals, None).to_std().ok() } else { said };
+        let pause = if busy && said.is_none() { channel_pause(memory.refusals, None, None).to_std().ok() } else { said };
         memory.quiet_until = pause.map(|pause| Instant::now() + pause);
     }
 

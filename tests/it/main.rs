@@ -21,4 +21,5 @@ mod smtp;
 mod source_http;
 mod staff;
 mod unchanged;
+mod waiting;
 mod zone;

@@ -270,12 +270,15 @@ impl Tables {
         found
     }
 
+    /// What could be claimed at that time.
+    pub(super) fn due_by(&self, channel: Channel, now: DateTime<Utc>) -> impl Iterator<Item = &crate::notice::Notice> {
+        let due = self.due.range((channel, DateTime::<Utc>::MIN_UTC, NoticeKey([0; 16]))..=(channel, now, NoticeKey([0xFF; 16])));
+        due.map(|(_, _, key)| &self.rows[key].entry.notice)
+    }
+
     pub(super) fn claim(&mut self, request: &ClaimRequest) -> Vec<Claim> {
-        let due = self
-            .due
-            .range((request.channel, DateTime::<Utc>::MIN_UTC, NoticeKey([0; 16]))..=(request.channel, request.now, NoticeKey([0xFF; 16])));
-        let mut due: Vec<_> =
-            due.map(|(_, _, key)| &self.rows[key].entry.notice).map(|n| (n.start, n.due_at, self.numbers[&n.key], n.key)).collect();
+        let due = self.due_by(request.channel, request.now);
+        let mut due: Vec<_> = due.map(|n| (n.useful_until, n.due_at, self.numbers[&n.key], n.key)).collect();
         due.sort_unstable();
         due.truncate(request.limit);
         due.into_iter().map(|(_, _, _, key)| self.claim_one(key, request)).collect()
@@ -298,6 +301,7 @@ impl Tables {
             snapshot_at: self.sources[&entry.source].last_snapshot_at,
             known,
             frozen: row.doubt.and_then(|_| self.content.get(&key).cloned()),
+            frozen_at: row.doubt.and_then(|_| self.deliveries.get(&key)?.last()).map(|(_, delivery)| delivery.started_at),
             entry,
         }
     }

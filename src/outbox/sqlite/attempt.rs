@@ -22,8 +22,8 @@ pub(super) fn claim_sql() -> String {
         "SELECT {COLUMNS}, id FROM notice WHERE id IN (
              SELECT id FROM notice INDEXED BY notice_due
              WHERE channel = ?1 AND state IN ('waiting', 'unknown') AND next_attempt_at <= ?2
-             ORDER BY start_at, due_at, id LIMIT ?3)
-         ORDER BY start_at, due_at, id"
+             ORDER BY useful_until, due_at, id LIMIT ?3)
+         ORDER BY useful_until, due_at, id"
     )
 }
 
@@ -74,8 +74,18 @@ impl Desk<'_> {
         history::step(connection, &step, "claimed", (entry.state, State::Claimed), self.request.now, None)?;
         let known = query::participant(connection, &entry.source, notice.session, notice.participation)?;
         let frozen = if row.doubt.is_some() { query::content(connection, notice.key)? } else { None };
+        let frozen_at = if frozen.is_some() { query::last_begun(connection, number)? } else { None };
         let Latest { stored, revision, snapshot_at, .. } = self.latest(&entry.source, notice.session)?;
-        Ok(Claim { epoch: row.epoch, session: stored.clone(), revision: *revision, snapshot_at: *snapshot_at, known, frozen, entry })
+        Ok(Claim {
+            epoch: row.epoch,
+            session: stored.clone(),
+            revision: *revision,
+            snapshot_at: *snapshot_at,
+            known,
+            frozen,
+            frozen_at,
+            entry,
+        })
     }
 
     fn latest(&mut self, source: &str, id: SessionId) -> rusqlite::Result<&Latest> {

@@ -12,7 +12,7 @@ use super::{history, presence};
 type Then = Option<fn(&Connection) -> rusqlite::Result<()>>;
 
 /// The files, in order; file n leads from version n to n + 1. A released one is never edited: the next change is a new file.
-const MIGRATIONS: [(&str, Then); 11] = [
+const MIGRATIONS: [(&str, Then); 12] = [
     (include_str!("../schema/0001_outbox.sql"), None),
     (include_str!("../schema/0002_ledger.sql"), Some(history::link_all)),
     (include_str!("../schema/0003_by_number.sql"), None),
@@ -24,6 +24,7 @@ const MIGRATIONS: [(&str, Then); 11] = [
     (include_str!("../schema/0009_presence.sql"), Some(presence::take_apart)),
     (include_str!("../schema/0010_said.sql"), None),
     (include_str!("../schema/0011_guard.sql"), None),
+    (include_str!("../schema/0012_deadline.sql"), None),
 ];
 
 /// "PNCT", in the file's header: another program's database is not taken for ours.

@@ -238,6 +238,13 @@ pub(super) fn next_due(connection: &Connection, channel: Channel) -> rusqlite::R
     connection.prepare_cached(NEXT_DUE)?.query_row([channel.as_str()], |row| opt_at(row, 0))
 }
 
+pub(super) const MOST_URGENT: &str = "SELECT min(useful_until) FROM notice INDEXED BY notice_due
+     WHERE channel = ?1 AND state IN ('waiting', 'unknown') AND next_attempt_at <= ?2";
+
+pub(super) fn most_urgent(connection: &Connection, channel: Channel, now: DateTime<Utc>) -> rusqlite::Result<Option<DateTime<Utc>>> {
+    connection.prepare_cached(MOST_URGENT)?.query_row(params![channel.as_str(), ms(now)], |row| opt_at(row, 0))
+}
+
 /// The conditions of a filter, and their values.
 #[derive(Default)]
 struct Conditions {
@@ -358,6 +365,12 @@ pub(super) fn content(connection: &Connection, key: NoticeKey) -> rusqlite::Resu
     connection.prepare_cached(sql)?.query_row([key.0], frozen::unpacked).optional()
 }
 
+/// When the last attempt was begun.
+pub(super) fn last_begun(connection: &Connection, number: i64) -> rusqlite::Result<Option<DateTime<Utc>>> {
+    let sql = "SELECT max(started_at) FROM delivery WHERE notice_id = ?1";
+    connection.prepare_cached(sql)?.query_row([number], |row| opt_at(row, 0))
+}
+
 const COUNTS: &str = "SELECT state, count(*) FROM notice GROUP BY state";
 
 pub(super) fn status(connection: &Connection) -> rusqlite::Result<Status> {
@@ -461,6 +474,7 @@ mod tests {
         let cases = [
             (claim_sql(), "SEARCH notice USING COVERING INDEX notice_due (channel=? AND next_attempt_at<?)", "SCAN notice"),
             (NEXT_DUE.to_owned(), "SEARCH notice USING COVERING INDEX notice_due (channel=? AND next_attempt_at>?)", "SCAN notice"),
+            (MOST_URGENT.to_owned(), "SEARCH notice USING COVERING INDEX notice_due (channel=? AND next_attempt_at<?)", "SCAN notice"),
             (list(Filter::default()), "SCAN notice USING INDEX notice_listed", sorted),
             (list(Filter { states: held.clone(), ..Filter::default() }), "SEARCH notice USING INDEX notice_state (state=?)", sorted),
             (

@@ -61,6 +61,12 @@ pub(super) fn apply(connection: &Tx<'_>, walk: &Walk) -> rusqlite::Result<Applie
     Ok(applied)
 }
 
+/// A policy that no walk is made with.
+pub(super) fn plan_anew(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute("UPDATE source SET policy_digest = ''", [])?;
+    Ok(())
+}
+
 /// Something happened to the session since it was read.
 fn was_touched(connection: &Connection, source: &str, session: &WalkedSession) -> rusqlite::Result<bool> {
     let Some(was) = session.was else { return Ok(false) };

@@ -15,17 +15,21 @@ const NO_MARGIN: TimeDelta = TimeDelta::zero();
 
 pub(crate) async fn the_most_urgent_is_claimed_first(store: Store) {
     let mut soon = addressed(1, Occasion::Reminder, 30, mail("soon"));
-    soon.start = minute(60);
+    // Whatever start it speaks of.
+    (soon.start, soon.useful_until) = (minute(9000), minute(60));
     let first = addressed(2, Occasion::Reminder, 10, mail("first"));
     let second = addressed(3, Occasion::Reminder, 20, mail("second"));
     for (session, one) in [(3, &second), (1, &soon), (2, &first)] {
         store.add(session, std::slice::from_ref(one)).await;
     }
+    assert_eq!(store.outbox.most_urgent(Channel::Email, minute(40)).await.unwrap(), Some(minute(60)));
+    assert_eq!(store.outbox.most_urgent(Channel::Email, minute(29)).await.unwrap(), Some(first.useful_until), "of what is due");
+    assert_eq!(store.outbox.most_urgent(Channel::Sms, minute(40)).await.unwrap(), None);
     let claims = store.outbox.claim(ClaimRequest { limit: 2, ..request(40) }).await.unwrap();
     assert_eq!(
         claims.iter().map(|c| c.entry.notice.key).collect::<Vec<_>>(),
         [soon.key, first.key],
-        "the earliest start, then the earliest due"
+        "the earliest useful-until, then the earliest due"
     );
     assert_eq!(store.claim_one(40).await.entry.notice.key, second.key);
 }

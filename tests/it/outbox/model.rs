@@ -123,8 +123,8 @@ fn whole(session: &StoredSession) -> String {
 
 /// All of a claim. (In print it shows no record and no bytes.)
 fn shown(claim: &Claim) -> String {
-    let Claim { entry, epoch, session, revision, snapshot_at, known, frozen } = claim;
-    format!("{entry:?} {epoch} {} {revision} {snapshot_at} {known:?} {frozen:?}\n", whole(session))
+    let Claim { entry, epoch, session, revision, snapshot_at, known, frozen, frozen_at } = claim;
+    format!("{entry:?} {epoch} {} {revision} {snapshot_at} {known:?} {frozen:?} {frozen_at:?}\n", whole(session))
 }
 
 /// Takes a step, and says what the store answered. Claims are kept for the steps after.

@@ -1,0 +1,162 @@
+//! Serving, and its end: what runs beside what, and in which order it stops.
+//!
+//! A stop takes as long as `stop_within` at the most. A reload hurries nobody: the lanes begin nothing new, and what is past its point of no return
+//! keeps its time-outs, while the sources are polled and the server answers as before.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_cron_scheduler::JobScheduler;
+
+use super::Engine;
+use super::intake::Intake;
+use crate::dispatch::Span;
+use crate::outbox::{self, StoreError};
+use crate::web;
+
+/// From one look to the next whether what a reload waits for has ended.
+const REST: Duration = Duration::from_millis(100);
+
+/// How serving ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ending {
+    /// It goes on.
+    #[default]
+    NotYet,
+    /// For another configuration: whoever waits for an answer still gets it.
+    Reload,
+    /// The service stops, within its limit.
+    Stop,
+}
+
+impl From<bool> for Ending {
+    fn from(stop: bool) -> Self {
+        if stop { Self::Stop } else { Self::NotYet }
+    }
+}
+
+/// The lanes as they run.
+type Lanes = JoinSet<outbox::Result<crate::dispatch::Tally>>;
+
+impl Engine {
+    /// Serves until it is told to end (then `Ok`) or the store fails.
+    pub async fn serve<E>(self: Arc<Self>, mut told: watch::Receiver<E>) -> anyhow::Result<()>
+    where
+        E: Into<Ending> + Copy + Send + Sync + 'static,
+    {
+        let (failed, mut failure) = mpsc::channel::<StoreError>(1);
+        let (no_claims, claims_end) = watch::channel(false);
+        let (ending, end) = watch::channel(false);
+        let mut watch = JoinSet::new();
+        watch.spawn(Arc::clone(&self).keep_watch());
+        // Ends when this does.
+        let mut asking = JoinSet::new();
+        let mut server = JoinSet::new();
+        self.open(&mut server, &mut asking, &failed, end).await?;
+        let mut lanes: Lanes = JoinSet::new();
+        for (lane, wake) in &self.lanes {
+            let span = Span::Looking(claims_end.clone(), Arc::clone(&self.looks));
+            lanes.spawn(Arc::clone(&self.dispatcher).run(Arc::clone(lane), span, Arc::clone(wake)));
+        }
+        self.beside(&mut asking, &failed);
+        let mut scheduler = None;
+        let outcome = tokio::select! {
+            told = told.wait_for(|told| (*told).into() != Ending::NotYet) => Ok(told.map_or(Ending::Stop, |told| (*told).into())),
+            error = self.poll_and_tell(&mut scheduler, &failed) => Err(error),
+            Some(error) = failure.recv() => Err(error.into()),
+            Some(ended) = lanes.join_next() => match ended { Ok(Err(error)) => Err(error.into()), _ => Ok(Ending::Stop) },
+        };
+        tracing::info!("stopping: what is in hand is finished");
+        no_claims.send_replace(true);
+        if let Ok(Ending::Reload) = outcome {
+            tokio::select! {
+                () = self.answers_come(&mut lanes) => {}
+                _ = told.wait_for(|told| (*told).into() == Ending::Stop) => {}
+                _ = failure.recv() => {}
+            }
+        }
+        if let Some(scheduler) = &mut scheduler {
+            scheduler.shutdown().await.ok();
+        }
+        ending.send_replace(true);
+        drop(asking);
+        let finish = async {
+            while server.join_next().await.is_some() {}
+            while lanes.join_next().await.is_some() {}
+        };
+        if tokio::time::timeout(self.stop_within, finish).await.is_err() {
+            tracing::warn!("some attempts did not end in time: the next start takes them back, or reports them as in doubt");
+        }
+        outcome?;
+        self.outbox.mark().await?;
+        Ok(())
+    }
+
+    /// The server, and what comes in by it.
+    async fn open(
+        self: &Arc<Self>,
+        server: &mut JoinSet<()>,
+        asking: &mut JoinSet<()>,
+        failed: &mpsc::Sender<StoreError>,
+        end: watch::Receiver<bool>,
+    ) -> anyhow::Result<()> {
+        let Some(settings) = &self.server else { return Ok(()) };
+        let listener = TcpListener::bind(settings.listen).await.with_context(|| format!("[server] listen = \"{}\"", settings.listen))?;
+        self.address.set(listener.local_addr()?).ok();
+        let engine = Arc::new(Intake::new(Arc::clone(self), settings, failed.clone()));
+        asking.spawn(Arc::clone(&engine).ask_when_nudged());
+        server.spawn(web::serve(listener, settings.clone(), engine, self.office(), end));
+        Ok(())
+    }
+
+    /// What runs beside the lanes, of itself.
+    fn beside(self: &Arc<Self>, asking: &mut JoinSet<()>, failed: &mpsc::Sender<StoreError>) {
+        let (answers, told) = (Arc::clone(&self.answers), failed.clone());
+        asking.spawn(async move {
+            told.try_send(answers.run().await).ok();
+        });
+        for (lane, _) in &self.lanes {
+            asking.spawn(Arc::clone(self).ask_when_wanted(Arc::clone(lane), failed.clone()));
+        }
+        self.poll_all(failed);
+        asking.spawn(Arc::clone(self).watch_the_clocks());
+        asking.spawn(Arc::clone(self).keep_marking());
+    }
+
+    /// Once the sources are asked: ready, and polled from then on. Never ends, but with an error.
+    async fn poll_and_tell(self: &Arc<Self>, scheduler: &mut Option<JobScheduler>, failed: &mpsc::Sender<StoreError>) -> anyhow::Error {
+        let ready = async {
+            self.looks.done().await;
+            self.wake_lanes();
+            tracing::info!(sources = self.sources.len(), "ready");
+            self.show_status().await;
+            self.notifier.ready();
+            Arc::clone(self).keep_status().await;
+        };
+        tokio::select! {
+            error = self.keep_polling(scheduler, failed) => error,
+            () = ready => anyhow::anyhow!("the line of status ended"),
+        }
+    }
+
+    /// The lanes end, or those of their attempts that may have been taken do. The others have `stop_within` to get there; after that they are not
+    /// begun again here.
+    async fn answers_come(&self, lanes: &mut Lanes) {
+        let ended = async { while lanes.join_next().await.is_some() {} };
+        let answered = async {
+            tokio::time::sleep(self.stop_within).await;
+            self.lanes.iter().for_each(|(lane, _)| lane.shut());
+            while self.lanes.iter().any(|(lane, _)| lane.beyond() > 0) {
+                tokio::time::sleep(REST).await;
+            }
+        };
+        tokio::select! {
+            () = ended => {}
+            () = answered => {}
+        }
+    }
+}

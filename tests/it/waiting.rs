@@ -1,0 +1,363 @@
+//! What waits: for a connection, for quiet hours, for the first look at its source, for a relay that is at fault. On a clock that goes on while a
+//! message is handed over.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use punctual::clock::Clock;
+use punctual::config;
+use punctual::contact::Channel;
+use punctual::deliver::{PointOfNoReturn, Transport};
+use punctual::dispatch::looks::Looks;
+use punctual::dispatch::{Dispatcher, Lane, Span, Tally};
+use punctual::message::{Content, Message};
+use punctual::notice::Reason;
+use punctual::outbox::memory::MemoryOutbox;
+use punctual::outbox::{Filter, State};
+use punctual::outcome::Outcome;
+use punctual::render::{Renderer, Settings};
+use punctual::retry::DoubtPolicy;
+use punctual::source::json;
+use punctual::walk;
+use serde_json::{Value, json};
+use tokio::sync::{Notify, watch};
+
+/// The wall clock and the time that the machine has run.
+struct Clocks(Mutex<(DateTime<Utc>, TimeDelta)>);
+
+impl Clock for Clocks {
+    fn now(&self) -> DateTime<Utc> {
+        self.0.lock().unwrap().0
+    }
+
+    fn uptime(&self) -> Option<TimeDelta> {
+        Some(self.0.lock().unwrap().1)
+    }
+}
+
+impl Clocks {
+    fn go_on(&self, time: TimeDelta) {
+        let mut both = self.0.lock().unwrap();
+        *both = (both.0 + time, both.1 + time);
+    }
+
+    fn set(&self, at: DateTime<Utc>) {
+        self.0.lock().unwrap().0 = at;
+    }
+}
+
+/// Takes its time for each message, one after the other, and then does what it is told for the message of that number.
+struct Relay {
+    clocks: Arc<Clocks>,
+    takes: TimeDelta,
+    down: Mutex<bool>,
+    /// It takes the message, and its answer is lost.
+    loses: Mutex<bool>,
+    /// To whom, when it was begun.
+    took: Mutex<Vec<(String, DateTime<Utc>)>>,
+    after: Mutex<Option<After>>,
+    told: Notify,
+}
+
+type After = Box<dyn FnMut(usize) + Send>;
+
+#[async_trait]
+impl Transport for Relay {
+    #[expect(clippy::unnecessary_literal_bound, reason = "the trait says so")]
+    fn name(&self) -> &str {
+        "relay"
+    }
+
+    fn concurrency(&self) -> usize {
+        1
+    }
+
+    async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn) -> Outcome {
+        if *self.down.lock().unwrap() {
+            return Outcome::ChannelFault { why: "down".to_owned(), after: None };
+        }
+        if !doubt.cross().await {
+            return Outcome::Fenced;
+        }
+        let begun = self.clocks.now();
+        self.clocks.go_on(self.takes);
+        let number = {
+            let mut took = self.took.lock().unwrap();
+            let to = match &message.content {
+                Content::Email { to, .. } => to.expose().to_owned(),
+                Content::Sms { to, .. } => to.expose().to_owned(),
+            };
+            took.push((to, begun));
+            took.len()
+        };
+        if let Some(after) = self.after.lock().unwrap().as_mut() {
+            after(number);
+        }
+        self.told.notify_one();
+        if *self.loses.lock().unwrap() {
+            return Outcome::Unknown { why: "the answer was lost".to_owned() };
+        }
+        Outcome::Accepted { reply: "ok".to_owned(), reference: None }
+    }
+
+    async fn probe(&self) -> Result<String, String> {
+        Ok("ready".to_owned())
+    }
+}
+
+impl Relay {
+    fn new(clocks: &Arc<Clocks>, takes: i64) -> Arc<Self> {
+        Arc::new(Self {
+            clocks: Arc::clone(clocks),
+            takes: TimeDelta::seconds(takes),
+            down: Mutex::new(false),
+            loses: Mutex::new(false),
+            took: Mutex::default(),
+            after: Mutex::default(),
+            told: Notify::new(),
+        })
+    }
+
+    /// To whom, and after how many seconds.
+    fn took(&self, since: DateTime<Utc>) -> Vec<(String, i64)> {
+        self.took.lock().unwrap().iter().map(|(to, at)| (to.clone(), (*at - since).num_seconds())).collect()
+    }
+
+    fn lane(self: &Arc<Self>, channel: Channel) -> Arc<Lane> {
+        Arc::new(Lane::new(channel, DoubtPolicy::Resend, vec![Arc::clone(self) as Arc<dyn Transport>]))
+    }
+
+    /// The flag that is raised when it has taken so many.
+    fn stops_after(&self, messages: usize) -> watch::Receiver<bool> {
+        let (stop, stopped) = watch::channel(false);
+        *self.after.lock().unwrap() = Some(Box::new(move |number| {
+            stop.send_replace(number >= messages);
+        }));
+        stopped
+    }
+}
+
+struct Practice {
+    dispatcher: Arc<Dispatcher>,
+    clocks: Arc<Clocks>,
+}
+
+impl Practice {
+    fn new(now: DateTime<Utc>, more: &str) -> Self {
+        let text = format!("[practice]\nname = \"Lakeside\"\n[adopt]\ninvites = true\n[invite]\nsettle = \"0s\"\n{more}\n");
+        let config = config::parse(&text, None, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let clocks = Arc::new(Clocks(Mutex::new((now, TimeDelta::days(1)))));
+        let renderer = Renderer::new(Settings { reference_key: [7; 32], ..config.render.clone() }).unwrap();
+        let dispatcher = Dispatcher {
+            outbox: Arc::new(MemoryOutbox::new([7; 32])),
+            renderer: Arc::new(renderer),
+            policy: Arc::new(config.policy),
+            clock: Arc::clone(&clocks) as Arc<dyn Clock>,
+            owner: "test".to_owned(),
+        };
+        Self { dispatcher: Arc::new(dispatcher), clocks }
+    }
+
+    async fn walk(&self, sessions: &[Value]) {
+        let snapshot = json::parse(Value::from(sessions).to_string().as_bytes()).unwrap();
+        walk::walk(&*self.dispatcher.outbox, "sessions", &snapshot, &self.dispatcher.policy, self.clocks.now()).await.unwrap();
+    }
+
+    async fn run(&self, lane: &Arc<Lane>, span: Span) -> Tally {
+        Arc::clone(&self.dispatcher).run(Arc::clone(lane), span, Arc::new(Notify::new())).await.unwrap()
+    }
+
+    async fn once(&self, lane: &Arc<Lane>) -> Tally {
+        self.run(lane, Span::Once(self.clocks.now())).await
+    }
+
+    /// How many there are in this state, for this reason.
+    async fn count(&self, state: State, reason: Option<Reason>) -> usize {
+        let all = self.dispatcher.outbox.list(&Filter { states: vec![state], ..Filter::default() }).await.unwrap();
+        all.iter().filter(|e| e.reason == reason).count()
+    }
+}
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+const NOW: &str = "2026-11-24T12:00:00Z";
+
+fn session(id: i64, start: &str, channel: &str) -> Value {
+    json!({ "SessionId": id, "ScheduleTs": start, "Participants": [{
+        "ParticipationId": id, "ParticipantFullName": "Trevor", "ParticipantEmailAddress": format!("p{id}@example.com"),
+        "ParticipantSmsNumber": format!("+1404555{id:04}"), "ParticipantTimeZoneWindowsId": "Eastern Standard Time",
+        "ConnectCode": 300_000_000 + id, "ShouldAutoDeliverCode": channel }] })
+}
+
+fn by_mail(ids: std::ops::RangeInclusive<i64>, start: &str) -> Vec<Value> {
+    ids.map(|id| session(id, start, "E")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_waits_for_a_slow_relay_leaves_after_the_start() {
+    let practice = Practice::new(at(NOW), "");
+    practice.walk(&by_mail(1..=8, "2026-11-24T12:01:00")).await;
+    let relay = Relay::new(&practice.clocks, 25);
+    practice.once(&relay.lane(Channel::Email)).await;
+    assert_eq!(relay.took(at(NOW)).iter().map(|(_, after)| *after).collect::<Vec<_>>(), [0, 25, 50]);
+    assert_eq!(practice.count(State::Lapsed, Some(Reason::Started)).await + practice.count(State::Lapsed, Some(Reason::Lapsed)).await, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_was_begun_ahead_leaves_on_an_old_decision() {
+    // Fast at first, so that many are begun; then each takes longer than a decision is in force.
+    let practice = Practice::new(at(NOW), "");
+    practice.walk(&by_mail(1..=40, "2026-11-24T12:10:00")).await;
+    let relay = Relay::new(&practice.clocks, 0);
+    let clocks = Arc::clone(&practice.clocks);
+    *relay.after.lock().unwrap() = Some(Box::new(move |number| clocks.go_on(TimeDelta::seconds(if number > 3 { 45 } else { 0 }))));
+    practice.once(&relay.lane(Channel::Email)).await;
+    let late = relay.took(at(NOW)).iter().filter(|(_, after)| *after >= 600).count();
+    assert_eq!(late, 0, "{:?}", relay.took(at(NOW)));
+    assert_eq!(relay.took(at(NOW)).len(), 17, "three at once, one each 45 seconds");
+    assert_eq!(practice.count(State::Waiting, None).await, 0, "the others have lapsed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_that_wait_for_a_slow_gateway_are_kept_out_of_quiet_hours() {
+    // 20:58 in New York; sessions at noon of the next day.
+    let now = at("2026-11-25T01:58:00Z");
+    let practice = Practice::new(now, "");
+    let sessions: Vec<Value> = (1..=20).map(|id| session(id, "2026-11-25T17:00:00", "S")).collect();
+    practice.walk(&sessions).await;
+    let gateway = Relay::new(&practice.clocks, 20);
+    let lane = gateway.lane(Channel::Sms);
+    practice.once(&lane).await;
+    assert!(gateway.took(now).iter().all(|(_, after)| *after < 120), "{:?}", gateway.took(now));
+    assert_eq!(gateway.took(now).len(), 6);
+    practice.clocks.set(at("2026-11-25T13:00:00Z"));
+    practice.walk(&sessions).await;
+    assert_eq!(practice.once(&lane).await.accepted, 14, "the others in the morning");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_falls_due_later_and_is_more_urgent_overtakes() {
+    let practice = Practice::new(at(NOW), "");
+    let later = by_mail(1..=5, "2026-11-24T18:00:00");
+    practice.walk(&later).await;
+    // Booked in a quarter of a minute.
+    practice.clocks.set(at(NOW) + TimeDelta::seconds(15));
+    practice.walk(&[later, vec![session(6, "2026-11-24T12:30:00", "E")]].concat()).await;
+    practice.clocks.set(at(NOW));
+    let relay = Relay::new(&practice.clocks, 10);
+    let stopped = relay.stops_after(6);
+    practice.run(&relay.lane(Channel::Email), Span::Until(stopped)).await;
+    let took = relay.took(at(NOW));
+    assert_eq!((took.len(), took[2].clone()), (6, ("p6@example.com".to_owned(), 20)), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_at_fault_is_asked_again_in_time_for_what_is_urgent() {
+    let practice = Practice::new(at(NOW), "");
+    let far = session(1, "2026-11-26T12:00:00", "E");
+    practice.walk(std::slice::from_ref(&far)).await;
+    let relay = Relay::new(&practice.clocks, 1);
+    let lane = relay.lane(Channel::Email);
+    *relay.down.lock().unwrap() = true;
+    // It has been down for long: the pause is the longest.
+    for _ in 0..12 {
+        practice.once(&lane).await;
+        practice.clocks.go_on(TimeDelta::minutes(31));
+    }
+    practice.once(&lane).await;
+    let now = practice.clocks.now();
+    let soon = (now + TimeDelta::minutes(24)).format("%Y-%m-%dT%H:%M:00").to_string();
+    practice.walk(&[far, session(2, &soon, "E")]).await;
+    practice.once(&lane).await;
+    *relay.down.lock().unwrap() = false;
+    practice.clocks.go_on(TimeDelta::seconds(6 * 60 + 30));
+    practice.once(&lane).await;
+    assert_eq!(relay.took(now)[0], ("p2@example.com".to_owned(), 390), "a quarter of what was left has passed");
+}
+
+/// Paused time passes when nobody has anything to do.
+#[tokio::test(start_paused = true)]
+async fn nothing_leaves_before_the_first_look_at_each_source_has_ended() {
+    let practice = Practice::new(at(NOW), "");
+    practice.walk(&by_mail(1..=2, "2026-11-24T18:00:00")).await;
+    let relay = Relay::new(&practice.clocks, 0);
+    let looks = Arc::new(Looks::new(Arc::clone(&practice.clocks) as Arc<dyn Clock>, vec!["a".to_owned(), "b".to_owned()]));
+    let stopped = relay.stops_after(4);
+    let (lane, span) = (relay.lane(Channel::Email), Span::Looking(stopped, Arc::clone(&looks)));
+    let running = tokio::spawn(Arc::clone(&practice.dispatcher).run(lane, span, Arc::new(Notify::new())));
+    looks.end_of("a", looks.begin());
+    tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+    assert_eq!(relay.took(at(NOW)), [], "one of two has been asked");
+    looks.end_of("b", looks.begin());
+    while relay.took(at(NOW)).len() < 2 {
+        relay.told.notified().await;
+    }
+    // The clock is set: what was asked before it says nothing.
+    practice.clocks.set(at("2026-11-24T14:00:00Z"));
+    practice.walk(&by_mail(1..=4, "2026-11-24T18:00:00")).await;
+    let begun = looks.begin();
+    looks.end_of("a", begun);
+    tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+    assert_eq!(relay.took(at(NOW)).len(), 2);
+    // One that hangs is waited for a minute.
+    tokio::time::sleep(std::time::Duration::from_secs(31)).await;
+    assert_eq!(running.await.unwrap().unwrap().accepted, 4);
+}
+
+/// A clock that was ahead by three days: what lapsed by it waits again, and what it had seen is not believed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lapsed_by_a_clock_that_was_wrong_waits_again() {
+    let practice = Practice::new(at(NOW), "[[reminder]]\nname = \"1h\"\nbefore = \"1h\"\n");
+    let sessions = by_mail(1..=1, "2026-11-26T15:00:00");
+    let relay = Relay::new(&practice.clocks, 0);
+    let lane = relay.lane(Channel::Email);
+    practice.walk(&sessions).await;
+    assert_eq!(practice.once(&lane).await.accepted, 1, "the invite");
+    practice.clocks.set(at("2026-11-27T12:00:00Z"));
+    practice.walk(&sessions).await;
+    practice.once(&lane).await;
+    assert_eq!(practice.count(State::Waiting, None).await, 0, "by that clock the session is over");
+    practice.clocks.set(at("2026-11-24T12:05:00Z"));
+    practice.dispatcher.outbox.plan_anew().await.unwrap();
+    practice.walk(&sessions).await;
+    assert_eq!(practice.count(State::Waiting, None).await, 1);
+    practice.clocks.set(at("2026-11-26T14:00:00Z"));
+    practice.walk(&sessions).await;
+    assert_eq!(practice.once(&lane).await.accepted, 1, "the reminder");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_a_time_to_come_is_not_believed() {
+    let practice = Practice::new(at(NOW), "");
+    let sessions = by_mail(1..=1, "2026-11-26T15:00:00");
+    practice.clocks.set(at("2026-11-24T17:00:00Z"));
+    practice.walk(&sessions).await;
+    practice.clocks.set(at(NOW));
+    let lane = Relay::new(&practice.clocks, 0).lane(Channel::Email);
+    practice.run(&lane, Span::Once(at("2026-11-24T17:00:00Z"))).await;
+    assert_eq!(practice.count(State::Held, Some(Reason::SourceStale)).await, 1);
+    // The source answers: all of it is planned by the right clock.
+    practice.walk(&sessions).await;
+    assert_eq!(practice.once(&lane).await.accepted, 1);
+}
+
+/// The invite said "tomorrow", and its answer was lost: after midnight there is no second copy of that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_copy_does_not_say_tomorrow_on_the_day_itself() {
+    // Five to midnight, and twenty to, in New York.
+    for (begun, copies) in [("2026-11-26T04:55:00Z", 1), ("2026-11-26T04:40:00Z", 2)] {
+        let practice = Practice::new(at(begun), "");
+        practice.walk(&by_mail(1..=1, "2026-11-26T15:00:00")).await;
+        let relay = Relay::new(&practice.clocks, 1);
+        let lane = relay.lane(Channel::Email);
+        *relay.loses.lock().unwrap() = true;
+        assert_eq!(practice.once(&lane).await.unknown, 1);
+        *relay.loses.lock().unwrap() = false;
+        practice.clocks.go_on(TimeDelta::minutes(10));
+        practice.once(&lane).await;
+        assert_eq!(relay.took(at(begun)).len(), copies, "{begun}");
+    }
+}
