@@ -213,6 +213,11 @@ impl Case<'_> {
 
     /// The first text to a number leaves nothing out that it must say.
     fn ending(self, renderer: &Renderer, text: &str) -> Option<String> {
+        if !text.contains("STOP") && !text.contains("ALTO") && !text.contains("ARRET") {
+            let problem = "the first text to a number has no room for how to stop: it is left out; set practice.short_name in letters of the GSM \
+                           alphabet, or allow more segments";
+            return Some(problem.to_owned());
+        }
         let contact = clean_line(&renderer.settings.practice_contact);
         let room = self.sample.times > 1 || text.contains(&contact) || text.contains(&sms::fold(&contact));
         (!room).then(|| "the first text to a number has no room for practice.contact: it is left out".to_owned())

@@ -6,8 +6,8 @@
 //! that an answer is read. The templates that come with the program leave this to the ending (`sms/end.txt`); a practice's own may say it in their
 //! own words, and what they do not say is put in.
 //!
-//! Invariant: to make a text fit, names are shortened, then the ending loses whom to call, then that an answer is read; code, link and how to stop
-//! never give way.
+//! Invariant: to make a text fit, names are shortened, then the ending loses whom to call, then that an answer is read; code and link never give
+//! way. How to stop does only where the practice's name needs another alphabet, and would have to go instead; `check` tells.
 //!
 //! Failures: a template that cannot be rendered; a text that is too long even so.
 
@@ -27,6 +27,17 @@ const SHORTER: [(usize, Rewrite, Ending); 6] = [
     (10, sms::gsm_only, Ending::WithoutContact),
     (10, sms::gsm_only, Ending::HowToStop),
 ];
+/// Likewise, where nothing of the practice's name can be written in the GSM alphabet: whom a text is from goes before all that the ending says.
+const SHORTER_BUT_NAMED: [(usize, Rewrite, Ending); 8] = [
+    (30, as_it_is, Ending::Whole),
+    (18, as_it_is, Ending::Whole),
+    (18, as_it_is, Ending::WithoutContact),
+    (18, as_it_is, Ending::HowToStop),
+    (18, as_it_is, Ending::Nothing),
+    (10, as_it_is, Ending::Nothing),
+    (18, sms::gsm_only, Ending::Whole),
+    (10, sms::gsm_only, Ending::HowToStop),
+];
 type Rewrite = fn(&str) -> String;
 
 fn as_it_is(name: &str) -> String {
@@ -39,6 +50,7 @@ enum Ending {
     Whole,
     WithoutContact,
     HowToStop,
+    Nothing,
 }
 
 impl Draft<'_> {
@@ -47,7 +59,9 @@ impl Draft<'_> {
         let limit = self.segments_allowed();
         let full = self.whole(&self.view, Ending::Whole)?;
         let mut text = full.clone();
-        for (graphemes, rewrite, ending) in SHORTER {
+        let name = &self.view.practice.name;
+        let steps = if !name.is_empty() && sms::gsm_only(name).is_empty() { &SHORTER_BUT_NAMED[..] } else { &SHORTER[..] };
+        for &(graphemes, rewrite, ending) in steps {
             if sms::load(&text).segments <= limit {
                 break;
             }
@@ -76,9 +90,9 @@ impl Draft<'_> {
         // Its name says nothing of the kind, be it that of a practice in PALO ALTO.
         let said = news.replace(&sms::fold(&view.practice.name), "").replace(&view.practice.name, "");
         let left = Text {
-            opt_out: view.text.opt_out && !says_one_of(&said, &HOW_TO_STOP),
+            opt_out: view.text.opt_out && ending != Ending::Nothing && !says_one_of(&said, &HOW_TO_STOP),
             contact: view.text.contact && ending == Ending::Whole && !news.contains(&view.practice.contact),
-            confirm: view.text.confirm && ending != Ending::HowToStop && !says_one_of(&said, &ANSWERS),
+            confirm: view.text.confirm && matches!(ending, Ending::Whole | Ending::WithoutContact) && !says_one_of(&said, &ANSWERS),
         };
         if left == Text::default() {
             return Ok(sms::fold(&news));

@@ -117,6 +117,20 @@ fn whom_to_call_gives_way_and_how_to_stop_does_not() {
 }
 
 #[test]
+fn a_name_in_another_alphabet_goes_before_the_ending() {
+    let named =
+        |short: Option<&str>| Settings { practice_name: "Клиника".to_owned(), short_name: short.map(str::to_owned), ..settings() };
+    let number = Number { answered: false, shared: false };
+    let case = Case { sms: true, number, ..Case::new(Occasion::Invite, "en-US") };
+    let renderer = Renderer::new(named(None)).unwrap();
+    let rendered = case.render(&renderer).unwrap();
+    assert!(sms(&rendered).0.starts_with("Клиника: ") && sms(&rendered).2 == 2, "{}", sms(&rendered).0);
+    assert!(renderer.lint().iter().any(|problem| problem.contains("no room for how to stop")), "check tells");
+    let short = case.render(&Renderer::new(named(Some("Klinika"))).unwrap()).unwrap();
+    assert!(sms(&short).0.starts_with("Klinika: ") && sms(&short).0.contains("STOP"), "{}", sms(&short).0);
+}
+
+#[test]
 fn each_rule_may_have_its_own_limit() {
     let limits = [("24h".to_owned(), 1)].into();
     let renderer = Renderer::new(Settings { rule_segments: limits, ..settings() }).unwrap();
