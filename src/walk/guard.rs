@@ -207,7 +207,9 @@ impl<'a> Judge<'a> {
         let member = self.members.get(&(id, kind)).copied();
         match fate {
             Fate::Accepted if !hold.stops(what) => {
-                ruling.confirmed.insert(id);
+                if matches!(kind, GuardKind::Removed | GuardKind::Participants) {
+                    ruling.confirmed.insert(id);
+                }
                 ruling.change.leaves.push((id, kind));
             }
             Fate::Rejected if hold.makes_wait(what) => {

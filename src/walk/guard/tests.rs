@@ -1,5 +1,5 @@
 use super::*;
-use crate::outbox::GuardKind::{Addresses, Codes, Moved, Names, Removed};
+use crate::outbox::GuardKind::{Addresses, Codes, Moved, Names, Participants, Removed};
 
 const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
@@ -67,7 +67,7 @@ fn what_is_too_much() {
         ("four of few", 5, all(1..=4, Addresses), none(), ids(4)),
         ("a fifth", 100, all(1..=20, Moved), none(), vec![]),
         ("more than a fifth", 100, all(1..=21, Moved), none(), ids(21)),
-        ("each kind for itself", 5, [all(1..=3, Addresses), all(4..=6, Names)].concat_looked(), none(), vec![]),
+        ("each kind for itself", 5, both(all(1..=3, Addresses), all(4..=6, Names)), none(), vec![]),
         ("people of few sessions", 2, vec![five], none(), vec![1]),
         ("what was not there before", 5, added(all(1..=5, Addresses)), none(), vec![]),
         ("what is over", 5, over, none(), vec![]),
@@ -94,14 +94,8 @@ fn what_is_too_much() {
     }
 }
 
-trait Concat {
-    fn concat_looked(self) -> Vec<Looked>;
-}
-
-impl Concat for [Vec<Looked>; 2] {
-    fn concat_looked(self) -> Vec<Looked> {
-        self.into_iter().flatten().collect()
-    }
+fn both(first: Vec<Looked>, second: Vec<Looked>) -> Vec<Looked> {
+    first.into_iter().chain(second).collect()
 }
 
 #[test]
@@ -114,7 +108,7 @@ fn nothing_after_something_is_too_much_whatever_it_was() {
 
 #[test]
 fn the_people_concerned_wait_and_the_others_of_their_session_go_on() {
-    let looked = [all(1..=4, Addresses), vec![differs(5, &[Codes])]].concat_looked();
+    let looked = both(all(1..=4, Addresses), vec![differs(5, &[Codes])]);
     let ruling = ruled(10, &looked, &GuardSet::default());
     let hold = &ruling.holds[&SessionId(3)];
     assert_eq!((hold.whole, hold.people.iter().map(|(id, kept)| (id.0, *kept)).collect::<Vec<_>>()), (None, vec![(31, Kept::Waiting)]));
@@ -126,7 +120,7 @@ fn the_people_concerned_wait_and_the_others_of_their_session_go_on() {
 #[test]
 fn what_was_decided_is_done_once() {
     let decided = |standing, says: &str| GuardSet { members: vec![member(1, Addresses, says, standing)], passed: vec![] };
-    // standing; what was decided about; how the person is kept; what leaves; what is opened again
+    // Standing; what was decided about; how the person is kept; whether it leaves.
     for (standing, says, kept, leaves) in [
         (Standing::Accepted, "new", None, true),
         (Standing::Accepted, "old", None, true),
@@ -136,8 +130,12 @@ fn what_was_decided_is_done_once() {
         let ruling = ruled(100, &[differs(1, &[Addresses])], &decided(standing, says));
         let hold = ruling.holds.get(&SessionId(1)).and_then(|hold| hold.people.get(&ParticipationId(11)).copied());
         assert_eq!((hold, !ruling.change.leaves.is_empty()), (kept, leaves), "{standing:?} {says}");
-        assert_eq!(ruling.confirmed.contains(&SessionId(1)), (standing, says) == (Standing::Accepted, "new"));
         assert!(ruling.waiting.is_empty() && ruling.change.joins.is_empty());
+        assert!(ruling.confirmed.is_empty(), "nobody's removal");
+    }
+    for (looked, kind) in [(missing(1), Removed), (differs(1, &[Participants]), Participants)] {
+        let set = GuardSet { members: vec![member(1, kind, "new", Standing::Accepted)], passed: vec![] };
+        assert!(ruled(100, &[looked], &set).confirmed.contains(&SessionId(1)), "{kind}: they are gone at once");
     }
 }
 
