@@ -255,7 +255,7 @@ def refused_requests(visitor, tokens):
         visitor.ask("/api/v1/notices/" + PASSKEY + "/preview", Authorization=reader),
     ]
     hook = "/hooks/sms/" + SECRETS["callback"]
-    for number, text in enumerate([f"I am {NAMES[102]}, code {CODES[102]}", "STOP", "STOP"]):
+    for number, text in enumerate([f"Where do I enter {CODES[102]}?", "STOP", "STOP"]):
         event = {"id": f"SM{number}", "from": "+12125550142", "text": text}
         assert visitor.ask(hook, "POST", json.dumps(event).encode(), **plain)[0] in (200, 204)
     receipt = json.dumps({"id": NAMES[102], "status": "BAD", "error": f"{NUMBERS[102]} of {NAMES[102]}"}).encode()

@@ -29,7 +29,7 @@ const TABLE: &[(&str, &[&str])] = &[
         "remove me from your list", "Remove me", "please take me off your list", "take me off this list please", "get me off your list",
         "delete my number", "please remove my number", "remove me from your contacts", "leave me alone", "LEAVE ME ALONE!!!",
         "lose my number", "cancel texts", "cancel these messages", "end texts", "I revoke my consent", "fuck off", "go away",
-        "make it stop", "I'd like to stop receiving these", "i want off this list", "I'm unsubscribing", "Do not call or text me", "do not text or call this number again", "I want these messages to stop", "REMOVE",
+        "I'd like to stop receiving these", "i want off this list", "I'm unsubscribing", "Do not call or text me", "do not text or call this number again", "I want these messages to stop", "REMOVE",
         "please discontinue", "turn off text reminders", "please don't text", "Can you please not text me", "quit bugging me",
         "I'm asking you to stop contacting me", "Please no more",
         // Spanish.
@@ -107,7 +107,7 @@ const TABLE: &[(&str, &[&str])] = &[
         "Disliked “Lakeside: your session is tomorrow. Reply STOP to opt out.”", "When does it start?", "start time?",
         "can I start at 4?", "I can't start the video", "help I can't get in", "Can you help me reset my password", "info about parking",
         // Neither yes nor no.
-        "Please confirm", "can you confirm the time", "will confirm later", "yes but later", "Yes, but later", "yes?", "ok?", "Is that ok?", "maybe", "I don't know", "yes and no", "no idea",
+        "Please confirm", "can you confirm the time", "will confirm later", "yes but later", "Yes, but later", "yes?", "ok?", "Is that ok?", "make it stop", "I can't do this anymore", "I can't go on", "end it", "I quit", "maybe", "I don't know", "yes and no", "no idea",
         "No one told me", "not sure", "Yes can we do it at 4", "ok but I will be late", "I can't make it until 3:15",
         "I can't make it on time", "I can't make it to the office, can it be by video?", "can't hear you", "I can't come but my wife can",
         "no hurry", "no problem", "👎", "y mi cita?",

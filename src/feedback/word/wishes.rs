@@ -95,7 +95,7 @@ pub(super) const CLASSES: [(&str, &str); 18] = [
     ("refusing", "thanks thank you sorry please i im gracias merci sir maam no cant cannot wont pas desole lo siento so much non"),
     (
         "absent",
-        "today tomorrow tonight this time sorry to it the my our session appointment appt visit meeting call please thanks thank you anymore then \
+        "today tomorrow tonight this time sorry to it the my our session appointment appt visit meeting call please thanks thank you then \
          that day there i im a la mi cita manana hoy hoy lo siento gracias seance rendez vous mon aujourdhui demain desole merci present presente",
     ),
     (
@@ -122,7 +122,7 @@ pub(super) const ES: Option<Language> = Some(Spanish);
 pub(super) const FR: Option<Language> = Some(French);
 
 /// From the first word of a clause to its last. The first that fits counts.
-pub(super) const WHOLE: [Pattern; 90] = [
+pub(super) const WHOLE: [Pattern; 89] = [
     // What providers and carriers know by itself.
     p(Kind::StopBare, None, "stop|stopall|stopp"),
     p(Kind::StopBare, None, "stop all"),
@@ -135,7 +135,6 @@ pub(super) const WHOLE: [Pattern; 90] = [
     p(Kind::StopBare, EN, "@polite* @stop @stop* me? @polite*"),
     p(Kind::StopBare, EN, "can|could|would|will you|u please? just? @stop it|this|that|these|those|now? @polite*"),
     p(Kind::StopBare, EN, "@polite* stop|quit it|this|that|these|those|sending|everything|all @polite*"),
-    p(Kind::StopBare, EN, "make it|this|them stop @polite*"),
     p(Kind::StopBare, EN, "@polite* cease and desist @polite*"),
     p(Kind::StopBare, EN, "@polite* stop|quit this|the|that nonsense|crap|bs|shit|spam @polite*"),
     p(Kind::Stop, EN, "@lead* make? @fill* texts|messages|reminders|notifications|alerts|texting to? stop @polite*"),
@@ -204,7 +203,7 @@ pub(super) const WHOLE: [Pattern; 90] = [
     p(Kind::Courtesy, ES, "no hay problema @polite*"),
     p(Kind::Courtesy, FR, "pas de probleme|souci @polite*"),
     // I am not coming.
-    p(Kind::Absent, EN, "@who* @no? @who* cant|cannot|couldnt|wont make|do it|the|my|this|our @absent*"),
+    p(Kind::Absent, EN, "@who* @no? @who* cant|cannot|couldnt|wont make it|the|my|this|our @absent*"),
     p(Kind::Absent, EN, "@who* @no? @who* cant|cannot|wont come|attend|go|join @absent*"),
     p(Kind::Absent, EN, "@who* @no? @who* can|will|could not make|come|attend|go|join it? @absent*"),
     p(Kind::Absent, EN, "@who* @no? @who* wont be there|coming|attending|joining @absent*"),
