@@ -138,8 +138,9 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Repo
             let decisions = plan::plan_session(session, &known, &config.policy, &Suppressions::default(), now);
             decisions.iter().filter_map(unreachable).for_each(|(level, text)| report.add(level, what.clone(), text));
             for person in &session.participants {
-                if config.policy.zones.resolve(&person.time_zone).is_ok_and(|r| r.fallback) {
-                    let text = format!("{}: the practice's fallback time zone stands in for {:?}", person.path, person.time_zone);
+                if plan::zone_of(person, &config.policy).is_ok_and(|r| r.fallback) {
+                    let why = config.policy.zones.lookup(&person.time_zone).err().unwrap_or_else(|| "its override names none".to_owned());
+                    let text = format!("{}: the practice's fallback time zone stands in: {why}", person.path);
                     report.add("note", what.clone(), text);
                 }
             }
