@@ -18,7 +18,11 @@ pub(super) struct Words<'a> {
 /// See the module.
 pub(super) fn is_gone(words: &Words<'_>) -> bool {
     let Some(status) = words.status.split_whitespace().next().and_then(EnhancedStatus::parse) else { return false };
-    let said = words.said.split_once(';').map_or(words.said, |(_, said)| said);
+    let said = match words.said.split_once(';') {
+        // Its type (RFC 3464 2.3.6), which some servers leave out.
+        Some((kind, said)) if kind.trim().starts_with(|c: char| c.is_ascii_alphabetic()) && !kind.trim().contains(' ') => said,
+        _ => words.said,
+    };
     let reads = |text: &str| about(&Refusal { code: reply(said), text, from: &[], to: Some(words.recipient) }) == About::Mailbox;
     let EnhancedStatus(class, subject, detail) = status;
     // A mailbox that is disabled, and one that is busy, have the same code: the server's words must tell.
@@ -49,6 +53,8 @@ mod tests {
             ("5.1.1", "smtp; 550 5.1.1 <pat@example.com>: Recipient address rejected: unknown user", true),
             ("5.1.1", "smtp; 550-5.1.1 The email account that you tried to reach does not exist.\n 550 5.1.1 - gsmtp", true),
             ("5.1.1", "X-Postfix; unknown user: \"pat\"", true),
+            ("5.0.0", "550 5.1.1 no such user; it was never here", true),
+            ("5.1.1", "552 5.2.2 over quota; try another", false),
             ("5.1.1", "", true),
             ("5.1.2", "smtp; 550 5.1.2 no such domain", true),
             ("5.1.3", "smtp; 553 5.1.3 bad destination mailbox address syntax", true),

@@ -14,7 +14,7 @@ use crate::outcome::redacted;
 const WORDS_MAX: usize = 16 << 10;
 
 /// Whom mail systems write as: the local part of From, or a name in it.
-const SYSTEMS: [&str; 13] = [
+const SYSTEMS: [&str; 14] = [
     "mailer-daemon",
     "mailer_daemon",
     "mailerdaemon",
@@ -28,6 +28,7 @@ const SYSTEMS: [&str; 13] = [
     "systemadministrator",
     "mail administrator",
     "microsoftexchange",
+    "mdaemon",
 ];
 
 /// Subjects, and words, of what did not arrive.
@@ -160,14 +161,14 @@ pub(super) fn is_automatic(headers: &[MailHeader<'_>]) -> bool {
     let marked = value("Auto-Submitted").starts_with("auto-replied")
         || ["auto_reply", "auto-reply"].contains(&value("Precedence").trim())
         || ["X-Autoreply", "X-Autorespond", "X-Autorespond-Subject"].iter().any(|name| headers.get_first_value(name).is_some());
-    let failed = headers.get_first_value("X-Failed-Recipients").is_some();
-    !failed && ((marked && !is_system(headers)) || (by_subject && !FAILED.iter().any(|word| subject.contains(word))))
+    let failed = headers.get_first_value("X-Failed-Recipients").is_some() || FAILED.iter().any(|word| subject.contains(word));
+    !failed && ((marked && !is_system(headers)) || by_subject)
 }
 
 /// It comes from a mail system.
 fn is_system(headers: &[MailHeader<'_>]) -> bool {
     let from = headers.get_first_value("From").unwrap_or_default().to_lowercase();
-    SYSTEMS.iter().any(|name| from.contains(name))
+    from.trim() == "<>" || SYSTEMS.iter().any(|name| from.contains(name))
 }
 
 /// What a letter says. `Err`: why it is none.

@@ -187,6 +187,9 @@ fn letters_of_servers() {
             String::new(),
             Fate::Undelivered,
         ),
+        // A mail system that calls itself otherwise, marks its bounce as an answer, or has no name.
+        ("From: noreply@mx.example\r\nSubject: Mail delivery failed\r\nAuto-Submitted: auto-replied", gone.to_owned(), Fate::Undelivered),
+        ("From: <>\r\nSubject: About your message", gone.to_owned(), Fate::Undelivered),
         // A mail system in words that nobody knows here.
         ("From: MAILER-DAEMON@mx.example\r\nSubject: =?utf-8?b?6YWN5L+h5LiN6IO9?=", "?".to_owned(), Fate::Undelivered),
         (
