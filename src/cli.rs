@@ -10,6 +10,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use since::Since;
+
 use crate::access::{Name, Role, Scope};
 use crate::config::{self, Config, Mistakes};
 use crate::contact::{Address, EmailAddress, PhoneNumber};
@@ -43,6 +45,7 @@ mod run;
 mod send_test;
 mod shadow;
 mod simulate;
+mod since;
 mod status;
 mod suppress;
 mod table;
@@ -294,6 +297,25 @@ enum OutboxCommand {
     Release(FilterArgs),
     /// Cancels what waits, is held or is unknown.
     Cancel(FilterArgs),
+    /// Hands over again what was accepted or rejected, as a new notice: made anew, and checked as every other one.
+    Resend(ResendArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("which").required(true).multiple(false).args(["keys", "rejected"])))]
+struct ResendArgs {
+    /// These notices.
+    #[arg(value_name = "KEY")]
+    keys: Vec<NoticeKey>,
+    /// To this e-mail address or telephone number instead of their own. Of one participant.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "rejected")]
+    to: Option<String>,
+    /// All that servers refused, and that is still of use: after the mend of a relay.
+    #[arg(long)]
+    rejected: bool,
+    /// Of those, what was refused since then: a time, or so long ago (2h). Default: all.
+    #[arg(long, value_name = "TIME", requires = "rejected", value_parser = Since::parse)]
+    since: Option<Since>,
 }
 
 #[derive(Debug, Args)]

@@ -23,6 +23,7 @@ use crate::plan::{Policy, Suppressions};
 use crate::render::Renderer;
 use crate::retry::{DoubtPolicy, after_doubt};
 
+mod again;
 mod attempt;
 mod bar;
 mod breaker;

@@ -126,6 +126,25 @@ impl NoticeKey {
     }
 }
 
+/// So often at most a notice is handed over again.
+pub const RESENDS_MAX: u8 = 20;
+
+impl NoticeKey {
+    /// The key of the `n`th time that this one is handed over again, to that address. Computed, too: a row shows by it what it hands over again and
+    /// to whom, and nobody who can write into the store sends it elsewhere.
+    #[must_use]
+    pub fn resent(self, n: u8, to: &Address) -> Self {
+        let mut hash = Sha256::new();
+        for field in [&b"resend"[..], &self.0, &[n], to.channel().as_str().as_bytes(), to.expose().as_bytes()] {
+            hash.update((field.len() as u64).to_be_bytes());
+            hash.update(field);
+        }
+        let mut key = [0; 16];
+        key.copy_from_slice(&hash.finalize()[..16]);
+        Self(key)
+    }
+}
+
 impl fmt::Display for NoticeKey {
     /// 32 hexadecimal digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

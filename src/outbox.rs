@@ -30,12 +30,14 @@ use crate::session::{Fault, ParticipationId, Presence, Role, SessionId};
 
 use self::receipt::{Fate, Receipt, Received, Undelivered};
 use self::reply::{Answered, Taken, Told, Waiting, Written};
+use self::resend::Resent;
 
 mod guard;
 mod letter;
 pub mod memory;
 pub mod receipt;
 pub mod reply;
+pub mod resend;
 pub mod sqlite;
 mod transition;
 mod words;
@@ -654,7 +656,7 @@ pub struct LedgerRow {
     /// Its participation.
     pub participation_id: Option<ParticipationId>,
     /// `added`, `moved`, `ended`, `claimed`, `begun`, `rerouted`, `doubted`, `settled`, `taken_back`, `recovered`, `resolved`, `receipt`, `reply`, `answer`,
-    /// `rsvp`, `suppressed`, `unsuppressed`, `purged`, `staff_letter`, `checkpoint` (see [`crate::ledger`]), `restored`, an [`Act`]'s word, or the
+    /// `rsvp`, `suppressed`, `unsuppressed`, `purged`, `staff_letter`, `checkpoint` (see [`crate::ledger`]), `restored`, an [`Act`]'s word, `resend`, or the
     /// caller's.
     pub event: String,
     /// The state before.
@@ -903,6 +905,9 @@ pub trait Outbox: Send + Sync {
 
     /// The same, and the ledger names who did it.
     async fn act_by(&self, who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize>;
+
+    /// A person hands over again what was accepted or rejected, to its own address or to that one: a new notice, due now. One answer for each key.
+    async fn resend(&self, who: Option<&str>, keys: &[NoticeKey], to: Option<&Address>, now: DateTime<Utc>) -> Result<Vec<Resent>>;
 
     /// Counts and times.
     async fn status(&self) -> Result<Status>;

@@ -12,6 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::notice::{Decision, Reason};
 use crate::outbox::receipt::{Fate, Undelivered};
 use crate::outbox::reply::Written;
+use crate::outbox::resend::original;
 use crate::outbox::{GuardKind, GuardRow, Known, KnownMap, KnownNotice, State};
 use crate::plan::{self, Policy, Suppressions};
 use crate::session::{Fault, Participant, ParticipationId, Session, SessionId};
@@ -128,10 +129,7 @@ impl Desk<'_> {
             let theirs: Vec<&Decision> = decisions.iter().filter(|d| plan::diff::of_participant(d, session.id, person.id)).collect();
             match against(one, &theirs) {
                 Some((why, detail)) => found.push(Concern { why, detail, ..self.of_person(session, person) }),
-                None => match self.lost(session, person) {
-                    Some(lost) => found.push(lost),
-                    None => found.extend(one.notices.iter().filter_map(|n| self.of_message(session, person, n))),
-                },
+                None => found.extend(self.lost(session, person).map_or_else(|| self.of_messages(session, person, one), |lost| vec![lost])),
             }
         }
         found
@@ -148,6 +146,12 @@ impl Desk<'_> {
         let what = lost.rule.as_ref().map_or_else(|| lost.occasion.to_string(), |rule| format!("{} {rule}", lost.occasion));
         let (why, detail) = (Why::Undelivered(lost.fate), lost.detail.clone());
         Some(Concern { what: Some(what), why, detail, ..self.of_person(session, person) })
+    }
+
+    /// Those that did not go as they should, and that nobody handed over again since.
+    fn of_messages(&self, session: &Session, person: &Participant, known: &Known) -> Vec<Concern> {
+        let open = known.notices.iter().filter(|n| !was_told_again(n, &known.notices));
+        open.filter_map(|n| self.of_message(session, person, n)).collect()
     }
 
     /// A message that did not go as it should, for the start that holds.
@@ -169,6 +173,13 @@ impl Desk<'_> {
             ..self.of_person(session, person)
         })
     }
+}
+
+/// Somebody handed it over again, and that was accepted.
+fn was_told_again(held: &KnownNotice, known: &[KnownNotice]) -> bool {
+    let accepted = known.iter().filter(|n| n.state == State::Accepted);
+    held.state == State::Rejected
+        && accepted.into_iter().any(|n| original(&n.notice, known).is_some_and(|first| first.notice.key == held.notice.key))
 }
 
 /// Changes of a session that wait for an operator.

@@ -1,15 +1,19 @@
-//! `outbox list / show / retry / hold / release / cancel`.
+//! `outbox list / show / retry / hold / release / cancel / resend`.
 
 use anyhow::bail;
+use chrono::DateTime;
 
 use super::preview::rfc3339;
 use super::table::{Colors, Tone, table};
-use super::{Exit, FilterArgs, OutboxCommand, desk, runtime};
+use super::{Exit, FilterArgs, OutboxCommand, ResendArgs, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
+use crate::contact::{Address, EmailAddress, PhoneNumber};
 use crate::desk::Desk;
 use crate::desk::notices::{Line, Opened, open};
+use crate::desk::resend::{self as wish, Answer, Wish, refused_since};
 use crate::notice::NoticeKey;
+use crate::outbox::resend::Resent;
 use crate::outbox::{Act, Entry, Filter, Outbox, State};
 use crate::session::{ParticipationId, SessionId};
 
@@ -24,6 +28,7 @@ pub(super) fn outbox(config: Config, command: &OutboxCommand, json: bool, colors
             OutboxCommand::Hold(args) => act(&**store, args, Act::Hold, "held").await?,
             OutboxCommand::Release(args) => act(&**store, args, Act::Release, "released").await?,
             OutboxCommand::Cancel(args) => act(&**store, args, Act::Cancel, "cancelled").await?,
+            OutboxCommand::Resend(args) => return resend(&desk, args).await,
         }
         Ok(Exit::Done)
     })
@@ -104,13 +109,60 @@ async fn show(desk: &Desk, key: NoticeKey, json: bool) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// Fails if none is handed over again.
+async fn resend(desk: &Desk, args: &ResendArgs) -> anyhow::Result<Exit> {
+    let now = WallClock.now();
+    let since = args.since.map_or(DateTime::UNIX_EPOCH, |since| since.before(now));
+    let keys = if args.rejected { refused_since(desk, since, now).await? } else { args.keys.clone() };
+    let to = args.to.as_deref().map(|to| address(to, &desk.policy.region)).transpose()?;
+    if to.is_some() {
+        of_one_person(desk, &keys).await?;
+    }
+    let answers = wish::resend(desk, &Wish { keys, to, who: None }, now).await?;
+    let mut refused = 0;
+    for (key, answer) in &answers {
+        match (answer.refusal(), answer) {
+            (Some(why), _) => {
+                refused += 1;
+                eprintln!("{key}: {why}");
+            }
+            (None, Answer::Store(Resent::As(new))) => println!("{key} again as {new}"),
+            (None, _) => {}
+        }
+    }
+    println!("{} of {} notices are handed over again", answers.len() - refused, answers.len());
+    Ok(if refused > 0 && refused == answers.len() { Exit::Failed } else { Exit::Done })
+}
+
+/// What goes to another address is about one participant: nobody gets what belongs to somebody else by a slip.
+async fn of_one_person(desk: &Desk, keys: &[NoticeKey]) -> anyhow::Result<()> {
+    let entries = desk.outbox.list(&Filter { keys: keys.to_vec(), ..Filter::default() }).await?;
+    let mut people = entries.iter().map(|e| (e.notice.session, e.notice.participation));
+    let first = people.next();
+    if people.any(|other| Some(other) != first) {
+        bail!("--to is for the notices of one participant: these are of several");
+    }
+    Ok(())
+}
+
+fn address(text: &str, region: &str) -> anyhow::Result<Address> {
+    let parsed =
+        if text.contains('@') { EmailAddress::parse(text).map(Address::Email) } else { PhoneNumber::parse(text, region).map(Address::Sms) };
+    parsed.map_err(|why| anyhow::anyhow!("--to: {why}"))
+}
+
 async fn act(store: &dyn Outbox, args: &FilterArgs, act: Act, done: &str) -> anyhow::Result<()> {
     let named = args.session.is_some() || args.participant.is_some() || !args.state.is_empty() || args.occasion.is_some() || args.all;
     if args.keys.is_empty() && !args.all {
         bail!("names no notice: give keys, or --all{}", if named { " with the filter" } else { "" });
     }
-    let keys: Vec<NoticeKey> = store.list(&filter(args)).await?.iter().map(|e| e.notice.key).collect();
+    let entries = store.list(&filter(args)).await?;
+    let keys: Vec<NoticeKey> = entries.iter().map(|e| e.notice.key).collect();
     let changed = store.act(&keys, act, WallClock.now()).await?;
+    let over = entries.iter().find(|e| matches!(e.state, State::Accepted | State::Rejected));
+    if let Some(entry) = over.filter(|_| changed == 0 && !args.keys.is_empty() && matches!(act, Act::Retry | Act::Release)) {
+        bail!("{} is {}: `punctual outbox resend {0}` hands it over again", entry.notice.key, entry.state);
+    }
     println!("{changed} of {} notices {done}", keys.len());
     Ok(())
 }

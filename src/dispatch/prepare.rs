@@ -4,8 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
-use super::Dispatcher;
 use super::lane::Lane;
+use super::{Dispatcher, again};
 use crate::contact::Channel;
 use crate::message::{Content, Message};
 use crate::notice::{Decision, Notice, Occasion, Reason};
@@ -137,8 +137,10 @@ impl Dispatcher {
         }
         let notice = &claim.entry.notice;
         let participant = session.participant(notice.participation).ok_or_else(|| no(Reason::Absent))?;
+        let (first, nobody) = (again::first(claim), Suppressions::default());
+        let suppressed = again::listed(notice, first.as_ref(), suppressed, &nobody).map_err(no)?;
         let row = KnownNotice {
-            notice: notice.clone(),
+            notice: first.clone().unwrap_or_else(|| notice.clone()),
             // Asked as if it had not been told: a doubtful one goes again only if it would go now.
             state: State::Waiting,
             reason: claim.entry.reason,
@@ -146,13 +148,13 @@ impl Dispatcher {
             facts: claim.entry.facts.clone(),
             doubted: false,
         };
-        let mut known = with_row(claim, &row);
+        let mut known = again::without_resends(with_row(claim, &row), first.as_ref());
         plan::by_this_clock(&mut known, now);
         let known = KnownMap::from([((session.id, participant.id), known)]);
         let decisions = plan::plan_session(session, &known, &self.policy, suppressed, now);
         let theirs: Vec<&Decision> = decisions.iter().filter(|d| of_participant(d, session.id, participant.id)).collect();
         let notice = match revalidate(&row, &theirs, now) {
-            Verdict::Go(notice) => notice,
+            Verdict::Go(decided) => again::decided(decided, first.as_ref(), notice),
             Verdict::Later(n) => return Err(moved(n.due_at)),
             Verdict::No(reason) => return Err(no(reason)),
         };

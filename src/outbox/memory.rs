@@ -13,6 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::receipt::{Receipt, Received, Undelivered};
 use super::reply::{Taken, Told, Waiting, Written};
+use super::resend::Resent;
 use super::transition::checked;
 use super::words::{by, decided as in_words, rfc3339};
 use super::{
@@ -315,6 +316,11 @@ impl Outbox for MemoryOutbox {
         let mut tables = self.tables();
         let event = || (act.as_str(), who.map(by));
         Ok(keys.iter().filter(|key| tables.change(**key, event(), now, |row| row.act(act, now).then_some(())).is_some()).count())
+    }
+
+    async fn resend(&self, who: Option<&str>, keys: &[NoticeKey], to: Option<&Address>, now: DateTime<Utc>) -> Result<Vec<Resent>> {
+        let mut tables = self.tables();
+        Ok(keys.iter().map(|key| tables.resend(who, *key, to, now)).collect())
     }
 
     async fn status(&self) -> Result<Status> {

@@ -32,6 +32,7 @@ use crate::ledger::{Anchor, Verified};
 use crate::notice::{NoticeKey, Omission, Reason};
 use crate::outbox::receipt::{Receipt, Received, Undelivered};
 use crate::outbox::reply::{Taken, Told, Waiting, Written};
+use crate::outbox::resend::Resent;
 use crate::outbox::transition::checked;
 use crate::outcome::Suppression;
 use crate::session::{ParticipationId, SessionId};
@@ -323,6 +324,11 @@ impl Outbox for SqliteOutbox {
     async fn act_by(&self, who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize> {
         let (who, keys) = (who.map(str::to_owned), keys.to_vec());
         self.writer.write("act", move |c| upkeep::act(c, who.as_deref(), &keys, act, now)).await
+    }
+
+    async fn resend(&self, who: Option<&str>, keys: &[NoticeKey], to: Option<&Address>, now: DateTime<Utc>) -> Result<Vec<Resent>> {
+        let (who, keys, to) = (who.map(str::to_owned), keys.to_vec(), to.cloned());
+        self.writer.write("resend", move |c| upkeep::resend(c, who.as_deref(), &keys, to.as_ref(), now)).await
     }
 
     async fn status(&self) -> Result<Status> {

@@ -5,6 +5,7 @@ use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use crate::notice::NoticeKey;
 use crate::session::{ParticipationId, SessionId};
 
 use super::{Act, Begin, Change, Claim, Departed, LedgerRow, Purged, Settlement, StoredSession, WalkedSession};
@@ -96,6 +97,12 @@ impl Purged {
     }
 }
 
+/// What the ledger tells of a notice that is handed over again.
+pub(crate) fn resent(key: NoticeKey, who: Option<&str>) -> String {
+    let who = who.map_or_else(String::new, |who| format!(", {}", by(who)));
+    format!("as {key}{who}")
+}
+
 /// Who did it, in a detail: `by jane`.
 pub(crate) fn by(who: &str) -> String {
     format!("by {who}")
@@ -150,7 +157,6 @@ impl fmt::Debug for Begin {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notice::NoticeKey;
     use crate::outbox::{Lease, Touch};
     use crate::session::{ParticipationId, Presence, Role, SessionId};
 

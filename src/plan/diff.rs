@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use crate::notice::{Decision, Notice, NoticeKey, Occasion, Omission, Reason};
+use crate::outbox::resend::original;
 use crate::outbox::{Change, KnownNotice, State};
 
 /// Compares one participant's decisions with what the outbox holds of them.
@@ -13,7 +14,9 @@ pub fn diff(decisions: &[&Decision], held: &[KnownNotice]) -> Vec<Change> {
     let wanted: Vec<&Notice> = decisions.iter().filter_map(|d| if let Decision::Send(n) = d { Some(n) } else { None }).collect();
     let mut changes: Vec<Change> = wanted.iter().filter_map(|n| want(n, by_key.get(&n.key).copied())).collect();
     // What is in doubt is decided about when its turn comes: it was told, or may have been.
-    let unwanted = held.iter().filter(|n| n.state.pending() && !n.doubted && !wanted.iter().any(|w| w.key == n.notice.key));
+    // So is what a person hands over again: the planner has no word for it.
+    let decided_later = |n: &KnownNotice| n.doubted || original(&n.notice, held).is_some();
+    let unwanted = held.iter().filter(|n| n.state.pending() && !wanted.iter().any(|w| w.key == n.notice.key) && !decided_later(n));
     changes.extend(unwanted.filter_map(|n| end(n, reason_against(n, decisions))));
     changes
 }

@@ -97,7 +97,9 @@ fn operations() -> Vec<Operation> {
         Operation {
             answers: &[(200, Some(schema::<Shown>))],
             refusals: &[NO_NOTICE, (409, "It is in no state for that.")],
-            ..write("post", "/notices/{key}/{act}", "actOnNotice", "Retries, holds, releases or cancels a notice.", || post(deeds::act))
+            ..write("post", "/notices/{key}/{act}", "actOnNotice", "Retries, holds, releases, cancels or resends a notice.", || {
+                post(deeds::act)
+            })
         },
         Operation {
             query: &[PARTICIPATION],

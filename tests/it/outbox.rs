@@ -74,6 +74,7 @@ macro_rules! conformance {
             lists_come_in_pages,
             sessions_are_found_by_their_start,
             a_deed_names_who_did_it,
+            what_is_over_is_handed_over_again_as_a_new_notice,
             omissions_are_filtered,
             status_counts,
             the_next_due_time_is_the_least,

@@ -10,7 +10,9 @@ use crate::contact::{Address, Channel};
 use crate::ledger::{Anchor, CHECKPOINT};
 use crate::notice::{NoticeKey, Omission, Reason};
 use crate::outbox::reply::Written;
+use crate::outbox::resend::{Resent, again};
 use crate::outbox::transition::{Doubt, Recovery, Row};
+use crate::outbox::words::resent;
 use crate::outbox::{
     Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, GuardKind, Known, KnownNotice, Lease, LedgerRow, Member, Phase,
     Purged, REMINDED_MAX, Recovered, Reminded, Rest, Retention, SaidBy, SeenSession, Settlement, SourceStatus, StaffLetter, Standing,
@@ -214,21 +216,42 @@ impl Tables {
         self.omissions.insert(place, omissions.collect());
     }
 
+    /// A new row, and its row in the ledger.
+    fn add(&mut self, row: Row, event: (&str, Option<String>), at: DateTime<Utc>) {
+        let notice = &row.entry.notice;
+        self.keys.entry((notice.session, notice.participation)).or_default().push(notice.key);
+        if notice.address.channel() == Channel::Sms {
+            self.by_number.entry(notice.address.expose().to_owned()).or_default().push(notice.key);
+        }
+        self.append(row.event(event.0, None, at, event.1));
+        self.last_number += 1;
+        self.numbers.insert(row.entry.notice.key, self.last_number);
+        self.put(row);
+    }
+
+    /// A person hands over again what is over: a new notice.
+    pub(super) fn resend(&mut self, who: Option<&str>, key: NoticeKey, to: Option<&Address>, now: DateTime<Utc>) -> Resent {
+        let Some(row) = self.rows.get(&key).cloned() else { return Resent::Missing };
+        let (notice, state) = (&row.entry.notice, row.entry.state);
+        let known = self.known(&row.entry.source, notice.session, notice.participation).expect("a notice's participant is known");
+        let new = match again(notice, state, &known.notices, to, now) {
+            Ok(new) => Row::added(new, &row.entry.source, now),
+            Err(refusal) => return refusal,
+        };
+        let key = new.entry.notice.key;
+        self.append(row.event("resend", Some(state), now, Some(resent(key, who))));
+        let event = Change::Add(new.entry.notice.clone()).in_words();
+        self.add(new, event, now);
+        Resent::As(key)
+    }
+
     fn apply_change(&mut self, source: &str, at: DateTime<Utc>, change: &Change, applied: &mut Applied) {
         let event = change.in_words();
         match change {
             Change::Add(notice) if self.rows.contains_key(&notice.key) => {}
             Change::Add(notice) => {
                 applied.added += 1;
-                let row = Row::added(notice.clone(), source, at);
-                self.keys.entry((notice.session, notice.participation)).or_default().push(notice.key);
-                if notice.address.channel() == Channel::Sms {
-                    self.by_number.entry(notice.address.expose().to_owned()).or_default().push(notice.key);
-                }
-                self.append(row.event(event.0, None, at, event.1));
-                self.last_number += 1;
-                self.numbers.insert(notice.key, self.last_number);
-                self.put(row);
+                self.add(Row::added(notice.clone(), source, at), event, at);
             }
             Change::Move { key, .. } | Change::End { key, .. } => {
                 let count = if matches!(change, Change::Move { .. }) { &mut applied.moved } else { &mut applied.ended };

@@ -5,13 +5,15 @@ use rusqlite::Connection;
 
 use super::attempt::{Close, close_delivery};
 use super::columns::{key, store_now};
-use super::notices::{Before, find, number, record};
-use super::receipt;
+use super::notices::{Before, find, insert, number, record};
 use super::tx::Tx;
+use super::{history, query, receipt};
+use crate::contact::Address;
 use crate::notice::NoticeKey;
-use crate::outbox::transition::Recovery;
-use crate::outbox::words::{by, rfc3339};
-use crate::outbox::{Act, Recovered};
+use crate::outbox::resend::{Resent, again};
+use crate::outbox::transition::{Recovery, Row};
+use crate::outbox::words::{by, resent, rfc3339};
+use crate::outbox::{Act, Change, Recovered};
 
 /// What is claimed.
 pub(super) const HELD: &str = "SELECT key FROM notice WHERE state IN ('claimed', 'sending') ORDER BY key";
@@ -72,4 +74,37 @@ pub(super) fn act(connection: &Tx<'_>, who: Option<&str>, keys: &[NoticeKey], ac
         }
     }
     Ok(changed)
+}
+
+/// A person hands over again what is over: a new notice for each.
+pub(super) fn resend(
+    connection: &Tx<'_>,
+    who: Option<&str>,
+    keys: &[NoticeKey],
+    to: Option<&Address>,
+    now: DateTime<Utc>,
+) -> rusqlite::Result<Vec<Resent>> {
+    keys.iter().map(|key| resend_one(connection, who, *key, to, now)).collect()
+}
+
+fn resend_one(
+    connection: &Tx<'_>,
+    who: Option<&str>,
+    key: NoticeKey,
+    to: Option<&Address>,
+    now: DateTime<Utc>,
+) -> rusqlite::Result<Resent> {
+    let Some(row) = find(connection, key)? else { return Ok(Resent::Missing) };
+    let (notice, state) = (&row.entry.notice, row.entry.state);
+    let known = query::participant(connection, &row.entry.source, notice.session, notice.participation)?;
+    let new = match again(notice, state, &known.notices, to, now) {
+        Ok(new) => Row::added(new, &row.entry.source, now),
+        Err(refusal) => return Ok(refusal),
+    };
+    let key = new.entry.notice.key;
+    insert(connection, &new)?;
+    history::append(connection, &row.event("resend", Some(state), now, Some(resent(key, who))))?;
+    let (event, detail) = Change::Add(new.entry.notice.clone()).in_words();
+    history::append(connection, &new.event(event, None, now, detail))?;
+    Ok(Resent::As(key))
 }

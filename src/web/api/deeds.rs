@@ -16,6 +16,8 @@ use super::query::Query;
 use super::{answer, who};
 use crate::access::Token;
 use crate::contact::{Address, EmailAddress, PhoneNumber};
+use crate::desk::resend::{Answer, Wish, resend};
+use crate::outbox::resend::Resent;
 use crate::outbox::{Act, Verdict, suppression_key};
 use crate::outcome::Suppression;
 use crate::web::problem::Problem;
@@ -40,7 +42,10 @@ pub(super) async fn act(
     token: Extension<Token>,
 ) -> Result<Response, Problem> {
     Query::parse(text, &[])?;
-    let act = Act::from_word(&act).ok_or_else(|| Problem::not_found("expected retry, hold, release or cancel"))?;
+    if act == "resend" {
+        return again(&shared, &key, who(&token)).await;
+    }
+    let act = Act::from_word(&act).ok_or_else(|| Problem::not_found("expected retry, hold, release, cancel or resend"))?;
     let notice = opened(&shared, &key).await?.entry.notice.key;
     let (outbox, who, now) = (Arc::clone(&shared.office.desk.outbox), who(&token), shared.office.clock.now());
     if to_the_end(async move { outbox.act_by(Some(&who), &[notice], act, now).await }).await?? == 0 {
@@ -48,6 +53,21 @@ pub(super) async fn act(
     }
     shared.intake.wake();
     Ok(answer(StatusCode::OK, &opened(&shared, &key).await?.shown))
+}
+
+/// What was accepted or rejected, once more: the new notice.
+async fn again(shared: &Arc<Shared>, key: &str, who: String) -> Result<Response, Problem> {
+    let notice = opened(shared, key).await?.entry.notice.key;
+    let (of, now) = (Arc::clone(shared), shared.office.clock.now());
+    let wish = Wish { keys: vec![notice], to: None, who: Some(who) };
+    let answers = to_the_end(async move { resend(&of.office.desk, &wish, now).await }).await??;
+    match answers.first().map(|(_, answer)| *answer) {
+        Some(Answer::Store(Resent::As(new))) => {
+            shared.intake.wake();
+            Ok(answer(StatusCode::OK, &opened(shared, &new.to_string()).await?.shown))
+        }
+        refused => Err(Problem::new(StatusCode::CONFLICT, refused.and_then(Answer::refusal).unwrap_or_default())),
+    }
 }
 
 /// What is decided about.

@@ -1,11 +1,12 @@
 //! What a person does, what is listed, and what the ledger tells of it.
 
-use punctual::contact::Channel;
-use punctual::notice::{Occasion, Reason};
-use punctual::outbox::{Act, Change, Filter, State, Verdict, WalkedSession};
+use punctual::contact::{Address, Channel};
+use punctual::notice::{Notice, NoticeKey, Occasion, Reason};
+use punctual::outbox::resend::{Resent, original};
+use punctual::outbox::{Act, Change, Filter, Settlement, State, Verdict, WalkedSession};
 use punctual::session::{ParticipationId, SessionId};
 
-use super::fixture::{Store, accepted, addressed, begin, mail, minute, notice, retry, returned, text, unknown, walk, walked};
+use super::fixture::{START, Store, accepted, addressed, begin, mail, minute, notice, retry, returned, text, unknown, walk, walked};
 use super::walks::{bring, omission};
 
 pub(crate) async fn every_act_in_every_state(store: Store) {
@@ -217,3 +218,40 @@ pub(crate) async fn the_ledger_tells_each_step(store: Store) {
 }
 
 const START_OF_OTHER: i64 = 700;
+
+pub(crate) async fn what_is_over_is_handed_over_again_as_a_new_notice(store: Store) {
+    let invite = store.one().await;
+    let resend = async |key, to: Option<&Address>, at| store.outbox.resend(Some("jane"), &[key], to, minute(at)).await.unwrap()[0];
+    assert_eq!(resend(invite.key, None, 1).await, Resent::NotOver(State::Waiting));
+    assert_eq!(resend(NoticeKey([9; 16]), None, 1).await, Resent::Missing);
+    let claim = store.doubt_one(0).await;
+    assert!(store.settle(2, &claim, accepted()).await);
+    assert_eq!(resend(invite.key, None, START).await, Resent::Late);
+    assert_eq!(resend(invite.key, Some(&text(4)), 3).await, Resent::OtherChannel);
+    let Resent::As(first) = resend(invite.key, None, 3).await else { panic!("it is over, and of use") };
+    let entry = store.entry(first).await;
+    assert_eq!((entry.state, entry.next_attempt_at, entry.attempts), (State::Waiting, Some(minute(3)), 0));
+    assert_eq!(entry.notice, Notice { key: first, due_at: minute(3), ..invite.clone() });
+    assert_eq!(resend(invite.key, None, 4).await, Resent::UnderWay);
+    let known = store.outbox.known("clinic", &[SessionId(1)]).await.unwrap();
+    let notices = &known[&(SessionId(1), invite.participation)].notices;
+    assert_eq!(original(&entry.notice, notices).map(|n| n.notice.key), Some(invite.key));
+    assert!(original(&invite, notices).is_none());
+    let redirected = Notice { address: mail("mallory"), ..entry.notice.clone() };
+    assert!(original(&redirected, notices).is_none(), "its key tells to whom it goes");
+
+    let claim = store.doubt_one(5).await;
+    assert_eq!(claim.entry.notice.key, first);
+    assert!(store.settle(6, &claim, Settlement::Rejected { reply: "554 no".to_owned(), remember: None }).await);
+    let Resent::As(second) = resend(first, Some(&mail("other")), 7).await else { panic!("a resend is handed over again, too") };
+    let entry = store.entry(second).await;
+    assert_eq!(entry.notice.address, mail("other"));
+    assert_eq!(resend(invite.key, None, 8).await, Resent::UnderWay);
+    let rows = store.ledger().await;
+    let told: Vec<_> = rows.iter().rev().take(2).map(|r| (r.event.clone(), r.key.clone(), r.detail.clone().unwrap_or_default())).collect();
+    assert_eq!(
+        (told[1].0.as_str(), told[1].1.as_ref(), told[1].2.as_str()),
+        ("resend", Some(&first.to_string()), &*format!("as {second}, by jane"))
+    );
+    assert_eq!((told[0].0.as_str(), told[0].1.as_ref()), ("added", Some(&second.to_string())));
+}

@@ -1,0 +1,54 @@
+//! A time, or so long ago: `2026-11-28T09:00:00Z`, `2h`.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// As it was typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Since {
+    At(DateTime<Utc>),
+    Ago(TimeDelta),
+}
+
+impl Since {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if let Ok(at) = text.parse() {
+            return Ok(Self::At(at));
+        }
+        let wrong = || format!("{text:?} is neither a time (2026-11-28T09:00:00Z) nor a span (30m, 2h, 1d)");
+        let span = |unit: &str, of: fn(i64) -> TimeDelta| {
+            let count: i64 = text.strip_suffix(unit)?.parse().ok()?;
+            (0..=10_000).contains(&count).then(|| of(count))
+        };
+        let found = span("m", TimeDelta::minutes).or_else(|| span("h", TimeDelta::hours)).or_else(|| span("d", TimeDelta::days));
+        found.map(Self::Ago).ok_or_else(wrong)
+    }
+
+    pub(super) fn before(self, now: DateTime<Utc>) -> DateTime<Utc> {
+        match self {
+            Self::At(at) => at,
+            Self::Ago(span) => now - span,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_spans() {
+        let now: DateTime<Utc> = "2026-11-28T12:00:00Z".parse().unwrap();
+        for (text, at) in [
+            ("2026-11-28T09:00:00Z", "2026-11-28T09:00:00Z"),
+            ("2026-11-28T09:00:00-05:00", "2026-11-28T14:00:00Z"),
+            ("30m", "2026-11-28T11:30:00Z"),
+            ("2h", "2026-11-28T10:00:00Z"),
+            ("1d", "2026-11-27T12:00:00Z"),
+        ] {
+            assert_eq!(Since::parse(text).map(|since| since.before(now)), Ok(at.parse().unwrap()), "{text}");
+        }
+        for wrong in ["", "h", "2", "-2h", "2w", "yesterday", "99999d", "2 h", "\u{fc}"] {
+            assert!(Since::parse(wrong).unwrap_err().contains("2h"), "{wrong}");
+        }
+    }
+}

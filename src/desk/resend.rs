@@ -1,0 +1,79 @@
+//! What staff hand over again: what was accepted or rejected, as a new notice, guarded as every other one.
+
+use chrono::{DateTime, Utc};
+
+use super::Desk;
+use crate::contact::Address;
+use crate::notice::NoticeKey;
+use crate::outbox::resend::Resent;
+use crate::outbox::{Filter, State, StoreError};
+use crate::outcome::Suppression;
+
+/// What is handed over again.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// These.
+    pub keys: Vec<NoticeKey>,
+    /// To this address instead of their own.
+    pub to: Option<Address>,
+    /// Who wishes it, for the ledger.
+    pub who: Option<String>,
+}
+
+/// What became of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// As the store says.
+    Store(Resent),
+    /// Its address gets no messages.
+    Suppressed(Suppression),
+}
+
+impl Answer {
+    /// Why it is not handed over again; `None`: it is.
+    pub fn refusal(self) -> Option<String> {
+        Some(match self {
+            Self::Store(Resent::As(_)) => return None,
+            Self::Store(Resent::Missing) => "there is no such notice".to_owned(),
+            Self::Store(Resent::NotOver(state)) => {
+                format!("it is {state}: only what was accepted or rejected is handed over again (see retry and release)")
+            }
+            Self::Store(Resent::Late) => "it is of no more use: its time is over".to_owned(),
+            Self::Store(Resent::UnderWay) => "it is being handed over again already".to_owned(),
+            Self::Store(Resent::TooOften) => "it was handed over again too often".to_owned(),
+            Self::Store(Resent::OtherChannel) => "the address is of another channel than the notice".to_owned(),
+            Self::Suppressed(kind) => {
+                format!(
+                    "its address is on the suppression list ({}): suppress remove it first, or give another one with --to",
+                    kind.as_str()
+                )
+            }
+        })
+    }
+}
+
+/// Hands them over again; one answer for each, in their order.
+pub async fn resend(desk: &Desk, wish: &Wish, now: DateTime<Utc>) -> Result<Vec<(NoticeKey, Answer)>, StoreError> {
+    let suppressed = desk.suppressions().await?;
+    let entries = desk.outbox.list(&Filter { keys: wish.keys.clone(), ..Filter::default() }).await?;
+    let mut answers = Vec::new();
+    for key in &wish.keys {
+        let own = entries.iter().find(|entry| entry.notice.key == *key).map(|entry| &entry.notice.address);
+        let kind = wish.to.as_ref().or(own).and_then(|address| suppressed.of(address));
+        let answer = if let Some(kind) = kind {
+            Answer::Suppressed(kind)
+        } else {
+            let resent = desk.outbox.resend(wish.who.as_deref(), &[*key], wish.to.as_ref(), now).await?;
+            Answer::Store(resent.first().copied().unwrap_or(Resent::Missing))
+        };
+        answers.push((*key, answer));
+    }
+    Ok(answers)
+}
+
+/// What was refused since then, and is still of use.
+pub async fn refused_since(desk: &Desk, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<Vec<NoticeKey>, StoreError> {
+    let rejected = desk.outbox.list(&Filter { states: vec![State::Rejected], ..Filter::default() }).await?;
+    let still = rejected.iter().filter(|entry| entry.changed_at >= since && entry.notice.useful_until > now);
+    Ok(still.map(|entry| entry.notice.key).collect())
+}
