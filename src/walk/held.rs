@@ -1,5 +1,7 @@
 //! What the guard holds in a walk: its question put, and its answer done.
 
+use std::collections::HashSet;
+
 use super::{DateTime, Kept, Looked, Presence, Scene, SessionId, Utc, WalkedSession, Walker, differ, guard};
 use crate::notice::{Decision, Occasion};
 use crate::outbox::{self, GuardChange, GuardKind, KnownMap, Outbox, Seen};
@@ -56,8 +58,8 @@ impl Walker<'_> {
     pub(super) fn guard_change(&self, seen: Option<&Seen>, sessions: &[WalkedSession]) -> GuardChange {
         let mut change = self.ruling.change.clone();
         let Some(seen) = seen.filter(|seen| !seen.guard.members.is_empty()) else { return change };
-        let gone = |id: SessionId| sessions.iter().any(|s| s.id == id && s.presence == Presence::Gone);
-        change.leaves.extend(seen.guard.members.iter().filter(|m| gone(m.session)).map(|m| (m.session, m.kind)));
+        let gone: HashSet<SessionId> = sessions.iter().filter(|s| s.presence == Presence::Gone).map(|s| s.id).collect();
+        change.leaves.extend(seen.guard.members.iter().filter(|m| gone.contains(&m.session)).map(|m| (m.session, m.kind)));
         change
     }
 
