@@ -216,12 +216,10 @@ impl Flight {
         self.span.is_over() || self.lane.is_closed(now) || !self.span.may_send()
     }
 
-    /// One is down. What goes back to the store may be due again.
+    /// One is down. It may be due again, or, if refusals turned out to be about us, others may.
     fn lands(&mut self, landed: Result<outbox::Result<Settlement>, tokio::task::JoinError>) -> outbox::Result<()> {
         let end = landing(landed)?;
-        if matches!(end, Settlement::Return { .. } | Settlement::Retry { .. } | Settlement::Unknown { .. }) {
-            self.nothing_before = None;
-        }
+        self.nothing_before = None;
         self.tally.add(&end);
         Ok(())
     }
