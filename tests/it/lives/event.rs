@@ -40,6 +40,8 @@ pub(super) enum Deed {
     Release(usize),
     /// An operator lets pass what waits.
     Accept,
+    /// Or says that it is wrong: what was said before holds.
+    Reject,
     /// Staff puts somebody's address on the list, or takes it off.
     Suppress(usize),
     Unsuppress(usize),
@@ -165,10 +167,7 @@ type Kind = (&'static str, fn(&mut Dice) -> Event);
 const NOT_YET: &[&str] = &[
     "cancels",
     "words",
-    "lists",
     "people listed",
-    "names",
-    "spelling",
     "person at fault",
     "session at fault",
     "twice",
@@ -181,12 +180,8 @@ const NOT_YET: &[&str] = &[
     "deeds",
     "deeds between",
     "clock",
-    "sleep",
     "reload",
     "channel",
-    "zone",
-    "address",
-    "rsvp",
 ];
 
 /// The kinds.
@@ -265,7 +260,7 @@ fn mood(d: &mut Dice) -> Mood {
 }
 
 fn deed(d: &mut Dice) -> Deed {
-    match d.roll(10) {
+    match d.roll(11) {
         0 => Deed::Cancel(d.roll(9)),
         1 => Deed::Hold(d.roll(9)),
         2 => Deed::Release(d.roll(9)),
@@ -274,6 +269,7 @@ fn deed(d: &mut Dice) -> Deed {
         5 => Deed::Unsuppress(d.roll(6)),
         6 => Deed::Receipt(d.roll(9), d.once_in(2)),
         7 => Deed::HandOver,
+        8 => Deed::Reject,
         _ => Deed::Text(d.roll(6), d.roll(super::people::WORDS.len())),
     }
 }

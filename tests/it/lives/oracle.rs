@@ -220,6 +220,7 @@ impl Oracle {
             (Some(last), _) => {
                 if let (Some(start), Some(zone)) = (last.start, last.zone)
                     && !letter.names(start, zone, now)
+                    && !self.says(letter, start, person, now)
                 {
                     wrong.push(format!("it names another start than they were told last ({})", start.format("%-d %b %H:%M")));
                 }
@@ -345,6 +346,9 @@ impl Oracle {
     /// (3) At the end everybody knows, or it is written down, truly, why not.
     pub(super) fn everybody_knows(&mut self, now: DateTime<Utc>, entries: &[Entry], omissions: &[Omission]) {
         for person in self.word.people() {
+            if self.word.waiting.contains_key(&person) {
+                continue;
+            }
             let holds = self.word.of(person);
             let why = match &holds {
                 Holds::Said(said) if said.start <= now + TimeDelta::hours(1) || said.channel == 'N' => continue,
@@ -355,27 +359,7 @@ impl Oracle {
             };
             let Some(why) = why else { continue };
             if !self.is_explained(person, now, entries, omissions) {
-                let theirs = entries.iter().filter(|e| e.notice.participation.0 == person);
-                let rows: Vec<String> = theirs
-                    .map(|e| {
-                        format!(
-                            "{} {}{}",
-                            e.notice.rule.clone().unwrap_or_else(|| e.notice.occasion.to_string()),
-                            e.state,
-                            e.reason.map_or_else(String::new, |r| format!(" ({r})"))
-                        )
-                    })
-                    .collect();
-                let omitted: BTreeSet<String> = omissions
-                    .iter()
-                    .filter(|o| o.participation.is_some_and(|p| p.0 == person))
-                    .map(|o| format!("{} omitted ({})", o.occasion.map_or_else(|| "all".to_owned(), |o| o.to_string()), o.reason))
-                    .collect();
-                self.fails(format!(
-                    "(3) {person} {why}, and nothing says truly why: {}; {}",
-                    rows.join(", "),
-                    omitted.into_iter().collect::<Vec<_>>().join(", ")
-                ));
+                self.fails(format!("(3) {person} {why}, and nothing says truly why: {}", said_of(person, entries, omissions)));
             }
         }
     }
@@ -384,6 +368,9 @@ impl Oracle {
     pub(super) fn everybody_was_reminded(&mut self, since: DateTime<Utc>, now: DateTime<Utc>, entries: &[Entry], omissions: &[Omission]) {
         for person in self.word.people() {
             let Holds::Said(said) = self.word.of(person) else { continue };
+            if self.word.waiting.contains_key(&person) {
+                continue;
+            }
             let hour = TimeDelta::hours(1);
             let due = said.start - hour;
             let calm = said.status == Status::Live && said.channel != 'N' && due > since + hour && said.start < now;
@@ -400,7 +387,11 @@ impl Oracle {
                     && t.at >= due - hour
             };
             if !self.told.iter().any(is_it) && !self.is_explained(person, now, entries, omissions) {
-                self.fails(format!("(3) {person} was not reminded of {}, and nothing says truly why", said.start.format("%-d %b %H:%M")));
+                let rows = said_of(person, entries, omissions);
+                self.fails(format!(
+                    "(3) {person} was not reminded of {}, and nothing says truly why: {rows}",
+                    said.start.format("%-d %b %H:%M")
+                ));
             }
         }
     }
@@ -413,10 +404,12 @@ impl Oracle {
             if last.letter.kind == Kind::Cancelled {
                 return Some("was told that it is cancelled, and it stands".to_owned());
             }
-            let knows = last.start.is_some_and(|start| {
-                knows_it(start, last.letter.codes.first().copied().unwrap_or(0), last.zone.unwrap_or(said.zone), &last.letter.to)
-            });
-            return (!knows).then(|| "was told something else last".to_owned());
+            // Who is told at another address by now may be told again where they heard it before.
+            let mut theirs = self.told.iter().filter(|t| t.person == person && t.fate.counts());
+            let there = theirs.rfind(|t| Some(t.letter.to.as_str()) == said.address.as_deref());
+            let code = |t: &Told| t.letter.codes.first().copied().unwrap_or(0);
+            let knows_now = |t: &Told| t.start.is_some_and(|start| knows_it(start, code(t), t.zone.unwrap_or(said.zone), &t.letter.to));
+            return (!there.is_some_and(knows_now)).then(|| "was told something else last".to_owned());
         }
         if let Some(adopted) = self.adopted.get(&person) {
             let knows = knows_it(adopted.start, adopted.code, adopted.zone, adopted.address.as_deref().unwrap_or_default());
@@ -466,6 +459,21 @@ impl Oracle {
             _ => false,
         }
     }
+}
+
+/// What the store says of somebody's notices.
+fn said_of(person: i64, entries: &[Entry], omissions: &[Omission]) -> String {
+    let theirs = entries.iter().filter(|e| e.notice.participation.0 == person);
+    let rows = theirs.map(|e| {
+        let what = e.notice.rule.clone().unwrap_or_else(|| e.notice.occasion.to_string());
+        format!("{what} {}{}", e.state, e.reason.map_or_else(String::new, |r| format!(" ({r})")))
+    });
+    let omitted = omissions.iter().filter(|o| o.participation.is_some_and(|p| p.0 == person));
+    let omitted = omitted.map(|o| {
+        let what = o.rule.clone().or(o.occasion.map(|o| o.to_string())).unwrap_or_else(|| "all".to_owned());
+        format!("{what} omitted ({})", o.reason)
+    });
+    rows.chain(omitted).collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn restored(address: &str) -> punctual::contact::Address {

@@ -8,7 +8,7 @@ use punctual::daemon::{receipts, replies};
 use punctual::feedback::{Reply, Report};
 use punctual::notice::NoticeKey;
 use punctual::outbox::receipt::Fate as Arrival;
-use punctual::outbox::{Act, Entry, State, suppression_key};
+use punctual::outbox::{Act, Entry, Outbox, State, Verdict, suppression_key};
 use punctual::outcome::Suppression;
 
 use super::engine::{self, CONFIGURED};
@@ -71,6 +71,9 @@ impl World {
             Event::Jump(minutes) => {
                 self.notes(format!("the clock is set {} by {}", if *minutes < 0 { "back" } else { "forward" }, length(*minutes)));
                 self.set(TimeDelta::minutes(*minutes));
+                // What the daemon does when it finds that the clock was set.
+                self.memory.plan_anew().await.unwrap();
+                self.restart();
             }
             Event::Sleep(minutes) => {
                 self.notes(format!("the machine sleeps for {}", length(*minutes)));
@@ -79,7 +82,12 @@ impl World {
             Event::Configured(n) => {
                 self.notes("the configuration is another one, and the daemon is reloaded");
                 self.configured.store(*n % CONFIGURED.len(), Ordering::Relaxed);
-                self.oracle.lock().unwrap().terms = self.configured().terms;
+                let mut oracle = self.oracle.lock().unwrap();
+                // Rules of other names are other reminders.
+                let rules = oracle.terms.rules;
+                oracle.terms = self.configured().terms;
+                oracle.terms.rules += rules;
+                drop(oracle);
                 self.restart();
             }
             _ => self.is_listed(event),
@@ -200,6 +208,11 @@ impl World {
                 self.notes("an operator lets pass what waits");
                 self.oracle.lock().unwrap().word.decided();
                 self.outbox().accept_guard(None, self.now()).await.unwrap();
+            }
+            Deed::Reject => {
+                self.notes("an operator says that what waits is wrong");
+                self.oracle.lock().unwrap().word.rejected();
+                self.outbox().decide_guard(Verdict::Reject, None, None, self.now()).await.unwrap();
             }
             Deed::Suppress(n) => {
                 let Some(address) = self.address_of(n) else { return };

@@ -84,6 +84,8 @@ pub(super) enum Holds {
 pub(super) struct Waiting {
     pub(super) before: Said,
     pub(super) what: &'static str,
+    /// An operator said that it is wrong: this, which was said then.
+    rejected: Option<Vec<Listing>>,
 }
 
 #[derive(Default)]
@@ -102,6 +104,20 @@ pub(super) struct Word {
     /// Every code that anybody ever had.
     pub(super) codes: BTreeSet<i64>,
     pub(super) names: BTreeSet<String>,
+}
+
+/// What may change of somebody.
+const KINDS: [&str; 6] = ["removed", "moved", "codes", "addresses", "zones", "names"];
+
+fn differs(what: &str, was: &Said, is: &Said) -> bool {
+    match what {
+        "removed" => is.status == Status::Cancelled,
+        "moved" => is.start != was.start,
+        "codes" => is.code != was.code,
+        "addresses" => is.address != was.address,
+        "zones" => is.zone != was.zone,
+        _ => is.name != was.name,
+    }
 }
 
 /// One list, read.
@@ -160,7 +176,7 @@ fn said(session: i64, start: DateTime<Utc>, status: Status, host: bool, person: 
         code: person["ConnectCode"].as_i64()?,
         name: text("ParticipantFullName").to_owned(),
         zone: ZONES.iter().find(|(id, _)| *id == text("ParticipantTimeZoneWindowsId"))?.1,
-        declined: text("RSVP") == "Declined",
+        declined: ["declined", "rejected", "no"].contains(&text("RSVP").to_lowercase().as_str()),
         host,
     })
 }
@@ -187,7 +203,8 @@ impl Word {
         for (_, line) in lines.iter_mut().filter(|(id, _)| !list.people.contains_key(id)) {
             line.place = match line.place {
                 _ if list.nameless || extent == Extent::Part || list.at_fault.contains(&line.session) => Place::Unheard,
-                Place::Absent(lists, since) => Place::Absent(lists + 1, since),
+                // By a clock that was ahead: it has happened by now.
+                Place::Absent(lists, since) => Place::Absent(lists + 1, since.min(now)),
                 _ => Place::Absent(1, now),
             };
         }
@@ -197,8 +214,9 @@ impl Word {
     /// The same list once more.
     pub(super) fn heard_again(&mut self, source: usize, now: DateTime<Utc>) {
         for line in self.lists.entry(source).or_default().values_mut() {
-            if let Place::Absent(lists, _) = &mut line.place {
+            if let Place::Absent(lists, since) = &mut line.place {
                 *lists += 1;
+                *since = (*since).min(now);
             }
         }
         self.heard_at.insert(source, now);
@@ -208,6 +226,8 @@ impl Word {
     fn too_much_at_once(&mut self, source: usize, list: &List, extent: Extent, now: DateTime<Utc>) {
         let Some(lines) = self.lists.get(&source) else { return };
         let mut changes: BTreeMap<&'static str, BTreeMap<i64, Said>> = BTreeMap::new();
+        // Nobody is told another code or address of what is cancelled.
+        let mut cancelled: BTreeSet<i64> = BTreeSet::new();
         let mut put = |what, id: i64, before: &Said| changes.entry(what).or_default().insert(id, before.clone());
         for (id, line) in lines {
             let [Listing::Good(was)] = &line.listings[..] else { continue };
@@ -224,23 +244,11 @@ impl Word {
                     }
                 }
                 Some([Listing::Good(is)]) => {
+                    for what in KINDS.into_iter().filter(|what| differs(what, was, is)) {
+                        put(what, *id, was);
+                    }
                     if is.status == Status::Cancelled {
-                        put("removed", *id, was);
-                    }
-                    if is.start != was.start {
-                        put("moved", *id, was);
-                    }
-                    if is.code != was.code {
-                        put("codes", *id, was);
-                    }
-                    if is.address != was.address {
-                        put("addresses", *id, was);
-                    }
-                    if is.zone != was.zone {
-                        put("zones", *id, was);
-                    }
-                    if is.name != was.name {
-                        put("names", *id, was);
+                        cancelled.insert(*id);
                     }
                 }
                 Some(_) => {}
@@ -249,12 +257,13 @@ impl Word {
         for (what, people) in changes {
             // Removals and moves are counted by session, all else by person.
             let sessions: BTreeSet<i64> = people.values().map(|said| said.session).collect();
-            let n = if matches!(what, "removed" | "moved") { sessions.len() } else { people.len() };
+            let standing = people.keys().filter(|id| !cancelled.contains(id)).count();
+            let n = if matches!(what, "removed" | "moved") { sessions.len() } else { standing };
             let all_gone = what == "removed" && list.empty;
             if n > AT_ONCE || all_gone {
                 self.too_much = true;
-                for (id, before) in people {
-                    self.waiting.entry(id).or_insert(Waiting { before, what });
+                for (id, before) in people.into_iter().filter(|(id, _)| what == "removed" || !cancelled.contains(id)) {
+                    self.waiting.entry(id).or_insert(Waiting { before, what, rejected: None });
                 }
             } else if people.len() > AT_ONCE {
                 // Which way they are counted, nobody need say: it may wait.
@@ -262,12 +271,22 @@ impl Word {
             }
         }
         self.waiting.retain(|id, waits| {
-            let as_before = |listing: &Listing| matches!(listing, Listing::Good(said) if *said == waits.before);
-            !list.people.get(id).is_some_and(|(_, listings)| listings.iter().all(as_before))
+            let as_before = |listing: &Listing| matches!(listing, Listing::Good(said) if !differs(waits.what, &waits.before, said));
+            let is = list.people.get(id).map(|(_, listings)| listings.as_slice());
+            let is_another = waits.rejected.as_ref().is_some_and(|rejected| is.unwrap_or_default() != rejected.as_slice());
+            !is_another && !is.is_some_and(|listings| listings.iter().all(as_before))
         });
     }
 
-    /// An operator decided about all that waited.
+    /// An operator says of all that waits that it is wrong.
+    pub(super) fn rejected(&mut self) {
+        for (id, waits) in &mut self.waiting {
+            let listed = self.lists.values().filter_map(|list| list.get(id)).filter(|line| line.place == Place::Listed);
+            waits.rejected = Some(listed.flat_map(|line| line.listings.clone()).collect());
+        }
+    }
+
+    /// An operator lets pass all that waits.
     pub(super) fn decided(&mut self) {
         self.waiting.clear();
     }

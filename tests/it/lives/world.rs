@@ -300,23 +300,27 @@ impl World {
         }
     }
 
-    /// What a running daemon does at this moment.
+    /// What a running daemon does at this moment: it asks its sources, and hands over what is due.
     pub(super) async fn round(&self) {
-        if self.process.lock().unwrap().is_none() {
-            // After a start the sources are asked first.
-            self.process().await;
-        }
+        // After a start the sources are asked first.
+        self.process().await;
         self.poll_all().await;
         for _ in 0..4 {
-            let tally = self.hand_over().await;
+            let due = self.next_due().await.is_some_and(|due| due <= self.now());
+            let done = !due || self.hand_over().await == Tally::default();
             if self.is_killed.swap(false, Ordering::Relaxed) {
                 self.restart();
                 self.process().await;
                 self.poll_all().await;
-            } else if tally == Tally::default() {
+            } else if done {
                 break;
             }
         }
+    }
+
+    async fn next_due(&self) -> Option<DateTime<Utc>> {
+        let (email, sms) = (self.memory.next_due(Channel::Email).await.unwrap(), self.memory.next_due(Channel::Sms).await.unwrap());
+        [email, sms].into_iter().flatten().min()
     }
 
     /// Everything is as it should be, as far as the store tells.
@@ -327,31 +331,39 @@ impl World {
         self.oracle.lock().unwrap().looks_at(now, &entries, &keys);
     }
 
-    /// So long the daemon runs, and nothing else happens.
+    /// So long the daemon runs, and nothing else happens. Its sources are asked soon at first, while something may be missing; then seldom, and yet
+    /// before they count as stale.
     pub(super) async fn pass(&self, time: TimeDelta) {
         let end = self.now() + time;
-        let (mut poll, mut stuck) = (TimeDelta::minutes(5), TimeDelta::seconds(30));
+        let (mut every, mut stuck) = (TimeDelta::minutes(5), TimeDelta::seconds(30));
+        let mut poll = self.now() + every;
         loop {
             let now = self.now();
             if now >= end {
                 self.looks().await;
                 return;
             }
-            let mut due = end.min(now + poll);
-            for channel in [Channel::Email, Channel::Sms] {
-                if let Some(next) = self.memory.next_due(channel).await.unwrap() {
-                    if next <= now {
-                        due = due.min(now + stuck);
-                        stuck = (stuck * 2).min(TimeDelta::minutes(30));
-                    } else {
-                        due = due.min(next);
-                    }
+            let next = match self.next_due().await {
+                Some(due) if due <= now => {
+                    stuck = (stuck * 2).min(TimeDelta::minutes(30));
+                    now + stuck
+                }
+                Some(due) => due,
+                None => end,
+            };
+            let next = next.min(poll).min(end);
+            tokio::time::sleep((next - now).to_std().unwrap_or(Duration::from_secs(1))).await;
+            if next >= poll || next >= end {
+                every = (every * 3).min(self.configured().policy.max_stale * 2 / 3);
+                poll = next + every;
+                self.round().await;
+            } else {
+                self.hand_over().await;
+                if self.is_killed.swap(false, Ordering::Relaxed) {
+                    self.restart();
+                    self.round().await;
                 }
             }
-            // Looked at often at first, while something may be missing; then seldom, and yet before a source counts as stale.
-            poll = (poll * 2).min(self.configured().policy.max_stale * 2 / 3);
-            tokio::time::sleep((due - now).to_std().unwrap_or(Duration::from_secs(1))).await;
-            self.round().await;
         }
     }
 
