@@ -73,6 +73,8 @@ fn walked(session: i64, due: i64) -> WalkedSession {
     WalkedSession {
         presence: punctual::session::Presence::Listed,
         replan: false,
+        of: None,
+        from: None,
         departed: Vec::new(),
         was: None,
         id: SessionId(session),
@@ -96,6 +98,8 @@ async fn apply(store: &SqliteOutbox, sessions: std::ops::Range<i64>, due: impl F
         sessions,
         faults: Vec::new(),
         guard: GuardChange::default(),
+        filled: true,
+        ..Walk::default()
     };
     let start = Instant::now();
     (store.apply(walk).await.unwrap().added, start.elapsed())

@@ -26,7 +26,7 @@ use crate::digest::Digest;
 use crate::dispatch::looks::Looks;
 use crate::dispatch::{Dispatcher, Lane, Span, Tally};
 use crate::outbox::sqlite::{Access, SqliteOutbox};
-use crate::outbox::{Outbox, Restored, StoreError};
+use crate::outbox::{Filter, Outbox, Restored, State, StoreError};
 use crate::plan::compare::{compare, dues};
 use crate::plan::{Policy, Suppressions};
 use crate::render::{self, Renderer};
@@ -141,6 +141,8 @@ pub struct Engine {
     asked: Vec<String>,
     /// All of them, those that are pushed to as well.
     names: Vec<String>,
+    /// What each of them says, for the walks of the others.
+    elsewhere: Mutex<walk::Elsewhere>,
     /// What the practice says of their words.
     words: HashMap<String, Dictionary>,
     /// Nothing is sent.
@@ -217,6 +219,7 @@ impl Engine {
             tracing::warn!("shadow mode: everything is decided, rendered and recorded, and nothing is sent");
         }
         let names: Vec<String> = config.sources.iter().map(|s| s.name.clone()).collect();
+        take_over(&*outbox, &config.sources, &names, clock.now()).await?;
         if let Some(restored) = outbox.hold_restored(&names, clock.now()).await? {
             tell_restored(restored);
         }
@@ -248,6 +251,7 @@ impl Engine {
             asked: asked_names,
             sources: asked.into_iter().map(|s| Arc::new(Mutex::new(s))).collect(),
             names,
+            elsewhere: Mutex::default(),
             words,
             shadow,
             digest: digest.map(Arc::new),
@@ -283,6 +287,16 @@ impl Engine {
             planned += before.len();
         }
         Ok((changes, planned))
+    }
+
+    /// Sources that a configuration takes out, neither there nor under another name, and how many notices of them wait.
+    pub async fn would_lose(&self, new: &[Source]) -> Result<(Vec<String>, usize), StoreError> {
+        let stays = |name: &&String| new.iter().any(|s| s.name == **name || s.was.as_ref() == Some(*name));
+        let lost: Vec<String> = self.names.iter().filter(|name| !stays(name)).cloned().collect();
+        let waiting = Filter { states: vec![State::Waiting, State::Unknown], ..Filter::default() };
+        let pending = if lost.is_empty() { Vec::new() } else { self.outbox.list(&waiting).await? };
+        let count = pending.iter().filter(|e| e.next_attempt_at.is_some() && lost.contains(&e.source)).count();
+        Ok((lost, count))
     }
 
     /// The store, for what is asked after a run.
@@ -377,7 +391,14 @@ impl Engine {
 
     /// Walks a snapshot. Durable when it returns.
     async fn apply(&self, source: &str, snapshot: &Snapshot) -> Result<walk::Report, StoreError> {
-        let report = walk::walk(&*self.outbox, source, snapshot, &self.policy, self.clock.now()).await?;
+        // One after the other: what each source says is held against what the others say.
+        let mut elsewhere = self.elsewhere.lock().await;
+        let walk = walk::walk_beside(&*self.outbox, &mut elsewhere, (source, snapshot), &self.policy, self.clock.now());
+        let report = walk.await?;
+        drop(elsewhere);
+        if report.waits {
+            tracing::warn!(source, "no whole list with a session in it came yet: nothing is planned until one does");
+        }
         self.tell_walk(source, &report);
         Ok(report)
     }
@@ -435,6 +456,31 @@ impl Engine {
     pub fn notifier(&self) -> &Notifier {
         &self.notifier
     }
+}
+
+/// Sources that have another name take over what was of the old one; what waits of those that are gone is held, and told.
+async fn take_over(
+    outbox: &dyn Outbox,
+    sources: &[Source],
+    names: &[String],
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<(), StoreError> {
+    for source in sources {
+        let Some(was) = source.was.as_ref().filter(|was| !names.contains(was)) else { continue };
+        if outbox.rename_source(was, &source.name, now).await? {
+            tracing::info!(source = %source.name, %was, "the source has another name: it takes over all that was of the old one");
+        }
+    }
+    let held = outbox.configure(names, now).await?;
+    if held > 0 {
+        let gone: Vec<String> = outbox.sources().await?.into_iter().filter(|s| s.gone).map(|s| s.name).collect();
+        tracing::error!(
+            held,
+            sources = gone.join(", "),
+            "a source is not in the configuration any more: what waited of it is held (source_gone). If it has another name now, say `was`"
+        );
+    }
+    Ok(())
 }
 
 /// What hands over e-mail and texts. In shadow mode nothing that could send is made at all.

@@ -296,6 +296,32 @@ pub struct Walk {
     pub faults: Vec<Fault>,
     /// What changes of what waits for an operator.
     pub guard: GuardChange,
+    /// The first fill is over with it: who comes later is new.
+    pub filled: bool,
+    /// Sessions that were at fault in the first fill, and still are: whoever is in them was there; replaces the last ones.
+    pub adopting: Vec<SessionId>,
+    /// What the source says of sessions that stand under another one; replaces what it said before. `None`: nothing new.
+    pub also: Option<Vec<Also>>,
+}
+
+/// What a source says of a session that stands under another one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Also {
+    /// SessionId.
+    pub id: SessionId,
+    /// Its start, for retention.
+    pub start: DateTime<Utc>,
+    /// The record as this source said it.
+    pub record: String,
+}
+
+/// A source that was ever walked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceRow {
+    /// Its name.
+    pub name: String,
+    /// It is not in the configuration any more.
+    pub gone: bool,
 }
 
 /// What the store holds of a source, for the next walk.
@@ -307,6 +333,10 @@ pub struct Seen {
     pub last_snapshot_at: DateTime<Utc>,
     /// What waits for an operator, and what was decided.
     pub guard: GuardSet,
+    /// See [`Walk::filled`].
+    pub filled: bool,
+    /// See [`Walk::adopting`].
+    pub adopting: Vec<SessionId>,
     /// Each session, as the last walk left it.
     pub sessions: HashMap<SessionId, SeenSession>,
 }
@@ -364,6 +394,10 @@ pub struct Rest {
 pub struct WalkedSession {
     /// SessionId.
     pub id: SessionId,
+    /// The source that it stands under; `None`: the walk's own.
+    pub of: Option<String>,
+    /// The source that it stood under until now: it moves with its history. `None`: it moves not.
+    pub from: Option<String>,
     /// Digest of the record and of what other records say about it (ambiguity). A new value raises the session's revision, and so does another
     /// presence, of itself or of somebody in it.
     pub digest: String,
@@ -771,6 +805,19 @@ pub trait Outbox: Send + Sync {
 
     /// Of these sessions alone, whenever they start.
     async fn seen_among(&self, source: &str, ids: &[SessionId]) -> Result<HashMap<SessionId, SeenSession>>;
+
+    /// The sources that were ever walked, by name.
+    async fn sources(&self) -> Result<Vec<SourceRow>>;
+
+    /// These are the sources from now on: what waits of others is held, `source_gone`; what comes back is planned again. Returns how many notices
+    /// are held by that.
+    async fn configure(&self, names: &[String], now: DateTime<Utc>) -> Result<usize>;
+
+    /// A source has another name from now on: all that was of it is of that. `false`: there is none of the old name, or one of the new already.
+    async fn rename_source(&self, from: &str, to: &str, now: DateTime<Utc>) -> Result<bool>;
+
+    /// What sources say of sessions that stand under another one, with their names.
+    async fn also(&self) -> Result<Vec<(String, Also)>>;
 
     /// Sessions held of this source, of the last good snapshot: these, or all, by id. Those whose record was purged are over, and are not
     /// named.

@@ -102,6 +102,11 @@ impl Snapshot {
         self.more.nameless || self.faults.iter().any(|fault| fault.session.is_none())
     }
 
+    /// What it does not list is there no more: it is whole, and each record in it says which session it is of.
+    pub fn is_whole(&self) -> bool {
+        self.extent == Extent::Whole && !self.is_nameless()
+    }
+
     /// All that could not be used, of sessions and of their people.
     pub fn told(&self) -> Faults {
         let people = || self.sessions.iter().flat_map(|session| &session.faults);
@@ -170,6 +175,8 @@ pub struct Session {
     pub faults: Vec<Fault>,
     /// Of these, the codes that could be read: they are somebody's all the same.
     pub unread: Vec<Unread>,
+    /// What else is said of it, differently: another record of the same SessionId. Empty: nothing.
+    pub twice: String,
     /// The record as the source said it, compact: what the store keeps, and what a change is seen by.
     pub record: String,
 }

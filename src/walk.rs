@@ -8,7 +8,8 @@
 //! Too much at once waits for an operator ([`guard`]).
 //! What stands in a part of the source that cannot be read is *unheard*: it counts as it was, as long as a silent source is believed.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
@@ -20,12 +21,16 @@ use crate::outbox::{
 };
 use crate::plan::{self, NotJoined, Policy, Suppressions, diff};
 use crate::session::{Extent, Participant, ParticipationId, Presence, Session, SessionId, Snapshot};
-use crate::source::{json, kept};
+use crate::source::{ambiguity, json, kept};
 
 mod differ;
+mod elsewhere;
 mod guard;
 mod held;
 
+pub use self::elsewhere::Elsewhere;
+
+use self::elsewhere::Beside;
 use self::guard::{Kept, Looked, Ruling, Scene};
 
 /// Snapshots in a row that must not list a session before it counts as cancelled.
@@ -51,6 +56,8 @@ pub struct Report {
     pub faults: usize,
     /// Sessions that wait for an operator.
     pub guarded: usize,
+    /// Nothing is planned yet: the source has not given a whole list with a session in it.
+    pub waits: bool,
     /// What changed in the outbox.
     pub applied: Applied,
 }
@@ -61,19 +68,33 @@ struct Walker<'a> {
     policy: &'a Policy,
     suppressed: Suppressions,
     first_fill: bool,
+    /// Sessions that were at fault in the first fill: whoever is in them was there.
+    adopting: HashSet<SessionId>,
     /// What was told before a restore is found again: new invites and corrections wait for a person.
     finds_again: bool,
     now: DateTime<Utc>,
+    /// Where sessions stand that are not this source's own, or move to it.
+    places: HashMap<SessionId, String>,
     /// The sessions to plan, as they were.
     before: HashMap<SessionId, (StoredSession, Session)>,
     known: HashMap<SessionId, KnownMap>,
     ruling: Ruling,
 }
 
-/// Plans what changed since the last walk, and applies it.
+/// Plans what changed since the last walk, and applies it. What other sources say is read from the store.
 pub async fn walk(outbox: &dyn Outbox, source: &str, snapshot: &Snapshot, policy: &Policy, now: DateTime<Utc>) -> outbox::Result<Report> {
-    let planned = plan(outbox, source, snapshot, policy, now).await?;
-    planned.apply(outbox).await
+    walk_beside(outbox, &mut Elsewhere::default(), (source, snapshot), policy, now).await
+}
+
+/// Likewise, for whoever walks again and again: what other sources say is remembered. Walks of several sources must follow each other.
+pub async fn walk_beside(
+    outbox: &dyn Outbox,
+    elsewhere: &mut Elsewhere,
+    (source, snapshot): (&str, &Snapshot),
+    policy: &Policy,
+    now: DateTime<Utc>,
+) -> outbox::Result<Report> {
+    plan(outbox, elsewhere, (source, snapshot), policy, now).await?.apply(outbox, elsewhere).await
 }
 
 /// Nothing new that a source says could change anything but that it said so, if it says what it said before. Then [`heard`] is all of a walk.
@@ -102,12 +123,15 @@ struct Planned<'a> {
 }
 
 /// A session to plan.
-#[derive(Clone)]
 enum Work<'a> {
     /// It is in the snapshot; with its new digest.
-    Listed(&'a Session, String),
+    Listed(Cow<'a, Session>, String),
     /// It is not, or not legibly.
     Missing(SessionId, Presence),
+    /// It is not, and another source lists it: it stands under that one from now on.
+    Moves(String, Box<Session>),
+    /// It stands under another source, and what this one says makes it ambiguous, or does so no more.
+    Marked(Box<Session>),
 }
 
 impl Work<'_> {
@@ -115,35 +139,63 @@ impl Work<'_> {
         match self {
             Self::Listed(session, _) => session.id,
             Self::Missing(id, _) => *id,
+            Self::Moves(_, session) | Self::Marked(session) => session.id,
         }
     }
 }
 
 async fn plan<'a>(
     outbox: &dyn Outbox,
-    source: &'a str,
-    snapshot: &'a Snapshot,
+    elsewhere: &mut Elsewhere,
+    (source, snapshot): (&'a str, &'a Snapshot),
     policy: &'a Policy,
     now: DateTime<Utc>,
 ) -> outbox::Result<Planned<'a>> {
     let seen = seen(outbox, source, snapshot, now).await?;
     let policy_digest = policy.digest();
     let all = seen.as_ref().is_none_or(|s| s.policy_digest != policy_digest || !policy.believes(s.last_snapshot_at, now));
-    let changed = changed(snapshot, seen.as_ref(), all);
-    let missing = missing(snapshot, seen.as_ref(), all, policy.not_joined.is_some(), now);
-    let ids: Vec<SessionId> = changed.iter().map(|(s, _)| s.id).chain(missing.iter().map(|(id, _)| *id)).collect();
-    let mut walker = Walker { first_fill: seen.is_none(), ..Walker::of(outbox, (source, policy), &ids, now).await? };
+    let fill = Fill::of(snapshot, seen.as_ref());
+    let mut missing = missing(snapshot, seen.as_ref(), all, policy.not_joined.is_some(), now);
+    let unlisted: Vec<SessionId> = missing.iter().filter(|(_, why)| *why == Presence::Absent).map(|(id, _)| *id).collect();
+    let beside = elsewhere.beside(outbox, source, snapshot, &unlisted, now).await?;
+    missing.retain(|(id, _)| !beside.moves.contains_key(id));
+    let changed = if fill == Fill::Waits { Vec::new() } else { changed(snapshot, &beside, seen.as_ref(), all) };
+    let marked: Vec<&Session> =
+        beside.others.iter().filter_map(|(id, (_, stored))| differs(beside.together.get(id)?, stored, &beside)).collect();
+    let mut places: HashMap<SessionId, String> = beside.from.clone();
+    places.extend(marked.iter().map(|s| (s.id, beside.others[&s.id].0.clone())));
+    let listed = changed.iter().map(|(s, _)| s.id);
+    let ids: Vec<SessionId> =
+        listed.chain(missing.iter().map(|(id, _)| *id)).chain(beside.moves.keys().copied()).chain(marked.iter().map(|s| s.id)).collect();
+    let adopting = adopting(snapshot, seen.as_ref(), fill);
+    let mut walker = Walker::of(outbox, (source, policy), places, now).await?;
+    walker.first_fill = fill == Fill::First;
+    walker.adopting = seen.iter().flat_map(|s| s.adopting.iter().copied()).collect();
+    walker.read(outbox, &ids).await?;
     if let Some(seen) = &seen {
         walker.judge(outbox, snapshot, seen, (&changed, &missing)).await?;
     }
+    let marked: Vec<Work<'a>> = marked.into_iter().map(|session| Work::Marked(Box::new(session.clone()))).collect();
+    let moves =
+        beside.moves.into_iter().map(|(id, (to, said))| Work::Moves(to, Box::new(beside.together.get(&id).cloned().unwrap_or(said))));
     let listed = changed.into_iter().map(|(session, digest)| Work::Listed(session, digest));
-    let work: Vec<Work<'a>> = listed.chain(missing.into_iter().map(|(id, why)| Work::Missing(id, why))).collect();
+    let missing = missing.into_iter().map(|(id, why)| Work::Missing(id, why));
+    let work: Vec<Work<'a>> = listed.chain(missing).chain(moves).chain(marked).collect();
     let sessions = walker.sessions(&work);
     let told = snapshot.told();
     let guard = walker.guard_change(seen.as_ref(), &sessions);
     let (planned, guarded) = (sessions.len(), walker.ruling.waiting.len());
-    let report = Report { sessions: snapshot.sessions.len(), planned, faults: told.count, guarded, applied: Applied::default() };
-    let walk = Walk { source: source.to_owned(), at: now, heard: true, policy_digest, sessions, faults: told.lines(), guard };
+    let report = Report {
+        sessions: snapshot.sessions.len(),
+        planned,
+        faults: told.count,
+        guarded,
+        waits: fill == Fill::Waits,
+        applied: Applied::default(),
+    };
+    let filled = fill != Fill::Waits;
+    let (faults, also) = (told.lines(), beside.also);
+    let walk = Walk { source: source.to_owned(), at: now, heard: true, policy_digest, sessions, faults, guard, filled, adopting, also };
     Ok(Planned { walk, work, walker, report })
 }
 
@@ -157,25 +209,69 @@ async fn seen(outbox: &dyn Outbox, source: &str, snapshot: &Snapshot, now: DateT
     Ok(Some(seen))
 }
 
+/// How far a source's first fill is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fill {
+    /// There was no whole list with a session in it yet, and this is none: nobody is adopted, and nobody is invited.
+    Waits,
+    /// This is the first one: whoever is in it may have been announced by somebody else.
+    First,
+    /// It is over: who comes now is new.
+    Over,
+}
+
+impl Fill {
+    fn of(snapshot: &Snapshot, seen: Option<&Seen>) -> Self {
+        let filled = seen.is_some_and(|seen| seen.filled);
+        match snapshot.extent {
+            _ if filled => Self::Over,
+            Extent::Whole if !snapshot.sessions.is_empty() => Self::First,
+            Extent::Whole | Extent::Part => Self::Waits,
+            // It is told of by itself: that is news.
+            Extent::Change => Self::Over,
+        }
+    }
+}
+
+/// Sessions that are at fault since the first fill, so that nobody can know yet who is in them.
+fn adopting(snapshot: &Snapshot, seen: Option<&Seen>, fill: Fill) -> Vec<SessionId> {
+    let inside = snapshot.sessions.iter().flat_map(|s| &s.faults).filter(|f| f.participation.is_none());
+    let faults: BTreeSet<SessionId> = inside.filter_map(|f| f.session).chain(snapshot.unreadable()).collect();
+    match fill {
+        Fill::Waits => Vec::new(),
+        Fill::First => faults.into_iter().collect(),
+        Fill::Over => {
+            let listed: HashSet<SessionId> = snapshot.sessions.iter().map(|s| s.id).collect();
+            let still = |id: &SessionId| faults.contains(id) || !listed.contains(id);
+            seen.into_iter().flat_map(|s| &s.adopting).copied().filter(still).collect()
+        }
+    }
+}
+
 impl Planned<'_> {
     /// Applies it. What was touched since it was read is read and planned again, until nothing is.
-    async fn apply(mut self, outbox: &dyn Outbox) -> outbox::Result<Report> {
+    async fn apply(mut self, outbox: &dyn Outbox, elsewhere: &mut Elsewhere) -> outbox::Result<Report> {
         let (at, source) = (self.walk.at, self.walk.source.clone());
-        let mut applied = outbox.apply(self.walk).await?;
-        for _ in 1..ROUNDS {
-            let touched: HashSet<SessionId> = applied.touched.drain(..).collect();
+        let mut applied = Applied::default();
+        for _ in 0..ROUNDS {
+            let remembered = elsewhere.is_read().then(|| (self.walk.also.clone(), self.walk.sessions.clone()));
+            let then = outbox.apply(self.walk).await?;
+            let touched: HashSet<SessionId> = then.touched.iter().copied().collect();
+            if let Some((also, mut sessions)) = remembered {
+                sessions.retain(|s| !touched.contains(&s.id));
+                elsewhere.applied(&source, also.as_deref(), &sessions, at);
+            }
+            applied.added += then.added;
+            applied.moved += then.moved;
+            applied.ended += then.ended;
+            applied.touched = then.touched;
             if touched.is_empty() {
                 break;
             }
             self.work.retain(|work| touched.contains(&work.id()));
             let ids: Vec<SessionId> = self.work.iter().map(Work::id).collect();
             self.walker.read(outbox, &ids).await?;
-            let again = Walk { source: source.clone(), at, sessions: self.walker.sessions(&self.work), ..Walk::default() };
-            let then = outbox.apply(again).await?;
-            applied.added += then.added;
-            applied.moved += then.moved;
-            applied.ended += then.ended;
-            applied.touched = then.touched;
+            self.walk = Walk { source: source.clone(), at, sessions: self.walker.sessions(&self.work), ..Walk::default() };
         }
         Ok(Report { applied, ..self.report })
     }
@@ -194,7 +290,8 @@ pub async fn again(outbox: &dyn Outbox, source: &str, policy: &Policy, now: Date
         .filter(|(id, s)| s.start > now && (all || s.replan) && s.presence == Presence::Listed && !decided.contains(id));
     let mut ids: Vec<SessionId> = waits.map(|(id, _)| *id).collect();
     ids.sort_unstable();
-    let walker = Walker::of(outbox, (source, policy), &ids, now).await?;
+    let mut walker = Walker::of(outbox, (source, policy), HashMap::new(), now).await?;
+    walker.read(outbox, &ids).await?;
     let work: Vec<Work<'_>> = ids.into_iter().map(|id| Work::Missing(id, Presence::Listed)).collect();
     let sessions = walker.sessions(&work);
     if sessions.is_empty() {
@@ -202,22 +299,35 @@ pub async fn again(outbox: &dyn Outbox, source: &str, policy: &Policy, now: Date
     }
     let report = Report { planned: sessions.len(), ..Report::default() };
     let walk = Walk { source: source.to_owned(), at: now, sessions, ..Walk::default() };
-    Planned { walk, work, walker, report }.apply(outbox).await
+    Planned { walk, work, walker, report }.apply(outbox, &mut Elsewhere::default()).await
 }
 
-/// Sessions to plan, with their new digests.
-fn changed<'a>(snapshot: &'a Snapshot, seen: Option<&Seen>, all: bool) -> Vec<(&'a Session, String)> {
+/// Sessions to plan, with their new digests: those of this source, as all sources together tell them.
+fn changed<'a>(snapshot: &'a Snapshot, beside: &Beside, seen: Option<&Seen>, all: bool) -> Vec<(Cow<'a, Session>, String)> {
     let listed = |is: Presence| matches!(is, Presence::Listed | Presence::Guarded | Presence::Kept);
     let as_it_was = |last: &SeenSession, digest: &str| last.digest == digest && listed(last.presence) && !last.replan;
     let last = |id: SessionId| seen.and_then(|s| s.sessions.get(&id));
-    let digested = snapshot.sessions.iter().map(|s| (s, digest(s)));
-    digested.filter(|(s, d)| all || !last(s.id).is_some_and(|last| as_it_was(last, d))).collect()
+    let own = snapshot.sessions.iter().filter(|s| !beside.second.contains(&s.id));
+    let told = own.map(|s| beside.together.get(&s.id).map_or(Cow::Borrowed(s), |together| Cow::Owned(together.clone())));
+    let digested = told.map(|s| (digest(&s), s));
+    let changed = digested.filter(|(d, s)| all || !last(s.id).is_some_and(|last| as_it_was(last, d)));
+    changed.map(|(digest, session)| (session, digest)).collect()
+}
+
+/// A session of another source is told in another way now. One that is held as absent or guarded is looked at when its own source tells it again.
+/// What its own source says twice stays so until that one is read again.
+fn differs<'s>(together: &'s Session, stored: &StoredSession, beside: &Beside) -> Option<&'s Session> {
+    let is_twice = stored.ambiguous.iter().any(|(_, why)| why.starts_with(ambiguity::TWICE));
+    let by_itself = is_twice && together.twice.is_empty() && !beside.yielded.contains(&stored.id);
+    let counts = matches!(stored.presence, Presence::Listed | Presence::Unheard) && !by_itself;
+    (counts && digest(together) != stored.digest).then_some(together)
 }
 
 /// Digest of a record and of what other records say about it.
 fn digest(session: &Session) -> String {
     let mut hash = Sha256::new();
     hash.update(session.record.as_bytes());
+    hash.update(session.twice.as_bytes());
     for person in session.participants.iter().filter(|p| p.ambiguous.is_some()) {
         hash.update(person.id.0.to_be_bytes());
         hash.update(person.ambiguous.as_deref().unwrap_or_default());
@@ -233,10 +343,12 @@ fn missing(snapshot: &Snapshot, seen: Option<&Seen>, all: bool, nudges: bool, no
     let unreadable: HashSet<SessionId> = snapshot.unreadable().collect();
     let runs = |start: DateTime<Utc>| nudges && start <= now && now - start < NotJoined::LONGEST;
     let unlisted = seen.into_iter().flat_map(|s| &s.sessions).filter(|(id, s)| !listed.contains(id) && (s.start > now || runs(s.start)));
+    // A record that does not say which session it is of may be any of them.
+    let extent = if snapshot.extent == Extent::Whole && !snapshot.is_whole() { Extent::Part } else { snapshot.extent };
     let is = |id: &SessionId, was: &SeenSession| {
         let again = all || was.replan;
         if runs(was.start) {
-            let is = match snapshot.extent {
+            let is = match extent {
                 _ if unreadable.contains(id) => Some(Presence::Unreadable),
                 Extent::Whole => Some(Presence::Absent),
                 Extent::Part => Some(Presence::Unheard),
@@ -244,7 +356,7 @@ fn missing(snapshot: &Snapshot, seen: Option<&Seen>, all: bool, nudges: bool, no
             };
             return is.filter(|_| was.presence == Presence::Listed || again);
         }
-        match (snapshot.extent, was.presence) {
+        match (extent, was.presence) {
             _ if unreadable.contains(id) => Some(Presence::Unreadable).filter(|is| was.presence != *is || was.replan),
             (Extent::Whole, Presence::Guarded | Presence::Kept) if was.digest.is_empty() => Some(Presence::Absent).filter(|_| again),
             (Extent::Whole, is) => Some(Presence::Absent).filter(|_| is != Presence::Gone || was.replan),
@@ -274,32 +386,43 @@ pub(crate) fn by_session(known: KnownMap) -> HashMap<SessionId, KnownMap> {
 }
 
 impl<'a> Walker<'a> {
-    /// Of what the store holds of these sessions.
+    /// One that has read nothing yet.
     async fn of(
         outbox: &dyn Outbox,
         (source, policy): (&'a str, &'a Policy),
-        ids: &[SessionId],
+        places: HashMap<SessionId, String>,
         now: DateTime<Utc>,
     ) -> outbox::Result<Self> {
-        let mut walker = Self {
+        Ok(Self {
             source,
             policy,
             suppressed: Suppressions::default(),
             first_fill: false,
+            adopting: HashSet::new(),
             finds_again: outbox.finds_again(source, now).await?,
             now,
+            places,
             before: HashMap::new(),
             known: HashMap::new(),
             ruling: Ruling::default(),
-        };
-        walker.read(outbox, ids).await?;
-        Ok(walker)
+        })
+    }
+
+    /// Where a session stands.
+    fn place(&self, id: SessionId) -> &str {
+        self.places.get(&id).map_or(self.source, String::as_str)
     }
 
     /// Reads what the store holds of these sessions now. What they are planned upon comes first: what happens from then on is another touch.
     async fn read(&mut self, outbox: &dyn Outbox, ids: &[SessionId]) -> outbox::Result<()> {
-        self.before = before(outbox.sessions(self.source, Some(ids)).await?);
-        self.known = by_session(outbox.known(self.source, ids).await?);
+        let mut by_place: HashMap<&str, Vec<SessionId>> = HashMap::from([(self.source, Vec::new())]);
+        ids.iter().for_each(|id| by_place.entry(self.place(*id)).or_default().push(*id));
+        let (mut stored, mut known) = (Vec::new(), KnownMap::new());
+        for (place, ids) in by_place {
+            stored.extend(outbox.sessions(place, Some(&ids)).await?);
+            known.extend(outbox.known(place, &ids).await?);
+        }
+        (self.before, self.known) = (before(stored), by_session(known));
         self.suppressed = Suppressions(outbox.suppressions().await?);
         Ok(())
     }
@@ -307,8 +430,19 @@ impl<'a> Walker<'a> {
     /// Plans them.
     fn sessions(&self, work: &[Work<'_>]) -> Vec<WalkedSession> {
         let plan = |work: &Work<'_>| match work {
-            Work::Listed(session, digest) => self.listed(session, digest.clone()),
+            Work::Listed(session, digest) => {
+                let from = self.places.get(&session.id).cloned();
+                self.listed(session, digest.clone()).map(|walked| WalkedSession { from, ..walked })
+            }
             Work::Missing(id, why) => self.missing(*id, *why),
+            Work::Moves(to, session) => {
+                let (of, from) = (Some(to.clone()), Some(self.source.to_owned()));
+                self.listed(session, digest(session)).map(|walked| WalkedSession { of, from, ..walked })
+            }
+            Work::Marked(session) => {
+                let of = Some(self.place(session.id).to_owned());
+                self.marked(session).map(|walked| WalkedSession { of, ..walked })
+            }
         };
         work.iter().filter_map(plan).collect()
     }
@@ -341,6 +475,19 @@ impl Walker<'_> {
         Some(self.plan(&whole, digest, known))
     }
 
+    /// A session as it was, with what the sources together say of the people in it.
+    fn marked(&self, together: &Session) -> Option<WalkedSession> {
+        let (_, was) = self.before.get(&together.id)?;
+        let mut session = Session { record: together.record.clone(), twice: together.twice.clone(), ..was.clone() };
+        for person in &together.participants {
+            match session.participants.iter_mut().find(|p| p.id == person.id) {
+                Some(theirs) => theirs.ambiguous.clone_from(&person.ambiguous),
+                None => session.participants.push(person.clone()),
+            }
+        }
+        Some(self.plan(&session, digest(together), self.known(together.id)))
+    }
+
     /// Participants that the session had and has no more: absent, and gone when that is sure. After the start nothing happens to them.
     fn departed(&self, session: &Session, was: &Session, known: &mut KnownMap) -> Vec<Participant> {
         let nameless_fault = session.faults.iter().any(|f| f.participation.is_none());
@@ -348,9 +495,14 @@ impl Walker<'_> {
         let mut departed: Vec<Participant> = gone_from.cloned().collect();
         for person in &mut departed {
             person.ambiguous = None;
-            let unreadable = nameless_fault || session.faults.iter().any(|f| f.participation == Some(person.id));
+            let unreadable = session.faults.iter().any(|f| f.participation == Some(person.id));
             person.presence = match known.get_mut(&(session.id, person.id)) {
                 _ if unreadable => Presence::Unreadable,
+                // The record that does not say whose it is may be theirs: as they were, as long as a silent source is believed.
+                Some(one) if nameless_fault && person.presence != Presence::Gone => {
+                    one.absent_since = one.absent_since.or(Some(self.now));
+                    Presence::Unheard
+                }
                 Some(_) if person.presence == Presence::Gone || self.ruling.confirmed.contains(&session.id) => Presence::Gone,
                 Some(one) => self.count_absence(one, session.start),
                 None => Presence::Absent,
@@ -419,7 +571,11 @@ impl Walker<'_> {
     }
 
     fn plan(&self, session: &Session, digest: String, known: KnownMap) -> WalkedSession {
-        let known = plan::observe(session, known, self.policy, self.first_fill, self.now);
+        let adopts = self.adopts(session);
+        let mut known = plan::observe(session, known, self.policy, adopts, self.now);
+        if adopts {
+            self.adopt_the_unread(session, &mut known);
+        }
         let decisions = plan::plan_session(session, &known, self.policy, &self.suppressed, self.now);
         // Nobody can know yet whether what is in flight will have been told: the next walk decides again.
         let in_flight = known.values().flat_map(|k| &k.notices).any(|n| matches!(n.state, State::Claimed | State::Sending));
@@ -436,6 +592,8 @@ impl Walker<'_> {
             changes.extend(self.adoption(session, *id, one));
         }
         WalkedSession {
+            of: None,
+            from: None,
             was: self.before.get(&session.id).map(|(stored, _)| stored.touch),
             id: session.id,
             digest,
@@ -479,10 +637,36 @@ impl Walker<'_> {
         told_since.then_some(Change::End { key, state: State::Held, reason: Reason::Restored })
     }
 
+    /// Whoever is in this session for the first time was there before this program came.
+    fn adopts(&self, session: &Session) -> bool {
+        self.first_fill || self.adopting.contains(&session.id)
+    }
+
+    /// Whoever's record is at fault was there, too: they are adopted once it is mended.
+    fn adopt_the_unread(&self, session: &Session, known: &mut KnownMap) {
+        for id in session.faults.iter().filter_map(|fault| fault.participation) {
+            known.entry((session.id, id)).or_insert_with(|| Known {
+                first_seen: self.now,
+                start: session.start,
+                start_known_at: self.now,
+                facts: String::new(),
+                facts_known_at: self.now,
+                cancelled: session.cancelled,
+                absent_since: None,
+                absences: 0,
+                rsvp: None,
+                reminded: Vec::new(),
+                adopted: true,
+                notices: Vec::new(),
+            });
+        }
+    }
+
     /// Whoever was announced by somebody else counts as told: a row of the outbox remembers the start that they know, so that a change of it
     /// is told.
     fn adoption(&self, session: &Session, id: ParticipationId, known: &Known) -> Vec<Change> {
-        if !self.first_fill || self.policy.adopt_invites || session.start <= self.now {
+        let is_noted = known.notices.iter().any(|n| n.reason == Some(Reason::Adopted) || n.told());
+        if !known.adopted || is_noted || self.policy.adopt_invites || session.start <= self.now {
             return Vec::new();
         }
         let Some(person) = session.participant(id) else { return Vec::new() };

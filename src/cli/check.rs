@@ -1,5 +1,6 @@
 //! `check`: configuration, templates, zones, sources; with `--online` the relays and gateways too, with `--offline` no source.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -104,6 +105,7 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Repo
     if config.sources.is_empty() {
         report.add("note", "sources", "none is configured");
     }
+    let mut together = Snapshot::default();
     for source in &config.sources {
         let what = format!("source {}", source.name);
         if matches!(source.kind, SourceKind::Push(_)) {
@@ -148,6 +150,24 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Repo
         let texts = snapshot.sessions.iter().flat_map(|s| &s.participants).filter(|p| p.auto_deliver == AutoDeliver::Sms).count();
         if texts > 0 && config.gateways.is_empty() && config.store.is_some() {
             report.add("error", what, format!("{texts} participants want text messages, and no [[sms.gateway]] is configured"));
+        }
+        together.sessions.extend(snapshot.sessions);
+    }
+    told_differently(together, report);
+}
+
+/// What is ambiguous because two sources tell it, each of which is clear by itself.
+fn told_differently(mut together: Snapshot, report: &mut Report) {
+    let people = |snapshot: &Snapshot| {
+        let all = snapshot.sessions.iter().flat_map(|s| s.participants.iter().map(move |p| (s.id, p.id, p.ambiguous.clone())));
+        all.collect::<Vec<_>>()
+    };
+    let before: HashSet<_> =
+        people(&together).into_iter().filter(|(.., why)| why.is_some()).map(|(session, id, _)| (session, id)).collect();
+    ambiguity::mark(&mut together);
+    for (session, id, why) in people(&together) {
+        if let Some(why) = why.filter(|_| !before.contains(&(session, id))) {
+            report.add("error", "sources together", format!("session {session}, participation {id}: {why}: nothing is sent (ambiguous)"));
         }
     }
 }

@@ -95,6 +95,14 @@ async fn usable(load: &impl Fn() -> Result<Config, String>, engine: &Engine) -> 
     Renderer::new(config.render).map_err(|mistakes| mistakes.join("\n"))?;
     let (changes, planned) = engine.would_change(&config.policy).await.map_err(|e| e.to_string())?;
     let word = config.policy.digest();
+    let (lost, waiting) = engine.would_lose(&config.sources).await.map_err(|e| e.to_string())?;
+    if waiting > 0 && config.raw.run.accept_change.as_ref() != Some(&word) {
+        return Err(format!(
+            "it has no source {} any more, and {waiting} messages of it wait: if it has another name now, say was = \"{}\"; if they are to be held, set accept_change = \"{word}\" in [run]",
+            lost.join(", "),
+            lost.first().map_or("", String::as_str)
+        ));
+    }
     if is_much(changes, planned) && config.raw.run.accept_change.as_ref() != Some(&word) {
         return Err(format!(
             "it changes {changes} messages where {planned} are planned: look at `punctual diff OLD NEW`; if that is what you want, set accept_change = \"{word}\" in [run]"

@@ -116,6 +116,7 @@ fn sample(config: &Config, start: chrono::DateTime<chrono::Utc>) -> Session {
         ],
         faults: Vec::new(),
         unread: Vec::new(),
+        twice: String::new(),
         record: String::new(),
     }
 }

@@ -100,6 +100,8 @@ impl Keep {
 pub struct Source {
     /// The store remembers its sessions by this.
     pub name: String,
+    /// The name that it had before.
+    pub was: Option<String>,
     /// What kind, and where.
     pub kind: SourceKind,
     /// What the practice says of its words.
@@ -375,7 +377,8 @@ fn sources(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Vec<Sourc
             }
         };
         let words = Dictionary::new(&source.status).map_err(|why| document.note(&key("status"), why)).unwrap_or_default();
-        sources.extend(kind.map(|kind| Source { name, kind, words, poll, memory: Arc::default() }));
+        let was = source.was.clone();
+        sources.extend(kind.map(|kind| Source { name, was, kind, words, poll, memory: Arc::default() }));
     }
     sources
 }

@@ -130,6 +130,8 @@ pub enum SourceKind {
 pub struct Source {
     /// Its name: the store remembers sessions by it. Default: `sessions`.
     pub name: Option<String>,
+    /// The name that it had before: it takes over all that was of that one. Default: none.
+    pub was: Option<String>,
     /// Its kind. A key that begins with a kind's name below is of that kind alone.
     pub kind: Option<SourceKind>,
     /// file: a JSON file or a folder of them.

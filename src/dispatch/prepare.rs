@@ -231,7 +231,8 @@ fn sequence(notice: &Notice, history: &[KnownNotice]) -> u32 {
 
 /// When the source last said something of this session: its last snapshot, unless that is without the part that has it.
 fn heard_at(claim: &Claim, session: &Session) -> DateTime<Utc> {
-    let unheard_since = claim.known.absent_since.filter(|_| session.presence == Presence::Unheard);
+    let person = session.participant(claim.entry.notice.participation).map(|p| p.presence);
+    let unheard_since = claim.known.absent_since.filter(|_| [Some(session.presence), person].contains(&Some(Presence::Unheard)));
     unheard_since.map_or(claim.snapshot_at, |since| since.min(claim.snapshot_at))
 }
 

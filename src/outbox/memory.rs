@@ -17,9 +17,9 @@ use super::resend::Resent;
 use super::transition::checked;
 use super::words::{by, decided as in_words, rfc3339};
 use super::{
-    Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lately, Lease, LedgerRow, Outbox, Purged,
-    Recovered, Rest, Result, Retention, SaidBy, Seen, SeenSession, Settlement, StaffLetter, Status, StoredSession, SuppressedAddress,
-    Verdict, Walk,
+    Act, Also, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lately, Lease, LedgerRow, Outbox, Purged,
+    Recovered, Rest, Result, Retention, SaidBy, Seen, SeenSession, Settlement, SourceRow, StaffLetter, Status, StoredSession,
+    SuppressedAddress, Verdict, Walk,
 };
 use crate::contact::{Address, Channel, PhoneNumber};
 use crate::ledger::{Anchor, Verified, Walker};
@@ -31,6 +31,7 @@ mod guard;
 mod receipt;
 mod refused;
 mod reply;
+mod sources;
 mod tables;
 
 use tables::Tables;
@@ -99,6 +100,8 @@ impl Outbox for MemoryOutbox {
             policy_digest: s.policy_digest.clone(),
             last_snapshot_at: s.last_snapshot_at,
             guard: s.guard.set(),
+            filled: s.filled,
+            adopting: s.adopting.clone(),
             sessions,
         }))
     }
@@ -106,6 +109,23 @@ impl Outbox for MemoryOutbox {
     async fn seen_among(&self, source: &str, ids: &[SessionId]) -> Result<HashMap<SessionId, SeenSession>> {
         let tables = self.tables();
         Ok(ids.iter().filter_map(|id| Some((*id, tables.sessions.get(&(source.to_owned(), *id))?.seen()))).collect())
+    }
+
+    async fn sources(&self) -> Result<Vec<SourceRow>> {
+        let tables = self.tables();
+        Ok(tables.sources.iter().map(|(name, source)| SourceRow { name: name.clone(), gone: source.gone }).collect())
+    }
+
+    async fn configure(&self, names: &[String], now: DateTime<Utc>) -> Result<usize> {
+        Ok(self.tables().configure(names, now))
+    }
+
+    async fn rename_source(&self, from: &str, to: &str, now: DateTime<Utc>) -> Result<bool> {
+        Ok(self.tables().rename_source(from, to, now))
+    }
+
+    async fn also(&self) -> Result<Vec<(String, Also)>> {
+        Ok(self.tables().also.iter().flat_map(|(source, all)| all.iter().map(|also| (source.clone(), also.clone()))).collect())
     }
 
     async fn sessions(&self, source: &str, ids: Option<&[SessionId]>) -> Result<Vec<StoredSession>> {
@@ -174,7 +194,8 @@ impl Outbox for MemoryOutbox {
         self.reaches(Point::Apply).await;
         let mut tables = self.tables();
         for session in &walk.sessions {
-            let known = |id| Ok::<_, Infallible>(tables.participants.contains_key(&(walk.source.clone(), session.id, id)));
+            let source = session.from.as_ref().or(session.of.as_ref()).unwrap_or(&walk.source);
+            let known = |id| Ok::<_, Infallible>(tables.participants.contains_key(&(source.clone(), session.id, id)));
             let Ok(check) = session.check(known);
             checked("apply", [check])?;
         }

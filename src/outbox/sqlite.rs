@@ -23,8 +23,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Act, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lately, Lease, LedgerRow, Outbox, Purged,
-    Recovered, Rest, Restored, Result, Retention, SaidBy, Seen, SeenSession, Settlement, StaffLetter, State, Status, StoreError,
+    Act, Also, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lately, Lease, LedgerRow, Outbox, Purged,
+    Recovered, Rest, Restored, Result, Retention, SaidBy, Seen, SeenSession, Settlement, SourceRow, StaffLetter, State, Status, StoreError,
     StoredSession, SuppressedAddress, Verdict, Walk,
 };
 use crate::contact::{Address, Channel, PhoneNumber};
@@ -58,6 +58,7 @@ mod reply;
 mod restore;
 mod retention;
 mod sealed;
+mod sources;
 mod suppression;
 mod tx;
 mod upkeep;
@@ -149,6 +150,24 @@ impl Outbox for SqliteOutbox {
     async fn seen_among(&self, source: &str, ids: &[SessionId]) -> Result<HashMap<SessionId, SeenSession>> {
         let (source, ids) = (source.to_owned(), ids.to_vec());
         self.readers.read("seen", move |c| query::seen_among(c, &source, &ids)).await
+    }
+
+    async fn sources(&self) -> Result<Vec<SourceRow>> {
+        self.readers.read("sources", sources::all).await
+    }
+
+    async fn configure(&self, names: &[String], now: DateTime<Utc>) -> Result<usize> {
+        let names = names.to_vec();
+        self.writer.write("configure", move |c| sources::configure(c, &names, now)).await
+    }
+
+    async fn rename_source(&self, from: &str, to: &str, now: DateTime<Utc>) -> Result<bool> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        self.writer.write("rename_source", move |c| sources::rename(c, &from, &to, now)).await
+    }
+
+    async fn also(&self) -> Result<Vec<(String, Also)>> {
+        self.readers.read("also", sources::also).await
     }
 
     async fn sessions(&self, source: &str, ids: Option<&[SessionId]>) -> Result<Vec<StoredSession>> {

@@ -8,7 +8,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use crate::notice::NoticeKey;
 use crate::session::{ParticipationId, SessionId};
 
-use super::{Act, Begin, Change, Claim, Departed, LedgerRow, Purged, Settlement, StoredSession, WalkedSession};
+use super::{Act, Also, Begin, Change, Claim, Departed, LedgerRow, Purged, Settlement, StoredSession, WalkedSession};
 
 impl Change {
     /// What the ledger calls it, and its detail.
@@ -126,6 +126,12 @@ impl fmt::Debug for StoredSession {
     }
 }
 
+impl fmt::Debug for Also {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Also({}, {}, {} bytes)", self.id, self.start, self.record.len())
+    }
+}
+
 impl fmt::Debug for Departed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Departed({}, {:?}, {:?}, {} bytes)", self.id, self.role, self.presence, self.record.len())
@@ -180,6 +186,8 @@ mod tests {
         };
         let walked = WalkedSession {
             was: None,
+            of: None,
+            from: None,
             id: SessionId(9636),
             digest: "d".to_owned(),
             presence: Presence::Listed,

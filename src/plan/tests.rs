@@ -99,6 +99,7 @@ fn session() -> Session {
         participants: vec![person()],
         faults: Vec::new(),
         unread: Vec::new(),
+        twice: String::new(),
         record: String::new(),
     }
 }

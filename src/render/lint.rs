@@ -270,6 +270,7 @@ impl Case<'_> {
             ],
             faults: vec![],
             unread: vec![],
+            twice: String::new(),
             record: String::new(),
         }
     }

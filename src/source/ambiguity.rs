@@ -8,7 +8,41 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use crate::contact::ConnectCode;
-use crate::session::{ParticipationId, SessionId, Snapshot};
+use crate::session::{ParticipationId, Session, SessionId, Snapshot};
+
+/// How the reason begins when one SessionId is told twice.
+pub const TWICE: &str = "SessionId ";
+
+/// What must be one person's alone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Claim {
+    /// A connect code.
+    Code(ConnectCode),
+    /// A participation.
+    Person(ParticipationId),
+}
+
+/// What a session claims: the codes of an active one, those of records at fault too, and its participations.
+pub fn claims(session: &Session) -> Vec<Claim> {
+    let active = session.is_active();
+    let codes = session.participants.iter().filter_map(|p| p.code).chain(session.unread.iter().map(|unread| unread.code));
+    let codes = codes.filter(|_| active).map(Claim::Code);
+    codes.chain(session.participants.iter().map(|p| Claim::Person(p.id))).collect()
+}
+
+/// A session without what other records said of it, to be marked anew. What its own source says of it twice stays so.
+pub fn unmarked(mut session: Session) -> Session {
+    if session.twice.is_empty() {
+        session.participants.iter_mut().for_each(|p| p.ambiguous = None);
+    }
+    session
+}
+
+/// Two records say the same: the order of their fields does not count.
+fn same(one: &str, other: &str) -> bool {
+    let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+    one == other || value(one).is_some_and(|one| Some(one) == value(other))
+}
 
 /// Marks ambiguous participants, with whom they are confused (never with what).
 pub fn mark(snapshot: &mut Snapshot) {
@@ -29,10 +63,10 @@ fn mark_sessions(snapshot: &mut Snapshot) {
             }
             Entry::Occupied(place) => {
                 let first = &mut kept[*place.get()];
-                if first.record == session.record {
+                if first.twice == session.twice && same(&first.record, &session.record) {
                     continue;
                 }
-                let why = format!("SessionId {} stands twice, with different content", session.id);
+                let why = format!("{TWICE}{} stands twice, with different content", session.id);
                 // The people of both are held under the one session; the longer record is kept so that a removal is none.
                 let mut people = std::mem::take(&mut first.participants);
                 people.extend(session.participants.into_iter().filter(|p| people.iter().all(|q| q.id != p.id)).collect::<Vec<_>>());
@@ -41,7 +75,8 @@ fn mark_sessions(snapshot: &mut Snapshot) {
                 first.faults.extend(session.faults);
                 first.unread.extend(session.unread);
                 // Both contents make the digest: a change in either is a change.
-                first.record = format!("{}{}", first.record, session.record);
+                first.twice.push_str(&session.record);
+                first.twice.push_str(&session.twice);
             }
         }
     }
@@ -60,6 +95,7 @@ fn mark_participations(snapshot: &mut Snapshot) {
     if count.is_empty() {
         return;
     }
+    count.values_mut().for_each(|sessions| sessions.sort_unstable());
     for session in &mut snapshot.sessions {
         for person in &mut session.participants {
             if let Some(sessions) = count.get(&person.id) {
@@ -88,11 +124,13 @@ fn mark_codes(snapshot: &mut Snapshot) {
     for session in snapshot.sessions.iter_mut().filter(|s| s.is_active()) {
         for person in &mut session.participants {
             let Some(people) = person.code.and_then(|code| holders.get(&code)) else { continue };
-            let others: Vec<String> = people
+            let mut others: Vec<String> = people
                 .iter()
                 .filter(|id| **id != Some(person.id))
                 .map(|id| id.map_or_else(|| "unknown (its record is at fault)".to_owned(), |id| id.to_string()))
                 .collect();
+            others.sort_unstable();
+            others.dedup();
             if !others.is_empty() {
                 person.ambiguous.get_or_insert_with(|| format!("its ConnectCode is that of participation {} too", others.join(", ")));
             }

@@ -186,6 +186,7 @@ fn session(raw: &RawValue, path: &str) -> Result<Session, Fault> {
         participants: Vec::with_capacity(people.len()),
         faults: Vec::new(),
         unread: Vec::new(),
+        twice: String::new(),
         record: compact(raw.get()),
     };
     for (n, person) in people.into_iter().enumerate() {

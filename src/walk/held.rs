@@ -1,5 +1,6 @@
 //! What the guard holds in a walk: its question put, and its answer done.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::{DateTime, Kept, Looked, Presence, Scene, SessionId, Utc, WalkedSession, Walker, differ, guard};
@@ -10,7 +11,7 @@ use crate::session::{Participant, Session, Snapshot};
 use crate::source::kept;
 
 /// Sessions of a snapshot that differ, with their digests; and those that are not in it.
-type Work<'a> = (&'a [(&'a Session, String)], &'a [(SessionId, Presence)]);
+type Work<'a> = (&'a [(Cow<'a, Session>, String)], &'a [(SessionId, Presence)]);
 
 impl Walker<'_> {
     /// Asks the guard.

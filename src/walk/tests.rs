@@ -60,9 +60,10 @@ async fn what_goes_out_while_a_walk_is_planned_is_corrected() {
         let (booked, now) = (at("24T09:00:00"), at("24T09:05:00"));
         outbox.set_clock(now);
         walk(&outbox, "clinic", &snapshot("", "26T15:00:00", 701_678_455), &policy, booked).await.unwrap();
-        let planned = plan(&outbox, "clinic", &then, &policy, now).await.unwrap();
+        let mut elsewhere = Elsewhere::default();
+        let planned = plan(&outbox, &mut elsewhere, ("clinic", &then), &policy, now).await.unwrap();
         hand_over(&outbox, now).await;
-        planned.apply(&outbox).await.unwrap();
+        planned.apply(&outbox, &mut elsewhere).await.unwrap();
         let all: Vec<Entry> = outbox.list(&Filter::default()).await.unwrap();
         let of = |occasion: Occasion| all.iter().filter(|e| e.notice.occasion == occasion).map(|e| e.state).collect::<Vec<_>>();
         assert_eq!((of(Occasion::Invite), of(expected)), (vec![State::Accepted], vec![State::Waiting]), "{what}");

@@ -29,6 +29,7 @@ mod clocks;
 mod extent;
 mod guard;
 mod nudge;
+mod sources;
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()

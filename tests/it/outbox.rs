@@ -34,6 +34,8 @@ macro_rules! conformance {
             sessions_and_participants_come_back,
             presences_and_the_departed_come_back,
             whatever_happens_to_a_session_touches_it,
+            a_session_moves_to_another_source_with_its_history,
+            what_waits_of_a_source_that_is_gone_is_held,
             a_digest_that_changes_raises_the_revision,
             a_key_is_added_once,
             moves_and_ends_are_guarded_by_the_state,

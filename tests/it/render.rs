@@ -99,6 +99,7 @@ fn sample() -> Session {
         ],
         faults: vec![],
         unread: vec![],
+        twice: String::new(),
         record: String::new(),
     }
 }

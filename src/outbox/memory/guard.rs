@@ -14,6 +14,12 @@ pub(super) struct Guard {
 }
 
 impl Guard {
+    /// A session is another source's from now on.
+    pub(super) fn forget(&mut self, session: SessionId) {
+        self.members.retain(|(id, _), _| *id != session);
+        self.passed.retain(|(id, _), _| *id != session);
+    }
+
     /// What waits.
     pub(super) fn rows(&self, source: &str) -> Vec<GuardRow> {
         let waiting = self.members.values().filter(|m| m.standing == Standing::Waiting);

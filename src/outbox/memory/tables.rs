@@ -14,9 +14,9 @@ use crate::outbox::resend::{Resent, again};
 use crate::outbox::transition::{Doubt, Recovery, Row};
 use crate::outbox::words::resent;
 use crate::outbox::{
-    Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, GuardKind, Known, KnownNotice, Lease, LedgerRow, Member, Phase,
-    Purged, REMINDED_MAX, Recovered, Reminded, Rest, Retention, SaidBy, SeenSession, Settlement, SourceStatus, StaffLetter, Standing,
-    State, Status, StoredSession, SuppressedAddress, Touch, Walk, WalkedSession, suppression_key,
+    Also, Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, GuardKind, Known, KnownNotice, Lease, LedgerRow, Member,
+    Phase, Purged, REMINDED_MAX, Recovered, Reminded, Rest, Retention, SaidBy, SeenSession, Settlement, SourceStatus, StaffLetter,
+    Standing, State, Status, StoredSession, SuppressedAddress, Touch, Walk, WalkedSession, suppression_key,
 };
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, Presence, SessionId};
@@ -26,6 +26,8 @@ pub(super) struct Tables {
     pub(super) clock: DateTime<Utc>,
     pub(super) sources: BTreeMap<String, Source>,
     pub(super) sessions: BTreeMap<(String, SessionId), Session>,
+    /// What sources say of sessions that stand under another one, by id.
+    pub(super) also: BTreeMap<String, Vec<Also>>,
     pub(super) participants: BTreeMap<(String, SessionId, ParticipationId), Known>,
     pub(super) rows: BTreeMap<NoticeKey, Row>,
     /// In which order they were added.
@@ -39,7 +41,7 @@ pub(super) struct Tables {
     by_number: HashMap<String, Vec<NoticeKey>>,
     pub(super) content: HashMap<NoticeKey, Vec<u8>>,
     pub(super) deliveries: HashMap<NoticeKey, Vec<(i64, Delivery)>>,
-    omissions: BTreeMap<(String, SessionId), Vec<Omission>>,
+    pub(super) omissions: BTreeMap<(String, SessionId), Vec<Omission>>,
     pub(super) suppressions: BTreeMap<String, SuppressedAddress>,
     /// When each reply was taken.
     pub(super) replies: HashMap<NoticeKey, DateTime<Utc>>,
@@ -62,6 +64,9 @@ pub(super) struct Source {
     pub(super) policy_digest: String,
     faults: Vec<Fault>,
     pub(super) guard: Guard,
+    pub(super) filled: bool,
+    pub(super) adopting: Vec<SessionId>,
+    pub(super) gone: bool,
 }
 
 pub(super) struct Session {
@@ -120,6 +125,10 @@ impl Tables {
         if walk.heard {
             self.put_source(&mut walk);
         }
+        if let Some(mut also) = walk.also {
+            also.sort_unstable_by_key(|also| also.id);
+            self.also.insert(walk.source.clone(), also);
+        }
         for session in walk.sessions {
             self.apply_session(&walk.source, walk.at, session, &mut applied);
         }
@@ -130,7 +139,9 @@ impl Tables {
         let mut guard = self.sources.remove(&walk.source).map(|before| before.guard).unwrap_or_default();
         guard.change(std::mem::take(&mut walk.guard));
         let (last_snapshot_at, policy_digest) = (walk.at, walk.policy_digest.clone());
-        let source = Source { last_snapshot_at, policy_digest, faults: std::mem::take(&mut walk.faults), guard };
+        let (filled, adopting) = (walk.filled, std::mem::take(&mut walk.adopting));
+        let faults = std::mem::take(&mut walk.faults);
+        let source = Source { last_snapshot_at, policy_digest, faults, guard, filled, adopting, gone: false };
         self.sources.insert(walk.source.clone(), source);
     }
 
@@ -184,13 +195,17 @@ impl Tables {
 
     fn apply_session(&mut self, source: &str, at: DateTime<Utc>, walked: WalkedSession, applied: &mut Applied) {
         let id = walked.id;
-        let place = (source.to_owned(), id);
-        if walked.was.is_some_and(|was| was != self.touch(&place)) {
-            if let Some(session) = self.sessions.get_mut(&place) {
+        let source = walked.of.as_deref().unwrap_or(source);
+        let (place, stands) = ((source.to_owned(), id), (walked.from.clone().unwrap_or_else(|| source.to_owned()), id));
+        if walked.was.is_some_and(|was| was != self.touch(&stands)) {
+            if let Some(session) = self.sessions.get_mut(&stands) {
                 session.stored.touch.again += 1;
             }
             applied.touched.push(id);
             return;
+        }
+        if stands != place {
+            self.move_session(&stands, &place);
         }
         let stored = StoredSession {
             id,
@@ -484,6 +499,7 @@ impl Tables {
         }
         self.purge_replies(content_before, retention.history_before);
         purged.ledger_rows = self.purge_ledger(now, retention.history_before);
+        self.also.values_mut().for_each(|all| all.retain(|also| also.start >= retention.content_before));
         let held: HashSet<(String, SessionId)> = self.rows.values().map(session_of).collect();
         self.sessions.retain(|place, session| session.start >= retention.history_before || held.contains(place));
         self.participants.retain(|(source, session, _), _| self.sessions.contains_key(&(source.clone(), *session)));

@@ -6,13 +6,13 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, params};
 
 use super::columns::misread;
-use super::{history, presence};
+use super::{history, presence, sources};
 
 /// What a file of SQL cannot do, after it and in its transaction.
 type Then = Option<fn(&Connection) -> rusqlite::Result<()>>;
 
 /// The files, in order; file n leads from version n to n + 1. A released one is never edited: the next change is a new file.
-const MIGRATIONS: [(&str, Then); 12] = [
+const MIGRATIONS: [(&str, Then); 13] = [
     (include_str!("../schema/0001_outbox.sql"), None),
     (include_str!("../schema/0002_ledger.sql"), Some(history::link_all)),
     (include_str!("../schema/0003_by_number.sql"), None),
@@ -25,6 +25,7 @@ const MIGRATIONS: [(&str, Then); 12] = [
     (include_str!("../schema/0010_said.sql"), None),
     (include_str!("../schema/0011_guard.sql"), None),
     (include_str!("../schema/0012_deadline.sql"), None),
+    (include_str!("../schema/0013_sources.sql"), Some(sources::stand_once)),
 ];
 
 /// "PNCT", in the file's header: another program's database is not taken for ours.

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::columns::{at, misread, ms, opt_at, opt_phase, opt_role, opt_word, required, word};
 use super::notices::{self, COLUMNS};
-use super::{frozen, guard};
+use super::{frozen, guard, sources};
 use crate::contact::{Address, Channel};
 use crate::notice::{NoticeKey, Omission};
 use crate::outbox::{
@@ -28,12 +28,13 @@ pub(super) const SEEN: &str = "SELECT id, unseal('digest', source || '/' || id, 
      FROM session INDEXED BY session_start WHERE start_at >= ?2 AND source = ?1";
 
 pub(super) fn seen(connection: &Connection, source: &str, from: DateTime<Utc>) -> rusqlite::Result<Option<Seen>> {
-    let sql = "SELECT policy_digest, last_snapshot_at FROM source WHERE name = ?1";
-    let of_source = connection.prepare_cached(sql)?.query_row([source], |row| Ok((row.get(0)?, at(row, 1)?))).optional()?;
-    let Some((policy_digest, last_snapshot_at)) = of_source else { return Ok(None) };
+    let sql = "SELECT policy_digest, last_snapshot_at, filled, adopting FROM source WHERE name = ?1";
+    let of_source = |row: &Row<'_>| Ok((row.get(0)?, at(row, 1)?, row.get(2)?, sources::adopting(row, 3)?));
+    let of_source = connection.prepare_cached(sql)?.query_row([source], of_source).optional()?;
+    let Some((policy_digest, last_snapshot_at, filled, adopting)) = of_source else { return Ok(None) };
     let mut statement = connection.prepare_cached(SEEN)?;
     let sessions = statement.query_map(params![source, ms(from)], seen_session)?.collect::<rusqlite::Result<_>>()?;
-    Ok(Some(Seen { policy_digest, last_snapshot_at, guard: guard::set(connection, source)?, sessions }))
+    Ok(Some(Seen { policy_digest, last_snapshot_at, filled, adopting, guard: guard::set(connection, source)?, sessions }))
 }
 
 /// Of these sessions alone.

@@ -58,6 +58,7 @@ pub(super) fn batch(connection: &Connection, retention: Retention) -> rusqlite::
     };
     connection.prepare_cached(DEPARTED)?.execute([])?;
     connection.prepare_cached(guard::PURGE)?.execute([])?;
+    connection.prepare_cached("DELETE FROM also_listed WHERE start_at < ?1")?.execute([ms(retention.content_before)])?;
     let answers = connection.prepare_cached(ANSWERS)?.execute(content)? + connection.prepare_cached(SAID)?.execute(content)?;
     let replies = connection.prepare_cached(REPLIES)?.execute(old)?;
     purge_notices(connection, old, &mut purged)?;

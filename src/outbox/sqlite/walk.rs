@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::columns::{ms, opt_ms, role_word};
 use super::notices::{Before, find, insert, record};
 use super::tx::Tx;
-use super::{guard, history, query, restore, suppression};
+use super::{guard, history, query, restore, sources, suppression};
 use crate::contact::Channel;
 use crate::notice::{Occasion, Omission};
 use crate::outbox::transition::Row;
@@ -18,7 +18,8 @@ pub(super) fn check(connection: &Connection, walk: &Walk) -> rusqlite::Result<Re
     let sql = "SELECT 1 FROM participant WHERE source = ?1 AND session_id = ?2 AND participation_id = ?3";
     let mut participant = connection.prepare_cached(sql)?;
     for session in &walk.sessions {
-        let checked = session.check(|id| participant.exists(params![walk.source, session.id.0, id.0]))?;
+        let source = session.from.as_deref().or(session.of.as_deref()).unwrap_or(&walk.source);
+        let checked = session.check(|id| participant.exists(params![source, session.id.0, id.0]))?;
         if checked.is_err() {
             return Ok(checked);
         }
@@ -29,29 +30,39 @@ pub(super) fn check(connection: &Connection, walk: &Walk) -> rusqlite::Result<Re
 /// Applies it.
 pub(super) fn apply(connection: &Tx<'_>, walk: &Walk) -> rusqlite::Result<Applied> {
     if walk.heard {
-        let sql = "INSERT INTO source (name, last_snapshot_at, policy_digest) VALUES (?1, ?2, ?3)
-                   ON CONFLICT (name) DO UPDATE SET last_snapshot_at = excluded.last_snapshot_at, policy_digest = excluded.policy_digest";
-        connection.prepare_cached(sql)?.execute(params![walk.source, ms(walk.at), walk.policy_digest])?;
+        let sql = "INSERT INTO source (name, last_snapshot_at, policy_digest, filled, adopting) VALUES (?1, ?2, ?3, ?4, ?5)
+                   ON CONFLICT (name) DO UPDATE SET last_snapshot_at = excluded.last_snapshot_at, policy_digest = excluded.policy_digest,
+                       filled = excluded.filled, adopting = excluded.adopting, gone_at = NULL";
+        let adopting = serde_json::to_string(&walk.adopting).expect("numbers are always JSON");
+        connection.prepare_cached(sql)?.execute(params![walk.source, ms(walk.at), walk.policy_digest, walk.filled, adopting])?;
     }
     let mut applied = Applied::default();
+    if let Some(also) = &walk.also {
+        sources::put_also(connection, &walk.source, also)?;
+    }
     for session in &walk.sessions {
-        if was_touched(connection, &walk.source, session)? {
-            connection.prepare_cached(suppression::PLAN_ONE_AGAIN)?.execute(params![walk.source, session.id.0])?;
+        let source = session.of.as_deref().unwrap_or(&walk.source);
+        let stands = session.from.as_deref().unwrap_or(source);
+        if was_touched(connection, stands, session)? {
+            connection.prepare_cached(suppression::PLAN_ONE_AGAIN)?.execute(params![stands, session.id.0])?;
             applied.touched.push(session.id);
             continue;
         }
-        let departed = query::departed(connection, &walk.source, session.id)?;
-        put_session(connection, &walk.source, session, departed != session.departed)?;
+        if stands != source {
+            sources::move_session(connection, session.id, stands, source)?;
+        }
+        let departed = query::departed(connection, source, session.id)?;
+        put_session(connection, source, session, departed != session.departed)?;
         for (id, known) in &session.known {
-            put_participant(connection, &walk.source, session, *id, known)?;
+            put_participant(connection, source, session, *id, known)?;
         }
         if departed != session.departed {
-            put_departed(connection, &walk.source, session)?;
+            put_departed(connection, source, session)?;
         }
         for change in &session.changes {
-            apply_change(connection, &walk.source, change, walk.at, &mut applied)?;
+            apply_change(connection, source, change, walk.at, &mut applied)?;
         }
-        replace_omissions(connection, &walk.source, session)?;
+        replace_omissions(connection, source, session)?;
     }
     if walk.heard {
         replace_faults(connection, &walk.source, &walk.faults)?;

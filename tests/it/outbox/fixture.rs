@@ -88,6 +88,8 @@ pub(crate) fn walked(session: i64, digest: &str, changes: Vec<Change>) -> Walked
     WalkedSession {
         presence: Presence::Listed,
         replan: false,
+        of: None,
+        from: None,
         departed: Vec::new(),
         was: None,
         id: SessionId(session),
@@ -110,6 +112,8 @@ pub(crate) fn walk(sessions: Vec<WalkedSession>) -> Walk {
         sessions,
         faults: Vec::new(),
         guard: GuardChange::default(),
+        filled: true,
+        ..Walk::default()
     }
 }
 

@@ -200,6 +200,7 @@ fn each_column_is_sealed_or_harmless() {
     let sealed: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("session", &["digest", "record"][..]),
         ("participant", &["facts", "record"]),
+        ("also_listed", &["record"]),
         ("notice", &["address", "facts"]),
         ("content", &["packed"]),
         ("suppression", &["address_key"]),
@@ -211,7 +212,8 @@ fn each_column_is_sealed_or_harmless() {
         // Random, drawn for the store; something sealed.
         ("identity", &["reference_key", "key_check"][..]),
         // Names of sources, digests of the configuration (keyed with the practice), words of the program.
-        ("source", &["name", "policy_digest"]),
+        ("source", &["name", "policy_digest", "adopting"]),
+        ("also_listed", &["source"]),
         ("guard", &["source", "kind", "standing"]),
         ("guard_passed", &["source", "kind"]),
         // Ids of participations and a reason; never a code.

@@ -4,8 +4,8 @@ use chrono::TimeDelta;
 use punctual::notice::{Occasion, Omission, Reason};
 use punctual::outbox::receipt::{About, Fate, Receipt, Received};
 use punctual::outbox::{
-    Act, Applied, Change, Departed, Filter, GuardChange, GuardKind, GuardSet, Known, Member, Passed, Retention, SeenSession, Standing,
-    State, Touch, Verdict, Walk, WalkedSession,
+    Act, Also, Applied, Change, Departed, Filter, GuardChange, GuardKind, GuardSet, Known, Member, Passed, Retention, SeenSession,
+    Standing, State, Touch, Verdict, Walk, WalkedSession,
 };
 use punctual::session::{Fault, ParticipationId, Presence, Role, SessionId};
 
@@ -441,4 +441,70 @@ pub(crate) async fn whatever_happens_to_a_session_touches_it(store: Store) {
     };
     assert_eq!(store.outbox.apply(both).await.unwrap().touched, []);
     assert!(!store.outbox.seen("clinic").await.unwrap().unwrap().sessions[&SessionId(1)].replan);
+}
+
+/// A session stands under one source, and moves to another one with all that is known of it.
+pub(crate) async fn a_session_moves_to_another_source_with_its_history(store: Store) {
+    let outbox = &store.outbox;
+    let invite = store.one().await;
+    let gone = Departed { id: ParticipationId(12), role: Role::Host, presence: Presence::Gone, record: "{}".to_owned() };
+    let all = walk(vec![WalkedSession { departed: vec![gone.clone()], ..walked(1, "first", vec![]) }]);
+    outbox.apply(all).await.unwrap();
+    let claim = store.doubt_one(0).await;
+    let also = Also { id: SessionId(1), start: minute(START), record: r#"{"SessionId":1,"Topic":"x"}"#.to_owned() };
+    let of = |source: &str| Walk { source: source.to_owned(), ..walk(vec![]) };
+    outbox.apply(Walk { also: Some(vec![also.clone()]), ..of("branch") }).await.unwrap();
+    assert_eq!(outbox.also().await.unwrap(), [("branch".to_owned(), also)]);
+    let touch = outbox.sessions("clinic", None).await.unwrap()[0].touch;
+    let moves = |was: Touch, changes| WalkedSession {
+        from: Some("clinic".to_owned()),
+        was: Some(was),
+        departed: vec![gone.clone()],
+        ..walked(1, "first", changes)
+    };
+    let touched = outbox.apply(Walk { sessions: vec![moves(Touch::default(), vec![])], ..of("branch") }).await.unwrap().touched;
+    assert_eq!(touched, [SessionId(1)], "it stays where it is");
+    let touch = Touch { again: touch.again + 1, ..touch };
+    let add = Change::Add(notice(1, Occasion::Reminder, 30));
+    assert_eq!(outbox.apply(Walk { sessions: vec![moves(touch, vec![add])], ..of("branch") }).await.unwrap().added, 1);
+    assert!(outbox.sessions("clinic", None).await.unwrap().is_empty() && outbox.also().await.unwrap().is_empty());
+    let stands = outbox.sessions("branch", None).await.unwrap().remove(0);
+    assert_eq!((stands.digest.as_str(), &stands.departed), ("first", &vec![gone.clone()]));
+    let known = outbox.known("branch", &[SessionId(1)]).await.unwrap();
+    assert_eq!(known[&(SessionId(1), ParticipationId(11))].notices.len(), 2);
+    assert!(outbox.known("clinic", &[SessionId(1)]).await.unwrap().is_empty());
+    assert!(store.settle(1, &claim, super::fixture::accepted()).await, "what was under way ends as ever");
+    assert_eq!((store.entry(invite.key).await.source.as_str(), store.entry(invite.key).await.state), ("branch", State::Accepted));
+    assert_eq!(store.claim_one(31).await.entry.source, "branch");
+    // And one that is of another source than the walk's is changed where it stands.
+    let marked = WalkedSession {
+        of: Some("branch".to_owned()),
+        ambiguous: vec![(ParticipationId(11), "x".to_owned())],
+        ..walked(1, "second", vec![])
+    };
+    outbox.apply(walk(vec![marked])).await.unwrap();
+    assert_eq!(outbox.sessions("branch", None).await.unwrap()[0].ambiguous.len(), 1);
+    assert!(outbox.rename_source("branch", "annex", minute(40)).await.unwrap());
+    assert!(!outbox.rename_source("clinic", "annex", minute(40)).await.unwrap(), "there is one of that name");
+    assert_eq!(outbox.known("annex", &[SessionId(1)]).await.unwrap().len(), 2);
+    assert_eq!(outbox.sessions("annex", None).await.unwrap()[0].digest, "second");
+    let sources: Vec<(String, bool)> = outbox.sources().await.unwrap().into_iter().map(|s| (s.name, s.gone)).collect();
+    assert_eq!(sources, [("annex".to_owned(), false), ("clinic".to_owned(), false)]);
+}
+
+pub(crate) async fn what_waits_of_a_source_that_is_gone_is_held(store: Store) {
+    let outbox = &store.outbox;
+    let invite = store.one().await;
+    let replan = async || outbox.seen("clinic").await.unwrap().unwrap().sessions[&SessionId(1)].replan;
+    for (names, held, state, again) in [
+        (&["clinic"][..], 0, (State::Waiting, None), false),
+        (&["branch"], 1, (State::Held, Some(Reason::SourceGone)), false),
+        (&["branch"], 0, (State::Held, Some(Reason::SourceGone)), false),
+        (&["branch", "clinic"], 0, (State::Held, Some(Reason::SourceGone)), true),
+    ] {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(outbox.configure(&names, minute(0)).await.unwrap(), held, "{names:?}");
+        let entry = store.entry(invite.key).await;
+        assert_eq!(((entry.state, entry.reason), replan().await), (state, again), "{names:?}");
+    }
 }

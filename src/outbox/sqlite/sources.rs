@@ -1,0 +1,175 @@
+//! Where sessions stand: under one source each. They move to another one with their history, and a source may get another name.
+//!
+//! What is sealed for its row (see [`super::sealed`]) is sealed anew for the row that it becomes.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, params};
+
+use super::columns::{at, key, ms};
+use super::history;
+use super::notices::{Before, find, record};
+use super::tx::Tx;
+use crate::notice::{NoticeKey, Reason};
+use crate::outbox::{Also, Change, LedgerRow, SourceRow, State};
+use crate::session::SessionId;
+
+/// Tables of which each row is of one session of a source; `session` itself is another matter.
+const OF_A_SESSION: [&str; 3] = ["rsvp", "omission", "notice"];
+
+/// Sources that were ever walked.
+pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<SourceRow>> {
+    let sql = "SELECT name, gone_at IS NOT NULL FROM source ORDER BY name";
+    connection.prepare_cached(sql)?.query_map([], |row| Ok(SourceRow { name: row.get(0)?, gone: row.get(1)? }))?.collect()
+}
+
+/// What sources say of sessions that stand under another one.
+pub(super) fn also(connection: &Connection) -> rusqlite::Result<Vec<(String, Also)>> {
+    let sql = "SELECT source, session_id, start_at, unseal('also', source || '/' || session_id, record) FROM also_listed ORDER BY source, session_id";
+    let one = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, Also { id: SessionId(row.get(1)?), start: at(row, 2)?, record: row.get(3)? }));
+    connection.prepare_cached(sql)?.query_map([], one)?.collect()
+}
+
+/// Replaces what a source says so.
+pub(super) fn put_also(connection: &Connection, source: &str, also: &[Also]) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM also_listed WHERE source = ?1")?.execute([source])?;
+    let sql = "INSERT INTO also_listed (source, session_id, start_at, record) VALUES (?1, ?2, ?3, seal('also', ?1 || '/' || ?2, ?4))";
+    let mut statement = connection.prepare_cached(sql)?;
+    for Also { id, start, record } in also {
+        statement.execute(params![source, id.0, ms(*start), record])?;
+    }
+    Ok(())
+}
+
+/// A session stands under another source from now on, with all that is known of it.
+pub(super) fn move_session(connection: &Connection, id: SessionId, from: &str, to: &str) -> rusqlite::Result<()> {
+    // Each table in turn refers to what is not there, until all of them have moved.
+    connection.execute_batch("PRAGMA defer_foreign_keys = ON")?;
+    move_rows(connection, Some(id), from, to)?;
+    for table in ["guard", "guard_passed"] {
+        let sql = format!("DELETE FROM {table} WHERE source = ?1 AND session_id = ?2");
+        connection.prepare_cached(&sql)?.execute(params![from, id.0])?;
+    }
+    connection.prepare_cached("DELETE FROM also_listed WHERE source = ?1 AND session_id = ?2")?.execute(params![to, id.0])?;
+    Ok(())
+}
+
+/// The rows of one session, or of all.
+fn move_rows(connection: &Connection, id: Option<SessionId>, from: &str, to: &str) -> rusqlite::Result<()> {
+    let id = id.map(|id| id.0);
+    let sql = "UPDATE session SET source = ?2, digest = seal('digest', ?2 || '/' || id, unseal('digest', source || '/' || id, digest)),
+                   record = seal('record', ?2 || '/' || id, unseal('record', source || '/' || id, record))
+               WHERE source = ?1 AND (?3 IS NULL OR id = ?3)";
+    connection.prepare_cached(sql)?.execute(params![from, to, id])?;
+    let sql = "UPDATE participant SET source = ?2,
+                   facts = seal('facts', ?2 || '/' || session_id || '/' || participation_id,
+                                unseal('facts', source || '/' || session_id || '/' || participation_id, facts)),
+                   record = seal('person', ?2 || '/' || session_id || '/' || participation_id,
+                                 unseal('person', source || '/' || session_id || '/' || participation_id, record))
+               WHERE source = ?1 AND (?3 IS NULL OR session_id = ?3)";
+    connection.prepare_cached(sql)?.execute(params![from, to, id])?;
+    for table in OF_A_SESSION {
+        let sql = format!("UPDATE {table} SET source = ?2 WHERE source = ?1 AND (?3 IS NULL OR session_id = ?3)");
+        connection.prepare_cached(&sql)?.execute(params![from, to, id])?;
+    }
+    Ok(())
+}
+
+/// A source has another name. `false`: there is none of the old one, or there is one of the new one already.
+pub(super) fn rename(connection: &Tx<'_>, from: &str, to: &str, now: DateTime<Utc>) -> rusqlite::Result<bool> {
+    let there = |name: &str| connection.prepare_cached("SELECT 1 FROM source WHERE name = ?1")?.exists([name]);
+    if !there(from)? || there(to)? {
+        return Ok(false);
+    }
+    connection.execute_batch("PRAGMA defer_foreign_keys = ON")?;
+    connection.execute("UPDATE source SET name = ?2, gone_at = NULL WHERE name = ?1", [from, to])?;
+    let sql = "UPDATE guard SET source = ?2, says = seal('guard', ?2 || '/' || session_id || '/' || kind,
+                   unseal('guard', source || '/' || session_id || '/' || kind, says)) WHERE source = ?1";
+    connection.execute(sql, [from, to])?;
+    move_rows(connection, None, from, to)?;
+    let sql = "UPDATE also_listed SET source = ?2, record = seal('also', ?2 || '/' || session_id, unseal('also', source || '/' || session_id, record))
+               WHERE source = ?1";
+    connection.execute(sql, [from, to])?;
+    // Whatever else is of a source, in tables that are no business of this file.
+    let sql = "SELECT t.name FROM sqlite_schema AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table' AND c.name = 'source'";
+    let tables: Vec<String> = connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for table in tables {
+        connection.execute(&format!("UPDATE {table} SET source = ?2 WHERE source = ?1"), [from, to])?;
+    }
+    history::append(connection, &LedgerRow::note(now, "source_renamed", &format!("{from} is {to} now")))?;
+    Ok(true)
+}
+
+const PENDING_OF: &str = "SELECT key FROM notice WHERE source = ?1 AND state IN ('waiting', 'unknown') AND next_attempt_at IS NOT NULL";
+
+/// These are the sources from now on: what waits of others is held. Returns how many notices that are.
+pub(super) fn configure(connection: &Tx<'_>, names: &[String], now: DateTime<Utc>) -> rusqlite::Result<usize> {
+    let mut held = 0;
+    for SourceRow { name, gone } in all(connection)? {
+        let configured = names.contains(&name);
+        if configured && gone {
+            connection.execute("UPDATE source SET gone_at = NULL WHERE name = ?1", [&name])?;
+            connection.execute("UPDATE session SET replan = replan + 1 WHERE source = ?1", [&name])?;
+        }
+        if configured {
+            continue;
+        }
+        connection.execute("UPDATE source SET gone_at = coalesce(gone_at, ?2) WHERE name = ?1", params![name, ms(now)])?;
+        let keys: Vec<NoticeKey> =
+            connection.prepare(PENDING_OF)?.query_map([&name], |row| key(row, 0))?.collect::<rusqlite::Result<_>>()?;
+        for key in keys {
+            let Some(mut row) = find(connection, key)? else { continue };
+            let before = Before::of(&row);
+            let change = Change::End { key, state: State::Held, reason: Reason::SourceGone };
+            // One in doubt stays so; it is not sent again by itself.
+            if if row.entry.state == State::Unknown { row.resolve(None) } else { row.change(&change, now) } {
+                held += 1;
+                record(connection, &row, before, ("source_gone", None), now)?;
+            }
+        }
+    }
+    Ok(held)
+}
+
+/// Stores until schema 10 held a session once for each source that listed it: it stays under the one that was heard last, with all history.
+pub(super) fn stand_once(connection: &Connection) -> rusqlite::Result<()> {
+    let sql =
+        "SELECT id, source FROM session JOIN source ON name = source WHERE id IN (SELECT id FROM session GROUP BY id HAVING count(*) > 1)
+               ORDER BY id, (presence = 'listed') DESC, last_snapshot_at DESC, name";
+    let rows: Vec<(i64, String)> =
+        connection.prepare(sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+    let mut stands: Option<(i64, String)> = None;
+    for (id, source) in rows {
+        let Some((_, to)) = stands.as_ref().filter(|(same, _)| *same == id) else {
+            stands = Some((id, source));
+            continue;
+        };
+        for table in ["rsvp", "participant"] {
+            let columns = if table == "rsvp" {
+                "says, over, at"
+            } else {
+                "first_seen, start_at, start_known_at, adopted, facts, facts_known_at, cancelled, absent_since, absences, presence, role, record"
+            };
+            let values = columns
+                .replacen("facts,", "seal('facts', ?2 || '/' || session_id || '/' || participation_id, unseal('facts', source || '/' || session_id || '/' || participation_id, facts)),", 1)
+                .replace("record", "seal('person', ?2 || '/' || session_id || '/' || participation_id, unseal('person', source || '/' || session_id || '/' || participation_id, record))");
+            let sql = format!(
+                "INSERT OR IGNORE INTO {table} (source, session_id, participation_id, {columns})
+                 SELECT ?2, session_id, participation_id, {values} FROM {table} WHERE source = ?1 AND session_id = ?3"
+            );
+            connection.execute(&sql, params![source, to, id])?;
+        }
+        connection.execute("UPDATE notice SET source = ?2 WHERE source = ?1 AND session_id = ?3", params![source, to, id])?;
+        for table in ["rsvp", "participant", "omission", "guard"] {
+            connection.execute(&format!("DELETE FROM {table} WHERE source = ?1 AND session_id = ?2"), params![source, id])?;
+        }
+        connection.execute("DELETE FROM session WHERE source = ?1 AND id = ?2", params![source, id])?;
+        connection.execute("UPDATE session SET replan = replan + 1 WHERE id = ?1", [id])?;
+    }
+    connection.execute_batch("CREATE UNIQUE INDEX session_id ON session (id)")
+}
+
+/// The sessions that were at fault in the first fill.
+pub(super) fn adopting(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Vec<SessionId>> {
+    let text = row.get_ref(column)?.as_str()?;
+    serde_json::from_str(text).map_err(|e| super::columns::misread(column, rusqlite::types::Type::Text, e.to_string()))
+}

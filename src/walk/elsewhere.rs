@@ -1,0 +1,249 @@
+//! What the other sources say: which sessions stand under them, and who holds which code and participation.
+//!
+//! A session belongs to its id. It stands under one source; what another one says of it stands beside it. So a session that leaves one source and
+//! is listed by another moves there, and what two sources tell differently is ambiguous, whichever said it first ([`crate::source::ambiguity`]
+//! decides, as it does within one source). Read from the store once, and kept up to date by each walk; a practice with one source pays nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::outbox::{self, Also, Outbox, StoredSession, WalkedSession};
+use crate::session::{Presence, Session, SessionId, Snapshot};
+use crate::source::ambiguity::{self, Claim};
+use crate::source::json;
+
+/// So long after its start a session that another source listed holds its codes.
+const HOLDS_FOR: TimeDelta = TimeDelta::days(1);
+
+/// The sessions of all sources, by what must be somebody's alone.
+#[derive(Default)]
+pub struct Elsewhere {
+    is_read: bool,
+    held: HashMap<SessionId, Held>,
+    /// Statements of sources about sessions that stand under another one.
+    also: HashMap<SessionId, Vec<(String, Session)>>,
+    holders: HashMap<Claim, Vec<SessionId>>,
+}
+
+/// A session of the store.
+struct Held {
+    source: String,
+    /// Its source lists it, as far as is known.
+    listed: bool,
+    claims: Vec<Claim>,
+}
+
+/// What the other sources say of what one says now.
+#[derive(Default)]
+pub(super) struct Beside {
+    /// Sessions that stood under another source, which lists them no more: they move to this one.
+    pub(super) from: HashMap<SessionId, String>,
+    /// Sessions of this source's list that stand under another one.
+    pub(super) second: HashSet<SessionId>,
+    /// What this source says of them, if that is news.
+    pub(super) also: Option<Vec<Also>>,
+    /// Sessions that this source lists no more, and another one does: where they move to.
+    pub(super) moves: BTreeMap<SessionId, (String, Session)>,
+    /// Sessions of which it said something else before, and says nothing any more.
+    pub(super) yielded: HashSet<SessionId>,
+    /// Sessions as all sources together tell them: those that share something with another source.
+    pub(super) together: HashMap<SessionId, Session>,
+    /// Of those that stand under another source, as the store has them.
+    pub(super) others: BTreeMap<SessionId, (String, StoredSession)>,
+}
+
+impl Elsewhere {
+    /// What others say beside this snapshot. `missing`: sessions of this source that it lists no more.
+    pub(super) async fn beside(
+        &mut self,
+        outbox: &dyn Outbox,
+        source: &str,
+        snapshot: &Snapshot,
+        missing: &[SessionId],
+        now: DateTime<Utc>,
+    ) -> outbox::Result<Beside> {
+        let sources = outbox.sources().await?;
+        if sources.iter().all(|s| s.name == source) {
+            return Ok(Beside::default());
+        }
+        if !self.is_read {
+            for row in &sources {
+                for stored in outbox.sessions(&row.name, None).await? {
+                    let presence = if row.gone { Presence::Gone } else { stored.presence };
+                    self.put(stored.id, &row.name, presence, &stored.record, now);
+                }
+            }
+            for (of, also) in outbox.also().await? {
+                self.put_also(&of, &also);
+            }
+            self.is_read = true;
+        }
+        let mut beside = Beside::default();
+        for session in &snapshot.sessions {
+            match self.held.get(&session.id) {
+                Some(held) if held.source != source && held.listed => {
+                    beside.second.insert(session.id);
+                }
+                Some(held) if held.source != source => {
+                    beside.from.insert(session.id, held.source.clone());
+                }
+                _ => {}
+            }
+        }
+        for id in missing {
+            if let Some((to, said)) = self.also.get(id).and_then(|all| all.iter().find(|(of, _)| of != source)) {
+                beside.moves.insert(*id, (to.clone(), said.clone()));
+            }
+        }
+        let yielded = self.second(source, snapshot, &mut beside);
+        let involved = self.involved(source, snapshot, &beside, &yielded);
+        beside.yielded = yielded.into_iter().collect();
+        self.tell_together(outbox, (source, snapshot), missing, &mut beside, &involved).await?;
+        Ok(beside)
+    }
+
+    /// What this source says of sessions that stand under others; and those that it has said something of, and does no more.
+    fn second(&self, source: &str, snapshot: &Snapshot, beside: &mut Beside) -> Vec<SessionId> {
+        let before: BTreeMap<SessionId, &Session> =
+            self.also.iter().filter_map(|(id, all)| all.iter().find(|(of, _)| of == source).map(|(_, session)| (*id, session))).collect();
+        let mut now: BTreeMap<SessionId, &Session> =
+            snapshot.sessions.iter().filter(|s| beside.second.contains(&s.id)).map(|s| (s.id, s)).collect();
+        if !snapshot.is_whole() {
+            for (id, said) in before.iter().filter(|(id, _)| !beside.from.contains_key(id)) {
+                now.entry(*id).or_insert(said);
+            }
+        }
+        let same = before.len() == now.len() && before.iter().all(|(id, was)| now.get(id).is_some_and(|is| is.record == was.record));
+        if !same {
+            let also = |s: &&Session| Also { id: s.id, start: s.start, record: s.record.clone() };
+            beside.also = Some(now.values().map(also).collect());
+        }
+        before.into_keys().filter(|id| !now.contains_key(id)).collect()
+    }
+
+    /// Sessions that share a session, a code or a participation with another source, or did, and whatever shares something with those.
+    fn involved(&self, source: &str, snapshot: &Snapshot, beside: &Beside, yielded: &[SessionId]) -> BTreeSet<SessionId> {
+        let mut local: HashMap<Claim, Vec<SessionId>> = HashMap::new();
+        let mut said: HashMap<SessionId, Vec<Claim>> = HashMap::new();
+        for session in &snapshot.sessions {
+            let claims = ambiguity::claims(session);
+            claims.iter().for_each(|claim| local.entry(*claim).or_default().push(session.id));
+            said.insert(session.id, claims);
+        }
+        let is_other = |id: &SessionId| self.held.get(id).is_some_and(|held| held.source != source);
+        let mine = self.held.values().filter(|held| held.source == source).flat_map(|held| &held.claims);
+        let shared = mine.chain(local.keys()).filter_map(|claim| self.holders.get(claim)).flatten();
+        let mut queue: Vec<SessionId> = shared.copied().filter(|id| is_other(id)).collect();
+        queue.extend(beside.second.iter().chain(beside.moves.keys()).chain(beside.from.keys()).copied());
+        queue.extend(yielded.iter().copied());
+        queue.extend(self.also.keys().filter(|id| !is_other(id)));
+        let mut involved = BTreeSet::new();
+        while let Some(id) = queue.pop() {
+            if !involved.insert(id) {
+                continue;
+            }
+            let of_store = self.held.get(&id).map(|held| held.claims.as_slice()).unwrap_or_default();
+            let of_snapshot = said.get(&id).map(Vec::as_slice).unwrap_or_default();
+            for claim in of_store.iter().chain(of_snapshot) {
+                queue.extend(self.holders.get(claim).into_iter().chain(local.get(claim)).flatten().filter(|id| !involved.contains(id)));
+            }
+        }
+        involved
+    }
+
+    /// Reads what is involved, and lets all sources tell it together: whose a session is speaks first.
+    async fn tell_together(
+        &self,
+        outbox: &dyn Outbox,
+        (source, snapshot): (&str, &Snapshot),
+        missing: &[SessionId],
+        beside: &mut Beside,
+        involved: &BTreeSet<SessionId>,
+    ) -> outbox::Result<()> {
+        if involved.is_empty() {
+            return Ok(());
+        }
+        let mut of: BTreeMap<&str, Vec<SessionId>> = BTreeMap::new();
+        for id in involved.iter().filter(|id| !beside.from.contains_key(id)) {
+            if let Some(held) = self.held.get(id).filter(|held| held.source != source) {
+                of.entry(&held.source).or_default().push(*id);
+            }
+        }
+        for (name, ids) in of {
+            let stored = outbox.sessions(name, Some(&ids)).await?;
+            beside.others.extend(stored.into_iter().map(|stored| (stored.id, (name.to_owned(), stored))));
+        }
+        let said: HashMap<SessionId, &Session> = snapshot.sessions.iter().map(|s| (s.id, s)).collect();
+        // What it cannot be heard of, or not be read of, is as it was.
+        let is_own = |id: &SessionId| self.held.get(id).is_some_and(|held| held.source == source && held.listed);
+        let quiet = |id: &&SessionId| is_own(id) && !said.contains_key(id) && !missing.contains(id);
+        let quiet: Vec<SessionId> = involved.iter().filter(quiet).copied().collect();
+        let quiet: HashMap<SessionId, StoredSession> =
+            outbox.sessions(source, Some(&quiet)).await?.into_iter().map(|stored| (stored.id, stored)).collect();
+        let mut union = Snapshot::default();
+        for id in involved {
+            let other = beside.others.get(id).map(|(_, stored)| stored).or_else(|| quiet.get(id));
+            let other = other.filter(|stored| is_listed(stored.presence)).and_then(|stored| json::kept(&stored.record));
+            let also = self.also.get(id).into_iter().flatten().filter(|(of, _)| of != source).map(|(_, session)| session);
+            let all = other.into_iter().chain(said.get(id).map(|s| (*s).clone())).chain(also.cloned());
+            union.sessions.extend(all.map(ambiguity::unmarked));
+        }
+        ambiguity::mark(&mut union);
+        beside.together = union.sessions.into_iter().map(|session| (session.id, session)).collect();
+        Ok(())
+    }
+
+    /// Whether it holds anything that walks must keep up to date.
+    pub(super) fn is_read(&self) -> bool {
+        self.is_read
+    }
+
+    /// A walk was applied.
+    pub(super) fn applied(&mut self, source: &str, also: Option<&[Also]>, sessions: &[WalkedSession], now: DateTime<Utc>) {
+        if !self.is_read {
+            return;
+        }
+        if let Some(also) = also {
+            self.also.values_mut().for_each(|all| all.retain(|(of, _)| of != source));
+            also.iter().for_each(|also| self.put_also(source, also));
+        }
+        for walked in sessions {
+            let of = walked.of.as_deref().unwrap_or(source);
+            if let Some(all) = self.also.get_mut(&walked.id) {
+                all.retain(|(said_by, _)| said_by != of);
+            }
+            self.put(walked.id, of, walked.presence, &walked.record, now);
+        }
+        self.also.retain(|_, all| !all.is_empty());
+    }
+
+    fn put(&mut self, id: SessionId, source: &str, presence: Presence, record: &str, now: DateTime<Utc>) {
+        if let Some(before) = self.held.remove(&id) {
+            for claim in before.claims {
+                self.holders.entry(claim).or_default().retain(|holder| *holder != id);
+            }
+        }
+        let listed = is_listed(presence);
+        let session = json::kept(record).filter(|s| listed && s.start + HOLDS_FOR > now);
+        let claims = session.map(|s| ambiguity::claims(&s)).unwrap_or_default();
+        claims.iter().for_each(|claim| self.holders.entry(*claim).or_default().push(id));
+        self.held.insert(id, Held { source: source.to_owned(), listed, claims });
+    }
+
+    fn put_also(&mut self, source: &str, also: &Also) {
+        let Some(session) = json::kept(&also.record) else { return };
+        for claim in ambiguity::claims(&session) {
+            let holders = self.holders.entry(claim).or_default();
+            if !holders.contains(&also.id) {
+                holders.push(also.id);
+            }
+        }
+        self.also.entry(also.id).or_default().push((source.to_owned(), session));
+    }
+}
+
+/// The source lists it, as far as is known.
+fn is_listed(presence: Presence) -> bool {
+    !matches!(presence, Presence::Absent | Presence::Gone)
+}

@@ -1,0 +1,226 @@
+//! Several sources: what one says beside the other.
+
+use punctual::session::Snapshot;
+
+use super::*;
+
+const TWO_DAYS: &str = "2026-11-26T15:00:00";
+
+/// A session of one person.
+fn session(id: i64, start: &str, code: i64) -> Value {
+    json!({"SessionId": id, "ScheduleTs": start, "Participants": [
+        {"ParticipationId": id * 10, "ShouldAutoDeliverCode": "N"},
+        {"ParticipationId": id * 10 + 1, "ShouldAutoDeliverCode": "E", "ParticipantEmailAddress": format!("p{id}@example.com"),
+         "ParticipantTimeZoneWindowsId": "America/New_York", "ConnectCode": code}]})
+}
+
+impl World {
+    async fn walk_of(&self, source: &str, sessions: &[Value]) -> walk::Report {
+        let body = Value::Array(sessions.to_vec()).to_string();
+        let mut snapshot: Snapshot = json::parse(body.as_bytes()).unwrap();
+        ambiguity::mark(&mut snapshot);
+        walk::walk(&*self.outbox, source, &snapshot, &self.policy, self.clock.now()).await.unwrap()
+    }
+
+    /// Its notices: occasion, rule, state and reason.
+    async fn told(&self, id: i64) -> Vec<String> {
+        self.states_of(id).await
+    }
+
+    /// Hands over what is due by then.
+    async fn go(&self, now: &str) {
+        self.set(now);
+        self.once().await;
+    }
+
+    async fn stands(&self, source: &str) -> Vec<i64> {
+        self.outbox.sessions(source, None).await.unwrap().iter().map(|s| s.id.0).collect()
+    }
+}
+
+const WAITS: [&str; 3] = ["invite accepted", "reminder 1h waiting", "reminder 24h waiting"];
+
+#[tokio::test]
+async fn a_session_that_goes_to_another_source_keeps_its_history() {
+    let (a, b, c) = (session(1, TWO_DAYS, 100_000_001), session(2, TWO_DAYS, 100_000_002), session(3, TWO_DAYS, 100_000_003));
+    // The order of the polls after it went, and how often each comes before the other one.
+    for (polls, what) in
+        [("ab", "first"), ("ba", "last"), ("aab", "held as absent"), ("bbaabb", "again and again"), ("abababab", "for an hour")]
+    {
+        let world = World::new("2026-11-24T09:00:00Z");
+        world.walk_of("a", &[a.clone(), b.clone()]).await;
+        world.walk_of("b", std::slice::from_ref(&c)).await;
+        world.go("2026-11-24T09:05:00Z").await;
+        assert_eq!(world.told(1).await, WAITS, "{what}");
+        for (minute, source) in (10..).zip(polls.chars()) {
+            world.set(&format!("2026-11-24T09:{minute}:00Z"));
+            if source == 'a' {
+                world.walk_of("a", std::slice::from_ref(&b)).await;
+            } else {
+                world.walk_of("b", &[c.clone(), a.clone()]).await;
+            }
+        }
+        assert_eq!(world.told(1).await, WAITS, "{what}: nobody hears anything of it");
+        assert_eq!((world.stands("a").await, world.stands("b").await), (vec![2], vec![1, 3]), "{what}");
+        // And it is the other source's by now: that one takes it away.
+        for minute in [30, 36, 41] {
+            world.set(&format!("2026-11-24T09:{minute}:00Z"));
+            world.walk_of("b", std::slice::from_ref(&c)).await;
+            world.walk_of("a", std::slice::from_ref(&b)).await;
+        }
+        assert!(world.told(1).await.contains(&"cancelled waiting".to_owned()), "{what}: {:?}", world.told(1).await);
+    }
+}
+
+#[tokio::test]
+async fn what_two_sources_tell_differently_is_told_to_nobody() {
+    let one = session(1, TWO_DAYS, 100_000_001);
+    let mut same_person = session(2, TWO_DAYS, 100_000_002);
+    same_person["Participants"][1]["ParticipationId"] = json!(11);
+    for (what, other) in [
+        ("one code", session(2, TWO_DAYS, 100_000_001)),
+        ("one session with two starts", session(1, "2026-11-27T15:00:00", 100_000_001)),
+        ("one participation in two sessions", same_person),
+    ] {
+        for turned in [false, true] {
+            let world = World::new("2026-11-24T09:00:00Z");
+            let (first, second) = if turned { (&other, &one) } else { (&one, &other) };
+            world.walk_of("a", std::slice::from_ref(first)).await;
+            world.walk_of("b", std::slice::from_ref(second)).await;
+            let held = async |world: &World| {
+                let all: Vec<Entry> = world.outbox.list(&Filter::default()).await.unwrap();
+                let open: Vec<Entry> = all.into_iter().filter(|e| !e.state.told() && e.state.pending()).collect();
+                open.iter().all(|e| (e.state, e.reason) == (State::Held, Some(Reason::Ambiguous)))
+            };
+            assert!(held(&world).await, "{what}: {:?} {:?}", world.told(1).await, world.told(2).await);
+            world.walk_of("a", std::slice::from_ref(first)).await;
+            assert!(held(&world).await, "{what}, again");
+            world.go("2026-11-24T09:10:00Z").await;
+            assert_eq!(world.sent(), 0, "{what}");
+            // It clears by itself when one yields.
+            world.walk_of("b", &[session(9, TWO_DAYS, 100_000_009)]).await;
+            world.go("2026-11-24T09:20:00Z").await;
+            let id = first["SessionId"].as_i64().unwrap();
+            assert_eq!(world.told(id).await, WAITS, "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_two_sources_tell_alike_is_told_once() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    let one = session(1, TWO_DAYS, 100_000_001);
+    world.walk_of("a", std::slice::from_ref(&one)).await;
+    // The order of its fields is no difference.
+    let turned = serde_json::from_str::<Value>(&one.to_string()).unwrap();
+    world.walk_of("b", std::slice::from_ref(&turned)).await;
+    world.go("2026-11-24T09:05:00Z").await;
+    assert_eq!((world.told(1).await, world.sent()), (WAITS.map(str::to_owned).to_vec(), 1));
+    for _ in 0..2 {
+        assert_eq!(world.walk_of("a", std::slice::from_ref(&one)).await.planned, 0);
+        assert_eq!(world.walk_of("b", std::slice::from_ref(&one)).await.planned, 0);
+    }
+    // The one that it stands under lists it no more: it stands under the other.
+    for minute in [10, 16, 22] {
+        world.set(&format!("2026-11-24T09:{minute}:00Z"));
+        world.walk_of("a", &[session(2, TWO_DAYS, 100_000_002)]).await;
+    }
+    assert_eq!((world.told(1).await, world.stands("b").await), (WAITS.map(str::to_owned).to_vec(), vec![1]));
+}
+
+#[tokio::test]
+async fn a_duplicate_that_vanishes_ends_as_one_session_would() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    let (one, other) = (session(1, TWO_DAYS, 100_000_001), session(2, TWO_DAYS, 100_000_002));
+    let mut twice = one.clone();
+    twice["Topic"] = json!("x");
+    world.walk_of("a", &[one.clone(), other.clone()]).await;
+    world.go("2026-11-24T09:05:00Z").await;
+    world.walk_of("a", &[one, twice, other.clone()]).await;
+    assert_eq!(world.told(1).await, ["invite accepted", "reminder 1h held ambiguous", "reminder 24h held ambiguous"]);
+    for minute in [10, 16, 22] {
+        world.set(&format!("2026-11-24T09:{minute}:00Z"));
+        world.walk_of("a", std::slice::from_ref(&other)).await;
+    }
+    let told = world.told(1).await;
+    assert!(told.contains(&"cancelled waiting".to_owned()) && !told.iter().any(|t| t.contains("held")), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_record_that_does_not_say_whose_it_is_takes_nothing_away() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    let (one, two) = (session(1, TWO_DAYS, 100_000_001), session(2, TWO_DAYS, 100_000_002));
+    world.walk_of("a", &[one.clone(), two.clone()]).await;
+    world.go("2026-11-24T09:05:00Z").await;
+    let mut nameless = one.clone();
+    nameless["SessionId"] = Value::Null;
+    let mut nobody = two.clone();
+    nobody["Participants"][1]["ParticipationId"] = json!("x");
+    for minute in [10, 16, 22, 30] {
+        world.set(&format!("2026-11-24T09:{minute}:00Z"));
+        world.walk_of("a", &[nameless.clone(), nobody.clone()]).await;
+    }
+    assert_eq!((world.told(1).await, world.told(2).await), (WAITS.map(str::to_owned).to_vec(), WAITS.map(str::to_owned).to_vec()));
+    world.walk_of("a", &[one, two]).await;
+    assert_eq!((world.told(1).await, world.told(2).await), (WAITS.map(str::to_owned).to_vec(), WAITS.map(str::to_owned).to_vec()));
+}
+
+const CUT_OVER: &str = "[practice]\nname = \"Lakeside\"\n[adopt]\ninvites = false\n[quiet_hours]\nchannels = []\n";
+
+#[tokio::test]
+async fn the_first_fill_ends_with_the_first_list_that_is_whole_and_not_empty() {
+    let world = World::with("2026-11-24T09:00:00Z", CUT_OVER);
+    let (one, two) = (session(1, TWO_DAYS, 100_000_001), session(2, TWO_DAYS, 100_000_002));
+    assert!(world.walk_of("a", &[]).await.waits);
+    let body = Value::Array(vec![one.clone()]).to_string();
+    let part = Snapshot { extent: Extent::Part, ..json::parse(body.as_bytes()).unwrap() };
+    assert!(walk::walk(&*world.outbox, "a", &part, &world.policy, world.clock.now()).await.unwrap().waits);
+    assert!(world.told(1).await.is_empty(), "a part adopts nothing, and invites nobody");
+    // A field is at fault, and so is a whole session: they count as adopted once they are mended.
+    let (mut bad, mut worse) = (two.clone(), session(3, TWO_DAYS, 100_000_003));
+    bad["Participants"][1]["ConnectCode"] = json!("oops");
+    worse["ScheduleTs"] = json!("soon");
+    assert!(!world.walk_of("a", &[one.clone(), bad, worse]).await.waits);
+    let four = session(4, TWO_DAYS, 100_000_004);
+    world.walk_of("a", &[one, two, session(3, TWO_DAYS, 100_000_003), four]).await;
+    world.go("2026-11-24T09:10:00Z").await;
+    for id in 1..=3 {
+        assert_eq!(world.told(id).await, ["invite cancelled adopted", "reminder 1h waiting", "reminder 24h waiting"], "session {id}");
+    }
+    assert_eq!(world.told(4).await[0], "invite accepted", "who comes later is new");
+}
+
+#[tokio::test]
+async fn a_source_that_is_renamed_takes_over_everything() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    let one = session(1, TWO_DAYS, 100_000_001);
+    world.walk_of("old", std::slice::from_ref(&one)).await;
+    world.go("2026-11-24T09:05:00Z").await;
+    let now = world.clock.now();
+    assert!(world.outbox.rename_source("old", "new", now).await.unwrap());
+    assert!(!world.outbox.rename_source("old", "new", now).await.unwrap(), "once");
+    assert_eq!(world.outbox.configure(&["new".to_owned()], now).await.unwrap(), 0);
+    assert_eq!(world.walk_of("new", std::slice::from_ref(&one)).await.planned, 0);
+    assert_eq!((world.told(1).await, world.stands("new").await), (WAITS.map(str::to_owned).to_vec(), vec![1]));
+}
+
+#[tokio::test]
+async fn a_source_that_is_taken_out_holds_what_waits_until_it_comes_back() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    let (one, two) = (session(1, TWO_DAYS, 100_000_001), session(2, TWO_DAYS, 100_000_002));
+    world.walk_of("a", std::slice::from_ref(&one)).await;
+    world.walk_of("b", std::slice::from_ref(&two)).await;
+    world.go("2026-11-24T09:05:00Z").await;
+    let now = world.clock.now();
+    assert_eq!(world.outbox.configure(&["a".to_owned()], now).await.unwrap(), 2);
+    assert_eq!(world.outbox.configure(&["a".to_owned()], now).await.unwrap(), 0, "they are held");
+    assert_eq!(world.told(2).await, ["invite accepted", "reminder 1h held source_gone", "reminder 24h held source_gone"]);
+    assert_eq!(world.told(1).await, WAITS);
+    world.outbox.configure(&["a".to_owned(), "b".to_owned()], now).await.unwrap();
+    world.walk_of("b", std::slice::from_ref(&two)).await;
+    assert_eq!(world.told(2).await, WAITS);
+    // Or another one lists its sessions.
+    world.outbox.configure(&["a".to_owned()], now).await.unwrap();
+    world.walk_of("a", &[one, two]).await;
+    assert_eq!((world.told(2).await, world.stands("a").await), (WAITS.map(str::to_owned).to_vec(), vec![1, 2]));
+}
