@@ -57,6 +57,7 @@ fn notice(session: i64, occasion: Occasion, due: i64) -> Notice {
 fn walked(session: i64, due: i64) -> WalkedSession {
     let known = Known {
         first_seen: at(0),
+        session_seen: at(0),
         start: at(due + 1440),
         start_known_at: at(0),
         facts: "facts".to_owned(),
@@ -65,6 +66,9 @@ fn walked(session: i64, due: i64) -> WalkedSession {
         absent_since: None,
         absences: 0,
         rsvp: None,
+        answered_start: None,
+        said: None,
+        person: None,
         reminded: Vec::new(),
         adopted: false,
         notices: Vec::new(),

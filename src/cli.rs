@@ -295,8 +295,19 @@ enum OutboxCommand {
     Hold(FilterArgs),
     /// Releases what is held.
     Release(FilterArgs),
-    /// Cancels what waits, is held or is unknown.
-    Cancel(FilterArgs),
+    /// Cancels what waits, is held or is unknown: it is not sent, and not planned again.
+    Cancel {
+        #[command(flatten)]
+        which: FilterArgs,
+        /// They were told in another way: by telephone, or by a store that was lost. What it says counts as told.
+        #[arg(long)]
+        told: bool,
+        /// Does not ask on a terminal.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Takes a cancel back, while the message is of use.
+    Restore(FilterArgs),
     /// Hands over again what was accepted or rejected, as a new notice: made anew, and checked as every other one.
     Resend(ResendArgs),
 }

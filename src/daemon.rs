@@ -319,6 +319,7 @@ impl Engine {
     /// Walks each source once, hands over what is due (one attempt each), and ends.
     pub async fn once(&self) -> anyhow::Result<OnceReport> {
         let mut report = OnceReport::default();
+        report.tally.lapsed += self.dispatcher.lapse().await?;
         for source in &self.sources {
             if !self.walk(&*source.lock().await).await? {
                 report.sources_failed += 1;
@@ -391,6 +392,7 @@ impl Engine {
 
     /// Walks a snapshot. Durable when it returns.
     async fn apply(&self, source: &str, snapshot: &Snapshot) -> Result<walk::Report, StoreError> {
+        self.dispatcher.lapse().await?;
         // One after the other: what each source says is held against what the others say.
         let mut elsewhere = self.elsewhere.lock().await;
         let walk = walk::walk_beside(&*self.outbox, &mut elsewhere, (source, snapshot), &self.policy, self.clock.now());

@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::notice::Occasion;
 use crate::outbox::receipt::Undelivered;
-use crate::outbox::{Known, KnownMap, Outbox, StoreError, StoredSession};
+use crate::outbox::{Entry, Known, KnownMap, Outbox, StoreError, StoredSession};
 use crate::plan::{self, Policy, Suppressions};
 use crate::session::{Session, SessionId};
 use crate::source::kept;
@@ -82,6 +82,13 @@ impl Desk {
     /// What is known beside the sessions.
     async fn notes(&self, now: DateTime<Utc>) -> Result<Notes, StoreError> {
         Ok(Notes { suppressed: self.suppressions().await?, undelivered: self.outbox.undelivered(now).await? })
+    }
+
+    /// Messages that should have gone in the last day, and did not. Whoever did not join a session that is over was missed by nobody.
+    pub async fn lapsed(&self, now: DateTime<Utc>) -> Result<Vec<Entry>, StoreError> {
+        let mut lapsed = self.outbox.lapsed(now - TimeDelta::days(1)).await?;
+        lapsed.retain(|e| e.notice.occasion != Occasion::NotJoined);
+        Ok(lapsed)
     }
 
     /// Addresses that get nothing.

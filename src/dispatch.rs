@@ -17,7 +17,8 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::clock::Clock;
 use crate::contact::Channel;
-use crate::outbox::{self, Begin, Claim, ClaimRequest, Filter, Lease, Outbox, Settlement, StoreError};
+use crate::notice::Occasion;
+use crate::outbox::{self, Begin, Claim, ClaimRequest, Filter, Lease, Outbox, Settlement, State, StoreError};
 use crate::pace::AHEAD;
 use crate::plan::{Policy, Suppressions};
 use crate::render::Renderer;
@@ -52,6 +53,8 @@ const LEASE: TimeDelta = TimeDelta::minutes(30);
 const LONGEST_SLEEP: TimeDelta = TimeDelta::seconds(30);
 /// From one look to the next whether the sources are asked.
 const LOOK_AGAIN: TimeDelta = TimeDelta::milliseconds(500);
+/// Lapses that are told one by one: after an outage there may be thousands at once.
+const LAPSES_TOLD: usize = 50;
 /// The shortest sleep between two looks at the store.
 const SHORTEST_SLEEP: TimeDelta = TimeDelta::milliseconds(20);
 
@@ -70,6 +73,8 @@ pub struct Tally {
     pub unknown: usize,
     /// Not sent after all: held, cancelled, superseded, lapsed, suppressed.
     pub ended: usize,
+    /// Passed their useful time: they should have gone, and did not.
+    pub lapsed: usize,
     /// Moved by the planner, fenced, or returned at a stop.
     pub returned: usize,
 }
@@ -86,6 +91,7 @@ impl Tally {
             Settlement::Return { .. } => &mut self.returned,
         };
         *counter += 1;
+        self.lapsed += usize::from(matches!(end, Settlement::Ended { state: State::Lapsed, .. }));
     }
 
     /// The sum of two.
@@ -98,6 +104,7 @@ impl Tally {
             channel_faults: self.channel_faults + other.channel_faults,
             unknown: self.unknown + other.unknown,
             ended: self.ended + other.ended,
+            lapsed: self.lapsed + other.lapsed,
             returned: self.returned + other.returned,
         }
     }
@@ -249,9 +256,15 @@ impl Dispatcher {
     pub async fn run(self: Arc<Self>, lane: Arc<Lane>, span: Span, wake: Arc<Notify>) -> outbox::Result<Tally> {
         lane.recall(&self.outbox.settled_lately(lane.channel, RECALLED).await?);
         let mut flight = Flight::new(lane, span);
+        flight.tally.lapsed += self.lapse().await?;
+        let mut swept_at = self.clock.now();
         loop {
             flight.lane.meter().beat(flight.flying.len());
             let now = self.clock.now();
+            if (now - swept_at).abs() >= LONGEST_SLEEP {
+                flight.tally.lapsed += self.lapse().await?;
+                swept_at = now;
+            }
             if flight.lane.is_closed(now)
                 && let Some(useful_until) = self.outbox.most_urgent(flight.lane.channel, now).await?
             {
@@ -267,6 +280,7 @@ impl Dispatcher {
                 flight.nothing_before = Some(self.next_due(&flight).await?);
             }
             if flight.flying.is_empty() && (flight.span.is_over() || (flight.span.is_once() && !self.has_a_turn_to_wait_for(&flight))) {
+                flight.tally.lapsed += self.lapse().await?;
                 return Ok(flight.tally);
             }
             self.wait(&mut flight, &wake).await?;
@@ -301,6 +315,24 @@ impl Dispatcher {
         }
         flight.nothing_before = None;
         Ok(())
+    }
+
+    /// Ends what has passed its useful time, whatever kept it, and says so: a message that should have gone and did not is nobody's secret. How
+    /// many there were. Whoever did not join a session that is over was missed by nobody.
+    pub async fn lapse(&self) -> outbox::Result<usize> {
+        if !self.clock.is_plausible() {
+            return Ok(0);
+        }
+        let mut lapsed = self.outbox.lapse(self.clock.now()).await?;
+        lapsed.retain(|e| e.notice.occasion != Occasion::NotJoined);
+        for e in lapsed.iter().take(LAPSES_TOLD) {
+            let (n, reason) = (&e.notice, e.reason.map_or("", crate::notice::Reason::as_str));
+            tracing::warn!(key = %n.key, session = %n.session, participation = %n.participation, occasion = %n.occasion, reason, "lapsed: it was not sent in time");
+        }
+        if lapsed.len() > LAPSES_TOLD {
+            tracing::warn!(lapsed = lapsed.len(), "so many were not sent in time: see punctual unreachable");
+        }
+        Ok(lapsed.len())
     }
 
     async fn claim(&self, flight: &Flight, room: usize) -> outbox::Result<Vec<Claim>> {

@@ -269,10 +269,12 @@ pub enum Reason {
     Restored,
     /// An operator asked for it.
     Operator,
+    /// Somebody at the practice told them in another way.
+    Told,
 }
 
 /// The words of [`Reason`], in one place.
-const REASONS: [(Reason, &str); 37] = [
+const REASONS: [(Reason, &str); 38] = [
     (Reason::Quarantined, "quarantined"),
     (Reason::Ambiguous, "ambiguous"),
     (Reason::UnknownStatus, "unknown_status"),
@@ -310,12 +312,18 @@ const REASONS: [(Reason, &str); 37] = [
     (Reason::InDoubt, "in_doubt"),
     (Reason::Restored, "restored"),
     (Reason::Operator, "operator"),
+    (Reason::Told, "told"),
 ];
 
 impl Reason {
     /// The word.
     pub fn as_str(self) -> &'static str {
         REASONS.iter().find(|(r, _)| *r == self).map_or("unknown", |(_, word)| word)
+    }
+
+    /// A person decided so, or must: no plan takes it back.
+    pub fn is_a_persons(self) -> bool {
+        matches!(self, Self::Operator | Self::Told | Self::Restored | Self::Leak | Self::Template | Self::InDoubt)
     }
 }
 

@@ -26,7 +26,7 @@ use crate::contact::{Address, Channel, PhoneNumber};
 use crate::ledger::{Anchor, Link, Verified};
 use crate::notice::{Notice, NoticeKey, Occasion, Omission, Reason};
 use crate::outcome::Suppression;
-use crate::session::{Fault, ParticipationId, Presence, Role, SessionId};
+use crate::session::{Fault, ParticipationId, Presence, Role, Rsvp, SessionId};
 
 use self::receipt::{Fate, Receipt, Received, Undelivered};
 use self::reply::{Answered, Taken, Told, Waiting, Written};
@@ -215,6 +215,8 @@ pub struct Delivery {
 pub struct Known {
     /// When a snapshot first had this person.
     pub first_seen: DateTime<Utc>,
+    /// When a snapshot first had the session, whoever was in it.
+    pub session_seen: DateTime<Utc>,
     /// The start as last seen.
     pub start: DateTime<Utc>,
     /// When that start became known.
@@ -233,19 +235,49 @@ pub struct Known {
     pub adopted: bool,
     /// What the participant answered by text.
     pub rsvp: Option<Answered>,
+    /// The start that this answered; `None`: not known, or no answer.
+    pub answered_start: Option<DateTime<Utc>>,
+    /// What the source says that they answered; `None`: not noted yet.
+    pub said: Option<Said>,
+    /// Who it is, over all sessions: see `plan::person_key`. `None`: not noted yet.
+    pub person: Option<String>,
     /// Reminder texts that went, or are about to go, to the participant's numbers because of other sessions: the latest hundred or so.
     pub reminded: Vec<Reminded>,
     /// All of the participant's notices.
     pub notices: Vec<KnownNotice>,
 }
 
+/// What a source says that a participant answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Said {
+    /// Its word.
+    pub rsvp: Rsvp,
+    /// The start that was in force when the source came to say so: the one that they answered.
+    pub start: DateTime<Utc>,
+}
+
 /// A reminder of another session, to the same number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reminded {
     /// When it went.
     pub at: DateTime<Utc>,
     /// It is on its way: nobody knows yet whether it goes.
     pub underway: bool,
+    /// Whom it reminded: see [`Known::person`].
+    pub person: Option<String>,
+}
+
+impl Known {
+    /// The digest of the facts of now. (Beside it, a store of before keeps the one that it remembered.)
+    pub fn facts_now(&self) -> &str {
+        self.facts.split('=').next().unwrap_or_default()
+    }
+
+    /// Reminders of other sessions to this very person: two children at a parent's number are two. Who is not known may be anybody.
+    pub fn reminded_themselves(&self) -> Vec<Reminded> {
+        let same = |r: &&Reminded| self.person.is_none() || r.person.is_none() || r.person == self.person;
+        self.reminded.iter().filter(same).cloned().collect()
+    }
 }
 
 /// So many reminders of a number are looked at, those of the latest sessions: far more than any limit.
@@ -264,14 +296,29 @@ pub struct KnownNotice {
     pub changed_at: DateTime<Utc>,
     /// Digest of the facts that its bytes hold; `None`: never begun.
     pub facts: Option<String>,
-    /// An attempt of it ended in doubt.
+    /// An attempt of it passed its point of no return, and its answer is not known.
     pub doubted: bool,
 }
 
 impl KnownNotice {
-    /// The participant was told, or may have been: also when a doubtful one waits or is claimed to be sent again.
+    /// The participant was told, or may have been: also when a doubtful one waits or is claimed to be sent again. What is on its way, and has not
+    /// passed its point of no return, was not: it may still be called back.
     pub fn told(&self) -> bool {
-        self.state.told() || self.doubted
+        matches!(self.state, State::Accepted | State::Unknown) || self.doubted
+    }
+
+    /// The participant knows it: from us, or from somebody else.
+    pub fn heard(&self) -> bool {
+        self.told() || matches!(self.reason, Some(Reason::Adopted | Reason::Told))
+    }
+
+    /// When the participant heard it. What is in doubt, and has gone on since, went when it was due.
+    pub fn heard_at(&self) -> DateTime<Utc> {
+        if self.doubted && !matches!(self.state, State::Accepted | State::Unknown | State::Sending) {
+            self.notice.due_at
+        } else {
+            self.changed_at
+        }
     }
 }
 
@@ -627,6 +674,10 @@ pub enum Act {
     Release,
     /// waiting, held or unknown: cancelled, reason operator.
     Cancel,
+    /// The same, reason told: somebody told the participant in another way, and what they were told counts as told.
+    CancelTold,
+    /// cancelled by a person, and of use yet: waiting, due at its due time; of one in doubt: unknown again.
+    Restore,
 }
 
 /// A source, as the store last heard of it.
@@ -935,6 +986,13 @@ pub trait Outbox: Send + Sync {
     /// Takes back what was left behind: all that other owners hold (`everything`, when nobody else can be alive), and in any case
     /// what has an expired lease. A lease must outlive the longest attempt, or a running one is taken for a dead one.
     async fn recover(&self, owner: &str, now: DateTime<Utc>, everything: bool) -> Result<Recovered>;
+
+    /// Ends what waits, is held or is unknown past its useful time: lapsed, with the reason that kept it. Its session is planned again at the
+    /// next walk. Returns what this call ended.
+    async fn lapse(&self, now: DateTime<Utc>) -> Result<Vec<Entry>>;
+
+    /// What has lapsed since then, by the time of its lapse.
+    async fn lapsed(&self, since: DateTime<Utc>) -> Result<Vec<Entry>>;
 
     /// Decides about notices in state unknown: the same bytes again at that time, or `None`: a person decides.
     async fn resolve_doubt(&self, now: DateTime<Utc>, resends: Vec<(NoticeKey, Option<DateTime<Utc>>)>) -> Result<()>;

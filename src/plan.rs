@@ -17,7 +17,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::notice::{Decision, Omission, Reason};
-use crate::outbox::{Known, KnownMap};
+use crate::outbox::{Known, KnownMap, Said};
 use crate::session::{Fault, Presence, Session};
 
 pub mod compare;
@@ -33,9 +33,9 @@ mod recipient;
 pub mod rule;
 
 pub use facts::facts;
-pub use occasion::adopted_invite;
+pub use occasion::{adopted_invite, is_meet_now};
 pub use policy::{NotJoined, Overrides, Policy, Suppressions};
-pub use recipient::{Recipient, recipient, zone_of};
+pub use recipient::{Recipient, person_key, reader, recipient, zone_of};
 
 /// What one session's participants are told, and what not and why: in the order of the participants, each one's invite first.
 ///
@@ -78,7 +78,7 @@ pub fn named_by_meaning(was: &Session, known: &mut KnownMap, policy: &Policy) {
 /// What was noted by a clock that was ahead has happened by now, whatever it says.
 pub fn by_this_clock(known: &mut Known, now: DateTime<Utc>) {
     let notices = known.notices.iter_mut().map(|n| &mut n.changed_at);
-    let times = [&mut known.first_seen, &mut known.start_known_at, &mut known.facts_known_at];
+    let times = [&mut known.first_seen, &mut known.session_seen, &mut known.start_known_at, &mut known.facts_known_at];
     let reminded = known.reminded.iter_mut().map(|r| &mut r.at);
     times.into_iter().chain(&mut known.absent_since).chain(notices).chain(reminded).for_each(|at| *at = (*at).min(now));
 }
@@ -86,10 +86,13 @@ pub fn by_this_clock(known: &mut Known, now: DateTime<Utc>) {
 /// What is known of a session's participants once this snapshot was seen: the newly seen are first seen now; a start, or facts, that changed
 /// became known now.
 pub fn observe(session: &Session, mut known: KnownMap, policy: &Policy, first_fill: bool, now: DateTime<Utc>) -> KnownMap {
+    let of_it = known.iter().filter(|((id, _), _)| *id == session.id);
+    let session_seen = of_it.map(|(_, one)| one.session_seen).min().unwrap_or(now);
     for participant in &session.participants {
         let cancelled = session.cancelled || session.presence == Presence::Gone || participant.presence == Presence::Gone;
         let seen = known.entry((session.id, participant.id)).or_insert_with(|| Known {
             first_seen: now,
+            session_seen,
             start: session.start,
             start_known_at: now,
             facts: facts(session, participant, policy),
@@ -98,11 +101,19 @@ pub fn observe(session: &Session, mut known: KnownMap, policy: &Policy, first_fi
             absent_since: None,
             absences: 0,
             rsvp: None,
+            answered_start: None,
+            said: None,
+            person: None,
             reminded: Vec::new(),
             adopted: first_fill,
             notices: Vec::new(),
         });
         by_this_clock(seen, now);
+        // An answer that comes with a new start was given to the old one.
+        if seen.said.is_none_or(|said| said.rsvp != participant.rsvp) {
+            seen.said = Some(Said { rsvp: participant.rsvp, start: seen.start });
+        }
+        seen.person = Some(person_key(participant));
         if seen.start != session.start {
             seen.start = session.start;
             seen.start_known_at = now;

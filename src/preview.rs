@@ -90,6 +90,7 @@ pub struct Request<'a> {
 /// A session and its decision.
 struct Decided<'a> {
     session: Option<&'a Session>,
+    meet_now: bool,
     decision: Decision,
 }
 
@@ -115,14 +116,18 @@ pub fn each_line<E>(mut request: Request<'_>, mut each: impl FnMut(Line) -> Resu
         .faults
         .iter()
         .filter(|f| !f.is_word())
-        .map(|f| Decided { session: None, decision: plan::quarantined(f) })
+        .map(|f| Decided { session: None, meet_now: false, decision: plan::quarantined(f) })
         .collect();
     let mut by_session = crate::walk::by_session(known);
     for session in &request.snapshot.sessions {
         let known = plan::observe(session, by_session.remove(&session.id).unwrap_or_default(), request.policy, false, request.now);
         let decisions = plan::plan_session(session, &known, request.policy, request.suppressed, request.now);
         let open = decisions.into_iter().filter(|d| !is_told(d, &known));
-        decided.extend(open.map(|decision| Decided { session: Some(session), decision }));
+        let meet_now = |d: &Decision| match d {
+            Decision::Send(n) => known.get(&(n.session, n.participation)).is_some_and(|one| plan::is_meet_now(session, one)),
+            Decision::Omit(_) => false,
+        };
+        decided.extend(open.map(|decision| Decided { session: Some(session), meet_now: meet_now(&decision), decision }));
     }
     decided.retain(|d| request.wants(&d.decision));
     decided.sort_by(|a, b| diff::due_order(&a.decision, &b.decision));
@@ -159,7 +164,7 @@ impl Request<'_> {
 
     fn line(&self, decided: &Decided<'_>) -> Line {
         let mut line = match &decided.decision {
-            Decision::Send(notice) => self.send(notice, decided.session),
+            Decision::Send(notice) => self.send(notice, decided),
             Decision::Omit(omission) => omit(omission),
         };
         let id = match &decided.decision {
@@ -177,7 +182,7 @@ impl Request<'_> {
         line
     }
 
-    fn send(&self, notice: &Notice, session: Option<&Session>) -> Line {
+    fn send(&self, notice: &Notice, decided: &Decided<'_>) -> Line {
         let mut line = Line {
             session_id: Some(notice.session.0),
             participation_id: Some(notice.participation.0),
@@ -191,8 +196,8 @@ impl Request<'_> {
             to: Some(if self.reveal { notice.address.expose().to_owned() } else { notice.address.to_string() }),
             ..Line::empty()
         };
-        let Some((session, person)) = session.and_then(|s| Some((s, s.participant(notice.participation)?))) else { return line };
-        match self.render(notice, session, person) {
+        let Some((session, person)) = decided.session.and_then(|s| Some((s, s.participant(notice.participation)?))) else { return line };
+        match self.render(notice, session, person, decided.meet_now) {
             Ok(rendered) => self.show(&mut line, rendered, person),
             Err(error) => {
                 line.verdict = "omit";
@@ -204,11 +209,18 @@ impl Request<'_> {
     }
 
     /// As it will be at its due time: "today" and "tomorrow" are those of that day.
-    fn render(&self, notice: &Notice, session: &Session, person: &Participant) -> Result<Rendered, RenderError> {
-        let to = plan::recipient(person, self.policy, self.suppressed, notice.occasion != Occasion::Cancelled)
-            .map_err(|(reason, _)| RenderError::Template { file: String::new(), why: reason.to_string() })?;
-        let facts =
-            Facts { notice, session, participant: person, zone: &to.zone, locale: to.locale, sequence: 0, number: Number::default() };
+    fn render(&self, notice: &Notice, session: &Session, person: &Participant, meet_now: bool) -> Result<Rendered, RenderError> {
+        let to = plan::reader(person, &notice.address, self.policy).map_err(|why| RenderError::Template { file: String::new(), why })?;
+        let facts = Facts {
+            notice,
+            session,
+            participant: person,
+            zone: &to.zone,
+            locale: to.locale,
+            meet_now,
+            sequence: 0,
+            number: Number::default(),
+        };
         self.renderer.render(&facts, notice.due_at.max(self.now))
     }
 

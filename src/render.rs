@@ -110,6 +110,8 @@ pub struct Facts<'a> {
     pub zone: &'a Resolved,
     /// The recipient's locale as asked for (participant, overrides); `None`: the practice's.
     pub locale: Option<&'a str>,
+    /// It began when it was made: see `plan::is_meet_now`.
+    pub meet_now: bool,
     /// Calendar SEQUENCE: how many revisions of this participation were told before.
     pub sequence: u32,
     /// Of a text: what is known of the number that it goes to.

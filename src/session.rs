@@ -155,8 +155,6 @@ pub struct Session {
     pub id: SessionId,
     /// ScheduleTs, UTC.
     pub start: DateTime<Utc>,
-    /// A session that began when it was made: ScheduleTs has a non-zero second.
-    pub meet_now: bool,
     /// ScheduleType says that it will not take place.
     pub cancelled: bool,
     /// What else ScheduleType says.

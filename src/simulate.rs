@@ -299,6 +299,7 @@ impl World {
     }
 
     async fn hand_over(&mut self) -> Result<(), StoreError> {
+        self.dispatcher.lapse().await?;
         for lane in &self.lanes {
             let span = Span::Once(self.clock.now());
             Arc::clone(&self.dispatcher).run(Arc::clone(lane), span, Arc::new(Notify::new())).await?;
@@ -312,7 +313,7 @@ impl World {
     async fn tell(&mut self) -> Result<(), StoreError> {
         let rows = self.outbox.ledger(None, self.told, usize::MAX).await?;
         self.told = rows.last().map_or(self.told, |row| row.seq);
-        let told: Vec<_> = rows.into_iter().filter(|row| matches!(row.event.as_str(), "settled" | "ended")).collect();
+        let told: Vec<_> = rows.into_iter().filter(|row| matches!(row.event.as_str(), "settled" | "ended" | "lapsed")).collect();
         let keys = told.iter().filter_map(|row| row.key.as_ref()?.parse().ok()).collect::<Vec<_>>();
         if keys.is_empty() {
             return Ok(());

@@ -647,6 +647,7 @@ impl Walker<'_> {
         for id in session.faults.iter().filter_map(|fault| fault.participation) {
             known.entry((session.id, id)).or_insert_with(|| Known {
                 first_seen: self.now,
+                session_seen: self.now,
                 start: session.start,
                 start_known_at: self.now,
                 facts: String::new(),
@@ -655,6 +656,9 @@ impl Walker<'_> {
                 absent_since: None,
                 absences: 0,
                 rsvp: None,
+                answered_start: None,
+                said: None,
+                person: None,
                 reminded: Vec::new(),
                 adopted: true,
                 notices: Vec::new(),

@@ -1,4 +1,6 @@
-//! `outbox list / show / retry / hold / release / cancel / resend`.
+//! `outbox list / show / retry / hold / release / cancel / restore / resend`.
+
+use std::io::IsTerminal;
 
 use anyhow::bail;
 use chrono::DateTime;
@@ -27,7 +29,8 @@ pub(super) fn outbox(config: Config, command: &OutboxCommand, json: bool, colors
             OutboxCommand::Retry(args) => act(&**store, args, Act::Retry, "due now").await?,
             OutboxCommand::Hold(args) => act(&**store, args, Act::Hold, "held").await?,
             OutboxCommand::Release(args) => act(&**store, args, Act::Release, "released").await?,
-            OutboxCommand::Cancel(args) => act(&**store, args, Act::Cancel, "cancelled").await?,
+            OutboxCommand::Cancel { which, told, yes } => cancel(&**store, which, *told, *yes).await?,
+            OutboxCommand::Restore(args) => act(&**store, args, Act::Restore, "restored").await?,
             OutboxCommand::Resend(args) => return resend(&desk, args).await,
         }
         Ok(Exit::Done)
@@ -151,12 +154,25 @@ fn address(text: &str, region: &str) -> anyhow::Result<Address> {
     parsed.map_err(|why| anyhow::anyhow!("--to: {why}"))
 }
 
-async fn act(store: &dyn Outbox, args: &FilterArgs, act: Act, done: &str) -> anyhow::Result<()> {
-    let named = args.session.is_some() || args.participant.is_some() || !args.state.is_empty() || args.occasion.is_some() || args.all;
-    if args.keys.is_empty() && !args.all {
-        bail!("names no notice: give keys, or --all{}", if named { " with the filter" } else { "" });
+/// Asks first, where somebody sits at a terminal. (Scripts that cancel without `--yes` are older than it.)
+async fn cancel(store: &dyn Outbox, args: &FilterArgs, told: bool, yes: bool) -> anyhow::Result<()> {
+    let keys: Vec<NoticeKey> = named(store, args).await?.iter().map(|e| e.notice.key).collect();
+    if !yes && std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
+        eprint!("{} notices: cancel those that are not sent yet? [y/N] ", keys.len());
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer)?;
+        if !matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
+            bail!("nothing was cancelled");
+        }
     }
-    let entries = store.list(&filter(args)).await?;
+    let (act, done) = if told { (Act::CancelTold, "cancelled, and count as told") } else { (Act::Cancel, "cancelled") };
+    let changed = store.act(&keys, act, WallClock.now()).await?;
+    println!("{changed} of {} notices {done}", keys.len());
+    Ok(())
+}
+
+async fn act(store: &dyn Outbox, args: &FilterArgs, act: Act, done: &str) -> anyhow::Result<()> {
+    let entries = named(store, args).await?;
     let keys: Vec<NoticeKey> = entries.iter().map(|e| e.notice.key).collect();
     let changed = store.act(&keys, act, WallClock.now()).await?;
     let over = entries.iter().find(|e| matches!(e.state, State::Accepted | State::Rejected));
@@ -165,4 +181,13 @@ async fn act(store: &dyn Outbox, args: &FilterArgs, act: Act, done: &str) -> any
     }
     println!("{changed} of {} notices {done}", keys.len());
     Ok(())
+}
+
+/// What a command means.
+async fn named(store: &dyn Outbox, args: &FilterArgs) -> anyhow::Result<Vec<Entry>> {
+    let named = args.session.is_some() || args.participant.is_some() || !args.state.is_empty() || args.occasion.is_some() || args.all;
+    if args.keys.is_empty() && !args.all {
+        bail!("names no notice: give keys, or --all{}", if named { " with the filter" } else { "" });
+    }
+    Ok(store.list(&filter(args)).await?)
 }

@@ -111,14 +111,22 @@ async fn usable(load: &impl Fn() -> Result<Config, String>, engine: &Engine) -> 
     Ok(())
 }
 
-/// 1: something due could not be handed over, or a source could not be read. 3: something needs a person.
+/// 1: something due could not be handed over, or was not in time, or a source could not be read. 3: something needs a person.
 async fn exit_of(engine: &Engine, report: &OnceReport) -> anyhow::Result<Exit> {
     let now = WallClock.now();
     let waiting = engine.outbox().list(&Filter { states: vec![State::Waiting], ..Filter::default() }).await?;
     let undone = waiting.iter().filter(|e| e.notice.due_at <= now && e.attempts > 0).count();
     let t = report.tally;
-    tracing::info!(accepted = t.accepted, rejected = t.rejected, undone, in_doubt = t.unknown, not_sent = t.ended, "done");
-    if undone > 0 || t.retried > 0 || t.channel_faults > 0 || report.sources_failed > 0 {
+    tracing::info!(
+        accepted = t.accepted,
+        rejected = t.rejected,
+        undone,
+        in_doubt = t.unknown,
+        not_sent = t.ended,
+        lapsed = t.lapsed,
+        "done"
+    );
+    if undone > 0 || t.lapsed > 0 || t.retried > 0 || t.channel_faults > 0 || report.sources_failed > 0 {
         return Ok(Exit::Failed);
     }
     let status = engine.outbox().status().await?;

@@ -41,8 +41,16 @@ pub(super) fn send_test(config: Config, to: &str) -> anyhow::Result<Exit> {
     getrandom::fill(&mut reference_key).map_err(|e| anyhow::anyhow!("the system gives no random numbers: {e}"))?;
     let renderer = Renderer::new(crate::render::Settings { reference_key, ..config.render.clone() })
         .map_err(|m| anyhow::anyhow!("{}", m.join("\n")))?;
-    let facts =
-        Facts { notice: &notice, session: &session, participant, zone: &zone, locale: None, sequence: 0, number: Number::default() };
+    let facts = Facts {
+        notice: &notice,
+        session: &session,
+        participant,
+        zone: &zone,
+        locale: None,
+        meet_now: false,
+        sequence: 0,
+        number: Number::default(),
+    };
     let message = renderer.render(&facts, now)?.message;
     let transport = transport(&config, address.channel())?;
     let outcome = runtime()?.block_on(async {
@@ -103,7 +111,6 @@ fn sample(config: &Config, start: chrono::DateTime<chrono::Utc>) -> Session {
     Session {
         id: SessionId(0),
         start,
-        meet_now: false,
         cancelled: false,
         standing: Standing::Live,
         presence: Presence::Listed,

@@ -33,7 +33,7 @@ fn print(facts: &Facts, mode: Mode, colors: Colors) {
     for (state, n) in &facts.states {
         let tone = match *state {
             "accepted" => Tone::Good,
-            "held" | "unknown" | "rejected" => Tone::Bad,
+            "held" | "unknown" | "rejected" | "lapsed" => Tone::Bad,
             _ => Tone::Plain,
         };
         states.add_row([colors.cell(*state, tone), colors.cell(n.to_string(), tone)]);
@@ -56,6 +56,9 @@ fn print(facts: &Facts, mode: Mode, colors: Colors) {
     }
     if facts.guarded > 0 {
         println!("Guard: {} sessions changed at once and wait for somebody: punctual guard show", facts.guarded);
+    }
+    if facts.lapsed > 0 {
+        println!("Lapsed: {} messages of the last day were not sent in time: punctual unreachable", facts.lapsed);
     }
     if facts.undelivered > 0 {
         println!("Undelivered: {} messages of coming sessions did not arrive: punctual unreachable", facts.undelivered);

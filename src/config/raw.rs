@@ -368,7 +368,7 @@ pub struct Sms {
     pub in_doubt: DoubtPolicy,
     /// Parts that a text may have at most.
     pub max_segments: u32,
-    /// Reminders of other sessions that a number may have got on the same day, on its owner's calendar, before one more is too many; 0: no limit.
+    /// Reminders of other sessions that one person may have got at a number on the same day, on their calendar, before one more is too many; 0: no limit.
     pub max_per_day: u32,
     /// Likewise in seven days.
     pub max_per_week: u32,
@@ -378,7 +378,7 @@ pub struct Sms {
 
 impl Default for Sms {
     fn default() -> Self {
-        Self { in_doubt: DoubtPolicy::default(), max_segments: 2, max_per_day: 1, max_per_week: 3, gateway: Vec::new() }
+        Self { in_doubt: DoubtPolicy::default(), max_segments: 2, max_per_day: 0, max_per_week: 0, gateway: Vec::new() }
     }
 }
 

@@ -126,9 +126,10 @@ impl Engine {
         let asked = async {
             let (status, guards) = (self.outbox.status().await?, self.outbox.guards().await?);
             let (undelivered, unread) = (self.outbox.undelivered(now).await?.len(), self.outbox.unread(1000).await?.len());
-            anyhow::Ok((status, guards, self.outbox.held_by_reason().await?, undelivered, unread))
+            let lapsed = self.office().desk.lapsed(now).await?.len();
+            anyhow::Ok((status, guards, self.outbox.held_by_reason().await?, undelivered, unread, lapsed))
         };
-        let (status, guards, held, undelivered, unread) = tokio::time::timeout(FIGURES_WITHIN, asked).await.ok()?.ok()?;
+        let (status, guards, held, undelivered, unread, lapsed) = tokio::time::timeout(FIGURES_WITHIN, asked).await.ok()?.ok()?;
         let mut f = Figures::default();
         let tz = self.policy.zones.data();
         let build = [("version", env!("CARGO_PKG_VERSION")), ("tzdata", tz.version.as_str()), ("tzdata_origin", tz.origin.as_str())];
@@ -140,6 +141,8 @@ impl Engine {
         for (reason, n) in &held {
             f.sample("punctual_notices_held", &[("reason", reason.as_str())], *n as f64);
         }
+        let help = "Messages that passed their time in the last day: they should have gone, and did not.";
+        f.one("punctual_notices_lapsed", Kind::Gauge, help, lapsed as f64);
         self.sources(&mut f, &status, now);
         f.family("punctual_guarded_sessions", Kind::Gauge, "Sessions that wait for an operator because too much changed at once.");
         for name in &self.names {

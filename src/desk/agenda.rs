@@ -132,7 +132,7 @@ fn entry(desk: &Desk, seen: &Seen, notes: &Notes, now: DateTime<Utc>) -> Entry {
         session: session.id,
         start: session.start,
         cancelled: session.cancelled,
-        meet_now: session.meet_now,
+        meet_now: seen.known.values().any(|known| plan::is_meet_now(session, known)),
         people: session.participants.iter().map(person).collect(),
         faults: session.faults.iter().map(ToString::to_string).collect(),
     }

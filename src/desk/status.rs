@@ -32,6 +32,8 @@ pub struct Facts {
     pub undelivered: usize,
     /// Texts that people wrote and somebody should read: a thousand are counted.
     pub unread: usize,
+    /// Messages that passed their time in the last day: they should have gone, and did not.
+    pub lapsed: usize,
     /// Addresses on the suppression list.
     pub suppressed: u64,
     /// Something waits for a person.
@@ -43,6 +45,7 @@ pub struct Facts {
 pub async fn status(desk: &Desk, now: DateTime<Utc>) -> Result<Facts, StoreError> {
     let (status, guards, undelivered) = (desk.outbox.status().await?, desk.outbox.guards().await?, desk.outbox.undelivered(now).await?);
     let unread = desk.outbox.unread(UNREAD_MAX).await?.len();
+    let lapsed = desk.lapsed(now).await?;
     Ok(Facts {
         states: status.by_state.iter().map(|(s, n)| (s.as_str(), *n)).collect(),
         omissions: status.by_reason.iter().map(|(r, n)| (r.as_str(), *n)).collect(),
@@ -51,8 +54,9 @@ pub async fn status(desk: &Desk, now: DateTime<Utc>) -> Result<Facts, StoreError
         guarded: sessions_of(&guards),
         undelivered: undelivered.len(),
         unread,
+        lapsed: lapsed.len(),
         suppressed: status.suppressed,
-        attention: needs_attention(&status) || !guards.is_empty() || !undelivered.is_empty() || unread > 0,
+        attention: needs_attention(&status) || !lapsed.is_empty() || !guards.is_empty() || !undelivered.is_empty() || unread > 0,
         sources: status.sources,
     })
 }

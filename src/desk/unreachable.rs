@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Desk, Notes, Seen, latest};
-use crate::outbox::StoreError;
+use crate::notice::Reason;
+use crate::outbox::{Entry, StoreError};
 use crate::preview::rfc3339;
 use crate::session::{ParticipationId, SessionId};
 use crate::staff::{self, Kind};
@@ -25,7 +26,7 @@ pub struct Row {
     pub detail: Option<String>,
 }
 
-/// All of them, in the order of their starts.
+/// Who should have been told in the last day and was not; then those to come, in the order of their starts.
 pub async fn unreachable(desk: &Desk, now: DateTime<Utc>) -> Result<Vec<Row>, StoreError> {
     let notes = desk.notes(now).await?;
     let mut rows = Vec::new();
@@ -36,7 +37,22 @@ pub async fn unreachable(desk: &Desk, now: DateTime<Utc>) -> Result<Vec<Row>, St
         }
     }
     rows.sort_by(|a, b| (&a.start, a.session_id, a.participation_id).cmp(&(&b.start, b.session_id, b.participation_id)));
-    Ok(rows)
+    let lapsed = desk.lapsed(now).await?;
+    Ok(lapsed.iter().map(of_lapsed).chain(rows).collect())
+}
+
+/// A message that was not sent in time.
+pub(super) fn of_lapsed(entry: &Entry) -> Row {
+    let notice = &entry.notice;
+    let what = super::what(notice.occasion, notice.rule.as_deref());
+    let kept = entry.reason.filter(|why| *why != Reason::Lapsed).map(|why| format!(": {why}")).unwrap_or_default();
+    Row {
+        session_id: notice.session,
+        participation_id: Some(notice.participation),
+        start: rfc3339(notice.start),
+        reason: Reason::Lapsed.to_string(),
+        detail: Some(format!("{what} was not sent in time{kept}")),
+    }
 }
 
 /// Those of one session.

@@ -145,7 +145,7 @@ fn inputs(session: &Session, person: &Participant, known: &Known, policy: &Polic
         ("RSVP", rsvp(person, known)),
         ("connected", at(person.connected_at)),
         ("pass expires", at(person.expires_at)),
-        ("Meet Now", yes(session.meet_now)),
+        ("Meet Now", yes(plan::is_meet_now(session, known))),
         ("starts", rfc3339(session.start)),
         ("first seen", rfc3339(known.first_seen)),
         ("this start known since", rfc3339(known.start_known_at)),

@@ -43,6 +43,7 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::InDoubt => "Nobody knows whether it arrived",
         Reason::Restored => "The store was restored, and it may have gone out already",
         Reason::Operator => "Somebody here decided so",
+        Reason::Told => "Somebody here told them in another way",
     }
 }
 

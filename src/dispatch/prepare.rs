@@ -114,7 +114,10 @@ impl Dispatcher {
         match self.decide(claim, last, lane, at) {
             Ok(ready) => Prepared::Send(Box::new(ready)),
             Err(end) => {
-                if let Settlement::Ended { reason, state } = &end {
+                if let Settlement::Ended { reason, state: State::Lapsed } = &end {
+                    let session = claim.entry.notice.session;
+                    tracing::warn!(key = %lease.key, %session, channel = %lane.channel, %reason, "lapsed: it was not sent in time");
+                } else if let Settlement::Ended { reason, state } = &end {
                     tracing::info!(key = %lease.key, session = %claim.entry.notice.session, channel = %lane.channel, %reason, %state, "not sent");
                 }
                 Prepared::Settle(lease, end)
@@ -170,19 +173,28 @@ impl Dispatcher {
             // The same bytes would tell what holds no more; a correction is on its way.
             return Err(no(Reason::Outdated));
         }
-        let to_join = notice.occasion != Occasion::Cancelled;
-        let to = plan::recipient(participant, &self.policy, suppressed, to_join).map_err(|(reason, _)| no(reason))?;
+        let to = plan::reader(participant, &notice.address, &self.policy).map_err(|_| no(Reason::Quarantined))?;
         if claim.frozen_at.is_some_and(|then| calls_it_another_day(notice.start, &to.zone.zone, then, now)) {
             return Err(no(Reason::Outdated));
         }
         let limit = self.policy.frequency;
         let by_text = notice.occasion == Occasion::Reminder && notice.address.channel() == Channel::Sms;
-        if by_text && !doubtful && limit.may_be_full(now, &claim.known.reminded, &to.zone.zone) {
+        if by_text && !doubtful && limit.may_be_full(now, &claim.known.reminded_themselves(), &to.zone.zone) {
             let again = now + LOOK_TIME;
             return Err(if again < notice.useful_until { moved(again) } else { no(Reason::Frequency) });
         }
         let sequence = sequence(&notice, &claim.known.notices);
-        let facts = Facts { notice: &notice, session, participant, zone: &to.zone, locale: to.locale, sequence, number: Number::default() };
+        let meet_now = plan::is_meet_now(session, &claim.known);
+        let facts = Facts {
+            notice: &notice,
+            session,
+            participant,
+            zone: &to.zone,
+            locale: to.locale,
+            meet_now,
+            sequence,
+            number: Number::default(),
+        };
         let mut message = self.renderer.render(&facts, now).map_err(|e| unrenderable(doubtful, &notice, &e))?.message;
         if doubtful && let Some(bytes) = &claim.frozen {
             message.content = frozen(message.content, bytes);

@@ -314,6 +314,14 @@ impl Outbox for MemoryOutbox {
         Ok(self.tables().recover(owner, now, everything))
     }
 
+    async fn lapse(&self, now: DateTime<Utc>) -> Result<Vec<Entry>> {
+        Ok(self.tables().lapse(now))
+    }
+
+    async fn lapsed(&self, since: DateTime<Utc>) -> Result<Vec<Entry>> {
+        Ok(self.tables().lapsed(since))
+    }
+
     async fn resolve_doubt(&self, now: DateTime<Utc>, resends: Vec<(NoticeKey, Option<DateTime<Utc>>)>) -> Result<()> {
         let mut tables = self.tables();
         for (key, resend_at) in resends {
@@ -335,8 +343,7 @@ impl Outbox for MemoryOutbox {
 
     async fn act_by(&self, who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize> {
         let mut tables = self.tables();
-        let event = || (act.as_str(), who.map(by));
-        Ok(keys.iter().filter(|key| tables.change(**key, event(), now, |row| row.act(act, now).then_some(())).is_some()).count())
+        Ok(keys.iter().filter(|key| tables.act(**key, (act, who.map(by)), now)).count())
     }
 
     async fn resend(&self, who: Option<&str>, keys: &[NoticeKey], to: Option<&Address>, now: DateTime<Utc>) -> Result<Vec<Resent>> {

@@ -327,6 +327,14 @@ impl Outbox for SqliteOutbox {
         self.writer.write("recover", move |c| upkeep::recover(c, &owner, now, everything)).await
     }
 
+    async fn lapse(&self, now: DateTime<Utc>) -> Result<Vec<Entry>> {
+        self.writer.write("lapse", move |c| attempt::lapse(c, now)).await
+    }
+
+    async fn lapsed(&self, since: DateTime<Utc>) -> Result<Vec<Entry>> {
+        self.readers.read("lapsed", move |c| query::lapsed(c, since)).await
+    }
+
     async fn resolve_doubt(&self, now: DateTime<Utc>, resends: Vec<(NoticeKey, Option<DateTime<Utc>>)>) -> Result<()> {
         self.writer.write("resolve_doubt", move |c| upkeep::resolve_doubt(c, now, &resends)).await
     }

@@ -38,7 +38,7 @@ impl From<&Row> for KnownNotice {
             reason: entry.reason,
             changed_at: entry.changed_at,
             facts: entry.facts,
-            doubted: row.doubt.is_some(),
+            doubted: row.doubt.is_some() || entry.phase == Some(Phase::Doubt),
         }
     }
 }
@@ -141,6 +141,7 @@ impl Row {
         let pending = self.entry.state.pending();
         match *change {
             Change::Move { due_at, useful_until, .. } if pending || self.can_revive() => self.move_to(due_at, useful_until, at),
+            Change::End { state, reason, .. } if pending && self.must_lapse(state, reason, at) => self.lapse(at),
             Change::End { state, reason, .. } if pending => {
                 let same = self.entry.state == state && self.entry.reason == Some(reason);
                 if !same {
@@ -155,7 +156,25 @@ impl Row {
     /// It ended untold, by the planner's word: a session that moves away and back needs it again.
     fn can_revive(&self) -> bool {
         let by_plan = matches!(self.entry.state, State::Cancelled | State::Superseded | State::Suppressed | State::Lapsed);
-        by_plan && self.entry.reason != Some(Reason::Operator) && self.doubt.is_none()
+        by_plan && !self.entry.reason.is_some_and(Reason::is_a_persons) && self.doubt.is_none()
+    }
+
+    /// Its time passed while it waited: that is the reason, unless another one says that nobody needed it.
+    fn must_lapse(&self, state: State, reason: Reason, at: DateTime<Utc>) -> bool {
+        let said_nothing = state == State::Held || matches!(reason, Reason::Outdated | Reason::Started | Reason::Lapsed);
+        said_nothing && self.entry.notice.useful_until <= at
+    }
+
+    /// Its time passed: whatever kept it is the reason. What is in doubt stays so. `false`: it has time yet, or is in no state for it.
+    pub(crate) fn lapse(&mut self, at: DateTime<Utc>) -> bool {
+        let open = self.entry.state.pending() || self.entry.state == State::Unknown;
+        if !open || self.entry.notice.useful_until > at {
+            return false;
+        }
+        let kept = if self.doubt.is_some() { Reason::InDoubt } else { self.entry.reason.unwrap_or(Reason::Lapsed) };
+        self.end(State::Lapsed, Some(kept), at);
+        self.doubt = self.doubt.map(|_| Doubt::Decided);
+        true
     }
 
     fn move_to(&mut self, due_at: DateTime<Utc>, useful_until: DateTime<Utc>, at: DateTime<Utc>) -> bool {
@@ -283,7 +302,8 @@ impl Row {
 
     /// A receipt says that the provider has it: a doubt is over, unless an attempt runs. Whether it was one.
     pub(crate) fn receive(&mut self, at: DateTime<Utc>) -> bool {
-        let doubtful = self.entry.state == State::Unknown || (self.entry.state.pending() && self.doubt.is_some());
+        let open = self.entry.state.pending() || self.entry.state == State::Lapsed;
+        let doubtful = self.entry.state == State::Unknown || (open && self.doubt.is_some());
         if doubtful {
             self.end(State::Accepted, None, at);
             self.entry.accepted_at = Some(at);
@@ -315,12 +335,20 @@ impl Row {
             (Act::Hold, State::Waiting) => self.end(State::Held, Some(Reason::Operator), now),
             (Act::Release, State::Held) => self.wait(State::Waiting, self.entry.notice.due_at, now),
             (Act::Cancel, State::Waiting | State::Held | State::Unknown) => self.end(State::Cancelled, Some(Reason::Operator), now),
+            (Act::CancelTold, State::Waiting | State::Held | State::Unknown) => self.end(State::Cancelled, Some(Reason::Told), now),
+            (Act::Restore, State::Cancelled) if self.can_be_restored(now) && self.doubt.is_some() => self.end(State::Unknown, None, now),
+            (Act::Restore, State::Cancelled) if self.can_be_restored(now) => self.wait(State::Waiting, self.entry.notice.due_at, now),
             _ => return false,
         }
         if self.doubt.is_some() {
             self.doubt = Some(Doubt::Decided);
         }
         true
+    }
+
+    /// A person cancelled it, and it is of use yet.
+    fn can_be_restored(&self, now: DateTime<Utc>) -> bool {
+        matches!(self.entry.reason, Some(Reason::Operator | Reason::Told)) && self.entry.notice.useful_until > now
     }
 
     /// Nothing will be sent of it any more, unless a person says so.

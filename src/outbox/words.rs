@@ -46,7 +46,8 @@ impl Settlement {
 impl Act {
     /// The act of that word.
     pub(crate) fn from_word(word: &str) -> Option<Self> {
-        [Self::Retry, Self::Hold, Self::Release, Self::Cancel].into_iter().find(|act| act.as_str() == word)
+        let all = [Self::Retry, Self::Hold, Self::Release, Self::Cancel, Self::CancelTold, Self::Restore];
+        all.into_iter().find(|act| act.as_str() == word)
     }
 
     /// The ledger's word.
@@ -56,6 +57,8 @@ impl Act {
             Self::Hold => "hold",
             Self::Release => "release",
             Self::Cancel => "cancel",
+            Self::CancelTold => "cancel_told",
+            Self::Restore => "restore",
         }
     }
 }

@@ -1,5 +1,10 @@
 //! What somebody was told holds no more: rescheduled, updated, cancelled.
 //!
+//! A correction speaks of what this person heard last. A cancellation goes to the address that heard it, and names that start; rescheduled and
+//! updated go to the address of now, once it was told anything: until then it gets an invite. A correction is in time before the earlier of the
+//! start that was told and the start that holds. When the told start has passed without it, that one is over, and another one is planned: whoever
+//! came in vain is told all the same.
+//!
 //! A correction's key holds the key of what it corrects, so that A -> B -> A -> B corrects three times and never twice the same. It waits
 //! `settle` from the change: A -> B -> A within it corrects nothing, A -> B -> C tells C.
 
@@ -7,67 +12,104 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::facts;
 use super::occasion::Case;
-use super::recipient::Recipient;
+use super::recipient::{Recipient, silenced};
 use crate::contact::Address;
 use crate::notice::{Decision, Notice, Occasion, Omission, Reason};
 use crate::outbox::KnownNotice;
-use crate::session::Rsvp;
 
 /// A cancellation is worth telling for so long after the start.
 const CANCELLED_USEFUL: TimeDelta = TimeDelta::minutes(5);
 
 impl Case<'_> {
-    /// The last thing that this address was told of this session, or that somebody else told it before this program came.
-    pub(super) fn last_told(&self, address: &Address) -> Option<&KnownNotice> {
-        let of_address = self.known.notices.iter().filter(|n| n.notice.address == *address);
-        let told = of_address.filter(|n| n.told() || n.reason == Some(Reason::Adopted));
-        told.max_by_key(|n| (n.changed_at, n.notice.due_at, n.notice.key))
+    /// The last thing that this person heard of this session, at whatever address.
+    pub(super) fn heard_last(&self) -> Option<&KnownNotice> {
+        last(self.known.notices.iter())
     }
 
-    /// What has changed since.
-    pub(super) fn correction(&self, to: &Recipient<'_>, last: &KnownNotice) -> Option<Decision> {
-        let called_off = last.notice.occasion == Occasion::Cancelled;
-        let other_start = last.notice.start != self.session.start;
-        let hold = |told: &String| facts::hold(told, &self.known.facts, self.session, self.participant, self.policy);
-        let other_facts = last.facts.as_ref().is_some_and(|told| !hold(told));
-        let occasion = match (called_off || other_start, other_facts) {
+    /// The last thing that this address heard of it.
+    pub(super) fn heard_here(&self, address: &Address) -> Option<&KnownNotice> {
+        last(self.known.notices.iter().filter(|n| n.notice.address == *address))
+    }
+
+    /// What has changed since this address heard of it last.
+    pub(super) fn correction(&self, to: &Recipient<'_>, here: &KnownNotice) -> Option<Decision> {
+        let last = self.heard_last().unwrap_or(here);
+        let off = |n: &KnownNotice| n.notice.occasion == Occasion::Cancelled;
+        let elsewhere = |n: &KnownNotice| n.notice.start != self.session.start;
+        let other_start = elsewhere(last) || elsewhere(here);
+        let occasion = match (off(last) || off(here) || other_start, self.says_otherwise(here)) {
             (true, _) => Occasion::Rescheduled,
             (false, true) => Occasion::Updated,
             (false, false) => return None,
         };
-        let changed_at = if other_start { self.known.start_known_at } else { self.known.facts_known_at };
-        let planned = self.settled(changed_at.max(last.changed_at));
-        let at = planned.max(self.now);
+        // Two addresses were told by turns: the last turn is the change.
+        let turned = last.notice.address != to.address;
+        let changed_at = match other_start {
+            true if turned => self.known.start_known_at.max(self.known.facts_known_at),
+            true => self.known.start_known_at,
+            false => self.known.facts_known_at,
+        };
+        let since = changed_at.max(last.heard_at());
+        let bound = self.waits_for(last, since);
+        let missed = bound.is_some_and(|told| told <= self.now);
+        let key = |content: &str| self.key(occasion, None, to, content);
+        let in_time = key(&last.notice.key.to_string());
+        if missed && self.known.notices.iter().any(|n| n.notice.key == in_time && n.reason.is_some_and(Reason::is_a_persons)) {
+            return None;
+        }
+        let useful_until = bound.filter(|_| !missed).unwrap_or(self.useful_until()).min(self.useful_until());
+        let planned = if missed { bound.unwrap_or(since) } else { self.settled(since, useful_until) };
         let omit = |reason| Some(Decision::Omit(Omission { due_at: Some(planned), ..self.omission(occasion, None, reason, None) }));
-        if occasion == Occasion::Updated && self.rsvp() == Rsvp::Declined {
+        if occasion == Occasion::Updated && self.declined() {
             return omit(Reason::Declined);
         }
-        if let Some(reason) = self.against(at) {
-            return omit(reason);
-        }
-        if at >= self.useful_until() {
+        if planned.max(self.now) >= useful_until {
             return omit(Reason::Started);
         }
-        let key = self.key(occasion, None, to, &last.notice.key.to_string());
-        Some(Decision::Send(self.notice(occasion, None, key, self.kept_out_of_quiet_hours(planned, to), to)))
+        let key = if missed { key(&format!("{} missed", last.notice.key)) } else { in_time };
+        let quiet_before = useful_until.min(self.session.start);
+        let due_at = self.kept_out_of_quiet_hours(planned, quiet_before, to);
+        Some(Decision::Send(Notice { useful_until, ..self.notice(occasion, None, key, due_at, to) }))
     }
 
-    /// That it will not take place.
-    pub(super) fn cancellation(&self, to: &Recipient<'_>) -> Option<Decision> {
+    /// The start that this person believes in and that does not hold, if it was still to come when that became known: then they sit and wait.
+    pub(super) fn waits_for(&self, last: &KnownNotice, since: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let told = last.notice.start;
+        (last.notice.occasion != Occasion::Cancelled && told != self.session.start && told > since).then_some(told)
+    }
+
+    /// Code, passkey, address or hour are other ones than those that were heard. Of what somebody else told, only a later change can be known.
+    fn says_otherwise(&self, heard: &KnownNotice) -> bool {
+        match &heard.facts {
+            Some(told) => !facts::hold(told, &self.known.facts, self.session, self.participant, self.policy),
+            None => heard.notice.occasion != Occasion::Cancelled && self.known.facts_known_at > heard.heard_at(),
+        }
+    }
+
+    /// That it will not take place: told where it was heard of last, of the start that was told. `current`: the address of now, if it can be used.
+    pub(super) fn cancellation(&self, current: Option<&Recipient<'_>>) -> Option<Decision> {
         let omit = |reason, due_at| Some(Decision::Omit(Omission { due_at, ..self.omission(Occasion::Cancelled, None, reason, None) }));
-        let Some(last) = self.last_told(&to.address) else { return omit(Reason::NeverInvited, None) };
+        let Some(last) = self.heard_last() else { return omit(Reason::NeverInvited, None) };
         if last.notice.occasion == Occasion::Cancelled {
             return None;
         }
-        let known_at = self.known.facts_known_at.max(last.changed_at);
-        let planned = self.settled(known_at);
-        let useful_until = self.session.start + CANCELLED_USEFUL;
-        if self.known.facts_known_at >= self.session.start || planned.max(self.now) >= useful_until {
+        let last = current.and_then(|to| self.heard_here(&to.address)).unwrap_or(last);
+        let to = self.reader_at(&last.notice.address)?;
+        if self.policy.overrides.of(self.participant, &self.policy.region).do_not_contact {
+            return omit(Reason::DoNotContact, None);
+        }
+        if let Some(reason) = silenced(self.suppressed, &to.address) {
+            return omit(reason, None);
+        }
+        let told = last.notice.start;
+        let useful_until = told + CANCELLED_USEFUL;
+        let planned = self.settled(self.known.facts_known_at.max(last.heard_at()), told);
+        if self.known.facts_known_at >= told || planned.max(self.now) >= useful_until {
             return omit(Reason::Started, Some(planned));
         }
-        let key = self.key(Occasion::Cancelled, None, to, &last.notice.key.to_string());
-        let due_at = self.kept_out_of_quiet_hours(planned, to);
-        Some(Decision::Send(Notice { useful_until, ..self.notice(Occasion::Cancelled, None, key, due_at, to) }))
+        let key = self.key_of(Occasion::Cancelled, None, (&to.address, told), &last.notice.key.to_string());
+        let due_at = self.kept_out_of_quiet_hours(planned, told, &to);
+        Some(Decision::Send(Notice { start: told, useful_until, ..self.notice(Occasion::Cancelled, None, key, due_at, &to) }))
     }
 
     /// A change that nobody needs to hear of: the pending invite takes the new facts.
@@ -80,4 +122,8 @@ impl Case<'_> {
         };
         Some(Decision::Omit(self.omission(occasion, None, Reason::NeverInvited, None)))
     }
+}
+
+fn last<'n>(notices: impl Iterator<Item = &'n KnownNotice>) -> Option<&'n KnownNotice> {
+    notices.filter(|n| n.heard()).max_by_key(|n| (n.heard_at(), n.notice.due_at, n.notice.key))
 }

@@ -28,14 +28,14 @@ fn want(notice: &Notice, held: Option<&KnownNotice>) -> Option<Change> {
         _ if row.doubted => false,
         State::Waiting => row.notice.due_at != notice.due_at || row.notice.useful_until != notice.useful_until,
         State::Held => row.reason.is_some_and(mends_itself),
-        State::Cancelled | State::Superseded | State::Suppressed | State::Lapsed => row.reason != Some(Reason::Operator),
+        State::Cancelled | State::Superseded | State::Suppressed | State::Lapsed => !row.reason.is_some_and(Reason::is_a_persons),
         _ => false,
     };
     again.then_some(Change::Move { key: notice.key, due_at: notice.due_at, useful_until: notice.useful_until })
 }
 
 /// Held for a reason that a later snapshot can take away. The others wait for a person.
-fn mends_itself(reason: Reason) -> bool {
+pub(super) fn mends_itself(reason: Reason) -> bool {
     use Reason::{Absent, Ambiguous, Guard, Quarantined, SourceGone, SourceStale, UnknownStatus};
     matches!(reason, Quarantined | Ambiguous | UnknownStatus | Absent | Guard | SourceStale | SourceGone)
 }

@@ -1,4 +1,4 @@
-//! No flood: how many reminder texts a number gets, over all of its sessions.
+//! No flood: how many reminder texts a person gets at a number, over all of their sessions. Two who share a number are two.
 //!
 //! Days are those of the participant's calendar, and a week is the seven days that end with the reminder's. Only reminders of *other* sessions count:
 //! a session's own rules (24 hours and one hour before, say) are what the practice chose for it, and never keep each other back. Invites and
@@ -9,19 +9,13 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use crate::outbox::Reminded;
 use crate::zone::Zone;
 
-/// How many reminders of other sessions may have gone to a number before one more is too many. 0: no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How many reminders of other sessions may have gone to a person's number before one more is too many. 0: no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Frequency {
     /// On the same day.
     pub per_day: u32,
     /// In seven days.
     pub per_week: u32,
-}
-
-impl Default for Frequency {
-    fn default() -> Self {
-        Self { per_day: 1, per_week: 3 }
-    }
 }
 
 /// Days of a week before the last one.
@@ -31,7 +25,7 @@ impl Frequency {
     /// Why a reminder that is due then is one too many; `None`: it is not. `others`: what went to the number of other sessions. What is on its way
     /// does not count: it may not go.
     pub fn against(&self, due: DateTime<Utc>, others: &[Reminded], zone: &Zone) -> Option<String> {
-        let went: Vec<Reminded> = others.iter().copied().filter(|r| !r.underway).collect();
+        let went: Vec<Reminded> = others.iter().filter(|r| !r.underway).cloned().collect();
         self.too_many(due, &went, zone)
     }
 
@@ -91,10 +85,10 @@ mod tests {
             (0, 1, &["2026-11-26T12:00"], Some("1 reminder of other sessions went to this number in seven days; at most 1")),
             (0, 0, &["2026-11-26T12:00", "2026-11-26T13:00", "2026-11-26T14:00", "2026-11-26T15:00"], None),
         ] {
-            let others: Vec<Reminded> = went.iter().map(|text| Reminded { at: at(text), underway: false }).collect();
+            let others: Vec<Reminded> = went.iter().map(|text| Reminded { at: at(text), underway: false, person: None }).collect();
             let limits = Frequency { per_day, per_week };
             assert_eq!(limits.against(due, &others, &zone).as_deref(), says, "{per_day} {per_week} {went:?}");
-            let underway: Vec<Reminded> = others.iter().map(|r| Reminded { underway: true, ..*r }).collect();
+            let underway: Vec<Reminded> = others.iter().map(|r| Reminded { underway: true, ..r.clone() }).collect();
             assert_eq!(limits.against(due, &underway, &zone), None);
             assert_eq!(limits.may_be_full(due, &underway, &zone), says.is_some());
         }

@@ -11,7 +11,7 @@ use super::recipient::Recipient;
 use crate::contact::Address;
 use crate::notice::{Decision, Notice, Occasion, Omission, Reason};
 use crate::outbox::KnownNotice;
-use crate::session::{Role, Rsvp};
+use crate::session::Role;
 
 impl Case<'_> {
     /// The nudge, or the first reason against it. `None`: the practice wants none.
@@ -41,21 +41,20 @@ impl Case<'_> {
         if self.participant.role == Role::Host {
             return Some(Reason::HostsOff);
         }
-        if self.rsvp() == Rsvp::Declined {
+        if self.declined() {
             return Some(Reason::Declined);
         }
         if self.participant.rsvp_unknown {
             return Some(Reason::UnknownStatus);
         }
-        self.against(at).or((at >= useful_until).then_some(Reason::Started))
+        self.needless(at).or((at >= useful_until).then_some(Reason::Started))
     }
 
     /// When this address was last told the start that holds, by whomever. `None`: it was not, or was told something else since.
     fn told_this_start(&self, address: &Address) -> Option<DateTime<Utc>> {
         let of_this_start = |n: &&KnownNotice| n.notice.start == self.session.start && n.notice.occasion != Occasion::Cancelled;
-        self.last_told(address).filter(of_this_start)?;
-        let told = |n: &&KnownNotice| n.told() || n.reason == Some(Reason::Adopted);
+        self.heard_here(address).filter(of_this_start)?;
         let before_it_ran = |n: &&KnownNotice| n.notice.address == *address && n.notice.occasion != Occasion::NotJoined;
-        self.known.notices.iter().filter(of_this_start).filter(told).filter(before_it_ran).map(|n| n.changed_at).max()
+        self.known.notices.iter().filter(of_this_start).filter(|n| n.heard()).filter(before_it_ran).map(KnownNotice::heard_at).max()
     }
 }

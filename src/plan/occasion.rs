@@ -1,18 +1,22 @@
 //! One participant's occasions: which fall due when, and which do not and why.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Timelike, Utc};
 
+use super::diff;
 use super::policy::{Policy, Suppressions};
-use super::recipient::{Recipient, recipient};
+use super::recipient::{Recipient, reader, recipient};
 use super::rule::Rule;
-use crate::contact::Channel;
+use crate::contact::{Address, Channel};
 use crate::notice::{Decision, Identity, Notice, NoticeKey, Occasion, Omission, Reason};
-use crate::outbox::reply::Answered;
 use crate::outbox::{Known, KnownNotice, State};
 use crate::session::{AutoDeliver, Participant, Presence, Rsvp, Session, Standing};
 
 /// A Meet Now session is joined within this time, so its invite is useful so long.
 const MEET_NOW_USEFUL: TimeDelta = TimeDelta::minutes(30);
+/// A start with seconds that is no further ahead than this when it is first seen was not scheduled: it is the moment at which somebody began.
+const MEET_NOW_AHEAD: TimeDelta = TimeDelta::minutes(5);
+/// A first attempt to connect that is longer ago than this before the start was one to look whether it works.
+const CONNECTED_BEFORE: TimeDelta = TimeDelta::hours(2);
 
 /// All that one participant's decisions depend on.
 pub(super) struct Case<'a> {
@@ -57,12 +61,19 @@ fn all(case: &Case<'_>) -> Vec<Decision> {
     let to = match recipient(case.participant, case.policy, case.suppressed, !cancelled) {
         Ok(to) => to,
         Err((Reason::Quarantined, detail)) => return vec![case.nothing_at_all(Reason::Quarantined, detail)],
-        Err((reason, detail)) => return case.refuse_all(reason, detail.as_deref()),
+        Err((reason, detail)) => {
+            let mut decisions = case.refuse_all(reason, detail.as_deref());
+            // They may have been told at another address than the one that cannot be used.
+            if cancelled && is_of_the_address(reason) && case.heard_last().is_some() {
+                decisions.extend(case.cancellation(None));
+            }
+            return decisions;
+        }
     };
     if cancelled {
         let reason = if case.participant.code.is_none() { Reason::NoConnectCode } else { Reason::Cancelled };
         let mut decisions = case.refuse_all(reason, None);
-        decisions.extend(case.cancellation(&to));
+        decisions.extend(case.cancellation(Some(&to)));
         return decisions;
     }
     let announcements = case.announcements(&to);
@@ -95,12 +106,29 @@ pub fn adopted_invite(
 
 impl Case<'_> {
     pub(super) fn useful_until(&self) -> DateTime<Utc> {
-        if self.session.meet_now { self.session.start + MEET_NOW_USEFUL } else { self.session.start }
+        if self.is_meet_now() { self.session.start + MEET_NOW_USEFUL } else { self.session.start }
     }
 
-    /// What the participant answered, or the source says.
-    pub(super) fn rsvp(&self) -> Rsvp {
-        Answered::or(self.known.rsvp, self.participant.rsvp)
+    fn is_meet_now(&self) -> bool {
+        is_meet_now(self.session, self.known)
+    }
+
+    /// They declined this start: the answer to an earlier one says nothing of it.
+    pub(super) fn declined(&self) -> bool {
+        let by_text = self.known.rsvp.filter(|answered| answered.over == self.participant.rsvp);
+        let (says, of) = match (by_text, self.known.said) {
+            (Some(answered), _) => (answered.says, self.known.answered_start),
+            (None, said) => (self.participant.rsvp, said.map(|said| said.start)),
+        };
+        says == Rsvp::Declined && of.is_none_or(|start| start == self.session.start)
+    }
+
+    /// They tried to connect to this session at this time: not long before, and not when it was to start at another time.
+    fn connected(&self) -> bool {
+        let moved = self.known.start_known_at > self.known.first_seen;
+        self.participant
+            .connected_at
+            .is_some_and(|at| at >= self.session.start - CONNECTED_BEFORE && !(moved && at < self.known.start_known_at))
     }
 
     /// It is cancelled, or counts as such.
@@ -110,55 +138,67 @@ impl Case<'_> {
 
     /// The invite; or, for whoever was told before, what has changed since.
     fn announcements(&self, to: &Recipient<'_>) -> Vec<Decision> {
-        match self.last_told(&to.address) {
-            Some(last) => self.correction(to, last).into_iter().collect(),
+        match self.heard_here(&to.address) {
+            Some(here) => self.correction(to, here).into_iter().collect(),
+            None if self.heard_last().is_some() => vec![self.invite(to)],
             None => std::iter::once(self.invite(to)).chain(self.never_invited()).collect(),
         }
     }
 
     /// The participant's invite.
     fn invite(&self, to: &Recipient<'_>) -> Decision {
-        let planned = if self.session.meet_now { self.known.first_seen } else { self.settled(self.address_known_at(to)) };
-        let at = planned.max(self.now);
+        let known_at = self.address_known_at(to);
+        // Whoever was told of another time at another address must not sit and wait.
+        let until =
+            self.heard_last().and_then(|last| self.waits_for(last, known_at)).unwrap_or(self.useful_until()).min(self.useful_until());
+        let planned = if self.is_meet_now() { self.known.first_seen } else { self.settled(known_at, until) };
+        let due_at = self.kept_out_of_quiet_hours(planned, until.min(self.session.start), to);
         let omit = |reason| Decision::Omit(Omission { due_at: Some(planned), ..self.omission(Occasion::Invite, None, reason, None) });
-        if let Some(reason) = self.against(at) {
-            return omit(reason);
+        if self.pass_has_ended(due_at.max(self.now)) {
+            return omit(Reason::PassExpired);
         }
-        if at >= self.useful_until() {
+        if planned.max(self.now) >= self.useful_until() {
             return omit(Reason::Started);
         }
-        if self.known.adopted && !self.policy.adopt_invites {
+        if self.was_announced_elsewhere() {
             return omit(Reason::Adopted);
         }
         let key = self.key(Occasion::Invite, None, to, "");
-        Decision::Send(self.notice(Occasion::Invite, None, key, self.kept_out_of_quiet_hours(planned, to), to))
+        Decision::Send(self.notice(Occasion::Invite, None, key, due_at, to))
+    }
+
+    /// Somebody else told them before this program came, where they are to be told now. Whose address was corrected since was not told there.
+    fn was_announced_elsewhere(&self) -> bool {
+        self.known.adopted && !self.policy.adopt_invites && self.heard_last().is_none()
     }
 
     /// When this address became known. Another address is another person until they were told.
     fn address_known_at(&self, to: &Recipient<'_>) -> DateTime<Utc> {
-        let readdressed = self.known.notices.iter().any(|n| n.told() && n.notice.address != to.address);
+        let readdressed = self.known.notices.iter().any(|n| n.heard() && n.notice.address != to.address);
         if readdressed { self.known.first_seen.max(self.known.facts_known_at) } else { self.known.first_seen }
     }
 
-    /// When a change may be told: once it has settled, or at once if there is no time for that before the start.
-    pub(super) fn settled(&self, since: DateTime<Utc>) -> DateTime<Utc> {
+    /// When a change may be told: once it has settled, or at once if there is no time for that.
+    pub(super) fn settled(&self, since: DateTime<Utc>, until: DateTime<Utc>) -> DateTime<Utc> {
         let settled = since + self.policy.settle;
-        if settled < self.useful_until() { settled } else { since }
+        if settled < until { settled } else { since }
     }
 
-    /// When an announcement that is planned for then may go.
-    pub(super) fn kept_out_of_quiet_hours(&self, planned: DateTime<Utc>, to: &Recipient<'_>) -> DateTime<Utc> {
+    /// When an announcement that is planned for then may go. `start`: of what it tells, or of what was told, if that is earlier.
+    pub(super) fn kept_out_of_quiet_hours(&self, planned: DateTime<Utc>, start: DateTime<Utc>, to: &Recipient<'_>) -> DateTime<Utc> {
         self.policy.quiet.as_ref().map_or(planned, |quiet| {
-            let permitted = |at| quiet.other(at, self.session.start, to.address.channel(), &to.zone.zone);
+            let permitted = |at| quiet.other(at, start, to.address.channel(), &to.zone.zone);
             overdue_keeps_its_time(permitted(planned), self.now, permitted)
         })
     }
 
-    /// When the participant was last told where and when, or will be: reminders keep their distance from it.
+    /// When the participant was last told where and when, or will be: reminders keep their distance from it. What was refused, cancelled or held
+    /// tells nobody: then the reminder, which carries the code as well, goes.
     fn announced_at(&self, to: &Recipient<'_>, announcements: &[Decision]) -> Option<DateTime<Utc>> {
-        let planned = announcements.iter().find_map(|d| if let Decision::Send(n) = d { Some(n.due_at.max(self.now)) } else { None });
+        let goes = |n: &Notice| self.known.notices.iter().find(|row| row.notice.key == n.key).is_none_or(still_goes);
+        let planned = announcements.iter().find_map(|d| if let Decision::Send(n) = d { Some(n).filter(|n| goes(n)) } else { None });
         let told = self.known.notices.iter().filter(|n| is_announcement(n.notice.occasion) && n.notice.address == to.address);
-        planned.or_else(|| told.filter(|n| n.told()).map(|n| n.changed_at).max())
+        planned.map(|n| n.due_at.max(self.now)).or_else(|| told.filter(|n| n.told()).map(KnownNotice::heard_at).max())
     }
 
     /// When one rule's reminder goes, or the first reason against it that does not depend on other rules.
@@ -168,16 +208,16 @@ impl Case<'_> {
         let Some(time) = rule.time(start, &to.zone.zone) else { return Err(omit(Reason::Started, None, None)) };
         let kept = self.out_of_quiet_hours(time, to);
         let due = kept.unwrap_or(time);
-        if self.rsvp() == Rsvp::Declined {
+        if self.declined() {
             return Err(omit(Reason::Declined, Some(time), None));
         }
         if self.participant.rsvp_unknown {
             return Err(omit(Reason::UnknownStatus, Some(time), Some("RSVP has a word that is not known".to_owned())));
         }
-        if let Some(reason) = self.against(due.max(self.now)) {
+        if let Some(reason) = self.needless(due.max(self.now)) {
             return Err(omit(reason, Some(time), None));
         }
-        if self.session.meet_now {
+        if self.is_meet_now() {
             return Err(omit(Reason::MeetNow, None, None));
         }
         if time.max(self.now) >= start {
@@ -190,7 +230,7 @@ impl Case<'_> {
             return Err(omit(Reason::TooClose, Some(due), None));
         }
         if to.address.channel() == Channel::Sms
-            && let Some(why) = self.policy.frequency.against(due.max(self.now), &self.known.reminded, &to.zone.zone)
+            && let Some(why) = self.policy.frequency.against(due.max(self.now), &self.known.reminded_themselves(), &to.zone.zone)
         {
             return Err(omit(Reason::Frequency, Some(due), Some(why)));
         }
@@ -249,19 +289,29 @@ impl Case<'_> {
         })
     }
 
-    /// Reasons against any occasion at that time.
-    pub(super) fn against(&self, at: DateTime<Utc>) -> Option<Reason> {
-        if self.participant.connected_at.is_some() {
+    /// Why nobody needs to be told again at that time.
+    pub(super) fn needless(&self, at: DateTime<Utc>) -> Option<Reason> {
+        if self.connected() {
             return Some(Reason::AlreadyConnected);
         }
-        self.participant.expires_at.is_some_and(|expires| expires <= at).then_some(Reason::PassExpired)
+        self.pass_has_ended(at).then_some(Reason::PassExpired)
     }
 
-    /// Every occasion omitted for the same reason.
+    fn pass_has_ended(&self, at: DateTime<Utc>) -> bool {
+        self.participant.expires_at.is_some_and(|expires| expires <= at)
+    }
+
+    /// Every occasion omitted for the same reason, and the corrections that wait.
     fn refuse_all(&self, reason: Reason, detail: Option<&str>) -> Vec<Decision> {
         let rules = self.policy.rules.iter().map(|r| (Occasion::Reminder, Some(r)));
+        let told_apart = self.is_cancelled() && (is_of_the_address(reason) || matches!(reason, Reason::Cancelled | Reason::NoConnectCode));
+        let waits = |occasion: &Occasion| self.known.notices.iter().any(|n| n.state.pending() && n.notice.occasion == *occasion);
+        let corrections = [Occasion::Rescheduled, Occasion::Updated, Occasion::Cancelled]
+            .into_iter()
+            .filter(|occasion| waits(occasion) && !(told_apart && *occasion == Occasion::Cancelled));
         std::iter::once((Occasion::Invite, None))
             .chain(rules)
+            .chain(corrections.map(|occasion| (occasion, None)))
             .map(|(occasion, rule)| Decision::Omit(self.omission(occasion, rule, reason, detail.map(str::to_owned))))
             .chain(self.nudge_refused(reason, detail))
             .collect()
@@ -291,23 +341,39 @@ impl Case<'_> {
     }
 
     pub(super) fn key(&self, occasion: Occasion, rule: Option<&Rule>, to: &Recipient<'_>, content: &str) -> NoticeKey {
+        self.key_of(occasion, rule, (&to.address, self.session.start), content)
+    }
+
+    /// Of what is told about another start than the present one, too.
+    pub(super) fn key_of(
+        &self,
+        occasion: Occasion,
+        rule: Option<&Rule>,
+        (address, start): (&Address, DateTime<Utc>),
+        content: &str,
+    ) -> NoticeKey {
         let identity = Identity {
             practice: &self.policy.practice,
             session: self.session.id,
             participation: self.participant.id,
             occasion,
             rule: rule.map(|r| r.name.as_str()),
-            start: self.session.start,
-            address: &to.address,
+            start,
+            address,
             content,
         };
         // What a store of before knows under the key of a spelling is the same notice.
         let spelt = |n: &&KnownNotice| {
             let (row, address) = (&n.notice, &n.notice.address);
-            let alike = row.occasion == occasion && row.start == identity.start && *address == to.address && !address.is_canonical();
+            let alike = row.occasion == occasion && row.start == identity.start && address == identity.address && !address.is_canonical();
             alike && row.key == NoticeKey::of_spelling(&Identity { address, ..identity })
         };
         self.known.notices.iter().find(spelt).map_or_else(|| NoticeKey::of(&identity), |n| n.notice.key)
+    }
+
+    /// This participant at that address.
+    pub(super) fn reader_at(&self, address: &Address) -> Option<Recipient<'_>> {
+        reader(self.participant, address, self.policy).ok()
     }
 
     pub(super) fn notice(
@@ -331,6 +397,28 @@ impl Case<'_> {
             useful_until: self.useful_until(),
         }
     }
+}
+
+/// A session that begins when it is made: its start has seconds, and it is first seen then; or it has begun already when it is first seen.
+pub fn is_meet_now(session: &Session, known: &Known) -> bool {
+    let (start, seen) = (session.start, known.session_seen);
+    let at_once = start.second() != 0 && start <= seen + MEET_NOW_AHEAD;
+    at_once || (start..=start + MEET_NOW_USEFUL).contains(&seen)
+}
+
+/// A message that was planned, and may tell somebody yet.
+fn still_goes(row: &KnownNotice) -> bool {
+    match row.state {
+        State::Rejected => false,
+        State::Held => row.reason.is_none_or(diff::mends_itself),
+        _ => !row.reason.is_some_and(Reason::is_a_persons),
+    }
+}
+
+/// It is about the address, and not about the person.
+fn is_of_the_address(reason: Reason) -> bool {
+    use Reason::{Bounced, InvalidEmail, InvalidNumber, NoEmail, NoNumber, OptedOut};
+    matches!(reason, NoEmail | InvalidEmail | NoNumber | InvalidNumber | OptedOut | Bounced)
 }
 
 /// A planned time that has passed stays as it is, so that a late notice shows how late it is; only quiet hours that reign now move it.

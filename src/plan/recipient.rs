@@ -1,5 +1,7 @@
 //! The person: may they be told at all, and where?
 
+use sha2::{Digest, Sha256};
+
 use super::policy::{Policy, Suppressions};
 use crate::contact::{Address, EmailAddress, PhoneNumber};
 use crate::notice::Reason;
@@ -43,16 +45,38 @@ pub fn recipient<'a>(
     if wish.do_not_contact {
         return Err((Reason::DoNotContact, None));
     }
-    match suppressed.of(&address) {
-        Some(Suppression::OptedOut) => return Err((Reason::OptedOut, None)),
-        Some(Suppression::Bounced) => return Err((Reason::Bounced, None)),
-        None => {}
+    if let Some(reason) = silenced(suppressed, &address) {
+        return Err((reason, None));
     }
     if to_join && person.code.is_none() {
         return Err((Reason::NoConnectCode, None));
     }
     let locale = wish.locale.or(person.locale.as_deref());
     Ok(Recipient { address, zone, locale })
+}
+
+/// Who it is, over all sessions: a digest of ParticipantExternalId, or of the name where there is none.
+pub fn person_key(person: &Participant) -> String {
+    let text = match person.external_id.trim() {
+        "" => format!("name {}", person.name.expose().to_lowercase()),
+        id => format!("id {id}"),
+    };
+    data_encoding::HEXLOWER.encode(&Sha256::digest(text.as_bytes())[..8])
+}
+
+/// Why this address gets nothing.
+pub(super) fn silenced(suppressed: &Suppressions, address: &Address) -> Option<Reason> {
+    suppressed.of(address).map(|why| match why {
+        Suppression::OptedOut => Reason::OptedOut,
+        Suppression::Bounced => Reason::Bounced,
+    })
+}
+
+/// How a participant reads what is sent to that address, be it their present one or not. The error says why their clock is not known.
+pub fn reader<'a>(person: &'a Participant, address: &Address, policy: &'a Policy) -> Result<Recipient<'a>, String> {
+    let wish = policy.overrides.of(person, &policy.region);
+    let locale = wish.locale.or(person.locale.as_deref());
+    Ok(Recipient { address: address.clone(), zone: zone_of(person, policy)?, locale })
 }
 
 /// The clock of a participant: the practice's override, else what the source says.

@@ -14,6 +14,7 @@ use crate::outcome::Suppression;
 use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, SessionId, Standing};
 use crate::zone::{Settings, Zones};
 
+mod corrections;
 mod not_joined;
 mod spelling;
 mod words;
@@ -89,7 +90,6 @@ fn session() -> Session {
     Session {
         id: SessionId(1),
         start: at("2026-11-26T15:00:00"),
-        meet_now: false,
         cancelled: false,
         standing: Standing::Live,
         presence: Presence::Listed,
@@ -227,8 +227,8 @@ fn every_reason_has_its_row() {
         ("declined", |w| w.person().rsvp = Rsvp::Declined, ["invite@2026-11-24T09:02:00Z", "24h!declined", "1h!declined"]),
         (
             "connected",
-            |w| w.person().connected_at = Some(at(SEEN)),
-            ["invite!already_connected", "24h!already_connected", "1h!already_connected"],
+            |w| w.person().connected_at = Some(at("2026-11-26T13:00:00")),
+            ["invite@2026-11-24T09:02:00Z", "24h!already_connected", "1h!already_connected"],
         ),
         (
             "pass ends before the last reminder",
@@ -262,6 +262,31 @@ fn every_reason_has_its_row() {
             ["invite@2026-11-24T09:02:00Z", "24h@2026-11-25T15:00:00Z", "1h@2026-11-26T14:00:00Z"],
         ),
     ];
+    check(rows);
+}
+
+#[test]
+fn the_edges_of_connected_and_expired() {
+    check(vec![
+        (
+            "connected after the start",
+            |w| w.person().connected_at = Some(at("2026-11-26T15:09:00")),
+            ["invite@2026-11-24T09:02:00Z", "24h!already_connected", "1h!already_connected"],
+        ),
+        (
+            "tried long before",
+            |w| w.person().connected_at = Some(at("2026-11-26T12:59:59")),
+            ["invite@2026-11-24T09:02:00Z", "24h@2026-11-25T15:00:00Z", "1h@2026-11-26T14:00:00Z"],
+        ),
+        (
+            "pass ends before the invite",
+            |w| w.person().expires_at = Some(at("2026-11-24T09:02:00")),
+            ["invite!pass_expired", "24h!pass_expired", "1h!pass_expired"],
+        ),
+    ]);
+}
+
+fn check(rows: Vec<Row>) {
     for (name, change, want) in rows {
         let mut world = World::new();
         change(&mut world);
@@ -301,12 +326,36 @@ fn a_quarantined_participant_names_the_path_of_the_field() {
 fn meet_now_is_invited_at_once_and_never_reminded() {
     let mut world = World::new();
     world.session.start = at("2026-11-24T08:59:47");
-    world.session.meet_now = true;
     world.known = observe(&world.session, KnownMap::new(), &world.policy, false, world.now);
     assert_eq!(world.said(), ["invite@2026-11-24T09:00:00Z", "24h!meet_now", "1h!meet_now"]);
     assert_eq!(world.sent(Occasion::Invite, None).unwrap().useful_until, at("2026-11-24T09:29:47"));
     world.now = at("2026-11-24T09:29:47");
     assert_eq!(world.said()[0], "invite!started");
+}
+
+/// First seen at 09:00.
+#[test]
+fn meet_now_is_what_begins_when_it_is_made() {
+    for (start, is) in [
+        ("2026-11-24T09:00:30", true),
+        ("2026-11-24T09:05:00", false),
+        ("2026-11-24T09:04:59", true),
+        ("2026-11-24T09:05:01", false),
+        ("2026-11-24T09:00:00", true),
+        ("2026-11-24T08:30:00", true),
+        ("2026-11-24T08:29:00", false),
+        ("2026-11-27T15:00:30", false),
+    ] {
+        let mut world = World::new();
+        world.session.start = at(start);
+        world.known = observe(&world.session, KnownMap::new(), &world.policy, false, world.now);
+        let session = world.session.clone();
+        assert_eq!(is_meet_now(&session, world.known()), is, "{start}");
+    }
+    // It was booked, and moves to a time with seconds that is near: no Meet Now.
+    let mut world = World::new();
+    world.change("2026-11-25T09:00:00", |s| s.start = at("2026-11-25T09:01:30"));
+    assert!(!is_meet_now(&world.session.clone(), world.known()));
 }
 
 #[test]
@@ -690,30 +739,28 @@ mod diffs {
     }
 }
 
-/// Those of one session never keep each other back; another session's do, and only texts.
+/// Those of one session never keep each other back; another session's do, of the same person, and only texts. Off, unless the practice wants it.
 #[test]
 fn a_number_gets_no_flood_of_reminders() {
     use crate::outbox::Reminded;
     let now = at("2026-11-24T12:00:00");
-    let text = |person: &mut Participant| person.auto_deliver = AutoDeliver::Sms;
+    let limited = || Policy { frequency: frequency::Frequency { per_day: 1, per_week: 3 }, ..policy() };
+    let trevor = person_key(&person());
+    let at_that_time = |time, who: Option<&str>| Reminded { at: at(time), underway: false, person: who.map(str::to_owned) };
     // 10:00 on the 25th in New York, when the rule of 24 hours is due; and on the 26th, an hour before the session.
-    let (day_before, same_day) =
-        (Reminded { at: at("2026-11-25T13:00:00"), underway: false }, Reminded { at: at("2026-11-26T13:00:00"), underway: false });
+    let both = |who| vec![at_that_time("2026-11-25T13:00:00", who), at_that_time("2026-11-26T13:00:00", who)];
     for (sms, policy, others, reasons) in [
-        (true, policy(), vec![], [None, None]),
-        (true, policy(), vec![day_before], [Some(Reason::Frequency), None]),
-        (true, policy(), vec![day_before, same_day], [Some(Reason::Frequency); 2]),
-        (false, policy(), vec![day_before, same_day], [None, None]),
-        (
-            true,
-            Policy { frequency: frequency::Frequency { per_day: 0, per_week: 0 }, ..policy() },
-            vec![day_before, same_day],
-            [None, None],
-        ),
+        (true, limited(), vec![], [None, None]),
+        (true, limited(), both(None)[..1].to_vec(), [Some(Reason::Frequency), None]),
+        (true, limited(), both(None), [Some(Reason::Frequency); 2]),
+        (true, limited(), both(Some(&trevor)), [Some(Reason::Frequency); 2]),
+        (true, limited(), both(Some("a sibling")), [None, None]),
+        (false, limited(), both(Some(&trevor)), [None, None]),
+        (true, policy(), both(Some(&trevor)), [None, None]),
     ] {
         let mut session = session();
         if sms {
-            text(&mut session.participants[0]);
+            session.participants[0].auto_deliver = AutoDeliver::Sms;
         }
         let mut known = observe(&session, KnownMap::new(), &policy, false, now);
         known.values_mut().for_each(|known| known.reminded.clone_from(&others));
@@ -727,4 +774,14 @@ fn a_number_gets_no_flood_of_reminders() {
         assert_eq!([of("24h"), of("1h")], reasons, "{others:?}");
         assert!(matches!(&decisions[0], Decision::Send(n) if n.occasion == Occasion::Invite), "invites are exempt");
     }
+}
+
+/// By the id of the practice's own records; where there is none, by the name.
+#[test]
+fn who_it_is() {
+    let key = |id: &str, name: &str| person_key(&Participant { external_id: id.to_owned(), name: PersonName::clean(name), ..person() });
+    assert_eq!(key("EMR1", "Ana"), key("EMR1", "Anna"));
+    assert_eq!(key("", "Ana Gil"), key(" ", "ANA GIL"));
+    assert_ne!(key("", "Ana Gil"), key("", "Eva Gil"));
+    assert_ne!(key("EMR1", "Ana"), key("EMR2", "Ana"));
 }

@@ -89,7 +89,7 @@ impl Text {
             return Self::default();
         }
         let first = !facts.number.answered;
-        let asks = facts.notice.occasion == Occasion::Invite && !facts.session.meet_now && facts.participant.role == Role::Participant;
+        let asks = facts.notice.occasion == Occasion::Invite && !facts.meet_now && facts.participant.role == Role::Participant;
         Self {
             opt_out: first,
             contact: first && !settings.practice_contact.trim().is_empty(),
@@ -180,7 +180,7 @@ impl SessionView {
             zone_short: when.zone_short,
             offset: when.offset,
             zone_is_fallback: facts.zone.fallback,
-            meet_now: facts.session.meet_now,
+            meet_now: facts.meet_now,
             host_name: host_name.unwrap_or_default(),
             participant_names: others.map(name).filter(|n| !n.is_empty()).collect(),
             topic: clean_line(&facts.session.topic),

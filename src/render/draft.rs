@@ -77,7 +77,7 @@ impl Draft<'_> {
     }
 
     pub(super) fn folder(&self) -> &'static str {
-        templates::folder(self.facts.notice.occasion, self.facts.session.meet_now)
+        templates::folder(self.facts.notice.occasion, self.facts.meet_now)
     }
 
     fn method(&self) -> Method {

@@ -153,6 +153,7 @@ impl Case<'_> {
             participant: person,
             zone: &zone,
             locale: Some(self.locale),
+            meet_now: self.meet_now,
             sequence: 1,
             number: FIRST_TEXT,
         };
@@ -256,7 +257,6 @@ impl Case<'_> {
         Session {
             id: SessionId(9636),
             start: start.parse().expect("a constant, and RFC 3339"),
-            meet_now: self.meet_now,
             cancelled: self.occasion == Occasion::Cancelled,
             standing: Standing::Live,
             presence: Presence::Listed,

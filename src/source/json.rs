@@ -164,7 +164,7 @@ fn session(raw: &RawValue, path: &str) -> Result<Session, Fault> {
     let record = Record::read(raw, path)?;
     let id = SessionId(record.id("SessionId")?);
     let of_session = |fault: Fault| Fault { session: Some(id), ..fault };
-    let (start, meet_now) = record.required("ScheduleTs", "a time such as 2014-04-16T15:00:00", schedule).map_err(of_session)?;
+    let start = record.required("ScheduleTs", "a time such as 2014-04-16T15:00:00", time).map_err(of_session)?;
     let meaning = word(&record, "ScheduleType").map_err(of_session)?.map_or(Some(Meaning::Live), |word| words::schedule_type(&word));
     let people = record.list("Participants").map_err(of_session)?;
     if people.len() > PARTICIPANTS_MAX {
@@ -175,7 +175,6 @@ fn session(raw: &RawValue, path: &str) -> Result<Session, Fault> {
     let mut session = Session {
         id,
         start,
-        meet_now,
         cancelled: meaning == Some(Meaning::Cancelled),
         standing: words::standing(meaning),
         presence: Presence::Listed,
@@ -301,12 +300,6 @@ fn amount(found: &Found<'_>) -> Option<Decimal> {
 fn duration(found: &Found<'_>) -> Option<TimeDelta> {
     let minutes: i64 = found.as_digits()?.parse().ok()?;
     (1..=DURATION_MAX).contains(&minutes).then(|| TimeDelta::minutes(minutes))
-}
-
-/// The start, and whether it is that of a Meet Now session: scheduled ones start at a full minute.
-fn schedule(found: &Found<'_>) -> Option<(DateTime<Utc>, bool)> {
-    let start = time(found)?;
-    Some((start, start.second() != 0))
 }
 
 /// RFC 3339, where a missing offset means UTC. Fractions of a second are dropped; there is no second 60.

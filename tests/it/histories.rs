@@ -72,7 +72,12 @@ struct Person {
     code: u32,
     email: u32,
     declined: bool,
-    connected: bool,
+    /// The start that they declined.
+    declined_over: usize,
+    /// Their first attempt to connect, as the source says.
+    connected: Option<DateTime<Utc>>,
+    /// It was to this start.
+    connected_to_this: bool,
     broken: bool,
 }
 
@@ -103,7 +108,16 @@ fn code(session: usize, person: usize, version: u32) -> u32 {
 
 impl Truth {
     fn new() -> Self {
-        let person = Person { listed: true, code: 0, email: 0, declined: false, connected: false, broken: false };
+        let person = Person {
+            listed: true,
+            code: 0,
+            email: 0,
+            declined: false,
+            declined_over: 0,
+            connected: None,
+            connected_to_this: false,
+            broken: false,
+        };
         Self { sessions: vec![(true, false, 0, vec![person.clone(), person.clone()]), (true, false, 2, vec![person.clone(), person])] }
     }
 
@@ -123,7 +137,7 @@ impl Truth {
                         "ParticipantEmailAddress": address(s, n, p.email), "ParticipantTimeZoneWindowsId": "Eastern Standard Time",
                         "ConnectCode": if p.broken { json!("broken") } else { json!(code(s, n, p.code)) },
                         "RSVP": if p.declined { "Declined" } else { "Unknown" },
-                        "ConnectionTs": if p.connected { json!("2026-11-24T09:00:00") } else { Value::Null } })
+                        "ConnectionTs": p.connected.map(|at| at.format("%Y-%m-%dT%H:%M:%S").to_string()) })
                 })
                 .collect();
             let kind = if *cancelled { "Cancelled" } else { "Scheduled" };
@@ -133,16 +147,32 @@ impl Truth {
         Value::Array(all)
     }
 
-    fn apply(&mut self, event: &Event) {
+    fn apply(&mut self, event: &Event, now: DateTime<Utc>) {
         match *event {
-            Event::Move(s, to) => self.sessions[s].2 = to,
+            Event::Move(s, to) => {
+                let moves = self.sessions[s].2 != to;
+                self.sessions[s].2 = to;
+                self.sessions[s].3.iter_mut().for_each(|p| p.connected_to_this &= !moves);
+            }
             Event::Cancel(s, is) => self.sessions[s].1 = is,
             Event::List(s, is) => self.sessions[s].0 = is,
             Event::ListPerson(s, p, is) => self.sessions[s].3[p].listed = is,
             Event::Code(s, p, version) => self.sessions[s].3[p].code = version,
             Event::Email(s, p, version) => self.sessions[s].3[p].email = version,
-            Event::Rsvp(s, p, is) => self.sessions[s].3[p].declined = is,
-            Event::Connect(s, p) => self.sessions[s].3[p].connected = true,
+            Event::Rsvp(s, p, is) => {
+                let start = self.sessions[s].2;
+                let person = &mut self.sessions[s].3[p];
+                if is && !person.declined {
+                    person.declined_over = start;
+                }
+                person.declined = is;
+            }
+            Event::Connect(s, p) => {
+                let person = &mut self.sessions[s].3[p];
+                if person.connected.is_none() {
+                    (person.connected, person.connected_to_this) = (Some(now), true);
+                }
+            }
             Event::Broken(s, p, is) => self.sessions[s].3[p].broken = is,
             _ => {}
         }
@@ -157,14 +187,17 @@ impl Truth {
         if notice.occasion == Occasion::Cancelled {
             return if off { Ok(()) } else { Err("told as cancelled, and it takes place".to_owned()) };
         }
+        let again = matches!(notice.occasion, Occasion::Reminder | Occasion::NotJoined);
+        let declined = person.declined && person.declined_over == *start;
+        let at_its_time = person.connected.is_some_and(|at| at >= start_of(*start) - TimeDelta::hours(2));
         let wrong = [
             (off, "it does not take place with them"),
             (person.broken, "the record is at fault"),
-            (person.connected, "they are connected"),
+            (again && at_its_time && person.connected_to_this, "they are connected"),
             (start_of(*start) != notice.start, "it starts at another time"),
             (address(s, n, person.email) != notice.address.expose(), "it is another address"),
             (!text.contains(&code(s, n, person.code).to_string()), "it is another code"),
-            (person.declined && matches!(notice.occasion, Occasion::Reminder | Occasion::Updated | Occasion::NotJoined), "they declined"),
+            (declined && (again || notice.occasion == Occasion::Updated), "they declined"),
         ];
         wrong.iter().find(|(is, _)| *is).map_or(Ok(()), |(_, why)| Err((*why).to_owned()))
     }
@@ -254,6 +287,8 @@ impl World {
     /// Every promise that holds at a hand-over.
     async fn handed_over(&self, key: NoticeKey, bytes: &[u8], lost: bool) {
         let notice = self.entry(key).await.notice;
+        let theirs = Filter { participation: Some(notice.participation), ..Filter::default() };
+        let refused = self.outbox.list(&theirs).await.unwrap().iter().any(|e| e.state == State::Rejected && !e.notice.occasion.repeats());
         let now = self.now();
         let text = String::from_utf8_lossy(bytes).replace("=\r\n", "").replace("\r\n ", "");
         let mut wrong = self.wrong.lock().unwrap();
@@ -278,7 +313,7 @@ impl World {
         let announced = sent
             .iter()
             .any(|s| s.notice.address == notice.address && s.notice.participation == notice.participation && !s.notice.occasion.repeats());
-        if notice.occasion.repeats() && !announced {
+        if notice.occasion.repeats() && !announced && !refused {
             fail("reminded before they were told where and when".to_owned());
         }
         let told_last = sent.iter().rev().find(|s| s.notice.participation == notice.participation && s.notice.address == notice.address);
@@ -286,6 +321,9 @@ impl World {
             && told_last.is_none_or(|s| s.notice.occasion == Occasion::Cancelled && s.notice.key != key)
         {
             fail("nothing to cancel".to_owned());
+        }
+        if notice.occasion == Occasion::Cancelled && told_last.is_some_and(|s| s.notice.start != notice.start) {
+            fail("cancelled at a time that this address was not told last".to_owned());
         }
         sent.push(Sent { notice, bytes: bytes.to_vec(), lost });
     }
@@ -339,7 +377,7 @@ async fn live(history: &[Event]) -> Result<(), String> {
     });
     world.walk(&truth.said(), &truth).await;
     for event in history {
-        truth.apply(event);
+        truth.apply(event, world.now());
         match event {
             Event::Minutes(m) => world.pass(*m),
             Event::Answer(answer) => world.answers.lock().unwrap().push(*answer),
@@ -383,7 +421,7 @@ async fn settle(world: &Arc<World>, truth: &Truth) {
     let now = world.now();
     for (s, (listed, cancelled, start, people)) in truth.sessions.iter().enumerate() {
         for (n, person) in people.iter().enumerate() {
-            let takes_place = *listed && !cancelled && person.listed && !person.broken && !person.connected && start_of(*start) > now;
+            let takes_place = *listed && !cancelled && person.listed && !person.broken && start_of(*start) > now;
             let theirs: Vec<&Entry> = entries.iter().filter(|e| e.notice.participation.0 == id(s, n)).collect();
             let knows = |e: &&Entry| {
                 let text = e.notice.address.expose() == address(s, n, person.email) && e.notice.start == start_of(*start);
@@ -403,7 +441,8 @@ async fn settle(world: &Arc<World>, truth: &Truth) {
     world.process().await;
     let mut open = BTreeMap::new();
     for entry in world.outbox.list(&Filter::default()).await.unwrap() {
-        let ended = !matches!(entry.state, State::Waiting | State::Claimed | State::Sending);
+        let unended = [State::Waiting, State::Claimed, State::Sending, State::Held, State::Unknown];
+        let ended = !unended.contains(&entry.state);
         let explained = entry.state.told() || entry.state == State::Rejected || entry.reason.is_some();
         if !ended || !explained {
             open.insert(

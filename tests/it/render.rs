@@ -85,7 +85,6 @@ fn sample() -> Session {
     Session {
         id: SessionId(9636),
         start: at("2014-04-16T15:00:00Z"),
-        meet_now: false,
         cancelled: false,
         standing: Standing::Live,
         presence: Presence::Listed,
@@ -110,6 +109,7 @@ pub(crate) struct Case {
     pub(crate) participant: i64,
     pub(crate) occasion: Occasion,
     pub(crate) sms: bool,
+    pub(crate) meet_now: bool,
     pub(crate) zone: Resolved,
     pub(crate) locale: Option<&'static str>,
     pub(crate) now: DateTime<Utc>,
@@ -125,7 +125,7 @@ impl Case {
         };
         let zone = zone("Eastern Standard Time");
         let number = Number { answered: true, shared: false };
-        Self { session: sample(), participant: 18620, occasion, sms: false, zone, locale: Some(locale), now, number }
+        Self { session: sample(), participant: 18620, occasion, sms: false, meet_now: false, zone, locale: Some(locale), now, number }
     }
 
     pub(crate) fn render(&self, renderer: &Renderer) -> Result<Rendered, RenderError> {
@@ -160,7 +160,7 @@ impl Case {
         };
         let sequence = u32::from(self.occasion != Occasion::Invite && !self.occasion.repeats());
         let (session, zone, locale, number) = (&self.session, &self.zone, self.locale, self.number);
-        let facts = Facts { notice: &notice, session, participant, zone, locale, sequence, number };
+        let facts = Facts { notice: &notice, session, participant, zone, locale, meet_now: self.meet_now, sequence, number };
         renderer.render(&facts, self.now)
     }
 }
@@ -208,7 +208,7 @@ fn every_message_reads_as_it_should() {
         for (kind, occasion, meet_now) in kinds() {
             let mut case = Case::new(occasion, locale);
             if meet_now {
-                case.session.meet_now = true;
+                case.meet_now = true;
                 case.now = case.session.start;
             }
             let mail = case.render(&renderer).unwrap();

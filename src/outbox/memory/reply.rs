@@ -57,7 +57,7 @@ impl Tables {
     fn put_rsvp(&mut self, now: DateTime<Utc>, place: &Place, answered: Answered) {
         let session = (place.source.clone(), place.session);
         if let Some(known) = self.participants.get_mut(&(place.source.clone(), place.session, place.participation)) {
-            known.rsvp = Some(answered);
+            (known.rsvp, known.answered_start) = (Some(answered), Some(known.start));
         }
         self.unsettle(&session);
         self.append(LedgerRow {

@@ -14,8 +14,8 @@ use crate::outbox::resend::{Resent, again};
 use crate::outbox::transition::{Doubt, Recovery, Row};
 use crate::outbox::words::resent;
 use crate::outbox::{
-    Also, Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, GuardKind, Known, KnownNotice, Lease, LedgerRow, Member,
-    Phase, Purged, REMINDED_MAX, Recovered, Reminded, Rest, Retention, SaidBy, SeenSession, Settlement, SourceStatus, StaffLetter,
+    Act, Also, Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, GuardKind, Known, KnownNotice, Lease, LedgerRow,
+    Member, Phase, Purged, REMINDED_MAX, Recovered, Reminded, Rest, Retention, SaidBy, SeenSession, Settlement, SourceStatus, StaffLetter,
     Standing, State, Status, StoredSession, SuppressedAddress, Touch, Walk, WalkedSession, suppression_key,
 };
 use crate::outcome::Suppression;
@@ -221,8 +221,9 @@ impl Tables {
         self.sessions.insert(place.clone(), Session { stored, start: walked.start, revision });
         for (participation, known) in walked.known {
             let place = (source.to_owned(), id, participation);
-            let rsvp = self.participants.get(&place).and_then(|before| before.rsvp);
-            self.participants.insert(place, Known { notices: Vec::new(), rsvp, ..known });
+            let before = self.participants.get(&place);
+            let (rsvp, answered_start) = before.map_or((None, None), |before| (before.rsvp, before.answered_start));
+            self.participants.insert(place, Known { notices: Vec::new(), rsvp, answered_start, ..known });
         }
         for change in &walked.changes {
             self.apply_change(source, at, change, applied);
@@ -302,6 +303,7 @@ impl Tables {
             found.extend(theirs.iter().take(REMINDED_MAX).map(|e| Reminded {
                 at: e.accepted_at.unwrap_or(e.changed_at),
                 underway: matches!(e.state, State::Claimed | State::Sending),
+                person: self.participants.get(&(e.source.clone(), e.notice.session, e.notice.participation)).and_then(|k| k.person.clone()),
             }));
         }
         found.sort_unstable();
@@ -341,6 +343,52 @@ impl Tables {
             frozen: row.doubt.and_then(|_| self.content.get(&key).cloned()),
             frozen_at: row.doubt.and_then(|_| self.deliveries.get(&key)?.last()).map(|(_, delivery)| delivery.started_at),
             entry,
+        }
+    }
+
+    /// Ends what is past its useful time.
+    pub(super) fn lapse(&mut self, now: DateTime<Utc>) -> Vec<Entry> {
+        // What is tried again later is looked at then.
+        let due = |entry: &Entry| entry.state != State::Waiting || entry.next_attempt_at.is_some_and(|at| at <= now);
+        let past = self.rows.values().filter(|row| due(&row.entry) && row.entry.notice.useful_until <= now);
+        let past: Vec<NoticeKey> = past.map(|row| row.entry.notice.key).collect();
+        let mut lapsed = Vec::new();
+        for key in past {
+            if let Some(entry) = self.change(key, ("lapsed", None), now, |row| row.lapse(now).then(|| row.entry.clone())) {
+                self.plan_entry_again(&entry, now);
+                lapsed.push(entry);
+            }
+        }
+        lapsed
+    }
+
+    pub(super) fn lapsed(&self, since: DateTime<Utc>) -> Vec<Entry> {
+        let mut all: Vec<&Entry> = self.rows.values().map(|row| &row.entry).collect();
+        all.retain(|entry| entry.state == State::Lapsed && entry.changed_at >= since);
+        all.sort_by_key(|entry| (entry.changed_at, self.numbers[&entry.notice.key]));
+        all.into_iter().cloned().collect()
+    }
+
+    /// A person's deed. Whether the notice was in a state for it.
+    pub(super) fn act(&mut self, key: NoticeKey, (act, who): (Act, Option<String>), now: DateTime<Utc>) -> bool {
+        let Some(entry) = self.change(key, (act.as_str(), who), now, |row| row.act(act, now).then(|| row.entry.clone())) else {
+            return false;
+        };
+        if act == Act::CancelTold {
+            // They know what holds now.
+            let place = (entry.source.clone(), entry.notice.session, entry.notice.participation);
+            let facts = self.participants.get(&place).map(|known| known.facts_now().to_owned());
+            self.rows.entry(key).and_modify(|row| row.entry.facts = facts);
+        }
+        self.plan_entry_again(&entry, now);
+        true
+    }
+
+    /// A coming session is planned again at the next walk, although its source says nothing new.
+    fn plan_entry_again(&mut self, entry: &Entry, now: DateTime<Utc>) {
+        let place = (entry.source.clone(), entry.notice.session);
+        if let Some(session) = self.sessions.get_mut(&place).filter(|s| s.start > now) {
+            session.stored.touch.again += 1;
         }
     }
 
@@ -407,6 +455,10 @@ impl Tables {
         let (outcome, reply) = end.in_words();
         self.close_delivery(lease, at, outcome, reply);
         let settled = self.change(lease.key, ("settled", Some(end.detail())), at, |row| row.settle(lease, end, at).then(|| row.clone()));
+        if let (Some(row), Settlement::Rejected { .. }) = (&settled, end) {
+            // What was left out because of it may go after all.
+            self.plan_entry_again(&row.entry, at);
+        }
         if let (Some(row), Settlement::Rejected { remember: Some(kind), .. }) = (&settled, end)
             && self.put_suppressed(&row.entry.notice.address, *kind, at, (SaidBy::Refusal, Some(lease.key)))
         {

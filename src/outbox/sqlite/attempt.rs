@@ -1,19 +1,22 @@
-//! The lower line of the flow: claim, begin, doubt, settle.
+//! The lower line of the flow: claim, begin, doubt, settle; and what lapses meanwhile.
 //!
 //! Invariants: a claim raises the epoch; begin and doubt pass only for the claim's epoch and the session's latest revision, doubt only with
 //! enough of the lease left by this store's clock; a delivery that was begun is written down even when its claim was lost.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::columns::{ms, opt_at, opt_phase, phase_word, store_now, word};
+use super::columns::{key, ms, opt_at, opt_phase, phase_word, store_now, word};
 use super::frozen::Packed;
 use super::history::Step;
 use super::notices::{self, Before, COLUMN_COUNT, COLUMNS, find, record};
 use super::tx::Tx;
 use super::{history, query, receipt, suppression};
+use crate::notice::NoticeKey;
 use crate::outbox::transition::{Row, Standing};
-use crate::outbox::{Begin, Claim, ClaimRequest, Lease, Phase, SaidBy, Settlement, State, StoredSession};
+use crate::outbox::{Begin, Claim, ClaimRequest, Entry, Lease, Phase, SaidBy, Settlement, State, StoredSession};
 use crate::session::SessionId;
 
 /// The numbers come from the index alone; only the rows that are claimed are read.
@@ -99,6 +102,34 @@ impl Desk<'_> {
         };
         Ok(self.session.insert(latest))
     }
+}
+
+/// What ends past its time: due, or held, or in doubt and waiting for a person. Each is a search of an index.
+pub(super) const PAST: [&str; 2] = [
+    "SELECT key FROM notice INDEXED BY notice_due
+     WHERE channel IN ('email', 'sms') AND state IN ('waiting', 'unknown') AND next_attempt_at <= ?1 AND useful_until <= ?1",
+    "SELECT key FROM notice INDEXED BY notice_state WHERE state IN ('held', 'unknown') AND useful_until <= ?1",
+];
+
+/// Ends what is past its useful time.
+pub(super) fn lapse(connection: &Tx<'_>, now: DateTime<Utc>) -> rusqlite::Result<Vec<Entry>> {
+    let mut past: BTreeSet<NoticeKey> = BTreeSet::new();
+    for sql in PAST {
+        let mut statement = connection.prepare_cached(sql)?;
+        let keys = statement.query_map([ms(now)], |row| key(row, 0))?;
+        past.extend(keys.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
+    let mut lapsed = Vec::new();
+    for key in past {
+        let Some(mut row) = find(connection, key)? else { continue };
+        let before = Before::of(&row);
+        if row.lapse(now) {
+            record(connection, &row, before, ("lapsed", None), now)?;
+            suppression::plan_again(connection, &row.entry.source, row.entry.notice.session, now)?;
+            lapsed.push(row.entry);
+        }
+    }
+    Ok(lapsed)
 }
 
 /// A row at one of its steps: what the rules ask about, and what is written beside it.
@@ -193,6 +224,10 @@ pub(super) fn settle(connection: &Tx<'_>, lease: Lease, end: &Settlement, at: Da
         return Ok(false);
     }
     record(connection, &row, before, ("settled", Some(end.detail())), at)?;
+    if matches!(end, Settlement::Rejected { .. }) {
+        // What was left out because of it may go after all.
+        suppression::plan_again(connection, &row.entry.source, row.entry.notice.session, at)?;
+    }
     remember(connection, &row, end, at)?;
     Ok(true)
 }

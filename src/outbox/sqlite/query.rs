@@ -14,8 +14,8 @@ use super::{frozen, guard, sources};
 use crate::contact::{Address, Channel};
 use crate::notice::{NoticeKey, Omission};
 use crate::outbox::{
-    Delivery, Departed, Entry, Filter, Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, Rest, Seen, SeenSession, SourceStatus, Status,
-    StoredSession, Touch,
+    Delivery, Departed, Entry, Filter, Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, Rest, Said, Seen, SeenSession, SourceStatus,
+    Status, StoredSession, Touch,
 };
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, SessionId};
@@ -175,18 +175,21 @@ pub(super) fn known(connection: &Connection, source: &str, sessions: &[SessionId
 pub(super) fn participant(connection: &Connection, source: &str, session: SessionId, id: ParticipationId) -> rusqlite::Result<Known> {
     let sql =
         "SELECT first_seen, start_at, start_known_at, adopted,
-                unseal('facts', source || '/' || session_id || '/' || participation_id, facts), facts_known_at, cancelled, absent_since, absences FROM participant
+                unseal('facts', source || '/' || session_id || '/' || participation_id, facts), facts_known_at, cancelled, absent_since, absences, said,
+                said_of, unseal('who', '', person), coalesce(session_seen, first_seen) FROM participant
                WHERE source = ?1 AND session_id = ?2 AND participation_id = ?3";
     let sql_notices =
         format!("SELECT {COLUMNS} FROM notice WHERE session_id = ?2 AND participation_id = ?3 AND source = ?1 ORDER BY due_at, key");
     let ids = params![source, session.0, id.0];
     let notices: Vec<KnownNotice> =
         connection.prepare_cached(&sql_notices)?.query_map(ids, known_notice)?.collect::<rusqlite::Result<_>>()?;
-    let rsvp = super::reply::rsvp(connection, source, session, id)?;
+    let (rsvp, answered_start) = super::reply::rsvp(connection, source, session, id)?.unzip();
+    let answered_start = answered_start.flatten();
     let reminded = reminded(connection, source, session, &notices)?;
     connection.prepare_cached(sql)?.query_row(ids, |row| {
         Ok(Known {
             first_seen: at(row, 0)?,
+            session_seen: at(row, 12)?,
             start: at(row, 1)?,
             start_known_at: at(row, 2)?,
             adopted: row.get(3)?,
@@ -196,13 +199,24 @@ pub(super) fn participant(connection: &Connection, source: &str, session: Sessio
             absent_since: opt_at(row, 7)?,
             absences: row.get(8)?,
             rsvp,
+            answered_start,
+            said: said(row)?,
+            person: row.get(11)?,
             reminded,
             notices,
         })
     })
 }
 
-pub(super) const REMINDED: &str = "SELECT coalesce(accepted_at, changed_at), state IN ('claimed', 'sending') FROM notice INDEXED BY notice_number
+fn said(row: &Row<'_>) -> rusqlite::Result<Option<Said>> {
+    let rsvp = if row.get_ref(9)?.data_type() == Type::Null { None } else { Some(super::reply::rsvp_of(row, 9)?) };
+    Ok(rsvp.zip(opt_at(row, 10)?).map(|(rsvp, start)| Said { rsvp, start }))
+}
+
+pub(super) const REMINDED: &str = "SELECT coalesce(accepted_at, changed_at), state IN ('claimed', 'sending'),
+         (SELECT unseal('who', '', person) FROM participant WHERE participant.source = notice.source
+              AND participant.session_id = notice.session_id AND participant.participation_id = notice.participation_id)
+     FROM notice INDEXED BY notice_number
      WHERE channel = 'sms' AND address = seal_alike('address', ?1) AND occasion = 'reminder' AND state IN ('claimed', 'sending', 'accepted', 'unknown')
      AND NOT (source = ?2 AND session_id = ?3) ORDER BY start_at DESC LIMIT ?4";
 
@@ -214,7 +228,7 @@ fn reminded(connection: &Connection, source: &str, session: SessionId, notices: 
     for number in numbers {
         let mut statement = connection.prepare_cached(REMINDED)?;
         let rows = statement.query_map(params![number, source, session.0, REMINDED_MAX as i64], |row| {
-            Ok(Reminded { at: at(row, 0)?, underway: row.get(1)? })
+            Ok(Reminded { at: at(row, 0)?, underway: row.get(1)?, person: row.get(2)? })
         })?;
         found.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
     }
@@ -372,6 +386,15 @@ pub(super) fn last_begun(connection: &Connection, number: i64) -> rusqlite::Resu
     connection.prepare_cached(sql)?.query_row([number], |row| opt_at(row, 0))
 }
 
+/// What has lapsed since then.
+pub(super) fn lapsed_sql() -> String {
+    format!("SELECT {COLUMNS} FROM notice INDEXED BY notice_state WHERE state = 'lapsed' AND changed_at >= ?1 ORDER BY changed_at, id")
+}
+
+pub(super) fn lapsed(connection: &Connection, since: DateTime<Utc>) -> rusqlite::Result<Vec<Entry>> {
+    connection.prepare_cached(&lapsed_sql())?.query_map([ms(since)], |row| notices::row(row).map(|r| r.entry))?.collect()
+}
+
 const COUNTS: &str = "SELECT state, count(*) FROM notice GROUP BY state";
 
 pub(super) fn status(connection: &Connection) -> rusqlite::Result<Status> {
@@ -428,7 +451,7 @@ fn fault(row: &Row<'_>) -> rusqlite::Result<Fault> {
 mod tests {
     use super::*;
     use crate::outbox::State;
-    use crate::outbox::sqlite::attempt::claim_sql;
+    use crate::outbox::sqlite::attempt::{PAST, claim_sql};
     use crate::outbox::sqlite::migrate::migrate;
     use crate::outbox::sqlite::sealed::Sealer;
     use crate::outbox::sqlite::upkeep::{HELD, UNDECIDED};
@@ -505,6 +528,9 @@ mod tests {
                 "SCAN notice",
             ),
             (figures::COUNT.to_owned(), "SEARCH notice USING COVERING INDEX notice_state (state=?)", "SCAN notice"),
+            (lapsed_sql(), "SEARCH notice USING INDEX notice_state (state=?)", "SCAN"),
+            (PAST[0].to_owned(), "SEARCH notice USING INDEX notice_due (channel=? AND next_attempt_at<?)", "SCAN"),
+            (PAST[1].to_owned(), "SEARCH notice USING INDEX notice_state (state=?)", "SCAN"),
             (figures::HELD.to_owned(), "SEARCH notice USING INDEX notice_state (state=?)", "SCAN notice"),
             (
                 list(Filter { after: Some((DateTime::UNIX_EPOCH, NoticeKey([0; 16]))), ..Filter::default() }),

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::columns::{at, misread, ms, word};
+use super::columns::{at, misread, ms, opt_at, word};
 use super::tx::Tx;
 use super::{history, suppression};
 use crate::contact::{Address, Channel};
@@ -71,8 +71,10 @@ pub(super) fn take(connection: &Tx<'_>, now: DateTime<Utc>, taken: &Taken) -> ru
 
 /// The session is planned again at the next walk, and attempts that were decided before are fenced.
 fn put_rsvp(connection: &Tx<'_>, now: DateTime<Utc>, place: &Place, answered: Answered) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO rsvp (source, session_id, participation_id, says, over, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-               ON CONFLICT (source, session_id, participation_id) DO UPDATE SET says = excluded.says, over = excluded.over, at = excluded.at";
+    let sql = "INSERT INTO rsvp (source, session_id, participation_id, says, over, at, start_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6,
+                   (SELECT start_at FROM participant WHERE source = ?1 AND session_id = ?2 AND participation_id = ?3))
+               ON CONFLICT (source, session_id, participation_id) DO UPDATE
+               SET says = excluded.says, over = excluded.over, at = excluded.at, start_at = excluded.start_at";
     let (says, over) = (rsvp_word(answered.says), rsvp_word(answered.over));
     connection.prepare_cached(sql)?.execute(params![place.source, place.session.0, place.participation.0, says, over, ms(now)])?;
     let sql = "UPDATE session SET revision = revision + 1, replan = replan + 1 WHERE source = ?1 AND id = ?2";
@@ -82,21 +84,23 @@ fn put_rsvp(connection: &Tx<'_>, now: DateTime<Utc>, place: &Place, answered: An
     history::append(connection, &row)
 }
 
-/// What a participant answered.
+/// What a participant answered, and over which start.
 pub(super) fn rsvp(
     connection: &Connection,
     source: &str,
     session: SessionId,
     participation: ParticipationId,
-) -> rusqlite::Result<Option<Answered>> {
-    let sql = "SELECT says, over FROM rsvp WHERE source = ?1 AND session_id = ?2 AND participation_id = ?3";
-    let word = |row: &rusqlite::Row<'_>, column: usize| {
-        let text: String = row.get(column)?;
-        let all = [Rsvp::Unknown, Rsvp::Confirmed, Rsvp::Declined];
-        all.into_iter().find(|r| rsvp_word(*r) == text).ok_or_else(|| misread(column, Type::Text, format!("{text:?} is no RSVP")))
-    };
-    let mut statement = connection.prepare_cached(sql)?;
-    statement.query_row(params![source, session.0, participation.0], |r| Ok(Answered { says: word(r, 0)?, over: word(r, 1)? })).optional()
+) -> rusqlite::Result<Option<(Answered, Option<DateTime<Utc>>)>> {
+    let sql = "SELECT says, over, start_at FROM rsvp WHERE source = ?1 AND session_id = ?2 AND participation_id = ?3";
+    let answered = |r: &rusqlite::Row<'_>| Ok((Answered { says: rsvp_of(r, 0)?, over: rsvp_of(r, 1)? }, opt_at(r, 2)?));
+    connection.prepare_cached(sql)?.query_row(params![source, session.0, participation.0], answered).optional()
+}
+
+/// The RSVP of a word.
+pub(super) fn rsvp_of(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Rsvp> {
+    let text: String = row.get(column)?;
+    let all = [Rsvp::Unknown, Rsvp::Confirmed, Rsvp::Declined];
+    all.into_iter().find(|r| rsvp_word(*r) == text).ok_or_else(|| misread(column, Type::Text, format!("{text:?} is no RSVP")))
 }
 
 /// See [`crate::outbox::Outbox::open_sessions`].

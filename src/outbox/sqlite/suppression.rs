@@ -11,6 +11,7 @@ use crate::contact::Address;
 use crate::notice::NoticeKey;
 use crate::outbox::{SaidBy, SuppressedAddress, suppression_key};
 use crate::outcome::Suppression;
+use crate::session::SessionId;
 
 /// Puts an address on the list. `false`: it is there already. An opt-out replaces a bounce, and is never weakened to one.
 pub(super) fn put(
@@ -67,6 +68,12 @@ pub(super) fn suppress(
 
 /// One session is planned again at the next walk.
 pub(super) const PLAN_ONE_AGAIN: &str = "UPDATE session SET replan = replan + 1 WHERE source = ?1 AND id = ?2";
+
+/// A coming session is planned again at the next walk, although its source says nothing new.
+pub(super) fn plan_again(connection: &Connection, source: &str, session: SessionId, now: DateTime<Utc>) -> rusqlite::Result<()> {
+    connection.prepare_cached(&format!("{PLAN_ONE_AGAIN} AND start_at > ?3"))?.execute(params![source, session.0, ms(now)])?;
+    Ok(())
+}
 
 /// Likewise, coming sessions that left somebody out because of the list. Whose address it was is not known: the list holds digests.
 pub(super) const PLAN_LEFT_OUT: &str = "UPDATE session SET replan = replan + 1 WHERE start_at > ?1 AND (source, id) IN (

@@ -7,7 +7,7 @@ use super::attempt::{Close, close_delivery};
 use super::columns::{key, store_now};
 use super::notices::{Before, find, insert, number, record};
 use super::tx::Tx;
-use super::{history, query, receipt};
+use super::{history, query, receipt, suppression};
 use crate::contact::Address;
 use crate::notice::NoticeKey;
 use crate::outbox::resend::{Resent, again};
@@ -70,6 +70,13 @@ pub(super) fn act(connection: &Tx<'_>, who: Option<&str>, keys: &[NoticeKey], ac
         let before = Before::of(&row);
         if row.act(act, now) {
             changed += 1;
+            let (source, session) = (row.entry.source.clone(), row.entry.notice.session);
+            if act == Act::CancelTold {
+                // They know what holds now.
+                let known = query::participant(connection, &source, session, row.entry.notice.participation)?;
+                row.entry.facts = Some(known.facts_now().to_owned());
+            }
+            suppression::plan_again(connection, &source, session, now)?;
             record(connection, &row, before, (act.as_str(), who.map(by)), now)?;
         }
     }

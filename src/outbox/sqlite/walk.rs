@@ -9,6 +9,7 @@ use super::tx::Tx;
 use super::{guard, history, query, restore, sources, suppression};
 use crate::contact::Channel;
 use crate::notice::{Occasion, Omission};
+use crate::outbox::reply::rsvp_word;
 use crate::outbox::transition::Row;
 use crate::outbox::{Applied, Change, Departed, Known, Touch, Walk, WalkedSession};
 use crate::session::{Fault, ParticipationId};
@@ -138,12 +139,14 @@ fn put_participant(
     known: &Known,
 ) -> rusqlite::Result<()> {
     let sql = "INSERT INTO participant (source, session_id, participation_id, first_seen, start_at, start_known_at, adopted, facts, facts_known_at,
-                                        cancelled, absent_since, absences)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, seal('facts', ?1 || '/' || ?2 || '/' || ?3, ?8), ?9, ?10, ?11, ?12)
+                                        cancelled, absent_since, absences, said, said_of, person, session_seen)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, seal('facts', ?1 || '/' || ?2 || '/' || ?3, ?8), ?9, ?10, ?11, ?12, ?13, ?14,
+                       seal_alike('who', ?15), ?16)
                ON CONFLICT (source, session_id, participation_id) DO UPDATE SET first_seen = excluded.first_seen,
                    start_at = excluded.start_at, start_known_at = excluded.start_known_at, adopted = excluded.adopted,
                    facts = excluded.facts, facts_known_at = excluded.facts_known_at, cancelled = excluded.cancelled,
-                   absent_since = excluded.absent_since, absences = excluded.absences";
+                   absent_since = excluded.absent_since, absences = excluded.absences, said = excluded.said, said_of = excluded.said_of,
+                   person = excluded.person, session_seen = excluded.session_seen";
     connection.prepare_cached(sql)?.execute(params![
         source,
         session.id.0,
@@ -157,6 +160,10 @@ fn put_participant(
         known.cancelled,
         opt_ms(known.absent_since),
         known.absences,
+        known.said.map(|said| rsvp_word(said.rsvp)),
+        opt_ms(known.said.map(|said| said.start)),
+        known.person,
+        ms(known.session_seen),
     ])?;
     Ok(())
 }

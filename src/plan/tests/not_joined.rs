@@ -95,7 +95,6 @@ fn whoever_was_told_after_the_start_has_time_to_join() {
     let mut world = World::new();
     world.policy.not_joined = Some(NotJoined { after: TimeDelta::minutes(5), until: None });
     world.session.start = at("2026-11-24T08:59:47");
-    world.session.meet_now = true;
     world.known = observe(&world.session, KnownMap::new(), &world.policy, false, world.now);
     assert_eq!(nudge(&world), "not_joined@2026-11-24T09:04:47Z");
     world.told(Occasion::Invite, None, State::Accepted);

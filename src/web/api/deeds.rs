@@ -45,7 +45,8 @@ pub(super) async fn act(
     if act == "resend" {
         return again(&shared, &key, who(&token)).await;
     }
-    let act = Act::from_word(&act).ok_or_else(|| Problem::not_found("expected retry, hold, release, cancel or resend"))?;
+    let act =
+        Act::from_word(&act).ok_or_else(|| Problem::not_found("expected retry, hold, release, cancel, cancel_told, restore or resend"))?;
     let notice = opened(&shared, &key).await?.entry.notice.key;
     let (outbox, who, now) = (Arc::clone(&shared.office.desk.outbox), who(&token), shared.office.clock.now());
     if to_the_end(async move { outbox.act_by(Some(&who), &[notice], act, now).await }).await?? == 0 {

@@ -327,6 +327,11 @@ fn buttons(entry: &Entry, now: DateTime<Utc>) -> Vec<Button> {
             cancel,
         ],
         State::Waiting => vec![button(Act::Hold, "Hold", "It waits until somebody releases it."), cancel],
+        State::Cancelled
+            if entry.reason.is_some_and(|why| matches!(why, Reason::Operator | Reason::Told)) && entry.notice.useful_until > now =>
+        {
+            vec![button(Act::Restore, "Take back", "It is sent after all, at its time.")]
+        }
         _ => Vec::new(),
     }
 }

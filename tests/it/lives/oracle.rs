@@ -262,6 +262,8 @@ impl Oracle {
         let told = self.last_told(person).and_then(|told| told.start);
         let end = match letter.kind {
             Kind::Cancelled => told.unwrap_or(said.start) + AFTER_START,
+            // A session that runs when it is first seen is told at once, for half an hour.
+            Kind::Invite if told.is_none() => said.start + TimeDelta::minutes(30),
             _ => said.start,
         };
         if now >= end + UNDER_WAY {

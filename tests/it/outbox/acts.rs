@@ -15,10 +15,11 @@ pub(crate) async fn every_act_in_every_state(store: Store) {
         (Act::Retry | Act::Release, State::Held) | (Act::Retry, State::Unknown) => Some((State::Waiting, None)),
         (Act::Hold, State::Waiting) => Some((State::Held, Some(Reason::Operator))),
         (Act::Cancel, State::Waiting | State::Held | State::Unknown) => Some((State::Cancelled, Some(Reason::Operator))),
+        (Act::CancelTold, State::Waiting | State::Held | State::Unknown) => Some((State::Cancelled, Some(Reason::Told))),
         _ => None,
     };
     let mut session = 0;
-    for act in [Act::Retry, Act::Hold, Act::Release, Act::Cancel] {
+    for act in [Act::Retry, Act::Hold, Act::Release, Act::Cancel, Act::CancelTold, Act::Restore] {
         for state in State::ALL {
             session += 1;
             let one = notice(session, Occasion::Invite, 0);
@@ -45,6 +46,96 @@ pub(crate) async fn every_act_in_every_state(store: Store) {
     }
     let nobody = notice(session + 1, Occasion::Invite, 0).key;
     assert_eq!(store.outbox.act(&[nobody], Act::Hold, minute(9)).await.unwrap(), 0);
+}
+
+/// Of what a person cancelled, and as long as it is of use; what a plan cancelled is the planner's.
+pub(crate) async fn a_cancel_is_taken_back(store: Store) {
+    let invite = store.one().await;
+    for (act, reason) in [(Act::Cancel, Reason::Operator), (Act::CancelTold, Reason::Told)] {
+        assert_eq!(store.outbox.act(&[invite.key], act, minute(1)).await.unwrap(), 1);
+        assert_eq!(store.entry(invite.key).await.reason, Some(reason));
+        assert_eq!(store.outbox.act(&[invite.key], Act::Restore, minute(600)).await.unwrap(), 0, "it is of no use any more");
+        assert_eq!(store.outbox.act(&[invite.key], Act::Restore, minute(2)).await.unwrap(), 1);
+        let entry = store.entry(invite.key).await;
+        assert_eq!((entry.state, entry.reason, entry.next_attempt_at), (State::Waiting, None, Some(minute(0))));
+    }
+    let claim = store.doubt_one(3).await;
+    assert!(store.settle(4, &claim, unknown(None)).await);
+    store.outbox.act(&[invite.key], Act::Cancel, minute(5)).await.unwrap();
+    assert_eq!(store.outbox.act(&[invite.key], Act::Restore, minute(6)).await.unwrap(), 1);
+    let entry = store.entry(invite.key).await;
+    assert_eq!((entry.state, entry.next_attempt_at), (State::Unknown, None), "what was in doubt is so again");
+}
+
+/// It counts as told, with what holds now; the session is planned again.
+pub(crate) async fn what_staff_told_is_remembered(store: Store) {
+    let invite = store.one().await;
+    let known = |map: punctual::outbox::KnownMap| map.into_values().find(|k| !k.notices.is_empty()).unwrap();
+    let session = [SessionId(1)];
+    store.outbox.act(&[invite.key], Act::Cancel, minute(1)).await.unwrap();
+    assert!(!known(store.outbox.known("clinic", &session).await.unwrap()).notices[0].heard());
+    store.outbox.act(&[invite.key], Act::Restore, minute(1)).await.unwrap();
+    store.outbox.act(&[invite.key], Act::CancelTold, minute(1)).await.unwrap();
+    let known = known(store.outbox.known("clinic", &session).await.unwrap());
+    assert!(known.notices[0].heard() && !known.notices[0].told());
+    assert_eq!(known.notices[0].facts.as_ref(), Some(&known.facts));
+}
+
+/// The fixtures' notices are useful until minute 600.
+pub(crate) async fn what_is_past_its_use_lapses_and_keeps_its_reason(store: Store) {
+    let mut all = Vec::new();
+    let mut states = State::ALL;
+    // What waits is the last, so that no other claim takes it.
+    states.rotate_left(1);
+    for (session, state) in (1..).zip(states) {
+        let one = notice(session, Occasion::Invite, 0);
+        store.add(session, std::slice::from_ref(&one)).await;
+        bring(&store, one.key, state).await;
+        all.push((one.key, state));
+    }
+    assert!(store.outbox.lapse(minute(599)).await.unwrap().is_empty());
+    let mut lapsed: Vec<_> = store.outbox.lapse(minute(600)).await.unwrap().iter().map(|e| e.notice.key).collect();
+    let mut expected = Vec::new();
+    for (key, was) in all {
+        let entry = store.entry(key).await;
+        let reason = match was {
+            State::Waiting => Reason::Lapsed,
+            State::Held => Reason::Absent,
+            State::Unknown => Reason::InDoubt,
+            _ => {
+                assert_eq!(entry.state, was, "it had ended, or is in somebody's hands");
+                continue;
+            }
+        };
+        expected.push(key);
+        assert_eq!((entry.state, entry.reason, entry.next_attempt_at), (State::Lapsed, Some(reason), None), "{was}");
+        let known = store.outbox.known("clinic", &[entry.notice.session]).await.unwrap();
+        let told = known.values().flat_map(|k| &k.notices).any(punctual::outbox::KnownNotice::told);
+        assert_eq!(told, was == State::Unknown, "{was}: what is in doubt may have been told");
+    }
+    lapsed.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(lapsed, expected);
+    assert!(store.outbox.lapse(minute(601)).await.unwrap().is_empty(), "once");
+    assert_eq!(store.outbox.lapsed(minute(600)).await.unwrap().len(), 3);
+    assert_eq!(store.outbox.lapsed(minute(601)).await.unwrap().len(), 0);
+}
+
+/// A plan that comes after the end of its use does not end it quietly.
+pub(crate) async fn what_a_plan_ends_too_late_has_lapsed(store: Store) {
+    for (session, state, reason, becomes) in [
+        (1, State::Cancelled, Reason::Outdated, (State::Lapsed, Reason::Lapsed)),
+        (2, State::Held, Reason::Absent, (State::Lapsed, Reason::Lapsed)),
+        (3, State::Cancelled, Reason::Cancelled, (State::Cancelled, Reason::Cancelled)),
+    ] {
+        let one = notice(session, Occasion::Invite, 0);
+        store.add(session, std::slice::from_ref(&one)).await;
+        let end = Change::End { key: one.key, state, reason };
+        let late = punctual::outbox::Walk { at: minute(600), ..walk(vec![walked(session, "second", vec![end])]) };
+        store.outbox.apply(late).await.unwrap();
+        let entry = store.entry(one.key).await;
+        assert_eq!((entry.state, entry.reason), (becomes.0, Some(becomes.1)), "{reason}");
+    }
 }
 
 pub(crate) async fn a_retry_is_claimed_again(store: Store) {

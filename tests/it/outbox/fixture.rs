@@ -69,6 +69,7 @@ pub(crate) fn addressed(session: i64, occasion: Occasion, due: i64, address: Add
 pub(crate) fn known() -> Known {
     Known {
         first_seen: minute(-10),
+        session_seen: minute(-11),
         start: minute(START),
         start_known_at: minute(-10),
         facts: "facts".to_owned(),
@@ -77,6 +78,9 @@ pub(crate) fn known() -> Known {
         absent_since: None,
         absences: 0,
         rsvp: None,
+        answered_start: None,
+        said: None,
+        person: None,
         reminded: Vec::new(),
         adopted: false,
         notices: Vec::new(),

@@ -28,6 +28,7 @@ enum Step {
     Act { notices: Vec<usize>, act: Act, at: i64 },
     Suppress { text: bool, kind: Suppression, at: i64 },
     Purge { content: i64, history: i64 },
+    Lapse { at: i64 },
     Note,
 }
 
@@ -73,7 +74,7 @@ fn settlement() -> impl Strategy<Value = Settlement> {
 
 fn step() -> impl Strategy<Value = Step> {
     let channel = select(vec![Channel::Email, Channel::Sms]);
-    let act = select(vec![Act::Retry, Act::Hold, Act::Release, Act::Cancel]);
+    let act = select(vec![Act::Retry, Act::Hold, Act::Release, Act::Cancel, Act::CancelTold, Act::Restore]);
     let claim = 0_usize..4;
     prop_oneof![
         4 => (1_i64..=3, 0_u8..3, prop::collection::vec(change(), 0..4), 0_usize..3)
@@ -91,6 +92,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(text, kind, at)| Step::Suppress { text, kind, at }),
         // Sessions start at minute 600, and the ledger tells of minutes 0 to 60.
         1 => (599_i64..602, select(vec![-20, 10, 601])).prop_map(|(content, history)| Step::Purge { content, history }),
+        1 => select(vec![59, 100, 600]).prop_map(|at| Step::Lapse { at }),
         1 => Just(Step::Note),
     ]
 }
@@ -180,6 +182,10 @@ async fn take(store: &Store, step: &Step, claims: &mut Vec<Claim>) -> String {
             // What was crossed is told by each store's own clock, so that they do not purge the same rows.
             purged.ledger_rows = 0;
             format!("{purged:?}")
+        }
+        Step::Lapse { at } => {
+            let ended = outbox.lapse(minute(*at)).await.unwrap().len();
+            format!("{ended} {:?}", outbox.lapsed(minute(0)).await.unwrap())
         }
         Step::Note => format!("{:?}", outbox.note(minute(0), "reveal", "nothing").await.unwrap()),
     }

@@ -199,7 +199,7 @@ fn keys() {
 fn each_column_is_sealed_or_harmless() {
     let sealed: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("session", &["digest", "record"][..]),
-        ("participant", &["facts", "record"]),
+        ("participant", &["facts", "record", "person"]),
         ("also_listed", &["record"]),
         ("notice", &["address", "facts"]),
         ("content", &["packed"]),
@@ -218,7 +218,7 @@ fn each_column_is_sealed_or_harmless() {
         ("guard_passed", &["source", "kind"]),
         // Ids of participations and a reason; never a code.
         ("session", &["source", "ambiguous", "presence"]),
-        ("participant", &["source", "presence", "role"]),
+        ("participant", &["source", "presence", "role", "said"]),
         // A notice's key is keyed with the practice; a provider's words are without people, its ids are its own.
         (
             "notice",

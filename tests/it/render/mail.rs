@@ -65,7 +65,7 @@ fn every_message_is_fit_for_the_wire() {
             for (_, occasion, meet_now) in kinds() {
                 for name in NAMES {
                     let mut case = Case::new(occasion, locale);
-                    case.session.meet_now = meet_now;
+                    case.meet_now = meet_now;
                     case.session.participants[1].name = PersonName::clean(name);
                     assert_fit_for_the_wire(bytes(&case.render(&renderer).unwrap()));
                 }
@@ -168,7 +168,7 @@ fn the_html_is_light_accessible_and_takes_nothing_from_elsewhere() {
     for locale in LOCALES {
         for (kind, occasion, meet_now) in kinds() {
             let mut case = Case::new(occasion, locale);
-            case.session.meet_now = meet_now;
+            case.meet_now = meet_now;
             let rendered = case.render(&renderer).unwrap();
             let (_, text, html) = email(&rendered);
             assert!(html.len() < 20_000, "{locale}/{kind}: {} bytes", html.len());
@@ -231,7 +231,7 @@ fn a_host_hosts_and_is_told_no_names_unless_the_practice_says_so() {
         for locale in LOCALES {
             for (kind, occasion, meet_now) in kinds() {
                 let mut case = Case { participant: 18619, ..Case::new(occasion, locale) };
-                case.session.meet_now = meet_now;
+                case.meet_now = meet_now;
                 let rendered = case.render(&renderer).unwrap();
                 let (_, text, html) = email(&rendered);
                 for part in [text, html] {

@@ -14,7 +14,7 @@ fn the_vendors_example_fits_one_segment_in_every_language() {
     for locale in LOCALES {
         for (kind, occasion, meet_now) in kinds() {
             let mut case = Case { sms: true, ..Case::new(occasion, locale) };
-            case.session.meet_now = meet_now;
+            case.meet_now = meet_now;
             let rendered = case.render(&renderer).unwrap();
             assert_eq!((sms(&rendered).1, sms(&rendered).2), (SmsEncoding::Gsm7, 1), "{locale}/{kind}: {}", sms(&rendered).0);
         }
@@ -29,7 +29,7 @@ fn first_texts(settings: Settings) -> Vec<(&'static str, String, String)> {
         for (kind, occasion, meet_now) in kinds() {
             let number = Number { answered: false, shared: true };
             let mut case = Case { sms: true, number, ..Case::new(occasion, locale) };
-            case.session.meet_now = meet_now;
+            case.meet_now = meet_now;
             let rendered = case.render(&renderer).unwrap_or_else(|e| panic!("{locale}/{kind}: {e}"));
             let (text, encoding, segments) = sms(&rendered);
             assert!(encoding == SmsEncoding::Gsm7 && segments <= 2, "{locale}/{kind}: {segments} of {text}");
@@ -169,7 +169,7 @@ fn names_are_shortened_and_never_the_code_or_the_link() {
         for locale in LOCALES {
             for (kind, occasion, meet_now) in kinds() {
                 let mut case = Case { sms: true, ..Case::new(occasion, locale) };
-                case.session.meet_now = meet_now;
+                case.meet_now = meet_now;
                 case.session.participants[1].passkey = Passkey::parse("9bff60df-2fe6-4c33-9b49-0123456789ab").unwrap();
                 let rendered = case.render(&renderer).unwrap_or_else(|e| panic!("{locale}/{kind}: {e}"));
                 let (text, _, segments) = sms(&rendered);

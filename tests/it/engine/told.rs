@@ -1,0 +1,182 @@
+//! What was told last decides what is told next; and what was not told in time is told to staff.
+
+use chrono::TimeDelta;
+use punctual::desk::{Desk, status, unreachable};
+use punctual::outbox::{Begin, ClaimRequest, Lease};
+
+use super::*;
+
+/// Another start, ScheduleType or field of the one participant.
+fn changed(change: impl FnOnce(&mut Value)) -> Value {
+    let mut sessions = one(START);
+    change(&mut sessions[0]);
+    sessions
+}
+
+/// The calendar's part of the last message, without folds.
+fn last_calendar(world: &World) -> String {
+    let mail = world.last_mail();
+    let begin = mail.find("BEGIN:VCALENDAR").expect("an e-mail has a calendar");
+    mail[begin..].replace("\r\n ", "")
+}
+
+async fn invited() -> Arc<World> {
+    let world = World::new("2026-11-24T09:00:00Z");
+    world.walk(&one(START)).await;
+    world.set("2026-11-24T09:02:00Z");
+    assert_eq!(world.once().await.accepted, 1);
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn moved_and_cancelled_at_once_it_is_cancelled_at_the_told_time() {
+    let world = invited().await;
+    let both = changed(|s| (s["ScheduleTs"], s["ScheduleType"]) = (json!("2026-12-03T20:00:00"), json!("Cancelled")));
+    for now in ["2026-11-24T10:00:00Z", "2026-11-24T10:02:00Z"] {
+        world.set(now);
+        world.walk(&both).await;
+        world.once().await;
+    }
+    assert_eq!(world.sent(), 2);
+    assert!(world.last_mail().contains("November 26") && !world.last_mail().contains("December 3"), "{}", world.last_mail());
+    assert!(last_calendar(&world).contains("DTSTART:20261126T150000Z"), "{}", last_calendar(&world));
+    assert!(last_calendar(&world).contains("METHOD:CANCEL"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_untold_at_the_new_address_is_told_at_the_old_one() {
+    let world = invited().await;
+    let other = changed(|s| s["Participants"][0]["ParticipantEmailAddress"] = json!("new@example.com"));
+    let mut off = other.clone();
+    off[0]["ScheduleType"] = json!("Cancelled");
+    for (now, sessions) in [("2026-11-24T10:00:00Z", &other), ("2026-11-24T10:01:00Z", &off), ("2026-11-24T10:03:00Z", &off)] {
+        world.set(now);
+        world.walk(sessions).await;
+        world.once().await;
+    }
+    let told = world.entries().await.into_iter().filter(|e| e.state == State::Accepted);
+    let told: Vec<String> = told.map(|e| format!("{} {}", e.notice.occasion, e.notice.address.expose())).collect();
+    assert_eq!(told, ["invite p11@example.com", "cancelled p11@example.com"]);
+}
+
+/// It waits for its turn, begun; meanwhile the session is cancelled. Nobody hears of either.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invite_that_is_called_back_is_not_cancelled() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    world.walk(&one(START)).await;
+    world.set("2026-11-24T09:02:00Z");
+    let request =
+        ClaimRequest { owner: "test".to_owned(), now: world.clock.now(), channel: Channel::Email, lease: TimeDelta::minutes(30), limit: 1 };
+    let claim = world.outbox.claim(request).await.unwrap().remove(0);
+    let lease = Lease { key: claim.entry.notice.key, epoch: claim.epoch };
+    let (facts, transport) = (claim.known.facts.clone(), "scripted".to_owned());
+    let begin = Begin { lease, revision: claim.revision, facts, at: world.clock.now(), transport, bytes: b"invite".as_slice().into() };
+    assert_eq!(world.outbox.begin(vec![begin]).await.unwrap(), [true]);
+    let off = changed(|s| s["ScheduleType"] = json!("Cancelled"));
+    for now in ["2026-11-24T09:02:10Z", "2026-11-24T09:04:10Z", "2026-11-24T09:06:10Z"] {
+        world.set(now);
+        world.walk(&off).await;
+        world.once().await;
+    }
+    assert_eq!(world.sent(), 0, "{:?}", world.states().await);
+    assert!(!world.outbox.doubt(lease, claim.revision, TimeDelta::minutes(1)).await.unwrap(), "it cannot leave any more");
+}
+
+/// The reminder falls too close to the invite; then the invite is refused, or somebody cancels it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reminder_goes_when_the_invite_before_it_does_not() {
+    for refused in [true, false] {
+        let world = World::new("2026-11-26T13:40:00Z");
+        world.walk(&one(START)).await;
+        let invite = world.entries().await.remove(0);
+        assert_eq!(world.states().await, ["invite waiting"]);
+        if refused {
+            world.set("2026-11-26T13:42:00Z");
+            world.script(&[Step::Answer(Outcome::Rejected { reply: "554 5.6.0 content".to_owned(), remember: None })]);
+            world.once().await;
+        } else {
+            assert_eq!(world.outbox.act(&[invite.notice.key], Act::Cancel, world.clock.now()).await.unwrap(), 1);
+        }
+        world.set("2026-11-26T13:43:00Z");
+        world.walk(&one(START)).await;
+        world.set("2026-11-26T14:00:00Z");
+        assert_eq!(world.once().await.accepted, 1, "{:?}", world.states().await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_late_lapses_loudly() {
+    let world = invited().await;
+    world.set("2026-11-25T15:00:00Z");
+    world.walk(&one(START)).await;
+    world.once().await;
+    world.set("2026-11-26T14:00:00Z");
+    world.walk(&one(START)).await;
+    world.script(&[Step::Answer(Outcome::ChannelFault { why: "down".to_owned(), after: None })]);
+    let tally = world.once().await;
+    assert_eq!((tally.lapsed, tally.channel_faults), (0, 1));
+    world.set("2026-11-26T15:00:00Z");
+    world.walk(&one(START)).await;
+    assert_eq!(world.once().await.lapsed, 1);
+    assert_eq!(world.states().await, ["invite accepted", "reminder 1h lapsed lapsed", "reminder 24h accepted"]);
+    assert_eq!(world.once().await.lapsed, 0, "told once");
+    let desk = Desk { outbox: Arc::clone(&world.outbox), policy: Arc::clone(&world.policy), sources: vec!["sessions".to_owned()] };
+    let day = |now: &str| at(now);
+    let rows = unreachable::unreachable(&desk, day("2026-11-27T14:59:00Z")).await.unwrap();
+    assert_eq!(rows.iter().map(|r| (r.session_id.0, r.reason.as_str())).collect::<Vec<_>>(), [(1, "lapsed")]);
+    let facts = status::status(&desk, day("2026-11-27T14:59:00Z")).await.unwrap();
+    assert_eq!((facts.lapsed, facts.attention), (1, true));
+    let facts = status::status(&desk, day("2026-11-27T15:01:00Z")).await.unwrap();
+    assert_eq!((facts.lapsed, facts.attention), (0, false), "for a day");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_stays_held_for_ever() {
+    let world = invited().await;
+    let broken = changed(|s| s["Participants"][0]["ConnectCode"] = json!("oops"));
+    world.set("2026-11-24T10:00:00Z");
+    world.walk(&broken).await;
+    world.set("2026-12-03T15:00:00Z");
+    let empty = json!([{ "SessionId": 2, "ScheduleTs": "2026-12-10T15:00:00", "Participants": [] }]);
+    world.walk(&empty).await;
+    world.once().await;
+    assert_eq!(world.states().await, ["invite accepted", "reminder 1h lapsed quarantined", "reminder 24h lapsed quarantined"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_that_was_not_told_in_time_is_told_late_and_shows() {
+    let world = invited().await;
+    let moved = changed(|s| s["ScheduleTs"] = json!("2026-12-03T15:00:00"));
+    world.set("2026-11-26T14:30:00Z");
+    world.walk(&moved).await;
+    world.set("2026-11-26T14:32:00Z");
+    world.script(&[Step::Answer(Outcome::ChannelFault { why: "down".to_owned(), after: None })]);
+    world.once().await;
+    world.set("2026-11-26T15:10:00Z");
+    assert_eq!(world.once().await.lapsed, 1, "somebody sits and waits");
+    world.walk(&moved).await;
+    assert_eq!(world.once().await.accepted, 1);
+    let corrections: Vec<String> = world.states().await.into_iter().filter(|s| s.starts_with("resch")).collect();
+    assert_eq!(corrections, ["rescheduled accepted", "rescheduled lapsed lapsed"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_second_copy_says_tomorrow_on_the_day_itself() {
+    for (again, copies) in [("2026-11-26T04:59:00Z", 2), ("2026-11-26T05:00:00Z", 1)] {
+        let text = CONFIGURATION.replace("name = \"24h\"\nbefore = \"24h\"", "name = \"10h\"\nbefore = \"10h 15m\"");
+        let world = World::with("2026-11-24T09:00:00Z", &text);
+        world.walk(&one(START)).await;
+        world.set("2026-11-24T09:02:00Z");
+        world.once().await;
+        // 23:45 in New York, the day before.
+        world.set("2026-11-26T04:45:00Z");
+        world.walk(&one(START)).await;
+        world.script(&[Step::LoseAnswer]);
+        world.once().await;
+        assert_eq!(world.sent(), 2);
+        assert!(world.last_mail().contains("tomorrow"), "{}", world.last_mail());
+        world.set(again);
+        world.once().await;
+        assert_eq!(world.sent(), 1 + copies, "{again}: {:?}", world.states().await);
+    }
+}
