@@ -34,6 +34,8 @@ pub(super) struct Said {
     pub(super) name: String,
     pub(super) zone: Tz,
     pub(super) declined: bool,
+    /// Perhaps it was another start that they declined.
+    pub(super) once_moved: bool,
     pub(super) host: bool,
 }
 
@@ -43,6 +45,12 @@ pub(super) enum Listing {
     Good(Said),
     /// It cannot be used.
     Fault,
+}
+
+impl Listing {
+    fn good(&mut self) -> Option<&mut Said> {
+        if let Self::Good(said) = self { Some(said) } else { None }
+    }
 }
 
 /// What one source's lists came to, for one person.
@@ -177,6 +185,7 @@ fn said(session: i64, start: DateTime<Utc>, status: Status, host: bool, person: 
         name: text("ParticipantFullName").to_owned(),
         zone: ZONES.iter().find(|(id, _)| *id == text("ParticipantTimeZoneWindowsId"))?.1,
         declined: ["declined", "rejected", "no"].contains(&text("RSVP").to_lowercase().as_str()),
+        once_moved: false,
         host,
     })
 }
@@ -184,7 +193,11 @@ fn said(session: i64, start: DateTime<Utc>, status: Status, host: bool, person: 
 impl Word {
     /// A list was read, and what comes of it is in force.
     pub(super) fn heard(&mut self, source: usize, records: &[Value], extent: Extent, now: DateTime<Utc>) {
-        let list = read(records);
+        let mut list = read(records);
+        // An answer may be one to another start: of a session that ever moved nobody can say which it answers.
+        for said in list.people.values_mut().flat_map(|(_, listings)| listings).filter_map(Listing::good) {
+            said.once_moved = self.starts.get(&said.session).is_some_and(|starts| starts.iter().any(|start| *start != said.start));
+        }
         self.too_much_at_once(source, &list, extent, now);
         let lines = self.lists.entry(source).or_default();
         for (id, (session, listings)) in &list.people {

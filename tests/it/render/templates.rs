@@ -194,7 +194,7 @@ fn lint_finds_what_is_wrong() {
         "template en-US/rescheduled, sms to a participant, a usual name: carriers take the word \"CANCEL\" for an opt-out",
         "template en-US/invite, sms to a participant, a usual name: '’' (U+2019) is not in the GSM alphabet",
         "template en-US/reminder, email to a participant, a usual name: the subject is empty",
-        "template en-US/reminder, sms to a participant, a usual name: the text needs 3 segments (Gsm7), 2 are allowed",
+        "template en-US/reminder, sms to a participant, a usual name: the text needs 4 segments (Gsm7), 2 are allowed",
         "template en-US/reminder/body.txt:1, email to a participant, a deposit, a pass that ends and a passkey: ",
         "template en-US/cancelled, email to a participant, a usual name: the text does not show the time",
     ] {
