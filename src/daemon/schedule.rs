@@ -18,6 +18,7 @@ use crate::clock::Upset;
 use crate::config::Source;
 use crate::digest::Digest;
 use crate::dispatch::Lane;
+use crate::dispatch::looks::Looks;
 use crate::outbox::StoreError;
 
 /// Nothing is polled any more if the scheduler has not shown itself for so long.
@@ -132,10 +133,15 @@ impl Engine {
         });
         scheduler.add(beat.context("the beat")?).await.context("the beat")?;
         if let Some(digest) = &self.digest {
-            let (digest, failed, turn) = (Arc::clone(digest), failed.clone(), Arc::clone(&self.letter));
+            let letter = Letter {
+                digest: Arc::clone(digest),
+                turn: Arc::clone(&self.letter),
+                looks: Arc::clone(&self.looks),
+                failed: failed.clone(),
+            };
             // What was missed while nothing ran is not missed for another minute.
-            tokio::spawn(write(Arc::clone(&digest), Arc::clone(&turn), failed.clone()));
-            let job = Job::new_async(EVERY_MINUTE, move |_, _| Box::pin(write(Arc::clone(&digest), Arc::clone(&turn), failed.clone())));
+            tokio::spawn(letter.clone().write());
+            let job = Job::new_async(EVERY_MINUTE, move |_, _| Box::pin(letter.clone().write()));
             scheduler.add(job.context("the letter to the practice")?).await.context("the letter to the practice")?;
         }
         scheduler.start().await.context("the scheduler")?;
@@ -174,11 +180,24 @@ impl Engine {
     }
 }
 
-/// Sends the letter to the practice if it is due. One that is still under way is not started twice.
-async fn write(digest: Arc<Digest>, turn: Arc<tokio::sync::Mutex<()>>, failed: mpsc::Sender<StoreError>) {
-    let Ok(_turn) = turn.try_lock() else { return };
-    if let Err(error) = digest.tick().await {
-        failed.try_send(error).ok();
+/// The letter to the practice, and what it waits for.
+#[derive(Clone)]
+struct Letter {
+    digest: Arc<Digest>,
+    /// One that is still under way is not started twice.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    looks: Arc<Looks>,
+    failed: mpsc::Sender<StoreError>,
+}
+
+impl Letter {
+    /// Sends it if it is due, and not before the sources were asked: until then nobody knows what it should tell.
+    async fn write(self) {
+        let Ok(_turn) = self.turn.try_lock() else { return };
+        self.looks.done().await;
+        if let Err(error) = self.digest.tick().await {
+            self.failed.try_send(error).ok();
+        }
     }
 }
 

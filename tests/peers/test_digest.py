@@ -62,9 +62,9 @@ def test_a_daemon_makes_a_missed_letter_up_once_across_restarts(troubled, sink):
     assert len([r for r in troubled.outbox() if r["state"] == "accepted"]) == 1, "a letter is no notice"
 
 
-@pytest.mark.parametrize("flags,words", [(["-f", "rcpt"], "is refused"), (["-q", "."], "may or may not have arrived")], ids=["refused", "unanswered"])
+@pytest.mark.parametrize("flags,words", [(["-B", "552 5.2.2 mailbox full", "-f", "rcpt"], "is refused"), (["-q", "."], "may or may not have arrived")], ids=["refused", "unanswered"])
 def test_a_refused_or_unanswered_letter_is_told_and_not_sent_twice(troubled, tmp_path, flags, words):
-    """550 to RCPT: refused for good. No answer to the dot: nobody can know, so never again."""
+    """552 to RCPT: refused for good. No answer to the dot: nobody can know, so never again."""
     log = troubled.folder / "log"
     troubled.sessions([session(1, person(12, email=""))])
     with servers.Sink(tmp_path / "broken", flags).running() as broken:

@@ -83,7 +83,7 @@ ALPHABETS = [
     ("Lake [Side] {Health} ^~| €", "gsm7", 2),  # extension characters: two septets each
     ("Clinique Éñüà", "gsm7", 2),  # the accents that GSM 03.38 has
     ("Клиника", "ucs2", 2),
-    ("湖畔 🎉 Clinic", "ucs2", 2),  # a surrogate pair
+    ("湖畔 🎉 诊所", "ucs2", 2),  # a surrogate pair; of a name that is partly Latin, that part alone would fit
 ]
 
 
