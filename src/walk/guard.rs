@@ -6,7 +6,7 @@
 //! parts is one. What tripped is a set that the store keeps ([`crate::outbox::GuardSet`]): while it has a member of a kind, everything else of
 //! that kind joins it. A member leaves when the source says again what it said before, and when what an operator decided is done.
 //!
-//! In: what differs ([`differ`]), and the set. Out: who is kept as they were ([`Ruling`]), and what changes in the set. Pure.
+//! In: what differs ([`super::differ`]), and the set. Out: who is kept as they were ([`Ruling`]), and what changes in the set. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

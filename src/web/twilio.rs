@@ -2,7 +2,7 @@
 //!
 //! Each request is signed with the account's token over the address that Twilio was told, with its port or without, so that address is
 //! configuration: a proxy may change what arrives here. What is signed has no marks between its fields, so that somebody who wrote a text could
-//! have its bytes cut anew: only what names our account and our number, in Twilio's own forms, is believed ([`ours`]). A signature holds no time; a
+//! have its bytes cut anew: only what names our account and our number, in Twilio's own forms, is believed (`ours`). A signature holds no time; a
 //! request that comes again changes nothing, because receipts and replies are taken once.
 //! <https://www.twilio.com/docs/usage/security#validating-requests>, <https://www.twilio.com/docs/messaging/guides/track-outbound-message-status>
 
