@@ -26,7 +26,7 @@ use event::{Deed, Dice, Event, Setup};
 use servers::Mood;
 use world::{Feed, World};
 
-/// Lives in the usual run; tests/run asks for 20,000.
+/// Lives in the usual run; tests/run asks for 3,000.
 const LIVES: u64 = 2_000;
 /// Attempts to make a failing life shorter.
 const SHORTER: usize = 600;
