@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 mod advice;
+mod alerts;
 mod callback;
 mod check;
 mod gateway;

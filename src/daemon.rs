@@ -38,6 +38,7 @@ use crate::walk;
 use crate::web;
 use crate::zone::{ReleaseWatch, Zone};
 
+mod alerts;
 mod clocks;
 mod faults;
 mod health;
@@ -52,6 +53,7 @@ mod schedule;
 mod serve;
 mod upkeep;
 
+use self::alerts::Alerts;
 use self::notify::Notifier;
 pub use self::ping::Ping;
 use self::replies::Answers;
@@ -158,6 +160,8 @@ pub struct Engine {
     address: SetOnce<SocketAddr>,
     keep: Keep,
     ping: Option<Ping>,
+    /// By which ways staff are told at once.
+    alerts: Option<Alerts>,
     notifier: Notifier,
     started: Instant,
     stop_within: Duration,
@@ -168,6 +172,8 @@ pub struct Engine {
     zone_data: ReleaseWatch,
     /// What was told of records that cannot be used.
     told: faults::Told,
+    /// Sources that cannot be read now.
+    unread: faults::Unread,
 }
 
 /// What `run --once` did.
@@ -191,6 +197,7 @@ impl Engine {
         let shadow = config.raw.run.mode == Mode::Shadow;
         // In shadow mode these send nothing, and neither do the answers to replies.
         let [email, sms] = transports(&config)?;
+        let alerts = config.alerts.clone().map(|settings| Alerts::new(settings, &sms)).transpose()?;
         let answers = Answers {
             outbox: Arc::clone(&outbox),
             clock: Arc::clone(&clock),
@@ -262,6 +269,7 @@ impl Engine {
             address: SetOnce::new(),
             keep: config.keep,
             ping: config.ping,
+            alerts,
             notifier: Notifier::from_environment(),
             started: Instant::now(),
             stop_within: config.stop_within,
@@ -269,6 +277,7 @@ impl Engine {
             pulse: Pulse::default(),
             zone_data: ReleaseWatch::start(),
             told: faults::Told::default(),
+            unread: faults::Unread::default(),
         })
     }
 
@@ -335,6 +344,7 @@ impl Engine {
         while let Some(tally) = running.join_next().await {
             report.tally = report.tally.plus(tally.context("a lane")??);
         }
+        self.tell_staff().await?;
         self.outbox.mark().await?;
         Ok(report)
     }
@@ -371,13 +381,18 @@ impl Engine {
         let rests = walk::rests(&*self.outbox, &source.name, &self.policy, now).await?;
         let last = rests.and_then(|_| source.memory.last());
         let (mut snapshot, print) = match read_since(source, last, now).await {
-            Ok(Said::Now(snapshot, print)) => (snapshot, print),
+            Ok(Said::Now(snapshot, print)) => {
+                self.unread.note(&source.name, Ok(()), now);
+                (snapshot, print)
+            }
             Ok(Said::Same(print)) => {
+                self.unread.note(&source.name, Ok(()), now);
                 source.memory.walked(Some(print));
                 walk::heard(&*self.outbox, &source.name, &self.policy, rests.unwrap_or(now), now).await?;
                 return Ok(true);
             }
             Err(why) => {
+                self.unread.note(&source.name, Err(&why), now);
                 tracing::error!(source = %source.name, %why, "the source could not be read; the last good snapshot stays in force");
                 self.plan_again(&source.name).await?;
                 return Ok(false);

@@ -17,6 +17,7 @@ use crate::source::kept;
 pub mod agenda;
 pub mod letter;
 pub mod notices;
+pub mod outage;
 pub mod resend;
 pub mod status;
 pub mod unreachable;

@@ -26,6 +26,7 @@ pub mod evidence;
 pub mod preview;
 
 pub mod access;
+pub mod alert;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -32,6 +32,7 @@ use self::receipt::{Fate, Receipt, Received, Undelivered};
 use self::reply::{Answered, Taken, Told, Waiting, Written};
 use self::resend::Resent;
 
+mod alert;
 mod guard;
 mod letter;
 pub mod memory;
@@ -42,6 +43,7 @@ pub mod sqlite;
 mod transition;
 mod words;
 
+pub use alert::Alert;
 pub use guard::{GuardChange, GuardKind, GuardRow, GuardSet, Member, Passed, Standing, Verdict, sessions_of};
 pub use letter::{LetterState, StaffLetter};
 
@@ -1034,6 +1036,15 @@ pub trait Outbox: Send + Sync {
 
     /// Writes a letter's state down, and in the ledger. `false`, and nothing changes: it passed its point of no return before, or is over.
     async fn put_staff_letter(&self, letter: StaffLetter) -> Result<bool>;
+
+    /// Incidents that staff were told of and that last, by key.
+    async fn alerts(&self) -> Result<Vec<Alert>>;
+
+    /// Staff were told of one. One that is there stays as it is.
+    async fn begin_alert(&self, alert: Alert) -> Result<()>;
+
+    /// One is over.
+    async fn end_alert(&self, key: &str, now: DateTime<Utc>) -> Result<()>;
 
     /// Walks the whole ledger, and holds it against an earlier head: the one given, or the one that the store keeps elsewhere.
     async fn verify_ledger(&self, anchor: Option<Anchor>) -> Result<Verified>;

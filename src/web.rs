@@ -26,7 +26,9 @@ use self::problem::Problem;
 use crate::access::file::Followed;
 use crate::clock::Clock;
 use crate::desk::Desk;
+use crate::desk::outage::Outage;
 use crate::feedback::{Reply, Report};
+use crate::outbox::StoreError;
 use crate::render::Renderer;
 use crate::source::push::{Offer, Refused};
 use crate::zone::Zone;
@@ -156,6 +158,11 @@ pub trait Intake: Send + Sync + 'static {
     /// Why what is due could not go out now; empty: it can.
     async fn unready(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// The same for people: what keeps messages from going out, and what waits for it.
+    async fn outages(&self) -> Result<Vec<Outage>, StoreError> {
+        Ok(Vec::new())
     }
 
     /// For a monitor. `None`: the store does not answer.

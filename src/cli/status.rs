@@ -18,11 +18,14 @@ struct Shown<'a> {
 }
 
 pub(super) fn status(config: Config, json: bool, colors: Colors) -> anyhow::Result<Exit> {
-    let mode = config.raw.run.mode;
-    let facts = runtime()?.block_on(async { anyhow::Ok(ask(&desk(config)?, WallClock.now()).await?) })?;
+    let (mode, zone, now) = (config.raw.run.mode, config.time_zone.clone(), WallClock.now());
+    let facts = runtime()?.block_on(async { anyhow::Ok(ask(&desk(config)?, now).await?) })?;
     if json {
         println!("{}", serde_json::to_string(&Shown { mode, facts: &facts })?);
     } else {
+        for outage in &facts.outages {
+            println!("{}", colors.text(&outage.sentence(&zone, now), Tone::Bad));
+        }
         print(&facts, mode, colors);
     }
     Ok(if facts.attention { Exit::Attention } else { Exit::Done })

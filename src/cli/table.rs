@@ -49,6 +49,16 @@ impl Colors {
         }
     }
 
+    /// A line in that tone.
+    pub(super) fn text(self, line: &str, tone: Tone) -> String {
+        match (self.0, tone) {
+            (true, Tone::Good) => format!("\x1b[32m{line}\x1b[0m"),
+            (true, Tone::Quiet) => format!("\x1b[90m{line}\x1b[0m"),
+            (true, Tone::Bad) => format!("\x1b[31m{line}\x1b[0m"),
+            _ => line.to_owned(),
+        }
+    }
+
     /// A picture of characters, black on white whatever the terminal's own colours are.
     pub(super) fn picture(self, lines: &str) -> String {
         let line = |line: &str| if self.0 { format!("\x1b[30;107m{line}\x1b[0m\n") } else { format!("{line}\n") };

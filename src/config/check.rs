@@ -14,6 +14,7 @@ use super::read::Document;
 use super::span::Period;
 use super::transport::{self, Gateway, Relay};
 use super::{secret, staff};
+use crate::alert;
 use crate::contact::EmailAddress;
 use crate::daemon::Ping;
 use crate::digest;
@@ -61,6 +62,8 @@ pub struct Config {
     pub sms_in_doubt: DoubtPolicy,
     /// The daily letter to the practice; `None`: nobody gets it.
     pub digest: Option<digest::Settings>,
+    /// What tells staff at once; `None`: nothing does.
+    pub alerts: Option<alert::Settings>,
     /// Who may use the pages and the API; `None`: neither is served.
     pub users_file: Option<PathBuf>,
     /// The practice's own zone, in which staff read times.
@@ -180,6 +183,7 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
     let sources = sources(&raw, &base, document);
     Config {
         digest,
+        alerts: super::alerts::alerts(&raw, &base, document),
         server: transport::server(&raw, &sources, &base, document),
         users_file: raw.server.users_file.as_ref().map(|path| base.resolve(path)),
         time_zone,

@@ -38,6 +38,8 @@ pub struct Raw {
     pub not_joined: NotJoined,
     /// The daily letter to the practice.
     pub digest: Digest,
+    /// What tells staff at once that messages do not go out, by another way than theirs.
+    pub alerts: Alerts,
     /// How messages read.
     pub templates: Templates,
     /// A source's time zone id to the zone that it means here.
@@ -249,6 +251,53 @@ impl Default for Digest {
     fn default() -> Self {
         Self { to: Vec::new(), at: "0 0 7 * * *".to_owned(), horizon: Duration(TimeDelta::hours(48)), always: false }
     }
+}
+
+/// `[alerts]`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Alerts {
+    /// Staff are told of what lasts so long.
+    pub after: Duration,
+    /// Addresses at the practice: by `relay`. None: no mail.
+    pub to: Vec<String>,
+    /// Telephone numbers of staff, by the SMS gateways. None: no text.
+    pub numbers: Vec<String>,
+    /// The mail server for that: another one than those of `[[email.relay]]`.
+    pub relay: Option<Relay>,
+    /// Where else it is told.
+    pub webhook: Vec<Webhook>,
+}
+
+impl Default for Alerts {
+    fn default() -> Self {
+        Self { after: Duration(TimeDelta::minutes(2)), to: Vec::new(), numbers: Vec::new(), relay: None, webhook: Vec::new() }
+    }
+}
+
+/// Whose webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WebhookKind {
+    /// Slack, and what takes its form (Mattermost, Rocket.Chat, Discord with /slack).
+    #[default]
+    Slack,
+    /// Microsoft Teams: a workflow that posts what a webhook gets.
+    Teams,
+    /// ntfy: the address of a topic.
+    Ntfy,
+}
+
+/// `[[alerts.webhook]]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Webhook {
+    /// Whose.
+    pub kind: WebhookKind,
+    /// Its address, https (only if nobody else can read this file).
+    pub url: Option<Secret>,
+    /// A file with it, or the name of a systemd credential.
+    pub url_file: Option<PathBuf>,
 }
 
 /// `[templates]`

@@ -228,18 +228,21 @@ pub(super) fn relays(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) ->
     let mut relays = Vec::new();
     for (n, relay) in raw.email.relay.iter().enumerate() {
         let mut place = Place { key: format!("email.relay[{n}]"), base, document };
-        relays.extend(match relay.kind.unwrap_or(RelayKind::Smtp) {
-            RelayKind::Folder => {
-                place.foreign(
-                    "folder",
-                    &[("host", relay.host.is_some()), ("port", relay.port.is_some()), ("username", relay.username.is_some())],
-                );
-                place.folder(relay.path.as_ref()).map(Relay::Folder)
-            }
-            RelayKind::Smtp => smtp(relay, &mut place).map(Relay::Smtp),
-        });
+        relays.extend(self::relay(relay, &mut place));
     }
     relays
+}
+
+/// The one relay of a key. `None`: a mistake that was noted.
+pub(super) fn relay(relay: &raw::Relay, place: &mut Place<'_, '_, '_>) -> Option<Relay> {
+    match relay.kind.unwrap_or(RelayKind::Smtp) {
+        RelayKind::Folder => {
+            let foreign = [("host", relay.host.is_some()), ("port", relay.port.is_some()), ("username", relay.username.is_some())];
+            place.foreign("folder", &foreign);
+            place.folder(relay.path.as_ref()).map(Relay::Folder)
+        }
+        RelayKind::Smtp => smtp(relay, place).map(Relay::Smtp),
+    }
 }
 
 fn smtp(relay: &raw::Relay, place: &mut Place<'_, '_, '_>) -> Option<smtp::Settings> {

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
+
 use crate::session::Fault;
 
 /// What stays as it is is told again so often.
@@ -41,6 +43,28 @@ impl Told {
             all.insert(source.to_owned(), (faults.to_vec(), now));
         }
         news
+    }
+}
+
+/// Sources that cannot be read: since when, and why.
+#[derive(Default)]
+pub(super) struct Unread(Mutex<HashMap<String, (DateTime<Utc>, String)>>);
+
+impl Unread {
+    /// A source was asked: `Err`, and why it could not be read.
+    pub(super) fn note(&self, source: &str, read: Result<(), &str>, now: DateTime<Utc>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match read {
+            Ok(()) => drop(all.remove(source)),
+            Err(why) => why.clone_into(&mut all.entry(source.to_owned()).or_insert_with(|| (now, String::new())).1),
+        }
+    }
+
+    /// All of them, by name.
+    pub(super) fn all(&self) -> Vec<(String, (DateTime<Utc>, String))> {
+        let mut all: Vec<_> = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().into_iter().collect();
+        all.sort();
+        all
     }
 }
 

@@ -7,6 +7,8 @@ use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
 use super::Engine;
 use crate::clock::JUMP;
+use crate::contact::Channel;
+use crate::desk::outage::{self, Outage, What};
 use crate::dispatch::LATENESS;
 use crate::outbox::{State, Status, sessions_of};
 use crate::preview::rfc3339;
@@ -118,6 +120,35 @@ impl Engine {
             }
         }
         reasons
+    }
+
+    /// What keeps messages from going out, for people: what the store tells, and what this process knows besides. The facts of
+    /// [`Engine::unready`], with what waits for them.
+    pub(super) async fn outages(&self) -> crate::outbox::Result<Vec<Outage>> {
+        let now = self.clock.now();
+        let mut found = outage::find(&self.office().desk, &self.outbox.status().await?.sources, now).await?;
+        for (lane, _) in &self.lanes {
+            let stands = !lane.meter().moves(Instant::now());
+            if found.iter().any(|o| o.is_of(lane.channel)) || !(stands || lane.is_closed(now)) {
+                continue;
+            }
+            let what = if lane.channel == Channel::Email { What::Email } else { What::Sms };
+            let why = if stands { "nothing moves any more" } else { "every server for it is at fault" };
+            found.push(Outage::of(what, None, Some(why.to_owned())));
+        }
+        for (source, (since, why)) in self.unread.all() {
+            let what = What::Source(source);
+            found.retain(|o| o.what != what);
+            if now - since >= outage::OVERDUE_AFTER {
+                found.push(Outage::of(what, Some(since), Some(why)));
+            }
+        }
+        let engine = |why: String| Outage::of(What::Engine, None, Some(why));
+        if !self.clock.is_plausible() {
+            found.push(engine(format!("the clock cannot be right, it says {}", rfc3339(now))));
+        }
+        found.extend(self.pulse.faults(tokio::time::Instant::now()).into_iter().map(engine));
+        Ok(found)
     }
 
     /// For `/metrics`. `None`: the store does not answer.

@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, Notify, mpsc};
 
 use super::{Engine, receipts, replies};
 use crate::contact::{Channel, PhoneNumber};
+use crate::desk::outage::Outage;
 use crate::evidence::{self, Evidence};
 use crate::feedback::{Reply, Report};
 use crate::outbox::receipt::Received;
@@ -204,6 +205,10 @@ impl web::Intake for Intake {
 
     async fn unready(&self) -> Vec<String> {
         self.engine.unready().await
+    }
+
+    async fn outages(&self) -> Result<Vec<Outage>, StoreError> {
+        self.engine.outages().await
     }
 
     async fn figures(&self) -> Option<web::Figures> {

@@ -125,6 +125,7 @@ impl Engine {
         self.poll_all(failed);
         asking.spawn(Arc::clone(self).watch_the_clocks());
         asking.spawn(Arc::clone(self).keep_marking());
+        asking.spawn(Arc::clone(self).keep_telling(failed.clone()));
     }
 
     /// Once the sources are asked: ready, and polled from then on. Never ends, but with an error.

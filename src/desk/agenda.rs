@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Desk, Notes, Seen, Unanswered, unreachable, what};
+use super::{Desk, Notes, Seen, Unanswered, outage, unreachable, what};
 use crate::notice::{Decision, NoticeKey, Reason};
 use crate::outbox::{Known, State, StoreError};
 use crate::plan::{self, Suppressions};
@@ -58,6 +58,8 @@ pub struct Step {
     pub reason: Option<Reason>,
     /// When it is due or was accepted.
     pub at: Option<DateTime<Utc>>,
+    /// It should have left, and did not.
+    pub overdue: bool,
 }
 
 /// Sessions that start in that time, in order, `limit` at most.
@@ -86,7 +88,7 @@ pub async fn unreachable(
 ) -> Result<Vec<unreachable::Row>, Unanswered> {
     let notes = desk.notes(now).await?;
     let mut rows = Vec::new();
-    for (source, id) in desk.outbox.starting(span.0.max(now), span.1, limit).await? {
+    for (source, id) in desk.outbox.starting(span.0.max(now - unreachable::BEGUN), span.1, limit).await? {
         let Some(seen) = desk.seen_of(&source, id, now).await? else { continue };
         if seen.session.cancelled {
             continue;
@@ -123,9 +125,13 @@ fn entry(desk: &Desk, seen: &Seen, notes: &Notes, now: DateTime<Utc>) -> Entry {
             told_elsewhere: p.auto_deliver == AutoDeliver::Nobody,
             against: rows
                 .iter()
-                .find(|row| row.participation_id == Some(p.id) && !over && p.auto_deliver != AutoDeliver::Nobody)
+                .find(|row| {
+                    row.participation_id == Some(p.id)
+                        && (!over || row.reason == unreachable::OVERDUE)
+                        && p.auto_deliver != AutoDeliver::Nobody
+                })
                 .map(|row| (row.reason.clone(), row.detail.clone())),
-            steps: seen.known(p.id).map(|known| steps(known, &theirs)).unwrap_or_default(),
+            steps: seen.known(p.id).map(|known| steps(known, &theirs, now)).unwrap_or_default(),
         }
     };
     Entry {
@@ -139,7 +145,7 @@ fn entry(desk: &Desk, seen: &Seen, notes: &Notes, now: DateTime<Utc>) -> Entry {
 }
 
 /// The notices, and beside them what is not told for a reason of its own.
-fn steps(known: &Known, decisions: &[&Decision]) -> Vec<Step> {
+fn steps(known: &Known, decisions: &[&Decision], now: DateTime<Utc>) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for held in &known.notices {
         let accepted = held.state == State::Accepted;
@@ -149,6 +155,7 @@ fn steps(known: &Known, decisions: &[&Decision]) -> Vec<Step> {
             state: Some(held.state),
             reason: held.reason,
             at: Some(if accepted { held.changed_at } else { held.notice.due_at }),
+            overdue: outage::is_overdue(held.state, held.notice.due_at, held.notice.useful_until, now),
         });
     }
     for decision in decisions {
@@ -158,7 +165,7 @@ fn steps(known: &Known, decisions: &[&Decision]) -> Vec<Step> {
         // A correction that nobody needs is no news.
         let silent = matches!(o.reason, Reason::NeverInvited | Reason::HostDelivers | Reason::HostsOff);
         if !silent && !steps.iter().any(|s| s.what == what) {
-            steps.push(Step { what, key: None, state: None, reason: Some(o.reason), at: o.due_at });
+            steps.push(Step { what, key: None, state: None, reason: Some(o.reason), at: o.due_at, overdue: false });
         }
     }
     // What was told or will be comes first.

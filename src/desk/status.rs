@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Desk;
+use super::outage::{self, Outage};
 use crate::outbox::{SourceStatus, State, Status, StoreError, sessions_of};
 use crate::preview::rfc3339;
 
@@ -16,6 +17,8 @@ const UNREAD_MAX: usize = 1000;
 /// What `status` tells.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Facts {
+    /// What keeps messages from going out now, the most urgent first.
+    pub outages: Vec<Outage>,
     /// Notices by state.
     pub states: BTreeMap<&'static str, u64>,
     /// Omissions by reason.
@@ -46,6 +49,7 @@ pub async fn status(desk: &Desk, now: DateTime<Utc>) -> Result<Facts, StoreError
     let (status, guards, undelivered) = (desk.outbox.status().await?, desk.outbox.guards().await?, desk.outbox.undelivered(now).await?);
     let unread = desk.outbox.unread(UNREAD_MAX).await?.len();
     let lapsed = desk.lapsed(now).await?;
+    let outages = outage::find(desk, &status.sources, now).await?;
     Ok(Facts {
         states: status.by_state.iter().map(|(s, n)| (s.as_str(), *n)).collect(),
         omissions: status.by_reason.iter().map(|(r, n)| (r.as_str(), *n)).collect(),
@@ -56,8 +60,14 @@ pub async fn status(desk: &Desk, now: DateTime<Utc>) -> Result<Facts, StoreError
         unread,
         lapsed: lapsed.len(),
         suppressed: status.suppressed,
-        attention: needs_attention(&status) || !lapsed.is_empty() || !guards.is_empty() || !undelivered.is_empty() || unread > 0,
+        attention: !outages.is_empty()
+            || needs_attention(&status)
+            || !lapsed.is_empty()
+            || !guards.is_empty()
+            || !undelivered.is_empty()
+            || unread > 0,
         sources: status.sources,
+        outages,
     })
 }
 

@@ -1,7 +1,10 @@
 //! Reasons and states in the words of a front desk, and what somebody can do about them.
 
+use chrono::{DateTime, Utc};
+
 use crate::notice::Reason;
 use crate::outbox::State;
+use crate::zone::Zone;
 
 /// What a reason means, in a sentence without a period.
 pub fn reason(reason: Reason) -> &'static str {
@@ -84,4 +87,48 @@ pub fn state(state: State) -> &'static str {
         State::Lapsed => "Too late",
         State::Suppressed => "Not sent",
     }
+}
+
+/// The word of a state, for a message that should have left and did not.
+pub const OVERDUE: &str = "Overdue";
+
+/// `10:43 PM` on the clock of a zone; on another day than now: `Sat, Nov 28, 10:43 PM`.
+pub fn clock(at: DateTime<Utc>, zone: &Zone, now: DateTime<Utc>) -> String {
+    let (local, today) = (zone.local(at).civil, zone.local(now).civil.date());
+    let time = local.format("%-I:%M %p");
+    if local.date() == today { time.to_string() } else { format!("{}, {time}", local.format("%a, %b %-d")) }
+}
+
+/// What a transport says of its fault, in words of everyday. Its own words, where none of ours fits.
+pub fn fault(said: &str) -> String {
+    let lower = said.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    let known = if has(&["connection refused"]) {
+        "the server refuses connections"
+    } else if has(&["name or service not known", "failed to lookup", "dns error", "no such host"]) {
+        "the server\u{2019}s name cannot be found"
+    } else if has(&["unreachable", "no route"]) {
+        "the server cannot be reached"
+    } else if has(&["certificate", "tls"]) {
+        "the server\u{2019}s encryption cannot be trusted"
+    } else if has(&["auth", "535", "401"]) {
+        "the server refuses our log-in"
+    } else if has(&["timed out", "time-out", "timeout", "no answer", "deadline"]) {
+        "the server does not answer"
+    } else {
+        return format!("the server says {said}");
+    };
+    known.to_owned()
+}
+
+/// `12 seconds ago`, `3 minutes ago`.
+pub fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let span = (now - at).num_seconds().max(0);
+    let (n, unit) = match span {
+        0..120 => (span, "second"),
+        120..7_200 => (span / 60, "minute"),
+        7_200..172_800 => (span / 3_600, "hour"),
+        _ => (span / 86_400, "day"),
+    };
+    format!("{n} {unit}{} ago", if n == 1 { "" } else { "s" })
 }

@@ -17,8 +17,8 @@ use super::resend::Resent;
 use super::transition::checked;
 use super::words::{by, decided as in_words, rfc3339};
 use super::{
-    Act, Also, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lately, Lease, LedgerRow, Outbox, Purged,
-    Recovered, Rest, Result, Retention, SaidBy, Seen, SeenSession, Settlement, SourceRow, StaffLetter, Status, StoredSession,
+    Act, Alert, Also, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lately, Lease, LedgerRow, Outbox,
+    Purged, Recovered, Rest, Result, Retention, SaidBy, Seen, SeenSession, Settlement, SourceRow, StaffLetter, Status, StoredSession,
     SuppressedAddress, Verdict, Walk,
 };
 use crate::contact::{Address, Channel, PhoneNumber};
@@ -377,6 +377,27 @@ impl Outbox for MemoryOutbox {
 
     async fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Result<Vec<StaffLetter>> {
         Ok(self.tables().letters.values().filter(|l| l.scheduled_at == scheduled_at).cloned().collect())
+    }
+
+    async fn alerts(&self) -> Result<Vec<Alert>> {
+        Ok(self.tables().alerts.values().cloned().collect())
+    }
+
+    async fn begin_alert(&self, alert: Alert) -> Result<()> {
+        let mut tables = self.tables();
+        if !tables.alerts.contains_key(&alert.key) {
+            tables.append(LedgerRow::note(alert.since, "alert", &alert.key));
+            tables.alerts.insert(alert.key.clone(), alert);
+        }
+        Ok(())
+    }
+
+    async fn end_alert(&self, key: &str, now: DateTime<Utc>) -> Result<()> {
+        let mut tables = self.tables();
+        if tables.alerts.remove(key).is_some() {
+            tables.append(LedgerRow::note(now, "alert_over", key));
+        }
+        Ok(())
     }
 
     async fn put_staff_letter(&self, letter: StaffLetter) -> Result<bool> {

@@ -23,9 +23,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Act, Also, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lately, Lease, LedgerRow, Outbox, Purged,
-    Recovered, Rest, Restored, Result, Retention, SaidBy, Seen, SeenSession, Settlement, SourceRow, StaffLetter, State, Status, StoreError,
-    StoredSession, SuppressedAddress, Verdict, Walk,
+    Act, Alert, Also, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lately, Lease, LedgerRow, Outbox,
+    Purged, Recovered, Rest, Restored, Result, Retention, SaidBy, Seen, SeenSession, Settlement, SourceRow, StaffLetter, State, Status,
+    StoreError, StoredSession, SuppressedAddress, Verdict, Walk,
 };
 use crate::contact::{Address, Channel, PhoneNumber};
 use crate::ledger::{Anchor, Verified};
@@ -37,6 +37,7 @@ use crate::outbox::transition::checked;
 use crate::outcome::Suppression;
 use crate::session::{ParticipationId, SessionId};
 
+mod alert;
 mod attempt;
 mod backup;
 mod columns;
@@ -387,6 +388,19 @@ impl Outbox for SqliteOutbox {
 
     async fn put_staff_letter(&self, letter: StaffLetter) -> Result<bool> {
         self.writer.write("put_staff_letter", move |c| letter::put(c, &letter)).await
+    }
+
+    async fn alerts(&self) -> Result<Vec<Alert>> {
+        self.readers.read("alerts", alert::list).await
+    }
+
+    async fn begin_alert(&self, alert: Alert) -> Result<()> {
+        self.writer.write("begin_alert", move |c| alert::begin(c, &alert)).await
+    }
+
+    async fn end_alert(&self, key: &str, now: DateTime<Utc>) -> Result<()> {
+        let key = key.to_owned();
+        self.writer.write("end_alert", move |c| alert::end(c, &key, now)).await
     }
 
     async fn verify_ledger(&self, anchor: Option<Anchor>) -> Result<Verified> {

@@ -13,7 +13,7 @@ use axum::routing::{get, post};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde::Serialize;
 
-use self::shown::{Day, Frame, Guarded, NoticeRow, ReplyRow, SessionCard, Unreached};
+use self::shown::{Banner, Day, Frame, Fresh, Guarded, NoticeRow, ReplyRow, SessionCard, Unreached};
 use super::door::{Form, Visitor};
 use super::page::{self, Trouble};
 use super::{Office, Shared};
@@ -81,7 +81,10 @@ impl Looking<'_> {
         let mut sources: Vec<&String> = guards.iter().map(|g| &g.source).collect();
         sources.dedup();
         let unknown = status.by_state.get(&NoticeState::Unknown).copied().unwrap_or(0);
+        let outages = shared.intake.outages().await?;
         Ok(Frame {
+            banner: outages.iter().map(|outage| Banner::of(outage, self.office, self.now)).collect(),
+            sources: Fresh::all(&status.sources, &self.office.desk, self.now),
             practice: self.office.practice.clone(),
             zone: shown::zone_name(&self.office.zone),
             user: self.visitor.name().to_owned(),

@@ -31,6 +31,7 @@ macro_rules! conformance {
     ($store:ident) => {
         conformance!($store:
             a_new_store_knows_nothing,
+            an_alert_lasts_until_it_is_over,
             sessions_and_participants_come_back,
             presences_and_the_departed_come_back,
             whatever_happens_to_a_session_touches_it,

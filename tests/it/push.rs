@@ -49,8 +49,12 @@ impl Practice {
              [[source]]\nname = \"front desk\"\nkind = \"push\"\ntoken = \"{TOKEN}\"\n\
              [[source]]\nname = \"back-office\"\nkind = \"push\"\ntoken = \"{OTHER}\"\n{more}"
         );
-        let folder = tempfile::tempdir().unwrap();
-        let config = config::parse(&text, Some(&folder.path().join("punctual.toml")), &[]).unwrap_or_else(|m| panic!("{m}"));
+        Self::of(tempfile::tempdir().unwrap(), &text).await
+    }
+
+    /// Of that configuration, in that folder.
+    pub(crate) async fn of(folder: tempfile::TempDir, text: &str) -> Self {
+        let config = config::parse(text, Some(&folder.path().join("punctual.toml")), &[]).unwrap_or_else(|m| panic!("{m}"));
         let engine = Arc::new(Engine::start(config, Arc::new(WallClock)).await.unwrap());
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(Arc::clone(&engine).serve(stopped));

@@ -12,6 +12,7 @@ use crate::push::{Practice, no_trust, session};
 
 mod api;
 mod door;
+mod outage;
 mod pages;
 
 const PASSWORD: &str = "correct horse battery";

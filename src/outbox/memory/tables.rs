@@ -14,9 +14,9 @@ use crate::outbox::resend::{Resent, again};
 use crate::outbox::transition::{Doubt, Recovery, Row};
 use crate::outbox::words::resent;
 use crate::outbox::{
-    Act, Also, Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, GuardKind, Known, KnownNotice, Lease, LedgerRow,
-    Member, Phase, Purged, REMINDED_MAX, Recovered, Reminded, Rest, Retention, SaidBy, SeenSession, Settlement, SourceStatus, StaffLetter,
-    Standing, State, Status, StoredSession, SuppressedAddress, Touch, Walk, WalkedSession, suppression_key,
+    Act, Alert, Also, Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, GuardKind, Known, KnownNotice, Lease,
+    LedgerRow, Member, Phase, Purged, REMINDED_MAX, Recovered, Reminded, Rest, Retention, SaidBy, SeenSession, Settlement, SourceStatus,
+    StaffLetter, Standing, State, Status, StoredSession, SuppressedAddress, Touch, Walk, WalkedSession, suppression_key,
 };
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, Presence, SessionId};
@@ -50,6 +50,8 @@ pub(super) struct Tables {
     pub(super) said: Vec<(Written, bool)>,
     /// By scheduled time and recipient.
     pub(super) letters: BTreeMap<(DateTime<Utc>, String), StaffLetter>,
+    /// By key.
+    pub(super) alerts: BTreeMap<String, Alert>,
     pub(super) ledger: Vec<LedgerRow>,
     /// The last row about each session.
     last_rows: HashMap<SessionId, i64>,

@@ -12,7 +12,7 @@ use super::{history, presence, sources};
 type Then = Option<fn(&Connection) -> rusqlite::Result<()>>;
 
 /// The files, in order; file n leads from version n to n + 1. A released one is never edited: the next change is a new file.
-const MIGRATIONS: [(&str, Then); 14] = [
+const MIGRATIONS: [(&str, Then); 15] = [
     (include_str!("../schema/0001_outbox.sql"), None),
     (include_str!("../schema/0002_ledger.sql"), Some(history::link_all)),
     (include_str!("../schema/0003_by_number.sql"), None),
@@ -27,6 +27,7 @@ const MIGRATIONS: [(&str, Then); 14] = [
     (include_str!("../schema/0012_deadline.sql"), None),
     (include_str!("../schema/0013_sources.sql"), Some(sources::stand_once)),
     (include_str!("../schema/0014_told.sql"), None),
+    (include_str!("../schema/0015_alert.sql"), None),
 ];
 
 /// "PNCT", in the file's header: another program's database is not taken for ours.

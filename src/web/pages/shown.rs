@@ -3,12 +3,13 @@
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use serde::Serialize;
 
+use crate::desk::outage::{Outage, is_overdue};
 use crate::desk::why::{Said, Told};
-use crate::desk::{agenda, unreachable, what, words};
+use crate::desk::{Desk, agenda, unreachable, what, words};
 use crate::feedback::word::Word;
 use crate::notice::Reason;
 use crate::outbox::reply::Written;
-use crate::outbox::{Act, Delivery, Entry, GuardKind, GuardRow, LedgerRow, State, Verdict};
+use crate::outbox::{Act, Delivery, Entry, GuardKind, GuardRow, LedgerRow, SourceStatus, State, Verdict};
 use crate::session::{Fault, Role};
 use crate::web::Office;
 use crate::zone::Zone;
@@ -28,6 +29,46 @@ pub(super) struct Frame {
     pub(super) section: &'static str,
     /// Nothing is sent: it is all rehearsed.
     pub(super) shadow: bool,
+    /// What keeps messages from going out.
+    pub(super) banner: Vec<Banner>,
+    /// How fresh what the sources said is.
+    pub(super) sources: Vec<Fresh>,
+}
+
+/// What keeps messages from going out, in words.
+#[derive(Serialize)]
+pub(super) struct Banner {
+    /// What is at fault, since when, and why.
+    headline: String,
+    /// How many messages wait, and the most urgent one.
+    waits: String,
+    /// The session of that one.
+    session: Option<i64>,
+}
+
+impl Banner {
+    pub(super) fn of(outage: &Outage, office: &Office, now: DateTime<Utc>) -> Self {
+        Self {
+            headline: outage.headline(&office.zone, now),
+            waits: outage.what_waits(&office.zone, now),
+            session: outage.most_urgent.map(|urgent| urgent.session_id.0),
+        }
+    }
+}
+
+/// When a source was last read.
+#[derive(Serialize)]
+pub(super) struct Fresh {
+    name: String,
+    /// `12 seconds ago`; none: never.
+    ago: Option<String>,
+}
+
+impl Fresh {
+    pub(super) fn all(sources: &[SourceStatus], desk: &Desk, now: DateTime<Utc>) -> Vec<Self> {
+        let read = |name: &String| sources.iter().find(|s| s.name == *name).and_then(|s| s.last_snapshot_at);
+        desk.sources.iter().map(|name| Self { name: name.clone(), ago: read(name).map(|at| words::ago(at, now)) }).collect()
+    }
 }
 
 /// A time on somebody's clock.
@@ -157,6 +198,9 @@ impl Trouble {
             }
             (None, "rejected") => ("The message was refused".to_owned(), Some("Call them, or correct the address.")),
             (None, "unknown") => ("Nobody knows whether the message arrived".to_owned(), words::remedy(Reason::InDoubt)),
+            (None, unreachable::OVERDUE) => {
+                ("A message is overdue".to_owned(), Some("Call them: the session is near, and their message does not go out."))
+            }
             (None, "undelivered" | "failed") => {
                 ("The server took a message, and it did not arrive".to_owned(), Some("Call them, or correct the address."))
             }
@@ -234,8 +278,8 @@ impl Chip {
         let at = step.at.map(|at| moment(at, &office.zone));
         Self {
             what: capital(&step.what),
-            state: step.state.map_or("Not sent", words::state).to_owned(),
-            tone: tone(step.state),
+            state: if step.overdue { words::OVERDUE } else { step.state.map_or("Not sent", words::state) }.to_owned(),
+            tone: if step.overdue { "bad" } else { tone(step.state) },
             today: at.as_ref().is_some_and(|at| at.day == moment(now, &office.zone).day),
             at,
             why: step.reason.map(words::reason),
@@ -287,6 +331,7 @@ impl NoticeRow {
         let at = |at: DateTime<Utc>| moment(at, &office.zone);
         let in_doubt = (entry.state == State::Unknown).then_some(Reason::InDoubt);
         let reason = entry.reason.or(in_doubt);
+        let overdue = is_overdue(entry.state, notice.due_at, notice.useful_until, now);
         Self {
             key: notice.key.to_string(),
             session: notice.session.0,
@@ -298,8 +343,8 @@ impl NoticeRow {
                 crate::contact::Channel::Sms => "text message",
             },
             to: notice.address.to_string(),
-            state: words::state(entry.state),
-            tone: tone(Some(entry.state)),
+            state: if overdue { words::OVERDUE } else { words::state(entry.state) },
+            tone: if overdue { "bad" } else { tone(Some(entry.state)) },
             why: reason.map(words::reason),
             remedy: reason.and_then(words::remedy),
             due: at(notice.due_at),

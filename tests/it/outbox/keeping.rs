@@ -1,7 +1,9 @@
 //! What is kept: the suppression list, and what a purge leaves.
 
 use punctual::notice::{Notice, Occasion, Reason};
-use punctual::outbox::{Change, Filter, LetterState, Purged, Retention, Settlement, StaffLetter, State, WalkedSession, suppression_key};
+use punctual::outbox::{
+    Alert, Change, Filter, LetterState, Purged, Retention, Settlement, StaffLetter, State, WalkedSession, suppression_key,
+};
 use punctual::outcome::Suppression;
 use punctual::session::SessionId;
 
@@ -75,6 +77,21 @@ pub(crate) async fn a_letter_passes_its_point_of_no_return_once(store: Store) {
     assert!(store.outbox.put_staff_letter(letter(1, "b", Open, 3)).await.unwrap());
     assert_eq!(store.outbox.staff_letters(minute(1)).await.unwrap().len(), 2);
     assert!(store.outbox.staff_letters(minute(99)).await.unwrap().is_empty());
+}
+
+pub(crate) async fn an_alert_lasts_until_it_is_over(store: Store) {
+    let alert = |key: &str, since, text: &str| Alert { key: key.to_owned(), since: minute(since), text: text.to_owned() };
+    for (key, since, text) in [("sms", 1, "Texts"), ("email", 2, "Mail"), ("email", 3, "Mail, again")] {
+        store.outbox.begin_alert(alert(key, since, text)).await.unwrap();
+    }
+    assert_eq!(store.outbox.alerts().await.unwrap(), [alert("email", 2, "Mail"), alert("sms", 1, "Texts")]);
+    for key in ["email", "email", "nothing"] {
+        store.outbox.end_alert(key, minute(4)).await.unwrap();
+    }
+    assert_eq!(store.outbox.alerts().await.unwrap(), [alert("sms", 1, "Texts")]);
+    let events: Vec<(String, Option<String>)> = store.ledger().await.into_iter().map(|row| (row.event, row.detail)).collect();
+    let row = |event: &str, key: &str| (event.to_owned(), Some(key.to_owned()));
+    assert_eq!(events, [row("alert", "sms"), row("alert", "email"), row("alert_over", "email")]);
 }
 
 pub(crate) async fn letters_are_purged_with_the_history(store: Store) {
