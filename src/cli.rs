@@ -40,6 +40,7 @@ mod preview;
 mod private_folder;
 mod progress;
 mod prune;
+mod remind;
 mod replies;
 mod run;
 mod send_test;
@@ -127,6 +128,8 @@ enum Command {
     /// Shows and changes notices.
     #[command(subcommand)]
     Outbox(OutboxCommand),
+    /// Reminds the participants of a session now, with their code; or one of them. The daemon hands it over.
+    Remind(RemindArgs),
     /// Shows and accepts what waits because too much changed at once.
     #[command(subcommand)]
     Guard(GuardCommand),
@@ -278,6 +281,22 @@ struct WhyArgs {
     session: i64,
     /// ParticipationId. Default: everybody in the session.
     participation: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+struct RemindArgs {
+    /// SessionId.
+    #[arg(value_name = "SESSION")]
+    session: i64,
+    /// ParticipationId. Default: everybody in the session but its host.
+    #[arg(value_name = "PARTICIPATION")]
+    participation: Option<i64>,
+    /// Also whom it reaches in quiet hours.
+    #[arg(long)]
+    in_quiet_hours: bool,
+    /// Why, for the ledger.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -635,6 +654,7 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Digest { send } => digest::digest(config, *send, cli.json),
         Command::Why(args) => why::why(config, args, cli.json),
         Command::Outbox(command) => outbox::outbox(config, command, cli.json, colors),
+        Command::Remind(args) => remind::remind(config, args, cli.json),
         Command::Guard(command) => guard::guard(config, command, cli.json, colors),
         Command::Suppress(command) => suppress::suppress(config, command, cli.json, colors),
         Command::Bounce => bounce::bounce(config),

@@ -18,6 +18,7 @@ pub mod agenda;
 pub mod letter;
 pub mod notices;
 pub mod outage;
+pub mod remind;
 pub mod resend;
 pub mod status;
 pub mod unreachable;

@@ -989,6 +989,9 @@ pub trait Outbox: Send + Sync {
     /// what has an expired lease. A lease must outlive the longest attempt, or a running one is taken for a dead one.
     async fn recover(&self, owner: &str, now: DateTime<Utc>, everything: bool) -> Result<Recovered>;
 
+    /// A person asks for a notice of a session that is known: it waits. `detail`: who asks, and why, for the ledger. `false`: it is there already.
+    async fn ask(&self, now: DateTime<Utc>, source: &str, notice: Notice, detail: &str) -> Result<bool>;
+
     /// Ends what waits, is held or is unknown past its useful time: lapsed, with the reason that kept it. Its session is planned again at the
     /// next walk. Returns what this call ended.
     async fn lapse(&self, now: DateTime<Utc>) -> Result<Vec<Entry>>;

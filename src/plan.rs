@@ -9,7 +9,7 @@
 //! 4. what was told before: adopted, never_invited.
 //!
 //! Whoever was told something that holds no more gets a correction ([`correction`]): rescheduled, updated or cancelled. Whoever has not
-//! connected to a session that runs is told again ([`not_joined`]).
+//! connected to a session that runs is told again ([`not_joined`]). Whoever is to be reminded now because somebody asks for it is, too ([`asked`]).
 //!
 //! The same function plans a walk, is asked again at the moment of sending, and answers `preview`.
 //! [`diff`] turns decisions into changes of the outbox.
@@ -20,6 +20,7 @@ use crate::notice::{Decision, Omission, Reason};
 use crate::outbox::{Known, KnownMap, Said};
 use crate::session::{Fault, Presence, Session};
 
+pub mod asked;
 pub mod compare;
 mod correction;
 pub mod diff;

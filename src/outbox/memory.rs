@@ -23,7 +23,7 @@ use super::{
 };
 use crate::contact::{Address, Channel, PhoneNumber};
 use crate::ledger::{Anchor, Verified, Walker};
-use crate::notice::{NoticeKey, Omission};
+use crate::notice::{Notice, NoticeKey, Omission};
 use crate::outcome::Suppression;
 use crate::session::{ParticipationId, SessionId};
 
@@ -312,6 +312,10 @@ impl Outbox for MemoryOutbox {
 
     async fn recover(&self, owner: &str, now: DateTime<Utc>, everything: bool) -> Result<Recovered> {
         Ok(self.tables().recover(owner, now, everything))
+    }
+
+    async fn ask(&self, now: DateTime<Utc>, source: &str, notice: Notice, detail: &str) -> Result<bool> {
+        Ok(self.tables().ask(now, source, notice, detail))
     }
 
     async fn lapse(&self, now: DateTime<Utc>) -> Result<Vec<Entry>> {

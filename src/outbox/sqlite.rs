@@ -29,11 +29,11 @@ use super::{
 };
 use crate::contact::{Address, Channel, PhoneNumber};
 use crate::ledger::{Anchor, Verified};
-use crate::notice::{NoticeKey, Omission, Reason};
+use crate::notice::{Notice, NoticeKey, Omission, Reason};
 use crate::outbox::receipt::{Receipt, Received, Undelivered};
 use crate::outbox::reply::{Taken, Told, Waiting, Written};
 use crate::outbox::resend::Resent;
-use crate::outbox::transition::checked;
+use crate::outbox::transition::{Row, checked};
 use crate::outcome::Suppression;
 use crate::session::{ParticipationId, SessionId};
 
@@ -326,6 +326,11 @@ impl Outbox for SqliteOutbox {
     async fn recover(&self, owner: &str, now: DateTime<Utc>, everything: bool) -> Result<Recovered> {
         let owner = owner.to_owned();
         self.writer.write("recover", move |c| upkeep::recover(c, &owner, now, everything)).await
+    }
+
+    async fn ask(&self, now: DateTime<Utc>, source: &str, notice: Notice, detail: &str) -> Result<bool> {
+        let (row, detail) = (Row::added(notice, source, now), detail.to_owned());
+        self.writer.write("ask", move |c| upkeep::ask(c, &row, &detail, now)).await
     }
 
     async fn lapse(&self, now: DateTime<Utc>) -> Result<Vec<Entry>> {

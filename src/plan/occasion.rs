@@ -85,6 +85,7 @@ fn all(case: &Case<'_>) -> Vec<Decision> {
     for (n, candidate) in candidates.iter().enumerate() {
         decisions.push(case.choose(candidate, n, &candidates, &to));
     }
+    decisions.extend(case.asked(&to));
     decisions.extend(nudge);
     decisions
 }
@@ -238,7 +239,7 @@ impl Case<'_> {
     }
 
     /// The rule's time kept out of quiet hours; what is overdue is kept out of the quiet hours that reign now.
-    fn out_of_quiet_hours(&self, time: DateTime<Utc>, to: &Recipient<'_>) -> Option<DateTime<Utc>> {
+    pub(super) fn out_of_quiet_hours(&self, time: DateTime<Utc>, to: &Recipient<'_>) -> Option<DateTime<Utc>> {
         let Some(quiet) = &self.policy.quiet else { return Some(time) };
         let (start, who) = (self.session.start, self.participant.id);
         let planned = quiet.reminder(time, start, self.known.start_known_at, to, who)?;
@@ -313,6 +314,7 @@ impl Case<'_> {
             .chain(rules)
             .chain(corrections.map(|occasion| (occasion, None)))
             .map(|(occasion, rule)| Decision::Omit(self.omission(occasion, rule, reason, detail.map(str::to_owned))))
+            .chain(self.asked_refused(reason, detail))
             .chain(self.nudge_refused(reason, detail))
             .collect()
     }

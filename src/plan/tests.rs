@@ -14,6 +14,7 @@ use crate::outcome::Suppression;
 use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, SessionId, Standing};
 use crate::zone::{Settings, Zones};
 
+mod asked;
 mod corrections;
 mod not_joined;
 mod spelling;

@@ -113,6 +113,21 @@ fn operations() -> Vec<Operation> {
             )
         },
         Operation {
+            body: Some(schema::<deeds::Remind>),
+            answers: &[(200, Some(schema::<deeds::Reminded>))],
+            refusals: &[
+                (404, "The store knows no such session or participant."),
+                (409, "Nobody is reminded: they decided against it, it is on its way, it is in quiet hours where they are, or the like."),
+            ],
+            ..write(
+                "post",
+                "/sessions/{session}/remind",
+                "remind",
+                "Reminds the participants of a session now, with their code; or one of them.",
+                || post(deeds::remind),
+            )
+        },
+        Operation {
             query: &[DAYS],
             ..read(
                 "/unreachable",

@@ -34,6 +34,7 @@ static TEMPLATES: LazyLock<Tera> = LazyLock::new(|| {
         "attention.html",
         "unreachable.html",
         "person.html",
+        "remind.html",
         "notice.html",
         "search.html",
         "problem.html"

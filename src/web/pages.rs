@@ -26,6 +26,7 @@ mod deeds;
 mod entrance;
 mod notice;
 mod person;
+mod remind;
 mod shown;
 
 /// Sessions on one page.
@@ -48,6 +49,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/sessions/{id}", get(session))
         .route("/sessions/{id}/{participation}", get(person::person))
         .route("/sessions/{id}/{participation}/reveal", post(person::reveal))
+        .route("/sessions/{id}/{participation}/remind", get(remind::page).post(remind::act))
         .route("/notices/{key}", get(notice::notice))
         .route("/notices/{key}/message", get(notice::message))
         .route("/notices/{key}/{act}", post(deeds::act))

@@ -82,6 +82,7 @@ macro_rules! conformance {
             sessions_are_found_by_their_start,
             a_deed_names_who_did_it,
             what_is_over_is_handed_over_again_as_a_new_notice,
+            what_somebody_asks_for_waits_once,
             omissions_are_filtered,
             status_counts,
             the_next_due_time_is_the_least,

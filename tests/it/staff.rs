@@ -90,6 +90,12 @@ impl Office {
         key
     }
 
+    /// Everybody was told of their session, by telephone.
+    async fn invited(&self) {
+        let invites: Vec<NoticeKey> = self.entries().await.iter().filter(|e| e.notice.rule.is_none()).map(|e| e.notice.key).collect();
+        assert!(self.practice.engine.outbox().act(&invites, Act::CancelTold, WallClock.now()).await.unwrap() > 0);
+    }
+
     async fn ledger(&self) -> Vec<LedgerRow> {
         self.practice.engine.outbox().ledger(None, 0, 1000).await.unwrap()
     }

@@ -8,7 +8,7 @@ use super::guard::Guard;
 use super::reply::Kept;
 use crate::contact::{Address, Channel};
 use crate::ledger::{Anchor, CHECKPOINT};
-use crate::notice::{NoticeKey, Omission, Reason};
+use crate::notice::{Notice, NoticeKey, Omission, Reason};
 use crate::outbox::reply::Written;
 use crate::outbox::resend::{Resent, again};
 use crate::outbox::transition::{Doubt, Recovery, Row};
@@ -261,6 +261,15 @@ impl Tables {
         let event = Change::Add(new.entry.notice.clone()).in_words();
         self.add(new, event, now);
         Resent::As(key)
+    }
+
+    /// A person asks for it.
+    pub(super) fn ask(&mut self, now: DateTime<Utc>, source: &str, notice: Notice, detail: &str) -> bool {
+        let new = !self.rows.contains_key(&notice.key);
+        if new {
+            self.add(Row::added(notice, source, now), ("asked", Some(detail.to_owned())), now);
+        }
+        new
     }
 
     fn apply_change(&mut self, source: &str, at: DateTime<Utc>, change: &Change, applied: &mut Applied) {

@@ -62,6 +62,15 @@ pub(super) fn resolve_doubt(
     Ok(())
 }
 
+/// A person asks for a new one. `false`: it is there already.
+pub(super) fn ask(connection: &Tx<'_>, row: &Row, detail: &str, now: DateTime<Utc>) -> rusqlite::Result<bool> {
+    let added = insert(connection, row)?;
+    if added {
+        history::append(connection, &row.event("asked", None, now, Some(detail.to_owned())))?;
+    }
+    Ok(added)
+}
+
 /// A person's deed, on each of these notices that is in a state for it.
 pub(super) fn act(connection: &Tx<'_>, who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> rusqlite::Result<usize> {
     let mut changed = 0;

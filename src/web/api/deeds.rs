@@ -16,10 +16,12 @@ use super::query::Query;
 use super::{answer, who};
 use crate::access::Token;
 use crate::contact::{Address, EmailAddress, PhoneNumber};
-use crate::desk::resend::{Answer, Wish, resend};
+use crate::desk::remind::{self, Line};
+use crate::desk::resend::{self, Answer, resend};
 use crate::outbox::resend::Resent;
 use crate::outbox::{Act, Verdict, suppression_key};
 use crate::outcome::Suppression;
+use crate::session::{ParticipationId, SessionId};
 use crate::web::problem::Problem;
 use crate::web::{Shared, request, to_the_end};
 
@@ -60,7 +62,7 @@ pub(super) async fn act(
 async fn again(shared: &Arc<Shared>, key: &str, who: String) -> Result<Response, Problem> {
     let notice = opened(shared, key).await?.entry.notice.key;
     let (of, now) = (Arc::clone(shared), shared.office.clock.now());
-    let wish = Wish { keys: vec![notice], to: None, who: Some(who) };
+    let wish = resend::Wish { keys: vec![notice], to: None, who: Some(who) };
     let answers = to_the_end(async move { resend(&of.office.desk, &wish, now).await }).await??;
     match answers.first().map(|(_, answer)| *answer) {
         Some(Answer::Store(Resent::As(new))) => {
@@ -69,6 +71,59 @@ async fn again(shared: &Arc<Shared>, key: &str, who: String) -> Result<Response,
         }
         refused => Err(Problem::new(StatusCode::CONFLICT, refused.and_then(Answer::refusal).unwrap_or_default())),
     }
+}
+
+/// Who is reminded, and why.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Remind {
+    /// ParticipationId; null: everybody in the session but its host.
+    #[serde(default)]
+    participation_id: Option<i64>,
+    /// Also whom it reaches in quiet hours.
+    #[serde(default)]
+    in_quiet_hours: bool,
+    /// Why, for the ledger.
+    #[serde(default)]
+    #[schemars(length(max = 1000))]
+    reason: Option<String>,
+}
+
+/// What became of each.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Reminded {
+    participants: Vec<Line>,
+}
+
+pub(super) async fn remind(
+    State(shared): State<Arc<Shared>>,
+    Path(session): Path<String>,
+    RawQuery(text): RawQuery,
+    token: Extension<Token>,
+    (headers, body): (HeaderMap, Body),
+) -> Result<Response, Problem> {
+    Query::parse(text, &[])?;
+    let none = || Problem::not_found("the store knows no such session or participant");
+    let session: i64 = session.parse().map_err(|_| none())?;
+    let Remind { participation_id, in_quiet_hours, reason } = read(&shared, &headers, body).await?;
+    let wish = remind::Wish {
+        session: SessionId(session),
+        participation: participation_id.map(ParticipationId),
+        at_night: in_quiet_hours,
+        who: Some(who(&token)),
+        why: reason.unwrap_or_default(),
+    };
+    let (of, now) = (Arc::clone(&shared), shared.office.clock.now());
+    let answers = to_the_end(async move { remind::remind(&of.office.desk, &wish, now).await }).await??;
+    if answers.is_empty() {
+        return Err(none());
+    }
+    if answers.iter().all(|one| one.result.is_err()) {
+        let why: Vec<String> = answers.iter().filter_map(|one| Line::of(session, one).detail).collect();
+        return Err(Problem::new(StatusCode::CONFLICT, why.join("; ")));
+    }
+    shared.intake.wake();
+    Ok(answer(StatusCode::OK, &Reminded { participants: answers.iter().map(|one| Line::of(session, one)).collect() }))
 }
 
 /// What is decided about.

@@ -346,3 +346,21 @@ pub(crate) async fn what_is_over_is_handed_over_again_as_a_new_notice(store: Sto
     );
     assert_eq!((told[0].0.as_str(), told[0].1.as_ref()), ("added", Some(&second.to_string())));
 }
+
+pub(crate) async fn what_somebody_asks_for_waits_once(store: Store) {
+    store.one().await;
+    let touch = async || store.outbox.sessions("clinic", Some(&[SessionId(1)])).await.unwrap()[0].touch;
+    let (asked, before) = (notice(1, Occasion::Reminder, 5), touch().await);
+    let ask = async |at| store.outbox.ask(minute(at), "clinic", asked.clone(), "by jane: no mail").await.unwrap();
+    assert!(ask(5).await && !ask(6).await, "once");
+    let entry = store.entry(asked.key).await;
+    assert_eq!((entry.state, entry.next_attempt_at, entry.source.as_str()), (State::Waiting, Some(minute(5)), "clinic"));
+    assert_eq!(entry.notice, asked);
+    assert_ne!(touch().await, before, "a plan that was made without it is none");
+    let known = store.outbox.known("clinic", &[SessionId(1)]).await.unwrap();
+    assert!(known[&(SessionId(1), asked.participation)].notices.iter().any(|n| n.notice == asked), "the planner sees it");
+    let rows = store.ledger().await;
+    let told: Vec<_> = rows.iter().filter(|r| r.event == "asked").map(|r| (r.key.clone(), r.to_state, r.detail.as_deref())).collect();
+    assert_eq!(told, [(Some(asked.key.to_string()), Some(State::Waiting), Some("by jane: no mail"))]);
+    assert_eq!(store.claim(5).await.len(), 2, "it is claimed as every other one");
+}

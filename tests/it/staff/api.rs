@@ -143,6 +143,32 @@ async fn deeds_name_the_token() {
     office.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_reminds_and_the_ledger_names_its_token() {
+    let office = Office::open().await;
+    let ask = async |token, path: &str, body: Value| said(office.api(Method::POST, path, token, &body.to_string()).await).await;
+    assert_eq!(ask(READ, "/sessions/1/remind", json!({})).await.0, 403);
+    for (path, body, status) in [
+        ("/sessions/9/remind", json!({}), 404),
+        ("/sessions/1/remind", json!({ "participation_id": 99 }), 404),
+        ("/sessions/x/remind", json!({}), 404),
+        ("/sessions/1/remind", json!({ "whom": 11 }), 422),
+    ] {
+        assert_eq!(ask(WRITE, path, body).await.0, status, "{path}");
+    }
+    office.invited().await;
+    let body = json!({ "participation_id": 11, "in_quiet_hours": true, "reason": "called" });
+    let (status, reminded) = ask(WRITE, "/sessions/1/remind", body.clone()).await;
+    assert_eq!((status, &reminded["participants"][0]["reason"]), (200, &Value::Null), "{reminded}");
+    let key = reminded["participants"][0]["key"].as_str().unwrap().to_owned();
+    assert_eq!(office.read(&format!("/notices/{key}")).await["rule"], "now");
+    let (status, problem) = ask(WRITE, "/sessions/1/remind", body).await;
+    assert_eq!(status, 409, "{problem}");
+    let row = office.ledger().await.into_iter().find(|r| r.event == "asked").unwrap();
+    assert_eq!((row.key.as_deref(), row.detail.as_deref()), (Some(&*key), Some("by token writer, in quiet hours too: called")));
+    office.close().await;
+}
+
 /// Every operation that is described is there, and nothing in the description is left open.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_description_is_of_what_is_there() {
@@ -158,7 +184,7 @@ async fn the_description_is_of_what_is_there() {
             assert_eq!(asked.send().await.unwrap().status(), 401, "{method} {path}");
         }
     }
-    assert_eq!(ids.len(), 16);
+    assert_eq!(ids.len(), 17);
     let text = described.to_string();
     for reference in text.split("\"$ref\":\"#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
         assert!(described["components"]["schemas"].get(reference).is_some(), "{reference}");

@@ -174,3 +174,33 @@ async fn hostile_names_are_text() {
     assert!(found.contains("&lt;script&gt;") && !found.contains("<script"), "{found}");
     office.close().await;
 }
+
+/// A page says first what will happen; the deed stands in the ledger with who did it and why.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reminder_is_confirmed_and_goes_once() {
+    let office = Office::open().await;
+    office.invited().await;
+    let (mut jane, mut victor) = (office.logged_in("jane").await, office.logged_in("victor").await);
+    let path = "/sessions/1/11/remind";
+    assert!(jane.page("/sessions/1/11").await.1.contains(path), "there is a way to it");
+    assert!(!victor.page("/sessions/1/11").await.1.contains(path));
+    let (status, page) = jane.page(path).await;
+    assert_eq!(status, 200);
+    for says in ["by e-mail to t*****@example.com", "Remind now", "name=\"reason\""] {
+        assert!(page.contains(says), "{says}: {page}");
+    }
+    assert!(!SECRETS.iter().any(|secret| page.contains(secret)), "{page}");
+    assert!(!victor.page(path).await.1.contains("name=\"reason\""), "who looks has no button");
+    assert_eq!(victor.submit("/", path, &[]).await, 403);
+    assert_eq!(office.ledger().await.iter().filter(|r| r.event == "asked").count(), 0, "nothing happens by looking");
+    assert_eq!(jane.submit(path, path, &[("reason", "she called")]).await, 303);
+    let asked: Vec<_> = office.ledger().await.into_iter().filter(|r| r.event == "asked").collect();
+    assert_eq!(asked.iter().map(|r| r.detail.as_deref().unwrap()).collect::<Vec<_>>(), ["by jane: she called"]);
+    let key = asked[0].key.as_ref().unwrap();
+    assert!(jane.page(&format!("/notices/{key}")).await.1.contains("Reminder now"));
+    assert_eq!(jane.submit("/", path, &[]).await, 409, "a second press");
+    let (_, page) = jane.page(path).await;
+    assert!(page.contains("on its way") && !page.contains("name=\"reason\""), "{page}");
+    assert_eq!(jane.page("/sessions/1/99/remind").await.0, 404);
+    office.close().await;
+}

@@ -1,0 +1,40 @@
+//! `remind`: tells a participant now, with their code.
+
+use anyhow::bail;
+
+use super::{Exit, RemindArgs, desk, runtime};
+use crate::clock::{Clock, WallClock};
+use crate::config::Config;
+use crate::desk::remind::{Line, Wish, remind as ask};
+use crate::session::{ParticipationId, SessionId};
+
+/// Fails if nobody is reminded.
+pub(super) fn remind(config: Config, args: &RemindArgs, json: bool) -> anyhow::Result<Exit> {
+    let wish = Wish {
+        session: SessionId(args.session),
+        participation: args.participation.map(ParticipationId),
+        at_night: args.in_quiet_hours,
+        who: None,
+        why: args.reason.clone().unwrap_or_default(),
+    };
+    let answers = runtime()?.block_on(async { anyhow::Ok(ask(&desk(config)?, &wish, WallClock.now()).await?) })?;
+    if answers.is_empty() {
+        let whom = args.participation.map_or_else(|| "participant".to_owned(), |id| format!("participant {id}"));
+        bail!("the store knows no {whom} of session {}", args.session);
+    }
+    let reminded = answers.iter().filter(|one| one.result.is_ok()).count();
+    for answer in &answers {
+        match &answer.result {
+            _ if json => println!("{}", serde_json::to_string(&Line::of(args.session, answer))?),
+            Ok(notice) => println!("{}: by {} to {}, at once", answer.participation, notice.address.channel(), notice.address),
+            Err(why) => {
+                let hint = if why.is_night() { ": --in-quiet-hours reminds them all the same" } else { "" };
+                eprintln!("{}: not reminded: {}{hint}", answer.participation, why.in_words());
+            }
+        }
+    }
+    if !json {
+        println!("{reminded} of {} reminded (the daemon hands over within half a minute)", answers.len());
+    }
+    Ok(if reminded == 0 { Exit::Failed } else { Exit::Done })
+}

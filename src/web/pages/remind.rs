@@ -1,0 +1,109 @@
+//! Remind now: a page that says what will happen, and the deed.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::Serialize;
+
+use super::shown::{Frame, Moment, moment};
+use super::{Looking, deeds, number};
+use crate::contact::Channel;
+use crate::desk::remind::{Answer, Wish, remind, would};
+use crate::notice::Occasion;
+use crate::plan::asked::NotNow;
+use crate::session::{ParticipationId, SessionId};
+use crate::web::Shared;
+use crate::web::page::{self, Trouble};
+
+#[derive(Serialize)]
+struct Page {
+    frame: Frame,
+    session: i64,
+    participation: i64,
+    /// What would go; `None`: nothing does.
+    goes: Option<Goes>,
+    /// Why not.
+    refusal: Option<String>,
+    /// It may go all the same, if somebody says so: these are quiet hours where they are.
+    night: bool,
+}
+
+/// What would go.
+#[derive(Serialize)]
+struct Goes {
+    channel: &'static str,
+    to: String,
+    /// The session runs: they are told that it has begun.
+    runs: bool,
+    start: Moment,
+}
+
+fn wish(session: &str, participation: &str) -> Result<Wish, Trouble> {
+    let (session, id) = (SessionId(number(session)?), ParticipationId(number(participation)?));
+    Ok(Wish { session, participation: Some(id), at_night: false, who: None, why: String::new() })
+}
+
+impl Page {
+    async fn of(looking: &Looking<'_>, shared: &Shared, wish: &Wish, answer: &Answer) -> Result<Self, Trouble> {
+        let night = answer.result.as_ref().is_err_and(NotNow::is_night);
+        // What goes if they say so.
+        let by_night = Wish { at_night: true, ..wish.clone() };
+        let asked = if night { would(&looking.office.desk, &by_night, looking.now).await?.pop() } else { None };
+        let goes = asked.as_ref().unwrap_or(answer).result.as_ref().ok().map(|notice| Goes {
+            channel: match notice.address.channel() {
+                Channel::Email => "e-mail",
+                Channel::Sms => "text message",
+            },
+            to: notice.address.to_string(),
+            runs: notice.occasion == Occasion::NotJoined,
+            start: moment(notice.start, &looking.office.zone),
+        });
+        let refusal = answer.result.as_ref().err().map(NotNow::in_words);
+        let frame = looking.frame(shared, "sessions").await?;
+        Ok(Self { frame, session: wish.session.0, participation: answer.participation.0, night: night && goes.is_some(), goes, refusal })
+    }
+}
+
+fn none() -> Trouble {
+    Trouble::NotFound("Punctual knows no such participant, or no longer: the session may be over.")
+}
+
+/// What will happen.
+pub(super) async fn page(
+    State(shared): State<Arc<Shared>>,
+    Path((session, participation)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Trouble> {
+    let looking = shared.looking(&headers)?;
+    let wish = wish(&session, &participation)?;
+    let answer = would(&looking.office.desk, &wish, looking.now).await?.pop().ok_or_else(none)?;
+    Ok(page::render(StatusCode::OK, "remind.html", &Page::of(&looking, &shared, &wish, &answer).await?))
+}
+
+/// Reminds them.
+pub(super) async fn act(
+    State(shared): State<Arc<Shared>>,
+    Path((session, participation)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Trouble> {
+    let (form, visitor) = deeds::from_operator(&shared, &headers, body).await?;
+    let asked = Wish {
+        at_night: form.get("in_quiet_hours") == "yes",
+        who: Some(visitor.name().to_owned()),
+        why: form.get("reason").to_owned(),
+        ..wish(&session, &participation)?
+    };
+    let (of, now, whole) = (Arc::clone(&shared), shared.office.clock.now(), asked.clone());
+    let mut answers = crate::web::to_the_end(async move { remind(&of.office.desk, &whole, now).await }).await??;
+    let answer = answers.pop().ok_or_else(none)?;
+    if let Ok(notice) = &answer.result {
+        shared.intake.wake();
+        return Ok(page::see(&format!("/notices/{}", notice.key)));
+    }
+    let looking = shared.looking(&headers)?;
+    Ok(page::render(StatusCode::CONFLICT, "remind.html", &Page::of(&looking, &shared, &asked, &answer).await?))
+}
