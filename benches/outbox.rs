@@ -70,6 +70,7 @@ fn walked(session: i64, due: i64) -> WalkedSession {
         said: None,
         person: None,
         reminded: Vec::new(),
+        numbers: Vec::new(),
         adopted: false,
         notices: Vec::new(),
     };

@@ -194,6 +194,15 @@ impl fmt::Display for PhoneNumber {
     }
 }
 
+/// What is known of a number beside whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Number {
+    /// Somebody answered from it: they know whom the texts are from, and how to stop them.
+    pub answered: bool,
+    /// Somebody else is told at it, too.
+    pub shared: bool,
+}
+
 /// Whether numbers of this region (ISO 3166-1 alpha-2) are known.
 pub fn is_region(region: &str) -> bool {
     region.parse::<rlibphonenumber::Region>().is_ok()

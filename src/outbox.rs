@@ -22,7 +22,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::contact::{Address, Channel, PhoneNumber};
+use crate::contact::{Address, Channel, Number, PhoneNumber};
 use crate::ledger::{Anchor, Link, Verified};
 use crate::notice::{Notice, NoticeKey, Occasion, Omission, Reason};
 use crate::outcome::Suppression;
@@ -245,6 +245,8 @@ pub struct Known {
     pub person: Option<String>,
     /// Reminder texts that went, or are about to go, to the participant's numbers because of other sessions: the latest hundred or so.
     pub reminded: Vec<Reminded>,
+    /// The numbers that the participant has texts to, and what is known of each.
+    pub numbers: Vec<(PhoneNumber, Number)>,
     /// All of the participant's notices.
     pub notices: Vec<KnownNotice>,
 }
@@ -270,6 +272,12 @@ pub struct Reminded {
 }
 
 impl Known {
+    /// What is known of the number, if it is one: of an address nothing is.
+    pub fn number(&self, address: &Address) -> Number {
+        let Address::Sms(to) = address else { return Number::default() };
+        self.numbers.iter().find(|(number, _)| number == to).map(|(_, number)| *number).unwrap_or_default()
+    }
+
     /// The digest of the facts of now. (Beside it, a store of before keeps the one that it remembered.)
     pub fn facts_now(&self) -> &str {
         self.facts.split('=').next().unwrap_or_default()
@@ -281,6 +289,9 @@ impl Known {
         self.reminded.iter().filter(same).cloned().collect()
     }
 }
+
+/// So many texts to a number are looked at, those of the latest sessions, for somebody else who is told at it.
+pub(crate) const SHARED_MAX: usize = 100;
 
 /// So many reminders of a number are looked at, those of the latest sessions: far more than any limit.
 pub(crate) const REMINDED_MAX: usize = 100;

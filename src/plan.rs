@@ -106,6 +106,7 @@ pub fn observe(session: &Session, mut known: KnownMap, policy: &Policy, first_fi
             said: None,
             person: None,
             reminded: Vec::new(),
+            numbers: Vec::new(),
             adopted: first_fill,
             notices: Vec::new(),
         });

@@ -1,9 +1,11 @@
 //! What would be sent, and what not and why: the live path without a transport. Pure: what sources said in, lines out.
 
+use std::collections::{HashMap, HashSet};
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
-use crate::contact::{ConnectCode, Passkey};
+use crate::contact::{Address, ConnectCode, Passkey};
 use crate::message::SmsEncoding;
 use crate::notice::{Decision, Notice, Occasion, Omission, Reason};
 use crate::outbox::KnownMap;
@@ -91,6 +93,7 @@ pub struct Request<'a> {
 struct Decided<'a> {
     session: Option<&'a Session>,
     meet_now: bool,
+    number: Number,
     decision: Decision,
 }
 
@@ -116,19 +119,22 @@ pub fn each_line<E>(mut request: Request<'_>, mut each: impl FnMut(Line) -> Resu
         .faults
         .iter()
         .filter(|f| !f.is_word())
-        .map(|f| Decided { session: None, meet_now: false, decision: plan::quarantined(f) })
+        .map(|f| Decided { session: None, meet_now: false, number: Number::default(), decision: plan::quarantined(f) })
         .collect();
     let mut by_session = crate::walk::by_session(known);
     for session in &request.snapshot.sessions {
         let known = plan::observe(session, by_session.remove(&session.id).unwrap_or_default(), request.policy, false, request.now);
         let decisions = plan::plan_session(session, &known, request.policy, request.suppressed, request.now);
         let open = decisions.into_iter().filter(|d| !is_told(d, &known));
-        let meet_now = |d: &Decision| match d {
-            Decision::Send(n) => known.get(&(n.session, n.participation)).is_some_and(|one| plan::is_meet_now(session, one)),
-            Decision::Omit(_) => false,
+        let of_it = |decision| {
+            let sent = if let Decision::Send(n) = &decision { known.get(&(n.session, n.participation)).zip(Some(n)) } else { None };
+            let meet_now = sent.is_some_and(|(one, _)| plan::is_meet_now(session, one));
+            let number = sent.map(|(one, n)| one.number(&n.address)).unwrap_or_default();
+            Decided { session: Some(session), meet_now, number, decision }
         };
-        decided.extend(open.map(|decision| Decided { session: Some(session), meet_now: meet_now(&decision), decision }));
+        decided.extend(open.map(of_it));
     }
+    tell_apart(&mut decided);
     decided.retain(|d| request.wants(&d.decision));
     decided.sort_by(|a, b| diff::due_order(&a.decision, &b.decision));
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -142,6 +148,23 @@ pub fn each_line<E>(mut request: Request<'_>, mut each: impl FnMut(Line) -> Resu
         made.into_iter().flatten().try_for_each(&mut each)?;
     }
     Ok(())
+}
+
+/// Two people who are told at one number: they will be known as such once the store has both.
+fn tell_apart(decided: &mut [Decided<'_>]) {
+    let text = |d: &Decided<'_>| match &d.decision {
+        Decision::Send(Notice { address: Address::Sms(number), participation, .. }) => {
+            d.session?.participant(*participation).map(|person| (number.expose().to_owned(), plan::person_key(person)))
+        }
+        _ => None,
+    };
+    let mut people: HashMap<String, HashSet<String>> = HashMap::new();
+    for (number, person) in decided.iter().filter_map(text) {
+        people.entry(number).or_default().insert(person);
+    }
+    for one in decided.iter_mut() {
+        one.number.shared |= text(one).is_some_and(|(number, _)| people[&number].len() > 1);
+    }
 }
 
 /// Handed over already, or refused for good.
@@ -197,7 +220,7 @@ impl Request<'_> {
             ..Line::empty()
         };
         let Some((session, person)) = decided.session.and_then(|s| Some((s, s.participant(notice.participation)?))) else { return line };
-        match self.render(notice, session, person, decided.meet_now) {
+        match self.render(decided, notice, session, person) {
             Ok(rendered) => self.show(&mut line, rendered, person),
             Err(error) => {
                 line.verdict = "omit";
@@ -209,7 +232,7 @@ impl Request<'_> {
     }
 
     /// As it will be at its due time: "today" and "tomorrow" are those of that day.
-    fn render(&self, notice: &Notice, session: &Session, person: &Participant, meet_now: bool) -> Result<Rendered, RenderError> {
+    fn render(&self, of: &Decided<'_>, notice: &Notice, session: &Session, person: &Participant) -> Result<Rendered, RenderError> {
         let to = plan::reader(person, &notice.address, self.policy).map_err(|why| RenderError::Template { file: String::new(), why })?;
         let facts = Facts {
             notice,
@@ -217,9 +240,9 @@ impl Request<'_> {
             participant: person,
             zone: &to.zone,
             locale: to.locale,
-            meet_now,
+            meet_now: of.meet_now,
             sequence: 0,
-            number: Number::default(),
+            number: of.number,
         };
         self.renderer.render(&facts, notice.due_at.max(self.now))
     }

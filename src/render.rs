@@ -37,6 +37,7 @@ use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+pub use crate::contact::Number;
 use crate::contact::{Address, EmailAddress};
 use crate::message::{Message, SmsEncoding};
 use crate::notice::{Notice, NoticeKey};
@@ -116,15 +117,6 @@ pub struct Facts<'a> {
     pub sequence: u32,
     /// Of a text: what is known of the number that it goes to.
     pub number: Number,
-}
-
-/// What is known of a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Number {
-    /// Somebody answered from it: they know whom the texts are from, and how to stop them.
-    pub answered: bool,
-    /// Somebody else is told at it, too.
-    pub shared: bool,
 }
 
 /// A message, and its parts as `preview` shows them.

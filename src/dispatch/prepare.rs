@@ -12,7 +12,7 @@ use crate::notice::{Decision, Notice, Occasion, Reason};
 use crate::outbox::{self, Claim, KnownMap, KnownNotice, Lease, Settlement, State};
 use crate::plan::diff::{Verdict, of_participant, revalidate, state_after};
 use crate::plan::{self, Recipient, Suppressions};
-use crate::render::{Facts, Number, RenderError, calls_it_another_day};
+use crate::render::{Facts, RenderError, calls_it_another_day};
 use crate::session::{Presence, Session, SessionId};
 use crate::source::kept;
 
@@ -193,7 +193,7 @@ impl Dispatcher {
             locale: to.locale,
             meet_now,
             sequence,
-            number: Number::default(),
+            number: claim.known.number(&notice.address),
         };
         let mut message = self.renderer.render(&facts, now).map_err(|e| unrenderable(doubtful, &notice, &e))?.message;
         if doubtful && let Some(bytes) = &claim.frozen {

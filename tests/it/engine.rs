@@ -29,6 +29,7 @@ mod clocks;
 mod extent;
 mod guard;
 mod nudge;
+mod numbers;
 mod remind;
 mod sources;
 mod told;

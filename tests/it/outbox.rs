@@ -120,7 +120,8 @@ macro_rules! conformance {
             an_rsvp_is_kept_and_plans_the_session_again,
             what_staff_said_is_not_lifted_by_a_reply,
             open_sessions_are_those_that_a_number_was_told_of,
-            reminders_of_other_sessions_are_counted_by_number
+            reminders_of_other_sessions_are_counted_by_number,
+            a_number_is_known_by_who_answers_and_who_else_is_told_at_it
         );
     };
     ($store:ident: $($case:ident),*) => {

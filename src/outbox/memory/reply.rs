@@ -30,6 +30,7 @@ impl Tables {
         if let Some(said) = taken.for_staff.clone() {
             self.said.push((Written { key: taken.key, at: now, shown: taken.from.to_string(), word: taken.word, said }, false));
         }
+        self.heard.insert(taken.from.clone(), now);
         let address = Address::Sms(taken.from.clone());
         let heard = match &taken.change {
             Changes::Nothing => true,
@@ -112,6 +113,7 @@ impl Tables {
         self.answers.retain(|k| k.at >= content_before);
         self.said.retain(|(said, _)| said.at >= content_before);
         self.replies.retain(|_, at| *at >= history_before);
+        self.heard.retain(|_, at| *at >= history_before);
     }
 
     pub(super) fn end_answer(&mut self, now: DateTime<Utc>, key: NoticeKey, outcome: &str) {

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::guard::Guard;
 use super::reply::Kept;
-use crate::contact::{Address, Channel};
+use crate::contact::{Address, Channel, Number, PhoneNumber};
 use crate::ledger::{Anchor, CHECKPOINT};
 use crate::notice::{Notice, NoticeKey, Omission, Reason};
 use crate::outbox::reply::Written;
@@ -15,8 +15,8 @@ use crate::outbox::transition::{Doubt, Recovery, Row};
 use crate::outbox::words::resent;
 use crate::outbox::{
     Act, Alert, Also, Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, GuardKind, Known, KnownNotice, Lease,
-    LedgerRow, Member, Phase, Purged, REMINDED_MAX, Recovered, Reminded, Rest, Retention, SaidBy, SeenSession, Settlement, SourceStatus,
-    StaffLetter, Standing, State, Status, StoredSession, SuppressedAddress, Touch, Walk, WalkedSession, suppression_key,
+    LedgerRow, Member, Phase, Purged, REMINDED_MAX, Recovered, Reminded, Rest, Retention, SHARED_MAX, SaidBy, SeenSession, Settlement,
+    SourceStatus, StaffLetter, Standing, State, Status, StoredSession, SuppressedAddress, Touch, Walk, WalkedSession, suppression_key,
 };
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, Presence, SessionId};
@@ -43,6 +43,8 @@ pub(super) struct Tables {
     pub(super) deliveries: HashMap<NoticeKey, Vec<(i64, Delivery)>>,
     pub(super) omissions: BTreeMap<(String, SessionId), Vec<Omission>>,
     pub(super) suppressions: BTreeMap<String, SuppressedAddress>,
+    /// Numbers that somebody answered from, and when last.
+    pub(super) heard: HashMap<PhoneNumber, DateTime<Utc>>,
     /// When each reply was taken.
     pub(super) replies: HashMap<NoticeKey, DateTime<Utc>>,
     pub(super) answers: Vec<Kept>,
@@ -294,7 +296,27 @@ impl Tables {
             keys.iter().map(|key| &self.rows[key]).filter(|row| row.entry.source == source).map(Into::into).collect();
         notices.sort_by_key(|n| (n.notice.due_at, n.notice.key));
         let reminded = self.reminded(source, session, &notices);
-        Some(Known { reminded, notices, ..known.clone() })
+        let numbers = self.numbers(known.person.as_deref(), &notices);
+        Some(Known { reminded, numbers, notices, ..known.clone() })
+    }
+
+    /// What is known of the numbers of these notices.
+    fn numbers(&self, person: Option<&str>, notices: &[KnownNotice]) -> Vec<(PhoneNumber, Number)> {
+        let mut found: Vec<(PhoneNumber, Number)> = Vec::new();
+        for notice in notices {
+            let Address::Sms(to) = &notice.notice.address else { continue };
+            if found.iter().any(|(number, _)| number == to) {
+                continue;
+            }
+            let mut texts: Vec<&Entry> =
+                self.by_number[to.expose()].iter().filter_map(|key| self.rows.get(key)).map(|row| &row.entry).collect();
+            texts.sort_by_key(|e| std::cmp::Reverse(e.notice.start));
+            let who = |e: &&Entry| self.participants.get(&(e.source.clone(), e.notice.session, e.notice.participation))?.person.as_deref();
+            let others = texts.iter().take(SHARED_MAX).filter_map(who);
+            let shared = person.is_some_and(|this| others.into_iter().any(|other| other != this));
+            found.push((to.clone(), Number { answered: self.heard.contains_key(to), shared }));
+        }
+        found
     }
 
     /// Reminders of other sessions, to the numbers of these notices.

@@ -12,7 +12,7 @@ use super::{history, presence, sources};
 type Then = Option<fn(&Connection) -> rusqlite::Result<()>>;
 
 /// The files, in order; file n leads from version n to n + 1. A released one is never edited: the next change is a new file.
-const MIGRATIONS: [(&str, Then); 15] = [
+const MIGRATIONS: [(&str, Then); 16] = [
     (include_str!("../schema/0001_outbox.sql"), None),
     (include_str!("../schema/0002_ledger.sql"), Some(history::link_all)),
     (include_str!("../schema/0003_by_number.sql"), None),
@@ -28,6 +28,7 @@ const MIGRATIONS: [(&str, Then); 15] = [
     (include_str!("../schema/0013_sources.sql"), Some(sources::stand_once)),
     (include_str!("../schema/0014_told.sql"), None),
     (include_str!("../schema/0015_alert.sql"), None),
+    (include_str!("../schema/0016_heard.sql"), None),
 ];
 
 /// "PNCT", in the file's header: another program's database is not taken for ours.
@@ -132,6 +133,22 @@ mod tests {
         let key: [u8; 32] = connection.query_row("SELECT reference_key FROM identity", [], |row| row.get(0)).unwrap();
         assert_eq!(key, [0; 32], "the key is drawn once");
         migrate(&mut connection, [1; 32]).unwrap();
+    }
+
+    /// Who was answered has written: they need not be told again how to stop.
+    #[test]
+    fn numbers_that_wrote_before_the_sixteenth_version_are_known() {
+        for key in [None, Some(StoreKey::parse(&"5a".repeat(32)).unwrap())] {
+            let sealer = Sealer::new(key.as_ref());
+            let mut connection = of_version(15, &sealer);
+            let setup = "INSERT INTO identity (id, reference_key) VALUES (1, zeroblob(32));
+                         INSERT INTO reply (id, at, word) VALUES ('r', 5, 'help');
+                         INSERT INTO answer VALUES ('r', '', seal_alike('suppression', 'wrote'), 'help', 'en', 5, 6, 'accepted', NULL);";
+            connection.execute_batch(setup).unwrap();
+            migrate(&mut connection, [1; 32]).unwrap();
+            let heard = |who: &str| connection.query_row(query::HEARD, [who], |row| row.get::<_, bool>(0)).unwrap();
+            assert_eq!((heard("wrote"), heard("did not")), (true, false));
+        }
     }
 
     const PERSON: &str = r#"{"ParticipationId":11,"ShouldAutoDeliverCode":"E","DepositRequired":20.00}"#;

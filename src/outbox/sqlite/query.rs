@@ -11,11 +11,11 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use super::columns::{at, misread, ms, opt_at, opt_phase, opt_role, opt_word, required, word};
 use super::notices::{self, COLUMNS};
 use super::{frozen, guard, sources};
-use crate::contact::{Address, Channel};
+use crate::contact::{Address, Channel, Number, PhoneNumber};
 use crate::notice::{NoticeKey, Omission};
 use crate::outbox::{
-    Delivery, Departed, Entry, Filter, Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, Rest, Said, Seen, SeenSession, SourceStatus,
-    Status, StoredSession, Touch,
+    Delivery, Departed, Entry, Filter, Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, Rest, SHARED_MAX, Said, Seen, SeenSession,
+    SourceStatus, Status, StoredSession, Touch, suppression_key,
 };
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, SessionId};
@@ -186,6 +186,7 @@ pub(super) fn participant(connection: &Connection, source: &str, session: Sessio
     let (rsvp, answered_start) = super::reply::rsvp(connection, source, session, id)?.unzip();
     let answered_start = answered_start.flatten();
     let reminded = reminded(connection, source, session, &notices)?;
+    let numbers = numbers(connection, (source, session, id), &notices)?;
     connection.prepare_cached(sql)?.query_row(ids, |row| {
         Ok(Known {
             first_seen: at(row, 0)?,
@@ -203,9 +204,40 @@ pub(super) fn participant(connection: &Connection, source: &str, session: Sessio
             said: said(row)?,
             person: row.get(11)?,
             reminded,
+            numbers,
             notices,
         })
     })
+}
+
+pub(super) const HEARD: &str = "SELECT EXISTS (SELECT 1 FROM heard WHERE address_key = seal_alike('suppression', ?1))";
+
+/// Whether somebody else has a text to that number, among those of the latest sessions. Who is not known is nobody else.
+pub(super) const SHARED: &str = "SELECT EXISTS (
+     SELECT 1 FROM (SELECT source, session_id, participation_id FROM notice INDEXED BY notice_number
+                    WHERE channel = 'sms' AND address = seal_alike('address', ?1) ORDER BY start_at DESC LIMIT ?5) AS text
+     JOIN participant AS other ON other.source = text.source AND other.session_id = text.session_id AND other.participation_id = text.participation_id
+     JOIN participant AS this ON this.source = ?2 AND this.session_id = ?3 AND this.participation_id = ?4
+     WHERE other.person <> this.person)";
+
+/// What is known of the numbers of these notices.
+fn numbers(
+    connection: &Connection,
+    (source, session, id): (&str, SessionId, ParticipationId),
+    notices: &[KnownNotice],
+) -> rusqlite::Result<Vec<(PhoneNumber, Number)>> {
+    let mut found: Vec<(PhoneNumber, Number)> = Vec::new();
+    for address in notices.iter().map(|n| &n.notice.address) {
+        let Address::Sms(to) = address else { continue };
+        if found.iter().any(|(number, _)| number == to) {
+            continue;
+        }
+        let answered = connection.prepare_cached(HEARD)?.query_row([suppression_key(address)], |row| row.get(0))?;
+        let values = params![to.expose(), source, session.0, id.0, SHARED_MAX as i64];
+        let shared = connection.prepare_cached(SHARED)?.query_row(values, |row| row.get(0))?;
+        found.push((to.clone(), Number { answered, shared }));
+    }
+    Ok(found)
 }
 
 fn said(row: &Row<'_>) -> rusqlite::Result<Option<Said>> {
@@ -550,6 +582,8 @@ mod tests {
             (reply::OPEN.to_owned(), "USING INDEX notice_number (address=? AND start_at>?)", "SCAN notice"),
             (reply::WAITING.to_owned(), "USING INDEX answer_waiting", sorted),
             (REMINDED.to_owned(), "USING INDEX notice_number (address=?)", "TEMP B-TREE"),
+            (SHARED.to_owned(), "USING INDEX notice_number (address=?)", "TEMP B-TREE"),
+            (HEARD.to_owned(), "SEARCH heard USING PRIMARY KEY", "SCAN heard"),
             (COUNTS.to_owned(), "USING COVERING INDEX notice_state", "TEMP B-TREE"),
             (LAST_TOUCH.to_owned(), "SEARCH ledger USING COVERING INDEX ledger_session (session_id=?)", "SCAN"),
         ];

@@ -38,6 +38,9 @@ pub(super) fn take(connection: &Tx<'_>, now: DateTime<Utc>, taken: &Taken) -> ru
     }
     let address = Address::Sms(taken.from.clone());
     let key = suppression_key(&address);
+    let sql = "INSERT INTO heard (address_key, at) VALUES (seal_alike('suppression', ?1), ?2)
+               ON CONFLICT (address_key) DO UPDATE SET at = excluded.at";
+    connection.prepare_cached(sql)?.execute(params![key, ms(now)])?;
     let heard = match &taken.change {
         Changes::Nothing => true,
         Changes::OptOut => suppression::suppress(connection, now, &address, Suppression::OptedOut, SaidBy::Reply)?,

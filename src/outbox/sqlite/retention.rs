@@ -57,6 +57,7 @@ pub(super) fn batch(connection: &Connection, retention: Retention) -> rusqlite::
         ledger_rows: connection.prepare_cached(LEDGER)?.execute(params![closed, BATCH])? as u64,
     };
     connection.prepare_cached(DEPARTED)?.execute([])?;
+    connection.prepare_cached("DELETE FROM heard WHERE at < ?1")?.execute([ms(retention.history_before)])?;
     connection.prepare_cached(guard::PURGE)?.execute([])?;
     connection.prepare_cached("DELETE FROM also_listed WHERE start_at < ?1")?.execute([ms(retention.content_before)])?;
     let answers = connection.prepare_cached(ANSWERS)?.execute(content)? + connection.prepare_cached(SAID)?.execute(content)?;

@@ -82,6 +82,7 @@ pub(crate) fn known() -> Known {
         said: None,
         person: None,
         reminded: Vec::new(),
+        numbers: Vec::new(),
         adopted: false,
         notices: Vec::new(),
     }

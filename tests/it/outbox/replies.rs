@@ -1,11 +1,11 @@
 //! What people write back, and what stores make of it.
 
-use punctual::contact::{Address, Channel, PhoneNumber};
+use punctual::contact::{Address, Channel, Number, PhoneNumber};
 use punctual::feedback::answer::Answer;
 use punctual::feedback::word::Word;
 use punctual::notice::Occasion;
 use punctual::outbox::reply::{Answered, Changes, ForStaff, Place, Taken, Told, Written, reply_key};
-use punctual::outbox::{ClaimRequest, Retention, SaidBy, Settlement, Touch, WalkedSession};
+use punctual::outbox::{Change, ClaimRequest, Retention, SaidBy, Settlement, Touch, WalkedSession};
 use punctual::outcome::Suppression;
 use punctual::session::{ParticipationId, Rsvp, SessionId};
 
@@ -236,4 +236,32 @@ pub(super) async fn an_answer_during_a_walk_is_planned_by_the_next_one(store: St
     let applied = store.outbox.apply(planned(touch().await, "second")).await.unwrap();
     assert_eq!(applied.touched, []);
     assert_eq!((seen().await.digest.as_str(), seen().await.replan), ("second", false));
+}
+
+/// Whose number it is, and whether they answered from it: by that a text says who it is from and for whom.
+pub(super) async fn a_number_is_known_by_who_answers_and_who_else_is_told_at_it(store: Store) {
+    let told = |session: i64, number: u32, person: Option<&str>| {
+        let add = Change::Add(addressed(session, Occasion::Invite, 0, text(number)));
+        let mut walked = walked(session, "d", vec![add]);
+        walked.known.iter_mut().for_each(|(_, known)| known.person = person.map(str::to_owned));
+        walked
+    };
+    // Two children at a parent's number; one of them twice; somebody whom a store of before knows nothing of; one with a number of their own.
+    let people =
+        [(1, 1, Some("maya")), (2, 1, Some("noah")), (3, 1, Some("maya")), (4, 1, None), (5, 2, Some("trevor")), (6, 2, Some("trevor"))];
+    store.outbox.apply(walk(people.map(|(session, number, person)| told(session, number, person)).into())).await.unwrap();
+    let of = |session: i64, number: u32| {
+        let (outbox, id) = (&store.outbox, SessionId(session));
+        async move { outbox.known("clinic", &[id]).await.unwrap()[&(id, ParticipationId(session * 10 + 1))].number(&text(number)) }
+    };
+    let is = |answered, shared| Number { answered, shared };
+    for (session, number, wanted) in [(1, 1, is(false, true)), (2, 1, is(false, true)), (4, 1, is(false, false)), (5, 2, is(false, false))]
+    {
+        assert_eq!(of(session, number).await, wanted, "session {session}");
+    }
+    assert_eq!(of(1, 2).await, Number::default(), "a number that they have no text to");
+    store.hear(1, taken("SM1", Word::Other, Changes::Nothing, Answer::NotUnderstood)).await;
+    assert_eq!((of(1, 1).await, of(5, 2).await), (is(true, true), is(false, false)), "a reply of any kind");
+    let claims = store.outbox.claim(ClaimRequest { channel: Channel::Sms, ..request(1) }).await.unwrap();
+    assert!(claims.iter().all(|claim| claim.known.number(&claim.entry.notice.address).answered == (claim.entry.notice.session.0 < 5)));
 }

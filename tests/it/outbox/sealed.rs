@@ -205,6 +205,7 @@ fn each_column_is_sealed_or_harmless() {
         ("content", &["packed"]),
         ("suppression", &["address_key"]),
         ("answer", &["address", "address_key"]),
+        ("heard", &["address_key"]),
         ("said", &["text"]),
         ("guard", &["says"]),
     ]);
