@@ -14,7 +14,7 @@ use since::Since;
 
 use crate::access::{Name, Role, Scope};
 use crate::config::{self, Config, Mistakes};
-use crate::contact::{Address, EmailAddress, PhoneNumber};
+use crate::contact::Address;
 use crate::daemon::open_store;
 use crate::desk::{Desk, Unanswered};
 use crate::ledger::Anchor;
@@ -715,14 +715,9 @@ fn typed(argument: &str) -> anyhow::Result<String> {
     Ok(line.trim().to_owned())
 }
 
-/// An address as typed: with an @ it is for e-mail, else a telephone number.
+/// An address as typed: also a number that no numbering plan has.
 fn address(raw: &str, config: &Config) -> anyhow::Result<Address> {
-    let parsed = if raw.contains('@') {
-        EmailAddress::parse(raw).map(Address::Email)
-    } else {
-        PhoneNumber::possible(raw, &config.policy.region).map(Address::Sms)
-    };
-    parsed.map_err(|why| anyhow::anyhow!("the address cannot be used: {why}"))
+    Address::possible(raw, &config.policy.region).map_err(|why| anyhow::anyhow!("the address cannot be used: {why}"))
 }
 
 /// Where a command asks.

@@ -248,6 +248,16 @@ impl Address {
         matches!(self.canonical(), Cow::Borrowed(_))
     }
 
+    /// An address as somebody types it: with an @ it is for e-mail, else a telephone number, which must be valid in its region.
+    pub fn parse(raw: &str, region: &str) -> Result<Self, &'static str> {
+        if raw.contains('@') { EmailAddress::parse(raw).map(Self::Email) } else { PhoneNumber::parse(raw, region).map(Self::Sms) }
+    }
+
+    /// The same, of any number that may be one: for a list that keeps messages away.
+    pub fn possible(raw: &str, region: &str) -> Result<Self, &'static str> {
+        if raw.contains('@') { EmailAddress::parse(raw).map(Self::Email) } else { PhoneNumber::possible(raw, region).map(Self::Sms) }
+    }
+
     /// Reads back what [`expose`](Self::expose) gave (for the store).
     pub fn restore(channel: Channel, exposed: &str) -> Self {
         match channel {

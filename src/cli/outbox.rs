@@ -10,7 +10,7 @@ use super::table::{Colors, Tone, table};
 use super::{Exit, FilterArgs, OutboxCommand, ResendArgs, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
-use crate::contact::{Address, EmailAddress, PhoneNumber};
+use crate::contact::Address;
 use crate::desk::Desk;
 use crate::desk::notices::{Line, Opened, open};
 use crate::desk::resend::{self as wish, Answer, Wish, refused_since};
@@ -117,7 +117,8 @@ async fn resend(desk: &Desk, args: &ResendArgs) -> anyhow::Result<Exit> {
     let now = WallClock.now();
     let since = args.since.map_or(DateTime::UNIX_EPOCH, |since| since.before(now));
     let keys = if args.rejected { refused_since(desk, since, now).await? } else { args.keys.clone() };
-    let to = args.to.as_deref().map(|to| address(to, &desk.policy.region)).transpose()?;
+    let to =
+        args.to.as_deref().map(|to| Address::parse(to, &desk.policy.region)).transpose().map_err(|why| anyhow::anyhow!("--to: {why}"))?;
     if to.is_some() {
         of_one_person(desk, &keys).await?;
     }
@@ -146,12 +147,6 @@ async fn of_one_person(desk: &Desk, keys: &[NoticeKey]) -> anyhow::Result<()> {
         bail!("--to is for the notices of one participant: these are of several");
     }
     Ok(())
-}
-
-fn address(text: &str, region: &str) -> anyhow::Result<Address> {
-    let parsed =
-        if text.contains('@') { EmailAddress::parse(text).map(Address::Email) } else { PhoneNumber::parse(text, region).map(Address::Sms) };
-    parsed.map_err(|why| anyhow::anyhow!("--to: {why}"))
 }
 
 /// Asks first, where somebody sits at a terminal. (Scripts that cancel without `--yes` are older than it.)

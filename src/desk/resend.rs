@@ -30,6 +30,21 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// The same for a front desk, without a period.
+    pub fn in_words(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Store(Resent::As(_)) => return None,
+            Self::Store(Resent::Missing) => "There is no such message",
+            Self::Store(Resent::NotOver(_)) => "It is in another state by now",
+            Self::Store(Resent::Late) => "It is of no more use: its time is over",
+            Self::Store(Resent::UnderWay) => "It is being sent again already",
+            Self::Store(Resent::TooOften) => "It was sent again too often",
+            Self::Store(Resent::OtherChannel) => "A text goes to a telephone number, and an e-mail to an e-mail address",
+            Self::Suppressed(Suppression::OptedOut) => "They asked for no more messages there",
+            Self::Suppressed(Suppression::Bounced) => "Messages to this address come back",
+        })
+    }
+
     /// Why it is not handed over again; `None`: it is.
     pub fn refusal(self) -> Option<String> {
         Some(match self {
@@ -50,6 +65,11 @@ impl Answer {
             }
         })
     }
+}
+
+/// Whether its own address gets messages; `None`: it does.
+pub async fn silenced(desk: &Desk, address: &Address) -> Result<Option<Suppression>, StoreError> {
+    Ok(desk.suppressions().await?.of(address))
 }
 
 /// Hands them over again; one answer for each, in their order.

@@ -97,9 +97,25 @@ fn operations() -> Vec<Operation> {
         Operation {
             answers: &[(200, Some(schema::<Shown>))],
             refusals: &[NO_NOTICE, (409, "It is in no state for that.")],
-            ..write("post", "/notices/{key}/{act}", "actOnNotice", "Retries, holds, releases, cancels or resends a notice.", || {
-                post(deeds::act)
-            })
+            ..write(
+                "post",
+                "/notices/{key}/{act}",
+                "actOnNotice",
+                "Retries, holds, releases, cancels, restores or resends a notice.",
+                || post(deeds::act),
+            )
+        },
+        Operation {
+            body: Some(schema::<deeds::Again>),
+            answers: &[(200, Some(schema::<Shown>))],
+            refusals: &[NO_NOTICE, (409, "Only what was accepted or rejected, and is of use, is handed over again.")],
+            ..write(
+                "post",
+                "/notices/{key}/resend",
+                "resendNotice",
+                "Hands over again what was accepted or rejected, as a new notice; also to another address of its channel, this once.",
+                || post(deeds::again),
+            )
         },
         Operation {
             query: &[PARTICIPATION],

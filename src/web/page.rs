@@ -35,6 +35,7 @@ static TEMPLATES: LazyLock<Tera> = LazyLock::new(|| {
         "unreachable.html",
         "person.html",
         "remind.html",
+        "resend.html",
         "notice.html",
         "search.html",
         "problem.html"

@@ -27,6 +27,7 @@ mod entrance;
 mod notice;
 mod person;
 mod remind;
+mod resend;
 mod shown;
 
 /// Sessions on one page.
@@ -52,6 +53,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/sessions/{id}/{participation}/remind", get(remind::page).post(remind::act))
         .route("/notices/{key}", get(notice::notice))
         .route("/notices/{key}/message", get(notice::message))
+        .route("/notices/{key}/resend", get(resend::page).post(resend::act))
         .route("/notices/{key}/{act}", post(deeds::act))
         .route("/guard/accept", post(deeds::accept))
         .route("/guard/reject", post(deeds::reject))

@@ -29,6 +29,15 @@ pub(super) async fn json(headers: &HeaderMap, body: Body, limit: usize, time: Du
     read(headers, body, limit, time).await
 }
 
+/// The same, where there may be none.
+pub(super) async fn json_if_any(headers: &HeaderMap, body: Body, limit: usize, time: Duration) -> Result<Vec<u8>, Problem> {
+    let bytes = read(headers, body, limit, time).await?;
+    if !bytes.is_empty() {
+        is_plain(headers, "application/json")?;
+    }
+    Ok(bytes)
+}
+
 /// A form, likewise.
 pub(super) async fn form(headers: &HeaderMap, body: Body, limit: usize, time: Duration) -> Result<Vec<u8>, Problem> {
     is_plain(headers, "application/x-www-form-urlencoded")?;

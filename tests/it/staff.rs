@@ -1,9 +1,12 @@
 //! The pages of staff and the API of programs, over real sockets: who may look, who may act, and what nobody sees.
 
+use chrono::TimeDelta;
 use punctual::access::{Access, Role, Scope, Token, User, digest, file, password};
 use punctual::clock::{Clock, WallClock};
+use punctual::contact::Channel;
 use punctual::notice::NoticeKey;
-use punctual::outbox::{Act, Entry, Filter, LedgerRow, State};
+use punctual::outbox::{Act, Begin, ClaimRequest, Entry, Filter, Lease, LedgerRow, Settlement, State};
+use punctual::outcome::Suppression;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 use serde_json::Value;
@@ -94,6 +97,22 @@ impl Office {
     async fn invited(&self) {
         let invites: Vec<NoticeKey> = self.entries().await.iter().filter(|e| e.notice.rule.is_none()).map(|e| e.notice.key).collect();
         assert!(self.practice.engine.outbox().act(&invites, Act::CancelTold, WallClock.now()).await.unwrap() > 0);
+    }
+
+    /// The first invite met a mailbox that does not exist.
+    async fn refused(&self) -> NoticeKey {
+        let outbox = self.practice.engine.outbox();
+        let now = WallClock.now() + TimeDelta::minutes(3);
+        let request = ClaimRequest { owner: "test".to_owned(), now, channel: Channel::Email, lease: TimeDelta::minutes(5), limit: 1 };
+        let claim = outbox.claim(request).await.unwrap().remove(0);
+        let lease = Lease { key: claim.entry.notice.key, epoch: claim.epoch };
+        let facts = claim.known.facts_now().to_owned();
+        let (transport, bytes) = ("folder".to_owned(), b"a message".as_slice().into());
+        let begin = Begin { lease, revision: claim.revision, facts, at: now, transport, bytes };
+        assert_eq!(outbox.begin(vec![begin]).await.unwrap(), [true]);
+        let refusal = Settlement::Rejected { reply: "550 5.1.1 no such user".to_owned(), remember: Some(Suppression::Bounced) };
+        assert_eq!(outbox.settle(now, vec![(lease, refusal)]).await.unwrap(), [true]);
+        lease.key
     }
 
     async fn ledger(&self) -> Vec<LedgerRow> {

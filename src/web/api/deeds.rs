@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{FromRequest, Path, RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, RequestPartsExt};
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ use super::answers::opened;
 use super::query::Query;
 use super::{answer, who};
 use crate::access::Token;
-use crate::contact::{Address, EmailAddress, PhoneNumber};
+use crate::contact::Address;
 use crate::desk::remind::{self, Line};
 use crate::desk::resend::{self, Answer, resend};
 use crate::outbox::resend::Resent;
@@ -28,10 +29,30 @@ use crate::web::{Shared, request, to_the_end};
 /// Largest body, in bytes.
 const BODY_MAX: usize = 8 << 10;
 
-async fn read<T: DeserializeOwned>(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<T, Problem> {
-    let bytes = request::json(headers, body, BODY_MAX, shared.settings.limits.body).await?;
-    // Its message could repeat what stands there: only the place is told.
-    serde_json::from_slice(&bytes).map_err(|e| {
+/// What a program asks for: who it is, and what its body holds. It has no query.
+pub(super) struct Asked<T> {
+    shared: Arc<Shared>,
+    /// What the ledger calls it.
+    who: String,
+    now: DateTime<Utc>,
+    body: T,
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let token: Extension<Token> = parts.extract().await.map_err(|_| Problem::new(StatusCode::UNAUTHORIZED, "expected a token"))?;
+        Query::parse(parts.uri.query().map(str::to_owned), &[])?;
+        let bytes = request::json(&parts.headers, body, BODY_MAX, shared.settings.limits.body).await?;
+        Ok(Self { shared: Arc::clone(shared), who: who(&token), now: shared.office.clock.now(), body: parsed(&bytes)? })
+    }
+}
+
+/// Its message could repeat what stands there: only the place is told.
+fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map_err(|e| {
         let detail = format!("the body is not what is described, at line {}, column {}", e.line(), e.column());
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
     })
@@ -44,9 +65,6 @@ pub(super) async fn act(
     token: Extension<Token>,
 ) -> Result<Response, Problem> {
     Query::parse(text, &[])?;
-    if act == "resend" {
-        return again(&shared, &key, who(&token)).await;
-    }
     let act =
         Act::from_word(&act).ok_or_else(|| Problem::not_found("expected retry, hold, release, cancel, cancel_told, restore or resend"))?;
     let notice = opened(&shared, &key).await?.entry.notice.key;
@@ -58,16 +76,38 @@ pub(super) async fn act(
     Ok(answer(StatusCode::OK, &opened(&shared, &key).await?.shown))
 }
 
+/// How it is handed over again.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Again {
+    /// To this e-mail address or telephone number, this once; null: to its own.
+    #[serde(default)]
+    #[schemars(length(max = 254))]
+    to: Option<String>,
+}
+
 /// What was accepted or rejected, once more: the new notice.
-async fn again(shared: &Arc<Shared>, key: &str, who: String) -> Result<Response, Problem> {
-    let notice = opened(shared, key).await?.entry.notice.key;
-    let (of, now) = (Arc::clone(shared), shared.office.clock.now());
-    let wish = resend::Wish { keys: vec![notice], to: None, who: Some(who) };
+pub(super) async fn again(
+    State(shared): State<Arc<Shared>>,
+    Path(key): Path<String>,
+    RawQuery(text): RawQuery,
+    token: Extension<Token>,
+    (headers, body): (HeaderMap, Body),
+) -> Result<Response, Problem> {
+    Query::parse(text, &[])?;
+    // It had no body once.
+    let bytes = request::json_if_any(&headers, body, BODY_MAX, shared.settings.limits.body).await?;
+    let wanted = if bytes.is_empty() { None } else { parsed::<Option<Again>>(&bytes)? };
+    let to = wanted.unwrap_or_default().to.map(|to| Address::parse(&to, &shared.office.desk.policy.region)).transpose();
+    let to = to.map_err(|why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("to: {why}")))?;
+    let notice = opened(&shared, &key).await?.entry.notice.key;
+    let (of, now) = (Arc::clone(&shared), shared.office.clock.now());
+    let wish = resend::Wish { keys: vec![notice], to, who: Some(who(&token)) };
     let answers = to_the_end(async move { resend(&of.office.desk, &wish, now).await }).await??;
     match answers.first().map(|(_, answer)| *answer) {
         Some(Answer::Store(Resent::As(new))) => {
             shared.intake.wake();
-            Ok(answer(StatusCode::OK, &opened(shared, &new.to_string()).await?.shown))
+            Ok(answer(StatusCode::OK, &opened(&shared, &new.to_string()).await?.shown))
         }
         refused => Err(Problem::new(StatusCode::CONFLICT, refused.and_then(Answer::refusal).unwrap_or_default())),
     }
@@ -95,25 +135,18 @@ pub(super) struct Reminded {
     participants: Vec<Line>,
 }
 
-pub(super) async fn remind(
-    State(shared): State<Arc<Shared>>,
-    Path(session): Path<String>,
-    RawQuery(text): RawQuery,
-    token: Extension<Token>,
-    (headers, body): (HeaderMap, Body),
-) -> Result<Response, Problem> {
-    Query::parse(text, &[])?;
+pub(super) async fn remind(Path(session): Path<String>, asked: Asked<Remind>) -> Result<Response, Problem> {
     let none = || Problem::not_found("the store knows no such session or participant");
     let session: i64 = session.parse().map_err(|_| none())?;
-    let Remind { participation_id, in_quiet_hours, reason } = read(&shared, &headers, body).await?;
+    let Asked { shared, who, now, body: Remind { participation_id, in_quiet_hours, reason } } = asked;
     let wish = remind::Wish {
         session: SessionId(session),
         participation: participation_id.map(ParticipationId),
         at_night: in_quiet_hours,
-        who: Some(who(&token)),
+        who: Some(who),
         why: reason.unwrap_or_default(),
     };
-    let (of, now) = (Arc::clone(&shared), shared.office.clock.now());
+    let of = Arc::clone(&shared);
     let answers = to_the_end(async move { remind::remind(&of.office.desk, &wish, now).await }).await??;
     if answers.is_empty() {
         return Err(none());
@@ -148,37 +181,22 @@ pub(super) struct Rejected {
     rejected: usize,
 }
 
-pub(super) async fn accept(
-    State(shared): State<Arc<Shared>>,
-    RawQuery(text): RawQuery,
-    token: Extension<Token>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Problem> {
-    Query::parse(text, &[])?;
-    let named = read(&shared, &headers, body).await?;
-    let accepted = decide(&shared, &token, named, Verdict::Accept).await?;
+pub(super) async fn accept(asked: Asked<Accept>) -> Result<Response, Problem> {
+    let accepted = decide(asked, Verdict::Accept).await?;
     Ok(answer(StatusCode::OK, &Accepted { accepted }))
 }
 
-pub(super) async fn reject(
-    State(shared): State<Arc<Shared>>,
-    RawQuery(text): RawQuery,
-    token: Extension<Token>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Problem> {
-    Query::parse(text, &[])?;
-    let named = read(&shared, &headers, body).await?;
-    let rejected = decide(&shared, &token, named, Verdict::Reject).await?;
+pub(super) async fn reject(asked: Asked<Accept>) -> Result<Response, Problem> {
+    let rejected = decide(asked, Verdict::Reject).await?;
     Ok(answer(StatusCode::OK, &Rejected { rejected }))
 }
 
-async fn decide(shared: &Shared, token: &Extension<Token>, Accept { source }: Accept, verdict: Verdict) -> Result<usize, Problem> {
+async fn decide(asked: Asked<Accept>, verdict: Verdict) -> Result<usize, Problem> {
+    let Asked { shared, who, now, body: Accept { source } } = asked;
     if source.as_ref().is_some_and(|named| !shared.office.desk.sources.contains(named)) {
         return Err(Problem::not_found("there is no such source"));
     }
-    let (outbox, who, now) = (Arc::clone(&shared.office.desk.outbox), who(token), shared.office.clock.now());
+    let outbox = Arc::clone(&shared.office.desk.outbox);
     let decided = to_the_end(async move {
         // What is not there is not noted as decided.
         if !outbox.guards().await?.iter().any(|g| source.as_ref().is_none_or(|named| *named == g.source)) {
@@ -212,24 +230,13 @@ pub(super) struct Suppressed {
     key: String,
 }
 
-pub(super) async fn suppress(
-    State(shared): State<Arc<Shared>>,
-    RawQuery(text): RawQuery,
-    token: Extension<Token>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Problem> {
-    Query::parse(text, &[])?;
-    let Suppress { address, kind } = read(&shared, &headers, body).await?;
+pub(super) async fn suppress(asked: Asked<Suppress>) -> Result<Response, Problem> {
+    let Asked { shared, who, now, body: Suppress { address, kind } } = asked;
     let region = &shared.office.desk.policy.region;
-    let parsed = if address.contains('@') {
-        EmailAddress::parse(&address).map(Address::Email)
-    } else {
-        PhoneNumber::possible(&address, region).map(Address::Sms)
-    };
-    let address = parsed.map_err(|why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("address: {why}")))?;
+    let address =
+        Address::possible(&address, region).map_err(|why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("address: {why}")))?;
     let key = suppression_key(&address);
-    let (outbox, who, now, detail) = (Arc::clone(&shared.office.desk.outbox), who(&token), shared.office.clock.now(), key.clone());
+    let (outbox, detail) = (Arc::clone(&shared.office.desk.outbox), key.clone());
     let added = to_the_end(async move {
         outbox.note(now, "suppress", &format!("{detail}, by {who}")).await?;
         outbox.suppress(now, &address, kind).await

@@ -85,7 +85,7 @@ fn in_path(path: &str) -> Vec<Value> {
     let schema = |name: &str| match name {
         "name" => json!({ "type": "string", "minLength": 1 }),
         "session" => json!({ "type": "integer", "format": "int64", "minimum": i64::MIN, "maximum": i64::MAX }),
-        "act" => json!({ "type": "string", "enum": ["retry", "hold", "release", "cancel", "resend"] }),
+        "act" => json!({ "type": "string", "enum": ["retry", "hold", "release", "cancel", "cancel_told", "restore", "resend"] }),
         _ => json!({ "type": "string", "pattern": "^[0-9a-f]{32}$" }),
     };
     names.into_iter().map(|name| json!({ "name": name, "in": "path", "required": true, "schema": schema(name) })).collect()

@@ -66,7 +66,7 @@ pub(super) async fn message(State(shared): State<Arc<Shared>>, Path(key): Path<S
     }
 }
 
-async fn opened(looking: &Looking<'_>, key: &str) -> Result<Opened, Trouble> {
+pub(super) async fn opened(looking: &Looking<'_>, key: &str) -> Result<Opened, Trouble> {
     let nothing = || Trouble::NotFound("There is no such notice, or it was removed after its time.");
     let key: NoticeKey = key.parse().map_err(|_| nothing())?;
     open(&looking.office.desk, key).await?.ok_or_else(nothing)

@@ -314,6 +314,8 @@ pub(super) struct NoticeRow {
     accepted: Option<Moment>,
     attempts: u32,
     acts: Vec<Button>,
+    /// It went, or was refused, and is still of use: it can be sent again.
+    again: bool,
 }
 
 /// A deed that is possible.
@@ -354,6 +356,7 @@ impl NoticeRow {
             accepted: entry.accepted_at.map(at),
             attempts: entry.attempts,
             acts: buttons(entry, now),
+            again: matches!(entry.state, State::Accepted | State::Rejected) && notice.useful_until > now,
         }
     }
 }

@@ -26,6 +26,8 @@ enum Step {
     Recover { owner: bool, at: i64, everything: bool },
     Resolve { notice: usize, at: Option<i64> },
     Act { notices: Vec<usize>, act: Act, at: i64 },
+    Resend { notice: usize, of_resent: bool, other: bool, at: i64 },
+    Ask { session: i64, number: usize, at: i64 },
     Suppress { text: bool, kind: Suppression, at: i64 },
     Purge { content: i64, history: i64 },
     Lapse { at: i64 },
@@ -88,6 +90,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (any::<bool>(), 0_i64..60, any::<bool>()).prop_map(|(owner, at, everything)| Step::Recover { owner, at, everything }),
         1 => (0_usize..6, proptest::option::of(0_i64..60)).prop_map(|(notice, at)| Step::Resolve { notice, at }),
         2 => (prop::collection::vec(0_usize..6, 1..4), act, 0_i64..60).prop_map(|(notices, act, at)| Step::Act { notices, act, at }),
+        // Notices are of use until minute 600.
+        3 => (0_usize..6, any::<bool>(), any::<bool>(), prop_oneof![9 => 0_i64..60, 1 => Just(600)])
+            .prop_map(|(notice, of_resent, other, at)| Step::Resend { notice, of_resent, other, at }),
+        2 => (1_i64..=3, 0_usize..2, 0_i64..60).prop_map(|(session, number, at)| Step::Ask { session, number, at }),
         1 => (any::<bool>(), select(vec![Suppression::Bounced, Suppression::OptedOut]), 0_i64..60)
             .prop_map(|(text, kind, at)| Step::Suppress { text, kind, at }),
         // Sessions start at minute 600, and the ledger tells of minutes 0 to 60.
@@ -171,6 +177,22 @@ async fn take(store: &Store, step: &Step, claims: &mut Vec<Claim>) -> String {
         Step::Act { notices, act, at } => {
             let keys: Vec<NoticeKey> = notices.iter().map(|n| keys[*n]).collect();
             outbox.act(&keys, *act, minute(*at)).await.unwrap().to_string()
+        }
+        Step::Resend { notice, of_resent, other, at } => {
+            // What was handed over again before is a notice as every other one.
+            let resent = store.all().await.into_iter().map(|e| e.notice.key).filter(|key| *of_resent && !keys.contains(key));
+            let key = resent.min().unwrap_or(keys[*notice]);
+            let to = other.then(|| mail("chalk"));
+            format!("{:?}", outbox.resend(Some("jane"), &[key], to.as_ref(), minute(*at)).await.unwrap())
+        }
+        Step::Ask { session, number, at } => {
+            let asked = addressed(*session, Occasion::Reminder, 1000 + i64::try_from(*number).unwrap(), mail("ray"));
+            // Of a session that is not there, none is asked for.
+            if outbox.known("clinic", &[SessionId(*session)]).await.unwrap().is_empty() {
+                return String::new();
+            }
+            let asked = Notice { due_at: minute(*at), ..asked };
+            outbox.ask(minute(*at), "clinic", asked, "by jane").await.unwrap().to_string()
         }
         Step::Suppress { text: by_text, kind, at } => {
             let address = if *by_text { text(9) } else { mail("ray") };

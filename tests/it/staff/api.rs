@@ -169,6 +169,21 @@ async fn a_program_reminds_and_the_ledger_names_its_token() {
     office.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_resends_to_the_same_address_and_to_another() {
+    let office = Office::open().await;
+    let path = format!("/notices/{}/resend", office.refused().await);
+    let ask = async |body: &str| said(office.api(Method::POST, &path, WRITE, body).await).await;
+    for (body, status) in [("", 409), ("null", 409), ("{\"to\": \"x\"}", 422), ("{\"whom\": 1}", 422), ("{\"to\": \"+14045550133\"}", 409)]
+    {
+        let (said, problem) = ask(body).await;
+        assert_eq!(said, status, "{body}: {problem}");
+    }
+    let (status, shown) = ask("{\"to\": \"mother@example.org\"}").await;
+    assert_eq!((status, &shown["state"], &shown["to"]), (200, &json!("waiting"), &json!("m*****@example.org")));
+    office.close().await;
+}
+
 /// Every operation that is described is there, and nothing in the description is left open.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_description_is_of_what_is_there() {
@@ -184,7 +199,7 @@ async fn the_description_is_of_what_is_there() {
             assert_eq!(asked.send().await.unwrap().status(), 401, "{method} {path}");
         }
     }
-    assert_eq!(ids.len(), 17);
+    assert_eq!(ids.len(), 18);
     let text = described.to_string();
     for reference in text.split("\"$ref\":\"#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
         assert!(described["components"]["schemas"].get(reference).is_some(), "{reference}");

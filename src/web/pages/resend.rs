@@ -1,0 +1,84 @@
+//! Send again, what was accepted or refused, to its own address or to another one: a page that says what will happen, and the deed.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::Serialize;
+
+use super::notice::opened;
+use super::shown::{Frame, NoticeRow};
+use super::{Looking, deeds};
+use crate::contact::{Address, Channel};
+use crate::desk::notices::Opened;
+use crate::desk::resend::{Answer, Wish, resend, silenced};
+use crate::outbox::resend::Resent;
+use crate::web::Shared;
+use crate::web::page::{self, Trouble};
+
+#[derive(Serialize)]
+struct Page {
+    frame: Frame,
+    notice: NoticeRow,
+    /// Why it was not done.
+    refusal: Option<String>,
+    /// Why its own address will not do.
+    own: Option<&'static str>,
+    /// For the browser: what is typed.
+    is_mail: bool,
+}
+
+impl Page {
+    async fn of(looking: &Looking<'_>, shared: &Shared, opened: &Opened, refusal: Option<String>) -> Result<Self, Trouble> {
+        let address = &opened.entry.notice.address;
+        let own = silenced(&looking.office.desk, address).await?.and_then(|kind| Answer::Suppressed(kind).in_words());
+        Ok(Self {
+            frame: looking.frame(shared, "sessions").await?,
+            notice: NoticeRow::of(&opened.entry, looking.office, looking.now),
+            refusal,
+            own,
+            is_mail: address.channel() == Channel::Email,
+        })
+    }
+}
+
+/// What will happen.
+pub(super) async fn page(State(shared): State<Arc<Shared>>, Path(key): Path<String>, headers: HeaderMap) -> Result<Response, Trouble> {
+    let looking = shared.looking(&headers)?;
+    let opened = opened(&looking, &key).await?;
+    Ok(page::render(StatusCode::OK, "resend.html", &Page::of(&looking, &shared, &opened, None).await?))
+}
+
+/// Hands it over again.
+pub(super) async fn act(
+    State(shared): State<Arc<Shared>>,
+    Path(key): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Trouble> {
+    let (form, visitor) = deeds::from_operator(&shared, &headers, body).await?;
+    let looking = shared.looking(&headers)?;
+    let opened = opened(&looking, &key).await?;
+    let to = match form.get("to").trim() {
+        "" => Ok(None),
+        typed => Address::parse(typed, &looking.office.desk.policy.region).map(Some),
+    };
+    let refusal = match to {
+        Err(why) => format!("The other address cannot be used: {why}"),
+        Ok(to) => {
+            let wish = Wish { keys: vec![opened.entry.notice.key], to, who: Some(visitor.name().to_owned()) };
+            let (of, now) = (Arc::clone(&shared), looking.now);
+            let answers = crate::web::to_the_end(async move { resend(&of.office.desk, &wish, now).await }).await??;
+            match answers.first().map(|(_, answer)| *answer) {
+                Some(Answer::Store(Resent::As(new))) => {
+                    shared.intake.wake();
+                    return Ok(page::see(&format!("/notices/{new}")));
+                }
+                refused => refused.and_then(Answer::in_words).unwrap_or_default().to_owned(),
+            }
+        }
+    };
+    Ok(page::render(StatusCode::CONFLICT, "resend.html", &Page::of(&looking, &shared, &opened, Some(refusal)).await?))
+}
