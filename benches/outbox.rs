@@ -55,25 +55,7 @@ fn notice(session: i64, occasion: Occasion, due: i64) -> Notice {
 }
 
 fn walked(session: i64, due: i64) -> WalkedSession {
-    let known = Known {
-        first_seen: at(0),
-        session_seen: at(0),
-        start: at(due + 1440),
-        start_known_at: at(0),
-        facts: "facts".to_owned(),
-        facts_known_at: at(0),
-        cancelled: false,
-        absent_since: None,
-        absences: 0,
-        rsvp: None,
-        answered_start: None,
-        said: None,
-        person: None,
-        reminded: Vec::new(),
-        numbers: Vec::new(),
-        adopted: false,
-        notices: Vec::new(),
-    };
+    let known = Known { facts: "facts".to_owned(), ..Known::new(at(due + 1440), at(0)) };
     let notices = [notice(session, Occasion::Invite, due), notice(session, Occasion::Reminder, due)];
     WalkedSession {
         presence: punctual::session::Presence::Listed,

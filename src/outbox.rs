@@ -272,6 +272,29 @@ pub struct Reminded {
 }
 
 impl Known {
+    /// Somebody who is seen for the first time, in a session that starts then.
+    pub fn new(start: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+        Self {
+            first_seen: now,
+            session_seen: now,
+            start,
+            start_known_at: now,
+            facts: String::new(),
+            facts_known_at: now,
+            cancelled: false,
+            absent_since: None,
+            absences: 0,
+            adopted: false,
+            rsvp: None,
+            answered_start: None,
+            said: None,
+            person: None,
+            reminded: Vec::new(),
+            numbers: Vec::new(),
+            notices: Vec::new(),
+        }
+    }
+
     /// What is known of the number, if it is one: of an address nothing is.
     pub fn number(&self, address: &Address) -> Number {
         let Address::Sms(to) = address else { return Number::default() };

@@ -91,25 +91,14 @@ pub fn observe(session: &Session, mut known: KnownMap, policy: &Policy, first_fi
     let session_seen = of_it.map(|(_, one)| one.session_seen).min().unwrap_or(now);
     for participant in &session.participants {
         let cancelled = session.cancelled || session.presence == Presence::Gone || participant.presence == Presence::Gone;
-        let seen = known.entry((session.id, participant.id)).or_insert_with(|| Known {
-            first_seen: now,
+        let new = || Known {
             session_seen,
-            start: session.start,
-            start_known_at: now,
             facts: facts(session, participant, policy),
-            facts_known_at: now,
             cancelled,
-            absent_since: None,
-            absences: 0,
-            rsvp: None,
-            answered_start: None,
-            said: None,
-            person: None,
-            reminded: Vec::new(),
-            numbers: Vec::new(),
             adopted: first_fill,
-            notices: Vec::new(),
-        });
+            ..Known::new(session.start, now)
+        };
+        let seen = known.entry((session.id, participant.id)).or_insert_with(new);
         by_this_clock(seen, now);
         // An answer that comes with a new start was given to the old one.
         if seen.said.is_none_or(|said| said.rsvp != participant.rsvp) {

@@ -645,24 +645,8 @@ impl Walker<'_> {
     /// Whoever's record is at fault was there, too: they are adopted once it is mended.
     fn adopt_the_unread(&self, session: &Session, known: &mut KnownMap) {
         for id in session.faults.iter().filter_map(|fault| fault.participation) {
-            known.entry((session.id, id)).or_insert_with(|| Known {
-                first_seen: self.now,
-                session_seen: self.now,
-                start: session.start,
-                start_known_at: self.now,
-                facts: String::new(),
-                facts_known_at: self.now,
-                cancelled: session.cancelled,
-                absent_since: None,
-                absences: 0,
-                rsvp: None,
-                answered_start: None,
-                said: None,
-                person: None,
-                reminded: Vec::new(),
-                adopted: true,
-                notices: Vec::new(),
-            });
+            let new = || Known { cancelled: session.cancelled, adopted: true, ..Known::new(session.start, self.now) };
+            known.entry((session.id, id)).or_insert_with(new);
         }
     }
 

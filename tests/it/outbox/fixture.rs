@@ -67,25 +67,7 @@ pub(crate) fn addressed(session: i64, occasion: Occasion, due: i64, address: Add
 }
 
 pub(crate) fn known() -> Known {
-    Known {
-        first_seen: minute(-10),
-        session_seen: minute(-11),
-        start: minute(START),
-        start_known_at: minute(-10),
-        facts: "facts".to_owned(),
-        facts_known_at: minute(-9),
-        cancelled: false,
-        absent_since: None,
-        absences: 0,
-        rsvp: None,
-        answered_start: None,
-        said: None,
-        person: None,
-        reminded: Vec::new(),
-        numbers: Vec::new(),
-        adopted: false,
-        notices: Vec::new(),
-    }
+    Known { session_seen: minute(-11), facts: "facts".to_owned(), facts_known_at: minute(-9), ..Known::new(minute(START), minute(-10)) }
 }
 
 /// A session with participants `10 n + 1` and `10 n + 2`.
