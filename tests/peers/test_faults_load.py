@@ -173,6 +173,8 @@ def test_a_relay_that_hangs_delays_no_text(practice, tmp_path, where):
             taken = time.monotonic() - began
             # On a quick machine the texts are gone before the first connection to the relay.
             servers.wait_until(met, "the relay was met, and hung")
+            # A text is in its folder before its acceptance is in the store.
+            servers.wait_until(lambda: states(practice)["accepted"] >= texts, "every text is known as accepted")
         return taken, states(practice)
 
     with Script(lambda *_: None).running() as good:
