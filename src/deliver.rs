@@ -22,6 +22,9 @@ pub trait PointOfNoReturn: Send + Sync {
     /// transaction with the server, and answer [`Outcome::Fenced`].
     async fn cross(&self) -> bool;
 
+    /// The envelope is about to be spoken: what makes the doubt durable may run beside it. [`PointOfNoReturn::cross`] waits for its end.
+    fn approach(&self) {}
+
     /// Asked before anything is said to a transport. `false`: what was decided is old by now, so say nothing, and answer [`Outcome::Fenced`].
     fn is_fresh(&self) -> bool {
         true

@@ -1,8 +1,8 @@
 //! From due to told: claim, revalidate, render, begin, deliver, settle.
 //!
 //! One lane for each channel, so that a slow or dead channel never delays another. A lane claims what is due, asks the planner about each notice
-//! once more ([`prepare`]), makes the begun attempts durable, a share of the batch in one commit, and hands them over on as many connections
-//! as its transports have ([`attempt`]), the most urgent first ([`queue`]). While they are in flight it prepares the next batch, on all cores; a
+//! once more ([`prepare`]), and hands what may go over on as many connections as its transports have ([`attempt`]), the most urgent first
+//! ([`queue`]). An attempt is made durable before anything leaves: a share of the batch in one commit, or each beside its envelope ([`crossing`]). While they are in flight it prepares the next batch, on all cores; a
 //! connection takes its next message while the end of the last one is made durable.
 //!
 //! Invariants: nothing is handed over that was not begun (bytes frozen, durable); nothing passes its point of no return without the store's
@@ -18,7 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::clock::Clock;
 use crate::contact::Channel;
 use crate::notice::Occasion;
-use crate::outbox::{self, Begin, Claim, ClaimRequest, Filter, Lease, Outbox, Settlement, State, StoreError};
+use crate::outbox::{self, Claim, ClaimRequest, Filter, Lease, Outbox, Settlement, State, StoreError};
 use crate::pace::AHEAD;
 use crate::plan::{Policy, Suppressions};
 use crate::render::Renderer;
@@ -28,6 +28,7 @@ mod again;
 mod attempt;
 mod bar;
 mod breaker;
+mod crossing;
 mod lane;
 pub mod looks;
 mod meter;
@@ -364,15 +365,15 @@ impl Dispatcher {
         // In their order: the most urgent leave first.
         for prepared in preparing {
             let prepared = prepared.await.map_err(|e| defect("prepare", &e))?;
-            for ready in self.begin_share(prepared, &mut flight.tally, now).await? {
+            for ready in self.begin_share(prepared, flight, now).await? {
                 flight.take_off(self, ready);
             }
         }
         Ok(())
     }
 
-    /// One share of a batch: what is not sent is settled, the rest is begun. Those that the store let begin.
-    async fn begin_share(&self, prepared: Vec<Prepared>, tally: &mut Tally, now: DateTime<Utc>) -> outbox::Result<Vec<Box<Ready>>> {
+    /// One share of a batch: what is not sent is settled, the rest is begun, unless its connections do that. Those that the store let begin.
+    async fn begin_share(&self, prepared: Vec<Prepared>, flight: &mut Flight, now: DateTime<Utc>) -> outbox::Result<Vec<Box<Ready>>> {
         let mut ends: Vec<(Lease, Settlement)> = Vec::new();
         let mut ready: Vec<Box<Ready>> = Vec::new();
         for one in prepared {
@@ -382,28 +383,18 @@ impl Dispatcher {
             }
         }
         if !ends.is_empty() {
-            ends.iter().for_each(|(_, end)| tally.add(end));
+            ends.iter().for_each(|(_, end)| flight.tally.add(end));
             self.outbox.settle(now, ends).await?;
         }
-        let begins: Vec<Begin> = ready
-            .iter()
-            .map(|r| Begin {
-                lease: r.lease,
-                revision: r.revision,
-                facts: r.facts.clone(),
-                at: now,
-                transport: r.over.clone(),
-                bytes: r.message.content.shared_bytes(),
-            })
-            .collect();
-        if begins.is_empty() {
+        if ready.is_empty() || flight.lane.takes_in_one_step() {
             return Ok(ready);
         }
-        let held = self.outbox.begin(begins).await?;
+        ready.iter_mut().for_each(|r| r.begun = true);
+        let held = self.outbox.begin(ready.iter().map(|r| r.begin(r.over.clone(), now)).collect()).await?;
         let (ready, fenced): (Vec<_>, Vec<_>) = ready.into_iter().zip(held).partition(|(_, held)| *held);
         let returned: Vec<(Lease, Settlement)> = fenced.into_iter().map(|(r, _)| (r.lease, prepare::fenced(now))).collect();
         if !returned.is_empty() {
-            tally.returned += returned.len();
+            flight.tally.returned += returned.len();
             self.outbox.settle(now, returned).await?;
         }
         Ok(ready.into_iter().map(|(r, _)| r).collect())

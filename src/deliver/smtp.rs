@@ -1,7 +1,7 @@
 //! `kind = "smtp"`: a relay, spoken to phase by phase (RFC 5321), so that each failure is known for what it is.
 //!
-//! Up to the 354 answer to DATA nothing was sent, whatever fails. There the attempt's doubt is made durable; then body and final dot leave,
-//! and only an answer of the server says what became of them. lettre frames the commands and reads the replies; the stream below it ([`wire`])
+//! Up to the 354 answer to DATA nothing was sent, whatever fails. By then the attempt's doubt is durable (where its caller allows it, that runs
+//! beside the envelope); then body and final dot leave, and only an answer of the server says what became of them. lettre frames the commands and reads the replies; the stream below it ([`wire`])
 //! gives each phase its time-out and each reply its size; [`classify`] is the one table of what an answer means.
 //!
 //! Connections are kept and used again while the exchange is in step, `connections` at most ([`idle`]). One that died between two messages, or
@@ -148,9 +148,10 @@ impl Smtp {
 
     /// A connection with the envelope spoken up to 354. Nothing was sent before: what a used connection has against another message
     /// (it is dead, or has taken enough) is no fault of this one, and a fresh connection decides.
-    async fn ready(&self, parties: &Parties<'_>, size: u64) -> Result<Connection, Outcome> {
+    async fn ready(&self, parties: &Parties<'_>, size: u64, doubt: &dyn PointOfNoReturn) -> Result<Connection, Outcome> {
         let Parties { from, to, .. } = *parties;
         if let Some(mut used) = self.idle.take() {
+            doubt.approach();
             match used.envelope(from, to, size, &self.settings.timeouts).await {
                 Ok(()) => return Ok(used),
                 Err(refusal) if refusal.is_closing() || refusal.phase == Phase::Mail => {}
@@ -158,6 +159,7 @@ impl Smtp {
             }
         }
         let mut fresh = self.open().await?;
+        doubt.approach();
         match fresh.envelope(from, to, size, &self.settings.timeouts).await {
             Ok(()) => Ok(fresh),
             Err(refusal) => Err(self.refused(fresh, refusal, parties).await),
@@ -182,7 +184,7 @@ impl Smtp {
             return Outcome::Retry { why: "the relay is shut down".to_owned(), after: None };
         };
         let parties = Parties { from, to, bytes };
-        let mut connection = match self.ready(&parties, body.before_the_dot()).await {
+        let mut connection = match self.ready(&parties, body.before_the_dot(), doubt).await {
             Ok(connection) => connection,
             Err(outcome) => return outcome,
         };

@@ -1,91 +1,17 @@
 //! One attempt: over the best transport that is fit, to its outcome, and into the store.
 
-use std::borrow::Cow;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use chrono::{DateTime, Utc};
 
-use async_trait::async_trait;
-use chrono::{DateTime, TimeDelta, Utc};
-
-use super::bar::{Bar, Passed};
+use super::bar::Passed;
+use super::crossing::Crossing;
 use super::lane::Lane;
 use super::prepare::{Ready, fenced, moved};
 use super::queue::Queue;
 use super::{CHANNEL_FAULT, Dispatcher, Span};
-use crate::clock::Clock;
-use crate::deliver::PointOfNoReturn;
 use crate::notice::{Notice, NoticeKey};
-use crate::outbox::{self, Outbox, Settlement, StoreError};
+use crate::outbox::{self, Settlement};
 use crate::outcome::Outcome;
 use crate::retry::{after_doubt, next_attempt};
-
-/// What must be left of the lease when an attempt passes its point of no return: longer than the wait for the answer (10 min).
-const MARGIN: TimeDelta = TimeDelta::minutes(11);
-
-/// Asks the store to let the attempt pass.
-struct Crossing<'a> {
-    outbox: &'a dyn Outbox,
-    ready: &'a Ready,
-    clock: &'a dyn Clock,
-    span: &'a Span,
-    bar: &'a Bar,
-    /// It is past its point of no return.
-    passed: Mutex<Option<Passed<'a>>>,
-    /// The transport that is on record: at first the one that it was begun for.
-    over: Mutex<Cow<'a, str>>,
-    /// It is past its point of no return with that one.
-    crossed: AtomicBool,
-    /// The store failed: nothing may go out any more.
-    failure: Mutex<Option<StoreError>>,
-}
-
-#[async_trait]
-impl PointOfNoReturn for Crossing<'_> {
-    async fn cross(&self) -> bool {
-        if !self.ready.holds(self.clock.now()) || !self.span.may_send() {
-            return false;
-        }
-        let Some(passed) = self.bar.pass() else { return false };
-        match self.outbox.doubt(self.ready.lease, self.ready.revision, MARGIN).await {
-            Ok(ours) => {
-                self.crossed.store(ours, Ordering::SeqCst);
-                *locked(&self.passed) = Some(passed).filter(|_| ours);
-                ours
-            }
-            Err(e) => {
-                self.fail(e);
-                false
-            }
-        }
-    }
-
-    fn is_fresh(&self) -> bool {
-        self.ready.is_fresh(self.clock.now()) && self.span.may_send()
-    }
-
-    /// After a store that failed nothing crosses. One that refused it behind the point of no return gave an answer: the next one has a point of its
-    /// own.
-    async fn goes_over(&self, transport: &str) {
-        if *locked(&self.over) == transport && !self.crossed.load(Ordering::SeqCst) {
-            return;
-        }
-        self.crossed.store(false, Ordering::SeqCst);
-        match self.outbox.goes_over(self.ready.lease, transport).await {
-            Ok(_) => *locked(&self.over) = Cow::Owned(transport.to_owned()),
-            Err(e) => self.fail(e),
-        }
-    }
-}
-
-impl Crossing<'_> {
-    fn fail(&self, error: StoreError) {
-        *locked(&self.failure) = Some(error);
-    }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 impl Dispatcher {
     /// Hands the most urgent message over, as soon as a connection is free, and settles it. One whose decision is old by then goes back, to be
@@ -133,22 +59,9 @@ impl Dispatcher {
 
     /// Over the lane's transports; after the store has failed nothing else is tried, for nothing passes without its word.
     async fn deliver<'a>(&'a self, lane: &'a Lane, ready: &'a Ready, span: &'a Span) -> outbox::Result<(Outcome, Option<Passed<'a>>)> {
-        let crossing = Crossing {
-            outbox: &*self.outbox,
-            ready,
-            clock: &*self.clock,
-            span,
-            bar: lane.bar(),
-            passed: Mutex::default(),
-            over: Mutex::new(Cow::Borrowed(&ready.over)),
-            crossed: AtomicBool::new(false),
-            failure: Mutex::new(None),
-        };
+        let crossing = Crossing::new(&self.outbox, ready, &*self.clock, span, lane.bar());
         let outcome = lane.deliver(&ready.message, &crossing, &*self.clock).await;
-        match crossing.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(failure) => Err(failure),
-            None => Ok((outcome, crossing.passed.into_inner().unwrap_or_else(PoisonError::into_inner))),
-        }
+        crossing.end(&outcome).await.map(|passed| (outcome, passed))
     }
 
     fn settlement(&self, lane: &Lane, ready: &Ready, outcome: Outcome) -> Settlement {

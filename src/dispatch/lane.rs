@@ -94,6 +94,12 @@ impl Lane {
         self.transports.iter().map(|s| s.transport.concurrency()).max().unwrap_or(1).max(1)
     }
 
+    /// Its attempts begin and pass their point of no return in one durable step, beside the envelope: what a crash leaves in doubt then goes again by
+    /// itself, so an early doubt costs a delay, never a second copy. Texts, and whatever waits for a person, keep the strict order.
+    pub(super) fn takes_in_one_step(&self) -> bool {
+        self.channel == Channel::Email && self.doubt == DoubtPolicy::Resend
+    }
+
     pub(super) fn bar(&self) -> &Bar {
         &self.bar
     }

@@ -9,7 +9,7 @@ use super::{Dispatcher, again};
 use crate::contact::Channel;
 use crate::message::{Content, Message};
 use crate::notice::{Decision, Notice, Occasion, Reason};
-use crate::outbox::{self, Claim, KnownMap, KnownNotice, Lease, Settlement, State};
+use crate::outbox::{self, Begin, Claim, KnownMap, KnownNotice, Lease, Settlement, State};
 use crate::plan::diff::{Verdict, of_participant, revalidate, state_after};
 use crate::plan::{self, Recipient, Suppressions};
 use crate::render::{Facts, RenderError, calls_it_another_day};
@@ -31,6 +31,8 @@ pub(super) struct Ready {
     pub(super) message: Message,
     /// The transport that it is begun for: on record, unless another one takes it.
     pub(super) over: String,
+    /// The store has it as begun; else its connection begins it ([`super::crossing`]).
+    pub(super) begun: bool,
     /// Attempts begun before this one.
     pub(super) attempts: u32,
     /// It is the second copy of a message in doubt.
@@ -42,6 +44,18 @@ pub(super) struct Ready {
 }
 
 impl Ready {
+    /// What the store freezes of it.
+    pub(super) fn begin(&self, over: String, at: DateTime<Utc>) -> Begin {
+        Begin {
+            lease: self.lease,
+            revision: self.revision,
+            facts: self.facts.clone(),
+            at,
+            transport: over,
+            bytes: self.message.content.shared_bytes(),
+        }
+    }
+
     /// It may still be sent.
     pub(super) fn holds(&self, now: DateTime<Utc>) -> bool {
         now < self.holds_until
@@ -209,6 +223,7 @@ impl Dispatcher {
             notice,
             message,
             over,
+            begun: false,
             attempts: claim.entry.attempts,
             again: doubtful,
             decided_at: now,

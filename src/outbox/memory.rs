@@ -248,6 +248,11 @@ impl Outbox for MemoryOutbox {
         Ok(self.tables().doubt(lease, revision, margin))
     }
 
+    async fn take(&self, attempt: Begin, margin: TimeDelta) -> Result<bool> {
+        self.reaches(Point::Doubt).await;
+        Ok(self.tables().take(attempt, margin))
+    }
+
     async fn goes_over(&self, lease: Lease, transport: &str) -> Result<bool> {
         Ok(self.tables().goes_over(lease, transport))
     }
@@ -282,7 +287,7 @@ impl Outbox for MemoryOutbox {
     }
 
     async fn reply(&self, now: DateTime<Utc>, taken: Taken) -> Result<bool> {
-        Ok(self.tables().take(now, &taken))
+        Ok(self.tables().take_reply(now, &taken))
     }
 
     async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<Told>> {

@@ -261,6 +261,11 @@ impl Outbox for SqliteOutbox {
         self.writer.write("doubt", move |c| attempt::doubt(c, lease, revision, margin)).await
     }
 
+    async fn take(&self, attempt: Begin, margin: TimeDelta) -> Result<bool> {
+        let packed = Packed::of(&attempt.bytes);
+        self.writer.write("take", move |c| attempt::take(c, &attempt, &packed, margin)).await
+    }
+
     async fn goes_over(&self, lease: Lease, transport: &str) -> Result<bool> {
         let transport = transport.to_owned();
         self.writer.write("goes_over", move |c| attempt::goes_over(c, lease, &transport)).await

@@ -111,8 +111,16 @@ impl Standing {
 
     /// The point of no return; the store has checked the revision. `store_now` is the clock that leases are measured by.
     pub(crate) fn may_cross(self, lease: Lease, store_now: DateTime<Utc>, margin: TimeDelta) -> bool {
-        let left = self.lease_until.map_or(TimeDelta::zero(), |until| until - store_now);
-        self.holds(lease) && self.phase == Some(Phase::Pre) && left > margin
+        self.holds(lease) && self.phase == Some(Phase::Pre) && self.left(store_now) > margin
+    }
+
+    /// The start of an attempt and its point of no return, in one step.
+    pub(crate) fn may_take(self, lease: Lease, store_now: DateTime<Utc>, margin: TimeDelta) -> bool {
+        self.may_begin(lease) && self.left(store_now) > margin
+    }
+
+    fn left(self, store_now: DateTime<Utc>) -> TimeDelta {
+        self.lease_until.map_or(TimeDelta::zero(), |until| until - store_now)
     }
 }
 
@@ -215,6 +223,15 @@ impl Row {
     /// The point of no return.
     pub(crate) fn cross(&mut self, lease: Lease, store_now: DateTime<Utc>, margin: TimeDelta) -> bool {
         let may = self.standing().may_cross(lease, store_now, margin);
+        if may {
+            self.entry.phase = Some(Phase::Doubt);
+        }
+        may
+    }
+
+    /// Both at once.
+    pub(crate) fn take(&mut self, lease: Lease, facts: &str, (at, store_now): (DateTime<Utc>, DateTime<Utc>), margin: TimeDelta) -> bool {
+        let may = self.standing().may_take(lease, store_now, margin) && self.begin(lease, facts, at);
         if may {
             self.entry.phase = Some(Phase::Doubt);
         }

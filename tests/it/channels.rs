@@ -256,11 +256,7 @@ async fn a_relay_that_was_at_fault_is_asked_by_one_message() {
         assert_eq!(deliveries.last().and_then(|d| d.transport.as_deref()), Some("second"), "also of those that asked the first one");
     }
     let rerouted: Vec<String> = practice.ledger("rerouted").await;
-    assert_eq!(
-        rerouted,
-        ["second", "first", "second", "first", "second"],
-        "written down only where it is another one than it was begun for"
-    );
+    assert!(rerouted.is_empty(), "the first one was at fault before an envelope: nothing was on record for it");
     relays.0.answers(Answer::Accept);
     practice.set(at("2026-11-24T12:10:00Z"));
     practice.walk(&people(81)).await;

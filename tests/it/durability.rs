@@ -80,9 +80,13 @@ async fn attempt(store: Arc<SqliteOutbox>, process: u32) {
 async fn hand_over(store: &SqliteOutbox, claim: &Claim) {
     let key = claim.entry.notice.key;
     tell("claimed", key);
-    assert_eq!(store.begin(vec![begin(claim, 0)]).await.unwrap(), [true]);
-    tell("begun", key);
-    assert!(store.doubt(lease(claim), claim.revision, TimeDelta::minutes(1)).await.unwrap());
+    if random(2) == 0 {
+        assert!(store.take(begin(claim, 0), TimeDelta::minutes(1)).await.unwrap());
+    } else {
+        assert_eq!(store.begin(vec![begin(claim, 0)]).await.unwrap(), [true]);
+        tell("begun", key);
+        assert!(store.doubt(lease(claim), claim.revision, TimeDelta::minutes(1)).await.unwrap());
+    }
     tell("doubted", key);
     let (word, end) = match random(8) {
         0 => ("retry", retry(0)),

@@ -21,7 +21,7 @@ pub(super) struct Kept {
 }
 
 impl Tables {
-    pub(super) fn take(&mut self, now: DateTime<Utc>, taken: &Taken) -> bool {
+    pub(super) fn take_reply(&mut self, now: DateTime<Utc>, taken: &Taken) -> bool {
         if self.replies.contains_key(&taken.key) {
             return false;
         }

@@ -431,19 +431,37 @@ impl Tables {
     }
 
     pub(super) fn begin(&mut self, begin: Begin) -> bool {
-        let Begin { lease, revision, facts, at, transport, bytes } = begin;
-        let event = ("begun", Some(transport.clone()));
-        if !self.is_latest(lease.key, revision)
-            || self.change(lease.key, event, at, |row| row.begin(lease, &facts, at).then_some(())).is_none()
-        {
-            return false;
+        let Begin { lease, at, .. } = begin;
+        let event = ("begun", Some(begin.transport.clone()));
+        let begun = self.is_latest(lease.key, begin.revision)
+            && self.change(lease.key, event, at, |row| row.begin(lease, &begin.facts, at).then_some(())).is_some();
+        if begun {
+            self.freeze(begin, Phase::Pre);
         }
+        begun
+    }
+
+    pub(super) fn take(&mut self, begin: Begin, margin: TimeDelta) -> bool {
+        let Begin { lease, at, .. } = begin;
+        let now = self.clock;
+        let event = ("doubted", Some(begin.transport.clone()));
+        let taken = self.is_latest(lease.key, begin.revision)
+            && !self.receipt_came(lease.key)
+            && self.change(lease.key, event, now, |row| row.take(lease, &begin.facts, (at, now), margin).then_some(())).is_some();
+        if taken {
+            self.freeze(begin, Phase::Doubt);
+        }
+        taken
+    }
+
+    /// The bytes of an attempt, and its delivery.
+    fn freeze(&mut self, Begin { lease, at, transport, bytes, .. }: Begin, phase: Phase) {
         self.content.insert(lease.key, bytes.to_vec());
         let all = self.deliveries.entry(lease.key).or_default();
         let delivery = Delivery {
             attempt: all.len() as u32 + 1,
             started_at: at,
-            phase: Phase::Pre,
+            phase,
             ended_at: None,
             outcome: None,
             transport: Some(transport),
@@ -453,7 +471,6 @@ impl Tables {
             receipt_detail: None,
         };
         all.push((lease.epoch, delivery));
-        true
     }
 
     pub(super) fn doubt(&mut self, lease: Lease, revision: i64, margin: TimeDelta) -> bool {

@@ -164,15 +164,36 @@ pub(super) fn begin(connection: &Tx<'_>, begin: &Begin, packed: &Packed) -> rusq
     if found.revision != begin.revision || !found.standing.may_begin(begin.lease) {
         return Ok(false);
     }
-    let sql = "UPDATE notice SET state = 'sending', phase = 'pre', reason = NULL, changed_at = ?2, attempts = attempts + 1, facts = seal('told', key, ?3)
-               WHERE id = ?1";
-    connection.prepare_cached(sql)?.execute(params![found.number, ms(begin.at), begin.facts])?;
+    start(connection, &found, (begin, packed), Phase::Pre)?;
     history::step(connection, &found.step, "begun", (found.standing.state, State::Sending), begin.at, Some(&begin.transport))?;
+    Ok(true)
+}
+
+/// Likewise, and past the point of no return at once.
+pub(super) fn take(connection: &Tx<'_>, begin: &Begin, packed: &Packed, margin: TimeDelta) -> rusqlite::Result<bool> {
+    let Some(found) = find_standing(connection, begin.lease)? else { return Ok(false) };
+    let now = store_now(connection)?;
+    if found.revision != begin.revision || !found.standing.may_take(begin.lease, now, margin) {
+        return Ok(false);
+    }
+    // A receipt of the copy before: it arrived, and no second one is needed.
+    if found.attempts > 0 && receipt::came(connection, begin.lease.key)? {
+        return Ok(false);
+    }
+    start(connection, &found, (begin, packed), Phase::Doubt)?;
+    history::step(connection, &found.step, "doubted", (found.standing.state, State::Sending), now, Some(&begin.transport))?;
+    Ok(true)
+}
+
+fn start(connection: &Tx<'_>, found: &Found, (begin, packed): (&Begin, &Packed), phase: Phase) -> rusqlite::Result<()> {
+    let sql = "UPDATE notice SET state = 'sending', phase = ?4, reason = NULL, changed_at = ?2, attempts = attempts + 1, facts = seal('told', key, ?3)
+               WHERE id = ?1";
+    connection.prepare_cached(sql)?.execute(params![found.number, ms(begin.at), begin.facts, phase_word(phase)])?;
     packed.put(connection, found.number)?;
     let sql = "INSERT INTO delivery (notice_id, attempt, epoch, started_at, phase, transport)
-               VALUES (?1, (SELECT coalesce(max(attempt), 0) + 1 FROM delivery WHERE notice_id = ?1), ?2, ?3, 'pre', ?4)";
-    connection.prepare_cached(sql)?.execute(params![found.number, begin.lease.epoch, ms(begin.at), begin.transport])?;
-    Ok(true)
+               VALUES (?1, (SELECT coalesce(max(attempt), 0) + 1 FROM delivery WHERE notice_id = ?1), ?2, ?3, ?5, ?4)";
+    connection.prepare_cached(sql)?.execute(params![found.number, begin.lease.epoch, ms(begin.at), begin.transport, phase_word(phase)])?;
+    Ok(())
 }
 
 /// The point of no return. Until it ends, the delivery's phase is the notice's: one row less to write.

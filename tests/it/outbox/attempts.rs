@@ -96,6 +96,33 @@ pub(crate) async fn attempts_are_fenced_by_the_epoch(store: Store) {
     assert!(!store.settle(5, &new, accepted()).await, "it is settled");
 }
 
+pub(crate) async fn an_attempt_begins_and_passes_in_one_step(store: Store) {
+    let invite = store.one().await;
+    let old = store.claim_one(0).await;
+    assert_eq!(store.outbox.recover("two", minute(1), true).await.unwrap().returned, 1);
+    let claim = store.claim_one(2).await;
+    assert!(!store.outbox.take(begin(&old, 3), NO_MARGIN).await.unwrap(), "it is another claim by now");
+    assert!(!store.outbox.take(begin(&claim, 3), TimeDelta::days(2)).await.unwrap(), "too little is left of the lease");
+    let outdated = punctual::outbox::Begin { revision: claim.revision + 1, ..begin(&claim, 3) };
+    assert!(!store.outbox.take(outdated, NO_MARGIN).await.unwrap(), "rendered from what does not hold");
+    let (deliveries, bytes) = store.outbox.deliveries(invite.key).await.unwrap();
+    assert!(deliveries.is_empty() && bytes.is_none(), "what was refused leaves nothing");
+    assert!(store.outbox.take(begin(&claim, 3), NO_MARGIN).await.unwrap());
+    assert!(!store.outbox.take(begin(&claim, 4), NO_MARGIN).await.unwrap(), "once");
+    assert!(!store.outbox.doubt(lease(&claim), claim.revision, NO_MARGIN).await.unwrap(), "it is past that point already");
+    let entry = store.entry(invite.key).await;
+    assert_eq!((entry.state, entry.phase, entry.attempts, entry.changed_at), (State::Sending, Some(Phase::Doubt), 1, minute(3)));
+    let row = store.ledger().await.pop().unwrap();
+    let over = begin(&claim, 3).transport;
+    assert_eq!((row.event.as_str(), row.from_state, row.to_state), ("doubted", Some(State::Claimed), Some(State::Sending)));
+    assert_eq!(row.detail.as_deref(), Some(over.as_str()));
+    let found = store.outbox.recover("three", minute(4), true).await.unwrap();
+    assert_eq!((found.returned, found.in_doubt), (0, vec![invite.key]), "a crash leaves it in doubt");
+    let (deliveries, bytes) = store.outbox.deliveries(invite.key).await.unwrap();
+    assert_eq!(deliveries.iter().map(|d| (d.phase, d.transport.as_deref())).collect::<Vec<_>>(), [(Phase::Doubt, Some(over.as_str()))]);
+    assert_eq!(bytes.as_deref(), Some(&*begin(&claim, 3).bytes), "what goes again is what it had");
+}
+
 pub(crate) async fn what_goes_over_another_transport_is_on_record(store: Store) {
     const SECOND: &str = "smtp:second.example:25";
     const THIRD: &str = "smtp:third.example:25";

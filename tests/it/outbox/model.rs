@@ -20,6 +20,7 @@ enum Step {
     Walk { session: i64, digest: u8, changes: Vec<(usize, ChangeKind)>, omissions: usize },
     Claim { now: i64, channel: Channel, limit: usize, expired: bool, owner: bool },
     Begin { claim: usize, at: i64 },
+    Take { claim: usize, at: i64 },
     Doubt { claim: usize },
     GoesOver { claim: usize },
     Settle { claim: usize, at: i64, end: Settlement },
@@ -85,6 +86,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(now, channel, limit, expired, owner)| Step::Claim { now, channel, limit, expired, owner }),
         5 => (claim.clone(), 0_i64..60).prop_map(|(claim, at)| Step::Begin { claim, at }),
         4 => claim.clone().prop_map(|claim| Step::Doubt { claim }),
+        4 => (claim.clone(), 0_i64..60).prop_map(|(claim, at)| Step::Take { claim, at }),
         2 => claim.clone().prop_map(|claim| Step::GoesOver { claim }),
         5 => (claim, 0_i64..60, settlement()).prop_map(|(claim, at, end)| Step::Settle { claim, at, end }),
         1 => (any::<bool>(), 0_i64..60, any::<bool>()).prop_map(|(owner, at, everything)| Step::Recover { owner, at, everything }),
@@ -154,6 +156,10 @@ async fn take(store: &Store, step: &Step, claims: &mut Vec<Claim>) -> String {
         }
         Step::Begin { claim, at } => match picked(claim, claims) {
             Some(claim) => format!("{:?}", outbox.begin(vec![begin(&claim, *at)]).await.unwrap()),
+            None => String::new(),
+        },
+        Step::Take { claim, at } => match picked(claim, claims) {
+            Some(claim) => outbox.take(begin(&claim, *at), TimeDelta::zero()).await.unwrap().to_string(),
             None => String::new(),
         },
         Step::Doubt { claim } => match picked(claim, claims) {

@@ -154,6 +154,14 @@ pub(super) async fn a_receipt_stops_the_second_copy(store: Store) {
     assert_eq!((entry.state, entry.next_attempt_at), (State::Accepted, None));
 }
 
+pub(super) async fn a_receipt_stops_a_copy_that_begins_and_passes_at_once(store: Store) {
+    let (notice, claim) = store.text_in_doubt(Occasion::Invite).await;
+    store.settle(2, &claim, unknown(Some(5))).await;
+    let again = store.outbox.claim(ClaimRequest { channel: Channel::Sms, ..request(5) }).await.unwrap().remove(0);
+    assert_eq!(store.receive(6, of(&notice, Fate::Delivered)).await, Received::Noted(notice.key));
+    assert!(!store.outbox.take(begin(&again, 7), chrono::TimeDelta::minutes(1)).await.unwrap(), "it has arrived");
+}
+
 pub(super) async fn a_bounce_is_remembered_of_the_mailbox_that_it_names(store: Store) {
     let notice = addressed(1, Occasion::Invite, 0, mail("ray.chalk"));
     store.add(1, std::slice::from_ref(&notice)).await;
