@@ -39,7 +39,7 @@ use crate::web;
 use crate::zone::{ReleaseWatch, Zone};
 
 mod alerts;
-mod clocks;
+pub mod clocks;
 mod faults;
 mod health;
 mod intake;

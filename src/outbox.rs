@@ -501,6 +501,8 @@ pub struct WalkedSession {
     pub start: DateTime<Utc>,
     /// To store for each participant. `notices` is not read.
     pub known: Vec<(ParticipationId, Known)>,
+    /// Something of it was noted by a clock that was ahead: it has happened by now, and is noted so.
+    pub ahead: bool,
     /// What changes in the outbox.
     pub changes: Vec<Change>,
     /// What is not sent and why; replaces the session's last ones.

@@ -67,6 +67,7 @@ struct Walker<'a> {
     source: &'a str,
     policy: &'a Policy,
     suppressed: Suppressions,
+    /// Whoever is in this snapshot was announced by somebody else.
     first_fill: bool,
     /// Sessions that were at fault in the first fill: whoever is in them was there.
     adopting: HashSet<SessionId>,
@@ -167,9 +168,9 @@ async fn plan<'a>(
     let listed = changed.iter().map(|(s, _)| s.id);
     let ids: Vec<SessionId> =
         listed.chain(missing.iter().map(|(id, _)| *id)).chain(beside.moves.keys().copied()).chain(marked.iter().map(|s| s.id)).collect();
-    let adopting = adopting(snapshot, seen.as_ref(), fill);
+    let adopting = adopting(snapshot, seen.as_ref(), fill, policy);
     let mut walker = Walker::of(outbox, (source, policy), places, now).await?;
-    walker.first_fill = fill == Fill::First;
+    walker.first_fill = fill == Fill::First && !policy.adopt_invites;
     walker.adopting = seen.iter().flat_map(|s| s.adopting.iter().copied()).collect();
     walker.read(outbox, &ids).await?;
     if let Some(seen) = &seen {
@@ -233,12 +234,13 @@ impl Fill {
     }
 }
 
-/// Sessions that are at fault since the first fill, so that nobody can know yet who is in them.
-fn adopting(snapshot: &Snapshot, seen: Option<&Seen>, fill: Fill) -> Vec<SessionId> {
+/// Sessions that are at fault since the first fill, so that nobody can know yet who is in them; none, if that fill invites everybody.
+fn adopting(snapshot: &Snapshot, seen: Option<&Seen>, fill: Fill, policy: &Policy) -> Vec<SessionId> {
     let inside = snapshot.sessions.iter().flat_map(|s| &s.faults).filter(|f| f.participation.is_none());
     let faults: BTreeSet<SessionId> = inside.filter_map(|f| f.session).chain(snapshot.unreadable()).collect();
     match fill {
         Fill::Waits => Vec::new(),
+        Fill::First if policy.adopt_invites => Vec::new(),
         Fill::First => faults.into_iter().collect(),
         Fill::Over => {
             let listed: HashSet<SessionId> = snapshot.sessions.iter().map(|s| s.id).collect();
@@ -591,7 +593,9 @@ impl Walker<'_> {
             changes.extend(decided.into_iter().chain(held));
             changes.extend(self.adoption(session, *id, one));
         }
+        let notices = self.known.get(&session.id).into_iter().flat_map(KnownMap::values).flat_map(|one| &one.notices);
         WalkedSession {
+            ahead: notices.into_iter().any(|n| n.changed_at > self.now),
             of: None,
             from: None,
             was: self.before.get(&session.id).map(|(stored, _)| stored.touch),

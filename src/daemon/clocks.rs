@@ -14,7 +14,7 @@ use super::Engine;
 use crate::clock::Upset;
 use crate::contact::Channel;
 use crate::notice::NoticeKey;
-use crate::outbox::{Act, Entry, Filter, State, StoreError};
+use crate::outbox::{self, Act, Entry, Filter, Outbox, State, StoreError};
 use crate::retry::{DoubtPolicy, after_doubt};
 
 /// How often the wall clock is held against the machine's own, also when nothing is due.
@@ -43,7 +43,7 @@ impl Engine {
                 );
                 self.outbox.plan_anew().await?;
                 self.lanes.iter().for_each(|(lane, _)| lane.forget_pauses());
-                self.forget_waits().await?;
+                forget_waits(&*self.outbox, self.clock.now()).await?;
             }
         }
         self.poll_all(failed);
@@ -65,24 +65,23 @@ impl Engine {
         self.lanes.iter().for_each(|(_, wake)| wake.notify_one());
     }
 
-    /// Back-offs that were reckoned by a clock that was ahead: those notices are tried as soon as they are due.
-    async fn forget_waits(&self) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let waiting = self.outbox.list(&Filter { states: vec![State::Waiting, State::Unknown], ..Filter::default() }).await?;
-        let (doubtful, waiting): (Vec<Entry>, Vec<Entry>) = waiting
-            .into_iter()
-            .filter(|e| e.next_attempt_at.is_some_and(|at| at > e.notice.due_at.max(now)))
-            .partition(|e| e.state == State::Unknown);
-        let keys: Vec<NoticeKey> = waiting.iter().map(|e| e.notice.key).collect();
-        self.outbox.act(&keys, Act::Retry, now).await?;
-        let resends = doubtful.iter().map(|e| (e.notice.key, resend_at(e, now)));
-        self.outbox.resolve_doubt(now, resends.collect()).await?;
-        Ok(())
-    }
-
     fn is_pushed(&self, source: &str) -> bool {
         !self.asked.iter().any(|name| name == source)
     }
+}
+
+/// Back-offs that were reckoned by a clock that was ahead: those notices are tried as soon as they are due.
+pub async fn forget_waits(outbox: &dyn Outbox, now: DateTime<Utc>) -> outbox::Result<()> {
+    let waiting = outbox.list(&Filter { states: vec![State::Waiting, State::Unknown], ..Filter::default() }).await?;
+    let (doubtful, waiting): (Vec<Entry>, Vec<Entry>) = waiting
+        .into_iter()
+        .filter(|e| e.next_attempt_at.is_some_and(|at| at > e.notice.due_at.max(now)))
+        .partition(|e| e.state == State::Unknown);
+    let keys: Vec<NoticeKey> = waiting.iter().map(|e| e.notice.key).collect();
+    outbox.act(&keys, Act::Retry, now).await?;
+    let resends = doubtful.iter().map(|e| (e.notice.key, resend_at(e, now)));
+    outbox.resolve_doubt(now, resends.collect()).await?;
+    Ok(())
 }
 
 /// When a message in doubt is sent again that was to be sent again: as if the doubt had come up now.

@@ -200,6 +200,7 @@ mod tests {
             ambiguous: Vec::new(),
             start: DateTime::UNIX_EPOCH,
             known: Vec::new(),
+            ahead: false,
             changes: Vec::new(),
             omissions: Vec::new(),
         };

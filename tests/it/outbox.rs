@@ -45,6 +45,7 @@ macro_rules! conformance {
             what_an_operator_decides_is_done_by_the_next_walk,
             what_passed_is_remembered_for_a_while,
             what_is_over_need_not_be_read,
+            what_was_noted_by_a_clock_that_was_ahead_is_noted_anew,
             a_walk_is_applied_whole_or_not_at_all,
             a_new_notice_needs_its_session_and_its_participant,
             omissions_are_replaced_by_session,

@@ -329,6 +329,24 @@ async fn what_lapsed_by_a_clock_that_was_wrong_waits_again() {
     assert_eq!(practice.once(&lane).await.accepted, 1, "the reminder");
 }
 
+/// An invite that went by a clock that was ahead, just before the reminder by that clock, was not told then.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_told_by_a_clock_that_was_ahead_keeps_no_reminder_away() {
+    let practice = Practice::new(at(NOW), "[[reminder]]\nname = \"1h\"\nbefore = \"1h\"\n");
+    let sessions = by_mail(1..=1, "2026-11-26T15:00:00");
+    let lane = Relay::new(&practice.clocks, 0).lane(Channel::Email);
+    practice.clocks.set(at("2026-11-26T13:50:00Z"));
+    practice.walk(&sessions).await;
+    practice.clocks.set(at("2026-11-26T13:55:00Z"));
+    assert_eq!(practice.once(&lane).await.accepted, 1, "the invite");
+    practice.clocks.set(at("2026-11-24T12:05:00Z"));
+    practice.dispatcher.outbox.plan_anew().await.unwrap();
+    practice.walk(&sessions).await;
+    practice.clocks.set(at("2026-11-26T14:00:00Z"));
+    practice.walk(&sessions).await;
+    assert_eq!(practice.once(&lane).await.accepted, 1, "the reminder");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_of_a_time_to_come_is_not_believed() {
     let practice = Practice::new(at(NOW), "");

@@ -229,6 +229,13 @@ impl Tables {
             let (rsvp, answered_start) = before.map_or((None, None), |before| (before.rsvp, before.answered_start));
             self.participants.insert(place, Known { notices: Vec::new(), rsvp, answered_start, ..known });
         }
+        if walked.ahead {
+            let of_it = self.rows.values_mut().map(|row| &mut row.entry).filter(|e| e.source == source && e.notice.session == id);
+            for entry in of_it {
+                entry.changed_at = entry.changed_at.min(at);
+                entry.accepted_at = entry.accepted_at.map(|then| then.min(at));
+            }
+        }
         for change in &walked.changes {
             self.apply_change(source, at, change, applied);
         }

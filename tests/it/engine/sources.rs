@@ -191,6 +191,24 @@ async fn the_first_fill_ends_with_the_first_list_that_is_whole_and_not_empty() {
 }
 
 #[tokio::test]
+async fn a_reload_takes_nobody_for_announced_who_was_to_be_invited() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    let (one, mut two) = (session(1, TWO_DAYS, 100_000_001), session(2, TWO_DAYS, 100_000_002));
+    let mended = two.clone();
+    two["Participants"][1]["ConnectCode"] = json!("oops");
+    world.walk_of("sessions", &[one.clone(), two]).await;
+    // The invite has not settled yet when the practice changes its mind about the next first fill.
+    world.set("2026-11-24T09:01:00Z");
+    let another = Arc::new(configuration(CUT_OVER).policy);
+    world.walk_some(&Value::Array(vec![one, mended]), Extent::Whole, &another).await;
+    world.set("2026-11-24T09:05:00Z");
+    world.once_by(&another).await;
+    for id in 1..=2 {
+        assert_eq!(world.told(id).await, WAITS, "session {id}");
+    }
+}
+
+#[tokio::test]
 async fn a_source_that_is_renamed_takes_over_everything() {
     let world = World::new("2026-11-24T09:00:00Z");
     let one = session(1, TWO_DAYS, 100_000_001);

@@ -1,10 +1,12 @@
 //! The parts of the real engine, put together as the daemon does: whatever it is called by changes here alone.
 
-use std::sync::{Arc, LazyLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex};
 
 use chrono::{DateTime, Utc};
 use punctual::clock::Clock;
 use punctual::contact::Channel;
+use punctual::daemon::clocks;
 use punctual::dispatch::{Dispatcher, Lane};
 use punctual::outbox::{self, Outbox};
 use punctual::outcome::Outcome;
@@ -13,11 +15,13 @@ use punctual::render::{Renderer, Settings};
 use punctual::retry::DoubtPolicy;
 use punctual::session::{Extent, Snapshot};
 use punctual::source::{ambiguity, json};
+use punctual::walk::Elsewhere;
 use punctual::{config, walk};
 use serde_json::Value;
 
 use super::oracle::Terms;
 use super::servers::Server;
+use super::world::List;
 
 /// A configuration, compiled once.
 pub(super) struct Configured {
@@ -61,6 +65,17 @@ pub(super) static RENDERER: LazyLock<Arc<Renderer>> = LazyLock::new(|| {
 pub(super) struct Process {
     pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) lanes: [Arc<Lane>; 2],
+    /// What the sources say of each other's sessions.
+    elsewhere: Arc<tokio::sync::Mutex<Elsewhere>>,
+    /// The list of each source that was walked last.
+    walked: Arc<Mutex<BTreeMap<usize, Arc<List>>>>,
+}
+
+/// What a source that is asked says.
+pub(super) enum Says {
+    /// It cannot be read.
+    Nothing,
+    List(Arc<List>, Extent),
 }
 
 impl Process {
@@ -84,7 +99,44 @@ impl Process {
         });
         let doubt = configured.doubt;
         dispatcher.recover(|_| doubt).await.unwrap();
-        Self { dispatcher, lanes: [lane(Channel::Email), lane(Channel::Sms)] }
+        let lanes = [lane(Channel::Email), lane(Channel::Sms)];
+        Self { dispatcher, lanes, elsewhere: Arc::default(), walked: Arc::default() }
+    }
+
+    /// The clock was set.
+    pub(super) async fn meets_a_set_clock(&self, now: DateTime<Utc>) -> outbox::Result<()> {
+        self.dispatcher.outbox.plan_anew().await?;
+        self.lanes.iter().for_each(|lane| lane.forget_pauses());
+        clocks::forget_waits(&*self.dispatcher.outbox, now).await
+    }
+
+    /// A source was asked. The same bytes as before are not walked again, if nothing waits for that.
+    pub(super) async fn hears(&self, source: usize, says: Says, now: DateTime<Utc>) -> outbox::Result<walk::Report> {
+        let (store, policy) = (&*self.dispatcher.outbox, &self.dispatcher.policy);
+        // Before each walk, and by the lanes twice a minute.
+        self.dispatcher.lapse().await?;
+        let rests = walk::rests(store, name(source), policy, now).await?;
+        let (list, extent) = match says {
+            Says::List(list, extent) => (list, extent),
+            Says::Nothing => return walk::again(store, name(source), policy, now).await,
+        };
+        let is_same = self.walked.lock().unwrap().get(&source).is_some_and(|walked| Arc::ptr_eq(walked, &list));
+        if let Some(last) = rests.filter(|_| is_same && extent == Extent::Whole) {
+            walk::heard(store, name(source), policy, last, now).await?;
+            return Ok(walk::Report { sessions: list.snapshot.sessions.len(), ..walk::Report::default() });
+        }
+        let mut snapshot = list.snapshot.clone();
+        ambiguity::mark(&mut snapshot);
+        snapshot.extent = extent;
+        let mut elsewhere = self.elsewhere.lock().await;
+        let report = walk::walk_beside(store, &mut elsewhere, (name(source), &snapshot), policy, now).await?;
+        let mut walked = self.walked.lock().unwrap();
+        if extent == Extent::Whole {
+            walked.insert(source, list)
+        } else {
+            walked.remove(&source)
+        };
+        Ok(report)
     }
 }
 
@@ -95,20 +147,6 @@ pub(super) fn name(source: usize) -> &'static str {
 /// What the program reads in a list.
 pub(super) fn parse(records: &[Value]) -> Snapshot {
     json::parse(Value::Array(records.to_vec()).to_string().as_bytes()).unwrap()
-}
-
-pub(super) async fn walk(
-    store: &dyn Outbox,
-    source: usize,
-    snapshot: &Snapshot,
-    extent: Extent,
-    policy: &Policy,
-    now: DateTime<Utc>,
-) -> outbox::Result<walk::Report> {
-    let mut snapshot = snapshot.clone();
-    ambiguity::mark(&mut snapshot);
-    snapshot.extent = extent;
-    walk::walk(store, name(source), &snapshot, policy, now).await
 }
 
 /// Plans again what somebody's answer changed.

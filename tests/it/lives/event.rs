@@ -124,7 +124,7 @@ pub(super) fn setup(dice: &mut Dice) -> Setup {
     let sessions = dice.of(&[1, 1, 2, 2, 3, 5, 6]);
     Setup {
         beginning: dice.of(&[0, 0, 1, 2]),
-        configured: dice.of(&[0, 0, 0, 1, 3, 4]),
+        configured: dice.of(&[0, 0, 0, 1, 2, 3, 4]),
         sources,
         connections: dice.of(&[1, 1, 4]),
         sessions: (0..sessions)

@@ -259,7 +259,7 @@ impl Oracle {
     fn at_a_wrong_time(&self, now: DateTime<Utc>, person: i64, said: Option<&Said>, letter: &Letter) -> Vec<String> {
         let mut wrong = Vec::new();
         let Some(said) = said else { return wrong };
-        let told = self.last_told(person).and_then(|told| told.start);
+        let told = self.last_told(person).map_or_else(|| self.adopted.get(&person).map(|said| said.start), |told| told.start);
         let end = match letter.kind {
             Kind::Cancelled => told.unwrap_or(said.start) + AFTER_START,
             // A session that runs when it is first seen is told at once, for half an hour.

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use punctual::daemon::{receipts, replies};
 use punctual::feedback::{Reply, Report};
 use punctual::notice::NoticeKey;
 use punctual::outbox::receipt::Fate as Arrival;
-use punctual::outbox::{Act, Entry, Outbox, State, Verdict, suppression_key};
+use punctual::outbox::{Act, Entry, State, Verdict, suppression_key};
 use punctual::outcome::Suppression;
 
 use super::engine::{self, CONFIGURED};
@@ -70,14 +71,12 @@ impl World {
             }
             Event::Jump(minutes) => {
                 self.notes(format!("the clock is set {} by {}", if *minutes < 0 { "back" } else { "forward" }, length(*minutes)));
-                self.set(TimeDelta::minutes(*minutes));
-                // What the daemon does when it finds that the clock was set.
-                self.memory.plan_anew().await.unwrap();
-                self.restart();
+                self.set(TimeDelta::minutes(*minutes)).await;
             }
             Event::Sleep(minutes) => {
                 self.notes(format!("the machine sleeps for {}", length(*minutes)));
                 tokio::time::sleep(TimeDelta::minutes(*minutes).to_std().unwrap()).await;
+                self.asked.store(false, Ordering::Relaxed);
             }
             Event::Configured(n) => {
                 self.notes("the configuration is another one, and the daemon is reloaded");
@@ -90,7 +89,11 @@ impl World {
                 drop(oracle);
                 self.restart();
             }
-            _ => self.is_listed(event),
+            _ => {
+                // No two things are at the same moment.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                self.is_listed(event);
+            }
         }
     }
 

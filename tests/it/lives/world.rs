@@ -20,7 +20,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::engine::{self, CONFIGURED, Process};
+use super::engine::{self, CONFIGURED, Process, Says};
 use super::event::{Deed, Setup};
 use super::oracle::{Fate, Oracle, kind_word};
 use super::read::{self, Letter};
@@ -65,9 +65,9 @@ pub(super) struct Source {
 }
 
 /// A list, and what the program reads in it.
-struct List {
+pub(super) struct List {
     records: Vec<Value>,
-    snapshot: Snapshot,
+    pub(super) snapshot: Snapshot,
 }
 
 impl List {
@@ -89,6 +89,8 @@ pub(super) struct World {
     pub(super) armed: Mutex<Vec<(Point, Deed)>>,
     polls: AtomicBool,
     hands_over: AtomicBool,
+    /// The sources were asked since the last start, sleep and jump of the clock.
+    pub(super) asked: AtomicBool,
     killed: Notify,
     is_killed: AtomicBool,
     /// Accepted messages by the id that the server gave them.
@@ -107,7 +109,7 @@ impl Drop for Raised<'_> {
 }
 
 fn raise(flag: &AtomicBool) -> Option<Raised<'_>> {
-    (!flag.swap(true, Ordering::Relaxed)).then_some(Raised(flag))
+    (!flag.swap(true, Ordering::Relaxed)).then(|| Raised(flag))
 }
 
 impl World {
@@ -141,6 +143,7 @@ impl World {
             armed: Mutex::default(),
             polls: AtomicBool::new(false),
             hands_over: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
             killed: Notify::new(),
             is_killed: AtomicBool::new(false),
             ids: Mutex::default(),
@@ -202,10 +205,12 @@ impl World {
         }
     }
 
-    /// The clock is set.
-    pub(super) fn set(&self, by: TimeDelta) {
+    /// The clock is set, and the daemon finds that it was.
+    pub(super) async fn set(&self, by: TimeDelta) {
         *self.hands.wall.lock().unwrap() += by;
         self.memory.set_clock(self.now());
+        self.asked.store(false, Ordering::Relaxed);
+        self.process().await.meets_a_set_clock(self.now()).await.unwrap();
     }
 
     /// The process that lives, or a new one.
@@ -222,6 +227,7 @@ impl World {
 
     /// The process ends, and another one starts when there is something to do.
     pub(super) fn restart(&self) {
+        self.asked.store(false, Ordering::Relaxed);
         *self.process.lock().unwrap() = None;
     }
 
@@ -234,28 +240,15 @@ impl World {
     /// Asks one source, and walks what it says.
     pub(super) async fn poll(&self, source: usize) {
         let Some(_polls) = raise(&self.polls) else { return };
-        let (feed, said) = {
-            let mut sources = self.sources.lock().unwrap();
-            let practice = self.practice.lock().unwrap();
-            let Source { feed, said, is } = &mut sources[source];
-            let now_is = match is {
-                Some((version, list)) if *version == practice.version => Arc::clone(list),
-                _ => List::of(practice.said(source)),
-            };
-            *is = Some((practice.version, Arc::clone(&now_is)));
-            let list = match *feed {
-                Feed::Silent => return,
-                Feed::Good => now_is,
-                Feed::Empty => List::of(Vec::new()),
-                Feed::Part(n) => List::of(now_is.records[..n.min(now_is.records.len())].to_vec()),
-                Feed::Late(n) => said.iter().rev().nth(n).cloned().unwrap_or(now_is),
-            };
-            (*feed, list)
-        };
-        let extent = if matches!(feed, Feed::Part(_)) { Extent::Part } else { Extent::Whole };
+        let process = self.process().await;
         self.memory.set_clock(self.now());
         let now = self.now();
-        let report = engine::walk(&*self.memory, source, &said.snapshot, extent, &self.configured().policy, now).await.unwrap();
+        let Some((feed, said)) = self.list(source) else {
+            process.hears(source, Says::Nothing, now).await.unwrap();
+            return;
+        };
+        let extent = if matches!(feed, Feed::Part(_)) { Extent::Part } else { Extent::Whole };
+        let report = process.hears(source, Says::List(Arc::clone(&said), extent), now).await.unwrap();
         let mut oracle = self.oracle.lock().unwrap();
         let before = self.sources.lock().unwrap()[source].said.last().cloned();
         if feed == Feed::Good && before.is_some_and(|before| Arc::ptr_eq(&before, &said)) {
@@ -278,17 +271,47 @@ impl World {
         }
     }
 
+    /// What a source gives when it is asked now; `None`: it cannot be read.
+    fn list(&self, source: usize) -> Option<(Feed, Arc<List>)> {
+        let mut sources = self.sources.lock().unwrap();
+        let practice = self.practice.lock().unwrap();
+        let Source { feed, said, is } = &mut sources[source];
+        let now_is = match is {
+            Some((version, list)) if *version == practice.version => Arc::clone(list),
+            _ => List::of(practice.said(source)),
+        };
+        *is = Some((practice.version, Arc::clone(&now_is)));
+        let list = match *feed {
+            Feed::Silent => return None,
+            Feed::Good => now_is,
+            Feed::Empty => List::of(Vec::new()),
+            Feed::Part(n) => List::of(now_is.records[..n.min(now_is.records.len())].to_vec()),
+            Feed::Late(n) => said.iter().rev().nth(n).cloned().unwrap_or(now_is),
+        };
+        Some((*feed, list))
+    }
+
     pub(super) async fn poll_all(&self) {
+        if self.polls.load(Ordering::Relaxed) {
+            return;
+        }
         let n = self.sources.lock().unwrap().len();
         for source in 0..n {
             self.poll(source).await;
         }
+        self.asked.store(true, Ordering::Relaxed);
     }
 
     /// One round over both lanes.
     pub(super) async fn hand_over(&self) -> Tally {
         let Some(_hands_over) = raise(&self.hands_over) else { return Tally::default() };
         let process = self.process().await;
+        if !self.asked.load(Ordering::Relaxed) {
+            if self.polls.load(Ordering::Relaxed) {
+                return Tally::default();
+            }
+            self.poll_all().await;
+        }
         self.memory.set_clock(self.now());
         let span = Span::Once(self.now());
         let run = |n: usize| Arc::clone(&process.dispatcher).run(Arc::clone(&process.lanes[n]), span.clone(), Arc::new(Notify::new()));

@@ -9,7 +9,7 @@ use punctual::outbox::{
 };
 use punctual::session::{Fault, ParticipationId, Presence, Role, SessionId};
 
-use super::fixture::{START, Store, addressed, begin, known, lease, mail, minute, notice, walk, walked};
+use super::fixture::{START, Store, accepted, addressed, begin, known, lease, mail, minute, notice, walk, walked};
 
 pub(crate) async fn a_new_store_knows_nothing(store: Store) {
     let outbox = &store.outbox;
@@ -507,4 +507,20 @@ pub(crate) async fn what_waits_of_a_source_that_is_gone_is_held(store: Store) {
         let entry = store.entry(invite.key).await;
         assert_eq!(((entry.state, entry.reason), replan().await), (state, again), "{names:?}");
     }
+}
+
+pub(crate) async fn what_was_noted_by_a_clock_that_was_ahead_is_noted_anew(store: Store) {
+    let (told, other) = (store.one().await, notice(2, Occasion::Invite, 0));
+    store.add(2, std::slice::from_ref(&other)).await;
+    for claim in store.claim(100).await {
+        assert_eq!(store.outbox.begin(vec![begin(&claim, 100)]).await.unwrap(), [true]);
+        assert!(store.settle(100, &claim, accepted()).await);
+    }
+    let walked = |ahead| Walk { at: minute(7), ..walk(vec![WalkedSession { ahead, ..walked(1, "first", vec![]) }]) };
+    store.outbox.apply(walked(false)).await.unwrap();
+    assert_eq!(store.entry(told.key).await.changed_at, minute(100));
+    store.outbox.apply(walked(true)).await.unwrap();
+    let entry = store.entry(told.key).await;
+    assert_eq!((entry.changed_at, entry.accepted_at), (minute(7), Some(minute(7))));
+    assert_eq!(store.entry(other.key).await.changed_at, minute(100), "another session");
 }
