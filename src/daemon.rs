@@ -22,6 +22,7 @@ use crate::contact::Channel;
 use crate::deliver::Transport;
 use crate::deliver::shadow::Shadow;
 use crate::desk::Desk;
+use crate::desk::records::Records;
 use crate::digest::Digest;
 use crate::dispatch::looks::Looks;
 use crate::dispatch::{Dispatcher, Lane, Span, Tally};
@@ -174,6 +175,8 @@ pub struct Engine {
     told: faults::Told,
     /// Sources that cannot be read now.
     unread: faults::Unread,
+    /// What stands in records at fault.
+    records: Arc<Records>,
 }
 
 /// What `run --once` did.
@@ -278,6 +281,7 @@ impl Engine {
             zone_data: ReleaseWatch::start(),
             told: faults::Told::default(),
             unread: faults::Unread::default(),
+            records: Arc::default(),
         })
     }
 
@@ -322,6 +326,7 @@ impl Engine {
             practice: self.practice.clone(),
             shadow: self.shadow,
             zone: self.zone.clone(),
+            records: Arc::clone(&self.records),
         }
     }
 
@@ -400,6 +405,7 @@ impl Engine {
         };
         ambiguity::mark(&mut snapshot);
         self.told.tell(&source.name, &snapshot.told().lines());
+        self.records.note(&source.name, &snapshot, now);
         self.apply(&source.name, &snapshot).await?;
         source.memory.walked(print);
         Ok(snapshot.extent == Extent::Whole)

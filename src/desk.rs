@@ -15,9 +15,12 @@ use crate::session::{Session, SessionId};
 use crate::source::kept;
 
 pub mod agenda;
+pub mod called;
 pub mod letter;
 pub mod notices;
 pub mod outage;
+pub mod people;
+pub mod records;
 pub mod remind;
 pub mod resend;
 pub mod status;

@@ -1118,6 +1118,19 @@ pub trait Outbox: Send + Sync {
         Ok(self.list(&waiting).await?.iter().filter(|e| e.next_attempt_at.is_some_and(|at| at < until)).count() as u64)
     }
 
+    /// How many notices fell or fall due between each of these times and the next one, by their state.
+    async fn count_between(&self, edges: &[DateTime<Utc>]) -> Result<Vec<HashMap<State, u64>>> {
+        let all = self.list(&Filter::default()).await?;
+        let between = |pair: &[DateTime<Utc>]| {
+            let mut counts = HashMap::new();
+            for entry in all.iter().filter(|e| (pair[0]..pair[1]).contains(&e.notice.due_at)) {
+                *counts.entry(entry.state).or_default() += 1;
+            }
+            counts
+        };
+        Ok(edges.windows(2).map(between).collect())
+    }
+
     /// How many notices are in that state.
     async fn count(&self, state: State) -> Result<u64> {
         Ok(self.list(&Filter { states: vec![state], ..Filter::default() }).await?.len() as u64)

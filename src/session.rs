@@ -41,9 +41,30 @@ pub struct Snapshot {
     pub faults: Vec<Fault>,
     /// Of those beyond the first [`FAULTS_MAX`].
     pub more: MoreFaults,
+    /// What stands in those that could not be read, for staff who correct them: never logged, never stored.
+    pub unread: Vec<UnreadRecord>,
     /// What it says of the sessions that it does not list.
     pub extent: Extent,
 }
+
+/// The record of a session that could not be read.
+#[derive(Clone)]
+pub struct UnreadRecord {
+    /// Of which session; `None`: that could not be read either.
+    pub session: Option<SessionId>,
+    /// As its source said it.
+    pub record: String,
+}
+
+impl fmt::Debug for UnreadRecord {
+    /// Not the record: it holds names and codes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UnreadRecord({:?}, {} bytes)", self.session, self.record.len())
+    }
+}
+
+/// Longest record that is kept for that, in bytes.
+const UNREAD_MAX: usize = 64 << 10;
 
 /// So many faults of a snapshot are kept, shown and answered; of more, their number.
 pub const FAULTS_MAX: usize = 200;
@@ -80,8 +101,16 @@ impl Snapshot {
         }
     }
 
+    /// The record of a session that could not be read.
+    pub fn keep_unread(&mut self, session: Option<SessionId>, record: &str) {
+        if self.unread.len() < FAULTS_MAX && record.len() <= UNREAD_MAX {
+            self.unread.push(UnreadRecord { session, record: record.to_owned() });
+        }
+    }
+
     /// Adds another part of the same source.
     pub fn join(&mut self, part: Self) {
+        part.unread.iter().for_each(|one| self.keep_unread(one.session, &one.record));
         self.sessions.extend(part.sessions);
         part.faults.into_iter().for_each(|fault| self.fault(fault));
         self.more.count += part.more.count;

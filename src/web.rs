@@ -25,8 +25,10 @@ pub use self::metrics::{Figures, Kind, Labels};
 use self::problem::Problem;
 use crate::access::file::Followed;
 use crate::clock::Clock;
+use crate::contact::Channel;
 use crate::desk::Desk;
 use crate::desk::outage::Outage;
+use crate::desk::records::Records;
 use crate::feedback::{Reply, Report};
 use crate::outbox::StoreError;
 use crate::render::Renderer;
@@ -65,8 +67,33 @@ pub struct Settings {
     pub callbacks: Vec<Callback>,
     /// The users file; `None`: there are neither pages nor an API.
     pub users: Option<PathBuf>,
+    /// Who sees names on the pages.
+    pub show_names: ShowNames,
     /// How much and how long.
     pub limits: Limits,
+}
+
+/// Who sees the names of hosts and participants, and the contacts of those who must be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ShowNames {
+    /// Whoever is logged in.
+    #[default]
+    All,
+    /// Operators.
+    Operators,
+    /// Nobody, but by a reveal.
+    Never,
+}
+
+impl ShowNames {
+    /// Whether they do.
+    pub fn to(self, operator: bool) -> bool {
+        match self {
+            Self::All => true,
+            Self::Operators => operator,
+            Self::Never => false,
+        }
+    }
 }
 
 /// A gateway that tells us of receipts and replies: how it is known, and whether it answers STOP, START and HELP itself.
@@ -165,6 +192,11 @@ pub trait Intake: Send + Sync + 'static {
         Ok(Vec::new())
     }
 
+    /// What hands messages over: the channel, its name, and whether it is at fault and pauses.
+    fn transports(&self) -> Vec<(Channel, String, bool)> {
+        Vec::new()
+    }
+
     /// For a monitor. `None`: the store does not answer.
     async fn figures(&self) -> Option<Figures> {
         None
@@ -196,6 +228,8 @@ pub struct Office {
     pub zone: Zone,
     /// Nothing is sent: it is all rehearsed.
     pub shadow: bool,
+    /// What stands in records at fault.
+    pub records: Arc<Records>,
 }
 
 /// What the routes share.

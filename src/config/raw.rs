@@ -447,8 +447,23 @@ pub struct Server {
     pub ping_url_file: Option<PathBuf>,
     /// How often, a cron expression with seconds. Default: every minute.
     pub ping: Option<String>,
+    /// Who sees the names of hosts and participants on the pages, and the contacts of those who must be called.
+    pub show_names: ShowNames,
     /// Staff who may use the pages, and tokens for the API: `punctual user add`, `punctual token add`. Not set: neither is served.
     pub users_file: Option<PathBuf>,
+}
+
+/// Who sees names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ShowNames {
+    /// Whoever is logged in.
+    #[default]
+    All,
+    /// Operators; viewers see numbers.
+    Operators,
+    /// Nobody, but by a reveal.
+    Never,
 }
 
 /// Whether messages go out.

@@ -19,7 +19,7 @@ use crate::deliver::folder::Folder;
 use crate::deliver::gateway::{http, kannel, twilio};
 use crate::deliver::smtp::{self, Smtp, Timeouts, Tls};
 use crate::source::http::{self as api, Api};
-use crate::web::{self, Limits};
+use crate::web::{self, Limits, ShowNames};
 
 /// A checked e-mail relay.
 pub enum Relay {
@@ -127,7 +127,13 @@ pub(super) fn server(raw: &Raw, sources: &[Source], base: &Base<'_>, document: &
     }
     let callbacks = callback::callbacks(raw, base, document);
     let needed = raw.server.listen.is_some() || !push.is_empty() || hook.is_some() || users.is_some() || !callbacks.is_empty();
-    listen.ok().filter(|_| needed).map(|listen| web::Settings { listen, push, hook, callbacks, users, limits: Limits::default() })
+    let show_names = match raw.server.show_names {
+        raw::ShowNames::All => ShowNames::All,
+        raw::ShowNames::Operators => ShowNames::Operators,
+        raw::ShowNames::Never => ShowNames::Never,
+    };
+    let limits = Limits::default();
+    listen.ok().filter(|_| needed).map(|listen| web::Settings { listen, push, hook, callbacks, users, show_names, limits })
 }
 
 /// Where the server listens when it must and nothing is said.

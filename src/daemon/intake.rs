@@ -137,6 +137,7 @@ impl Intake {
             taken.faults.extend_from_slice(&taken.snapshot.faults[faults..]);
         }
         self.engine.told.tell(source, &taken.faults);
+        self.engine.records.note(source, &taken.snapshot, now);
         // The line behind which it is durable.
         let report = self.engine.apply(source, &taken.snapshot).await?;
         Ok(Receipt {
@@ -209,6 +210,12 @@ impl web::Intake for Intake {
 
     async fn outages(&self) -> Result<Vec<Outage>, StoreError> {
         self.engine.outages().await
+    }
+
+    fn transports(&self) -> Vec<(Channel, String, bool)> {
+        let now = self.engine.clock.now();
+        let of = |lane: &crate::dispatch::Lane| lane.pauses(now).map(|(name, paused)| (lane.channel, name.to_owned(), paused)).collect();
+        self.engine.lanes.iter().flat_map(|(lane, _)| -> Vec<_> { of(lane) }).collect()
     }
 
     async fn figures(&self) -> Option<web::Figures> {

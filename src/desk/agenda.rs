@@ -1,13 +1,21 @@
 //! Sessions of some days, and how each participant is told: what a front desk wants at a glance.
 
-use chrono::{DateTime, Utc};
+use std::collections::HashMap;
 
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::people::Contacts;
 use super::{Desk, Notes, Seen, Unanswered, outage, unreachable, what};
+use crate::contact::PersonName;
 use crate::notice::{Decision, NoticeKey, Reason};
+use crate::outbox::reply::Answered;
 use crate::outbox::{Known, State, StoreError};
 use crate::plan::{self, Suppressions};
-use crate::session::{AutoDeliver, Participant, ParticipationId, Role, SessionId};
+use crate::session::{AutoDeliver, Participant, ParticipationId, Role, Rsvp, SessionId};
 use crate::zone::Zone;
+
+/// Who connected earlier than that before the start tried something out.
+const JOINS_BEFORE: TimeDelta = TimeDelta::hours(2);
 
 /// One session.
 #[derive(Debug)]
@@ -31,6 +39,14 @@ pub struct Entry {
 pub struct Person {
     /// ParticipationId.
     pub id: ParticipationId,
+    /// May be empty.
+    pub name: PersonName,
+    /// As the record has them.
+    pub contacts: Contacts,
+    /// Their answer, as it holds.
+    pub rsvp: Rsvp,
+    /// When they connected first, to this start.
+    pub joined_at: Option<DateTime<Utc>>,
     /// Host or participant.
     pub role: Role,
     /// The address that messages go to, masked; or why there is none.
@@ -64,13 +80,35 @@ pub struct Step {
 
 /// Sessions that start in that time, in order, `limit` at most.
 pub async fn agenda(desk: &Desk, span: (DateTime<Utc>, DateTime<Utc>), limit: usize, now: DateTime<Utc>) -> Result<Vec<Entry>, Unanswered> {
+    of_these(desk, &desk.outbox.starting(span.0, span.1, limit).await?, now).await
+}
+
+/// These sessions, in their order.
+pub async fn of_these(desk: &Desk, ids: &[(String, SessionId)], now: DateTime<Utc>) -> Result<Vec<Entry>, Unanswered> {
     let notes = desk.notes(now).await?;
     let mut entries = Vec::new();
-    for (source, id) in desk.outbox.starting(span.0, span.1, limit).await? {
-        let Some(seen) = desk.seen_of(&source, id, now).await? else { continue };
+    for (source, id) in ids {
+        let Some(seen) = desk.seen_of(source, *id, now).await? else { continue };
         entries.push(entry(desk, &seen, &notes, now));
     }
     Ok(entries)
+}
+
+/// A session, as the store names it.
+type Place = (String, SessionId);
+
+/// The hosts of these sessions: who each is, over all sessions, and their name.
+pub async fn hosts(desk: &Desk, ids: &[Place]) -> Result<HashMap<Place, (String, PersonName)>, StoreError> {
+    let mut hosts = HashMap::new();
+    for source in &desk.sources {
+        let theirs: Vec<SessionId> = ids.iter().filter(|(of, _)| of == source).map(|(_, id)| *id).collect();
+        for session in desk.outbox.sessions(source, Some(&theirs)).await?.iter().filter_map(super::latest) {
+            if let Some(host) = session.participants.iter().find(|p| p.role == Role::Host && !p.name.expose().is_empty()) {
+                hosts.insert((source.clone(), session.id), (plan::person_key(host), host.name.clone()));
+            }
+        }
+    }
+    Ok(hosts)
 }
 
 /// One session.
@@ -119,6 +157,10 @@ fn entry(desk: &Desk, seen: &Seen, notes: &Notes, now: DateTime<Utc>) -> Entry {
         let over = session.start <= now || !session.is_active();
         Person {
             id: p.id,
+            name: p.name.clone(),
+            contacts: Contacts::of(p, &desk.policy.region),
+            rsvp: Answered::or(seen.known(p.id).and_then(|known| known.rsvp), p.rsvp),
+            joined_at: p.connected_at.filter(|at| *at >= session.start - JOINS_BEFORE),
             role: p.role,
             to: to.map(|to| to.address.to_string()).map_err(|(reason, _)| reason),
             zone: plan::zone_of(p, &desk.policy).ok().map(|r| r.zone.clone()),

@@ -465,6 +465,11 @@ impl Outbox for SqliteOutbox {
         self.readers.read("due_before", move |c| figures::due_before(c, until)).await
     }
 
+    async fn count_between(&self, edges: &[DateTime<Utc>]) -> Result<Vec<HashMap<State, u64>>> {
+        let edges = edges.to_vec();
+        self.readers.read("count_between", move |c| figures::count_between(c, &edges)).await
+    }
+
     async fn count(&self, state: State) -> Result<u64> {
         self.readers.read("count", move |c| figures::count(c, state)).await
     }

@@ -138,7 +138,10 @@ fn array(text: &str) -> Result<Snapshot, Refusal> {
     for (n, record) in records.into_iter().enumerate() {
         match session(record, &format!("[{n}]")) {
             Ok(session) => snapshot.sessions.push(session),
-            Err(fault) => snapshot.fault(fault),
+            Err(fault) => {
+                snapshot.keep_unread(fault.session, record.get());
+                snapshot.fault(fault);
+            }
         }
     }
     Ok(snapshot)
@@ -154,7 +157,10 @@ fn object(text: &str) -> Result<Snapshot, Refusal> {
     let mut snapshot = Snapshot::default();
     match session(record, "") {
         Ok(session) => snapshot.sessions.push(session),
-        Err(fault) => snapshot.faults.push(fault),
+        Err(fault) => {
+            snapshot.keep_unread(fault.session, record.get());
+            snapshot.faults.push(fault);
+        }
     }
     Ok(snapshot)
 }

@@ -31,6 +31,15 @@ static TEMPLATES: LazyLock<Tera> = LazyLock::new(|| {
         "sessions.html",
         "session.html",
         "people.html",
+        "line.html",
+        "call.html",
+        "confirm.html",
+        "bad.html",
+        "record.html",
+        "blocked.html",
+        "history.html",
+        "servers.html",
+        "messages.html",
         "attention.html",
         "unreachable.html",
         "person.html",
@@ -82,6 +91,11 @@ pub(super) fn render(status: StatusCode, template: &str, facts: &impl Serialize)
             guarded((StatusCode::INTERNAL_SERVER_ERROR, "The page could not be made.").into_response(), POLICY)
         }
     }
+}
+
+/// What is not a page, for staff alone as pages are.
+pub(super) fn guard(response: Response) -> Response {
+    guarded(response, POLICY)
 }
 
 /// The HTML of a message, for its frame.

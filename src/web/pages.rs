@@ -1,7 +1,9 @@
 //! What staff see at `/`: who is told what, who is not, and what wants a decision. It works without a script.
 //!
-//! In: GET for pages; POST, from a form of ours, for deeds ([`deeds`]). Out: pages. Times are those of the practice's zone, and beside them the
-//! participant's where that is another one. Names, contacts and codes are masked, but for what an operator revealed.
+//! In: GET for pages, and POST for a search (whom somebody looks for stands in no address, and so in no log of a proxy); POST, from a form of ours,
+//! for deeds ([`deeds`]). Out: pages. Times are those of the practice's zone, and beside them the participant's where that is another one. Names, and
+//! the contacts of those who must be called, are for whoever may see names (`[server] show_names`); codes and other contacts are masked, but for what
+//! an operator revealed.
 
 use std::sync::Arc;
 
@@ -13,25 +15,31 @@ use axum::routing::{get, post};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde::Serialize;
 
-use self::shown::{Banner, Day, Frame, Fresh, Guarded, NoticeRow, ReplyRow, SessionCard, Unreached};
-use super::door::{Form, Visitor};
+use self::shown::session::{People, SessionCard, Showing};
+use self::shown::{Banner, Frame, Fresh, Guarded, NoticeRow, ReplyRow};
+use super::door::Visitor;
 use super::page::{self, Trouble};
 use super::{Office, Shared};
 use crate::desk::agenda;
+use crate::desk::people::{self, Place};
 use crate::notice::Reason;
 use crate::outbox::{Entry, Filter, Outbox, State as NoticeState, StoreError};
-use crate::session::{ParticipationId, SessionId};
+use crate::session::SessionId;
 
+mod books;
+mod confirm;
 mod deeds;
 mod entrance;
+mod finding;
 mod notice;
 mod person;
+mod records;
 mod remind;
 mod resend;
+mod sessions;
 mod shown;
+mod unreachable;
 
-/// Sessions on one page.
-const SESSIONS_MAX: usize = 300;
 /// Notices on one page.
 const NOTICES_MAX: usize = 200;
 /// Held notices that are looked through for them: the guard may hold many.
@@ -43,18 +51,25 @@ const FORM_MAX: usize = 8 << 10;
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()
-        .route("/", get(sessions))
+        .route("/", get(sessions::sessions))
         .route("/attention", get(attention))
-        .route("/unreachable", get(unreachable))
-        .route("/search", get(search))
+        .route("/unreachable", get(unreachable::page))
+        .route("/unreachable.csv", get(unreachable::csv))
+        .route("/search", get(finding::by_address).post(finding::by_form))
         .route("/sessions/{id}", get(session))
         .route("/sessions/{id}/{participation}", get(person::person))
         .route("/sessions/{id}/{participation}/reveal", post(person::reveal))
+        .route("/sessions/{id}/{participation}/called", get(confirm::called).post(deeds::called))
         .route("/sessions/{id}/{participation}/remind", get(remind::page).post(remind::act))
+        .route("/notices/{key}/resend", get(resend::page).post(resend::act))
         .route("/notices/{key}", get(notice::notice))
         .route("/notices/{key}/message", get(notice::message))
-        .route("/notices/{key}/resend", get(resend::page).post(resend::act))
-        .route("/notices/{key}/{act}", post(deeds::act))
+        .route("/notices/{key}/{act}", get(confirm::act).post(deeds::act))
+        .route("/blocked", get(books::blocked))
+        .route("/blocked/{key}/remove", post(books::unblock))
+        .route("/history", get(books::history))
+        .route("/servers", get(books::servers))
+        .route("/messages", get(books::messages))
         .route("/guard/accept", post(deeds::accept))
         .route("/guard/reject", post(deeds::reject))
         .route("/replies/{key}/read", post(deeds::read))
@@ -68,12 +83,16 @@ struct Looking<'a> {
     office: &'a Office,
     visitor: Visitor,
     now: DateTime<Utc>,
+    /// They may see names.
+    names: bool,
 }
 
 impl Shared {
     fn looking(&self, headers: &HeaderMap) -> Result<Looking<'_>, Trouble> {
         let now = self.office.clock.now();
-        Ok(Looking { office: &self.office, visitor: self.door()?.visitor(headers, now)?, now })
+        let visitor = self.door()?.visitor(headers, now)?;
+        let names = self.settings.show_names.to(visitor.is_operator());
+        Ok(Looking { office: &self.office, visitor, now, names })
     }
 }
 
@@ -98,7 +117,17 @@ impl Looking<'_> {
                 + (held(outbox).await?.len() + sources.len() + status.faults.len() + outbox.unread(NOTICES_MAX).await?.len()) as u64,
             section,
             shadow: self.office.shadow,
+            names: self.names,
         })
+    }
+
+    fn showing(&self) -> Showing<'_> {
+        Showing { office: self.office, now: self.now, names: self.names }
+    }
+
+    /// Who they are; nobody, for whom may see no names.
+    async fn people(&self, places: &[Place]) -> Result<People, Trouble> {
+        if self.names { Ok(people::of(&self.office.desk, places).await?) } else { Ok(People::new()) }
     }
 
     fn today(&self) -> NaiveDate {
@@ -122,41 +151,6 @@ async fn held(outbox: &Arc<dyn Outbox>) -> Result<Vec<Entry>, StoreError> {
 }
 
 #[derive(Serialize)]
-struct Sessions {
-    frame: Frame,
-    days: Vec<Day>,
-    first: String,
-    previous: String,
-    next: String,
-    span: u64,
-    is_today: bool,
-    full: bool,
-}
-
-/// `?from=2026-11-24&days=2`
-async fn sessions(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Trouble> {
-    let looking = shared.looking(&headers)?;
-    let query = Form::parse(query.unwrap_or_default().as_bytes());
-    let from = query.get("from").parse().unwrap_or_else(|_| looking.today());
-    let span = query.get("days").parse().unwrap_or(2).clamp(1, DAYS_MAX);
-    let found = agenda::agenda(&looking.office.desk, looking.span(from, span), SESSIONS_MAX, looking.now).await?;
-    let full = found.len() == SESSIONS_MAX;
-    let cards = found.iter().map(|entry| SessionCard::of(entry, looking.office, looking.now)).collect();
-    let other = |day: Option<NaiveDate>| day.unwrap_or(from).to_string();
-    let facts = Sessions {
-        frame: looking.frame(&shared, "sessions").await?,
-        days: shown::by_day(cards, from, span, looking.today()),
-        first: from.to_string(),
-        previous: other(from.checked_sub_days(Days::new(span))),
-        next: other(from.checked_add_days(Days::new(span))),
-        is_today: from == looking.today(),
-        span,
-        full,
-    };
-    Ok(page::render(StatusCode::OK, "sessions.html", &facts))
-}
-
-#[derive(Serialize)]
 struct OneSession {
     frame: Frame,
     sessions: Vec<SessionCard>,
@@ -167,9 +161,10 @@ async fn session(State(shared): State<Arc<Shared>>, Path(id): Path<String>, head
     let id = SessionId(number(&id)?);
     let found = agenda::of(&looking.office.desk, id, looking.now).await?;
     if found.is_empty() {
-        return Err(Trouble::NotFound("Punctual knows no session of that number, or no longer: it may be over."));
+        let none = "Punctual knows no session of that number, or no longer: it may be over.";
+        return records::page(&shared, &looking, (id, None), none).await;
     }
-    let sessions = found.iter().map(|entry| SessionCard::of(entry, looking.office, looking.now)).collect();
+    let sessions = found.iter().map(|entry| SessionCard::of(entry, looking.showing())).collect();
     Ok(page::render(StatusCode::OK, "session.html", &OneSession { frame: looking.frame(&shared, "sessions").await?, sessions }))
 }
 
@@ -183,7 +178,7 @@ struct Attention {
     guarded: Vec<Guarded>,
     unknown: Vec<NoticeRow>,
     held: Vec<NoticeRow>,
-    faults: Vec<shown::FaultRow>,
+    faults: Vec<records::Bad>,
     /// What people wrote.
     replies: Vec<ReplyRow>,
     full: bool,
@@ -192,10 +187,14 @@ struct Attention {
 async fn attention(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Trouble> {
     let looking = shared.looking(&headers)?;
     let outbox = &looking.office.desk.outbox;
-    let rows = |entries: Vec<Entry>| entries.iter().map(|e| NoticeRow::of(e, looking.office, looking.now)).collect::<Vec<_>>();
     let in_doubt = Filter { states: vec![NoticeState::Unknown], limit: Some(NOTICES_MAX), ..Filter::default() };
-    let (unknown, held) = (rows(outbox.list(&in_doubt).await?), rows(held(outbox).await?));
-    let replies: Vec<ReplyRow> = outbox.unread(NOTICES_MAX).await?.into_iter().map(|said| ReplyRow::of(said, looking.office)).collect();
+    let (unknown, held, written) = (outbox.list(&in_doubt).await?, held(outbox).await?, outbox.unread(NOTICES_MAX).await?);
+    let of_notices = unknown.iter().chain(&held).map(|e| (e.notice.session, e.notice.participation));
+    let of_replies = written.iter().flat_map(|said| said.said.about.iter().map(|place| (place.session, place.participation)));
+    let people = looking.people(&of_notices.chain(of_replies).collect::<Vec<_>>()).await?;
+    let rows = |entries: Vec<Entry>| entries.iter().map(|e| NoticeRow::of(e, &people, looking.showing())).collect::<Vec<_>>();
+    let (unknown, held) = (rows(unknown), rows(held));
+    let replies: Vec<ReplyRow> = written.into_iter().map(|said| ReplyRow::of(said, &people, looking.showing())).collect();
     let facts = Attention {
         frame: looking.frame(&shared, "attention").await?,
         accepted: query.as_deref() == Some("accepted"),
@@ -205,58 +204,9 @@ async fn attention(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery,
         replies,
         unknown,
         held,
-        faults: outbox.status().await?.faults.into_iter().map(shown::FaultRow::from).collect(),
+        faults: records::bad(&looking, None).await?,
     };
     Ok(page::render(StatusCode::OK, "attention.html", &facts))
-}
-
-#[derive(Serialize)]
-struct Unreachable {
-    frame: Frame,
-    rows: Vec<Unreached>,
-    span: u64,
-}
-
-/// `?days=7`
-async fn unreachable(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Trouble> {
-    let looking = shared.looking(&headers)?;
-    let span = Form::parse(query.unwrap_or_default().as_bytes()).get("days").parse().unwrap_or(7).clamp(1, DAYS_MAX);
-    let until = looking.span(looking.today(), span);
-    let rows = agenda::unreachable(&looking.office.desk, until, SESSIONS_MAX, looking.now).await?;
-    let rows = rows.iter().map(|row| Unreached::of(row, looking.office)).collect();
-    let facts = Unreachable { frame: looking.frame(&shared, "unreachable").await?, rows, span };
-    Ok(page::render(StatusCode::OK, "unreachable.html", &facts))
-}
-
-#[derive(Serialize)]
-struct Search {
-    frame: Frame,
-    asked: String,
-    sessions: Vec<i64>,
-    people: Vec<(i64, i64)>,
-}
-
-/// `?q=9636`: the number of a session or of a participation.
-async fn search(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Trouble> {
-    let looking = shared.looking(&headers)?;
-    let asked = Form::parse(query.unwrap_or_default().as_bytes()).get("q").trim().chars().take(40).collect::<String>();
-    let (mut sessions, mut people) = (Vec::new(), Vec::new());
-    if let Ok(id) = asked.parse::<i64>() {
-        let desk = &looking.office.desk;
-        sessions.extend(desk.session(SessionId(id), looking.now).await?.iter().map(|seen| seen.session.id.0));
-        let filter = Filter { participation: Some(ParticipationId(id)), ..Filter::default() };
-        people.extend(desk.outbox.list(&filter).await?.iter().map(|e| (e.notice.session.0, id)));
-        people.extend(desk.outbox.omissions(&filter).await?.iter().filter_map(|o| Some((o.session?.0, id))));
-        people.sort_unstable();
-        people.dedup();
-    }
-    match (sessions.as_slice(), people.as_slice()) {
-        ([one], []) => return Ok(page::see(&format!("/sessions/{one}"))),
-        ([], [(session, person)]) => return Ok(page::see(&format!("/sessions/{session}/{person}"))),
-        _ => {}
-    }
-    let facts = Search { frame: looking.frame(&shared, "search").await?, asked, sessions, people };
-    Ok(page::render(StatusCode::OK, "search.html", &facts))
 }
 
 /// An id in an address.

@@ -42,14 +42,18 @@ impl Practice {
     }
 
     pub(crate) async fn with(more: &str) -> Self {
-        let text = format!(
+        Self::of(tempfile::tempdir().unwrap(), &Self::text(more)).await
+    }
+
+    /// The configuration, with more after it.
+    pub(crate) fn text(more: &str) -> String {
+        format!(
             "[practice]\nname = \"Lakeside Telehealth\"\nhosts = false\n[adopt]\ninvites = true\n[store]\nurl = \"sqlite://punctual.db\"\n\
              [email]\nfrom = \"Lakeside <sessions@example.org>\"\n[[email.relay]]\nkind = \"folder\"\npath = \"outbox\"\n\
              [server]\nlisten = \"127.0.0.1:0\"\nwebhook_token = \"{HOOK}\"\nusers_file = \"users.toml\"\n\
              [[source]]\nname = \"front desk\"\nkind = \"push\"\ntoken = \"{TOKEN}\"\n\
              [[source]]\nname = \"back-office\"\nkind = \"push\"\ntoken = \"{OTHER}\"\n{more}"
-        );
-        Self::of(tempfile::tempdir().unwrap(), &text).await
+        )
     }
 
     /// Of that configuration, in that folder.

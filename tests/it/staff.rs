@@ -17,6 +17,8 @@ mod api;
 mod door;
 mod outage;
 mod pages;
+mod people;
+mod records;
 
 const PASSWORD: &str = "correct horse battery";
 pub(crate) const READ: &str = "read-0123456789abcdef01234567";

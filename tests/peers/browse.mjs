@@ -61,6 +61,11 @@ const paths = {
   mail: `/notices/${plan.held}`,
   text: `/notices/${plan.text}`,
   search: "/search?q=nobody",
+  confirm: `/notices/${plan.held}/cancel`,
+  messages: "/messages",
+  history: "/history",
+  blocked: "/blocked",
+  servers: "/servers",
   problem: "/sessions/999999",
 };
 for (const [size, viewport] of Object.entries(sizes)) {
@@ -120,7 +125,9 @@ await page.keyboard.press("Enter");
 seen.deeds.skipped = page.url().endsWith("#content");
 
 await page.getByRole("link", { name: "Decisions" }).click();
-await page.getByRole("button", { name: /^Release/ }).first().click();
+await page.getByRole("link", { name: /^Release/ }).first().click();
+seen.deeds.asked = await page.getByRole("heading", { level: 1 }).textContent();
+await page.getByRole("button", { name: "Send it" }).click();
 seen.deeds.afterRelease = new URL(page.url()).pathname;
 await page.getByRole("button", { name: "It is right: accept all" }).click();
 seen.deeds.afterAccept = new URL(page.url()).pathname;
@@ -135,7 +142,7 @@ await page.goto(`${plan.base}/notices/${plan.text}`);
 seen.deeds.bubble = await page.locator(".bubble").innerText();
 seen.deeds.segments = await page.locator(".phone .soft").innerText();
 
-await page.getByLabel("Session or participation number").fill(String(plan.person));
+await page.getByLabel("Name, address, number").fill(String(plan.person));
 await page.keyboard.press("Enter");
 await page.waitForURL(/sessions/);
 seen.deeds.found = new URL(page.url()).pathname;

@@ -135,7 +135,7 @@ def test_a_front_desk_at_work(daemon):
             done = subprocess.run(command, capture_output=True, text=True, timeout=170, env={**os.environ, "PUNCTUAL_TOOLS": TOOLS})
             assert done.returncode == 0, done.stderr
             seen = json.loads(done.stdout)
-            assert len(seen["pages"]) == 40
+            assert len(seen["pages"]) == 60
             assert seen["axe"] == []
             assert seen["html"] == []
             assert seen["wide"] == [], "a page is wider than its screen"
@@ -143,6 +143,7 @@ def test_a_front_desk_at_work(daemon):
             deeds = seen["deeds"]
             assert (deeds["sentTo"], deeds["refused"], deeds["inside"]) == ("/login", "Name, password or code is wrong. A code can be used once.", "Sessions")
             assert (deeds["withoutCode"], deeds["withCode"], deeds["sameCode"]) == ("/login", "/", "/login")
+            assert deeds["asked"] == "Send this message?"
             assert deeds["skipped"] and deeds["afterRelease"] == "/attention" and deeds["afterAccept"] == "/attention"
             code = f"{300_000_000 + mail['participation_id'] * 7:09}"
             code = "-".join([code[:3], code[3:6], code[6:]])

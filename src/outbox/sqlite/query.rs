@@ -559,6 +559,7 @@ mod tests {
                 "SEARCH notice USING COVERING INDEX notice_due (channel=? AND next_attempt_at<?)",
                 "SCAN notice",
             ),
+            (figures::BETWEEN.to_owned(), "SEARCH notice USING INDEX notice_listed (due_at>? AND due_at<?)", "SCAN notice"),
             (figures::COUNT.to_owned(), "SEARCH notice USING COVERING INDEX notice_state (state=?)", "SCAN notice"),
             (lapsed_sql(), "SEARCH notice USING INDEX notice_state (state=?)", "SCAN"),
             (PAST[0].to_owned(), "SEARCH notice USING INDEX notice_due (channel=? AND next_attempt_at<?)", "SCAN"),

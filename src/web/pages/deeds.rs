@@ -8,9 +8,11 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use super::FORM_MAX;
+use super::{FORM_MAX, number};
+use crate::desk::{called, people};
 use crate::notice::NoticeKey;
 use crate::outbox::{Act, Verdict};
+use crate::session::{ParticipationId, SessionId};
 use crate::web::door::{Form, Visitor};
 use crate::web::page::{self, Trouble};
 use crate::web::{Shared, request};
@@ -34,13 +36,31 @@ pub(super) async fn act(
     let key: NoticeKey = key.parse().map_err(|_| nothing())?;
     let act = Act::from_word(&act).ok_or_else(nothing)?;
     let outbox = Arc::clone(&shared.office.desk.outbox);
-    let (who, now) = (visitor.name().to_owned(), shared.office.clock.now());
+    let (who, now) = (called::with_reason(visitor.name(), form.get("reason")), shared.office.clock.now());
     let acting = crate::web::to_the_end(async move { outbox.act_by(Some(&who), &[key], act, now).await });
     if acting.await?? == 0 {
         return Err(Trouble::Conflict("It is in another state by now: somebody else may have decided, or it went out. Look at it again."));
     }
     shared.intake.wake();
-    Ok(page::see(&back(&form, &format!("/notices/{key}"))))
+    // What can be taken back is taken back there.
+    let undone = matches!(act, Act::Hold | Act::Cancel | Act::CancelTold).then(|| format!("/notices/{key}?done={}", act.as_str()));
+    Ok(page::see(&undone.unwrap_or_else(|| back(&form, &format!("/notices/{key}")))))
+}
+
+/// `/sessions/{id}/{participation}/called`: somebody called them.
+pub(super) async fn called(
+    State(shared): State<Arc<Shared>>,
+    Path((session, participation)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Trouble> {
+    let (form, visitor) = from_operator(&shared, &headers, body).await?;
+    let place = (SessionId(number(&session)?), ParticipationId(number(&participation)?));
+    if people::of(&shared.office.desk, &[place]).await?.is_empty() {
+        return Err(Trouble::NotFound("Punctual knows no such participant, or no longer: the session may be over."));
+    }
+    called::note(&shared.office.desk, place, visitor.name(), form.get("reason"), shared.office.clock.now()).await?;
+    Ok(page::see(&back(&form, "/unreachable")))
 }
 
 /// Lets pass what waits of a source.

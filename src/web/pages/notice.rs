@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
@@ -15,6 +15,7 @@ use super::{Looking, Trouble};
 use crate::desk::letter::{self, Letter};
 use crate::desk::notices::{Opened, open};
 use crate::notice::NoticeKey;
+use crate::outbox::{Act, Entry, State as NoticeState};
 use crate::web::Shared;
 use crate::web::page;
 
@@ -31,9 +32,37 @@ struct Page {
     /// It is what went out, and not what would.
     frozen: bool,
     revealed: bool,
+    /// What was just done with it, and how it is taken back.
+    done: Option<Done>,
 }
 
-pub(super) async fn notice(State(shared): State<Arc<Shared>>, Path(key): Path<String>, headers: HeaderMap) -> Result<Response, Trouble> {
+/// A deed that can be taken back.
+#[derive(Serialize)]
+struct Done {
+    says: &'static str,
+    undo: &'static str,
+}
+
+impl Done {
+    /// Of the page's address, as long as it holds.
+    fn of(query: Option<&str>, entry: &Entry) -> Option<Self> {
+        let act = Act::from_word(query?.strip_prefix("done=")?)?;
+        let (says, undo) = match (act, entry.state) {
+            (Act::Hold, NoticeState::Held) => ("Held: it is not sent until somebody releases it.", Act::Release),
+            (Act::Cancel, NoticeState::Cancelled) => ("It will not be sent.", Act::Restore),
+            (Act::CancelTold, NoticeState::Cancelled) => ("It will not be sent, and counts as told.", Act::Restore),
+            _ => return None,
+        };
+        Some(Self { says, undo: undo.as_str() })
+    }
+}
+
+pub(super) async fn notice(
+    State(shared): State<Arc<Shared>>,
+    Path(key): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Trouble> {
     let looking = shared.looking(&headers)?;
     let opened = opened(&looking, &key).await?;
     let (letter, frozen, revealed) = letter_of(&looking, &opened).await?;
@@ -42,9 +71,11 @@ pub(super) async fn notice(State(shared): State<Arc<Shared>>, Path(key): Path<St
         Err(why) => (None, Some(why)),
     };
     let office = looking.office;
+    let people = looking.people(&[(opened.entry.notice.session, opened.entry.notice.participation)]).await?;
     let facts = Page {
         frame: looking.frame(&shared, "sessions").await?,
-        notice: NoticeRow::of(&opened.entry, office, looking.now),
+        done: Done::of(query.as_deref(), &opened.entry).filter(|_| looking.visitor.is_operator()),
+        notice: NoticeRow::of(&opened.entry, &people, looking.showing()),
         attempts: opened.shown.deliveries.iter().map(|d| Attempt::of(d, office)).collect(),
         reference: opened.shown.reference,
         server_reply: opened.shown.notice.server_reply,

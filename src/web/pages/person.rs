@@ -8,11 +8,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::shown::{Decided, Frame, History, PersonCard, moment};
-use super::{deeds, number};
+use super::shown::session::{Call, Called, PersonCard};
+use super::shown::{Decided, Frame, History, moment};
+use super::{deeds, number, records};
 use crate::contact::ConnectCode;
-use crate::desk::agenda;
+use crate::desk::people::Contacts;
 use crate::desk::why::why;
+use crate::desk::{agenda, called, words};
 use crate::session::{ParticipationId, SessionId};
 use crate::web::Shared;
 use crate::web::page::{self, Trouble};
@@ -28,6 +30,8 @@ struct Page {
     decisions: Vec<Decided>,
     history: Vec<History>,
     revealed: Option<Revealed>,
+    /// Somebody called them.
+    called: Option<Called>,
 }
 
 /// What an operator asked to see.
@@ -36,6 +40,8 @@ struct Revealed {
     until: String,
     name: String,
     address: String,
+    /// What the record has, whatever is wrong with it.
+    contacts: Call,
     code: String,
     passkey: Option<String>,
 }
@@ -48,8 +54,11 @@ pub(super) async fn person(
     let looking = shared.looking(&headers)?;
     let (session, id) = (SessionId(number(&session)?), ParticipationId(number(&participation)?));
     let (office, now) = (looking.office, looking.now);
-    let none = || Trouble::NotFound("Punctual knows no such participant, or no longer: the session may be over.");
-    let told = why(&office.desk, session, Some(id), now).await?.pop().ok_or_else(none)?;
+    let unknown = "Punctual knows no such participant, or no longer: the session may be over.";
+    let none = || Trouble::NotFound(unknown);
+    let Some(told) = why(&office.desk, session, Some(id), now).await?.pop() else {
+        return records::page(&shared, &looking, (session, Some(id)), unknown).await;
+    };
     let entries = agenda::of(&office.desk, session, now).await?;
     let entry = entries.iter().find(|e| e.people.iter().any(|p| p.id == id)).ok_or_else(none)?;
     let person = entry.people.iter().find(|p| p.id == id).ok_or_else(none)?;
@@ -57,11 +66,13 @@ pub(super) async fn person(
         Some(until) => revealed(&looking, session, id, until).await?,
         None => None,
     };
+    let calls = called::of(&office.desk, &[(session, id)]).await?;
     let facts = Page {
+        called: calls.get(&(session, id)).map(|(at, note)| Called { at: moment(*at, &office.zone), note: note.clone() }),
         frame: looking.frame(&shared, "sessions").await?,
         session: session.0,
         start: moment(entry.start, &office.zone),
-        person: PersonCard::of(person, entry, office, now),
+        person: PersonCard::of(person, entry, looking.showing()),
         source: told.source,
         inputs: told.inputs,
         decisions: told.decisions.iter().map(|said| Decided::of(said, office)).collect(),
@@ -85,7 +96,8 @@ async fn revealed(
     Ok(Some(Revealed {
         until: moment(until, &looking.office.zone).time,
         name: person.name.expose().to_owned(),
-        address: address.map_or_else(|(reason, _)| format!("none: {reason}"), |to| to.address.expose().to_owned()),
+        address: address.map_or_else(|(reason, _)| words::reason(reason).to_owned(), |to| to.address.expose().to_owned()),
+        contacts: Call::of(&Contacts::of(person, &desk.policy.region)),
         code: person.code.map_or_else(|| "none".to_owned(), ConnectCode::expose_grouped),
         passkey: person.passkey.as_ref().map(|p| p.expose().to_owned()),
     }))
@@ -102,7 +114,7 @@ pub(super) async fn reveal(
     let (session, id) = (SessionId(number(&session)?), ParticipationId(number(&participation)?));
     let now = shared.office.clock.now();
     let detail = format!("session {session}, participation {id}, by {}", visitor.name());
-    shared.office.desk.outbox.note(now, "reveal", &detail).await?;
+    shared.office.desk.outbox.witness(now, "reveal", &detail, Some((session, id))).await?;
     shared.door()?.reveal(&visitor, (session, id), now);
     Ok(page::see(&deeds::back(&form, &format!("/sessions/{session}/{id}"))))
 }

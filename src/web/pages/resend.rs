@@ -33,10 +33,11 @@ struct Page {
 impl Page {
     async fn of(looking: &Looking<'_>, shared: &Shared, opened: &Opened, refusal: Option<String>) -> Result<Self, Trouble> {
         let address = &opened.entry.notice.address;
+        let people = looking.people(&[(opened.entry.notice.session, opened.entry.notice.participation)]).await?;
         let own = silenced(&looking.office.desk, address).await?.and_then(|kind| Answer::Suppressed(kind).in_words());
         Ok(Self {
             frame: looking.frame(shared, "sessions").await?,
-            notice: NoticeRow::of(&opened.entry, looking.office, looking.now),
+            notice: NoticeRow::of(&opened.entry, &people, looking.showing()),
             refusal,
             own,
             is_mail: address.channel() == Channel::Email,

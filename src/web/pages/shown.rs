@@ -1,18 +1,22 @@
 //! What the templates get: facts in words and in local times. Nothing here is HTML: the templates escape it all.
 
-use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
 use crate::desk::outage::{Outage, is_overdue};
 use crate::desk::why::{Said, Told};
-use crate::desk::{Desk, agenda, unreachable, what, words};
+use crate::desk::{Desk, unreachable, what, words};
 use crate::feedback::word::Word;
 use crate::notice::Reason;
 use crate::outbox::reply::Written;
 use crate::outbox::{Act, Delivery, Entry, GuardKind, GuardRow, LedgerRow, SourceStatus, State, Verdict};
-use crate::session::{Fault, Role};
+use crate::session::Role;
 use crate::web::Office;
 use crate::zone::Zone;
+
+pub(super) mod session;
+
+use self::session::{Named, People, Showing};
 
 /// What every page has around it.
 #[derive(Serialize)]
@@ -29,6 +33,8 @@ pub(super) struct Frame {
     pub(super) section: &'static str,
     /// Nothing is sent: it is all rehearsed.
     pub(super) shadow: bool,
+    /// Its reader sees names.
+    pub(super) names: bool,
     /// What keeps messages from going out.
     pub(super) banner: Vec<Banner>,
     /// How fresh what the sources said is.
@@ -100,83 +106,6 @@ pub(super) fn zone_name(zone: &Zone) -> String {
     zone.name().rsplit('/').next().unwrap_or(zone.name()).replace('_', " ")
 }
 
-/// The sessions of one day of the practice.
-#[derive(Serialize)]
-pub(super) struct Day {
-    /// `Today`, `Tomorrow`, or nothing.
-    name: &'static str,
-    /// `Tue, Nov 24`
-    date: String,
-    sessions: Vec<SessionCard>,
-}
-
-/// Days with their sessions, also those without one.
-pub(super) fn by_day(cards: Vec<SessionCard>, from: NaiveDate, days: u64, today: NaiveDate) -> Vec<Day> {
-    let mut all: Vec<(NaiveDate, Day)> = from
-        .iter_days()
-        .take(usize::try_from(days).unwrap_or(0))
-        .map(|day| {
-            let name = match (day - today).num_days() {
-                -1 => "Yesterday",
-                0 => "Today",
-                1 => "Tomorrow",
-                _ => "",
-            };
-            (day, Day { name, date: day.format("%a, %b %-d").to_string(), sessions: Vec::new() })
-        })
-        .collect();
-    for card in cards {
-        if let Some((_, day)) = all.iter_mut().find(|(date, _)| date.to_string() == card.start.day) {
-            day.sessions.push(card);
-        }
-    }
-    all.into_iter().map(|(_, day)| day).collect()
-}
-
-/// One session.
-#[derive(Serialize)]
-pub(super) struct SessionCard {
-    id: i64,
-    start: Moment,
-    over: bool,
-    cancelled: bool,
-    meet_now: bool,
-    people: Vec<PersonCard>,
-    faults: Vec<String>,
-}
-
-impl SessionCard {
-    pub(super) fn of(entry: &agenda::Entry, office: &Office, now: DateTime<Utc>) -> Self {
-        Self {
-            id: entry.session.0,
-            start: moment(entry.start, &office.zone),
-            over: entry.start <= now,
-            cancelled: entry.cancelled,
-            meet_now: entry.meet_now,
-            people: entry.people.iter().map(|p| PersonCard::of(p, entry, office, now)).collect(),
-            faults: entry.faults.clone(),
-        }
-    }
-}
-
-/// One participant.
-#[derive(Serialize)]
-pub(super) struct PersonCard {
-    id: i64,
-    session: i64,
-    role: &'static str,
-    /// The masked address; or why there is none, where nothing else says so.
-    to: String,
-    /// Told by somebody else.
-    elsewhere: bool,
-    /// Their own clock, where it differs from the practice's at that time.
-    local: Option<Moment>,
-    /// `Los Angeles`
-    zone: String,
-    trouble: Option<Trouble>,
-    steps: Vec<Chip>,
-}
-
 /// Why somebody will not be reached, and what to do.
 #[derive(Serialize)]
 pub(super) struct Trouble {
@@ -215,34 +144,6 @@ fn lower(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
-impl PersonCard {
-    pub(super) fn of(person: &agenda::Person, entry: &agenda::Entry, office: &Office, now: DateTime<Utc>) -> Self {
-        let zone = person.zone.as_ref();
-        let theirs = zone.filter(|z| z.local(entry.start).civil != office.zone.local(entry.start).civil);
-        Self {
-            id: person.id.0,
-            session: entry.session.0,
-            role: role(person.role),
-            to: match &person.to {
-                Ok(to) => to.clone(),
-                Err(_) if person.told_elsewhere || person.against.is_some() => String::new(),
-                Err(reason) => words::reason(*reason).to_owned(),
-            },
-            elsewhere: person.told_elsewhere,
-            local: theirs.map(|z| moment(entry.start, z)),
-            zone: zone.map(zone_name).unwrap_or_default(),
-            trouble: person.against.as_ref().map(|(reason, detail)| Trouble::of(reason, detail.as_ref())),
-            steps: person.steps.iter().filter(|s| !is_said(s, person)).map(|s| Chip::of(s, office, now)).collect(),
-        }
-    }
-}
-
-/// What is not told for the one reason that stands above it anyway.
-fn is_said(step: &agenda::Step, person: &agenda::Person) -> bool {
-    let above = person.against.as_ref().map(|(reason, _)| reason.as_str());
-    step.key.is_none() && step.reason.is_some_and(|reason| above == Some(reason.as_str()))
-}
-
 fn role(role: Role) -> &'static str {
     match role {
         Role::Host => "Host",
@@ -260,35 +161,8 @@ fn tone(state: Option<State>) -> &'static str {
     }
 }
 
-/// One thing that was, will or will not be told.
-#[derive(Serialize)]
-struct Chip {
-    what: String,
-    state: String,
-    tone: &'static str,
-    at: Option<Moment>,
-    /// It is today, on the practice's clock.
-    today: bool,
-    why: Option<&'static str>,
-    key: Option<String>,
-}
-
-impl Chip {
-    fn of(step: &agenda::Step, office: &Office, now: DateTime<Utc>) -> Self {
-        let at = step.at.map(|at| moment(at, &office.zone));
-        Self {
-            what: capital(&step.what),
-            state: if step.overdue { words::OVERDUE } else { step.state.map_or("Not sent", words::state) }.to_owned(),
-            tone: if step.overdue { "bad" } else { tone(step.state) },
-            today: at.as_ref().is_some_and(|at| at.day == moment(now, &office.zone).day),
-            at,
-            why: step.reason.map(words::reason),
-            key: step.key.map(|k| k.to_string()),
-        }
-    }
-}
-
-fn capital(text: &str) -> String {
+/// With a capital letter.
+pub(super) fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
@@ -299,6 +173,7 @@ pub(super) struct NoticeRow {
     key: String,
     session: i64,
     participation: i64,
+    who: Named,
     role: &'static str,
     what: String,
     channel: &'static str,
@@ -328,7 +203,8 @@ struct Button {
 }
 
 impl NoticeRow {
-    pub(super) fn of(entry: &Entry, office: &Office, now: DateTime<Utc>) -> Self {
+    pub(super) fn of(entry: &Entry, people: &People, showing: Showing<'_>) -> Self {
+        let Showing { office, now, .. } = showing;
         let notice = &entry.notice;
         let at = |at: DateTime<Utc>| moment(at, &office.zone);
         let in_doubt = (entry.state == State::Unknown).then_some(Reason::InDoubt);
@@ -338,6 +214,7 @@ impl NoticeRow {
             key: notice.key.to_string(),
             session: notice.session.0,
             participation: notice.participation.0,
+            who: Named::of((notice.session, notice.participation), people, showing),
             role: role(notice.role),
             what: capital(&what(notice.occasion, notice.rule.as_deref())),
             channel: match notice.address.channel() {
@@ -365,16 +242,18 @@ impl NoticeRow {
 fn buttons(entry: &Entry, now: DateTime<Utc>) -> Vec<Button> {
     let button = |act: Act, label, help| Button { act: act.as_str(), label, help };
     let cancel = button(Act::Cancel, "Do not send", "It is not sent, and not planned again.");
+    let told = button(Act::CancelTold, "Told by phone", "It is not sent, and what it says counts as told.");
     match entry.state {
         State::Held if entry.notice.useful_until <= now => vec![cancel],
-        State::Held => vec![button(Act::Release, "Release", "It is sent at its time, or at once if that is past."), cancel],
-        State::Unknown => vec![button(Act::Retry, "Send again", "The same message once more, now."), cancel],
+        State::Held => vec![button(Act::Release, "Release", "It is sent at its time, or at once if that is past."), told, cancel],
+        State::Unknown => vec![button(Act::Retry, "Send again", "The same message once more, now."), told, cancel],
         State::Waiting if entry.attempts > 0 && entry.next_attempt_at.is_some_and(|at| at > now) => vec![
             button(Act::Retry, "Try now", "It does not wait for its next attempt."),
             button(Act::Hold, "Hold", "It waits until somebody releases it."),
+            told,
             cancel,
         ],
-        State::Waiting => vec![button(Act::Hold, "Hold", "It waits until somebody releases it."), cancel],
+        State::Waiting => vec![button(Act::Hold, "Hold", "It waits until somebody releases it."), told, cancel],
         State::Cancelled
             if entry.reason.is_some_and(|why| matches!(why, Reason::Operator | Reason::Told)) && entry.notice.useful_until > now =>
         {
@@ -431,21 +310,6 @@ fn words_of(kind: GuardKind) -> &'static str {
     }
 }
 
-/// A record that cannot be read.
-#[derive(Serialize)]
-pub(super) struct FaultRow {
-    source: String,
-    session: Option<i64>,
-    participation: Option<i64>,
-    text: String,
-}
-
-impl From<(String, Fault)> for FaultRow {
-    fn from((source, fault): (String, Fault)) -> Self {
-        Self { source, text: fault.to_string(), session: fault.session.map(|s| s.0), participation: fault.participation.map(|p| p.0) }
-    }
-}
-
 /// What somebody wrote.
 #[derive(Serialize)]
 pub(super) struct ReplyRow {
@@ -456,15 +320,15 @@ pub(super) struct ReplyRow {
     text: String,
     /// What the service took it for, if for anything.
     taken: Option<&'static str>,
-    /// Session and participation of each whose it may be.
-    about: Vec<(i64, i64)>,
+    /// Each whose it may be.
+    about: Vec<Named>,
 }
 
 impl ReplyRow {
-    pub(super) fn of(said: Written, office: &Office) -> Self {
+    pub(super) fn of(said: Written, people: &People, showing: Showing<'_>) -> Self {
         Self {
             key: said.key.to_string(),
-            at: moment(said.at, &office.zone),
+            at: moment(said.at, &showing.office.zone),
             from: said.shown,
             text: said.said.text,
             taken: match said.word {
@@ -475,27 +339,7 @@ impl ReplyRow {
                 Word::No => Some("It may be a no."),
                 Word::Other => None,
             },
-            about: said.said.about.iter().map(|place| (place.session.0, place.participation.0)).collect(),
-        }
-    }
-}
-
-/// Somebody who will not be reached.
-#[derive(Serialize)]
-pub(super) struct Unreached {
-    session: i64,
-    participation: Option<i64>,
-    start: Option<Moment>,
-    trouble: Trouble,
-}
-
-impl Unreached {
-    pub(super) fn of(row: &unreachable::Row, office: &Office) -> Self {
-        Self {
-            session: row.session_id.0,
-            participation: row.participation_id.map(|p| p.0),
-            start: row.start.parse::<DateTime<Utc>>().ok().map(|at| moment(at, &office.zone)),
-            trouble: Trouble::of(&row.reason, row.detail.as_ref()),
+            about: said.said.about.iter().map(|p| Named::of((p.session, p.participation), people, showing)).collect(),
         }
     }
 }

@@ -12,7 +12,7 @@ use punctual::feedback::{Reply, Report};
 use punctual::outbox::memory::MemoryOutbox;
 use punctual::render::Renderer;
 use punctual::source::push::Offer;
-use punctual::web::{self, Declined, Figures, Intake, Limits, Office, Settings, hook, push::Receipt};
+use punctual::web::{self, Declined, Figures, Intake, Limits, Office, Settings, ShowNames, hook, push::Receipt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -71,6 +71,7 @@ fn office() -> Office {
         practice: config.raw.practice.name,
         zone: config.time_zone,
         shadow: false,
+        records: Arc::default(),
     }
 }
 
@@ -83,7 +84,7 @@ async fn serving(limits: Limits, intake: Arc<dyn Intake>) -> (u16, watch::Sender
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let push = vec![("desk".to_owned(), TOKEN.into())];
-    let settings = Settings { listen: address, push, hook: None, callbacks: Vec::new(), users: None, limits };
+    let settings = Settings { listen: address, push, hook: None, callbacks: Vec::new(), users: None, show_names: ShowNames::All, limits };
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(web::serve(listener, settings, intake, office(), stopped));
     (address.port(), stop)

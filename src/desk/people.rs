@@ -1,0 +1,253 @@
+//! Who is meant: names and contacts of participants, and whoever somebody looks for.
+//!
+//! In: what the store holds. Out: [`Who`]s, whose names and contacts print masked. Whether somebody may see them is decided where they are shown.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+use super::{Desk, latest};
+use crate::contact::{PersonName, PhoneNumber};
+use crate::outbox::{StoreError, StoredSession};
+use crate::session::{Participant, ParticipationId, RawContact, Role, Session, SessionId};
+use crate::source::json::record_of;
+
+/// Shorter words find nobody by name or address: they would find everybody.
+const WORD_MIN: usize = 2;
+/// Digits that may be a part of a telephone number.
+const DIGITS_MIN: usize = 4;
+
+/// Somebody in a session.
+#[derive(Debug, Clone)]
+pub struct Who {
+    /// The session.
+    pub session: SessionId,
+    /// The person in it.
+    pub participation: ParticipationId,
+    /// Host or participant; `None`: their record cannot be read.
+    pub role: Option<Role>,
+    /// May be empty.
+    pub name: PersonName,
+    /// The host's name, of somebody else.
+    pub host: Option<PersonName>,
+    /// When the session starts.
+    pub start: DateTime<Utc>,
+    /// How they can be reached.
+    pub contacts: Contacts,
+    /// ParticipantExternalId; empty: none.
+    pub external_id: String,
+}
+
+/// The contacts of a record, as its source has them.
+#[derive(Debug, Clone, Default)]
+pub struct Contacts {
+    /// May be no address at all.
+    pub email: RawContact,
+    /// May be no number at all.
+    pub number: RawContact,
+    /// The number, if it can be called.
+    pub phone: Option<PhoneNumber>,
+}
+
+impl Contacts {
+    /// Of a participant.
+    pub fn of(person: &Participant, region: &str) -> Self {
+        Self::read(&person.email.0, &person.sms_number.0, region)
+    }
+
+    /// As a record has them.
+    pub fn read(email: &str, number: &str, region: &str) -> Self {
+        Self {
+            email: RawContact(email.trim().to_owned()),
+            number: RawContact(number.trim().to_owned()),
+            phone: PhoneNumber::possible(number, region).ok(),
+        }
+    }
+}
+
+/// A session and somebody in it.
+pub type Place = (SessionId, ParticipationId);
+
+impl Who {
+    fn of(session: &Session, person: &Participant, region: &str) -> Self {
+        Self {
+            session: session.id,
+            participation: person.id,
+            role: Some(person.role),
+            name: person.name.clone(),
+            host: session.host_name().filter(|_| person.role != Role::Host).cloned(),
+            start: session.start,
+            contacts: Contacts::of(person, region),
+            external_id: person.external_id.clone(),
+        }
+    }
+
+    /// Of whom only a record at fault is there: what can be read of it.
+    fn at_fault(session: &Session, id: ParticipationId, region: &str) -> Option<Self> {
+        let record: Value = serde_json::from_str(&record_of(&session.record, id)?).ok()?;
+        let text = |key: &str| match &record[key] {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            _ => String::new(),
+        };
+        Some(Self {
+            session: session.id,
+            participation: id,
+            role: None,
+            name: PersonName::clean(&text("ParticipantFullName")),
+            host: session.host_name().cloned(),
+            start: session.start,
+            contacts: Contacts::read(&text("ParticipantEmailAddress"), &text("ParticipantSmsNumber"), region),
+            external_id: text("ParticipantExternalId"),
+        })
+    }
+}
+
+/// Who they are, as far as the store has their records.
+pub async fn of(desk: &Desk, places: &[Place]) -> Result<HashMap<Place, Who>, StoreError> {
+    let ids: BTreeSet<SessionId> = places.iter().map(|(session, _)| *session).collect();
+    let ids: Vec<SessionId> = ids.into_iter().collect();
+    let mut found = HashMap::new();
+    if ids.is_empty() {
+        return Ok(found);
+    }
+    for source in &desk.sources {
+        for session in desk.outbox.sessions(source, Some(&ids)).await?.iter().filter_map(latest) {
+            for (_, id) in places.iter().filter(|(of, _)| *of == session.id) {
+                let region = &desk.policy.region;
+                let who = session.participant(*id).map(|p| Who::of(&session, p, region));
+                if let Some(who) = who.or_else(|| Who::at_fault(&session, *id, region)) {
+                    found.insert((session.id, *id), who);
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Whom these words mean: a part of the name, the address or the number, or a session's or a person's id. `by_name`: else by ids alone. Those to come
+/// first, then those that were; `limit` at most.
+pub async fn find(desk: &Desk, asked: &str, by_name: bool, (now, limit): (DateTime<Utc>, usize)) -> Result<Vec<Who>, StoreError> {
+    let wanted = Wanted::of(asked, by_name);
+    let mut found = Vec::new();
+    for source in &desk.sources {
+        let stored = desk.outbox.sessions(source, None).await?;
+        let (wanted, region) = (wanted.clone(), desk.policy.region.clone());
+        // Thousands of records are read: not where others wait.
+        let reading = tokio::task::spawn_blocking(move || matching(&stored, &wanted, &region));
+        found.extend(reading.await.unwrap_or_default());
+    }
+    found
+        .sort_by_key(|who: &Who| (who.start < now, if who.start < now { i64::MAX - who.start.timestamp() } else { who.start.timestamp() }));
+    found.truncate(limit);
+    Ok(found)
+}
+
+fn matching(stored: &[StoredSession], wanted: &Wanted, region: &str) -> Vec<Who> {
+    let sessions = stored.iter().filter_map(latest);
+    let mut found: Vec<Who> = sessions
+        .flat_map(|session| {
+            let people = session.participants.iter().map(|p| Who::of(&session, p, region));
+            let at_fault = session.faults.iter().filter_map(|f| f.participation).filter(|id| session.participant(*id).is_none());
+            let at_fault = at_fault.filter_map(|id| Who::at_fault(&session, id, region));
+            people.chain(at_fault).filter(|who| wanted.is(who)).collect::<Vec<_>>()
+        })
+        .collect();
+    found.sort_by_key(|who| Reverse(who.start));
+    found
+}
+
+/// What is looked for.
+#[derive(Clone)]
+struct Wanted {
+    id: Option<i64>,
+    text: String,
+    /// Words of a name; empty: not by name.
+    words: Vec<String>,
+    /// Digits of a number; empty: not by number.
+    digits: String,
+}
+
+impl Wanted {
+    fn of(asked: &str, by_name: bool) -> Self {
+        let text = folded(asked.trim());
+        let digits: String = asked.chars().filter(char::is_ascii_digit).collect();
+        let numeric = asked.chars().all(|c| c.is_ascii_digit() || "+-.() ".contains(c));
+        let words = text.split_whitespace().filter(|word| word.chars().count() >= WORD_MIN).map(str::to_owned).collect();
+        Self {
+            id: asked.trim().parse().ok(),
+            words: if by_name { words } else { Vec::new() },
+            digits: if by_name && numeric && digits.len() >= DIGITS_MIN { digits } else { String::new() },
+            text,
+        }
+    }
+
+    fn is(&self, who: &Who) -> bool {
+        let ids = [who.session.0, who.participation.0];
+        if self.id.is_some_and(|id| ids.contains(&id)) || (!self.text.is_empty() && folded(&who.external_id) == self.text) {
+            return true;
+        }
+        let digits: String = who.contacts.number.0.chars().filter(char::is_ascii_digit).collect();
+        if !self.digits.is_empty() && digits.contains(&self.digits) {
+            return true;
+        }
+        let (name, email) = (folded(who.name.expose()), folded(&who.contacts.email.0));
+        !self.words.is_empty() && self.words.iter().all(|word| name.contains(word) || email.contains(word))
+    }
+}
+
+/// Small letters without accents: `José` is found by `jose`.
+fn folded(text: &str) -> String {
+    text.to_lowercase().nfd().filter(|c| !is_combining_mark(*c)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jose() -> Who {
+        Who {
+            session: SessionId(4102),
+            participation: ParticipationId(5112),
+            role: Some(Role::Participant),
+            name: PersonName::clean("Jos\u{e9} Llama"),
+            host: None,
+            start: DateTime::UNIX_EPOCH,
+            contacts: Contacts::read("jose.l@example.org", "(212) 555-0102", "US"),
+            external_id: "MRN-77".to_owned(),
+        }
+    }
+
+    #[test]
+    fn people_are_found_by_what_is_known_of_them() {
+        for (asked, by_name, found) in [
+            ("jose", true, true),
+            ("LLAMA Jos\u{e9}", true, true),
+            ("jose.l@example", true, true),
+            ("555-0102", true, true),
+            ("(212) 555 0102", true, true),
+            ("4102", true, true),
+            ("5112", false, true),
+            ("mrn-77", false, true),
+            ("mrn", false, false),
+            ("jose", false, false),
+            ("555-0102", false, false),
+            ("j", true, false),
+            ("jose park", true, false),
+            ("102", true, false),
+            ("", true, false),
+        ] {
+            assert_eq!(Wanted::of(asked, by_name).is(&jose()), found, "{asked:?} {by_name}");
+        }
+    }
+
+    #[test]
+    fn contacts_are_masked_in_print() {
+        let said = format!("{:?}", jose());
+        assert!(!said.contains("Llama") && !said.contains("jose") && !said.contains("555"), "{said}");
+    }
+}

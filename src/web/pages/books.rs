@@ -1,0 +1,365 @@
+//! What staff look up now and then: addresses that get nothing, what happened, how the servers are, and how many messages went out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use chrono::Days;
+use serde::Serialize;
+
+use super::shown::{Frame, Moment, capital, moment};
+use super::{Looking, Trouble, deeds, number};
+use crate::desk::words;
+use crate::outbox::{Filter, LedgerRow, SaidBy, State as NoticeState, StoreError};
+use crate::outcome::Suppression;
+use crate::session::SessionId;
+use crate::web::Shared;
+use crate::web::door::Form;
+use crate::web::{page, to_the_end};
+
+/// Addresses on one page.
+const ADDRESSES: usize = 200;
+/// Rows of the history on one page.
+const ROWS: usize = 100;
+/// Rows that are looked through for one page.
+const LOOKED: i64 = 5000;
+/// Days of the chart: before today, and after.
+const BEFORE: u64 = 13;
+const DAYS: u64 = 17;
+/// Errors that are shown.
+const ERRORS: usize = 10;
+
+#[derive(Serialize)]
+struct Blocked {
+    frame: Frame,
+    rows: Vec<BlockedRow>,
+    total: usize,
+    page: usize,
+    pages: usize,
+}
+
+#[derive(Serialize)]
+struct BlockedRow {
+    key: String,
+    shown: String,
+    why: &'static str,
+    by: &'static str,
+    since: Moment,
+    notice: Option<String>,
+}
+
+/// `/blocked?page=2`
+pub(super) async fn blocked(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Trouble> {
+    let looking = shared.looking(&headers)?;
+    let all = looking.office.desk.outbox.suppressed().await?;
+    let (total, pages) = (all.len(), all.len().div_ceil(ADDRESSES).max(1));
+    let page = Form::parse(query.unwrap_or_default().as_bytes()).get("page").parse().unwrap_or(1).clamp(1, pages);
+    let rows = all.into_iter().skip((page - 1) * ADDRESSES).take(ADDRESSES).map(|one| BlockedRow {
+        key: one.key,
+        shown: one.shown,
+        why: match one.kind {
+            Suppression::OptedOut => "Asked for no more messages",
+            Suppression::Bounced => "Messages come back",
+        },
+        by: match one.said_by {
+            SaidBy::Refusal => "the server, when it refused a message",
+            SaidBy::Receipt => "a receipt, or a mail that came back",
+            SaidBy::Reply => "their own text",
+            SaidBy::Person => "somebody here",
+        },
+        since: moment(one.since, &looking.office.zone),
+        notice: one.notice,
+    });
+    let facts = Blocked { rows: rows.collect(), frame: looking.frame(&shared, "blocked").await?, total, page, pages };
+    Ok(page::render(StatusCode::OK, "blocked.html", &facts))
+}
+
+/// `/blocked/{key}/remove`: they get messages again.
+pub(super) async fn unblock(
+    State(shared): State<Arc<Shared>>,
+    Path(key): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Trouble> {
+    let (_, visitor) = deeds::from_operator(&shared, &headers, body).await?;
+    let (outbox, who, now) = (Arc::clone(&shared.office.desk.outbox), visitor.name().to_owned(), shared.office.clock.now());
+    let removing = to_the_end(async move {
+        let listed = outbox.suppressed().await?.iter().any(|one| one.key == key);
+        if listed {
+            outbox.note(now, "unsuppress", &format!("{key}, by {who}")).await?;
+        }
+        Ok::<bool, StoreError>(listed && outbox.unsuppress(now, &key).await?)
+    });
+    if !removing.await?? {
+        return Err(Trouble::Conflict("It is not on the list any more."));
+    }
+    shared.intake.ask();
+    Ok(page::see("/blocked"))
+}
+
+#[derive(Serialize)]
+struct Past {
+    frame: Frame,
+    rows: Vec<PastRow>,
+    session: String,
+    who: String,
+    event: String,
+    /// The next page.
+    earlier: Option<String>,
+}
+
+#[derive(Serialize)]
+struct PastRow {
+    seq: i64,
+    at: Moment,
+    event: String,
+    step: String,
+    why: Option<&'static str>,
+    detail: String,
+    session: Option<i64>,
+    participation: Option<i64>,
+    key: Option<String>,
+}
+
+/// `/history?session=9636&who=jane&event=reveal&before=1200`: the ledger, the newest first.
+pub(super) async fn history(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Trouble> {
+    let looking = shared.looking(&headers)?;
+    let query = Form::parse(query.unwrap_or_default().as_bytes());
+    let text = |name: &str| query.get(name).trim().chars().take(40).collect::<String>();
+    let (session, who, event) = (text("session"), text("who"), text("event"));
+    let before = query.get("before").parse().ok();
+    let (rows, before) = past(&looking, (&session, &who, &event), before).await?;
+    let zone = &looking.office.zone;
+    let shown = rows.into_iter().map(|row| PastRow {
+        seq: row.seq,
+        at: moment(row.at, zone),
+        step: [row.from_state, row.to_state].into_iter().flatten().map(words::state).collect::<Vec<_>>().join(" → "),
+        event: capital(&row.event.replace('_', " ")),
+        why: row.reason.map(words::reason),
+        detail: row.detail.unwrap_or_default(),
+        session: row.session_id.map(|s| s.0),
+        participation: row.participation_id.map(|p| p.0),
+        key: row.key,
+    });
+    let rows = shown.collect();
+    let earlier = before.map(|before| {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("session", &session).append_pair("who", &who).append_pair("event", &event);
+        format!("/history?{}", query.append_pair("before", &before.to_string()).finish())
+    });
+    let facts = Past { rows, frame: looking.frame(&shared, "history").await?, session, who, event, earlier };
+    Ok(page::render(StatusCode::OK, "history.html", &facts))
+}
+
+/// The rows of a page, and behind which the next one begins.
+async fn past(
+    looking: &Looking<'_>,
+    (session, who, event): (&str, &str, &str),
+    before: Option<i64>,
+) -> Result<(Vec<LedgerRow>, Option<i64>), Trouble> {
+    let outbox = &looking.office.desk.outbox;
+    let of = if session.is_empty() { None } else { Some(SessionId(number(session)?)) };
+    let end = match before {
+        Some(before) => before - 1,
+        None => head(looking).await?,
+    };
+    // Of one session, all rows are few; of all, those at the end.
+    let begin = if of.is_some() { 0 } else { (end - LOOKED).max(0) };
+    let by = format!("by {}", who.to_lowercase());
+    let is_theirs = |row: &LedgerRow| {
+        row.seq <= end
+            && (who.is_empty() || row.detail.as_ref().is_some_and(|d| d.to_lowercase().contains(&by)))
+            && (event.is_empty() || row.event.replace('_', " ").contains(&event.to_lowercase().replace('_', " ")))
+    };
+    let limit = usize::try_from(LOOKED).unwrap_or_default();
+    let mut rows: Vec<LedgerRow> = outbox.ledger(of, begin, limit).await?.into_iter().filter(is_theirs).collect();
+    rows.reverse();
+    let more = rows.len() > ROWS;
+    rows.truncate(ROWS);
+    let next = if more { rows.last().map(|row| row.seq) } else { (begin > 0).then_some(begin + 1) };
+    Ok((rows, next))
+}
+
+/// The number of the last row: the ledger is read from its beginning on, so it is looked for by halves.
+async fn head(looking: &Looking<'_>) -> Result<i64, StoreError> {
+    let outbox = &looking.office.desk.outbox;
+    let mut low = match outbox.ledger(None, 0, 1).await?.pop() {
+        Some(first) => first.seq,
+        None => return Ok(0),
+    };
+    let mut high = low;
+    while let Some(row) = outbox.ledger(None, high, 1).await?.pop() {
+        low = row.seq;
+        high = row.seq * 2;
+    }
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match outbox.ledger(None, middle, 1).await?.pop() {
+            Some(row) => low = row.seq,
+            None => high = middle,
+        }
+    }
+    Ok(low)
+}
+
+#[derive(Serialize)]
+struct Servers {
+    frame: Frame,
+    transports: Vec<TransportRow>,
+    sources: Vec<SourceRow>,
+    errors: Vec<ErrorRow>,
+    version: &'static str,
+    zones: String,
+}
+
+#[derive(Serialize)]
+struct TransportRow {
+    channel: &'static str,
+    name: String,
+    state: &'static str,
+    tone: &'static str,
+}
+
+#[derive(Serialize)]
+struct SourceRow {
+    name: String,
+    read: Option<String>,
+    sessions: u64,
+    faults: usize,
+}
+
+#[derive(Serialize)]
+struct ErrorRow {
+    key: String,
+    at: Moment,
+    what: String,
+    state: &'static str,
+    tone: &'static str,
+    says: String,
+}
+
+/// `/servers`
+pub(super) async fn servers(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Trouble> {
+    let looking = shared.looking(&headers)?;
+    let office = looking.office;
+    let status = office.desk.outbox.status().await?;
+    let source = |name: &String| {
+        let of = status.sources.iter().find(|s| s.name == *name);
+        SourceRow {
+            name: name.clone(),
+            read: of.and_then(|s| s.last_snapshot_at).map(|at| words::ago(at, looking.now)),
+            sessions: of.map_or(0, |s| s.sessions),
+            faults: status.faults.iter().filter(|(source, _)| source == name).count(),
+        }
+    };
+    let transports = shared.intake.transports().into_iter().map(|(channel, name, paused)| TransportRow {
+        channel: match channel {
+            crate::contact::Channel::Email => "E-mail",
+            crate::contact::Channel::Sms => "Text messages",
+        },
+        name,
+        state: if paused { "At fault: pauses" } else { "Well" },
+        tone: if paused { "bad" } else { "good" },
+    });
+    let tz = office.desk.policy.zones.data();
+    let facts = Servers {
+        transports: transports.collect(),
+        sources: office.desk.sources.iter().map(source).collect(),
+        errors: errors(&looking).await?,
+        version: env!("CARGO_PKG_VERSION"),
+        zones: format!("{} ({})", tz.version, tz.origin),
+        frame: looking.frame(&shared, "servers").await?,
+    };
+    Ok(page::render(StatusCode::OK, "servers.html", &facts))
+}
+
+/// What servers said last of what did not go.
+async fn errors(looking: &Looking<'_>) -> Result<Vec<ErrorRow>, Trouble> {
+    let states = vec![NoticeState::Waiting, NoticeState::Rejected, NoticeState::Unknown];
+    let mut found = Vec::new();
+    for state in states {
+        let filter = Filter { states: vec![state], limit: Some(1000), ..Filter::default() };
+        found.extend(looking.office.desk.outbox.list(&filter).await?.into_iter().filter(|e| e.server_reply.is_some()));
+    }
+    found.sort_by_key(|e| std::cmp::Reverse(e.changed_at));
+    found.truncate(ERRORS);
+    let row = |e: crate::outbox::Entry| ErrorRow {
+        key: e.notice.key.to_string(),
+        at: moment(e.changed_at, &looking.office.zone),
+        what: capital(&crate::desk::what(e.notice.occasion, e.notice.rule.as_deref())),
+        state: words::state(e.state),
+        tone: "bad",
+        says: e.server_reply.unwrap_or_default(),
+    };
+    Ok(found.into_iter().map(row).collect())
+}
+
+#[derive(Serialize)]
+struct Messages {
+    frame: Frame,
+    days: Vec<DayOfMessages>,
+    /// Of the chart.
+    width: usize,
+    most: u64,
+    /// Half of the most.
+    half: u64,
+}
+
+/// How the messages of one day ended, and the bars of the chart.
+#[derive(Serialize)]
+struct DayOfMessages {
+    date: String,
+    /// Of the month.
+    number: String,
+    today: bool,
+    x: usize,
+    sent: u64,
+    failed: u64,
+    planned: u64,
+    ended: u64,
+    total: u64,
+    bars: Vec<Bar>,
+}
+
+#[derive(Serialize)]
+struct Bar {
+    tone: &'static str,
+    y: u64,
+    height: u64,
+}
+
+/// The chart, in its own units.
+const HEIGHT: u64 = 160;
+const STEP: usize = 40;
+
+/// `/messages`: by the day on which they were or are due, on the practice's clock.
+pub(super) async fn messages(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Trouble> {
+    let looking = shared.looking(&headers)?;
+    let first = looking.today().checked_sub_days(Days::new(BEFORE)).unwrap_or(looking.today());
+    let dates: Vec<_> = (0..=DAYS).filter_map(|n| first.checked_add_days(Days::new(n))).collect();
+    let edges: Vec<_> = dates.iter().map(|day| looking.span(*day, 0).0).collect();
+    let counts = looking.office.desk.outbox.count_between(&edges).await?;
+    let sum = |of: &HashMap<NoticeState, u64>, states: &[NoticeState]| states.iter().filter_map(|s| of.get(s)).sum::<u64>();
+    let most = counts.iter().map(|of| of.values().sum::<u64>()).max().unwrap_or(0).max(1);
+    use NoticeState::{Accepted, Cancelled, Claimed, Held, Lapsed, Rejected, Sending, Superseded, Suppressed, Unknown, Waiting};
+    let days = dates.iter().zip(&counts).enumerate().map(|(n, (date, of))| {
+        let (sent, failed) = (sum(of, &[Accepted]), sum(of, &[Rejected, Unknown, Held, Lapsed]));
+        let (planned, ended) = (sum(of, &[Waiting, Claimed, Sending]), sum(of, &[Cancelled, Superseded, Suppressed]));
+        let mut y = HEIGHT;
+        let bars =
+            [("good", sent), ("bad", failed), ("plain", planned), ("quiet", ended)].into_iter().filter(|(_, n)| *n > 0).map(|(tone, n)| {
+                let height = (n * HEIGHT).div_ceil(most).min(y);
+                y -= height;
+                Bar { tone, y, height }
+            });
+        let bars = bars.collect();
+        let (today, number, date) = (*date == looking.today(), date.format("%-d").to_string(), date.format("%a, %b %-d").to_string());
+        DayOfMessages { date, number, today, x: n * STEP, sent, failed, planned, ended, total: sent + failed + planned + ended, bars }
+    });
+    let days: Vec<DayOfMessages> = days.collect();
+    let facts = Messages { width: days.len() * STEP, days, most, half: most / 2, frame: looking.frame(&shared, "messages").await? };
+    Ok(page::render(StatusCode::OK, "messages.html", &facts))
+}

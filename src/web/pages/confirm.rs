@@ -1,0 +1,139 @@
+//! Before a deed: what will happen, whether it can be undone, and why it is done. The form of the page does it ([`deeds`]).
+
+use std::sync::Arc;
+
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::Serialize;
+
+use super::shown::session::Named;
+use super::shown::{Frame, capital};
+use super::{Looking, Trouble, deeds, notice, number};
+use crate::desk::{what, words};
+use crate::outbox::{Act, Entry, State as NoticeState};
+use crate::session::{ParticipationId, SessionId};
+use crate::web::Shared;
+use crate::web::door::Form;
+use crate::web::page;
+
+#[derive(Serialize)]
+struct Confirm {
+    frame: Frame,
+    /// `Do not send this message?`
+    title: String,
+    /// Whom it is about.
+    about: String,
+    /// What will happen.
+    will: String,
+    /// Whether it can be undone.
+    undo: Option<String>,
+    /// Where the form goes.
+    action: String,
+    /// Whence, and whither if it is left as it is.
+    back: String,
+    /// What the reason is called.
+    label: &'static str,
+    button: &'static str,
+}
+
+/// `/notices/{key}/{act}`
+pub(super) async fn act(
+    State(shared): State<Arc<Shared>>,
+    Path((key, act)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Trouble> {
+    let looking = operator(&shared, &headers)?;
+    let act = Act::from_word(&act).ok_or(Trouble::NotFound("There is nothing at this address."))?;
+    let entry = notice::opened(&looking, &key).await?.entry;
+    let words = in_words(act, &entry, &looking);
+    let n = &entry.notice;
+    let place = (n.session, n.participation);
+    let who = Named::of(place, &looking.people(&[place]).await?, looking.showing());
+    let start = words::clock(n.start, &looking.office.zone, looking.now);
+    let form = Form::parse(query.unwrap_or_default().as_bytes());
+    let facts = Confirm {
+        frame: looking.frame(&shared, "sessions").await?,
+        title: words.title.to_owned(),
+        about: format!("{} for {}; the session starts at {start}.", capital(&what(n.occasion, n.rule.as_deref())), who.title),
+        will: words.will.to_owned(),
+        undo: words.undo,
+        action: format!("/notices/{key}/{}", act.as_str()),
+        back: deeds::back(&form, &format!("/notices/{key}")),
+        label: "Why? (may be left empty)",
+        button: words.button,
+    };
+    Ok(page::render(StatusCode::OK, "confirm.html", &facts))
+}
+
+/// `/sessions/{id}/{participation}/called`
+pub(super) async fn called(
+    State(shared): State<Arc<Shared>>,
+    Path((session, participation)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Trouble> {
+    let looking = operator(&shared, &headers)?;
+    let place = (SessionId(number(&session)?), ParticipationId(number(&participation)?));
+    let people = looking.people(&[place]).await?;
+    let who = Named::of(place, &people, looking.showing());
+    let start = people.get(&place).map(|who| words::clock(who.start, &looking.office.zone, looking.now));
+    let form = Form::parse(query.unwrap_or_default().as_bytes());
+    let facts = Confirm {
+        frame: looking.frame(&shared, "unreachable").await?,
+        title: format!("You called {}?", who.title),
+        about: start.map_or_else(String::new, |start| format!("Their session starts at {start}.")),
+        will: "They move from “To call” to “Called”, for everybody who opens the page. Nothing is sent, and nothing is held back."
+            .to_owned(),
+        undo: None,
+        action: format!("/sessions/{session}/{participation}/called"),
+        back: deeds::back(&form, "/unreachable"),
+        label: "What was agreed? (may be left empty)",
+        button: "I called them",
+    };
+    Ok(page::render(StatusCode::OK, "confirm.html", &facts))
+}
+
+fn operator<'a>(shared: &'a Shared, headers: &HeaderMap) -> Result<Looking<'a>, Trouble> {
+    let looking = shared.looking(headers)?;
+    if looking.visitor.is_operator() { Ok(looking) } else { Err(Trouble::Forbidden("Viewers may look, and not act.")) }
+}
+
+struct Words {
+    title: &'static str,
+    will: &'static str,
+    undo: Option<String>,
+    button: &'static str,
+}
+
+fn in_words(act: Act, entry: &Entry, looking: &Looking<'_>) -> Words {
+    let until = words::clock(entry.notice.useful_until, &looking.office.zone, looking.now);
+    let undo = || Some(format!("You can take it back until {until}, on the message’s page."));
+    let of = |title, will, undo, button| Words { title, will, undo, button };
+    match (act, entry.state) {
+        (Act::Hold, _) => {
+            of("Hold this message?", "It waits until somebody releases it. If nobody does in time, it is not sent.", undo(), "Hold it")
+        }
+        (Act::Cancel, _) => of(
+            "Do not send this message?",
+            "It is not sent, and not planned again. Nobody is told that it is not.",
+            undo(),
+            "Do not send it",
+        ),
+        (Act::CancelTold, _) => of(
+            "You told them by phone?",
+            "This message is not sent, and what it says counts as told: if anything changes later, they hear of the change.",
+            undo(),
+            "I told them",
+        ),
+        (Act::Release, _) => of("Send this message?", "It is sent at its time, or at once if that is past.", None, "Send it"),
+        (Act::Restore, _) => {
+            of("Send it after all?", "It is planned again, and sent at its time, or at once if that is past.", undo(), "Plan it again")
+        }
+        (Act::Retry, NoticeState::Unknown) => {
+            of("Send it again?", "Nobody knows whether the first one arrived: they may get the same message twice.", None, "Send it again")
+        }
+        (Act::Retry, _) => of("Try it now?", "It does not wait for its next attempt.", None, "Try now"),
+    }
+}

@@ -1,0 +1,71 @@
+//! Whoever somebody looks for: by name, address, number, id or external id.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::Serialize;
+
+use super::shown::Frame;
+use super::shown::session::Found;
+use super::{FORM_MAX, Looking, Trouble};
+use crate::desk::people;
+use crate::session::SessionId;
+use crate::web::door::Form;
+use crate::web::page;
+use crate::web::{Shared, request};
+
+/// People on one page.
+const FOUND_MAX: usize = 50;
+/// Letters that are looked for.
+const ASKED_MAX: usize = 100;
+
+#[derive(Serialize)]
+struct Search {
+    frame: Frame,
+    asked: String,
+    found: Vec<Found>,
+    /// There may be more.
+    full: bool,
+}
+
+/// `?q=9636`: of old addresses, and of whoever writes one by hand.
+pub(super) async fn by_address(
+    State(shared): State<Arc<Shared>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Trouble> {
+    let looking = shared.looking(&headers)?;
+    let query = Form::parse(query.unwrap_or_default().as_bytes());
+    find(&shared, &looking, query.get("q")).await
+}
+
+/// The form of each page: it changes nothing, so any visitor may send it.
+pub(super) async fn by_form(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Result<Response, Trouble> {
+    let form = Form::parse(&request::form(&headers, body, FORM_MAX, shared.settings.limits.body).await?);
+    let looking = shared.looking(&headers)?;
+    find(&shared, &looking, form.get("q")).await
+}
+
+async fn find(shared: &Shared, looking: &Looking<'_>, asked: &str) -> Result<Response, Trouble> {
+    let asked: String = asked.trim().chars().take(ASKED_MAX).collect();
+    let desk = &looking.office.desk;
+    if let Ok(id) = asked.parse::<i64>()
+        && !desk.session(SessionId(id), looking.now).await?.is_empty()
+    {
+        return Ok(page::see(&format!("/sessions/{id}")));
+    }
+    let found = if asked.is_empty() { Vec::new() } else { people::find(desk, &asked, looking.names, (looking.now, FOUND_MAX)).await? };
+    if let [one] = found.as_slice() {
+        return Ok(page::see(&format!("/sessions/{}/{}", one.session, one.participation)));
+    }
+    let facts = Search {
+        frame: looking.frame(shared, "search").await?,
+        full: found.len() == FOUND_MAX,
+        found: found.iter().map(|who| Found::of(who, looking.showing())).collect(),
+        asked,
+    };
+    Ok(page::render(StatusCode::OK, "search.html", &facts))
+}

@@ -1,0 +1,81 @@
+//! Records at fault: whose they are, what stands there, what to do, since when.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::shown::session::{Call, Showing};
+use super::shown::{Frame, Moment};
+use super::{Looking, Trouble};
+use crate::session::{Fault, ParticipationId, SessionId};
+use crate::web::Shared;
+use crate::web::page;
+
+/// A record at fault.
+#[derive(Serialize)]
+pub(super) struct Bad {
+    session: Option<i64>,
+    participation: Option<i64>,
+    source: String,
+    /// `Sam Reed, with Dr. Ada Finch`
+    whose: String,
+    /// `The start time reads “tomorrow at 3”`
+    says: String,
+    /// What was expected, for whoever looks after the records.
+    detail: String,
+    since: Option<Moment>,
+    call: Option<Call>,
+}
+
+impl Bad {
+    fn of(source: &str, fault: &Fault, showing: Showing<'_>) -> Self {
+        let told = showing.office.records.of(source, fault, &showing.office.desk.policy.region);
+        let name = |name: Option<&crate::contact::PersonName>| name.map(|n| n.expose().to_owned()).filter(|_| showing.names);
+        let whose = match (name(told.name.as_ref()), name(told.host.as_ref()), fault.session) {
+            (Some(name), Some(host), _) if name != host => format!("{name}, with {host}"),
+            (Some(name), ..) => name,
+            (None, Some(host), Some(id)) => format!("{host}, session {id}"),
+            (None, _, Some(id)) => format!("Session {id}"),
+            (None, ..) => format!("A session of “{source}”"),
+        };
+        Self {
+            session: fault.session.map(|s| s.0),
+            participation: fault.participation.map(|p| p.0),
+            source: source.to_owned(),
+            whose,
+            says: told.sentence(),
+            detail: fault.to_string(),
+            since: told.since.map(|at| super::shown::moment(at, &showing.office.zone)),
+            call: Some(Call::of(&told.contacts)).filter(|_| showing.names && fault.participation.is_some()),
+        }
+    }
+}
+
+/// Those of a session, or of a person in it; all of them.
+pub(super) async fn bad(looking: &Looking<'_>, of: Option<(SessionId, Option<ParticipationId>)>) -> Result<Vec<Bad>, Trouble> {
+    let faults = looking.office.desk.outbox.status().await?.faults;
+    let wanted = |fault: &Fault| {
+        of.is_none_or(|(session, person)| fault.session == Some(session) && (person.is_none() || fault.participation == person))
+    };
+    Ok(faults.iter().filter(|(_, fault)| wanted(fault)).map(|(source, fault)| Bad::of(source, fault, looking.showing())).collect())
+}
+
+#[derive(Serialize)]
+struct Page {
+    frame: Frame,
+    records: Vec<Bad>,
+}
+
+/// The page of a session or a person that Punctual knows by its faults alone.
+pub(super) async fn page(
+    shared: &Shared,
+    looking: &Looking<'_>,
+    of: (SessionId, Option<ParticipationId>),
+    none: &'static str,
+) -> Result<Response, Trouble> {
+    let records = bad(looking, Some(of)).await?;
+    if records.is_empty() {
+        return Err(Trouble::NotFound(none));
+    }
+    Ok(page::render(StatusCode::OK, "record.html", &Page { frame: looking.frame(shared, "attention").await?, records }))
+}

@@ -1,0 +1,75 @@
+//! Who will not be reached: whom to call, at which number, and who was called already. As a page, and as a table for a spreadsheet.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::shown::session::{Called, Unreached};
+use super::shown::{Frame, moment};
+use super::{DAYS_MAX, Looking, Trouble};
+use crate::desk::{agenda, called};
+use crate::ledger::csv;
+use crate::web::Shared;
+use crate::web::door::Form;
+use crate::web::page;
+
+/// Sessions that are looked at.
+const SESSIONS_MAX: usize = 5000;
+/// People on one page.
+const ROWS_MAX: usize = 300;
+
+#[derive(Serialize)]
+struct Unreachable {
+    frame: Frame,
+    /// Whom nobody has called yet.
+    rows: Vec<Unreached>,
+    /// The others.
+    called: Vec<Unreached>,
+    span: u64,
+    full: bool,
+}
+
+/// `?days=7`
+pub(super) async fn page(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Trouble> {
+    let looking = shared.looking(&headers)?;
+    let (span, mut rows) = rows(&looking, query).await?;
+    let full = rows.len() > ROWS_MAX;
+    rows.truncate(ROWS_MAX);
+    let (called, rows) = rows.into_iter().partition(|row| row.called.is_some());
+    let facts = Unreachable { frame: looking.frame(&shared, "unreachable").await?, rows, called, span, full };
+    Ok(page::render(StatusCode::OK, "unreachable.html", &facts))
+}
+
+/// The same for a spreadsheet: nothing in it is taken for a formula.
+pub(super) async fn csv(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Trouble> {
+    let looking = shared.looking(&headers)?;
+    let (_, rows) = rows(&looking, query).await?;
+    let mut text = csv::line(["starts", "session", "name", "host", "number", "e-mail", "why", "what to do", "called"]);
+    for row in rows {
+        let fields = row.fields();
+        text.push_str(&csv::line(fields.iter().map(String::as_str)));
+    }
+    Ok(page::guard(([(CONTENT_TYPE, "text/csv; charset=utf-8; header=present")], text).into_response()))
+}
+
+/// The days that are looked at, and who will not be reached in them.
+async fn rows(looking: &Looking<'_>, query: Option<String>) -> Result<(u64, Vec<Unreached>), Trouble> {
+    let span = Form::parse(query.unwrap_or_default().as_bytes()).get("days").parse().unwrap_or(7).clamp(1, DAYS_MAX);
+    let desk = &looking.office.desk;
+    let found = agenda::unreachable(desk, looking.span(looking.today(), span), SESSIONS_MAX, looking.now).await?;
+    let places: Vec<_> = found.iter().filter_map(|row| Some((row.session_id, row.participation_id?))).collect();
+    let people = looking.people(&places).await?;
+    let calls = called::of(desk, &places).await?;
+    let zone = &looking.office.zone;
+    let rows = found.iter().map(|row| {
+        let mut shown = Unreached::of(row, &people, looking.showing());
+        let call = shown.place().and_then(|place| calls.get(&place));
+        shown.called = call.map(|(at, note)| Called { at: moment(*at, zone), note: note.clone() });
+        shown
+    });
+    Ok((span, rows.collect()))
+}

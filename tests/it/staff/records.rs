@@ -1,0 +1,108 @@
+//! Records at fault as pages, and what staff look up: no link leads nowhere.
+
+use std::collections::BTreeSet;
+
+use punctual::clock::{Clock, WallClock};
+use punctual::contact::Address;
+use punctual::contact::EmailAddress;
+use punctual::outcome::Suppression;
+use serde_json::json;
+
+use super::{Browser, Office};
+use crate::push::session;
+
+/// Session 2 has no start, a person of session 3 no way of delivery; 1 is well.
+async fn office() -> Office {
+    let (mut two, mut three) = (session(2, 222_222_222), session(3, 333_333_333));
+    two["ScheduleTs"] = json!("tomorrow at 3");
+    three["Participants"][1]["ShouldAutoDeliverCode"] = json!("X");
+    three["Participants"][1]["ParticipantFullName"] = json!("Sam Reed");
+    three["Participants"][1]["ParticipantSmsNumber"] = json!("2125550177");
+    Office::with(&[session(1, 111_111_111), two, three]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_at_fault_has_a_page_that_says_what_is_wrong() {
+    let office = office().await;
+    let mut victor = office.logged_in("victor").await;
+    for (path, says) in [
+        ("/attention", &["The start time reads", "tomorrow at 3", "The way of delivery reads", "Sam Reed, with A. MacGuffin"][..]),
+        ("/sessions/2", &["The start time reads", "tomorrow at 3", "A. MacGuffin, session 2", "Seen since"]),
+        ("/sessions/3/31", &["The way of delivery reads", "&ldquo;front desk&rdquo;", "tel:+12125550177", "Until then, call them"]),
+        ("/unreachable", &["Sam Reed", "tel:+12125550177"]),
+    ] {
+        let (status, page) = victor.page(path).await;
+        assert_eq!(status, 200, "{path}");
+        for text in says {
+            assert!(page.contains(text), "{path} does not say {text}: {page}");
+        }
+        assert!(!page.contains("222222222") && !page.contains("333333333"), "no code: {page}");
+    }
+    office.close().await;
+}
+
+/// Where the links of a page lead, on this server.
+fn links(page: &str) -> BTreeSet<String> {
+    let hrefs = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    hrefs.filter(|to| to.starts_with('/')).map(|to| to.replace("&amp;", "&")).collect()
+}
+
+async fn walk(browser: &mut Browser<'_>) -> BTreeSet<String> {
+    let (mut seen, mut next) = (BTreeSet::new(), BTreeSet::from(["/".to_owned(), "/?days=7".to_owned()]));
+    while let Some(path) = next.pop_first() {
+        let answer = browser.get(&path).await;
+        let status = answer.status().as_u16();
+        assert!(status == 200, "{path} answers {status}");
+        let page = answer.text().await.unwrap();
+        seen.insert(path);
+        // Days go on for ever: those that are a day or a week away are enough.
+        next.extend(links(&page).into_iter().filter(|to| !seen.contains(to) && !to.starts_with("/?from")));
+    }
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_link_leads_nowhere() {
+    let office = office().await;
+    office.hold().await;
+    let ray = Address::Email(EmailAddress::parse("ray@example.com").unwrap());
+    office.practice.engine.outbox().suppress(WallClock.now(), &ray, Suppression::Bounced).await.unwrap();
+    let mut jane = office.logged_in("jane").await;
+    let seen = walk(&mut jane).await;
+    for path in ["/attention", "/unreachable", "/sessions/2", "/sessions/3/31", "/messages", "/history", "/blocked", "/servers"] {
+        assert!(seen.contains(path), "nothing leads to {path}: {seen:#?}");
+    }
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_staff_look_up_is_there() {
+    let office = office().await;
+    let ray = Address::Email(EmailAddress::parse("ray@example.com").unwrap());
+    office.practice.engine.outbox().suppress(WallClock.now(), &ray, Suppression::Bounced).await.unwrap();
+    let (mut jane, mut victor) = (office.logged_in("jane").await, office.logged_in("victor").await);
+    let (_, blocked) = victor.page("/blocked").await;
+    assert!(blocked.contains("r*****@example.com") && blocked.contains("Messages come back") && !blocked.contains("ray@"), "{blocked}");
+    assert!(!blocked.contains("/remove"), "a viewer looks");
+    let (_, blocked) = jane.page("/blocked").await;
+    let remove = blocked.split("action=\"").find(|rest| rest.contains("/remove")).unwrap().split('"').next().unwrap().to_owned();
+    assert_eq!(victor.submit("/", &remove, &[]).await, 403);
+    assert_eq!(jane.submit("/blocked", &remove, &[]).await, 303);
+    assert_eq!(jane.submit("/blocked", &remove, &[]).await, 409);
+    assert!(jane.page("/blocked").await.1.contains("No address is blocked"));
+    let (_, all) = victor.page("/history").await;
+    assert!(all.contains("Unsuppress") && all.contains("Added"), "{all}");
+    let (_, hers) = victor.page("/history?who=jane").await;
+    assert!(hers.contains("by jane") && !hers.contains(">Added"), "{hers}");
+    let (_, of_one) = victor.page("/history?session=1&event=added").await;
+    assert!(of_one.contains("/sessions/1/11") && !of_one.contains("Unsuppress"), "{of_one}");
+    assert_eq!(victor.page("/history?session=x").await.0, 404);
+    let (_, servers) = victor.page("/servers").await;
+    assert!(
+        servers.contains("folder:") && servers.contains("Well") && servers.contains("tzdata") | servers.contains("time zone data"),
+        "{servers}"
+    );
+    let (_, messages) = victor.page("/messages").await;
+    assert!(messages.contains("<svg") && messages.contains("class=\"bar plain\"") && messages.contains("Today, "), "{messages}");
+    office.close().await;
+}
