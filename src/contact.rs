@@ -18,6 +18,7 @@ mod line;
 mod number;
 
 pub use line::clean_line;
+pub(crate) use line::is_invisible;
 pub use number::decimal;
 
 /// How a participant is told: decided by ShouldAutoDeliverCode alone, never by which contacts exist.
@@ -184,6 +185,13 @@ impl PhoneNumber {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// What is dialled within its country, without what stands before it there.
+    pub fn national(&self) -> String {
+        use rlibphonenumber::PHONE_NUMBER_UTIL;
+        let parsed = PHONE_NUMBER_UTIL.parse(&self.0, None);
+        parsed.map_or_else(|_| self.0.trim_start_matches('+').to_owned(), |number| number.get_national_significant_number())
+    }
 }
 
 impl fmt::Display for PhoneNumber {
@@ -285,6 +293,11 @@ impl ConnectCode {
     pub fn parse(raw: &str) -> Option<Self> {
         let ok = !raw.is_empty() && raw.len() <= 9 && raw.bytes().all(|b| b.is_ascii_digit());
         raw.parse().ok().filter(|&n| ok && n > 0).map(Self)
+    }
+
+    /// The code of that number.
+    pub fn of(number: u32) -> Option<Self> {
+        (1..1_000_000_000).contains(&number).then_some(Self(number))
     }
 
     /// All nine digits, as links need them: `701678455`.
@@ -499,7 +512,8 @@ mod tests {
 
     #[test]
     fn digits_of_any_script_have_their_value() {
-        for (text, value) in [("0", 0), ("9", 9), ("٣", 3), ("۴", 4), ("९", 9), ("๗", 7), ("９", 9), ("𞥙", 9), ("꧹", 9)] {
+        for (text, value) in [("0", 0), ("9", 9), ("٣", 3), ("۴", 4), ("९", 9), ("๗", 7), ("９", 9), ("𞥙", 9), ("꧹", 9), ("𖭙", 9), ("𞓱", 1)]
+        {
             assert_eq!(text.chars().next().and_then(decimal), Some(value), "{text}");
         }
         for none in ["a", "٪", "²", "Ⅳ", "零", "\u{66A}", "/", ":"] {

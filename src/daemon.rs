@@ -31,6 +31,7 @@ use crate::outbox::{Filter, Outbox, Restored, State, StoreError};
 use crate::plan::compare::{compare, dues};
 use crate::plan::{Policy, Suppressions};
 use crate::render::{self, Renderer};
+use crate::session::live::{HOLDS_FOR, LiveCodes};
 use crate::session::{Extent, Session, SessionId, Snapshot};
 use crate::source::same::{Print, Said};
 use crate::source::words::{self, Dictionary};
@@ -230,6 +231,7 @@ impl Engine {
         }
         let names: Vec<String> = config.sources.iter().map(|s| s.name.clone()).collect();
         take_over(&*outbox, &config.sources, &names, clock.now()).await?;
+        recall_codes(&*outbox, dispatcher.renderer.live_codes(), clock.now()).await?;
         if let Some(restored) = outbox.hold_restored(&names, clock.now()).await? {
             tell_restored(restored);
         }
@@ -414,6 +416,7 @@ impl Engine {
     /// Walks a snapshot. Durable when it returns.
     async fn apply(&self, source: &str, snapshot: &Snapshot) -> Result<walk::Report, StoreError> {
         self.dispatcher.lapse().await?;
+        self.dispatcher.renderer.live_codes().put(source, &snapshot.sessions, self.clock.now());
         // One after the other: what each source says is held against what the others say.
         let mut elsewhere = self.elsewhere.lock().await;
         let walk = walk::walk_beside(&*self.outbox, &mut elsewhere, (source, snapshot), &self.policy, self.clock.now());
@@ -502,6 +505,17 @@ async fn take_over(
             sources = gone.join(", "),
             "a source is not in the configuration any more: what waited of it is held (source_gone). If it has another name now, say `was`"
         );
+    }
+    Ok(())
+}
+
+/// What the sources said last of whoever may still join: no message leaves with a code of theirs, also before they are asked again.
+async fn recall_codes(outbox: &dyn Outbox, codes: &LiveCodes, now: chrono::DateTime<chrono::Utc>) -> Result<(), StoreError> {
+    for source in outbox.sources().await? {
+        let Some(seen) = outbox.seen_from(&source.name, now - HOLDS_FOR).await? else { continue };
+        let ids: Vec<SessionId> = seen.sessions.into_keys().collect();
+        let sessions: Vec<Session> = outbox.sessions(&source.name, Some(&ids)).await?.iter().filter_map(kept::session).collect();
+        codes.put(&source.name, &sessions, now);
     }
     Ok(())
 }

@@ -41,6 +41,7 @@ pub use crate::contact::Number;
 use crate::contact::{Address, EmailAddress};
 use crate::message::{Message, SmsEncoding};
 use crate::notice::{Notice, NoticeKey};
+use crate::session::live::LiveCodes;
 use crate::session::{Participant, Session, SessionId};
 use crate::zone::Resolved;
 use context::View;
@@ -201,6 +202,7 @@ pub struct Renderer {
     answers: answer::Answers,
     join_url: tera::Tera,
     account_join_url: Option<tera::Tera>,
+    gate: gate::Gate,
     /// The locale of the library that stands in when a participant's is not there.
     default_locale: String,
 }
@@ -232,8 +234,9 @@ impl Renderer {
             let known: Vec<&str> = library.locales().collect();
             errors.push(format!("locale {:?}: there are no templates for it; expected one of {}", settings.locale, known.join(", ")));
         }
-        let renderer =
-            Self { default_locale: default_locale.unwrap_or_default(), settings, library, dates, answers, join_url, account_join_url };
+        let gate = gate::Gate::new(&settings, library.sources());
+        let default_locale = default_locale.unwrap_or_default();
+        let renderer = Self { settings, library, dates, answers, join_url, account_join_url, gate, default_locale };
         errors.extend(renderer.check_join_url().err());
         errors.extend(renderer.check_account_join_url().err());
         if errors.is_empty() { Ok(renderer) } else { Err(errors) }
@@ -251,8 +254,13 @@ impl Renderer {
             Address::Email(to) => draft.email(to, &reference)?,
             Address::Sms(to) => draft.sms(to)?,
         };
-        gate::check(&content, facts, &self.settings)?;
+        self.gate.check(&content, facts, &draft.view, &self.settings)?;
         Ok(Rendered { message: Message { key: facts.notice.key, reference, content }, locale: locale.to_owned(), parts })
+    }
+
+    /// The codes of everybody: whoever reads what a source says tells them, and no message shows one that is not its reader's.
+    pub fn live_codes(&self) -> &LiveCodes {
+        self.gate.live()
     }
 
     /// Renders every template of every locale with difficult samples, for `check`. All problems.

@@ -10,6 +10,8 @@ use rust_decimal::Decimal;
 
 use crate::contact::{ConnectCode, Passkey, PersonName};
 
+pub mod live;
+
 /// SecureVideo's SessionId.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
@@ -200,7 +202,7 @@ pub struct Session {
     pub participants: Vec<Participant>,
     /// Those that could not.
     pub faults: Vec<Fault>,
-    /// Of these, the codes that could be read: they are somebody's all the same.
+    /// Of these, what could be read.
     pub unread: Vec<Unread>,
     /// What else is said of it, differently: another record of the same SessionId. Empty: nothing.
     pub twice: String,
@@ -244,13 +246,21 @@ pub enum Standing {
     Unknown,
 }
 
-/// Somebody whose record is at fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Somebody whose record is at fault: what could be read of it is theirs all the same.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Unread {
     /// ParticipationId; `None`: that could not be read either.
     pub id: Option<ParticipationId>,
-    /// Their ConnectCode: nobody else may be told it.
-    pub code: ConnectCode,
+    /// ConnectCode.
+    pub code: Option<ConnectCode>,
+    /// Passkey.
+    pub passkey: Option<Passkey>,
+    /// ParticipantEmailAddress.
+    pub email: RawContact,
+    /// ParticipantSmsNumber.
+    pub sms_number: RawContact,
+    /// ParticipantFullName.
+    pub name: Option<PersonName>,
 }
 
 /// Participant 0 is the host.

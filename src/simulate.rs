@@ -288,6 +288,7 @@ impl World {
                 }
             }
         }
+        self.request.renderer.live_codes().put(SOURCE, &snapshot.sessions, self.clock.now());
         let report = walk::walk(&*self.outbox, SOURCE, &snapshot, &self.request.policy, self.clock.now()).await?;
         (self.changed, self.looked_at) = (false, Some(self.clock.now()));
         if report.guarded > 0 && report.guarded != self.guarded {

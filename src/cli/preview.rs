@@ -31,6 +31,7 @@ pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Co
     let (known, suppressed, reference_key) = runtime()?.block_on(memory(&config, args, &snapshot, now))?;
     let settings = crate::render::Settings { reference_key, ..config.render.clone() };
     let renderer = Renderer::new(settings).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?;
+    renderer.live_codes().put("", &snapshot.sessions, now);
     let request = Request {
         snapshot: &snapshot,
         known,

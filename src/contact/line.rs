@@ -42,7 +42,7 @@ fn is_line_end(c: char) -> bool {
 
 /// Bidirectional controls, and format characters and fillers that show nothing, with which a text can be disguised. The zero-width joiner and
 /// non-joiner stay: Persian, Indic scripts and emoji need them.
-pub(super) fn is_invisible(c: char) -> bool {
+pub(crate) fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180E}' | '\u{200B}' | '\u{200E}'
         | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF9}'..='\u{FFFB}'

@@ -204,7 +204,7 @@ fn name(person: &Participant) -> String {
 }
 
 /// Words before or behind a name that are none.
-const TITLES: [&str; 18] =
+pub(super) const TITLES: [&str; 18] =
     ["dr", "mr", "mrs", "ms", "miss", "mx", "prof", "rev", "sr", "sra", "srta", "m", "mme", "mlle", "jr", "ii", "iii", "iv"];
 
 /// What a person is called: `Trevor` of `Trevor Ohm`, of `Dr. Trevor Ohm` and of `Ohm, Trevor`. Empty: there is no name.

@@ -1,308 +1,235 @@
 //! The gate: no message leaves with something of another person in it.
 //!
-//! In: the final bytes, and the session that they speak of. Out: nothing, or a [`RenderError::Leak`] that names the kind of
+//! In: the final bytes, the session that they speak of, and the codes of all others. Out: nothing, or a [`RenderError::Leak`] that names the kind of
 //! thing and whose it is, never the thing.
 //!
-//! The bytes are taken apart again by another library than the one that wrote them, as a reader's program would: transfer
-//! encodings and encoded words decoded, entities resolved, tags taken out, calendar lines unfolded, percent signs resolved.
-//! A code is found however it is split: whatever stands between two digits, short of a letter, is passed over.
+//! The bytes are taken apart again by another library than the one that wrote them, as a reader's program would, and then in every way in which
+//! somebody may have hidden something in a field of a record ([`reading`]). Searched for are the code of any other live participation; and of the
+//! same session passkeys, addresses, numbers and full names, also those of records at fault. docs/security.md says what is promised, and a
+//! property test in tests/it/render/promise.rs holds that.
 //!
-//! Allowed is what is the recipient's own, and what the practice itself shows everyone (From, Reply-To, its contact): a
-//! practice of one person has the host's own address as its sender.
+//! It must not be a way to silence a practice. What the practice shows everybody is no secret: what its templates say of themselves, its name,
+//! sender, contact and links. Nor is what a host is called and called at. Short numbers count only as numbers, and dates are none. The recipient's
+//! own code, and what we reckoned (dates, the session's id), is taken out before digits are looked at.
 
-use std::borrow::Cow;
+mod digits;
+mod reading;
+mod text;
 
 use mailparse::ParsedMail;
 use mailparse::body::Body;
 
+use self::digits::Digits;
+use self::text::{Text, Thing};
+use super::context::{TITLES, View};
 use super::{Facts, RenderError, Settings, quoted};
-use crate::contact::{ConnectCode, EmailAddress};
+use crate::contact::ConnectCode;
 use crate::message::Content;
-use crate::session::{Participant, Role};
+use crate::session::live::LiveCodes;
+use crate::session::{Participant, ParticipationId, Role, Session};
 
-/// Passes a message, or names what it would have shown.
-pub(super) fn check(content: &Content, facts: &Facts<'_>, settings: &Settings) -> Result<(), RenderError> {
-    let strangers = Strangers::of(facts, settings);
-    if strangers.things.is_empty() {
-        return Ok(());
+/// A date or an id of fewer digits makes up nothing together with what stands beside it.
+const RECKONED_MIN: usize = 5;
+/// A name of more words than this is none: something else stands in its field.
+const NAME_MAX: usize = 6;
+/// Headers that hold what we reckoned or drew, and nothing that somebody wrote.
+const OURS: [&str; 4] = ["Date", "Message-ID", "Content-Type", "DKIM-Signature"];
+
+/// What everybody is shown anyway.
+pub(super) struct Gate {
+    /// The practice's name, sender, contact and links, and the digits of its contact.
+    practice: Text<'static>,
+    contact: Digits,
+    /// What the templates say of themselves.
+    templates: Text<'static>,
+    /// Whose code is whose, over all sessions.
+    live: LiveCodes,
+}
+
+impl Gate {
+    pub(super) fn new<'s>(settings: &Settings, templates: impl Iterator<Item = &'s str>) -> Self {
+        let reply_to = settings.reply_to.as_ref().map_or("", |address| address.expose());
+        let links = [settings.join_url.as_str(), settings.account_join_url.as_deref().unwrap_or_default()];
+        let names = [settings.practice_name.as_str(), settings.short_name.as_deref().unwrap_or_default(), &settings.from_name];
+        let all = names.into_iter().chain(links).chain([settings.practice_contact.as_str(), settings.from.expose(), reply_to]);
+        Self {
+            practice: shown(all),
+            contact: Digits::of(&reading::plain(&settings.practice_contact)),
+            templates: shown(templates),
+            live: LiveCodes::default(),
+        }
     }
-    match content {
-        Content::Email { bytes, .. } => strangers.search_mail(bytes),
-        Content::Sms { text, .. } => strangers.search(text),
+
+    /// Whose code is whose.
+    pub(super) fn live(&self) -> &LiveCodes {
+        &self.live
+    }
+
+    /// Passes a message, or names what it would have shown.
+    pub(super) fn check(&self, content: &Content, facts: &Facts<'_>, view: &View, settings: &Settings) -> Result<(), RenderError> {
+        let search = Search { gate: self, strangers: strangers(facts, settings), own: Own::of(facts, view) };
+        match content {
+            Content::Email { bytes, .. } => search.mail(bytes),
+            Content::Sms { text, .. } => search.text(text),
+        }
+    }
+
+    /// Nobody's secret.
+    fn is_shown(&self, thing: &Thing) -> bool {
+        match thing {
+            // A code that stands in a template was pasted into it.
+            Thing::Code(code) => self.contact.contain(code.as_bytes()),
+            Thing::Passkey(passkey) if passkey.bytes().any(|b| b.is_ascii_digit()) => self.practice.holds(thing),
+            _ => self.practice.holds(thing) || self.templates.holds(thing),
+        }
     }
 }
 
-/// Stands where a tag was: two numbers beside it are two, and their digits are still read on.
-const TAG: char = '\u{1}';
-/// Fewer digits than this are a date or a price, not a telephone number.
-const NUMBER_MIN: usize = 7;
-/// A passkey from this length on is searched for anywhere; a shorter one only as a word of its own.
-const PASSKEY_ANYWHERE: usize = 8;
-
-/// What must not be in a message.
-struct Strangers {
-    things: Vec<Thing>,
-    /// Digits that may be in it: they are taken out first, so that they cannot make up a stranger's together with what stands beside them.
-    own: Vec<Vec<u8>>,
+/// Texts apart from each other.
+fn shown<'s>(texts: impl Iterator<Item = &'s str>) -> Text<'static> {
+    let mut all = String::new();
+    texts.for_each(|text| reading::each_shown(text, &mut |reading| all.extend([reading, "\nand\n"])));
+    Text::owned(&all)
 }
 
-/// One thing of somebody else's.
-struct Thing {
-    kind: Kind,
-    /// Digits, lower-case letters and digits, or a lower-case address.
-    value: String,
+/// Something of somebody else's.
+struct Stranger {
+    thing: Thing,
     /// `the connect code of another participant (18620)`
     what: String,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Digits,
-    Passkey,
-    Address,
+/// All that the session knows of others.
+fn strangers(facts: &Facts<'_>, settings: &Settings) -> Vec<Stranger> {
+    let (session, me) = (facts.session, facts.participant);
+    let names_shown = me.role == Role::Host && settings.show_participant_names_to_host;
+    let free = free(session, me, facts.notice.address.expose());
+    let mut all = Vec::new();
+    let mut add = |thing: Option<Thing>, what: &str, whose: &str| {
+        if let Some(thing) = thing.filter(|thing| !free.contains(thing)) {
+            all.push(Stranger { thing, what: format!("the {what} of {whose}") });
+        }
+    };
+    let code = |code: Option<ConnectCode>| code.map(|code| Thing::Code(code.expose()));
+    add(code(session.code), "connect code", "the session itself");
+    for person in session.participants.iter().filter(|p| p.id != me.id) {
+        let whose = whose(person);
+        add(code(person.code), "connect code", &whose);
+        add(person.passkey.as_ref().and_then(|p| Thing::passkey(p.expose())), "passkey", &whose);
+        add(Thing::address(&person.email.0), "e-mail address", &whose);
+        add(Thing::number(&person.sms_number.0), "telephone number", &whose);
+        if !names_shown {
+            add(Thing::name(person.name.expose(), &TITLES), "name", &whose);
+        }
+    }
+    for unread in session.unread.iter().filter(|unread| unread.id != Some(me.id)) {
+        let whose = format!("a participant whose record is at fault{}", in_brackets(unread.id));
+        add(code(unread.code), "connect code", &whose);
+        add(unread.passkey.as_ref().and_then(|p| Thing::passkey(p.expose())), "passkey", &whose);
+        add(Thing::address(&unread.email.0), "e-mail address", &whose);
+        add(Thing::number(&unread.sms_number.0), "telephone number", &whose);
+        if !names_shown {
+            add(unread.name.as_ref().and_then(|name| Thing::name(name.expose(), &TITLES)), "name", &whose);
+        }
+    }
+    all
 }
 
-impl Strangers {
-    fn of(facts: &Facts<'_>, settings: &Settings) -> Self {
-        let own = Own::of(facts, settings);
-        let mut things = Vec::new();
-        let mut add = |kind, value: String, what: String| {
-            if !value.is_empty() && !own.has(kind, &value) {
-                things.push(Thing { kind, value, what });
-            }
-        };
-        if let Some(code) = facts.session.code {
-            add(Kind::Digits, code.expose(), "the connect code of the session itself".to_owned());
-        }
-        for unread in facts.session.unread.iter().filter(|unread| unread.id != Some(facts.participant.id)) {
-            let whose = unread.id.map_or_else(String::new, |id| format!(" ({id})"));
-            add(Kind::Digits, unread.code.expose(), format!("the connect code of a participant whose record is at fault{whose}"));
-        }
-        for person in facts.session.participants.iter().filter(|p| p.id != facts.participant.id) {
-            let whose = whose(person);
-            if let Some(code) = person.code {
-                add(Kind::Digits, code.expose(), format!("the connect code of {whose}"));
-            }
-            if let Some(passkey) = &person.passkey {
-                add(Kind::Passkey, alphanumeric(passkey.expose()), format!("the passkey of {whose}"));
-            }
-            add(Kind::Address, person.email.0.trim().to_lowercase(), format!("the e-mail address of {whose}"));
-            let number = national(&person.sms_number.0);
-            if number.len() >= NUMBER_MIN {
-                add(Kind::Digits, number, format!("the telephone number of {whose}"));
-            }
-        }
-        Self { things, own: own.digits.into_iter().map(String::into_bytes).collect() }
-    }
-
-    /// An e-mail: the headers that carry values, and each part as it is and as it reads.
-    fn search_mail(&self, bytes: &[u8]) -> Result<(), RenderError> {
-        let mail = mailparse::parse_mail(bytes).map_err(|_| unreadable())?;
-        for header in &mail.headers {
-            if !header.get_key_ref().eq_ignore_ascii_case("Date") {
-                self.search(&header.get_value())?;
-            }
-        }
-        mail.subparts.iter().try_for_each(|part| self.search_part(part))
-    }
-
-    fn search_part(&self, part: &ParsedMail<'_>) -> Result<(), RenderError> {
-        let body = body_of(part)?;
-        match part.ctype.mimetype.as_str() {
-            "text/html" => {
-                self.search(&html_escape::decode_html_entities(&body))?;
-                // A tag parts digits and words no more than nothing does: once with a mark for each, once without.
-                let marked = without_tags(&body);
-                let read = html_escape::decode_html_entities(&marked);
-                self.search(&read)?;
-                let mut joined = read.into_owned();
-                joined.retain(|c| c != TAG);
-                self.search(&joined)
-            }
-            "text/calendar" => self.search(&unfolded(&body)),
-            _ => self.search(&body),
-        }
-    }
-
-    /// One reading of one text.
-    fn search(&self, text: &str) -> Result<(), RenderError> {
-        self.search_plain(text)?;
-        if has_percent_escape(text) { self.search_plain(&percent_decoded(text)) } else { Ok(()) }
-    }
-
-    fn search_plain(&self, text: &str) -> Result<(), RenderError> {
-        let mut digits = Digits::of(text);
-        self.own.iter().for_each(|own| digits.take_out(own));
-        let mut letters = None;
-        for thing in &self.things {
-            let found = match thing.kind {
-                Kind::Digits => digits.contain(thing.value.as_bytes()),
-                Kind::Passkey => holds_passkey(text, letters.get_or_insert_with(|| alphanumeric(text)), &thing.value),
-                Kind::Address => holds_address(text, &thing.value),
-            };
-            if found {
-                return Err(RenderError::Leak { what: thing.what.clone() });
-            }
-        }
-        Ok(())
-    }
+/// What the recipient may be shown: all that is their own, each as what it is; and what the hosts are called and called at.
+fn free(session: &Session, me: &Participant, told: &str) -> Vec<Thing> {
+    let hosts = session.participants.iter().filter(|p| p.role == Role::Host);
+    let contacts = hosts.chain([me]).flat_map(|p| {
+        let name = Thing::name(p.name.expose(), &TITLES);
+        [Thing::address(&p.email.0), Thing::number(&p.sms_number.0), name]
+    });
+    let own = [
+        me.code.map(|code| Thing::Code(code.expose())),
+        me.passkey.as_ref().and_then(|passkey| Thing::passkey(passkey.expose())),
+        Thing::address(told),
+        Thing::number(told).filter(|_| !told.contains('@')),
+    ];
+    contacts.chain(own).flatten().collect()
 }
 
-/// What may be shown: the recipient's own, and the practice's.
+/// What is taken out before digits are looked at, and whose codes may be shown.
 struct Own {
-    digits: Vec<String>,
-    passkey: String,
-    addresses: Vec<String>,
-    /// The practice's contact as it is written: it may name several numbers and addresses.
-    contact: String,
+    digits: Vec<Vec<u8>>,
+    code: Option<ConnectCode>,
+    /// The recipient's name, folded, if it reads like one: another one may be part of it (`Ann and Bob Smith`).
+    name: Option<String>,
 }
 
 impl Own {
-    fn of(facts: &Facts<'_>, settings: &Settings) -> Self {
-        let person = facts.participant;
-        let told = facts.notice.address.expose();
-        let mut digits: Vec<String> = person.code.map(ConnectCode::expose).into_iter().collect();
-        digits.extend([person.sms_number.0.as_str(), told].map(national).into_iter().filter(|n| n.len() >= NUMBER_MIN));
-        let own = [person.email.0.trim(), told, settings.from.expose()].into_iter();
-        let addresses = own.chain(settings.reply_to.as_ref().map(EmailAddress::expose)).map(str::to_lowercase).collect();
-        let passkey = person.passkey.as_ref().map(|p| alphanumeric(p.expose())).unwrap_or_default();
-        Self { digits, passkey, addresses, contact: settings.practice_contact.clone() }
-    }
-
-    fn has(&self, kind: Kind, value: &str) -> bool {
-        match kind {
-            Kind::Digits => self.digits.iter().any(|d| d == value) || Digits::of(&self.contact).contain(value.as_bytes()),
-            Kind::Passkey => self.passkey == value,
-            Kind::Address => self.addresses.iter().any(|a| a == value) || holds_address(&self.contact, value),
+    fn of(facts: &Facts<'_>, view: &View) -> Self {
+        let code = facts.participant.code;
+        let reckoned = [&view.session.date, &view.session.date_short, &view.pass.date, &view.session.id];
+        let reckoned = reckoned.into_iter().flat_map(|text| Digits::of(text).runs()).filter(|digits| digits.len() >= RECKONED_MIN);
+        let name = text::folded(facts.participant.name.expose());
+        let like_one = name.split_whitespace().count() <= NAME_MAX && !name.bytes().any(|b| b.is_ascii_digit());
+        Self {
+            digits: code.map(|code| code.expose().into_bytes()).into_iter().chain(reckoned).collect(),
+            code,
+            name: Some(name).filter(|_| like_one),
         }
     }
+
+    fn has(&self, thing: &Thing) -> bool {
+        matches!(thing, Thing::Name(orders) if orders.iter().any(|order| self.name.as_ref().is_some_and(|name| name.contains(order))))
+    }
 }
 
-/// The digits of a text, in order, with a gap wherever a letter parts them.
-struct Digits {
-    /// `b'0'..=b'9'`, or [`GAP`].
-    units: Vec<u8>,
-    /// Whether a digit is the first after something that is no digit.
-    first: Vec<bool>,
+/// One message under search.
+struct Search<'a> {
+    gate: &'a Gate,
+    strangers: Vec<Stranger>,
+    own: Own,
 }
 
-/// No digit: nothing is found across it.
-const GAP: u8 = 0;
-/// As many bytes as are looked at together.
-const WORD: usize = size_of::<u64>();
-/// The highest bit of each byte of a word.
-const HIGH: u64 = each(0x80);
-
-/// A word of one byte again and again.
-const fn each(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; WORD])
-}
-
-/// The [`HIGH`] bits of those bytes of an ASCII word that lie in a range: none of the sums runs over into the next byte.
-const fn bytes_in(word: u64, first: u8, last: u8) -> u64 {
-    let at_least = word + each(0x80 - first);
-    let above = word + each(0x7F - last);
-    at_least & !above & HIGH
-}
-
-impl Digits {
-    fn of(text: &str) -> Self {
-        let mut digits = Self { units: Vec::with_capacity(1024), first: Vec::with_capacity(1024) };
-        let (mut after_digit, mut after_letter) = (false, false);
-        let mut at = 0;
-        while let Some(rest) = text.as_bytes().get(at..).filter(|rest| !rest.is_empty()) {
-            // Nearly all of a message is ASCII: the digits and letters of a word are found at once.
-            let word = rest.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)).filter(|word| word & HIGH == 0);
-            if let Some(word) = word {
-                let mut ones = bytes_in(word, b'0', b'9');
-                let mut letters = bytes_in(word | each(0x20), b'a', b'z');
-                // The bit below which everything is behind us.
-                let mut behind = 0;
-                while ones != 0 {
-                    let bit = ones.trailing_zeros();
-                    after_letter |= letters & ((1 << bit) - 1) != 0;
-                    digits.push(rest[bit as usize / WORD], after_digit && bit == behind + 7, after_letter);
-                    (after_digit, after_letter) = (true, false);
-                    behind = bit + 1;
-                    ones &= ones - 1;
-                    letters &= u64::MAX.checked_shl(behind).unwrap_or(0);
-                }
-                after_letter |= letters != 0;
-                after_digit = behind == u64::BITS;
-                at += WORD;
-                continue;
+impl Search<'_> {
+    /// An e-mail: the headers that carry values, and each part.
+    fn mail(&self, bytes: &[u8]) -> Result<(), RenderError> {
+        let mail = mailparse::parse_mail(bytes).map_err(|_| unreadable())?;
+        for header in &mail.headers {
+            if !OURS.iter().any(|ours| header.get_key_ref().eq_ignore_ascii_case(ours)) {
+                self.text(&header.get_value())?;
             }
-            let c = char_at(text, at);
-            let digit = decimal(c);
-            if let Some(digit) = digit {
-                digits.push(b'0' + digit, after_digit, after_letter);
-                after_letter = false;
+        }
+        self.parts(&mail)
+    }
+
+    fn parts(&self, mail: &ParsedMail<'_>) -> Result<(), RenderError> {
+        mail.subparts.iter().try_for_each(|part| if part.subparts.is_empty() { self.part(part) } else { self.parts(part) })
+    }
+
+    fn part(&self, part: &ParsedMail<'_>) -> Result<(), RenderError> {
+        let body = body_of(part)?;
+        match part.ctype.mimetype.as_str() {
+            "text/html" => reading::each_of_html(&body, &mut |reading| self.one(reading)),
+            "text/calendar" => self.text(&reading::unfolded(&body)),
+            _ => self.text(&body),
+        }
+    }
+
+    fn text(&self, text: &str) -> Result<(), RenderError> {
+        reading::each(text, &mut |reading| self.one(reading))
+    }
+
+    /// One reading of one text.
+    fn one(&self, reading: &str) -> Result<(), RenderError> {
+        let text = Text::of(reading, &self.own.digits);
+        let is_shown = |thing: &Thing| self.own.has(thing) || self.gate.is_shown(thing);
+        if let Some(stranger) = self.strangers.iter().find(|s| text.holds(&s.thing) && !is_shown(&s.thing)) {
+            return Err(RenderError::Leak { what: stranger.what.clone() });
+        }
+        let codes: Vec<ConnectCode> = text.digits.nines().filter_map(ConnectCode::of).filter(|code| Some(*code) != self.own.code).collect();
+        let held = self.gate.live.holders(&codes).into_iter().find(|(code, _)| !is_shown(&Thing::Code(code.expose())));
+        match held {
+            Some((_, (session, person))) => {
+                let what = format!("the connect code of somebody{} of session {session}", in_brackets(person));
+                Err(RenderError::Leak { what })
             }
-            after_letter |= c.is_alphabetic();
-            after_digit = digit.is_some();
-            at += c.len_utf8();
+            None => Ok(()),
         }
-        digits
-    }
-
-    fn push(&mut self, digit: u8, after_digit: bool, after_letter: bool) {
-        if after_letter && !self.units.is_empty() {
-            self.units.push(GAP);
-            self.first.push(true);
-        }
-        self.units.push(digit);
-        self.first.push(!after_digit);
-    }
-
-    /// Puts gaps where `own` stands as a number of its own, split or not.
-    fn take_out(&mut self, own: &[u8]) {
-        let n = own.len();
-        let mut from = 0;
-        while n > 0
-            && let Some(found) = memchr::memmem::find(&self.units[from..], own)
-        {
-            let at = from + found;
-            let whole = self.first[at] && self.first.get(at + n).copied().unwrap_or(true);
-            if whole {
-                self.units[at..at + n].fill(GAP);
-            }
-            from = if whole { at + n } else { at + 1 };
-        }
-    }
-
-    fn contain(&self, needle: &[u8]) -> bool {
-        memchr::memmem::find(&self.units, needle).is_some()
-    }
-}
-
-/// A passkey, with or without its hyphens; a short one only where it is a word of its own. `letters` is the text without all else.
-fn holds_passkey(text: &str, letters: &str, passkey: &str) -> bool {
-    if passkey.len() >= PASSKEY_ANYWHERE {
-        return memchr::memmem::find(letters.as_bytes(), passkey.as_bytes()).is_some();
-    }
-    text.split(|c: char| !c.is_alphanumeric() && c != '-').any(|word| alphanumeric(word) == passkey)
-}
-
-/// An address, and not the end or the beginning of a longer one.
-fn holds_address(text: &str, address: &str) -> bool {
-    let Some(local) = address.rfind('@') else { return false };
-    memchr::memchr_iter(b'@', text.as_bytes()).any(|at| {
-        let Some(start) = at.checked_sub(local) else { return false };
-        let same = text.get(start..start + address.len()).is_some_and(|found| found.eq_ignore_ascii_case(address));
-        same && !continues_left(&text[..start]) && !continues_right(&text[start + address.len()..])
-    })
-}
-
-fn continues_left(before: &str) -> bool {
-    before.chars().next_back().is_some_and(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '+'))
-}
-
-fn continues_right(after: &str) -> bool {
-    let mut after = after.chars();
-    match (after.next(), after.next()) {
-        (Some('.'), Some(c)) => c.is_alphanumeric(),
-        (Some(c), _) => c.is_alphanumeric() || c == '-',
-        (None, _) => false,
     }
 }
 
@@ -314,11 +241,6 @@ fn body_of(part: &ParsedMail<'_>) -> Result<String, RenderError> {
     }
 }
 
-/// The character that begins at this byte.
-fn char_at(text: &str, at: usize) -> char {
-    text.get(at..).and_then(|rest| rest.chars().next()).expect("the bytes before it are whole characters")
-}
-
 fn whose(person: &Participant) -> String {
     match person.role {
         Role::Host => format!("the host ({})", person.id),
@@ -326,146 +248,10 @@ fn whose(person: &Participant) -> String {
     }
 }
 
-/// The value of a decimal digit, also of the other scripts that a keyboard may write one in.
-fn decimal(c: char) -> Option<u8> {
-    let zero = match c {
-        '0'..='9' => '0',
-        '\u{0660}'..='\u{0669}' => '\u{0660}',
-        '\u{06F0}'..='\u{06F9}' => '\u{06F0}',
-        '\u{0966}'..='\u{096F}' => '\u{0966}',
-        '\u{FF10}'..='\u{FF19}' => '\u{FF10}',
-        _ => return None,
-    };
-    Some((u32::from(c) - u32::from(zero)) as u8)
-}
-
-/// The digits of a telephone number, without North America's country code, which may or may not be written.
-fn national(number: &str) -> String {
-    let digits: String = number.chars().filter(char::is_ascii_digit).collect();
-    match digits.strip_prefix('1') {
-        Some(rest) if rest.len() == 10 => rest.to_owned(),
-        _ => digits,
-    }
-}
-
-fn alphanumeric(text: &str) -> String {
-    text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
-}
-
-/// HTML as it reads: without tags and comments.
-fn without_tags(html: &str) -> String {
-    let mut out = String::with_capacity(html.len() / 2);
-    let mut rest = html;
-    while let Some(start) = rest.find('<') {
-        out.push_str(&rest[..start]);
-        out.push(TAG);
-        let tag = &rest[start..];
-        let end = if tag.starts_with("<!--") { tag.find("-->").map(|at| at + 3) } else { tag.find('>').map(|at| at + 1) };
-        rest = end.map_or("", |end| &tag[end..]);
-    }
-    out.push_str(rest);
-    out
-}
-
-/// RFC 5545 3.1, 3.3.11: lines joined, then escapes resolved.
-fn unfolded(calendar: &str) -> String {
-    let mut joined = String::with_capacity(calendar.len());
-    for line in calendar.split_inclusive('\n') {
-        match line.strip_prefix([' ', '\t']) {
-            Some(more) => {
-                joined.truncate(joined.trim_end_matches(['\r', '\n']).len());
-                joined.push_str(more);
-            }
-            None => joined.push_str(line),
-        }
-    }
-    let mut pieces = joined.split('\\');
-    let mut out = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        match piece.strip_prefix(['n', 'N']) {
-            Some(after) => out.extend(["\n", after]),
-            None => out.push_str(piece),
-        }
-    }
-    out
-}
-
-/// Whether anything in it would be read otherwise. (`width="100%"` would not.)
-fn has_percent_escape(text: &str) -> bool {
-    memchr::memchr_iter(b'%', text.as_bytes())
-        .any(|at| text.as_bytes().get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)))
-}
-
-/// `%41` as `A`; what is not UTF-8 then becomes a replacement character.
-fn percent_decoded(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.as_bytes();
-    while let [first, rest @ ..] = bytes {
-        let pair = rest.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
-        if let Some(byte) = pair.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            out.push(byte);
-            bytes = &rest[2..];
-        } else {
-            out.push(*first);
-            bytes = rest;
-        }
-    }
-    match String::from_utf8_lossy(&out) {
-        Cow::Owned(text) => text,
-        Cow::Borrowed(text) => text.to_owned(),
-    }
+fn in_brackets(id: Option<ParticipationId>) -> String {
+    id.map_or_else(String::new, |id| format!(" ({id})"))
 }
 
 fn unreadable() -> RenderError {
     RenderError::Leak { what: "something that cannot be read back, and so cannot be checked".to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// The same, one character after the other.
-    fn slowly(text: &str) -> (Vec<u8>, Vec<bool>) {
-        let (mut units, mut first) = (Vec::new(), Vec::new());
-        let (mut after_digit, mut after_letter) = (false, false);
-        for c in text.chars() {
-            if let Some(digit) = decimal(c) {
-                if after_letter && !units.is_empty() {
-                    units.push(GAP);
-                    first.push(true);
-                }
-                units.push(b'0' + digit);
-                first.push(!after_digit);
-                after_letter = false;
-            }
-            after_letter |= c.is_alphabetic();
-            after_digit = decimal(c).is_some();
-        }
-        (units, first)
-    }
-
-    proptest! {
-        #[test]
-        fn digits_are_the_same_however_many_bytes_are_looked_at_together(pieces in proptest::collection::vec("[ -/:-@]{0,20}|[0-9]{1,20}|[0-9]|[a-zA-Z]{1,20}|[\\[-`{-\u{7f}]|[\u{0}-\u{1f}]|[é٣–]", 0..12)) {
-            let text = pieces.concat();
-            let digits = Digits::of(&text);
-            prop_assert_eq!((digits.units, digits.first), slowly(&text));
-        }
-    }
-
-    #[test]
-    fn a_calendar_is_read_as_its_reader_would() {
-        for (written, read) in [
-            ("SUMMARY:Your ses\r\n sion\r\nX:1", "SUMMARY:Your session\r\nX:1"),
-            ("A:7\n\t01\n 678", "A:701678"),
-            ("D:one\\ntwo\\, three\\\\", "D:one\ntwo, three"),
-            ("D:\\Nx\\;y\r\n", "D:\nx;y\r\n"),
-            ("D:701\\\r\n n678", "D:701\n678"),
-            ("", ""),
-        ] {
-            assert_eq!(unfolded(written), read, "{written:?}");
-        }
-    }
 }

@@ -111,7 +111,7 @@ fn fold_letters(text: &str) -> String {
 }
 
 /// Typographic characters and letters without a decomposition, as a typewriter writes them.
-fn typography(c: char) -> Option<&'static str> {
+pub(super) fn typography(c: char) -> Option<&'static str> {
     Some(match c {
         '‘' | '’' | '‚' | '′' | 'ʼ' => "'",
         '“' | '”' | '„' | '«' | '»' | '″' => "\"",

@@ -70,6 +70,8 @@ const EMBEDDED: [&[(&str, &str)]; 4] = [
 /// The compiled templates, by locale.
 pub(super) struct Library {
     tera: Tera,
+    /// What the files say, without what is remarked in them.
+    sources: Vec<String>,
     locales: BTreeMap<String, Names>,
 }
 
@@ -110,7 +112,8 @@ impl Library {
             read_overrides(dir, &mut sources, &mut errors);
         }
         let locales: BTreeSet<String> = sources.keys().filter_map(|name| locale_of(name)).map(str::to_owned).collect();
-        let mut library = Self { tera: engine(), locales: BTreeMap::new() };
+        let said = sources.values().map(|source| without_remarks(source)).collect();
+        let mut library = Self { tera: engine(), sources: said, locales: BTreeMap::new() };
         for locale in locales {
             errors.extend(missing(&locale, &sources));
             let end = end_of(&locale, &sources);
@@ -120,6 +123,11 @@ impl Library {
             compile(&mut library.tera, &sources, &mut errors);
         }
         if errors.is_empty() { Ok(library) } else { Err(errors) }
+    }
+
+    /// What the templates say of themselves.
+    pub(super) fn sources(&self) -> impl Iterator<Item = &str> {
+        self.sources.iter().map(String::as_str)
     }
 
     /// Every locale that there are templates for.
@@ -238,6 +246,14 @@ fn engine() -> Tera {
         Err(tera::Error::message("the template gave up"))
     });
     tera
+}
+
+/// A template without what stands between `{#` and `#}`.
+fn without_remarks(source: &str) -> String {
+    let mut pieces = source.split("{#");
+    let mut said = pieces.next().unwrap_or_default().to_owned();
+    said.extend(pieces.map(|piece| piece.split_once("#}").map_or("", |(_, after)| after)));
+    said
 }
 
 /// `en-US` of `en-US/invite/sms.txt`; `None` for the shared layouts and the letter to the practice.

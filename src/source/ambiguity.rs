@@ -25,7 +25,7 @@ pub enum Claim {
 /// What a session claims: the codes of an active one, those of records at fault too, and its participations.
 pub fn claims(session: &Session) -> Vec<Claim> {
     let active = session.is_active();
-    let codes = session.participants.iter().filter_map(|p| p.code).chain(session.unread.iter().map(|unread| unread.code));
+    let codes = session.participants.iter().filter_map(|p| p.code).chain(session.unread.iter().filter_map(|unread| unread.code));
     let codes = codes.filter(|_| active).map(Claim::Code);
     codes.chain(session.participants.iter().map(|p| Claim::Person(p.id))).collect()
 }
@@ -113,7 +113,7 @@ fn mark_codes(snapshot: &mut Snapshot) {
     let mut holders: HashMap<ConnectCode, Vec<Option<ParticipationId>>> = HashMap::new();
     for session in snapshot.sessions.iter().filter(|s| s.is_active()) {
         let read = session.participants.iter().filter_map(|person| Some((person.code?, Some(person.id))));
-        for (code, id) in read.chain(session.unread.iter().map(|unread| (unread.code, unread.id))) {
+        for (code, id) in read.chain(session.unread.iter().filter_map(|unread| Some((unread.code?, unread.id)))) {
             holders.entry(code).or_default().push(id);
         }
     }

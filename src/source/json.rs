@@ -201,13 +201,28 @@ fn session(raw: &RawValue, path: &str) -> Result<Session, Fault> {
                 session.participants.push(read);
             }
             Err(fault) => {
-                let code = Record::read(person, "").ok().and_then(|record| record.optional("ConnectCode", "", any_code).ok().flatten());
-                session.unread.extend(code.map(|code| Unread { id: fault.participation, code }));
+                session.unread.extend(unread(person, fault.participation));
                 session.faults.push(of_session(fault));
             }
         }
     }
     Ok(session)
+}
+
+/// What a record at fault holds all the same: nobody else may be told it. `None`: nothing of it can be read.
+fn unread(person: &RawValue, id: Option<ParticipationId>) -> Option<Unread> {
+    let record = Record::read(person, "").ok()?;
+    let text = |key: &str| record.optional(key, "", digits_or_text).ok().flatten();
+    let contact = |key: &str| RawContact(text(key).unwrap_or_default());
+    let unread = Unread {
+        id,
+        code: record.optional("ConnectCode", "", any_code).ok().flatten(),
+        passkey: text("Passkey").and_then(|raw| Passkey::parse(raw.trim()).ok().flatten()),
+        email: contact("ParticipantEmailAddress"),
+        sms_number: contact("ParticipantSmsNumber"),
+        name: text("ParticipantFullName").map(|raw| PersonName::clean(&raw)),
+    };
+    (unread != Unread { id, ..Unread::default() }).then_some(unread)
 }
 
 /// A word, whatever its kind is: a number or a flag is a word that nobody knows.

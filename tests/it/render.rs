@@ -7,6 +7,7 @@
 mod calendar;
 mod gate;
 mod mail;
+mod promise;
 mod templates;
 mod texts;
 
@@ -27,7 +28,8 @@ fn at(rfc3339: &str) -> DateTime<Utc> {
 }
 
 fn zone(id: &str) -> Resolved {
-    Zones::load(&punctual::zone::Settings::default()).unwrap().resolve(id).unwrap_or_else(|e| panic!("{id}: {e}"))
+    static ZONES: std::sync::LazyLock<Zones> = std::sync::LazyLock::new(|| Zones::load(&punctual::zone::Settings::default()).unwrap());
+    ZONES.resolve(id).unwrap_or_else(|e| panic!("{id}: {e}"))
 }
 
 pub(crate) fn settings() -> Settings {
