@@ -10,7 +10,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use since::Since;
+use since::{Moment, Since};
 
 use crate::access::{Name, Role, Scope};
 use crate::config::{self, Config, Mistakes};
@@ -34,6 +34,7 @@ mod diff;
 mod digest;
 mod gallery;
 mod guard;
+mod init;
 mod ledger;
 mod outbox;
 mod preview;
@@ -59,12 +60,19 @@ mod why;
 pub struct Cli {
     /// The configuration file.
     ///
-    /// Default: /etc/punctual/punctual.toml, then ./config/punctual.toml; none of them: built-in defaults, which can preview but not send.
+    /// Default: ./punctual.toml, then ./config/punctual.toml, then /etc/punctual/punctual.toml; none of them: built-in defaults, which can preview but
+    /// not send.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print JSON instead of tables: one object a line.
     #[arg(long, global = true)]
     json: bool,
+    /// Show all columns of tables, however wide they are.
+    #[arg(long, global = true)]
+    wide: bool,
+    /// Show times in UTC, as programs write them, instead of the practice's clock in words.
+    #[arg(long, global = true)]
+    utc: bool,
     /// Whether to use colours.
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     color: Color,
@@ -164,25 +172,74 @@ enum Command {
     /// Shows the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Writes a commented configuration to start from.
-    Init {
-        /// The file to write.
-        #[arg(default_value = "punctual.toml", value_name = "FILE")]
-        file: PathBuf,
-    },
-    /// Shows the whole program at work on sessions of its own, with nothing configured and nothing sent.
-    Demo {
-        /// The folder to work in. Default: ./punctual-demo, made anew.
-        #[arg(long, value_name = "DIR")]
-        dir: Option<PathBuf>,
-    },
+    /// Writes a commented configuration to start from, with sample sessions. Asks on a terminal.
+    Init(InitArgs),
+    /// Shows the whole program at work on sessions of its own, with nothing configured and nothing sent; then, on a terminal, its pages in a browser.
+    Demo(DemoArgs),
     /// Prints a completion script.
     Completions {
         /// For which shell.
         shell: clap_complete::Shell,
     },
     /// Prints the manual page.
-    Man,
+    Man {
+        /// Writes it, and one for each command, into this folder instead.
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  punctual init                                  asks, and writes ./punctual.toml
+  punctual init --yes --name \"Elm Street\" --zone America/New_York --user jane")]
+struct InitArgs {
+    /// The file to write.
+    #[arg(default_value = "punctual.toml", value_name = "FILE")]
+    file: PathBuf,
+    /// The practice's name, which messages show.
+    #[arg(long)]
+    name: Option<String>,
+    /// Its time zone, such as America/New_York.
+    #[arg(long, value_name = "ZONE")]
+    zone: Option<String>,
+    /// A telephone number that messages show.
+    #[arg(long, value_name = "NUMBER")]
+    phone: Option<String>,
+    /// The file with the sessions; a sample is written if there is none.
+    #[arg(long, value_name = "FILE")]
+    source: Option<String>,
+    /// The mail server. Default: messages become files in ./outbox.
+    #[arg(long, value_name = "HOST")]
+    relay: Option<String>,
+    /// A first user of the staff pages, with a password that is printed this once.
+    #[arg(long, value_name = "NAME")]
+    user: Option<Name>,
+    /// Does not ask on a terminal.
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  punctual demo                prints what was sent, and serves the pages until Ctrl-C
+  punctual demo --once         prints it and ends")]
+struct DemoArgs {
+    /// The folder to work in. Default: ./punctual-demo, made anew.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Serves no pages: ends when all is printed. (So it does where its output is no terminal.)
+    #[arg(long, conflicts_with = "serve")]
+    once: bool,
+    /// Serves pages also where its output is no terminal.
+    #[arg(long)]
+    serve: bool,
+    /// Where. Default: 8080, or another one if that is taken.
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// The moment at which it plays. Default: now.
+    #[arg(long, value_name = "TIME")]
+    at: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Args)]
@@ -193,16 +250,20 @@ struct RunArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  punctual preview                                     of the configured sources, now
+  punctual preview --sessions list.json --format html  a gallery in ./preview, without any configuration
+  punctual preview --at 2026-11-29 --session 9636      one session, as of that day")]
 struct PreviewArgs {
     /// Read this file or folder instead of the configured sources.
     #[arg(long, value_name = "FILE|DIR")]
     sessions: Option<PathBuf>,
-    /// Pretend that it is this time. Default: now.
-    #[arg(long, value_name = "TIME")]
-    at: Option<DateTime<Utc>>,
+    /// Pretend that it is this time: 2026-11-29, "2026-11-29 15:00" on the practice's clock, or 2026-11-29T20:00:00Z. Default: now.
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
+    at: Option<Moment>,
     /// Show what is due until then. Default: the last start.
-    #[arg(long, value_name = "TIME")]
-    until: Option<DateTime<Utc>>,
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
+    until: Option<Moment>,
     /// Only this session.
     #[arg(long, value_name = "ID")]
     session: Option<i64>,
@@ -276,6 +337,8 @@ struct DiffArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:
+  punctual why 9636 18620      why they get what they get, or nothing")]
 struct WhyArgs {
     /// SessionId.
     session: i64,
@@ -349,6 +412,10 @@ struct ResendArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  punctual outbox list --state held
+  punctual outbox release 19ab6f0c2d3e4f5061728394a5b6c7d8
+  punctual outbox cancel --all --session 9636 --told")]
 struct FilterArgs {
     /// These notices.
     #[arg(value_name = "KEY")]
@@ -469,7 +536,7 @@ enum UserCommand {
         /// What they log in with: a-z, 0-9 and . _ -
         name: Name,
         /// What they may do.
-        #[arg(long, value_enum, value_name = "ROLE")]
+        #[arg(long, value_enum, value_name = "ROLE", default_value_t = UserRole::Viewer)]
         role: UserRole,
     },
     /// Asks a user for the code of an authenticator app too: prints what the app reads, this once. Another call makes another secret.
@@ -579,6 +646,13 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// A command that was typed wrongly, in a way that its arguments alone do not show.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+/// As clap ends.
+const WRONG_USAGE: u8 = 2;
 /// sysexits.h EX_CONFIG.
 const BAD_CONFIGURATION: u8 = 78;
 /// sysexits.h EX_IOERR: the store could not be read or written.
@@ -596,7 +670,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
-    let usual = if matches!(cli.command, Command::Demo { .. } | Command::Simulate(_)) { "warn" } else { config.raw.log.level.as_str() };
+    let usual = if matches!(cli.command, Command::Demo(_) | Command::Simulate(_)) { "warn" } else { config.raw.log.level.as_str() };
     let level = cli.log.clone().unwrap_or_else(|| usual.to_owned());
     if let Err(why) = start_logging(&level, config.raw.log.format, cli.color) {
         eprintln!("--log: {why}");
@@ -605,8 +679,14 @@ pub fn main() -> ExitCode {
     match dispatch(&cli, config) {
         Ok(exit) => exit.into(),
         Err(error) => {
+            // A reader that has seen enough (`ledger export | head`) is no failure.
+            if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
+                return ExitCode::SUCCESS;
+            }
             eprintln!("punctual: {error:#}");
-            if error.is::<Mistakes>() {
+            if error.is::<Usage>() {
+                ExitCode::from(WRONG_USAGE)
+            } else if error.is::<Mistakes>() {
                 ExitCode::from(BAD_CONFIGURATION)
             } else if error.is::<crate::outbox::StoreError>() {
                 ExitCode::from(STORE_FAILED)
@@ -620,18 +700,29 @@ pub fn main() -> ExitCode {
 /// Commands that need no configuration do not fail for a bad one.
 fn config_for(cli: &Cli) -> Result<Config, Mistakes> {
     match cli.command {
-        Command::Init { .. }
+        Command::Init(_)
         | Command::Diff(_)
-        | Command::Demo { .. }
+        | Command::Demo(_)
         | Command::Completions { .. }
-        | Command::Man
+        | Command::Man { .. }
         | Command::Config(ConfigCommand::Schema) => config::parse("", None, &[]),
-        _ => config::load(cli.config.as_deref()),
+        _ => config::load(cli.config.as_deref()).inspect(|config| say_which(cli, config)),
+    }
+}
+
+/// Which configuration was found, unless it was named: a false one must not be taken for the right one.
+fn say_which(cli: &Cli, config: &Config) {
+    match (&cli.config, &config.file) {
+        // Whoever reads lines of JSON reads nothing else.
+        _ if config.raw.log.format == config::raw::LogFormat::Json => {}
+        (Some(_), _) => {}
+        (None, Some(file)) => eprintln!("Configuration: {}", file.display()),
+        (None, None) => eprintln!("Configuration: none found: built-in defaults, which can preview but not send"),
     }
 }
 
 fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
-    let colors = table::Colors::from(cli.color);
+    let colors = table::Look::new(cli.color, cli.wide, cli.utc);
     match &cli.command {
         Command::Run(args) => run::run(config, args.once, || config_for(cli).map_err(|mistakes| mistakes.to_string())),
         Command::Preview(args) => preview::preview(config, args, cli.json, colors),
@@ -663,13 +754,13 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Prune => prune::prune(config, cli.json),
         Command::User(command) => accounts::user(&config, command, cli.json, colors),
         Command::Token(command) => accounts::token(&config, command, cli.json, colors),
-        Command::SendTest { to } => send_test::send_test(config, to),
-        Command::Config(ConfigCommand::Print) => configuration::print(&config),
+        Command::SendTest { to } => send_test::send_test(config, to, cli.json),
+        Command::Config(ConfigCommand::Print) => configuration::print(&config, cli.json),
         Command::Config(ConfigCommand::Schema) => configuration::schema(),
-        Command::Init { file } => configuration::init(file),
-        Command::Demo { dir } => demo::demo(dir.as_deref(), colors),
+        Command::Init(args) => init::init(args),
+        Command::Demo(args) => demo::demo(args, colors),
         Command::Completions { shell } => Ok(configuration::completions(*shell)),
-        Command::Man => configuration::man(),
+        Command::Man { dir } => configuration::man(dir.as_deref()),
     }
 }
 

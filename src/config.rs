@@ -25,7 +25,7 @@ pub use span::{Clock, Duration, Period};
 pub use transport::{Gateway, Relay};
 
 /// Where the configuration is looked for when none is named.
-pub const DEFAULT_FILES: [&str; 2] = ["/etc/punctual/punctual.toml", "config/punctual.toml"];
+pub const DEFAULT_FILES: [&str; 3] = ["punctual.toml", "config/punctual.toml", "/etc/punctual/punctual.toml"];
 /// The prefix of overriding environment variables.
 pub const ENV_PREFIX: &str = "PUNCTUAL__";
 

@@ -178,6 +178,8 @@ pub struct Engine {
     unread: faults::Unread,
     /// What stands in records at fault.
     records: Arc<Records>,
+    /// It is a demonstration.
+    stage: Option<Arc<dyn web::Stage>>,
 }
 
 /// What `run --once` did.
@@ -284,7 +286,15 @@ impl Engine {
             told: faults::Told::default(),
             unread: faults::Unread::default(),
             records: Arc::default(),
+            stage: None,
         })
+    }
+
+    /// As a demonstration: its pages have these buttons.
+    #[must_use]
+    pub fn staged(mut self, stage: Arc<dyn web::Stage>) -> Self {
+        self.stage = Some(stage);
+        self
     }
 
     /// What a configuration would change of what is planned for the sessions that are known: how many messages, of how many.
@@ -329,6 +339,7 @@ impl Engine {
             shadow: self.shadow,
             zone: self.zone.clone(),
             records: Arc::clone(&self.records),
+            stage: self.stage.clone(),
         }
     }
 

@@ -138,7 +138,7 @@ impl Transport for Stand {
         }
         let size = match &message.content {
             Content::Email { bytes, .. } => format!("{} bytes", bytes.len()),
-            Content::Sms { segments, .. } => format!("{segments} parts"),
+            Content::Sms { segments, .. } => format!("{segments} part{}", if *segments == 1 { "" } else { "s" }),
         };
         Outcome::Accepted { reply: size, reference: None }
     }

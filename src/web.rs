@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::routing::{get, post};
 use secrecy::SecretString;
+use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use url::Url;
@@ -230,6 +231,32 @@ pub struct Office {
     pub shadow: bool,
     /// What stands in records at fault.
     pub records: Arc<Records>,
+    /// It is a demonstration.
+    pub stage: Option<Arc<dyn Stage>>,
+}
+
+/// What a demonstration can do, at the press of a button.
+pub trait Stage: Send + Sync {
+    /// The last part of the address that lets a visitor in.
+    fn key(&self) -> &str;
+
+    /// As whom.
+    fn user(&self) -> &str;
+
+    /// What can be done now.
+    fn deeds(&self) -> Vec<Deed>;
+
+    /// Does one. `false`: it cannot be.
+    fn act(&self, act: &str) -> bool;
+}
+
+/// A deed of a demonstration.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Deed {
+    /// Its word.
+    pub act: &'static str,
+    /// What stands on the button.
+    pub label: &'static str,
 }
 
 /// What the routes share.

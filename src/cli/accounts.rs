@@ -8,12 +8,12 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde_json::json;
 
-use super::table::{Colors, Tone, table};
+use super::table::{Look, Tone, table};
 use super::{Exit, TokenCommand, UserCommand};
 use crate::access::{self, Access, Name, Role, Token, User, file, password, totp};
 use crate::config::Config;
 
-pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: Colors) -> anyhow::Result<Exit> {
+pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
     let path = path(config)?;
     let mut access = file::read(path).map_err(anyhow::Error::msg)?;
     match command {
@@ -40,7 +40,7 @@ pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: C
     Ok(Exit::Done)
 }
 
-pub(super) fn token(config: &Config, command: &TokenCommand, json: bool, colors: Colors) -> anyhow::Result<Exit> {
+pub(super) fn token(config: &Config, command: &TokenCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
     let path = path(config)?;
     let mut access = file::read(path).map_err(anyhow::Error::msg)?;
     match command {
@@ -69,7 +69,7 @@ pub(super) fn token(config: &Config, command: &TokenCommand, json: bool, colors:
 }
 
 /// The secret is told to whoever types this, and to nobody else.
-fn totp(path: &Path, mut access: Access, (practice, name): (&str, &Name), off: bool, colors: Colors) -> anyhow::Result<()> {
+fn totp(path: &Path, mut access: Access, (practice, name): (&str, &Name), off: bool, colors: Look) -> anyhow::Result<()> {
     let Some(user) = access.user.iter_mut().find(|u| u.name == *name) else { bail!("there is no user {name}") };
     if off && user.totp.is_none() {
         bail!("{name} is asked for no code");
@@ -126,7 +126,7 @@ fn remove(path: &Path, mut access: Access, out: impl FnOnce(&mut Access)) -> any
     file::write(path, &access).map_err(anyhow::Error::msg)
 }
 
-fn list(rows: Vec<(String, String)>, headings: [&str; 2], json: bool, colors: Colors) {
+fn list(rows: Vec<(String, String)>, headings: [&str; 2], json: bool, colors: Look) {
     if json {
         for (name, may) in rows {
             println!("{}", json!({ "name": name, headings[1].to_lowercase(): may }));

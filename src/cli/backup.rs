@@ -23,6 +23,9 @@ struct Made {
 
 pub(super) fn backup(config: Config, to: &Path, json: bool) -> anyhow::Result<Exit> {
     let Some(StoreUrl::Sqlite(path)) = &config.store else { bail!("no store is configured: there is nothing to copy") };
+    if to.exists() {
+        bail!("{} is there already: name a new file", to.display());
+    }
     let bar = Progress::new("copied");
     let shown = bar.clone();
     let verified = runtime()?.block_on(async {

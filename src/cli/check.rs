@@ -1,6 +1,7 @@
 //! `check`: configuration, templates, zones, sources; with `--online` the relays and gateways too, with `--offline` no source.
 
 use std::collections::HashSet;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -71,6 +72,7 @@ pub(super) fn check(config: Config, reach: Reach, json: bool) -> anyhow::Result<
         sources(&config, &runtime, &mut report);
     }
     store(&config, &mut report);
+    port(&config, &mut report);
     let transports = transports(&config, &mut report);
     if let Reach::Everywhere { name_server } = reach {
         runtime.block_on(probe(&transports, &mut report));
@@ -82,10 +84,44 @@ pub(super) fn check(config: Config, reach: Reach, json: bool) -> anyhow::Result<
         if json {
             println!("{}", serde_json::to_string(finding)?);
         } else {
-            println!("{:<5} {}: {}", finding.level, finding.what, finding.text);
+            let line = format!("{:<5} {}: {}", finding.level, finding.what, finding.text);
+            println!("{}", if std::io::stdout().is_terminal() { in_lines(&line) } else { line });
         }
     }
     Ok(if report.0.iter().any(|f| f.level == "error") { Exit::Attention } else { Exit::Done })
+}
+
+/// Columns of a line; what is longer goes on below, set in.
+const WIDTH: usize = 80;
+
+/// On lines of their own width, broken between words.
+fn in_lines(text: &str) -> String {
+    let (mut lines, mut width) = (String::new(), 0);
+    for word in text.split(' ') {
+        let letters = word.chars().count();
+        if width > 0 && width + 1 + letters > WIDTH {
+            lines.push_str("\n      ");
+            width = 6;
+        } else if width > 0 {
+            lines.push(' ');
+            width += 1;
+        }
+        lines.push_str(word);
+        width += letters;
+    }
+    lines
+}
+
+/// Whether the daemon can listen.
+fn port(config: &Config, report: &mut Report) {
+    let Some(server) = &config.server else { return };
+    if let Err(why) = std::net::TcpListener::bind(server.listen) {
+        let text = format!(
+            "{} cannot be listened at ({why}): the daemon runs already, or another program does; look with ss -ltnp",
+            server.listen
+        );
+        report.add("note", "server.listen", text);
+    }
 }
 
 fn templates(config: &Config, report: &mut Report) {
@@ -232,7 +268,11 @@ fn transports(config: &Config, report: &mut Report) -> Vec<(Channel, Arc<dyn Tra
     for (channel, transport) in email.chain(sms) {
         match transport {
             Ok(t) => {
-                report.add("ok", format!("{channel}"), t.name().to_owned());
+                if t.name().starts_with("folder:") {
+                    report.add("note", format!("{channel}"), format!("{}: it writes files, and sends nothing", t.name()));
+                } else {
+                    report.add("ok", format!("{channel}"), t.name().to_owned());
+                }
                 fit.push((channel, t));
             }
             Err(why) => report.add("error", format!("{channel}"), why),
@@ -278,5 +318,19 @@ async fn probe(transports: &[(Channel, Arc<dyn Transport>)], report: &mut Report
             Ok(said) => report.add("ok", transport.name().to_owned(), said),
             Err(why) => report.add("error", transport.name().to_owned(), why),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_goes_on_below() {
+        let text = format!("note  bounces: email.return_path {}", "is not set, and that means much ".repeat(6));
+        let shown = in_lines(text.trim_end());
+        assert!(shown.lines().count() > 2 && shown.lines().all(|line| line.chars().count() <= WIDTH), "{shown}");
+        assert_eq!(shown.split_whitespace().collect::<Vec<_>>(), text.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(in_lines("ok    store: opens"), "ok    store: opens");
     }
 }

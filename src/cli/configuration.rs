@@ -1,10 +1,9 @@
-//! `config print`, `config schema`, `init`, `completions`, `man`.
+//! `config print`, `config schema`, `completions`, `man`.
 
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 
 use super::{Cli, Exit};
 use crate::config::{Config, schema as json_schema};
@@ -12,7 +11,11 @@ use crate::config::{Config, schema as json_schema};
 /// The commented starter, which is the reference too.
 pub(super) const STARTER: &str = include_str!("../../config/punctual.toml");
 
-pub(super) fn print(config: &Config) -> anyhow::Result<Exit> {
+pub(super) fn print(config: &Config, json: bool) -> anyhow::Result<Exit> {
+    if json {
+        println!("{}", serde_json::to_string(&config.raw)?);
+        return Ok(Exit::Done);
+    }
     let from = config.file.as_ref().map_or_else(|| "built-in defaults".to_owned(), |f| f.display().to_string());
     println!("# {from}");
     print!("{}", toml::to_string_pretty(&config.raw)?);
@@ -24,19 +27,6 @@ pub(super) fn schema() -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-pub(super) fn init(file: &Path) -> anyhow::Result<Exit> {
-    let mut out = std::fs::File::options()
-        .write(true)
-        .create_new(true)
-        .open(file)
-        .with_context(|| format!("cannot write {} (an existing file is never overwritten)", file.display()))?;
-    out.write_all(STARTER.as_bytes())?;
-    println!("Wrote {}. Next:", file.display());
-    println!("  punctual --config {} check", file.display());
-    println!("  punctual --config {} preview", file.display());
-    Ok(Exit::Done)
-}
-
 pub(super) fn completions(shell: clap_complete::Shell) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "punctual", &mut script);
@@ -44,9 +34,75 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Exit {
     Exit::Done
 }
 
-pub(super) fn man() -> anyhow::Result<Exit> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-    print!("{}", String::from_utf8_lossy(&page));
+/// What stands at the end of each page.
+const MANUAL: &str = r#".SH "EXIT STATUS"
+.TP
+0
+done
+.TP
+1
+failed
+.TP
+2
+wrong usage
+.TP
+3
+something needs attention: check found errors, preview met records at fault, something is held or overdue
+.TP
+74
+the store or the output failed
+.TP
+78
+the configuration has mistakes
+.SH FILES
+.TP
+./punctual.toml, ./config/punctual.toml, /etc/punctual/punctual.toml
+the configuration, the first of these that is there
+.SH ENVIRONMENT
+.TP
+PUNCTUAL__SECTION__KEY
+overrides a key of the configuration
+.TP
+PUNCTUAL_LOG
+how much is logged
+.TP
+NO_COLOR
+no colours
+.SH EXAMPLES
+.nf
+punctual init
+punctual check \-\-online
+punctual preview \-\-format html
+punctual run
+punctual why 9636
+punctual outbox list \-\-state held
+.fi
+"#;
+
+pub(super) fn man(dir: Option<&Path>) -> anyhow::Result<Exit> {
+    let mut whole = Cli::command();
+    whole.build();
+    let Some(dir) = dir else {
+        print!("{}", page(&whole)?);
+        return Ok(Exit::Done);
+    };
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    write_pages(&whole, "punctual", dir)
+}
+
+/// A command's page, and those of the commands below it.
+fn write_pages(command: &Command, name: &str, dir: &Path) -> anyhow::Result<Exit> {
+    let file = dir.join(format!("{name}.1"));
+    std::fs::write(&file, page(command)?).with_context(|| format!("cannot write {}", file.display()))?;
+    println!("{}", file.display());
+    for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+        write_pages(below, &format!("{name}-{}", below.get_name()), dir)?;
+    }
     Ok(Exit::Done)
+}
+
+fn page(command: &Command) -> anyhow::Result<String> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    Ok(String::from_utf8_lossy(&page).into_owned() + MANUAL)
 }

@@ -1,8 +1,11 @@
 //! `demo`: the real engine on sessions of its own, with SQLite and folders in place of servers. Nothing leaves the machine.
 //!
+//! Then, on a terminal, it serves its pages ([`serving`]).
+//!
 //! It lives three moments: when the sessions were booked (26 hours ago), 23 hours ago, and now. At each one it does what `run --once` does.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,8 +14,8 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::preview::rfc3339;
-use super::table::{Colors, Tone, table};
-use super::{Exit, gallery, runtime};
+use super::table::{Look, Tone, table};
+use super::{DemoArgs, Exit, gallery, runtime};
 use crate::clock::{Clock, Fixed, WallClock};
 use crate::config;
 use crate::daemon::{Engine, read_source};
@@ -21,6 +24,8 @@ use crate::plan::Suppressions;
 use crate::preview::{Line, Request, lines};
 use crate::render::Renderer;
 use crate::source::ambiguity;
+
+mod serving;
 
 /// Where it works when nothing is said.
 const FOLDER: &str = "punctual-demo";
@@ -36,11 +41,13 @@ name = "Lakeside Telehealth"
 contact = "+1 555-0100"            # shown in messages
 region = "US"                      # for numbers without a country code
 locale = "en-US"
+time_zone = "America/New_York"     # in which staff read times
 
 [[source]]
 name = "sessions"
 kind = "file"
 path = "sessions.json"             # what SecureVideo's GET /session answers
+poll = "*/2 * * * * *"             # a real practice asks every 30 seconds
 
 [[reminder]]
 name = "24h"
@@ -66,18 +73,25 @@ from = "Lakeside Telehealth <sessions@lakeside.example>"
 reply_to = "front-desk@lakeside.example"
 [[email.relay]]
 kind = "folder"                    # writes .eml files; "smtp" sends them
-path = "outbox"
+path = "outbox/mail"
 [[sms.gateway]]
 kind = "folder"
-path = "outbox"
+path = "outbox/texts"
 "#;
 
-pub(super) fn demo(dir: Option<&Path>, colors: Colors) -> anyhow::Result<Exit> {
-    let dir = dir.unwrap_or(Path::new(FOLDER));
+pub(super) fn demo(args: &DemoArgs, colors: Look) -> anyhow::Result<Exit> {
+    let dir = args.dir.as_deref().unwrap_or(Path::new(FOLDER));
     make_folder(dir)?;
-    let now = WallClock.now();
+    let begun = WallClock.now();
+    let now = args.at.unwrap_or(begun);
     let file = dir.join("punctual.toml");
-    std::fs::write(&file, CONFIGURATION)?;
+    let serves = args.serve || (std::io::stdout().is_terminal() && !args.once);
+    let port = if serves { serving::free_port(args.port)? } else { 0 };
+    let server = format!("\n[server]\nlisten = \"127.0.0.1:{port}\"       # the pages of staff\nusers_file = \"users.toml\"\n");
+    std::fs::write(&file, if serves { format!("{CONFIGURATION}{server}") } else { CONFIGURATION.to_owned() })?;
+    if serves {
+        serving::write_users(dir)?;
+    }
     println!("Punctual's demo, in {}: real sessions, the real engine, folders in place of servers.", dir.display());
     let mut shown = Vec::new();
     for (ago, title) in MOMENTS {
@@ -90,11 +104,15 @@ pub(super) fn demo(dir: Option<&Path>, colors: Colors) -> anyhow::Result<Exit> {
     }
     print_omitted(&file, now, dir, colors)?;
     println!("Look at:");
-    println!("  {}   every message as a file: open one in a mail program", dir.join("outbox").display());
+    println!("  {}   every message as a file: open one in a mail program", dir.join(serving::MAIL).display());
     println!("  {}   what comes next, as a page", dir.join("preview/index.html").display());
     println!("  {}   the configuration: change it, then try", file.display());
     println!("    punctual --config {} preview", file.display());
     println!("    punctual --config {} outbox list", file.display());
+    if serves {
+        println!();
+        runtime()?.block_on(serving::serve(&file, dir, now + (WallClock.now() - begun)))?;
+    }
     Ok(Exit::Done)
 }
 
@@ -117,7 +135,7 @@ async fn live(file: &Path, at: DateTime<Utc>) -> anyhow::Result<Vec<Entry>> {
     Ok(engine.outbox().list(&Filter::default()).await?)
 }
 
-fn print_sent(title: &str, at: DateTime<Utc>, entries: &[&Entry], colors: Colors) {
+fn print_sent(title: &str, at: DateTime<Utc>, entries: &[&Entry], colors: Look) {
     println!("\n{title}: {} (UTC)", rfc3339(at).replace('T', " ").trim_end_matches('Z'));
     let mut rows = table(colors, &["Sent", "Session", "Person", "To"]);
     for e in entries {
@@ -130,7 +148,7 @@ fn print_sent(title: &str, at: DateTime<Utc>, entries: &[&Entry], colors: Colors
 }
 
 /// What is left: not sent and why, and what comes next.
-fn print_omitted(file: &Path, now: DateTime<Utc>, dir: &Path, colors: Colors) -> anyhow::Result<()> {
+fn print_omitted(file: &Path, now: DateTime<Utc>, dir: &Path, colors: Look) -> anyhow::Result<()> {
     let config = config::load(Some(file))?;
     let (snapshot, known) = runtime()?.block_on(async {
         let store = crate::daemon::open_store(&config, false)?;
@@ -183,12 +201,20 @@ fn write_sessions(dir: &Path, sessions: &Value) -> anyhow::Result<()> {
     Ok(std::fs::rename(part, whole)?)
 }
 
+/// Those of them that have no mistake: a sample.
+pub(super) fn good_sessions(now: DateTime<Utc>) -> Value {
+    let all = sessions(now, false);
+    Value::Array(all.as_array().into_iter().flatten().filter(|s| s["SessionId"] != 4103).cloned().collect())
+}
+
 /// Sessions that start soon. Those that are booked at the last moment are not there `before`.
 fn sessions(now: DateTime<Utc>, before: bool) -> Value {
     let quarter = TimeDelta::minutes(15);
     let in_about = |span: TimeDelta| (now + span).duration_trunc(quarter).unwrap_or(now).format("%Y-%m-%dT%H:%M:%S").to_string();
     let meet_now = now.duration_trunc(TimeDelta::minutes(1)).unwrap_or(now) + TimeDelta::seconds(37);
-    let host = |id: i64, code: i64| person(id, "Dr. Ada Finch", "E", "ada.finch@lakeside.example", "", "Eastern Standard Time", code);
+    let host = |id: i64, code: i64| {
+        person(id, "Dr. Ada Finch", "E", "ada.finch@lakeside.example", "(202) 555-0100", "Eastern Standard Time", code)
+    };
     let with = |mut person: Value, extra: Value| {
         if let (Some(person), Value::Object(extra)) = (person.as_object_mut(), extra) {
             person.extend(extra);
@@ -198,7 +224,7 @@ fn sessions(now: DateTime<Utc>, before: bool) -> Value {
     let mut all = vec![
         json!({ "SessionId": 4101, "ScheduleTs": in_about(TimeDelta::minutes(59)), "ConnectCode": 640_213_377, "Participants": [
             host(5101, 318_442_906),
-            person(5102, "Trevor", "E", "trevor@example.com", "(555) 555-0101", "Pacific Standard Time", 724_905_113),
+            person(5102, "Trevor", "E", "trevor@example.com", "(202) 555-0151", "Pacific Standard Time", 724_905_113),
             person(5103, "Ray Chalk", "S", "", "(212) 555-0102", "Central Standard Time", 285_617_440),
             person(5104, "Sidney Gondor", "N", "", "", "Eastern Standard Time", 907_331_528),
         ] }),
@@ -212,10 +238,20 @@ fn sessions(now: DateTime<Utc>, before: bool) -> Value {
             host(5121, 872_510_364),
             with(person(5122, "Zoë Tremblay", "E", "zoe@example.org", "", "Eastern Standard Time", 691_274_850), json!({ "ParticipantLocale": "fr-CA" })),
             with(person(5123, "Lee Park", "E", "lee@example.com", "", "Pacific Standard Time", 240_953_718), json!({ "RSVP": "Declined" })),
-            person(5124, "Sam Reed", "E", "sam at example.com", "", "Eastern Standard Time", 385_162_904),
-            person(5125, "Kim Ito", "E", "kim@example.com", "", "Lakeside Time", 512_607_339),
+            person(5124, "Sam Reed", "E", "sam at example.com", "(212) 555-0177", "Eastern Standard Time", 385_162_904),
+            person(5125, "Kim Ito", "E", "kim@example.com", "(212) 555-0119", "Lakeside Time", 512_607_339),
         ] }),
     ];
+    all.extend(OTHERS.iter().zip(4110..).map(|((minutes, doctor, name, deliver, code), id)| {
+        let number = if *deliver == "S" { "(202) 555-0143" } else { "(202) 555-0148" };
+        let email = format!("{}@example.com", name.split(' ').next().unwrap_or_default().to_lowercase());
+        let guest = person(id * 10 + 1, name, deliver, &email, number, "Eastern Standard Time", *code);
+        let guest = if *minutes == 420 { with(guest, json!({ "RSVP": "Confirmed" })) } else { guest };
+        let doctor_email = if doctor.contains("Moss") { "g.moss@lakeside.example" } else { "ada.finch@lakeside.example" };
+        json!({ "SessionId": id, "ScheduleTs": in_about(TimeDelta::minutes(*minutes)), "Participants": [
+            person(id * 10, doctor, "E", doctor_email, "(202) 555-0101", "Eastern Standard Time", code + 1_111), guest,
+        ] })
+    }));
     if !before {
         all.push(json!({ "SessionId": 4104, "ScheduleTs": in_about(TimeDelta::minutes(200)), "Participants": [
             host(5131, 726_341_985),
@@ -228,6 +264,16 @@ fn sessions(now: DateTime<Utc>, before: bool) -> Value {
     }
     Value::Array(all)
 }
+
+/// The rest of the day: minutes from now, the host, who comes, how they are told, and their code.
+const OTHERS: [(i64, &str, &str, &str, i64); 6] = [
+    (105, "Dr. Ada Finch", "Bea Lindqvist", "E", 402_118_377),
+    (150, "Dr. Gil Moss", "Omar Said", "S", 517_220_946),
+    (240, "Dr. Gil Moss", "Wen Zhao", "E", 288_904_613),
+    (330, "Dr. Ada Finch", "Ruth Abel", "E", 630_771_285),
+    (420, "Dr. Gil Moss", "Priya Nair", "E", 745_016_992),
+    (465, "Dr. Ada Finch", "Tom Keller", "S", 196_553_840),
+];
 
 fn person(id: i64, name: &str, deliver: &str, email: &str, number: &str, zone: &str, code: i64) -> Value {
     json!({

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::preview::{rfc3339, snapshot};
-use super::table::{Colors, Tone, table};
+use super::table::{Look, Tone, table};
 use super::{DiffArgs, Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::{self, Config};
@@ -28,7 +28,7 @@ struct Row {
     new_due_at: Option<String>,
 }
 
-pub(super) fn diff(args: &DiffArgs, json: bool, colors: Colors) -> anyhow::Result<Exit> {
+pub(super) fn diff(args: &DiffArgs, json: bool, colors: Look) -> anyhow::Result<Exit> {
     let (old, new) = (load(&args.old)?, load(&args.new)?);
     let said = snapshot(&new, args.sessions.as_deref())?;
     let now = args.at.unwrap_or_else(|| WallClock.now());

@@ -1,14 +1,14 @@
 //! `guard show / accept / reject`: what waits because too much changed at once.
 
 use super::preview::rfc3339;
-use super::table::{Colors, Tone, table};
+use super::table::{Look, Tone, table};
 use super::{Exit, GuardCommand, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::open_store;
 use crate::outbox::{GuardRow, Verdict};
 
-pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: Colors) -> anyhow::Result<Exit> {
+pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
     runtime()?.block_on(async {
         let store = open_store(&config, false)?;
         match command {
@@ -34,7 +34,7 @@ pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: 
     })
 }
 
-fn show(rows: &[GuardRow], json: bool, colors: Colors) -> anyhow::Result<Exit> {
+fn show(rows: &[GuardRow], json: bool, colors: Look) -> anyhow::Result<Exit> {
     if json {
         for row in rows {
             println!("{}", serde_json::to_string(row)?);

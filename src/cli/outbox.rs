@@ -6,25 +6,28 @@ use anyhow::bail;
 use chrono::DateTime;
 
 use super::preview::rfc3339;
-use super::table::{Colors, Tone, table};
-use super::{Exit, FilterArgs, OutboxCommand, ResendArgs, desk, runtime};
+use super::table::{Look, Tone, table, text};
+use super::{Exit, FilterArgs, OutboxCommand, ResendArgs, Usage, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::contact::Address;
-use crate::desk::Desk;
 use crate::desk::notices::{Line, Opened, open};
+use crate::desk::outage::is_overdue;
 use crate::desk::resend::{self as wish, Answer, Wish, refused_since};
+use crate::desk::{Desk, what, words};
 use crate::notice::NoticeKey;
 use crate::outbox::resend::Resent;
 use crate::outbox::{Act, Entry, Filter, Outbox, State};
 use crate::session::{ParticipationId, SessionId};
+use crate::zone::Zone;
 
-pub(super) fn outbox(config: Config, command: &OutboxCommand, json: bool, colors: Colors) -> anyhow::Result<Exit> {
+pub(super) fn outbox(config: Config, command: &OutboxCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
+    let zone = config.time_zone.clone();
     runtime()?.block_on(async {
         let desk = desk(config)?;
         let store = &desk.outbox;
         match command {
-            OutboxCommand::List(args) => list(&store.list(&filter(args)).await?, json, colors)?,
+            OutboxCommand::List(args) => list(&store.list(&filter(args)).await?, json, (colors, &zone))?,
             OutboxCommand::Show { key } => return show(&desk, *key, json).await,
             OutboxCommand::Retry(args) => act(&**store, args, Act::Retry, "due now").await?,
             OutboxCommand::Hold(args) => act(&**store, args, Act::Hold, "held").await?,
@@ -48,39 +51,50 @@ fn filter(args: &FilterArgs) -> Filter {
     }
 }
 
-fn list(entries: &[Entry], json: bool, colors: Colors) -> anyhow::Result<()> {
+fn list(entries: &[Entry], json: bool, (colors, zone): (Look, &Zone)) -> anyhow::Result<()> {
     if json {
         for entry in entries {
             println!("{}", serde_json::to_string(&Line::from(entry))?);
         }
         return Ok(());
     }
-    let mut rows = table(colors, &["Due", "Session", "Participation", "What", "To", "State", "Next attempt", "Tries", "Answer"]);
+    let now = WallClock.now();
+    let mut headings = vec!["Due", "Person", "What", "To", "State"];
+    if colors.is_wide() {
+        headings.extend(["Next attempt", "Tries", "Key", "Answer"]);
+    }
+    let mut rows = table(colors, &headings);
     for e in entries {
-        let line = Line::from(e);
-        let what = line.rule.as_deref().map_or_else(|| line.occasion.to_owned(), |rule| format!("{} {rule}", line.occasion));
-        let state = line.reason.map_or_else(|| line.state.to_owned(), |reason| format!("{} ({reason})", line.state));
+        let n = &e.notice;
+        let time = |at| colors.time(at, zone, now);
+        let overdue = is_overdue(e.state, n.due_at, n.useful_until, now);
         let tone = match e.state {
+            _ if overdue => Tone::Bad,
             State::Accepted => Tone::Good,
             State::Held | State::Unknown | State::Rejected | State::Lapsed => Tone::Bad,
             State::Cancelled | State::Superseded | State::Suppressed => Tone::Quiet,
             _ => Tone::Plain,
         };
-        rows.add_row(
-            [line.due_at, line.session_id.to_string(), line.participation_id.to_string(), what, e.notice.address.to_string()]
-                .into_iter()
-                .map(|t| colors.cell(t, Tone::Plain))
-                .chain([
-                    colors.cell(state, tone),
-                    colors.cell(line.next_attempt_at.unwrap_or_default(), Tone::Plain),
-                    colors.cell(line.attempts.to_string(), Tone::Plain),
-                    colors.cell(line.server_reply.unwrap_or_default(), Tone::Quiet),
-                ]),
-        );
+        let person = format!("{}/{}", n.session, n.participation);
+        let plain = [time(n.due_at), person, what(n.occasion, n.rule.as_deref()), n.address.to_string()];
+        let mut cells: Vec<_> = plain.into_iter().map(|text| colors.cell(text, Tone::Plain)).collect();
+        cells.push(colors.cell(state(e, overdue), tone));
+        if colors.is_wide() {
+            let next = e.next_attempt_at.map(time).unwrap_or_default();
+            let more = [next, e.attempts.to_string(), n.key.to_string(), e.server_reply.clone().unwrap_or_default()];
+            cells.extend(more.into_iter().map(|text| colors.cell(text, Tone::Plain)));
+        }
+        rows.add_row(cells);
     }
-    println!("{}", rows.trim_fmt());
+    println!("{}", text(rows));
     println!("{} notices", entries.len());
     Ok(())
+}
+
+/// `Held: Too much changed at once [guard]`
+fn state(entry: &Entry, overdue: bool) -> String {
+    let word = if overdue { words::OVERDUE } else { words::state(entry.state) };
+    entry.reason.map_or_else(|| word.to_owned(), |reason| format!("{word}: {} [{reason}]", words::reason(reason)))
 }
 
 async fn show(desk: &Desk, key: NoticeKey, json: bool) -> anyhow::Result<Exit> {
@@ -174,6 +188,9 @@ async fn act(store: &dyn Outbox, args: &FilterArgs, act: Act, done: &str) -> any
     if let Some(entry) = over.filter(|_| changed == 0 && !args.keys.is_empty() && matches!(act, Act::Retry | Act::Release)) {
         bail!("{} is {}: `punctual outbox resend {0}` hands it over again", entry.notice.key, entry.state);
     }
+    if let Some(entry) = entries.first().filter(|_| changed == 0 && !args.keys.is_empty()) {
+        bail!("0 of {} notices {done}: {} is {}", keys.len(), entry.notice.key, entry.state);
+    }
     println!("{changed} of {} notices {done}", keys.len());
     Ok(())
 }
@@ -182,7 +199,8 @@ async fn act(store: &dyn Outbox, args: &FilterArgs, act: Act, done: &str) -> any
 async fn named(store: &dyn Outbox, args: &FilterArgs) -> anyhow::Result<Vec<Entry>> {
     let named = args.session.is_some() || args.participant.is_some() || !args.state.is_empty() || args.occasion.is_some() || args.all;
     if args.keys.is_empty() && !args.all {
-        bail!("names no notice: give keys, or --all{}", if named { " with the filter" } else { "" });
+        let filter = if named { " with the filter" } else { "" };
+        return Err(Usage(format!("names no notice: give keys, or --all{filter}")).into());
     }
     Ok(store.list(&filter(args)).await?)
 }

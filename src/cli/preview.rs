@@ -7,11 +7,12 @@ use chrono::{DateTime, Utc};
 
 use super::private_folder::PrivateFolder;
 use super::progress::Progress;
-use super::table::{Colors, Tone, table};
+use super::table::{Look, Tone, table, text};
 use super::{Exit, PreviewArgs, PreviewFormat, gallery, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, SourceKind};
 use crate::daemon::{open_store, pushed, read_source, store_exists};
+use crate::desk::words as desk_words;
 use crate::notice::Reason;
 use crate::outbox::KnownMap;
 use crate::plan::Suppressions;
@@ -22,11 +23,11 @@ use crate::session::{Extent, SessionId, Snapshot};
 use crate::source::words::{self, Dictionary};
 use crate::source::{ambiguity, file};
 
-pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Colors) -> anyhow::Result<Exit> {
+pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Look) -> anyhow::Result<Exit> {
     if args.format == PreviewFormat::Eml && !args.reveal {
         bail!("--format eml writes the messages as they are, with their codes: add --reveal");
     }
-    let now = args.at.unwrap_or_else(|| WallClock.now());
+    let now = args.at.map_or_else(|| WallClock.now(), |at| at.on(&config.time_zone));
     let snapshot = snapshot(&config, args.sessions.as_deref())?;
     let (known, suppressed, reference_key) = runtime()?.block_on(memory(&config, args, &snapshot, now))?;
     let settings = crate::render::Settings { reference_key, ..config.render.clone() };
@@ -39,7 +40,7 @@ pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Co
         suppressed: &suppressed,
         renderer: &renderer,
         now,
-        until: args.until,
+        until: args.until.map(|until| until.on(&config.time_zone)),
         session: args.session,
         participant: args.participant,
         reveal: args.reveal,
@@ -50,11 +51,14 @@ pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Co
         return Ok(if attention || snapshot.extent != Extent::Whole { Exit::Attention } else { Exit::Done });
     }
     let lines = lines(request);
+    if lines.is_empty() && (args.session.is_some() || args.participant.is_some()) {
+        bail!("no source has that session or participation");
+    }
     let out = args.out.clone().unwrap_or_else(|| "preview".into());
     match args.format {
         PreviewFormat::Html => println!("{}", gallery::write(&lines, &config, now, &out)?.display()),
         PreviewFormat::Eml => println!("{} files in {}", write_files(&lines, &out)?, out.display()),
-        PreviewFormat::Table | PreviewFormat::Json => print_table(&lines, colors),
+        PreviewFormat::Table | PreviewFormat::Json => print_table(&lines, colors, &|at| colors.time(at, &config.time_zone, now)),
     }
     let quarantined = lines.iter().any(quarantined);
     Ok(if quarantined || snapshot.extent != Extent::Whole { Exit::Attention } else { Exit::Done })
@@ -125,8 +129,12 @@ fn print_json(request: Request<'_>, of_that_kind: impl Fn(&Line) -> bool) -> any
     Ok(found)
 }
 
-fn print_table(lines: &[Line], colors: Colors) {
-    let mut rows = table(colors, &["Due (UTC)", "Session", "Person", "What", "To", "Starts, on their clock", "Says"]);
+fn print_table(lines: &[Line], colors: Look, time: &dyn Fn(DateTime<Utc>) -> String) {
+    let mut headings = vec!["Due", "Person", "What", "Says"];
+    if colors.is_wide() {
+        headings.extend(["To", "Starts, on their clock"]);
+    }
+    let mut rows = table(colors, &headings);
     for line in lines {
         let sends = line.verdict == "send";
         let tone = match line.reason {
@@ -137,23 +145,38 @@ fn print_table(lines: &[Line], colors: Colors) {
             ) => Tone::Bad,
             Some(_) => Tone::Quiet,
         };
-        let says =
-            if sends { line.subject.clone().or_else(|| line.sms.clone()).unwrap_or_default() } else { format!("not sent: {}", why(line)) };
+        let says = if sends {
+            line.subject.clone().or_else(|| line.sms.clone()).unwrap_or_default()
+        } else {
+            format!("not sent: {}", in_words(line))
+        };
         let id = |n: Option<i64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
+        let host = if line.role == Some(crate::session::Role::Host) { " host" } else { "" };
         let plain = [
-            line.due_at.as_deref().map_or_else(String::new, |t| t.replace('T', " ").trim_end_matches(":00Z").to_owned()),
-            id(line.session_id),
-            id(line.participation_id) + if line.role == Some(crate::session::Role::Host) { " (host)" } else { "" },
+            line.due_at.as_deref().and_then(|at| at.parse().ok()).map_or_else(String::new, time),
+            format!("{}/{}{host}", id(line.session_id), id(line.participation_id)),
             what(line),
-            line.to.clone().or_else(|| line.channel.map(str::to_owned)).unwrap_or_default(),
-            line.local_start.as_deref().map_or_else(String::new, |t| format!("{} {}", &t[..10], &t[11..16])),
         ];
         let tone_of_plain = if sends { Tone::Plain } else { tone };
-        rows.add_row(plain.into_iter().map(|t| colors.cell(t, tone_of_plain)).chain([colors.cell(says, tone)]));
+        let mut cells: Vec<_> = plain.into_iter().map(|t| colors.cell(t, tone_of_plain)).collect();
+        cells.push(colors.cell(says, tone));
+        if colors.is_wide() {
+            let starts = line.local_start.as_deref().map_or_else(String::new, |t| format!("{} {}", &t[..10], &t[11..16]));
+            let to = line.to.clone().or_else(|| line.channel.map(str::to_owned)).unwrap_or_default();
+            cells.extend([to, starts].map(|t| colors.cell(t, tone_of_plain)));
+        }
+        rows.add_row(cells);
     }
-    println!("{}", rows.trim_fmt());
+    println!("{}", text(rows));
     let sent = lines.iter().filter(|l| l.verdict == "send").count();
     println!("{sent} would be sent, {} not.", lines.len() - sent);
+}
+
+/// `Booked too late for this reminder [booked_late]`, and the detail if there is one.
+fn in_words(line: &Line) -> String {
+    let word = line.reason.unwrap_or_default();
+    let reason = word.parse().map_or_else(|_| word.to_owned(), |reason| format!("{} [{word}]", desk_words::reason(reason)));
+    line.detail.as_ref().map_or_else(|| reason.clone(), |detail| format!("{reason} ({detail})"))
 }
 
 /// `reminder 24h`

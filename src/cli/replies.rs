@@ -4,7 +4,7 @@ use anyhow::bail;
 use serde::Serialize;
 
 use super::preview::rfc3339;
-use super::table::{Colors, Tone, table};
+use super::table::{Look, Tone, table};
 use super::{Exit, RepliesCommand, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
@@ -46,7 +46,7 @@ impl<'a> Row<'a> {
     }
 }
 
-pub(super) fn replies(config: Config, command: &RepliesCommand, json: bool, colors: Colors) -> anyhow::Result<Exit> {
+pub(super) fn replies(config: Config, command: &RepliesCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
     runtime()?.block_on(async {
         let store = open_store(&config, false)?;
         match command {
@@ -66,7 +66,7 @@ pub(super) fn replies(config: Config, command: &RepliesCommand, json: bool, colo
     })
 }
 
-fn list(all: &[Written], json: bool, colors: Colors) -> anyhow::Result<Exit> {
+fn list(all: &[Written], json: bool, colors: Look) -> anyhow::Result<Exit> {
     let rows: Vec<Row<'_>> = all.iter().map(Row::of).collect();
     if json {
         for row in &rows {

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use chrono::SecondsFormat;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -13,7 +14,8 @@ use crate::clock::{Clock, WallClock, monotonic_usec};
 use crate::config::Config;
 use crate::daemon::{Ending, Engine, OnceReport};
 use crate::desk::status::needs_attention;
-use crate::outbox::{Filter, State};
+use crate::notice::Reason;
+use crate::outbox::{Entry, Filter, State};
 use crate::plan::compare::is_much;
 use crate::render::Renderer;
 
@@ -34,7 +36,12 @@ pub(super) fn run(config: Config, once: bool, load: impl Fn() -> Result<Config, 
         }
         let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut hangup = signal(SignalKind::hangup())?;
+        let has_pages = config.server.as_ref().is_some_and(|server| server.users.is_some());
         let engine = Arc::new(Engine::start(config, Arc::new(WallClock)).await?);
+        if has_pages {
+            let engine = Arc::clone(&engine);
+            tokio::spawn(async move { tracing::info!("staff pages: http://{}/", engine.address().await) });
+        }
         let (ending, told) = watch::channel(Ending::NotYet);
         let listening = async {
             loop {
@@ -111,11 +118,24 @@ async fn usable(load: &impl Fn() -> Result<Config, String>, engine: &Engine) -> 
     Ok(())
 }
 
+/// What a newcomer might look for: what waits for its time, and what is not sent because it was there before.
+async fn tell_what_is_left(engine: &Engine, waiting: &[Entry]) -> anyhow::Result<()> {
+    if let Some(first) = waiting.iter().filter_map(|e| e.next_attempt_at).min() {
+        tracing::info!(messages = waiting.len(), first = first.to_rfc3339_opts(SecondsFormat::Secs, true), "left for later");
+    }
+    let adopted = engine.outbox().status().await?.by_reason.get(&Reason::Adopted).copied().unwrap_or(0);
+    if adopted > 0 {
+        tracing::info!(invites = adopted, "not invited: these sessions existed before Punctual started ([adopt] invites)");
+    }
+    Ok(())
+}
+
 /// 1: something due could not be handed over, or was not in time, or a source could not be read. 3: something needs a person.
 async fn exit_of(engine: &Engine, report: &OnceReport) -> anyhow::Result<Exit> {
     let now = WallClock.now();
     let waiting = engine.outbox().list(&Filter { states: vec![State::Waiting], ..Filter::default() }).await?;
     let undone = waiting.iter().filter(|e| e.notice.due_at <= now && e.attempts > 0).count();
+    tell_what_is_left(engine, &waiting).await?;
     let t = report.tally;
     tracing::info!(
         accepted = t.accepted,

@@ -30,7 +30,7 @@ impl PointOfNoReturn for NoDoubt {
     }
 }
 
-pub(super) fn send_test(config: Config, to: &str) -> anyhow::Result<Exit> {
+pub(super) fn send_test(config: Config, to: &str, json: bool) -> anyhow::Result<Exit> {
     let address = super::address(&super::typed(to)?, &config).context("--to")?;
     let now = WallClock.now();
     let session = sample(&config, now + TimeDelta::hours(1));
@@ -68,7 +68,11 @@ pub(super) fn send_test(config: Config, to: &str) -> anyhow::Result<Exit> {
         Outcome::Unknown { why } => (format!("in doubt: {why}"), Exit::Failed),
         Outcome::Fenced => ("not sent".to_owned(), Exit::Failed),
     };
-    println!("{}: {said}", transport.name());
+    if json {
+        println!("{}", serde_json::json!({ "transport": transport.name(), "accepted": exit == Exit::Done, "said": said }));
+    } else {
+        println!("{}: {said}", transport.name());
+    }
     Ok(exit)
 }
 

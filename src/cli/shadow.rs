@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::preview::rfc3339;
-use super::table::{Colors, Tone, table};
+use super::table::{Look, Tone, table};
 use super::{Exit, ShadowArgs, runtime};
 use crate::config::Config;
 use crate::config::raw::Mode;
@@ -26,7 +26,7 @@ struct Shown {
     not_sent_because: Vec<String>,
 }
 
-pub(super) fn shadow(config: Config, args: &ShadowArgs, json: bool, colors: Colors) -> anyhow::Result<Exit> {
+pub(super) fn shadow(config: Config, args: &ShadowArgs, json: bool, colors: Look) -> anyhow::Result<Exit> {
     let rows = runtime()?.block_on(rows(&config, args.since))?;
     if json {
         for row in &rows {
@@ -87,7 +87,7 @@ async fn reasons(store: &dyn Outbox, row: &Row) -> anyhow::Result<Vec<String>> {
     Ok(reasons.into_iter().collect())
 }
 
-fn print(rows: &[Shown], config: &Config, colors: Colors) {
+fn print(rows: &[Shown], config: &Config, colors: Look) {
     let count = |verdict| rows.iter().filter(|r| r.row.verdict == verdict).count();
     println!(
         "{} the same, {} at another time, {} missing here, {} extra here",

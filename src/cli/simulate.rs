@@ -8,13 +8,13 @@ use chrono::{DateTime, Utc};
 
 use super::preview::snapshot;
 use super::progress::Progress;
-use super::table::{Colors, Tone, table};
+use super::table::{Look, Tone, table};
 use super::{Exit, SimulateArgs, runtime};
 use crate::config::Config;
 use crate::render::Renderer;
 use crate::simulate::{Moment, Request, script, simulate_telling as play};
 
-pub(super) fn simulate(config: Config, args: &SimulateArgs, json: bool, colors: Colors) -> anyhow::Result<Exit> {
+pub(super) fn simulate(config: Config, args: &SimulateArgs, json: bool, colors: Look) -> anyhow::Result<Exit> {
     let said = snapshot(&config, args.sessions.as_deref())?;
     let script = match &args.script {
         Some(file) => {
@@ -51,7 +51,7 @@ pub(super) fn simulate(config: Config, args: &SimulateArgs, json: bool, colors: 
     Ok(Exit::Done)
 }
 
-fn print(timeline: &[Moment], colors: Colors) {
+fn print(timeline: &[Moment], colors: Look) {
     let mut rows = table(colors, &["UTC", "On their clock", "Session", "Person", "What", "Outcome", "Says"]);
     for m in timeline {
         let tone = match m.outcome.as_str() {

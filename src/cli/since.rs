@@ -1,6 +1,8 @@
 //! A time, or so long ago: `2026-11-28T09:00:00Z`, `2h`.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
+
+use crate::zone::Zone;
 
 /// As it was typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +33,58 @@ impl Since {
     }
 }
 
+/// A moment as people write it: an instant, or a day or a time on the practice's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moment {
+    Instant(DateTime<Utc>),
+    Civil(NaiveDateTime),
+}
+
+impl Moment {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let civil = |pattern: &str| NaiveDateTime::parse_from_str(text, pattern).ok();
+        let day = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(|day| day.and_time(NaiveTime::MIN));
+        let times = ["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"];
+        if let Ok(at) = text.parse() {
+            return Ok(Self::Instant(at));
+        }
+        let found = times.iter().find_map(|pattern| civil(pattern)).or_else(day);
+        found.map(Self::Civil).ok_or_else(|| {
+            format!("{text:?} is no time; expected 2026-11-29, \"2026-11-29 15:00\" (on the practice's clock), or 2026-11-29T20:00:00Z")
+        })
+    }
+
+    /// On the clock of that zone.
+    pub(super) fn on(self, zone: &Zone) -> DateTime<Utc> {
+        match self {
+            Self::Instant(at) => at,
+            Self::Civil(civil) => zone.instant(civil),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::zone::{Settings, Zones};
+
+    #[test]
+    fn moments() {
+        let zones = Zones::load(&Settings { fallback: Some("America/New_York".to_owned()), ..Settings::default() }).unwrap();
+        let zone = zones.resolve("").unwrap().zone;
+        for (text, at) in [
+            ("2026-11-29", "2026-11-29T05:00:00Z"),
+            ("2026-11-29 15:00", "2026-11-29T20:00:00Z"),
+            ("2026-11-29T15:00", "2026-11-29T20:00:00Z"),
+            ("2026-11-29T15:00:00Z", "2026-11-29T15:00:00Z"),
+        ] {
+            assert_eq!(Moment::parse(text).map(|moment| moment.on(&zone)), Ok(at.parse().unwrap()), "{text}");
+        }
+        for wrong in ["tomorrow", "", "2026-13-01"] {
+            assert!(Moment::parse(wrong).unwrap_err().contains("2026-11-29 15:00"), "{wrong}");
+        }
+    }
 
     #[test]
     fn times_and_spans() {

@@ -1,8 +1,9 @@
 //! `status`: counts, times, and what needs attention.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::table::{Colors, Tone, table};
+use super::table::{Look, Tone, table};
 use super::{Exit, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
@@ -17,7 +18,7 @@ struct Shown<'a> {
     facts: &'a Facts,
 }
 
-pub(super) fn status(config: Config, json: bool, colors: Colors) -> anyhow::Result<Exit> {
+pub(super) fn status(config: Config, json: bool, colors: Look) -> anyhow::Result<Exit> {
     let (mode, zone, now) = (config.raw.run.mode, config.time_zone.clone(), WallClock.now());
     let facts = runtime()?.block_on(async { anyhow::Ok(ask(&desk(config)?, now).await?) })?;
     if json {
@@ -26,12 +27,12 @@ pub(super) fn status(config: Config, json: bool, colors: Colors) -> anyhow::Resu
         for outage in &facts.outages {
             println!("{}", colors.text(&outage.sentence(&zone, now), Tone::Bad));
         }
-        print(&facts, mode, colors);
+        print(&facts, mode, colors, &|at| colors.time(at, &zone, now));
     }
     Ok(if facts.attention { Exit::Attention } else { Exit::Done })
 }
 
-fn print(facts: &Facts, mode: Mode, colors: Colors) {
+fn print(facts: &Facts, mode: Mode, colors: Look, time: &dyn Fn(DateTime<Utc>) -> String) {
     let mut states = table(colors, &["Notices", ""]);
     for (state, n) in &facts.states {
         let tone = match *state {
@@ -45,9 +46,10 @@ fn print(facts: &Facts, mode: Mode, colors: Colors) {
     if mode == Mode::Shadow {
         println!("Mode: shadow. Nothing is sent; what is accepted here was only rehearsed.");
     }
-    println!("Next due: {}", facts.next_due.as_deref().unwrap_or("nothing waits"));
+    let next = facts.next_due.as_deref().and_then(|at| at.parse().ok()).map_or_else(|| "nothing waits".to_owned(), time);
+    println!("Next due: {next}");
     for source in &facts.sources {
-        let at = source.last_snapshot_at.map_or_else(|| "never".to_owned(), super::preview::rfc3339);
+        let at = source.last_snapshot_at.map_or_else(|| "never".to_owned(), time);
         println!("Source {}: {} sessions, last snapshot {at}", source.name, source.sessions);
     }
     if !facts.omissions.is_empty() {

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::bail;
 
 use super::preview::rfc3339;
-use super::table::{Colors, Tone, table};
+use super::table::{Look, Tone, table};
 use super::{Exit, SuppressCommand, SuppressKind, address, runtime, typed};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, StoreUrl};
@@ -14,7 +14,7 @@ use crate::outbox::sqlite::{Access, SqliteOutbox};
 use crate::outbox::{Outbox, SaidBy, SuppressedAddress, suppression_key};
 use crate::outcome::Suppression;
 
-pub(super) fn suppress(config: Config, command: &SuppressCommand, json: bool, colors: Colors) -> anyhow::Result<Exit> {
+pub(super) fn suppress(config: Config, command: &SuppressCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
     runtime()?.block_on(async {
         let store = || open_store(&config, false);
         let now = WallClock.now();
@@ -64,7 +64,7 @@ async fn import(config: &Config, file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn list(all: &[SuppressedAddress], json: bool, colors: Colors) -> anyhow::Result<()> {
+fn list(all: &[SuppressedAddress], json: bool, colors: Look) -> anyhow::Result<()> {
     if json {
         for one in all {
             println!("{}", serde_json::to_string(one)?);

@@ -31,9 +31,9 @@ fn print(person: &Person) {
     for (name, value) in &person.inputs {
         println!("    {name:<26} {value}");
     }
-    println!("\n  Said now:");
+    println!("\n  Decided now:");
     for said in &person.decisions {
-        let due = said.due_at.as_ref().map_or_else(String::new, |t| format!(" at {t}"));
+        let due = said.due_at.as_ref().map_or_else(String::new, |t| format!(" at {}", seconds(t)));
         let why = said.reason.map_or_else(String::new, |reason| format!(": {reason}"));
         let detail = said.detail.as_ref().map_or_else(String::new, |d| format!(" ({d})"));
         println!("    {:<26} {}{due}{why}{detail}", said.what, said.verdict);
@@ -41,13 +41,46 @@ fn print(person: &Person) {
     println!("\n  In the outbox:");
     for notice in &person.notices {
         let reason = notice.reason.map_or_else(String::new, |r| format!(" ({r})"));
-        let next = notice.next_attempt_at.as_ref().map_or_else(String::new, |t| format!(", next attempt {t}"));
-        println!("    {:<26} {}{reason}, to {}, due {}{next}   {}", notice.what, notice.state, notice.to, notice.due_at, notice.key);
+        let next = notice.next_attempt_at.as_ref().map_or_else(String::new, |t| format!(", next attempt {}", seconds(t)));
+        println!(
+            "    {:<26} {}{reason}, to {}, due {}{next}   {}",
+            notice.what,
+            notice.state,
+            notice.to,
+            seconds(&notice.due_at),
+            notice.key
+        );
         for row in &notice.history {
             let step =
                 [row.from_state, row.to_state].into_iter().flatten().map(crate::outbox::State::as_str).collect::<Vec<_>>().join(" -> ");
-            println!("      {}  {:<10} {step}  {}", rfc3339(row.at), row.event, row.detail.as_deref().unwrap_or_default());
+            println!(
+                "      {}  {:<24} {step}  {}",
+                seconds(&rfc3339(row.at)),
+                event(&row.event),
+                row.detail.as_deref().unwrap_or_default()
+            );
         }
     }
     println!();
+}
+
+/// Without the parts of a second.
+fn seconds(time: &str) -> String {
+    match time.split_once('.') {
+        Some((whole, _)) => format!("{whole}Z"),
+        None => time.to_owned(),
+    }
+}
+
+/// The ledger's words, in those of people.
+fn event(word: &str) -> &str {
+    match word {
+        "added" => "planned",
+        "claimed" => "picked up",
+        "begun" => "made",
+        "doubted" => "handed to the server",
+        "settled" => "answer came",
+        "ended" => "not sent after all",
+        other => other,
+    }
 }

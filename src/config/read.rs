@@ -13,6 +13,32 @@ use super::{ENV_PREFIX, Mistake, Mistakes};
 /// So many mistakes are told; a file with more is another kind of file.
 const MISTAKES_MAX: usize = 50;
 
+/// What serde says of an unknown key, with the key that was probably meant.
+fn with_guess(message: &str) -> String {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let Some(typed) = quoted.next().filter(|_| message.starts_with("unknown field")) else { return message.to_owned() };
+    let nearest = quoted.map(|key| (distance(typed, key), key)).min().filter(|(far, _)| *far <= 1 + typed.len() / 4);
+    match nearest {
+        Some((_, key)) => message.replacen(&format!("`{typed}`"), &format!("`{typed}` (did you mean `{key}`?)"), 1),
+        None => message.to_owned(),
+    }
+}
+
+/// Letters to add, take away or change (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut before = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let changed = before + usize::from(x != *y);
+            before = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(before + 1);
+        }
+    }
+    row[b.len()]
+}
+
 /// A configuration text, and what is wrong with it.
 pub(super) struct Document<'t> {
     text: &'t str,
@@ -54,7 +80,7 @@ impl<'t> Document<'t> {
                 self.note_at(Some(span), String::new(), error.message().to_owned());
                 break;
             };
-            self.note_at(Some(span), key, error.message().to_owned());
+            self.note_at(Some(span), key, with_guess(error.message()));
         }
         Raw::default()
     }
@@ -161,5 +187,19 @@ fn offset(table: &DeTable<'_>, path: &str) -> Option<usize> {
     match value.get_ref() {
         DeValue::Table(inner) if !rest.is_empty() => offset(inner, rest).or(Some(here)),
         _ => Some(here),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelled_key_is_guessed() {
+        let said = |typed: &str| with_guess(&format!("unknown field `{typed}`, expected one of `name`, `contact`, `time_zone`"));
+        assert!(said("contct").starts_with("unknown field `contct` (did you mean `contact`?), expected one of"));
+        assert!(said("timezone").contains("did you mean `time_zone`?"));
+        assert!(!said("colour").contains("did you mean"));
+        assert_eq!(with_guess("invalid type: integer `1`, expected a string"), "invalid type: integer `1`, expected a string");
     }
 }

@@ -9,7 +9,7 @@ use crate::zone::Zone;
 /// What a reason means, in a sentence without a period.
 pub fn reason(reason: Reason) -> &'static str {
     match reason {
-        Reason::Quarantined => "The record has a mistake",
+        Reason::Quarantined => "This booking has an error",
         Reason::Ambiguous => "The same id or code stands for two people",
         Reason::UnknownStatus => "A word in the record is not known",
         Reason::HostDelivers => "The host, or another system, tells them",
@@ -26,16 +26,16 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::Declined => "They declined",
         Reason::AlreadyConnected => "They have connected already",
         Reason::PassExpired => "The meeting pass expires before",
-        Reason::MeetNow => "A session that began at once has no reminders",
+        Reason::MeetNow => "Meet Now sessions get no reminders",
         Reason::Started => "The session begins before it would be due",
-        Reason::BookedLate => "Booked after its time",
+        Reason::BookedLate => "Booked too late for this reminder",
         Reason::TooClose => "Too soon after the invite",
         Reason::Frequency => "Enough reminders of other sessions went to this number",
         Reason::Superseded => "A later message took its place",
         Reason::QuietHours => "Only quiet hours are left",
-        Reason::Adopted => "The session was there before Punctual",
-        Reason::NeverInvited => "They were told nothing yet",
-        Reason::Absent => "The source lists it no more",
+        Reason::Adopted => "Existed before Punctual started",
+        Reason::NeverInvited => "Never invited",
+        Reason::Absent => "No longer in the schedule",
         Reason::Guard => "Too much changed at once",
         Reason::SourceStale => "The source has not answered for too long",
         Reason::SourceGone => "Its source is not in the configuration any more",
@@ -113,6 +113,8 @@ pub fn fault(said: &str) -> String {
         "the server\u{2019}s encryption cannot be trusted"
     } else if has(&["auth", "535", "401"]) {
         "the server refuses our log-in"
+    } else if has(&["cannot be written"]) {
+        "the folder for messages cannot be written"
     } else if has(&["timed out", "time-out", "timeout", "no answer", "deadline"]) {
         "the server does not answer"
     } else {

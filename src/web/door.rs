@@ -144,6 +144,14 @@ impl Door {
         Ok(id)
     }
 
+    /// Lets a user in without a password: a demonstration's. The id of the visit.
+    pub(super) fn let_in(&self, name: &str, now: DateTime<Utc>) -> Option<String> {
+        let user = self.access().user(name).cloned()?;
+        let id = access::new_token().ok()?;
+        self.visits().open(&id, user, now);
+        Some(id)
+    }
+
     /// Whether the code is theirs, and not used: it is now. Who has no secret is asked for none.
     fn takes_code(&self, user: &User, given: &str, now: DateTime<Utc>) -> bool {
         let Some(secret) = &user.totp else { return true };

@@ -16,7 +16,7 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde::Serialize;
 
 use self::shown::session::{People, SessionCard, Showing};
-use self::shown::{Banner, Frame, Fresh, Guarded, NoticeRow, ReplyRow};
+use self::shown::{Banner, Demo, Frame, Fresh, Guarded, NoticeRow, ReplyRow};
 use super::door::Visitor;
 use super::page::{self, Trouble};
 use super::{Office, Shared};
@@ -38,6 +38,7 @@ mod remind;
 mod resend;
 mod sessions;
 mod shown;
+mod stage;
 mod unreachable;
 
 /// Notices on one page.
@@ -73,6 +74,8 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/guard/accept", post(deeds::accept))
         .route("/guard/reject", post(deeds::reject))
         .route("/replies/{key}/read", post(deeds::read))
+        .route("/demo", get(stage::enter))
+        .route("/demo/{act}", post(stage::act))
         .route("/login", get(entrance::page).post(entrance::log_in))
         .route("/logout", post(entrance::log_out))
         .route("/punctual.css", get(page::style))
@@ -118,6 +121,7 @@ impl Looking<'_> {
             section,
             shadow: self.office.shadow,
             names: self.names,
+            demo: self.office.stage.as_ref().map(|stage| Demo::of(&**stage, self.office, self.now)),
         })
     }
 
@@ -154,6 +158,8 @@ async fn held(outbox: &Arc<dyn Outbox>) -> Result<Vec<Entry>, StoreError> {
 struct OneSession {
     frame: Frame,
     sessions: Vec<SessionCard>,
+    /// What is wrong with its record.
+    records: Vec<records::Bad>,
 }
 
 async fn session(State(shared): State<Arc<Shared>>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, Trouble> {
@@ -165,7 +171,9 @@ async fn session(State(shared): State<Arc<Shared>>, Path(id): Path<String>, head
         return records::page(&shared, &looking, (id, None), none).await;
     }
     let sessions = found.iter().map(|entry| SessionCard::of(entry, looking.showing())).collect();
-    Ok(page::render(StatusCode::OK, "session.html", &OneSession { frame: looking.frame(&shared, "sessions").await?, sessions }))
+    let facts =
+        OneSession { frame: looking.frame(&shared, "sessions").await?, sessions, records: records::bad(&looking, Some((id, None))).await? };
+    Ok(page::render(StatusCode::OK, "session.html", &facts))
 }
 
 #[derive(Serialize)]

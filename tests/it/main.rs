@@ -8,6 +8,7 @@ mod documents;
 mod durability;
 mod engine;
 mod feedback;
+mod first_minutes;
 mod fuzz;
 mod gateway;
 mod histories;

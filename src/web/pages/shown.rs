@@ -11,7 +11,7 @@ use crate::notice::Reason;
 use crate::outbox::reply::Written;
 use crate::outbox::{Act, Delivery, Entry, GuardKind, GuardRow, LedgerRow, SourceStatus, State, Verdict};
 use crate::session::Role;
-use crate::web::Office;
+use crate::web::{Deed, Office, Stage};
 use crate::zone::Zone;
 
 pub(super) mod session;
@@ -39,6 +39,21 @@ pub(super) struct Frame {
     pub(super) banner: Vec<Banner>,
     /// How fresh what the sources said is.
     pub(super) sources: Vec<Fresh>,
+    /// It is a demonstration.
+    pub(super) demo: Option<Demo>,
+}
+
+/// A demonstration's clock and buttons.
+#[derive(Serialize)]
+pub(super) struct Demo {
+    now: Moment,
+    deeds: Vec<Deed>,
+}
+
+impl Demo {
+    pub(super) fn of(stage: &dyn Stage, office: &Office, now: DateTime<Utc>) -> Self {
+        Self { now: moment(now, &office.zone), deeds: stage.deeds() }
+    }
 }
 
 /// What keeps messages from going out, in words.

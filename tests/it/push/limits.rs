@@ -72,6 +72,7 @@ fn office() -> Office {
         zone: config.time_zone,
         shadow: false,
         records: Arc::default(),
+        stage: None,
     }
 }
 

@@ -228,7 +228,8 @@ async fn what_was_refused_is_sent_again_to_a_corrected_address() {
     assert_eq!(jane.submit(&path, &path, &[("to", "mother@example.org")]).await, 303);
     assert_eq!(jane.submit(&path, &path, &[("to", "mother@example.org")]).await, 409, "a second press");
     let again: Vec<_> = office.entries().await.into_iter().filter(|e| e.notice.address.expose() == "mother@example.org").collect();
-    assert_eq!(again.iter().map(|e| e.state).collect::<Vec<_>>(), [State::Waiting]);
+    // Its lane may have it in hand already.
+    assert!(matches!(again.as_slice(), [one] if matches!(one.state, State::Waiting | State::Claimed | State::Sending | State::Accepted)));
     let row = office.ledger().await.into_iter().find(|r| r.event == "resend").unwrap();
     assert_eq!(row.detail, Some(format!("as {}, by jane", again[0].notice.key)));
     let waiting = office.entries().await.into_iter().find(|e| e.state == State::Waiting).unwrap().notice.key;

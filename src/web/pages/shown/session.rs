@@ -105,7 +105,11 @@ impl SessionCard {
         let people: Vec<PersonCard> = entry.people.iter().map(|p| PersonCard::of(p, entry, showing)).collect();
         let needs =
             !entry.faults.is_empty() || people.iter().any(|p| p.trouble.is_some() || p.steps.iter().any(|s| s.tone == "bad" && !p.over));
-        let (sum, sum_tone) = sum(entry);
+        let (sum, sum_tone) = match people.iter().flat_map(|p| &p.steps).any(|step| step.state == words::OVERDUE) {
+            true => (words::OVERDUE.to_owned(), "bad"),
+            false if needs && entry.start > showing.now => ("Look at it".to_owned(), "bad"),
+            false => sum(entry),
+        };
         Self {
             id: entry.session.0,
             title: title(entry, showing),

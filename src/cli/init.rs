@@ -1,0 +1,182 @@
+//! `init`: a configuration to start from, sample sessions, and a first user.
+//!
+//! On a terminal it asks; elsewhere, and beside the questions, it takes flags. What is there already is never overwritten.
+
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+use super::configuration::STARTER;
+use super::{Exit, InitArgs, demo};
+use crate::access::{self, Access, Name, Role, User, password};
+use crate::clock::{Clock, WallClock};
+use crate::config;
+
+/// What is written into the configuration.
+struct Answers {
+    name: String,
+    zone: String,
+    phone: String,
+    source: String,
+    relay: String,
+    user: Option<Name>,
+}
+
+pub(super) fn init(args: &InitArgs) -> anyhow::Result<Exit> {
+    if args.file.exists() {
+        bail!("cannot write {} (an existing file is never overwritten)", args.file.display());
+    }
+    let asks = std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !args.yes;
+    let answers = if asks { ask(args)? } else { given(args) };
+    let text = filled(&answers);
+    config::parse(&text, None, &[]).map_err(|mistakes| anyhow::anyhow!("{mistakes}"))?;
+    let folder = args.file.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    write_new(&args.file, text.as_bytes())?;
+    println!("Wrote {}: every key is explained in it.", args.file.display());
+    let sessions = folder.join(&answers.source);
+    // Invented sessions belong into a folder to play in, and not beside a practice's own.
+    if folder == Path::new(".") && !sessions.exists() && sessions.extension().is_some_and(|e| e == "json") {
+        write_new(&sessions, &serde_json::to_vec_pretty(&demo::good_sessions(WallClock.now()))?)?;
+        println!("Wrote {}: sample sessions, to be replaced by what SecureVideo's GET /session answers.", sessions.display());
+    }
+    if let Some(name) = &answers.user {
+        first_user(&folder, name)?;
+    }
+    let default = args.file == Path::new("punctual.toml");
+    let named = if default { String::new() } else { format!(" --config {}", args.file.display()) };
+    println!("Next:");
+    println!("  punctual{named} check       is it right?");
+    println!("  punctual{named} preview     what would be sent to whom, and what not and why");
+    println!("  punctual{named} run         the daemon");
+    Ok(Exit::Done)
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let file = File::options().write(true).create_new(true).open(path);
+    let mut file = file.with_context(|| format!("cannot write {} (an existing file is never overwritten)", path.display()))?;
+    Ok(file.write_all(bytes)?)
+}
+
+/// An operator, with a password that is shown this once.
+fn first_user(folder: &Path, name: &Name) -> anyhow::Result<()> {
+    let path = folder.join("users.toml");
+    if path.exists() {
+        bail!("{} is there already: punctual user add {name}", path.display());
+    }
+    let secret = access::new_token().map_err(anyhow::Error::msg)?[..20].to_owned();
+    let argon2id = password::hash(&secret).map_err(anyhow::Error::msg)?;
+    let user = vec![User { name: name.clone(), role: Role::Operator, argon2id, totp: None }];
+    access::file::write(&path, &Access { user, token: Vec::new() }).map_err(anyhow::Error::msg)?;
+    println!("Wrote {}: {name} may use the pages. The password, shown this once: {secret}", path.display());
+    Ok(())
+}
+
+fn given(args: &InitArgs) -> Answers {
+    Answers {
+        name: args.name.clone().unwrap_or_else(|| "Your practice".to_owned()),
+        zone: args.zone.clone().unwrap_or_default(),
+        phone: args.phone.clone().unwrap_or_default(),
+        source: args.source.clone().unwrap_or_else(|| "sessions.json".to_owned()),
+        relay: args.relay.clone().unwrap_or_default(),
+        user: args.user.clone(),
+    }
+}
+
+fn ask(args: &InitArgs) -> anyhow::Result<Answers> {
+    let known = given(args);
+    Ok(Answers {
+        name: question("The practice's name", &known.name)?,
+        zone: question("Its time zone, such as America/New_York (empty: UTC)", &known.zone)?,
+        phone: question("A telephone number that messages show (may be empty)", &known.phone)?,
+        source: question("The file with the sessions", &known.source)?,
+        relay: question("The mail server (empty: messages become files in ./outbox)", &known.relay)?,
+        user: match question("The first user of the staff pages (empty: none)", known.user.as_ref().map_or("", |u| u.as_str()))?.as_str() {
+            "" => None,
+            name => Some(name.parse().map_err(|why| anyhow::anyhow!("{why}"))?),
+        },
+    })
+}
+
+fn question(what: &str, otherwise: &str) -> anyhow::Result<String> {
+    if otherwise.is_empty() {
+        eprint!("{what}: ");
+    } else {
+        eprint!("{what} [{otherwise}]: ");
+    }
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(Some(line.trim()).filter(|line| !line.is_empty()).unwrap_or(otherwise).to_owned())
+}
+
+/// The reference, with the answers in their places.
+fn filled(answers: &Answers) -> String {
+    let text = |value: &str| toml::Value::String(value.to_owned()).to_string();
+    let mut filled = String::new();
+    let mut section = "";
+    for line in STARTER.lines() {
+        if line.starts_with('[') {
+            section = line.trim_start_matches('[').trim_end_matches(']');
+        }
+        let key = line.trim_start_matches(['#', ' ']).split(" = ").next().unwrap_or_default();
+        let replaced = match (section, key) {
+            ("practice", "name") => Some(text(&answers.name)),
+            ("practice", "contact") => Some(text(&answers.phone)),
+            ("practice", "time_zone") => Some(text(&answers.zone)).filter(|_| !answers.zone.is_empty()),
+            ("source", "path") => Some(text(&answers.source)),
+            ("server", "listen") => answers.user.as_ref().map(|_| text("127.0.0.1:8080")),
+            ("server", "users_file") => answers.user.as_ref().map(|_| text("users.toml")),
+            ("email.relay", "kind") if !answers.relay.is_empty() && line.starts_with("kind") => Some(text("smtp")),
+            ("email.relay", "host") if !answers.relay.is_empty() => Some(text(&answers.relay)),
+            ("email.relay", "path") if !answers.relay.is_empty() => {
+                filled.push_str("# ");
+                None
+            }
+            _ => None,
+        };
+        if let Some(value) = replaced {
+            let comment = line.split_once(" # ").map(|(_, words)| format!("   # {words}")).unwrap_or_default();
+            filled.extend([key, " = ", &value, &comment, "\n"]);
+        } else {
+            filled.extend([line, "\n"]);
+        }
+    }
+    filled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(relay: &str, user: Option<&str>) -> Answers {
+        Answers {
+            name: "Lakeside \"Telehealth\"".to_owned(),
+            zone: "America/New_York".to_owned(),
+            phone: "+1 202-555-0100".to_owned(),
+            source: "list.json".to_owned(),
+            relay: relay.to_owned(),
+            user: user.map(|name| name.parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn the_answers_are_in_their_places() {
+        let config = config::parse(&filled(&answers("", None)), None, &[]).unwrap_or_else(|m| panic!("{m}"));
+        assert_eq!(
+            (config.raw.practice.name.as_str(), config.raw.practice.contact.as_str()),
+            ("Lakeside \"Telehealth\"", "+1 202-555-0100")
+        );
+        assert_eq!(config.time_zone.name(), "America/New_York");
+        assert_eq!(config.raw.source[0].path.as_ref().unwrap(), Path::new("list.json"));
+        assert!(config.server.is_none() && matches!(config.relays[0], config::Relay::Folder(_)));
+        let config = config::parse(&filled(&answers("smtp.example.org", Some("jane"))), None, &[]).unwrap_or_else(|m| panic!("{m}"));
+        assert!(config.server.is_some() && matches!(config.relays[0], config::Relay::Smtp(_)));
+    }
+
+    #[test]
+    fn what_is_written_explains_every_key_as_the_reference_does() {
+        let (filled, reference) = (filled(&answers("", None)), STARTER);
+        assert_eq!(filled.lines().count(), reference.lines().count());
+    }
+}

@@ -1,0 +1,100 @@
+//! The first minutes of a newcomer: what the README says, word for word, in an empty folder; and the demonstration in a browser.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use reqwest::Client;
+use reqwest::redirect::Policy;
+
+use crate::push::no_trust;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_punctual");
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(PROGRAM).args(arguments).current_dir(folder).stdin(Stdio::null()).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// The commands of the README that begin with the program's name.
+fn commands() -> Vec<Vec<&'static str>> {
+    let readme = include_str!("../../README.md");
+    let lines = readme.lines().filter_map(|line| line.strip_prefix("    punctual "));
+    lines.map(|line| line.split(" #").next().unwrap().split_whitespace().collect()).collect()
+}
+
+#[test]
+fn what_the_readme_says_works_in_an_empty_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let commands = commands();
+    assert_eq!(commands.iter().map(|words| words[0]).collect::<Vec<_>>(), ["init", "check", "preview", "run"]);
+    for mut words in commands {
+        // A test waits for no daemon.
+        if words == ["run"] {
+            words.push("--once");
+        }
+        let output = run(folder.path(), &words);
+        assert_eq!(output.status.code(), Some(0), "{words:?}: {}", said(&output));
+        if words[0] != "init" {
+            assert!(said(&output).contains("Configuration: punctual.toml"), "{words:?}: {}", said(&output));
+        }
+    }
+    let shown = run(folder.path(), &["outbox", "list"]);
+    let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(text.contains("Planned") && text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert_eq!(run(folder.path(), &["outbox", "cancel"]).status.code(), Some(2));
+    assert_eq!(run(folder.path(), &["preview", "--session", "1"]).status.code(), Some(1));
+    let nowhere = tempfile::tempdir().unwrap();
+    assert!(said(&run(nowhere.path(), &["check"])).contains("none found"), "no false all-clear");
+}
+
+#[test]
+fn init_overwrites_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("sessions.json"), "[]").unwrap();
+    assert_eq!(run(folder.path(), &["init"]).status.code(), Some(0));
+    assert_eq!(run(folder.path(), &["init"]).status.code(), Some(1));
+    assert_eq!(std::fs::read_to_string(folder.path().join("sessions.json")).unwrap(), "[]");
+    assert!(!folder.path().join("users.toml").exists(), "nobody asked for a user");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demonstration_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new(PROGRAM)
+        .args(["demo", "--serve", "--port", "0", "--dir", "demo", "--at", "2026-11-30T13:20:00Z"])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let link =
+        lines.map_while(Result::ok).find_map(|line| line.trim().strip_prefix("http://").map(|rest| format!("http://{rest}"))).unwrap();
+    let base = link.split("/demo").next().unwrap().to_owned();
+    let client = Client::builder().no_proxy().redirect(Policy::none()).tls_backend_preconfigured(no_trust()).build().unwrap();
+    let cookie = |answer: &reqwest::Response| answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    assert_eq!(client.get(format!("{base}/demo?key=wrong")).send().await.unwrap().status(), 404);
+    let mut visit = cookie(&client.get(&link).send().await.unwrap());
+    for (act, before, after) in [
+        ("mail", "Break the mail server", "Mend the mail server"),
+        ("record", "Spoil a record", "Correct the record"),
+        ("hour", "8:2", "9:2"),
+        ("day", "Mon, Nov 30", "Tue, Dec 1"),
+    ] {
+        let page = client.get(&base).header("cookie", &visit).send().await.unwrap().text().await.unwrap();
+        assert!(page.contains("Nothing leaves this machine") && page.contains(before), "{act}: {page}");
+        let token = page.split("name=\"token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        let form = client.post(format!("{base}/demo/{act}")).header("cookie", &visit).form(&[("token", token.as_str())]);
+        let answer = form.send().await.unwrap();
+        assert_eq!(answer.status(), 303, "{act}");
+        visit = cookie(&answer);
+        let page = client.get(&base).header("cookie", &visit).send().await.unwrap().text().await.unwrap();
+        assert!(page.contains(after), "{act}: {page}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
