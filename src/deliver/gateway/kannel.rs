@@ -16,7 +16,9 @@ use crate::deliver::{PointOfNoReturn, Transport};
 use crate::message::{Content, Message, SmsEncoding};
 use crate::outcome::Outcome;
 
-/// Delivered, undelivered, buffered, handed to the SMSC, rejected by it.
+/// Delivered, undelivered, buffered, handed to the SMSC, rejected by it. It must not ask for more: a mask above 31 (above 63, since 1.5) is
+/// refused, and the text with it. Nothing is lost by that: Kannel reports whatever has a bit in common with the mask, and what has expired (34) or
+/// has no known end (66) has the bit of what is undelivered.
 const DLR_MASK: &str = "31";
 
 /// The words of a 403 that concerns the receiver.
@@ -121,6 +123,20 @@ impl Transport for Kannel {
             401 | 403 => Err(format!("log-in refused ({}): check username and password", answer.status)),
             400..=499 => Ok("the log-in is accepted".to_owned()),
             _ => Err(format!("answers {}: expected Kannel's sendsms", answer.status)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DLR_MASK;
+
+    #[test]
+    fn what_is_asked_for_is_what_every_kannel_takes_and_holds_every_end() {
+        let mask: u32 = DLR_MASK.parse().unwrap();
+        assert!(mask <= 31, "an older Kannel refuses the text");
+        for kind in [1, 2, 4, 8, 16, 2 | 32, 2 | 64] {
+            assert_ne!(mask & kind, 0, "{kind} would not be reported");
         }
     }
 }
