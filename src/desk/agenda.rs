@@ -117,7 +117,8 @@ pub async fn of(desk: &Desk, id: SessionId, now: DateTime<Utc>) -> Result<Vec<En
     Ok(desk.session(id, now).await?.iter().map(|seen| entry(desk, seen, &notes, now)).collect())
 }
 
-/// Who will not be reached, of the sessions that start in that time. Whom somebody else tells is not among them.
+/// Who was told too late in the last day, or not at all; then who will not be reached, of the sessions that start in that time. Whom somebody else
+/// tells is not among them.
 pub async fn unreachable(
     desk: &Desk,
     span: (DateTime<Utc>, DateTime<Utc>),
@@ -125,7 +126,7 @@ pub async fn unreachable(
     now: DateTime<Utc>,
 ) -> Result<Vec<unreachable::Row>, Unanswered> {
     let notes = desk.notes(now).await?;
-    let mut rows = Vec::new();
+    let mut rows: Vec<unreachable::Row> = desk.lapsed(now).await?.iter().map(unreachable::of_lapsed).collect();
     for (source, id) in desk.outbox.starting(span.0.max(now - unreachable::BEGUN), span.1, limit).await? {
         let Some(seen) = desk.seen_of(&source, id, now).await? else { continue };
         if seen.session.cancelled {

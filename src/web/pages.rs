@@ -176,6 +176,17 @@ async fn session(State(shared): State<Arc<Shared>>, Path(id): Path<String>, head
     Ok(page::render(StatusCode::OK, "session.html", &facts))
 }
 
+/// Sources that are not configured any more, of which something is held, and how much.
+async fn gone(outbox: &Arc<dyn Outbox>, held: &[Entry]) -> Result<Vec<(String, usize)>, StoreError> {
+    let waits = |name: &str| held.iter().filter(|e| e.reason == Some(Reason::SourceGone) && e.source == name).count();
+    let sources = outbox.sources().await?.into_iter().filter(|source| source.gone);
+    Ok(sources
+        .map(|source| (waits(&source.name), source.name))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, name)| (name, count))
+        .collect())
+}
+
 #[derive(Serialize)]
 struct Attention {
     frame: Frame,
@@ -186,6 +197,8 @@ struct Attention {
     guarded: Vec<Guarded>,
     unknown: Vec<NoticeRow>,
     held: Vec<NoticeRow>,
+    /// Sources that are not configured any more, and how many messages of each wait.
+    gone: Vec<(String, usize)>,
     faults: Vec<records::Bad>,
     /// What people wrote.
     replies: Vec<ReplyRow>,
@@ -197,6 +210,7 @@ async fn attention(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery,
     let outbox = &looking.office.desk.outbox;
     let in_doubt = Filter { states: vec![NoticeState::Unknown], limit: Some(NOTICES_MAX), ..Filter::default() };
     let (unknown, held, written) = (outbox.list(&in_doubt).await?, held(outbox).await?, outbox.unread(NOTICES_MAX).await?);
+    let gone = gone(outbox, &held).await?;
     let of_notices = unknown.iter().chain(&held).map(|e| (e.notice.session, e.notice.participation));
     let of_replies = written.iter().flat_map(|said| said.said.about.iter().map(|place| (place.session, place.participation)));
     let people = looking.people(&of_notices.chain(of_replies).collect::<Vec<_>>()).await?;
@@ -212,6 +226,7 @@ async fn attention(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery,
         replies,
         unknown,
         held,
+        gone,
         faults: records::bad(&looking, None).await?,
     };
     Ok(page::render(StatusCode::OK, "attention.html", &facts))

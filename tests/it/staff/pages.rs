@@ -236,3 +236,21 @@ async fn what_was_refused_is_sent_again_to_a_corrected_address() {
     assert!(jane.page(&format!("/notices/{waiting}/resend")).await.1.contains("cannot be sent again"));
     office.close().await;
 }
+
+/// A source that is taken out, and a message that was not sent in time, stand on the pages for whoever should know.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_is_gone_and_what_came_too_late_are_shown() {
+    let office = Office::open().await;
+    let outbox = office.practice.engine.outbox();
+    let mut jane = office.logged_in("jane").await;
+    assert!(!jane.page("/attention").await.1.contains("not in the configuration any more"));
+    assert!(!jane.page("/unreachable").await.1.contains("Its time passed"));
+    let held = outbox.configure(&["back-office".to_owned()], WallClock.now()).await.unwrap();
+    let (_, page) = jane.page("/attention").await;
+    assert!(page.contains(&format!("&ldquo;front desk&rdquo;: {held} messages")), "{page}");
+    let first = office.entries().await.iter().map(|e| e.notice.useful_until).min().unwrap();
+    assert!(!outbox.lapse(first).await.unwrap().is_empty());
+    let (_, page) = jane.page("/unreachable").await;
+    assert!(page.contains("Its time passed before it could go") && page.contains("/sessions/1/11"), "{page}");
+    office.close().await;
+}
