@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
-use tokio::sync::{Mutex, Notify, SetOnce};
+use tokio::sync::{Mutex, Notify, Semaphore, SetOnce};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
@@ -53,6 +53,7 @@ pub mod replies;
 mod returned;
 mod schedule;
 mod serve;
+mod together;
 mod upkeep;
 
 use self::alerts::Alerts;
@@ -169,6 +170,8 @@ pub struct Engine {
     stop_within: Duration,
     /// Nothing leaves before the sources were asked.
     looks: Arc<Looks>,
+    /// A permit for each source that may be asked at a time.
+    asking: Semaphore,
     /// Whether the sources are polled.
     pulse: Pulse,
     zone_data: ReleaseWatch,
@@ -281,6 +284,7 @@ impl Engine {
             started: Instant::now(),
             stop_within: config.stop_within,
             looks: Arc::new(looks),
+            asking: Semaphore::new(together::ASKED_AT_ONCE),
             pulse: Pulse::default(),
             zone_data: ReleaseWatch::start(),
             told: faults::Told::default(),
@@ -347,11 +351,7 @@ impl Engine {
     pub async fn once(&self) -> anyhow::Result<OnceReport> {
         let mut report = OnceReport::default();
         report.tally.lapsed += self.dispatcher.lapse().await?;
-        for source in &self.sources {
-            if !self.walk(&*source.lock().await).await? {
-                report.sources_failed += 1;
-            }
-        }
+        report.sources_failed = self.ask_all().await?;
         self.read_bounces().await?;
         self.answers.send_all().await?;
         let span = Span::Once(self.clock.now());
@@ -377,6 +377,8 @@ impl Engine {
 
     /// Asks one source and walks what it says; asked is asked, whatever it answers.
     async fn walk(&self, source: &Source) -> Result<bool, StoreError> {
+        // It is not closed while the engine lives.
+        let _turn = self.asking.acquire().await;
         let begun = self.looks.begin();
         let _running = self.pulse.runs(&source.name);
         let walked = self.ask(source).await;

@@ -61,11 +61,9 @@ impl Intake {
     pub(super) async fn ask_when_nudged(self: Arc<Self>) {
         loop {
             self.nudge.notified().await;
-            for source in &self.engine.sources {
-                // A poll that runs may have read before the event: another one follows it.
-                if let Err(error) = self.engine.walk(&*source.lock().await).await {
-                    self.fail(error);
-                }
+            // A poll that runs may have read before the event: another one follows it.
+            if let Err(error) = self.engine.ask_all().await {
+                self.fail(error);
             }
             for (source, turn) in &self.turns {
                 let _turn = turn.lock().await;

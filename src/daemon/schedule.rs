@@ -169,12 +169,13 @@ impl Engine {
         }
     }
 
-    /// Asks the sources when a notice waits for a fresh look at its own. Never ends.
+    /// Asks the sources when a notice waits for a fresh look at its own: beside each other, and none that is being asked. Never ends.
     pub(super) async fn ask_when_wanted(self: Arc<Self>, lane: Arc<Lane>, failed: mpsc::Sender<StoreError>) {
         loop {
             lane.look_wanted().await;
             for source in &self.sources {
-                self.poll(source, &failed).await;
+                let (engine, source, failed) = (Arc::clone(&self), Arc::clone(source), failed.clone());
+                tokio::spawn(async move { engine.poll(&source, &failed).await });
             }
         }
     }

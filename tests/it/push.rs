@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::servers::http::{Server, answer};
+use crate::servers::http::{Meeting, Reply, Server, answer};
 
 mod limits;
 
@@ -349,6 +349,44 @@ async fn an_event_is_noted_without_names_and_the_sources_are_asked() {
     api.ended().await;
     assert_eq!(api.requests().len(), 2, "at the start, and for the event");
     practice.close().await;
+}
+
+/// Servers that answer only while the other one is being asked, too.
+async fn that_wait_for_each_other(meeting: &Arc<Meeting>) -> String {
+    let mut sources = Vec::new();
+    for name in ["first", "second"] {
+        let Reply::Bytes(list) = answer(200, "", &json!([session(1, 111_111_111)]).to_string()) else { unreachable!() };
+        let port = Server::start(Reply::Together(Arc::clone(meeting), list)).await.port;
+        sources.push(format!(
+            "[[source]]\nname = \"{name}\"\nkind = \"http\"\nurl = \"http://127.0.0.1:{port}\"\nidentifier = \"id\"\nsecret = \"s3cret\"\n\
+             timeout = \"5s\"\npoll = \"0 0 0 1 1 *\"\n"
+        ));
+    }
+    sources.concat()
+}
+
+/// At an event, and at one of `run --once`.
+#[tokio::test(flavor = "multi_thread")]
+async fn sources_are_asked_beside_each_other() {
+    let meeting = Meeting::of(2);
+    let more = that_wait_for_each_other(&meeting).await;
+    let practice = Practice::with(&more).await;
+    meeting.have_met(1).await;
+    let event =
+        json!({ "WebhookType": "NOTIFY_PUBLIC_USER", "ID": 1, "Status": "Update", "EventTs": "2019-06-11T10:45:12", "Attributes": [] });
+    assert_eq!(practice.ask(Method::POST, &format!("/hooks/securevideo/{HOOK}"), "", event.to_string()).await.status(), 204);
+    meeting.have_met(2).await;
+    practice.close().await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "[practice]\nname = \"Lakeside\"\n[store]\nurl = \"sqlite://punctual.db\"\n[email]\nfrom = \"Lakeside <a@example.org>\"\n\
+         [[email.relay]]\nkind = \"folder\"\npath = \"outbox\"\n{}",
+        that_wait_for_each_other(&meeting).await
+    );
+    let config = config::parse(&text, Some(&folder.path().join("punctual.toml")), &[]).unwrap_or_else(|m| panic!("{m}"));
+    let report = Engine::start(config, Arc::new(WallClock)).await.unwrap().once().await.unwrap();
+    assert_eq!((report.sources_failed, meeting.met()), (0, 3));
 }
 
 #[tokio::test(flavor = "multi_thread")]

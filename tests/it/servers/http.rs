@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// What becomes of a request.
 #[derive(Debug, Clone)]
@@ -20,10 +20,57 @@ pub(crate) enum Reply {
     CloseAtHead,
     /// These bytes after a while, then the end.
     Late(Duration, Vec<u8>),
+    /// These bytes once as many others are being asked as the meeting wants, then the end.
+    Together(Arc<Meeting>, Vec<u8>),
     /// Nothing, for ever.
     Hang,
     /// The end, without an answer.
     Close,
+}
+
+/// Where requests wait for each other.
+#[derive(Debug)]
+pub(crate) struct Meeting {
+    wanted: usize,
+    /// How many are here, and how often all were.
+    here: watch::Sender<(usize, usize)>,
+}
+
+impl Meeting {
+    pub(crate) fn of(wanted: usize) -> Arc<Self> {
+        Arc::new(Self { wanted, here: watch::channel((0, 0)).0 })
+    }
+
+    /// How often all were here at a time.
+    pub(crate) fn met(&self) -> usize {
+        self.here.borrow().1
+    }
+
+    /// Waits until all have been here at a time so often.
+    pub(crate) async fn have_met(&self, times: usize) {
+        let mut changes = self.here.subscribe();
+        let meet = changes.wait_for(|(_, met)| *met >= times);
+        tokio::time::timeout(Duration::from_secs(60), meet).await.expect("they are asked beside each other").unwrap();
+    }
+
+    /// Whether all come before the other side of this connection goes.
+    async fn join(&self, stream: &mut TcpStream) -> bool {
+        let mut round = 0;
+        self.here.send_modify(|(here, met)| {
+            round = *met;
+            *here += 1;
+            if *here == self.wanted {
+                (*here, *met) = (0, *met + 1);
+            }
+        });
+        let (mut changes, mut rest) = (self.here.subscribe(), [0]);
+        tokio::select! {
+            _ = changes.wait_for(|(_, met)| *met > round) => return true,
+            _ = stream.read(&mut rest) => {}
+        }
+        self.here.send_modify(|(here, met)| *here -= usize::from(*met == round));
+        false
+    }
 }
 
 /// A status, headers and a body.
@@ -115,6 +162,12 @@ async fn serve(mut stream: TcpStream, reply: Reply, seen: &Seen) {
             Reply::Late(pause, bytes) => {
                 tokio::time::sleep(*pause).await;
                 let _ = stream.write_all(bytes).await;
+                return;
+            }
+            Reply::Together(meeting, bytes) => {
+                if meeting.join(&mut stream).await {
+                    let _ = stream.write_all(bytes).await;
+                }
                 return;
             }
             Reply::Hang => {
