@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use punctual::clock::Clock;
 use punctual::contact::Channel;
 use punctual::deliver::{PointOfNoReturn, Transport};
@@ -22,19 +21,8 @@ use punctual::staff::{Concern, Kind, Why, words};
 use punctual::{config, walk};
 use serde_json::{Value, json};
 
+use crate::clock::{Hands, at};
 use crate::render::golden;
-
-fn at(text: &str) -> DateTime<Utc> {
-    text.parse().unwrap()
-}
-
-struct Hands(Mutex<DateTime<Utc>>);
-
-impl Clock for Hands {
-    fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap()
-    }
-}
 
 /// How the relay answers the next message; afterwards it accepts.
 #[derive(Clone, Copy)]
@@ -120,7 +108,7 @@ impl World {
     }
 
     async fn with(now: &str, configured: &str, sessions: &Value) -> Self {
-        let clock = Arc::new(Hands(Mutex::new(at(now))));
+        let clock = Hands::new(at(now));
         let world = Self { outbox: Arc::new(MemoryOutbox::new([7; 32])), clock, relay: Arc::default(), configured: configured.to_owned() };
         world.walk(sessions).await;
         world
@@ -154,7 +142,7 @@ impl World {
     }
 
     async fn tick(&self, now: &str) -> usize {
-        *self.clock.0.lock().unwrap() = at(now);
+        self.clock.go_to(at(now));
         self.digest().tick().await.unwrap();
         self.relay.sent.lock().unwrap().len()
     }
@@ -286,7 +274,7 @@ async fn each_answer_has_its_state_and_what_failed_is_tried_again_later() {
 async fn a_process_that_ends_behind_the_point_of_no_return_sends_no_second_letter() {
     let world = World::new("2026-11-24T09:00:00Z").await;
     world.answers(&[Answer::Die]);
-    *world.clock.0.lock().unwrap() = at("2026-11-24T12:00:00Z");
+    world.clock.go_to(at("2026-11-24T12:00:00Z"));
     let digest = world.digest();
     tokio::select! {
         biased;
@@ -314,7 +302,7 @@ async fn each_recipient_gets_one() {
 #[tokio::test]
 async fn it_tells_what_is_wrong_and_shows_no_name_no_contact_and_no_code() {
     let world = World::new("2026-11-24T09:00:00Z").await;
-    *world.clock.0.lock().unwrap() = at("2026-11-24T12:00:00Z");
+    world.clock.go_to(at("2026-11-24T12:00:00Z"));
     let digest = world.digest();
     let concerns = digest.concerns().await.unwrap();
     let rendered = digest.preview(&concerns).unwrap();

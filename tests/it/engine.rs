@@ -24,6 +24,8 @@ use punctual::walk;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use crate::clock::{Hands, at};
+
 mod changes;
 mod clocks;
 mod extent;
@@ -33,23 +35,6 @@ mod numbers;
 mod remind;
 mod sources;
 mod told;
-
-fn at(text: &str) -> DateTime<Utc> {
-    text.parse().unwrap()
-}
-
-/// A clock that the test sets; one before 2000 cannot be right.
-struct Hands(Mutex<DateTime<Utc>>);
-
-impl Clock for Hands {
-    fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap()
-    }
-
-    fn is_plausible(&self) -> bool {
-        self.now() > at("2000-01-01T00:00:00Z")
-    }
-}
 
 /// What the transport does with the next messages; when the script is over it accepts.
 #[derive(Clone)]
@@ -147,7 +132,7 @@ impl World {
         let outbox = Arc::new(MemoryOutbox::new([7; 32]));
         let renderer = Renderer::new(Settings { reference_key: [7; 32], ..config.render.clone() }).unwrap();
         let transport = Arc::new(Scripted { world: Mutex::default(), script: Mutex::default(), sent: Mutex::default() });
-        let clock = Arc::new(Hands(Mutex::new(at(now))));
+        let clock = Hands::new(at(now));
         let world = Arc::new(Self {
             outbox,
             policy: Arc::new(config.policy),
@@ -161,7 +146,7 @@ impl World {
     }
 
     fn set(&self, now: &str) {
-        *self.clock.0.lock().unwrap() = at(now);
+        self.clock.go_to(at(now));
     }
 
     fn clock_now(&self) -> DateTime<Utc> {

@@ -26,6 +26,8 @@ use punctual::{config, walk};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use crate::clock::Hands;
+
 /// Histories in the usual run, the same ones each time; PUNCTUAL_HISTORIES asks for so many others.
 const HISTORIES: u32 = 10_000;
 /// They run side by side in so many tests.
@@ -229,7 +231,7 @@ struct Sent {
 
 struct World {
     outbox: Arc<MemoryOutbox>,
-    now: Mutex<DateTime<Utc>>,
+    clock: Arc<Hands>,
     /// As of the last snapshot that was applied.
     truth: Mutex<Truth>,
     /// When that was.
@@ -237,12 +239,6 @@ struct World {
     answers: Mutex<Vec<Answer>>,
     sent: Mutex<Vec<Sent>>,
     wrong: Mutex<Vec<String>>,
-}
-
-impl Clock for World {
-    fn now(&self) -> DateTime<Utc> {
-        *self.now.lock().unwrap()
-    }
 }
 
 struct Wire(Arc<World>);
@@ -289,7 +285,7 @@ impl World {
         let notice = self.entry(key).await.notice;
         let theirs = Filter { participation: Some(notice.participation), ..Filter::default() };
         let refused = self.outbox.list(&theirs).await.unwrap().iter().any(|e| e.state == State::Rejected && !e.notice.occasion.repeats());
-        let now = self.now();
+        let now = self.clock.now();
         let text = String::from_utf8_lossy(bytes).replace("=\r\n", "").replace("\r\n ", "");
         let mut wrong = self.wrong.lock().unwrap();
         let mut fail = |why: String| wrong.push(format!("{now} {} {:?} {}: {why}", notice.participation, notice.rule, notice.occasion));
@@ -332,8 +328,8 @@ impl World {
         let mut snapshot = json::parse(said.to_string().as_bytes()).unwrap();
         ambiguity::mark(&mut snapshot);
         *self.truth.lock().unwrap() = truth.clone();
-        *self.walked_at.lock().unwrap() = self.now();
-        walk::walk(&*self.outbox, "sessions", &snapshot, &SHARED.policy, self.now()).await.unwrap();
+        *self.walked_at.lock().unwrap() = self.clock.now();
+        walk::walk(&*self.outbox, "sessions", &snapshot, &SHARED.policy, self.clock.now()).await.unwrap();
     }
 
     /// A process starts, hands over what is due, and ends.
@@ -342,25 +338,29 @@ impl World {
             outbox: Arc::clone(&self.outbox) as Arc<dyn Outbox>,
             renderer: Arc::clone(&SHARED.renderer),
             policy: Arc::clone(&SHARED.policy),
-            clock: Arc::clone(self) as Arc<dyn Clock>,
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             owner: "alive".to_owned(),
         });
         dispatcher.recover(|_| DoubtPolicy::Resend).await.unwrap();
         let wire: Arc<dyn Transport> = Arc::new(Wire(Arc::clone(self)));
         let lane = Arc::new(Lane::new(Channel::Email, DoubtPolicy::Resend, vec![wire]));
-        dispatcher.run(lane, Span::Once(self.now()), Arc::new(Notify::new())).await.unwrap();
+        dispatcher.run(lane, Span::Once(self.clock.now()), Arc::new(Notify::new())).await.unwrap();
     }
 
     async fn dies(&self) {
-        let request =
-            ClaimRequest { owner: "dead".to_owned(), now: self.now(), channel: Channel::Email, lease: TimeDelta::minutes(30), limit: 2 };
+        let request = ClaimRequest {
+            owner: "dead".to_owned(),
+            now: self.clock.now(),
+            channel: Channel::Email,
+            lease: TimeDelta::minutes(30),
+            limit: 2,
+        };
         self.outbox.claim(request).await.unwrap();
     }
 
     fn pass(&self, minutes: i64) {
-        let mut now = self.now.lock().unwrap();
-        *now += TimeDelta::minutes(minutes);
-        self.outbox.set_clock(*now);
+        self.clock.go_on(TimeDelta::minutes(minutes));
+        self.outbox.set_clock(self.clock.now());
     }
 }
 
@@ -368,7 +368,7 @@ async fn live(history: &[Event]) -> Result<(), String> {
     let mut truth = Truth::new();
     let world = Arc::new(World {
         outbox: Arc::new(MemoryOutbox::new([7; 32])),
-        now: Mutex::new(beginning()),
+        clock: Hands::new(beginning()),
         truth: Mutex::new(truth.clone()),
         walked_at: Mutex::new(beginning()),
         answers: Mutex::default(),
@@ -377,7 +377,7 @@ async fn live(history: &[Event]) -> Result<(), String> {
     });
     world.walk(&truth.said(), &truth).await;
     for event in history {
-        truth.apply(event, world.now());
+        truth.apply(event, world.clock.now());
         match event {
             Event::Minutes(m) => world.pass(*m),
             Event::Answer(answer) => world.answers.lock().unwrap().push(*answer),
@@ -418,7 +418,7 @@ async fn settle(world: &Arc<World>, truth: &Truth) {
             .or_default()
             .push(format!("{:?} {}", omission.occasion, omission.reason));
     }
-    let now = world.now();
+    let now = world.clock.now();
     for (s, (listed, cancelled, start, people)) in truth.sessions.iter().enumerate() {
         for (n, person) in people.iter().enumerate() {
             let takes_place = *listed && !cancelled && person.listed && !person.broken && start_of(*start) > now;

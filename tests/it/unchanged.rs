@@ -1,6 +1,6 @@
 //! A source whose bytes are as before: it is not read again, and all that waits for another look at it happens all the same.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use punctual::clock::Clock;
@@ -11,21 +11,7 @@ use punctual::outbox::{Filter, State, Verdict};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-fn at(text: &str) -> DateTime<Utc> {
-    text.parse().unwrap()
-}
-
-struct Hands(Mutex<DateTime<Utc>>);
-
-impl Clock for Hands {
-    fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap()
-    }
-
-    fn is_plausible(&self) -> bool {
-        true
-    }
-}
+use crate::clock::{Hands, at};
 
 /// One process at a practice that keeps its sessions in a file, and its mail in a folder.
 struct Practice {
@@ -47,7 +33,7 @@ fn configured(folder: &TempDir, more: &str) -> Config {
 impl Practice {
     async fn open(sessions: &Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(Hands(Mutex::new(at("2027-01-04T09:00:00Z"))));
+        let clock = Hands::new(at("2027-01-04T09:00:00Z"));
         std::fs::write(folder.path().join("sessions.json"), sessions.to_string()).unwrap();
         let engine = Engine::start(configured(&folder, ""), Arc::clone(&clock) as Arc<dyn Clock>).await.unwrap();
         Self { folder, clock, engine }
@@ -60,7 +46,7 @@ impl Practice {
     /// Looks at the source at these times, and sends what is due.
     async fn look(&self, times: &[&str]) {
         for time in times {
-            *self.clock.0.lock().unwrap() = at(&format!("2027-01-04T{time}Z"));
+            self.clock.go_to(at(&format!("2027-01-04T{time}Z")));
             self.engine.once().await.unwrap();
         }
     }
@@ -125,7 +111,7 @@ async fn another_list_is_heard_at_once_and_a_broken_one_each_time() {
     let broken = "[{".to_owned();
     std::fs::write(practice.folder.path().join("sessions.json"), broken).unwrap();
     for time in ["09:03:00", "09:04:00"] {
-        *practice.clock.0.lock().unwrap() = at(&format!("2027-01-04T{time}Z"));
+        practice.clock.go_to(at(&format!("2027-01-04T{time}Z")));
         assert_eq!(practice.engine.once().await.unwrap().sources_failed, 1, "{time}");
     }
     assert_eq!(practice.snapshot_at().await, at("2027-01-04T09:02:00Z"), "what cannot be read is no look");

@@ -23,33 +23,11 @@ use punctual::walk;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 
-/// The wall clock and the time that the machine has run.
-struct Clocks(Mutex<(DateTime<Utc>, TimeDelta)>);
-
-impl Clock for Clocks {
-    fn now(&self) -> DateTime<Utc> {
-        self.0.lock().unwrap().0
-    }
-
-    fn uptime(&self) -> Option<TimeDelta> {
-        Some(self.0.lock().unwrap().1)
-    }
-}
-
-impl Clocks {
-    fn go_on(&self, time: TimeDelta) {
-        let mut both = self.0.lock().unwrap();
-        *both = (both.0 + time, both.1 + time);
-    }
-
-    fn set(&self, at: DateTime<Utc>) {
-        self.0.lock().unwrap().0 = at;
-    }
-}
+use crate::clock::{Hands, at};
 
 /// Takes its time for each message, one after the other, and then does what it is told for the message of that number.
 struct Relay {
-    clocks: Arc<Clocks>,
+    clocks: Arc<Hands>,
     takes: TimeDelta,
     down: Mutex<bool>,
     /// It takes the message, and its answer is lost.
@@ -107,7 +85,7 @@ impl Transport for Relay {
 }
 
 impl Relay {
-    fn new(clocks: &Arc<Clocks>, takes: i64) -> Arc<Self> {
+    fn new(clocks: &Arc<Hands>, takes: i64) -> Arc<Self> {
         Arc::new(Self {
             clocks: Arc::clone(clocks),
             takes: TimeDelta::seconds(takes),
@@ -140,14 +118,14 @@ impl Relay {
 
 struct Practice {
     dispatcher: Arc<Dispatcher>,
-    clocks: Arc<Clocks>,
+    clocks: Arc<Hands>,
 }
 
 impl Practice {
     fn new(now: DateTime<Utc>, more: &str) -> Self {
         let text = format!("[practice]\nname = \"Lakeside\"\n[adopt]\ninvites = true\n[invite]\nsettle = \"0s\"\n{more}\n");
         let config = config::parse(&text, None, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-        let clocks = Arc::new(Clocks(Mutex::new((now, TimeDelta::days(1)))));
+        let clocks = Hands::new(now);
         let renderer = Renderer::new(Settings { reference_key: [7; 32], ..config.render.clone() }).unwrap();
         let dispatcher = Dispatcher {
             outbox: Arc::new(MemoryOutbox::new([7; 32])),
@@ -177,10 +155,6 @@ impl Practice {
         let all = self.dispatcher.outbox.list(&Filter { states: vec![state], ..Filter::default() }).await.unwrap();
         all.iter().filter(|e| e.reason == reason).count()
     }
-}
-
-fn at(text: &str) -> DateTime<Utc> {
-    text.parse().unwrap()
 }
 
 const NOW: &str = "2026-11-24T12:00:00Z";
