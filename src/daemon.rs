@@ -154,7 +154,7 @@ pub struct Engine {
     shadow: bool,
     /// The daily letter to the practice.
     digest: Option<Arc<Digest>>,
-    /// Held while the letter is written.
+    /// Held while the letter is written; and by an end, so that no other one is.
     letter: Arc<Mutex<()>>,
     server: Option<web::Settings>,
     practice: String,
@@ -214,6 +214,7 @@ impl Engine {
             gateways: sms.clone(),
             reference_key: outbox.reference_key().await?,
             wake: Notify::new(),
+            turn: Mutex::default(),
         };
         let lanes = [
             Lane::new(Channel::Email, config.email_in_doubt, email).paced(&config.email_rates),

@@ -186,6 +186,8 @@ pub(super) struct Answers {
     pub(super) reference_key: [u8; 32],
     /// Something waits.
     pub(super) wake: Notify,
+    /// Held while one is under way; and by an end, so that no other one begins.
+    pub(super) turn: Mutex<()>,
 }
 
 /// Makes the answer's leaving durable.
@@ -229,6 +231,7 @@ impl Answers {
             return Ok(());
         }
         for answer in self.outbox.waiting_answers().await? {
+            let Ok(_turn) = self.turn.try_lock() else { break };
             self.send(&answer).await?;
         }
         Ok(())

@@ -194,8 +194,8 @@ struct Letter {
 impl Letter {
     /// Sends it if it is due, and not before the sources were asked: until then nobody knows what it should tell.
     async fn write(self) {
-        let Ok(_turn) = self.turn.try_lock() else { return };
         self.looks.done().await;
+        let Ok(_turn) = self.turn.try_lock() else { return };
         if let Err(error) = self.digest.tick().await {
             self.failed.try_send(error).ok();
         }

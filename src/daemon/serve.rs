@@ -1,14 +1,14 @@
 //! Serving, and its end: what runs beside what, and in which order it stops.
 //!
 //! A stop takes as long as `stop_within` at the most. A reload hurries nobody: the lanes begin nothing new, and what is past its point of no return
-//! keeps its time-outs, while the sources are polled and the server answers as before.
+//! keeps its time-outs, the letter to the practice and an answer to a reply as well, while the sources are polled and the server answers as before.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{MutexGuard, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_cron_scheduler::JobScheduler;
 
@@ -63,6 +63,12 @@ impl Engine {
             lanes.spawn(Arc::clone(&self.dispatcher).run(Arc::clone(lane), span, Arc::clone(wake)));
         }
         self.beside(&mut asking, &failed);
+        // By itself: what is under way is waited for.
+        let mut answering = JoinSet::new();
+        let (answers, answered) = (Arc::clone(&self.answers), failed.clone());
+        answering.spawn(async move {
+            answered.try_send(answers.run().await).ok();
+        });
         let mut scheduler = None;
         let outcome = tokio::select! {
             told = told.wait_for(|told| (*told).into() != Ending::NotYet) => Ok(told.map_or(Ending::Stop, |told| (*told).into())),
@@ -72,9 +78,11 @@ impl Engine {
         };
         tracing::info!("stopping: what is in hand is finished");
         no_claims.send_replace(true);
+        let mut letters = None;
         if let Ok(Ending::Reload) = outcome {
+            let calm = async { tokio::join!(self.answers_come(&mut lanes), self.letters_end()).1 };
             tokio::select! {
-                () = self.answers_come(&mut lanes) => {}
+                ended = calm => letters = Some(ended),
                 _ = told.wait_for(|told| (*told).into() == Ending::Stop) => {}
                 _ = failure.recv() => {}
             }
@@ -85,6 +93,9 @@ impl Engine {
         ending.send_replace(true);
         drop(asking);
         let finish = async {
+            if letters.is_none() {
+                letters = Some(self.letters_end().await);
+            }
             while server.join_next().await.is_some() {}
             while lanes.join_next().await.is_some() {}
         };
@@ -115,10 +126,6 @@ impl Engine {
 
     /// What runs beside the lanes, of itself.
     fn beside(self: &Arc<Self>, asking: &mut JoinSet<()>, failed: &mpsc::Sender<StoreError>) {
-        let (answers, told) = (Arc::clone(&self.answers), failed.clone());
-        asking.spawn(async move {
-            told.try_send(answers.run().await).ok();
-        });
         for (lane, _) in &self.lanes {
             asking.spawn(Arc::clone(self).ask_when_wanted(Arc::clone(lane), failed.clone()));
         }
@@ -142,6 +149,12 @@ impl Engine {
             error = self.keep_polling(scheduler, failed) => error,
             () = ready => anyhow::anyhow!("the line of status ended"),
         }
+    }
+
+    /// What is under way of the letter to the practice, and of the answers to replies, ends; and no other one begins while this is held.
+    async fn letters_end(&self) -> [MutexGuard<'_, ()>; 2] {
+        let (letter, answer) = tokio::join!(self.letter.lock(), self.answers.turn.lock());
+        [letter, answer]
     }
 
     /// The lanes end, or those of their attempts that may have been taken do. The others have `stop_within` to get there; after that they are not

@@ -16,6 +16,7 @@ mod histories;
 mod lives;
 mod outbox;
 mod push;
+mod reload;
 mod render;
 mod servers;
 mod simulate;

@@ -7,6 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
+use super::Gate;
+
 /// What becomes of a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
@@ -22,6 +24,8 @@ pub(crate) enum Reply {
     Late(Duration, Vec<u8>),
     /// These bytes once as many others are being asked as the meeting wants, then the end.
     Together(Arc<Meeting>, Vec<u8>),
+    /// These bytes once the test opens the gate, then the end.
+    Gate(Arc<Gate>, Vec<u8>),
     /// Nothing, for ever.
     Hang,
     /// The end, without an answer.
@@ -168,6 +172,11 @@ async fn serve(mut stream: TcpStream, reply: Reply, seen: &Seen) {
                 if meeting.join(&mut stream).await {
                     let _ = stream.write_all(bytes).await;
                 }
+                return;
+            }
+            Reply::Gate(gate, bytes) => {
+                gate.pass().await;
+                let _ = stream.write_all(bytes).await;
                 return;
             }
             Reply::Hang => {

@@ -7,6 +7,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
+use super::Gate;
+
 /// What the server does at a step.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
@@ -20,6 +22,8 @@ pub(crate) enum Step {
     Bytes(Vec<u8>),
     /// Closes.
     Close,
+    /// Answers so, once the test opens the gate.
+    Gate(Arc<Gate>, &'static str),
     /// Says nothing any more.
     Hang,
     /// Sends a byte a moment, and never ends the line.
@@ -197,6 +201,10 @@ impl Shared {
             Step::Say(text) => {
                 let sent = stream.write_all(format!("{text}\r\n").as_bytes()).await.is_ok() && stream.flush().await.is_ok();
                 sent && !(at.verb == "DATA" && !text.starts_with("354")) && !text.starts_with("421")
+            }
+            Step::Gate(gate, text) => {
+                gate.pass().await;
+                stream.write_all(format!("{text}\r\n").as_bytes()).await.is_ok() && stream.flush().await.is_ok()
             }
             Step::Raw(bytes) => stream.write_all(&bytes).await.is_ok() && stream.flush().await.is_ok(),
             Step::Last(text) => {

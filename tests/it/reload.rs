@@ -1,0 +1,96 @@
+//! A reload: what is past its point of no return is waited for, the letter to the practice and an answer to a reply as well.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use punctual::clock::{Clock, WallClock};
+use punctual::config;
+use punctual::contact::PhoneNumber;
+use punctual::daemon::{Ending, Engine};
+use punctual::feedback::answer::Answer;
+use punctual::feedback::word::Word;
+use punctual::outbox::LetterState;
+use punctual::outbox::reply::{Changes, Taken, reply_key};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::servers::{Gate, http, smtp};
+
+/// The daemon of a practice that is pushed to, as it runs.
+struct Daemon {
+    engine: Arc<Engine>,
+    told: watch::Sender<Ending>,
+    serving: JoinHandle<anyhow::Result<()>>,
+    _folder: TempDir,
+}
+
+impl Daemon {
+    async fn start(more: &str, before: impl AsyncFnOnce(&Engine)) -> Self {
+        let text = format!(
+            "[practice]\nname = \"Lakeside\"\ntime_zone = \"UTC\"\n[store]\nurl = \"sqlite://punctual.db\"\n[daemon]\nstop_within = \"1s\"\n\
+             [server]\nlisten = \"127.0.0.1:0\"\n[[source]]\nname = \"desk\"\nkind = \"push\"\ntoken = \"desk-0123456789abcdef0123456\"\n{more}"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let config = config::parse(&text, Some(&folder.path().join("punctual.toml")), &[]).unwrap_or_else(|m| panic!("{m}"));
+        let engine = Arc::new(Engine::start(config, Arc::new(WallClock)).await.unwrap());
+        before(&engine).await;
+        let (told, telling) = watch::channel(Ending::NotYet);
+        let serving = tokio::spawn(Arc::clone(&engine).serve(telling));
+        Self { engine, told, serving, _folder: folder }
+    }
+
+    /// It is told to reload while a server waits at the gate, and ends once that one is let go on: however long it takes.
+    async fn reload_at(mut self, gate: &Gate) -> Arc<Engine> {
+        gate.is_reached().await;
+        self.told.send_replace(Ending::Reload);
+        let longer_than_it_may_stop = Duration::from_millis(1500);
+        assert!(tokio::time::timeout(longer_than_it_may_stop, &mut self.serving).await.is_err(), "it waits for the answer");
+        gate.open();
+        self.serving.await.unwrap().unwrap();
+        self.engine
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_under_way_keeps_its_time() {
+    let gate = Gate::shut();
+    let at_the_dot = Arc::clone(&gate);
+    let relay = smtp::Server::start(move |at| (at.verb == ".").then(|| smtp::Step::Gate(Arc::clone(&at_the_dot), "250 2.0.0 Ok"))).await;
+    let more = format!(
+        "[digest]\nto = [\"front-desk@example.org\"]\nat = \"0 0 * * * *\"\nalways = true\n[email]\nfrom = \"Lakeside <a@example.org>\"\n\
+         [[email.relay]]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n",
+        relay.port
+    );
+    let daemon = Daemon::start(&more, async |_| {}).await;
+    let engine = daemon.reload_at(&gate).await;
+    let hour = WallClock.now().timestamp() / 3600 * 3600;
+    let mut letters = Vec::new();
+    for hour in [hour, hour - 3600] {
+        letters.extend(engine.outbox().staff_letters(chrono::DateTime::from_timestamp(hour, 0).unwrap()).await.unwrap());
+    }
+    assert_eq!(letters.iter().map(|letter| letter.state).collect::<Vec<_>>(), [LetterState::Accepted]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_under_way_keeps_its_time() {
+    let gate = Gate::shut();
+    let http::Reply::Bytes(taken) = http::answer(200, "", "{\"id\": \"7\"}") else { unreachable!() };
+    let gateway = http::Server::start(http::Reply::Gate(Arc::clone(&gate), taken)).await;
+    let more = format!(
+        "[[sms.gateway]]\nkind = \"http\"\nurl = \"http://127.0.0.1:{}/\"\nbody = \"{{{{ text }}}}\"\nreference_pointer = \"/id\"\n",
+        gateway.port
+    );
+    let said_stop = async |engine: &Engine| {
+        let from = PhoneNumber::parse("+14045550133", "US").unwrap();
+        let answer = Some((Answer::Stopped, "en-US".to_owned()));
+        let key = reply_key("http", "", "1");
+        let taken = Taken { key, from, word: Word::Stop, change: Changes::OptOut, answer, for_staff: None };
+        assert!(engine.outbox().reply(WallClock.now(), taken).await.unwrap());
+    };
+    let daemon = Daemon::start(&more, said_stop).await;
+    let engine = daemon.reload_at(&gate).await;
+    let rows = engine.outbox().ledger(None, 0, 100).await.unwrap();
+    let ended: Vec<_> = rows.iter().filter(|row| row.event == "answer").filter_map(|row| row.detail.clone()).collect();
+    assert!(ended.len() == 1 && ended[0].contains("accepted"), "{rows:?}");
+}
