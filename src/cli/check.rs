@@ -323,7 +323,10 @@ async fn probe(transports: &[(Channel, Arc<dyn Transport>)], report: &mut Report
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::config;
 
     #[test]
     fn a_long_line_goes_on_below() {
@@ -332,5 +335,41 @@ mod tests {
         assert!(shown.lines().count() > 2 && shown.lines().all(|line| line.chars().count() <= WIDTH), "{shown}");
         assert_eq!(shown.split_whitespace().collect::<Vec<_>>(), text.split_whitespace().collect::<Vec<_>>());
         assert_eq!(in_lines("ok    store: opens"), "ok    store: opens");
+    }
+
+    fn session(id: i64, participation: i64, code: i64) -> Value {
+        json!({ "SessionId": id, "ScheduleTs": "2999-01-01T15:00:00", "Participants": [{
+            "ParticipationId": participation, "ConnectCode": code, "ShouldAutoDeliverCode": "N", "ParticipantTimeZoneWindowsId": "UTC" }] })
+    }
+
+    /// What `check` says of the two sources together.
+    fn together(first: &Value, second: &Value) -> Vec<(&'static str, String)> {
+        let folder = tempfile::tempdir().unwrap();
+        let source = |name: &str, said: &Value| {
+            std::fs::write(folder.path().join(name), json!([said]).to_string()).unwrap();
+            format!("[[source]]\nname = \"{name}\"\nkind = \"file\"\npath = \"{name}\"\n")
+        };
+        let text = source("first", first) + &source("second", second);
+        let config = config::parse(&text, Some(&folder.path().join("punctual.toml")), &[]).unwrap_or_else(|m| panic!("{m}"));
+        let mut report = Report::default();
+        sources(&config, &runtime().unwrap(), &mut report);
+        report.0.into_iter().filter(|f| f.what == "sources together").map(|f| (f.level, f.text)).collect()
+    }
+
+    #[test]
+    fn what_two_sources_tell_differently_is_named() {
+        assert_eq!(together(&session(1, 11, 701), &session(2, 21, 702)), []);
+        assert_eq!(together(&session(1, 11, 701), &session(1, 11, 701)), [], "the same is one session");
+        for (second, people) in [
+            (session(1, 11, 702), &["session 1, participation 11"][..]),
+            (session(2, 21, 701), &["session 1, participation 11", "session 2, participation 21"]),
+        ] {
+            let said = together(&session(1, 11, 701), &second);
+            assert_eq!(said.len(), people.len(), "{said:?}");
+            for ((level, text), who) in said.iter().zip(people) {
+                assert!(*level == "error" && text.starts_with(who) && text.ends_with("nothing is sent (ambiguous)"), "{text}");
+                assert!(!text.contains("70"), "no code: {text}");
+            }
+        }
     }
 }

@@ -153,3 +153,41 @@ async fn exit_of(engine: &Engine, report: &OnceReport) -> anyhow::Result<Exit> {
     let guarded = !engine.outbox().guards().await?.is_empty();
     Ok(if needs_attention(&status) || guarded || t.rejected > 0 { Exit::Attention } else { Exit::Done })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config;
+
+    #[tokio::test]
+    async fn a_source_that_is_taken_out_wants_a_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = |name: &str, more: &str| format!("[[source]]\nname = \"{name}\"\nkind = \"file\"\npath = \"{name}\"\n{more}");
+        for (name, id) in [("first", 1), ("second", 2)] {
+            let person = json!({ "ParticipationId": id * 10, "ConnectCode": 700 + id, "ShouldAutoDeliverCode": "E",
+                "ParticipantEmailAddress": "trevor@example.com", "ParticipantTimeZoneWindowsId": "UTC" });
+            let list = json!([{ "SessionId": id, "ScheduleTs": "2999-01-01T15:00:00", "Participants": [person] }]);
+            std::fs::write(folder.path().join(name), list.to_string()).unwrap();
+        }
+        let configured = |sources: &str, run: &str| {
+            let text = format!(
+                "[practice]\nname = \"Lakeside\"\n[adopt]\ninvites = true\n[run]\n{run}\n[store]\nurl = \"sqlite://punctual.db\"\n\
+                 [email]\nfrom = \"Lakeside <a@example.org>\"\n[[email.relay]]\nkind = \"folder\"\npath = \"outbox\"\n{sources}"
+            );
+            config::parse(&text, Some(&folder.path().join("punctual.toml")), &[]).map_err(|mistakes| mistakes.to_string())
+        };
+        let (first, second) = (source("first", ""), source("second", ""));
+        let engine = Engine::start(configured(&format!("{first}{second}"), "").unwrap(), Arc::new(WallClock)).await.unwrap();
+        assert_eq!(engine.once().await.unwrap().sources_failed, 0);
+        assert_eq!(usable(&|| configured(&format!("{second}{first}"), ""), &engine).await, Ok(()), "none is missing");
+        let refusal = usable(&|| configured(&first, ""), &engine).await.unwrap_err();
+        assert!(refusal.contains("no source second any more, and 3 messages") && refusal.contains("was = \"second\""), "{refusal}");
+        let renamed = source("second", "was = \"gone\"\n").replace("name = \"second\"", "name = \"desk\"").replace("gone", "second");
+        assert_eq!(usable(&|| configured(&format!("{first}{renamed}"), ""), &engine).await, Ok(()), "it has another name");
+        let word = refusal.split("accept_change = \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        assert_eq!(usable(&|| configured(&first, &format!("accept_change = \"{word}\"")), &engine).await, Ok(()), "they are to be held");
+        assert!(usable(&|| configured(&first, "accept_change = \"another word\""), &engine).await.is_err());
+    }
+}

@@ -1,6 +1,7 @@
 //! What waits: for a connection, for quiet hours, for the first look at its source, for a relay that is at fault. On a clock that goes on while a
 //! message is handed over.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -14,7 +15,7 @@ use punctual::dispatch::{Dispatcher, Lane, Span, Tally};
 use punctual::message::{Content, Message};
 use punctual::notice::Reason;
 use punctual::outbox::memory::MemoryOutbox;
-use punctual::outbox::{Filter, State};
+use punctual::outbox::{Act, Filter, State};
 use punctual::outcome::Outcome;
 use punctual::render::{Renderer, Settings};
 use punctual::retry::DoubtPolicy;
@@ -352,4 +353,47 @@ async fn a_second_copy_does_not_say_tomorrow_on_the_day_itself() {
         practice.once(&lane).await;
         assert_eq!(relay.took(at(begun)).len(), copies, "{begun}");
     }
+}
+
+/// A relay that makes the program panic while the first message is prepared for it.
+struct Defective {
+    relay: Arc<Relay>,
+    /// How often it was asked for its name.
+    asked: AtomicUsize,
+}
+
+#[async_trait]
+impl Transport for Defective {
+    fn name(&self) -> &str {
+        assert_ne!(self.asked.fetch_add(1, Ordering::Relaxed), 0, "a defect");
+        self.relay.name()
+    }
+
+    fn concurrency(&self) -> usize {
+        self.relay.concurrency()
+    }
+
+    async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn) -> Outcome {
+        self.relay.deliver(message, doubt).await
+    }
+
+    async fn probe(&self) -> Result<String, String> {
+        self.relay.probe().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_cannot_be_made_is_held_and_the_others_go() {
+    let practice = Practice::new(at(NOW), "");
+    practice.walk(&by_mail(1..=3, "2026-11-24T18:00:00")).await;
+    let relay = Relay::new(&practice.clocks, 1);
+    let defective: Arc<dyn Transport> = Arc::new(Defective { relay: Arc::clone(&relay), asked: AtomicUsize::new(0) });
+    let lane = Arc::new(Lane::new(Channel::Email, DoubtPolicy::Resend, vec![defective]));
+    assert_eq!(practice.once(&lane).await.accepted, 2, "the others go, and the process goes on");
+    assert_eq!(practice.count(State::Held, Some(Reason::Template)).await, 1);
+    assert_eq!(practice.once(&lane).await.accepted, 0, "no start meets it again");
+    let held = practice.dispatcher.outbox.list(&Filter { states: vec![State::Held], ..Filter::default() }).await.unwrap();
+    practice.dispatcher.outbox.act(&[held[0].notice.key], Act::Release, practice.clocks.now()).await.unwrap();
+    assert_eq!(practice.once(&lane).await.accepted, 1, "until somebody releases it");
+    assert_eq!(relay.took(at(NOW)).len(), 3);
 }

@@ -77,7 +77,8 @@ mod tests {
     use super::super::query;
     use super::super::sealed::{Sealer, StoreKey};
     use super::*;
-    use crate::session::{ParticipationId, Presence, Role, SessionId};
+    use crate::outbox::State;
+    use crate::session::{ParticipationId, Presence, Role, Rsvp, SessionId};
     use crate::source::kept;
 
     /// A file as that version left it.
@@ -134,6 +135,52 @@ mod tests {
         assert_eq!(key, [0; 32], "the key is drawn once");
         migrate(&mut connection, [1; 32]).unwrap();
     }
+
+    /// Until the twelfth version a session that two sources listed stood there twice, each with a part of its history.
+    #[test]
+    fn a_session_that_stood_under_two_sources_stands_once_with_all_that_was_told() {
+        for key in [None, Some(StoreKey::parse(&"5a".repeat(32)).unwrap())] {
+            let sealer = Sealer::new(key.as_ref());
+            let mut connection = of_version(12, &sealer);
+            connection.execute_batch(TWICE).unwrap();
+            migrate(&mut connection, [1; 32]).unwrap();
+            let stands: Vec<(String, i64)> = connection
+                .prepare("SELECT source || ' ' || id, replan FROM session ORDER BY id")
+                .and_then(|mut s| s.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
+                .unwrap();
+            let once = [("desk 1", 1), ("clinic 2", 0), ("clinic 3", 1)].map(|(place, again)| (place.to_owned(), again));
+            assert_eq!(stands, once, "under the one that lists it, and was heard last; planned again");
+            let known =
+                |source: &str, session, id| query::participant(&connection, source, SessionId(session), ParticipationId(id)).unwrap();
+            let both = known("desk", 1, 11);
+            assert_eq!(
+                (both.facts.as_str(), both.rsvp.map(|r| r.says)),
+                ("desk's", Some(Rsvp::Declined)),
+                "what they answered is not lost"
+            );
+            let told: Vec<(i64, State)> = both.notices.iter().map(|n| (n.notice.due_at.timestamp_millis(), n.state)).collect();
+            assert_eq!(told, [(1, State::Accepted), (2, State::Waiting)], "nor what they were told by either");
+            assert_eq!((known("desk", 1, 12).facts.as_str(), known("clinic", 3, 31).facts.as_str()), ("of 12", "of 31"), "they came along");
+            connection.execute("INSERT INTO session (source, id, revision, digest, start_at, ambiguous, record) VALUES ('desk', 2, 1, '', 0, '[]', '')", [])
+                .expect_err("a session stands once from now on");
+        }
+    }
+
+    /// Session 1 is listed by both, the desk was heard last; 2 by the clinic alone; 3 has left the desk's list.
+    const TWICE: &str = "INSERT INTO identity (id, reference_key) VALUES (1, zeroblob(32));
+        INSERT INTO source (name, last_snapshot_at, policy_digest) VALUES ('clinic', 10, ''), ('desk', 20, '');
+        INSERT INTO session (source, id, revision, digest, start_at, ambiguous, record, presence)
+            SELECT column1, column2, 1, seal('digest', column1 || '/' || column2, 'd'), 0, '[]', seal('record', column1 || '/' || column2, '{}'), column3
+            FROM (VALUES ('clinic', 1, 'listed'), ('desk', 1, 'listed'), ('clinic', 2, 'listed'), ('clinic', 3, 'listed'), ('desk', 3, 'absent'));
+        INSERT INTO participant (source, session_id, participation_id, first_seen, start_at, start_known_at, adopted, facts, facts_known_at, cancelled,
+                                 absences)
+            SELECT column1, column2, column3, 0, 0, 0, 0, seal('facts', column1 || '/' || column2 || '/' || column3, column4), 0, 0, 0
+            FROM (VALUES ('clinic', 1, 11, 'clinic''s'), ('desk', 1, 11, 'desk''s'), ('clinic', 1, 12, 'of 12'), ('desk', 3, 31, 'of 31'));
+        INSERT INTO rsvp VALUES ('clinic', 1, 11, 'declined', 'unknown', 5);
+        INSERT INTO notice (key, source, session_id, participation_id, role, occasion, channel, address, start_at, due_at, useful_until, state,
+                            attempts, changed_at, epoch)
+            SELECT column1, column2, 1, 11, 'participant', 'invite', 'email', seal_alike('address', 't@example.com'), 0, column3, 0, column4, 0, 0, 0
+            FROM (VALUES (zeroblob(16), 'clinic', 1, 'accepted'), (randomblob(16), 'desk', 2, 'waiting'));";
 
     /// Who was answered has written: they need not be told again how to stop.
     #[test]
