@@ -126,6 +126,9 @@ async fn what_is_too_late_lapses_loudly() {
     assert_eq!(rows.iter().map(|r| (r.session_id.0, r.reason.as_str())).collect::<Vec<_>>(), [(1, "lapsed")]);
     let facts = status::status(&desk, day("2026-11-27T14:59:00Z")).await.unwrap();
     assert_eq!((facts.lapsed, facts.attention), (1, true));
+    // The source has said something meanwhile, or that would want attention.
+    world.set("2026-11-27T15:01:00Z");
+    world.walk(&one(START)).await;
     let facts = status::status(&desk, day("2026-11-27T15:01:00Z")).await.unwrap();
     assert_eq!((facts.lapsed, facts.attention), (0, false), "for a day");
 }
