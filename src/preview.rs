@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
-use crate::contact::{Address, ConnectCode, Passkey};
+use crate::contact::{Address, ConnectCode, Passkey, PersonName};
 use crate::message::SmsEncoding;
 use crate::notice::{Decision, Notice, Occasion, Omission, Reason};
 use crate::outbox::KnownMap;
@@ -221,7 +221,10 @@ impl Request<'_> {
         };
         let Some((session, person)) = decided.session.and_then(|s| Some((s, s.participant(notice.participation)?))) else { return line };
         match self.render(decided, notice, session, person) {
-            Ok(rendered) => self.show(&mut line, rendered, person),
+            Ok(rendered) => {
+                let shown = if self.reveal { None } else { Some(self.render_anonymously(decided, notice, session, person)) };
+                show(&mut line, rendered, shown);
+            }
             Err(error) => {
                 line.verdict = "omit";
                 line.reason = Some(if matches!(error, RenderError::Leak { .. }) { Reason::Leak } else { Reason::Template }.as_str());
@@ -247,45 +250,69 @@ impl Request<'_> {
         self.renderer.render(&facts, notice.due_at.max(self.now))
     }
 
-    fn show(&self, line: &mut Line, rendered: Rendered, person: &Participant) {
-        let mask = Mask { code: person.code.filter(|_| !self.reveal), passkey: person.passkey.as_ref().filter(|_| !self.reveal) };
-        line.locale = Some(rendered.locale);
-        if self.reveal {
-            line.bytes = Some(rendered.message.content.bytes().into());
-        }
-        match rendered.parts {
-            Parts::Email { message_id, subject, text, html } => {
-                line.message_id = Some(message_id);
-                line.subject = Some(mask.hide(&subject));
-                line.text = Some(mask.hide(&text));
-                line.html = Some(mask.hide(&html));
-            }
-            Parts::Sms { text, encoding, segments } => {
-                line.sms = Some(mask.hide(&text));
-                line.encoding = Some(encoding);
-                line.segments = Some(segments);
-            }
-        }
+    /// The same message to nobody: no template can show what is not in it.
+    fn render_anonymously(
+        &self,
+        of: &Decided<'_>,
+        notice: &Notice,
+        session: &Session,
+        person: &Participant,
+    ) -> Result<Rendered, RenderError> {
+        let session = anonymous(session);
+        let person = session.participant(person.id).expect("it has the participants of the session that it was made of");
+        self.render(of, notice, &session, person)
     }
 }
 
-/// Hides a participant's own code and passkey in what a bystander may read.
-struct Mask<'a> {
-    code: Option<ConnectCode>,
-    passkey: Option<&'a Passkey>,
+/// `shown`: what is shown of the message in place of its own words.
+fn show(line: &mut Line, rendered: Rendered, shown: Option<Result<Rendered, RenderError>>) {
+    line.locale = Some(rendered.locale);
+    if shown.is_none() {
+        line.bytes = Some(rendered.message.content.bytes().into());
+    }
+    match &rendered.parts {
+        Parts::Email { message_id, .. } => line.message_id = Some(message_id.clone()),
+        Parts::Sms { encoding, segments, .. } => (line.encoding, line.segments) = (Some(*encoding), Some(*segments)),
+    }
+    let mask = if shown.is_some() { placeholders_as_stars } else { str::to_owned };
+    match shown.map(|shown| shown.map(|rendered| rendered.parts)).unwrap_or(Ok(rendered.parts)) {
+        Ok(Parts::Email { subject, text, html, .. }) => {
+            (line.subject, line.text, line.html) = (Some(mask(&subject)), Some(mask(&text)), Some(mask(&html)));
+        }
+        Ok(Parts::Sms { text, .. }) => line.sms = Some(mask(&text)),
+        Err(error) => line.detail = Some(format!("only --reveal can show it: {error}")),
+    }
 }
 
-impl Mask<'_> {
-    fn hide(&self, text: &str) -> String {
-        let mut hidden = text.to_owned();
-        if let Some(code) = self.code {
-            hidden = hidden.replace(&code.expose(), "*********").replace(&code.expose_grouped(), &code.to_string());
-        }
-        if let Some(passkey) = self.passkey {
-            hidden = hidden.replace(passkey.expose(), &passkey.to_string());
-        }
-        hidden
+/// The code of nobody, in what a bystander may read.
+const NOBODYS_CODE: u32 = 999_999_999;
+/// Likewise, the passkey.
+const NOBODYS_PASSKEY: &str = "00000000-0000-0000-0000-000000000000";
+
+/// A session of which nobody's name, code, passkey or topic is known. The host's name is: it is whom the others meet.
+fn anonymous(session: &Session) -> Session {
+    let mut session = session.clone();
+    if !session.topic.trim().is_empty() {
+        "(topic)".clone_into(&mut session.topic);
     }
+    (session.code, session.record) = (None, String::new());
+    session.unread.clear();
+    let host = session.host_name().cloned();
+    for person in &mut session.participants {
+        if !person.name.expose().is_empty() && (person.role == Role::Participant || host.is_none()) {
+            person.name = PersonName::clean("(name)");
+        }
+        person.code = person.code.and(ConnectCode::of(NOBODYS_CODE));
+        person.passkey = person.passkey.as_ref().and_then(|_| Passkey::parse(NOBODYS_PASSKEY).ok().flatten());
+    }
+    session
+}
+
+/// As a masked code and passkey print.
+fn placeholders_as_stars(text: &str) -> String {
+    let Some(code) = ConnectCode::of(NOBODYS_CODE) else { return text.to_owned() };
+    let stars = text.replace(&code.expose(), "*********").replace(&code.expose_grouped(), &code.to_string());
+    stars.replace(NOBODYS_PASSKEY, "********")
 }
 
 fn omit(o: &Omission) -> Line {

@@ -69,6 +69,9 @@ impl Visits {
             self.0.remove(&digest);
             return None;
         };
+        if user.role != visit.user.role {
+            visit.revealed.clear();
+        }
         visit.user = user;
         visit.seen = now;
         Some(visit.clone())
@@ -153,6 +156,10 @@ mod tests {
         let visit = visits.find("id", |_| Some(jane("a")), minute(2)).unwrap();
         assert_eq!((visit.revealed(one, minute(2)), visit.revealed(other, minute(2))), (Some(minute(6)), None));
         assert_eq!(visit.revealed(one, minute(6)), None);
+        let viewer = visits.find("id", |_| Some(User { role: Role::Viewer, ..jane("a") }), minute(3)).unwrap();
+        assert_eq!(viewer.revealed(one, minute(3)), None, "whoever may not reveal sees nothing that is");
+        let again = visits.find("id", |_| Some(jane("a")), minute(4)).unwrap();
+        assert_eq!(again.revealed(one, minute(4)), None);
     }
 
     #[test]

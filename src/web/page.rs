@@ -6,10 +6,12 @@
 use std::sync::LazyLock;
 
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY, REFRESH, RETRY_AFTER,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tera::{Context, Tera};
 
@@ -181,6 +183,15 @@ impl IntoResponse for Trouble {
         };
         render(status, "problem.html", &Told { title, text })
     }
+}
+
+/// Asks the browser to load the page anew when what it reveals is to be hidden again, whether anybody touches it or not.
+pub(super) fn hidden_at(mut response: Response, until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Response {
+    if let Some(until) = until {
+        let seconds = (until - now).num_seconds().max(0) + 1;
+        response.headers_mut().insert(REFRESH, HeaderValue::from(seconds));
+    }
+    response
 }
 
 /// Too many attempts: when the next one may be.

@@ -84,7 +84,9 @@ pub(super) async fn notice(
         frozen,
         revealed,
     };
-    Ok(page::render(StatusCode::OK, "notice.html", &facts))
+    let notice = &opened.entry.notice;
+    let until = looking.visitor.visit.revealed((notice.session, notice.participation), looking.now);
+    Ok(page::hidden_at(page::render(StatusCode::OK, "notice.html", &facts), until, looking.now))
 }
 
 /// The HTML of its e-mail, for the frame.

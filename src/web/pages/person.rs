@@ -62,7 +62,8 @@ pub(super) async fn person(
     let entries = agenda::of(&office.desk, session, now).await?;
     let entry = entries.iter().find(|e| e.people.iter().any(|p| p.id == id)).ok_or_else(none)?;
     let person = entry.people.iter().find(|p| p.id == id).ok_or_else(none)?;
-    let revealed = match looking.visitor.visit.revealed((session, id), now) {
+    let until = looking.visitor.visit.revealed((session, id), now);
+    let revealed = match until {
         Some(until) => revealed(&looking, session, id, until).await?,
         None => None,
     };
@@ -79,7 +80,7 @@ pub(super) async fn person(
         history: History::of(&told.notices, office),
         revealed,
     };
-    Ok(page::render(StatusCode::OK, "person.html", &facts))
+    Ok(page::hidden_at(page::render(StatusCode::OK, "person.html", &facts), until, now))
 }
 
 async fn revealed(
