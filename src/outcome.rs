@@ -5,9 +5,11 @@ use std::time::Duration;
 mod redact;
 pub mod refusal;
 mod status;
+mod unsaid;
 
 pub use redact::{redacted, without_recipient};
 pub(crate) use status::EnhancedStatus;
+pub use unsaid::Unsaid;
 
 /// The pause of a channel whose fault showed in the answer to one message: none yet. Another message may ask it at once, and the channel pauses
 /// if that one meets a fault, too; one recipient never stops the others.

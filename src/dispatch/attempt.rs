@@ -31,7 +31,7 @@ impl Dispatcher {
             if !matches!(outcome, Outcome::ChannelFault { .. } | Outcome::Fenced) {
                 queue.took(self.clock.now() - begun);
             }
-            self.settlement(lane, &ready, outcome)
+            self.settlement(lane, &ready, outcome.without(&ready.unsaid))
         };
         // The connection is free; that this message's end is not durable yet delays no other one.
         drop(permit);

@@ -10,6 +10,7 @@ use crate::contact::Channel;
 use crate::message::{Content, Message};
 use crate::notice::{Decision, Notice, Occasion, Reason};
 use crate::outbox::{self, Begin, Claim, KnownMap, KnownNotice, Lease, Settlement, State};
+use crate::outcome::Unsaid;
 use crate::plan::diff::{Verdict, of_participant, revalidate, state_after};
 use crate::plan::{self, Recipient, Suppressions};
 use crate::render::{Facts, RenderError, calls_it_another_day};
@@ -37,6 +38,8 @@ pub(super) struct Ready {
     pub(super) attempts: u32,
     /// It is the second copy of a message in doubt.
     pub(super) again: bool,
+    /// Words of the session that a server may repeat, and nobody is told.
+    pub(super) unsaid: Unsaid,
     /// When that was decided.
     pub(super) decided_at: DateTime<Utc>,
     /// Until when it holds at the most: its use, quiet hours, and the day that it calls today or tomorrow.
@@ -226,6 +229,7 @@ impl Dispatcher {
             begun: false,
             attempts: claim.entry.attempts,
             again: doubtful,
+            unsaid: unsaid(session),
             decided_at: now,
             holds_until,
         })
@@ -238,6 +242,12 @@ impl Dispatcher {
         let midnight = zone.local(now).civil.date().succ_opt().map(|day| zone.instant(day.and_time(NaiveTime::MIN)));
         [quiet, midnight].into_iter().flatten().fold(notice.useful_until, DateTime::min)
     }
+}
+
+/// Names and topic: what a message may hold that a server repeats.
+fn unsaid(session: &Session) -> Unsaid {
+    let names = session.participants.iter().map(|person| person.name.expose());
+    Unsaid::of(names.chain([session.topic.as_str()]))
 }
 
 /// It is the second copy of a message in doubt.
