@@ -348,9 +348,13 @@ impl KnownNotice {
         self.told() || matches!(self.reason, Some(Reason::Adopted | Reason::Told))
     }
 
-    /// When the participant heard it. What is in doubt went when it was due: it may have been looked at again since.
+    /// When the participant heard it. What is in doubt, and has gone on since, went when it was due.
     pub fn heard_at(&self) -> DateTime<Utc> {
-        if self.doubted && !matches!(self.state, State::Accepted | State::Sending) { self.notice.due_at } else { self.changed_at }
+        if self.doubted && !matches!(self.state, State::Accepted | State::Unknown | State::Sending) {
+            self.notice.due_at
+        } else {
+            self.changed_at
+        }
     }
 }
 
@@ -1143,6 +1147,15 @@ pub trait Outbox: Send + Sync {
 
     /// Removes what need not be kept. What may still be sent stays, with its session. The ledger tells what was removed.
     async fn purge(&self, now: DateTime<Utc>, retention: Retention) -> Result<Purged>;
+}
+
+/// How the ledger names an address of the suppression list: 32 hexadecimal digits that nobody without the store's own key can try.
+pub fn keyed_name(reference_key: &[u8; 32], suppression_key: &str) -> String {
+    use hmac::{Hmac, KeyInit, Mac};
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(reference_key).expect("HMAC takes keys of any length");
+    mac.update(b"suppression ");
+    mac.update(suppression_key.as_bytes());
+    data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes()[..16])
 }
 
 /// What an address is remembered by in the suppression list: a digest, so that the list itself tells nobody's address.

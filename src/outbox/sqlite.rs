@@ -491,6 +491,27 @@ impl Outbox for SqliteOutbox {
         if !total.is_empty() {
             self.note(now, "purged", &total.in_words()).await?;
         }
+        self.forget().await?;
         Ok(total)
+    }
+}
+
+/// Looks for readers of what was before a prune, and the time from one to the next: they read for milliseconds.
+const FORGET_LOOKS: u32 = 50;
+const FORGET_EVERY: std::time::Duration = std::time::Duration::from_millis(100);
+
+impl SqliteOutbox {
+    /// What was removed leaves the file: its pages are overwritten in the log, and copied back. While somebody reads, it is tried again; after a few
+    /// seconds with the next writes.
+    async fn forget(&self) -> Result<()> {
+        self.writer.forget();
+        for _ in 0..FORGET_LOOKS {
+            self.writer.write("checkpoint", |_| Ok(())).await?;
+            if self.writer.has_forgotten() {
+                break;
+            }
+            tokio::time::sleep(FORGET_EVERY).await;
+        }
+        Ok(())
     }
 }

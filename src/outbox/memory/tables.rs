@@ -16,7 +16,8 @@ use crate::outbox::words::resent;
 use crate::outbox::{
     Act, Alert, Also, Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, GuardKind, Known, KnownNotice, Lease,
     LedgerRow, Member, Phase, Purged, REMINDED_MAX, Recovered, Reminded, Rest, Retention, SHARED_MAX, SaidBy, SeenSession, Settlement,
-    SourceStatus, StaffLetter, Standing, State, Status, StoredSession, SuppressedAddress, Touch, Walk, WalkedSession, suppression_key,
+    SourceStatus, StaffLetter, Standing, State, Status, StoredSession, SuppressedAddress, Touch, Walk, WalkedSession, keyed_name,
+    suppression_key,
 };
 use crate::outcome::Suppression;
 use crate::session::{Fault, ParticipationId, Presence, SessionId};
@@ -528,7 +529,7 @@ impl Tables {
     pub(super) fn suppress(&mut self, now: DateTime<Utc>, address: &Address, kind: Suppression, said_by: SaidBy) -> bool {
         let put = self.put_suppressed(address, kind, now, (said_by, None));
         if put {
-            self.append(LedgerRow::note(now, "suppressed", &format!("{}: {}", kind.as_str(), suppression_key(address))));
+            self.append(LedgerRow::note(now, "suppressed", &format!("{}: {}", kind.as_str(), named(&suppression_key(address)))));
         }
         put
     }
@@ -538,7 +539,7 @@ impl Tables {
         let removed = self.suppressions.remove(key).is_some();
         if removed {
             self.plan_left_out(now);
-            self.append(LedgerRow::note(now, "unsuppressed", key));
+            self.append(LedgerRow::note(now, "unsuppressed", &named(key)));
         }
         removed
     }
@@ -735,4 +736,9 @@ fn matches(filter: &Filter, entry: &Entry) -> bool {
         && filter.occasion.is_none_or(|o| notice.occasion == o)
         && (filter.states.is_empty() || filter.states.contains(&entry.state))
         && (filter.keys.is_empty() || filter.keys.contains(&notice.key))
+}
+
+/// How the ledger names an address. Nothing of it is kept, so its key is nobody's.
+fn named(key: &str) -> String {
+    keyed_name(&[0; 32], key)
 }

@@ -56,6 +56,20 @@ pub(super) fn link_of(connection: &Connection, seq: i64) -> rusqlite::Result<Opt
     Ok(found.flatten())
 }
 
+/// Whether the ledger's triggers stand: without them rows can be changed and taken out, and nothing says so.
+pub(super) fn is_guarded(connection: &Connection) -> rusqlite::Result<Result<(), String>> {
+    let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'ledger'
+               AND name IN ('ledger_keeps_its_rows', 'ledger_loses_no_row') AND sql LIKE '%RAISE(ABORT%'";
+    let stand: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+    Ok(if stand == 2 {
+        Ok(())
+    } else {
+        Err("the triggers that keep the ledger's rows are not there: somebody changed the file. Keep it as it is, find out who did, and go on with a \
+             backup (docs/operations.md)"
+            .to_owned())
+    })
+}
+
 /// The last row that a purge took, or is about to take.
 pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<Option<Anchor>> {
     let sql = "SELECT detail FROM ledger WHERE event = 'checkpoint' ORDER BY seq DESC LIMIT 1";

@@ -16,7 +16,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::migrate::{APPLICATION_ID, VERSION, migrate, version};
 use super::restore::{New, Origin};
 use super::sealed::Sealer;
-use super::{mark, restore, sealed};
+use super::{history, mark, restore, sealed};
 use crate::outbox::{Result, StoreError};
 
 /// How long a write waits for another process that writes (a command, a backup). Longer is a fault.
@@ -103,6 +103,10 @@ pub(super) fn open(path: &Path, access: Access, sealer: &Sealer) -> Result<Opene
         }
     } else {
         sealed::admit(&connection, sealer, false).map_err(sql)?.map_err(fail)?;
+    }
+    // A command may look at such a file: `ledger verify` says what is wrong with it.
+    if access == Access::Daemon {
+        history::is_guarded(&connection).map_err(sql)?.map_err(fail)?;
     }
     Ok(Opened { connection, lock, origin })
 }

@@ -24,6 +24,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Error};
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretBox};
 use sha2::Sha256;
 
@@ -58,12 +59,12 @@ impl StoreKey {
 
     /// A practice's id, in which nobody without the key can try addresses: it goes into each notice's key.
     pub fn keyed(&self, practice: &str) -> String {
-        format!("{practice}/{}", HEXLOWER.encode(&self.expand("notices")))
+        format!("{practice}/{}", HEXLOWER.encode(&*self.expand("notices")))
     }
 
     /// HKDF-Expand, one block: the key is random as it is.
-    fn expand(&self, purpose: &str) -> [u8; 32] {
-        mac(self.0.expose_secret(), &[b"punctual store 1: ", purpose.as_bytes(), &[1]])
+    fn expand(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(mac(self.0.expose_secret(), &[b"punctual store 1: ", purpose.as_bytes(), &[1]]))
     }
 }
 
@@ -78,14 +79,15 @@ fn mac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
 pub(super) struct Sealer(Option<Arc<Keys>>);
 
 struct Keys {
+    /// Wipes itself.
     cipher: XChaCha20Poly1305,
     /// Of nonces that are not drawn.
-    nonces: [u8; 32],
+    nonces: Zeroizing<[u8; 32]>,
 }
 
 impl Sealer {
     pub(super) fn new(key: Option<&StoreKey>) -> Self {
-        let keys = |key: &StoreKey| Keys { cipher: KeyInit::new(&key.expand("values").into()), nonces: key.expand("nonces") };
+        let keys = |key: &StoreKey| Keys { cipher: KeyInit::new(&(*key.expand("values")).into()), nonces: key.expand("nonces") };
         Self(key.map(|key| Arc::new(keys(key))))
     }
 

@@ -9,7 +9,7 @@ use super::history;
 use super::tx::Tx;
 use crate::contact::Address;
 use crate::notice::NoticeKey;
-use crate::outbox::{SaidBy, SuppressedAddress, suppression_key};
+use crate::outbox::{SaidBy, SuppressedAddress, keyed_name, suppression_key};
 use crate::outcome::Suppression;
 use crate::session::SessionId;
 
@@ -98,9 +98,12 @@ pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<SuppressedAd
     connection.prepare_cached(sql)?.query_map([], row)?.collect()
 }
 
-/// How the ledger, which is not sealed, names an address: by its key; in a sealed store by what nobody without the store's key can try.
+/// How the ledger, which is not sealed and leaves the store by itself, names an address: by what nobody without a key of the store can try.
 fn named(connection: &Connection, key: &str) -> rusqlite::Result<String> {
-    connection.prepare_cached("SELECT substr(seal_alike('suppression', ?1), 1, 32)")?.query_row([key], |row| row.get(0))
+    let sql = "SELECT seal_alike('suppression', ?1), reference_key FROM identity";
+    let (alike, reference_key): (String, [u8; 32]) =
+        connection.prepare_cached(sql)?.query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(if alike == key { keyed_name(&reference_key, key) } else { alike.chars().take(32).collect() })
 }
 
 fn row(row: &Row<'_>) -> rusqlite::Result<SuppressedAddress> {

@@ -6,7 +6,7 @@
 //! Invariants: an answer is sent only after its COMMIT returned. After any error of SQLite nothing is written any more.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
@@ -37,6 +37,8 @@ struct Job {
 #[derive(Default)]
 struct Shared {
     commits: AtomicU64,
+    /// Something was removed that the log still holds, and the file holds until the log is copied back.
+    forgetting: AtomicBool,
     /// Why nothing is written any more.
     poison: OnceLock<String>,
 }
@@ -88,6 +90,16 @@ impl Writer {
         Ok(value)
     }
 
+    /// What was removed is to leave the file and its log: with the next commits, as soon as nobody reads what was before.
+    pub(super) fn forget(&self) {
+        self.shared.forgetting.store(true, Ordering::Relaxed);
+    }
+
+    /// It has.
+    pub(super) fn has_forgotten(&self) -> bool {
+        !self.shared.forgetting.load(Ordering::Relaxed)
+    }
+
     fn ended(&self, action: &str) -> StoreError {
         let cause = self.shared.poison.get().cloned();
         StoreError { action: action.to_owned(), cause: cause.unwrap_or_else(|| "its writer thread ended in a panic".to_owned()) }
@@ -114,6 +126,9 @@ fn serve(connection: Connection, mut queue: mpsc::Receiver<Job>, shared: &Shared
         match commit(&connection, group) {
             Ok(answers) => {
                 shared.commits.fetch_add(1, Ordering::Relaxed);
+                if shared.forgetting.load(Ordering::Relaxed) && truncate(&connection) {
+                    shared.forgetting.store(false, Ordering::Relaxed);
+                }
                 for answer in answers {
                     answer();
                 }
@@ -121,6 +136,14 @@ fn serve(connection: Connection, mut queue: mpsc::Receiver<Job>, shared: &Shared
             Err((action, error)) => return give_up(&connection, shared, &explain(path, action, &error)),
         }
     }
+    // A clean stop leaves nothing in the log; if somebody still reads, the last one to close copies it back.
+    truncate(&connection);
+}
+
+/// Copies the log back into the file, and empties it. `false`: somebody reads what was before, or another process writes.
+fn truncate(connection: &Connection) -> bool {
+    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    busy.is_ok_and(|busy| busy == 0)
 }
 
 /// One transaction. The answers of a group that failed are dropped unsent, and so tell their callers.

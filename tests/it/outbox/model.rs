@@ -244,6 +244,9 @@ async fn seen(store: &Store) -> Vec<String> {
     // These two have the store's own time.
     let by_the_caller_s_clock = |row: &LedgerRow| !matches!(row.event.as_str(), "doubted" | "rerouted");
     for mut row in store.ledger().await.into_iter().filter(by_the_caller_s_clock) {
+        if row.event.ends_with("suppressed") {
+            row.detail = None; // it names the address by the store's own key
+        }
         if matches!(row.event.as_str(), "purged" | "checkpoint") {
             row.detail = None; // it counts, or names, the rows that are left out here
         }

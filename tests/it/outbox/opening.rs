@@ -290,3 +290,21 @@ async fn an_older_file_is_brought_up_to_date() {
     let (deliveries, _) = store.deliveries(key).await.unwrap();
     assert_eq!(deliveries.iter().map(|d| (d.attempt, d.outcome.as_deref())).collect::<Vec<_>>(), [(1, Some("crashed"))]);
 }
+
+/// Who takes the triggers out can change rows unseen: no process goes on with such a file.
+#[tokio::test]
+async fn without_the_ledgers_triggers_it_does_not_open() {
+    for harm in [
+        "DROP TRIGGER ledger_keeps_its_rows",
+        "DROP TRIGGER ledger_loses_no_row",
+        "DROP TRIGGER ledger_loses_no_row; CREATE TRIGGER ledger_loses_no_row BEFORE DELETE ON ledger BEGIN SELECT 1; END",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox.db");
+        drop(SqliteOutbox::open(&url(&path), Access::Daemon).unwrap());
+        Connection::open(&path).unwrap().execute_batch(harm).unwrap();
+        let said = refusal(&path, Access::Daemon);
+        assert!(said.contains("the triggers that keep the ledger's rows"), "{harm}: {said}");
+        assert!(SqliteOutbox::open(&url(&path), Access::Command).is_ok(), "a command may look at it");
+    }
+}

@@ -100,6 +100,51 @@ async fn no_file_of_it_shows_anybody() {
     }
 }
 
+/// Sealed or not: what a prune removed is gone from the disk, while the store is in use and after.
+#[tokio::test]
+async fn what_was_pruned_is_in_no_file() {
+    for key in [None, Some(key(7))] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox.db");
+        fill(open(&path, key.as_ref()).unwrap()).await;
+        let store = open(&path, key.as_ref()).unwrap();
+        // Somebody else has it open, too.
+        let command = SqliteOutbox::open_with(&format!("sqlite://{}", path.display()), Access::Command, key.as_ref()).unwrap();
+        assert!(!command.list(&Filter::default()).await.unwrap().is_empty());
+        let waiting: Vec<_> = store.list(&Filter::default()).await.unwrap().into_iter().map(|e| e.notice.key).collect();
+        store.act(&waiting, punctual::outbox::Act::Cancel, minute(3)).await.unwrap();
+        let all = punctual::outbox::Retention { content_before: minute(1 << 20), history_before: minute(1 << 20) };
+        store.purge(minute(1 << 20), all).await.unwrap();
+        let there = |when: &str| {
+            let bytes = bytes(folder.path());
+            for text in ["Zebulon Quux", "817263549", "817-263-549"] {
+                assert!(!bytes.windows(text.len()).any(|w| w == text.as_bytes()), "{text}, {when}, key {}", key.is_some());
+            }
+        };
+        there("after the prune");
+        drop(command);
+        drop(store);
+        there("after the stop");
+    }
+}
+
+/// Whoever has the ledger cannot try numbers against it, with or without a key file.
+#[tokio::test]
+async fn the_ledger_names_an_address_by_a_key() {
+    for key in [None, Some(key(7))] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder.path().join("outbox.db"), key.as_ref()).unwrap();
+        let address = text(42);
+        assert!(store.suppress(minute(1), &address, Suppression::OptedOut).await.unwrap());
+        assert!(store.unsuppress(minute(2), &suppression_key(&address)).await.unwrap());
+        let rows = store.ledger(None, 0, 10).await.unwrap();
+        let details: Vec<String> = rows.into_iter().filter_map(|row| row.detail).collect();
+        assert_eq!(details.len(), 2);
+        assert!(details.iter().all(|detail| !detail.contains(&suppression_key(&address)[..8])), "{details:?}");
+        assert!(details[0].ends_with(&details[1]), "the same address is named the same: {details:?}");
+    }
+}
+
 #[tokio::test]
 async fn it_opens_with_its_own_key_alone() {
     let folder = tempfile::tempdir().unwrap();
