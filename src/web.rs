@@ -7,7 +7,7 @@
 //! source's name and the status.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,7 @@ mod api;
 mod connection;
 mod door;
 mod feedback;
+mod guard;
 mod health;
 pub mod hook;
 mod kannel;
@@ -68,6 +69,10 @@ pub struct Settings {
     pub callbacks: Vec<Callback>,
     /// The users file; `None`: there are neither pages nor an API.
     pub users: Option<PathBuf>,
+    /// By which address staff and programs reach it; `None`: by whatever name.
+    pub public_url: Option<Url>,
+    /// Proxies that are believed where a request comes from, beside those on this machine.
+    pub trusted: Vec<IpAddr>,
     /// Who sees names on the pages.
     pub show_names: ShowNames,
     /// How much and how long.
@@ -305,6 +310,7 @@ fn routes(shared: Arc<Shared>) -> Router {
     routes
         .fallback(async || Problem::not_found("there is nothing at this address"))
         .method_not_allowed_fallback(async || Problem::method())
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), guard::by_our_name))
         .with_state(shared)
 }
 

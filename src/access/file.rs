@@ -74,6 +74,11 @@ struct Stamp {
 }
 
 impl Followed {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Reads nothing yet.
     pub fn new(path: PathBuf) -> Self {
         Self { path, last: Mutex::new((None, Arc::default())) }

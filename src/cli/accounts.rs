@@ -9,9 +9,11 @@ use qrcode::render::unicode::Dense1x2;
 use serde_json::json;
 
 use super::table::{Look, Tone, table};
-use super::{Exit, TokenCommand, UserCommand};
+use super::{Exit, TokenCommand, UserCommand, runtime};
 use crate::access::{self, Access, Name, Role, Token, User, file, password, totp};
+use crate::clock::{Clock, WallClock};
 use crate::config::Config;
+use crate::daemon::{open_store, store_exists};
 
 pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
     let path = path(config)?;
@@ -24,11 +26,16 @@ pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: L
             access.user.retain(|u| u.name != *name);
             access.user.push(User { name: name.clone(), role: (*role).into(), argon2id, totp });
             file::write(path, &access).map_err(anyhow::Error::msg)?;
+            noted(config, "user_added", &format!("{name}, {}", word((*role).into())));
             println!("{name} is {} now; {}", word((*role).into()), if was_there { "the password was changed" } else { "added" });
         }
-        UserCommand::Totp { name, off } => totp(path, access, (&config.raw.practice.name, name), *off, colors)?,
+        UserCommand::Totp { name, off } => {
+            totp(path, access, (&config.raw.practice.name, name), *off, colors)?;
+            noted(config, "user_totp", &format!("{name}, {}", if *off { "off" } else { "on" }));
+        }
         UserCommand::Remove { name } => {
             remove(path, access, |a| a.user.retain(|u| u.name != *name))?;
+            noted(config, "user_removed", name.as_str());
             println!("{name} is removed, and logged out");
         }
         UserCommand::List => {
@@ -52,20 +59,48 @@ pub(super) fn token(config: &Config, command: &TokenCommand, json: bool, colors:
             let scopes = access::Scope::ALL.into_iter().filter(|s| scope.iter().any(|asked| access::Scope::from(*asked) == *s)).collect();
             access.token.push(Token { name: name.clone(), scopes, sha256: access::digest(&token) });
             file::write(path, &access).map_err(anyhow::Error::msg)?;
+            noted(config, "token_added", &format!("{name}, {}", scope_words(&access, name)));
             eprintln!("The token of {name}; it is shown this once, and kept as a digest:");
             println!("{token}");
         }
         TokenCommand::Remove { name } => {
             remove(path, access, |a| a.token.retain(|t| t.name != *name))?;
+            noted(config, "token_removed", name.as_str());
             println!("{name} is removed");
         }
         TokenCommand::List => {
-            let scopes = |t: &Token| t.scopes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-            let rows = access.token.iter().map(|t| (t.name.to_string(), scopes(t)));
+            let rows = access.token.iter().map(|t| (t.name.to_string(), scope_words(&access, &t.name)));
             list(rows.collect(), ["Token", "Scopes"], json, colors);
         }
     }
     Ok(Exit::Done)
+}
+
+fn scope_words(access: &Access, name: &Name) -> String {
+    let scopes = access.token.iter().filter(|t| t.name == *name).flat_map(|t| &t.scopes);
+    scopes.map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// Who may do what is part of the record, and so is who decided it: the account that ran the command. Where there is no store yet, there is no
+/// record. The deed is done by now: a record that cannot be written is told, and undoes nothing.
+fn noted(config: &Config, event: &str, detail: &str) {
+    let note = || {
+        let detail = format!("{detail}, by {}", account());
+        let store = open_store(config, false)?;
+        anyhow::Ok(runtime()?.block_on(store.note(WallClock.now(), event, &detail))?)
+    };
+    if store_exists(config)
+        && let Err(why) = note()
+    {
+        eprintln!("It is done, and could not be written to the ledger: {why:#}");
+    }
+}
+
+/// `root (for jane)`: as the system knows it, and whom sudo worked for.
+fn account() -> String {
+    let named = |key: &str| std::env::var(key).ok().filter(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic()));
+    let account = format!("account {}", rustix::process::getuid().as_raw());
+    named("SUDO_USER").map_or(account.clone(), |user| format!("{account} (for {user})"))
 }
 
 /// The secret is told to whoever types this, and to nobody else.

@@ -451,6 +451,10 @@ pub struct Server {
     pub show_names: ShowNames,
     /// Staff who may use the pages, and tokens for the API: `punctual user add`, `punctual token add`. Not set: neither is served.
     pub users_file: Option<PathBuf>,
+    /// The address by which staff and programs reach it through a proxy: requests by another name are refused, cookies go by its scheme.
+    pub public_url: Option<String>,
+    /// Addresses of proxies that are believed where a request comes from, beside those on this machine.
+    pub trusted_proxy: Vec<String>,
 }
 
 /// Who sees names.

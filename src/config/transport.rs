@@ -1,11 +1,13 @@
 //! Relays, gateways and what sources and the server need: which keys go with which kind, and what is made of them.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 use super::callback;
 use super::check::{Base, Source, SourceKind};
@@ -133,8 +135,31 @@ pub(super) fn server(raw: &Raw, sources: &[Source], base: &Base<'_>, document: &
         raw::ShowNames::Operators => ShowNames::Operators,
         raw::ShowNames::Never => ShowNames::Never,
     };
-    let limits = Limits::default();
-    listen.ok().filter(|_| needed).map(|listen| web::Settings { listen, push, hook, callbacks, users, show_names, limits })
+    let (public_url, trusted) = by_proxy(raw, base, document);
+    let settings =
+        |listen| web::Settings { listen, push, hook, callbacks, users, show_names, public_url, trusted, limits: Limits::default() };
+    listen.ok().filter(|_| needed).map(settings)
+}
+
+/// By which address it is reached, and through whom.
+fn by_proxy(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> (Option<Url>, Vec<IpAddr>) {
+    let mut place = Place { key: "server".to_owned(), base, document };
+    let public_url = raw.server.public_url.as_deref().and_then(|given| {
+        let url =
+            Url::parse(given).ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.host().is_some() && url.path() == "/");
+        if url.is_none() {
+            place.note("public_url", format!("{given:?} is no such address; expected one such as \"https://punctual.practice.example\""));
+        }
+        url
+    });
+    let mut trusted = Vec::new();
+    for given in &raw.server.trusted_proxy {
+        match given.parse() {
+            Ok(address) => trusted.push(address),
+            Err(_) => place.note("trusted_proxy", format!("{given:?} is no address; expected one such as \"192.0.2.7\"")),
+        }
+    }
+    (public_url, trusted)
 }
 
 /// Where the server listens when it must and nothing is said.

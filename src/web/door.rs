@@ -5,9 +5,10 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use axum::http::header::{COOKIE, HOST};
+use axum::http::header::{COOKIE, HOST, HeaderName};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit, Mac};
@@ -23,8 +24,16 @@ use crate::access::file::Followed;
 use crate::access::visits::{Visit, Visits};
 use crate::access::{self, Access, Role, Scope, Token, User, password, totp};
 
-/// Passwords that are looked at together: each takes 19 MiB and some 30 ms of a core.
-const HASHING: usize = 2;
+/// Passwords that are looked at together: each takes 19 MiB and some 30 ms of a core, and messages go on meanwhile.
+const HASHING: usize = 1;
+/// The cookie of a browser that somebody logged in with: it is known again, and is not kept out by the guesses of others.
+const BROWSER_COOKIE: &str = "punctual-browser";
+/// Likewise, where it goes over TLS.
+const SECURE_BROWSER_COOKIE: &str = "__Host-punctual-browser";
+/// So long, in seconds.
+const KNOWN_FOR: u32 = 180 * 24 * 3600;
+/// Which scheme the practice's own address has, where the request came by it: set by [`super::guard`], and never taken from outside.
+pub(super) const SCHEME: HeaderName = HeaderName::from_static("x-punctual-scheme");
 /// The cookie, where it goes over TLS: no other host, and no path, can set it (RFC 6265bis 4.1.3.2).
 const SECURE_COOKIE: &str = "__Host-punctual";
 /// The cookie on the machine itself.
@@ -38,14 +47,28 @@ pub(super) struct Peer(pub(super) SocketAddr);
 pub(super) struct Door {
     users: Followed,
     visits: Mutex<Visits>,
-    attempts: Mutex<Attempts>,
+    memory: Arc<Memory>,
     hashing: Semaphore,
     /// Makes the tokens of forms. A new one at each start.
     key: String,
-    /// One-time codes: the step of the last one that each name used.
-    used: Mutex<HashMap<access::Name, i64>>,
     /// Codes of the step in which it was opened may have been used before: a visit does not outlast it either.
     opened_in: i64,
+}
+
+/// What a reload does not forget.
+#[derive(Default)]
+struct Memory {
+    attempts: Mutex<Attempts>,
+    /// One-time codes: the step of the last one that each name used.
+    used: Mutex<HashMap<access::Name, i64>>,
+}
+
+impl Memory {
+    /// Of a users file, as long as the process lives.
+    fn of(users: &Path) -> Arc<Self> {
+        static ALL: LazyLock<Mutex<HashMap<PathBuf, Arc<Memory>>>> = LazyLock::new(Mutex::default);
+        Arc::clone(ALL.lock().unwrap_or_else(PoisonError::into_inner).entry(users.to_owned()).or_default())
+    }
 }
 
 /// A member of staff, at work.
@@ -69,12 +92,11 @@ impl Visitor {
 impl Door {
     pub(super) fn new(users: Followed, now: DateTime<Utc>) -> Self {
         Self {
+            memory: Memory::of(users.path()),
             users,
             visits: Mutex::default(),
-            attempts: Mutex::default(),
             hashing: Semaphore::new(HASHING),
             key: access::new_token().expect("the engine's start drew random numbers already"),
-            used: Mutex::default(),
             opened_in: totp::step(now),
         }
     }
@@ -124,13 +146,19 @@ impl Door {
         if ours && !elsewhere { Ok(()) } else { Err(Trouble::Forbidden("The form is too old. Go back, reload the page, and try again.")) }
     }
 
-    /// Name, password and code, or how long to wait. The id of the new visit.
-    pub(super) async fn log_in(&self, form: &Form, from: IpAddr, now: DateTime<Utc>) -> Result<String, Refused> {
+    /// Name, password and code, or how long to wait. `browser`: what its cookie says. The id of the new visit, and what the browser is known by.
+    pub(super) async fn log_in(
+        &self,
+        form: &Form,
+        (from, browser): (IpAddr, Option<&str>),
+        now: DateTime<Utc>,
+    ) -> Result<(String, String), Refused> {
         let (name, password) = (form.get("name").trim().to_ascii_lowercase(), form.get("password").to_owned());
         // Kept names are no longer than real ones: a long one is nobody's.
         let counted = if name.parse::<access::Name>().is_ok() { name.as_str() } else { "?" };
-        self.attempts().begin(counted, from, now).map_err(Refused::Wait)?;
         let user = self.access().user(&name).cloned();
+        let known = browser.filter(|cookie| user.as_ref().is_some_and(|user| is_known(user, cookie)));
+        self.attempts().begin(counted, from, known, now).map_err(Refused::Wait)?;
         let hash = user.as_ref().map(|u| u.argon2id.clone());
         let right = {
             let _one_of_few = self.hashing.acquire().await.expect("nobody closes it");
@@ -138,10 +166,18 @@ impl Door {
             verified.await.unwrap_or(false)
         };
         let Some(user) = user.filter(|user| right && self.takes_code(user, form.get("code"), now)) else { return Err(Refused::Wrong) };
-        self.attempts().succeeded(counted, from);
+        self.attempts().succeeded(counted, from, known);
         let id = access::new_token().map_err(|_| Refused::Wrong)?;
+        let nonce = access::new_token().map_err(|_| Refused::Wrong)?;
+        let browser = known.map_or_else(|| format!("{nonce}.{}", mark_of(&user, &nonce)), str::to_owned);
         self.visits().open(&id, user, now);
-        Ok(id)
+        Ok((id, browser))
+    }
+
+    /// A name as it may be told: that of a user. What else was typed may be a password.
+    pub(super) fn told_name(&self, form: &Form) -> String {
+        let name = form.get("name").trim().to_ascii_lowercase();
+        self.access().user(&name).map_or_else(|| "an unknown name".to_owned(), |user| user.name.to_string())
     }
 
     /// Lets a user in without a password: a demonstration's. The id of the visit.
@@ -155,7 +191,7 @@ impl Door {
     /// Whether the code is theirs, and not used: it is now. Who has no secret is asked for none.
     fn takes_code(&self, user: &User, given: &str, now: DateTime<Utc>) -> bool {
         let Some(secret) = &user.totp else { return true };
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = self.memory.used.lock().unwrap_or_else(PoisonError::into_inner);
         let last = used.get(&user.name).copied().unwrap_or(self.opened_in);
         let Some(step) = totp::matching(secret, given, now, last) else { return false };
         used.insert(user.name.clone(), step);
@@ -168,7 +204,7 @@ impl Door {
     }
 
     fn attempts(&self) -> MutexGuard<'_, Attempts> {
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.memory.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn log_out(&self, id: &str) {
@@ -196,9 +232,36 @@ pub(super) enum Refused {
     Wrong,
 }
 
+/// What a browser is known by, as long as the user's password stays: nobody can make it up without the hash in the users file.
+fn mark_of(user: &User, nonce: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(user.argon2id.as_bytes()).expect("HMAC takes keys of any length");
+    mac.update(b"browser ");
+    mac.update(nonce.as_bytes());
+    data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes())
+}
+
+fn is_known(user: &User, cookie: &str) -> bool {
+    cookie.split_once('.').is_some_and(|(nonce, mark)| mark_of(user, nonce).as_bytes().ct_eq(mark.as_bytes()).into())
+}
+
+/// What the browser's cookie says.
+pub(super) fn browser(headers: &HeaderMap) -> Option<&str> {
+    named(headers, if is_secure(headers) { SECURE_BROWSER_COOKIE } else { BROWSER_COOKIE })
+}
+
+/// Lets a browser be known again.
+pub(super) fn set_browser(headers: &HeaderMap, mark: &str) -> HeaderValue {
+    let (name, secure) = if is_secure(headers) { (SECURE_BROWSER_COOKIE, "; Secure") } else { (BROWSER_COOKIE, "") };
+    let text = format!("{name}={mark}; Path=/; HttpOnly; SameSite=Strict{secure}; Max-Age={KNOWN_FOR}");
+    text.try_into().expect("hexadecimal digits and constants")
+}
+
 /// The id in the cookie, of whichever name.
 pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let name = cookie_name(headers);
+    named(headers, cookie_name(headers))
+}
+
+fn named<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let pairs = headers.get_all(COOKIE).into_iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(';'));
     pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(n, _)| *n == name).map(|(_, value)| value)
 }
@@ -218,19 +281,33 @@ pub(super) fn set_cookie(headers: &HeaderMap, id: &str) -> HeaderValue {
 /// Whether a cookie may only go over TLS: always, but for plain HTTP on the machine itself. The proxy that ends TLS says so, or at least passes
 /// the name on that it was asked by; who lies about it harms themselves alone.
 fn is_secure(headers: &HeaderMap) -> bool {
+    if let Some(scheme) = headers.get(SCHEME) {
+        return scheme == "https";
+    }
     if headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https") {
         return true;
     }
-    let host = headers.get(HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
-    let name = host.strip_prefix('[').and_then(|h| h.split(']').next()).unwrap_or_else(|| host.rsplit_once(':').map_or(host, |(n, _)| n));
-    !(name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()))
+    !is_this_machine(host(headers))
 }
 
-/// Where a request comes from: what a proxy on this machine says last, else the connection's other end.
-pub(super) fn address(headers: &HeaderMap, peer: Option<Peer>) -> IpAddr {
-    let peer = peer.map_or(IpAddr::from([0, 0, 0, 0]), |Peer(address)| address.ip());
-    let said = headers.get("x-forwarded-for").and_then(|v| v.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
-    said.filter(|_| peer.is_loopback()).unwrap_or(peer)
+/// The name by which a request asks for us, without the port; empty: none.
+pub(super) fn host(headers: &HeaderMap) -> &str {
+    let host = headers.get(HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
+    host.strip_prefix('[').and_then(|h| h.split(']').next()).unwrap_or_else(|| host.rsplit_once(':').map_or(host, |(n, _)| n))
+}
+
+/// A name of the machine itself.
+pub(super) fn is_this_machine(name: &str) -> bool {
+    name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Where a request comes from: what a proxy that is trusted says last, in whichever line, else the connection's other end. Trusted are the machine
+/// itself, and those that the configuration names.
+pub(super) fn address(headers: &HeaderMap, peer: Option<Peer>, trusted: &[IpAddr]) -> IpAddr {
+    let peer = peer.map_or(IpAddr::from([0, 0, 0, 0]), |Peer(address)| address.ip().to_canonical());
+    let last = headers.get_all("x-forwarded-for").into_iter().next_back();
+    let said = last.and_then(|v| v.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+    said.filter(|_| peer.is_loopback() || trusted.contains(&peer)).unwrap_or(peer)
 }
 
 /// A form's fields.
@@ -288,11 +365,29 @@ mod tests {
     }
 
     #[test]
+    fn a_browser_is_known_by_the_name_that_logged_in_with_it() {
+        let user = |name: &str, hash: &str| User { name: name.parse().unwrap(), role: Role::Viewer, argon2id: hash.to_owned(), totp: None };
+        let (jane, cookie) = (user("jane", "a"), format!("n.{}", mark_of(&user("jane", "a"), "n")));
+        assert!(is_known(&jane, &cookie));
+        for (who, cookie) in [(user("jane", "b"), cookie.as_str()), (jane.clone(), "n."), (jane.clone(), ""), (jane.clone(), &cookie[1..])]
+        {
+            assert!(!is_known(&who, cookie), "{cookie}");
+        }
+        let pairs = [("host", "practice.example"), ("cookie", "punctual-browser=planted; __Host-punctual-browser=ours")];
+        assert_eq!(browser(&headers(&pairs)), Some("ours"));
+    }
+
+    #[test]
     fn only_a_proxy_on_this_machine_is_believed() {
         let said = headers(&[("x-forwarded-for", "198.51.100.7, 203.0.113.9")]);
         let peer = |ip: &str| Some(Peer(SocketAddr::new(ip.parse().unwrap(), 1)));
-        assert_eq!(address(&said, peer("127.0.0.1")), IpAddr::from([203, 0, 113, 9]));
-        assert_eq!(address(&said, peer("192.0.2.1")), IpAddr::from([192, 0, 2, 1]));
-        assert_eq!(address(&headers(&[]), peer("127.0.0.1")), IpAddr::from([127, 0, 0, 1]));
+        assert_eq!(address(&said, peer("127.0.0.1"), &[]), IpAddr::from([203, 0, 113, 9]));
+        assert_eq!(address(&said, peer("192.0.2.1"), &[]), IpAddr::from([192, 0, 2, 1]));
+        assert_eq!(address(&said, peer("192.0.2.1"), &[IpAddr::from([192, 0, 2, 1])]), IpAddr::from([203, 0, 113, 9]));
+        assert_eq!(address(&headers(&[]), peer("127.0.0.1"), &[]), IpAddr::from([127, 0, 0, 1]));
+        let mut lines = HeaderMap::new();
+        lines.append("x-forwarded-for", "198.51.100.7".parse().unwrap());
+        lines.append("x-forwarded-for", "203.0.113.9".parse().unwrap());
+        assert_eq!(address(&lines, peer("127.0.0.1"), &[]), IpAddr::from([203, 0, 113, 9]), "a made-up line stands before the proxy's own");
     }
 }

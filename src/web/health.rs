@@ -8,12 +8,15 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::{Shared, metrics};
+use super::door::Peer;
+use super::problem::Problem;
+use super::{Shared, guard, metrics};
 
 /// Nothing may show an old answer.
 fn fresh(status: StatusCode, body: serde_json::Value) -> Response {
@@ -30,18 +33,28 @@ pub(super) async fn alive(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 /// `/readyz`
-pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+pub(super) async fn ready(
+    State(shared): State<Arc<Shared>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    guard::inside(&shared, &headers, peer.map(|Extension(peer)| peer))?;
     let _turn = shared.figures.acquire().await;
     let reasons = shared.intake.unready().await;
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    fresh(status, json!({ "ready": reasons.is_empty(), "reasons": reasons }))
+    Ok(fresh(status, json!({ "ready": reasons.is_empty(), "reasons": reasons })))
 }
 
 /// `/metrics`
-pub(super) async fn figures(State(shared): State<Arc<Shared>>) -> Response {
+pub(super) async fn figures(
+    State(shared): State<Arc<Shared>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    guard::inside(&shared, &headers, peer.map(|Extension(peer)| peer))?;
     let _turn = shared.figures.acquire().await;
-    match shared.intake.figures().await {
+    Ok(match shared.intake.figures().await {
         Some(figures) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], figures.to_string()).into_response(),
         None => fresh(StatusCode::SERVICE_UNAVAILABLE, json!({ "reasons": ["the store does not answer"] })),
-    }
+    })
 }

@@ -30,8 +30,8 @@ const HOOK: &str = "hook-0123456789abcdef0123456789";
 pub(crate) struct Practice {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) engine: Arc<Engine>,
-    stop: watch::Sender<bool>,
-    serving: JoinHandle<anyhow::Result<()>>,
+    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) serving: JoinHandle<anyhow::Result<()>>,
     pub(crate) address: String,
     pub(crate) client: Client,
 }

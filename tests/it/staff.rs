@@ -19,6 +19,8 @@ mod outage;
 mod pages;
 mod people;
 mod records;
+mod roles;
+mod unrevealed;
 
 const PASSWORD: &str = "correct horse battery";
 pub(crate) const READ: &str = "read-0123456789abcdef01234567";
@@ -61,6 +63,17 @@ impl Office {
         };
         change(&mut access);
         file::write(&self.practice.folder.path().join("users.toml"), &access).unwrap();
+    }
+
+    /// Another daemon of this process, with the same users: as after a reload.
+    async fn reload(self) -> Self {
+        let users = self.practice.folder.path().join("users.toml");
+        let text = Practice::text("").replace("\"users.toml\"", &format!("{:?}", users.display().to_string()));
+        let practice = Practice::of(tempfile::tempdir().unwrap(), &text).await;
+        // The users file stays as long as the daemon that reads it.
+        let Self { practice: Practice { folder, .. } } = self;
+        std::mem::forget(folder);
+        Self { practice }
     }
 
     fn address(&self, path: &str) -> String {

@@ -63,16 +63,23 @@ pub(super) async fn log_in(
         return form(&shared, &headers, StatusCode::FORBIDDEN, String::new(), Some(text.to_owned()));
     }
     let now = shared.office.clock.now();
-    let from = door::address(&headers, peer.map(|Extension(peer)| peer));
-    match door.log_in(&fields, from, now).await {
-        Ok(id) => {
+    let from = door::address(&headers, peer.map(|Extension(peer)| peer), &shared.settings.trusted);
+    match door.log_in(&fields, (from, door::browser(&headers)), now).await {
+        Ok((id, browser)) => {
             door.log_out(before);
             shared.office.desk.outbox.note(now, "log_in", &door.visitor_of(&id, now)?).await?;
-            Ok(with_cookie(page::see("/"), &headers, &id))
+            let mut response = with_cookie(page::see("/"), &headers, &id);
+            response.headers_mut().append(SET_COOKIE, door::set_browser(&headers, &browser));
+            Ok(response)
         }
         Err(refused) => {
             let status = refused.status();
-            tracing::warn!(status = status.as_u16(), "a log-in was refused");
+            let name = door.told_name(&fields);
+            tracing::warn!(status = status.as_u16(), name, %from, "a log-in was refused");
+            if matches!(refused, Refused::Wrong) {
+                // Of those that are not even looked at there may be any number.
+                shared.office.desk.outbox.note(now, "log_in_refused", &format!("{name}, from {from}")).await?;
+            }
             let (text, wait) = match refused {
                 Refused::Wrong if door.asks_codes() => ("Name, password or code is wrong. A code can be used once.".to_owned(), None),
                 Refused::Wrong => ("Name or password is wrong.".to_owned(), None),
@@ -96,6 +103,10 @@ pub(super) async fn log_out(State(shared): State<Arc<Shared>>, headers: HeaderMa
     let door = shared.door()?;
     let id = door::cookie(&headers).unwrap_or_default();
     door.is_ours(&headers, id, &fields)?;
+    let now = shared.office.clock.now();
+    if let Ok(name) = door.visitor_of(id, now) {
+        shared.office.desk.outbox.note(now, "log_out", &name).await?;
+    }
     door.log_out(id);
     Ok(with_cookie(page::see("/login"), &headers, ""))
 }

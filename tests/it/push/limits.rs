@@ -85,7 +85,17 @@ async fn serving(limits: Limits, intake: Arc<dyn Intake>) -> (u16, watch::Sender
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let push = vec![("desk".to_owned(), TOKEN.into())];
-    let settings = Settings { listen: address, push, hook: None, callbacks: Vec::new(), users: None, show_names: ShowNames::All, limits };
+    let settings = Settings {
+        listen: address,
+        push,
+        hook: None,
+        callbacks: Vec::new(),
+        users: None,
+        show_names: ShowNames::All,
+        public_url: None,
+        trusted: Vec::new(),
+        limits,
+    };
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(web::serve(listener, settings, intake, office(), stopped));
     (address.port(), stop)
@@ -169,7 +179,7 @@ async fn figures_are_made_for_one_at_a_time_and_health_waits_for_none() {
     let (port, _stop) = serving(Limits::default(), Arc::clone(&counting) as Arc<dyn Intake>).await;
     let mut asked = Vec::new();
     for path in ["/metrics", "/readyz"].repeat(50) {
-        asked.push(connect(port, &format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).await);
+        asked.push(connect(port, &format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")).await);
     }
     let healthy = rest(connect(port, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await).await;
     assert!(healthy.starts_with("HTTP/1.1 200 "), "{healthy}");
@@ -178,4 +188,45 @@ async fn figures_are_made_for_one_at_a_time_and_health_waits_for_none() {
         assert!(rest(one).await.starts_with("HTTP/1.1 200 "));
     }
     assert_eq!(counting.most.load(Ordering::SeqCst), 1);
+}
+
+/// A page of somebody else's whose name leads here reads nothing; nor does whoever comes through a proxy.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_answers_by_its_own_name_and_figures_to_the_machine_alone() {
+    let (port, _stop) = named(Some("https://punctual.practice.example")).await;
+    let get = async |head: &str| rest(connect(port, &format!("GET {head}\r\n\r\n")).await).await;
+    let status = |said: &str| said.get(9..12).unwrap_or_default().to_owned();
+    for (head, expected) in [
+        ("/healthz HTTP/1.1\r\nHost: punctual.practice.example", "200"),
+        ("/healthz HTTP/1.1\r\nHost: Punctual.Practice.Example:443", "200"),
+        ("/healthz HTTP/1.1\r\nHost: localhost:8080", "200"),
+        ("/healthz HTTP/1.1\r\nHost: [::1]:8080", "200"),
+        ("/healthz HTTP/1.1\r\nHost: rebound.example", "421"),
+        ("/healthz HTTP/1.1\r\nHost: punctual.practice.example.rebound.example", "421"),
+        ("/healthz HTTP/1.0", "421"),
+        ("/metrics HTTP/1.1\r\nHost: 127.0.0.1", "200"),
+        ("/metrics HTTP/1.1\r\nHost: punctual.practice.example", "403"),
+        ("/metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-For: 203.0.113.9", "403"),
+        ("/readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nForwarded: for=203.0.113.9", "403"),
+        ("/readyz HTTP/1.1\r\nHost: localhost", "200"),
+    ] {
+        let said = get(head).await;
+        assert_eq!(status(&said), expected, "{head:?}: {said}");
+        let by_name = said.to_ascii_lowercase().contains("strict-transport-security: max-age=31536000");
+        assert_eq!(by_name, head.to_ascii_lowercase().contains("host: punctual.practice.example") && expected != "421", "{head:?}");
+    }
+    let (port, _stop) = named(None).await;
+    let said = rest(connect(port, "GET /metrics HTTP/1.1\r\nHost: rebound.example\r\n\r\n").await).await;
+    assert_eq!(status(&said), "403", "{said}");
+}
+
+async fn named(public_url: Option<&str>) -> (u16, watch::Sender<bool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listen = listener.local_addr().unwrap();
+    let public_url = public_url.map(|url| url.parse().unwrap());
+    let (push, callbacks, trusted, limits) = (Vec::new(), Vec::new(), Vec::new(), Limits::default());
+    let settings = Settings { listen, push, hook: None, callbacks, users: None, show_names: ShowNames::All, public_url, trusted, limits };
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(web::serve(listener, settings, Arc::<Yes>::default(), office(), stopped));
+    (listen.port(), stop)
 }

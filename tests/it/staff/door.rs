@@ -205,3 +205,74 @@ async fn slow_connections_keep_nobody_out() {
     drop(slow);
     office.close().await;
 }
+
+/// Ten guesses from anywhere keep a browser out that never logged in, and not the one that did.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guesses_of_others_keep_nobody_out_who_was_in() {
+    let office = Office::open().await;
+    let mut victor = office.browser();
+    let answer = victor.log_in("victor", PASSWORD).await;
+    let known: Vec<String> = answer.headers().get_all("set-cookie").iter().map(|set| set.to_str().unwrap().to_owned()).collect();
+    let known = known.iter().find(|set| set.starts_with("punctual-browser=")).unwrap();
+    assert!(known.contains("HttpOnly; SameSite=Strict") && known.contains("Max-Age="), "{known}");
+    let known = known.split(';').next().unwrap().to_owned();
+    let mut guesser = office.browser();
+    for n in 0..11 {
+        guesser.log_in("victor", &format!("guess number {n}")).await;
+    }
+    assert_eq!(guesser.log_in("victor", PASSWORD).await.status(), 429);
+    let token = token_of(&victor.page("/login").await.1);
+    let cookies = format!("{}; {known}", victor.cookie);
+    let form = [("token", token.as_str()), ("name", "victor"), ("password", PASSWORD)];
+    let again = victor.client.post(office.address("/login")).header("cookie", &cookies).form(&form).send().await.unwrap();
+    assert_eq!(again.status(), 303, "{cookies}");
+    // It is known by that name alone.
+    let mut other = office.browser();
+    other.page("/login").await;
+    let cookies = format!("{}; {}", other.cookie, known.replace('.', ".0"));
+    let token = token_of(&other.page("/login").await.1);
+    let form = [("token", token.as_str()), ("name", "victor"), ("password", PASSWORD)];
+    let made_up = other.client.post(office.address("/login")).header("cookie", cookies).form(&form).send().await.unwrap();
+    assert_eq!(made_up.status(), 429);
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_came_who_went_and_who_was_refused_is_in_the_ledger() {
+    let office = Office::open().await;
+    let mut jane = office.logged_in("jane").await;
+    assert_eq!(jane.log_in("jane", "a guess of a password").await.status(), 401);
+    assert_eq!(office.browser().log_in("my-password-typed-as-a-name", "x").await.status(), 401);
+    assert_eq!(office.browser().log_in("jane", &"x".repeat(1100)).await.status(), 401);
+    let mut victor = office.logged_in("victor").await;
+    assert_eq!(victor.submit("/", "/logout", &[]).await, 303);
+    let rows: Vec<(String, String)> = office.ledger().await.into_iter().map(|row| (row.event, row.detail.unwrap_or_default())).collect();
+    let row = |event: &str, detail: &str| (event.to_owned(), detail.to_owned());
+    for wanted in [
+        row("log_in", "jane"),
+        row("log_in_refused", "jane, from 127.0.0.1"),
+        row("log_in_refused", "an unknown name, from 127.0.0.1"),
+        row("log_out", "victor"),
+    ] {
+        assert!(rows.contains(&wanted), "{wanted:?} in {rows:?}");
+    }
+    assert!(rows.iter().all(|(_, detail)| !detail.contains("typed-as-a-name")));
+    office.close().await;
+}
+
+/// A code that was used before a reload is used after it, and so is what was guessed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_forgets_neither_codes_nor_guesses() {
+    let office = Office::open().await;
+    let secret = totp::new_secret().unwrap();
+    office.users(|access| access.user[0].totp = Some(secret.clone()));
+    let next = totp::shown(&secret, totp::step(WallClock.now()) + 1).unwrap();
+    assert_eq!(office.browser().log_in_by_code("jane", PASSWORD, &next).await, 303);
+    for _ in 0..10 {
+        office.browser().log_in("victor", "a guess of a password").await;
+    }
+    let office = office.reload().await;
+    assert_eq!(office.browser().log_in_by_code("jane", PASSWORD, &next).await, 401);
+    assert_eq!(office.browser().log_in("victor", PASSWORD).await.status(), 429);
+    office.close().await;
+}

@@ -1,0 +1,57 @@
+//! By which name a request may ask for us, and who may ask what needs no log-in.
+//!
+//! In: a request. Out: the same one, or a refusal. With `[server] public_url` nothing else than it, or a name of the machine itself, is answered: a
+//! page of another site whose name leads here (DNS rebinding) reads nothing.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::STRICT_TRANSPORT_SECURITY;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::Shared;
+use super::door::{self, Peer, SCHEME};
+use super::problem::Problem;
+use crate::access::Scope;
+
+/// What a proxy adds.
+const FORWARDED: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
+
+/// Refuses other names; and tells those behind it which scheme ours has.
+pub(super) async fn by_our_name(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+    request.headers_mut().remove(SCHEME);
+    let Some(url) = &shared.settings.public_url else { return next.run(request).await };
+    let name = door::host(request.headers());
+    let ours = url.host_str().is_some_and(|ours| ours.trim_matches(['[', ']']).eq_ignore_ascii_case(name));
+    // Providers come by the address that they were told, and say a secret of it.
+    let hook = request.uri().path().starts_with("/hooks/");
+    if !ours && !hook && !door::is_this_machine(name) {
+        return Problem::new(StatusCode::MISDIRECTED_REQUEST, "this server has another name").into_response();
+    }
+    let https = url.scheme() == "https";
+    if ours {
+        request.headers_mut().insert(SCHEME, HeaderValue::from_static(if https { "https" } else { "http" }));
+    }
+    let mut response = next.run(request).await;
+    if ours && https {
+        response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+    response
+}
+
+/// Figures are for the machine itself, asked directly and by a name of its own; else with a token that may read.
+pub(super) fn inside(shared: &Shared, headers: &HeaderMap, peer: Option<Peer>) -> Result<(), Problem> {
+    let here = peer.is_some_and(|Peer(address)| address.ip().to_canonical().is_loopback());
+    let directly = !FORWARDED.iter().any(|name| headers.contains_key(*name)) && door::is_this_machine(door::host(headers));
+    if here && directly {
+        return Ok(());
+    }
+    match &shared.door {
+        Some(door) => door.program(headers, Scope::Read).map(drop),
+        None => {
+            Err(Problem::new(StatusCode::FORBIDDEN, "this is told to the machine itself alone; expected a request from it, by no proxy"))
+        }
+    }
+}
