@@ -46,3 +46,18 @@ fn one_that_does_not_exist_is_found() {
     let said = missing(&named(page));
     assert_eq!(said, ["tests/it/engine.rs: Some(\"everything_is_well\")", "tests/it/nowhere.rs: None"]);
 }
+
+/// Every attacker has a promise, and every promise the test that holds it.
+#[test]
+fn each_threat_names_the_test_that_holds_its_promise() {
+    let page = include_str!("../../docs/security.md");
+    let table = page.split("| who | can | what stands in the way | test |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ")).collect();
+    assert!(rows.len() > 10, "{} rows", rows.len());
+    for row in rows.iter().filter(|row| !row.starts_with("| root |")) {
+        assert_eq!(row.matches(" | ").count(), 3, "four cells: {row}");
+        assert_ne!(named(row), [], "no test holds {row}");
+    }
+    let rows = rows.iter().filter(|row| !row.starts_with("| root |")).copied().collect::<Vec<_>>().join("\n");
+    assert_eq!(missing(&named(&rows)), [] as [&str; 0]);
+}
