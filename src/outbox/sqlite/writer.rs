@@ -9,12 +9,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use tokio::sync::{mpsc, oneshot};
 
-use super::open::explain;
+use super::open::{BUSY, explain};
 use super::tx::Tx;
 use crate::outbox::{Result, StoreError};
 
@@ -22,6 +23,9 @@ use crate::outbox::{Result, StoreError};
 const QUEUE: usize = 1024;
 /// Writes in one transaction, so that the first of a long queue is answered before the last has run.
 const GROUP: usize = 256;
+
+/// How long readers of what was before are waited for: they read for milliseconds.
+const TRUNCATE_WITHIN: Duration = Duration::from_millis(20);
 
 /// Sends an answer; called when it is durable.
 type Answer = Box<dyn FnOnce() + Send>;
@@ -140,9 +144,12 @@ fn serve(connection: Connection, mut queue: mpsc::Receiver<Job>, shared: &Shared
     truncate(&connection);
 }
 
-/// Copies the log back into the file, and empties it. `false`: somebody reads what was before, or another process writes.
+/// Copies the log back into the file, and empties it. `false`: somebody reads what was before, or another process writes. That is not waited for:
+/// messages wait for this thread.
 fn truncate(connection: &Connection) -> bool {
+    drop(connection.busy_timeout(TRUNCATE_WITHIN));
     let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    drop(connection.busy_timeout(BUSY));
     busy.is_ok_and(|busy| busy == 0)
 }
 
