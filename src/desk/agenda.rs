@@ -9,13 +9,19 @@ use super::{Desk, Notes, Seen, Unanswered, outage, unreachable, what};
 use crate::contact::PersonName;
 use crate::notice::{Decision, NoticeKey, Reason};
 use crate::outbox::reply::Answered;
-use crate::outbox::{Known, State, StoreError};
+use crate::outbox::{Known, KnownMap, State, StoreError, StoredSession};
 use crate::plan::{self, Suppressions};
 use crate::session::{AutoDeliver, Participant, ParticipationId, Role, Rsvp, SessionId};
+use crate::walk::by_session;
 use crate::zone::Zone;
 
+/// Sessions that are read together.
+const BATCH: usize = 200;
 /// Who connected earlier than that before the start tried something out.
 const JOINS_BEFORE: TimeDelta = TimeDelta::hours(2);
+
+/// A session, as the store names it.
+type Place = (String, SessionId);
 
 /// One session.
 #[derive(Debug)]
@@ -84,18 +90,14 @@ pub async fn agenda(desk: &Desk, span: (DateTime<Utc>, DateTime<Utc>), limit: us
 }
 
 /// These sessions, in their order.
-pub async fn of_these(desk: &Desk, ids: &[(String, SessionId)], now: DateTime<Utc>) -> Result<Vec<Entry>, Unanswered> {
+pub async fn of_these(desk: &Desk, ids: &[Place], now: DateTime<Utc>) -> Result<Vec<Entry>, Unanswered> {
     let notes = desk.notes(now).await?;
     let mut entries = Vec::new();
-    for (source, id) in ids {
-        let Some(seen) = desk.seen_of(source, *id, now).await? else { continue };
-        entries.push(entry(desk, &seen, &notes, now));
+    for batch in ids.chunks(BATCH) {
+        entries.extend(desk.seen_of(batch, now).await?.iter().map(|seen| entry(desk, seen, &notes, now)));
     }
     Ok(entries)
 }
-
-/// A session, as the store names it.
-type Place = (String, SessionId);
 
 /// The hosts of these sessions: who each is, over all sessions, and their name.
 pub async fn hosts(desk: &Desk, ids: &[Place]) -> Result<HashMap<Place, (String, PersonName)>, StoreError> {
@@ -127,24 +129,40 @@ pub async fn unreachable(
 ) -> Result<Vec<unreachable::Row>, Unanswered> {
     let notes = desk.notes(now).await?;
     let mut rows: Vec<unreachable::Row> = desk.lapsed(now).await?.iter().map(unreachable::of_lapsed).collect();
-    for (source, id) in desk.outbox.starting(span.0.max(now - unreachable::BEGUN), span.1, limit).await? {
-        let Some(seen) = desk.seen_of(&source, id, now).await? else { continue };
-        if seen.session.cancelled {
-            continue;
+    let ids = desk.outbox.starting(span.0.max(now - unreachable::BEGUN), span.1, limit).await?;
+    for batch in ids.chunks(BATCH) {
+        for seen in desk.seen_of(batch, now).await?.iter().filter(|seen| !seen.session.cancelled) {
+            let elsewhere = |id| seen.session.participant(id).is_some_and(|p| p.auto_deliver == AutoDeliver::Nobody);
+            let ours = unreachable::of_session(desk, seen, &notes, now).into_iter();
+            rows.extend(ours.filter(|row| !row.participation_id.is_some_and(elsewhere)));
         }
-        let elsewhere = |id| seen.session.participant(id).is_some_and(|p| p.auto_deliver == AutoDeliver::Nobody);
-        let ours = unreachable::of_session(desk, &seen, &notes, now).into_iter();
-        rows.extend(ours.filter(|row| !row.participation_id.is_some_and(elsewhere)));
     }
     Ok(rows)
 }
 
 impl Desk {
-    async fn seen_of(&self, source: &str, id: SessionId, now: DateTime<Utc>) -> Result<Option<Seen>, Unanswered> {
-        let Some(stored) = self.outbox.sessions(source, Some(&[id])).await?.pop() else { return Ok(None) };
-        let session = super::latest(&stored).ok_or(Unanswered::Record(id))?;
-        let seen: Result<Seen, StoreError> = self.seen(source, session, now).await;
-        Ok(Some(seen?))
+    /// These sessions, in their order, read together.
+    async fn seen_of(&self, ids: &[Place], now: DateTime<Utc>) -> Result<Vec<Seen>, Unanswered> {
+        let mut read: HashMap<Place, (StoredSession, KnownMap)> = HashMap::new();
+        for source in &self.sources {
+            let theirs: Vec<SessionId> = ids.iter().filter(|(of, _)| of == source).map(|(_, id)| *id).collect();
+            if theirs.is_empty() {
+                continue;
+            }
+            let mut known = by_session(self.outbox.known(source, &theirs).await?);
+            for stored in self.outbox.sessions(source, Some(&theirs)).await? {
+                let known = known.remove(&stored.id).unwrap_or_default();
+                read.insert((source.clone(), stored.id), (stored, known));
+            }
+        }
+        let mut found = Vec::with_capacity(ids.len());
+        for place in ids {
+            let Some((stored, known)) = read.remove(place) else { continue };
+            let session = super::latest(&stored).ok_or(Unanswered::Record(place.1))?;
+            let known = plan::observe(&session, known, &self.policy, false, now);
+            found.push(Seen { source: place.0.clone(), session, known });
+        }
+        Ok(found)
     }
 }
 
