@@ -348,13 +348,9 @@ impl KnownNotice {
         self.told() || matches!(self.reason, Some(Reason::Adopted | Reason::Told))
     }
 
-    /// When the participant heard it. What is in doubt, and has gone on since, went when it was due.
+    /// When the participant heard it. What is in doubt went when it was due: it may have been looked at again since.
     pub fn heard_at(&self) -> DateTime<Utc> {
-        if self.doubted && !matches!(self.state, State::Accepted | State::Unknown | State::Sending) {
-            self.notice.due_at
-        } else {
-            self.changed_at
-        }
+        if self.doubted && !matches!(self.state, State::Accepted | State::Sending) { self.notice.due_at } else { self.changed_at }
     }
 }
 

@@ -439,7 +439,8 @@ impl<'a> Walker<'a> {
             Work::Missing(id, why) => self.missing(*id, *why),
             Work::Moves(to, session) => {
                 let (of, from) = (Some(to.clone()), Some(self.source.to_owned()));
-                self.listed(session, digest(session)).map(|walked| WalkedSession { of, from, ..walked })
+                // What else its new source says of it is looked at when that one is read.
+                self.listed(session, digest(session)).map(|walked| WalkedSession { of, from, replan: true, ..walked })
             }
             Work::Marked(session) => {
                 let of = Some(self.place(session.id).to_owned());
@@ -481,6 +482,8 @@ impl Walker<'_> {
     fn marked(&self, together: &Session) -> Option<WalkedSession> {
         let (_, was) = self.before.get(&together.id)?;
         let mut session = Session { record: together.record.clone(), twice: together.twice.clone(), ..was.clone() };
+        // Of whoever left it nobody says anything else.
+        session.participants.iter_mut().filter(|p| p.presence != Presence::Listed).for_each(|p| p.ambiguous = None);
         for person in &together.participants {
             match session.participants.iter_mut().find(|p| p.id == person.id) {
                 Some(theirs) => theirs.ambiguous.clone_from(&person.ambiguous),
@@ -500,6 +503,8 @@ impl Walker<'_> {
             let unreadable = session.faults.iter().any(|f| f.participation == Some(person.id));
             person.presence = match known.get_mut(&(session.id, person.id)) {
                 _ if unreadable => Presence::Unreadable,
+                // As they were: at fault.
+                Some(_) if nameless_fault && person.presence == Presence::Unreadable => Presence::Unreadable,
                 // The record that does not say whose it is may be theirs: as they were, as long as a silent source is believed.
                 Some(one) if nameless_fault && person.presence != Presence::Gone => {
                     one.absent_since = one.absent_since.or(Some(self.now));
@@ -509,6 +514,9 @@ impl Walker<'_> {
                 Some(one) => self.count_absence(one, session.start),
                 None => Presence::Absent,
             };
+            if person.presence == Presence::Unheard && !session.twice.is_empty() {
+                person.ambiguous = Some(format!("{}{} stands twice, with different content", ambiguity::TWICE, session.id));
+            }
         }
         departed
     }
@@ -523,6 +531,17 @@ impl Walker<'_> {
         if sure { Presence::Gone } else { Presence::Absent }
     }
 
+    /// One more snapshot without all of them. Whoever had left the session before says nothing of the others.
+    fn count_absence_of_all(&self, was: &Session, known: &mut KnownMap) -> Presence {
+        let had_left = |id| was.participant(id).is_none_or(|p| matches!(p.presence, Presence::Absent | Presence::Gone));
+        let counted: Vec<(bool, Presence)> =
+            known.iter_mut().map(|((_, id), one)| (had_left(*id), self.count_absence(one, was.start))).collect();
+        let all_had_left = counted.iter().all(|(left, _)| *left);
+        let mut of_it = counted.iter().filter(|(left, _)| all_had_left || !left).peekable();
+        let sure = of_it.peek().is_some() && of_it.all(|(_, is)| *is == Presence::Gone);
+        if sure { Presence::Gone } else { Presence::Absent }
+    }
+
     /// A session that is not in the snapshot, or not legibly.
     fn missing(&self, id: SessionId, why: Presence) -> Option<WalkedSession> {
         let (_, was) = self.before.get(&id)?;
@@ -534,10 +553,7 @@ impl Walker<'_> {
         let presence = match (why, hold) {
             (_, Some(kept)) => return self.held_missing(id, kept, known),
             (Presence::Absent, None) if self.ruling.confirmed.contains(&id) => Presence::Gone,
-            (Presence::Absent, None) => {
-                let all: Vec<Presence> = known.values_mut().map(|one| self.count_absence(one, was.start)).collect();
-                if all.contains(&Presence::Gone) { Presence::Gone } else { Presence::Absent }
-            }
+            (Presence::Absent, None) => self.count_absence_of_all(was, &mut known),
             (Presence::Unheard, None) => {
                 known.values_mut().for_each(|one| one.absent_since = one.absent_since.or(Some(self.now)));
                 Presence::Unheard
@@ -566,8 +582,11 @@ impl Walker<'_> {
         let mut session = Session { presence, record: stored.record.clone(), ..was.clone() };
         if presence == Presence::Gone {
             // Nobody says anything else of it any more.
+            session.faults.clear();
             session.participants.iter_mut().for_each(|p| p.ambiguous = None);
             held::in_force(&mut session);
+            let held = |p: &&mut Participant| matches!(p.presence, Presence::Absent | Presence::Unreadable | Presence::Unheard);
+            session.participants.iter_mut().filter(held).for_each(|p| p.presence = Presence::Gone);
         }
         Some(self.plan(&session, stored.digest.clone(), known))
     }
@@ -583,6 +602,8 @@ impl Walker<'_> {
         let in_flight = known.values().flat_map(|k| &k.notices).any(|n| matches!(n.state, State::Claimed | State::Sending));
         // Until somebody's absence is sure it is looked at in every walk.
         let unsure = session.presence == Presence::Listed && session.participants.iter().any(|p| p.presence == Presence::Absent);
+        // Another source may end it: then this one says nothing new.
+        let ambiguous = session.participants.iter().any(|p| p.ambiguous.is_some());
         let mut people: Vec<(&(SessionId, ParticipationId), &Known)> = known.iter().collect();
         people.sort_unstable_by_key(|(id, _)| **id);
         let mut changes: Vec<Change> = Vec::new();
@@ -602,7 +623,7 @@ impl Walker<'_> {
             id: session.id,
             digest,
             presence: session.presence,
-            replan: in_flight || unsure,
+            replan: in_flight || unsure || ambiguous,
             record: session.record.clone(),
             departed: self.records_of_departed(session),
             ambiguous: session.participants.iter().filter_map(|p| p.ambiguous.clone().map(|why| (p.id, why))).collect(),
@@ -615,14 +636,17 @@ impl Walker<'_> {
 
     /// The records of those who are not in the session's any more.
     fn records_of_departed(&self, session: &Session) -> Vec<Departed> {
-        let departed = session.participants.iter().filter(|p| p.presence != Presence::Listed);
+        // Whom only another source lists in it has left this one's record.
+        let elsewhere = |p: &Participant| p.ambiguous.is_some() && json::record_of(&session.record, p.id).is_none();
+        let departed = session.participants.iter().filter(|p| p.presence != Presence::Listed || elsewhere(p));
+        let presence = |p: &Participant| if p.presence == Presence::Listed { Presence::Absent } else { p.presence };
         let Some((stored, _)) = self.before.get(&session.id) else { return Vec::new() };
         let record = |p: &Participant| {
             let departed_before = stored.departed.iter().find(|d| d.id == p.id).map(|d| d.record.clone());
             departed_before.or_else(|| json::record_of(&stored.record, p.id))
         };
         let mut all: Vec<Departed> =
-            departed.filter_map(|p| Some(Departed { id: p.id, role: p.role, presence: p.presence, record: record(p)? })).collect();
+            departed.filter_map(|p| Some(Departed { id: p.id, role: p.role, presence: presence(p), record: record(p)? })).collect();
         all.sort_unstable_by_key(|d| d.id);
         all
     }

@@ -93,7 +93,9 @@ impl Case<'_> {
         if last.notice.occasion == Occasion::Cancelled {
             return None;
         }
-        let last = current.and_then(|to| self.heard_here(&to.address)).unwrap_or(last);
+        // Where they are told now, unless what that address heard last is that it is cancelled.
+        let here = current.and_then(|to| self.heard_here(&to.address));
+        let last = here.filter(|n| n.notice.occasion != Occasion::Cancelled).unwrap_or(last);
         let to = self.reader_at(&last.notice.address)?;
         if self.policy.overrides.of(self.participant, &self.policy.region).do_not_contact {
             return omit(Reason::DoNotContact, None);

@@ -408,10 +408,11 @@ pub fn is_meet_now(session: &Session, known: &Known) -> bool {
     at_once || (start..=start + MEET_NOW_USEFUL).contains(&seen)
 }
 
-/// A message that was planned, and may tell somebody yet.
+/// A message that was planned, and may tell somebody yet: when it was told is another question.
 fn still_goes(row: &KnownNotice) -> bool {
     match row.state {
         State::Rejected => false,
+        _ if row.told() => false,
         State::Held => row.reason.is_none_or(diff::mends_itself),
         _ => !row.reason.is_some_and(Reason::is_a_persons),
     }

@@ -81,6 +81,22 @@ fn a_cancellation_goes_where_it_was_heard() {
 }
 
 /// A text for 7:30 in New York; quiet hours from 21:00 to 8:00.
+/// It takes place again, at the old address, and then not after all.
+#[test]
+fn a_cancellation_goes_to_the_address_that_expects_it() {
+    let goes_to = |world: &World| cancellation(world).map(|(to, ..)| to);
+    let mut world = told();
+    world.change("2026-11-24T12:00:00", |s| s.participants[0].email = mail("trevor@example.org"));
+    world.told(Occasion::Invite, None, State::Accepted);
+    world.change("2026-11-24T13:00:00", |s| s.cancelled = true);
+    world.told(Occasion::Cancelled, None, State::Accepted);
+    let off_at = |cancelled, to: &'static str| move |s: &mut Session| (s.cancelled, s.participants[0].email) = (cancelled, mail(to));
+    world.change("2026-11-24T14:00:00", off_at(false, "trevor@example.com"));
+    world.told(Occasion::Rescheduled, None, State::Accepted);
+    world.change("2026-11-24T16:00:00", off_at(true, "trevor@example.org"));
+    assert_eq!(goes_to(&world).as_deref(), Some("trevor@example.com"));
+}
+
 fn told_by_text() -> World {
     let mut world = World::new();
     world.policy.quiet = Some(night());

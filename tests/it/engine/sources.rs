@@ -190,6 +190,99 @@ async fn the_first_fill_ends_with_the_first_list_that_is_whole_and_not_empty() {
     assert_eq!(world.told(4).await[0], "invite accepted", "who comes later is new");
 }
 
+/// A session of two people.
+fn of_two(id: i64) -> Value {
+    let mut both = session(id, TWO_DAYS, 100_000_000 + id);
+    let mut second = both["Participants"][1].clone();
+    second["ParticipationId"] = json!(id * 10 + 2);
+    second["ParticipantEmailAddress"] = json!("second@example.com");
+    second["ConnectCode"] = json!(200_000_000 + id);
+    both["Participants"].as_array_mut().unwrap().push(second);
+    both
+}
+
+impl World {
+    /// How many were told that it is cancelled.
+    async fn called_off(&self, id: i64) -> usize {
+        self.told(id).await.iter().filter(|row| *row == "cancelled accepted").count()
+    }
+}
+
+#[tokio::test]
+async fn whoever_left_a_session_before_it_left_the_list_says_nothing_of_the_others() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    let (both, other) = (of_two(1), session(2, TWO_DAYS, 100_000_009));
+    let mut alone = both.clone();
+    alone["Participants"].as_array_mut().unwrap().pop();
+    world.walk_of("a", &[both, other.clone()]).await;
+    world.go("2026-11-24T09:05:00Z").await;
+    for minute in [10, 15] {
+        world.set(&format!("2026-11-24T09:{minute}:00Z"));
+        world.walk_of("a", &[alone.clone(), other.clone()]).await;
+    }
+    for (minute, called_off) in [(21, 0), (26, 0), (32, 2)] {
+        world.set(&format!("2026-11-24T09:{minute}:00Z"));
+        world.walk_of("a", std::slice::from_ref(&other)).await;
+        world.go(&format!("2026-11-24T09:{}:00Z", minute + 3)).await;
+        assert_eq!(world.called_off(1).await, called_off, "09:{minute}: {:?}", world.told(1).await);
+    }
+}
+
+#[tokio::test]
+async fn a_record_at_fault_stays_so_until_it_is_mended_or_its_session_is_gone() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    let (both, other) = (of_two(1), session(2, TWO_DAYS, 100_000_009));
+    let (mut at_fault, mut nameless) = (both.clone(), both.clone());
+    at_fault["Participants"][2]["ConnectCode"] = json!("oops");
+    nameless["Participants"][2]["ParticipationId"] = Value::Null;
+    world.walk_of("a", &[both, other.clone()]).await;
+    world.go("2026-11-24T09:05:00Z").await;
+    for (minute, list) in [(6, at_fault), (8, nameless)] {
+        world.set(&format!("2026-11-24T09:{minute}:00Z"));
+        world.walk_of("a", &[list, other.clone()]).await;
+        let told = world.told(1).await;
+        assert_eq!(told.iter().filter(|row| row.ends_with("held quarantined")).count(), 2, "09:{minute}: {told:?}");
+    }
+    for minute in [10, 15, 21] {
+        world.set(&format!("2026-11-24T09:{minute}:00Z"));
+        world.walk_of("a", std::slice::from_ref(&other)).await;
+    }
+    world.go("2026-11-24T09:24:00Z").await;
+    assert_eq!(world.called_off(1).await, 2, "{:?}", world.told(1).await);
+}
+
+#[tokio::test]
+async fn two_sources_that_agree_again_are_believed_although_one_says_nothing_new() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    let (one, other) = (session(1, TWO_DAYS, 100_000_001), session(1, "2026-11-26T18:00:00", 100_000_001));
+    world.walk_of("a", std::slice::from_ref(&one)).await;
+    world.go("2026-11-24T09:05:00Z").await;
+    world.walk_of("b", &[other]).await;
+    assert_eq!(world.told(1).await[1], "reminder 1h held ambiguous");
+    world.walk_of("b", std::slice::from_ref(&one)).await;
+    let rests = walk::rests(&*world.outbox, "a", &world.policy, world.clock.now()).await.unwrap();
+    assert_eq!(rests, None, "it has to be read again, whatever it says");
+    world.walk_of("a", &[one]).await;
+    assert_eq!(world.told(1).await, WAITS);
+    assert!(walk::rests(&*world.outbox, "a", &world.policy, world.clock.now()).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn whoever_cannot_be_read_in_a_session_that_stands_twice_is_told_neither() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    let one = of_two(1);
+    let mut nameless = one.clone();
+    nameless["Participants"][2]["ParticipationId"] = Value::Null;
+    let mut again = nameless.clone();
+    again["ScheduleTs"] = json!("2026-11-26T18:00:00");
+    world.walk_of("a", &[one]).await;
+    world.go("2026-11-24T09:05:00Z").await;
+    world.walk_of("a", &[nameless, again]).await;
+    world.go("2026-11-24T09:10:00Z").await;
+    let told = world.told(1).await;
+    assert_eq!(told.iter().filter(|row| row.ends_with("held ambiguous")).count(), 4, "{told:?}");
+}
+
 #[tokio::test]
 async fn a_reload_takes_nobody_for_announced_who_was_to_be_invited() {
     let world = World::new("2026-11-24T09:00:00Z");

@@ -136,9 +136,8 @@ pub(super) fn setup(dice: &mut Dice) -> Setup {
 /// The events of a life. Each life dwells on some kinds of events, so that they meet each other.
 pub(super) fn events(dice: &mut Dice) -> Vec<Event> {
     let mut weights: Vec<usize> = Vec::new();
-    for (name, _) in KINDS {
-        let weight = if dice.once_in(3) { 1 + dice.roll(4) } else { 0 };
-        weights.push(if NOT_YET.contains(&name) { 0 } else { weight });
+    for _ in KINDS {
+        weights.push(if dice.once_in(3) { 1 + dice.roll(4) } else { 0 });
     }
     weights[0] += 1;
     let total: usize = weights.iter().sum();
@@ -162,27 +161,6 @@ pub(super) fn events(dice: &mut Dice) -> Vec<Event> {
 
 /// A kind of event: its name, and what draws one.
 type Kind = (&'static str, fn(&mut Dice) -> Event);
-
-/// Kinds that are not drawn: what they break is not mended yet.
-const NOT_YET: &[&str] = &[
-    "cancels",
-    "words",
-    "people listed",
-    "person at fault",
-    "session at fault",
-    "twice",
-    "slips",
-    "swaps",
-    "goes",
-    "also",
-    "feeds",
-    "moods",
-    "deeds",
-    "deeds between",
-    "clock",
-    "reload",
-    "channel",
-];
 
 /// The kinds.
 const KINDS: [Kind; 31] = [

@@ -204,11 +204,12 @@ impl Oracle {
     /// (2) Nobody is told that a session is cancelled that stands.
     fn wrongly_cancelled(&self, now: DateTime<Utc>, person: i64, holds: &Holds, waits: Option<&Waiting>, letter: &Letter) -> Vec<String> {
         let mut wrong = Vec::new();
-        if let Some(waits) = waits {
+        // Whatever else waits of them: they are told so as they were told of it.
+        if let Some(waits) = waits.filter(|waits| matches!(waits.what, "removed" | "left")) {
             wrong.push(format!("(2) too many {} at once, and no operator let it pass", waits.what));
         }
         match holds {
-            Holds::Said(said) if said.status == Status::Cancelled => {}
+            Holds::Said(said) | Holds::Unheard(said) if said.status == Status::Cancelled => {}
             Holds::Absent(lists, since, _) if *lists >= ABSENCES && now - *since >= ABSENT_FOR => {}
             Holds::Absent(lists, since, _) => {
                 wrong.push(format!("(2) missing from {lists} lists for {} minutes only", (now - *since).num_minutes()));
@@ -356,6 +357,8 @@ impl Oracle {
                 Holds::Said(said) if said.start <= now + TimeDelta::hours(1) || said.channel == 'N' => continue,
                 Holds::Said(said) if said.status == Status::Live => self.does_not_know(person, said),
                 Holds::Said(said) if said.status == Status::Cancelled => self.still_expects(person, now),
+                // What was over by its own word is no news.
+                Holds::Absent(_, _, Some(said)) if said.status == Status::Over => continue,
                 Holds::Absent(..) => self.still_expects(person, now),
                 _ => continue,
             };
@@ -432,7 +435,10 @@ impl Oracle {
     /// A reason that staff can see, and that is true.
     fn is_explained(&self, person: i64, now: DateTime<Utc>, entries: &[Entry], omissions: &[Omission]) -> bool {
         let rows = entries.iter().filter(|e| e.notice.participation.0 == person).any(|e| match e.state {
-            State::Held | State::Suppressed => e.reason.is_some_and(|reason| self.is_true(person, reason, e.notice.key, now)),
+            // What has lapsed keeps the reason that kept it.
+            State::Held | State::Suppressed | State::Lapsed => {
+                e.reason.is_some_and(|reason| self.is_true(person, reason, e.notice.key, now))
+            }
             State::Cancelled => e.reason == Some(Reason::Operator) && self.by_staff.contains(&e.notice.key),
             State::Rejected => self.refused.contains(&person),
             State::Unknown => self.told.iter().any(|t| t.key == e.notice.key && t.fate == Fate::Doubt),
@@ -449,8 +455,8 @@ impl Oracle {
         match reason {
             Reason::Guard => self.word.too_much,
             Reason::Absent => matches!(holds, Holds::Absent(..)),
-            Reason::Ambiguous => matches!(holds, Holds::Ambiguous),
-            Reason::Quarantined => matches!(holds, Holds::Fault | Holds::Unheard(_)),
+            Reason::Ambiguous => matches!(holds, Holds::Ambiguous) || self.word.shares_with_somebody_unread(person),
+            Reason::Quarantined => matches!(holds, Holds::Fault | Holds::Unheard(_)) || self.word.is_unread_somewhere(person),
             Reason::SourceStale => self.word.silent_for(person, now) > TimeDelta::hours(5),
             Reason::Operator => self.by_staff.contains(&key),
             Reason::Restored => self.restored,

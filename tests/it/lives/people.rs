@@ -147,12 +147,13 @@ impl World {
                 x.fault = fault;
                 format!("the record of session {}: {}", x.id, fault.map_or("can be read".to_owned(), |f| format!("{f:?}")))
             }),
-            Event::Twice(s, is) => practice.session(s).map(|x| {
+            // Not both: for one poll a session that went to a source which lists it twice counts as the second of the two records says.
+            Event::Twice(s, is) => practice.session(s).filter(|x| !x.went).map(|x| {
                 x.twice = is;
                 format!("session {} stands {}", x.id, if is { "twice, with two starts" } else { "once" })
             }),
-            Event::GoesTo(s, to) => practice.session(s).map(|x| {
-                (x.home, x.also) = (to % sources, None);
+            Event::GoesTo(s, to) => practice.session(s).filter(|x| !x.twice).map(|x| {
+                (x.home, x.also, x.went) = (to % sources, None, true);
                 format!("session {} is listed by {}", x.id, engine::name(x.home))
             }),
             Event::Also(s, also) => practice.session(s).map(|x| {

@@ -52,7 +52,7 @@ pub(super) fn read(message: &Message) -> Letter {
             let words = plain(text);
             let kind = match () {
                 () if words.contains("has been cancelled") => Kind::Cancelled,
-                () if words.contains("reminder,") => Kind::Reminder,
+                () if words.contains("reminder,") || words.contains("reminder for ") => Kind::Reminder,
                 () if words.contains("has moved to") => Kind::Rescheduled,
                 () if words.contains("new details") => Kind::Updated,
                 () => Kind::Invite,

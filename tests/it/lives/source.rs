@@ -72,8 +72,10 @@ pub(super) struct Session {
     /// The host first.
     pub(super) people: Vec<Person>,
     pub(super) fault: Option<SessionFault>,
-    /// Its record stands twice, the second time with another topic.
+    /// Its record stands twice, the second time with another start.
     pub(super) twice: bool,
+    /// Another source lists it than the first one.
+    pub(super) went: bool,
 }
 
 /// What is true.
@@ -138,7 +140,18 @@ impl Practice {
             }
         });
         let people = people.collect();
-        self.sessions.push(Session { id, home, also: None, listed: true, status: "Scheduled", start, people, fault: None, twice: false });
+        self.sessions.push(Session {
+            id,
+            home,
+            also: None,
+            listed: true,
+            status: "Scheduled",
+            start,
+            people,
+            fault: None,
+            twice: false,
+            went: false,
+        });
     }
 
     pub(super) fn start(&self, which: usize) -> DateTime<Utc> {

@@ -124,7 +124,8 @@ fn differs(what: &str, was: &Said, is: &Said) -> bool {
         "codes" => is.code != was.code,
         "addresses" => is.address != was.address,
         "zones" => is.zone != was.zone,
-        _ => is.name != was.name,
+        "names" => is.name != was.name,
+        _ => false,
     }
 }
 
@@ -135,11 +136,21 @@ struct List {
     nameless: bool,
     /// Sessions of which something cannot be read.
     at_fault: BTreeSet<i64>,
+    /// What is said of sessions as a whole.
+    sessions: BTreeMap<i64, (DateTime<Utc>, Status)>,
     empty: bool,
 }
 
+impl List {
+    /// What it does not say of this session may stand in what cannot be read. A record that can be read says who is in its session.
+    fn may_hold_more_of(&self, session: i64, extent: Extent) -> bool {
+        self.at_fault.contains(&session) || ((self.nameless || extent == Extent::Part) && !self.sessions.contains_key(&session))
+    }
+}
+
 fn read(records: &[Value]) -> List {
-    let mut list = List { people: BTreeMap::new(), nameless: false, at_fault: BTreeSet::new(), empty: records.is_empty() };
+    let mut list =
+        List { people: BTreeMap::new(), nameless: false, at_fault: BTreeSet::new(), sessions: BTreeMap::new(), empty: records.is_empty() };
     for record in records {
         let Some(session) = record["SessionId"].as_i64() else {
             list.nameless = true;
@@ -156,6 +167,7 @@ fn read(records: &[Value]) -> List {
             _ if OVER.contains(&status) => Status::Over,
             _ => Status::Unknown,
         };
+        list.sessions.insert(session, (start, status));
         for (n, person) in record["Participants"].as_array().into_iter().flatten().enumerate() {
             let Some(id) = person["ParticipationId"].as_i64() else {
                 list.at_fault.insert(session);
@@ -213,9 +225,15 @@ impl Word {
                 self.last.insert(*id, said.clone());
             }
         }
-        for (_, line) in lines.iter_mut().filter(|(id, _)| !list.people.contains_key(id)) {
+        for (id, line) in lines.iter_mut().filter(|(id, _)| !list.people.contains_key(id)) {
+            // The session is theirs, whatever cannot be read in it.
+            if let (Some((start, status)), [Listing::Good(said)]) = (list.sessions.get(&line.session), &mut line.listings[..]) {
+                (said.start, said.status) = (*start, *status);
+                self.starts.entry(said.session).or_default().insert(said.start);
+                self.last.insert(*id, said.clone());
+            }
             line.place = match line.place {
-                _ if list.nameless || extent == Extent::Part || list.at_fault.contains(&line.session) => Place::Unheard,
+                _ if list.may_hold_more_of(line.session, extent) => Place::Unheard,
                 // By a clock that was ahead: it has happened by now.
                 Place::Absent(lists, since) => Place::Absent(lists + 1, since.min(now)),
                 _ => Place::Absent(1, now),
@@ -249,11 +267,18 @@ impl Word {
             }
             match list.people.get(id).map(|(_, listings)| &listings[..]) {
                 None => {
-                    let silent = list.nameless || extent == Extent::Part || list.at_fault.contains(&line.session);
+                    let silent = list.may_hold_more_of(line.session, extent);
                     let elsewhere =
                         self.lists.iter().any(|(other, l)| *other != source && l.get(id).is_some_and(|l| l.place == Place::Listed));
                     if !silent && !elsewhere {
-                        put("removed", *id, was);
+                        let stays = list.sessions.contains_key(&line.session);
+                        put(if stays { "left" } else { "removed" }, *id, was);
+                    }
+                    if let Some((start, status)) = list.sessions.get(&line.session) {
+                        let is = Said { start: *start, status: *status, ..was.clone() };
+                        for what in KINDS.into_iter().filter(|what| differs(what, was, &is)) {
+                            put(what, *id, was);
+                        }
                     }
                 }
                 Some([Listing::Good(is)]) => {
@@ -286,6 +311,11 @@ impl Word {
         self.waiting.retain(|id, waits| {
             let as_before = |listing: &Listing| matches!(listing, Listing::Good(said) if !differs(waits.what, &waits.before, said));
             let is = list.people.get(id).map(|(_, listings)| listings.as_slice());
+            // Its session is there again: that this person is not is another matter.
+            let session = list.sessions.get(&waits.before.session);
+            if waits.what == "removed" && session.is_some_and(|(_, status)| *status == Status::Live) {
+                return false;
+            }
             let is_another = waits.rejected.as_ref().is_some_and(|rejected| is.unwrap_or_default() != rejected.as_slice());
             !is_another && !is.is_some_and(|listings| listings.iter().all(as_before))
         });
@@ -301,7 +331,27 @@ impl Word {
 
     /// An operator lets pass all that waits.
     pub(super) fn decided(&mut self) {
-        self.waiting.clear();
+        for (id, waits) in std::mem::take(&mut self.waiting) {
+            // Whoever cannot be read is as they were, and not as they were said once.
+            let unread = self.lists.values_mut().filter_map(|list| list.get_mut(&id)).filter(|line| line.place == Place::Unheard);
+            for line in unread {
+                line.listings = vec![Listing::Good(waits.before.clone())];
+                self.last.insert(id, waits.before.clone());
+            }
+        }
+    }
+
+    /// A source has a record at fault that may be theirs.
+    pub(super) fn is_unread_somewhere(&self, person: i64) -> bool {
+        let mut lines = self.lists.values().filter_map(|list| list.get(&person));
+        lines.any(|line| line.place == Place::Unheard || line.listings.contains(&Listing::Fault))
+    }
+
+    /// A record that cannot be read still occupies its code.
+    pub(super) fn shares_with_somebody_unread(&self, person: i64) -> bool {
+        let Some(code) = self.last.get(&person).map(|said| said.code) else { return false };
+        let mut unread = self.lists.values().flatten().filter(|(id, line)| **id != person && line.place == Place::Unheard);
+        unread.any(|(_, line)| matches!(&line.listings[..], [Listing::Good(said)] if said.code == code))
     }
 
     /// What holds for somebody.

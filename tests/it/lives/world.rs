@@ -358,7 +358,7 @@ impl World {
     /// before they count as stale.
     pub(super) async fn pass(&self, time: TimeDelta) {
         let end = self.now() + time;
-        let (mut every, mut stuck) = (TimeDelta::minutes(5), TimeDelta::seconds(30));
+        let (mut every, mut stuck) = (TimeDelta::minutes(1), TimeDelta::seconds(30));
         let mut poll = self.now() + every;
         loop {
             let now = self.now();
