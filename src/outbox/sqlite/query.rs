@@ -72,8 +72,9 @@ pub(super) fn last_snapshot_at(connection: &Connection, source: &str) -> rusqlit
     connection.prepare_cached("SELECT last_snapshot_at FROM source WHERE name = ?1")?.query_row([source], |row| at(row, 0))
 }
 
+/// CROSS: the sessions first. (SQLite takes all people of the source else, and looks through all sessions for each.)
 pub(super) const PEOPLE: &str = "SELECT count(*) FROM session INDEXED BY session_start
-     JOIN participant ON participant.source = session.source AND session_id = id
+     CROSS JOIN participant ON participant.source = session.source AND session_id = id
      WHERE session.start_at > ?2 AND session.source = ?1 AND session.presence <> 'gone' AND participant.presence <> 'gone' AND NOT cancelled";
 
 pub(super) fn people(connection: &Connection, source: &str, now: DateTime<Utc>) -> rusqlite::Result<usize> {
@@ -574,6 +575,7 @@ mod tests {
             (SEEN.to_owned(), "SEARCH session USING INDEX session_start (start_at>?)", "SCAN"),
             (UNSETTLED.to_owned(), "SEARCH session USING INDEX session_unsettled (source=? AND start_at>?)", "SCAN session"),
             (PEOPLE.to_owned(), "SEARCH session USING INDEX session_start (start_at>?)", "SCAN"),
+            (PEOPLE.to_owned(), "SEARCH participant USING PRIMARY KEY (source=? AND session_id=?)", "SCAN"),
             (suppression::PLAN_LEFT_OUT.to_owned(), "SEARCH omission USING COVERING INDEX omission_reason (reason=?)", "SCAN session"),
             (suppression::PLAN_LEFT_OUT.to_owned(), "SEARCH notice USING INDEX notice_state (state=?)", "SCAN"),
             (receipt::BY_REFERENCE.to_owned(), "USING INDEX notice_reference (reference=?)", "SCAN"),
