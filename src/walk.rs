@@ -158,27 +158,38 @@ async fn plan<'a>(
     let fill = Fill::of(snapshot, seen.as_ref());
     let mut missing = missing(snapshot, seen.as_ref(), all, policy.not_joined.is_some(), now);
     let unlisted: Vec<SessionId> = missing.iter().filter(|(_, why)| *why == Presence::Absent).map(|(id, _)| *id).collect();
-    let beside = elsewhere.beside(outbox, source, snapshot, &unlisted, now).await?;
-    missing.retain(|(id, _)| !beside.moves.contains_key(id));
-    let changed = if fill == Fill::Waits { Vec::new() } else { changed(snapshot, &beside, seen.as_ref(), all) };
+    let mut beside = elsewhere.beside(outbox, (source, snapshot), &unlisted, policy, now).await?;
+    let mut moves = std::mem::take(&mut beside.moves);
+    missing.retain(|(id, _)| !moves.contains_key(id));
+    let mut changed = if fill == Fill::Waits { Vec::new() } else { changed(snapshot, &beside, seen.as_ref(), all) };
     let marked: Vec<&Session> =
         beside.others.iter().filter_map(|(id, (_, stored))| differs(beside.together.get(id)?, stored, &beside)).collect();
     let mut places: HashMap<SessionId, String> = beside.from.clone();
     places.extend(marked.iter().map(|s| (s.id, beside.others[&s.id].0.clone())));
     let listed = changed.iter().map(|(s, _)| s.id);
-    let ids: Vec<SessionId> =
-        listed.chain(missing.iter().map(|(id, _)| *id)).chain(beside.moves.keys().copied()).chain(marked.iter().map(|s| s.id)).collect();
+    let mut ids: Vec<SessionId> =
+        listed.chain(missing.iter().map(|(id, _)| *id)).chain(moves.keys().copied()).chain(marked.iter().map(|s| s.id)).collect();
+    // Whoever comes may be one of those whom the guard keeps elsewhere.
+    ids.extend(seen.iter().filter(|_| !changed.is_empty()).flat_map(|s| s.guard.displaced()));
+    ids.sort_unstable();
+    ids.dedup();
     let adopting = adopting(snapshot, seen.as_ref(), fill, policy);
     let mut walker = Walker::of(outbox, (source, policy), places, now).await?;
     walker.first_fill = fill == Fill::First && !policy.adopt_invites;
     walker.adopting = seen.iter().flat_map(|s| s.adopting.iter().copied()).collect();
     walker.read(outbox, &ids).await?;
     if let Some(seen) = &seen {
-        walker.judge(outbox, snapshot, seen, (&changed, &missing)).await?;
+        let listed_there: Vec<&Session> = moves.iter().map(|(id, (_, said))| beside.together.get(id).unwrap_or(said)).collect();
+        walker.judge(outbox, snapshot, seen, (&changed, &missing, &listed_there)).await?;
+        walker.keeps_back(&mut changed, seen);
+        moves.retain(|id, _| {
+            let stays = walker.stays(*id);
+            missing.extend(stays.then_some((*id, Presence::Absent)));
+            !stays
+        });
     }
     let marked: Vec<Work<'a>> = marked.into_iter().map(|session| Work::Marked(Box::new(session.clone()))).collect();
-    let moves =
-        beside.moves.into_iter().map(|(id, (to, said))| Work::Moves(to, Box::new(beside.together.get(&id).cloned().unwrap_or(said))));
+    let moves = moves.into_iter().map(|(id, (to, said))| Work::Moves(to, Box::new(beside.together.get(&id).cloned().unwrap_or(said))));
     let listed = changed.into_iter().map(|(session, digest)| Work::Listed(session, digest));
     let missing = missing.into_iter().map(|(id, why)| Work::Missing(id, why));
     let work: Vec<Work<'a>> = listed.chain(missing).chain(moves).chain(marked).collect();
@@ -462,8 +473,8 @@ impl Walker<'_> {
 
     /// A session that is in the snapshot. `None`: it is guarded, and was so before.
     fn listed(&self, session: &Session, digest: String) -> Option<WalkedSession> {
-        if let Some(kept) = self.ruling.holds.get(&session.id).and_then(|hold| hold.whole) {
-            return self.held(session, kept, digest);
+        if let Some((kept, cancels)) = self.ruling.holds.get(&session.id).and_then(|hold| Some((hold.whole?, hold.cancels))) {
+            return self.held(session, (kept, cancels), digest);
         }
         let mut known = self.known(session.id);
         let before = self.before.get(&session.id);
@@ -607,12 +618,17 @@ impl Walker<'_> {
         let mut people: Vec<(&(SessionId, ParticipationId), &Known)> = known.iter().collect();
         people.sort_unstable_by_key(|(id, _)| **id);
         let mut changes: Vec<Change> = Vec::new();
+        // What they were told elsewhere holds no more: the next walk tells them.
+        let mut moved_unread = false;
         for ((_, id), one) in &people {
             let theirs: Vec<&Decision> = decisions.iter().filter(|d| diff::of_participant(d, session.id, *id)).collect();
             let decided = diff::diff(&theirs, &one.notices);
             let held: Vec<Change> = decided.iter().filter_map(|change| self.found_again(change, one)).collect();
             changes.extend(decided.into_iter().chain(held));
-            changes.extend(self.adoption(session, *id, one));
+            let adoption = self.adoption(session, *id, one);
+            let was = self.told_elsewhere(session, *id);
+            moved_unread |= !adoption.is_empty() && (was.start, was.cancelled) != (session.start, session.cancelled);
+            changes.extend(adoption);
         }
         let notices = self.known.get(&session.id).into_iter().flat_map(KnownMap::values).flat_map(|one| &one.notices);
         WalkedSession {
@@ -623,7 +639,7 @@ impl Walker<'_> {
             id: session.id,
             digest,
             presence: session.presence,
-            replan: in_flight || unsure || ambiguous,
+            replan: in_flight || unsure || ambiguous || moved_unread,
             record: session.record.clone(),
             departed: self.records_of_departed(session),
             ambiguous: session.participants.iter().filter_map(|p| p.ambiguous.clone().map(|why| (p.id, why))).collect(),
@@ -678,15 +694,23 @@ impl Walker<'_> {
         }
     }
 
+    /// The session as somebody else announced it: as it was when they were first noted. A record that was at fault may have moved meanwhile.
+    fn told_elsewhere(&self, session: &Session, id: ParticipationId) -> Session {
+        let noted = self.known.get(&session.id).and_then(|known| known.get(&(session.id, id)));
+        let (start, cancelled) = noted.map_or((session.start, session.cancelled), |one| (one.start, one.cancelled));
+        Session { start, cancelled, ..session.clone() }
+    }
+
     /// Whoever was announced by somebody else counts as told: a row of the outbox remembers the start that they know, so that a change of it
     /// is told.
     fn adoption(&self, session: &Session, id: ParticipationId, known: &Known) -> Vec<Change> {
         let is_noted = known.notices.iter().any(|n| n.reason == Some(Reason::Adopted) || n.told());
-        if !known.adopted || is_noted || self.policy.adopt_invites || session.start <= self.now {
+        if !known.adopted || is_noted || self.policy.adopt_invites {
             return Vec::new();
         }
-        let Some(person) = session.participant(id) else { return Vec::new() };
-        let Some(notice) = plan::adopted_invite(session, person, known, self.policy, &self.suppressed, self.now) else { return Vec::new() };
+        let was = self.told_elsewhere(session, id);
+        let Some(person) = session.participant(id).filter(|_| was.start > self.now) else { return Vec::new() };
+        let Some(notice) = plan::adopted_invite(&was, person, known, self.policy, &self.suppressed, self.now) else { return Vec::new() };
         let key = notice.key;
         vec![Change::Add(notice), Change::End { key, state: State::Cancelled, reason: Reason::Adopted }]
     }

@@ -131,7 +131,7 @@ pub async fn unreachable(
     let mut rows: Vec<unreachable::Row> = desk.lapsed(now).await?.iter().map(unreachable::of_lapsed).collect();
     let ids = desk.outbox.starting(span.0.max(now - unreachable::BEGUN), span.1, limit).await?;
     for batch in ids.chunks(BATCH) {
-        for seen in desk.seen_of(batch, now).await?.iter().filter(|seen| !seen.session.cancelled) {
+        for seen in &desk.seen_of(batch, now).await? {
             let elsewhere = |id| seen.session.participant(id).is_some_and(|p| p.auto_deliver == AutoDeliver::Nobody);
             let ours = unreachable::of_session(desk, seen, &notes, now).into_iter();
             rows.extend(ours.filter(|row| !row.participation_id.is_some_and(elsewhere)));

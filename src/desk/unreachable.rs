@@ -5,14 +5,16 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Desk, Notes, Seen, latest, outage};
-use crate::notice::Reason;
-use crate::outbox::{Entry, KnownNotice, StoreError};
+use crate::notice::{Occasion, Reason};
+use crate::outbox::{Entry, KnownNotice, State, StoreError};
 use crate::preview::rfc3339;
-use crate::session::{ParticipationId, SessionId};
+use crate::session::{AutoDeliver, ParticipationId, SessionId};
 use crate::staff::{self, Kind};
 
 /// The word of whom an overdue message should have reached, with their session at hand.
 pub const OVERDUE: &str = "overdue";
+/// The word of who knows another start, or nothing of a cancellation, and of whom no message has a reason.
+pub const UNTOLD: &str = "untold";
 /// A message is overdue, and its session starts within this time: somebody should call.
 const AT_HAND: TimeDelta = TimeDelta::hours(1);
 /// A session that began may still have a message that is of use.
@@ -27,8 +29,8 @@ pub struct Row {
     pub participation_id: Option<ParticipationId>,
     /// RFC 3339, UTC.
     pub start: String,
-    /// A [`crate::notice::Reason`]'s word, a state's (`held`, `rejected`, `unknown`), a receipt's (`undelivered`, `failed`),
-    /// or `overdue`.
+    /// A [`crate::notice::Reason`]'s word, a state's (`held`, `rejected`, `unknown`), a receipt's (`undelivered`, `failed`), `overdue`, or `untold`:
+    /// they know what holds no more.
     pub reason: String,
     /// For people.
     pub detail: Option<String>,
@@ -40,7 +42,7 @@ pub async fn unreachable(desk: &Desk, now: DateTime<Utc>) -> Result<Vec<Row>, St
     let mut rows = Vec::new();
     for source in &desk.sources {
         for stored in desk.outbox.sessions(source, None).await? {
-            let Some(session) = latest(&stored).filter(|s| s.start > now - BEGUN && s.is_active()) else { continue };
+            let Some(session) = latest(&stored).filter(|s| s.start > now - BEGUN) else { continue };
             rows.extend(of_session(desk, &desk.seen(source, session, now).await?, &notes, now));
         }
     }
@@ -67,8 +69,10 @@ pub(super) fn of_lapsed(entry: &Entry) -> Row {
 pub(super) fn of_session(desk: &Desk, seen: &Seen, notes: &Notes, now: DateTime<Utc>) -> Vec<Row> {
     let Notes { suppressed, undelivered } = notes;
     let staff = staff::Desk { policy: &desk.policy, suppressed, undelivered, now, horizon: None };
-    let people = staff.of_session(&seen.session, seen.known.clone()).into_iter().filter(|concern| concern.kind == Kind::Person);
-    let mut rows: Vec<Row> = people
+    let concerns = if seen.session.is_active() { staff.of_session(&seen.session, seen.known.clone()) } else { Vec::new() };
+    let mut rows: Vec<Row> = concerns
+        .into_iter()
+        .filter(|concern| concern.kind == Kind::Person)
         .map(|concern| Row {
             session_id: seen.session.id,
             participation_id: concern.participation,
@@ -80,9 +84,48 @@ pub(super) fn of_session(desk: &Desk, seen: &Seen, notes: &Notes, now: DateTime<
             },
         })
         .collect();
-    let late: Vec<Row> = overdue(seen, now).filter(|row| rows.iter().all(|r| r.participation_id != row.participation_id)).collect();
-    rows.extend(late);
+    for row in overdue(seen, now).chain(misled(seen, notes, now)).collect::<Vec<_>>() {
+        if rows.iter().all(|r| r.participation_id != row.participation_id) {
+            rows.push(row);
+        }
+    }
     rows
+}
+
+/// Who knows what holds no more, and has no message to come that says so: they would come in vain, or to another hour.
+fn misled<'a>(seen: &'a Seen, notes: &'a Notes, now: DateTime<Utc>) -> impl Iterator<Item = Row> + 'a {
+    let session = &seen.session;
+    let people = seen.known.iter().filter(move |((id, _), _)| *id == session.id);
+    people.filter_map(move |((_, id), known)| {
+        let arrived = |n: &&KnownNotice| n.heard() && notes.undelivered.iter().all(|u| u.key != n.notice.key);
+        let last = known.notices.iter().filter(arrived).max_by_key(|n| (n.heard_at(), n.notice.due_at))?;
+        let (told, off) = (last.notice.start, last.notice.occasion == Occasion::Cancelled);
+        let right = if known.cancelled { off } else { !off && told == session.start };
+        // Somebody else tells them.
+        let elsewhere = session.participant(*id).is_some_and(|p| p.auto_deliver == AutoDeliver::Nobody);
+        if right || elsewhere || told.max(session.start) <= now - BEGUN {
+            return None;
+        }
+        let says_so = |n: &&KnownNotice| match n.notice.occasion {
+            Occasion::Cancelled => known.cancelled,
+            Occasion::Invite | Occasion::Rescheduled | Occasion::Updated => !known.cancelled && n.notice.start == session.start,
+            _ => false,
+        };
+        let corrections = || known.notices.iter().filter(says_so);
+        if corrections().any(|n| matches!(n.state, State::Waiting | State::Claimed | State::Sending)) {
+            return None;
+        }
+        let ended = corrections().filter(|n| !n.heard()).max_by_key(|n| n.changed_at);
+        let came_back = corrections().any(|n| n.heard() && !arrived(&n));
+        let reason = match ended {
+            _ if came_back => "undelivered".to_owned(),
+            Some(n) => n.reason.map_or_else(|| n.state.to_string(), |why| why.to_string()),
+            None => UNTOLD.to_owned(),
+        };
+        let what = if known.cancelled { "that it is cancelled" } else { "the start that holds" };
+        let detail = Some(format!("they were not told {what}"));
+        Some(Row { session_id: session.id, participation_id: Some(*id), start: rfc3339(told), reason, detail })
+    })
 }
 
 /// Whom an overdue message should have reached by now, with their session at hand: one row each.

@@ -193,6 +193,14 @@ pub struct GuardSet {
     pub passed: Vec<Passed>,
 }
 
+impl GuardSet {
+    /// Sessions that the source lists no more, or not with all of their people, and that count as they were.
+    pub(crate) fn displaced(&self) -> impl Iterator<Item = SessionId> {
+        let kept = |m: &&Member| matches!(m.kind, GuardKind::Removed | GuardKind::Participants) && m.standing != Standing::Accepted;
+        self.members.iter().filter(kept).map(|m| m.session)
+    }
+}
+
 /// What a walk changes of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GuardChange {

@@ -79,9 +79,9 @@ impl<'r> Record<'r> {
         self.optional(key, expected, read)?.ok_or_else(|| self.fault(key, &format!("is missing; expected {expected}")))
     }
 
-    /// An id: an integer, or a string of digits.
+    /// An id: an integer, or a string of digits. Zero is what an exporter writes that has none.
     pub(super) fn id(&self, key: &str) -> Result<i64, Fault> {
-        self.required(key, "a whole number, or a string of digits", |found| found.as_digits()?.parse().ok())
+        self.required(key, "a whole number, or a string of digits", |found| found.as_digits()?.parse().ok().filter(|id| *id > 0))
     }
 
     /// A string that may be missing.

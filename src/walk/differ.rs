@@ -1,7 +1,7 @@
 //! In what a session differs from what it was before, as the guard counts it: by meaning. Another spelling of a number, an address, a name or a
 //! zone is no change. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use sha2::{Digest, Sha256};
 
@@ -20,12 +20,14 @@ pub(super) struct What {
     pub(super) counts: usize,
     /// Digest of what the source says now.
     pub(super) says: String,
+    /// Among them are some who were not in the session: it is kept whole.
+    pub(super) arrives: bool,
 }
 
 impl What {
     /// Of the session as a whole.
     pub(super) fn whole(kind: GuardKind, says: &str) -> Self {
-        Self { kind, people: Vec::new(), counts: 1, says: digest([says]) }
+        Self { kind, people: Vec::new(), counts: 1, says: digest([says]), arrives: false }
     }
 
     /// How many people, or 1.
@@ -61,7 +63,34 @@ fn lost(was: &Session, is: &Session) -> Option<What> {
     let in_force = |p: &&Participant| !matches!(p.presence, Presence::Gone | Presence::Unreadable);
     let people: Vec<ParticipationId> = was.participants.iter().filter(in_force).map(|p| p.id).filter(|id| !there(*id)).collect();
     let says = digest(people.iter().map(ToString::to_string));
-    (!people.is_empty()).then_some(What { kind: GuardKind::Participants, counts: people.len(), people, says })
+    (!people.is_empty()).then_some(What { kind: GuardKind::Participants, counts: people.len(), people, says, arrives: false })
+}
+
+/// Who comes into the session in the place of somebody it lost, or is one of the displaced: that is no addition. (See [`names`].)
+pub(super) fn arrivals(was: &Session, is: &Session, displaced: &HashSet<String>, policy: &Policy, whats: &mut Vec<What>) {
+    let lost = whats.iter().position(|what| what.kind == GuardKind::Participants);
+    let new = is.participants.iter().filter(|p| was.participant(p.id).is_none());
+    let arrived = new.filter(|p| lost.is_some() || names(p, is, policy).iter().any(|name| displaced.contains(name)));
+    let arrived: Vec<ParticipationId> = arrived.map(|p| p.id).collect();
+    if arrived.is_empty() {
+        return;
+    }
+    let lost = lost.unwrap_or_else(|| {
+        whats.push(What { counts: 0, ..What::whole(GuardKind::Participants, "") });
+        whats.len() - 1
+    });
+    let what = &mut whats[lost];
+    what.says = digest([what.says.clone(), "arrive".to_owned()].into_iter().chain(arrived.iter().map(ToString::to_string)));
+    what.people.extend(arrived);
+    what.arrives = true;
+}
+
+/// What names a person whichever session they stand in: participation and code; and a contact at that hour.
+pub(super) fn names(person: &Participant, session: &Session, policy: &Policy) -> Vec<String> {
+    let code = person.code.map(|code| format!("code {}", code.expose()));
+    let contacts = [mailbox(&person.email), number(&person.sms_number, &policy.region)];
+    let contacts = contacts.into_iter().filter(|contact| !contact.is_empty()).map(|contact| format!("{} {contact}", session.start));
+    [format!("participation {}", person.id)].into_iter().chain(code).chain(contacts).collect()
 }
 
 /// What is said of the same people.
@@ -73,7 +102,7 @@ fn changed(was: &Session, is: &Session, policy: &Policy) -> Vec<What> {
             told(before, person, policy).into_iter().filter(|(_, then, now)| then != now).collect();
         for kind in theirs.iter().map(|(kind, _, _)| *kind).collect::<BTreeSet<_>>() {
             let of_kind = || theirs.iter().filter(|(of, _, _)| *of == kind);
-            let what = kinds.entry(kind).or_insert(What { kind, people: Vec::new(), counts: 0, says: String::new() });
+            let what = kinds.entry(kind).or_insert(What { kind, people: Vec::new(), counts: 0, says: String::new(), arrives: false });
             what.people.push(person.id);
             what.counts += usize::from(of_kind().any(|(_, then, _)| !then.is_empty()));
             let says = [what.says.clone(), person.id.to_string()].into_iter().chain(of_kind().map(|(_, _, now)| now.clone()));

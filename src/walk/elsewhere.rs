@@ -8,10 +8,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::differ;
 use crate::outbox::{self, Also, Outbox, StoredSession, WalkedSession};
+use crate::plan::Policy;
 use crate::session::{Presence, Session, SessionId, Snapshot};
 use crate::source::ambiguity::{self, Claim};
-use crate::source::json;
+use crate::source::{json, kept};
 
 /// So long after its start a session that another source listed holds its codes.
 const HOLDS_FOR: TimeDelta = TimeDelta::days(1);
@@ -31,6 +33,8 @@ struct Held {
     source: String,
     /// Its source lists it, as far as is known.
     listed: bool,
+    /// It does not, and the guard keeps it as it was.
+    kept: bool,
     claims: Vec<Claim>,
 }
 
@@ -58,9 +62,9 @@ impl Elsewhere {
     pub(super) async fn beside(
         &mut self,
         outbox: &dyn Outbox,
-        source: &str,
-        snapshot: &Snapshot,
+        (source, snapshot): (&str, &Snapshot),
         missing: &[SessionId],
+        policy: &Policy,
         now: DateTime<Utc>,
     ) -> outbox::Result<Beside> {
         let sources = outbox.sources().await?;
@@ -71,7 +75,7 @@ impl Elsewhere {
             for row in &sources {
                 for stored in outbox.sessions(&row.name, None).await? {
                     let presence = if row.gone { Presence::Gone } else { stored.presence };
-                    self.put(stored.id, &row.name, presence, &stored.record, now);
+                    self.put(&row.name, (stored.id, presence, &stored.digest), &stored.record, now);
                 }
             }
             for (of, also) in outbox.also().await? {
@@ -80,8 +84,12 @@ impl Elsewhere {
             self.is_read = true;
         }
         let mut beside = Beside::default();
+        let guarded = self.guarded(outbox, source, snapshot).await?;
         for session in &snapshot.sessions {
             match self.held.get(&session.id) {
+                Some(held) if guarded.get(&session.id).is_some_and(|was| differ::differences(was, session, policy).is_empty()) => {
+                    beside.from.insert(session.id, held.source.clone());
+                }
                 Some(held) if held.source != source && held.listed => {
                     beside.second.insert(session.id);
                 }
@@ -101,6 +109,23 @@ impl Elsewhere {
         beside.yielded = yielded.into_iter().collect();
         self.tell_together(outbox, (source, snapshot), missing, &mut beside, &involved).await?;
         Ok(beside)
+    }
+
+    /// Sessions of this list that the guard keeps under another source, which lists them no more: as they were. One of which this list says the same
+    /// moves; one of which it says something else waits where it is.
+    async fn guarded(&self, outbox: &dyn Outbox, source: &str, snapshot: &Snapshot) -> outbox::Result<HashMap<SessionId, Session>> {
+        let mut of: BTreeMap<&str, Vec<SessionId>> = BTreeMap::new();
+        for session in &snapshot.sessions {
+            if let Some(held) = self.held.get(&session.id).filter(|held| held.source != source && held.kept) {
+                of.entry(&held.source).or_default().push(session.id);
+            }
+        }
+        let mut guarded = HashMap::new();
+        for (name, ids) in of {
+            let stored = outbox.sessions(name, Some(&ids)).await?;
+            guarded.extend(stored.iter().filter_map(|stored| Some((stored.id, kept::session(stored)?))));
+        }
+        Ok(guarded)
     }
 
     /// What this source says of sessions that stand under others; and those that it has said something of, and does no more.
@@ -213,12 +238,12 @@ impl Elsewhere {
             if let Some(all) = self.also.get_mut(&walked.id) {
                 all.retain(|(said_by, _)| said_by != of);
             }
-            self.put(walked.id, of, walked.presence, &walked.record, now);
+            self.put(of, (walked.id, walked.presence, &walked.digest), &walked.record, now);
         }
         self.also.retain(|_, all| !all.is_empty());
     }
 
-    fn put(&mut self, id: SessionId, source: &str, presence: Presence, record: &str, now: DateTime<Utc>) {
+    fn put(&mut self, source: &str, (id, presence, digest): (SessionId, Presence, &str), record: &str, now: DateTime<Utc>) {
         if let Some(before) = self.held.remove(&id) {
             for claim in before.claims {
                 self.holders.entry(claim).or_default().retain(|holder| *holder != id);
@@ -228,7 +253,8 @@ impl Elsewhere {
         let session = json::kept(record).filter(|s| listed && s.start + HOLDS_FOR > now);
         let claims = session.map(|s| ambiguity::claims(&s)).unwrap_or_default();
         claims.iter().for_each(|claim| self.holders.entry(*claim).or_default().push(id));
-        self.held.insert(id, Held { source: source.to_owned(), listed, claims });
+        let kept = matches!(presence, Presence::Guarded | Presence::Kept) && digest.is_empty();
+        self.held.insert(id, Held { source: source.to_owned(), listed, kept, claims });
     }
 
     fn put_also(&mut self, source: &str, also: &Also) {

@@ -70,6 +70,8 @@ pub(super) struct Hold {
     pub(super) whole: Option<Kept>,
     /// These people of it.
     pub(super) people: BTreeMap<ParticipationId, Kept>,
+    /// That it is cancelled is told, as it was told of.
+    pub(super) cancels: bool,
 }
 
 /// What the guard decided.
@@ -248,11 +250,11 @@ impl Hold {
     /// is new has to wait with what was rejected. Whoever is told that it is cancelled is told so as they were told of it: that need not wait.
     fn of(looked: &Looked, fates: &[(&What, Fate)]) -> Self {
         let of = |fate: Fate| fates.iter().filter(move |(_, f)| *f == fate).map(|(what, _)| *what);
-        let calm = looked.cancelled && !of(Fate::Waits).any(|what| what.kind == GuardKind::Removed);
-        let whole = |fate| of(fate).any(|what| !what.kind.of_people());
-        if whole(Fate::Waits) || whole(Fate::Rejected) {
+        let stopped = || of(Fate::Waits).chain(of(Fate::Rejected));
+        let calm = looked.cancelled && !stopped().any(|what| what.kind == GuardKind::Removed);
+        if stopped().any(|what| what.arrives || !what.kind.of_people()) {
             let in_force = calm || fates.iter().all(|(_, fate)| *fate == Fate::Rejected);
-            return Self { whole: Some(if in_force { Kept::InForce } else { Kept::Waiting }), ..Self::default() };
+            return Self { whole: Some(if in_force { Kept::InForce } else { Kept::Waiting }), cancels: calm, ..Self::default() };
         }
         let people = |fate| of(fate).flat_map(|what| what.people.iter().copied()).collect::<BTreeSet<ParticipationId>>();
         let (waiting, rejected) = (people(Fate::Waits), people(Fate::Rejected));
@@ -261,12 +263,12 @@ impl Hold {
             let in_force = calm || !(waiting.contains(person) || changed_too.contains(person));
             (*person, if in_force { Kept::InForce } else { Kept::Waiting })
         };
-        Self { whole: None, people: waiting.union(&rejected).map(kept).collect() }
+        Self { people: waiting.union(&rejected).map(kept).collect(), ..Self::default() }
     }
 
     /// It is not applied as long as this holds.
     fn stops(&self, what: &What) -> bool {
-        let cancelled_as_told = self.whole == Some(Kept::InForce) && what.kind == GuardKind::Removed;
+        let cancelled_as_told = self.cancels && what.kind == GuardKind::Removed;
         (self.whole.is_some() && !cancelled_as_told) || what.people.iter().any(|person| self.people.contains_key(person))
     }
 

@@ -1,22 +1,22 @@
 //! What the guard holds in a walk: its question put, and its answer done.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{DateTime, Kept, Looked, Presence, Scene, SessionId, Utc, WalkedSession, Walker, differ, guard};
 use crate::notice::{Decision, Occasion};
-use crate::outbox::{self, GuardChange, GuardKind, KnownMap, Outbox, Seen};
+use crate::outbox::{self, GuardChange, GuardKind, KnownMap, Outbox, Seen, StoredSession};
 use crate::plan;
 use crate::session::{Participant, Session, Snapshot};
 use crate::source::kept;
 
-/// Sessions of a snapshot that differ, with their digests; and those that are not in it.
-type Work<'a> = (&'a [(Cow<'a, Session>, String)], &'a [(SessionId, Presence)]);
+/// Sessions of a snapshot that differ, with their digests; those that are not in it; and those that another source lists instead, as it says them.
+type Work<'a> = (&'a [(Cow<'a, Session>, String)], &'a [(SessionId, Presence)], &'a [&'a Session]);
 
 impl Walker<'_> {
     /// Asks the guard.
     pub(super) async fn judge(&mut self, outbox: &dyn Outbox, snapshot: &Snapshot, seen: &Seen, work: Work<'_>) -> outbox::Result<()> {
-        let looked = self.looked(work);
+        let looked = self.looked(work, seen);
         let people = looked.iter().flat_map(|l| &l.whats).filter(|w| w.kind.of_people()).map(|w| w.counts).sum::<usize>();
         let scene = Scene {
             sessions: seen.sessions.values().filter(|s| s.start > self.now && s.presence != Presence::Gone).count(),
@@ -31,10 +31,12 @@ impl Walker<'_> {
         Ok(())
     }
 
-    fn looked(&self, (changed, missing): Work<'_>) -> Vec<Looked> {
-        let listed = changed.iter().filter_map(|(is, _)| {
+    fn looked(&self, (changed, missing, moves): Work<'_>, seen: &Seen) -> Vec<Looked> {
+        let displaced = self.displaced((changed, missing, moves), seen);
+        let listed = changed.iter().map(|(is, _)| &**is).chain(moves.iter().copied()).filter_map(|is| {
             let (_, was) = self.before.get(&is.id)?;
             let mut whats = differ::differences(was, is, self.policy);
+            differ::arrivals(was, is, &displaced, self.policy, &mut whats);
             if self.tells_another_hour(is) {
                 whats.push(differ::What::whole(GuardKind::Clocks, &self.policy.digest()));
             }
@@ -55,6 +57,51 @@ impl Walker<'_> {
         listed.chain(absent).collect()
     }
 
+    /// The names of those whom the source lists no more where they were.
+    fn displaced(&self, (changed, missing, _): Work<'_>, seen: &Seen) -> HashSet<String> {
+        let names = |was: &Session, p: &Participant| differ::names(p, was, self.policy);
+        let lost = changed.iter().filter_map(|(is, _)| Some((is, &self.before.get(&is.id)?.1)));
+        let lost = lost.flat_map(|(is, was)| was.participants.iter().filter(|p| is.participant(p.id).is_none()).map(move |p| (was, p)));
+        let left = missing.iter().filter(|(_, why)| *why == Presence::Absent).map(|(id, _)| *id);
+        let left = left.chain(seen.guard.displaced()).filter_map(|id| Some(&self.before.get(&id)?.1));
+        let left = left.flat_map(|was| was.participants.iter().map(move |p| (was, p)));
+        lost.chain(left).filter(|(_, p)| p.presence != Presence::Gone).flat_map(|(was, p)| names(was, p)).collect()
+    }
+
+    /// New sessions that tell of people whom the guard keeps where they were: the same participation or code, or the same contact at the same hour.
+    /// They wait, too, and are looked at again once that is decided.
+    pub(super) fn keeps_back(&mut self, changed: &mut Vec<(Cow<'_, Session>, String)>, seen: &Seen) {
+        let is_new = |id: SessionId, before: &HashMap<SessionId, (StoredSession, Session)>| !before.contains_key(&id);
+        if !changed.iter().any(|(session, _)| is_new(session.id, &self.before)) {
+            return;
+        }
+        let mut kept: HashSet<String> = HashSet::new();
+        let open = seen.guard.displaced().filter(|id| !self.ruling.change.leaves.iter().any(|(left, _)| left == id));
+        let whole = self.ruling.holds.iter().filter(|(_, hold)| hold.whole.is_some()).map(|(id, _)| *id);
+        for was in open.chain(whole).filter_map(|id| Some(&self.before.get(&id)?.1)) {
+            kept.extend(was.participants.iter().flat_map(|p| differ::names(p, was, self.policy)));
+        }
+        for (id, hold) in &self.ruling.holds {
+            let Some((_, was)) = self.before.get(id) else { continue };
+            let people = hold.people.keys().filter_map(|id| was.participant(*id));
+            kept.extend(people.flat_map(|p| differ::names(p, was, self.policy)));
+        }
+        let told = |session: &Session| {
+            session.participants.iter().any(|p| differ::names(p, session, self.policy).iter().any(|n| kept.contains(n)))
+        };
+        let back: Vec<SessionId> = changed.iter().map(|(s, _)| s).filter(|s| is_new(s.id, &self.before) && told(s)).map(|s| s.id).collect();
+        changed.retain(|(session, _)| !back.contains(&session.id));
+        self.ruling.waiting.extend(back);
+    }
+
+    /// One that another source lists instead, in a way that waits: it stays here as it was. Whether it does.
+    pub(super) fn stays(&mut self, id: SessionId) -> bool {
+        let Some(hold) = self.ruling.holds.get_mut(&id) else { return false };
+        let waits = hold.whole.or_else(|| hold.people.values().copied().find(|kept| *kept == Kept::Waiting));
+        *hold = guard::Hold { whole: Some(waits.unwrap_or(Kept::InForce)), ..guard::Hold::default() };
+        true
+    }
+
     /// What changes in the guard's set: what was decided, and what is done with whoever counts as cancelled.
     pub(super) fn guard_change(&self, seen: Option<&Seen>, sessions: &[WalkedSession]) -> GuardChange {
         let mut change = self.ruling.change.clone();
@@ -65,12 +112,12 @@ impl Walker<'_> {
     }
 
     /// The session as it was, while the source says something else of it.
-    pub(super) fn held(&self, session: &Session, kept: Kept, digest: String) -> Option<WalkedSession> {
+    pub(super) fn held(&self, session: &Session, (kept, cancels): (Kept, bool), digest: String) -> Option<WalkedSession> {
         let (stored, was) = self.before.get(&session.id)?;
         let mut held = Session { presence: kept.presence(), record: stored.record.clone(), ..was.clone() };
         if kept == Kept::InForce {
             in_force(&mut held);
-            if session.cancelled && !was.cancelled {
+            if cancels && !was.cancelled {
                 held = Session { cancelled: true, record: kept::cancelled(&stored.record)?, ..held };
             }
         }

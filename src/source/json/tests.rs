@@ -62,6 +62,16 @@ fn only_the_key_fields_are_needed() {
             assert_eq!(faults[0].path, path);
             assert!(faults[0].reason.starts_with("is missing; expected "), "{}", faults[0].reason);
         }
+        if key.ends_with("Id") {
+            // What an exporter writes that has no number.
+            let number = if key == "SessionId" { "7" } else { "1" };
+            for zero in ["0", "\"0\"", "\"000\"", "-1"] {
+                let snapshot =
+                    parse(with("").replacen(&format!("\"{key}\":{number}"), &format!("\"{key}\":{zero}"), 1).as_bytes()).unwrap();
+                let faults: Vec<&Fault> = snapshot.faults.iter().chain(snapshot.sessions.iter().flat_map(|s| &s.faults)).collect();
+                assert_eq!(faults.iter().map(|f| f.path.as_str()).collect::<Vec<_>>(), [path], "{key} {zero}");
+            }
+        }
     }
 }
 
@@ -74,14 +84,22 @@ fn starts() {
         ("2014-04-16T15:07:00", "2014-04-16T15:07:00Z"),
         ("2014-04-16T15:00:09", "2014-04-16T15:00:09Z"),
         ("2014-04-16T15:00:00.5", "2014-04-16T15:00:00Z"),
-        ("9999-12-31T23:59:00", "9999-12-31T23:59:00Z"),
+        ("2199-12-31T23:59:00", "2199-12-31T23:59:00Z"),
     ] {
         let session = one(&with("").replace("2026-11-26T15:00:00", written));
         assert_eq!(session.start, start.parse::<DateTime<Utc>>().unwrap(), "{written}");
     }
-    for written in
-        ["2014-04-16", "2014-04-16 15:00", "2014-02-30T15:00:00", "2014-04-16T15:00:60", "1969-12-31T23:59:00", "4/16/2014 3:00 PM", ""]
-    {
+    for written in [
+        "2014-04-16",
+        "2014-04-16 15:00",
+        "2014-02-30T15:00:00",
+        "2014-04-16T15:00:60",
+        "1969-12-31T23:59:00",
+        "1970-01-01T00:00:00",
+        "9999-12-31T23:59:59",
+        "4/16/2014 3:00 PM",
+        "",
+    ] {
         let snapshot = parse(with("").replace("2026-11-26T15:00:00", written).as_bytes()).unwrap();
         assert_eq!(snapshot.faults[0].path, "[0].ScheduleTs", "{written}");
         assert_eq!(snapshot.faults[0].session, Some(SessionId(7)));

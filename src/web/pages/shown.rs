@@ -145,6 +145,7 @@ impl Trouble {
             (None, unreachable::OVERDUE) => {
                 ("A message is overdue".to_owned(), Some("Call them: the session is near, and their message does not go out."))
             }
+            (None, unreachable::UNTOLD) => ("They know what holds no more, and no message says so".to_owned(), Some("Call them.")),
             (None, "undelivered" | "failed") => {
                 ("The server took a message, and it did not arrive".to_owned(), Some("Call them, or correct the address."))
             }

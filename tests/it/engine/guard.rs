@@ -334,3 +334,93 @@ async fn what_waits_waits_on_when_all_is_planned_again_or_a_part_is_not_heard() 
     assert_eq!(world.sent(), 10);
     assert_eq!(world.guard_kinds().await, [GuardKind::Codes, GuardKind::Addresses]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancellations_that_were_rejected_are_not_told() {
+    let ids: Vec<i64> = (1..=10).collect();
+    let sessions = different(&ids);
+    let world = invited(&sessions).await;
+    let mut wrong = sessions.clone();
+    wrong.as_array_mut().unwrap().iter_mut().for_each(|s| s["ScheduleType"] = json!("Cancelled"));
+    assert_eq!(world.hear(10, &wrong).await, 10);
+    world.outbox.decide_guard(Verdict::Reject, None, None, world.clock_now()).await.unwrap();
+    assert_eq!(world.hear(11, &wrong).await, 0);
+    assert_eq!(world.sent(), 10, "nobody is told that it is cancelled");
+    world.set("2026-11-25T15:00:00Z");
+    world.walk(&wrong).await;
+    world.once().await;
+    assert_eq!(world.sent(), 20, "the reminders go: {:?}", world.states().await);
+}
+
+/// Each at another hour, so that whoever stands in another session is told a wrong one.
+fn at_their_hours(ids: &[i64]) -> Value {
+    let mut sessions = different(ids);
+    for (n, session) in sessions.as_array_mut().unwrap().iter_mut().enumerate() {
+        session["ScheduleTs"] = json!(format!("2026-11-26T{:02}:00:00", 12 + n));
+    }
+    sessions
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_who_slip_into_the_next_session_are_not_invited_to_its_hour() {
+    let ids: Vec<i64> = (1..=10).collect();
+    let sessions = at_their_hours(&ids);
+    let before = sessions.as_array().unwrap();
+    let mut slipped = sessions.clone();
+    let mut renumbered = sessions.clone();
+    for n in 0..before.len() {
+        slipped[n]["Participants"] = before[(n + 1) % before.len()]["Participants"].clone();
+        let id = before[n]["Participants"][0]["ParticipationId"].as_i64().unwrap();
+        renumbered[n]["Participants"][0]["ParticipationId"] = json!(id + 1000);
+    }
+    // All of them stand in the first session; in the others there is nobody.
+    let mut gathered = sessions.clone();
+    for n in 1..before.len() {
+        let one = before[n]["Participants"][0].clone();
+        gathered[0]["Participants"].as_array_mut().unwrap().push(one);
+        gathered[n]["Participants"] = json!([]);
+    }
+    for wrong in [slipped, renumbered, gathered] {
+        let world = invited(&sessions).await;
+        assert!(world.hear(10, &wrong).await >= 9);
+        assert_eq!(world.sent(), 10, "{:?}", world.states().await);
+        assert_eq!(world.hear(11, &sessions).await, 0);
+        assert_eq!(world.sent(), 10);
+        let set = world.outbox.seen("sessions").await.unwrap().unwrap().guard;
+        assert!(set.members.is_empty(), "{set:?}");
+        for id in &ids {
+            assert_eq!(world.states_of(*id).await, ["invite accepted", "reminder 1h waiting", "reminder 24h waiting"]);
+        }
+        // An operator says that it is right.
+        world.hear(12, &wrong).await;
+        world.outbox.accept_guard(None, world.clock_now()).await.unwrap();
+        assert_eq!(world.hear(13, &wrong).await, 0);
+        assert!(world.sent() > 19, "whoever came is invited: {}", world.sent());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_under_new_numbers_wait_with_those_whose_place_they_take() {
+    let ids: Vec<i64> = (1..=10).collect();
+    let sessions = at_their_hours(&ids);
+    let mut renumbered = sessions.clone();
+    for session in renumbered.as_array_mut().unwrap() {
+        session["SessionId"] = json!(session["SessionId"].as_i64().unwrap() + 100);
+    }
+    // Somebody is booked meanwhile.
+    let new = json!({ "SessionId": 500, "ScheduleTs": START, "Participants": [person(5001)] });
+    renumbered.as_array_mut().unwrap().push(new.clone());
+    let world = invited(&sessions).await;
+    assert!(world.hear(10, &renumbered).await >= 10);
+    assert_eq!((world.sent(), world.states_of(500).await[0].as_str()), (11, "invite accepted"), "an addition passes");
+    assert!(world.states_of(101).await.is_empty());
+    world.outbox.accept_guard(None, world.clock_now()).await.unwrap();
+    assert_eq!(world.hear(11, &renumbered).await, 0);
+    assert_eq!(world.states_of(101).await[0], "invite accepted", "once an operator says that it is right");
+    let world = invited(&sessions).await;
+    world.hear(10, &renumbered).await;
+    let mut mended = sessions.clone();
+    mended.as_array_mut().unwrap().push(new);
+    assert_eq!(world.hear(11, &mended).await, 0);
+    assert_eq!((world.sent(), world.states_of(1).await[1].as_str()), (11, "reminder 1h waiting"), "mended");
+}

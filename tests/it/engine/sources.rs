@@ -4,6 +4,9 @@ use punctual::session::Snapshot;
 
 use super::*;
 
+/// What is done to it, in a word.
+type Named<'a, T> = (&'a dyn Fn(&mut T), &'a str);
+
 const TWO_DAYS: &str = "2026-11-26T15:00:00";
 
 /// A session of one person.
@@ -281,6 +284,87 @@ async fn whoever_cannot_be_read_in_a_session_that_stands_twice_is_told_neither()
     world.go("2026-11-24T09:10:00Z").await;
     let told = world.told(1).await;
     assert_eq!(told.iter().filter(|row| row.ends_with("held ambiguous")).count(), 4, "{told:?}");
+}
+
+#[tokio::test]
+async fn whoever_was_at_fault_in_the_first_fill_is_told_what_changed_meanwhile() {
+    let moved = |session: &mut Value| session["ScheduleTs"] = json!("2026-11-27T15:00:00");
+    let cancelled = |session: &mut Value| session["ScheduleType"] = json!("Cancelled");
+    let changes: [Named<'_, Value>; 2] = [(&moved, "rescheduled accepted"), (&cancelled, "cancelled accepted")];
+    for (change, told) in changes {
+        let world = World::with("2026-11-24T09:00:00Z", CUT_OVER);
+        let (one, mut two) = (session(1, TWO_DAYS, 100_000_001), session(2, TWO_DAYS, 100_000_002));
+        two["Participants"][1]["ConnectCode"] = json!("oops");
+        world.walk_of("a", &[one.clone(), two]).await;
+        let mut two = session(2, TWO_DAYS, 100_000_002);
+        change(&mut two);
+        for minute in [10, 12, 14, 16] {
+            world.set(&format!("2026-11-24T09:{minute}:00Z"));
+            world.walk_of("a", &[one.clone(), two.clone()]).await;
+            world.once().await;
+        }
+        assert!(world.told(2).await.contains(&told.to_owned()), "{:?}", world.told(2).await);
+        assert!(world.told(2).await.contains(&"invite cancelled adopted".to_owned()));
+    }
+}
+
+/// Twenty sessions of source b that leave it, and are listed by source a in that way.
+async fn twenty_leave_for(world: &World, change: impl Fn(&mut Vec<Value>), polls: &str) -> (Vec<Value>, Vec<Value>, usize) {
+    let people = |from: i64| (from..from + 20).map(|id| session(id, TWO_DAYS, 100_000_000 + id)).collect::<Vec<Value>>();
+    let (mut theirs, own, rest) = (people(100), people(200), vec![session(99, TWO_DAYS, 100_000_099)]);
+    world.walk_of("a", &own).await;
+    world.walk_of("b", &[theirs.clone(), rest.clone()].concat()).await;
+    world.go("2026-11-24T09:05:00Z").await;
+    let before = world.sent();
+    change(&mut theirs);
+    let all = [own, theirs].concat();
+    for (minute, source) in (10..).zip(polls.chars()) {
+        world.set(&format!("2026-11-24T09:{}:00Z", 10 + (minute - 10) * 3));
+        if source == 'a' {
+            world.walk_of("a", &all).await;
+        } else {
+            world.walk_of("b", &rest).await;
+        }
+        world.once().await;
+    }
+    (all, rest, before)
+}
+
+#[tokio::test]
+async fn sessions_that_go_to_another_source_and_change_on_the_way_wait() {
+    let slip = |all: &mut Vec<Value>| {
+        let before = all.clone();
+        for n in 0..all.len() {
+            let next = &before[(n + 1) % before.len()]["Participants"][1];
+            all[n]["Participants"][1]["ParticipantEmailAddress"] = next["ParticipantEmailAddress"].clone();
+        }
+    };
+    let cancel = |all: &mut Vec<Value>| all.iter_mut().for_each(|s| s["ScheduleType"] = json!("Cancelled"));
+    let shift = |all: &mut Vec<Value>| all.iter_mut().for_each(|s| s["ScheduleTs"] = json!("2026-11-26T20:00:00"));
+    let changes: [Named<'_, Vec<Value>>; 3] = [(&slip, "slip"), (&cancel, "cancel"), (&shift, "shift")];
+    for polls in ["ab", "abab", "ba", "baba", "abbbb"] {
+        for (change, what) in changes {
+            let world = World::new("2026-11-24T09:00:00Z");
+            let (_, _, before) = twenty_leave_for(&world, change, polls).await;
+            assert_eq!(world.sent(), before, "{what} {polls}: {:?}", world.told(101).await);
+            assert!(!world.outbox.guards().await.unwrap().is_empty(), "{what} {polls}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn sessions_that_go_to_another_source_unchanged_are_not_held() {
+    for polls in ["ab", "ba", "baa", "abab"] {
+        let world = World::new("2026-11-24T09:00:00Z");
+        let (all, rest, before) = twenty_leave_for(&world, |_| {}, polls).await;
+        world.set("2026-11-24T10:00:00Z");
+        world.walk_of("a", &all).await;
+        world.walk_of("b", &rest).await;
+        world.once().await;
+        assert_eq!(world.sent(), before, "{polls}");
+        assert!(world.outbox.guards().await.unwrap().is_empty(), "{polls}");
+        assert_eq!(world.told(101).await, WAITS, "{polls}");
+    }
 }
 
 #[tokio::test]

@@ -183,3 +183,37 @@ async fn no_second_copy_says_tomorrow_on_the_day_itself() {
         assert_eq!(world.sent(), 1 + copies, "{again}: {:?}", world.states().await);
     }
 }
+
+/// Whoever knows another start, or nothing of a cancellation, and has no message to come that says so, is somebody to call.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_correction_that_reached_nobody_shows() {
+    let refused = || Step::Answer(Outcome::Rejected { reply: "554 5.6.0 content".to_owned(), remember: None });
+    let cancelled = || changed(|s| s["ScheduleType"] = json!("Cancelled"));
+    let moved = || changed(|s| s["ScheduleTs"] = json!("2026-11-27T15:00:00"));
+    let broken = || changed(|s| (s["ScheduleType"], s["Participants"][0]["ConnectCode"]) = (json!("Cancelled"), json!("oops")));
+    let cases: [(&str, Value, bool, bool); 5] = [
+        ("a cancellation that is refused", cancelled(), true, true),
+        ("a move that is refused", moved(), true, true),
+        ("a record at fault that is cancelled", broken(), false, true),
+        ("a cancellation that goes", cancelled(), false, false),
+        ("a move that goes", moved(), false, false),
+    ];
+    for (what, list, refuse, shows) in cases {
+        let world = invited().await;
+        world.set("2026-11-24T10:00:00Z");
+        world.walk(&list).await;
+        let desk = Desk { outbox: Arc::clone(&world.outbox), policy: Arc::clone(&world.policy), sources: vec!["sessions".to_owned()] };
+        let rows = || async { unreachable::unreachable(&desk, world.clock.now()).await.unwrap() };
+        if !what.contains("fault") {
+            assert!(rows().await.is_empty(), "{what}: it is on its way");
+        }
+        world.set("2026-11-24T10:05:00Z");
+        if refuse {
+            world.script(&[refused()]);
+        }
+        world.once().await;
+        let rows = rows().await;
+        assert_eq!(rows.len(), usize::from(shows), "{what}: {rows:?}");
+        assert!(rows.iter().all(|row| row.session_id.0 == 1 && row.participation_id.is_some()), "{what}: {rows:?}");
+    }
+}
