@@ -41,6 +41,15 @@ PEOPLE = [*NAMES.values(), HOST]
 REST = [*ADDRESSES.values(), *NUMBERS.values(), "+12125550142", *map(str, CODES.values()), PASSKEY, *SECRETS.values()]
 
 
+def read_if_allowed(path):
+    """What another process of this account sees of it: nothing, where the kernel keeps it for root."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except PermissionError:
+        return b""
+
+
 def written(secret):
     """As programs write it."""
     raw = secret.encode()
@@ -294,7 +303,7 @@ def test_nothing_private_is_logged_answered_or_readable_by_others(practice):
             states = lambda: {(r["participation_id"], r["state"]) for r in practice.outbox() if r["occasion"] == "invite"}
             servers.wait_until(lambda: {(101, "rejected"), (104, "accepted"), (102, "rejected")} <= states(), "hand-overs have ended")
             assert any("AUTH" in line for line in first.heard), "the first relay refused our log-in, and repeated it"
-            public = [open(f"/proc/{manager.child.pid}/{name}", "rb").read() for name in ("cmdline", "environ", "status", "comm")]
+            public = [read_if_allowed(f"/proc/{manager.child.pid}/{name}") for name in ("cmdline", "environ", "status", "comm")]
 
             stranger.crawl("/")
             for path in ("/healthz", "/readyz", "/metrics", "/punctual.css", "/api/v1/openapi.json"):
