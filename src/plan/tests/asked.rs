@@ -54,6 +54,7 @@ fn by_text(w: &mut World) {
 }
 
 #[test]
+#[allow(clippy::too_many_lines)] // a table
 fn every_reason_against_it_has_its_row() {
     let rows: Vec<Row> = vec![
         ("told, and coming", |_| {}, "reminder now"),
