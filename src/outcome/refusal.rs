@@ -3,10 +3,12 @@
 //! In: a server's basic code, its words, and the addresses that were named to it. Out: [`About`]. Three witnesses are heard: the basic code
 //! (RFC 5321), each enhanced code wherever it stands (`5.1.1`, `#5.1.1`, `(5.7.1)`; RFC 3463), and the words ([`words`]), in which our own address
 //! and the recipient's are told apart. Only where all of them agree that there is no such mailbox is it about the mailbox: whoever is
-//! suppressed hears nothing more, and a relay that dislikes our sender says so of each recipient in turn.
+//! suppressed hears nothing more, and a relay that dislikes our sender says so of each recipient in turn. A code alone is evidence where the server
+//! adds nothing but the recipient; beside words that nobody knows here it is none: relays say 550 5.1.1 for failures of all kinds.
 
 use super::EnhancedStatus;
 
+mod plain;
 mod text;
 mod words;
 
@@ -98,7 +100,8 @@ fn basic(code: u16) -> Points {
 /// | has words about us, or names our address and not the recipient's | us |
 /// | has a code that points at us, or at the protocol | us; the message, if its words say that there is no mailbox, or at the protocol are about the message |
 /// | has words or a code about the message | the message |
-/// | has a code or words that say that there is no such mailbox | the mailbox; the message, if anything contradicts: another class, a policy code, our address or a stranger's beside it, words that may be about us |
+/// | has words that say that there is no such mailbox, some of them only beside the code for it; or that code, and names nothing but the recipient | the mailbox; the message, if anything contradicts: another class, a policy code, our address or a stranger's beside it, words that may be about us, words of a failure, a log-in or a sender |
+/// | has a code that says that there is no such mailbox, and words that are not known | the message |
 /// | has words that may be about us | us |
 /// | says nothing of all that | unsaid |
 pub fn about(refusal: &Refusal<'_>) -> About {
@@ -125,18 +128,27 @@ pub fn about(refusal: &Refusal<'_>) -> About {
     }
     let perhaps_us = || heard.names_our_domain || says(Says::PerhapsUs);
     if points(Points::Mailbox) || nobody() {
+        let by_code = |at: (u16, u16)| heard.codes.iter().any(|status| (status.1, status.2) == at);
+        let coded = || words::TABLE.iter().any(|row| row.with.is_some_and(by_code) && row.fits(&heard.words));
+        let named = |word: &str| refusal.to.is_some_and(|to| text::local_part(to).to_lowercase() == word);
+        // Beside the recipient's address, or in a reply that says nothing else.
+        let sure = heard.names_recipient || heard.words.iter().all(|word| plain::is_plain(word) || named(word));
+        let clear = ((nobody() || coded()) && sure) || (heard.says_no_more() && !by_code(DISABLED));
         let classes_disagree = class.is_some_and(|class| heard.codes.iter().any(|status| status.0 != class));
-        let names_others = heard.names_sender || (heard.names_stranger && !heard.names_recipient);
-        let doubtful = classes_disagree || points(Points::Policy) || names_others || perhaps_us();
-        return if doubtful { About::Message } else { About::Mailbox };
+        let names_others = heard.names_sender || heard.names_our_local_part || (heard.names_stranger && !heard.names_recipient);
+        let doubtful = classes_disagree || points(Points::Policy) || names_others || says(Says::Doubt) || perhaps_us();
+        return if clear && !doubtful { About::Mailbox } else { About::Message };
     }
     if perhaps_us() || says(Says::FaintlyUs) { About::Us } else { About::Unsaid }
 }
 
+/// x.2.1 is said of a mailbox that is disabled, and of one that is busy: the words must tell.
+const DISABLED: (u16, u16) = (2, 1);
+
 /// Whether a gateway's words say that our account or our sender is at fault: by the same table, where nothing is said of a mailbox.
 pub fn is_ours(text: &str) -> bool {
     let heard = Heard::of(&Refusal { code: None, text, from: &[], to: None });
-    words::TABLE.iter().any(|row| matches!(row.says, Says::Us | Says::FaintlyUs) && row.fits(&heard.words))
+    words::TABLE.iter().any(|row| matches!(row.says, Says::Us | Says::FaintlyUs | Says::UsAtGateway) && row.fits(&heard.words))
 }
 
 #[cfg(test)]

@@ -335,7 +335,7 @@ async fn nothing_listens() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_gate_lets_no_body_out() {
     for verb in ["", "RCPT"] {
-        let server = Server::start(move |at: &At| (at.verb == verb).then(|| say("550 5.1.1 no"))).await;
+        let server = Server::start(move |at: &At| (at.verb == verb).then(|| say("550 5.1.1 no such user"))).await;
         let smtp = Smtp::new(settings(server.port)).unwrap();
         let gate = Gate::new(false);
         let outcome = smtp.deliver(&message(1), &gate).await;

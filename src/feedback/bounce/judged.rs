@@ -92,6 +92,13 @@ mod tests {
             ("5.1.1 5.2.2", "smtp; 550 5.1.1 5.2.2 no such user", false),
             ("5.0.0 (permanent failure)", "smtp; 5.1.0 - Unknown address error 550-'5.2.2 <pat@example.com>... Mailbox Full'", false),
             ("5.1.0", "smtp; 550 5.1.0 <bounces@lakeside.example> sender rejected, see the error codes. AUP#CDRBL", false),
+            ("5.1.1", "smtp; 550 5.1.1 return path invalid", false),
+            ("5.1.1", "smtp; 550 5.1.1 Database error", false),
+            ("5.1.1", "smtp; 550 5.1.1 recipient verification failed", false),
+            ("5.1.1", "smtp; 550 5.1.1 Originator unknown", false),
+            ("5.1.1", "smtp; 550 5.1.1 something went wrong", false),
+            ("5.1.2", "smtp; DNS timeout", false),
+            ("5.1.1", "smtp; 550 5.1.1 user unknown (in reply to MAIL FROM command)", false),
             // Nothing says whom it is about.
             ("5.0.0", "", false),
             ("5.0.0", "smtp; 550 Not today", false),

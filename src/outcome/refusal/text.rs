@@ -17,6 +17,28 @@ const IP: &str = "{ip}";
 const HOST: &str = "{host}";
 const LIST: &str = "{list}";
 
+/// Words beside a code that add nothing to it: they name the recipient, or say that it is refused.
+const FILLERS: &str = "{to} {host} recipient address mailbox rcpt destination rejected refused is as a the this to for at host said says no permanent failure gsmtp";
+/// Of those, the ones that name the recipient.
+const NAMING: [&str; 6] = [RECIPIENT, "recipient", "address", "mailbox", "rcpt", "destination"];
+/// Local parts that are words of any reply: they do not name us.
+const ORDINARY: [&str; 14] = [
+    "mail",
+    "email",
+    "user",
+    "account",
+    "mailbox",
+    "message",
+    "address",
+    "host",
+    "server",
+    "smtp",
+    "recipient",
+    "support",
+    "help",
+    "postmaster",
+];
+
 /// Block lists, as they stand in hosts and links.
 const LISTS: [&str; 11] =
     ["rbl", "dnsbl", "spamhaus", "spamcop", "barracudacentral", "sorbs", "uceprotect", "blocklist", "blacklist", "/bl", "dnswl"];
@@ -37,6 +59,8 @@ pub(super) struct Heard {
     pub(super) names_stranger: bool,
     /// The sender's domain by itself, where it is not the recipient's too.
     pub(super) names_our_domain: bool,
+    /// The sender's local part by itself, where it is not the recipient's too: `no such user (sessions)`.
+    pub(super) names_our_local_part: bool,
 }
 
 impl Heard {
@@ -50,11 +74,20 @@ impl Heard {
             names_sender: false,
             names_stranger: false,
             names_our_domain: false,
+            names_our_local_part: false,
         };
         for piece in folded(refusal.text).split_whitespace() {
             heard.piece(piece, &from, to.as_deref());
         }
         heard
+    }
+
+    /// Nothing, or the recipient alone: then the code speaks.
+    pub(super) fn says_no_more(&self) -> bool {
+        let named = self.words.iter().any(|word| NAMING.contains(&word.as_str()));
+        let is_code = |word: &str| word.len() == 3 && word.starts_with(['4', '5']) && word.bytes().all(|b| b.is_ascii_digit());
+        let says_nothing = |word: &String| FILLERS.split(' ').any(|filler| filler == word) || is_code(word);
+        self.words.iter().all(|word| is_code(word)) || (named && self.words.iter().all(says_nothing))
     }
 
     /// One piece between two spaces.
@@ -98,6 +131,10 @@ impl Heard {
         if word.is_empty() {
             return;
         }
+        let is_local_part = |address: &str| [word, whole].iter().any(|name| local_part(address) == *name);
+        if !ORDINARY.contains(&word) && from.iter().any(|address| is_local_part(address)) {
+            self.names_our_local_part |= !to.is_some_and(is_local_part);
+        }
         let labels: Vec<&str> = word.split('.').collect();
         if let Some(status) = EnhancedStatus::parse(word).filter(|status| matches!(status.0, 4 | 5)) {
             self.codes.push(status);
@@ -107,6 +144,8 @@ impl Heard {
             self.push(LIST);
         } else if labels.len() > 1 && of_domain(from, whole) {
             self.names_our_domain |= !to.is_some_and(|to| of_domain(&[to.to_owned()], whole));
+            self.push(HOST);
+        } else if labels.len() > 1 && to.is_some_and(|to| of_domain(&[to.to_owned()], whole)) {
             self.push(HOST);
         } else if labels.len() == 2 || (labels.len() > 2 && REASONS.contains(&labels[0])) {
             labels.iter().filter(|label| !label.is_empty()).for_each(|label| self.push(label));
@@ -124,6 +163,12 @@ impl Heard {
 
 fn is_list(name: &str) -> bool {
     LISTS.iter().any(|list| name.contains(list))
+}
+
+/// Without what is added to it behind a +.
+pub(super) fn local_part(address: &str) -> &str {
+    let local = address.split_once('@').map_or(address, |(local, _)| local);
+    local.split_once('+').map_or(local, |(local, _)| local)
 }
 
 fn of_domain(addresses: &[String], name: &str) -> bool {

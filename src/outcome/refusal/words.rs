@@ -21,6 +21,12 @@ pub(super) enum Says {
     Nobody,
     /// There is none, if it names the recipient: else it may be our account.
     NobodyIfNamed,
+    /// There is none, beside the code of [`Row::with`]: alone these words say too little.
+    NobodyWithCode,
+    /// Who has no mailbox is not sure beside it: a failure, a log-in, a sender.
+    Doubt,
+    /// It is about us, where a gateway says it: of mail it is said of mailboxes.
+    UsAtGateway,
     /// Greylisting.
     Later,
 }
@@ -28,6 +34,8 @@ pub(super) enum Says {
 /// Words one after another.
 pub(super) struct Row {
     pub(super) says: Says,
+    /// Subject and detail of the code that it needs: `nobody with 1.2`.
+    pub(super) with: Option<(u16, u16)>,
     steps: Vec<Step>,
     #[cfg(test)]
     line: &'static str,
@@ -65,14 +73,20 @@ pub(super) static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| include_str!("wor
 /// A test sees to it that each line is one.
 fn row(line: &'static str) -> Option<Row> {
     let mut fields = line.split('\t');
-    let says = match fields.next()? {
+    let kind = fields.next()?;
+    let with =
+        kind.strip_prefix("nobody with ").and_then(|code| code.split_once('.')).and_then(|(y, z)| Some((y.parse().ok()?, z.parse().ok()?)));
+    let says = match kind {
         "us" => Says::Us,
         "perhaps us" => Says::PerhapsUs,
         "faintly us" => Says::FaintlyUs,
         "message" => Says::Message,
         "nobody" => Says::Nobody,
         "nobody if named" => Says::NobodyIfNamed,
+        "doubt" => Says::Doubt,
+        "us at a gateway" => Says::UsAtGateway,
         "later" => Says::Later,
+        _ if with.is_some() => Says::NobodyWithCode,
         _ => return None,
     };
     let (mut steps, mut gap) = (Vec::new(), 0);
@@ -84,6 +98,7 @@ fn row(line: &'static str) -> Option<Row> {
     }
     let row = Row {
         says,
+        with,
         steps,
         #[cfg(test)]
         line,
