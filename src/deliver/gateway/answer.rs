@@ -17,8 +17,10 @@ const BODY_MAX: usize = 64 << 10;
 /// Longest id that is taken for one, in bytes: the longest known have 36.
 const REFERENCE_MAX: usize = 128;
 /// Members of a JSON answer that explain it, at the top or one level down.
-const EXPLAINING: [&str; 10] =
-    ["code", "status", "error", "message", "detail", "title", "reason", "description", "error_code", "error_message"];
+const EXPLAINING: [&str; 12] =
+    ["code", "status", "error", "errors", "message", "messages", "detail", "title", "reason", "description", "error_code", "error_message"];
+/// Of a list of what is wrong, so many are read.
+const LISTED_MAX: usize = 5;
 /// Words that tell nothing about anybody, and that errors need to be readable.
 const HARMLESS: [&str; 27] = [
     "an", "and", "as", "at", "be", "by", "can", "cannot", "for", "from", "in", "is", "it", "message", "no", "not", "number", "of", "on",
@@ -121,8 +123,16 @@ fn explaining(json: &Value) -> Vec<String> {
         let found = EXPLAINING.iter().filter_map(|&name| object.get(name));
         found.filter(|v| v.is_string() || v.is_number()).map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)).collect()
     };
+    let each = |value: &Value| -> Vec<String> {
+        match value {
+            Value::Array(list) => {
+                list.iter().take(LISTED_MAX).flat_map(|one| one.as_str().map_or_else(|| shown(one), |text| vec![text.to_owned()])).collect()
+            }
+            one => shown(one),
+        }
+    };
     let inner = json.as_object().into_iter().flatten().filter(|(name, _)| EXPLAINING.contains(&name.as_str())).map(|(_, value)| value);
-    shown(json).into_iter().chain(inner.flat_map(shown)).collect()
+    each(json).into_iter().chain(inner.flat_map(each)).collect()
 }
 
 #[cfg(test)]
@@ -143,6 +153,8 @@ mod tests {
                 "400 21211, The 'To' number +*** is not a valid phone number.",
             ),
             (r#"{"error":{"code":"X9","detail":"over quota"},"id":5}"#, "400 X9, over quota"),
+            (r#"{"errors":[{"title":"Not enough credit"},"and no more"]}"#, "400 Not enough credit, and no more"),
+            (r#"[{"message":"no route"}]"#, "400 no route"),
             ("[1, 2]", "400"),
             ("<html>Hi José</html>", "400"),
             ("Authorization failed for sendsms\nmore", "400 Authorization failed for sendsms"),

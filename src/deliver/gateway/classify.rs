@@ -3,12 +3,12 @@
 //! | the whole request was sent, and the answer is | outcome |
 //! |---|---|
 //! | none: time-out, reset, garbage | unknown |
-//! | 2xx | accepted, with the id if there is one |
+//! | 2xx | accepted, with the id if there is one; where the gateway gives ids, and there is none: unknown |
 //! | 3xx | channel fault: never followed |
 //! | 401, 402, 403, 404, 405, 407, 421, 426 | channel fault: log-in, credit, or address |
 //! | 408, 425 | retry: the gateway did not take it |
 //! | 429, and 503 with Retry-After | channel fault, until then |
-//! | other 4xx, in words about our account (suspended, no funds, not permitted, the sender, a trial) | channel fault: another text may ask at once |
+//! | other 4xx, in words about our account (suspended, no funds, quota, key, not permitted, the sender, a trial) | channel fault: another text may ask at once |
 //! | other 4xx | rejected: this message, which says nothing about its receiver's number |
 //! | 500, 502, 504, 503 without Retry-After, and whatever else | unknown: it may have been taken |
 //!
@@ -115,7 +115,27 @@ mod tests {
             (r#"{"error":{"message":"Insufficient balance"}}"#, "channel"),
             (r#"{"message":"Your account has been suspended"}"#, "channel"),
             (r#"{"detail":"The sender id is not allowed"}"#, "channel"),
+            (r#"{"error":"Originator is not allowed"}"#, "channel"),
+            (r#"{"error":"Invalid originator"}"#, "channel"),
+            (r#"{"error":"API key expired"}"#, "channel"),
+            (r#"{"error":"Invalid API key"}"#, "channel"),
+            (r#"{"error":"The token was revoked"}"#, "channel"),
+            (r#"{"error":"Wrong username or password"}"#, "channel"),
+            (r#"{"error":"Permission denied"}"#, "channel"),
+            (r#"{"error":"quota exceeded"}"#, "channel"),
+            (r#"{"error":"You have exceeded your monthly limit"}"#, "channel"),
+            (r#"{"errors":[{"title":"Not enough credit"}]}"#, "channel"),
+            (r#"{"errors":["Low balance"]}"#, "channel"),
+            (r#"{"message":"Your subscription has ended"}"#, "channel"),
+            (r#"{"message":"Guthaben nicht ausreichend"}"#, "channel"),
+            (r#"{"message":"Solde insuffisant"}"#, "channel"),
+            (r#"{"message":"Saldo insuficiente"}"#, "channel"),
             ("Missing receiver number, rejected", "rejected"),
+            (r#"{"error":"invalid number"}"#, "rejected"),
+            (r#"{"error":"Destination is not a mobile"}"#, "rejected"),
+            (r#"{"error":"Message too long"}"#, "rejected"),
+            (r#"{"error":"The text is empty"}"#, "rejected"),
+            (r#"{"error":"recipient opted out"}"#, "rejected"),
             (r#"{"message":"No such subscriber"}"#, "rejected"),
             ("", "rejected"),
         ] {

@@ -164,9 +164,9 @@ fn classify_answer(answer: &Answer, private: &Private) -> Outcome {
         (400..=499, Some(Fault::Number)) => Outcome::Rejected { reply: why(), remember: None },
         (400..=499, Some(Fault::Route)) => Outcome::Retry { why: why(), after: answer.pause },
         (400..=499, Some(Fault::Account)) if answer.status != 429 => classify::about_us(answer, private),
+        // Twilio gives each text that it takes a sid: whoever gave none may stand before it, or be another.
         (200..=299, _) if sid.is_none() => {
-            tracing::warn!("Twilio took a text and gave no sid: its receipts cannot be matched");
-            classify::answered(answer, None, private)
+            Outcome::Unknown { why: format!("{}: no sid, which Twilio gives each text that it takes", why()) }
         }
         _ => classify::answered(answer, sid, private),
     }
@@ -266,6 +266,15 @@ mod tests {
             };
             assert_eq!(said, want, "{status} {code:?}");
             assert!(!format!("{outcome:?}").contains("404555"), "{outcome:?}");
+        }
+        for body in
+            ["", "<html>log in</html>", r#"{"status":"queued"}"#, r#"{"sid":null}"#, r#"{"sid":""}"#, r#"{"id":"SM1"}"#, r#"{"sid":"SM1"#]
+        {
+            for status in [200, 201, 202, 204] {
+                let answer = Answer { status, pause: None, body: body.as_bytes().to_vec(), whole: true };
+                let outcome = classify_answer(&answer, &Private::default());
+                assert!(matches!(outcome, Outcome::Unknown { .. }), "{status} {body}: {outcome:?}");
+            }
         }
         let unlisted = |message: &str| {
             let body = format!(r#"{{"code":99999,"message":"{message}"}}"#).into_bytes();
