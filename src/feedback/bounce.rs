@@ -2,11 +2,12 @@
 //!
 //! In: the bytes of a mail, from anybody. Out: which of our messages it speaks of, and what became of it. What servers send is a report (RFC 3464,
 //! in a multipart/report of RFC 6522, once 3462: [`report`]), or a letter in their own words ([`letter`]). A letter is believed in what it says of
-//! the message, and never in what that says of the address.
+//! the message, and never in what that says of the address. A report whose fields cannot be read is read as a letter.
 //!
-//! Which message it is: the return path of VERP that the mail was sent to; else, of what it returns or quotes, our own header, or the Message-ID.
-//! Each holds a reference that nobody can guess, so a made-up bounce leads nowhere. What answers by itself (an absence, a challenge), read
-//! receipts and complaints are no bounces: whoever reads that mailbox looks at them.
+//! Which message it is: the return path of VERP that the mail was sent to; else, of what it returns or quotes, our own header, or the Message-ID;
+//! else what it answers (In-Reply-To, References), which says nothing of an address. Each holds a reference that nobody can guess, so a made-up bounce
+//! leads nowhere. What answers by itself (an absence, a challenge), read receipts and complaints are no bounces: whoever reads that mailbox looks at
+//! them.
 //!
 //! Only the outer parts are looked at, three deep at most, and of these a bounded number. Never panics.
 
@@ -41,16 +42,17 @@ pub fn read(mail: &[u8]) -> Result<Report, &'static str> {
         return Err("it is a read receipt");
     }
     let is_report = content_type(&headers).mimetype == "multipart/report" || leaves.iter().any(|leaf| leaf.in_report);
-    let said = match of(&["message/delivery-status", "message/global-delivery-status"]) {
-        Some(_) => {
-            let parts = leaves.iter().filter(|leaf| leaf.kind.mimetype.ends_with("delivery-status"));
-            report::said(parts.map(|leaf| leaf.body), is_report).ok_or("it holds no status")?
-        }
+    let parts = leaves.iter().filter(|leaf| leaf.is_status()).map(Leaf::text);
+    let said = match report::said(parts, is_report) {
+        Some(said) => said,
         None if letter::is_automatic(&headers) => return Err("it answers by itself: nobody says that the message did not arrive"),
         None => letter::said(&headers, &leaves)?,
     };
-    let ours = by_return_path(&headers).or_else(|| returned(&leaves)).or_else(|| quoted(&leaves));
-    Ok(Report { ours: Some(ours.ok_or("it names no message of ours")?), ..said })
+    if let Some(ours) = by_return_path(&headers).or_else(|| returned(&leaves)).or_else(|| quoted(&leaves)) {
+        return Ok(Report { ours: Some(ours), ..said });
+    }
+    let ours = answered(&headers).ok_or("it names no message of ours")?;
+    Ok(Report { ours: Some(ours), remember: None, ..said })
 }
 
 /// A part that holds no others.
@@ -69,6 +71,11 @@ impl Leaf<'_> {
         let Ok(part) = mailparse::parse_mail(self.whole) else { return String::from_utf8_lossy(self.body).into_owned() };
         let utf8 = part.get_body_raw().ok().and_then(|bytes| String::from_utf8(bytes).ok());
         utf8.or_else(|| part.get_body().ok()).unwrap_or_else(|| String::from_utf8_lossy(self.body).into_owned())
+    }
+
+    /// A report's fields.
+    fn is_status(&self) -> bool {
+        matches!(self.kind.mimetype.as_str(), "message/delivery-status" | "message/global-delivery-status")
     }
 
     /// What came back: a mail of ours, or its head.
@@ -129,6 +136,13 @@ fn by_return_path(headers: &[MailHeader<'_>]) -> Option<String> {
         let mut after = value.split('+').skip(1).filter_map(|rest| rest.split_once('@'));
         after.find_map(|(reference, _)| reference_of(reference))
     })
+}
+
+/// The message that it answers.
+fn answered(headers: &[MailHeader<'_>]) -> Option<String> {
+    let names = ["In-Reply-To", "References"];
+    let values = names.into_iter().flat_map(|name| headers.get_all_values(name));
+    values.flat_map(|value| value.split(['<', '>', ' ', '\t']).map(str::to_owned).collect::<Vec<_>>()).find_map(|id| reference_of(&id))
 }
 
 /// What a text says after our header's name, or as the first part of an id.

@@ -122,6 +122,9 @@ const ARRIVED: [&str; 8] = [
     "zustellung erfolgreich",
 ];
 
+/// How the subject of an answer begins.
+const ANSWERS: [&str; 9] = ["re:", "re :", "aw:", "antw:", "sv:", "rv:", "res:", "fwd:", "fw:"];
+
 /// Subjects of what answers by itself.
 const AUTOMATIC: [&str; 26] = [
     "out of office",
@@ -178,8 +181,10 @@ pub(super) fn said(headers: &[MailHeader<'_>], leaves: &[Leaf<'_>]) -> Result<Re
     let has = |list: &[&str], text: &str| list.iter().any(|word| text.contains(word));
     let failed = headers.get_first_value("X-Failed-Recipients").is_some();
     let (system, lower) = (is_system(headers), text.to_lowercase());
+    // Somebody answers, and speaks of a letter of their own.
+    let answers = !system && !failed && ANSWERS.iter().any(|word| subject.trim_start().starts_with(word));
     let fate = match () {
-        () if has(&FAILED, &subject) => Fate::Undelivered,
+        () if has(&FAILED, &subject) && !answers => Fate::Undelivered,
         () if system && has(&DELAYED, &subject) => Fate::Sent,
         () if has(&ARRIVED, &subject) => return Err("it says that the message arrived, in words of its own"),
         () if !system && !failed => return Err("it comes from no mail system, and does not say that the message did not arrive"),
@@ -195,7 +200,8 @@ pub(super) fn said(headers: &[MailHeader<'_>], leaves: &[Leaf<'_>]) -> Result<Re
 /// The server's own words: the first parts that are text, up to what it returns.
 fn words(leaves: &[Leaf<'_>]) -> String {
     let mut text = String::new();
-    for leaf in leaves.iter().take_while(|leaf| !leaf.is_returned()).filter(|leaf| leaf.kind.mimetype.starts_with("text/")) {
+    let is_text = |leaf: &&Leaf<'_>| leaf.kind.mimetype.starts_with("text/") || leaf.is_status();
+    for leaf in leaves.iter().take_while(|leaf| !leaf.is_returned()).filter(is_text) {
         text.extend(leaf.text().chars().take(WORDS_MAX.saturating_sub(text.len())));
         text.push('\n');
     }

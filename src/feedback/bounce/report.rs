@@ -1,11 +1,11 @@
 //! Reports: fields that machines read (RFC 3464).
 
-use mailparse::{MailHeaderMap, parse_headers};
+use mailparse::{MailHeader, MailHeaderMap, parse_headers};
 
 use super::judged::{self, Words};
 use crate::feedback::Report;
 use crate::outbox::receipt::Fate;
-use crate::outcome::{Suppression, redacted};
+use crate::outcome::{EnhancedStatus, Suppression, redacted};
 use crate::session::RawContact;
 
 /// Recipients of a report that are looked at: our mail has one, and an alias may lead to some more.
@@ -20,10 +20,10 @@ struct Status {
     recipient: Option<RawContact>,
 }
 
-/// What the parts of a report say. `in_report`: they stand in a multipart/report. Anything else may have been made of one, so that nobody can say
-/// what was left out: it is believed in what became of the message alone. `None`: no recipient's fields can be read.
-pub(super) fn said<'m>(parts: impl Iterator<Item = &'m [u8]>, in_report: bool) -> Option<Report> {
-    let statuses: Vec<Status> = parts.flat_map(of_part).collect();
+/// What the parts of a report say, decoded. `in_report`: they stand in a multipart/report. Anything else may have been made of one, so that nobody can
+/// say what was left out: it is believed in what became of the message alone. `None`: no recipient's fields can be read.
+pub(super) fn said(parts: impl Iterator<Item = String>, in_report: bool) -> Option<Report> {
+    let statuses: Vec<Status> = parts.flat_map(|part| of_part(&part)).collect();
     let some_arrived = statuses.iter().any(|s| s.fate == Fate::Delivered);
     // A mail that reached one mailbox of several has arrived; else the worst counts.
     let said = statuses.into_iter().max_by_key(|s| s.fate)?;
@@ -37,30 +37,64 @@ pub(super) fn said<'m>(parts: impl Iterator<Item = &'m [u8]>, in_report: bool) -
     })
 }
 
-/// Groups of fields (RFC 3464 2.1): one of the message, then one for each recipient.
-fn of_part(part: &[u8]) -> Vec<Status> {
-    let text = String::from_utf8_lossy(part).replace("\r\n", "\n");
-    let groups = text.trim_start_matches('\n').split("\n\n").skip(1).take(RECIPIENTS_MAX);
-    groups.filter_map(|group| of_recipient(format!("{}\n\n", group.trim_matches('\n')).as_bytes())).collect()
+/// Groups of fields (RFC 3464 2.1): one of the message, then one for each recipient. Some servers leave the first out, or the line between them: a
+/// group is a recipient's by its fields.
+fn of_part(part: &str) -> Vec<Status> {
+    let mut groups = vec![String::new()];
+    for line in part.lines() {
+        match groups.last_mut() {
+            Some(group) if !line.trim().is_empty() => group.extend([line.trim_end(), "\n"]),
+            Some(group) if group.is_empty() => {}
+            _ => groups.push(String::new()),
+        }
+    }
+    groups.iter().take(RECIPIENTS_MAX + 1).flat_map(|group| of_group(format!("{group}\n").as_bytes())).collect()
 }
 
-fn of_recipient(group: &[u8]) -> Option<Status> {
-    let (fields, _) = parse_headers(group).ok()?;
+/// What one group says: of one recipient, or of several where the line between them is left out. Then nobody can say whose field is whose.
+fn of_group(group: &[u8]) -> Vec<Status> {
+    let Ok((fields, _)) = parse_headers(group) else { return Vec::new() };
+    let count = |name: &str| fields.get_all_values(name).len();
+    let is_one = ["Action", "Status", "Final-Recipient", "Diagnostic-Code"].iter().all(|name| count(name) <= 1);
     let status = fields.get_first_value("Status").unwrap_or_default();
-    let fate = match fields.get_first_value("Action")?.trim().to_ascii_lowercase().as_str() {
-        "failed" => Fate::Undelivered,
-        "delivered" | "expanded" => Fate::Delivered,
-        "delayed" | "relayed" => Fate::Sent,
-        _ => return None,
-    };
+    let actions = fields.get_all_values("Action");
+    if actions.is_empty() {
+        return by_status(&status).map(|fate| of_recipient(&fields, fate, false)).into_iter().collect();
+    }
+    actions.iter().take(RECIPIENTS_MAX).filter_map(|action| by_action(action)).map(|fate| of_recipient(&fields, fate, is_one)).collect()
+}
+
+/// `failed`, also with a comment behind it.
+fn by_action(action: &str) -> Option<Fate> {
+    let word: String = action.trim().chars().take_while(char::is_ascii_alphabetic).collect();
+    match word.to_ascii_lowercase().as_str() {
+        "failed" | "failure" => Some(Fate::Undelivered),
+        "delivered" | "expanded" => Some(Fate::Delivered),
+        "delayed" | "relayed" => Some(Fate::Sent),
+        _ => None,
+    }
+}
+
+/// Without an action: 5.y.z did not arrive, 2.y.z did. 4.y.z may be tried again, or be given up: the words around it must tell.
+fn by_status(status: &str) -> Option<Fate> {
+    match status.split_whitespace().next().and_then(EnhancedStatus::parse)?.0 {
+        5 => Some(Fate::Undelivered),
+        2 => Some(Fate::Delivered),
+        _ => None,
+    }
+}
+
+/// `is_whole`: no field of it is missing, or there twice.
+fn of_recipient(fields: &[MailHeader<'_>], fate: Fate, is_whole: bool) -> Status {
+    let status = fields.get_first_value("Status").unwrap_or_default();
     let said = fields.get_first_value("Diagnostic-Code").unwrap_or_default();
     let recipient = fields.get_first_value("Final-Recipient").and_then(|field| mailbox(&field));
     // Whose mailbox it is must be said: a mail that was forwarded says nothing of the address that it was sent to.
     let is_gone = |recipient: &RawContact| judged::is_gone(&Words { status: &status, said: &said, recipient: &recipient.0 });
-    let gone = fate == Fate::Undelivered && recipient.as_ref().is_some_and(is_gone);
+    let gone = is_whole && fate == Fate::Undelivered && recipient.as_ref().is_some_and(is_gone);
     let remember = gone.then_some(Suppression::Bounced);
     let code = status.split_whitespace().next().unwrap_or_default();
-    Some(Status { fate, remember, detail: redacted(format!("{code} {said}").trim()), recipient })
+    Status { fate, remember, detail: redacted(format!("{code} {said}").trim()), recipient }
 }
 
 /// Of `rfc822; trevor@example.com` (RFC 3464 2.3.2), the address.

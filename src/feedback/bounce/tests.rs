@@ -121,7 +121,6 @@ fn what_is_no_report_is_refused() {
         (String::new(), "no mail system"),
         ("Subject: hello\r\n\r\nhello".to_owned(), "no mail system"),
         (good.replace("\tboundary=\"B.1/mx\"", "\tb=c"), "no message of ours"),
-        (good.replace("Action: failed", "Action: lost"), "no status"),
         (good.replace(REFERENCE, "somebody-elses"), "no message of ours"),
     ] {
         let said = read(mail.as_bytes()).expect_err("it is refused");
@@ -284,6 +283,70 @@ fn a_letter_names_its_message() {
     let (another, replaced) = ("b".repeat(32), report(&of("failed", "5.1.1"), "message/rfc822"));
     let replaced = replaced.replace("Message-ID: ", &format!("X-Punctual-Ref: {another}\r\nMessage-ID: "));
     assert_eq!(read(replaced.as_bytes()).unwrap().ours, Some(another), "our own header is nobody else's");
+}
+
+/// What servers make of RFC 3464. Each was lost: whoever it was for is not reached, and nobody is suppressed by a guess.
+#[test]
+fn a_report_in_an_odd_form_is_undelivered_all_the_same() {
+    let good = report(&of("failed", "5.1.1"), "message/rfc822");
+    let message_group = "Reporting-MTA: dns; mx.example.org\r\n\r\n";
+    let fields = format!("{message_group}{}", of("failed", "5.1.1"));
+    let base64 = format!("Content-Transfer-Encoding: base64\r\n\r\n{}\r\n", data_encoding::BASE64.encode(fields.as_bytes()));
+    let two = of("failed", "5.1.1") + &of("failed", "5.1.1").replace("nobody@", "somebody@");
+    for (what, mail, gone) in [
+        ("as it should be", good.clone(), true),
+        ("base64", good.replace(&format!("\r\n{fields}"), &base64), true),
+        ("a comment at the action", good.replace("Action: failed", "Action: failed (permanent)"), true),
+        ("a stop behind the action", good.replace("Action: failed", "Action: Failed;"), true),
+        (
+            "no line between the groups",
+            good.replace(message_group, message_group.trim_end_matches("\r\n\r\n"))
+                .replace("mx.example.orgFinal", "mx.example.org\r\nFinal"),
+            true,
+        ),
+        ("no group of the message", good.replace(message_group, ""), true),
+        ("more lines between the groups", good.replace(message_group, &format!("{message_group}\r\n \r\n")), true),
+        ("spaces between the groups", good.replace(message_group, "Reporting-MTA: dns; mx.example.org\r\n \t\r\n"), true),
+        ("no action", good.replace("Action: failed\r\n", ""), false),
+        ("an action that nobody knows", good.replace("Action: failed", "Action: lost"), false),
+        ("neither action nor status", good.replace("Action: failed\r\nStatus: 5.1.1\r\n", ""), false),
+        ("no action, and a status that says little", good.replace("Action: failed\r\nStatus: 5.1.1", "Status: 4.4.7"), false),
+        ("no line between two recipients", good.replace(&of("failed", "5.1.1"), &two), false),
+        ("no fields at all", good.replace(&fields, "?\r\n"), false),
+    ] {
+        let read = read(mail.as_bytes()).unwrap_or_else(|why| panic!("{what}: {why}\n{mail}"));
+        assert_eq!((read.fate, read.ours.as_deref()), (Fate::Undelivered, Some(REFERENCE)), "{what}\n{mail}");
+        assert_eq!(read.remember.is_some(), gone, "{what}\n{mail}");
+    }
+    for (from, to, fate) in
+        [("Action: failed", "Action: delayed (4 hours)", Fate::Sent), ("Action: failed\r\nStatus: 5.1.1", "Status: 2.0.0", Fate::Delivered)]
+    {
+        let read = read(good.replace(from, to).as_bytes()).unwrap();
+        assert_eq!((read.fate, read.remember), (fate, None), "{to}");
+    }
+}
+
+/// A bounce whose only trace is the message that it answers. A person who answers is no bounce.
+#[test]
+fn what_a_bounce_answers_names_the_message_and_suppresses_nobody() {
+    let id = format!("<{REFERENCE}@practice.example>");
+    let letter =
+        |head: &str| format!("From: MAILER-DAEMON@mx.example\r\nSubject: failure notice\r\n{head}\r\n\r\n550 5.1.1 no such user\r\n");
+    let whole = report(&of("failed", "5.1.1"), "message/rfc822").replace(&format!("Message-ID: {id}"), "X: y");
+    for mail in [
+        letter(&format!("In-Reply-To: {id}")),
+        letter(&format!("In-Reply-To: Your message {id} of today")),
+        letter(&format!("References: <0102@provider.example>\r\n {id}")),
+        format!("In-Reply-To: {id}\r\n{whole}"),
+    ] {
+        let read = read(mail.as_bytes()).unwrap_or_else(|why| panic!("{why}: {mail}"));
+        assert_eq!((read.fate, read.remember, read.ours.as_deref()), (Fate::Undelivered, None, Some(REFERENCE)), "{mail}");
+    }
+    assert!(read(letter("In-Reply-To: <0102@provider.example>").as_bytes()).is_err());
+    for subject in ["Re: Your video session", "Re: my parcel was undelivered", "AW: konnte nicht kommen"] {
+        let mail = format!("From: pat@example.com\r\nSubject: {subject}\r\nIn-Reply-To: {id}\r\n\r\nHello.\r\n");
+        assert!(read(mail.as_bytes()).is_err(), "{subject}");
+    }
 }
 
 /// What somebody put around a report, or made of it.
