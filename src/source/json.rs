@@ -326,7 +326,7 @@ fn duration(found: &Found<'_>) -> Option<TimeDelta> {
 /// RFC 3339, where a missing offset means UTC. Fractions of a second are dropped; there is no second 60.
 fn time(found: &Found<'_>) -> Option<DateTime<Utc>> {
     // The days at which exporters' calendars begin and end stand for none.
-    instant(&found.as_text()?).filter(|at| at.year() < 2200 && at.date_naive() != DateTime::UNIX_EPOCH.date_naive())
+    instant(&found.as_text()?).filter(|at| at.year() < 9999 && at.date_naive() != DateTime::UNIX_EPOCH.date_naive())
 }
 
 /// The same, of a text.

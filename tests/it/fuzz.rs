@@ -289,7 +289,8 @@ fn bounces() {
     let fates = examples.map(|example| bounce::read(example).map(|report| (report.fate, report.remember)));
     let gone = Ok((Fate::Undelivered, Some(Suppression::Bounced)));
     let letter = Ok((Fate::Undelivered, None));
-    assert_eq!(fates, [gone, gone, Ok((Fate::Delivered, None)), letter], "the examples themselves");
+    // Of the second one only the code speaks of a mailbox, beside words that nobody knows.
+    assert_eq!(fates, [gone, letter, Ok((Fate::Delivered, None)), letter], "the examples themselves");
     let words = [
         "Action: failed\r\n",
         "Action: delivered\r\n",
