@@ -21,7 +21,11 @@ PASSWORD = "correct horse battery"
 # No schema says what an address is: one that cannot be used is refused.
 ADDRESSES = """
 [[operations]]
-include-name = "POST /api/v1/suppressions"
+include-name = ["POST /api/v1/suppressions", "POST /api/v1/notices/{key}/resend"]
+checks.positive_data_acceptance.enabled = false
+# A whole number written as 7.0 is none.
+[[operations]]
+include-name = "POST /api/v1/sessions/{session}/remind"
 checks.positive_data_acceptance.enabled = false
 # Records are judged one by one: what the schema allows may be none, and one that is none is named in a success.
 [[operations]]

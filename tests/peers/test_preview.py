@@ -86,7 +86,8 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly_and_a_full_disk_is_told(p
         os.close(reading)
         done = subprocess.run([PROGRAM, *command], stdout=writing, stderr=subprocess.PIPE, text=True, cwd=practice.folder)
         os.close(writing)
-        assert (done.returncode, done.stderr) in [(0, ""), (0, "Configuration: punctual.toml\n")], command
+        said = [line for line in done.stderr.splitlines() if not line.startswith("Configuration: ")]
+        assert (done.returncode, said) == (0, []), command
     with open("/dev/full", "w") as full:
         done = subprocess.run([PROGRAM, "preview", "--sessions", str(EXAMPLE), "--at", AT], stdout=full, stderr=subprocess.PIPE, text=True, cwd=practice.folder)
     assert done.returncode == 74 and "standard output" in done.stderr

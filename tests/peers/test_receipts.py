@@ -104,7 +104,7 @@ def test_what_a_phone_answers_comes_back_through_kannel(practice, tmp_path):
         servers.wait_until(listed, "the opt-out")
         servers.wait_until(lambda: [n for n, _, _ in kannel.texts() if n == NUMBER], "its confirmation")
         assert [(row["kind"], row["said_by"]) for row in listed()] == [("opted_out", "reply")]
-        assert "its owner, by text" in practice.run("suppress", "list").out
+        assert "its owner, by text" in practice.run("suppress", "list", "--wide").out
         practice.sessions([text(1, NUMBER), text(2, "+14045550134")])
         assert [said for number, said, _ in kannel.settled() if number == NUMBER] == [
             "Lakeside Telehealth: You will get no more texts from us. To get them again, reply START."

@@ -327,16 +327,21 @@ def test_nothing_private_is_logged_answered_or_readable_by_others(practice):
             jane.ask("/search?q=" + quote(ADDRESSES[101]))
             jane.seen.pop()  # likewise what was looked for
 
-            answered = [*stranger.seen, *jane.seen]
-            for how, status, text in answered:
-                # A preview names whom it is for, as the message does.
-                secrets = REST if re.search(r"/notices/\w", how) else [*REST, *PEOPLE]
-                assert found(text, [*secrets, *tokens]) == [], f"{how}: {status}"
+            for how, status, text in stranger.seen:
+                # A message that is not revealed names its host, and nobody else.
+                people = NAMES.values() if re.search(r"/notices/\w", how) else PEOPLE
+                assert found(text, [*REST, *people, *tokens]) == [], f"{how}: {status}"
+            # Whoever is logged in sees names, and the contacts of those who must be called; nobody's code, and no contact that nobody needs.
+            hidden = [*map(str, CODES.values()), PASSKEY, *SECRETS.values(), ADDRESSES[201], *tokens]
+            for how, status, text in jane.seen:
+                assert found(text, hidden) == [], f"{how}: {status}"
+            named = {secret for _, _, text in jane.seen for _, secret in found(text, [NAMES[101], ADDRESSES[101]])}
+            assert named == {NAMES[101], ADDRESSES[101]}, "the refused one is to be called"
 
             # The same scan of what an operator reveals finds it: it does look.
             jane.post("/sessions/1/101", "/sessions/1/101/reveal")
             shown = {secret for _, secret in found(jane.ask("/sessions/1/101")[2], [*REST, *PEOPLE])}
-            assert shown == {NAMES[101], ADDRESSES[101], str(CODES[101])}
+            assert {NAMES[101], ADDRESSES[101], str(CODES[101])} <= shown and not shown & {*map(str, [*CODES.values()][1:]), PASSKEY, *SECRETS.values()}
             jane.post("/", "/logout")
             copy = practice.folder / "copy.db"
             assert practice.run("backup", copy).code == 0
@@ -344,7 +349,7 @@ def test_nothing_private_is_logged_answered_or_readable_by_others(practice):
             told = json.dumps([fields for *_, fields in manager.said])
             manager.stop(30)
     secrets = [*REST, *PEOPLE, *tokens, *visit]
-    assert len(stored["punctual.db-wal"]) > 50_000 and {name: found(data, secrets) for name, data in stored.items()} == dict.fromkeys(stored, [])
+    assert len(stored["punctual.db"]) > 50_000 and {name: found(data, secrets) for name, data in stored.items()} == dict.fromkeys(stored, [])
     log = (practice.folder / "log").read_bytes()
     assert found(told, secrets) == [] and [found(text, secrets) for text in public] == [[]] * 4
     assert b"DEBUG" in log and log.count(b"\n") > 25 and b"panicked" not in log

@@ -58,7 +58,9 @@ async fn find(shared: &Shared, looking: &Looking<'_>, asked: &str) -> Result<Res
         return Ok(page::see(&format!("/sessions/{id}")));
     }
     let found = if asked.is_empty() { Vec::new() } else { people::find(desk, &asked, looking.names, (looking.now, FOUND_MAX)).await? };
-    if let [one] = found.as_slice() {
+    // The number of a participant is theirs, whoever else has it in a telephone number.
+    let theirs: Vec<_> = found.iter().filter(|one| one.participation.to_string() == asked).collect();
+    if let ([one], _) | ([], [one]) = (theirs.as_slice(), found.iter().collect::<Vec<_>>().as_slice()) {
         return Ok(page::see(&format!("/sessions/{}/{}", one.session, one.participation)));
     }
     let facts = Search {
