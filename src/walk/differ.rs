@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::contact::{ConnectCode, EmailAddress, PhoneNumber};
 use crate::outbox::GuardKind;
 use crate::plan::Policy;
-use crate::session::{Participant, ParticipationId, Presence, RawContact, Session};
+use crate::session::{Participant, ParticipationId, Presence, RawContact, Role, Session};
 
 /// One kind of difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,11 +85,12 @@ pub(super) fn arrivals(was: &Session, is: &Session, displaced: &HashSet<String>,
     what.arrives = true;
 }
 
-/// What names a person whichever session they stand in: participation and code; and a contact at that hour.
+/// What names a person whichever session they stand in: participation and code; and a contact at that hour, but for a host, who may have several.
 pub(super) fn names(person: &Participant, session: &Session, policy: &Policy) -> Vec<String> {
     let code = person.code.map(|code| format!("code {}", code.expose()));
     let contacts = [mailbox(&person.email), number(&person.sms_number, &policy.region)];
-    let contacts = contacts.into_iter().filter(|contact| !contact.is_empty()).map(|contact| format!("{} {contact}", session.start));
+    let theirs = contacts.into_iter().filter(|contact| !contact.is_empty() && person.role != Role::Host);
+    let contacts = theirs.map(|contact| format!("{} {contact}", session.start));
     [format!("participation {}", person.id)].into_iter().chain(code).chain(contacts).collect()
 }
 

@@ -402,13 +402,22 @@ async fn people_who_slip_into_the_next_session_are_not_invited_to_its_hour() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_under_new_numbers_wait_with_those_whose_place_they_take() {
     let ids: Vec<i64> = (1..=10).collect();
-    let sessions = at_their_hours(&ids);
+    let mut sessions = at_their_hours(&ids);
     let mut renumbered = sessions.clone();
     for session in renumbered.as_array_mut().unwrap() {
         session["SessionId"] = json!(session["SessionId"].as_i64().unwrap() + 100);
     }
-    // Somebody is booked meanwhile.
-    let new = json!({ "SessionId": 500, "ScheduleTs": START, "Participants": [person(5001)] });
+    // Somebody is booked meanwhile, with a host who has a session of the others at that hour, too.
+    let host = |id: i64| {
+        json!({ "ParticipationId": id, "ParticipantEmailAddress": "host@example.com",
+        "ParticipantTimeZoneWindowsId": "Eastern Standard Time", "ShouldAutoDeliverCode": "N" })
+    };
+    for (list, from) in [(&mut sessions, 7000), (&mut renumbered, 8000)] {
+        for (n, session) in (from..).zip(list.as_array_mut().unwrap()) {
+            session["Participants"].as_array_mut().unwrap().insert(0, host(n));
+        }
+    }
+    let new = json!({ "SessionId": 500, "ScheduleTs": sessions[3]["ScheduleTs"], "Participants": [host(5002), person(5001)] });
     renumbered.as_array_mut().unwrap().push(new.clone());
     let world = invited(&sessions).await;
     assert!(world.hear(10, &renumbered).await >= 10);
