@@ -47,7 +47,12 @@ impl Outcome {
     /// The same outcome, with nothing of these in what the server said.
     #[must_use]
     pub fn without(self, unsaid: &Unsaid) -> Self {
-        let told = |text: String| unsaid.left_out(&text);
+        self.retold(|text| unsaid.left_out(&text))
+    }
+
+    /// The same outcome, with its text as `told` makes it.
+    #[must_use]
+    pub(crate) fn retold(self, told: impl Fn(String) -> String) -> Self {
         match self {
             Self::Accepted { reply, reference } => Self::Accepted { reply: told(reply), reference },
             Self::Rejected { reply, remember } => Self::Rejected { reply: told(reply), remember },

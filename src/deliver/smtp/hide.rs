@@ -36,15 +36,7 @@ fn without(text: &str, secret: &str) -> String {
 
 /// The same outcome, without the recipient's name in its text.
 pub(super) fn hiding(outcome: Outcome, to: &EmailAddress) -> Outcome {
-    let shown = |text: String| without_recipient(&text, to);
-    match outcome {
-        Outcome::Accepted { reply, reference } => Outcome::Accepted { reply: shown(reply), reference },
-        Outcome::Rejected { reply, remember } => Outcome::Rejected { reply: shown(reply), remember },
-        Outcome::Retry { why, after } => Outcome::Retry { why: shown(why), after },
-        Outcome::ChannelFault { why, after } => Outcome::ChannelFault { why: shown(why), after },
-        Outcome::Unknown { why } => Outcome::Unknown { why: shown(why) },
-        Outcome::Fenced => Outcome::Fenced,
-    }
+    outcome.retold(|text| without_recipient(&text, to))
 }
 
 #[cfg(test)]
