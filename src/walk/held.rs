@@ -1,11 +1,11 @@
 //! What the guard holds in a walk: its question put, and its answer done.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::{DateTime, Kept, Looked, Presence, Scene, SessionId, Utc, WalkedSession, Walker, differ, guard};
 use crate::notice::{Decision, Occasion};
-use crate::outbox::{self, GuardChange, GuardKind, KnownMap, Outbox, Seen, StoredSession};
+use crate::outbox::{self, GuardChange, GuardKind, KnownMap, Outbox, Seen};
 use crate::plan;
 use crate::session::{Participant, Session, Snapshot};
 use crate::source::kept;
@@ -71,27 +71,27 @@ impl Walker<'_> {
     /// New sessions that tell of people whom the guard keeps where they were: the same participation or code, or the same contact at the same hour.
     /// They wait, too, and are looked at again once that is decided.
     pub(super) fn keeps_back(&mut self, changed: &mut Vec<(Cow<'_, Session>, String)>, seen: &Seen) {
-        let is_new = |id: SessionId, before: &HashMap<SessionId, (StoredSession, Session)>| !before.contains_key(&id);
-        if !changed.iter().any(|(session, _)| is_new(session.id, &self.before)) {
+        let (before, ruling, policy) = (&self.before, &mut self.ruling, self.policy);
+        if changed.iter().all(|(session, _)| before.contains_key(&session.id)) {
             return;
         }
+        let left: HashSet<SessionId> = ruling.change.leaves.iter().map(|(id, _)| *id).collect();
+        let open = seen.guard.displaced().filter(|id| !left.contains(id)).map(|id| (id, None));
+        let held = ruling.holds.iter().map(|(id, hold)| (*id, Some(hold)));
         let mut kept: HashSet<String> = HashSet::new();
-        let open = seen.guard.displaced().filter(|id| !self.ruling.change.leaves.iter().any(|(left, _)| left == id));
-        let whole = self.ruling.holds.iter().filter(|(_, hold)| hold.whole.is_some()).map(|(id, _)| *id);
-        for was in open.chain(whole).filter_map(|id| Some(&self.before.get(&id)?.1)) {
-            kept.extend(was.participants.iter().flat_map(|p| differ::names(p, was, self.policy)));
+        for (id, hold) in open.chain(held) {
+            let Some((_, was)) = before.get(&id) else { continue };
+            let is_kept = |p: &&Participant| hold.is_none_or(|hold| hold.whole.is_some() || hold.people.contains_key(&p.id));
+            kept.extend(was.participants.iter().filter(is_kept).flat_map(|p| differ::names(p, was, policy)));
         }
-        for (id, hold) in &self.ruling.holds {
-            let Some((_, was)) = self.before.get(id) else { continue };
-            let people = hold.people.keys().filter_map(|id| was.participant(*id));
-            kept.extend(people.flat_map(|p| differ::names(p, was, self.policy)));
-        }
-        let told = |session: &Session| {
-            session.participants.iter().any(|p| differ::names(p, session, self.policy).iter().any(|n| kept.contains(n)))
-        };
-        let back: Vec<SessionId> = changed.iter().map(|(s, _)| s).filter(|s| is_new(s.id, &self.before) && told(s)).map(|s| s.id).collect();
-        changed.retain(|(session, _)| !back.contains(&session.id));
-        self.ruling.waiting.extend(back);
+        changed.retain(|(session, _)| {
+            let is_kept = |p: &Participant| differ::names(p, session, policy).iter().any(|name| kept.contains(name));
+            let waits = !before.contains_key(&session.id) && session.participants.iter().any(is_kept);
+            if waits {
+                ruling.waiting.insert(session.id);
+            }
+            !waits
+        });
     }
 
     /// One that another source lists instead, in a way that waits: it stays here as it was. Whether it does.
