@@ -6,17 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::differ;
 use crate::outbox::{self, Also, Outbox, StoredSession, WalkedSession};
 use crate::plan::Policy;
+use crate::session::live::HOLDS_FOR;
 use crate::session::{Presence, Session, SessionId, Snapshot};
 use crate::source::ambiguity::{self, Claim};
 use crate::source::{json, kept};
-
-/// So long after its start a session that another source listed holds its codes.
-const HOLDS_FOR: TimeDelta = TimeDelta::days(1);
 
 /// The sessions of all sources, by what must be somebody's alone.
 #[derive(Default)]
