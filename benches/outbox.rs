@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use punctual::contact::{Address, Channel, EmailAddress};
+use punctual::entry::{Change, State};
+use punctual::guard::GuardChange;
+use punctual::known::Known;
 use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
 use punctual::outbox::sqlite::{Access, SqliteOutbox, StoreKey};
-use punctual::outbox::{
-    Begin, Change, Claim, ClaimRequest, Filter, GuardChange, Known, Lease, Outbox, Settlement, State, Walk, WalkedSession,
-};
+use punctual::outbox::{Begin, Claim, ClaimRequest, Filter, Lease, Outbox, Settlement, Walk, WalkedSession};
 use punctual::session::{ParticipationId, Role, SessionId};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;

@@ -17,9 +17,9 @@ use crate::config::{self, Config, Mistakes};
 use crate::contact::Address;
 use crate::daemon::open_store;
 use crate::desk::{Desk, Unanswered};
+use crate::entry::State;
 use crate::ledger::Anchor;
 use crate::notice::{NoticeKey, Occasion};
-use crate::outbox::State;
 
 #[macro_use]
 mod out;

@@ -7,10 +7,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::entry::Entry;
+use crate::known::{Known, KnownMap};
 use crate::notice::Occasion;
-use crate::outbox::receipt::Undelivered;
-use crate::outbox::{Entry, Known, KnownMap, Outbox, StoreError, StoredSession};
+use crate::outbox::{Outbox, StoreError};
 use crate::plan::{self, Policy, Suppressions};
+use crate::receipt::Undelivered;
+use crate::session::stored::StoredSession;
 use crate::session::{Session, SessionId};
 use crate::source::kept;
 

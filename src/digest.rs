@@ -23,7 +23,7 @@ use crate::contact::{Address, EmailAddress};
 use crate::deliver::PointOfNoReturn;
 use crate::dispatch::Lane;
 use crate::notice::NoticeKey;
-use crate::outbox::{self, LetterState, Outbox, StaffLetter, StoreError, suppression_key};
+use crate::outbox::{self, LetterState, Outbox, StaffLetter, StoreError};
 use crate::outcome::Outcome;
 use crate::plan::{Policy, Suppressions};
 use crate::render::{Letter, Rendered, Renderer};
@@ -31,6 +31,7 @@ use crate::retry;
 use crate::session::{Presence, SessionId};
 use crate::source::kept;
 use crate::staff::{self, Concern, Desk, Kind, Why};
+use crate::suppression::suppression_key;
 use crate::zone::Zone;
 
 /// A scheduled time is missed for good after so long: the next one is near.

@@ -17,8 +17,9 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::clock::Clock;
 use crate::contact::Channel;
+use crate::entry::State;
 use crate::notice::Occasion;
-use crate::outbox::{self, Claim, ClaimRequest, Filter, Lease, Outbox, Settlement, State, StoreError};
+use crate::outbox::{self, Claim, ClaimRequest, Filter, Lease, Outbox, Settlement, StoreError};
 use crate::pace::AHEAD;
 use crate::plan::{Policy, Suppressions};
 use crate::render::Renderer;

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use crate::outbox::receipt::Fate;
-use crate::outcome::Suppression;
+use crate::receipt::Fate;
 use crate::session::RawContact;
+use crate::suppression::Suppression;
 
 pub mod answer;
 pub mod bounce;
+pub mod reply;
 pub mod said;
 pub mod word;
 

@@ -13,12 +13,70 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use crate::outbox::LedgerRow;
+use crate::entry::State;
+use crate::notice::Reason;
+use crate::session::{ParticipationId, SessionId};
 
 pub mod csv;
+
+/// One row of the append-only ledger: a notice's transition, or an operator's deed. Written in the transaction of what it tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct LedgerRow {
+    /// Rises by one with each row.
+    pub seq: i64,
+    /// When, by the caller's clock; `doubted` and `rerouted`: by the store's, which measures the lease.
+    pub at: DateTime<Utc>,
+    /// Which notice, in 32 hexadecimal digits; `None`: not about one.
+    pub key: Option<String>,
+    /// Its session.
+    pub session_id: Option<SessionId>,
+    /// Its participation.
+    pub participation_id: Option<ParticipationId>,
+    /// `added`, `moved`, `ended`, `claimed`, `begun`, `rerouted`, `doubted`, `settled`, `taken_back`, `recovered`, `resolved`, `receipt`, `reply`, `answer`,
+    /// `rsvp`, `suppressed`, `unsuppressed`, `purged`, `staff_letter`, `checkpoint` (see [`crate::ledger`]), `restored`, an [`Act`]'s word, `resend`, or the
+    /// caller's.
+    pub event: String,
+    /// The state before.
+    pub from_state: Option<State>,
+    /// The state after.
+    pub to_state: Option<State>,
+    /// Why it is there.
+    pub reason: Option<Reason>,
+    /// Redacted: the outcome, the server's text, a new due time, a transport.
+    pub detail: Option<String>,
+    /// Its link to the row before it, the store's; `None`: not stored yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Link>,
+}
+
+impl LedgerRow {
+    /// An operator's deed that is about no notice.
+    pub(crate) fn witness(at: DateTime<Utc>, event: &str, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Self {
+        let (session_id, participation_id) = about.unzip();
+        Self { session_id, participation_id, ..Self::note(at, event, detail) }
+    }
+
+    pub(crate) fn note(at: DateTime<Utc>, event: &str, detail: &str) -> Self {
+        Self {
+            seq: 0,
+            at,
+            key: None,
+            session_id: None,
+            participation_id: None,
+            event: event.to_owned(),
+            from_state: None,
+            to_state: None,
+            reason: None,
+            detail: Some(detail.to_owned()),
+            chain: None,
+        }
+    }
+}
 
 /// The link of one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, schemars::JsonSchema)]
@@ -196,8 +254,8 @@ mod tests {
     use chrono::{DateTime, TimeDelta};
 
     use super::*;
+    use crate::entry::State;
     use crate::notice::Reason;
-    use crate::outbox::State;
     use crate::session::{ParticipationId, SessionId};
 
     fn row(seq: i64, detail: &str) -> LedgerRow {

@@ -10,17 +10,22 @@
 //! The modules stand in the order in which data meets them. The first group is pure: no clock, no I/O, no logging.
 
 pub mod contact;
+pub mod entry;
 pub mod feedback;
+pub mod guard;
+pub mod known;
 pub mod ledger;
 pub mod message;
 pub mod notice;
 pub mod outcome;
 pub mod pace;
 pub mod plan;
+pub mod receipt;
 pub mod render;
 pub mod retry;
 pub mod session;
 pub mod staff;
+pub mod suppression;
 
 pub mod evidence;
 pub mod preview;

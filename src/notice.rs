@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::contact::{Address, Channel};
-use crate::session::{ParticipationId, Role, SessionId};
+use crate::session::{ParticipationId, Presence, Role, SessionId};
 
 /// What is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -319,6 +319,16 @@ impl Reason {
     /// The word.
     pub fn as_str(self) -> &'static str {
         REASONS.iter().find(|(r, _)| *r == self).map_or("unknown", |(_, word)| word)
+    }
+
+    /// Why nothing at all is sent of a session or to a person of this presence.
+    pub fn against(presence: Presence) -> Option<Self> {
+        match presence {
+            Presence::Listed | Presence::Unheard | Presence::Gone | Presence::Kept => None,
+            Presence::Absent => Some(Self::Absent),
+            Presence::Unreadable => Some(Self::Quarantined),
+            Presence::Guarded => Some(Self::Guard),
+        }
     }
 
     /// A person decided so, or must: no plan takes it back.

@@ -1,9 +1,5 @@
-//! The outbox: durable notices, and what was told. One trait, one conformance suite, several stores.
-//!
-//! ```text
-//! waiting -> claimed -> sending(pre) -> sending(doubt) -> accepted | rejected | waiting (retry) | unknown
-//! waiting -> held | cancelled | superseded | lapsed | suppressed
-//! ```
+//! The outbox: durable notices, and what was told. One trait, one conformance suite, several stores. (Its values stand below it: [`crate::entry`]
+//! has the states, [`crate::known`] what the planner needs.)
 //!
 //! Every method that writes is one transaction, durable when it returns (SQLite: WAL, synchronous=FULL). Stores commit in groups:
 //! what arrives while a commit runs goes into the next one. After a claim, every write is a compare-and-set on the claim's
@@ -13,8 +9,6 @@
 //! Times are given by the caller (`now`), except leases, which a store measures by its own clock. They are kept to the millisecond.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -22,29 +16,28 @@ use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::contact::{Address, Channel, Number, PhoneNumber};
-use crate::ledger::{Anchor, Link, Verified};
+use crate::contact::{Address, Channel, PhoneNumber};
+use crate::entry::{Change, Delivery, Entry, State};
+use crate::feedback::reply::{Taken, Told, Waiting, Written};
+use crate::guard::{GuardChange, GuardRow, GuardSet, Verdict};
+use crate::known::resend::Resent;
+use crate::known::{Known, KnownMap};
+use crate::ledger::{Anchor, LedgerRow, Verified};
 use crate::notice::{Notice, NoticeKey, Occasion, Omission, Reason};
-use crate::outcome::Suppression;
-use crate::session::{Fault, ParticipationId, Presence, Role, Rsvp, SessionId};
-
-use self::receipt::{Fate, Receipt, Received, Undelivered};
-use self::reply::{Answered, Taken, Told, Waiting, Written};
-use self::resend::Resent;
+use crate::receipt::{Receipt, Received, Undelivered};
+pub use crate::session::stored::{Also, StoredSession};
+use crate::session::stored::{Departed, Touch};
+use crate::session::{Fault, ParticipationId, Presence, SessionId};
+use crate::suppression::{SuppressedAddress, Suppression};
 
 mod alert;
-mod guard;
 mod letter;
 pub mod memory;
-pub mod receipt;
-pub mod reply;
-pub mod resend;
 pub mod sqlite;
 mod transition;
 mod words;
 
 pub use alert::Alert;
-pub use guard::{GuardChange, GuardKind, GuardRow, GuardSet, Member, Passed, Standing, Verdict, sessions_of};
 pub use letter::{LetterState, StaffLetter};
 
 /// A store failed. Hand-overs stop at once: a message could go out that nobody would remember.
@@ -59,303 +52,6 @@ pub struct StoreError {
 
 /// What a store answers.
 pub type Result<T> = std::result::Result<T, StoreError>;
-
-/// Where a notice is. See the module's drawing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, serde::Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// Not due yet, or to be tried again.
-    Waiting,
-    /// Somebody is about to render it.
-    Claimed,
-    /// Its bytes are frozen; an attempt runs, or ran when the process ended.
-    Sending,
-    /// A server said that it has it. Final.
-    Accepted,
-    /// A server refused it for good. Final.
-    Rejected,
-    /// It may or may not have been accepted. Resent once at `next_attempt_at`, if that is set.
-    Unknown,
-    /// Waits for a person, or for a fault to be mended.
-    Held,
-    /// Its session, participant or facts are gone. Final.
-    Cancelled,
-    /// Another notice took its place. Final.
-    Superseded,
-    /// Its time passed. Final.
-    Lapsed,
-    /// Its address gets no messages. Final.
-    Suppressed,
-}
-
-impl State {
-    /// All of them.
-    pub const ALL: [Self; 11] = [
-        Self::Waiting,
-        Self::Claimed,
-        Self::Sending,
-        Self::Accepted,
-        Self::Rejected,
-        Self::Unknown,
-        Self::Held,
-        Self::Cancelled,
-        Self::Superseded,
-        Self::Lapsed,
-        Self::Suppressed,
-    ];
-
-    /// The word used in the store and in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Claimed => "claimed",
-            Self::Sending => "sending",
-            Self::Accepted => "accepted",
-            Self::Rejected => "rejected",
-            Self::Unknown => "unknown",
-            Self::Held => "held",
-            Self::Cancelled => "cancelled",
-            Self::Superseded => "superseded",
-            Self::Lapsed => "lapsed",
-            Self::Suppressed => "suppressed",
-        }
-    }
-
-    /// The participant was told, or may have been.
-    pub fn told(self) -> bool {
-        matches!(self, Self::Accepted | Self::Unknown | Self::Sending)
-    }
-
-    /// The planner may still move or cancel it.
-    pub fn pending(self) -> bool {
-        matches!(self, Self::Waiting | Self::Held)
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for State {
-    type Err = String;
-    fn from_str(s: &str) -> std::result::Result<Self, String> {
-        Self::ALL.into_iter().find(|x| x.as_str() == s).ok_or_else(|| {
-            let all: Vec<&str> = Self::ALL.iter().map(|x| x.as_str()).collect();
-            format!("{s:?} is no state; expected one of {}", all.join(", "))
-        })
-    }
-}
-
-/// Where an attempt is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Phase {
-    /// Nothing was sent yet.
-    Pre,
-    /// The server may have it.
-    Doubt,
-}
-
-/// One notice in the outbox. (`outbox list` prints it; the address is masked in print.)
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// What is told to whom, when. `notice.due_at` is the planned time.
-    pub notice: Notice,
-    /// Where its session came from.
-    pub source: String,
-    /// Where it is.
-    pub state: State,
-    /// Why it is there, for held, cancelled, superseded, lapsed, suppressed.
-    pub reason: Option<Reason>,
-    /// While sending.
-    pub phase: Option<Phase>,
-    /// When it is tried next: the due time, or later after a failure. `None`: not by itself.
-    pub next_attempt_at: Option<DateTime<Utc>>,
-    /// Attempts begun.
-    pub attempts: u32,
-    /// When a server accepted it.
-    pub accepted_at: Option<DateTime<Utc>>,
-    /// What the server said last, redacted.
-    pub server_reply: Option<String>,
-    /// The server's own id of the message.
-    pub reference: Option<String>,
-    /// When it got into its state.
-    pub changed_at: DateTime<Utc>,
-    /// Digest of the facts in its frozen bytes; `None`: never begun.
-    pub facts: Option<String>,
-}
-
-/// One attempt to hand a notice over.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct Delivery {
-    /// 1 for the first.
-    pub attempt: u32,
-    /// When its bytes were frozen.
-    pub started_at: DateTime<Utc>,
-    /// How far it got.
-    pub phase: Phase,
-    /// When it was settled; `None`: it runs, or the process ended.
-    pub ended_at: Option<DateTime<Utc>>,
-    /// `accepted`, `rejected`, `retry`, `channel_fault`, `unknown`, `fenced`, `crashed`.
-    pub outcome: Option<String>,
-    /// The transport's name.
-    pub transport: Option<String>,
-    /// What the server said, redacted.
-    pub reply: Option<String>,
-    /// What became of the message, as the provider or a mail server said later; `None`: nothing was said yet.
-    pub receipt: Option<Fate>,
-    /// When that came.
-    pub receipt_at: Option<DateTime<Utc>>,
-    /// The provider's error, redacted.
-    pub receipt_detail: Option<String>,
-}
-
-/// What the store knows of one participant: what the planner needs, and nothing else.
-#[derive(Debug, Clone)]
-pub struct Known {
-    /// When a snapshot first had this person.
-    pub first_seen: DateTime<Utc>,
-    /// When a snapshot first had the session, whoever was in it.
-    pub session_seen: DateTime<Utc>,
-    /// The start as last seen.
-    pub start: DateTime<Utc>,
-    /// When that start became known.
-    pub start_known_at: DateTime<Utc>,
-    /// Digest of what else a message says: code, passkey, zone (see `plan::facts`).
-    pub facts: String,
-    /// When those facts, or whether it takes place at all, became known as they are.
-    pub facts_known_at: DateTime<Utc>,
-    /// It is cancelled, or counts as such.
-    pub cancelled: bool,
-    /// Since when the source does not list this person; `None`: it does.
-    pub absent_since: Option<DateTime<Utc>>,
-    /// Snapshots in a row that did not list this person.
-    pub absences: u32,
-    /// Was there when the store was first filled from this source: may have been announced by somebody else.
-    pub adopted: bool,
-    /// What the participant answered by text.
-    pub rsvp: Option<Answered>,
-    /// The start that this answered; `None`: not known, or no answer.
-    pub answered_start: Option<DateTime<Utc>>,
-    /// What the source says that they answered; `None`: not noted yet.
-    pub said: Option<Said>,
-    /// Who it is, over all sessions: see `plan::person_key`. `None`: not noted yet.
-    pub person: Option<String>,
-    /// Reminder texts that went, or are about to go, to the participant's numbers because of other sessions: the latest hundred or so.
-    pub reminded: Vec<Reminded>,
-    /// The numbers that the participant has texts to, and what is known of each.
-    pub numbers: Vec<(PhoneNumber, Number)>,
-    /// All of the participant's notices.
-    pub notices: Vec<KnownNotice>,
-}
-
-/// What a source says that a participant answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Said {
-    /// Its word.
-    pub rsvp: Rsvp,
-    /// The start that was in force when the source came to say so: the one that they answered.
-    pub start: DateTime<Utc>,
-}
-
-/// A reminder of another session, to the same number.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Reminded {
-    /// When it went.
-    pub at: DateTime<Utc>,
-    /// It is on its way: nobody knows yet whether it goes.
-    pub underway: bool,
-    /// Whom it reminded: see [`Known::person`].
-    pub person: Option<String>,
-}
-
-impl Known {
-    /// Somebody who is seen for the first time, in a session that starts then.
-    pub fn new(start: DateTime<Utc>, now: DateTime<Utc>) -> Self {
-        Self {
-            first_seen: now,
-            session_seen: now,
-            start,
-            start_known_at: now,
-            facts: String::new(),
-            facts_known_at: now,
-            cancelled: false,
-            absent_since: None,
-            absences: 0,
-            adopted: false,
-            rsvp: None,
-            answered_start: None,
-            said: None,
-            person: None,
-            reminded: Vec::new(),
-            numbers: Vec::new(),
-            notices: Vec::new(),
-        }
-    }
-
-    /// What is known of the number, if it is one: of an address nothing is.
-    pub fn number(&self, address: &Address) -> Number {
-        let Address::Sms(to) = address else { return Number::default() };
-        self.numbers.iter().find(|(number, _)| number == to).map(|(_, number)| *number).unwrap_or_default()
-    }
-
-    /// The digest of the facts of now. (Beside it, a store of before keeps the one that it remembered.)
-    pub fn facts_now(&self) -> &str {
-        self.facts.split('=').next().unwrap_or_default()
-    }
-
-    /// Reminders of other sessions to this very person: two children at a parent's number are two. Who is not known may be anybody.
-    pub fn reminded_themselves(&self) -> Vec<Reminded> {
-        let same = |r: &&Reminded| self.person.is_none() || r.person.is_none() || r.person == self.person;
-        self.reminded.iter().filter(same).cloned().collect()
-    }
-}
-
-/// So many texts to a number are looked at, those of the latest sessions, for somebody else who is told at it.
-pub(crate) const SHARED_MAX: usize = 100;
-
-/// So many reminders of a number are looked at, those of the latest sessions: far more than any limit.
-pub(crate) const REMINDED_MAX: usize = 100;
-
-/// A notice as the planner needs it.
-#[derive(Debug, Clone)]
-pub struct KnownNotice {
-    /// Its key, occasion, address, start and due time.
-    pub notice: Notice,
-    /// Where it is.
-    pub state: State,
-    /// Why.
-    pub reason: Option<Reason>,
-    /// When it got there.
-    pub changed_at: DateTime<Utc>,
-    /// Digest of the facts that its bytes hold; `None`: never begun.
-    pub facts: Option<String>,
-    /// An attempt of it passed its point of no return, and its answer is not known.
-    pub doubted: bool,
-}
-
-impl KnownNotice {
-    /// The participant was told, or may have been: also when a doubtful one waits or is claimed to be sent again. What is on its way, and has not
-    /// passed its point of no return, was not: it may still be called back.
-    pub fn told(&self) -> bool {
-        matches!(self.state, State::Accepted | State::Unknown) || self.doubted
-    }
-
-    /// The participant knows it: from us, or from somebody else.
-    pub fn heard(&self) -> bool {
-        self.told() || matches!(self.reason, Some(Reason::Adopted | Reason::Told))
-    }
-
-    /// When the participant heard it. What is in doubt went when it was due: it may have been looked at again since.
-    pub fn heard_at(&self) -> DateTime<Utc> {
-        if self.doubted && !matches!(self.state, State::Accepted | State::Sending) { self.notice.due_at } else { self.changed_at }
-    }
-}
-
-/// What the store knows of the participants of some sessions.
-pub type KnownMap = HashMap<(SessionId, ParticipationId), Known>;
 
 /// What one walk of a source changes. Applied whole or not at all.
 #[derive(Debug, Clone, Default)]
@@ -381,17 +77,6 @@ pub struct Walk {
     pub adopting: Vec<SessionId>,
     /// What the source says of sessions that stand under another one; replaces what it said before. `None`: nothing new.
     pub also: Option<Vec<Also>>,
-}
-
-/// What a source says of a session that stands under another one.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Also {
-    /// SessionId.
-    pub id: SessionId,
-    /// Its start, for retention.
-    pub start: DateTime<Utc>,
-    /// The record as this source said it.
-    pub record: String,
 }
 
 /// A source that was ever walked.
@@ -431,29 +116,6 @@ pub struct SeenSession {
     pub replan: bool,
     /// Its start.
     pub start: DateTime<Utc>,
-}
-
-/// What a plan was made upon: raised by whatever happens to the session's notices, and by whoever wants it planned again. A plan that was made
-/// upon another one is not applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Touch {
-    /// The number of the ledger's last row about the session: claims, attempts, ends, receipts, replies, people's deeds and walks each write one.
-    pub last: i64,
-    /// How often somebody has asked since the last walk that it be planned again.
-    pub again: u32,
-}
-
-/// Somebody whom the source lists no more in a session.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Departed {
-    /// ParticipationId.
-    pub id: ParticipationId,
-    /// By position, when last listed.
-    pub role: Role,
-    /// Absent, gone or unreadable.
-    pub presence: Presence,
-    /// The person's own record, as the source said it last.
-    pub record: String,
 }
 
 /// How a walk left a source.
@@ -503,32 +165,6 @@ pub struct WalkedSession {
     pub changes: Vec<Change>,
     /// What is not sent and why; replaces the session's last ones.
     pub omissions: Vec<Omission>,
-}
-
-/// One change in the outbox.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// A new notice, waiting. A key that exists already is left as it is.
-    Add(Notice),
-    /// Another due time (or useful-until), or needed again: waiting. Only while waiting or held, or when it ended untold as cancelled,
-    /// superseded, suppressed or lapsed (and no operator ended it): a session may move away and back.
-    Move {
-        /// Which.
-        key: NoticeKey,
-        /// The new due time; the next attempt too.
-        due_at: DateTime<Utc>,
-        /// The new end.
-        useful_until: DateTime<Utc>,
-    },
-    /// Not any more. Only while waiting or held. `state` is held, cancelled, superseded, lapsed or suppressed.
-    End {
-        /// Which.
-        key: NoticeKey,
-        /// Where it goes.
-        state: State,
-        /// Why.
-        reason: Reason,
-    },
 }
 
 /// What a walk did.
@@ -740,107 +376,6 @@ pub struct Status {
     pub faults: Vec<(String, Fault)>,
     /// Suppressed addresses.
     pub suppressed: u64,
-}
-
-/// A session that the store holds.
-#[derive(Clone)]
-pub struct StoredSession {
-    /// SessionId.
-    pub id: SessionId,
-    /// See [`WalkedSession::digest`].
-    pub digest: String,
-    /// See [`WalkedSession::presence`].
-    pub presence: Presence,
-    /// What a plan is made upon; not read for a claim.
-    pub touch: Touch,
-    /// See [`WalkedSession::record`].
-    pub record: String,
-    /// See [`WalkedSession::departed`].
-    pub departed: Vec<Departed>,
-    /// See [`WalkedSession::ambiguous`].
-    pub ambiguous: Vec<(ParticipationId, String)>,
-}
-
-/// One row of the append-only ledger: a notice's transition, or an operator's deed. Written in the transaction of what it tells.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct LedgerRow {
-    /// Rises by one with each row.
-    pub seq: i64,
-    /// When, by the caller's clock; `doubted` and `rerouted`: by the store's, which measures the lease.
-    pub at: DateTime<Utc>,
-    /// Which notice, in 32 hexadecimal digits; `None`: not about one.
-    pub key: Option<String>,
-    /// Its session.
-    pub session_id: Option<SessionId>,
-    /// Its participation.
-    pub participation_id: Option<ParticipationId>,
-    /// `added`, `moved`, `ended`, `claimed`, `begun`, `rerouted`, `doubted`, `settled`, `taken_back`, `recovered`, `resolved`, `receipt`, `reply`, `answer`,
-    /// `rsvp`, `suppressed`, `unsuppressed`, `purged`, `staff_letter`, `checkpoint` (see [`crate::ledger`]), `restored`, an [`Act`]'s word, `resend`, or the
-    /// caller's.
-    pub event: String,
-    /// The state before.
-    pub from_state: Option<State>,
-    /// The state after.
-    pub to_state: Option<State>,
-    /// Why it is there.
-    pub reason: Option<Reason>,
-    /// Redacted: the outcome, the server's text, a new due time, a transport.
-    pub detail: Option<String>,
-    /// Its link to the row before it, the store's; `None`: not stored yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub chain: Option<Link>,
-}
-
-/// An address that gets no messages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct SuppressedAddress {
-    /// See [`suppression_key`].
-    pub key: String,
-    /// Why.
-    pub kind: Suppression,
-    /// When that became known.
-    pub since: DateTime<Utc>,
-    /// The address as it prints, masked: for staff who know whom they look for.
-    pub shown: String,
-    /// Who said so.
-    pub said_by: SaidBy,
-    /// The notice whose rejection or receipt said so, in 32 hexadecimal digits; `None`: a person did.
-    pub notice: Option<String>,
-}
-
-/// Who said that an address gets no messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum SaidBy {
-    /// A server or gateway, when it refused a message.
-    Refusal,
-    /// A gateway's receipt, or a mail that came back, of a message that had been taken.
-    Receipt,
-    /// Its owner, by text.
-    Reply,
-    /// Somebody at the practice.
-    Person,
-}
-
-impl SaidBy {
-    const ALL: [Self; 4] = [Self::Refusal, Self::Receipt, Self::Reply, Self::Person];
-
-    /// The word used in the store and in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Refusal => "refusal",
-            Self::Receipt => "receipt",
-            Self::Reply => "reply",
-            Self::Person => "person",
-        }
-    }
-}
-
-impl FromStr for SaidBy {
-    type Err = String;
-    fn from_str(s: &str) -> std::result::Result<Self, String> {
-        Self::ALL.into_iter().find(|who| who.as_str() == s).ok_or_else(|| format!("{s:?} is nobody who says so"))
-    }
 }
 
 /// What a start did with a store that was restored from an older copy.
@@ -1143,20 +678,4 @@ pub trait Outbox: Send + Sync {
 
     /// Removes what need not be kept. What may still be sent stays, with its session. The ledger tells what was removed.
     async fn purge(&self, now: DateTime<Utc>, retention: Retention) -> Result<Purged>;
-}
-
-/// How the ledger names an address of the suppression list: 32 hexadecimal digits that nobody without the store's own key can try.
-pub fn keyed_name(reference_key: &[u8; 32], suppression_key: &str) -> String {
-    use hmac::{Hmac, KeyInit, Mac};
-    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(reference_key).expect("HMAC takes keys of any length");
-    mac.update(b"suppression ");
-    mac.update(suppression_key.as_bytes());
-    data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes()[..16])
-}
-
-/// What an address is remembered by in the suppression list: a digest, so that the list itself tells nobody's address.
-pub fn suppression_key(address: &Address) -> String {
-    use sha2::{Digest, Sha256};
-    let text = format!("{}:{}", address.channel(), address.canonical());
-    data_encoding::HEXLOWER.encode(&Sha256::digest(text.as_bytes())[..16])
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::suppression::Suppression;
+
 mod redact;
 pub mod refusal;
 mod status;
@@ -54,24 +56,4 @@ pub enum Outcome {
     },
     /// The store did not let the attempt pass its point of no return: the notice is no longer ours, or no longer true. Nothing was sent.
     Fenced,
-}
-
-/// What a rejection says about the address, for later messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Suppression {
-    /// A 5yz to RCPT, or a bounce: the mailbox does not exist or does not take mail.
-    Bounced,
-    /// The person asked for no more messages (STOP; Twilio 21610).
-    OptedOut,
-}
-
-impl Suppression {
-    /// The reason as the plan names it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Bounced => "bounced",
-            Self::OptedOut => "opted_out",
-        }
-    }
 }

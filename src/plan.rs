@@ -16,8 +16,8 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::known::{Known, KnownMap, Said};
 use crate::notice::{Decision, Omission, Reason};
-use crate::outbox::{Known, KnownMap, Said};
 use crate::session::{Fault, Presence, Session};
 
 pub mod asked;

@@ -6,9 +6,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
 use crate::contact::{Address, ConnectCode, Passkey, PersonName};
+use crate::known::KnownMap;
 use crate::message::SmsEncoding;
 use crate::notice::{Decision, Notice, Occasion, Omission, Reason};
-use crate::outbox::KnownMap;
 use crate::plan::{self, Policy, Suppressions, diff};
 use crate::render::{Facts, Number, Parts, RenderError, Rendered, Renderer};
 use crate::session::{Participant, Role, Session, Snapshot};
@@ -121,7 +121,7 @@ pub fn each_line<E>(mut request: Request<'_>, mut each: impl FnMut(Line) -> Resu
         .filter(|f| !f.is_word())
         .map(|f| Decided { session: None, meet_now: false, number: Number::default(), decision: plan::quarantined(f) })
         .collect();
-    let mut by_session = crate::walk::by_session(known);
+    let mut by_session = crate::known::by_session(known);
     for session in &request.snapshot.sessions {
         let known = plan::observe(session, by_session.remove(&session.id).unwrap_or_default(), request.policy, false, request.now);
         let decisions = plan::plan_session(session, &known, request.policy, request.suppressed, request.now);
@@ -171,7 +171,7 @@ fn tell_apart(decided: &mut [Decided<'_>]) {
 fn is_told(decision: &Decision, known: &KnownMap) -> bool {
     let Decision::Send(n) = decision else { return false };
     let notices = known.get(&(n.session, n.participation)).map(|k| &k.notices);
-    notices.is_some_and(|all| all.iter().any(|k| k.notice.key == n.key && !k.state.pending() && k.state != crate::outbox::State::Claimed))
+    notices.is_some_and(|all| all.iter().any(|k| k.notice.key == n.key && !k.state.pending() && k.state != crate::entry::State::Claimed))
 }
 
 impl Request<'_> {

@@ -11,6 +11,7 @@ use rust_decimal::Decimal;
 use crate::contact::{ConnectCode, Passkey, PersonName};
 
 pub mod live;
+pub mod stored;
 
 /// SecureVideo's SessionId.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -376,17 +377,6 @@ impl Presence {
     /// The word in the store.
     pub fn as_str(self) -> &'static str {
         Self::WORDS.iter().find(|(p, _)| *p == self).map_or("listed", |(_, word)| word)
-    }
-
-    /// Why nothing at all is sent.
-    pub fn against(self) -> Option<crate::notice::Reason> {
-        use crate::notice::Reason;
-        match self {
-            Self::Listed | Self::Unheard | Self::Gone | Self::Kept => None,
-            Self::Absent => Some(Reason::Absent),
-            Self::Unreadable => Some(Reason::Quarantined),
-            Self::Guarded => Some(Reason::Guard),
-        }
     }
 }
 

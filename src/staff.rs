@@ -9,12 +9,14 @@ use std::cmp::Ordering;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::entry::State;
+use crate::feedback::reply::Written;
+use crate::guard::{GuardKind, GuardRow};
+use crate::known::resend::original;
+use crate::known::{Known, KnownMap, KnownNotice};
 use crate::notice::{Decision, Reason};
-use crate::outbox::receipt::{Fate, Undelivered};
-use crate::outbox::reply::Written;
-use crate::outbox::resend::original;
-use crate::outbox::{GuardKind, GuardRow, Known, KnownMap, KnownNotice, State};
 use crate::plan::{self, Policy, Suppressions};
+use crate::receipt::{Fate, Undelivered};
 use crate::session::{Fault, Participant, ParticipationId, Session, SessionId};
 
 pub mod words;

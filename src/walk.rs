@@ -14,12 +14,13 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 
+use crate::entry::{Change, State};
+use crate::guard::Standing;
+use crate::known::{Known, KnownMap, KnownNotice, by_session};
 use crate::notice::{Decision, NoticeKey, Occasion, Reason};
-use crate::outbox::{
-    self, Applied, Change, Departed, Known, KnownMap, KnownNotice, Outbox, Seen, SeenSession, Standing, State, StoredSession, Walk,
-    WalkedSession,
-};
+use crate::outbox::{self, Applied, Outbox, Seen, SeenSession, Walk, WalkedSession};
 use crate::plan::{self, NotJoined, Policy, Suppressions, diff};
+use crate::session::stored::{Departed, StoredSession};
 use crate::session::{Extent, Participant, ParticipationId, Presence, Session, SessionId, Snapshot};
 use crate::source::{ambiguity, json, kept};
 
@@ -387,15 +388,6 @@ fn missing(snapshot: &Snapshot, seen: Option<&Seen>, all: bool, nudges: bool, no
 
 fn before(stored: Vec<StoredSession>) -> HashMap<SessionId, (StoredSession, Session)> {
     stored.into_iter().filter_map(|s| kept::session(&s).map(|session| (s.id, (s, session)))).collect()
-}
-
-/// Groups what is known by session.
-pub(crate) fn by_session(known: KnownMap) -> HashMap<SessionId, KnownMap> {
-    let mut grouped: HashMap<SessionId, KnownMap> = HashMap::new();
-    for ((session, participation), one) in known {
-        grouped.entry(session).or_default().insert((session, participation), one);
-    }
-    grouped
 }
 
 impl<'a> Walker<'a> {

@@ -10,7 +10,7 @@ use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::{open_store, receipts};
 use crate::feedback::bounce::{self, BOUNCE_MAX};
-use crate::outbox::receipt::Received;
+use crate::receipt::Received;
 
 /// EX_DATAERR
 const NO_REPORT: u8 = 65;

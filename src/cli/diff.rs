@@ -10,8 +10,8 @@ use super::{DiffArgs, Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::{self, Config};
 use crate::daemon::{open_store, store_exists};
+use crate::known::KnownMap;
 use crate::notice::Occasion;
-use crate::outbox::KnownMap;
 use crate::plan::Suppressions;
 use crate::plan::compare::{Change, Place, compare, dues, is_much};
 use crate::session::{ParticipationId, SessionId, Snapshot};
@@ -33,7 +33,7 @@ pub(super) fn diff(args: &DiffArgs, json: bool, colors: Look) -> anyhow::Result<
     let said = snapshot(&new, args.sessions.as_deref())?;
     let now = args.at.unwrap_or_else(|| WallClock.now());
     let (known, suppressed) = runtime()?.block_on(memory(&new, &said))?;
-    let known = crate::walk::by_session(known);
+    let known = crate::known::by_session(known);
     let due = |config: &Config| dues(said.sessions.iter(), &known, &config.policy, &suppressed, now);
     let (before, after) = (due(&old), due(&new));
     let rows: Vec<Row> = compare(&before, &after).into_iter().map(row).collect();

@@ -6,7 +6,7 @@ use super::{Exit, GuardCommand, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::open_store;
-use crate::outbox::{GuardRow, Verdict};
+use crate::guard::{GuardRow, Verdict};
 
 pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
     runtime()?.block_on(async {

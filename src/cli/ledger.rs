@@ -9,9 +9,10 @@ use super::preview::rfc3339;
 use super::{Exit, LedgerCommand, LedgerFormat, runtime};
 use crate::config::Config;
 use crate::daemon::open_store;
-use crate::ledger::{Anchor, Verified, csv};
+use crate::entry::{Entry, State};
+use crate::ledger::{Anchor, LedgerRow, Verified, csv};
 use crate::notice::NoticeKey;
-use crate::outbox::{Entry, Filter, LedgerRow, Outbox, State};
+use crate::outbox::{Filter, Outbox};
 use crate::session::SessionId;
 
 /// Rows that are read at once.

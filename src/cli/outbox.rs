@@ -15,9 +15,10 @@ use crate::desk::notices::{Line, Opened, open};
 use crate::desk::outage::is_overdue;
 use crate::desk::resend::{self as wish, Answer, Wish, refused_since};
 use crate::desk::{Desk, what, words};
+use crate::entry::{Entry, State};
+use crate::known::resend::Resent;
 use crate::notice::NoticeKey;
-use crate::outbox::resend::Resent;
-use crate::outbox::{Act, Entry, Filter, Outbox, State};
+use crate::outbox::{Act, Filter, Outbox};
 use crate::session::{ParticipationId, SessionId};
 use crate::zone::Zone;
 

@@ -9,7 +9,7 @@ use super::{Exit, RepliesCommand, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::open_store;
-use crate::outbox::reply::Written;
+use crate::feedback::reply::Written;
 
 /// Texts that are listed at once.
 const LISTED_MAX: usize = 1000;

@@ -14,8 +14,9 @@ use crate::clock::{Clock, WallClock, monotonic_usec};
 use crate::config::Config;
 use crate::daemon::{Ending, Engine, OnceReport};
 use crate::desk::status::needs_attention;
+use crate::entry::{Entry, State};
 use crate::notice::Reason;
-use crate::outbox::{Entry, Filter, State};
+use crate::outbox::Filter;
 use crate::plan::compare::is_much;
 use crate::render::Renderer;
 

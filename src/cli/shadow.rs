@@ -11,8 +11,9 @@ use super::{Exit, ShadowArgs, runtime};
 use crate::config::Config;
 use crate::config::raw::Mode;
 use crate::daemon::open_store;
+use crate::entry::State;
 use crate::evidence::{self, Ours, Row, Theirs, Verdict};
-use crate::outbox::{Filter, Outbox, State};
+use crate::outbox::{Filter, Outbox};
 
 /// Ledger rows that are read at once.
 const PAGE: usize = 10_000;

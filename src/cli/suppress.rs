@@ -10,9 +10,9 @@ use super::{Exit, SuppressCommand, SuppressKind, address, runtime, typed};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, StoreUrl};
 use crate::daemon::open_store;
+use crate::outbox::Outbox;
 use crate::outbox::sqlite::{Access, SqliteOutbox};
-use crate::outbox::{Outbox, SaidBy, SuppressedAddress, suppression_key};
-use crate::outcome::Suppression;
+use crate::suppression::{SaidBy, SuppressedAddress, Suppression, suppression_key};
 
 pub(super) fn suppress(config: Config, command: &SuppressCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
     runtime()?.block_on(async {

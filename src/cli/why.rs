@@ -52,7 +52,7 @@ fn print(person: &Person) {
         );
         for row in &notice.history {
             let step =
-                [row.from_state, row.to_state].into_iter().flatten().map(crate::outbox::State::as_str).collect::<Vec<_>>().join(" -> ");
+                [row.from_state, row.to_state].into_iter().flatten().map(crate::entry::State::as_str).collect::<Vec<_>>().join(" -> ");
             println!(
                 "      {}  {:<24} {step}  {}",
                 seconds(&rfc3339(row.at)),

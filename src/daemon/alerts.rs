@@ -15,8 +15,9 @@ use crate::alert::{Settings, Told, Ways};
 use crate::deliver::Transport;
 use crate::desk::outage::What;
 use crate::desk::words;
+use crate::guard::sessions_of;
 use crate::notice::Reason;
-use crate::outbox::{Alert, StoreError, sessions_of};
+use crate::outbox::{Alert, StoreError};
 
 /// From one look to the next.
 const EVERY: Duration = Duration::from_secs(15);

@@ -13,8 +13,9 @@ use tokio::sync::mpsc;
 use super::Engine;
 use crate::clock::Upset;
 use crate::contact::Channel;
+use crate::entry::{Entry, State};
 use crate::notice::NoticeKey;
-use crate::outbox::{self, Act, Entry, Filter, Outbox, State, StoreError};
+use crate::outbox::{self, Act, Filter, Outbox, StoreError};
 use crate::retry::{DoubtPolicy, after_doubt};
 
 /// How often the wall clock is held against the machine's own, also when nothing is due.

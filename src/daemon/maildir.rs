@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use crate::clock::Clock;
 use crate::feedback::Report;
 use crate::feedback::bounce::{self, BOUNCE_MAX};
-use crate::outbox::receipt::{Fate, Received};
 use crate::outbox::{Outbox, Result};
+use crate::receipt::{Fate, Received};
 
 use super::receipts;
 

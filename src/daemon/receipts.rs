@@ -7,10 +7,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::clock::Clock;
 use crate::contact::Channel;
+use crate::entry::State;
 use crate::feedback::{Report, is_reference};
 use crate::notice::NoticeKey;
-use crate::outbox::receipt::{About, Receipt, Received};
-use crate::outbox::{Filter, Outbox, Result, State};
+use crate::outbox::{Filter, Outbox, Result};
+use crate::receipt::{About, Receipt, Received};
 use crate::render;
 
 /// Receipts come within three days, bounces within five or so; what is older is not looked for.

@@ -17,17 +17,19 @@ use crate::contact::{Address, ConnectCode, PhoneNumber};
 use crate::deliver::shadow::NOT_SENT;
 use crate::deliver::{PointOfNoReturn, Transport};
 use crate::feedback::answer::Answer;
+use crate::feedback::reply::{Changes, ForStaff, Place, Taken, Told, Waiting, reply_key};
 use crate::feedback::word::{Understood, Word, understand};
 use crate::feedback::{Reply, said};
+use crate::known::Answered;
 use crate::message::{Content, Message};
 use crate::notice::NoticeKey;
-use crate::outbox::reply::{Answered, Changes, ForStaff, Place, Taken, Told, Waiting, reply_key};
-use crate::outbox::{Outbox, Result, StoreError, suppression_key};
-use crate::outcome::{Outcome, Suppression};
+use crate::outbox::{Outbox, Result, StoreError};
+use crate::outcome::Outcome;
 use crate::plan::{self, Policy, Suppressions};
 use crate::render::{self, Renderer};
 use crate::session::{Participant, Presence, Rsvp, Session};
 use crate::source::kept;
+use crate::suppression::{Suppression, suppression_key};
 
 /// An answer that no gateway took is tried again after this, while it is of use.
 const AGAIN: Duration = Duration::from_secs(30);

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::contact::Channel;
 use crate::feedback::word::Word;
-use crate::outbox::receipt::Fate;
+use crate::receipt::Fate;
 use crate::web::{Figures, Kind};
 
 const CHANNELS: [Channel; 2] = [Channel::Email, Channel::Sms];

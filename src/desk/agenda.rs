@@ -7,12 +7,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::people::Contacts;
 use super::{Desk, Notes, Seen, Unanswered, outage, unreachable, what};
 use crate::contact::PersonName;
+use crate::entry::State;
+use crate::known::{Answered, Known, KnownMap, by_session};
 use crate::notice::{Decision, NoticeKey, Reason};
-use crate::outbox::reply::Answered;
-use crate::outbox::{Known, KnownMap, State, StoreError, StoredSession};
+use crate::outbox::StoreError;
 use crate::plan::{self, Suppressions};
+use crate::session::stored::StoredSession;
 use crate::session::{AutoDeliver, Participant, ParticipationId, Role, Rsvp, SessionId};
-use crate::walk::by_session;
 use crate::zone::Zone;
 
 /// Sessions that are read together.

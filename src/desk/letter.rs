@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{Desk, Unanswered};
 use crate::contact::Channel;
+use crate::entry::Entry;
 use crate::message::SmsEncoding;
-use crate::outbox::Entry;
 use crate::preview::{Line, Request, lines};
 use crate::render::{Renderer, sms_size};
 use crate::session::Snapshot;

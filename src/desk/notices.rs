@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Desk;
+use crate::entry::{Delivery, Entry};
 use crate::notice::NoticeKey;
-use crate::outbox::{Delivery, Entry, Filter, StoreError};
+use crate::outbox::{Filter, StoreError};
 use crate::preview::rfc3339;
 
 /// One notice.

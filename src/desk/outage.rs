@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use super::{Desk, words};
 use crate::contact::Channel;
-use crate::outbox::{Entry, Filter, Outbox, SourceStatus, State, StoreError};
+use crate::entry::{Entry, State};
+use crate::outbox::{Filter, Outbox, SourceStatus, StoreError};
 use crate::session::{ParticipationId, SessionId};
 use crate::zone::Zone;
 

@@ -12,7 +12,8 @@ use unicode_normalization::char::is_combining_mark;
 
 use super::{Desk, latest};
 use crate::contact::{PersonName, PhoneNumber};
-use crate::outbox::{StoreError, StoredSession};
+use crate::outbox::StoreError;
+use crate::session::stored::StoredSession;
 use crate::session::{Participant, ParticipationId, RawContact, Role, Session, SessionId};
 use crate::source::json::record_of;
 

@@ -4,10 +4,11 @@ use chrono::{DateTime, Utc};
 
 use super::Desk;
 use crate::contact::Address;
+use crate::entry::State;
+use crate::known::resend::Resent;
 use crate::notice::NoticeKey;
-use crate::outbox::resend::Resent;
-use crate::outbox::{Filter, State, StoreError};
-use crate::outcome::Suppression;
+use crate::outbox::{Filter, StoreError};
+use crate::suppression::Suppression;
 
 /// What is handed over again.
 #[derive(Debug, Clone, Default)]

@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use super::Desk;
 use super::outage::{self, Outage};
-use crate::outbox::{SourceStatus, State, Status, StoreError, sessions_of};
+use crate::entry::State;
+use crate::guard::sessions_of;
+use crate::outbox::{SourceStatus, Status, StoreError};
 use crate::preview::rfc3339;
 
 /// Texts that are counted: somebody who reads them has no use for a larger number.

@@ -5,8 +5,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Desk, Notes, Seen, latest, outage};
+use crate::entry::{Entry, State};
+use crate::known::KnownNotice;
 use crate::notice::{Occasion, Reason};
-use crate::outbox::{Entry, KnownNotice, State, StoreError};
+use crate::outbox::StoreError;
 use crate::preview::rfc3339;
 use crate::session::{AutoDeliver, ParticipationId, SessionId};
 use crate::staff::{self, Kind};

@@ -5,9 +5,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Desk, Unanswered, what};
+use crate::entry::{Delivery, Entry, State};
+use crate::known::{Answered, Known};
+use crate::ledger::LedgerRow;
 use crate::notice::{Decision, Reason};
-use crate::outbox::reply::Answered;
-use crate::outbox::{Delivery, Entry, Filter, Known, LedgerRow, Outbox, State, StoreError};
+use crate::outbox::{Filter, Outbox, StoreError};
 use crate::plan::{self, Policy, Suppressions};
 use crate::preview::rfc3339;
 use crate::session::{AutoDeliver, Participant, ParticipationId, Role, Session, SessionId};

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::entry::State;
 use crate::notice::Reason;
-use crate::outbox::State;
 use crate::zone::Zone;
 
 /// What a reason means, in a sentence without a period.

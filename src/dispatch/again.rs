@@ -1,10 +1,11 @@
 //! What a person hands over again, at the last look: the planner is asked as if the first one had not been told, and its word holds for the new one.
 
+use crate::known::Known;
+use crate::known::resend::original;
 use crate::notice::{Notice, Reason};
-use crate::outbox::resend::original;
-use crate::outbox::{Claim, Known};
-use crate::outcome::Suppression;
+use crate::outbox::Claim;
 use crate::plan::Suppressions;
+use crate::suppression::Suppression;
 
 /// The notice that the claimed one hands over again; `None`: it stands for itself.
 pub(super) fn first(claim: &Claim) -> Option<Notice> {

@@ -7,9 +7,11 @@ use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use super::lane::Lane;
 use super::{Dispatcher, again};
 use crate::contact::Channel;
+use crate::entry::State;
+use crate::known::{Known, KnownMap, KnownNotice};
 use crate::message::{Content, Message};
 use crate::notice::{Decision, Notice, Occasion, Reason};
-use crate::outbox::{self, Begin, Claim, KnownMap, KnownNotice, Lease, Settlement, State};
+use crate::outbox::{Begin, Claim, Lease, Settlement};
 use crate::outcome::Unsaid;
 use crate::plan::diff::{Verdict, of_participant, revalidate, state_after};
 use crate::plan::{self, Recipient, Suppressions};
@@ -279,7 +281,7 @@ fn was_heard_since_the_start(claim: &Claim, session: &Session) -> bool {
 }
 
 /// The participant's history, with the claimed notice as it was before the claim.
-fn with_row(claim: &Claim, row: &KnownNotice) -> outbox::Known {
+fn with_row(claim: &Claim, row: &KnownNotice) -> Known {
     let mut known = claim.known.clone();
     match known.notices.iter_mut().find(|n| n.notice.key == row.notice.key) {
         Some(n) => *n = row.clone(),

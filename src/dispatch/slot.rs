@@ -15,10 +15,11 @@ use crate::contact::Address;
 use crate::deliver::Transport;
 use crate::message::{Content, Message};
 use crate::notice::NoticeKey;
-use crate::outbox::{Lately, suppression_key};
-use crate::outcome::{ASK_ANOTHER, Outcome, Suppression};
+use crate::outbox::Lately;
+use crate::outcome::{ASK_ANOTHER, Outcome};
 use crate::pace::Pace;
 use crate::retry::channel_pause;
+use crate::suppression::{Suppression, suppression_key};
 
 /// Begins the reason of a fault that was a refusal in the words of others: by it the breaker is made anew out of the store's history.
 const ALIKE: &str = "as others were refused: ";

@@ -11,21 +11,24 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::receipt::{Receipt, Received, Undelivered};
-use super::reply::{Taken, Told, Waiting, Written};
-use super::resend::Resent;
 use super::transition::checked;
 use super::words::{by, decided as in_words, rfc3339};
 use super::{
-    Act, Alert, Also, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lately, Lease, LedgerRow, Outbox,
-    Purged, Recovered, Rest, Result, Retention, SaidBy, Seen, SeenSession, Settlement, SourceRow, StaffLetter, Status, StoredSession,
-    SuppressedAddress, Verdict, Walk,
+    Act, Alert, Applied, Begin, Claim, ClaimRequest, Filter, Lately, Lease, Outbox, Purged, Recovered, Rest, Result, Retention, Seen,
+    SeenSession, Settlement, SourceRow, StaffLetter, Status, Walk,
 };
 use crate::contact::{Address, Channel, PhoneNumber};
-use crate::ledger::{Anchor, Verified, Walker};
+use crate::entry::{Delivery, Entry};
+use crate::feedback::reply::{Taken, Told, Waiting, Written};
+use crate::guard::{GuardRow, Verdict};
+use crate::known::KnownMap;
+use crate::known::resend::Resent;
+use crate::ledger::{Anchor, LedgerRow, Verified, Walker};
 use crate::notice::{Notice, NoticeKey, Omission};
-use crate::outcome::Suppression;
+use crate::receipt::{Receipt, Received, Undelivered};
+use crate::session::stored::{Also, StoredSession};
 use crate::session::{ParticipationId, SessionId};
+use crate::suppression::{SaidBy, SuppressedAddress, Suppression};
 
 mod guard;
 mod receipt;

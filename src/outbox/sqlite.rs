@@ -23,19 +23,22 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Act, Alert, Also, Applied, Begin, Claim, ClaimRequest, Delivery, Entry, Filter, GuardRow, KnownMap, Lately, Lease, LedgerRow, Outbox,
-    Purged, Recovered, Rest, Restored, Result, Retention, SaidBy, Seen, SeenSession, Settlement, SourceRow, StaffLetter, State, Status,
-    StoreError, StoredSession, SuppressedAddress, Verdict, Walk,
+    Act, Alert, Applied, Begin, Claim, ClaimRequest, Filter, Lately, Lease, Outbox, Purged, Recovered, Rest, Restored, Result, Retention,
+    Seen, SeenSession, Settlement, SourceRow, StaffLetter, Status, StoreError, Walk,
 };
 use crate::contact::{Address, Channel, PhoneNumber};
-use crate::ledger::{Anchor, Verified};
+use crate::entry::{Delivery, Entry, State};
+use crate::feedback::reply::{Taken, Told, Waiting, Written};
+use crate::guard::{GuardRow, Verdict};
+use crate::known::KnownMap;
+use crate::known::resend::Resent;
+use crate::ledger::{Anchor, LedgerRow, Verified};
 use crate::notice::{Notice, NoticeKey, Omission, Reason};
-use crate::outbox::receipt::{Receipt, Received, Undelivered};
-use crate::outbox::reply::{Taken, Told, Waiting, Written};
-use crate::outbox::resend::Resent;
 use crate::outbox::transition::{Row, checked};
-use crate::outcome::Suppression;
+use crate::receipt::{Receipt, Received, Undelivered};
+use crate::session::stored::{Also, StoredSession};
 use crate::session::{ParticipationId, SessionId};
+use crate::suppression::{SaidBy, SuppressedAddress, Suppression};
 
 mod alert;
 mod attempt;

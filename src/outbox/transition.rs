@@ -8,10 +8,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Act, Change, Entry, KnownNotice, Lease, LedgerRow, Phase, Purged, Settlement, State, StoreError, WalkedSession};
+use super::{Act, Lease, Purged, Settlement, StoreError, WalkedSession};
+use crate::entry::{Change, Entry, Phase, State};
+use crate::known::KnownNotice;
+use crate::ledger::LedgerRow;
 use crate::notice::{Notice, Reason};
-use crate::outcome::Suppression;
 use crate::session::ParticipationId;
+use crate::suppression::Suppression;
 
 /// Why a refusal is taken back, in the ledger.
 pub(crate) const REFUSED_US: &str = "several were refused in the same words";

@@ -6,9 +6,9 @@ use std::fmt;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::notice::NoticeKey;
-use crate::session::{ParticipationId, SessionId};
 
-use super::{Act, Also, Begin, Change, Claim, Departed, LedgerRow, Purged, Settlement, StoredSession, WalkedSession};
+use super::{Act, Begin, Claim, Purged, Settlement, WalkedSession};
+use crate::entry::Change;
 
 impl Change {
     /// What the ledger calls it, and its detail.
@@ -63,30 +63,6 @@ impl Act {
     }
 }
 
-impl LedgerRow {
-    /// An operator's deed that is about no notice.
-    pub(crate) fn witness(at: DateTime<Utc>, event: &str, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Self {
-        let (session_id, participation_id) = about.unzip();
-        Self { session_id, participation_id, ..Self::note(at, event, detail) }
-    }
-
-    pub(crate) fn note(at: DateTime<Utc>, event: &str, detail: &str) -> Self {
-        Self {
-            seq: 0,
-            at,
-            key: None,
-            session_id: None,
-            participation_id: None,
-            event: event.to_owned(),
-            from_state: None,
-            to_state: None,
-            reason: None,
-            detail: Some(detail.to_owned()),
-            chain: None,
-        }
-    }
-}
-
 impl Purged {
     /// Nothing was removed.
     pub(crate) fn is_empty(&self) -> bool {
@@ -122,25 +98,6 @@ pub(crate) fn rfc3339(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-impl fmt::Debug for StoredSession {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, digest, presence, touch, record, departed, .. } = self;
-        write!(f, "StoredSession({id}, {digest}, {presence:?}, {touch:?}, {} bytes, {departed:?})", record.len())
-    }
-}
-
-impl fmt::Debug for Also {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Also({}, {}, {} bytes)", self.id, self.start, self.record.len())
-    }
-}
-
-impl fmt::Debug for Departed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Departed({}, {:?}, {:?}, {} bytes)", self.id, self.role, self.presence, self.record.len())
-    }
-}
-
 impl fmt::Debug for WalkedSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, digest, presence, record, departed, changes, omissions, .. } = self;
@@ -166,7 +123,8 @@ impl fmt::Debug for Begin {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outbox::{Lease, Touch};
+    use crate::outbox::Lease;
+    use crate::session::stored::{Departed, StoredSession, Touch};
     use crate::session::{ParticipationId, Presence, Role, SessionId};
 
     #[test]

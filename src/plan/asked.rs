@@ -14,8 +14,9 @@ use super::occasion::{Case, decide};
 use super::policy::{NotJoined, Policy, Suppressions};
 use super::recipient::{Recipient, recipient};
 use crate::contact::Channel;
+use crate::entry::State;
+use crate::known::{Known, KnownNotice};
 use crate::notice::{Decision, Identity, Notice, NoticeKey, Occasion, Omission, Reason};
-use crate::outbox::{Known, KnownNotice, State};
 use crate::session::{Participant, Role, Session};
 
 /// What is asked for once is not asked for again so soon: two people at a desk, or a button that is pressed twice.

@@ -6,8 +6,9 @@ use std::hash::BuildHasher;
 use chrono::{DateTime, Utc};
 
 use super::{Policy, Suppressions, observe, plan_session};
+use crate::entry::State;
+use crate::known::KnownMap;
 use crate::notice::{Decision, Notice, Occasion};
-use crate::outbox::{KnownMap, State};
 use crate::session::{ParticipationId, Session, SessionId};
 
 /// What is told to whom: the same thing under both policies.

@@ -14,8 +14,8 @@ use super::facts;
 use super::occasion::Case;
 use super::recipient::{Recipient, silenced};
 use crate::contact::Address;
+use crate::known::KnownNotice;
 use crate::notice::{Decision, Notice, Occasion, Omission, Reason};
-use crate::outbox::KnownNotice;
 
 /// A cancellation is worth telling for so long after the start.
 const CANCELLED_USEFUL: TimeDelta = TimeDelta::minutes(5);

@@ -4,9 +4,10 @@
 
 use std::collections::HashMap;
 
+use crate::entry::{Change, State};
+use crate::known::KnownNotice;
+use crate::known::resend::original;
 use crate::notice::{Decision, Notice, NoticeKey, Occasion, Omission, Reason};
-use crate::outbox::resend::original;
-use crate::outbox::{Change, KnownNotice, State};
 
 /// Compares one participant's decisions with what the outbox holds of them.
 pub fn diff(decisions: &[&Decision], held: &[KnownNotice]) -> Vec<Change> {

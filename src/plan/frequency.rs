@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 
-use crate::outbox::Reminded;
+use crate::known::Reminded;
 use crate::zone::Zone;
 
 /// How many reminders of other sessions may have gone to a person's number before one more is too many. 0: no limit.

@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 use super::occasion::Case;
 use super::recipient::Recipient;
 use crate::contact::Address;
+use crate::known::KnownNotice;
 use crate::notice::{Decision, Notice, Occasion, Omission, Reason};
-use crate::outbox::KnownNotice;
 use crate::session::Role;
 
 impl Case<'_> {

@@ -7,8 +7,9 @@ use super::policy::{Policy, Suppressions};
 use super::recipient::{Recipient, reader, recipient};
 use super::rule::Rule;
 use crate::contact::{Address, Channel};
+use crate::entry::State;
+use crate::known::{Known, KnownNotice};
 use crate::notice::{Decision, Identity, Notice, NoticeKey, Occasion, Omission, Reason};
-use crate::outbox::{Known, KnownNotice, State};
 use crate::session::{AutoDeliver, Participant, Presence, Rsvp, Session, Standing};
 
 /// A Meet Now session is joined within this time, so its invite is useful so long.
@@ -51,7 +52,7 @@ fn all(case: &Case<'_>) -> Vec<Decision> {
     if case.session.standing == Standing::Over && !case.session.cancelled {
         return case.refuse_all(Reason::Outdated, Some("ScheduleType says that it is over"));
     }
-    if let Some(reason) = case.session.presence.against().or(case.participant.presence.against()) {
+    if let Some(reason) = Reason::against(case.session.presence).or(Reason::against(case.participant.presence)) {
         return vec![case.nothing_at_all(reason, None)];
     }
     if case.session.standing == Standing::Unknown && !case.is_cancelled() {

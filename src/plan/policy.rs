@@ -10,9 +10,8 @@ use super::frequency::Frequency;
 use super::quiet::QuietHours;
 use super::rule::Rule;
 use crate::contact::{Address, EmailAddress, PhoneNumber};
-use crate::outbox::suppression_key;
-use crate::outcome::Suppression;
 use crate::session::{Participant, Session};
+use crate::suppression::{Suppression, suppression_key};
 use crate::zone::Zones;
 
 /// The planner's part of the configuration.

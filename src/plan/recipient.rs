@@ -5,8 +5,8 @@ use sha2::{Digest, Sha256};
 use super::policy::{Policy, Suppressions};
 use crate::contact::{Address, EmailAddress, PhoneNumber};
 use crate::notice::Reason;
-use crate::outcome::Suppression;
 use crate::session::{AutoDeliver, Participant, Role};
+use crate::suppression::Suppression;
 use crate::zone::Resolved;
 
 /// Where and how a participant is told.

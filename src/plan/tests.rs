@@ -8,10 +8,11 @@ use super::quiet::QuietHours;
 use super::rule::{Rule, When};
 use super::*;
 use crate::contact::{Channel, ConnectCode, PersonName};
+use crate::entry::State;
+use crate::known::KnownNotice;
 use crate::notice::{Notice, Occasion};
-use crate::outbox::{KnownNotice, State};
-use crate::outcome::Suppression;
 use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, SessionId, Standing};
+use crate::suppression::Suppression;
 use crate::zone::{Settings, Zones};
 
 mod asked;
@@ -127,7 +128,7 @@ impl World {
         &mut self.session.participants[0]
     }
 
-    fn known(&mut self) -> &mut crate::outbox::Known {
+    fn known(&mut self) -> &mut crate::known::Known {
         self.known.values_mut().next().unwrap()
     }
 
@@ -297,7 +298,7 @@ fn check(rows: Vec<Row>) {
 
 fn suppress(world: &mut World, why: Suppression) {
     let to = crate::contact::Address::Email(crate::contact::EmailAddress::parse("trevor@example.com").unwrap());
-    world.suppressed.0.insert(crate::outbox::suppression_key(&to), why);
+    world.suppressed.0.insert(crate::suppression::suppression_key(&to), why);
 }
 
 #[test]
@@ -633,7 +634,7 @@ fn whoever_was_adopted_is_told_of_changes() {
 
 mod diffs {
     use super::*;
-    use crate::outbox::Change;
+    use crate::entry::Change;
     use crate::plan::diff::{Verdict, diff, revalidate};
 
     fn held(notice: &Notice, state: State, reason: Option<Reason>) -> KnownNotice {
@@ -743,7 +744,7 @@ mod diffs {
 /// Those of one session never keep each other back; another session's do, of the same person, and only texts. Off, unless the practice wants it.
 #[test]
 fn a_number_gets_no_flood_of_reminders() {
-    use crate::outbox::Reminded;
+    use crate::known::Reminded;
     let now = at("2026-11-24T12:00:00");
     let limited = || Policy { frequency: frequency::Frequency { per_day: 1, per_week: 3 }, ..policy() };
     let trevor = person_key(&person());

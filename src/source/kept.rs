@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::json::{self, MEANING};
 use super::words::Meaning;
-use crate::outbox::{Departed, StoredSession};
+use crate::session::stored::{Departed, StoredSession};
 use crate::session::{Participant, Session};
 
 /// The session of a stored record, with those who departed from it, and with what other records say of its participants. `None`: it cannot be
@@ -52,7 +52,7 @@ fn person(departed: &Departed) -> Option<Participant> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outbox::Touch;
+    use crate::session::stored::Touch;
     use crate::session::{ParticipationId, Presence, Role, SessionId};
 
     const BEFORE: &str = r#"{"SessionId":1,"ScheduleTs":"2026-11-26T15:00:00","Participants":[{"ParticipationId":1,"ShouldAutoDeliverCode":"N"},{"ParticipationId":"2","ShouldAutoDeliverCode":"E","DepositRequired":20.00}]}"#;

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use super::ambiguity;
 use super::json::{self, MEANING};
-use crate::outbox::StoredSession;
+use crate::session::stored::StoredSession;
 use crate::session::{Extent, Fault, Presence, Session, SessionId, Snapshot};
 
 /// Who may push.
@@ -184,7 +184,7 @@ fn fields(record: &str) -> Option<Map<String, Value>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outbox::{Departed, Touch};
+    use crate::session::stored::{Departed, Touch};
     use crate::session::{ParticipationId, Role};
 
     const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;

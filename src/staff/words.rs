@@ -1,8 +1,8 @@
 //! Concerns in words for an administrator: what is wrong, and what to do about it. English: staff of a practice read it.
 
 use super::{Concern, Kind, Why};
+use crate::guard::GuardKind;
 use crate::notice::Reason;
-use crate::outbox::GuardKind;
 
 /// What is wrong, and what to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

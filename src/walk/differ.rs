@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use sha2::{Digest, Sha256};
 
 use crate::contact::{ConnectCode, EmailAddress, PhoneNumber};
-use crate::outbox::GuardKind;
+use crate::guard::GuardKind;
 use crate::plan::Policy;
 use crate::session::{Participant, ParticipationId, Presence, RawContact, Role, Session};
 

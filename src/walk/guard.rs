@@ -3,7 +3,7 @@
 //!
 //! It trips on an empty snapshot after one that was not, and on more than max(3, 20 %) of the future sessions, or of their participants, that
 //! are removed or differ in one way ([`GuardKind`]); also on more than max(10, 20 %) within [`WITHIN`] minutes, so that a fault that comes in
-//! parts is one. What tripped is a set that the store keeps ([`crate::outbox::GuardSet`]): while it has a member of a kind, everything else of
+//! parts is one. What tripped is a set that the store keeps ([`crate::guard::GuardSet`]): while it has a member of a kind, everything else of
 //! that kind joins it. A member leaves when the source says again what it said before, and when what an operator decided is done.
 //!
 //! In: what differs ([`super::differ`]), and the set. Out: who is kept as they were ([`Ruling`]), and what changes in the set. Pure.
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::differ::What;
-use crate::outbox::{GuardChange, GuardKind, GuardSet, Member, Passed, Standing};
+use crate::guard::{GuardChange, GuardKind, GuardSet, Member, Passed, Standing};
 use crate::session::{ParticipationId, SessionId};
 
 /// So many may always change at once.

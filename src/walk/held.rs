@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::{DateTime, Kept, Looked, Presence, Scene, SessionId, Utc, WalkedSession, Walker, differ, guard};
+use crate::guard::{GuardChange, GuardKind};
+use crate::known::KnownMap;
 use crate::notice::{Decision, Occasion};
-use crate::outbox::{self, GuardChange, GuardKind, KnownMap, Outbox, Seen};
+use crate::outbox::{self, Outbox, Seen};
 use crate::plan;
 use crate::session::{Participant, Session, Snapshot};
 use crate::source::kept;

@@ -2,8 +2,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::contact::Channel;
+use crate::entry::Entry;
 use crate::outbox::memory::MemoryOutbox;
-use crate::outbox::{Begin, ClaimRequest, Entry, Filter, Lease, Settlement};
+use crate::outbox::{Begin, ClaimRequest, Filter, Lease, Settlement};
 use crate::source::ambiguity;
 
 fn at(text: &str) -> DateTime<Utc> {

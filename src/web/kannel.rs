@@ -14,8 +14,8 @@ use axum::response::{IntoResponse, Response};
 use super::problem::Problem;
 use super::{Callback, Shared, feedback, request};
 use crate::feedback::{Reply, Report};
-use crate::outbox::receipt::Fate;
 use crate::outcome::redacted;
+use crate::receipt::Fate;
 
 /// GET of a report or of a text.
 pub(super) async fn take(State(shared): State<Arc<Shared>>, Path(token): Path<String>, RawQuery(query): RawQuery) -> Response {

@@ -22,8 +22,9 @@ use super::page::{self, Trouble};
 use super::{Office, Shared};
 use crate::desk::agenda;
 use crate::desk::people::{self, Place};
+use crate::entry::{Entry, State as NoticeState};
 use crate::notice::Reason;
-use crate::outbox::{Entry, Filter, Outbox, State as NoticeState, StoreError};
+use crate::outbox::{Filter, Outbox, StoreError};
 use crate::session::SessionId;
 
 mod books;

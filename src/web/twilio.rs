@@ -21,8 +21,9 @@ use url::{Url, form_urlencoded};
 use super::problem::Problem;
 use super::{Callback, Shared, TwilioAccount as Account, feedback, request};
 use crate::feedback::{Reply, Report};
-use crate::outbox::receipt::Fate;
-use crate::outcome::{Suppression, redacted};
+use crate::outcome::redacted;
+use crate::receipt::Fate;
+use crate::suppression::Suppression;
 
 /// Largest request, in bytes: a text of 1,600 characters and Twilio's own fields.
 const FORM_MAX: usize = 64 << 10;

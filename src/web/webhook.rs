@@ -18,8 +18,9 @@ use super::problem::Problem;
 use super::{Callback, Shared, feedback, request};
 use crate::deliver::gateway::rules::At;
 use crate::feedback::{Reply, Report};
-use crate::outbox::receipt::Fate;
-use crate::outcome::{Suppression, redacted};
+use crate::outcome::redacted;
+use crate::receipt::Fate;
+use crate::suppression::Suppression;
 
 /// Largest request, in bytes: some providers send a hundred receipts at once.
 const BODY_MAX: usize = 256 << 10;

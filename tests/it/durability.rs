@@ -7,9 +7,10 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use punctual::entry::{Change, State};
 use punctual::notice::{NoticeKey, Occasion};
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
-use punctual::outbox::{Change, Claim, ClaimRequest, Filter, Outbox, State};
+use punctual::outbox::{Claim, ClaimRequest, Filter, Outbox};
 use rusqlite::Connection;
 use tokio::task::JoinSet;
 

@@ -15,11 +15,12 @@ use punctual::feedback::word::{Word, understand};
 use punctual::feedback::{bounce, is_reference};
 use punctual::message::Content;
 use punctual::notice::Occasion;
-use punctual::outbox::receipt::Fate;
-use punctual::outcome::{Outcome, Suppression, redacted};
+use punctual::outcome::{Outcome, redacted};
+use punctual::receipt::Fate;
 use punctual::render::{RenderError, Renderer};
 use punctual::session::Rsvp;
 use punctual::source::json;
+use punctual::suppression::Suppression;
 use punctual::web::hook::Event;
 
 use crate::servers::http::{self, Reply};

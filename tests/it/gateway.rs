@@ -10,7 +10,8 @@ use punctual::deliver::gateway::{http, kannel, twilio};
 use punctual::deliver::{PointOfNoReturn, Transport};
 use punctual::message::{Content, Message, SmsEncoding};
 use punctual::notice::NoticeKey;
-use punctual::outcome::{Outcome, Suppression};
+use punctual::outcome::Outcome;
+use punctual::suppression::Suppression;
 
 use crate::servers::http::{Reply, Server, answer};
 

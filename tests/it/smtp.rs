@@ -11,7 +11,8 @@ use punctual::deliver::smtp::{Settings, Smtp, Timeouts, Tls};
 use punctual::deliver::{PointOfNoReturn, Transport};
 use punctual::message::{Content, Message};
 use punctual::notice::NoticeKey;
-use punctual::outcome::{Outcome, Suppression};
+use punctual::outcome::Outcome;
+use punctual::suppression::Suppression;
 use tokio_rustls::TlsAcceptor;
 
 use crate::servers::smtp::{At, Server, Step};

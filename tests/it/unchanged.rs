@@ -6,8 +6,10 @@ use chrono::{DateTime, Utc};
 use punctual::clock::Clock;
 use punctual::config::{self, Config};
 use punctual::daemon::Engine;
+use punctual::entry::State;
+use punctual::guard::Verdict;
 use punctual::notice::Occasion;
-use punctual::outbox::{Filter, State, Verdict};
+use punctual::outbox::Filter;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -356,8 +356,8 @@ mod tests {
         let unknown = |why: &str| Outcome::Unknown { why: why.to_owned() };
         let ask = by_rules(&all, None);
         for (status, body, want) in [
-            (202, "err 101", rejected("202 err 101", Some(crate::outcome::Suppression::Bounced))),
-            (500, "ERR 102", rejected("500 ERR 102", Some(crate::outcome::Suppression::OptedOut))),
+            (202, "err 101", rejected("202 err 101", Some(crate::suppression::Suppression::Bounced))),
+            (500, "ERR 102", rejected("500 ERR 102", Some(crate::suppression::Suppression::OptedOut))),
             (202, "ERR 103", Outcome::Retry { why: "202 ERR 103".to_owned(), after }),
             (202, "ERR 104", Outcome::ChannelFault { why: "202 ERR 104".to_owned(), after }),
             (202, "ERR 105", unknown("202 ERR 105")),

@@ -6,7 +6,8 @@
 use serde_json::Value;
 
 use super::answer::{Answer, Private};
-use crate::outcome::{Outcome, Suppression};
+use crate::outcome::Outcome;
+use crate::suppression::Suppression;
 
 /// What an answer means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]

@@ -14,7 +14,8 @@ use super::answer::{Answer, Private};
 use super::{ask, build, classify, client, place};
 use crate::deliver::{PointOfNoReturn, Transport};
 use crate::message::{Content, Message};
-use crate::outcome::{Outcome, Suppression};
+use crate::outcome::Outcome;
+use crate::suppression::Suppression;
 
 /// The provider's own address.
 pub const URL: &str = "https://api.twilio.com";

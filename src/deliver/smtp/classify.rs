@@ -5,7 +5,8 @@ use mailparse::{MailHeaderMap, parse_headers};
 use super::reply::Reply;
 use crate::contact::EmailAddress;
 use crate::outcome::refusal::{About, Refusal, about};
-use crate::outcome::{ASK_ANOTHER, Outcome, Suppression, redacted};
+use crate::outcome::{ASK_ANOTHER, Outcome, redacted};
+use crate::suppression::Suppression;
 
 /// Where an exchange was when it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

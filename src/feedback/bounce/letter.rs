@@ -7,8 +7,8 @@ use mailparse::{MailHeader, MailHeaderMap};
 
 use super::Leaf;
 use crate::feedback::Report;
-use crate::outbox::receipt::Fate;
 use crate::outcome::redacted;
+use crate::receipt::Fate;
 
 /// Bytes of a letter's text in which the server's own words are looked for: they come before what it returns.
 const WORDS_MAX: usize = 16 << 10;

@@ -4,9 +4,10 @@ use mailparse::{MailHeader, MailHeaderMap, parse_headers};
 
 use super::judged::{self, Words};
 use crate::feedback::Report;
-use crate::outbox::receipt::Fate;
-use crate::outcome::{EnhancedStatus, Suppression, redacted};
+use crate::outcome::{EnhancedStatus, redacted};
+use crate::receipt::Fate;
 use crate::session::RawContact;
+use crate::suppression::Suppression;
 
 /// Recipients of a report that are looked at: our mail has one, and an alias may lead to some more.
 const RECIPIENTS_MAX: usize = 50;

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-use crate::outbox::receipt::Fate;
-use crate::outcome::Suppression;
+use crate::receipt::Fate;
+use crate::suppression::Suppression;
 
 const REFERENCE: &str = "abcdefghijklmnopqrstuvwxyz234567";
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use crate::outbox::{GuardChange, GuardKind, GuardRow, GuardSet, Member, Passed, Standing, Verdict};
+use crate::guard::{GuardChange, GuardKind, GuardRow, GuardSet, Member, Passed, Standing, Verdict};
 use crate::session::SessionId;
 
 #[derive(Default)]

@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 
 use super::tables::Tables;
+use crate::entry::{Delivery, Entry, Phase, State};
 use crate::notice::NoticeKey;
-use crate::outbox::receipt::{About, Fate, Receipt, Received, Undelivered};
-use crate::outbox::{Delivery, Entry, Phase, SaidBy, State};
+use crate::receipt::{About, Fate, Receipt, Received, Undelivered};
+use crate::suppression::SaidBy;
 
 impl Tables {
     pub(super) fn receive(&mut self, now: DateTime<Utc>, receipt: &Receipt) -> Received {

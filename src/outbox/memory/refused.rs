@@ -5,9 +5,9 @@ use chrono::{DateTime, Utc};
 use super::tables::Tables;
 use crate::contact::Channel;
 use crate::notice::NoticeKey;
+use crate::outbox::Lately;
 use crate::outbox::transition::REFUSED_US;
-use crate::outbox::{Lately, SaidBy, suppression_key};
-use crate::outcome::Suppression;
+use crate::suppression::{SaidBy, Suppression, suppression_key};
 
 impl Tables {
     pub(super) fn settled_lately(&self, channel: Channel, rows: usize) -> Vec<Lately> {

@@ -7,11 +7,12 @@ use chrono::{DateTime, Utc};
 use super::tables::Tables;
 use crate::contact::{Address, PhoneNumber};
 use crate::feedback::answer::Answer;
+use crate::feedback::reply::{Changes, LATELY, Place, Taken, Told, Waiting, Written, rsvp_word, since};
+use crate::known::Answered;
+use crate::ledger::LedgerRow;
 use crate::notice::NoticeKey;
-use crate::outbox::reply::{Answered, Changes, LATELY, Place, Taken, Told, Waiting, Written, rsvp_word, since};
 use crate::outbox::words::by;
-use crate::outbox::{LedgerRow, SaidBy, SuppressedAddress, suppression_key};
-use crate::outcome::Suppression;
+use crate::suppression::{SaidBy, SuppressedAddress, Suppression, suppression_key};
 
 /// An answer, and where it is.
 pub(super) struct Kept {

@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use super::tables::Tables;
+use crate::entry::{Change, State};
+use crate::ledger::LedgerRow;
 use crate::notice::{NoticeKey, Reason};
-use crate::outbox::{Change, LedgerRow, State};
 use crate::session::{ParticipationId, SessionId};
 
 impl Tables {

@@ -7,20 +7,22 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::guard::Guard;
 use super::reply::Kept;
 use crate::contact::{Address, Channel, Number, PhoneNumber};
-use crate::ledger::{Anchor, CHECKPOINT};
+use crate::entry::{Change, Delivery, Entry, Phase, State};
+use crate::feedback::reply::Written;
+use crate::guard::{GuardKind, Member, Standing};
+use crate::known::resend::{Resent, again};
+use crate::known::{Known, KnownNotice, REMINDED_MAX, Reminded, SHARED_MAX};
+use crate::ledger::{Anchor, CHECKPOINT, LedgerRow};
 use crate::notice::{Notice, NoticeKey, Omission, Reason};
-use crate::outbox::reply::Written;
-use crate::outbox::resend::{Resent, again};
 use crate::outbox::transition::{Doubt, Recovery, Row};
 use crate::outbox::words::resent;
 use crate::outbox::{
-    Act, Alert, Also, Applied, Begin, Change, Claim, ClaimRequest, Delivery, Entry, Filter, GuardKind, Known, KnownNotice, Lease,
-    LedgerRow, Member, Phase, Purged, REMINDED_MAX, Recovered, Reminded, Rest, Retention, SHARED_MAX, SaidBy, SeenSession, Settlement,
-    SourceStatus, StaffLetter, Standing, State, Status, StoredSession, SuppressedAddress, Touch, Walk, WalkedSession, keyed_name,
-    suppression_key,
+    Act, Alert, Applied, Begin, Claim, ClaimRequest, Filter, Lease, Purged, Recovered, Rest, Retention, SeenSession, Settlement,
+    SourceStatus, StaffLetter, Status, Walk, WalkedSession,
 };
-use crate::outcome::Suppression;
+use crate::session::stored::{Also, StoredSession, Touch};
 use crate::session::{Fault, ParticipationId, Presence, SessionId};
+use crate::suppression::{SaidBy, SuppressedAddress, Suppression, keyed_name, suppression_key};
 
 #[derive(Default)]
 pub(super) struct Tables {

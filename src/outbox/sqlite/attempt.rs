@@ -14,10 +14,13 @@ use super::history::Step;
 use super::notices::{self, Before, COLUMN_COUNT, COLUMNS, find, record};
 use super::tx::Tx;
 use super::{history, query, receipt, suppression};
+use crate::entry::{Entry, Phase, State};
 use crate::notice::NoticeKey;
 use crate::outbox::transition::{Row, Standing};
-use crate::outbox::{Begin, Claim, ClaimRequest, Entry, Lease, Phase, SaidBy, Settlement, State, StoredSession};
+use crate::outbox::{Begin, Claim, ClaimRequest, Lease, Settlement};
 use crate::session::SessionId;
+use crate::session::stored::StoredSession;
+use crate::suppression::SaidBy;
 
 /// The numbers come from the index alone; only the rows that are claimed are read.
 pub(super) fn claim_sql() -> String {

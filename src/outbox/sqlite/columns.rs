@@ -10,8 +10,8 @@ use chrono::{DateTime, Utc};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
 
+use crate::entry::Phase;
 use crate::notice::NoticeKey;
-use crate::outbox::Phase;
 use crate::session::Role;
 
 /// Milliseconds since 1970.

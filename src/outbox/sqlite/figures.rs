@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 
 use super::columns::{ms, word};
+use crate::entry::State;
 use crate::notice::Reason;
-use crate::outbox::State;
 
 pub(super) const DUE_BEFORE: &str = "SELECT count(*) FROM notice INDEXED BY notice_due
      WHERE channel IN ('email', 'sms') AND state IN ('waiting', 'unknown') AND next_attempt_at < ?1";

@@ -6,8 +6,9 @@ use rusqlite::{Connection, Row, params};
 use super::columns::{at, ms, word};
 use super::history;
 use super::tx::Tx;
+use crate::guard::{GuardChange, GuardRow, GuardSet, Member, Passed, Verdict};
+use crate::ledger::LedgerRow;
 use crate::outbox::words::decided;
-use crate::outbox::{GuardChange, GuardRow, GuardSet, LedgerRow, Member, Passed, Verdict};
 use crate::session::SessionId;
 
 /// What waits, by source, session and kind.

@@ -7,9 +7,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns::{at, misread, ms, opt_word};
 use super::tx::Tx;
-use crate::ledger::{Anchor, CHECKPOINT, Link, Verified, Walker};
+use crate::entry::State;
+use crate::ledger::{Anchor, CHECKPOINT, LedgerRow, Link, Verified, Walker};
 use crate::notice::NoticeKey;
-use crate::outbox::{LedgerRow, State};
 use crate::session::{ParticipationId, SessionId};
 
 /// Adds a row, in the transaction of what it tells.

@@ -77,7 +77,7 @@ mod tests {
     use super::super::query;
     use super::super::sealed::{Sealer, StoreKey};
     use super::*;
-    use crate::outbox::State;
+    use crate::entry::State;
     use crate::session::{ParticipationId, Presence, Role, Rsvp, SessionId};
     use crate::source::kept;
 

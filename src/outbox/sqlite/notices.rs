@@ -10,9 +10,9 @@ use super::columns::{at, key, misread, ms, opt_at, opt_ms, opt_phase, opt_role, 
 use super::history;
 use super::tx::Tx;
 use crate::contact::{Address, Channel};
+use crate::entry::{Entry, State};
 use crate::notice::{Notice, NoticeKey};
 use crate::outbox::transition::{Doubt, Held, Row};
-use crate::outbox::{Entry, State};
 use crate::session::{ParticipationId, SessionId};
 
 /// All columns, in the order in which [`row`] reads them.

@@ -12,13 +12,13 @@ use super::columns::{at, misread, ms, opt_at, opt_phase, opt_role, opt_word, req
 use super::notices::{self, COLUMNS};
 use super::{frozen, guard, sources};
 use crate::contact::{Address, Channel, Number, PhoneNumber};
+use crate::entry::{Delivery, Entry};
+use crate::known::{Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, SHARED_MAX, Said};
 use crate::notice::{NoticeKey, Omission};
-use crate::outbox::{
-    Delivery, Departed, Entry, Filter, Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, Rest, SHARED_MAX, Said, Seen, SeenSession,
-    SourceStatus, Status, StoredSession, Touch, suppression_key,
-};
-use crate::outcome::Suppression;
+use crate::outbox::{Filter, Rest, Seen, SeenSession, SourceStatus, Status};
+use crate::session::stored::{Departed, StoredSession, Touch};
 use crate::session::{Fault, ParticipationId, SessionId};
+use crate::suppression::{Suppression, suppression_key};
 
 pub(super) fn reference_key(connection: &Connection) -> rusqlite::Result<[u8; 32]> {
     connection.query_row("SELECT reference_key FROM identity", [], |row| row.get(0))
@@ -483,7 +483,7 @@ fn fault(row: &Row<'_>) -> rusqlite::Result<Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outbox::State;
+    use crate::entry::State;
     use crate::outbox::sqlite::attempt::{PAST, claim_sql};
     use crate::outbox::sqlite::migrate::migrate;
     use crate::outbox::sqlite::sealed::Sealer;

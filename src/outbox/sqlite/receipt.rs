@@ -8,10 +8,10 @@ use super::notices::{Before, find, record};
 use super::tx::Tx;
 use super::{history, suppression};
 use crate::notice::NoticeKey;
-use crate::outbox::SaidBy;
-use crate::outbox::receipt::{About, Fate, Receipt, Received, Undelivered};
 use crate::outbox::transition::Row;
+use crate::receipt::{About, Fate, Receipt, Received, Undelivered};
 use crate::session::{ParticipationId, SessionId};
+use crate::suppression::SaidBy;
 
 /// By the provider's id, the latest.
 pub(super) const BY_REFERENCE: &str = "SELECT key FROM notice INDEXED BY notice_reference

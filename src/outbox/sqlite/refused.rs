@@ -10,8 +10,9 @@ use super::suppression::PLAN_LEFT_OUT;
 use super::tx::Tx;
 use crate::contact::{Address, Channel};
 use crate::notice::NoticeKey;
+use crate::outbox::Lately;
 use crate::outbox::transition::REFUSED_US;
-use crate::outbox::{Lately, suppression_key};
+use crate::suppression::suppression_key;
 
 /// By the ledger, whose end is at hand: no index is needed for it.
 const LATELY: &str = "SELECT notice.key, notice.channel, unseal('address', '', notice.address), delivery.transport, ledger.detail

@@ -9,12 +9,13 @@ use super::tx::Tx;
 use super::{history, suppression};
 use crate::contact::{Address, Channel};
 use crate::feedback::answer::Answer;
+use crate::feedback::reply::{Changes, ForStaff, LATELY, Place, Taken, Told, Waiting, Written, rsvp_word, since};
+use crate::known::Answered;
+use crate::ledger::LedgerRow;
 use crate::notice::NoticeKey;
-use crate::outbox::reply::{Answered, Changes, ForStaff, LATELY, Place, Taken, Told, Waiting, Written, rsvp_word, since};
 use crate::outbox::words::by;
-use crate::outbox::{LedgerRow, SaidBy, suppression_key};
-use crate::outcome::Suppression;
 use crate::session::{ParticipationId, Rsvp, SessionId};
+use crate::suppression::{SaidBy, Suppression, suppression_key};
 
 pub(super) const OPEN: &str = "SELECT source, session_id, participation_id, MAX(coalesce(accepted_at, due_at)) >= ?3 FROM notice INDEXED BY notice_number
      WHERE channel = 'sms' AND address = seal_alike('address', ?1) AND start_at > ?3 AND (start_at > ?2 OR coalesce(accepted_at, due_at) >= ?3)

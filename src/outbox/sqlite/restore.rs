@@ -16,9 +16,11 @@ use super::mark::{self, Mark};
 use super::notices::{Before, find, record};
 use super::tx::Tx;
 use super::{history, query};
+use crate::entry::{Change, State};
+use crate::ledger::LedgerRow;
 use crate::notice::{NoticeKey, Reason};
+use crate::outbox::Restored;
 use crate::outbox::words::rfc3339;
-use crate::outbox::{Change, LedgerRow, Restored, State};
 
 /// A source's walks find again what was told already for this long after the first of them: longer than it takes for an absence to count.
 const FINDS_AGAIN_FOR: TimeDelta = TimeDelta::minutes(15);

@@ -9,9 +9,12 @@ use super::columns::{at, key, ms};
 use super::history;
 use super::notices::{Before, find, record};
 use super::tx::Tx;
+use crate::entry::{Change, State};
+use crate::ledger::LedgerRow;
 use crate::notice::{NoticeKey, Reason};
-use crate::outbox::{Also, Change, LedgerRow, SourceRow, State};
+use crate::outbox::SourceRow;
 use crate::session::SessionId;
+use crate::session::stored::Also;
 
 /// Tables of which each row is of one session of a source; `session` itself is another matter.
 const OF_A_SESSION: [&str; 3] = ["rsvp", "omission", "notice"];

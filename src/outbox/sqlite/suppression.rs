@@ -9,9 +9,8 @@ use super::history;
 use super::tx::Tx;
 use crate::contact::Address;
 use crate::notice::NoticeKey;
-use crate::outbox::{SaidBy, SuppressedAddress, keyed_name, suppression_key};
-use crate::outcome::Suppression;
 use crate::session::SessionId;
+use crate::suppression::{SaidBy, SuppressedAddress, Suppression, keyed_name, suppression_key};
 
 /// Puts an address on the list. `false`: it is there already. An opt-out replaces a bounce, and is never weakened to one.
 pub(super) fn put(

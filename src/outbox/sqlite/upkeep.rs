@@ -9,11 +9,12 @@ use super::notices::{Before, find, insert, number, record};
 use super::tx::Tx;
 use super::{history, query, receipt, suppression};
 use crate::contact::Address;
+use crate::entry::Change;
+use crate::known::resend::{Resent, again};
 use crate::notice::NoticeKey;
-use crate::outbox::resend::{Resent, again};
 use crate::outbox::transition::{Recovery, Row};
 use crate::outbox::words::{by, resent, rfc3339};
-use crate::outbox::{Act, Change, Recovered};
+use crate::outbox::{Act, Recovered};
 
 /// What is claimed.
 pub(super) const HELD: &str = "SELECT key FROM notice WHERE state IN ('claimed', 'sending') ORDER BY key";

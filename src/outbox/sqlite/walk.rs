@@ -8,10 +8,13 @@ use super::notices::{Before, find, insert, record};
 use super::tx::Tx;
 use super::{guard, history, query, restore, sources, suppression};
 use crate::contact::Channel;
+use crate::entry::Change;
+use crate::feedback::reply::rsvp_word;
+use crate::known::Known;
 use crate::notice::{Occasion, Omission};
-use crate::outbox::reply::rsvp_word;
 use crate::outbox::transition::Row;
-use crate::outbox::{Applied, Change, Departed, Known, Touch, Walk, WalkedSession};
+use crate::outbox::{Applied, Walk, WalkedSession};
+use crate::session::stored::{Departed, Touch};
 use crate::session::{Fault, ParticipationId};
 
 /// Whether it can be applied: asked before the first write, so that a refusal leaves nothing to undo.

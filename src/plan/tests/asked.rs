@@ -164,7 +164,7 @@ fn every_reason_against_it_has_its_row() {
             |w| {
                 by_text(w);
                 w.policy.frequency.per_day = 1;
-                w.known().reminded.push(crate::outbox::Reminded { at: at("2026-11-26T12:00:00"), underway: false, person: None });
+                w.known().reminded.push(crate::known::Reminded { at: at("2026-11-26T12:00:00"), underway: false, person: None });
             },
             "frequency",
         ),

@@ -263,7 +263,7 @@ fn too_close_to_what_tells_them() {
 
 #[test]
 fn a_decline_is_an_answer_to_the_start_of_its_time() {
-    use crate::outbox::reply::Answered;
+    use crate::known::Answered;
     let declines = |s: &mut Session| s.participants[0].rsvp = Rsvp::Declined;
     let moves = |s: &mut Session| s.start = at("2026-11-30T15:00:00");
     let reminders = |world: &World| world.said().into_iter().filter(|s| s.contains('h')).filter(|s| s.contains("!declined")).count();

@@ -74,6 +74,6 @@ fn what_was_told_before_an_upgrade_is_not_told_again() {
 fn a_suppressed_address_is_suppressed_in_every_spelling() {
     let mut world = World::new();
     let to = crate::contact::Address::Email(crate::contact::EmailAddress::parse("TREVOR@Example.com").unwrap());
-    world.suppressed.0.insert(crate::outbox::suppression_key(&to), crate::outcome::Suppression::Bounced);
+    world.suppressed.0.insert(crate::suppression::suppression_key(&to), crate::suppression::Suppression::Bounced);
     assert_eq!(world.said()[0], "invite!bounced");
 }

@@ -19,7 +19,7 @@ fn reminder(world: &World) -> Option<(State, Reason)> {
     let theirs: Vec<&Decision> = decisions.iter().collect();
     let rows = world.known.values().next().unwrap().notices.clone();
     diff(&theirs, &rows).into_iter().find_map(|change| match change {
-        crate::outbox::Change::End { state, reason, .. } => Some((state, reason)),
+        crate::entry::Change::End { state, reason, .. } => Some((state, reason)),
         _ => None,
     })
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::outbox::GuardKind::{Addresses, Codes, Moved, Names, Participants, Removed};
+use crate::guard::GuardKind::{Addresses, Codes, Moved, Names, Participants, Removed};
 
 const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
 

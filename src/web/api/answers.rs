@@ -12,15 +12,16 @@ use serde::Serialize;
 
 use super::answer;
 use super::query::{self, Query};
-use crate::desk::agenda;
-use crate::desk::letter;
 use crate::desk::notices::{Line, Opened, open};
 use crate::desk::status::status as ask_status;
 use crate::desk::unreachable::Row;
 use crate::desk::why::{Person, why};
+use crate::desk::{agenda, letter};
+use crate::guard::GuardRow;
 use crate::notice::NoticeKey;
-use crate::outbox::{Filter, GuardRow, SuppressedAddress};
+use crate::outbox::Filter;
 use crate::session::{ParticipationId, SessionId};
+use crate::suppression::SuppressedAddress;
 use crate::web::Shared;
 use crate::web::problem::Problem;
 

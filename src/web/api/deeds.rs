@@ -19,10 +19,11 @@ use crate::access::Token;
 use crate::contact::Address;
 use crate::desk::remind::{self, Line};
 use crate::desk::resend::{self, Answer, resend};
-use crate::outbox::resend::Resent;
-use crate::outbox::{Act, Verdict, suppression_key};
-use crate::outcome::Suppression;
+use crate::guard::Verdict;
+use crate::known::resend::Resent;
+use crate::outbox::Act;
 use crate::session::{ParticipationId, SessionId};
+use crate::suppression::{Suppression, suppression_key};
 use crate::web::problem::Problem;
 use crate::web::{Shared, request, to_the_end};
 

@@ -3,8 +3,8 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::entry::State;
 use crate::notice::{NoticeKey, Occasion};
-use crate::outbox::State;
 use crate::web::problem::Problem;
 
 /// One key.

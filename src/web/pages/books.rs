@@ -13,12 +13,13 @@ use serde::Serialize;
 use super::shown::{Frame, Moment, capital, moment};
 use super::{Looking, Trouble, deeds, number};
 use crate::desk::words;
-use crate::outbox::{Filter, LedgerRow, SaidBy, State as NoticeState, StoreError};
-use crate::outcome::Suppression;
+use crate::entry::State as NoticeState;
+use crate::ledger::LedgerRow;
+use crate::outbox::{Filter, StoreError};
 use crate::session::SessionId;
-use crate::web::Shared;
+use crate::suppression::{SaidBy, Suppression};
 use crate::web::door::Form;
-use crate::web::{page, to_the_end};
+use crate::web::{Shared, page, to_the_end};
 
 /// Addresses on one page.
 const ADDRESSES: usize = 200;
@@ -286,7 +287,7 @@ async fn errors(looking: &Looking<'_>) -> Result<Vec<ErrorRow>, Trouble> {
     }
     found.sort_by_key(|e| std::cmp::Reverse(e.changed_at));
     found.truncate(ERRORS);
-    let row = |e: crate::outbox::Entry| ErrorRow {
+    let row = |e: crate::entry::Entry| ErrorRow {
         key: e.notice.key.to_string(),
         at: moment(e.changed_at, &looking.office.zone),
         what: capital(&crate::desk::what(e.notice.occasion, e.notice.rule.as_deref())),

@@ -11,11 +11,11 @@ use super::shown::session::Named;
 use super::shown::{Frame, capital};
 use super::{Looking, Trouble, deeds, notice, number};
 use crate::desk::{what, words};
-use crate::outbox::{Act, Entry, State as NoticeState};
+use crate::entry::{Entry, State as NoticeState};
+use crate::outbox::Act;
 use crate::session::{ParticipationId, SessionId};
-use crate::web::Shared;
 use crate::web::door::Form;
-use crate::web::page;
+use crate::web::{Shared, page};
 
 #[derive(Serialize)]
 struct Confirm {

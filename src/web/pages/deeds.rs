@@ -10,8 +10,9 @@ use axum::response::Response;
 
 use super::{FORM_MAX, number};
 use crate::desk::{called, people};
+use crate::guard::Verdict;
 use crate::notice::NoticeKey;
-use crate::outbox::{Act, Verdict};
+use crate::outbox::Act;
 use crate::session::{ParticipationId, SessionId};
 use crate::web::door::{Form, Visitor};
 use crate::web::page::{self, Trouble};

@@ -14,10 +14,10 @@ use super::shown::{Attempt, Frame, NoticeRow};
 use super::{Looking, Trouble};
 use crate::desk::letter::{self, Letter};
 use crate::desk::notices::{Opened, open};
+use crate::entry::{Entry, State as NoticeState};
 use crate::notice::NoticeKey;
-use crate::outbox::{Act, Entry, State as NoticeState};
-use crate::web::Shared;
-use crate::web::page;
+use crate::outbox::Act;
+use crate::web::{Shared, page};
 
 #[derive(Serialize)]
 struct Page {

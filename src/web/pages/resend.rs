@@ -14,7 +14,7 @@ use super::{Looking, deeds};
 use crate::contact::{Address, Channel};
 use crate::desk::notices::Opened;
 use crate::desk::resend::{Answer, Wish, resend, silenced};
-use crate::outbox::resend::Resent;
+use crate::known::resend::Resent;
 use crate::web::Shared;
 use crate::web::page::{self, Trouble};
 

@@ -13,11 +13,11 @@ use super::shown::Frame;
 use super::shown::session::{Day, SessionCard, by_day};
 use super::{DAYS_MAX, HELD_MAX, Looking, Trouble};
 use crate::desk::{agenda, outage};
-use crate::outbox::{Filter, State as NoticeState};
+use crate::entry::State as NoticeState;
+use crate::outbox::Filter;
 use crate::session::SessionId;
-use crate::web::Shared;
 use crate::web::door::Form;
-use crate::web::page;
+use crate::web::{Shared, page};
 
 /// Sessions on one page.
 const PER_PAGE: usize = 60;

@@ -2,10 +2,11 @@
 //! taken back. With relays that answer each recipient by itself.
 
 use punctual::contact::{Address, EmailAddress};
+use punctual::entry::Entry;
+use punctual::known::resend::Resent;
 use punctual::message::Content;
-use punctual::outbox::Entry;
-use punctual::outbox::resend::Resent;
-use punctual::outcome::{ASK_ANOTHER, Suppression};
+use punctual::outcome::ASK_ANOTHER;
+use punctual::suppression::Suppression;
 
 use super::*;
 

@@ -1,6 +1,6 @@
 //! Too much that changes at once: what people are told then, and what not.
 
-use punctual::outbox::{GuardKind, Verdict};
+use punctual::guard::{GuardKind, Verdict};
 use punctual::session::Extent;
 use serde_json::{Value, json};
 

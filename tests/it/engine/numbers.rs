@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use punctual::contact::PhoneNumber;
+use punctual::feedback::reply::{Changes, Taken, reply_key};
 use punctual::feedback::word::Word;
-use punctual::outbox::reply::{Changes, Taken, reply_key};
 use punctual::plan::Suppressions;
 use punctual::preview::{Request, lines};
 use punctual::source::json;

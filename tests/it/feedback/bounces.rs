@@ -10,9 +10,10 @@ use chrono::TimeDelta;
 use punctual::clock::{Clock, WallClock};
 use punctual::config;
 use punctual::daemon::Engine;
-use punctual::outbox::receipt::Fate;
+use punctual::entry::State;
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
-use punctual::outbox::{Filter, Outbox, State};
+use punctual::outbox::{Filter, Outbox};
+use punctual::receipt::Fate;
 use serde_json::json;
 
 /// A practice with one session, whose invite is in a folder; its Message-ID.

@@ -7,10 +7,10 @@ use punctual::contact::{Address, PhoneNumber};
 use punctual::desk::status::status;
 use punctual::desk::unreachable::unreachable;
 use punctual::digest::gather;
-use punctual::outbox::receipt::Fate;
-use punctual::outbox::{State, suppression_key};
-use punctual::outcome::Suppression;
+use punctual::entry::State;
+use punctual::receipt::Fate;
 use punctual::staff::{Kind, Why, words};
+use punctual::suppression::{Suppression, suppression_key};
 use serde_json::json;
 
 use super::{HOOK, Practice, TWILIO_TOKEN, created, session};

@@ -5,8 +5,9 @@ use std::time::Duration;
 use punctual::clock::{Clock, WallClock};
 use punctual::desk::status::status;
 use punctual::digest::gather;
+use punctual::entry::State;
 use punctual::notice::{Occasion, Reason};
-use punctual::outbox::{Filter, State};
+use punctual::outbox::Filter;
 use punctual::staff::{Kind, Why, words};
 use serde_json::json;
 

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
+use punctual::entry::{Entry, State};
 use punctual::notice::{NoticeKey, Omission, Reason};
-use punctual::outbox::{Entry, State, suppression_key};
+use punctual::suppression::suppression_key;
 
 use super::read::{Kind, Letter};
 use super::word::{Holds, Said, Status, Waiting, Word};

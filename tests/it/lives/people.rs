@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use punctual::daemon::{receipts, replies};
+use punctual::entry::{Entry, State};
 use punctual::feedback::{Reply, Report};
+use punctual::guard::Verdict;
 use punctual::notice::NoticeKey;
-use punctual::outbox::receipt::Fate as Arrival;
-use punctual::outbox::{Act, Entry, State, Verdict, suppression_key};
-use punctual::outcome::Suppression;
+use punctual::outbox::Act;
+use punctual::receipt::Fate as Arrival;
+use punctual::suppression::{Suppression, suppression_key};
 
 use super::engine::{self, CONFIGURED};
 use super::event::{Deed, Event, length};

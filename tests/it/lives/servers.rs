@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use punctual::contact::Channel;
 use punctual::deliver::{PointOfNoReturn, Transport};
 use punctual::message::Message;
-use punctual::outcome::{Outcome, Suppression};
+use punctual::outcome::Outcome;
+use punctual::suppression::Suppression;
 
 use super::oracle::Fate;
 use super::read;

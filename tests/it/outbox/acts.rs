@@ -1,9 +1,11 @@
 //! What a person does, what is listed, and what the ledger tells of it.
 
 use punctual::contact::{Address, Channel};
+use punctual::entry::{Change, State};
+use punctual::guard::Verdict;
+use punctual::known::resend::{Resent, original};
 use punctual::notice::{Notice, NoticeKey, Occasion, Reason};
-use punctual::outbox::resend::{Resent, original};
-use punctual::outbox::{Act, Change, Filter, Settlement, State, Verdict, WalkedSession};
+use punctual::outbox::{Act, Filter, Settlement, WalkedSession};
 use punctual::session::{ParticipationId, SessionId};
 
 use super::fixture::{START, Store, accepted, addressed, begin, mail, minute, notice, retry, returned, text, unknown, walk, walked};
@@ -70,7 +72,7 @@ pub(crate) async fn a_cancel_is_taken_back(store: Store) {
 /// It counts as told, with what holds now; the session is planned again.
 pub(crate) async fn what_staff_told_is_remembered(store: Store) {
     let invite = store.one().await;
-    let known = |map: punctual::outbox::KnownMap| map.into_values().find(|k| !k.notices.is_empty()).unwrap();
+    let known = |map: punctual::known::KnownMap| map.into_values().find(|k| !k.notices.is_empty()).unwrap();
     let session = [SessionId(1)];
     store.outbox.act(&[invite.key], Act::Cancel, minute(1)).await.unwrap();
     assert!(!known(store.outbox.known("clinic", &session).await.unwrap()).notices[0].heard());
@@ -110,7 +112,7 @@ pub(crate) async fn what_is_past_its_use_lapses_and_keeps_its_reason(store: Stor
         expected.push(key);
         assert_eq!((entry.state, entry.reason, entry.next_attempt_at), (State::Lapsed, Some(reason), None), "{was}");
         let known = store.outbox.known("clinic", &[entry.notice.session]).await.unwrap();
-        let told = known.values().flat_map(|k| &k.notices).any(punctual::outbox::KnownNotice::told);
+        let told = known.values().flat_map(|k| &k.notices).any(punctual::known::KnownNotice::told);
         assert_eq!(told, was == State::Unknown, "{was}: what is in doubt may have been told");
     }
     lapsed.sort_unstable();

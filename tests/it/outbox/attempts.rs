@@ -2,10 +2,11 @@
 
 use chrono::TimeDelta;
 use punctual::contact::Channel;
+use punctual::entry::{Phase, State};
 use punctual::notice::{Notice, Occasion, Reason};
-use punctual::outbox::{ClaimRequest, Lately, Lease, Phase, Recovered, Settlement, State, suppression_key};
-use punctual::outcome::Suppression;
+use punctual::outbox::{ClaimRequest, Lately, Lease, Recovered, Settlement};
 use punctual::session::ParticipationId;
+use punctual::suppression::{Suppression, suppression_key};
 
 use super::fixture::{
     Store, accepted, addressed, begin, lease, mail, minute, notice, request, retry, returned, text, unknown, walk, walked,
@@ -59,7 +60,7 @@ pub(crate) async fn a_claimed_notice_is_not_claimed_again(store: Store) {
 
 pub(crate) async fn a_claim_holds_all_that_is_decided_upon(store: Store) {
     let (invite, reminder) = (notice(1, Occasion::Invite, 0), notice(1, Occasion::Reminder, 50));
-    let mut session = walked(1, "first", vec![invite.clone(), reminder.clone()].into_iter().map(punctual::outbox::Change::Add).collect());
+    let mut session = walked(1, "first", vec![invite.clone(), reminder.clone()].into_iter().map(punctual::entry::Change::Add).collect());
     session.ambiguous = vec![(ParticipationId(12), "twice".to_owned())];
     store.outbox.apply(walk(vec![session])).await.unwrap();
     let claim = store.claim_one(0).await;

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use punctual::contact::{Address, Channel, EmailAddress, PhoneNumber};
+use punctual::entry::{Change, Entry};
+use punctual::guard::GuardChange;
+use punctual::known::Known;
+use punctual::ledger::LedgerRow;
 use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
-use punctual::outbox::{
-    Applied, Begin, Change, Claim, ClaimRequest, Entry, Filter, GuardChange, Known, Lease, LedgerRow, Outbox, Settlement, Walk,
-    WalkedSession,
-};
+use punctual::outbox::{Applied, Begin, Claim, ClaimRequest, Filter, Lease, Outbox, Settlement, Walk, WalkedSession};
 use punctual::session::{ParticipationId, Presence, Role, SessionId};
 
 /// A store under test.

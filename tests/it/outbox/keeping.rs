@@ -1,11 +1,10 @@
 //! What is kept: the suppression list, and what a purge leaves.
 
+use punctual::entry::{Change, State};
 use punctual::notice::{Notice, Occasion, Reason};
-use punctual::outbox::{
-    Alert, Change, Filter, LetterState, Purged, Retention, Settlement, StaffLetter, State, WalkedSession, suppression_key,
-};
-use punctual::outcome::Suppression;
+use punctual::outbox::{Alert, Filter, LetterState, Purged, Retention, Settlement, StaffLetter, WalkedSession};
 use punctual::session::SessionId;
+use punctual::suppression::{Suppression, suppression_key};
 
 use super::fixture::{Store, accepted, addressed, mail, minute, notice, request, text, unknown, walk, walked};
 use super::walks::omission;

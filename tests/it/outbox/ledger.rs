@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use chrono::TimeDelta;
 use punctual::contact::PhoneNumber;
+use punctual::entry::{Change, State};
 use punctual::feedback::answer::Answer;
+use punctual::feedback::reply::{Changes, Taken, reply_key};
 use punctual::feedback::word::Word;
 use punctual::ledger::{Finding, Link};
 use punctual::notice::{Occasion, Reason};
-use punctual::outbox::reply::{Changes, Taken, reply_key};
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
-use punctual::outbox::{Change, Outbox, Restored, Retention, State};
+use punctual::outbox::{Outbox, Restored, Retention};
 use rusqlite::Connection;
 
 use super::fixture::{Store, accepted, minute, notice, walk, walked};

@@ -4,12 +4,13 @@ use chrono::TimeDelta;
 use proptest::prelude::*;
 use proptest::sample::select;
 use punctual::contact::Channel;
+use punctual::entry::{Change, State};
+use punctual::ledger::LedgerRow;
 use punctual::notice::{Notice, NoticeKey, Occasion, Reason};
-use punctual::outbox::{
-    Act, Change, Claim, ClaimRequest, Filter, Lease, LedgerRow, Retention, Settlement, State, StoredSession, Walk, WalkedSession,
-};
-use punctual::outcome::Suppression;
+use punctual::outbox::{Act, Claim, ClaimRequest, Filter, Lease, Retention, Settlement, Walk, WalkedSession};
 use punctual::session::SessionId;
+use punctual::session::stored::StoredSession;
+use punctual::suppression::Suppression;
 
 use super::fixture::{Store, accepted, addressed, begin, mail, minute, request, retry, returned, text, unknown, walk, walked};
 use super::walks::omission;

@@ -21,7 +21,7 @@ async fn filled(path: &Path) {
     let store = SqliteOutbox::open(&url(path), Access::Daemon).unwrap();
     let sessions = (1..300).map(|n| {
         let invite = notice(n, punctual::notice::Occasion::Invite, 0);
-        walked(n, "first", vec![punctual::outbox::Change::Add(invite)])
+        walked(n, "first", vec![punctual::entry::Change::Add(invite)])
     });
     store.apply(walk(sessions.collect())).await.unwrap();
 }
@@ -188,9 +188,9 @@ async fn one_daemon_and_any_commands() {
     let command = SqliteOutbox::open(&url(&path), Access::Command).unwrap();
     assert_eq!(command.reference_key().await.unwrap(), daemon.reference_key().await.unwrap());
     let invite = notice(1, punctual::notice::Occasion::Invite, 0);
-    daemon.apply(walk(vec![walked(1, "first", vec![punctual::outbox::Change::Add(invite.clone())])])).await.unwrap();
+    daemon.apply(walk(vec![walked(1, "first", vec![punctual::entry::Change::Add(invite.clone())])])).await.unwrap();
     assert_eq!(command.act(&[invite.key], punctual::outbox::Act::Hold, super::fixture::minute(1)).await.unwrap(), 1);
-    assert_eq!(daemon.list(&Filter::default()).await.unwrap()[0].state, punctual::outbox::State::Held);
+    assert_eq!(daemon.list(&Filter::default()).await.unwrap()[0].state, punctual::entry::State::Held);
     let key = daemon.reference_key().await.unwrap();
     drop(daemon);
     let next = SqliteOutbox::open(&url(&path), Access::Daemon).unwrap();

@@ -1,11 +1,12 @@
 //! What comes back of a message, and what stores make of it.
 
 use punctual::contact::Channel;
+use punctual::entry::{Change, State};
 use punctual::notice::{Notice, Occasion};
-use punctual::outbox::receipt::{About, Fate, Receipt, Received};
-use punctual::outbox::{Change, Claim, ClaimRequest, SaidBy, Settlement, State, suppression_key};
-use punctual::outcome::Suppression;
+use punctual::outbox::{Claim, ClaimRequest, Settlement};
+use punctual::receipt::{About, Fate, Receipt, Received};
 use punctual::session::RawContact;
+use punctual::suppression::{SaidBy, Suppression, suppression_key};
 
 use super::fixture::{START, Store, addressed, begin, lease, mail, minute, request, text, unknown, walk, walked};
 

@@ -1,13 +1,16 @@
 //! What people write back, and what stores make of it.
 
 use punctual::contact::{Address, Channel, Number, PhoneNumber};
+use punctual::entry::Change;
 use punctual::feedback::answer::Answer;
+use punctual::feedback::reply::{Changes, ForStaff, Place, Taken, Told, Written, reply_key};
 use punctual::feedback::word::Word;
+use punctual::known::Answered;
 use punctual::notice::Occasion;
-use punctual::outbox::reply::{Answered, Changes, ForStaff, Place, Taken, Told, Written, reply_key};
-use punctual::outbox::{Change, ClaimRequest, Retention, SaidBy, Settlement, Touch, WalkedSession};
-use punctual::outcome::Suppression;
+use punctual::outbox::{ClaimRequest, Retention, Settlement, WalkedSession};
+use punctual::session::stored::Touch;
 use punctual::session::{ParticipationId, Rsvp, SessionId};
+use punctual::suppression::{SaidBy, Suppression};
 
 use super::fixture::{START, Store, addressed, begin, lease, minute, request, text, walk, walked};
 

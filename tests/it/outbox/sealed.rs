@@ -6,14 +6,17 @@ use std::path::Path;
 
 use chrono::TimeDelta;
 use punctual::contact::Address;
+use punctual::entry::Change;
 use punctual::feedback::answer::Answer;
+use punctual::feedback::reply::{Changes, ForStaff, Taken, reply_key};
 use punctual::feedback::word::Word;
+use punctual::guard::{GuardKind, Member, Standing};
 use punctual::notice::Occasion;
-use punctual::outbox::reply::{Changes, ForStaff, Taken, reply_key};
 use punctual::outbox::sqlite::{Access, SqliteOutbox, StoreKey};
-use punctual::outbox::{Begin, Change, Departed, Filter, GuardKind, Member, Outbox, Standing, suppression_key};
-use punctual::outcome::Suppression;
+use punctual::outbox::{Begin, Filter, Outbox};
+use punctual::session::stored::Departed;
 use punctual::session::{ParticipationId, Presence, Role, SessionId};
+use punctual::suppression::{Suppression, suppression_key};
 use rusqlite::Connection;
 
 use super::fixture::{Store, accepted, addressed, begin, lease, mail, minute, request, text, walk, walked};

@@ -1,12 +1,13 @@
 //! Walks: what a snapshot changes.
 
 use chrono::TimeDelta;
+use punctual::entry::{Change, State};
+use punctual::guard::{GuardChange, GuardKind, GuardSet, Member, Passed, Standing, Verdict};
+use punctual::known::Known;
 use punctual::notice::{Occasion, Omission, Reason};
-use punctual::outbox::receipt::{About, Fate, Receipt, Received};
-use punctual::outbox::{
-    Act, Also, Applied, Change, Departed, Filter, GuardChange, GuardKind, GuardSet, Known, Member, Passed, Retention, SeenSession,
-    Standing, State, Touch, Verdict, Walk, WalkedSession,
-};
+use punctual::outbox::{Act, Applied, Filter, Retention, SeenSession, Walk, WalkedSession};
+use punctual::receipt::{About, Fate, Receipt, Received};
+use punctual::session::stored::{Also, Departed, Touch};
 use punctual::session::{Fault, ParticipationId, Presence, Role, SessionId};
 
 use super::fixture::{START, Store, accepted, addressed, begin, known, lease, mail, minute, notice, walk, walked};

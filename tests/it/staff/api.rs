@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use punctual::outbox::State;
+use punctual::entry::State;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use punctual::access::{Role, totp};
 use punctual::clock::{Clock, WallClock};
-use punctual::outbox::State;
+use punctual::entry::State;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 

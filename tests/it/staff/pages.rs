@@ -2,9 +2,9 @@
 
 use punctual::clock::{Clock, WallClock};
 use punctual::contact::PhoneNumber;
+use punctual::entry::State;
+use punctual::feedback::reply::{Changes, ForStaff, Place, Taken, reply_key};
 use punctual::feedback::word::Word;
-use punctual::outbox::State;
-use punctual::outbox::reply::{Changes, ForStaff, Place, Taken, reply_key};
 use punctual::session::{ParticipationId, SessionId};
 use serde_json::json;
 
@@ -96,7 +96,7 @@ async fn deeds_are_done_once_and_name_who_did_them() {
         assert_eq!(jane.submit("/", &format!("{page}/{act}"), &[("from", "/attention")]).await, status, "{act}");
         assert_eq!(office.state(key).await, state, "{act}");
     }
-    let mine = |row: &&punctual::outbox::LedgerRow| row.detail.as_deref() == Some("by jane") && row.key == Some(key.to_string());
+    let mine = |row: &&punctual::ledger::LedgerRow| row.detail.as_deref() == Some("by jane") && row.key == Some(key.to_string());
     let events: Vec<String> = office.ledger().await.iter().filter(mine).map(|r| r.event.clone()).collect();
     assert_eq!(events, ["release", "hold", "cancel"]);
     office.close().await;

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use punctual::clock::{Clock, WallClock};
-use punctual::outbox::State;
+use punctual::entry::State;
 use punctual::session::{ParticipationId, SessionId};
 use serde_json::{Value, json};
 

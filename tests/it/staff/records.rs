@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use punctual::clock::{Clock, WallClock};
-use punctual::contact::Address;
-use punctual::contact::EmailAddress;
-use punctual::outcome::Suppression;
+use punctual::contact::{Address, EmailAddress};
+use punctual::suppression::Suppression;
 use serde_json::json;
 
 use super::{Browser, Office};

@@ -9,7 +9,7 @@ use super::{Moment, Trouble, capital, moment, role, tone, zone_name};
 use crate::contact::PersonName;
 use crate::desk::people::{Contacts, Place, Who};
 use crate::desk::{agenda, unreachable, words};
-use crate::outbox::State;
+use crate::entry::State;
 use crate::session::{ParticipationId, Role, Rsvp, SessionId};
 use crate::web::Office;
 

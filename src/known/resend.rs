@@ -5,8 +5,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{KnownNotice, State};
 use crate::contact::Address;
+use crate::entry::State;
+use crate::known::KnownNotice;
 use crate::notice::{Notice, NoticeKey, RESENDS_MAX};
 
 /// What became of a wish to hand a notice over again.

@@ -9,8 +9,9 @@ use serde::Serialize;
 
 use crate::contact::Address;
 use crate::notice::{NoticeKey, Occasion};
-use crate::outcome::{Suppression, without_recipient};
+use crate::outcome::without_recipient;
 use crate::session::{ParticipationId, RawContact, SessionId};
+use crate::suppression::Suppression;
 
 /// What became of a message. In the order in which a later word replaces an earlier one: none goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::contact::PhoneNumber;
 use crate::feedback::answer::Answer;
 use crate::feedback::word::Word;
+use crate::known::Answered;
 use crate::notice::NoticeKey;
 use crate::session::{ParticipationId, Rsvp, SessionId};
 
@@ -102,22 +103,6 @@ pub struct Told {
 /// How long a text may be what somebody answers, whatever became of its session.
 pub const LATELY: TimeDelta = TimeDelta::hours(24);
 
-/// What a participant answered, and over what: it holds as long as the source says what it said then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answered {
-    /// The participant's word.
-    pub says: Rsvp,
-    /// The source's, at that time.
-    pub over: Rsvp,
-}
-
-impl Answered {
-    /// What holds now: a change of the source is later than the answer.
-    pub fn or(answered: Option<Self>, source: Rsvp) -> Rsvp {
-        answered.filter(|a| a.over == source).map_or(source, |a| a.says)
-    }
-}
-
 /// An answer that waits to be sent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Waiting {
@@ -161,21 +146,5 @@ mod tests {
     fn ids_of_two_gateways_are_two_replies() {
         let keys = [("twilio", "", "1"), ("http", "a", "1"), ("http", "b", "1"), ("http", "a", "2")].map(|(g, o, id)| reply_key(g, o, id));
         assert!((1..keys.len()).all(|n| !keys[..n].contains(&keys[n])));
-    }
-
-    #[test]
-    fn an_answer_holds_until_the_source_says_something_else() {
-        use Rsvp::{Confirmed, Declined, Unknown};
-        let declined = Some(Answered { says: Declined, over: Unknown });
-        for (answered, source, holds) in [
-            (None, Unknown, Unknown),
-            (None, Declined, Declined),
-            (declined, Unknown, Declined),
-            (declined, Confirmed, Confirmed),
-            (Some(Answered { says: Confirmed, over: Declined }), Declined, Confirmed),
-            (Some(Answered { says: Confirmed, over: Declined }), Unknown, Unknown),
-        ] {
-            assert_eq!(Answered::or(answered, source), holds, "{answered:?} {source:?}");
-        }
     }
 }
