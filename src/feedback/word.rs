@@ -136,10 +136,15 @@ fn stop(clauses: &[Clause], meanings: &[Meaning]) -> Option<Meaning> {
     wish.map(|(_, (_, meaning))| *meaning)
 }
 
-/// "But", and questions of whether it could be after all.
+/// "But", questions of whether it could be after all, and what tells of a page or a device that does not do what it should: whoever writes "I can't
+/// come in, the page is blank" wants to.
 fn doubted(clauses: &[Clause]) -> bool {
-    const DOUBTS: [&str; 10] = ["but", "unless", "until", "if", "maybe", "pero", "quizas", "tal", "mais", "peut"];
-    clauses.iter().any(|clause| clause.words.iter().any(|word| DOUBTS.contains(&word.as_str())))
+    const DOUBTS: &str = "but unless until if maybe pero quizas tal mais peut";
+    const TROUBLE: &str = "link links page pages screen code password passcode error errors blank invalid expired loading loads load website site browser \
+                           app button click camera mic microphone audio video wifi connection connect host waiting says asks \
+                           enlace pagina pantalla codigo contrasena error carga lien ecran mot passe erreur charge";
+    let is_doubt = |word: &str| DOUBTS.split(' ').chain(TROUBLE.split_whitespace()).any(|doubt| doubt == word);
+    clauses.iter().any(|clause| clause.words.iter().any(|word| is_doubt(word)))
 }
 
 #[cfg(test)]

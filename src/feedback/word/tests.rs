@@ -31,7 +31,7 @@ const TABLE: &[(&str, &[&str])] = &[
         "lose my number", "cancel texts", "cancel these messages", "end texts", "I revoke my consent", "fuck off", "go away",
         "I'd like to stop receiving these", "i want off this list", "I'm unsubscribing", "Do not call or text me", "do not text or call this number again", "I want these messages to stop", "REMOVE",
         "please discontinue", "turn off text reminders", "please don't text", "Can you please not text me", "quit bugging me",
-        "I'm asking you to stop contacting me", "Please no more",
+        "I'm asking you to stop contacting me", "Please no more", "Remove my phone number from your system", "STOP 2 END", "Stop it please",
         // Spanish.
         "ALTO", "parar", "Pare", "paren por favor", "basta", "¡Basta ya!", "Cancelar", "baja", "no me escriban", "no me escriban más",
         "No me escriba por favor", "no me manden mensajes", "no me mande más mensajes", "no me envíen más mensajes",
@@ -83,7 +83,8 @@ const TABLE: &[(&str, &[&str])] = &[
         "No, I can’t make it.", "cannot come", "can't come", "I cannot attend", "I can't make it", "sorry can't make it today",
         "I won't be there", "I will not be there", "not coming", "I'm not coming", "we won't be able to make it", "unable to attend",
         "no puedo", "no puedo ir", "No puedo asistir, lo siento", "no voy a poder ir", "no podré asistir", "je ne peux pas",
-        "je ne peux pas venir", "je ne viendrai pas", "Non, je ne pourrai pas venir", "decline",
+        "je ne peux pas venir", "je ne viendrai pas", "Non, je ne pourrai pas venir", "decline", "I won't be joining", "we will not join",
+        "I can't join tomorrow", "sorry, cannot join today", "unable to join tonight", "I'm not able to join tomorrow, sorry",
     ]),
     ("no+", &[
         "I can't make it, can we do Friday?", "No, I can't make it. My car broke down", "can't come. Please call me",
@@ -111,6 +112,13 @@ const TABLE: &[(&str, &[&str])] = &[
         "No one told me", "not sure", "Yes can we do it at 4", "ok but I will be late", "I can't make it until 3:15",
         "I can't make it on time", "I can't make it to the office, can it be by video?", "can't hear you", "I can't come but my wife can",
         "no hurry", "no problem", "👎", "y mi cita?",
+        // They want to come, and cannot get in.
+        "I can't join", "I can't join!!!", "cannot join the call", "unable to join", "I'm not able to join", "I couldn't join",
+        "Can't join. The page is blank", "I can't join, it says the code is invalid", "I can't join from my phone",
+        "I can't join because it asks for a password", "unable to join, error 500", "not joining, it says waiting for host",
+        "no I can't join it keeps loading", "We can't join the session. Help", "I can't join today. The link shows an error",
+        "I can't come in, the page is blank", "I can't attend, the link does not open", "No puedo asistir, el enlace no abre",
+        "Je ne peux pas venir, le lien ne marche pas",
         // Spanish and French.
         "¿Puedo parar a las 3?", "no dejen de escribirme", "cancelar mi cita", "¿Cuándo termina?", "no me mande el enlace por aquí",
         "para mañana", "no puedo abrir el enlace", "sí pero más tarde", "L'arrêt de bus", "annuler mon rendez-vous", "n'arrêtez pas",

@@ -69,7 +69,7 @@ pub(super) const CLASSES: [(&str, &str); 18] = [
         "after",
         "me us please pls plz thanks thank you thx now already immediately asap anymore any more again ever forever right away it this these \
          those them all everything number phone here to from on your list of ok okay sir bye good permanently texts text messages message sms msgs \
-         reminders notifications or via by cell mobile line with reminder",
+         reminders notifications or via by cell mobile line with reminder system database records",
     ),
     (
         "stop",
@@ -122,10 +122,11 @@ pub(super) const ES: Option<Language> = Some(Spanish);
 pub(super) const FR: Option<Language> = Some(French);
 
 /// From the first word of a clause to its last. The first that fits counts.
-pub(super) const WHOLE: [Pattern; 89] = [
+pub(super) const WHOLE: [Pattern; 95] = [
     // What providers and carriers know by itself.
     p(Kind::StopBare, None, "stop|stopall|stopp"),
     p(Kind::StopBare, None, "stop all"),
+    p(Kind::StopBare, None, "stop 2|to end|stop"),
     p(Kind::StopAlone, EN, "cancel"),
     p(Kind::StopAlone, ES, "cancelar|terminar"),
     p(Kind::StopAlone, FR, "annuler"),
@@ -158,7 +159,7 @@ pub(super) const WHOLE: [Pattern; 89] = [
     p(Kind::Stop, EN, "@lead* off|out of? @fill* list|lists|texts @after*"),
     p(Kind::Stop, EN, "@lead* remove|delete|erase|drop me|us off|out? @after*"),
     p(Kind::Stop, EN, "@lead* take|get|pull me|us off|out @after*"),
-    p(Kind::Stop, EN, "@lead* remove|delete|erase|drop|lose|take my|this|the number|info|name|contact off? @after*"),
+    p(Kind::Stop, EN, "@lead* remove|delete|erase|drop|lose|take my|this|the phone|cell|mobile? number|info|name|contact off? @after*"),
     p(Kind::Stop, EN, "@polite* go|get away|lost @polite*"),
     p(Kind::Stop, EN, "@polite* fuck|piss|f off @polite*"),
     // Spanish.
@@ -204,8 +205,14 @@ pub(super) const WHOLE: [Pattern; 89] = [
     p(Kind::Courtesy, FR, "pas de probleme|souci @polite*"),
     // I am not coming.
     p(Kind::Absent, EN, "@who* @no? @who* cant|cannot|couldnt|wont make it|the|my|this|our @absent*"),
-    p(Kind::Absent, EN, "@who* @no? @who* cant|cannot|wont come|attend|go|join @absent*"),
-    p(Kind::Absent, EN, "@who* @no? @who* can|will|could not make|come|attend|go|join it? @absent*"),
+    p(Kind::Absent, EN, "@who* @no? @who* cant|cannot|wont come|attend|go @absent*"),
+    p(Kind::Absent, EN, "@who* @no? @who* can|will|could not make|come|attend|go it? @absent*"),
+    // Whoever cannot join may stand before a page that does not open ("Join:" is what our texts say): it is a refusal only if it says which day.
+    p(Kind::Absent, EN, "@who* @no? @who* wont join @absent*"),
+    p(Kind::Absent, EN, "@who* @no? @who* will not join @absent*"),
+    p(Kind::Absent, EN, "@who* @no? @who* cant|cannot join @absent* today|tomorrow|tonight|then @absent*"),
+    p(Kind::Absent, EN, "@who* @no? @who* can not join @absent* today|tomorrow|tonight|then @absent*"),
+    p(Kind::Absent, EN, "@who* @no? @who* will? not|unable|wont be? able? to join @absent* today|tomorrow|tonight|then @absent*"),
     p(Kind::Absent, EN, "@who* @no? @who* wont be there|coming|attending|joining @absent*"),
     p(
         Kind::Absent,
