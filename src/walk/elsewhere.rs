@@ -2,14 +2,15 @@
 //!
 //! A session belongs to its id. It stands under one source; what another one says of it stands beside it. So a session that leaves one source and
 //! is listed by another moves there, and what two sources tell differently is ambiguous, whichever said it first ([`crate::source::ambiguity`]
-//! decides, as it does within one source). Read from the store once, and kept up to date by each walk; a practice with one source pays nothing.
+//! decides, as it does within one source). What may still hold a code is read from the store once, what is over when a source lists it, and both are
+//! kept up to date by each walk; a practice with one source pays nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
 use super::differ;
-use crate::outbox::{self, Also, Outbox, StoredSession, WalkedSession};
+use crate::outbox::{self, Also, Outbox, SourceRow, StoredSession, WalkedSession};
 use crate::plan::Policy;
 use crate::session::live::HOLDS_FOR;
 use crate::session::{Presence, Session, SessionId, Snapshot};
@@ -21,6 +22,8 @@ use crate::source::{json, kept};
 pub struct Elsewhere {
     is_read: bool,
     held: HashMap<SessionId, Held>,
+    /// Sessions that the store was asked for, and does not have.
+    unheld: HashSet<SessionId>,
     /// Statements of sources about sessions that stand under another one.
     also: HashMap<SessionId, Vec<(String, Session)>>,
     holders: HashMap<Claim, Vec<SessionId>>,
@@ -70,17 +73,9 @@ impl Elsewhere {
             return Ok(Beside::default());
         }
         if !self.is_read {
-            for row in &sources {
-                for stored in outbox.sessions(&row.name, None).await? {
-                    let presence = if row.gone { Presence::Gone } else { stored.presence };
-                    self.put(&row.name, (stored.id, presence, &stored.digest), &stored.record, now);
-                }
-            }
-            for (of, also) in outbox.also().await? {
-                self.put_also(&of, &also);
-            }
-            self.is_read = true;
+            self.read(outbox, &sources, now).await?;
         }
+        self.look_up(outbox, &sources, snapshot.sessions.iter().map(|s| s.id), now).await?;
         let mut beside = Beside::default();
         let guarded = self.guarded(outbox, source, snapshot).await?;
         for session in &snapshot.sessions {
@@ -107,6 +102,51 @@ impl Elsewhere {
         beside.yielded = yielded.into_iter().collect();
         self.tell_together(outbox, (source, snapshot), missing, &mut beside, &involved).await?;
         Ok(beside)
+    }
+
+    /// Reads what may still hold a code, and what is listed twice.
+    async fn read(&mut self, outbox: &dyn Outbox, sources: &[SourceRow], now: DateTime<Utc>) -> outbox::Result<()> {
+        let mut of: BTreeMap<String, Vec<SessionId>> = BTreeMap::new();
+        for (source, id) in outbox.starting(now - HOLDS_FOR, DateTime::<Utc>::MAX_UTC, usize::MAX).await? {
+            of.entry(source).or_default().push(id);
+        }
+        for row in sources {
+            if let Some(ids) = of.get(&row.name) {
+                self.take(row, outbox.sessions(&row.name, Some(ids)).await?, now);
+            }
+        }
+        let also = outbox.also().await?;
+        self.look_up(outbox, sources, also.iter().map(|(_, also)| also.id), now).await?;
+        also.iter().for_each(|(of, also)| self.put_also(of, also));
+        self.is_read = true;
+        Ok(())
+    }
+
+    /// Reads those that it did not meet yet: what is over, or new.
+    async fn look_up(
+        &mut self,
+        outbox: &dyn Outbox,
+        sources: &[SourceRow],
+        ids: impl Iterator<Item = SessionId>,
+        now: DateTime<Utc>,
+    ) -> outbox::Result<()> {
+        let mut unmet: Vec<SessionId> = ids.filter(|id| !self.held.contains_key(id) && !self.unheld.contains(id)).collect();
+        for row in sources {
+            if unmet.is_empty() {
+                return Ok(());
+            }
+            self.take(row, outbox.sessions(&row.name, Some(&unmet)).await?, now);
+            unmet.retain(|id| !self.held.contains_key(id));
+        }
+        self.unheld.extend(unmet);
+        Ok(())
+    }
+
+    fn take(&mut self, row: &SourceRow, stored: Vec<StoredSession>, now: DateTime<Utc>) {
+        for stored in stored {
+            let presence = if row.gone { Presence::Gone } else { stored.presence };
+            self.put(&row.name, (stored.id, presence, &stored.digest), &stored.record, now);
+        }
     }
 
     /// Sessions of this list that the guard keeps under another source, which lists them no more: as they were. One of which this list says the same
@@ -247,6 +287,7 @@ impl Elsewhere {
                 self.holders.entry(claim).or_default().retain(|holder| *holder != id);
             }
         }
+        self.unheld.remove(&id);
         let listed = is_listed(presence);
         let session = json::kept(record).filter(|s| listed && s.start + HOLDS_FOR > now);
         let claims = session.map(|s| ambiguity::claims(&s)).unwrap_or_default();
