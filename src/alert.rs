@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::contact::{EmailAddress, PhoneNumber};
-use crate::deliver::{PointOfNoReturn, Transport, gateway};
+use crate::deliver::{PointOfNoReturn, Transport};
+use crate::http_client;
 use crate::message::{Content, Message};
 use crate::notice::NoticeKey;
 use crate::outcome::Outcome;
@@ -80,6 +81,15 @@ pub struct Told {
     pub at: DateTime<Utc>,
 }
 
+/// The dead-man's ping: where to, and when. When it stays away, a monitor raises the alarm.
+#[derive(Debug, Clone)]
+pub struct Ping {
+    /// https, or http to this machine. It is a secret: whoever knows it can silence the alarm.
+    pub url: Url,
+    /// Cron expression with seconds, checked.
+    pub cron: String,
+}
+
 /// The ways.
 pub struct Ways {
     settings: Settings,
@@ -100,7 +110,7 @@ impl PointOfNoReturn for NoDoubt {
 impl Ways {
     /// `gateways`: for texts. The error says what is wrong.
     pub fn new(settings: Settings, gateways: Vec<Arc<dyn Transport>>) -> Result<Self, String> {
-        Ok(Self { settings, gateways, client: gateway::client(WITHIN, None)? })
+        Ok(Self { settings, gateways, client: http_client::client(WITHIN, None)? })
     }
 
     /// What lasts so long is told.
@@ -157,7 +167,7 @@ impl Ways {
                 false
             }
             Err(why) => {
-                tracing::error!(why = gateway::chain(&why), "a webhook could not be reached with the alert");
+                tracing::error!(why = http_client::chain(&why), "a webhook could not be reached with the alert");
                 false
             }
         }

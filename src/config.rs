@@ -11,18 +11,25 @@ mod advice;
 mod alerts;
 mod callback;
 mod check;
+mod email;
 mod gateway;
+mod place;
+mod practice;
 pub mod raw;
 mod read;
+mod relay;
 mod secret;
+mod server;
+mod source;
 mod span;
 mod staff;
-mod transport;
 
-pub use check::{Config, Keep, Source, SourceKind, StoreUrl};
+pub use check::{Config, Keep, StoreUrl};
+pub use gateway::Gateway;
 pub use raw::Raw;
+pub use relay::Relay;
+pub use source::{Source, SourceKind};
 pub use span::{Clock, Duration, Period};
-pub use transport::{Gateway, Relay};
 
 /// Where the configuration is looked for when none is named.
 pub const DEFAULT_FILES: [&str; 3] = ["punctual.toml", "config/punctual.toml", "/etc/punctual/punctual.toml"];

@@ -36,8 +36,8 @@ use crate::render::{self, Renderer};
 use crate::session::live::{HOLDS_FOR, LiveCodes};
 use crate::session::{Extent, Session, SessionId, Snapshot};
 use crate::source::same::{Print, Said};
-use crate::source::words::{self, Dictionary};
-use crate::source::{ambiguity, file, kept, push};
+use crate::source::words::Dictionary;
+use crate::source::{ambiguity, file, kept, meaning, push};
 use crate::walk;
 use crate::web;
 use crate::zone::{ReleaseWatch, Zone};
@@ -60,7 +60,6 @@ mod upkeep;
 
 use self::alerts::Alerts;
 use self::notify::Notifier;
-pub use self::ping::Ping;
 use self::replies::Answers;
 use self::returned::Returned;
 use self::schedule::Pulse;
@@ -96,7 +95,7 @@ pub async fn read_source(source: &Source) -> Result<Snapshot, String> {
         SourceKind::Http(api) => api.read().await,
         SourceKind::Push(_) => Err("sessions are pushed to it: it cannot be asked".to_owned()),
     }?;
-    words::apply(&mut snapshot, &source.words);
+    meaning::apply(&mut snapshot, &source.words);
     Ok(snapshot)
 }
 
@@ -113,7 +112,7 @@ async fn read_since(source: &Source, last: Option<Print>, now: DateTime<Utc>) ->
     }?;
     Ok(match said {
         Said::Now(mut snapshot, print) => {
-            words::apply(&mut snapshot, &source.words);
+            meaning::apply(&mut snapshot, &source.words);
             Said::Now(snapshot, print)
         }
         Said::Same(print) => Said::Same(print),
@@ -126,7 +125,7 @@ pub async fn pushed(config: &Config, source: &Source) -> anyhow::Result<Snapshot
         return Ok(Snapshot::default());
     }
     let mut last = push::last(&open_store(config, false)?.sessions(&source.name, None).await?);
-    words::apply(&mut last, &source.words);
+    meaning::apply(&mut last, &source.words);
     Ok(last)
 }
 
@@ -164,7 +163,7 @@ pub struct Engine {
     /// Where the server listens, once it does.
     address: SetOnce<SocketAddr>,
     keep: Keep,
-    ping: Option<Ping>,
+    ping: Option<crate::alert::Ping>,
     /// By which ways staff are told at once.
     alerts: Option<Alerts>,
     notifier: Notifier,

@@ -13,7 +13,6 @@ pub mod folder;
 pub mod gateway;
 pub mod shadow;
 pub mod smtp;
-mod tls;
 
 /// Asked once in each attempt, right before the bytes that the server can accept.
 #[async_trait]

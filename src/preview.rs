@@ -12,6 +12,7 @@ use crate::notice::{Decision, Notice, Occasion, Omission, Reason};
 use crate::plan::{self, Policy, Suppressions, diff};
 use crate::render::{Facts, Number, Parts, RenderError, Rendered, Renderer};
 use crate::session::{Participant, Role, Session, Snapshot};
+use crate::zone::rfc3339;
 
 /// One participant and occasion, as `--format json` prints it. The order of the fields is a contract.
 #[derive(Debug, Clone, Serialize)]
@@ -332,6 +333,18 @@ fn omit(o: &Omission) -> Line {
 }
 
 impl Line {
+    /// `reminder 24h`
+    pub fn what(&self) -> String {
+        let occasion = self.occasion.unwrap_or("everything");
+        self.rule.as_ref().map_or_else(|| occasion.to_owned(), |rule| format!("{occasion} {rule}"))
+    }
+
+    /// The reason, and the detail if there is one.
+    pub fn why(&self) -> String {
+        let reason = self.reason.unwrap_or_default();
+        self.detail.as_ref().map_or_else(|| reason.to_owned(), |detail| format!("{reason} ({detail})"))
+    }
+
     fn empty() -> Self {
         Self {
             session_id: None,
@@ -359,9 +372,4 @@ impl Line {
             bytes: None,
         }
     }
-}
-
-/// RFC 3339 in UTC, to the second.
-pub fn rfc3339(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -26,13 +26,13 @@ use crate::outbox::memory::MemoryOutbox;
 use crate::outbox::{Filter, Outbox, StoreError};
 use crate::outcome::Outcome;
 use crate::plan::{self, Policy};
-use crate::preview::rfc3339;
 use crate::render::Renderer;
 use crate::retry::DoubtPolicy;
 use crate::session::{Extent, ParticipationId, SessionId, Snapshot};
 use crate::source::{ambiguity, json};
 use crate::walk;
 use crate::zone::Zone;
+use crate::zone::rfc3339;
 
 pub mod script;
 

@@ -6,6 +6,7 @@ pub mod file;
 pub mod http;
 pub mod json;
 pub mod kept;
+pub mod meaning;
 pub mod push;
 mod record;
 pub mod same;

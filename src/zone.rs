@@ -19,7 +19,8 @@ mod windows;
 use std::fmt;
 
 use chrono::{
-    DateTime, Datelike, FixedOffset, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Timelike, Utc,
+    DateTime, Datelike, FixedOffset, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Offset, SecondsFormat, TimeDelta, TimeZone,
+    Timelike, Utc,
 };
 use jiff::tz::AmbiguousOffset;
 
@@ -226,6 +227,11 @@ impl TimeZone for Zone {
     fn offset_from_utc_datetime(&self, utc: &NaiveDateTime) -> ZoneOffset {
         self.offset_at(*utc)
     }
+}
+
+/// An instant as programs read it: RFC 3339 in UTC, to the second.
+pub fn rfc3339(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::notice::{Decision, Occasion, Reason};
 use crate::plan::{self, Suppressions};
 use crate::render::Renderer;
 use crate::session::{AutoDeliver, Snapshot};
-use crate::source::{ambiguity, words};
+use crate::source::{ambiguity, meaning};
 
 mod sender;
 
@@ -159,7 +159,7 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Repo
         ambiguity::mark(&mut snapshot);
         let people = snapshot.sessions.iter().map(|s| s.participants.len()).sum::<usize>();
         report.add("ok", what.clone(), format!("{} sessions, {people} participants", snapshot.sessions.len()));
-        for ((word, meaning), count) in words::census(&snapshot) {
+        for ((word, meaning), count) in meaning::census(&snapshot) {
             let word = if word.is_empty() { "(none)".to_owned() } else { format!("{word:?}") };
             let (level, taken) = meaning.map_or(("error", "unknown: held"), |meaning| ("note", meaning.as_str()));
             report.add(level, what.clone(), format!("ScheduleType {word}: {count} sessions, taken for {taken}"));

@@ -13,7 +13,6 @@ use anyhow::{Context, bail};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::preview::rfc3339;
 use super::table::{Look, Tone, table};
 use super::{DemoArgs, Exit, gallery, runtime};
 use crate::clock::{Clock, Fixed, WallClock};
@@ -26,6 +25,7 @@ use crate::plan::Suppressions;
 use crate::preview::{Line, Request, lines};
 use crate::render::Renderer;
 use crate::source::ambiguity;
+use crate::zone::rfc3339;
 
 mod serving;
 
@@ -190,8 +190,8 @@ fn print_omitted(file: &Path, now: DateTime<Utc>, dir: &Path, colors: Look) -> a
 fn by_person(lines: &[Line]) -> BTreeMap<(i64, i64, String), Vec<String>> {
     let mut people: BTreeMap<(i64, i64, String), Vec<String>> = BTreeMap::new();
     for line in lines.iter().filter(|l| l.verdict == "omit") {
-        let who = (line.session_id.unwrap_or_default(), line.participation_id.unwrap_or_default(), super::preview::why(line));
-        people.entry(who).or_default().push(super::preview::what(line));
+        let who = (line.session_id.unwrap_or_default(), line.participation_id.unwrap_or_default(), line.why());
+        people.entry(who).or_default().push(line.what());
     }
     people
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::preview::{rfc3339, snapshot};
+use super::preview::snapshot;
 use super::table::{Look, Tone, table};
 use super::{DiffArgs, Exit, runtime};
 use crate::clock::{Clock, WallClock};
@@ -15,6 +15,7 @@ use crate::notice::Occasion;
 use crate::plan::Suppressions;
 use crate::plan::compare::{Change, Place, compare, dues, is_much};
 use crate::session::{ParticipationId, SessionId, Snapshot};
+use crate::zone::rfc3339;
 
 /// One change.
 #[derive(Serialize)]

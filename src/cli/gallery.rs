@@ -6,10 +6,10 @@ use anyhow::Context;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::preview::{what, why};
 use super::private_folder::PrivateFolder;
 use crate::config::Config;
-use crate::preview::{Line, rfc3339};
+use crate::preview::Line;
+use crate::zone::rfc3339;
 
 const PAGE: &str = include_str!("../../templates/preview/gallery.html");
 
@@ -23,7 +23,7 @@ struct Card<'a> {
 /// Writes `index.html`; says where.
 pub(super) fn write(lines: &[Line], config: &Config, now: DateTime<Utc>, out: &Path) -> anyhow::Result<PathBuf> {
     let folder = PrivateFolder::open(out)?;
-    let cards: Vec<Card<'_>> = lines.iter().map(|line| Card { line, what: what(line), why: why(line) }).collect();
+    let cards: Vec<Card<'_>> = lines.iter().map(|line| Card { line, what: line.what(), why: line.why() }).collect();
     let (sent, omitted): (Vec<_>, Vec<_>) = cards.into_iter().partition(|c| c.line.verdict == "send");
     let mut tera = tera::Tera::default();
     tera.add_raw_template("gallery.html", PAGE).context("the gallery's template")?;

@@ -1,12 +1,12 @@
 //! `guard show / accept / reject`: what waits because too much changed at once.
 
-use super::preview::rfc3339;
 use super::table::{Look, Tone, table};
 use super::{Exit, GuardCommand, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::open_store;
 use crate::guard::{GuardRow, Verdict};
+use crate::zone::rfc3339;
 
 pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
     runtime()?.block_on(async {

@@ -5,7 +5,6 @@ use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 
-use super::preview::rfc3339;
 use super::{Exit, LedgerCommand, LedgerFormat, runtime};
 use crate::config::Config;
 use crate::daemon::open_store;
@@ -14,6 +13,7 @@ use crate::ledger::{Anchor, LedgerRow, Verified, csv};
 use crate::notice::NoticeKey;
 use crate::outbox::{Filter, Outbox};
 use crate::session::SessionId;
+use crate::zone::rfc3339;
 
 /// Rows that are read at once.
 const PAGE: usize = 1_000;

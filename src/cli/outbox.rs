@@ -5,7 +5,6 @@ use std::io::IsTerminal;
 use anyhow::bail;
 use chrono::DateTime;
 
-use super::preview::rfc3339;
 use super::table::{Look, Tone, table, text};
 use super::{Exit, FilterArgs, OutboxCommand, ResendArgs, Usage, desk, runtime};
 use crate::clock::{Clock, WallClock};
@@ -21,6 +20,7 @@ use crate::notice::NoticeKey;
 use crate::outbox::{Act, Filter, Outbox};
 use crate::session::{ParticipationId, SessionId};
 use crate::zone::Zone;
+use crate::zone::rfc3339;
 
 pub(super) fn outbox(config: Config, command: &OutboxCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
     let zone = config.time_zone.clone();

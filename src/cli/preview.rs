@@ -16,12 +16,11 @@ use crate::desk::words as desk_words;
 use crate::known::KnownMap;
 use crate::notice::Reason;
 use crate::plan::Suppressions;
-pub(super) use crate::preview::rfc3339;
 use crate::preview::{Line, Request, each_line, lines};
 use crate::render::Renderer;
 use crate::session::{Extent, SessionId, Snapshot};
-use crate::source::words::{self, Dictionary};
-use crate::source::{ambiguity, file};
+use crate::source::words::Dictionary;
+use crate::source::{ambiguity, file, meaning};
 
 pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Look) -> anyhow::Result<Exit> {
     if args.format == PreviewFormat::Eml && !args.reveal {
@@ -72,7 +71,7 @@ pub(super) fn snapshot(config: &Config, named: Option<&Path>) -> anyhow::Result<
         let read = file::read_telling(&file::Settings { path: path.to_path_buf() }, &|done, all| bar.reached(done, all));
         bar.done();
         whole = read.map_err(anyhow::Error::msg)?;
-        words::apply(&mut whole, &Dictionary::of_all(config.sources.iter().map(|source| &source.words)));
+        meaning::apply(&mut whole, &Dictionary::of_all(config.sources.iter().map(|source| &source.words)));
     } else if config.sources.is_empty() {
         bail!("there is no source: name one in the configuration, or use --sessions FILE");
     } else {
@@ -155,7 +154,7 @@ fn print_table(lines: &[Line], colors: Look, time: &dyn Fn(DateTime<Utc>) -> Str
         let plain = [
             line.due_at.as_deref().and_then(|at| at.parse().ok()).map_or_else(String::new, time),
             format!("{}/{}{host}", id(line.session_id), id(line.participation_id)),
-            what(line),
+            line.what(),
         ];
         let tone_of_plain = if sends { Tone::Plain } else { tone };
         let mut cells: Vec<_> = plain.into_iter().map(|t| colors.cell(t, tone_of_plain)).collect();
@@ -179,18 +178,6 @@ fn in_words(line: &Line) -> String {
     line.detail.as_ref().map_or_else(|| reason.clone(), |detail| format!("{reason} ({detail})"))
 }
 
-/// `reminder 24h`
-pub(super) fn what(line: &Line) -> String {
-    let occasion = line.occasion.unwrap_or("everything");
-    line.rule.as_ref().map_or_else(|| occasion.to_owned(), |rule| format!("{occasion} {rule}"))
-}
-
-/// The reason, and the detail if there is one.
-pub(super) fn why(line: &Line) -> String {
-    let reason = line.reason.unwrap_or_default();
-    line.detail.as_ref().map_or_else(|| reason.to_owned(), |detail| format!("{reason} ({detail})"))
-}
-
 /// A file for each message: `0001-9636-18620-invite.eml`.
 fn write_files(lines: &[Line], out: &Path) -> anyhow::Result<usize> {
     let folder = PrivateFolder::open(out)?;
@@ -199,7 +186,7 @@ fn write_files(lines: &[Line], out: &Path) -> anyhow::Result<usize> {
     for (n, (line, bytes)) in messages.enumerate() {
         let kind = if line.channel == Some("email") { "eml" } else { "txt" };
         let ids = [line.session_id, line.participation_id].map(|n| n.unwrap_or_default().to_string()).join("-");
-        let name = format!("{:04}-{ids}-{}.{kind}", n + 1, what(line).replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
+        let name = format!("{:04}-{ids}-{}.{kind}", n + 1, line.what().replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
         folder.write(&name, bytes)?;
         count += 1;
     }

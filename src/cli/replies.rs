@@ -3,13 +3,13 @@
 use anyhow::bail;
 use serde::Serialize;
 
-use super::preview::rfc3339;
 use super::table::{Look, Tone, table};
 use super::{Exit, RepliesCommand, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::open_store;
 use crate::feedback::reply::Written;
+use crate::zone::rfc3339;
 
 /// Texts that are listed at once.
 const LISTED_MAX: usize = 1000;

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::preview::rfc3339;
 use super::table::{Look, Tone, table};
 use super::{Exit, ShadowArgs, runtime};
 use crate::config::Config;
@@ -14,6 +13,7 @@ use crate::daemon::open_store;
 use crate::entry::State;
 use crate::evidence::{self, Ours, Row, Theirs, Verdict};
 use crate::outbox::{Filter, Outbox};
+use crate::zone::rfc3339;
 
 /// Ledger rows that are read at once.
 const PAGE: usize = 10_000;

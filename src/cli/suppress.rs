@@ -4,7 +4,6 @@ use std::path::Path;
 
 use anyhow::bail;
 
-use super::preview::rfc3339;
 use super::table::{Look, Tone, table};
 use super::{Exit, SuppressCommand, SuppressKind, address, runtime, typed};
 use crate::clock::{Clock, WallClock};
@@ -13,6 +12,7 @@ use crate::daemon::open_store;
 use crate::outbox::Outbox;
 use crate::outbox::sqlite::{Access, SqliteOutbox};
 use crate::suppression::{SaidBy, SuppressedAddress, Suppression, suppression_key};
+use crate::zone::rfc3339;
 
 pub(super) fn suppress(config: Config, command: &SuppressCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
     runtime()?.block_on(async {

@@ -5,8 +5,8 @@ use std::io::IsTerminal;
 use chrono::{DateTime, Utc};
 use comfy_table::{Cell, Color as Ink, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle};
 
-use super::preview::rfc3339;
 use crate::zone::Zone;
+use crate::zone::rfc3339;
 
 /// Columns apart, a line below the headings, and no other lines.
 const STYLE: TableStyle = comfy_table::presets::NOTHING.header_separator(LineStyle::new(' ', '─', '─', ' '));

@@ -2,12 +2,12 @@
 
 use anyhow::bail;
 
-use super::preview::rfc3339;
 use super::{Exit, WhyArgs, answer, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::desk::why::{Person, why as ask};
 use crate::session::{ParticipationId, SessionId};
+use crate::zone::rfc3339;
 
 pub(super) fn why(config: Config, args: &WhyArgs, json: bool) -> anyhow::Result<Exit> {
     let (session, participation) = (SessionId(args.session), args.participation.map(ParticipationId));

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::check::Base;
+use super::place::Base;
 use super::raw::{self, GatewayKind, Raw, RelayKind, TlsMode};
 use super::secret;
 

@@ -2,10 +2,10 @@
 
 use secrecy::ExposeSecret;
 
-use super::check::Base;
+use super::place::{Base, Place};
 use super::raw::{self, Raw, WebhookKind};
 use super::read::Document;
-use super::transport::{Place, relay};
+use super::relay::relay;
 use crate::alert::{self, Kind, Mail, Webhook};
 use crate::contact::{EmailAddress, PhoneNumber};
 

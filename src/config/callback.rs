@@ -3,11 +3,10 @@
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::check::Base;
+use super::place::{Base, Place};
 use super::raw::{self, GatewayKind, Raw};
 use super::read::Document;
-use super::transport::Place;
-use crate::deliver::gateway::rules::{At, pointer_mistake};
+use crate::json_pointer::{At, pointer_mistake};
 use crate::web::webhook::{Form, ReceiptForm, ReplyForm};
 use crate::web::{Callback, TwilioAccount};
 

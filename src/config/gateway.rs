@@ -1,17 +1,44 @@
 //! `[[sms.gateway]]`: which keys go with which kind, and what is made of them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 
 use super::callback;
-use super::check::Base;
+use super::place::{Base, CONNECTIONS, Place, TIMEOUT};
 use super::raw::{self, GatewayKind, Raw};
 use super::read::Document;
-use super::transport::{CONNECTIONS, GATEWAY_TIMEOUT, Gateway, Place};
-use crate::deliver::gateway::rules::{self, At, Rule};
+use crate::deliver::Transport;
+use crate::deliver::folder::Folder;
+use crate::deliver::gateway::rules::Rule;
 use crate::deliver::gateway::twilio::Login;
 use crate::deliver::gateway::{http, kannel, twilio};
+use crate::json_pointer::{At, pointer_mistake};
+
+/// A checked SMS gateway.
+pub enum Gateway {
+    /// `kind = "twilio"`
+    Twilio(twilio::Settings),
+    /// `kind = "kannel"`
+    Kannel(kannel::Settings),
+    /// `kind = "http"`
+    Http(http::Settings),
+    /// `kind = "folder"`
+    Folder(PathBuf),
+}
+
+impl Gateway {
+    /// Makes the transport; nothing is connected yet. The error says what is wrong.
+    pub fn transport(&self) -> Result<Arc<dyn Transport>, String> {
+        Ok(match self {
+            Self::Twilio(settings) => Arc::new(twilio::Twilio::new(settings.clone())?),
+            Self::Kannel(settings) => Arc::new(kannel::Kannel::new(settings.clone())?),
+            Self::Http(settings) => Arc::new(http::Http::new(settings.clone())?),
+            Self::Folder(path) => Arc::new(Folder::new(path)?),
+        })
+    }
+}
 
 /// Statuses that say that a gateway has it, when nothing is said.
 const ACCEPTED: [u16; 3] = [200, 201, 202];
@@ -68,7 +95,7 @@ fn twilio(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<twili
         callback_url: gateway.callback_url.clone(),
         ca_file: ca_file(gateway, place),
         connections: connections(gateway),
-        timeout: GATEWAY_TIMEOUT,
+        timeout: TIMEOUT,
     })
 }
 
@@ -123,7 +150,7 @@ fn kannel(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<kanne
         callback_url: callback_url.map(|url| url.expose_secret().to_owned()),
         ca_file: ca_file(gateway, place),
         connections: connections(gateway),
-        timeout: GATEWAY_TIMEOUT,
+        timeout: TIMEOUT,
     })
 }
 
@@ -146,9 +173,9 @@ fn http(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<http::S
         answers,
         ca_file: ca_file(gateway, place),
         connections: connections(gateway),
-        timeout: GATEWAY_TIMEOUT,
+        timeout: TIMEOUT,
     };
-    if let Some(why) = settings.reference_pointer.as_deref().and_then(rules::pointer_mistake) {
+    if let Some(why) = settings.reference_pointer.as_deref().and_then(pointer_mistake) {
         place.note("reference_pointer", why);
     }
     // Its templates are compiled once here, so that a mistake in them is a mistake of the configuration.

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::check::cron;
+use super::place::cron;
 use super::raw::{self, Raw};
 use super::read::Document;
 use crate::contact::EmailAddress;

@@ -13,9 +13,9 @@ use crate::dispatch::LATENESS;
 use crate::entry::State;
 use crate::guard::sessions_of;
 use crate::outbox::Status;
-use crate::preview::rfc3339;
 use crate::web::{Figures, Kind};
 use crate::zone::Zone;
+use crate::zone::rfc3339;
 
 /// A store that takes longer is not well.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);

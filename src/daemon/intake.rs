@@ -19,7 +19,7 @@ use crate::outbox::StoreError;
 use crate::receipt::Received;
 use crate::session::{Participant, ParticipationId, SessionId};
 use crate::source::push::{self, Held, Offer, Refused};
-use crate::source::{kept, words};
+use crate::source::{kept, meaning};
 use crate::web::{self, Declined, hook, push::Receipt};
 
 /// From one asking of the sources because of events to the next, at least: events come in bursts, and each may be sent again.
@@ -132,7 +132,7 @@ impl Intake {
         let mut taken = taking.await.unwrap_or_else(|e| Err(Refused::Unusable(format!("the body: {e}"))))?;
         if let Some(dictionary) = self.engine.words.get(source) {
             let faults = taken.snapshot.faults.len();
-            words::apply(&mut taken.snapshot, dictionary);
+            meaning::apply(&mut taken.snapshot, dictionary);
             taken.faults.extend_from_slice(&taken.snapshot.faults[faults..]);
         }
         self.engine.told.tell(source, &taken.faults);

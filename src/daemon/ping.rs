@@ -9,25 +9,17 @@ use reqwest::Client;
 use tokio_cron_scheduler::{Job, JobScheduler};
 
 use super::Engine;
-use crate::deliver::gateway;
+use crate::alert::Ping;
+use crate::http_client;
 
 /// For one ping.
 const WITHIN: Duration = Duration::from_secs(20);
-
-/// Where to, and when.
-#[derive(Debug, Clone)]
-pub struct Ping {
-    /// https, or http to this machine. It is a secret: whoever knows it can silence the alarm.
-    pub url: reqwest::Url,
-    /// Cron expression with seconds, checked.
-    pub cron: String,
-}
 
 impl Engine {
     /// Pings by the cron expression, while ready.
     pub(super) async fn ping_by_cron(self: &Arc<Self>, scheduler: &JobScheduler) -> anyhow::Result<()> {
         let Some(ping) = self.ping.clone() else { return Ok(()) };
-        let client = gateway::client(WITHIN, None).map_err(anyhow::Error::msg)?;
+        let client = http_client::client(WITHIN, None).map_err(anyhow::Error::msg)?;
         let engine = Arc::clone(self);
         let cron = ping.cron.clone();
         let job = Job::new_async(cron.as_str(), move |_, _| {
@@ -47,7 +39,7 @@ impl Engine {
         match client.get(ping.url.clone()).send().await {
             Ok(answer) if answer.status().is_success() => tracing::debug!("pinged"),
             Ok(answer) => tracing::warn!(status = answer.status().as_u16(), "the monitor did not take the ping"),
-            Err(why) => tracing::warn!(why = gateway::chain(&why), "the monitor could not be pinged"),
+            Err(why) => tracing::warn!(why = http_client::chain(&why), "the monitor could not be pinged"),
         }
     }
 }

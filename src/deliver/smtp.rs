@@ -15,10 +15,11 @@ use secrecy::SecretString;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 
-use super::{PointOfNoReturn, Transport, tls};
+use super::{PointOfNoReturn, Transport};
 use crate::contact::EmailAddress;
 use crate::message::{Content, Message};
 use crate::outcome::Outcome;
+use crate::tls;
 
 mod body;
 mod classify;

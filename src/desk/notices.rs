@@ -7,7 +7,7 @@ use super::Desk;
 use crate::entry::{Delivery, Entry};
 use crate::notice::NoticeKey;
 use crate::outbox::{Filter, StoreError};
-use crate::preview::rfc3339;
+use crate::zone::rfc3339;
 
 /// One notice.
 #[derive(Debug, Clone, Serialize, JsonSchema)]

@@ -11,7 +11,7 @@ use super::outage::{self, Outage};
 use crate::entry::State;
 use crate::guard::sessions_of;
 use crate::outbox::{SourceStatus, Status, StoreError};
-use crate::preview::rfc3339;
+use crate::zone::rfc3339;
 
 /// Texts that are counted: somebody who reads them has no use for a larger number.
 const UNREAD_MAX: usize = 1000;

@@ -9,9 +9,9 @@ use crate::entry::{Entry, State};
 use crate::known::KnownNotice;
 use crate::notice::{Occasion, Reason};
 use crate::outbox::StoreError;
-use crate::preview::rfc3339;
 use crate::session::{AutoDeliver, ParticipationId, SessionId};
 use crate::staff::{self, Kind};
+use crate::zone::rfc3339;
 
 /// The word of whom an overdue message should have reached, with their session at hand.
 pub const OVERDUE: &str = "overdue";

@@ -11,8 +11,8 @@ use crate::ledger::LedgerRow;
 use crate::notice::{Decision, Reason};
 use crate::outbox::{Filter, Outbox, StoreError};
 use crate::plan::{self, Policy, Suppressions};
-use crate::preview::rfc3339;
 use crate::session::{AutoDeliver, Participant, ParticipationId, Role, Session, SessionId};
+use crate::zone::rfc3339;
 
 /// Ledger rows that are shown of one session.
 const LEDGER_MAX: usize = 10_000;

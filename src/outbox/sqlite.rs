@@ -43,6 +43,7 @@ use crate::suppression::{SaidBy, SuppressedAddress, Suppression};
 mod alert;
 mod attempt;
 mod backup;
+mod beside;
 mod columns;
 mod figures;
 mod frozen;

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::json::{self, BODY_MAX};
 use super::same::{self, Part, Print, Said};
-use crate::deliver::gateway;
+use crate::http_client;
 use crate::outcome::redacted;
 use crate::retry::channel_pause;
 use crate::session::{Extent, Fault, Snapshot};
@@ -68,8 +68,8 @@ struct Message {
 impl Api {
     /// Nothing is connected yet. The error says what is wrong with the settings.
     pub fn new(settings: Settings) -> Result<Self, String> {
-        gateway::place(&settings.url)?;
-        Ok(Self { client: gateway::client(settings.timeout, None)?, settings, memory: Mutex::default() })
+        http_client::place(&settings.url)?;
+        Ok(Self { client: http_client::client(settings.timeout, None)?, settings, memory: Mutex::default() })
     }
 
     /// What the API lists now. The error says where, what was answered, and what was expected; it holds no secret.
@@ -130,7 +130,7 @@ impl Api {
     }
 
     async fn get(&self, path: &str) -> Result<Vec<u8>, String> {
-        let says = |why: String| format!("GET {path} of {}: {why}", gateway::place(&self.settings.url).unwrap_or_default());
+        let says = |why: String| format!("GET {path} of {}: {why}", http_client::place(&self.settings.url).unwrap_or_default());
         if self.rests() {
             return Err(says("it asked to be left alone for a while".to_owned()));
         }
@@ -140,7 +140,7 @@ impl Api {
             .get(format!("{}{path}", self.settings.url.trim_end_matches('/')))
             .basic_auth(&self.settings.identifier, Some(self.settings.secret.expose_secret()))
             .headers(conditions);
-        let response = request.send().await.map_err(|e| says(gateway::chain(&e)))?;
+        let response = request.send().await.map_err(|e| says(http_client::chain(&e)))?;
         if response.status() == StatusCode::NOT_MODIFIED {
             self.memory().refusals = 0;
             return Ok(last);
@@ -148,7 +148,7 @@ impl Api {
         let (status, headers) = (response.status(), response.headers().clone());
         let body = bounded(response).await.map_err(&says)?;
         if !status.is_success() {
-            self.leave_alone(status, gateway::pause(&headers));
+            self.leave_alone(status, http_client::pause(&headers));
             return Err(says(refused(status, &body)));
         }
         self.memory().refusals = 0;
@@ -187,7 +187,7 @@ fn parse(body: &[u8], path: &str) -> Result<Snapshot, String> {
 /// The body, as far as one is read at all.
 async fn bounded(mut response: Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|e| format!("the answer broke off: {}", gateway::chain(&e)))? {
+    while let Some(chunk) = response.chunk().await.map_err(|e| format!("the answer broke off: {}", http_client::chain(&e)))? {
         if body.len() + chunk.len() > BODY_MAX {
             return Err(format!("the answer is longer than {BODY_MAX} bytes (32 MiB)"));
         }

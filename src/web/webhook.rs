@@ -16,8 +16,8 @@ use tokio::task::JoinSet;
 
 use super::problem::Problem;
 use super::{Callback, Shared, feedback, request};
-use crate::deliver::gateway::rules::At;
 use crate::feedback::{Reply, Report};
+use crate::json_pointer::At;
 use crate::outcome::redacted;
 use crate::receipt::Fate;
 use crate::suppression::Suppression;

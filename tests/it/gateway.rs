@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use punctual::contact::PhoneNumber;
-use punctual::deliver::gateway::rules::{At, Meaning, Rule};
+use punctual::deliver::gateway::rules::{Meaning, Rule};
 use punctual::deliver::gateway::{http, kannel, twilio};
 use punctual::deliver::{PointOfNoReturn, Transport};
+use punctual::json_pointer::At;
 use punctual::message::{Content, Message, SmsEncoding};
 use punctual::notice::NoticeKey;
 use punctual::outcome::Outcome;

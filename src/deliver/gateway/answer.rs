@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::{Client, Request};
 use serde_json::Value;
 
-use super::pause;
+use crate::http_client::pause;
 use crate::outcome::redacted;
 
 /// Longest answer that is read, in bytes: providers' answers have a few hundred.

@@ -21,7 +21,7 @@
 
 use super::answer::{Answer, Private};
 use super::hold::End;
-use super::{PAUSE, chain};
+use crate::http_client::{PAUSE, chain};
 use crate::outcome::{ASK_ANOTHER, Outcome, refusal};
 
 /// The gateway has the request, and answered. `reference`: its id of the message, if it could be read.

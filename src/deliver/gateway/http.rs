@@ -40,8 +40,9 @@ use tera::{Context, ErrorKind, Kwargs, State, Tera};
 
 use super::answer::{Answer, Private};
 use super::rules::{self, Meaning, Rule};
-use super::{ask, build, classify, client, place};
+use super::{ask, build, classify};
 use crate::deliver::{PointOfNoReturn, Transport};
+use crate::http_client::{client, place};
 use crate::message::{Content, Message, SmsEncoding};
 use crate::outcome::Outcome;
 

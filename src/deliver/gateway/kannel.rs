@@ -11,8 +11,9 @@ use reqwest::{Client, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::answer::{Answer, Private};
-use super::{ask, build, classify, client, place};
+use super::{ask, build, classify};
 use crate::deliver::{PointOfNoReturn, Transport};
+use crate::http_client::{client, place};
 use crate::message::{Content, Message, SmsEncoding};
 use crate::outcome::Outcome;
 

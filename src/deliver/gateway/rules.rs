@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::answer::{Answer, Private};
+use crate::json_pointer::{At, pointer_mistake};
 use crate::outcome::Outcome;
 use crate::suppression::Suppression;
 
@@ -42,26 +43,6 @@ pub struct Rule {
     pub means: Meaning,
 }
 
-/// A place in a JSON body, and what stands there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct At {
-    /// RFC 6901.
-    pub pointer: String,
-    /// One of these, as text; empty: anything but null.
-    pub one_of: Vec<String>,
-}
-
-/// What is wrong with a JSON pointer (RFC 6901 3), if something is.
-pub fn pointer_mistake(pointer: &str) -> Option<&'static str> {
-    let escapes = pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-    match pointer {
-        "" => None,
-        p if !p.starts_with('/') => Some("is no JSON pointer: expected one that begins with /, such as \"/status\""),
-        _ if !escapes => Some("is no JSON pointer: ~ is written ~0, and / within a name ~1"),
-        _ => None,
-    }
-}
-
 impl Rule {
     /// What is wrong with it, and with which of its keys.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
@@ -88,23 +69,6 @@ impl Rule {
         (self.status.is_empty() || self.status.contains(&read.status))
             && self.at.as_ref().is_none_or(|at| at.fits(read.json.as_ref()))
             && self.contains.as_ref().is_none_or(|words| read.lowercase.contains(&words.to_lowercase()))
-    }
-}
-
-impl At {
-    /// Whether it stands there.
-    pub fn fits(&self, body: Option<&Value>) -> bool {
-        let Some(value) = body.and_then(|body| body.pointer(&self.pointer)) else { return false };
-        if self.one_of.is_empty() {
-            return !value.is_null();
-        }
-        let text = match value {
-            Value::String(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
-            Value::Bool(_) | Value::Null => value.to_string(),
-            Value::Array(_) | Value::Object(_) => return false,
-        };
-        self.one_of.contains(&text)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::tables::Tables;
+use super::tables::{Kept, Tables};
 use crate::contact::{Address, PhoneNumber};
 use crate::feedback::answer::Answer;
 use crate::feedback::reply::{Changes, LATELY, Place, Taken, Told, Waiting, Written, rsvp_word, since};
@@ -13,13 +13,6 @@ use crate::ledger::LedgerRow;
 use crate::notice::NoticeKey;
 use crate::outbox::words::by;
 use crate::suppression::{SaidBy, SuppressedAddress, Suppression, suppression_key};
-
-/// An answer, and where it is.
-pub(super) struct Kept {
-    waiting: Waiting,
-    at: DateTime<Utc>,
-    is_waiting: bool,
-}
 
 impl Tables {
     pub(super) fn take_reply(&mut self, now: DateTime<Utc>, taken: &Taken) -> bool {

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::guard::Guard;
-use super::reply::Kept;
 use crate::contact::{Address, Channel, Number, PhoneNumber};
 use crate::entry::{Change, Delivery, Entry, Phase, State};
-use crate::feedback::reply::Written;
+use crate::feedback::reply::{Waiting, Written};
 use crate::guard::{GuardKind, Member, Standing};
 use crate::known::resend::{Resent, again};
 use crate::known::{Known, KnownNotice, REMINDED_MAX, Reminded, SHARED_MAX};
@@ -23,6 +22,13 @@ use crate::outbox::{
 use crate::session::stored::{Also, StoredSession, Touch};
 use crate::session::{Fault, ParticipationId, Presence, SessionId};
 use crate::suppression::{SaidBy, SuppressedAddress, Suppression, keyed_name, suppression_key};
+
+/// An answer, and where it is.
+pub(super) struct Kept {
+    pub(super) waiting: Waiting,
+    pub(super) at: DateTime<Utc>,
+    pub(super) is_waiting: bool,
+}
 
 #[derive(Default)]
 pub(super) struct Tables {

@@ -11,6 +11,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
 
 use crate::entry::Phase;
+use crate::ledger::Link;
 use crate::notice::NoticeKey;
 use crate::session::Role;
 
@@ -100,4 +101,9 @@ pub(super) fn misread(column: usize, kind: Type, why: String) -> rusqlite::Error
 /// A missing role or phase where there must be one.
 pub(super) fn required<T>(value: Option<T>, column: usize) -> rusqlite::Result<T> {
     value.ok_or_else(|| misread(column, Type::Null, "there must be a value".to_owned()))
+}
+
+/// The link of a row of the ledger.
+pub(super) fn link(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Link>> {
+    Ok(row.get::<_, Option<[u8; 32]>>(column)?.map(Link))
 }

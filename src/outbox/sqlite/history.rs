@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::columns::{at, misread, ms, opt_word};
-use super::tx::Tx;
+use super::columns::{at, link, misread, ms, opt_word};
+use super::tx::{Tx, head};
 use crate::entry::State;
 use crate::ledger::{Anchor, CHECKPOINT, LedgerRow, Link, Verified, Walker};
 use crate::notice::NoticeKey;
@@ -41,13 +41,6 @@ fn add(tx: &Tx<'_>, key: Option<NoticeKey>, mut row: LedgerRow) -> rusqlite::Res
     ])?;
     tx.advance(head);
     Ok(())
-}
-
-/// The last number that was given, and the link of its row. (A row that is gone leaves its number; [`verify`] tells.)
-pub(super) fn head(connection: &Connection) -> rusqlite::Result<Anchor> {
-    let sql = "SELECT given.seq, ledger.chain FROM sqlite_sequence AS given LEFT JOIN ledger ON ledger.seq = given.seq WHERE given.name = 'ledger'";
-    let anchor = |row: &Row<'_>| Ok(Anchor { seq: row.get(0)?, link: link(row, 1)?.unwrap_or_default() });
-    Ok(connection.prepare_cached(sql)?.query_row([], anchor).optional()?.unwrap_or_default())
 }
 
 /// The link of a row; `None`: there is no such row, or it has none.
@@ -165,10 +158,6 @@ pub(super) fn rows(connection: &Connection, session: Option<SessionId>, after: i
 
 /// In the order in which [`row`] reads them.
 const COLUMNS: &str = "seq, at, notice_key, session_id, participation_id, event, from_state, to_state, reason, detail, chain";
-
-fn link(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Link>> {
-    Ok(row.get::<_, Option<[u8; 32]>>(column)?.map(Link))
-}
 
 fn row(row: &Row<'_>) -> rusqlite::Result<LedgerRow> {
     Ok(LedgerRow {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::open::{beside, folder_of};
+use super::beside::{beside, folder_of};
 use crate::ledger::Anchor;
 
 /// Beside the store: `FILE.mark`.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::beside::{beside, folder_of};
 use super::migrate::{APPLICATION_ID, VERSION, migrate, version};
 use super::restore::{New, Origin};
 use super::sealed::Sealer;
@@ -132,10 +133,6 @@ fn sqlite_is_new_enough(version: i32) -> std::result::Result<(), String> {
     ))
 }
 
-pub(super) fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
 fn folder_exists(path: &Path) -> std::result::Result<(), String> {
     let folder = folder_of(path);
     match folder.metadata() {
@@ -146,12 +143,6 @@ fn folder_exists(path: &Path) -> std::result::Result<(), String> {
         }
         Err(e) => Err(format!("the folder {} cannot be used: {e}", folder.display())),
     }
-}
-
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }
 
 /// The advisory lock goes with the process, however it ends; the file stays.

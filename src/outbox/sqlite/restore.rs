@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::columns::{at, key, ms, opt_at, opt_ms};
 use super::mark::{self, Mark};
 use super::notices::{Before, find, record};
-use super::tx::Tx;
+use super::tx::{Tx, head};
 use super::{history, query};
 use crate::entry::{Change, State};
 use crate::ledger::LedgerRow;
@@ -86,7 +86,7 @@ fn reached(connection: &Connection, mark: &Mark) -> rusqlite::Result<bool> {
 
 /// The mark that this store would write now.
 pub(super) fn current(connection: &Connection) -> rusqlite::Result<Mark> {
-    Ok(Mark::new(&query::reference_key(connection)?, history::head(connection)?))
+    Ok(Mark::new(&query::reference_key(connection)?, head(connection)?))
 }
 
 /// Holds what was due, and notes which sources find again what was told. In one transaction, with its row in the ledger.

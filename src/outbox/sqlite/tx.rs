@@ -3,9 +3,9 @@
 use std::cell::Cell;
 use std::ops::Deref;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::history;
+use super::columns::link;
 use crate::ledger::Anchor;
 
 /// The connection inside a transaction, and how far the ledger has got in it: nobody else can add a row meanwhile, so its end is read once.
@@ -25,7 +25,7 @@ impl<'c> Tx<'c> {
     pub(super) fn head(&self) -> rusqlite::Result<Anchor> {
         match self.head.get() {
             Some(head) => Ok(head),
-            None => history::head(self.connection),
+            None => head(self.connection),
         }
     }
 
@@ -41,4 +41,11 @@ impl Deref for Tx<'_> {
     fn deref(&self) -> &Connection {
         self.connection
     }
+}
+
+/// The last number that was given, and the link of its row. (A row that is gone leaves its number; [`super::history::verify`] tells.)
+pub(super) fn head(connection: &Connection) -> rusqlite::Result<Anchor> {
+    let sql = "SELECT given.seq, ledger.chain FROM sqlite_sequence AS given LEFT JOIN ledger ON ledger.seq = given.seq WHERE given.name = 'ledger'";
+    let anchor = |row: &Row<'_>| Ok(Anchor { seq: row.get(0)?, link: link(row, 1)?.unwrap_or_default() });
+    Ok(connection.prepare_cached(sql)?.query_row([], anchor).optional()?.unwrap_or_default())
 }

@@ -14,7 +14,7 @@ use rustls_platform_verifier::Verifier;
 /// The client's side of TLS. `ca_file` holds PEM certificates that are trusted besides those of the host.
 ///
 /// The error says what is wrong with the file, or why the host's certificates cannot be had.
-pub(super) fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+pub(crate) fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(ring::default_provider());
     let verifier = match ca_file {
         None => Verifier::new(Arc::clone(&provider)),
