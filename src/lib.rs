@@ -7,45 +7,54 @@
 //! due    -> claim -> revalidate against the latest session -> render -> Message -> gate -> deliver -> Outcome -> settle -> ledger
 //! ```
 //!
-//! The modules stand in the order in which data meets them. The first group is pure: no clock, no I/O, no logging.
+//! The modules stand in groups, in the order in which data meets them. Who may import whom is a table in `tests/it/architecture.rs`.
 
+// Values: what is said, told, known and written down.
 pub mod contact;
 pub mod entry;
-pub mod feedback;
+pub mod evidence;
 pub mod guard;
-pub(crate) mod http_client;
 pub mod json_pointer;
 pub mod known;
 pub mod ledger;
 pub mod message;
 pub mod notice;
 pub mod outcome;
-pub mod pace;
-pub mod plan;
 pub mod receipt;
-pub mod render;
-pub mod retry;
 pub mod session;
-pub mod staff;
 pub mod suppression;
 
-pub mod evidence;
+// Rules: no clock, no store, no network, no log.
+pub mod feedback;
+pub mod pace;
+pub mod plan;
 pub mod preview;
+pub mod render;
+pub mod retry;
+pub mod staff;
+pub mod zone;
 
-pub mod access;
-pub mod alert;
-pub mod cli;
+// From a source into the store.
 pub mod clock;
-pub mod config;
-pub mod daemon;
-pub mod deliver;
-pub mod desk;
-pub mod digest;
-pub mod dispatch;
+pub(crate) mod http_client;
 pub mod outbox;
-pub mod simulate;
 pub mod source;
 pub(crate) mod tls;
 pub mod walk;
+
+// From the store to a server.
+pub mod alert;
+pub mod deliver;
+pub mod digest;
+pub mod dispatch;
+
+// For whoever looks.
+pub mod access;
+pub mod desk;
+pub mod simulate;
 pub mod web;
-pub mod zone;
+
+// What knows the configuration.
+pub mod cli;
+pub mod config;
+pub mod daemon;
