@@ -44,6 +44,9 @@ pub struct Known {
     pub person: Option<String>,
     /// Reminder texts that went, or are about to go, to the participant's numbers because of other sessions: the latest hundred or so.
     pub reminded: Vec<Reminded>,
+    /// Where, and for which starts, this very person is told of another participation that stands: at the same address, at the hour of one that was
+    /// told here. Read only of whoever is off the list, or cancelled.
+    pub expected: Vec<(Address, DateTime<Utc>)>,
     /// The numbers that the participant has texts to, and what is known of each.
     pub numbers: Vec<(PhoneNumber, Number)>,
     /// All of the participant's notices.
@@ -89,6 +92,7 @@ impl Known {
             said: None,
             person: None,
             reminded: Vec::new(),
+            expected: Vec::new(),
             numbers: Vec::new(),
             notices: Vec::new(),
         }

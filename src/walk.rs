@@ -153,13 +153,17 @@ async fn plan<'a>(
     policy: &'a Policy,
     now: DateTime<Utc>,
 ) -> outbox::Result<Planned<'a>> {
-    let seen = seen(outbox, source, snapshot, now).await?;
+    let mut seen = seen(outbox, source, snapshot, now).await?;
     let policy_digest = policy.digest();
     let all = seen.as_ref().is_none_or(|s| s.policy_digest != policy_digest || !policy.believes(s.last_snapshot_at, now));
     let fill = Fill::of(snapshot, seen.as_ref());
     let mut missing = missing(snapshot, seen.as_ref(), all, policy.not_joined.is_some(), now);
     let unlisted: Vec<SessionId> = missing.iter().filter(|(_, why)| *why == Presence::Absent).map(|(id, _)| *id).collect();
     let mut beside = elsewhere.beside(outbox, (source, snapshot), &unlisted, policy, now).await?;
+    let carried = held::carried(outbox, source, &beside.from, now).await?;
+    if let Some(seen) = &mut seen {
+        seen.guard.members.extend(carried.iter().cloned());
+    }
     let mut moves = std::mem::take(&mut beside.moves);
     missing.retain(|(id, _)| !moves.contains_key(id));
     let mut changed = if fill == Fill::Waits { Vec::new() } else { changed(snapshot, &beside, seen.as_ref(), all) };
@@ -179,7 +183,10 @@ async fn plan<'a>(
     walker.first_fill = fill == Fill::First && !policy.adopt_invites;
     walker.adopting = seen.iter().flat_map(|s| s.adopting.iter().copied()).collect();
     walker.read(outbox, &ids).await?;
-    if let Some(seen) = &seen {
+    // A first list is news, but for what another source said before.
+    let first = (seen.is_none() && !beside.from.is_empty()).then(|| held::first(carried.clone(), now));
+    let judged = seen.as_ref().or(first.as_ref());
+    if let Some(seen) = judged {
         let listed_there: Vec<&Session> = moves.iter().map(|(id, (_, said))| beside.together.get(id).unwrap_or(said)).collect();
         walker.judge(outbox, snapshot, seen, (&changed, &missing, &listed_there)).await?;
         walker.keeps_back(&mut changed, seen);
@@ -196,7 +203,7 @@ async fn plan<'a>(
     let work: Vec<Work<'a>> = listed.chain(missing).chain(moves).chain(marked).collect();
     let sessions = walker.sessions(&work);
     let told = snapshot.told();
-    let guard = walker.guard_change(seen.as_ref(), &sessions);
+    let guard = walker.guard_change(judged, &carried, &sessions);
     let (planned, guarded) = (sessions.len(), walker.ruling.waiting.len());
     let report = Report {
         sessions: snapshot.sessions.len(),
@@ -206,7 +213,8 @@ async fn plan<'a>(
         waits: fill == Fill::Waits,
         applied: Applied::default(),
     };
-    let filled = fill != Fill::Waits;
+    // A change is told of by itself, and ends no first fill.
+    let filled = fill == Fill::First || seen.as_ref().is_some_and(|seen| seen.filled);
     let (faults, also) = (told.lines(), beside.also);
     let walk = Walk { source: source.to_owned(), at: now, heard: true, policy_digest, sessions, faults, guard, filled, adopting, also };
     Ok(Planned { walk, work, walker, report })
@@ -331,7 +339,7 @@ fn changed<'a>(snapshot: &'a Snapshot, beside: &Beside, seen: Option<&Seen>, all
 /// A session of another source is told in another way now. One that is held as absent or guarded is looked at when its own source tells it again.
 /// What its own source says twice stays so until that one is read again.
 fn differs<'s>(together: &'s Session, stored: &StoredSession, beside: &Beside) -> Option<&'s Session> {
-    let is_twice = stored.ambiguous.iter().any(|(_, why)| why.starts_with(ambiguity::TWICE));
+    let is_twice = stored.ambiguous.iter().any(|(_, why)| ambiguity::is_told_twice(why));
     let by_itself = is_twice && together.twice.is_empty() && !beside.yielded.contains(&stored.id);
     let counts = matches!(stored.presence, Presence::Listed | Presence::Unheard) && !by_itself;
     (counts && digest(together) != stored.digest).then_some(together)
@@ -518,7 +526,8 @@ impl Walker<'_> {
                 None => Presence::Absent,
             };
             if person.presence == Presence::Unheard && !session.twice.is_empty() {
-                person.ambiguous = Some(format!("{}{} stands twice, with different content", ambiguity::TWICE, session.id));
+                let whose = |p: &Participant| p.ambiguous.clone().filter(|why| why.starts_with("SessionId "));
+                person.ambiguous = session.participants.iter().find_map(whose).or_else(|| Some(ambiguity::twice(session.id)));
             }
         }
         departed

@@ -103,9 +103,11 @@ fn misled<'a>(seen: &'a Seen, notes: &'a Notes, now: DateTime<Utc>) -> impl Iter
         let last = known.notices.iter().filter(arrived).max_by_key(|n| (n.heard_at(), n.notice.due_at))?;
         let (told, off) = (last.notice.start, last.notice.occasion == Occasion::Cancelled);
         let right = if known.cancelled { off } else { !off && told == session.start };
+        // They stand at that hour in another entry of the list.
+        let expected = known.cancelled && known.expected.contains(&(last.notice.address.clone(), told));
         // Somebody else tells them.
         let elsewhere = session.participant(*id).is_some_and(|p| p.auto_deliver == AutoDeliver::Nobody);
-        if right || elsewhere || told.max(session.start) <= now - BEGUN {
+        if right || expected || elsewhere || told.max(session.start) <= now - BEGUN {
             return None;
         }
         let says_so = |n: &&KnownNotice| match n.notice.occasion {

@@ -16,6 +16,7 @@ use super::recipient::{Recipient, silenced};
 use crate::contact::Address;
 use crate::known::KnownNotice;
 use crate::notice::{Decision, Notice, Occasion, Omission, Reason};
+use crate::session::Role;
 
 /// A cancellation is worth telling for so long after the start.
 const CANCELLED_USEFUL: TimeDelta = TimeDelta::minutes(5);
@@ -106,12 +107,22 @@ impl Case<'_> {
         let told = last.notice.start;
         let useful_until = told + CANCELLED_USEFUL;
         let planned = self.settled(self.known.facts_known_at.max(last.heard_at()), told);
+        if self.is_expected_then(&to, told) {
+            return omit(Reason::Superseded, Some(planned));
+        }
         if self.known.facts_known_at >= told || planned.max(self.now) >= useful_until {
             return omit(Reason::Started, Some(planned));
         }
         let key = self.key_of(Occasion::Cancelled, None, (&to.address, told), &last.notice.key.to_string());
         let due_at = self.kept_out_of_quiet_hours(planned, told, &to);
         Some(Decision::Send(Notice { start: told, useful_until, ..self.notice(Occasion::Cancelled, None, key, due_at, &to) }))
+    }
+
+    /// They stand at that hour all the same, in another entry of the list: it was made anew, or was there twice. A host may have several sessions.
+    fn is_expected_then(&self, to: &Recipient<'_>, told: DateTime<Utc>) -> bool {
+        let person = self.participant;
+        let is_named = !person.name.expose().trim().is_empty() || !person.external_id.trim().is_empty();
+        is_named && person.role != Role::Host && self.known.expected.iter().any(|(address, start)| *address == to.address && *start == told)
     }
 
     /// A change that nobody needs to hear of: the pending invite takes the new facts.

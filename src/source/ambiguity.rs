@@ -10,8 +10,18 @@ use std::collections::hash_map::Entry;
 use crate::contact::ConnectCode;
 use crate::session::{ParticipationId, Session, SessionId, Snapshot};
 
-/// How the reason begins when one SessionId is told twice.
-pub const TWICE: &str = "SessionId ";
+/// How the reason ends when one source tells a SessionId twice, differently.
+const TWICE: &str = "stands twice, with different content";
+
+/// Why a session that one source tells twice is ambiguous.
+pub fn twice(id: SessionId) -> String {
+    format!("SessionId {id} {TWICE}")
+}
+
+/// One source tells it twice, by a reason of [`mark`].
+pub fn is_told_twice(why: &str) -> bool {
+    why.ends_with(TWICE)
+}
 
 /// What must be one person's alone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,13 +56,22 @@ fn same(one: &str, other: &str) -> bool {
 
 /// Marks ambiguous participants, with whom they are confused (never with what).
 pub fn mark(snapshot: &mut Snapshot) {
-    mark_sessions(snapshot);
+    mark_all(snapshot, twice);
+}
+
+/// Likewise what several sources tell together: each session at most once by each of them.
+pub fn mark_together(union: &mut Snapshot) {
+    mark_all(union, |id| format!("SessionId {id} stands in two sources, with different content"));
+}
+
+fn mark_all(snapshot: &mut Snapshot, differs: impl Fn(SessionId) -> String) {
+    mark_sessions(snapshot, differs);
     mark_participations(snapshot);
     mark_codes(snapshot);
 }
 
 /// The same SessionId twice: once if identical, else every participant of the one that is kept is ambiguous.
-fn mark_sessions(snapshot: &mut Snapshot) {
+fn mark_sessions(snapshot: &mut Snapshot, differs: impl Fn(SessionId) -> String) {
     let mut places: HashMap<SessionId, usize> = HashMap::with_capacity(snapshot.sessions.len());
     let mut kept = Vec::with_capacity(snapshot.sessions.len());
     for session in std::mem::take(&mut snapshot.sessions) {
@@ -66,7 +85,8 @@ fn mark_sessions(snapshot: &mut Snapshot) {
                 if first.twice == session.twice && same(&first.record, &session.record) {
                     continue;
                 }
-                let why = format!("{TWICE}{} stands twice, with different content", session.id);
+                let by_one = !first.twice.is_empty() || !session.twice.is_empty();
+                let why = if by_one { twice(session.id) } else { differs(session.id) };
                 // The people of both are held under the one session; the longer record is kept so that a removal is none.
                 let mut people = std::mem::take(&mut first.participants);
                 people.extend(session.participants.into_iter().filter(|p| people.iter().all(|q| q.id != p.id)).collect::<Vec<_>>());

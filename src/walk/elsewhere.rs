@@ -252,7 +252,7 @@ impl Elsewhere {
             let all = other.into_iter().chain(said.get(id).map(|s| (*s).clone())).chain(also.cloned());
             union.sessions.extend(all.map(ambiguity::unmarked));
         }
-        ambiguity::mark(&mut union);
+        ambiguity::mark_together(&mut union);
         beside.together = union.sessions.into_iter().map(|session| (session.id, session)).collect();
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! What the guard holds in a walk: its question put, and its answer done.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{DateTime, Kept, Looked, Presence, Scene, SessionId, Utc, WalkedSession, Walker, differ, guard};
-use crate::guard::{GuardChange, GuardKind};
+use crate::guard::{GuardChange, GuardKind, GuardSet, Member};
 use crate::known::KnownMap;
 use crate::notice::{Decision, Occasion};
 use crate::outbox::{self, Outbox, Seen};
@@ -15,15 +15,43 @@ use crate::source::kept;
 /// Sessions of a snapshot that differ, with their digests; those that are not in it; and those that another source lists instead, as it says them.
 type Work<'a> = (&'a [(Cow<'a, Session>, String)], &'a [(SessionId, Presence)], &'a [&'a Session]);
 
+/// What waits, or was decided, of sessions that move here: it goes with them. (What a source says of a session that the guard keeps under another
+/// source, while that one is read, is no move: see [`super::Elsewhere`].)
+pub(super) async fn carried(
+    outbox: &dyn Outbox,
+    source: &str,
+    from: &HashMap<SessionId, String>,
+    now: DateTime<Utc>,
+) -> outbox::Result<Vec<Member>> {
+    let places: BTreeSet<&String> = from.values().filter(|place| *place != source).collect();
+    let mut carried = Vec::new();
+    for place in places {
+        let members = outbox.seen_from(place, now).await?.map(|seen| seen.guard.members).unwrap_or_default();
+        carried.extend(members.into_iter().filter(|member| from.get(&member.session) == Some(place)));
+    }
+    Ok(carried)
+}
+
+/// What is known of a source that was never read.
+pub(super) fn first(members: Vec<Member>, now: DateTime<Utc>) -> Seen {
+    let guard = GuardSet { members, passed: Vec::new() };
+    Seen { policy_digest: String::new(), last_snapshot_at: now, guard, filled: false, adopting: Vec::new(), sessions: HashMap::new() }
+}
+
 impl Walker<'_> {
     /// Asks the guard.
     pub(super) async fn judge(&mut self, outbox: &dyn Outbox, snapshot: &Snapshot, seen: &Seen, work: Work<'_>) -> outbox::Result<()> {
         let looked = self.looked(work, seen);
         let people = looked.iter().flat_map(|l| &l.whats).filter(|w| w.kind.of_people()).map(|w| w.counts).sum::<usize>();
+        let comes = self.places.keys().filter(|id| !seen.sessions.contains_key(id)).filter_map(|id| Some(&self.before.get(id)?.1));
+        let comes: Vec<&Session> = comes.filter(|was| takes_place(was, self.now)).collect();
+        let stood = seen.sessions.values().filter(|s| s.start > self.now && s.presence != Presence::Gone).count();
+        let people_of = |was: &&Session| was.participants.iter().filter(|p| p.presence != Presence::Gone).count();
+        let people_who_come: usize = comes.iter().map(people_of).sum();
         let scene = Scene {
-            sessions: seen.sessions.values().filter(|s| s.start > self.now && s.presence != Presence::Gone).count(),
+            sessions: stood + comes.len(),
             // Few are never too many: then nobody need be counted.
-            people: if people > guard::ALWAYS { outbox.people(self.source, self.now).await? } else { 0 },
+            people: if people > guard::ALWAYS { outbox.people(self.source, self.now).await? + people_who_come } else { 0 },
             empty: snapshot.sessions.is_empty() && snapshot.faults.is_empty(),
             looked: &looked,
             set: &seen.guard,
@@ -105,8 +133,12 @@ impl Walker<'_> {
     }
 
     /// What changes in the guard's set: what was decided, and what is done with whoever counts as cancelled.
-    pub(super) fn guard_change(&self, seen: Option<&Seen>, sessions: &[WalkedSession]) -> GuardChange {
+    pub(super) fn guard_change(&self, seen: Option<&Seen>, carried: &[Member], sessions: &[WalkedSession]) -> GuardChange {
         let mut change = self.ruling.change.clone();
+        let of = |member: &&Member, places: &[(SessionId, GuardKind)]| places.contains(&(member.session, member.kind));
+        let joined: Vec<(SessionId, GuardKind)> = change.joins.iter().map(|m| (m.session, m.kind)).collect();
+        let stays = carried.iter().filter(|m| !of(m, &change.leaves) && !of(m, &joined)).cloned();
+        change.joins.extend(stays);
         let Some(seen) = seen.filter(|seen| !seen.guard.members.is_empty()) else { return change };
         let gone: HashSet<SessionId> = sessions.iter().filter(|s| s.presence == Presence::Gone).map(|s| s.id).collect();
         change.leaves.extend(seen.guard.members.iter().filter(|m| gone.contains(&m.session)).map(|m| (m.session, m.kind)));

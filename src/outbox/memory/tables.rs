@@ -12,7 +12,7 @@ use crate::guard::{GuardKind, Member, Standing};
 use crate::known::resend::{Resent, again};
 use crate::known::{Known, KnownNotice, REMINDED_MAX, Reminded, SHARED_MAX};
 use crate::ledger::{Anchor, CHECKPOINT, LedgerRow};
-use crate::notice::{Notice, NoticeKey, Omission, Reason};
+use crate::notice::{Notice, NoticeKey, Occasion, Omission, Reason};
 use crate::outbox::transition::{Doubt, Recovery, Row};
 use crate::outbox::words::resent;
 use crate::outbox::{
@@ -313,7 +313,30 @@ impl Tables {
         notices.sort_by_key(|n| (n.notice.due_at, n.notice.key));
         let reminded = self.reminded(source, session, &notices);
         let numbers = self.numbers(known.person.as_deref(), &notices);
-        Some(Known { reminded, numbers, notices, ..known.clone() })
+        let is_off = known.cancelled || known.absent_since.is_some();
+        let expected = if is_off { self.expected((session, participation), known, &notices) } else { Vec::new() };
+        Some(Known { reminded, expected, numbers, notices, ..known.clone() })
+    }
+
+    /// Where the same person is told of another participation that stands, for the starts of these notices.
+    fn expected(&self, this: (SessionId, ParticipationId), known: &Known, notices: &[KnownNotice]) -> Vec<(Address, DateTime<Utc>)> {
+        let told: HashSet<(&Address, DateTime<Utc>)> = notices.iter().map(|n| (&n.notice.address, n.notice.start)).collect();
+        let stands = |at: &(&Address, DateTime<Utc>)| {
+            self.rows.values().map(|row| &row.entry).any(|e| {
+                let pending =
+                    matches!(e.state, State::Waiting | State::Claimed | State::Sending | State::Accepted | State::Unknown | State::Held);
+                let told = pending || e.reason == Some(Reason::Adopted);
+                let other = self.participants.get(&(e.source.clone(), e.notice.session, e.notice.participation));
+                (&e.notice.address, e.notice.start) == *at
+                    && told
+                    && e.notice.occasion != Occasion::Cancelled
+                    && (e.notice.session, e.notice.participation) != this
+                    && other.is_some_and(|o| {
+                        o.person.is_some() && o.person == known.person && o.start == at.1 && !o.cancelled && o.absent_since.is_none()
+                    })
+            })
+        };
+        told.into_iter().filter(stands).map(|(address, start)| (address.clone(), start)).collect()
     }
 
     /// What is known of the numbers of these notices.

@@ -2,7 +2,7 @@
 //!
 //! Every list is in an order that is total, so that two stores, or two reads, agree. Each is a search or a walk of an index.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::{Type, Value};
@@ -188,7 +188,7 @@ pub(super) fn participant(connection: &Connection, source: &str, session: Sessio
     let answered_start = answered_start.flatten();
     let reminded = reminded(connection, source, session, &notices)?;
     let numbers = numbers(connection, (source, session, id), &notices)?;
-    connection.prepare_cached(sql)?.query_row(ids, |row| {
+    let known = connection.prepare_cached(sql)?.query_row(ids, |row| {
         Ok(Known {
             first_seen: at(row, 0)?,
             session_seen: at(row, 12)?,
@@ -205,10 +205,41 @@ pub(super) fn participant(connection: &Connection, source: &str, session: Sessio
             said: said(row)?,
             person: row.get(11)?,
             reminded,
+            expected: Vec::new(),
             numbers,
             notices,
         })
-    })
+    })?;
+    let is_off = known.cancelled || known.absent_since.is_some();
+    let expected = if is_off { expected(connection, (source, session, id), &known.notices)? } else { Vec::new() };
+    Ok(Known { expected, ..known })
+}
+
+/// Whether the same person is told at that address of another participation that stands, for that very start. Who is not known is nobody else's.
+pub(super) const EXPECTED: &str = "SELECT EXISTS (
+     SELECT 1 FROM notice AS theirs INDEXED BY notice_start
+     JOIN participant AS other ON other.source = theirs.source AND other.session_id = theirs.session_id
+         AND other.participation_id = theirs.participation_id
+     JOIN participant AS this ON this.source = ?1 AND this.session_id = ?2 AND this.participation_id = ?3
+     WHERE theirs.start_at = ?5 AND theirs.address = seal_alike('address', ?4) AND theirs.occasion <> 'cancelled'
+         AND (theirs.state IN ('waiting', 'claimed', 'sending', 'accepted', 'unknown', 'held') OR theirs.reason = 'adopted')
+         AND other.person = this.person AND other.start_at = ?5 AND NOT other.cancelled AND other.absent_since IS NULL
+         AND (other.session_id, other.participation_id) <> (this.session_id, this.participation_id))";
+
+fn expected(
+    connection: &Connection,
+    (source, session, id): (&str, SessionId, ParticipationId),
+    notices: &[KnownNotice],
+) -> rusqlite::Result<Vec<(Address, DateTime<Utc>)>> {
+    let told: HashSet<(&Address, DateTime<Utc>)> = notices.iter().map(|n| (&n.notice.address, n.notice.start)).collect();
+    let mut found = Vec::new();
+    for (address, start) in told {
+        let values = params![source, session.0, id.0, address.expose(), ms(start)];
+        if connection.prepare_cached(EXPECTED)?.query_row(values, |row| row.get(0))? {
+            found.push((address.clone(), start));
+        }
+    }
+    Ok(found)
 }
 
 pub(super) const HEARD: &str = "SELECT EXISTS (SELECT 1 FROM heard WHERE address_key = seal_alike('suppression', ?1))";
@@ -585,6 +616,7 @@ mod tests {
             (reply::OPEN.to_owned(), "USING INDEX notice_number (address=? AND start_at>?)", "SCAN notice"),
             (reply::WAITING.to_owned(), "USING INDEX answer_waiting", sorted),
             (REMINDED.to_owned(), "USING INDEX notice_number (address=?)", "TEMP B-TREE"),
+            (EXPECTED.to_owned(), "USING INDEX notice_start (start_at=?)", "SCAN theirs"),
             (SHARED.to_owned(), "USING INDEX notice_number (address=?)", "TEMP B-TREE"),
             (HEARD.to_owned(), "SEARCH heard USING PRIMARY KEY", "SCAN heard"),
             (COUNTS.to_owned(), "USING COVERING INDEX notice_state", "TEMP B-TREE"),

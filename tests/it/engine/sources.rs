@@ -1,5 +1,6 @@
 //! Several sources: what one says beside the other.
 
+use punctual::guard::Verdict;
 use punctual::session::Snapshot;
 
 use super::*;
@@ -193,6 +194,20 @@ async fn the_first_fill_ends_with_the_first_list_that_is_whole_and_not_empty() {
     assert_eq!(world.told(4).await[0], "invite accepted", "who comes later is new");
 }
 
+#[tokio::test]
+async fn one_change_by_itself_ends_no_first_fill() {
+    let world = World::with("2026-11-24T09:00:00Z", CUT_OVER);
+    let all: Vec<Value> = (1..=5).map(|id| session(id, TWO_DAYS, 100_000_000 + id)).collect();
+    world.walk_some(&json!([]), Extent::Whole, &world.policy).await;
+    world.walk_some(&json!([all[0]]), Extent::Change, &world.policy).await;
+    world.go("2026-11-24T09:05:00Z").await;
+    assert_eq!(world.told(1).await, WAITS, "it is told of by itself: that is news");
+    world.walk_some(&json!(all), Extent::Whole, &world.policy).await;
+    world.go("2026-11-24T09:10:00Z").await;
+    assert_eq!(world.sent(), 1, "the others were announced by somebody else");
+    assert_eq!(world.told(2).await[0], "invite cancelled adopted");
+}
+
 /// A session of two people.
 fn of_two(id: i64) -> Value {
     let mut both = session(id, TWO_DAYS, 100_000_000 + id);
@@ -263,11 +278,27 @@ async fn two_sources_that_agree_again_are_believed_although_one_says_nothing_new
     world.walk_of("b", &[other]).await;
     assert_eq!(world.told(1).await[1], "reminder 1h held ambiguous");
     world.walk_of("b", std::slice::from_ref(&one)).await;
-    let rests = walk::rests(&*world.outbox, "a", &world.policy, world.clock.now()).await.unwrap();
-    assert_eq!(rests, None, "it has to be read again, whatever it says");
+    assert_eq!(world.told(1).await, WAITS, "although a, whose session it is, was not read");
     world.walk_of("a", &[one]).await;
     assert_eq!(world.told(1).await, WAITS);
     assert!(walk::rests(&*world.outbox, "a", &world.policy, world.clock.now()).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn the_new_time_of_a_pushed_session_is_told_when_the_other_source_says_it_too() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    let (one, other) = (session(1, TWO_DAYS, 100_000_001), session(1, "2026-11-26T18:00:00", 100_000_001));
+    world.walk_some(&json!([one]), Extent::Whole, &world.policy).await;
+    world.walk_of("b", std::slice::from_ref(&one)).await;
+    world.go("2026-11-24T09:05:00Z").await;
+    let told = world.sent();
+    world.walk_some(&json!([other]), Extent::Change, &world.policy).await;
+    assert_eq!(world.told(1).await[1], "reminder 1h held ambiguous");
+    world.set("2026-11-24T09:06:00Z");
+    world.walk_of("b", std::slice::from_ref(&other)).await;
+    world.go("2026-11-24T09:10:00Z").await;
+    assert_eq!(world.sent(), told + 1, "{:?}", world.told(1).await);
+    assert!(world.last_mail().contains("Subject: New time"), "{}", world.last_mail());
 }
 
 #[tokio::test]
@@ -352,6 +383,68 @@ async fn sessions_that_go_to_another_source_and_change_on_the_way_wait() {
     }
 }
 
+/// Twelve sessions of `old`, told of; then `new` is configured in its place, and lists them changed so. What was told before that.
+async fn replaced(world: &World, change: &dyn Fn(&mut Vec<Value>), before: &[&str]) -> (Vec<Value>, usize) {
+    let mut all: Vec<Value> = (1..=12).map(|id| session(id, TWO_DAYS, 100_000_000 + id)).collect();
+    world.walk_of("old", &all).await;
+    world.go("2026-11-24T09:05:00Z").await;
+    let told = world.sent();
+    let good = all.clone();
+    change(&mut all);
+    for what in before {
+        match *what {
+            "slips" => drop(world.walk_of("old", &all).await),
+            "rejected" => drop(world.outbox.decide_guard(Verdict::Reject, None, None, world.clock.now()).await.unwrap()),
+            other => panic!("{other}"),
+        }
+    }
+    world.outbox.configure(&["new".to_owned()], world.clock.now()).await.unwrap();
+    world.set("2026-11-24T09:30:00Z");
+    for minute in 30..33 {
+        world.go(&format!("2026-11-24T09:{minute}:00Z")).await;
+        world.walk_of("new", &all).await;
+    }
+    world.go("2026-11-24T09:50:00Z").await;
+    (good, told)
+}
+
+#[tokio::test]
+async fn a_source_in_the_place_of_another_one_is_held_against_what_that_one_said() {
+    let slip = |all: &mut Vec<Value>| {
+        let before = all.clone();
+        for n in 0..all.len() {
+            let next = &before[(n + 1) % before.len()]["Participants"][1];
+            all[n]["Participants"][1]["ParticipantEmailAddress"] = next["ParticipantEmailAddress"].clone();
+        }
+    };
+    let cancel = |all: &mut Vec<Value>| all.iter_mut().for_each(|s| s["ScheduleType"] = json!("Cancelled"));
+    let shift = |all: &mut Vec<Value>| all.iter_mut().for_each(|s| s["ScheduleTs"] = json!("2026-11-26T20:00:00"));
+    let changes: [Named<'_, Vec<Value>>; 3] = [(&slip, "slip"), (&cancel, "cancel"), (&shift, "shift")];
+    for (change, what) in changes {
+        for before in [&[][..], &["slips"], &["slips", "rejected"]] {
+            let world = World::new("2026-11-24T09:00:00Z");
+            let (good, told) = replaced(&world, change, before).await;
+            assert_eq!(world.sent(), told, "{what} after {before:?}: {:?}", world.told(1).await);
+            let waits = !world.outbox.guards().await.unwrap().is_empty();
+            assert_eq!(waits, !before.contains(&"rejected"), "{what} after {before:?}");
+            // As it was: nothing waits, and nothing was lost.
+            world.walk_of("new", &good).await;
+            world.go("2026-11-24T10:00:00Z").await;
+            assert_eq!(world.sent(), told, "{what} after {before:?}, mended");
+            assert!(world.outbox.guards().await.unwrap().is_empty(), "{what} after {before:?}, mended");
+        }
+    }
+    // What an operator accepts is told.
+    let world = World::new("2026-11-24T09:00:00Z");
+    let (_, told) = replaced(&world, &shift, &[]).await;
+    let mut all: Vec<Value> = (1..=12).map(|id| session(id, TWO_DAYS, 100_000_000 + id)).collect();
+    shift(&mut all);
+    assert_eq!(world.outbox.accept_guard(None, world.clock.now()).await.unwrap(), 12);
+    world.walk_of("new", &all).await;
+    world.go("2026-11-24T10:00:00Z").await;
+    assert_eq!(world.sent(), told + 12, "each is told the new time");
+}
+
 #[tokio::test]
 async fn sessions_that_go_to_another_source_unchanged_are_not_held() {
     for polls in ["ab", "ba", "baa", "abab"] {
@@ -364,6 +457,71 @@ async fn sessions_that_go_to_another_source_unchanged_are_not_held() {
         assert_eq!(world.sent(), before, "{polls}");
         assert!(world.outbox.guards().await.unwrap().is_empty(), "{polls}");
         assert_eq!(world.told(101).await, WAITS, "{polls}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_stands_at_that_hour_in_another_entry_is_not_told_that_it_is_cancelled() {
+    let pat = |session: &mut Value, id: i64, code: i64| {
+        let person = &mut session["Participants"][1];
+        (person["ParticipationId"], person["ConnectCode"]) = (json!(id), json!(code));
+        (person["ParticipantEmailAddress"], person["ParticipantFullName"]) = (json!("pat@example.com"), json!("Pat Example"));
+    };
+    let booked = |id: i64, code: i64| {
+        let mut session = session(id, TWO_DAYS, code);
+        pat(&mut session, id * 10 + 1, code);
+        session
+    };
+    let one = booked(1, 100_000_001);
+    let again = |change: &dyn Fn(&mut Value)| {
+        let mut other = one.clone();
+        change(&mut other);
+        other
+    };
+    let mut twice = one.clone();
+    let mut second = one["Participants"][1].clone();
+    (second["ParticipationId"], second["ConnectCode"]) = (json!(55), json!(100_000_055));
+    twice["Participants"].as_array_mut().unwrap().push(second);
+    let off = again(&|s| s["ScheduleType"] = json!("Cancelled"));
+    let (later, other) = ("2026-11-27T15:00:00", booked(2, 100_000_002));
+    let made_anew = |change: &dyn Fn(&mut Value)| {
+        let mut other = other.clone();
+        change(&mut other);
+        vec![other]
+    };
+    let cases: [(&str, &Value, Vec<Value>, usize); 9] = [
+        ("they are put in again", &one, vec![again(&|s| pat(s, 55, 100_000_055))], 0),
+        ("the session is made anew", &one, vec![other.clone()], 0),
+        ("it is cancelled by word, and made anew", &one, vec![off.clone(), other.clone()], 0),
+        ("one of two entries is taken out", &twice, vec![one.clone()], 0),
+        ("it is gone", &one, vec![], 1),
+        ("it is made anew at another hour", &one, made_anew(&|s| s["ScheduleTs"] = json!(later)), 1),
+        (
+            "it is made anew for somebody else at that address",
+            &one,
+            made_anew(&|s| s["Participants"][1]["ParticipantFullName"] = json!("Sam")),
+            1,
+        ),
+        (
+            "it is made anew for them at another address",
+            &one,
+            made_anew(&|s| s["Participants"][1]["ParticipantEmailAddress"] = json!("x@example.com")),
+            1,
+        ),
+        ("both are cancelled", &one, vec![off, made_anew(&|s| s["ScheduleType"] = json!("Cancelled")).remove(0)], 1),
+    ];
+    for (what, before, after, cancelled) in cases {
+        let world = World::new("2026-11-24T09:00:00Z");
+        let rest = session(99, TWO_DAYS, 100_000_099);
+        world.walk_of("a", &[before.clone(), rest.clone()]).await;
+        world.go("2026-11-24T09:05:00Z").await;
+        for now in ["2026-11-24T10:00:00Z", "2026-11-24T10:06:00Z", "2026-11-24T10:12:00Z"] {
+            world.go(now).await;
+            world.walk_of("a", &[after.clone(), vec![rest.clone()]].concat()).await;
+        }
+        world.go("2026-11-24T10:20:00Z").await;
+        let told = world.entries().await.into_iter().filter(|e| e.state == State::Accepted && e.notice.occasion == Occasion::Cancelled);
+        assert_eq!(told.count(), cancelled, "{what}: {:?}, {:?}", world.told(1).await, world.told(2).await);
     }
 }
 
