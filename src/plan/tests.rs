@@ -163,7 +163,7 @@ impl World {
         self.decide()
             .iter()
             .map(|d| match d {
-                Decision::Send(n) => format!("{}@{}", n.rule.as_deref().unwrap_or(n.occasion.as_str()), crate::preview::rfc3339(n.due_at)),
+                Decision::Send(n) => format!("{}@{}", n.rule.as_deref().unwrap_or(n.occasion.as_str()), crate::zone::rfc3339(n.due_at)),
                 Decision::Omit(o) => {
                     format!("{}!{}", o.rule.as_deref().unwrap_or_else(|| o.occasion.map_or("all", Occasion::as_str)), o.reason)
                 }

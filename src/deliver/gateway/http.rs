@@ -247,6 +247,7 @@ impl Transport for Http {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json_pointer::At;
 
     fn settings(url: &str, body: &str) -> Settings {
         Settings {
@@ -332,7 +333,7 @@ mod tests {
     fn rules_decide_before_the_status() {
         let rule = |pointer: Option<&str>, text: &str, means| Rule {
             status: Vec::new(),
-            at: pointer.map(|pointer| rules::At { pointer: pointer.to_owned(), one_of: vec![text.to_owned()] }),
+            at: pointer.map(|pointer| At { pointer: pointer.to_owned(), one_of: vec![text.to_owned()] }),
             contains: pointer.is_none().then(|| text.to_owned()),
             means,
         };
