@@ -12,9 +12,15 @@
 //! sender, contact and links. Nor is what a host is called and called at. Short numbers count only as numbers, and dates are none. The recipient's
 //! own code, and what we reckoned (dates, the session's id), is taken out before digits are looked at.
 
+mod base64;
+mod bytes;
 mod digits;
+mod parts;
 mod reading;
 mod text;
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use mailparse::ParsedMail;
 use mailparse::body::Body;
@@ -23,10 +29,10 @@ use self::digits::Digits;
 use self::text::{Text, Thing};
 use super::context::{TITLES, View};
 use super::{Facts, RenderError, Settings, quoted};
-use crate::contact::ConnectCode;
+use crate::contact::{ConnectCode, Passkey, PersonName};
 use crate::message::Content;
 use crate::session::live::LiveCodes;
-use crate::session::{Participant, ParticipationId, Role, Session};
+use crate::session::{Participant, ParticipationId, RawContact, Role, Session};
 
 /// A date or an id of fewer digits makes up nothing together with what stands beside it.
 const RECKONED_MIN: usize = 5;
@@ -67,7 +73,7 @@ impl Gate {
 
     /// Passes a message, or names what it would have shown.
     pub(super) fn check(&self, content: &Content, facts: &Facts<'_>, view: &View, settings: &Settings) -> Result<(), RenderError> {
-        let search = Search { gate: self, strangers: strangers(facts, settings), own: Own::of(facts, view) };
+        let search = Search { gate: self, facts, strangers: strangers(facts, settings), own: Own::of(facts, view), free: OnceCell::new() };
         match content {
             Content::Email { bytes, .. } => search.mail(bytes),
             Content::Sms { text, .. } => search.text(text),
@@ -93,44 +99,84 @@ fn shown<'s>(texts: impl Iterator<Item = &'s str>) -> Text<'static> {
 }
 
 /// Something of somebody else's.
-struct Stranger {
-    thing: Thing,
-    /// `the connect code of another participant (18620)`
-    what: String,
+struct Stranger<'a> {
+    sought: Sought<'a>,
+    /// `connect code`
+    kind: &'static str,
+    whose: Whose,
 }
 
-/// All that the session knows of others.
-fn strangers(facts: &Facts<'_>, settings: &Settings) -> Vec<Stranger> {
+/// What is searched for. What its source has is read only where it may stand: that takes long.
+enum Sought<'a> {
+    Read(Thing),
+    Address(&'a str),
+    Number(&'a str),
+}
+
+#[derive(Clone, Copy)]
+enum Whose {
+    Session,
+    Person(Role, ParticipationId),
+    /// A record at fault.
+    Unread(Option<ParticipationId>),
+}
+
+impl Sought<'_> {
+    /// It, if a text holds it.
+    fn held_by(&self, text: &Text<'_>) -> Option<Cow<'_, Thing>> {
+        let read = match self {
+            Self::Read(thing) => return text.holds(thing).then_some(Cow::Borrowed(thing)),
+            Self::Address(raw) if text.may_hold_address(raw) => Thing::address(raw),
+            Self::Number(raw) if text.may_hold_number(raw) => Thing::number(raw),
+            Self::Address(_) | Self::Number(_) => None,
+        };
+        read.filter(|thing| text.holds(thing)).map(Cow::Owned)
+    }
+}
+
+impl Stranger<'_> {
+    /// `the connect code of another participant (18620)`
+    fn what(&self) -> String {
+        let whose = match self.whose {
+            Whose::Session => "the session itself".to_owned(),
+            Whose::Person(Role::Host, id) => format!("the host ({id})"),
+            Whose::Person(Role::Participant, id) => format!("another participant ({id})"),
+            Whose::Unread(id) => format!("a participant whose record is at fault{}", in_brackets(id)),
+        };
+        format!("the {} of {whose}", self.kind)
+    }
+}
+
+/// All that the session knows of others. What a host is called and called at is no secret.
+fn strangers<'a>(facts: &Facts<'a>, settings: &Settings) -> Vec<Stranger<'a>> {
     let (session, me) = (facts.session, facts.participant);
     let names_shown = me.role == Role::Host && settings.show_participant_names_to_host;
-    let free = free(session, me, facts.notice.address.expose());
-    let mut all = Vec::new();
-    let mut add = |thing: Option<Thing>, what: &str, whose: &str| {
-        if let Some(thing) = thing.filter(|thing| !free.contains(thing)) {
-            all.push(Stranger { thing, what: format!("the {what} of {whose}") });
-        }
+    let code = |code: Option<ConnectCode>| ("connect code", code.map(|code| Sought::Read(Thing::Code(code.expose()))));
+    let passkey = |passkey: &Option<Passkey>| ("passkey", passkey.as_ref().and_then(|key| Thing::passkey(key.expose())).map(Sought::Read));
+    let address = |raw: &'a RawContact| ("e-mail address", Some(Sought::Address(&raw.0)));
+    let number = |raw: &'a RawContact| ("telephone number", Some(Sought::Number(&raw.0)));
+    let name = |name: Option<&PersonName>| {
+        let shown = name.filter(|_| !names_shown);
+        ("name", shown.and_then(|name| Thing::name(name.expose(), &TITLES)).map(Sought::Read))
     };
-    let code = |code: Option<ConnectCode>| code.map(|code| Thing::Code(code.expose()));
-    add(code(session.code), "connect code", "the session itself");
+    let mut all = Vec::new();
+    let mut add = |whose: Whose, (kind, sought): (&'static str, Option<Sought<'a>>)| {
+        all.extend(sought.map(|sought| Stranger { sought, kind, whose }));
+    };
+    add(Whose::Session, code(session.code));
     for person in session.participants.iter().filter(|p| p.id != me.id) {
-        let whose = whose(person);
-        add(code(person.code), "connect code", &whose);
-        add(person.passkey.as_ref().and_then(|p| Thing::passkey(p.expose())), "passkey", &whose);
-        add(Thing::address(&person.email.0), "e-mail address", &whose);
-        add(Thing::number(&person.sms_number.0), "telephone number", &whose);
-        if !names_shown {
-            add(Thing::name(person.name.expose(), &TITLES), "name", &whose);
+        let whose = Whose::Person(person.role, person.id);
+        add(whose, code(person.code));
+        add(whose, passkey(&person.passkey));
+        if person.role != Role::Host {
+            [address(&person.email), number(&person.sms_number), name(Some(&person.name))].into_iter().for_each(|one| add(whose, one));
         }
     }
     for unread in session.unread.iter().filter(|unread| unread.id != Some(me.id)) {
-        let whose = format!("a participant whose record is at fault{}", in_brackets(unread.id));
-        add(code(unread.code), "connect code", &whose);
-        add(unread.passkey.as_ref().and_then(|p| Thing::passkey(p.expose())), "passkey", &whose);
-        add(Thing::address(&unread.email.0), "e-mail address", &whose);
-        add(Thing::number(&unread.sms_number.0), "telephone number", &whose);
-        if !names_shown {
-            add(unread.name.as_ref().and_then(|name| Thing::name(name.expose(), &TITLES)), "name", &whose);
-        }
+        let whose = Whose::Unread(unread.id);
+        let all =
+            [code(unread.code), passkey(&unread.passkey), address(&unread.email), number(&unread.sms_number), name(unread.name.as_ref())];
+        all.into_iter().for_each(|one| add(whose, one));
     }
     all
 }
@@ -155,8 +201,6 @@ fn free(session: &Session, me: &Participant, told: &str) -> Vec<Thing> {
 struct Own {
     digits: Vec<Vec<u8>>,
     code: Option<ConnectCode>,
-    /// The recipient's name, folded, if it reads like one: another one may be part of it (`Ann and Bob Smith`).
-    name: Option<String>,
 }
 
 impl Own {
@@ -164,41 +208,45 @@ impl Own {
         let code = facts.participant.code;
         let reckoned = [&view.session.date, &view.session.date_short, &view.pass.date, &view.session.id];
         let reckoned = reckoned.into_iter().flat_map(|text| Digits::of(text).runs()).filter(|digits| digits.len() >= RECKONED_MIN);
-        let name = text::folded(facts.participant.name.expose());
-        let like_one = name.split_whitespace().count() <= NAME_MAX && !name.bytes().any(|b| b.is_ascii_digit());
-        Self {
-            digits: code.map(|code| code.expose().into_bytes()).into_iter().chain(reckoned).collect(),
-            code,
-            name: Some(name).filter(|_| like_one),
-        }
+        Self { digits: code.map(|code| code.expose().into_bytes()).into_iter().chain(reckoned).collect(), code }
     }
+}
 
-    fn has(&self, thing: &Thing) -> bool {
-        matches!(thing, Thing::Name(orders) if orders.iter().any(|order| self.name.as_ref().is_some_and(|name| name.contains(order))))
-    }
+/// The recipient's name, folded, if it reads like one: another one may be part of it (`Ann and Bob Smith`).
+fn own_name(me: &Participant) -> Option<String> {
+    let name = text::folded(me.name.expose());
+    let like_one = name.split_whitespace().count() <= NAME_MAX && !name.bytes().any(|b| b.is_ascii_digit());
+    Some(name).filter(|_| like_one)
 }
 
 /// One message under search.
 struct Search<'a> {
     gate: &'a Gate,
-    strangers: Vec<Stranger>,
+    facts: &'a Facts<'a>,
+    strangers: Vec<Stranger<'a>>,
     own: Own,
+    /// What the recipient may be shown. Asked for only of what was found.
+    free: OnceCell<Vec<Thing>>,
 }
 
 impl Search<'_> {
     /// An e-mail: the headers that carry values, and each part.
     fn mail(&self, bytes: &[u8]) -> Result<(), RenderError> {
-        let mail = mailparse::parse_mail(bytes).map_err(|_| unreadable())?;
-        for header in &mail.headers {
+        let (headers, body) = mailparse::parse_headers(bytes).map_err(|_| unreadable())?;
+        for header in &headers {
             if !OURS.iter().any(|ours| header.get_key_ref().eq_ignore_ascii_case(ours)) {
                 self.text(&header.get_value())?;
             }
         }
-        self.parts(&mail)
+        let parse = |bytes| mailparse::parse_mail(bytes).map_err(|_| unreadable());
+        match parts::split(&headers, &bytes[body..]) {
+            Some(parts) => parts.into_iter().try_for_each(|part| self.parts(&parse(part)?)),
+            None => self.parts(&parse(bytes)?),
+        }
     }
 
     fn parts(&self, mail: &ParsedMail<'_>) -> Result<(), RenderError> {
-        mail.subparts.iter().try_for_each(|part| if part.subparts.is_empty() { self.part(part) } else { self.parts(part) })
+        if mail.subparts.is_empty() { self.part(mail) } else { mail.subparts.iter().try_for_each(|part| self.parts(part)) }
     }
 
     fn part(&self, part: &ParsedMail<'_>) -> Result<(), RenderError> {
@@ -211,25 +259,37 @@ impl Search<'_> {
     }
 
     fn text(&self, text: &str) -> Result<(), RenderError> {
-        reading::each(text, &mut |reading| self.one(reading))
+        reading::each_of_text(text, &mut |reading| self.one(reading))
     }
 
     /// One reading of one text.
     fn one(&self, reading: &str) -> Result<(), RenderError> {
         let text = Text::of(reading, &self.own.digits);
-        let is_shown = |thing: &Thing| self.own.has(thing) || self.gate.is_shown(thing);
-        if let Some(stranger) = self.strangers.iter().find(|s| text.holds(&s.thing) && !is_shown(&s.thing)) {
-            return Err(RenderError::Leak { what: stranger.what.clone() });
+        for stranger in &self.strangers {
+            if stranger.sought.held_by(&text).is_some_and(|thing| !self.is_shown(&thing)) {
+                return Err(RenderError::Leak { what: stranger.what() });
+            }
         }
         let codes: Vec<ConnectCode> = text.digits.nines().filter_map(ConnectCode::of).filter(|code| Some(*code) != self.own.code).collect();
-        let held = self.gate.live.holders(&codes).into_iter().find(|(code, _)| !is_shown(&Thing::Code(code.expose())));
-        match held {
+        if codes.is_empty() {
+            return Ok(());
+        }
+        let is_shown = |code: ConnectCode| self.gate.is_shown(&Thing::Code(code.expose()));
+        match self.gate.live.holders(&codes).into_iter().find(|(code, _)| !is_shown(*code)) {
             Some((_, (session, person))) => {
                 let what = format!("the connect code of somebody{} of session {session}", in_brackets(person));
                 Err(RenderError::Leak { what })
             }
             None => Ok(()),
         }
+    }
+
+    /// Nobody's secret, or the recipient's own.
+    fn is_shown(&self, thing: &Thing) -> bool {
+        let Facts { session, participant: me, notice, .. } = self.facts;
+        let free = self.free.get_or_init(|| free(session, me, notice.address.expose()));
+        let in_own_name = |orders: &[String]| own_name(me).is_some_and(|name| orders.iter().any(|order| name.contains(order)));
+        free.contains(thing) || matches!(thing, Thing::Name(orders) if in_own_name(orders)) || self.gate.is_shown(thing)
     }
 }
 
@@ -238,13 +298,6 @@ fn body_of(part: &ParsedMail<'_>) -> Result<String, RenderError> {
     match part.get_body_encoded() {
         Body::QuotedPrintable(body) => quoted::read(body.get_raw()).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(unreadable),
         _ => part.get_body().map_err(|_| unreadable()),
-    }
-}
-
-fn whose(person: &Participant) -> String {
-    match person.role {
-        Role::Host => format!("the host ({})", person.id),
-        Role::Participant => format!("another participant ({})", person.id),
     }
 }
 

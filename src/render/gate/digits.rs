@@ -2,12 +2,15 @@
 //!
 //! In: plain text ([`super::reading::plain`]). Out: its digits in order, with a gap wherever a letter parts them.
 
+use super::bytes::{HIGH, WORD, behind_last_of, bytes_in, each, first_of, many, word_at};
 use crate::contact::decimal;
 
 /// No digit: nothing is found across it.
 const GAP: u8 = 0;
 /// Digits of a connect code.
 const CODE: usize = 9;
+/// Fewer digits than this without a letter between them are nothing that is searched for.
+pub(super) const LONG: usize = 7;
 
 /// The digits of a text, in order, with a gap wherever a letter parts them.
 pub(super) struct Digits {
@@ -17,40 +20,52 @@ pub(super) struct Digits {
     first: Vec<bool>,
 }
 
-/// As many bytes as are looked at together.
-const WORD: usize = size_of::<u64>();
-/// The highest bit of each byte of a word.
-const HIGH: u64 = each(0x80);
-
-/// A word of one byte again and again.
-const fn each(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; WORD])
+/// The digits of an ASCII word, and its letters.
+const fn digits_and_letters(word: u64) -> (u64, u64) {
+    (bytes_in(word, b'0', b'9'), bytes_in(word | each(0x20), b'a', b'z'))
 }
 
-/// The [`HIGH`] bits of those bytes of an ASCII word that lie in a range: none of the sums runs over into the next byte.
-const fn bytes_in(word: u64, first: u8, last: u8) -> u64 {
-    let at_least = word + each(0x80 - first);
-    let above = word + each(0x7F - last);
-    at_least & !above & HIGH
+/// The next bytes, if they are ASCII. Nearly all of a message is.
+fn ascii_word(text: &[u8], at: usize) -> Option<u64> {
+    word_at(text, at).filter(|word| word & HIGH == 0)
 }
 
 impl Digits {
+    /// Those of [`LONG`] or more without a letter between them: what could be a number, a passkey or a code.
+    pub(super) fn long(text: &str) -> Self {
+        let mut digits = Self { units: Vec::new(), first: Vec::new() };
+        each_long_run(text, |run| {
+            if digits.units.is_empty() {
+                digits.units.reserve(64);
+                digits.first.reserve(64);
+            } else {
+                digits.push_gap();
+            }
+            digits.push_all(run);
+        });
+        digits
+    }
+
+    /// All of them.
     pub(super) fn of(text: &str) -> Self {
-        let mut digits = Self { units: Vec::with_capacity(1024), first: Vec::with_capacity(1024) };
+        let mut digits = Self { units: Vec::new(), first: Vec::new() };
+        digits.push_all(text);
+        digits
+    }
+
+    fn push_all(&mut self, text: &str) {
         let (mut after_digit, mut after_letter) = (false, false);
         let mut at = 0;
         while let Some(rest) = text.as_bytes().get(at..).filter(|rest| !rest.is_empty()) {
-            // Nearly all of a message is ASCII: the digits and letters of a word are found at once.
-            let word = rest.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)).filter(|word| word & HIGH == 0);
-            if let Some(word) = word {
-                let mut ones = bytes_in(word, b'0', b'9');
-                let mut letters = bytes_in(word | each(0x20), b'a', b'z');
+            // The digits and letters of a word are found at once.
+            if let Some(word) = ascii_word(rest, 0) {
+                let (mut ones, mut letters) = digits_and_letters(word);
                 // The bit below which everything is behind us.
                 let mut behind = 0;
                 while ones != 0 {
                     let bit = ones.trailing_zeros();
                     after_letter |= letters & ((1 << bit) - 1) != 0;
-                    digits.push(rest[bit as usize / WORD], after_digit && bit == behind + 7, after_letter);
+                    self.push(rest[bit as usize / WORD], after_digit && bit == behind + 7, after_letter);
                     (after_digit, after_letter) = (true, false);
                     behind = bit + 1;
                     ones &= ones - 1;
@@ -64,30 +79,33 @@ impl Digits {
             let c = char_at(text, at);
             let digit = value(c);
             if let Some(digit) = digit {
-                digits.push(b'0' + digit, after_digit, after_letter);
+                self.push(b'0' + digit, after_digit, after_letter);
                 after_letter = false;
             }
             after_letter |= c.is_alphabetic();
             after_digit = digit.is_some();
             at += c.len_utf8();
         }
-        digits
     }
 
     fn push(&mut self, digit: u8, after_digit: bool, after_letter: bool) {
         if after_letter && !self.units.is_empty() {
-            self.units.push(GAP);
-            self.first.push(true);
+            self.push_gap();
         }
         self.units.push(digit);
         self.first.push(!after_digit);
+    }
+
+    fn push_gap(&mut self) {
+        self.units.push(GAP);
+        self.first.push(true);
     }
 
     /// Puts gaps where `own` stands as a number of its own, split or not.
     pub(super) fn take_out(&mut self, own: &[u8]) {
         let n = own.len();
         let mut from = 0;
-        while n > 0
+        while (1..=self.units.len()).contains(&n)
             && let Some(found) = memchr::memmem::find(&self.units[from..], own)
         {
             let at = from + found;
@@ -99,8 +117,12 @@ impl Digits {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.units.is_empty()
+    }
+
     pub(super) fn contain(&self, needle: &[u8]) -> bool {
-        memchr::memmem::find(&self.units, needle).is_some()
+        self.units.len() >= needle.len() && memchr::memmem::find(&self.units, needle).is_some()
     }
 
     /// The digits between two gaps.
@@ -120,6 +142,41 @@ impl Digits {
             number = (number * 10 + u64::from(unit - b'0')) % 10u64.pow(CODE as u32);
             (run >= CODE).then_some(number as u32)
         })
+    }
+}
+
+/// Visits what stands between two letters, where it has digits enough.
+fn each_long_run(text: &str, mut visit: impl FnMut(&str)) {
+    // Behind the last letter, and the digits since.
+    let (mut start, mut count) = (0, 0);
+    let mut at = 0;
+    while at < text.len() {
+        if let Some(word) = ascii_word(text.as_bytes(), at) {
+            let (ones, letters) = digits_and_letters(word);
+            if letters == 0 {
+                count += many(ones);
+            } else {
+                // Those before the lowest bit of the letters, and those above the highest.
+                if count + many(ones & (letters - 1) & !letters) >= LONG {
+                    visit(&text[start..at + first_of(letters)]);
+                }
+                (start, count) = (at + behind_last_of(letters), many(ones & !(u64::MAX >> letters.leading_zeros())));
+            }
+            at += WORD;
+            continue;
+        }
+        let c = char_at(text, at);
+        at += c.len_utf8();
+        count += usize::from(value(c).is_some());
+        if c.is_alphabetic() {
+            if count >= LONG {
+                visit(&text[start..at]);
+            }
+            (start, count) = (at, 0);
+        }
+    }
+    if count >= LONG {
+        visit(&text[start..]);
     }
 }
 
@@ -186,6 +243,22 @@ mod tests {
             let text = pieces.concat();
             let digits = Digits::of(&text);
             prop_assert_eq!((digits.units, digits.first), slowly(&text));
+        }
+    }
+
+    /// Every run of enough digits, and how it is written.
+    fn long_runs((units, first): (Vec<u8>, Vec<bool>)) -> Vec<Vec<(u8, bool)>> {
+        let all: Vec<(u8, bool)> = units.into_iter().zip(first).collect();
+        all.split(|(unit, _)| *unit == GAP).filter(|run| run.len() >= LONG).map(<[_]>::to_vec).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn long_ones_are_all_that_are_long(pieces in proptest::collection::vec("[ -/:-@]{0,3}|[0-9]{1,9}|[a-zA-Z]{1,9}|[é٣–]", 0..24)) {
+            let text = pieces.concat();
+            let digits = Digits::long(&text);
+            prop_assert!(!digits.units.starts_with(&[GAP]) && !digits.units.ends_with(&[GAP]));
+            prop_assert_eq!(long_runs((digits.units, digits.first)), long_runs(slowly(&text)));
         }
     }
 

@@ -7,17 +7,15 @@
 
 use std::borrow::Cow;
 
-use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
 use unicode_normalization::UnicodeNormalization;
 
+use super::base64::base64;
 use crate::contact::is_invisible;
 
 /// Stands where a tag was: two numbers beside it are two, and their digits are still read on.
 pub(super) const TAG: char = '\u{1}';
 /// A code in HTML in a link in an encoded word: nobody goes further.
 const DEPTH: u32 = 4;
-/// The shortest word that is tried as base64: nine digits make twelve.
-const BASE64_MIN: usize = 8;
 
 /// Text without what nobody sees: compatibility forms resolved (NFKC), invisible characters out, and the boxes around digits of a keypad.
 pub(super) fn plain(text: &str) -> Cow<'_, str> {
@@ -26,19 +24,28 @@ pub(super) fn plain(text: &str) -> Cow<'_, str> {
     }
     let seen = |c: &char| !is_invisible(*c) && !matches!(c, '\u{200C}' | '\u{200D}' | '\u{20E3}' | '\u{FE00}'..='\u{FE0F}');
     let mut out = String::with_capacity(text.len());
-    // Nothing composes across a line's end, and nearly all lines are ASCII.
-    for line in text.split_inclusive('\n') {
-        if line.is_ascii() {
-            out.push_str(line);
-        } else {
-            out.extend(line.nfkc().filter(seen));
-        }
+    let mut rest = text;
+    // Nothing composes with an ASCII character but what stands behind it.
+    while let Some(other) = not_ascii(rest.as_bytes()) {
+        let from = other.saturating_sub(1);
+        let end = rest.as_bytes()[other..].iter().position(u8::is_ascii).map_or(rest.len(), |n| other + n);
+        out.push_str(&rest[..from]);
+        out.extend(rest[from..end].nfkc().filter(seen));
+        rest = &rest[end..];
     }
+    out.push_str(rest);
     Cow::Owned(out)
 }
 
+/// Where the first byte stands that is not ASCII.
+pub(super) fn not_ascii(text: &[u8]) -> Option<usize> {
+    const MANY: usize = 32;
+    let ascii = text.chunks_exact(MANY).take_while(|chunk| chunk.is_ascii()).count() * MANY;
+    text[ascii..].iter().position(|byte| !byte.is_ascii()).map(|n| ascii + n)
+}
+
 /// Visits every reading of a text, until one visit fails.
-pub(super) fn each<E>(text: &str, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+pub(super) fn each_of_text<E>(text: &str, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
     deeper(text, DEPTH, true, visit)
 }
 
@@ -48,7 +55,7 @@ pub(super) fn each_shown(text: &str, visit: &mut impl FnMut(&str)) {
     let marked = without_tags(text);
     let read = entities(&marked).unwrap_or(Cow::Borrowed(&marked));
     visit(&read);
-    visit(&read.replace(TAG, ""));
+    visit(&without_marks(&read));
     entities(text).iter().for_each(|read| visit(read));
 }
 
@@ -60,21 +67,45 @@ pub(super) fn each_of_html<E>(html: &str, visit: &mut impl FnMut(&str) -> Result
     let marked = without_tags(html);
     let read = entities(&marked).unwrap_or(Cow::Borrowed(&marked));
     deeper(&read, DEPTH - 1, true, visit)?;
-    deeper(&read.replace(TAG, ""), DEPTH - 1, true, visit)
+    deeper(&without_marks(&read), DEPTH - 1, true, visit)
 }
 
 fn deeper<E>(text: &str, depth: u32, tags: bool, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+    decoded_further((text, text), depth, tags, visit)
+}
+
+/// `fresh`: the lines of the text that may hold base64.
+fn decoded_further<E>((text, fresh): (&str, &str), depth: u32, tags: bool, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
     visit(text)?;
     let Some(depth) = depth.checked_sub(1) else { return Ok(()) };
-    for decoded in [entities(text), percent(text), quoted(text), base64(text)].into_iter().flatten() {
+    let of_base64 = base64(fresh);
+    for decoded in [entities(text), percent(text), quoted(text)].into_iter().flatten() {
+        // No word goes on over the end of a line: the lines that are as they were hold as little as before.
+        let fresh = if of_base64.is_none() { changed_lines(&decoded, text) } else { &decoded };
+        decoded_further((&decoded, fresh), depth, tags, visit)?;
+    }
+    if let Some(decoded) = of_base64 {
         deeper(&decoded, depth, tags, visit)?;
     }
     if tags && has_tag(text) {
         let marked = without_tags(text);
         deeper(&marked, depth, true, visit)?;
-        deeper(&marked.replace(TAG, ""), depth, true, visit)?;
+        deeper(&without_marks(&marked), depth, true, visit)?;
     }
     Ok(())
+}
+
+/// The lines of a text from the first to the last that differs from what it was before.
+fn changed_lines<'t>(text: &'t str, before: &str) -> &'t str {
+    const MANY: usize = 64;
+    let (now, before) = (text.as_bytes(), before.as_bytes());
+    let many = now.chunks_exact(MANY).zip(before.chunks_exact(MANY)).take_while(|(now, before)| now == before).count() * MANY;
+    let same = many + now[many..].iter().zip(&before[many..]).take_while(|(now, before)| now == before).count();
+    let start = memchr::memrchr(b'\n', &now[..same]).map_or(0, |end| end + 1);
+    let (left, before) = (&now[same..], &before[same..]);
+    let same = left.rchunks_exact(MANY).zip(before.rchunks_exact(MANY)).take_while(|(now, before)| now == before).count() * MANY;
+    let end = memchr::memchr(b'\n', &left[left.len() - same..]).map_or(text.len(), |end| text.len() - same + end);
+    &text[start..end]
 }
 
 /// Entities resolved, those without a semicolon too. `None`: there are none.
@@ -111,27 +142,31 @@ fn percent(text: &str) -> Option<Cow<'_, str>> {
 
 /// Quoted-printable: `=41` as `A`, and lines that end in `=` joined.
 fn quoted(text: &str) -> Option<Cow<'_, str>> {
-    let softly = |at: usize| text.as_bytes()[at + 1..].starts_with(b"\n") || text.as_bytes()[at + 1..].starts_with(b"\r\n");
-    if memchr::memchr_iter(b'=', text.as_bytes()).any(softly) {
+    let all = text.as_bytes();
+    let softly = |at: usize| match all.get(at + 1) {
+        Some(b'\n') => true,
+        Some(b'\r') => all.get(at + 2) == Some(&b'\n'),
+        _ => false,
+    };
+    // Nearly everything that an = stands before is a word in quotes.
+    let first = memchr::memchr_iter(b'=', all).find(|at| softly(*at) || escaped_byte(all, *at).is_some())?;
+    if memchr::memchr_iter(b'=', &all[first..]).any(|at| softly(first + at)) {
         let joined = text.replace("=\r\n", "").replace("=\n", "");
-        return Some(escaped(&joined, b'=').map_or(Cow::Owned(joined.clone()), |decoded| Cow::Owned(decoded.into_owned())));
+        return Some(Cow::Owned(escaped(&joined, b'=').map_or_else(|| joined.clone(), Cow::into_owned)));
     }
     escaped(text, b'=')
 }
 
 /// A sign and two hexadecimal digits are one byte.
 fn escaped(text: &str, sign: u8) -> Option<Cow<'_, str>> {
-    let byte = |at: usize| {
-        let hex = text.as_bytes().get(at + 1..at + 3).filter(|hex| hex.iter().all(u8::is_ascii_hexdigit))?;
-        u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()
-    };
+    let all = text.as_bytes();
     let mut out = Vec::new();
     let mut from = 0;
-    for at in memchr::memchr_iter(sign, text.as_bytes()) {
+    for at in memchr::memchr_iter(sign, all) {
         if at >= from
-            && let Some(byte) = byte(at)
+            && let Some(byte) = escaped_byte(all, at)
         {
-            out.extend_from_slice(&text.as_bytes()[from..at]);
+            out.extend_from_slice(&all[from..at]);
             out.push(byte);
             from = at + 3;
         }
@@ -139,30 +174,32 @@ fn escaped(text: &str, sign: u8) -> Option<Cow<'_, str>> {
     if from == 0 {
         return None;
     }
-    out.extend_from_slice(&text.as_bytes()[from..]);
-    Some(Cow::Owned(String::from_utf8(out).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())))
+    out.extend_from_slice(&all[from..]);
+    Some(Cow::Owned(String::from_utf8(out).unwrap_or_else(|e| lossily(e.as_bytes()))))
 }
 
-/// The words that are text in base64, decoded, each in a line of its own. `None`: there are none.
-fn base64(text: &str) -> Option<Cow<'_, str>> {
-    let in_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
-    let mut decoded = String::new();
-    for word in text.as_bytes().split(|byte| !in_word(byte)).filter(|word| word.len() >= BASE64_MIN) {
-        // Text makes no word of small letters alone.
-        if word.iter().all(u8::is_ascii_lowercase) {
-            continue;
-        }
-        let parts = word.split(|byte| !byte.is_ascii_alphanumeric()).filter(|part| part.len() >= BASE64_MIN && part.len() < word.len());
-        for found in std::iter::once(word).chain(parts).filter_map(decoded_word) {
-            decoded.extend([found.as_str(), "\n"]);
-        }
+/// What the two digits behind a sign stand for.
+fn escaped_byte(text: &[u8], sign: usize) -> Option<u8> {
+    Some(hex(*text.get(sign + 1)?)? << 4 | hex(*text.get(sign + 2)?)?)
+}
+
+/// As `String::from_utf8_lossy`, which takes its time where nearly all is ASCII.
+fn lossily(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Err(e) = std::str::from_utf8(rest) {
+        let (valid, bad) = rest.split_at(e.valid_up_to());
+        out.push_str(std::str::from_utf8(valid).unwrap_or_default());
+        out.push(char::REPLACEMENT_CHARACTER);
+        rest = &bad[e.error_len().unwrap_or(bad.len())..];
     }
-    (!decoded.is_empty()).then_some(Cow::Owned(decoded))
+    out.push_str(std::str::from_utf8(rest).unwrap_or_default());
+    out
 }
 
-fn decoded_word(word: &[u8]) -> Option<String> {
-    let bytes = BASE64_NOPAD.decode(word).or_else(|_| BASE64URL_NOPAD.decode(word)).ok()?;
-    String::from_utf8(bytes).ok().filter(|text| text.chars().all(|c| !c.is_control() || c.is_whitespace()))
+/// The value of a hexadecimal digit.
+fn hex(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).map(|value| value as u8)
 }
 
 /// Something in it would be taken for a tag or a comment.
@@ -175,14 +212,27 @@ fn has_tag(text: &str) -> bool {
 fn without_tags(html: &str) -> String {
     let mut out = String::with_capacity(html.len() / 2);
     let mut rest = html;
-    while let Some(start) = rest.find('<') {
+    while let Some(start) = memchr::memchr(b'<', rest.as_bytes()) {
         out.push_str(&rest[..start]);
         out.push(TAG);
         let tag = &rest[start..];
-        let end = if tag.starts_with("<!--") { tag.find("-->").map(|at| at + 3) } else { tag.find('>').map(|at| at + 1) };
+        let end =
+            if tag.starts_with("<!--") { tag.find("-->").map(|at| at + 3) } else { memchr::memchr(b'>', tag.as_bytes()).map(|at| at + 1) };
         rest = end.map_or("", |end| &tag[end..]);
     }
     out.push_str(rest);
+    out
+}
+
+/// Without what stands for tags.
+fn without_marks(marked: &str) -> String {
+    let mut out = String::with_capacity(marked.len());
+    let mut from = 0;
+    for at in memchr::memchr_iter(TAG as u8, marked.as_bytes()) {
+        out.push_str(&marked[from..at]);
+        from = at + TAG.len_utf8();
+    }
+    out.push_str(&marked[from..]);
     out
 }
 
@@ -215,6 +265,8 @@ pub(super) fn unfolded(calendar: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -234,7 +286,7 @@ mod tests {
 
     fn readings(text: &str) -> Vec<String> {
         let mut all = Vec::new();
-        each(text, &mut |reading| {
+        each_of_text(text, &mut |reading| {
             all.push(reading.to_owned());
             Ok::<(), ()>(())
         })
@@ -268,6 +320,39 @@ mod tests {
         }
         for once in ["378 174, 100% & more", "a < b = c", "https://example.com/a?b", ""] {
             assert_eq!(readings(once), [once]);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn lines_that_are_as_they_were_are_left_out(lines in proptest::collection::vec("[a-z ]{0,90}", 1..6), changed in proptest::collection::vec("[a-c\n]{0,3}", 1..4), at in any::<proptest::sample::Index>()) {
+            let before = lines.join("\n");
+            let (head, tail) = before.split_at(at.index(before.len() + 1));
+            let now = format!("{head}{}{}", changed.concat(), tail.get(1..).unwrap_or_default());
+            let left = changed_lines(&now, &before);
+            // What stands before it and behind it are whole lines of both.
+            let start = left.as_ptr().addr() - now.as_ptr().addr();
+            let (first, last) = (&now[..start], &now[start + left.len()..]);
+            prop_assert!(before.starts_with(first) && before.ends_with(last) && first.len() + last.len() <= before.len());
+            prop_assert!((first.is_empty() || first.ends_with('\n')) && (last.is_empty() || last.starts_with('\n')));
+        }
+
+        #[test]
+        fn what_is_plain_is_the_same_however_much_is_ascii(text in "([a-c ]{0,3}|[e\u{301}\u{327}é가각\u{1100}\u{1161}\u{11A8}]{0,3}|[３③\u{200B}\u{FE0F}﷐ﬁﷺ]|\\PC)*") {
+            let seen = |c: &char| !is_invisible(*c) && !matches!(c, '\u{200C}' | '\u{200D}' | '\u{20E3}' | '\u{FE00}'..='\u{FE0F}');
+            prop_assert_eq!(plain(&text), text.nfkc().filter(seen).collect::<String>());
+        }
+
+        #[test]
+        fn what_is_no_text_is_replaced_as_by_the_library(pieces in proptest::collection::vec(prop_oneof!["[ -~é–😀]{0,6}".prop_map(String::into_bytes), proptest::collection::vec(any::<u8>(), 0..5)], 0..9)) {
+            let bytes = pieces.concat();
+            prop_assert_eq!(lossily(&bytes), String::from_utf8_lossy(&bytes));
+        }
+
+        #[test]
+        fn the_first_byte_that_is_not_ascii_is_found(before in "[ -~]{0,100}", after in "(é[ -~]{0,9})?") {
+            prop_assert_eq!(not_ascii(format!("{before}{after}").as_bytes()), (!after.is_empty()).then_some(before.len()));
         }
     }
 

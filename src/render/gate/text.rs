@@ -5,13 +5,15 @@ use std::sync::OnceLock;
 
 use unicode_normalization::char::{decompose_canonical, is_combining_mark};
 
-use super::digits::{Digits, value};
-use super::reading::{TAG, plain};
+use super::digits::{Digits, LONG, value};
+use super::reading::{TAG, not_ascii, plain};
 use crate::contact::{EmailAddress, PhoneNumber};
 use crate::render::sms::typography;
 
 /// Fewer digits than this are a date or a price, not a telephone number.
-const NUMBER_MIN: usize = 7;
+const NUMBER_MIN: usize = LONG;
+/// So many digits at its end a number has in every spelling: what is written before them differs at home and abroad.
+const TAIL: usize = 6;
 /// A number of so many digits is found anywhere; a shorter one only as a number of its own.
 const NUMBER_ANYWHERE: usize = 10;
 /// A passkey from this length on is searched for anywhere; a shorter one only in links.
@@ -62,7 +64,8 @@ impl Thing {
     pub(super) fn number(raw: &str) -> Option<Self> {
         let plain = plain(raw);
         let abroad = plain.trim_start_matches(|c: char| c.is_whitespace() || c == '(').starts_with('+');
-        let national = PhoneNumber::possible(&plain, "US").ok().filter(|_| abroad).map(|number| number.national());
+        let number = if abroad { PhoneNumber::possible(&plain, "US").ok() } else { None };
+        let national = number.map(|number| number.national());
         let all = national.unwrap_or_else(|| plain.chars().filter_map(value).map(|digit| char::from(b'0' + digit)).collect());
         let core = all.trim_start_matches('0');
         let core = core.strip_prefix('1').filter(|rest| rest.len() == 10).unwrap_or(core);
@@ -95,8 +98,9 @@ pub(super) struct Text<'t> {
     pub(super) digits: Digits,
     /// Without those of dates.
     undated: OnceLock<Digits>,
-    letters: OnceLock<String>,
-    words: OnceLock<String>,
+    letters: OnceLock<Vec<u8>>,
+    /// See [`unspaced`].
+    unspaced: OnceLock<String>,
     groups: OnceLock<Vec<Group>>,
 }
 
@@ -119,9 +123,9 @@ impl<'t> Text<'t> {
     }
 
     fn new(plain: Cow<'t, str>, out: &'t [Vec<u8>]) -> Self {
-        let digits = without(Digits::of(&plain), out);
-        let (letters, words, groups) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Self { plain, out, digits, undated: OnceLock::new(), letters, words, groups }
+        let digits = without(Digits::long(&plain), out);
+        let (letters, unspaced, groups) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self { plain, out, digits, undated: OnceLock::new(), letters, unspaced, groups }
     }
 
     pub(super) fn holds(&self, thing: &Thing) -> bool {
@@ -131,11 +135,32 @@ impl<'t> Text<'t> {
             Thing::Number(number) if !self.digits.contain(number.as_bytes()) => false,
             Thing::Number(number) if number.len() >= NUMBER_ANYWHERE => self.undated().contain(number.as_bytes()),
             Thing::Number(number) => self.holds_short_number(number),
-            Thing::Passkey(passkey) => self.letters().contains(passkey),
+            Thing::Passkey(passkey) => memchr::memmem::find(self.letters(), passkey.as_bytes()).is_some(),
             Thing::ShortPasskey(passkey) => self.links().any(|part| alphanumeric(part) == *passkey),
             Thing::Address(local, domains) => self.holds_address(local, domains),
-            Thing::Name(orders) => orders.iter().any(|order| self.words().contains(order)),
+            Thing::Name(orders) => self.holds_name(orders),
         }
+    }
+
+    /// A quick look, by the number as its source has it. False: [`Thing::number`] of it is not held.
+    pub(super) fn may_hold_number(&self, raw: &str) -> bool {
+        if self.digits.is_empty() {
+            return false;
+        }
+        if !raw.bytes().all(|byte| byte.is_ascii_digit() || b" +-.()".contains(&byte)) {
+            return true;
+        }
+        let mut tail: Vec<u8> = raw.bytes().rev().filter(u8::is_ascii_digit).take(TAIL).collect();
+        tail.reverse();
+        tail.len() == TAIL && self.digits.contain(&tail)
+    }
+
+    /// Likewise, by the address as its source has it: what stands before an @ ends as it does.
+    pub(super) fn may_hold_address(&self, raw: &str) -> bool {
+        let last = raw.rsplit_once('@').and_then(|(local, _)| local.chars().next_back());
+        let ends =
+            |at: usize| last.is_some_and(|last| walked(self.plain[..at].chars().rev(), std::iter::once(last.to_ascii_lowercase())).is_ok());
+        memchr::memchr_iter(b'@', self.plain.as_bytes()).any(|at| last.is_some_and(|last| !last.is_ascii()) || ends(at))
     }
 
     fn groups(&self) -> &[Group] {
@@ -155,17 +180,33 @@ impl<'t> Text<'t> {
                 from = date[2].end;
             }
             text.push_str(&self.plain[from..]);
-            without(Digits::of(&text), self.out)
+            without(Digits::long(&text), self.out)
         })
     }
 
     /// Letters and digits in lower case, and nothing else.
-    fn letters(&self) -> &str {
-        self.letters.get_or_init(|| alphanumeric(&self.plain))
+    fn letters(&self) -> &[u8] {
+        self.letters.get_or_init(|| letters(&self.plain))
     }
 
-    fn words(&self) -> &str {
-        self.words.get_or_init(|| words(&self.plain))
+    /// Wherever the longest of its words stands, those around it are looked at. Nearly always it stands nowhere.
+    fn holds_name(&self, orders: &[String]) -> bool {
+        let Some(order) = orders.first() else { return false };
+        let longest = order.split(' ').max_by_key(|word| word.len()).unwrap_or_default();
+        let others = order.split(' ').filter(|word| !word.is_empty()).count() - 1;
+        let text = self.unspaced.get_or_init(|| unspaced(&self.plain));
+        memchr::memmem::find_iter(text.as_bytes(), longest.as_bytes()).any(|at| {
+            let (before, after) = (&text[..at], &text[at + longest.len()..]);
+            let is_word = (before.is_empty() || before.ends_with(' ')) && (after.is_empty() || after.starts_with(' '));
+            is_word && {
+                let mut words: Vec<&str> = before.rsplit(' ').filter(|word| !word.is_empty()).take(others).collect();
+                words.reverse();
+                words.push(longest);
+                words.extend(after.split(' ').filter(|word| !word.is_empty()).take(others));
+                let around = format!(" {} ", words.join(" "));
+                orders.iter().any(|order| around.contains(order))
+            }
+        })
     }
 
     /// The parts of all that looks like a link.
@@ -293,38 +334,53 @@ pub(super) fn alphanumeric(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
-/// The words of a text in lower case, without accents, with one blank around each.
-pub(super) fn folded(text: &str) -> String {
-    words(&plain(text))
+/// The same as bytes, of a long text: without a jump for each of them.
+fn letters(text: &str) -> Vec<u8> {
+    let mut out = vec![0; text.len()];
+    let mut n = 0;
+    for byte in text.bytes() {
+        out[n] = byte.to_ascii_lowercase();
+        n += usize::from(byte.is_ascii_alphanumeric());
+    }
+    out.truncate(n);
+    out
 }
 
-/// Likewise, of one that is plain.
-fn words(plain: &str) -> String {
-    let mut out = String::with_capacity(plain.len() + 2);
-    out.push(' ');
-    let mut blank = true;
-    let mut put = |c: char| {
-        if c.is_alphanumeric() {
-            out.push(c);
-            blank = false;
-        } else if !blank && !is_combining_mark(c) {
-            out.push(' ');
-            blank = true;
+/// The words of a text in lower case, without accents, with one blank around each.
+pub(super) fn folded(text: &str) -> String {
+    let mut out = " ".to_owned();
+    unspaced(&plain(text)).split(' ').filter(|word| !word.is_empty()).for_each(|word| out.extend([word, " "]));
+    out
+}
+
+/// The same with a blank for every sign, of a text that is plain.
+fn unspaced(plain: &str) -> String {
+    let mut out = Vec::with_capacity(plain.len());
+    let mut rest = plain;
+    loop {
+        let (ascii, other) = rest.split_at(not_ascii(rest.as_bytes()).unwrap_or(rest.len()));
+        let from = out.len();
+        out.extend_from_slice(ascii.as_bytes());
+        for byte in &mut out[from..] {
+            // A digit has the bit of small letters anyway.
+            let small = *byte | 0x20;
+            *byte = if small.is_ascii_lowercase() | byte.is_ascii_digit() { small } else { b' ' };
         }
-    };
-    for c in plain.chars() {
-        if c.is_ascii() {
-            put(c.to_ascii_lowercase());
-            continue;
-        }
+        let mut others = other.chars();
+        let Some(c) = others.next() else { break };
+        let mut put = |c: char| {
+            if c.is_alphanumeric() {
+                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            } else if !is_combining_mark(c) {
+                out.push(b' ');
+            }
+        };
         // As a text message writes them, too.
         decompose_canonical(c, |part| match typography(part) {
             Some(plain) => plain.chars().flat_map(char::to_lowercase).for_each(&mut put),
             None => part.to_lowercase().for_each(&mut put),
         });
+        rest = others.as_str();
     }
-    if !out.ends_with(' ') {
-        out.push(' ');
-    }
-    out
+    String::from_utf8(out).expect("whole characters were put together")
 }

@@ -1,0 +1,45 @@
+//! Eight bytes of a text at once.
+
+/// As many bytes as are looked at together.
+pub(super) const WORD: usize = size_of::<u64>();
+/// The highest bit of each byte of a word.
+pub(super) const HIGH: u64 = each(0x80);
+
+/// A word of one byte again and again.
+pub(super) const fn each(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; WORD])
+}
+
+/// The [`HIGH`] bits of those bytes of an ASCII word that lie in a range: none of the sums runs over into the next byte.
+pub(super) const fn bytes_in(word: u64, first: u8, last: u8) -> u64 {
+    let at_least = word + each(0x80 - first);
+    let above = word + each(0x7F - last);
+    at_least & !above & HIGH
+}
+
+/// How many of the [`HIGH`] bits are set.
+pub(super) const fn many(bits: u64) -> usize {
+    ((bits >> 7).wrapping_mul(each(1)) >> (u64::BITS - 8)) as usize
+}
+
+/// The number of the first byte of which one is set. One must be.
+pub(super) const fn first_of(bits: u64) -> usize {
+    bits.trailing_zeros() as usize / WORD
+}
+
+/// The number of the byte behind the last one of which one is set. One must be.
+pub(super) const fn behind_last_of(bits: u64) -> usize {
+    WORD - bits.leading_zeros() as usize / WORD
+}
+
+/// The bytes that stand there, the first one lowest. `None`: there are fewer.
+pub(super) fn word_at(text: &[u8], at: usize) -> Option<u64> {
+    text.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+}
+
+/// The last ones, zeros behind them.
+pub(super) fn last_word(rest: &[u8]) -> u64 {
+    let mut bytes = [0; WORD];
+    bytes[..rest.len()].copy_from_slice(rest);
+    u64::from_le_bytes(bytes)
+}
