@@ -68,6 +68,8 @@ pub use self::serve::Ending;
 /// How often the host's zone data is looked at; and how long it must have stayed the same, when it is another one.
 const ZONE_DATA_LOOK: Duration = Duration::from_secs(60 * 60);
 const ZONE_DATA_SETTLES: Duration = Duration::from_secs(60);
+/// Sessions that are read at once, to recall their codes.
+const RECALLED: usize = 1_000;
 
 /// Opens the configured store. `lock`: as the one process that hands over.
 pub fn open_store(config: &Config, lock: bool) -> anyhow::Result<Arc<dyn Outbox>> {
@@ -529,8 +531,11 @@ async fn recall_codes(outbox: &dyn Outbox, codes: &LiveCodes, now: chrono::DateT
     for source in outbox.sources().await? {
         let Some(seen) = outbox.seen_from(&source.name, now - HOLDS_FOR).await? else { continue };
         let ids: Vec<SessionId> = seen.sessions.into_keys().collect();
-        let sessions: Vec<Session> = outbox.sessions(&source.name, Some(&ids)).await?.iter().filter_map(kept::session).collect();
-        codes.put(&source.name, &sessions, now);
+        // Never all of them at once.
+        for some in ids.chunks(RECALLED) {
+            let sessions: Vec<Session> = outbox.sessions(&source.name, Some(some)).await?.iter().filter_map(kept::session).collect();
+            codes.put(&source.name, &sessions, now);
+        }
     }
     Ok(())
 }

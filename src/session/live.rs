@@ -21,18 +21,26 @@ pub type Holder = (SessionId, Option<ParticipationId>);
 #[derive(Default)]
 pub struct LiveCodes(RwLock<Held>);
 
+/// A practice may have half a million of them, so a code costs a few bytes: the number of the session that holds it.
 #[derive(Default)]
 struct Held {
-    sessions: HashMap<(String, SessionId), Codes>,
-    holders: HashMap<ConnectCode, Vec<Holder>>,
+    sources: Vec<String>,
+    sessions: Vec<Told>,
+    /// Numbers of `sessions` that hold nothing any more, to be given again.
+    unused: Vec<u32>,
+    numbers: HashMap<(u32, SessionId), u32>,
+    holders: HashMap<ConnectCode, u32>,
+    /// Where several sessions hold a code, be it one that two sources tell: those beside the one in `holders`.
+    further: HashMap<ConnectCode, Vec<u32>>,
     /// The last look for what is over.
     swept: Option<DateTime<Utc>>,
 }
 
-/// Of one session.
-struct Codes {
+/// Of one session, as one source tells it.
+struct Told {
+    key: (u32, SessionId),
     start: DateTime<Utc>,
-    codes: Vec<(ConnectCode, Option<ParticipationId>)>,
+    codes: Box<[(ConnectCode, Option<ParticipationId>)]>,
 }
 
 impl LiveCodes {
@@ -40,6 +48,7 @@ impl LiveCodes {
     pub fn put(&self, source: &str, sessions: &[Session], now: DateTime<Utc>) {
         let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
         held.sweep(now);
+        let source = held.number_of(source);
         for session in sessions.iter().filter(|s| s.start + HOLDS_FOR > now) {
             held.put(source, session);
         }
@@ -48,37 +57,75 @@ impl LiveCodes {
     /// Whose a code is. Empty: nobody's.
     pub fn holders(&self, codes: &[ConnectCode]) -> Vec<(ConnectCode, Holder)> {
         let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let all = codes.iter().filter_map(|code| held.holders.get(code).map(|holders| (*code, holders)));
-        all.flat_map(|(code, holders)| holders.iter().map(move |holder| (code, *holder))).collect()
+        codes.iter().flat_map(|code| held.of(*code).map(|holder| (*code, holder))).collect()
     }
 }
 
 impl Held {
-    fn put(&mut self, source: &str, session: &Session) {
-        let key = (source.to_owned(), session.id);
-        let codes = codes_of(session);
-        if self.sessions.get(&key).is_some_and(|known| known.start == session.start && known.codes == codes) {
-            return;
-        }
-        self.forget(&key);
-        for (code, person) in &codes {
-            self.holders.entry(*code).or_default().push((session.id, *person));
-        }
-        if !codes.is_empty() {
-            self.sessions.insert(key, Codes { start: session.start, codes });
-        }
+    /// Sources are few: a configuration names each.
+    fn number_of(&mut self, source: &str) -> u32 {
+        let known = self.sources.iter().position(|known| known == source);
+        known.unwrap_or_else(|| {
+            self.sources.push(source.to_owned());
+            self.sources.len() - 1
+        }) as u32
     }
 
-    fn forget(&mut self, key: &(String, SessionId)) {
-        for (code, person) in self.sessions.remove(key).into_iter().flat_map(|known| known.codes) {
-            let Some(holders) = self.holders.get_mut(&code) else { continue };
-            if let Some(at) = holders.iter().position(|holder| *holder == (key.1, person)) {
-                holders.swap_remove(at);
-            }
-            if holders.is_empty() {
-                self.holders.remove(&code);
+    fn of(&self, code: ConnectCode) -> impl Iterator<Item = Holder> {
+        let numbers = self.holders.get(&code).into_iter().chain(self.further.get(&code).into_iter().flatten());
+        numbers.filter_map(|number| self.sessions.get(*number as usize)).flat_map(move |session| {
+            let its = session.codes.iter().filter(move |(held, _)| *held == code);
+            its.map(|(_, person)| (session.key.1, *person))
+        })
+    }
+
+    fn put(&mut self, source: u32, session: &Session) {
+        let key = (source, session.id);
+        let codes = codes_of(session);
+        let known = self.numbers.get(&key).and_then(|number| self.sessions.get(*number as usize));
+        if known.is_some_and(|known| known.start == session.start && *known.codes == *codes) {
+            return;
+        }
+        self.forget(key);
+        if codes.is_empty() {
+            return;
+        }
+        let told = Told { key, start: session.start, codes: codes.into_boxed_slice() };
+        let number = self.unused.pop().unwrap_or(self.sessions.len() as u32);
+        for (code, _) in &told.codes {
+            let first = *self.holders.entry(*code).or_insert(number);
+            if first != number {
+                let others = self.further.entry(*code).or_default();
+                // It may hold one code for two people.
+                if !others.contains(&number) {
+                    others.push(number);
+                }
             }
         }
+        match self.sessions.get_mut(number as usize) {
+            Some(place) => *place = told,
+            None => self.sessions.push(told),
+        }
+        self.numbers.insert(key, number);
+    }
+
+    fn forget(&mut self, key: (u32, SessionId)) {
+        let Some(number) = self.numbers.remove(&key) else { return };
+        let Some(session) = self.sessions.get_mut(number as usize) else { return };
+        for (code, _) in std::mem::take(&mut session.codes) {
+            let mut others = self.further.remove(&code).unwrap_or_default();
+            others.retain(|other| *other != number);
+            if self.holders.get(&code) == Some(&number) {
+                match others.pop() {
+                    Some(other) => self.holders.insert(code, other),
+                    None => self.holders.remove(&code),
+                };
+            }
+            if !others.is_empty() {
+                self.further.insert(code, others);
+            }
+        }
+        self.unused.push(number);
     }
 
     /// Once an hour.
@@ -87,8 +134,9 @@ impl Held {
             return;
         }
         self.swept = Some(now);
-        let over: Vec<_> = self.sessions.iter().filter(|(_, known)| known.start + HOLDS_FOR <= now).map(|(key, _)| key.clone()).collect();
-        over.iter().for_each(|key| self.forget(key));
+        let over = self.sessions.iter().filter(|known| !known.codes.is_empty() && known.start + HOLDS_FOR <= now);
+        let over: Vec<_> = over.map(|known| known.key).collect();
+        over.into_iter().for_each(|key| self.forget(key));
     }
 }
 
@@ -135,5 +183,42 @@ mod tests {
         assert_eq!(of(&live, "378174672"), Vec::<i64>::new());
         live.put("a", &session(ONE), now + TimeDelta::days(3));
         assert_eq!(of(&live, "378174671"), Vec::<i64>::new(), "it is over");
+    }
+    /// The same, session by session.
+    fn slowly(said: &HashMap<(usize, i64), Session>, code: ConnectCode) -> Vec<Holder> {
+        let of = |session: &Session| {
+            codes_of(session).into_iter().filter(|(held, _)| *held == code).map(|(_, person)| (session.id, person)).collect()
+        };
+        let mut all: Vec<Holder> = said.values().flat_map(|session| -> Vec<Holder> { of(session) }).collect();
+        all.sort_unstable();
+        all
+    }
+
+    proptest::proptest! {
+        /// Few sessions, sources and codes, so that they meet.
+        #[test]
+        fn whose_a_code_is_is_what_the_sources_said_last(said in proptest::collection::vec((0..3_usize, 1..4_i64, proptest::collection::vec(1..6_u32, 0..4)), 0..40)) {
+            let live = LiveCodes::default();
+            let now: DateTime<Utc> = "2026-11-25T15:00:00Z".parse().unwrap();
+            let mut latest = HashMap::new();
+            for (source, id, codes) in said {
+                let mut sessions = session(ONE);
+                let two = sessions[0].participants.clone();
+                sessions[0].id = SessionId(id);
+                sessions[0].unread.clear();
+                sessions[0].participants = codes.iter().enumerate().map(|(n, code)| {
+                    let mut person = two[0].clone();
+                    (person.id, person.code) = (ParticipationId(n as i64), ConnectCode::of(*code));
+                    person
+                }).collect();
+                live.put(["a", "b", "c"][source], &sessions, now);
+                latest.insert((source, id), sessions.remove(0));
+                for code in (1..6).filter_map(ConnectCode::of) {
+                    let mut held: Vec<Holder> = live.holders(&[code]).into_iter().map(|(_, holder)| holder).collect();
+                    held.sort_unstable();
+                    proptest::prop_assert_eq!(held, slowly(&latest, code));
+                }
+            }
+        }
     }
 }
