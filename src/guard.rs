@@ -22,6 +22,8 @@ pub enum GuardKind {
     Moved,
     /// Lists fewer participants.
     Participants,
+    /// A patient is listed as the host, or the host as a patient: their name would go to the others.
+    Roles,
     /// Other connect codes or passkeys.
     Codes,
     /// Other e-mail addresses or numbers.
@@ -30,14 +32,26 @@ pub enum GuardKind {
     Zones,
     /// Other names.
     Names,
+    /// Nobody is told any more, or by another channel: other ShouldAutoDeliverCodes, declined, or connected at a time that is still to come.
+    Deliveries,
     /// Another hour on people's clocks, although the source says the same: the zone data or the configuration changed.
     Clocks,
 }
 
 impl GuardKind {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Self; 8] =
-        [Self::Removed, Self::Moved, Self::Participants, Self::Codes, Self::Addresses, Self::Zones, Self::Names, Self::Clocks];
+    pub const ALL: [Self; 10] = [
+        Self::Removed,
+        Self::Moved,
+        Self::Participants,
+        Self::Roles,
+        Self::Codes,
+        Self::Addresses,
+        Self::Zones,
+        Self::Names,
+        Self::Deliveries,
+        Self::Clocks,
+    ];
 
     /// The word used in the store and in JSON.
     pub fn as_str(self) -> &'static str {
@@ -45,10 +59,12 @@ impl GuardKind {
             Self::Removed => "removed",
             Self::Moved => "moved",
             Self::Participants => "participants",
+            Self::Roles => "roles",
             Self::Codes => "codes",
             Self::Addresses => "addresses",
             Self::Zones => "zones",
             Self::Names => "names",
+            Self::Deliveries => "deliveries",
             Self::Clocks => "clocks",
         }
     }
@@ -56,8 +72,8 @@ impl GuardKind {
     /// It concerns some people of the session, and the others go on; else the whole session.
     pub fn of_people(self) -> bool {
         match self {
-            Self::Removed | Self::Moved | Self::Clocks => false,
-            Self::Participants | Self::Codes | Self::Addresses | Self::Zones | Self::Names => true,
+            Self::Removed | Self::Moved | Self::Roles | Self::Clocks => false,
+            Self::Participants | Self::Codes | Self::Addresses | Self::Zones | Self::Names | Self::Deliveries => true,
         }
     }
 }

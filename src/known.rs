@@ -137,6 +137,8 @@ pub struct KnownNotice {
     pub facts: Option<String>,
     /// An attempt of it passed its point of no return, and its answer is not known.
     pub doubted: bool,
+    /// A receipt or a bounce says of its last attempt that it did not arrive.
+    pub undelivered: bool,
 }
 
 impl KnownNotice {
@@ -149,6 +151,11 @@ impl KnownNotice {
     /// The participant knows it: from us, or from somebody else.
     pub fn heard(&self) -> bool {
         self.told() || matches!(self.reason, Some(Reason::Adopted | Reason::Told))
+    }
+
+    /// They know it, as far as anybody can know: nobody says that it did not arrive.
+    pub fn arrived(&self) -> bool {
+        self.heard() && !self.undelivered
     }
 
     /// When the participant heard it. What is in doubt went when it was due: it may have been looked at again since.

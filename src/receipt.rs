@@ -41,6 +41,11 @@ impl Fate {
         }
     }
 
+    /// It did not arrive.
+    pub fn is_lost(self) -> bool {
+        matches!(self, Self::Undelivered | Self::Failed)
+    }
+
     /// Whether it replaces what was said before. The same word again says nothing new, and a message that was delivered stays so.
     pub fn replaces(self, before: Option<Self>) -> bool {
         before.is_none_or(|before| self > before && !(before == Self::Undelivered && self == Self::Failed))

@@ -394,6 +394,13 @@ fn missing(snapshot: &Snapshot, seen: Option<&Seen>, all: bool, nudges: bool, no
     missing
 }
 
+/// What is new for somebody whose messages staff stopped.
+fn stopped(change: &Change, known: &Known) -> Option<Change> {
+    let Change::Add(notice) = change else { return None };
+    let end = Change::End { key: notice.key, state: State::Held, reason: Reason::Operator };
+    diff::is_stopped(notice, &known.notices).then_some(end)
+}
+
 fn before(stored: Vec<StoredSession>) -> HashMap<SessionId, (StoredSession, Session)> {
     stored.into_iter().filter_map(|s| kept::session(&s).map(|session| (s.id, (s, session)))).collect()
 }
@@ -625,7 +632,8 @@ impl Walker<'_> {
             let theirs: Vec<&Decision> = decisions.iter().filter(|d| diff::of_participant(d, session.id, *id)).collect();
             let decided = diff::diff(&theirs, &one.notices);
             let held: Vec<Change> = decided.iter().filter_map(|change| self.found_again(change, one)).collect();
-            changes.extend(decided.into_iter().chain(held));
+            let stopped: Vec<Change> = decided.iter().filter_map(|change| stopped(change, one)).collect();
+            changes.extend(decided.into_iter().chain(held).chain(stopped));
             let adoption = self.adoption(session, *id, one);
             let was = self.told_elsewhere(session, *id);
             moved_unread |= !adoption.is_empty() && (was.start, was.cancelled) != (session.start, session.cancelled);

@@ -169,6 +169,7 @@ impl Dispatcher {
             changed_at: claim.entry.changed_at,
             facts: claim.entry.facts.clone(),
             doubted: false,
+            undelivered: false,
         };
         let mut known = again::without_resends(with_row(claim, &row), first.as_ref());
         plan::by_this_clock(&mut known, now);

@@ -42,6 +42,7 @@ impl From<&Row> for KnownNotice {
             changed_at: entry.changed_at,
             facts: entry.facts,
             doubted: row.doubt.is_some() || entry.phase == Some(Phase::Doubt),
+            undelivered: false,
         }
     }
 }

@@ -49,7 +49,7 @@ pub fn ask(
     let to = recipient(participant, policy, suppressed, true).map_err(|(reason, detail)| NotNow::Against(reason, detail))?;
     let notice = case.asked_now(&to, at_night);
     // It stands if the last look would let it go.
-    let row = KnownNotice { notice, state: State::Waiting, reason: None, changed_at: now, facts: None, doubted: false };
+    let row = KnownNotice { notice, state: State::Waiting, reason: None, changed_at: now, facts: None, doubted: false, undelivered: false };
     let mut with = known.clone();
     with.notices.push(row.clone());
     let decisions = decide(&Case { known: &with, ..case });
@@ -179,7 +179,7 @@ impl Case<'_> {
             if under_way {
                 return Err(NotNow::UnderWay(n.notice.due_at));
             }
-            if n.state == State::Accepted && self.now - n.changed_at < AGAIN_AFTER {
+            if n.state == State::Accepted && !n.undelivered && self.now - n.changed_at < AGAIN_AFTER {
                 return Err(NotNow::JustTold(n.changed_at));
             }
         }

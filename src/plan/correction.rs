@@ -24,12 +24,19 @@ const CANCELLED_USEFUL: TimeDelta = TimeDelta::minutes(5);
 impl Case<'_> {
     /// The last thing that this person heard of this session, at whatever address.
     pub(super) fn heard_last(&self) -> Option<&KnownNotice> {
-        last(self.known.notices.iter())
+        last(self.heard())
     }
 
     /// The last thing that this address heard of it.
     pub(super) fn heard_here(&self, address: &Address) -> Option<&KnownNotice> {
-        last(self.known.notices.iter().filter(|n| n.notice.address == *address))
+        last(self.heard().filter(|n| n.notice.address == *address))
+    }
+
+    /// What this person heard. What did not arrive counts only if nothing did: a receipt may err, and whoever knows of nothing else had better hear
+    /// of a change.
+    fn heard(&self) -> impl Iterator<Item = &KnownNotice> {
+        let any = self.known.notices.iter().any(KnownNotice::arrived);
+        self.known.notices.iter().filter(move |n| if any { n.arrived() } else { n.heard() })
     }
 
     /// What has changed since this address heard of it last.
@@ -138,5 +145,5 @@ impl Case<'_> {
 }
 
 fn last<'n>(notices: impl Iterator<Item = &'n KnownNotice>) -> Option<&'n KnownNotice> {
-    notices.filter(|n| n.heard()).max_by_key(|n| (n.heard_at(), n.notice.due_at, n.notice.key))
+    notices.max_by_key(|n| (n.heard_at(), n.notice.due_at, n.notice.key))
 }

@@ -48,6 +48,16 @@ fn end(row: &KnownNotice, reason: Reason) -> Option<Change> {
     (!same && !sticky).then_some(Change::End { key: row.notice.key, state, reason })
 }
 
+/// Somebody held or cancelled all that waited for that reader, and let nothing go since: what takes its place waits for them, too. A reminder of
+/// the same start takes no other one's place: it goes because the invite does not.
+pub fn is_stopped(notice: &Notice, held: &[KnownNotice]) -> bool {
+    let theirs = || held.iter().filter(|n| n.notice.address == notice.address);
+    let of_it = |n: &&KnownNotice| notice.occasion != Occasion::Reminder || n.notice.start != notice.start;
+    let stopped = theirs().filter(|n| !n.told() && n.reason == Some(Reason::Operator)).filter(of_it).map(|n| n.changed_at).max();
+    let goes = |n: &KnownNotice| matches!(n.state, State::Waiting | State::Claimed | State::Sending);
+    stopped.is_some_and(|at| !theirs().any(|n| goes(n) || (n.told() && n.heard_at() > at)))
+}
+
 /// The omission that speaks of this row, or: the session says something else by now.
 fn reason_against(row: &KnownNotice, decisions: &[&Decision]) -> Reason {
     let speaks_of = |o: &&Omission| o.occasion.is_none() || (o.occasion == Some(row.notice.occasion) && o.rule == row.notice.rule);

@@ -200,7 +200,7 @@ impl Case<'_> {
         let goes = |n: &Notice| self.known.notices.iter().find(|row| row.notice.key == n.key).is_none_or(still_goes);
         let planned = announcements.iter().find_map(|d| if let Decision::Send(n) = d { Some(n).filter(|n| goes(n)) } else { None });
         let told = self.known.notices.iter().filter(|n| is_announcement(n.notice.occasion) && n.notice.address == to.address);
-        planned.map(|n| n.due_at.max(self.now)).or_else(|| told.filter(|n| n.told()).map(KnownNotice::heard_at).max())
+        planned.map(|n| n.due_at.max(self.now)).or_else(|| told.filter(|n| n.told() && !n.undelivered).map(KnownNotice::heard_at).max())
     }
 
     /// When one rule's reminder goes, or the first reason against it that does not depend on other rules.

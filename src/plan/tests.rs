@@ -148,7 +148,15 @@ impl World {
         let notice = self.sent(occasion, rule).expect("was to be sent");
         let changed_at = notice.due_at;
         let facts = facts(&self.session, &self.session.participants[0], &self.policy);
-        self.known().notices.push(KnownNotice { notice, state, reason: None, changed_at, facts: Some(facts), doubted: false });
+        self.known().notices.push(KnownNotice {
+            notice,
+            state,
+            reason: None,
+            changed_at,
+            facts: Some(facts),
+            doubted: false,
+            undelivered: false,
+        });
     }
 
     fn sent(&self, occasion: Occasion, rule: Option<&str>) -> Option<Notice> {
@@ -626,6 +634,7 @@ fn whoever_was_adopted_is_told_of_changes() {
         changed_at: at(SEEN),
         facts: None,
         doubted: false,
+        undelivered: false,
     });
     assert_eq!(world.said(), ["24h@2026-11-25T15:00:00Z", "1h@2026-11-26T14:00:00Z"]);
     world.change("2026-11-24T12:00:00", |s| s.start = at("2026-11-27T15:00:00"));
@@ -638,7 +647,7 @@ mod diffs {
     use crate::plan::diff::{Verdict, diff, revalidate};
 
     fn held(notice: &Notice, state: State, reason: Option<Reason>) -> KnownNotice {
-        KnownNotice { notice: notice.clone(), state, reason, changed_at: at(SEEN), facts: None, doubted: false }
+        KnownNotice { notice: notice.clone(), state, reason, changed_at: at(SEEN), facts: None, doubted: false, undelivered: false }
     }
 
     fn refs(decisions: &[Decision]) -> Vec<&Decision> {

@@ -61,10 +61,12 @@ fn of_guard(kind: GuardKind) -> &'static str {
         GuardKind::Removed => "Left the list, with many others",
         GuardKind::Moved => "Moved, with many others",
         GuardKind::Participants => "People left the session, as in many others",
+        GuardKind::Roles => "A patient is listed as the host, or the host as a patient",
         GuardKind::Codes => "New connect codes, with many others",
         GuardKind::Addresses => "New addresses or numbers, with many others",
         GuardKind::Zones => "New time zones, with many others",
         GuardKind::Names => "New names, with many others",
+        GuardKind::Deliveries => "Not to be told, or by another channel, or declined, with many others",
         GuardKind::Clocks => "Another hour on people's clocks, with many others",
     }
 }

@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
 use crate::contact::{ConnectCode, EmailAddress, PhoneNumber};
 use crate::guard::GuardKind;
 use crate::plan::Policy;
-use crate::session::{Participant, ParticipationId, Presence, RawContact, Role, Session};
+use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session};
 
 /// One kind of difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +38,7 @@ impl What {
 }
 
 /// In what it differs, by kind.
-pub(super) fn differences(was: &Session, is: &Session, policy: &Policy) -> Vec<What> {
+pub(super) fn differences(was: &Session, is: &Session, policy: &Policy, now: DateTime<Utc>) -> Vec<What> {
     let mut whats = Vec::new();
     if was.presence == Presence::Gone {
         // Whoever was told that it is cancelled is told anew.
@@ -49,8 +50,13 @@ pub(super) fn differences(was: &Session, is: &Session, policy: &Policy) -> Vec<W
     if is.start != was.start {
         whats.push(What::whole(GuardKind::Moved, &is.start.to_rfc3339()));
     }
+    let other_role = |p: &&Participant| was.participant(p.id).is_some_and(|before| before.role != p.role);
+    let turned: Vec<String> = is.participants.iter().filter(other_role).map(|p| p.id.to_string()).collect();
+    if !turned.is_empty() {
+        whats.push(What::whole(GuardKind::Roles, &turned.join(" ")));
+    }
     whats.extend(lost(was, is));
-    whats.extend(changed(was, is, policy));
+    whats.extend(changed(was, is, policy, now));
     whats
 }
 
@@ -95,12 +101,12 @@ pub(super) fn names(person: &Participant, session: &Session, policy: &Policy) ->
 }
 
 /// What is said of the same people.
-fn changed(was: &Session, is: &Session, policy: &Policy) -> Vec<What> {
+fn changed(was: &Session, is: &Session, policy: &Policy, now: DateTime<Utc>) -> Vec<What> {
     let mut kinds: BTreeMap<GuardKind, What> = BTreeMap::new();
     for person in &is.participants {
         let Some(before) = was.participant(person.id).filter(|p| p.presence != Presence::Gone) else { continue };
         let theirs: Vec<(GuardKind, String, String)> =
-            told(before, person, policy).into_iter().filter(|(_, then, now)| then != now).collect();
+            told(before, person, policy, now).into_iter().filter(|(_, then, now)| then != now).collect();
         for kind in theirs.iter().map(|(kind, _, _)| *kind).collect::<BTreeSet<_>>() {
             let of_kind = || theirs.iter().filter(|(of, _, _)| *of == kind);
             let what = kinds.entry(kind).or_insert(What { kind, people: Vec::new(), counts: 0, says: String::new(), arrives: false });
@@ -114,7 +120,7 @@ fn changed(was: &Session, is: &Session, policy: &Policy) -> Vec<What> {
 }
 
 /// What the two records say of one person, as far as they are not alike to the letter: the kind, then, and now. Empty: nothing.
-fn told(before: &Participant, person: &Participant, policy: &Policy) -> Vec<(GuardKind, String, String)> {
+fn told(before: &Participant, person: &Participant, policy: &Policy, now: DateTime<Utc>) -> Vec<(GuardKind, String, String)> {
     let mut told = Vec::new();
     let mut both = |kind, same: bool, of: &dyn Fn(&Participant) -> String| {
         if !same {
@@ -127,7 +133,18 @@ fn told(before: &Participant, person: &Participant, policy: &Policy) -> Vec<(Gua
     both(GuardKind::Addresses, before.sms_number == person.sms_number, &|p| number(&p.sms_number, &policy.region));
     both(GuardKind::Zones, before.time_zone == person.time_zone, &|p| zone(&p.time_zone, policy));
     both(GuardKind::Names, before.name == person.name, &|p| p.name.expose().to_lowercase());
+    both(GuardKind::Deliveries, false, &|p| channel(p, now).to_owned());
     told
+}
+
+/// How they are told; empty: not, or no more. Nobody has connected at a time that is still to come: a whole column may hold the start.
+fn channel(person: &Participant, now: DateTime<Utc>) -> &'static str {
+    match person.auto_deliver {
+        _ if person.rsvp == Rsvp::Declined || person.connected_at.is_some_and(|at| at > now) => "",
+        AutoDeliver::Nobody => "",
+        AutoDeliver::Email => "email",
+        AutoDeliver::Sms => "sms",
+    }
 }
 
 fn mailbox(raw: &RawContact) -> String {

@@ -78,9 +78,12 @@ impl Elsewhere {
         self.look_up(outbox, &sources, snapshot.sessions.iter().map(|s| s.id), now).await?;
         let mut beside = Beside::default();
         let guarded = self.guarded(outbox, source, snapshot).await?;
+        let as_it_was = |id: &SessionId, session: &Session| {
+            guarded.get(id).is_some_and(|was| differ::differences(was, session, policy, now).is_empty())
+        };
         for session in &snapshot.sessions {
             match self.held.get(&session.id) {
-                Some(held) if guarded.get(&session.id).is_some_and(|was| differ::differences(was, session, policy).is_empty()) => {
+                Some(held) if as_it_was(&session.id, session) => {
                     beside.from.insert(session.id, held.source.clone());
                 }
                 Some(held) if held.source != source && held.listed => {

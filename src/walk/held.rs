@@ -65,7 +65,7 @@ impl Walker<'_> {
         let displaced = self.displaced((changed, missing, moves), seen);
         let listed = changed.iter().map(|(is, _)| &**is).chain(moves.iter().copied()).filter_map(|is| {
             let (_, was) = self.before.get(&is.id)?;
-            let mut whats = differ::differences(was, is, self.policy);
+            let mut whats = differ::differences(was, is, self.policy, self.now);
             differ::arrivals(was, is, &displaced, self.policy, &mut whats);
             if self.tells_another_hour(is) {
                 whats.push(differ::What::whole(GuardKind::Clocks, &self.policy.digest()));

@@ -17,6 +17,7 @@ impl Tables {
         if !receipt.fate.replaces(delivery.receipt) {
             return Received::Known(key);
         }
+        let was_lost = delivery.receipt.is_some_and(Fate::is_lost);
         delivery.receipt = Some(receipt.fate);
         delivery.receipt_at = Some(now);
         delivery.receipt_detail.clone_from(&receipt.detail);
@@ -24,6 +25,10 @@ impl Tables {
             row.receive(now);
             Some(row.clone())
         });
+        if receipt.fate.is_lost() || was_lost {
+            let entry = &self.rows[&key].entry;
+            self.plan_again(&(entry.source.clone(), entry.notice.session));
+        }
         if let (Some(row), Some(kind)) = (row, receipt.remember)
             && self.put_suppressed(&row.entry.notice.address, kind, now, (SaidBy::Receipt, Some(key)))
         {

@@ -19,6 +19,7 @@ use crate::outbox::{
     Act, Alert, Applied, Begin, Claim, ClaimRequest, Filter, Lease, Purged, Recovered, Rest, Retention, SeenSession, Settlement,
     SourceStatus, StaffLetter, Status, Walk, WalkedSession,
 };
+use crate::receipt::Fate;
 use crate::session::stored::{Also, StoredSession, Touch};
 use crate::session::{Fault, ParticipationId, Presence, SessionId};
 use crate::suppression::{SaidBy, SuppressedAddress, Suppression, keyed_name, suppression_key};
@@ -311,6 +312,8 @@ impl Tables {
         let mut notices: Vec<KnownNotice> =
             keys.iter().map(|key| &self.rows[key]).filter(|row| row.entry.source == source).map(Into::into).collect();
         notices.sort_by_key(|n| (n.notice.due_at, n.notice.key));
+        let is_lost = |key: &NoticeKey| self.deliveries.get(key)?.last()?.1.receipt.map(Fate::is_lost);
+        notices.iter_mut().for_each(|n| n.undelivered = is_lost(&n.notice.key).unwrap_or(false));
         let reminded = self.reminded(source, session, &notices);
         let numbers = self.numbers(known.person.as_deref(), &notices);
         let is_off = known.cancelled || known.absent_since.is_some();

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::columns::{at, misread, ms, opt_at, opt_phase, opt_role, opt_word, required, word};
 use super::notices::{self, COLUMNS};
-use super::{frozen, guard, sources};
+use super::{frozen, guard, receipt, sources};
 use crate::contact::{Address, Channel, Number, PhoneNumber};
 use crate::entry::{Delivery, Entry};
 use crate::known::{Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, SHARED_MAX, Said};
@@ -182,8 +182,12 @@ pub(super) fn participant(connection: &Connection, source: &str, session: Sessio
     let sql_notices =
         format!("SELECT {COLUMNS} FROM notice WHERE session_id = ?2 AND participation_id = ?3 AND source = ?1 ORDER BY due_at, key");
     let ids = params![source, session.0, id.0];
-    let notices: Vec<KnownNotice> =
+    let mut notices: Vec<KnownNotice> =
         connection.prepare_cached(&sql_notices)?.query_map(ids, known_notice)?.collect::<rusqlite::Result<_>>()?;
+    if notices.iter().any(KnownNotice::told) {
+        let lost = receipt::lost(connection, source, session, id)?;
+        notices.iter_mut().for_each(|n| n.undelivered = lost.contains(&n.notice.key));
+    }
     let (rsvp, answered_start) = super::reply::rsvp(connection, source, session, id)?.unzip();
     let answered_start = answered_start.flatten();
     let reminded = reminded(connection, source, session, &notices)?;
@@ -610,6 +614,7 @@ mod tests {
             (suppression::PLAN_LEFT_OUT.to_owned(), "SEARCH omission USING COVERING INDEX omission_reason (reason=?)", "SCAN session"),
             (suppression::PLAN_LEFT_OUT.to_owned(), "SEARCH notice USING INDEX notice_state (state=?)", "SCAN"),
             (receipt::BY_REFERENCE.to_owned(), "USING INDEX notice_reference (reference=?)", "SCAN"),
+            (receipt::LAST_ATTEMPTS.to_owned(), "SEARCH notice USING INDEX notice_session (session_id=? AND participation_id=?)", "SCAN"),
             (receipt::LAST.to_owned(), "SEARCH delivery USING PRIMARY KEY (notice_id=?)", sorted),
             (receipt::DUE_BETWEEN.to_owned(), "SEARCH notice USING INDEX notice_listed (due_at>? AND due_at<?)", sorted),
             (receipt::UNDELIVERED.to_owned(), "SCAN d USING INDEX delivery_undelivered", "SCAN n"),

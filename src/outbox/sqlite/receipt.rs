@@ -1,5 +1,7 @@
 //! Receipts: written beside the delivery that they speak of, and into the ledger, in one transaction.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -45,8 +47,8 @@ pub(super) fn receive(connection: &Tx<'_>, now: DateTime<Utc>, receipt: &Receipt
     let receipt = receipt.about_address(&row.entry.notice.address);
     let last = |r: &rusqlite::Row<'_>| Ok((r.get::<_, i64>(0)?, r.get::<_, u32>(1)?, opt_word(r, 2)?));
     let last = connection.prepare_cached(LAST)?.query_row([key.0], last).optional()?;
-    let Some((number, attempt, before)) = last else { return Ok(Received::Unmatched) };
-    if !receipt.fate.replaces(before) {
+    let Some((number, attempt, said)) = last else { return Ok(Received::Unmatched) };
+    if !receipt.fate.replaces(said) {
         return Ok(Received::Known(key));
     }
     let sql = "UPDATE delivery SET receipt = ?3, receipt_at = ?4, receipt_detail = ?5 WHERE notice_id = ?1 AND attempt = ?2";
@@ -54,12 +56,36 @@ pub(super) fn receive(connection: &Tx<'_>, now: DateTime<Utc>, receipt: &Receipt
     let before = Before::of(&row);
     row.receive(now);
     record(connection, &row, before, ("receipt", Some(receipt.in_words())), now)?;
+    if receipt.fate.is_lost() || said.is_some_and(Fate::is_lost) {
+        // What was kept back because they had just been told goes now.
+        let (source, session) = (&row.entry.source, row.entry.notice.session);
+        connection.prepare_cached(suppression::PLAN_ONE_AGAIN)?.execute(params![source, session.0])?;
+    }
     if let Some(kind) = receipt.remember
         && suppression::put(connection, &row.entry.notice.address, kind, now, (SaidBy::Receipt, Some(key)))?
     {
         history::append(connection, &row.suppressed(kind, now))?;
     }
     Ok(Received::Noted(key))
+}
+
+pub(super) const LAST_ATTEMPTS: &str = "SELECT key, receipt FROM notice INDEXED BY notice_session JOIN delivery ON notice_id = notice.id
+     WHERE session_id = ?2 AND participation_id = ?3 AND source = ?1 ORDER BY notice.id, attempt";
+
+/// Notices of somebody whose last attempt did not arrive, by its receipt.
+pub(super) fn lost(connection: &Connection, source: &str, session: SessionId, id: ParticipationId) -> rusqlite::Result<HashSet<NoticeKey>> {
+    let mut lost = HashSet::new();
+    let mut statement = connection.prepare_cached(LAST_ATTEMPTS)?;
+    let mut rows = statement.query(params![source, session.0, id.0])?;
+    while let Some(row) = rows.next()? {
+        let (key, fate) = (key(row, 0)?, opt_word::<Fate>(row, 1)?);
+        if fate.is_some_and(Fate::is_lost) {
+            lost.insert(key)
+        } else {
+            lost.remove(&key)
+        };
+    }
+    Ok(lost)
 }
 
 fn about(connection: &Connection, about: &About) -> rusqlite::Result<Option<Row>> {

@@ -34,7 +34,7 @@ impl World {
     /// Somebody asks, and it waits.
     fn asked(&mut self, at_night: bool) {
         let (notice, changed_at) = (self.ask(at_night).expect("it may go"), self.now);
-        let row = KnownNotice { notice, state: State::Waiting, reason: None, changed_at, facts: None, doubted: false };
+        let row = KnownNotice { notice, state: State::Waiting, reason: None, changed_at, facts: None, doubted: false, undelivered: false };
         self.known().notices.push(row);
     }
 
@@ -118,6 +118,7 @@ fn every_reason_against_it_has_its_row() {
                     changed_at,
                     facts: None,
                     doubted: false,
+                    undelivered: false,
                 });
             },
             "under way",

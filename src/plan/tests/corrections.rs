@@ -153,7 +153,7 @@ fn a_move_is_in_time_before_the_told_start_and_is_told_after_it_all_the_same() {
     // What a person decided about the first holds for the second.
     let row = |state, reason| {
         let (notice, changed_at) = (in_time.clone(), at("2026-11-25T12:01:00"));
-        KnownNotice { notice, state, reason, changed_at, facts: None, doubted: false }
+        KnownNotice { notice, state, reason, changed_at, facts: None, doubted: false, undelivered: false }
     };
     for (held, goes) in [
         (row(State::Lapsed, Some(Reason::Operator)), false),
@@ -221,7 +221,15 @@ fn an_adopted_address_that_is_corrected_is_invited() {
     let person = world.session.participants[0].clone();
     let notice = adopted_invite(&world.session, &person, &known, &world.policy, &world.suppressed, world.now).unwrap();
     let (state, reason) = (State::Cancelled, Some(Reason::Adopted));
-    world.known().notices.push(KnownNotice { notice, state, reason, changed_at: at(SEEN), facts: None, doubted: false });
+    world.known().notices.push(KnownNotice {
+        notice,
+        state,
+        reason,
+        changed_at: at(SEEN),
+        facts: None,
+        doubted: false,
+        undelivered: false,
+    });
     world.change("2026-11-24T12:00:00", |s| s.participants[0].code = ConnectCode::parse("111222333"));
     assert_eq!(world.said()[0], "updated@2026-11-24T12:02:00Z", "a changed code is told");
     world.change("2026-11-24T13:00:00", |s| s.participants[0].email = mail("right@example.com"));

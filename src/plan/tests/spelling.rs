@@ -57,7 +57,15 @@ fn what_was_told_before_an_upgrade_is_not_told_again() {
     };
     told.key = NoticeKey::of_spelling(&identity(&told.address));
     assert_ne!(told.key, NoticeKey::of(&identity(&told.address)));
-    let held = |state| KnownNotice { notice: told.clone(), state, reason: None, changed_at: world.now, facts: None, doubted: false };
+    let held = |state| KnownNotice {
+        notice: told.clone(),
+        state,
+        reason: None,
+        changed_at: world.now,
+        facts: None,
+        doubted: false,
+        undelivered: false,
+    };
     let rows = [State::Waiting, State::Accepted].map(held);
     for spelling in ["Trevor@Example.com", "trevor@example.com"] {
         world.change("2026-11-24T10:00:00", |s| respell(s, spelling, ""));

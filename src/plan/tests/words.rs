@@ -8,7 +8,15 @@ fn told() -> World {
     world.told(Occasion::Invite, None, State::Accepted);
     world.now = at("2026-11-24T12:00:00");
     let reminder = world.sent(Occasion::Reminder, Some("24h")).unwrap();
-    let row = KnownNotice { notice: reminder, state: State::Waiting, reason: None, changed_at: world.now, facts: None, doubted: false };
+    let row = KnownNotice {
+        notice: reminder,
+        state: State::Waiting,
+        reason: None,
+        changed_at: world.now,
+        facts: None,
+        doubted: false,
+        undelivered: false,
+    };
     world.known().notices.push(row);
     world
 }

@@ -321,10 +321,12 @@ fn words_of(kind: GuardKind) -> &'static str {
         GuardKind::Removed => "are gone, or cancelled",
         GuardKind::Moved => "moved",
         GuardKind::Participants => "have fewer people",
+        GuardKind::Roles => "list a patient as the host, or the host as a patient",
         GuardKind::Codes => "have other connect codes or passkeys",
         GuardKind::Addresses => "have other addresses or numbers",
         GuardKind::Zones => "have other time zones",
         GuardKind::Names => "have other names",
+        GuardKind::Deliveries => "are not to be told any more, or by another channel, or declined",
         GuardKind::Clocks => "are at another hour on people's clocks, although the source says the same",
     }
 }

@@ -99,6 +99,67 @@ async fn a_column_that_slips_by_a_row_reaches_nobody_until_somebody_accepts_it()
     }
 }
 
+/// A column that holds one value for all: nobody would be told any more, and nobody would know.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_silences_everybody_waits() {
+    let columns = [("ShouldAutoDeliverCode", "N"), ("ShouldAutoDeliverCode", "S"), ("RSVP", "Declined"), ("ConnectionTs", START)];
+    for (column, value) in columns {
+        let sessions = different(&(1..=10).collect::<Vec<i64>>());
+        let world = invited(&sessions).await;
+        let with = |value: &str, of: usize| {
+            let mut changed = sessions.clone();
+            changed.as_array_mut().unwrap().iter_mut().take(of).for_each(|s| s["Participants"][0][column] = json!(value));
+            changed
+        };
+        assert_eq!(world.hear(10, &with(value, 10)).await, 10, "{column}");
+        assert_eq!(world.guard_kinds().await, [GuardKind::Deliveries], "{column}");
+        assert_eq!(world.states_of(5).await, ["invite accepted", "reminder 1h held guard", "reminder 24h held guard"], "{column}");
+        assert_eq!(world.hear(11, &sessions).await, 0, "{column}: mended");
+        assert_eq!(world.states_of(5).await, ["invite accepted", "reminder 1h waiting", "reminder 24h waiting"], "{column}");
+        assert_eq!(world.hear(12, &with(value, 3)).await, 0, "{column}: three are nothing unusual");
+        assert_ne!(world.states_of(1).await[2], "reminder 24h waiting", "{column}");
+    }
+}
+
+/// Whoever stands first is the host: their name goes to the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patient_who_comes_to_stand_first_is_no_host() {
+    let group = |order: &[i64]| {
+        let people: Vec<Value> = order
+            .iter()
+            .map(|id| {
+                let mut person = person(*id);
+                person["ParticipantFullName"] = json!(format!("Name{id} Example"));
+                person
+            })
+            .collect();
+        json!([{"SessionId": 1, "ScheduleTs": START, "Participants": people}])
+    };
+    for order in [&[12, 13][..], &[12, 11, 13], &[13, 12, 11]] {
+        let world = World::new("2026-11-24T09:00:00Z");
+        world.walk(&group(&[11, 12, 13])).await;
+        world.set("2026-11-24T09:02:00Z");
+        world.once().await;
+        let told = world.sent();
+        assert_eq!(world.hear(10, &group(order)).await, 1, "{order:?}");
+        assert_eq!(world.guard_kinds().await[0], GuardKind::Roles, "{order:?}");
+        world.set("2026-11-25T15:00:00Z");
+        world.walk(&group(order)).await;
+        world.once().await;
+        assert_eq!(world.sent(), told, "{order:?}");
+        world.walk(&group(&[11, 12, 13])).await;
+        world.once().await;
+        let letters = world.letters();
+        assert_eq!(letters.len(), told + 3, "{order:?}: the 24h reminders");
+        let names_a_patient = |letter: &&String| (12..=13).filter(|id| letter.contains(&format!("Name{id}"))).count() > 1;
+        assert_eq!(letters.iter().filter(names_a_patient).count(), 0, "{order:?}");
+    }
+    // A host who is another person is none who was a patient.
+    let world = World::new("2026-11-24T09:00:00Z");
+    world.walk(&group(&[11, 12, 13])).await;
+    assert_eq!(world.hear(10, &group(&[14, 12, 13])).await, 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_column_that_is_mended_clears_it_and_a_true_change_of_it_passes() {
     let ids: Vec<i64> = (1..=10).collect();

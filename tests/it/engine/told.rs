@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use punctual::desk::{Desk, status, unreachable};
 use punctual::outbox::{Begin, ClaimRequest, Lease};
+use punctual::receipt::{About, Fate, Receipt, Received};
 
 use super::*;
 
@@ -41,6 +42,99 @@ async fn moved_and_cancelled_at_once_it_is_cancelled_at_the_told_time() {
     assert!(world.last_mail().contains("November 26") && !world.last_mail().contains("December 3"), "{}", world.last_mail());
     assert!(last_calendar(&world).contains("DTSTART:20261126T150000Z"), "{}", last_calendar(&world));
     assert!(last_calendar(&world).contains("METHOD:CANCEL"));
+}
+
+/// What did not arrive, by a receipt or a bounce.
+async fn came_back(world: &World, occasion: Occasion) {
+    let entry = world.entries().await.into_iter().find(|e| e.notice.occasion == occasion && e.state == State::Accepted).unwrap();
+    let about = About::Notice(entry.notice.key);
+    let receipt = Receipt { about, fate: Fate::Undelivered, detail: None, remember: None, recipient: None };
+    assert!(matches!(world.outbox.receive(world.clock.now(), receipt).await.unwrap(), Received::Noted(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_did_not_arrive_was_told_to_nobody() {
+    let world = invited().await;
+    let later = changed(|s| s["ScheduleTs"] = json!("2026-12-03T20:00:00"));
+    let mut off = later.clone();
+    off[0]["ScheduleType"] = json!("Cancelled");
+    for (now, sessions) in [("2026-11-24T10:00:00Z", &later), ("2026-11-24T10:03:00Z", &later)] {
+        world.set(now);
+        world.walk(sessions).await;
+        world.once().await;
+    }
+    assert!(world.last_mail().contains("December 3"), "{}", world.last_mail());
+    came_back(&world, Occasion::Rescheduled).await;
+    for now in ["2026-11-24T11:00:00Z", "2026-11-24T11:03:00Z"] {
+        world.set(now);
+        world.walk(&off).await;
+        world.once().await;
+    }
+    assert_eq!(world.sent(), 3);
+    assert!(world.last_mail().contains("November 26") && !world.last_mail().contains("December 3"), "{}", world.last_mail());
+    // Of nothing else they know: whoever may have heard of it after all must not sit and wait.
+    let world = invited().await;
+    came_back(&world, Occasion::Invite).await;
+    world.set("2026-11-24T11:00:00Z");
+    world.walk(&changed(|s| s["ScheduleType"] = json!("Cancelled"))).await;
+    world.set("2026-11-24T11:03:00Z");
+    world.once().await;
+    assert!(world.last_mail().contains("Cancelled"), "{}", world.last_mail());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reminder_keeps_no_distance_from_what_did_not_arrive() {
+    for lost in [false, true] {
+        let world = World::new("2026-11-26T13:50:00Z");
+        world.walk(&one(START)).await;
+        world.set("2026-11-26T13:52:00Z");
+        world.once().await;
+        assert_eq!(world.sent(), 1);
+        if lost {
+            came_back(&world, Occasion::Invite).await;
+        }
+        world.set("2026-11-26T14:00:00Z");
+        world.walk(&one(START)).await;
+        world.once().await;
+        assert_eq!(world.sent(), if lost { 2 } else { 1 }, "{:?}", world.states().await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_the_place_of_stopped_messages_is_stopped() {
+    for (act, state) in [(Act::Hold, "held"), (Act::Cancel, "cancelled")] {
+        let world = invited().await;
+        let keys: Vec<NoticeKey> = world.entries().await.iter().filter(|e| e.state == State::Waiting).map(|e| e.notice.key).collect();
+        assert_eq!(world.outbox.act(&keys, act, world.clock.now()).await.unwrap(), 2, "{state}");
+        let later = changed(|s| s["ScheduleTs"] = json!("2026-12-03T20:00:00"));
+        for now in ["2026-11-24T10:00:00Z", "2026-11-24T10:03:00Z"] {
+            world.set(now);
+            world.walk(&later).await;
+            world.once().await;
+        }
+        assert_eq!(world.sent(), 1, "{state}: {:?}", world.states().await);
+        assert!(world.states().await.contains(&"rescheduled held operator".to_owned()), "{state}: {:?}", world.states().await);
+        // A corrected address is not what was stopped.
+        let other = changed(|s| s["Participants"][0]["ParticipantEmailAddress"] = json!("new@example.com"));
+        for now in ["2026-11-24T11:00:00Z", "2026-11-24T11:03:00Z"] {
+            world.set(now);
+            world.walk(&other).await;
+            world.once().await;
+        }
+        assert_eq!(world.sent(), 2, "{state}: {:?}", world.states().await);
+    }
+    // One of several: the others go on, and so does what takes their place.
+    let world = invited().await;
+    let one: Vec<NoticeKey> =
+        world.entries().await.iter().filter(|e| e.notice.rule.as_deref() == Some("1h")).map(|e| e.notice.key).collect();
+    world.outbox.act(&one, Act::Cancel, world.clock.now()).await.unwrap();
+    let later = changed(|s| s["ScheduleTs"] = json!("2026-12-03T20:00:00"));
+    for now in ["2026-11-24T10:00:00Z", "2026-11-24T10:03:00Z"] {
+        world.set(now);
+        world.walk(&later).await;
+        world.once().await;
+    }
+    assert_eq!(world.sent(), 2, "{:?}", world.states().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -74,6 +74,7 @@ pub(super) struct Oracle {
     pub(super) stopped: BTreeSet<String>,
     /// Notices that staff acted upon; and of whom something was refused, lost or held by them.
     pub(super) by_staff: BTreeSet<NoticeKey>,
+    pub(super) staff_acted_on: BTreeSet<i64>,
     pub(super) refused: BTreeSet<i64>,
     /// Who answered so, by text.
     pub(super) said_no: BTreeSet<i64>,
@@ -93,6 +94,7 @@ impl Oracle {
             may_be_suppressed: BTreeSet::new(),
             stopped: BTreeSet::new(),
             by_staff: BTreeSet::new(),
+            staff_acted_on: BTreeSet::new(),
             refused: BTreeSet::new(),
             said_no: BTreeSet::new(),
             restored: false,
@@ -459,7 +461,8 @@ impl Oracle {
             Reason::Ambiguous => matches!(holds, Holds::Ambiguous) || self.word.shares_with_somebody_unread(person),
             Reason::Quarantined => matches!(holds, Holds::Fault | Holds::Unheard(_)) || self.word.is_unread_somewhere(person),
             Reason::SourceStale => self.word.silent_for(person, now) > TimeDelta::hours(5),
-            Reason::Operator => self.by_staff.contains(&key),
+            // What takes the place of what they stopped waits for them, too.
+            Reason::Operator => self.by_staff.contains(&key) || self.staff_acted_on.contains(&person),
             Reason::Restored => self.restored,
             Reason::Bounced | Reason::OptedOut => address.is_some_and(|address| self.may_be_suppressed.contains(&address)),
             Reason::Declined => self.said_no.contains(&person) || matches!(&holds, Holds::Said(said) if said.declined),

@@ -257,7 +257,11 @@ impl World {
         let Some(entry) = entries.get(n % entries.len().max(1)) else { return };
         let key: NoticeKey = entry.notice.key;
         self.notes(format!("staff: {act:?} the {} of {}", entry.notice.occasion, entry.notice.participation));
-        self.oracle.lock().unwrap().by_staff.insert(key);
+        {
+            let mut oracle = self.oracle.lock().unwrap();
+            oracle.by_staff.insert(key);
+            oracle.staff_acted_on.insert(entry.notice.participation.0);
+        }
         self.outbox().act(&[key], act, self.now()).await.unwrap();
     }
 

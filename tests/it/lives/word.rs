@@ -115,16 +115,18 @@ pub(super) struct Word {
 }
 
 /// What may change of somebody.
-const KINDS: [&str; 6] = ["removed", "moved", "codes", "addresses", "zones", "names"];
+const KINDS: [&str; 8] = ["removed", "moved", "roles", "codes", "addresses", "zones", "names", "deliveries"];
 
 fn differs(what: &str, was: &Said, is: &Said) -> bool {
     match what {
         "removed" => is.status == Status::Cancelled,
         "moved" => is.start != was.start,
+        "roles" => is.host != was.host,
         "codes" => is.code != was.code,
         "addresses" => is.address != was.address,
         "zones" => is.zone != was.zone,
         "names" => is.name != was.name,
+        "deliveries" => is.channel != was.channel || (is.declined && !was.declined),
         _ => false,
     }
 }
@@ -298,7 +300,8 @@ impl Word {
             let standing = people.keys().filter(|id| !cancelled.contains(id)).count();
             let n = if matches!(what, "removed" | "moved") { sessions.len() } else { standing };
             let all_gone = what == "removed" && list.empty;
-            if n > AT_ONCE || all_gone {
+            let limit = if what == "roles" { 0 } else { AT_ONCE };
+            if n > limit || all_gone {
                 self.too_much = true;
                 for (id, before) in people.into_iter().filter(|(id, _)| what == "removed" || !cancelled.contains(id)) {
                     self.waiting.entry(id).or_insert(Waiting { before, what, rejected: None });
