@@ -7,19 +7,28 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
-use since::{Moment, Since};
-
-use crate::access::{Name, Role, Scope};
+use self::accounts::{TokenCommand, UserCommand};
+use self::configuration::ConfigCommand;
+use self::demo::DemoArgs;
+use self::diff::DiffArgs;
+use self::guard::GuardCommand;
+use self::init::InitArgs;
+use self::ledger::LedgerCommand;
+use self::outbox::OutboxCommand;
+use self::preview::PreviewArgs;
+use self::remind::RemindArgs;
+use self::replies::RepliesCommand;
+use self::run::RunArgs;
+use self::shadow::ShadowArgs;
+use self::simulate::SimulateArgs;
+use self::suppress::SuppressCommand;
+use self::why::WhyArgs;
 use crate::config::{self, Config, Mistakes};
 use crate::contact::Address;
 use crate::daemon::open_store;
 use crate::desk::{Desk, Unanswered};
-use crate::entry::State;
-use crate::ledger::Anchor;
-use crate::notice::{NoticeKey, Occasion};
 
 #[macro_use]
 mod out;
@@ -36,6 +45,7 @@ mod gallery;
 mod guard;
 mod init;
 mod ledger;
+mod logging;
 mod outbox;
 mod preview;
 mod private_folder;
@@ -189,439 +199,6 @@ enum Command {
     },
 }
 
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  punctual init                                  asks, and writes ./punctual.toml
-  punctual init --yes --name \"Elm Street\" --zone America/New_York --user jane")]
-struct InitArgs {
-    /// The file to write.
-    #[arg(default_value = "punctual.toml", value_name = "FILE")]
-    file: PathBuf,
-    /// The practice's name, which messages show.
-    #[arg(long)]
-    name: Option<String>,
-    /// Its time zone, such as America/New_York.
-    #[arg(long, value_name = "ZONE")]
-    zone: Option<String>,
-    /// A telephone number that messages show.
-    #[arg(long, value_name = "NUMBER")]
-    phone: Option<String>,
-    /// The file with the sessions; a sample is written if there is none.
-    #[arg(long, value_name = "FILE")]
-    source: Option<String>,
-    /// The mail server. Default: messages become files in ./outbox.
-    #[arg(long, value_name = "HOST")]
-    relay: Option<String>,
-    /// A first user of the staff pages, with a password that is printed this once.
-    #[arg(long, value_name = "NAME")]
-    user: Option<Name>,
-    /// Does not ask on a terminal.
-    #[arg(long)]
-    yes: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  punctual demo                prints what was sent, and serves the pages until Ctrl-C
-  punctual demo --once         prints it and ends")]
-struct DemoArgs {
-    /// The folder to work in. Default: ./punctual-demo, made anew.
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
-    /// Serves no pages: ends when all is printed. (So it does where its output is no terminal.)
-    #[arg(long, conflicts_with = "serve")]
-    once: bool,
-    /// Serves pages also where its output is no terminal.
-    #[arg(long)]
-    serve: bool,
-    /// Where. Default: 8080, or another one if that is taken.
-    #[arg(long, value_name = "PORT")]
-    port: Option<u16>,
-    /// The moment at which it plays. Default: now.
-    #[arg(long, value_name = "TIME")]
-    at: Option<DateTime<Utc>>,
-}
-
-#[derive(Debug, Args)]
-struct RunArgs {
-    /// Walk each source once, hand over all that is due (one attempt each), and end.
-    #[arg(long)]
-    once: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  punctual preview                                     of the configured sources, now
-  punctual preview --sessions list.json --format html  a gallery in ./preview, without any configuration
-  punctual preview --at 2026-11-29 --session 9636      one session, as of that day")]
-struct PreviewArgs {
-    /// Read this file or folder instead of the configured sources.
-    #[arg(long, value_name = "FILE|DIR")]
-    sessions: Option<PathBuf>,
-    /// Pretend that it is this time: 2026-11-29, "2026-11-29 15:00" on the practice's clock, or 2026-11-29T20:00:00Z. Default: now.
-    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
-    at: Option<Moment>,
-    /// Show what is due until then. Default: the last start.
-    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
-    until: Option<Moment>,
-    /// Only this session.
-    #[arg(long, value_name = "ID")]
-    session: Option<i64>,
-    /// Only this participation.
-    #[arg(long, value_name = "ID")]
-    participant: Option<i64>,
-    /// Take into account what the store knows: what was told already, when sessions were first seen.
-    #[arg(long)]
-    store: bool,
-    /// What to print.
-    #[arg(long, value_enum, default_value_t = PreviewFormat::Table)]
-    format: PreviewFormat,
-    /// html, eml: the folder to write. Default: ./preview
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Show addresses and connect codes. (Is written to the ledger.)
-    #[arg(long)]
-    reveal: bool,
-}
-
-/// What `preview` prints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum PreviewFormat {
-    /// For people.
-    Table,
-    /// One object a line.
-    Json,
-    /// A gallery that opens in a browser.
-    Html,
-    /// A file for each message.
-    Eml,
-}
-
-#[derive(Debug, Args)]
-struct SimulateArgs {
-    /// The beginning.
-    #[arg(long, value_name = "TIME")]
-    from: DateTime<Utc>,
-    /// The end.
-    #[arg(long, value_name = "TIME")]
-    until: DateTime<Utc>,
-    /// Read this file or folder instead of the configured sources.
-    #[arg(long, value_name = "FILE|DIR")]
-    sessions: Option<PathBuf>,
-    /// What happens in between: a TOML file.
-    #[arg(long, value_name = "FILE")]
-    script: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-struct ShadowArgs {
-    /// Leave out what was before. Default: the provider's first report.
-    #[arg(long, value_name = "TIME")]
-    since: Option<DateTime<Utc>>,
-}
-
-#[derive(Debug, Args)]
-struct DiffArgs {
-    /// The configuration as it is.
-    #[arg(value_name = "OLD.toml")]
-    old: PathBuf,
-    /// The configuration as it would be.
-    #[arg(value_name = "NEW.toml")]
-    new: PathBuf,
-    /// Read this file or folder instead of the new configuration's sources.
-    #[arg(long, value_name = "FILE|DIR")]
-    sessions: Option<PathBuf>,
-    /// Pretend that it is this time. Default: now.
-    #[arg(long, value_name = "TIME")]
-    at: Option<DateTime<Utc>>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Example:
-  punctual why 9636 18620      why they get what they get, or nothing")]
-struct WhyArgs {
-    /// SessionId.
-    session: i64,
-    /// ParticipationId. Default: everybody in the session.
-    participation: Option<i64>,
-}
-
-#[derive(Debug, Args)]
-struct RemindArgs {
-    /// SessionId.
-    #[arg(value_name = "SESSION")]
-    session: i64,
-    /// ParticipationId. Default: everybody in the session but its host.
-    #[arg(value_name = "PARTICIPATION")]
-    participation: Option<i64>,
-    /// Also whom it reaches in quiet hours.
-    #[arg(long)]
-    in_quiet_hours: bool,
-    /// Why, for the ledger.
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
-enum OutboxCommand {
-    /// Lists notices.
-    List(FilterArgs),
-    /// Shows one notice with its deliveries.
-    Show {
-        /// The notice's key.
-        key: NoticeKey,
-    },
-    /// Makes what waits for its back-off due now; sends again what is unknown.
-    Retry(FilterArgs),
-    /// Holds what waits.
-    Hold(FilterArgs),
-    /// Releases what is held.
-    Release(FilterArgs),
-    /// Cancels what waits, is held or is unknown: it is not sent, and not planned again.
-    Cancel {
-        #[command(flatten)]
-        which: FilterArgs,
-        /// They were told in another way: by telephone, or by a store that was lost. What it says counts as told.
-        #[arg(long)]
-        told: bool,
-        /// Does not ask on a terminal.
-        #[arg(long)]
-        yes: bool,
-    },
-    /// Takes a cancel back, while the message is of use.
-    Restore(FilterArgs),
-    /// Hands over again what was accepted or rejected, as a new notice: made anew, and checked as every other one.
-    Resend(ResendArgs),
-}
-
-#[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("which").required(true).multiple(false).args(["keys", "rejected"])))]
-struct ResendArgs {
-    /// These notices.
-    #[arg(value_name = "KEY")]
-    keys: Vec<NoticeKey>,
-    /// To this e-mail address or telephone number instead of their own. Of one participant.
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "rejected")]
-    to: Option<String>,
-    /// All that servers refused, and that is still of use: after the mend of a relay.
-    #[arg(long)]
-    rejected: bool,
-    /// Of those, what was refused since then: a time, or so long ago (2h). Default: all.
-    #[arg(long, value_name = "TIME", requires = "rejected", value_parser = Since::parse)]
-    since: Option<Since>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  punctual outbox list --state held
-  punctual outbox release 19ab6f0c2d3e4f5061728394a5b6c7d8
-  punctual outbox cancel --all --session 9636 --told")]
-struct FilterArgs {
-    /// These notices.
-    #[arg(value_name = "KEY")]
-    keys: Vec<NoticeKey>,
-    /// Of this session.
-    #[arg(long, value_name = "ID")]
-    session: Option<i64>,
-    /// Of this participation.
-    #[arg(long, value_name = "ID")]
-    participant: Option<i64>,
-    /// In this state. May be given several times.
-    #[arg(long, value_name = "STATE")]
-    state: Vec<State>,
-    /// Of this occasion.
-    #[arg(long, value_name = "OCCASION")]
-    occasion: Option<Occasion>,
-    /// All that the filter names. Needed to change notices without naming their keys.
-    #[arg(long)]
-    all: bool,
-}
-
-#[derive(Debug, Subcommand)]
-enum GuardCommand {
-    /// Lists what waits. Exit code 3 if anything does.
-    Show,
-    /// Lets it pass: the next walk applies what changed.
-    Accept {
-        /// Only of this source.
-        #[arg(long, value_name = "NAME")]
-        source: Option<String>,
-    },
-    /// Rejects it: messages go out as the list stood before, until the source says something else than what was rejected.
-    Reject {
-        /// Only of this source.
-        #[arg(long, value_name = "NAME")]
-        source: Option<String>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum RepliesCommand {
-    /// Lists the texts, the oldest first. Exit code 3 if there are any.
-    List,
-    /// Marks them as read: they are listed no more.
-    Read {
-        /// Keys of the list.
-        #[arg(required = true)]
-        keys: Vec<NoticeKey>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum SuppressCommand {
-    /// Lists the addresses, masked, the newest first.
-    List,
-    /// Adds an address.
-    Add {
-        /// An e-mail address or a telephone number; `-`: read from standard input, so that the list of processes does not show it.
-        address: String,
-        /// Why.
-        #[arg(long, value_enum, default_value_t = SuppressKind::OptedOut, value_name = "WHY")]
-        kind: SuppressKind,
-    },
-    /// Removes an address.
-    Remove {
-        /// An e-mail address, a telephone number, or a key of the list; `-`: read from standard input.
-        address: String,
-    },
-    /// Takes over the list of an older store that is not sealed, while no daemon runs; makes the new store if there is none yet.
-    Import {
-        /// The older store's file.
-        file: PathBuf,
-    },
-}
-
-/// Why an address gets no messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum SuppressKind {
-    /// The person asked for no more.
-    #[value(name = "opted_out")]
-    OptedOut,
-    /// Mail to it comes back.
-    Bounced,
-}
-
-#[derive(Debug, Subcommand)]
-enum LedgerCommand {
-    /// Recomputes the chain over all rows. Exit code 3 if a row was changed or is missing.
-    Verify {
-        /// Hold it against this earlier head too. Default: the one that the daemon noted beside the store.
-        #[arg(long, value_name = "ROW:LINK")]
-        anchor: Option<Anchor>,
-    },
-    /// Prints the rows, oldest first. Addresses are masked.
-    Export {
-        /// Only of this session: its delivery record.
-        #[arg(long, value_name = "ID")]
-        session: Option<i64>,
-        /// What to print.
-        #[arg(long, value_enum, default_value_t = LedgerFormat::Jsonl)]
-        format: LedgerFormat,
-    },
-}
-
-/// What `ledger export` prints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum LedgerFormat {
-    /// One object a line.
-    Jsonl,
-    /// For a spreadsheet: nothing in it is taken for a formula.
-    Csv,
-}
-
-#[derive(Debug, Subcommand)]
-enum UserCommand {
-    /// Adds a user, or gives one another password or role. Asks for the password, or reads it from standard input.
-    Add {
-        /// What they log in with: a-z, 0-9 and . _ -
-        name: Name,
-        /// What they may do.
-        #[arg(long, value_enum, value_name = "ROLE", default_value_t = UserRole::Viewer)]
-        role: UserRole,
-    },
-    /// Asks a user for the code of an authenticator app too: prints what the app reads, this once. Another call makes another secret.
-    Totp {
-        /// Who.
-        name: Name,
-        /// Asks for the password alone again.
-        #[arg(long)]
-        off: bool,
-    },
-    /// Removes a user, and logs them out.
-    Remove {
-        /// Who.
-        name: Name,
-    },
-    /// Lists the users.
-    List,
-}
-
-/// What a user may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum UserRole {
-    /// Look at everything but codes and contacts.
-    Viewer,
-    /// Also decide about notices, and reveal.
-    Operator,
-}
-
-impl From<UserRole> for Role {
-    fn from(role: UserRole) -> Self {
-        match role {
-            UserRole::Viewer => Self::Viewer,
-            UserRole::Operator => Self::Operator,
-        }
-    }
-}
-
-#[derive(Debug, Subcommand)]
-enum TokenCommand {
-    /// Makes a token, and prints it this once.
-    Add {
-        /// What the ledger calls it: a-z, 0-9 and . _ -
-        name: Name,
-        /// What it may do. May be given several times.
-        #[arg(long, value_enum, value_name = "SCOPE", required = true)]
-        scope: Vec<TokenScope>,
-    },
-    /// Removes a token: it is refused from now on.
-    Remove {
-        /// Which.
-        name: Name,
-    },
-    /// Lists the tokens, without themselves.
-    List,
-}
-
-/// What a token may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum TokenScope {
-    /// Read what the API tells.
-    Read,
-    /// Act: on notices, the guard, the suppression list.
-    Write,
-    /// Push sessions to any source of kind push.
-    Push,
-}
-
-impl From<TokenScope> for Scope {
-    fn from(scope: TokenScope) -> Self {
-        match scope {
-            TokenScope::Read => Self::Read,
-            TokenScope::Write => Self::Write,
-            TokenScope::Push => Self::Push,
-        }
-    }
-}
-
-#[derive(Debug, Subcommand)]
-enum ConfigCommand {
-    /// Prints the configuration as it holds: defaults filled in, secrets masked.
-    Print,
-    /// Prints the JSON Schema of the configuration file.
-    Schema,
-}
-
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Exit {
@@ -672,7 +249,7 @@ pub fn main() -> ExitCode {
     };
     let usual = if matches!(cli.command, Command::Demo(_) | Command::Simulate(_)) { "warn" } else { config.raw.log.level.as_str() };
     let level = cli.log.clone().unwrap_or_else(|| usual.to_owned());
-    if let Err(why) = start_logging(&level, config.raw.log.format, cli.color) {
+    if let Err(why) = logging::start(&level, config.raw.log.format, cli.color) {
         eprintln!("--log: {why}");
         return ExitCode::from(2);
     }
@@ -762,27 +339,6 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Completions { shell } => Ok(configuration::completions(*shell)),
         Command::Man { dir } => configuration::man(dir.as_deref()),
     }
-}
-
-/// Logs go to standard error. Only our own lines pass, at every level: what libraries log may hold addresses.
-fn start_logging(level: &str, format: config::raw::LogFormat, color: Color) -> Result<(), String> {
-    use std::io::IsTerminal;
-    use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
-    use tracing_subscriber::layer::{Layer, SubscriberExt};
-    use tracing_subscriber::util::SubscriberInitExt;
-    let asked = EnvFilter::try_new(level).map_err(|e| format!("{level:?} is no log level or filter: {e}"))?;
-    let ours = filter_fn(|meta| meta.target().split("::").next() == Some("punctual"));
-    let ansi = match color {
-        Color::Always => true,
-        Color::Never => false,
-        Color::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
-    };
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(ansi);
-    let layer = match format {
-        config::raw::LogFormat::Text => lines.with_target(false).boxed(),
-        config::raw::LogFormat::Json => lines.json().boxed(),
-    };
-    tracing_subscriber::registry().with(layer.with_filter(asked.and(ours))).try_init().map_err(|e| e.to_string())
 }
 
 /// `0.1.0 (tzdata 2026f, built in; SQLite 3.54.1)`

@@ -4,16 +4,102 @@ use std::io::{IsTerminal, Read};
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
+use clap::{Subcommand, ValueEnum};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde_json::json;
 
 use super::table::{Look, Tone, table};
-use super::{Exit, TokenCommand, UserCommand, runtime};
-use crate::access::{self, Access, Name, Role, Token, User, file, password, totp};
+use super::{Exit, runtime};
+use crate::access::{self, Access, Name, Role, Scope, Token, User, file, password, totp};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::{open_store, store_exists};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum UserCommand {
+    /// Adds a user, or gives one another password or role. Asks for the password, or reads it from standard input.
+    Add {
+        /// What they log in with: a-z, 0-9 and . _ -
+        name: Name,
+        /// What they may do.
+        #[arg(long, value_enum, value_name = "ROLE", default_value_t = UserRole::Viewer)]
+        role: UserRole,
+    },
+    /// Asks a user for the code of an authenticator app too: prints what the app reads, this once. Another call makes another secret.
+    Totp {
+        /// Who.
+        name: Name,
+        /// Asks for the password alone again.
+        #[arg(long)]
+        off: bool,
+    },
+    /// Removes a user, and logs them out.
+    Remove {
+        /// Who.
+        name: Name,
+    },
+    /// Lists the users.
+    List,
+}
+
+/// What a user may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum UserRole {
+    /// Look at everything but codes and contacts.
+    Viewer,
+    /// Also decide about notices, and reveal.
+    Operator,
+}
+
+impl From<UserRole> for Role {
+    fn from(role: UserRole) -> Self {
+        match role {
+            UserRole::Viewer => Self::Viewer,
+            UserRole::Operator => Self::Operator,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenCommand {
+    /// Makes a token, and prints it this once.
+    Add {
+        /// What the ledger calls it: a-z, 0-9 and . _ -
+        name: Name,
+        /// What it may do. May be given several times.
+        #[arg(long, value_enum, value_name = "SCOPE", required = true)]
+        scope: Vec<TokenScope>,
+    },
+    /// Removes a token: it is refused from now on.
+    Remove {
+        /// Which.
+        name: Name,
+    },
+    /// Lists the tokens, without themselves.
+    List,
+}
+
+/// What a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum TokenScope {
+    /// Read what the API tells.
+    Read,
+    /// Act: on notices, the guard, the suppression list.
+    Write,
+    /// Push sessions to any source of kind push.
+    Push,
+}
+
+impl From<TokenScope> for Scope {
+    fn from(scope: TokenScope) -> Self {
+        match scope {
+            TokenScope::Read => Self::Read,
+            TokenScope::Write => Self::Write,
+            TokenScope::Push => Self::Push,
+        }
+    }
+}
 
 pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
     let path = path(config)?;

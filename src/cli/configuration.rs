@@ -3,10 +3,18 @@
 use std::path::Path;
 
 use anyhow::Context;
-use clap::{Command, CommandFactory};
+use clap::{Command, CommandFactory, Subcommand};
 
 use super::{Cli, Exit};
 use crate::config::{Config, schema as json_schema};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Prints the configuration as it holds: defaults filled in, secrets masked.
+    Print,
+    /// Prints the JSON Schema of the configuration file.
+    Schema,
+}
 
 /// The commented starter, which is the reference too.
 pub(super) const STARTER: &str = include_str!("../../config/punctual.toml");

@@ -6,15 +6,16 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use clap::Args;
 use serde_json::{Value, json};
 
 use super::table::{Look, Tone, table};
-use super::{DemoArgs, Exit, gallery, runtime};
+use super::{Exit, gallery, runtime};
 use crate::clock::{Clock, Fixed, WallClock};
 use crate::config;
 use crate::daemon::{Engine, read_source};
@@ -26,6 +27,28 @@ use crate::preview::{Line, Request, lines};
 use crate::render::Renderer;
 use crate::source::ambiguity;
 use crate::zone::rfc3339;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  punctual demo                prints what was sent, and serves the pages until Ctrl-C
+  punctual demo --once         prints it and ends")]
+pub(super) struct DemoArgs {
+    /// The folder to work in. Default: ./punctual-demo, made anew.
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+    /// Serves no pages: ends when all is printed. (So it does where its output is no terminal.)
+    #[arg(long, conflicts_with = "serve")]
+    pub(super) once: bool,
+    /// Serves pages also where its output is no terminal.
+    #[arg(long)]
+    pub(super) serve: bool,
+    /// Where. Default: 8080, or another one if that is taken.
+    #[arg(long, value_name = "PORT")]
+    pub(super) port: Option<u16>,
+    /// The moment at which it plays. Default: now.
+    #[arg(long, value_name = "TIME")]
+    pub(super) at: Option<DateTime<Utc>>,
+}
 
 mod serving;
 

@@ -1,12 +1,14 @@
 //! `diff OLD.toml NEW.toml`: who gains, loses or moves a message if the configuration changes. Counts first.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
+use clap::Args;
 use serde::Serialize;
 
 use super::preview::snapshot;
 use super::table::{Look, Tone, table};
-use super::{DiffArgs, Exit, runtime};
+use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::{self, Config};
 use crate::daemon::{open_store, store_exists};
@@ -16,6 +18,22 @@ use crate::plan::Suppressions;
 use crate::plan::compare::{Change, Place, compare, dues, is_much};
 use crate::session::{ParticipationId, SessionId, Snapshot};
 use crate::zone::rfc3339;
+
+#[derive(Debug, Args)]
+pub(super) struct DiffArgs {
+    /// The configuration as it is.
+    #[arg(value_name = "OLD.toml")]
+    pub(super) old: PathBuf,
+    /// The configuration as it would be.
+    #[arg(value_name = "NEW.toml")]
+    pub(super) new: PathBuf,
+    /// Read this file or folder instead of the new configuration's sources.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(super) sessions: Option<PathBuf>,
+    /// Pretend that it is this time. Default: now.
+    #[arg(long, value_name = "TIME")]
+    pub(super) at: Option<DateTime<Utc>>,
+}
 
 /// One change.
 #[derive(Serialize)]

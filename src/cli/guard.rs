@@ -1,12 +1,32 @@
 //! `guard show / accept / reject`: what waits because too much changed at once.
 
+use clap::Subcommand;
+
 use super::table::{Look, Tone, table};
-use super::{Exit, GuardCommand, runtime};
+use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::open_store;
 use crate::guard::{GuardRow, Verdict};
 use crate::zone::rfc3339;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum GuardCommand {
+    /// Lists what waits. Exit code 3 if anything does.
+    Show,
+    /// Lets it pass: the next walk applies what changed.
+    Accept {
+        /// Only of this source.
+        #[arg(long, value_name = "NAME")]
+        source: Option<String>,
+    },
+    /// Rejects it: messages go out as the list stood before, until the source says something else than what was rejected.
+    Reject {
+        /// Only of this source.
+        #[arg(long, value_name = "NAME")]
+        source: Option<String>,
+    },
+}
 
 pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
     runtime()?.block_on(async {

@@ -7,12 +7,44 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use clap::Args;
 
 use super::configuration::STARTER;
-use super::{Exit, InitArgs, demo};
+use super::{Exit, demo};
 use crate::access::{self, Access, Name, Role, User, password};
 use crate::clock::{Clock, WallClock};
 use crate::config;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  punctual init                                  asks, and writes ./punctual.toml
+  punctual init --yes --name \"Elm Street\" --zone America/New_York --user jane")]
+pub(super) struct InitArgs {
+    /// The file to write.
+    #[arg(default_value = "punctual.toml", value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// The practice's name, which messages show.
+    #[arg(long)]
+    pub(super) name: Option<String>,
+    /// Its time zone, such as America/New_York.
+    #[arg(long, value_name = "ZONE")]
+    pub(super) zone: Option<String>,
+    /// A telephone number that messages show.
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) phone: Option<String>,
+    /// The file with the sessions; a sample is written if there is none.
+    #[arg(long, value_name = "FILE")]
+    pub(super) source: Option<String>,
+    /// The mail server. Default: messages become files in ./outbox.
+    #[arg(long, value_name = "HOST")]
+    pub(super) relay: Option<String>,
+    /// A first user of the staff pages, with a password that is printed this once.
+    #[arg(long, value_name = "NAME")]
+    pub(super) user: Option<Name>,
+    /// Does not ask on a terminal.
+    #[arg(long)]
+    pub(super) yes: bool,
+}
 
 /// What is written into the configuration.
 struct Answers {

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
 
+use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 
-use super::{Exit, LedgerCommand, LedgerFormat, runtime};
+use super::{Exit, runtime};
 use crate::config::Config;
 use crate::daemon::open_store;
 use crate::entry::{Entry, State};
@@ -14,6 +15,34 @@ use crate::notice::NoticeKey;
 use crate::outbox::{Filter, Outbox};
 use crate::session::SessionId;
 use crate::zone::rfc3339;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LedgerCommand {
+    /// Recomputes the chain over all rows. Exit code 3 if a row was changed or is missing.
+    Verify {
+        /// Hold it against this earlier head too. Default: the one that the daemon noted beside the store.
+        #[arg(long, value_name = "ROW:LINK")]
+        anchor: Option<Anchor>,
+    },
+    /// Prints the rows, oldest first. Addresses are masked.
+    Export {
+        /// Only of this session: its delivery record.
+        #[arg(long, value_name = "ID")]
+        session: Option<i64>,
+        /// What to print.
+        #[arg(long, value_enum, default_value_t = LedgerFormat::Jsonl)]
+        format: LedgerFormat,
+    },
+}
+
+/// What `ledger export` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LedgerFormat {
+    /// One object a line.
+    Jsonl,
+    /// For a spreadsheet: nothing in it is taken for a formula.
+    Csv,
+}
 
 /// Rows that are read at once.
 const PAGE: usize = 1_000;

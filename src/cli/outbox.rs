@@ -4,9 +4,11 @@ use std::io::IsTerminal;
 
 use anyhow::bail;
 use chrono::DateTime;
+use clap::{Args, Subcommand};
 
+use super::since::Since;
 use super::table::{Look, Tone, table, text};
-use super::{Exit, FilterArgs, OutboxCommand, ResendArgs, Usage, desk, runtime};
+use super::{Exit, Usage, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::contact::Address;
@@ -16,11 +18,85 @@ use crate::desk::resend::{self as wish, Answer, Wish, refused_since};
 use crate::desk::{Desk, what, words};
 use crate::entry::{Entry, State};
 use crate::known::resend::Resent;
-use crate::notice::NoticeKey;
+use crate::notice::{NoticeKey, Occasion};
 use crate::outbox::{Act, Filter, Outbox};
 use crate::session::{ParticipationId, SessionId};
-use crate::zone::Zone;
-use crate::zone::rfc3339;
+use crate::zone::{Zone, rfc3339};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum OutboxCommand {
+    /// Lists notices.
+    List(FilterArgs),
+    /// Shows one notice with its deliveries.
+    Show {
+        /// The notice's key.
+        key: NoticeKey,
+    },
+    /// Makes what waits for its back-off due now; sends again what is unknown.
+    Retry(FilterArgs),
+    /// Holds what waits.
+    Hold(FilterArgs),
+    /// Releases what is held.
+    Release(FilterArgs),
+    /// Cancels what waits, is held or is unknown: it is not sent, and not planned again.
+    Cancel {
+        #[command(flatten)]
+        which: FilterArgs,
+        /// They were told in another way: by telephone, or by a store that was lost. What it says counts as told.
+        #[arg(long)]
+        told: bool,
+        /// Does not ask on a terminal.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Takes a cancel back, while the message is of use.
+    Restore(FilterArgs),
+    /// Hands over again what was accepted or rejected, as a new notice: made anew, and checked as every other one.
+    Resend(ResendArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("which").required(true).multiple(false).args(["keys", "rejected"])))]
+pub(super) struct ResendArgs {
+    /// These notices.
+    #[arg(value_name = "KEY")]
+    pub(super) keys: Vec<NoticeKey>,
+    /// To this e-mail address or telephone number instead of their own. Of one participant.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "rejected")]
+    pub(super) to: Option<String>,
+    /// All that servers refused, and that is still of use: after the mend of a relay.
+    #[arg(long)]
+    pub(super) rejected: bool,
+    /// Of those, what was refused since then: a time, or so long ago (2h). Default: all.
+    #[arg(long, value_name = "TIME", requires = "rejected", value_parser = Since::parse)]
+    pub(super) since: Option<Since>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  punctual outbox list --state held
+  punctual outbox release 19ab6f0c2d3e4f5061728394a5b6c7d8
+  punctual outbox cancel --all --session 9636 --told")]
+pub(super) struct FilterArgs {
+    /// These notices.
+    #[arg(value_name = "KEY")]
+    pub(super) keys: Vec<NoticeKey>,
+    /// Of this session.
+    #[arg(long, value_name = "ID")]
+    pub(super) session: Option<i64>,
+    /// Of this participation.
+    #[arg(long, value_name = "ID")]
+    pub(super) participant: Option<i64>,
+    /// In this state. May be given several times.
+    #[arg(long, value_name = "STATE")]
+    pub(super) state: Vec<State>,
+    /// Of this occasion.
+    #[arg(long, value_name = "OCCASION")]
+    pub(super) occasion: Option<Occasion>,
+    /// All that the filter names. Needed to change notices without naming their keys.
+    #[arg(long)]
+    pub(super) all: bool,
+}
 
 pub(super) fn outbox(config: Config, command: &OutboxCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
     let zone = config.time_zone.clone();

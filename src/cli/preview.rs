@@ -1,14 +1,16 @@
 //! `preview`: what would be sent, and what not and why. It opens no transport.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use chrono::{DateTime, Utc};
+use clap::{Args, ValueEnum};
 
 use super::private_folder::PrivateFolder;
 use super::progress::Progress;
+use super::since::Moment;
 use super::table::{Look, Tone, table, text};
-use super::{Exit, PreviewArgs, PreviewFormat, gallery, runtime};
+use super::{Exit, gallery, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, SourceKind};
 use crate::daemon::{open_store, pushed, read_source, store_exists};
@@ -21,6 +23,54 @@ use crate::render::Renderer;
 use crate::session::{Extent, SessionId, Snapshot};
 use crate::source::words::Dictionary;
 use crate::source::{ambiguity, file, meaning};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  punctual preview                                     of the configured sources, now
+  punctual preview --sessions list.json --format html  a gallery in ./preview, without any configuration
+  punctual preview --at 2026-11-29 --session 9636      one session, as of that day")]
+pub(super) struct PreviewArgs {
+    /// Read this file or folder instead of the configured sources.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(super) sessions: Option<PathBuf>,
+    /// Pretend that it is this time: 2026-11-29, "2026-11-29 15:00" on the practice's clock, or 2026-11-29T20:00:00Z. Default: now.
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
+    pub(super) at: Option<Moment>,
+    /// Show what is due until then. Default: the last start.
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
+    pub(super) until: Option<Moment>,
+    /// Only this session.
+    #[arg(long, value_name = "ID")]
+    pub(super) session: Option<i64>,
+    /// Only this participation.
+    #[arg(long, value_name = "ID")]
+    pub(super) participant: Option<i64>,
+    /// Take into account what the store knows: what was told already, when sessions were first seen.
+    #[arg(long)]
+    pub(super) store: bool,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = PreviewFormat::Table)]
+    pub(super) format: PreviewFormat,
+    /// html, eml: the folder to write. Default: ./preview
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Show addresses and connect codes. (Is written to the ledger.)
+    #[arg(long)]
+    pub(super) reveal: bool,
+}
+
+/// What `preview` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PreviewFormat {
+    /// For people.
+    Table,
+    /// One object a line.
+    Json,
+    /// A gallery that opens in a browser.
+    Html,
+    /// A file for each message.
+    Eml,
+}
 
 pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Look) -> anyhow::Result<Exit> {
     if args.format == PreviewFormat::Eml && !args.reveal {

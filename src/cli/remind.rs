@@ -1,12 +1,29 @@
 //! `remind`: tells a participant now, with their code.
 
 use anyhow::bail;
+use clap::Args;
 
-use super::{Exit, RemindArgs, desk, runtime};
+use super::{Exit, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::desk::remind::{Line, Wish, remind as ask};
 use crate::session::{ParticipationId, SessionId};
+
+#[derive(Debug, Args)]
+pub(super) struct RemindArgs {
+    /// SessionId.
+    #[arg(value_name = "SESSION")]
+    pub(super) session: i64,
+    /// ParticipationId. Default: everybody in the session but its host.
+    #[arg(value_name = "PARTICIPATION")]
+    pub(super) participation: Option<i64>,
+    /// Also whom it reaches in quiet hours.
+    #[arg(long)]
+    pub(super) in_quiet_hours: bool,
+    /// Why, for the ledger.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) reason: Option<String>,
+}
 
 /// Fails if nobody is reminded.
 pub(super) fn remind(config: Config, args: &RemindArgs, json: bool) -> anyhow::Result<Exit> {

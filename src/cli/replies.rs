@@ -1,15 +1,29 @@
 //! `replies list / read`: what people wrote that somebody at the practice should read.
 
 use anyhow::bail;
+use clap::Subcommand;
 use serde::Serialize;
 
 use super::table::{Look, Tone, table};
-use super::{Exit, RepliesCommand, runtime};
+use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::open_store;
 use crate::feedback::reply::Written;
+use crate::notice::NoticeKey;
 use crate::zone::rfc3339;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RepliesCommand {
+    /// Lists the texts, the oldest first. Exit code 3 if there are any.
+    List,
+    /// Marks them as read: they are listed no more.
+    Read {
+        /// Keys of the list.
+        #[arg(required = true)]
+        keys: Vec<NoticeKey>,
+    },
+}
 
 /// Texts that are listed at once.
 const LISTED_MAX: usize = 1000;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::SecondsFormat;
+use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -19,6 +20,13 @@ use crate::notice::Reason;
 use crate::outbox::Filter;
 use crate::plan::compare::is_much;
 use crate::render::Renderer;
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Walk each source once, hand over all that is due (one attempt each), and end.
+    #[arg(long)]
+    pub(super) once: bool,
+}
 
 /// `load` reads the configuration again, for SIGHUP or new zone data: one without a mistake takes the place of the old one, one with a mistake is
 /// told and changes nothing.

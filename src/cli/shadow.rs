@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use clap::Args;
 use serde::Serialize;
 
 use super::table::{Look, Tone, table};
-use super::{Exit, ShadowArgs, runtime};
+use super::{Exit, runtime};
 use crate::config::Config;
 use crate::config::raw::Mode;
 use crate::daemon::open_store;
@@ -14,6 +15,13 @@ use crate::entry::State;
 use crate::evidence::{self, Ours, Row, Theirs, Verdict};
 use crate::outbox::{Filter, Outbox};
 use crate::zone::rfc3339;
+
+#[derive(Debug, Args)]
+pub(super) struct ShadowArgs {
+    /// Leave out what was before. Default: the provider's first report.
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<DateTime<Utc>>,
+}
 
 /// Ledger rows that are read at once.
 const PAGE: usize = 10_000;

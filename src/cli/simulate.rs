@@ -1,18 +1,36 @@
 //! `simulate`: a rehearsal, as a timeline.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
+use clap::Args;
 
 use super::preview::snapshot;
 use super::progress::Progress;
 use super::table::{Look, Tone, table};
-use super::{Exit, SimulateArgs, runtime};
+use super::{Exit, runtime};
 use crate::config::Config;
 use crate::render::Renderer;
 use crate::simulate::{Moment, Request, script, simulate_telling as play};
+
+#[derive(Debug, Args)]
+pub(super) struct SimulateArgs {
+    /// The beginning.
+    #[arg(long, value_name = "TIME")]
+    pub(super) from: DateTime<Utc>,
+    /// The end.
+    #[arg(long, value_name = "TIME")]
+    pub(super) until: DateTime<Utc>,
+    /// Read this file or folder instead of the configured sources.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(super) sessions: Option<PathBuf>,
+    /// What happens in between: a TOML file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) script: Option<PathBuf>,
+}
 
 pub(super) fn simulate(config: Config, args: &SimulateArgs, json: bool, colors: Look) -> anyhow::Result<Exit> {
     let said = snapshot(&config, args.sessions.as_deref())?;

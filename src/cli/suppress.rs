@@ -1,11 +1,12 @@
 //! `suppress list / add / remove / import`: addresses that get no messages.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
+use clap::{Subcommand, ValueEnum};
 
 use super::table::{Look, Tone, table};
-use super::{Exit, SuppressCommand, SuppressKind, address, runtime, typed};
+use super::{Exit, address, runtime, typed};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, StoreUrl};
 use crate::daemon::open_store;
@@ -13,6 +14,40 @@ use crate::outbox::Outbox;
 use crate::outbox::sqlite::{Access, SqliteOutbox};
 use crate::suppression::{SaidBy, SuppressedAddress, Suppression, suppression_key};
 use crate::zone::rfc3339;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SuppressCommand {
+    /// Lists the addresses, masked, the newest first.
+    List,
+    /// Adds an address.
+    Add {
+        /// An e-mail address or a telephone number; `-`: read from standard input, so that the list of processes does not show it.
+        address: String,
+        /// Why.
+        #[arg(long, value_enum, default_value_t = SuppressKind::OptedOut, value_name = "WHY")]
+        kind: SuppressKind,
+    },
+    /// Removes an address.
+    Remove {
+        /// An e-mail address, a telephone number, or a key of the list; `-`: read from standard input.
+        address: String,
+    },
+    /// Takes over the list of an older store that is not sealed, while no daemon runs; makes the new store if there is none yet.
+    Import {
+        /// The older store's file.
+        file: PathBuf,
+    },
+}
+
+/// Why an address gets no messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SuppressKind {
+    /// The person asked for no more.
+    #[value(name = "opted_out")]
+    OptedOut,
+    /// Mail to it comes back.
+    Bounced,
+}
 
 pub(super) fn suppress(config: Config, command: &SuppressCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
     runtime()?.block_on(async {

@@ -1,13 +1,24 @@
 //! `why SESSION [PARTICIPATION]`: what was, will or will not be sent to whom, and why, as a text.
 
 use anyhow::bail;
+use clap::Args;
 
-use super::{Exit, WhyArgs, answer, desk, runtime};
+use super::{Exit, answer, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::desk::why::{Person, why as ask};
 use crate::session::{ParticipationId, SessionId};
 use crate::zone::rfc3339;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  punctual why 9636 18620      why they get what they get, or nothing")]
+pub(super) struct WhyArgs {
+    /// SessionId.
+    pub(super) session: i64,
+    /// ParticipationId. Default: everybody in the session.
+    pub(super) participation: Option<i64>,
+}
 
 pub(super) fn why(config: Config, args: &WhyArgs, json: bool) -> anyhow::Result<Exit> {
     let (session, participation) = (SessionId(args.session), args.participation.map(ParticipationId));
