@@ -63,6 +63,8 @@ pub struct Walk {
     /// `false`: there was none. Sessions are planned again as they were last said; the time of the last snapshot, its policy, its faults and what
     /// waits for an operator stay as they are.
     pub heard: bool,
+    /// The snapshot says all that the source lists.
+    pub whole: bool,
     /// Digest of the policy and the zone data that these decisions were made with.
     pub policy_digest: String,
     /// The sessions that are new, changed or planned again. Others stay as they are.
@@ -86,6 +88,8 @@ pub struct SourceRow {
     pub name: String,
     /// It is not in the configuration any more.
     pub gone: bool,
+    /// When it last said all that it lists; `None`: not known.
+    pub whole_at: Option<DateTime<Utc>>,
 }
 
 /// What the store holds of a source, for the next walk.

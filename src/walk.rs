@@ -28,6 +28,7 @@ mod differ;
 mod elsewhere;
 mod guard;
 mod held;
+mod occupied;
 
 pub use self::elsewhere::Elsewhere;
 
@@ -81,6 +82,8 @@ struct Walker<'a> {
     before: HashMap<SessionId, (StoredSession, Session)>,
     known: HashMap<SessionId, KnownMap>,
     ruling: Ruling,
+    /// When another source, which is believed, last said all that it lists; of several, the one that was silent for the longest.
+    unheard: Option<DateTime<Utc>>,
 }
 
 /// Plans what changed since the last walk, and applies it. What other sources say is read from the store.
@@ -182,7 +185,9 @@ async fn plan<'a>(
     let mut walker = Walker::of(outbox, (source, policy), places, now).await?;
     walker.first_fill = fill == Fill::First && !policy.adopt_invites;
     walker.adopting = seen.iter().flat_map(|s| s.adopting.iter().copied()).collect();
+    walker.unheard = beside.unheard;
     walker.read(outbox, &ids).await?;
+    walker.occupied(&mut changed, &missing);
     // A first list is news, but for what another source said before.
     let first = (seen.is_none() && !beside.from.is_empty()).then(|| held::first(carried.clone(), now));
     let judged = seen.as_ref().or(first.as_ref());
@@ -216,7 +221,9 @@ async fn plan<'a>(
     // A change is told of by itself, and ends no first fill.
     let filled = fill == Fill::First || seen.as_ref().is_some_and(|seen| seen.filled);
     let (faults, also) = (told.lines(), beside.also);
-    let walk = Walk { source: source.to_owned(), at: now, heard: true, policy_digest, sessions, faults, guard, filled, adopting, also };
+    let whole = snapshot.extent == Extent::Whole && snapshot.is_whole();
+    let walk =
+        Walk { source: source.to_owned(), at: now, heard: true, whole, policy_digest, sessions, faults, guard, filled, adopting, also };
     Ok(Planned { walk, work, walker, report })
 }
 
@@ -425,6 +432,7 @@ impl<'a> Walker<'a> {
             before: HashMap::new(),
             known: HashMap::new(),
             ruling: Ruling::default(),
+            unheard: None,
         })
     }
 
@@ -553,11 +561,14 @@ impl Walker<'_> {
     /// One more snapshot without all of them. Whoever had left the session before says nothing of the others.
     fn count_absence_of_all(&self, was: &Session, known: &mut KnownMap) -> Presence {
         let had_left = |id| was.participant(id).is_none_or(|p| matches!(p.presence, Presence::Absent | Presence::Gone));
+        // It may stand in what another source could not say since.
+        let since = known.values().filter_map(|one| one.absent_since).min().unwrap_or(self.now);
+        let may_be_elsewhere = self.unheard.is_some_and(|then| then < since);
         let counted: Vec<(bool, Presence)> =
             known.iter_mut().map(|((_, id), one)| (had_left(*id), self.count_absence(one, was.start))).collect();
         let all_had_left = counted.iter().all(|(left, _)| *left);
         let mut of_it = counted.iter().filter(|(left, _)| all_had_left || !left).peekable();
-        let sure = of_it.peek().is_some() && of_it.all(|(_, is)| *is == Presence::Gone);
+        let sure = !may_be_elsewhere && of_it.peek().is_some() && of_it.all(|(_, is)| *is == Presence::Gone);
         if sure { Presence::Gone } else { Presence::Absent }
     }
 

@@ -24,6 +24,9 @@ const FRESH: TimeDelta = TimeDelta::seconds(30);
 /// A notice that waits for a look at its source is tried again after so long.
 const LOOK_TIME: TimeDelta = TimeDelta::seconds(15);
 
+/// What waits until an earlier message to the same person has its answer is tried again after so long.
+const IN_TURN: TimeDelta = TimeDelta::seconds(5);
+
 /// A message that may go, and what fences it.
 pub(super) struct Ready {
     pub(super) lease: Lease,
@@ -161,6 +164,10 @@ impl Dispatcher {
         let participant = session.participant(notice.participation).ok_or_else(|| no(Reason::Absent))?;
         let (first, nobody) = (again::first(claim), Suppressions::default());
         let suppressed = again::listed(notice, first.as_ref(), suppressed, &nobody).map_err(no)?;
+        let again = now + IN_TURN;
+        if !doubtful && is_under_way(claim) && again < notice.useful_until {
+            return Err(moved(again));
+        }
         let row = KnownNotice {
             notice: first.clone().unwrap_or_else(|| notice.clone()),
             // Asked as if it had not been told: a doubtful one goes again only if it would go now.
@@ -251,6 +258,12 @@ impl Dispatcher {
 fn unsaid(session: &Session) -> Unsaid {
     let names = session.participants.iter().map(|person| person.name.expose());
     Unsaid::of(names.chain([session.topic.as_str()]))
+}
+
+/// Another message to the same person has left, and its answer is not there yet: what leaves now might arrive before it, and the older word would
+/// be the last.
+fn is_under_way(claim: &Claim) -> bool {
+    claim.known.notices.iter().any(|n| n.notice.key != claim.entry.notice.key && n.state == State::Sending && n.doubted)
 }
 
 /// It is the second copy of a message in doubt.

@@ -116,7 +116,11 @@ impl Outbox for MemoryOutbox {
 
     async fn sources(&self) -> Result<Vec<SourceRow>> {
         let tables = self.tables();
-        Ok(tables.sources.iter().map(|(name, source)| SourceRow { name: name.clone(), gone: source.gone }).collect())
+        Ok(tables
+            .sources
+            .iter()
+            .map(|(name, source)| SourceRow { name: name.clone(), gone: source.gone, whole_at: source.whole_at })
+            .collect())
     }
 
     async fn configure(&self, names: &[String], now: DateTime<Utc>) -> Result<usize> {
@@ -176,6 +180,9 @@ impl Outbox for MemoryOutbox {
 
     async fn heard(&self, source: &str, at: DateTime<Utc>) -> Result<()> {
         if let Some(source) = self.tables().sources.get_mut(source) {
+            if source.whole_at == Some(source.last_snapshot_at) {
+                source.whole_at = Some(at);
+            }
             source.last_snapshot_at = at;
         }
         Ok(())

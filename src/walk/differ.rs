@@ -1,14 +1,14 @@
 //! In what a session differs from what it was before, as the guard counts it: by meaning. Another spelling of a number, an address, a name or a
 //! zone is no change. Pure.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
 use crate::contact::{ConnectCode, EmailAddress, PhoneNumber};
 use crate::guard::GuardKind;
-use crate::plan::Policy;
+use crate::plan::{Policy, person_key};
 use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session};
 
 /// One kind of difference.
@@ -23,12 +23,14 @@ pub(super) struct What {
     pub(super) says: String,
     /// Among them are some who were not in the session: it is kept whole.
     pub(super) arrives: bool,
+    /// What was somebody else's until now: one is too many.
+    pub(super) slips: bool,
 }
 
 impl What {
     /// Of the session as a whole.
     pub(super) fn whole(kind: GuardKind, says: &str) -> Self {
-        Self { kind, people: Vec::new(), counts: 1, says: digest([says]), arrives: false }
+        Self { kind, people: Vec::new(), counts: 1, says: digest([says]), arrives: false, slips: false }
     }
 
     /// How many people, or 1.
@@ -69,7 +71,7 @@ fn lost(was: &Session, is: &Session) -> Option<What> {
     let in_force = |p: &&Participant| !matches!(p.presence, Presence::Gone | Presence::Unreadable);
     let people: Vec<ParticipationId> = was.participants.iter().filter(in_force).map(|p| p.id).filter(|id| !there(*id)).collect();
     let says = digest(people.iter().map(ToString::to_string));
-    (!people.is_empty()).then_some(What { kind: GuardKind::Participants, counts: people.len(), people, says, arrives: false })
+    (!people.is_empty()).then_some(What { kind: GuardKind::Participants, counts: people.len(), people, says, arrives: false, slips: false })
 }
 
 /// Who comes into the session in the place of somebody it lost, or is one of the displaced: that is no addition. (See [`names`].)
@@ -100,6 +102,49 @@ pub(super) fn names(person: &Participant, session: &Session, policy: &Policy) ->
     [format!("participation {}", person.id)].into_iter().chain(code).chain(contacts).collect()
 }
 
+/// Addresses, numbers and codes that somebody had and has no more, with who that was. Whoever else has one of them now has got it by a column that
+/// slipped, if only by one row: people do not hand their mailboxes on.
+pub(super) fn left_behind<'s>(both: impl Iterator<Item = (&'s Session, &'s Session)>, policy: &Policy) -> HashMap<String, String> {
+    let mut left = HashMap::new();
+    for (was, is) in both {
+        for before in was.participants.iter().filter(|p| p.presence != Presence::Gone) {
+            let Some(person) = is.participant(before.id) else { continue };
+            let now = theirs(person, policy);
+            left.extend(theirs(before, policy).into_iter().filter(|one| !now.contains(one)).map(|one| (one, who(before))));
+        }
+    }
+    left
+}
+
+/// Marks what somebody else left behind.
+pub(super) fn slips(was: &Session, is: &Session, left: &HashMap<String, String>, policy: &Policy, whats: &mut [What]) {
+    let gained = |person: &Participant| {
+        let had = was.participant(person.id).map(|before| theirs(before, policy)).unwrap_or_default();
+        theirs(person, policy).into_iter().any(|one| !had.contains(&one) && left.get(&one).is_some_and(|whose| *whose != who(person)))
+    };
+    for what in whats.iter_mut().filter(|what| matches!(what.kind, GuardKind::Addresses | GuardKind::Codes)) {
+        what.slips = what.people.iter().filter_map(|id| is.participant(*id)).any(gained);
+    }
+}
+
+/// Who it is, over all sessions; who has no name is only themselves.
+fn who(person: &Participant) -> String {
+    let named = !person.name.expose().trim().is_empty() || !person.external_id.trim().is_empty();
+    if named { person_key(person) } else { person.id.to_string() }
+}
+
+/// The two are one person, as far as the records tell.
+pub(super) fn is_one(one: &Participant, other: &Participant) -> bool {
+    one.id == other.id || who(one) == who(other)
+}
+
+/// What is one person's: code, address and number.
+fn theirs(person: &Participant, policy: &Policy) -> Vec<String> {
+    let code = person.code.map(|code| format!("code {}", code.expose()));
+    let contacts = [mailbox(&person.email), number(&person.sms_number, &policy.region)];
+    code.into_iter().chain(contacts.into_iter().filter(|contact| !contact.is_empty())).collect()
+}
+
 /// What is said of the same people.
 fn changed(was: &Session, is: &Session, policy: &Policy, now: DateTime<Utc>) -> Vec<What> {
     let mut kinds: BTreeMap<GuardKind, What> = BTreeMap::new();
@@ -109,7 +154,14 @@ fn changed(was: &Session, is: &Session, policy: &Policy, now: DateTime<Utc>) -> 
             told(before, person, policy, now).into_iter().filter(|(_, then, now)| then != now).collect();
         for kind in theirs.iter().map(|(kind, _, _)| *kind).collect::<BTreeSet<_>>() {
             let of_kind = || theirs.iter().filter(|(of, _, _)| *of == kind);
-            let what = kinds.entry(kind).or_insert(What { kind, people: Vec::new(), counts: 0, says: String::new(), arrives: false });
+            let what = kinds.entry(kind).or_insert(What {
+                kind,
+                people: Vec::new(),
+                counts: 0,
+                says: String::new(),
+                arrives: false,
+                slips: false,
+            });
             what.people.push(person.id);
             what.counts += usize::from(of_kind().any(|(_, then, _)| !then.is_empty()));
             let says = [what.says.clone(), person.id.to_string()].into_iter().chain(of_kind().map(|(_, _, now)| now.clone()));

@@ -54,6 +54,8 @@ pub(super) struct Beside {
     pub(super) yielded: HashSet<SessionId>,
     /// Sessions as all sources together tell them: those that share something with another source.
     pub(super) together: HashMap<SessionId, Session>,
+    /// When one of them last said all that it lists: the one that was silent for the longest of those that are believed.
+    pub(super) unheard: Option<DateTime<Utc>>,
     /// Of those that stand under another source, as the store has them.
     pub(super) others: BTreeMap<SessionId, (String, StoredSession)>,
 }
@@ -76,7 +78,9 @@ impl Elsewhere {
             self.read(outbox, &sources, now).await?;
         }
         self.look_up(outbox, &sources, snapshot.sessions.iter().map(|s| s.id), now).await?;
-        let mut beside = Beside::default();
+        let others = sources.iter().filter(|row| row.name != source && !row.gone).filter_map(|row| row.whole_at);
+        let unheard = others.filter(|then| policy.believes(*then, now)).min();
+        let mut beside = Beside { unheard, ..Beside::default() };
         let guarded = self.guarded(outbox, source, snapshot).await?;
         let as_it_was = |id: &SessionId, session: &Session| {
             guarded.get(id).is_some_and(|was| differ::differences(was, session, policy, now).is_empty())

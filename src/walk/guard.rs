@@ -4,8 +4,8 @@
 //! It trips on an empty snapshot after one that was not, and on more than max(3, 20 %) of the future sessions, or of their participants, that
 //! are removed or differ in one way ([`GuardKind`]); also on more than max(10, 20 %) within [`WITHIN`] minutes, so that a fault that comes in
 //! parts is one. What tripped is a set that the store keeps ([`crate::guard::GuardSet`]): while it has a member of a kind, everything else of
-//! that kind joins it. One patient who is listed as the host is too much, or one host as a patient: their name would go to the others. A member
-//! leaves when the source says again what it said before, and when what an operator decided is done.
+//! that kind joins it. One patient who is listed as the host is too much, or one host as a patient: their name would go to the others; and one address
+//! or code that was another person's until now. A member leaves when the source says again what it said before, and when what an operator decided is done.
 //!
 //! In: what differs ([`super::differ`]), and the set. Out: who is kept as they were ([`Ruling`]), and what changes in the set. Pure.
 
@@ -93,6 +93,8 @@ struct Tally {
     people: usize,
     /// The set has members of it that still differ.
     stands: bool,
+    /// One is too many: see [`What::slips`], and who was a patient and is listed as the host.
+    never: bool,
 }
 
 /// Decides who waits.
@@ -127,6 +129,7 @@ impl<'a> Judge<'a> {
             for what in looked.whats.iter().filter(|what| judge.decided(looked.session, what).is_none()) {
                 let tally = tallies.entry(what.kind).or_default();
                 tally.stands |= judge.standing(looked.session, what.kind) == Some(Standing::Waiting);
+                tally.never |= looked.counts && (what.slips || what.kind == GuardKind::Roles);
                 if looked.counts && what.counts > 0 {
                     tally.sessions.insert(looked.session);
                     tally.people += what.counts;
@@ -170,7 +173,7 @@ impl<'a> Judge<'a> {
         // What was let go is not among those that are left.
         let before = scene.sessions + if kind == GuardKind::Removed { lately.len() } else { 0 };
         tally.stands
-            || (kind == GuardKind::Roles && open > 0)
+            || tally.never
             || open > limit(scene.sessions)
             || (kind.of_people() && tally.people > limit(scene.people))
             || (kind == GuardKind::Removed && scene.empty && open > 0)

@@ -63,10 +63,13 @@ impl Walker<'_> {
 
     fn looked(&self, (changed, missing, moves): Work<'_>, seen: &Seen) -> Vec<Looked> {
         let displaced = self.displaced((changed, missing, moves), seen);
-        let listed = changed.iter().map(|(is, _)| &**is).chain(moves.iter().copied()).filter_map(|is| {
+        let listed = || changed.iter().map(|(is, _)| &**is).chain(moves.iter().copied());
+        let left = differ::left_behind(listed().filter_map(|is| Some((&self.before.get(&is.id)?.1, is))), self.policy);
+        let listed = listed().filter_map(|is| {
             let (_, was) = self.before.get(&is.id)?;
             let mut whats = differ::differences(was, is, self.policy, self.now);
             differ::arrivals(was, is, &displaced, self.policy, &mut whats);
+            differ::slips(was, is, &left, self.policy, &mut whats);
             if self.tells_another_hour(is) {
                 whats.push(differ::What::whole(GuardKind::Clocks, &self.policy.digest()));
             }

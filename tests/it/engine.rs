@@ -171,21 +171,30 @@ impl World {
         self.once_by(&self.policy).await
     }
 
-    async fn once_by(&self, policy: &Arc<Policy>) -> Tally {
-        let dispatcher = Arc::new(Dispatcher {
+    fn dispatcher(&self, policy: &Arc<Policy>) -> Arc<Dispatcher> {
+        Arc::new(Dispatcher {
             outbox: Arc::clone(&self.outbox),
             renderer: Arc::clone(&self.renderer),
             policy: Arc::clone(policy),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             owner: "test".to_owned(),
-        });
+        })
+    }
+
+    async fn once_by(&self, policy: &Arc<Policy>) -> Tally {
+        let dispatcher = self.dispatcher(policy);
         dispatcher.recover(|_| DoubtPolicy::Resend).await.unwrap();
+        self.hand_over(&dispatcher).await
+    }
+
+    /// What is due, by a process that runs already.
+    async fn hand_over(&self, dispatcher: &Arc<Dispatcher>) -> Tally {
         let mut tally = Tally::default();
         for channel in [Channel::Email, Channel::Sms] {
             let transport = Arc::clone(&self.transport) as Arc<dyn Transport>;
             let lane = Arc::new(Lane::new(channel, DoubtPolicy::Resend, vec![transport]));
             let span = Span::Once(self.clock.now());
-            tally = tally.plus(Arc::clone(&dispatcher).run(Arc::clone(&lane), span, Arc::new(Notify::new())).await.unwrap());
+            tally = tally.plus(Arc::clone(dispatcher).run(Arc::clone(&lane), span, Arc::new(Notify::new())).await.unwrap());
             if lane.take_wanted_look() {
                 self.look_wanted.store(true, std::sync::atomic::Ordering::Relaxed);
             }

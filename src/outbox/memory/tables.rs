@@ -75,6 +75,7 @@ pub(super) struct Tables {
 
 pub(super) struct Source {
     pub(super) last_snapshot_at: DateTime<Utc>,
+    pub(super) whole_at: Option<DateTime<Utc>>,
     pub(super) policy_digest: String,
     faults: Vec<Fault>,
     pub(super) guard: Guard,
@@ -150,12 +151,15 @@ impl Tables {
     }
 
     fn put_source(&mut self, walk: &mut Walk) {
-        let mut guard = self.sources.remove(&walk.source).map(|before| before.guard).unwrap_or_default();
+        let before = self.sources.remove(&walk.source);
+        let whole_before = before.as_ref().and_then(|before| before.whole_at);
+        let mut guard = before.map(|before| before.guard).unwrap_or_default();
         guard.change(std::mem::take(&mut walk.guard));
         let (last_snapshot_at, policy_digest) = (walk.at, walk.policy_digest.clone());
         let (filled, adopting) = (walk.filled, std::mem::take(&mut walk.adopting));
         let faults = std::mem::take(&mut walk.faults);
-        let source = Source { last_snapshot_at, policy_digest, faults, guard, filled, adopting, gone: false };
+        let whole_at = if walk.whole { Some(walk.at) } else { whole_before };
+        let source = Source { last_snapshot_at, whole_at, policy_digest, faults, guard, filled, adopting, gone: false };
         self.sources.insert(walk.source.clone(), source);
     }
 

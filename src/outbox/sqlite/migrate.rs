@@ -12,7 +12,7 @@ use super::{history, presence, sources};
 type Then = Option<fn(&Connection) -> rusqlite::Result<()>>;
 
 /// The files, in order; file n leads from version n to n + 1. A released one is never edited: the next change is a new file.
-const MIGRATIONS: [(&str, Then); 16] = [
+const MIGRATIONS: [(&str, Then); 17] = [
     (include_str!("../schema/0001_outbox.sql"), None),
     (include_str!("../schema/0002_ledger.sql"), Some(history::link_all)),
     (include_str!("../schema/0003_by_number.sql"), None),
@@ -29,6 +29,7 @@ const MIGRATIONS: [(&str, Then); 16] = [
     (include_str!("../schema/0014_told.sql"), None),
     (include_str!("../schema/0015_alert.sql"), None),
     (include_str!("../schema/0016_heard.sql"), None),
+    (include_str!("../schema/0017_whole.sql"), None),
 ];
 
 /// "PNCT", in the file's header: another program's database is not taken for ours.

@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
-use super::columns::{at, key, ms};
+use super::columns::{at, key, ms, opt_at};
 use super::history;
 use super::notices::{Before, find, record};
 use super::tx::Tx;
@@ -21,8 +21,11 @@ const OF_A_SESSION: [&str; 3] = ["rsvp", "omission", "notice"];
 
 /// Sources that were ever walked.
 pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<SourceRow>> {
-    let sql = "SELECT name, gone_at IS NOT NULL FROM source ORDER BY name";
-    connection.prepare_cached(sql)?.query_map([], |row| Ok(SourceRow { name: row.get(0)?, gone: row.get(1)? }))?.collect()
+    let sql = "SELECT name, gone_at IS NOT NULL, whole_at FROM source ORDER BY name";
+    connection
+        .prepare_cached(sql)?
+        .query_map([], |row| Ok(SourceRow { name: row.get(0)?, gone: row.get(1)?, whole_at: opt_at(row, 2)? }))?
+        .collect()
 }
 
 /// What sources say of sessions that stand under another one.
@@ -107,7 +110,7 @@ const PENDING_OF: &str = "SELECT key FROM notice WHERE source = ?1 AND state IN 
 /// These are the sources from now on: what waits of others is held. Returns how many notices that are.
 pub(super) fn configure(connection: &Tx<'_>, names: &[String], now: DateTime<Utc>) -> rusqlite::Result<usize> {
     let mut held = 0;
-    for SourceRow { name, gone } in all(connection)? {
+    for SourceRow { name, gone, .. } in all(connection)? {
         let configured = names.contains(&name);
         if configured && gone {
             connection.execute("UPDATE source SET gone_at = NULL WHERE name = ?1", [&name])?;

@@ -34,11 +34,20 @@ pub(super) fn check(connection: &Connection, walk: &Walk) -> rusqlite::Result<Re
 /// Applies it.
 pub(super) fn apply(connection: &Tx<'_>, walk: &Walk) -> rusqlite::Result<Applied> {
     if walk.heard {
-        let sql = "INSERT INTO source (name, last_snapshot_at, policy_digest, filled, adopting) VALUES (?1, ?2, ?3, ?4, ?5)
+        let sql = "INSERT INTO source (name, last_snapshot_at, policy_digest, filled, adopting, whole_at)
+                       VALUES (?1, ?2, ?3, ?4, ?5, iif(?6, ?2, NULL))
                    ON CONFLICT (name) DO UPDATE SET last_snapshot_at = excluded.last_snapshot_at, policy_digest = excluded.policy_digest,
-                       filled = excluded.filled, adopting = excluded.adopting, gone_at = NULL";
+                       filled = excluded.filled, adopting = excluded.adopting, gone_at = NULL,
+                       whole_at = coalesce(excluded.whole_at, whole_at)";
         let adopting = serde_json::to_string(&walk.adopting).expect("numbers are always JSON");
-        connection.prepare_cached(sql)?.execute(params![walk.source, ms(walk.at), walk.policy_digest, walk.filled, adopting])?;
+        connection.prepare_cached(sql)?.execute(params![
+            walk.source,
+            ms(walk.at),
+            walk.policy_digest,
+            walk.filled,
+            adopting,
+            walk.whole
+        ])?;
     }
     let mut applied = Applied::default();
     if let Some(also) = &walk.also {
@@ -96,7 +105,9 @@ fn was_touched(connection: &Connection, source: &str, session: &WalkedSession) -
 
 /// The source said nothing new.
 pub(super) fn heard(connection: &Connection, source: &str, at: DateTime<Utc>) -> rusqlite::Result<()> {
-    connection.prepare_cached("UPDATE source SET last_snapshot_at = ?2 WHERE name = ?1")?.execute(params![source, ms(at)])?;
+    // It was whole if the last one was.
+    let sql = "UPDATE source SET whole_at = iif(whole_at = last_snapshot_at, ?2, whole_at), last_snapshot_at = ?2 WHERE name = ?1";
+    connection.prepare_cached(sql)?.execute(params![source, ms(at)])?;
     Ok(())
 }
 

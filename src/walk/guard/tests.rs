@@ -5,7 +5,7 @@ const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
 fn what(kind: GuardKind, says: &str, people: &[i64]) -> What {
     let people: Vec<ParticipationId> = people.iter().map(|id| ParticipationId(*id)).collect();
-    What { kind, counts: people.len().max(1), people, says: says.to_owned(), arrives: false }
+    What { kind, counts: people.len().max(1), people, says: says.to_owned(), arrives: false, slips: false }
 }
 
 /// A session that differs in these ways; of the people of session 7 one is 71.

@@ -160,6 +160,28 @@ async fn a_patient_who_comes_to_stand_first_is_no_host() {
     assert_eq!(world.hear(10, &group(&[14, 12, 13])).await, 0);
 }
 
+/// Two or three rows are below any threshold, and each of them gets another person's code.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_another_persons_until_now_waits_if_it_is_one() {
+    for column in ["ParticipantEmailAddress", "ConnectCode"] {
+        for people in [2, 3] {
+            let mut sessions = different(&(1..=30).collect::<Vec<i64>>());
+            let world = invited(&sessions).await;
+            let some = Value::Array(sessions.as_array().unwrap()[..people].to_vec());
+            sessions.as_array_mut().unwrap().splice(..people, slipped(&some, &[column]).as_array().unwrap().clone());
+            assert_eq!(world.hear(10, &sessions).await, people, "{column}, {people}");
+            assert_eq!(world.sent(), 30, "{column}, {people}");
+        }
+        // Somebody who leaves their mailbox to nobody else waits for nobody.
+        let sessions = different(&[1, 2, 3]);
+        let world = invited(&sessions).await;
+        let mut changed = sessions.clone();
+        changed[0]["Participants"][0][column] = if column == "ConnectCode" { json!(400_000_001) } else { json!("new@example.com") };
+        assert_eq!(world.hear(10, &changed).await, 0, "{column}");
+        assert_eq!(world.sent(), 4, "{column}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_column_that_is_mended_clears_it_and_a_true_change_of_it_passes() {
     let ids: Vec<i64> = (1..=10).collect();

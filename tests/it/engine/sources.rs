@@ -151,6 +151,36 @@ async fn a_duplicate_that_vanishes_ends_as_one_session_would() {
 }
 
 #[tokio::test]
+async fn whoever_is_off_the_list_keeps_their_code_until_they_are_gone() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    let (one, two, rest) = (session(1, TWO_DAYS, 100_000_001), session(2, TWO_DAYS, 100_000_002), session(99, TWO_DAYS, 100_000_099));
+    world.walk_of("a", &[one.clone(), two.clone(), rest.clone()]).await;
+    world.go("2026-11-24T09:05:00Z").await;
+    let told = world.sent();
+    // A row is lost, and the column slips up by one; and somebody new has the code, too.
+    let (wrong, new) = (session(2, TWO_DAYS, 100_000_001), session(3, TWO_DAYS, 100_000_001));
+    for minute in [10, 13] {
+        world.go(&format!("2026-11-24T09:{minute}:00Z")).await;
+        world.walk_of("a", &[wrong.clone(), rest.clone()]).await;
+    }
+    assert_eq!((world.sent(), world.told(2).await[1].as_str()), (told, "reminder 1h held ambiguous"), "{:?}", world.told(2).await);
+    world.walk_of("a", &[one.clone(), two.clone(), rest.clone()]).await;
+    world.go("2026-11-24T09:20:00Z").await;
+    assert_eq!(
+        (world.sent(), world.told(1).await, world.told(2).await),
+        (told, WAITS.map(str::to_owned).to_vec(), WAITS.map(str::to_owned).to_vec())
+    );
+    // Once whoever had it is gone, it is the other one's.
+    for minute in [30, 36, 42, 48, 51] {
+        world.go(&format!("2026-11-24T09:{minute}:00Z")).await;
+        world.walk_of("a", &[two.clone(), new.clone(), rest.clone()]).await;
+        assert_eq!(world.told(3).await.is_empty(), minute < 48, "{minute}: {:?}", world.told(3).await);
+    }
+    world.go("2026-11-24T09:55:00Z").await;
+    assert_eq!(world.told(3).await, WAITS);
+}
+
+#[tokio::test]
 async fn a_record_that_does_not_say_whose_it_is_takes_nothing_away() {
     let world = World::new("2026-11-24T09:00:00Z");
     let (one, two) = (session(1, TWO_DAYS, 100_000_001), session(2, TWO_DAYS, 100_000_002));
@@ -458,6 +488,54 @@ async fn sessions_that_go_to_another_source_unchanged_are_not_held() {
         assert!(world.outbox.guards().await.unwrap().is_empty(), "{polls}");
         assert_eq!(world.told(101).await, WAITS, "{polls}");
     }
+}
+
+#[tokio::test]
+async fn what_a_source_lists_no_more_is_not_cancelled_while_another_one_cannot_be_heard() {
+    // (What is heard of a between 10:00 and 10:20; cancellations told by 10:20; at the end, when a was heard.)
+    for (heard, meanwhile, at_last) in [(None, 0, 1), (Some(Extent::Part), 0, 1), (Some(Extent::Whole), 1, 1)] {
+        let world = World::new("2026-11-24T09:00:00Z");
+        let (one, own, rest) = (session(1, TWO_DAYS, 100_000_001), session(50, TWO_DAYS, 100_000_050), session(99, TWO_DAYS, 100_000_099));
+        world.walk_of("a", std::slice::from_ref(&own)).await;
+        world.walk_of("b", &[one.clone(), rest.clone()]).await;
+        world.go("2026-11-24T09:05:00Z").await;
+        let off =
+            |entries: Vec<Entry>| entries.iter().filter(|e| e.notice.occasion == Occasion::Cancelled && e.state == State::Accepted).count();
+        for minute in (0..=20).step_by(5) {
+            world.set(&format!("2026-11-24T10:{minute:02}:00Z"));
+            if let Some(extent) = heard {
+                let part = json::parse(json!([own]).to_string().as_bytes()).unwrap();
+                let part = Snapshot { extent, ..part };
+                walk::walk(&*world.outbox, "a", &part, &world.policy, world.clock.now()).await.unwrap();
+            }
+            world.walk_of("b", std::slice::from_ref(&rest)).await;
+            world.once().await;
+        }
+        assert_eq!(off(world.entries().await), meanwhile, "{heard:?}: {:?}", world.told(1).await);
+        for now in ["2026-11-24T10:30:00Z", "2026-11-24T10:33:00Z"] {
+            world.set(now);
+            world.walk_of("a", std::slice::from_ref(&own)).await;
+            world.walk_of("b", std::slice::from_ref(&rest)).await;
+            world.once().await;
+        }
+        assert_eq!(off(world.entries().await), at_last, "{heard:?}: {:?}", world.told(1).await);
+    }
+    // It moved to a, which says so when it can be read again.
+    let world = World::new("2026-11-24T09:00:00Z");
+    let (one, rest) = (session(1, TWO_DAYS, 100_000_001), session(99, TWO_DAYS, 100_000_099));
+    world.walk_of("a", &[session(50, TWO_DAYS, 100_000_050)]).await;
+    world.walk_of("b", &[one.clone(), rest.clone()]).await;
+    world.go("2026-11-24T09:05:00Z").await;
+    let told = world.sent();
+    for minute in (0..=20).step_by(5) {
+        world.set(&format!("2026-11-24T10:{minute:02}:00Z"));
+        world.walk_of("b", std::slice::from_ref(&rest)).await;
+        world.once().await;
+    }
+    world.walk_of("a", &[session(50, TWO_DAYS, 100_000_050), one]).await;
+    world.go("2026-11-24T10:30:00Z").await;
+    assert_eq!(world.sent(), told);
+    assert_eq!(world.told(1).await, WAITS);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use punctual::desk::{Desk, status, unreachable};
-use punctual::outbox::{Begin, ClaimRequest, Lease};
+use punctual::outbox::{Begin, ClaimRequest, Lease, Settlement};
 use punctual::receipt::{About, Fate, Receipt, Received};
 
 use super::*;
@@ -174,6 +174,38 @@ async fn an_invite_that_is_called_back_is_not_cancelled() {
     }
     assert_eq!(world.sent(), 0, "{:?}", world.states().await);
     assert!(!world.outbox.doubt(lease, claim.revision, TimeDelta::minutes(1)).await.unwrap(), "it cannot leave any more");
+}
+
+/// The relay takes its time over the invite, and the session is cancelled meanwhile: the last word is the last that arrives.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_correction_does_not_overtake_what_it_corrects() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    world.walk(&one(START)).await;
+    world.set("2026-11-24T09:02:00Z");
+    let request =
+        ClaimRequest { owner: "test".to_owned(), now: world.clock.now(), channel: Channel::Email, lease: TimeDelta::minutes(30), limit: 1 };
+    let claim = world.outbox.claim(request).await.unwrap().remove(0);
+    let lease = Lease { key: claim.entry.notice.key, epoch: claim.epoch };
+    let (facts, transport) = (claim.known.facts.clone(), "scripted".to_owned());
+    let begin = Begin { lease, revision: claim.revision, facts, at: world.clock.now(), transport, bytes: b"invite".as_slice().into() };
+    assert_eq!(world.outbox.begin(vec![begin]).await.unwrap(), [true]);
+    assert!(world.outbox.doubt(lease, claim.revision, TimeDelta::minutes(1)).await.unwrap());
+    let dispatcher = world.dispatcher(&world.policy);
+    let off = changed(|s| s["ScheduleType"] = json!("Cancelled"));
+    for now in ["2026-11-24T09:02:10Z", "2026-11-24T09:04:20Z", "2026-11-24T09:05:00Z"] {
+        world.set(now);
+        world.walk(&off).await;
+        world.hand_over(&dispatcher).await;
+        assert_eq!(world.sent(), 0, "{now}: {:?}", world.states().await);
+    }
+    let accepted = Settlement::Accepted { reply: "250 ok".to_owned(), reference: None };
+    assert_eq!(world.outbox.settle(world.clock.now(), vec![(lease, accepted)]).await.unwrap(), [true]);
+    // It settles anew, from what they heard now.
+    for now in ["2026-11-24T09:05:05Z", "2026-11-24T09:07:05Z"] {
+        world.set(now);
+        world.hand_over(&dispatcher).await;
+    }
+    assert_eq!(world.states().await[..2], ["cancelled accepted", "invite accepted"]);
 }
 
 /// The reminder falls too close to the invite; then the invite is refused, or somebody cancels it.

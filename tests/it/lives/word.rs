@@ -261,6 +261,19 @@ impl Word {
         let mut changes: BTreeMap<&'static str, BTreeMap<i64, Said>> = BTreeMap::new();
         // Nobody is told another code or address of what is cancelled.
         let mut cancelled: BTreeSet<i64> = BTreeSet::new();
+        // An address or a code that was another one's until now may wait, if it is one.
+        let mut left: BTreeSet<String> = BTreeSet::new();
+        let mut gained: BTreeSet<String> = BTreeSet::new();
+        for (id, line) in lines {
+            let ([Listing::Good(was)], Some((_, listings))) = (&line.listings[..], list.people.get(id)) else { continue };
+            let [Listing::Good(is)] = &listings[..] else { continue };
+            let theirs = |said: &Said| [said.code.to_string(), said.address.clone().unwrap_or_default()];
+            for (was, is) in theirs(was).into_iter().zip(theirs(is)).filter(|(was, is)| was != is) {
+                left.insert(was);
+                gained.insert(is);
+            }
+        }
+        self.too_much |= left.intersection(&gained).any(|one| !one.is_empty());
         let mut put = |what, id: i64, before: &Said| changes.entry(what).or_default().insert(id, before.clone());
         for (id, line) in lines {
             let [Listing::Good(was)] = &line.listings[..] else { continue };

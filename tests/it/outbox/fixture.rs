@@ -94,6 +94,7 @@ pub(crate) fn walked(session: i64, digest: &str, changes: Vec<Change>) -> Walked
 
 pub(crate) fn walk(sessions: Vec<WalkedSession>) -> Walk {
     Walk {
+        whole: true,
         source: "clinic".to_owned(),
         at: minute(-10),
         heard: true,
