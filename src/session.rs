@@ -48,6 +48,8 @@ pub struct Snapshot {
     pub unread: Vec<UnreadRecord>,
     /// What it says of the sessions that it does not list.
     pub extent: Extent,
+    /// What the source was asked for, where the configuration says only a part of what it has; empty: all.
+    pub asked: String,
 }
 
 /// The record of a session that could not be read.

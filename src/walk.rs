@@ -84,6 +84,8 @@ struct Walker<'a> {
     ruling: Ruling,
     /// When another source, which is believed, last said all that it lists; of several, the one that was silent for the longest.
     unheard: Option<DateTime<Utc>>,
+    /// The configuration asks the source for something else than before: what is not listed may just not be asked for.
+    asked_anew: bool,
 }
 
 /// Plans what changed since the last walk, and applies it. What other sources say is read from the store.
@@ -107,7 +109,7 @@ pub async fn rests(outbox: &dyn Outbox, source: &str, policy: &Policy, now: Date
     let since = if policy.not_joined.is_some() { now - NotJoined::LONGEST } else { now };
     let Some(rest) = outbox.rest(source, now, since).await? else { return Ok(None) };
     let fresh = rest.last_snapshot_at <= now && now - rest.last_snapshot_at <= policy.max_stale;
-    Ok((fresh && !rest.unsettled && rest.policy_digest == policy.digest()).then_some(rest.last_snapshot_at))
+    Ok((fresh && !rest.unsettled && decided_with(&rest.policy_digest).0 == policy.digest()).then_some(rest.last_snapshot_at))
 }
 
 /// A source said what it said before, and [`rests`]: notes it, unless it was noted just now, and nobody waits for a fresh look.
@@ -116,6 +118,14 @@ pub async fn heard(outbox: &dyn Outbox, source: &str, policy: &Policy, last: Dat
         return Ok(());
     }
     outbox.heard(source, now).await
+}
+
+/// Between the digest of the policy and what the source was asked for, as the store remembers them.
+const ASKED: &str = "; ";
+
+/// With which policy the last walk decided, and what it had asked for.
+fn decided_with(stored: &str) -> (&str, &str) {
+    stored.split_once(ASKED).unwrap_or((stored, ""))
 }
 
 /// A walk that is planned, and not applied yet.
@@ -158,7 +168,9 @@ async fn plan<'a>(
 ) -> outbox::Result<Planned<'a>> {
     let mut seen = seen(outbox, source, snapshot, now).await?;
     let policy_digest = policy.digest();
-    let all = seen.as_ref().is_none_or(|s| s.policy_digest != policy_digest || !policy.believes(s.last_snapshot_at, now));
+    let (policy_before, asked_before) = seen.as_ref().map(|s| decided_with(&s.policy_digest)).unwrap_or_default();
+    let asked_before = asked_before.to_owned();
+    let all = seen.as_ref().is_none_or(|s| policy_before != policy_digest || !policy.believes(s.last_snapshot_at, now));
     let fill = Fill::of(snapshot, seen.as_ref());
     let mut missing = missing(snapshot, seen.as_ref(), all, policy.not_joined.is_some(), now);
     let unlisted: Vec<SessionId> = missing.iter().filter(|(_, why)| *why == Presence::Absent).map(|(id, _)| *id).collect();
@@ -186,6 +198,7 @@ async fn plan<'a>(
     walker.first_fill = fill == Fill::First && !policy.adopt_invites;
     walker.adopting = seen.iter().flat_map(|s| s.adopting.iter().copied()).collect();
     walker.unheard = beside.unheard;
+    walker.asked_anew = !snapshot.asked.is_empty() && !asked_before.is_empty() && asked_before != snapshot.asked;
     walker.read(outbox, &ids).await?;
     walker.occupied(&mut changed, &missing);
     // A first list is news, but for what another source said before.
@@ -221,7 +234,9 @@ async fn plan<'a>(
     // A change is told of by itself, and ends no first fill.
     let filled = fill == Fill::First || seen.as_ref().is_some_and(|seen| seen.filled);
     let (faults, also) = (told.lines(), beside.also);
-    let whole = snapshot.extent == Extent::Whole && snapshot.is_whole();
+    let whole = snapshot.is_whole();
+    let asked = if whole && !snapshot.asked.is_empty() { &snapshot.asked } else { &asked_before };
+    let policy_digest = if asked.is_empty() { policy_digest } else { format!("{policy_digest}{ASKED}{asked}") };
     let walk =
         Walk { source: source.to_owned(), at: now, heard: true, whole, policy_digest, sessions, faults, guard, filled, adopting, also };
     Ok(Planned { walk, work, walker, report })
@@ -433,6 +448,7 @@ impl<'a> Walker<'a> {
             known: HashMap::new(),
             ruling: Ruling::default(),
             unheard: None,
+            asked_anew: false,
         })
     }
 

@@ -127,13 +127,13 @@ fn is_hidden(path: &Path) -> bool {
 /// Adds one file's part: every path in it begins with the file's name.
 fn append(whole: &mut Snapshot, part: Snapshot, name: &str) {
     let within = |path: &str| format!("{name}:{path}");
-    let Snapshot { mut sessions, mut faults, more, extent, unread } = part;
+    let Snapshot { mut sessions, mut faults, more, extent, unread, asked } = part;
     for session in &mut sessions {
         session.participants.iter_mut().for_each(|p| p.path = within(&p.path));
         session.faults.iter_mut().for_each(|f| f.path = within(&f.path));
     }
     faults.iter_mut().for_each(|f| f.path = within(&f.path));
-    whole.join(Snapshot { sessions, faults, more, unread, extent });
+    whole.join(Snapshot { sessions, faults, more, unread, extent, asked });
 }
 
 #[cfg(test)]

@@ -99,11 +99,15 @@ impl Api {
         if print.is_some() && print.as_ref() == last {
             return Ok(Said::Same(print.unwrap_or_default()));
         }
-        let snapshot = if self.settings.hosts.is_empty() {
+        let mut snapshot = if self.settings.hosts.is_empty() {
             let (path, body) = bodies.pop().ok_or("nothing was asked")?;
             parse(&body?, &path)?
         } else {
             of_hosts(bodies)?
+        };
+        snapshot.asked = match self.settings.hosts.as_slice() {
+            [] => "all hosts".to_owned(),
+            hosts => format!("hosts {}", hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
         };
         let print = print.filter(|_| snapshot.extent == Extent::Whole);
         Ok(Said::Now(snapshot, print))

@@ -23,7 +23,7 @@ pub(super) struct What {
     pub(super) says: String,
     /// Among them are some who were not in the session: it is kept whole.
     pub(super) arrives: bool,
-    /// What was somebody else's until now: one is too many.
+    /// What was somebody else's until now, or is not asked for any more: one is too many.
     pub(super) slips: bool,
 }
 

@@ -84,7 +84,11 @@ impl Walker<'_> {
         });
         let absent = missing.iter().filter(|(_, why)| *why == Presence::Absent).filter_map(|(id, _)| {
             let (_, was) = self.before.get(id)?;
-            let whats = if takes_place(was, self.now) { vec![differ::What::whole(GuardKind::Removed, "")] } else { Vec::new() };
+            let whats = if takes_place(was, self.now) {
+                vec![differ::What { slips: self.asked_anew, ..differ::What::whole(GuardKind::Removed, "") }]
+            } else {
+                Vec::new()
+            };
             Some(Looked { session: *id, counts: true, over: was.start <= self.now, cancelled: false, missing: true, whats })
         });
         listed.chain(absent).collect()

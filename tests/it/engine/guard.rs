@@ -1,7 +1,9 @@
 //! Too much that changes at once: what people are told then, and what not.
 
 use punctual::guard::{GuardKind, Verdict};
-use punctual::session::Extent;
+use punctual::session::{Extent, Snapshot};
+use punctual::source::json as records;
+use punctual::walk;
 use serde_json::{Value, json};
 
 use super::{START, World, person, some, visible};
@@ -179,6 +181,31 @@ async fn what_was_another_persons_until_now_waits_if_it_is_one() {
         changed[0]["Participants"][0][column] = if column == "ConnectCode" { json!(400_000_001) } else { json!("new@example.com") };
         assert_eq!(world.hear(10, &changed).await, 0, "{column}");
         assert_eq!(world.sent(), 4, "{column}");
+    }
+}
+
+/// A host taken out of `hosts`: what is not asked for is not cancelled.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_configuration_does_not_ask_for_any_more_waits() {
+    for (asked, told) in [("hosts 1", 0), ("hosts 1 2", 1)] {
+        let world = World::new("2026-11-24T09:00:00Z");
+        let hear = async |now: &str, ids: &[i64], asked: &str| {
+            world.set(now);
+            let mut snapshot: Snapshot = records::parse(some(ids, START).to_string().as_bytes()).unwrap();
+            asked.clone_into(&mut snapshot.asked);
+            walk::walk(&*world.outbox, "sessions", &snapshot, &world.policy, world.clock_now()).await.unwrap();
+            world.once().await;
+        };
+        hear("2026-11-24T09:00:00Z", &[1, 2, 3, 4, 5, 6], "hosts 1 2").await;
+        hear("2026-11-24T09:02:00Z", &[1, 2, 3, 4, 5, 6], "hosts 1 2").await;
+        assert_eq!(world.sent(), 6);
+        for minute in [0, 6, 12, 18] {
+            hear(&format!("2026-11-24T10:{minute:02}:00Z"), &[1, 2, 3, 4, 5], asked).await;
+        }
+        assert_eq!(world.sent(), 6 + told, "{asked}: {:?}", world.states_of(6).await);
+        assert_eq!(world.guard_kinds().await.len(), 1 - told, "{asked}");
+        let rests = walk::rests(&*world.outbox, "sessions", &world.policy, world.clock_now()).await.unwrap();
+        assert!(rests.is_some(), "{asked}: what is as before costs nothing");
     }
 }
 
