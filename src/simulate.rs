@@ -10,33 +10,30 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use script::{Act, Line, Script, Source};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Notify;
 
+use self::hands::{Hands, Stand};
 use crate::clock::Clock;
 use crate::contact::Channel;
-use crate::deliver::{PointOfNoReturn, Transport};
+use crate::deliver::Transport;
 use crate::dispatch::{Dispatcher, Lane, Span};
-use crate::message::{Content, Message};
 use crate::notice::{Notice, Occasion, Reason};
 use crate::outbox::memory::MemoryOutbox;
 use crate::outbox::{Filter, Outbox, StoreError};
-use crate::outcome::Outcome;
 use crate::plan::{self, Policy};
 use crate::render::Renderer;
 use crate::retry::DoubtPolicy;
 use crate::session::{Extent, ParticipationId, SessionId, Snapshot};
 use crate::source::{ambiguity, json};
 use crate::walk;
-use crate::zone::Zone;
-use crate::zone::rfc3339;
+use crate::zone::{Zone, rfc3339};
 
+mod hands;
 pub mod script;
-
-use script::{Act, Line, Script, Source};
 
 /// How often a source is looked at while something is absent from it, or guarded.
 const LOOK: TimeDelta = TimeDelta::minutes(5);
@@ -88,64 +85,6 @@ pub struct Moment {
     pub reason: Option<Reason>,
     /// The server's words, or the script's.
     pub detail: Option<String>,
-}
-
-/// A clock that the rehearsal moves.
-struct Hands(Mutex<DateTime<Utc>>);
-
-impl Clock for Hands {
-    fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Hands {
-    fn go_to(&self, at: DateTime<Utc>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = at;
-    }
-}
-
-/// A relay or gateway that does what the script says.
-struct Stand {
-    name: &'static str,
-    line: Arc<Mutex<Line>>,
-    clock: Arc<Hands>,
-}
-
-#[async_trait]
-impl Transport for Stand {
-    fn name(&self) -> &str {
-        self.name
-    }
-
-    fn concurrency(&self) -> usize {
-        1
-    }
-
-    async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn) -> Outcome {
-        let line = *self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        if line == Line::Down {
-            return Outcome::ChannelFault { why: "down, as the script says".to_owned(), after: None };
-        }
-        if !doubt.cross().await {
-            return Outcome::Fenced;
-        }
-        if line == Line::Slow {
-            self.clock.go_to(self.clock.now() + SLOW);
-        }
-        if line == Line::LoseAnswers {
-            return Outcome::Unknown { why: "the answer was lost, as the script says".to_owned() };
-        }
-        let size = match &message.content {
-            Content::Email { bytes, .. } => format!("{} bytes", bytes.len()),
-            Content::Sms { segments, .. } => format!("{segments} part{}", if *segments == 1 { "" } else { "s" }),
-        };
-        Outcome::Accepted { reply: size, reference: None }
-    }
-
-    async fn probe(&self) -> Result<String, String> {
-        Ok("a rehearsal".to_owned())
-    }
 }
 
 /// The rehearsal as it goes.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::SecondsFormat;
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{Exit, runtime};
@@ -43,8 +43,7 @@ pub(super) fn run(config: Config, once: bool, load: impl Fn() -> Result<Config, 
             let report = engine.once().await?;
             return exit_of(&engine, &report).await;
         }
-        let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let mut hangup = signal(SignalKind::hangup())?;
+        let signals = Signals::new()?;
         let has_pages = config.server.as_ref().is_some_and(|server| server.users.is_some());
         let engine = Arc::new(Engine::start(config, Arc::new(WallClock)).await?);
         if has_pages {
@@ -52,43 +51,7 @@ pub(super) fn run(config: Config, once: bool, load: impl Fn() -> Result<Config, 
             tokio::spawn(async move { tracing::info!("staff pages: http://{}/", engine.address().await) });
         }
         let (ending, told) = watch::channel(Ending::NotYet);
-        let listening = async {
-            loop {
-                let asked = tokio::select! {
-                    _ = term.recv() => false,
-                    _ = interrupt.recv() => false,
-                    _ = hangup.recv() => true,
-                    release = engine.zone_data_changed() => {
-                        tracing::info!(%release, "the host's zone data is another one now: taken by a reload");
-                        true
-                    }
-                };
-                if !asked {
-                    engine.notifier().stopping();
-                    reload.store(false, Ordering::Relaxed);
-                    ending.send_replace(Ending::Stop);
-                    // Goes on while the engine stops; whatever comes then changes nothing.
-                    return std::future::pending::<()>().await;
-                }
-                if reload.load(Ordering::Relaxed) {
-                    tracing::info!("a reload is under way: it takes what is in the configuration then");
-                    continue;
-                }
-                engine.notifier().reloading(monotonic_usec());
-                match usable(&load, &engine).await {
-                    Ok(()) => {
-                        reload.store(true, Ordering::Relaxed);
-                        // A stop that comes meanwhile is one.
-                        ending.send_replace(Ending::Reload);
-                    }
-                    Err(why) => {
-                        tracing::error!(%why, "the new configuration is not taken; the old one stays in force");
-                        engine.notifier().ready();
-                        engine.notifier().status("the new configuration is not taken (see the log); the old one stays in force");
-                    }
-                }
-            }
-        };
+        let listening = listen(&engine, signals, &ending, &reload, &load);
         tokio::select! { served = Arc::clone(&engine).serve(told) => served?, () = listening => {} }
         anyhow::Ok(Exit::Done)
     });
@@ -100,6 +63,68 @@ pub(super) fn run(config: Config, once: bool, load: impl Fn() -> Result<Config, 
         return Err(Command::new(program).args(std::env::args_os().skip(1)).exec().into());
     }
     exit
+}
+
+/// What an operator, or systemd, sends.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// Ends the engine when it is asked to: for good, or for a configuration that can take over. `reload` says which.
+async fn listen(
+    engine: &Engine,
+    mut signals: Signals,
+    ending: &watch::Sender<Ending>,
+    reload: &AtomicBool,
+    load: &impl Fn() -> Result<Config, String>,
+) {
+    loop {
+        let asked = tokio::select! {
+            _ = signals.terminate.recv() => false,
+            _ = signals.interrupt.recv() => false,
+            _ = signals.hangup.recv() => true,
+            release = engine.zone_data_changed() => {
+                tracing::info!(%release, "the host's zone data is another one now: taken by a reload");
+                true
+            }
+        };
+        if !asked {
+            engine.notifier().stopping();
+            reload.store(false, Ordering::Relaxed);
+            ending.send_replace(Ending::Stop);
+            // Goes on while the engine stops; whatever comes then changes nothing.
+            return std::future::pending::<()>().await;
+        }
+        if reload.load(Ordering::Relaxed) {
+            tracing::info!("a reload is under way: it takes what is in the configuration then");
+            continue;
+        }
+        engine.notifier().reloading(monotonic_usec());
+        match usable(load, engine).await {
+            Ok(()) => {
+                reload.store(true, Ordering::Relaxed);
+                // A stop that comes meanwhile is one.
+                ending.send_replace(Ending::Reload);
+            }
+            Err(why) => {
+                tracing::error!(%why, "the new configuration is not taken; the old one stays in force");
+                engine.notifier().ready();
+                engine.notifier().status("the new configuration is not taken (see the log); the old one stays in force");
+            }
+        }
+    }
 }
 
 /// Whether a configuration can take over: its templates too, and what it changes.

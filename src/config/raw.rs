@@ -8,15 +8,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::secret::Secret;
-use super::span::{Clock, Duration, Period};
+use super::span::{Clock, Duration};
 use crate::contact::Channel;
-use crate::pace::Rate;
 use crate::retry::DoubtPolicy;
 use crate::source::words::Meaning;
 
+mod email;
 mod gateway;
+mod server;
 
+pub use email::{Dkim, Email, Relay, RelayKind, TlsMode};
 pub use gateway::{AnswerRule, CallbackForm, Gateway, GatewayKind};
+pub use server::{Daemon, Log, LogFormat, Mode, Retention, Run, Server, ShowNames, Store};
 
 /// The whole file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -310,105 +313,6 @@ pub struct Templates {
     pub show_participant_names_to_host: bool,
 }
 
-/// `[store]`
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Store {
-    /// `sqlite://FILE`, relative to the configuration file.
-    pub url: Option<String>,
-    /// Seals contacts, names, codes and messages in a new store: a file of 32 random bytes as 64 hexadecimal digits or in base64, or the name of a
-    /// systemd credential. Without it the store is lost. Default: nothing is sealed.
-    pub key_file: Option<PathBuf>,
-}
-
-/// `[email]`
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Email {
-    /// `Name <address>`: the From header and the envelope sender.
-    pub from: Option<String>,
-    /// Where answers go. Default: to `from`.
-    pub reply_to: Option<String>,
-    /// Where bounces go: the envelope sender, with the message's reference after a `+` (VERP). Default: `from`, without one.
-    pub return_path: Option<String>,
-    /// A maildir that bounces are delivered to.
-    pub bounce_maildir: Option<PathBuf>,
-    /// When it is read: cron expression with seconds. Default: every 30 seconds.
-    pub bounce_poll: Option<String>,
-    /// What becomes of a message in doubt: `resend` once after 10 minutes, or `hold`.
-    pub in_doubt: DoubtPolicy,
-    /// Signs each e-mail, if the relay does not. `check --online` shows the DNS record that must stand for it.
-    pub dkim: Option<Dkim>,
-    /// In order of preference: the second is used when the first is at fault.
-    pub relay: Vec<Relay>,
-}
-
-/// `[email.dkim]`
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Dkim {
-    /// The key's name below `_domainkey` of the domain.
-    pub selector: Option<String>,
-    /// The signing domain. Default: that of `from`.
-    pub domain: Option<String>,
-    /// The private key in PEM, RSA (2048 bits or more) or Ed25519: a file, or the name of a systemd credential.
-    pub key_file: Option<PathBuf>,
-}
-
-/// What kind of relay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum RelayKind {
-    /// An SMTP server.
-    Smtp,
-    /// A folder of .eml files.
-    Folder,
-}
-
-/// How a connection is encrypted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum TlsMode {
-    /// Not at all.
-    None,
-    /// By STARTTLS, required.
-    Starttls,
-    /// From the first byte.
-    Implicit,
-}
-
-/// `[[email.relay]]`
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Relay {
-    /// Its kind. A key that begins with a kind's name below is of that kind alone. Default: `smtp`.
-    pub kind: Option<RelayKind>,
-    /// folder: where the .eml files go.
-    pub path: Option<PathBuf>,
-    /// smtp: the server.
-    pub host: Option<String>,
-    /// smtp: its port. Default: 587; with implicit TLS 465, with none 25.
-    pub port: Option<u16>,
-    /// smtp: how the connection is encrypted; with `starttls` it never falls back. Default: `starttls`.
-    pub tls: Option<TlsMode>,
-    /// smtp: `tls = "none"` is meant, although it is on another machine.
-    pub clear_text: bool,
-    /// smtp: a PEM file of certificates to trust beside the system's.
-    pub ca_file: Option<PathBuf>,
-    /// smtp: connections at once. Default: 4.
-    pub connections: Option<u16>,
-    /// Messages at most, such as `100/min`; spaced evenly. Default: no limit.
-    pub rate: Option<Rate>,
-    /// smtp: how we greet. Default: the machine's name.
-    pub helo: Option<String>,
-    /// smtp: log-in.
-    pub username: Option<String>,
-    /// smtp: the password (only if nobody else can read this file).
-    pub password: Option<Secret>,
-    /// smtp: a file with the password, or the name of a systemd credential.
-    pub password_file: Option<PathBuf>,
-}
-
 /// `[sms]`
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -428,127 +332,5 @@ pub struct Sms {
 impl Default for Sms {
     fn default() -> Self {
         Self { in_doubt: DoubtPolicy::default(), max_segments: 2, max_per_day: 0, max_per_week: 0, gateway: Vec::new() }
-    }
-}
-
-/// `[server]`
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Server {
-    /// Address and port. Default: `127.0.0.1:8080` if something needs it, else nothing listens.
-    pub listen: Option<String>,
-    /// The last part of the address to which the provider's webhook is sent (only if nobody else can read this file).
-    pub webhook_token: Option<Secret>,
-    /// A file with it, or the name of a systemd credential.
-    pub webhook_token_file: Option<PathBuf>,
-    /// A monitor's address that is asked (GET) as long as all is well: https, or this machine.
-    pub ping_url: Option<Secret>,
-    /// A file with it, or the name of a systemd credential.
-    pub ping_url_file: Option<PathBuf>,
-    /// How often, a cron expression with seconds. Default: every minute.
-    pub ping: Option<String>,
-    /// Who sees the names of hosts and participants on the pages, and the contacts of those who must be called.
-    pub show_names: ShowNames,
-    /// Staff who may use the pages, and tokens for the API: `punctual user add`, `punctual token add`. Not set: neither is served.
-    pub users_file: Option<PathBuf>,
-    /// The address by which staff and programs reach it through a proxy: requests by another name are refused, cookies go by its scheme.
-    pub public_url: Option<String>,
-    /// Addresses of proxies that are believed where a request comes from, beside those on this machine.
-    pub trusted_proxy: Vec<String>,
-}
-
-/// Who sees names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ShowNames {
-    /// Whoever is logged in.
-    #[default]
-    All,
-    /// Operators; viewers see numbers.
-    Operators,
-    /// Nobody, but by a reveal.
-    Never,
-}
-
-/// Whether messages go out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// They do.
-    #[default]
-    Live,
-    /// Everything is decided, rendered and recorded, and nothing is sent.
-    Shadow,
-}
-
-/// `[run]`
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Run {
-    /// In `shadow` everything is decided, rendered and recorded, and nothing is sent.
-    pub mode: Mode,
-    /// A reload that changes more than a fifth of the planned messages (and more than three) is refused unless this names the change, as
-    /// `punctual diff` and the refusal do.
-    pub accept_change: Option<String>,
-}
-
-/// `[retention]`
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Retention {
-    /// After a session's start: messages as they were sent, and what the source said. Both hold codes.
-    pub content: Period,
-    /// The ledger, and notices and deliveries after their session's start.
-    pub ledger: Period,
-    /// When the daemon removes what is past its time, a cron expression with seconds, in UTC.
-    pub prune: String,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self { content: Period::Days(7), ledger: Period::Years(6), prune: "0 30 3 * * *".to_owned() }
-    }
-}
-
-/// `[daemon]`
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Daemon {
-    /// What is in hand at a stop is finished within this time.
-    pub stop_within: Duration,
-    /// A source that has not answered for so long is not believed any more: its notices are held.
-    pub max_stale: Duration,
-}
-
-impl Default for Daemon {
-    fn default() -> Self {
-        Self { stop_within: Duration(TimeDelta::seconds(25)), max_stale: Duration(TimeDelta::hours(6)) }
-    }
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// `[log]`
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Log {
-    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `punctual=debug`.
-    pub level: String,
-    /// Lines for people, or one JSON object a line.
-    pub format: LogFormat,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Text }
     }
 }

@@ -57,11 +57,7 @@ impl Engine {
         let mut asking = JoinSet::new();
         let mut server = JoinSet::new();
         self.open(&mut server, &mut asking, &failed, end).await?;
-        let mut lanes: Lanes = JoinSet::new();
-        for (lane, wake) in &self.lanes {
-            let span = Span::Looking(claims_end.clone(), Arc::clone(&self.looks));
-            lanes.spawn(Arc::clone(&self.dispatcher).run(Arc::clone(lane), span, Arc::clone(wake)));
-        }
+        let mut lanes = self.run_lanes(&claims_end);
         self.beside(&mut asking, &failed);
         // By itself: what is under way is waited for.
         let mut answering = JoinSet::new();
@@ -105,6 +101,16 @@ impl Engine {
         outcome?;
         self.outbox.mark().await?;
         Ok(())
+    }
+
+    /// Each lane, by itself, until claims end.
+    fn run_lanes(&self, claims_end: &watch::Receiver<bool>) -> Lanes {
+        let mut lanes = JoinSet::new();
+        for (lane, wake) in &self.lanes {
+            let span = Span::Looking(claims_end.clone(), Arc::clone(&self.looks));
+            lanes.spawn(Arc::clone(&self.dispatcher).run(Arc::clone(lane), span, Arc::clone(wake)));
+        }
+        lanes
     }
 
     /// The server, and what comes in by it.

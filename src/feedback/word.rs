@@ -16,6 +16,7 @@
 
 use std::str::FromStr;
 
+mod around;
 mod pattern;
 mod plain;
 mod wishes;

@@ -1,8 +1,9 @@
 //! Clauses, held against the patterns of [`super::wishes`].
 
 use super::Language;
+use super::around::{ASKS, BETWEEN, DENIES, LIMITS, SOMEBODY};
 use super::plain::{Clause, WORDS_MAX};
-use super::wishes::{ASKS, BETWEEN, CLASSES, DENIES, ES, FR, Kind, LIMITS, OPEN, Pattern, SOMEBODY, WHOLE};
+use super::wishes::{CLASSES, ES, FR, Kind, OPEN, Pattern, WHOLE};
 
 /// A word, and the classes that it is of: bit n for the nth of [`CLASSES`].
 struct Token<'w> {

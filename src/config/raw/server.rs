@@ -1,0 +1,143 @@
+//! `[server]`, `[run]`, `[daemon]`, `[log]`, `[retention]` and `[store]`, as they were typed.
+
+use std::path::PathBuf;
+
+use chrono::TimeDelta;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::secret::Secret;
+use crate::config::span::{Duration, Period};
+
+/// `[server]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Address and port. Default: `127.0.0.1:8080` if something needs it, else nothing listens.
+    pub listen: Option<String>,
+    /// The last part of the address to which the provider's webhook is sent (only if nobody else can read this file).
+    pub webhook_token: Option<Secret>,
+    /// A file with it, or the name of a systemd credential.
+    pub webhook_token_file: Option<PathBuf>,
+    /// A monitor's address that is asked (GET) as long as all is well: https, or this machine.
+    pub ping_url: Option<Secret>,
+    /// A file with it, or the name of a systemd credential.
+    pub ping_url_file: Option<PathBuf>,
+    /// How often, a cron expression with seconds. Default: every minute.
+    pub ping: Option<String>,
+    /// Who sees the names of hosts and participants on the pages, and the contacts of those who must be called.
+    pub show_names: ShowNames,
+    /// Staff who may use the pages, and tokens for the API: `punctual user add`, `punctual token add`. Not set: neither is served.
+    pub users_file: Option<PathBuf>,
+    /// The address by which staff and programs reach it through a proxy: requests by another name are refused, cookies go by its scheme.
+    pub public_url: Option<String>,
+    /// Addresses of proxies that are believed where a request comes from, beside those on this machine.
+    pub trusted_proxy: Vec<String>,
+}
+
+/// Who sees names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ShowNames {
+    /// Whoever is logged in.
+    #[default]
+    All,
+    /// Operators; viewers see numbers.
+    Operators,
+    /// Nobody, but by a reveal.
+    Never,
+}
+
+/// Whether messages go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// They do.
+    #[default]
+    Live,
+    /// Everything is decided, rendered and recorded, and nothing is sent.
+    Shadow,
+}
+
+/// `[run]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Run {
+    /// In `shadow` everything is decided, rendered and recorded, and nothing is sent.
+    pub mode: Mode,
+    /// A reload that changes more than a fifth of the planned messages (and more than three) is refused unless this names the change, as
+    /// `punctual diff` and the refusal do.
+    pub accept_change: Option<String>,
+}
+
+/// `[retention]`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// After a session's start: messages as they were sent, and what the source said. Both hold codes.
+    pub content: Period,
+    /// The ledger, and notices and deliveries after their session's start.
+    pub ledger: Period,
+    /// When the daemon removes what is past its time, a cron expression with seconds, in UTC.
+    pub prune: String,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { content: Period::Days(7), ledger: Period::Years(6), prune: "0 30 3 * * *".to_owned() }
+    }
+}
+
+/// `[daemon]`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Daemon {
+    /// What is in hand at a stop is finished within this time.
+    pub stop_within: Duration,
+    /// A source that has not answered for so long is not believed any more: its notices are held.
+    pub max_stale: Duration,
+}
+
+impl Default for Daemon {
+    fn default() -> Self {
+        Self { stop_within: Duration(TimeDelta::seconds(25)), max_stale: Duration(TimeDelta::hours(6)) }
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `punctual=debug`.
+    pub level: String,
+    /// Lines for people, or one JSON object a line.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+/// `[store]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// `sqlite://FILE`, relative to the configuration file.
+    pub url: Option<String>,
+    /// Seals contacts, names, codes and messages in a new store: a file of 32 random bytes as 64 hexadecimal digits or in base64, or the name of a
+    /// systemd credential. Without it the store is lost. Default: nothing is sealed.
+    pub key_file: Option<PathBuf>,
+}

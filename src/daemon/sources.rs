@@ -1,0 +1,156 @@
+//! What the sources say: read, walked, and told.
+
+use chrono::{DateTime, Utc};
+
+use super::{Engine, open_store, store_exists};
+use crate::config::{Config, Source, SourceKind};
+use crate::outbox::StoreError;
+use crate::session::{Extent, Snapshot};
+use crate::source::same::{Print, Said};
+use crate::source::{ambiguity, file, meaning, push};
+use crate::walk;
+
+/// What a source says now, its words taken for what the practice says that they mean. The error names the file or the address, and the place in it.
+pub async fn read_source(source: &Source) -> Result<Snapshot, String> {
+    let mut snapshot = match &source.kind {
+        SourceKind::File(settings) => {
+            let settings = settings.clone();
+            tokio::task::spawn_blocking(move || file::read(&settings)).await.unwrap_or_else(|e| Err(e.to_string()))
+        }
+        SourceKind::Http(api) => api.read().await,
+        SourceKind::Push(_) => Err("sessions are pushed to it: it cannot be asked".to_owned()),
+    }?;
+    meaning::apply(&mut snapshot, &source.words);
+    Ok(snapshot)
+}
+
+/// The same, unless it is what it was.
+pub(super) async fn read_since(source: &Source, last: Option<Print>, now: DateTime<Utc>) -> Result<Said, String> {
+    let said = match &source.kind {
+        SourceKind::File(settings) => {
+            let settings = settings.clone();
+            let reading = tokio::task::spawn_blocking(move || file::read_since(&settings, last.as_ref(), now));
+            reading.await.unwrap_or_else(|e| Err(e.to_string()))
+        }
+        SourceKind::Http(api) => api.read_since(last.as_ref()).await,
+        SourceKind::Push(_) => Err("sessions are pushed to it: it cannot be asked".to_owned()),
+    }?;
+    Ok(match said {
+        Said::Now(mut snapshot, print) => {
+            meaning::apply(&mut snapshot, &source.words);
+            Said::Now(snapshot, print)
+        }
+        Said::Same(print) => Said::Same(print),
+    })
+}
+
+/// What was last pushed to a source, as the store holds it; nothing, if there is no store yet.
+pub async fn pushed(config: &Config, source: &Source) -> anyhow::Result<Snapshot> {
+    if !store_exists(config) {
+        return Ok(Snapshot::default());
+    }
+    let mut last = push::last(&open_store(config, false)?.sessions(&source.name, None).await?);
+    meaning::apply(&mut last, &source.words);
+    Ok(last)
+}
+
+impl Engine {
+    /// Asks one source and walks what it says; asked is asked, whatever it answers.
+    pub(super) async fn walk(&self, source: &Source) -> Result<bool, StoreError> {
+        // It is not closed while the engine lives.
+        let _turn = self.asking.acquire().await;
+        let begun = self.looks.begin();
+        let _running = self.pulse.runs(&source.name);
+        let walked = self.ask(source).await;
+        self.looks.end_of(&source.name, begun);
+        walked
+    }
+
+    /// Walks one source. A source that cannot be read is told and counts as unchanged: `false`.
+    pub(super) async fn ask(&self, source: &Source) -> Result<bool, StoreError> {
+        if matches!(&source.kind, SourceKind::Http(api) if api.rests()) {
+            // Its refusal was told: not again with every poll that it asked to be spared.
+            tracing::debug!(source = %source.name, "not asked: it wants to be left alone for a while");
+            return Ok(false);
+        }
+        if !self.clock.is_plausible() {
+            tracing::error!(source = %source.name, now = %self.clock.now(), "the clock cannot be right: nothing is planned until it is");
+            return Ok(false);
+        }
+        let now = self.clock.now();
+        let rests = walk::rests(&*self.outbox, &source.name, &self.policy, now).await?;
+        let last = rests.and_then(|_| source.memory.last());
+        let (mut snapshot, print) = match read_since(source, last, now).await {
+            Ok(Said::Now(snapshot, print)) => {
+                self.unread.note(&source.name, Ok(()), now);
+                (snapshot, print)
+            }
+            Ok(Said::Same(print)) => {
+                self.unread.note(&source.name, Ok(()), now);
+                source.memory.walked(Some(print));
+                walk::heard(&*self.outbox, &source.name, &self.policy, rests.unwrap_or(now), now).await?;
+                return Ok(true);
+            }
+            Err(why) => {
+                self.unread.note(&source.name, Err(&why), now);
+                tracing::error!(source = %source.name, %why, "the source could not be read; the last good snapshot stays in force");
+                self.plan_again(&source.name).await?;
+                return Ok(false);
+            }
+        };
+        ambiguity::mark(&mut snapshot);
+        self.told.tell(&source.name, &snapshot.told().lines());
+        self.records.note(&source.name, &snapshot, now);
+        self.apply(&source.name, &snapshot).await?;
+        source.memory.walked(print);
+        Ok(snapshot.extent == Extent::Whole)
+    }
+
+    /// Walks a snapshot. Durable when it returns.
+    pub(super) async fn apply(&self, source: &str, snapshot: &Snapshot) -> Result<walk::Report, StoreError> {
+        self.dispatcher.lapse().await?;
+        self.dispatcher.renderer.live_codes().put(source, &snapshot.sessions, self.clock.now());
+        // One after the other: what each source says is held against what the others say.
+        let mut elsewhere = self.elsewhere.lock().await;
+        let walk = walk::walk_beside(&*self.outbox, &mut elsewhere, (source, snapshot), &self.policy, self.clock.now());
+        let report = walk.await?;
+        drop(elsewhere);
+        if report.waits {
+            tracing::warn!(source, "no whole list with a session in it came yet: nothing is planned until one does");
+        }
+        self.tell_walk(source, &report);
+        Ok(report)
+    }
+
+    /// Plans again what waits for it, of a source that cannot be asked.
+    pub(super) async fn plan_again(&self, source: &str) -> Result<(), StoreError> {
+        if self.clock.is_plausible() {
+            let report = walk::again(&*self.outbox, source, &self.policy, self.clock.now()).await?;
+            self.tell_walk(source, &report);
+        }
+        Ok(())
+    }
+
+    pub(super) fn tell_walk(&self, source: &str, report: &walk::Report) {
+        if report.guarded > 0 {
+            tracing::error!(
+                source,
+                sessions = report.guarded,
+                "guard: too much changed at once; nothing is sent for it until somebody accepts it"
+            );
+        }
+        if report.planned > 0 {
+            let a = &report.applied;
+            tracing::info!(
+                source,
+                sessions = report.sessions,
+                planned = report.planned,
+                added = a.added,
+                moved = a.moved,
+                ended = a.ended,
+                "walked"
+            );
+            self.lanes.iter().for_each(|(_, wake)| wake.notify_one());
+        }
+    }
+}

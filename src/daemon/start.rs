@@ -1,0 +1,215 @@
+//! Puts the parts together, and takes back what an earlier process left behind.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{Mutex, Notify, Semaphore, SetOnce};
+
+use super::alerts::Alerts;
+use super::notify::Notifier;
+use super::replies::Answers;
+use super::returned::Returned;
+use super::schedule::Pulse;
+use super::{Engine, open_store};
+use crate::clock::Clock;
+use crate::config::raw::Mode;
+use crate::config::{Config, Gateway, Relay, Source, SourceKind};
+use crate::contact::Channel;
+use crate::deliver::Transport;
+use crate::deliver::shadow::Shadow;
+use crate::digest::{self, Digest};
+use crate::dispatch::looks::Looks;
+use crate::dispatch::{Dispatcher, Lane};
+use crate::outbox::{Outbox, Restored, StoreError};
+use crate::render::{self, Renderer};
+use crate::session::live::{HOLDS_FOR, LiveCodes};
+use crate::session::{Session, SessionId};
+use crate::source::kept;
+use crate::zone::ReleaseWatch;
+
+/// Sessions that are read at once, to recall their codes.
+const RECALLED: usize = 1_000;
+
+impl Engine {
+    /// Puts the parts together and takes back what an earlier process left behind.
+    pub async fn start(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        config.advice.iter().for_each(|advice| tracing::warn!("{advice}"));
+        let outbox = open_store(&config, true)?;
+        let settings = render::Settings { reference_key: outbox.reference_key().await?, ..config.render.clone() };
+        let renderer = Arc::new(Renderer::new(settings).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?);
+        // In shadow mode these send nothing, and neither do the answers to replies.
+        let [email, sms] = transports(&config)?;
+        let alerts = config.alerts.clone().map(|settings| Alerts::new(settings, &sms)).transpose()?;
+        let answers = Answers {
+            outbox: Arc::clone(&outbox),
+            clock: Arc::clone(&clock),
+            renderer: Arc::clone(&renderer),
+            gateways: sms.clone(),
+            reference_key: outbox.reference_key().await?,
+            wake: Notify::new(),
+            turn: Mutex::default(),
+        };
+        let lanes = [
+            Arc::new(Lane::new(Channel::Email, config.email_in_doubt, email).paced(&config.email_rates)),
+            Arc::new(Lane::new(Channel::Sms, config.sms_in_doubt, sms).paced(&config.sms_rates)),
+        ];
+        let dispatcher = Dispatcher { outbox, renderer, policy: Arc::new(config.policy.clone()), clock, owner: owner()? };
+        take_back(&dispatcher, &config).await?;
+        let digest = config.digest.clone().map(|settings| letter(settings, &config, &dispatcher, &lanes[0]));
+        Ok(Self::of(config, dispatcher, lanes, answers, (alerts, digest)))
+    }
+
+    /// The parts, put together.
+    fn of(
+        config: Config,
+        dispatcher: Dispatcher,
+        lanes: [Arc<Lane>; 2],
+        answers: Answers,
+        (alerts, digest): (Option<Alerts>, Option<Digest>),
+    ) -> Self {
+        let names = names(&config);
+        let words = config.sources.iter().map(|s| (s.name.clone(), s.words.clone())).collect();
+        let asked: Vec<Source> = config.sources.into_iter().filter(|s| !matches!(s.kind, SourceKind::Push(_))).collect();
+        let looks = Looks::new(Arc::clone(&dispatcher.clock), asked.iter().map(|s| s.name.clone()).collect());
+        let (polls, asked_names) = asked.iter().map(|s| (s.poll.clone(), s.name.clone())).unzip();
+        Self {
+            policy: Arc::clone(&dispatcher.policy),
+            outbox: Arc::clone(&dispatcher.outbox),
+            clock: Arc::clone(&dispatcher.clock),
+            dispatcher: Arc::new(dispatcher),
+            lanes: lanes.into_iter().map(|lane| (lane, Arc::new(Notify::new()))).collect(),
+            answers: Arc::new(answers),
+            returned: Returned::default(),
+            bounces: config.bounces,
+            polls,
+            asked: asked_names,
+            sources: asked.into_iter().map(|s| Arc::new(Mutex::new(s))).collect(),
+            names,
+            elsewhere: Mutex::default(),
+            words,
+            shadow: config.raw.run.mode == Mode::Shadow,
+            digest: digest.map(Arc::new),
+            letter: Arc::default(),
+            server: config.server,
+            practice: config.raw.practice.name,
+            zone: config.time_zone,
+            address: SetOnce::new(),
+            keep: config.keep,
+            ping: config.ping,
+            alerts,
+            notifier: Notifier::from_environment(),
+            started: Instant::now(),
+            stop_within: config.stop_within,
+            looks: Arc::new(looks),
+            asking: Semaphore::new(super::together::ASKED_AT_ONCE),
+            pulse: Pulse::default(),
+            zone_data: ReleaseWatch::start(),
+            told: super::faults::Told::default(),
+            unread: super::faults::Unread::default(),
+            records: Arc::default(),
+            stage: None,
+        }
+    }
+}
+
+/// All sources, those that are pushed to as well.
+fn names(config: &Config) -> Vec<String> {
+    config.sources.iter().map(|s| s.name.clone()).collect()
+}
+
+/// What an earlier process left behind: attempts, sources of another name, codes that may still be used, and a store that is an older copy.
+async fn take_back(dispatcher: &Dispatcher, config: &Config) -> anyhow::Result<()> {
+    let (outbox, now) = (&*dispatcher.outbox, || dispatcher.clock.now());
+    let (email, sms) = (config.email_in_doubt, config.sms_in_doubt);
+    let returned = dispatcher.recover(|channel| if channel == Channel::Email { email } else { sms }).await?;
+    if returned > 0 {
+        tracing::info!(returned, "taken back from an earlier process: nothing of it was sent");
+    }
+    if config.raw.run.mode == Mode::Shadow {
+        tracing::warn!("shadow mode: everything is decided, rendered and recorded, and nothing is sent");
+    }
+    let names = names(config);
+    take_over(outbox, &config.sources, &names, now()).await?;
+    recall_codes(outbox, dispatcher.renderer.live_codes(), now()).await?;
+    if let Some(restored) = outbox.hold_restored(&names, now()).await? {
+        tell_restored(restored);
+    }
+    Ok(())
+}
+
+/// The daily letter to the practice.
+fn letter(settings: digest::Settings, config: &Config, dispatcher: &Dispatcher, lane: &Arc<Lane>) -> Digest {
+    Digest {
+        settings,
+        outbox: Arc::clone(&dispatcher.outbox),
+        sources: names(config),
+        policy: Arc::clone(&dispatcher.policy),
+        renderer: Arc::clone(&dispatcher.renderer),
+        lane: Arc::clone(lane),
+        clock: Arc::clone(&dispatcher.clock),
+        done: std::sync::Mutex::default(),
+    }
+}
+
+/// Sources that have another name take over what was of the old one; what waits of those that are gone is held, and told.
+async fn take_over(outbox: &dyn Outbox, sources: &[Source], names: &[String], now: DateTime<Utc>) -> Result<(), StoreError> {
+    for source in sources {
+        let Some(was) = source.was.as_ref().filter(|was| !names.contains(was)) else { continue };
+        if outbox.rename_source(was, &source.name, now).await? {
+            tracing::info!(source = %source.name, %was, "the source has another name: it takes over all that was of the old one");
+        }
+    }
+    let held = outbox.configure(names, now).await?;
+    if held > 0 {
+        let gone: Vec<String> = outbox.sources().await?.into_iter().filter(|s| s.gone).map(|s| s.name).collect();
+        tracing::error!(
+            held,
+            sources = gone.join(", "),
+            "a source is not in the configuration any more: what waited of it is held (source_gone). If it has another name now, say `was`"
+        );
+    }
+    Ok(())
+}
+
+/// What the sources said last of whoever may still join: no message leaves with a code of theirs, also before they are asked again.
+async fn recall_codes(outbox: &dyn Outbox, codes: &LiveCodes, now: DateTime<Utc>) -> Result<(), StoreError> {
+    for source in outbox.sources().await? {
+        let Some(seen) = outbox.seen_from(&source.name, now - HOLDS_FOR).await? else { continue };
+        let ids: Vec<SessionId> = seen.sessions.into_keys().collect();
+        // Never all of them at once.
+        for some in ids.chunks(RECALLED) {
+            let sessions: Vec<Session> = outbox.sessions(&source.name, Some(some)).await?.iter().filter_map(kept::session).collect();
+            codes.put(&source.name, &sessions, now);
+        }
+    }
+    Ok(())
+}
+
+/// What hands over e-mail and texts. In shadow mode nothing that could send is made at all.
+fn transports(config: &Config) -> anyhow::Result<[Vec<Arc<dyn Transport>>; 2]> {
+    if config.raw.run.mode == Mode::Shadow {
+        return Ok([vec![Arc::new(Shadow)], vec![Arc::new(Shadow)]]);
+    }
+    let email = config.relays.iter().map(Relay::transport).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
+    let sms = config.gateways.iter().map(Gateway::transport).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
+    Ok([email, sms])
+}
+
+/// The report of a restore: what is held, and what an operator does about it.
+fn tell_restored(restored: Restored) {
+    let since = restored.since.map_or_else(|| "nothing".to_owned(), |at| format!("what was told until {}", at.to_rfc3339()));
+    tracing::error!(
+        held = restored.held,
+        "the store is an older copy: it knows {since}, and nothing after it. What was due since is held, and so are the invites and corrections \
+         that the first walks find: look at `punctual outbox list --state held`, then `punctual outbox release` or `cancel`. Opt-outs and \
+         bounces of that time are forgotten."
+    );
+}
+
+/// A name that no other start has.
+fn owner() -> anyhow::Result<String> {
+    let mut bytes = [0_u8; 12];
+    getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("the system gives no random numbers: {e}"))?;
+    Ok(data_encoding::HEXLOWER.encode(&bytes))
+}

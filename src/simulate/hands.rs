@@ -1,0 +1,71 @@
+//! A clock that is moved, and servers that do what the script says.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::SLOW;
+use super::script::Line;
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use crate::clock::Clock;
+use crate::deliver::{PointOfNoReturn, Transport};
+use crate::message::{Content, Message};
+use crate::outcome::Outcome;
+
+/// A clock that the rehearsal moves.
+pub(super) struct Hands(pub(super) Mutex<DateTime<Utc>>);
+
+impl Clock for Hands {
+    fn now(&self) -> DateTime<Utc> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Hands {
+    pub(super) fn go_to(&self, at: DateTime<Utc>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+}
+
+/// A relay or gateway that does what the script says.
+pub(super) struct Stand {
+    pub(super) name: &'static str,
+    pub(super) line: Arc<Mutex<Line>>,
+    pub(super) clock: Arc<Hands>,
+}
+
+#[async_trait]
+impl Transport for Stand {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn concurrency(&self) -> usize {
+        1
+    }
+
+    async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn) -> Outcome {
+        let line = *self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        if line == Line::Down {
+            return Outcome::ChannelFault { why: "down, as the script says".to_owned(), after: None };
+        }
+        if !doubt.cross().await {
+            return Outcome::Fenced;
+        }
+        if line == Line::Slow {
+            self.clock.go_to(self.clock.now() + SLOW);
+        }
+        if line == Line::LoseAnswers {
+            return Outcome::Unknown { why: "the answer was lost, as the script says".to_owned() };
+        }
+        let size = match &message.content {
+            Content::Email { bytes, .. } => format!("{} bytes", bytes.len()),
+            Content::Sms { segments, .. } => format!("{segments} part{}", if *segments == 1 { "" } else { "s" }),
+        };
+        Outcome::Accepted { reply: size, reference: None }
+    }
+
+    async fn probe(&self) -> Result<String, String> {
+        Ok("a rehearsal".to_owned())
+    }
+}

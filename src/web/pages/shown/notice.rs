@@ -1,0 +1,199 @@
+//! Notices and what became of them, as the pages show them.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::session::{Named, People, Showing};
+use super::{Moment, capital, moment, role, tone};
+use crate::desk::outage::is_overdue;
+use crate::desk::why::{Said, Told};
+use crate::desk::{what, words};
+use crate::entry::{Delivery, Entry, State};
+use crate::ledger::LedgerRow;
+use crate::notice::Reason;
+use crate::outbox::Act;
+use crate::web::Office;
+
+/// One notice, and what may be done with it.
+#[derive(Serialize)]
+pub(in crate::web::pages) struct NoticeRow {
+    key: String,
+    session: i64,
+    participation: i64,
+    who: Named,
+    role: &'static str,
+    what: String,
+    channel: &'static str,
+    to: String,
+    state: &'static str,
+    tone: &'static str,
+    why: Option<&'static str>,
+    remedy: Option<&'static str>,
+    due: Moment,
+    start: Moment,
+    over: bool,
+    next: Option<Moment>,
+    accepted: Option<Moment>,
+    attempts: u32,
+    acts: Vec<Button>,
+    /// It went, or was refused, and is still of use: it can be sent again.
+    again: bool,
+}
+
+/// A deed that is possible.
+#[derive(Serialize)]
+struct Button {
+    act: &'static str,
+    label: &'static str,
+    /// What it does, for whoever is not sure.
+    help: &'static str,
+}
+
+impl NoticeRow {
+    pub(in crate::web::pages) fn of(entry: &Entry, people: &People, showing: Showing<'_>) -> Self {
+        let Showing { office, now, .. } = showing;
+        let notice = &entry.notice;
+        let at = |at: DateTime<Utc>| moment(at, &office.zone);
+        let in_doubt = (entry.state == State::Unknown).then_some(Reason::InDoubt);
+        let reason = entry.reason.or(in_doubt);
+        let overdue = is_overdue(entry.state, notice.due_at, notice.useful_until, now);
+        Self {
+            key: notice.key.to_string(),
+            session: notice.session.0,
+            participation: notice.participation.0,
+            who: Named::of((notice.session, notice.participation), people, showing),
+            role: role(notice.role),
+            what: capital(&what(notice.occasion, notice.rule.as_deref())),
+            channel: match notice.address.channel() {
+                crate::contact::Channel::Email => "e-mail",
+                crate::contact::Channel::Sms => "text message",
+            },
+            to: notice.address.to_string(),
+            state: if overdue { words::OVERDUE } else { words::state(entry.state) },
+            tone: if overdue { "bad" } else { tone(Some(entry.state)) },
+            why: reason.map(words::reason),
+            remedy: reason.and_then(words::remedy),
+            due: at(notice.due_at),
+            start: at(notice.start),
+            over: notice.useful_until <= now,
+            next: entry.next_attempt_at.map(at),
+            accepted: entry.accepted_at.map(at),
+            attempts: entry.attempts,
+            acts: buttons(entry, now),
+            again: matches!(entry.state, State::Accepted | State::Rejected) && notice.useful_until > now,
+        }
+    }
+}
+
+/// What may be done with a notice in its state: see [`Act`].
+fn buttons(entry: &Entry, now: DateTime<Utc>) -> Vec<Button> {
+    let button = |act: Act, label, help| Button { act: act.as_str(), label, help };
+    let cancel = button(Act::Cancel, "Do not send", "It is not sent, and not planned again.");
+    let told = button(Act::CancelTold, "Told by phone", "It is not sent, and what it says counts as told.");
+    match entry.state {
+        State::Held if entry.notice.useful_until <= now => vec![cancel],
+        State::Held => vec![button(Act::Release, "Release", "It is sent at its time, or at once if that is past."), told, cancel],
+        State::Unknown => vec![button(Act::Retry, "Send again", "The same message once more, now."), told, cancel],
+        State::Waiting if entry.attempts > 0 && entry.next_attempt_at.is_some_and(|at| at > now) => vec![
+            button(Act::Retry, "Try now", "It does not wait for its next attempt."),
+            button(Act::Hold, "Hold", "It waits until somebody releases it."),
+            told,
+            cancel,
+        ],
+        State::Waiting => vec![button(Act::Hold, "Hold", "It waits until somebody releases it."), told, cancel],
+        State::Cancelled
+            if entry.reason.is_some_and(|why| matches!(why, Reason::Operator | Reason::Told)) && entry.notice.useful_until > now =>
+        {
+            vec![button(Act::Restore, "Take back", "It is sent after all, at its time.")]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// One attempt.
+#[derive(Serialize)]
+pub(in crate::web::pages) struct Attempt {
+    number: u32,
+    at: Moment,
+    outcome: String,
+    transport: String,
+    reply: String,
+    /// What became of the message: `undelivered: 30005`.
+    receipt: Option<String>,
+}
+
+impl Attempt {
+    pub(in crate::web::pages) fn of(delivery: &Delivery, office: &Office) -> Self {
+        Self {
+            number: delivery.attempt,
+            at: moment(delivery.started_at, &office.zone),
+            outcome: delivery.outcome.clone().unwrap_or_else(|| "under way".to_owned()),
+            transport: delivery.transport.clone().unwrap_or_default(),
+            reply: delivery.reply.clone().unwrap_or_default(),
+            receipt: delivery
+                .receipt
+                .map(|fate| delivery.receipt_detail.as_ref().map_or_else(|| fate.to_string(), |d| format!("{fate}: {d}"))),
+        }
+    }
+}
+
+/// One decision of the planner.
+#[derive(Serialize)]
+pub(in crate::web::pages) struct Decided {
+    what: String,
+    verdict: &'static str,
+    due: Option<Moment>,
+    why: Option<&'static str>,
+    /// The reason's own word: `booked_late`.
+    reason: Option<&'static str>,
+    detail: Option<String>,
+}
+
+impl Decided {
+    pub(in crate::web::pages) fn of(said: &Said, office: &Office) -> Self {
+        let due = said.due_at.as_ref().and_then(|at| at.parse::<DateTime<Utc>>().ok());
+        Self {
+            what: capital(&said.what),
+            verdict: match said.verdict {
+                "send" => "Send",
+                "done" => "Done",
+                _ => "Do not send",
+            },
+            due: due.map(|at| moment(at, &office.zone)),
+            why: said.reason.map(words::reason),
+            reason: said.reason.map(Reason::as_str),
+            detail: said.detail.clone(),
+        }
+    }
+}
+
+/// One row of the ledger.
+#[derive(Serialize)]
+pub(in crate::web::pages) struct History {
+    at: Moment,
+    what: String,
+    event: String,
+    step: String,
+    detail: String,
+}
+
+impl History {
+    /// Of all notices of a person, the newest first.
+    pub(in crate::web::pages) fn of(notices: &[Told], office: &Office) -> Vec<Self> {
+        let mut rows: Vec<(&LedgerRow, &str)> =
+            notices.iter().flat_map(|n| n.history.iter().map(move |row| (row, n.what.as_str()))).collect();
+        rows.sort_by_key(|(row, _)| std::cmp::Reverse(row.seq));
+        let step = |row: &LedgerRow| {
+            let states = [row.from_state, row.to_state].into_iter().flatten().map(words::state);
+            states.collect::<Vec<_>>().join(" → ")
+        };
+        let one = |(row, what): (&LedgerRow, &str)| Self {
+            at: moment(row.at, &office.zone),
+            what: capital(what),
+            event: row.event.clone(),
+            step: step(row),
+            detail: row.detail.clone().unwrap_or_default(),
+        };
+        rows.into_iter().map(one).collect()
+    }
+}
