@@ -27,7 +27,7 @@ use crate::notice::{Notice, NoticeKey, Occasion, Omission, Reason};
 use crate::receipt::{Receipt, Received, Undelivered};
 pub use crate::session::stored::{Also, StoredSession};
 use crate::session::stored::{Departed, Touch};
-use crate::session::{Fault, ParticipationId, Presence, SessionId};
+use crate::session::{Fault, ParticipationId, Presence, SessionId, SourceRecord};
 use crate::suppression::{SuppressedAddress, Suppression};
 
 mod alert;
@@ -153,8 +153,8 @@ pub struct WalkedSession {
     /// What the plan was made upon. If the store has another one by then, the session is not applied, and is named in [`Applied::touched`].
     /// `None`: nothing was there, and nothing is compared.
     pub was: Option<Touch>,
-    /// The record as the source said it.
-    pub record: String,
+    /// The record as the source said it, and what is said beside it.
+    pub record: SourceRecord,
     /// Whom the source lists no more in it; replaces the last ones.
     pub departed: Vec<Departed>,
     /// Participations that are ambiguous, with the reason.

@@ -11,7 +11,7 @@ use crate::message::SmsEncoding;
 use crate::notice::{Decision, Notice, Occasion, Omission, Reason};
 use crate::plan::{self, Policy, Suppressions, diff};
 use crate::render::{Facts, Number, Parts, RenderError, Rendered, Renderer};
-use crate::session::{Participant, Role, Session, Snapshot};
+use crate::session::{Participant, Role, Session, Snapshot, SourceRecord};
 use crate::zone::rfc3339;
 
 /// One participant and occasion, as `--format json` prints it. The order of the fields is a contract.
@@ -296,7 +296,7 @@ fn anonymous(session: &Session) -> Session {
     if !session.topic.trim().is_empty() {
         "(topic)".clone_into(&mut session.topic);
     }
-    (session.code, session.record) = (None, String::new());
+    (session.code, session.record) = (None, SourceRecord::default());
     session.unread.clear();
     let host = session.host_name().cloned();
     for person in &mut session.participants {

@@ -11,7 +11,10 @@ use rust_decimal::Decimal;
 use crate::contact::{ConnectCode, Passkey, PersonName};
 
 pub mod live;
+mod record;
 pub mod stored;
+
+pub use record::{SourceRecord, TakenFor};
 
 /// SecureVideo's SessionId.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -209,8 +212,8 @@ pub struct Session {
     pub unread: Vec<Unread>,
     /// What else is said of it, differently: another record of the same SessionId. Empty: nothing.
     pub twice: String,
-    /// The record as the source said it, compact: what the store keeps, and what a change is seen by.
-    pub record: String,
+    /// The record as the source said it: what the store keeps, and what a change is seen by.
+    pub record: SourceRecord,
 }
 
 impl fmt::Debug for Session {

@@ -21,7 +21,7 @@ use crate::notice::{Decision, NoticeKey, Occasion, Reason};
 use crate::outbox::{self, Applied, Outbox, Seen, SeenSession, Walk, WalkedSession};
 use crate::plan::{self, NotJoined, Policy, Suppressions, diff};
 use crate::session::stored::{Departed, StoredSession};
-use crate::session::{Extent, Participant, ParticipationId, Presence, Session, SessionId, Snapshot};
+use crate::session::{Extent, Participant, ParticipationId, Presence, Session, SessionId, Snapshot, TakenFor};
 use crate::source::{ambiguity, json, kept};
 
 mod differ;
@@ -370,7 +370,8 @@ fn differs<'s>(together: &'s Session, stored: &StoredSession, beside: &Beside) -
 /// Digest of a record and of what other records say about it.
 fn digest(session: &Session) -> String {
     let mut hash = Sha256::new();
-    hash.update(session.record.as_bytes());
+    hash.update(json::without_layout(&session.record.text).as_bytes());
+    hash.update(session.record.taken_for.map_or("", TakenFor::as_str));
     hash.update(session.twice.as_bytes());
     for person in session.participants.iter().filter(|p| p.ambiguous.is_some()) {
         hash.update(person.id.0.to_be_bytes());

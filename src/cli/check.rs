@@ -161,7 +161,7 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Repo
         report.add("ok", what.clone(), format!("{} sessions, {people} participants", snapshot.sessions.len()));
         for ((word, meaning), count) in meaning::census(&snapshot) {
             let word = if word.is_empty() { "(none)".to_owned() } else { format!("{word:?}") };
-            let (level, taken) = meaning.map_or(("error", "unknown: held"), |meaning| ("note", meaning.as_str()));
+            let (level, taken) = meaning.map_or(("error", "unknown: held"), |meaning| ("note", meaning.taken_for().as_str()));
             report.add(level, what.clone(), format!("ScheduleType {word}: {count} sessions, taken for {taken}"));
         }
         for fault in snapshot.told().lines() {

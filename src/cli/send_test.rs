@@ -15,7 +15,9 @@ use crate::deliver::{PointOfNoReturn, Transport};
 use crate::notice::{Identity, Notice, NoticeKey, Occasion};
 use crate::outcome::Outcome;
 use crate::render::{Facts, Number, Renderer};
-use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId, Standing};
+use crate::session::{
+    AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId, SourceRecord, Standing,
+};
 
 /// The sample's connect code: nobody's.
 const CODE: &str = "123456789";
@@ -128,7 +130,7 @@ fn sample(config: &Config, start: chrono::DateTime<chrono::Utc>) -> Session {
         faults: Vec::new(),
         unread: Vec::new(),
         twice: String::new(),
-        record: String::new(),
+        record: SourceRecord::default(),
     }
 }
 

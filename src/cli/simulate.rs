@@ -41,7 +41,7 @@ pub(super) fn simulate(config: Config, args: &SimulateArgs, json: bool, colors: 
         }
         None => script::Script::default(),
     };
-    let sessions = said.sessions.iter().filter_map(|s| serde_json::from_str(&s.record).ok()).collect();
+    let sessions = said.sessions.iter().filter_map(|s| serde_json::from_str(&s.record.text).ok()).collect();
     let renderer = Renderer::new(config.render.clone()).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?;
     let request = Request {
         sessions,

@@ -37,7 +37,7 @@ impl Records {
         let before = all.remove(source).unwrap_or_default();
         let mut raw: HashMap<Option<SessionId>, String> = snapshot.unread.iter().map(|r| (r.session, r.record.clone())).collect();
         for session in snapshot.sessions.iter().filter(|session| !session.faults.is_empty()) {
-            raw.insert(Some(session.id), session.record.clone());
+            raw.insert(Some(session.id), session.record.text.clone());
         }
         let keys = snapshot.told().first.iter().map(key).collect::<Vec<_>>();
         let since = keys.into_iter().map(|key| (before.since.get(&key).copied().unwrap_or(now), key)).map(|(at, key)| (key, at)).collect();

@@ -129,11 +129,14 @@ fn parts<'m>(body: &'m [u8], boundary: &str) -> Vec<&'m [u8]> {
     parts
 }
 
+/// Parts an address from what is added to it (RFC 5233).
+const DETAIL: char = '+';
+
 /// VERP: the bounce went to `bounces+REFERENCE@practice.example`.
 fn by_return_path(headers: &[MailHeader<'_>]) -> Option<String> {
     let names = ["X-Original-To", "Delivered-To", "Envelope-To", "To", "Return-Path"];
     names.into_iter().flat_map(|name| headers.get_all_values(name)).find_map(|value| {
-        let mut after = value.split('+').skip(1).filter_map(|rest| rest.split_once('@'));
+        let mut after = value.split(DETAIL).skip(1).filter_map(|rest| rest.split_once('@'));
         after.find_map(|(reference, _)| reference_of(reference))
     })
 }

@@ -101,7 +101,7 @@ pub(crate) fn rfc3339(at: DateTime<Utc>) -> String {
 impl fmt::Debug for WalkedSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, digest, presence, record, departed, changes, omissions, .. } = self;
-        write!(f, "WalkedSession({id}, {digest}, {presence:?}, {} bytes, {departed:?}, {changes:?}, {omissions:?})", record.len())
+        write!(f, "WalkedSession({id}, {digest}, {presence:?}, {record:?}, {departed:?}, {changes:?}, {omissions:?})")
     }
 }
 
@@ -109,7 +109,7 @@ impl fmt::Debug for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { entry, epoch, revision, session, frozen, .. } = self;
         let frozen = frozen.as_ref().map_or(0, Vec::len);
-        write!(f, "Claim({}, epoch {epoch}, revision {revision}, {} and {frozen} bytes)", entry.notice.key, session.record.len())
+        write!(f, "Claim({}, epoch {epoch}, revision {revision}, {:?} and {frozen} bytes)", entry.notice.key, session.record)
     }
 }
 
@@ -125,11 +125,11 @@ mod tests {
     use super::*;
     use crate::outbox::Lease;
     use crate::session::stored::{Departed, StoredSession, Touch};
-    use crate::session::{ParticipationId, Presence, Role, SessionId};
+    use crate::session::{ParticipationId, Presence, Role, SessionId, SourceRecord};
 
     #[test]
     fn what_holds_a_code_prints_without_it() {
-        let record = r#"{"ConnectCode":701678455,"ParticipantFullName":"Trevor"}"#.to_owned();
+        let record: SourceRecord = r#"{"ConnectCode":701678455,"ParticipantFullName":"Trevor"}"#.into();
         let departed = vec![Departed {
             id: ParticipationId(18620),
             role: Role::Participant,

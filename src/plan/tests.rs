@@ -11,7 +11,7 @@ use crate::contact::{Channel, ConnectCode, PersonName};
 use crate::entry::State;
 use crate::known::KnownNotice;
 use crate::notice::{Notice, Occasion};
-use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, SessionId, Standing};
+use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, SessionId, SourceRecord, Standing};
 use crate::suppression::Suppression;
 use crate::zone::{Settings, Zones};
 
@@ -102,7 +102,7 @@ fn session() -> Session {
         faults: Vec::new(),
         unread: Vec::new(),
         twice: String::new(),
-        record: String::new(),
+        record: SourceRecord::default(),
     }
 }
 

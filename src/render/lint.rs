@@ -15,7 +15,9 @@ use crate::contact::{Address, Channel, ConnectCode, Passkey, PersonName, clean_l
 use crate::feedback::answer::Answer;
 use crate::message::SmsEncoding;
 use crate::notice::{Notice, NoticeKey, Occasion};
-use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId, Standing};
+use crate::session::{
+    AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId, SourceRecord, Standing,
+};
 use crate::zone::{Resolved, Settings as ZoneSettings, Zones};
 
 /// Larger than this and mail programs hide the end of a message, in bytes of HTML (Gmail cuts at 102 KB).
@@ -271,7 +273,7 @@ impl Case<'_> {
             faults: vec![],
             unread: vec![],
             twice: String::new(),
-            record: String::new(),
+            record: SourceRecord::default(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-use super::{ParticipationId, Presence, Role, SessionId};
+use super::{ParticipationId, Presence, Role, SessionId, SourceRecord};
 
 /// What a source says of a session that stands under another one.
 #[derive(Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Also {
     /// Its start, for retention.
     pub start: DateTime<Utc>,
     /// The record as this source said it.
-    pub record: String,
+    pub record: SourceRecord,
 }
 
 /// What a plan was made upon: raised by whatever happens to the session's notices, and by whoever wants it planned again. A plan that was made
@@ -53,7 +53,7 @@ pub struct StoredSession {
     /// What a plan is made upon; not read for a claim.
     pub touch: Touch,
     /// See [`WalkedSession::record`].
-    pub record: String,
+    pub record: SourceRecord,
     /// See [`WalkedSession::departed`].
     pub departed: Vec<Departed>,
     /// See [`WalkedSession::ambiguous`].
@@ -63,13 +63,13 @@ pub struct StoredSession {
 impl fmt::Debug for StoredSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, digest, presence, touch, record, departed, .. } = self;
-        write!(f, "StoredSession({id}, {digest}, {presence:?}, {touch:?}, {} bytes, {departed:?})", record.len())
+        write!(f, "StoredSession({id}, {digest}, {presence:?}, {touch:?}, {record:?}, {departed:?})")
     }
 }
 
 impl fmt::Debug for Also {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Also({}, {}, {} bytes)", self.id, self.start, self.record.len())
+        write!(f, "Also({}, {}, {:?})", self.id, self.start, self.record)
     }
 }
 

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use super::json::without_layout;
 use crate::contact::ConnectCode;
 use crate::session::{ParticipationId, Session, SessionId, Snapshot};
 
@@ -82,7 +83,7 @@ fn mark_sessions(snapshot: &mut Snapshot, differs: impl Fn(SessionId) -> String)
             }
             Entry::Occupied(place) => {
                 let first = &mut kept[*place.get()];
-                if first.twice == session.twice && same(&first.record, &session.record) {
+                if first.twice == session.twice && same(&first.record.text, &session.record.text) {
                     continue;
                 }
                 let by_one = !first.twice.is_empty() || !session.twice.is_empty();
@@ -95,7 +96,7 @@ fn mark_sessions(snapshot: &mut Snapshot, differs: impl Fn(SessionId) -> String)
                 first.faults.extend(session.faults);
                 first.unread.extend(session.unread);
                 // Both contents make the digest: a change in either is a change.
-                first.twice.push_str(&session.record);
+                first.twice.push_str(&without_layout(&session.record.text));
                 first.twice.push_str(&session.twice);
             }
         }

@@ -6,17 +6,18 @@
 //!
 //! A fault says what kind of value was found and what was expected; it repeats no value.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use chrono::{DateTime, Datelike, NaiveDateTime, TimeDelta, Timelike, Utc};
 use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 
-use super::record::{Found, Record, compact};
+use super::record::{Found, Record};
 use super::words::{self, Meaning};
 use crate::contact::{ConnectCode, Passkey, PersonName};
 use crate::session::{
-    AutoDeliver, Fault, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId, Snapshot, Unread,
+    AutoDeliver, Fault, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId, Snapshot, SourceRecord, Unread,
 };
 
 /// The largest body that is read, in bytes: 100,000 sessions of the usual size fit.
@@ -51,16 +52,12 @@ impl std::error::Error for Refusal {}
 /// What a body should have been.
 const EXPECTED: &str = "expected an array of sessions, or one session";
 
-/// The extension that says what the practice calls the word of ScheduleType.
-pub(super) const MEANING: &str = "PunctualMeaning";
-
-/// Reads one session's record, which the store kept, with what the practice says of its ScheduleType. `None`: it is none.
-pub fn kept(record: &str) -> Option<Session> {
-    let raw: &RawValue = serde_json::from_str(record).ok()?;
-    let mut session = session(raw, "").ok()?;
-    let fields = Record::read(raw, "").ok()?;
-    if let Some(meaning) = fields.text(MEANING).ok().flatten().and_then(|word| Meaning::from_word(&word)) {
-        (session.cancelled, session.standing) = (meaning == Meaning::Cancelled, words::standing(Some(meaning)));
+/// Reads one session's record, which the store kept, and takes it for what it was taken for. `None`: it is none.
+pub fn kept(record: &SourceRecord) -> Option<Session> {
+    let mut session = session(serde_json::from_str(&record.text).ok()?, "").ok()?;
+    if let Some(taken_for) = record.taken_for {
+        (session.cancelled, session.standing) = taken_for.stands();
+        session.record.taken_for = Some(taken_for);
     }
     Some(session)
 }
@@ -71,8 +68,8 @@ pub(super) fn kept_person(record: &str) -> Option<Participant> {
 }
 
 /// That participant's own record within a session's. `None`: there is none that can be read.
-pub(crate) fn record_of(record: &str, id: ParticipationId) -> Option<String> {
-    let fields = Record::read(serde_json::from_str(record).ok()?, "").ok()?;
+pub(crate) fn record_of(record: &SourceRecord, id: ParticipationId) -> Option<String> {
+    let fields = Record::read(serde_json::from_str(&record.text).ok()?, "").ok()?;
     let people = fields.list("Participants").ok()?;
     let is_theirs = |person: &&&RawValue| Record::read(person, "").ok().and_then(|p| p.id("ParticipationId").ok()) == Some(id.0);
     people.iter().find(is_theirs).map(|person| person.get().to_owned())
@@ -83,6 +80,24 @@ pub(super) fn schedule_type(record: &str) -> String {
     let raw: Result<&RawValue, _> = serde_json::from_str(record);
     let said = raw.ok().and_then(|raw| Record::read(raw, "").and_then(|fields| word(&fields, "ScheduleType")).ok().flatten());
     said.unwrap_or_default()
+}
+
+/// A record without white space between its tokens: the same record in another layout is the same.
+pub(crate) fn without_layout(json: &str) -> Cow<'_, str> {
+    let (mut in_string, mut escaped, mut from) = (false, false, 0);
+    let mut out = String::new();
+    for (at, byte) in json.bytes().enumerate() {
+        if in_string {
+            in_string = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+        } else if byte.is_ascii_whitespace() {
+            out.push_str(&json[from..at]);
+            from = at + 1;
+        } else {
+            in_string = byte == b'"';
+        }
+    }
+    if from == 0 { Cow::Borrowed(json) } else { Cow::Owned(out + &json[from..]) }
 }
 
 /// Reads a body.
@@ -178,11 +193,12 @@ fn session(raw: &RawValue, path: &str) -> Result<Session, Fault> {
             record.fault("Participants", &format!("has {} participants; expected at most {PARTICIPANTS_MAX}", people.len())),
         ));
     }
+    let (cancelled, standing) = words::stands(meaning);
     let mut session = Session {
         id,
         start,
-        cancelled: meaning == Some(Meaning::Cancelled),
-        standing: words::standing(meaning),
+        cancelled,
+        standing,
         presence: Presence::Listed,
         // Nobody is shown it: one that is no code at all has nothing to be kept from.
         code: record.optional("ConnectCode", "", code).unwrap_or_default(),
@@ -192,7 +208,7 @@ fn session(raw: &RawValue, path: &str) -> Result<Session, Fault> {
         faults: Vec::new(),
         unread: Vec::new(),
         twice: String::new(),
-        record: compact(raw.get()),
+        record: raw.get().into(),
     };
     for (n, person) in people.into_iter().enumerate() {
         match participant(person, &record.path_of(&format!("Participants[{n}]")), n) {

@@ -1,9 +1,6 @@
 //! A session as the store keeps it: what its source said last, who departed from it, and what the walks made of its presence.
 
-use serde_json::Value;
-
-use super::json::{self, MEANING};
-use super::words::Meaning;
+use super::json;
 use crate::session::stored::{Departed, StoredSession};
 use crate::session::{Participant, Session};
 
@@ -19,28 +16,6 @@ pub fn session(stored: &StoredSession) -> Option<Session> {
         person.ambiguous = stored.ambiguous.iter().find(|(id, _)| *id == person.id).map(|(_, why)| why.clone());
     }
     Some(session)
-}
-
-/// The record with what the practice says of its ScheduleType; `None`: nothing, and whatever mark there is goes.
-pub(super) fn with_meaning(record: &str, meaning: Option<Meaning>) -> String {
-    match serde_json::from_str::<Value>(record) {
-        Ok(Value::Object(mut session)) => {
-            match meaning {
-                Some(meaning) => drop(session.insert(MEANING.to_owned(), meaning.as_str().into())),
-                None => drop(session.remove(MEANING)),
-            }
-            Value::Object(session).to_string()
-        }
-        _ => record.to_owned(),
-    }
-}
-
-/// The record of a session that is cancelled, and else as it was. `None`: it cannot be read.
-pub fn cancelled(record: &str) -> Option<String> {
-    let Ok(Value::Object(mut fields)) = serde_json::from_str(record) else { return None };
-    fields.remove(MEANING);
-    fields.insert("ScheduleType".to_owned(), "Cancelled".into());
-    Some(Value::Object(fields).to_string())
 }
 
 /// Somebody whom the source lists no more, or of whom an older record is in force.
@@ -63,14 +38,14 @@ mod tests {
             id: ParticipationId(id),
             role,
             presence,
-            record: json::record_of(BEFORE, ParticipationId(id)).unwrap(),
+            record: json::record_of(&BEFORE.into(), ParticipationId(id)).unwrap(),
         });
         let stored = StoredSession {
             id: SessionId(1),
             digest: String::new(),
             presence: Presence::Guarded,
             touch: Touch::default(),
-            record: r#"{"SessionId":1,"ScheduleTs":"2026-11-27T15:00:00","Participants":[]}"#.to_owned(),
+            record: r#"{"SessionId":1,"ScheduleTs":"2026-11-27T15:00:00","Participants":[]}"#.into(),
             departed: departed.to_vec(),
             ambiguous: vec![(ParticipationId(2), "its code is 3's too".to_owned())],
         };
@@ -80,6 +55,6 @@ mod tests {
         let expected = departed.map(|d| (d.id, d.role, d.presence, d.id.0 == 2));
         assert_eq!(people, expected);
         assert_eq!(session.participants[1].deposit.map(|d| d.to_string()).as_deref(), Some("20.00"));
-        assert_eq!(json::record_of(BEFORE, ParticipationId(3)), None);
+        assert_eq!(json::record_of(&BEFORE.into(), ParticipationId(3)), None);
     }
 }

@@ -2,23 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use super::words::{Dictionary, Meaning, schedule_type, shown, standing};
-use super::{json, kept};
-use crate::session::{Fault, Session, Snapshot, Standing};
+use super::json;
+use super::words::{Dictionary, Meaning, schedule_type, shown, stands};
+use crate::session::{Fault, Session, Snapshot, Standing, TakenFor};
 
 /// Takes each session for what the practice says that its word means. A word that nobody knows is told as a fault; its session is held.
 pub fn apply(snapshot: &mut Snapshot, dictionary: &Dictionary) {
     let mut unknowns = Vec::new();
     for session in &mut snapshot.sessions {
-        let marked = memchr::memmem::find(session.record.as_bytes(), json::MEANING.as_bytes()).is_some();
-        if marked || !dictionary.is_empty() {
-            let word = json::schedule_type(&session.record);
+        // That its source took it back is no word that somebody may say the meaning of.
+        if session.record.taken_for == Some(TakenFor::Withdrawn) {
+            continue;
+        }
+        if session.record.taken_for.is_some() || !dictionary.is_empty() {
+            let word = json::schedule_type(&session.record.text);
             let said = dictionary.meaning(&word);
-            if marked || said.is_some() {
-                session.record = kept::with_meaning(&session.record, said);
-            }
-            let meaning = said.or_else(|| schedule_type(&word));
-            (session.cancelled, session.standing) = (meaning == Some(Meaning::Cancelled), standing(meaning));
+            session.record.taken_for = said.map(Meaning::taken_for);
+            (session.cancelled, session.standing) = stands(said.or_else(|| schedule_type(&word)));
         }
         if session.standing == Standing::Unknown {
             unknowns.push(unknown(session));
@@ -37,7 +37,7 @@ pub fn census(snapshot: &Snapshot) -> BTreeMap<(String, Option<Meaning>), usize>
             Standing::Over => Some(Meaning::Over),
             Standing::Unknown => None,
         };
-        let word = json::schedule_type(&session.record);
+        let word = json::schedule_type(&session.record.text);
         let word = shown(&word).unwrap_or("(another text)").to_owned();
         *census.entry((word, meaning)).or_default() += 1;
     }
@@ -45,7 +45,7 @@ pub fn census(snapshot: &Snapshot) -> BTreeMap<(String, Option<Meaning>), usize>
 }
 
 fn unknown(session: &Session) -> Fault {
-    let word = json::schedule_type(&session.record);
+    let word = json::schedule_type(&session.record.text);
     let found = shown(&word).map_or_else(|| "a text".to_owned(), |word| format!("{word:?}"));
     let first = session.participants.first().and_then(|p| p.path.rsplit_once("Participants["));
     let path = first.map_or_else(|| format!("SessionId {}.", session.id), |(before, _)| before.to_owned());

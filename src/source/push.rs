@@ -11,12 +11,11 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
-use serde_json::{Map, Value};
 
 use super::ambiguity;
-use super::json::{self, MEANING};
+use super::json;
 use crate::session::stored::StoredSession;
-use crate::session::{Extent, Fault, Presence, Session, SessionId, Snapshot};
+use crate::session::{Extent, Fault, Presence, Session, SessionId, Snapshot, SourceRecord, TakenFor};
 
 /// Who may push.
 #[derive(Debug, Clone)]
@@ -144,10 +143,8 @@ fn one(id: SessionId, body: &[u8]) -> Result<Session, Refused> {
 fn cancelled(id: SessionId, held: &Held) -> Result<Session, Refused> {
     let stored = held.sessions.iter().find(|s| s.id == id).ok_or(Refused::Unknown(id))?;
     let unclear = || Refused::Conflict(format!("session {id} was last said twice, with different content: put it first"));
-    let mut fields = fields(&stored.record).ok_or_else(unclear)?;
-    fields.remove(MEANING);
-    fields.insert("ScheduleType".to_owned(), "Cancelled".into());
-    json::kept(&Value::Object(fields).to_string()).ok_or_else(unclear)
+    let record = SourceRecord { taken_for: Some(TakenFor::Withdrawn), ..stored.record.clone() };
+    json::kept(&record).ok_or_else(unclear)
 }
 
 /// The last snapshot with that session in place of what it was.
@@ -174,13 +171,6 @@ fn as_said(stored: &StoredSession) -> Option<Session> {
     Some(Session { presence: stored.presence, ..json::kept(&stored.record)? })
 }
 
-fn fields(record: &str) -> Option<Map<String, Value>> {
-    match serde_json::from_str(record) {
-        Ok(Value::Object(fields)) => Some(fields),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,16 +179,16 @@ mod tests {
 
     const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
-    fn record(id: i64, people: &[(i64, i64)]) -> String {
+    fn record(id: i64, people: &[(i64, i64)]) -> SourceRecord {
         let people: Vec<String> = people
             .iter()
             .map(|(id, code)| format!(r#"{{"ParticipationId":{id},"ConnectCode":{code},"ShouldAutoDeliverCode":"E"}}"#))
             .collect();
-        format!(r#"{{"SessionId":{id},"ScheduleTs":"2026-11-26T15:00:00","Participants":[{}]}}"#, people.join(","))
+        format!(r#"{{"SessionId":{id},"ScheduleTs":"2026-11-26T15:00:00","Participants":[{}]}}"#, people.join(",")).into()
     }
 
-    fn held(records: &[(i64, String)]) -> Held {
-        let stored = |(id, record): &(i64, String)| StoredSession {
+    fn held(records: &[(i64, SourceRecord)]) -> Held {
+        let stored = |(id, record): &(i64, SourceRecord)| StoredSession {
             id: SessionId(*id),
             digest: String::new(),
             presence: Presence::Listed,
@@ -219,7 +209,7 @@ mod tests {
     }
 
     fn put(id: i64, people: &[(i64, i64)], held: &Held) -> Taken {
-        take(&Offer::One(SessionId(id), record(id, people).into_bytes()), held, NOW).unwrap()
+        take(&Offer::One(SessionId(id), record(id, people).text.into_bytes()), held, NOW).unwrap()
     }
 
     const CODE: i64 = 111_111_111;
@@ -281,10 +271,10 @@ mod tests {
             assert_eq!(taken.snapshot.extent, Extent::Whole);
             taken.snapshot.sessions.iter().map(|s| (s.id.0, s.cancelled)).collect::<Vec<_>>()
         };
-        let other = format!("[{}]", record(3, &[(30, 3 + CODE)]));
+        let other = format!("[{}]", record(3, &[(30, 3 + CODE)]).text);
         assert_eq!(list(other.clone(), NOW), [(3, false), (1, true)]);
         assert_eq!(list(other, "2026-11-26T15:00:00Z".parse().unwrap()), [(3, false)]);
-        assert_eq!(list(format!("[{}]", record(1, &[(10, CODE)])), NOW), [(1, false)], "it is on again");
+        assert_eq!(list(format!("[{}]", record(1, &[(10, CODE)]).text), NOW), [(1, false)], "it is on again");
         assert_eq!(list("[]".to_owned(), NOW), [], "the guard sees an empty list as one");
     }
 }

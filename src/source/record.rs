@@ -166,21 +166,3 @@ fn without_place(e: &serde_json::Error) -> String {
     let said = e.to_string();
     said.split(" at line ").next().unwrap_or_default().to_owned()
 }
-
-/// A record without white space between its tokens, so that the same record in another layout is the same.
-pub(super) fn compact(json: &str) -> String {
-    let mut out = Vec::with_capacity(json.len());
-    let (mut in_string, mut escaped) = (false, false);
-    for &byte in json.as_bytes() {
-        if in_string {
-            in_string = escaped || byte != b'"';
-            escaped = !escaped && byte == b'\\';
-        } else if byte.is_ascii_whitespace() {
-            continue;
-        } else {
-            in_string = byte == b'"';
-        }
-        out.push(byte);
-    }
-    String::from_utf8(out).expect("only ASCII bytes were left out of UTF-8")
-}

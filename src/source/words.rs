@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::session::{Rsvp, Standing};
+use crate::session::{Rsvp, Standing, TakenFor};
 
 /// What a word of ScheduleType means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
@@ -22,18 +22,13 @@ pub enum Meaning {
 }
 
 impl Meaning {
-    /// The word used in the configuration and in kept records.
-    pub fn as_str(self) -> &'static str {
+    /// What a session with such a word is taken for.
+    pub fn taken_for(self) -> TakenFor {
         match self {
-            Self::Live => "live",
-            Self::Cancelled => "cancelled",
-            Self::Over => "over",
+            Self::Live => TakenFor::Live,
+            Self::Cancelled => TakenFor::Cancelled,
+            Self::Over => TakenFor::Over,
         }
-    }
-
-    /// Reads the word back.
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Live, Self::Cancelled, Self::Over].into_iter().find(|meaning| meaning.as_str() == word)
     }
 }
 
@@ -140,13 +135,9 @@ pub fn schedule_type(word: &str) -> Option<Meaning> {
     cancelled.then_some(Meaning::Cancelled)
 }
 
-/// How a session stands whose word means that; `None`: nobody knows what it means.
-pub(super) fn standing(meaning: Option<Meaning>) -> Standing {
-    match meaning {
-        Some(Meaning::Live | Meaning::Cancelled) => Standing::Live,
-        Some(Meaning::Over) => Standing::Over,
-        None => Standing::Unknown,
-    }
+/// How a session stands whose word means that, and whether it is cancelled; `None`: nobody knows what it means.
+pub(super) fn stands(meaning: Option<Meaning>) -> (bool, Standing) {
+    meaning.map_or((false, Standing::Unknown), |meaning| meaning.taken_for().stands())
 }
 
 /// What RSVP says; `None`: no word that we know.

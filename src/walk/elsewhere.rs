@@ -13,7 +13,7 @@ use super::differ;
 use crate::outbox::{self, Also, Outbox, SourceRow, StoredSession, WalkedSession};
 use crate::plan::Policy;
 use crate::session::live::HOLDS_FOR;
-use crate::session::{Presence, Session, SessionId, Snapshot};
+use crate::session::{Presence, Session, SessionId, Snapshot, SourceRecord};
 use crate::source::ambiguity::{self, Claim};
 use crate::source::{json, kept};
 
@@ -288,7 +288,7 @@ impl Elsewhere {
         self.also.retain(|_, all| !all.is_empty());
     }
 
-    fn put(&mut self, source: &str, (id, presence, digest): (SessionId, Presence, &str), record: &str, now: DateTime<Utc>) {
+    fn put(&mut self, source: &str, (id, presence, digest): (SessionId, Presence, &str), record: &SourceRecord, now: DateTime<Utc>) {
         if let Some(before) = self.held.remove(&id) {
             for claim in before.claims {
                 self.holders.entry(claim).or_default().retain(|holder| *holder != id);

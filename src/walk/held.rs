@@ -9,8 +9,7 @@ use crate::known::KnownMap;
 use crate::notice::{Decision, Occasion};
 use crate::outbox::{self, Outbox, Seen};
 use crate::plan;
-use crate::session::{Participant, Session, Snapshot};
-use crate::source::kept;
+use crate::session::{Participant, Session, Snapshot, TakenFor};
 
 /// Sessions of a snapshot that differ, with their digests; those that are not in it; and those that another source lists instead, as it says them.
 type Work<'a> = (&'a [(Cow<'a, Session>, String)], &'a [(SessionId, Presence)], &'a [&'a Session]);
@@ -159,7 +158,8 @@ impl Walker<'_> {
         if kept == Kept::InForce {
             in_force(&mut held);
             if cancels && !was.cancelled {
-                held = Session { cancelled: true, record: kept::cancelled(&stored.record)?, ..held };
+                held.cancelled = true;
+                held.record.taken_for = Some(TakenFor::Withdrawn);
             }
         }
         Some(self.plan(&held, digest, self.known(session.id)))

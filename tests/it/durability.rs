@@ -283,7 +283,7 @@ async fn what_is_purged_is_overwritten() {
     };
     let store = open(&path);
     let mut session = walked(1, "first", vec![Change::Add(notice(1, Occasion::Invite, 0))]);
-    session.record = r#"{"ConnectCode":701678455}"#.to_owned();
+    session.record = r#"{"ConnectCode":701678455}"#.into();
     store.apply(walk(vec![session])).await.unwrap();
     let claim = store.claim(request(0)).await.unwrap().remove(0);
     let begin = punctual::outbox::Begin { bytes: b"Your code is 701-678-455".as_slice().into(), ..begin(&claim, 0) };

@@ -5,6 +5,7 @@ mod attempts;
 pub(crate) mod fixture;
 mod keeping;
 mod ledger;
+mod migrated;
 mod model;
 mod opening;
 mod receipts;

@@ -20,7 +20,9 @@ use punctual::feedback::answer::Answer;
 use punctual::message::SmsEncoding;
 use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
 use punctual::render::{Facts, Number, Parts, RenderError, Rendered, Renderer, Settings};
-use punctual::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId, Standing};
+use punctual::session::{
+    AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId, SourceRecord, Standing,
+};
 use punctual::zone::{Resolved, Zones};
 
 fn at(rfc3339: &str) -> DateTime<Utc> {
@@ -101,7 +103,7 @@ fn sample() -> Session {
         faults: vec![],
         unread: vec![],
         twice: String::new(),
-        record: String::new(),
+        record: SourceRecord::default(),
     }
 }
 

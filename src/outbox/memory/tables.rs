@@ -634,7 +634,7 @@ impl Tables {
         let busy: HashSet<(String, SessionId)> = self.rows.values().filter(|row| !row.at_rest()).map(session_of).collect();
         for (place, session) in &mut self.sessions {
             if session.start < content_before && !session.stored.record.is_empty() && !busy.contains(place) {
-                session.stored.record.clear();
+                session.stored.record.text.clear();
                 session.stored.departed.clear();
                 session.stored.ambiguous.clear();
                 purged.records += 1;

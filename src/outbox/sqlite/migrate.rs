@@ -6,13 +6,13 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, params};
 
 use super::columns::misread;
-use super::{history, presence, sources};
+use super::{history, marks, sources};
 
 /// What a file of SQL cannot do, after it and in its transaction.
 type Then = Option<fn(&Connection) -> rusqlite::Result<()>>;
 
 /// The files, in order; file n leads from version n to n + 1. A released one is never edited: the next change is a new file.
-const MIGRATIONS: [(&str, Then); 17] = [
+const MIGRATIONS: [(&str, Then); 18] = [
     (include_str!("../schema/0001_outbox.sql"), None),
     (include_str!("../schema/0002_ledger.sql"), Some(history::link_all)),
     (include_str!("../schema/0003_by_number.sql"), None),
@@ -21,7 +21,7 @@ const MIGRATIONS: [(&str, Then); 17] = [
     (include_str!("../schema/0006_key.sql"), None),
     (include_str!("../schema/0007_sample.sql"), None),
     (include_str!("../schema/0008_checks.sql"), None),
-    (include_str!("../schema/0009_presence.sql"), Some(presence::take_apart)),
+    (include_str!("../schema/0009_presence.sql"), Some(marks::take_presence_out)),
     (include_str!("../schema/0010_said.sql"), None),
     (include_str!("../schema/0011_guard.sql"), None),
     (include_str!("../schema/0012_deadline.sql"), None),
@@ -30,6 +30,7 @@ const MIGRATIONS: [(&str, Then); 17] = [
     (include_str!("../schema/0015_alert.sql"), None),
     (include_str!("../schema/0016_heard.sql"), None),
     (include_str!("../schema/0017_whole.sql"), None),
+    (include_str!("../schema/0018_taken_for.sql"), Some(marks::take_meaning_out)),
 ];
 
 /// "PNCT", in the file's header: another program's database is not taken for ours.
@@ -201,8 +202,13 @@ mod tests {
 
     const PERSON: &str = r#"{"ParticipationId":11,"ShouldAutoDeliverCode":"E","DepositRequired":20.00}"#;
 
+    /// Keys of ours, as they stood behind another field of a source's JSON.
+    fn ours(before: &str, marks: &[(&str, &str)]) -> String {
+        marks.iter().fold(before.to_owned(), |text, (name, word)| format!(r#"{text},"Punctual{name}":"{word}""#))
+    }
+
     fn record(id: i64, mark: &str, people: &str) -> String {
-        format!(r#"{{"SessionId":{id},"ScheduleTs":"2026-11-26T15:00:00",{mark}"Participants":[{people}]}}"#)
+        format!(r#"{{"SessionId":{id},"ScheduleTs":"2026-11-26T15:00:00"{mark},"Participants":[{people}]}}"#)
     }
 
     /// Until the eighth version presence stood in the digest and in the source's own record.
@@ -214,15 +220,15 @@ mod tests {
             let setup = "INSERT INTO identity (id, reference_key) VALUES (1, zeroblob(32));
                          INSERT INTO source VALUES ('clinic', 0, '', NULL, NULL, NULL);";
             connection.execute_batch(setup).unwrap();
-            let gone = PERSON.replace("20.00", r#"20.00,"PunctualPresence":"gone","PunctualRole":"host""#);
-            let unsure = PERSON.replace("11", r#""12","PunctualPresence":"absent","PunctualRole":"participant""#);
+            let gone = PERSON.replace("20.00", &ours("20.00", &[("Presence", "gone"), ("Role", "host")]));
+            let unsure = PERSON.replace("11", &ours(r#""12""#, &[("Presence", "absent"), ("Role", "participant")]));
             let twice = format!("{}{}", record(6, "", PERSON), record(6, "", ""));
             // digest, record; what is to come of them: digest, presence, planned again
             let cases = [
                 ("abc", record(1, "", PERSON), ("abc", Presence::Listed, 0)),
                 ("abc+in flight", record(2, "", PERSON), ("abc", Presence::Listed, 1)),
-                ("absent+in flight", record(3, r#""PunctualPresence":"absent","#, PERSON), ("", Presence::Absent, 1)),
-                ("guarded", record(4, r#""PunctualPresence":"guarded","#, PERSON), ("", Presence::Guarded, 0)),
+                ("absent+in flight", record(3, &ours("", &[("Presence", "absent")]), PERSON), ("", Presence::Absent, 1)),
+                ("guarded", record(4, &ours("", &[("Presence", "guarded")]), PERSON), ("", Presence::Guarded, 0)),
                 ("abc+absent", record(5, "", &format!("{gone},{unsure}")), ("abc", Presence::Listed, 1)),
                 ("abc", twice, ("abc", Presence::Listed, 0)),
                 ("gone", String::new(), ("", Presence::Gone, 0)),
@@ -243,7 +249,7 @@ mod tests {
             }
             let all = query::sessions(&connection, "clinic", None).unwrap();
             assert_eq!(all.len(), cases.len() - 1, "one was purged");
-            assert!(all.iter().all(|s| !s.record.contains("Punctual")));
+            assert!(all.iter().all(|s| !s.record.text.contains("Punctual")));
             let people = |id: i64| {
                 let session = kept::session(all.iter().find(|s| s.id == SessionId(id)).unwrap()).unwrap();
                 session.participants.iter().map(|p| (p.id.0, p.role, p.presence)).collect::<Vec<_>>()

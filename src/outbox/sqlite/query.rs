@@ -17,7 +17,7 @@ use crate::known::{Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, SHARED_
 use crate::notice::{NoticeKey, Omission};
 use crate::outbox::{Filter, Rest, Seen, SeenSession, SourceStatus, Status};
 use crate::session::stored::{Departed, StoredSession, Touch};
-use crate::session::{Fault, ParticipationId, SessionId};
+use crate::session::{Fault, ParticipationId, SessionId, SourceRecord};
 use crate::suppression::{Suppression, suppression_key};
 
 pub(super) fn reference_key(connection: &Connection) -> rusqlite::Result<[u8; 32]> {
@@ -83,7 +83,7 @@ pub(super) fn people(connection: &Connection, source: &str, now: DateTime<Utc>) 
 }
 
 const SESSION: &str = "SELECT id, unseal('digest', source || '/' || id, digest), unseal('record', source || '/' || id, record), ambiguous, revision, \
-         presence, replan FROM session WHERE source = ?1";
+         presence, replan, taken_for FROM session WHERE source = ?1";
 
 /// Without those who departed, and the ledger's part of its touch.
 fn stored_session(row: &Row<'_>) -> rusqlite::Result<StoredSession> {
@@ -93,7 +93,7 @@ fn stored_session(row: &Row<'_>) -> rusqlite::Result<StoredSession> {
         digest: row.get(1)?,
         presence: word(row, 5)?,
         touch: Touch { last: 0, again: row.get(6)? },
-        record: row.get(2)?,
+        record: SourceRecord { text: row.get(2)?, taken_for: opt_word(row, 7)? },
         departed: Vec::new(),
         ambiguous,
     })

@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
-use super::columns::{at, key, ms, opt_at};
+use super::columns::{at, key, ms, opt_at, opt_word};
 use super::history;
 use super::notices::{Before, find, record};
 use super::tx::Tx;
@@ -13,8 +13,8 @@ use crate::entry::{Change, State};
 use crate::ledger::LedgerRow;
 use crate::notice::{NoticeKey, Reason};
 use crate::outbox::SourceRow;
-use crate::session::SessionId;
 use crate::session::stored::Also;
+use crate::session::{SessionId, SourceRecord, TakenFor};
 
 /// Tables of which each row is of one session of a source; `session` itself is another matter.
 const OF_A_SESSION: [&str; 3] = ["rsvp", "omission", "notice"];
@@ -30,18 +30,21 @@ pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<SourceRow>> {
 
 /// What sources say of sessions that stand under another one.
 pub(super) fn also(connection: &Connection) -> rusqlite::Result<Vec<(String, Also)>> {
-    let sql = "SELECT source, session_id, start_at, unseal('also', source || '/' || session_id, record) FROM also_listed ORDER BY source, session_id";
-    let one = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, Also { id: SessionId(row.get(1)?), start: at(row, 2)?, record: row.get(3)? }));
+    let sql = "SELECT source, session_id, start_at, unseal('also', source || '/' || session_id, record), taken_for FROM also_listed ORDER BY source, session_id";
+    let one = |row: &rusqlite::Row<'_>| {
+        let record = SourceRecord { text: row.get(3)?, taken_for: opt_word(row, 4)? };
+        Ok((row.get(0)?, Also { id: SessionId(row.get(1)?), start: at(row, 2)?, record }))
+    };
     connection.prepare_cached(sql)?.query_map([], one)?.collect()
 }
 
 /// Replaces what a source says so.
 pub(super) fn put_also(connection: &Connection, source: &str, also: &[Also]) -> rusqlite::Result<()> {
     connection.prepare_cached("DELETE FROM also_listed WHERE source = ?1")?.execute([source])?;
-    let sql = "INSERT INTO also_listed (source, session_id, start_at, record) VALUES (?1, ?2, ?3, seal('also', ?1 || '/' || ?2, ?4))";
+    let sql = "INSERT INTO also_listed (source, session_id, start_at, record, taken_for) VALUES (?1, ?2, ?3, seal('also', ?1 || '/' || ?2, ?4), ?5)";
     let mut statement = connection.prepare_cached(sql)?;
     for Also { id, start, record } in also {
-        statement.execute(params![source, id.0, ms(*start), record])?;
+        statement.execute(params![source, id.0, ms(*start), record.text, record.taken_for.map(TakenFor::as_str)])?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::notice::{Occasion, Omission};
 use crate::outbox::transition::Row;
 use crate::outbox::{Applied, Walk, WalkedSession};
 use crate::session::stored::{Departed, Touch};
-use crate::session::{Fault, ParticipationId};
+use crate::session::{Fault, ParticipationId, TakenFor};
 
 /// Whether it can be applied: asked before the first write, so that a refusal leaves nothing to undo.
 pub(super) fn check(connection: &Connection, walk: &Walk) -> rusqlite::Result<Result<(), String>> {
@@ -113,12 +113,12 @@ pub(super) fn heard(connection: &Connection, source: &str, at: DateTime<Utc>) ->
 
 /// Another digest or presence raises the revision, which fences the attempts that were rendered from the one before; so does somebody's departure.
 fn put_session(connection: &Connection, source: &str, session: &WalkedSession, departs: bool) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO session (source, id, revision, digest, start_at, ambiguous, record, presence, replan)
-               VALUES (?1, ?2, 1, seal('digest', ?1 || '/' || ?2, ?3), ?4, ?5, seal('record', ?1 || '/' || ?2, ?6), ?7, ?8)
+    let sql = "INSERT INTO session (source, id, revision, digest, start_at, ambiguous, record, presence, replan, taken_for)
+               VALUES (?1, ?2, 1, seal('digest', ?1 || '/' || ?2, ?3), ?4, ?5, seal('record', ?1 || '/' || ?2, ?6), ?7, ?8, ?10)
                ON CONFLICT (source, id) DO UPDATE SET
                    revision = revision + (?9 OR presence <> excluded.presence OR unseal('digest', source || '/' || id, digest) <> ?3),
                    digest = excluded.digest, start_at = excluded.start_at, ambiguous = excluded.ambiguous, record = excluded.record,
-                   presence = excluded.presence, replan = excluded.replan";
+                   presence = excluded.presence, replan = excluded.replan, taken_for = excluded.taken_for";
     let ambiguous = query::ambiguous_text(&session.ambiguous);
     connection.prepare_cached(sql)?.execute(params![
         source,
@@ -126,10 +126,11 @@ fn put_session(connection: &Connection, source: &str, session: &WalkedSession, d
         session.digest,
         ms(session.start),
         ambiguous,
-        session.record,
+        session.record.text,
         session.presence.as_str(),
         session.replan,
         departs,
+        session.record.taken_for.map(TakenFor::as_str),
     ])?;
     Ok(())
 }

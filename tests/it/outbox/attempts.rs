@@ -66,7 +66,7 @@ pub(crate) async fn a_claim_holds_all_that_is_decided_upon(store: Store) {
     let claim = store.claim_one(0).await;
     assert_eq!((claim.entry.notice.clone(), claim.entry.source.as_str()), (invite.clone(), "clinic"));
     assert_eq!((claim.entry.state, claim.epoch, claim.revision, claim.frozen), (State::Waiting, 1, 1, None));
-    assert_eq!(claim.session.record, r#"{"SessionId":1,"Digest":"first"}"#);
+    assert_eq!(claim.session.record.text, r#"{"SessionId":1,"Digest":"first"}"#);
     assert_eq!(claim.session.ambiguous, [(ParticipationId(12), "twice".to_owned())]);
     assert_eq!(claim.known.first_seen, minute(-10));
     let states: Vec<_> = claim.known.notices.iter().map(|n| (n.notice.key, n.state)).collect();

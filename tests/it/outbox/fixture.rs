@@ -82,7 +82,7 @@ pub(crate) fn walked(session: i64, digest: &str, changes: Vec<Change>) -> Walked
         was: None,
         id: SessionId(session),
         digest: digest.to_owned(),
-        record: format!(r#"{{"SessionId":{session},"Digest":"{digest}"}}"#),
+        record: format!(r#"{{"SessionId":{session},"Digest":"{digest}"}}"#).into(),
         ambiguous: Vec::new(),
         start: minute(START),
         known: vec![(ParticipationId(session * 10 + 1), known()), (ParticipationId(session * 10 + 2), known())],

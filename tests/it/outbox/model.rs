@@ -129,7 +129,7 @@ fn walk_of(session: i64, digest: u8, changes: &[(usize, ChangeKind)], omissions:
 fn whole(session: &StoredSession) -> String {
     let StoredSession { id, digest, presence, touch, record, departed, ambiguous } = session;
     let departed: Vec<_> = departed.iter().map(|d| (d.id, d.role, d.presence, &d.record)).collect();
-    format!("{id} {digest} {presence:?} {touch:?} {record} {departed:?} {ambiguous:?}")
+    format!("{id} {digest} {presence:?} {touch:?} {} {:?} {departed:?} {ambiguous:?}", record.text, record.taken_for)
 }
 
 /// All of a claim. (In print it shows no record and no bytes.)

@@ -41,7 +41,7 @@ async fn fill(outbox: SqliteOutbox) {
     let (mail, text) = (addressed(1, Occasion::Invite, 0, mail("zebulon")), addressed(2, Occasion::Invite, 0, text(42)));
     let of = |session, notice: &punctual::notice::Notice| {
         let mut walked = walked(session, "digest-of-the-record", vec![Change::Add(notice.clone())]);
-        walked.record = format!(r#"{{"SessionId":{session},"Name":"Zebulon Quux","Email":"zebulon@example.com","Code":817263549}}"#);
+        walked.record = format!(r#"{{"SessionId":{session},"Name":"Zebulon Quux","Email":"zebulon@example.com","Code":817263549}}"#).into();
         let record = r#"{"Name":"Zebulon Quux","Code":817263549}"#.to_owned();
         let id = ParticipationId(session * 10 + 2);
         walked.departed = vec![Departed { id, role: Role::Participant, presence: Presence::Absent, record }];
@@ -221,7 +221,7 @@ async fn claims_of_a_sealed_store_are_whole() {
     let notice = addressed(1, Occasion::Invite, 0, mail("zebulon"));
     store.apply(walk(vec![walked(1, "first", vec![Change::Add(notice.clone())])])).await.unwrap();
     let claims = store.claim(request(0)).await.unwrap();
-    assert_eq!((claims[0].entry.notice.clone(), claims[0].session.record.as_str()), (notice, r#"{"SessionId":1,"Digest":"first"}"#));
+    assert_eq!((claims[0].entry.notice.clone(), claims[0].session.record.text.as_str()), (notice, r#"{"SessionId":1,"Digest":"first"}"#));
 }
 
 #[test]
@@ -262,11 +262,11 @@ fn each_column_is_sealed_or_harmless() {
         ("identity", &["reference_key", "key_check"][..]),
         // Names of sources, digests of the configuration (keyed with the practice), words of the program.
         ("source", &["name", "policy_digest", "adopting"]),
-        ("also_listed", &["source"]),
+        ("also_listed", &["source", "taken_for"]),
         ("guard", &["source", "kind", "standing"]),
         ("guard_passed", &["source", "kind"]),
         // Ids of participations and a reason; never a code.
-        ("session", &["source", "ambiguous", "presence"]),
+        ("session", &["source", "ambiguous", "presence", "taken_for"]),
         ("participant", &["source", "presence", "role", "said"]),
         // A notice's key is keyed with the practice; a provider's words are without people, its ids are its own.
         (

@@ -8,7 +8,7 @@ use punctual::notice::{Occasion, Omission, Reason};
 use punctual::outbox::{Act, Applied, Filter, Retention, SeenSession, Walk, WalkedSession};
 use punctual::receipt::{About, Fate, Receipt, Received};
 use punctual::session::stored::{Also, Departed, Touch};
-use punctual::session::{Fault, ParticipationId, Presence, Role, SessionId};
+use punctual::session::{Fault, ParticipationId, Presence, Role, SessionId, SourceRecord, TakenFor};
 
 use super::fixture::{START, Store, accepted, addressed, begin, known, lease, mail, minute, notice, walk, walked};
 
@@ -40,7 +40,7 @@ pub(crate) async fn sessions_and_participants_come_back(store: Store) {
 
     let sessions = store.outbox.sessions("clinic", None).await.unwrap();
     assert_eq!(sessions.iter().map(|s| s.id.0).collect::<Vec<_>>(), [1, 2]);
-    assert_eq!(sessions[0].record, r#"{"SessionId":1,"Digest":"first"}"#);
+    assert_eq!(sessions[0].record.text, r#"{"SessionId":1,"Digest":"first"}"#);
     assert_eq!(sessions[0].ambiguous, [(ParticipationId(12), "its code is 13's too".to_owned())]);
 
     let map = store.outbox.known("clinic", &[SessionId(1), SessionId(3)]).await.unwrap();
@@ -49,6 +49,14 @@ pub(crate) async fn sessions_and_participants_come_back(store: Store) {
     assert_eq!((one.adopted, one.first_seen, one.notices.len()), (false, minute(-10), 1));
     assert_eq!(one.notices[0].notice, notice(1, Occasion::Invite, 0));
     assert_eq!((two.adopted, two.start_known_at, two.notices.len()), (true, minute(-3), 0));
+
+    // How a session stands beside its record is kept beside it.
+    for taken_for in [Some(TakenFor::Withdrawn), Some(TakenFor::Live), None] {
+        let mut beside = walked(2, "second", vec![]);
+        beside.record.taken_for = taken_for;
+        store.outbox.apply(walk(vec![beside.clone()])).await.unwrap();
+        assert_eq!(store.outbox.sessions("clinic", None).await.unwrap()[1].record, beside.record);
+    }
 
     // A participant who is no longer named stays known: what was told to them must not be told again.
     let mut later = walked(1, "later", vec![]);
@@ -67,7 +75,7 @@ pub(crate) async fn a_digest_that_changes_raises_the_revision(store: Store) {
     for digest in ["first", "second", "second", "first"] {
         store.outbox.apply(walk(vec![walked(1, digest, vec![])])).await.unwrap();
         let claim = store.claim_one(0).await;
-        assert!(claim.session.record.contains(digest));
+        assert!(claim.session.record.text.contains(digest));
         seen.push(revision(&claim));
         assert!(store.settle(0, &claim, super::fixture::returned("stopped", 0)).await);
     }
@@ -452,7 +460,11 @@ pub(crate) async fn a_session_moves_to_another_source_with_its_history(store: St
     let all = walk(vec![WalkedSession { departed: vec![gone.clone()], ..walked(1, "first", vec![]) }]);
     outbox.apply(all).await.unwrap();
     let claim = store.doubt_one(0).await;
-    let also = Also { id: SessionId(1), start: minute(START), record: r#"{"SessionId":1,"Topic":"x"}"#.to_owned() };
+    let also = Also {
+        id: SessionId(1),
+        start: minute(START),
+        record: SourceRecord { taken_for: Some(TakenFor::Over), ..r#"{"SessionId":1,"Topic":"x"}"#.into() },
+    };
     let of = |source: &str| Walk { source: source.to_owned(), ..walk(vec![]) };
     outbox.apply(Walk { also: Some(vec![also.clone()]), ..of("branch") }).await.unwrap();
     assert_eq!(outbox.also().await.unwrap(), [("branch".to_owned(), also)]);

@@ -1,4 +1,5 @@
-//! Stores until schema 8 kept presence in the digest (`absent+in flight`) and in the customer's JSON: taken apart, with nothing lost.
+//! What earlier schemas slipped into other values, taken out of them with nothing lost: until schema 8 presence stood in the digest
+//! (`absent+in flight`) and in the source's own JSON, until schema 17 what the practice says of ScheduleType stood in that, too.
 //!
 //! Where the digest was a word of presence, the record's own digest is not known any more: the next walk that finds the session listed takes
 //! it for changed, as it did before.
@@ -7,19 +8,25 @@ use rusqlite::{Connection, params};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::session::Presence;
+use crate::session::{Presence, TakenFor};
 
+/// Stood between a digest and its marks.
+const AND: char = '+';
 /// Ended the digest of a session that the next walk plans again.
 const PLAN_AGAIN: &str = "in flight";
 /// Likewise, of a session with somebody whose absence is not sure yet.
 const UNSURE: &str = "absent";
-/// The mark in the record of a session, or of a participant.
-const PRESENCE: &str = "PunctualPresence";
-/// The role of a participant whom the source lists no more.
-const ROLE: &str = "PunctualRole";
+/// Every key of ours in a source's JSON began so.
+const OURS: &str = "Punctual";
 
-/// Takes the marks out of every row.
-pub(super) fn take_apart(connection: &Connection) -> rusqlite::Result<()> {
+/// What stood there under our key: `Presence` of a session or a participant, `Role` of a participant whom the source lists no more, `Meaning` of a
+/// session's ScheduleType.
+fn take_ours(fields: &mut Map<String, Value>, name: &str) -> Option<Value> {
+    fields.remove(&format!("{OURS}{name}"))
+}
+
+/// Takes presence out of every digest and record.
+pub(super) fn take_presence_out(connection: &Connection) -> rusqlite::Result<()> {
     let sql =
         "SELECT source, id, unseal('digest', source || '/' || id, digest), unseal('record', source || '/' || id, record) FROM session";
     let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
@@ -34,6 +41,26 @@ pub(super) fn take_apart(connection: &Connection) -> rusqlite::Result<()> {
                            record = seal('person', source || '/' || session_id || '/' || participation_id, ?6)
                        WHERE source = ?1 AND session_id = ?2 AND participation_id = ?3";
             connection.prepare_cached(sql)?.execute(params![source, id, person, presence.as_str(), role, record])?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes what the practice says of ScheduleType out of every record.
+pub(super) fn take_meaning_out(connection: &Connection) -> rusqlite::Result<()> {
+    for (table, id, context) in [("session", "id", "record"), ("also_listed", "session_id", "also")] {
+        let sql = format!("SELECT source, {id}, unseal('{context}', source || '/' || {id}, record) FROM {table}");
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let rows: Vec<(String, i64, String)> = connection.prepare(&sql)?.query_map([], row)?.collect::<rusqlite::Result<_>>()?;
+        let sql = format!(
+            "UPDATE {table} SET taken_for = ?3, record = seal('{context}', source || '/' || {id}, ?4) WHERE source = ?1 AND {id} = ?2"
+        );
+        for (source, id, record) in rows.iter().filter(|(_, _, record)| record.contains(OURS)) {
+            let Ok(Value::Object(mut session)) = serde_json::from_str(record) else { continue };
+            let Some(meaning) = take_ours(&mut session, "Meaning") else { continue };
+            let taken_for: Option<TakenFor> = meaning.as_str().and_then(|word| word.parse().ok());
+            let values = params![source, id, taken_for.map(TakenFor::as_str), Value::Object(session).to_string()];
+            connection.prepare_cached(&sql)?.execute(values)?;
         }
     }
     Ok(())
@@ -54,12 +81,12 @@ struct Old {
 impl Old {
     /// `None`: there is no mark in it.
     fn read(digest: &str, record: &str) -> Option<Self> {
-        let mut parts = digest.split('+');
+        let mut parts = digest.split(AND);
         let first = parts.next().unwrap_or_default();
         let marks: Vec<&str> = parts.collect();
         let of_digest: Option<Presence> = first.parse().ok();
         let once = first_of(record);
-        if of_digest.is_none() && marks.is_empty() && once == record && !record.contains(PRESENCE) {
+        if of_digest.is_none() && marks.is_empty() && once == record && !record.contains(OURS) {
             return None;
         }
         let (record, of_record, departed) = without_marks(once);
@@ -90,7 +117,7 @@ fn without_marks(record: &str) -> (String, Option<Presence>, Vec<Person>) {
     if let Some(Value::Array(people)) = session.get_mut("Participants") {
         people.retain_mut(|person| {
             let Some((fields, presence)) = person.as_object_mut().and_then(|f| mark(f).map(|presence| (f, presence))) else { return true };
-            let role = match fields.remove(ROLE) {
+            let role = match take_ours(fields, "Role") {
                 Some(Value::String(word)) if word == "host" => "host",
                 _ => "participant",
             };
@@ -102,7 +129,7 @@ fn without_marks(record: &str) -> (String, Option<Presence>, Vec<Person>) {
 }
 
 fn mark(fields: &mut Map<String, Value>) -> Option<Presence> {
-    fields.remove(PRESENCE)?.as_str()?.parse().ok()
+    take_ours(fields, "Presence")?.as_str()?.parse().ok()
 }
 
 /// Ids are integers, or strings of digits.
