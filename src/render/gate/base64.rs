@@ -3,11 +3,10 @@
 //! In: a text. Out: what such words decode to. Nearly every word decodes to bytes that are no text, and most are told by their first byte.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
 
-use super::bytes::{HIGH, WORD, behind_last_of, bytes_in, each, first_of, last_word, word_at};
+use super::runs::each_run;
 
 /// The shortest word that is tried as base64: nine digits make twelve.
 const SHORTEST: usize = 8;
@@ -22,47 +21,28 @@ pub(super) fn base64(text: &str) -> Option<Cow<'_, str>> {
             decoded.extend([found.as_str(), "\n"]);
         }
     };
-    let all = text.as_bytes();
-    each_long_word(all, |word, parts| {
-        // Text makes no word of small letters alone.
-        if !all[word.clone()].iter().all(u8::is_ascii_lowercase) {
-            read(&all[word.clone()]);
-            parts.iter().filter(|part| **part != word).for_each(|part| read(&all[part.clone()]));
-        }
-    });
+    each_run(
+        text.as_bytes(),
+        SHORTEST,
+        |byte| byte.is_ascii_alphanumeric() || is_sign(byte),
+        |word| {
+            let word = &text.as_bytes()[word];
+            // Text makes no word of small letters alone.
+            if word.iter().all(u8::is_ascii_lowercase) {
+                return;
+            }
+            read(word);
+            if word.len() > SHORTEST && word.iter().any(|byte| is_sign(*byte)) {
+                word.split(|byte| is_sign(*byte)).filter(|part| part.len() >= SHORTEST).for_each(&mut read);
+            }
+        },
+    );
     (!decoded.is_empty()).then_some(Cow::Owned(decoded))
 }
 
-/// Visits what stands between two bytes that base64 has not, and what stands in it between two signs, where it is long enough.
-fn each_long_word(text: &[u8], mut visit: impl FnMut(Range<usize>, &[Range<usize>])) {
-    // Where a word and a part of one begin, if they do.
-    let (mut word, mut part, mut parts) = (0, 0, Vec::new());
-    let mut at = 0;
-    // Nothing goes on over the end.
-    while at <= text.len() {
-        let bytes = word_at(text, at).unwrap_or_else(|| last_word(&text[at..]));
-        let low = bytes & !HIGH;
-        let alphanumeric = bytes_in(low | each(0x20), b'a', b'z') | bytes_in(low, b'0', b'9');
-        let ends = (!alphanumeric | bytes) & HIGH;
-        if ends != 0 {
-            let end = at + first_of(ends);
-            if end >= part + SHORTEST {
-                parts.push(part..end);
-            }
-            part = at + behind_last_of(ends);
-            let signs = (bytes_in(low, b'+', b'-') & !bytes_in(low, b',', b',')) | bytes_in(low, b'/', b'/') | bytes_in(low, b'_', b'_');
-            let ends = ends & (!signs | bytes);
-            if ends != 0 {
-                let end = at + first_of(ends);
-                if end >= word + SHORTEST {
-                    visit(word..end, &parts);
-                }
-                word = at + behind_last_of(ends);
-                parts.clear();
-            }
-        }
-        at += WORD;
-    }
+/// What base64 has beside letters and digits, in both alphabets.
+fn is_sign(byte: u8) -> bool {
+    byte == b'+' || byte == b'-' || byte == b'/' || byte == b'_'
 }
 
 /// The six bits that a character of base64 stands for, in both alphabets.

@@ -36,10 +36,3 @@ pub(super) const fn behind_last_of(bits: u64) -> usize {
 pub(super) fn word_at(text: &[u8], at: usize) -> Option<u64> {
     text.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
 }
-
-/// The last ones, zeros behind them.
-pub(super) fn last_word(rest: &[u8]) -> u64 {
-    let mut bytes = [0; WORD];
-    bytes[..rest.len()].copy_from_slice(rest);
-    u64::from_le_bytes(bytes)
-}

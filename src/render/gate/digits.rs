@@ -48,7 +48,7 @@ impl Digits {
 
     /// All of them.
     pub(super) fn of(text: &str) -> Self {
-        let mut digits = Self { units: Vec::new(), first: Vec::new() };
+        let mut digits = Self { units: Vec::with_capacity(text.len()), first: Vec::with_capacity(text.len()) };
         digits.push_all(text);
         digits
     }
@@ -132,16 +132,8 @@ impl Digits {
 
     /// All numbers of nine digits that stand in it, also within longer ones.
     pub(super) fn nines(&self) -> impl Iterator<Item = u32> {
-        let (mut run, mut number) = (0, 0);
-        self.units.iter().filter_map(move |unit| {
-            if *unit == GAP {
-                run = 0;
-                return None;
-            }
-            run += 1;
-            number = (number * 10 + u64::from(unit - b'0')) % 10u64.pow(CODE as u32);
-            (run >= CODE).then_some(number as u32)
-        })
+        let number = |digits: &[u8]| digits.iter().fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
+        self.units.split(|unit| *unit == GAP).flat_map(move |run| run.windows(CODE).map(number))
     }
 }
 

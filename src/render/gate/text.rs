@@ -193,19 +193,11 @@ impl<'t> Text<'t> {
     fn holds_name(&self, orders: &[String]) -> bool {
         let Some(order) = orders.first() else { return false };
         let longest = order.split(' ').max_by_key(|word| word.len()).unwrap_or_default();
-        let others = order.split(' ').filter(|word| !word.is_empty()).count() - 1;
         let text = self.unspaced.get_or_init(|| unspaced(&self.plain));
         memchr::memmem::find_iter(text.as_bytes(), longest.as_bytes()).any(|at| {
             let (before, after) = (&text[..at], &text[at + longest.len()..]);
             let is_word = (before.is_empty() || before.ends_with(' ')) && (after.is_empty() || after.starts_with(' '));
-            is_word && {
-                let mut words: Vec<&str> = before.rsplit(' ').filter(|word| !word.is_empty()).take(others).collect();
-                words.reverse();
-                words.push(longest);
-                words.extend(after.split(' ').filter(|word| !word.is_empty()).take(others));
-                let around = format!(" {} ", words.join(" "));
-                orders.iter().any(|order| around.contains(order))
-            }
+            is_word && orders.iter().any(|order| stands_around((before, after), order, longest))
         })
     }
 
@@ -346,6 +338,19 @@ fn letters(text: &str) -> Vec<u8> {
     out
 }
 
+/// The words of a name beside one of them stand beside it in a text, too.
+fn stands_around((before, after): (&str, &str), order: &str, word: &str) -> bool {
+    fn words<'t>(text: impl Iterator<Item = &'t str>) -> impl Iterator<Item = &'t str> {
+        text.filter(|word| !word.is_empty())
+    }
+    let all: Vec<&str> = words(order.split(' ')).collect();
+    let places = all.iter().enumerate().filter(|(_, one)| **one == word);
+    places.map(|(place, _)| (&all[..place], &all[place + 1..])).any(|(left, right)| {
+        let left_is_there = left.iter().rev().copied().eq(words(before.rsplit(' ')).take(left.len()));
+        left_is_there && right.iter().copied().eq(words(after.split(' ')).take(right.len()))
+    })
+}
+
 /// The words of a text in lower case, without accents, with one blank around each.
 pub(super) fn folded(text: &str) -> String {
     let mut out = " ".to_owned();
@@ -364,7 +369,7 @@ fn unspaced(plain: &str) -> String {
         for byte in &mut out[from..] {
             // A digit has the bit of small letters anyway.
             let small = *byte | 0x20;
-            *byte = if small.is_ascii_lowercase() | byte.is_ascii_digit() { small } else { b' ' };
+            *byte = if small.is_ascii_lowercase() || byte.is_ascii_digit() { small } else { b' ' };
         }
         let mut others = other.chars();
         let Some(c) = others.next() else { break };
