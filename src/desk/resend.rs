@@ -3,12 +3,14 @@
 use chrono::{DateTime, Utc};
 
 use super::Desk;
-use crate::contact::Address;
-use crate::entry::State;
+use crate::contact::{Address, EmailAddress, PhoneNumber};
+use crate::entry::{Entry, State};
 use crate::known::resend::Resent;
 use crate::notice::NoticeKey;
 use crate::outbox::{Filter, StoreError};
-use crate::suppression::Suppression;
+use crate::session::Participant;
+use crate::source::kept;
+use crate::suppression::{Suppression, suppression_key};
 
 /// What is handed over again.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +30,8 @@ pub enum Answer {
     Store(Resent),
     /// Its address gets no messages.
     Suppressed(Suppression),
+    /// The address is another participant's of that session: one person's code in another one's mailbox.
+    Anothers,
 }
 
 impl Answer {
@@ -41,6 +45,7 @@ impl Answer {
             Self::Store(Resent::UnderWay) => "It is being sent again already",
             Self::Store(Resent::TooOften) => "It was sent again too often",
             Self::Store(Resent::OtherChannel) => "A text goes to a telephone number, and an e-mail to an e-mail address",
+            Self::Anothers => "This is the address of another participant of that session",
             Self::Suppressed(Suppression::OptedOut) => "They asked for no more messages there",
             Self::Suppressed(Suppression::Bounced) => "Messages to this address come back",
         })
@@ -58,6 +63,7 @@ impl Answer {
             Self::Store(Resent::UnderWay) => "it is being handed over again already".to_owned(),
             Self::Store(Resent::TooOften) => "it was handed over again too often".to_owned(),
             Self::Store(Resent::OtherChannel) => "the address is of another channel than the notice".to_owned(),
+            Self::Anothers => "this is the address of another participant of that session: their code is not this one's".to_owned(),
             Self::Suppressed(kind) => {
                 format!(
                     "its address is on the suppression list ({}): suppress remove it first, or give another one with --to",
@@ -79,10 +85,15 @@ pub async fn resend(desk: &Desk, wish: &Wish, now: DateTime<Utc>) -> Result<Vec<
     let entries = desk.outbox.list(&Filter { keys: wish.keys.clone(), ..Filter::default() }).await?;
     let mut answers = Vec::new();
     for key in &wish.keys {
-        let own = entries.iter().find(|entry| entry.notice.key == *key).map(|entry| &entry.notice.address);
+        let entry = entries.iter().find(|entry| entry.notice.key == *key);
+        let own = entry.map(|entry| &entry.notice.address);
         let kind = wish.to.as_ref().or(own).and_then(|address| suppressed.of(address));
         let answer = if let Some(kind) = kind {
             Answer::Suppressed(kind)
+        } else if let (Some(entry), Some(to)) = (entry, &wish.to)
+            && is_anothers(desk, entry, to).await?
+        {
+            Answer::Anothers
         } else {
             let resent = desk.outbox.resend(wish.who.as_deref(), &[*key], wish.to.as_ref(), now).await?;
             Answer::Store(resent.first().copied().unwrap_or(Resent::Missing))
@@ -90,6 +101,21 @@ pub async fn resend(desk: &Desk, wish: &Wish, now: DateTime<Utc>) -> Result<Vec<
         answers.push((*key, answer));
     }
     Ok(answers)
+}
+
+/// Somebody else in that session is told there, and this participant is not.
+async fn is_anothers(desk: &Desk, entry: &Entry, to: &Address) -> Result<bool, StoreError> {
+    let stored = desk.outbox.sessions(&entry.source, Some(&[entry.notice.session])).await?.pop();
+    let Some(session) = stored.as_ref().and_then(kept::session) else { return Ok(false) };
+    let key = suppression_key(to);
+    let is_theirs = |person: &Participant| {
+        let email = EmailAddress::parse(&person.email.0).ok().map(Address::Email);
+        let number = PhoneNumber::possible(&person.sms_number.0, &desk.policy.region).ok().map(Address::Sms);
+        email.into_iter().chain(number).any(|address| suppression_key(&address) == key)
+    };
+    let (own, others): (Vec<&Participant>, Vec<&Participant>) =
+        session.participants.iter().partition(|person| person.id == entry.notice.participation);
+    Ok(others.into_iter().any(is_theirs) && !own.into_iter().any(is_theirs))
 }
 
 /// What was refused since then, and is still of use.

@@ -52,7 +52,8 @@ struct Refusals {
 impl Lane {
     /// A lane may have no transport at all: its notices then wait, and lapse loudly.
     pub fn new(channel: Channel, doubt: DoubtPolicy, transports: Vec<Arc<dyn Transport>>) -> Self {
-        let transports = transports.into_iter().map(Slot::new).collect();
+        let has_others = transports.len() > 1;
+        let transports = transports.into_iter().map(|transport| Slot::new(transport, has_others)).collect();
         Self {
             channel,
             doubt,

@@ -4,6 +4,7 @@
 //! ([`ASK_ANOTHER`]) may be that message's alone: the next one asks at once, and only if that is another one and meets a fault too, it pauses. So
 //! one recipient never stops the others, and a probe is another message than the one that failed last.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,10 +25,17 @@ use crate::suppression::{Suppression, suppression_key};
 /// Begins the reason of a fault that was a refusal in the words of others: by it the breaker is made anew out of the store's history.
 const ALIKE: &str = "as others were refused: ";
 
+/// Different words of putting off that are remembered.
+const PUT_OFF_MAX: usize = 100;
+
 pub(super) struct Slot {
     pub(super) transport: Arc<dyn Transport>,
     fault: Mutex<Fault>,
     breaker: Mutex<Breaker>,
+    /// Whom it put off since its last acceptance, by its words; `None`: several.
+    put_off: Mutex<HashMap<String, Option<String>>>,
+    /// Another transport can take what this one puts off.
+    has_others: bool,
     /// Whoever asked has their answer.
     answered: Notify,
     /// `None`: as often as one likes.
@@ -50,8 +58,9 @@ struct Fault {
 }
 
 impl Slot {
-    pub(super) fn new(transport: Arc<dyn Transport>) -> Self {
-        Self { transport, fault: Mutex::default(), breaker: Mutex::default(), answered: Notify::new(), pace: None }
+    pub(super) fn new(transport: Arc<dyn Transport>, has_others: bool) -> Self {
+        let (fault, breaker, put_off) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { transport, fault, breaker, put_off, has_others, answered: Notify::new(), pace: None }
     }
 
     fn fault(&self) -> MutexGuard<'_, Fault> {
@@ -151,7 +160,12 @@ impl Slot {
                 if !breaker.is_quiet() {
                     breaker.accepted(&recipient(message));
                 }
+                drop(breaker);
+                self.put_off().clear();
                 (outcome, Vec::new())
+            }
+            Outcome::Retry { why, after } if self.puts_everybody_off(&why, message) => {
+                (Outcome::ChannelFault { why: format!("as others were put off: {why}"), after }, Vec::new())
             }
             // Their own wish is theirs, whoever else wished it.
             Outcome::Rejected { remember: Some(Suppression::OptedOut), .. } => (outcome, Vec::new()),
@@ -166,6 +180,28 @@ impl Slot {
             }
             other => (other, Vec::new()),
         }
+    }
+
+    /// It says "later" to several, or drops their connections, in the same words and with no acceptance between them, and another transport is there:
+    /// that one takes them. (A relay that is alone is asked again, by each message in its own time: one that greylists means just that.)
+    fn puts_everybody_off(&self, why: &str, message: &Message) -> bool {
+        if !self.has_others {
+            return false;
+        }
+        let mut put_off = self.put_off();
+        if put_off.len() >= PUT_OFF_MAX {
+            put_off.clear();
+        }
+        let who = recipient(message);
+        let first = put_off.entry(same_words(why)).or_insert_with(|| Some(who.clone()));
+        if first.as_ref().is_some_and(|first| *first != who) {
+            *first = None;
+        }
+        first.is_none()
+    }
+
+    fn put_off(&self) -> MutexGuard<'_, HashMap<String, Option<String>>> {
+        self.put_off.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What it said before this process began.

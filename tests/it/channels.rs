@@ -38,6 +38,8 @@ struct Relay {
 #[derive(Clone, Copy)]
 enum Answer {
     Accept,
+    /// "Later", to everybody.
+    Later,
     Fault(Option<u64>),
     Lose,
     Hang,
@@ -74,6 +76,7 @@ impl Transport for Relay {
             Answer::Fault(seconds) => {
                 return Outcome::ChannelFault { why: "421 busy".to_owned(), after: seconds.map(Duration::from_secs) };
             }
+            Answer::Later => return Outcome::Retry { why: "DATA: 452 Insufficient system storage".to_owned(), after: None },
             Answer::Hang => std::future::pending().await,
             Answer::Accept | Answer::Lose => {}
         }
@@ -233,6 +236,24 @@ async fn the_second_relay_is_used_for_faults_and_never_for_doubts() {
             assert_eq!(over, [if second > 0 { "second" } else { "first" }]);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_puts_everybody_off_is_left_for_the_second() {
+    let practice = Practice::new(Some(at(NOW)));
+    practice.walk(&due(10, "E", at(NOW))).await;
+    let relays = (Relay::new("first", 1, Answer::Later), Relay::new("second", 1, Answer::Accept));
+    let lane = Arc::new(lane(&[&relays.0, &relays.1]));
+    assert_eq!(practice.once(&lane).await.accepted, 9, "the one that was put off first waits for its time");
+    practice.set(at("2026-11-24T12:02:00Z"));
+    assert_eq!(practice.once(&lane).await.accepted, 1);
+    assert!(relays.0.asked() <= 4, "{}", relays.0.asked());
+    // It is alone: each message asks it again in its own time.
+    let practice = Practice::new(Some(at(NOW)));
+    practice.walk(&due(10, "E", at(NOW))).await;
+    let relay = Relay::new("first", 1, Answer::Later);
+    practice.once(&Arc::new(self::lane(&[&relay]))).await;
+    assert_eq!(relay.asked(), 10);
 }
 
 /// Its pause is over: one message asks for all, and the others do not wait for its answer.

@@ -98,7 +98,10 @@ pub(super) fn before_the_dot(phase: Phase, answer: &Answer, parties: &Parties<'_
             // A server that says yes to what was not asked is out of step.
             _ => Outcome::Retry { why: said(phase, reply), after: None },
         },
-        Ok(reply) if phase == Phase::Mail && reply.code == 552 => Outcome::Rejected { reply: said(phase, reply), remember: None },
+        // Of a size, it is the message's; of a mailbox that is full, it is the sender's.
+        Ok(reply) if phase == Phase::Mail && reply.code == 552 && !reply.text.contains("5.2.2") => {
+            Outcome::Rejected { reply: said(phase, reply), remember: None }
+        }
         _ => before_a_message(phase, answer),
     }
 }
@@ -228,6 +231,7 @@ mod tests {
             (Mail, "451 later", "channel"),
             (Mail, "452 4.3.1 no room", "channel"),
             (Mail, "552 5.3.4 too large", "rejected"),
+            (Mail, "552 5.2.2 Sender mailbox full", "channel"),
             (Rcpt, "closed", "retry"),
             (Rcpt, "421 4.3.2 busy", "channel"),
             (Rcpt, "450 4.2.1 busy", "retry"),

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use punctual::contact::{Address, EmailAddress};
 use punctual::desk::Desk;
 use punctual::desk::remind::{Line, Wish, remind};
+use punctual::desk::resend;
+use punctual::entry::State;
 use punctual::session::{ParticipationId, SessionId};
 use serde_json::{Value, json};
 
@@ -40,6 +43,23 @@ impl World {
             .map(|one| Line::of(1, one))
             .map(|line| format!("{} {}", line.participation_id, line.reason.unwrap_or("goes")))
             .collect()
+    }
+}
+
+/// One person's code does not go to the mailbox of another one of that session; to their own, and to one that is nobody's, it does.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_sent_again_to_somebody_else_of_the_session() {
+    let mut two = one(START);
+    let mut other = person(12);
+    other["ParticipantEmailAddress"] = json!("P12@Example.com");
+    two[0]["Participants"].as_array_mut().unwrap().push(other);
+    let world = told(&two).await;
+    let key = world.entries().await.into_iter().find(|e| e.notice.participation.0 == 11 && e.state == State::Accepted).unwrap().notice.key;
+    for (to, refused) in [("p12@example.com", true), ("p11@example.com", false), ("mother@example.org", false)] {
+        let to = Some(Address::Email(EmailAddress::parse(to).unwrap()));
+        let wish = resend::Wish { keys: vec![key], to, who: None };
+        let answer = resend::resend(&world.desk(), &wish, world.clock_now()).await.unwrap()[0].1;
+        assert_eq!(answer == resend::Answer::Anothers, refused, "{answer:?}");
     }
 }
 
