@@ -23,7 +23,7 @@ use crate::deliver::Transport;
 use crate::dispatch::{Dispatcher, Lane, Span};
 use crate::notice::{Notice, Occasion, Reason};
 use crate::outbox::memory::MemoryOutbox;
-use crate::outbox::{Filter, Outbox, StoreError};
+use crate::outbox::{Attempts, Filter, Outbox, Queries, StoreError};
 use crate::plan::{self, Policy};
 use crate::render::Renderer;
 use crate::retry::DoubtPolicy;

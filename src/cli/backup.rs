@@ -10,7 +10,7 @@ use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, StoreUrl};
 use crate::ledger::Anchor;
-use crate::outbox::Outbox;
+use crate::outbox::Acts;
 use crate::outbox::sqlite::{Access, SqliteOutbox};
 
 #[derive(Serialize)]

@@ -10,7 +10,7 @@ use super::{Exit, address, runtime, typed};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, StoreUrl};
 use crate::daemon::open_store;
-use crate::outbox::Outbox;
+use crate::outbox::Feedback;
 use crate::outbox::sqlite::{Access, SqliteOutbox};
 use crate::suppression::{SaidBy, SuppressedAddress, Suppression, suppression_key};
 use crate::zone::rfc3339;

@@ -8,7 +8,7 @@ use std::path::Path;
 use punctual::config;
 use punctual::entry::State;
 use punctual::outbox::sqlite::{Access, SqliteOutbox, StoreKey};
-use punctual::outbox::{Filter, Outbox};
+use punctual::outbox::{Filter, Queries, Upkeep, Walks};
 use punctual::session::{Presence, SessionId, TakenFor};
 use punctual::source::{ambiguity, json, kept, meaning};
 use punctual::walk;

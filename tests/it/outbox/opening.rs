@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
-use punctual::outbox::{Filter, Outbox};
+use punctual::outbox::{Acts, Attempts, Filter, Queries, Upkeep, Walks};
 use rusqlite::Connection;
 
 use super::fixture::{minute, notice, walk, walked};

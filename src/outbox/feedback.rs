@@ -1,0 +1,61 @@
+//! What comes back, and who gets no messages.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::Result;
+use crate::contact::{Address, PhoneNumber};
+use crate::feedback::reply::{Taken, Told, Waiting, Written};
+use crate::notice::NoticeKey;
+use crate::receipt::{Receipt, Received, Undelivered};
+use crate::suppression::{SuppressedAddress, Suppression};
+
+/// What comes back, and who gets no messages.
+#[async_trait]
+pub trait Feedback: Send + Sync {
+    /// Addresses that get no messages, as [`suppression_key`]s.
+    async fn suppressions(&self) -> Result<HashMap<String, Suppression>>;
+
+    /// The suppression list, the newest first.
+    async fn suppressed(&self) -> Result<Vec<SuppressedAddress>>;
+
+    /// A person puts an address on the list. `false`: it is there already. (An opt-out is never weakened to a bounce.)
+    async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression) -> Result<bool>;
+
+    /// A person takes an address off the list, by its [`suppression_key`]. `false`: it was not there.
+    async fn unsuppress(&self, now: DateTime<Utc>, key: &str) -> Result<bool>;
+
+    /// Takes a receipt: beside the delivery that it speaks of, into the ledger, and onto the suppression list if it says so. A notice in doubt is
+    /// accepted by it, whatever the receipt says: the provider has it. The same receipt again, and one that goes back, change nothing.
+    async fn receive(&self, now: DateTime<Utc>, receipt: Receipt) -> Result<Received>;
+
+    /// Keys of all notices that were due in this span, the latest first: our own references are computed from them, and so found again.
+    async fn due_between(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<NoticeKey>>;
+
+    /// What did not arrive, of sessions that start after `now`, and was not mended since: by start. Mended: a later message of the same
+    /// participant arrived, or one to another address was accepted.
+    async fn undelivered(&self, now: DateTime<Utc>) -> Result<Vec<Undelivered>>;
+
+    /// Takes a reply: what it changes, and its answer, if there was none of its kind to that number lately. `false`: it was taken before.
+    async fn reply(&self, now: DateTime<Utc>, taken: Taken) -> Result<bool>;
+
+    /// The sessions that this number was told of: the coming ones, and those of the last day that it got a text about lately.
+    async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<Told>>;
+
+    /// What people wrote and somebody at the practice should read, the oldest first, `limit` at most; not what was marked as read.
+    async fn unread(&self, limit: usize) -> Result<Vec<Written>>;
+
+    /// Somebody at the practice read it; the ledger names who. `false`: it was read before, or is not there.
+    async fn mark_read(&self, who: Option<&str>, key: NoticeKey, now: DateTime<Utc>) -> Result<bool>;
+
+    /// Answers that wait, the oldest first.
+    async fn waiting_answers(&self) -> Result<Vec<Waiting>>;
+
+    /// An answer is about to leave: it is never tried again. `false`: it waits no more, send nothing.
+    async fn begin_answer(&self, key: NoticeKey) -> Result<bool>;
+
+    /// What became of an answer: `accepted`, or why not.
+    async fn end_answer(&self, now: DateTime<Utc>, key: NoticeKey, outcome: &str) -> Result<()>;
+}

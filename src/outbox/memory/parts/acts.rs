@@ -1,0 +1,40 @@
+//! What people do.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::super::MemoryOutbox;
+use crate::contact::Address;
+use crate::known::resend::Resent;
+use crate::ledger::LedgerRow;
+use crate::notice::{Notice, NoticeKey};
+use crate::outbox::words::by;
+use crate::outbox::{Act, Acts, Result};
+use crate::session::{ParticipationId, SessionId};
+
+#[async_trait]
+impl Acts for MemoryOutbox {
+    async fn ask(&self, now: DateTime<Utc>, source: &str, notice: Notice, detail: &str) -> Result<bool> {
+        Ok(self.tables().ask(now, source, notice, detail))
+    }
+
+    async fn act_by(&self, who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize> {
+        let mut tables = self.tables();
+        Ok(keys.iter().filter(|key| tables.act(**key, (act, who.map(by)), now)).count())
+    }
+
+    async fn resend(&self, who: Option<&str>, keys: &[NoticeKey], to: Option<&Address>, now: DateTime<Utc>) -> Result<Vec<Resent>> {
+        let mut tables = self.tables();
+        Ok(keys.iter().map(|key| tables.resend(who, *key, to, now)).collect())
+    }
+
+    async fn note(&self, at: DateTime<Utc>, event: &str, detail: &str) -> Result<()> {
+        self.tables().append(LedgerRow::note(at, event, detail));
+        Ok(())
+    }
+
+    async fn witness(&self, at: DateTime<Utc>, event: &str, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Result<()> {
+        self.tables().append(LedgerRow::witness(at, event, detail, about));
+        Ok(())
+    }
+}

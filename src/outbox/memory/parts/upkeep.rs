@@ -1,0 +1,67 @@
+//! The store itself.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::super::MemoryOutbox;
+use crate::ledger::{Anchor, LedgerRow, Verified, Walker};
+use crate::outbox::{Alert, Purged, Result, Retention, StaffLetter, Upkeep};
+
+#[async_trait]
+impl Upkeep for MemoryOutbox {
+    async fn reference_key(&self) -> Result<[u8; 32]> {
+        Ok(self.reference_key)
+    }
+
+    async fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Result<Vec<StaffLetter>> {
+        Ok(self.tables().letters.values().filter(|l| l.scheduled_at == scheduled_at).cloned().collect())
+    }
+
+    async fn alerts(&self) -> Result<Vec<Alert>> {
+        Ok(self.tables().alerts.values().cloned().collect())
+    }
+
+    async fn begin_alert(&self, alert: Alert) -> Result<()> {
+        let mut tables = self.tables();
+        if !tables.alerts.contains_key(&alert.key) {
+            tables.append(LedgerRow::note(alert.since, "alert", &alert.key));
+            tables.alerts.insert(alert.key.clone(), alert);
+        }
+        Ok(())
+    }
+
+    async fn end_alert(&self, key: &str, now: DateTime<Utc>) -> Result<()> {
+        let mut tables = self.tables();
+        if tables.alerts.remove(key).is_some() {
+            tables.append(LedgerRow::note(now, "alert_over", key));
+        }
+        Ok(())
+    }
+
+    async fn put_staff_letter(&self, letter: StaffLetter) -> Result<bool> {
+        let mut tables = self.tables();
+        let key = (letter.scheduled_at, letter.recipient.clone());
+        let may = letter.state.may_follow(tables.letters.get(&key).map(|before| before.state));
+        if may {
+            tables.append(LedgerRow::note(letter.changed_at, "staff_letter", &letter.in_words()));
+            tables.letters.insert(key, letter);
+        }
+        Ok(may)
+    }
+
+    async fn verify_ledger(&self, anchor: Option<Anchor>) -> Result<Verified> {
+        let tables = self.tables();
+        let mut walker = Walker::new(tables.checkpoint, anchor);
+        tables.ledger.iter().for_each(|row| walker.step(row));
+        Ok(walker.end(tables.head.seq))
+    }
+
+    async fn purge(&self, now: DateTime<Utc>, retention: Retention) -> Result<Purged> {
+        let mut tables = self.tables();
+        let purged = tables.purge(now, retention);
+        if !purged.is_empty() {
+            tables.append(LedgerRow::note(now, "purged", &purged.in_words()));
+        }
+        Ok(purged)
+    }
+}

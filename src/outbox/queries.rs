@@ -1,0 +1,113 @@
+//! What people ask of the store.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Result;
+use crate::entry::{Delivery, Entry, State};
+use crate::ledger::LedgerRow;
+use crate::notice::{NoticeKey, Occasion, Omission, Reason};
+use crate::session::{Fault, ParticipationId, SessionId};
+
+/// Which notices a command means.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Of this session.
+    pub session: Option<SessionId>,
+    /// Of this participation.
+    pub participation: Option<ParticipationId>,
+    /// In one of these states; empty: all.
+    pub states: Vec<State>,
+    /// Of this occasion.
+    pub occasion: Option<Occasion>,
+    /// These keys; empty: all.
+    pub keys: Vec<NoticeKey>,
+    /// Only what stands behind this one in due order: its due time and key. (Notices; omissions do not look at it.)
+    pub after: Option<(DateTime<Utc>, NoticeKey)>,
+    /// At most this many; `None`: all.
+    pub limit: Option<usize>,
+}
+
+/// A source, as the store last heard of it.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct SourceStatus {
+    /// Its name.
+    pub name: String,
+    /// When the last snapshot was applied.
+    pub last_snapshot_at: Option<DateTime<Utc>>,
+    /// Sessions held.
+    pub sessions: u64,
+}
+
+/// Counts and times for `status`.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// Notices by state.
+    pub by_state: HashMap<State, u64>,
+    /// Omissions by reason.
+    pub by_reason: HashMap<Reason, u64>,
+    /// When the next notice is due.
+    pub next_due: Option<DateTime<Utc>>,
+    /// Each source.
+    pub sources: Vec<SourceStatus>,
+    /// Quarantined records of the last snapshots.
+    pub faults: Vec<(String, Fault)>,
+    /// Suppressed addresses.
+    pub suppressed: u64,
+}
+
+/// What people ask of the store.
+#[async_trait]
+pub trait Queries: Send + Sync {
+    /// Notices, in due order; those due at once in the order in which they were added.
+    async fn list(&self, filter: &Filter) -> Result<Vec<Entry>>;
+
+    /// The attempts of one notice, and the frozen content if it is still kept.
+    async fn deliveries(&self, key: NoticeKey) -> Result<(Vec<Delivery>, Option<Vec<u8>>)>;
+
+    /// Counts and times.
+    async fn status(&self) -> Result<Status>;
+
+    /// Omissions of the last plan, with their source, in due order.
+    async fn omissions(&self, filter: &Filter) -> Result<Vec<Omission>>;
+
+    /// The ledger's rows after this number, oldest first, of one session or of all, `limit` at most.
+    async fn ledger(&self, session: Option<SessionId>, after: i64, limit: usize) -> Result<Vec<LedgerRow>>;
+
+    /// How many notices are tried by themselves before that time.
+    async fn due_before(&self, until: DateTime<Utc>) -> Result<u64> {
+        let waiting = Filter { states: vec![State::Waiting, State::Unknown], ..Filter::default() };
+        Ok(self.list(&waiting).await?.iter().filter(|e| e.next_attempt_at.is_some_and(|at| at < until)).count() as u64)
+    }
+
+    /// How many notices fell or fall due between each of these times and the next one, by their state.
+    async fn count_between(&self, edges: &[DateTime<Utc>]) -> Result<Vec<HashMap<State, u64>>> {
+        let all = self.list(&Filter::default()).await?;
+        let between = |pair: &[DateTime<Utc>]| {
+            let mut counts = HashMap::new();
+            for entry in all.iter().filter(|e| (pair[0]..pair[1]).contains(&e.notice.due_at)) {
+                *counts.entry(entry.state).or_default() += 1;
+            }
+            counts
+        };
+        Ok(edges.windows(2).map(between).collect())
+    }
+
+    /// How many notices are in that state.
+    async fn count(&self, state: State) -> Result<u64> {
+        Ok(self.list(&Filter { states: vec![state], ..Filter::default() }).await?.len() as u64)
+    }
+
+    /// How many notices are held, for each reason.
+    async fn held_by_reason(&self) -> Result<Vec<(Reason, u64)>> {
+        let mut counts = std::collections::BTreeMap::new();
+        for entry in self.list(&Filter { states: vec![State::Held], ..Filter::default() }).await? {
+            *counts.entry(entry.reason.unwrap_or(Reason::Operator)).or_default() += 1;
+        }
+        Ok(counts.into_iter().collect())
+    }
+}

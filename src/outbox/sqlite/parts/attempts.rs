@@ -1,0 +1,78 @@
+//! Attempts: due, claimed, begun, in doubt, settled.
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::super::frozen::Packed;
+use super::super::{SqliteOutbox, attempt, query, refused, upkeep};
+use crate::contact::Channel;
+use crate::entry::Entry;
+use crate::notice::NoticeKey;
+use crate::outbox::transition::checked;
+use crate::outbox::{Attempts, Begin, Claim, ClaimRequest, Lately, Lease, Recovered, Result, Settlement};
+
+#[async_trait]
+impl Attempts for SqliteOutbox {
+    async fn next_due(&self, channel: Channel) -> Result<Option<DateTime<Utc>>> {
+        self.readers.read("next_due", move |c| query::next_due(c, channel)).await
+    }
+
+    async fn most_urgent(&self, channel: Channel, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+        self.readers.read("most_urgent", move |c| query::most_urgent(c, channel, now)).await
+    }
+
+    async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claim>> {
+        self.writer.write("claim", move |c| attempt::claim(c, &request)).await
+    }
+
+    async fn begin(&self, attempts: Vec<Begin>) -> Result<Vec<bool>> {
+        // Packed here: the writer has enough to do.
+        let packed: Vec<Packed> = attempts.iter().map(|a| Packed::of(&a.bytes)).collect();
+        self.writer.write("begin", move |c| attempts.iter().zip(&packed).map(|(a, p)| attempt::begin(c, a, p)).collect()).await
+    }
+
+    async fn doubt(&self, lease: Lease, revision: i64, margin: TimeDelta) -> Result<bool> {
+        self.writer.write("doubt", move |c| attempt::doubt(c, lease, revision, margin)).await
+    }
+
+    async fn take(&self, attempt: Begin, margin: TimeDelta) -> Result<bool> {
+        let packed = Packed::of(&attempt.bytes);
+        self.writer.write("take", move |c| attempt::take(c, &attempt, &packed, margin)).await
+    }
+
+    async fn goes_over(&self, lease: Lease, transport: &str) -> Result<bool> {
+        let transport = transport.to_owned();
+        self.writer.write("goes_over", move |c| attempt::goes_over(c, lease, &transport)).await
+    }
+
+    async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>> {
+        checked("settle", ends.iter().map(|(_, end)| end.check()))?;
+        self.writer.write("settle", move |c| ends.iter().map(|(lease, end)| attempt::settle(c, *lease, end, at)).collect()).await
+    }
+
+    async fn settled_lately(&self, channel: Channel, rows: usize) -> Result<Vec<Lately>> {
+        self.readers.read("settled_lately", move |c| refused::settled_lately(c, channel, rows)).await
+    }
+
+    async fn take_back(&self, rejected: &[(NoticeKey, Option<DateTime<Utc>>)], now: DateTime<Utc>) -> Result<usize> {
+        let rejected = rejected.to_vec();
+        self.writer.write("take_back", move |c| refused::take_back(c, &rejected, now)).await
+    }
+
+    async fn recover(&self, owner: &str, now: DateTime<Utc>, everything: bool) -> Result<Recovered> {
+        let owner = owner.to_owned();
+        self.writer.write("recover", move |c| upkeep::recover(c, &owner, now, everything)).await
+    }
+
+    async fn lapse(&self, now: DateTime<Utc>) -> Result<Vec<Entry>> {
+        self.writer.write("lapse", move |c| attempt::lapse(c, now)).await
+    }
+
+    async fn lapsed(&self, since: DateTime<Utc>) -> Result<Vec<Entry>> {
+        self.readers.read("lapsed", move |c| query::lapsed(c, since)).await
+    }
+
+    async fn resolve_doubt(&self, now: DateTime<Utc>, resends: Vec<(NoticeKey, Option<DateTime<Utc>>)>) -> Result<()> {
+        self.writer.write("resolve_doubt", move |c| upkeep::resolve_doubt(c, now, &resends)).await
+    }
+}

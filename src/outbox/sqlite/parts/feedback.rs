@@ -1,0 +1,78 @@
+//! What comes back, and who gets no messages.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::super::{SqliteOutbox, query, receipt, reply, suppression};
+use crate::contact::{Address, PhoneNumber};
+use crate::feedback::reply::{Taken, Told, Waiting, Written};
+use crate::notice::NoticeKey;
+use crate::outbox::{Feedback, Result};
+use crate::receipt::{Receipt, Received, Undelivered};
+use crate::suppression::{SaidBy, SuppressedAddress, Suppression};
+
+#[async_trait]
+impl Feedback for SqliteOutbox {
+    async fn suppressions(&self) -> Result<HashMap<String, Suppression>> {
+        self.readers.read("suppressions", query::suppressions).await
+    }
+
+    async fn suppressed(&self) -> Result<Vec<SuppressedAddress>> {
+        self.readers.read("suppressed", suppression::list).await
+    }
+
+    async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression) -> Result<bool> {
+        let address = address.clone();
+        self.writer.write("suppress", move |c| suppression::suppress(c, now, &address, kind, SaidBy::Person)).await
+    }
+
+    async fn unsuppress(&self, now: DateTime<Utc>, key: &str) -> Result<bool> {
+        let key = key.to_owned();
+        self.writer.write("unsuppress", move |c| suppression::unsuppress(c, now, &key)).await
+    }
+
+    async fn receive(&self, now: DateTime<Utc>, receipt: Receipt) -> Result<Received> {
+        self.writer.write("receive", move |c| receipt::receive(c, now, &receipt)).await
+    }
+
+    async fn due_between(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<NoticeKey>> {
+        self.readers.read("due_between", move |c| receipt::due_between(c, from, until)).await
+    }
+
+    async fn undelivered(&self, now: DateTime<Utc>) -> Result<Vec<Undelivered>> {
+        self.readers.read("undelivered", move |c| receipt::undelivered(c, now)).await
+    }
+
+    async fn reply(&self, now: DateTime<Utc>, taken: Taken) -> Result<bool> {
+        self.writer.write("reply", move |c| reply::take(c, now, &taken)).await
+    }
+
+    async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<Told>> {
+        let number = number.clone();
+        self.readers.read("open_sessions", move |c| reply::open_sessions(c, number.expose(), now)).await
+    }
+
+    async fn waiting_answers(&self) -> Result<Vec<Waiting>> {
+        self.readers.read("waiting_answers", reply::waiting).await
+    }
+
+    async fn unread(&self, limit: usize) -> Result<Vec<Written>> {
+        self.readers.read("unread", move |c| reply::unread(c, limit)).await
+    }
+
+    async fn mark_read(&self, who: Option<&str>, key: NoticeKey, now: DateTime<Utc>) -> Result<bool> {
+        let who = who.map(str::to_owned);
+        self.writer.write("mark_read", move |c| reply::mark_read(c, now, who.as_deref(), key)).await
+    }
+
+    async fn begin_answer(&self, key: NoticeKey) -> Result<bool> {
+        self.writer.write("begin_answer", move |c| reply::begin(c, key)).await
+    }
+
+    async fn end_answer(&self, now: DateTime<Utc>, key: NoticeKey, outcome: &str) -> Result<()> {
+        let outcome = outcome.to_owned();
+        self.writer.write("end_answer", move |c| reply::end(c, now, key, &outcome)).await
+    }
+}

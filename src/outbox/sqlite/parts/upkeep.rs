@@ -1,0 +1,99 @@
+//! The store itself.
+
+use std::sync::{Arc, PoisonError};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::super::restore::{self, Origin};
+use super::super::{SqliteOutbox, alert, history, letter, mark, query, retention};
+use crate::ledger::{Anchor, Verified};
+use crate::outbox::{Acts, Alert, Purged, Restored, Result, Retention, StaffLetter, StoreError, Upkeep};
+
+#[async_trait]
+impl Upkeep for SqliteOutbox {
+    async fn reference_key(&self) -> Result<[u8; 32]> {
+        self.readers.read("reference_key", query::reference_key).await
+    }
+
+    async fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Result<Vec<StaffLetter>> {
+        self.readers.read("staff_letters", move |c| letter::list(c, scheduled_at)).await
+    }
+
+    async fn put_staff_letter(&self, letter: StaffLetter) -> Result<bool> {
+        self.writer.write("put_staff_letter", move |c| letter::put(c, &letter)).await
+    }
+
+    async fn alerts(&self) -> Result<Vec<Alert>> {
+        self.readers.read("alerts", alert::list).await
+    }
+
+    async fn begin_alert(&self, alert: Alert) -> Result<()> {
+        self.writer.write("begin_alert", move |c| alert::begin(c, &alert)).await
+    }
+
+    async fn end_alert(&self, key: &str, now: DateTime<Utc>) -> Result<()> {
+        let key = key.to_owned();
+        self.writer.write("end_alert", move |c| alert::end(c, &key, now)).await
+    }
+
+    async fn verify_ledger(&self, anchor: Option<Anchor>) -> Result<Verified> {
+        // What a command adds while this runs is seen by neither: the mark is read first.
+        let noted = anchor.is_none().then(|| mark::read(&self.path).ok().flatten()).flatten();
+        self.readers
+            .read("verify_ledger", move |c| {
+                let own = noted.filter(|mark| restore::current(c).is_ok_and(|current| mark.is_of(&current)));
+                history::verify(c, anchor.or_else(|| own.and_then(|mark| mark.head())))
+            })
+            .await
+    }
+
+    async fn hold_restored(&self, sources: &[String], now: DateTime<Utc>) -> Result<Option<Restored>> {
+        let origin = *self.origin.lock().unwrap_or_else(PoisonError::into_inner);
+        let Origin::Copy(since) = origin else { return Ok(None) };
+        let sources = sources.to_vec();
+        let restored = self.writer.write("hold_restored", move |c| restore::hold(c, since, &sources, now)).await?;
+        *self.origin.lock().unwrap_or_else(PoisonError::into_inner) = Origin::Own;
+        self.mark().await?;
+        Ok(Some(restored))
+    }
+
+    async fn mark(&self) -> Result<Option<Anchor>> {
+        if *self.origin.lock().unwrap_or_else(PoisonError::into_inner) != Origin::Own {
+            return Ok(None);
+        }
+        let (path, last) = (self.path.clone(), Arc::clone(&self.mark));
+        let marked = self.readers.read("mark", move |c| {
+            let mark = restore::current(c)?;
+            let head = mark.head();
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            if last.as_ref() == Some(&mark) {
+                return Ok(Ok(head));
+            }
+            Ok(mark::write(&path, &mark).map(|()| *last = Some(mark)).map(|()| head))
+        });
+        marked.await?.map_err(|cause| StoreError { action: "mark".to_owned(), cause })
+    }
+
+    async fn probe(&self) -> Result<()> {
+        self.writer.write("probe", |_| Ok(())).await?;
+        self.readers.read("probe", query::reference_key).await.map(|_| ())
+    }
+
+    async fn purge(&self, now: DateTime<Utc>, retention: Retention) -> Result<Purged> {
+        let mut total = Purged::default();
+        self.writer.write("purge", move |c| history::close_until(c, retention.history_before, now)).await?;
+        loop {
+            let (purged, more) = self.writer.write("purge", move |c| retention::batch(c, retention)).await?;
+            total += purged;
+            if purged.is_empty() && !more {
+                break;
+            }
+        }
+        if !total.is_empty() {
+            self.note(now, "purged", &total.in_words()).await?;
+        }
+        self.forget().await?;
+        Ok(total)
+    }
+}

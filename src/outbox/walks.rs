@@ -1,0 +1,218 @@
+//! What a walk reads of the store, and what it writes.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::Result;
+use crate::entry::Change;
+use crate::guard::{GuardChange, GuardRow, GuardSet, Verdict};
+use crate::known::{Known, KnownMap};
+use crate::notice::Omission;
+use crate::session::stored::{Also, Departed, StoredSession, Touch};
+use crate::session::{Fault, ParticipationId, Presence, SessionId, SourceRecord};
+
+/// What one walk of a source changes. Applied whole or not at all.
+#[derive(Debug, Clone, Default)]
+pub struct Walk {
+    /// The source's name in the configuration.
+    pub source: String,
+    /// When the snapshot was taken.
+    pub at: DateTime<Utc>,
+    /// `false`: there was none. Sessions are planned again as they were last said; the time of the last snapshot, its policy, its faults and what
+    /// waits for an operator stay as they are.
+    pub heard: bool,
+    /// The snapshot says all that the source lists.
+    pub whole: bool,
+    /// Digest of the policy and the zone data that these decisions were made with.
+    pub policy_digest: String,
+    /// The sessions that are new, changed or planned again. Others stay as they are.
+    pub sessions: Vec<WalkedSession>,
+    /// All faults of this snapshot; they replace the ones of the last.
+    pub faults: Vec<Fault>,
+    /// What changes of what waits for an operator.
+    pub guard: GuardChange,
+    /// The first fill is over with it: who comes later is new.
+    pub filled: bool,
+    /// Sessions that were at fault in the first fill, and still are: whoever is in them was there; replaces the last ones.
+    pub adopting: Vec<SessionId>,
+    /// What the source says of sessions that stand under another one; replaces what it said before. `None`: nothing new.
+    pub also: Option<Vec<Also>>,
+}
+
+/// A source that was ever walked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceRow {
+    /// Its name.
+    pub name: String,
+    /// It is not in the configuration any more.
+    pub gone: bool,
+    /// When it last said all that it lists; `None`: not known.
+    pub whole_at: Option<DateTime<Utc>>,
+}
+
+/// What the store holds of a source, for the next walk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// See [`Walk::policy_digest`].
+    pub policy_digest: String,
+    /// When the last snapshot was applied.
+    pub last_snapshot_at: DateTime<Utc>,
+    /// What waits for an operator, and what was decided.
+    pub guard: GuardSet,
+    /// See [`Walk::filled`].
+    pub filled: bool,
+    /// See [`Walk::adopting`].
+    pub adopting: Vec<SessionId>,
+    /// Each session, as the last walk left it.
+    pub sessions: HashMap<SessionId, SeenSession>,
+}
+
+/// A session, as the last walk left it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenSession {
+    /// See [`WalkedSession::digest`].
+    pub digest: String,
+    /// Whether the source still lists it.
+    pub presence: Presence,
+    /// The next walk plans it again, whatever the source says of it.
+    pub replan: bool,
+    /// Its start.
+    pub start: DateTime<Utc>,
+}
+
+/// How a walk left a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rest {
+    /// See [`Walk::policy_digest`].
+    pub policy_digest: String,
+    /// When the last snapshot was applied.
+    pub last_snapshot_at: DateTime<Utc>,
+    /// The next walk has work, whatever the source says: something is absent, to be planned again, decided by an operator, or found again after a
+    /// restore.
+    pub unsettled: bool,
+}
+
+/// One session of a [`Walk`].
+#[derive(Clone)]
+pub struct WalkedSession {
+    /// SessionId.
+    pub id: SessionId,
+    /// The source that it stands under; `None`: the walk's own.
+    pub of: Option<String>,
+    /// The source that it stood under until now: it moves with its history. `None`: it moves not.
+    pub from: Option<String>,
+    /// Digest of the record and of what other records say about it (ambiguity). A new value raises the session's revision, and so does another
+    /// presence, of itself or of somebody in it.
+    pub digest: String,
+    /// Whether the source still lists it.
+    pub presence: Presence,
+    /// The next walk plans it again, whatever the source says: something of it is in flight, or somebody's absence is not sure yet.
+    pub replan: bool,
+    /// What the plan was made upon. If the store has another one by then, the session is not applied, and is named in [`Applied::touched`].
+    /// `None`: nothing was there, and nothing is compared.
+    pub was: Option<Touch>,
+    /// The record as the source said it, and what is said beside it.
+    pub record: SourceRecord,
+    /// Whom the source lists no more in it; replaces the last ones.
+    pub departed: Vec<Departed>,
+    /// Participations that are ambiguous, with the reason.
+    pub ambiguous: Vec<(ParticipationId, String)>,
+    /// The start, for retention.
+    pub start: DateTime<Utc>,
+    /// To store for each participant. `notices` is not read.
+    pub known: Vec<(ParticipationId, Known)>,
+    /// Something of it was noted by a clock that was ahead: it has happened by now, and is noted so.
+    pub ahead: bool,
+    /// What changes in the outbox.
+    pub changes: Vec<Change>,
+    /// What is not sent and why; replaces the session's last ones.
+    pub omissions: Vec<Omission>,
+}
+
+/// What a walk did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Notices added.
+    pub added: usize,
+    /// Notices moved or released.
+    pub moved: usize,
+    /// Notices held, cancelled, superseded, lapsed or suppressed.
+    pub ended: usize,
+    /// Sessions that were touched since they were read: they are as they were, and are to be planned again.
+    pub touched: Vec<SessionId>,
+}
+
+/// What a walk reads of the store, and what it writes.
+#[async_trait]
+pub trait Walks: Send + Sync {
+    /// What the last walk of this source left. `None`: never filled (first start).
+    async fn seen(&self, source: &str) -> Result<Option<Seen>> {
+        self.seen_from(source, DateTime::UNIX_EPOCH).await
+    }
+
+    /// The same, of the sessions that start at that time or later: what is over need not be read.
+    async fn seen_from(&self, source: &str, from: DateTime<Utc>) -> Result<Option<Seen>>;
+
+    /// Of these sessions alone, whenever they start.
+    async fn seen_among(&self, source: &str, ids: &[SessionId]) -> Result<HashMap<SessionId, SeenSession>>;
+
+    /// The sources that were ever walked, by name.
+    async fn sources(&self) -> Result<Vec<SourceRow>>;
+
+    /// These are the sources from now on: what waits of others is held, `source_gone`; what comes back is planned again. Returns how many notices
+    /// are held by that.
+    async fn configure(&self, names: &[String], now: DateTime<Utc>) -> Result<usize>;
+
+    /// A source has another name from now on: all that was of it is of that. `false`: there is none of the old name, or one of the new already.
+    async fn rename_source(&self, from: &str, to: &str, now: DateTime<Utc>) -> Result<bool>;
+
+    /// What sources say of sessions that stand under another one, with their names.
+    async fn also(&self) -> Result<Vec<(String, Also)>>;
+
+    /// Sessions held of this source, of the last good snapshot: these, or all, by id. Those whose record was purged are over, and are not
+    /// named.
+    async fn sessions(&self, source: &str, ids: Option<&[SessionId]>) -> Result<Vec<StoredSession>>;
+
+    /// Source and id of the sessions that start in that time (the end excluded), in the order of their starts. Those whose record was purged
+    /// are not named.
+    async fn starting(&self, from: DateTime<Utc>, until: DateTime<Utc>, limit: usize) -> Result<Vec<(String, SessionId)>>;
+
+    /// What waits for an operator, by source, session and kind.
+    async fn guards(&self) -> Result<Vec<GuardRow>>;
+
+    /// An operator lets pass what waits now (of one source, or of all): the next walk applies it. Returns how many sessions that are.
+    async fn accept_guard(&self, source: Option<&str>, now: DateTime<Utc>) -> Result<usize> {
+        self.decide_guard(Verdict::Accept, None, source, now).await
+    }
+
+    /// An operator decides about what waits now, and the ledger names who did it. Returns about how many sessions; what cannot be decided so
+    /// ([`Verdict`]) waits on.
+    async fn decide_guard(&self, verdict: Verdict, who: Option<&str>, source: Option<&str>, now: DateTime<Utc>) -> Result<usize>;
+
+    /// How many people future sessions of this source have: what the guard's share is reckoned from.
+    async fn people(&self, source: &str, now: DateTime<Utc>) -> Result<usize>;
+
+    /// How the last walk of this source left it: whether one that says nothing new could change anything. `since`: sessions that started before
+    /// that are over. `None`: never filled.
+    async fn rest(&self, source: &str, now: DateTime<Utc>, since: DateTime<Utc>) -> Result<Option<Rest>>;
+
+    /// The source said what it said before: that is as good as a walk of it.
+    async fn heard(&self, source: &str, at: DateTime<Utc>) -> Result<()>;
+
+    /// What is known of the participants of these sessions, removed ones included.
+    async fn known(&self, source: &str, sessions: &[SessionId]) -> Result<KnownMap>;
+
+    /// Applies a walk, whole or not at all, but for sessions that were touched since they were read: those stay as they are, wait to be planned
+    /// again, and are named. A change that would change nothing is not counted, and leaves no trace.
+    async fn apply(&self, walk: Walk) -> Result<Applied>;
+
+    /// The next walk of each source plans all of its sessions again, whatever the source says: what was decided by a clock that was wrong.
+    async fn plan_anew(&self) -> Result<()>;
+
+    /// A walk of this source may find again what was told before a restore.
+    async fn finds_again(&self, _source: &str, _now: DateTime<Utc>) -> Result<bool> {
+        Ok(false)
+    }
+}
