@@ -17,7 +17,7 @@ use punctual::guard::GuardChange;
 use punctual::known::Known;
 use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
 use punctual::outbox::sqlite::{Access, SqliteOutbox, StoreKey};
-use punctual::outbox::{Begin, Claim, ClaimRequest, Filter, Lease, Outbox, Settlement, Walk, WalkedSession};
+use punctual::outbox::{Attempts, Begin, Claim, ClaimRequest, Filter, Lease, Queries, Settlement, Walk, WalkedSession, Walks};
 use punctual::session::{ParticipationId, Role, SessionId};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;

@@ -11,6 +11,7 @@
 mod acts;
 mod alert;
 mod attempts;
+mod checks;
 mod feedback;
 mod letter;
 pub mod memory;

@@ -86,7 +86,7 @@ pub struct Settings {
     pub default_duration: chrono::TimeDelta,
     /// Where bounces go; `None`: to `from`.
     pub return_path: Option<EmailAddress>,
-    /// See `Outbox::reference_key`.
+    /// See `Upkeep::reference_key`.
     pub reference_key: [u8; 32],
     /// Signs each e-mail; `None`: nobody does, or the relay does.
     pub dkim: Option<Arc<dkim::Dkim>>,

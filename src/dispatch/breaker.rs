@@ -8,7 +8,7 @@
 //! exist, one right after the other, wait until the relay has taken anybody else's message. From then on it is *proven*: a relay that accepts
 //! others means these two, and is believed when it says so again. Whoever is accepted is proven no more.
 //!
-//! It is the history of one relay, in order, folded. After a restart it is made anew out of the store's (`Outbox::settled_lately`), so `run --once`
+//! It is the history of one relay, in order, folded. After a restart it is made anew out of the store's (`Attempts::settled_lately`), so `run --once`
 //! from a timer sees what the runs before it saw.
 
 use std::collections::{HashSet, VecDeque};

@@ -165,7 +165,7 @@ pub trait Attempts: Send + Sync {
     /// An attempt passes its point of no return. `false`: the claim or the revision holds no more, or less than `margin` is left of the lease: send nothing.
     async fn doubt(&self, lease: Lease, revision: i64, margin: TimeDelta) -> Result<bool>;
 
-    /// An attempt begins and passes its point of no return in one durable step: [`Outbox::begin`] and [`Outbox::doubt`] at once. `false` changes nothing.
+    /// An attempt begins and passes its point of no return in one durable step: [`Attempts::begin`] and [`Attempts::doubt`] at once. `false` changes nothing.
     async fn take(&self, attempt: Begin, margin: TimeDelta) -> Result<bool>;
 
     /// An attempt that has begun goes over another transport than it was begun for: its delivery names that one, of which nothing was sent yet. Also

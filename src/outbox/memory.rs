@@ -8,12 +8,15 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use chrono::{DateTime, Utc};
 use tables::Tables;
 
-
+mod attempt;
 mod guard;
+mod known;
 mod parts;
+mod query;
 mod receipt;
 mod refused;
 mod reply;
+mod retention;
 mod sources;
 mod tables;
 

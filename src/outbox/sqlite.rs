@@ -38,6 +38,7 @@ mod figures;
 mod frozen;
 mod guard;
 mod history;
+mod known;
 mod letter;
 mod mark;
 mod marks;

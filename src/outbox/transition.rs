@@ -8,12 +8,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Act, Lease, Purged, Settlement, StoreError, WalkedSession};
+use super::checks::check_end;
+use super::{Act, Lease, Purged, Settlement};
 use crate::entry::{Change, Entry, Phase, State};
 use crate::known::KnownNotice;
 use crate::ledger::LedgerRow;
 use crate::notice::{Notice, Reason};
-use crate::session::ParticipationId;
 use crate::suppression::Suppression;
 
 /// Why a refusal is taken back, in the ledger.
@@ -448,44 +448,11 @@ impl Settlement {
     }
 }
 
-impl WalkedSession {
-    /// Its changes can be applied: an end is one, and a new notice is of this session and of somebody who is known. `known` says whom the
-    /// store knows besides those that the walk names.
-    pub(crate) fn check<E>(&self, mut known: impl FnMut(ParticipationId) -> Result<bool, E>) -> Result<Result<(), String>, E> {
-        for change in &self.changes {
-            let refusal = match change {
-                Change::End { state, .. } => check_end(*state).err(),
-                Change::Add(n) if n.session != self.id => Some(format!("notice {} is of session {}, not of {}", n.key, n.session, self.id)),
-                Change::Add(n) if self.known.iter().any(|(id, _)| *id == n.participation) || known(n.participation)? => None,
-                Change::Add(n) => Some(format!("notice {} is of participation {}, which is not known", n.key, n.participation)),
-                Change::Move { .. } => None,
-            };
-            if let Some(refusal) = refusal {
-                return Ok(Err(refusal));
-            }
-        }
-        Ok(Ok(()))
-    }
-}
-
 impl std::ops::AddAssign for Purged {
     fn add_assign(&mut self, other: Self) {
         self.contents += other.contents;
         self.records += other.records;
         self.notices += other.notices;
         self.ledger_rows += other.ledger_rows;
-    }
-}
-
-/// Refuses what a caller may not ask, before anything is written.
-pub(crate) fn checked(action: &str, checks: impl IntoIterator<Item = Result<(), String>>) -> super::Result<()> {
-    let all: Result<(), String> = checks.into_iter().collect();
-    all.map_err(|cause| StoreError { action: action.to_owned(), cause })
-}
-
-fn check_end(state: State) -> Result<(), String> {
-    match state {
-        State::Held | State::Cancelled | State::Superseded | State::Lapsed | State::Suppressed => Ok(()),
-        _ => Err(format!("state {state} is no end; expected held, cancelled, superseded, lapsed or suppressed")),
     }
 }

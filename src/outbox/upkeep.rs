@@ -65,12 +65,12 @@ pub trait Upkeep: Send + Sync {
     async fn verify_ledger(&self, anchor: Option<Anchor>) -> Result<Verified>;
 
     /// If the store is an older copy of the one that ran last: holds what that one may have sent, and notes that the first walks of these
-    /// sources find it again. `None`: it is not. Called at a start, after [`Outbox::recover`]. (A store that outlives no process has no copies.)
+    /// sources find it again. `None`: it is not. Called at a start, after [`super::Attempts::recover`]. (A store that outlives no process has no copies.)
     async fn hold_restored(&self, _sources: &[String], _now: DateTime<Utc>) -> Result<Option<Restored>> {
         Ok(None)
     }
 
-    /// Notes beside the store how far its ledger has got, by which [`Outbox::hold_restored`] knows an older copy. Returns what it noted.
+    /// Notes beside the store how far its ledger has got, by which [`Upkeep::hold_restored`] knows an older copy. Returns what it noted.
     async fn mark(&self) -> Result<Option<Anchor>> {
         Ok(None)
     }

@@ -4,7 +4,7 @@ use super::*;
 use crate::contact::Channel;
 use crate::entry::Entry;
 use crate::outbox::memory::MemoryOutbox;
-use crate::outbox::{Begin, ClaimRequest, Filter, Lease, Settlement};
+use crate::outbox::{Attempts, Begin, ClaimRequest, Filter, Lease, Queries, Settlement};
 use crate::source::ambiguity;
 
 fn at(text: &str) -> DateTime<Utc> {

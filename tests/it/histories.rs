@@ -17,7 +17,7 @@ use punctual::entry::{Entry, State};
 use punctual::message::Message;
 use punctual::notice::{NoticeKey, Occasion};
 use punctual::outbox::memory::MemoryOutbox;
-use punctual::outbox::{ClaimRequest, Filter, Outbox};
+use punctual::outbox::{Attempts, ClaimRequest, Filter, Outbox, Queries};
 use punctual::outcome::Outcome;
 use punctual::plan::Policy;
 use punctual::render::{Renderer, Settings};

@@ -11,7 +11,7 @@ use punctual::daemon::Engine;
 use punctual::entry::State;
 use punctual::notice::Reason;
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
-use punctual::outbox::{Filter, Outbox};
+use punctual::outbox::{Filter, Queries};
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

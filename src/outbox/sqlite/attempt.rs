@@ -10,10 +10,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{key, ms, opt_at, opt_phase, phase_word, store_now, word};
 use super::frozen::Packed;
-use super::history::Step;
+use super::history::{self, Step};
 use super::notices::{self, Before, COLUMN_COUNT, COLUMNS, find, record};
 use super::tx::Tx;
-use super::{history, query, receipt, suppression};
+use super::{known, query, receipt, suppression};
 use crate::entry::{Entry, Phase, State};
 use crate::notice::NoticeKey;
 use crate::outbox::transition::{Row, Standing};
@@ -78,7 +78,7 @@ impl Desk<'_> {
         let notice = &entry.notice;
         let step = Step { key: notice.key, session: notice.session.0, participation: notice.participation.0 };
         history::step(connection, &step, "claimed", (entry.state, State::Claimed), self.request.now, None)?;
-        let known = query::participant(connection, &entry.source, notice.session, notice.participation)?;
+        let known = known::participant(connection, &entry.source, notice.session, notice.participation)?;
         let frozen = if row.doubt.is_some() { query::content(connection, notice.key)? } else { None };
         let frozen_at = if frozen.is_some() { query::last_begun(connection, number)? } else { None };
         let Latest { stored, revision, snapshot_at, .. } = self.latest(&entry.source, notice.session)?;

@@ -76,8 +76,8 @@ fn check_references(connection: &Connection) -> rusqlite::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::query;
     use super::super::sealed::{Sealer, StoreKey};
+    use super::super::{known, query};
     use super::*;
     use crate::entry::State;
     use crate::session::{ParticipationId, Presence, Role, Rsvp, SessionId};
@@ -153,7 +153,7 @@ mod tests {
             let once = [("desk 1", 1), ("clinic 2", 0), ("clinic 3", 1)].map(|(place, again)| (place.to_owned(), again));
             assert_eq!(stands, once, "under the one that lists it, and was heard last; planned again");
             let known =
-                |source: &str, session, id| query::participant(&connection, source, SessionId(session), ParticipationId(id)).unwrap();
+                |source: &str, session, id| known::participant(&connection, source, SessionId(session), ParticipationId(id)).unwrap();
             let both = known("desk", 1, 11);
             assert_eq!(
                 (both.facts.as_str(), both.rsvp.map(|r| r.says)),
@@ -195,7 +195,7 @@ mod tests {
                          INSERT INTO answer VALUES ('r', '', seal_alike('suppression', 'wrote'), 'help', 'en', 5, 6, 'accepted', NULL);";
             connection.execute_batch(setup).unwrap();
             migrate(&mut connection, [1; 32]).unwrap();
-            let heard = |who: &str| connection.query_row(query::HEARD, [who], |row| row.get::<_, bool>(0)).unwrap();
+            let heard = |who: &str| connection.query_row(known::HEARD, [who], |row| row.get::<_, bool>(0)).unwrap();
             assert_eq!((heard("wrote"), heard("did not")), (true, false));
         }
     }
@@ -258,7 +258,7 @@ mod tests {
                 assert_eq!(people(id), [(11, Role::Host, Presence::Listed)], "session {id}");
             }
             assert_eq!(people(5), [(11, Role::Host, Presence::Gone), (12, Role::Participant, Presence::Absent)]);
-            let known = query::participant(&connection, "clinic", SessionId(5), ParticipationId(11)).unwrap();
+            let known = known::participant(&connection, "clinic", SessionId(5), ParticipationId(11)).unwrap();
             assert_eq!((known.absences, known.facts.as_str(), known.adopted), (2, "f", true));
         }
     }

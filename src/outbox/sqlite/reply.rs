@@ -107,7 +107,7 @@ pub(super) fn rsvp_of(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Resul
     all.into_iter().find(|r| rsvp_word(*r) == text).ok_or_else(|| misread(column, Type::Text, format!("{text:?} is no RSVP")))
 }
 
-/// See [`crate::outbox::Outbox::open_sessions`].
+/// See [`crate::outbox::Feedback::open_sessions`].
 pub(super) fn open_sessions(connection: &Connection, number: &str, now: DateTime<Utc>) -> rusqlite::Result<Vec<Told>> {
     let told = |r: &rusqlite::Row<'_>| {
         let place = Place { source: r.get(0)?, session: SessionId(r.get(1)?), participation: ParticipationId(r.get(2)?) };
@@ -120,7 +120,7 @@ pub(super) fn open_sessions(connection: &Connection, number: &str, now: DateTime
 pub(super) const UNREAD: &str = "SELECT said.reply_id, said.at, said.shown, reply.word, unseal('said', said.reply_id, said.text), said.about
      FROM said INDEXED BY said_unread JOIN reply ON reply.id = said.reply_id WHERE said.read_at IS NULL ORDER BY said.at, said.reply_id LIMIT ?1";
 
-/// See [`crate::outbox::Outbox::unread`].
+/// See [`crate::outbox::Feedback::unread`].
 pub(super) fn unread(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<Written>> {
     let row = |r: &rusqlite::Row<'_>| {
         let about: Vec<(String, i64, i64)> =
@@ -133,7 +133,7 @@ pub(super) fn unread(connection: &Connection, limit: usize) -> rusqlite::Result<
     connection.prepare_cached(UNREAD)?.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], row)?.collect()
 }
 
-/// See [`crate::outbox::Outbox::mark_read`].
+/// See [`crate::outbox::Feedback::mark_read`].
 pub(super) fn mark_read(connection: &Tx<'_>, now: DateTime<Utc>, who: Option<&str>, key: NoticeKey) -> rusqlite::Result<bool> {
     let sql = "UPDATE said SET read_at = ?2 WHERE reply_id = ?1 AND read_at IS NULL";
     let marked = connection.prepare_cached(sql)?.execute(params![key.to_string(), ms(now)])? == 1;

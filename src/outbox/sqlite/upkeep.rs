@@ -7,7 +7,7 @@ use super::attempt::{Close, close_delivery};
 use super::columns::{key, store_now};
 use super::notices::{Before, find, insert, number, record};
 use super::tx::Tx;
-use super::{history, query, receipt, suppression};
+use super::{history, known, receipt, suppression};
 use crate::contact::Address;
 use crate::entry::Change;
 use crate::known::resend::{Resent, again};
@@ -83,7 +83,7 @@ pub(super) fn act(connection: &Tx<'_>, who: Option<&str>, keys: &[NoticeKey], ac
             let (source, session) = (row.entry.source.clone(), row.entry.notice.session);
             if act == Act::CancelTold {
                 // They know what holds now.
-                let known = query::participant(connection, &source, session, row.entry.notice.participation)?;
+                let known = known::participant(connection, &source, session, row.entry.notice.participation)?;
                 row.entry.facts = Some(known.facts_now().to_owned());
             }
             suppression::plan_again(connection, &source, session, now)?;
@@ -113,7 +113,7 @@ fn resend_one(
 ) -> rusqlite::Result<Resent> {
     let Some(row) = find(connection, key)? else { return Ok(Resent::Missing) };
     let (notice, state) = (&row.entry.notice, row.entry.state);
-    let known = query::participant(connection, &row.entry.source, notice.session, notice.participation)?;
+    let known = known::participant(connection, &row.entry.source, notice.session, notice.participation)?;
     let new = match again(notice, state, &known.notices, to, now) {
         Ok(new) => Row::added(new, &row.entry.source, now),
         Err(refusal) => return Ok(refusal),

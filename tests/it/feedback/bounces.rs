@@ -12,7 +12,7 @@ use punctual::config;
 use punctual::daemon::Engine;
 use punctual::entry::State;
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
-use punctual::outbox::{Filter, Queries};
+use punctual::outbox::{Feedback, Filter, Queries};
 use punctual::receipt::Fate;
 use serde_json::json;
 

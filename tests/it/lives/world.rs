@@ -15,7 +15,7 @@ use punctual::entry::Entry;
 use punctual::message::Message;
 use punctual::notice::Omission;
 use punctual::outbox::memory::{MemoryOutbox, Point};
-use punctual::outbox::{Filter, Outbox};
+use punctual::outbox::{Attempts, Feedback, Filter, Outbox, Queries, Walks};
 use punctual::session::{Extent, Snapshot};
 use serde_json::Value;
 use tokio::sync::Notify;

@@ -12,7 +12,7 @@ use punctual::feedback::word::Word;
 use punctual::ledger::{Finding, Link};
 use punctual::notice::{Occasion, Reason};
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
-use punctual::outbox::{Outbox, Restored, Retention};
+use punctual::outbox::{Acts, Restored, Retention, Upkeep};
 use rusqlite::Connection;
 
 use super::fixture::{Store, accepted, minute, notice, walk, walked};

@@ -13,7 +13,7 @@ use punctual::feedback::word::Word;
 use punctual::guard::{GuardKind, Member, Standing};
 use punctual::notice::Occasion;
 use punctual::outbox::sqlite::{Access, SqliteOutbox, StoreKey};
-use punctual::outbox::{Begin, Filter, Outbox};
+use punctual::outbox::{Acts, Attempts, Begin, Feedback, Filter, Outbox, Queries, Upkeep, Walks};
 use punctual::session::stored::Departed;
 use punctual::session::{ParticipationId, Presence, Role, SessionId};
 use punctual::suppression::{Suppression, suppression_key};

@@ -7,7 +7,7 @@ use super::super::{MemoryOutbox, Point};
 use crate::contact::Channel;
 use crate::entry::Entry;
 use crate::notice::NoticeKey;
-use crate::outbox::transition::checked;
+use crate::outbox::checks::checked;
 use crate::outbox::words::rfc3339;
 use crate::outbox::{Attempts, Begin, Claim, ClaimRequest, Lately, Lease, Recovered, Result, Settlement};
 

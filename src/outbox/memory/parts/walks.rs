@@ -10,7 +10,7 @@ use super::super::{MemoryOutbox, Point};
 use crate::guard::{GuardRow, Verdict};
 use crate::known::KnownMap;
 use crate::ledger::LedgerRow;
-use crate::outbox::transition::checked;
+use crate::outbox::checks::checked;
 use crate::outbox::words::decided as in_words;
 use crate::outbox::{Applied, Rest, Result, Seen, SeenSession, SourceRow, Walk, Walks};
 use crate::session::stored::{Also, StoredSession};

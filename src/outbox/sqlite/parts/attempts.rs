@@ -8,7 +8,7 @@ use super::super::{SqliteOutbox, attempt, query, refused, upkeep};
 use crate::contact::Channel;
 use crate::entry::Entry;
 use crate::notice::NoticeKey;
-use crate::outbox::transition::checked;
+use crate::outbox::checks::checked;
 use crate::outbox::{Attempts, Begin, Claim, ClaimRequest, Lately, Lease, Recovered, Result, Settlement};
 
 #[async_trait]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::super::{SqliteOutbox, guard, query, restore, sources, walk};
+use super::super::{SqliteOutbox, guard, known, query, restore, sources, walk};
 use crate::guard::{GuardRow, Verdict};
 use crate::known::KnownMap;
 use crate::outbox::{Applied, Rest, Result, Seen, SeenSession, SourceRow, StoreError, Walk, Walks};
@@ -77,7 +77,7 @@ impl Walks for SqliteOutbox {
 
     async fn known(&self, source: &str, sessions: &[SessionId]) -> Result<KnownMap> {
         let (source, sessions) = (source.to_owned(), sessions.to_vec());
-        self.readers.read("known", move |c| query::known(c, &source, &sessions)).await
+        self.readers.read("known", move |c| known::known(c, &source, &sessions)).await
     }
 
     async fn apply(&self, walk: Walk) -> Result<Applied> {

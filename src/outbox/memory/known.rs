@@ -1,0 +1,99 @@
+//! What is known of a participant.
+
+use std::collections::{BTreeSet, HashSet};
+
+use chrono::{DateTime, Utc};
+
+use super::tables::Tables;
+use crate::contact::{Address, Channel, Number, PhoneNumber};
+use crate::entry::{Entry, State};
+use crate::known::{Known, KnownNotice, REMINDED_MAX, Reminded, SHARED_MAX};
+use crate::notice::{NoticeKey, Occasion, Reason};
+use crate::receipt::Fate;
+use crate::session::{ParticipationId, SessionId};
+
+impl Tables {
+    pub(super) fn known(&self, source: &str, session: SessionId, participation: ParticipationId) -> Option<Known> {
+        let known = self.participants.get(&(source.to_owned(), session, participation))?;
+        let keys = self.keys.get(&(session, participation)).map_or(&[][..], Vec::as_slice);
+        let mut notices: Vec<KnownNotice> =
+            keys.iter().map(|key| &self.rows[key]).filter(|row| row.entry.source == source).map(Into::into).collect();
+        notices.sort_by_key(|n| (n.notice.due_at, n.notice.key));
+        let is_lost = |key: &NoticeKey| self.deliveries.get(key)?.last()?.1.receipt.map(Fate::is_lost);
+        notices.iter_mut().for_each(|n| n.undelivered = is_lost(&n.notice.key).unwrap_or(false));
+        let reminded = self.reminded(source, session, &notices);
+        let numbers = self.numbers(known.person.as_deref(), &notices);
+        let is_off = known.cancelled || known.absent_since.is_some();
+        let expected = if is_off { self.expected((session, participation), known, &notices) } else { Vec::new() };
+        Some(Known { reminded, expected, numbers, notices, ..known.clone() })
+    }
+
+    /// Where the same person is told of another participation that stands, for the starts of these notices.
+    pub(super) fn expected(
+        &self,
+        this: (SessionId, ParticipationId),
+        known: &Known,
+        notices: &[KnownNotice],
+    ) -> Vec<(Address, DateTime<Utc>)> {
+        let told: HashSet<(&Address, DateTime<Utc>)> = notices.iter().map(|n| (&n.notice.address, n.notice.start)).collect();
+        let stands = |at: &(&Address, DateTime<Utc>)| {
+            self.rows.values().map(|row| &row.entry).any(|e| {
+                let pending =
+                    matches!(e.state, State::Waiting | State::Claimed | State::Sending | State::Accepted | State::Unknown | State::Held);
+                let told = pending || e.reason == Some(Reason::Adopted);
+                let other = self.participants.get(&(e.source.clone(), e.notice.session, e.notice.participation));
+                (&e.notice.address, e.notice.start) == *at
+                    && told
+                    && e.notice.occasion != Occasion::Cancelled
+                    && (e.notice.session, e.notice.participation) != this
+                    && other.is_some_and(|o| {
+                        o.person.is_some() && o.person == known.person && o.start == at.1 && !o.cancelled && o.absent_since.is_none()
+                    })
+            })
+        };
+        told.into_iter().filter(stands).map(|(address, start)| (address.clone(), start)).collect()
+    }
+
+    /// What is known of the numbers of these notices.
+    pub(super) fn numbers(&self, person: Option<&str>, notices: &[KnownNotice]) -> Vec<(PhoneNumber, Number)> {
+        let mut found: Vec<(PhoneNumber, Number)> = Vec::new();
+        for notice in notices {
+            let Address::Sms(to) = &notice.notice.address else { continue };
+            if found.iter().any(|(number, _)| number == to) {
+                continue;
+            }
+            let mut texts: Vec<&Entry> =
+                self.by_number[to.expose()].iter().filter_map(|key| self.rows.get(key)).map(|row| &row.entry).collect();
+            texts.sort_by_key(|e| std::cmp::Reverse(e.notice.start));
+            let who = |e: &&Entry| self.participants.get(&(e.source.clone(), e.notice.session, e.notice.participation))?.person.as_deref();
+            let others = texts.iter().take(SHARED_MAX).filter_map(who);
+            let shared = person.is_some_and(|this| others.into_iter().any(|other| other != this));
+            found.push((to.clone(), Number { answered: self.heard.contains_key(to), shared }));
+        }
+        found
+    }
+
+    /// Reminders of other sessions, to the numbers of these notices.
+    pub(super) fn reminded(&self, source: &str, session: SessionId, notices: &[KnownNotice]) -> Vec<Reminded> {
+        let addresses = notices.iter().map(|n| &n.notice.address).filter(|a| a.channel() == Channel::Sms);
+        let numbers: BTreeSet<&str> = addresses.map(Address::expose).collect();
+        let mut found = Vec::new();
+        for number in numbers {
+            let keys = self.by_number.get(number).map_or(&[][..], Vec::as_slice);
+            let mut theirs: Vec<&Entry> = keys.iter().filter_map(|key| self.rows.get(key)).map(|row| &row.entry).collect();
+            theirs.retain(|e| {
+                let went = matches!(e.state, State::Claimed | State::Sending | State::Accepted | State::Unknown);
+                let other = (e.source.as_str(), e.notice.session) != (source, session);
+                went && other && e.notice.occasion == crate::notice::Occasion::Reminder
+            });
+            theirs.sort_by_key(|e| std::cmp::Reverse(e.notice.start));
+            found.extend(theirs.iter().take(REMINDED_MAX).map(|e| Reminded {
+                at: e.accepted_at.unwrap_or(e.changed_at),
+                underway: matches!(e.state, State::Claimed | State::Sending),
+                person: self.participants.get(&(e.source.clone(), e.notice.session, e.notice.participation)).and_then(|k| k.person.clone()),
+            }));
+        }
+        found.sort_unstable();
+        found
+    }
+}

@@ -1,0 +1,169 @@
+//! What is known of a participant.
+
+use std::collections::{BTreeSet, HashSet};
+
+use chrono::{DateTime, Utc};
+use rusqlite::types::Type;
+use rusqlite::{Connection, Row, params};
+
+use super::columns::{at, ms, opt_at};
+use super::notices::{self, COLUMNS};
+use super::receipt;
+use crate::contact::{Address, Channel, Number, PhoneNumber};
+use crate::known::{Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, SHARED_MAX, Said};
+use crate::session::{ParticipationId, SessionId};
+use crate::suppression::suppression_key;
+
+pub(super) fn known(connection: &Connection, source: &str, sessions: &[SessionId]) -> rusqlite::Result<KnownMap> {
+    let mut map = KnownMap::new();
+    let mut statement = connection.prepare_cached("SELECT participation_id FROM participant WHERE source = ?1 AND session_id = ?2")?;
+    for session in sessions {
+        let ids = statement.query_map(params![source, session.0], |row| row.get(0).map(ParticipationId))?;
+        for id in ids {
+            let id = id?;
+            map.insert((*session, id), participant(connection, source, *session, id)?);
+        }
+    }
+    Ok(map)
+}
+
+/// One participant, with all notices.
+pub(super) fn participant(connection: &Connection, source: &str, session: SessionId, id: ParticipationId) -> rusqlite::Result<Known> {
+    let sql =
+        "SELECT first_seen, start_at, start_known_at, adopted,
+                unseal('facts', source || '/' || session_id || '/' || participation_id, facts), facts_known_at, cancelled, absent_since, absences, said,
+                said_of, unseal('who', '', person), coalesce(session_seen, first_seen) FROM participant
+               WHERE source = ?1 AND session_id = ?2 AND participation_id = ?3";
+    let sql_notices =
+        format!("SELECT {COLUMNS} FROM notice WHERE session_id = ?2 AND participation_id = ?3 AND source = ?1 ORDER BY due_at, key");
+    let ids = params![source, session.0, id.0];
+    let mut notices: Vec<KnownNotice> =
+        connection.prepare_cached(&sql_notices)?.query_map(ids, known_notice)?.collect::<rusqlite::Result<_>>()?;
+    if notices.iter().any(KnownNotice::told) {
+        let lost = receipt::lost(connection, source, session, id)?;
+        notices.iter_mut().for_each(|n| n.undelivered = lost.contains(&n.notice.key));
+    }
+    let (rsvp, answered_start) = super::reply::rsvp(connection, source, session, id)?.unzip();
+    let answered_start = answered_start.flatten();
+    let reminded = reminded(connection, source, session, &notices)?;
+    let numbers = numbers(connection, (source, session, id), &notices)?;
+    let known = connection.prepare_cached(sql)?.query_row(ids, |row| {
+        Ok(Known {
+            first_seen: at(row, 0)?,
+            session_seen: at(row, 12)?,
+            start: at(row, 1)?,
+            start_known_at: at(row, 2)?,
+            adopted: row.get(3)?,
+            facts: row.get(4)?,
+            facts_known_at: at(row, 5)?,
+            cancelled: row.get(6)?,
+            absent_since: opt_at(row, 7)?,
+            absences: row.get(8)?,
+            rsvp,
+            answered_start,
+            said: said(row)?,
+            person: row.get(11)?,
+            reminded,
+            expected: Vec::new(),
+            numbers,
+            notices,
+        })
+    })?;
+    let is_off = known.cancelled || known.absent_since.is_some();
+    let expected = if is_off { expected(connection, (source, session, id), &known.notices)? } else { Vec::new() };
+    Ok(Known { expected, ..known })
+}
+
+/// Whether the same person is told at that address of another participation that stands, for that very start. Who is not known is nobody else's.
+pub(super) const EXPECTED: &str = "SELECT EXISTS (
+     SELECT 1 FROM notice AS theirs INDEXED BY notice_start
+     JOIN participant AS other ON other.source = theirs.source AND other.session_id = theirs.session_id
+         AND other.participation_id = theirs.participation_id
+     JOIN participant AS this ON this.source = ?1 AND this.session_id = ?2 AND this.participation_id = ?3
+     WHERE theirs.start_at = ?5 AND theirs.address = seal_alike('address', ?4) AND theirs.occasion <> 'cancelled'
+         AND (theirs.state IN ('waiting', 'claimed', 'sending', 'accepted', 'unknown', 'held') OR theirs.reason = 'adopted')
+         AND other.person = this.person AND other.start_at = ?5 AND NOT other.cancelled AND other.absent_since IS NULL
+         AND (other.session_id, other.participation_id) <> (this.session_id, this.participation_id))";
+
+pub(super) fn expected(
+    connection: &Connection,
+    (source, session, id): (&str, SessionId, ParticipationId),
+    notices: &[KnownNotice],
+) -> rusqlite::Result<Vec<(Address, DateTime<Utc>)>> {
+    let told: HashSet<(&Address, DateTime<Utc>)> = notices.iter().map(|n| (&n.notice.address, n.notice.start)).collect();
+    let mut found = Vec::new();
+    for (address, start) in told {
+        let values = params![source, session.0, id.0, address.expose(), ms(start)];
+        if connection.prepare_cached(EXPECTED)?.query_row(values, |row| row.get(0))? {
+            found.push((address.clone(), start));
+        }
+    }
+    Ok(found)
+}
+
+pub(super) const HEARD: &str = "SELECT EXISTS (SELECT 1 FROM heard WHERE address_key = seal_alike('suppression', ?1))";
+
+/// Whether somebody else has a text to that number, among those of the latest sessions. Who is not known is nobody else.
+pub(super) const SHARED: &str = "SELECT EXISTS (
+     SELECT 1 FROM (SELECT source, session_id, participation_id FROM notice INDEXED BY notice_number
+                    WHERE channel = 'sms' AND address = seal_alike('address', ?1) ORDER BY start_at DESC LIMIT ?5) AS text
+     JOIN participant AS other ON other.source = text.source AND other.session_id = text.session_id AND other.participation_id = text.participation_id
+     JOIN participant AS this ON this.source = ?2 AND this.session_id = ?3 AND this.participation_id = ?4
+     WHERE other.person <> this.person)";
+
+/// What is known of the numbers of these notices.
+pub(super) fn numbers(
+    connection: &Connection,
+    (source, session, id): (&str, SessionId, ParticipationId),
+    notices: &[KnownNotice],
+) -> rusqlite::Result<Vec<(PhoneNumber, Number)>> {
+    let mut found: Vec<(PhoneNumber, Number)> = Vec::new();
+    for address in notices.iter().map(|n| &n.notice.address) {
+        let Address::Sms(to) = address else { continue };
+        if found.iter().any(|(number, _)| number == to) {
+            continue;
+        }
+        let answered = connection.prepare_cached(HEARD)?.query_row([suppression_key(address)], |row| row.get(0))?;
+        let values = params![to.expose(), source, session.0, id.0, SHARED_MAX as i64];
+        let shared = connection.prepare_cached(SHARED)?.query_row(values, |row| row.get(0))?;
+        found.push((to.clone(), Number { answered, shared }));
+    }
+    Ok(found)
+}
+
+pub(super) fn said(row: &Row<'_>) -> rusqlite::Result<Option<Said>> {
+    let rsvp = if row.get_ref(9)?.data_type() == Type::Null { None } else { Some(super::reply::rsvp_of(row, 9)?) };
+    Ok(rsvp.zip(opt_at(row, 10)?).map(|(rsvp, start)| Said { rsvp, start }))
+}
+
+pub(super) const REMINDED: &str = "SELECT coalesce(accepted_at, changed_at), state IN ('claimed', 'sending'),
+         (SELECT unseal('who', '', person) FROM participant WHERE participant.source = notice.source
+              AND participant.session_id = notice.session_id AND participant.participation_id = notice.participation_id)
+     FROM notice INDEXED BY notice_number
+     WHERE channel = 'sms' AND address = seal_alike('address', ?1) AND occasion = 'reminder' AND state IN ('claimed', 'sending', 'accepted', 'unknown')
+     AND NOT (source = ?2 AND session_id = ?3) ORDER BY start_at DESC LIMIT ?4";
+
+/// Reminders of other sessions, to the numbers of these notices.
+pub(super) fn reminded(
+    connection: &Connection,
+    source: &str,
+    session: SessionId,
+    notices: &[KnownNotice],
+) -> rusqlite::Result<Vec<Reminded>> {
+    let numbers: BTreeSet<&str> =
+        notices.iter().map(|n| &n.notice.address).filter(|a| a.channel() == Channel::Sms).map(Address::expose).collect();
+    let mut found = Vec::new();
+    for number in numbers {
+        let mut statement = connection.prepare_cached(REMINDED)?;
+        let rows = statement.query_map(params![number, source, session.0, REMINDED_MAX as i64], |row| {
+            Ok(Reminded { at: at(row, 0)?, underway: row.get(1)?, person: row.get(2)? })
+        })?;
+        found.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+pub(super) fn known_notice(row: &Row<'_>) -> rusqlite::Result<KnownNotice> {
+    Ok((&notices::row(row)?).into())
+}
