@@ -14,7 +14,9 @@
 //! The same function plans a walk, is asked again at the moment of sending, and answers `preview`.
 //! [`diff`] turns decisions into changes of the outbox.
 
-use chrono::{DateTime, Utc};
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::known::{Known, KnownMap, Said};
 use crate::notice::{Decision, Omission, Reason};
@@ -76,12 +78,16 @@ pub fn named_by_meaning(was: &Session, known: &mut KnownMap, policy: &Policy) {
     }
 }
 
-/// What was noted by a clock that was ahead has happened by now, whatever it says.
+/// What was noted by a clock that was ahead has happened just before now, whatever it says, and in the same order.
 pub fn by_this_clock(known: &mut Known, now: DateTime<Utc>) {
     let notices = known.notices.iter_mut().map(|n| &mut n.changed_at);
     let times = [&mut known.first_seen, &mut known.session_seen, &mut known.start_known_at, &mut known.facts_known_at];
-    let reminded = known.reminded.iter_mut().map(|r| &mut r.at);
-    times.into_iter().chain(&mut known.absent_since).chain(notices).chain(reminded).for_each(|at| *at = (*at).min(now));
+    let mut times: Vec<&mut DateTime<Utc>> = times.into_iter().chain(&mut known.absent_since).chain(notices).collect();
+    let ahead: BTreeSet<DateTime<Utc>> = times.iter().map(|at| **at).filter(|at| *at > now).collect();
+    for at in times.iter_mut().filter(|at| ***at > now) {
+        **at = now - TimeDelta::milliseconds(ahead.range(**at..).count() as i64);
+    }
+    known.reminded.iter_mut().for_each(|r| r.at = r.at.min(now));
 }
 
 /// What is known of a session's participants once this snapshot was seen: the newly seen are first seen now; a start, or facts, that changed

@@ -105,7 +105,7 @@ impl Snapshot {
         } else {
             self.more.count += 1;
             self.more.nameless |= fault.session.is_none();
-            self.more.sessions.extend(fault.session);
+            self.more.sessions.extend(fault.session.filter(|_| !fault.is_word()));
         }
     }
 
@@ -131,7 +131,8 @@ impl Snapshot {
 
     /// Sessions whose records could not be read.
     pub fn unreadable(&self) -> impl Iterator<Item = SessionId> {
-        self.faults.iter().filter_map(|fault| fault.session).chain(self.more.sessions.iter().copied())
+        let at_fault = self.faults.iter().filter(|fault| !fault.is_word());
+        at_fault.filter_map(|fault| fault.session).chain(self.more.sessions.iter().copied())
     }
 
     /// There is a record of which not even the SessionId could be read.
@@ -419,7 +420,9 @@ pub struct Fault {
 impl Fault {
     /// It is a word that is not known, in a record that can be read otherwise.
     pub fn is_word(&self) -> bool {
-        self.path.ends_with("ScheduleType") || self.path.ends_with("RSVP")
+        let of_word = self.path.ends_with("ScheduleType") || self.path.ends_with("RSVP");
+        // A key that stands twice, or a text without end, is no word.
+        of_word && self.reason.starts_with("found ")
     }
 }
 

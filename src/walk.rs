@@ -78,6 +78,8 @@ struct Walker<'a> {
     now: DateTime<Utc>,
     /// Where sessions stand that are not this source's own, or move to it.
     places: HashMap<SessionId, String>,
+    /// Sessions of which another source has a record that cannot be read.
+    unread_elsewhere: HashSet<SessionId>,
     /// The sessions to plan, as they were.
     before: HashMap<SessionId, (StoredSession, Session)>,
     known: HashMap<SessionId, KnownMap>,
@@ -173,8 +175,7 @@ async fn plan<'a>(
     let all = seen.as_ref().is_none_or(|s| policy_before != policy_digest || !policy.believes(s.last_snapshot_at, now));
     let fill = Fill::of(snapshot, seen.as_ref());
     let mut missing = missing(snapshot, seen.as_ref(), all, policy.not_joined.is_some(), now);
-    let unlisted: Vec<SessionId> = missing.iter().filter(|(_, why)| *why == Presence::Absent).map(|(id, _)| *id).collect();
-    let mut beside = elsewhere.beside(outbox, (source, snapshot), &unlisted, policy, now).await?;
+    let mut beside = elsewhere.beside(outbox, (source, snapshot), &missing, policy, now).await?;
     let carried = held::carried(outbox, source, &beside.from, now).await?;
     if let Some(seen) = &mut seen {
         seen.guard.members.extend(carried.iter().cloned());
@@ -182,8 +183,7 @@ async fn plan<'a>(
     let mut moves = std::mem::take(&mut beside.moves);
     missing.retain(|(id, _)| !moves.contains_key(id));
     let mut changed = if fill == Fill::Waits { Vec::new() } else { changed(snapshot, &beside, seen.as_ref(), all) };
-    let marked: Vec<&Session> =
-        beside.others.iter().filter_map(|(id, (_, stored))| differs(beside.together.get(id)?, stored, &beside)).collect();
+    let marked: Vec<&Session> = beside.others.iter().filter_map(|(id, (_, stored))| differs(beside.together.get(id)?, stored)).collect();
     let mut places: HashMap<SessionId, String> = beside.from.clone();
     places.extend(marked.iter().map(|s| (s.id, beside.others[&s.id].0.clone())));
     let listed = changed.iter().map(|(s, _)| s.id);
@@ -195,6 +195,7 @@ async fn plan<'a>(
     ids.dedup();
     let adopting = adopting(snapshot, seen.as_ref(), fill, policy);
     let mut walker = Walker::of(outbox, (source, policy), places, now).await?;
+    walker.unread_elsewhere = std::mem::take(&mut beside.unread);
     walker.first_fill = fill == Fill::First && !policy.adopt_invites;
     walker.adopting = seen.iter().flat_map(|s| s.adopting.iter().copied()).collect();
     walker.unheard = beside.unheard;
@@ -360,10 +361,9 @@ fn changed<'a>(snapshot: &'a Snapshot, beside: &Beside, seen: Option<&Seen>, all
 
 /// A session of another source is told in another way now. One that is held as absent or guarded is looked at when its own source tells it again.
 /// What its own source says twice stays so until that one is read again.
-fn differs<'s>(together: &'s Session, stored: &StoredSession, beside: &Beside) -> Option<&'s Session> {
+fn differs<'s>(together: &'s Session, stored: &StoredSession) -> Option<&'s Session> {
     let is_twice = stored.ambiguous.iter().any(|(_, why)| ambiguity::is_told_twice(why));
-    let by_itself = is_twice && together.twice.is_empty() && !beside.yielded.contains(&stored.id);
-    let counts = matches!(stored.presence, Presence::Listed | Presence::Unheard) && !by_itself;
+    let counts = matches!(stored.presence, Presence::Listed | Presence::Unheard) && !is_twice;
     (counts && digest(together) != stored.digest).then_some(together)
 }
 
@@ -407,6 +407,8 @@ fn missing(snapshot: &Snapshot, seen: Option<&Seen>, all: bool, nudges: bool, no
             (Extent::Whole, is) => Some(Presence::Absent).filter(|_| is != Presence::Gone || was.replan),
             (Extent::Part, Presence::Listed) => Some(Presence::Unheard),
             (Extent::Part, Presence::Unheard) => Some(Presence::Unheard).filter(|_| again),
+            // It stays so; but this is no list that misses it, so the next one is the first in a row.
+            (Extent::Part, Presence::Absent) => Some(Presence::Unheard),
             (Extent::Change, Presence::Listed) => Some(Presence::Listed).filter(|_| again),
             // It is held already, or gone.
             (Extent::Part | Extent::Change, _) => None,
@@ -422,6 +424,11 @@ fn stopped(change: &Change, known: &Known) -> Option<Change> {
     let Change::Add(notice) = change else { return None };
     let end = Change::End { key: notice.key, state: State::Held, reason: Reason::Operator };
     diff::is_stopped(notice, &known.notices).then_some(end)
+}
+
+/// Whatever misses them next is the first list that does.
+fn begin_anew(one: &mut Known) {
+    (one.absent_since, one.absences) = (None, 0);
 }
 
 fn before(stored: Vec<StoredSession>) -> HashMap<SessionId, (StoredSession, Session)> {
@@ -445,6 +452,7 @@ impl<'a> Walker<'a> {
             finds_again: outbox.finds_again(source, now).await?,
             now,
             places,
+            unread_elsewhere: HashSet::new(),
             before: HashMap::new(),
             known: HashMap::new(),
             ruling: Ruling::default(),
@@ -514,7 +522,7 @@ impl Walker<'_> {
         let departed: Vec<Participant> = before.map(|(_, was)| self.departed(&whole, was, &mut known)).unwrap_or_default();
         for person in &session.participants {
             if let Some(one) = known.get_mut(&(session.id, person.id)) {
-                (one.absent_since, one.absences) = (None, 0);
+                begin_anew(one);
             }
         }
         whole.participants.extend(departed);
@@ -539,18 +547,27 @@ impl Walker<'_> {
     /// Participants that the session had and has no more: absent, and gone when that is sure. After the start nothing happens to them.
     fn departed(&self, session: &Session, was: &Session, known: &mut KnownMap) -> Vec<Participant> {
         let nameless_fault = session.faults.iter().any(|f| f.participation.is_none());
-        let gone_from = was.participants.iter().filter(|p| session.participant(p.id).is_none() && session.start > self.now);
+        // Whoever counts as cancelled may wait to be told so, until the start that they know.
+        let to_come = |p: &&Participant| session.start > self.now || p.presence == Presence::Gone;
+        let gone_from = was.participants.iter().filter(|p| session.participant(p.id).is_none()).filter(to_come);
+        let waits = self.ruling.waiting.contains(&session.id);
         let mut departed: Vec<Participant> = gone_from.cloned().collect();
         for person in &mut departed {
-            person.ambiguous = None;
+            let was_ambiguous = person.ambiguous.take();
             let unreadable = session.faults.iter().any(|f| f.participation == Some(person.id));
             person.presence = match known.get_mut(&(session.id, person.id)) {
                 _ if unreadable => Presence::Unreadable,
-                // As they were: at fault.
+                // As they were: at fault, or kept until an operator decides.
                 Some(_) if nameless_fault && person.presence == Presence::Unreadable => Presence::Unreadable,
+                Some(_) if nameless_fault && person.presence == Presence::Guarded && waits => Presence::Guarded,
+                Some(one) if nameless_fault && person.presence == Presence::Absent => {
+                    begin_anew(one);
+                    Presence::Absent
+                }
                 // The record that does not say whose it is may be theirs: as they were, as long as a silent source is believed.
                 Some(one) if nameless_fault && person.presence != Presence::Gone => {
                     one.absent_since = one.absent_since.or(Some(self.now));
+                    person.ambiguous = was_ambiguous;
                     Presence::Unheard
                 }
                 Some(_) if person.presence == Presence::Gone || self.ruling.confirmed.contains(&session.id) => Presence::Gone,
@@ -600,14 +617,31 @@ impl Walker<'_> {
         let presence = match (why, hold) {
             (_, Some(kept)) => return self.held_missing(id, kept, known),
             (Presence::Absent, None) if self.ruling.confirmed.contains(&id) => Presence::Gone,
+            (Presence::Absent, None) if self.unread_elsewhere.contains(&id) => return self.not_counted(id, known),
             (Presence::Absent, None) => self.count_absence_of_all(was, &mut known),
-            (Presence::Unheard, None) => {
-                known.values_mut().for_each(|one| one.absent_since = one.absent_since.or(Some(self.now)));
-                Presence::Unheard
+            (Presence::Unheard, None) if was.presence == Presence::Absent => return self.not_counted(id, known),
+            (Presence::Unheard | Presence::Unreadable, None) => {
+                for ((_, person), one) in &mut known {
+                    if was.participant(*person).is_some_and(|p| p.presence == Presence::Absent) {
+                        begin_anew(one);
+                    }
+                    if why == Presence::Unheard {
+                        one.absent_since = one.absent_since.or(Some(self.now));
+                    }
+                }
+                why
             }
             (other, None) => other,
         };
         self.kept(id, presence, known)
+    }
+
+    /// An absent session stays so, and this list is none that misses it: it may stand in a record that cannot be read.
+    fn not_counted(&self, id: SessionId, mut known: KnownMap) -> Option<WalkedSession> {
+        let counted = known.values().any(|one| one.absences > 0);
+        let (_, was) = self.before.get(&id)?;
+        known.values_mut().for_each(begin_anew);
+        self.kept(id, Presence::Absent, known).filter(|_| counted || was.presence != Presence::Absent)
     }
 
     /// A session that runs, and is not in the snapshot any more: whoever was to be nudged is not, and all else stays as it is.
@@ -667,9 +701,8 @@ impl Walker<'_> {
             moved_unread |= !adoption.is_empty() && (was.start, was.cancelled) != (session.start, session.cancelled);
             changes.extend(adoption);
         }
-        let notices = self.known.get(&session.id).into_iter().flat_map(KnownMap::values).flat_map(|one| &one.notices);
         WalkedSession {
-            ahead: notices.into_iter().any(|n| n.changed_at > self.now),
+            ahead: self.ahead(session.id, &known),
             of: None,
             from: None,
             was: self.before.get(&session.id).map(|(stored, _)| stored.touch),
@@ -685,6 +718,19 @@ impl Walker<'_> {
             changes,
             omissions: decisions.into_iter().filter_map(|d| if let Decision::Omit(o) = d { Some(o) } else { None }).collect(),
         }
+    }
+
+    /// What a clock that was ahead noted, as it is noted by this one.
+    fn ahead(&self, id: SessionId, known: &KnownMap) -> Vec<(NoticeKey, DateTime<Utc>)> {
+        let read = self.known.get(&id).into_iter().flatten();
+        let ahead = read.flat_map(|(person, one)| {
+            let by_now = known.get(person).map(|one| &one.notices[..]).unwrap_or_default();
+            let theirs = one.notices.iter().filter(|n| n.changed_at > self.now);
+            theirs.filter_map(move |n| Some((n.notice.key, by_now.iter().find(|b| b.notice.key == n.notice.key)?.changed_at)))
+        });
+        let mut ahead: Vec<(NoticeKey, DateTime<Utc>)> = ahead.filter(|(_, at)| *at <= self.now).collect();
+        ahead.sort_unstable();
+        ahead
     }
 
     /// The records of those who are not in the session's any more.

@@ -200,7 +200,7 @@ fn told_differently(mut together: Snapshot, report: &mut Report) {
     };
     let before: HashSet<_> =
         people(&together).into_iter().filter(|(.., why)| why.is_some()).map(|(session, id, _)| (session, id)).collect();
-    ambiguity::mark(&mut together);
+    ambiguity::mark_together(&mut together);
     for (session, id, why) in people(&together) {
         if let Some(why) = why.filter(|_| !before.contains(&(session, id))) {
             report.add("error", "sources together", format!("session {session}, participation {id}: {why}: nothing is sent (ambiguous)"));

@@ -122,18 +122,20 @@ pub(super) fn snapshot(config: &Config, named: Option<&Path>) -> anyhow::Result<
         bar.done();
         whole = read.map_err(anyhow::Error::msg)?;
         meaning::apply(&mut whole, &Dictionary::of_all(config.sources.iter().map(|source| &source.words)));
+        ambiguity::mark(&mut whole);
     } else if config.sources.is_empty() {
         bail!("there is no source: name one in the configuration, or use --sessions FILE");
     } else {
         for source in &config.sources {
-            let part = match source.kind {
+            let mut part = match source.kind {
                 SourceKind::Push(_) => runtime()?.block_on(pushed(config, source))?,
                 _ => runtime()?.block_on(read_source(source)).map_err(anyhow::Error::msg)?,
             };
+            ambiguity::mark(&mut part);
             whole.join(part);
         }
+        ambiguity::mark_together(&mut whole);
     }
-    ambiguity::mark(&mut whole);
     Ok(whole)
 }
 

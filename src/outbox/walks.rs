@@ -123,8 +123,8 @@ pub struct WalkedSession {
     pub start: DateTime<Utc>,
     /// To store for each participant. `notices` is not read.
     pub known: Vec<(ParticipationId, Known)>,
-    /// Something of it was noted by a clock that was ahead: it has happened by now, and is noted so.
-    pub ahead: bool,
+    /// Notices that a clock noted which was ahead: what happened to them last has happened by now, at these times.
+    pub ahead: Vec<(NoticeKey, DateTime<Utc>)>,
     /// What changes in the outbox.
     pub changes: Vec<Change>,
     /// What is not sent and why; replaces the session's last ones.

@@ -158,7 +158,7 @@ mod tests {
             ambiguous: Vec::new(),
             start: DateTime::UNIX_EPOCH,
             known: Vec::new(),
-            ahead: false,
+            ahead: Vec::new(),
             changes: Vec::new(),
             omissions: Vec::new(),
         };

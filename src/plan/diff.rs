@@ -61,8 +61,10 @@ pub fn is_stopped(notice: &Notice, held: &[KnownNotice]) -> bool {
 /// The omission that speaks of this row, or: the session says something else by now.
 fn reason_against(row: &KnownNotice, decisions: &[&Decision]) -> Reason {
     let speaks_of = |o: &&Omission| o.occasion.is_none() || (o.occasion == Some(row.notice.occasion) && o.rule == row.notice.rule);
-    let omissions = decisions.iter().filter_map(|d| if let Decision::Omit(o) = d { Some(o) } else { None });
-    omissions.into_iter().find(speaks_of).map_or(Reason::Outdated, |o| o.reason)
+    let omissions = || decisions.iter().filter_map(|d| if let Decision::Omit(o) = d { Some(o) } else { None });
+    // What is against the person or the address is against this, too, although nothing is said of what they were told before.
+    let of_the_person = || omissions().find(|o| state_after(o.reason) == State::Suppressed);
+    omissions().find(speaks_of).or_else(of_the_person).map_or(Reason::Outdated, |o| o.reason)
 }
 
 /// Where a notice goes that is not sent for this reason.

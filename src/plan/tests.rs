@@ -796,3 +796,15 @@ fn who_it_is() {
     assert_ne!(key("", "Ana Gil"), key("", "Eva Gil"));
     assert_ne!(key("EMR1", "Ana"), key("EMR2", "Ana"));
 }
+
+#[test]
+fn what_a_clock_that_was_ahead_noted_keeps_its_order() {
+    let now: DateTime<Utc> = "2026-11-24T14:00:00Z".parse().unwrap();
+    let hours = |n: i64| now + TimeDelta::hours(n);
+    let mut known = Known { start_known_at: hours(50), facts_known_at: hours(51), ..Known::new(hours(60), hours(-1)) };
+    by_this_clock(&mut known, now);
+    assert!(known.first_seen == hours(-1) && known.start_known_at < known.facts_known_at && known.facts_known_at < now);
+    let once = (known.start_known_at, known.facts_known_at);
+    by_this_clock(&mut known, now);
+    assert_eq!((known.start_known_at, known.facts_known_at), once, "what is not ahead stays as it is");
+}

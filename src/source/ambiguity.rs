@@ -1,27 +1,27 @@
 //! Across records: one id or one code that stands for two people. A code must reach one person only, so all of them are held.
 //!
-//! Identical duplicates (an export that lists a session twice) collapse. What differs is ambiguous: the same SessionId twice, the same
-//! ParticipationId twice, or one ConnectCode for two participations of active sessions, be it one whose record is at fault. Linear in the number of
-//! participants.
+//! Identical duplicates (an export that lists a session twice) collapse. What differs is ambiguous: the same SessionId twice, be it that one of its
+//! records cannot be read, the same ParticipationId twice, or one ConnectCode for two participations of active sessions, be it one whose record is at
+//! fault. Linear in the number of participants.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use super::json::without_layout;
 use crate::contact::ConnectCode;
-use crate::session::{ParticipationId, Session, SessionId, Snapshot};
+use crate::session::{Fault, ParticipationId, Session, SessionId, Snapshot};
 
-/// How the reason ends when one source tells a SessionId twice, differently.
-const TWICE: &str = "stands twice, with different content";
+/// What the reason says when one source tells a SessionId twice, differently or in part.
+const TWICE: &str = " stands twice, ";
 
 /// Why a session that one source tells twice is ambiguous.
 pub fn twice(id: SessionId) -> String {
-    format!("SessionId {id} {TWICE}")
+    format!("SessionId {id}{TWICE}with different content")
 }
 
 /// One source tells it twice, by a reason of [`mark`].
 pub fn is_told_twice(why: &str) -> bool {
-    why.ends_with(TWICE)
+    why.contains(TWICE)
 }
 
 /// What must be one person's alone.
@@ -50,25 +50,31 @@ pub fn unmarked(mut session: Session) -> Session {
 }
 
 /// Two records say the same: the order of their fields does not count.
-fn same(one: &str, other: &str) -> bool {
+pub(crate) fn same(one: &str, other: &str) -> bool {
     let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
     one == other || value(one).is_some_and(|one| Some(one) == value(other))
 }
 
-/// Marks ambiguous participants, with whom they are confused (never with what).
+/// Marks ambiguous participants of one source, with whom they are confused (never with what).
 pub fn mark(snapshot: &mut Snapshot) {
-    mark_all(snapshot, twice);
-}
-
-/// Likewise what several sources tell together: each session at most once by each of them.
-pub fn mark_together(union: &mut Snapshot) {
-    mark_all(union, |id| format!("SessionId {id} stands in two sources, with different content"));
-}
-
-fn mark_all(snapshot: &mut Snapshot, differs: impl Fn(SessionId) -> String) {
-    mark_sessions(snapshot, differs);
+    mark_sessions(snapshot, twice);
+    mark_unread(snapshot);
     mark_participations(snapshot);
     mark_codes(snapshot);
+}
+
+/// Likewise of several sources, each of which is marked by itself. What one cannot say of a session that another one lists is nothing against it.
+pub fn mark_together(snapshot: &mut Snapshot) {
+    mark_sessions(snapshot, |id| format!("SessionId {id} stands in two sources, with different content"));
+    mark_participations(snapshot);
+    mark_codes(snapshot);
+}
+
+/// It is known that its own source tells it twice.
+pub(crate) fn mark_twice(session: &mut Session) {
+    let why = twice(session.id);
+    session.participants.iter_mut().for_each(|p| p.ambiguous = Some(why.clone()));
+    session.twice.push_str("another record");
 }
 
 /// The same SessionId twice: once if identical, else every participant of the one that is kept is ambiguous.
@@ -91,7 +97,10 @@ fn mark_sessions(snapshot: &mut Snapshot, differs: impl Fn(SessionId) -> String)
                 // The people of both are held under the one session; the longer record is kept so that a removal is none.
                 let mut people = std::mem::take(&mut first.participants);
                 people.extend(session.participants.into_iter().filter(|p| people.iter().all(|q| q.id != p.id)).collect::<Vec<_>>());
-                people.iter_mut().for_each(|p| p.ambiguous = Some(why.clone()));
+                for person in &mut people {
+                    // What its own source tells twice stays so until that one is read again.
+                    person.ambiguous.get_or_insert_with(|| why.clone());
+                }
                 first.participants = people;
                 first.faults.extend(session.faults);
                 first.unread.extend(session.unread);
@@ -102,6 +111,24 @@ fn mark_sessions(snapshot: &mut Snapshot, differs: impl Fn(SessionId) -> String)
         }
     }
     snapshot.sessions = kept;
+}
+
+/// A session of which another record cannot be read: nobody knows what that one says of those who are in it, and it may hold whomever the first
+/// does not. Its fault is the session's from then on.
+fn mark_unread(snapshot: &mut Snapshot) {
+    let unreadable: HashSet<SessionId> = snapshot.unreadable().collect();
+    for session in snapshot.sessions.iter_mut().filter(|s| unreadable.contains(&s.id)) {
+        let why = format!("SessionId {}{TWICE}and one of its records cannot be read", session.id);
+        session.participants.iter_mut().for_each(|p| p.ambiguous = Some(why.clone()));
+        session.twice.push_str("a record that cannot be read");
+        session.faults.extend(snapshot.faults.extract_if(.., |fault| fault.session == Some(session.id) && !fault.is_word()));
+        let before = snapshot.more.sessions.len();
+        snapshot.more.sessions.retain(|id| *id != session.id);
+        let more = before - snapshot.more.sessions.len();
+        snapshot.more.count -= more;
+        let fault = Fault { path: "[...]".to_owned(), reason: why, session: Some(session.id), participation: None };
+        session.faults.extend(std::iter::repeat_n(fault, more));
+    }
 }
 
 /// The same ParticipationId twice.
@@ -221,6 +248,27 @@ mod tests {
             ("a participation twice in one session", vec![s(1, &[(1, 111_111_111), (1, 222_222_222)])], vec![(1, true), (1, true)]),
         ] {
             assert_eq!(marked(&format!("[{}]", all.join(","))), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_session_of_which_another_record_cannot_be_read_stands_twice() {
+        let torn = |id: i64| format!(r#"{{"SessionId":{id},"ScheduleTs":"soon","Participants":[]}}"#);
+        // The record that cannot be read comes first, last, or among more than are told one by one.
+        let many = std::iter::repeat_n(torn(9), crate::session::FAULTS_MAX).chain([torn(1), torn(1)]).collect::<Vec<_>>();
+        for others in [vec![torn(1)], vec![torn(8), torn(1)], many] {
+            for first in [true, false] {
+                let mut all = others.clone();
+                all.insert(if first { 0 } else { others.len() }, session(1, "", &[(1, 111_111_111)]));
+                all.push(session(2, "", &[(2, 222_222_222)]));
+                let mut snapshot = parse(format!("[{}]", all.join(",")).as_bytes()).unwrap();
+                let told = snapshot.told().count;
+                mark(&mut snapshot);
+                let people = snapshot.sessions.iter().flat_map(|s| &s.participants).map(|p| p.ambiguous.is_some()).collect::<Vec<_>>();
+                assert_eq!((people, snapshot.told().count), (vec![true, false], told));
+                assert!(snapshot.sessions[0].faults.iter().all(|f| f.participation.is_none()) && !snapshot.sessions[0].faults.is_empty());
+                assert!(snapshot.unreadable().all(|id| id != SessionId(1)), "it is no session that cannot be read");
+            }
         }
     }
 

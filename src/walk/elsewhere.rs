@@ -27,6 +27,8 @@ pub struct Elsewhere {
     /// Statements of sources about sessions that stand under another one.
     also: HashMap<SessionId, Vec<(String, Session)>>,
     holders: HashMap<Claim, Vec<SessionId>>,
+    /// Sessions that a source's last list has in a record that cannot be read, or in two that differ.
+    unread: HashMap<String, HashSet<SessionId>>,
 }
 
 /// A session of the store.
@@ -34,6 +36,10 @@ struct Held {
     source: String,
     /// Its source lists it, as far as is known.
     listed: bool,
+    /// It may: it cannot be heard, or not be read.
+    unheard: bool,
+    /// Its start, if it can be read.
+    start: Option<DateTime<Utc>>,
     /// It does not, and the guard keeps it as it was.
     kept: bool,
     claims: Vec<Claim>,
@@ -50,8 +56,10 @@ pub(super) struct Beside {
     pub(super) also: Option<Vec<Also>>,
     /// Sessions that this source lists no more, and another one does: where they move to.
     pub(super) moves: BTreeMap<SessionId, (String, Session)>,
-    /// Sessions of which it said something else before, and says nothing any more.
-    pub(super) yielded: HashSet<SessionId>,
+    /// Of these, what this source cannot be heard of: as it said it.
+    still_said: BTreeMap<SessionId, Session>,
+    /// Sessions of which another source has a record that cannot be read.
+    pub(super) unread: HashSet<SessionId>,
     /// Sessions as all sources together tell them: those that share something with another source.
     pub(super) together: HashMap<SessionId, Session>,
     /// When one of them last said all that it lists: the one that was silent for the longest of those that are believed.
@@ -61,12 +69,12 @@ pub(super) struct Beside {
 }
 
 impl Elsewhere {
-    /// What others say beside this snapshot. `missing`: sessions of this source that it lists no more.
+    /// What others say beside this snapshot. `missing`: sessions of this source that it does not list, and why.
     pub(super) async fn beside(
         &mut self,
         outbox: &dyn Outbox,
         (source, snapshot): (&str, &Snapshot),
-        missing: &[SessionId],
+        missing: &[(SessionId, Presence)],
         policy: &Policy,
         now: DateTime<Utc>,
     ) -> outbox::Result<Beside> {
@@ -80,34 +88,16 @@ impl Elsewhere {
         self.look_up(outbox, &sources, snapshot.sessions.iter().map(|s| s.id), now).await?;
         let others = sources.iter().filter(|row| row.name != source && !row.gone).filter_map(|row| row.whole_at);
         let unheard = others.filter(|then| policy.believes(*then, now)).min();
-        let mut beside = Beside { unheard, ..Beside::default() };
-        let guarded = self.guarded(outbox, source, snapshot).await?;
-        let as_it_was = |id: &SessionId, session: &Session| {
-            guarded.get(id).is_some_and(|was| differ::differences(was, session, policy, now).is_empty())
-        };
-        for session in &snapshot.sessions {
-            match self.held.get(&session.id) {
-                Some(held) if as_it_was(&session.id, session) => {
-                    beside.from.insert(session.id, held.source.clone());
-                }
-                Some(held) if held.source != source && held.listed => {
-                    beside.second.insert(session.id);
-                }
-                Some(held) if held.source != source => {
-                    beside.from.insert(session.id, held.source.clone());
-                }
-                _ => {}
-            }
-        }
-        for id in missing {
-            if let Some((to, said)) = self.also.get(id).and_then(|all| all.iter().find(|(of, _)| of != source)) {
-                beside.moves.insert(*id, (to.clone(), said.clone()));
-            }
-        }
+        let twice = snapshot.sessions.iter().filter(|s| !s.twice.is_empty()).map(|s| s.id);
+        self.unread.insert(source.to_owned(), snapshot.unreadable().chain(twice).collect());
+        let unread = self.unread.iter().filter(|(of, _)| *of != source).flat_map(|(_, ids)| ids).copied().collect();
+        let mut beside = Beside { unread, unheard, ..Beside::default() };
+        self.place(outbox, (source, snapshot), (policy, now), &mut beside).await?;
+        self.leave(outbox, (source, snapshot), (missing, now), &mut beside).await?;
+        let missing: Vec<SessionId> = missing.iter().filter(|(_, why)| *why == Presence::Absent).map(|(id, _)| *id).collect();
         let yielded = self.second(source, snapshot, &mut beside);
         let involved = self.involved(source, snapshot, &beside, &yielded);
-        beside.yielded = yielded.into_iter().collect();
-        self.tell_together(outbox, (source, snapshot), missing, &mut beside, &involved).await?;
+        self.tell_together(outbox, (source, snapshot), &missing, &mut beside, &involved).await?;
         Ok(beside)
     }
 
@@ -125,6 +115,12 @@ impl Elsewhere {
         let also = outbox.also().await?;
         self.look_up(outbox, sources, also.iter().map(|(_, also)| also.id), now).await?;
         also.iter().for_each(|(of, also)| self.put_also(of, also));
+        let gone: HashSet<&str> = sources.iter().filter(|row| row.gone).map(|row| row.name.as_str()).collect();
+        for (of, fault) in outbox.status().await?.faults {
+            if fault.participation.is_none() && !fault.is_word() && !gone.contains(of.as_str()) {
+                self.unread.entry(of).or_default().extend(fault.session);
+            }
+        }
         self.is_read = true;
         Ok(())
     }
@@ -156,25 +152,78 @@ impl Elsewhere {
         }
     }
 
-    /// Sessions of this list that the guard keeps under another source, which lists them no more: as they were. One of which this list says the same
-    /// moves; one of which it says something else waits where it is.
-    async fn guarded(&self, outbox: &dyn Outbox, source: &str, snapshot: &Snapshot) -> outbox::Result<HashMap<SessionId, Session>> {
-        let mut of: BTreeMap<&str, Vec<SessionId>> = BTreeMap::new();
-        for session in &snapshot.sessions {
-            if let Some(held) = self.held.get(&session.id).filter(|held| held.source != source && held.kept) {
-                of.entry(&held.source).or_default().push(session.id);
+    /// Where the sessions of this list stand that are another source's: one that it lists as well stays there, and what this list says of it stands
+    /// beside; one that it lists no more moves. So does one that it cannot be heard of, if this list says the same. What the guard keeps there moves if
+    /// this list says of it what was said before, and else waits where it is.
+    async fn place(
+        &self,
+        outbox: &dyn Outbox,
+        (source, snapshot): (&str, &Snapshot),
+        (policy, now): (&Policy, DateTime<Utc>),
+        beside: &mut Beside,
+    ) -> outbox::Result<()> {
+        let others = || snapshot.sessions.iter().filter_map(|s| Some((s, self.held.get(&s.id).filter(|held| held.source != source)?)));
+        let mut asked: BTreeMap<&str, Vec<SessionId>> = BTreeMap::new();
+        for (session, held) in others().filter(|(_, held)| held.unheard || held.kept) {
+            asked.entry(&held.source).or_default().push(session.id);
+        }
+        let mut were = HashMap::new();
+        for (name, ids) in asked {
+            were.extend(outbox.sessions(name, Some(&ids)).await?.into_iter().map(|stored| (stored.id, stored)));
+        }
+        for (session, held) in others() {
+            let was = were.get(&session.id);
+            let as_it_was = || was.and_then(kept::session).is_some_and(|was| differ::differences(&was, session, policy, now).is_empty());
+            let moves = match held {
+                _ if held.kept => as_it_was(),
+                _ if held.unheard => was.is_some_and(|was| says_the_same(was, session)),
+                _ => !held.listed,
+            };
+            if moves {
+                beside.from.insert(session.id, held.source.clone());
+            } else {
+                beside.second.insert(session.id);
             }
         }
-        let mut guarded = HashMap::new();
-        for (name, ids) in of {
-            let stored = outbox.sessions(name, Some(&ids)).await?;
-            guarded.extend(stored.iter().filter_map(|stored| Some((stored.id, kept::session(stored)?))));
+        Ok(())
+    }
+
+    /// Sessions of this source that another one lists instead: those that it lists no more, be it that their start has passed; and those that it cannot
+    /// be heard of, if the other one says the same.
+    async fn leave(
+        &self,
+        outbox: &dyn Outbox,
+        (source, snapshot): (&str, &Snapshot),
+        (missing, now): (&[(SessionId, Presence)], DateTime<Utc>),
+        beside: &mut Beside,
+    ) -> outbox::Result<()> {
+        let listed: HashSet<SessionId> = snapshot.sessions.iter().map(|s| s.id).collect();
+        let missing: HashMap<SessionId, Presence> = missing.iter().copied().collect();
+        let mut unheard = Vec::new();
+        for (id, all) in &self.also {
+            let Some(held) = self.held.get(id).filter(|held| held.source == source && !listed.contains(id)) else { continue };
+            let Some((to, said)) = all.iter().find(|(of, _)| of != source) else { continue };
+            let is_over = snapshot.is_whole() && held.listed && held.start.is_some_and(|start| start <= now);
+            match missing.get(id) {
+                Some(Presence::Unheard | Presence::Unreadable) => unheard.push(*id),
+                Some(Presence::Absent) => drop(beside.moves.insert(*id, (to.clone(), said.clone()))),
+                None if is_over => drop(beside.moves.insert(*id, (to.clone(), said.clone()))),
+                _ => {}
+            }
         }
-        Ok(guarded)
+        for was in outbox.sessions(source, Some(&unheard)).await? {
+            let same = |(of, said): &&(String, Session)| of != source && says_the_same(&was, said);
+            let to = self.also.get(&was.id).and_then(|all| all.iter().find(same));
+            if let Some(((to, said), own)) = to.zip(json::kept(&was.record)) {
+                beside.moves.insert(was.id, (to.clone(), said.clone()));
+                beside.still_said.insert(was.id, own);
+            }
+        }
+        Ok(())
     }
 
     /// What this source says of sessions that stand under others; and those that it has said something of, and does no more.
-    fn second(&self, source: &str, snapshot: &Snapshot, beside: &mut Beside) -> Vec<SessionId> {
+    fn second(&self, source: &str, snapshot: &Snapshot, beside: &mut Beside) -> BTreeSet<SessionId> {
         let before: BTreeMap<SessionId, &Session> =
             self.also.iter().filter_map(|(id, all)| all.iter().find(|(of, _)| of == source).map(|(_, session)| (*id, session))).collect();
         let mut now: BTreeMap<SessionId, &Session> =
@@ -184,16 +233,20 @@ impl Elsewhere {
                 now.entry(*id).or_insert(said);
             }
         }
-        let same = before.len() == now.len() && before.iter().all(|(id, was)| now.get(id).is_some_and(|is| is.record == was.record));
+        // What it cannot be heard of, and moves to one that says the same, is still said by it.
+        now.extend(beside.still_said.iter().map(|(id, said)| (*id, said)));
+        let same = |was: &Session, is: &Session| is.record == was.record && is.twice.is_empty() == was.twice.is_empty();
+        let same = before.len() == now.len() && before.iter().all(|(id, was)| now.get(id).is_some_and(|is| same(was, is)));
+        let yielded = before.keys().filter(|id| !now.contains_key(id)).copied().collect();
         if !same {
             let also = |s: &&Session| Also { id: s.id, start: s.start, record: s.record.clone() };
             beside.also = Some(now.values().map(also).collect());
         }
-        before.into_keys().filter(|id| !now.contains_key(id)).collect()
+        yielded
     }
 
     /// Sessions that share a session, a code or a participation with another source, or did, and whatever shares something with those.
-    fn involved(&self, source: &str, snapshot: &Snapshot, beside: &Beside, yielded: &[SessionId]) -> BTreeSet<SessionId> {
+    fn involved(&self, source: &str, snapshot: &Snapshot, beside: &Beside, yielded: &BTreeSet<SessionId>) -> BTreeSet<SessionId> {
         let mut local: HashMap<Claim, Vec<SessionId>> = HashMap::new();
         let mut said: HashMap<SessionId, Vec<Claim>> = HashMap::new();
         for session in &snapshot.sessions {
@@ -247,7 +300,10 @@ impl Elsewhere {
         let said: HashMap<SessionId, &Session> = snapshot.sessions.iter().map(|s| (s.id, s)).collect();
         // What it cannot be heard of, or not be read of, is as it was.
         let is_own = |id: &SessionId| self.held.get(id).is_some_and(|held| held.source == source && held.listed);
-        let quiet = |id: &&SessionId| is_own(id) && !said.contains_key(id) && !missing.contains(id);
+        let quiet = |id: &&SessionId| {
+            let leaves = missing.contains(id) || beside.moves.contains_key(id);
+            is_own(id) && !said.contains_key(id) && !leaves
+        };
         let quiet: Vec<SessionId> = involved.iter().filter(quiet).copied().collect();
         let quiet: HashMap<SessionId, StoredSession> =
             outbox.sessions(source, Some(&quiet)).await?.into_iter().map(|stored| (stored.id, stored)).collect();
@@ -296,15 +352,21 @@ impl Elsewhere {
         }
         self.unheld.remove(&id);
         let listed = is_listed(presence);
-        let session = json::kept(record).filter(|s| listed && s.start + HOLDS_FOR > now);
+        let session = json::kept(record);
+        let start = session.as_ref().map(|s| s.start);
+        let session = session.filter(|s| listed && s.start + HOLDS_FOR > now);
         let claims = session.map(|s| ambiguity::claims(&s)).unwrap_or_default();
         claims.iter().for_each(|claim| self.holders.entry(*claim).or_default().push(id));
         let kept = matches!(presence, Presence::Guarded | Presence::Kept) && digest.is_empty();
-        self.held.insert(id, Held { source: source.to_owned(), listed, kept, claims });
+        let unheard = matches!(presence, Presence::Unheard | Presence::Unreadable);
+        self.held.insert(id, Held { source: source.to_owned(), listed, unheard, start, kept, claims });
     }
 
     fn put_also(&mut self, source: &str, also: &Also) {
-        let Some(session) = json::kept(&also.record) else { return };
+        let Some(mut session) = json::kept(&also.record) else { return };
+        if self.unread.get(source).is_some_and(|unclear| unclear.contains(&also.id)) {
+            ambiguity::mark_twice(&mut session);
+        }
         for claim in ambiguity::claims(&session) {
             let holders = self.holders.entry(claim).or_default();
             if !holders.contains(&also.id) {
@@ -313,6 +375,12 @@ impl Elsewhere {
         }
         self.also.entry(also.id).or_default().push((source.to_owned(), session));
     }
+}
+
+/// What is said now is what was said before, and neither of them twice.
+fn says_the_same(was: &StoredSession, is: &Session) -> bool {
+    let said = (&was.record.text, &is.record.text);
+    was.ambiguous.is_empty() && is.twice.is_empty() && was.record.taken_for == is.record.taken_for && ambiguity::same(said.0, said.1)
 }
 
 /// The source lists it, as far as is known.

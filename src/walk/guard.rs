@@ -37,8 +37,21 @@ pub(super) struct Looked {
     pub(super) cancelled: bool,
     /// The source does not list it.
     pub(super) missing: bool,
+    /// Somebody's record in it cannot be read.
+    pub(super) unread: bool,
     /// What differs from before; empty: nothing.
     pub(super) whats: Vec<What>,
+}
+
+impl Looked {
+    fn tells(&self, kind: GuardKind) -> bool {
+        self.whats.iter().any(|what| what.kind == kind)
+    }
+
+    /// Of a session that is not listed nothing can be said but that it is not; and nothing of people whose records cannot be read.
+    fn is_silent_of(&self, kind: GuardKind) -> bool {
+        (self.missing && kind != GuardKind::Removed) || (self.unread && kind.of_people() && !self.tells(kind))
+    }
 }
 
 /// What a guard looks at.
@@ -114,15 +127,15 @@ pub(super) fn judge(scene: &Scene<'_>) -> Ruling {
 struct Judge<'a> {
     scene: &'a Scene<'a>,
     members: HashMap<(SessionId, GuardKind), &'a Member>,
-    /// Which sessions are looked at, and whether the source does not list them.
-    looked: HashMap<SessionId, bool>,
+    /// The sessions that are looked at.
+    looked: HashMap<SessionId, &'a Looked>,
     tallies: BTreeMap<GuardKind, Tally>,
 }
 
 impl<'a> Judge<'a> {
     fn new(scene: &'a Scene<'a>) -> Self {
         let members = scene.set.members.iter().map(|m| ((m.session, m.kind), m)).collect();
-        let looked = scene.looked.iter().map(|l| (l.session, l.missing)).collect();
+        let looked = scene.looked.iter().map(|l| (l.session, l)).collect();
         let mut judge = Self { scene, members, looked, tallies: BTreeMap::new() };
         let mut tallies: BTreeMap<GuardKind, Tally> = BTreeMap::new();
         for looked in scene.looked {
@@ -146,10 +159,11 @@ impl<'a> Judge<'a> {
         judge
     }
 
-    /// Members that wait, and of which this snapshot says nothing new: their sessions are as they were, or not listed.
+    /// Members that wait, and of which this snapshot says nothing new: their sessions are as they were, or not listed, or whom it is about cannot be
+    /// read.
     fn unseen(&self) -> impl Iterator<Item = &'a Member> {
         let waiting = self.scene.set.members.iter().filter(|m| m.standing == Standing::Waiting);
-        waiting.filter(|m| self.looked.get(&m.session).is_none_or(|missing| *missing && m.kind != GuardKind::Removed))
+        waiting.filter(|m| self.looked.get(&m.session).is_none_or(|looked| looked.is_silent_of(m.kind)))
     }
 
     fn standing(&self, session: SessionId, kind: GuardKind) -> Option<Standing> {
@@ -199,8 +213,7 @@ impl<'a> Judge<'a> {
         for (what, fate) in fates {
             self.note(looked, what, fate, &hold, ruling);
         }
-        // Of a session that is not listed nothing can be said but that it is not.
-        let mended = |kind: &GuardKind| !looked.missing && !looked.whats.iter().any(|w| w.kind == *kind);
+        let mended = |kind: &GuardKind| !looked.missing && !looked.is_silent_of(*kind) && !looked.tells(*kind);
         let leaves = GuardKind::ALL.into_iter().filter(|kind| self.members.contains_key(&(id, *kind)) && mended(kind));
         ruling.change.leaves.extend(leaves.map(|kind| (id, kind)));
         if hold != Hold::default() {

@@ -78,6 +78,7 @@ impl Walker<'_> {
                 over: was.start.max(is.start) <= self.now,
                 cancelled: is.cancelled,
                 missing: false,
+                unread: is.faults.iter().any(|fault| !fault.is_word()),
                 whats,
             })
         });
@@ -88,7 +89,8 @@ impl Walker<'_> {
             } else {
                 Vec::new()
             };
-            Some(Looked { session: *id, counts: true, over: was.start <= self.now, cancelled: false, missing: true, whats })
+            let over = was.start <= self.now;
+            Some(Looked { session: *id, counts: true, over, cancelled: false, missing: true, unread: false, whats })
         });
         listed.chain(absent).collect()
     }
@@ -167,7 +169,7 @@ impl Walker<'_> {
 
     /// The same, of one that it does not list. Without a digest: whatever it says when it lists it again is another thing.
     pub(super) fn held_missing(&self, id: SessionId, kept: Kept, mut known: KnownMap) -> Option<WalkedSession> {
-        known.values_mut().for_each(|one| (one.absent_since, one.absences) = (None, 0));
+        known.values_mut().for_each(super::begin_anew);
         let mut walked = self.kept(id, kept.presence(), known)?;
         walked.digest = String::new();
         Some(walked)

@@ -37,6 +37,7 @@ mod numbers;
 mod remind;
 mod sources;
 mod told;
+mod unheard;
 
 /// What the transport does with the next messages; when the script is over it accepts.
 #[derive(Clone)]

@@ -57,6 +57,7 @@ macro_rules! conformance {
             a_claim_holds_all_that_is_decided_upon,
             attempts_are_fenced_by_the_epoch,
             attempts_are_fenced_by_the_revision,
+            a_suppressed_address_fences_what_is_on_its_way_to_it,
             a_short_lease_lets_nothing_out,
             an_attempt_begins_and_passes_in_one_step,
             what_goes_over_another_transport_is_on_record,

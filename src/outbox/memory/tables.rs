@@ -239,11 +239,10 @@ impl Tables {
             let (rsvp, answered_start) = before.map_or((None, None), |before| (before.rsvp, before.answered_start));
             self.participants.insert(place, Known { notices: Vec::new(), rsvp, answered_start, ..known });
         }
-        if walked.ahead {
-            let of_it = self.rows.values_mut().map(|row| &mut row.entry).filter(|e| e.source == source && e.notice.session == id);
-            for entry in of_it {
-                entry.changed_at = entry.changed_at.min(at);
-                entry.accepted_at = entry.accepted_at.map(|then| then.min(at));
+        for (key, then) in &walked.ahead {
+            if let Some(entry) = self.rows.get_mut(key).map(|row| &mut row.entry) {
+                entry.changed_at = *then;
+                entry.accepted_at = entry.accepted_at.map(|at| at.min(*then));
             }
         }
         for change in &walked.changes {
@@ -381,11 +380,20 @@ impl Tables {
         if known.is_some() && (known, kind) != (Some(Suppression::Bounced), Suppression::OptedOut) {
             return false;
         }
+        self.fence(&key, from.1);
         self.suppressions.insert(
             key.clone(),
             SuppressedAddress { key, kind, since, shown: address.to_string(), said_by: from.0, notice: from.1.map(|key| key.to_string()) },
         );
         true
+    }
+
+    /// What is on its way to a suppressed address, and has not passed the point of no return, was decided before. `notice`: whose rejection says so.
+    fn fence(&mut self, suppressed: &str, notice: Option<NoticeKey>) {
+        let leaves = |row: &&Row| matches!(row.entry.state, State::Claimed | State::Sending) && Some(row.entry.notice.key) != notice;
+        let there = self.rows.values().filter(leaves).filter(|row| suppression_key(&row.entry.notice.address) == suppressed);
+        let places: Vec<(String, SessionId)> = there.map(session_of).collect();
+        places.iter().for_each(|place| self.unsettle(place));
     }
 }
 

@@ -73,7 +73,6 @@ pub(super) fn take(connection: &Tx<'_>, now: DateTime<Utc>, taken: &Taken) -> ru
     Ok(true)
 }
 
-/// The session is planned again at the next walk, and attempts that were decided before are fenced.
 fn put_rsvp(connection: &Tx<'_>, now: DateTime<Utc>, place: &Place, answered: Answered) -> rusqlite::Result<()> {
     let sql = "INSERT INTO rsvp (source, session_id, participation_id, says, over, at, start_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6,
                    (SELECT start_at FROM participant WHERE source = ?1 AND session_id = ?2 AND participation_id = ?3))
@@ -81,8 +80,7 @@ fn put_rsvp(connection: &Tx<'_>, now: DateTime<Utc>, place: &Place, answered: An
                SET says = excluded.says, over = excluded.over, at = excluded.at, start_at = excluded.start_at";
     let (says, over) = (rsvp_word(answered.says), rsvp_word(answered.over));
     connection.prepare_cached(sql)?.execute(params![place.source, place.session.0, place.participation.0, says, over, ms(now)])?;
-    let sql = "UPDATE session SET revision = revision + 1, replan = replan + 1 WHERE source = ?1 AND id = ?2";
-    connection.prepare_cached(sql)?.execute(params![place.source, place.session.0])?;
+    connection.prepare_cached(suppression::UNSETTLE)?.execute(params![place.source, place.session.0])?;
     let row =
         LedgerRow { session_id: Some(place.session), participation_id: Some(place.participation), ..LedgerRow::note(now, "rsvp", says) };
     history::append(connection, &row)

@@ -21,7 +21,33 @@ pub(super) fn put(
     (said_by, notice): (SaidBy, Option<NoticeKey>),
 ) -> rusqlite::Result<bool> {
     let shown = (suppression_key(address), address.to_string());
-    insert(connection, (&shown.0, &shown.1), (kind, since), (said_by, notice))
+    let put = insert(connection, (&shown.0, &shown.1), (kind, since), (said_by, notice))?;
+    if put {
+        fence(connection, &shown.0, notice)?;
+    }
+    Ok(put)
+}
+
+/// What a session's notices were decided upon has changed: it is planned again at the next walk, and attempts that were decided before are fenced.
+pub(super) const UNSETTLE: &str = "UPDATE session SET revision = revision + 1, replan = replan + 1 WHERE source = ?1 AND id = ?2";
+
+/// Notices on their way: few, for they are as many as connections.
+pub(super) const LEAVING: &str = "SELECT key, source, session_id, channel, unseal('address', '', address)
+     FROM notice INDEXED BY notice_state WHERE state IN ('claimed', 'sending')";
+
+/// What is on its way to a suppressed address, and has not passed the point of no return, was decided before. `notice`: whose rejection says so.
+fn fence(connection: &Connection, suppressed: &str, notice: Option<NoticeKey>) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(LEAVING)?;
+    let leaving = statement.query_map([], |row| {
+        let address = Address::restore(word(row, 3)?, row.get_ref(4)?.as_str()?);
+        Ok((NoticeKey(row.get(0)?), row.get::<_, String>(1)?, row.get::<_, i64>(2)?, suppression_key(&address)))
+    })?;
+    for (key, source, session, to) in leaving.collect::<rusqlite::Result<Vec<_>>>()? {
+        if to == suppressed && Some(key) != notice {
+            connection.prepare_cached(UNSETTLE)?.execute(params![source, session])?;
+        }
+    }
+    Ok(())
 }
 
 /// `key` and the address as it prints.

@@ -72,9 +72,9 @@ pub(super) fn apply(connection: &Tx<'_>, walk: &Walk) -> rusqlite::Result<Applie
         if departed != session.departed {
             put_departed(connection, source, session)?;
         }
-        if session.ahead {
-            let sql = "UPDATE notice SET changed_at = min(changed_at, ?3), accepted_at = min(accepted_at, ?3) WHERE source = ?1 AND session_id = ?2";
-            connection.prepare_cached(sql)?.execute(params![source, session.id.0, ms(walk.at)])?;
+        for (key, then) in &session.ahead {
+            let sql = "UPDATE notice SET changed_at = ?2, accepted_at = min(accepted_at, ?2) WHERE key = ?1";
+            connection.prepare_cached(sql)?.execute(params![key.0, ms(*then)])?;
         }
         for change in &session.changes {
             apply_change(connection, source, change, walk.at, &mut applied)?;

@@ -169,6 +169,8 @@ fn an_answer_that_nobody_understands_is_a_fault_and_stops_only_reminders() {
     for written in ["null", r#""""#, r#""tentative""#, r#""ACCEPTED""#] {
         assert!(person(&format!(r#""RSVP":{written}"#)).is_ok_and(|p| !p.rsvp_unknown), "{written}");
     }
+    let fault = person(r#""RSVP":"Yes","RSVP":"No""#).unwrap_err();
+    assert!(!fault.is_word(), "whoever has two answers cannot be read: {fault}");
 }
 
 #[test]

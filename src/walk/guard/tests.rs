@@ -18,6 +18,7 @@ fn differs(session: i64, kinds: &[GuardKind]) -> Looked {
         over: false,
         cancelled: false,
         missing: false,
+        unread: false,
         whats: kinds.iter().map(of).collect(),
     }
 }
@@ -115,6 +116,17 @@ fn the_people_concerned_wait_and_the_others_of_their_session_go_on() {
     assert!(!ruling.holds.contains_key(&SessionId(5)), "one code is not too much");
     assert_eq!(ruling.change.joins.len(), 4);
     assert_eq!(ruling.change.passes.iter().map(|p| (p.session.0, p.kind)).collect::<Vec<_>>(), [(5, Codes)]);
+}
+
+#[test]
+fn whoever_cannot_be_read_waits_on() {
+    let set = waits([1], Addresses);
+    for (unread, waiting_still) in [(true, vec![1]), (false, vec![])] {
+        let ruling = ruled(100, &[Looked { unread, ..differs(1, &[]) }], &set);
+        assert_eq!((waiting(&ruling), ruling.change.leaves.is_empty()), (waiting_still, unread));
+    }
+    let ruling = ruled(100, &[Looked { unread: true, ..differs(1, &[]) }], &waits([1], Moved));
+    assert_eq!(waiting(&ruling), Vec::<i64>::new(), "the session's own start can be read");
 }
 
 #[test]

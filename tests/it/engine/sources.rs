@@ -8,10 +8,10 @@ use super::*;
 /// What is done to it, in a word.
 type Named<'a, T> = (&'a dyn Fn(&mut T), &'a str);
 
-const TWO_DAYS: &str = "2026-11-26T15:00:00";
+pub(super) const TWO_DAYS: &str = "2026-11-26T15:00:00";
 
 /// A session of one person.
-fn session(id: i64, start: &str, code: i64) -> Value {
+pub(super) fn session(id: i64, start: &str, code: i64) -> Value {
     json!({"SessionId": id, "ScheduleTs": start, "Participants": [
         {"ParticipationId": id * 10, "ShouldAutoDeliverCode": "N"},
         {"ParticipationId": id * 10 + 1, "ShouldAutoDeliverCode": "E", "ParticipantEmailAddress": format!("p{id}@example.com"),
@@ -19,7 +19,7 @@ fn session(id: i64, start: &str, code: i64) -> Value {
 }
 
 impl World {
-    async fn walk_of(&self, source: &str, sessions: &[Value]) -> walk::Report {
+    pub(super) async fn walk_of(&self, source: &str, sessions: &[Value]) -> walk::Report {
         let body = Value::Array(sessions.to_vec()).to_string();
         let mut snapshot: Snapshot = json::parse(body.as_bytes()).unwrap();
         ambiguity::mark(&mut snapshot);
@@ -27,22 +27,22 @@ impl World {
     }
 
     /// Its notices: occasion, rule, state and reason.
-    async fn told(&self, id: i64) -> Vec<String> {
+    pub(super) async fn told(&self, id: i64) -> Vec<String> {
         self.states_of(id).await
     }
 
     /// Hands over what is due by then.
-    async fn go(&self, now: &str) {
+    pub(super) async fn go(&self, now: &str) {
         self.set(now);
         self.once().await;
     }
 
-    async fn stands(&self, source: &str) -> Vec<i64> {
+    pub(super) async fn stands(&self, source: &str) -> Vec<i64> {
         self.outbox.sessions(source, None).await.unwrap().iter().map(|s| s.id.0).collect()
     }
 }
 
-const WAITS: [&str; 3] = ["invite accepted", "reminder 1h waiting", "reminder 24h waiting"];
+pub(super) const WAITS: [&str; 3] = ["invite accepted", "reminder 1h waiting", "reminder 24h waiting"];
 
 #[tokio::test]
 async fn a_session_that_goes_to_another_source_keeps_its_history() {
@@ -239,7 +239,7 @@ async fn one_change_by_itself_ends_no_first_fill() {
 }
 
 /// A session of two people.
-fn of_two(id: i64) -> Value {
+pub(super) fn of_two(id: i64) -> Value {
     let mut both = session(id, TWO_DAYS, 100_000_000 + id);
     let mut second = both["Participants"][1].clone();
     second["ParticipationId"] = json!(id * 10 + 2);
@@ -345,6 +345,38 @@ async fn whoever_cannot_be_read_in_a_session_that_stands_twice_is_told_neither()
     world.go("2026-11-24T09:10:00Z").await;
     let told = world.told(1).await;
     assert_eq!(told.iter().filter(|row| row.ends_with("held ambiguous")).count(), 4, "{told:?}");
+}
+
+#[tokio::test]
+async fn a_session_of_which_one_record_cannot_be_read_loses_nobody_by_the_other() {
+    let one = of_two(1);
+    let mut fewer = one.clone();
+    fewer["ScheduleTs"] = json!("2026-11-26T18:00:00");
+    fewer["Participants"].as_array_mut().unwrap().pop();
+    for key in ["ScheduleTs", "Participants"] {
+        let mut unread = one.clone();
+        unread[key] = json!("soon");
+        for both in [[fewer.clone(), unread.clone()], [unread, fewer.clone()]] {
+            let world = World::new("2026-11-24T09:00:00Z");
+            world.walk_of("a", std::slice::from_ref(&one)).await;
+            world.go("2026-11-24T09:05:00Z").await;
+            let before = world.sent();
+            for minute in [10, 20, 30, 40, 50] {
+                world.set(&format!("2026-11-24T09:{minute}:00Z"));
+                world.walk_of("a", &both).await;
+                world.once().await;
+            }
+            assert_eq!(world.sent(), before, "neither a cancellation nor a new time");
+            let told = world.told(1).await;
+            assert_eq!(told.iter().filter(|row| row.ends_with("held ambiguous")).count(), 4, "{told:?}");
+            for mended in ["2026-11-24T10:00:00Z", "2026-11-26T14:30:00Z"] {
+                world.set(mended);
+                world.walk_of("a", std::slice::from_ref(&one)).await;
+                world.once().await;
+            }
+            assert_eq!(world.sent(), before + 2, "mended, both are reminded");
+        }
+    }
 }
 
 #[tokio::test]

@@ -38,7 +38,11 @@ fn configured(invites: bool, quiet: bool, rules: &[&str], doubt: DoubtPolicy, st
         "[practice]\nname = \"Lakeside\"\n{reminders}[adopt]\ninvites = {invites}\n[quiet_hours]\nchannels = {channels}\n[daemon]\nmax_stale = \"{stale}\"\n"
     );
     let config = config::parse(&text, None, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-    Configured { policy: Arc::new(config.policy), doubt, terms: Terms { adopt_invites: invites, quiet, rules: rules.len() } }
+    Configured {
+        policy: Arc::new(config.policy),
+        doubt,
+        terms: Terms { adopt_invites: invites, quiet, rules: rules.len(), at_once: rules.len() },
+    }
 }
 
 /// The configurations between which practices choose.

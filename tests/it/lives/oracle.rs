@@ -13,8 +13,8 @@ use super::read::{Kind, Letter};
 use super::word::{Holds, Said, Status, Waiting, Word};
 
 /// A list must miss somebody so often, over so long, before that counts as cancelled.
-const ABSENCES: usize = 3;
-const ABSENT_FOR: TimeDelta = TimeDelta::minutes(10);
+pub(super) const ABSENCES: usize = 3;
+pub(super) const ABSENT_FOR: TimeDelta = TimeDelta::minutes(10);
 /// Whoever was begun for when quiet hours or the end came may be on the way so long.
 const UNDER_WAY: TimeDelta = TimeDelta::seconds(35);
 /// A cancellation is of use so long after the start.
@@ -55,8 +55,9 @@ impl Fate {
 pub(super) struct Terms {
     pub(super) adopt_invites: bool,
     pub(super) quiet: bool,
-    /// Reminder rules.
+    /// Reminder rules, of all configurations so far; and of the one that has most.
     pub(super) rules: usize,
+    pub(super) at_once: usize,
 }
 
 pub(super) struct Oracle {
@@ -78,6 +79,7 @@ pub(super) struct Oracle {
     pub(super) refused: BTreeSet<i64>,
     /// Who answered so, by text.
     pub(super) said_no: BTreeSet<i64>,
+    pub(super) said_yes: BTreeSet<i64>,
     pub(super) restored: bool,
     pub(super) wrong: Vec<String>,
 }
@@ -97,6 +99,7 @@ impl Oracle {
             staff_acted_on: BTreeSet::new(),
             refused: BTreeSet::new(),
             said_no: BTreeSet::new(),
+            said_yes: BTreeSet::new(),
             restored: false,
             wrong: Vec::new(),
         }
@@ -129,8 +132,10 @@ impl Oracle {
 
     /// A server refused a message to that address.
     pub(super) fn refused_at(&mut self, to: &str) {
-        let theirs = self.word.last.iter().filter(|(_, said)| said.address.as_deref() == Some(to)).map(|(person, _)| *person);
-        self.refused.extend(theirs);
+        let is_theirs = |said: &Said| said.contacts.0 == to || said.contacts.1 == to;
+        let theirs = self.word.last.iter().filter(|(_, said)| is_theirs(said)).map(|(person, _)| *person);
+        let told_there = self.told.iter().filter(|t| t.letter.to == to).map(|t| t.person);
+        self.refused.extend(theirs.chain(told_there));
     }
 
     /// What somebody was told last; nothing, if somebody else announced it or nobody did.
@@ -156,9 +161,16 @@ impl Oracle {
 
     /// Everything that is wrong with it.
     fn against(&self, now: DateTime<Utc>, person: i64, key: NoticeKey, letter: &Letter) -> Vec<String> {
+        let waits = self.word.waiting.get(&person);
+        let wrong = self.against_as(now, (person, waits), key, letter);
+        let passed = waits.filter(|waits| waits.either && !wrong.is_empty()).map(|_| self.against_as(now, (person, None), key, letter));
+        passed.filter(Vec::is_empty).unwrap_or(wrong)
+    }
+
+    /// Likewise, if so much waits of them.
+    fn against_as(&self, now: DateTime<Utc>, (person, waits): (i64, Option<&Waiting>), key: NoticeKey, letter: &Letter) -> Vec<String> {
         let mut wrong = Vec::new();
         let holds = self.word.of(person);
-        let waits = self.word.waiting.get(&person);
         let said = match (&holds, waits) {
             (_, Some(waits)) => Some(&waits.before),
             (Holds::Said(said) | Holds::Unheard(said), _) => Some(said),
@@ -170,6 +182,9 @@ impl Oracle {
             Kind::Cancelled => self.wrongly_cancelled(now, person, &holds, waits, letter),
             _ => Self::wrongly_told(now, &holds, waits.is_some(), said, letter),
         });
+        if said.is_some_and(|said| said.declined && !said.once_moved) && letter.kind == Kind::Reminder && !self.said_yes.contains(&person) {
+            wrong.push("they declined".to_owned());
+        }
         wrong.extend(self.at_a_wrong_time(now, person, said, letter));
         wrong.extend(self.twice(now, person, key, letter));
         if self.stopped.contains(&letter.to) {
@@ -182,6 +197,12 @@ impl Oracle {
     fn wrong_person(&self, person: i64, said: Option<&Said>, letter: &Letter) -> Vec<String> {
         let mut wrong = Vec::new();
         let told_there = self.told.iter().any(|t| t.person == person && t.letter.to == letter.to && t.fate.counts());
+        let heard_it = |name: &str| {
+            let mut theirs = self.told.iter().filter(|t| t.person == person && t.letter.to == letter.to && t.fate.counts());
+            let announced =
+                self.adopted.get(&person).is_some_and(|said| said.name == name) || self.word.names_of(person).any(|n| n == name);
+            letter.kind == Kind::Cancelled && (announced || theirs.any(|t| t.letter.holds(name)))
+        };
         let adopted_there = self.adopted.get(&person).is_some_and(|a| a.address.as_deref() == Some(&letter.to));
         let theirs = said.is_some_and(|said| said.address.as_deref() == Some(&letter.to));
         // Who was told at an old address may be told there that it is cancelled.
@@ -197,7 +218,8 @@ impl Oracle {
             .map(|said| said.session)
             .and_then(|session| self.word.last.values().find(|s| s.session == session && s.host).map(|s| s.name.clone()));
         for name in self.word.names.iter().filter(|name| letter.holds(name)) {
-            if said.is_none_or(|said| said.name != *name) && host.as_ref() != Some(name) {
+            // A cancellation speaks of what they were told last, and to whom.
+            if said.is_none_or(|said| said.name != *name) && host.as_ref() != Some(name) && !heard_it(name) {
                 wrong.push(format!("(1) it holds the name {name}, which the source does not give them"));
             }
         }
@@ -224,7 +246,7 @@ impl Oracle {
             (Some(last), _) => {
                 if let (Some(start), Some(zone)) = (last.start, last.zone)
                     && !letter.names(start, zone, now)
-                    && !self.says(letter, start, person, now)
+                    && !self.word.zones.get(&person).into_iter().flatten().any(|zone| letter.names(start, *zone, now))
                 {
                     wrong.push(format!("it names another start than they were told last ({})", start.format("%-d %b %H:%M")));
                 }
@@ -250,11 +272,10 @@ impl Oracle {
         if letter.codes != [said.code] {
             wrong.push(format!("it holds the codes {:?}; theirs is {}", letter.codes, said.code));
         }
-        if !letter.names(said.start, said.zone, now) {
+        // Somebody who is first seen when it runs is told that it runs.
+        let meets_now = letter.kind == Kind::Invite && now >= said.start;
+        if !meets_now && !letter.names(said.start, said.zone, now) {
             wrong.push(format!("it does not say {} in {}", said.start.format("%-d %b %H:%M UTC"), said.zone));
-        }
-        if said.declined && !said.once_moved && letter.kind == Kind::Reminder {
-            wrong.push("they declined".to_owned());
         }
         wrong
     }
@@ -275,9 +296,11 @@ impl Oracle {
         }
         if letter.by_text && self.terms.quiet {
             let earliest = told.map_or(said.start, |told| told.min(said.start));
+            // A cancellation speaks of what they were told last: on that clock, too.
+            let then = self.last_told(person).and_then(|told| told.zone).filter(|_| letter.kind == Kind::Cancelled);
             let quiet = |at: DateTime<Utc>| {
-                let hour = at.with_timezone(&said.zone).hour();
-                !(8..21).contains(&hour)
+                let is_quiet = |zone: Tz| !(8..21).contains(&at.with_timezone(&zone).hour());
+                is_quiet(said.zone) && then.is_none_or(is_quiet)
             };
             if quiet(now) && quiet(now - UNDER_WAY) {
                 let there = now.with_timezone(&said.zone);
@@ -316,6 +339,8 @@ impl Oracle {
         } else if let Some(last) = theirs.next_back()
             && last.letter.kind == letter.kind
             && last.letter.codes == letter.codes
+            // Told something else at another address since, they would not know.
+            && self.told.iter().rfind(|t| t.person == person && t.fate == Fate::Accepted).is_some_and(|t| t.letter.to == letter.to)
             && last.start.is_some_and(|start| self.says(letter, start, person, now))
             && last.zone == self.word.last.get(&person).map(|said| said.zone)
         {
@@ -362,6 +387,8 @@ impl Oracle {
                 Holds::Said(said) if said.status == Status::Cancelled => self.still_expects(person, now),
                 // What was over by its own word is no news.
                 Holds::Absent(_, _, Some(said)) if said.status == Status::Over => continue,
+                // Who leaves a list after the start ages out of it.
+                Holds::Absent(..) if self.word.aged.contains(&person) => continue,
                 Holds::Absent(..) => self.still_expects(person, now),
                 _ => continue,
             };
@@ -394,7 +421,10 @@ impl Oracle {
                     && t.start == Some(said.start)
                     && t.at >= due - hour
             };
-            if !self.told.iter().any(is_it) && !self.is_explained(person, now, entries, omissions) {
+            // By the clock that was right then, or by the quiet hours of another zone.
+            let all = |t: &&Told| t.person == person && t.fate.counts() && t.letter.kind == Kind::Reminder && t.start == Some(said.start);
+            let as_often_as_rules = self.told.iter().filter(all).count() >= self.terms.at_once;
+            if !self.told.iter().any(is_it) && !as_often_as_rules && !self.is_explained(person, now, entries, omissions) {
                 let rows = said_of(person, entries, omissions);
                 self.fails(format!(
                     "(3) {person} was not reminded of {}, and nothing says truly why: {rows}",
@@ -455,6 +485,7 @@ impl Oracle {
     fn is_true(&self, person: i64, reason: Reason, key: NoticeKey, now: DateTime<Utc>) -> bool {
         let holds = self.word.of(person);
         let address = self.word.last.get(&person).and_then(|said| said.address.clone());
+        let told_at = self.told.iter().filter(|t| t.person == person).map(|t| &t.letter.to);
         match reason {
             Reason::Guard => self.word.too_much,
             Reason::Absent => matches!(holds, Holds::Absent(..)),
@@ -464,7 +495,7 @@ impl Oracle {
             // What takes the place of what they stopped waits for them, too.
             Reason::Operator => self.by_staff.contains(&key) || self.staff_acted_on.contains(&person),
             Reason::Restored => self.restored,
-            Reason::Bounced | Reason::OptedOut => address.is_some_and(|address| self.may_be_suppressed.contains(&address)),
+            Reason::Bounced | Reason::OptedOut => address.iter().chain(told_at).any(|address| self.may_be_suppressed.contains(address)),
             Reason::Declined => self.said_no.contains(&person) || matches!(&holds, Holds::Said(said) if said.declined),
             Reason::HostDelivers => self.word.last.get(&person).is_some_and(|said| said.channel == 'N'),
             Reason::NoEmail | Reason::InvalidEmail | Reason::NoNumber | Reason::InvalidNumber => address.is_none(),

@@ -85,9 +85,10 @@ impl World {
                 self.configured.store(*n % CONFIGURED.len(), Ordering::Relaxed);
                 let mut oracle = self.oracle.lock().unwrap();
                 // Rules of other names are other reminders.
-                let rules = oracle.terms.rules;
+                let before = oracle.terms;
                 oracle.terms = self.configured().terms;
-                oracle.terms.rules += rules;
+                oracle.terms.rules += before.rules;
+                oracle.terms.at_once = oracle.terms.at_once.max(before.at_once);
                 drop(oracle);
                 self.restart();
             }
@@ -274,8 +275,10 @@ impl World {
         };
         let (text, means) = WORDS[words % WORDS.len()];
         self.notes(format!("{number} writes: {text}"));
-        if text == "N" {
-            self.oracle.lock().unwrap().said_no.insert(id);
+        match text {
+            "N" => drop(self.oracle.lock().unwrap().said_no.insert(id)),
+            "Y" => drop(self.oracle.lock().unwrap().said_yes.insert(id)),
+            _ => {}
         }
         let id = format!("{} {n} {words}", self.now().timestamp_micros());
         let reply = Reply { gateway: "http", origin: String::new(), id, from: number.clone(), text: text.to_owned(), answered: false };

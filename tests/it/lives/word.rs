@@ -1,13 +1,14 @@
 //! What the sources said, as somebody reads it who has the lists before them and a pencil: who is listed, with what, since when somebody is
 //! missing, and which changes were too many at once. It knows the promises, and nothing of the walk.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use punctual::session::Extent;
 use serde_json::Value;
 
+use super::oracle::{ABSENCES, ABSENT_FOR};
 use super::source::{CANCELLED, LIVE, OVER, ZONES};
 
 /// More than so many changes of a kind at once wait for an operator (a fifth of lists as short as these is never more).
@@ -30,6 +31,8 @@ pub(super) struct Said {
     pub(super) channel: char,
     /// By the channel: as its meaning, not as it is spelt. `None`: it is none.
     pub(super) address: Option<String>,
+    /// Both contacts, whichever is used; what is none as it is written.
+    pub(super) contacts: (String, String),
     pub(super) code: i64,
     pub(super) name: String,
     pub(super) zone: Tz,
@@ -94,6 +97,8 @@ pub(super) struct Waiting {
     pub(super) what: &'static str,
     /// An operator said that it is wrong: this, which was said then.
     rejected: Option<Vec<Listing>>,
+    /// And then let pass what else had changed of them, or of their session, since: with it or without, nobody can say.
+    pub(super) either: bool,
 }
 
 #[derive(Default)]
@@ -107,6 +112,16 @@ pub(super) struct Word {
     pub(super) too_much: bool,
     /// The last good word about each person.
     pub(super) last: BTreeMap<i64, Said>,
+    /// Whose removal ever waited for an operator: by lists alone they do not count as cancelled.
+    once_guarded: BTreeSet<i64>,
+    /// Codes in records at fault, with whose they are, by source.
+    occupied: BTreeMap<usize, Vec<(Option<i64>, i64)>>,
+    /// Who left a list after the start: they aged out of it, by the clock of that time.
+    pub(super) aged: BTreeSet<i64>,
+    /// Sessions in which somebody or something cannot be read, by source.
+    torn: BTreeMap<usize, BTreeSet<i64>>,
+    /// Every zone that somebody ever had.
+    pub(super) zones: BTreeMap<i64, HashSet<Tz>>,
     /// Every start that a session ever had.
     pub(super) starts: BTreeMap<i64, BTreeSet<DateTime<Utc>>>,
     /// Every code that anybody ever had.
@@ -123,7 +138,7 @@ fn differs(what: &str, was: &Said, is: &Said) -> bool {
         "moved" => is.start != was.start,
         "roles" => is.host != was.host,
         "codes" => is.code != was.code,
-        "addresses" => is.address != was.address,
+        "addresses" => is.contacts != was.contacts,
         "zones" => is.zone != was.zone,
         "names" => is.name != was.name,
         "deliveries" => is.channel != was.channel || (is.declined && !was.declined),
@@ -131,13 +146,23 @@ fn differs(what: &str, was: &Said, is: &Said) -> bool {
     }
 }
 
+/// When the source was last heard, they counted as cancelled.
+fn is_sure(lists: usize, since: DateTime<Utc>, last_heard: Option<DateTime<Utc>>) -> bool {
+    lists >= ABSENCES && last_heard.is_some_and(|at| at - since >= ABSENT_FOR)
+}
+
 /// One list, read.
+#[derive(Default)]
 struct List {
     people: BTreeMap<i64, (i64, Vec<Listing>)>,
     /// A record has no id: it may be anybody's.
     nameless: bool,
     /// Sessions of which something cannot be read.
     at_fault: BTreeSet<i64>,
+    /// Codes in records at fault, of sessions that take place, with whose they are.
+    occupied: Vec<(Option<i64>, i64)>,
+    /// Sessions of which a whole record cannot be read.
+    unread: BTreeSet<i64>,
     /// What is said of sessions as a whole.
     sessions: BTreeMap<i64, (DateTime<Utc>, Status)>,
     empty: bool,
@@ -146,20 +171,21 @@ struct List {
 impl List {
     /// What it does not say of this session may stand in what cannot be read. A record that can be read says who is in its session.
     fn may_hold_more_of(&self, session: i64, extent: Extent) -> bool {
-        self.at_fault.contains(&session) || ((self.nameless || extent == Extent::Part) && !self.sessions.contains_key(&session))
+        self.at_fault.contains(&session)
+            || self.unread.contains(&session)
+            || ((self.nameless || extent == Extent::Part) && !self.sessions.contains_key(&session))
     }
 }
 
 fn read(records: &[Value]) -> List {
-    let mut list =
-        List { people: BTreeMap::new(), nameless: false, at_fault: BTreeSet::new(), sessions: BTreeMap::new(), empty: records.is_empty() };
+    let mut list = List { empty: records.is_empty(), ..List::default() };
     for record in records {
         let Some(session) = record["SessionId"].as_i64() else {
             list.nameless = true;
             continue;
         };
         let Ok(start) = format!("{}Z", record["ScheduleTs"].as_str().unwrap_or_default()).parse() else {
-            list.at_fault.insert(session);
+            list.unread.insert(session);
             continue;
         };
         let status = record["ScheduleType"].as_str().unwrap_or_default();
@@ -171,13 +197,22 @@ fn read(records: &[Value]) -> List {
         };
         list.sessions.insert(session, (start, status));
         for (n, person) in record["Participants"].as_array().into_iter().flatten().enumerate() {
-            let Some(id) = person["ParticipationId"].as_i64() else {
+            let id = person["ParticipationId"].as_i64();
+            let said = said(session, start, status, n == 0, person).filter(|_| id.is_some());
+            if said.is_none() && matches!(status, Status::Live | Status::Unknown) {
+                list.occupied.extend(person["ConnectCode"].as_i64().map(|code| (id, code)));
+            }
+            let Some(id) = id else {
                 list.at_fault.insert(session);
                 continue;
             };
-            let listing = said(session, start, status, n == 0, person).map_or(Listing::Fault, Listing::Good);
+            let listing = said.map_or(Listing::Fault, Listing::Good);
             list.people.entry(id).or_insert((session, Vec::new())).1.push(listing);
         }
+    }
+    // Another record of the same session, which nobody can read, may say anything of them.
+    for (_, listings) in list.people.values_mut().filter(|(session, _)| list.unread.contains(session)) {
+        listings.push(Listing::Fault);
     }
     list
 }
@@ -189,12 +224,15 @@ fn said(session: i64, start: DateTime<Utc>, status: Status, host: bool, person: 
     let number: String = text("ParticipantSmsNumber").chars().filter(char::is_ascii_digit).collect();
     let plain = !text("ParticipantSmsNumber").contains(|c: char| c.is_ascii_alphabetic());
     let number = (plain && number.len() >= 10).then(|| format!("+1{}", &number[number.len() - 10..]));
+    let written = number.clone().unwrap_or_else(|| text("ParticipantSmsNumber").to_lowercase());
+    let contacts = (text("ParticipantEmailAddress").to_lowercase(), written);
     Some(Said {
         session,
         start,
         status,
         channel,
         address: if channel == 'S' { number } else { email },
+        contacts,
         code: person["ConnectCode"].as_i64()?,
         name: text("ParticipantFullName").to_owned(),
         zone: ZONES.iter().find(|(id, _)| *id == text("ParticipantTimeZoneWindowsId"))?.1,
@@ -213,12 +251,18 @@ impl Word {
             said.once_moved = self.starts.get(&said.session).is_some_and(|starts| starts.iter().any(|start| *start != said.start));
         }
         self.too_much_at_once(source, &list, extent, now);
+        let last_heard = self.heard_at.get(&source).copied();
+        self.occupied.insert(source, list.occupied.clone());
+        self.torn.insert(source, list.at_fault.union(&list.unread).copied().collect());
         let lines = self.lists.entry(source).or_default();
         for (id, (session, listings)) in &list.people {
+            self.aged.remove(id);
+            self.once_guarded.remove(id);
             lines.insert(*id, Line { listings: listings.clone(), session: *session, place: Place::Listed });
             for listing in listings {
                 if let Listing::Good(said) = listing {
                     self.codes.insert(said.code);
+                    self.zones.entry(*id).or_default().insert(said.zone);
                     self.names.insert(said.name.clone());
                     self.starts.entry(said.session).or_default().insert(said.start);
                 }
@@ -228,6 +272,10 @@ impl Word {
             }
         }
         for (id, line) in lines.iter_mut().filter(|(id, _)| !list.people.contains_key(id)) {
+            let is_torn = list.unread.contains(&line.session) && list.sessions.contains_key(&line.session);
+            if is_torn && !line.listings.contains(&Listing::Fault) {
+                line.listings.push(Listing::Fault);
+            }
             // The session is theirs, whatever cannot be read in it.
             if let (Some((start, status)), [Listing::Good(said)]) = (list.sessions.get(&line.session), &mut line.listings[..]) {
                 (said.start, said.status) = (*start, *status);
@@ -235,21 +283,30 @@ impl Word {
                 self.last.insert(*id, said.clone());
             }
             line.place = match line.place {
+                // Who counts as cancelled does so, whatever can be read after that, and by whatever clock.
+                Place::Absent(lists, since) if is_sure(lists, since, last_heard) && !self.once_guarded.contains(id) => {
+                    Place::Absent(lists + 1, since.min(now - ABSENT_FOR))
+                }
                 _ if list.may_hold_more_of(line.session, extent) => Place::Unheard,
                 // By a clock that was ahead: it has happened by now.
                 Place::Absent(lists, since) => Place::Absent(lists + 1, since.min(now)),
                 _ => Place::Absent(1, now),
             };
+            if matches!(line.place, Place::Absent(..)) && self.last.get(id).is_some_and(|said| said.start <= now) {
+                self.aged.insert(*id);
+            }
         }
         self.heard_at.insert(source, now);
     }
 
     /// The same list once more.
     pub(super) fn heard_again(&mut self, source: usize, now: DateTime<Utc>) {
+        let last_heard = self.heard_at.get(&source).copied();
         for line in self.lists.entry(source).or_default().values_mut() {
             if let Place::Absent(lists, since) = &mut line.place {
+                let latest = if is_sure(*lists, *since, last_heard) { now - ABSENT_FOR } else { now };
                 *lists += 1;
-                *since = (*since).min(now);
+                *since = (*since).min(latest);
             }
         }
         self.heard_at.insert(source, now);
@@ -259,6 +316,9 @@ impl Word {
     fn too_much_at_once(&mut self, source: usize, list: &List, extent: Extent, now: DateTime<Utc>) {
         let Some(lines) = self.lists.get(&source) else { return };
         let mut changes: BTreeMap<&'static str, BTreeMap<i64, Said>> = BTreeMap::new();
+        // Another source has them, too: it may be that one's list that counts.
+        let is_elsewhere =
+            |id: &i64| self.lists.iter().any(|(other, l)| *other != source && l.get(id).is_some_and(|l| l.place == Place::Listed));
         // Nobody is told another code or address of what is cancelled.
         let mut cancelled: BTreeSet<i64> = BTreeSet::new();
         // An address or a code that was another one's until now may wait, if it is one.
@@ -283,9 +343,7 @@ impl Word {
             match list.people.get(id).map(|(_, listings)| &listings[..]) {
                 None => {
                     let silent = list.may_hold_more_of(line.session, extent);
-                    let elsewhere =
-                        self.lists.iter().any(|(other, l)| *other != source && l.get(id).is_some_and(|l| l.place == Place::Listed));
-                    if !silent && !elsewhere {
+                    if !silent && !is_elsewhere(id) {
                         let stays = list.sessions.contains_key(&line.session);
                         put(if stays { "left" } else { "removed" }, *id, was);
                     }
@@ -307,19 +365,23 @@ impl Word {
                 Some(_) => {}
             }
         }
+        let elsewhere: BTreeSet<i64> = changes.values().flat_map(BTreeMap::keys).copied().filter(is_elsewhere).collect();
         for (what, people) in changes {
+            let n = people.len();
+            let surely: BTreeMap<i64, Said> =
+                people.into_iter().filter(|(id, _)| (what == "removed" || !cancelled.contains(id)) && !elsewhere.contains(id)).collect();
             // Removals and moves are counted by session, all else by person.
-            let sessions: BTreeSet<i64> = people.values().map(|said| said.session).collect();
-            let standing = people.keys().filter(|id| !cancelled.contains(id)).count();
-            let n = if matches!(what, "removed" | "moved") { sessions.len() } else { standing };
+            let sessions: BTreeSet<i64> = surely.values().map(|said| said.session).collect();
+            let counted = if matches!(what, "removed" | "moved") { sessions.len() } else { surely.len() };
             let all_gone = what == "removed" && list.empty;
             let limit = if what == "roles" { 0 } else { AT_ONCE };
-            if n > limit || all_gone {
+            if counted > limit || all_gone {
                 self.too_much = true;
-                for (id, before) in people.into_iter().filter(|(id, _)| what == "removed" || !cancelled.contains(id)) {
-                    self.waiting.entry(id).or_insert(Waiting { before, what, rejected: None });
+                self.once_guarded.extend(surely.keys().filter(|_| what == "removed"));
+                for (id, before) in surely {
+                    self.waiting.entry(id).or_insert(Waiting { before, what, rejected: None, either: false });
                 }
-            } else if people.len() > AT_ONCE {
+            } else if n > limit {
                 // Which way they are counted, nobody need say: it may wait.
                 self.too_much = true;
             }
@@ -329,10 +391,12 @@ impl Word {
             let is = list.people.get(id).map(|(_, listings)| listings.as_slice());
             // Its session is there again: that this person is not is another matter.
             let session = list.sessions.get(&waits.before.session);
-            if waits.what == "removed" && session.is_some_and(|(_, status)| *status == Status::Live) {
+            if waits.what == "removed" && session.is_some_and(|(_, status)| *status != Status::Cancelled) {
                 return false;
             }
-            let is_another = waits.rejected.as_ref().is_some_and(|rejected| is.unwrap_or_default() != rejected.as_slice());
+            // What cannot be heard says nothing else.
+            let silent = is.is_none() && list.may_hold_more_of(waits.before.session, extent);
+            let is_another = waits.rejected.as_ref().is_some_and(|rejected| !silent && is.unwrap_or_default() != rejected.as_slice());
             !is_another && !is.is_some_and(|listings| listings.iter().all(as_before))
         });
     }
@@ -345,14 +409,28 @@ impl Word {
         }
     }
 
-    /// An operator lets pass all that waits.
+    /// An operator lets pass all that waits. What was said to be wrong before is no part of that.
     pub(super) fn decided(&mut self) {
-        for (id, waits) in std::mem::take(&mut self.waiting) {
+        let (rejected, passes): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|(_, waits)| waits.rejected.is_some());
+        let sessions: BTreeSet<i64> = passes.values().map(|waits| waits.before.session).collect();
+        for (id, mut waits) in rejected {
+            let differs_too = |said: &Listing| matches!(said, Listing::Good(is) if KINDS.into_iter().filter(|what| differs(what, &waits.before, is)).count() > 1);
+            waits.either |= sessions.contains(&waits.before.session) || waits.rejected.iter().flatten().any(differs_too);
+            self.waiting.insert(id, waits);
+        }
+        for (id, waits) in passes {
             // Whoever cannot be read is as they were, and not as they were said once.
             let unread = self.lists.values_mut().filter_map(|list| list.get_mut(&id)).filter(|line| line.place == Place::Unheard);
             for line in unread {
-                line.listings = vec![Listing::Good(waits.before.clone())];
-                self.last.insert(id, waits.before.clone());
+                // The session's own record can be read.
+                let (start, status) = match &line.listings[..] {
+                    [Listing::Good(said)] => (said.start, said.status),
+                    _ => (waits.before.start, waits.before.status),
+                };
+                let was = Said { start, status, ..waits.before.clone() };
+                line.listings = vec![Listing::Good(was.clone())];
+                self.last.insert(id, was);
             }
         }
     }
@@ -389,6 +467,13 @@ impl Word {
             // The last to miss them: until then another one had them.
             let absent = lines.iter().filter_map(|line| if let Place::Absent(n, since) = line.place { Some((since, n)) } else { None });
             let (since, n) = absent.max().expect("all of them are absent");
+            let heard = self.heard_at.values().max().copied();
+            if let Some(said) =
+                self.last.get(&person).filter(|said| !is_sure(n, since, heard) && self.torn.values().any(|t| t.contains(&said.session)))
+            {
+                // A list that has the session may have them in a record that cannot be read.
+                return Holds::Unheard(said.clone());
+            }
             return Holds::Absent(n, since, self.last.get(&person).cloned());
         }
         let listings: Vec<&Listing> = listed.iter().flat_map(|line| &line.listings).collect();
@@ -405,9 +490,18 @@ impl Word {
     /// One code, two people of sessions that take place.
     fn is_shared(&self, person: i64, code: i64) -> bool {
         let others = self.lists.values().flatten().filter(|(id, line)| **id != person && line.place == Place::Listed);
-        others
-            .flat_map(|(_, line)| &line.listings)
-            .any(|l| matches!(l, Listing::Good(said) if said.code == code && said.status != Status::Cancelled))
+        // A record at fault still occupies its code.
+        let at_fault = self.occupied.values().flatten().any(|(id, occupied)| *id != Some(person) && *occupied == code);
+        at_fault
+            || others
+                .flat_map(|(_, line)| &line.listings)
+                .any(|l| matches!(l, Listing::Good(said) if said.code == code && said.status != Status::Cancelled))
+    }
+
+    /// What somebody is called in the records that were read last, be it that they contradict each other.
+    pub(super) fn names_of(&self, person: i64) -> impl Iterator<Item = &str> {
+        let lines = self.lists.values().filter_map(move |list| list.get(&person)).flat_map(|line| &line.listings);
+        lines.filter_map(|listing| if let Listing::Good(said) = listing { Some(said.name.as_str()) } else { None })
     }
 
     /// Everybody who was ever listed.

@@ -411,3 +411,24 @@ pub(crate) async fn deliveries_are_numbered(store: Store) {
     assert!(String::from_utf8(frozen.unwrap()).unwrap().ends_with("at 2"), "of the last attempt");
     assert_eq!(store.entry(invite.key).await.attempts, 2, "a fault of the channel is no attempt of the notice");
 }
+
+pub(crate) async fn a_suppressed_address_fences_what_is_on_its_way_to_it(store: Store) {
+    let (theirs, other) = (addressed(1, Occasion::Invite, 0, mail("Trevor")), addressed(2, Occasion::Invite, 0, mail("nora")));
+    store.add(1, std::slice::from_ref(&theirs)).await;
+    store.add(2, std::slice::from_ref(&other)).await;
+    let claims = store.claim(1).await;
+    for (claim, goes) in claims.iter().map(|claim| (claim, claim.entry.notice.key == other.key)) {
+        if goes {
+            assert_eq!(store.outbox.begin(vec![begin(claim, 1)]).await.unwrap(), [true]);
+        }
+    }
+    store.outbox.suppress(minute(1), &mail("trevor"), Suppression::OptedOut).await.unwrap();
+    for claim in &claims {
+        let goes = claim.entry.notice.key == other.key;
+        if !goes {
+            assert_eq!(store.outbox.begin(vec![begin(claim, 1)]).await.unwrap(), [false], "it was decided before");
+            assert!(!store.outbox.take(begin(claim, 1), TimeDelta::minutes(1)).await.unwrap());
+        }
+        assert_eq!(store.outbox.doubt(lease(claim), claim.revision, TimeDelta::minutes(1)).await.unwrap(), goes);
+    }
+}

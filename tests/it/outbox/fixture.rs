@@ -86,7 +86,7 @@ pub(crate) fn walked(session: i64, digest: &str, changes: Vec<Change>) -> Walked
         ambiguous: Vec::new(),
         start: minute(START),
         known: vec![(ParticipationId(session * 10 + 1), known()), (ParticipationId(session * 10 + 2), known())],
-        ahead: false,
+        ahead: Vec::new(),
         changes,
         omissions: Vec::new(),
     }

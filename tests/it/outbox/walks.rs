@@ -530,10 +530,10 @@ pub(crate) async fn what_was_noted_by_a_clock_that_was_ahead_is_noted_anew(store
         assert!(store.settle(100, &claim, accepted()).await);
     }
     let walked = |ahead| Walk { at: minute(7), ..walk(vec![WalkedSession { ahead, ..walked(1, "first", vec![]) }]) };
-    store.outbox.apply(walked(false)).await.unwrap();
+    store.outbox.apply(walked(vec![])).await.unwrap();
     assert_eq!(store.entry(told.key).await.changed_at, minute(100));
-    store.outbox.apply(walked(true)).await.unwrap();
+    store.outbox.apply(walked(vec![(told.key, minute(6))])).await.unwrap();
     let entry = store.entry(told.key).await;
-    assert_eq!((entry.changed_at, entry.accepted_at), (minute(7), Some(minute(7))));
-    assert_eq!(store.entry(other.key).await.changed_at, minute(100), "another session");
+    assert_eq!((entry.changed_at, entry.accepted_at), (minute(6), Some(minute(6))));
+    assert_eq!(store.entry(other.key).await.changed_at, minute(100), "another notice");
 }
