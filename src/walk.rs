@@ -565,11 +565,12 @@ impl Walker<'_> {
                     Presence::Absent
                 }
                 // The record that does not say whose it is may be theirs: as they were, as long as a silent source is believed.
-                Some(one) if nameless_fault && person.presence != Presence::Gone => {
+                Some(one) if nameless_fault && person.presence != Presence::Gone && was.presence != Presence::Gone => {
                     one.absent_since = one.absent_since.or(Some(self.now));
                     person.ambiguous = was_ambiguous;
                     Presence::Unheard
                 }
+                Some(_) if nameless_fault && was.presence == Presence::Gone => Presence::Gone,
                 Some(_) if person.presence == Presence::Gone || self.ruling.confirmed.contains(&session.id) => Presence::Gone,
                 Some(one) => self.count_absence(one, session.start),
                 None => Presence::Absent,

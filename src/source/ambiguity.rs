@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::json::without_layout;
 use crate::contact::ConnectCode;
-use crate::session::{Fault, ParticipationId, Session, SessionId, Snapshot};
+use crate::session::{Fault, ParticipationId, Session, SessionId, Snapshot, Unread};
 
 /// What the reason says when one source tells a SessionId twice, differently or in part.
 const TWICE: &str = " stands twice, ";
@@ -96,7 +96,16 @@ fn mark_sessions(snapshot: &mut Snapshot, differs: impl Fn(SessionId) -> String)
                 let why = if by_one { twice(session.id) } else { differs(session.id) };
                 // The people of both are held under the one session; the longer record is kept so that a removal is none.
                 let mut people = std::mem::take(&mut first.participants);
-                people.extend(session.participants.into_iter().filter(|p| people.iter().all(|q| q.id != p.id)).collect::<Vec<_>>());
+                for person in session.participants {
+                    match people.iter().find(|p| p.id == person.id) {
+                        // The other record gives them another code: that one is taken, too.
+                        Some(kept) if kept.code != person.code => {
+                            first.unread.push(Unread { id: Some(person.id), code: person.code, ..Unread::default() });
+                        }
+                        Some(_) => {}
+                        None => people.push(person),
+                    }
+                }
                 for person in &mut people {
                     // What its own source tells twice stays so until that one is read again.
                     person.ambiguous.get_or_insert_with(|| why.clone());
@@ -225,6 +234,11 @@ mod tests {
                 "a cancelled session's code is free",
                 vec![s(1, &[(1, 111_111_111)]), session(2, "Cancelled", &[(2, 111_111_111)])],
                 vec![(1, false), (2, false)],
+            ),
+            (
+                "both codes of one who is told twice",
+                vec![s(1, &[(1, 111_111_111)]), s(1, &[(1, 222_222_222)]), s(2, &[(2, 222_222_222), (3, 333_333_333)])],
+                vec![(1, true), (2, true), (3, false)],
             ),
             ("an identical duplicate", vec![s(1, &[(1, 111_111_111)]), s(1, &[(1, 111_111_111)])], vec![(1, false)]),
             ("another content", vec![s(1, &[(1, 111_111_111)]), s(1, &[(1, 222_222_222)])], vec![(1, true)]),

@@ -1,7 +1,7 @@
 //! Records that cannot be read, or not be heard of, beside what can: nobody is told a thing because of what nobody could read.
 
 use punctual::contact::Address;
-use punctual::outbox::Verdict;
+use punctual::guard::Verdict;
 
 use super::sources::{TWO_DAYS, WAITS, of_two, session};
 use super::*;

@@ -244,7 +244,11 @@ impl Oracle {
         }
         match (self.last_told(person), self.adopted.get(&person)) {
             (Some(last), _) => {
+                // Or what this address heard last, if it is theirs again.
+                let here = self.told.iter().rfind(|t| t.person == person && t.fate.counts() && t.letter.to == letter.to);
+                let said_here = here.and_then(|t| Some((t.start?, t.zone?))).is_some_and(|(start, zone)| letter.names(start, zone, now));
                 if let (Some(start), Some(zone)) = (last.start, last.zone)
+                    && !said_here
                     && !letter.names(start, zone, now)
                     && !self.word.zones.get(&person).into_iter().flatten().any(|zone| letter.names(start, *zone, now))
                 {

@@ -118,6 +118,8 @@ pub(super) struct Word {
     occupied: BTreeMap<usize, Vec<(Option<i64>, i64)>>,
     /// Who left a list after the start: they aged out of it, by the clock of that time.
     pub(super) aged: BTreeSet<i64>,
+    /// Since when somebody or something in a session cannot be read, in whatever source.
+    torn_since: BTreeMap<i64, DateTime<Utc>>,
     /// Sessions in which somebody or something cannot be read, by source.
     torn: BTreeMap<usize, BTreeSet<i64>>,
     /// Every zone that somebody ever had.
@@ -254,6 +256,12 @@ impl Word {
         let last_heard = self.heard_at.get(&source).copied();
         self.occupied.insert(source, list.occupied.clone());
         self.torn.insert(source, list.at_fault.union(&list.unread).copied().collect());
+        let torn: BTreeSet<i64> = self.torn.values().flatten().copied().collect();
+        self.torn_since.retain(|session, _| torn.contains(session));
+        for session in torn {
+            let since = self.torn_since.entry(session).or_insert(now);
+            *since = (*since).min(now);
+        }
         let lines = self.lists.entry(source).or_default();
         for (id, (session, listings)) in &list.people {
             self.aged.remove(id);
@@ -467,11 +475,9 @@ impl Word {
             // The last to miss them: until then another one had them.
             let absent = lines.iter().filter_map(|line| if let Place::Absent(n, since) = line.place { Some((since, n)) } else { None });
             let (since, n) = absent.max().expect("all of them are absent");
-            let heard = self.heard_at.values().max().copied();
-            if let Some(said) =
-                self.last.get(&person).filter(|said| !is_sure(n, since, heard) && self.torn.values().any(|t| t.contains(&said.session)))
-            {
-                // A list that has the session may have them in a record that cannot be read.
+            // A list that has the session may have them in a record that cannot be read; unless they counted as cancelled before.
+            let may_stand = |said: &&Said| self.torn_since.get(&said.session).is_some_and(|torn| !is_sure(n, since, Some(*torn)));
+            if let Some(said) = self.last.get(&person).filter(may_stand) {
                 return Holds::Unheard(said.clone());
             }
             return Holds::Absent(n, since, self.last.get(&person).cloned());
