@@ -393,6 +393,8 @@ impl Oracle {
                 Holds::Absent(_, _, Some(said)) if said.status == Status::Over => continue,
                 // Who leaves a list after the start ages out of it.
                 Holds::Absent(..) if self.word.aged.contains(&person) => continue,
+                // They may stand in what another source did not say.
+                Holds::Absent(..) if !self.word.in_part.is_empty() => continue,
                 Holds::Absent(..) => self.still_expects(person, now),
                 _ => continue,
             };

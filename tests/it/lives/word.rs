@@ -118,6 +118,8 @@ pub(super) struct Word {
     occupied: BTreeMap<usize, Vec<(Option<i64>, i64)>>,
     /// Who left a list after the start: they aged out of it, by the clock of that time.
     pub(super) aged: BTreeSet<i64>,
+    /// Sources that did not say all that they list.
+    pub(super) in_part: BTreeSet<usize>,
     /// Since when somebody or something in a session cannot be read, in whatever source.
     torn_since: BTreeMap<i64, DateTime<Utc>>,
     /// Sessions in which somebody or something cannot be read, by source.
@@ -143,6 +145,7 @@ fn differs(what: &str, was: &Said, is: &Said) -> bool {
         "addresses" => is.contacts != was.contacts,
         "zones" => is.zone != was.zone,
         "names" => is.name != was.name,
+        "slips" => is.code != was.code || is.contacts != was.contacts,
         "deliveries" => is.channel != was.channel || (is.declined && !was.declined),
         _ => false,
     }
@@ -254,6 +257,11 @@ impl Word {
         }
         self.too_much_at_once(source, &list, extent, now);
         let last_heard = self.heard_at.get(&source).copied();
+        if list.nameless || extent == Extent::Part {
+            self.in_part.insert(source);
+        } else {
+            self.in_part.remove(&source);
+        }
         self.occupied.insert(source, list.occupied.clone());
         self.torn.insert(source, list.at_fault.union(&list.unread).copied().collect());
         let torn: BTreeSet<i64> = self.torn.values().flatten().copied().collect();
@@ -335,13 +343,23 @@ impl Word {
         for (id, line) in lines {
             let ([Listing::Good(was)], Some((_, listings))) = (&line.listings[..], list.people.get(id)) else { continue };
             let [Listing::Good(is)] = &listings[..] else { continue };
-            let theirs = |said: &Said| [said.code.to_string(), said.address.clone().unwrap_or_default()];
+            let theirs = |said: &Said| [said.code.to_string(), said.contacts.0.clone(), said.contacts.1.clone()];
             for (was, is) in theirs(was).into_iter().zip(theirs(is)).filter(|(was, is)| was != is) {
                 left.insert(was);
                 gained.insert(is);
             }
         }
-        self.too_much |= left.intersection(&gained).any(|one| !one.is_empty());
+        let slipped: BTreeSet<&String> = left.intersection(&gained).filter(|one| !one.is_empty()).collect();
+        self.too_much |= !slipped.is_empty();
+        let mut slips: Vec<(i64, Said)> = Vec::new();
+        for (id, line) in lines {
+            let ([Listing::Good(was)], Some((_, listings))) = (&line.listings[..], list.people.get(id)) else { continue };
+            let [Listing::Good(is)] = &listings[..] else { continue };
+            let theirs = |said: &Said| [said.code.to_string(), said.contacts.0.clone(), said.contacts.1.clone()];
+            if theirs(was).iter().chain(&theirs(is)).any(|one| slipped.contains(one)) {
+                slips.push((*id, was.clone()));
+            }
+        }
         let mut put = |what, id: i64, before: &Said| changes.entry(what).or_default().insert(id, before.clone());
         for (id, line) in lines {
             let [Listing::Good(was)] = &line.listings[..] else { continue };
@@ -393,6 +411,9 @@ impl Word {
                 // Which way they are counted, nobody need say: it may wait.
                 self.too_much = true;
             }
+        }
+        for (id, before) in slips {
+            self.waiting.entry(id).or_insert(Waiting { before, what: "slips", rejected: None, either: true });
         }
         self.waiting.retain(|id, waits| {
             let as_before = |listing: &Listing| matches!(listing, Listing::Good(said) if !differs(waits.what, &waits.before, said));
