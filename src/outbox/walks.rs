@@ -9,7 +9,7 @@ use super::Result;
 use crate::entry::Change;
 use crate::guard::{GuardChange, GuardRow, GuardSet, Verdict};
 use crate::known::{Known, KnownMap};
-use crate::notice::Omission;
+use crate::notice::{NoticeKey, Omission};
 use crate::session::stored::{Also, Departed, StoredSession, Touch};
 use crate::session::{Fault, ParticipationId, Presence, SessionId, SourceRecord};
 
