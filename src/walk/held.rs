@@ -10,6 +10,7 @@ use crate::notice::{Decision, Occasion};
 use crate::outbox::{self, Outbox, Seen};
 use crate::plan;
 use crate::session::{Participant, Session, Snapshot, TakenFor};
+use crate::source::ambiguity;
 
 /// Sessions of a snapshot that differ, with their digests; those that are not in it; and those that another source lists instead, as it says them.
 type Work<'a> = (&'a [(Cow<'a, Session>, String)], &'a [(SessionId, Presence)], &'a [&'a Session]);
@@ -157,6 +158,7 @@ impl Walker<'_> {
     pub(super) fn held(&self, session: &Session, (kept, cancels): (Kept, bool), digest: String) -> Option<WalkedSession> {
         let (stored, was) = self.before.get(&session.id)?;
         let mut held = Session { presence: kept.presence(), record: stored.record.clone(), ..was.clone() };
+        held.participants.iter_mut().for_each(|person| still_told_twice(person, session));
         if kept == Kept::InForce {
             in_force(&mut held);
             if cancels && !was.cancelled {
@@ -181,7 +183,8 @@ impl Walker<'_> {
         let (Some(hold), Some((_, was))) = (self.ruling.holds.get(&session.id), self.before.get(&session.id)) else { return whole };
         for (id, kept) in &hold.people {
             let Some(before) = was.participant(*id) else { continue };
-            let person = Participant { presence: kept.presence(), ..before.clone() };
+            let mut person = Participant { presence: kept.presence(), ..before.clone() };
+            still_told_twice(&mut person, session);
             match whole.participants.iter_mut().find(|p| p.id == *id) {
                 Some(place) => *place = person,
                 None => whole.participants.push(person),
@@ -212,6 +215,14 @@ impl Kept {
             Self::Waiting => Presence::Guarded,
             Self::InForce => Presence::Kept,
         }
+    }
+}
+
+/// An operator says nothing of it that the source tells the session twice.
+fn still_told_twice(person: &mut Participant, session: &Session) {
+    let said = session.participant(person.id).and_then(|p| p.ambiguous.clone());
+    if let Some(why) = said.filter(|why| ambiguity::is_told_twice(why)) {
+        person.ambiguous = Some(why);
     }
 }
 

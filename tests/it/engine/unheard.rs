@@ -211,3 +211,22 @@ async fn an_invite_to_an_address_that_is_blocked_says_so() {
     world.go("2026-11-24T09:15:00Z").await;
     assert!(world.told(1).await.contains(&"invite suppressed bounced".to_owned()), "{:?}", world.told(1).await);
 }
+
+#[tokio::test]
+async fn what_is_told_twice_is_held_although_a_change_of_it_was_rejected() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    let before: Vec<Value> = (1..=4).map(|id| session(id, TWO_DAYS, 100_000_000 + id)).collect();
+    world.walk_of("a", &before).await;
+    let mut after: Vec<Value> = (1..=4).map(|id| session(id, TWO_DAYS, 200_000_000 + id)).collect();
+    let mut again = after[0].clone();
+    again["ScheduleTs"] = json!("2026-11-26T18:00:00");
+    after.push(again);
+    for minute in [10, 12, 14] {
+        world.set(&format!("2026-11-24T09:{minute}:00Z"));
+        world.walk_of("a", &after).await;
+        world.outbox.decide_guard(Verdict::Reject, None, None, world.clock.now()).await.unwrap();
+        world.once().await;
+    }
+    assert!(world.told(1).await.iter().all(|row| row.contains("held")), "{:?}", world.told(1).await);
+    assert!(world.told(2).await.contains(&"invite accepted".to_owned()), "{:?}", world.told(2).await);
+}

@@ -136,10 +136,8 @@ pub(super) fn setup(dice: &mut Dice) -> Setup {
 /// The events of a life. Each life dwells on some kinds of events, so that they meet each other.
 pub(super) fn events(dice: &mut Dice) -> Vec<Event> {
     let mut weights: Vec<usize> = Vec::new();
-    let all = std::env::var_os("PUNCTUAL_LIVES_KINDS").is_some();
-    for (name, _) in KINDS {
-        let weight = if dice.once_in(3) { 1 + dice.roll(4) } else { 0 };
-        weights.push(if all || !NOT_YET.contains(&name) { weight } else { 0 });
+    for _ in KINDS {
+        weights.push(if dice.once_in(3) { 1 + dice.roll(4) } else { 0 });
     }
     weights[0] += 1;
     let total: usize = weights.iter().sum();
@@ -163,27 +161,6 @@ pub(super) fn events(dice: &mut Dice) -> Vec<Event> {
 
 /// A kind of event: its name, and what draws one.
 type Kind = (&'static str, fn(&mut Dice) -> Event);
-
-/// Kinds that are drawn with PUNCTUAL_LIVES_KINDS=all only: where they meet, some lives fail that nobody has looked at yet.
-const NOT_YET: &[&str] = &[
-    "cancels",
-    "words",
-    "people listed",
-    "person at fault",
-    "session at fault",
-    "twice",
-    "slips",
-    "swaps",
-    "goes",
-    "also",
-    "feeds",
-    "moods",
-    "deeds",
-    "deeds between",
-    "clock",
-    "reload",
-    "channel",
-];
 
 /// The kinds.
 const KINDS: [Kind; 31] = [

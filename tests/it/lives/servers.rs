@@ -6,12 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use punctual::contact::Channel;
 use punctual::deliver::{PointOfNoReturn, Transport};
-use punctual::message::Message;
+use punctual::message::{Content, Message};
 use punctual::outcome::Outcome;
 use punctual::suppression::Suppression;
 
 use super::oracle::Fate;
-use super::read;
 use super::world::World;
 
 /// How a server behaves, until it is told otherwise.
@@ -140,7 +139,10 @@ impl Transport for Server {
     async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn) -> Outcome {
         let world = self.world.lock().unwrap().upgrade().expect("it lives as long as its servers");
         let mood = *self.mood.lock().unwrap();
-        let letter_to = read::read(message).to;
+        let letter_to = match &message.content {
+            Content::Email { to, .. } => to.expose().to_lowercase(),
+            Content::Sms { to, .. } => to.expose().to_owned(),
+        };
         let accepted = |place: Option<usize>| match place {
             Some(place) => {
                 world.ends(place, Fate::Accepted);
