@@ -12,8 +12,11 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use flight::Flight;
+use looks::Looks;
+use prepare::{Prepared, Ready};
 use tokio::sync::{Notify, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::contact::Channel;
@@ -30,6 +33,7 @@ mod attempt;
 mod bar;
 mod breaker;
 mod crossing;
+mod flight;
 mod lane;
 pub mod looks;
 mod meter;
@@ -38,10 +42,7 @@ mod queue;
 mod slot;
 
 pub use lane::Lane;
-use looks::Looks;
 pub use meter::{LATENESS, Lateness, Meter, OUTCOMES};
-use prepare::{Prepared, Ready};
-use queue::Queue;
 
 /// Claimed at once, at most: enough to keep the connections of a fast relay busy while the next batch is prepared.
 const BATCH: usize = 256;
@@ -184,53 +185,6 @@ impl Span {
             () = woken => {}
             () = stopped => {}
         }
-    }
-}
-
-/// One run of a lane: what is in the air, and what came of it so far.
-struct Flight {
-    lane: Arc<Lane>,
-    span: Span,
-    queue: Arc<Queue>,
-    flying: JoinSet<outbox::Result<Settlement>>,
-    tally: Tally,
-    /// Until then nothing more is due; `None`: something may be.
-    nothing_before: Option<DateTime<Utc>>,
-}
-
-impl Flight {
-    fn new(lane: Arc<Lane>, span: Span) -> Self {
-        let queue = Arc::new(Queue::new(lane.concurrency()));
-        Self { lane, span, queue, flying: JoinSet::new(), tally: Tally::default(), nothing_before: None }
-    }
-
-    fn take_off(&mut self, dispatcher: &Arc<Dispatcher>, ready: Box<Ready>) {
-        self.queue.put(ready);
-        let (me, lane, queue, span) = (Arc::clone(dispatcher), Arc::clone(&self.lane), Arc::clone(&self.queue), self.span.clone());
-        self.flying.spawn(async move { me.hand_over(&lane, &queue, &span).await });
-    }
-
-    /// How many may be claimed now.
-    fn room(&self, now: DateTime<Utc>) -> usize {
-        // After a fault one message asks for all: the others wait for its end.
-        let probing = self.lane.is_on_probation() && !self.flying.is_empty();
-        if self.stands_still(now) || probing || self.nothing_before.is_some_and(|at| at > now) {
-            return 0;
-        }
-        let turns = self.lane.room(now).map_or(BATCH, |(turns, _)| turns.saturating_sub(self.flying.len()));
-        turns.min(self.queue.room(self.flying.len()))
-    }
-
-    fn stands_still(&self, now: DateTime<Utc>) -> bool {
-        self.span.is_over() || self.lane.is_closed(now) || !self.span.may_send()
-    }
-
-    /// One is down. It may be due again, or, if refusals turned out to be about us, others may.
-    fn lands(&mut self, landed: Result<outbox::Result<Settlement>, tokio::task::JoinError>) -> outbox::Result<()> {
-        let end = landing(landed)?;
-        self.nothing_before = None;
-        self.tally.add(&end);
-        Ok(())
     }
 }
 
@@ -410,11 +364,6 @@ impl Dispatcher {
         }
         Ok(self.outbox.next_due(flight.lane.channel).await?.map_or(latest, |at| at.clamp(now + SHORTEST_SLEEP, latest)))
     }
-}
-
-/// A task's result; a panic in it is a defect of ours, and the claim stays for the next start to take back.
-fn landing(landed: Result<outbox::Result<Settlement>, tokio::task::JoinError>) -> outbox::Result<Settlement> {
-    landed.unwrap_or_else(|e| Err(defect("hand-over", &e)))
 }
 
 fn defect(action: &str, e: &tokio::task::JoinError) -> StoreError {

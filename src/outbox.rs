@@ -17,6 +17,7 @@ mod letter;
 pub mod memory;
 mod queries;
 pub mod sqlite;
+mod standing;
 mod transition;
 mod upkeep;
 mod walks;

@@ -12,9 +12,11 @@ use crate::contact::{ConnectCode, Passkey, PersonName};
 
 pub mod live;
 mod record;
+mod snapshot;
 pub mod stored;
 
 pub use record::{SourceRecord, TakenFor};
+pub use snapshot::{Extent, FAULTS_MAX, Fault, Faults, MoreFaults, Snapshot, UnreadRecord};
 
 /// SecureVideo's SessionId.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -36,154 +38,6 @@ impl fmt::Display for ParticipationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
-}
-
-/// All that a source said at one moment.
-#[derive(Debug, Clone, Default)]
-pub struct Snapshot {
-    /// In the order of the source.
-    pub sessions: Vec<Session>,
-    /// Sessions that could not be read at all. (A participant's fault is in its [`Session::faults`].)
-    pub faults: Vec<Fault>,
-    /// Of those beyond the first [`FAULTS_MAX`].
-    pub more: MoreFaults,
-    /// What stands in those that could not be read, for staff who correct them: never logged, never stored.
-    pub unread: Vec<UnreadRecord>,
-    /// What it says of the sessions that it does not list.
-    pub extent: Extent,
-    /// What the source was asked for, where the configuration says only a part of what it has; empty: all.
-    pub asked: String,
-}
-
-/// The record of a session that could not be read.
-#[derive(Clone)]
-pub struct UnreadRecord {
-    /// Of which session; `None`: that could not be read either.
-    pub session: Option<SessionId>,
-    /// As its source said it.
-    pub record: String,
-}
-
-impl fmt::Debug for UnreadRecord {
-    /// Not the record: it holds names and codes.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "UnreadRecord({:?}, {} bytes)", self.session, self.record.len())
-    }
-}
-
-/// Longest record that is kept for that, in bytes.
-const UNREAD_MAX: usize = 64 << 10;
-
-/// So many faults of a snapshot are kept, shown and answered; of more, their number.
-pub const FAULTS_MAX: usize = 200;
-
-/// Sessions that could not be read, beyond those that are told one by one.
-#[derive(Debug, Clone, Default)]
-pub struct MoreFaults {
-    /// How many.
-    pub count: usize,
-    /// Which sessions, as far as that could be read.
-    pub sessions: Vec<SessionId>,
-    /// That could not be read of all of them.
-    pub nameless: bool,
-}
-
-/// What could not be used: what is told of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Faults {
-    /// The first [`FAULTS_MAX`].
-    pub first: Vec<Fault>,
-    /// How many there are.
-    pub count: usize,
-}
-
-impl Snapshot {
-    /// A session that could not be read.
-    pub fn fault(&mut self, fault: Fault) {
-        if self.faults.len() < FAULTS_MAX {
-            self.faults.push(fault);
-        } else {
-            self.more.count += 1;
-            self.more.nameless |= fault.session.is_none();
-            self.more.sessions.extend(fault.session.filter(|_| !fault.is_word()));
-        }
-    }
-
-    /// The record of a session that could not be read.
-    pub fn keep_unread(&mut self, session: Option<SessionId>, record: &str) {
-        if self.unread.len() < FAULTS_MAX && record.len() <= UNREAD_MAX {
-            self.unread.push(UnreadRecord { session, record: record.to_owned() });
-        }
-    }
-
-    /// Adds another part of the same source.
-    pub fn join(&mut self, part: Self) {
-        part.unread.iter().for_each(|one| self.keep_unread(one.session, &one.record));
-        self.sessions.extend(part.sessions);
-        part.faults.into_iter().for_each(|fault| self.fault(fault));
-        self.more.count += part.more.count;
-        self.more.nameless |= part.more.nameless;
-        self.more.sessions.extend(part.more.sessions);
-        if part.extent != Extent::Whole {
-            self.extent = part.extent;
-        }
-    }
-
-    /// Sessions whose records could not be read.
-    pub fn unreadable(&self) -> impl Iterator<Item = SessionId> {
-        let at_fault = self.faults.iter().filter(|fault| !fault.is_word());
-        at_fault.filter_map(|fault| fault.session).chain(self.more.sessions.iter().copied())
-    }
-
-    /// There is a record of which not even the SessionId could be read.
-    pub fn is_nameless(&self) -> bool {
-        self.more.nameless || self.faults.iter().any(|fault| fault.session.is_none())
-    }
-
-    /// What it does not list is there no more: it is whole, and each record in it says which session it is of.
-    pub fn is_whole(&self) -> bool {
-        self.extent == Extent::Whole && !self.is_nameless()
-    }
-
-    /// All that could not be used, of sessions and of their people.
-    pub fn told(&self) -> Faults {
-        let people = || self.sessions.iter().flat_map(|session| &session.faults);
-        let first = self.faults.iter().chain(people()).take(FAULTS_MAX).cloned().collect();
-        Faults { first, count: self.faults.len() + self.more.count + people().count() }
-    }
-}
-
-impl Faults {
-    /// One by one, and of the rest how many they are.
-    pub fn lines(&self) -> Vec<Fault> {
-        let more = self.count - self.first.len();
-        let rest = (more > 0).then(|| Fault {
-            path: "[...]".to_owned(),
-            reason: format!("and {} more records cannot be used", grouped(more)),
-            session: None,
-            participation: None,
-        });
-        self.first.iter().cloned().chain(rest).collect()
-    }
-}
-
-/// `999,800`
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or_default()).collect();
-    groups.join(",")
-}
-
-/// What a snapshot says of the sessions that it does not list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Extent {
-    /// They are there no more.
-    #[default]
-    Whole,
-    /// A part of the source could not be read: they may still be there. They count as unchanged, as long as a silent source is believed.
-    Part,
-    /// They are as they were: it tells of a change only.
-    Change,
 }
 
 /// One session.
@@ -401,33 +255,5 @@ pub struct RawContact(pub String);
 impl fmt::Debug for RawContact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_empty() { "(none)" } else { "(contact)" })
-    }
-}
-
-/// A record, or a field of one, that could not be used.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-pub struct Fault {
-    /// The field's path: `[3].Participants[1].ConnectCode`.
-    pub path: String,
-    /// What was found and what was expected; repeats no contact, name or code.
-    pub reason: String,
-    /// Whose record it is, where that could be read.
-    pub session: Option<SessionId>,
-    /// Likewise.
-    pub participation: Option<ParticipationId>,
-}
-
-impl Fault {
-    /// It is a word that is not known, in a record that can be read otherwise.
-    pub fn is_word(&self) -> bool {
-        let of_word = self.path.ends_with("ScheduleType") || self.path.ends_with("RSVP");
-        // A key that stands twice, or a text without end, is no word.
-        of_word && self.reason.starts_with("found ")
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.reason)
     }
 }

@@ -17,6 +17,7 @@ mod receipt;
 mod refused;
 mod reply;
 mod retention;
+mod rows;
 mod sources;
 mod tables;
 

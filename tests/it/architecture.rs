@@ -4,7 +4,7 @@ mod reader;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::reader::{Arrows, File, arrows_of_files, arrows_of_rooms, cycle, files, paths};
+use self::reader::{Arrows, File, arrows_of_files, arrows_of_rooms, cycle, files, functions, lines, paths};
 
 /// Each room, and the rooms that it may import: all of them stand above it. An arrow that nobody uses leaves the table.
 const ROOMS: &[(&str, &str)] = &[
@@ -114,6 +114,18 @@ const NAMES_ALL_THE_SAME: &[(&str, &str, &str)] = &[
     ("src/render/templates.rs", "std::fs", "reads a practice's own templates when a renderer is made, never when it renders"),
 ];
 
+/// A file's lines without its tests, and a function's.
+const FILE_MAX: usize = 400;
+const FUNCTION_MAX: usize = 60;
+/// Files that are longer, or hold a longer function, and why. So many at most.
+const LONGER: &[(&str, &str)] = &[
+    ("src/walk.rs", "a walk is one story, from a snapshot to what is applied; to be told in chapters"),
+    ("src/plan/occasion.rs", "the table of occasions, in the order of the reasons"),
+    ("src/dispatch/prepare.rs", "the last look: one decision with many ways out; to be named step by step"),
+    ("src/web/api.rs", "the table of operations"),
+];
+const LONGER_MAX: usize = 6;
+
 /// Names that say nothing, of files and modules; and names that are gone.
 const BANNED: &[&str] = &["util", "utils", "common", "helper", "helpers", "manager", "misc", "types", "CheckedPractice", "Strangers"];
 
@@ -194,6 +206,26 @@ fn nothing_has_a_name_that_says_nothing() {
         found.extend(modules.chain(names).map(|name| format!("{}: {name}", file.path)));
     }
     assert_eq!(found, [] as [&str; 0]);
+}
+
+#[test]
+fn files_and_functions_are_short_enough_to_read() {
+    let mut found = BTreeMap::new();
+    for file in files() {
+        let long =
+            functions(&file.code).into_iter().filter(|(_, lines)| *lines > FUNCTION_MAX).map(|(name, lines)| format!("{name}: {lines}"));
+        let whole = Some(lines(&file)).filter(|lines| *lines > FILE_MAX).map(|lines| format!("{lines} lines"));
+        let all: Vec<String> = whole.into_iter().chain(long).collect();
+        if !all.is_empty() {
+            found.insert(file.path, all);
+        }
+    }
+    let known = |path: &String| LONGER.iter().any(|(named, _)| named == path);
+    let more: Vec<_> = found.iter().filter(|(path, _)| !known(path)).collect();
+    assert_eq!(more, [], "split it");
+    let over: Vec<&str> = LONGER.iter().map(|(path, _)| *path).filter(|path| !found.contains_key(*path)).collect();
+    assert_eq!(over, [] as [&str; 0], "no exception any more");
+    assert!(LONGER.len() <= LONGER_MAX);
 }
 
 #[test]

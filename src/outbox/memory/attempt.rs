@@ -6,7 +6,8 @@ use super::tables::Tables;
 use crate::contact::Channel;
 use crate::entry::{Delivery, Entry, Phase, State};
 use crate::notice::NoticeKey;
-use crate::outbox::transition::{Doubt, Recovery, Row};
+use crate::outbox::standing::{Doubt, Recovery};
+use crate::outbox::transition::Row;
 use crate::outbox::{Begin, Claim, ClaimRequest, Lease, Recovered, Settlement};
 use crate::suppression::SaidBy;
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::tables::{Kept, Tables};
+use super::rows::Kept;
+use super::tables::Tables;
 use crate::contact::{Address, PhoneNumber};
 use crate::feedback::answer::Answer;
 use crate::feedback::reply::{Changes, LATELY, Place, Taken, Told, Waiting, Written, rsvp_word, since};

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
-use super::guard::Guard;
+use super::rows::{Kept, Session, Source};
 use crate::contact::{Address, Channel, PhoneNumber};
 use crate::entry::{Change, Delivery, Entry, State};
-use crate::feedback::reply::{Waiting, Written};
+use crate::feedback::reply::Written;
 use crate::guard::{GuardKind, Member, Standing};
 use crate::known::Known;
 use crate::known::resend::{Resent, again};
@@ -15,17 +15,10 @@ use crate::ledger::{Anchor, LedgerRow};
 use crate::notice::{Notice, NoticeKey, Omission, Reason};
 use crate::outbox::transition::Row;
 use crate::outbox::words::resent;
-use crate::outbox::{Act, Alert, Applied, Rest, SeenSession, StaffLetter, Walk, WalkedSession};
+use crate::outbox::{Act, Alert, Applied, Rest, StaffLetter, Walk, WalkedSession};
 use crate::session::stored::{Also, StoredSession, Touch};
-use crate::session::{Fault, ParticipationId, Presence, SessionId};
+use crate::session::{ParticipationId, Presence, SessionId};
 use crate::suppression::{SaidBy, SuppressedAddress, Suppression, keyed_name, suppression_key};
-
-/// An answer, and where it is.
-pub(super) struct Kept {
-    pub(super) waiting: Waiting,
-    pub(super) at: DateTime<Utc>,
-    pub(super) is_waiting: bool,
-}
 
 #[derive(Default)]
 pub(super) struct Tables {
@@ -67,31 +60,6 @@ pub(super) struct Tables {
     pub(super) head: Anchor,
     /// The last row that a purge took.
     pub(super) checkpoint: Option<Anchor>,
-}
-
-pub(super) struct Source {
-    pub(super) last_snapshot_at: DateTime<Utc>,
-    pub(super) whole_at: Option<DateTime<Utc>>,
-    pub(super) policy_digest: String,
-    pub(super) faults: Vec<Fault>,
-    pub(super) guard: Guard,
-    pub(super) filled: bool,
-    pub(super) adopting: Vec<SessionId>,
-    pub(super) gone: bool,
-}
-
-pub(super) struct Session {
-    /// But for the ledger's part of its touch.
-    pub(super) stored: StoredSession,
-    pub(super) start: DateTime<Utc>,
-    pub(super) revision: i64,
-}
-
-impl Session {
-    pub(super) fn seen(&self) -> SeenSession {
-        let StoredSession { digest, presence, touch, .. } = &self.stored;
-        SeenSession { digest: digest.clone(), presence: *presence, replan: touch.again > 0, start: self.start }
-    }
 }
 
 impl Tables {

@@ -12,7 +12,8 @@ use super::tx::Tx;
 use crate::contact::{Address, Channel};
 use crate::entry::{Entry, State};
 use crate::notice::{Notice, NoticeKey};
-use crate::outbox::transition::{Doubt, Held, Row};
+use crate::outbox::standing::{Doubt, Held};
+use crate::outbox::transition::Row;
 use crate::session::{ParticipationId, SessionId};
 
 /// All columns, in the order in which [`row`] reads them.

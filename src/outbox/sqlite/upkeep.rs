@@ -12,7 +12,8 @@ use crate::contact::Address;
 use crate::entry::Change;
 use crate::known::resend::{Resent, again};
 use crate::notice::NoticeKey;
-use crate::outbox::transition::{Recovery, Row};
+use crate::outbox::standing::Recovery;
+use crate::outbox::transition::Row;
 use crate::outbox::words::{by, resent, rfc3339};
 use crate::outbox::{Act, Recovered};
 

@@ -236,11 +236,25 @@ fn without_tests(code: &str) -> String {
     let mut left = code.to_owned();
     while let Some(at) = left.find("#[cfg(test)]") {
         let rest = &left[at..];
-        let ends = rest.find(['{', ';']).unwrap_or(rest.len() - 1);
+        let ends = end_of_item(rest).unwrap_or(rest.len() - 1);
         let length = if rest[ends..].starts_with('{') { closing(rest, ends) } else { ends };
         left.replace_range(at..=at + length, "");
     }
     left
+}
+
+/// Where an item opens its braces or ends: a field ends at its comma.
+fn end_of_item(code: &str) -> Option<usize> {
+    let mut depth = 0;
+    for (n, letter) in code.char_indices().skip("#[cfg(test)]".len()) {
+        match letter {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth -= 1,
+            '{' | ';' | ',' if depth == 0 => return Some(n),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Where the bracket that opens here is closed.
@@ -257,4 +271,24 @@ pub(super) fn closing(code: &str, open: usize) -> usize {
         }
     }
     panic!("a bracket that nobody closes: {}", &code[open..(open + 60).min(code.len())])
+}
+
+/// Lines of a file without its tests.
+pub(super) fn lines(file: &File) -> usize {
+    file.code.lines().count()
+}
+
+/// Functions with their names and how many lines they have.
+pub(super) fn functions(code: &str) -> Vec<(String, usize)> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("fn ") {
+        let begins = code[..at].chars().next_back().is_none_or(|before| !is_name(before));
+        let name: String = code[at + 3..].chars().take_while(|letter| is_name(*letter)).collect();
+        if !begins || name.is_empty() {
+            continue;
+        }
+        let Some(opens) = code[at..].find(['{', ';']).map(|n| at + n).filter(|n| code[*n..].starts_with('{')) else { continue };
+        found.push((name, code[at..=closing(code, opens)].lines().count()));
+    }
+    found
 }

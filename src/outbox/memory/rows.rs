@@ -1,0 +1,41 @@
+//! What the tables hold of a source, a session and an answer.
+
+use chrono::{DateTime, Utc};
+
+use super::guard::Guard;
+use crate::feedback::reply::Waiting;
+use crate::outbox::SeenSession;
+use crate::session::stored::StoredSession;
+use crate::session::{Fault, SessionId};
+
+/// An answer, and where it is.
+pub(super) struct Kept {
+    pub(super) waiting: Waiting,
+    pub(super) at: DateTime<Utc>,
+    pub(super) is_waiting: bool,
+}
+
+pub(super) struct Source {
+    pub(super) last_snapshot_at: DateTime<Utc>,
+    pub(super) whole_at: Option<DateTime<Utc>>,
+    pub(super) policy_digest: String,
+    pub(super) faults: Vec<Fault>,
+    pub(super) guard: Guard,
+    pub(super) filled: bool,
+    pub(super) adopting: Vec<SessionId>,
+    pub(super) gone: bool,
+}
+
+pub(super) struct Session {
+    /// But for the ledger's part of its touch.
+    pub(super) stored: StoredSession,
+    pub(super) start: DateTime<Utc>,
+    pub(super) revision: i64,
+}
+
+impl Session {
+    pub(super) fn seen(&self) -> SeenSession {
+        let StoredSession { digest, presence, touch, .. } = &self.stored;
+        SeenSession { digest: digest.clone(), presence: *presence, replan: touch.again > 0, start: self.start }
+    }
+}

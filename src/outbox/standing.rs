@@ -1,0 +1,87 @@
+//! Who holds a claim, how doubtful an attempt is, and what a claim may still do.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::Lease;
+use crate::entry::{Phase, State};
+
+/// A claim in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// The process.
+    pub(crate) owner: String,
+    /// By the store's clock.
+    pub(crate) lease_until: DateTime<Utc>,
+    /// Waiting or unknown: where a `Return` leads.
+    pub(crate) from: State,
+}
+
+/// An attempt ended in doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// Found at a start; nobody decided about a resend yet.
+    Undecided,
+    /// It was decided.
+    Decided,
+}
+
+impl Doubt {
+    /// The word used in the store.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Undecided => "undecided",
+            Self::Decided => "decided",
+        }
+    }
+}
+
+/// What [`Row::recover`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Recovery {
+    /// Back where it was claimed from.
+    Returned,
+    /// Unknown now.
+    InDoubt,
+}
+
+/// What decides whether an attempt may take its next step: the part of a row that a store reads at each of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    /// How often it was claimed.
+    pub(crate) epoch: i64,
+    pub(crate) state: State,
+    pub(crate) phase: Option<Phase>,
+    /// By the store's clock; `None`: nobody holds it.
+    pub(crate) lease_until: Option<DateTime<Utc>>,
+}
+
+impl Standing {
+    /// The claim is the one of this lease, and still in force.
+    pub(crate) fn holds(self, lease: Lease) -> bool {
+        self.epoch == lease.epoch && self.lease_until.is_some()
+    }
+
+    /// An attempt begins once for each claim; the store has checked the revision.
+    pub(crate) fn may_begin(self, lease: Lease) -> bool {
+        self.holds(lease) && self.state == State::Claimed
+    }
+
+    /// It has begun, and no server has it: it may go over another transport. (Also behind the point of no return: a refusal there is an answer.)
+    pub(crate) fn may_go_over(self, lease: Lease) -> bool {
+        self.holds(lease) && self.phase.is_some()
+    }
+
+    /// The point of no return; the store has checked the revision. `store_now` is the clock that leases are measured by.
+    pub(crate) fn may_cross(self, lease: Lease, store_now: DateTime<Utc>, margin: TimeDelta) -> bool {
+        self.holds(lease) && self.phase == Some(Phase::Pre) && self.left(store_now) > margin
+    }
+
+    /// The start of an attempt and its point of no return, in one step.
+    pub(crate) fn may_take(self, lease: Lease, store_now: DateTime<Utc>, margin: TimeDelta) -> bool {
+        self.may_begin(lease) && self.left(store_now) > margin
+    }
+
+    fn left(self, store_now: DateTime<Utc>) -> TimeDelta {
+        self.lease_until.map_or(TimeDelta::zero(), |until| until - store_now)
+    }
+}
