@@ -4,7 +4,7 @@ mod reader;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::reader::{Arrows, File, arrows_of_files, arrows_of_rooms, cycle, files, functions, lines, paths};
+use self::reader::{Arrows, File, arrows_of_files, arrows_of_rooms, cycle, files, functions, lines, paths, test_files};
 
 /// Each room, and the rooms that it may import: all of them stand above it. An arrow that nobody uses leaves the table.
 const ROOMS: &[(&str, &str)] = &[
@@ -114,8 +114,9 @@ const NAMES_ALL_THE_SAME: &[(&str, &str, &str)] = &[
     ("src/render/templates.rs", "std::fs", "reads a practice's own templates when a renderer is made, never when it renders"),
 ];
 
-/// A file's lines without its tests, and a function's.
+/// A file's lines without its tests, a file's of tests, and a function's.
 const FILE_MAX: usize = 400;
+const TESTS_MAX: usize = 600;
 const FUNCTION_MAX: usize = 60;
 /// Files that are longer, or hold a longer function, and why. So many at most.
 const LONGER: &[(&str, &str)] = &[
@@ -123,6 +124,8 @@ const LONGER: &[(&str, &str)] = &[
     ("src/plan/occasion.rs", "the table of occasions, in the order of the reasons"),
     ("src/dispatch/prepare.rs", "the last look: one decision with many ways out; to be named step by step"),
     ("src/web/api.rs", "the table of operations"),
+    ("src/plan/tests.rs", "the table of reasons, and the world that its rows need"),
+    ("tests/it/engine/sources.rs", "what two sources say, in one place: the rows of one table of situations"),
 ];
 const LONGER_MAX: usize = 6;
 
@@ -219,6 +222,9 @@ fn files_and_functions_are_short_enough_to_read() {
         if !all.is_empty() {
             found.insert(file.path, all);
         }
+    }
+    for (path, lines) in test_files().into_iter().filter(|(_, lines)| *lines > TESTS_MAX) {
+        found.insert(path, vec![format!("{lines} lines")]);
     }
     let known = |path: &String| LONGER.iter().any(|(named, _)| named == path);
     let more: Vec<_> = found.iter().filter(|(path, _)| !known(path)).collect();

@@ -1,32 +1,23 @@
 //! The whole path but for the socket: walk, plan, store, last look, render, hand over, settle. In memory, with a transport that follows a script.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use punctual::clock::Clock;
-use punctual::config::{self, Config};
 use punctual::contact::Channel;
-use punctual::deliver::{PointOfNoReturn, Transport};
-use punctual::dispatch::{Dispatcher, Lane, Span, Tally};
+use punctual::dispatch::Tally;
 use punctual::entry::{Entry, State};
-use punctual::message::Message;
 use punctual::notice::{NoticeKey, Occasion, Reason};
-use punctual::outbox::memory::MemoryOutbox;
-use punctual::outbox::{Act, Filter, Outbox};
+use punctual::outbox::{Act, Filter};
 use punctual::outcome::Outcome;
-use punctual::plan::Policy;
-use punctual::render::{Renderer, Settings};
-use punctual::retry::DoubtPolicy;
 use punctual::session::Extent;
 use punctual::source::{ambiguity, json};
 use punctual::suppression::Suppression;
 use punctual::walk;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use world::{CONFIGURATION, START, Step, World, configuration, describe, one, person, some, visible};
 
-use crate::clock::{Hands, at};
+use crate::clock::at;
 
 mod changes;
 mod clocks;
@@ -38,223 +29,7 @@ mod remind;
 mod sources;
 mod told;
 mod unheard;
-
-/// What the transport does with the next messages; when the script is over it accepts.
-#[derive(Clone)]
-enum Step {
-    Answer(Outcome),
-    /// Crosses the point of no return, and then the answer is lost.
-    LoseAnswer,
-    /// Another snapshot arrives while the connection is open.
-    Meanwhile(Value),
-}
-
-struct Scripted {
-    world: Mutex<Option<std::sync::Weak<World>>>,
-    script: Mutex<Vec<Step>>,
-    /// What passed the point of no return: the key and the bytes.
-    sent: Mutex<Vec<(NoticeKey, Vec<u8>)>>,
-}
-
-#[async_trait]
-impl Transport for Scripted {
-    #[expect(clippy::unnecessary_literal_bound, reason = "the trait says so")]
-    fn name(&self) -> &str {
-        "scripted"
-    }
-
-    fn concurrency(&self) -> usize {
-        4
-    }
-
-    async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn) -> Outcome {
-        let next = { self.script.lock().unwrap().pop() };
-        match next {
-            Some(Step::Answer(outcome)) => return outcome,
-            Some(Step::Meanwhile(sessions)) => {
-                let world = self.world.lock().unwrap().as_ref().and_then(std::sync::Weak::upgrade).unwrap();
-                world.walk(&sessions).await;
-            }
-            Some(Step::LoseAnswer) => {
-                if doubt.cross().await {
-                    self.sent.lock().unwrap().push((message.key, message.content.bytes().to_vec()));
-                }
-                return Outcome::Unknown { why: "the connection was lost".to_owned() };
-            }
-            None => {}
-        }
-        if !doubt.cross().await {
-            return Outcome::Fenced;
-        }
-        self.sent.lock().unwrap().push((message.key, message.content.bytes().to_vec()));
-        Outcome::Accepted { reply: "250 ok".to_owned(), reference: None }
-    }
-
-    async fn probe(&self) -> Result<String, String> {
-        Ok("ready".to_owned())
-    }
-}
-
-struct World {
-    outbox: Arc<dyn Outbox>,
-    policy: Arc<Policy>,
-    renderer: Arc<Renderer>,
-    clock: Arc<Hands>,
-    transport: Arc<Scripted>,
-    /// A notice asked for a look at its source.
-    look_wanted: std::sync::atomic::AtomicBool,
-}
-
-const CONFIGURATION: &str = "
-[practice]
-name = \"Lakeside Telehealth\"
-contact = \"+1 555-0100\"
-[[reminder]]
-name = \"24h\"
-before = \"24h\"
-[[reminder]]
-name = \"1h\"
-before = \"1h\"
-[adopt]
-invites = true
-[quiet_hours]
-channels = []
-";
-
-fn configuration(text: &str) -> Config {
-    config::parse(text, None, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"))
-}
-
-impl World {
-    fn new(now: &str) -> Arc<Self> {
-        Self::with(now, CONFIGURATION)
-    }
-
-    fn with(now: &str, configured: &str) -> Arc<Self> {
-        let config = configuration(configured);
-        let outbox = Arc::new(MemoryOutbox::new([7; 32]));
-        let renderer = Renderer::new(Settings { reference_key: [7; 32], ..config.render.clone() }).unwrap();
-        let transport = Arc::new(Scripted { world: Mutex::default(), script: Mutex::default(), sent: Mutex::default() });
-        let clock = Hands::new(at(now));
-        let world = Arc::new(Self {
-            outbox,
-            policy: Arc::new(config.policy),
-            renderer: Arc::new(renderer),
-            clock,
-            transport,
-            look_wanted: false.into(),
-        });
-        *world.transport.world.lock().unwrap() = Some(Arc::downgrade(&world));
-        world
-    }
-
-    fn set(&self, now: &str) {
-        self.clock.go_to(at(now));
-    }
-
-    fn clock_now(&self) -> DateTime<Utc> {
-        self.clock.now()
-    }
-
-    async fn walk(&self, sessions: &Value) -> walk::Report {
-        self.walk_some(sessions, Extent::Whole, &self.policy).await
-    }
-
-    async fn walk_some(&self, sessions: &Value, extent: Extent, policy: &Policy) -> walk::Report {
-        let mut snapshot = json::parse(sessions.to_string().as_bytes()).unwrap();
-        ambiguity::mark(&mut snapshot);
-        snapshot.extent = extent;
-        walk::walk(&*self.outbox, "sessions", &snapshot, policy, self.clock.now()).await.unwrap()
-    }
-
-    /// One `run --once` over both channels, by a process of its own.
-    async fn once(&self) -> Tally {
-        self.once_by(&self.policy).await
-    }
-
-    fn dispatcher(&self, policy: &Arc<Policy>) -> Arc<Dispatcher> {
-        Arc::new(Dispatcher {
-            outbox: Arc::clone(&self.outbox),
-            renderer: Arc::clone(&self.renderer),
-            policy: Arc::clone(policy),
-            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
-            owner: "test".to_owned(),
-        })
-    }
-
-    async fn once_by(&self, policy: &Arc<Policy>) -> Tally {
-        let dispatcher = self.dispatcher(policy);
-        dispatcher.recover(|_| DoubtPolicy::Resend).await.unwrap();
-        self.hand_over(&dispatcher).await
-    }
-
-    /// What is due, by a process that runs already.
-    async fn hand_over(&self, dispatcher: &Arc<Dispatcher>) -> Tally {
-        let mut tally = Tally::default();
-        for channel in [Channel::Email, Channel::Sms] {
-            let transport = Arc::clone(&self.transport) as Arc<dyn Transport>;
-            let lane = Arc::new(Lane::new(channel, DoubtPolicy::Resend, vec![transport]));
-            let span = Span::Once(self.clock.now());
-            tally = tally.plus(Arc::clone(dispatcher).run(Arc::clone(&lane), span, Arc::new(Notify::new())).await.unwrap());
-            if lane.take_wanted_look() {
-                self.look_wanted.store(true, std::sync::atomic::Ordering::Relaxed);
-            }
-        }
-        tally
-    }
-
-    fn take_wanted_look(&self) -> bool {
-        self.look_wanted.swap(false, std::sync::atomic::Ordering::Relaxed)
-    }
-
-    fn script(&self, acts: &[Step]) {
-        *self.transport.script.lock().unwrap() = acts.iter().rev().cloned().collect();
-    }
-
-    fn sent(&self) -> usize {
-        self.transport.sent.lock().unwrap().len()
-    }
-
-    async fn entries(&self) -> Vec<Entry> {
-        self.outbox.list(&Filter::default()).await.unwrap()
-    }
-
-    async fn states_of(&self, session: i64) -> Vec<String> {
-        let mut all: Vec<String> = self.entries().await.iter().filter(|e| e.notice.session.0 == session).map(describe).collect();
-        all.sort();
-        all
-    }
-
-    /// The last message that passed the point of no return, decoded.
-    fn last_mail(&self) -> String {
-        visible(&self.transport.sent.lock().unwrap().last().expect("something was sent").1)
-    }
-
-    /// `invite accepted`, `reminder 24h held absent`, sorted.
-    async fn states(&self) -> Vec<String> {
-        let mut all: Vec<String> = self.entries().await.iter().map(describe).collect();
-        all.sort();
-        all
-    }
-}
-
-fn describe(e: &Entry) -> String {
-    let n = &e.notice;
-    let words = [Some(n.occasion.to_string()), n.rule.clone(), Some(e.state.to_string()), e.reason.map(|r| r.to_string())];
-    words.into_iter().flatten().collect::<Vec<_>>().join(" ")
-}
-
-/// One participant and no host: every message is theirs.
-fn one(start: &str) -> Value {
-    json!([{ "SessionId": 1, "ScheduleTs": start, "Participants": [person(11)] }])
-}
-
-fn person(id: i64) -> Value {
-    json!({ "ParticipationId": id, "ParticipantFullName": "Trevor", "ParticipantEmailAddress": format!("p{id}@example.com"),
-        "ParticipantTimeZoneWindowsId": "Eastern Standard Time", "ConnectCode": 300_000_000 + id, "ShouldAutoDeliverCode": "E" })
-}
-
-const START: &str = "2026-11-26T15:00:00";
+mod world;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_due_goes_once_and_a_restart_repeats_nothing() {
@@ -359,11 +134,6 @@ async fn a_clock_that_cannot_be_right_sends_nothing() {
     world.set("1970-01-01T00:12:00Z");
     assert_eq!(world.once().await, Tally::default());
     assert_eq!(world.states().await[0], "invite waiting");
-}
-
-/// A session of one participant, and others that stay.
-fn some(ids: &[i64], start: &str) -> Value {
-    ids.iter().map(|id| json!({ "SessionId": id, "ScheduleTs": start, "Participants": [person(id * 10 + 1)] })).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -696,17 +466,4 @@ async fn texts_and_mails_never_hold_anothers_code() {
         let seen: Vec<&String> = codes.iter().filter(|c| text.contains(c.as_str())).collect();
         assert_eq!(seen.len(), 1, "{}: {} codes", e.notice.participation, seen.len());
     }
-}
-
-/// Everything that a reader of these bytes could see, without the hyphens of grouped codes.
-fn visible(bytes: &[u8]) -> String {
-    fn parts(mail: &mailparse::ParsedMail<'_>, out: &mut String) {
-        out.push_str(&mail.get_body().unwrap_or_default());
-        mail.subparts.iter().for_each(|p| parts(p, out));
-    }
-    let mut text = String::from_utf8_lossy(bytes).into_owned();
-    if let Ok(mail) = mailparse::parse_mail(bytes) {
-        parts(&mail, &mut text);
-    }
-    text.replace("\r\n ", "").replace('-', "")
 }

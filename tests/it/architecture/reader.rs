@@ -36,24 +36,35 @@ impl File {
 
 /// Every file of the program, but for the two that only put it together, and for tests.
 pub(super) fn files() -> Vec<File> {
+    let is_program = |path: &str| path.starts_with("src/") && !is_test(path) && !matches!(path, "src/lib.rs" | "src/main.rs");
+    sources().into_iter().filter(|(path, _)| is_program(path)).map(|(path, text)| File::of(&path, &text)).collect()
+}
+
+/// Every file of tests, and how many lines it has.
+pub(super) fn test_files() -> Vec<(String, usize)> {
+    sources().into_iter().filter(|(path, _)| is_test(path)).map(|(path, text)| (path, text.lines().count())).collect()
+}
+
+fn is_test(path: &str) -> bool {
+    path.split('/').any(|part| matches!(part, "tests" | "tests.rs") || part.ends_with("_tests.rs"))
+}
+
+/// Paths and texts, in the order of the paths.
+fn sources() -> BTreeMap<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut found = Vec::new();
-    let mut folders = vec![root.join("src")];
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root.join("src"), root.join("tests/it")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-                continue;
-            }
-            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-            let is_test = name.split('/').any(|part| matches!(part, "tests" | "tests.rs") || part.ends_with("_tests.rs"));
-            if path.extension().is_some_and(|end| end == "rs") && !is_test && !matches!(name.as_str(), "src/lib.rs" | "src/main.rs") {
-                found.push(File::of(&name, &fs::read_to_string(&path).unwrap()));
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+                found.insert(name, fs::read_to_string(&path).unwrap());
             }
         }
     }
-    found.sort_by(|a, b| a.path.cmp(&b.path));
     found
 }
 
@@ -257,6 +268,21 @@ fn end_of_item(code: &str) -> Option<usize> {
     None
 }
 
+/// Where the body of a function that begins here opens; `None`: it has none.
+fn opening(code: &str) -> Option<usize> {
+    let mut depth = 0;
+    for (n, letter) in code.char_indices() {
+        match letter {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth -= 1,
+            '{' if depth == 0 => return Some(n),
+            ';' | '}' if depth <= 0 => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
 /// Where the bracket that opens here is closed.
 pub(super) fn closing(code: &str, open: usize) -> usize {
     let mut depth = 0;
@@ -287,7 +313,7 @@ pub(super) fn functions(code: &str) -> Vec<(String, usize)> {
         if !begins || name.is_empty() {
             continue;
         }
-        let Some(opens) = code[at..].find(['{', ';']).map(|n| at + n).filter(|n| code[*n..].starts_with('{')) else { continue };
+        let Some(opens) = opening(&code[at..]).map(|n| at + n) else { continue };
         found.push((name, code[at..=closing(code, opens)].lines().count()));
     }
     found
