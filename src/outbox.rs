@@ -23,7 +23,6 @@ mod upkeep;
 mod walks;
 mod words;
 
-pub use crate::session::stored::{Also, StoredSession};
 pub use acts::{Act, Acts};
 pub use alert::Alert;
 pub use attempts::{Attempts, Begin, Claim, ClaimRequest, Lately, Lease, Recovered, Settlement};

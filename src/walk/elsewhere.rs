@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 
 use super::differ;
-use crate::outbox::{self, Also, Outbox, SourceRow, StoredSession, WalkedSession};
+use crate::outbox::{self, Outbox, SourceRow, WalkedSession};
 use crate::plan::Policy;
 use crate::session::live::HOLDS_FOR;
+use crate::session::stored::{Also, StoredSession};
 use crate::session::{Presence, Session, SessionId, Snapshot, SourceRecord};
 use crate::source::ambiguity::{self, Claim};
 use crate::source::{json, kept};
