@@ -71,7 +71,7 @@ fn walked(session: i64, due: i64) -> WalkedSession {
         ambiguous: Vec::new(),
         start: at(due + 1440),
         known: vec![(ParticipationId(session * 10), known.clone()), (ParticipationId(session * 10 + 1), known)],
-        ahead: false,
+        ahead: Vec::new(),
         changes: notices.into_iter().map(Change::Add).collect(),
         omissions: Vec::new(),
     }
