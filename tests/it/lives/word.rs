@@ -104,6 +104,8 @@ pub(super) struct Waiting {
 #[derive(Default)]
 pub(super) struct Word {
     /// By source.
+    /// What each list says of its sessions as a whole.
+    sessions: BTreeMap<usize, BTreeMap<i64, (DateTime<Utc>, Status)>>,
     pub(super) lists: BTreeMap<usize, BTreeMap<i64, Line>>,
     pub(super) heard_at: HashMap<usize, DateTime<Utc>>,
     /// Too much at once, by person.
@@ -263,6 +265,7 @@ impl Word {
             self.in_part.remove(&source);
         }
         self.occupied.insert(source, list.occupied.clone());
+        self.sessions.insert(source, list.sessions.clone());
         self.torn.insert(source, list.at_fault.union(&list.unread).copied().collect());
         let torn: BTreeSet<i64> = self.torn.values().flatten().copied().collect();
         self.torn_since.retain(|session, _| torn.contains(session));
@@ -363,7 +366,9 @@ impl Word {
         let mut put = |what, id: i64, before: &Said| changes.entry(what).or_default().insert(id, before.clone());
         for (id, line) in lines {
             let [Listing::Good(was)] = &line.listings[..] else { continue };
-            if was.start <= now || was.status != Status::Live || was.host || line.place != Place::Listed {
+            // An empty list takes away whoever could not be read before it, too.
+            let stood = line.place == Place::Listed || (list.empty && line.place == Place::Unheard);
+            if was.start <= now || was.status != Status::Live || was.host || !stood {
                 continue;
             }
             match list.people.get(id).map(|(_, listings)| &listings[..]) {
@@ -499,7 +504,10 @@ impl Word {
             // A list that has the session may have them in a record that cannot be read; unless they counted as cancelled before.
             let may_stand = |said: &&Said| self.torn_since.get(&said.session).is_some_and(|torn| !is_sure(n, since, Some(*torn)));
             if let Some(said) = self.last.get(&person).filter(may_stand) {
-                return Holds::Unheard(said.clone());
+                // What its record says of the session can be read.
+                let of_it = self.sessions.values().find_map(|sessions| sessions.get(&said.session));
+                let (start, status) = of_it.copied().unwrap_or((said.start, said.status));
+                return Holds::Unheard(Said { start, status, ..said.clone() });
             }
             return Holds::Absent(n, since, self.last.get(&person).cloned());
         }
