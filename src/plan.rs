@@ -78,14 +78,15 @@ pub fn named_by_meaning(was: &Session, known: &mut KnownMap, policy: &Policy) {
     }
 }
 
-/// What was noted by a clock that was ahead has happened just before now, whatever it says, and in the same order.
+/// What was noted by a clock that was ahead has happened just before now, whatever it says, in the same order, and not before what this clock noted.
 pub fn by_this_clock(known: &mut Known, now: DateTime<Utc>) {
     let notices = known.notices.iter_mut().map(|n| &mut n.changed_at);
     let times = [&mut known.first_seen, &mut known.session_seen, &mut known.start_known_at, &mut known.facts_known_at];
     let mut times: Vec<&mut DateTime<Utc>> = times.into_iter().chain(&mut known.absent_since).chain(notices).collect();
-    let ahead: BTreeSet<DateTime<Utc>> = times.iter().map(|at| **at).filter(|at| *at > now).collect();
+    let (ahead, by_this): (BTreeSet<DateTime<Utc>>, BTreeSet<DateTime<Utc>>) = times.iter().map(|at| **at).partition(|at| *at > now);
+    let latest = by_this.last().copied().unwrap_or(DateTime::<Utc>::MIN_UTC);
     for at in times.iter_mut().filter(|at| ***at > now) {
-        **at = now - TimeDelta::milliseconds(ahead.range(**at..).count() as i64);
+        **at = (now - TimeDelta::milliseconds(ahead.range(**at..).count() as i64)).max(latest);
     }
     known.reminded.iter_mut().for_each(|r| r.at = r.at.min(now));
 }

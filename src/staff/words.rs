@@ -58,12 +58,12 @@ const CLOCKS: &str = "Is that right? Then run `punctual guard accept`. If not, c
 /// What too many did at once.
 fn of_guard(kind: GuardKind) -> &'static str {
     match kind {
-        GuardKind::Removed => "Left the list, with many others",
+        GuardKind::Removed => "Left the list: many, or not asked for any more",
         GuardKind::Moved => "Moved, with many others",
         GuardKind::Participants => "People left the session, as in many others",
         GuardKind::Roles => "A patient is listed as the host, or the host as a patient",
-        GuardKind::Codes => "New connect codes, with many others",
-        GuardKind::Addresses => "New addresses or numbers, with many others",
+        GuardKind::Codes => "New connect codes: many, or another person's until now",
+        GuardKind::Addresses => "New addresses or numbers: many, or another person's until now",
         GuardKind::Zones => "New time zones, with many others",
         GuardKind::Names => "New names, with many others",
         GuardKind::Deliveries => "Not to be told, or by another channel, or declined, with many others",

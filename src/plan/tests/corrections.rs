@@ -1,6 +1,7 @@
 //! What was told last decides what is told next: to whom, where, of which start, and until when.
 
 use super::*;
+use crate::notice::NoticeKey;
 
 fn mail(to: &str) -> RawContact {
     RawContact(to.to_owned())
@@ -317,4 +318,28 @@ fn a_correction_that_waits_is_refused_for_the_same_reason() {
     world.told(Occasion::Rescheduled, None, State::Waiting);
     world.person().ambiguous = Some("x".into());
     assert!(world.said().contains(&"rescheduled!ambiguous".to_owned()), "{:?}", world.said());
+}
+
+/// The clock was ahead when they were told of the move, and is set back to just the moment in which the invite went.
+#[test]
+fn what_a_clock_that_was_ahead_noted_comes_after_what_this_one_noted() {
+    let now = at("2026-11-24T09:02:00");
+    let mut world = told();
+    let invite = world.known().notices[0].clone();
+    let later = |minutes, key| {
+        let notice = Notice {
+            occasion: Occasion::Rescheduled,
+            key: NoticeKey([key; 16]),
+            due_at: now + TimeDelta::minutes(minutes),
+            ..invite.notice.clone()
+        };
+        KnownNotice { notice, changed_at: now + TimeDelta::minutes(minutes), ..invite.clone() }
+    };
+    let (first, second) = (later(2, 1), later(4, 2));
+    let known = world.known();
+    known.notices = vec![second, KnownNotice { changed_at: now, ..invite.clone() }, first];
+    by_this_clock(known, now);
+    let last = known.notices.iter().max_by_key(|n| (n.heard_at(), n.notice.due_at)).unwrap();
+    assert_eq!(last.notice.key, NoticeKey([2; 16]));
+    assert!(known.notices.iter().all(|n| n.changed_at <= now));
 }
