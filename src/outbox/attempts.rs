@@ -129,7 +129,7 @@ pub enum Settlement {
 pub struct Lately {
     /// Which notice.
     pub key: NoticeKey,
-    /// Its address, as a [`suppression_key`].
+    /// Its address, as a [`crate::suppression::suppression_key`].
     pub who: String,
     /// Over which transport.
     pub transport: String,

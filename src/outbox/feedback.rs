@@ -15,7 +15,7 @@ use crate::suppression::{SuppressedAddress, Suppression};
 /// What comes back, and who gets no messages.
 #[async_trait]
 pub trait Feedback: Send + Sync {
-    /// Addresses that get no messages, as [`suppression_key`]s.
+    /// Addresses that get no messages, as [`crate::suppression::suppression_key`]s.
     async fn suppressions(&self) -> Result<HashMap<String, Suppression>>;
 
     /// The suppression list, the newest first.
@@ -24,7 +24,7 @@ pub trait Feedback: Send + Sync {
     /// A person puts an address on the list. `false`: it is there already. (An opt-out is never weakened to a bounce.)
     async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression) -> Result<bool>;
 
-    /// A person takes an address off the list, by its [`suppression_key`]. `false`: it was not there.
+    /// A person takes an address off the list, by its [`crate::suppression::suppression_key`]. `false`: it was not there.
     async fn unsuppress(&self, now: DateTime<Utc>, key: &str) -> Result<bool>;
 
     /// Takes a receipt: beside the delivery that it speaks of, into the ledger, and onto the suppression list if it says so. A notice in doubt is

@@ -8,7 +8,7 @@ use serde::Serialize;
 pub struct StaffLetter {
     /// The time that it was scheduled for.
     pub scheduled_at: DateTime<Utc>,
-    /// The address, by its [`suppression_key`](super::suppression_key).
+    /// The address, by its [`suppression_key`](crate::suppression::suppression_key).
     pub recipient: String,
     /// Where it is.
     pub state: LetterState,

@@ -5,11 +5,11 @@
 //! async callers --blocking pool----> a few read-only connections (WAL: they never wait for the writer, nor it for them)
 //! ```
 //!
-//! In: a URL `sqlite://FILE` in a folder that exists. Out: an [`Outbox`]. What a write answers is on the disk when it answers
+//! In: a URL `sqlite://FILE` in a folder that exists. Out: an [`crate::outbox::Outbox`]. What a write answers is on the disk when it answers
 //! (WAL, synchronous=FULL), and one fsync serves all that arrived while the last one ran.
 //!
 //! Failures: an error of SQLite inside a transaction rolls the whole group back and poisons the store: that write and every later one
-//! answers a [`StoreError`], because after a failed write nobody knows what the disk holds. Only a new start may go on. What a caller
+//! answers a [`crate::outbox::StoreError`], because after a failed write nobody knows what the disk holds. Only a new start may go on. What a caller
 //! asks wrongly (an end that is none) is refused before anything is written, and harms nobody else.
 //!
 //! The file is of one daemon: an advisory lock on `FILE.lock` keeps a second one out. Commands open without it; they may write too,
@@ -82,7 +82,7 @@ impl SqliteOutbox {
     /// takes seconds.
     ///
     /// # Errors
-    /// A [`StoreError`] that names the file and says what to do: the folder is missing, the file is no database, is damaged, is another
+    /// A [`crate::outbox::StoreError`] that names the file and says what to do: the folder is missing, the file is no database, is damaged, is another
     /// program's, has a newer schema, cannot be written, or is in use by another daemon.
     pub fn open(url: &str, access: Access) -> Result<Self> {
         Self::open_with(url, access, None)

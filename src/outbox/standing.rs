@@ -35,7 +35,7 @@ impl Doubt {
     }
 }
 
-/// What [`Row::recover`] did.
+/// What [`super::transition::Row::recover`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Recovery {
     /// Back where it was claimed from.

@@ -46,17 +46,17 @@ pub struct Departed {
 pub struct StoredSession {
     /// SessionId.
     pub id: SessionId,
-    /// See [`WalkedSession::digest`].
+    /// See `WalkedSession::digest`.
     pub digest: String,
-    /// See [`WalkedSession::presence`].
+    /// See `WalkedSession::presence`.
     pub presence: Presence,
     /// What a plan is made upon; not read for a claim.
     pub touch: Touch,
-    /// See [`WalkedSession::record`].
+    /// See `WalkedSession::record`.
     pub record: SourceRecord,
-    /// See [`WalkedSession::departed`].
+    /// See `WalkedSession::departed`.
     pub departed: Vec<Departed>,
-    /// See [`WalkedSession::ambiguous`].
+    /// See `WalkedSession::ambiguous`.
     pub ambiguous: Vec<(ParticipationId, String)>,
 }
 
