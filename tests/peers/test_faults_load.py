@@ -271,7 +271,7 @@ CHUNK = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
 
 
 @pytest.mark.parametrize("name,head,piece,state", [
-    ("good", b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"id\":\"m1\"}", b"", "accepted"),
+    ("good", b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 11\r\n\r\n{\"id\":\"m1\"}", b"", "accepted"),
     ("endless body", b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536, "accepted"),
     ("endless chunks", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNK, "accepted"),
     ("endless headers", b"HTTP/1.1 200 OK\r\n", b"X-More: of the same\r\n" * 100, "unknown"),
