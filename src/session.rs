@@ -202,6 +202,13 @@ pub struct Participant {
     pub presence: Presence,
 }
 
+impl Participant {
+    /// The record says who it is, beside its number.
+    pub fn is_named(&self) -> bool {
+        !self.name.expose().trim().is_empty() || !self.external_id.trim().is_empty()
+    }
+}
+
 /// Whether a source still lists a session or a participant. What it lists no more is kept as it last was, with this mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Presence {

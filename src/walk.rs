@@ -576,7 +576,7 @@ impl Walker<'_> {
                 None => Presence::Absent,
             };
             if person.presence == Presence::Unheard && !session.twice.is_empty() {
-                let whose = |p: &Participant| p.ambiguous.clone().filter(|why| why.starts_with("SessionId "));
+                let whose = |p: &Participant| p.ambiguous.clone().filter(|why| ambiguity::is_of_session(why));
                 person.ambiguous = session.participants.iter().find_map(whose).or_else(|| Some(ambiguity::twice(session.id)));
             }
         }

@@ -128,8 +128,9 @@ impl Case<'_> {
     /// They stand at that hour all the same, in another entry of the list: it was made anew, or was there twice. A host may have several sessions.
     fn is_expected_then(&self, to: &Recipient<'_>, told: DateTime<Utc>) -> bool {
         let person = self.participant;
-        let is_named = !person.name.expose().trim().is_empty() || !person.external_id.trim().is_empty();
-        is_named && person.role != Role::Host && self.known.expected.iter().any(|(address, start)| *address == to.address && *start == told)
+        person.is_named()
+            && person.role != Role::Host
+            && self.known.expected.iter().any(|(address, start)| *address == to.address && *start == told)
     }
 
     /// A change that nobody needs to hear of: the pending invite takes the new facts.

@@ -19,6 +19,11 @@ pub fn twice(id: SessionId) -> String {
     format!("SessionId {id}{TWICE}with different content")
 }
 
+/// It is the session that is told twice, by whomever, and not a person or a code.
+pub fn is_of_session(why: &str) -> bool {
+    why.starts_with("SessionId ")
+}
+
 /// One source tells it twice, by a reason of [`mark`].
 pub fn is_told_twice(why: &str) -> bool {
     why.contains(TWICE)

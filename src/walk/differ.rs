@@ -108,12 +108,17 @@ pub(super) fn left_behind<'s>(both: impl Iterator<Item = (&'s Session, &'s Sessi
     let mut left = HashMap::new();
     for (was, is) in both {
         for before in was.participants.iter().filter(|p| p.presence != Presence::Gone) {
-            let Some(person) = is.participant(before.id) else { continue };
+            let Some(person) = is.participant(before.id).filter(|person| !alike(before, person)) else { continue };
             let now = theirs(person, policy);
             left.extend(theirs(before, policy).into_iter().filter(|one| !now.contains(one)).map(|one| (one, who(before))));
         }
     }
     left
+}
+
+/// Nothing of what is theirs is spelt in another way: most who are looked at again, and a number is slow to read.
+fn alike(before: &Participant, person: &Participant) -> bool {
+    (before.code, &before.email, &before.sms_number) == (person.code, &person.email, &person.sms_number)
 }
 
 /// Marks what somebody else left behind.
@@ -129,8 +134,7 @@ pub(super) fn slips(was: &Session, is: &Session, left: &HashMap<String, String>,
 
 /// Who it is, over all sessions; who has no name is only themselves.
 fn who(person: &Participant) -> String {
-    let named = !person.name.expose().trim().is_empty() || !person.external_id.trim().is_empty();
-    if named { person_key(person) } else { person.id.to_string() }
+    if person.is_named() { person_key(person) } else { person.id.to_string() }
 }
 
 /// The two are one person, as far as the records tell.

@@ -153,9 +153,8 @@ async fn whoever_is_untold_at_the_new_address_is_told_at_the_old_one() {
     assert_eq!(told, ["invite p11@example.com", "cancelled p11@example.com"]);
 }
 
-/// It waits for its turn, begun; meanwhile the session is cancelled. Nobody hears of either.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_invite_that_is_called_back_is_not_cancelled() {
+/// The invite is claimed and begun by hand: its connection is open, and it has not left. With what fences it.
+async fn begun() -> (Arc<World>, Lease, i64) {
     let world = World::new("2026-11-24T09:00:00Z");
     world.walk(&one(START)).await;
     world.set("2026-11-24T09:02:00Z");
@@ -166,6 +165,13 @@ async fn an_invite_that_is_called_back_is_not_cancelled() {
     let (facts, transport) = (claim.known.facts.clone(), "scripted".to_owned());
     let begin = Begin { lease, revision: claim.revision, facts, at: world.clock.now(), transport, bytes: b"invite".as_slice().into() };
     assert_eq!(world.outbox.begin(vec![begin]).await.unwrap(), [true]);
+    (world, lease, claim.revision)
+}
+
+/// It waits for its turn, begun; meanwhile the session is cancelled. Nobody hears of either.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invite_that_is_called_back_is_not_cancelled() {
+    let (world, lease, revision) = begun().await;
     let off = changed(|s| s["ScheduleType"] = json!("Cancelled"));
     for now in ["2026-11-24T09:02:10Z", "2026-11-24T09:04:10Z", "2026-11-24T09:06:10Z"] {
         world.set(now);
@@ -173,23 +179,14 @@ async fn an_invite_that_is_called_back_is_not_cancelled() {
         world.once().await;
     }
     assert_eq!(world.sent(), 0, "{:?}", world.states().await);
-    assert!(!world.outbox.doubt(lease, claim.revision, TimeDelta::minutes(1)).await.unwrap(), "it cannot leave any more");
+    assert!(!world.outbox.doubt(lease, revision, TimeDelta::minutes(1)).await.unwrap(), "it cannot leave any more");
 }
 
 /// The relay takes its time over the invite, and the session is cancelled meanwhile: the last word is the last that arrives.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_correction_does_not_overtake_what_it_corrects() {
-    let world = World::new("2026-11-24T09:00:00Z");
-    world.walk(&one(START)).await;
-    world.set("2026-11-24T09:02:00Z");
-    let request =
-        ClaimRequest { owner: "test".to_owned(), now: world.clock.now(), channel: Channel::Email, lease: TimeDelta::minutes(30), limit: 1 };
-    let claim = world.outbox.claim(request).await.unwrap().remove(0);
-    let lease = Lease { key: claim.entry.notice.key, epoch: claim.epoch };
-    let (facts, transport) = (claim.known.facts.clone(), "scripted".to_owned());
-    let begin = Begin { lease, revision: claim.revision, facts, at: world.clock.now(), transport, bytes: b"invite".as_slice().into() };
-    assert_eq!(world.outbox.begin(vec![begin]).await.unwrap(), [true]);
-    assert!(world.outbox.doubt(lease, claim.revision, TimeDelta::minutes(1)).await.unwrap());
+    let (world, lease, revision) = begun().await;
+    assert!(world.outbox.doubt(lease, revision, TimeDelta::minutes(1)).await.unwrap());
     let dispatcher = world.dispatcher(&world.policy);
     let off = changed(|s| s["ScheduleType"] = json!("Cancelled"));
     for now in ["2026-11-24T09:02:10Z", "2026-11-24T09:04:20Z", "2026-11-24T09:05:00Z"] {
