@@ -18,9 +18,9 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::known::{Known, KnownMap, Said};
+use crate::known::{Known, KnownMap, KnownNotice, Said};
 use crate::notice::{Decision, Omission, Reason};
-use crate::session::{Fault, Presence, Session};
+use crate::session::{Fault, Participant, Presence, Session};
 
 pub mod asked;
 pub mod compare;
@@ -50,6 +50,12 @@ pub fn plan_session(session: &Session, known: &KnownMap, policy: &Policy, suppre
         decisions.extend(occasion::decide(&occasion::Case { session, participant, known, policy, suppressed, now }));
     }
     decisions
+}
+
+/// What this participant heard last has another code, passkey, address or hour of their clock than the record has, and they did not decline.
+pub fn knows_other_facts(session: &Session, participant: &Participant, known: &Known, policy: &Policy, last: &KnownNotice) -> bool {
+    let (suppressed, now) = (&Suppressions::default(), last.changed_at);
+    occasion::Case { session, participant, known, policy, suppressed, now }.knows_other_facts(last)
 }
 
 /// A record that could not be read: one omission that stands for all occasions.

@@ -9,6 +9,7 @@ use crate::entry::{Entry, State};
 use crate::known::KnownNotice;
 use crate::notice::{Occasion, Reason};
 use crate::outbox::StoreError;
+use crate::plan;
 use crate::session::{AutoDeliver, ParticipationId, SessionId};
 use crate::staff::{self, Kind};
 use crate::zone::rfc3339;
@@ -86,7 +87,7 @@ pub(super) fn of_session(desk: &Desk, seen: &Seen, notes: &Notes, now: DateTime<
             },
         })
         .collect();
-    for row in overdue(seen, now).chain(misled(seen, notes, now)).collect::<Vec<_>>() {
+    for row in overdue(seen, now).chain(misled(desk, seen, notes, now)).collect::<Vec<_>>() {
         if rows.iter().all(|r| r.participation_id != row.participation_id) {
             rows.push(row);
         }
@@ -95,18 +96,21 @@ pub(super) fn of_session(desk: &Desk, seen: &Seen, notes: &Notes, now: DateTime<
 }
 
 /// Who knows what holds no more, and has no message to come that says so: they would come in vain, or to another hour.
-fn misled<'a>(seen: &'a Seen, notes: &'a Notes, now: DateTime<Utc>) -> impl Iterator<Item = Row> + 'a {
+fn misled<'a>(desk: &'a Desk, seen: &'a Seen, notes: &'a Notes, now: DateTime<Utc>) -> impl Iterator<Item = Row> + 'a {
     let session = &seen.session;
     let people = seen.known.iter().filter(move |((id, _), _)| *id == session.id);
     people.filter_map(move |((_, id), known)| {
         let arrived = |n: &&KnownNotice| n.heard() && notes.undelivered.iter().all(|u| u.key != n.notice.key);
         let last = known.notices.iter().filter(arrived).max_by_key(|n| (n.heard_at(), n.notice.due_at))?;
         let (told, off) = (last.notice.start, last.notice.occasion == Occasion::Cancelled);
-        let right = if known.cancelled { off } else { !off && told == session.start };
+        let person = session.participant(*id);
+        let same_hour = if known.cancelled { off } else { !off && told == session.start };
+        let same_facts = || !person.is_some_and(|person| plan::knows_other_facts(session, person, known, &desk.policy, last));
         // They stand at that hour in another entry of the list.
         let expected = known.cancelled && known.expected.contains(&(last.notice.address.clone(), told));
         // Somebody else tells them.
-        let elsewhere = session.participant(*id).is_some_and(|p| p.auto_deliver == AutoDeliver::Nobody);
+        let elsewhere = person.is_some_and(|p| p.auto_deliver == AutoDeliver::Nobody);
+        let right = same_hour && (known.cancelled || same_facts());
         if right || expected || elsewhere || told.max(session.start) <= now - BEGUN {
             return None;
         }
@@ -116,7 +120,10 @@ fn misled<'a>(seen: &'a Seen, notes: &'a Notes, now: DateTime<Utc>) -> impl Iter
             _ => false,
         };
         let corrections = || known.notices.iter().filter(says_so);
-        if corrections().any(|n| matches!(n.state, State::Waiting | State::Claimed | State::Sending)) {
+        // A reminder of the hour that they know has the code that holds.
+        let reminds = |n: &&KnownNotice| same_hour && !known.cancelled && n.notice.start == session.start;
+        let goes = |n: &KnownNotice| matches!(n.state, State::Waiting | State::Claimed | State::Sending);
+        if corrections().chain(known.notices.iter().filter(reminds)).any(goes) {
             return None;
         }
         let ended = corrections().filter(|n| !n.heard()).max_by_key(|n| n.changed_at);
@@ -126,7 +133,11 @@ fn misled<'a>(seen: &'a Seen, notes: &'a Notes, now: DateTime<Utc>) -> impl Iter
             Some(n) => n.reason.map_or_else(|| n.state.to_string(), |why| why.to_string()),
             None => UNTOLD.to_owned(),
         };
-        let what = if known.cancelled { "that it is cancelled" } else { "the start that holds" };
+        let what = match same_hour {
+            _ if known.cancelled => "that it is cancelled",
+            true => "the code, address or time zone that holds",
+            false => "the start that holds",
+        };
         let detail = Some(format!("they were not told {what}"));
         Some(Row { session_id: session.id, participation_id: Some(*id), start: rfc3339(told), reason, detail })
     })

@@ -5,8 +5,9 @@
 //! start that was told and the start that holds. When the told start has passed without it, that one is over, and another one is planned: whoever
 //! came in vain is told all the same.
 //!
-//! A correction's key holds the key of what it corrects, so that A -> B -> A -> B corrects three times and never twice the same. It waits
-//! `settle` from the change: A -> B -> A within it corrects nothing, A -> B -> C tells C.
+//! A correction's key holds the key of what it corrects, so that A -> B -> A -> B corrects three times and never twice the same; and the count of
+//! those of an earlier change that reached nobody, so that what was refused, came back or was taken out decides nothing over a later change. It
+//! waits `settle` from the change: A -> B -> A within it corrects nothing, A -> B -> C tells C.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -14,8 +15,9 @@ use super::facts;
 use super::occasion::Case;
 use super::recipient::{Recipient, silenced};
 use crate::contact::Address;
+use crate::entry::State;
 use crate::known::KnownNotice;
-use crate::notice::{Decision, Notice, Occasion, Omission, Reason};
+use crate::notice::{Decision, Notice, NoticeKey, Occasion, Omission, Reason};
 use crate::session::Role;
 
 /// A cancellation is worth telling for so long after the start.
@@ -60,8 +62,8 @@ impl Case<'_> {
         let since = changed_at.max(last.heard_at());
         let bound = self.waits_for(last, since);
         let missed = bound.is_some_and(|told| told <= self.now);
-        let key = |content: &str| self.key(occasion, None, to, content);
-        let in_time = key(&last.notice.key.to_string());
+        let corrected = last.notice.key.to_string();
+        let in_time = self.key_since(occasion, (&to.address, self.session.start), &corrected);
         if missed && self.known.notices.iter().any(|n| n.notice.key == in_time && n.reason.is_some_and(Reason::is_a_persons)) {
             return None;
         }
@@ -74,7 +76,7 @@ impl Case<'_> {
         if planned.max(self.now) >= useful_until {
             return omit(Reason::Started);
         }
-        let key = if missed { key(&format!("{} missed", last.notice.key)) } else { in_time };
+        let key = if missed { self.key(occasion, None, to, &format!("{corrected} missed")) } else { in_time };
         let quiet_before = useful_until.min(self.session.start);
         let due_at = self.kept_out_of_quiet_hours(planned, quiet_before, to);
         Some(Decision::Send(Notice { useful_until, ..self.notice(occasion, None, key, due_at, to) }))
@@ -120,9 +122,40 @@ impl Case<'_> {
         if self.known.facts_known_at >= told || planned.max(self.now) >= useful_until {
             return omit(Reason::Started, Some(planned));
         }
-        let key = self.key_of(Occasion::Cancelled, None, (&to.address, told), &last.notice.key.to_string());
+        let key = self.key_since(Occasion::Cancelled, (&to.address, told), &last.notice.key.to_string());
         let due_at = self.kept_out_of_quiet_hours(planned, told, &to);
         Some(Decision::Send(Notice { start: told, useful_until, ..self.notice(Occasion::Cancelled, None, key, due_at, &to) }))
+    }
+
+    /// The key of what is told of that start, there. What reached nobody stands for the change that it was to tell: of a later one, another notice is
+    /// due. Rows of before this rule keep their keys.
+    pub(super) fn key_since(&self, occasion: Occasion, (to, start): (&Address, DateTime<Utc>), content: &str) -> NoticeKey {
+        let alike = |n: &&KnownNotice| n.notice.occasion == occasion && n.notice.start == start && n.notice.address == *to;
+        let failed = self.known.notices.iter().filter(alike).filter(|n| reached_nobody(n));
+        if let Some(tried) = failed.clone().find(|n| !self.is_of_before(n)) {
+            return tried.notice.key;
+        }
+        let key = |n: usize| match n {
+            0 => self.key_of(occasion, None, (to, start), content),
+            n => self.key_of(occasion, None, (to, start), &format!("{content} {n}")),
+        };
+        let mut n = 0;
+        while failed.clone().any(|one| one.notice.key == key(n)) {
+            n += 1;
+        }
+        key(n)
+    }
+
+    /// The facts, the start, or whether it takes place, became known as they are after this was over.
+    fn is_of_before(&self, row: &KnownNotice) -> bool {
+        let said_otherwise = |told: &String| !facts::hold(told, &self.known.facts, self.session, self.participant, self.policy);
+        let later = self.known.facts_known_at.max(self.known.start_known_at) > row.changed_at;
+        later || (row.notice.occasion != Occasion::Cancelled && row.facts.as_ref().is_some_and(said_otherwise))
+    }
+
+    /// What they heard last says another code, passkey, address or hour than the one that holds, and they have not declined.
+    pub(super) fn knows_other_facts(&self, last: &KnownNotice) -> bool {
+        !self.declined() && self.says_otherwise(last)
     }
 
     /// They stand at that hour all the same, in another entry of the list: it was made anew, or was there twice. A host may have several sessions.
@@ -142,6 +175,18 @@ impl Case<'_> {
             (false, false) => return None,
         };
         Some(Decision::Omit(self.omission(occasion, None, Reason::NeverInvited, None)))
+    }
+}
+
+/// A server refused it, it came back, or somebody took it out: it is over, and nobody was told. An invite that somebody took out stays so.
+fn reached_nobody(row: &KnownNotice) -> bool {
+    match row.state {
+        State::Rejected => !row.heard(),
+        State::Accepted => row.undelivered,
+        State::Cancelled | State::Superseded | State::Suppressed | State::Lapsed => {
+            row.notice.occasion != Occasion::Invite && !row.heard() && row.reason.is_some_and(Reason::is_a_persons)
+        }
+        _ => false,
     }
 }
 

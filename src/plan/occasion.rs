@@ -165,7 +165,7 @@ impl Case<'_> {
         if self.was_announced_elsewhere() {
             return omit(Reason::Adopted);
         }
-        let key = self.key(Occasion::Invite, None, to, "");
+        let key = self.key_since(Occasion::Invite, (&to.address, self.session.start), "");
         Decision::Send(self.notice(Occasion::Invite, None, key, due_at, to))
     }
 

@@ -7,6 +7,8 @@ use punctual::receipt::{About, Fate, Receipt, Received};
 
 use super::*;
 
+mod last_word;
+
 /// Another start, ScheduleType or field of the one participant.
 fn changed(change: impl FnOnce(&mut Value)) -> Value {
     let mut sessions = one(START);
