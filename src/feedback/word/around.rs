@@ -16,13 +16,13 @@ pub(super) const BETWEEN: [&str; 24] = [
 ];
 
 /// Anywhere before a wish, they make it a question, a condition, or a sentence of ours.
-pub(super) const ASKS: [&str; 16] = [
+pub(super) const ASKS: [&str; 18] = [
     "why", "when", "if", "unless", "until", "did", "gave", "pourquoi", "quand", "cuando", "porque", "whether", "reply", "respond",
-    "responda", "repondez",
+    "responda", "repondez", "happens", "pasa",
 ];
 
 /// After a wish, they limit it.
-pub(super) const LIMITS: [&str; 52] = [
+pub(super) const LIMITS: [&str; 73] = [
     "at",
     "after",
     "before",
@@ -75,4 +75,25 @@ pub(super) const LIMITS: [&str; 52] = [
     "le",
     "pendant",
     "trop",
+    "weekend",
+    "weekends",
+    "weekdays",
+    "sunday",
+    "sundays",
+    "saturday",
+    "saturdays",
+    "monday",
+    "mondays",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "fridays",
+    "night",
+    "nights",
+    "evenings",
+    "mornings",
+    "un",
+    "una",
+    "mi",
 ];

@@ -55,7 +55,13 @@ pub(super) fn meaning_of(clause: &Clause) -> Meaning {
     }
     // Questions of what would be an answer.
     let asks = clause.asks && matches!(kind, Kind::Yes | Kind::No | Kind::Absent | Kind::Courtesy | Kind::Start | Kind::WrongNumber);
+    // A word that says something else, too, and asks: "Para?", "Fin?"
+    let asks = asks || (clause.asks && kind == Kind::StopBare && words.len() == 1 && !is_stop_alone(words[0].text));
     if asks { Meaning { kind: Kind::Else, language: None, more: false } } else { Meaning { kind, language, more } }
+}
+
+fn is_stop_alone(word: &str) -> bool {
+    word.starts_with("stop") || word.starts_with("unsub") || word == "optout"
 }
 
 /// Yes and No, with what goes with them.
@@ -82,12 +88,14 @@ fn stands_open(words: &[Token<'_>], pattern: &Pattern) -> Option<bool> {
     let (first, text) = pattern.2.strip_prefix("^ ").map_or((false, pattern.2), |text| (true, text));
     let (orders, text) = text.strip_prefix("! ").map_or((false, text), |text| (true, text));
     let (last, text) = text.strip_suffix(" $").map_or((false, text), |text| (true, text));
+    let (text, but) = text.split_once(" ~ ").unwrap_or((text, ""));
     (0..words.len()).find_map(|at| {
         let ends = ends(words, at, text);
         // The longest counts: what limits it comes after all that belongs to it.
         let end = (at + 1..=words.len()).rev().find(|end| ends & 1 << end != 0)?;
         let before = &words[..at];
-        let limited = words.get(end).is_some_and(|next| LIMITS.contains(&next.text));
+        let limits = |next: &Token<'_>| LIMITS.contains(&next.text) || (!but.is_empty() && next.fits(but));
+        let limited = words.get(end).is_some_and(limits);
         let fits = (!first || before.iter().all(|word| word.is("polite"))) && (!last || end == words.len());
         let told = orders && before.last().is_some_and(|word| SOMEBODY.contains(&word.text));
         let said = |word: &Token<'_>| word.is("polite") || word.is("rest");

@@ -3,7 +3,8 @@
 //! A pattern is words with a space between them: `a|b` is either, `@class` any of a class; `*` after one: none or more, `?`: none or one.
 //! A *whole* pattern must fit a clause from its first word to its last. An *open* one fits anywhere, unless what stands before it denies it ("don't
 //! stop texting me"), or what follows it limits it ("don't text me after nine"): those are for a person to read. `^` before one: only courtesies
-//! come before it; `!`: nobody is named who does it ("you don't text me" tells, and asks nothing); `$` after one: nothing comes after it.
+//! come before it; `!`: nobody is named who does it ("you don't text me" tells, and asks nothing); `$` after one: nothing comes after it; `~` and words: none of
+//! those comes after it ("take me off the list *of* those who wait").
 
 use super::Language::{self, English, French, Spanish};
 
@@ -40,7 +41,7 @@ pub(super) enum Kind {
 pub(super) struct Pattern(pub(super) Kind, pub(super) Option<Language>, pub(super) &'static str);
 
 /// Words that stand in several patterns. Without apostrophes and accents, as all words here.
-pub(super) const CLASSES: [(&str, &str); 18] = [
+pub(super) const CLASSES: [(&str, &str); 20] = [
     (
         "polite",
         "please pls plz pleas kindly thanks thank you u thx ty tx hi hello hey dear sir maam sorry so much very ok okay now already immediately \
@@ -62,7 +63,7 @@ pub(super) const CLASSES: [(&str, &str); 18] = [
     (
         "fill",
         "sending send getting receiving with the these those this that all your ur my any of me us to more stupid damn fucking so many such further \
-         future from you it out giving doing automated unwanted annoying every single text sms and",
+         future from you it out giving doing automated unwanted annoying every single text sms and w",
     ),
     (
         "after",
@@ -75,6 +76,11 @@ pub(super) const CLASSES: [(&str, &str); 18] = [
         "stop stopp stpo sotp stopall unsubscribe unsubcribe unsuscribe unsub optout revoke cease desist discontinue quit stops remove",
     ),
     ("dont", "dont donot"),
+    ("guess", "i we think believe guess im am afraid that but no just fyi looks seems like probably maybe sorry oh um"),
+    (
+        "texts",
+        "text texts texting messages message messaging msgs sms reminders notifications alerts list lists communications everything contacted texted",
+    ),
     ("want", "want wish wanna need like care consent agree"),
     ("gone", "remove delete take get drop erase strike pull"),
     (
@@ -84,7 +90,7 @@ pub(super) const CLASSES: [(&str, &str); 18] = [
     ),
     (
         "coming",
-        "please pls thanks thank you u see then there tomorrow today tonight soon will ill be i im am we can make it my our the appointment appt \
+        "please pls thanks thank you u see then there tomorrow tmrw tmr tmw tmrow 2morrow tonite 2nite 2day today tonight soon will ill be i im am we can make it my our the appointment appt \
          session visit meeting call video good great perfect sounds works fine that thats is for me us ready looking forward to attend attending time \
          dr doctor and so much have a nice day this very hi hello all set maam sir of course going joining join well coming excited gracias muchas ahi \
          estare alli nos vemos manana hoy puedo asistir asistire voy ire ir la cita mi de acuerdo bien perfecto por favor serai je jy seance merci \
@@ -94,7 +100,7 @@ pub(super) const CLASSES: [(&str, &str); 18] = [
     ("refusing", "thanks thank you sorry please i im gracias merci sir maam no cant cannot wont pas desole lo siento so much non"),
     (
         "absent",
-        "today tomorrow tonight this time sorry to it the my our session appointment appt visit meeting call please thanks thank you then \
+        "today tomorrow tmrw tmr tmw tmrow 2morrow tonite 2nite 2day tonight this time sorry to it the my our session appointment appt visit meeting call please thanks thank you then \
          that day there i im a la mi cita manana hoy hoy lo siento gracias seance rendez vous mon aujourdhui demain desole merci present presente",
     ),
     (
@@ -121,7 +127,7 @@ pub(super) const ES: Option<Language> = Some(Spanish);
 pub(super) const FR: Option<Language> = Some(French);
 
 /// From the first word of a clause to its last. The first that fits counts.
-pub(super) const WHOLE: [Pattern; 95] = [
+pub(super) const WHOLE: [Pattern; 107] = [
     // What providers and carriers know by itself.
     p(Kind::StopBare, None, "stop|stopall|stopp"),
     p(Kind::StopBare, None, "stop all"),
@@ -158,7 +164,11 @@ pub(super) const WHOLE: [Pattern; 95] = [
     p(Kind::Stop, EN, "@lead* off|out of? @fill* list|lists|texts @after*"),
     p(Kind::Stop, EN, "@lead* remove|delete|erase|drop me|us off|out? @after*"),
     p(Kind::Stop, EN, "@lead* take|get|pull me|us off|out @after*"),
-    p(Kind::Stop, EN, "@lead* remove|delete|erase|drop|lose|take my|this|the phone|cell|mobile? number|info|name|contact off? @after*"),
+    p(Kind::Stop, EN, "@lead* remove|delete|erase|drop|lose my|this|the phone|cell|mobile? number|info|name|contact off? @after*"),
+    p(Kind::Stop, EN, "@lead* take my|this|the phone|cell|mobile? number|info|name|contact off @after*"),
+    p(Kind::Stop, EN, "@lead* leave me|us alone @polite*"),
+    p(Kind::Stop, EN, "@who* not interested please|so|just? stop|unsubscribe|remove me? @polite*"),
+    p(Kind::StopBare, None, "@polite* stop|stopp|stopall|unsubscribe @polite* n thx|thanks|ty|tx @polite*"),
     p(Kind::Stop, EN, "@polite* go|get away|lost @polite*"),
     p(Kind::Stop, EN, "@polite* fuck|piss|f off @polite*"),
     // Spanish.
@@ -166,11 +176,36 @@ pub(super) const WHOLE: [Pattern; 95] = [
     p(Kind::StopBare, ES, "@polite* no mas @polite*"),
     p(Kind::StopBare, ES, "@polite* no escriba|escriban|escribas|escribir @polite*"),
     // French.
-    p(Kind::StopBare, FR, "@polite* arret|arrete|arreter|arretez|arrett|cessez|cesser|fin @polite*"),
+    p(Kind::StopBare, FR, "@polite* arret|arrete|arreter|arretez|arrett|cessez|cesser|stopper|stoppez|fin @polite*"),
     p(Kind::StopBare, FR, "ca suffit @polite*"),
     p(Kind::StopBare, FR, "@polite* veuillez? arretez|arrete|arreter|cessez|cesser ca|tout|cela|immediatement? @polite*"),
     p(Kind::Stop, FR, "@polite* pas de textos|messages|sms @polite*"),
     p(Kind::Stop, FR, "@polite* plus de|daucun messages|message|textos|texto|sms|rappels @polite*"),
+    // Nobody but whoever says it of us: "it says wrong number" and "I called the wrong number" tell of something else.
+    p(Kind::WrongNumber, EN, "@polite* @guess* the|a? wrong number|person|phone @polite*"),
+    p(Kind::WrongNumber, EN, "@polite* @guess* this|that|its|thats|it is? the|a wrong|incorrect number|person|phone|contact @polite*"),
+    p(
+        Kind::WrongNumber,
+        EN,
+        "@polite* @guess* you|u|ya|youve|yall|youre|guys must|may|might|probably|all|are|just|have* have|has|got|had|texted|reached|messaged|called|dialed|contacted|texting|messaging|calling|contacting the|a|an wrong|incorrect number|person|phone|contact @polite*",
+    ),
+    p(
+        Kind::WrongNumber,
+        ES,
+        "@polite* creo|que|usted|ustedes|tiene|tienen|tienes|este|es|el|un|una|la|con|se|esta|escribe|escriben|a* numero|persona equivocado|equivocada @polite*",
+    ),
+    p(Kind::WrongNumber, ES, "@polite* tiene|tienen|tienes el numero incorrecto @polite*"),
+    p(
+        Kind::WrongNumber,
+        ES,
+        "@polite* creo|que|se|usted|ustedes|te|has|ha|han|esta|estan* equivoco|equivocaron|equivocaste|equivocado|equivocados de numero|persona @polite*",
+    ),
+    p(Kind::WrongNumber, FR, "@polite* je|crois|pense|que|vous|avez|tu|as|cest|ce|est|le|un|la* mauvais|faux numero @polite*"),
+    p(
+        Kind::WrongNumber,
+        FR,
+        "@polite* je|crois|pense|que|vous|etes|tu|tes|il|y|a|cest|une|faites* erreur|trompe|trompes|trompez de numero|personne @polite*",
+    ),
     // Texts again.
     p(Kind::Start, None, "@polite* start|unstop @polite*"),
     p(Kind::Start, EN, "@polite* start|resume|restart|continue texting|sending|texts|messages|reminders|getting|receiving @again*"),
@@ -241,11 +276,12 @@ pub(super) const WHOLE: [Pattern; 95] = [
 ];
 
 /// Wherever they stand in a clause.
-pub(super) const OPEN: [Pattern; 45] = [
-    p(Kind::Stop, EN, "stop|quit|cease @fill* @msg @after*"),
+pub(super) const OPEN: [Pattern; 54] = [
+    p(Kind::Stop, EN, "stop|quit|cease|desist @fill* @msg @after*"),
     p(Kind::Stop, EN, "stop|quit sending @after*"),
     p(Kind::Stop, EN, "stop|quit receiving|getting these|this|them|those @after*"),
-    p(Kind::Stop, EN, "if you|u dont|donot stop|quit"),
+    p(Kind::Stop, EN, "if you|u dont|donot stop|quit @fill* @msg @after*"),
+    p(Kind::Stop, EN, "if you|u dont|donot stop @polite* $"),
     p(Kind::Stop, EN, "^ stop or i|ill|im|we"),
     p(Kind::Stop, EN, "^ ! never ever|again* text|txt|message|msg|contact|bother|write me|us|this @after*"),
     p(
@@ -279,16 +315,30 @@ pub(super) const OPEN: [Pattern; 45] = [
         "do not @want @fill|to|receive|get|be|for|kind|constant* texts|messages|msgs|sms|reminders|notifications|alerts|contacted|texted @after*",
     ),
     p(Kind::Stop, EN, "@gone me|us|this|my number? off|from|out of? @fill* @list @after*"),
-    p(Kind::Stop, EN, "unsubscribe|unsubcribe|unsuscribe|unsub|unsubscribed|unsubscribing @after*"),
-    p(Kind::Stop, EN, "opt|opting|opted me|us? out @after*"),
-    p(Kind::Stop, EN, "leave me|us alone"),
+    p(
+        Kind::Stop,
+        EN,
+        "unsubscribe|unsubcribe|unsuscribe|unsub|unsubscribed|unsubscribing me|us|please|pls|now|all|this|number|phone* ~ from|of|for|off|to|our|your",
+    ),
+    p(
+        Kind::Stop,
+        EN,
+        "unsubscribe|unsubcribe|unsuscribe|unsub|unsubscribed|unsubscribing me|us|please* from|of|to @fill|automated|mailing* @texts|you|this|these|here|it|all @after*",
+    ),
+    p(Kind::Stop, EN, "opt|opting|opted me|us? out please|pls|now|thanks|here* ~ of|from|for|to|our|your"),
+    p(Kind::Stop, EN, "opt|opting|opted me|us? out of|from|to @fill|automated* @texts|this|these|it|all @after*"),
+    p(Kind::Stop, EN, "^ leave me|us alone"),
     p(Kind::Stop, EN, "lose my|this number"),
-    p(Kind::Stop, EN, "revoke|withdraw|revoking|withdrawing my? consent|permission|authorization"),
+    p(Kind::Stop, EN, "revoke|withdraw|revoking|withdrawing my|all? consent|permission|authorization @polite* $"),
+    p(
+        Kind::Stop,
+        EN,
+        "revoke|withdraw|revoking|withdrawing my|all? consent|permission|authorization to|for be|being|receive|receiving|get|getting|send|me|us|any|all|your|these|the|further|by* @texts @after* $",
+    ),
     p(Kind::Stop, EN, "you|u|yall|people to stop @polite* $"),
     p(Kind::Stop, EN, "i said|say stop @polite* $"),
     p(Kind::Stop, EN, "^ stop i|im|ive|we|you|youve|youre|its|he|she|they"),
     p(Kind::Stop, EN, "^ stop this|it is"),
-    p(Kind::WrongNumber, EN, "wrong|incorrect number|person|phone|contact"),
     p(
         Kind::Stop,
         ES,
@@ -297,7 +347,7 @@ pub(super) const OPEN: [Pattern; 45] = [
     p(
         Kind::Stop,
         ES,
-        "no me|nos escriba|escriban|escribas|mande|manden|mandes|envie|envien|envies|contacte|contacten|contactes|moleste|molesten|molestes|texteen|textees|llamen mas|los|sus|estos|esos|nada|mensajes|textos|sms|nunca|por|favor|gracias* a? este|mi|ese? numero|celular|telefono?",
+        "no me|nos escriba|escriban|escribas|mande|manden|mandes|envie|envien|envies|contacte|contacten|contactes|moleste|molesten|molestes|texteen|textees mas|los|sus|estos|esos|nada|mensajes|textos|sms|nunca|por|favor|gracias* a? este|mi|ese? numero|celular|telefono?",
     ),
     p(Kind::Stop, ES, "no quiero|deseo que me escriban|escriba|manden|mande|envien|envie|contacten|contacte mas|nada|mensajes|textos*"),
     p(Kind::Stop, ES, "eliminar|eliminen|elimine|borrar|borren|borre|quitar|quiten mi|este numero"),
@@ -308,11 +358,30 @@ pub(super) const OPEN: [Pattern; 45] = [
     ),
     p(Kind::Stop, ES, "no mandar|enviar|escribir mas? mensajes|textos|sms"),
     p(Kind::Stop, ES, "no mas mensajes|textos|sms|recordatorios|notificaciones"),
-    p(Kind::Stop, ES, "darme|darse|denme|deme|dame|dar de baja"),
+    p(Kind::Stop, ES, "no me llamen|llame|llames ni|o|y|no|me|tampoco* escriban|escriba|escribas|texteen|contacten mas|por|favor|nunca*"),
+    p(Kind::Stop, ES, "basta con|de los|estos|sus|tus|tantos|tanto|mas* mensajes|mensaje|textos|sms|recordatorios|notificaciones ~ de"),
+    // Whoever is on sick leave, or leaves a group, is "de baja", too.
+    p(Kind::Stop, ES, "darme|darse|denme|deme|dame|dar|dado|dada de baja ~ del|de|a|por|al|medica|laboral|mi|porque"),
+    p(Kind::Stop, ES, "darme|darse|denme|deme|dame|dar de baja por favor $"),
     p(
         Kind::Stop,
         ES,
-        "quiteme|quitenme|quitame|borrenme|borreme|borrame|eliminenme|elimineme|eliminame|saquenme|saqueme|sacame de? su|la|sus|esta|tu? lista|listas?",
+        "darme|darse|denme|deme|dame|dar de baja de|del los|las|su|sus|estos|estas|la|esta|este|el* lista|listas|sistema|mensajes|textos|sms|recordatorios|servicio|notificaciones ~ de|del",
+    ),
+    p(
+        Kind::Stop,
+        ES,
+        "quiteme|quitenme|quitame|borrenme|borreme|borrame|eliminenme|elimineme|eliminame|saquenme|saqueme|sacame de? su|la|sus|esta|tu? lista|listas ~ de|del",
+    ),
+    p(
+        Kind::Stop,
+        ES,
+        "quiteme|quitenme|quitame|borrenme|borreme|borrame|eliminenme|elimineme|eliminame|saquenme|saqueme|sacame de? su|la|sus|esta|tu? lista|listas de contactos|mensajes|textos|sms|difusion|distribucion|envio|envios",
+    ),
+    p(
+        Kind::Stop,
+        ES,
+        "quiteme|quitenme|quitame|borrenme|borreme|borrame|eliminenme|elimineme|eliminame|saquenme|saqueme|sacame de? aqui? @polite* $",
     ),
     p(Kind::Stop, ES, "dejenme|dejeme|dejame en|tranquilo|tranquila|paz"),
     p(
@@ -320,8 +389,6 @@ pub(super) const OPEN: [Pattern; 45] = [
         ES,
         "cancelen|cancele|cancelar|detengan|detener|detenga|paren|pare|parar los|estos|sus|esos|mis|todos|las|estas|la|mi* mensajes|textos|notificaciones|recordatorios|suscripcion|sms",
     ),
-    p(Kind::WrongNumber, ES, "numero|persona equivocado|equivocada|incorrecto|incorrecta"),
-    p(Kind::WrongNumber, ES, "equivoco|equivocaron|equivocado de numero|persona"),
     p(
         Kind::Stop,
         FR,
@@ -334,9 +401,23 @@ pub(super) const OPEN: [Pattern; 45] = [
     ),
     p(Kind::Stop, FR, "veux|souhaite|desire plus|pas recevoir|de|vos|avoir|ces|daucun|aucun* messages|textos|sms|rappels|notifications"),
     p(Kind::Stop, FR, "ne? plus me|nous* mecrire|menvoyer|contacter|texter|deranger|ecrire|envoyer de|des|messages|textos|sms*"),
-    p(Kind::Stop, FR, "desabonner|desabonnez|desabonne|desabonnement|desinscrire|desinscription|desinscrivez"),
-    p(Kind::Stop, FR, "laissez|laisse|foutez|fichez moi la? tranquille|paix|en"),
-    p(Kind::Stop, FR, "retirez|enlevez|supprimez|effacez|rayez|otez moi|mon|ce numero? de? votre|la|vos|cette? liste|listes?"),
-    p(Kind::WrongNumber, FR, "mauvais|faux numero"),
-    p(Kind::WrongNumber, FR, "erreur|trompe|trompez de numero|personne"),
+    p(
+        Kind::Stop,
+        FR,
+        "desabonner|desabonnez|desabonne|desabonnement|desinscrire|desinscription|desinscrivez|desinscris moi? ~ de|d|du|des|a|au|dun|dune|mon|ma|le|la|pour",
+    ),
+    p(
+        Kind::Stop,
+        FR,
+        "desabonner|desabonnez|desabonne|desabonnement|desinscrire|desinscription|desinscrivez|desinscris moi? de|du|des|a|aux votre|vos|la|cette|ces|les|ce? liste|listes|messages|textos|sms|rappels|service|notifications ~ de|dattente",
+    ),
+    p(Kind::Stop, FR, "laissez|laisse|foutez|fichez moi la? tranquille|paix"),
+    p(Kind::Stop, FR, "laissez|laisse|foutez|fichez moi en paix"),
+    p(Kind::Stop, FR, "retirez|enlevez|supprimez|effacez|rayez|otez mon|ce numero ~ de"),
+    p(
+        Kind::Stop,
+        FR,
+        "retirez|enlevez|supprimez|effacez|rayez|otez moi|mon|ce numero? de votre|la|vos|cette liste|listes ~ dattente|de|du|des",
+    ),
+    p(Kind::Stop, FR, "retirez|enlevez|supprimez|effacez|rayez|otez moi @polite* $"),
 ];
