@@ -33,6 +33,7 @@ mod attempt;
 mod bar;
 mod breaker;
 mod crossing;
+mod elsewhere;
 mod flight;
 mod lane;
 pub mod looks;
@@ -333,7 +334,10 @@ impl Dispatcher {
         let mut ready: Vec<Box<Ready>> = Vec::new();
         for one in prepared {
             match one {
-                Prepared::Send(r) => ready.push(r),
+                Prepared::Send(r) => match self.stands_elsewhere(&r, now).await? {
+                    None => ready.push(r),
+                    Some(end) => ends.push((r.lease, end)),
+                },
                 Prepared::Settle(lease, end) => ends.push((lease, end)),
             }
         }

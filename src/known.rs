@@ -44,13 +44,42 @@ pub struct Known {
     pub person: Option<String>,
     /// Reminder texts that went, or are about to go, to the participant's numbers because of other sessions: the latest hundred or so.
     pub reminded: Vec<Reminded>,
-    /// Where, and for which starts, this very person is told of another participation that stands: at the same address, at the hour of one that was
-    /// told here. Read only of whoever is off the list, or cancelled.
-    pub expected: Vec<(Address, DateTime<Utc>)>,
+    /// Who stands, in another entry of a list, at the hour of one that was told here. Read only of whoever is off the list, or cancelled.
+    pub expected: Vec<Expected>,
     /// The numbers that the participant has texts to, and what is known of each.
     pub numbers: Vec<(PhoneNumber, Number)>,
     /// All of the participant's notices.
     pub notices: Vec<KnownNotice>,
+}
+
+/// Another participation that stands: the same person's, or told at the same address, at an hour that was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// Where it stands.
+    pub source: String,
+    /// Of this session.
+    pub session: SessionId,
+    /// Who.
+    pub participation: ParticipationId,
+    /// The start of both.
+    pub start: DateTime<Utc>,
+    /// The address of the one that was told here.
+    pub address: Address,
+    /// It is the same person ([`Known::person`]), there or on the other channel. Else somebody at that address.
+    pub same_person: bool,
+    /// When a snapshot first had them.
+    pub first_seen: DateTime<Utc>,
+    /// When they last heard of it.
+    pub heard_at: Option<DateTime<Utc>>,
+    /// What tells them of it waits, or is on its way.
+    pub comes: bool,
+}
+
+impl Expected {
+    /// Their last word is of the one that stands, or will be.
+    pub fn comes_after(&self, heard_at: DateTime<Utc>) -> bool {
+        self.comes || self.heard_at.is_some_and(|at| at > heard_at)
+    }
 }
 
 /// What a source says that a participant answered.

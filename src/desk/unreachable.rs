@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Desk, Notes, Seen, latest, outage};
 use crate::entry::{Entry, State};
-use crate::known::KnownNotice;
+use crate::known::{Expected, KnownNotice};
 use crate::notice::{Occasion, Reason};
 use crate::outbox::StoreError;
 use crate::plan;
@@ -107,7 +107,9 @@ fn misled<'a>(desk: &'a Desk, seen: &'a Seen, notes: &'a Notes, now: DateTime<Ut
         let same_hour = if known.cancelled { off } else { !off && told == session.start };
         let same_facts = || !person.is_some_and(|person| plan::knows_other_facts(session, person, known, &desk.policy, last));
         // They stand at that hour in another entry of the list.
-        let expected = known.cancelled && known.expected.contains(&(last.notice.address.clone(), told));
+        let superseded = || known.notices.iter().any(|n| n.notice.occasion == Occasion::Cancelled && n.state == State::Superseded);
+        let stands = |e: &&Expected| e.address == last.notice.address && e.start == told && e.comes_after(last.heard_at());
+        let expected = known.cancelled && known.expected.iter().filter(stands).any(|e| e.same_person || superseded());
         // Somebody else tells them.
         let elsewhere = person.is_some_and(|p| p.auto_deliver == AutoDeliver::Nobody);
         let right = same_hour && (known.cancelled || same_facts());

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
+use super::elsewhere::Cancelled;
 use super::lane::Lane;
 use super::{Dispatcher, again};
 use crate::contact::Channel;
@@ -43,6 +44,8 @@ pub(super) struct Ready {
     pub(super) attempts: u32,
     /// It is the second copy of a message in doubt.
     pub(super) again: bool,
+    /// Of a cancellation: who may be expected at that hour all the same.
+    pub(super) cancelled: Option<Box<Cancelled>>,
     /// Words of the session that a server may repeat, and nobody is told.
     pub(super) unsaid: Unsaid,
     /// When that was decided.
@@ -229,6 +232,7 @@ impl Dispatcher {
         let lease = Lease { key: notice.key, epoch: claim.epoch };
         let over = lane.preferred(now).to_owned();
         let holds_until = self.holds_until(&notice, &to, now);
+        let cancelled = if doubtful { None } else { Cancelled::of(&notice, participant, &claim.known) };
         Ok(Ready {
             lease,
             revision: claim.revision,
@@ -239,6 +243,7 @@ impl Dispatcher {
             begun: false,
             attempts: claim.entry.attempts,
             again: doubtful,
+            cancelled,
             unsaid: unsaid(session),
             decided_at: now,
             holds_until,

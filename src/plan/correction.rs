@@ -16,7 +16,7 @@ use super::occasion::Case;
 use super::recipient::{Recipient, silenced};
 use crate::contact::Address;
 use crate::entry::State;
-use crate::known::KnownNotice;
+use crate::known::{Expected, KnownNotice};
 use crate::notice::{Decision, Notice, NoticeKey, Occasion, Omission, Reason};
 use crate::session::Role;
 
@@ -116,7 +116,7 @@ impl Case<'_> {
         let told = last.notice.start;
         let useful_until = told + CANCELLED_USEFUL;
         let planned = self.settled(self.known.facts_known_at.max(last.heard_at()), told);
-        if self.is_expected_then(&to, told) {
+        if self.is_expected_then(&to, last) {
             return omit(Reason::Superseded, Some(planned));
         }
         if self.known.facts_known_at >= told || planned.max(self.now) >= useful_until {
@@ -158,12 +158,13 @@ impl Case<'_> {
         !self.declined() && self.says_otherwise(last)
     }
 
-    /// They stand at that hour all the same, in another entry of the list: it was made anew, or was there twice. A host may have several sessions.
-    fn is_expected_then(&self, to: &Recipient<'_>, told: DateTime<Utc>) -> bool {
-        let person = self.participant;
-        person.is_named()
-            && person.role != Role::Host
-            && self.known.expected.iter().any(|(address, start)| *address == to.address && *start == told)
+    /// They stand at that hour all the same, in another entry of the list, and are told of that one later: it was made anew, or was there twice. A
+    /// host may have several sessions.
+    fn is_expected_then(&self, to: &Recipient<'_>, last: &KnownNotice) -> bool {
+        let here = |e: &&Expected| e.address == to.address && e.start == last.notice.start && e.same_person;
+        self.participant.is_named()
+            && self.participant.role != Role::Host
+            && self.known.expected.iter().filter(here).any(|e| e.comes_after(last.heard_at()))
     }
 
     /// A change that nobody needs to hear of: the pending invite takes the new facts.

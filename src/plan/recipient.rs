@@ -64,6 +64,40 @@ pub fn person_key(person: &Participant) -> String {
     data_encoding::HEXLOWER.encode(&Sha256::digest(text.as_bytes())[..8])
 }
 
+/// Whether a record that was made anew is of the same person, whose name was corrected: the same external id, the same words, or a first name that
+/// differs by one letter, or two that were swapped, beside the same other names. Two children of one family have first names of their own.
+pub fn is_corrected(was: &Participant, is: &Participant) -> bool {
+    let (ids, words) = ((was.external_id.trim(), is.external_id.trim()), |p: &Participant| {
+        let name = p.name.expose().to_lowercase();
+        let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        words.map(str::to_owned).collect::<Vec<String>>()
+    });
+    if !ids.0.is_empty() && !ids.1.is_empty() {
+        return ids.0 == ids.1;
+    }
+    let (mut old, mut new) = (words(was), words(is));
+    let same_first = old.first().is_some() && old.first() == new.first();
+    let nearly = |(a, b): (&String, &String)| is_a_slip(a, b);
+    let typed = old.len() == new.len() && old.get(1..) == new.get(1..) && old.first().zip(new.first()).is_some_and(nearly);
+    old.sort_unstable();
+    new.sort_unstable();
+    same_first || typed || (!old.is_empty() && old == new)
+}
+
+/// One letter more, less or another, or two that were swapped, in a word of four or more.
+fn is_a_slip(a: &str, b: &str) -> bool {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let (short, long) = if a.len() <= b.len() { (&a, &b) } else { (&b, &a) };
+    if short.len() < 4 || long.len() - short.len() > 1 {
+        return false;
+    }
+    let begin = short.iter().zip(long.iter()).take_while(|(x, y)| x == y).count();
+    let end = short[begin..].iter().rev().zip(long[begin..].iter().rev()).take_while(|(x, y)| x == y).count();
+    let (rest_short, rest_long) = (&short[begin..short.len() - end], &long[begin..long.len() - end]);
+    let swapped = rest_short.len() == 2 && rest_long.len() == 2 && rest_short[0] == rest_long[1] && rest_short[1] == rest_long[0];
+    rest_long.len() <= 1 || swapped
+}
+
 /// Why this address gets nothing.
 pub(super) fn silenced(suppressed: &Suppressions, address: &Address) -> Option<Reason> {
     suppressed.of(address).map(|why| match why {
@@ -95,5 +129,36 @@ fn address(person: &Participant, region: &str) -> Result<Address, Refused> {
         }
         _ if email.is_empty() => Err((Reason::NoEmail, None)),
         _ => EmailAddress::parse(email).map(Address::Email).map_err(|why| (Reason::InvalidEmail, says("ParticipantEmailAddress", why))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contact::PersonName;
+
+    #[test]
+    fn a_name_that_was_corrected_is_the_same_persons() {
+        let record = |name: &str, id: &str| {
+            let text = r#"{"SessionId":1,"ScheduleTs":"2026-11-26T15:00:00","Participants":[{"ParticipationId":1,"ShouldAutoDeliverCode":"E"}]}"#;
+            let mut person = crate::source::json::kept(&text.to_owned().into()).expect("a session").participants.remove(0);
+            (person.name, person.external_id) = (PersonName::clean(name), id.to_owned());
+            person
+        };
+        for (was, is, same) in [
+            (("Pat Exmaple", ""), ("Pat Example", ""), true),
+            (("Jhon Smith", ""), ("John Smith", ""), true),
+            (("Katherine Bell", ""), ("Catherine Bell", ""), true),
+            (("Pat Jones", ""), ("pat smith", ""), true),
+            (("Example Pat", ""), ("Pat Example", ""), true),
+            (("Pat", "7"), ("Somebody Else", "7"), true),
+            (("Pat Example", "7"), ("Pat Example", "8"), false),
+            (("Ann Lee", ""), ("Amy Lee", ""), false),
+            (("Ann Lee", ""), ("Ben Lee", ""), false),
+            (("Anna Lee", ""), ("Emma Lee", ""), false),
+            (("", ""), ("", ""), false),
+        ] {
+            assert_eq!(is_corrected(&record(was.0, was.1), &record(is.0, is.1)), same, "{was:?} {is:?}");
+        }
     }
 }

@@ -1,13 +1,13 @@
 //! What is known of a participant.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
 use super::tables::Tables;
 use crate::contact::{Address, Channel, Number, PhoneNumber};
 use crate::entry::{Entry, State};
-use crate::known::{Known, KnownNotice, REMINDED_MAX, Reminded, SHARED_MAX};
+use crate::known::{Expected, Known, KnownNotice, REMINDED_MAX, Reminded, SHARED_MAX};
 use crate::notice::{NoticeKey, Occasion, Reason};
 use crate::receipt::Fate;
 use crate::session::{ParticipationId, SessionId};
@@ -28,30 +28,50 @@ impl Tables {
         Some(Known { reminded, expected, numbers, notices, ..known.clone() })
     }
 
-    /// Where the same person is told of another participation that stands, for the starts of these notices.
+    /// Who stands at the starts of these notices: the same person, or somebody who is told at their addresses.
     pub(super) fn expected(
         &self,
         this: (SessionId, ParticipationId),
         known: &Known,
         notices: &[KnownNotice],
-    ) -> Vec<(Address, DateTime<Utc>)> {
-        let told: HashSet<(&Address, DateTime<Utc>)> = notices.iter().map(|n| (&n.notice.address, n.notice.start)).collect();
-        let stands = |at: &(&Address, DateTime<Utc>)| {
-            self.rows.values().map(|row| &row.entry).any(|e| {
-                let pending =
-                    matches!(e.state, State::Waiting | State::Claimed | State::Sending | State::Accepted | State::Unknown | State::Held);
-                let told = pending || e.reason == Some(Reason::Adopted);
-                let other = self.participants.get(&(e.source.clone(), e.notice.session, e.notice.participation));
-                (&e.notice.address, e.notice.start) == *at
-                    && told
-                    && e.notice.occasion != Occasion::Cancelled
-                    && (e.notice.session, e.notice.participation) != this
-                    && other.is_some_and(|o| {
-                        o.person.is_some() && o.person == known.person && o.start == at.1 && !o.cancelled && o.absent_since.is_none()
-                    })
-            })
-        };
-        told.into_iter().filter(stands).map(|(address, start)| (address.clone(), start)).collect()
+    ) -> Vec<Expected> {
+        let told: BTreeSet<(DateTime<Utc>, &str, Channel)> =
+            notices.iter().map(|n| (n.notice.start, n.notice.address.expose(), n.notice.address.channel())).collect();
+        let mut found: Vec<Expected> = Vec::new();
+        for (start, address, channel) in told {
+            let address = notices.iter().map(|n| &n.notice.address).find(|a| a.expose() == address && a.channel() == channel);
+            let Some(address) = address else { continue };
+            let mut theirs: BTreeMap<(&str, SessionId, ParticipationId), Expected> = BTreeMap::new();
+            for entry in self.rows.values().map(|row| &row.entry).filter(|e| e.notice.start == start) {
+                let place = (entry.source.as_str(), entry.notice.session, entry.notice.participation);
+                let Some(other) = self.participants.get(&(entry.source.clone(), place.1, place.2)) else { continue };
+                let stands = other.start == start && !other.cancelled && other.absent_since.is_none() && (place.1, place.2) != this;
+                let same_person = other.person.is_some() && other.person == known.person;
+                let there = entry.notice.address == *address || (same_person && entry.notice.address.channel() != channel);
+                if !stands || !there || entry.notice.occasion == Occasion::Cancelled {
+                    continue;
+                }
+                let one = theirs.entry(place).or_insert_with(|| Expected {
+                    source: entry.source.clone(),
+                    session: place.1,
+                    participation: place.2,
+                    start,
+                    address: address.clone(),
+                    same_person,
+                    first_seen: other.first_seen,
+                    heard_at: None,
+                    comes: false,
+                });
+                let heard = matches!(entry.state, State::Accepted | State::Unknown)
+                    || matches!(entry.reason, Some(Reason::Adopted | Reason::Told));
+                one.heard_at = one.heard_at.max(heard.then_some(entry.changed_at));
+                let asked = entry.notice.rule.as_ref().is_some_and(|rule| rule.starts_with("now"));
+                let pending = matches!(entry.state, State::Waiting | State::Claimed | State::Sending | State::Held);
+                one.comes |= pending && (entry.notice.occasion != Occasion::Reminder || asked);
+            }
+            found.extend(theirs.into_values().filter(|e| e.comes || e.heard_at.is_some()));
+        }
+        found
     }
 
     /// What is known of the numbers of these notices.

@@ -1,6 +1,6 @@
 //! What is known of a participant.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::Type;
@@ -10,7 +10,7 @@ use super::columns::{at, ms, opt_at};
 use super::notices::{self, COLUMNS};
 use super::receipt;
 use crate::contact::{Address, Channel, Number, PhoneNumber};
-use crate::known::{Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, SHARED_MAX, Said};
+use crate::known::{Expected, Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, SHARED_MAX, Said};
 use crate::session::{ParticipationId, SessionId};
 use crate::suppression::suppression_key;
 
@@ -74,29 +74,46 @@ pub(super) fn participant(connection: &Connection, source: &str, session: Sessio
     Ok(Known { expected, ..known })
 }
 
-/// Whether the same person is told at that address of another participation that stands, for that very start. Who is not known is nobody else's.
-pub(super) const EXPECTED: &str = "SELECT EXISTS (
-     SELECT 1 FROM notice AS theirs INDEXED BY notice_start
+/// Who stands at that start in another participation: the same person, there or on the other channel, or somebody who is told at that address.
+pub(super) const EXPECTED: &str = "SELECT theirs.source, theirs.session_id, theirs.participation_id, other.person IS this.person AND other.person NOTNULL, other.first_seen,
+         max(iif(theirs.state IN ('accepted', 'unknown') OR theirs.reason IN ('adopted', 'told'), theirs.changed_at, NULL)),
+         max(theirs.state IN ('waiting', 'claimed', 'sending', 'held') AND (theirs.occasion <> 'reminder' OR theirs.rule LIKE 'now%'))
+     FROM notice AS theirs INDEXED BY notice_start
      JOIN participant AS other ON other.source = theirs.source AND other.session_id = theirs.session_id
          AND other.participation_id = theirs.participation_id
      JOIN participant AS this ON this.source = ?1 AND this.session_id = ?2 AND this.participation_id = ?3
-     WHERE theirs.start_at = ?5 AND theirs.address = seal_alike('address', ?4) AND theirs.occasion <> 'cancelled'
-         AND (theirs.state IN ('waiting', 'claimed', 'sending', 'accepted', 'unknown', 'held') OR theirs.reason = 'adopted')
-         AND other.person = this.person AND other.start_at = ?5 AND NOT other.cancelled AND other.absent_since IS NULL
-         AND (other.session_id, other.participation_id) <> (this.session_id, this.participation_id))";
+     WHERE theirs.start_at = ?5 AND theirs.occasion <> 'cancelled' AND other.start_at = ?5 AND NOT other.cancelled AND other.absent_since IS NULL
+         AND (theirs.address = seal_alike('address', ?4) AND theirs.channel = ?6
+              OR other.person = this.person AND theirs.channel <> ?6)
+         AND (other.session_id, other.participation_id) <> (this.session_id, this.participation_id)
+     GROUP BY theirs.source, theirs.session_id, theirs.participation_id";
 
 pub(super) fn expected(
     connection: &Connection,
     (source, session, id): (&str, SessionId, ParticipationId),
     notices: &[KnownNotice],
-) -> rusqlite::Result<Vec<(Address, DateTime<Utc>)>> {
-    let told: HashSet<(&Address, DateTime<Utc>)> = notices.iter().map(|n| (&n.notice.address, n.notice.start)).collect();
+) -> rusqlite::Result<Vec<Expected>> {
+    let told: BTreeSet<(DateTime<Utc>, &str, Channel)> =
+        notices.iter().map(|n| (n.notice.start, n.notice.address.expose(), n.notice.address.channel())).collect();
     let mut found = Vec::new();
-    for (address, start) in told {
-        let values = params![source, session.0, id.0, address.expose(), ms(start)];
-        if connection.prepare_cached(EXPECTED)?.query_row(values, |row| row.get(0))? {
-            found.push((address.clone(), start));
-        }
+    for (start, address, channel) in told {
+        let Some(of) = notices.iter().map(|n| &n.notice.address).find(|a| a.expose() == address && a.channel() == channel) else { continue };
+        let mut statement = connection.prepare_cached(EXPECTED)?;
+        let rows = statement.query_map(params![source, session.0, id.0, address, ms(start), channel.as_str()], |row| {
+            Ok(Expected {
+                source: row.get(0)?,
+                session: SessionId(row.get(1)?),
+                participation: ParticipationId(row.get(2)?),
+                start,
+                address: of.clone(),
+                same_person: row.get(3)?,
+                first_seen: at(row, 4)?,
+                heard_at: opt_at(row, 5)?,
+                comes: row.get(6)?,
+            })
+        })?;
+        let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        found.extend(rows.into_iter().filter(|e| e.comes || e.heard_at.is_some()));
     }
     Ok(found)
 }

@@ -7,6 +7,7 @@ use punctual::receipt::{About, Fate, Receipt, Received};
 
 use super::*;
 
+mod another_entry;
 mod last_word;
 
 /// Another start, ScheduleType or field of the one participant.

@@ -1,0 +1,111 @@
+//! One person, two entries of the list at one hour: whatever becomes of the other one, the last word is of the one that stands.
+
+use super::*;
+
+const HOUR: &str = "2026-11-26T15:00:00";
+
+/// A host, and Pat with that code, who is told as `pat` says.
+fn booked(id: i64, code: i64, change: impl FnOnce(&mut Value)) -> Value {
+    let mut host = person(id * 10);
+    host["ParticipantFullName"] = json!("Dr. Lake");
+    let mut pat = person(id * 10 + 1);
+    (pat["ConnectCode"], pat["ParticipantFullName"]) = (json!(code), json!("Pat Example"));
+    (pat["ParticipantEmailAddress"], pat["ParticipantSmsNumber"]) = (json!("pat@example.com"), json!("+1 404-555-0123"));
+    let mut session = json!({ "SessionId": id, "ScheduleTs": HOUR, "Participants": [host, pat] });
+    change(&mut session);
+    session
+}
+
+fn as_it_is(_: &mut Value) {}
+
+fn off(session: &mut Value) {
+    session["ScheduleType"] = json!("Cancelled");
+}
+
+fn by_text(session: &mut Value) {
+    session["Participants"][1]["ShouldAutoDeliverCode"] = json!("S");
+}
+
+fn named(name: &'static str) -> impl FnOnce(&mut Value) {
+    move |session| session["Participants"][1]["ParticipantFullName"] = json!(name)
+}
+
+/// What Pat had so far, host's mail aside.
+fn pats(world: &World) -> Vec<String> {
+    let sent = world.transport.sent.lock().unwrap();
+    let seen = sent.iter().map(|(_, bytes)| world::visible(bytes));
+    seen.filter(|text| !text.contains("Hello Dr. Lake")).collect()
+}
+
+/// The list is read at those times, three minutes apart, and what is due goes.
+async fn polls(world: &World, sessions: &[&Value], from: &str, times: i64) {
+    let rest = json!({ "SessionId": 99, "ScheduleTs": "2026-12-20T15:00:00", "Participants": [person(990), person(991)] });
+    let list: Value = sessions.iter().copied().cloned().chain([rest]).collect();
+    for n in 0..times {
+        world.set(&(at(from) + TimeDelta::minutes(3 * n)).to_rfc3339());
+        world.walk(&list).await;
+        world.once().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_heard_last_of_an_entry_that_is_gone_is_told_again_of_the_one_that_stands() {
+    let one = booked(1, 100_000_001, as_it_is);
+    let moved = |start: &'static str| move |session: &mut Value| session["ScheduleTs"] = json!(start);
+    let cases: [(&str, Value, Value, Option<Value>); 4] = [
+        ("cancelled", booked(2, 200_000_002, as_it_is), booked(2, 200_000_002, as_it_is), Some(booked(2, 200_000_002, off))),
+        ("deleted", booked(2, 200_000_002, as_it_is), booked(2, 200_000_002, as_it_is), None),
+        ("moved there, and cancelled", booked(2, 200_000_002, moved("2026-11-28T15:00:00")), booked(2, 200_000_002, as_it_is), Some(booked(2, 200_000_002, off))),
+        ("booked for a text", booked(2, 200_000_002, by_text), booked(2, 200_000_002, by_text), Some(booked(2, 200_000_002, |s| (by_text(s), off(s)).0))),
+    ];
+    for (what, first, then, after) in cases {
+        let world = World::new("2026-11-26T11:00:00Z");
+        polls(&world, &[&one], "2026-11-26T11:00:00Z", 2).await;
+        polls(&world, &[&one, &first], "2026-11-26T12:00:00Z", 2).await;
+        polls(&world, &[&one, &then], "2026-11-26T12:10:00Z", 2).await;
+        assert!(pats(&world).last().unwrap().contains("200000002"), "{what}: {:?}", world.states().await);
+        let before = pats(&world).len();
+        let left: Vec<&Value> = std::iter::once(&one).chain(&after).collect();
+        polls(&world, &left, "2026-11-26T12:20:00Z", 8).await;
+        let since = pats(&world).split_off(before);
+        assert_eq!(since.len(), 1, "{what}: {:?}", world.states().await);
+        assert!(since[0].contains("100000001") && !since[0].contains("Cancelled"), "{what}: {}", since[0]);
+    }
+}
+
+/// The entry that stands was told later: there is nothing to say. Nobody else's entry counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn made_anew_with_a_corrected_name_or_for_the_other_channel_is_not_cancelled() {
+    let cases: [(&str, Value, Value, usize); 7] = [
+        ("a corrected name", booked(1, 100_000_001, named("Pat Exmaple")), booked(2, 200_000_002, as_it_is), 0),
+        ("another family name", booked(1, 100_000_001, named("Pat Jones")), booked(2, 200_000_002, as_it_is), 0),
+        ("for a text", booked(1, 100_000_001, as_it_is), booked(2, 200_000_002, by_text), 0),
+        ("for a mail", booked(1, 100_000_001, by_text), booked(2, 200_000_002, as_it_is), 0),
+        ("a brother's", booked(1, 100_000_001, named("Ann Example")), booked(2, 200_000_002, named("Ben Example")), 1),
+        ("at another hour", booked(1, 100_000_001, as_it_is), booked(2, 200_000_002, |s| s["ScheduleTs"] = json!("2026-11-26T17:00:00")), 1),
+        ("nothing", booked(1, 100_000_001, as_it_is), booked(2, 200_000_002, off), 1),
+    ];
+    for (what, old, new, cancelled) in cases {
+        let world = World::new("2026-11-26T11:00:00Z");
+        polls(&world, &[&old], "2026-11-26T11:00:00Z", 2).await;
+        polls(&world, &[&new], "2026-11-26T12:00:00Z", 8).await;
+        let told = pats(&world);
+        let said = told.iter().filter(|text| text.contains("Cancelled") || text.contains("cancelled")).count();
+        assert_eq!(said, cancelled, "{what}: {:?}", world.states().await);
+        if cancelled == 0 {
+            assert!(told.last().unwrap().contains("200000002"), "{what}: {told:?}");
+        }
+    }
+}
+
+/// The one that stands cannot be told: then the cancellation goes, and whoever waits is not left with a dead code.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_be_told_again_is_told_that_the_other_one_is_off() {
+    let declined = |session: &mut Value| session["Participants"][1]["RSVP"] = json!("Declined");
+    let (one, other) = (booked(1, 100_000_001, declined), booked(2, 200_000_002, as_it_is));
+    let world = World::new("2026-11-26T11:00:00Z");
+    polls(&world, &[&one], "2026-11-26T11:00:00Z", 2).await;
+    polls(&world, &[&one, &other], "2026-11-26T12:00:00Z", 2).await;
+    polls(&world, &[&one], "2026-11-26T12:20:00Z", 8).await;
+    assert!(pats(&world).last().unwrap().contains("ancelled"), "{:?}", world.states().await);
+}
