@@ -177,9 +177,14 @@ impl KnownNotice {
         matches!(self.state, State::Accepted | State::Unknown) || self.doubted
     }
 
-    /// The participant knows it: from us, or from somebody else.
+    /// The participant knows it: from us, or from somebody else; or may know it, from what ran before a restore.
     pub fn heard(&self) -> bool {
-        self.told() || matches!(self.reason, Some(Reason::Adopted | Reason::Told))
+        self.told() || matches!(self.reason, Some(Reason::Adopted | Reason::Told)) || self.may_have_gone()
+    }
+
+    /// It was found again after a restore, and waits for a person to say whether it had gone out.
+    pub fn may_have_gone(&self) -> bool {
+        self.state == State::Held && self.reason == Some(Reason::Restored)
     }
 
     /// They know it, as far as anybody can know: nobody says that it did not arrive.

@@ -16,7 +16,8 @@ pub fn diff(decisions: &[&Decision], held: &[KnownNotice]) -> Vec<Change> {
     let mut changes: Vec<Change> = wanted.iter().filter_map(|n| want(n, by_key.get(&n.key).copied())).collect();
     // What is in doubt is decided about when its turn comes: it was told, or may have been.
     // So is what a person hands over again: the planner has no word for it.
-    let decided_later = |n: &KnownNotice| n.doubted || original(&n.notice, held).is_some();
+    // What was found again after a restore may have gone, too: a person says.
+    let decided_later = |n: &KnownNotice| n.doubted || n.may_have_gone() || original(&n.notice, held).is_some();
     let unwanted = held.iter().filter(|n| n.state.pending() && !wanted.iter().any(|w| w.key == n.notice.key) && !decided_later(n));
     changes.extend(unwanted.filter_map(|n| end(n, reason_against(n, decisions))));
     changes

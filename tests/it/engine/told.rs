@@ -9,6 +9,7 @@ use super::*;
 
 mod another_entry;
 mod last_word;
+mod restored;
 
 /// Another start, ScheduleType or field of the one participant.
 fn changed(change: impl FnOnce(&mut Value)) -> Value {
