@@ -2,12 +2,14 @@
 
 use chrono::{DateTime, Utc};
 
-use super::Desk;
+use super::{Desk, words};
 use crate::contact::{Address, EmailAddress, PhoneNumber};
 use crate::entry::{Entry, State};
-use crate::known::resend::Resent;
-use crate::notice::NoticeKey;
+use crate::known::resend::{Resent, original};
+use crate::notice::{Decision, NoticeKey, Reason};
 use crate::outbox::{Filter, StoreError};
+use crate::plan::diff::{Verdict, of_participant, revalidate, state_after};
+use crate::plan::{self, Suppressions};
 use crate::session::Participant;
 use crate::source::kept;
 use crate::suppression::{Suppression, suppression_key};
@@ -32,6 +34,8 @@ pub enum Answer {
     Suppressed(Suppression),
     /// The address is another participant's of that session: one person's code in another one's mailbox.
     Anothers,
+    /// It holds no more, or may not go: the planner's reason.
+    Against(Reason),
 }
 
 impl Answer {
@@ -46,6 +50,8 @@ impl Answer {
             Self::Store(Resent::TooOften) => "It was sent again too often",
             Self::Store(Resent::OtherChannel) => "A text goes to a telephone number, and an e-mail to an e-mail address",
             Self::Anothers => "This is the address of another participant of that session",
+            Self::Against(Reason::Outdated) => "It says what holds no more: use Remind now, which says what holds",
+            Self::Against(reason) => words::reason(reason),
             Self::Suppressed(Suppression::OptedOut) => "They asked for no more messages there",
             Self::Suppressed(Suppression::Bounced) => "Messages to this address come back",
         })
@@ -64,6 +70,8 @@ impl Answer {
             Self::Store(Resent::TooOften) => "it was handed over again too often".to_owned(),
             Self::Store(Resent::OtherChannel) => "the address is of another channel than the notice".to_owned(),
             Self::Anothers => "this is the address of another participant of that session: their code is not this one's".to_owned(),
+            Self::Against(Reason::Outdated) => "it says what holds no more (outdated): `punctual remind` says what holds".to_owned(),
+            Self::Against(reason) => format!("it would not go ({reason})"),
             Self::Suppressed(kind) => {
                 format!(
                     "its address is on the suppression list ({}): suppress remove it first, or give another one with --to",
@@ -94,6 +102,10 @@ pub async fn resend(desk: &Desk, wish: &Wish, now: DateTime<Utc>) -> Result<Vec<
             && is_anothers(desk, entry, to).await?
         {
             Answer::Anothers
+        } else if let Some(entry) = entry
+            && let Some(reason) = against(desk, entry, wish.to.as_ref(), &suppressed, now).await?
+        {
+            Answer::Against(reason)
         } else {
             let resent = desk.outbox.resend(wish.who.as_deref(), &[*key], wish.to.as_ref(), now).await?;
             Answer::Store(resent.first().copied().unwrap_or(Resent::Missing))
@@ -101,6 +113,42 @@ pub async fn resend(desk: &Desk, wish: &Wish, now: DateTime<Utc>) -> Result<Vec<
         answers.push((*key, answer));
     }
     Ok(answers)
+}
+
+/// Why it would not go, by what its source says now, as the last look will find. What is held for now is held as every other one, and shows.
+async fn against(
+    desk: &Desk,
+    entry: &Entry,
+    to: Option<&Address>,
+    suppressed: &Suppressions,
+    now: DateTime<Utc>,
+) -> Result<Option<Reason>, StoreError> {
+    let notice = &entry.notice;
+    let over = matches!(entry.state, State::Accepted | State::Rejected) && notice.useful_until > now;
+    let stored = desk.outbox.sessions(&entry.source, Some(&[notice.session])).await?.pop();
+    let Some(session) = stored.as_ref().and_then(kept::session).filter(|_| over) else { return Ok(None) };
+    let known = desk.outbox.known(&entry.source, &[notice.session]).await?;
+    let mut known = plan::observe(&session, known, &desk.policy, false, now);
+    let Some(one) = known.get_mut(&(session.id, notice.participation)) else { return Ok(None) };
+    let first = original(notice, &one.notices).map_or(notice.key, |first| first.notice.key);
+    let of_it: Vec<NoticeKey> = one
+        .notices
+        .iter()
+        .filter(|n| original(&n.notice, &one.notices).is_some_and(|root| root.notice.key == first))
+        .map(|n| n.notice.key)
+        .collect();
+    one.notices.retain(|n| !of_it.contains(&n.notice.key));
+    let Some(row) = one.notices.iter_mut().find(|n| n.notice.key == first) else { return Ok(None) };
+    // As if it had not been told.
+    (row.state, row.reason, row.doubted, row.undelivered) = (State::Waiting, None, false, false);
+    let row = row.clone();
+    let (nobody, other) = (Suppressions::default(), to.is_some_and(|to| *to != row.notice.address));
+    let decisions = plan::plan_session(&session, &known, &desk.policy, if other { &nobody } else { suppressed }, now);
+    let theirs: Vec<&Decision> = decisions.iter().filter(|d| of_participant(d, session.id, notice.participation)).collect();
+    Ok(match revalidate(&row, &theirs, now) {
+        Verdict::No(reason) if state_after(reason) != State::Held => Some(reason),
+        _ => None,
+    })
 }
 
 /// Somebody else in that session is told there, and this participant is not.

@@ -76,7 +76,7 @@ pub fn is_corrected(was: &Participant, is: &Participant) -> bool {
         return ids.0 == ids.1;
     }
     let (mut old, mut new) = (words(was), words(is));
-    let same_first = old.first().is_some() && old.first() == new.first();
+    let same_first = !old.is_empty() && old.first() == new.first();
     let nearly = |(a, b): (&String, &String)| is_a_slip(a, b);
     let typed = old.len() == new.len() && old.get(1..) == new.get(1..) && old.first().zip(new.first()).is_some_and(nearly);
     old.sort_unstable();

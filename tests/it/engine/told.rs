@@ -8,6 +8,7 @@ use punctual::receipt::{About, Fate, Receipt, Received};
 use super::*;
 
 mod another_entry;
+mod handed_again;
 mod last_word;
 mod restored;
 

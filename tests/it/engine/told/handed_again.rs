@@ -1,0 +1,42 @@
+//! What staff hand over again says what holds, or they hear at once that it does not.
+
+use punctual::desk::resend::{Answer, Wish, resend};
+use punctual::known::resend::Resent;
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_holds_no_more_is_refused_at_once() {
+    let code = |code: u32| changed(|s| s["Participants"][0]["ConnectCode"] = json!(code));
+    let cases: [(&str, Value, Option<Reason>); 5] = [
+        ("as it was", one(START), None),
+        ("another code", code(444_555_666), Some(Reason::Outdated)),
+        ("another hour", changed(|s| s["ScheduleTs"] = json!("2026-12-03T20:00:00")), Some(Reason::Outdated)),
+        ("cancelled", changed(|s| s["ScheduleType"] = json!("Cancelled")), Some(Reason::Cancelled)),
+        ("no code", changed(|s| s["Participants"][0]["ConnectCode"] = Value::Null), Some(Reason::NoConnectCode)),
+    ];
+    for (what, then, reason) in cases {
+        let world = invited().await;
+        let invite = world.entries().await.into_iter().find(|e| e.notice.occasion == Occasion::Invite).unwrap().notice.key;
+        for now in ["2026-11-24T10:00:00Z", "2026-11-24T10:03:00Z"] {
+            world.set(now);
+            world.walk(&then).await;
+            world.once().await;
+        }
+        let (before, rows) = (world.sent(), world.entries().await.len());
+        let desk = Desk { outbox: Arc::clone(&world.outbox), policy: Arc::clone(&world.policy), sources: vec!["sessions".to_owned()] };
+        let wish = Wish { keys: vec![invite], ..Wish::default() };
+        let answers = resend(&desk, &wish, world.clock_now()).await.unwrap();
+        let answer = answers[0].1;
+        match reason {
+            Some(reason) => {
+                assert_eq!(answer, Answer::Against(reason), "{what}");
+                assert!(answer.refusal().is_some() && answer.in_words().is_some(), "{what}");
+                assert_eq!(world.entries().await.len(), rows, "{what}: nothing is added");
+            }
+            None => assert!(matches!(answer, Answer::Store(Resent::As(_))), "{what}: {answer:?}"),
+        }
+        world.once().await;
+        assert_eq!(world.sent() - before, usize::from(reason.is_none()), "{what}");
+    }
+}
