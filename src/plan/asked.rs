@@ -105,7 +105,7 @@ impl Case<'_> {
     }
 
     /// Somebody asked for it; whether for quiet hours, too.
-    fn is_asked(&self, notice: &Notice) -> Option<bool> {
+    pub(super) fn is_asked(&self, notice: &Notice) -> Option<bool> {
         let may_be = notice.occasion.repeats() && notice.rule.as_ref().is_some_and(|rule| rule.starts_with("now"));
         [false, true].into_iter().find(|at_night| may_be && notice.key == self.asked_key(notice, *at_night))
     }

@@ -194,13 +194,19 @@ impl Case<'_> {
         })
     }
 
-    /// When the participant was last told where and when, or will be: reminders keep their distance from it. What was refused, cancelled or held
-    /// tells nobody: then the reminder, which carries the code as well, goes.
+    /// When the participant was last told where and when, or will be: reminders keep their distance from it, and from one that somebody asked for. What
+    /// was refused, cancelled or held tells nobody: then the reminder, which carries the code as well, goes.
     fn announced_at(&self, to: &Recipient<'_>, announcements: &[Decision]) -> Option<DateTime<Utc>> {
         let goes = |n: &Notice| self.known.notices.iter().find(|row| row.notice.key == n.key).is_none_or(still_goes);
         let planned = announcements.iter().find_map(|d| if let Decision::Send(n) = d { Some(n).filter(|n| goes(n)) } else { None });
-        let told = self.known.notices.iter().filter(|n| is_announcement(n.notice.occasion) && n.notice.address == to.address);
-        planned.map(|n| n.due_at.max(self.now)).or_else(|| told.filter(|n| n.told() && !n.undelivered).map(KnownNotice::heard_at).max())
+        let planned = planned.map(|n| n.due_at.max(self.now));
+        let here = || self.known.notices.iter().filter(|n| n.notice.address == to.address);
+        // What somebody asked for has the code of this start, too.
+        let asked = |n: &&KnownNotice| n.notice.start == self.session.start && self.is_asked(&n.notice).is_some();
+        let on_its_way = here().filter(asked).filter(|n| matches!(n.state, State::Waiting | State::Claimed | State::Sending) && !n.told());
+        let comes = planned.max(on_its_way.map(|n| n.notice.due_at.max(self.now)).max());
+        let told = here().filter(|n| is_announcement(n.notice.occasion) || asked(n)).filter(|n| n.told() && !n.undelivered);
+        comes.or_else(|| told.map(KnownNotice::heard_at).max())
     }
 
     /// When one rule's reminder goes, or the first reason against it that does not depend on other rules.

@@ -30,7 +30,7 @@ use crate::zone::{LocalTime, Zone};
 pub(super) struct When {
     /// `Wednesday, April 16, 2014`
     pub(super) date: String,
-    /// `Wed, Apr 16`: for a text message.
+    /// `Wed, Apr 16`: for a text message; `Fri, Dec 8, 2028` where the year is no matter of course.
     pub(super) date_short: String,
     /// `11:00 AM`
     pub(super) time: String,
@@ -61,6 +61,7 @@ pub(super) struct Dates {
     french: bool,
     date: FixedCalendarDateTimeFormatter<Gregorian, YMDE>,
     date_short: FixedCalendarDateTimeFormatter<Gregorian, MDE>,
+    date_short_with_year: FixedCalendarDateTimeFormatter<Gregorian, YMDE>,
     time: NoCalendarFormatter<T>,
     zone_long: NoCalendarFormatter<SpecificLong>,
     zone_short: NoCalendarFormatter<SpecificShort>,
@@ -81,7 +82,11 @@ struct Shown {
     offset_seconds: i32,
     dst: bool,
     twice: bool,
+    with_year: bool,
 }
+
+/// A day and a month within so many days are the next ones, or the last ones, of that name: further away the year belongs there.
+const YEAR_BEYOND: TimeDelta = TimeDelta::days(300);
 
 impl Dates {
     /// Loads a locale's data. The error says what is wrong with the locale.
@@ -94,6 +99,7 @@ impl Dates {
                 french,
                 date: FixedCalendarDateTimeFormatter::try_new(prefs, YMDE::long())?,
                 date_short: FixedCalendarDateTimeFormatter::try_new(prefs, MDE::medium())?,
+                date_short_with_year: FixedCalendarDateTimeFormatter::try_new(prefs, YMDE::medium())?,
                 time: NoCalendarFormatter::try_new(prefs, T::hm())?,
                 zone_long: NoCalendarFormatter::try_new(prefs, SpecificLong)?,
                 zone_short: NoCalendarFormatter::try_new(prefs, SpecificShort)?,
@@ -110,11 +116,12 @@ impl Dates {
         let local = zone.local(at);
         let day = distance(local.civil.date(), zone.local(now).civil.date());
         let twice = zone.is_ambiguous(local.civil);
-        let shown = Shown { at, zone: zone.name(), offset_seconds: local.offset_seconds, dst: local.dst, twice };
+        let with_year = (at - now).abs() > YEAR_BEYOND;
+        let shown = Shown { at, zone: zone.name(), offset_seconds: local.offset_seconds, dst: local.dst, twice, with_year };
         if let Some(known) = self.known().get(&shown) {
             return When { day, ..known.clone() };
         }
-        let when = When { day, ..self.format(at, zone, local, twice) };
+        let when = When { day, ..self.format(&shown, zone, local) };
         let mut known = self.known();
         if known.len() >= KNOWN_MAX {
             known.clear();
@@ -127,13 +134,18 @@ impl Dates {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn format(&self, at: DateTime<Utc>, zone: &Zone, local: LocalTime, twice: bool) -> When {
+    fn format(&self, shown: &Shown, zone: &Zone, local: LocalTime) -> When {
+        let (at, twice) = (shown.at, shown.twice);
         let offset = offset_label(local.offset_seconds);
         let (zone_name, zone_short) = self.zone_names(at, zone, local, &offset, twice);
         let day = local.civil.date();
+        let short = match shown.with_year {
+            true => self.date_short_with_year.format(&gregorian(day)).to_string(),
+            false => self.date_short.format(&gregorian(day)).to_string(),
+        };
         When {
             date: self.day(&self.date.format(&gregorian(day)).to_string(), day),
-            date_short: self.day(&self.date_short.format(&gregorian(day)).to_string(), day),
+            date_short: self.day(&short, day),
             time: plain(&self.time.format(&clock(local.civil)).to_string()),
             zone: zone_name,
             zone_short,
@@ -272,7 +284,8 @@ mod tests {
     }
 
     fn when(locale: &str, id: &str, instant: &str) -> When {
-        Dates::load(locale).unwrap().when(at(instant), &zone(id), at("2014-01-01T00:00:00Z"))
+        let moment = at(instant);
+        Dates::load(locale).unwrap().when(moment, &zone(id), moment - TimeDelta::days(90))
     }
 
     #[test]
@@ -366,6 +379,22 @@ mod tests {
         let first = when("fr-CA", "America/Toronto", "2027-04-01T15:00:00Z");
         assert_eq!((first.date.as_str(), first.date_short.as_str()), ("jeudi 1er avril 2027", "jeu. 1er avr."));
         assert_eq!(when("fr-CA", "America/Toronto", "2027-04-11T15:00:00Z").date, "dimanche 11 avril 2027");
+    }
+
+    #[test]
+    fn a_day_that_is_far_away_has_its_year() {
+        let (zone, start) = (zone("America/New_York"), at("2028-12-08T20:00:00Z"));
+        for (locale, near, far) in [
+            ("en-US", "Fri, Dec 8", "Fri, Dec 8, 2028"),
+            ("es-US", "vie, 8 de dic", "vie, 8 de dic de 2028"),
+            ("fr-CA", "ven. 8 déc.", "ven. 8 déc. 2028"),
+        ] {
+            let dates = Dates::load(locale).unwrap();
+            for (days, short) in [(10, near), (300, near), (301, far), (366, far), (-400, far)] {
+                let when = dates.when(start, &zone, start - TimeDelta::days(days));
+                assert_eq!(when.date_short, short, "{locale}: {days} days ahead");
+            }
+        }
     }
 
     #[test]

@@ -7,10 +7,11 @@ use punctual::desk::Desk;
 use punctual::desk::remind::{Line, Wish, remind};
 use punctual::desk::resend;
 use punctual::entry::State;
+use punctual::outcome::Outcome;
 use punctual::session::{ParticipationId, SessionId};
 use serde_json::{Value, json};
 
-use super::{START, World, one, person};
+use super::{START, Step, World, one, person};
 
 /// Whom a wish names: it is a Thursday morning, and they were told by then.
 async fn told(sessions: &Value) -> Arc<World> {
@@ -43,6 +44,30 @@ impl World {
             .map(|one| Line::of(1, one))
             .map(|line| format!("{} {}", line.participation_id, line.reason.unwrap_or("goes")))
             .collect()
+    }
+}
+
+/// A rule's reminder keeps its distance from one that somebody asked for, unless that one told nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reminder_of_a_rule_does_not_follow_one_that_was_asked_for() {
+    for refused in [false, true] {
+        let world = told(&one(START)).await;
+        world.set("2026-11-26T13:58:00Z");
+        world.walk(&one(START)).await;
+        assert_eq!(world.remind(Some(11), "").await, ["11 goes"]);
+        let before = world.sent();
+        if refused {
+            world.script(&[Step::Answer(Outcome::Rejected { reply: "554 5.6.0 content".to_owned(), remember: None })]);
+        }
+        world.once().await;
+        for now in ["2026-11-26T14:00:00Z", "2026-11-26T14:02:00Z"] {
+            world.set(now);
+            world.walk(&one(START)).await;
+            world.once().await;
+        }
+        assert_eq!(world.sent(), before + 1, "refused: {refused}: {:?}", world.states().await);
+        let rule = if refused { "reminder 1h accepted" } else { "reminder 1h superseded too_close" };
+        assert!(world.states().await.contains(&rule.to_owned()), "refused: {refused}: {:?}", world.states().await);
     }
 }
 
