@@ -29,6 +29,11 @@ pub trait PointOfNoReturn: Send + Sync {
         true
     }
 
+    /// Attempts of this message that were begun before this one.
+    fn attempts(&self) -> u32 {
+        0
+    }
+
     /// The attempt goes over this transport: whoever keeps records sees to it that they name this one, before anything is said to it.
     async fn goes_over(&self, _transport: &str) {}
 }

@@ -147,6 +147,10 @@ impl PointOfNoReturn for Crossing<'_> {
         crossed && self.may_send()
     }
 
+    fn attempts(&self) -> u32 {
+        self.ready.attempts
+    }
+
     fn is_fresh(&self) -> bool {
         self.ready.is_fresh(self.clock.now()) && self.span.may_send()
     }

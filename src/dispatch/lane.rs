@@ -22,6 +22,8 @@ use crate::retry::{DoubtPolicy, bounded, channel_pause, pause};
 
 /// So far behind the others a message stands that met a fault of the channel: they ask first when it is tried again.
 const BEHIND: TimeDelta = TimeDelta::seconds(1);
+/// A message that was tried so often before, and is put off once more, tries the next transport, too.
+const PUT_OFF_MAX: u32 = 2;
 /// Messages whose faults are counted: more than wait for a channel in an outage of days.
 const FAULTS_MAX: usize = 100_000;
 
@@ -136,8 +138,8 @@ impl Lane {
         self.transports.iter().for_each(|slot| slot.recall(history));
     }
 
-    /// Tries the transports in order of preference. The next one is tried only when the one before was at fault, and has nothing of it. Where only
-    /// one that another message asks is left, it waits for that answer.
+    /// Tries the transports in order of preference. The next one is tried only when the one before was at fault, or puts the message off again and
+    /// again, and has nothing of it. Where only one that another message asks is left, it waits for that answer.
     pub async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn, clock: &dyn Clock) -> Outcome {
         let mut last = Outcome::ChannelFault { why: format!("no fit transport for {}", self.channel), after: None };
         let mut tried: HashSet<usize> = HashSet::new();
@@ -153,7 +155,10 @@ impl Lane {
                 }
                 tried.insert(n);
                 match self.try_one(slot, message, doubt, clock).await {
+                    Outcome::ChannelFault { .. } if matches!(last, Outcome::Retry { .. }) => {}
                     fault @ Outcome::ChannelFault { .. } => last = fault,
+                    // Whatever it is that this one has against it, another one may not.
+                    later @ Outcome::Retry { .. } if doubt.attempts() >= PUT_OFF_MAX && tried.len() < self.transports.len() => last = later,
                     outcome => {
                         self.refusals().faults.remove(&message.key);
                         return outcome;

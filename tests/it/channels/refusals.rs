@@ -117,6 +117,30 @@ async fn one_recipient_never_stops_the_others() {
     }
 }
 
+/// A relay puts the last one off that waits for it, whom nobody else follows; each look is by a process of its own, or by one that runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_put_off_again_and_again_goes_over_the_second_relay() {
+    let later: Says = |_| Outcome::Retry { why: "451 4.3.0 Error: queue file write error".to_owned(), after: None };
+    for (people, restarts) in [(1, true), (1, false), (6, true), (6, false)] {
+        for (second, goes) in [((|_| accepted()) as Says, true), (later, false)] {
+            let practice = Practice::new(Some(at(NOW)));
+            practice.walk(&due(people, "E", at(NOW))).await;
+            let (first, other) = (Picky::new("first", 1, later), Picky::new("other", 1, second));
+            let mut lane = over(&[&first, &other]);
+            practice.once(&lane).await;
+            for minute in ["12:01", "12:03", "12:06", "12:10", "12:14"] {
+                if restarts {
+                    lane = over(&[&first, &other]);
+                }
+                practice.later(&format!("2026-11-24T{minute}:00Z"), &lane).await;
+            }
+            let (accepted, waiting) = (practice.count(State::Accepted).await, practice.count(State::Waiting).await);
+            let all = people as usize;
+            assert_eq!((accepted, waiting), if goes { (all, 0) } else { (0, all) }, "{people}, restarts: {restarts}, goes: {goes}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_to_another_message_pauses_the_channel_and_probes_rotate() {
     let practice = Practice::new(Some(at(NOW)));
