@@ -244,6 +244,21 @@ impl Renderer {
 
     /// Renders and passes the gate.
     pub fn render(&self, facts: &Facts<'_>, now: DateTime<Utc>) -> Result<Rendered, RenderError> {
+        let rendered = self.rendered(facts, now)?;
+        match &rendered.parts {
+            Parts::Email { subject, .. } if subject.is_empty() => {
+                let why = "the subject is empty: expected some words".to_owned();
+                Err(RenderError::Template {
+                    file: format!("{}/{}/subject.txt", rendered.locale, templates::folder(facts.notice.occasion, facts.meet_now)),
+                    why,
+                })
+            }
+            _ => Ok(rendered),
+        }
+    }
+
+    /// Likewise, whatever its subject is.
+    fn rendered(&self, facts: &Facts<'_>, now: DateTime<Utc>) -> Result<Rendered, RenderError> {
         let locale = facts.locale.and_then(|asked| self.library.find(asked)).unwrap_or(&self.default_locale);
         let dates = self.dates.get(locale).expect("every locale of the library has its formats, or `new` failed");
         let link = self.join_link(facts.session.id, facts.participant)?;

@@ -129,7 +129,10 @@ pub fn about(refusal: &Refusal<'_>) -> About {
     let perhaps_us = || heard.names_our_domain || says(Says::PerhapsUs);
     if points(Points::Mailbox) || nobody() {
         let by_code = |at: (u16, u16)| heard.codes.iter().any(|status| (status.1, status.2) == at);
-        let coded = || words::TABLE.iter().any(|row| row.with.is_some_and(by_code) && row.fits(&heard.words));
+        // A disabled account may be the one that we log in with: of the recipient's only if it is named.
+        let may_be_ours = || !heard.names_recipient && heard.words.iter().any(|word| word.starts_with("account"));
+        let meant = |at: (u16, u16)| by_code(at) && (at != DISABLED || !may_be_ours());
+        let coded = || words::TABLE.iter().any(|row| row.with.is_some_and(meant) && row.fits(&heard.words));
         let named = |word: &str| refusal.to.is_some_and(|to| text::local_part(to).to_lowercase() == word);
         // Beside the recipient's address, or in a reply that says nothing else.
         let sure = heard.names_recipient || heard.words.iter().all(|word| plain::is_plain(word) || named(word));

@@ -139,9 +139,10 @@ impl Dates {
         let offset = offset_label(local.offset_seconds);
         let (zone_name, zone_short) = self.zone_names(at, zone, local, &offset, twice);
         let day = local.civil.date();
-        let short = match shown.with_year {
-            true => self.date_short_with_year.format(&gregorian(day)).to_string(),
-            false => self.date_short.format(&gregorian(day)).to_string(),
+        let short = if shown.with_year {
+            self.date_short_with_year.format(&gregorian(day)).to_string()
+        } else {
+            self.date_short.format(&gregorian(day)).to_string()
         };
         When {
             date: self.day(&self.date.format(&gregorian(day)).to_string(), day),

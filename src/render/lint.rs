@@ -160,7 +160,7 @@ impl Case<'_> {
             number: FIRST_TEXT,
         };
         let now = session.start - TimeDelta::hours(24);
-        let report = match renderer.render(&facts, now) {
+        let report = match renderer.rendered(&facts, now) {
             Ok(rendered) => self.read(renderer, &facts, &rendered, now),
             Err(RenderError::Template { file, why }) => return self.report(problems, &file, &why),
             Err(error) => vec![error.to_string()],

@@ -151,7 +151,8 @@ impl Api {
         }
         let (status, headers) = (response.status(), response.headers().clone());
         let body = bounded(response).await.map_err(&says)?;
-        if !status.is_success() {
+        // A list of which parts are missing takes nobody's session away.
+        if !status.is_success() || status == StatusCode::PARTIAL_CONTENT {
             self.leave_alone(status, http_client::pause(&headers));
             return Err(says(refused(status, &body)));
         }

@@ -68,6 +68,8 @@ async fn every_other_answer_is_an_error_that_says_what_and_where() {
         ),
         (answer(302, "Location: http://127.0.0.1:1/\r\n", ""), "redirects are not followed"),
         (answer(500, "", "<html>"), "answered 500"),
+        // Unasked: whoever is in the other part would count as absent.
+        (answer(206, "Content-Range: bytes 0-999/5000\r\n", EXAMPLE), "answered 206"),
         (answer(200, "", "<html>log in</html>"), "HTML"),
         (answer(200, "", "{\"Message\": \"An error has occurred.\"}"), "error message"),
         (answer(200, "", &EXAMPLE[..1000]), "ends too early"),

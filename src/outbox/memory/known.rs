@@ -29,12 +29,7 @@ impl Tables {
     }
 
     /// Who stands at the starts of these notices: the same person, or somebody who is told at their addresses.
-    pub(super) fn expected(
-        &self,
-        this: (SessionId, ParticipationId),
-        known: &Known,
-        notices: &[KnownNotice],
-    ) -> Vec<Expected> {
+    pub(super) fn expected(&self, this: (SessionId, ParticipationId), known: &Known, notices: &[KnownNotice]) -> Vec<Expected> {
         let told: BTreeSet<(DateTime<Utc>, &str, Channel)> =
             notices.iter().map(|n| (n.notice.start, n.notice.address.expose(), n.notice.address.channel())).collect();
         let mut found: Vec<Expected> = Vec::new();
@@ -62,8 +57,8 @@ impl Tables {
                     heard_at: None,
                     comes: false,
                 });
-                let heard = matches!(entry.state, State::Accepted | State::Unknown)
-                    || matches!(entry.reason, Some(Reason::Adopted | Reason::Told));
+                let heard =
+                    matches!(entry.state, State::Accepted | State::Unknown) || matches!(entry.reason, Some(Reason::Adopted | Reason::Told));
                 one.heard_at = one.heard_at.max(heard.then_some(entry.changed_at));
                 let asked = entry.notice.rule.as_ref().is_some_and(|rule| rule.starts_with("now"));
                 let pending = matches!(entry.state, State::Waiting | State::Claimed | State::Sending | State::Held);

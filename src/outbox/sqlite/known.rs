@@ -97,7 +97,9 @@ pub(super) fn expected(
         notices.iter().map(|n| (n.notice.start, n.notice.address.expose(), n.notice.address.channel())).collect();
     let mut found = Vec::new();
     for (start, address, channel) in told {
-        let Some(of) = notices.iter().map(|n| &n.notice.address).find(|a| a.expose() == address && a.channel() == channel) else { continue };
+        let Some(of) = notices.iter().map(|n| &n.notice.address).find(|a| a.expose() == address && a.channel() == channel) else {
+            continue;
+        };
         let mut statement = connection.prepare_cached(EXPECTED)?;
         let rows = statement.query_map(params![source, session.0, id.0, address, ms(start), channel.as_str()], |row| {
             Ok(Expected {

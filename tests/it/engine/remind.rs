@@ -52,7 +52,7 @@ impl World {
 async fn a_reminder_of_a_rule_does_not_follow_one_that_was_asked_for() {
     for refused in [false, true] {
         let world = told(&one(START)).await;
-        world.set("2026-11-26T13:58:00Z");
+        world.set("2026-11-26T13:55:00Z");
         world.walk(&one(START)).await;
         assert_eq!(world.remind(Some(11), "").await, ["11 goes"]);
         let before = world.sent();

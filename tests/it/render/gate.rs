@@ -132,6 +132,26 @@ fn the_own_code_beside_other_digits_makes_up_nobody_elses() {
     }
 }
 
+/// A passkey that is a word which stands in the message anyway silences nobody; in a link it is one.
+#[test]
+fn a_passkey_that_is_a_word_of_the_message_holds_nothing() {
+    let (_dir, renderer) = showing_its_topic();
+    let mut case = case(false);
+    case.session.topic = "Motivational interviewing".to_owned();
+    let date = case.session.start.format("%A %B").to_string();
+    let words: Vec<&str> = date.split(' ').chain(["Motivational", "interviewing"]).collect();
+    let mut long = 0;
+    for word in words {
+        case.session.participants[2].passkey = Passkey::parse(word).unwrap();
+        assert!(case.render(&renderer).is_ok(), "{word}");
+        long += usize::from(word.len() >= 8);
+        let topic = std::mem::replace(&mut case.session.topic, format!("https://example.com/join?passkey={word}"));
+        assert_eq!(leak(case.render(&renderer)), "the passkey of another participant (18784)", "{word}");
+        case.session.topic = topic;
+    }
+    assert!(long >= 2, "short ones are looked for in links in any case");
+}
+
 #[test]
 fn wherever_a_calendar_line_is_folded_an_address_is_found() {
     let shown = "{{ session.topic }}";

@@ -246,6 +246,23 @@ fn answers_are_templates_in_the_language_of_the_word_or_the_practices() {
     assert!(errors(&[("en-US/answer/stoped.txt", "x")])[0].contains("no message uses a file of this name"));
 }
 
+/// A reader's program shows a mail without a subject last, or takes it for spam: staff mend the template.
+#[test]
+fn a_subject_that_comes_out_empty_is_a_fault_of_the_template() {
+    for (source, fails) in [("{% if session.topic %}{{ session.topic }}{% endif %}", true), ("  \n ", true), ("Your session", false)] {
+        let (_dir, settings) = with_templates(&[("en-US/invite/subject.txt", source)]);
+        let Ok(renderer) = Renderer::new(settings) else { panic!("it compiles") };
+        let mut case = super::Case::new(punctual::notice::Occasion::Invite, "en-US");
+        case.session.topic = String::new();
+        match case.render(&renderer) {
+            Err(punctual::render::RenderError::Template { file, why }) => {
+                assert!(fails && file == "en-US/invite/subject.txt" && why.contains("empty"), "{source:?}: {file}: {why}");
+            }
+            other => assert!(other.is_ok() && !fails, "{source:?}: {:?}", other.err()),
+        }
+    }
+}
+
 #[test]
 fn the_checker_reads_the_answers() {
     for (path, source, says) in [

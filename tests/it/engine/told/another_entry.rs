@@ -55,8 +55,18 @@ async fn who_heard_last_of_an_entry_that_is_gone_is_told_again_of_the_one_that_s
     let cases: [(&str, Value, Value, Option<Value>); 4] = [
         ("cancelled", booked(2, 200_000_002, as_it_is), booked(2, 200_000_002, as_it_is), Some(booked(2, 200_000_002, off))),
         ("deleted", booked(2, 200_000_002, as_it_is), booked(2, 200_000_002, as_it_is), None),
-        ("moved there, and cancelled", booked(2, 200_000_002, moved("2026-11-28T15:00:00")), booked(2, 200_000_002, as_it_is), Some(booked(2, 200_000_002, off))),
-        ("booked for a text", booked(2, 200_000_002, by_text), booked(2, 200_000_002, by_text), Some(booked(2, 200_000_002, |s| (by_text(s), off(s)).0))),
+        (
+            "moved there, and cancelled",
+            booked(2, 200_000_002, moved("2026-11-28T15:00:00")),
+            booked(2, 200_000_002, as_it_is),
+            Some(booked(2, 200_000_002, off)),
+        ),
+        (
+            "booked for a text",
+            booked(2, 200_000_002, by_text),
+            booked(2, 200_000_002, by_text),
+            Some(booked(2, 200_000_002, |s| (by_text(s), off(s)).0)),
+        ),
     ];
     for (what, first, then, after) in cases {
         let world = World::new("2026-11-26T11:00:00Z");
@@ -82,7 +92,12 @@ async fn made_anew_with_a_corrected_name_or_for_the_other_channel_is_not_cancell
         ("for a text", booked(1, 100_000_001, as_it_is), booked(2, 200_000_002, by_text), 0),
         ("for a mail", booked(1, 100_000_001, by_text), booked(2, 200_000_002, as_it_is), 0),
         ("a brother's", booked(1, 100_000_001, named("Ann Example")), booked(2, 200_000_002, named("Ben Example")), 1),
-        ("at another hour", booked(1, 100_000_001, as_it_is), booked(2, 200_000_002, |s| s["ScheduleTs"] = json!("2026-11-26T17:00:00")), 1),
+        (
+            "at another hour",
+            booked(1, 100_000_001, as_it_is),
+            booked(2, 200_000_002, |s| s["ScheduleTs"] = json!("2026-11-26T17:00:00")),
+            1,
+        ),
         ("nothing", booked(1, 100_000_001, as_it_is), booked(2, 200_000_002, off), 1),
     ];
     for (what, old, new, cancelled) in cases {

@@ -1,6 +1,5 @@
 //! After a restore: what the lost days may have told counts as told.
 
-use punctual::outbox::Upkeep;
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
 
 use super::*;
