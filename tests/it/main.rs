@@ -14,7 +14,6 @@ mod first_minutes;
 mod fuzz;
 mod gateway;
 mod histories;
-mod lives;
 mod outbox;
 mod push;
 mod reload;

@@ -53,7 +53,7 @@ fn is_test(path: &str) -> bool {
 fn sources() -> BTreeMap<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = BTreeMap::new();
-    let mut folders = vec![root.join("src"), root.join("tests/it")];
+    let mut folders = vec![root.join("src"), root.join("tests/it"), root.join("tests/lives")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();

@@ -9,38 +9,11 @@ use punctual::session::Extent;
 use serde_json::Value;
 
 use super::oracle::{ABSENCES, ABSENT_FOR};
-use super::source::{CANCELLED, LIVE, OVER, ZONES};
+use super::said::{KINDS, Said, Status, differs, said};
+use super::source::{CANCELLED, LIVE, OVER};
 
 /// More than so many changes of a kind at once wait for an operator (a fifth of lists as short as these is never more).
 const AT_ONCE: usize = 3;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Status {
-    Live,
-    Cancelled,
-    Over,
-    Unknown,
-}
-
-/// What a source says of one person.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Said {
-    pub(super) session: i64,
-    pub(super) start: DateTime<Utc>,
-    pub(super) status: Status,
-    pub(super) channel: char,
-    /// By the channel: as its meaning, not as it is spelt. `None`: it is none.
-    pub(super) address: Option<String>,
-    /// Both contacts, whichever is used; what is none as it is written.
-    pub(super) contacts: (String, String),
-    pub(super) code: i64,
-    pub(super) name: String,
-    pub(super) zone: Tz,
-    pub(super) declined: bool,
-    /// Perhaps it was another start that they declined.
-    pub(super) once_moved: bool,
-    pub(super) host: bool,
-}
 
 /// A person's record, as it stands in a list.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,6 +74,22 @@ pub(super) struct Waiting {
     pub(super) either: bool,
 }
 
+impl Waiting {
+    /// What was said to be wrong is said no more. What else is said of them counts: what was before goes on in the rest alone.
+    fn says_another(&mut self, is: &[Listing]) -> bool {
+        let Some(rejected) = &mut self.rejected else { return false };
+        let ([Listing::Good(wrong)], [Listing::Good(is)]) = (&rejected[..], is) else { return is != rejected.as_slice() };
+        if differs(self.what, wrong, is) {
+            return true;
+        }
+        // If that is too much as well, an operator who lets it pass lets all of it pass.
+        self.either |= KINDS.into_iter().any(|what| differs(what, wrong, is));
+        self.before = self.before.with_what_changed(wrong, is);
+        *rejected = vec![Listing::Good(is.clone())];
+        false
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Word {
     /// By source.
@@ -112,6 +101,8 @@ pub(super) struct Word {
     pub(super) waiting: BTreeMap<i64, Waiting>,
     /// Something was too much at once, since an operator last decided.
     pub(super) too_much: bool,
+    /// Who came with a list that changed too much of others.
+    pub(super) came_with_it: BTreeSet<i64>,
     /// The last good word about each person.
     pub(super) last: BTreeMap<i64, Said>,
     /// Whose removal ever waited for an operator: by lists alone they do not count as cancelled.
@@ -133,24 +124,6 @@ pub(super) struct Word {
     /// Every code that anybody ever had.
     pub(super) codes: BTreeSet<i64>,
     pub(super) names: BTreeSet<String>,
-}
-
-/// What may change of somebody.
-const KINDS: [&str; 8] = ["removed", "moved", "roles", "codes", "addresses", "zones", "names", "deliveries"];
-
-fn differs(what: &str, was: &Said, is: &Said) -> bool {
-    match what {
-        "removed" => is.status == Status::Cancelled,
-        "moved" => is.start != was.start,
-        "roles" => is.host != was.host,
-        "codes" => is.code != was.code,
-        "addresses" => is.contacts != was.contacts,
-        "zones" => is.zone != was.zone,
-        "names" => is.name != was.name,
-        "slips" => is.code != was.code || is.contacts != was.contacts,
-        "deliveries" => is.channel != was.channel || (is.declined && !was.declined),
-        _ => false,
-    }
 }
 
 /// When the source was last heard, they counted as cancelled.
@@ -224,31 +197,6 @@ fn read(records: &[Value]) -> List {
     list
 }
 
-fn said(session: i64, start: DateTime<Utc>, status: Status, host: bool, person: &Value) -> Option<Said> {
-    let text = |key: &str| person[key].as_str().unwrap_or_default();
-    let channel = text("ShouldAutoDeliverCode").chars().next().filter(|c| "ESN".contains(*c))?;
-    let email = Some(text("ParticipantEmailAddress").to_lowercase()).filter(|a| a.contains('@'));
-    let number: String = text("ParticipantSmsNumber").chars().filter(char::is_ascii_digit).collect();
-    let plain = !text("ParticipantSmsNumber").contains(|c: char| c.is_ascii_alphabetic());
-    let number = (plain && number.len() >= 10).then(|| format!("+1{}", &number[number.len() - 10..]));
-    let written = number.clone().unwrap_or_else(|| text("ParticipantSmsNumber").to_lowercase());
-    let contacts = (text("ParticipantEmailAddress").to_lowercase(), written);
-    Some(Said {
-        session,
-        start,
-        status,
-        channel,
-        address: if channel == 'S' { number } else { email },
-        contacts,
-        code: person["ConnectCode"].as_i64()?,
-        name: text("ParticipantFullName").to_owned(),
-        zone: ZONES.iter().find(|(id, _)| *id == text("ParticipantTimeZoneWindowsId"))?.1,
-        declined: ["declined", "rejected", "no"].contains(&text("RSVP").to_lowercase().as_str()),
-        once_moved: false,
-        host,
-    })
-}
-
 impl Word {
     /// A list was read, and what comes of it is in force.
     pub(super) fn heard(&mut self, source: usize, records: &[Value], extent: Extent, now: DateTime<Utc>) {
@@ -257,7 +205,13 @@ impl Word {
         for said in list.people.values_mut().flat_map(|(_, listings)| listings).filter_map(Listing::good) {
             said.once_moved = self.starts.get(&said.session).is_some_and(|starts| starts.iter().any(|start| *start != said.start));
         }
+        let before = std::mem::take(&mut self.too_much);
         self.too_much_at_once(source, &list, extent, now);
+        if self.too_much {
+            let known = self.people();
+            self.came_with_it.extend(list.people.keys().filter(|id| !known.contains(id)));
+        }
+        self.too_much |= before;
         let last_heard = self.heard_at.get(&source).copied();
         if list.nameless || extent == Extent::Part {
             self.in_part.insert(source);
@@ -346,8 +300,7 @@ impl Word {
         for (id, line) in lines {
             let ([Listing::Good(was)], Some((_, listings))) = (&line.listings[..], list.people.get(id)) else { continue };
             let [Listing::Good(is)] = &listings[..] else { continue };
-            let theirs = |said: &Said| [said.code.to_string(), said.contacts.0.clone(), said.contacts.1.clone()];
-            for (was, is) in theirs(was).into_iter().zip(theirs(is)).filter(|(was, is)| was != is) {
+            for (was, is) in was.owns().into_iter().zip(is.owns()).filter(|(was, is)| was != is) {
                 left.insert(was);
                 gained.insert(is);
             }
@@ -358,8 +311,8 @@ impl Word {
         for (id, line) in lines {
             let ([Listing::Good(was)], Some((_, listings))) = (&line.listings[..], list.people.get(id)) else { continue };
             let [Listing::Good(is)] = &listings[..] else { continue };
-            let theirs = |said: &Said| [said.code.to_string(), said.contacts.0.clone(), said.contacts.1.clone()];
-            if theirs(was).iter().chain(&theirs(is)).any(|one| slipped.contains(one)) {
+            let changed = || was.owns().into_iter().zip(is.owns()).filter(|(was, is)| was != is);
+            if changed().any(|(was, is)| slipped.contains(&was) || slipped.contains(&is)) {
                 slips.push((*id, was.clone()));
             }
         }
@@ -421,16 +374,20 @@ impl Word {
             self.waiting.entry(id).or_insert(Waiting { before, what: "slips", rejected: None, either: true });
         }
         self.waiting.retain(|id, waits| {
-            let as_before = |listing: &Listing| matches!(listing, Listing::Good(said) if !differs(waits.what, &waits.before, said));
             let is = list.people.get(id).map(|(_, listings)| listings.as_slice());
             // Its session is there again: that this person is not is another matter.
             let session = list.sessions.get(&waits.before.session);
             if waits.what == "removed" && session.is_some_and(|(_, status)| *status != Status::Cancelled) {
                 return false;
             }
+            // A list that never had them says nothing of them.
+            if is.is_none() && !lines.contains_key(id) {
+                return true;
+            }
             // What cannot be heard says nothing else.
             let silent = is.is_none() && list.may_hold_more_of(waits.before.session, extent);
-            let is_another = waits.rejected.as_ref().is_some_and(|rejected| !silent && is.unwrap_or_default() != rejected.as_slice());
+            let is_another = !silent && waits.says_another(is.unwrap_or_default());
+            let as_before = |listing: &Listing| matches!(listing, Listing::Good(said) if !differs(waits.what, &waits.before, said));
             !is_another && !is.is_some_and(|listings| listings.iter().all(as_before))
         });
     }
@@ -466,6 +423,9 @@ impl Word {
                 line.listings = vec![Listing::Good(was.clone())];
                 self.last.insert(id, was);
             }
+            if self.lists.values().filter_map(|list| list.get(&id)).any(|line| line.listings.contains(&Listing::Fault)) {
+                self.last.insert(id, waits.before);
+            }
         }
     }
 
@@ -475,11 +435,25 @@ impl Word {
         lines.any(|line| line.place == Place::Unheard || line.listings.contains(&Listing::Fault))
     }
 
-    /// A record that cannot be read still occupies its code.
+    /// Nobody can tell which code somebody has who is not read, or said twice: it may be this person's as well, as it was before.
     pub(super) fn shares_with_somebody_unread(&self, person: i64) -> bool {
         let Some(code) = self.last.get(&person).map(|said| said.code) else { return false };
-        let mut unread = self.lists.values().flatten().filter(|(id, line)| **id != person && line.place == Place::Unheard);
-        unread.any(|(_, line)| matches!(&line.listings[..], [Listing::Good(said)] if said.code == code))
+        let unclear = |line: &Line| line.place == Place::Unheard || !matches!(line.listings[..], [Listing::Good(_)]);
+        let had_it = |listing: &Listing| matches!(listing, Listing::Good(said) if said.code == code);
+        let mut others = self.lists.values().flatten().filter(|(id, line)| **id != person && unclear(line));
+        others.any(|(id, line)| line.listings.iter().any(had_it) || self.last.get(id).is_some_and(|said| said.code == code))
+    }
+
+    /// A source that cannot be read in part said something else of them last than the one that lists them.
+    pub(super) fn is_contradicted_by_what_is_unread(&self, person: i64) -> bool {
+        let lines: Vec<&Line> = self.lists.values().filter_map(|list| list.get(&person)).collect();
+        let (unheard, others): (Vec<&Line>, Vec<&Line>) = lines.into_iter().partition(|line| line.place == Place::Unheard);
+        unheard.iter().any(|line| others.iter().any(|other| other.listings != line.listings))
+    }
+
+    /// Something in the session that somebody was in cannot be read.
+    pub(super) fn is_torn(&self, person: i64) -> bool {
+        self.last.get(&person).is_some_and(|said| self.torn_since.contains_key(&said.session))
     }
 
     /// What holds for somebody.

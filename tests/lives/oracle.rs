@@ -10,7 +10,8 @@ use punctual::notice::{NoticeKey, Omission, Reason};
 use punctual::suppression::suppression_key;
 
 use super::read::{Kind, Letter};
-use super::word::{Holds, Said, Status, Waiting, Word};
+use super::said::{Said, Status};
+use super::word::{Holds, Waiting, Word};
 
 /// A list must miss somebody so often, over so long, before that counts as cancelled.
 pub(super) const ABSENCES: usize = 3;
@@ -110,7 +111,7 @@ impl Oracle {
         let list = &self.word.lists[&source];
         let anybody = list.values().any(|line| line.place == super::word::Place::Listed);
         if whole && anybody && self.filled.insert(source) && !self.terms.adopt_invites {
-            self.to_adopt.extend(list.keys().copied());
+            self.to_adopt.extend(list.keys().filter(|id| !self.adopted.contains_key(id)).copied());
         }
         let ready: Vec<(i64, Said)> = self
             .to_adopt
@@ -441,8 +442,10 @@ impl Oracle {
     }
 
     fn does_not_know(&self, person: i64, said: &Said) -> Option<String> {
+        // Who has no address by now can be told nowhere else.
+        let is_theirs = |to: &str| said.address.as_deref().is_none_or(|address| address == to);
         let knows_it = |start: DateTime<Utc>, code: i64, zone: Tz, to: &str| {
-            start == said.start && code == said.code && zone == said.zone && Some(to) == said.address.as_deref()
+            start == said.start && code == said.code && zone == said.zone && is_theirs(to)
         };
         if let Some(last) = self.last_told(person) {
             if last.letter.kind == Kind::Cancelled {
@@ -450,7 +453,7 @@ impl Oracle {
             }
             // Who is told at another address by now may be told again where they heard it before.
             let mut theirs = self.told.iter().filter(|t| t.person == person && t.fate.counts());
-            let there = theirs.rfind(|t| Some(t.letter.to.as_str()) == said.address.as_deref());
+            let there = theirs.rfind(|t| is_theirs(&t.letter.to));
             let code = |t: &Told| t.letter.codes.first().copied().unwrap_or(0);
             let knows_now = |t: &Told| t.start.is_some_and(|start| knows_it(start, code(t), t.zone.unwrap_or(said.zone), &t.letter.to));
             return (!there.is_some_and(knows_now)).then(|| "was told something else last".to_owned());
@@ -495,8 +498,16 @@ impl Oracle {
         match reason {
             Reason::Guard => self.word.too_much,
             Reason::Absent => matches!(holds, Holds::Absent(..)),
-            Reason::Ambiguous => matches!(holds, Holds::Ambiguous) || self.word.shares_with_somebody_unread(person),
-            Reason::Quarantined => matches!(holds, Holds::Fault | Holds::Unheard(_)) || self.word.is_unread_somewhere(person),
+            Reason::Ambiguous => {
+                matches!(holds, Holds::Ambiguous)
+                    || self.word.shares_with_somebody_unread(person)
+                    || self.word.is_contradicted_by_what_is_unread(person)
+                    || self.word.came_with_it.contains(&person)
+            }
+            Reason::Quarantined => {
+                let unread = self.word.is_unread_somewhere(person) || self.word.is_torn(person);
+                matches!(holds, Holds::Fault | Holds::Unheard(_)) || unread
+            }
             Reason::SourceStale => self.word.silent_for(person, now) > TimeDelta::hours(5),
             // What takes the place of what they stopped waits for them, too.
             Reason::Operator => self.by_staff.contains(&key) || self.staff_acted_on.contains(&person),
