@@ -29,11 +29,13 @@ mod elsewhere;
 mod guard;
 mod held;
 mod occupied;
+mod slips;
 
 pub use self::elsewhere::Elsewhere;
 
 use self::elsewhere::Beside;
 use self::guard::{Kept, Looked, Ruling, Scene};
+use self::slips::Left;
 
 /// Snapshots in a row that must not list a session before it counts as cancelled.
 pub const ABSENCES: u32 = 3;
@@ -84,6 +86,8 @@ struct Walker<'a> {
     before: HashMap<SessionId, (StoredSession, Session)>,
     known: HashMap<SessionId, KnownMap>,
     ruling: Ruling,
+    /// What people left in this list.
+    left: Left,
     /// When another source, which is believed, last said all that it lists; of several, the one that was silent for the longest.
     unheard: Option<DateTime<Utc>>,
     /// The configuration asks the source for something else than before: what is not listed may just not be asked for.
@@ -191,6 +195,8 @@ async fn plan<'a>(
         listed.chain(missing.iter().map(|(id, _)| *id)).chain(moves.keys().copied()).chain(marked.iter().map(|s| s.id)).collect();
     // Whoever comes may be one of those whom the guard keeps elsewhere.
     ids.extend(seen.iter().filter(|_| !changed.is_empty()).flat_map(|s| s.guard.displaced()));
+    let occupied = occupied::Beside::of(snapshot, &changed, seen.as_ref());
+    ids.extend(occupied.ids());
     ids.sort_unstable();
     ids.dedup();
     let adopting = adopting(snapshot, seen.as_ref(), fill, policy);
@@ -201,13 +207,15 @@ async fn plan<'a>(
     walker.unheard = beside.unheard;
     walker.asked_anew = !snapshot.asked.is_empty() && !asked_before.is_empty() && asked_before != snapshot.asked;
     walker.read(outbox, &ids).await?;
-    walker.occupied(&mut changed, &missing);
+    let listed_there: Vec<&Session> = moves.iter().map(|(id, (_, said))| beside.together.get(id).unwrap_or(said)).collect();
+    walker.left = walker.left_in(&changed, &occupied, &listed_there);
+    walker.occupied(&mut changed, &missing, &occupied);
     // A first list is news, but for what another source said before.
     let first = (seen.is_none() && !beside.from.is_empty()).then(|| held::first(carried.clone(), now));
     let judged = seen.as_ref().or(first.as_ref());
     if let Some(seen) = judged {
-        let listed_there: Vec<&Session> = moves.iter().map(|(id, (_, said))| beside.together.get(id).unwrap_or(said)).collect();
         walker.judge(outbox, snapshot, seen, (&changed, &missing, &listed_there)).await?;
+        walker.came_with_it(&mut changed, seen);
         walker.keeps_back(&mut changed, seen);
         moves.retain(|id, _| {
             let stays = walker.stays(*id);
@@ -456,6 +464,7 @@ impl<'a> Walker<'a> {
             before: HashMap::new(),
             known: HashMap::new(),
             ruling: Ruling::default(),
+            left: Left::default(),
             unheard: None,
             asked_anew: false,
         })

@@ -50,6 +50,8 @@ pub struct SourceRow {
     pub gone: bool,
     /// When it last said all that it lists; `None`: not known.
     pub whole_at: Option<DateTime<Utc>>,
+    /// Since when it is configured; `None`: not known.
+    pub since: Option<DateTime<Utc>>,
 }
 
 /// What the store holds of a source, for the next walk.

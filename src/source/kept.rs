@@ -2,7 +2,7 @@
 
 use super::json;
 use crate::session::stored::{Departed, StoredSession};
-use crate::session::{Participant, Session};
+use crate::session::{Participant, Presence, Session, SourceRecord, Unread};
 
 /// The session of a stored record, with those who departed from it, and with what other records say of its participants. `None`: it cannot be
 /// read.
@@ -18,6 +18,14 @@ pub fn session(stored: &StoredSession) -> Option<Session> {
     Some(session)
 }
 
+/// What the source says of a session, and the codes of those who departed from it: they may come back, or be in force as they were.
+pub fn said(record: &SourceRecord, departed: &[Departed]) -> Option<Session> {
+    let mut session = json::kept(record)?;
+    let codes = departed.iter().filter(|d| d.presence != Presence::Gone).filter_map(person);
+    session.unread.extend(codes.map(|person| Unread { id: Some(person.id), code: person.code, ..Unread::default() }));
+    Some(session)
+}
+
 /// Somebody whom the source lists no more, or of whom an older record is in force.
 fn person(departed: &Departed) -> Option<Participant> {
     let person = json::kept_person(&departed.record)?;
@@ -28,7 +36,7 @@ fn person(departed: &Departed) -> Option<Participant> {
 mod tests {
     use super::*;
     use crate::session::stored::Touch;
-    use crate::session::{ParticipationId, Presence, Role, SessionId};
+    use crate::session::{ParticipationId, Role, SessionId};
 
     const BEFORE: &str = r#"{"SessionId":1,"ScheduleTs":"2026-11-26T15:00:00","Participants":[{"ParticipationId":1,"ShouldAutoDeliverCode":"N"},{"ParticipationId":"2","ShouldAutoDeliverCode":"E","DepositRequired":20.00}]}"#;
 

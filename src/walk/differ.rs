@@ -1,7 +1,7 @@
 //! In what a session differs from what it was before, as the guard counts it: by meaning. Another spelling of a number, an address, a name or a
 //! zone is no change. Pure.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
@@ -102,51 +102,14 @@ pub(super) fn names(person: &Participant, session: &Session, policy: &Policy) ->
     [format!("participation {}", person.id)].into_iter().chain(code).chain(contacts).collect()
 }
 
-/// Addresses, numbers and codes that somebody had and has no more, with who that was. Whoever else has one of them now has got it by a column that
-/// slipped, if only by one row: people do not hand their mailboxes on.
-pub(super) fn left_behind<'s>(both: impl Iterator<Item = (&'s Session, &'s Session)>, policy: &Policy) -> HashMap<String, String> {
-    let mut left = HashMap::new();
-    for (was, is) in both {
-        for before in was.participants.iter().filter(|p| p.presence != Presence::Gone) {
-            let Some(person) = is.participant(before.id).filter(|person| !alike(before, person)) else { continue };
-            let now = theirs(person, policy);
-            left.extend(theirs(before, policy).into_iter().filter(|one| !now.contains(one)).map(|one| (one, who(before))));
-        }
-    }
-    left
-}
-
-/// Nothing of what is theirs is spelt in another way: most who are looked at again, and a number is slow to read.
-fn alike(before: &Participant, person: &Participant) -> bool {
-    (before.code, &before.email, &before.sms_number) == (person.code, &person.email, &person.sms_number)
-}
-
-/// Marks what somebody else left behind.
-pub(super) fn slips(was: &Session, is: &Session, left: &HashMap<String, String>, policy: &Policy, whats: &mut [What]) {
-    let gained = |person: &Participant| {
-        let had = was.participant(person.id).map(|before| theirs(before, policy)).unwrap_or_default();
-        theirs(person, policy).into_iter().any(|one| !had.contains(&one) && left.get(&one).is_some_and(|whose| *whose != who(person)))
-    };
-    for what in whats.iter_mut().filter(|what| matches!(what.kind, GuardKind::Addresses | GuardKind::Codes)) {
-        what.slips = what.people.iter().filter_map(|id| is.participant(*id)).any(gained);
-    }
-}
-
 /// Who it is, over all sessions; who has no name is only themselves.
-fn who(person: &Participant) -> String {
+pub(super) fn who(person: &Participant) -> String {
     if person.is_named() { person_key(person) } else { person.id.to_string() }
 }
 
 /// The two are one person, as far as the records tell.
 pub(super) fn is_one(one: &Participant, other: &Participant) -> bool {
     one.id == other.id || who(one) == who(other)
-}
-
-/// What is one person's: code, address and number.
-fn theirs(person: &Participant, policy: &Policy) -> Vec<String> {
-    let code = person.code.map(|code| format!("code {}", code.expose()));
-    let contacts = [mailbox(&person.email), number(&person.sms_number, &policy.region)];
-    code.into_iter().chain(contacts.into_iter().filter(|contact| !contact.is_empty())).collect()
 }
 
 /// What is said of the same people.
@@ -203,15 +166,15 @@ fn channel(person: &Participant, now: DateTime<Utc>) -> &'static str {
     }
 }
 
-fn mailbox(raw: &RawContact) -> String {
+pub(super) fn mailbox(raw: &RawContact) -> String {
     EmailAddress::parse(&raw.0).map_or_else(|_| raw.0.trim().to_lowercase(), |address| address.canonical().into_owned())
 }
 
-fn number(raw: &RawContact, region: &str) -> String {
+pub(super) fn number(raw: &RawContact, region: &str) -> String {
     PhoneNumber::possible(&raw.0, region).map_or_else(|_| raw.0.trim().to_lowercase(), |number| number.expose().to_owned())
 }
 
-fn zone(id: &str, policy: &Policy) -> String {
+pub(super) fn zone(id: &str, policy: &Policy) -> String {
     if id.trim().is_empty() {
         return String::new();
     }

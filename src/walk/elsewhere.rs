@@ -13,7 +13,7 @@ use super::differ;
 use crate::outbox::{self, Outbox, SourceRow, WalkedSession};
 use crate::plan::Policy;
 use crate::session::live::HOLDS_FOR;
-use crate::session::stored::{Also, StoredSession};
+use crate::session::stored::{Also, Departed, StoredSession};
 use crate::session::{Presence, Session, SessionId, Snapshot, SourceRecord};
 use crate::source::ambiguity::{self, Claim};
 use crate::source::{json, kept};
@@ -63,7 +63,7 @@ pub(super) struct Beside {
     pub(super) unread: HashSet<SessionId>,
     /// Sessions as all sources together tell them: those that share something with another source.
     pub(super) together: HashMap<SessionId, Session>,
-    /// When one of them last said all that it lists: the one that was silent for the longest of those that are believed.
+    /// When one of them last said all that it lists: the one that was silent for the longest of those that are believed, since ever perhaps.
     pub(super) unheard: Option<DateTime<Utc>>,
     /// Of those that stand under another source, as the store has them.
     pub(super) others: BTreeMap<SessionId, (String, StoredSession)>,
@@ -87,8 +87,12 @@ impl Elsewhere {
             self.read(outbox, &sources, now).await?;
         }
         self.look_up(outbox, &sources, snapshot.sessions.iter().map(|s| s.id), now).await?;
-        let others = sources.iter().filter(|row| row.name != source && !row.gone).filter_map(|row| row.whole_at);
-        let unheard = others.filter(|then| policy.believes(*then, now)).min();
+        // One that never said what it lists is yet to say it.
+        let unheard_since = |row: &SourceRow| {
+            let then = row.whole_at.or(row.since).filter(|then| policy.believes(*then, now));
+            then.map(|_| row.whole_at.unwrap_or(DateTime::<Utc>::MIN_UTC))
+        };
+        let unheard = sources.iter().filter(|row| row.name != source && !row.gone).filter_map(unheard_since).min();
         let twice = snapshot.sessions.iter().filter(|s| !s.twice.is_empty()).map(|s| s.id);
         self.unread.insert(source.to_owned(), snapshot.unreadable().chain(twice).collect());
         let unread = self.unread.iter().filter(|(of, _)| *of != source).flat_map(|(_, ids)| ids).copied().collect();
@@ -149,7 +153,7 @@ impl Elsewhere {
     fn take(&mut self, row: &SourceRow, stored: Vec<StoredSession>, now: DateTime<Utc>) {
         for stored in stored {
             let presence = if row.gone { Presence::Gone } else { stored.presence };
-            self.put(&row.name, (stored.id, presence, &stored.digest), &stored.record, now);
+            self.put(&row.name, (stored.id, presence, &stored.digest), (&stored.record, &stored.departed), now);
         }
     }
 
@@ -311,7 +315,7 @@ impl Elsewhere {
         let mut union = Snapshot::default();
         for id in involved {
             let other = beside.others.get(id).map(|(_, stored)| stored).or_else(|| quiet.get(id));
-            let other = other.filter(|stored| is_listed(stored.presence)).and_then(|stored| json::kept(&stored.record));
+            let other = other.filter(|stored| is_listed(stored.presence)).and_then(|stored| kept::said(&stored.record, &stored.departed));
             let also = self.also.get(id).into_iter().flatten().filter(|(of, _)| of != source).map(|(_, session)| session);
             let all = other.into_iter().chain(said.get(id).map(|s| (*s).clone())).chain(also.cloned());
             union.sessions.extend(all.map(ambiguity::unmarked));
@@ -340,12 +344,18 @@ impl Elsewhere {
             if let Some(all) = self.also.get_mut(&walked.id) {
                 all.retain(|(said_by, _)| said_by != of);
             }
-            self.put(of, (walked.id, walked.presence, &walked.digest), &walked.record, now);
+            self.put(of, (walked.id, walked.presence, &walked.digest), (&walked.record, &walked.departed), now);
         }
         self.also.retain(|_, all| !all.is_empty());
     }
 
-    fn put(&mut self, source: &str, (id, presence, digest): (SessionId, Presence, &str), record: &SourceRecord, now: DateTime<Utc>) {
+    fn put(
+        &mut self,
+        source: &str,
+        (id, presence, digest): (SessionId, Presence, &str),
+        (record, departed): (&SourceRecord, &[Departed]),
+        now: DateTime<Utc>,
+    ) {
         if let Some(before) = self.held.remove(&id) {
             for claim in before.claims {
                 self.holders.entry(claim).or_default().retain(|holder| *holder != id);
@@ -353,7 +363,7 @@ impl Elsewhere {
         }
         self.unheld.remove(&id);
         let listed = is_listed(presence);
-        let session = json::kept(record);
+        let session = kept::said(record, departed);
         let start = session.as_ref().map(|s| s.start);
         let session = session.filter(|s| listed && s.start + HOLDS_FOR > now);
         let claims = session.map(|s| ambiguity::claims(&s)).unwrap_or_default();

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use super::slips::Slips;
 use super::{DateTime, Kept, Looked, Presence, Scene, SessionId, Utc, WalkedSession, Walker, differ, guard};
 use crate::guard::{GuardChange, GuardKind, GuardSet, Member};
 use crate::known::KnownMap;
@@ -64,12 +65,14 @@ impl Walker<'_> {
     fn looked(&self, (changed, missing, moves): Work<'_>, seen: &Seen) -> Vec<Looked> {
         let displaced = self.displaced((changed, missing, moves), seen);
         let listed = || changed.iter().map(|(is, _)| &**is).chain(moves.iter().copied());
-        let left = differ::left_behind(listed().filter_map(|is| Some((&self.before.get(&is.id)?.1, is))), self.policy);
+        let slips = Slips::of(&self.left, listed().map(|is| (self.before.get(&is.id).map(|(_, was)| was), is)), self.policy);
         let listed = listed().filter_map(|is| {
             let (_, was) = self.before.get(&is.id)?;
             let mut whats = differ::differences(was, is, self.policy, self.now);
             differ::arrivals(was, is, &displaced, self.policy, &mut whats);
-            differ::slips(was, is, &left, self.policy, &mut whats);
+            for what in &mut whats {
+                what.slips |= slips.among(what.kind, is.id, &what.people);
+            }
             if self.tells_another_hour(is) {
                 whats.push(differ::What::whole(GuardKind::Clocks, &self.policy.digest()));
             }

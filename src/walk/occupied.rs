@@ -1,49 +1,149 @@
-//! Codes of those who are off the list, and do not count as gone yet: they may come back, and their code is theirs until then. Pure.
+//! What is still another one's: codes of those who are off the list or cannot be read, and do not count as gone yet; and whatever somebody new
+//! gets that another one has left in this list, or is kept with by the guard. Pure.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use super::slips::Left;
 use super::{Walker, differ, digest};
 use crate::contact::ConnectCode;
-use crate::session::{Participant, Presence, Session, SessionId};
+use crate::guard::{GuardKind, Standing};
+use crate::outbox::Seen;
+use crate::session::{Participant, Presence, Session, SessionId, Snapshot};
 
-/// How the reason ends.
+/// How the reasons end.
 const OFF: &str = "who is off the list and may come back";
+const UNREAD: &str = "whose record cannot be read";
+const LEFT: &str = "'s until now";
+const CAME: &str = "came with a list in which too much changed, and which waits for an operator";
+
+/// A list, as it is held against what was: sessions that are planned, with their digests; and others of which something may be another one's.
+pub(super) struct Beside<'s> {
+    /// The source says another thing of them than is in force.
+    kept: Vec<&'s Session>,
+    unreadable: HashSet<SessionId>,
+}
+
+impl<'s> Beside<'s> {
+    /// Nobody need be looked for if nobody comes or changes.
+    pub(super) fn of(snapshot: &'s Snapshot, changed: &[(Cow<'_, Session>, String)], seen: Option<&Seen>) -> Self {
+        if changed.is_empty() {
+            return Self { kept: Vec::new(), unreadable: HashSet::new() };
+        }
+        let planned: HashSet<SessionId> = changed.iter().map(|(session, _)| session.id).collect();
+        let guarded: HashSet<SessionId> = seen.into_iter().flat_map(|seen| &seen.guard.members).map(|member| member.session).collect();
+        let is_kept = |s: &&Session| (guarded.contains(&s.id) || !s.faults.is_empty()) && !planned.contains(&s.id);
+        Self { kept: snapshot.sessions.iter().filter(is_kept).collect(), unreadable: snapshot.unreadable().collect() }
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = SessionId> {
+        self.kept.iter().map(|session| session.id).chain(self.unreadable.iter().copied())
+    }
+}
 
 impl Walker<'_> {
-    /// Marks whoever comes to have such a code. One who had it before, as its other holder did, is not held: their duplicate has vanished.
-    pub(super) fn occupied(&self, changed: &mut [(Cow<'_, Session>, String)], missing: &[(SessionId, Presence)]) {
-        let absent = missing.iter().filter(|(_, why)| *why == Presence::Absent).filter_map(|(id, _)| Some(&self.before.get(id)?.1));
-        let absent = absent.filter(|was| was.is_active() && was.presence != Presence::Gone && was.start > self.now);
-        let both = changed.iter().filter_map(|(is, _)| Some((&**is, &self.before.get(&is.id)?.1)));
-        let left = both.flat_map(|(is, was)| was.participants.iter().filter(|p| is.participant(p.id).is_none()));
-        let off = absent.flat_map(|was| &was.participants).chain(left).filter(|p| p.presence != Presence::Gone);
-        let codes: HashMap<ConnectCode, Participant> = off.filter_map(|p| Some((p.code?, p.clone()))).collect();
-        if codes.is_empty() {
+    /// What people left, by what the source says now.
+    pub(super) fn left_in(&self, changed: &[(Cow<'_, Session>, String)], beside: &Beside<'_>, moves: &[&Session]) -> Left {
+        let all = changed.iter().map(|(is, _)| &**is).chain(beside.kept.iter().copied()).chain(moves.iter().copied());
+        Left::of(all.filter_map(|is| Some((&self.before.get(&is.id)?.1, is))), self.policy)
+    }
+
+    /// Marks whoever comes to have what is another one's. One who had that code before, as its other holder did, is not held: their duplicate has
+    /// vanished.
+    pub(super) fn occupied(&self, changed: &mut [(Cow<'_, Session>, String)], missing: &[(SessionId, Presence)], beside: &Beside<'_>) {
+        let codes = self.codes_of_others(changed, missing, beside);
+        for (session, its_digest) in changed {
+            let why = |n: usize| self.of_another(&session.participants[n], session, &codes);
+            let marks: Vec<(usize, String)> = (0..session.participants.len()).filter_map(|n| Some((n, why(n)?))).collect();
+            if marks.is_empty() {
+                continue;
+            }
+            for (n, why) in marks {
+                session.to_mut().participants[n].ambiguous.get_or_insert(why);
+            }
+            *its_digest = digest(session);
+        }
+    }
+
+    /// Codes of those who are not read now.
+    fn codes_of_others(
+        &self,
+        changed: &[(Cow<'_, Session>, String)],
+        missing: &[(SessionId, Presence)],
+        beside: &Beside<'_>,
+    ) -> HashMap<ConnectCode, (Participant, &'static str)> {
+        let whole = |id: &SessionId| self.before.get(id).map(|(_, was)| was).filter(|was| self.may_take_place(was));
+        let absent = missing.iter().filter(|(_, why)| *why == Presence::Absent).filter_map(|(id, _)| whole(id));
+        let unreadable = beside.unreadable.iter().filter_map(whole);
+        let listed = changed.iter().map(|(is, _)| &**is).chain(beside.kept.iter().copied());
+        let lost = listed.filter_map(|is| Some((is, whole(&is.id)?))).flat_map(|(is, was)| {
+            let lost = was.participants.iter().filter(|p| is.participant(p.id).is_none());
+            lost.map(|p| (p, if is.faults.iter().any(|f| f.participation == Some(p.id)) { UNREAD } else { OFF }))
+        });
+        let people = |was: &'_ Session, why| was.participants.iter().map(|p| (p.clone(), why)).collect::<Vec<_>>();
+        let all = absent.flat_map(|was| people(was, OFF)).chain(unreadable.flat_map(|was| people(was, UNREAD)));
+        let all = all.chain(lost.map(|(p, why)| (p.clone(), why))).filter(|(p, _)| p.presence != Presence::Gone);
+        all.filter_map(|(p, why)| Some((p.code?, (p, why)))).collect()
+    }
+
+    /// Whoever came with a list that changed too much of others may be as wrong as the rest of it: they wait until that is decided, and right.
+    pub(super) fn came_with_it(&self, changed: &mut [(Cow<'_, Session>, String)], seen: &Seen) {
+        let of_columns = |kind: GuardKind| kind == GuardKind::Moved || (kind.of_people() && kind != GuardKind::Participants);
+        let trips = self.ruling.change.joins.iter().any(|member| of_columns(member.kind));
+        let stands = seen.guard.members.iter().any(|member| of_columns(member.kind) && member.standing != Standing::Accepted);
+        if !trips && !stands {
             return;
         }
         for (session, its_digest) in changed {
-            let holder = |p: &Participant| codes.get(&p.code?).filter(|holder| !differ::is_one(holder, p));
-            let theirs: Vec<usize> = (0..session.participants.len())
-                .filter(|n| self.has_it_newly(session, *n) && holder(&session.participants[*n]).is_some())
-                .collect();
-            for n in &theirs {
-                let Some(of) = holder(&session.participants[*n]).map(|holder| holder.id) else { continue };
-                session.to_mut().participants[*n]
-                    .ambiguous
-                    .get_or_insert_with(|| format!("its ConnectCode is that of participation {of}, {OFF}"));
+            let comes = |person: &Participant| match self.before.get(&session.id) {
+                Some((stored, was)) => {
+                    let since = stored.ambiguous.iter().any(|(id, why)| *id == person.id && why.ends_with(CAME));
+                    since || (trips && was.participant(person.id).is_none())
+                }
+                None => trips,
+            };
+            let new: Vec<usize> = (0..session.participants.len()).filter(|n| comes(&session.participants[*n])).collect();
+            for n in &new {
+                session.to_mut().participants[*n].ambiguous.get_or_insert_with(|| format!("it {CAME}"));
             }
-            if !theirs.is_empty() {
+            if !new.is_empty() {
                 *its_digest = digest(session);
             }
         }
     }
 
-    /// They did not have it, or have been held for it since.
-    fn has_it_newly(&self, session: &Session, n: usize) -> bool {
-        let person = &session.participants[n];
-        let Some((stored, was)) = self.before.get(&session.id) else { return true };
-        was.participant(person.id).is_none_or(|before| before.code != person.code)
-            || stored.ambiguous.iter().any(|(id, why)| *id == person.id && why.ends_with(OFF))
+    fn may_take_place(&self, was: &Session) -> bool {
+        was.is_active() && was.presence != Presence::Gone && was.start > self.now
+    }
+
+    /// Why somebody may not be told: whose it is that they got.
+    fn of_another(
+        &self,
+        person: &Participant,
+        session: &Session,
+        codes: &HashMap<ConnectCode, (Participant, &'static str)>,
+    ) -> Option<String> {
+        let before = self.before.get(&session.id);
+        let was = before.and_then(|(_, was)| was.participant(person.id));
+        let marked = |ends: &[&str]| {
+            let marks = before.into_iter().flat_map(|(stored, _)| &stored.ambiguous);
+            marks.filter(|(id, _)| *id == person.id).any(|(_, why)| ends.iter().any(|end| why.ends_with(end)))
+        };
+        let holder = person.code.and_then(|code| codes.get(&code)).filter(|(holder, _)| !differ::is_one(holder, person));
+        if let Some((holder, why)) = holder
+            && (was.is_none_or(|was| was.code != person.code) || marked(&[OFF, UNREAD]))
+        {
+            return Some(format!("its ConnectCode is that of participation {}, {why}", holder.id));
+        }
+        if was.is_some() && !marked(&[LEFT]) {
+            return None;
+        }
+        let ((kind, _), owner) = self.left.comes_to(person, self.policy)?;
+        let what = match kind {
+            GuardKind::Codes => "ConnectCode",
+            GuardKind::Names => "name",
+            _ => "address or number",
+        };
+        Some(format!("its {what} was participation {}{LEFT}", owner.id))
     }
 }

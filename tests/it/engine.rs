@@ -26,6 +26,7 @@ mod guard;
 mod nudge;
 mod numbers;
 mod remind;
+mod slips;
 mod sources;
 mod told;
 mod unheard;

@@ -55,6 +55,10 @@ impl Tables {
 
     pub(super) fn configure(&mut self, names: &[String], now: DateTime<Utc>) -> usize {
         let mut held = 0;
+        self.expected.retain(|name, _| names.contains(name));
+        for name in names {
+            self.expected.entry(name.clone()).or_insert(now);
+        }
         for name in self.sources.keys().cloned().collect::<Vec<_>>() {
             let configured = names.contains(&name);
             let was_gone = self.sources.get_mut(&name).is_some_and(|source| std::mem::replace(&mut source.gone, !configured));

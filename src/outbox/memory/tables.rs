@@ -24,6 +24,8 @@ use crate::suppression::{SaidBy, SuppressedAddress, Suppression, keyed_name, sup
 pub(super) struct Tables {
     pub(super) clock: DateTime<Utc>,
     pub(super) sources: BTreeMap<String, Source>,
+    /// Those that are configured, and since when.
+    pub(super) expected: BTreeMap<String, DateTime<Utc>>,
     pub(super) sessions: BTreeMap<(String, SessionId), Session>,
     /// What sources say of sessions that stand under another one, by id.
     pub(super) also: BTreeMap<String, Vec<Also>>,

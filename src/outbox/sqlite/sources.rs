@@ -19,13 +19,13 @@ use crate::session::{SessionId, SourceRecord, TakenFor};
 /// Tables of which each row is of one session of a source; `session` itself is another matter.
 const OF_A_SESSION: [&str; 3] = ["rsvp", "omission", "notice"];
 
-/// Sources that were ever walked.
+/// Sources that were ever walked, and those that are configured.
 pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<SourceRow>> {
-    let sql = "SELECT name, gone_at IS NOT NULL, whole_at FROM source ORDER BY name";
-    connection
-        .prepare_cached(sql)?
-        .query_map([], |row| Ok(SourceRow { name: row.get(0)?, gone: row.get(1)?, whole_at: opt_at(row, 2)? }))?
-        .collect()
+    let sql = "SELECT name, gone_at IS NOT NULL, whole_at, since FROM source LEFT JOIN expected USING (name)
+               UNION ALL SELECT name, 0, NULL, since FROM expected WHERE name NOT IN (SELECT name FROM source) ORDER BY name";
+    let one =
+        |row: &rusqlite::Row<'_>| Ok(SourceRow { name: row.get(0)?, gone: row.get(1)?, whole_at: opt_at(row, 2)?, since: opt_at(row, 3)? });
+    connection.prepare_cached(sql)?.query_map([], one)?.collect()
 }
 
 /// What sources say of sessions that stand under another one.
@@ -112,6 +112,9 @@ const PENDING_OF: &str = "SELECT key FROM notice WHERE source = ?1 AND state IN 
 
 /// These are the sources from now on: what waits of others is held. Returns how many notices that are.
 pub(super) fn configure(connection: &Tx<'_>, names: &[String], now: DateTime<Utc>) -> rusqlite::Result<usize> {
+    for name in names {
+        connection.execute("INSERT INTO expected (name, since) VALUES (?1, ?2) ON CONFLICT DO NOTHING", params![name, ms(now)])?;
+    }
     let mut held = 0;
     for SourceRow { name, gone, .. } in all(connection)? {
         let configured = names.contains(&name);
@@ -122,6 +125,7 @@ pub(super) fn configure(connection: &Tx<'_>, names: &[String], now: DateTime<Utc
         if configured {
             continue;
         }
+        connection.execute("DELETE FROM expected WHERE name = ?1", [&name])?;
         connection.execute("UPDATE source SET gone_at = coalesce(gone_at, ?2) WHERE name = ?1", params![name, ms(now)])?;
         let keys: Vec<NoticeKey> =
             connection.prepare(PENDING_OF)?.query_map([&name], |row| key(row, 0))?.collect::<rusqlite::Result<_>>()?;

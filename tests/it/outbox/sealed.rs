@@ -303,6 +303,7 @@ fn each_column_is_sealed_or_harmless() {
         // Ids, times, reasons, names of staff; addresses masked, or by a keyed name.
         ("ledger", &["notice_key", "event", "from_state", "to_state", "reason", "detail", "chain"]),
         ("restored", &["source"]),
+        ("expected", &["name"]),
         // What was told to staff: no name, contact or code.
         ("alert", &["key", "text"]),
         // The practice's own mailboxes, which its configuration names.

@@ -39,11 +39,18 @@ impl Walks for MemoryOutbox {
 
     async fn sources(&self) -> Result<Vec<SourceRow>> {
         let tables = self.tables();
-        Ok(tables
-            .sources
-            .iter()
-            .map(|(name, source)| SourceRow { name: name.clone(), gone: source.gone, whole_at: source.whole_at })
-            .collect())
+        let since = |name: &String| tables.expected.get(name).copied();
+        let read = tables.sources.iter().map(|(name, source)| SourceRow {
+            name: name.clone(),
+            gone: source.gone,
+            whole_at: source.whole_at,
+            since: since(name),
+        });
+        let never_read = tables.expected.keys().filter(|name| !tables.sources.contains_key(*name));
+        let never_read = never_read.map(|name| SourceRow { name: name.clone(), gone: false, whole_at: None, since: since(name) });
+        let mut all: Vec<SourceRow> = read.chain(never_read).collect();
+        all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok(all)
     }
 
     async fn configure(&self, names: &[String], now: DateTime<Utc>) -> Result<usize> {
