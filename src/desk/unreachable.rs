@@ -100,7 +100,9 @@ fn misled<'a>(desk: &'a Desk, seen: &'a Seen, notes: &'a Notes, now: DateTime<Ut
     let session = &seen.session;
     let people = seen.known.iter().filter(move |((id, _), _)| *id == session.id);
     people.filter_map(move |((_, id), known)| {
-        let arrived = |n: &&KnownNotice| n.heard() && notes.undelivered.iter().all(|u| u.key != n.notice.key);
+        // What was found again after a restore waits for a person: nobody can say that they know.
+        let heard = |n: &&KnownNotice| n.heard() && !n.may_have_gone();
+        let arrived = |n: &&KnownNotice| heard(n) && notes.undelivered.iter().all(|u| u.key != n.notice.key);
         let last = known.notices.iter().filter(arrived).max_by_key(|n| (n.heard_at(), n.notice.due_at))?;
         let (told, off) = (last.notice.start, last.notice.occasion == Occasion::Cancelled);
         let person = session.participant(*id);
@@ -128,8 +130,8 @@ fn misled<'a>(desk: &'a Desk, seen: &'a Seen, notes: &'a Notes, now: DateTime<Ut
         if corrections().chain(known.notices.iter().filter(reminds)).any(goes) {
             return None;
         }
-        let ended = corrections().filter(|n| !n.heard()).max_by_key(|n| n.changed_at);
-        let came_back = corrections().any(|n| n.heard() && !arrived(&n));
+        let ended = corrections().filter(|n| !heard(n)).max_by_key(|n| n.changed_at);
+        let came_back = corrections().any(|n| heard(&n) && !arrived(&n));
         let reason = match ended {
             _ if came_back => "undelivered".to_owned(),
             Some(n) => n.reason.map_or_else(|| n.state.to_string(), |why| why.to_string()),

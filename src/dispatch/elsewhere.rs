@@ -66,6 +66,8 @@ impl Dispatcher {
             // A correction that may go now, may go by night.
             match ask(&session, person, theirs, (&self.policy, &suppressed), (now, true)) {
                 Ok(notice) => {
+                    // Due with what it takes the place of: whoever sends once sends it, too.
+                    let notice = Notice { due_at: ready.notice.due_at.min(notice.due_at), ..notice };
                     self.outbox.ask(now, &other.source, notice, WHY).await?;
                     return Ok(Some(superseded()));
                 }

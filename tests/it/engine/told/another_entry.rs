@@ -80,6 +80,9 @@ async fn who_heard_last_of_an_entry_that_is_gone_is_told_again_of_the_one_that_s
         let since = pats(&world).split_off(before);
         assert_eq!(since.len(), 1, "{what}: {:?}", world.states().await);
         assert!(since[0].contains("100000001") && !since[0].contains("Cancelled"), "{what}: {}", since[0]);
+        // One look is enough for whoever sends once.
+        let due = world.entries().await.into_iter().filter(|e| e.state == State::Waiting && e.notice.due_at <= at("2026-11-26T12:44:00Z"));
+        assert_eq!(due.count(), 0, "{what}: {:?}", world.states().await);
     }
 }
 

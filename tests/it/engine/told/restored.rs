@@ -44,6 +44,9 @@ async fn a_cancellation_of_the_lost_days_is_taken_back() {
         world.set("2026-11-24T11:04:00Z");
         world.once().await;
         assert!(world.states().await.contains(&"cancelled held restored".to_owned()), "{:?}", world.states().await);
+        let desk = Desk { outbox: Arc::clone(&world.outbox), policy: Arc::clone(&world.policy), sources: vec!["sessions".to_owned()] };
+        let rows = unreachable::unreachable(&desk, world.clock_now()).await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.reason.as_str()).collect::<Vec<_>>(), ["restored"], "they may not know");
         // It takes place after all.
         for now in ["2026-11-24T11:30:00Z", "2026-11-24T11:33:00Z", "2026-11-24T11:36:00Z"] {
             world.set(now);
