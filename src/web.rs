@@ -188,6 +188,11 @@ pub trait Intake: Send + Sync + 'static {
         true
     }
 
+    /// What is at fault and keeps no message from going out. Of nobody.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Why what is due could not go out now; empty: it can.
     async fn unready(&self) -> Vec<String> {
         Vec::new()

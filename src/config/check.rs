@@ -69,6 +69,8 @@ pub struct Config {
     pub bounces: Option<(PathBuf, String)>,
     /// What is kept how long.
     pub keep: Keep,
+    /// What the ledger's anchor is handed to each hour: a program and its arguments; empty: nothing.
+    pub anchor_command: Vec<String>,
     /// The dead-man's ping; `None`: nobody is pinged.
     pub ping: Option<Ping>,
     /// What is in hand at a stop is finished within this time.
@@ -150,6 +152,7 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
         email_rates: raw.email.relay.iter().map(|relay| relay.rate).collect(),
         sms_rates: raw.sms.gateway.iter().map(|gateway| gateway.rate).collect(),
         keep: keep(&raw, document),
+        anchor_command: anchor_command(&raw, document),
         ping: server::ping(&raw, &base, document),
         email_in_doubt: raw.email.in_doubt,
         sms_in_doubt: raw.sms.in_doubt,
@@ -176,6 +179,17 @@ fn keep(raw: &Raw, document: &mut Document<'_>) -> Keep {
         document.note("retention.ledger", format!("\"{ledger}\" is shorter than content = \"{content}\"; expected at least as long"));
     }
     Keep { content, ledger, prune }
+}
+
+fn anchor_command(raw: &Raw, document: &mut Document<'_>) -> Vec<String> {
+    let command = raw.ledger.anchor_command.clone();
+    if command.first().is_some_and(|program| program.trim().is_empty()) {
+        document.note(
+            "ledger.anchor_command",
+            "names no program; expected a program and its arguments, as in [\"/usr/local/bin/keep-anchor\"]",
+        );
+    }
+    command
 }
 
 fn store(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Option<StoreUrl> {

@@ -19,7 +19,7 @@ mod server;
 
 pub use email::{Dkim, Email, Relay, RelayKind, TlsMode};
 pub use gateway::{AnswerRule, CallbackForm, Gateway, GatewayKind};
-pub use server::{Daemon, Log, LogFormat, Mode, Retention, Run, Server, ShowNames, Store};
+pub use server::{Daemon, Ledger, Log, LogFormat, Mode, Retention, Run, Server, ShowNames, Store};
 
 /// The whole file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -59,6 +59,8 @@ pub struct Raw {
     pub run: Run,
     /// What is kept how long.
     pub retention: Retention,
+    /// The history of all that was done.
+    pub ledger: Ledger,
     /// How long the daemon waits for what.
     pub daemon: Daemon,
     /// Logs.

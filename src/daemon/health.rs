@@ -176,6 +176,8 @@ impl Engine {
         }
         let help = "Messages that passed their time in the last day: they should have gone, and did not.";
         f.one("punctual_notices_lapsed", Kind::Gauge, help, lapsed as f64);
+        let help = "1: [ledger] anchor_command failed last; what is cut off the ledger's end would not show outside.";
+        f.one("punctual_anchor_fault", Kind::Gauge, help, f64::from(u8::from(self.anchors.fault().is_some())));
         self.sources(&mut f, &status, now);
         f.family("punctual_guarded_sessions", Kind::Gauge, "Sessions that wait for an operator because too much changed at once.");
         for name in &self.names {

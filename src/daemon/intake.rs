@@ -203,6 +203,10 @@ impl web::Intake for Intake {
         self.engine.answers_at_once().await
     }
 
+    fn warnings(&self) -> Vec<String> {
+        self.engine.anchors.fault().into_iter().collect()
+    }
+
     async fn unready(&self) -> Vec<String> {
         self.engine.unready().await
     }

@@ -104,6 +104,7 @@ impl Engine {
             looks: Arc::new(looks),
             asking: Semaphore::new(super::together::ASKED_AT_ONCE),
             pulse: Pulse::default(),
+            anchors: super::anchor::Outside::new(config.anchor_command),
             zone_data: ReleaseWatch::start(),
             told: super::faults::Told::default(),
             unread: super::faults::Unread::default(),

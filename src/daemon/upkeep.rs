@@ -1,14 +1,18 @@
 //! What the daemon does beside its work: notes how far the store has got, and removes what is past its time.
 
+use std::fmt::Display;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_cron_scheduler::{Job, JobScheduler};
 
 use super::Engine;
+use crate::ledger::Anchor;
 use crate::outbox::StoreError;
+use crate::zone::rfc3339;
 
 /// From one mark to the next. A raw copy of the file that is younger than this, put back, is not known for one (`punctual backup` is, always).
 const MARK_EVERY: Duration = Duration::from_secs(5);
@@ -17,29 +21,20 @@ const MARK_EVERY: Duration = Duration::from_secs(5);
 const ANCHOR_EVERY: Duration = Duration::from_secs(3600);
 
 impl Engine {
-    /// Marks until it is dropped. A mark that cannot be written is told, and the next one is tried: it protects a restore, not today's messages.
+    /// Marks until it is dropped, and tells every hour how far the ledger has got: in the log, and outside.
     pub(super) async fn keep_marking(self: Arc<Self>) {
-        let mut told = false;
-        let mut anchored: Option<Instant> = None;
-        loop {
-            tokio::time::sleep(MARK_EVERY).await;
-            match self.outbox.mark().await {
-                Ok(head) => {
-                    told = false;
-                    if anchored.is_none_or(|then| then.elapsed() >= ANCHOR_EVERY) {
-                        // In the log, it is kept elsewhere: `ledger verify --anchor` can be held against it.
-                        let head = head.map_or_else(String::new, |head| head.to_string());
-                        tracing::info!(ledger = head, "anchor");
-                        anchored = Some(Instant::now());
-                    }
-                }
-                Err(error) if !told => {
-                    tracing::error!(%error, "the store's mark cannot be written: an older copy put back would not be known for one");
-                    told = true;
-                }
-                Err(_) => {}
-            }
-        }
+        let engine = Arc::clone(&self);
+        let mark = move || {
+            let outbox = Arc::clone(&engine.outbox);
+            async move { outbox.mark().await }
+        };
+        let tell = move |head: Anchor| {
+            // In the log, it is kept elsewhere: `ledger verify --anchor` can be held against it.
+            tracing::info!(ledger = %head, "anchor");
+            let engine = Arc::clone(&self);
+            tokio::spawn(async move { engine.anchors.hand(format!("{} {head}", rfc3339(engine.clock.now()))).await });
+        };
+        keep_marking(mark, tell).await;
     }
 
     /// Removes what is past its time, by its cron expression.
@@ -64,5 +59,64 @@ impl Engine {
         let head = self.outbox.mark().await?.map_or_else(String::new, |head| head.to_string());
         tracing::info!(removed = purged.in_words(), ledger = head, "pruned");
         Ok(())
+    }
+}
+
+/// A mark that cannot be written is told, and the next one is tried: it protects a restore, not today's messages. Never ends.
+async fn keep_marking<E: Display, F: Future<Output = Result<Option<Anchor>, E>>>(mark: impl Fn() -> F, tell: impl Fn(Anchor)) {
+    let (mut failed, mut anchored) = (false, None::<Instant>);
+    loop {
+        tokio::time::sleep(MARK_EVERY).await;
+        match mark().await {
+            Ok(head) => {
+                failed = false;
+                // (An older copy is marked once it is held.)
+                if let Some(head) = head.filter(|_| anchored.is_none_or(|then| then.elapsed() >= ANCHOR_EVERY)) {
+                    tell(head);
+                    anchored = Some(Instant::now());
+                }
+            }
+            Err(error) if !failed => {
+                tracing::error!(%error, "the store's mark cannot be written: an older copy put back would not be known for one");
+                failed = true;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use super::*;
+    use crate::ledger::Link;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_anchor_is_told_at_once_and_every_hour() {
+        let (marks, told) = (Cell::new(0), RefCell::new(Vec::new()));
+        let began = Instant::now();
+        let mark = || async {
+            marks.set(marks.get() + 1);
+            // For a quarter of an hour the disk is full; a mark that fails is tried again.
+            if (60..75).contains(&(began.elapsed().as_secs() / 60)) {
+                Err("no space left")
+            } else {
+                Ok(Some(Anchor { seq: marks.get(), link: Link::START }))
+            }
+        };
+        let tell = |head: Anchor| told.borrow_mut().push((began.elapsed().as_secs() / 60, head.seq == marks.get()));
+        let marking = keep_marking(mark, tell);
+        tokio::time::timeout(Duration::from_secs(200 * 60), marking).await.unwrap_err();
+        assert_eq!(*told.borrow(), [(0, true), (75, true), (135, true), (195, true)]);
+        assert!(marks.get() > 2_000, "{} marks", marks.get());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_older_copy_tells_none_until_it_is_held() {
+        let told = Cell::new(0);
+        let marking = keep_marking(|| async { Ok::<_, String>(None) }, |_| told.set(told.get() + 1));
+        tokio::time::timeout(Duration::from_secs(7200), marking).await.unwrap_err();
+        assert_eq!(told.get(), 0);
     }
 }

@@ -52,7 +52,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("config", "contact json_pointer zone plan retry pace render source outbox deliver digest alert access web"),
     (
         "daemon",
-        "contact suppression session notice outcome receipt entry known guard message evidence zone plan feedback retry render clock http_client source outbox walk deliver dispatch digest alert desk web config",
+        "contact suppression session notice outcome receipt entry known guard ledger message evidence zone plan feedback retry render clock http_client source outbox walk deliver dispatch digest alert desk web config",
     ),
     (
         "cli",

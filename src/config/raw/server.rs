@@ -131,6 +131,15 @@ impl Default for Log {
     }
 }
 
+/// `[ledger]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ledger {
+    /// A program and its arguments, run every hour with one line on its standard input: the time, and how far the ledger had got. It keeps the line
+    /// where nobody who can write the store can write (`punctual ledger verify --anchor`).
+    pub anchor_command: Vec<String>,
+}
+
 /// `[store]`
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
