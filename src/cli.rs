@@ -23,6 +23,7 @@ use self::replies::RepliesCommand;
 use self::run::RunArgs;
 use self::shadow::ShadowArgs;
 use self::simulate::SimulateArgs;
+use self::store::StoreCommand;
 use self::suppress::SuppressCommand;
 use self::why::WhyArgs;
 use crate::config::{self, Config, Mistakes};
@@ -59,6 +60,7 @@ mod shadow;
 mod simulate;
 mod since;
 mod status;
+mod store;
 mod suppress;
 mod table;
 mod unreachable;
@@ -165,6 +167,9 @@ enum Command {
         #[arg(value_name = "FILE")]
         to: PathBuf,
     },
+    /// Changes how the store is sealed.
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Removes what is past its retention time. (The daemon does so by itself.)
     Prune,
     /// Shows and changes who may use the pages.
@@ -328,6 +333,7 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Bounce => bounce::bounce(config),
         Command::Ledger(command) => ledger::ledger(config, command, cli.json),
         Command::Backup { to } => backup::backup(config, to, cli.json),
+        Command::Store(command) => store::store(&config, command),
         Command::Prune => prune::prune(config, cli.json),
         Command::User(command) => accounts::user(&config, command, cli.json, colors),
         Command::Token(command) => accounts::token(&config, command, cli.json, colors),

@@ -40,6 +40,7 @@ use crate::zone::{ReleaseWatch, Zone};
 use crate::{walk, web};
 
 mod alerts;
+mod anchor;
 pub mod clocks;
 mod faults;
 mod health;
@@ -126,6 +127,8 @@ pub struct Engine {
     asking: Semaphore,
     /// Whether the sources are polled.
     pulse: Pulse,
+    /// Where the ledger's anchor goes.
+    anchors: anchor::Outside,
     zone_data: ReleaseWatch,
     /// What was told of records that cannot be used.
     told: faults::Told,

@@ -4,8 +4,8 @@
 //! every link after it. The content is the row's line of `ledger export` without `chain` and `notice`, byte for byte, so that anybody can
 //! recompute the chain from an export (docs/security.md shows how).
 //!
-//! A chain alone does not show that its end was cut off, or that somebody recomputed all of it: for that an earlier [`Anchor`] must be kept
-//! elsewhere. `punctual` keeps one beside the store and logs one each day; [`Walker`] holds the chain against it.
+//! A chain alone does not show that its end was cut off, or that somebody recomputed all of it. In a sealed store nobody can do the latter without
+//! its key ([`Part`]); for the rest an earlier [`Anchor`] must be kept elsewhere. `punctual` keeps one beside the store and logs one each hour; [`Walker`] holds the chain against it.
 //!
 //! Pure: rows in, findings out.
 
@@ -14,7 +14,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
+use hmac::{Hmac, KeyInit, Mac};
 use schemars::JsonSchema;
+use secrecy::zeroize::Zeroizing;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
@@ -38,7 +40,8 @@ pub struct LedgerRow {
     /// Its participation.
     pub participation_id: Option<ParticipationId>,
     /// `added`, `moved`, `ended`, `claimed`, `begun`, `rerouted`, `doubted`, `settled`, `taken_back`, `recovered`, `resolved`, `receipt`, `reply`, `answer`,
-    /// `rsvp`, `suppressed`, `unsuppressed`, `purged`, `staff_letter`, `checkpoint` (see [`crate::ledger`]), `restored`, an `Act`'s word, `resend`, or the
+    /// `rsvp`, `suppressed`, `unsuppressed`, `purged`, `staff_letter`, `checkpoint` (see [`crate::ledger`]), `restored`,
+    /// `keyed` (the chain has another key from here on), an `Act`'s word, `resend`, or the
     /// caller's.
     pub event: String,
     /// The state before.
@@ -90,12 +93,18 @@ impl Link {
     /// The link of the row that follows this one: SHA-256 over this link in 64 hexadecimal digits, a line feed, and the row in JSON.
     #[must_use]
     pub fn next(self, row: &LedgerRow) -> Self {
+        self.follow(None, row)
+    }
+
+    /// Likewise; with a key, HMAC-SHA-256 over the same: without it nobody makes the link of a row.
+    #[must_use]
+    pub fn follow(self, key: Option<&[u8; 32]>, row: &LedgerRow) -> Self {
         let bare = if row.chain.is_none() { Cow::Borrowed(row) } else { Cow::Owned(LedgerRow { chain: None, ..row.clone() }) };
-        let mut hash = Sha256::new();
-        hash.update(self.to_string());
-        hash.update("\n");
-        hash.update(serde_json::to_string(&bare).expect("a row is always JSON"));
-        Self(hash.finalize().into())
+        let text = format!("{self}\n{}", serde_json::to_string(&bare).expect("a row is always JSON"));
+        let Some(key) = key else { return Self(Sha256::digest(text).into()) };
+        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length");
+        mac.update(text.as_bytes());
+        Self(mac.finalize().into_bytes().into())
     }
 }
 
@@ -153,6 +162,14 @@ impl Serialize for Anchor {
 /// The event of the row that a prune leaves: its detail is the [`Anchor`] of the last row that went.
 pub const CHECKPOINT: &str = "checkpoint";
 
+/// A part of a ledger that is chained with a key: up to the next one, or to the end.
+pub struct Part {
+    /// Its first row.
+    pub from: i64,
+    /// What its rows are chained with.
+    pub key: Zeroizing<[u8; 32]>,
+}
+
 /// One thing that is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "what", rename_all = "snake_case")]
@@ -177,6 +194,9 @@ pub enum Finding {
         /// The row.
         seq: i64,
     },
+    /// The mark beside a sealed store is not its own.
+    #[error("the mark beside the store was not written with its key: somebody without the key wrote it")]
+    Mark,
 }
 
 /// What a verification saw.
@@ -186,6 +206,9 @@ pub struct Verified {
     pub rows: u64,
     /// The last row that was pruned; 0: none was.
     pub pruned_to: i64,
+    /// From which row on it is chained with the key of the store, as far as it was not pruned; `None`: it is not sealed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keyed_from: Option<i64>,
     /// The last row, to be kept elsewhere.
     pub head: Anchor,
     /// What is wrong, in order; at most [`FINDINGS`].
@@ -199,6 +222,8 @@ pub const FINDINGS: usize = 100;
 pub struct Walker {
     verified: Verified,
     anchor: Option<Anchor>,
+    /// The oldest first.
+    parts: Vec<Part>,
 }
 
 impl Walker {
@@ -207,7 +232,14 @@ impl Walker {
         let from = checkpoint.unwrap_or_default();
         // What was pruned since it was noted can be held against nothing any more.
         let anchor = anchor.filter(|a| a.seq > from.seq);
-        Self { verified: Verified { pruned_to: from.seq, head: from, ..Verified::default() }, anchor }
+        Self { verified: Verified { pruned_to: from.seq, head: from, ..Verified::default() }, anchor, parts: Vec::new() }
+    }
+
+    /// These parts of it are chained with keys, the oldest first.
+    #[must_use]
+    pub fn keyed(mut self, parts: Vec<Part>) -> Self {
+        self.parts = parts;
+        self
     }
 
     /// The next row. One that a prune was about to take is passed over.
@@ -217,7 +249,11 @@ impl Walker {
             return;
         }
         v.rows += 1;
-        let expected = v.head.link.next(row);
+        let part = self.parts.iter().rfind(|part| part.from <= row.seq);
+        if part.is_some() {
+            v.keyed_from.get_or_insert(row.seq);
+        }
+        let expected = v.head.link.follow(part.map(|part| &*part.key), row);
         let here = row.chain.unwrap_or_default();
         let next = v.head.seq + 1;
         if row.seq != next {
@@ -235,7 +271,9 @@ impl Walker {
     /// After the last row. `given` is the highest number that was ever given to a row.
     pub fn end(mut self, given: i64) -> Verified {
         let last = self.verified.head.seq;
-        let given = given.max(self.anchor.map_or(0, |a| a.seq));
+        // A part begins with a row that says so; in a store that was made with a key, with the first one, whenever that comes.
+        let begun = self.parts.last().map_or(0, |part| if part.from > 1 { part.from } else { 0 });
+        let given = given.max(self.anchor.map_or(0, |a| a.seq)).max(begun);
         if given > last {
             self.find(Finding::Missing { from: last + 1, to: given });
         }
@@ -315,7 +353,7 @@ mod tests {
     fn a_sound_ledger_is_verified() {
         let rows = ledger();
         let verified = verify(&rows, None, Some(anchor_of(&rows[2])));
-        assert_eq!(verified, Verified { rows: 5, pruned_to: 0, head: anchor_of(&rows[4]), findings: Vec::new() });
+        assert_eq!(verified, Verified { rows: 5, pruned_to: 0, keyed_from: None, head: anchor_of(&rows[4]), findings: Vec::new() });
         let pruned = verify(&rows[2..], Some(anchor_of(&rows[1])), Some(anchor_of(&rows[0])));
         assert_eq!(pruned, Verified { rows: 3, pruned_to: 2, ..verified.clone() });
         assert_eq!(verify(&rows[1..], Some(anchor_of(&rows[2])), None), Verified { rows: 2, pruned_to: 3, ..verified });

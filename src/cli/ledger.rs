@@ -68,6 +68,9 @@ fn verify(verified: &Verified, anchor: Option<Anchor>, json: bool) -> anyhow::Re
         let pruned =
             if verified.pruned_to > 0 { format!(", after what was pruned up to row {}", verified.pruned_to) } else { String::new() };
         println!("{} rows{pruned}, up to row {}", verified.rows, verified.head.seq);
+        if let Some(from) = verified.keyed_from {
+            println!("From row {from} on they are chained with the key of the store: nobody makes them without it");
+        }
         for finding in &verified.findings {
             println!("WRONG: {finding}");
         }

@@ -29,6 +29,7 @@ use super::Result;
 use crate::ledger::Verified;
 use crate::suppression::SuppressedAddress;
 
+mod admit;
 mod alert;
 mod attempt;
 mod backup;
@@ -38,6 +39,7 @@ mod figures;
 mod frozen;
 mod guard;
 mod history;
+mod key;
 mod known;
 mod letter;
 mod mark;
@@ -50,6 +52,7 @@ mod query;
 mod reader;
 mod receipt;
 mod refused;
+mod rekey;
 mod reply;
 mod restore;
 mod retention;
@@ -61,13 +64,15 @@ mod upkeep;
 mod walk;
 mod writer;
 
-pub use open::{Access, path_of};
-pub use sealed::StoreKey;
+pub use key::StoreKey;
+pub use open::{Access, is_served, path_of};
+pub use rekey::{Reached, Rekeying};
 
 /// The outbox in one SQLite file. See the module.
 pub struct SqliteOutbox {
     readers: Readers,
     writer: Writer,
+    sealer: Sealer,
     path: PathBuf,
     /// Whether it is the store that ran last.
     origin: Mutex<Origin>,
@@ -95,10 +100,10 @@ impl SqliteOutbox {
     pub fn open_with(url: &str, access: Access, key: Option<&StoreKey>) -> Result<Self> {
         let path = path_of(url)?;
         let sealer = Sealer::new(key);
-        let opened = open::open(&path, access, &sealer)?;
-        let readers = Readers::new(path.clone(), sealer);
-        let writer = Writer::start(opened.connection, &path)?;
-        Ok(Self { readers, writer, path, origin: Mutex::new(opened.origin), mark: Arc::default(), _lock: opened.lock })
+        let opened = open::open(&path, access, (&sealer, key))?;
+        let readers = Readers::new(path.clone(), sealer.clone());
+        let writer = Writer::start(opened.connection, &path, sealer.clone())?;
+        Ok(Self { readers, writer, sealer, path, origin: Mutex::new(opened.origin), mark: Arc::default(), _lock: opened.lock })
     }
 
     /// Takes over the suppressed addresses of another store: how many are new here.
@@ -120,8 +125,8 @@ impl SqliteOutbox {
     /// # Errors
     /// The file exists or cannot be written; the disk is full; the copy fails its check. Nothing is left of a copy that failed.
     pub async fn backup(&self, to: &Path, progress: impl Fn(u64, u64) + Send + 'static) -> Result<Verified> {
-        let to = to.to_owned();
-        self.readers.read("backup", move |c| Ok(backup::copy(c, &to, &progress))).await?
+        let (to, sealer) = (to.to_owned(), self.sealer.clone());
+        self.readers.read("backup", move |c| Ok(backup::copy((c, &sealer), &to, &progress))).await?
     }
 }
 
@@ -142,5 +147,49 @@ impl SqliteOutbox {
             tokio::time::sleep(FORGET_EVERY).await;
         }
         Ok(())
+    }
+}
+
+/// Another key for it: see [`rekey`].
+impl SqliteOutbox {
+    /// Where it stands between two keys.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn rekeying(&self) -> Result<Rekeying> {
+        let sealer = self.sealer.clone();
+        self.readers.read("rekeying", move |c| rekey::state(c, &sealer)).await
+    }
+
+    /// From here on the new key seals, and either opens it. The inner error says why that cannot be.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn begin_rekey(&self, new: &StoreKey, now: DateTime<Utc>) -> Result<std::result::Result<(), String>> {
+        let (sealer, new) = (self.sealer.clone(), new.clone());
+        self.writer.write("begin_rekey", move |tx| rekey::begin(tx, &sealer, &new, now)).await
+    }
+
+    /// Seals some of it anew. `None`: that was all.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn rekey_some(&self, after: Reached) -> Result<Option<Reached>> {
+        self.writer.write("rekey_some", move |tx| rekey::batch(tx, &after)).await
+    }
+
+    /// The old key opens it no more, and nothing that it sealed is left in the file or its log. Only once [`SqliteOutbox::rekey_some`] got to its end.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn finish_rekey(&self, now: DateTime<Utc>) -> Result<()> {
+        let sealer = self.sealer.clone();
+        self.writer.write("finish_rekey", move |tx| rekey::finish(tx, &sealer, now)).await?;
+        self.forget().await
+    }
+
+    /// Nothing of what was removed is left in the log either.
+    pub fn has_forgotten(&self) -> bool {
+        self.writer.has_forgotten()
     }
 }

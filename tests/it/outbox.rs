@@ -9,6 +9,7 @@ mod migrated;
 mod model;
 mod opening;
 mod receipts;
+mod rekey;
 mod replies;
 mod sealed;
 mod walks;

@@ -13,6 +13,7 @@ use rusqlite::backup::{Backup, StepResult};
 use super::columns::{ms, store_now};
 use super::history;
 use super::open::explain;
+use super::sealed::Sealer;
 use crate::ledger::Verified;
 use crate::outbox::{Result, StoreError};
 
@@ -22,11 +23,11 @@ const PAGES: i32 = 4096;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Copies what `source` sees to a new file. A copy that failed is removed. `progress` is told pages: done, and all.
-pub(super) fn copy(source: &Connection, to: &Path, progress: &dyn Fn(u64, u64)) -> Result<Verified> {
+pub(super) fn copy((source, sealer): (&Connection, &Sealer), to: &Path, progress: &dyn Fn(u64, u64)) -> Result<Verified> {
     let fail = |cause: String| StoreError { action: format!("backup ({})", to.display()), cause };
     let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
     let file = created.map_err(|e| fail(format!("it cannot be created: {e}; give the name of a new file in a folder that exists")))?;
-    let copied = copy_pages(source, to, progress).and_then(|copy| check(&copy)).map_err(|e| explain(to, "backup", &e));
+    let copied = copy_pages(source, to, progress).and_then(|copy| check(&copy, sealer)).map_err(|e| explain(to, "backup", &e));
     let sound = copied.and_then(|(found, verified)| match (found.as_str(), verified.findings.first()) {
         ("ok", None) => Ok(verified),
         ("ok", Some(finding)) => Err(fail(format!("the ledger is not as it was written: {finding}; see punctual ledger verify"))),
@@ -60,7 +61,8 @@ fn copy_pages(source: &Connection, to: &Path, progress: &dyn Fn(u64, u64)) -> ru
 }
 
 /// What the pages say, and the ledger.
-fn check(copy: &Connection) -> rusqlite::Result<(String, Verified)> {
+fn check(copy: &Connection, sealer: &Sealer) -> rusqlite::Result<(String, Verified)> {
+    sealer.install(copy)?;
     let found: String = copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     let verified = if found == "ok" { history::verify(copy, None)? } else { Verified::default() };
     Ok((found, verified))

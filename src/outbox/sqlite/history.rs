@@ -6,7 +6,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns::{at, link, misread, ms, opt_word};
-use super::tx::{Tx, head};
+use super::tx::{Tx, head, parts};
 use crate::entry::State;
 use crate::ledger::{Anchor, CHECKPOINT, LedgerRow, Link, Verified, Walker};
 use crate::notice::NoticeKey;
@@ -23,7 +23,7 @@ fn add(tx: &Tx<'_>, key: Option<NoticeKey>, mut row: LedgerRow) -> rusqlite::Res
     row.seq = last.seq + 1;
     // As it will be read: times are kept to the millisecond.
     row.at = DateTime::from_timestamp_millis(ms(row.at)).unwrap_or(row.at);
-    let head = Anchor { seq: row.seq, link: last.link.next(&row) };
+    let head = Anchor { seq: row.seq, link: tx.link(last.link, &row)? };
     let sql = "INSERT INTO ledger (seq, chain, at, notice_key, session_id, participation_id, event, from_state, to_state, reason, detail)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     tx.prepare_cached(sql)?.execute(params![
@@ -86,7 +86,7 @@ pub(super) const FIRST_KEPT: &str = "SELECT seq FROM ledger WHERE +at >= ?1 ORDE
 
 /// Walks all of it.
 pub(super) fn verify(connection: &Connection, anchor: Option<Anchor>) -> rusqlite::Result<Verified> {
-    let mut walker = Walker::new(checkpoint(connection)?, anchor);
+    let mut walker = Walker::new(checkpoint(connection)?, anchor).keyed(parts(connection)?);
     let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM ledger ORDER BY seq"))?;
     for row in statement.query_map([], row)? {
         walker.step(&row?);

@@ -9,6 +9,7 @@ use rusqlite::{Connection, Row, params};
 use super::columns::{at, ms, opt_at};
 use super::notices::{self, COLUMNS};
 use super::receipt;
+use super::sealed::by_either_key;
 use crate::contact::{Address, Channel, Number, PhoneNumber};
 use crate::known::{Expected, Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, SHARED_MAX, Said};
 use crate::session::{ParticipationId, SessionId};
@@ -75,7 +76,8 @@ pub(super) fn participant(connection: &Connection, source: &str, session: Sessio
 }
 
 /// Who stands at that start in another participation: the same person, there or on the other channel, or somebody who is told at that address.
-pub(super) const EXPECTED: &str = "SELECT theirs.source, theirs.session_id, theirs.participation_id, other.person IS this.person AND other.person NOTNULL, other.first_seen,
+pub(super) const EXPECTED: &str = "SELECT theirs.source, theirs.session_id, theirs.participation_id, unseal('who', '', other.person) IS unseal('who', '', this.person) AND other.person NOTNULL,
+         other.first_seen,
          max(iif(theirs.state IN ('accepted', 'unknown') OR theirs.reason IN ('adopted', 'told'), theirs.changed_at, NULL)),
          max(theirs.state IN ('waiting', 'claimed', 'sending', 'held') AND (theirs.occasion <> 'reminder' OR theirs.rule LIKE 'now%'))
      FROM notice AS theirs INDEXED BY notice_start
@@ -83,8 +85,8 @@ pub(super) const EXPECTED: &str = "SELECT theirs.source, theirs.session_id, thei
          AND other.participation_id = theirs.participation_id
      JOIN participant AS this ON this.source = ?1 AND this.session_id = ?2 AND this.participation_id = ?3
      WHERE theirs.start_at = ?5 AND theirs.occasion <> 'cancelled' AND other.start_at = ?5 AND NOT other.cancelled AND other.absent_since IS NULL
-         AND (theirs.address = seal_alike('address', ?4) AND theirs.channel = ?6
-              OR other.person = this.person AND theirs.channel <> ?6)
+         AND (theirs.address IN (seal_alike('address', ?4), seal_alike_before('address', ?4)) AND theirs.channel = ?6
+              OR theirs.channel <> ?6 AND (other.person = this.person OR unseal('who', '', other.person) = unseal('who', '', this.person)))
          AND (other.session_id, other.participation_id) <> (this.session_id, this.participation_id)
      GROUP BY theirs.source, theirs.session_id, theirs.participation_id";
 
@@ -128,7 +130,7 @@ pub(super) const SHARED: &str = "SELECT EXISTS (
                     WHERE channel = 'sms' AND address = seal_alike('address', ?1) ORDER BY start_at DESC LIMIT ?5) AS text
      JOIN participant AS other ON other.source = text.source AND other.session_id = text.session_id AND other.participation_id = text.participation_id
      JOIN participant AS this ON this.source = ?2 AND this.session_id = ?3 AND this.participation_id = ?4
-     WHERE other.person <> this.person)";
+     WHERE other.person <> this.person AND unseal('who', '', other.person) <> unseal('who', '', this.person))";
 
 /// What is known of the numbers of these notices.
 pub(super) fn numbers(
@@ -144,7 +146,10 @@ pub(super) fn numbers(
         }
         let answered = connection.prepare_cached(HEARD)?.query_row([suppression_key(address)], |row| row.get(0))?;
         let values = params![to.expose(), source, session.0, id.0, SHARED_MAX as i64];
-        let shared = connection.prepare_cached(SHARED)?.query_row(values, |row| row.get(0))?;
+        let mut shared = false;
+        for sql in by_either_key(SHARED) {
+            shared |= connection.prepare_cached(&sql)?.query_row(values, |row| row.get::<_, bool>(0))?;
+        }
         found.push((to.clone(), Number { answered, shared }));
     }
     Ok(found)
@@ -173,11 +178,13 @@ pub(super) fn reminded(
         notices.iter().map(|n| &n.notice.address).filter(|a| a.channel() == Channel::Sms).map(Address::expose).collect();
     let mut found = Vec::new();
     for number in numbers {
-        let mut statement = connection.prepare_cached(REMINDED)?;
-        let rows = statement.query_map(params![number, source, session.0, REMINDED_MAX as i64], |row| {
-            Ok(Reminded { at: at(row, 0)?, underway: row.get(1)?, person: row.get(2)? })
-        })?;
-        found.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+        for sql in by_either_key(REMINDED) {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let rows = statement.query_map(params![number, source, session.0, REMINDED_MAX as i64], |row| {
+                Ok(Reminded { at: at(row, 0)?, underway: row.get(1)?, person: row.get(2)? })
+            })?;
+            found.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+        }
     }
     found.sort_unstable();
     Ok(found)

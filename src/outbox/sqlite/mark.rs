@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -22,15 +23,30 @@ pub(super) struct Mark {
     store: String,
     /// The ledger's head, as [`Anchor`] prints it.
     ledger: String,
+    /// In a sealed store: that its own key wrote this. Nobody who can write files makes one for a ledger that was cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mac: Option<String>,
 }
 
 impl Mark {
     /// Of the store with this key.
-    pub(super) fn new(reference_key: &[u8; 32], head: Anchor) -> Self {
+    pub(super) fn new(reference_key: &[u8; 32], head: Anchor, sealed: bool) -> Self {
         let mut hash = Sha256::new();
         hash.update(b"punctual store mark\n");
         hash.update(reference_key);
-        Self { store: data_encoding::HEXLOWER.encode(&hash.finalize()[..8]), ledger: head.to_string() }
+        let mark = Self { store: data_encoding::HEXLOWER.encode(&hash.finalize()[..8]), ledger: head.to_string(), mac: None };
+        Self { mac: sealed.then(|| mark.keyed(reference_key)), ..mark }
+    }
+
+    /// Its own key wrote it.
+    pub(super) fn is_keyed(&self, reference_key: &[u8; 32]) -> bool {
+        self.mac.as_ref() == Some(&self.keyed(reference_key))
+    }
+
+    fn keyed(&self, reference_key: &[u8; 32]) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(reference_key).expect("HMAC takes keys of any length");
+        mac.update(format!("punctual store mark\n{}\n{}", self.store, self.ledger).as_bytes());
+        data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes()[..16])
     }
 
     /// The head that it names.
@@ -87,7 +103,7 @@ mod tests {
         let store = folder.path().join("outbox.db");
         assert_eq!(read(&store), Ok(None));
         for seq in [1, 2] {
-            let mark = Mark::new(&[7; 32], Anchor { seq, link: Link([seq as u8; 32]) });
+            let mark = Mark::new(&[7; 32], Anchor { seq, link: Link([seq as u8; 32]) }, seq == 2);
             write(&store, &mark).unwrap();
             assert_eq!(read(&store), Ok(Some(mark)));
         }
@@ -99,7 +115,15 @@ mod tests {
 
     #[test]
     fn it_tells_nothing_of_the_key_and_differs_by_it() {
-        let [one, other] = [[7; 32], [8; 32]].map(|key| Mark::new(&key, Anchor::default()));
+        let [one, other] = [[7; 32], [8; 32]].map(|key| Mark::new(&key, Anchor::default(), true));
         assert!(!one.is_of(&other) && !one.store.contains("0707"));
+    }
+
+    #[test]
+    fn nobody_without_the_key_moves_a_keyed_one() {
+        let mark = Mark::new(&[7; 32], Anchor { seq: 9, link: Link([1; 32]) }, true);
+        assert!(mark.is_keyed(&[7; 32]) && !mark.is_keyed(&[8; 32]));
+        let back = Mark { ledger: Anchor { seq: 5, link: Link([2; 32]) }.to_string(), ..mark.clone() };
+        assert!(!back.is_keyed(&[7; 32]) && !Mark { mac: None, ..mark }.is_keyed(&[7; 32]));
     }
 }

@@ -13,11 +13,13 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::admit::{Standing, admit, seal_identity};
 use super::beside::{beside, folder_of};
+use super::key::StoreKey;
 use super::migrate::{APPLICATION_ID, VERSION, migrate, version};
 use super::restore::{New, Origin};
-use super::sealed::Sealer;
-use super::{history, mark, restore, sealed};
+use super::sealed::{Said, Sealer};
+use super::{history, mark, restore};
 use crate::outbox::{Result, StoreError};
 
 /// How long a write waits for another process that writes (a command, a backup). Longer is a fault.
@@ -69,7 +71,7 @@ pub fn path_of(url: &str) -> Result<PathBuf> {
 }
 
 /// Opens the file for writing.
-pub(super) fn open(path: &Path, access: Access, sealer: &Sealer) -> Result<Opened> {
+pub(super) fn open(path: &Path, access: Access, (sealer, key): (&Sealer, Option<&StoreKey>)) -> Result<Opened> {
     let fail = |cause: String| StoreError { action: action(path, "open"), cause };
     sqlite_is_new_enough(rusqlite::version_number()).map_err(fail)?;
     folder_exists(path).map_err(fail)?;
@@ -96,14 +98,25 @@ pub(super) fn open(path: &Path, access: Access, sealer: &Sealer) -> Result<Opene
         let mut reference_key = [0; 32];
         getrandom::fill(&mut reference_key).map_err(|e| fail(format!("the system gives no random bytes: {e}")))?;
         migrate(&mut connection, reference_key).map_err(sql)?;
-        sealed::admit(&connection, sealer, true).map_err(sql)?.map_err(fail)?;
+        let standing = admit(&connection, (sealer, key), true).map_err(sql)?.map_err(fail)?;
+        let seal = |connection: &mut Connection| key.map_or(Ok(()), |key| seal_identity(connection, sealer, key));
+        if standing == Standing::New {
+            seal(&mut connection).map_err(sql)?;
+        }
         let new = New::from_version(found.version);
-        origin = restore::origin(&connection, path, new).map_err(sql)?.map_err(fail)?;
+        origin = restore::origin(&connection, path, (new, standing)).map_err(sql)?.map_err(fail)?;
         if origin == Origin::Own {
             mark::write(path, &restore::current(&connection).map_err(sql)?).map_err(fail)?;
         }
+        // Once the mark beside it is keyed: a start that ends in between leaves a store that the next one finishes.
+        if standing == Standing::Earlier {
+            seal(&mut connection).map_err(sql)?;
+        }
     } else {
-        sealed::admit(&connection, sealer, false).map_err(sql)?.map_err(fail)?;
+        admit(&connection, (sealer, key), false).map_err(sql)?.map_err(fail)?;
+    }
+    if access == Access::Daemon && Said::read(&connection).map_err(sql)?.next.is_some() {
+        tracing::warn!("the store gets another key, and that is not done: say `punctual store rekey` until it is; either key opens it");
     }
     // A command may look at such a file: `ledger verify` says what is wrong with it.
     if access == Access::Daemon {
@@ -155,6 +168,12 @@ fn lock(path: &Path) -> std::result::Result<File, String> {
         Err(TryLockError::WouldBlock) => Err(format!("another punctual uses it (it holds {}): end that one first", beside.display())),
         Err(TryLockError::Error(e)) => Err(format!("{} cannot be locked: {e}; the store needs a local file system", beside.display())),
     }
+}
+
+/// A daemon has this store open.
+pub fn is_served(path: &Path) -> bool {
+    let opened = OpenOptions::new().write(true).open(beside(path, ".lock"));
+    opened.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 fn in_folder(path: &Path, file: &Path, error: &io::Error) -> String {

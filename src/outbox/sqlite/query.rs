@@ -19,10 +19,6 @@ use crate::session::stored::{Departed, StoredSession, Touch};
 use crate::session::{Fault, ParticipationId, SessionId, SourceRecord};
 use crate::suppression::Suppression;
 
-pub(super) fn reference_key(connection: &Connection) -> rusqlite::Result<[u8; 32]> {
-    connection.query_row("SELECT reference_key FROM identity", [], |row| row.get(0))
-}
-
 pub(super) const SEEN: &str = "SELECT id, unseal('digest', source || '/' || id, digest), presence, replan > 0, start_at
      FROM session INDEXED BY session_start WHERE start_at >= ?2 AND source = ?1";
 

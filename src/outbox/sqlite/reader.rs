@@ -42,7 +42,7 @@ impl Readers {
             let _permit = permit;
             let free = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let connection = free.map_or_else(|| open_reader(&path, &sealer), Ok).map_err(|e| explain(&path, action, &e))?;
-            let value = in_transaction(&connection, op).map_err(|e| explain(&path, action, &e))?;
+            let value = in_transaction(&connection, &sealer, op).map_err(|e| explain(&path, action, &e))?;
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
             Ok(value)
         });
@@ -51,8 +51,9 @@ impl Readers {
 }
 
 /// Several statements of one read see the same moment. A connection whose read failed is closed, its transaction with it.
-fn in_transaction<T>(connection: &Connection, op: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+fn in_transaction<T>(connection: &Connection, sealer: &Sealer, op: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
     connection.execute_batch("BEGIN")?;
+    sealer.refresh(connection)?;
     let value = op(connection)?;
     connection.execute_batch("COMMIT")?;
     Ok(value)
@@ -77,7 +78,8 @@ mod tests {
     async fn a_long_read_delays_no_commit_and_sees_one_moment() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("outbox.db");
-        let writer = Writer::start(open(&path, Access::Daemon, &Sealer::new(None)).unwrap().connection, &path).unwrap();
+        let writer =
+            Writer::start(open(&path, Access::Daemon, (&Sealer::new(None), None)).unwrap().connection, &path, Sealer::new(None)).unwrap();
         let readers = Readers::new(path, Sealer::new(None));
         let (tell_running, running) = oneshot::channel();
         let (open_gate, gate) = std::sync::mpsc::channel::<()>();
@@ -101,7 +103,7 @@ mod tests {
     async fn a_reader_cannot_write() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("outbox.db");
-        let _writer = open(&path, Access::Daemon, &Sealer::new(None)).unwrap();
+        let _writer = open(&path, Access::Daemon, (&Sealer::new(None), None)).unwrap();
         let readers = Readers::new(path, Sealer::new(None));
         let error = readers.read("write", |c| note(&Tx::new(c), DateTime::UNIX_EPOCH, "reveal", "")).await.unwrap_err();
         assert!(error.to_string().contains("cannot be written") || error.to_string().contains("readonly"), "{error}");

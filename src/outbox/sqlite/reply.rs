@@ -5,6 +5,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{at, misread, ms, opt_at, word};
+use super::sealed::by_either_key;
 use super::tx::Tx;
 use super::{history, suppression};
 use crate::contact::{Address, Channel};
@@ -111,7 +112,18 @@ pub(super) fn open_sessions(connection: &Connection, number: &str, now: DateTime
         let place = Place { source: r.get(0)?, session: SessionId(r.get(1)?), participation: ParticipationId(r.get(2)?) };
         Ok(Told { place, lately: r.get(3)? })
     };
-    connection.prepare_cached(OPEN)?.query_map(params![number, ms(now), ms(now - LATELY)], told)?.collect()
+    let mut found: Vec<Told> = Vec::new();
+    for sql in by_either_key(OPEN) {
+        let mut statement = connection.prepare_cached(&sql)?;
+        let rows: Vec<Told> = statement.query_map(params![number, ms(now), ms(now - LATELY)], told)?.collect::<rusqlite::Result<_>>()?;
+        for row in rows {
+            match found.iter_mut().find(|other| other.place == row.place) {
+                Some(other) => other.lately |= row.lately,
+                None => found.push(row),
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// What waits for somebody to read it, the oldest first.

@@ -11,11 +11,12 @@ use std::path::Path;
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::admit::{Standing, reference_key};
 use super::columns::{at, key, ms, opt_at, opt_ms};
+use super::history;
 use super::mark::{self, Mark};
 use super::notices::{Before, find, record};
 use super::tx::{Tx, head};
-use super::{history, query};
 use crate::entry::{Change, State};
 use crate::ledger::LedgerRow;
 use crate::notice::{NoticeKey, Reason};
@@ -35,7 +36,7 @@ pub(super) enum Origin {
 }
 
 /// Whether this is the store that ran last. `new`: it was made, or brought up to the version that has marks, by this start.
-pub(super) fn origin(connection: &Connection, path: &Path, new: New) -> rusqlite::Result<Result<Origin, String>> {
+pub(super) fn origin(connection: &Connection, path: &Path, (new, standing): (New, Standing)) -> rusqlite::Result<Result<Origin, String>> {
     let mark = match mark::read(path) {
         Ok(mark) => mark,
         Err(why) => return Ok(Err(why)),
@@ -48,7 +49,14 @@ pub(super) fn origin(connection: &Connection, path: &Path, new: New) -> rusqlite
     let own = match (mark, new) {
         (None, New::Made | New::Unmarked) => true,
         (None, New::No) => last_at.is_none(),
-        (Some(mark), _) => mark.is_of(&current(connection)?) && reached(connection, &mark)?,
+        (Some(mark), _) => {
+            // A sealed store keys its mark: another one is as none.
+            let known = standing != Standing::Sealed || mark.is_keyed(&reference_key(connection)?);
+            if !known {
+                tracing::error!("the mark beside the store was not written with its key: it is taken for none, as after a restore");
+            }
+            known && mark.is_of(&current(connection)?) && reached(connection, &mark)?
+        }
     };
     Ok(Ok(if own { Origin::Own } else { Origin::Copy(last_at) }))
 }
@@ -84,9 +92,16 @@ fn reached(connection: &Connection, mark: &Mark) -> rusqlite::Result<bool> {
     Ok(history::link_of(connection, head.seq)? == Some(head.link))
 }
 
+/// Somebody without the key of a sealed store wrote it.
+pub(super) fn is_forged(connection: &Connection, mark: &Mark) -> rusqlite::Result<bool> {
+    let sealed: bool = connection.query_row("SELECT key_check IS NOT NULL FROM identity", [], |row| row.get(0))?;
+    Ok(sealed && !mark.is_keyed(&reference_key(connection)?))
+}
+
 /// The mark that this store would write now.
 pub(super) fn current(connection: &Connection) -> rusqlite::Result<Mark> {
-    Ok(Mark::new(&query::reference_key(connection)?, head(connection)?))
+    let sealed = connection.query_row("SELECT key_check IS NOT NULL FROM identity", [], |row| row.get(0))?;
+    Ok(Mark::new(&reference_key(connection)?, head(connection)?, sealed))
 }
 
 /// Holds what was due, and notes which sources find again what was told. In one transaction, with its row in the ledger.

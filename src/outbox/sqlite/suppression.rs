@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
 
+use super::admit::reference_key;
 use super::columns::{at, misread, ms, word};
 use super::history;
 use super::tx::Tx;
@@ -123,12 +124,10 @@ pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<SuppressedAd
     connection.prepare_cached(sql)?.query_map([], row)?.collect()
 }
 
-/// How the ledger, which is not sealed and leaves the store by itself, names an address: by what nobody without a key of the store can try.
+/// How the ledger, which is not sealed and leaves the store by itself, names an address: by what nobody without a key of the store can try; the same also
+/// once the store has another key.
 fn named(connection: &Connection, key: &str) -> rusqlite::Result<String> {
-    let sql = "SELECT seal_alike('suppression', ?1), reference_key FROM identity";
-    let (alike, reference_key): (String, [u8; 32]) =
-        connection.prepare_cached(sql)?.query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(if alike == key { keyed_name(&reference_key, key) } else { alike.chars().take(32).collect() })
+    Ok(keyed_name(&reference_key(connection)?, key))
 }
 
 fn row(row: &Row<'_>) -> rusqlite::Result<SuppressedAddress> {

@@ -16,6 +16,7 @@ use rusqlite::config::DbConfig;
 use tokio::sync::{mpsc, oneshot};
 
 use super::open::{BUSY, explain};
+use super::sealed::Sealer;
 use super::tx::Tx;
 use crate::outbox::{Result, StoreError};
 
@@ -56,11 +57,12 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Takes the connection over.
-    pub(super) fn start(connection: Connection, path: &Path) -> Result<Self> {
+    pub(super) fn start(connection: Connection, path: &Path, sealer: Sealer) -> Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let shared = Arc::new(Shared::default());
         let (inside, path) = (shared.clone(), path.to_owned());
-        let thread = std::thread::Builder::new().name("outbox-writer".to_owned()).spawn(move || serve(connection, queue, &inside, &path));
+        let thread =
+            std::thread::Builder::new().name("outbox-writer".to_owned()).spawn(move || serve((connection, sealer), queue, &inside, &path));
         let thread = thread.map_err(|e| StoreError { action: "start of the writer thread".to_owned(), cause: e.to_string() })?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread), shared })
     }
@@ -119,7 +121,7 @@ impl Drop for Writer {
     }
 }
 
-fn serve(connection: Connection, mut queue: mpsc::Receiver<Job>, shared: &Shared, path: &Path) {
+fn serve((connection, sealer): (Connection, Sealer), mut queue: mpsc::Receiver<Job>, shared: &Shared, path: &Path) {
     while let Some(first) = queue.blocking_recv() {
         let mut group = vec![first];
         while group.len() < GROUP
@@ -127,7 +129,7 @@ fn serve(connection: Connection, mut queue: mpsc::Receiver<Job>, shared: &Shared
         {
             group.push(next);
         }
-        match commit(&connection, group) {
+        match commit(&connection, &sealer, group) {
             Ok(answers) => {
                 shared.commits.fetch_add(1, Ordering::Relaxed);
                 if shared.forgetting.load(Ordering::Relaxed) && truncate(&connection) {
@@ -154,9 +156,10 @@ fn truncate(connection: &Connection) -> bool {
 }
 
 /// One transaction. The answers of a group that failed are dropped unsent, and so tell their callers.
-fn commit(connection: &Connection, group: Vec<Job>) -> std::result::Result<Vec<Answer>, (&'static str, rusqlite::Error)> {
+fn commit(connection: &Connection, sealer: &Sealer, group: Vec<Job>) -> std::result::Result<Vec<Answer>, (&'static str, rusqlite::Error)> {
     let mut answers = Vec::with_capacity(group.len());
     connection.execute_batch("BEGIN IMMEDIATE").map_err(|e| ("begin of a transaction", e))?;
+    sealer.refresh(connection).map_err(|e| ("begin of a transaction", e))?;
     let tx = Tx::new(connection);
     for job in group {
         answers.push((job.run)(&tx).map_err(|e| (job.action, e))?);
@@ -183,18 +186,18 @@ mod tests {
     use super::*;
     use crate::outbox::sqlite::history::note;
     use crate::outbox::sqlite::open::{Access, open, open_reader};
-    use crate::outbox::sqlite::sealed::Sealer;
 
     const NOW: DateTime<chrono::Utc> = DateTime::UNIX_EPOCH;
 
     fn start(path: &Path) -> Writer {
-        Writer::start(open(path, Access::Command, &Sealer::new(None)).unwrap().connection, path).unwrap()
+        let none = Sealer::new(None);
+        Writer::start(open(path, Access::Command, (&none, None)).unwrap().connection, path, none).unwrap()
     }
 
     fn new_file() -> (tempfile::TempDir, std::path::PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("outbox.db");
-        drop(open(&path, Access::Daemon, &Sealer::new(None)).unwrap());
+        drop(open(&path, Access::Daemon, (&Sealer::new(None), None)).unwrap());
         (folder, path)
     }
 

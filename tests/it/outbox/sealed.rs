@@ -256,10 +256,12 @@ fn each_column_is_sealed_or_harmless() {
         ("heard", &["address_key"]),
         ("said", &["text"]),
         ("guard", &["says"]),
+        ("ledger_key", &["key"]),
+        ("identity", &["reference_key"]),
     ]);
     let harmless: BTreeMap<&str, &[&str]> = BTreeMap::from([
-        // Random, drawn for the store; something sealed.
-        ("identity", &["reference_key", "key_check"][..]),
+        // Something sealed: a word, and while the store gets another key, each of the two by the other.
+        ("identity", &["key_check", "key_next", "key_before"][..]),
         // Names of sources, digests of the configuration (keyed with the practice), words of the program.
         ("source", &["name", "policy_digest", "adopting"]),
         ("also_listed", &["source", "taken_for"]),
@@ -325,4 +327,193 @@ fn each_column_is_sealed_or_harmless() {
         })
         .collect();
     assert_eq!(unknown, [], "seal it (src/outbox/sqlite/sealed.rs), or say here why it need not be");
+}
+
+fn urls(path: &Path) -> String {
+    format!("sqlite://{}", path.display())
+}
+
+/// HMAC-SHA-256 by the key that docs/security.md names: 32 bytes of 7.
+fn chain_key() -> [u8; 32] {
+    use hmac::{Hmac, KeyInit, Mac};
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(&[7; 32]).unwrap();
+    mac.update(b"punctual store 1: ledger\x01");
+    mac.finalize().into_bytes().into()
+}
+
+#[tokio::test]
+async fn a_sealed_ledger_is_chained_with_the_key_from_its_first_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("outbox.db");
+    fill(open(&path, Some(&key(7))).unwrap()).await;
+    let store = open(&path, Some(&key(7))).unwrap();
+    let mut link = punctual::ledger::Link::START;
+    for row in store.ledger(None, 0, 1000).await.unwrap() {
+        link = link.follow(Some(&chain_key()), &row);
+        assert_eq!(row.chain, Some(link), "{row:?}");
+    }
+    let verified = store.verify_ledger(None).await.unwrap();
+    assert_eq!((verified.keyed_from, verified.head.link, verified.findings), (Some(1), link, Vec::new()));
+}
+
+/// Whoever can write the file, and has no key, changes a row and recomputes all that follows; or cuts the end off, and sets back all that tells of it.
+#[tokio::test]
+async fn nobody_without_the_key_rewrites_a_sealed_ledger() {
+    use punctual::ledger::{Finding, Link};
+    for cut in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox.db");
+        fill(open(&path, Some(&key(7))).unwrap()).await;
+        let store = open(&path, Some(&key(7))).unwrap();
+        let rows = store.ledger(None, 0, 1000).await.unwrap();
+        drop(store);
+        let file = Connection::open(&path).unwrap();
+        file.execute_batch("DROP TRIGGER ledger_keeps_its_rows").unwrap();
+        let triggers = "DROP TRIGGER ledger_loses_no_row";
+        if cut {
+            file.execute_batch(&format!(
+                "{triggers}; DELETE FROM ledger WHERE seq > 2; UPDATE sqlite_sequence SET seq = 2 WHERE name = 'ledger'"
+            ))
+            .unwrap();
+            let mark = folder.path().join("outbox.db.mark");
+            let mut set_back: serde_json::Value = serde_json::from_slice(&fs::read(&mark).unwrap()).unwrap();
+            set_back["ledger"] = format!("2:{}", rows[1].chain.unwrap()).into();
+            fs::write(&mark, set_back.to_string()).unwrap();
+        } else {
+            let mut link = rows[0].chain.unwrap();
+            for row in &rows[1..] {
+                let row = punctual::ledger::LedgerRow { detail: Some("forged".to_owned()), chain: None, ..row.clone() };
+                link = Link::next(link, &row);
+                file.execute("UPDATE ledger SET detail = 'forged', chain = ?2 WHERE seq = ?1", rusqlite::params![row.seq, link.0]).unwrap();
+            }
+        }
+        drop(file);
+        let look = SqliteOutbox::open_with(&urls(&path), Access::Command, Some(&key(7))).unwrap();
+        let findings = look.verify_ledger(None).await.unwrap().findings;
+        assert!(findings.contains(if cut { &Finding::Mark } else { &Finding::Altered { seq: 2 } }), "{findings:?}");
+    }
+}
+
+/// A daemon takes a mark that its own key did not write for none, and holds what is due.
+#[tokio::test]
+async fn a_mark_that_somebody_else_wrote_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("outbox.db");
+    fill(open(&path, Some(&key(7))).unwrap()).await;
+    let mark = folder.path().join("outbox.db.mark");
+    let mut forged: serde_json::Value = serde_json::from_slice(&fs::read(&mark).unwrap()).unwrap();
+    assert!(forged["mac"].is_string(), "{forged}");
+    assert_eq!(open(&path, Some(&key(7))).unwrap().hold_restored(&[], minute(0)).await.unwrap(), None, "its own");
+    forged.as_object_mut().unwrap().remove("mac");
+    fs::write(&mark, forged.to_string()).unwrap();
+    assert!(open(&path, Some(&key(7))).unwrap().hold_restored(&[], minute(0)).await.unwrap().is_some());
+}
+
+/// The key of Message-IDs and return paths is in no file of a sealed store, and is the same as before.
+#[tokio::test]
+async fn the_reference_key_is_sealed() {
+    for (sealed, shows) in [(None, true), (Some(key(7)), false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox.db");
+        fill(open(&path, sealed.as_ref()).unwrap()).await;
+        let store = open(&path, sealed.as_ref()).unwrap();
+        let reference = store.reference_key().await.unwrap();
+        let there = || bytes(folder.path()).windows(32).any(|w| w == reference);
+        assert_eq!(there(), shows, "while it is open");
+        drop(store);
+        assert_eq!(there(), shows, "after it");
+        assert_eq!(open(&path, sealed.as_ref()).unwrap().reference_key().await.unwrap(), reference);
+    }
+}
+
+/// A store that an earlier release sealed: its chain goes on, keyed from a row that says so; its reference key is the same, and no longer in the file.
+#[tokio::test]
+async fn a_store_of_an_earlier_release_is_keyed_from_a_row_that_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("punctual.db");
+    Connection::open(&path).unwrap().execute_batch(include_str!("../../fixtures/stores/16-sealed.sql")).unwrap();
+    let file = Connection::open(&path).unwrap();
+    let before: (i64, [u8; 32]) = file
+        .query_row("SELECT (SELECT max(seq) FROM ledger), reference_key FROM identity", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap();
+    drop(file);
+    let its_own = StoreKey::parse(&"5a".repeat(32)).unwrap();
+    for start in ["the first", "the next"] {
+        let store = SqliteOutbox::open_with(&urls(&path), Access::Daemon, Some(&its_own)).unwrap();
+        assert_eq!(store.reference_key().await.unwrap(), before.1, "{start}");
+        let verified = store.verify_ledger(None).await.unwrap();
+        assert_eq!((verified.keyed_from, verified.head.seq, verified.findings), (Some(before.0 + 1), before.0 + 1, Vec::new()), "{start}");
+        let row = store.ledger(None, before.0, 10).await.unwrap().remove(0);
+        assert_eq!(row.event, "keyed");
+        drop(store);
+        assert!(!bytes(folder.path()).windows(32).any(|w| w == before.1), "{start}: it is sealed");
+    }
+    // What came before the keyed part is held by its first row.
+    let file = Connection::open(&path).unwrap();
+    file.execute_batch("DROP TRIGGER ledger_keeps_its_rows").unwrap();
+    file.execute("UPDATE ledger SET detail = 'forged', chain = zeroblob(32) WHERE seq = ?1", [before.0]).unwrap();
+    drop(file);
+    let look = SqliteOutbox::open_with(&urls(&path), Access::Command, Some(&its_own)).unwrap();
+    let findings = look.verify_ledger(None).await.unwrap().findings;
+    assert!(findings.contains(&punctual::ledger::Finding::Altered { seq: before.0 + 1 }), "{findings:?}");
+}
+
+/// Nobody without the key makes a store look as one of an earlier release left it.
+#[tokio::test]
+async fn a_store_whose_keys_were_taken_out_does_not_open() {
+    for deed in ["DELETE FROM ledger_key", "UPDATE identity SET reference_key = zeroblob(32)"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox.db");
+        fill(open(&path, Some(&key(7))).unwrap()).await;
+        Connection::open(&path).unwrap().execute_batch(deed).unwrap();
+        let why = open(&path, Some(&key(7))).err().unwrap();
+        assert!(why.contains("somebody changed the file"), "{deed}: {why}");
+    }
+}
+
+/// What docs/security.md prints recomputes the chain of each kind of store: without a key, with one, of an earlier release, and after another key.
+#[tokio::test]
+async fn the_page_recomputes_the_chain_of_each_kind_of_store() {
+    use std::io::Write;
+    let page = include_str!("../../../docs/security.md");
+    let script: String = page.split("    import hashlib, hmac").nth(1).unwrap().split("\n\n").next().unwrap().replace("\n    ", "\n");
+    let script = format!("import hashlib, hmac{script}");
+    let recompute = |rows: &[punctual::ledger::LedgerRow], keys: &[String]| {
+        let folder = tempfile::tempdir().unwrap();
+        let files: Vec<_> = (0..keys.len()).map(|n| folder.path().join(n.to_string())).collect();
+        files.iter().zip(keys).for_each(|(file, key)| fs::write(file, key).unwrap());
+        let mut python = std::process::Command::new("python3");
+        python.arg("-c").arg(&script).args(&files).stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
+        let mut child = python.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        for row in rows {
+            let text = serde_json::to_string(row).unwrap();
+            drop(writeln!(stdin, "{},\"notice\":null}}", text.strip_suffix('}').unwrap()));
+        }
+        drop(stdin);
+        child.wait().unwrap().success()
+    };
+    let (seven, five) = ("07".repeat(32), "5a".repeat(32));
+    let folder = tempfile::tempdir().unwrap();
+    let (plain, sealed, earlier) = (folder.path().join("plain"), folder.path().join("sealed"), folder.path().join("earlier"));
+    fill(open(&plain, None).unwrap()).await;
+    fill(open(&sealed, Some(&key(7))).unwrap()).await;
+    Connection::open(&earlier).unwrap().execute_batch(include_str!("../../fixtures/stores/16-sealed.sql")).unwrap();
+    let next = key(7).successor().unwrap();
+    let second = open(&sealed, Some(&key(7))).unwrap();
+    let of_one_key = second.ledger(None, 0, 1000).await.unwrap();
+    second.begin_rekey(&next, minute(9)).await.unwrap().unwrap();
+    second.finish_rekey(minute(9)).await.unwrap();
+    let of_two = second.ledger(None, 0, 1000).await.unwrap();
+    assert_eq!(of_two.len(), of_one_key.len() + 2);
+    let plain = open(&plain, None).unwrap().ledger(None, 0, 1000).await.unwrap();
+    let earlier = open(&earlier, Some(&StoreKey::parse(&five).unwrap())).unwrap().ledger(None, 0, 1000).await.unwrap();
+    let both = [seven.clone(), next.text().to_string()];
+    for (rows, keys) in [(&plain, &[][..]), (&of_one_key, &both[..1]), (&of_two, &both[..]), (&earlier, &[five][..])] {
+        assert!(recompute(rows, keys), "{} keys", keys.len());
+        let mut forged = rows.clone();
+        forged[2].detail = Some("forged".to_owned());
+        assert!(!recompute(&forged, keys));
+    }
+    assert!(!recompute(&of_two, &[seven]), "not without the new key");
 }

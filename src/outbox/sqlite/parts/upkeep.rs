@@ -6,14 +6,14 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::super::restore::{self, Origin};
-use super::super::{SqliteOutbox, alert, history, letter, mark, query, retention};
-use crate::ledger::{Anchor, Verified};
+use super::super::{SqliteOutbox, admit, alert, history, letter, mark, retention};
+use crate::ledger::{Anchor, Finding, Verified};
 use crate::outbox::{Acts, Alert, Purged, Restored, Result, Retention, StaffLetter, StoreError, Upkeep};
 
 #[async_trait]
 impl Upkeep for SqliteOutbox {
     async fn reference_key(&self) -> Result<[u8; 32]> {
-        self.readers.read("reference_key", query::reference_key).await
+        self.readers.read("reference_key", admit::reference_key).await
     }
 
     async fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Result<Vec<StaffLetter>> {
@@ -43,7 +43,12 @@ impl Upkeep for SqliteOutbox {
         self.readers
             .read("verify_ledger", move |c| {
                 let own = noted.filter(|mark| restore::current(c).is_ok_and(|current| mark.is_of(&current)));
-                history::verify(c, anchor.or_else(|| own.and_then(|mark| mark.head())))
+                let forged = own.as_ref().map_or(Ok(false), |mark| restore::is_forged(c, mark))?;
+                let mut verified = history::verify(c, anchor.or_else(|| own.and_then(|mark| mark.head())))?;
+                if forged {
+                    verified.findings.push(Finding::Mark);
+                }
+                Ok(verified)
             })
             .await
     }
@@ -77,7 +82,7 @@ impl Upkeep for SqliteOutbox {
 
     async fn probe(&self) -> Result<()> {
         self.writer.write("probe", |_| Ok(())).await?;
-        self.readers.read("probe", query::reference_key).await.map(|_| ())
+        self.readers.read("probe", admit::reference_key).await.map(|_| ())
     }
 
     async fn purge(&self, now: DateTime<Utc>, retention: Retention) -> Result<Purged> {
