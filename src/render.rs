@@ -84,6 +84,8 @@ pub struct Settings {
     pub replies_read: bool,
     /// The duration of the calendar entry when the source does not say.
     pub default_duration: chrono::TimeDelta,
+    /// The calendar entry holds link and code.
+    pub calendar_code: bool,
     /// Where bounces go; `None`: to `from`.
     pub return_path: Option<EmailAddress>,
     /// See `Upkeep::reference_key`.

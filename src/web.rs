@@ -33,6 +33,7 @@ use crate::desk::records::Records;
 use crate::feedback::{Reply, Report};
 use crate::outbox::StoreError;
 use crate::render::Renderer;
+use crate::session::{ParticipationId, SessionId};
 use crate::source::push::{Offer, Refused};
 use crate::zone::Zone;
 
@@ -42,6 +43,7 @@ mod door;
 mod feedback;
 mod guard;
 mod health;
+mod history;
 pub mod hook;
 mod kannel;
 mod metrics;
@@ -281,6 +283,15 @@ struct Shared {
 }
 
 impl Shared {
+    /// Somebody looks where people can be seen: the ledger is told of it, once an hour.
+    async fn looked(&self, who: &str, at: &str, about: Option<(SessionId, ParticipationId)>) -> Result<(), StoreError> {
+        let (now, what) = (self.office.clock.now(), format!("by {who}: {at}"));
+        if self.door.as_ref().is_some_and(|door| door.first_look(&what, about, now)) {
+            self.office.desk.outbox.witness(now, "looked", &what, about).await?;
+        }
+        Ok(())
+    }
+
     fn door(&self) -> Result<&Door, Problem> {
         self.door.as_ref().ok_or_else(|| Problem::not_found("there is nothing at this address"))
     }
@@ -290,6 +301,9 @@ impl Shared {
 pub async fn serve(listener: TcpListener, settings: Settings, intake: Arc<dyn Intake>, office: Office, stop: watch::Receiver<bool>) {
     let limits = settings.limits;
     let door = settings.users.clone().map(|path| Door::new(Followed::new(path), office.clock.now()));
+    if let Some(door) = &door {
+        door.recall_codes(&*office.desk.outbox, office.clock.now()).await;
+    }
     let shared = Shared { settings, intake, office, door, bodies: Semaphore::new(BODIES), figures: Semaphore::new(1) };
     connection::serve(listener, routes(Arc::new(shared)), limits, stop).await;
 }

@@ -2,7 +2,7 @@
 //!
 //! HMAC-SHA-1, six digits, 30 seconds: what every app knows. (SHA-1 is not broken in an HMAC, RFC 6151 and RFC 6238 1.2.)
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use data_encoding::BASE32_NOPAD;
 use ring::hmac;
 use subtle::ConstantTimeEq;
@@ -15,6 +15,14 @@ const SKEW: i64 = 1;
 const DIGITS: usize = 6;
 /// Shortest secret, in bytes (RFC 4226 4, R6).
 const SECRET_MIN: usize = 16;
+
+/// So long after a moment, a code that was taken then would be taken again.
+pub const LIFE: TimeDelta = TimeDelta::seconds(STEP * (2 * SKEW + 1));
+
+/// The last step whose code may have been taken at a moment.
+pub fn last_taken(at: DateTime<Utc>) -> i64 {
+    step(at) + SKEW
+}
 
 /// A new secret of 160 random bits, in base32.
 ///

@@ -17,8 +17,9 @@ use crate::deliver::Transport;
 use crate::known::KnownMap;
 use crate::notice::{Decision, Occasion, Reason};
 use crate::plan::{self, Suppressions};
+use crate::preview;
 use crate::render::Renderer;
-use crate::session::{AutoDeliver, Snapshot};
+use crate::session::{AutoDeliver, Role, Session, Snapshot};
 use crate::source::{ambiguity, meaning};
 
 mod sender;
@@ -183,6 +184,7 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Repo
                 }
             }
         }
+        would_be_held(&snapshot, config, now).into_iter().for_each(|text| report.add("error", what.clone(), text));
         let texts = snapshot.sessions.iter().flat_map(|s| &s.participants).filter(|p| p.auto_deliver == AutoDeliver::Sms).count();
         if texts > 0 && config.gateways.is_empty() && config.store.is_some() {
             report.add("error", what, format!("{texts} participants want text messages, and no [[sms.gateway]] is configured"));
@@ -190,6 +192,50 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Repo
         together.sessions.extend(snapshot.sessions);
     }
     told_differently(together, report);
+}
+
+/// Sessions whose messages are tried: those of different hosts tell the most.
+const TRIED: usize = 300;
+/// Messages that are named: with more, it is the template.
+const NAMED: usize = 20;
+
+/// Messages that would be held because they show what is somebody else's: tried with the people of the source, a session for each host first.
+fn would_be_held(snapshot: &Snapshot, config: &Config, now: DateTime<Utc>) -> Vec<String> {
+    let Ok(renderer) = Renderer::new(config.render.clone()) else { return Vec::new() };
+    renderer.live_codes().put("", &snapshot.sessions, now);
+    let mut hosts = HashSet::new();
+    let coming = snapshot.sessions.iter().filter(|session| session.start > now);
+    let (first, others): (Vec<&Session>, Vec<&Session>) = coming.partition(|session| {
+        let host = session.participants.iter().find(|person| person.role == Role::Host);
+        host.is_some_and(|host| hosts.insert((host.name.expose().to_owned(), host.email.0.clone(), host.sms_number.0.clone())))
+    });
+    let sessions = first.into_iter().chain(others).take(TRIED).cloned().collect();
+    let tried = Snapshot { sessions, ..Snapshot::default() };
+    let request = preview::Request {
+        snapshot: &tried,
+        known: KnownMap::new(),
+        policy: &config.policy,
+        suppressed: &Suppressions::default(),
+        renderer: &renderer,
+        now,
+        until: None,
+        session: None,
+        participant: None,
+        reveal: false,
+    };
+    let mut found = Vec::new();
+    let ended: Result<(), ()> = preview::each_line(request, |line| {
+        if line.reason == Some(Reason::Leak.as_str()) {
+            let (session, person) = (line.session_id.unwrap_or_default(), line.participation_id.unwrap_or_default());
+            let (occasion, why) = (line.occasion.unwrap_or("message"), line.detail.unwrap_or_default());
+            found.push(format!("session {session}, participation {person}: the {occasion} would be held (leak): {why}"));
+        }
+        if found.len() < NAMED { Ok(()) } else { Err(()) }
+    });
+    if ended.is_err() {
+        found.push("and more of them: a template, or what stands in a record, shows to everybody what is one person's".to_owned());
+    }
+    found
 }
 
 /// What is ambiguous because two sources tell it, each of which is clear by itself.
@@ -335,6 +381,39 @@ mod tests {
         assert!(shown.lines().count() > 2 && shown.lines().all(|line| line.chars().count() <= WIDTH), "{shown}");
         assert_eq!(shown.split_whitespace().collect::<Vec<_>>(), text.split_whitespace().collect::<Vec<_>>());
         assert_eq!(in_lines("ok    store: opens"), "ok    store: opens");
+    }
+
+    /// Hosts are tried before patients meet them: a template that names a patient's number is told, one that names the host's own is fine.
+    #[test]
+    fn a_message_that_would_be_held_is_named() {
+        let said = |template: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let below = folder.path().join("templates/en-US/invite");
+            std::fs::create_dir_all(&below).unwrap();
+            std::fs::write(below.join("body.txt"), template).unwrap();
+            let person = |id: i64, name: &str, mail: &str, code: i64| {
+                json!({ "ParticipationId": id, "ParticipantFullName": name, "ParticipantEmailAddress": mail, "ConnectCode": code,
+                        "ShouldAutoDeliverCode": "E", "ParticipantTimeZoneWindowsId": "UTC" })
+            };
+            let people = [
+                person(10, "Dr. Host", "host@example.org", 701_000_001),
+                person(11, "Alice Patient", "alice@example.com", 701_000_002),
+                person(12, "Bob Other", "bob@example.com", 701_000_003),
+            ];
+            let session = json!([{ "SessionId": 1, "ScheduleTs": "2999-01-01T15:00:00", "Participants": people }]);
+            std::fs::write(folder.path().join("list"), session.to_string()).unwrap();
+            let text = "[templates]\ndir = \"templates\"\n[[source]]\nname = \"desk\"\nkind = \"file\"\npath = \"list\"\n";
+            let config = config::parse(text, Some(&folder.path().join("punctual.toml")), &[]).unwrap_or_else(|m| panic!("{m}"));
+            let mut report = Report::default();
+            sources(&config, &runtime().unwrap(), &mut report);
+            report.0.into_iter().map(|f| f.text).filter(|text| text.contains("(leak)")).collect::<Vec<_>>()
+        };
+        assert_eq!(said("Your code: {{ recipient.code }}. Questions? host@example.org"), [] as [&str; 0]);
+        let leaks = said("Your code: {{ recipient.code }}, or 701000002.");
+        assert_eq!(leaks.len(), 2, "the host's, and Bob's: {leaks:?}");
+        assert!(
+            leaks.iter().all(|text| text.starts_with("session 1, participation 1") && !text.contains("701") && !text.contains("alice"))
+        );
     }
 
     fn session(id: i64, participation: i64, code: i64) -> Value {

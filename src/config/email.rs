@@ -63,6 +63,7 @@ pub(super) fn rendering(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>)
         rule_segments: rule_segments(raw, document),
         replies_read: replies_read(raw),
         default_duration: raw.practice.session_length.0,
+        calendar_code: raw.email.calendar_code.unwrap_or(true),
         reference_key: [0; 32],
         dkim: dkim.map(Arc::new),
     }

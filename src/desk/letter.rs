@@ -6,12 +6,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Desk, Unanswered};
-use crate::contact::Channel;
+use crate::contact::{Channel, PersonName};
 use crate::entry::Entry;
 use crate::message::SmsEncoding;
 use crate::preview::{Line, Request, lines};
 use crate::render::{Renderer, sms_size};
-use crate::session::Snapshot;
+use crate::session::{Role, Snapshot};
 
 /// A message's parts.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
@@ -32,17 +32,32 @@ pub struct Letter {
     pub locale: Option<String>,
 }
 
-/// As it would be made, by the live path; `Err`: it would not be, and why. Code and passkey are masked, unless revealed.
+/// What whoever looks may see of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sees {
+    /// All of it: it was revealed.
+    All,
+    /// Whom its reader meets: neither their name, code, passkey nor topic.
+    Host,
+    /// Nobody's name at all.
+    Nobody,
+}
+
+/// As it would be made, by the live path; `Err`: it would not be, and why.
 pub async fn planned(
     desk: &Desk,
     renderer: &Renderer,
     entry: &Entry,
-    reveal: bool,
+    sees: Sees,
     now: DateTime<Utc>,
 ) -> Result<Result<Letter, String>, Unanswered> {
     let notice = &entry.notice;
     let seen = desk.session(notice.session, now).await?.into_iter().find(|seen| seen.source == entry.source);
-    let Some(seen) = seen else { return Ok(Err("The session is not kept any more.".to_owned())) };
+    let Some(mut seen) = seen else { return Ok(Err("The session is not kept any more.".to_owned())) };
+    if sees == Sees::Nobody {
+        let hosts = seen.session.participants.iter_mut().filter(|person| person.role == Role::Host && !person.name.expose().is_empty());
+        hosts.for_each(|host| host.name = PersonName::clean("(host)"));
+    }
     let suppressed = desk.suppressions().await?;
     let all = lines(Request {
         snapshot: &Snapshot { sessions: vec![seen.session], ..Snapshot::default() },
@@ -54,7 +69,7 @@ pub async fn planned(
         until: None,
         session: Some(notice.session.0),
         participant: Some(notice.participation.0),
-        reveal,
+        reveal: sees == Sees::All,
     });
     let about = |line: &&Line| line.occasion.is_none_or(|o| o == notice.occasion.as_str() && line.rule == notice.rule);
     Ok(match all.into_iter().find(|line| about(&line)) {

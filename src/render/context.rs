@@ -107,6 +107,12 @@ pub(super) struct Pass {
 }
 
 impl View {
+    /// The same to a reader who has neither code nor link.
+    pub(super) fn without_code(&self) -> Self {
+        let recipient = Recipient { code: String::new(), join_url: String::new(), ..self.recipient.clone() };
+        Self { recipient, ..self.clone() }
+    }
+
     /// Everything that one message may show.
     pub(super) fn of(facts: &Facts<'_>, settings: &Settings, dates: &Dates, locale: &str, join_url: String, now: DateTime<Utc>) -> Self {
         let person = facts.participant;

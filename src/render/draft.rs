@@ -58,7 +58,10 @@ impl Draft<'_> {
 
     fn calendar(&self, to: &EmailAddress, context: &tera::Context) -> Result<String, RenderError> {
         let (facts, settings) = (self.facts, &self.renderer.settings);
-        let (summary, description) = self.renderer.library.render_calendar(&self.view.locale, context)?;
+        // From a reader who has neither: no template can show them.
+        let without = (!settings.calendar_code).then(|| tera_context(&self.view.without_code()));
+        let (summary, description) = self.renderer.library.render_calendar(&self.view.locale, without.as_ref().unwrap_or(context))?;
+        let has_link = self.method() == Method::Request && settings.calendar_code;
         let (session, person) = (facts.session.id.0.to_be_bytes(), facts.participant.id.0.to_be_bytes());
         let start = context::start(facts);
         Ok(calendar::write(&Entry {
@@ -70,7 +73,7 @@ impl Draft<'_> {
             end: start + facts.session.duration.unwrap_or(settings.default_duration),
             summary: &one_line(&summary),
             description: tidy(&description).trim_end(),
-            url: if self.method() == Method::Cancel { "" } else { &self.view.recipient.join_url },
+            url: if has_link { &self.view.recipient.join_url } else { "" },
             organizer: Person { name: &clean_line(&settings.from_name), address: settings.from.expose() },
             attendee: Person { name: &self.view.recipient.name, address: to.expose() },
         }))

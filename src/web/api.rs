@@ -262,8 +262,24 @@ fn described(body: &str) -> Response {
 /// Only with a token of that scope; whose it is, is told on.
 async fn with_token(State((shared, scope)): State<(Arc<Shared>, Scope)>, mut request: Request, next: Next) -> Result<Response, Problem> {
     let token = shared.door()?.program(request.headers(), scope)?;
+    if request.method() == axum::http::Method::GET {
+        let at = place(request.uri().path());
+        shared.looked(&format!("token {}", token.name), &at, None).await?;
+    }
     request.extensions_mut().insert(token);
     Ok(next.run(request).await)
+}
+
+/// What was read, for the ledger: of a session its number, of a notice that it was one, and nothing else that somebody can write.
+fn place(path: &str) -> String {
+    let parts: Vec<&str> = path.trim_start_matches(ROOT).trim_start_matches('/').split('/').collect();
+    match parts[..] {
+        ["sessions", id, "participants"] if id.parse::<i64>().is_ok() => format!("/sessions/{id}/participants"),
+        ["notices", _, "preview"] => "/notices/{key}/preview".to_owned(),
+        ["notices", _] => "/notices/{key}".to_owned(),
+        [list @ ("notices" | "unreachable" | "guard" | "suppressions" | "status")] => format!("/{list}"),
+        _ => "the API".to_owned(),
+    }
 }
 
 /// No answer is kept by a proxy, or taken for something else.

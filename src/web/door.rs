@@ -16,13 +16,15 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 
+use super::history;
 use super::page::Trouble;
 use super::problem::Problem;
 use super::request;
 use crate::access::attempts::Attempts;
 use crate::access::file::Followed;
-use crate::access::visits::{Visit, Visits};
+use crate::access::visits::{PersonId, Visit, Visits};
 use crate::access::{self, Access, Role, Scope, Token, User, password, totp};
+use crate::outbox::Outbox;
 
 /// Passwords that are looked at together: each takes 19 MiB and some 30 ms of a core, and messages go on meanwhile.
 const HASHING: usize = 1;
@@ -30,6 +32,10 @@ const HASHING: usize = 1;
 const BROWSER_COOKIE: &str = "punctual-browser";
 /// Likewise, where it goes over TLS.
 const SECURE_BROWSER_COOKIE: &str = "__Host-punctual-browser";
+/// One look at the same thing in this time is told: who goes back and forth fills no ledger.
+const LOOK_LASTS: TimeDelta = TimeDelta::hours(1);
+/// Looks that are remembered.
+const LOOKS_MAX: usize = 10_000;
 /// So long, in seconds.
 const KNOWN_FOR: u32 = 180 * 24 * 3600;
 /// Which scheme the practice's own address has, where the request came by it: set by [`super::guard`], and never taken from outside.
@@ -53,7 +59,11 @@ pub(super) struct Door {
     key: String,
     /// Codes of the step in which it was opened may have been used before: a visit does not outlast it either.
     opened_in: i64,
+    looks: Mutex<Looks>,
 }
+
+/// Who looked at what of late, and when the ledger was told.
+type Looks = HashMap<(String, Option<PersonId>), DateTime<Utc>>;
 
 /// What a reload does not forget.
 #[derive(Default)]
@@ -98,7 +108,50 @@ impl Door {
             hashing: Semaphore::new(HASHING),
             key: access::new_token().expect("the engine's start drew random numbers already"),
             opened_in: totp::step(now),
+            looks: Mutex::default(),
         }
+    }
+
+    /// What an earlier process may have taken: who logged in within the life of a code used one of that time.
+    pub(super) async fn recall_codes(&self, outbox: &dyn Outbox, now: DateTime<Utc>) {
+        if !self.asks_codes() {
+            return;
+        }
+        let last = match history::since(outbox, now - totp::LIFE).await {
+            Ok(rows) => rows,
+            // Nobody knows: then no code is taken that may have been used.
+            Err(error) => {
+                tracing::error!(%error, "who logged in of late cannot be read: one-time codes of the last minute are not taken");
+                self.access().user.iter().for_each(|user| self.is_used(&user.name, totp::last_taken(now)));
+                return;
+            }
+        };
+        for row in last.iter().filter(|row| row.event == "log_in") {
+            if let Some(name) = row.detail.as_deref().and_then(|name| name.parse().ok()) {
+                self.is_used(&name, totp::last_taken(row.at));
+            }
+        }
+    }
+
+    fn is_used(&self, name: &access::Name, step: i64) {
+        let mut used = self.memory.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = used.entry(name.clone()).or_insert(step);
+        *last = (*last).max(step);
+    }
+
+    /// Whether the ledger is to be told of a look: the first of an hour.
+    pub(super) fn first_look(&self, what: &str, about: Option<PersonId>, now: DateTime<Utc>) -> bool {
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (what.to_owned(), about);
+        if looks.get(&key).is_some_and(|told| (now - *told).abs() < LOOK_LASTS) {
+            return false;
+        }
+        if looks.len() >= LOOKS_MAX {
+            // What is forgotten is told once more.
+            looks.clear();
+        }
+        looks.insert(key, now);
+        true
     }
 
     pub(super) fn access(&self) -> Arc<Access> {

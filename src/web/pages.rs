@@ -109,6 +109,9 @@ impl Looking<'_> {
         sources.dedup();
         let unknown = status.by_state.get(&NoticeState::Unknown).copied().unwrap_or(0);
         let outages = shared.intake.outages().await?;
+        if self.names {
+            shared.looked(self.visitor.name(), section, None).await?;
+        }
         Ok(Frame {
             banner: outages.iter().map(|outage| Banner::of(outage, self.office, self.now)).collect(),
             sources: Fresh::all(&status.sources, &self.office.desk, self.now),

@@ -52,6 +52,7 @@ pub(crate) fn settings() -> Settings {
         rule_segments: BTreeMap::new(),
         replies_read: false,
         default_duration: TimeDelta::minutes(50),
+        calendar_code: true,
         reference_key: [7; 32],
         dkim: None,
     }

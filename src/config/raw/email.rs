@@ -23,6 +23,8 @@ pub struct Email {
     pub bounce_maildir: Option<PathBuf>,
     /// When it is read: cron expression with seconds. Default: every 30 seconds.
     pub bounce_poll: Option<String>,
+    /// Whether the calendar entry holds link and code. A calendar may be shared, or shown on a locked screen. Default: true.
+    pub calendar_code: Option<bool>,
     /// What becomes of a message in doubt: `resend` once after 10 minutes, or `hold`.
     pub in_doubt: DoubtPolicy,
     /// Signs each e-mail, if the relay does not. `check --online` shows the DNS record that must stand for it.

@@ -85,7 +85,8 @@ pub(super) async fn preview(
         return Err(conflict("it is not to be sent any more: there is nothing to preview"));
     }
     let office = &shared.office;
-    let letter = letter::planned(&office.desk, &office.renderer, &opened.entry, false, office.clock.now()).await?;
+    let sees = if shared.settings.show_names.to(false) { letter::Sees::Host } else { letter::Sees::Nobody };
+    let letter = letter::planned(&office.desk, &office.renderer, &opened.entry, sees, office.clock.now()).await?;
     letter.map(|letter| answer(StatusCode::OK, &letter)).map_err(|why| conflict(&why))
 }
 

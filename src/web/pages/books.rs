@@ -19,6 +19,7 @@ use crate::outbox::{Filter, StoreError};
 use crate::session::SessionId;
 use crate::suppression::{SaidBy, Suppression};
 use crate::web::door::Form;
+use crate::web::history::head;
 use crate::web::{Shared, page, to_the_end};
 
 /// Addresses on one page.
@@ -165,7 +166,7 @@ async fn past(
     let of = if session.is_empty() { None } else { Some(SessionId(number(session)?)) };
     let end = match before {
         Some(before) => before - 1,
-        None => head(looking).await?,
+        None => head(&**outbox).await?,
     };
     // Of one session, all rows are few; of all, those at the end.
     let begin = if of.is_some() { 0 } else { (end - LOOKED).max(0) };
@@ -182,28 +183,6 @@ async fn past(
     rows.truncate(ROWS);
     let next = if more { rows.last().map(|row| row.seq) } else { (begin > 0).then_some(begin + 1) };
     Ok((rows, next))
-}
-
-/// The number of the last row: the ledger is read from its beginning on, so it is looked for by halves.
-async fn head(looking: &Looking<'_>) -> Result<i64, StoreError> {
-    let outbox = &looking.office.desk.outbox;
-    let mut low = match outbox.ledger(None, 0, 1).await?.pop() {
-        Some(first) => first.seq,
-        None => return Ok(0),
-    };
-    let mut high = low;
-    while let Some(row) = outbox.ledger(None, high, 1).await?.pop() {
-        low = row.seq;
-        high = row.seq * 2;
-    }
-    while low < high {
-        let middle = low + (high - low) / 2;
-        match outbox.ledger(None, middle, 1).await?.pop() {
-            Some(row) => low = row.seq,
-            None => high = middle,
-        }
-    }
-    Ok(low)
 }
 
 #[derive(Serialize)]

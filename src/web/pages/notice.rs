@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::shown::{Attempt, Frame, NoticeRow};
 use super::{Looking, Trouble};
-use crate::desk::letter::{self, Letter};
+use crate::desk::letter::{self, Letter, Sees};
 use crate::desk::notices::{Opened, open};
 use crate::entry::{Entry, State as NoticeState};
 use crate::notice::NoticeKey;
@@ -65,13 +65,17 @@ pub(super) async fn notice(
 ) -> Result<Response, Trouble> {
     let looking = shared.looking(&headers)?;
     let opened = opened(&looking, &key).await?;
+    let about = (opened.entry.notice.session, opened.entry.notice.participation);
     let (letter, frozen, revealed) = letter_of(&looking, &opened).await?;
+    if looking.names || revealed {
+        shared.looked(looking.visitor.name(), "a message", Some(about)).await?;
+    }
     let (letter, no_letter) = match letter {
         Ok(letter) => (Some(letter), None),
         Err(why) => (None, Some(why)),
     };
     let office = looking.office;
-    let people = looking.people(&[(opened.entry.notice.session, opened.entry.notice.participation)]).await?;
+    let people = looking.people(&[about]).await?;
     let facts = Page {
         frame: looking.frame(&shared, "sessions").await?,
         done: Done::of(query.as_deref(), &opened.entry).filter(|_| looking.visitor.is_operator()),
@@ -111,7 +115,12 @@ async fn letter_of(looking: &Looking<'_>, opened: &Opened) -> Result<(Result<Let
     let revealed = looking.visitor.visit.revealed((notice.session, notice.participation), looking.now).is_some();
     if opened.entry.state.pending() {
         let office = looking.office;
-        let letter = letter::planned(&office.desk, &office.renderer, &opened.entry, revealed, looking.now).await?;
+        let sees = match (revealed, looking.names) {
+            (true, _) => Sees::All,
+            (false, true) => Sees::Host,
+            (false, false) => Sees::Nobody,
+        };
+        let letter = letter::planned(&office.desk, &office.renderer, &opened.entry, sees, looking.now).await?;
         return Ok((letter, false, revealed));
     }
     let letter = match &opened.content {

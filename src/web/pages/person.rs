@@ -67,6 +67,9 @@ pub(super) async fn person(
         Some(until) => revealed(&looking, session, id, until).await?,
         None => None,
     };
+    if looking.names {
+        shared.looked(looking.visitor.name(), "a person", Some((session, id))).await?;
+    }
     let calls = called::of(&office.desk, &[(session, id)]).await?;
     let facts = Page {
         called: calls.get(&(session, id)).map(|(at, note)| Called { at: moment(*at, &office.zone), note: note.clone() }),

@@ -102,3 +102,28 @@ fn nothing_breaks_out_of_a_line() {
     let attendee = lines(&found, "ATTENDEE")[0];
     assert_eq!(attendee.matches('"').count(), 2, "{attendee}");
 }
+
+/// `[email] calendar_code = false`: a calendar is shared, or lies open on a locked screen. No template puts them in.
+#[test]
+fn an_entry_without_code_and_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let below = folder.path().join("en-US/calendar");
+    std::fs::create_dir_all(&below).unwrap();
+    std::fs::write(below.join("description.txt"), "{{ recipient.code }} or {{ recipient.join_url }} with {{ practice.name }}").unwrap();
+    for template_dir in [None, Some(folder.path().to_path_buf())] {
+        for locale in ["en-US", "es-US", "fr-CA"] {
+            let case = Case::new(Occasion::Invite, locale);
+            let holds = |calendar_code| {
+                let (method, found) = calendar(&case, Settings { calendar_code, template_dir: template_dir.clone(), ..settings() });
+                assert_eq!((method.as_str(), lines(&found, "SUMMARY").len()), ("REQUEST", 1));
+                ["378174671", "378-174-671", "378 174 671", "securevideo"].iter().filter(|code| found.join("\n").contains(*code)).count()
+            };
+            assert_eq!(holds(false), 0, "{locale}");
+            assert!(holds(true) > 0, "{locale}");
+        }
+    }
+    // The letter itself has them.
+    let rendered =
+        Case::new(Occasion::Invite, "en-US").render(&Renderer::new(Settings { calendar_code: false, ..settings() }).unwrap()).unwrap();
+    assert!(String::from_utf8_lossy(bytes(&rendered)).contains("378-174-671"));
+}

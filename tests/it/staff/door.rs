@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use punctual::access::{Role, totp};
+use punctual::access::{self, Role, User, file, password, totp};
 use punctual::clock::{Clock, WallClock};
 use punctual::entry::State;
+use punctual::outbox::Acts;
+use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -274,5 +276,66 @@ async fn a_reload_forgets_neither_codes_nor_guesses() {
     let office = office.reload().await;
     assert_eq!(office.browser().log_in_by_code("jane", PASSWORD, &next).await, 401);
     assert_eq!(office.browser().log_in("victor", PASSWORD).await.status(), 429);
+    office.close().await;
+}
+
+/// A new process has no memory of its own, but its ledger: who logged in within the life of a code used one of that time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_that_was_used_is_used_after_a_restart() {
+    let secret = totp::new_secret().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteOutbox::open(&format!("sqlite://{}", folder.path().join("punctual.db").display()), Access::Daemon).unwrap();
+    // (As the log-in does: who_came_who_went_and_who_was_refused_is_in_the_ledger.)
+    store.note(WallClock.now(), "log_in", "jane").await.unwrap();
+    drop(store);
+    let access = access::Access {
+        user: [("jane", Role::Operator), ("victor", Role::Viewer)]
+            .map(|(name, role)| User {
+                name: name.parse().unwrap(),
+                role,
+                argon2id: password::hash(PASSWORD).unwrap(),
+                totp: Some(secret.clone()),
+            })
+            .to_vec(),
+        token: Vec::new(),
+    };
+    file::write(&folder.path().join("users.toml"), &access).unwrap();
+    let office = Office { practice: crate::push::Practice::of(folder, &crate::push::Practice::text("")).await };
+    let next = || totp::shown(&secret, totp::step(WallClock.now()) + 1).unwrap();
+    assert_eq!(office.browser().log_in_by_code("jane", PASSWORD, &next()).await, 401, "she may have used it");
+    assert_eq!(office.browser().log_in_by_code("victor", PASSWORD, &next()).await, 303, "he did not");
+    office.close().await;
+}
+
+/// Whoever looks where people can be seen is in the ledger, once an hour: staff by page and person, programs by what they read.
+#[tokio::test(flavor = "multi_thread")]
+async fn looks_are_in_the_ledger() {
+    let office = Office::open().await;
+    let mut victor = office.logged_in("victor").await;
+    let key = office.hold().await;
+    for _ in 0..2 {
+        for path in ["/", "/attention", "/sessions/1/11", &format!("/notices/{key}")] {
+            assert_eq!(victor.page(path).await.0, 200);
+        }
+        for path in
+            ["/api/v1/sessions/1/participants".to_owned(), format!("/api/v1/notices/{key}/preview"), "/api/v1/unreachable".to_owned()]
+        {
+            office.practice.ask(reqwest::Method::GET, &path, super::READ, String::new()).await;
+        }
+    }
+    let rows: Vec<_> = office.ledger().await.into_iter().filter(|row| row.event == "looked").collect();
+    let told: Vec<(&str, Option<i64>)> =
+        rows.iter().map(|row| (row.detail.as_deref().unwrap(), row.participation_id.map(|p| p.0))).collect();
+    assert!(told.iter().any(|(at, person)| *at == "by victor: a message" && person.is_some()), "{told:?}");
+    for wanted in [
+        ("by victor: sessions", None),
+        ("by victor: attention", None),
+        ("by victor: a person", Some(11)),
+        ("by token reader: /sessions/1/participants", None),
+        ("by token reader: /notices/{key}/preview", None),
+        ("by token reader: /unreachable", None),
+    ] {
+        assert_eq!(told.iter().filter(|row| **row == wanted).count(), 1, "{wanted:?} in {told:?}");
+    }
     office.close().await;
 }
