@@ -15,6 +15,7 @@ mod fuzz;
 mod gateway;
 mod histories;
 mod outbox;
+mod process;
 mod push;
 mod reload;
 mod render;

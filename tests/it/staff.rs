@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::push::{Practice, no_trust, session};
 
 mod api;
+mod crawler;
 mod door;
 mod outage;
 mod pages;

@@ -126,7 +126,7 @@ def test_the_sandbox_is_tight():
         ["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=15", str(UNIT)], capture_output=True, text=True
     )
     assert analyzed.returncode == 0, analyzed.stdout[-300:] + analyzed.stderr
-    assert float(re.search(r"exposure level for punctual.service: ([\d.]+)", analyzed.stdout)[1]) <= 1.5
+    assert float(re.search(r"exposure level for punctual.service: ([\d.]+)", analyzed.stdout)[1]) <= 1.2
 
 
 def test_the_unit_is_one_that_systemd_understands(tmp_path):

@@ -306,3 +306,48 @@ async fn a_kill_leaves_a_store_that_the_key_in_its_place_opens() {
     }
     assert!(places.contains(&false), "kills met it in the middle");
 }
+
+/// As an operator does it: the first call writes the new key and seals all anew; once that is in its place, the second takes the old one away.
+#[test]
+fn the_command_takes_the_old_key_away_once_the_new_one_is_in_its_place() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let text = "[practice]\nname = \"Lakeside\"\n[store]\nurl = \"sqlite://punctual.db\"\nkey_file = \"key\"\n[[source]]\nname = \"desk\"\nkind = \"file\"\n\
+                path = \"list\"\n[email]\nfrom = \"desk@example.org\"\n[[email.relay]]\nkind = \"folder\"\npath = \"out\"\n";
+    fs::write(at("punctual.toml"), text).unwrap();
+    fs::write(at("key"), "07".repeat(32)).unwrap();
+    fs::set_permissions(at("key"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(at("list"), serde_json::json!([crate::push::session(1, 111_111_111)]).to_string()).unwrap();
+    let run = |arguments: &[&str]| {
+        let done = Command::new(env!("CARGO_BIN_EXE_punctual")).args(arguments).current_dir(folder.path()).output().unwrap();
+        (done.status.code().unwrap(), String::from_utf8(done.stdout).unwrap() + &String::from_utf8_lossy(&done.stderr))
+    };
+    assert_eq!(run(&["run", "--once"]).0, 0);
+    let listed = run(&["--json", "outbox", "list"]).1;
+    assert!(listed.contains("\"session_id\":1"), "{listed}");
+    assert_eq!(run(&["store", "rekey"]).0, 0, "there is nothing to go on with");
+    fs::write(at("other"), "09".repeat(32)).unwrap();
+    assert_ne!(run(&["store", "rekey", "--to", "other"]).0, 0, "a key that was not made for it");
+    let (code, said) = run(&["store", "rekey", "--to", "new"]);
+    assert_eq!(code, 3, "{said}");
+    assert_eq!(at("new").metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    // Either key opens it; whoever lost the new file gets it once more.
+    assert_eq!(run(&["--json", "outbox", "list"]).1, listed);
+    let new = fs::read(at("new")).unwrap();
+    fs::remove_file(at("new")).unwrap();
+    assert_eq!(run(&["store", "rekey", "--to", "new"]).0, 3);
+    assert_eq!(fs::read(at("new")).unwrap(), new);
+    let old = fs::read(at("key")).unwrap();
+    fs::rename(at("new"), at("key")).unwrap();
+    assert_eq!(run(&["--json", "outbox", "list"]).1, listed);
+    let (code, said) = run(&["store", "rekey"]);
+    assert!(code == 0 && said.contains("the old one opens it no more"), "{said}");
+    assert_eq!(run(&["ledger", "verify"]).0, 0);
+    assert_eq!(run(&["--json", "outbox", "list"]).1, listed);
+    assert_eq!(run(&["run", "--once"]).0, 0);
+    assert_eq!(run(&["--json", "outbox", "list"]).1, listed, "and nobody is told anything because of it");
+    fs::write(at("key"), old).unwrap();
+    let (code, said) = run(&["status"]);
+    assert!(code == 74 && said.contains("sealed with another key"), "{code}: {said}");
+}

@@ -9,7 +9,7 @@ use crate::push::said;
 
 /// Who gets an answer; everybody else is refused.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum For {
+pub(super) enum For {
     /// Everybody: it holds nothing of anybody.
     All,
     /// The machine itself, or a token that may read.
@@ -29,7 +29,7 @@ enum For {
 }
 use For::*;
 
-const TABLE: &[(&str, &str, For)] = &[
+pub(super) const TABLE: &[(&str, &str, For)] = &[
     ("GET", "/healthz", All),
     ("GET", "/readyz", Inside),
     ("GET", "/metrics", Inside),

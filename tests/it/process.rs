@@ -1,0 +1,71 @@
+//! The process itself: what it leaves of its memory.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+/// Nobody's.
+const SOMEBODY: u32 = 65_534;
+
+/// It writes no core file, whatever the limit was before; and nobody but root reads its memory, not even another process of its own account.
+#[test]
+fn it_leaves_no_core_and_nobody_reads_its_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let is_root = folder.path().metadata().unwrap().uid() == 0;
+    // As an account that is not root: root's processes look the same either way.
+    let program = folder.path().join("punctual");
+    fs::copy(env!("CARGO_BIN_EXE_punctual"), &program).unwrap();
+    for path in [folder.path(), &program] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        if is_root {
+            chown(path, Some(SOMEBODY), Some(SOMEBODY)).unwrap();
+        }
+    }
+    let start = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new("sh");
+        // (As high as it may be.)
+        command.args(["-c", "ulimit -S -c $(ulimit -H -c); exec \"$@\"", "sh", program]).args(arguments).current_dir(folder.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        if is_root {
+            command.uid(SOMEBODY);
+        }
+        command.spawn().unwrap()
+    };
+    // What is looked at differs from what another program has.
+    for (program, arguments, ours) in [(program.to_str().unwrap(), &["bounce"][..], true), ("sleep", &["1000"][..], false)] {
+        let mut child = start(program, arguments);
+        let id = child.id();
+        let about = |what: &str| format!("/proc/{id}/{what}");
+        let name = if ours { "punctual" } else { "sleep" };
+        while fs::read_to_string(about("comm")).unwrap().trim() != name {
+            std::thread::yield_now();
+        }
+        let limit = || {
+            let limits = fs::read_to_string(about("limits")).unwrap();
+            let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap().to_owned();
+            line.split_whitespace().skip(4).take(2).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let owner = || fs::metadata(about("environ")).unwrap().uid();
+        if ours {
+            // Its first act, once it has begun.
+            while limit() != ["0", "0"] || owner() != 0 {
+                assert_eq!(child.try_wait().unwrap(), None, "it waits for its input");
+                std::thread::yield_now();
+            }
+        } else {
+            assert_ne!(owner(), 0, "the test sees a difference");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+/// The service says the same, and keeps its memory out of swap.
+#[test]
+fn the_unit_leaves_no_copy_of_its_memory() {
+    let unit = include_str!("../../config/punctual.service");
+    for line in ["LimitCORE=0", "MemorySwapMax=0", "UMask=0077", "NoNewPrivileges=yes", "MemoryDenyWriteExecute=yes"] {
+        assert!(unit.lines().any(|l| l == line), "{line}");
+    }
+}
