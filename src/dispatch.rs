@@ -334,10 +334,16 @@ impl Dispatcher {
         let mut ready: Vec<Box<Ready>> = Vec::new();
         for one in prepared {
             match one {
-                Prepared::Send(r) => match self.stands_elsewhere(&r, now).await? {
-                    None => ready.push(r),
-                    Some(end) => ends.push((r.lease, end)),
-                },
+                Prepared::Send(r) => {
+                    let end = match &r.cancelled {
+                        Some(cancelled) => self.stands_elsewhere(cancelled, &r.notice, now).await?,
+                        None => None,
+                    };
+                    match end {
+                        None => ready.push(r),
+                        Some(end) => ends.push((r.lease, end)),
+                    }
+                }
                 Prepared::Settle(lease, end) => ends.push((lease, end)),
             }
         }

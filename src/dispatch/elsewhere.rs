@@ -7,7 +7,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Dispatcher;
-use super::prepare::{Ready, moved};
 use crate::known::{Expected, Known};
 use crate::notice::{Notice, Occasion, Reason};
 use crate::outbox::{self, Settlement};
@@ -46,8 +45,12 @@ impl Cancelled {
 
 impl Dispatcher {
     /// What becomes of it; `None`: it goes.
-    pub(super) async fn stands_elsewhere(&self, ready: &Ready, now: DateTime<Utc>) -> outbox::Result<Option<Settlement>> {
-        let Some(cancelled) = &ready.cancelled else { return Ok(None) };
+    pub(super) async fn stands_elsewhere(
+        &self,
+        cancelled: &Cancelled,
+        notice: &Notice,
+        now: DateTime<Utc>,
+    ) -> outbox::Result<Option<Settlement>> {
         let superseded = || Settlement::Ended { state: state_after(Reason::Superseded), reason: Reason::Superseded };
         for other in &cancelled.others {
             let stored = self.outbox.sessions(&other.source, Some(&[other.session])).await?.pop();
@@ -65,15 +68,16 @@ impl Dispatcher {
             let suppressed = Suppressions(self.outbox.suppressions().await?);
             // A correction that may go now, may go by night.
             match ask(&session, person, theirs, (&self.policy, &suppressed), (now, true)) {
-                Ok(notice) => {
+                Ok(asked) => {
                     // Due with what it takes the place of: whoever sends once sends it, too.
-                    let notice = Notice { due_at: ready.notice.due_at.min(notice.due_at), ..notice };
-                    self.outbox.ask(now, &other.source, notice, WHY).await?;
+                    let asked = Notice { due_at: notice.due_at.min(asked.due_at), ..asked };
+                    self.outbox.ask(now, &other.source, asked, WHY).await?;
                     return Ok(Some(superseded()));
                 }
                 Err(NotNow::UnderWay(_)) => return Ok(Some(superseded())),
-                Err(NotNow::JustTold(at)) if at + AGAIN_AFTER + TimeDelta::seconds(1) < ready.notice.useful_until => {
-                    return Ok(Some(moved(at + AGAIN_AFTER + TimeDelta::seconds(1))));
+                Err(NotNow::JustTold(at)) if at + AGAIN_AFTER + TimeDelta::seconds(1) < notice.useful_until => {
+                    let next_attempt_at = at + AGAIN_AFTER + TimeDelta::seconds(1);
+                    return Ok(Some(Settlement::Return { outcome: "moved", why: None, next_attempt_at }));
                 }
                 Err(_) => {}
             }

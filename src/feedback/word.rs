@@ -17,6 +17,7 @@
 use std::str::FromStr;
 
 mod around;
+mod classes;
 mod pattern;
 mod plain;
 mod wishes;

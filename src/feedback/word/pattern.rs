@@ -2,8 +2,9 @@
 
 use super::Language;
 use super::around::{ASKS, BETWEEN, DENIES, LIMITS, SOMEBODY};
+use super::classes::CLASSES;
 use super::plain::{Clause, WORDS_MAX};
-use super::wishes::{CLASSES, ES, FR, Kind, OPEN, Pattern, WHOLE};
+use super::wishes::{ES, FR, Kind, OPEN, Pattern, WHOLE};
 
 /// A word, and the classes that it is of: bit n for the nth of [`CLASSES`].
 struct Token<'w> {
