@@ -174,6 +174,12 @@ impl Lane {
 
     async fn try_one(&self, slot: &Slot, message: &Message, doubt: &dyn PointOfNoReturn, clock: &dyn Clock) -> Outcome {
         let transport = &slot.transport;
+        if slot.must_be_asked()
+            && let Err(why) = transport.probe().await
+        {
+            slot.meet_fault(message.key, None, self.urgent(), clock.now());
+            return Outcome::ChannelFault { why: format!("what it took is in doubt, and asked whether it is well: {why}"), after: None };
+        }
         let Some(wait) = slot.turn(clock.now()) else {
             slot.leave();
             return Outcome::ChannelFault { why: format!("{} has no turn left", transport.name()), after: None };
@@ -200,6 +206,10 @@ impl Lane {
             Outcome::Rejected { .. } => {
                 self.refusals().unsettled.insert(message.key);
                 slot.mend();
+            }
+            Outcome::Unknown { why } if slot.leaves_all_in_doubt(why, message) => {
+                slot.meet_fault(message.key, None, self.urgent(), clock.now());
+                tracing::error!(transport = transport.name(), %why, "one message after the other is in doubt: the channel pauses");
             }
             Outcome::Fenced => slot.leave(),
             _ => slot.mend(),

@@ -203,7 +203,7 @@ impl Dispatcher {
             // The same bytes would tell what holds no more; a correction is on its way.
             return Err(no(Reason::Outdated));
         }
-        let to = plan::reader(participant, &notice.address, &self.policy).map_err(|_| no(Reason::Quarantined))?;
+        let to = plan::reader(session, participant, &notice.address, &self.policy).map_err(|_| no(Reason::Quarantined))?;
         if claim.frozen_at.is_some_and(|then| calls_it_another_day(notice.start, &to.zone.zone, then, now)) {
             return Err(no(Reason::Outdated));
         }
@@ -214,7 +214,7 @@ impl Dispatcher {
             return Err(if again < notice.useful_until { moved(again) } else { no(Reason::Frequency) });
         }
         let sequence = sequence(&notice, &claim.known.notices);
-        let meet_now = plan::is_meet_now(session, &claim.known);
+        let meet_now = plan::joins_now(session, &claim.known, Some(&notice.address));
         let facts = Facts {
             notice: &notice,
             session,

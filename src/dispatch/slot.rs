@@ -4,7 +4,7 @@
 //! ([`ASK_ANOTHER`]) may be that message's alone: the next one asks at once, and only if that is another one and meets a fault too, it pauses. So
 //! one recipient never stops the others, and a probe is another message than the one that failed last.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +25,10 @@ use crate::suppression::{Suppression, suppression_key};
 /// Begins the reason of a fault that was a refusal in the words of others: by it the breaker is made anew out of the store's history.
 const ALIKE: &str = "as others were refused: ";
 
+/// Hand-overs to so many, one after the other, that ended in doubt in the same words: it is at fault.
+const DOUBTS: usize = 3;
+/// While its pauses are shorter than this one (half an hour), it is asked whether it is well before another message is risked.
+const ASKED_FIRST: u32 = 7;
 /// Different words of putting off that are remembered.
 const PUT_OFF_MAX: usize = 100;
 
@@ -34,6 +38,8 @@ pub(super) struct Slot {
     breaker: Mutex<Breaker>,
     /// Whom it put off since its last acceptance, by its words; `None`: several.
     put_off: Mutex<HashMap<String, Option<String>>>,
+    /// Whose message it left in doubt since its last acceptance, by its words.
+    doubts: Mutex<HashMap<String, HashSet<String>>>,
     /// Another transport can take what this one puts off.
     has_others: bool,
     /// Whoever asked has their answer.
@@ -60,7 +66,7 @@ struct Fault {
 impl Slot {
     pub(super) fn new(transport: Arc<dyn Transport>, has_others: bool) -> Self {
         let (fault, breaker, put_off) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { transport, fault, breaker, put_off, has_others, answered: Notify::new(), pace: None }
+        Self { transport, fault, breaker, put_off, doubts: Mutex::default(), has_others, answered: Notify::new(), pace: None }
     }
 
     fn fault(&self) -> MutexGuard<'_, Fault> {
@@ -162,6 +168,7 @@ impl Slot {
                 }
                 drop(breaker);
                 self.put_off().clear();
+                self.doubts().clear();
                 (outcome, Vec::new())
             }
             Outcome::Retry { why, after } if self.puts_everybody_off(&why, message) => {
@@ -170,6 +177,7 @@ impl Slot {
             // Their own wish is theirs, whoever else wished it.
             Outcome::Rejected { remember: Some(Suppression::OptedOut), .. } => (outcome, Vec::new()),
             Outcome::Rejected { reply, remember } => {
+                self.doubts().clear();
                 let refused = Refused { key: message.key, who: recipient(message), words: same_words(&reply) };
                 match self.breaker().refused(refused) {
                     Verdict::Believed => (Outcome::Rejected { reply, remember }, Vec::new()),
@@ -204,6 +212,34 @@ impl Slot {
         self.put_off.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// It leaves one message after the other in doubt, in the same words and with no acceptance between: whatever answers there takes nothing. A message
+    /// that is in doubt stays so, but no other one is risked before that one's turn.
+    pub(super) fn leaves_all_in_doubt(&self, why: &str, message: &Message) -> bool {
+        self.doubted(same_words(why), recipient(message)) >= DOUBTS
+    }
+
+    /// So many it left in doubt in these words.
+    fn doubted(&self, words: String, who: String) -> usize {
+        let mut doubts = self.doubts();
+        if doubts.len() >= PUT_OFF_MAX {
+            doubts.clear();
+        }
+        let all = doubts.entry(words).or_default();
+        if all.len() < DOUBTS {
+            all.insert(who);
+        }
+        all.len()
+    }
+
+    /// Before another message is risked it is asked whether it is well. Only for a while: what it says there may be as wrong.
+    pub(super) fn must_be_asked(&self) -> bool {
+        self.doubts().values().any(|all| all.len() >= DOUBTS) && self.fault().pauses < ASKED_FIRST
+    }
+
+    fn doubts(&self) -> MutexGuard<'_, HashMap<String, HashSet<String>>> {
+        self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What it said before this process began.
     pub(super) fn recall(&self, history: &[Lately]) {
         let mut breaker = self.breaker();
@@ -211,11 +247,19 @@ impl Slot {
             let (word, said) = ended.end.split_once(": ").unwrap_or((&ended.end, ""));
             let refused = |reply: &str| Refused { key: ended.key, who: ended.who.clone(), words: same_words(reply) };
             match (word, said.strip_prefix(ALIKE)) {
-                ("accepted", _) => breaker.accepted(&ended.who),
+                ("accepted", _) => {
+                    breaker.accepted(&ended.who);
+                    self.doubts().clear();
+                }
+                ("unknown", _) => drop(self.doubted(same_words(said), ended.who.clone())),
                 ("rejected", _) => breaker.recall(refused(said), true),
                 ("channel_fault", Some(reply)) => breaker.recall(refused(reply), false),
                 _ => {}
             }
+        }
+        drop(breaker);
+        if self.must_be_asked() {
+            self.fault().suspect = true;
         }
     }
 }

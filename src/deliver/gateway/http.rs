@@ -233,13 +233,16 @@ impl Transport for Http {
         super::deliver(&self.client, self.request(&context), &private, doubt, |answer| self.classify(answer, &private)).await
     }
 
-    /// Asks for the head of the host's first page: no address of a message, no secret. Any answer will do.
+    /// Asks for the head of the host's first page: no address of a message, no secret. Any answer of its own will do.
     async fn probe(&self) -> Result<String, String> {
         let sample = self.context("+15550100", "text", "reference", SmsEncoding::Gsm7, 1);
         let parsed = Url::parse(&self.render(URL, &sample)?).and_then(|url| url.join("/"));
         let mut origin = parsed.map_err(|e| format!("the url is none: {e}"))?;
         origin.set_username("").and_then(|()| origin.set_password(None)).map_err(|()| "the url names no host")?;
-        ask(&self.client, self.client.head(origin)).await?;
+        let status = ask(&self.client, self.client.head(origin)).await?.status;
+        if matches!(status, 502..=504) {
+            return Err(format!("answers {status}: what stands before it does not reach it"));
+        }
         Ok("it answers; whether it takes the secret and the templates shows with a first message (punctual send-test)".to_owned())
     }
 }

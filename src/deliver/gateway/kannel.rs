@@ -15,7 +15,7 @@ use super::{ask, build, classify};
 use crate::deliver::{PointOfNoReturn, Transport};
 use crate::http_client::{client, place};
 use crate::message::{Content, Message, SmsEncoding};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, refusal};
 
 /// Delivered, undelivered, buffered, handed to the SMSC, rejected by it. It must not ask for more: a mask above 31 (above 63, since 1.5) is
 /// refused, and the text with it. Nothing is lost by that: Kannel reports whatever has a bit in common with the mask, and what has expired (34) or
@@ -75,11 +75,42 @@ impl Kannel {
     }
 }
 
+/// Words of a refusal: an older Kannel, and what stands before it, says 202 to those, too.
+const REFUSES: [&str; 12] = [
+    "fail",
+    "denied",
+    "invalid",
+    "reject",
+    "missing",
+    "not routable",
+    "error",
+    "forbidden",
+    "unauthori",
+    "unknown",
+    "not allowed",
+    "not permitted",
+];
+/// Words of a refusal that is about the log-in.
+const REFUSES_US: [&str; 4] = ["authori", "denied", "forbidden", "password"];
+
+/// A yes that says no: whether that is about us.
+fn refusal_in(answer: &Answer) -> Option<bool> {
+    let said = answer.explanation().to_lowercase();
+    let begins_as_taken = said.starts_with(|c: char| c.is_ascii_digit()) && said.contains(':');
+    let refuses = !begins_as_taken && REFUSES.iter().any(|word| said.contains(word));
+    refuses.then(|| REFUSES_US.iter().any(|word| said.contains(word)) || refusal::is_ours(&said))
+}
+
 /// What an answer means. Kannel says 202 once the message is in its own store (`0: Accepted for delivery`, `3: Queued for later delivery`); 503
 /// when it did not take it, which no other gateway's bare 503 says so surely; and 403 both for a log-in that it refuses and for a receiver that
 /// none of its routes may serve, which concerns this receiver alone.
 fn classify_answer(answer: &Answer, private: &Private) -> Outcome {
     match answer.status {
+        200..=299 if refusal_in(answer).is_some() && answer.explanation().to_lowercase().contains("tempora") => {
+            Outcome::Retry { why: answer.said(private), after: answer.pause }
+        }
+        200..=299 if refusal_in(answer) == Some(true) => classify::about_us(answer, private),
+        200..=299 if refusal_in(answer) == Some(false) => Outcome::Rejected { reply: answer.said(private), remember: None },
         503 => Outcome::Retry { why: answer.said(private), after: answer.pause },
         403 if answer.body.starts_with(NOT_ROUTABLE) => Outcome::Rejected { reply: answer.said(private), remember: None },
         _ => classify::answered(answer, None, private),
@@ -130,7 +161,36 @@ impl Transport for Kannel {
 
 #[cfg(test)]
 mod tests {
-    use super::DLR_MASK;
+    use super::*;
+
+    #[test]
+    fn a_yes_that_says_no_is_none() {
+        for (status, body, want) in [
+            (202, "0: Accepted for delivery", "accepted"),
+            (202, "3: Queued for later delivery", "accepted"),
+            (202, "Sent.", "accepted"),
+            (202, "", "accepted"),
+            (202, "Authorization failed for sendsms", "channel"),
+            (200, "Denied", "channel"),
+            (202, "Access denied", "channel"),
+            (202, "Invalid password", "channel"),
+            (202, "Sender missing and no global set, rejected", "channel"),
+            (202, "Invalid receiver number", "rejected"),
+            (202, "Not routable. Do not try again.", "rejected"),
+            (202, "Missing receiver number, rejected", "rejected"),
+            (202, "Temporal failure, try again later.", "retry"),
+        ] {
+            let answer = Answer { status, pause: None, body: body.as_bytes().to_vec(), whole: true };
+            let is = match classify_answer(&answer, &Private::default()) {
+                Outcome::Accepted { .. } => "accepted",
+                Outcome::ChannelFault { .. } => "channel",
+                Outcome::Retry { .. } => "retry",
+                Outcome::Rejected { remember: None, .. } => "rejected",
+                other => panic!("{body}: {other:?}"),
+            };
+            assert_eq!(is, want, "{status} {body}");
+        }
+    }
 
     #[test]
     fn what_is_asked_for_is_what_every_kannel_takes_and_holds_every_end() {

@@ -63,6 +63,14 @@ impl Parties<'_> {
     }
 }
 
+impl Parties<'_> {
+    /// It speaks of an account, and does not name the recipient.
+    fn leaves_open_whose_account(&self, reply: &Reply) -> bool {
+        let text = reply.text.to_lowercase();
+        text.contains("account") && !text.contains(&self.to.expose().to_lowercase())
+    }
+}
+
 /// The address of the From field.
 fn sender_in_header(bytes: &[u8]) -> Option<String> {
     let (headers, _) = parse_headers(bytes).ok()?;
@@ -123,12 +131,16 @@ fn at(place: &str, reply: &Reply) -> String {
 /// | about | 4yz | 5yz |
 /// |---|---|---|
 /// | us | channel: the next relay is tried, and another message may ask this one at once | likewise |
-/// | this mailbox | retry | rejected, and remembered as bounced |
+/// | this mailbox | retry | rejected, and remembered as bounced (but an unnamed account, once the recipient was taken, is nobody's that we know) |
 /// | this message, or nobody is said | retry | rejected, nothing is remembered |
 /// | greylisting | retry | retry |
 fn refused(place: &str, reply: &Reply, parties: &Parties<'_>) -> Outcome {
     let (about, said) = (parties.about(reply), at(place, reply));
     match (about, reply.code) {
+        // Whoever took the recipient knew them: an account that is unknown then may be ours.
+        (About::Mailbox, 500..=599) if place != Phase::Rcpt.word() && parties.leaves_open_whose_account(reply) => {
+            Outcome::Rejected { reply: said, remember: None }
+        }
         (About::Us, _) => Outcome::ChannelFault { why: said, after: Some(ASK_ANOTHER) },
         (About::Later, _) | (_, 400..=499) => Outcome::Retry { why: said, after: None },
         (About::Mailbox, _) => Outcome::Rejected { reply: said, remember: Some(Suppression::Bounced) },
@@ -232,6 +244,11 @@ mod tests {
             (Mail, "452 4.3.1 no room", "channel"),
             (Mail, "552 5.3.4 too large", "rejected"),
             (Mail, "552 5.2.2 Sender mailbox full", "channel"),
+            (Auth, "550 Unknown account", "channel"),
+            (Mail, "550 Unknown account", "channel"),
+            (Rcpt, "550 Unknown account", "bounced"),
+            (Data, "550 Unknown account", "rejected"),
+            (Data, "550 5.1.1 <x@example.com>: Unknown account", "bounced"),
             (Rcpt, "closed", "retry"),
             (Rcpt, "421 4.3.2 busy", "channel"),
             (Rcpt, "450 4.2.1 busy", "retry"),
@@ -288,6 +305,8 @@ mod tests {
             ("554 5.7.1 spam", true, None, "rejected"),
             ("554 5.2.252 SendAsDenied", true, None, "us"),
             ("550 5.1.1 no such user", true, None, "bounced"),
+            ("550 Unknown account", true, None, "rejected"),
+            ("550 No such account here", true, None, "rejected"),
             ("550 5.7.1 greylisted", true, None, "retry"),
             ("354 what", true, None, "unknown"),
             ("closed", true, None, "unknown"),

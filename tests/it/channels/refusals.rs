@@ -1,6 +1,8 @@
 //! Refusals, and what a whole channel makes of them: one recipient stops nobody, what is about us is nobody's fault, and what is believed can be
 //! taken back. With relays that answer each recipient by itself.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use punctual::contact::{Address, EmailAddress};
 use punctual::entry::Entry;
 use punctual::known::resend::Resent;
@@ -17,6 +19,9 @@ struct Picky {
     after: bool,
     says: Mutex<Says>,
     asked: Mutex<Vec<String>>,
+    /// It says so when it is asked without a message.
+    dead: AtomicBool,
+    probed: AtomicUsize,
 }
 
 type Says = fn(&str) -> Outcome;
@@ -38,7 +43,8 @@ fn disliked(_: &str) -> Outcome {
 
 impl Picky {
     fn new(name: &'static str, connections: usize, says: Says) -> Arc<Self> {
-        Arc::new(Self { name, connections, after: false, says: Mutex::new(says), asked: Mutex::default() })
+        let (dead, probed) = (AtomicBool::default(), AtomicUsize::default());
+        Arc::new(Self { name, connections, after: false, says: Mutex::new(says), asked: Mutex::default(), dead, probed })
     }
 
     fn says(&self, says: Says) {
@@ -67,14 +73,15 @@ impl Transport for Picky {
         self.asked.lock().unwrap().push(to.clone());
         let says = *self.says.lock().unwrap();
         let outcome = says(&to);
-        if (self.after || matches!(outcome, Outcome::Accepted { .. })) && !doubt.cross().await {
+        if (self.after || matches!(outcome, Outcome::Accepted { .. } | Outcome::Unknown { .. })) && !doubt.cross().await {
             return Outcome::Fenced;
         }
         outcome
     }
 
     async fn probe(&self) -> Result<String, String> {
-        Ok("ready".to_owned())
+        self.probed.fetch_add(1, Ordering::Relaxed);
+        if self.dead.load(Ordering::Relaxed) { Err("answers 503".to_owned()) } else { Ok("ready".to_owned()) }
     }
 }
 
@@ -165,7 +172,9 @@ async fn the_same_to_another_message_pauses_the_channel_and_probes_rotate() {
 async fn a_refusal_of_us_after_the_dot_goes_to_the_next_relay_at_once() {
     let practice = Practice::new(Some(at(NOW)));
     practice.walk(&due(5, "E", at(NOW))).await;
-    let first = Arc::new(Picky { name: "first", connections: 2, after: true, says: Mutex::new(disliked), asked: Mutex::default() });
+    let (dead, probed) = (AtomicBool::default(), AtomicUsize::default());
+    let first =
+        Arc::new(Picky { name: "first", connections: 2, after: true, says: Mutex::new(disliked), asked: Mutex::default(), dead, probed });
     let second = Picky::new("second", 2, |_| accepted());
     assert_eq!(practice.once(&over(&[&first, &second])).await.accepted, 5);
     for entry in practice.dispatcher.outbox.list(&Filter::default()).await.unwrap() {
@@ -311,4 +320,52 @@ async fn it_goes_to_another_address_that_takes_mail() {
     assert!(matches!(practice.resend(key, Some("mother@example.org")).await, Resent::As(_)));
     assert_eq!(practice.once(&lane).await.accepted, 1);
     assert_eq!(relay.asked(), ["mother"]);
+}
+
+fn bad_gateway(_: &str) -> Outcome {
+    Outcome::Unknown { why: "503".to_owned() }
+}
+
+/// What stands before a dead gateway answers in its place: nobody can know that it took nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_leaves_all_in_doubt_risks_a_few_and_no_more() {
+    let practice = Practice::new(Some(at(NOW)));
+    practice.walk(&due(12, "E", at(NOW))).await;
+    let (first, second) = (Picky::new("first", 1, bad_gateway), Picky::new("second", 1, |_| accepted()));
+    first.dead.store(true, Ordering::Relaxed);
+    let lane = over(&[&first, &second]);
+    let tally = practice.once(&lane).await;
+    assert_eq!((tally.unknown, tally.accepted), (3, 9), "the second takes the others");
+    assert_eq!((first.asked().len(), second.asked().len()), (3, 9));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_leaves_all_in_doubt_and_is_alone_pauses_and_is_asked_without_a_message() {
+    let practice = Practice::new(Some(at(NOW)));
+    practice.walk(&due(12, "E", at(NOW))).await;
+    let relay = Picky::new("relay", 1, bad_gateway);
+    relay.dead.store(true, Ordering::Relaxed);
+    let lane = over(&[&relay]);
+    assert_eq!(practice.once(&lane).await.unknown, 3);
+    assert!(lane.is_closed(at(NOW)), "it pauses");
+    for now in ["2026-11-24T12:01:00Z", "2026-11-24T12:03:00Z"] {
+        assert_eq!(practice.later(now, &lane).await.unknown, 0, "{now}: nothing more is risked");
+    }
+    assert!(relay.probed.load(Ordering::Relaxed) >= 1);
+    assert_eq!(relay.asked().len(), 3);
+    // It is mended: what waits goes at once.
+    relay.dead.store(false, Ordering::Relaxed);
+    relay.says(|_| accepted());
+    let mended = practice.later("2026-11-24T12:09:00Z", &lane).await;
+    assert!(mended.accepted >= 9, "{mended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_few_in_doubt_between_others_are_no_fault_of_the_channel() {
+    let practice = Practice::new(Some(at(NOW)));
+    practice.walk(&due(12, "E", at(NOW))).await;
+    let relay = Picky::new("relay", 1, |to| if to.ends_with(['1', '3', '5', '7']) { bad_gateway(to) } else { accepted() });
+    let tally = practice.once(&over(&[&relay])).await;
+    assert_eq!(tally.unknown + tally.accepted, 12, "{tally:?}");
+    assert_eq!(relay.probed.load(Ordering::Relaxed), 0);
 }
