@@ -39,6 +39,12 @@ use crate::session::{Participant, ParticipationId, RawContact, Role, Session};
 const RECKONED_MIN: usize = 5;
 /// A name of more words than this is none: something else stands in its field.
 const NAME_MAX: usize = 6;
+/// Likewise of a host, who has titles before it and degrees behind it.
+const HOST_NAME_MAX: usize = 8;
+/// Words of names that begin with a small letter.
+const WITHIN_NAMES: [&str; 14] = ["al", "bin", "da", "de", "del", "della", "der", "di", "dos", "el", "la", "van", "von", "y"];
+/// `(she/her/hers)`
+const PRONOUNS_MAX: usize = 16;
 /// Headers that hold what we reckoned or drew, and nothing that somebody wrote.
 const OURS: [&str; 4] = ["Date", "Message-ID", "Content-Type", "DKIM-Signature"];
 
@@ -290,7 +296,7 @@ impl Search<'_> {
     fn one(&self, reading: &str) -> Result<(), RenderError> {
         let text = Text::of(reading, &self.own.digits);
         for stranger in &self.strangers {
-            if stranger.sought.held_by(&text).is_some_and(|thing| !self.is_shown(&thing)) {
+            if stranger.sought.held_by(&text).is_some_and(|thing| !self.is_shown(&thing) && !self.is_of_a_host(&thing, &text)) {
                 return Err(RenderError::Leak { what: stranger.what() });
             }
         }
@@ -315,6 +321,26 @@ impl Search<'_> {
         let in_own_name = |orders: &[String]| own_name(me).is_some_and(|name| orders.iter().any(|order| name.contains(order)));
         free.contains(thing) || matches!(thing, Thing::Name(orders) if in_own_name(orders)) || self.gate.is_shown(thing)
     }
+    /// A name that stands in the text only as a part of what a host is called: `John Smith, PhD`, who is a patient, too.
+    fn is_of_a_host(&self, thing: &Thing, text: &Text<'_>) -> bool {
+        let Thing::Name(orders) = thing else { return false };
+        let hosts = self.facts.session.participants.iter().filter(|p| p.role == Role::Host).map(|p| p.name.expose());
+        let names = hosts.filter(|name| reads_like_a_name(name)).map(text::folded);
+        let holders: Vec<String> = names.filter(|name| orders.iter().any(|order| name.contains(order))).collect();
+        !holders.is_empty() && !text.without_names(&holders).holds(thing)
+    }
+}
+
+/// Nothing else is hidden in a host's name: each word begins with a capital, or is one that stands within names; pronouns in brackets apart.
+fn reads_like_a_name(name: &str) -> bool {
+    let is_word = |word: &str| {
+        let letters = word.trim_matches(['.', ',']);
+        let begins = letters.starts_with(char::is_uppercase) || WITHIN_NAMES.contains(&letters);
+        begins && letters.chars().all(|c| c.is_alphabetic() || matches!(c, '.' | '\'' | '\u{2019}' | '-'))
+    };
+    let in_brackets = |word: &str| word.starts_with('(') && word.ends_with(')') && word.len() <= PRONOUNS_MAX;
+    let mut words = name.split_whitespace().filter(|word| !in_brackets(word)).peekable();
+    words.peek().is_some() && words.clone().count() <= HOST_NAME_MAX && words.all(is_word)
 }
 
 /// A part's body as a reader's program would decode it.

@@ -142,6 +142,13 @@ impl<'t> Text<'t> {
         }
     }
 
+    /// The same without each place where one of these names stands, folded as [`folded`] does: what is left is looked at again.
+    pub(super) fn without_names(&self, names: &[String]) -> Text<'static> {
+        // Two that follow each other share no blank.
+        let apart = |text: &str| text.replace(' ', "  ");
+        Text::owned(&names.iter().fold(apart(&folded(&self.plain)), |text, name| text.replace(&apart(name), " and ")))
+    }
+
     /// A quick look, by the number as its source has it. False: [`Thing::number`] of it is not held.
     pub(super) fn may_hold_number(&self, raw: &str) -> bool {
         if self.digits.is_empty() {

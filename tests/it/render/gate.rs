@@ -1,7 +1,7 @@
 //! The gate fires: whatever of another person a template shows, wherever and however, nothing goes out.
 
 use proptest::prelude::*;
-use punctual::contact::{ConnectCode, Passkey};
+use punctual::contact::{ConnectCode, Passkey, PersonName};
 use punctual::notice::Occasion;
 use punctual::render::{RenderError, Renderer};
 use punctual::session::{ParticipationId, RawContact, Unread};
@@ -150,6 +150,37 @@ fn a_passkey_that_is_a_word_of_the_message_holds_nothing() {
         case.session.topic = topic;
     }
     assert!(long >= 2, "short ones are looked for in links in any case");
+}
+
+/// Everybody meets the host, whatever a patient is called.
+#[test]
+fn a_hosts_name_that_holds_a_patients_silences_nobody() {
+    let shown = "With {{ session.host_name }}: {{ session.topic }}";
+    let files = ["subject.txt", "body.txt", "body.html", "sms.txt"].map(|file| (format!("en-US/invite/{file}"), shown));
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, shown)| (path.as_str(), *shown)).collect();
+    let (_dir, settings) = with_templates(&files);
+    let renderer = Renderer::new(settings).unwrap();
+    for (host, patient, topic, passes) in [
+        ("John Smith, PhD", "John Smith", "", true),
+        ("John Smith, Ph.D., LCSW", "John Smith", "", true),
+        ("Dr. Mary Ann Smith", "Mary Ann", "", true),
+        ("Prof. Dr. Juan de la Cruz", "Juan de la Cruz", "", true),
+        ("Smith, John, M.D.", "John Smith", "", true),
+        ("Siobhán O'Brien-Doe (she/her)", "Siobhán O'Brien-Doe", "", true),
+        ("John Smith, PhD", "John Smith", "John Smith comes, too", false),
+        ("John Smith, PhD", "John Smith", "with John Smith, PhD", true),
+        ("Dr. John Smith", "Jane Smith", "Jane Smith comes, too", false),
+        ("Group of Jane Smith and others", "Jane Smith", "", false),
+        ("today Jane Smith", "Jane Smith", "", false),
+    ] {
+        for sms in [false, true] {
+            let mut case = case(sms);
+            case.session.participants[0].name = PersonName::clean(host);
+            case.session.participants[2].name = PersonName::clean(patient);
+            case.session.topic = topic.to_owned();
+            assert_eq!(case.render(&renderer).is_ok(), passes, "{host}, {patient}: {topic}");
+        }
+    }
 }
 
 #[test]

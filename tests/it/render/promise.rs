@@ -274,8 +274,8 @@ fn nothing_of_anybody_else_passes_however_it_is_hidden() {
         let shown = format!("{before} {hidden} {after}");
         let fits = clean_line(&shown).chars().count() < 100;
         match dice.below(3) {
-            // A host of that very name is another one, whom everybody meets.
-            0 if fits && !case.sms && (kind != Kind::Name || format!("{before}{after}").contains(char::is_alphanumeric)) => {
+            // A host of that very name is another one, whom everybody meets, and so is one whose name is a part of it.
+            0 if fits && !case.sms && (kind != Kind::Name || !format!("{before} {after}").split_whitespace().all(is_like_a_name)) => {
                 case.session.participants[0].name = PersonName::clean(&shown);
             }
             // A name may be part of the reader's own one: a couple's.
@@ -294,6 +294,11 @@ fn nothing_of_anybody_else_passes_however_it_is_hidden() {
             FILES[at]
         );
     }
+}
+
+/// A word that may stand in somebody's name.
+fn is_like_a_name(word: &str) -> bool {
+    word.starts_with(char::is_uppercase) && word.chars().all(char::is_alphabetic)
 }
 
 /// A practice like many: what it says of itself, and who comes to it.
@@ -316,7 +321,7 @@ fn innocent(dice: &mut Dice, zones: &[Resolved]) -> (Case, String) {
         people[0].name =
             PersonName::clean(dice.of(&["Dr. Kay of 1204 Elm Street", "Room 12, Suite 400", "Anna Maria Lopez Garcia", "Pat Doe"]));
     }
-    match dice.below(9) {
+    match dice.below(10) {
         // A couple: one address and one number.
         0 => (people[2].email, people[2].sms_number) = (people[1].email.clone(), people[1].sms_number.clone()),
         // A host who is a patient, or writes the practice's number and sender into their own record.
@@ -328,6 +333,13 @@ fn innocent(dice: &mut Dice, zones: &[Resolved]) -> (Case, String) {
         5 => (people[1].name, people[2].name) = (PersonName::clean("Anna Maria Lopez Garcia"), PersonName::clean("Maria Lopez")),
         // One record for two.
         6 => (people[1].name, people[2].name) = (PersonName::clean("Ann & Bob Smith"), PersonName::clean("Bob Smith")),
+        // A therapist who put herself in as a participant, without her degrees.
+        8 => {
+            let name = dice.of(&["Mary Ann Lopez", "Anna Maria", "John Smith"]);
+            people[0].name =
+                PersonName::clean(&format!("{}{name}{}", dice.of(&["", "Dr. ", "Prof. Dr. "]), dice.of(&["", ", PhD", " Jr., LCSW"])));
+            people[2].name = PersonName::clean(name);
+        }
         // A number that is a date, or a part of one.
         7 => {
             let forms = [
