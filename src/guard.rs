@@ -131,6 +131,11 @@ impl Verdict {
         }
     }
 
+    /// Whether it decides about a member that stands so: a rejection takes back an acceptance that no walk has applied yet.
+    pub(crate) fn decides(self, standing: Standing) -> bool {
+        standing == Standing::Waiting || (self == Self::Reject && standing == Standing::Accepted)
+    }
+
     /// What becomes of a member. Another hour on people's clocks is nothing that a source said: it cannot be rejected, only mended.
     pub(crate) fn of(self, kind: GuardKind) -> Option<Standing> {
         match self {

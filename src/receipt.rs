@@ -46,6 +46,11 @@ impl Fate {
         matches!(self, Self::Undelivered | Self::Failed)
     }
 
+    /// It arrived, and what was said before is that it did not: what that said of the address is wrong.
+    pub(crate) fn refutes(self, before: Option<Self>) -> bool {
+        self == Self::Delivered && before.is_some_and(Self::is_lost)
+    }
+
     /// Whether it replaces what was said before. The same word again says nothing new, and a message that was delivered stays so.
     pub fn replaces(self, before: Option<Self>) -> bool {
         before.is_none_or(|before| self > before && !(before == Self::Undelivered && self == Self::Failed))

@@ -32,6 +32,8 @@ impl Engine {
 
     /// The clock was set, or the machine slept: asks all sources, and wakes all lanes when they are asked.
     pub(super) async fn meet(self: &Arc<Self>, upset: Upset, failed: &mpsc::Sender<StoreError>) -> Result<(), StoreError> {
+        // What was not looked at while nobody was awake, or by another clock, was not missing for so long.
+        self.outbox.absences_anew().await?;
         match upset {
             Upset::Slept(time) => {
                 tracing::info!(seconds = time.num_seconds(), "the machine slept: the sources are asked before anything is sent");

@@ -20,6 +20,9 @@ use crate::suppression::Suppression;
 /// Why a refusal is taken back, in the ledger.
 pub(crate) const REFUSED_US: &str = "several were refused in the same words";
 
+/// Likewise, why what a receipt said is.
+pub(crate) const ARRIVED: &str = "a later receipt says that it arrived";
+
 /// A notice as a store keeps it.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
@@ -320,8 +323,8 @@ impl Row {
     }
 
     /// The ledger's row of what its rejection said, and says no more.
-    pub(crate) fn unsuppressed(&self, at: DateTime<Utc>) -> LedgerRow {
-        LedgerRow { to_state: None, ..self.event("unsuppressed", None, at, Some(REFUSED_US.to_owned())) }
+    pub(crate) fn unsuppressed(&self, why: &str, at: DateTime<Utc>) -> LedgerRow {
+        LedgerRow { to_state: None, ..self.event("unsuppressed", None, at, Some(why.to_owned())) }
     }
 
     /// To a state in which it is tried by itself.

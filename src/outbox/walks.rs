@@ -129,6 +129,8 @@ pub struct WalkedSession {
     pub ahead: Vec<(NoticeKey, DateTime<Utc>)>,
     /// What changes in the outbox.
     pub changes: Vec<Change>,
+    /// Of what somebody else had told before this program came: the facts that it told.
+    pub announced: Vec<(NoticeKey, String)>,
     /// What is not sent and why; replaces the session's last ones.
     pub omissions: Vec<Omission>,
 }
@@ -212,6 +214,9 @@ pub trait Walks: Send + Sync {
 
     /// The next walk of each source plans all of its sessions again, whatever the source says: what was decided by a clock that was wrong.
     async fn plan_anew(&self) -> Result<()>;
+
+    /// The clock was set, or the machine slept: the next list that misses somebody who does not count as gone yet is the first one that does.
+    async fn absences_anew(&self) -> Result<()>;
 
     /// A walk of this source may find again what was told before a restore.
     async fn finds_again(&self, _source: &str, _now: DateTime<Utc>) -> Result<bool> {

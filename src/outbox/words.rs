@@ -159,6 +159,7 @@ mod tests {
             start: DateTime::UNIX_EPOCH,
             known: Vec::new(),
             ahead: Vec::new(),
+            announced: Vec::new(),
             changes: Vec::new(),
             omissions: Vec::new(),
         };

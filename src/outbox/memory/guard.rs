@@ -62,7 +62,7 @@ impl Guard {
     /// The sessions of which something is decided now.
     pub(super) fn decide(&mut self, verdict: Verdict) -> BTreeSet<SessionId> {
         let mut sessions = BTreeSet::new();
-        for member in self.members.values_mut().filter(|m| m.standing == Standing::Waiting) {
+        for member in self.members.values_mut().filter(|m| verdict.decides(m.standing)) {
             let Some(standing) = verdict.of(member.kind) else { continue };
             member.standing = standing;
             sessions.insert(member.session);

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use super::tables::Tables;
 use crate::entry::{Delivery, Entry, Phase, State};
 use crate::notice::NoticeKey;
+use crate::outbox::transition::ARRIVED;
 use crate::receipt::{About, Fate, Receipt, Received, Undelivered};
 use crate::suppression::SaidBy;
 
@@ -17,7 +18,7 @@ impl Tables {
         if !receipt.fate.replaces(delivery.receipt) {
             return Received::Known(key);
         }
-        let was_lost = delivery.receipt.is_some_and(Fate::is_lost);
+        let said = delivery.receipt;
         delivery.receipt = Some(receipt.fate);
         delivery.receipt_at = Some(now);
         delivery.receipt_detail.clone_from(&receipt.detail);
@@ -25,9 +26,13 @@ impl Tables {
             row.receive(now);
             Some(row.clone())
         });
-        if receipt.fate.is_lost() || was_lost {
+        if receipt.fate.is_lost() || said.is_some_and(Fate::is_lost) {
             let entry = &self.rows[&key].entry;
             self.plan_again(&(entry.source.clone(), entry.notice.session));
+        }
+        if receipt.fate.refutes(said) && self.forget_refuted(key, SaidBy::Receipt, now) {
+            let unsuppressed = self.rows[&key].unsuppressed(ARRIVED, now);
+            self.append(unsuppressed);
         }
         if let (Some(row), Some(kind)) = (row, receipt.remember)
             && self.put_suppressed(&row.entry.notice.address, kind, now, (SaidBy::Receipt, Some(key)))

@@ -29,15 +29,23 @@ impl Tables {
     fn take_one_back(&mut self, key: NoticeKey, next_attempt_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
         let event = ("taken_back", Some(REFUSED_US.to_owned()));
         let waits = self.change(key, event, now, |row| row.take_back(next_attempt_at, now).then_some(())).is_some();
-        let said = Some(key.to_string());
-        let before = self.suppressions.len();
-        self.suppressions.retain(|_, s| s.notice != said || s.said_by != SaidBy::Refusal || s.kind != Suppression::Bounced);
-        if self.suppressions.len() < before {
-            self.plan_left_out(now);
-            if let Some(row) = self.rows.get(&key).map(|row| row.unsuppressed(now)) {
-                self.append(row);
-            }
+        if self.forget_refuted(key, SaidBy::Refusal, now)
+            && let Some(row) = self.rows.get(&key).map(|row| row.unsuppressed(REFUSED_US, now))
+        {
+            self.append(row);
         }
         waits
+    }
+
+    /// Takes off the list what this message put there by that word, which was wrong. Whether that was anything.
+    pub(super) fn forget_refuted(&mut self, key: NoticeKey, said_by: SaidBy, now: DateTime<Utc>) -> bool {
+        let said = Some(key.to_string());
+        let before = self.suppressions.len();
+        self.suppressions.retain(|_, s| s.notice != said || s.said_by != said_by || s.kind != Suppression::Bounced);
+        let removed = self.suppressions.len() < before;
+        if removed {
+            self.plan_left_out(now);
+        }
+        removed
     }
 }

@@ -218,6 +218,9 @@ impl Tables {
         for change in &walked.changes {
             self.apply_change(source, at, change, applied);
         }
+        for (key, facts) in walked.announced {
+            self.rows.entry(key).and_modify(|row| row.entry.facts = Some(facts));
+        }
         let omissions = walked.omissions.into_iter().map(|o| Omission { session: Some(id), ..o });
         self.omissions.insert(place, omissions.collect());
     }

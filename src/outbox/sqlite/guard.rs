@@ -6,16 +6,23 @@ use rusqlite::{Connection, Row, params};
 use super::columns::{at, ms, word};
 use super::history;
 use super::tx::Tx;
-use crate::guard::{GuardChange, GuardRow, GuardSet, Member, Passed, Verdict};
+use crate::guard::{GuardChange, GuardRow, GuardSet, Member, Passed, Standing, Verdict};
 use crate::ledger::LedgerRow;
 use crate::outbox::words::decided;
 use crate::session::SessionId;
 
 /// What waits, by source, session and kind.
 pub(super) fn rows(connection: &Connection) -> rusqlite::Result<Vec<GuardRow>> {
-    let sql = "SELECT source, session_id, kind, since FROM guard WHERE standing = 'waiting' ORDER BY source, session_id, kind";
-    let row =
-        |row: &Row<'_>| Ok(GuardRow { source: row.get(0)?, session_id: SessionId(row.get(1)?), kind: word(row, 2)?, since: at(row, 3)? });
+    let standing = all(connection)?.into_iter().filter(|(_, standing)| *standing == Standing::Waiting);
+    Ok(standing.map(|(row, _)| row).collect())
+}
+
+fn all(connection: &Connection) -> rusqlite::Result<Vec<(GuardRow, Standing)>> {
+    let sql = "SELECT source, session_id, kind, since, standing FROM guard ORDER BY source, session_id, kind";
+    let row = |row: &Row<'_>| {
+        let one = GuardRow { source: row.get(0)?, session_id: SessionId(row.get(1)?), kind: word(row, 2)?, since: at(row, 3)? };
+        Ok((one, word(row, 4)?))
+    };
     connection.prepare_cached(sql)?.query_map([], row)?.collect()
 }
 
@@ -80,10 +87,12 @@ pub(super) fn decide(
     source: Option<&str>,
     now: DateTime<Utc>,
 ) -> rusqlite::Result<usize> {
-    let waiting: Vec<GuardRow> = rows(connection)?.into_iter().filter(|row| source.is_none_or(|named| named == row.source)).collect();
+    let open =
+        all(connection)?.into_iter().filter(|(row, standing)| verdict.decides(*standing) && source.is_none_or(|of| of == row.source));
+    let open: Vec<GuardRow> = open.map(|(row, _)| row).collect();
     let mut sessions = 0;
     let mut last = None;
-    for row in &waiting {
+    for row in &open {
         let Some(standing) = verdict.of(row.kind) else { continue };
         let sql = "UPDATE guard SET standing = ?4 WHERE source = ?1 AND session_id = ?2 AND kind = ?3";
         let values = params![row.source, row.session_id.0, row.kind.as_str(), standing.as_str()];

@@ -10,7 +10,7 @@ use super::notices::{Before, find, record};
 use super::tx::Tx;
 use super::{history, suppression};
 use crate::notice::NoticeKey;
-use crate::outbox::transition::Row;
+use crate::outbox::transition::{ARRIVED, Row};
 use crate::receipt::{About, Fate, Receipt, Received, Undelivered};
 use crate::session::{ParticipationId, SessionId};
 use crate::suppression::SaidBy;
@@ -60,6 +60,9 @@ pub(super) fn receive(connection: &Tx<'_>, now: DateTime<Utc>, receipt: &Receipt
         // What was kept back because they had just been told goes now.
         let (source, session) = (&row.entry.source, row.entry.notice.session);
         connection.prepare_cached(suppression::PLAN_ONE_AGAIN)?.execute(params![source, session.0])?;
+    }
+    if receipt.fate.refutes(said) && suppression::forget_refuted(connection, key, SaidBy::Receipt, now)? {
+        history::append(connection, &row.unsuppressed(ARRIVED, now))?;
     }
     if let Some(kind) = receipt.remember
         && suppression::put(connection, &row.entry.notice.address, kind, now, (SaidBy::Receipt, Some(key)))?

@@ -3,16 +3,15 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Row, params};
 
-use super::columns::{key, ms, word};
-use super::history;
+use super::columns::{key, word};
 use super::notices::{Before, find, record};
-use super::suppression::PLAN_LEFT_OUT;
 use super::tx::Tx;
+use super::{history, suppression};
 use crate::contact::{Address, Channel};
 use crate::notice::NoticeKey;
 use crate::outbox::Lately;
 use crate::outbox::transition::REFUSED_US;
-use crate::suppression::suppression_key;
+use crate::suppression::{SaidBy, suppression_key};
 
 /// By the ledger, whose end is at hand: no index is needed for it.
 const LATELY: &str = "SELECT notice.key, notice.channel, unseal('address', '', notice.address), delivery.transport, ledger.detail
@@ -47,10 +46,8 @@ pub(super) fn take_back(
             back += 1;
             record(connection, &row, before, ("taken_back", Some(REFUSED_US.to_owned())), now)?;
         }
-        let sql = "DELETE FROM suppression WHERE notice_key = ?1 AND said_by = 'refusal' AND kind = 'bounced'";
-        if connection.prepare_cached(sql)?.execute([key.0])? > 0 {
-            connection.prepare_cached(PLAN_LEFT_OUT)?.execute([ms(now)])?;
-            history::append(connection, &row.unsuppressed(now))?;
+        if suppression::forget_refuted(connection, *key, SaidBy::Refusal, now)? {
+            history::append(connection, &row.unsuppressed(REFUSED_US, now))?;
         }
     }
     Ok(back)

@@ -117,6 +117,16 @@ pub(super) fn unsuppress(connection: &Tx<'_>, now: DateTime<Utc>, key: &str) -> 
     Ok(removed)
 }
 
+/// Takes off the list what this message put there by that word, which was wrong. Whether that was anything.
+pub(super) fn forget_refuted(connection: &Connection, key: NoticeKey, said_by: SaidBy, now: DateTime<Utc>) -> rusqlite::Result<bool> {
+    let sql = "DELETE FROM suppression WHERE notice_key = ?1 AND kind = 'bounced' AND said_by = ?2";
+    let removed = connection.prepare_cached(sql)?.execute(params![key.0, said_by.as_str()])? > 0;
+    if removed {
+        connection.prepare_cached(PLAN_LEFT_OUT)?.execute([ms(now)])?;
+    }
+    Ok(removed)
+}
+
 /// All of it, the newest first.
 pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<SuppressedAddress>> {
     let sql = "SELECT unseal('suppression', '', address_key) AS address_key, kind, since, shown, notice_key, said_by FROM suppression

@@ -79,6 +79,9 @@ pub(super) fn apply(connection: &Tx<'_>, walk: &Walk) -> rusqlite::Result<Applie
         for change in &session.changes {
             apply_change(connection, source, change, walk.at, &mut applied)?;
         }
+        for (key, facts) in &session.announced {
+            connection.prepare_cached("UPDATE notice SET facts = seal('told', key, ?2) WHERE key = ?1")?.execute(params![key.0, facts])?;
+        }
         replace_omissions(connection, source, session)?;
     }
     if walk.heard {
@@ -92,6 +95,12 @@ pub(super) fn apply(connection: &Tx<'_>, walk: &Walk) -> rusqlite::Result<Applie
 /// A policy that no walk is made with.
 pub(super) fn plan_anew(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute("UPDATE source SET policy_digest = ''", [])?;
+    Ok(())
+}
+
+/// Whoever is off a list, and does not count as gone, is so since the next one.
+pub(super) fn absences_anew(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute("UPDATE participant SET absent_since = NULL, absences = 0 WHERE absences > 0 AND NOT cancelled", [])?;
     Ok(())
 }
 

@@ -351,6 +351,40 @@ async fn what_was_rejected_leaves_the_old_facts_in_force() {
     assert!(stays.members.is_empty(), "{stays:?}");
 }
 
+/// Each was told the next one's facts: mended, the addresses change hands, so that staff see who got what was not theirs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_was_wrong_from_the_start_is_shown_when_it_is_mended() {
+    let sessions = different(&[1, 2, 3]);
+    let world = invited(&slipped(&sessions, &["ParticipantEmailAddress"])).await;
+    assert_eq!(world.hear(10, &sessions).await, 3);
+    assert_eq!((world.guard_kinds().await, world.sent()), (vec![GuardKind::Addresses], 3));
+    world.outbox.decide_guard(Verdict::Accept, None, None, world.clock_now()).await.unwrap();
+    assert_eq!(world.hear(11, &sessions).await, 0);
+    let last = world.letters().split_off(3);
+    assert_eq!(last.len(), 3);
+    for (n, id) in [1, 2, 3].iter().enumerate() {
+        let theirs = last.iter().find(|mail| mail.contains(&format!("Patient {n} "))).unwrap();
+        assert!(theirs.contains(&format!("p{id}1@example.com")), "{theirs}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_accepted_in_error_is_taken_back_by_a_rejection() {
+    let ids: Vec<i64> = (1..=10).collect();
+    let sessions = different(&ids);
+    let world = invited(&sessions).await;
+    let wrong = slipped(&sessions, &["ParticipantEmailAddress"]);
+    world.hear(10, &wrong).await;
+    for verdict in [Verdict::Accept, Verdict::Reject] {
+        assert_eq!(world.outbox.decide_guard(verdict, None, None, world.clock_now()).await.unwrap(), 10, "{verdict:?}");
+    }
+    assert_eq!((world.hear(11, &wrong).await, world.sent()), (0, 10));
+    world.set("2026-11-25T15:00:00Z");
+    world.walk(&wrong).await;
+    world.once().await;
+    assert_eq!(world.sent(), 20, "the reminders, as they were told before");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removal_that_was_rejected_is_none_and_one_that_was_accepted_is_told_at_once() {
     let ids: Vec<i64> = (1..=10).collect();

@@ -87,6 +87,7 @@ pub(crate) fn walked(session: i64, digest: &str, changes: Vec<Change>) -> Walked
         start: minute(START),
         known: vec![(ParticipationId(session * 10 + 1), known()), (ParticipationId(session * 10 + 2), known())],
         ahead: Vec::new(),
+        announced: Vec::new(),
         changes,
         omissions: Vec::new(),
     }

@@ -113,6 +113,32 @@ pub(super) async fn a_number_error_suppresses_that_number_alone(store: Store) {
     assert_eq!(store.receipts_in_the_ledger().await, ["undelivered: 30005"]);
 }
 
+/// Providers contradict themselves: the text that the number was said not to take arrived.
+pub(super) async fn a_number_to_which_a_text_arrives_exists(store: Store) {
+    let (notice, claim) = store.text_in_doubt(Occasion::Invite).await;
+    store.settle(2, &claim, accepted("SM1")).await;
+    let dead = Receipt { detail: Some("30005".to_owned()), remember: Some(Suppression::Bounced), ..of(&notice, Fate::Undelivered) };
+    store.receive(3, dead).await;
+    assert_eq!(store.outbox.suppressed().await.unwrap().len(), 1);
+    let again = store.outbox.sessions("clinic", None).await.unwrap()[0].touch.again;
+    store.receive(4, of(&notice, Fate::Delivered)).await;
+    assert_eq!(store.outbox.suppressed().await.unwrap(), []);
+    let events: Vec<String> = store.ledger().await.into_iter().map(|row| row.event).skip_while(|e| e != "receipt").collect();
+    assert_eq!(events, ["receipt", "suppressed", "receipt", "unsuppressed"]);
+    assert!(store.outbox.sessions("clinic", None).await.unwrap()[0].touch.again > again, "who was left out is planned again");
+    // Their own wish, and what a person put there, stays.
+    let (other, claim) = {
+        let notice = addressed(2, Occasion::Invite, 0, text(2));
+        store.add(2, std::slice::from_ref(&notice)).await;
+        (notice, store.claim_text(5).await)
+    };
+    store.settle(6, &claim, accepted("SM2")).await;
+    let stop = Receipt { remember: Some(Suppression::OptedOut), ..of(&other, Fate::Undelivered) };
+    store.receive(7, stop).await;
+    store.receive(8, of(&other, Fate::Delivered)).await;
+    assert_eq!(store.outbox.suppressed().await.unwrap().len(), 1);
+}
+
 pub(super) async fn what_did_not_arrive_is_named_until_it_is_mended(store: Store) {
     let (notice, claim) = store.text_in_doubt(Occasion::Invite).await;
     store.settle(2, &claim, accepted("SM1")).await;

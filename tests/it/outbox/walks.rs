@@ -324,12 +324,18 @@ pub(crate) async fn what_an_operator_decides_is_done_by_the_next_walk(store: Sto
     assert_eq!(outbox.accept_guard(Some("clinic"), minute(6)).await.unwrap(), 2);
     assert_eq!(standings().await, [(1, GuardKind::Codes, Accepted), (1, GuardKind::Moved, Accepted), (2, GuardKind::Clocks, Accepted)]);
     assert_eq!((replans().await, waiting(&store).await), ([true, true], vec![]));
+    // What was accepted in error is taken back as long as no walk has done it.
+    assert_eq!(outbox.decide_guard(Verdict::Reject, None, Some("clinic"), minute(7)).await.unwrap(), 1);
+    assert_eq!(standings().await, [(1, GuardKind::Codes, Rejected), (1, GuardKind::Moved, Rejected), (2, GuardKind::Clocks, Accepted)]);
+    assert_eq!(outbox.decide_guard(Verdict::Reject, None, Some("clinic"), minute(8)).await.unwrap(), 0);
     let notes: Vec<_> = store.ledger().await.into_iter().filter(|r| r.key.is_none()).map(|r| (r.event, r.detail.unwrap())).collect();
     let told = |event: &str, detail: &str| (event.to_owned(), detail.to_owned());
     let expected = [
         told("guard_rejected", "0 sessions of another"),
         told("guard_rejected", "1 sessions of every source, by jane"),
         told("guard_accepted", "2 sessions of clinic"),
+        told("guard_rejected", "1 sessions of clinic"),
+        told("guard_rejected", "0 sessions of clinic"),
     ];
     assert_eq!(notes, expected);
 }
@@ -536,4 +542,33 @@ pub(crate) async fn what_was_noted_by_a_clock_that_was_ahead_is_noted_anew(store
     let entry = store.entry(told.key).await;
     assert_eq!((entry.changed_at, entry.accepted_at), (minute(6), Some(minute(6))));
     assert_eq!(store.entry(other.key).await.changed_at, minute(100), "another notice");
+}
+
+/// A machine that slept, or a clock that was set, makes nobody's absence longer.
+pub(super) async fn whoever_is_missed_is_so_since_the_clock_was_set(store: Store) {
+    let missed = |absences, cancelled| Known { absent_since: Some(minute(-8)), absences, cancelled, ..known() };
+    let mut session = walked(1, "first", Vec::new());
+    session.known = vec![(ParticipationId(11), missed(2, false)), (ParticipationId(12), missed(3, true))];
+    let mut unheard = walked(2, "second", Vec::new());
+    unheard.known = vec![(ParticipationId(21), missed(0, false))];
+    store.outbox.apply(walk(vec![session, unheard])).await.unwrap();
+    store.outbox.absences_anew().await.unwrap();
+    let known = store.outbox.known("clinic", &[SessionId(1), SessionId(2)]).await.unwrap();
+    let of = |session: i64, id: i64| {
+        let one = &known[&(SessionId(session), ParticipationId(id))];
+        (one.absences, one.absent_since)
+    };
+    assert_eq!(of(1, 11), (0, None));
+    assert_eq!(of(1, 12), (3, Some(minute(-8))), "who counts as gone stays gone");
+    assert_eq!(of(2, 21), (0, Some(minute(-8))), "what cannot be heard is silent for as long as it was");
+}
+
+pub(super) async fn what_was_announced_is_known_with_its_facts(store: Store) {
+    let invite = notice(1, Occasion::Invite, 0);
+    let end = Change::End { key: invite.key, state: State::Cancelled, reason: Reason::Adopted };
+    let session = WalkedSession { announced: vec![(invite.key, "then".to_owned())], ..walked(1, "first", vec![Change::Add(invite), end]) };
+    store.outbox.apply(walk(vec![session])).await.unwrap();
+    let known = store.outbox.known("clinic", &[SessionId(1)]).await.unwrap();
+    let told: Vec<_> = known.values().flat_map(|one| &one.notices).map(|n| n.facts.clone()).collect();
+    assert_eq!(told, [Some("then".to_owned())]);
 }

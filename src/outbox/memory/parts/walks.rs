@@ -146,4 +146,11 @@ impl Walks for MemoryOutbox {
         self.tables().sources.values_mut().for_each(|source| source.policy_digest.clear());
         Ok(())
     }
+
+    async fn absences_anew(&self) -> Result<()> {
+        let mut tables = self.tables();
+        let missed = tables.participants.values_mut().filter(|known| known.absences > 0 && !known.cancelled);
+        missed.for_each(|known| (known.absent_since, known.absences) = (None, 0));
+        Ok(())
+    }
 }

@@ -92,6 +92,10 @@ impl Walks for SqliteOutbox {
         self.writer.write("plan_anew", |c| walk::plan_anew(c)).await
     }
 
+    async fn absences_anew(&self) -> Result<()> {
+        self.writer.write("absences_anew", |c| walk::absences_anew(c)).await
+    }
+
     async fn finds_again(&self, source: &str, now: DateTime<Utc>) -> Result<bool> {
         let source = source.to_owned();
         self.readers.read("finds_again", move |c| restore::finds_again(c, &source, now)).await
