@@ -187,6 +187,11 @@ impl KnownNotice {
         self.state == State::Held && self.reason == Some(Reason::Restored)
     }
 
+    /// They may have been told, or not: nobody knows.
+    pub fn in_doubt(&self) -> bool {
+        self.told() && self.state != State::Accepted
+    }
+
     /// They know it, as far as anybody can know: nobody says that it did not arrive.
     pub fn arrived(&self) -> bool {
         self.heard() && !self.undelivered

@@ -129,7 +129,7 @@ pub fn each_line<E>(mut request: Request<'_>, mut each: impl FnMut(Line) -> Resu
         let open = decisions.into_iter().filter(|d| !is_told(d, &known));
         let of_it = |decision| {
             let sent = if let Decision::Send(n) = &decision { known.get(&(n.session, n.participation)).zip(Some(n)) } else { None };
-            let meet_now = sent.is_some_and(|(one, _)| plan::is_meet_now(session, one));
+            let meet_now = sent.is_some_and(|(one, n)| plan::joins_now(session, one, Some(&n.address)));
             let number = sent.map(|(one, n)| one.number(&n.address)).unwrap_or_default();
             Decided { session: Some(session), meet_now, number, decision }
         };
@@ -237,7 +237,8 @@ impl Request<'_> {
 
     /// As it will be at its due time: "today" and "tomorrow" are those of that day.
     fn render(&self, of: &Decided<'_>, notice: &Notice, session: &Session, person: &Participant) -> Result<Rendered, RenderError> {
-        let to = plan::reader(person, &notice.address, self.policy).map_err(|why| RenderError::Template { file: String::new(), why })?;
+        let to = plan::reader(session, person, &notice.address, self.policy)
+            .map_err(|why| RenderError::Template { file: String::new(), why })?;
         let facts = Facts {
             notice,
             session,

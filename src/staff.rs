@@ -114,20 +114,27 @@ impl Desk<'_> {
 
     /// A session's people who will not be reached, then the messages of the others that need a look. `known` is the store's.
     pub fn of_session(&self, session: &Session, known: KnownMap) -> Vec<Concern> {
-        if !self.minds(session) {
+        // Of one that runs only whoever came to it, and may still be called.
+        let runs = self.horizon.is_none() && session.is_active() && plan::may_be_joined(session, self.now);
+        if !self.minds(session) && !runs {
             return Vec::new();
         }
-        let known = plan::observe(session, known, self.policy, false, self.now);
-        let decisions = plan::plan_session(session, &known, self.policy, self.suppressed, self.now);
-        let at_fault = session.faults.iter().filter(|fault| !fault.is_word()).map(|fault| Concern {
+        let is_old = |id| runs && known.contains_key(&(session.id, id));
+        let new_fault = |fault: &&Fault| !fault.is_word() && !fault.participation.is_some_and(is_old);
+        let at_fault = session.faults.iter().filter(new_fault).map(|fault| Concern {
             participation: fault.participation,
             why: Why::Omitted(Reason::Quarantined),
             detail: Some(fault.to_string()),
             ..about(session)
         });
         let mut found: Vec<Concern> = at_fault.collect();
+        let known = plan::observe(session, known, self.policy, false, self.now);
+        let decisions = plan::plan_session(session, &known, self.policy, self.suppressed, self.now);
         for person in &session.participants {
             let Some(one) = known.get(&(session.id, person.id)) else { continue };
+            if runs && (person.connected_at.is_some() || !plan::joins_now(session, one, None)) {
+                continue;
+            }
             let theirs: Vec<&Decision> = decisions.iter().filter(|d| plan::diff::of_participant(d, session.id, person.id)).collect();
             match against(one, &theirs) {
                 Some((why, detail)) => found.push(Concern { why, detail, ..self.of_person(session, person) }),

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::entry::{Change, State};
 use crate::guard::Standing;
 use crate::known::{Known, KnownMap, KnownNotice, by_session};
-use crate::notice::{Decision, NoticeKey, Occasion, Reason};
+use crate::notice::{Decision, Notice, NoticeKey, Occasion, Reason};
 use crate::outbox::{self, Applied, Outbox, Seen, SeenSession, Walk, WalkedSession};
 use crate::plan::{self, NotJoined, Policy, Suppressions, diff};
 use crate::session::stored::{Departed, StoredSession};
@@ -153,13 +153,15 @@ enum Work<'a> {
     Moves(String, Box<Session>),
     /// It stands under another source, and what this one says makes it ambiguous, or does so no more.
     Marked(Box<Session>),
+    /// It is kept under another source, which does not list it, and this one says something new of it: that source is looked at again.
+    LooksAgain(SessionId),
 }
 
 impl Work<'_> {
     fn id(&self) -> SessionId {
         match self {
             Self::Listed(session, _) => session.id,
-            Self::Missing(id, _) => *id,
+            Self::Missing(id, _) | Self::LooksAgain(id) => *id,
             Self::Moves(_, session) | Self::Marked(session) => session.id,
         }
     }
@@ -189,10 +191,10 @@ async fn plan<'a>(
     let mut changed = if fill == Fill::Waits { Vec::new() } else { changed(snapshot, &beside, seen.as_ref(), all) };
     let marked: Vec<&Session> = beside.others.iter().filter_map(|(id, (_, stored))| differs(beside.together.get(id)?, stored)).collect();
     let mut places: HashMap<SessionId, String> = beside.from.clone();
-    places.extend(marked.iter().map(|s| (s.id, beside.others[&s.id].0.clone())));
-    let listed = changed.iter().map(|(s, _)| s.id);
-    let mut ids: Vec<SessionId> =
-        listed.chain(missing.iter().map(|(id, _)| *id)).chain(moves.keys().copied()).chain(marked.iter().map(|s| s.id)).collect();
+    let look_again = beside.kept_elsewhere();
+    places.extend(marked.iter().map(|s| s.id).chain(look_again.iter().copied()).map(|id| (id, beside.others[&id].0.clone())));
+    let mut ids: Vec<SessionId> = changed.iter().map(|(s, _)| s.id).chain(missing.iter().map(|(id, _)| *id)).collect();
+    ids.extend(moves.keys().copied().chain(marked.iter().map(|s| s.id)).chain(look_again.iter().copied()));
     // Whoever comes may be one of those whom the guard keeps elsewhere.
     ids.extend(seen.iter().filter(|_| !changed.is_empty()).flat_map(|s| s.guard.displaced()));
     let occupied = occupied::Beside::of(snapshot, &changed, seen.as_ref());
@@ -227,7 +229,8 @@ async fn plan<'a>(
     let moves = moves.into_iter().map(|(id, (to, said))| Work::Moves(to, Box::new(beside.together.get(&id).cloned().unwrap_or(said))));
     let listed = changed.into_iter().map(|(session, digest)| Work::Listed(session, digest));
     let missing = missing.into_iter().map(|(id, why)| Work::Missing(id, why));
-    let work: Vec<Work<'a>> = listed.chain(missing).chain(moves).chain(marked).collect();
+    let look_again = look_again.into_iter().map(Work::LooksAgain);
+    let work: Vec<Work<'a>> = listed.chain(missing).chain(moves).chain(marked).chain(look_again).collect();
     let sessions = walker.sessions(&work);
     let told = snapshot.told();
     let guard = walker.guard_change(judged, &carried, &sessions);
@@ -506,6 +509,11 @@ impl<'a> Walker<'a> {
                 let of = Some(self.place(session.id).to_owned());
                 self.marked(session).map(|walked| WalkedSession { of, ..walked })
             }
+            Work::LooksAgain(id) => {
+                let of = Some(self.place(*id).to_owned());
+                let presence = self.before.get(id)?.1.presence;
+                self.kept(*id, presence, self.known(*id)).map(|walked| WalkedSession { of, replan: true, ..walked })
+            }
         };
         work.iter().filter_map(plan).collect()
     }
@@ -671,6 +679,11 @@ impl Walker<'_> {
     fn kept(&self, id: SessionId, presence: Presence, known: KnownMap) -> Option<WalkedSession> {
         let (stored, was) = self.before.get(&id)?;
         let mut session = Session { presence, record: stored.record.clone(), ..was.clone() };
+        if presence == Presence::Kept {
+            // It was decided: what another source says of it instead is what was rejected.
+            let stays = |why: &String| !ambiguity::is_of_session(why) || ambiguity::is_told_twice(why);
+            session.participants.iter_mut().for_each(|p| p.ambiguous = p.ambiguous.take().filter(stays));
+        }
         if presence == Presence::Gone {
             // Nobody says anything else of it any more.
             session.faults.clear();
@@ -685,6 +698,7 @@ impl Walker<'_> {
     fn plan(&self, session: &Session, digest: String, known: KnownMap) -> WalkedSession {
         let adopts = self.adopts(session);
         let mut known = plan::observe(session, known, self.policy, adopts, self.now);
+        self.not_announced(session, &mut known);
         if adopts {
             self.adopt_the_unread(session, &mut known);
         }
@@ -700,16 +714,19 @@ impl Walker<'_> {
         let mut changes: Vec<Change> = Vec::new();
         // What they were told elsewhere holds no more: the next walk tells them.
         let mut moved_unread = false;
+        let mut announced = Vec::new();
         for ((_, id), one) in &people {
             let theirs: Vec<&Decision> = decisions.iter().filter(|d| diff::of_participant(d, session.id, *id)).collect();
             let decided = diff::diff(&theirs, &one.notices);
             let held: Vec<Change> = decided.iter().filter_map(|change| self.found_again(change, one)).collect();
             let stopped: Vec<Change> = decided.iter().filter_map(|change| stopped(change, one)).collect();
             changes.extend(decided.into_iter().chain(held).chain(stopped));
-            let adoption = self.adoption(session, *id, one);
             let was = self.told_elsewhere(session, *id);
-            moved_unread |= !adoption.is_empty() && (was.start, was.cancelled) != (session.start, session.cancelled);
-            changes.extend(adoption);
+            let Some((notice, facts)) = self.adoption(session, &was, *id, one) else { continue };
+            moved_unread |= (was.start, was.cancelled) != (session.start, session.cancelled);
+            announced.push((notice.key, facts));
+            let end = Change::End { key: notice.key, state: State::Cancelled, reason: Reason::Adopted };
+            changes.extend([Change::Add(notice), end]);
         }
         WalkedSession {
             ahead: self.ahead(session.id, &known),
@@ -726,6 +743,7 @@ impl Walker<'_> {
             start: session.start,
             known: people.into_iter().map(|((_, id), one)| (*id, Known { notices: Vec::new(), ..one.clone() })).collect(),
             changes,
+            announced,
             omissions: decisions.into_iter().filter_map(|d| if let Decision::Omit(o) = d { Some(o) } else { None }).collect(),
         }
     }
@@ -794,18 +812,30 @@ impl Walker<'_> {
         Session { start, cancelled, ..session.clone() }
     }
 
-    /// Whoever was announced by somebody else counts as told: a row of the outbox remembers the start that they know, so that a change of it
-    /// is told.
-    fn adoption(&self, session: &Session, id: ParticipationId, known: &Known) -> Vec<Change> {
-        let is_noted = known.notices.iter().any(|n| n.reason == Some(Reason::Adopted) || n.told());
-        if !known.adopted || is_noted || self.policy.adopt_invites {
-            return Vec::new();
+    /// To whoever was there, and whom nobody can have announced it to, because it was cancelled, or they had no address or code: it is news.
+    fn not_announced(&self, session: &Session, known: &mut KnownMap) {
+        let Some((_, was)) = self.before.get(&session.id) else { return };
+        for person in &session.participants {
+            let Some(one) = known.get_mut(&(session.id, person.id)).filter(|one| one.adopted) else { continue };
+            let takes_place = self.told_elsewhere(session, person.id).cancelled && !one.cancelled;
+            let untold = |p: &Participant| plan::is_told_nowhere(p, self.policy);
+            let is_reached = was.participant(person.id).is_some_and(untold) && !untold(person);
+            if (takes_place || is_reached) && !one.notices.iter().any(KnownNotice::heard) {
+                (one.adopted, one.first_seen) = (false, self.now);
+            }
         }
-        let was = self.told_elsewhere(session, id);
-        let Some(person) = session.participant(id).filter(|_| was.start > self.now) else { return Vec::new() };
-        let Some(notice) = plan::adopted_invite(&was, person, known, self.policy, &self.suppressed, self.now) else { return Vec::new() };
-        let key = notice.key;
-        vec![Change::Add(notice), Change::End { key, state: State::Cancelled, reason: Reason::Adopted }]
+    }
+
+    /// Whoever was announced by somebody else counts as told: a row of the outbox remembers the start that they know, and what else they were told, so
+    /// that a change of it is told. Of what is over nobody need remember anything, until it is moved.
+    fn adoption(&self, session: &Session, was: &Session, id: ParticipationId, known: &Known) -> Option<(Notice, String)> {
+        let is_noted = known.notices.iter().any(|n| n.reason == Some(Reason::Adopted) || n.told());
+        if !known.adopted || is_noted || self.policy.adopt_invites || was.start.max(session.start) <= self.now {
+            return None;
+        }
+        let person = session.participant(id)?;
+        let notice = plan::adopted_invite(was, person, known, self.policy, &self.suppressed, self.now)?;
+        Some((notice, plan::facts(was, person, self.policy)))
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -40,8 +40,9 @@ pub(super) fn run(config: Config, once: bool, load: impl Fn() -> Result<Config, 
     let exit = runtime.block_on(async {
         if once {
             let engine = Engine::start(config, Arc::new(WallClock)).await?;
+            let begun = WallClock.now();
             let report = engine.once().await?;
-            return exit_of(&engine, &report).await;
+            return exit_of(&engine, &report, begun).await;
         }
         let signals = Signals::new()?;
         let has_pages = config.server.as_ref().is_some_and(|server| server.users.is_some());
@@ -164,11 +165,11 @@ async fn tell_what_is_left(engine: &Engine, waiting: &[Entry]) -> anyhow::Result
     Ok(())
 }
 
-/// 1: something due could not be handed over, or was not in time, or a source could not be read. 3: something needs a person.
-async fn exit_of(engine: &Engine, report: &OnceReport) -> anyhow::Result<Exit> {
-    let now = WallClock.now();
+/// 1: something due could not be handed over (or only waits for a pause of its channel to end), or was not in time, or a source could not be read.
+/// 3: something needs a person.
+async fn exit_of(engine: &Engine, report: &OnceReport, begun: DateTime<Utc>) -> anyhow::Result<Exit> {
     let waiting = engine.outbox().list(&Filter { states: vec![State::Waiting], ..Filter::default() }).await?;
-    let undone = waiting.iter().filter(|e| e.notice.due_at <= now && e.attempts > 0).count();
+    let undone = waiting.iter().filter(|e| e.notice.due_at <= begun).count();
     tell_what_is_left(engine, &waiting).await?;
     let t = report.tally;
     tracing::info!(
@@ -194,6 +195,31 @@ mod tests {
 
     use super::*;
     use crate::config;
+
+    #[tokio::test]
+    async fn what_only_waits_for_a_pause_to_end_is_left_undone() {
+        let folder = tempfile::tempdir().unwrap();
+        let start = (WallClock.now() + chrono::TimeDelta::hours(2)).to_rfc3339();
+        let person = json!({ "ParticipationId": 10, "ConnectCode": 700, "ShouldAutoDeliverCode": "E",
+            "ParticipantEmailAddress": "trevor@example.com", "ParticipantTimeZoneWindowsId": "UTC" });
+        let list = json!([{ "SessionId": 1, "ScheduleTs": start, "Participants": [person] }]);
+        std::fs::write(folder.path().join("list"), list.to_string()).unwrap();
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let once = async |relay: &str| {
+            let text = format!(
+                "[practice]\nname = \"Lakeside\"\n[adopt]\ninvites = true\n[invite]\nsettle = \"0s\"\n[store]\nurl = \"sqlite://punctual.db\"\n\
+                 [email]\nfrom = \"Lakeside <a@example.org>\"\n[[email.relay]]\n{relay}\n[[source]]\nname = \"list\"\nkind = \"file\"\npath = \"list\"\n"
+            );
+            let config = config::parse(&text, Some(&folder.path().join("punctual.toml")), &[]).map_err(|mistakes| mistakes.to_string());
+            let engine = Engine::start(config.unwrap(), Arc::new(WallClock)).await.unwrap();
+            let begun = WallClock.now();
+            let report = engine.once().await.unwrap();
+            (exit_of(&engine, &report, begun).await.unwrap(), report.tally.channel_faults)
+        };
+        let dead = format!("kind = \"smtp\"\nhost = \"127.0.0.1\"\nport = {closed}\ntls = \"none\"");
+        assert_eq!(once(&dead).await, (Exit::Failed, 1), "nobody is there");
+        assert_eq!(once(&dead).await, (Exit::Failed, 0), "it waits for its turn, and is overdue");
+    }
 
     #[tokio::test]
     async fn a_source_that_is_taken_out_wants_a_word() {

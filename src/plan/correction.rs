@@ -96,16 +96,58 @@ impl Case<'_> {
         }
     }
 
-    /// That it will not take place: told where it was heard of last, of the start that was told. `current`: the address of now, if it can be used.
-    pub(super) fn cancellation(&self, current: Option<&Recipient<'_>>) -> Option<Decision> {
-        let omit = |reason, due_at| Some(Decision::Omit(Omission { due_at, ..self.omission(Occasion::Cancelled, None, reason, None) }));
-        let Some(last) = self.heard_last() else { return omit(Reason::NeverInvited, None) };
+    /// They were told of it, and can be told that it does not take place.
+    pub(super) fn can_be_called_off(&self) -> bool {
+        self.heard_last().is_some_and(|last| self.reader_at(&last.notice.address).is_some())
+    }
+
+    /// That it will not take place: told where it was heard of last, of the start that was told; and of each start besides that they believe in if what
+    /// is in doubt did not arrive. `current`: the address of now, if it can be used.
+    pub(super) fn cancellations(&self, current: Option<&Recipient<'_>>) -> Vec<Decision> {
+        let first = self.cancellation(current);
+        let named = if let Some(Decision::Send(n)) = &first { Some(n.start) } else { None };
+        let besides = self.believed_in_besides().into_iter().filter(|n| Some(n.notice.start) != named);
+        let besides = besides.filter_map(|n| self.calls_off(n)).filter(|d| matches!(d, Decision::Send(_)));
+        first.into_iter().chain(besides).collect()
+    }
+
+    /// What they heard before something that is in doubt, up to what they know for certain: of each start the last, but for those that were called off.
+    fn believed_in_besides(&self) -> Vec<&KnownNotice> {
+        let Some(last) = self.heard_last() else { return Vec::new() };
+        let mut heard: Vec<&KnownNotice> = self.heard().filter(|n| n.notice.address == last.notice.address).collect();
+        heard.sort_by_key(|n| std::cmp::Reverse(place(n)));
+        let (mut believed, mut off): (Vec<&KnownNotice>, Vec<DateTime<Utc>>) = (Vec::new(), Vec::new());
+        for n in heard {
+            let start = n.notice.start;
+            if n.notice.occasion == Occasion::Cancelled {
+                off.push(start);
+                continue;
+            }
+            if !off.contains(&start) && believed.iter().all(|b| b.notice.start != start) {
+                believed.push(n);
+            }
+            if !n.in_doubt() {
+                break;
+            }
+        }
+        believed
+    }
+
+    fn cancellation(&self, current: Option<&Recipient<'_>>) -> Option<Decision> {
+        let Some(last) = self.heard_last() else {
+            return Some(Decision::Omit(self.omission(Occasion::Cancelled, None, Reason::NeverInvited, None)));
+        };
         if last.notice.occasion == Occasion::Cancelled {
             return None;
         }
         // Where they are told now, unless what that address heard last is that it is cancelled.
         let here = current.and_then(|to| self.heard_here(&to.address));
-        let last = here.filter(|n| n.notice.occasion != Occasion::Cancelled).unwrap_or(last);
+        self.calls_off(here.filter(|n| n.notice.occasion != Occasion::Cancelled).unwrap_or(last))
+    }
+
+    /// That what they heard there does not take place.
+    fn calls_off(&self, last: &KnownNotice) -> Option<Decision> {
+        let omit = |reason, due_at| Some(Decision::Omit(Omission { due_at, ..self.omission(Occasion::Cancelled, None, reason, None) }));
         let to = self.reader_at(&last.notice.address)?;
         if self.policy.overrides.of(self.participant, &self.policy.region).do_not_contact {
             return omit(Reason::DoNotContact, None);
@@ -192,5 +234,10 @@ fn reached_nobody(row: &KnownNotice) -> bool {
 }
 
 fn last<'n>(notices: impl Iterator<Item = &'n KnownNotice>) -> Option<&'n KnownNotice> {
-    notices.max_by_key(|n| (n.heard_at(), n.notice.due_at, n.notice.key))
+    notices.max_by_key(|n| place(n))
+}
+
+/// Its place among what was heard.
+fn place(n: &KnownNotice) -> (DateTime<Utc>, DateTime<Utc>, NoticeKey) {
+    (n.heard_at(), n.notice.due_at, n.notice.key)
 }

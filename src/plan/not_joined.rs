@@ -19,8 +19,9 @@ impl Case<'_> {
         let rule = self.policy.not_joined?;
         let told_at = self.told_this_start(&to.address);
         let will_be = announcements.iter().any(|d| matches!(d, Decision::Send(_)));
-        // Whoever was told only when it ran has as long to join.
-        let due_at = told_at.map_or(self.session.start, |at| at.max(self.session.start)) + rule.after;
+        // Whoever is told only when it runs has as long to join.
+        let planned = announcements.iter().find_map(|d| if let Decision::Send(n) = d { Some(n.due_at.max(self.now)) } else { None });
+        let due_at = told_at.or(planned).map_or(self.session.start, |at| at.max(self.session.start)) + rule.after;
         let useful_until = rule.useful_until(self.session);
         let never = || (told_at.is_none() && !will_be).then_some(Reason::NeverInvited);
         if let Some(reason) = self.against_nudge(due_at.max(self.now), useful_until).or_else(never) {

@@ -61,12 +61,18 @@ fn all(case: &Case<'_>) -> Vec<Decision> {
     let cancelled = case.is_cancelled();
     let to = match recipient(case.participant, case.policy, case.suppressed, !cancelled) {
         Ok(to) => to,
+        // What is at fault by now changes nothing of what they were told.
+        Err((Reason::Quarantined, _)) if cancelled && case.can_be_called_off() => {
+            let mut decisions = case.refuse_all(Reason::Cancelled, None);
+            decisions.extend(case.cancellations(None));
+            return decisions;
+        }
         Err((Reason::Quarantined, detail)) => return vec![case.nothing_at_all(Reason::Quarantined, detail)],
         Err((reason, detail)) => {
             let mut decisions = case.refuse_all(reason, detail.as_deref());
             // They may have been told at another address than the one that cannot be used.
             if cancelled && is_of_the_address(reason) && case.heard_last().is_some() {
-                decisions.extend(case.cancellation(None));
+                decisions.extend(case.cancellations(None));
             }
             return decisions;
         }
@@ -74,7 +80,7 @@ fn all(case: &Case<'_>) -> Vec<Decision> {
     if cancelled {
         let reason = if case.participant.code.is_none() { Reason::NoConnectCode } else { Reason::Cancelled };
         let mut decisions = case.refuse_all(reason, None);
-        decisions.extend(case.cancellation(Some(&to)));
+        decisions.extend(case.cancellations(Some(&to)));
         return decisions;
     }
     let announcements = case.announcements(&to);
@@ -151,22 +157,27 @@ impl Case<'_> {
     fn invite(&self, to: &Recipient<'_>) -> Decision {
         let known_at = self.address_known_at(to);
         // Whoever was told of another time at another address must not sit and wait.
-        let until =
-            self.heard_last().and_then(|last| self.waits_for(last, known_at)).unwrap_or(self.useful_until()).min(self.useful_until());
-        let planned = if self.is_meet_now() { self.known.first_seen } else { self.settled(known_at, until) };
+        let at_once = joins_now(self.session, self.known, Some(&to.address));
+        let useful_until = if at_once { self.session.start + MEET_NOW_USEFUL } else { self.useful_until() };
+        let until = self.heard_last().and_then(|last| self.waits_for(last, known_at)).unwrap_or(useful_until).min(useful_until);
+        let planned = if at_once { known_at } else { self.settled(known_at, until) };
         let due_at = self.kept_out_of_quiet_hours(planned, until.min(self.session.start), to);
         let omit = |reason| Decision::Omit(Omission { due_at: Some(planned), ..self.omission(Occasion::Invite, None, reason, None) });
         if self.pass_has_ended(due_at.max(self.now)) {
             return omit(Reason::PassExpired);
         }
-        if planned.max(self.now) >= self.useful_until() {
+        if planned.max(self.now) >= useful_until {
             return omit(Reason::Started);
         }
         if self.was_announced_elsewhere() {
             return omit(Reason::Adopted);
         }
+        if at_once && !self.is_meet_now() && self.connected() {
+            // They came into it by themselves, or were let in.
+            return omit(Reason::AlreadyConnected);
+        }
         let key = self.key_since(Occasion::Invite, (&to.address, self.session.start), "");
-        Decision::Send(self.notice(Occasion::Invite, None, key, due_at, to))
+        Decision::Send(Notice { useful_until, ..self.notice(Occasion::Invite, None, key, due_at, to) })
     }
 
     /// Somebody else told them before this program came, where they are to be told now. Whose address was corrected since was not told there.
@@ -174,10 +185,8 @@ impl Case<'_> {
         self.known.adopted && !self.policy.adopt_invites && self.heard_last().is_none()
     }
 
-    /// When this address became known. Another address is another person until they were told.
     fn address_known_at(&self, to: &Recipient<'_>) -> DateTime<Utc> {
-        let readdressed = self.known.notices.iter().any(|n| n.heard() && n.notice.address != to.address);
-        if readdressed { self.known.first_seen.max(self.known.facts_known_at) } else { self.known.first_seen }
+        address_known_at(self.known, &to.address)
     }
 
     /// When a change may be told: once it has settled, or at once if there is no time for that.
@@ -382,7 +391,7 @@ impl Case<'_> {
 
     /// This participant at that address.
     pub(super) fn reader_at(&self, address: &Address) -> Option<Recipient<'_>> {
-        reader(self.participant, address, self.policy).ok()
+        reader(self.session, self.participant, address, self.policy).ok()
     }
 
     pub(super) fn notice(
@@ -412,7 +421,24 @@ impl Case<'_> {
 pub fn is_meet_now(session: &Session, known: &Known) -> bool {
     let (start, seen) = (session.start, known.session_seen);
     let at_once = start.second() != 0 && start <= seen + MEET_NOW_AHEAD;
-    at_once || (start..=start + MEET_NOW_USEFUL).contains(&seen)
+    at_once || may_be_joined(session, seen)
+}
+
+/// To them it begins when they are told: the session is Meet Now, or it ran already when they, or their address, became known.
+pub fn joins_now(session: &Session, known: &Known, address: Option<&Address>) -> bool {
+    let known_at = address.map_or(known.first_seen, |address| address_known_at(known, address));
+    is_meet_now(session, known) || may_be_joined(session, known_at)
+}
+
+/// Whoever becomes known then can still join.
+pub fn may_be_joined(session: &Session, at: DateTime<Utc>) -> bool {
+    (session.start..=session.start + MEET_NOW_USEFUL).contains(&at)
+}
+
+/// When this address became known. Another address is another person until they were told.
+fn address_known_at(known: &Known, address: &Address) -> DateTime<Utc> {
+    let readdressed = known.notices.iter().any(|n| n.heard() && n.notice.address != *address);
+    if readdressed { known.first_seen.max(known.facts_known_at) } else { known.first_seen }
 }
 
 /// A message that was planned, and may tell somebody yet: when it was told is another question.

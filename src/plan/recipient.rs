@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use super::policy::{Policy, Suppressions};
 use crate::contact::{Address, EmailAddress, PhoneNumber};
 use crate::notice::Reason;
-use crate::session::{AutoDeliver, Participant, Role};
+use crate::session::{AutoDeliver, Participant, Role, Session};
 use crate::suppression::Suppression;
 use crate::zone::Resolved;
 
@@ -53,6 +53,12 @@ pub fn recipient<'a>(
     }
     let locale = wish.locale.or(person.locale.as_deref());
     Ok(Recipient { address, zone, locale })
+}
+
+/// Nobody can tell them anything by the channel that ShouldAutoDeliverCode names: there is no address, or no code to join with.
+pub fn is_told_nowhere(person: &Participant, policy: &Policy) -> bool {
+    let nothing = Suppressions::default();
+    matches!(recipient(person, policy, &nothing, true), Err((Reason::NoEmail | Reason::NoNumber | Reason::NoConnectCode, _)))
 }
 
 /// Who it is, over all sessions: a digest of ParticipantExternalId, or of the name where there is none.
@@ -106,11 +112,14 @@ pub(super) fn silenced(suppressed: &Suppressions, address: &Address) -> Option<R
     })
 }
 
-/// How a participant reads what is sent to that address, be it their present one or not. The error says why their clock is not known.
-pub fn reader<'a>(person: &'a Participant, address: &Address, policy: &'a Policy) -> Result<Recipient<'a>, String> {
+/// How a participant reads what is sent to that address, be it their present one or not. Where their own clock is not known (any more), by the clock
+/// of whom they meet, and it is named. The error says why there is none.
+pub fn reader<'a>(session: &Session, person: &'a Participant, address: &Address, policy: &'a Policy) -> Result<Recipient<'a>, String> {
     let wish = policy.overrides.of(person, &policy.region);
     let locale = wish.locale.or(person.locale.as_deref());
-    Ok(Recipient { address: address.clone(), zone: zone_of(person, policy)?, locale })
+    let others = || session.participants.iter().find_map(|other| zone_of(other, policy).ok());
+    let zone = zone_of(person, policy).or_else(|why| others().map(|zone| Resolved { fallback: true, ..zone }).ok_or(why))?;
+    Ok(Recipient { address: address.clone(), zone, locale })
 }
 
 /// The clock of a participant: the practice's override, else what the source says.

@@ -8,8 +8,8 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use super::json::without_layout;
-use crate::contact::ConnectCode;
-use crate::session::{Fault, ParticipationId, Session, SessionId, Snapshot, Unread};
+use crate::contact::{ConnectCode, EmailAddress, PhoneNumber};
+use crate::session::{Fault, Participant, ParticipationId, Session, SessionId, Snapshot, Unread};
 
 /// What the reason says when one source tells a SessionId twice, differently or in part.
 const TWICE: &str = " stands twice, ";
@@ -60,6 +60,31 @@ pub(crate) fn same(one: &str, other: &str) -> bool {
     one == other || value(one).is_some_and(|one| Some(one) == value(other))
 }
 
+/// Likewise by what they mean: another spelling of a time, an address, a number or a name, and fields that nobody reads, do not count. Of what cannot
+/// be read nobody knows what it means.
+pub(crate) fn mean_the_same(one: &Session, other: &Session) -> bool {
+    let is_read = |s: &Session| s.faults.is_empty() && s.unread.is_empty();
+    let of_it = |s: &Session| (s.id, s.start, s.cancelled, s.standing, s.record.taken_for, s.code, s.duration, s.topic.trim().to_owned());
+    let people = |s: &Session| {
+        let mut people: Vec<&Participant> = s.participants.iter().collect();
+        people.sort_by_key(|p| p.id);
+        people.into_iter().map(meaning).collect::<Vec<_>>()
+    };
+    is_read(one) && is_read(other) && of_it(one) == of_it(other) && people(one) == people(other)
+}
+
+/// All that counts of a participant, in one spelling.
+fn meaning(p: &Participant) -> impl PartialEq + use<> {
+    let folded = |text: &str| text.trim().to_lowercase();
+    let email = EmailAddress::parse(&p.email.0).map_or_else(|_| folded(&p.email.0), |address| address.canonical().into_owned());
+    let digits = || p.sms_number.0.chars().filter(char::is_ascii_digit).collect::<String>();
+    let number = PhoneNumber::possible(&p.sms_number.0, "US").map_or_else(|_| digits(), |number| number.expose().to_owned());
+    let contacts = (p.auto_deliver, email, number, folded(&p.time_zone), p.locale.as_deref().map(folded));
+    let person = (p.id, p.role, folded(p.name.expose()), p.external_id.trim().to_owned(), p.has_account);
+    let joins = (p.code, p.passkey.as_ref().map(|key| key.expose().to_owned()), p.connected_at, p.expires_at, p.deposit);
+    (person, contacts, joins, p.rsvp, p.rsvp_unknown)
+}
+
 /// Marks ambiguous participants of one source, with whom they are confused (never with what).
 pub fn mark(snapshot: &mut Snapshot) {
     mark_sessions(snapshot, twice);
@@ -94,7 +119,8 @@ fn mark_sessions(snapshot: &mut Snapshot, differs: impl Fn(SessionId) -> String)
             }
             Entry::Occupied(place) => {
                 let first = &mut kept[*place.get()];
-                if first.twice == session.twice && same(&first.record.text, &session.record.text) {
+                let alike = || same(&first.record.text, &session.record.text) || mean_the_same(first, &session);
+                if first.twice == session.twice && alike() {
                     continue;
                 }
                 let by_one = !first.twice.is_empty() || !session.twice.is_empty();

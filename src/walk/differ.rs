@@ -93,6 +93,13 @@ pub(super) fn arrivals(was: &Session, is: &Session, displaced: &HashSet<String>,
     what.arrives = true;
 }
 
+/// What makes somebody hear of a session that they were not told of where they are now; the rest of it counts for nothing. Whether there is any.
+pub(super) fn only_who_is_told(whats: &mut [What]) -> bool {
+    let tells = |what: &What| matches!(what.kind, GuardKind::Addresses | GuardKind::Codes) || what.arrives;
+    whats.iter_mut().filter(|what| !tells(what)).for_each(|what| what.counts = 0);
+    whats.iter().any(tells)
+}
+
 /// What names a person whichever session they stand in: participation and code; and a contact at that hour, but for a host, who may have several.
 pub(super) fn names(person: &Participant, session: &Session, policy: &Policy) -> Vec<String> {
     let code = person.code.map(|code| format!("code {}", code.expose()));

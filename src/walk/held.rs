@@ -76,10 +76,12 @@ impl Walker<'_> {
             if self.tells_another_hour(is) {
                 whats.push(differ::What::whole(GuardKind::Clocks, &self.policy.digest()));
             }
+            // Of a session that runs, whoever is told its code anew counts.
+            let runs = plan::may_be_joined(was, self.now) && differ::only_who_is_told(&mut whats);
             Some(Looked {
                 session: is.id,
-                counts: takes_place(was, self.now),
-                over: was.start.max(is.start) <= self.now,
+                counts: takes_place(was, self.now) || (runs && was.is_active() && was.presence != Presence::Gone),
+                over: was.start.max(is.start) <= self.now && !runs,
                 cancelled: is.cancelled,
                 missing: false,
                 unread: is.faults.iter().any(|fault| !fault.is_word()),

@@ -21,11 +21,13 @@ use crate::clock::at;
 
 mod changes;
 mod clocks;
+mod cut_over;
 mod extent;
 mod guard;
 mod nudge;
 mod numbers;
 mod remind;
+mod running;
 mod slips;
 mod sources;
 mod told;

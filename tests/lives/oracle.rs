@@ -285,6 +285,10 @@ impl Oracle {
         wrong
     }
 
+    fn was_told_at(&self, person: i64, to: &str) -> bool {
+        self.told.iter().any(|told| told.person == person && told.letter.to == to)
+    }
+
     /// (4) Nothing leaves after its use, or in quiet hours.
     fn at_a_wrong_time(&self, now: DateTime<Utc>, person: i64, said: Option<&Said>, letter: &Letter) -> Vec<String> {
         let mut wrong = Vec::new();
@@ -292,8 +296,8 @@ impl Oracle {
         let told = self.last_told(person).map_or_else(|| self.adopted.get(&person).map(|said| said.start), |told| told.start);
         let end = match letter.kind {
             Kind::Cancelled => told.unwrap_or(said.start) + AFTER_START,
-            // A session that runs when it is first seen is told at once, for half an hour.
-            Kind::Invite if told.is_none() => said.start + TimeDelta::minutes(30),
+            // Whoever, or whose address, is first seen when it runs is told at once, for half an hour.
+            Kind::Invite if told.is_none() || !self.was_told_at(person, &letter.to) => said.start + TimeDelta::minutes(30),
             _ => said.start,
         };
         if now >= end + UNDER_WAY {

@@ -74,22 +74,22 @@ async fn whoever_connected_declined_or_left_is_not_told() {
     no.as_object_mut().unwrap().extend(declined.as_object().unwrap().clone());
     let mut cancelled = with(&[person(11)]);
     cancelled[1]["ScheduleType"] = json!("Cancelled");
-    for (name, sessions, ends) in [
-        ("connected", with(&[connected()]), "cancelled already_connected"),
-        ("declined", with(&[no]), "cancelled declined"),
-        ("cancelled", cancelled, "cancelled cancelled"),
-        ("taken out of it", with(&[person(12)]), "cancelled outdated"),
-        ("the session leaves the list", without(), "held absent"),
-        ("nothing is listed", json!([]), "held absent"),
+    for (name, sessions, ends, new) in [
+        ("connected", with(&[connected()]), &["cancelled already_connected"][..], 0),
+        ("declined", with(&[no]), &["cancelled declined"], 0),
+        ("cancelled", cancelled, &["cancelled cancelled"], 0),
+        ("taken out of it, and somebody else comes", with(&[person(12)]), &["cancelled outdated", "waiting"], 1),
+        ("the session leaves the list", without(), &["held absent"], 0),
+        ("nothing is listed", json!([]), &["held absent"], 0),
     ] {
         let world = running().await;
         world.set("2026-11-26T15:04:30Z");
         world.walk(&sessions).await;
-        assert_eq!(nudge(&world).await, [ends], "{name}");
+        assert_eq!(nudge(&world).await, ends, "{name}");
         world.set("2026-11-26T15:05:00Z");
         world.walk(&sessions).await;
         world.once().await;
-        assert_eq!(world.sent(), 4, "{name}");
+        assert_eq!(world.sent(), 4 + new, "{name}");
     }
 }
 

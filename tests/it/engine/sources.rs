@@ -445,6 +445,97 @@ async fn sessions_that_go_to_another_source_and_change_on_the_way_wait() {
     }
 }
 
+/// What was before is in force, whatever the other source says instead, and whichever is read first.
+#[tokio::test]
+async fn what_was_rejected_of_sessions_that_go_to_another_source_leaves_what_was_before() {
+    let slip = |all: &mut Vec<Value>| {
+        let last = all.len() - 1;
+        let first = all[0]["Participants"][1]["ParticipantEmailAddress"].clone();
+        for n in 0..last {
+            all[n]["Participants"][1]["ParticipantEmailAddress"] = all[n + 1]["Participants"][1]["ParticipantEmailAddress"].clone();
+        }
+        all[last]["Participants"][1]["ParticipantEmailAddress"] = first;
+    };
+    let cancel = |all: &mut Vec<Value>| all.iter_mut().for_each(|s| s["ScheduleType"] = json!("Cancelled"));
+    let shift = |all: &mut Vec<Value>| all.iter_mut().for_each(|s| s["ScheduleTs"] = json!("2026-11-26T20:00:00"));
+    let codes = |all: &mut Vec<Value>| (0..all.len()).for_each(|n| all[n]["Participants"][1]["ConnectCode"] = json!(200_000_000 + n));
+    let changes: [Named<'_, Vec<Value>>; 4] = [(&slip, "slip"), (&cancel, "cancel"), (&shift, "shift"), (&codes, "codes")];
+    for polls in ["ab", "abab", "baba"] {
+        for (change, what) in changes {
+            let world = World::new("2026-11-24T09:00:00Z");
+            let (stay, gone, before) = twenty_leave_for(&world, change, polls).await;
+            let told = world.sent();
+            assert_eq!(told, before, "{what} {polls}");
+            assert!(world.outbox.decide_guard(Verdict::Reject, None, None, world.clock.now()).await.unwrap() > 0);
+            for now in ["09:50", "09:51", "09:55"] {
+                world.go(&format!("2026-11-24T{now}:00Z")).await;
+                for poll in polls.chars() {
+                    world.walk_of(&poll.to_string(), if poll == 'a' { &stay } else { &gone }).await;
+                }
+            }
+            assert_eq!(world.sent(), told, "{what} {polls}");
+            assert_eq!(world.told(101).await, WAITS, "{what} {polls}: nothing is ambiguous");
+            assert!(world.outbox.guards().await.unwrap().is_empty(), "{what} {polls}: one question");
+            world.set("2026-11-25T15:00:00Z");
+            world.walk_of("a", &stay).await;
+            world.walk_of("b", &gone).await;
+            world.once().await;
+            assert!(world.told(101).await.contains(&"reminder 24h accepted".to_owned()), "{what} {polls}: {:?}", world.told(101).await);
+        }
+    }
+}
+
+/// Two systems write the same in their own ways.
+#[tokio::test]
+async fn two_sources_that_mean_the_same_contradict_nothing() {
+    let one = || {
+        let mut one = session(1, TWO_DAYS, 100_000_001);
+        let person = &mut one["Participants"][1];
+        (person["ParticipantFullName"], person["ParticipantSmsNumber"]) = (json!("Trevor Ohm"), json!("404-555-0100"));
+        one
+    };
+    let changed = |change: &dyn Fn(&mut Value)| {
+        let mut other = one();
+        change(&mut other);
+        other
+    };
+    let alike: [Named<'_, Value>; 8] = [
+        (&|s| s["ScheduleTs"] = json!("2026-11-26T15:00:00Z"), "a time with its zone"),
+        (&|s| s["ScheduleTs"] = json!("2026-11-26T10:00:00-05:00"), "another zone's time"),
+        (&|s| s["ScheduleType"] = json!("scheduled"), "a word for what is live"),
+        (&|s| s["Participants"][1]["ParticipantEmailAddress"] = json!(" P1@Example.COM "), "case of the address"),
+        (&|s| s["Participants"][1]["ParticipantSmsNumber"] = json!("+1 (404) 555 0100"), "a number's signs"),
+        (&|s| s["Participants"][1]["ConnectCode"] = json!("100000001"), "a code in quotes"),
+        (&|s| s["Participants"][1]["RSVP"] = json!(null), "a field without a value"),
+        (&|s| s["ExportedBy"] = json!("desk"), "a field that nobody reads"),
+    ];
+    for (change, what) in alike {
+        for turned in [false, true] {
+            let world = World::new("2026-11-24T09:00:00Z");
+            let (first, second) = if turned { (changed(change), one()) } else { (one(), changed(change)) };
+            for minute in [0, 5, 6] {
+                world.set(&format!("2026-11-24T09:0{minute}:00Z"));
+                world.walk_of("a", std::slice::from_ref(&first)).await;
+                world.walk_of("b", std::slice::from_ref(&second)).await;
+                world.once().await;
+            }
+            assert_eq!((world.told(1).await, world.sent()), (WAITS.map(str::to_owned).to_vec(), 1), "{what}, {turned}");
+        }
+    }
+    let other: [Named<'_, Value>; 3] = [
+        (&|s| s["ScheduleTs"] = json!("2026-11-26T15:00:00-05:00"), "another time"),
+        (&|s| s["Participants"][1]["ParticipantSmsNumber"] = json!("404-555-0101"), "another number"),
+        (&|s| s["Participants"][1]["ParticipantFullName"] = json!("Ann Ohm"), "another name"),
+    ];
+    for (change, what) in other {
+        let world = World::new("2026-11-24T09:00:00Z");
+        world.walk_of("a", &[one()]).await;
+        world.walk_of("b", &[changed(change)]).await;
+        world.go("2026-11-24T09:05:00Z").await;
+        assert_eq!(world.sent(), 0, "{what}");
+    }
+}
+
 /// Twelve sessions of `old`, told of; then `new` is configured in its place, and lists them changed so. What was told before that.
 async fn replaced(world: &World, change: &dyn Fn(&mut Vec<Value>), before: &[&str]) -> (Vec<Value>, usize) {
     let mut all: Vec<Value> = (1..=12).map(|id| session(id, TWO_DAYS, 100_000_000 + id)).collect();

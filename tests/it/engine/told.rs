@@ -345,3 +345,71 @@ async fn a_correction_that_reached_nobody_shows() {
         assert!(rows.iter().all(|row| row.session_id.0 == 1 && row.participation_id.is_some()), "{what}: {rows:?}");
     }
 }
+
+/// Told of Thursday; "New time: December 3" may have arrived, or not. Neither day is to be believed in.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancellation_names_the_day_in_doubt_and_the_day_that_is_known() {
+    let world = invited().await;
+    let later = changed(|s| s["ScheduleTs"] = json!("2026-12-03T20:00:00"));
+    let mut off = later.clone();
+    off[0]["ScheduleType"] = json!("Cancelled");
+    world.set("2026-11-24T10:00:00Z");
+    world.walk(&later).await;
+    world.script(&[Step::LoseAnswer]);
+    world.set("2026-11-24T10:02:00Z");
+    assert_eq!(world.once().await.unknown, 1);
+    for now in ["2026-11-24T10:04:00Z", "2026-11-24T10:07:00Z", "2026-11-24T10:20:00Z", "2026-11-24T10:30:00Z"] {
+        world.set(now);
+        world.walk(&off).await;
+        world.once().await;
+    }
+    let letters: Vec<String> = world.transport.sent.lock().unwrap().iter().skip(2).map(|(_, bytes)| visible(bytes)).collect();
+    assert_eq!(letters.len(), 2, "{:?}", world.states().await);
+    assert!(letters.iter().all(|mail| mail.contains("Cancelled")), "{letters:?}");
+    for day in ["November 26", "December 3"] {
+        assert_eq!(letters.iter().filter(|mail| mail.contains(day)).count(), 1, "{day}: {letters:?}");
+    }
+    // What arrived leaves no doubt.
+    let world = invited().await;
+    for (now, list) in [("10:00", &later), ("10:02", &later), ("10:04", &off), ("10:07", &off), ("10:20", &off)] {
+        world.set(&format!("2026-11-24T{now}:00Z"));
+        world.walk(list).await;
+        world.once().await;
+    }
+    assert_eq!(world.sent(), 3, "{:?}", world.states().await);
+    assert!(world.last_mail().contains("December 3"), "{}", world.last_mail());
+}
+
+/// The zone that they were told in is not in the record any more: the clock of whom they meet is named instead.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_at_fault_when_their_session_leaves_the_list_is_told() {
+    let two = |zone: &str, code: Value| {
+        let mut sessions = json!([
+            { "SessionId": 1, "ScheduleTs": START, "Participants": [person(10), person(11)] },
+            { "SessionId": 2, "ScheduleTs": START, "Participants": [person(21)] },
+        ]);
+        sessions[0]["Participants"][0]["ShouldAutoDeliverCode"] = json!("N");
+        let theirs = &mut sessions[0]["Participants"][1];
+        (theirs["ParticipantTimeZoneWindowsId"], theirs["ConnectCode"]) = (json!(zone), code);
+        sessions
+    };
+    let good = json!(300_000_011);
+    for (what, broken) in [("its zone", two("Nowhere", good.clone())), ("its code", two("Eastern Standard Time", json!("oops")))] {
+        let world = World::new("2026-11-24T09:00:00Z");
+        world.walk(&two("Eastern Standard Time", good.clone())).await;
+        world.set("2026-11-24T09:02:00Z");
+        assert_eq!(world.once().await.accepted, 2);
+        world.set("2026-11-24T10:00:00Z");
+        world.walk(&broken).await;
+        let mut without = broken;
+        without.as_array_mut().unwrap().remove(0);
+        for now in ["10:10", "10:15", "10:20", "10:21", "10:25"] {
+            world.set(&format!("2026-11-24T{now}:00Z"));
+            world.walk(&without).await;
+            world.once().await;
+        }
+        assert_eq!(world.sent(), 3, "{what}: {:?}", world.states_of(1).await);
+        let told = world.last_mail();
+        assert!(told.contains("Cancelled") && told.contains("November 26") && told.contains("10:00 AM EST"), "{what}: {told}");
+    }
+}
