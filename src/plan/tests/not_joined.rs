@@ -96,7 +96,7 @@ fn whoever_was_told_after_the_start_has_time_to_join() {
     world.policy.not_joined = Some(NotJoined { after: TimeDelta::minutes(5), until: None });
     world.session.start = at("2026-11-24T08:59:47");
     world.known = observe(&world.session, KnownMap::new(), &world.policy, false, world.now);
-    assert_eq!(nudge(&world), "not_joined@2026-11-24T09:04:47Z");
+    assert_eq!(nudge(&world), "not_joined@2026-11-24T09:05:00Z");
     world.told(Occasion::Invite, None, State::Accepted);
     world.known().notices[0].changed_at = at("2026-11-24T09:03:00");
     assert_eq!(nudge(&world), "not_joined@2026-11-24T09:08:00Z");
