@@ -230,6 +230,24 @@ struct Sent {
     lost: bool,
 }
 
+/// The starts that whoever reads this address may come to: of what they were told last and, where that may not have arrived, of what they were told
+/// before it; but for what was called off since.
+fn believed(sent: &[Sent], notice: &punctual::notice::Notice) -> Vec<DateTime<Utc>> {
+    let (mut believed, mut off) = (Vec::new(), Vec::new());
+    let theirs = sent.iter().rev().filter(|s| s.notice.participation == notice.participation && s.notice.address == notice.address);
+    for told in theirs.filter(|s| s.notice.key != notice.key) {
+        match told.notice.occasion {
+            Occasion::Cancelled => off.push(told.notice.start),
+            _ if off.contains(&told.notice.start) => {}
+            _ => believed.push(told.notice.start),
+        }
+        if !told.lost && told.notice.occasion != Occasion::Cancelled {
+            break;
+        }
+    }
+    believed
+}
+
 struct World {
     outbox: Arc<MemoryOutbox>,
     clock: Arc<Hands>,
@@ -313,14 +331,8 @@ impl World {
         if notice.occasion.repeats() && !announced && !refused {
             fail("reminded before they were told where and when".to_owned());
         }
-        let told_last = sent.iter().rev().find(|s| s.notice.participation == notice.participation && s.notice.address == notice.address);
-        if notice.occasion == Occasion::Cancelled
-            && told_last.is_none_or(|s| s.notice.occasion == Occasion::Cancelled && s.notice.key != key)
-        {
-            fail("nothing to cancel".to_owned());
-        }
-        if notice.occasion == Occasion::Cancelled && told_last.is_some_and(|s| s.notice.start != notice.start) {
-            fail("cancelled at a time that this address was not told last".to_owned());
+        if notice.occasion == Occasion::Cancelled && !believed(&sent, &notice).contains(&notice.start) {
+            fail("cancelled at a time that this address does not believe in".to_owned());
         }
         sent.push(Sent { notice, bytes: bytes.to_vec(), lost });
     }

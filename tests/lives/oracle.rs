@@ -247,7 +247,14 @@ impl Oracle {
             (Some(last), _) => {
                 // Or what this address heard last, if it is theirs again.
                 let here = self.told.iter().rfind(|t| t.person == person && t.fate.counts() && t.letter.to == letter.to);
-                let said_here = here.and_then(|t| Some((t.start?, t.zone?))).is_some_and(|(start, zone)| letter.names(start, zone, now));
+                // What is in doubt may not have arrived: what they heard before it is called off, too.
+                let heard = || self.told.iter().rev().filter(|t| t.person == person && t.fate.counts() && t.letter.to == letter.to);
+                let heard = || heard().filter(|t| t.letter.kind != Kind::Cancelled);
+                let sure = heard().position(|t| t.fate == Fate::Accepted).map_or(usize::MAX, |n| n + 1);
+                let believed =
+                    heard().take(sure).filter_map(|t| Some((t.start?, t.zone?))).any(|(start, zone)| letter.names(start, zone, now));
+                let said_here =
+                    believed || here.and_then(|t| Some((t.start?, t.zone?))).is_some_and(|(start, zone)| letter.names(start, zone, now));
                 if let (Some(start), Some(zone)) = (last.start, last.zone)
                     && !said_here
                     && !letter.names(start, zone, now)
