@@ -208,7 +208,11 @@ impl Walker<'_> {
         };
         let known = plan::observe(session, self.known(session.id), self.policy, self.first_fill, self.now);
         plan::plan_session(session, &known, self.policy, &self.suppressed, self.now).iter().any(|decision| match decision {
-            Decision::Send(n) => n.occasion == Occasion::Updated && session.participant(n.participation).is_some_and(says_the_same),
+            // What was decided before, and is about to be told, is no other hour.
+            Decision::Send(n) => {
+                let is_planned = || known.values().flat_map(|one| &one.notices).any(|row| row.notice.key == n.key);
+                n.occasion == Occasion::Updated && session.participant(n.participation).is_some_and(says_the_same) && !is_planned()
+            }
             Decision::Omit(_) => false,
         })
     }
