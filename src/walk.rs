@@ -191,7 +191,7 @@ async fn plan<'a>(
     let mut changed = if fill == Fill::Waits { Vec::new() } else { changed(snapshot, &beside, seen.as_ref(), all) };
     let marked: Vec<&Session> = beside.others.iter().filter_map(|(id, (_, stored))| differs(beside.together.get(id)?, stored)).collect();
     let mut places: HashMap<SessionId, String> = beside.from.clone();
-    let look_again = beside.kept_elsewhere();
+    let look_again = held::kept_elsewhere(&beside);
     places.extend(marked.iter().map(|s| s.id).chain(look_again.iter().copied()).map(|id| (id, beside.others[&id].0.clone())));
     let mut ids: Vec<SessionId> = changed.iter().map(|(s, _)| s.id).chain(missing.iter().map(|(id, _)| *id)).collect();
     ids.extend(moves.keys().copied().chain(marked.iter().map(|s| s.id)).chain(look_again.iter().copied()));

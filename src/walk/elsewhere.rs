@@ -69,15 +69,6 @@ pub(super) struct Beside {
     pub(super) others: BTreeMap<SessionId, (String, StoredSession)>,
 }
 
-impl Beside {
-    /// Sessions that the guard keeps under another source, which does not list them, and of which this one begins to say something else.
-    pub(super) fn kept_elsewhere(&self) -> Vec<SessionId> {
-        let kept = |stored: &StoredSession| matches!(stored.presence, Presence::Guarded | Presence::Kept) && stored.digest.is_empty();
-        let others = self.others.iter().filter(|(id, (_, stored))| self.second.contains(id) && kept(stored));
-        others.filter(|_| self.also.is_some()).map(|(id, _)| *id).collect()
-    }
-}
-
 impl Elsewhere {
     /// What others say beside this snapshot. `missing`: sessions of this source that it does not list, and why.
     pub(super) async fn beside(
@@ -399,8 +390,9 @@ impl Elsewhere {
 
 /// What is said now is what was said before, and neither of them twice.
 fn says_the_same(was: &StoredSession, is: &Session) -> bool {
-    let means_it = || json::kept(&was.record).is_some_and(|was| ambiguity::mean_the_same(&was, is));
-    let same = || ambiguity::same(&was.record.text, &is.record.text) || means_it();
+    let same = || {
+        ambiguity::same(&was.record.text, &is.record.text) || json::kept(&was.record).is_some_and(|was| ambiguity::mean_the_same(&was, is))
+    };
     was.ambiguous.is_empty() && is.twice.is_empty() && was.record.taken_for == is.record.taken_for && same()
 }
 

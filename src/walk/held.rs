@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use super::elsewhere::Beside;
 use super::slips::Slips;
 use super::{DateTime, Kept, Looked, Presence, Scene, SessionId, Utc, WalkedSession, Walker, differ, guard};
 use crate::guard::{GuardChange, GuardKind, GuardSet, Member};
@@ -10,6 +11,7 @@ use crate::known::KnownMap;
 use crate::notice::{Decision, Occasion};
 use crate::outbox::{self, Outbox, Seen};
 use crate::plan;
+use crate::session::stored::StoredSession;
 use crate::session::{Participant, Session, Snapshot, TakenFor};
 use crate::source::ambiguity;
 
@@ -31,6 +33,13 @@ pub(super) async fn carried(
         carried.extend(members.into_iter().filter(|member| from.get(&member.session) == Some(place)));
     }
     Ok(carried)
+}
+
+/// Sessions that the guard keeps under another source, which does not list them, and of which this one begins to say something else.
+pub(super) fn kept_elsewhere(beside: &Beside) -> Vec<SessionId> {
+    let kept = |stored: &StoredSession| matches!(stored.presence, Presence::Guarded | Presence::Kept) && stored.digest.is_empty();
+    let others = beside.others.iter().filter(|(id, (_, stored))| beside.second.contains(id) && kept(stored));
+    others.filter(|_| beside.also.is_some()).map(|(id, _)| *id).collect()
 }
 
 /// What is known of a source that was never read.
