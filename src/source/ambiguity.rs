@@ -7,9 +7,9 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-use super::json::without_layout;
+use super::json::{kept, without_layout};
 use crate::contact::{ConnectCode, EmailAddress, PhoneNumber};
-use crate::session::{Fault, Participant, ParticipationId, Session, SessionId, Snapshot, Unread};
+use crate::session::{Fault, Participant, ParticipationId, Session, SessionId, Snapshot, SourceRecord, Unread};
 
 /// What the reason says when one source tells a SessionId twice, differently or in part.
 const TWICE: &str = " stands twice, ";
@@ -71,6 +71,12 @@ pub(crate) fn mean_the_same(one: &Session, other: &Session) -> bool {
         people.into_iter().map(meaning).collect::<Vec<_>>()
     };
     is_read(one) && is_read(other) && of_it(one) == of_it(other) && people(one) == people(other)
+}
+
+/// A record that the store kept means what is said now.
+pub(crate) fn still_says(was: &SourceRecord, is: &Session) -> bool {
+    let means_it = || kept(was).is_some_and(|was| mean_the_same(&was, is));
+    was.taken_for == is.record.taken_for && (same(&was.text, &is.record.text) || means_it())
 }
 
 /// All that counts of a participant, in one spelling.

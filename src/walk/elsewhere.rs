@@ -390,10 +390,7 @@ impl Elsewhere {
 
 /// What is said now is what was said before, and neither of them twice.
 fn says_the_same(was: &StoredSession, is: &Session) -> bool {
-    let same = || {
-        ambiguity::same(&was.record.text, &is.record.text) || json::kept(&was.record).is_some_and(|was| ambiguity::mean_the_same(&was, is))
-    };
-    was.ambiguous.is_empty() && is.twice.is_empty() && was.record.taken_for == is.record.taken_for && same()
+    was.ambiguous.is_empty() && is.twice.is_empty() && ambiguity::still_says(&was.record, is)
 }
 
 /// The source lists it, as far as is known.
