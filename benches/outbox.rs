@@ -73,6 +73,7 @@ fn walked(session: i64, due: i64) -> WalkedSession {
         known: vec![(ParticipationId(session * 10), known.clone()), (ParticipationId(session * 10 + 1), known)],
         ahead: Vec::new(),
         changes: notices.into_iter().map(Change::Add).collect(),
+        announced: Vec::new(),
         omissions: Vec::new(),
     }
 }
