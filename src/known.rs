@@ -67,6 +67,8 @@ pub struct Expected {
     pub address: Address,
     /// It is the same person ([`Known::person`]), there or on the other channel. Else somebody at that address.
     pub same_person: bool,
+    /// They are told at that address. Else somebody of that name on the other channel, be it by a column that slipped.
+    pub told_there: bool,
     /// When a snapshot first had them.
     pub first_seen: DateTime<Utc>,
     /// When they last heard of it.

@@ -59,6 +59,10 @@ impl Dispatcher {
             if !other.same_person && !plan::is_corrected(&cancelled.person, person) {
                 continue;
             }
+            // A name alone may have slipped: who is told elsewhere has that address, too.
+            if !other.told_there && !plan::has_contact(person, &notice.address, &self.policy.region) {
+                continue;
+            }
             if other.comes_after(cancelled.heard_at) {
                 return Ok(Some(superseded()));
             }

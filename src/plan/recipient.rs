@@ -90,6 +90,14 @@ pub fn is_corrected(was: &Participant, is: &Participant) -> bool {
     same_first || typed || (!old.is_empty() && old == new)
 }
 
+/// Whether the record holds this address or number, on whichever channel they are told.
+pub fn has_contact(person: &Participant, address: &Address, region: &str) -> bool {
+    match address {
+        Address::Email(theirs) => EmailAddress::parse(person.email.0.trim()).is_ok_and(|own| own.canonical() == theirs.canonical()),
+        Address::Sms(theirs) => PhoneNumber::possible(person.sms_number.0.trim(), region).is_ok_and(|own| own == *theirs),
+    }
+}
+
 /// One letter more, less or another, or two that were swapped, in a word of four or more.
 fn is_a_slip(a: &str, b: &str) -> bool {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());

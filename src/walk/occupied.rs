@@ -9,6 +9,7 @@ use super::{Walker, differ, digest};
 use crate::contact::ConnectCode;
 use crate::guard::{GuardKind, Standing};
 use crate::outbox::Seen;
+use crate::session::live::HOLDS_FOR;
 use crate::session::{Participant, Presence, Session, SessionId, Snapshot};
 
 /// How the reasons end.
@@ -112,8 +113,9 @@ impl Walker<'_> {
         }
     }
 
+    /// While it runs, its codes are in use.
     fn may_take_place(&self, was: &Session) -> bool {
-        was.is_active() && was.presence != Presence::Gone && was.start > self.now
+        was.is_active() && was.presence != Presence::Gone && was.start + HOLDS_FOR > self.now
     }
 
     /// Why somebody may not be told: whose it is that they got.

@@ -313,7 +313,8 @@ impl Oracle {
         if letter.by_text && self.terms.quiet {
             let earliest = told.map_or(said.start, |told| told.min(said.start));
             // A cancellation speaks of what they were told last: on that clock, too.
-            let then = self.last_told(person).and_then(|told| told.zone).filter(|_| letter.kind == Kind::Cancelled);
+            let heard_in = self.last_told(person).map_or_else(|| self.adopted.get(&person).map(|said| said.zone), |told| told.zone);
+            let then = heard_in.filter(|_| letter.kind == Kind::Cancelled);
             let quiet = |at: DateTime<Utc>| {
                 let is_quiet = |zone: Tz| !(8..21).contains(&at.with_timezone(&zone).hour());
                 is_quiet(said.zone) && then.is_none_or(is_quiet)
@@ -467,7 +468,9 @@ impl Oracle {
             let there = theirs.rfind(|t| is_theirs(&t.letter.to));
             let code = |t: &Told| t.letter.codes.first().copied().unwrap_or(0);
             let knows_now = |t: &Told| t.start.is_some_and(|start| knows_it(start, code(t), t.zone.unwrap_or(said.zone), &t.letter.to));
-            return (!there.is_some_and(knows_now)).then(|| "was told something else last".to_owned());
+            let announced = |a: &Said| knows_it(a.start, a.code, a.zone, a.address.as_deref().unwrap_or_default());
+            let knows = there.map_or_else(|| self.adopted.get(&person).is_some_and(announced), knows_now);
+            return (!knows).then(|| "was told something else last".to_owned());
         }
         if let Some(adopted) = self.adopted.get(&person) {
             let knows = knows_it(adopted.start, adopted.code, adopted.zone, adopted.address.as_deref().unwrap_or_default());

@@ -99,6 +99,8 @@ pub(super) struct Word {
     pub(super) heard_at: HashMap<usize, DateTime<Utc>>,
     /// Too much at once, by person.
     pub(super) waiting: BTreeMap<i64, Waiting>,
+    /// What an operator let pass, until a list is read.
+    just_passed: BTreeMap<i64, Waiting>,
     /// Something was too much at once, since an operator last decided.
     pub(super) too_much: bool,
     /// Who came with a list that changed too much of others.
@@ -205,6 +207,7 @@ impl Word {
         for said in list.people.values_mut().flat_map(|(_, listings)| listings).filter_map(Listing::good) {
             said.once_moved = self.starts.get(&said.session).is_some_and(|starts| starts.iter().any(|start| *start != said.start));
         }
+        self.just_passed.retain(|id, _| !self.lists.get(&source).is_some_and(|lines| lines.contains_key(id)));
         let before = std::mem::take(&mut self.too_much);
         self.too_much_at_once(source, &list, extent, now);
         if self.too_much {
@@ -274,6 +277,7 @@ impl Word {
 
     /// The same list once more.
     pub(super) fn heard_again(&mut self, source: usize, now: DateTime<Utc>) {
+        self.just_passed.retain(|id, _| !self.lists.get(&source).is_some_and(|lines| lines.contains_key(id)));
         let last_heard = self.heard_at.get(&source).copied();
         for line in self.lists.entry(source).or_default().values_mut() {
             if let Place::Absent(lists, since) = &mut line.place {
@@ -392,8 +396,9 @@ impl Word {
         });
     }
 
-    /// An operator says of all that waits that it is wrong.
+    /// An operator says of all that waits that it is wrong; also of what was let pass since a list was last read.
     pub(super) fn rejected(&mut self) {
+        self.waiting.extend(std::mem::take(&mut self.just_passed));
         for (id, waits) in &mut self.waiting {
             let listed = self.lists.values().filter_map(|list| list.get(id)).filter(|line| line.place == Place::Listed);
             waits.rejected = Some(listed.flat_map(|line| line.listings.clone()).collect());
@@ -405,6 +410,7 @@ impl Word {
         let (rejected, passes): (BTreeMap<_, _>, BTreeMap<_, _>) =
             std::mem::take(&mut self.waiting).into_iter().partition(|(_, waits)| waits.rejected.is_some());
         let sessions: BTreeSet<i64> = passes.values().map(|waits| waits.before.session).collect();
+        self.just_passed = passes.iter().map(|(id, waits)| (*id, Waiting { either: true, ..waits.clone() })).collect();
         for (id, mut waits) in rejected {
             let differs_too = |said: &Listing| matches!(said, Listing::Good(is) if KINDS.into_iter().filter(|what| differs(what, &waits.before, is)).count() > 1);
             waits.either |= sessions.contains(&waits.before.session) || waits.rejected.iter().flatten().any(differs_too);

@@ -53,10 +53,12 @@ impl Tables {
                     start,
                     address: address.clone(),
                     same_person,
+                    told_there: false,
                     first_seen: other.first_seen,
                     heard_at: None,
                     comes: false,
                 });
+                one.told_there |= entry.notice.address == *address;
                 let heard =
                     matches!(entry.state, State::Accepted | State::Unknown) || matches!(entry.reason, Some(Reason::Adopted | Reason::Told));
                 one.heard_at = one.heard_at.max(heard.then_some(entry.changed_at));

@@ -79,7 +79,8 @@ pub(super) fn participant(connection: &Connection, source: &str, session: Sessio
 pub(super) const EXPECTED: &str = "SELECT theirs.source, theirs.session_id, theirs.participation_id, unseal('who', '', other.person) IS unseal('who', '', this.person) AND other.person NOTNULL,
          other.first_seen,
          max(iif(theirs.state IN ('accepted', 'unknown') OR theirs.reason IN ('adopted', 'told'), theirs.changed_at, NULL)),
-         max(theirs.state IN ('waiting', 'claimed', 'sending', 'held') AND (theirs.occasion <> 'reminder' OR theirs.rule LIKE 'now%'))
+         max(theirs.state IN ('waiting', 'claimed', 'sending', 'held') AND (theirs.occasion <> 'reminder' OR theirs.rule LIKE 'now%')),
+         max(theirs.channel = ?6)
      FROM notice AS theirs INDEXED BY notice_start
      JOIN participant AS other ON other.source = theirs.source AND other.session_id = theirs.session_id
          AND other.participation_id = theirs.participation_id
@@ -111,6 +112,7 @@ pub(super) fn expected(
                 start,
                 address: of.clone(),
                 same_person: row.get(3)?,
+                told_there: row.get(7)?,
                 first_seen: at(row, 4)?,
                 heard_at: opt_at(row, 5)?,
                 comes: row.get(6)?,

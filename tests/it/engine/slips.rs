@@ -258,3 +258,23 @@ async fn what_a_source_lists_no_more_may_stand_in_one_that_was_never_read() {
         assert_eq!(world.sent() - told, usize::from(comes.is_none()), "{comes:?}: {:?}", world.told(1).await);
     }
 }
+
+/// Ben's session is gone, and by a slip his name stands in Ann's record, who is told by text: that is not Ben, and he is told.
+#[tokio::test]
+async fn a_name_that_slipped_keeps_no_cancellation_back() {
+    let mut ann = of(1, NAMES[0]);
+    let person = &mut ann["Participants"][1];
+    (person["ShouldAutoDeliverCode"], person["ParticipantSmsNumber"]) = (json!("S"), json!("404 555-0111"));
+    let mut ben = of(2, NAMES[1]);
+    ben["ScheduleTs"] = ann["ScheduleTs"].clone();
+    let world = World::new("2026-11-24T09:00:00Z");
+    world.walk(&json!([ann, ben])).await;
+    world.set("2026-11-24T09:02:00Z");
+    world.once().await;
+    ann["Participants"][1]["ParticipantFullName"] = json!(NAMES[1]);
+    for minute in ["00", "05", "12", "16", "20", "30"] {
+        world.hears(minute, &[ann.clone()]).await;
+    }
+    let told = world.told(2).await;
+    assert!(told.contains(&"cancelled accepted".to_owned()), "{told:?}");
+}
