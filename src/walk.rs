@@ -371,10 +371,11 @@ fn changed<'a>(snapshot: &'a Snapshot, beside: &Beside, seen: Option<&Seen>, all
 }
 
 /// A session of another source is told in another way now. One that is held as absent or guarded is looked at when its own source tells it again.
-/// What its own source says twice stays so until that one is read again.
+/// What its own source says twice, or gives to somebody though it is another one's, stays so until that one is read again.
 fn differs<'s>(together: &'s Session, stored: &StoredSession) -> Option<&'s Session> {
-    let is_twice = stored.ambiguous.iter().any(|(_, why)| ambiguity::is_told_twice(why));
-    let counts = matches!(stored.presence, Presence::Listed | Presence::Unheard) && !is_twice;
+    let of_its_own = |why: &str| ambiguity::is_told_twice(why) || occupied::is_of_another(why);
+    let is_its_own = stored.ambiguous.iter().any(|(_, why)| of_its_own(why));
+    let counts = matches!(stored.presence, Presence::Listed | Presence::Unheard) && !is_its_own;
     (counts && digest(together) != stored.digest).then_some(together)
 }
 

@@ -18,10 +18,11 @@ pub fn session(stored: &StoredSession) -> Option<Session> {
     Some(session)
 }
 
-/// What the source says of a session, and the codes of those who departed from it: they may come back, or be in force as they were.
+/// What the source says of a session, and the codes of those of whom an older record is in force.
 pub fn said(record: &SourceRecord, departed: &[Departed]) -> Option<Session> {
     let mut session = json::kept(record)?;
-    let codes = departed.iter().filter(|d| d.presence != Presence::Gone).filter_map(person);
+    let in_force = |d: &&Departed| matches!(d.presence, Presence::Guarded | Presence::Kept);
+    let codes = departed.iter().filter(in_force).filter_map(person);
     session.unread.extend(codes.map(|person| Unread { id: Some(person.id), code: person.code, ..Unread::default() }));
     Some(session)
 }

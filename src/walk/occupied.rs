@@ -18,6 +18,11 @@ const UNREAD: &str = "whose record cannot be read";
 const LEFT: &str = "'s until now";
 const CAME: &str = "came with a list in which too much changed, and which waits for an operator";
 
+/// By a reason of [`Walker::occupied`] or [`Walker::came_with_it`].
+pub(super) fn is_of_another(why: &str) -> bool {
+    [OFF, UNREAD, LEFT, CAME].iter().any(|end| why.ends_with(end))
+}
+
 /// A list, as it is held against what was: sessions that are planned, with their digests; and others of which something may be another one's.
 pub(super) struct Beside<'s> {
     /// The source says another thing of them than is in force.

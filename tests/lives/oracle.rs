@@ -483,6 +483,9 @@ impl Oracle {
     }
 
     fn still_expects(&self, person: i64, now: DateTime<Utc>) -> Option<String> {
+        if self.word.stands_elsewhere(person) {
+            return None;
+        }
         let last = self.last_told(person)?;
         let awaits = last.letter.kind != Kind::Cancelled && last.start.is_some_and(|start| start > now + TimeDelta::hours(1));
         awaits.then(|| "still expects a session that does not take place".to_owned())
@@ -497,6 +500,10 @@ impl Oracle {
             }
             State::Cancelled => e.reason == Some(Reason::Operator) && self.by_staff.contains(&e.notice.key),
             State::Rejected => self.refused.contains(&person),
+            // By night a text waits for the morning.
+            State::Waiting => {
+                self.terms.quiet && !e.notice.address.expose().contains('@') && e.notice.due_at > now && e.notice.rule.is_none()
+            }
             State::Unknown => self.told.iter().any(|t| t.key == e.notice.key && t.fate == Fate::Doubt),
             _ => false,
         });

@@ -123,6 +123,8 @@ pub(super) struct Word {
     pub(super) zones: BTreeMap<i64, HashSet<Tz>>,
     /// Every start that a session ever had.
     pub(super) starts: BTreeMap<i64, BTreeSet<DateTime<Utc>>>,
+    /// Every code that somebody ever had.
+    codes_of: BTreeMap<i64, BTreeSet<i64>>,
     /// Every code that anybody ever had.
     pub(super) codes: BTreeSet<i64>,
     pub(super) names: BTreeSet<String>,
@@ -238,6 +240,7 @@ impl Word {
             for listing in listings {
                 if let Listing::Good(said) = listing {
                     self.codes.insert(said.code);
+                    self.codes_of.entry(*id).or_default().insert(said.code);
                     self.zones.entry(*id).or_default().insert(said.zone);
                     self.names.insert(said.name.clone());
                     self.starts.entry(said.session).or_default().insert(said.start);
@@ -445,9 +448,8 @@ impl Word {
     pub(super) fn shares_with_somebody_unread(&self, person: i64) -> bool {
         let Some(code) = self.last.get(&person).map(|said| said.code) else { return false };
         let unclear = |line: &Line| line.place == Place::Unheard || !matches!(line.listings[..], [Listing::Good(_)]);
-        let had_it = |listing: &Listing| matches!(listing, Listing::Good(said) if said.code == code);
         let mut others = self.lists.values().flatten().filter(|(id, line)| **id != person && unclear(line));
-        others.any(|(id, line)| line.listings.iter().any(had_it) || self.last.get(id).is_some_and(|said| said.code == code))
+        others.any(|(id, _)| self.codes_of.get(id).is_some_and(|codes| codes.contains(&code)))
     }
 
     /// A source that cannot be read in part said something else of them last than the one that lists them.
@@ -455,6 +457,16 @@ impl Word {
         let lines: Vec<&Line> = self.lists.values().filter_map(|list| list.get(&person)).collect();
         let (unheard, others): (Vec<&Line>, Vec<&Line>) = lines.into_iter().partition(|line| line.place == Place::Unheard);
         unheard.iter().any(|line| others.iter().any(|other| other.listings != line.listings))
+    }
+
+    /// Another person stands at that hour with the name and a contact of this one: they may be made anew.
+    pub(super) fn stands_elsewhere(&self, person: i64) -> bool {
+        let Some(own) = self.last.get(&person) else { return false };
+        let shares = |said: &Said| {
+            let contact = said.contacts.0 == own.contacts.0 || said.contacts.1 == own.contacts.1;
+            said.name == own.name && said.start == own.start && contact
+        };
+        self.last.iter().any(|(id, said)| *id != person && shares(said) && matches!(self.of(*id), Holds::Said(_)))
     }
 
     /// Something in the session that somebody was in cannot be read.
