@@ -78,6 +78,11 @@ pub struct Expected {
 }
 
 impl Expected {
+    /// The very person, told where they were told of this one.
+    pub fn is_theirs(&self) -> bool {
+        self.same_person && self.told_there
+    }
+
     /// Their last word is of the one that stands, or will be.
     pub fn comes_after(&self, heard_at: DateTime<Utc>) -> bool {
         self.comes || self.heard_at.is_some_and(|at| at > heard_at)

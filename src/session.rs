@@ -8,7 +8,7 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
-use crate::contact::{ConnectCode, Passkey, PersonName};
+use crate::contact::{ConnectCode, EmailAddress, Passkey, PersonName};
 
 pub mod live;
 mod record;
@@ -258,6 +258,13 @@ impl std::str::FromStr for Presence {
 /// A contact as the source wrote it: not checked yet, and masked in print.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct RawContact(pub String);
+
+impl RawContact {
+    /// The e-mail address by meaning: one spelling of each. What is none, as it is written.
+    pub fn mailbox(&self) -> String {
+        EmailAddress::parse(&self.0).map_or_else(|_| self.0.trim().to_lowercase(), |address| address.canonical().into_owned())
+    }
+}
 
 impl fmt::Debug for RawContact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -111,7 +111,7 @@ fn misled<'a>(desk: &'a Desk, seen: &'a Seen, notes: &'a Notes, now: DateTime<Ut
         // They stand at that hour in another entry of the list.
         let superseded = || known.notices.iter().any(|n| n.notice.occasion == Occasion::Cancelled && n.state == State::Superseded);
         let stands = |e: &&Expected| e.address == last.notice.address && e.start == told && e.comes_after(last.heard_at());
-        let expected = known.cancelled && known.expected.iter().filter(stands).any(|e| (e.same_person && e.told_there) || superseded());
+        let expected = known.cancelled && known.expected.iter().filter(stands).any(|e| e.is_theirs() || superseded());
         // Somebody else tells them.
         let elsewhere = person.is_some_and(|p| p.auto_deliver == AutoDeliver::Nobody);
         let right = same_hour && (known.cancelled || same_facts());

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::bar::Passed;
 use super::crossing::Crossing;
 use super::lane::Lane;
-use super::prepare::{Ready, fenced, moved};
+use super::prepare::{Ready, fenced};
 use super::queue::Queue;
 use super::{CHANNEL_FAULT, Dispatcher, Span};
 use crate::notice::{Notice, NoticeKey};
@@ -24,7 +24,7 @@ impl Dispatcher {
         let end = if span.is_over() {
             Settlement::Return { outcome: "stopped", why: None, next_attempt_at: begun }
         } else if !ready.is_fresh(begun) || !span.may_send() {
-            moved(span.due_by(&*self.clock))
+            Settlement::moved(span.due_by(&*self.clock))
         } else {
             let (outcome, passed) = self.deliver(lane, &ready, span).await?;
             beyond = passed;

@@ -80,8 +80,7 @@ impl Dispatcher {
                 }
                 Err(NotNow::UnderWay(_)) => return Ok(Some(superseded())),
                 Err(NotNow::JustTold(at)) if at + AGAIN_AFTER + TimeDelta::seconds(1) < notice.useful_until => {
-                    let next_attempt_at = at + AGAIN_AFTER + TimeDelta::seconds(1);
-                    return Ok(Some(Settlement::Return { outcome: "moved", why: None, next_attempt_at }));
+                    return Ok(Some(Settlement::moved(at + AGAIN_AFTER + TimeDelta::seconds(1))));
                 }
                 Err(_) => {}
             }

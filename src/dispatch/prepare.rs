@@ -83,11 +83,6 @@ pub(super) fn fenced(now: DateTime<Utc>) -> Settlement {
     Settlement::Return { outcome: "fenced", why: None, next_attempt_at: now + chrono::TimeDelta::seconds(1) }
 }
 
-/// It goes later, or is decided again.
-pub(super) fn moved(next_attempt_at: DateTime<Utc>) -> Settlement {
-    Settlement::Return { outcome: "moved", why: None, next_attempt_at }
-}
-
 /// What becomes of a claim.
 pub(super) enum Prepared {
     Send(Box<Ready>),
@@ -169,7 +164,7 @@ impl Dispatcher {
         let suppressed = again::listed(notice, first.as_ref(), suppressed, &nobody).map_err(no)?;
         let again = now + IN_TURN;
         if !doubtful && is_under_way(claim) && again < notice.useful_until {
-            return Err(moved(again));
+            return Err(Settlement::moved(again));
         }
         let row = KnownNotice {
             notice: first.clone().unwrap_or_else(|| notice.clone()),
@@ -188,14 +183,14 @@ impl Dispatcher {
         let theirs: Vec<&Decision> = decisions.iter().filter(|d| of_participant(d, session.id, participant.id)).collect();
         let notice = match revalidate(&row, &theirs, now) {
             Verdict::Go(decided) => again::decided(decided, first.as_ref(), notice),
-            Verdict::Later(n) => return Err(moved(n.due_at)),
+            Verdict::Later(n) => return Err(Settlement::moved(n.due_at)),
             Verdict::No(reason) => return Err(no(reason)),
         };
         if notice.occasion == Occasion::NotJoined && !was_heard_since_the_start(claim, session) {
             lane.want_look();
             let again = now + LOOK_TIME;
             let late = doubtful || again >= notice.useful_until;
-            return Err(if late { no(Reason::SourceStale) } else { moved(again) });
+            return Err(if late { no(Reason::SourceStale) } else { Settlement::moved(again) });
         }
         let told_now = plan::facts(session, participant, &self.policy);
         let hold = |frozen: &String| plan::facts::hold(frozen, &told_now, session, participant, &self.policy);
@@ -211,7 +206,7 @@ impl Dispatcher {
         let by_text = notice.occasion == Occasion::Reminder && notice.address.channel() == Channel::Sms;
         if by_text && !doubtful && limit.may_be_full(now, &claim.known.reminded_themselves(), &to.zone.zone) {
             let again = now + LOOK_TIME;
-            return Err(if again < notice.useful_until { moved(again) } else { no(Reason::Frequency) });
+            return Err(if again < notice.useful_until { Settlement::moved(again) } else { no(Reason::Frequency) });
         }
         let sequence = sequence(&notice, &claim.known.notices);
         let meet_now = plan::joins_now(session, &claim.known, Some(&notice.address));

@@ -124,6 +124,13 @@ pub enum Settlement {
     },
 }
 
+impl Settlement {
+    /// It goes later, or is decided again.
+    pub fn moved(next_attempt_at: DateTime<Utc>) -> Self {
+        Self::Return { outcome: "moved", why: None, next_attempt_at }
+    }
+}
+
 /// How a hand-over ended lately.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lately {

@@ -203,8 +203,7 @@ impl Case<'_> {
     /// They stand at that hour all the same, in another entry of the list, and are told of that one later: it was made anew, or was there twice. A
     /// host may have several sessions.
     fn is_expected_then(&self, to: &Recipient<'_>, last: &KnownNotice) -> bool {
-        let there = |e: &Expected| e.same_person && e.told_there;
-        let here = |e: &&Expected| e.address == to.address && e.start == last.notice.start && there(e);
+        let here = |e: &&Expected| e.address == to.address && e.start == last.notice.start && e.is_theirs();
         self.participant.is_named()
             && self.participant.role != Role::Host
             && self.known.expected.iter().filter(here).any(|e| e.comes_after(last.heard_at()))

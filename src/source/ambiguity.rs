@@ -8,7 +8,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use super::json::{kept, without_layout};
-use crate::contact::{ConnectCode, EmailAddress, PhoneNumber};
+use crate::contact::{ConnectCode, PhoneNumber};
 use crate::session::{Fault, Participant, ParticipationId, Session, SessionId, Snapshot, SourceRecord, Unread};
 
 /// What the reason says when one source tells a SessionId twice, differently or in part.
@@ -82,10 +82,9 @@ pub(crate) fn still_says(was: &SourceRecord, is: &Session) -> bool {
 /// All that counts of a participant, in one spelling.
 fn meaning(p: &Participant) -> impl PartialEq + use<> {
     let folded = |text: &str| text.trim().to_lowercase();
-    let email = EmailAddress::parse(&p.email.0).map_or_else(|_| folded(&p.email.0), |address| address.canonical().into_owned());
     let digits = || p.sms_number.0.chars().filter(char::is_ascii_digit).collect::<String>();
     let number = PhoneNumber::possible(&p.sms_number.0, "US").map_or_else(|_| digits(), |number| number.expose().to_owned());
-    let contacts = (p.auto_deliver, email, number, folded(&p.time_zone), p.locale.as_deref().map(folded));
+    let contacts = (p.auto_deliver, p.email.mailbox(), number, folded(&p.time_zone), p.locale.as_deref().map(folded));
     let person = (p.id, p.role, folded(p.name.expose()), p.external_id.trim().to_owned(), p.has_account);
     let joins = (p.code, p.passkey.as_ref().map(|key| key.expose().to_owned()), p.connected_at, p.expires_at, p.deposit);
     (person, contacts, joins, p.rsvp, p.rsvp_unknown)

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
-use crate::contact::{ConnectCode, EmailAddress, PhoneNumber};
+use crate::contact::{ConnectCode, PhoneNumber};
 use crate::guard::GuardKind;
 use crate::plan::{Policy, person_key};
 use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session};
@@ -103,7 +103,7 @@ pub(super) fn only_who_is_told(whats: &mut [What]) -> bool {
 /// What names a person whichever session they stand in: participation and code; and a contact at that hour, but for a host, who may have several.
 pub(super) fn names(person: &Participant, session: &Session, policy: &Policy) -> Vec<String> {
     let code = person.code.map(|code| format!("code {}", code.expose()));
-    let contacts = [mailbox(&person.email), number(&person.sms_number, &policy.region)];
+    let contacts = [person.email.mailbox(), number(&person.sms_number, &policy.region)];
     let theirs = contacts.into_iter().filter(|contact| !contact.is_empty() && person.role != Role::Host);
     let contacts = theirs.map(|contact| format!("{} {contact}", session.start));
     [format!("participation {}", person.id)].into_iter().chain(code).chain(contacts).collect()
@@ -155,7 +155,7 @@ fn told(before: &Participant, person: &Participant, policy: &Policy, now: DateTi
     };
     both(GuardKind::Codes, before.code == person.code, &|p| p.code.map(ConnectCode::expose).unwrap_or_default());
     both(GuardKind::Codes, before.passkey == person.passkey, &|p| p.passkey.as_ref().map(|k| k.expose().to_owned()).unwrap_or_default());
-    both(GuardKind::Addresses, before.email == person.email, &|p| mailbox(&p.email));
+    both(GuardKind::Addresses, before.email == person.email, &|p| p.email.mailbox());
     both(GuardKind::Addresses, before.sms_number == person.sms_number, &|p| number(&p.sms_number, &policy.region));
     both(GuardKind::Zones, before.time_zone == person.time_zone, &|p| zone(&p.time_zone, policy));
     both(GuardKind::Names, before.name == person.name, &|p| p.name.expose().to_lowercase());
@@ -171,10 +171,6 @@ fn channel(person: &Participant, now: DateTime<Utc>) -> &'static str {
         AutoDeliver::Email => "email",
         AutoDeliver::Sms => "sms",
     }
-}
-
-pub(super) fn mailbox(raw: &RawContact) -> String {
-    EmailAddress::parse(&raw.0).map_or_else(|_| raw.0.trim().to_lowercase(), |address| address.canonical().into_owned())
 }
 
 pub(super) fn number(raw: &RawContact, region: &str) -> String {

@@ -10,7 +10,7 @@ use crate::contact::ConnectCode;
 use crate::guard::{GuardKind, Standing};
 use crate::outbox::Seen;
 use crate::session::live::HOLDS_FOR;
-use crate::session::{Participant, Presence, Session, SessionId, Snapshot};
+use crate::session::{Participant, ParticipationId, Presence, Session, SessionId, Snapshot};
 
 /// How the reasons end.
 const OFF: &str = "who is off the list and may come back";
@@ -47,6 +47,20 @@ impl<'s> Beside<'s> {
     }
 }
 
+/// Marks those of whom there is a reason; who is marked already keeps the first one.
+fn mark(changed: &mut [(Cow<'_, Session>, String)], why: impl Fn(&Session, &Participant) -> Option<String>) {
+    for (session, its_digest) in changed {
+        let reasons: Vec<Option<String>> = session.participants.iter().map(|person| why(session, person)).collect();
+        if reasons.iter().all(Option::is_none) {
+            continue;
+        }
+        for (person, why) in session.to_mut().participants.iter_mut().zip(reasons) {
+            person.ambiguous = person.ambiguous.take().or(why);
+        }
+        *its_digest = digest(session);
+    }
+}
+
 impl Walker<'_> {
     /// What people left, by what the source says now.
     pub(super) fn left_in(&self, changed: &[(Cow<'_, Session>, String)], beside: &Beside<'_>, moves: &[&Session]) -> Left {
@@ -58,17 +72,7 @@ impl Walker<'_> {
     /// vanished.
     pub(super) fn occupied(&self, changed: &mut [(Cow<'_, Session>, String)], missing: &[(SessionId, Presence)], beside: &Beside<'_>) {
         let codes = self.codes_of_others(changed, missing, beside);
-        for (session, its_digest) in changed {
-            let why = |n: usize| self.of_another(&session.participants[n], session, &codes);
-            let marks: Vec<(usize, String)> = (0..session.participants.len()).filter_map(|n| Some((n, why(n)?))).collect();
-            if marks.is_empty() {
-                continue;
-            }
-            for (n, why) in marks {
-                session.to_mut().participants[n].ambiguous.get_or_insert(why);
-            }
-            *its_digest = digest(session);
-        }
+        mark(changed, |session, person| self.of_another(person, session, &codes));
     }
 
     /// Codes of those who are not read now.
@@ -77,7 +81,7 @@ impl Walker<'_> {
         changed: &[(Cow<'_, Session>, String)],
         missing: &[(SessionId, Presence)],
         beside: &Beside<'_>,
-    ) -> HashMap<ConnectCode, (Participant, &'static str)> {
+    ) -> HashMap<ConnectCode, (&Participant, &'static str)> {
         let whole = |id: &SessionId| self.before.get(id).map(|(_, was)| was).filter(|was| self.may_take_place(was));
         let absent = missing.iter().filter(|(_, why)| *why == Presence::Absent).filter_map(|(id, _)| whole(id));
         let unreadable = beside.unreadable.iter().filter_map(whole);
@@ -86,9 +90,9 @@ impl Walker<'_> {
             let lost = was.participants.iter().filter(|p| is.participant(p.id).is_none());
             lost.map(|p| (p, if is.faults.iter().any(|f| f.participation == Some(p.id)) { UNREAD } else { OFF }))
         });
-        let people = |was: &'_ Session, why| was.participants.iter().map(|p| (p.clone(), why)).collect::<Vec<_>>();
-        let all = absent.flat_map(|was| people(was, OFF)).chain(unreadable.flat_map(|was| people(was, UNREAD)));
-        let all = all.chain(lost.map(|(p, why)| (p.clone(), why))).filter(|(p, _)| p.presence != Presence::Gone);
+        let absent = absent.flat_map(|was| &was.participants).map(|p| (p, OFF));
+        let unreadable = unreadable.flat_map(|was| &was.participants).map(|p| (p, UNREAD));
+        let all = absent.chain(unreadable).chain(lost).filter(|(p, _)| p.presence != Presence::Gone);
         all.filter_map(|(p, why)| Some((p.code?, (p, why)))).collect()
     }
 
@@ -100,22 +104,17 @@ impl Walker<'_> {
         if !trips && !stands {
             return;
         }
-        for (session, its_digest) in changed {
-            let comes = |person: &Participant| match self.before.get(&session.id) {
-                Some((stored, was)) => {
-                    let since = stored.ambiguous.iter().any(|(id, why)| *id == person.id && why.ends_with(CAME));
-                    since || (trips && was.participant(person.id).is_none())
-                }
-                None => trips,
-            };
-            let new: Vec<usize> = (0..session.participants.len()).filter(|n| comes(&session.participants[*n])).collect();
-            for n in &new {
-                session.to_mut().participants[*n].ambiguous.get_or_insert_with(|| format!("it {CAME}"));
-            }
-            if !new.is_empty() {
-                *its_digest = digest(session);
-            }
-        }
+        mark(changed, |session, person| {
+            let was = self.before.get(&session.id).and_then(|(_, was)| was.participant(person.id));
+            let comes = trips && was.is_none();
+            (comes || self.is_marked(session.id, person.id, &[CAME])).then(|| format!("it {CAME}"))
+        });
+    }
+
+    /// They have been held since an earlier walk, for such a reason.
+    fn is_marked(&self, session: SessionId, person: ParticipationId, ends: &[&str]) -> bool {
+        let marks = self.before.get(&session).into_iter().flat_map(|(stored, _)| &stored.ambiguous);
+        marks.filter(|(id, _)| *id == person).any(|(_, why)| ends.iter().any(|end| why.ends_with(end)))
     }
 
     /// While it runs, its codes are in use.
@@ -128,14 +127,10 @@ impl Walker<'_> {
         &self,
         person: &Participant,
         session: &Session,
-        codes: &HashMap<ConnectCode, (Participant, &'static str)>,
+        codes: &HashMap<ConnectCode, (&Participant, &'static str)>,
     ) -> Option<String> {
-        let before = self.before.get(&session.id);
-        let was = before.and_then(|(_, was)| was.participant(person.id));
-        let marked = |ends: &[&str]| {
-            let marks = before.into_iter().flat_map(|(stored, _)| &stored.ambiguous);
-            marks.filter(|(id, _)| *id == person.id).any(|(_, why)| ends.iter().any(|end| why.ends_with(end)))
-        };
+        let was = self.before.get(&session.id).and_then(|(_, was)| was.participant(person.id));
+        let marked = |ends: &[&str]| self.is_marked(session.id, person.id, ends);
         let holder = person.code.and_then(|code| codes.get(&code)).filter(|(holder, _)| !differ::is_one(holder, person));
         if let Some((holder, why)) = holder
             && (was.is_none_or(|was| was.code != person.code) || marked(&[OFF, UNREAD]))

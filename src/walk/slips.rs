@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::differ::{mailbox, number, who, zone};
+use super::differ::{number, who, zone};
 use crate::guard::GuardKind;
 use crate::plan::Policy;
 use crate::session::{Participant, ParticipationId, Presence, Role, Session, SessionId};
@@ -113,7 +113,7 @@ fn alike(before: &Participant, person: &Participant) -> bool {
 /// Code, address and number; and of a patient the name and the zone.
 fn theirs(person: &Participant, policy: &Policy) -> Vec<Item> {
     let code = person.code.map(|code| (GuardKind::Codes, code.expose()));
-    let contacts = [mailbox(&person.email), number(&person.sms_number, &policy.region)].map(|contact| (GuardKind::Addresses, contact));
+    let contacts = [person.email.mailbox(), number(&person.sms_number, &policy.region)].map(|contact| (GuardKind::Addresses, contact));
     let (name, zone) = match person.role {
         Role::Host => (String::new(), String::new()),
         Role::Participant => (person.name.expose().trim().to_lowercase(), zone(&person.time_zone, policy)),

@@ -16,6 +16,7 @@ use super::columns::{at, key, ms, opt_at, opt_ms};
 use super::history;
 use super::mark::{self, Mark};
 use super::notices::{Before, find, record};
+use super::sealed::Said;
 use super::tx::{Tx, head};
 use crate::entry::{Change, State};
 use crate::ledger::LedgerRow;
@@ -94,14 +95,16 @@ fn reached(connection: &Connection, mark: &Mark) -> rusqlite::Result<bool> {
 
 /// Somebody without the key of a sealed store wrote it.
 pub(super) fn is_forged(connection: &Connection, mark: &Mark) -> rusqlite::Result<bool> {
-    let sealed: bool = connection.query_row("SELECT key_check IS NOT NULL FROM identity", [], |row| row.get(0))?;
-    Ok(sealed && !mark.is_keyed(&reference_key(connection)?))
+    Ok(is_sealed(connection)? && !mark.is_keyed(&reference_key(connection)?))
+}
+
+fn is_sealed(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(Said::read(connection)?.check.is_some())
 }
 
 /// The mark that this store would write now.
 pub(super) fn current(connection: &Connection) -> rusqlite::Result<Mark> {
-    let sealed = connection.query_row("SELECT key_check IS NOT NULL FROM identity", [], |row| row.get(0))?;
-    Ok(Mark::new(&reference_key(connection)?, head(connection)?, sealed))
+    Ok(Mark::new(&reference_key(connection)?, head(connection)?, is_sealed(connection)?))
 }
 
 /// Holds what was due, and notes which sources find again what was told. In one transaction, with its row in the ledger.
