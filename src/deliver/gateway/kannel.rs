@@ -93,27 +93,44 @@ const REFUSES: [&str; 12] = [
 /// Words of a refusal that is about the log-in.
 const REFUSES_US: [&str; 4] = ["authori", "denied", "forbidden", "password"];
 
-/// A yes that says no: whether that is about us.
-fn refusal_in(answer: &Answer) -> Option<bool> {
+/// What a yes that says no is about.
+enum Refusal {
+    /// Now is no time for it.
+    Time,
+    Us,
+    Message,
+}
+
+/// `None`: it is a yes.
+fn refusal_in(answer: &Answer) -> Option<Refusal> {
     let said = answer.explanation().to_lowercase();
     let begins_as_taken = said.starts_with(|c: char| c.is_ascii_digit()) && said.contains(':');
-    let refuses = !begins_as_taken && REFUSES.iter().any(|word| said.contains(word));
-    refuses.then(|| REFUSES_US.iter().any(|word| said.contains(word)) || refusal::is_ours(&said))
+    if begins_as_taken || !REFUSES.iter().any(|word| said.contains(word)) {
+        return None;
+    }
+    let ours = || REFUSES_US.iter().any(|word| said.contains(word)) || refusal::is_ours(&said);
+    Some(if said.contains("tempora") {
+        Refusal::Time
+    } else if ours() {
+        Refusal::Us
+    } else {
+        Refusal::Message
+    })
 }
 
 /// What an answer means. Kannel says 202 once the message is in its own store (`0: Accepted for delivery`, `3: Queued for later delivery`); 503
 /// when it did not take it, which no other gateway's bare 503 says so surely; and 403 both for a log-in that it refuses and for a receiver that
 /// none of its routes may serve, which concerns this receiver alone.
 fn classify_answer(answer: &Answer, private: &Private) -> Outcome {
-    match answer.status {
-        200..=299 if refusal_in(answer).is_some() && answer.explanation().to_lowercase().contains("tempora") => {
-            Outcome::Retry { why: answer.said(private), after: answer.pause }
-        }
-        200..=299 if refusal_in(answer) == Some(true) => classify::about_us(answer, private),
-        200..=299 if refusal_in(answer) == Some(false) => Outcome::Rejected { reply: answer.said(private), remember: None },
-        503 => Outcome::Retry { why: answer.said(private), after: answer.pause },
-        403 if answer.body.starts_with(NOT_ROUTABLE) => Outcome::Rejected { reply: answer.said(private), remember: None },
-        _ => classify::answered(answer, None, private),
+    let refusal = (200..=299).contains(&answer.status).then(|| refusal_in(answer)).flatten();
+    let later = || Outcome::Retry { why: answer.said(private), after: answer.pause };
+    let rejected = || Outcome::Rejected { reply: answer.said(private), remember: None };
+    match (refusal, answer.status) {
+        (Some(Refusal::Time), _) | (None, 503) => later(),
+        (Some(Refusal::Us), _) => classify::about_us(answer, private),
+        (Some(Refusal::Message), _) => rejected(),
+        (None, 403) if answer.body.starts_with(NOT_ROUTABLE) => rejected(),
+        (None, _) => classify::answered(answer, None, private),
     }
 }
 
