@@ -231,9 +231,16 @@ def test_a_relay_that_never_ends_its_answer_costs_no_memory(tmp_path):
         memory, taken, found = run(lambda server, v, connection: endless(piece) if v == verb else None, tmp_path / f"{verb.decode()}-{name}")
         print(f"| {name} | {verb.decode()} | {(memory - usual) // 1024} | {taken:.1f} | {dict(found)} |")
         assert memory - usual < MEMORY and taken < 30
-        # After the dot, `250-` says what it says, whatever follows; everything else is no answer.
-        expected = {"accepted": 20} if (verb, name) == (b".", "lines") else {"unknown": 20} if verb == b"." else {"waiting": 20}
-        assert found == expected, (verb, name)
+        # After the dot, `250-` says what it says, whatever follows; everything else is no answer, and risks a few messages alone.
+        if verb == b"." and name != "lines":
+            assert few_in_doubt(found, 20, 8), name
+        else:
+            assert found == {"accepted" if verb == b"." else "waiting": 20}, (verb, name)
+
+
+def few_in_doubt(found, total, connections):
+    """The channel paused once three messages were in doubt in the same words: those, what was on its way on other connections, and no more."""
+    return set(found) <= {"unknown", "waiting"} and 3 <= found["unknown"] <= 3 + connections and sum(found.values()) == total
 
 
 def bomb():
@@ -291,6 +298,7 @@ def test_a_gateway_that_never_ends_its_answer_costs_no_memory(tmp_path, name, he
     finally:
         gateway.shutdown()
         gateway.server_close()
-    print(json.dumps({"answer": name, "peak MiB": memory >> 20, "seconds": round(taken, 1), **states(practice)}))
-    assert states(practice) == {state: 20}
+    found = states(practice)
+    print(json.dumps({"answer": name, "peak MiB": memory >> 20, "seconds": round(taken, 1), **found}))
+    assert few_in_doubt(found, 20, 4) if state == "unknown" else found == {state: 20}
     assert memory < USUAL + MEMORY and taken < 60

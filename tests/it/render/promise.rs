@@ -296,9 +296,9 @@ fn nothing_of_anybody_else_passes_however_it_is_hidden() {
     }
 }
 
-/// A word that may stand in somebody's name.
+/// A word that may stand in somebody's name, or signs that add nothing to it: a host called `— Pat Doe` is called Pat Doe.
 fn is_like_a_name(word: &str) -> bool {
-    word.starts_with(char::is_uppercase) && word.chars().all(char::is_alphabetic)
+    !word.contains(char::is_alphanumeric) || (word.starts_with(char::is_uppercase) && word.chars().all(char::is_alphabetic))
 }
 
 /// A practice like many: what it says of itself, and who comes to it.
