@@ -34,6 +34,11 @@ pub trait PointOfNoReturn: Send + Sync {
         0
     }
 
+    /// What was said to it, fit for the log: without the words of the people whom the message is about.
+    fn shown(&self, said: &str) -> String {
+        said.to_owned()
+    }
+
     /// The attempt goes over this transport: whoever keeps records sees to it that they name this one, before anything is said to it.
     async fn goes_over(&self, _transport: &str) {}
 }

@@ -1,6 +1,6 @@
 //! Records that cannot be used, in the log: one line for a walk, when they are others than before, and once a day.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,9 @@ const AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
 /// So many are named in the line; the rest is in `punctual status`.
 const NAMED: usize = 5;
 
-/// What was told of each source, and when.
+/// What was told of each source, and when; and which of them wait for their first list.
 #[derive(Default)]
-pub(super) struct Told(Mutex<HashMap<String, (Vec<Fault>, Instant)>>);
+pub(super) struct Told(Mutex<HashMap<String, (Vec<Fault>, Instant)>>, Mutex<HashSet<String>>);
 
 impl Told {
     /// Tells of a source's faults, bounded as they are, if that says anything new.
@@ -31,6 +31,16 @@ impl Told {
         let rest = faults.last().filter(|_| faults.len() > NAMED).map(ToString::to_string);
         let named = named.into_iter().chain(rest).collect::<Vec<_>>().join("; ");
         tracing::warn!(source, faults = faults.len(), %named, "quarantined: these records cannot be used (punctual status lists them)");
+    }
+
+    /// Tells that a source waits for its first list, once.
+    pub(super) fn tell_waiting(&self, source: &str, waits: bool) {
+        let mut waiting = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        if !waits {
+            waiting.remove(source);
+        } else if waiting.insert(source.to_owned()) {
+            tracing::warn!(source, "no whole list with a session in it came yet: nothing is planned until one does");
+        }
     }
 
     fn is_news(&self, source: &str, faults: &[Fault], now: Instant) -> bool {

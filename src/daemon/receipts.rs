@@ -11,8 +11,10 @@ use crate::entry::State;
 use crate::feedback::{Report, is_reference};
 use crate::notice::NoticeKey;
 use crate::outbox::{Filter, Outbox, Result};
+use crate::outcome::Unsaid;
 use crate::receipt::{About, Receipt, Received};
 use crate::render;
+use crate::source::kept;
 
 /// Receipts come within three days, bounces within five or so; what is older is not looked for.
 const SINCE: TimeDelta = TimeDelta::days(14);
@@ -63,18 +65,28 @@ fn told(received: Received, report: &Report) -> Received {
 
 async fn look(outbox: &dyn Outbox, report: Report, now: DateTime<Utc>) -> Result<Received> {
     let Report { reference, ours, fate, detail, remember, recipient } = report;
-    let receipt = |about| Receipt { about, fate, detail: detail.clone(), remember, recipient: recipient.clone() };
     let mut received = Received::Unmatched;
     // Our own reference first: nobody else has the same.
-    if let Some(key) = find(outbox, ours.as_deref(), now).await? {
-        received = outbox.receive(now, receipt(About::Notice(key))).await?;
-    }
-    if received == Received::Unmatched
-        && let Some(reference) = reference
-    {
-        received = outbox.receive(now, receipt(About::Reference(reference, now - SINCE))).await?;
+    let ours = find(outbox, ours.as_deref(), now).await?.map(About::Notice);
+    for about in [ours, reference.map(|reference| About::Reference(reference, now - SINCE))].into_iter().flatten() {
+        if received != Received::Unmatched {
+            break;
+        }
+        let detail = match &detail {
+            Some(detail) => Some(unsaid(outbox, &about).await?.left_out(detail)),
+            None => None,
+        };
+        received = outbox.receive(now, Receipt { about, fate, detail, remember, recipient: recipient.clone() }).await?;
     }
     Ok(received)
+}
+
+/// Words of the message's session, which a server may repeat.
+async fn unsaid(outbox: &dyn Outbox, about: &About) -> Result<Unsaid> {
+    let Some(key) = outbox.whose(about).await? else { return Ok(Unsaid::default()) };
+    let Some(entry) = outbox.list(&Filter { keys: vec![key], ..Filter::default() }).await?.pop() else { return Ok(Unsaid::default()) };
+    let sessions = outbox.sessions(&entry.source, Some(&[entry.notice.session])).await?;
+    Ok(sessions.first().and_then(kept::session).map(|session| kept::unsaid(&session)).unwrap_or_default())
 }
 
 /// The notice that our own reference stands for: it cannot be read out of it, so those that were due lately are tried, the latest first. One

@@ -115,9 +115,7 @@ impl Engine {
         let walk = walk::walk_beside(&*self.outbox, &mut elsewhere, (source, snapshot), &self.policy, self.clock.now());
         let report = walk.await?;
         drop(elsewhere);
-        if report.waits {
-            tracing::warn!(source, "no whole list with a session in it came yet: nothing is planned until one does");
-        }
+        self.told.tell_waiting(source, report.waits);
         self.tell_walk(source, &report);
         Ok(report)
     }

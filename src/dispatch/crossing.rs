@@ -151,6 +151,10 @@ impl PointOfNoReturn for Crossing<'_> {
         self.ready.attempts
     }
 
+    fn shown(&self, said: &str) -> String {
+        self.ready.unsaid.left_out(said)
+    }
+
     fn is_fresh(&self) -> bool {
         self.ready.is_fresh(self.clock.now()) && self.span.may_send()
     }

@@ -195,7 +195,7 @@ impl Lane {
             Outcome::ChannelFault { why, after } => {
                 let pauses = slot.meet_fault(message.key, *after, self.urgent(), clock.now());
                 let does = if pauses { "the channel is at fault and pauses" } else { "the channel is at fault: another message asks it" };
-                tracing::warn!(transport = transport.name(), %why, "{does}");
+                tracing::warn!(transport = transport.name(), why = doubt.shown(why), "{does}");
                 let mut refusals = self.refusals();
                 refusals.taken_back.extend(taken_back);
                 if refusals.faults.len() >= FAULTS_MAX {
@@ -209,7 +209,11 @@ impl Lane {
             }
             Outcome::Unknown { why } if slot.leaves_all_in_doubt(why, message) => {
                 slot.meet_fault(message.key, None, self.urgent(), clock.now());
-                tracing::error!(transport = transport.name(), %why, "one message after the other is in doubt: the channel pauses");
+                tracing::error!(
+                    transport = transport.name(),
+                    why = doubt.shown(why),
+                    "one message after the other is in doubt: the channel pauses"
+                );
             }
             Outcome::Fenced => slot.leave(),
             _ => slot.mend(),

@@ -239,7 +239,7 @@ impl Dispatcher {
             attempts: claim.entry.attempts,
             again: doubtful,
             cancelled,
-            unsaid: unsaid(session),
+            unsaid: kept::unsaid(session),
             decided_at: now,
             holds_until,
         })
@@ -252,12 +252,6 @@ impl Dispatcher {
         let midnight = zone.local(now).civil.date().succ_opt().map(|day| zone.instant(day.and_time(NaiveTime::MIN)));
         [quiet, midnight].into_iter().flatten().fold(notice.useful_until, DateTime::min)
     }
-}
-
-/// Names and topic: what a message may hold that a server repeats.
-fn unsaid(session: &Session) -> Unsaid {
-    let names = session.participants.iter().map(|person| person.name.expose());
-    Unsaid::of(names.chain([session.topic.as_str()]))
 }
 
 /// Another message to the same person has left, and its answer is not there yet: what leaves now might arrive before it, and the older word would

@@ -9,7 +9,7 @@ use super::Result;
 use crate::contact::{Address, PhoneNumber};
 use crate::feedback::reply::{Taken, Told, Waiting, Written};
 use crate::notice::NoticeKey;
-use crate::receipt::{Receipt, Received, Undelivered};
+use crate::receipt::{About, Receipt, Received, Undelivered};
 use crate::suppression::{SuppressedAddress, Suppression};
 
 /// What comes back, and who gets no messages.
@@ -26,6 +26,9 @@ pub trait Feedback: Send + Sync {
 
     /// A person takes an address off the list, by its [`crate::suppression::suppression_key`]. `false`: it was not there.
     async fn unsuppress(&self, now: DateTime<Utc>, key: &str) -> Result<bool>;
+
+    /// The notice that a receipt is about; `None`: there is none that is known.
+    async fn whose(&self, about: &About) -> Result<Option<NoticeKey>>;
 
     /// Takes a receipt: beside the delivery that it speaks of, into the ledger, and onto the suppression list if it says so. A notice in doubt is
     /// accepted by it, whatever the receipt says: the provider has it. The same receipt again, and one that goes back, change nothing.

@@ -1,6 +1,8 @@
 //! A session as the store keeps it: what its source said last, who departed from it, and what the walks made of its presence.
 
 use super::json;
+use crate::contact::{Passkey, PersonName};
+use crate::outcome::Unsaid;
 use crate::session::stored::{Departed, StoredSession};
 use crate::session::{Participant, Presence, Session, SourceRecord, Unread};
 
@@ -25,6 +27,13 @@ pub fn said(record: &SourceRecord, departed: &[Departed]) -> Option<Session> {
     let codes = departed.iter().filter(in_force).filter_map(person);
     session.unread.extend(codes.map(|person| Unread { id: Some(person.id), code: person.code, ..Unread::default() }));
     Some(session)
+}
+
+/// What a server that has read a message of a session may repeat, and nobody here shall keep: names, topic and passkeys.
+pub fn unsaid(session: &Session) -> Unsaid {
+    let people = session.participants.iter().flat_map(|p| [Some(p.name.expose()), p.passkey.as_ref().map(Passkey::expose)]);
+    let unread = session.unread.iter().flat_map(|p| [p.name.as_ref().map(PersonName::expose), p.passkey.as_ref().map(Passkey::expose)]);
+    Unsaid::of(people.chain(unread).flatten().chain([session.topic.as_str()]))
 }
 
 /// Somebody whom the source lists no more, or of whom an older record is in force.

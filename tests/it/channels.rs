@@ -389,3 +389,53 @@ async fn a_lane_that_hangs_delays_no_other() {
     assert_eq!((tally.accepted, relay.asked()), (50, 4));
     hanging.abort();
 }
+
+/// Repeats whom it is told of, whatever it answers.
+struct Gossip(fn(String) -> Outcome);
+
+#[async_trait]
+impl Transport for Gossip {
+    fn name(&self) -> &str {
+        "gossip"
+    }
+
+    fn concurrency(&self) -> usize {
+        1
+    }
+
+    async fn deliver(&self, _: &Message, doubt: &dyn PointOfNoReturn) -> Outcome {
+        doubt.cross().await;
+        (self.0)("421 4.7.0 TREVOR (trevor1) is not welcome here".to_owned())
+    }
+
+    async fn probe(&self) -> Result<String, String> {
+        Ok("ready".to_owned())
+    }
+}
+
+/// What a server repeats of a person stands in no line of the log, and in no row, also where it is about the channel as a whole.
+#[tokio::test]
+async fn what_a_server_repeats_is_nowhere() {
+    let answers: [fn(String) -> Outcome; 5] = [
+        |why| Outcome::ChannelFault { why, after: None },
+        |why| Outcome::Retry { why, after: None },
+        |why| Outcome::Unknown { why },
+        |reply| Outcome::Rejected { reply, remember: None },
+        |reply| Outcome::Accepted { reply, reference: None },
+    ];
+    for answer in answers {
+        let log = crate::staff::crawler::Log::default();
+        let logging = log.begin();
+        let practice = Practice::new(Some(at(NOW)));
+        practice.walk(&due(6, "E", at(NOW))).await;
+        let lane = Arc::new(Lane::new(Channel::Email, DoubtPolicy::Resend, vec![Arc::new(Gossip(answer))]));
+        practice.once(&lane).await;
+        drop(logging);
+        let rows = practice.dispatcher.outbox.ledger(None, 0, usize::MAX).await.unwrap();
+        let rows = serde_json::to_string(&rows).unwrap();
+        assert!(rows.contains("(...)"), "the test sees what was said: {rows}");
+        for text in [log.text(), rows] {
+            assert!(!text.to_lowercase().contains("trevor"), "{text}");
+        }
+    }
+}

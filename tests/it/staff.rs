@@ -16,8 +16,10 @@ use serde_json::Value;
 use crate::push::{Practice, no_trust, session};
 
 mod api;
-mod crawler;
+pub(crate) mod crawler;
+mod deeds;
 mod door;
+mod flood;
 mod outage;
 mod pages;
 mod people;
@@ -50,20 +52,7 @@ impl Office {
 
     /// Writes the users file, changed like that.
     fn users(&self, change: impl FnOnce(&mut Access)) {
-        let user = |name: &str, role| User { name: name.parse().unwrap(), role, argon2id: password::hash(PASSWORD).unwrap(), totp: None };
-        let token = |name: &str, token: &str, scopes: &[Scope]| Token {
-            name: name.parse().unwrap(),
-            scopes: scopes.to_vec(),
-            sha256: digest(token),
-        };
-        let mut access = Access {
-            user: vec![user("jane", Role::Operator), user("victor", Role::Viewer)],
-            token: vec![
-                token("reader", READ, &[Scope::Read]),
-                token("writer", WRITE, &[Scope::Read, Scope::Write]),
-                token("pusher", PUSH, &[Scope::Push]),
-            ],
-        };
+        let mut access = everybody();
         change(&mut access);
         file::write(&self.practice.folder.path().join("users.toml"), &access).unwrap();
     }
@@ -140,6 +129,25 @@ impl Office {
     async fn close(self) {
         self.practice.close().await;
     }
+}
+
+fn everybody() -> Access {
+    let user = |name: &str, role| User { name: name.parse().unwrap(), role, argon2id: password::hash(PASSWORD).unwrap(), totp: None };
+    let token =
+        |name: &str, token: &str, scopes: &[Scope]| Token { name: name.parse().unwrap(), scopes: scopes.to_vec(), sha256: digest(token) };
+    Access {
+        user: vec![user("jane", Role::Operator), user("victor", Role::Viewer)],
+        token: vec![
+            token("reader", READ, &[Scope::Read]),
+            token("writer", WRITE, &[Scope::Read, Scope::Write]),
+            token("pusher", PUSH, &[Scope::Push]),
+        ],
+    }
+}
+
+/// Gives a practice its staff and its programs.
+pub(crate) fn write_users(practice: &Practice) {
+    file::write(&practice.folder.path().join("users.toml"), &everybody()).unwrap();
 }
 
 /// A browser: it keeps one cookie, and follows nothing.

@@ -42,7 +42,7 @@ impl Tables {
         Received::Noted(key)
     }
 
-    fn about(&self, about: &About) -> Option<NoticeKey> {
+    pub(super) fn about(&self, about: &About) -> Option<NoticeKey> {
         match about {
             About::Notice(key) => self.rows.contains_key(key).then_some(*key),
             About::Reference(reference, since) => {

@@ -52,6 +52,21 @@ async fn twilio_tells_what_became_of_a_text() {
     practice.close().await;
 }
 
+/// A provider's error may name whom it was for.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_provider_repeats_of_a_person_is_not_kept() {
+    let practice = Practice::with("http", vec![created()]).await;
+    practice.list(&[session(1, NUMBER)]).await;
+    let invite = practice.invite(State::Accepted).await;
+    let event = json!({ "id": "M1", "status": "DEAD", "why": "12: the phone of TREVOR, guest of macguffin, is off" });
+    assert_eq!(practice.post(&format!("/hooks/sms/{HOOK}"), &event).await, 204);
+    assert_eq!(practice.fate(&invite).await, Some(Fate::Failed));
+    assert_eq!(practice.ledger("receipt").await, ["failed: 12: the phone of (...), guest of (...), is off"]);
+    let lost = practice.engine.outbox().undelivered(WallClock.now()).await.unwrap();
+    assert_eq!(lost[0].detail.as_deref(), Some("12: the phone of (...), guest of (...), is off"));
+    practice.close().await;
+}
+
 /// On the command line, in the pages, in the API, and in the daily letter: each asks the same desk.
 #[tokio::test(flavor = "multi_thread")]
 async fn staff_hear_of_what_did_not_arrive_until_it_is_mended() {

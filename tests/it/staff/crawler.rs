@@ -1,6 +1,6 @@
 //! A crawler: it visits every route, and every link of every page, as nobody, as a viewer, as an operator, and with each kind of token. Templates,
 //! names, topics and servers' answers are hostile. It looks through each answer, header, line of log, figure, row of the ledger and byte of the store
-//! for what must not stand there.
+//! for what must not stand there. And it posts each form ([`super::deeds`]).
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -58,7 +58,7 @@ fn found(text: &str, secrets: &[&[&str]]) -> Vec<String> {
     secrets.iter().flat_map(|some| some.iter()).filter(|secret| text.contains(&secret.to_lowercase())).map(|s| (*s).to_owned()).collect()
 }
 
-fn of_headers(headers: &HeaderMap) -> String {
+pub(super) fn of_headers(headers: &HeaderMap) -> String {
     let lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()))).collect();
     lines.join("\n")
 }
@@ -111,7 +111,7 @@ async fn indiscreet() -> Server {
 
 /// What was logged, at every level.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl std::io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -126,7 +126,7 @@ impl std::io::Write for Log {
 
 impl Log {
     /// Our own lines, as the program logs them; those of this thread.
-    fn begin(&self) -> tracing::subscriber::DefaultGuard {
+    pub(crate) fn begin(&self) -> tracing::subscriber::DefaultGuard {
         let ours = tracing_subscriber::filter::filter_fn(|meta| meta.target().split("::").next() == Some("punctual"));
         let log = self.clone();
         let lines = tracing_subscriber::fmt::layer()
@@ -137,13 +137,13 @@ impl Log {
         tracing::subscriber::set_default(tracing_subscriber::registry().with(lines))
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
     }
 }
 
 /// The addresses of a page: links and frames of our own.
-fn links(page: &str) -> BTreeSet<String> {
+pub(super) fn links(page: &str) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for attribute in ["href=\"", "src=\"", "action=\""] {
         for rest in page.split(attribute).skip(1) {
@@ -157,27 +157,27 @@ fn links(page: &str) -> BTreeSet<String> {
 }
 
 /// Other days and later pages of the same list are one.
-fn shape(link: &str) -> String {
+pub(super) fn shape(link: &str) -> String {
     let (path, query) = link.split_once('?').unwrap_or((link, ""));
     format!("{path}?{}", query.replace(|c: char| c.is_ascii_digit(), ""))
 }
 
 /// A route with what stands in its place.
-fn filled(path: &str, key: &str) -> String {
+pub(super) fn filled(path: &str, key: &str) -> String {
     let path =
         path.replace("{key}", key).replace("{act}", "hold").replace("{id}", "1").replace("{session}", "1").replace("{participation}", "11");
     path.replace("{name}", "front%20desk").replace("{token}", "guessed-0123456789abcdef").replace("{suppression}", &"0".repeat(32))
 }
 
-struct Crawler<'a> {
-    office: &'a Office,
+pub(super) struct Crawler<'a> {
+    pub(super) office: &'a Office,
     /// What was found, and where.
     wrong: Vec<String>,
     visited: usize,
 }
 
 impl Crawler<'_> {
-    fn look(&mut self, who: &str, at: &str, text: &str, secrets: &[&[&str]]) {
+    pub(super) fn look(&mut self, who: &str, at: &str, text: &str, secrets: &[&[&str]]) {
         self.visited += 1;
         for secret in found(text, secrets) {
             self.wrong.push(format!("{who}, {at}: {secret}"));
@@ -296,6 +296,10 @@ async fn crawl(sealed: bool, show_names: &str) {
             crawler.routes(who, token, &key, hidden).await;
         }
     }
+    let first = entries.iter().find(looked_at).unwrap().notice.key.to_string();
+    crawler.deeds(&hostile_sessions(), &first, names).await;
+    let mut after = office.logged_in("victor").await;
+    crawler.pages("victor, afterwards", &mut after, &first, names).await;
     for row in office.ledger().await {
         crawler.look("the ledger", &row.event.clone(), &serde_json::to_string(&row).unwrap(), all);
     }

@@ -11,7 +11,7 @@ use crate::contact::{Address, PhoneNumber};
 use crate::feedback::reply::{Taken, Told, Waiting, Written};
 use crate::notice::NoticeKey;
 use crate::outbox::{Feedback, Filter, Result};
-use crate::receipt::{Receipt, Received, Undelivered};
+use crate::receipt::{About, Receipt, Received, Undelivered};
 use crate::suppression::{SaidBy, SuppressedAddress, Suppression};
 
 #[async_trait]
@@ -32,6 +32,10 @@ impl Feedback for MemoryOutbox {
 
     async fn unsuppress(&self, now: DateTime<Utc>, key: &str) -> Result<bool> {
         Ok(self.tables().unsuppress(now, key))
+    }
+
+    async fn whose(&self, about: &About) -> Result<Option<NoticeKey>> {
+        Ok(self.tables().about(about))
     }
 
     async fn receive(&self, now: DateTime<Utc>, receipt: Receipt) -> Result<Received> {

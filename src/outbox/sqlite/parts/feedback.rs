@@ -10,7 +10,7 @@ use crate::contact::{Address, PhoneNumber};
 use crate::feedback::reply::{Taken, Told, Waiting, Written};
 use crate::notice::NoticeKey;
 use crate::outbox::{Feedback, Result};
-use crate::receipt::{Receipt, Received, Undelivered};
+use crate::receipt::{About, Receipt, Received, Undelivered};
 use crate::suppression::{SaidBy, SuppressedAddress, Suppression};
 
 #[async_trait]
@@ -31,6 +31,11 @@ impl Feedback for SqliteOutbox {
     async fn unsuppress(&self, now: DateTime<Utc>, key: &str) -> Result<bool> {
         let key = key.to_owned();
         self.writer.write("unsuppress", move |c| suppression::unsuppress(c, now, &key)).await
+    }
+
+    async fn whose(&self, about: &About) -> Result<Option<NoticeKey>> {
+        let about = about.clone();
+        self.readers.read("whose", move |c| receipt::whose(c, &about)).await
     }
 
     async fn receive(&self, now: DateTime<Utc>, receipt: Receipt) -> Result<Received> {
