@@ -38,6 +38,10 @@ fn secret_files(raw: &Raw) -> Vec<(String, &Path)> {
         files.push((key("password_file"), gateway.password_file.as_ref()));
         files.push((key("secret_file"), gateway.secret_file.as_ref()));
     }
+    files.push(("alerts.relay.password_file".to_owned(), raw.alerts.relay.as_ref().and_then(|relay| relay.password_file.as_ref())));
+    for (n, hook) in raw.alerts.webhook.iter().enumerate() {
+        files.push((format!("alerts.webhook[{n}].url_file"), hook.url_file.as_ref()));
+    }
     files.into_iter().filter_map(|(key, file)| Some((key, file?.as_path()))).collect()
 }
 
@@ -50,6 +54,8 @@ fn clear_text(raw: &Raw) -> Vec<String> {
     for (n, relay) in raw.email.relay.iter().enumerate().filter(|(_, relay)| !relay.clear_text) {
         found.extend(relay_host(relay).map(|host| (format!("email.relay[{n}].tls"), host)));
     }
+    let alerts = raw.alerts.relay.iter().filter(|relay| !relay.clear_text);
+    found.extend(alerts.filter_map(relay_host).map(|host| ("alerts.relay.tls".to_owned(), host)));
     for (n, gateway) in raw.sms.gateway.iter().enumerate().filter(|(_, gateway)| !gateway.clear_text) {
         let speaks = gateway.kind != Some(GatewayKind::Folder);
         found.extend(
@@ -111,6 +117,12 @@ mod tests {
         format!("[email]\nfrom = \"a@example.com\"\n[[email.relay]]\nhost = \"{host}\"\ntls = \"{tls}\"\n")
     }
 
+    fn alerts(host: &str, tls: &str) -> String {
+        format!(
+            "[email]\nfrom = \"a@example.com\"\n[alerts]\nto = [\"b@example.com\"]\n[alerts.relay]\nhost = \"{host}\"\ntls = \"{tls}\"\n"
+        )
+    }
+
     #[test]
     fn clear_text_to_other_machines_names_each_host() {
         let folder = tempfile::tempdir().unwrap();
@@ -129,6 +141,9 @@ mod tests {
             (relay("::1", "none"), None),
             (relay("localhost.example.com", "none"), Some("localhost.example.com")),
             (relay("smtp.example.com", "none") + "clear_text = true\n", None),
+            (alerts("alerts.example.com", "none"), Some("alerts.example.com")),
+            (alerts("alerts.example.com", "implicit"), None),
+            (alerts("127.0.0.1", "none"), None),
             (gateway("kannel", "http://kannel.example.com:13013/cgi-bin/sendsms"), Some("kannel.example.com")),
             (gateway("kannel", "http://[2001:db8::7]:13013/cgi-bin/sendsms"), Some("2001:db8::7")),
             (gateway("kannel", "http://[::1]:13013/cgi-bin/sendsms"), None),
@@ -147,19 +162,29 @@ mod tests {
         }
     }
 
+    /// Every key of the configuration that names a file with a secret is looked at.
     #[test]
     fn files_of_secrets_that_others_can_read_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let secret = folder.path().join("secret");
-        std::fs::write(&secret, "a secret of some length\n").unwrap();
-        for (mode, named) in [(0o644, true), (0o640, true), (0o604, true), (0o600, false), (0o400, false)] {
-            std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(mode)).unwrap();
-            let said = of(&gateway("kannel", "http://127.0.0.1:1/"), folder.path());
-            assert_eq!(
-                said.iter().any(|s| s.starts_with("sms.gateway[0].password_file") && s.contains("0600")),
-                named,
-                "{mode:o}: {said:?}"
-            );
+        let with_password = |text: String| text + "username = \"u\"\npassword_file = \"secret\"\n";
+        let hook = "[alerts]\n[[alerts.webhook]]\nkind = \"ntfy\"\nurl_file = \"secret\"\n".to_owned();
+        for (text, key) in [
+            (gateway("kannel", "http://127.0.0.1:1/"), "sms.gateway[0].password_file"),
+            (gateway("twilio", "https://twilio.example.com"), "sms.gateway[0].auth_token_file"),
+            (with_password(relay("smtp.example.com", "starttls")), "email.relay[0].password_file"),
+            (with_password(alerts("smtp.example.com", "starttls")), "alerts.relay.password_file"),
+            (hook, "alerts.webhook[0].url_file"),
+            ("[[source]]\nname = \"desk\"\nkind = \"push\"\ntoken_file = \"secret\"\n".to_owned(), "source[0].token_file"),
+            ("[server]\nping_url_file = \"secret\"\n".to_owned(), "server.ping_url_file"),
+        ] {
+            let held = if key.contains("url") { "https://secret.example.com/a-path" } else { "0123456789abcdef01234567" };
+            std::fs::write(&secret, held).unwrap();
+            for (mode, named) in [(0o644, true), (0o640, true), (0o604, true), (0o600, false), (0o400, false)] {
+                std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(mode)).unwrap();
+                let said = of(&text, folder.path());
+                assert_eq!(said.iter().any(|s| s.starts_with(key) && s.contains("0600")), named, "{key}, {mode:o}: {said:?}");
+            }
         }
     }
 }

@@ -359,8 +359,15 @@ pub(super) fn is_this_machine(name: &str) -> bool {
 pub(super) fn address(headers: &HeaderMap, peer: Option<Peer>, trusted: &[IpAddr]) -> IpAddr {
     let peer = peer.map_or(IpAddr::from([0, 0, 0, 0]), |Peer(address)| address.ip().to_canonical());
     let last = headers.get_all("x-forwarded-for").into_iter().next_back();
-    let said = last.and_then(|v| v.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+    let said = last.and_then(|v| forwarded(v.to_str().ok()?.rsplit(',').next()?.trim()));
     said.filter(|_| peer.is_loopback() || trusted.contains(&peer)).unwrap_or(peer)
+}
+
+/// An address as proxies write it: some add the port, some put brackets around.
+fn forwarded(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    bare.parse().ok().or_else(with_port).map(|ip: IpAddr| ip.to_canonical())
 }
 
 /// A form's fields.
@@ -438,6 +445,21 @@ mod tests {
         assert_eq!(address(&said, peer("192.0.2.1"), &[]), IpAddr::from([192, 0, 2, 1]));
         assert_eq!(address(&said, peer("192.0.2.1"), &[IpAddr::from([192, 0, 2, 1])]), IpAddr::from([203, 0, 113, 9]));
         assert_eq!(address(&headers(&[]), peer("127.0.0.1"), &[]), IpAddr::from([127, 0, 0, 1]));
+        for (written, ip) in [
+            ("203.0.113.9:41234", "203.0.113.9"),
+            ("[2001:db8::9]:443", "2001:db8::9"),
+            ("[2001:db8::9]", "2001:db8::9"),
+            ("2001:db8::9", "2001:db8::9"),
+            ("::ffff:203.0.113.9", "203.0.113.9"),
+            ("unknown", "127.0.0.1"),
+            ("198.51.100.7,", "127.0.0.1"),
+        ] {
+            assert_eq!(
+                address(&headers(&[("x-forwarded-for", written)]), peer("127.0.0.1"), &[]),
+                ip.parse::<IpAddr>().unwrap(),
+                "{written}"
+            );
+        }
         let mut lines = HeaderMap::new();
         lines.append("x-forwarded-for", "198.51.100.7".parse().unwrap());
         lines.append("x-forwarded-for", "203.0.113.9".parse().unwrap());

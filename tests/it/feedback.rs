@@ -149,6 +149,27 @@ impl Practice {
         request.header("X-Twilio-Signature", signature).send().await.unwrap().status().as_u16()
     }
 
+    /// The gateway of that kind calls with anything: signed by Twilio, or with the token in the address.
+    pub(crate) async fn callback(&self, kind: &str, body: &[u8]) -> u16 {
+        let post = |path: &str, content_type: &str| {
+            self.client.post(format!("{}{path}", self.address)).header("content-type", content_type).body(body.to_vec())
+        };
+        let request = match kind {
+            "twilio" => {
+                let form: Vec<(String, String)> = url::form_urlencoded::parse(body).into_owned().collect();
+                let signature = crate::fuzz::requests::signature(TWILIO_TOKEN, PUBLIC, &form);
+                post("/hooks/twilio", "application/x-www-form-urlencoded").header("X-Twilio-Signature", signature)
+            }
+            "kannel" => {
+                let query: String =
+                    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(url::form_urlencoded::parse(body)).finish();
+                self.client.get(format!("{}/hooks/kannel/{HOOK}?{query}", self.address))
+            }
+            _ => post(&format!("/hooks/sms/{HOOK}"), "application/json"),
+        };
+        request.send().await.unwrap().status().as_u16()
+    }
+
     pub(crate) async fn get(&self, path: &str) -> u16 {
         self.client.get(format!("{}{path}", self.address)).send().await.unwrap().status().as_u16()
     }
