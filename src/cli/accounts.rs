@@ -182,8 +182,8 @@ fn noted(config: &Config, event: &str, detail: &str) {
     }
 }
 
-/// `root (for jane)`: as the system knows it, and whom sudo worked for.
-fn account() -> String {
+/// `account 0 (for jane)`: as the system knows it, and whom sudo worked for.
+pub(super) fn account() -> String {
     let named = |key: &str| std::env::var(key).ok().filter(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic()));
     let account = format!("account {}", rustix::process::getuid().as_raw());
     named("SUDO_USER").map_or(account.clone(), |user| format!("{account} (for {user})"))

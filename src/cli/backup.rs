@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::bail;
 use serde::Serialize;
 
+use super::accounts::account;
 use super::progress::Progress;
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
@@ -31,7 +32,7 @@ pub(super) fn backup(config: Config, to: &Path, json: bool) -> anyhow::Result<Ex
     let verified = runtime()?.block_on(async {
         let store = SqliteOutbox::open_with(&format!("sqlite://{}", path.display()), Access::Command, config.store_key.as_ref())?;
         let verified = store.backup(to, move |done, all| shown.reached(done, all)).await?;
-        store.note(WallClock.now(), "backup", &format!("up to row {}", verified.head)).await?;
+        store.note(WallClock.now(), "backup", &format!("up to row {}, by {}", verified.head, account())).await?;
         anyhow::Ok(verified)
     });
     bar.done();

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use super::accounts::account;
 use super::table::{Look, Tone, table};
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
@@ -34,12 +35,12 @@ pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: 
         match command {
             GuardCommand::Show => show(&store.guards().await?, json, colors),
             GuardCommand::Accept { source } => {
-                let waiting = store.accept_guard(source.as_deref(), WallClock.now()).await?;
+                let waiting = store.decide_guard(Verdict::Accept, Some(&account()), source.as_deref(), WallClock.now()).await?;
                 println!("{waiting} sessions accepted: the next walk applies what changed");
                 Ok(Exit::Done)
             }
             GuardCommand::Reject { source } => {
-                let rejected = store.decide_guard(Verdict::Reject, None, source.as_deref(), WallClock.now()).await?;
+                let rejected = store.decide_guard(Verdict::Reject, Some(&account()), source.as_deref(), WallClock.now()).await?;
                 println!("{rejected} sessions rejected: what was before is in force until the source says something else");
                 let of_source = |row: &GuardRow| source.as_ref().is_none_or(|named| *named == row.source);
                 if store.guards().await?.iter().any(of_source) {

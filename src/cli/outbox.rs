@@ -6,6 +6,7 @@ use anyhow::bail;
 use chrono::DateTime;
 use clap::{Args, Subcommand};
 
+use super::accounts::account;
 use super::since::Since;
 use super::table::{Look, Tone, table, text};
 use super::{Exit, Usage, desk, runtime};
@@ -213,7 +214,7 @@ async fn resend(desk: &Desk, args: &ResendArgs) -> anyhow::Result<Exit> {
     if to.is_some() {
         of_one_person(desk, &keys).await?;
     }
-    let answers = wish::resend(desk, &Wish { keys, to, who: None }, now).await?;
+    let answers = wish::resend(desk, &Wish { keys, to, who: Some(account()) }, now).await?;
     let mut refused = 0;
     for (key, answer) in &answers {
         match (answer.refusal(), answer) {
@@ -252,7 +253,7 @@ async fn cancel(store: &dyn Outbox, args: &FilterArgs, told: bool, yes: bool) ->
         }
     }
     let (act, done) = if told { (Act::CancelTold, "cancelled, and count as told") } else { (Act::Cancel, "cancelled") };
-    let changed = store.act(&keys, act, WallClock.now()).await?;
+    let changed = store.act_by(Some(&account()), &keys, act, WallClock.now()).await?;
     println!("{changed} of {} notices {done}", keys.len());
     Ok(())
 }
@@ -260,7 +261,7 @@ async fn cancel(store: &dyn Outbox, args: &FilterArgs, told: bool, yes: bool) ->
 async fn act(store: &dyn Outbox, args: &FilterArgs, act: Act, done: &str) -> anyhow::Result<()> {
     let entries = named(store, args).await?;
     let keys: Vec<NoticeKey> = entries.iter().map(|e| e.notice.key).collect();
-    let changed = store.act(&keys, act, WallClock.now()).await?;
+    let changed = store.act_by(Some(&account()), &keys, act, WallClock.now()).await?;
     let over = entries.iter().find(|e| matches!(e.state, State::Accepted | State::Rejected));
     if let Some(entry) = over.filter(|_| changed == 0 && !args.keys.is_empty() && matches!(act, Act::Retry | Act::Release)) {
         bail!("{} is {}: `punctual outbox resend {0}` hands it over again", entry.notice.key, entry.state);

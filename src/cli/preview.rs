@@ -6,6 +6,7 @@ use anyhow::bail;
 use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
 
+use super::accounts::account;
 use super::private_folder::PrivateFolder;
 use super::progress::Progress;
 use super::since::Moment;
@@ -147,12 +148,16 @@ async fn memory(
     now: DateTime<Utc>,
 ) -> anyhow::Result<(KnownMap, Suppressions, [u8; 32])> {
     let mut known = KnownMap::new();
-    if !args.store && !(args.reveal && store_exists(config)) {
+    let recorded = store_exists(config);
+    if args.reveal && !recorded {
+        eprintln!("There is no store yet: no ledger tells of this look. By {}", account());
+    }
+    if !args.store && !(args.reveal && recorded) {
         return Ok((known, Suppressions::default(), [0; 32]));
     }
     let store = open_store(config, false)?;
     if args.reveal {
-        let what = format!("preview of {} sessions", snapshot.sessions.len());
+        let what = format!("preview of {} sessions, by {}", snapshot.sessions.len(), account());
         store.note(WallClock.now(), "reveal", &what).await?;
     }
     if !args.store {

@@ -3,6 +3,7 @@
 use anyhow::bail;
 use clap::Args;
 
+use super::accounts::account;
 use super::{Exit, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
@@ -31,7 +32,7 @@ pub(super) fn remind(config: Config, args: &RemindArgs, json: bool) -> anyhow::R
         session: SessionId(args.session),
         participation: args.participation.map(ParticipationId),
         at_night: args.in_quiet_hours,
-        who: None,
+        who: Some(account()),
         why: args.reason.clone().unwrap_or_default(),
     };
     let answers = runtime()?.block_on(async { anyhow::Ok(ask(&desk(config)?, &wish, WallClock.now()).await?) })?;

@@ -4,6 +4,7 @@ use anyhow::bail;
 use clap::Subcommand;
 use serde::Serialize;
 
+use super::accounts::account;
 use super::table::{Look, Tone, table};
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
@@ -68,7 +69,7 @@ pub(super) fn replies(config: Config, command: &RepliesCommand, json: bool, colo
             RepliesCommand::Read { keys } => {
                 let mut marked = 0;
                 for key in keys {
-                    marked += usize::from(store.mark_read(None, *key, WallClock.now()).await?);
+                    marked += usize::from(store.mark_read(Some(&account()), *key, WallClock.now()).await?);
                 }
                 if marked == 0 {
                     bail!("none of these waits: see `punctual replies list`");

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 
+use super::accounts::account;
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
@@ -58,7 +59,9 @@ pub(super) fn send_test(config: Config, to: &str, json: bool) -> anyhow::Result<
     let outcome = runtime()?.block_on(async {
         let outcome = transport.deliver(&message, &NoDoubt).await;
         if store_exists(&config) {
-            open_store(&config, false)?.note(now, "send_test", &format!("{} over {}", address.channel(), transport.name())).await?;
+            open_store(&config, false)?
+                .note(now, "send_test", &format!("{} over {}, by {}", address.channel(), transport.name(), account()))
+                .await?;
         }
         anyhow::Ok(outcome)
     })?;

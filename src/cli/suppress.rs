@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::{Subcommand, ValueEnum};
 
+use super::accounts::account;
 use super::table::{Look, Tone, table};
 use super::{Exit, address, runtime, typed};
 use crate::clock::{Clock, WallClock};
@@ -61,16 +62,21 @@ pub(super) fn suppress(config: Config, command: &SuppressCommand, json: bool, co
                     SuppressKind::OptedOut => Suppression::OptedOut,
                     SuppressKind::Bounced => Suppression::Bounced,
                 };
-                let added = store()?.suppress(now, &address(&typed(raw)?, &config)?, kind).await?;
+                let (store, address) = (store()?, address(&typed(raw)?, &config)?);
+                // Masked, as everywhere.
+                store.note(now, "suppress", &format!("{address}, by {}", account())).await?;
+                let added = store.suppress(now, &address, kind).await?;
                 println!("{}", if added { "added" } else { "was there already" });
             }
             SuppressCommand::Remove { address: raw } => {
                 // A key of the list, or the address itself.
                 let raw = typed(raw)?;
                 let key = if raw.len() == 32 && !raw.contains('@') { raw } else { suppression_key(&address(&raw, &config)?) };
-                if !store()?.unsuppress(now, &key).await? {
+                let store = store()?;
+                if !store.unsuppress(now, &key).await? {
                     bail!("it is not on the list");
                 }
+                store.note(now, "unsuppress", &format!("by {}", account())).await?;
                 println!("removed: planned messages go again from the next walk on");
             }
         }

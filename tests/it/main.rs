@@ -17,6 +17,7 @@ mod histories;
 mod outbox;
 mod process;
 mod push;
+mod record;
 mod reload;
 mod render;
 mod servers;
