@@ -61,3 +61,31 @@ fn each_threat_names_the_test_that_holds_its_promise() {
     let rows = rows.iter().filter(|row| !row.starts_with("| root |")).copied().collect::<Vec<_>>().join("\n");
     assert_eq!(missing(&named(&rows)), [] as [&str; 0]);
 }
+
+/// What was found once is held: each kind has a test of its own.
+#[test]
+fn each_kind_of_fault_that_was_found_names_the_test_that_holds_it() {
+    let page = include_str!("../../docs/security.md");
+    let table = page.split("| what somebody found | test |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ")).collect();
+    assert_eq!(rows.len(), 23);
+    for row in &rows {
+        assert_ne!(named(row), [], "no test holds {row}");
+    }
+    assert_eq!(missing(&named(&rows.join("\n"))), [] as [&str; 0]);
+}
+
+/// Whoever lints asks for advisories, says so where they cannot be had, and the package has a bill of materials.
+#[test]
+fn advisories_and_the_bill_of_materials_are_asked_for() {
+    let run = include_str!("../run");
+    let lint = run.split("\nlint() {").nth(1).unwrap().split("\n}").next().unwrap();
+    assert!(lint.lines().any(|line| line.trim() == "advisories"), "{lint}");
+    let asks = run.split("\nadvisories() {").nth(1).unwrap().split("\n}").next().unwrap();
+    for wanted in ["check --disable-fetch advisories", "ADVISORIES:-", "stop ", "NOT CHECKED"] {
+        assert!(asks.contains(wanted), "{wanted}: {asks}");
+    }
+    let all = include_str!("../../.ci/run");
+    assert!(all.lines().last().is_some_and(|line| line.ends_with("tests/run\"")), "{all}");
+    assert!(include_str!("../../config/package").lines().any(|line| line == "config/sbom"));
+}
