@@ -395,7 +395,7 @@ struct Gossip(fn(String) -> Outcome);
 
 #[async_trait]
 impl Transport for Gossip {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "gossip"
     }
 
