@@ -16,8 +16,13 @@ use super::door::{self, Peer, SCHEME};
 use super::problem::Problem;
 use crate::access::Scope;
 
-/// What a proxy adds.
-const FORWARDED: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
+/// What proxies add, beside all that begins with `x-forwarded-`.
+const FORWARDED: [&str; 7] =
+    ["forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip", "x-envoy-external-address"];
+
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| name.as_str().starts_with("x-forwarded-") || FORWARDED.contains(&name.as_str()))
+}
 
 /// Refuses other names; and tells those behind it which scheme ours has.
 pub(super) async fn by_our_name(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
@@ -31,7 +36,8 @@ pub(super) async fn by_our_name(State(shared): State<Arc<Shared>>, mut request: 
         return Problem::new(StatusCode::MISDIRECTED_REQUEST, "this server has another name").into_response();
     }
     let https = url.scheme() == "https";
-    if ours {
+    // Also by a name of the machine itself: some proxies ask by that.
+    if !hook {
         request.headers_mut().insert(SCHEME, HeaderValue::from_static(if https { "https" } else { "http" }));
     }
     let mut response = next.run(request).await;
@@ -44,7 +50,7 @@ pub(super) async fn by_our_name(State(shared): State<Arc<Shared>>, mut request: 
 /// Figures are for the machine itself, asked directly and by a name of its own; else with a token that may read.
 pub(super) fn inside(shared: &Shared, headers: &HeaderMap, peer: Option<Peer>) -> Result<(), Problem> {
     let here = peer.is_some_and(|Peer(address)| address.ip().to_canonical().is_loopback());
-    let directly = !FORWARDED.iter().any(|name| headers.contains_key(*name)) && door::is_this_machine(door::host(headers));
+    let directly = !is_forwarded(headers) && door::is_this_machine(door::host(headers));
     if here && directly {
         return Ok(());
     }

@@ -89,11 +89,10 @@ pub(super) async fn unblock(
     let (_, visitor) = deeds::from_operator(&shared, &headers, body).await?;
     let (outbox, who, now) = (Arc::clone(&shared.office.desk.outbox), visitor.name().to_owned(), shared.office.clock.now());
     let removing = to_the_end(async move {
-        let listed = outbox.suppressed().await?.iter().any(|one| one.key == key);
-        if listed {
-            outbox.note(now, "unsuppress", &format!("{key}, by {who}")).await?;
-        }
-        Ok::<bool, StoreError>(listed && outbox.unsuppress(now, &key).await?)
+        let Some(listed) = outbox.suppressed().await?.into_iter().find(|one| one.key == key) else { return Ok(false) };
+        // Masked: its key is a digest that can be tried.
+        outbox.note(now, "unsuppress", &format!("{}, by {who}", listed.shown)).await?;
+        Ok::<bool, StoreError>(outbox.unsuppress(now, &key).await?)
     });
     if !removing.await?? {
         return Err(Trouble::Conflict("It is not on the list any more."));

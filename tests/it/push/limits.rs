@@ -208,6 +208,9 @@ async fn it_answers_by_its_own_name_and_figures_to_the_machine_alone() {
         ("/metrics HTTP/1.1\r\nHost: punctual.practice.example", "403"),
         ("/metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-For: 203.0.113.9", "403"),
         ("/readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nForwarded: for=203.0.113.9", "403"),
+        ("/metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nVia: 1.1 proxy", "403"),
+        ("/metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-Server: proxy", "403"),
+        ("/metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nCF-Connecting-IP: 203.0.113.9", "403"),
         ("/readyz HTTP/1.1\r\nHost: localhost", "200"),
     ] {
         let said = get(head).await;

@@ -52,6 +52,21 @@ async fn the_cookie_rotates_and_log_out_ends_it() {
     office.close().await;
 }
 
+/// The cookie goes by the scheme of the public name, also where a proxy asks by the machine's own.
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_proxy_that_passes_no_name_the_cookie_is_secure() {
+    for (public_url, secure) in [("https://punctual.practice.example", true), ("http://punctual.practice.example", false)] {
+        let text = crate::push::Practice::text("").replace("users_file", &format!("public_url = \"{public_url}\"\nusers_file"));
+        let office = Office { practice: crate::push::Practice::of(tempfile::tempdir().unwrap(), &text).await };
+        office.users(|_| {});
+        let page = office.browser().get("/login").await;
+        let set = page.headers()["set-cookie"].to_str().unwrap();
+        assert_eq!((set.starts_with("__Host-punctual="), set.contains("; Secure")), (secure, secure), "{public_url}: {set}");
+        assert!(!page.headers().contains_key("strict-transport-security"), "that is told under the public name alone");
+        office.close().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_of_another_site_or_visit_does_nothing() {
     let office = Office::open().await;
