@@ -15,7 +15,7 @@ use super::{Looking, Trouble, deeds, number};
 use crate::desk::words;
 use crate::entry::State as NoticeState;
 use crate::ledger::LedgerRow;
-use crate::outbox::{Filter, StoreError};
+use crate::outbox::Filter;
 use crate::session::SessionId;
 use crate::suppression::{SaidBy, Suppression};
 use crate::web::door::Form;
@@ -92,7 +92,7 @@ pub(super) async fn unblock(
         let Some(listed) = outbox.suppressed().await?.into_iter().find(|one| one.key == key) else { return Ok(false) };
         // Masked: its key is a digest that can be tried.
         outbox.note(now, "unsuppress", &format!("{}, by {who}", listed.shown)).await?;
-        Ok::<bool, StoreError>(outbox.unsuppress(now, &key).await?)
+        outbox.unsuppress(now, &key).await
     });
     if !removing.await?? {
         return Err(Trouble::Conflict("It is not on the list any more."));
