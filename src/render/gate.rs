@@ -83,7 +83,7 @@ impl Gate {
     pub(super) fn check(&self, content: &Content, facts: &Facts<'_>, view: &View, settings: &Settings) -> Result<(), RenderError> {
         let mut strangers = strangers(facts, settings);
         strangers.iter_mut().for_each(|one| one.as_a_word(view));
-        let search = Search { gate: self, facts, strangers, own: Own::of(facts, view), free: OnceCell::new() };
+        let search = Search { gate: self, facts, view, strangers, own: Own::of(facts, view), free: OnceCell::new() };
         match content {
             Content::Email { bytes, .. } => search.mail(bytes),
             Content::Sms { text, .. } => search.text(text),
@@ -253,6 +253,7 @@ fn own_name(me: &Participant) -> Option<String> {
 struct Search<'a> {
     gate: &'a Gate,
     facts: &'a Facts<'a>,
+    view: &'a View,
     strangers: Vec<Stranger<'a>>,
     own: Own,
     /// What the recipient may be shown. Asked for only of what was found.
@@ -319,8 +320,19 @@ impl Search<'_> {
         let Facts { session, participant: me, notice, .. } = self.facts;
         let free = self.free.get_or_init(|| free(session, me, notice.address.expose()));
         let in_own_name = |orders: &[String]| own_name(me).is_some_and(|name| orders.iter().any(|order| name.contains(order)));
-        free.contains(thing) || matches!(thing, Thing::Name(orders) if in_own_name(orders)) || self.gate.is_shown(thing)
+        let own = || matches!(thing, Thing::Name(orders) if in_own_name(orders));
+        free.contains(thing) || own() || self.gate.is_shown(thing) || self.is_reckoned(thing)
     }
+
+    /// A name of words that say when it is (`Eastern Standard`, `Tuesday, December`): whoever writes that into their own field silences nobody.
+    fn is_reckoned(&self, thing: &Thing) -> bool {
+        let View { session, pass, .. } = self.view;
+        let when = [(&session.date, &session.zone), (&session.date, &session.zone_short), (&session.date_short, &session.zone_short)];
+        let when = when.map(|(date, zone)| format!("{date} {} {zone}", session.time));
+        let ends = format!("{} {} {}", pass.date, pass.time, pass.zone);
+        matches!(thing, Thing::Name(_)) && shown(when.iter().chain([&ends]).map(String::as_str)).holds(thing)
+    }
+
     /// A name that stands in the text only as a part of what a host is called: `John Smith, PhD`, who is a patient, too.
     fn is_of_a_host(&self, thing: &Thing, text: &Text<'_>) -> bool {
         let Thing::Name(orders) = thing else { return false };

@@ -152,6 +152,29 @@ fn a_passkey_that_is_a_word_of_the_message_holds_nothing() {
     assert!(long >= 2, "short ones are looked for in links in any case");
 }
 
+/// Whoever writes the day or the zone into the field of their own name keeps nobody from their message.
+#[test]
+fn a_name_of_the_words_that_say_when_silences_nobody() {
+    let renderer = Renderer::new(settings()).unwrap();
+    let mut said = 0;
+    for name in ["Wednesday April", "April 16", "Eastern Daylight", "Daylight Time", "AM Eastern", "Eastern Daylight Time"] {
+        for sms in [false, true] {
+            let mut case = case(sms);
+            case.session.participants[2].name = PersonName::clean(name);
+            let rendered = case.render(&renderer).unwrap_or_else(|e| panic!("{name}: {e}"));
+            let bytes = rendered.message.content.bytes().to_vec();
+            said += usize::from(String::from_utf8(bytes).unwrap().contains(name));
+        }
+    }
+    assert!(said >= 3, "the messages say such words: {said}");
+    // And no more than those.
+    let (_dir, renderer) = showing_its_topic();
+    let mut case = case(false);
+    case.session.participants[2].name = PersonName::clean("April Daylight");
+    case.session.topic = "with April Daylight".to_owned();
+    assert_eq!(leak(case.render(&renderer)), "the name of another participant (18784)");
+}
+
 /// Everybody meets the host, whatever a patient is called.
 #[test]
 fn a_hosts_name_that_holds_a_patients_silences_nobody() {

@@ -50,6 +50,14 @@ async fn no_template_shows_what_was_not_revealed() {
     assert!((1..=301).contains(&seconds), "it is loaded anew when it is to be hidden: {seconds}");
     assert!(jane.page(&format!("/notices/{key}/message")).await.1.contains("123 456 798"));
     assert!(!victor.get(&format!("/notices/{key}")).await.headers().contains_key("refresh"));
-    office.users(|access| access.user[0].role = punctual::access::Role::Viewer);
+    // The same password, and another role: what was revealed is so no more.
+    let users = office.practice.folder.path().join("users.toml");
+    let mut access = punctual::access::file::read(&users).unwrap();
+    access.user[0].role = punctual::access::Role::Viewer;
+    punctual::access::file::write(&users, &access).unwrap();
+    for page in [format!("/notices/{key}"), format!("/notices/{key}/message"), "/sessions/1/11".to_owned()] {
+        let text = jane.page(&page).await.1;
+        assert!(!text.contains("123 456 798") && !text.contains("123-456-798"), "{page}: {text}");
+    }
     office.close().await;
 }
