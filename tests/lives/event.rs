@@ -42,6 +42,10 @@ pub(super) enum Deed {
     Accept,
     /// Or says that it is wrong: what was said before holds.
     Reject,
+    /// Staff asks that somebody is reminded now; perhaps in quiet hours, too.
+    Remind(usize, bool),
+    /// Staff sends the nth message that is over again.
+    Resend(usize, Named),
     /// Staff puts somebody's address on the list, or takes it off.
     Suppress(usize),
     Unsuppress(usize),
@@ -49,6 +53,17 @@ pub(super) enum Deed {
     Text(usize, usize),
     /// A receipt of the nth accepted text: delivered, or not.
     Receipt(usize, bool),
+}
+
+/// Where staff send something again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Named {
+    /// Where it went.
+    Own,
+    /// To another address of theirs.
+    Corrected(usize),
+    /// To somebody else's.
+    Anothers(usize),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -238,7 +253,7 @@ fn mood(d: &mut Dice) -> Mood {
 }
 
 fn deed(d: &mut Dice) -> Deed {
-    match d.roll(11) {
+    match d.roll(16) {
         0 => Deed::Cancel(d.roll(9)),
         1 => Deed::Hold(d.roll(9)),
         2 => Deed::Release(d.roll(9)),
@@ -248,6 +263,9 @@ fn deed(d: &mut Dice) -> Deed {
         6 => Deed::Receipt(d.roll(9), d.once_in(2)),
         7 => Deed::HandOver,
         8 => Deed::Reject,
+        9 | 10 => Deed::Remind(d.roll(6), d.once_in(3)),
+        11 | 12 => Deed::Resend(d.roll(9), Named::Own),
+        13 => Deed::Resend(d.roll(9), if d.once_in(4) { Named::Anothers(d.roll(6)) } else { Named::Corrected(d.roll(4)) }),
         _ => Deed::Text(d.roll(6), d.roll(super::people::WORDS.len())),
     }
 }

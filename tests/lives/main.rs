@@ -21,6 +21,7 @@ mod read;
 mod said;
 mod servers;
 mod source;
+mod staff;
 mod word;
 mod world;
 

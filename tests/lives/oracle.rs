@@ -11,6 +11,7 @@ use punctual::suppression::suppression_key;
 
 use super::read::{Kind, Letter};
 use super::said::{Said, Status};
+use super::staff::Asked;
 use super::word::{Holds, Waiting, Word};
 
 /// A list must miss somebody so often, over so long, before that counts as cancelled.
@@ -20,6 +21,8 @@ pub(super) const ABSENT_FOR: TimeDelta = TimeDelta::minutes(10);
 const UNDER_WAY: TimeDelta = TimeDelta::seconds(35);
 /// A cancellation is of use so long after the start.
 const AFTER_START: TimeDelta = TimeDelta::minutes(5);
+/// Whoever has not joined is asked for so long after the start.
+const MAY_JOIN: TimeDelta = TimeDelta::minutes(15);
 
 /// What passed the point of no return.
 #[derive(Debug, Clone)]
@@ -77,6 +80,8 @@ pub(super) struct Oracle {
     /// Notices that staff acted upon; and of whom something was refused, lost or held by them.
     pub(super) by_staff: BTreeSet<NoticeKey>,
     pub(super) staff_acted_on: BTreeSet<i64>,
+    /// What they asked for.
+    pub(super) asked: BTreeMap<NoticeKey, Asked>,
     pub(super) refused: BTreeSet<i64>,
     /// Who answered so, by text.
     pub(super) said_no: BTreeSet<i64>,
@@ -98,6 +103,7 @@ impl Oracle {
             stopped: BTreeSet::new(),
             by_staff: BTreeSet::new(),
             staff_acted_on: BTreeSet::new(),
+            asked: BTreeMap::new(),
             refused: BTreeSet::new(),
             said_no: BTreeSet::new(),
             said_yes: BTreeSet::new(),
@@ -127,7 +133,7 @@ impl Oracle {
         }
     }
 
-    fn fails(&mut self, what: String) {
+    pub(super) fn fails(&mut self, what: String) {
         self.wrong.push(what);
     }
 
@@ -136,7 +142,8 @@ impl Oracle {
         let is_theirs = |said: &Said| said.contacts.0 == to || said.contacts.1 == to;
         let theirs = self.word.last.iter().filter(|(_, said)| is_theirs(said)).map(|(person, _)| *person);
         let told_there = self.told.iter().filter(|t| t.letter.to == to).map(|t| t.person);
-        self.refused.extend(theirs.chain(told_there));
+        let named = self.asked.values().filter(|asked| asked.to.as_deref() == Some(to)).map(|asked| asked.person);
+        self.refused.extend(theirs.chain(told_there).chain(named));
     }
 
     /// What somebody was told last; nothing, if somebody else announced it or nobody did.
@@ -178,6 +185,7 @@ impl Oracle {
             (Holds::Absent(_, _, said), _) => said.as_ref(),
             _ => None,
         };
+        wrong.extend(self.wrong_address((person, key), said, letter));
         wrong.extend(self.wrong_person(person, said, letter));
         wrong.extend(match letter.kind {
             Kind::Cancelled => self.wrongly_cancelled(now, person, &holds, waits, letter),
@@ -186,7 +194,10 @@ impl Oracle {
         if said.is_some_and(|said| said.declined && !said.once_moved) && letter.kind == Kind::Reminder && !self.said_yes.contains(&person) {
             wrong.push("they declined".to_owned());
         }
-        wrong.extend(self.at_a_wrong_time(now, person, said, letter));
+        wrong.extend(self.after_its_use(now, person, said, letter));
+        if !self.asked.get(&key).is_some_and(|asked| asked.at_night) {
+            wrong.extend(self.by_night(now, person, said, letter));
+        }
         wrong.extend(self.twice(now, person, key, letter));
         if self.stopped.contains(&letter.to) {
             wrong.push("this number said STOP".to_owned());
@@ -194,22 +205,28 @@ impl Oracle {
         wrong
     }
 
-    /// (1) A code, an address or a name reaches nobody but whom the source gave them to.
+    /// (1) Nothing goes to an address that neither the source gives them nor staff named.
+    fn wrong_address(&self, (person, key): (i64, NoticeKey), said: Option<&Said>, letter: &Letter) -> Option<String> {
+        if let Some(to) = self.asked.get(&key).and_then(|asked| asked.to.as_ref()) {
+            return (*to != letter.to).then(|| format!("(1) staff named another address, {to}"));
+        }
+        let told_there = self.told.iter().any(|t| t.person == person && t.letter.to == letter.to && t.fate.counts());
+        let adopted_there = self.adopted.get(&person).is_some_and(|a| a.address.as_deref() == Some(&letter.to));
+        let theirs = said.is_some_and(|said| said.address.as_deref() == Some(&letter.to));
+        // Who was told at an old address may be told there that it is cancelled.
+        let is_right = theirs || (letter.kind == Kind::Cancelled && (told_there || adopted_there));
+        (!is_right).then(|| "(1) the source gives them another address".to_owned())
+    }
+
+    /// (1) A code or a name reaches nobody but whom the source gave them to.
     fn wrong_person(&self, person: i64, said: Option<&Said>, letter: &Letter) -> Vec<String> {
         let mut wrong = Vec::new();
-        let told_there = self.told.iter().any(|t| t.person == person && t.letter.to == letter.to && t.fate.counts());
         let heard_it = |name: &str| {
             let mut theirs = self.told.iter().filter(|t| t.person == person && t.letter.to == letter.to && t.fate.counts());
             let announced =
                 self.adopted.get(&person).is_some_and(|said| said.name == name) || self.word.names_of(person).any(|n| n == name);
             letter.kind == Kind::Cancelled && (announced || theirs.any(|t| t.letter.holds(name)))
         };
-        let adopted_there = self.adopted.get(&person).is_some_and(|a| a.address.as_deref() == Some(&letter.to));
-        let theirs = said.is_some_and(|said| said.address.as_deref() == Some(&letter.to));
-        // Who was told at an old address may be told there that it is cancelled.
-        if !theirs && !(letter.kind == Kind::Cancelled && (told_there || adopted_there)) {
-            wrong.push("(1) the source gives them another address".to_owned());
-        }
         for code in &self.word.codes {
             if said.is_none_or(|said| said.code != *code) && letter.holds_code(*code) {
                 wrong.push(format!("(1) it holds the code {code}, which the source does not give them"));
@@ -285,7 +302,7 @@ impl Oracle {
             wrong.push(format!("it holds the codes {:?}; theirs is {}", letter.codes, said.code));
         }
         // Somebody who is first seen when it runs is told that it runs.
-        let meets_now = letter.kind == Kind::Invite && now >= said.start;
+        let meets_now = matches!(letter.kind, Kind::Invite | Kind::NotJoined) && now >= said.start;
         if !meets_now && !letter.names(said.start, said.zone, now) {
             wrong.push(format!("it does not say {} in {}", said.start.format("%-d %b %H:%M UTC"), said.zone));
         }
@@ -296,8 +313,8 @@ impl Oracle {
         self.told.iter().any(|told| told.person == person && told.letter.to == to)
     }
 
-    /// (4) Nothing leaves after its use, or in quiet hours.
-    fn at_a_wrong_time(&self, now: DateTime<Utc>, person: i64, said: Option<&Said>, letter: &Letter) -> Vec<String> {
+    /// (4) Nothing leaves after its use.
+    fn after_its_use(&self, now: DateTime<Utc>, person: i64, said: Option<&Said>, letter: &Letter) -> Vec<String> {
         let mut wrong = Vec::new();
         let Some(said) = said else { return wrong };
         let told = self.last_told(person).map_or_else(|| self.adopted.get(&person).map(|said| said.start), |told| told.start);
@@ -305,10 +322,23 @@ impl Oracle {
             Kind::Cancelled => told.unwrap_or(said.start) + AFTER_START,
             // Whoever, or whose address, is first seen when it runs is told at once, for half an hour.
             Kind::Invite if told.is_none() || !self.was_told_at(person, &letter.to) => said.start + TimeDelta::minutes(30),
+            Kind::NotJoined => said.start + MAY_JOIN,
             _ => said.start,
         };
         if now >= end + UNDER_WAY {
             wrong.push(format!("(4) {} minutes after its use", (now - end).num_minutes()));
+        }
+        wrong
+    }
+
+    /// (4) No text in quiet hours.
+    fn by_night(&self, now: DateTime<Utc>, person: i64, said: Option<&Said>, letter: &Letter) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let Some(said) = said else { return wrong };
+        let told = self.last_told(person).map_or_else(|| self.adopted.get(&person).map(|said| said.start), |told| told.start);
+        // A session that runs keeps none.
+        if letter.kind == Kind::NotJoined {
+            return wrong;
         }
         if letter.by_text && self.terms.quiet {
             let earliest = told.map_or(said.start, |told| told.min(said.start));
@@ -316,8 +346,7 @@ impl Oracle {
             let heard_in = self.last_told(person).map_or_else(|| self.adopted.get(&person).map(|said| said.zone), |told| told.zone);
             let then = heard_in.filter(|_| letter.kind == Kind::Cancelled);
             let quiet = |at: DateTime<Utc>| {
-                let is_quiet = |zone: Tz| !(8..21).contains(&at.with_timezone(&zone).hour());
-                is_quiet(said.zone) && then.is_none_or(is_quiet)
+                is_quiet(at, said.zone) && then.is_none_or(|zone| is_quiet(at, zone))
             };
             if quiet(now) && quiet(now - UNDER_WAY) {
                 let there = now.with_timezone(&said.zone);
@@ -345,8 +374,13 @@ impl Oracle {
         } else if copies.len() > 1 {
             wrong.push("(4) a third copy of what is in doubt".to_owned());
         }
-        let mut theirs =
-            self.told.iter().filter(|t| t.person == person && t.letter.to == letter.to && t.fate == Fate::Accepted && t.key != key);
+        if self.asked.contains_key(&key) {
+            return wrong;
+        }
+        // What staff asked for besides takes no other one's place.
+        let unasked = |t: &&Told| !self.asked.contains_key(&t.key);
+        let accepted = self.told.iter().filter(|t| t.person == person && t.fate == Fate::Accepted).filter(unasked);
+        let mut theirs = accepted.clone().filter(|t| t.letter.to == letter.to && t.key != key);
         if letter.kind == Kind::Reminder {
             let of_this_start =
                 theirs.filter(|t| t.letter.kind == Kind::Reminder && t.start.is_some_and(|s| self.says(letter, s, person, now)));
@@ -357,7 +391,7 @@ impl Oracle {
             && last.letter.kind == letter.kind
             && last.letter.codes == letter.codes
             // Told something else at another address since, they would not know.
-            && self.told.iter().rfind(|t| t.person == person && t.fate == Fate::Accepted).is_some_and(|t| t.letter.to == letter.to)
+            && accepted.clone().next_back().is_some_and(|t| t.letter.to == letter.to)
             && last.start.is_some_and(|start| self.says(letter, start, person, now))
             && last.zone == self.word.last.get(&person).map(|said| said.zone)
         {
@@ -455,7 +489,8 @@ impl Oracle {
 
     fn does_not_know(&self, person: i64, said: &Said) -> Option<String> {
         // Who has no address by now can be told nowhere else.
-        let is_theirs = |to: &str| said.address.as_deref().is_none_or(|address| address == to);
+        let named = |to: &str| self.asked.values().any(|asked| asked.person == person && asked.to.as_deref() == Some(to));
+        let is_theirs = |to: &str| said.address.as_deref().is_none_or(|address| address == to) || named(to);
         let knows_it = |start: DateTime<Utc>, code: i64, zone: Tz, to: &str| {
             start == said.start && code == said.code && zone == said.zone && is_theirs(to)
         };
@@ -512,10 +547,11 @@ impl Oracle {
         rows || omitted
     }
 
-    fn is_true(&self, person: i64, reason: Reason, key: NoticeKey, now: DateTime<Utc>) -> bool {
+    pub(super) fn is_true(&self, person: i64, reason: Reason, key: NoticeKey, now: DateTime<Utc>) -> bool {
         let holds = self.word.of(person);
         let address = self.word.last.get(&person).and_then(|said| said.address.clone());
         let told_at = self.told.iter().filter(|t| t.person == person).map(|t| &t.letter.to);
+        let named = self.asked.values().filter(|asked| asked.person == person).filter_map(|asked| asked.to.as_ref());
         match reason {
             Reason::Guard => self.word.too_much,
             Reason::Absent => matches!(holds, Holds::Absent(..)),
@@ -533,13 +569,18 @@ impl Oracle {
             // What takes the place of what they stopped waits for them, too.
             Reason::Operator => self.by_staff.contains(&key) || self.staff_acted_on.contains(&person),
             Reason::Restored => self.restored,
-            Reason::Bounced | Reason::OptedOut => address.iter().chain(told_at).any(|address| self.may_be_suppressed.contains(address)),
+            Reason::Bounced | Reason::OptedOut => address.iter().chain(told_at).chain(named).any(|address| self.may_be_suppressed.contains(address)),
             Reason::Declined => self.said_no.contains(&person) || matches!(&holds, Holds::Said(said) if said.declined),
             Reason::HostDelivers => self.word.last.get(&person).is_some_and(|said| said.channel == 'N'),
             Reason::NoEmail | Reason::InvalidEmail | Reason::NoNumber | Reason::InvalidNumber => address.is_none(),
             _ => false,
         }
     }
+}
+
+/// The hours in which no text goes, on that clock.
+pub(super) fn is_quiet(at: DateTime<Utc>, zone: Tz) -> bool {
+    !(8..21).contains(&at.with_timezone(&zone).hour())
 }
 
 /// What the store says of somebody's notices.
@@ -569,5 +610,6 @@ pub(super) fn kind_word(kind: Kind) -> &'static str {
         Kind::Rescheduled => "\"new time\"",
         Kind::Updated => "\"new details\"",
         Kind::Cancelled => "\"cancelled\"",
+        Kind::NotJoined => "\"has started\"",
     }
 }

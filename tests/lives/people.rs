@@ -221,6 +221,8 @@ impl World {
                 self.oracle.lock().unwrap().word.rejected();
                 self.outbox().decide_guard(Verdict::Reject, None, None, self.now()).await.unwrap();
             }
+            Deed::Remind(n, at_night) => self.reminds(n, at_night).await,
+            Deed::Resend(n, named) => self.sends_again(n, named).await,
             Deed::Suppress(n) => {
                 let Some(address) = self.address_of(n) else { return };
                 self.notes(format!("staff puts {address} on the list"));
