@@ -13,6 +13,7 @@ use punctual::session::{ParticipationId, SessionId};
 use super::engine;
 use super::event::Named;
 use super::oracle::{Fate, Oracle, Told, is_quiet, restored};
+use super::read::Kind;
 use super::said::Status;
 use super::source;
 use super::word::Holds;
@@ -56,7 +57,7 @@ impl World {
             self.notes(format!("staff: Remind now for {person}{}: {said}", if at_night { ", also by night" } else { "" }));
             let mut oracle = self.oracle.lock().unwrap();
             match answer.result {
-                Ok(notice) => drop(oracle.asked.insert(notice.key, Asked { person, to: None, at_night })),
+                Ok(notice) => oracle.is_asked_for(notice.key, Asked { person, to: None, at_night }),
                 Err(why) => oracle.is_not_reminded((person, at_night), &why, &entries, self.now()),
             }
         }
@@ -86,7 +87,7 @@ impl World {
             match answer {
                 resend::Answer::Store(Resent::As(new)) => {
                     oracle.is_sent_again(person, to.as_deref());
-                    oracle.asked.insert(new, Asked { person, to: to.clone(), at_night: false });
+                    oracle.is_asked_for(new, Asked { person, to: to.clone(), at_night: false });
                 }
                 refused => oracle.is_not_sent_again(entry, to.as_deref(), refused, self.now()),
             }
@@ -109,6 +110,14 @@ impl World {
 }
 
 impl Oracle {
+    fn is_asked_for(&mut self, key: NoticeKey, asked: Asked) {
+        // Asked for before, and that is forgotten: it is the same one again.
+        if self.told.iter().any(|t| t.key == key && t.lost) {
+            self.by_staff.insert(key);
+        }
+        self.asked.insert(key, asked);
+    }
+
     /// Staff were told that somebody is not reminded now: is it so?
     fn is_not_reminded(&mut self, (person, at_night): (i64, bool), why: &NotNow, entries: &[Entry], now: DateTime<Utc>) {
         let theirs = || entries.iter().filter(|e| e.notice.participation.0 == person);
@@ -168,7 +177,13 @@ impl Oracle {
         let Holds::Said(said) = self.word.of(person) else { return false };
         let same = |t: &Told| {
             let theirs = said.address.as_deref() == Some(&t.letter.to);
-            t.key == key && t.start == Some(said.start) && t.letter.codes == [said.code] && t.zone == Some(said.zone) && theirs
+            // A rule that is no more reminds nobody.
+            t.letter.kind != Kind::Reminder
+                && t.key == key
+                && t.start == Some(said.start)
+                && t.letter.codes == [said.code]
+                && t.zone == Some(said.zone)
+                && theirs
         };
         let calm = said.status == Status::Live && said.start > now && !self.word.too_much && !said.declined;
         // Of several reminders the last one is of use.
@@ -188,7 +203,8 @@ impl Oracle {
                 _ => self.word.too_much,
             },
             // Of two lists, one may be kept as it was, and the other one not yet.
-            Reason::Ambiguous if self.word.waiting.contains_key(&person) => true,
+            Reason::Ambiguous if self.word.waiting.contains_key(&person) || !matches!(holds, Holds::Said(_)) => true,
+            Reason::Outdated => last.is_some_and(|said| said.status == Status::Over),
             Reason::UnknownStatus => last.is_some_and(|said| said.status == Status::Unknown),
             Reason::QuietHours => self.terms.quiet && last.is_some_and(|said| said.channel == 'S' && is_quiet(now, said.zone)),
             _ => self.is_true(person, reason, NoticeKey([0; 16]), now),
