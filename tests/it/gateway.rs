@@ -171,6 +171,8 @@ async fn kannel_gets_a_query_and_its_503_is_a_no() {
     }
     for (status, body, want) in [
         (202, "3: Queued for later delivery", "accepted"),
+        (200, "<html><title>Login required</title></html>", "unknown"),
+        (202, "Welcome", "unknown"),
         (403, "Authorization failed", "channel"),
         (503, "try later", "retry"),
         (403, "Not routable. Do not try again.", "rejected"),

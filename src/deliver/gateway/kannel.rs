@@ -118,9 +118,19 @@ fn refusal_in(answer: &Answer) -> Option<Refusal> {
     })
 }
 
+/// The words of a yes: a status and what it means (`0: Accepted for delivery`, `3: Queued for later delivery`), or `Sent.`, an older Kannel's. A bare
+/// 202 is one, too: no page that asks for a log-in, and no other server, answers so.
+fn says_yes(answer: &Answer) -> bool {
+    let said = String::from_utf8_lossy(&answer.body).trim().to_lowercase();
+    let status = said.trim_start_matches(|c: char| c.is_ascii_digit());
+    let begins_as_taken = status.len() < said.len() && status.starts_with(':');
+    begins_as_taken || said.starts_with("sent") || (said.is_empty() && answer.status == 202)
+}
+
 /// What an answer means. Kannel says 202 once the message is in its own store (`0: Accepted for delivery`, `3: Queued for later delivery`); 503
 /// when it did not take it, which no other gateway's bare 503 says so surely; and 403 both for a log-in that it refuses and for a receiver that
-/// none of its routes may serve, which concerns this receiver alone.
+/// none of its routes may serve, which concerns this receiver alone. A 2xx in words that are none of Kannel's is nobody's yes: it may stand behind
+/// whoever answered, and have the text, or not.
 fn classify_answer(answer: &Answer, private: &Private) -> Outcome {
     let refusal = (200..=299).contains(&answer.status).then(|| refusal_in(answer)).flatten();
     let later = || Outcome::Retry { why: answer.said(private), after: answer.pause };
@@ -130,6 +140,9 @@ fn classify_answer(answer: &Answer, private: &Private) -> Outcome {
         (Some(Refusal::Us), _) => classify::about_us(answer, private),
         (Some(Refusal::Message), _) => rejected(),
         (None, 403) if answer.body.starts_with(NOT_ROUTABLE) => rejected(),
+        (None, 200..=299) if !says_yes(answer) => {
+            Outcome::Unknown { why: format!("{}: no words of Kannel's, which says that it took a text", answer.said(private)) }
+        }
         (None, _) => classify::answered(answer, None, private),
     }
 }
@@ -181,12 +194,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_yes_that_says_no_is_none() {
+    fn a_yes_that_says_no_or_in_other_words_is_none() {
         for (status, body, want) in [
             (202, "0: Accepted for delivery", "accepted"),
             (202, "3: Queued for later delivery", "accepted"),
             (202, "Sent.", "accepted"),
             (202, "", "accepted"),
+            (200, "Sent.", "accepted"),
+            (202, "4: Queued", "accepted"),
+            (200, "", "unknown"),
+            (200, "<html><title>Login required</title></html>", "unknown"),
+            (202, "<html><body>Welcome</body></html>", "unknown"),
+            (202, "OK", "unknown"),
+            (200, "12 users: welcome", "unknown"),
+            (200, "{\"status\":\"up\"}", "unknown"),
+            (204, "", "unknown"),
             (202, "Authorization failed for sendsms", "channel"),
             (200, "Denied", "channel"),
             (202, "Access denied", "channel"),
@@ -203,6 +225,7 @@ mod tests {
                 Outcome::ChannelFault { .. } => "channel",
                 Outcome::Retry { .. } => "retry",
                 Outcome::Rejected { remember: None, .. } => "rejected",
+                Outcome::Unknown { .. } => "unknown",
                 other => panic!("{body}: {other:?}"),
             };
             assert_eq!(is, want, "{status} {body}");

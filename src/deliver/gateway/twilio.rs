@@ -74,16 +74,21 @@ enum Fault {
     Stopped,
     /// This number cannot be reached as the account is set up; others can, so the channel does not pause. It goes out once staff has mended that.
     Route,
+    /// This text is at fault, and no other one.
+    Text,
     /// Every text would fare so.
     Account,
 }
 
-/// Error codes whose meaning is more than their status. Not here: those of one message (too long, no text), which 400 covers. Twilio adds codes all
+/// Error codes whose meaning is more than their status. Of those of one message only the ones whose words
+/// speak of limits are here: 400 covers the others. Twilio adds codes all
 /// the time: what is not here is read by its words (<https://www.twilio.com/docs/api/errors>).
-const FAULTS: [(Fault, &[u64]); 8] = [
+const FAULTS: [(Fault, &[u64]); 9] = [
     (Fault::Stopped, &[21610]),
     // Not a number; not reachable; not a number; a short code; a premium number; not a mobile; a landline where those take no texts.
     (Fault::Number, &[21211, 21214, 21217, 21265, 21268, 21614, 21635]),
+    // No text; too long; too long in all its parts.
+    (Fault::Text, &[21602, 21605, 21617]),
     // The region is not enabled; no connection between this sender and this receiver; no sender for this country.
     (Fault::Route, &[21408, 21612, 21706]),
     // Not active; not for trial accounts; log-in; method; not active; access; test credentials; rate; today's limit; rate of sending.
@@ -163,7 +168,7 @@ fn classify_answer(answer: &Answer, private: &Private) -> Outcome {
     match (answer.status, code.and_then(fault)) {
         (400..=499, Some(Fault::Stopped)) => Outcome::Rejected { reply: why(), remember: Some(Suppression::OptedOut) },
         // It says what the number is, not that nobody wants texts there: a directory that is mended, or a number that is carried over, takes them.
-        (400..=499, Some(Fault::Number)) => Outcome::Rejected { reply: why(), remember: None },
+        (400..=499, Some(Fault::Number | Fault::Text)) => Outcome::Rejected { reply: why(), remember: None },
         (400..=499, Some(Fault::Route)) => Outcome::Retry { why: why(), after: answer.pause },
         (400..=499, Some(Fault::Account)) if answer.status != 429 => classify::about_us(answer, private),
         // Twilio gives each text that it takes a sid: whoever gave none may stand before it, or be another.
@@ -297,6 +302,9 @@ mod tests {
         ] {
             assert_eq!(matches!(unlisted(message), Outcome::ChannelFault { .. }), ours, "{message}");
         }
+        let body = br#"{"code":21617,"message":"The concatenated message body exceeds the 1600 character limit"}"#.to_vec();
+        let too_long = classify_answer(&Answer { status: 400, pause: None, body, whole: true }, &Private::default());
+        assert!(matches!(too_long, Outcome::Rejected { remember: None, .. }), "{too_long:?}");
         let busy = classify_answer(
             &Answer { status: 503, pause: Some(Duration::from_secs(9)), body: Vec::new(), whole: true },
             &Private::default(),

@@ -58,7 +58,8 @@ async fn a_private_ca_is_trusted_where_it_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let (ca, acceptor) = certificate(folder.path());
     let port = gateway(acceptor).await;
-    for (ca_file, want) in [(Some(ca), ["accepted with id", "accepted", "accepted with id"]), (None, ["channel"; 3])] {
+    // Of Kannel's interface, what answers there has no word: it was reached.
+    for (ca_file, want) in [(Some(ca), ["accepted with id", "unknown", "accepted with id"]), (None, ["channel"; 3])] {
         let twilio = twilio::Settings { url: format!("https://localhost:{port}"), ca_file: ca_file.clone(), ..twilio_settings(port) };
         let kannel = kannel::Settings {
             url: format!("https://localhost:{port}/cgi-bin/sendsms"),
