@@ -78,6 +78,8 @@ impl Row {
             Change::Move { due_at, useful_until, .. } if pending || self.can_revive() => self.move_to(due_at, useful_until, at),
             Change::End { state, reason, .. } if pending && self.must_lapse(state, reason, at) => self.lapse(at),
             Change::End { state, reason, .. } if pending => {
+                // Whatever kept it is the reason.
+                let reason = if reason == Reason::Lapsed { self.entry.reason.unwrap_or(reason) } else { reason };
                 let same = self.entry.state == state && self.entry.reason == Some(reason);
                 if !same {
                     self.end(state, Some(reason), at);

@@ -10,7 +10,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::diff::{Verdict, revalidate};
-use super::occasion::{Case, decide};
+use super::occasion::{Case, KEPT_INTO_QUIET, decide};
 use super::policy::{NotJoined, Policy, Suppressions};
 use super::recipient::{Recipient, recipient};
 use crate::contact::Channel;
@@ -46,22 +46,39 @@ pub fn ask(
     (now, at_night): (DateTime<Utc>, bool),
 ) -> Result<Notice, NotNow> {
     let case = Case { session, participant, known, policy, suppressed, now };
-    let to = recipient(participant, policy, suppressed, true).map_err(|(reason, detail)| NotNow::Against(reason, detail))?;
-    let notice = case.asked_now(&to, at_night);
-    // It stands if the last look would let it go.
-    let row = KnownNotice { notice, state: State::Waiting, reason: None, changed_at: now, facts: None, doubted: false, undelivered: false };
-    let mut with = known.clone();
-    with.notices.push(row.clone());
-    let decisions = decide(&Case { known: &with, ..case });
-    let decisions: Vec<&Decision> = decisions.iter().collect();
-    let notice = match revalidate(&row, &decisions, now) {
-        Verdict::Go(notice) => notice,
-        Verdict::Later(_) => return Err(NotNow::Against(Reason::QuietHours, None)),
-        Verdict::No(Reason::Lapsed) => return Err(NotNow::Against(Reason::Started, None)),
-        Verdict::No(reason) => return Err(NotNow::Against(reason, detail_of(&row.notice, &decisions))),
-    };
+    let notice = standing(&case, at_night)?;
     case.told_lately(&notice)?;
-    Ok(notice)
+    case.told_often().map_or(Ok(notice), Err)
+}
+
+/// The same, by night too, whatever tells them or told them a moment ago: they have heard another word since, or may have.
+pub fn ask_anew(
+    session: &Session,
+    participant: &Participant,
+    known: &Known,
+    (policy, suppressed): (&Policy, &Suppressions),
+    at: DateTime<Utc>,
+) -> Result<Notice, NotNow> {
+    let case = Case { session, participant, known, policy, suppressed, now: at };
+    let notice = standing(&case, true)?;
+    case.told_often().map_or(Ok(notice), Err)
+}
+
+/// What is asked for, if the last look would let it go.
+fn standing(case: &Case<'_>, at_night: bool) -> Result<Notice, NotNow> {
+    let to = recipient(case.participant, case.policy, case.suppressed, true).map_err(|(reason, detail)| NotNow::Against(reason, detail))?;
+    let (notice, now) = (case.asked_now(&to, at_night), case.now);
+    let row = KnownNotice { notice, state: State::Waiting, reason: None, changed_at: now, facts: None, doubted: false, undelivered: false };
+    let mut with = case.known.clone();
+    with.notices.push(row.clone());
+    let decisions = decide(&Case { known: &with, ..*case });
+    let decisions: Vec<&Decision> = decisions.iter().collect();
+    match revalidate(&row, &decisions, now) {
+        Verdict::Go(notice) => Ok(notice),
+        Verdict::Later(_) => Err(NotNow::Against(Reason::QuietHours, None)),
+        Verdict::No(Reason::Lapsed) => Err(NotNow::Against(Reason::Started, None)),
+        Verdict::No(reason) => Err(NotNow::Against(reason, detail_of(&row.notice, &decisions))),
+    }
 }
 
 fn detail_of(notice: &Notice, decisions: &[&Decision]) -> Option<String> {
@@ -158,6 +175,7 @@ impl Case<'_> {
         let keeps = notice.occasion == Occasion::Reminder && !at_night;
         match if keeps { self.out_of_quiet_hours(notice.due_at, to) } else { Some(notice.due_at) } {
             Some(due_at) => Decision::Send(Notice { due_at, address: to.address.clone(), ..notice.clone() }),
+            None if notice.due_at < self.now => self.refused(notice, Reason::Lapsed, Some(KEPT_INTO_QUIET)),
             None => self.refused(notice, Reason::QuietHours, None),
         }
     }
@@ -183,7 +201,11 @@ impl Case<'_> {
                 return Err(NotNow::JustTold(n.changed_at));
             }
         }
+        Ok(())
+    }
+
+    fn told_often(&self) -> Option<NotNow> {
         let asked = self.known.notices.iter().filter(|n| self.is_asked(&n.notice).is_some());
-        if asked.count() >= ASKED_MAX { Err(NotNow::TooOften) } else { Ok(()) }
+        (asked.count() >= ASKED_MAX).then_some(NotNow::TooOften)
     }
 }

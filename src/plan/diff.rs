@@ -19,7 +19,11 @@ pub fn diff(decisions: &[&Decision], held: &[KnownNotice]) -> Vec<Change> {
     // What was found again after a restore may have gone, too: a person says.
     let decided_later = |n: &KnownNotice| n.doubted || n.may_have_gone() || original(&n.notice, held).is_some();
     let unwanted = held.iter().filter(|n| n.state.pending() && !wanted.iter().any(|w| w.key == n.notice.key) && !decided_later(n));
-    changes.extend(unwanted.filter_map(|n| end(n, reason_against(n, decisions))));
+    changes.extend(unwanted.filter_map(|n| match reason_against(n, decisions) {
+        // It is due: the last look ends it, and says so.
+        Reason::Lapsed if n.state == State::Waiting => None,
+        reason => end(n, reason),
+    }));
     changes
 }
 

@@ -19,6 +19,9 @@ const MEET_NOW_AHEAD: TimeDelta = TimeDelta::minutes(5);
 /// A first attempt to connect that is longer ago than this before the start was one to look whether it works.
 const CONNECTED_BEFORE: TimeDelta = TimeDelta::hours(2);
 
+/// Of a reminder that was due before quiet hours and did not go, where no permitted time is left.
+pub(super) const KEPT_INTO_QUIET: &str = "it was due, did not go, and quiet hours have begun";
+
 /// All that one participant's decisions depend on.
 pub(super) struct Case<'a> {
     pub(super) session: &'a Session,
@@ -251,7 +254,17 @@ impl Case<'_> {
         {
             return Err(omit(Reason::Frequency, Some(due), Some(why)));
         }
-        kept.ok_or_else(|| omit(Reason::QuietHours, Some(time), None))
+        kept.ok_or_else(|| match self.overdue(rule, to) {
+            Some(due_at) => omit(Reason::Lapsed, Some(due_at), Some(KEPT_INTO_QUIET.to_owned())),
+            None => omit(Reason::QuietHours, Some(time), None),
+        })
+    }
+
+    /// When this very reminder was due, if it waits since: it should have gone.
+    fn overdue(&self, rule: &Rule, to: &Recipient<'_>) -> Option<DateTime<Utc>> {
+        let key = self.key(Occasion::Reminder, Some(rule), to, "");
+        let row = self.known.notices.iter().find(|n| n.notice.key == key)?;
+        (row.state.pending() && !row.told() && row.notice.due_at <= self.now).then_some(row.notice.due_at)
     }
 
     /// The rule's time kept out of quiet hours; what is overdue is kept out of the quiet hours that reign now.
