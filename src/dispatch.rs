@@ -335,9 +335,9 @@ impl Dispatcher {
         for one in prepared {
             match one {
                 Prepared::Send(r) => {
-                    let end = match &r.cancelled {
-                        Some(cancelled) => self.stands_elsewhere(cancelled, &r.notice, now).await?,
-                        None => None,
+                    let end = match &r.left {
+                        Some(left) if r.notice.occasion == Occasion::Cancelled => self.stands_elsewhere(left, &r.notice, now).await?,
+                        _ => None,
                     };
                     match end {
                         None => ready.push(r),

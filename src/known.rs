@@ -44,7 +44,7 @@ pub struct Known {
     pub person: Option<String>,
     /// Reminder texts that went, or are about to go, to the participant's numbers because of other sessions: the latest hundred or so.
     pub reminded: Vec<Reminded>,
-    /// Who stands, in another entry of a list, at the hour of one that was told here. Read only of whoever is off the list, or cancelled.
+    /// Who stands, in another entry of a list, at the hour of one that was told here. Read only where such an hour was left ([`Self::left_an_hour`]).
     pub expected: Vec<Expected>,
     /// The numbers that the participant has texts to, and what is known of each.
     pub numbers: Vec<(PhoneNumber, Number)>,
@@ -134,6 +134,12 @@ impl Known {
         }
     }
 
+    /// What they were told holds no more: they are off the list, it is cancelled, or it was moved.
+    pub(crate) fn left_an_hour(&self) -> bool {
+        let moved = |n: &KnownNotice| n.notice.start != self.start && n.heard();
+        self.cancelled || self.absent_since.is_some() || self.notices.iter().any(moved)
+    }
+
     /// What is known of the number, if it is one: of an address nothing is.
     pub fn number(&self, address: &Address) -> Number {
         let Address::Sms(to) = address else { return Number::default() };
@@ -189,9 +195,9 @@ impl KnownNotice {
         self.told() || matches!(self.reason, Some(Reason::Adopted | Reason::Told)) || self.may_have_gone()
     }
 
-    /// It was found again after a restore, and waits for a person to say whether it had gone out; or waited until its time was over.
+    /// It was found again after a restore, and waits for a person to say whether it had gone out.
     pub fn may_have_gone(&self) -> bool {
-        matches!(self.state, State::Held | State::Lapsed) && self.reason == Some(Reason::Restored)
+        self.state == State::Held && self.reason == Some(Reason::Restored)
     }
 
     /// They may have been told, or not: nobody knows.

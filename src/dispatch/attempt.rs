@@ -37,6 +37,10 @@ impl Dispatcher {
         drop(permit);
         log(&ready, &end);
         let now = self.clock.now();
+        if let (Some(left), Settlement::Accepted { .. } | Settlement::Unknown { .. }) = (&ready.left, &end) {
+            // Before its end is durable: no end of this process may leave them with that word alone.
+            self.tell_what_stands(left, &ready.notice, now).await?;
+        }
         self.outbox.settle(now, vec![(ready.lease, end.clone())]).await?;
         drop(beyond);
         lane.meter().settled(&end, now - ready.notice.due_at);

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
-use super::elsewhere::Cancelled;
+use super::elsewhere::Left;
 use super::lane::Lane;
 use super::{Dispatcher, again};
 use crate::contact::Channel;
@@ -44,8 +44,8 @@ pub(super) struct Ready {
     pub(super) attempts: u32,
     /// It is the second copy of a message in doubt.
     pub(super) again: bool,
-    /// Of a cancellation: who may be expected at that hour all the same.
-    pub(super) cancelled: Option<Box<Cancelled>>,
+    /// The hour that it takes from its reader, and who may be expected then all the same.
+    pub(super) left: Option<Box<Left>>,
     /// Words of the session that a server may repeat, and nobody is told.
     pub(super) unsaid: Unsaid,
     /// When that was decided.
@@ -227,7 +227,7 @@ impl Dispatcher {
         let lease = Lease { key: notice.key, epoch: claim.epoch };
         let over = lane.preferred(now).to_owned();
         let holds_until = self.holds_until(&notice, &to, now);
-        let cancelled = if doubtful { None } else { Cancelled::of(&notice, participant, &claim.known) };
+        let left = Left::by(&notice, participant, &claim.known).filter(|_| !doubtful || notice.occasion != Occasion::Cancelled);
         Ok(Ready {
             lease,
             revision: claim.revision,
@@ -238,7 +238,7 @@ impl Dispatcher {
             begun: false,
             attempts: claim.entry.attempts,
             again: doubtful,
-            cancelled,
+            left,
             unsaid: kept::unsaid(session),
             decided_at: now,
             holds_until,

@@ -98,6 +98,13 @@ pub fn has_contact(person: &Participant, address: &Address, region: &str) -> boo
     }
 }
 
+/// Whether both records hold the same address, or the same number, on whichever channel each is told.
+pub fn share_a_contact(one: &Participant, other: &Participant, region: &str) -> bool {
+    let email = EmailAddress::parse(one.email.0.trim()).ok().map(Address::Email);
+    let number = PhoneNumber::possible(one.sms_number.0.trim(), region).ok().map(Address::Sms);
+    [email, number].into_iter().flatten().any(|contact| has_contact(other, &contact, region))
+}
+
 /// One letter more, less or another, or two that were swapped, in a word of four or more.
 fn is_a_slip(a: &str, b: &str) -> bool {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());

@@ -50,6 +50,7 @@ macro_rules! conformance {
             what_was_noted_by_a_clock_that_was_ahead_is_noted_anew,
             whoever_is_missed_is_so_since_the_clock_was_set,
             what_was_announced_is_known_with_its_facts,
+            who_left_an_hour_is_looked_for_at_it,
             a_walk_is_applied_whole_or_not_at_all,
             a_new_notice_needs_its_session_and_its_participant,
             omissions_are_replaced_by_session,

@@ -23,9 +23,10 @@ impl Tables {
         notices.iter_mut().for_each(|n| n.undelivered = is_lost(&n.notice.key).unwrap_or(false));
         let reminded = self.reminded(source, session, &notices);
         let numbers = self.numbers(known.person.as_deref(), &notices);
-        let is_off = known.cancelled || known.absent_since.is_some();
-        let expected = if is_off { self.expected((session, participation), known, &notices) } else { Vec::new() };
-        Some(Known { reminded, expected, numbers, notices, ..known.clone() })
+        let known = Known { reminded, numbers, notices, ..known.clone() };
+        let left = known.left_an_hour();
+        let expected = if left { self.expected((session, participation), &known, &known.notices) } else { Vec::new() };
+        Some(Known { expected, ..known })
     }
 
     /// Who stands at the starts of these notices: the same person, or somebody who is told at their addresses.

@@ -249,7 +249,8 @@ pub(super) fn settle(connection: &Tx<'_>, lease: Lease, end: &Settlement, at: Da
         return Ok(false);
     }
     record(connection, &row, before, ("settled", Some(end.detail())), at)?;
-    if end.unsettles() {
+    if matches!(end, Settlement::Rejected { .. }) {
+        // What was left out because of it may go after all.
         suppression::plan_again(connection, &row.entry.source, row.entry.notice.session, at)?;
     }
     remember(connection, &row, end, at)?;

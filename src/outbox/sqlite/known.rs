@@ -70,8 +70,7 @@ pub(super) fn participant(connection: &Connection, source: &str, session: Sessio
             notices,
         })
     })?;
-    let is_off = known.cancelled || known.absent_since.is_some();
-    let expected = if is_off { expected(connection, (source, session, id), &known.notices)? } else { Vec::new() };
+    let expected = if known.left_an_hour() { expected(connection, (source, session, id), &known.notices)? } else { Vec::new() };
     Ok(Known { expected, ..known })
 }
 

@@ -10,7 +10,7 @@ use punctual::receipt::{About, Fate, Receipt, Received};
 use punctual::session::stored::{Also, Departed, Touch};
 use punctual::session::{Fault, ParticipationId, Presence, Role, SessionId, SourceRecord, TakenFor};
 
-use super::fixture::{START, Store, accepted, addressed, begin, known, lease, mail, minute, notice, walk, walked};
+use super::fixture::{START, Store, accepted, addressed, begin, known, lease, mail, minute, notice, request, walk, walked};
 
 pub(crate) async fn a_new_store_knows_nothing(store: Store) {
     let outbox = &store.outbox;
@@ -571,4 +571,27 @@ pub(super) async fn what_was_announced_is_known_with_its_facts(store: Store) {
     let known = store.outbox.known("clinic", &[SessionId(1)]).await.unwrap();
     let told: Vec<_> = known.values().flat_map(|one| &one.notices).map(|n| n.facts.clone()).collect();
     assert_eq!(told, [Some("then".to_owned())]);
+}
+
+/// Whoever was told an hour that holds no more may be expected then in another entry; whose hour holds need not be looked for.
+pub(super) async fn who_left_an_hour_is_looked_for_at_it(store: Store) {
+    for session in [1, 2] {
+        store.add(session, &[notice(session, Occasion::Invite, 0)]).await;
+    }
+    let known_of = async |session: i64| {
+        let id = SessionId(session);
+        store.outbox.known("clinic", &[id]).await.unwrap()[&(id, ParticipationId(session * 10 + 1))].expected.clone()
+    };
+    for claim in store.outbox.claim(request(1)).await.unwrap() {
+        store.settle(2, &claim, accepted()).await;
+    }
+    assert_eq!(known_of(1).await, [], "it holds");
+    let mut moved = walked(1, "second", Vec::new());
+    moved.start = minute(START + 60);
+    moved.was = Some(store.outbox.sessions("clinic", None).await.unwrap().iter().find(|s| s.id == SessionId(1)).unwrap().touch);
+    moved.known.iter_mut().for_each(|(_, known)| known.start = minute(START + 60));
+    assert_eq!(store.outbox.apply(walk(vec![moved])).await.unwrap().touched, []);
+    let expected = known_of(1).await;
+    assert_eq!(expected.iter().map(|e| (e.session.0, e.start, e.told_there)).collect::<Vec<_>>(), [(2, minute(START), true)]);
+    assert_eq!(known_of(2).await, [], "it holds");
 }

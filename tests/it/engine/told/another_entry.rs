@@ -127,3 +127,132 @@ async fn who_cannot_be_told_again_is_told_that_the_other_one_is_off() {
     polls(&world, &[&one], "2026-11-26T12:20:00Z", 8).await;
     assert!(pats(&world).last().unwrap().contains("ancelled"), "{:?}", world.states().await);
 }
+
+fn at_its_new_hour(session: &mut Value) {
+    session["ScheduleTs"] = json!("2026-11-27T15:00:00");
+}
+
+fn says_new_time(text: &str) -> bool {
+    text.contains("November 27") || text.contains("Nov 27")
+}
+
+/// "New time" leaves an hour at which they are expected all the same: that is the last word.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_told_a_new_time_is_told_again_of_the_entry_that_stands_at_the_old_one() {
+    let both = |s: &mut Value| (by_text(s), at_its_new_hour(s)).0;
+    // What it is, the entries, those of later, when they are moved, and the code of the last word.
+    let cases = [
+        (
+            "the second is moved",
+            [booked(1, 100_000_001, as_it_is), booked(2, 200_000_002, as_it_is)],
+            [booked(1, 100_000_001, as_it_is), booked(2, 200_000_002, at_its_new_hour)],
+            "2026-11-26T12:20:00Z",
+            "100000001",
+        ),
+        (
+            "the first is moved",
+            [booked(1, 100_000_001, as_it_is), booked(2, 200_000_002, as_it_is)],
+            [booked(1, 100_000_001, at_its_new_hour), booked(2, 200_000_002, as_it_is)],
+            "2026-11-26T12:20:00Z",
+            "200000002",
+        ),
+        (
+            "by text",
+            [booked(1, 100_000_001, by_text), booked(2, 200_000_002, by_text)],
+            [booked(1, 100_000_001, by_text), booked(2, 200_000_002, both)],
+            "2026-11-26T12:20:00Z",
+            "100000001",
+        ),
+        (
+            "one by text, one by mail",
+            [booked(1, 100_000_001, as_it_is), booked(2, 200_000_002, by_text)],
+            [booked(1, 100_000_001, as_it_is), booked(2, 200_000_002, both)],
+            "2026-11-26T12:20:00Z",
+            "100000001",
+        ),
+        (
+            "as the last reminder goes",
+            [booked(1, 100_000_001, as_it_is), booked(2, 200_000_002, as_it_is)],
+            [booked(1, 100_000_001, as_it_is), booked(2, 200_000_002, at_its_new_hour)],
+            "2026-11-26T13:57:00Z",
+            "100000001",
+        ),
+    ];
+    for (what, first, then, moved_at, stands) in cases {
+        let world = World::new("2026-11-26T11:00:00Z");
+        polls(&world, &[&first[0]], "2026-11-26T11:00:00Z", 2).await;
+        polls(&world, &[&first[0], &first[1]], "2026-11-26T12:00:00Z", 2).await;
+        let before = pats(&world).len();
+        polls(&world, &[&then[0], &then[1]], moved_at, 4).await;
+        let since = pats(&world).split_off(before);
+        assert!(since.iter().any(|text| says_new_time(text)), "{what}: {since:?}");
+        let last = since.last().unwrap();
+        assert!(last.contains(stands) && !says_new_time(last), "{what}: {since:?}\n{:?}", world.states().await);
+        if !what.contains("reminder") {
+            assert_eq!(since.len(), 2, "{what}: {since:?}");
+        }
+        let asked = world.entries().await.into_iter().filter(|e| e.notice.rule.as_deref() == Some("now"));
+        assert_eq!(asked.count(), 1, "{what}: {:?}", world.states().await);
+    }
+}
+
+/// Nobody stands there, or somebody else, or they declined it: the new time is all that there is to say.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_time_alone_is_told_where_nobody_is_expected_at_the_old_one() {
+    let declined = |session: &mut Value| session["Participants"][1]["RSVP"] = json!("Declined");
+    let elsewhere = |session: &mut Value| session["ScheduleTs"] = json!("2026-11-26T17:00:00");
+    let cases: [(&str, Value, Value); 4] = [
+        ("a brother's", booked(1, 100_000_001, named("Ben Example")), booked(1, 100_000_001, named("Ben Example"))),
+        ("declined", booked(1, 100_000_001, as_it_is), booked(1, 100_000_001, declined)),
+        ("at another hour", booked(1, 100_000_001, elsewhere), booked(1, 100_000_001, elsewhere)),
+        ("moved with it", booked(1, 100_000_001, as_it_is), booked(1, 100_000_001, at_its_new_hour)),
+    ];
+    for (what, one, after) in cases {
+        let world = World::new("2026-11-26T11:00:00Z");
+        polls(&world, &[&one], "2026-11-26T11:00:00Z", 2).await;
+        polls(&world, &[&one, &booked(2, 200_000_002, as_it_is)], "2026-11-26T12:00:00Z", 2).await;
+        let before = pats(&world).len();
+        polls(&world, &[&after, &booked(2, 200_000_002, at_its_new_hour)], "2026-11-26T12:20:00Z", 4).await;
+        let since = pats(&world).split_off(before);
+        assert!(!since.is_empty() && since.iter().all(|text| says_new_time(text)), "{what}: {since:?}");
+    }
+}
+
+/// One entry is told by mail, the other by text: either record has a contact of the other one, and the hour stands.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_hour_that_stands_on_the_other_channel_is_not_cancelled() {
+    let by_mail_alone = |s: &mut Value| s["Participants"][1]["ParticipantSmsNumber"] = json!("");
+    let by_text_alone = |s: &mut Value| (by_text(s), s["Participants"][1]["ParticipantEmailAddress"] = json!("")).0;
+    let a_namesake = |s: &mut Value| (by_text(s), s["Participants"][1]["ParticipantEmailAddress"] = json!("another@example.com")).0;
+    let cases: [(&str, Value, Value, bool); 4] = [
+        ("mail, then text", booked(1, 100_000_001, by_mail_alone), booked(2, 200_000_002, by_text), false),
+        ("text, then mail", booked(1, 100_000_001, by_text_alone), booked(2, 200_000_002, as_it_is), false),
+        ("text with the address, then mail", booked(1, 100_000_001, by_text), booked(2, 200_000_002, by_mail_alone), false),
+        ("a namesake", booked(1, 100_000_001, by_mail_alone), booked(2, 200_000_002, a_namesake), true),
+    ];
+    for (what, one, other, cancelled) in cases {
+        let world = World::new("2026-11-26T11:00:00Z");
+        polls(&world, &[&one], "2026-11-26T11:00:00Z", 2).await;
+        polls(&world, &[&one, &other], "2026-11-26T12:00:00Z", 2).await;
+        let before = pats(&world).len();
+        polls(&world, &[&one], "2026-11-26T12:20:00Z", 8).await;
+        let since = pats(&world).split_off(before);
+        assert_eq!(since.len(), 1, "{what}: {since:?}\n{:?}", world.states().await);
+        assert_eq!(since[0].contains("ancelled"), cancelled, "{what}: {since:?}");
+        assert_eq!(since[0].contains("100000001"), !cancelled, "{what}: {since:?}");
+    }
+    // Twice in one session, and one of the two is taken out.
+    let twice = |session: &mut Value| {
+        by_mail_alone(session);
+        let mut again = session["Participants"][1].clone();
+        (again["ParticipationId"], again["ConnectCode"]) = (json!(12), json!(200_000_002));
+        (again["ShouldAutoDeliverCode"], again["ParticipantSmsNumber"]) = (json!("S"), json!("+1 404-555-0123"));
+        session["Participants"].as_array_mut().unwrap().push(again);
+    };
+    let world = World::new("2026-11-26T11:00:00Z");
+    polls(&world, &[&booked(1, 100_000_001, twice)], "2026-11-26T11:00:00Z", 2).await;
+    polls(&world, &[&booked(1, 100_000_001, by_mail_alone)], "2026-11-26T12:20:00Z", 8).await;
+    let told = pats(&world);
+    assert!(told.len() >= 2 && told.iter().all(|text| !text.contains("ancelled")), "{told:?}");
+    assert!(told.last().unwrap().contains("100000001"), "{told:?}");
+}
