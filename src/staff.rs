@@ -137,11 +137,18 @@ impl Desk<'_> {
             }
             let theirs: Vec<&Decision> = decisions.iter().filter(|d| plan::diff::of_participant(d, session.id, person.id)).collect();
             match against(one, &theirs) {
+                Some((Why::Omitted(reason), _)) if is_the_sessions(reason) && self.is_told_by_others(person) => {}
                 Some((why, detail)) => found.push(Concern { why, detail, ..self.of_person(session, person) }),
                 None => found.extend(self.lost(session, person).map_or_else(|| self.of_messages(session, person, one), |lost| vec![lost])),
             }
         }
         found
+    }
+
+    /// Their host tells them, or nobody does: by the record alone, whatever keeps their session.
+    fn is_told_by_others(&self, person: &Participant) -> bool {
+        let to = plan::recipient(person, self.policy, &Suppressions::default(), false);
+        matches!(to, Err((Reason::HostDelivers | Reason::HostsOff, _)))
     }
 
     fn of_person(&self, session: &Session, person: &Participant) -> Concern {
@@ -262,6 +269,11 @@ fn against(known: &Known, decisions: &[&Decision]) -> Option<(Why, Option<String
         .into_iter()
         .find(|(s, _)| in_state(*s).is_some())
         .map(|(_, why)| (why, None))
+}
+
+/// It keeps all of a session, whoever is told.
+fn is_the_sessions(reason: Reason) -> bool {
+    matches!(reason, Reason::Absent | Reason::Guard | Reason::UnknownStatus)
 }
 
 /// Reasons that a person can do something about. Whoever declined, is connected, or is told by the host, is none of them.

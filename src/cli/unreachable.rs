@@ -1,12 +1,14 @@
 //! `unreachable`: upcoming participants who will not be reached, and why, so that somebody can call them in time.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 
 use super::table::{Look, Tone, table, text};
 use super::{Exit, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
-use crate::desk::unreachable::unreachable as ask;
+use crate::desk::unreachable::{Row, unreachable as ask};
 use crate::desk::words;
 
 pub(super) fn unreachable(config: Config, json: bool, colors: Look) -> anyhow::Result<Exit> {
@@ -27,7 +29,38 @@ pub(super) fn unreachable(config: Config, json: bool, colors: Look) -> anyhow::R
             let cells = [start, format!("{}/{person}", row.session_id), why];
             shown.add_row(cells.into_iter().map(|t| colors.cell(t, Tone::Bad)));
         }
-        println!("{}\n{} people will not be reached", text(shown), rows.len());
+        println!("{}\n{} people will not be reached", text(shown), people(&rows));
     }
     Ok(if rows.is_empty() { Exit::Done } else { Exit::Attention })
+}
+
+/// How many they are: several messages of one person are one person's. Whose id could not be read is one more.
+fn people(rows: &[Row]) -> usize {
+    let known: HashSet<_> = rows.iter().filter_map(|row| Some((row.session_id, row.participation_id?))).collect();
+    known.len() + rows.iter().filter(|row| row.participation_id.is_none()).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{ParticipationId, SessionId};
+
+    #[test]
+    fn somebody_who_is_listed_twice_is_one() {
+        let row = |session, participation: Option<i64>| Row {
+            session_id: SessionId(session),
+            participation_id: participation.map(ParticipationId),
+            start: String::new(),
+            reason: "lapsed".to_owned(),
+            detail: None,
+        };
+        for (rows, wanted) in [
+            (vec![], 0),
+            (vec![row(1, Some(11)), row(1, Some(11))], 1),
+            (vec![row(1, Some(11)), row(2, Some(11)), row(1, Some(12))], 3),
+            (vec![row(1, None), row(1, None), row(1, Some(11))], 3),
+        ] {
+            assert_eq!(people(&rows), wanted, "{rows:?}");
+        }
+    }
 }

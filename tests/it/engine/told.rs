@@ -413,3 +413,76 @@ async fn whoever_is_at_fault_when_their_session_leaves_the_list_is_told() {
         assert!(told.contains("Cancelled") && told.contains("November 26") && told.contains("10:00 AM EST"), "{what}: {told}");
     }
 }
+
+/// It was due before quiet hours and did not go: that is no plan that leaves it out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reminder_that_an_outage_keeps_into_quiet_hours_lapses_and_shows() {
+    let by_text = |start: &str| {
+        let mut sessions = one(start);
+        let pat = &mut sessions[0]["Participants"][0];
+        (pat["ShouldAutoDeliverCode"], pat["ParticipantSmsNumber"]) = (json!("S"), json!("+1 404-555-0123"));
+        sessions
+    };
+    let configured = CONFIGURATION.replace("channels = []", "channels = [\"sms\"]");
+    let refuses = Step::Answer(Outcome::ChannelFault { why: "no connection".to_owned(), after: None });
+    // At half past seven in the morning, and at half past nine at night: their hour's reminders are due before nine in the evening.
+    for (start, eve) in [("2026-11-26T12:30:00", "2026-11-26T01:59:59Z"), ("2026-11-26T02:30:00", "2026-11-26T01:31:00Z")] {
+        for the_gateway_is_down in [true, false] {
+            let world = World::with("2026-11-24T15:00:00Z", &configured);
+            for now in ["2026-11-24T15:00:00Z", "2026-11-24T15:02:00Z", "2026-11-25T13:05:00Z"] {
+                world.set(now);
+                world.walk(&by_text(start)).await;
+                world.once().await;
+            }
+            let sent = world.sent();
+            if the_gateway_is_down {
+                world.set(eve);
+                world.walk(&by_text(start)).await;
+                world.script(std::slice::from_ref(&refuses));
+                assert_eq!(world.once().await.channel_faults, 1, "{start}: {:?}", world.states().await);
+            }
+            world.set("2026-11-26T02:10:00Z");
+            world.walk(&by_text(start)).await;
+            assert_eq!((world.once().await.lapsed, world.sent()), (1, sent), "{start}: {:?}", world.states().await);
+            assert!(world.states().await.contains(&"reminder 1h lapsed lapsed".to_owned()), "{start}: {:?}", world.states().await);
+            let desk = Desk { outbox: Arc::clone(&world.outbox), policy: Arc::clone(&world.policy), sources: vec!["sessions".to_owned()] };
+            let rows = unreachable::unreachable(&desk, world.clock.now()).await.unwrap();
+            assert_eq!(rows.iter().map(|r| (r.session_id.0, r.reason.as_str())).collect::<Vec<_>>(), [(1, "lapsed")], "{start}");
+            let facts = status::status(&desk, world.clock.now()).await.unwrap();
+            assert_eq!((facts.lapsed, facts.attention), (1, true), "{start}");
+        }
+    }
+    // There never was a permitted time: nothing should have gone.
+    let world = World::with("2026-11-26T02:20:00Z", &configured);
+    for now in ["2026-11-26T02:20:00Z", "2026-11-26T13:00:00Z"] {
+        world.set(now);
+        world.walk(&by_text("2026-11-26T12:30:00")).await;
+        assert_eq!(world.once().await.lapsed, 0, "{:?}", world.states().await);
+    }
+}
+
+/// Their host tells them, or they are the host: whatever their session waits for, nobody would have told them.
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_nobody_tells_is_not_listed_while_their_session_waits() {
+    let hosted = |start: &str| -> Value {
+        let mut sessions = some(&(1..=6).collect::<Vec<_>>(), start);
+        for session in sessions.as_array_mut().unwrap() {
+            let mut host = person(session["SessionId"].as_i64().unwrap() * 10);
+            host["ShouldAutoDeliverCode"] = json!("N");
+            session["Participants"].as_array_mut().unwrap().insert(0, host);
+        }
+        sessions
+    };
+    let world = World::new("2026-11-24T09:00:00Z");
+    for (now, start) in [("2026-11-24T09:00:00Z", START), ("2026-11-24T09:02:00Z", START), ("2026-11-24T10:00:00Z", "2026-11-26T16:00:00")]
+    {
+        world.set(now);
+        world.walk(&hosted(start)).await;
+        world.once().await;
+    }
+    let desk = Desk { outbox: Arc::clone(&world.outbox), policy: Arc::clone(&world.policy), sources: vec!["sessions".to_owned()] };
+    let rows = unreachable::unreachable(&desk, world.clock.now()).await.unwrap();
+    let mut who: Vec<i64> = rows.iter().filter_map(|row| row.participation_id).map(|id| id.0).collect();
+    who.sort_unstable();
+    assert_eq!(who, [11, 21, 31, 41, 51, 61], "all wait for the guard: {rows:?}");
+}
