@@ -785,7 +785,9 @@ impl Walker<'_> {
             Change::Add(n) => (n.key, n.occasion, n.due_at),
             Change::Move { key, due_at, .. } => {
                 let row = known.notices.iter().find(|n| n.notice.key == *key)?;
-                (row.state != State::Waiting).then_some((*key, row.notice.occasion, *due_at))?
+                // What waits for later than now had not gone when it was due. What is due earlier by now may have been so then, too.
+                let anew = row.state != State::Waiting || *due_at < row.notice.due_at;
+                anew.then_some((*key, row.notice.occasion, *due_at))?
             }
             Change::End { .. } => return None,
         };

@@ -4,6 +4,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
@@ -27,6 +28,9 @@ pub(super) struct RunArgs {
     #[arg(long)]
     pub(super) once: bool,
 }
+
+/// How long a stop waits for what was left to close.
+const CLOSES_WITHIN: Duration = Duration::from_secs(2);
 
 /// `load` reads the configuration again, for SIGHUP or new zone data: one without a mistake takes the place of the old one, one with a mistake is
 /// told and changes nothing.
@@ -56,8 +60,8 @@ pub(super) fn run(config: Config, once: bool, load: impl Fn() -> Result<Config, 
         tokio::select! { served = Arc::clone(&engine).serve(told) => served?, () = listening => {} }
         anyhow::Ok(Exit::Done)
     });
-    // An attempt that hangs on a dead server must not outlive the stop.
-    runtime.shutdown_background();
+    // An attempt that hangs on a dead server must not outlive the stop; the store, which the last of them closes, leaves nothing in its log.
+    runtime.shutdown_timeout(CLOSES_WITHIN);
     if exit.is_ok() && reload.load(Ordering::Relaxed) {
         tracing::info!("the new configuration is taken");
         // The same process begins anew: nothing of the old configuration can be left over, and the store's lock ends with its file.

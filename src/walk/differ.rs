@@ -47,7 +47,8 @@ pub(super) fn differences(was: &Session, is: &Session, policy: &Policy, now: Dat
         return whats;
     }
     if was.is_active() && !is.is_active() {
-        whats.push(What::whole(GuardKind::Removed, ""));
+        // Another word than to be missing: who says that the one is wrong has not said it of the other.
+        whats.push(What::whole(GuardKind::Removed, if is.cancelled { "cancelled" } else { "over" }));
     }
     if is.start != was.start {
         whats.push(What::whole(GuardKind::Moved, &is.start.to_rfc3339()));

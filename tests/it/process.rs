@@ -1,6 +1,7 @@
 //! The process itself: what it leaves of its memory.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -59,6 +60,28 @@ fn it_leaves_no_core_and_nobody_reads_its_memory() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
+}
+
+/// What was deleted is overwritten in the file; a stop leaves no copy of it in the log beside.
+#[test]
+fn a_clean_stop_leaves_nothing_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "[practice]\nname = \"Lakeside\"\n[store]\nurl = \"sqlite://punctual.db\"\n[email]\nfrom = \"a@example.org\"\n\
+                  [[email.relay]]\nkind = \"folder\"\npath = \"outbox\"\n[server]\nlisten = \"127.0.0.1:0\"\nusers_file = \"users.toml\"\n\
+                  [[source]]\nname = \"file\"\nkind = \"file\"\npath = \"sessions.json\"\n";
+    fs::write(folder.path().join("punctual.toml"), config).unwrap();
+    fs::write(folder.path().join("sessions.json"), "[]").unwrap();
+    let mut child =
+        Command::new(env!("CARGO_BIN_EXE_punctual")).arg("run").current_dir(folder.path()).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut lines = lines.map_while(Result::ok);
+    assert!(lines.any(|line| line.contains(" ready ")), "it begins");
+    let log = || fs::metadata(folder.path().join("punctual.db-wal")).map_or(0, |file| file.len());
+    assert_ne!(log(), 0, "the test sees a difference");
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM).unwrap();
+    lines.for_each(drop);
+    assert!(child.wait().unwrap().success());
+    assert_eq!(log(), 0);
 }
 
 /// The service says the same, and keeps its memory out of swap.

@@ -1,12 +1,14 @@
 //! What happens in a life, and how it is drawn.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use punctual::outbox::memory::Point;
 
 use super::servers::{GATEWAYS, Mood, RELAYS};
 use super::source::{Column, PersonFault, SessionFault};
+use super::store::Point;
 use super::world::Feed;
 
+/// One life in so many has its store in a file.
+const FILES: usize = 20;
 /// Days on which lives begin: an ordinary one, and two before a change of the clocks.
 const BEGINNINGS: [&str; 3] = ["2026-11-24T14:00:00Z", "2026-10-30T13:00:00Z", "2027-03-12T16:00:00Z"];
 
@@ -17,6 +19,8 @@ pub(super) struct Setup {
     pub(super) configured: usize,
     pub(super) sources: usize,
     pub(super) connections: usize,
+    /// Its store is a file; the others' is in memory, for they are many.
+    pub(super) file: bool,
     /// Source, start, channels of the participants.
     pub(super) sessions: Vec<(usize, usize, &'static str)>,
 }
@@ -38,10 +42,16 @@ pub(super) enum Deed {
     Cancel(usize),
     Hold(usize),
     Release(usize),
+    /// Staff go through what may have gone out before a backup was put back.
+    AsksTheLog,
     /// An operator lets pass what waits.
     Accept,
     /// Or says that it is wrong: what was said before holds.
     Reject,
+    /// Staff asks that somebody is reminded now; perhaps in quiet hours, too.
+    Remind(usize, bool),
+    /// Staff sends the nth message that is over again.
+    Resend(usize, Named),
     /// Staff puts somebody's address on the list, or takes it off.
     Suppress(usize),
     Unsuppress(usize),
@@ -49,6 +59,17 @@ pub(super) enum Deed {
     Text(usize, usize),
     /// A receipt of the nth accepted text: delivered, or not.
     Receipt(usize, bool),
+}
+
+/// Where staff send something again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Named {
+    /// Where it went.
+    Own,
+    /// To another address of theirs.
+    Corrected(usize),
+    /// To somebody else's.
+    Anothers(usize),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +104,10 @@ pub(super) enum Event {
     ServerIs(usize, Mood),
     Restart,
     Kill,
+    /// The store is copied: by the command, or its bare files.
+    BacksUp(bool),
+    /// The last copy takes the store's place, with the mark of the store that ran last or without.
+    PutsBack(bool),
     /// The clock is set by so many minutes.
     Jump(i64),
     /// The machine sleeps so many minutes.
@@ -127,6 +152,7 @@ pub(super) fn setup(dice: &mut Dice) -> Setup {
         configured: dice.of(&[0, 0, 0, 1, 2, 3, 4]),
         sources,
         connections: dice.of(&[1, 1, 4]),
+        file: dice.once_in(FILES),
         sessions: (0..sessions)
             .map(|_| (dice.roll(sources), dice.roll(8), if sessions > 3 { dice.of(&["E", "S"]) } else { dice.of(&CHANNELS) }))
             .collect(),
@@ -134,7 +160,7 @@ pub(super) fn setup(dice: &mut Dice) -> Setup {
 }
 
 /// The events of a life. Each life dwells on some kinds of events, so that they meet each other.
-pub(super) fn events(dice: &mut Dice) -> Vec<Event> {
+pub(super) fn events(dice: &mut Dice, file: bool) -> Vec<Event> {
     let mut weights: Vec<usize> = Vec::new();
     for _ in KINDS {
         weights.push(if dice.once_in(3) { 1 + dice.roll(4) } else { 0 });
@@ -156,7 +182,22 @@ pub(super) fn events(dice: &mut Dice) -> Vec<Event> {
         let kind = weights.iter().position(of_kind).unwrap_or(0);
         events.push(KINDS[kind].1(dice));
     }
+    if file && !dice.once_in(3) {
+        is_put_back(dice, &mut events);
+    }
     events
+}
+
+/// Somewhere in it the store is copied, and later the copy is put back; staff may do what is to be done then.
+fn is_put_back(dice: &mut Dice, events: &mut Vec<Event>) {
+    let copied = dice.roll(events.len());
+    events.insert(copied, Event::BacksUp(dice.once_in(4)));
+    let back = copied + 1 + dice.roll(events.len() - copied);
+    events.insert(back, Event::PutsBack(dice.once_in(2)));
+    if dice.once_in(2) {
+        let asks = back + 1 + dice.roll(events.len() - back);
+        events.insert(asks, Event::Does(Deed::AsksTheLog));
+    }
 }
 
 /// A kind of event: its name, and what draws one.
@@ -238,7 +279,7 @@ fn mood(d: &mut Dice) -> Mood {
 }
 
 fn deed(d: &mut Dice) -> Deed {
-    match d.roll(11) {
+    match d.roll(16) {
         0 => Deed::Cancel(d.roll(9)),
         1 => Deed::Hold(d.roll(9)),
         2 => Deed::Release(d.roll(9)),
@@ -248,6 +289,9 @@ fn deed(d: &mut Dice) -> Deed {
         6 => Deed::Receipt(d.roll(9), d.once_in(2)),
         7 => Deed::HandOver,
         8 => Deed::Reject,
+        9 | 10 => Deed::Remind(d.roll(6), d.once_in(3)),
+        11 | 12 => Deed::Resend(d.roll(9), Named::Own),
+        13 => Deed::Resend(d.roll(9), if d.once_in(4) { Named::Anothers(d.roll(6)) } else { Named::Corrected(d.roll(4)) }),
         _ => Deed::Text(d.roll(6), d.roll(super::people::WORDS.len())),
     }
 }

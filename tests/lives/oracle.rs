@@ -1,16 +1,15 @@
-//! What Punctual promises, held against each message that leaves and against what is left at the end. It knows what the sources said ([`Word`]),
+//! What Punctual promises, held against each message that leaves (and in `left` against what is left). It knows what the sources said ([`Word`]),
 //! what servers, staff and people said, and what left; nothing of plans.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
-use punctual::entry::{Entry, State};
-use punctual::notice::{NoticeKey, Omission, Reason};
-use punctual::suppression::suppression_key;
+use punctual::notice::NoticeKey;
 
 use super::read::{Kind, Letter};
 use super::said::{Said, Status};
+use super::staff::Asked;
 use super::word::{Holds, Waiting, Word};
 
 /// A list must miss somebody so often, over so long, before that counts as cancelled.
@@ -20,6 +19,8 @@ pub(super) const ABSENT_FOR: TimeDelta = TimeDelta::minutes(10);
 const UNDER_WAY: TimeDelta = TimeDelta::seconds(35);
 /// A cancellation is of use so long after the start.
 const AFTER_START: TimeDelta = TimeDelta::minutes(5);
+/// Whoever has not joined is asked for so long after the start.
+const MAY_JOIN: TimeDelta = TimeDelta::minutes(15);
 
 /// What passed the point of no return.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub(super) struct Told {
     pub(super) start: Option<DateTime<Utc>>,
     pub(super) zone: Option<Tz>,
     pub(super) fate: Fate,
+    /// A store that was put back does not remember it.
+    pub(super) lost: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +49,7 @@ pub(super) enum Fate {
 }
 
 impl Fate {
-    fn counts(self) -> bool {
+    pub(super) fn counts(self) -> bool {
         matches!(self, Self::Flying | Self::Accepted | Self::Doubt)
     }
 }
@@ -69,7 +72,7 @@ pub(super) struct Oracle {
     pub(super) adopted: BTreeMap<i64, Said>,
     /// Whom the first list had, and could not be adopted yet.
     pub(super) to_adopt: BTreeSet<i64>,
-    filled: BTreeSet<usize>,
+    pub(super) filled: BTreeSet<usize>,
     /// Addresses of which a server or a person said so.
     pub(super) may_be_suppressed: BTreeSet<String>,
     /// Numbers that said STOP, and nothing since.
@@ -77,11 +80,16 @@ pub(super) struct Oracle {
     /// Notices that staff acted upon; and of whom something was refused, lost or held by them.
     pub(super) by_staff: BTreeSet<NoticeKey>,
     pub(super) staff_acted_on: BTreeSet<i64>,
+    /// What they asked for.
+    pub(super) asked: BTreeMap<NoticeKey, Asked>,
     pub(super) refused: BTreeSet<i64>,
     /// Who answered so, by text.
     pub(super) said_no: BTreeSet<i64>,
     pub(super) said_yes: BTreeSet<i64>,
-    pub(super) restored: bool,
+    /// A backup was put back.
+    pub(super) restored_at: Option<DateTime<Utc>>,
+    /// What was told and is forgotten counts for nothing.
+    pub(super) remembered: bool,
     pub(super) wrong: Vec<String>,
 }
 
@@ -98,10 +106,12 @@ impl Oracle {
             stopped: BTreeSet::new(),
             by_staff: BTreeSet::new(),
             staff_acted_on: BTreeSet::new(),
+            asked: BTreeMap::new(),
             refused: BTreeSet::new(),
             said_no: BTreeSet::new(),
             said_yes: BTreeSet::new(),
-            restored: false,
+            restored_at: None,
+            remembered: false,
             wrong: Vec::new(),
         }
     }
@@ -127,7 +137,7 @@ impl Oracle {
         }
     }
 
-    fn fails(&mut self, what: String) {
+    pub(super) fn fails(&mut self, what: String) {
         self.wrong.push(what);
     }
 
@@ -136,17 +146,32 @@ impl Oracle {
         let is_theirs = |said: &Said| said.contacts.0 == to || said.contacts.1 == to;
         let theirs = self.word.last.iter().filter(|(_, said)| is_theirs(said)).map(|(person, _)| *person);
         let told_there = self.told.iter().filter(|t| t.letter.to == to).map(|t| t.person);
-        self.refused.extend(theirs.chain(told_there));
+        let named = self.asked.values().filter(|asked| asked.to.as_deref() == Some(to)).map(|asked| asked.person);
+        self.refused.extend(theirs.chain(told_there).chain(named));
     }
 
     /// What somebody was told last; nothing, if somebody else announced it or nobody did.
-    fn last_told(&self, person: i64) -> Option<&Told> {
-        self.told.iter().rev().find(|told| told.person == person && told.fate.counts())
+    pub(super) fn last_told(&self, person: i64) -> Option<&Told> {
+        self.told.iter().rev().find(|told| told.person == person && self.counts(told))
+    }
+
+    /// It was told, or may have been, and is not forgotten if that is asked.
+    pub(super) fn counts(&self, told: &Told) -> bool {
+        told.fate.counts() && !(self.remembered && told.lost)
     }
 
     /// A message passes its point of no return. Its place in `told`.
     pub(super) fn crosses(&mut self, now: DateTime<Utc>, person: i64, key: NoticeKey, letter: Letter) -> usize {
-        let faults = self.against(now, person, key, &letter);
+        let mut faults = self.against(now, person, key, &letter);
+        if !faults.is_empty() && self.restored_at.is_some() {
+            // What is right by all that the store remembers is as right as can be.
+            self.remembered = true;
+            if self.against(now, person, key, &letter).is_empty() {
+                faults.clear();
+            }
+            self.remembered = false;
+        }
+        faults.extend(self.twice(now, person, key, &letter));
         for fault in faults {
             self.fails(format!("{} for {person} ({}): {fault}", kind_word(letter.kind), letter.to));
         }
@@ -156,7 +181,7 @@ impl Oracle {
         let named =
             zones.flat_map(|zone| starts.iter().map(move |start| (*start, zone))).find(|(start, zone)| letter.names(*start, *zone, now));
         let (start, zone) = (named.map(|(start, _)| start), named.map(|(_, zone)| zone));
-        self.told.push(Told { at: now, person, key, letter, start, zone, fate: Fate::Flying });
+        self.told.push(Told { at: now, person, key, letter, start, zone, fate: Fate::Flying, lost: false });
         self.told.len() - 1
     }
 
@@ -164,8 +189,10 @@ impl Oracle {
     fn against(&self, now: DateTime<Utc>, person: i64, key: NoticeKey, letter: &Letter) -> Vec<String> {
         let waits = self.word.waiting.get(&person);
         let wrong = self.against_as(now, (person, waits), key, letter);
-        let passed = waits.filter(|waits| waits.either && !wrong.is_empty()).map(|_| self.against_as(now, (person, None), key, letter));
-        passed.filter(Vec::is_empty).unwrap_or(wrong)
+        let Some(waits) = waits.filter(|waits| waits.either && !wrong.is_empty()) else { return wrong };
+        let moved = if let Holds::Said(said) = self.word.of(person) { Some(waits.in_session_of(&said)) } else { None };
+        let others = [None, moved.as_ref()].map(|waits| self.against_as(now, (person, waits), key, letter));
+        if others.iter().any(Vec::is_empty) { Vec::new() } else { wrong }
     }
 
     /// Likewise, if so much waits of them.
@@ -178,6 +205,7 @@ impl Oracle {
             (Holds::Absent(_, _, said), _) => said.as_ref(),
             _ => None,
         };
+        wrong.extend(self.wrong_address((person, key), said, letter));
         wrong.extend(self.wrong_person(person, said, letter));
         wrong.extend(match letter.kind {
             Kind::Cancelled => self.wrongly_cancelled(now, person, &holds, waits, letter),
@@ -186,30 +214,38 @@ impl Oracle {
         if said.is_some_and(|said| said.declined && !said.once_moved) && letter.kind == Kind::Reminder && !self.said_yes.contains(&person) {
             wrong.push("they declined".to_owned());
         }
-        wrong.extend(self.at_a_wrong_time(now, person, said, letter));
-        wrong.extend(self.twice(now, person, key, letter));
+        wrong.extend(self.after_its_use(now, person, said, letter));
+        if !self.asked.get(&key).is_some_and(|asked| asked.at_night) {
+            wrong.extend(self.by_night(now, person, said, letter));
+        }
         if self.stopped.contains(&letter.to) {
             wrong.push("this number said STOP".to_owned());
         }
         wrong
     }
 
-    /// (1) A code, an address or a name reaches nobody but whom the source gave them to.
+    /// (1) Nothing goes to an address that neither the source gives them nor staff named.
+    fn wrong_address(&self, (person, key): (i64, NoticeKey), said: Option<&Said>, letter: &Letter) -> Option<String> {
+        if let Some(to) = self.asked.get(&key).and_then(|asked| asked.to.as_ref()) {
+            return (*to != letter.to).then(|| format!("(1) staff named another address, {to}"));
+        }
+        let told_there = self.told.iter().any(|t| t.person == person && t.letter.to == letter.to && self.counts(t));
+        let adopted_there = self.adopted.get(&person).is_some_and(|a| a.address.as_deref() == Some(&letter.to));
+        let theirs = said.is_some_and(|said| said.address.as_deref() == Some(&letter.to));
+        // Who was told at an old address may be told there that it is cancelled.
+        let is_right = theirs || (letter.kind == Kind::Cancelled && (told_there || adopted_there));
+        (!is_right).then(|| "(1) the source gives them another address".to_owned())
+    }
+
+    /// (1) A code or a name reaches nobody but whom the source gave them to.
     fn wrong_person(&self, person: i64, said: Option<&Said>, letter: &Letter) -> Vec<String> {
         let mut wrong = Vec::new();
-        let told_there = self.told.iter().any(|t| t.person == person && t.letter.to == letter.to && t.fate.counts());
         let heard_it = |name: &str| {
-            let mut theirs = self.told.iter().filter(|t| t.person == person && t.letter.to == letter.to && t.fate.counts());
+            let mut theirs = self.told.iter().filter(|t| t.person == person && t.letter.to == letter.to && self.counts(t));
             let announced =
                 self.adopted.get(&person).is_some_and(|said| said.name == name) || self.word.names_of(person).any(|n| n == name);
             letter.kind == Kind::Cancelled && (announced || theirs.any(|t| t.letter.holds(name)))
         };
-        let adopted_there = self.adopted.get(&person).is_some_and(|a| a.address.as_deref() == Some(&letter.to));
-        let theirs = said.is_some_and(|said| said.address.as_deref() == Some(&letter.to));
-        // Who was told at an old address may be told there that it is cancelled.
-        if !theirs && !(letter.kind == Kind::Cancelled && (told_there || adopted_there)) {
-            wrong.push("(1) the source gives them another address".to_owned());
-        }
         for code in &self.word.codes {
             if said.is_none_or(|said| said.code != *code) && letter.holds_code(*code) {
                 wrong.push(format!("(1) it holds the code {code}, which the source does not give them"));
@@ -246,9 +282,9 @@ impl Oracle {
         match (self.last_told(person), self.adopted.get(&person)) {
             (Some(last), _) => {
                 // Or what this address heard last, if it is theirs again.
-                let here = self.told.iter().rfind(|t| t.person == person && t.fate.counts() && t.letter.to == letter.to);
+                let here = self.told.iter().rfind(|t| t.person == person && self.counts(t) && t.letter.to == letter.to);
                 // What is in doubt may not have arrived: what they heard before it is called off, too.
-                let heard = || self.told.iter().rev().filter(|t| t.person == person && t.fate.counts() && t.letter.to == letter.to);
+                let heard = || self.told.iter().rev().filter(|t| t.person == person && self.counts(t) && t.letter.to == letter.to);
                 let heard = || heard().filter(|t| t.letter.kind != Kind::Cancelled);
                 let sure = heard().position(|t| t.fate == Fate::Accepted).map_or(usize::MAX, |n| n + 1);
                 let believed =
@@ -264,6 +300,8 @@ impl Oracle {
                 }
             }
             (None, Some(_)) => {}
+            // Whether what is held had gone out before, nobody knows.
+            (None, None) if self.restored_at.is_some() => {}
             (None, None) => wrong.push("they were never told of it".to_owned()),
         }
         wrong
@@ -285,7 +323,7 @@ impl Oracle {
             wrong.push(format!("it holds the codes {:?}; theirs is {}", letter.codes, said.code));
         }
         // Somebody who is first seen when it runs is told that it runs.
-        let meets_now = letter.kind == Kind::Invite && now >= said.start;
+        let meets_now = matches!(letter.kind, Kind::Invite | Kind::NotJoined) && now >= said.start;
         if !meets_now && !letter.names(said.start, said.zone, now) {
             wrong.push(format!("it does not say {} in {}", said.start.format("%-d %b %H:%M UTC"), said.zone));
         }
@@ -293,11 +331,11 @@ impl Oracle {
     }
 
     fn was_told_at(&self, person: i64, to: &str) -> bool {
-        self.told.iter().any(|told| told.person == person && told.letter.to == to)
+        self.told.iter().any(|told| told.person == person && told.letter.to == to && !(self.remembered && told.lost))
     }
 
-    /// (4) Nothing leaves after its use, or in quiet hours.
-    fn at_a_wrong_time(&self, now: DateTime<Utc>, person: i64, said: Option<&Said>, letter: &Letter) -> Vec<String> {
+    /// (4) Nothing leaves after its use.
+    fn after_its_use(&self, now: DateTime<Utc>, person: i64, said: Option<&Said>, letter: &Letter) -> Vec<String> {
         let mut wrong = Vec::new();
         let Some(said) = said else { return wrong };
         let told = self.last_told(person).map_or_else(|| self.adopted.get(&person).map(|said| said.start), |told| told.start);
@@ -305,20 +343,30 @@ impl Oracle {
             Kind::Cancelled => told.unwrap_or(said.start) + AFTER_START,
             // Whoever, or whose address, is first seen when it runs is told at once, for half an hour.
             Kind::Invite if told.is_none() || !self.was_told_at(person, &letter.to) => said.start + TimeDelta::minutes(30),
+            Kind::NotJoined => said.start + MAY_JOIN,
             _ => said.start,
         };
         if now >= end + UNDER_WAY {
             wrong.push(format!("(4) {} minutes after its use", (now - end).num_minutes()));
+        }
+        wrong
+    }
+
+    /// (4) No text in quiet hours.
+    fn by_night(&self, now: DateTime<Utc>, person: i64, said: Option<&Said>, letter: &Letter) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let Some(said) = said else { return wrong };
+        let told = self.last_told(person).map_or_else(|| self.adopted.get(&person).map(|said| said.start), |told| told.start);
+        // A session that runs keeps none.
+        if letter.kind == Kind::NotJoined {
+            return wrong;
         }
         if letter.by_text && self.terms.quiet {
             let earliest = told.map_or(said.start, |told| told.min(said.start));
             // A cancellation speaks of what they were told last: on that clock, too.
             let heard_in = self.last_told(person).map_or_else(|| self.adopted.get(&person).map(|said| said.zone), |told| told.zone);
             let then = heard_in.filter(|_| letter.kind == Kind::Cancelled);
-            let quiet = |at: DateTime<Utc>| {
-                let is_quiet = |zone: Tz| !(8..21).contains(&at.with_timezone(&zone).hour());
-                is_quiet(said.zone) && then.is_none_or(is_quiet)
-            };
+            let quiet = |at: DateTime<Utc>| is_quiet(at, said.zone) && then.is_none_or(|zone| is_quiet(at, zone));
             if quiet(now) && quiet(now - UNDER_WAY) {
                 let there = now.with_timezone(&said.zone);
                 let days = i64::from(there.hour() >= 21);
@@ -336,17 +384,23 @@ impl Oracle {
     /// (4) Nothing leaves twice but in doubt.
     fn twice(&self, now: DateTime<Utc>, person: i64, key: NoticeKey, letter: &Letter) -> Vec<String> {
         let mut wrong = Vec::new();
-        if self.restored || self.by_staff.contains(&key) {
+        if self.by_staff.contains(&key) {
             return wrong;
         }
-        let copies: Vec<&Told> = self.told.iter().filter(|t| t.key == key && t.fate.counts()).collect();
+        let of_this_time = |t: &&Told| !(t.lost && self.is_of_another_clock(t.at));
+        let copies: Vec<&Told> = self.told.iter().filter(|t| t.key == key && t.fate.counts()).filter(of_this_time).collect();
         if copies.iter().any(|t| t.fate == Fate::Accepted) {
             wrong.push("(4) this very notice was accepted before".to_owned());
         } else if copies.len() > 1 {
             wrong.push("(4) a third copy of what is in doubt".to_owned());
         }
-        let mut theirs =
-            self.told.iter().filter(|t| t.person == person && t.letter.to == letter.to && t.fate == Fate::Accepted && t.key != key);
+        if self.asked.contains_key(&key) {
+            return wrong;
+        }
+        // What staff asked for besides takes no other one's place.
+        let unasked = |t: &&Told| !self.asked.contains_key(&t.key);
+        let accepted = self.told.iter().filter(|t| t.person == person && t.fate == Fate::Accepted).filter(unasked).filter(of_this_time);
+        let mut theirs = accepted.clone().filter(|t| t.letter.to == letter.to && t.key != key);
         if letter.kind == Kind::Reminder {
             let of_this_start =
                 theirs.filter(|t| t.letter.kind == Kind::Reminder && t.start.is_some_and(|s| self.says(letter, s, person, now)));
@@ -357,7 +411,7 @@ impl Oracle {
             && last.letter.kind == letter.kind
             && last.letter.codes == letter.codes
             // Told something else at another address since, they would not know.
-            && self.told.iter().rfind(|t| t.person == person && t.fate == Fate::Accepted).is_some_and(|t| t.letter.to == letter.to)
+            && accepted.clone().next_back().is_some_and(|t| t.letter.to == letter.to)
             && last.start.is_some_and(|start| self.says(letter, start, person, now))
             && last.zone == self.word.last.get(&person).map(|said| said.zone)
         {
@@ -369,192 +423,11 @@ impl Oracle {
     fn says(&self, letter: &Letter, start: DateTime<Utc>, person: i64, now: DateTime<Utc>) -> bool {
         self.word.last.get(&person).is_some_and(|said| letter.names(start, said.zone, now))
     }
-
-    /// (5) Nothing is held, unknown or waiting past its use. (6) Nobody is suppressed for nothing.
-    pub(super) fn looks_at(&mut self, now: DateTime<Utc>, entries: &[Entry], suppressed: &[String]) {
-        for entry in entries {
-            let open = matches!(entry.state, State::Waiting | State::Held | State::Unknown | State::Claimed | State::Sending);
-            if open && now > entry.notice.useful_until + TimeDelta::minutes(10) {
-                let n = &entry.notice;
-                let fault = format!("(5) the {} of {} is {} ({:?}) past its use", n.occasion, n.participation, entry.state, entry.reason);
-                if !self.wrong.contains(&fault) {
-                    self.fails(fault);
-                }
-            }
-        }
-        let may: BTreeSet<String> = self.may_be_suppressed.iter().map(|address| suppression_key(&restored(address))).collect();
-        if suppressed.iter().any(|key| !may.contains(key)) {
-            let fault = "(6) an address is suppressed, and neither a server nor a person said so of it".to_owned();
-            if !self.wrong.contains(&fault) {
-                self.fails(fault);
-            }
-        }
-    }
-
-    /// (3) At the end everybody knows, or it is written down, truly, why not.
-    pub(super) fn everybody_knows(&mut self, now: DateTime<Utc>, entries: &[Entry], omissions: &[Omission]) {
-        for person in self.word.people() {
-            if self.word.waiting.contains_key(&person) {
-                continue;
-            }
-            let holds = self.word.of(person);
-            let why = match &holds {
-                Holds::Said(said) if said.start <= now + TimeDelta::hours(1) || said.channel == 'N' => continue,
-                Holds::Said(said) if said.status == Status::Live => self.does_not_know(person, said),
-                Holds::Said(said) if said.status == Status::Cancelled => self.still_expects(person, now),
-                // What was over by its own word is no news.
-                Holds::Absent(_, _, Some(said)) if said.status == Status::Over => continue,
-                // Who leaves a list after the start ages out of it.
-                Holds::Absent(..) if self.word.aged.contains(&person) => continue,
-                // They may stand in what another source did not say.
-                Holds::Absent(..) if !self.word.in_part.is_empty() => continue,
-                Holds::Absent(..) => self.still_expects(person, now),
-                _ => continue,
-            };
-            let Some(why) = why else { continue };
-            if !self.is_explained(person, now, entries, omissions) {
-                self.fails(format!("(3) {person} {why}, and nothing says truly why: {}", said_of(person, entries, omissions)));
-            }
-        }
-    }
-
-    /// (3) Before each start that is still to come at `since`, everybody who expects it is reminded.
-    pub(super) fn everybody_was_reminded(&mut self, since: DateTime<Utc>, now: DateTime<Utc>, entries: &[Entry], omissions: &[Omission]) {
-        for person in self.word.people() {
-            let Holds::Said(said) = self.word.of(person) else { continue };
-            if self.word.waiting.contains_key(&person) {
-                continue;
-            }
-            let hour = TimeDelta::hours(1);
-            let due = said.start - hour;
-            let calm = said.status == Status::Live && said.channel != 'N' && due > since + hour && said.start < now;
-            let there = due.with_timezone(&said.zone).hour();
-            let quiet = said.channel == 'S' && self.terms.quiet && !(8..21).contains(&there);
-            if !calm || quiet || self.to_adopt.contains(&person) {
-                continue;
-            }
-            let is_it = |t: &Told| {
-                t.person == person
-                    && t.fate.counts()
-                    && t.letter.kind == Kind::Reminder
-                    && t.start == Some(said.start)
-                    && t.at >= due - hour
-            };
-            // By the clock that was right then, or by the quiet hours of another zone.
-            let all = |t: &&Told| t.person == person && t.fate.counts() && t.letter.kind == Kind::Reminder && t.start == Some(said.start);
-            let as_often_as_rules = self.told.iter().filter(all).count() >= self.terms.at_once;
-            if !self.told.iter().any(is_it) && !as_often_as_rules && !self.is_explained(person, now, entries, omissions) {
-                let rows = said_of(person, entries, omissions);
-                self.fails(format!(
-                    "(3) {person} was not reminded of {}, and nothing says truly why: {rows}",
-                    said.start.format("%-d %b %H:%M")
-                ));
-            }
-        }
-    }
-
-    fn does_not_know(&self, person: i64, said: &Said) -> Option<String> {
-        // Who has no address by now can be told nowhere else.
-        let is_theirs = |to: &str| said.address.as_deref().is_none_or(|address| address == to);
-        let knows_it = |start: DateTime<Utc>, code: i64, zone: Tz, to: &str| {
-            start == said.start && code == said.code && zone == said.zone && is_theirs(to)
-        };
-        if let Some(last) = self.last_told(person) {
-            if last.letter.kind == Kind::Cancelled {
-                return Some("was told that it is cancelled, and it stands".to_owned());
-            }
-            // Who is told at another address by now may be told again where they heard it before.
-            let mut theirs = self.told.iter().filter(|t| t.person == person && t.fate.counts());
-            let there = theirs.rfind(|t| is_theirs(&t.letter.to));
-            let code = |t: &Told| t.letter.codes.first().copied().unwrap_or(0);
-            let knows_now = |t: &Told| t.start.is_some_and(|start| knows_it(start, code(t), t.zone.unwrap_or(said.zone), &t.letter.to));
-            let announced = |a: &Said| knows_it(a.start, a.code, a.zone, a.address.as_deref().unwrap_or_default());
-            let knows = there.map_or_else(|| self.adopted.get(&person).is_some_and(announced), knows_now);
-            return (!knows).then(|| "was told something else last".to_owned());
-        }
-        if let Some(adopted) = self.adopted.get(&person) {
-            let knows = knows_it(adopted.start, adopted.code, adopted.zone, adopted.address.as_deref().unwrap_or_default());
-            return (!knows).then(|| "was announced by somebody else, with other words".to_owned());
-        }
-        if self.to_adopt.contains(&person) {
-            return None;
-        }
-        Some("was told nothing".to_owned())
-    }
-
-    fn still_expects(&self, person: i64, now: DateTime<Utc>) -> Option<String> {
-        if self.word.stands_elsewhere(person) {
-            return None;
-        }
-        let last = self.last_told(person)?;
-        let awaits = last.letter.kind != Kind::Cancelled && last.start.is_some_and(|start| start > now + TimeDelta::hours(1));
-        awaits.then(|| "still expects a session that does not take place".to_owned())
-    }
-
-    /// A reason that staff can see, and that is true.
-    fn is_explained(&self, person: i64, now: DateTime<Utc>, entries: &[Entry], omissions: &[Omission]) -> bool {
-        let rows = entries.iter().filter(|e| e.notice.participation.0 == person).any(|e| match e.state {
-            // What has lapsed keeps the reason that kept it.
-            State::Held | State::Suppressed | State::Lapsed => {
-                e.reason.is_some_and(|reason| self.is_true(person, reason, e.notice.key, now))
-            }
-            State::Cancelled => e.reason == Some(Reason::Operator) && self.by_staff.contains(&e.notice.key),
-            State::Rejected => self.refused.contains(&person),
-            // By night a text waits for the morning.
-            State::Waiting => {
-                self.terms.quiet && !e.notice.address.expose().contains('@') && e.notice.due_at > now && e.notice.rule.is_none()
-            }
-            State::Unknown => self.told.iter().any(|t| t.key == e.notice.key && t.fate == Fate::Doubt),
-            _ => false,
-        });
-        let theirs = omissions.iter().filter(|o| o.participation.is_some_and(|p| p.0 == person));
-        let omitted = theirs.map(|o| o.reason).any(|reason| self.is_true(person, reason, NoticeKey([0; 16]), now));
-        rows || omitted
-    }
-
-    fn is_true(&self, person: i64, reason: Reason, key: NoticeKey, now: DateTime<Utc>) -> bool {
-        let holds = self.word.of(person);
-        let address = self.word.last.get(&person).and_then(|said| said.address.clone());
-        let told_at = self.told.iter().filter(|t| t.person == person).map(|t| &t.letter.to);
-        match reason {
-            Reason::Guard => self.word.too_much,
-            Reason::Absent => matches!(holds, Holds::Absent(..)),
-            Reason::Ambiguous => {
-                matches!(holds, Holds::Ambiguous)
-                    || self.word.shares_with_somebody_unread(person)
-                    || self.word.is_contradicted_by_what_is_unread(person)
-                    || self.word.came_with_it.contains(&person)
-            }
-            Reason::Quarantined => {
-                let unread = self.word.is_unread_somewhere(person) || self.word.is_torn(person);
-                matches!(holds, Holds::Fault | Holds::Unheard(_)) || unread
-            }
-            Reason::SourceStale => self.word.silent_for(person, now) > TimeDelta::hours(5),
-            // What takes the place of what they stopped waits for them, too.
-            Reason::Operator => self.by_staff.contains(&key) || self.staff_acted_on.contains(&person),
-            Reason::Restored => self.restored,
-            Reason::Bounced | Reason::OptedOut => address.iter().chain(told_at).any(|address| self.may_be_suppressed.contains(address)),
-            Reason::Declined => self.said_no.contains(&person) || matches!(&holds, Holds::Said(said) if said.declined),
-            Reason::HostDelivers => self.word.last.get(&person).is_some_and(|said| said.channel == 'N'),
-            Reason::NoEmail | Reason::InvalidEmail | Reason::NoNumber | Reason::InvalidNumber => address.is_none(),
-            _ => false,
-        }
-    }
 }
 
-/// What the store says of somebody's notices.
-fn said_of(person: i64, entries: &[Entry], omissions: &[Omission]) -> String {
-    let theirs = entries.iter().filter(|e| e.notice.participation.0 == person);
-    let rows = theirs.map(|e| {
-        let what = e.notice.rule.clone().unwrap_or_else(|| e.notice.occasion.to_string());
-        format!("{what} {}{}", e.state, e.reason.map_or_else(String::new, |r| format!(" ({r})")))
-    });
-    let omitted = omissions.iter().filter(|o| o.participation.is_some_and(|p| p.0 == person));
-    let omitted = omitted.map(|o| {
-        let what = o.rule.clone().or(o.occasion.map(|o| o.to_string())).unwrap_or_else(|| "all".to_owned());
-        format!("{what} omitted ({})", o.reason)
-    });
-    rows.chain(omitted).collect::<Vec<_>>().join(", ")
+/// The hours in which no text goes, on that clock.
+pub(super) fn is_quiet(at: DateTime<Utc>, zone: Tz) -> bool {
+    !(8..21).contains(&at.with_timezone(&zone).hour())
 }
 
 pub(super) fn restored(address: &str) -> punctual::contact::Address {
@@ -569,5 +442,6 @@ pub(super) fn kind_word(kind: Kind) -> &'static str {
         Kind::Rescheduled => "\"new time\"",
         Kind::Updated => "\"new details\"",
         Kind::Cancelled => "\"cancelled\"",
+        Kind::NotJoined => "\"has started\"",
     }
 }

@@ -65,12 +65,14 @@ impl World {
             }
             Event::Restart => {
                 self.notes("the daemon is restarted");
-                self.restart();
+                self.restart(false);
             }
             Event::Kill => {
                 self.notes("the daemon is killed, and starts again");
-                self.restart();
+                self.restart(true);
             }
+            Event::BacksUp(bare) => self.backs_up(*bare),
+            Event::PutsBack(with_mark) => self.puts_back(*with_mark).await,
             Event::Jump(minutes) => {
                 self.notes(format!("the clock is set {} by {}", if *minutes < 0 { "back" } else { "forward" }, length(*minutes)));
                 self.set(TimeDelta::minutes(*minutes)).await;
@@ -90,7 +92,7 @@ impl World {
                 oracle.terms.rules += before.rules;
                 oracle.terms.at_once = oracle.terms.at_once.max(before.at_once);
                 drop(oracle);
-                self.restart();
+                self.process_ends();
             }
             _ => {
                 // No two things are at the same moment.
@@ -221,6 +223,9 @@ impl World {
                 self.oracle.lock().unwrap().word.rejected();
                 self.outbox().decide_guard(Verdict::Reject, None, None, self.now()).await.unwrap();
             }
+            Deed::AsksTheLog => self.asks_the_log().await,
+            Deed::Remind(n, at_night) => self.reminds(n, at_night).await,
+            Deed::Resend(n, named) => self.sends_again(n, named).await,
             Deed::Suppress(n) => {
                 let Some(address) = self.address_of(n) else { return };
                 self.notes(format!("staff puts {address} on the list"));
@@ -240,7 +245,7 @@ impl World {
         }
     }
 
-    async fn plan_again(&self) {
+    pub(super) async fn plan_again(&self) {
         let sources = self.sources.lock().unwrap().len();
         engine::plan_again(&*self.outbox(), sources, &self.configured().policy, self.now()).await;
     }

@@ -12,6 +12,8 @@ pub(super) enum Kind {
     Rescheduled,
     Updated,
     Cancelled,
+    /// It runs, and they have not joined.
+    NotJoined,
 }
 
 /// What somebody has before them.
@@ -44,6 +46,7 @@ pub(super) fn read(message: &Message) -> Letter {
                 () if subject.starts_with("Reminder") => Kind::Reminder,
                 () if subject.starts_with("New time") => Kind::Rescheduled,
                 () if subject.starts_with("Updated") => Kind::Updated,
+                () if subject.contains("session has started:") => Kind::NotJoined,
                 () => Kind::Invite,
             };
             Letter { to: to.expose().to_lowercase(), by_text: false, kind, codes: codes(&words), words, html, entry }
@@ -55,6 +58,7 @@ pub(super) fn read(message: &Message) -> Letter {
                 () if words.contains("reminder,") || words.contains("reminder for ") => Kind::Reminder,
                 () if words.contains("has moved to") => Kind::Rescheduled,
                 () if words.contains("new details") => Kind::Updated,
+                () if words.contains("session started at") => Kind::NotJoined,
                 () => Kind::Invite,
             };
             Letter { to: to.expose().to_owned(), by_text: true, kind, codes: codes(&words), words, html: Vec::new(), entry: None }

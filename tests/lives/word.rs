@@ -75,6 +75,11 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
+    /// What is none of its kind counts all the same, if it is said: where and whether the session takes place.
+    pub(super) fn in_session_of(&self, said: &Said) -> Self {
+        Self { before: Said { start: said.start, status: said.status, ..self.before.clone() }, ..self.clone() }
+    }
+
     /// What was said to be wrong is said no more. What else is said of them counts: what was before goes on in the rest alone.
     fn says_another(&mut self, is: &[Listing]) -> bool {
         let Some(rejected) = &mut self.rejected else { return false };
@@ -90,7 +95,7 @@ impl Waiting {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Word {
     /// By source.
     /// What each list says of its sessions as a whole.
@@ -436,6 +441,15 @@ impl Word {
                 self.last.insert(id, waits.before);
             }
         }
+    }
+
+    /// Whatever was said besides, in a time that the store does not remember, was said all the same.
+    pub(super) fn was_said_besides(&mut self, since: &Self) {
+        self.codes.extend(&since.codes);
+        self.names.extend(since.names.iter().cloned());
+        since.codes_of.iter().for_each(|(id, all)| self.codes_of.entry(*id).or_default().extend(all));
+        since.zones.iter().for_each(|(id, all)| self.zones.entry(*id).or_default().extend(all));
+        since.starts.iter().for_each(|(id, all)| self.starts.entry(*id).or_default().extend(all));
     }
 
     /// A source has a record at fault that may be theirs.

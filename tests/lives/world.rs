@@ -1,6 +1,6 @@
 //! One life of a practice: the engine, its clock, its servers and sources, and what happens to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,19 +14,20 @@ use punctual::dispatch::{Span, Tally};
 use punctual::entry::Entry;
 use punctual::message::Message;
 use punctual::notice::Omission;
-use punctual::outbox::memory::{MemoryOutbox, Point};
-use punctual::outbox::{Attempts, Feedback, Filter, Outbox, Queries, Walks};
+use punctual::outbox::{Attempts, Feedback, Filter, Outbox, Queries, Upkeep, Walks};
 use punctual::session::{Extent, Snapshot};
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::backup::Backup;
 use super::engine::{self, CONFIGURED, Process, Says};
 use super::event::{Deed, Setup};
 use super::oracle::{Fate, Oracle, kind_word};
 use super::read::{self, Letter};
 use super::servers::{About, Mood, Server};
 use super::source::Practice;
+use super::store::{Point, Store};
 
 /// The wall clock: it goes with the time that the test lets pass, and can be set.
 pub(super) struct Hands {
@@ -79,7 +80,11 @@ impl List {
 
 pub(super) struct World {
     pub(super) hands: Arc<Hands>,
-    pub(super) memory: Arc<MemoryOutbox>,
+    pub(super) store: Arc<Store>,
+    /// What was so when the store was copied last.
+    pub(super) copy: Mutex<Option<Backup>>,
+    /// Sources of which the store has forgotten what they said last.
+    pub(super) anew: Mutex<BTreeSet<usize>>,
     pub(super) servers: Vec<Arc<Server>>,
     pub(super) practice: Mutex<Practice>,
     pub(super) sources: Mutex<Vec<Source>>,
@@ -117,7 +122,7 @@ impl World {
     pub(super) fn new(setup: &Setup, telling: bool) -> Arc<Self> {
         let beginning = setup.beginning();
         let hands = Arc::new(Hands { origin: Instant::now(), wall: Mutex::new(beginning) });
-        let memory = Arc::new(MemoryOutbox::new([7; 32]));
+        let store = Arc::new(if setup.file { Store::in_a_file() } else { Store::in_memory() });
         let server = |name, channel| Arc::new(Server::new(name, channel, setup.connections));
         let servers = vec![
             server("relay-1", Channel::Email),
@@ -133,7 +138,9 @@ impl World {
         let sources = (0..setup.sources).map(|_| Source { feed: Feed::Good, said: Vec::new(), is: None });
         let world = Arc::new(Self {
             hands,
-            memory,
+            store,
+            copy: Mutex::default(),
+            anew: Mutex::default(),
             servers,
             practice: Mutex::new(practice),
             sources: Mutex::new(sources.collect()),
@@ -151,7 +158,7 @@ impl World {
             story: telling.then(Mutex::default),
         });
         let of = Arc::downgrade(&world);
-        world.memory.meanwhile(Box::new(move |point| {
+        world.store.meanwhile(Box::new(move |point| {
             let of = of.clone();
             Box::pin(async move {
                 if let Some(world) = of.upgrade() {
@@ -179,28 +186,28 @@ impl World {
     }
 
     pub(super) fn outbox(&self) -> Arc<dyn Outbox> {
-        Arc::clone(&self.memory) as Arc<dyn Outbox>
+        Arc::clone(&self.store) as Arc<dyn Outbox>
     }
 
     pub(super) async fn entries(&self) -> Vec<Entry> {
-        self.memory.list(&Filter::default()).await.unwrap()
+        self.store.list(&Filter::default()).await.unwrap()
     }
 
     pub(super) async fn omissions(&self) -> Vec<Omission> {
-        self.memory.omissions(&Filter::default()).await.unwrap()
+        self.store.omissions(&Filter::default()).await.unwrap()
     }
 
     /// Whether something waits for an operator.
     pub(super) async fn guards(&self) -> bool {
-        !self.memory.guards().await.unwrap().is_empty()
+        !self.store.guards().await.unwrap().is_empty()
     }
 
     /// (7) What needs nothing costs nothing: asked again at once, the sources change no row.
     pub(super) async fn costs_nothing(&self) {
         self.poll_all().await;
-        let rows = self.memory.ledger(None, 0, usize::MAX).await.unwrap().len();
+        let rows = self.store.ledger(None, 0, usize::MAX).await.unwrap().len();
         self.poll_all().await;
-        let more = self.memory.ledger(None, 0, usize::MAX).await.unwrap().len() - rows;
+        let more = self.store.ledger(None, 0, usize::MAX).await.unwrap().len() - rows;
         if more > 0 {
             self.oracle.lock().unwrap().wrong.push(format!("(7) asked twice for nothing, and {more} rows were written"));
         }
@@ -209,25 +216,35 @@ impl World {
     /// The clock is set, and the daemon finds that it was.
     pub(super) async fn set(&self, by: TimeDelta) {
         *self.hands.wall.lock().unwrap() += by;
-        self.memory.set_clock(self.now());
+        self.store.set_clock(self.now());
         self.asked.store(false, Ordering::Relaxed);
         self.process().await.meets_a_set_clock(self.now()).await.unwrap();
     }
 
     /// The process that lives, or a new one.
-    async fn process(&self) -> Process {
+    pub(super) async fn process(&self) -> Process {
         if let Some(process) = self.process.lock().unwrap().clone() {
             return process;
         }
         let n = self.starts.fetch_add(1, Ordering::Relaxed);
         let clock = Arc::clone(&self.hands) as Arc<dyn Clock>;
         let process = Process::start(&self.outbox(), &clock, &self.servers, self.configured(), n).await;
+        let sources: Vec<String> = (0..self.sources.lock().unwrap().len()).map(|n| engine::name(n).to_owned()).collect();
+        if let Some(restored) = self.store.hold_restored(&sources, self.now()).await.unwrap() {
+            self.notes(format!("the store is an older copy: {} messages are held", restored.held));
+        }
+        self.store.mark().await.unwrap();
         *self.process.lock().unwrap() = Some(process.clone());
         process
     }
 
     /// The process ends, and another one starts when there is something to do.
-    pub(super) fn restart(&self) {
+    pub(super) fn restart(&self, killed: bool) {
+        self.process_ends();
+        self.store.opens_again(killed);
+    }
+
+    pub(super) fn process_ends(&self) {
         self.asked.store(false, Ordering::Relaxed);
         *self.process.lock().unwrap() = None;
     }
@@ -242,17 +259,18 @@ impl World {
     pub(super) async fn poll(&self, source: usize) {
         let Some(_polls) = raise(&self.polls) else { return };
         let process = self.process().await;
-        self.memory.set_clock(self.now());
+        self.store.set_clock(self.now());
         let now = self.now();
         let Some((feed, said)) = self.list(source) else {
             process.hears(source, Says::Nothing, now).await.unwrap();
             return;
         };
         let extent = if matches!(feed, Feed::Part(_)) { Extent::Part } else { Extent::Whole };
+        let anew = self.anew.lock().unwrap().remove(&source);
         let report = process.hears(source, Says::List(Arc::clone(&said), extent), now).await.unwrap();
         let mut oracle = self.oracle.lock().unwrap();
         let before = self.sources.lock().unwrap()[source].said.last().cloned();
-        if feed == Feed::Good && before.is_some_and(|before| Arc::ptr_eq(&before, &said)) {
+        if !anew && feed == Feed::Good && before.is_some_and(|before| Arc::ptr_eq(&before, &said)) {
             oracle.word.heard_again(source, now);
         } else {
             oracle.word.heard(source, &said.records, extent, now);
@@ -313,7 +331,7 @@ impl World {
             }
             self.poll_all().await;
         }
-        self.memory.set_clock(self.now());
+        self.store.set_clock(self.now());
         let span = Span::Once(self.now());
         let run = |n: usize| Arc::clone(&process.dispatcher).run(Arc::clone(&process.lanes[n]), span.clone(), Arc::new(Notify::new()));
         let (email, sms) = (run(0), run(1));
@@ -333,7 +351,7 @@ impl World {
             let due = self.next_due().await.is_some_and(|due| due <= self.now());
             let done = !due || self.hand_over().await == Tally::default();
             if self.is_killed.swap(false, Ordering::Relaxed) {
-                self.restart();
+                self.restart(true);
                 self.process().await;
                 self.poll_all().await;
             } else if done {
@@ -343,13 +361,13 @@ impl World {
     }
 
     async fn next_due(&self) -> Option<DateTime<Utc>> {
-        let (email, sms) = (self.memory.next_due(Channel::Email).await.unwrap(), self.memory.next_due(Channel::Sms).await.unwrap());
+        let (email, sms) = (self.store.next_due(Channel::Email).await.unwrap(), self.store.next_due(Channel::Sms).await.unwrap());
         [email, sms].into_iter().flatten().min()
     }
 
     /// Everything is as it should be, as far as the store tells.
     async fn looks(&self) {
-        let (entries, suppressed) = (self.entries().await, self.memory.suppressions().await.unwrap());
+        let (entries, suppressed) = (self.entries().await, self.store.suppressions().await.unwrap());
         let keys: Vec<String> = suppressed.into_keys().collect();
         let now = self.now();
         self.oracle.lock().unwrap().looks_at(now, &entries, &keys);
@@ -384,7 +402,7 @@ impl World {
             } else {
                 self.hand_over().await;
                 if self.is_killed.swap(false, Ordering::Relaxed) {
-                    self.restart();
+                    self.restart(true);
                     self.round().await;
                 }
             }
@@ -408,7 +426,7 @@ impl World {
     /// A message leaves: its place among all that was told.
     pub(super) async fn left(&self, server: &Server, message: &Message) -> usize {
         let filter = Filter { keys: vec![message.key], ..Filter::default() };
-        let notice = self.memory.list(&filter).await.unwrap().remove(0).notice;
+        let notice = self.store.list(&filter).await.unwrap().remove(0).notice;
         let letter: Letter = read::read(message);
         let now = self.now();
         let place = self.oracle.lock().unwrap().crosses(now, notice.participation.0, message.key, letter);

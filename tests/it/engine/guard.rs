@@ -577,3 +577,17 @@ async fn sessions_under_new_numbers_wait_with_those_whose_place_they_take() {
     assert_eq!(world.hear(11, &mended).await, 0);
     assert_eq!((world.sent(), world.states_of(1).await[1].as_str()), (11, "reminder 1h waiting"), "mended");
 }
+
+/// That it is missing was wrong; that it is cancelled is another word.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_wrongly_missing_may_be_cancelled_all_the_same() {
+    let sessions = different(&[1, 2]);
+    let world = invited(&sessions).await;
+    assert_eq!(world.hear(10, &json!([])).await, 2);
+    assert_eq!(world.outbox.decide_guard(Verdict::Reject, None, None, world.clock_now()).await.unwrap(), 2);
+    let mut off = sessions.clone();
+    off[0]["ScheduleType"] = json!("Cancelled");
+    assert_eq!(world.hear(11, &off).await, 0);
+    assert_eq!(world.sent(), 3, "{:?}", world.states().await);
+    assert!(world.letters()[2].contains("Cancelled"), "{}", world.letters()[2]);
+}

@@ -1,5 +1,6 @@
 //! What staff hand over again says what holds, or they hear at once that it does not.
 
+use punctual::contact::Address;
 use punctual::desk::resend::{Answer, Wish, resend};
 use punctual::known::resend::Resent;
 
@@ -38,5 +39,32 @@ async fn what_holds_no_more_is_refused_at_once() {
         }
         world.once().await;
         assert_eq!(world.sent() - before, usize::from(reason.is_none()), "{what}");
+    }
+}
+
+/// The copy at the other address says what holds by then, and so it is the last thing that was told. The first reader does not know it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_while_it_goes_elsewhere_is_told_where_it_was_told_first() {
+    let world = invited().await;
+    let invite = world.entries().await.into_iter().find(|e| e.notice.occasion == Occasion::Invite).unwrap().notice.key;
+    world.set("2026-11-24T10:00:00Z");
+    let desk = Desk { outbox: Arc::clone(&world.outbox), policy: Arc::clone(&world.policy), sources: vec!["sessions".to_owned()] };
+    let to = Address::restore(Channel::Email, "mother@example.org");
+    let wish = Wish { keys: vec![invite], to: Some(to), ..Wish::default() };
+    let answer = resend(&desk, &wish, world.clock_now()).await.unwrap()[0].1;
+    assert!(matches!(answer, Answer::Store(Resent::As(_))), "{answer:?}");
+    let then = changed(|s| s["Participants"][0]["ConnectCode"] = json!(444_555_666));
+    for now in ["2026-11-24T10:00:00Z", "2026-11-24T10:03:00Z", "2026-11-24T10:06:00Z"] {
+        world.set(now);
+        world.walk(&then).await;
+        world.once().await;
+    }
+    assert_eq!(world.sent(), 3, "{:?}", world.states().await);
+    assert!(world.last_mail().contains("p11@example.com") && world.last_mail().contains("444555666"), "{}", world.last_mail());
+    for (now, sent) in [("2026-11-25T15:00:00Z", 4), ("2026-11-26T14:00:00Z", 5)] {
+        world.set(now);
+        world.walk(&then).await;
+        world.once().await;
+        assert_eq!(world.sent(), sent, "they are reminded: {:?}", world.states().await);
     }
 }

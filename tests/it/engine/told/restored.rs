@@ -4,6 +4,36 @@ use punctual::outbox::sqlite::{Access, SqliteOutbox};
 
 use super::*;
 
+/// A new store in that folder.
+fn new_store(folder: &tempfile::TempDir, now: &str) -> Arc<World> {
+    over(&folder.path().join("punctual.db"), now)
+}
+
+/// A copy beside it, made while it runs.
+async fn copied(folder: &tempfile::TempDir) -> std::path::PathBuf {
+    let copy = folder.path().join("copy.db");
+    let url = format!("sqlite://{}", folder.path().join("punctual.db").display());
+    SqliteOutbox::open(&url, Access::Command).unwrap().backup(&copy, |_, _| {}).await.unwrap();
+    copy
+}
+
+/// The copy is put back.
+async fn put_back(copy: &std::path::Path, now: &str) -> Arc<World> {
+    let world = over(copy, now);
+    let held = world.outbox.hold_restored(&["sessions".to_owned()], world.clock_now()).await.unwrap();
+    assert!(held.is_some(), "an older copy");
+    world
+}
+
+/// At each of these times the source is asked, and what is due goes.
+async fn at_times(world: &Arc<World>, sessions: &Value, times: &[&str]) {
+    for now in times {
+        world.set(now);
+        world.walk(sessions).await;
+        world.once().await;
+    }
+}
+
 /// A world whose store is that file.
 fn over(path: &std::path::Path, now: &str) -> Arc<World> {
     let store = SqliteOutbox::open(&format!("sqlite://{}", path.display()), Access::Daemon).unwrap();
@@ -57,4 +87,80 @@ async fn a_cancellation_of_the_lost_days_is_taken_back() {
         assert!(!world.last_mail().contains("Cancelled") && world.last_mail().contains("300000011"), "{first}: {}", world.last_mail());
         assert!(world.states().await.contains(&"cancelled held restored".to_owned()), "a person says: {:?}", world.states().await);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_became_due_earlier_may_have_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = new_store(&folder, "2026-11-24T09:00:00Z");
+    world.walk(&one(START)).await;
+    let copy = copied(&folder).await;
+    // The clock is set back: what was due at two past nine is due at two past five.
+    world.outbox.plan_anew().await.unwrap();
+    at_times(&world, &one(START), &["2026-11-24T05:00:00Z", "2026-11-24T05:03:00Z"]).await;
+    assert_eq!(world.sent(), 1);
+    drop(world);
+    let world = put_back(&copy, "2026-11-24T05:10:00Z").await;
+    world.outbox.plan_anew().await.unwrap();
+    at_times(&world, &one(START), &["2026-11-24T05:10:00Z", "2026-11-24T05:13:00Z", "2026-11-24T09:03:00Z"]).await;
+    assert_eq!(world.sent(), 0, "{:?}", world.states().await);
+    assert!(world.states().await.contains(&"invite held restored".to_owned()), "{:?}", world.states().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_absence_that_counts_late_may_have_been_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = new_store(&folder, "2026-11-24T09:00:00Z");
+    let (both, less) = (some(&[1, 2], START), some(&[2], START));
+    at_times(&world, &both, &["2026-11-24T09:00:00Z", "2026-11-24T09:03:00Z"]).await;
+    let copy = copied(&folder).await;
+    at_times(&world, &less, &["2026-11-24T10:00:00Z", "2026-11-24T10:10:00Z", "2026-11-24T10:20:00Z", "2026-11-24T10:23:00Z"]).await;
+    assert!(world.last_mail().contains("Cancelled"), "{:?}", world.states().await);
+    drop(world);
+    // Asked every ten minutes, the source misses them for the third time after a quarter of an hour.
+    let world = put_back(&copy, "2026-11-24T11:00:00Z").await;
+    at_times(&world, &less, &["2026-11-24T11:00:00Z", "2026-11-24T11:10:00Z", "2026-11-24T11:20:00Z", "2026-11-24T11:30:00Z"]).await;
+    assert_eq!(world.sent(), 0, "{:?}", world.states().await);
+    assert!(world.states().await.contains(&"cancelled held restored".to_owned()), "{:?}", world.states().await);
+    // Then the walks find nothing again any more.
+    at_times(&world, &changed(|s| s["SessionId"] = json!(3)), &["2026-11-24T12:00:00Z"]).await;
+    let moved = some(&[2], "2026-11-27T15:00:00");
+    at_times(&world, &moved, &["2026-11-24T12:10:00Z", "2026-11-24T12:13:00Z"]).await;
+    assert_eq!(world.sent(), 1, "{:?}", world.states().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operator_decides_late_may_have_been_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = new_store(&folder, "2026-11-24T09:00:00Z");
+    let ids = [1, 2, 3, 4, 5];
+    let (before, after) = (some(&ids, START), some(&ids, "2026-11-27T15:00:00"));
+    at_times(&world, &before, &["2026-11-24T09:00:00Z", "2026-11-24T09:03:00Z"]).await;
+    let copy = copied(&folder).await;
+    at_times(&world, &after, &["2026-11-24T10:00:00Z"]).await;
+    assert!(world.outbox.accept_guard(None, world.clock_now()).await.unwrap() > 0);
+    at_times(&world, &after, &["2026-11-24T10:03:00Z", "2026-11-24T10:06:00Z"]).await;
+    assert_eq!(world.sent(), 10, "they are told the other time: {:?}", world.states().await);
+    drop(world);
+    let world = put_back(&copy, "2026-11-24T11:00:00Z").await;
+    at_times(&world, &after, &["2026-11-24T11:00:00Z", "2026-11-24T11:30:00Z"]).await;
+    assert!(world.outbox.accept_guard(None, world.clock_now()).await.unwrap() > 0, "it waits again");
+    at_times(&world, &after, &["2026-11-24T11:33:00Z", "2026-11-24T11:36:00Z"]).await;
+    assert_eq!(world.sent(), 0, "{:?}", world.states().await);
+    assert!(world.states().await.contains(&"rescheduled held restored".to_owned()), "{:?}", world.states().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lapsed_while_it_was_held_may_have_gone_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = new_store(&folder, "2026-11-24T09:00:00Z");
+    world.walk(&one(START)).await;
+    let copy = copied(&folder).await;
+    let later = changed(|s| s["ScheduleTs"] = json!("2026-12-03T20:00:00"));
+    at_times(&world, &later, &["2026-11-24T09:01:00Z", "2026-11-24T09:04:00Z"]).await;
+    assert_eq!(world.sent(), 1, "the invite, with the other time");
+    drop(world);
+    let world = put_back(&copy, "2026-11-24T12:00:00Z").await;
+    at_times(&world, &later, &["2026-11-24T12:00:00Z", "2026-11-26T15:01:00Z", "2026-11-26T15:04:00Z"]).await;
+    assert!(!world.states().await.contains(&"invite accepted".to_owned()), "it goes once: {:?}", world.states().await);
 }
