@@ -195,9 +195,9 @@ impl KnownNotice {
         self.told() || matches!(self.reason, Some(Reason::Adopted | Reason::Told)) || self.may_have_gone()
     }
 
-    /// It was found again after a restore, and waits for a person to say whether it had gone out.
+    /// It was found again after a restore, and waits for a person to say whether it had gone out; or waited until its time was over.
     pub fn may_have_gone(&self) -> bool {
-        self.state == State::Held && self.reason == Some(Reason::Restored)
+        matches!(self.state, State::Held | State::Lapsed) && self.reason == Some(Reason::Restored)
     }
 
     /// They may have been told, or not: nobody knows.

@@ -129,6 +129,12 @@ impl Settlement {
     pub fn moved(next_attempt_at: DateTime<Utc>) -> Self {
         Self::Return { outcome: "moved", why: None, next_attempt_at }
     }
+
+    /// What a plan counted on came otherwise, and its session is planned again: what was left out because of a message that was refused may go after
+    /// all, and what the planner does not plan any more it may plan as another notice.
+    pub(super) fn unsettles(&self) -> bool {
+        matches!(self, Self::Rejected { .. } | Self::Ended { reason: Reason::Outdated, .. })
+    }
 }
 
 /// How a hand-over ended lately.

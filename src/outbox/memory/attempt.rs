@@ -151,8 +151,7 @@ impl Tables {
         let (outcome, reply) = end.in_words();
         self.close_delivery(lease, at, outcome, reply);
         let settled = self.change(lease.key, ("settled", Some(end.detail())), at, |row| row.settle(lease, end, at).then(|| row.clone()));
-        if let (Some(row), Settlement::Rejected { .. }) = (&settled, end) {
-            // What was left out because of it may go after all.
+        if let Some(row) = settled.as_ref().filter(|_| end.unsettles()) {
             self.plan_entry_again(&row.entry, at);
         }
         if let (Some(row), Settlement::Rejected { remember: Some(kind), .. }) = (&settled, end)

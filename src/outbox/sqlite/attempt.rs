@@ -249,8 +249,7 @@ pub(super) fn settle(connection: &Tx<'_>, lease: Lease, end: &Settlement, at: Da
         return Ok(false);
     }
     record(connection, &row, before, ("settled", Some(end.detail())), at)?;
-    if matches!(end, Settlement::Rejected { .. }) {
-        // What was left out because of it may go after all.
+    if end.unsettles() {
         suppression::plan_again(connection, &row.entry.source, row.entry.notice.session, at)?;
     }
     remember(connection, &row, end, at)?;

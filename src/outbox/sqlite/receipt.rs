@@ -92,18 +92,19 @@ pub(super) fn lost(connection: &Connection, source: &str, session: SessionId, id
 }
 
 fn about(connection: &Connection, about: &About) -> rusqlite::Result<Option<Row>> {
-    whose(connection, about)?.map_or(Ok(None), |key| find(connection, key))
-}
-
-/// The key; of one's own reference, whether the notice is there or not.
-pub(super) fn whose(connection: &Connection, about: &About) -> rusqlite::Result<Option<NoticeKey>> {
     match about {
-        About::Notice(key) => Ok(Some(*key)),
+        About::Notice(key) => find(connection, *key),
         About::Reference(reference, since) => {
             let values = params![reference, ms(*since)];
-            connection.prepare_cached(BY_REFERENCE)?.query_row(values, |r| key(r, 0)).optional()
+            let found = connection.prepare_cached(BY_REFERENCE)?.query_row(values, |r| key(r, 0)).optional()?;
+            found.map_or(Ok(None), |key| find(connection, key))
         }
     }
+}
+
+/// The notice that it is about.
+pub(super) fn whose(connection: &Connection, of: &About) -> rusqlite::Result<Option<NoticeKey>> {
+    Ok(about(connection, of)?.map(|row| row.entry.notice.key))
 }
 
 /// Whether a receipt came of any attempt, before its answer did or instead of it: the provider has the message.

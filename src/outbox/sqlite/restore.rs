@@ -24,7 +24,8 @@ use crate::notice::{NoticeKey, Reason};
 use crate::outbox::Restored;
 use crate::outbox::words::rfc3339;
 
-/// A source's walks find again what was told already for this long after the first of them: longer than it takes for an absence to count.
+/// A source's walks find again what was told already for this long after the first of them, and until what waits for an operator is decided and
+/// whoever is missed counts as absent.
 const FINDS_AGAIN_FOR: TimeDelta = TimeDelta::minutes(15);
 
 /// What a start finds.
@@ -146,17 +147,31 @@ pub(super) fn hold(
 /// Whether the walks of a source still find again what was told.
 pub(super) fn finds_again(connection: &Connection, source: &str, now: DateTime<Utc>) -> rusqlite::Result<bool> {
     let sql = "SELECT first_walk_at FROM restored WHERE source = ?1";
-    let first_walk = connection.prepare_cached(sql)?.query_row([source], |row| opt_at(row, 0)).optional()?;
-    Ok(first_walk.is_some_and(|first| first.is_none_or(|at| now <= at + FINDS_AGAIN_FOR)))
+    match connection.prepare_cached(sql)?.query_row([source], |row| opt_at(row, 0)).optional()? {
+        None => Ok(false),
+        Some(first) if first.is_none_or(|at| now <= at + FINDS_AGAIN_FOR) => Ok(true),
+        Some(_) => is_undecided(connection, source, now),
+    }
+}
+
+/// Something that its walks found waits for an operator, or somebody is missed and does not count as absent yet: what comes of it may have been told.
+fn is_undecided(connection: &Connection, source: &str, now: DateTime<Utc>) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM guard WHERE source = ?1 AND standing <> 'rejected')
+        OR EXISTS (SELECT 1 FROM participant JOIN session ON session.source = participant.source AND session.id = session_id
+            WHERE participant.source = ?1 AND absences > 0 AND NOT cancelled AND session.start_at > ?2)";
+    connection.prepare_cached(sql)?.query_row(params![source, ms(now)], |row| row.get(0))
 }
 
 /// In a walk's transaction: it was walked.
 pub(super) fn walked(connection: &Connection, source: &str, now: DateTime<Utc>) -> rusqlite::Result<()> {
     let sql = "UPDATE restored SET first_walk_at = ?2 WHERE source = ?1 AND first_walk_at IS NULL";
-    if connection.prepare_cached(sql)?.execute(params![source, opt_ms(Some(now))])? == 0 {
-        connection
-            .prepare_cached("DELETE FROM restored WHERE source = ?1 AND first_walk_at < ?2")?
-            .execute(params![source, ms(now - FINDS_AGAIN_FOR)])?;
+    if connection.prepare_cached(sql)?.execute(params![source, opt_ms(Some(now))])? > 0 {
+        return Ok(());
+    }
+    let sql = "SELECT EXISTS (SELECT 1 FROM restored WHERE source = ?1 AND first_walk_at < ?2)";
+    let is_over = connection.prepare_cached(sql)?.query_row(params![source, ms(now - FINDS_AGAIN_FOR)], |row| row.get(0))?;
+    if is_over && !is_undecided(connection, source, now)? {
+        connection.prepare_cached("DELETE FROM restored WHERE source = ?1")?.execute([source])?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use punctual::contact::Channel;
 use punctual::entry::{Phase, State};
 use punctual::notice::{Notice, Occasion, Reason};
 use punctual::outbox::{ClaimRequest, Lately, Lease, Recovered, Settlement};
-use punctual::session::ParticipationId;
+use punctual::session::{ParticipationId, SessionId};
 use punctual::suppression::{Suppression, suppression_key};
 
 use super::fixture::{
@@ -248,6 +248,9 @@ pub(crate) async fn each_settlement_has_its_row(store: Store) {
             "{end:?}"
         );
         assert_eq!((entry.server_reply.as_deref(), entry.changed_at), (reply, minute(3)), "{end:?}");
+        let seen = store.outbox.seen_among("clinic", &[SessionId(session)]).await.unwrap();
+        let otherwise = reason == Some(Reason::Outdated) || state == State::Rejected;
+        assert_eq!(seen[&SessionId(session)].replan, otherwise, "what a plan counted on came otherwise: {end:?}");
         assert_eq!(entry.reference.as_deref(), (state == State::Accepted).then_some("4F1A22"), "{end:?}");
         let (deliveries, frozen) = store.outbox.deliveries(invite.key).await.unwrap();
         assert_eq!((deliveries.len(), deliveries[0].phase, deliveries[0].ended_at), (1, Phase::Doubt, Some(minute(3))), "{end:?}");

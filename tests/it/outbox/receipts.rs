@@ -57,6 +57,13 @@ pub(super) async fn a_receipt_is_found_by_either_reference(store: Store) {
     assert_eq!(store.receive(6, of(&notice, Fate::Undelivered)).await, Received::Known(notice.key), "it goes not back");
     let strange = Receipt { about: About::Reference("SM2".to_owned(), minute(-60)), ..of(&notice, Fate::Delivered) };
     assert_eq!(store.receive(7, strange).await, Received::Unmatched);
+    let by = |reference: &str| About::Reference(reference.to_owned(), minute(-60));
+    let other = addressed(2, Occasion::Invite, 0, text(2)).key;
+    for (about, whose) in
+        [(by("SM1"), Some(notice.key)), (by("SM2"), None), (About::Notice(notice.key), Some(notice.key)), (About::Notice(other), None)]
+    {
+        assert_eq!(store.outbox.whose(&about).await.unwrap(), whose, "{about:?}");
+    }
     let delivery = store.outbox.deliveries(notice.key).await.unwrap().0.remove(0);
     assert_eq!((delivery.receipt, delivery.receipt_at), (Some(Fate::Delivered), Some(minute(4))));
     assert_eq!(store.receipts_in_the_ledger().await, ["sent", "delivered"], "one row for each that said something");

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::super::{MemoryOutbox, Point};
+use super::super::MemoryOutbox;
 use crate::contact::Channel;
 use crate::entry::Entry;
 use crate::notice::NoticeKey;
@@ -26,18 +26,15 @@ impl Attempts for MemoryOutbox {
     }
 
     async fn begin(&self, attempts: Vec<Begin>) -> Result<Vec<bool>> {
-        self.reaches(Point::Begin).await;
         let mut tables = self.tables();
         Ok(attempts.into_iter().map(|attempt| tables.begin(attempt)).collect())
     }
 
     async fn doubt(&self, lease: Lease, revision: i64, margin: TimeDelta) -> Result<bool> {
-        self.reaches(Point::Doubt).await;
         Ok(self.tables().doubt(lease, revision, margin))
     }
 
     async fn take(&self, attempt: Begin, margin: TimeDelta) -> Result<bool> {
-        self.reaches(Point::Doubt).await;
         Ok(self.tables().take(attempt, margin))
     }
 
@@ -46,7 +43,6 @@ impl Attempts for MemoryOutbox {
     }
 
     async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>> {
-        self.reaches(Point::Settle).await;
         checked("settle", ends.iter().map(|(_, end)| end.check()))?;
         let mut tables = self.tables();
         Ok(ends.iter().map(|(lease, end)| tables.settle(at, *lease, end)).collect())

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::super::{MemoryOutbox, Point};
+use super::super::MemoryOutbox;
 use crate::guard::{GuardRow, Verdict};
 use crate::known::KnownMap;
 use crate::ledger::LedgerRow;
@@ -131,7 +131,6 @@ impl Walks for MemoryOutbox {
     }
 
     async fn apply(&self, walk: Walk) -> Result<Applied> {
-        self.reaches(Point::Apply).await;
         let mut tables = self.tables();
         for session in &walk.sessions {
             let source = session.from.as_ref().or(session.of.as_ref()).unwrap_or(&walk.source);
