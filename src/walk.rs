@@ -508,7 +508,9 @@ impl<'a> Walker<'a> {
             }
             Work::Marked(session) => {
                 let of = Some(self.place(session.id).to_owned());
-                self.marked(session).map(|walked| WalkedSession { of, ..walked })
+                // What was asked of its own source's next walk is still to be done there: an operator's answer, too.
+                let asked = self.before.get(&session.id).is_some_and(|(stored, _)| stored.touch.again > 0);
+                self.marked(session).map(|walked| WalkedSession { of, replan: walked.replan || asked, ..walked })
             }
             Work::LooksAgain(id) => {
                 let of = Some(self.place(*id).to_owned());

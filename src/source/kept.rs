@@ -4,7 +4,8 @@ use super::json;
 use crate::contact::{Passkey, PersonName};
 use crate::outcome::Unsaid;
 use crate::session::stored::{Departed, StoredSession};
-use crate::session::{Participant, Presence, Session, SourceRecord, Unread};
+use crate::contact::ConnectCode;
+use crate::session::{Participant, ParticipationId, Presence, Session, SourceRecord};
 
 /// The session of a stored record, with those who departed from it, and with what other records say of its participants. `None`: it cannot be
 /// read.
@@ -20,13 +21,12 @@ pub fn session(stored: &StoredSession) -> Option<Session> {
     Some(session)
 }
 
-/// What the source says of a session, and the codes of those of whom an older record is in force.
-pub fn said(record: &SourceRecord, departed: &[Departed]) -> Option<Session> {
-    let mut session = json::kept(record)?;
-    let in_force = |d: &&Departed| matches!(d.presence, Presence::Guarded | Presence::Kept);
-    let codes = departed.iter().filter(in_force).filter_map(person);
-    session.unread.extend(codes.map(|person| Unread { id: Some(person.id), code: person.code, ..Unread::default() }));
-    Some(session)
+/// Codes that are in force although their source says another thing by now: of those who wait for an operator, or whose change was rejected.
+pub fn in_force(record: &SourceRecord, presence: Presence, departed: &[Departed]) -> Vec<(ParticipationId, ConnectCode)> {
+    let is_kept = |presence: Presence| matches!(presence, Presence::Guarded | Presence::Kept);
+    let people = departed.iter().filter(|d| is_kept(d.presence)).filter_map(person);
+    let whole = Some(record).filter(|_| is_kept(presence)).and_then(json::kept).map(|session| session.participants);
+    whole.into_iter().flatten().chain(people).filter_map(|person| Some((person.id, person.code?))).collect()
 }
 
 /// What a server that has read a message of a session may repeat, and nobody here shall keep: names, topic and passkeys.
@@ -46,7 +46,7 @@ fn person(departed: &Departed) -> Option<Participant> {
 mod tests {
     use super::*;
     use crate::session::stored::Touch;
-    use crate::session::{ParticipationId, Role, SessionId};
+    use crate::session::{Role, SessionId};
 
     const BEFORE: &str = r#"{"SessionId":1,"ScheduleTs":"2026-11-26T15:00:00","Participants":[{"ParticipationId":1,"ShouldAutoDeliverCode":"N"},{"ParticipationId":"2","ShouldAutoDeliverCode":"E","DepositRequired":20.00}]}"#;
 

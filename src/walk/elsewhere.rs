@@ -10,12 +10,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 
 use super::differ;
+use crate::contact::ConnectCode;
 use crate::outbox::{self, Outbox, SourceRow, WalkedSession};
 use crate::plan::Policy;
 use crate::session::live::HOLDS_FOR;
 use crate::session::stored::{Also, Departed, StoredSession};
-use crate::session::{Presence, Session, SessionId, Snapshot, SourceRecord};
-use crate::source::ambiguity::{self, Claim};
+use crate::session::{ParticipationId, Presence, Session, SessionId, Snapshot, SourceRecord};
+use crate::source::ambiguity::{self, Claim, InForce};
 use crate::source::{json, kept};
 
 /// The sessions of all sources, by what must be somebody's alone.
@@ -44,6 +45,8 @@ struct Held {
     /// It does not, and the guard keeps it as it was.
     kept: bool,
     claims: Vec<Claim>,
+    /// Of people of whom it says another thing than what is in force.
+    in_force: Vec<(ParticipationId, ConnectCode)>,
 }
 
 /// What the other sources say of what one says now.
@@ -315,12 +318,21 @@ impl Elsewhere {
         let mut union = Snapshot::default();
         for id in involved {
             let other = beside.others.get(id).map(|(_, stored)| stored).or_else(|| quiet.get(id));
-            let other = other.filter(|stored| is_listed(stored.presence)).and_then(|stored| kept::said(&stored.record, &stored.departed));
+            let other = other.filter(|stored| is_listed(stored.presence)).and_then(|stored| json::kept(&stored.record));
             let also = self.also.get(id).into_iter().flatten().filter(|(of, _)| of != source).map(|(_, session)| session);
             let all = other.into_iter().chain(said.get(id).map(|s| (*s).clone())).chain(also.cloned());
             union.sessions.extend(all.map(ambiguity::unmarked));
         }
-        ambiguity::mark_together(&mut union);
+        let stands = |id: SessionId| {
+            let held = self.held.get(&id).filter(|_| !beside.from.contains_key(&id));
+            held.map_or(source, |held| held.source.as_str())
+        };
+        let in_force = involved.iter().filter_map(|id| Some((id, self.held.get(id)?))).flat_map(|(id, held)| {
+            let all = held.in_force.iter();
+            all.map(|(person, code)| InForce { source: stands(*id), id: *person, code: *code })
+        });
+        let in_force: Vec<InForce<'_>> = in_force.collect();
+        ambiguity::mark_beside(&mut union, &in_force, stands);
         beside.together = union.sessions.into_iter().map(|session| (session.id, session)).collect();
         Ok(())
     }
@@ -363,14 +375,16 @@ impl Elsewhere {
         }
         self.unheld.remove(&id);
         let listed = is_listed(presence);
-        let session = kept::said(record, departed);
+        let session = json::kept(record);
         let start = session.as_ref().map(|s| s.start);
         let session = session.filter(|s| listed && s.start + HOLDS_FOR > now);
-        let claims = session.map(|s| ambiguity::claims(&s)).unwrap_or_default();
+        let in_force = session.as_ref().filter(|s| s.is_active()).map(|_| kept::in_force(record, presence, departed)).unwrap_or_default();
+        let mut claims = session.map(|s| ambiguity::claims(&s)).unwrap_or_default();
+        claims.extend(in_force.iter().map(|(_, code)| Claim::Code(*code)));
         claims.iter().for_each(|claim| self.holders.entry(*claim).or_default().push(id));
         let kept = matches!(presence, Presence::Guarded | Presence::Kept) && digest.is_empty();
         let unheard = matches!(presence, Presence::Unheard | Presence::Unreadable);
-        self.held.insert(id, Held { source: source.to_owned(), listed, unheard, start, kept, claims });
+        self.held.insert(id, Held { source: source.to_owned(), listed, unheard, start, kept, claims, in_force });
     }
 
     fn put_also(&mut self, source: &str, also: &Also) {

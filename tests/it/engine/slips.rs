@@ -278,3 +278,50 @@ async fn a_name_that_slipped_keeps_no_cancellation_back() {
     let told = world.told(2).await;
     assert!(told.contains(&"cancelled accepted".to_owned()), "{told:?}");
 }
+
+/// Patients of two lists, by their codes: the first session is the clinic's, with two, the others are the front's.
+fn of_both(codes: [i64; 4]) -> [Vec<Value>; 2] {
+    let patient = |id: i64, name: &str, code: i64| {
+        let first = name.split(' ').next().unwrap().to_lowercase();
+        json!({ "ParticipationId": id, "ShouldAutoDeliverCode": "E", "ParticipantFullName": name, "ConnectCode": code,
+          "ParticipantEmailAddress": format!("{first}@example.com"), "ParticipantTimeZoneWindowsId": ZONES[0] })
+    };
+    let session = |id: i64, people: Vec<Value>| {
+        let host = json!({ "ParticipationId": id * 10, "ShouldAutoDeliverCode": "N" });
+        let all = [vec![host], people].concat();
+        json!({ "SessionId": id, "ScheduleTs": format!("2026-11-{}T17:00:00", 26 + id), "Participants": all })
+    };
+    let [a, b, c, d] = codes;
+    let clinic = session(1, vec![patient(11, NAMES[0], a), patient(12, NAMES[1], b)]);
+    [vec![session(2, vec![patient(21, NAMES[2], c)]), session(3, vec![patient(31, NAMES[3], d)])], vec![clinic]]
+}
+
+impl World {
+    async fn hears_both(&self, minute: &str, [front, clinic]: &[Vec<Value>; 2]) {
+        self.set(&format!("2026-11-24T10:{minute}:00Z"));
+        self.walk_of("front", front).await;
+        self.walk_of("clinic", clinic).await;
+        self.once().await;
+    }
+}
+
+#[tokio::test]
+async fn codes_that_slip_over_two_sources_are_told_once_somebody_accepts_it() {
+    let [a, b, c, d] = [400_000_001, 400_000_002, 400_000_003, 400_000_004];
+    for slips in [vec![[b, c, d, a]], vec![[b, c, d, a], [c, d, a, b]], vec![[b, c, d, a], [c, d, a, b], [d, a, b, c]]] {
+        let world = World::new("2026-11-24T09:00:00Z");
+        world.hears_both("00", &of_both([a, b, c, d])).await;
+        world.set("2026-11-24T10:02:00Z");
+        world.once().await;
+        assert_eq!(world.sent(), 4);
+        for (minute, codes) in ["10", "21", "32"].into_iter().zip(&slips) {
+            world.hears_both(minute, &of_both(*codes)).await;
+        }
+        let last = of_both(*slips.last().unwrap());
+        world.outbox.accept_guard(None, world.clock_now()).await.unwrap();
+        for minute in ["40", "41", "45", "50"] {
+            world.hears_both(minute, &last).await;
+        }
+        assert_eq!(world.sent(), 8, "{slips:?}: {:?}", world.states().await);
+    }
+}
