@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::session::SessionId;
+use crate::session::{ParticipationId, SessionId};
 
 /// What changed too often at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, serde::Deserialize, JsonSchema)]
@@ -91,6 +91,32 @@ impl FromStr for GuardKind {
             let all: Vec<&str> = Self::ALL.iter().map(|kind| kind.as_str()).collect();
             format!("{s:?} is nothing that the guard holds; expected one of {}", all.join(", "))
         })
+    }
+}
+
+/// Something that one person had until lately, or got lately. Who gets what another one had may have got it by a fault of the list.
+#[derive(Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Lately {
+    /// Whose.
+    pub id: ParticipationId,
+    /// Codes, addresses (of e-mail, and numbers), or names.
+    pub kind: GuardKind,
+    /// The code, the mailbox, the number or the name, in the spelling in which the guard compares them.
+    pub item: String,
+    /// Who they were, over all sessions.
+    pub who: String,
+    /// Mailbox and number that they had beside it.
+    pub contacts: Vec<String>,
+    /// They got it; else they had it.
+    pub got: bool,
+    /// It counts until then.
+    pub until: DateTime<Utc>,
+}
+
+impl fmt::Debug for Lately {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, kind, got, until, .. } = self;
+        write!(f, "Lately({id}, {kind}, {}, until {until})", if *got { "got" } else { "had" })
     }
 }
 

@@ -18,7 +18,7 @@ use crate::entry::{Change, State};
 use crate::guard::Standing;
 use crate::known::{Known, KnownMap, KnownNotice, by_session};
 use crate::notice::{Decision, Notice, NoticeKey, Occasion, Reason};
-use crate::outbox::{self, Applied, Outbox, Seen, SeenSession, Walk, WalkedSession};
+use crate::outbox::{self, Applied, Outbox, SaidLately, Seen, SeenSession, Walk, WalkedSession};
 use crate::plan::{self, NotJoined, Policy, Suppressions, diff};
 use crate::session::stored::{Departed, StoredSession};
 use crate::session::{Extent, Participant, ParticipationId, Presence, Session, SessionId, Snapshot, TakenFor};
@@ -28,6 +28,7 @@ mod differ;
 mod elsewhere;
 mod guard;
 mod held;
+mod lately;
 mod occupied;
 mod slips;
 
@@ -86,8 +87,14 @@ struct Walker<'a> {
     before: HashMap<SessionId, (StoredSession, Session)>,
     known: HashMap<SessionId, KnownMap>,
     ruling: Ruling,
-    /// What people left in this list.
+    /// What people left in this list, or lately.
     left: Left,
+    /// What was noted of that, over all sources.
+    lately: HashMap<SessionId, SaidLately>,
+    /// Sessions of other sources that it is noted of.
+    noted_elsewhere: HashMap<SessionId, String>,
+    /// What the new ones of this list got is noted.
+    comes_singly: bool,
     /// When another source, which is believed, last said all that it lists; of several, the one that was silent for the longest.
     unheard: Option<DateTime<Utc>>,
     /// The configuration asks the source for something else than before: what is not listed may just not be asked for.
@@ -199,6 +206,10 @@ async fn plan<'a>(
     ids.extend(seen.iter().filter(|_| !changed.is_empty()).flat_map(|s| s.guard.displaced()));
     let occupied = occupied::Beside::of(snapshot, &changed, seen.as_ref());
     ids.extend(occupied.ids());
+    // Of a list that says nothing new nobody gets anything.
+    let is_new = !changed.is_empty() || !moves.is_empty() || !missing.is_empty();
+    let lately = if is_new { lately::by_session(outbox.lately(now).await?) } else { HashMap::new() };
+    ids.extend(lately.keys().filter(|_| !changed.is_empty()));
     ids.sort_unstable();
     ids.dedup();
     let adopting = adopting(snapshot, seen.as_ref(), fill, policy);
@@ -208,7 +219,11 @@ async fn plan<'a>(
     walker.adopting = seen.iter().flat_map(|s| s.adopting.iter().copied()).collect();
     walker.unheard = beside.unheard;
     walker.asked_anew = !snapshot.asked.is_empty() && !asked_before.is_empty() && asked_before != snapshot.asked;
+    walker.noted_elsewhere = lately::places(&lately, source);
+    walker.lately = lately;
     walker.read(outbox, &ids).await?;
+    let new = changed.iter().filter(|(session, _)| !walker.before.contains_key(&session.id)).count();
+    walker.comes_singly = lately::come_singly(new, seen.as_ref().is_some_and(|seen| seen.filled));
     let listed_there: Vec<&Session> = moves.iter().map(|(id, (_, said))| beside.together.get(id).unwrap_or(said)).collect();
     walker.left = walker.left_in(&changed, &occupied, &listed_there);
     walker.occupied(&mut changed, &missing, &occupied);
@@ -225,7 +240,14 @@ async fn plan<'a>(
             !stays
         });
     }
-    let marked: Vec<Work<'a>> = marked.into_iter().map(|session| Work::Marked(Box::new(session.clone()))).collect();
+    let looked_at: HashSet<SessionId> = (changed.iter().map(|(session, _)| session.id))
+        .chain(missing.iter().map(|(id, _)| *id))
+        .chain(moves.keys().copied())
+        .chain(marked.iter().map(|session| session.id))
+        .chain(look_again.iter().copied())
+        .collect();
+    let heirs = walker.heirs(|id| looked_at.contains(&id));
+    let marked: Vec<Work<'a>> = marked.into_iter().cloned().chain(heirs).map(|session| Work::Marked(Box::new(session))).collect();
     let moves = moves.into_iter().map(|(id, (to, said))| Work::Moves(to, Box::new(beside.together.get(&id).cloned().unwrap_or(said))));
     let listed = changed.into_iter().map(|(session, digest)| Work::Listed(session, digest));
     let missing = missing.into_iter().map(|(id, why)| Work::Missing(id, why));
@@ -347,6 +369,8 @@ pub async fn again(outbox: &dyn Outbox, source: &str, policy: &Policy, now: Date
     let mut ids: Vec<SessionId> = waits.map(|(id, _)| *id).collect();
     ids.sort_unstable();
     let mut walker = Walker::of(outbox, (source, policy), HashMap::new(), now).await?;
+    walker.lately = lately::by_session(outbox.lately(now).await?);
+    walker.left = Left::of(std::iter::empty(), &walker.lately, policy, now);
     walker.read(outbox, &ids).await?;
     let work: Vec<Work<'_>> = ids.into_iter().map(|id| Work::Missing(id, Presence::Listed)).collect();
     let sessions = walker.sessions(&work);
@@ -469,6 +493,9 @@ impl<'a> Walker<'a> {
             known: HashMap::new(),
             ruling: Ruling::default(),
             left: Left::default(),
+            lately: HashMap::new(),
+            noted_elsewhere: HashMap::new(),
+            comes_singly: false,
             unheard: None,
             asked_anew: false,
         })
@@ -476,7 +503,7 @@ impl<'a> Walker<'a> {
 
     /// Where a session stands.
     fn place(&self, id: SessionId) -> &str {
-        self.places.get(&id).map_or(self.source, String::as_str)
+        self.places.get(&id).or_else(|| self.noted_elsewhere.get(&id)).map_or(self.source, String::as_str)
     }
 
     /// Reads what the store holds of these sessions now. What they are planned upon comes first: what happens from then on is another touch.
@@ -682,6 +709,9 @@ impl Walker<'_> {
     fn kept(&self, id: SessionId, presence: Presence, known: KnownMap) -> Option<WalkedSession> {
         let (stored, was) = self.before.get(&id)?;
         let mut session = Session { presence, record: stored.record.clone(), ..was.clone() };
+        if presence == Presence::Listed {
+            self.unmarked(&mut session);
+        }
         if presence == Presence::Kept {
             // It was decided: what another source says of it instead is what was rejected.
             let stays = |why: &String| !ambiguity::is_of_session(why) || ambiguity::is_told_twice(why);
@@ -742,6 +772,7 @@ impl Walker<'_> {
             replan: in_flight || unsure || ambiguous || moved_unread,
             record: session.record.clone(),
             departed: self.records_of_departed(session),
+            lately: self.noted(session),
             ambiguous: session.participants.iter().filter_map(|p| p.ambiguous.clone().map(|why| (p.id, why))).collect(),
             start: session.start,
             known: people.into_iter().map(|((_, id), one)| (*id, Known { notices: Vec::new(), ..one.clone() })).collect(),

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::Result;
 use crate::entry::Change;
-use crate::guard::{GuardChange, GuardRow, GuardSet, Verdict};
+use crate::guard::{GuardChange, GuardRow, GuardSet, Lately, Verdict};
 use crate::known::{Known, KnownMap};
 use crate::notice::{NoticeKey, Omission};
 use crate::session::stored::{Also, Departed, StoredSession, Touch};
@@ -96,6 +96,17 @@ pub struct Rest {
     pub unsettled: bool,
 }
 
+/// What people of a session had until lately, or got lately.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SaidLately {
+    /// The source that the session stands under.
+    pub source: String,
+    /// SessionId.
+    pub session: SessionId,
+    /// Never empty; some of it may count no more.
+    pub items: Vec<Lately>,
+}
+
 /// One session of a [`Walk`].
 #[derive(Clone)]
 pub struct WalkedSession {
@@ -121,6 +132,8 @@ pub struct WalkedSession {
     pub departed: Vec<Departed>,
     /// Participations that are ambiguous, with the reason.
     pub ambiguous: Vec<(ParticipationId, String)>,
+    /// What its people had until lately, or got lately; replaces the last.
+    pub lately: Vec<Lately>,
     /// The start, for retention.
     pub start: DateTime<Utc>,
     /// To store for each participant. `notices` is not read.
@@ -171,6 +184,9 @@ pub trait Walks: Send + Sync {
 
     /// A source has another name from now on: all that was of it is of that. `false`: there is none of the old name, or one of the new already.
     async fn rename_source(&self, from: &str, to: &str, now: DateTime<Utc>) -> Result<bool>;
+
+    /// What people had until lately, or got lately, by source and session: what counts still.
+    async fn lately(&self, now: DateTime<Utc>) -> Result<Vec<SaidLately>>;
 
     /// What sources say of sessions that stand under another one, with their names.
     async fn also(&self) -> Result<Vec<(String, Also)>>;

@@ -156,6 +156,7 @@ mod tests {
             record,
             departed,
             ambiguous: Vec::new(),
+            lately: Vec::new(),
             start: DateTime::UNIX_EPOCH,
             known: Vec::new(),
             ahead: Vec::new(),

@@ -98,31 +98,16 @@ pub fn mark(snapshot: &mut Snapshot) {
     mark_codes(snapshot, |_, _| Vec::new());
 }
 
-/// A code that is somebody's although their source says another thing by now.
-pub(crate) struct InForce<'a> {
-    /// The source, which judges for itself who else in its list may have it.
-    pub(crate) source: &'a str,
-    /// Whose it is.
-    pub(crate) id: ParticipationId,
-    /// The code.
-    pub(crate) code: ConnectCode,
-}
-
 /// Likewise of several sources, each of which is marked by itself. What one cannot say of a session that another one lists is nothing against it.
 pub fn mark_together(snapshot: &mut Snapshot) {
-    mark_beside(snapshot, &[], |_| "");
+    mark_beside(snapshot, |_, _| Vec::new());
 }
 
-/// Likewise, where codes are in force beside what is listed. `source`: which source a session stands under.
-pub(crate) fn mark_beside<'a>(snapshot: &mut Snapshot, in_force: &[InForce<'a>], source: impl Fn(SessionId) -> &'a str) {
+/// Likewise. `in_force`: whose the code is that somebody comes to have in a session, beside those who are listed with it.
+pub(crate) fn mark_beside(snapshot: &mut Snapshot, in_force: impl Fn(SessionId, &Participant) -> Vec<ParticipationId>) {
     mark_sessions(snapshot, |id| format!("SessionId {id} stands in two sources, with different content"));
     mark_participations(snapshot);
-    let mut by_code: HashMap<ConnectCode, Vec<&InForce<'a>>> = HashMap::with_capacity(in_force.len());
-    in_force.iter().for_each(|one| by_code.entry(one.code).or_default().push(one));
-    mark_codes(snapshot, |session, code| {
-        let all = by_code.get(&code).into_iter().flatten();
-        all.filter(|one| one.source != source(session)).map(|one| one.id).collect()
-    });
+    mark_codes(snapshot, in_force);
 }
 
 /// It is known that its own source tells it twice.
@@ -221,9 +206,8 @@ fn mark_participations(snapshot: &mut Snapshot) {
     }
 }
 
-/// One ConnectCode for two participations of active sessions: also of one whose record is at fault otherwise. `kept`: whose a code is that comes to
-/// stand in a session, beside those who are listed with it.
-fn mark_codes(snapshot: &mut Snapshot, kept: impl Fn(SessionId, ConnectCode) -> Vec<ParticipationId>) {
+/// One ConnectCode for two participations of active sessions: also of one whose record is at fault otherwise.
+fn mark_codes(snapshot: &mut Snapshot, in_force: impl Fn(SessionId, &Participant) -> Vec<ParticipationId>) {
     let mut holders: HashMap<ConnectCode, Vec<Option<ParticipationId>>> = HashMap::new();
     for session in snapshot.sessions.iter().filter(|s| s.is_active()) {
         let read = session.participants.iter().filter_map(|person| Some((person.code?, Some(person.id))));
@@ -236,7 +220,7 @@ fn mark_codes(snapshot: &mut Snapshot, kept: impl Fn(SessionId, ConnectCode) -> 
         for person in &mut session.participants {
             let Some(code) = person.code else { continue };
             let listed = holders.get(&code).filter(|people| people.len() > 1).into_iter().flatten().copied();
-            let mut others: Vec<String> = (listed.chain(kept(id, code).into_iter().map(Some)))
+            let mut others: Vec<String> = (listed.chain(in_force(id, person).into_iter().map(Some)))
                 .filter(|id| *id != Some(person.id))
                 .map(|id| id.map_or_else(|| "unknown (its record is at fault)".to_owned(), |id| id.to_string()))
                 .collect();

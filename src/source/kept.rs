@@ -4,8 +4,7 @@ use super::json;
 use crate::contact::{Passkey, PersonName};
 use crate::outcome::Unsaid;
 use crate::session::stored::{Departed, StoredSession};
-use crate::contact::ConnectCode;
-use crate::session::{Participant, ParticipationId, Presence, Session, SourceRecord};
+use crate::session::{Participant, Presence, Session, SourceRecord};
 
 /// The session of a stored record, with those who departed from it, and with what other records say of its participants. `None`: it cannot be
 /// read.
@@ -21,12 +20,13 @@ pub fn session(stored: &StoredSession) -> Option<Session> {
     Some(session)
 }
 
-/// Codes that are in force although their source says another thing by now: of those who wait for an operator, or whose change was rejected.
-pub fn in_force(record: &SourceRecord, presence: Presence, departed: &[Departed]) -> Vec<(ParticipationId, ConnectCode)> {
-    let is_kept = |presence: Presence| matches!(presence, Presence::Guarded | Presence::Kept);
-    let people = departed.iter().filter(|d| is_kept(d.presence)).filter_map(person);
-    let whole = Some(record).filter(|_| is_kept(presence)).and_then(json::kept).map(|session| session.participants);
-    whole.into_iter().flatten().chain(people).filter_map(|person| Some((person.id, person.code?))).collect()
+/// Who is as they were although their source says another thing of them by now, or nothing: they wait for an operator, their change was rejected, or
+/// they are off the list or cannot be read, and do not count as gone.
+pub fn in_force(record: &SourceRecord, presence: Presence, departed: &[Departed]) -> Vec<Participant> {
+    let is_in_force = |presence: Presence| !matches!(presence, Presence::Listed | Presence::Gone);
+    let people = departed.iter().filter(|d| is_in_force(d.presence)).filter_map(person);
+    let whole = Some(record).filter(|_| is_in_force(presence)).and_then(json::kept).map(|session| session.participants);
+    whole.into_iter().flatten().chain(people).collect()
 }
 
 /// What a server that has read a message of a session may repeat, and nobody here shall keep: names, topic and passkeys.
@@ -46,7 +46,7 @@ fn person(departed: &Departed) -> Option<Participant> {
 mod tests {
     use super::*;
     use crate::session::stored::Touch;
-    use crate::session::{Role, SessionId};
+    use crate::session::{ParticipationId, Role, SessionId};
 
     const BEFORE: &str = r#"{"SessionId":1,"ScheduleTs":"2026-11-26T15:00:00","Participants":[{"ParticipationId":1,"ShouldAutoDeliverCode":"N"},{"ParticipationId":"2","ShouldAutoDeliverCode":"E","DepositRequired":20.00}]}"#;
 

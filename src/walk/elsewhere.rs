@@ -16,7 +16,7 @@ use crate::plan::Policy;
 use crate::session::live::HOLDS_FOR;
 use crate::session::stored::{Also, Departed, StoredSession};
 use crate::session::{ParticipationId, Presence, Session, SessionId, Snapshot, SourceRecord};
-use crate::source::ambiguity::{self, Claim, InForce};
+use crate::source::ambiguity::{self, Claim};
 use crate::source::{json, kept};
 
 /// The sessions of all sources, by what must be somebody's alone.
@@ -45,8 +45,8 @@ struct Held {
     /// It does not, and the guard keeps it as it was.
     kept: bool,
     claims: Vec<Claim>,
-    /// Of people of whom it says another thing than what is in force.
-    in_force: Vec<(ParticipationId, ConnectCode)>,
+    /// Codes of people of whom it says another thing than what is in force, or nothing.
+    in_force: Vec<(ConnectCode, ParticipationId, String)>,
 }
 
 /// What the other sources say of what one says now.
@@ -327,12 +327,19 @@ impl Elsewhere {
             let held = self.held.get(&id).filter(|_| !beside.from.contains_key(&id));
             held.map_or(source, |held| held.source.as_str())
         };
-        let in_force = involved.iter().filter_map(|id| Some((id, self.held.get(id)?))).flat_map(|(id, held)| {
-            let all = held.in_force.iter();
-            all.map(|(person, code)| InForce { source: stands(*id), id: *person, code: *code })
+        // Who else of a source's own list may have it is judged by its own walk.
+        let mut in_force: HashMap<ConnectCode, Vec<(&str, ParticipationId, &str)>> = HashMap::new();
+        for (id, held) in involved.iter().filter_map(|id| Some((id, self.held.get(id)?))) {
+            for (code, person, who) in &held.in_force {
+                in_force.entry(*code).or_default().push((stands(*id), *person, who));
+            }
+        }
+        ambiguity::mark_beside(&mut union, |session, person| {
+            let all = person.code.and_then(|code| in_force.get(&code)).into_iter().flatten();
+            let is_anothers =
+                |(of, id, who): &&(&str, ParticipationId, &str)| *of != stands(session) && *id != person.id && *who != differ::who(person);
+            all.filter(is_anothers).map(|(_, id, _)| *id).collect()
         });
-        let in_force: Vec<InForce<'_>> = in_force.collect();
-        ambiguity::mark_beside(&mut union, &in_force, stands);
         beside.together = union.sessions.into_iter().map(|session| (session.id, session)).collect();
         Ok(())
     }
@@ -377,10 +384,12 @@ impl Elsewhere {
         let listed = is_listed(presence);
         let session = json::kept(record);
         let start = session.as_ref().map(|s| s.start);
-        let session = session.filter(|s| listed && s.start + HOLDS_FOR > now);
+        let session = session.filter(|s| presence != Presence::Gone && s.start + HOLDS_FOR > now);
         let in_force = session.as_ref().filter(|s| s.is_active()).map(|_| kept::in_force(record, presence, departed)).unwrap_or_default();
-        let mut claims = session.map(|s| ambiguity::claims(&s)).unwrap_or_default();
-        claims.extend(in_force.iter().map(|(_, code)| Claim::Code(*code)));
+        let in_force: Vec<(ConnectCode, ParticipationId, String)> =
+            in_force.iter().filter_map(|person| Some((person.code?, person.id, differ::who(person)))).collect();
+        let mut claims = session.filter(|_| listed).map(|s| ambiguity::claims(&s)).unwrap_or_default();
+        claims.extend(in_force.iter().map(|(code, _, _)| Claim::Code(*code)));
         claims.iter().for_each(|claim| self.holders.entry(*claim).or_default().push(id));
         let kept = matches!(presence, Presence::Guarded | Presence::Kept) && digest.is_empty();
         let unheard = matches!(presence, Presence::Unheard | Presence::Unreadable);

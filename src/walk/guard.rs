@@ -94,6 +94,8 @@ pub(super) struct Ruling {
     pub(super) holds: HashMap<SessionId, Hold>,
     /// Whose removal an operator accepted: that is no absence which has to become sure.
     pub(super) confirmed: HashSet<SessionId>,
+    /// What of whose change an operator accepted, and is done now.
+    pub(super) accepted: HashSet<(SessionId, GuardKind)>,
     pub(super) change: GuardChange,
     /// Sessions that wait now.
     pub(super) waiting: BTreeSet<SessionId>,
@@ -230,6 +232,7 @@ impl<'a> Judge<'a> {
                 if matches!(kind, GuardKind::Removed | GuardKind::Participants) {
                     ruling.confirmed.insert(id);
                 }
+                ruling.accepted.insert((id, kind));
                 ruling.change.leaves.push((id, kind));
             }
             Fate::Rejected if hold.makes_wait(what) => {

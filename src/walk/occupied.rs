@@ -10,7 +10,7 @@ use crate::contact::ConnectCode;
 use crate::guard::{GuardKind, Standing};
 use crate::outbox::Seen;
 use crate::session::live::HOLDS_FOR;
-use crate::session::{Participant, ParticipationId, Presence, Session, SessionId, Snapshot};
+use crate::session::{Extent, Participant, ParticipationId, Presence, Session, SessionId, Snapshot};
 
 /// How the reasons end.
 const OFF: &str = "who is off the list and may come back";
@@ -21,6 +21,26 @@ const CAME: &str = "came with a list in which too much changed, and which waits 
 /// By a reason of [`Walker::occupied`] or [`Walker::came_with_it`].
 pub(super) fn is_of_another(why: &str) -> bool {
     [OFF, UNREAD, LEFT, CAME].iter().any(|end| why.ends_with(end))
+}
+
+/// By the reason that another one left it.
+pub(super) fn is_left(why: &str) -> bool {
+    why.ends_with(LEFT)
+}
+
+/// A session as it was, but for those who had what another one has left: they were told nothing of it, so whatever they have now is no change.
+pub(super) fn undisputed<'s>(was: &'s Session, is: &Session) -> Cow<'s, Session> {
+    let is_disputed = |p: &Participant| p.ambiguous.as_deref().is_some_and(is_left);
+    if !was.participants.iter().any(is_disputed) {
+        return Cow::Borrowed(was);
+    }
+    let mut was = was.clone();
+    for person in was.participants.iter_mut().filter(|p| is_disputed(p)) {
+        if let Some(now) = is.participant(person.id) {
+            *person = Participant { presence: person.presence, role: person.role, ..now.clone() };
+        }
+    }
+    Cow::Owned(was)
 }
 
 /// A list, as it is held against what was: sessions that are planned, with their digests; and others of which something may be another one's.
@@ -39,7 +59,13 @@ impl<'s> Beside<'s> {
         let planned: HashSet<SessionId> = changed.iter().map(|(session, _)| session.id).collect();
         let guarded: HashSet<SessionId> = seen.into_iter().flat_map(|seen| &seen.guard.members).map(|member| member.session).collect();
         let is_kept = |s: &&Session| (guarded.contains(&s.id) || !s.faults.is_empty()) && !planned.contains(&s.id);
-        Self { kept: snapshot.sessions.iter().filter(is_kept).collect(), unreadable: snapshot.unreadable().collect() }
+        // In a list that is not whole, whoever is not in it may stand in what cannot be read.
+        let listed: HashSet<SessionId> = snapshot.sessions.iter().map(|session| session.id).collect();
+        let is_unheard = |presence: Presence| matches!(presence, Presence::Listed | Presence::Unheard);
+        let unlisted = seen.into_iter().flat_map(|seen| &seen.sessions).filter(|(id, s)| !listed.contains(id) && is_unheard(s.presence));
+        let is_part = snapshot.extent != Extent::Change && !snapshot.is_whole();
+        let unheard = unlisted.filter(|_| is_part).map(|(id, _)| *id);
+        Self { kept: snapshot.sessions.iter().filter(is_kept).collect(), unreadable: snapshot.unreadable().chain(unheard).collect() }
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = SessionId> {
@@ -65,7 +91,7 @@ impl Walker<'_> {
     /// What people left, by what the source says now.
     pub(super) fn left_in(&self, changed: &[(Cow<'_, Session>, String)], beside: &Beside<'_>, moves: &[&Session]) -> Left {
         let all = changed.iter().map(|(is, _)| &**is).chain(beside.kept.iter().copied()).chain(moves.iter().copied());
-        Left::of(all.filter_map(|is| Some((&self.before.get(&is.id)?.1, is))), self.policy)
+        Left::of(all.filter_map(|is| Some((&self.before.get(&is.id)?.1, is))), &self.lately, self.policy, self.now)
     }
 
     /// Marks whoever comes to have what is another one's. One who had that code before, as its other holder did, is not held: their duplicate has
@@ -118,7 +144,7 @@ impl Walker<'_> {
     }
 
     /// While it runs, its codes are in use.
-    fn may_take_place(&self, was: &Session) -> bool {
+    pub(super) fn may_take_place(&self, was: &Session) -> bool {
         was.is_active() && was.presence != Presence::Gone && was.start + HOLDS_FOR > self.now
     }
 
@@ -137,9 +163,14 @@ impl Walker<'_> {
         {
             return Some(format!("its ConnectCode is that of participation {}, {why}", holder.id));
         }
-        if was.is_some() && !marked(&[LEFT]) {
+        if was.is_some() && !marked(&[LEFT]) && !self.left.is_heir(session.id, person.id) {
             return None;
         }
+        self.of_whom(person)
+    }
+
+    /// Whose it was until now, what they have.
+    pub(super) fn of_whom(&self, person: &Participant) -> Option<String> {
         let ((kind, _), owner) = self.left.comes_to(person, self.policy)?;
         let what = match kind {
             GuardKind::Codes => "ConnectCode",

@@ -3,8 +3,11 @@
 
 use std::collections::{HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
+
 use super::differ::{number, who, zone};
-use crate::guard::GuardKind;
+use crate::guard::{GuardKind, Lately};
+use crate::outbox::SaidLately;
 use crate::plan::Policy;
 use crate::session::{Participant, ParticipationId, Presence, Role, Session, SessionId};
 
@@ -20,6 +23,25 @@ pub(super) struct Owner {
 }
 
 impl Owner {
+    fn of(session: SessionId, person: &Participant, theirs: &[Item]) -> Self {
+        let contacts = theirs.iter().filter(|(kind, _)| *kind == GuardKind::Addresses).cloned().collect();
+        Self { session, id: person.id, who: who(person), contacts }
+    }
+
+    fn noted(session: SessionId, noted: &Lately) -> Self {
+        let contacts = noted.contacts.iter().map(|contact| (GuardKind::Addresses, contact.clone())).collect();
+        Self { session, id: noted.id, who: noted.who.clone(), contacts }
+    }
+
+    /// The two are two people.
+    fn is_other(&self, other: &Self, kind: GuardKind) -> bool {
+        let differ = match kind {
+            GuardKind::Names | GuardKind::Zones => !self.contacts.iter().any(|contact| other.contacts.contains(contact)),
+            _ => self.who != other.who,
+        };
+        differ && self.id != other.id
+    }
+
     /// It is somebody else who has it now. Names and zones are many people's: who is told where the owner was told is the owner.
     fn is_another(&self, person: &Participant, kind: GuardKind, theirs: &[Item]) -> bool {
         let other = match kind {
@@ -30,38 +52,80 @@ impl Owner {
     }
 }
 
-/// What people had, and have no more by the source's own word.
+/// What people had, and have no more by the source's own word; and who got lately what another one has left by now.
 #[derive(Default)]
-pub(super) struct Left(HashMap<Item, Vec<Owner>>);
+pub(super) struct Left {
+    all: HashMap<Item, Vec<Owner>>,
+    /// The kind, who left it, and who had got it before.
+    handed_on: Vec<(GuardKind, Place, Place)>,
+}
+
+/// Somebody in a session.
+type Place = (SessionId, ParticipationId);
 
 impl Left {
-    /// Of sessions as they were, and as the source says them now.
-    pub(super) fn of<'s>(both: impl Iterator<Item = (&'s Session, &'s Session)>, policy: &Policy) -> Self {
-        let mut left: HashMap<Item, Vec<Owner>> = HashMap::new();
+    /// Of sessions as they were, and as the source says them now; and of what was noted lately, of whichever source.
+    pub(super) fn of<'s>(
+        both: impl Iterator<Item = (&'s Session, &'s Session)>,
+        lately: &HashMap<SessionId, SaidLately>,
+        policy: &Policy,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let mut left = Self::default();
+        let mut listed: HashMap<SessionId, &Session> = HashMap::new();
         for (was, is) in both {
+            listed.insert(is.id, is);
             for before in was.participants.iter().filter(|p| p.presence != Presence::Gone) {
                 let Some(person) = is.participant(before.id).filter(|person| !alike(before, person)) else { continue };
                 let (then, now) = (theirs(before, policy), theirs(person, policy));
                 for item in then.iter().filter(|item| !now.contains(item)) {
-                    let contacts = then.iter().filter(|(kind, _)| *kind == GuardKind::Addresses).cloned().collect();
-                    let owner = Owner { session: was.id, id: before.id, who: who(before), contacts };
-                    left.entry(item.clone()).or_default().push(owner);
+                    left.all.entry(item.clone()).or_default().push(Owner::of(was.id, before, &then));
                 }
             }
         }
-        Self(left)
+        // What they have by this list is neither left nor, if they have it no more, got.
+        let has = |said: &SaidLately, one: &Lately| {
+            let person = listed.get(&said.session).map(|is| is.participant(one.id));
+            person.map(|person| person.is_some_and(|person| theirs(person, policy).contains(&(one.kind, one.item.clone()))))
+        };
+        let noted = || lately.values().flat_map(|said| said.items.iter().map(move |one| (said, one))).filter(|(_, one)| one.until > now);
+        for (said, one) in noted().filter(|(said, one)| !one.got && has(said, one) != Some(true)) {
+            left.all.entry((one.kind, one.item.clone())).or_default().push(Owner::noted(said.session, one));
+        }
+        for (said, one) in noted().filter(|(said, one)| one.got && has(said, one) != Some(false)) {
+            let (gets, item) = (Owner::noted(said.session, one), (one.kind, one.item.clone()));
+            let of = left.all.get(&item).into_iter().flatten().filter(|owner| owner.is_other(&gets, one.kind));
+            let handed_on = of.map(|owner| (one.kind, (owner.session, owner.id), (gets.session, gets.id)));
+            left.handed_on.extend(handed_on);
+        }
+        left
+    }
+
+    /// Nobody left anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Sessions of those who got lately what another one has left by now.
+    pub(super) fn heirs(&self) -> impl Iterator<Item = SessionId> {
+        self.handed_on.iter().map(|(_, _, (session, _))| *session)
+    }
+
+    /// They got lately what another one has left by now.
+    pub(super) fn is_heir(&self, session: SessionId, person: ParticipationId) -> bool {
+        self.handed_on.iter().any(|(_, _, gets)| *gets == (session, person))
     }
 
     /// What somebody gets of this that they did not have, with whose it was. Whoever is new in the list may live in anybody's zone.
     fn gained<'a>(&'a self, person: &Participant, before: Option<&Participant>, policy: &Policy) -> Vec<(Item, &'a Owner)> {
-        if self.0.is_empty() {
+        if self.is_empty() {
             return Vec::new();
         }
         let had = before.map(|before| theirs(before, policy)).unwrap_or_default();
         let has = theirs(person, policy);
         let new = has.iter().filter(|item| !had.contains(item) && (before.is_some() || item.0 != GuardKind::Zones));
         let of = |item: &Item| {
-            let mut owners = self.0.get(item).into_iter().flatten().filter(|owner| owner.is_another(person, item.0, &has));
+            let mut owners = self.all.get(item).into_iter().flatten().filter(|owner| owner.is_another(person, item.0, &has));
             owners.next().map(|owner| (item.clone(), owner))
         };
         new.filter_map(of).collect()
@@ -80,13 +144,14 @@ pub(super) struct Slips(HashSet<(GuardKind, SessionId, ParticipationId)>);
 impl Slips {
     /// Of the sessions of this list, each with what it was if it is not new.
     pub(super) fn of<'s>(left: &Left, all: impl Iterator<Item = (Option<&'s Session>, &'s Session)>, policy: &Policy) -> Self {
-        let mut slips = HashSet::new();
-        if left.0.is_empty() {
-            return Self(slips);
-        }
+        let handed_on = left.handed_on.iter().flat_map(|(kind, (from, of), (to, gets))| [(*kind, *from, *of), (*kind, *to, *gets)]);
+        let mut slips: HashSet<_> = handed_on.collect();
         for (was, is) in all {
             for person in &is.participants {
                 let before = was.and_then(|was| was.participant(person.id));
+                if before.is_some_and(|before| is_replaced(before, person, policy)) {
+                    slips.extend([(GuardKind::Names, is.id, person.id), (GuardKind::Addresses, is.id, person.id)]);
+                }
                 if before.is_some_and(|before| alike(before, person)) {
                     continue;
                 }
@@ -104,14 +169,27 @@ impl Slips {
     }
 }
 
+/// One participation is another person's from one list to the next: another name, no contact of theirs left, and the same code, which the first one
+/// was told.
+fn is_replaced(before: &Participant, person: &Participant, policy: &Policy) -> bool {
+    let contacts = |p| theirs(p, policy).into_iter().filter(|(kind, _)| *kind == GuardKind::Addresses).collect::<Vec<_>>();
+    let is_named = |p: &Participant| p.role == Role::Participant && p.is_named();
+    let is_other = || before.name.expose().to_lowercase() != person.name.expose().to_lowercase() && who(before) != who(person);
+    if before.code.is_none() || before.code != person.code || !is_named(before) || !is_named(person) || !is_other() {
+        return false;
+    }
+    let (then, now) = (contacts(before), contacts(person));
+    !then.is_empty() && !now.is_empty() && !then.iter().any(|contact| now.contains(contact))
+}
+
 /// Nothing of what is theirs is spelt in another way: most who are looked at again, and a number is slow to read.
-fn alike(before: &Participant, person: &Participant) -> bool {
+pub(super) fn alike(before: &Participant, person: &Participant) -> bool {
     let contacts = (&before.email, &before.sms_number) == (&person.email, &person.sms_number);
     contacts && (before.code, &before.name, &before.time_zone) == (person.code, &person.name, &person.time_zone)
 }
 
 /// Code, address and number; and of a patient the name and the zone.
-fn theirs(person: &Participant, policy: &Policy) -> Vec<Item> {
+pub(super) fn theirs(person: &Participant, policy: &Policy) -> Vec<Item> {
     let code = person.code.map(|code| (GuardKind::Codes, code.expose()));
     let contacts = [person.email.mailbox(), number(&person.sms_number, &policy.region)].map(|contact| (GuardKind::Addresses, contact));
     let (name, zone) = match person.role {

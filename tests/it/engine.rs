@@ -24,6 +24,7 @@ mod clocks;
 mod cut_over;
 mod extent;
 mod guard;
+mod lately;
 mod nudge;
 mod numbers;
 mod remind;

@@ -30,6 +30,9 @@ impl Tables {
         if let Some(source) = self.sources.get_mut(&from.0) {
             source.guard.forget(from.1);
         }
+        if let Some(items) = self.lately.remove(from) {
+            self.lately.insert(to.clone(), items);
+        }
         if let Some(also) = self.also.get_mut(&to.0) {
             also.retain(|also| also.id != to.1);
         }

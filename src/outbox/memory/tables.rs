@@ -8,7 +8,7 @@ use super::rows::{Kept, Session, Source};
 use crate::contact::{Address, Channel, PhoneNumber};
 use crate::entry::{Change, Delivery, Entry, State};
 use crate::feedback::reply::Written;
-use crate::guard::{GuardKind, Member, Standing};
+use crate::guard::{GuardKind, Lately, Member, Standing};
 use crate::known::Known;
 use crate::known::resend::{Resent, again};
 use crate::ledger::{Anchor, LedgerRow};
@@ -58,6 +58,8 @@ pub(super) struct Tables {
     pub(super) ledger: Vec<LedgerRow>,
     /// The last row about each session.
     pub(super) last_rows: HashMap<SessionId, i64>,
+    /// What people had until lately, or got lately.
+    pub(super) lately: BTreeMap<(String, SessionId), Vec<Lately>>,
     /// Its last row.
     pub(super) head: Anchor,
     /// The last row that a purge took.
@@ -191,6 +193,8 @@ impl Tables {
         if stands != place {
             self.move_session(&stands, &place);
         }
+        self.lately.insert(place.clone(), walked.lately);
+        self.lately.retain(|_, items| items.iter().any(|one| one.until > at));
         let stored = StoredSession {
             id,
             digest: walked.digest,

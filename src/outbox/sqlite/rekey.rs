@@ -49,7 +49,7 @@ const SESSION: &str = "source || '/' || id";
 const PERSON: &str = "source || '/' || session_id || '/' || participation_id";
 
 /// Sealed anew row by row.
-const LARGE: [Table; 8] = [
+const LARGE: [Table; 9] = [
     Table { name: "session", key: &["source", "id"], columns: &[of("digest", "digest", SESSION), of("record", "record", SESSION)] },
     Table {
         name: "participant",
@@ -57,6 +57,7 @@ const LARGE: [Table; 8] = [
         columns: &[of("facts", "facts", PERSON), of("record", "person", PERSON), alike("person", "who")],
     },
     Table { name: "also_listed", key: &["source", "session_id"], columns: &[of("record", "also", "source || '/' || session_id")] },
+    Table { name: "lately", key: &["source", "session_id"], columns: &[of("items", "lately", "session_id")] },
     Table { name: "notice", key: &["id"], columns: &[alike("address", "address"), of("facts", "told", "key")] },
     Table { name: "content", key: &["notice_id"], columns: &[of("packed", "message", "notice_id")] },
     Table { name: "said", key: &["reply_id"], columns: &[of("text", "said", "reply_id")] },

@@ -85,6 +85,7 @@ fn purge_sessions(connection: &Connection, old: &[&dyn rusqlite::ToSql], purged:
         purged.records += u64::from(*has_record);
         let tables = [
             "omission WHERE source = ?1 AND session_id",
+            "lately WHERE source = ?1 AND session_id",
             "participant WHERE source = ?1 AND session_id",
             "session WHERE source = ?1 AND id",
         ];

@@ -3,21 +3,23 @@
 //! What is sealed for its row (see [`super::sealed`]) is sealed anew for the row that it becomes.
 
 use chrono::{DateTime, Utc};
+use rusqlite::types::Type;
 use rusqlite::{Connection, params};
 
-use super::columns::{at, key, ms, opt_at, opt_word};
+use super::columns::{at, key, misread, ms, opt_at, opt_word};
 use super::history;
 use super::notices::{Before, find, record};
 use super::tx::Tx;
 use crate::entry::{Change, State};
+use crate::guard::Lately;
 use crate::ledger::LedgerRow;
 use crate::notice::{NoticeKey, Reason};
-use crate::outbox::SourceRow;
+use crate::outbox::{SaidLately, SourceRow};
 use crate::session::stored::Also;
 use crate::session::{SessionId, SourceRecord, TakenFor};
 
 /// Tables of which each row is of one session of a source; `session` itself is another matter.
-const OF_A_SESSION: [&str; 3] = ["rsvp", "omission", "notice"];
+const OF_A_SESSION: [&str; 4] = ["rsvp", "omission", "notice", "lately"];
 
 /// Sources that were ever walked, and those that are configured.
 pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<SourceRow>> {
@@ -46,6 +48,33 @@ pub(super) fn put_also(connection: &Connection, source: &str, also: &[Also]) -> 
     for Also { id, start, record } in also {
         statement.execute(params![source, id.0, ms(*start), record.text, record.taken_for.map(TakenFor::as_str)])?;
     }
+    Ok(())
+}
+
+/// What people had until lately, or got lately, by session.
+pub(super) fn lately(connection: &Connection, now: DateTime<Utc>) -> rusqlite::Result<Vec<SaidLately>> {
+    let sql = "SELECT source, session_id, unseal('lately', session_id, items) FROM lately WHERE until > ?1 ORDER BY source, session_id";
+    let one = |row: &rusqlite::Row<'_>| {
+        let items = serde_json::from_str(row.get_ref(2)?.as_str()?).map_err(|e| misread(2, Type::Text, e.to_string()))?;
+        Ok(SaidLately { source: row.get(0)?, session: SessionId(row.get(1)?), items })
+    };
+    connection.prepare_cached(sql)?.query_map([ms(now)], one)?.collect()
+}
+
+/// Replaces that of a session, and forgets what counts no more.
+pub(super) fn put_lately(
+    connection: &Connection,
+    source: &str,
+    id: SessionId,
+    items: &[Lately],
+    now: DateTime<Utc>,
+) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM lately WHERE (source = ?1 AND session_id = ?2) OR until <= ?3";
+    connection.prepare_cached(sql)?.execute(params![source, id.0, ms(now)])?;
+    let Some(until) = items.iter().map(|one| one.until).max() else { return Ok(()) };
+    let text = serde_json::to_string(items).expect("text and times are always JSON");
+    let sql = "INSERT INTO lately (source, session_id, until, items) VALUES (?1, ?2, ?3, seal('lately', ?2, ?4))";
+    connection.prepare_cached(sql)?.execute(params![source, id.0, ms(until), text])?;
     Ok(())
 }
 

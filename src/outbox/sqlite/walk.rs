@@ -66,6 +66,7 @@ pub(super) fn apply(connection: &Tx<'_>, walk: &Walk) -> rusqlite::Result<Applie
         }
         let departed = query::departed(connection, source, session.id)?;
         put_session(connection, source, session, departed != session.departed)?;
+        sources::put_lately(connection, source, session.id, &session.lately, walk.at)?;
         for (id, known) in &session.known {
             put_participant(connection, source, session, *id, known)?;
         }

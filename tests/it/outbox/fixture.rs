@@ -84,6 +84,7 @@ pub(crate) fn walked(session: i64, digest: &str, changes: Vec<Change>) -> Walked
         digest: digest.to_owned(),
         record: format!(r#"{{"SessionId":{session},"Digest":"{digest}"}}"#).into(),
         ambiguous: Vec::new(),
+        lately: Vec::new(),
         start: minute(START),
         known: vec![(ParticipationId(session * 10 + 1), known()), (ParticipationId(session * 10 + 2), known())],
         ahead: Vec::new(),

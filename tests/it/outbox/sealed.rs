@@ -249,6 +249,7 @@ fn each_column_is_sealed_or_harmless() {
         ("session", &["digest", "record"][..]),
         ("participant", &["facts", "record", "person"]),
         ("also_listed", &["record"]),
+        ("lately", &["items"]),
         ("notice", &["address", "facts"]),
         ("content", &["packed"]),
         ("suppression", &["address_key"]),

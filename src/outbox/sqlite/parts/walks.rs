@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::super::{SqliteOutbox, guard, known, query, restore, sources, walk};
 use crate::guard::{GuardRow, Verdict};
 use crate::known::KnownMap;
-use crate::outbox::{Applied, Rest, Result, Seen, SeenSession, SourceRow, StoreError, Walk, Walks};
+use crate::outbox::{Applied, Rest, Result, SaidLately, Seen, SeenSession, SourceRow, StoreError, Walk, Walks};
 use crate::session::SessionId;
 use crate::session::stored::{Also, StoredSession};
 
@@ -40,6 +40,10 @@ impl Walks for SqliteOutbox {
 
     async fn also(&self) -> Result<Vec<(String, Also)>> {
         self.readers.read("also", sources::also).await
+    }
+
+    async fn lately(&self, now: DateTime<Utc>) -> Result<Vec<SaidLately>> {
+        self.readers.read("lately", move |c| sources::lately(c, now)).await
     }
 
     async fn sessions(&self, source: &str, ids: Option<&[SessionId]>) -> Result<Vec<StoredSession>> {

@@ -1,0 +1,152 @@
+//! What people had until lately, or got lately: a column may slip over several lists, in single changes or in several sources. Pure.
+//!
+//! What somebody has left counts as theirs for [`WITHIN`]; if nothing stands in its place, or the guard keeps them as they were, until a day after
+//! their start. What somebody has got counts for [`WITHIN`]: if its owner leaves it then, it was no shared mailbox.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+
+use super::differ::who;
+use super::guard::WITHIN;
+use super::slips::{Item, alike, theirs};
+use super::{Walker, occupied};
+use crate::guard::{GuardKind, Lately};
+use crate::outbox::SaidLately;
+use crate::session::live::HOLDS_FOR;
+use crate::session::{Participant, Presence, Session, SessionId};
+use crate::source::json;
+
+/// More new sessions in one list than this come from no change of single rows.
+const SINGLY: usize = 50;
+
+/// Whether what the new ones of a list got is noted.
+pub(super) fn come_singly(new: usize, filled: bool) -> bool {
+    filled && new <= SINGLY
+}
+
+/// A session stands under one source.
+pub(super) fn by_session(lately: Vec<SaidLately>) -> HashMap<SessionId, SaidLately> {
+    lately.into_iter().map(|said| (said.session, said)).collect()
+}
+
+/// Sessions of other sources in which somebody got something lately, by the source that they stand under.
+pub(super) fn places(lately: &HashMap<SessionId, SaidLately>, source: &str) -> HashMap<SessionId, String> {
+    lately.values().filter(|said| said.source != source).map(|said| (said.session, said.source.clone())).collect()
+}
+
+/// Which of somebody's: a mailbox is no number.
+fn form((kind, item): &Item) -> (GuardKind, bool) {
+    (*kind, item.contains('@'))
+}
+
+/// People of one session, as what is noted of them.
+struct Notes {
+    items: Vec<Lately>,
+}
+
+impl Notes {
+    fn add(&mut self, person: &Participant, all: &[Item], (item, got): (&Item, bool), until: DateTime<Utc>) {
+        // Many live in one zone.
+        if item.0 == GuardKind::Zones {
+            return;
+        }
+        let contacts = all.iter().filter(|(kind, _)| *kind == GuardKind::Addresses).map(|(_, contact)| contact.clone()).collect();
+        let (kind, text) = item.clone();
+        self.items.retain(|one| (one.id, one.kind, &one.item, one.got) != (person.id, kind, &text, got));
+        self.items.push(Lately { id: person.id, kind, item: text, who: who(person), contacts, got, until });
+    }
+}
+
+impl Walker<'_> {
+    /// What is noted of a session's people from now on.
+    pub(super) fn noted(&self, session: &Session) -> Vec<Lately> {
+        let holds_until = session.start + HOLDS_FOR;
+        if holds_until <= self.now || !session.is_active() || session.presence == Presence::Gone {
+            return Vec::new();
+        }
+        let soon = self.now + WITHIN;
+        let was = self.before.get(&session.id).map(|(_, was)| was);
+        let is_kept = |p: &Participant| matches!(p.presence, Presence::Guarded | Presence::Kept);
+        // What the source says of whoever is kept.
+        let said = if session.participants.iter().any(is_kept) { json::kept(&session.record) } else { None };
+        let mut notes = Notes { items: Vec::new() };
+        for person in &session.participants {
+            let word = if is_kept(person) { said.as_ref().and_then(|said| said.participant(person.id)) } else { Some(person) };
+            let before = was.and_then(|was| was.participant(person.id)).filter(|p| p.presence != Presence::Gone);
+            let is_read = matches!(person.presence, Presence::Listed | Presence::Guarded | Presence::Kept);
+            self.still_noted(session.id, person, word.filter(|_| is_read), &mut notes);
+            let Some(word) = word.filter(|_| is_read) else { continue };
+            match before {
+                Some(before) if !alike(before, word) => {
+                    let (then, now) = (theirs(before, self.policy), theirs(word, self.policy));
+                    for item in then.iter().filter(|item| !now.contains(item)) {
+                        let stays = is_kept(person) || !now.iter().any(|other| form(other) == form(item));
+                        notes.add(before, &then, (item, false), if stays { holds_until } else { soon });
+                    }
+                    if !is_kept(person) {
+                        let got = now.iter().filter(|item| !then.contains(item) && !self.had_lately(session.id, person, item));
+                        got.for_each(|item| notes.add(word, &now, (item, true), soon));
+                    }
+                }
+                None if self.comes_singly => {
+                    let now = theirs(word, self.policy);
+                    now.iter().for_each(|item| notes.add(word, &now, (item, true), soon));
+                }
+                _ => {}
+            }
+        }
+        // An operator says that it is right.
+        notes.items.retain(|one| !self.ruling.accepted.contains(&(session.id, one.kind)));
+        notes.items
+    }
+
+    /// It comes back to them.
+    fn had_lately(&self, session: SessionId, person: &Participant, (kind, item): &Item) -> bool {
+        self.lately
+            .get(&session)
+            .is_some_and(|said| said.items.iter().any(|one| !one.got && (one.id, one.kind, &one.item) == (person.id, *kind, item)))
+    }
+
+    /// What was noted before, and counts still. `word`: what the source says of them, if it can be read.
+    fn still_noted(&self, session: SessionId, person: &Participant, word: Option<&Participant>, notes: &mut Notes) {
+        let Some(said) = self.lately.get(&session) else { return };
+        let now = word.map(|word| theirs(word, self.policy));
+        let theirs = said.items.iter().filter(|one| one.id == person.id && one.until > self.now);
+        for one in theirs {
+            let item = (one.kind, one.item.clone());
+            let has = now.as_ref().map(|now| now.contains(&item));
+            if has == Some(!one.got) {
+                continue;
+            }
+            let is_replaced = now.as_ref().is_some_and(|now| now.iter().any(|other| form(other) == form(&item)));
+            let until = if !one.got && is_replaced { one.until.min(self.now + WITHIN) } else { one.until };
+            notes.items.push(Lately { until, ..one.clone() });
+        }
+    }
+
+    /// Sessions that this list does not change, and in which somebody got lately what another one leaves now: they wait.
+    pub(super) fn heirs(&self, is_looked_at: impl Fn(SessionId) -> bool) -> Vec<Session> {
+        let mut ids: Vec<SessionId> = self.left.heirs().filter(|id| !is_looked_at(*id)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mark = |id: &SessionId| {
+            let (_, was) = self.before.get(id).filter(|(_, was)| was.presence == Presence::Listed && self.may_take_place(was))?;
+            let mut session = was.clone();
+            let heirs = session.participants.iter_mut().filter(|p| self.left.is_heir(*id, p.id) && p.ambiguous.is_none());
+            heirs.for_each(|person| person.ambiguous = self.of_whom(person));
+            (session.participants.iter().any(|p| p.ambiguous.is_some())).then_some(session)
+        };
+        ids.iter().filter_map(mark).collect()
+    }
+
+    /// The marks of whoever got what was another one's, as far as it still is.
+    pub(super) fn unmarked(&self, session: &mut Session) {
+        for person in &mut session.participants {
+            let is_such = person.ambiguous.as_deref().is_some_and(occupied::is_left);
+            if is_such && self.of_whom(person).is_none() {
+                person.ambiguous = None;
+            }
+        }
+    }
+}
