@@ -35,9 +35,9 @@ pub(super) fn places(lately: &HashMap<SessionId, SaidLately>, source: &str) -> H
     lately.values().filter(|said| said.source != source).map(|said| (said.session, said.source.clone())).collect()
 }
 
-/// Which of somebody's: a mailbox is no number.
+/// Which of somebody's: a mailbox is no number, and a passkey no code.
 fn form((kind, item): &Item) -> (GuardKind, bool) {
-    (*kind, item.contains('@'))
+    (*kind, item.contains('@') || item.starts_with("passkey "))
 }
 
 /// People of one session, as what is noted of them.

@@ -185,17 +185,20 @@ fn is_replaced(before: &Participant, person: &Participant, policy: &Policy) -> b
 /// Nothing of what is theirs is spelt in another way: most who are looked at again, and a number is slow to read.
 pub(super) fn alike(before: &Participant, person: &Participant) -> bool {
     let contacts = (&before.email, &before.sms_number) == (&person.email, &person.sms_number);
-    contacts && (before.code, &before.name, &before.time_zone) == (person.code, &person.name, &person.time_zone)
+    contacts
+        && (before.code, &before.passkey, &before.name, &before.time_zone)
+            == (person.code, &person.passkey, &person.name, &person.time_zone)
 }
 
-/// Code, address and number; and of a patient the name and the zone.
+/// Code, passkey, address and number; and of a patient the name and the zone.
 pub(super) fn theirs(person: &Participant, policy: &Policy) -> Vec<Item> {
     let code = person.code.map(|code| (GuardKind::Codes, code.expose()));
+    let passkey = person.passkey.as_ref().map(|passkey| (GuardKind::Codes, format!("passkey {}", passkey.expose())));
     let contacts = [person.email.mailbox(), number(&person.sms_number, &policy.region)].map(|contact| (GuardKind::Addresses, contact));
     let (name, zone) = match person.role {
         Role::Host => (String::new(), String::new()),
         Role::Participant => (person.name.expose().trim().to_lowercase(), zone(&person.time_zone, policy)),
     };
-    let all = code.into_iter().chain(contacts).chain([(GuardKind::Names, name), (GuardKind::Zones, zone)]);
+    let all = code.into_iter().chain(passkey).chain(contacts).chain([(GuardKind::Names, name), (GuardKind::Zones, zone)]);
     all.filter(|(_, item)| !item.is_empty()).collect()
 }

@@ -14,7 +14,7 @@ fn of(id: i64, name: &str) -> Value {
         { "ParticipationId": id * 10, "ShouldAutoDeliverCode": "N" },
         { "ParticipationId": id * 10 + 1, "ShouldAutoDeliverCode": "E", "ParticipantFullName": name,
           "ParticipantEmailAddress": format!("{first}@example.com"), "ParticipantTimeZoneWindowsId": "Eastern Standard Time",
-          "ConnectCode": 400_000_000 + id }] })
+          "ConnectCode": 400_000_000 + id, "Passkey": format!("key-of-{id}") }] })
 }
 
 fn five() -> Vec<Value> {
@@ -29,7 +29,7 @@ fn get(session: &Value, column: &str) -> Value {
     session["Participants"][1][column].clone()
 }
 
-const COLUMNS: [&str; 3] = ["ParticipantEmailAddress", "ConnectCode", "ParticipantFullName"];
+const COLUMNS: [&str; 4] = ["ParticipantEmailAddress", "ConnectCode", "Passkey", "ParticipantFullName"];
 
 impl World {
     /// All are told, and then each poll comes a quarter of an hour after the one before.
