@@ -205,9 +205,20 @@ pub struct Participant {
 impl Participant {
     /// The record says who it is, beside its number.
     pub fn is_named(&self) -> bool {
-        !self.name.expose().trim().is_empty() || !self.external_id.trim().is_empty()
+        !self.name.expose().trim().is_empty() || self.external().is_some()
+    }
+
+    /// ParticipantExternalId, if it says who they are: zeros, signs, and what stands for nothing do not.
+    pub fn external(&self) -> Option<&str> {
+        let id = self.external_id.trim();
+        let says_something = id.chars().any(|c| c.is_alphanumeric() && c != '0');
+        Some(id).filter(|id| says_something && !PLACEHOLDERS.contains(&id.to_lowercase().as_str()))
     }
 }
+
+/// What exports write into a column that they do not fill.
+const PLACEHOLDERS: [&str; 13] =
+    ["n/a", "na", "n.a.", "none", "null", "nil", "nan", "undefined", "unknown", "tbd", "test", "#n/a", "not available"];
 
 /// Whether a source still lists a session or a participant. What it lists no more is kept as it last was, with this mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -63,9 +63,9 @@ pub fn is_told_nowhere(person: &Participant, policy: &Policy) -> bool {
 
 /// Who it is, over all sessions: a digest of ParticipantExternalId, or of the name where there is none.
 pub fn person_key(person: &Participant) -> String {
-    let text = match person.external_id.trim() {
-        "" => format!("name {}", person.name.expose().to_lowercase()),
-        id => format!("id {id}"),
+    let text = match person.external() {
+        None => format!("name {}", person.name.expose().to_lowercase()),
+        Some(id) => format!("id {id}"),
     };
     data_encoding::HEXLOWER.encode(&Sha256::digest(text.as_bytes())[..8])
 }
@@ -73,13 +73,13 @@ pub fn person_key(person: &Participant) -> String {
 /// Whether a record that was made anew is of the same person, whose name was corrected: the same external id, the same words, or a first name that
 /// differs by one letter, or two that were swapped, beside the same other names. Two children of one family have first names of their own.
 pub fn is_corrected(was: &Participant, is: &Participant) -> bool {
-    let (ids, words) = ((was.external_id.trim(), is.external_id.trim()), |p: &Participant| {
+    let (ids, words) = ((was.external(), is.external()), |p: &Participant| {
         let name = p.name.expose().to_lowercase();
         let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
         words.map(str::to_owned).collect::<Vec<String>>()
     });
-    if !ids.0.is_empty() && !ids.1.is_empty() {
-        return ids.0 == ids.1;
+    if let (Some(was), Some(is)) = ids {
+        return was == is;
     }
     let (mut old, mut new) = (words(was), words(is));
     let same_first = !old.is_empty() && old.first() == new.first();

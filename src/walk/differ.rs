@@ -3,13 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 
 use crate::contact::{ConnectCode, PhoneNumber};
 use crate::guard::GuardKind;
-use crate::plan::{Policy, person_key};
+use crate::plan::Policy;
 use crate::session::{AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session};
+
+/// Somebody who begins a session earlier than planned writes a start that is not longer ago.
+const LONG_PAST: TimeDelta = TimeDelta::hours(1);
 
 /// One kind of difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +54,9 @@ pub(super) fn differences(was: &Session, is: &Session, policy: &Policy, now: Dat
         whats.push(What::whole(GuardKind::Removed, if is.cancelled { "cancelled" } else { "over" }));
     }
     if is.start != was.start {
-        whats.push(What::whole(GuardKind::Moved, &is.start.to_rfc3339()));
+        // A date that is mistyped: whoever knows the start of before would come in vain.
+        let is_lost = was.start > now && is.start + LONG_PAST < now && is.is_active();
+        whats.push(What { slips: is_lost, ..What::whole(GuardKind::Moved, &is.start.to_rfc3339()) });
     }
     let other_role = |p: &&Participant| was.participant(p.id).is_some_and(|before| before.role != p.role);
     let turned: Vec<String> = is.participants.iter().filter(other_role).map(|p| p.id.to_string()).collect();
@@ -110,14 +115,23 @@ pub(super) fn names(person: &Participant, session: &Session, policy: &Policy) ->
     [format!("participation {}", person.id)].into_iter().chain(code).chain(contacts).collect()
 }
 
-/// Who it is, over all sessions; who has no name is only themselves.
+/// Who it is, over all sessions: by name, and by ParticipantExternalId where there is none, for an export may write the same into each. Who has neither
+/// is only themselves.
 pub(super) fn who(person: &Participant) -> String {
-    if person.is_named() { person_key(person) } else { person.id.to_string() }
+    match (person.name.expose().trim().to_lowercase(), person.external()) {
+        (name, Some(id)) if name.is_empty() => format!("id {id}"),
+        (name, None) if name.is_empty() => person.id.to_string(),
+        (name, _) => name,
+    }
 }
 
-/// The two are one person, as far as the records tell.
-pub(super) fn is_one(one: &Participant, other: &Participant) -> bool {
-    one.id == other.id || who(one) == who(other)
+/// The two are one person, as far as the records tell: of one name, and called at one place. All may be named alike.
+pub(super) fn is_one(one: &Participant, other: &Participant, policy: &Policy) -> bool {
+    let contacts = |p: &Participant| [p.email.mailbox(), number(&p.sms_number, &policy.region)];
+    let is_empty = |all: &[String; 2]| all.iter().all(String::is_empty);
+    let (ones, others) = (contacts(one), contacts(other));
+    let meet = || is_empty(&ones) || is_empty(&others) || ones.iter().zip(&others).any(|(one, other)| !one.is_empty() && one == other);
+    one.id == other.id || (who(one) == who(other) && meet())
 }
 
 /// What is said of the same people.

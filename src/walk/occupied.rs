@@ -12,15 +12,15 @@ use crate::outbox::Seen;
 use crate::session::live::HOLDS_FOR;
 use crate::session::{Extent, Participant, ParticipationId, Presence, Session, SessionId, Snapshot};
 
-/// How the reasons end.
+/// Of what the reasons are told.
 const OFF: &str = "who is off the list and may come back";
 const UNREAD: &str = "whose record cannot be read";
 const LEFT: &str = "'s until now";
-const CAME: &str = "came with a list in which too much changed, and which waits for an operator";
+const CAME: &str = "came with a list in which too much changed";
 
 /// By a reason of [`Walker::occupied`] or [`Walker::came_with_it`].
 pub(super) fn is_of_another(why: &str) -> bool {
-    [OFF, UNREAD, LEFT, CAME].iter().any(|end| why.ends_with(end))
+    [OFF, UNREAD, LEFT, CAME].iter().any(|end| why.contains(end))
 }
 
 /// By the reason that another one left it.
@@ -133,14 +133,15 @@ impl Walker<'_> {
         mark(changed, |session, person| {
             let was = self.before.get(&session.id).and_then(|(_, was)| was.participant(person.id));
             let comes = trips && was.is_none();
-            (comes || self.is_marked(session.id, person.id, &[CAME])).then(|| format!("it {CAME}"))
+            (comes || self.is_marked(session.id, person.id, &[CAME]))
+                .then(|| format!("it {CAME}, and waits until that is mended or accepted"))
         });
     }
 
     /// They have been held since an earlier walk, for such a reason.
     fn is_marked(&self, session: SessionId, person: ParticipationId, ends: &[&str]) -> bool {
         let marks = self.before.get(&session).into_iter().flat_map(|(stored, _)| &stored.ambiguous);
-        marks.filter(|(id, _)| *id == person).any(|(_, why)| ends.iter().any(|end| why.ends_with(end)))
+        marks.filter(|(id, _)| *id == person).any(|(_, why)| ends.iter().any(|end| why.contains(end)))
     }
 
     /// While it runs, its codes are in use.
@@ -157,7 +158,7 @@ impl Walker<'_> {
     ) -> Option<String> {
         let was = self.before.get(&session.id).and_then(|(_, was)| was.participant(person.id));
         let marked = |ends: &[&str]| self.is_marked(session.id, person.id, ends);
-        let holder = person.code.and_then(|code| codes.get(&code)).filter(|(holder, _)| !differ::is_one(holder, person));
+        let holder = person.code.and_then(|code| codes.get(&code)).filter(|(holder, _)| !differ::is_one(holder, person, self.policy));
         if let Some((holder, why)) = holder
             && (was.is_none_or(|was| was.code != person.code) || marked(&[OFF, UNREAD]))
         {

@@ -199,3 +199,51 @@ async fn what_people_change_by_hand_over_an_hour_is_no_slip() {
     let kept = world.outbox.lately(world.clock_now()).await.unwrap();
     assert!(kept.is_empty(), "{kept:?}");
 }
+
+/// What an export writes into a column that it does not fill says of nobody who they are.
+#[tokio::test]
+async fn who_shares_an_external_id_with_all_others_is_themselves() {
+    for (column, id) in COLUMNS.into_iter().flat_map(|column| ["N/A", "0", "000-000", "ONE"].map(|id| (column, id))) {
+        let with_id = |mut list: Vec<Value>| {
+            list.iter_mut().for_each(|session| put(session, "ParticipantExternalId", json!(id)));
+            list
+        };
+        let three: Vec<Value> = with_id(five()[..3].to_vec());
+        let mut slipped = three.clone();
+        for n in 0..3 {
+            put(&mut slipped[n], column, get(&three[(n + 1) % 3], column));
+        }
+        let world = World::new("2026-11-24T09:00:00Z");
+        assert_eq!(world.polls(&[three.clone(), slipped.clone(), slipped]).await, 0, "{column} {id}: {:?}", world.states().await);
+        assert_eq!(world.outbox.guards().await.unwrap().len(), 3, "{column} {id}");
+        // A code of whoever is off the list goes to nobody else.
+        let world = World::new("2026-11-24T09:00:00Z");
+        let mut nora = with_id(vec![of(50, "Nora New")]);
+        put(&mut nora[0], "ConnectCode", get(&three[0], "ConnectCode"));
+        let booked = [&three[1..], &nora[..]].concat();
+        world.is_told(&three).await;
+        for at in ["09:30:00", "09:33:00", "09:36:00"] {
+            world.hears_at(at, &booked).await;
+        }
+        assert_eq!(world.sent(), 3, "{id}: {:?}", world.states().await);
+    }
+}
+
+#[tokio::test]
+async fn a_date_that_is_mistyped_into_the_past_waits() {
+    for (start, waits) in
+        [("2017-11-26T17:00:00", true), ("2026-11-23T17:00:00", true), ("2026-11-24T08:50:00", false), ("2026-12-05T17:00:00", false)]
+    {
+        let world = World::new("2026-11-24T09:00:00Z");
+        world.is_told(&five()).await;
+        let mut moved = five();
+        moved[0]["ScheduleTs"] = json!(start);
+        for at in ["09:10:00", "09:13:00", "09:20:00"] {
+            world.hears_at(at, &moved).await;
+        }
+        let kinds: Vec<String> = world.outbox.guards().await.unwrap().iter().map(|row| row.kind.to_string()).collect();
+        assert_eq!(kinds == ["moved"], waits, "{start}: {kinds:?}");
+        let held = world.states_of(1).await.iter().filter(|state| state.contains("held guard")).count();
+        assert_eq!(held > 0, waits, "{start}: {:?}", world.states_of(1).await);
+    }
+}
