@@ -31,6 +31,7 @@ mod held;
 mod lately;
 mod occupied;
 mod slips;
+mod together;
 
 pub use self::elsewhere::Elsewhere;
 

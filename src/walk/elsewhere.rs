@@ -23,21 +23,21 @@ use crate::source::{json, kept};
 #[derive(Default)]
 pub struct Elsewhere {
     is_read: bool,
-    held: HashMap<SessionId, Held>,
+    pub(super) held: HashMap<SessionId, Held>,
     /// Sessions that the store was asked for, and does not have.
     unheld: HashSet<SessionId>,
     /// Statements of sources about sessions that stand under another one.
-    also: HashMap<SessionId, Vec<(String, Session)>>,
+    pub(super) also: HashMap<SessionId, Vec<(String, Session)>>,
     holders: HashMap<Claim, Vec<SessionId>>,
     /// Sessions that a source's last list has in a record that cannot be read, or in two that differ.
     unread: HashMap<String, HashSet<SessionId>>,
 }
 
 /// A session of the store.
-struct Held {
-    source: String,
+pub(super) struct Held {
+    pub(super) source: String,
     /// Its source lists it, as far as is known.
-    listed: bool,
+    pub(super) listed: bool,
     /// It may: it cannot be heard, or not be read.
     unheard: bool,
     /// Its start, if it can be read.
@@ -46,7 +46,7 @@ struct Held {
     kept: bool,
     claims: Vec<Claim>,
     /// Codes of people of whom it says another thing than what is in force, or nothing.
-    in_force: Vec<(ConnectCode, ParticipationId, String)>,
+    pub(super) in_force: Vec<(ConnectCode, ParticipationId, String)>,
 }
 
 /// What the other sources say of what one says now.
@@ -283,67 +283,6 @@ impl Elsewhere {
         involved
     }
 
-    /// Reads what is involved, and lets all sources tell it together: whose a session is speaks first.
-    async fn tell_together(
-        &self,
-        outbox: &dyn Outbox,
-        (source, snapshot): (&str, &Snapshot),
-        missing: &[SessionId],
-        beside: &mut Beside,
-        involved: &BTreeSet<SessionId>,
-    ) -> outbox::Result<()> {
-        if involved.is_empty() {
-            return Ok(());
-        }
-        let mut of: BTreeMap<&str, Vec<SessionId>> = BTreeMap::new();
-        for id in involved.iter().filter(|id| !beside.from.contains_key(id)) {
-            if let Some(held) = self.held.get(id).filter(|held| held.source != source) {
-                of.entry(&held.source).or_default().push(*id);
-            }
-        }
-        for (name, ids) in of {
-            let stored = outbox.sessions(name, Some(&ids)).await?;
-            beside.others.extend(stored.into_iter().map(|stored| (stored.id, (name.to_owned(), stored))));
-        }
-        let said: HashMap<SessionId, &Session> = snapshot.sessions.iter().map(|s| (s.id, s)).collect();
-        // What it cannot be heard of, or not be read of, is as it was.
-        let is_own = |id: &SessionId| self.held.get(id).is_some_and(|held| held.source == source && held.listed);
-        let quiet = |id: &&SessionId| {
-            let leaves = missing.contains(id) || beside.moves.contains_key(id);
-            is_own(id) && !said.contains_key(id) && !leaves
-        };
-        let quiet: Vec<SessionId> = involved.iter().filter(quiet).copied().collect();
-        let quiet: HashMap<SessionId, StoredSession> =
-            outbox.sessions(source, Some(&quiet)).await?.into_iter().map(|stored| (stored.id, stored)).collect();
-        let mut union = Snapshot::default();
-        for id in involved {
-            let other = beside.others.get(id).map(|(_, stored)| stored).or_else(|| quiet.get(id));
-            let other = other.filter(|stored| is_listed(stored.presence)).and_then(|stored| json::kept(&stored.record));
-            let also = self.also.get(id).into_iter().flatten().filter(|(of, _)| of != source).map(|(_, session)| session);
-            let all = other.into_iter().chain(said.get(id).map(|s| (*s).clone())).chain(also.cloned());
-            union.sessions.extend(all.map(ambiguity::unmarked));
-        }
-        let stands = |id: SessionId| {
-            let held = self.held.get(&id).filter(|_| !beside.from.contains_key(&id));
-            held.map_or(source, |held| held.source.as_str())
-        };
-        // Who else of a source's own list may have it is judged by its own walk.
-        let mut in_force: HashMap<ConnectCode, Vec<(&str, ParticipationId, &str)>> = HashMap::new();
-        for (id, held) in involved.iter().filter_map(|id| Some((id, self.held.get(id)?))) {
-            for (code, person, who) in &held.in_force {
-                in_force.entry(*code).or_default().push((stands(*id), *person, who));
-            }
-        }
-        ambiguity::mark_beside(&mut union, |session, person| {
-            let all = person.code.and_then(|code| in_force.get(&code)).into_iter().flatten();
-            let is_anothers =
-                |(of, id, who): &&(&str, ParticipationId, &str)| *of != stands(session) && *id != person.id && *who != differ::who(person);
-            all.filter(is_anothers).map(|(_, id, _)| *id).collect()
-        });
-        beside.together = union.sessions.into_iter().map(|session| (session.id, session)).collect();
-        Ok(())
-    }
-
     /// Whether it holds anything that walks must keep up to date.
     pub(super) fn is_read(&self) -> bool {
         self.is_read
@@ -417,6 +356,6 @@ fn says_the_same(was: &StoredSession, is: &Session) -> bool {
 }
 
 /// The source lists it, as far as is known.
-fn is_listed(presence: Presence) -> bool {
+pub(super) fn is_listed(presence: Presence) -> bool {
     !matches!(presence, Presence::Absent | Presence::Gone)
 }

@@ -108,6 +108,9 @@ pub(super) struct Word {
     just_passed: BTreeMap<i64, Waiting>,
     /// Something was too much at once, since an operator last decided.
     pub(super) too_much: bool,
+    /// What people had, and have no more, or came to have, whichever list says so: when that was.
+    had: BTreeMap<String, BTreeMap<i64, DateTime<Utc>>>,
+    got: BTreeMap<String, BTreeMap<i64, DateTime<Utc>>>,
     /// Who came with a list that changed too much of others.
     pub(super) came_with_it: BTreeSet<i64>,
     /// The last good word about each person.
@@ -206,7 +209,23 @@ fn read(records: &[Value]) -> List {
     list
 }
 
+/// What one list leaves and another one gives to somebody else may be one fault, for so long.
+const SLIPS_WITHIN: TimeDelta = TimeDelta::minutes(11);
+
 impl Word {
+    /// They have what another one had until lately, or is kept with, or has nothing in its place.
+    pub(super) fn has_what_another_one_had(&self, person: i64, now: DateTime<Utc>) -> bool {
+        let Some(said) = self.last.get(&person) else { return false };
+        let still_theirs = |other: &i64| {
+            let mut lines = self.lists.values().filter_map(|lines| lines.get(other));
+            self.waiting.contains_key(other)
+                || !lines.any(|line| matches!(&line.listings[..], [Listing::Good(_)]) && line.place == Place::Listed)
+        };
+        // Many live in one zone.
+        let had = said.owns().into_iter().take(4).filter_map(|item| self.had.get(&item)).flatten();
+        had.into_iter().any(|(other, at)| *other != person && ((now - *at).abs() <= SLIPS_WITHIN || still_theirs(other)))
+    }
+
     /// A list was read, and what comes of it is in force.
     pub(super) fn heard(&mut self, source: usize, records: &[Value], extent: Extent, now: DateTime<Utc>) {
         let mut list = read(records);
@@ -297,8 +316,28 @@ impl Word {
         self.heard_at.insert(source, now);
     }
 
+    /// Whoever had something, and has it no more, or came to have it.
+    fn note_what_passes(&mut self, source: usize, list: &List, now: DateTime<Utc>) {
+        let Some(lines) = self.lists.get(&source) else { return };
+        for (id, (_, listings)) in &list.people {
+            let before = lines.get(id).map(|line| &line.listings[..]);
+            let owns = |listings: &[Listing]| if let [Listing::Good(said)] = listings { said.owns().to_vec() } else { Vec::new() };
+            let (was, is) = (before.map(owns).unwrap_or_default(), owns(listings));
+            if is.is_empty() {
+                continue;
+            }
+            for item in was.iter().filter(|item| !item.is_empty() && !is.contains(item)) {
+                self.had.entry(item.clone()).or_default().insert(*id, now);
+            }
+            for item in is.iter().filter(|item| !item.is_empty() && !was.contains(item)) {
+                self.got.entry(item.clone()).or_default().insert(*id, now);
+            }
+        }
+    }
+
     /// What changes with this list in more than [`AT_ONCE`] places waits, until it is said as before or an operator decides.
     fn too_much_at_once(&mut self, source: usize, list: &List, extent: Extent, now: DateTime<Utc>) {
+        self.note_what_passes(source, list, now);
         let Some(lines) = self.lists.get(&source) else { return };
         let mut changes: BTreeMap<&'static str, BTreeMap<i64, Said>> = BTreeMap::new();
         // Another source has them, too: it may be that one's list that counts.
@@ -317,7 +356,10 @@ impl Word {
                 gained.insert(is);
             }
         }
-        let slipped: BTreeSet<&String> = left.intersection(&gained).filter(|one| !one.is_empty()).collect();
+        let lately = |all: &BTreeMap<String, BTreeMap<i64, DateTime<Utc>>>, item: &String| {
+            all.get(item).is_some_and(|people| people.values().any(|at| (now - *at).abs() <= SLIPS_WITHIN))
+        };
+        let slipped: BTreeSet<&String> = left.union(&gained).filter(|item| lately(&self.had, item) && lately(&self.got, item)).collect();
         self.too_much |= !slipped.is_empty();
         let mut slips: Vec<(i64, Said)> = Vec::new();
         for (id, line) in lines {

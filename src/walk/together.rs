@@ -1,0 +1,74 @@
+//! What several sources say of the sessions that they share something of, told together.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::differ;
+use super::elsewhere::{Beside, Elsewhere, is_listed};
+use crate::contact::ConnectCode;
+use crate::outbox::{self, Outbox};
+use crate::session::stored::StoredSession;
+use crate::session::{ParticipationId, Session, SessionId, Snapshot};
+use crate::source::{ambiguity, json};
+
+impl Elsewhere {
+    /// Reads what is involved, and lets all sources tell it together: whose a session is speaks first.
+    pub(super) async fn tell_together(
+        &self,
+        outbox: &dyn Outbox,
+        (source, snapshot): (&str, &Snapshot),
+        missing: &[SessionId],
+        beside: &mut Beside,
+        involved: &BTreeSet<SessionId>,
+    ) -> outbox::Result<()> {
+        if involved.is_empty() {
+            return Ok(());
+        }
+        let mut of: BTreeMap<&str, Vec<SessionId>> = BTreeMap::new();
+        for id in involved.iter().filter(|id| !beside.from.contains_key(id)) {
+            if let Some(held) = self.held.get(id).filter(|held| held.source != source) {
+                of.entry(&held.source).or_default().push(*id);
+            }
+        }
+        for (name, ids) in of {
+            let stored = outbox.sessions(name, Some(&ids)).await?;
+            beside.others.extend(stored.into_iter().map(|stored| (stored.id, (name.to_owned(), stored))));
+        }
+        let said: HashMap<SessionId, &Session> = snapshot.sessions.iter().map(|s| (s.id, s)).collect();
+        // What it cannot be heard of, or not be read of, is as it was.
+        let is_own = |id: &SessionId| self.held.get(id).is_some_and(|held| held.source == source && held.listed);
+        let quiet = |id: &&SessionId| {
+            let leaves = missing.contains(id) || beside.moves.contains_key(id);
+            is_own(id) && !said.contains_key(id) && !leaves
+        };
+        let quiet: Vec<SessionId> = involved.iter().filter(quiet).copied().collect();
+        let quiet: HashMap<SessionId, StoredSession> =
+            outbox.sessions(source, Some(&quiet)).await?.into_iter().map(|stored| (stored.id, stored)).collect();
+        let mut union = Snapshot::default();
+        for id in involved {
+            let other = beside.others.get(id).map(|(_, stored)| stored).or_else(|| quiet.get(id));
+            let other = other.filter(|stored| is_listed(stored.presence)).and_then(|stored| json::kept(&stored.record));
+            let also = self.also.get(id).into_iter().flatten().filter(|(of, _)| of != source).map(|(_, session)| session);
+            let all = other.into_iter().chain(said.get(id).map(|s| (*s).clone())).chain(also.cloned());
+            union.sessions.extend(all.map(ambiguity::unmarked));
+        }
+        let stands = |id: SessionId| {
+            let held = self.held.get(&id).filter(|_| !beside.from.contains_key(&id));
+            held.map_or(source, |held| held.source.as_str())
+        };
+        // Who else of a source's own list may have it is judged by its own walk.
+        let mut in_force: HashMap<ConnectCode, Vec<(&str, ParticipationId, &str)>> = HashMap::new();
+        for (id, held) in involved.iter().filter_map(|id| Some((id, self.held.get(id)?))) {
+            for (code, person, who) in &held.in_force {
+                in_force.entry(*code).or_default().push((stands(*id), *person, who));
+            }
+        }
+        ambiguity::mark_beside(&mut union, |session, person| {
+            let all = person.code.and_then(|code| in_force.get(&code)).into_iter().flatten();
+            let is_anothers =
+                |(of, id, who): &&(&str, ParticipationId, &str)| *of != stands(session) && *id != person.id && *who != differ::who(person);
+            all.filter(is_anothers).map(|(_, id, _)| *id).collect()
+        });
+        beside.together = union.sessions.into_iter().map(|session| (session.id, session)).collect();
+        Ok(())
+    }
+}
