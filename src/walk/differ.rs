@@ -115,14 +115,11 @@ pub(super) fn names(person: &Participant, session: &Session, policy: &Policy) ->
     [format!("participation {}", person.id)].into_iter().chain(code).chain(contacts).collect()
 }
 
-/// Who it is, over all sessions: by name, and by ParticipantExternalId where there is none, for an export may write the same into each. Who has neither
-/// is only themselves.
+/// Who it is, over all sessions: by name and ParticipantExternalId together, for either column may slip, and an export may write the same id into each
+/// record. Who has neither is only themselves.
 pub(super) fn who(person: &Participant) -> String {
-    match (person.name.expose().trim().to_lowercase(), person.external()) {
-        (name, Some(id)) if name.is_empty() => format!("id {id}"),
-        (name, None) if name.is_empty() => person.id.to_string(),
-        (name, _) => name,
-    }
+    let name = person.name.expose().trim().to_lowercase();
+    if person.is_named() { format!("{name}; {}", person.external().unwrap_or_default()) } else { person.id.to_string() }
 }
 
 /// The two are one person, as far as the records tell: of one name, and called at one place. All may be named alike.

@@ -6,10 +6,11 @@ use std::process::{Command, Stdio};
 
 use punctual::contact::Address;
 use punctual::entry::Change;
+use punctual::guard::{GuardKind, Lately};
 use punctual::notice::Occasion;
 use punctual::outbox::sqlite::{Access, Reached, Rekeying, SqliteOutbox, StoreKey};
 use punctual::outbox::{Feedback, Filter, Queries, Upkeep, Walks};
-use punctual::session::SessionId;
+use punctual::session::{ParticipationId, SessionId};
 use punctual::suppression::{Suppression, suppression_key};
 use rusqlite::Connection;
 
@@ -37,6 +38,9 @@ async fn filled() -> (tempfile::TempDir, PathBuf) {
         let to = if n % 2 == 0 { mail(&format!("person{n}")) } else { text(42) };
         let mut walked = walked(n, &format!("digest {n}"), vec![Change::Add(addressed(n, Occasion::Invite, due(n), to))]);
         walked.known.iter_mut().for_each(|(id, known)| known.person = Some(format!("somebody {id}")));
+        let (item, who) = (format!("somebody{n}@example.com"), format!("somebody {n}"));
+        let id = ParticipationId(n * 10 + 1);
+        walked.lately = vec![Lately { id, kind: GuardKind::Addresses, item, who, contacts: Vec::new(), got: true, until: minute(900) }];
         walked
     });
     store.apply(walk(sessions.collect())).await.unwrap();
@@ -64,8 +68,9 @@ async fn says(store: &SqliteOutbox) -> String {
         deliveries.push(store.deliveries(key).await.unwrap());
     }
     format!(
-        "{:?} {:?} {known:?} {:?} {told:?} {deliveries:?} {:?}",
+        "{:?} {:?} {:?} {known:?} {:?} {told:?} {deliveries:?} {:?}",
         store.sessions("clinic", None).await.unwrap(),
+        store.lately(minute(0)).await.unwrap().iter().flat_map(|said| &said.items).map(|one| &one.item).collect::<Vec<_>>(),
         store.list(&Filter::default()).await.unwrap(),
         store.suppressions().await.unwrap()[&suppression_key(&mail("blocked"))],
         store.reference_key().await.unwrap(),

@@ -10,7 +10,7 @@ use punctual::entry::Change;
 use punctual::feedback::answer::Answer;
 use punctual::feedback::reply::{Changes, ForStaff, Taken, reply_key};
 use punctual::feedback::word::Word;
-use punctual::guard::{GuardKind, Member, Standing};
+use punctual::guard::{GuardKind, Lately, Member, Standing};
 use punctual::notice::Occasion;
 use punctual::outbox::sqlite::{Access, SqliteOutbox, StoreKey};
 use punctual::outbox::{Acts, Attempts, Begin, Feedback, Filter, Outbox, Queries, Upkeep, Walks};
@@ -46,6 +46,9 @@ async fn fill(outbox: SqliteOutbox) {
         let id = ParticipationId(session * 10 + 2);
         walked.departed = vec![Departed { id, role: Role::Participant, presence: Presence::Absent, record }];
         walked.known.iter_mut().for_each(|(_, known)| "digest-of-facts".clone_into(&mut known.facts));
+        let lately = (GuardKind::Addresses, "zebulon@example.com".to_owned(), "zebulon quux".to_owned());
+        walked.lately =
+            vec![Lately { id, kind: lately.0, item: lately.1, who: lately.2, contacts: Vec::new(), got: false, until: minute(9) }];
         walked
     };
     let mut all = walk(vec![of(1, &mail), of(2, &text)]);
@@ -263,6 +266,7 @@ fn each_column_is_sealed_or_harmless() {
     let harmless: BTreeMap<&str, &[&str]> = BTreeMap::from([
         // Something sealed: a word, and while the store gets another key, each of the two by the other.
         ("identity", &["key_check", "key_next", "key_before"][..]),
+        ("lately", &["source"]),
         // Names of sources, digests of the configuration (keyed with the practice), words of the program.
         ("source", &["name", "policy_digest", "adopting"]),
         ("also_listed", &["source", "taken_for"]),
