@@ -134,7 +134,7 @@ impl Walker<'_> {
             let (_, was) = self.before.get(id).filter(|(_, was)| was.presence == Presence::Listed && self.may_take_place(was))?;
             let mut session = was.clone();
             let heirs = session.participants.iter_mut().filter(|p| self.left.is_heir(*id, p.id) && p.ambiguous.is_none());
-            heirs.for_each(|person| person.ambiguous = self.of_whom(person));
+            heirs.for_each(|person| person.ambiguous = self.of_whom(*id, person));
             (session.participants.iter().any(|p| p.ambiguous.is_some())).then_some(session)
         };
         ids.iter().filter_map(mark).collect()
@@ -142,9 +142,10 @@ impl Walker<'_> {
 
     /// The marks of whoever got what was another one's, as far as it still is.
     pub(super) fn unmarked(&self, session: &mut Session) {
+        let id = session.id;
         for person in &mut session.participants {
             let is_such = person.ambiguous.as_deref().is_some_and(occupied::is_left);
-            if is_such && self.of_whom(person).is_none() {
+            if is_such && self.of_whom(id, person).is_none() {
                 person.ambiguous = None;
             }
         }

@@ -167,12 +167,14 @@ impl Walker<'_> {
         if was.is_some() && !marked(&[LEFT]) && !self.left.is_heir(session.id, person.id) {
             return None;
         }
-        self.of_whom(person)
+        self.of_whom(session.id, person)
     }
 
     /// Whose it was until now, what they have.
-    pub(super) fn of_whom(&self, person: &Participant) -> Option<String> {
-        let ((kind, _), owner) = self.left.comes_to(person, self.policy)?;
+    pub(super) fn of_whom(&self, session: SessionId, person: &Participant) -> Option<String> {
+        // What they are called may have slipped before.
+        let is_called_so = !self.is_marked(session, person.id, &[LEFT, CAME]);
+        let ((kind, _), owner) = self.left.comes_to(person, is_called_so, self.policy)?;
         let what = match kind {
             GuardKind::Codes => "ConnectCode",
             GuardKind::Names => "name",

@@ -42,11 +42,12 @@ impl Owner {
         differ && self.id != other.id
     }
 
-    /// It is somebody else who has it now. Names and zones are many people's: who is told where the owner was told is the owner.
-    fn is_another(&self, person: &Participant, kind: GuardKind, theirs: &[Item]) -> bool {
+    /// It is somebody else who has it now. Names and zones are many people's: who is told where the owner was told is the owner. `is_called_so`: what
+    /// they are called tells who they are.
+    fn is_another(&self, (person, is_called_so): (&Participant, bool), kind: GuardKind, theirs: &[Item]) -> bool {
         let other = match kind {
             GuardKind::Names | GuardKind::Zones => !self.contacts.iter().any(|contact| theirs.contains(contact)),
-            _ => self.who != who(person),
+            _ => !is_called_so || self.who != who(person),
         };
         other && self.id != person.id
     }
@@ -117,7 +118,12 @@ impl Left {
     }
 
     /// What somebody gets of this that they did not have, with whose it was. Whoever is new in the list may live in anybody's zone.
-    fn gained<'a>(&'a self, person: &Participant, before: Option<&Participant>, policy: &Policy) -> Vec<(Item, &'a Owner)> {
+    fn gained<'a>(
+        &'a self,
+        (person, is_called_so): (&Participant, bool),
+        before: Option<&Participant>,
+        policy: &Policy,
+    ) -> Vec<(Item, &'a Owner)> {
         if self.is_empty() {
             return Vec::new();
         }
@@ -125,15 +131,16 @@ impl Left {
         let has = theirs(person, policy);
         let new = has.iter().filter(|item| !had.contains(item) && (before.is_some() || item.0 != GuardKind::Zones));
         let of = |item: &Item| {
-            let mut owners = self.all.get(item).into_iter().flatten().filter(|owner| owner.is_another(person, item.0, &has));
+            let mut owners =
+                self.all.get(item).into_iter().flatten().filter(|owner| owner.is_another((person, is_called_so), item.0, &has));
             owners.next().map(|owner| (item.clone(), owner))
         };
         new.filter_map(of).collect()
     }
 
     /// What somebody new gets of this.
-    pub(super) fn comes_to(&self, person: &Participant, policy: &Policy) -> Option<(Item, &Owner)> {
-        self.gained(person, None, policy).into_iter().next()
+    pub(super) fn comes_to(&self, person: &Participant, is_called_so: bool, policy: &Policy) -> Option<(Item, &Owner)> {
+        self.gained((person, is_called_so), None, policy).into_iter().next()
     }
 }
 
@@ -155,7 +162,7 @@ impl Slips {
                 if before.is_some_and(|before| alike(before, person)) {
                     continue;
                 }
-                for ((kind, _), owner) in left.gained(person, before, policy) {
+                for ((kind, _), owner) in left.gained((person, true), before, policy) {
                     slips.extend([(kind, is.id, person.id), (kind, owner.session, owner.id)]);
                 }
             }
