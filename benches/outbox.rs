@@ -69,6 +69,7 @@ fn walked(session: i64, due: i64) -> WalkedSession {
         digest: format!("{session:064x}"),
         record: "x".repeat(RECORD).into(),
         ambiguous: Vec::new(),
+        lately: Vec::new(),
         start: at(due + 1440),
         known: vec![(ParticipationId(session * 10), known.clone()), (ParticipationId(session * 10 + 1), known)],
         ahead: Vec::new(),
