@@ -28,6 +28,9 @@ use crate::outbox::words::rfc3339;
 /// whoever is missed counts as absent.
 const FINDS_AGAIN_FOR: TimeDelta = TimeDelta::minutes(15);
 
+/// The time of the ledger's last row, by the clock of then.
+const LAST_AT: &str = "SELECT at FROM ledger ORDER BY seq DESC LIMIT 1";
+
 /// What a start finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
@@ -44,7 +47,7 @@ pub(super) fn origin(connection: &Connection, path: &Path, (new, standing): (New
         Err(why) => return Ok(Err(why)),
     };
     let copied_at = connection.query_row("SELECT copied_at FROM identity", [], |row| opt_at(row, 0))?;
-    let last_at = connection.query_row("SELECT at FROM ledger ORDER BY seq DESC LIMIT 1", [], |row| at(row, 0)).optional()?;
+    let last_at = connection.query_row(LAST_AT, [], |row| at(row, 0)).optional()?;
     if let Some(copied_at) = copied_at {
         return Ok(Ok(Origin::Copy(Some(copied_at))));
     }
@@ -115,9 +118,13 @@ pub(super) fn hold(
     sources: &[String],
     now: DateTime<Utc>,
 ) -> rusqlite::Result<Restored> {
+    // A clock that was set back since decided anew when each thing is due, but for reminders, which hang on their starts.
+    let last_at = connection.query_row(LAST_AT, [], |row| at(row, 0)).optional()?;
+    let was_set_back = last_at.is_some_and(|last_at| last_at > now);
     let sql = "SELECT key FROM notice WHERE state IN ('waiting', 'unknown') AND next_attempt_at IS NOT NULL
-               AND (next_attempt_at <= ?1 OR due_at <= ?1 OR doubt IS NOT NULL)";
-    let keys: Vec<NoticeKey> = connection.prepare(sql)?.query_map([ms(now)], |row| key(row, 0))?.collect::<rusqlite::Result<_>>()?;
+               AND (next_attempt_at <= ?1 OR due_at <= ?1 OR doubt IS NOT NULL OR (?2 AND occasion <> 'reminder'))";
+    let keys: Vec<NoticeKey> =
+        connection.prepare(sql)?.query_map(params![ms(now), was_set_back], |row| key(row, 0))?.collect::<rusqlite::Result<_>>()?;
     let mut held = 0;
     for key in keys {
         let Some(mut row) = find(connection, key)? else { continue };

@@ -164,3 +164,20 @@ async fn what_lapsed_while_it_was_held_may_have_gone_all_the_same() {
     at_times(&world, &later, &["2026-11-24T12:00:00Z", "2026-11-26T15:01:00Z", "2026-11-26T15:04:00Z"]).await;
     assert!(!world.states().await.contains(&"invite accepted".to_owned()), "it goes once: {:?}", world.states().await);
 }
+
+/// The clock was a day ahead when the copy was made, and then it was set right: what went out since did so before it was due by the copy.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_went_by_a_clock_that_was_set_back_may_have_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = new_store(&folder, "2026-11-25T09:00:00Z");
+    world.walk(&one(START)).await;
+    let copy = copied(&folder).await;
+    at_times(&world, &one(START), &["2026-11-24T09:00:00Z", "2026-11-24T09:03:00Z", "2026-11-24T09:06:00Z"]).await;
+    assert_eq!(world.sent(), 1, "{:?}", world.states().await);
+    drop(world);
+    let world = put_back(&copy, "2026-11-24T12:00:00Z").await;
+    at_times(&world, &one(START), &["2026-11-24T12:00:30Z", "2026-11-24T12:20:00Z", "2026-11-25T09:10:00Z"]).await;
+    assert_eq!(world.sent(), 0, "{:?}", world.states().await);
+    assert!(world.states().await.contains(&"invite held restored".to_owned()), "{:?}", world.states().await);
+    assert!(world.states().await.contains(&"reminder 1h waiting".to_owned()), "{:?}", world.states().await);
+}
