@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::elsewhere::Beside;
 use super::slips::Slips;
-use super::{DateTime, Kept, Looked, Presence, Scene, SessionId, Utc, WalkedSession, Walker, differ, guard, occupied};
+use super::{DateTime, Kept, Looked, Presence, Scene, SessionId, Utc, WalkedSession, Walker, differ, guard};
 use crate::guard::{GuardChange, GuardKind, GuardSet, Member};
 use crate::known::KnownMap;
 use crate::notice::{Decision, Occasion};
@@ -77,7 +77,7 @@ impl Walker<'_> {
         let slips = Slips::of(&self.left, listed().map(|is| (self.before.get(&is.id).map(|(_, was)| was), is)), self.policy);
         let listed = listed().filter_map(|is| {
             let (_, was) = self.before.get(&is.id)?;
-            let undisputed = occupied::undisputed(was, is);
+            let undisputed = self.undisputed(was, is);
             let mut whats = differ::differences(&undisputed, is, self.policy, self.now);
             differ::arrivals(was, is, &displaced, self.policy, &mut whats);
             for what in &mut whats {

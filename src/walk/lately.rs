@@ -40,6 +40,11 @@ fn form((kind, item): &Item) -> (GuardKind, bool) {
     (*kind, item.contains('@') || item.starts_with("passkey "))
 }
 
+/// What they have is another one's, as far as is known.
+fn is_disputed(person: &Participant) -> bool {
+    person.ambiguous.as_deref().is_some_and(occupied::is_left)
+}
+
 /// People of one session, as what is noted of them.
 struct Notes {
     items: Vec<Lately>,
@@ -75,13 +80,13 @@ impl Walker<'_> {
             let word = if is_kept(person) { said.as_ref().and_then(|said| said.participant(person.id)) } else { Some(person) };
             let before = was.and_then(|was| was.participant(person.id)).filter(|p| p.presence != Presence::Gone);
             let is_read = matches!(person.presence, Presence::Listed | Presence::Guarded | Presence::Kept);
-            self.still_noted(session.id, person, word.filter(|_| is_read), &mut notes);
+            self.still_noted(session, person, word.filter(|_| is_read), &mut notes);
             let Some(word) = word.filter(|_| is_read) else { continue };
             match before {
                 Some(before) if !alike(before, word) => {
                     let (then, now) = (theirs(before, self.policy), theirs(word, self.policy));
                     for item in then.iter().filter(|item| !now.contains(item)) {
-                        let stays = is_kept(person) || !now.iter().any(|other| form(other) == form(item));
+                        let stays = is_kept(person) || is_disputed(person) || !now.iter().any(|other| form(other) == form(item));
                         notes.add(before, &then, (item, false), if stays { holds_until } else { soon });
                     }
                     if !is_kept(person) {
@@ -102,15 +107,16 @@ impl Walker<'_> {
     }
 
     /// It comes back to them.
-    fn had_lately(&self, session: SessionId, person: &Participant, (kind, item): &Item) -> bool {
+    pub(super) fn had_lately(&self, session: SessionId, person: &Participant, (kind, item): &Item) -> bool {
         self.lately
             .get(&session)
             .is_some_and(|said| said.items.iter().any(|one| !one.got && (one.id, one.kind, &one.item) == (person.id, *kind, item)))
     }
 
     /// What was noted before, and counts still. `word`: what the source says of them, if it can be read.
-    fn still_noted(&self, session: SessionId, person: &Participant, word: Option<&Participant>, notes: &mut Notes) {
-        let Some(said) = self.lately.get(&session) else { return };
+    fn still_noted(&self, session: &Session, person: &Participant, word: Option<&Participant>, notes: &mut Notes) {
+        let Some(said) = self.lately.get(&session.id) else { return };
+        let holds_until = session.start + HOLDS_FOR;
         let now = word.map(|word| theirs(word, self.policy));
         let theirs = said.items.iter().filter(|one| one.id == person.id && one.until > self.now);
         for one in theirs {
@@ -120,7 +126,12 @@ impl Walker<'_> {
                 continue;
             }
             let is_replaced = now.as_ref().is_some_and(|now| now.iter().any(|other| form(other) == form(&item)));
-            let until = if !one.got && is_replaced { one.until.min(self.now + WITHIN) } else { one.until };
+            let until = match one.got {
+                // They may come to have it again.
+                false if is_disputed(person) => holds_until,
+                false if is_replaced => one.until.min(self.now + WITHIN),
+                _ => one.until,
+            };
             notes.items.push(Lately { until, ..one.clone() });
         }
     }
@@ -144,8 +155,7 @@ impl Walker<'_> {
     pub(super) fn unmarked(&self, session: &mut Session) {
         let id = session.id;
         for person in &mut session.participants {
-            let is_such = person.ambiguous.as_deref().is_some_and(occupied::is_left);
-            if is_such && self.of_whom(id, person).is_none() {
+            if is_disputed(person) && self.of_whom(id, person).is_none() {
                 person.ambiguous = None;
             }
         }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use super::slips::Left;
+use super::slips::{Left, theirs};
 use super::{Walker, differ, digest};
 use crate::contact::ConnectCode;
 use crate::guard::{GuardKind, Standing};
@@ -26,21 +26,6 @@ pub(super) fn is_of_another(why: &str) -> bool {
 /// By the reason that another one left it.
 pub(super) fn is_left(why: &str) -> bool {
     why.ends_with(LEFT)
-}
-
-/// A session as it was, but for those who had what another one has left: they were told nothing of it, so whatever they have now is no change.
-pub(super) fn undisputed<'s>(was: &'s Session, is: &Session) -> Cow<'s, Session> {
-    let is_disputed = |p: &Participant| p.ambiguous.as_deref().is_some_and(is_left);
-    if !was.participants.iter().any(is_disputed) {
-        return Cow::Borrowed(was);
-    }
-    let mut was = was.clone();
-    for person in was.participants.iter_mut().filter(|p| is_disputed(p)) {
-        if let Some(now) = is.participant(person.id) {
-            *person = Participant { presence: person.presence, role: person.role, ..now.clone() };
-        }
-    }
-    Cow::Owned(was)
 }
 
 /// A list, as it is held against what was: sessions that are planned, with their digests; and others of which something may be another one's.
@@ -88,6 +73,27 @@ fn mark(changed: &mut [(Cow<'_, Session>, String)], why: impl Fn(&Session, &Part
 }
 
 impl Walker<'_> {
+    /// A session as it was, but for those who had what another one has left, and have again what they had before: they were told nothing of it, so that
+    /// is no change.
+    pub(super) fn undisputed<'s>(&self, was: &'s Session, is: &Session) -> Cow<'s, Session> {
+        let is_back = |p: &Participant| {
+            let disputed = p.ambiguous.as_deref().is_some_and(is_left);
+            let now = is.participant(p.id).filter(|_| disputed)?;
+            let (had, has) = (theirs(p, self.policy), theirs(now, self.policy));
+            has.iter().filter(|item| !had.contains(item)).all(|item| self.had_lately(is.id, p, item)).then_some(now)
+        };
+        if !was.participants.iter().any(|p| is_back(p).is_some()) {
+            return Cow::Borrowed(was);
+        }
+        let mut was = was.clone();
+        for person in &mut was.participants {
+            if let Some(now) = is_back(person) {
+                *person = Participant { presence: person.presence, role: person.role, ..now.clone() };
+            }
+        }
+        Cow::Owned(was)
+    }
+
     /// What people left, by what the source says now.
     pub(super) fn left_in(&self, changed: &[(Cow<'_, Session>, String)], beside: &Beside<'_>, moves: &[&Session]) -> Left {
         let all = changed.iter().map(|(is, _)| &**is).chain(beside.kept.iter().copied()).chain(moves.iter().copied());
