@@ -96,7 +96,7 @@ impl FromStr for GuardKind {
 
 /// Something that one person had until lately, or got lately. Who gets what another one had may have got it by a fault of the list.
 #[derive(Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
-pub struct Lately {
+pub struct Noted {
     /// Whose.
     pub id: ParticipationId,
     /// Codes, addresses (of e-mail, and numbers), or names.
@@ -113,10 +113,10 @@ pub struct Lately {
     pub until: DateTime<Utc>,
 }
 
-impl fmt::Debug for Lately {
+impl fmt::Debug for Noted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, kind, got, until, .. } = self;
-        write!(f, "Lately({id}, {kind}, {}, until {until})", if *got { "got" } else { "had" })
+        write!(f, "Noted({id}, {kind}, {}, until {until})", if *got { "got" } else { "had" })
     }
 }
 

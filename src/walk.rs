@@ -18,7 +18,7 @@ use crate::entry::{Change, State};
 use crate::guard::Standing;
 use crate::known::{Known, KnownMap, KnownNotice, by_session};
 use crate::notice::{Decision, Notice, NoticeKey, Occasion, Reason};
-use crate::outbox::{self, Applied, Outbox, SaidLately, Seen, SeenSession, Walk, WalkedSession};
+use crate::outbox::{self, Applied, NotedSession, Outbox, Seen, SeenSession, Walk, WalkedSession};
 use crate::plan::{self, NotJoined, Policy, Suppressions, diff};
 use crate::session::stored::{Departed, StoredSession};
 use crate::session::{Extent, Participant, ParticipationId, Presence, Session, SessionId, Snapshot, TakenFor};
@@ -91,7 +91,7 @@ struct Walker<'a> {
     /// What people left in this list, or lately.
     left: Left,
     /// What was noted of that, over all sources.
-    lately: HashMap<SessionId, SaidLately>,
+    lately: HashMap<SessionId, NotedSession>,
     /// Sessions of other sources that it is noted of.
     noted_elsewhere: HashMap<SessionId, String>,
     /// What the new ones of this list got is noted.
@@ -241,13 +241,8 @@ async fn plan<'a>(
             !stays
         });
     }
-    let looked_at: HashSet<SessionId> = (changed.iter().map(|(session, _)| session.id))
-        .chain(missing.iter().map(|(id, _)| *id))
-        .chain(moves.keys().copied())
-        .chain(marked.iter().map(|session| session.id))
-        .chain(look_again.iter().copied())
-        .collect();
-    let heirs = walker.heirs(|id| looked_at.contains(&id));
+    let looked_at = changed.iter().map(|(session, _)| session.id).chain(missing.iter().map(|(id, _)| *id)).chain(moves.keys().copied());
+    let heirs = walker.heirs(looked_at.chain(marked.iter().map(|session| session.id)).chain(look_again.iter().copied()));
     let marked: Vec<Work<'a>> = marked.into_iter().cloned().chain(heirs).map(|session| Work::Marked(Box::new(session))).collect();
     let moves = moves.into_iter().map(|(id, (to, said))| Work::Moves(to, Box::new(beside.together.get(&id).cloned().unwrap_or(said))));
     let listed = changed.into_iter().map(|(session, digest)| Work::Listed(session, digest));
@@ -368,6 +363,9 @@ pub async fn again(outbox: &dyn Outbox, source: &str, policy: &Policy, now: Date
         .iter()
         .filter(|(id, s)| s.start > now && (all || s.replan) && s.presence == Presence::Listed && !decided.contains(id));
     let mut ids: Vec<SessionId> = waits.map(|(id, _)| *id).collect();
+    if ids.is_empty() {
+        return Ok(Report::default());
+    }
     ids.sort_unstable();
     let mut walker = Walker::of(outbox, (source, policy), HashMap::new(), now).await?;
     walker.lately = lately::by_session(outbox.lately(now).await?);

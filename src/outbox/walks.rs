@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::Result;
 use crate::entry::Change;
-use crate::guard::{GuardChange, GuardRow, GuardSet, Lately, Verdict};
+use crate::guard::{GuardChange, GuardRow, GuardSet, Noted, Verdict};
 use crate::known::{Known, KnownMap};
 use crate::notice::{NoticeKey, Omission};
 use crate::session::stored::{Also, Departed, StoredSession, Touch};
@@ -98,13 +98,13 @@ pub struct Rest {
 
 /// What people of a session had until lately, or got lately.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SaidLately {
+pub struct NotedSession {
     /// The source that the session stands under.
     pub source: String,
     /// SessionId.
     pub session: SessionId,
     /// Never empty; some of it may count no more.
-    pub items: Vec<Lately>,
+    pub items: Vec<Noted>,
 }
 
 /// One session of a [`Walk`].
@@ -133,7 +133,7 @@ pub struct WalkedSession {
     /// Participations that are ambiguous, with the reason.
     pub ambiguous: Vec<(ParticipationId, String)>,
     /// What its people had until lately, or got lately; replaces the last.
-    pub lately: Vec<Lately>,
+    pub lately: Vec<Noted>,
     /// The start, for retention.
     pub start: DateTime<Utc>,
     /// To store for each participant. `notices` is not read.
@@ -186,7 +186,7 @@ pub trait Walks: Send + Sync {
     async fn rename_source(&self, from: &str, to: &str, now: DateTime<Utc>) -> Result<bool>;
 
     /// What people had until lately, or got lately, by source and session: what counts still.
-    async fn lately(&self, now: DateTime<Utc>) -> Result<Vec<SaidLately>>;
+    async fn lately(&self, now: DateTime<Utc>) -> Result<Vec<NotedSession>>;
 
     /// What sources say of sessions that stand under another one, with their names.
     async fn also(&self) -> Result<Vec<(String, Also)>>;

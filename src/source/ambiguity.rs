@@ -95,16 +95,19 @@ pub fn mark(snapshot: &mut Snapshot) {
     mark_sessions(snapshot, twice);
     mark_unread(snapshot);
     mark_participations(snapshot);
-    mark_codes(snapshot, |_, _| Vec::new());
+    mark_codes(snapshot, NOBODY);
 }
 
 /// Likewise of several sources, each of which is marked by itself. What one cannot say of a session that another one lists is nothing against it.
 pub fn mark_together(snapshot: &mut Snapshot) {
-    mark_beside(snapshot, |_, _| Vec::new());
+    mark_beside(snapshot, NOBODY);
 }
 
+/// No code is in force beside what is listed.
+pub(crate) const NOBODY: Option<fn(SessionId, &Participant) -> Vec<ParticipationId>> = None;
+
 /// Likewise. `in_force`: whose the code is that somebody comes to have in a session, beside those who are listed with it.
-pub(crate) fn mark_beside(snapshot: &mut Snapshot, in_force: impl Fn(SessionId, &Participant) -> Vec<ParticipationId>) {
+pub(crate) fn mark_beside(snapshot: &mut Snapshot, in_force: Option<impl Fn(SessionId, &Participant) -> Vec<ParticipationId>>) {
     mark_sessions(snapshot, |id| format!("SessionId {id} stands in two sources, with different content"));
     mark_participations(snapshot);
     mark_codes(snapshot, in_force);
@@ -207,7 +210,7 @@ fn mark_participations(snapshot: &mut Snapshot) {
 }
 
 /// One ConnectCode for two participations of active sessions: also of one whose record is at fault otherwise.
-fn mark_codes(snapshot: &mut Snapshot, in_force: impl Fn(SessionId, &Participant) -> Vec<ParticipationId>) {
+fn mark_codes(snapshot: &mut Snapshot, in_force: Option<impl Fn(SessionId, &Participant) -> Vec<ParticipationId>>) {
     let mut holders: HashMap<ConnectCode, Vec<Option<ParticipationId>>> = HashMap::new();
     for session in snapshot.sessions.iter().filter(|s| s.is_active()) {
         let read = session.participants.iter().filter_map(|person| Some((person.code?, Some(person.id))));
@@ -215,12 +218,17 @@ fn mark_codes(snapshot: &mut Snapshot, in_force: impl Fn(SessionId, &Participant
             holders.entry(code).or_default().push(id);
         }
     }
+    holders.retain(|_, people| people.len() > 1);
+    if holders.is_empty() && in_force.is_none() {
+        return;
+    }
     for session in snapshot.sessions.iter_mut().filter(|s| s.is_active()) {
         let id = session.id;
         for person in &mut session.participants {
             let Some(code) = person.code else { continue };
-            let listed = holders.get(&code).filter(|people| people.len() > 1).into_iter().flatten().copied();
-            let mut others: Vec<String> = (listed.chain(in_force(id, person).into_iter().map(Some)))
+            let listed = holders.get(&code).into_iter().flatten().copied();
+            let in_force = in_force.iter().flat_map(|in_force| in_force(id, person)).map(Some);
+            let mut others: Vec<String> = (listed.chain(in_force))
                 .filter(|id| *id != Some(person.id))
                 .map(|id| id.map_or_else(|| "unknown (its record is at fault)".to_owned(), |id| id.to_string()))
                 .collect();

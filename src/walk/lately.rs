@@ -3,16 +3,17 @@
 //! What somebody has left counts as theirs for [`WITHIN`]; if nothing stands in its place, or the guard keeps them as they were, until a day after
 //! their start. What somebody has got counts for [`WITHIN`]: if its owner leaves it then, it was no shared mailbox.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
+use super::Walker;
 use super::differ::who;
 use super::guard::WITHIN;
+use super::occupied::is_disputed;
 use super::slips::{Item, alike, theirs};
-use super::{Walker, occupied};
-use crate::guard::{GuardKind, Lately};
-use crate::outbox::SaidLately;
+use crate::guard::{GuardKind, Noted};
+use crate::outbox::NotedSession;
 use crate::session::live::HOLDS_FOR;
 use crate::session::{Participant, Presence, Session, SessionId};
 use crate::source::json;
@@ -26,12 +27,12 @@ pub(super) fn come_singly(new: usize, filled: bool) -> bool {
 }
 
 /// A session stands under one source.
-pub(super) fn by_session(lately: Vec<SaidLately>) -> HashMap<SessionId, SaidLately> {
+pub(super) fn by_session(lately: Vec<NotedSession>) -> HashMap<SessionId, NotedSession> {
     lately.into_iter().map(|said| (said.session, said)).collect()
 }
 
 /// Sessions of other sources in which somebody got something lately, by the source that they stand under.
-pub(super) fn places(lately: &HashMap<SessionId, SaidLately>, source: &str) -> HashMap<SessionId, String> {
+pub(super) fn places(lately: &HashMap<SessionId, NotedSession>, source: &str) -> HashMap<SessionId, String> {
     lately.values().filter(|said| said.source != source).map(|said| (said.session, said.source.clone())).collect()
 }
 
@@ -40,14 +41,9 @@ fn form((kind, item): &Item) -> (GuardKind, bool) {
     (*kind, item.contains('@') || item.starts_with("passkey "))
 }
 
-/// What they have is another one's, as far as is known.
-fn is_disputed(person: &Participant) -> bool {
-    person.ambiguous.as_deref().is_some_and(occupied::is_left)
-}
-
 /// People of one session, as what is noted of them.
 struct Notes {
-    items: Vec<Lately>,
+    items: Vec<Noted>,
 }
 
 impl Notes {
@@ -59,13 +55,13 @@ impl Notes {
         let contacts = all.iter().filter(|(kind, _)| *kind == GuardKind::Addresses).map(|(_, contact)| contact.clone()).collect();
         let (kind, text) = item.clone();
         self.items.retain(|one| (one.id, one.kind, &one.item, one.got) != (person.id, kind, &text, got));
-        self.items.push(Lately { id: person.id, kind, item: text, who: who(person), contacts, got, until });
+        self.items.push(Noted { id: person.id, kind, item: text, who: who(person), contacts, got, until });
     }
 }
 
 impl Walker<'_> {
     /// What is noted of a session's people from now on.
-    pub(super) fn noted(&self, session: &Session) -> Vec<Lately> {
+    pub(super) fn noted(&self, session: &Session) -> Vec<Noted> {
         let holds_until = session.start + HOLDS_FOR;
         if holds_until <= self.now || !session.is_active() || session.presence == Presence::Gone {
             return Vec::new();
@@ -132,15 +128,19 @@ impl Walker<'_> {
                 false if is_replaced => one.until.min(self.now + WITHIN),
                 _ => one.until,
             };
-            notes.items.push(Lately { until, ..one.clone() });
+            notes.items.push(Noted { until, ..one.clone() });
         }
     }
 
     /// Sessions that this list does not change, and in which somebody got lately what another one leaves now: they wait.
-    pub(super) fn heirs(&self, is_looked_at: impl Fn(SessionId) -> bool) -> Vec<Session> {
-        let mut ids: Vec<SessionId> = self.left.heirs().filter(|id| !is_looked_at(*id)).collect();
-        ids.sort_unstable();
-        ids.dedup();
+    pub(super) fn heirs(&self, looked_at: impl Iterator<Item = SessionId>) -> Vec<Session> {
+        let mut ids: BTreeSet<SessionId> = self.left.heirs().collect();
+        if ids.is_empty() {
+            return Vec::new();
+        }
+        for id in looked_at {
+            ids.remove(&id);
+        }
         let mark = |id: &SessionId| {
             let (_, was) = self.before.get(id).filter(|(_, was)| was.presence == Presence::Listed && self.may_take_place(was))?;
             let mut session = was.clone();

@@ -23,9 +23,9 @@ pub(super) fn is_of_another(why: &str) -> bool {
     [OFF, UNREAD, LEFT, CAME].iter().any(|end| why.contains(end))
 }
 
-/// By the reason that another one left it.
-pub(super) fn is_left(why: &str) -> bool {
-    why.ends_with(LEFT)
+/// They are held because what they have was another one's until now.
+pub(super) fn is_disputed(person: &Participant) -> bool {
+    person.ambiguous.as_deref().is_some_and(|why| why.ends_with(LEFT))
 }
 
 /// A list, as it is held against what was: sessions that are planned, with their digests; and others of which something may be another one's.
@@ -44,13 +44,15 @@ impl<'s> Beside<'s> {
         let planned: HashSet<SessionId> = changed.iter().map(|(session, _)| session.id).collect();
         let guarded: HashSet<SessionId> = seen.into_iter().flat_map(|seen| &seen.guard.members).map(|member| member.session).collect();
         let is_kept = |s: &&Session| (guarded.contains(&s.id) || !s.faults.is_empty()) && !planned.contains(&s.id);
+        let mut unreadable: HashSet<SessionId> = snapshot.unreadable().collect();
         // In a list that is not whole, whoever is not in it may stand in what cannot be read.
-        let listed: HashSet<SessionId> = snapshot.sessions.iter().map(|session| session.id).collect();
-        let is_unheard = |presence: Presence| matches!(presence, Presence::Listed | Presence::Unheard);
-        let unlisted = seen.into_iter().flat_map(|seen| &seen.sessions).filter(|(id, s)| !listed.contains(id) && is_unheard(s.presence));
-        let is_part = snapshot.extent != Extent::Change && !snapshot.is_whole();
-        let unheard = unlisted.filter(|_| is_part).map(|(id, _)| *id);
-        Self { kept: snapshot.sessions.iter().filter(is_kept).collect(), unreadable: snapshot.unreadable().chain(unheard).collect() }
+        if snapshot.extent != Extent::Change && !snapshot.is_whole() {
+            let listed: HashSet<SessionId> = snapshot.sessions.iter().map(|session| session.id).collect();
+            let is_unheard = |presence: Presence| matches!(presence, Presence::Listed | Presence::Unheard);
+            let seen = seen.into_iter().flat_map(|seen| &seen.sessions);
+            unreadable.extend(seen.filter(|(id, s)| !listed.contains(id) && is_unheard(s.presence)).map(|(id, _)| *id));
+        }
+        Self { kept: snapshot.sessions.iter().filter(is_kept).collect(), unreadable }
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = SessionId> {
@@ -77,8 +79,7 @@ impl Walker<'_> {
     /// is no change.
     pub(super) fn undisputed<'s>(&self, was: &'s Session, is: &Session) -> Cow<'s, Session> {
         let is_back = |p: &Participant| {
-            let disputed = p.ambiguous.as_deref().is_some_and(is_left);
-            let now = is.participant(p.id).filter(|_| disputed)?;
+            let now = is.participant(p.id).filter(|_| is_disputed(p))?;
             let (had, has) = (theirs(p, self.policy), theirs(now, self.policy));
             has.iter().filter(|item| !had.contains(item)).all(|item| self.had_lately(is.id, p, item)).then_some(now)
         };

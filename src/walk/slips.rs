@@ -6,8 +6,8 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 
 use super::differ::{number, who, zone};
-use crate::guard::{GuardKind, Lately};
-use crate::outbox::SaidLately;
+use crate::guard::{GuardKind, Noted};
+use crate::outbox::NotedSession;
 use crate::plan::Policy;
 use crate::session::{Participant, ParticipationId, Presence, Role, Session, SessionId};
 
@@ -28,28 +28,19 @@ impl Owner {
         Self { session, id: person.id, who: who(person), contacts }
     }
 
-    fn noted(session: SessionId, noted: &Lately) -> Self {
+    fn noted(session: SessionId, noted: &Noted) -> Self {
         let contacts = noted.contacts.iter().map(|contact| (GuardKind::Addresses, contact.clone())).collect();
         Self { session, id: noted.id, who: noted.who.clone(), contacts }
     }
 
-    /// The two are two people.
-    fn is_other(&self, other: &Self, kind: GuardKind) -> bool {
-        let differ = match kind {
-            GuardKind::Names | GuardKind::Zones => !self.contacts.iter().any(|contact| other.contacts.contains(contact)),
-            _ => self.who != other.who,
-        };
-        differ && self.id != other.id
-    }
-
-    /// It is somebody else who has it now. Names and zones are many people's: who is told where the owner was told is the owner. `is_called_so`: what
-    /// they are called tells who they are.
-    fn is_another(&self, (person, is_called_so): (&Participant, bool), kind: GuardKind, theirs: &[Item]) -> bool {
+    /// It is somebody else who has it now. Names and zones are many people's: who is told where the owner was told is the owner. `who`: what tells who
+    /// they are; `None`: nothing does.
+    fn is_another(&self, (id, who): (ParticipationId, Option<&str>), kind: GuardKind, theirs: &[Item]) -> bool {
         let other = match kind {
             GuardKind::Names | GuardKind::Zones => !self.contacts.iter().any(|contact| theirs.contains(contact)),
-            _ => !is_called_so || self.who != who(person),
+            _ => who.is_none_or(|who| self.who != who),
         };
-        other && self.id != person.id
+        other && self.id != id
     }
 }
 
@@ -68,7 +59,7 @@ impl Left {
     /// Of sessions as they were, and as the source says them now; and of what was noted lately, of whichever source.
     pub(super) fn of<'s>(
         both: impl Iterator<Item = (&'s Session, &'s Session)>,
-        lately: &HashMap<SessionId, SaidLately>,
+        lately: &HashMap<SessionId, NotedSession>,
         policy: &Policy,
         now: DateTime<Utc>,
     ) -> Self {
@@ -85,7 +76,7 @@ impl Left {
             }
         }
         // What they have by this list is neither left nor, if they have it no more, got.
-        let has = |said: &SaidLately, one: &Lately| {
+        let has = |said: &NotedSession, one: &Noted| {
             let person = listed.get(&said.session).map(|is| is.participant(one.id));
             person.map(|person| person.is_some_and(|person| theirs(person, policy).contains(&(one.kind, one.item.clone()))))
         };
@@ -95,7 +86,12 @@ impl Left {
         }
         for (said, one) in noted().filter(|(said, one)| one.got && has(said, one) != Some(false)) {
             let (gets, item) = (Owner::noted(said.session, one), (one.kind, one.item.clone()));
-            let of = left.all.get(&item).into_iter().flatten().filter(|owner| owner.is_other(&gets, one.kind));
+            let of = left
+                .all
+                .get(&item)
+                .into_iter()
+                .flatten()
+                .filter(|owner| owner.is_another((gets.id, Some(&gets.who)), one.kind, &gets.contacts));
             let handed_on = of.map(|owner| (one.kind, (owner.session, owner.id), (gets.session, gets.id)));
             left.handed_on.extend(handed_on);
         }
@@ -130,10 +126,11 @@ impl Left {
         let had = before.map(|before| theirs(before, policy)).unwrap_or_default();
         let has = theirs(person, policy);
         let new = has.iter().filter(|item| !had.contains(item) && (before.is_some() || item.0 != GuardKind::Zones));
+        let who = is_called_so.then(|| who(person));
         let of = |item: &Item| {
-            let mut owners =
-                self.all.get(item).into_iter().flatten().filter(|owner| owner.is_another((person, is_called_so), item.0, &has));
-            owners.next().map(|owner| (item.clone(), owner))
+            let mut owners = self.all.get(item).into_iter().flatten();
+            let owner = owners.find(|owner| owner.is_another((person.id, who.as_deref()), item.0, &has))?;
+            Some((item.clone(), owner))
         };
         new.filter_map(of).collect()
     }

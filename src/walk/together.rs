@@ -7,7 +7,7 @@ use super::elsewhere::{Beside, Elsewhere, is_listed};
 use crate::contact::ConnectCode;
 use crate::outbox::{self, Outbox};
 use crate::session::stored::StoredSession;
-use crate::session::{ParticipationId, Session, SessionId, Snapshot};
+use crate::session::{Participant, ParticipationId, Session, SessionId, Snapshot};
 use crate::source::{ambiguity, json};
 
 impl Elsewhere {
@@ -62,12 +62,13 @@ impl Elsewhere {
                 in_force.entry(*code).or_default().push((stands(*id), *person, who));
             }
         }
-        ambiguity::mark_beside(&mut union, |session, person| {
+        let of_others = |session: SessionId, person: &Participant| {
             let all = person.code.and_then(|code| in_force.get(&code)).into_iter().flatten();
             let is_anothers =
                 |(of, id, who): &&(&str, ParticipationId, &str)| *of != stands(session) && *id != person.id && *who != differ::who(person);
             all.filter(is_anothers).map(|(_, id, _)| *id).collect()
-        });
+        };
+        ambiguity::mark_beside(&mut union, Some(of_others));
         beside.together = union.sessions.into_iter().map(|session| (session.id, session)).collect();
         Ok(())
     }

@@ -23,8 +23,9 @@ use punctual::notice::{Notice, NoticeKey, Omission};
 use punctual::outbox::memory::MemoryOutbox;
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use punctual::outbox::{
-    Act, Acts, Alert, Applied, Attempts, Begin, Claim, ClaimRequest, Feedback, Filter, Lately, Lease, Outbox, Purged, Queries, Recovered,
-    Rest, Restored, Result, Retention, SaidLately, Seen, SeenSession, Settlement, SourceRow, StaffLetter, Status, Upkeep, Walk, Walks,
+    Act, Acts, Alert, Applied, Attempts, Begin, Claim, ClaimRequest, Feedback, Filter, Lately, Lease, NotedSession, Outbox, Purged,
+    Queries, Recovered, Rest, Restored, Result, Retention, Seen, SeenSession, Settlement, SourceRow, StaffLetter, Status, Upkeep, Walk,
+    Walks,
 };
 use punctual::receipt::{About, Receipt, Received, Undelivered};
 use punctual::session::stored::{Also, StoredSession};
@@ -226,7 +227,7 @@ asks!(Walks {
     sources() -> Vec<SourceRow>;
     configure(names: &[String], now: DateTime<Utc>) -> usize;
     rename_source(from: &str, to: &str, now: DateTime<Utc>) -> bool;
-    lately(now: DateTime<Utc>) -> Vec<SaidLately>;
+    lately(now: DateTime<Utc>) -> Vec<NotedSession>;
     also() -> Vec<(String, Also)>;
     sessions(source: &str, ids: Option<&[SessionId]>) -> Vec<StoredSession>;
     starting(from: DateTime<Utc>, until: DateTime<Utc>, limit: usize) -> Vec<(String, SessionId)>;

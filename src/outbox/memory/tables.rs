@@ -8,7 +8,7 @@ use super::rows::{Kept, Session, Source};
 use crate::contact::{Address, Channel, PhoneNumber};
 use crate::entry::{Change, Delivery, Entry, State};
 use crate::feedback::reply::Written;
-use crate::guard::{GuardKind, Lately, Member, Standing};
+use crate::guard::{GuardKind, Member, Noted, Standing};
 use crate::known::Known;
 use crate::known::resend::{Resent, again};
 use crate::ledger::{Anchor, LedgerRow};
@@ -59,7 +59,7 @@ pub(super) struct Tables {
     /// The last row about each session.
     pub(super) last_rows: HashMap<SessionId, i64>,
     /// What people had until lately, or got lately.
-    pub(super) lately: BTreeMap<(String, SessionId), Vec<Lately>>,
+    pub(super) lately: BTreeMap<(String, SessionId), Vec<Noted>>,
     /// Its last row.
     pub(super) head: Anchor,
     /// The last row that a purge took.
@@ -112,6 +112,7 @@ impl Tables {
             also.sort_unstable_by_key(|also| also.id);
             self.also.insert(walk.source.clone(), also);
         }
+        self.lately.retain(|_, items| items.iter().any(|one| one.until > walk.at));
         for session in walk.sessions {
             self.apply_session(&walk.source, walk.at, session, &mut applied);
         }
@@ -193,8 +194,11 @@ impl Tables {
         if stands != place {
             self.move_session(&stands, &place);
         }
-        self.lately.insert(place.clone(), walked.lately);
-        self.lately.retain(|_, items| items.iter().any(|one| one.until > at));
+        if walked.lately.is_empty() {
+            self.lately.remove(&place);
+        } else {
+            self.lately.insert(place.clone(), walked.lately);
+        }
         let stored = StoredSession {
             id,
             digest: walked.digest,

@@ -11,10 +11,10 @@ use super::history;
 use super::notices::{Before, find, record};
 use super::tx::Tx;
 use crate::entry::{Change, State};
-use crate::guard::Lately;
+use crate::guard::Noted;
 use crate::ledger::LedgerRow;
 use crate::notice::{NoticeKey, Reason};
-use crate::outbox::{SaidLately, SourceRow};
+use crate::outbox::{NotedSession, SourceRow};
 use crate::session::stored::Also;
 use crate::session::{SessionId, SourceRecord, TakenFor};
 
@@ -52,25 +52,24 @@ pub(super) fn put_also(connection: &Connection, source: &str, also: &[Also]) -> 
 }
 
 /// What people had until lately, or got lately, by session.
-pub(super) fn lately(connection: &Connection, now: DateTime<Utc>) -> rusqlite::Result<Vec<SaidLately>> {
+pub(super) fn lately(connection: &Connection, now: DateTime<Utc>) -> rusqlite::Result<Vec<NotedSession>> {
     let sql = "SELECT source, session_id, unseal('lately', session_id, items) FROM lately WHERE until > ?1 ORDER BY source, session_id";
     let one = |row: &rusqlite::Row<'_>| {
         let items = serde_json::from_str(row.get_ref(2)?.as_str()?).map_err(|e| misread(2, Type::Text, e.to_string()))?;
-        Ok(SaidLately { source: row.get(0)?, session: SessionId(row.get(1)?), items })
+        Ok(NotedSession { source: row.get(0)?, session: SessionId(row.get(1)?), items })
     };
     connection.prepare_cached(sql)?.query_map([ms(now)], one)?.collect()
 }
 
-/// Replaces that of a session, and forgets what counts no more.
-pub(super) fn put_lately(
-    connection: &Connection,
-    source: &str,
-    id: SessionId,
-    items: &[Lately],
-    now: DateTime<Utc>,
-) -> rusqlite::Result<()> {
-    let sql = "DELETE FROM lately WHERE (source = ?1 AND session_id = ?2) OR until <= ?3";
-    connection.prepare_cached(sql)?.execute(params![source, id.0, ms(now)])?;
+/// Forgets what counts no more.
+pub(super) fn forget_lately(connection: &Connection, now: DateTime<Utc>) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM lately WHERE until <= ?1")?.execute([ms(now)])?;
+    Ok(())
+}
+
+/// Replaces that of a session.
+pub(super) fn put_lately(connection: &Connection, source: &str, id: SessionId, items: &[Noted]) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM lately WHERE source = ?1 AND session_id = ?2")?.execute(params![source, id.0])?;
     let Some(until) = items.iter().map(|one| one.until).max() else { return Ok(()) };
     let text = serde_json::to_string(items).expect("text and times are always JSON");
     let sql = "INSERT INTO lately (source, session_id, until, items) VALUES (?1, ?2, ?3, seal('lately', ?2, ?4))";

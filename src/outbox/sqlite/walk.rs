@@ -53,6 +53,7 @@ pub(super) fn apply(connection: &Tx<'_>, walk: &Walk) -> rusqlite::Result<Applie
     if let Some(also) = &walk.also {
         sources::put_also(connection, &walk.source, also)?;
     }
+    sources::forget_lately(connection, walk.at)?;
     for session in &walk.sessions {
         let source = session.of.as_deref().unwrap_or(&walk.source);
         let stands = session.from.as_deref().unwrap_or(source);
@@ -66,7 +67,6 @@ pub(super) fn apply(connection: &Tx<'_>, walk: &Walk) -> rusqlite::Result<Applie
         }
         let departed = query::departed(connection, source, session.id)?;
         put_session(connection, source, session, departed != session.departed)?;
-        sources::put_lately(connection, source, session.id, &session.lately, walk.at)?;
         for (id, known) in &session.known {
             put_participant(connection, source, session, *id, known)?;
         }
@@ -142,7 +142,7 @@ fn put_session(connection: &Connection, source: &str, session: &WalkedSession, d
         departs,
         session.record.taken_for.map(TakenFor::as_str),
     ])?;
-    Ok(())
+    sources::put_lately(connection, source, session.id, &session.lately)
 }
 
 /// Whom the source lists no more, in place of the last ones.

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use punctual::contact::Address;
 use punctual::entry::Change;
-use punctual::guard::{GuardKind, Lately};
+use punctual::guard::{GuardKind, Noted};
 use punctual::notice::Occasion;
 use punctual::outbox::sqlite::{Access, Reached, Rekeying, SqliteOutbox, StoreKey};
 use punctual::outbox::{Feedback, Filter, Queries, Upkeep, Walks};
@@ -40,7 +40,7 @@ async fn filled() -> (tempfile::TempDir, PathBuf) {
         walked.known.iter_mut().for_each(|(id, known)| known.person = Some(format!("somebody {id}")));
         let (item, who) = (format!("somebody{n}@example.com"), format!("somebody {n}"));
         let id = ParticipationId(n * 10 + 1);
-        walked.lately = vec![Lately { id, kind: GuardKind::Addresses, item, who, contacts: Vec::new(), got: true, until: minute(900) }];
+        walked.lately = vec![Noted { id, kind: GuardKind::Addresses, item, who, contacts: Vec::new(), got: true, until: minute(900) }];
         walked
     });
     store.apply(walk(sessions.collect())).await.unwrap();

@@ -10,7 +10,7 @@ use punctual::entry::Change;
 use punctual::feedback::answer::Answer;
 use punctual::feedback::reply::{Changes, ForStaff, Taken, reply_key};
 use punctual::feedback::word::Word;
-use punctual::guard::{GuardKind, Lately, Member, Standing};
+use punctual::guard::{GuardKind, Member, Noted, Standing};
 use punctual::notice::Occasion;
 use punctual::outbox::sqlite::{Access, SqliteOutbox, StoreKey};
 use punctual::outbox::{Acts, Attempts, Begin, Feedback, Filter, Outbox, Queries, Upkeep, Walks};
@@ -48,7 +48,7 @@ async fn fill(outbox: SqliteOutbox) {
         walked.known.iter_mut().for_each(|(_, known)| "digest-of-facts".clone_into(&mut known.facts));
         let lately = (GuardKind::Addresses, "zebulon@example.com".to_owned(), "zebulon quux".to_owned());
         walked.lately =
-            vec![Lately { id, kind: lately.0, item: lately.1, who: lately.2, contacts: Vec::new(), got: false, until: minute(9) }];
+            vec![Noted { id, kind: lately.0, item: lately.1, who: lately.2, contacts: Vec::new(), got: false, until: minute(9) }];
         walked
     };
     let mut all = walk(vec![of(1, &mail), of(2, &text)]);

@@ -12,7 +12,7 @@ use crate::known::KnownMap;
 use crate::ledger::LedgerRow;
 use crate::outbox::checks::checked;
 use crate::outbox::words::decided as in_words;
-use crate::outbox::{Applied, Rest, Result, SaidLately, Seen, SeenSession, SourceRow, Walk, Walks};
+use crate::outbox::{Applied, NotedSession, Rest, Result, Seen, SeenSession, SourceRow, Walk, Walks};
 use crate::session::stored::{Also, StoredSession};
 use crate::session::{ParticipationId, SessionId};
 
@@ -57,10 +57,10 @@ impl Walks for MemoryOutbox {
         Ok(self.tables().configure(names, now))
     }
 
-    async fn lately(&self, now: DateTime<Utc>) -> Result<Vec<SaidLately>> {
+    async fn lately(&self, now: DateTime<Utc>) -> Result<Vec<NotedSession>> {
         let tables = self.tables();
         let all = tables.lately.iter().filter(|(_, items)| items.iter().any(|one| one.until > now));
-        Ok(all.map(|((source, session), items)| SaidLately { source: source.clone(), session: *session, items: items.clone() }).collect())
+        Ok(all.map(|((source, session), items)| NotedSession { source: source.clone(), session: *session, items: items.clone() }).collect())
     }
 
     async fn rename_source(&self, from: &str, to: &str, now: DateTime<Utc>) -> Result<bool> {

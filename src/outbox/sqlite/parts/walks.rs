@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::super::{SqliteOutbox, guard, known, query, restore, sources, walk};
 use crate::guard::{GuardRow, Verdict};
 use crate::known::KnownMap;
-use crate::outbox::{Applied, Rest, Result, SaidLately, Seen, SeenSession, SourceRow, StoreError, Walk, Walks};
+use crate::outbox::{Applied, NotedSession, Rest, Result, Seen, SeenSession, SourceRow, StoreError, Walk, Walks};
 use crate::session::SessionId;
 use crate::session::stored::{Also, StoredSession};
 
@@ -42,7 +42,7 @@ impl Walks for SqliteOutbox {
         self.readers.read("also", sources::also).await
     }
 
-    async fn lately(&self, now: DateTime<Utc>) -> Result<Vec<SaidLately>> {
+    async fn lately(&self, now: DateTime<Utc>) -> Result<Vec<NotedSession>> {
         self.readers.read("lately", move |c| sources::lately(c, now)).await
     }
 
