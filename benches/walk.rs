@@ -41,7 +41,7 @@ fn body(sessions: usize, changed: usize, revision: usize) -> String {
 
 fn parse(body: &str) -> Snapshot {
     let mut snapshot = json::parse(body.as_bytes()).unwrap();
-    ambiguity::mark(&mut snapshot);
+    ambiguity::mark(&mut snapshot, now());
     snapshot
 }
 

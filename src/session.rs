@@ -16,7 +16,7 @@ mod snapshot;
 pub mod stored;
 
 pub use record::{SourceRecord, TakenFor};
-pub use snapshot::{Extent, FAULTS_MAX, Fault, Faults, MoreFaults, Snapshot, UnreadRecord};
+pub use snapshot::{Extent, FAULTS_MAX, Fault, Faults, MoreFaults, Snapshot, SnapshotPart, UnreadRecord};
 
 /// SecureVideo's SessionId.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -87,6 +87,17 @@ impl Session {
     /// It is neither cancelled nor over: its codes open something.
     pub fn is_active(&self) -> bool {
         !self.cancelled && self.standing != Standing::Over
+    }
+
+    /// Its codes are in use: it takes place, and its planned end, of an hour at the least, was less than an hour ago.
+    pub fn holds_codes(&self, now: DateTime<Utc>) -> bool {
+        self.is_active() && now < self.codes_end()
+    }
+
+    /// When its codes are in use no more, though it may be listed still.
+    pub fn codes_end(&self) -> DateTime<Utc> {
+        let hour = TimeDelta::hours(1);
+        self.start + self.duration.unwrap_or(hour).max(hour) + hour
     }
 
     /// The participant of that id.

@@ -219,7 +219,7 @@ impl World {
             Source::Fails => return Ok(()),
         };
         let mut snapshot = json::parse(body.as_bytes()).unwrap_or_else(|_| Snapshot { extent: Extent::Change, ..Snapshot::default() });
-        ambiguity::mark(&mut snapshot);
+        ambiguity::mark(&mut snapshot, self.clock.now());
         for session in &snapshot.sessions {
             for person in &session.participants {
                 if let Ok(resolved) = plan::zone_of(person, &self.request.policy) {

@@ -30,6 +30,7 @@ mod guard;
 mod held;
 mod lately;
 mod occupied;
+mod parts;
 mod slips;
 mod together;
 
@@ -37,6 +38,7 @@ pub use self::elsewhere::Elsewhere;
 
 use self::elsewhere::Beside;
 use self::guard::{Kept, Looked, Ruling, Scene};
+use self::parts::Unheard;
 use self::slips::Left;
 
 /// Snapshots in a row that must not list a session before it counts as cancelled.
@@ -96,7 +98,8 @@ struct Walker<'a> {
     noted_elsewhere: HashMap<SessionId, String>,
     /// What the new ones of this list got is noted.
     comes_singly: bool,
-    /// When another source, which is believed, last said all that it lists; of several, the one that was silent for the longest.
+    /// When another source, or a part of this one that cannot be read now, and which is believed, last said all that it lists; of several, the one that
+    /// was silent for the longest.
     unheard: Option<DateTime<Utc>>,
     /// The configuration asks the source for something else than before: what is not listed may just not be asked for.
     asked_anew: bool,
@@ -188,7 +191,8 @@ async fn plan<'a>(
     let asked_before = asked_before.to_owned();
     let all = seen.as_ref().is_none_or(|s| policy_before != policy_digest || !policy.believes(s.last_snapshot_at, now));
     let fill = Fill::of(snapshot, seen.as_ref());
-    let mut missing = missing(snapshot, seen.as_ref(), all, policy.not_joined.is_some(), now);
+    let unheard = Unheard::of(snapshot, seen.as_ref());
+    let mut missing = missing((snapshot, &unheard), seen.as_ref(), (all, policy.not_joined.is_some()), now);
     let mut beside = elsewhere.beside(outbox, (source, snapshot), &missing, policy, now).await?;
     let carried = held::carried(outbox, source, &beside.from, now).await?;
     if let Some(seen) = &mut seen {
@@ -205,7 +209,7 @@ async fn plan<'a>(
     ids.extend(moves.keys().copied().chain(marked.iter().map(|s| s.id)).chain(look_again.iter().copied()));
     // Whoever comes may be one of those whom the guard keeps elsewhere.
     ids.extend(seen.iter().filter(|_| !changed.is_empty()).flat_map(|s| s.guard.displaced()));
-    let occupied = occupied::Beside::of(snapshot, &changed, seen.as_ref());
+    let occupied = occupied::Beside::of((snapshot, &unheard), &changed, seen.as_ref());
     ids.extend(occupied.ids());
     // Of a list that says nothing new nobody gets anything.
     let is_new = !changed.is_empty() || !moves.is_empty() || !missing.is_empty();
@@ -218,7 +222,7 @@ async fn plan<'a>(
     walker.unread_elsewhere = std::mem::take(&mut beside.unread);
     walker.first_fill = fill == Fill::First && !policy.adopt_invites;
     walker.adopting = seen.iter().flat_map(|s| s.adopting.iter().copied()).collect();
-    walker.unheard = beside.unheard;
+    walker.unheard = beside.unheard.into_iter().chain(parts::unheard_since(snapshot, seen.as_ref(), policy, now)).min();
     walker.asked_anew = !snapshot.asked.is_empty() && !asked_before.is_empty() && asked_before != snapshot.asked;
     walker.noted_elsewhere = lately::places(&lately, source);
     walker.lately = lately;
@@ -264,11 +268,24 @@ async fn plan<'a>(
     // A change is told of by itself, and ends no first fill.
     let filled = fill == Fill::First || seen.as_ref().is_some_and(|seen| seen.filled);
     let (faults, also) = (told.lines(), beside.also);
+    let parts = parts::now(snapshot, seen.as_ref(), now);
     let whole = snapshot.is_whole();
     let asked = if whole && !snapshot.asked.is_empty() { &snapshot.asked } else { &asked_before };
     let policy_digest = if asked.is_empty() { policy_digest } else { format!("{policy_digest}{ASKED}{asked}") };
-    let walk =
-        Walk { source: source.to_owned(), at: now, heard: true, whole, policy_digest, sessions, faults, guard, filled, adopting, also };
+    let walk = Walk {
+        source: source.to_owned(),
+        at: now,
+        heard: true,
+        whole,
+        policy_digest,
+        sessions,
+        faults,
+        guard,
+        filled,
+        adopting,
+        parts,
+        also,
+    };
     Ok(Planned { walk, work, walker, report })
 }
 
@@ -418,14 +435,22 @@ fn digest(session: &Session) -> String {
 /// Sessions that were seen before, start in the future, and are not in the snapshot as sessions: absent, unreadable or unheard. An absent one
 /// is looked at in every walk until it counts as gone, the others once. `all`: what is as it was is looked at, too. `nudges`: likewise those
 /// that have started and may still be told of.
-fn missing(snapshot: &Snapshot, seen: Option<&Seen>, all: bool, nudges: bool, now: DateTime<Utc>) -> Vec<(SessionId, Presence)> {
+fn missing(
+    (snapshot, unheard): (&Snapshot, &Unheard),
+    seen: Option<&Seen>,
+    (all, nudges): (bool, bool),
+    now: DateTime<Utc>,
+) -> Vec<(SessionId, Presence)> {
     let listed: HashSet<SessionId> = snapshot.sessions.iter().map(|s| s.id).collect();
     let unreadable: HashSet<SessionId> = snapshot.unreadable().collect();
     let runs = |start: DateTime<Utc>| nudges && start <= now && now - start < NotJoined::LONGEST;
     let unlisted = seen.into_iter().flat_map(|s| &s.sessions).filter(|(id, s)| !listed.contains(id) && (s.start > now || runs(s.start)));
-    // A record that does not say which session it is of may be any of them.
-    let extent = if snapshot.extent == Extent::Whole && !snapshot.is_whole() { Extent::Part } else { snapshot.extent };
     let is = |id: &SessionId, was: &SeenSession| {
+        let extent = match snapshot.extent {
+            Extent::Change => Extent::Change,
+            _ if unheard.may_list(*id) => Extent::Part,
+            _ => Extent::Whole,
+        };
         let again = all || was.replan;
         if runs(was.start) {
             let is = match extent {
@@ -753,6 +778,11 @@ impl Walker<'_> {
             let held: Vec<Change> = decided.iter().filter_map(|change| self.found_again(change, one)).collect();
             let stopped: Vec<Change> = decided.iter().filter_map(|change| stopped(change, one)).collect();
             changes.extend(decided.into_iter().chain(held).chain(stopped));
+            if let Some(notice) = self.missed(session, *id, one) {
+                let end = Change::End { key: notice.key, state: State::Lapsed, reason: Reason::Ambiguous };
+                changes.extend([Change::Add(notice), end]);
+                continue;
+            }
             let was = self.told_elsewhere(session, *id);
             let Some((notice, facts)) = self.adoption(session, &was, *id, one) else { continue };
             moved_unread |= (was.start, was.cancelled) != (session.start, session.cancelled);
@@ -845,6 +875,15 @@ impl Walker<'_> {
         let noted = self.known.get(&session.id).and_then(|known| known.get(&(session.id, id)));
         let (start, cancelled) = noted.map_or((session.start, session.cancelled), |one| (one.start, one.cancelled));
         Session { start, cancelled, ..session.clone() }
+    }
+
+    /// The invite of whoever was ambiguous until their session began, a short time ago. Of what waits for a person nobody need be lost in silence.
+    fn missed(&self, session: &Session, id: ParticipationId, known: &Known) -> Option<Notice> {
+        let (stored, _) = self.before.get(&session.id)?;
+        let began = session.start <= self.now && self.now - session.start < NotJoined::LONGEST;
+        let was_held = stored.ambiguous.iter().any(|(held, _)| *held == id);
+        let person = session.participant(id).filter(|p| began && was_held && p.presence == Presence::Listed)?;
+        plan::missed_invite(session, person, known, self.policy, &self.suppressed, self.now)
     }
 
     /// To whoever was there, and whom nobody can have announced it to, because it was cancelled, or they had no address or code: it is news.

@@ -157,7 +157,8 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Repo
                 continue;
             }
         };
-        ambiguity::mark(&mut snapshot);
+        let now = WallClock.now();
+        ambiguity::mark(&mut snapshot, now);
         let people = snapshot.sessions.iter().map(|s| s.participants.len()).sum::<usize>();
         report.add("ok", what.clone(), format!("{} sessions, {people} participants", snapshot.sessions.len()));
         for ((word, meaning), count) in meaning::census(&snapshot) {
@@ -168,7 +169,6 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Repo
         for fault in snapshot.told().lines() {
             report.add("error", what.clone(), fault.to_string());
         }
-        let now = WallClock.now();
         if config.store.is_some() && !store_exists(config) {
             report.add("note", what.clone(), first_start(&snapshot, config, now));
         }
@@ -246,7 +246,7 @@ fn told_differently(mut together: Snapshot, report: &mut Report) {
     };
     let before: HashSet<_> =
         people(&together).into_iter().filter(|(.., why)| why.is_some()).map(|(session, id, _)| (session, id)).collect();
-    ambiguity::mark_together(&mut together);
+    ambiguity::mark_together(&mut together, WallClock.now());
     for (session, id, why) in people(&together) {
         if let Some(why) = why.filter(|_| !before.contains(&(session, id))) {
             report.add("error", "sources together", format!("session {session}, participation {id}: {why}: nothing is sent (ambiguous)"));

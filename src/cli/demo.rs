@@ -178,7 +178,7 @@ fn print_omitted(file: &Path, now: DateTime<Utc>, dir: &Path, colors: Look) -> a
     let (snapshot, known) = runtime()?.block_on(async {
         let store = crate::daemon::open_store(&config, false)?;
         let mut snapshot = read_source(&config.sources[0]).await.map_err(anyhow::Error::msg)?;
-        ambiguity::mark(&mut snapshot);
+        ambiguity::mark(&mut snapshot, now);
         let ids: Vec<_> = snapshot.sessions.iter().map(|s| s.id).collect();
         let known: KnownMap = store.known(&config.sources[0].name, &ids).await?;
         anyhow::Ok((snapshot, known))

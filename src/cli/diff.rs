@@ -49,8 +49,8 @@ struct Row {
 
 pub(super) fn diff(args: &DiffArgs, json: bool, colors: Look) -> anyhow::Result<Exit> {
     let (old, new) = (load(&args.old)?, load(&args.new)?);
-    let said = snapshot(&new, args.sessions.as_deref())?;
     let now = args.at.unwrap_or_else(|| WallClock.now());
+    let said = snapshot(&new, args.sessions.as_deref(), now)?;
     let (known, suppressed) = runtime()?.block_on(memory(&new, &said))?;
     let known = crate::known::by_session(known);
     let due = |config: &Config| dues(said.sessions.iter(), &known, &config.policy, &suppressed, now);

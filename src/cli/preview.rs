@@ -78,7 +78,7 @@ pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Lo
         bail!("--format eml writes the messages as they are, with their codes: add --reveal");
     }
     let now = args.at.map_or_else(|| WallClock.now(), |at| at.on(&config.time_zone));
-    let snapshot = snapshot(&config, args.sessions.as_deref())?;
+    let snapshot = snapshot(&config, args.sessions.as_deref(), now)?;
     let (known, suppressed, reference_key) = runtime()?.block_on(memory(&config, args, &snapshot, now))?;
     let settings = crate::render::Settings { reference_key, ..config.render.clone() };
     let renderer = Renderer::new(settings).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?;
@@ -115,7 +115,7 @@ pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Lo
 }
 
 /// The sessions: of the named file or folder, else of every configured source.
-pub(super) fn snapshot(config: &Config, named: Option<&Path>) -> anyhow::Result<Snapshot> {
+pub(super) fn snapshot(config: &Config, named: Option<&Path>, now: DateTime<Utc>) -> anyhow::Result<Snapshot> {
     let mut whole = Snapshot::default();
     if let Some(path) = named {
         let bar = Progress::new("files read");
@@ -123,19 +123,19 @@ pub(super) fn snapshot(config: &Config, named: Option<&Path>) -> anyhow::Result<
         bar.done();
         whole = read.map_err(anyhow::Error::msg)?;
         meaning::apply(&mut whole, &Dictionary::of_all(config.sources.iter().map(|source| &source.words)));
-        ambiguity::mark(&mut whole);
+        ambiguity::mark(&mut whole, now);
     } else if config.sources.is_empty() {
         bail!("there is no source: name one in the configuration, or use --sessions FILE");
     } else {
         for source in &config.sources {
             let mut part = match source.kind {
-                SourceKind::Push(_) => runtime()?.block_on(pushed(config, source))?,
+                SourceKind::Push(_) => runtime()?.block_on(pushed(config, source, now))?,
                 _ => runtime()?.block_on(read_source(source)).map_err(anyhow::Error::msg)?,
             };
-            ambiguity::mark(&mut part);
-            whole.join(part);
+            ambiguity::mark(&mut part, now);
+            whole.join(source.name.clone(), part);
         }
-        ambiguity::mark_together(&mut whole);
+        ambiguity::mark_together(&mut whole, now);
     }
     Ok(whole)
 }

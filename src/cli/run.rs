@@ -15,9 +15,9 @@ use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock, monotonic_usec};
 use crate::config::Config;
 use crate::daemon::{Ending, Engine, OnceReport};
-use crate::desk::status::needs_attention;
+use crate::desk::status::{is_anybody_ambiguous, needs_attention};
 use crate::entry::{Entry, State};
-use crate::notice::Reason;
+use crate::notice::{Occasion, Reason};
 use crate::outbox::Filter;
 use crate::plan::compare::is_much;
 use crate::render::Renderer;
@@ -185,12 +185,15 @@ async fn exit_of(engine: &Engine, report: &OnceReport, begun: DateTime<Utc>) -> 
         lapsed = t.lapsed,
         "done"
     );
-    if undone > 0 || t.lapsed > 0 || t.retried > 0 || t.channel_faults > 0 || report.sources_failed > 0 {
+    // What the walks found too late is as bad as what a lane did.
+    let lapsed = t.lapsed > 0 || engine.outbox().lapsed(begun).await?.iter().any(|e| e.notice.occasion != Occasion::NotJoined);
+    if undone > 0 || lapsed || t.retried > 0 || t.channel_faults > 0 || report.sources_failed > 0 {
         return Ok(Exit::Failed);
     }
     let status = engine.outbox().status().await?;
     let guarded = !engine.outbox().guards().await?.is_empty();
-    Ok(if needs_attention(&status) || guarded || t.rejected > 0 { Exit::Attention } else { Exit::Done })
+    let ambiguous = is_anybody_ambiguous(&**engine.outbox(), engine.names(), &status, begun).await?;
+    Ok(if needs_attention(&status) || guarded || ambiguous || t.rejected > 0 { Exit::Attention } else { Exit::Done })
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub(super) struct SimulateArgs {
 }
 
 pub(super) fn simulate(config: Config, args: &SimulateArgs, json: bool, colors: Look) -> anyhow::Result<Exit> {
-    let said = snapshot(&config, args.sessions.as_deref())?;
+    let said = snapshot(&config, args.sessions.as_deref(), args.from)?;
     let script = match &args.script {
         Some(file) => {
             let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;

@@ -45,16 +45,21 @@ pub(super) async fn read_since(source: &Source, last: Option<Print>, now: DateTi
 }
 
 /// What was last pushed to a source, as the store holds it; nothing, if there is no store yet.
-pub async fn pushed(config: &Config, source: &Source) -> anyhow::Result<Snapshot> {
+pub async fn pushed(config: &Config, source: &Source, now: DateTime<Utc>) -> anyhow::Result<Snapshot> {
     if !store_exists(config) {
         return Ok(Snapshot::default());
     }
-    let mut last = push::last(&open_store(config, false)?.sessions(&source.name, None).await?);
+    let mut last = push::last(&open_store(config, false)?.sessions(&source.name, None).await?, now);
     meaning::apply(&mut last, &source.words);
     Ok(last)
 }
 
 impl Engine {
+    /// The configured sources.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// Asks one source and walks what it says; asked is asked, whatever it answers.
     pub(super) async fn walk(&self, source: &Source) -> Result<bool, StoreError> {
         // It is not closed while the engine lives.
@@ -98,7 +103,7 @@ impl Engine {
                 return Ok(false);
             }
         };
-        ambiguity::mark(&mut snapshot);
+        ambiguity::mark(&mut snapshot, now);
         self.told.tell(&source.name, &snapshot.told().lines());
         self.records.note(&source.name, &snapshot, now);
         self.apply(&source.name, &snapshot).await?;

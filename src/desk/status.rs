@@ -1,6 +1,6 @@
 //! Counts, times, and what needs attention.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -10,7 +10,9 @@ use super::Desk;
 use super::outage::{self, Outage};
 use crate::entry::State;
 use crate::guard::sessions_of;
-use crate::outbox::{SourceStatus, Status, StoreError};
+use crate::notice::Reason;
+use crate::outbox::{Filter, Outbox, SourceStatus, Status, StoreError};
+use crate::session::SessionId;
 use crate::zone::rfc3339;
 
 /// Texts that are counted: somebody who reads them has no use for a larger number.
@@ -51,6 +53,7 @@ pub async fn status(desk: &Desk, now: DateTime<Utc>) -> Result<Facts, StoreError
     let (status, guards, undelivered) = (desk.outbox.status().await?, desk.outbox.guards().await?, desk.outbox.undelivered(now).await?);
     let unread = desk.outbox.unread(UNREAD_MAX).await?.len();
     let lapsed = desk.lapsed(now).await?;
+    let ambiguous = is_anybody_ambiguous(&*desk.outbox, &desk.sources, &status, now).await?;
     let outages = outage::find(desk, &status.sources, now).await?;
     Ok(Facts {
         states: status.by_state.iter().map(|(s, n)| (s.as_str(), *n)).collect(),
@@ -63,6 +66,7 @@ pub async fn status(desk: &Desk, now: DateTime<Utc>) -> Result<Facts, StoreError
         lapsed: lapsed.len(),
         suppressed: status.suppressed,
         attention: !outages.is_empty()
+            || ambiguous
             || needs_attention(&status)
             || !lapsed.is_empty()
             || !guards.is_empty()
@@ -71,6 +75,22 @@ pub async fn status(desk: &Desk, now: DateTime<Utc>) -> Result<Facts, StoreError
         sources: status.sources,
         outages,
     })
+}
+
+/// Somebody who is to be told waits because one id or code stands for two people, so that nothing is planned for them; their session is to come.
+pub async fn is_anybody_ambiguous(
+    outbox: &dyn Outbox,
+    sources: &[String],
+    status: &Status,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    if status.by_reason.get(&Reason::Ambiguous).is_none_or(|n| *n == 0) {
+        return Ok(false);
+    }
+    let omissions = outbox.omissions(&Filter::default()).await?;
+    let held: HashSet<SessionId> = omissions.iter().filter(|o| o.reason == Reason::Ambiguous).filter_map(|o| o.session).collect();
+    let to_come = outbox.starting(now, DateTime::<Utc>::MAX_UTC, usize::MAX).await?;
+    Ok(to_come.iter().any(|(source, id)| sources.contains(source) && held.contains(id)))
 }
 
 /// Something waits for a person.

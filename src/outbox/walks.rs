@@ -37,8 +37,21 @@ pub struct Walk {
     pub filled: bool,
     /// Sessions that were at fault in the first fill, and still are: whoever is in them was there; replaces the last ones.
     pub adopting: Vec<SessionId>,
+    /// Of a source that is read in parts: what each lists; replaces the last ones. `None`: nothing new.
+    pub parts: Option<Vec<SourcePart>>,
     /// What the source says of sessions that stand under another one; replaces what it said before. `None`: nothing new.
     pub also: Option<Vec<Also>>,
+}
+
+/// A part of a source, as it was read last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourcePart {
+    /// The file's name in its folder; the path that was asked for.
+    pub name: String,
+    /// When, if the source was not read whole since.
+    pub read_at: Option<DateTime<Utc>>,
+    /// What it listed.
+    pub sessions: Vec<SessionId>,
 }
 
 /// A source that was ever walked.
@@ -67,6 +80,10 @@ pub struct Seen {
     pub filled: bool,
     /// See [`Walk::adopting`].
     pub adopting: Vec<SessionId>,
+    /// When the source last said all that it lists; `None`: not known.
+    pub whole_at: Option<DateTime<Utc>>,
+    /// See [`Walk::parts`]; by name.
+    pub parts: Vec<SourcePart>,
     /// Each session, as the last walk left it.
     pub sessions: HashMap<SessionId, SeenSession>,
 }

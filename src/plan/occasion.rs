@@ -115,6 +115,24 @@ pub fn adopted_invite(
     Some(case.notice(Occasion::Invite, None, key, now, &to))
 }
 
+/// The invite of whoever was held as ambiguous until their session began, and was told nothing of it: it should have gone, and did not. `None`: they
+/// would not have been invited, or know of it.
+pub fn missed_invite(
+    session: &Session,
+    participant: &Participant,
+    known: &Known,
+    policy: &Policy,
+    suppressed: &Suppressions,
+    now: DateTime<Utc>,
+) -> Option<Notice> {
+    let participant = &Participant { ambiguous: None, ..participant.clone() };
+    let case = Case { session, participant, known, policy, suppressed, now };
+    let untold = known.notices.is_empty() && !known.adopted && participant.connected_at.is_none();
+    let to = recipient(participant, policy, suppressed, true).ok().filter(|_| untold && session.is_active())?;
+    let key = case.key(Occasion::Invite, None, &to, "");
+    Some(case.notice(Occasion::Invite, None, key, session.start.min(now), &to))
+}
+
 impl Case<'_> {
     pub(super) fn useful_until(&self) -> DateTime<Utc> {
         if self.is_meet_now() { self.session.start + MEET_NOW_USEFUL } else { self.session.start }

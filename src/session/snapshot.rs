@@ -17,8 +17,21 @@ pub struct Snapshot {
     pub unread: Vec<UnreadRecord>,
     /// What it says of the sessions that it does not list.
     pub extent: Extent,
+    /// Of a source that is read in parts (the files of a folder, the lists of hosts): each of them.
+    pub parts: Vec<SnapshotPart>,
     /// What the source was asked for, where the configuration says only a part of what it has; empty: all.
     pub asked: String,
+}
+
+/// A part of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotPart {
+    /// The file's name in its folder; the path that was asked for.
+    pub name: String,
+    /// What it does not list does not stand in it: it was read, and each record in it says which session it is of.
+    pub whole: bool,
+    /// The sessions in it, those that cannot be read among them.
+    pub sessions: Vec<SessionId>,
 }
 
 /// The record of a session that could not be read.
@@ -82,8 +95,10 @@ impl Snapshot {
         }
     }
 
-    /// Adds another part of the same source.
-    pub fn join(&mut self, part: Self) {
+    /// Adds a part of the same source.
+    pub fn join(&mut self, name: String, part: Self) {
+        let sessions = part.sessions.iter().map(|session| session.id).chain(part.unreadable()).collect();
+        self.parts.push(SnapshotPart { name, whole: part.is_whole(), sessions });
         part.unread.iter().for_each(|one| self.keep_unread(one.session, &one.record));
         self.sessions.extend(part.sessions);
         part.faults.into_iter().for_each(|fault| self.fault(fault));
@@ -93,6 +108,13 @@ impl Snapshot {
         if part.extent != Extent::Whole {
             self.extent = part.extent;
         }
+    }
+
+    /// A part that could not be read.
+    pub fn lost(&mut self, name: String, reason: String) {
+        self.extent = Extent::Part;
+        self.parts.push(SnapshotPart { name: name.clone(), whole: false, sessions: Vec::new() });
+        self.fault(Fault { path: name, reason, session: None, participation: None });
     }
 
     /// Sessions whose records could not be read.

@@ -2,12 +2,14 @@
 //!
 //! Identical duplicates (an export that lists a session twice) collapse. What differs is ambiguous: the same SessionId twice, be it that one of its
 //! records cannot be read, the same ParticipationId twice, or one ConnectCode for two participations of active sessions, be it one whose record is at
-//! fault. Linear in the number of participants.
+//! fault. The code of a session that is over is free again, although its list may still have it. Linear in the number of participants.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use super::json::{kept, without_layout};
+use chrono::{DateTime, Utc};
+
 use crate::contact::{ConnectCode, PhoneNumber};
 use crate::session::{Fault, Participant, ParticipationId, Session, SessionId, Snapshot, SourceRecord, Unread};
 
@@ -39,8 +41,8 @@ pub enum Claim {
 }
 
 /// What a session claims: the codes of an active one, those of records at fault too, and its participations.
-pub fn claims(session: &Session) -> Vec<Claim> {
-    let active = session.is_active();
+pub fn claims(session: &Session, now: DateTime<Utc>) -> Vec<Claim> {
+    let active = session.holds_codes(now);
     let codes = session.participants.iter().filter_map(|p| p.code).chain(session.unread.iter().filter_map(|unread| unread.code));
     let codes = codes.filter(|_| active).map(Claim::Code);
     codes.chain(session.participants.iter().map(|p| Claim::Person(p.id))).collect()
@@ -91,26 +93,30 @@ fn meaning(p: &Participant) -> impl PartialEq + use<> {
 }
 
 /// Marks ambiguous participants of one source, with whom they are confused (never with what).
-pub fn mark(snapshot: &mut Snapshot) {
+pub fn mark(snapshot: &mut Snapshot, now: DateTime<Utc>) {
     mark_sessions(snapshot, twice);
     mark_unread(snapshot);
     mark_participations(snapshot);
-    mark_codes(snapshot, NOBODY);
+    mark_codes(snapshot, NOBODY, now);
 }
 
 /// Likewise of several sources, each of which is marked by itself. What one cannot say of a session that another one lists is nothing against it.
-pub fn mark_together(snapshot: &mut Snapshot) {
-    mark_beside(snapshot, NOBODY);
+pub fn mark_together(snapshot: &mut Snapshot, now: DateTime<Utc>) {
+    mark_beside(snapshot, NOBODY, now);
 }
 
 /// No code is in force beside what is listed.
 pub(crate) const NOBODY: Option<fn(SessionId, &Participant) -> Vec<ParticipationId>> = None;
 
 /// Likewise. `in_force`: whose the code is that somebody comes to have in a session, beside those who are listed with it.
-pub(crate) fn mark_beside(snapshot: &mut Snapshot, in_force: Option<impl Fn(SessionId, &Participant) -> Vec<ParticipationId>>) {
+pub(crate) fn mark_beside(
+    snapshot: &mut Snapshot,
+    in_force: Option<impl Fn(SessionId, &Participant) -> Vec<ParticipationId>>,
+    now: DateTime<Utc>,
+) {
     mark_sessions(snapshot, |id| format!("SessionId {id} stands in two sources, with different content"));
     mark_participations(snapshot);
-    mark_codes(snapshot, in_force);
+    mark_codes(snapshot, in_force, now);
 }
 
 /// It is known that its own source tells it twice.
@@ -210,9 +216,9 @@ fn mark_participations(snapshot: &mut Snapshot) {
 }
 
 /// One ConnectCode for two participations of active sessions: also of one whose record is at fault otherwise.
-fn mark_codes(snapshot: &mut Snapshot, in_force: Option<impl Fn(SessionId, &Participant) -> Vec<ParticipationId>>) {
+fn mark_codes(snapshot: &mut Snapshot, in_force: Option<impl Fn(SessionId, &Participant) -> Vec<ParticipationId>>, now: DateTime<Utc>) {
     let mut holders: HashMap<ConnectCode, Vec<Option<ParticipationId>>> = HashMap::new();
-    for session in snapshot.sessions.iter().filter(|s| s.is_active()) {
+    for session in snapshot.sessions.iter().filter(|s| s.holds_codes(now)) {
         let read = session.participants.iter().filter_map(|person| Some((person.code?, Some(person.id))));
         for (code, id) in read.chain(session.unread.iter().filter_map(|unread| Some((unread.code?, unread.id)))) {
             holders.entry(code).or_default().push(id);
@@ -222,7 +228,7 @@ fn mark_codes(snapshot: &mut Snapshot, in_force: Option<impl Fn(SessionId, &Part
     if holders.is_empty() && in_force.is_none() {
         return;
     }
-    for session in snapshot.sessions.iter_mut().filter(|s| s.is_active()) {
+    for session in snapshot.sessions.iter_mut().filter(|s| s.holds_codes(now)) {
         let id = session.id;
         for person in &mut session.participants {
             let Some(code) = person.code else { continue };
@@ -246,9 +252,13 @@ mod tests {
     use super::*;
     use crate::source::json::parse;
 
+    fn now() -> DateTime<Utc> {
+        "2026-11-26T12:00:00Z".parse().unwrap()
+    }
+
     fn marked(json: &str) -> Vec<(i64, bool)> {
         let mut snapshot = parse(json.as_bytes()).unwrap();
-        mark(&mut snapshot);
+        mark(&mut snapshot, now());
         snapshot.sessions.iter().flat_map(|s| &s.participants).map(|p| (p.id.0, p.ambiguous.is_some())).collect()
     }
 
@@ -268,6 +278,7 @@ mod tests {
     #[test]
     fn what_is_ambiguous() {
         let s = |id, people: &[(i64, i64)]| session(id, "", people);
+        let past = |id, people: &[(i64, i64)]| session(id, "", people).replace("T15:00:00", "T10:00:00");
         for (name, all, want) in [
             ("nothing", vec![s(1, &[(1, 111_111_111), (2, 222_222_222)])], vec![(1, false), (2, false)]),
             ("a code within a session", vec![s(1, &[(1, 111_111_111), (2, 111_111_111)])], vec![(1, true), (2, true)]),
@@ -279,6 +290,11 @@ mod tests {
             (
                 "a cancelled session's code is free",
                 vec![s(1, &[(1, 111_111_111)]), session(2, "Cancelled", &[(2, 111_111_111)])],
+                vec![(1, false), (2, false)],
+            ),
+            (
+                "that of a session that is over, too",
+                vec![s(1, &[(1, 111_111_111)]), past(2, &[(2, 111_111_111)])],
                 vec![(1, false), (2, false)],
             ),
             (
@@ -323,7 +339,7 @@ mod tests {
                 all.push(session(2, "", &[(2, 222_222_222)]));
                 let mut snapshot = parse(format!("[{}]", all.join(",")).as_bytes()).unwrap();
                 let told = snapshot.told().count;
-                mark(&mut snapshot);
+                mark(&mut snapshot, now());
                 let people = snapshot.sessions.iter().flat_map(|s| &s.participants).map(|p| p.ambiguous.is_some()).collect::<Vec<_>>();
                 assert_eq!((people, snapshot.told().count), (vec![true, false], told));
                 assert!(snapshot.sessions[0].faults.iter().all(|f| f.participation.is_none()) && !snapshot.sessions[0].faults.is_empty());
@@ -335,7 +351,7 @@ mod tests {
     #[test]
     fn the_mark_names_people_and_never_the_code() {
         let mut snapshot = parse(format!("[{}]", session(1, "", &[(1, 701_678_455), (2, 701_678_455)])).as_bytes()).unwrap();
-        mark(&mut snapshot);
+        mark(&mut snapshot, now());
         let why = snapshot.sessions[0].participants[0].ambiguous.clone().unwrap();
         assert!(why.contains('2') && !why.contains("701678455"), "{why}");
     }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use super::json::{self, BODY_MAX};
 use super::same::{self, Mark, Part, Print, Said};
-use crate::session::{Extent, Fault, Snapshot};
+use crate::session::{Extent, Snapshot};
 
 /// Where to read.
 #[derive(Debug, Clone)]
@@ -107,13 +107,10 @@ fn read_folder(path: &Path, now: DateTime<Utc>, progress: &dyn Fn(u64, u64)) -> 
         let name = name(file);
         match read_file(file, now) {
             Ok((snapshot, part)) => {
-                append(&mut whole, snapshot, &name);
+                append(&mut whole, snapshot, name);
                 print.0.push(part);
             }
-            Err(reason) => {
-                whole.extent = Extent::Part;
-                whole.fault(Fault { path: name, reason, session: None, participation: None });
-            }
+            Err(reason) => whole.lost(name, reason),
         }
     }
     Ok((whole, print))
@@ -125,15 +122,14 @@ fn is_hidden(path: &Path) -> bool {
 }
 
 /// Adds one file's part: every path in it begins with the file's name.
-fn append(whole: &mut Snapshot, part: Snapshot, name: &str) {
+fn append(whole: &mut Snapshot, mut part: Snapshot, name: String) {
     let within = |path: &str| format!("{name}:{path}");
-    let Snapshot { mut sessions, mut faults, more, extent, unread, asked } = part;
-    for session in &mut sessions {
+    for session in &mut part.sessions {
         session.participants.iter_mut().for_each(|p| p.path = within(&p.path));
         session.faults.iter_mut().for_each(|f| f.path = within(&f.path));
     }
-    faults.iter_mut().for_each(|f| f.path = within(&f.path));
-    whole.join(Snapshot { sessions, faults, more, unread, extent, asked });
+    part.faults.iter_mut().for_each(|f| f.path = within(&f.path));
+    whole.join(name, part);
 }
 
 #[cfg(test)]

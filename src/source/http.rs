@@ -19,7 +19,7 @@ use super::same::{self, Part, Print, Said};
 use crate::http_client;
 use crate::outcome::redacted;
 use crate::retry::channel_pause;
-use crate::session::{Extent, Fault, Snapshot};
+use crate::session::{Extent, Snapshot};
 
 /// The provider's own address.
 pub const URL: &str = "https://api.securevideo.com";
@@ -167,19 +167,19 @@ impl Api {
     }
 }
 
-/// One that fails makes the snapshot partial.
+/// One that fails makes the snapshot partial. If none can be read there is none.
 fn of_hosts(bodies: Vec<(String, Result<Vec<u8>, String>)>) -> Result<Snapshot, String> {
-    let mut whole = Snapshot::default();
+    let (mut whole, mut is_read) = (Snapshot::default(), false);
     for (path, body) in bodies {
         match body.and_then(|body| parse(&body, &path)) {
-            Ok(part) => whole.join(part),
-            Err(reason) => {
-                whole.extent = Extent::Part;
-                whole.fault(Fault { path, reason, session: None, participation: None });
+            Ok(part) => {
+                is_read = true;
+                whole.join(path, part);
             }
+            Err(reason) => whole.lost(path, reason),
         }
     }
-    if whole.extent == Extent::Part && whole.sessions.is_empty() {
+    if !is_read {
         return Err(whole.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
     }
     Ok(whole)

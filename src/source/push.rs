@@ -87,14 +87,14 @@ pub fn take(offer: &Offer, held: &Held, now: DateTime<Utc>) -> Result<Taken, Ref
             cancelled(*id, held)?
         }
     };
-    Ok(merged(session, held))
+    Ok(merged(session, held, now))
 }
 
 /// The source's sessions as it last said them, for a look without a walk.
-pub fn last(held: &[StoredSession]) -> Snapshot {
+pub fn last(held: &[StoredSession], now: DateTime<Utc>) -> Snapshot {
     let sessions = held.iter().filter(|s| s.presence == Presence::Listed).filter_map(as_said);
     let mut snapshot = Snapshot { sessions: sessions.collect(), ..Snapshot::default() };
-    ambiguity::mark(&mut snapshot);
+    ambiguity::mark(&mut snapshot, now);
     snapshot
 }
 
@@ -108,7 +108,7 @@ fn whole(body: &[u8], held: &Held, now: DateTime<Utc>) -> Result<Taken, Refused>
         let unnamed = held.sessions.iter().filter(|s| !named.contains(&s.id) && s.presence == Presence::Listed).filter_map(as_said);
         snapshot.sessions.extend(unnamed.filter(|s| s.cancelled && s.start > now));
     }
-    ambiguity::mark(&mut snapshot);
+    ambiguity::mark(&mut snapshot, now);
     Ok(Taken { snapshot, faults })
 }
 
@@ -148,13 +148,13 @@ fn cancelled(id: SessionId, held: &Held) -> Result<Session, Refused> {
 }
 
 /// The last snapshot with that session in place of what it was.
-fn merged(session: Session, held: &Held) -> Taken {
+fn merged(session: Session, held: &Held, now: DateTime<Utc>) -> Taken {
     let id = session.id;
     let faults = session.faults.clone();
     // Whoever is held as absent may come back: their codes count. Whoever counts as cancelled has none.
     let rest = held.sessions.iter().filter(|s| s.id != id && s.presence != Presence::Gone).filter_map(as_said);
     let mut snapshot = Snapshot { sessions: std::iter::once(session).chain(rest).collect(), ..Snapshot::default() };
-    ambiguity::mark(&mut snapshot);
+    ambiguity::mark(&mut snapshot, now);
     snapshot.sessions.retain(|s| s.presence == Presence::Listed);
     let present: HashSet<SessionId> = snapshot.sessions.iter().map(|s| s.id).collect();
     snapshot.faults = held.faults.iter().filter(|f| f.session.is_none_or(|s| !present.contains(&s))).cloned().collect();

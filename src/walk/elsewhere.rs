@@ -42,6 +42,8 @@ pub(super) struct Held {
     unheard: bool,
     /// Its start, if it can be read.
     start: Option<DateTime<Utc>>,
+    /// When its codes are in use no more, likewise.
+    pub(super) codes_end: Option<DateTime<Utc>>,
     /// It does not, and the guard keeps it as it was.
     kept: bool,
     claims: Vec<Claim>,
@@ -104,8 +106,8 @@ impl Elsewhere {
         self.leave(outbox, (source, snapshot), (missing, now), &mut beside).await?;
         let missing: Vec<SessionId> = missing.iter().filter(|(_, why)| *why == Presence::Absent).map(|(id, _)| *id).collect();
         let yielded = self.second(source, snapshot, &mut beside);
-        let involved = self.involved(source, snapshot, &beside, &yielded);
-        self.tell_together(outbox, (source, snapshot), &missing, &mut beside, &involved).await?;
+        let involved = self.involved((source, snapshot), &beside, &yielded, now);
+        self.tell_together(outbox, (source, snapshot), &missing, &mut beside, (&involved, now)).await?;
         Ok(beside)
     }
 
@@ -122,7 +124,7 @@ impl Elsewhere {
         }
         let also = outbox.also().await?;
         self.look_up(outbox, sources, also.iter().map(|(_, also)| also.id), now).await?;
-        also.iter().for_each(|(of, also)| self.put_also(of, also));
+        also.iter().for_each(|(of, also)| self.put_also(of, also, now));
         let gone: HashSet<&str> = sources.iter().filter(|row| row.gone).map(|row| row.name.as_str()).collect();
         for (of, fault) in outbox.status().await?.faults {
             if fault.participation.is_none() && !fault.is_word() && !gone.contains(of.as_str()) {
@@ -254,11 +256,17 @@ impl Elsewhere {
     }
 
     /// Sessions that share a session, a code or a participation with another source, or did, and whatever shares something with those.
-    fn involved(&self, source: &str, snapshot: &Snapshot, beside: &Beside, yielded: &BTreeSet<SessionId>) -> BTreeSet<SessionId> {
+    fn involved(
+        &self,
+        (source, snapshot): (&str, &Snapshot),
+        beside: &Beside,
+        yielded: &BTreeSet<SessionId>,
+        now: DateTime<Utc>,
+    ) -> BTreeSet<SessionId> {
         let mut local: HashMap<Claim, Vec<SessionId>> = HashMap::new();
         let mut said: HashMap<SessionId, Vec<Claim>> = HashMap::new();
         for session in &snapshot.sessions {
-            let claims = ambiguity::claims(session);
+            let claims = ambiguity::claims(session, now);
             claims.iter().for_each(|claim| local.entry(*claim).or_default().push(session.id));
             said.insert(session.id, claims);
         }
@@ -295,7 +303,7 @@ impl Elsewhere {
         }
         if let Some(also) = also {
             self.also.values_mut().for_each(|all| all.retain(|(of, _)| of != source));
-            also.iter().for_each(|also| self.put_also(source, also));
+            also.iter().for_each(|also| self.put_also(source, also, now));
         }
         for walked in sessions {
             let of = walked.of.as_deref().unwrap_or(source);
@@ -322,25 +330,26 @@ impl Elsewhere {
         self.unheld.remove(&id);
         let listed = is_listed(presence);
         let session = json::kept(record);
-        let start = session.as_ref().map(|s| s.start);
+        let (start, codes_end) = session.as_ref().map(|s| (s.start, s.codes_end())).unzip();
         let session = session.filter(|s| presence != Presence::Gone && s.start + HOLDS_FOR > now);
-        let in_force = session.as_ref().filter(|s| s.is_active()).map(|_| kept::in_force(record, presence, departed)).unwrap_or_default();
+        let in_force =
+            session.as_ref().filter(|s| s.holds_codes(now)).map(|_| kept::in_force(record, presence, departed)).unwrap_or_default();
         let in_force: Vec<(ConnectCode, ParticipationId, String)> =
             in_force.iter().filter_map(|person| Some((person.code?, person.id, differ::who(person)))).collect();
-        let mut claims = session.filter(|_| listed).map(|s| ambiguity::claims(&s)).unwrap_or_default();
+        let mut claims = session.filter(|_| listed).map(|s| ambiguity::claims(&s, now)).unwrap_or_default();
         claims.extend(in_force.iter().map(|(code, _, _)| Claim::Code(*code)));
         claims.iter().for_each(|claim| self.holders.entry(*claim).or_default().push(id));
         let kept = matches!(presence, Presence::Guarded | Presence::Kept) && digest.is_empty();
         let unheard = matches!(presence, Presence::Unheard | Presence::Unreadable);
-        self.held.insert(id, Held { source: source.to_owned(), listed, unheard, start, kept, claims, in_force });
+        self.held.insert(id, Held { source: source.to_owned(), listed, unheard, start, codes_end, kept, claims, in_force });
     }
 
-    fn put_also(&mut self, source: &str, also: &Also) {
+    fn put_also(&mut self, source: &str, also: &Also, now: DateTime<Utc>) {
         let Some(mut session) = json::kept(&also.record) else { return };
         if self.unread.get(source).is_some_and(|unclear| unclear.contains(&also.id)) {
             ambiguity::mark_twice(&mut session);
         }
-        for claim in ambiguity::claims(&session) {
+        for claim in ambiguity::claims(&session, now) {
             let holders = self.holders.entry(claim).or_default();
             if !holders.contains(&also.id) {
                 holders.push(also.id);

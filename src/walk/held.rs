@@ -45,7 +45,16 @@ pub(super) fn kept_elsewhere(beside: &Beside) -> Vec<SessionId> {
 /// What is known of a source that was never read.
 pub(super) fn first(members: Vec<Member>, now: DateTime<Utc>) -> Seen {
     let guard = GuardSet { members, passed: Vec::new() };
-    Seen { policy_digest: String::new(), last_snapshot_at: now, guard, filled: false, adopting: Vec::new(), sessions: HashMap::new() }
+    Seen {
+        policy_digest: String::new(),
+        last_snapshot_at: now,
+        guard,
+        filled: false,
+        adopting: Vec::new(),
+        whole_at: None,
+        parts: Vec::new(),
+        sessions: HashMap::new(),
+    }
 }
 
 impl Walker<'_> {

@@ -4,13 +4,13 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use super::parts::Unheard;
 use super::slips::{Left, theirs};
 use super::{Walker, differ, digest};
 use crate::contact::ConnectCode;
 use crate::guard::{GuardKind, Standing};
 use crate::outbox::Seen;
-use crate::session::live::HOLDS_FOR;
-use crate::session::{Extent, Participant, ParticipationId, Presence, Session, SessionId, Snapshot};
+use crate::session::{Participant, ParticipationId, Presence, Session, SessionId, Snapshot};
 
 /// Of what the reasons are told.
 const OFF: &str = "who is off the list and may come back";
@@ -37,7 +37,7 @@ pub(super) struct Beside<'s> {
 
 impl<'s> Beside<'s> {
     /// Nobody need be looked for if nobody comes or changes.
-    pub(super) fn of(snapshot: &'s Snapshot, changed: &[(Cow<'_, Session>, String)], seen: Option<&Seen>) -> Self {
+    pub(super) fn of((snapshot, unheard): (&'s Snapshot, &Unheard), changed: &[(Cow<'_, Session>, String)], seen: Option<&Seen>) -> Self {
         if changed.is_empty() {
             return Self { kept: Vec::new(), unreadable: HashSet::new() };
         }
@@ -45,12 +45,13 @@ impl<'s> Beside<'s> {
         let guarded: HashSet<SessionId> = seen.into_iter().flat_map(|seen| &seen.guard.members).map(|member| member.session).collect();
         let is_kept = |s: &&Session| (guarded.contains(&s.id) || !s.faults.is_empty()) && !planned.contains(&s.id);
         let mut unreadable: HashSet<SessionId> = snapshot.unreadable().collect();
-        // In a list that is not whole, whoever is not in it may stand in what cannot be read.
-        if snapshot.extent != Extent::Change && !snapshot.is_whole() {
+        // Whoever is not listed may stand in what cannot be read.
+        if unheard.is_any() {
             let listed: HashSet<SessionId> = snapshot.sessions.iter().map(|session| session.id).collect();
             let is_unheard = |presence: Presence| matches!(presence, Presence::Listed | Presence::Unheard);
             let seen = seen.into_iter().flat_map(|seen| &seen.sessions);
-            unreadable.extend(seen.filter(|(id, s)| !listed.contains(id) && is_unheard(s.presence)).map(|(id, _)| *id));
+            unreadable
+                .extend(seen.filter(|(id, s)| !listed.contains(id) && unheard.may_list(**id) && is_unheard(s.presence)).map(|(id, _)| *id));
         }
         Self { kept: snapshot.sessions.iter().filter(is_kept).collect(), unreadable }
     }
@@ -153,7 +154,7 @@ impl Walker<'_> {
 
     /// While it runs, its codes are in use.
     pub(super) fn may_take_place(&self, was: &Session) -> bool {
-        was.is_active() && was.presence != Presence::Gone && was.start + HOLDS_FOR > self.now
+        was.holds_codes(self.now) && was.presence != Presence::Gone
     }
 
     /// Why somebody may not be told: whose it is that they got.

@@ -19,7 +19,7 @@ fn snapshot(kind: &str, start: &str, code: u32) -> Snapshot {
                "ParticipantTimeZoneWindowsId":"America/New_York","ConnectCode":{code}}}]}}]"#
     );
     let mut snapshot = json::parse(body.as_bytes()).unwrap();
-    ambiguity::mark(&mut snapshot);
+    ambiguity::mark(&mut snapshot, at("24T00:00:00"));
     snapshot
 }
 

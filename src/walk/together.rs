@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use chrono::{DateTime, Utc};
+
 use super::differ;
 use super::elsewhere::{Beside, Elsewhere, is_listed};
 use crate::contact::ConnectCode;
@@ -18,7 +20,7 @@ impl Elsewhere {
         (source, snapshot): (&str, &Snapshot),
         missing: &[SessionId],
         beside: &mut Beside,
-        involved: &BTreeSet<SessionId>,
+        (involved, now): (&BTreeSet<SessionId>, DateTime<Utc>),
     ) -> outbox::Result<()> {
         if involved.is_empty() {
             return Ok(());
@@ -55,21 +57,33 @@ impl Elsewhere {
             let held = self.held.get(&id).filter(|_| !beside.from.contains_key(&id));
             held.map_or(source, |held| held.source.as_str())
         };
-        // Who else of a source's own list may have it is judged by its own walk.
+        let of_others = self.in_force(involved, stands, now);
+        ambiguity::mark_beside(&mut union, Some(of_others), now);
+        beside.together = union.sessions.into_iter().map(|session| (session.id, session)).collect();
+        Ok(())
+    }
+
+    /// Whose a code is that is in force in another source, beside those who are listed with it. Who else of a source's own list may have it is judged by
+    /// its own walk.
+    fn in_force<'s>(
+        &'s self,
+        involved: &'s BTreeSet<SessionId>,
+        stands: impl Fn(SessionId) -> &'s str,
+        now: DateTime<Utc>,
+    ) -> impl Fn(SessionId, &Participant) -> Vec<ParticipationId> {
         let mut in_force: HashMap<ConnectCode, Vec<(&str, ParticipationId, &str)>> = HashMap::new();
         for (id, held) in involved.iter().filter_map(|id| Some((id, self.held.get(id)?))) {
-            for (code, person, who) in &held.in_force {
-                in_force.entry(*code).or_default().push((stands(*id), *person, who));
+            if held.codes_end.is_some_and(|end| end > now) {
+                for (code, person, who) in &held.in_force {
+                    in_force.entry(*code).or_default().push((stands(*id), *person, who));
+                }
             }
         }
-        let of_others = |session: SessionId, person: &Participant| {
+        move |session, person| {
             let all = person.code.and_then(|code| in_force.get(&code)).into_iter().flatten();
             let is_anothers =
                 |(of, id, who): &&(&str, ParticipationId, &str)| *of != stands(session) && *id != person.id && *who != differ::who(person);
             all.filter(is_anothers).map(|(_, id, _)| *id).collect()
-        };
-        ambiguity::mark_beside(&mut union, Some(of_others));
-        beside.together = union.sessions.into_iter().map(|session| (session.id, session)).collect();
-        Ok(())
+        }
     }
 }

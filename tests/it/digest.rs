@@ -118,7 +118,7 @@ impl World {
 
     async fn walk(&self, sessions: &Value) {
         let mut snapshot = json::parse(sessions.to_string().as_bytes()).unwrap();
-        ambiguity::mark(&mut snapshot);
+        ambiguity::mark(&mut snapshot, self.clock.now());
         let policy = self.config().policy;
         walk::walk(&*self.outbox, "sessions", &snapshot, &policy, self.clock.now()).await.unwrap();
     }

@@ -21,12 +21,14 @@ use crate::clock::at;
 
 mod changes;
 mod clocks;
+mod codes;
 mod cut_over;
 mod extent;
 mod guard;
 mod lately;
 mod nudge;
 mod numbers;
+mod parts;
 mod remind;
 mod running;
 mod slips;

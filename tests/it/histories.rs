@@ -339,7 +339,7 @@ impl World {
 
     async fn walk(&self, said: &Value, truth: &Truth) {
         let mut snapshot = json::parse(said.to_string().as_bytes()).unwrap();
-        ambiguity::mark(&mut snapshot);
+        ambiguity::mark(&mut snapshot, self.clock.now());
         *self.truth.lock().unwrap() = truth.clone();
         *self.walked_at.lock().unwrap() = self.clock.now();
         walk::walk(&*self.outbox, "sessions", &snapshot, &SHARED.policy, self.clock.now()).await.unwrap();

@@ -8,6 +8,7 @@ mod ledger;
 mod migrated;
 mod model;
 mod opening;
+mod parts;
 mod receipts;
 mod rekey;
 mod replies;
@@ -24,6 +25,7 @@ use attempts::*;
 use fixture::Store;
 use keeping::*;
 use ledger::*;
+use parts::*;
 use receipts::*;
 use replies::*;
 use walks::*;
@@ -39,6 +41,7 @@ macro_rules! conformance {
             whatever_happens_to_a_session_touches_it,
             a_session_moves_to_another_source_with_its_history,
             what_waits_of_a_source_that_is_gone_is_held,
+            the_parts_of_a_source_are_remembered,
             a_digest_that_changes_raises_the_revision,
             a_key_is_added_once,
             moves_and_ends_are_guarded_by_the_state,

@@ -130,7 +130,7 @@ impl Process {
             return Ok(walk::Report { sessions: list.snapshot.sessions.len(), ..walk::Report::default() });
         }
         let mut snapshot = list.snapshot.clone();
-        ambiguity::mark(&mut snapshot);
+        ambiguity::mark(&mut snapshot, now);
         snapshot.extent = extent;
         let mut elsewhere = self.elsewhere.lock().await;
         let report = walk::walk_beside(store, &mut elsewhere, (name(source), &snapshot), policy, now).await?;

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::guard::Guard;
 use crate::feedback::reply::Waiting;
-use crate::outbox::SeenSession;
+use crate::outbox::{SeenSession, SourcePart};
 use crate::session::stored::StoredSession;
 use crate::session::{Fault, SessionId};
 
@@ -18,6 +18,7 @@ pub(super) struct Kept {
 pub(super) struct Source {
     pub(super) last_snapshot_at: DateTime<Utc>,
     pub(super) whole_at: Option<DateTime<Utc>>,
+    pub(super) parts: Vec<SourcePart>,
     pub(super) policy_digest: String,
     pub(super) faults: Vec<Fault>,
     pub(super) guard: Guard,

@@ -122,13 +122,15 @@ impl Tables {
     fn put_source(&mut self, walk: &mut Walk) {
         let before = self.sources.remove(&walk.source);
         let whole_before = before.as_ref().and_then(|before| before.whole_at);
-        let mut guard = before.map(|before| before.guard).unwrap_or_default();
+        let (mut guard, parts) = before.map(|before| (before.guard, before.parts)).unwrap_or_default();
+        let mut parts = walk.parts.take().unwrap_or(parts);
+        parts.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         guard.change(std::mem::take(&mut walk.guard));
         let (last_snapshot_at, policy_digest) = (walk.at, walk.policy_digest.clone());
         let (filled, adopting) = (walk.filled, std::mem::take(&mut walk.adopting));
         let faults = std::mem::take(&mut walk.faults);
         let whole_at = if walk.whole { Some(walk.at) } else { whole_before };
-        let source = Source { last_snapshot_at, whole_at, policy_digest, faults, guard, filled, adopting, gone: false };
+        let source = Source { last_snapshot_at, whole_at, parts, policy_digest, faults, guard, filled, adopting, gone: false };
         self.sources.insert(walk.source.clone(), source);
     }
 

@@ -23,13 +23,14 @@ pub(super) const SEEN: &str = "SELECT id, unseal('digest', source || '/' || id, 
      FROM session INDEXED BY session_start WHERE start_at >= ?2 AND source = ?1";
 
 pub(super) fn seen(connection: &Connection, source: &str, from: DateTime<Utc>) -> rusqlite::Result<Option<Seen>> {
-    let sql = "SELECT policy_digest, last_snapshot_at, filled, adopting FROM source WHERE name = ?1";
-    let of_source = |row: &Row<'_>| Ok((row.get(0)?, at(row, 1)?, row.get(2)?, sources::adopting(row, 3)?));
+    let sql = "SELECT policy_digest, last_snapshot_at, filled, adopting, whole_at FROM source WHERE name = ?1";
+    let of_source = |row: &Row<'_>| Ok((row.get(0)?, at(row, 1)?, row.get(2)?, sources::session_ids(row, 3)?, opt_at(row, 4)?));
     let of_source = connection.prepare_cached(sql)?.query_row([source], of_source).optional()?;
-    let Some((policy_digest, last_snapshot_at, filled, adopting)) = of_source else { return Ok(None) };
+    let Some((policy_digest, last_snapshot_at, filled, adopting, whole_at)) = of_source else { return Ok(None) };
     let mut statement = connection.prepare_cached(SEEN)?;
     let sessions = statement.query_map(params![source, ms(from)], seen_session)?.collect::<rusqlite::Result<_>>()?;
-    Ok(Some(Seen { policy_digest, last_snapshot_at, filled, adopting, guard: guard::set(connection, source)?, sessions }))
+    let (guard, parts) = (guard::set(connection, source)?, sources::parts(connection, source)?);
+    Ok(Some(Seen { policy_digest, last_snapshot_at, guard, filled, adopting, whole_at, parts, sessions }))
 }
 
 /// Of these sessions alone.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::types::Type;
 use rusqlite::{Connection, params};
 
-use super::columns::{at, key, misread, ms, opt_at, opt_word};
+use super::columns::{at, key, misread, ms, opt_at, opt_ms, opt_word};
 use super::history;
 use super::notices::{Before, find, record};
 use super::tx::Tx;
@@ -14,7 +14,7 @@ use crate::entry::{Change, State};
 use crate::guard::Noted;
 use crate::ledger::LedgerRow;
 use crate::notice::{NoticeKey, Reason};
-use crate::outbox::{NotedSession, SourceRow};
+use crate::outbox::{NotedSession, SourcePart, SourceRow};
 use crate::session::stored::Also;
 use crate::session::{SessionId, SourceRecord, TakenFor};
 
@@ -47,6 +47,24 @@ pub(super) fn put_also(connection: &Connection, source: &str, also: &[Also]) -> 
     let mut statement = connection.prepare_cached(sql)?;
     for Also { id, start, record } in also {
         statement.execute(params![source, id.0, ms(*start), record.text, record.taken_for.map(TakenFor::as_str)])?;
+    }
+    Ok(())
+}
+
+/// The parts of a source, as they were read last, by name.
+pub(super) fn parts(connection: &Connection, source: &str) -> rusqlite::Result<Vec<SourcePart>> {
+    let sql = "SELECT name, read_at, sessions FROM part WHERE source = ?1 ORDER BY name";
+    let one = |row: &rusqlite::Row<'_>| Ok(SourcePart { name: row.get(0)?, read_at: opt_at(row, 1)?, sessions: session_ids(row, 2)? });
+    connection.prepare_cached(sql)?.query_map([source], one)?.collect()
+}
+
+/// Replaces them.
+pub(super) fn put_parts(connection: &Connection, source: &str, parts: &[SourcePart]) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM part WHERE source = ?1")?.execute([source])?;
+    let mut statement = connection.prepare_cached("INSERT INTO part (source, name, read_at, sessions) VALUES (?1, ?2, ?3, ?4)")?;
+    for SourcePart { name, read_at, sessions } in parts {
+        let sessions = serde_json::to_string(sessions).expect("numbers are always JSON");
+        statement.execute(params![source, name, opt_ms(*read_at), sessions])?;
     }
     Ok(())
 }
@@ -209,8 +227,8 @@ pub(super) fn stand_once(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("CREATE UNIQUE INDEX session_id ON session (id)")
 }
 
-/// The sessions that were at fault in the first fill.
-pub(super) fn adopting(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Vec<SessionId>> {
+/// A list of SessionIds.
+pub(super) fn session_ids(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Vec<SessionId>> {
     let text = row.get_ref(column)?.as_str()?;
     serde_json::from_str(text).map_err(|e| super::columns::misread(column, rusqlite::types::Type::Text, e.to_string()))
 }

@@ -53,6 +53,9 @@ pub(super) fn apply(connection: &Tx<'_>, walk: &Walk) -> rusqlite::Result<Applie
     if let Some(also) = &walk.also {
         sources::put_also(connection, &walk.source, also)?;
     }
+    if let Some(parts) = &walk.parts {
+        sources::put_parts(connection, &walk.source, parts)?;
+    }
     sources::forget_lately(connection, walk.at)?;
     for session in &walk.sessions {
         let source = session.of.as_deref().unwrap_or(&walk.source);
@@ -73,10 +76,7 @@ pub(super) fn apply(connection: &Tx<'_>, walk: &Walk) -> rusqlite::Result<Applie
         if departed != session.departed {
             put_departed(connection, source, session)?;
         }
-        for (key, then) in &session.ahead {
-            let sql = "UPDATE notice SET changed_at = ?2, accepted_at = min(accepted_at, ?2) WHERE key = ?1";
-            connection.prepare_cached(sql)?.execute(params![key.0, ms(*then)])?;
-        }
+        put_back(connection, session)?;
         for change in &session.changes {
             apply_change(connection, source, change, walk.at, &mut applied)?;
         }
@@ -91,6 +91,15 @@ pub(super) fn apply(connection: &Tx<'_>, walk: &Walk) -> rusqlite::Result<Applie
         restore::walked(connection, &walk.source, walk.at)?;
     }
     Ok(applied)
+}
+
+/// What a clock noted that was ahead.
+fn put_back(connection: &Connection, session: &WalkedSession) -> rusqlite::Result<()> {
+    for (key, then) in &session.ahead {
+        let sql = "UPDATE notice SET changed_at = ?2, accepted_at = min(accepted_at, ?2) WHERE key = ?1";
+        connection.prepare_cached(sql)?.execute(params![key.0, ms(*then)])?;
+    }
+    Ok(())
 }
 
 /// A policy that no walk is made with.

@@ -22,7 +22,7 @@ impl World {
     pub(super) async fn walk_of(&self, source: &str, sessions: &[Value]) -> walk::Report {
         let body = Value::Array(sessions.to_vec()).to_string();
         let mut snapshot: Snapshot = json::parse(body.as_bytes()).unwrap();
-        ambiguity::mark(&mut snapshot);
+        ambiguity::mark(&mut snapshot, self.clock.now());
         walk::walk(&*self.outbox, source, &snapshot, &self.policy, self.clock.now()).await.unwrap()
     }
 

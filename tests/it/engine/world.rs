@@ -149,7 +149,7 @@ impl World {
 
     pub(in crate::engine) async fn walk_some(&self, sessions: &Value, extent: Extent, policy: &Policy) -> walk::Report {
         let mut snapshot = json::parse(sessions.to_string().as_bytes()).unwrap();
-        ambiguity::mark(&mut snapshot);
+        ambiguity::mark(&mut snapshot, self.clock.now());
         snapshot.extent = extent;
         walk::walk(&*self.outbox, "sessions", &snapshot, policy, self.clock.now()).await.unwrap()
     }

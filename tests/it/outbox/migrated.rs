@@ -72,8 +72,9 @@ async fn a_store_of_the_release_before_says_the_same_and_tells_nobody_again() {
         let config = config(folder.path(), key);
         let mut snapshot = json::parse(body).unwrap();
         meaning::apply(&mut snapshot, &config.sources[0].words);
-        ambiguity::mark(&mut snapshot);
-        let report = walk::walk(&store, "clinic", &snapshot, &config.policy, "2027-02-20T12:11:00Z".parse().unwrap()).await.unwrap();
+        let now = "2027-02-20T12:11:00Z".parse().unwrap();
+        ambiguity::mark(&mut snapshot, now);
+        let report = walk::walk(&store, "clinic", &snapshot, &config.policy, now).await.unwrap();
         let applied = &report.applied;
         assert_eq!((applied.added, applied.moved, applied.ended), (0, 0, 0), "{report:?}");
         assert_eq!(states(&store).await, before);

@@ -267,6 +267,8 @@ fn each_column_is_sealed_or_harmless() {
         // Something sealed: a word, and while the store gets another key, each of the two by the other.
         ("identity", &["key_check", "key_next", "key_before"][..]),
         ("lately", &["source"]),
+        // Names of files and paths with a host's number, and ids of sessions.
+        ("part", &["source", "name", "sessions"]),
         // Names of sources, digests of the configuration (keyed with the practice), words of the program.
         ("source", &["name", "policy_digest", "adopting"]),
         ("also_listed", &["source", "taken_for"]),

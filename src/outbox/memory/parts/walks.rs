@@ -28,6 +28,8 @@ impl Walks for MemoryOutbox {
             guard: s.guard.set(),
             filled: s.filled,
             adopting: s.adopting.clone(),
+            whole_at: s.whole_at,
+            parts: s.parts.clone(),
             sessions,
         }))
     }
