@@ -23,12 +23,15 @@ mod text;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use mailparse::ParsedMail;
 use mailparse::body::Body;
+use mailparse::{MailHeader, ParsedMail};
 
 use self::digits::Digits;
+use self::parts::Part;
+use self::reading::Markup;
 use self::text::{Text, Thing};
 use super::context::{TITLES, View};
+use super::templates::shipped;
 use super::{Facts, RenderError, Settings, quoted};
 use crate::contact::{ConnectCode, Passkey, PersonName};
 use crate::message::Content;
@@ -47,6 +50,8 @@ const WITHIN_NAMES: [&str; 14] = ["al", "bin", "da", "de", "del", "della", "der"
 const PRONOUNS_MAX: usize = 16;
 /// Headers that hold what we reckoned or drew, and nothing that somebody wrote.
 const OURS: [&str; 4] = ["Date", "Message-ID", "Content-Type", "DKIM-Signature"];
+/// Likewise those that say the same in every message.
+const SAID_ALWAYS: [(&str, &str); 3] = [("MIME-Version", "1.0"), ("Auto-Submitted", "auto-generated"), ("X-Auto-Response-Suppress", "All")];
 
 /// What everybody is shown anyway.
 pub(super) struct Gate {
@@ -55,6 +60,7 @@ pub(super) struct Gate {
     contact: Digits,
     /// What the templates say of themselves.
     templates: Text<'static>,
+    markup: Markup,
     /// Whose code is whose, over all sessions.
     live: LiveCodes,
 }
@@ -68,6 +74,7 @@ impl Gate {
         Self {
             practice: shown(all),
             contact: Digits::of(&reading::plain(&settings.practice_contact)),
+            markup: Markup::of(shipped()),
             templates: shown(templates),
             live: LiveCodes::default(),
         }
@@ -264,28 +271,38 @@ impl Search<'_> {
     /// An e-mail: the headers that carry values, and each part.
     fn mail(&self, bytes: &[u8]) -> Result<(), RenderError> {
         let (headers, body) = mailparse::parse_headers(bytes).map_err(|_| unreadable())?;
-        for header in &headers {
-            if !OURS.iter().any(|ours| header.get_key_ref().eq_ignore_ascii_case(ours)) {
-                self.text(&header.get_value())?;
-            }
+        for header in headers.iter().filter(|header| !self.is_ours(header)) {
+            self.text(&header.get_value())?;
         }
         let parse = |bytes| mailparse::parse_mail(bytes).map_err(|_| unreadable());
-        match parts::split(&headers, &bytes[body..]) {
-            Some(parts) => parts.into_iter().try_for_each(|part| self.parts(&parse(part)?)),
-            None => self.parts(&parse(bytes)?),
-        }
+        let Some(parts) = parts::split(&headers, &bytes[body..]) else { return self.parts(&parse(bytes)?) };
+        parts.into_iter().try_for_each(|part| match Part::of_our_form(part) {
+            Some(Part { kind, body }) => self.part(kind, &decoded(body)?),
+            None => self.parts(&parse(part)?),
+        })
+    }
+
+    /// Nothing in it is somebody's.
+    fn is_ours(&self, header: &MailHeader<'_>) -> bool {
+        let (key, value) = (header.get_key_raw(), header.get_value_raw());
+        let is = |name: &str| key.eq_ignore_ascii_case(name.as_bytes());
+        let says = |(name, said): &(&str, &str)| is(name) && value == said.as_bytes();
+        OURS.iter().any(|ours| is(ours)) || SAID_ALWAYS.iter().any(says) || says(&("Content-Language", &self.view.locale))
     }
 
     fn parts(&self, mail: &ParsedMail<'_>) -> Result<(), RenderError> {
-        if mail.subparts.is_empty() { self.part(mail) } else { mail.subparts.iter().try_for_each(|part| self.parts(part)) }
+        if mail.subparts.is_empty() {
+            self.part(&mail.ctype.mimetype, &body_of(mail)?)
+        } else {
+            mail.subparts.iter().try_for_each(|part| self.parts(part))
+        }
     }
 
-    fn part(&self, part: &ParsedMail<'_>) -> Result<(), RenderError> {
-        let body = body_of(part)?;
-        match part.ctype.mimetype.as_str() {
-            "text/html" => reading::each_of_html(&body, &mut |reading| self.one(reading)),
-            "text/calendar" => self.text(&reading::unfolded(&body)),
-            _ => self.text(&body),
+    fn part(&self, kind: &str, body: &str) -> Result<(), RenderError> {
+        match kind {
+            "text/html" => reading::each_of_html(body, &self.gate.markup, &mut |reading| self.one(reading)),
+            "text/calendar" => self.text(&reading::unfolded(body)),
+            _ => self.text(body),
         }
     }
 
@@ -358,9 +375,14 @@ fn reads_like_a_name(name: &str) -> bool {
 /// A part's body as a reader's program would decode it.
 fn body_of(part: &ParsedMail<'_>) -> Result<String, RenderError> {
     match part.get_body_encoded() {
-        Body::QuotedPrintable(body) => quoted::read(body.get_raw()).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(unreadable),
+        Body::QuotedPrintable(body) => decoded(body.get_raw()),
         _ => part.get_body().map_err(|_| unreadable()),
     }
+}
+
+/// Quoted-printable.
+fn decoded(body: &[u8]) -> Result<String, RenderError> {
+    quoted::read(body).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(unreadable)
 }
 
 fn in_brackets(id: Option<ParticipationId>) -> String {

@@ -4,12 +4,12 @@
 //! encoded words of 75 at most. `multipart/alternative` holds the text, the HTML and the calendar, plainest first.
 //!
 //! Invariants: the same letter gives the same bytes (the Message-ID, the Date and the boundary are part of it); no value of a
-//! header can start another one. Fails only for an address that the mail library does not take.
+//! header can start another one. Written in one pass; byte for byte what the mail library makes of it (see the tests), which encodes
+//! what is long or not ASCII. Fails only for an address that could not stand in a header.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Timelike, Utc};
 use data_encoding::BASE64;
-use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
-use lettre::message::{Body, Message, MultiPart, SinglePart};
+use lettre::message::header::{HeaderName, HeaderValue, Headers};
 
 use super::calendar::Method;
 use super::quoted;
@@ -48,53 +48,82 @@ const LINE: usize = 76;
 
 /// Writes it down. The error repeats no address.
 pub(super) fn write(letter: &Letter<'_>) -> Result<Vec<u8>, String> {
-    let mut builder = Message::builder()
-        .raw_header(mailbox("From", letter.from.0, letter.from.1))
-        .raw_header(mailbox("To", letter.to.0, letter.to.1))
-        .subject(clean_line(letter.subject))
-        .date(letter.date.into())
-        .message_id(Some(letter.message_id.to_owned()));
+    let calendar = letter.calendar.map_or("", |(_, calendar)| calendar);
+    let written = letter.text.len() + letter.html.len() + calendar.len();
+    let mut out = Vec::with_capacity(written + written / 8 + 2048);
+    mailbox(&mut out, "From", letter.from)?;
+    mailbox(&mut out, "To", letter.to)?;
+    header(&mut out, "Subject", &clean_line(letter.subject));
+    header(&mut out, "Date", &date(letter.date));
+    header(&mut out, "Message-ID", letter.message_id);
     if let Some(address) = letter.reply_to {
-        builder = builder.raw_header(mailbox("Reply-To", letter.from.0, address));
+        mailbox(&mut out, "Reply-To", (letter.from.0, address))?;
     }
-    builder = builder.raw_header(plain_header(REFERENCE, letter.reference));
+    header(&mut out, REFERENCE, &clean_line(letter.reference));
     // RFC 3834 5.1, and what Exchange wants besides: no out-of-office answer comes back.
-    builder = builder.raw_header(plain_header("Auto-Submitted", "auto-generated"));
-    builder = builder.raw_header(plain_header("X-Auto-Response-Suppress", "All"));
-    builder = builder.raw_header(plain_header("Content-Language", letter.locale));
+    header(&mut out, "Auto-Submitted", "auto-generated");
+    header(&mut out, "X-Auto-Response-Suppress", "All");
+    header(&mut out, "Content-Language", &clean_line(letter.locale));
+    header(&mut out, "MIME-Version", "1.0");
     // "=_" cannot occur in quoted-printable text (RFC 2045 6.7), so no part can hold the boundary.
-    let mut parts = MultiPart::alternative()
-        .boundary(format!("=_{}", letter.boundary))
-        .singlepart(part("text/plain; charset=utf-8", letter.text)?)
-        .singlepart(part("text/html; charset=utf-8", letter.html)?);
+    put(&mut out, &["Content-Type: multipart/alternative;\r\n boundary=\"=_", letter.boundary, "\"\r\n\r\n"]);
+    part(&mut out, letter.boundary, ["text/plain", "", ""], letter.text);
+    part(&mut out, letter.boundary, ["text/html", "", ""], letter.html);
     if let Some((method, calendar)) = letter.calendar {
-        parts = parts.singlepart(part(&format!("text/calendar; charset=utf-8; method={}", method.as_str()), calendar)?);
+        part(&mut out, letter.boundary, ["text/calendar", "; method=", method.as_str()], calendar);
     }
-    Ok(builder.multipart(parts).map_err(|e| format!("the message cannot be built: {e}"))?.formatted())
+    put(&mut out, &["--=_", letter.boundary, "--\r\n"]);
+    Ok(out)
 }
 
-fn part(content_type: &str, body: &str) -> Result<SinglePart, String> {
-    let kind = ContentType::parse(content_type).map_err(|_| format!("{content_type} is no content type"))?;
-    let body = Body::dangerous_pre_encoded(quoted::write(body), ContentTransferEncoding::QuotedPrintable);
-    Ok(SinglePart::builder().header(kind).body(body))
+fn put(out: &mut Vec<u8>, pieces: &[&str]) {
+    pieces.iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
+}
+
+fn part(out: &mut Vec<u8>, boundary: &str, [kind, parameter, value]: [&str; 3], body: &str) {
+    put(out, &["--=_", boundary, "\r\nContent-Type: ", kind, "; charset=utf-8", parameter, value, "\r\n"]);
+    put(out, &["Content-Transfer-Encoding: quoted-printable\r\n\r\n"]);
+    quoted::write(body, out);
+    put(out, &["\r\n"]);
+}
+
+/// A header: as it is, if it fits on its line and every reader takes it for what it says; else as the mail library encodes and folds it.
+fn header(out: &mut Vec<u8>, name: &'static str, value: &str) {
+    let printable = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let apart = !value.starts_with(' ') && !value.ends_with(' ') && !value.contains("  ");
+    if printable && apart && name.len() + ": ".len() + value.len() <= LINE && !value.contains("=?") {
+        return put(out, &[name, ": ", value, "\r\n"]);
+    }
+    let mut one = Headers::new();
+    one.insert_raw(HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned()));
+    put(out, &[&one.to_string()]);
+}
+
+/// `Mon, 14 Apr 2014 12:00:00 +0000`
+fn date(at: DateTime<Utc>) -> String {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (day, month, clock) = (at.weekday(), MONTHS[at.month0() as usize], at.time());
+    format!("{day}, {:02} {month} {:04} {:02}:{:02}:{:02} +0000", at.day(), at.year(), clock.hour(), clock.minute(), clock.second())
 }
 
 /// An address with its name, folded. The mail library would leave an address on the line of the last encoded word, and make it
 /// longer than RFC 2047 allows.
-fn mailbox(header: &'static str, name: &str, address: &EmailAddress) -> HeaderValue {
-    let name = phrase(&clean_line(name));
-    let address = format!("<{}>", address.expose());
+fn mailbox(out: &mut Vec<u8>, header: &str, (name, address): (&str, &EmailAddress)) -> Result<(), String> {
+    let (name, address) = (phrase(&clean_line(name)), address.expose());
+    if !address.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>')) {
+        return Err(format!("the message cannot be built: the address in {header} is none"));
+    }
     let column = match name.rsplit_once('\n') {
         Some((_, last_line)) => last_line.len(),
         None => header.len() + ": ".len() + name.len(),
     };
     let between = match name.as_str() {
         "" => "",
-        _ if column + 1 + address.len() > LINE => "\r\n ",
+        _ if column + 1 + address.len() + "<>".len() > LINE => "\r\n ",
         _ => " ",
     };
-    let name_of_header = HeaderName::new_from_ascii_str(header);
-    HeaderValue::dangerous_new_pre_encoded(name_of_header, address.clone(), format!("{name}{between}{address}"))
+    put(out, &[header, ": ", &name, between, "<", address, ">\r\n"]);
+    Ok(())
 }
 
 /// A display name (RFC 5322 3.2.5): quoted, or as encoded words if it is not ASCII or long.
@@ -122,6 +151,75 @@ fn pieces(text: &str, max: usize) -> Vec<&str> {
     pieces
 }
 
-fn plain_header(name: &'static str, value: &str) -> HeaderValue {
-    HeaderValue::new(HeaderName::new_from_ascii_str(name), clean_line(value))
+#[cfg(test)]
+mod tests {
+    use lettre::message::header::{ContentTransferEncoding, ContentType};
+    use lettre::message::{Body, Message, MultiPart, SinglePart};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The same by the mail library, but for the mailboxes, which it folds otherwise.
+    fn by_the_library(letter: &Letter<'_>) -> Vec<u8> {
+        let raw = |name: &'static str, (called, address): (&str, &EmailAddress)| {
+            let mut written = Vec::new();
+            mailbox(&mut written, name, (called, address)).unwrap();
+            let value = String::from_utf8(written).unwrap()[name.len() + 2..].trim_end().to_owned();
+            HeaderValue::dangerous_new_pre_encoded(HeaderName::new_from_ascii_str(name), format!("<{}>", address.expose()), value)
+        };
+        let plain = |name: &'static str, value: &str| HeaderValue::new(HeaderName::new_from_ascii_str(name), clean_line(value));
+        let part = |kind: &str, body: &str| {
+            let mut encoded = Vec::new();
+            quoted::write(body, &mut encoded);
+            let body = Body::dangerous_pre_encoded(encoded, ContentTransferEncoding::QuotedPrintable);
+            SinglePart::builder().header(ContentType::parse(kind).unwrap()).body(body)
+        };
+        let mut builder = Message::builder()
+            .raw_header(raw("From", letter.from))
+            .raw_header(raw("To", letter.to))
+            .subject(clean_line(letter.subject))
+            .date(letter.date.into())
+            .message_id(Some(letter.message_id.to_owned()));
+        if let Some(address) = letter.reply_to {
+            builder = builder.raw_header(raw("Reply-To", (letter.from.0, address)));
+        }
+        builder = builder.raw_header(plain(REFERENCE, letter.reference)).raw_header(plain("Auto-Submitted", "auto-generated"));
+        builder = builder.raw_header(plain("X-Auto-Response-Suppress", "All")).raw_header(plain("Content-Language", letter.locale));
+        let mut parts = MultiPart::alternative()
+            .boundary(format!("=_{}", letter.boundary))
+            .singlepart(part("text/plain; charset=utf-8", letter.text))
+            .singlepart(part("text/html; charset=utf-8", letter.html));
+        if let Some((method, calendar)) = letter.calendar {
+            parts = parts.singlepart(part(&format!("text/calendar; charset=utf-8; method={}", method.as_str()), calendar));
+        }
+        builder.multipart(parts).unwrap().formatted()
+    }
+
+    fn said() -> impl Strategy<Value = String> {
+        prop_oneof!["[ -~]{0,100}", "([a-z]{1,9} ){0,14}", "[a-z]{60,120}", "\\PC{0,90}", "[ -~]{0,30}=\\?[ -~]{0,9}", any::<String>()]
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_what_the_library_writes(texts in proptest::array::uniform4(said()), seconds in 0..4_000_000_000_i64, domain in "[a-z]{1,60}", which in 0..4_u8) {
+            let [subject, name, text, html] = texts;
+            let [ann, desk] = ["ann@example.com", "desk@example.org"].map(|address| EmailAddress::parse(address).unwrap());
+            let letter = Letter {
+                from: ("Lakeside", &desk),
+                reply_to: (which & 1 == 0).then_some(&desk),
+                to: (&name, &ann),
+                subject: &subject,
+                date: DateTime::from_timestamp(seconds, 0).unwrap(),
+                message_id: &format!("<mzmjpyhvdzzekuaaa5o6b4qkpbl5ma35@{domain}.example>"),
+                reference: "mzmjpyhvdzzekuaaa5o6b4qkpbl5ma35",
+                boundary: "czftp5k75qewii5kk7nv2bb4rhtulcbt",
+                locale: "fr-CA",
+                text: &text,
+                html: &html,
+                calendar: (which & 2 == 0).then_some((Method::Cancel, "BEGIN:VCALENDAR\r\n")),
+            };
+            let [ours, library] = [write(&letter).unwrap(), by_the_library(&letter)].map(|bytes| String::from_utf8(bytes).unwrap());
+            prop_assert_eq!(ours, library);
+        }
+    }
 }

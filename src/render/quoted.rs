@@ -8,16 +8,14 @@
 const LINE: usize = 76;
 
 /// Writes text: its line ends become CRLF, no line is longer than [`LINE`], and no blank stands at the end of one.
-pub(super) fn write(text: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len() + text.len() / 4);
+pub(super) fn write(text: &str, out: &mut Vec<u8>) {
     let mut rest = text.as_bytes();
     while let Some(end) = memchr::memchr(b'\n', rest) {
-        write_line(rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]), &mut out);
+        write_line(rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]), out);
         out.extend_from_slice(b"\r\n");
         rest = &rest[end + 1..];
     }
-    write_line(rest, &mut out);
-    out
+    write_line(rest, out);
 }
 
 /// One line, with soft line breaks where it is too long.
@@ -69,7 +67,7 @@ fn is_literal(byte: u8) -> bool {
     matches!(byte, b' '..=b'<' | b'>'..=b'~' | b'\t')
 }
 
-/// Reads what [`write()`] wrote. `None`: it is something else.
+/// Reads what [`write`] wrote. `None`: it is something else.
 pub(super) fn read(encoded: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(encoded.len());
     let mut rest = encoded;
@@ -102,7 +100,13 @@ mod tests {
     use lettre::message::header::ContentTransferEncoding::QuotedPrintable;
     use proptest::prelude::*;
 
-    use super::*;
+    use super::read;
+
+    fn write(text: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        super::write(text, &mut out);
+        out
+    }
 
     fn by_the_library(text: &str) -> Vec<u8> {
         Body::new_with_encoding(text.to_owned(), QuotedPrintable).unwrap().into_vec()

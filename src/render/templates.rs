@@ -67,6 +67,11 @@ const EMBEDDED: [&[(&str, &str)]; 4] = [
     embed_locale!("fr-CA"),
 ];
 
+/// Its sources.
+pub(super) fn shipped() -> impl Iterator<Item = &'static str> {
+    EMBEDDED.iter().flat_map(|set| set.iter()).map(|(_, source)| *source)
+}
+
 /// The compiled templates, by locale.
 pub(super) struct Library {
     tera: Tera,

@@ -24,7 +24,7 @@ pub(super) fn base64(text: &str) -> Option<Cow<'_, str>> {
     each_run(
         text.as_bytes(),
         SHORTEST,
-        |byte| byte.is_ascii_alphanumeric() || is_sign(byte),
+        |byte| SEXTETS[usize::from(byte)] != NO_SEXTET,
         |word| {
             let word = &text.as_bytes()[word];
             // Text makes no word of small letters alone.

@@ -8,6 +8,9 @@ use mailparse::{MailHeader, MailHeaderMap, parse_content_type};
 /// What a boundary of ours begins with: quoted-printable text cannot hold it.
 const OURS: &str = "=_";
 
+/// What a part of ours is.
+const KINDS: [&str; 3] = ["text/plain", "text/html", "text/calendar"];
+
 /// Every byte of the body is one of a part or of a line between two.
 pub(super) fn split<'m>(headers: &[MailHeader<'_>], body: &'m [u8]) -> Option<Vec<&'m [u8]>> {
     let kind = parse_content_type(&headers.get_first_value("Content-Type")?);
@@ -29,6 +32,27 @@ pub(super) fn split<'m>(headers: &[MailHeader<'_>], body: &'m [u8]) -> Option<Ve
     }
 }
 
+/// A part with the headers that we write, and no other one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Part<'m> {
+    /// `text/html`
+    pub(super) kind: &'static str,
+    /// In quoted-printable.
+    pub(super) body: &'m [u8],
+}
+
+impl<'m> Part<'m> {
+    /// `None`: it is of another form.
+    pub(super) fn of_our_form(part: &'m [u8]) -> Option<Self> {
+        let said = part.strip_prefix(b"Content-Type: ")?;
+        let kind = KINDS.into_iter().find(|kind| said.starts_with(kind.as_bytes()))?;
+        let said = said[kind.len()..].strip_prefix(b"; charset=utf-8")?;
+        let methods: [&[u8]; 2] = [b"; method=REQUEST", b"; method=CANCEL"];
+        let said = methods.into_iter().find_map(|method| said.strip_prefix(method)).unwrap_or(said);
+        Some(Self { kind, body: said.strip_prefix(b"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n")? })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +71,33 @@ mod tests {
         let found: Vec<String> = found.subparts.iter().map(|part| String::from_utf8(part.raw_bytes.to_vec()).unwrap()).collect();
         assert_eq!(parts(MAIL).unwrap(), found);
         assert_eq!(found.len(), 2);
+    }
+
+    #[test]
+    fn a_part_of_our_form_is_what_the_library_reads() {
+        let end = "Content-Transfer-Encoding: quoted-printable\r\n\r\n";
+        for (head, ours) in [
+            ("Content-Type: text/plain; charset=utf-8\r\n", Some("text/plain")),
+            ("Content-Type: text/html; charset=utf-8\r\n", Some("text/html")),
+            ("Content-Type: text/calendar; charset=utf-8; method=CANCEL\r\n", Some("text/calendar")),
+            ("Content-Type: text/calendar; charset=utf-16\r\n", None),
+            ("Content-Type: text/htmlx; charset=utf-8\r\n", None),
+            ("Content-Type: text/html; charset=utf-8\r\nX: y\r\n", None),
+            ("X: y\r\nContent-Type: text/html; charset=utf-8\r\n", None),
+            ("Content-Type: text/html; charset=utf-8\r\nContent-Disposition: attachment\r\n", None),
+        ] {
+            let part = format!("{head}{end}a=20b\r\n");
+            let found = Part::of_our_form(part.as_bytes());
+            assert_eq!(found.as_ref().map(|part| part.kind), ours, "{head}");
+            let Some(found) = found else { continue };
+            let library = mailparse::parse_mail(part.as_bytes()).unwrap();
+            let mailparse::body::Body::QuotedPrintable(body) = library.get_body_encoded() else { panic!("{head}") };
+            assert_eq!(
+                (library.ctype.mimetype.as_str(), library.ctype.charset.as_str(), body.get_raw()),
+                (found.kind, "utf-8", found.body)
+            );
+        }
+        assert_eq!(Part::of_our_form(b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n"), None);
     }
 
     #[test]

@@ -6,10 +6,12 @@
 //! was made of.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use unicode_normalization::UnicodeNormalization;
 
 use super::base64::base64;
+use super::digits::Digits;
 use crate::contact::is_invisible;
 
 /// Stands where a tag was: two numbers beside it are two, and their digits are still read on.
@@ -59,12 +61,86 @@ pub(super) fn each_shown(text: &str, visit: &mut impl FnMut(&str)) {
     entities(text).iter().for_each(|read| visit(read));
 }
 
+/// Tags, comments and style sheets that stand word for word in the templates that the program brings: nearly all of a message's HTML, and nobody's
+/// secret. (What a practice writes may be: a code was pasted into it.)
+pub(super) struct Markup(HashSet<Box<str>>);
+
+impl Markup {
+    pub(super) fn of<'t>(templates: impl Iterator<Item = &'t str>) -> Self {
+        let mut all = HashSet::new();
+        let mut put = |tag: &str| {
+            if is_said_as_it_is(tag) {
+                all.insert(tag.into());
+            }
+        };
+        templates.for_each(|template| each_tag(template, &mut put));
+        Self(all)
+    }
+}
+
+/// The engine puts nothing into it, and it holds nothing like a code or a number.
+fn is_said_as_it_is(tag: &str) -> bool {
+    !["{{", "{%", "{#"].iter().any(|begin| tag.contains(begin)) && Digits::long(tag).is_empty()
+}
+
+fn each_tag<'t>(html: &'t str, mut visit: impl FnMut(&'t str)) {
+    let mut rest = html;
+    while let Some(start) = memchr::memchr(b'<', rest.as_bytes()) {
+        rest = &rest[start..];
+        let end = style_end(rest).or_else(|| tag_end(rest)).unwrap_or(rest.len());
+        visit(&rest[..end]);
+        rest = &rest[end..];
+    }
+}
+
+/// Where the tag or comment ends that begins a text. `None`: it does not.
+fn tag_end(tag: &str) -> Option<usize> {
+    if tag.starts_with("<!--") { tag.find("-->").map(|at| at + 3) } else { memchr::memchr(b'>', tag.as_bytes()).map(|at| at + 1) }
+}
+
+/// Where the style sheet ends that begins a text. `None`: none begins it.
+fn style_end(tag: &str) -> Option<usize> {
+    const END: &str = "</style>";
+    tag.strip_prefix("<style")?.find(END).map(|at| "<style".len() + at + END.len())
+}
+
+/// HTML as it is written and as it reads: all tags out of both that are the templates' own, and out of the second those that hold something, too.
+fn apart(html: &str, markup: &Markup) -> (String, String) {
+    /// As much as the words of a style sheet part what stands around it.
+    const SHEET: &str = "\u{1} and \u{1}";
+    let (mut written, mut read) = (String::with_capacity(html.len() / 2), String::with_capacity(html.len() / 4));
+    let mut rest = html;
+    while let Some(start) = memchr::memchr(b'<', rest.as_bytes()) {
+        let (text, tag) = rest.split_at(start);
+        written.push_str(text);
+        read.push_str(text);
+        if let Some(end) = style_end(tag).filter(|end| markup.0.contains(&tag[..*end])) {
+            written.push_str(SHEET);
+            read.push_str(SHEET);
+            rest = &tag[end..];
+            continue;
+        }
+        read.push(TAG);
+        let end = tag_end(tag);
+        let (tag, after) = tag.split_at(end.unwrap_or(tag.len()));
+        if end.is_some() && markup.0.contains(tag) {
+            written.push(TAG);
+        } else {
+            written.push_str(tag);
+        }
+        rest = after;
+    }
+    written.push_str(rest);
+    read.push_str(rest);
+    (written, read)
+}
+
 /// Visits every reading of HTML: what stands in its tags, and what is read.
-pub(super) fn each_of_html<E>(html: &str, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+pub(super) fn each_of_html<E>(html: &str, markup: &Markup, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+    let (written, marked) = apart(html, markup);
     // What its own tags hold is read as it is, and not without them once more.
-    deeper(&entities(html).unwrap_or(Cow::Borrowed(html)), DEPTH - 1, false, visit)?;
+    deeper(&entities(&written).unwrap_or(Cow::Borrowed(&written)), DEPTH - 1, false, visit)?;
     // A tag parts digits and words no more than nothing does: once with a mark for each, once without.
-    let marked = without_tags(html);
     let read = entities(&marked).unwrap_or(Cow::Borrowed(&marked));
     deeper(&read, DEPTH - 1, true, visit)?;
     deeper(&without_marks(&read), DEPTH - 1, true, visit)
@@ -216,9 +292,7 @@ fn without_tags(html: &str) -> String {
         out.push_str(&rest[..start]);
         out.push(TAG);
         let tag = &rest[start..];
-        let end =
-            if tag.starts_with("<!--") { tag.find("-->").map(|at| at + 3) } else { memchr::memchr(b'>', tag.as_bytes()).map(|at| at + 1) };
-        rest = end.map_or("", |end| &tag[end..]);
+        rest = tag_end(tag).map_or("", |end| &tag[end..]);
     }
     out.push_str(rest);
     out
@@ -353,6 +427,25 @@ mod tests {
         #[test]
         fn the_first_byte_that_is_not_ascii_is_found(before in "[ -~]{0,100}", after in "(é[ -~]{0,9})?") {
             prop_assert_eq!(not_ascii(format!("{before}{after}").as_bytes()), (!after.is_empty()).then_some(before.len()));
+        }
+    }
+
+    #[test]
+    fn of_html_all_is_read_but_the_templates_own_markup() {
+        let template = "<!-- 378174671 --><p class=\"a\">{{ name }}</p><style>\np { color: red }\n</style><!--[if mso]><br><![endif]--><a href=\"{{ link }}\">{# x #}";
+        let markup = Markup::of([template].into_iter());
+        for (html, written, read) in [
+            ("<!-- 378174671 -->", "<!-- 378174671 -->", "\u{1}"),
+            ("<p class=\"a\">Ann</p>", "\u{1}Ann\u{1}", "\u{1}Ann\u{1}"),
+            ("<p class=\"b\">Ann</p>", "<p class=\"b\">Ann\u{1}", "\u{1}Ann\u{1}"),
+            ("1<a href=\"https://example.com/378\">2", "1<a href=\"https://example.com/378\">2", "1\u{1}2"),
+            ("1<style>\np { color: red }\n</style>2", "1\u{1} and \u{1}2", "1\u{1} and \u{1}2"),
+            ("1<style>\np { color: 378 }\n</style>2", "1<style>\np { color: 378 }\n</style>2", "1\u{1}\np { color: 378 }\n\u{1}2"),
+            ("1<!--[if mso]><br><![endif]-->2<!-- 378 -->", "1\u{1}2<!-- 378 -->", "1\u{1}2\u{1}"),
+            ("1<p class=\"a\"", "1<p class=\"a\"", "1\u{1}"),
+            ("a < b", "a < b", "a \u{1}"),
+        ] {
+            assert_eq!(apart(html, &markup), (written.to_owned(), read.to_owned()), "{html}");
         }
     }
 
