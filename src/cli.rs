@@ -254,11 +254,13 @@ pub fn main() -> ExitCode {
     };
     let usual = if matches!(cli.command, Command::Demo(_) | Command::Simulate(_)) { "warn" } else { config.raw.log.level.as_str() };
     let level = cli.log.clone().unwrap_or_else(|| usual.to_owned());
-    if let Err(why) = logging::start(&level, config.raw.log.format, cli.color) {
+    if let Err(why) = logging::start(&level, config.raw.log.format, cli.color, matches!(cli.command, Command::Run(_))) {
         eprintln!("--log: {why}");
         return ExitCode::from(2);
     }
-    match dispatch(&cli, config) {
+    let ended = dispatch(&cli, config);
+    logging::flush();
+    match ended {
         Ok(exit) => exit.into(),
         Err(error) => {
             // A reader that has seen enough (`ledger export | head`) is no failure.
@@ -347,10 +349,14 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
     }
 }
 
-/// `0.1.0 (tzdata 2026f, built in; SQLite 3.54.1)`
+/// `0.1.0 (tzdata 2026f, built in; SQLite 3.54.1)`. The daemon, which says it nowhere, does not read all zones for it.
 fn version() -> &'static str {
     use std::sync::OnceLock;
     static VERSION: OnceLock<String> = OnceLock::new();
+    let asked = |word: &str| std::env::args_os().any(|arg| arg == word);
+    if asked("run") && !asked("--version") && !asked("-V") {
+        return env!("CARGO_PKG_VERSION");
+    }
     VERSION.get_or_init(|| {
         let zones = crate::zone::Zones::load(&crate::zone::Settings::default());
         let data = zones.map_or_else(|_| "unknown".to_owned(), |z| format!("{}, {}", z.data().version, z.data().origin));

@@ -46,7 +46,7 @@ pub use lane::Lane;
 pub use meter::{LATENESS, Lateness, Meter, OUTCOMES};
 
 /// Claimed at once, at most: enough to keep the connections of a fast relay busy while the next batch is prepared.
-const BATCH: usize = 256;
+const BATCH: usize = 512;
 /// Prepared by one thread and begun together: small enough that a batch is spread over all cores, and that its first messages leave early.
 const SHARE: usize = 64;
 /// Rows of the ledger by which a lane knows at its start what its transports refused lately: those of some two hundred messages.

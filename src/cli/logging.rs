@@ -1,10 +1,21 @@
 //! The log: our own lines alone, on stderr.
+//!
+//! The daemon's lines are written in pieces: a line for each message costs a system call and a lock otherwise, and both are felt. What warns is
+//! written at once, with all that was said before it.
+
+use std::io::{self, Write};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tracing::{Level, Metadata};
+use tracing_subscriber::fmt::MakeWriter;
 
 use super::Color;
 use crate::config;
 
-/// Logs go to standard error. Only our own lines pass, at every level: what libraries log may hold addresses.
-pub(super) fn start(level: &str, format: config::raw::LogFormat, color: Color) -> Result<(), String> {
+/// Logs go to standard error. Only our own lines pass, at every level: what libraries log may hold addresses. `in_pieces`: lines that do not warn may
+/// wait for a moment; [`flush`] writes what waits.
+pub(super) fn start(level: &str, format: config::raw::LogFormat, color: Color, in_pieces: bool) -> Result<(), String> {
     use std::io::IsTerminal;
     use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
     use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -16,10 +27,118 @@ pub(super) fn start(level: &str, format: config::raw::LogFormat, color: Color) -
         Color::Never => false,
         Color::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
     };
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(ansi);
+    // Without the thread nobody would write them.
+    let waits = in_pieces && std::thread::Builder::new().name("log".to_owned()).spawn(|| LINES.serve()).is_ok();
+    let lines = tracing_subscriber::fmt::layer().with_writer(Stderr { waits }).with_ansi(ansi);
     let layer = match format {
         config::raw::LogFormat::Text => lines.with_target(false).boxed(),
         config::raw::LogFormat::Json => lines.json().boxed(),
     };
     tracing_subscriber::registry().with(layer.with_filter(asked.and(ours))).try_init().map_err(|e| e.to_string())
+}
+
+/// Writes the lines that wait: before the process ends, or something else is said on standard error.
+pub(super) fn flush() {
+    LINES.locked().write_to(&mut io::stderr());
+}
+
+/// Lines that wait are written together, so many bytes of them at most.
+const PIECE: usize = 16 * 1024;
+/// Nor do they wait longer.
+const WAIT: Duration = Duration::from_millis(20);
+
+static LINES: Lines = Lines { waiting: Mutex::new(Waiting(Vec::new())), some: Condvar::new() };
+
+struct Lines {
+    waiting: Mutex<Waiting>,
+    /// The first one waits.
+    some: Condvar,
+}
+
+struct Waiting(Vec<u8>);
+
+impl Waiting {
+    /// Nobody is told of a log that cannot be written.
+    fn write_to(&mut self, out: &mut impl Write) {
+        out.write_all(&self.0).ok();
+        self.0.clear();
+    }
+}
+
+impl Lines {
+    fn locked(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, line: &[u8], at_once: bool, out: &mut impl Write) {
+        let mut waiting = self.locked();
+        let first = waiting.0.is_empty();
+        waiting.0.extend_from_slice(line);
+        if at_once || waiting.0.len() >= PIECE {
+            waiting.write_to(out);
+        } else if first {
+            self.some.notify_one();
+        }
+    }
+
+    fn serve(&self) {
+        loop {
+            drop(self.some.wait_while(self.locked(), |waiting| waiting.0.is_empty()).unwrap_or_else(PoisonError::into_inner));
+            std::thread::sleep(WAIT);
+            self.locked().write_to(&mut io::stderr());
+        }
+    }
+}
+
+/// Makes a writer for each line.
+struct Stderr {
+    waits: bool,
+}
+
+struct Line {
+    at_once: bool,
+}
+
+impl<'a> MakeWriter<'a> for Stderr {
+    type Writer = Line;
+
+    fn make_writer(&'a self) -> Line {
+        Line { at_once: true }
+    }
+
+    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Line {
+        Line { at_once: !self.waits || *meta.level() <= Level::WARN }
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        LINES.put(line, self.at_once, &mut io::stderr());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_keep_their_order_and_a_warning_waits_for_nobody() {
+        let lines = Lines { waiting: Mutex::new(Waiting(Vec::new())), some: Condvar::new() };
+        let mut out = Vec::new();
+        lines.put(b"one\n", false, &mut out);
+        lines.put(b"two\n", false, &mut out);
+        assert_eq!(out, b"");
+        lines.put(b"a warning\n", true, &mut out);
+        assert_eq!(out, b"one\ntwo\na warning\n");
+        lines.put(&[b'x'; PIECE], false, &mut out);
+        assert_eq!(out.len(), 18 + PIECE, "as much as a piece does not wait");
+        lines.put(b"the last\n", false, &mut out);
+        lines.locked().write_to(&mut out);
+        assert!(out.ends_with(b"the last\n"));
+    }
 }

@@ -64,6 +64,7 @@ pub(super) fn run(config: Config, once: bool, load: impl Fn() -> Result<Config, 
     runtime.shutdown_timeout(CLOSES_WITHIN);
     if exit.is_ok() && reload.load(Ordering::Relaxed) {
         tracing::info!("the new configuration is taken");
+        super::logging::flush();
         // The same process begins anew: nothing of the old configuration can be left over, and the store's lock ends with its file.
         return Err(Command::new(program).args(std::env::args_os().skip(1)).exec().into());
     }

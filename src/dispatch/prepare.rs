@@ -1,6 +1,7 @@
 //! The last look: what the planner says of a claimed notice now, by the latest that the source said; and its message.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
@@ -47,7 +48,7 @@ pub(super) struct Ready {
     /// The hour that it takes from its reader, and who may be expected then all the same.
     pub(super) left: Option<Box<Left>>,
     /// Words of the session that a server may repeat, and nobody is told.
-    pub(super) unsaid: Unsaid,
+    pub(super) unsaid: Arc<Unsaid>,
     /// When that was decided.
     pub(super) decided_at: DateTime<Utc>,
     /// Until when it holds at the most: its use, quiet hours, and the day that it calls today or tomorrow.
@@ -94,15 +95,19 @@ pub(super) enum Prepared {
 struct LastRead {
     /// Source, session and revision.
     of: Option<(String, SessionId, i64)>,
-    session: Option<Session>,
+    /// And the words that are not repeated.
+    session: Option<(Session, Arc<Unsaid>)>,
 }
 
 impl LastRead {
     /// The session as the source last said it; `None`: the record cannot be read.
-    fn session(&mut self, claim: &Claim) -> Option<&Session> {
+    fn session(&mut self, claim: &Claim) -> Option<&(Session, Arc<Unsaid>)> {
         let (source, id, revision) = (&claim.entry.source, claim.entry.notice.session, claim.revision);
         if self.of.as_ref().is_none_or(|(s, i, r)| (s, *i, *r) != (source, id, revision)) {
-            self.session = kept::session(&claim.session);
+            self.session = kept::session(&claim.session).map(|session| {
+                let unsaid = Arc::new(kept::unsaid(&session));
+                (session, unsaid)
+            });
             self.of = Some((source.clone(), id, revision));
         }
         self.session.as_ref()
@@ -154,7 +159,7 @@ impl Dispatcher {
     ) -> Result<Ready, Settlement> {
         let doubtful = is_doubtful(claim);
         let no = |reason: Reason| refusal(doubtful, reason);
-        let session = last.session(claim).ok_or_else(|| no(Reason::Quarantined))?;
+        let (session, unsaid) = last.session(claim).ok_or_else(|| no(Reason::Quarantined))?;
         if !self.policy.believes(heard_at(claim, session), now) && !doubtful {
             return Err(no(Reason::SourceStale));
         }
@@ -239,7 +244,7 @@ impl Dispatcher {
             attempts: claim.entry.attempts,
             again: doubtful,
             left,
-            unsaid: kept::unsaid(session),
+            unsaid: Arc::clone(unsaid),
             decided_at: now,
             holds_until,
         })

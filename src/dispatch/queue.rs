@@ -121,7 +121,7 @@ mod tests {
             (4, Some(2_000), 4),
             (4, Some(500), 16),
             (1, Some(100), 20),
-            (4, Some(10), AHEAD_MAX),
+            (4, Some(5), AHEAD_MAX),
             (64, Some(100), AHEAD_MAX),
             (1, Some(0), AHEAD_MAX),
             (4, None, 0),
@@ -134,8 +134,8 @@ mod tests {
     fn a_claim_is_made_for_a_free_connection_and_else_when_it_is_worth_one() {
         let queue = Queue::new(4);
         assert_eq!((queue.room(0), queue.room(3), queue.room(4)), (4, 1, 0));
-        queue.took(TimeDelta::milliseconds(10));
-        assert_eq!((queue.room(0), queue.room(4), queue.room(260), queue.room(261)), (BATCH, BATCH, BATCH, 0));
+        queue.took(TimeDelta::milliseconds(5));
+        assert_eq!((queue.room(0), queue.room(4), queue.room(516), queue.room(517)), (BATCH, BATCH, BATCH, 0));
         (0..40).for_each(|_| queue.took(TimeDelta::seconds(20)));
         assert_eq!((queue.room(3), queue.room(4), queue.room(500)), (1, 0, 0), "it has become slow");
     }

@@ -1,29 +1,32 @@
 //! The one connection that writes, on its own thread, and its group commit.
 //!
-//! In: closures over the transaction, through a bounded channel. Out: their answers, after the commit that makes them durable.
-//! A group is what has arrived when the last commit was done, so a group grows with the load, and nobody waits for company.
+//! In: closures over the transaction, through a channel. Out: their answers, after the commit that makes them durable.
+//! A group is what has arrived when the last commit was done, so a group grows with the load. Under load, what can wait for a moment waits for as
+//! much company as the last group had: a commit costs more than a row. Whoever is alone, or cannot wait, is committed at once.
 //!
 //! Invariants: an answer is sent only after its COMMIT returned. After any error of SQLite nothing is written any more.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{oneshot, watch};
 
 use super::open::{BUSY, explain};
 use super::sealed::Sealer;
 use super::tx::Tx;
 use crate::outbox::{Result, StoreError};
 
-/// Writes that wait for the writer; more make their callers wait. Each is one attempt's step, and there are far fewer attempts at once.
-const QUEUE: usize = 1024;
 /// Writes in one transaction, so that the first of a long queue is answered before the last has run.
 const GROUP: usize = 256;
+/// Company is waited for after a group of so many, until there are as many again, or so many, or this long.
+const COMPANY_FROM: usize = 4;
+const COMPANY: usize = 24;
+const COMPANY_WITHIN: Duration = Duration::from_millis(1);
 
 /// How long readers of what was before are waited for: they read for milliseconds.
 const TRUNCATE_WITHIN: Duration = Duration::from_millis(20);
@@ -35,6 +38,8 @@ type Run = Box<dyn FnOnce(&Tx<'_>) -> rusqlite::Result<Answer> + Send>;
 
 struct Job {
     action: &'static str,
+    /// It can wait for company.
+    patient: bool,
     run: Run,
 }
 
@@ -46,6 +51,17 @@ struct Shared {
     forgetting: AtomicBool,
     /// Why nothing is written any more.
     poison: OnceLock<String>,
+    /// The thread has ended.
+    over: watch::Sender<bool>,
+}
+
+/// Says that the thread has ended, also if it panics.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.over.send_replace(true);
+    }
 }
 
 /// The handle of the writer thread. Dropping it ends the thread after what it runs, and waits for that.
@@ -58,11 +74,12 @@ pub(super) struct Writer {
 impl Writer {
     /// Takes the connection over.
     pub(super) fn start(connection: Connection, path: &Path, sealer: Sealer) -> Result<Self> {
-        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (jobs, queue) = mpsc::channel();
         let shared = Arc::new(Shared::default());
-        let (inside, path) = (shared.clone(), path.to_owned());
-        let thread =
-            std::thread::Builder::new().name("outbox-writer".to_owned()).spawn(move || serve((connection, sealer), queue, &inside, &path));
+        let (inside, path) = (End(shared.clone()), path.to_owned());
+        let thread = std::thread::Builder::new()
+            .name("outbox-writer".to_owned())
+            .spawn(move || serve((connection, sealer), &queue, &inside.0, &path));
         let thread = thread.map_err(|e| StoreError { action: "start of the writer thread".to_owned(), cause: e.to_string() })?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread), shared })
     }
@@ -78,6 +95,23 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
+        self.ask(action, false, op).await
+    }
+
+    /// Likewise, of what can wait for company.
+    pub(super) async fn write_in_company<T, F>(&self, action: &'static str, op: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.ask(action, true, op).await
+    }
+
+    async fn ask<T, F>(&self, action: &'static str, patient: bool, op: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
         let (answer, answered) = oneshot::channel();
         let run: Run = Box::new(move |tx| {
             let value = op(tx)?;
@@ -85,15 +119,14 @@ impl Writer {
             Ok(Box::new(move || drop(answer.send(value))) as Answer)
         });
         let jobs = self.jobs.as_ref().expect("the sender is there until the drop");
-        if jobs.send(Job { action, run }).await.is_err() {
-            return Err(self.ended(action));
+        if jobs.send(Job { action, patient, run }).is_ok()
+            && let Ok(value) = answered.await
+        {
+            return Ok(value);
         }
-        let Ok(value) = answered.await else {
-            // The answer was dropped before the thread has said why: it ends once it has.
-            jobs.closed().await;
-            return Err(self.ended(action));
-        };
-        Ok(value)
+        // The answer was dropped before the thread has said why: it ends once it has.
+        drop(self.shared.over.subscribe().wait_for(|over| *over).await);
+        Err(self.ended(action))
     }
 
     /// What was removed is to leave the file and its log: with the next commits, as soon as nobody reads what was before.
@@ -121,14 +154,11 @@ impl Drop for Writer {
     }
 }
 
-fn serve((connection, sealer): (Connection, Sealer), mut queue: mpsc::Receiver<Job>, shared: &Shared, path: &Path) {
-    while let Some(first) = queue.blocking_recv() {
-        let mut group = vec![first];
-        while group.len() < GROUP
-            && let Ok(next) = queue.try_recv()
-        {
-            group.push(next);
-        }
+fn serve((connection, sealer): (Connection, Sealer), queue: &mpsc::Receiver<Job>, shared: &Shared, path: &Path) {
+    let mut before = 0;
+    while let Ok(first) = queue.recv() {
+        let group = gathered(queue, first, before);
+        before = group.len();
         match commit(&connection, &sealer, group) {
             Ok(answers) => {
                 shared.commits.fetch_add(1, Ordering::Relaxed);
@@ -144,6 +174,24 @@ fn serve((connection, sealer): (Connection, Sealer), mut queue: mpsc::Receiver<J
     }
     // A clean stop leaves nothing in the log; if somebody still reads, the last one to close copies it back.
     truncate(&connection);
+}
+
+/// What is written together; `before`: how many were the last time.
+fn gathered(queue: &mpsc::Receiver<Job>, first: Job, before: usize) -> Vec<Job> {
+    let until = Instant::now() + COMPANY_WITHIN;
+    let enough = if before < COMPANY_FROM { 0 } else { before.min(COMPANY) };
+    let mut patient = first.patient;
+    let mut group = vec![first];
+    while group.len() < GROUP {
+        let next = queue.try_recv().ok().or_else(|| {
+            let waits = patient && group.len() < enough;
+            waits.then(|| queue.recv_timeout(until.saturating_duration_since(Instant::now())).ok()).flatten()
+        });
+        let Some(next) = next else { break };
+        patient &= next.patient;
+        group.push(next);
+    }
+    group
 }
 
 /// Copies the log back into the file, and empties it. `false`: somebody reads what was before, or another process writes. That is not waited for:
@@ -179,8 +227,6 @@ fn give_up(connection: &Connection, shared: &Shared, error: &StoreError) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-
     use chrono::DateTime;
 
     use super::*;
@@ -239,6 +285,26 @@ mod tests {
         drop(writer);
         start(&path).write("note", |c| note(c, NOW, "after", "")).await.unwrap();
         assert_eq!(rows(&path), 2, "nothing of the failed group is there after the next start");
+    }
+
+    fn job(patient: bool) -> Job {
+        Job { action: "note", patient, run: Box::new(|_| Ok(Box::new(|| {}))) }
+    }
+
+    /// Without a clock: whoever sends is gone, or all that is waited for is there.
+    #[test]
+    fn a_group_is_what_is_there_and_waits_for_no_more_than_the_last_one_had() {
+        for (waiting, before, group) in [(0, 0, 1), (3, 0, 4), (300, 0, GROUP), (5, 40, 6), (0, 40, 1), (300, 40, GROUP)] {
+            let (jobs, queue) = mpsc::channel();
+            (0..waiting).for_each(|_| jobs.send(job(true)).unwrap());
+            drop(jobs);
+            assert_eq!(gathered(&queue, job(true), before).len(), group, "{waiting} {before}");
+        }
+        let (jobs, queue) = mpsc::channel();
+        (0..7).for_each(|_| jobs.send(job(true)).unwrap());
+        assert_eq!(gathered(&queue, job(true), 8).len(), 8, "all of them are there");
+        jobs.send(job(false)).unwrap();
+        assert_eq!(gathered(&queue, job(true), 8).len(), 2, "that one cannot wait");
     }
 
     #[tokio::test]

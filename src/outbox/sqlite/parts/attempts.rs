@@ -37,7 +37,7 @@ impl Attempts for SqliteOutbox {
 
     async fn take(&self, attempt: Begin, margin: TimeDelta) -> Result<bool> {
         let packed = Packed::of(&attempt.bytes);
-        self.writer.write("take", move |c| attempt::take(c, &attempt, &packed, margin)).await
+        self.writer.write_in_company("take", move |c| attempt::take(c, &attempt, &packed, margin)).await
     }
 
     async fn goes_over(&self, lease: Lease, transport: &str) -> Result<bool> {
@@ -47,7 +47,7 @@ impl Attempts for SqliteOutbox {
 
     async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>> {
         checked("settle", ends.iter().map(|(_, end)| end.check()))?;
-        self.writer.write("settle", move |c| ends.iter().map(|(lease, end)| attempt::settle(c, *lease, end, at)).collect()).await
+        self.writer.write_in_company("settle", move |c| ends.iter().map(|(lease, end)| attempt::settle(c, *lease, end, at)).collect()).await
     }
 
     async fn settled_lately(&self, channel: Channel, rows: usize) -> Result<Vec<Lately>> {
