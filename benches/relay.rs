@@ -1,7 +1,8 @@
 //! A relay that takes its time: for measurements of what is sent to it.
 //!
 //! `relay DELAY_MS` listens on a port of 127.0.0.1 that the system gives out, prints it, and speaks SMTP with PIPELINING; the answer to each
-//! final dot comes so many milliseconds after it. When its standard input ends it prints what it took, as JSON. One blocking thread for each
+//! final dot comes so many milliseconds after it. `relay DELAY_MS http` is a gateway of text messages instead, which answers each request with 200
+//! and a number of its own after as long. When its standard input ends it prints what it took, as JSON. One blocking thread for each
 //! connection: an event loop's timers would round the delay up.
 
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on fails")]
@@ -23,6 +24,7 @@ struct Taken {
 
 fn main() {
     let delay = Duration::from_millis(std::env::args().nth(1).map_or(0, |ms| ms.parse().unwrap()));
+    let is_gateway = std::env::args().nth(2).is_some_and(|kind| kind == "http");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     println!("{}", listener.local_addr().unwrap().port());
     let taken = Arc::new(Mutex::new(Taken::default()));
@@ -31,7 +33,10 @@ fn main() {
         for connection in listener.incoming() {
             let taken = Arc::clone(&counted);
             // A client that goes away ends its thread, and nothing else.
-            std::thread::spawn(move || serve(connection.unwrap(), delay, &taken).ok());
+            std::thread::spawn(move || {
+                let connection = connection.unwrap();
+                if is_gateway { answer(connection, delay, &taken).ok() } else { serve(connection, delay, &taken).ok() }
+            });
         }
     });
     stdin().read_to_end(&mut Vec::new()).unwrap();
@@ -76,6 +81,40 @@ fn serve(mut connection: TcpStream, delay: Duration, taken: &Mutex<Taken>) -> st
             b"QUIT" => return connection.write_all(b"221 2.0.0 Bye\r\n"),
             _ => answers.extend(b"250 2.0.0 Ok\r\n"),
         }
+    }
+}
+
+/// Requests with a length, one after another on one connection. Each body is taken for a recipient.
+fn answer(mut connection: TcpStream, delay: Duration, taken: &Mutex<Taken>) -> std::io::Result<()> {
+    connection.set_nodelay(true)?;
+    let mut heard = BufReader::with_capacity(64 * 1024, connection.try_clone()?);
+    let mut line = String::new();
+    loop {
+        let mut length = 0;
+        loop {
+            line.clear();
+            if heard.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+            if let Some((_, value)) = line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        heard.read_exact(&mut body)?;
+        taken.lock().unwrap().first.get_or_insert_with(Instant::now);
+        std::thread::sleep(delay);
+        let mut all = taken.lock().unwrap();
+        all.messages += 1;
+        all.bytes += length;
+        all.recipients.insert(String::from_utf8_lossy(&body).into_owned());
+        all.last = Some(Instant::now());
+        let said = format!(r#"{{"id": "m{}"}}"#, all.messages);
+        drop(all);
+        write!(connection, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{said}", said.len())?;
     }
 }
 
