@@ -100,7 +100,7 @@ pub async fn gather(
     }
     // The faults of a session that can be read are its people's.
     let whole = |source: &String, id: Option<SessionId>| id.is_none_or(|id| !legible.contains(&(source.clone(), id)));
-    let faults = outbox.status().await?.faults;
+    let faults = outbox.faults().await?;
     let unread = faults.iter().filter(|(source, f)| whole(source, f.session));
     found.extend(unread.map(|(source, f)| Concern { start: start(source, f.session), ..staff::of_fault(source, f) }));
     Ok(found)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{Mutex, Notify, mpsc};
 
 use super::{Engine, receipts, replies};
@@ -17,6 +18,7 @@ use crate::feedback::{Reply, Report};
 use crate::guard::sessions_of;
 use crate::outbox::StoreError;
 use crate::receipt::Received;
+use crate::session::live::HOLDS_FOR;
 use crate::session::{Participant, ParticipationId, SessionId};
 use crate::source::push::{self, Held, Offer, Refused};
 use crate::source::{kept, meaning};
@@ -82,13 +84,16 @@ impl Intake {
         Declined::Store
     }
 
-    async fn held(&self, source: &str) -> Result<Held, StoreError> {
+    /// What the store holds of the source: what is over counts only if it is meant.
+    async fn held(&self, source: &str, meant: Option<SessionId>, now: DateTime<Utc>) -> Result<Held, StoreError> {
         let outbox = self.engine.outbox();
+        let to_come = outbox.starting(now - HOLDS_FOR, DateTime::<Utc>::MAX_UTC, usize::MAX).await?;
+        let ids: Vec<SessionId> = to_come.into_iter().filter(|(of, _)| of == source).map(|(_, id)| id).chain(meant).collect();
         Ok(Held {
-            filled: outbox.seen(source).await?.is_some(),
+            filled: outbox.rest(source, now, now).await?.is_some(),
             guarded: sessions_of(outbox.guards().await?.iter().filter(|g| g.source == source)),
-            sessions: outbox.sessions(source, None).await?,
-            faults: outbox.status().await?.faults.into_iter().filter(|(of, _)| of == source).map(|(_, fault)| fault).collect(),
+            sessions: outbox.sessions(source, Some(&ids)).await?,
+            faults: outbox.faults().await?.into_iter().filter(|(of, _)| of == source).map(|(_, fault)| fault).collect(),
         })
     }
 
@@ -115,8 +120,8 @@ impl Intake {
                 || number(&told.number.0).is_some_and(|n| number(&p.sms_number.0).as_ref() == Some(&n))
         };
         for source in &self.engine.names {
-            let Some(seen) = outbox.seen(source).await? else { continue };
-            let then: Vec<SessionId> = seen.sessions.iter().filter(|(_, s)| s.start == told.start).map(|(id, _)| *id).collect();
+            let starting = outbox.starting(told.start, told.start + TimeDelta::milliseconds(1), usize::MAX).await?;
+            let then: Vec<SessionId> = starting.into_iter().filter(|(of, _)| of == source).map(|(_, id)| id).collect();
             for session in outbox.sessions(source, Some(&then)).await?.iter().filter_map(kept::session) {
                 if let Some(person) = session.participants.iter().find(|p| is_theirs(p)) {
                     return Ok(Some((session.id, person.id)));
@@ -127,7 +132,8 @@ impl Intake {
     }
 
     async fn take(&self, source: &str, offer: Offer) -> Result<Receipt, Failed> {
-        let (held, now) = (self.held(source).await?, self.engine.clock.now());
+        let now = self.engine.clock.now();
+        let held = self.held(source, offer.session(), now).await?;
         let taking = tokio::task::spawn_blocking(move || push::take(&offer, &held, now));
         let mut taken = taking.await.unwrap_or_else(|e| Err(Refused::Unusable(format!("the body: {e}"))))?;
         if let Some(dictionary) = self.engine.words.get(source) {

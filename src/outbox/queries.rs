@@ -72,6 +72,9 @@ pub trait Queries: Send + Sync {
     /// Counts and times.
     async fn status(&self) -> Result<Status>;
 
+    /// Records of the last snapshots that cannot be used, with their source.
+    async fn faults(&self) -> Result<Vec<(String, Fault)>>;
+
     /// Omissions of the last plan, with their source, in due order.
     async fn omissions(&self, filter: &Filter) -> Result<Vec<Omission>>;
 

@@ -276,16 +276,12 @@ fn read_participant(record: &Record<'_>, id: ParticipationId, position: usize) -
         locale: record.text("ParticipantLocale")?.filter(|l| !l.trim().is_empty()),
         external_id: record.optional("ParticipantExternalId", "a string", digits_or_text)?.unwrap_or_default(),
         code: record.optional("ConnectCode", "a code of nine digits", code)?,
-        passkey: if is_unset(record, "Passkey") {
-            None
-        } else {
-            record.optional("Passkey", "letters, digits and hyphens, 64 at most", passkey)?
-        },
-        connected_at: record.optional("ConnectionTs", "a time such as 2014-04-16T15:00:00", time)?,
-        expires_at: record.optional("ExpiresTs", "a time such as 2014-04-16T15:00:00", time)?,
+        passkey: set(record, "Passkey", "letters, digits and hyphens, 64 at most", passkey)?,
+        connected_at: set(record, "ConnectionTs", "a time such as 2014-04-16T15:00:00", time)?,
+        expires_at: set(record, "ExpiresTs", "a time such as 2014-04-16T15:00:00", time)?,
         rsvp: rsvp.unwrap_or_default(),
         rsvp_unknown: rsvp.is_none(),
-        deposit: record.optional("DepositRequired", "an amount of 0 or more", amount)?,
+        deposit: set(record, "DepositRequired", "an amount of 0 or more", amount)?,
         ambiguous: None,
         presence: Presence::Listed,
     })
@@ -314,9 +310,13 @@ fn passkey(found: &Found<'_>) -> Option<Passkey> {
     Passkey::parse(found.as_text()?.trim()).ok().flatten()
 }
 
-/// Unset passkeys are empty strings.
-fn is_unset(record: &Record<'_>, key: &str) -> bool {
-    record.text(key).ok().flatten().is_some_and(|text| text.trim().is_empty())
+/// A field that need not be set: unset it is missing, null, an empty text, or the first moment of the calendar (as .NET writes a time that is none).
+fn set<'r, T>(record: &Record<'r>, key: &str, expected: &str, read: impl Fn(&Found<'r>) -> Option<T>) -> Result<Option<T>, Fault> {
+    let text = record.text(key).ok().flatten();
+    if text.is_some_and(|text| text.trim().is_empty() || text.trim().starts_with("0001-01-01T00:00:00")) {
+        return Ok(None);
+    }
+    record.optional(key, expected, read)
 }
 
 /// Whether it is one: 0 and an empty text are none.

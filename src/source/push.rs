@@ -35,7 +35,17 @@ pub enum Offer {
     Cancel(SessionId),
 }
 
-/// What the store holds of the source.
+impl Offer {
+    /// The one that it is about.
+    pub fn session(&self) -> Option<SessionId> {
+        match self {
+            Self::Whole(_) => None,
+            Self::One(id, _) | Self::Cancel(id) => Some(*id),
+        }
+    }
+}
+
+/// What the store holds of the source: what is to come, or began lately, and the session that is meant.
 #[derive(Clone, Default)]
 pub struct Held {
     /// A whole list was taken once.
@@ -226,7 +236,7 @@ mod tests {
         assert_eq!(taken.snapshot.extent, Extent::Change);
         let cancelled = take(&Offer::Cancel(SessionId(1)), &held, NOW).unwrap();
         assert_eq!(listed(&cancelled), [(1, vec![(10, false)])]);
-        assert_eq!(listed(&Taken { snapshot: last(&held.sessions), ..Taken::default() }), [(1, vec![(10, false)])]);
+        assert_eq!(listed(&Taken { snapshot: last(&held.sessions, NOW), ..Taken::default() }), [(1, vec![(10, false)])]);
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl Elsewhere {
         self.look_up(outbox, sources, also.iter().map(|(_, also)| also.id), now).await?;
         also.iter().for_each(|(of, also)| self.put_also(of, also, now));
         let gone: HashSet<&str> = sources.iter().filter(|row| row.gone).map(|row| row.name.as_str()).collect();
-        for (of, fault) in outbox.status().await?.faults {
+        for (of, fault) in outbox.faults().await? {
             if fault.participation.is_none() && !fault.is_word() && !gone.contains(of.as_str()) {
                 self.unread.entry(of).or_default().extend(fault.session);
             }

@@ -29,7 +29,7 @@ use punctual::outbox::{
 };
 use punctual::receipt::{About, Receipt, Received, Undelivered};
 use punctual::session::stored::{Also, StoredSession};
-use punctual::session::{ParticipationId, SessionId};
+use punctual::session::{Fault, ParticipationId, SessionId};
 use punctual::suppression::{SuppressedAddress, Suppression};
 use tempfile::TempDir;
 
@@ -290,6 +290,7 @@ asks!(Queries {
     list(filter: &Filter) -> Vec<Entry>;
     deliveries(key: NoticeKey) -> (Vec<Delivery>, Option<Vec<u8>>);
     status() -> Status;
+    faults() -> Vec<(String, Fault)>;
     omissions(filter: &Filter) -> Vec<Omission>;
     ledger(session: Option<SessionId>, after: i64, limit: usize) -> Vec<LedgerRow>;
 });

@@ -345,7 +345,8 @@ fn sources(connection: &Connection) -> rusqlite::Result<Vec<SourceStatus>> {
     all.collect()
 }
 
-fn faults(connection: &Connection) -> rusqlite::Result<Vec<(String, Fault)>> {
+/// Of all sources.
+pub(super) fn faults(connection: &Connection) -> rusqlite::Result<Vec<(String, Fault)>> {
     let sql = "SELECT path, reason, session_id, participation_id, source FROM fault ORDER BY source, position";
     connection.prepare_cached(sql)?.query_map([], |row| Ok((row.get(4)?, fault(row)?)))?.collect()
 }

@@ -148,7 +148,18 @@ fn fields_of_a_participant() {
         assert_eq!(person(fields).unwrap_err().path, format!("[0].Participants[1].{path}"));
     }
     assert_eq!(person(r#""RSVP":"Declined""#).unwrap().rsvp, Rsvp::Declined);
-    assert_eq!(person(r#""Passkey":"""#).unwrap().passkey, None);
+    for (key, values) in [
+        ("Passkey", &["\"\"", "null"][..]),
+        ("DepositRequired", &["\"\"", "\" \"", "null"]),
+        ("ConnectionTs", &["\"\"", "null", "\"0001-01-01T00:00:00\"", "\"0001-01-01T00:00:00Z\""]),
+        ("ExpiresTs", &["\"\"", "null", "\"0001-01-01T00:00:00\""]),
+    ] {
+        for unset in values {
+            let read = person(&format!(r#""{key}":{unset}"#)).unwrap();
+            let of_it = (read.passkey.is_none(), read.deposit, read.connected_at, read.expires_at);
+            assert_eq!(of_it, (true, None, None, None), "{key}: {unset}");
+        }
+    }
     for word in ["\"e\"", "\"X\"", "\"\"", "1"] {
         let json = with("").replace(r#""ShouldAutoDeliverCode":"E""#, &format!(r#""ShouldAutoDeliverCode":{word}"#));
         assert_eq!(one(&json).faults[0].path, "[0].Participants[1].ShouldAutoDeliverCode", "{word}");

@@ -53,7 +53,7 @@ impl Bad {
 
 /// Those of a session, or of a person in it; all of them.
 pub(super) async fn bad(looking: &Looking<'_>, of: Option<(SessionId, Option<ParticipationId>)>) -> Result<Vec<Bad>, Trouble> {
-    let faults = looking.office.desk.outbox.status().await?.faults;
+    let faults = looking.office.desk.outbox.faults().await?;
     let wanted = |fault: &Fault| {
         of.is_none_or(|(session, person)| fault.session == Some(session) && (person.is_none() || fault.participation == person))
     };

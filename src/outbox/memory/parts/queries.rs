@@ -7,7 +7,7 @@ use crate::entry::{Delivery, Entry};
 use crate::ledger::LedgerRow;
 use crate::notice::{NoticeKey, Omission};
 use crate::outbox::{Filter, Queries, Result, Status};
-use crate::session::SessionId;
+use crate::session::{Fault, SessionId};
 
 #[async_trait]
 impl Queries for MemoryOutbox {
@@ -23,6 +23,10 @@ impl Queries for MemoryOutbox {
 
     async fn status(&self) -> Result<Status> {
         Ok(self.tables().status())
+    }
+
+    async fn faults(&self) -> Result<Vec<(String, Fault)>> {
+        Ok(self.tables().status().faults)
     }
 
     async fn omissions(&self, filter: &Filter) -> Result<Vec<Omission>> {

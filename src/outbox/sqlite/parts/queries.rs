@@ -10,7 +10,7 @@ use crate::entry::{Delivery, Entry, State};
 use crate::ledger::LedgerRow;
 use crate::notice::{NoticeKey, Omission, Reason};
 use crate::outbox::{Filter, Queries, Result, Status};
-use crate::session::SessionId;
+use crate::session::{Fault, SessionId};
 
 #[async_trait]
 impl Queries for SqliteOutbox {
@@ -25,6 +25,10 @@ impl Queries for SqliteOutbox {
 
     async fn status(&self) -> Result<Status> {
         self.readers.read("status", query::status).await
+    }
+
+    async fn faults(&self) -> Result<Vec<(String, Fault)>> {
+        self.readers.read("faults", query::faults).await
     }
 
     async fn omissions(&self, filter: &Filter) -> Result<Vec<Omission>> {
