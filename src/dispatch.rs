@@ -9,6 +9,8 @@
 //! word, before the sources were asked ([`looks`]), or on a decision that is old; every claim is settled, or taken back by the next start. A store
 //! error ends the lane at once.
 
+use std::collections::VecDeque;
+use std::num::NonZero;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -268,7 +270,12 @@ impl Dispatcher {
             () = flight.span.rest(rest, Some(wake)), if waits => None,
         };
         if let Some(landed) = landed {
-            return flight.lands(landed);
+            flight.lands(landed)?;
+            // The answers of one commit come together.
+            while let Some(landed) = flight.flying.try_join_next() {
+                flight.lands(landed)?;
+            }
+            return Ok(());
         }
         flight.nothing_before = None;
         Ok(())
@@ -311,21 +318,23 @@ impl Dispatcher {
     async fn begin(self: &Arc<Self>, mut claims: Vec<Claim>, flight: &mut Flight) -> outbox::Result<()> {
         let now = self.clock.now();
         let suppressed = Arc::new(Suppressions(self.outbox.suppressions().await?));
-        let mut preparing: Vec<JoinHandle<Vec<Prepared>>> = Vec::new();
-        while !claims.is_empty() {
-            let rest = claims.split_off(SHARE.min(claims.len()));
-            let share = std::mem::replace(&mut claims, rest);
-            let (me, lane, suppressed) = (Arc::clone(self), Arc::clone(&flight.lane), Arc::clone(&suppressed));
-            preparing.push(tokio::task::spawn_blocking(move || me.prepare(share, &lane, &suppressed, now)));
-        }
-        // In their order: the most urgent leave first.
-        for prepared in preparing {
-            let prepared = prepared.await.map_err(|e| defect("prepare", &e))?;
+        // More at once would all end late: the first share is to leave while the others are made.
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let mut preparing: VecDeque<JoinHandle<Vec<Prepared>>> = VecDeque::new();
+        loop {
+            while preparing.len() < cores && !claims.is_empty() {
+                let rest = claims.split_off(SHARE.min(claims.len()));
+                let share = std::mem::replace(&mut claims, rest);
+                let (me, lane, suppressed) = (Arc::clone(self), Arc::clone(&flight.lane), Arc::clone(&suppressed));
+                preparing.push_back(tokio::task::spawn_blocking(move || me.prepare(share, &lane, &suppressed, now)));
+            }
+            // In their order: the most urgent leave first.
+            let Some(first) = preparing.pop_front() else { return Ok(()) };
+            let prepared = first.await.map_err(|e| defect("prepare", &e))?;
             for ready in self.begin_share(prepared, flight, now).await? {
                 flight.take_off(self, ready);
             }
         }
-        Ok(())
     }
 
     /// One share of a batch: what is not sent is settled, the rest is begun, unless its connections do that. Those that the store let begin.

@@ -4,15 +4,16 @@
 //! ([`super::Lane::takes_in_one_step`]), the store is asked while the envelope is spoken, and the bytes wait for its word: the attempt is in doubt a
 //! moment earlier, and the connection does not wait for the disk.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use tokio::task::JoinHandle;
 
+use super::Span;
 use super::bar::{Bar, Passed};
 use super::prepare::Ready;
-use super::{Span, defect};
 use crate::clock::Clock;
 use crate::deliver::PointOfNoReturn;
 use crate::outbox::{self, Outbox, StoreError};
@@ -33,7 +34,7 @@ pub(super) struct Crossing<'a> {
 
 /// Where it stands.
 struct At<'a> {
-    step: Step,
+    step: Step<'a>,
     /// The transport that is on record, or will be.
     over: String,
     /// It is past its point of no return.
@@ -42,13 +43,13 @@ struct At<'a> {
     failure: Option<StoreError>,
 }
 
-enum Step {
+enum Step<'a> {
     /// Claimed: the store knows of no attempt.
     Claimed,
     /// Begun, before its point of no return.
     Begun,
     /// The store is asked to begin it and to let it pass.
-    Taking(JoinHandle<outbox::Result<bool>>),
+    Taking(Pin<Box<dyn Future<Output = outbox::Result<bool>> + Send + 'a>>),
     /// Past its point of no return with the transport on record.
     Crossed,
     /// The store said no.
@@ -71,29 +72,29 @@ impl<'a> Crossing<'a> {
     }
 
     /// Takes the step out: whoever does puts another one in.
-    fn step(&self) -> Step {
+    fn step(&self) -> Step<'a> {
         std::mem::replace(&mut self.at().step, Step::Refused)
     }
 
     /// Waits for the store, if it is asked just now. Where it stands then.
-    async fn settled_step(&self) -> Step {
+    async fn settled_step(&self) -> Step<'a> {
         let taking = match self.step() {
             Step::Taking(taking) => taking,
             other => return other,
         };
-        match taking.await.unwrap_or_else(|e| Err(defect("take", &e))) {
+        match taking.await {
             Ok(true) => Step::Crossed,
             Ok(false) => Step::Refused,
             Err(e) => self.fail(e),
         }
     }
 
-    fn fail(&self, error: StoreError) -> Step {
+    fn fail(&self, error: StoreError) -> Step<'a> {
         self.at().failure = Some(error);
         Step::Refused
     }
 
-    async fn doubt(&self) -> Step {
+    async fn doubt(&self) -> Step<'a> {
         let Some(passed) = self.bar.pass() else { return Step::Begun };
         match self.outbox.doubt(self.ready.lease, self.ready.revision, MARGIN).await {
             Ok(true) => {
@@ -128,8 +129,13 @@ impl PointOfNoReturn for Crossing<'_> {
         }
         let Some(passed) = self.bar.pass() else { return };
         at.passed = Some(passed);
-        let (outbox, begin) = (Arc::clone(self.outbox), self.ready.begin(at.over.clone(), self.clock.now()));
-        at.step = Step::Taking(tokio::spawn(async move { outbox.take(begin, MARGIN).await }));
+        let mut taking = self.outbox.take(self.ready.begin(at.over.clone(), self.clock.now()), MARGIN);
+        // Asked once, the store does it by itself; its word is waited for behind the envelope, and wakes nobody before.
+        let answered = taking.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        at.step = match answered {
+            Poll::Pending => Step::Taking(taking),
+            Poll::Ready(answer) => Step::Taking(Box::pin(std::future::ready(answer))),
+        };
     }
 
     async fn cross(&self) -> bool {
