@@ -16,6 +16,10 @@ use crate::session::{Fault, Participant, ParticipationId, Session, SessionId, Sn
 /// What the reason says when one source tells a SessionId twice, differently or in part.
 const TWICE: &str = " stands twice, ";
 
+/// What the reason says of a code, with whose it is between.
+const CODE: &str = "its ConnectCode is that of participation ";
+const TOO: &str = " too";
+
 /// Why a session that one source tells twice is ambiguous.
 pub fn twice(id: SessionId) -> String {
     format!("SessionId {id}{TWICE}with different content")
@@ -24,6 +28,11 @@ pub fn twice(id: SessionId) -> String {
 /// It is the session that is told twice, by whomever, and not a person or a code.
 pub fn is_of_session(why: &str) -> bool {
     why.starts_with("SessionId ")
+}
+
+/// Somebody else is listed with their code, by a reason of [`mark`].
+pub fn is_of_code(why: &str) -> bool {
+    why.starts_with(CODE) && why.ends_with(TOO)
 }
 
 /// One source tells it twice, by a reason of [`mark`].
@@ -241,7 +250,7 @@ fn mark_codes(snapshot: &mut Snapshot, in_force: Option<impl Fn(SessionId, &Part
             others.sort_unstable();
             others.dedup();
             if !others.is_empty() {
-                person.ambiguous.get_or_insert_with(|| format!("its ConnectCode is that of participation {} too", others.join(", ")));
+                person.ambiguous.get_or_insert_with(|| format!("{CODE}{}{TOO}", others.join(", ")));
             }
         }
     }

@@ -157,7 +157,8 @@ impl Elsewhere {
 
     fn take(&mut self, row: &SourceRow, stored: Vec<StoredSession>, now: DateTime<Utc>) {
         for stored in stored {
-            let presence = if row.gone { Presence::Gone } else { stored.presence };
+            // What waits of a source that is gone is held: whoever was told a code has it.
+            let presence = if row.gone && stored.presence != Presence::Gone { Presence::Absent } else { stored.presence };
             self.put(&row.name, (stored.id, presence, &stored.digest), (&stored.record, &stored.departed), now);
         }
     }

@@ -11,6 +11,7 @@ use crate::contact::ConnectCode;
 use crate::guard::{GuardKind, Standing};
 use crate::outbox::Seen;
 use crate::session::{Participant, ParticipationId, Presence, Session, SessionId, Snapshot};
+use crate::source::ambiguity;
 
 /// Of what the reasons are told.
 const OFF: &str = "who is off the list and may come back";
@@ -172,10 +173,17 @@ impl Walker<'_> {
         {
             return Some(format!("its ConnectCode is that of participation {}, {why}", holder.id));
         }
-        if was.is_some() && !marked(&[LEFT]) && !self.left.is_heir(session.id, person.id) {
+        let shared = self.shared_a_code(session.id, person.id);
+        if was.is_some() && !shared && !marked(&[LEFT]) && !self.left.is_heir(session.id, person.id) {
             return None;
         }
         self.of_whom(session.id, person)
+    }
+
+    /// They waited because another one was listed with their code: whoever leaves it first may have been told it.
+    pub(super) fn shared_a_code(&self, session: SessionId, person: ParticipationId) -> bool {
+        let marks = self.before.get(&session).into_iter().flat_map(|(stored, _)| &stored.ambiguous);
+        marks.filter(|(id, _)| *id == person).any(|(_, why)| ambiguity::is_of_code(why))
     }
 
     /// Whose it was until now, what they have.

@@ -182,6 +182,7 @@ impl Oracle {
                     || self.word.shares_with_somebody_unread(person)
                     || self.word.is_contradicted_by_what_is_unread(person)
                     || self.word.came_with_it.contains(&person)
+                    || self.word.was_shared(person)
                     || self.word.has_what_another_one_had(person, now)
             }
             Reason::Quarantined => {

@@ -118,7 +118,7 @@ pub(super) struct Word {
     /// Whose removal ever waited for an operator: by lists alone they do not count as cancelled.
     once_guarded: BTreeSet<i64>,
     /// Codes in records at fault, with whose they are, by source.
-    occupied: BTreeMap<usize, Vec<(Option<i64>, i64)>>,
+    occupied: BTreeMap<usize, Vec<Occupied>>,
     /// Who left a list after the start: they aged out of it, by the clock of that time.
     pub(super) aged: BTreeSet<i64>,
     /// Sources that did not say all that they list.
@@ -143,6 +143,17 @@ fn is_sure(lists: usize, since: DateTime<Utc>, last_heard: Option<DateTime<Utc>>
     lists >= ABSENCES && last_heard.is_some_and(|at| at - since >= ABSENT_FOR)
 }
 
+/// A code in a record at fault of a session that takes place, with whose it is.
+#[derive(Clone)]
+struct Occupied {
+    id: Option<i64>,
+    code: i64,
+    start: DateTime<Utc>,
+}
+
+/// So long after its start a session is over, and its codes are free: none of these says how long it is to be.
+const HOLDS: TimeDelta = TimeDelta::hours(2);
+
 /// One list, read.
 #[derive(Default)]
 struct List {
@@ -152,7 +163,7 @@ struct List {
     /// Sessions of which something cannot be read.
     at_fault: BTreeSet<i64>,
     /// Codes in records at fault, of sessions that take place, with whose they are.
-    occupied: Vec<(Option<i64>, i64)>,
+    occupied: Vec<Occupied>,
     /// Sessions of which a whole record cannot be read.
     unread: BTreeSet<i64>,
     /// What is said of sessions as a whole.
@@ -192,7 +203,7 @@ fn read(records: &[Value]) -> List {
             let id = person["ParticipationId"].as_i64();
             let said = said(session, start, status, n == 0, person).filter(|_| id.is_some());
             if said.is_none() && matches!(status, Status::Live | Status::Unknown) {
-                list.occupied.extend(person["ConnectCode"].as_i64().map(|code| (id, code)));
+                list.occupied.extend(person["ConnectCode"].as_i64().map(|code| Occupied { id, code, start }));
             }
             let Some(id) = id else {
                 list.at_fault.insert(session);
@@ -565,20 +576,32 @@ impl Word {
         }
         match listings[0] {
             Listing::Fault => Holds::Fault,
-            Listing::Good(said) if said.status != Status::Cancelled && self.is_shared(person, said.code) => Holds::Ambiguous,
+            Listing::Good(said) if said.status != Status::Cancelled && self.is_shared(person, said.code, self.last_heard()) => {
+                Holds::Ambiguous
+            }
             Listing::Good(said) => Holds::Said(said.clone()),
         }
     }
 
-    /// One code, two people of sessions that take place.
-    fn is_shared(&self, person: i64, code: i64) -> bool {
+    fn last_heard(&self) -> DateTime<Utc> {
+        self.heard_at.values().max().copied().unwrap_or(DateTime::<Utc>::MIN_UTC)
+    }
+
+    /// Their code was another one's, whose session is over: until their own list is read again nobody need know that.
+    pub(super) fn was_shared(&self, person: i64) -> bool {
+        self.last.get(&person).is_some_and(|said| self.is_shared(person, said.code, DateTime::<Utc>::MIN_UTC))
+    }
+
+    /// One code, two people of sessions that take place, or are not over by then.
+    fn is_shared(&self, person: i64, code: i64, then: DateTime<Utc>) -> bool {
+        let holds = |start: DateTime<Utc>| then < start + HOLDS;
         let others = self.lists.values().flatten().filter(|(id, line)| **id != person && line.place == Place::Listed);
         // A record at fault still occupies its code.
-        let at_fault = self.occupied.values().flatten().any(|(id, occupied)| *id != Some(person) && *occupied == code);
+        let at_fault = self.occupied.values().flatten().any(|of| of.id != Some(person) && of.code == code && holds(of.start));
         at_fault
             || others
                 .flat_map(|(_, line)| &line.listings)
-                .any(|l| matches!(l, Listing::Good(said) if said.code == code && said.status != Status::Cancelled))
+                .any(|l| matches!(l, Listing::Good(said) if said.code == code && said.status != Status::Cancelled && holds(said.start)))
     }
 
     /// What somebody is called in the records that were read last, be it that they contradict each other.

@@ -108,3 +108,54 @@ async fn what_waits_of_a_source_that_is_gone_is_listed_before_it_lapses() {
     let held: Vec<_> = rows.iter().filter(|row| row.reason == "held").map(|row| (row.session_id.0, row.detail.clone().unwrap())).collect();
     assert!(matches!(&held[..], [(1, why)] if why.contains("source_gone")), "{rows:?}");
 }
+
+#[tokio::test]
+async fn whoever_was_told_the_code_that_both_are_listed_with_keeps_it_when_they_leave_it() {
+    let (ann, new) = (session(1, THREE_DAYS, CODE), session(2, THREE_DAYS, CODE));
+    let mut without = ann.clone();
+    without["Participants"][1]["ConnectCode"] = json!(null);
+    for sources in [["a", "a"], ["a", "b"]] {
+        let world = World::new("2026-11-24T09:00:00Z");
+        let say = async |ann: &Value, new: Option<&Value>| {
+            let one = [ann.clone()].into_iter().chain(new.filter(|_| sources[1] == "a").cloned()).collect::<Vec<_>>();
+            world.walk_of("a", &one).await;
+            if sources[1] == "b" {
+                world.walk_of("b", new.map(std::slice::from_ref).unwrap_or_default()).await;
+            }
+        };
+        say(&ann, None).await;
+        world.go("2026-11-24T09:05:00Z").await;
+        say(&ann, Some(&new)).await;
+        world.set("2026-11-24T10:05:00Z");
+        for minute in ["10:05", "10:06", "11:30"] {
+            say(&without, Some(&new)).await;
+            world.go(&format!("2026-11-24T{minute}:00Z")).await;
+            assert!(world.told(2).await.is_empty(), "{sources:?} {minute}: {:?}", world.told(2).await);
+        }
+        // It is corrected: she has another one.
+        let other = session(1, THREE_DAYS, CODE + 1);
+        for minute in ["11:31", "11:45", "11:50"] {
+            say(&other, Some(&new)).await;
+            world.go(&format!("2026-11-24T{minute}:00Z")).await;
+        }
+        assert_eq!(world.told(2).await[0], "invite accepted", "{sources:?}");
+        assert!(world.told(1).await.contains(&"updated accepted".to_owned()), "{sources:?}: {:?}", world.told(1).await);
+    }
+}
+
+#[tokio::test]
+async fn whoever_was_told_a_code_keeps_it_though_their_source_is_taken_out() {
+    let (ann, new) = (session(1, THREE_DAYS, CODE), session(2, THREE_DAYS, CODE));
+    let world = World::new("2026-11-24T09:00:00Z");
+    world.walk_of("a", std::slice::from_ref(&ann)).await;
+    world.walk_of("b", &[]).await;
+    world.go("2026-11-24T09:05:00Z").await;
+    world.outbox.configure(&["b".to_owned()], world.clock.now()).await.unwrap();
+    let held = ["invite accepted", "reminder 1h held source_gone", "reminder 24h held source_gone"];
+    for minute in ["09:06", "09:10", "10:30"] {
+        world.walk_of("b", std::slice::from_ref(&new)).await;
+        world.go(&format!("2026-11-24T{minute}:00Z")).await;
+        assert!(world.told(2).await.is_empty(), "{minute}: {:?}", world.told(2).await);
+        assert_eq!(world.told(1).await, held, "{minute}");
+    }
+}
