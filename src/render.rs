@@ -49,6 +49,7 @@ use dates::Dates;
 pub use dates::calls_it_another_day;
 use draft::Draft;
 pub use staff::Letter;
+pub use templates::shipped as shipped_templates;
 use templates::{Library, TemplateError};
 
 /// What a practice decides about its messages. (Prints without its key.)

@@ -52,6 +52,10 @@ pub enum Language {
     Spanish,
     /// French
     French,
+    /// German
+    German,
+    /// Portuguese
+    Portuguese,
 }
 
 /// How a reply was read.
@@ -96,6 +100,8 @@ impl Language {
             Self::English => "en",
             Self::Spanish => "es",
             Self::French => "fr",
+            Self::German => "de",
+            Self::Portuguese => "pt",
         }
     }
 }

@@ -59,6 +59,7 @@ pub(super) enum Day {
 /// The formatters of one locale.
 pub(super) struct Dates {
     french: bool,
+    spanish: bool,
     date: FixedCalendarDateTimeFormatter<Gregorian, YMDE>,
     date_short: FixedCalendarDateTimeFormatter<Gregorian, MDE>,
     date_short_with_year: FixedCalendarDateTimeFormatter<Gregorian, YMDE>,
@@ -92,11 +93,12 @@ impl Dates {
     /// Loads a locale's data. The error says what is wrong with the locale.
     pub(super) fn load(locale: &str) -> Result<Self, String> {
         let tag: Locale = locale.parse().map_err(|_| format!("{locale:?} is no BCP 47 language tag"))?;
-        let french = tag.id.language.as_str() == "fr";
+        let (french, spanish) = (tag.id.language.as_str() == "fr", tag.id.language.as_str() == "es");
         let prefs = DateTimeFormatterPreferences::from(&tag);
         let load = || {
             Ok::<_, icu_datetime::DateTimeFormatterLoadError>(Self {
                 french,
+                spanish,
                 date: FixedCalendarDateTimeFormatter::try_new(prefs, YMDE::long())?,
                 date_short: FixedCalendarDateTimeFormatter::try_new(prefs, MDE::medium())?,
                 date_short_with_year: FixedCalendarDateTimeFormatter::try_new(prefs, YMDE::medium())?,
@@ -147,7 +149,7 @@ impl Dates {
         When {
             date: self.day(&self.date.format(&gregorian(day)).to_string(), day),
             date_short: self.day(&short, day),
-            time: plain(&self.time.format(&clock(local.civil)).to_string()),
+            time: self.hour(plain(&self.time.format(&clock(local.civil)).to_string())),
             zone: zone_name,
             zone_short,
             offset,
@@ -163,9 +165,15 @@ impl Dates {
         }
         let long = plain(&self.zone_long.format(&info).to_string());
         let long = if is_offset(&long) { offset.to_owned() } else { long };
+        // As Spanish speakers in the United States say it.
+        let long = if self.spanish { long.replace("de las Montañas Rocosas", "de la montaña") } else { long };
         let short = plain(&self.zone_short.format(&info).to_string());
         // Without an abbreviation of its own in this locale CLDR says "GMT-4", or the city: the offset is plainer.
-        let short = if is_abbreviation(&short) { short } else { offset.to_owned() };
+        let short = match is_abbreviation(&short) {
+            true => short,
+            false if long.contains("Greenwich") => "GMT".to_owned(),
+            false => offset.to_owned(),
+        };
         if !twice {
             return (long, short);
         }
@@ -183,9 +191,21 @@ impl Dates {
         if elided { format!("heure d’{city}") } else { format!("heure de {city}") }
     }
 
-    /// French writes the first of a month as an ordinal, which CLDR's pattern does not.
+    /// French writes full hours without minutes, and no zero before the hour (OQLF): `5 h`, `13 h 30`.
+    fn hour(&self, formatted: String) -> String {
+        if !self.french {
+            return formatted;
+        }
+        let hour = formatted.strip_suffix(" 00").unwrap_or(&formatted);
+        hour.strip_prefix('0').unwrap_or(hour).to_owned()
+    }
+
+    /// French writes the first of a month as an ordinal, which CLDR's pattern does not; Spanish no comma behind the weekday (RAE).
     fn day(&self, formatted: &str, date: NaiveDate) -> String {
         let formatted = plain(formatted);
+        if self.spanish {
+            return formatted.replacen(", ", " ", 1);
+        }
         if self.french && date.day() == 1 { formatted.replacen(" 1 ", " 1er ", 1) } else { formatted }
     }
 }
@@ -293,8 +313,10 @@ mod tests {
     fn the_vendors_example_in_each_language() {
         for (locale, date, short, time, zone, zone_short) in [
             ("en-US", "Wednesday, April 16, 2014", "Wed, Apr 16", "11:00 AM", "Eastern Daylight Time", "EDT"),
-            ("es-US", "miércoles, 16 de abril de 2014", "mié, 16 de abr", "11:00 a.m.", "hora de verano oriental", "EDT"),
-            ("fr-CA", "mercredi 16 avril 2014", "mer. 16 avr.", "11 h 00", "heure avancée de l’Est", "HAE"),
+            ("es-US", "miércoles 16 de abril de 2014", "mié 16 de abr", "11:00 a.m.", "hora de verano oriental", "EDT"),
+            ("fr-CA", "mercredi 16 avril 2014", "mer. 16 avr.", "11 h", "heure avancée de l’Est", "HAE"),
+            ("de-DE", "Mittwoch, 16. April 2014", "Mi., 16. Apr.", "11:00", "Nordamerikanische Ostküsten-Sommerzeit", "UTC-4"),
+            ("pt-BR", "quarta-feira, 16 de abril de 2014", "qua., 16 de abr.", "11:00", "Horário de Verão do Leste", "UTC-4"),
         ] {
             let when = when(locale, "America/New_York", "2014-04-16T15:00:00Z");
             assert_eq!(when.date, date);
@@ -327,7 +349,7 @@ mod tests {
         ("Australia/Lord_Howe", "2027-01-15T18:00:00Z", "5:00 AM", "Lord Howe Daylight Time", "UTC+11"),
         ("Australia/Lord_Howe", "2027-07-15T18:00:00Z", "4:30 AM", "Lord Howe Standard Time", "UTC+10:30"),
         ("Europe/Dublin", "2027-07-15T18:00:00Z", "7:00 PM", "Irish Standard Time", "UTC+1"),
-        ("Europe/Dublin", "2027-01-15T18:00:00Z", "6:00 PM", "Greenwich Mean Time", "UTC"),
+        ("Europe/Dublin", "2027-01-15T18:00:00Z", "6:00 PM", "Greenwich Mean Time", "GMT"),
         ("America/Phoenix", "2027-07-15T18:00:00Z", "11:00 AM", "Mountain Standard Time", "MST"),
         ("Pacific/Honolulu", "2027-07-15T18:00:00Z", "8:00 AM", "Hawaii Time", "HST"),
         ("Etc/UTC", "2027-07-15T18:00:00Z", "6:00 PM", "Coordinated Universal Time", "UTC"),
@@ -387,7 +409,7 @@ mod tests {
         let (zone, start) = (zone("America/New_York"), at("2028-12-08T20:00:00Z"));
         for (locale, near, far) in [
             ("en-US", "Fri, Dec 8", "Fri, Dec 8, 2028"),
-            ("es-US", "vie, 8 de dic", "vie, 8 de dic de 2028"),
+            ("es-US", "vie 8 de dic", "vie 8 de dic de 2028"),
             ("fr-CA", "ven. 8 déc.", "ven. 8 déc. 2028"),
         ] {
             let dates = Dates::load(locale).unwrap();

@@ -74,7 +74,7 @@ impl Gate {
         Self {
             practice: shown(all),
             contact: Digits::of(&reading::plain(&settings.practice_contact)),
-            markup: Markup::of(shipped()),
+            markup: Markup::of(shipped().into_iter().map(|(_, source)| source)),
             templates: shown(templates),
             live: LiveCodes::default(),
         }

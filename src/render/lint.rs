@@ -337,7 +337,7 @@ fn read_email(facts: &Facts<'_>, subject: &str, html: &str, bytes: &[u8]) -> Vec
 }
 
 /// Verbs of an instruction, in the languages that are shipped.
-const INSTRUCTIONS: [&str; 17] = [
+const INSTRUCTIONS: [&str; 21] = [
     "reply",
     "respond",
     "answer",
@@ -355,11 +355,15 @@ const INSTRUCTIONS: [&str; 17] = [
     "repondez",
     "envoyez",
     "textez",
+    "antworten",
+    "antworte",
+    "senden",
+    "digite",
 ];
 /// Words by which carriers and gateways take a reply for an opt-out (CTIA's guidelines, and what gateways add).
 const OPT_OUTS: [&str; 9] = ["stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout", "arret"];
 /// What makes of STOP what it means.
-const MEANT: [&str; 14] = [
+const MEANT: [&str; 18] = [
     "opt",
     "unsubscribe",
     "messages",
@@ -374,6 +378,10 @@ const MEANT: [&str; 14] = [
     "desinscrire",
     "baja",
     "receiving",
+    "sms",
+    "abmelden",
+    "receber",
+    "mensagens",
 ];
 /// How far from its verb a word still belongs to it.
 const REACH: usize = 4;
@@ -385,7 +393,10 @@ fn opt_out_instruction(text: &str) -> Option<String> {
     let meant = words.iter().any(|w| MEANT.contains(&w.as_str()));
     words.iter().enumerate().filter(|(_, w)| INSTRUCTIONS.contains(&w.as_str())).find_map(|(i, _)| {
         let reach = &words[i + 1..words.len().min(i + 1 + REACH)];
-        reach.iter().find(|w| OPT_OUTS.contains(&w.as_str()) && !(meant && *w == "stop")).map(|w| w.to_uppercase())
+        reach
+            .iter()
+            .find(|w| OPT_OUTS.contains(&w.as_str()) && !(meant && ["stop", "arret"].contains(&w.as_str())))
+            .map(|w| w.to_uppercase())
     })
 }
 
@@ -401,6 +412,7 @@ mod tests {
             ("Reply STOP if you cannot come", Some("STOP")),
             ("Responda CANCEL para cancelar", Some("CANCEL")),
             ("Reply STOP to opt out", None),
+            ("Pour ne plus recevoir de textos, répondez STOP ou ARRET.", None),
             ("Responda STOP para no recibir mensajes", None),
             ("Your video session has been cancelled.", None),
             ("Please do not stop; reply Y or N", None),

@@ -4,7 +4,8 @@
 
 use rust_decimal::{Decimal, RoundingStrategy};
 
-/// `$20.00` in English and in the Spanish of the Americas, `20,00 $ US` in Canadian French, `USD 20.00` elsewhere:
+/// `$20.00` in English and in the Spanish of the Americas, `20,00 $ US` in Canadian French, `20,00 US-$` in German, `US$ 20,00` in
+/// Portuguese, `USD 20.00` elsewhere:
 /// a form that no reader can take for another currency.
 pub(super) fn us_dollars(amount: Decimal, locale: &str) -> String {
     let cents = amount.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero);
@@ -13,6 +14,8 @@ pub(super) fn us_dollars(amount: Decimal, locale: &str) -> String {
         "en" => format!("${}", grouped(&digits, ',', '.')),
         "es" if !locale.ends_with("ES") => format!("${}", grouped(&digits, ',', '.')),
         "fr" => format!("{} $ US", grouped(&digits, ' ', ',')),
+        "de" => format!("{} US-$", grouped(&digits, '.', ',')),
+        "pt" => format!("US$ {}", grouped(&digits, '.', ',')),
         _ => format!("USD {digits}"),
     }
 }
@@ -43,12 +46,14 @@ mod tests {
             ("20", "en-US", "$20.00"),
             ("20.5", "es-US", "$20.50"),
             ("20.00", "fr-CA", "20,00 $ US"),
+            ("1234.5", "de-DE", "1.234,50 US-$"),
+            ("1234.5", "pt-BR", "US$ 1.234,50"),
             ("1234.5", "en-US", "$1,234.50"),
             ("1234567.891", "fr-CA", "1 234 567,89 $ US"),
             ("0.005", "en-US", "$0.01"),
             ("999", "en-CA", "$999.00"),
             ("20", "es-ES", "USD 20.00"),
-            ("20", "de-DE", "USD 20.00"),
+            ("20", "nl-NL", "USD 20.00"),
         ] {
             assert_eq!(us_dollars(amount.parse().unwrap(), locale), printed);
         }

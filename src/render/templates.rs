@@ -60,16 +60,18 @@ macro_rules! embed_locale {
 }
 
 /// What the program ships.
-const EMBEDDED: [&[(&str, &str)]; 4] = [
+const EMBEDDED: [&[(&str, &str)]; 6] = [
     embed! { "layout": "page.html", "base.html"; "staff": "subject.txt", "body.txt", "body.html"; },
     embed_locale!("en-US"),
     embed_locale!("es-US"),
     embed_locale!("fr-CA"),
+    embed_locale!("de-DE"),
+    embed_locale!("pt-BR"),
 ];
 
-/// Its sources.
-pub(super) fn shipped() -> impl Iterator<Item = &'static str> {
-    EMBEDDED.iter().flat_map(|set| set.iter()).map(|(_, source)| *source)
+/// Path and text of each template that came with the program.
+pub fn shipped() -> Vec<(&'static str, &'static str)> {
+    EMBEDDED.iter().flat_map(|set| set.iter()).copied().collect()
 }
 
 /// The compiled templates, by locale.

@@ -199,7 +199,7 @@ pub(crate) fn golden(name: &str, found: &[u8]) {
     assert!(expected == found, "{name} reads differently now:\n{}", String::from_utf8_lossy(found));
 }
 
-const LOCALES: [&str; 3] = ["en-US", "es-US", "fr-CA"];
+const LOCALES: [&str; 5] = ["en-US", "es-US", "fr-CA", "de-DE", "pt-BR"];
 
 /// The kinds of message: the occasions, and the invite of a Meet Now session.
 fn kinds() -> impl Iterator<Item = (String, Occasion, bool)> {

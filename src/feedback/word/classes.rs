@@ -6,7 +6,7 @@ pub(super) const CLASSES: [(&str, &str); 20] = [
         "polite",
         "please pls plz pleas kindly thanks thank you u thx ty tx hi hello hey dear sir maam sorry so much very ok okay now already immediately \
          asap just right away and again really bye cheers regards por favor porfavor gracias muchas hola ya ahora mismo s v p svp stp sil vous \
-         te plait merci bonjour salut bonsoir beaucoup maintenant lo siento desole senora senor oh",
+         te plait merci bonjour salut bonsoir beaucoup maintenant lo siento desole senora senor oh bitte danke vielen dank obrigado obrigada hallo ola guten tag",
     ),
     (
         "lead",
@@ -46,7 +46,7 @@ pub(super) const CLASSES: [(&str, &str); 20] = [
     (
         "yes",
         "y yes yep yeah yup yea yas ya yess ok okay okey k kk sure c confirm confirmed confirming confirms absolutely definitely affirmative thumbsup \
-         liked loved si sip claro vale confirmo confirmado confirmada oui ouais daccord confirme o correct perfect perfecto parfait",
+         liked loved ja jawohl sim si sip claro vale confirmo confirmado confirmada oui ouais daccord confirme o correct perfect perfecto parfait",
     ),
     (
         "coming",
@@ -56,8 +56,11 @@ pub(super) const CLASSES: [(&str, &str); 20] = [
          estare alli nos vemos manana hoy puedo asistir asistire voy ire ir la cita mi de acuerdo bien perfecto por favor serai je jy seance merci \
          que beaucoup sur demain rendez vous mon pour ce ca va plait sil svp stp sera y le",
     ),
-    ("no", "n no nope nah non negative nop"),
-    ("refusing", "thanks thank you sorry please i im gracias merci sir maam no cant cannot wont pas desole lo siento so much non"),
+    ("no", "n no nope nah non negative nop nein nao"),
+    (
+        "refusing",
+        "danke leider obrigado obrigada thanks thank you sorry please i im gracias merci sir maam no cant cannot wont pas desole lo siento so much non",
+    ),
     (
         "absent",
         "today tomorrow tmrw tmr tmw tmrow 2morrow tonite 2nite 2day tonight this time sorry to it the my our session appointment appt visit meeting call please thanks thank you then \

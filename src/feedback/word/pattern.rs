@@ -4,7 +4,7 @@ use super::Language;
 use super::around::{ASKS, BETWEEN, DENIES, LIMITS, SOMEBODY};
 use super::classes::CLASSES;
 use super::plain::{Clause, WORDS_MAX};
-use super::wishes::{ES, FR, Kind, OPEN, Pattern, WHOLE};
+use super::wishes::{DE, ES, FR, Kind, OPEN, PT, Pattern, WHOLE};
 
 /// A word, and the classes that it is of: bit n for the nth of [`CLASSES`].
 struct Token<'w> {
@@ -79,6 +79,8 @@ fn by_words(words: &[Token<'_>]) -> Option<(Kind, Option<Language>)> {
     let language = match yes.text {
         "si" | "sip" | "claro" | "vale" | "confirmo" | "confirmado" | "confirmada" | "perfecto" => ES,
         "oui" | "ouais" | "daccord" | "confirme" | "o" | "parfait" => FR,
+        "ja" | "jawohl" => DE,
+        "sim" => PT,
         _ => None,
     };
     (coming && !asked).then_some((Kind::Yes, language))

@@ -6,6 +6,8 @@ use super::{Language, Word, understand};
 #[rustfmt::skip]
 const TABLE: &[(&str, &[&str])] = &[
     ("stop", &[
+        // German and Portuguese.
+        "Stoppen", "Bitte abmelden", "aufhören", "keine Nachrichten mehr", "Keine SMS mehr, bitte", "SAIR", "não quero mais mensagens", "não me envie mais mensagens",
         // English: by itself, and with what people put around it.
         "STOP", "stop", " Stop. ", "\"stop\"", "StopAll", "stop  all", "STOPP", "stoppp", "STOOOOP!!!", "s t o p", "S.T.O.P.", "ＳＴＯＰ",
         "sto\u{200b}p", "Stop. Thanks", "stop please", "Please stop", "pls stop", "Please, stop.", "stop now", "STOP STOP STOP",
@@ -72,6 +74,8 @@ const TABLE: &[(&str, &[&str])] = &[
         "Iniciar", "alta", "début", "reprendre",
     ]),
     ("help", &[
+        // German and Portuguese.
+        "Hilfe", "ajuda",
         "HELP", "help?", "Help!", "info", "INFO please", "Ayuda", "¡Ayuda!", "aide", "aide svp",
     ]),
     ("help+", &[
@@ -79,6 +83,8 @@ const TABLE: &[(&str, &[&str])] = &[
         "qui est-ce ?", "c'est qui?", "aidez-moi",
     ]),
     ("yes", &[
+        // German and Portuguese.
+        "Ja", "ja bitte", "JA, danke", "Sim", "sim, obrigado",
         "Y", "y!", "Yes", "YES.", "yesss", "yes please", "Yes thanks", "yep", "yep see you then", "yeah", "yup", "ok", "OK!", "okay",
         "ok thank you", "k", "sure", "C", "c.", "confirm", "Confirmed", "I confirm", "yes I will be there", "Yes, I'll be there",
         "I will be there", "see you then", "See you tomorrow!", "sounds good", "yes that works", "no problem, see you then",
@@ -89,6 +95,8 @@ const TABLE: &[(&str, &[&str])] = &[
         "yes\nSent from my iPhone",
     ]),
     ("no", &[
+        // German and Portuguese.
+        "Nein", "Nein danke", "Não", "não, obrigada",
         "N", "no", "Non", "NO.", "nope", "no thanks", "no thank you", "No, sorry", "no I can't", "no I can't make it",
         "No, I can’t make it.", "cannot come", "can't come", "I cannot attend", "I can't make it", "sorry can't make it today",
         "I won't be there", "I will not be there", "not coming", "I'm not coming", "we won't be able to make it", "unable to attend",
@@ -204,6 +212,10 @@ fn a_word_tells_of_its_language() {
         ("Sí", Some(Language::Spanish)),
         ("no me escriban", Some(Language::Spanish)),
         ("arrêt", Some(Language::French)),
+        ("Ja, danke", Some(Language::German)),
+        ("Keine SMS mehr bitte", Some(Language::German)),
+        ("Sim, obrigada!", Some(Language::Portuguese)),
+        ("não quero mais mensagens", Some(Language::Portuguese)),
         ("je ne viendrai pas", Some(Language::French)),
         ("unsubscribe", Some(Language::English)),
         ("stop texting me", Some(Language::English)),

@@ -1,4 +1,4 @@
-//! How people say it, in English, Spanish and French: patterns of whole clauses, and of what is a wish wherever it stands in one.
+//! How people say it, in English, Spanish and French, and the plainest of it in German and Portuguese: patterns of whole clauses, and of what is a wish wherever it stands in one.
 //!
 //! A pattern is words with a space between them: `a|b` is either, `@class` any of a class; `*` after one: none or more, `?`: none or one.
 //! A *whole* pattern must fit a clause from its first word to its last. An *open* one fits anywhere, unless what stands before it denies it ("don't
@@ -6,7 +6,7 @@
 //! come before it; `!`: nobody is named who does it ("you don't text me" tells, and asks nothing); `$` after one: nothing comes after it; `~` and words: none of
 //! those comes after it ("take me off the list *of* those who wait").
 
-use super::Language::{self, English, French, Spanish};
+use super::Language::{self, English, French, German, Portuguese, Spanish};
 
 /// What a clause is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,9 +47,11 @@ const fn p(kind: Kind, language: Option<Language>, text: &'static str) -> Patter
 const EN: Option<Language> = Some(English);
 pub(super) const ES: Option<Language> = Some(Spanish);
 pub(super) const FR: Option<Language> = Some(French);
+pub(super) const DE: Option<Language> = Some(German);
+pub(super) const PT: Option<Language> = Some(Portuguese);
 
 /// From the first word of a clause to its last. The first that fits counts.
-pub(super) const WHOLE: [Pattern; 107] = [
+pub(super) const WHOLE: [Pattern; 123] = [
     // What providers and carriers know by itself.
     p(Kind::StopBare, None, "stop|stopall|stopp"),
     p(Kind::StopBare, None, "stop all"),
@@ -195,6 +197,24 @@ pub(super) const WHOLE: [Pattern; 107] = [
     p(Kind::Yes, ES, "ahi|alli estare @coming*"),
     p(Kind::Yes, ES, "nos vemos @coming*"),
     p(Kind::Yes, FR, "je|jy serai la|present? @coming*"),
+    // German.
+    p(Kind::StopBare, DE, "@polite* stoppen|aufhoren|abmelden|abbestellen|abbestellt|beenden @polite*"),
+    p(Kind::Stop, DE, "@polite* keine sms|nachrichten|textnachrichten|erinnerungen mehr @polite*"),
+    p(Kind::Stop, DE, "@polite* ich? mochte|will keine sms|nachrichten|erinnerungen mehr erhalten|bekommen|haben? @polite*"),
+    p(Kind::Start, DE, "@polite* starten|anmelden @polite*"),
+    p(Kind::Help, DE, "@polite* hilfe @polite*"),
+    p(Kind::Plea, DE, "@polite* wer ist|sind das|da|sie @polite*"),
+    p(Kind::Absent, DE, "@polite* @no? leider? ich kann|komme leider? nicht kommen|teilnehmen? @polite*"),
+    p(Kind::Yes, DE, "ich komme|bin|nehme gern|gerne|dabei|teil? @polite*"),
+    // Portuguese, where it is not as Spanish.
+    p(Kind::StopBare, PT, "@polite* sair|descadastrar|descadastre|parem @polite*"),
+    p(Kind::Stop, PT, "@polite* nao quero|desejo receber? mais? mensagens|mensagem|sms|lembretes mais? @polite*"),
+    p(Kind::Stop, PT, "@polite* nao me? envie|enviem|mande|mandem mais? mensagens|mensagem|sms|lembretes|nada? mais? @polite*"),
+    p(Kind::Start, PT, "@polite* comecar|retomar|recomecar @polite*"),
+    p(Kind::Help, PT, "@polite* ajuda @polite*"),
+    p(Kind::Plea, PT, "@polite* quem e|eh voce|isso|isto|fala? @polite*"),
+    p(Kind::Absent, PT, "@polite* @no? eu? nao vou|posso|poderei|consigo poder? ir|participar|comparecer|estar? @polite*"),
+    p(Kind::Yes, PT, "eu? vou|estarei|irei sim|la? @polite*"),
 ];
 
 /// Wherever they stand in a clause.

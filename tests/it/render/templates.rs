@@ -57,7 +57,9 @@ fn a_locale_falls_back_to_its_language_and_then_to_the_practices() {
         (Some("es-MX"), "es-US"),
         (Some("es"), "es-US"),
         (Some("en_GB"), "en-US"),
-        (Some("de-DE"), "fr-CA"),
+        (Some("de-AT"), "de-DE"),
+        (Some("pt"), "pt-BR"),
+        (Some("nl-NL"), "fr-CA"),
         (Some(""), "fr-CA"),
         (None, "fr-CA"),
     ] {
@@ -84,11 +86,11 @@ fn all_errors_are_told_at_once_with_file_and_line() {
 
 #[test]
 fn a_locale_is_complete_or_an_error() {
-    let found = errors(&[("de-DE/invite/sms.txt", "x")]);
+    let found = errors(&[("nl-NL/invite/sms.txt", "x")]);
     assert_eq!(found.len(), 35, "{found:#?}");
-    assert!(found.contains(&"template de-DE/cancelled/subject.txt is missing".to_owned()));
-    assert!(found.contains(&"template de-DE/calendar/summary.txt is missing".to_owned()));
-    assert!(found.contains(&"template de-DE/answer/stopped.txt is missing".to_owned()));
+    assert!(found.contains(&"template nl-NL/cancelled/subject.txt is missing".to_owned()));
+    assert!(found.contains(&"template nl-NL/calendar/summary.txt is missing".to_owned()));
+    assert!(found.contains(&"template nl-NL/answer/stopped.txt is missing".to_owned()));
     let found = errors(&[("en-US/layout.txt", "Hello")]);
     assert_eq!(found, ["template en-US/cancelled/body.txt:2: Block `lead` is not defined in any parent template"]);
     let found = errors(&[("en-US/layout.txt", "{% extends \"layout/none.txt\" %}")]);
@@ -99,8 +101,8 @@ fn a_locale_is_complete_or_an_error() {
 fn a_bad_setting_is_an_error_at_start() {
     for (settings, expected) in [
         (
-            Settings { locale: "de-DE".to_owned(), ..settings() },
-            "locale \"de-DE\": there are no templates for it; expected one of en-US, es-US, fr-CA",
+            Settings { locale: "nl-NL".to_owned(), ..settings() },
+            "locale \"nl-NL\": there are no templates for it; expected one of de-DE, en-US, es-US, fr-CA, pt-BR",
         ),
         (Settings { join_url: "https://x.example/join".to_owned(), ..settings() }, "join_url: the link does not hold {{ code }}"),
         (Settings { join_url: "x.example/{{ code }}".to_owned(), ..settings() }, "join_url: it makes no link: relative URL without a base"),
@@ -238,7 +240,7 @@ fn answers_are_templates_in_the_language_of_the_word_or_the_practices() {
     {
         assert!(text(Answer::Stopped, asked).starts_with(begins), "{asked}: {}", text(Answer::Stopped, asked));
     }
-    assert_eq!(text(Answer::Stopped, "de-DE"), text(Answer::Stopped, "fr-CA"), "the practice's own where there is no other");
+    assert_eq!(text(Answer::Stopped, "nl-NL"), text(Answer::Stopped, "fr-CA"), "the practice's own where there is no other");
     assert!(text(Answer::Help, "fr").starts_with("Elm Street Counseling : Nous vous"), "the others stay as they came");
     let found = errors(&[("en-US/answer/help.txt", "{{ practice.phone }}"), ("es-US/answer/stopped.txt", "{{ recipient.name }}")]);
     assert_eq!(found.len(), 2, "{found:#?}");
