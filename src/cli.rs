@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use self::accounts::{TokenCommand, UserCommand};
 use self::configuration::ConfigCommand;
@@ -21,10 +21,12 @@ use self::preview::PreviewArgs;
 use self::remind::RemindArgs;
 use self::replies::RepliesCommand;
 use self::run::RunArgs;
+use self::send_test::SendTestArgs;
 use self::shadow::ShadowArgs;
 use self::simulate::SimulateArgs;
 use self::store::StoreCommand;
 use self::suppress::SuppressCommand;
+use self::templates::TemplatesCommand;
 use self::why::WhyArgs;
 use crate::config::{self, Config, Mistakes};
 use crate::contact::Address;
@@ -42,6 +44,7 @@ mod configuration;
 mod demo;
 mod diff;
 mod digest;
+mod examples;
 mod gallery;
 mod guard;
 mod init;
@@ -63,6 +66,7 @@ mod status;
 mod store;
 mod suppress;
 mod table;
+mod templates;
 mod unreachable;
 mod why;
 
@@ -179,11 +183,10 @@ enum Command {
     #[command(subcommand)]
     Token(TokenCommand),
     /// Sends one sample message through the real transport.
-    SendTest {
-        /// An e-mail address or a telephone number.
-        #[arg(long, value_name = "ADDRESS")]
-        to: String,
-    },
+    SendTest(SendTestArgs),
+    /// Shows and copies the texts of messages: what came with the program, and what the practice says in its place.
+    #[command(subcommand)]
+    Templates(TemplatesCommand),
     /// Shows the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -244,7 +247,7 @@ const OUTPUT_FAILED: u8 = 74;
 
 /// Reads the arguments and runs the command.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = typed_command();
     let config = match config_for(&cli) {
         Ok(config) => config,
         Err(mistakes) => {
@@ -279,6 +282,12 @@ pub fn main() -> ExitCode {
             }
         }
     }
+}
+
+/// What was typed; help and mistakes end here.
+fn typed_command() -> Cli {
+    let matches = examples::with(Cli::command()).get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 /// Commands that need no configuration do not fail for a bad one.
@@ -327,7 +336,7 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Unreachable => unreachable::unreachable(config, cli.json, colors),
         Command::Replies(command) => replies::replies(config, command, cli.json, colors),
         Command::Digest { send } => digest::digest(config, *send, cli.json),
-        Command::Why(args) => why::why(config, args, cli.json),
+        Command::Why(args) => why::why(config, args, cli.json, colors),
         Command::Outbox(command) => outbox::outbox(config, command, cli.json, colors),
         Command::Remind(args) => remind::remind(config, args, cli.json),
         Command::Guard(command) => guard::guard(config, command, cli.json, colors),
@@ -339,7 +348,8 @@ fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Prune => prune::prune(config, cli.json),
         Command::User(command) => accounts::user(&config, command, cli.json, colors),
         Command::Token(command) => accounts::token(&config, command, cli.json, colors),
-        Command::SendTest { to } => send_test::send_test(config, to, cli.json),
+        Command::SendTest(args) => send_test::send_test(config, args, cli.json),
+        Command::Templates(command) => templates::templates(&config, command, cli.json, colors),
         Command::Config(ConfigCommand::Print) => configuration::print(&config, cli.json),
         Command::Config(ConfigCommand::Schema) => configuration::schema(),
         Command::Init(args) => init::init(args),
@@ -376,6 +386,9 @@ fn typed(argument: &str) -> anyhow::Result<String> {
 
 /// An address as typed: also a number that no numbering plan has.
 fn address(raw: &str, config: &Config) -> anyhow::Result<Address> {
+    if !raw.contains('@') && !raw.contains(|c: char| c.is_ascii_digit()) {
+        anyhow::bail!("{raw:?} is neither an e-mail address nor a telephone number");
+    }
     Address::possible(raw, &config.policy.region).map_err(|why| anyhow::anyhow!("the address cannot be used: {why}"))
 }
 

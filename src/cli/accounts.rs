@@ -9,7 +9,7 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde_json::json;
 
-use super::table::{Look, Tone, table};
+use super::table::{Look, Tone, cell, table, text};
 use super::{Exit, runtime};
 use crate::access::{self, Access, Name, Role, Scope, Token, User, file, password, totp};
 use crate::clock::{Clock, WallClock};
@@ -256,7 +256,7 @@ fn list(rows: Vec<(String, String)>, headings: [&str; 2], json: bool, colors: Lo
     }
     let mut shown = table(colors, &headings);
     for (name, may) in rows {
-        shown.add_row([name, may].map(|t| colors.cell(t, Tone::Plain)));
+        shown.add_row([name, may].map(|t| cell(t, Tone::Plain)));
     }
-    println!("{}", shown.trim_fmt());
+    println!("{}", text(&shown));
 }

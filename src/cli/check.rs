@@ -1,13 +1,13 @@
 //! `check`: configuration, templates, zones, sources; with `--online` the relays and gateways too, with `--offline` no source.
 
 use std::collections::HashSet;
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::table::in_lines;
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, Gateway, Relay, SourceKind};
@@ -86,31 +86,10 @@ pub(super) fn check(config: Config, reach: Reach, json: bool) -> anyhow::Result<
             println!("{}", serde_json::to_string(finding)?);
         } else {
             let line = format!("{:<5} {}: {}", finding.level, finding.what, finding.text);
-            println!("{}", if std::io::stdout().is_terminal() { in_lines(&line) } else { line });
+            println!("{}", in_lines(&line, 6));
         }
     }
     Ok(if report.0.iter().any(|f| f.level == "error") { Exit::Attention } else { Exit::Done })
-}
-
-/// Columns of a line; what is longer goes on below, set in.
-const WIDTH: usize = 80;
-
-/// On lines of their own width, broken between words.
-fn in_lines(text: &str) -> String {
-    let (mut lines, mut width) = (String::new(), 0);
-    for word in text.split(' ') {
-        let letters = word.chars().count();
-        if width > 0 && width + 1 + letters > WIDTH {
-            lines.push_str("\n      ");
-            width = 6;
-        } else if width > 0 {
-            lines.push(' ');
-            width += 1;
-        }
-        lines.push_str(word);
-        width += letters;
-    }
-    lines
 }
 
 /// Whether the daemon can listen.
@@ -374,16 +353,6 @@ mod tests {
     use super::*;
     use crate::config;
 
-    #[test]
-    fn a_long_line_goes_on_below() {
-        let text = format!("note  bounces: email.return_path {}", "is not set, and that means much ".repeat(6));
-        let shown = in_lines(text.trim_end());
-        assert!(shown.lines().count() > 2 && shown.lines().all(|line| line.chars().count() <= WIDTH), "{shown}");
-        assert_eq!(shown.split_whitespace().collect::<Vec<_>>(), text.split_whitespace().collect::<Vec<_>>());
-        assert_eq!(in_lines("ok    store: opens"), "ok    store: opens");
-    }
-
-    /// Hosts are tried before patients meet them: a template that names a patient's number is told, one that names the host's own is fine.
     #[test]
     fn a_message_that_would_be_held_is_named() {
         let said = |template: &str| {

@@ -76,22 +76,13 @@ how much is logged
 .TP
 NO_COLOR
 no colours
-.SH EXAMPLES
-.nf
-punctual init
-punctual check \-\-online
-punctual preview \-\-format html
-punctual run
-punctual why 9636
-punctual outbox list \-\-state held
-.fi
 "#;
 
 pub(super) fn man(dir: Option<&Path>) -> anyhow::Result<Exit> {
     let mut whole = Cli::command();
     whole.build();
     let Some(dir) = dir else {
-        print!("{}", page(&whole)?);
+        print!("{}", page(&whole, "punctual")?);
         return Ok(Exit::Done);
     };
     std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
@@ -101,7 +92,7 @@ pub(super) fn man(dir: Option<&Path>) -> anyhow::Result<Exit> {
 /// A command's page, and those of the commands below it.
 fn write_pages(command: &Command, name: &str, dir: &Path) -> anyhow::Result<Exit> {
     let file = dir.join(format!("{name}.1"));
-    std::fs::write(&file, page(command)?).with_context(|| format!("cannot write {}", file.display()))?;
+    std::fs::write(&file, page(command, name)?).with_context(|| format!("cannot write {}", file.display()))?;
     println!("{}", file.display());
     for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
         write_pages(below, &format!("{name}-{}", below.get_name()), dir)?;
@@ -109,8 +100,15 @@ fn write_pages(command: &Command, name: &str, dir: &Path) -> anyhow::Result<Exit
     Ok(Exit::Done)
 }
 
-fn page(command: &Command) -> anyhow::Result<String> {
+fn page(command: &Command, name: &str) -> anyhow::Result<String> {
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
-    Ok(String::from_utf8_lossy(&page).into_owned() + MANUAL)
+    let typed = name.split('-').skip(1).collect::<Vec<_>>().join(" ").replace("send test", "send-test");
+    let mut examples = ".SH EXAMPLES\n".to_owned();
+    for (line, note) in super::examples::of(&typed) {
+        let line = line.replace('\\', "\\\\").replace('-', "\\-");
+        let note = if note.is_empty() { "\\&" } else { note };
+        examples.extend([".TP\n", &line, "\n", note, "\n"]);
+    }
+    Ok(String::from_utf8_lossy(&page).into_owned() + MANUAL + &examples)
 }

@@ -14,11 +14,12 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::table::{Look, Tone, table};
+use super::table::{Look, Tone, cell, table, text};
 use super::{Exit, gallery, runtime};
 use crate::clock::{Clock, Fixed, WallClock};
 use crate::config;
 use crate::daemon::{Engine, read_source};
+use crate::desk::words;
 use crate::entry::{Entry, State};
 use crate::known::KnownMap;
 use crate::outbox::Filter;
@@ -26,12 +27,9 @@ use crate::plan::Suppressions;
 use crate::preview::{Line, Request, lines};
 use crate::render::Renderer;
 use crate::source::ambiguity;
-use crate::zone::rfc3339;
+use crate::zone::Zone;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  punctual demo                prints what was sent, and serves the pages until Ctrl-C
-  punctual demo --once         prints it and ends")]
 pub(super) struct DemoArgs {
     /// The folder to work in. Default: ./punctual-demo, made anew.
     #[arg(long, value_name = "DIR")]
@@ -118,6 +116,7 @@ pub(super) fn demo(args: &DemoArgs, colors: Look) -> anyhow::Result<Exit> {
         serving::write_users(dir)?;
     }
     println!("Punctual's demo, in {}: real sessions, the real engine, folders in place of servers.", dir.display());
+    let zone = config::load(Some(&file))?.time_zone;
     let mut shown = Vec::new();
     for (ago, title) in MOMENTS {
         let at = now - ago;
@@ -125,7 +124,7 @@ pub(super) fn demo(args: &DemoArgs, colors: Look) -> anyhow::Result<Exit> {
         let entries = runtime()?.block_on(live(&file, at))?;
         let news: Vec<&Entry> = entries.iter().filter(|e| !shown.contains(&e.notice.key) && e.state == State::Accepted).collect();
         shown.extend(news.iter().map(|e| e.notice.key));
-        print_sent(title, at, &news, colors);
+        print_sent(title, (at, now), &news, (colors, &zone));
     }
     print_omitted(&file, now, dir, colors)?;
     println!("Look at:");
@@ -160,16 +159,16 @@ async fn live(file: &Path, at: DateTime<Utc>) -> anyhow::Result<Vec<Entry>> {
     Ok(engine.outbox().list(&Filter::default()).await?)
 }
 
-fn print_sent(title: &str, at: DateTime<Utc>, entries: &[&Entry], colors: Look) {
-    println!("\n{title}: {} (UTC)", rfc3339(at).replace('T', " ").trim_end_matches('Z'));
-    let mut rows = table(colors, &["Sent", "Session", "Person", "To"]);
+fn print_sent(title: &str, (at, now): (DateTime<Utc>, DateTime<Utc>), entries: &[&Entry], (colors, zone): (Look, &Zone)) {
+    println!("\n{title}: {}", words::clock(at, zone, now));
+    let mut rows = table(colors, &["Sent", "Person", "To"]);
     for e in entries {
         let n = &e.notice;
         let what = n.rule.as_ref().map_or_else(|| n.occasion.to_string(), |rule| format!("{} {rule}", n.occasion));
-        let cells = [what, n.session.to_string(), n.participation.to_string(), n.address.to_string()];
-        rows.add_row(cells.into_iter().map(|t| colors.cell(t, Tone::Good)));
+        let cells = [what, format!("{}/{}", n.session, n.participation), n.address.to_string()];
+        rows.add_row(cells.into_iter().map(|t| cell(t, Tone::Good)));
     }
-    println!("{}", rows.trim_fmt());
+    println!("{}", text(&rows));
 }
 
 /// What is left: not sent and why, and what comes next.
@@ -196,13 +195,13 @@ fn print_omitted(file: &Path, now: DateTime<Utc>, dir: &Path, colors: Look) -> a
         participant: None,
         reveal: true,
     });
-    let mut rows = table(colors, &["Not sent", "Session", "Person", "Because"]);
+    let mut rows = table(colors, &["Not sent", "Person", "Because"]);
     for ((session, person, why), occasions) in by_person(&lines) {
-        let tone = if why.starts_with("quarantined") { Tone::Bad } else { Tone::Quiet };
-        let cells = [occasions.join(", "), session.to_string(), person.to_string(), why];
-        rows.add_row(cells.into_iter().map(|t| colors.cell(t, tone)));
+        let tone = if why.contains("[quarantined]") { Tone::Bad } else { Tone::Quiet };
+        let cells = [occasions.join(", "), format!("{session}/{person}"), why];
+        rows.add_row(cells.into_iter().map(|t| cell(t, tone)));
     }
-    println!("\nNot sent, and why:\n{}", rows.trim_fmt());
+    println!("\nNot sent, and why:\n{}", text(&rows));
     let next = lines.iter().filter(|l| l.verdict == "send").count();
     println!("{next} messages are planned for later.\n");
     gallery::write(&lines, &config, now, &dir.join("preview"))?;
@@ -213,7 +212,8 @@ fn print_omitted(file: &Path, now: DateTime<Utc>, dir: &Path, colors: Look) -> a
 fn by_person(lines: &[Line]) -> BTreeMap<(i64, i64, String), Vec<String>> {
     let mut people: BTreeMap<(i64, i64, String), Vec<String>> = BTreeMap::new();
     for line in lines.iter().filter(|l| l.verdict == "omit") {
-        let who = (line.session_id.unwrap_or_default(), line.participation_id.unwrap_or_default(), line.why());
+        let why = words::with_code(line.reason.unwrap_or_default(), line.detail.as_deref());
+        let who = (line.session_id.unwrap_or_default(), line.participation_id.unwrap_or_default(), why);
         people.entry(who).or_default().push(line.what());
     }
     people

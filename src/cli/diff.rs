@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::Serialize;
 
 use super::preview::snapshot;
-use super::table::{Look, Tone, table};
+use super::since::Moment;
+use super::table::{Look, Tone, cell, table, text};
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::{self, Config};
@@ -31,8 +31,8 @@ pub(super) struct DiffArgs {
     #[arg(long, value_name = "FILE|DIR")]
     pub(super) sessions: Option<PathBuf>,
     /// Pretend that it is this time. Default: now.
-    #[arg(long, value_name = "TIME")]
-    pub(super) at: Option<DateTime<Utc>>,
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
+    pub(super) at: Option<Moment>,
 }
 
 /// One change.
@@ -49,7 +49,7 @@ struct Row {
 
 pub(super) fn diff(args: &DiffArgs, json: bool, colors: Look) -> anyhow::Result<Exit> {
     let (old, new) = (load(&args.old)?, load(&args.new)?);
-    let now = args.at.unwrap_or_else(|| WallClock.now());
+    let now = args.at.map_or_else(|| WallClock.now(), |at| at.on(&new.time_zone));
     let said = snapshot(&new, args.sessions.as_deref(), now)?;
     let (known, suppressed) = runtime()?.block_on(memory(&new, &said))?;
     let known = crate::known::by_session(known);
@@ -64,17 +64,19 @@ pub(super) fn diff(args: &DiffArgs, json: bool, colors: Look) -> anyhow::Result<
     }
     let count = |change| rows.iter().filter(|r| r.change == change).count();
     println!("{} gained, {} lost, {} moved", count("gained"), count("lost"), count("moved"));
-    let mut shown = table(colors, &["Change", "Session", "Person", "What", "Due before", "Due after"]);
+    let mut shown = table(colors, &["Change", "Person", "What", "Due before", "Due after"]);
     for row in &rows {
         let tone = if row.change == "lost" { Tone::Bad } else { Tone::Plain };
         let what = row.rule.as_ref().map_or_else(|| row.occasion.to_string(), |rule| format!("{} {rule}", row.occasion));
-        let (session, person) = (row.session_id.to_string(), row.participation_id.to_string());
-        let (before, after) = (row.old_due_at.clone().unwrap_or_default(), row.new_due_at.clone().unwrap_or_default());
-        let cells = [row.change.to_owned(), session, person, what, before, after];
-        shown.add_row(cells.into_iter().map(|t| colors.cell(t, tone)));
+        let person = format!("{}/{}", row.session_id, row.participation_id);
+        let time = |at: &Option<String>| {
+            at.as_deref().and_then(|at| at.parse().ok()).map_or_else(String::new, |at| colors.time(at, &new.time_zone, now))
+        };
+        let cells = [row.change.to_owned(), person, what, time(&row.old_due_at), time(&row.new_due_at)];
+        shown.add_row(cells.into_iter().map(|t| cell(t, tone)));
     }
     if !rows.is_empty() {
-        println!("{}", shown.trim_fmt());
+        println!("{}", text(&shown));
     }
     if is_much(rows.len(), before.len()) {
         println!(

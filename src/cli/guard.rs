@@ -3,13 +3,13 @@
 use clap::Subcommand;
 
 use super::accounts::account;
-use super::table::{Look, Tone, table};
+use super::table::{Look, Tone, cell, table, text};
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::open_store;
 use crate::guard::{GuardRow, Verdict};
-use crate::zone::rfc3339;
+use crate::zone::Zone;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum GuardCommand {
@@ -30,10 +30,11 @@ pub(super) enum GuardCommand {
 }
 
 pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
+    let zone = config.time_zone.clone();
     runtime()?.block_on(async {
         let store = open_store(&config, false)?;
         match command {
-            GuardCommand::Show => show(&store.guards().await?, json, colors),
+            GuardCommand::Show => show(&store.guards().await?, json, (colors, &zone)),
             GuardCommand::Accept { source } => {
                 let waiting = store.decide_guard(Verdict::Accept, Some(&account()), source.as_deref(), WallClock.now()).await?;
                 println!("{waiting} sessions accepted: the next walk applies what changed");
@@ -55,7 +56,8 @@ pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: 
     })
 }
 
-fn show(rows: &[GuardRow], json: bool, colors: Look) -> anyhow::Result<Exit> {
+fn show(rows: &[GuardRow], json: bool, (colors, zone): (Look, &Zone)) -> anyhow::Result<Exit> {
+    let now = WallClock.now();
     if json {
         for row in rows {
             println!("{}", serde_json::to_string(row)?);
@@ -65,13 +67,13 @@ fn show(rows: &[GuardRow], json: bool, colors: Look) -> anyhow::Result<Exit> {
     } else {
         let mut shown = table(colors, &["Source", "Session", "What", "Since"]);
         for row in rows {
-            let cells = [row.source.clone(), row.session_id.to_string(), row.kind.to_string(), rfc3339(row.since)];
-            shown.add_row(cells.into_iter().map(|t| colors.cell(t, Tone::Bad)));
+            let cells = [row.source.clone(), row.session_id.to_string(), row.kind.to_string(), colors.time(row.since, zone, now)];
+            shown.add_row(cells.into_iter().map(|t| cell(t, Tone::Bad)));
         }
-        println!("{}", shown.trim_fmt());
-        println!(
-            "Nothing is sent for these. If the source is right: punctual guard accept. If it is wrong, mend it, or go on as before: punctual guard reject"
-        );
+        println!("{}", text(&shown));
+        println!("Nothing is sent for these.");
+        println!("If the source is right: punctual guard accept");
+        println!("If it is wrong, correct it there, or go on as before: punctual guard reject");
     }
     Ok(if rows.is_empty() { Exit::Done } else { Exit::Attention })
 }

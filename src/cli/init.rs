@@ -16,9 +16,6 @@ use crate::clock::{Clock, WallClock};
 use crate::config;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  punctual init                                  asks, and writes ./punctual.toml
-  punctual init --yes --name \"Elm Street\" --zone America/New_York --user jane")]
 pub(super) struct InitArgs {
     /// The file to write.
     #[arg(default_value = "punctual.toml", value_name = "FILE")]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
 
+use anyhow::bail;
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 
@@ -54,7 +55,10 @@ pub(super) fn ledger(config: Config, command: &LedgerCommand, json: bool) -> any
             LedgerCommand::Verify { anchor } => verify(&store.verify_ledger(*anchor).await?, *anchor, json),
             LedgerCommand::Export { session, format } => {
                 let out = BufWriter::new(io::stdout().lock());
-                export(&*store, session.map(SessionId), *format, out).await?;
+                let rows = export(&*store, session.map(SessionId), *format, out).await?;
+                if let Some(none) = session.filter(|_| rows == 0) {
+                    bail!("the ledger knows no session {none}");
+                }
                 Ok(Exit::Done)
             }
         }
@@ -78,8 +82,8 @@ fn verify(verified: &Verified, anchor: Option<Anchor>, json: bool) -> anyhow::Re
             println!("Row {} was pruned since: nothing can be held against that anchor any more", anchor.seq);
         }
         if verified.findings.is_empty() {
-            println!("Every row follows from the one before it.");
-            println!("To show later that nothing was rewritten, keep this elsewhere, and give it as --anchor:\n{}", verified.head);
+            println!("The ledger is intact: every row follows from the one before it.");
+            println!("To show later that nothing was rewritten, keep this elsewhere,\nand give it as --anchor:\n{}", verified.head);
         }
     }
     Ok(if verified.findings.is_empty() { Exit::Done } else { Exit::Attention })
@@ -133,15 +137,15 @@ const COLUMNS: [&str; 15] = [
     "chain",
 ];
 
-async fn export(store: &dyn Outbox, session: Option<SessionId>, format: LedgerFormat, mut out: impl Write) -> anyhow::Result<()> {
+async fn export(store: &dyn Outbox, session: Option<SessionId>, format: LedgerFormat, mut out: impl Write) -> anyhow::Result<usize> {
     if format == LedgerFormat::Csv {
         out.write_all(csv::line(COLUMNS).as_bytes())?;
     }
-    let mut after = 0;
+    let (mut after, mut rows) = (0, 0);
     loop {
         let page = store.ledger(session, after, PAGE).await?;
         let Some(last) = page.last() else { break };
-        after = last.seq;
+        (after, rows) = (last.seq, rows + page.len());
         let about = about(store, &page).await?;
         for row in &page {
             let notice = row.key.as_ref().and_then(|key| about.get(key));
@@ -151,7 +155,8 @@ async fn export(store: &dyn Outbox, session: Option<SessionId>, format: LedgerFo
             }
         }
     }
-    Ok(out.flush()?)
+    out.flush()?;
+    Ok(rows)
 }
 
 /// The notices that a page is about.

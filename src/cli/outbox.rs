@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::accounts::account;
 use super::since::Since;
-use super::table::{Look, Tone, table, text};
+use super::table::{Look, Tone, cell, table, text};
 use super::{Exit, Usage, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
@@ -74,10 +74,6 @@ pub(super) struct ResendArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  punctual outbox list --state held
-  punctual outbox release 19ab6f0c2d3e4f5061728394a5b6c7d8
-  punctual outbox cancel --all --session 9636 --told")]
 pub(super) struct FilterArgs {
     /// These notices.
     #[arg(value_name = "KEY")]
@@ -155,16 +151,16 @@ fn list(entries: &[Entry], json: bool, (colors, zone): (Look, &Zone)) -> anyhow:
         };
         let person = format!("{}/{}", n.session, n.participation);
         let plain = [time(n.due_at), person, what(n.occasion, n.rule.as_deref()), n.address.to_string()];
-        let mut cells: Vec<_> = plain.into_iter().map(|text| colors.cell(text, Tone::Plain)).collect();
-        cells.push(colors.cell(state(e, overdue), tone));
+        let mut cells: Vec<_> = plain.into_iter().map(|text| cell(text, Tone::Plain)).collect();
+        cells.push(cell(state(e, overdue), tone));
         if colors.is_wide() {
             let next = e.next_attempt_at.map(time).unwrap_or_default();
             let more = [next, e.attempts.to_string(), n.key.to_string(), e.server_reply.clone().unwrap_or_default()];
-            cells.extend(more.into_iter().map(|text| colors.cell(text, Tone::Plain)));
+            cells.extend(more.into_iter().map(|text| cell(text, Tone::Plain)));
         }
         rows.add_row(cells);
     }
-    println!("{}", text(rows));
+    println!("{}", text(&rows));
     println!("{} notices", entries.len());
     Ok(())
 }
@@ -172,7 +168,7 @@ fn list(entries: &[Entry], json: bool, (colors, zone): (Look, &Zone)) -> anyhow:
 /// `Held: Too much changed at once [guard]`
 fn state(entry: &Entry, overdue: bool) -> String {
     let word = if overdue { words::OVERDUE } else { words::state(entry.state) };
-    entry.reason.map_or_else(|| word.to_owned(), |reason| format!("{word}: {} [{reason}]", words::reason(reason)))
+    entry.reason.map_or_else(|| word.to_owned(), |reason| format!("{word}: {}", words::with_code(reason.as_str(), None)))
 }
 
 async fn show(desk: &Desk, key: NoticeKey, json: bool) -> anyhow::Result<Exit> {

@@ -10,7 +10,7 @@ use super::accounts::account;
 use super::private_folder::PrivateFolder;
 use super::progress::Progress;
 use super::since::Moment;
-use super::table::{Look, Tone, table, text};
+use super::table::{Look, Tone, cell, table, text};
 use super::{Exit, gallery, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, SourceKind};
@@ -26,10 +26,6 @@ use crate::source::words::Dictionary;
 use crate::source::{ambiguity, file, meaning};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  punctual preview                                     of the configured sources, now
-  punctual preview --sessions list.json --format html  a gallery in ./preview, without any configuration
-  punctual preview --at 2026-11-29 --session 9636      one session, as of that day")]
 pub(super) struct PreviewArgs {
     /// Read this file or folder instead of the configured sources.
     #[arg(long, value_name = "FILE|DIR")]
@@ -214,25 +210,23 @@ fn print_table(lines: &[Line], colors: Look, time: &dyn Fn(DateTime<Utc>) -> Str
             line.what(),
         ];
         let tone_of_plain = if sends { Tone::Plain } else { tone };
-        let mut cells: Vec<_> = plain.into_iter().map(|t| colors.cell(t, tone_of_plain)).collect();
-        cells.push(colors.cell(says, tone));
+        let mut cells: Vec<_> = plain.into_iter().map(|t| cell(t, tone_of_plain)).collect();
+        cells.push(cell(says, tone));
         if colors.is_wide() {
             let starts = line.local_start.as_deref().map_or_else(String::new, |t| format!("{} {}", &t[..10], &t[11..16]));
             let to = line.to.clone().or_else(|| line.channel.map(str::to_owned)).unwrap_or_default();
-            cells.extend([to, starts].map(|t| colors.cell(t, tone_of_plain)));
+            cells.extend([to, starts].map(|t| cell(t, tone_of_plain)));
         }
         rows.add_row(cells);
     }
-    println!("{}", text(rows));
+    println!("{}", text(&rows));
     let sent = lines.iter().filter(|l| l.verdict == "send").count();
     println!("{sent} would be sent, {} not.", lines.len() - sent);
 }
 
 /// `Booked too late for this reminder [booked_late]`, and the detail if there is one.
 fn in_words(line: &Line) -> String {
-    let word = line.reason.unwrap_or_default();
-    let reason = word.parse().map_or_else(|_| word.to_owned(), |reason| format!("{} [{word}]", desk_words::reason(reason)));
-    line.detail.as_ref().map_or_else(|| reason.clone(), |detail| format!("{reason} ({detail})"))
+    desk_words::with_code(line.reason.unwrap_or_default(), line.detail.as_deref())
 }
 
 /// A file for each message: `0001-9636-18620-invite.eml`.

@@ -5,14 +5,14 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::accounts::account;
-use super::table::{Look, Tone, table};
+use super::table::{Look, Tone, cell, table, text};
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::open_store;
 use crate::feedback::reply::Written;
 use crate::notice::NoticeKey;
-use crate::zone::rfc3339;
+use crate::zone::{Zone, rfc3339};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RepliesCommand {
@@ -62,10 +62,11 @@ impl<'a> Row<'a> {
 }
 
 pub(super) fn replies(config: Config, command: &RepliesCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
+    let zone = config.time_zone.clone();
     runtime()?.block_on(async {
         let store = open_store(&config, false)?;
         match command {
-            RepliesCommand::List => list(&store.unread(LISTED_MAX).await?, json, colors),
+            RepliesCommand::List => list(&store.unread(LISTED_MAX).await?, json, (colors, &zone)),
             RepliesCommand::Read { keys } => {
                 let mut marked = 0;
                 for key in keys {
@@ -81,7 +82,8 @@ pub(super) fn replies(config: Config, command: &RepliesCommand, json: bool, colo
     })
 }
 
-fn list(all: &[Written], json: bool, colors: Look) -> anyhow::Result<Exit> {
+fn list(all: &[Written], json: bool, (colors, zone): (Look, &Zone)) -> anyhow::Result<Exit> {
+    let now = WallClock.now();
     let rows: Vec<Row<'_>> = all.iter().map(Row::of).collect();
     if json {
         for row in &rows {
@@ -90,13 +92,14 @@ fn list(all: &[Written], json: bool, colors: Look) -> anyhow::Result<Exit> {
     } else if rows.is_empty() {
         println!("Nothing waits.");
     } else {
-        let mut shown = table(colors, &["Key", "Came (UTC)", "From", "Whose", "Text"]);
+        let mut shown = table(colors, &["Came", "From", "Whose", "Key", "Text"]);
         for row in &rows {
-            let whose: Vec<String> = row.about.iter().map(|a| format!("{} of session {}", a.participation_id, a.session_id)).collect();
-            let cells = [row.key.clone(), row.at.clone(), row.from.to_owned(), whose.join(", "), row.text.to_owned()];
-            shown.add_row(cells.into_iter().map(|t| colors.cell(t, Tone::Plain)));
+            let whose: Vec<String> = row.about.iter().map(|a| format!("{}/{}", a.session_id, a.participation_id)).collect();
+            let came = row.at.parse().map_or_else(|_| row.at.clone(), |at| colors.time(at, zone, now));
+            let cells = [came, row.from.to_owned(), whose.join(", "), row.key.clone(), row.text.to_owned()];
+            shown.add_row(cells.into_iter().map(|t| cell(t, Tone::Plain)));
         }
-        println!("{}\n{} texts. Nobody answers them but you: call, then `punctual replies read KEY`.", shown.trim_fmt(), rows.len());
+        println!("{}\n{} texts. Nobody answers them but you: call, then `punctual replies read KEY`.", text(&shown), rows.len());
     }
     Ok(if rows.is_empty() { Exit::Done } else { Exit::Attention })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use async_trait::async_trait;
 use chrono::TimeDelta;
+use clap::Args;
 
 use super::accounts::account;
 use super::{Exit, runtime};
@@ -20,6 +21,19 @@ use crate::session::{
     AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId, SourceRecord, Standing,
 };
 
+#[derive(Debug, Args)]
+pub(super) struct SendTestArgs {
+    /// An e-mail address or a telephone number.
+    #[arg(long, value_name = "ADDRESS")]
+    to: String,
+    /// What is sent.
+    #[arg(long, value_name = "OCCASION", default_value_t = Occasion::Invite)]
+    occasion: Occasion,
+    /// In this language: es-US. Default: the practice's own.
+    #[arg(long, value_name = "LOCALE")]
+    locale: Option<String>,
+}
+
 /// The sample's connect code: nobody's.
 const CODE: &str = "123456789";
 
@@ -33,13 +47,13 @@ impl PointOfNoReturn for NoDoubt {
     }
 }
 
-pub(super) fn send_test(config: Config, to: &str, json: bool) -> anyhow::Result<Exit> {
-    let address = super::address(&super::typed(to)?, &config).context("--to")?;
+pub(super) fn send_test(config: Config, args: &SendTestArgs, json: bool) -> anyhow::Result<Exit> {
+    let address = super::address(&super::typed(&args.to)?, &config).context("--to")?;
     let now = WallClock.now();
     let session = sample(&config, now + TimeDelta::hours(1));
     let participant = session.participants.last().context("the sample has a participant")?;
     let zone = config.policy.zones.resolve(&participant.time_zone).map_err(anyhow::Error::msg)?;
-    let notice = notice(&session, participant, address.clone(), now);
+    let notice = notice((&session, participant), address.clone(), args.occasion, now);
     let mut reference_key = [0; 32];
     getrandom::fill(&mut reference_key).map_err(|e| anyhow::anyhow!("the system gives no random numbers: {e}"))?;
     let renderer = Renderer::new(crate::render::Settings { reference_key, ..config.render.clone() })
@@ -49,12 +63,17 @@ pub(super) fn send_test(config: Config, to: &str, json: bool) -> anyhow::Result<
         session: &session,
         participant,
         zone: &zone,
-        locale: None,
+        locale: args.locale.as_deref(),
         meet_now: false,
         sequence: 0,
         number: Number::default(),
     };
-    let message = renderer.render(&facts, now)?.message;
+    let rendered = renderer.render(&facts, now)?;
+    let language = |tag: &str| tag.split(['-', '_']).next().unwrap_or_default().to_lowercase();
+    if let Some(asked) = args.locale.as_deref().filter(|asked| language(asked) != language(&rendered.locale)) {
+        bail!("--locale: there are no templates for {asked}; see `punctual templates list`");
+    }
+    let message = rendered.message;
     let transport = transport(&config, address.channel())?;
     let outcome = runtime()?.block_on(async {
         let outcome = transport.deliver(&message, &NoDoubt).await;
@@ -94,7 +113,8 @@ fn transport(config: &Config, channel: Channel) -> anyhow::Result<Arc<dyn Transp
 }
 
 fn sample(config: &Config, start: chrono::DateTime<chrono::Utc>) -> Session {
-    let zone = config.raw.practice.fallback_time_zone.clone().unwrap_or_else(|| "Etc/UTC".to_owned());
+    let practice = &config.raw.practice;
+    let zone = practice.time_zone.clone().or(practice.fallback_time_zone.clone()).unwrap_or_else(|| "Etc/UTC".to_owned());
     let person = |id, role, name: &str, code| Participant {
         id: ParticipationId(id),
         role,
@@ -137,24 +157,26 @@ fn sample(config: &Config, start: chrono::DateTime<chrono::Utc>) -> Session {
     }
 }
 
-fn notice(session: &Session, person: &Participant, address: Address, now: chrono::DateTime<chrono::Utc>) -> Notice {
+fn notice((session, person): (&Session, &Participant), address: Address, occasion: Occasion, now: chrono::DateTime<chrono::Utc>) -> Notice {
+    let rule = (occasion == Occasion::Reminder).then(|| "1h".to_owned());
     let identity = Identity {
         practice: "send-test",
         session: session.id,
         participation: person.id,
-        occasion: Occasion::Invite,
-        rule: None,
+        occasion,
+        rule: rule.as_deref(),
         start: session.start,
         address: &address,
         content: "",
     };
+    let key = NoticeKey::of(&identity);
     Notice {
-        key: NoticeKey::of(&identity),
+        key,
         session: session.id,
         participation: person.id,
         role: person.role,
-        occasion: Occasion::Invite,
-        rule: None,
+        occasion,
+        rule,
         address: address.clone(),
         start: session.start,
         due_at: now,

@@ -6,21 +6,22 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::Serialize;
 
-use super::table::{Look, Tone, table};
+use super::since::Moment;
+use super::table::{Look, Tone, cell, table, text};
 use super::{Exit, runtime};
+use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::config::raw::Mode;
 use crate::daemon::open_store;
 use crate::entry::State;
 use crate::evidence::{self, Ours, Row, Theirs, Verdict};
 use crate::outbox::{Filter, Outbox};
-use crate::zone::rfc3339;
 
 #[derive(Debug, Args)]
 pub(super) struct ShadowArgs {
     /// Leave out what was before. Default: the provider's first report.
-    #[arg(long, value_name = "TIME")]
-    pub(super) since: Option<DateTime<Utc>>,
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
+    pub(super) since: Option<Moment>,
 }
 
 /// Ledger rows that are read at once.
@@ -36,7 +37,7 @@ struct Shown {
 }
 
 pub(super) fn shadow(config: Config, args: &ShadowArgs, json: bool, colors: Look) -> anyhow::Result<Exit> {
-    let rows = runtime()?.block_on(rows(&config, args.since))?;
+    let rows = runtime()?.block_on(rows(&config, args.since.map(|since| since.on(&config.time_zone))))?;
     if json {
         for row in &rows {
             println!("{}", serde_json::to_string(row)?);
@@ -105,15 +106,14 @@ fn print(rows: &[Shown], config: &Config, colors: Look) {
         count(Verdict::Missing),
         count(Verdict::Extra)
     );
-    let time = |at: Option<DateTime<Utc>>| at.map_or_else(|| "-".to_owned(), rfc3339);
-    let mut shown =
-        table(colors, &["Starts (UTC)", "Session", "Person", "Compared", "Ours", "At", "Provider's", "At", "Not sent here because"]);
+    let now = WallClock.now();
+    let time = |at: Option<DateTime<Utc>>| at.map_or_else(|| "-".to_owned(), |at| colors.time(at, &config.time_zone, now));
+    let mut shown = table(colors, &["Starts", "Person", "Compared", "Ours", "At", "Theirs", "At", "Not sent here"]);
     for Shown { row, not_sent_because } in rows.iter().filter(|r| r.row.verdict != Verdict::Same) {
         let id = |id: Option<String>| id.unwrap_or_else(|| "?".to_owned());
         let cells = [
-            rfc3339(row.start),
-            id(row.session_id.map(|s| s.to_string())),
-            id(row.participation_id.map(|p| p.to_string())),
+            colors.time(row.start, &config.time_zone, now),
+            format!("{}/{}", id(row.session_id.map(|s| s.to_string())), id(row.participation_id.map(|p| p.to_string()))),
             row.verdict.as_str().to_owned(),
             row.rule.clone().or(row.occasion.map(|o| o.to_string())).unwrap_or_else(|| "-".to_owned()),
             time(row.our_time),
@@ -122,10 +122,10 @@ fn print(rows: &[Shown], config: &Config, colors: Look) {
             not_sent_because.join(", "),
         ];
         let tone = if row.verdict == Verdict::Missing { Tone::Bad } else { Tone::Plain };
-        shown.add_row(cells.into_iter().map(|t| colors.cell(t, tone)));
+        shown.add_row(cells.into_iter().map(|t| cell(t, tone)));
     }
     if rows.iter().any(|r| r.row.verdict != Verdict::Same) {
-        println!("{}", shown.trim_fmt());
+        println!("{}", text(&shown));
     }
     if rows.is_empty() {
         println!("The provider's webhook has reported no message yet (docs/shadow.md).");

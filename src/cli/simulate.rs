@@ -10,20 +10,22 @@ use clap::Args;
 
 use super::preview::snapshot;
 use super::progress::Progress;
-use super::table::{Look, Tone, table};
+use super::since::Moment;
+use super::table::{Look, Tone, cell, table, text};
 use super::{Exit, runtime};
 use crate::config::Config;
 use crate::render::Renderer;
-use crate::simulate::{Moment, Request, script, simulate_telling as play};
+use crate::simulate::{Moment as Played, Request, script, simulate_telling as play};
+use crate::zone::Zone;
 
 #[derive(Debug, Args)]
 pub(super) struct SimulateArgs {
     /// The beginning.
-    #[arg(long, value_name = "TIME")]
-    pub(super) from: DateTime<Utc>,
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
+    pub(super) from: Moment,
     /// The end.
-    #[arg(long, value_name = "TIME")]
-    pub(super) until: DateTime<Utc>,
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
+    pub(super) until: Moment,
     /// Read this file or folder instead of the configured sources.
     #[arg(long, value_name = "FILE|DIR")]
     pub(super) sessions: Option<PathBuf>,
@@ -33,7 +35,8 @@ pub(super) struct SimulateArgs {
 }
 
 pub(super) fn simulate(config: Config, args: &SimulateArgs, json: bool, colors: Look) -> anyhow::Result<Exit> {
-    let said = snapshot(&config, args.sessions.as_deref(), args.from)?;
+    let (zone, (from, until)) = (config.time_zone.clone(), (args.from.on(&config.time_zone), args.until.on(&config.time_zone)));
+    let said = snapshot(&config, args.sessions.as_deref(), from)?;
     let script = match &args.script {
         Some(file) => {
             let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -47,14 +50,14 @@ pub(super) fn simulate(config: Config, args: &SimulateArgs, json: bool, colors: 
         sessions,
         policy: Arc::new(config.policy),
         renderer: Arc::new(renderer),
-        from: args.from,
-        until: args.until,
+        from,
+        until,
         script,
         doubt: (config.email_in_doubt, config.sms_in_doubt),
     };
     // The dispatcher renders on a worker thread.
     let bar = Progress::new("played");
-    let (shown, from, whole) = (bar.clone(), args.from, (args.until - args.from).num_seconds().max(1) as u64);
+    let (shown, whole) = (bar.clone(), (until - from).num_seconds().max(1) as u64);
     let told = move |at: DateTime<Utc>| shown.reached((at - from).num_seconds().max(0) as u64, whole);
     let played = runtime()?.block_on(async { tokio::spawn(play(request, told)).await });
     bar.done();
@@ -64,13 +67,13 @@ pub(super) fn simulate(config: Config, args: &SimulateArgs, json: bool, colors: 
             println!("{}", serde_json::to_string(moment)?);
         }
     } else {
-        print(&timeline, colors);
+        print(&timeline, colors, (&zone, from));
     }
     Ok(Exit::Done)
 }
 
-fn print(timeline: &[Moment], colors: Look) {
-    let mut rows = table(colors, &["UTC", "On their clock", "Session", "Person", "What", "Outcome", "Says"]);
+fn print(timeline: &[Played], colors: Look, (zone, from): (&Zone, DateTime<Utc>)) {
+    let mut rows = table(colors, &["When", "Their clock", "Person", "What", "Outcome", "Says"]);
     for m in timeline {
         let tone = match m.outcome.as_str() {
             "accepted" => Tone::Good,
@@ -78,21 +81,24 @@ fn print(timeline: &[Moment], colors: Look) {
             "event" => Tone::Plain,
             _ => Tone::Quiet,
         };
-        let id = |n: Option<i64>| n.map_or_else(String::new, |n| n.to_string());
         let what = m.occasion.map_or_else(String::new, |o| m.rule.as_ref().map_or_else(|| o.to_string(), |rule| format!("{o} {rule}")));
-        let outcome = m.reason.map_or_else(|| m.outcome.clone(), |reason| format!("{} ({reason})", m.outcome));
+        let outcome = m.reason.map_or_else(|| m.outcome.clone(), |reason| format!("{} [{reason}]", m.outcome));
         let cells = [
-            m.at.clone().unwrap_or_default(),
-            m.local.as_deref().map_or_else(String::new, |t| format!("{} {}", &t[..10], &t[11..16])),
-            id(m.session_id.map(|s| s.0)),
-            id(m.participation_id.map(|p| p.0)),
+            m.at.as_deref().and_then(|at| at.parse().ok()).map_or_else(String::new, |at| colors.time(at, zone, from)),
+            m.local.as_deref().map_or_else(String::new, |t| t[11..16].to_owned()),
+            [m.session_id.map(|s| s.0), m.participation_id.map(|p| p.0)]
+                .into_iter()
+                .flatten()
+                .map(|n| n.to_string())
+                .collect::<Vec<_>>()
+                .join("/"),
             what,
             outcome,
             m.detail.clone().unwrap_or_default(),
         ];
-        rows.add_row(cells.into_iter().map(|t| colors.cell(t, tone)));
+        rows.add_row(cells.into_iter().map(|t| cell(t, tone)));
     }
-    println!("{}", rows.trim_fmt());
+    println!("{}", text(&rows));
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     timeline.iter().for_each(|m| *counts.entry(&m.outcome).or_default() += 1);
     let counted: Vec<String> = counts.iter().map(|(outcome, n)| format!("{n} {outcome}")).collect();

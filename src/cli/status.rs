@@ -3,12 +3,13 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::table::{Look, Tone, table};
+use super::table::{Look, Tone, cell, in_lines, table, text};
 use super::{Exit, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::config::raw::Mode;
 use crate::desk::status::{Facts, status as ask};
+use crate::desk::words;
 
 /// How it runs, and how it stands.
 #[derive(Serialize)]
@@ -25,7 +26,7 @@ pub(super) fn status(config: Config, json: bool, colors: Look) -> anyhow::Result
         println!("{}", serde_json::to_string(&Shown { mode, facts: &facts })?);
     } else {
         for outage in &facts.outages {
-            println!("{}", colors.text(&outage.sentence(&zone, now), Tone::Bad));
+            println!("{}", colors.text(&in_lines(&outage.sentence(&zone, now), 2), Tone::Bad));
         }
         print(&facts, mode, colors, &|at| colors.time(at, &zone, now));
     }
@@ -33,16 +34,18 @@ pub(super) fn status(config: Config, json: bool, colors: Look) -> anyhow::Result
 }
 
 fn print(facts: &Facts, mode: Mode, colors: Look, time: &dyn Fn(DateTime<Utc>) -> String) {
-    let mut states = table(colors, &["Notices", ""]);
+    let mut states = table(colors, &["", "Messages"]);
     for (state, n) in &facts.states {
         let tone = match *state {
             "accepted" => Tone::Good,
             "held" | "unknown" | "rejected" | "lapsed" => Tone::Bad,
             _ => Tone::Plain,
         };
-        states.add_row([colors.cell(*state, tone), colors.cell(n.to_string(), tone)]);
+        let word = state.parse().map_or(*state, words::state);
+        let named = format!("{word} [{state}]");
+        states.add_row([cell(n.to_string(), tone), cell(named, tone)]);
     }
-    println!("{}", states.trim_fmt());
+    println!("{}", text(&states));
     if mode == Mode::Shadow {
         println!("Mode: shadow. Nothing is sent; what is accepted here was only rehearsed.");
     }
@@ -53,25 +56,40 @@ fn print(facts: &Facts, mode: Mode, colors: Look, time: &dyn Fn(DateTime<Utc>) -
         println!("Source {}: {} sessions, last snapshot {at}", source.name, source.sessions);
     }
     if !facts.omissions.is_empty() {
-        let mut omissions = table(colors, &["Not sent because", ""]);
+        let mut omissions = table(colors, &["", "Not sent because"]);
         for (reason, n) in &facts.omissions {
-            omissions.add_row([colors.cell(*reason, Tone::Quiet), colors.cell(n.to_string(), Tone::Quiet)]);
+            omissions.add_row([n.to_string(), words::with_code(reason, None)].map(|text| cell(text, Tone::Quiet)));
         }
-        println!("{}", omissions.trim_fmt());
+        println!("{}", text(&omissions));
     }
     if facts.guarded > 0 {
-        println!("Guard: {} sessions changed at once and wait for somebody: punctual guard show", facts.guarded);
+        println!(
+            "{}",
+            in_lines(&format!("Guard: {} sessions changed at once and wait for somebody: punctual guard show", facts.guarded), 2)
+        );
     }
     if facts.lapsed > 0 {
-        println!("Lapsed: {} messages of the last day were not sent in time: punctual unreachable", facts.lapsed);
+        println!(
+            "{}",
+            in_lines(&format!("Too late: {} messages of the last day were not sent in time: punctual unreachable", facts.lapsed), 2)
+        );
     }
     if facts.undelivered > 0 {
-        println!("Undelivered: {} messages of coming sessions did not arrive: punctual unreachable", facts.undelivered);
+        println!(
+            "{}",
+            in_lines(&format!("Undelivered: {} messages of coming sessions did not arrive: punctual unreachable", facts.undelivered), 2)
+        );
     }
     if facts.unread > 0 {
-        println!("Replies: {} texts that people wrote wait for somebody to read them: punctual replies list", facts.unread);
+        println!(
+            "{}",
+            in_lines(
+                &format!("Replies: {} texts that people wrote wait for somebody to read them: punctual replies list", facts.unread),
+                2
+            )
+        );
     }
     for line in &facts.quarantined {
-        println!("Quarantined: {line}");
+        println!("{}", in_lines(&format!("Record at fault: {line}"), 2));
     }
 }

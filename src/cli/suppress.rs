@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::{Subcommand, ValueEnum};
 
 use super::accounts::account;
-use super::table::{Look, Tone, table};
+use super::table::{Look, Tone, cell, table, text};
 use super::{Exit, address, runtime, typed};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, StoreUrl};
@@ -14,7 +14,7 @@ use crate::daemon::open_store;
 use crate::outbox::Feedback;
 use crate::outbox::sqlite::{Access, SqliteOutbox};
 use crate::suppression::{SaidBy, SuppressedAddress, Suppression, suppression_key};
-use crate::zone::rfc3339;
+use crate::zone::Zone;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SuppressCommand {
@@ -56,7 +56,7 @@ pub(super) fn suppress(config: Config, command: &SuppressCommand, json: bool, co
         let now = WallClock.now();
         match command {
             SuppressCommand::Import { file } => import(&config, file).await?,
-            SuppressCommand::List => list(&store()?.suppressed().await?, json, colors)?,
+            SuppressCommand::List => list(&store()?.suppressed().await?, json, (colors, &config.time_zone))?,
             SuppressCommand::Add { address: raw, kind } => {
                 let kind = match kind {
                     SuppressKind::OptedOut => Suppression::OptedOut,
@@ -105,7 +105,8 @@ async fn import(config: &Config, file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn list(all: &[SuppressedAddress], json: bool, colors: Look) -> anyhow::Result<()> {
+fn list(all: &[SuppressedAddress], json: bool, (colors, zone): (Look, &Zone)) -> anyhow::Result<()> {
+    let now = WallClock.now();
     if json {
         for one in all {
             println!("{}", serde_json::to_string(one)?);
@@ -114,9 +115,15 @@ fn list(all: &[SuppressedAddress], json: bool, colors: Look) -> anyhow::Result<(
     }
     let mut rows = table(colors, &["Address", "Why", "Said by", "Since", "Key"]);
     for one in all {
-        let cells = [one.shown.clone(), one.kind.as_str().to_owned(), who(one.said_by).to_owned(), rfc3339(one.since), one.key.clone()];
-        rows.add_row(cells.into_iter().map(|t| colors.cell(t, Tone::Plain)));
+        let cells = [
+            one.shown.clone(),
+            one.kind.as_str().to_owned(),
+            who(one.said_by).to_owned(),
+            colors.time(one.since, zone, now),
+            one.key.clone(),
+        ];
+        rows.add_row(cells.into_iter().map(|t| cell(t, Tone::Plain)));
     }
-    println!("{}\n{} addresses", rows.trim_fmt(), all.len());
+    println!("{}\n{} addresses", text(&rows), all.len());
     Ok(())
 }

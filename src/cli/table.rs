@@ -1,18 +1,24 @@
-//! Tables for people.
+//! Tables and long lines for people: as wide as the terminal, or 80 columns where there is none, and no word is broken.
+//!
+//! What does not fit beside the others stands below its row, set in: the last column if it is long, and as many columns before it as must.
 
 use std::io::IsTerminal;
 
 use chrono::{DateTime, Utc};
-use comfy_table::{Cell, Color as Ink, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle};
 
 use crate::zone::Zone;
 use crate::zone::rfc3339;
 
-/// Columns apart, a line below the headings, and no other lines.
-const STYLE: TableStyle = comfy_table::presets::NOTHING.header_separator(LineStyle::new(' ', '─', '─', ' '));
-
-/// Columns of a table that is not printed to a terminal.
-const WIDTH: u16 = 80;
+/// Columns where no terminal says how many it has.
+const WIDTH: usize = 80;
+/// Before each line.
+const MARGIN: usize = 2;
+/// Between two columns.
+const GAP: usize = 3;
+/// Before what stands below its row.
+const BELOW: usize = 6;
+/// The last column is not wrapped into less than that: then it stands below.
+const LAST_MIN: usize = 24;
 
 /// How tables look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,18 +74,19 @@ pub(super) enum Tone {
     Bad,
 }
 
-impl Look {
-    /// A cell in that tone.
-    pub(super) fn cell(self, text: impl Into<String>, tone: Tone) -> Cell {
-        let cell = Cell::new(text.into());
-        match (self.color, tone) {
-            (true, Tone::Good) => cell.fg(Ink::Green),
-            (true, Tone::Quiet) => cell.fg(Ink::DarkGrey),
-            (true, Tone::Bad) => cell.fg(Ink::Red),
-            _ => cell,
-        }
-    }
+/// What stands in one column of one row.
+pub(super) struct Cell {
+    text: String,
+    tone: Tone,
+}
 
+/// A cell in that tone.
+pub(super) fn cell(text: impl Into<String>, tone: Tone) -> Cell {
+    let text: String = text.into();
+    Cell { text: text.split_whitespace().collect::<Vec<_>>().join(" "), tone }
+}
+
+impl Look {
     /// A line in that tone.
     pub(super) fn text(self, line: &str, tone: Tone) -> String {
         match (self.color, tone) {
@@ -97,31 +104,156 @@ impl Look {
     }
 }
 
-/// An empty table with those headings, as wide as the terminal at most. (Programs read the JSON.)
-pub(super) fn table(colors: Look, headings: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
-    if colors.color {
-        table.enforce_styling();
-    }
-    if colors.wide {
-        table.set_width(u16::MAX);
-    } else if table.width().is_none() {
-        table.set_width(WIDTH);
-    }
-    table.set_header(headings.iter().copied());
-    table
+/// Rows below their headings. (Programs read the JSON.)
+pub(super) struct Table {
+    look: Look,
+    width: usize,
+    headings: Vec<String>,
+    rows: Vec<Vec<Cell>>,
 }
 
-/// The table as text: only its last column wraps, between words.
-pub(super) fn text(mut table: Table) -> String {
-    let last = table.column_count().saturating_sub(1);
-    for n in 0..last {
-        if let Some(column) = table.column_mut(n) {
-            column.set_constraint(ColumnConstraint::ContentWidth);
+/// An empty table with those headings.
+pub(super) fn table(look: Look, headings: &[&str]) -> Table {
+    let width = if look.wide { usize::MAX } else { columns() };
+    Table { look, width, headings: headings.iter().map(|h| (*h).to_owned()).collect(), rows: Vec::new() }
+}
+
+/// How the columns of a table are laid out.
+struct Layout {
+    /// Of each column that stands beside the others.
+    widths: Vec<usize>,
+    /// The last of them has that room, and is wrapped or stands below.
+    last: Option<usize>,
+}
+
+impl Table {
+    /// One row: a cell for each heading.
+    pub(super) fn add_row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    fn layout(&self) -> Layout {
+        let count = self.headings.len();
+        let of = |n: usize| self.rows.iter().filter_map(|row| row.get(n)).map(|cell| letters(&cell.text)).max().unwrap_or(0);
+        let mut widths: Vec<usize> = (0..count).map(|n| of(n).max(letters(&self.headings[n]))).collect();
+        let used = |widths: &[usize]| MARGIN + widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
+        if used(&widths) <= self.width || count < 2 {
+            return Layout { widths, last: None };
+        }
+        let room = self.width.saturating_sub(used(&widths[..count - 1]) + GAP);
+        if room >= letters(&self.headings[count - 1]).max(4) {
+            widths[count - 1] = room;
+            return Layout { widths, last: Some(room) };
+        }
+        while widths.len() > 1 && used(&widths) > self.width {
+            widths.pop();
+        }
+        Layout { widths, last: None }
+    }
+
+    /// `To: a*****@example.com; State: Sent`
+    fn below(&self, row: &[Cell], from: usize) -> Vec<String> {
+        let tone = row.last().map_or(Tone::Plain, |cell| cell.tone);
+        let named = self.headings.iter().zip(row).skip(from).filter(|(_, cell)| !cell.text.is_empty());
+        // What stands there alone needs no name.
+        let alone = from + 1 == self.headings.len();
+        let name = |(heading, cell): (&String, &Cell)| if alone { cell.text.clone() } else { format!("{heading}: {}", cell.text) };
+        let named: Vec<String> = named.map(name).collect();
+        let lines = wrapped(&named.join("; "), self.width.saturating_sub(BELOW)).into_iter().filter(|line| !line.is_empty());
+        lines.map(|line| format!("{:BELOW$}{}", "", self.look.text(&line, tone))).collect()
+    }
+
+    fn row(&self, row: &[Cell], layout: &Layout) -> Vec<String> {
+        let count = layout.widths.len();
+        let (mut beside, mut last) = (count, Vec::new());
+        if let (Some(room), Some(cell)) = (layout.last, row.get(count - 1)) {
+            last = wrapped(&cell.text, room);
+            if last.len() > 1 && room < LAST_MIN || last.iter().any(|line| letters(line) > room) {
+                (beside, last) = (count - 1, Vec::new());
+            }
+        }
+        let shown = row.iter().zip(&layout.widths).take(beside).enumerate().map(|(n, (cell, width))| {
+            let text = last.first().filter(|_| n + 1 == count).unwrap_or(&cell.text);
+            let (gap, fill) = (if n == 0 { MARGIN } else { GAP }, if n + 1 == beside { 0 } else { width.saturating_sub(letters(text)) });
+            format!("{:gap$}{}{:fill$}", "", self.look.text(text, cell.tone), "")
+        });
+        let mut lines = vec![shown.collect::<String>().trim_end().to_owned()];
+        let set_in = MARGIN + layout.widths.iter().take(count - 1).map(|width| width + GAP).sum::<usize>();
+        lines.extend(last.iter().skip(1).map(|line| format!("{:set_in$}{}", "", self.look.text(line, row[count - 1].tone))));
+        lines.extend(self.below(row, beside));
+        lines
+    }
+}
+
+/// The table as text.
+pub(super) fn text(table: &Table) -> String {
+    let layout = table.layout();
+    let headings = table.headings.iter().zip(&layout.widths).enumerate();
+    let gap = |n: usize| if n == 0 { MARGIN } else { GAP };
+    let headings: Vec<String> = headings.map(|(n, (heading, width))| format!("{:gap$}{heading:width$}", "", gap = gap(n))).collect();
+    let headings = headings.concat();
+    let line = MARGIN + layout.widths.iter().sum::<usize>() + GAP * (layout.widths.len() - 1);
+    let mut lines = vec![headings.trim_end().to_owned(), format!(" {}", "\u{2500}".repeat(line.min(table.width) - 1))];
+    lines.extend(table.rows.iter().flat_map(|row| table.row(row, &layout)));
+    lines.join("\n")
+}
+
+fn letters(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// The terminal's, if somebody sits at one.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok().filter(|_| std::io::stdout().is_terminal());
+    size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(WIDTH)
+}
+
+/// Where a word may be broken that is longer than a line, as the path of a field is: behind one of these.
+const SIGNS: [char; 8] = ['.', ']', '/', ',', '_', '@', '=', '&'];
+
+/// Lines of so many letters at most, broken between words.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut add = |part: &str, gap: &str| match lines.last_mut() {
+        Some(line) if line.is_empty() || letters(line) + letters(gap) + letters(part) <= width => {
+            line.push_str(if line.is_empty() { "" } else { gap });
+            line.push_str(part);
+        }
+        _ => lines.push(part.to_owned()),
+    };
+    for word in text.split_whitespace() {
+        if letters(word) <= width {
+            add(word, " ");
+            continue;
+        }
+        for (n, part) in word.split_inclusive(SIGNS).enumerate() {
+            add(part, if n == 0 { " " } else { "" });
         }
     }
-    table.trim_fmt()
+    lines
+}
+
+/// A line as it is; on a terminal, on lines of its width, each but the first one set in by so much.
+pub(super) fn in_lines(text: &str, set_in: usize) -> String {
+    if std::io::stdout().is_terminal() { broken(text, set_in, columns()) } else { text.to_owned() }
+}
+
+fn broken(text: &str, set_in: usize, width: usize) -> String {
+    let mut lines = vec![String::new()];
+    for (begun, word) in text.split(' ').enumerate().map(|(n, word)| (n > 0, word)) {
+        let parts: Vec<&str> = if letters(word) > width - set_in { word.split_inclusive(SIGNS).collect() } else { vec![word] };
+        for (n, part) in parts.into_iter().enumerate() {
+            let gap = if n == 0 && begun { " " } else { "" };
+            match lines.last_mut() {
+                Some(line) if letters(line) + gap.len() + letters(part) <= width || line.trim().is_empty() => {
+                    line.push_str(gap);
+                    line.push_str(part);
+                }
+                _ => lines.push(format!("{:set_in$}{part}", "")),
+            }
+        }
+    }
+    lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -131,16 +263,39 @@ mod tests {
 
     const PLAIN: Look = Look { color: false, wide: false, utc: false };
 
+    fn shown(width: usize, headings: &[&str], row: &[&str]) -> String {
+        let mut rows = Table { width, ..table(PLAIN, headings) };
+        rows.add_row(row.iter().map(|text| cell(*text, Tone::Plain)));
+        text(&rows)
+    }
+
     #[test]
-    fn a_table_keeps_to_eighty_columns_and_breaks_no_word() {
-        let mut rows = table(PLAIN, &["Due", "Person", "What", "To", "State"]);
-        let says = "Held: Too much changed at once [guard]";
-        rows.add_row(["Sat 10:15 PM", "4101/5101", "reminder 24h", "a*****@lakeside.example", says]);
-        let shown = text(rows);
-        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
-        for word in ["Sat 10:15 PM", "4101/5101", "reminder 24h", "a*****@lakeside.example", "Held:", "changed", "[guard]"] {
-            assert!(shown.contains(word), "{word} is broken: {shown}");
+    fn a_table_keeps_to_its_width_and_breaks_no_word() {
+        let headings = ["Due", "Person", "What", "To", "State"];
+        let row = ["Sat 10:15 PM", "4101/5101", "reminder 24h", "a*****@lakeside.example", "Held: Too much changed at once [guard]"];
+        for (width, lines) in [(80, 4), (60, 5), (40, 7), (200, 3)] {
+            let shown = shown(width, &headings, &row);
+            assert!(shown.lines().all(|line| line.chars().count() <= width), "{width}:\n{shown}");
+            assert_eq!(shown.lines().count(), lines, "{width}:\n{shown}");
+            for word in row.iter().flat_map(|cell| cell.split(' ')) {
+                assert!(shown.contains(word), "{width}: {word} is broken:\n{shown}");
+            }
         }
+        let path = "[quarantined] ([2].Participants[4].ParticipantTimeZoneWindowsId: \"Lakeside Time\" is no time zone id)";
+        let shown = shown(72, &["Starts", "Person", "Because"], &["Sat 10:15 PM", "4101/5101", path]);
+        let words =
+            "Starts Person Because Sat 10:15 PM 4101/5101 [quarantined] ([2].Participants[4]. ParticipantTimeZoneWindowsId: \"Lakeside";
+        let seen: Vec<_> = shown.split_whitespace().filter(|word| !word.starts_with('\u{2500}')).collect();
+        assert!(seen.join(" ").starts_with(words), "{shown}");
+    }
+
+    #[test]
+    fn a_long_line_goes_on_below() {
+        let text = format!("note  bounces: email.return_path {}", "is not set, and that means much ".repeat(6));
+        let shown = broken(text.trim_end(), 6, 80);
+        assert!(shown.lines().count() > 2 && shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+        assert_eq!(shown.split_whitespace().collect::<Vec<_>>(), text.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(broken("    ok    store: opens", 6, 80), "    ok    store: opens");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 
-use super::table::{Look, Tone, table, text};
+use super::table::{Look, Tone, cell, table, text};
 use super::{Exit, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
@@ -21,15 +21,13 @@ pub(super) fn unreachable(config: Config, json: bool, colors: Look) -> anyhow::R
     } else {
         let mut shown = table(colors, &["Starts", "Person", "Because"]);
         for row in &rows {
-            let reason =
-                row.reason.parse().map_or_else(|_| row.reason.clone(), |reason| format!("{} [{}]", words::reason(reason), row.reason));
-            let why = row.detail.as_ref().map_or_else(|| reason.clone(), |d| format!("{reason} ({d})"));
+            let why = words::with_code(&row.reason, row.detail.as_deref());
             let person = row.participation_id.map_or_else(|| "?".to_owned(), |p| p.to_string());
             let start = row.start.parse::<DateTime<Utc>>().map_or_else(|_| row.start.clone(), |at| colors.time(at, &zone, now));
             let cells = [start, format!("{}/{person}", row.session_id), why];
-            shown.add_row(cells.into_iter().map(|t| colors.cell(t, Tone::Bad)));
+            shown.add_row(cells.into_iter().map(|t| cell(t, Tone::Bad)));
         }
-        println!("{}\n{} people will not be reached", text(shown), people(&rows));
+        println!("{}\n{} people will not be reached", text(&shown), people(&rows));
     }
     Ok(if rows.is_empty() { Exit::Done } else { Exit::Attention })
 }

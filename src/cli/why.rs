@@ -1,18 +1,20 @@
 //! `why SESSION [PARTICIPATION]`: what was, will or will not be sent to whom, and why, as a text.
 
 use anyhow::bail;
+use chrono::{DateTime, Utc};
 use clap::Args;
 
+use super::table::{Look, in_lines};
 use super::{Exit, answer, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::desk::why::{Person, why as ask};
+use crate::desk::words;
+use crate::entry::State;
 use crate::session::{ParticipationId, SessionId};
-use crate::zone::rfc3339;
+use crate::zone::{Zone, rfc3339};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  punctual why 9636 18620      why they get what they get, or nothing")]
 pub(super) struct WhyArgs {
     /// SessionId.
     pub(super) session: i64,
@@ -20,9 +22,10 @@ pub(super) struct WhyArgs {
     pub(super) participation: Option<i64>,
 }
 
-pub(super) fn why(config: Config, args: &WhyArgs, json: bool) -> anyhow::Result<Exit> {
+pub(super) fn why(config: Config, args: &WhyArgs, json: bool, look: Look) -> anyhow::Result<Exit> {
     let (session, participation) = (SessionId(args.session), args.participation.map(ParticipationId));
-    let people = runtime()?.block_on(async { answer(ask(&desk(config)?, session, participation, WallClock.now()).await) })?;
+    let (zone, now) = (config.time_zone.clone(), WallClock.now());
+    let people = runtime()?.block_on(async { answer(ask(&desk(config)?, session, participation, now).await) })?;
     if people.is_empty() {
         bail!("the store knows no session {session}{}", participation.map_or_else(String::new, |p| format!(" with a participation {p}")));
     }
@@ -30,57 +33,46 @@ pub(super) fn why(config: Config, args: &WhyArgs, json: bool) -> anyhow::Result<
         if json {
             println!("{}", serde_json::to_string(person)?);
         } else {
-            print(person);
+            print(person, &|text| clocked(text, look, (&zone, now)));
         }
     }
     Ok(Exit::Done)
 }
 
-fn print(person: &Person) {
+/// A time as people read it; anything else as it is.
+fn clocked(text: &str, look: Look, (zone, now): (&Zone, DateTime<Utc>)) -> String {
+    text.parse::<DateTime<Utc>>().map_or_else(|_| text.to_owned(), |at| look.time(at, zone, now))
+}
+
+fn print(person: &Person, time: &dyn Fn(&str) -> String) {
+    let say = |line: String, set_in: usize| println!("{}", in_lines(&line, set_in));
     println!("Session {}, participation {} ({:?}), source {}", person.session_id, person.participation_id, person.role, person.source);
     println!("\n  Looked at, in this order:");
     for (name, value) in &person.inputs {
-        println!("    {name:<26} {value}");
+        say(format!("    {name:<26} {}", time(value)), 31);
     }
     println!("\n  Decided now:");
     for said in &person.decisions {
-        let due = said.due_at.as_ref().map_or_else(String::new, |t| format!(" at {}", seconds(t)));
-        let why = said.reason.map_or_else(String::new, |reason| format!(": {reason}"));
-        let detail = said.detail.as_ref().map_or_else(String::new, |d| format!(" ({d})"));
-        println!("    {:<26} {}{due}{why}{detail}", said.what, said.verdict);
+        let due = said.due_at.as_ref().map_or_else(String::new, |t| format!(" at {}", time(t)));
+        let why = said.reason.map_or_else(String::new, |reason| format!(": {}", words::with_code(reason.as_str(), said.detail.as_deref())));
+        say(format!("    {:<26} {}{due}{why}", said.what, said.verdict), 31);
     }
     println!("\n  In the outbox:");
     for notice in &person.notices {
-        let reason = notice.reason.map_or_else(String::new, |r| format!(" ({r})"));
-        let next = notice.next_attempt_at.as_ref().map_or_else(String::new, |t| format!(", next attempt {}", seconds(t)));
-        println!(
-            "    {:<26} {}{reason}, to {}, due {}{next}   {}",
-            notice.what,
-            notice.state,
-            notice.to,
-            seconds(&notice.due_at),
-            notice.key
-        );
+        let reason = notice.reason.map_or_else(String::new, |r| format!(": {}", words::with_code(r.as_str(), None)));
+        let state = notice.state.parse().map_or(notice.state, words::state);
+        say(format!("    {:<26} {state} [{}]{reason}, to {}", notice.what, notice.state, notice.to), 31);
+        let due = format!("due {}", time(&notice.due_at));
+        let next = notice.next_attempt_at.as_ref().map(|t| time(t)).map_or_else(String::new, |t| format!(", next attempt {t}"));
+        println!("      {due}{next}");
+        println!("      key {}", notice.key);
         for row in &notice.history {
-            let step =
-                [row.from_state, row.to_state].into_iter().flatten().map(crate::entry::State::as_str).collect::<Vec<_>>().join(" -> ");
-            println!(
-                "      {}  {:<24} {step}  {}",
-                seconds(&rfc3339(row.at)),
-                event(&row.event),
-                row.detail.as_deref().unwrap_or_default()
-            );
+            let step = [row.from_state, row.to_state].into_iter().flatten().map(State::as_str).collect::<Vec<_>>().join(" -> ");
+            let detail: Vec<String> = row.detail.iter().flat_map(|text| text.split(' ')).map(time).collect();
+            say(format!("      {:<16} {:<24} {step}  {}", time(&rfc3339(row.at)), event(&row.event), detail.join(" ")), 23);
         }
     }
     println!();
-}
-
-/// Without the parts of a second.
-fn seconds(time: &str) -> String {
-    match time.split_once('.') {
-        Some((whole, _)) => format!("{whole}Z"),
-        None => time.to_owned(),
-    }
 }
 
 /// The ledger's words, in those of people.

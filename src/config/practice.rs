@@ -29,6 +29,18 @@ pub(super) fn practice(raw: &Raw, document: &mut Document<'_>) {
     }
 }
 
+/// What people call a zone in the United States.
+fn meant(id: &str) -> Option<&'static str> {
+    let first = id.split_whitespace().next().unwrap_or_default().to_lowercase();
+    Some(match first.as_str() {
+        "eastern" | "est" | "edt" | "et" => "America/New_York",
+        "central" | "cst" | "cdt" | "ct" => "America/Chicago",
+        "mountain" | "mst" | "mdt" | "mt" => "America/Denver",
+        "pacific" | "pst" | "pdt" | "pt" => "America/Los_Angeles",
+        _ => return None,
+    })
+}
+
 /// `24h` and `1h`.
 pub(super) fn default_reminders() -> Vec<raw::Reminder> {
     let before = |name: &str, hours| raw::Reminder {
@@ -88,8 +100,11 @@ pub(super) fn zones(raw: &Raw, document: &mut Document<'_>) -> Zones {
 pub(super) fn own_zone(raw: &Raw, zones: &Zones, document: &mut Document<'_>) -> Zone {
     let named = raw.practice.time_zone.as_ref().or(raw.practice.fallback_time_zone.as_ref());
     let found = named.map(|id| zones.lookup(id));
-    if let (Some(Err(why)), Some(_)) = (&found, &raw.practice.time_zone) {
-        document.note("practice.time_zone", why.clone());
+    if let (Some(Err(why)), Some(id)) = (&found, &raw.practice.time_zone) {
+        // A configuration names no patient.
+        let why = why.replace("the text (not shown)", &format!("{id:?}"));
+        let meant = meant(id).map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
+        document.note("practice.time_zone", why + &meant);
     }
     found.and_then(Result::ok).unwrap_or_else(|| zones.lookup("UTC").expect("every zone data has UTC"))
 }

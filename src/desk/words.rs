@@ -50,6 +50,12 @@ pub fn reason(reason: Reason) -> &'static str {
     }
 }
 
+/// `Too much changed at once [guard]`: for whoever may look the word up, or give it to a program.
+pub fn with_code(code: &str, detail: Option<&str>) -> String {
+    let words = code.parse().map_or_else(|_| code.to_owned(), |known| format!("{} [{code}]", reason(known)));
+    detail.map_or_else(|| words.clone(), |detail| format!("{words} ({detail})"))
+}
+
 /// What to do; `None`: nothing, or nothing here.
 pub fn remedy(reason: Reason) -> Option<&'static str> {
     Some(match reason {
