@@ -1,6 +1,7 @@
 //! Sessions of some days, and how each participant is told: what a front desk wants at a glance.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -128,23 +129,49 @@ pub async fn unreachable(
     limit: usize,
     now: DateTime<Utc>,
 ) -> Result<Vec<unreachable::Row>, Unanswered> {
-    let notes = desk.notes(now).await?;
+    let notes = Arc::new(desk.notes(now).await?);
     let mut rows: Vec<unreachable::Row> = desk.lapsed(now).await?.iter().map(unreachable::of_lapsed).collect();
     let ids = desk.outbox.starting(span.0.max(now - unreachable::BEGUN), span.1, limit).await?;
+    // The store reads the next ones while these are looked at.
+    let mut looks = Vec::new();
     for batch in ids.chunks(BATCH) {
-        for seen in &desk.seen_of(batch, now).await? {
-            let elsewhere = |id| seen.session.participant(id).is_some_and(|p| p.auto_deliver == AutoDeliver::Nobody);
-            let ours = unreachable::of_session(desk, seen, &notes, now).into_iter();
-            rows.extend(ours.filter(|row| !row.participation_id.is_some_and(elsewhere)));
-        }
+        let read = desk.read(batch).await?;
+        let (desk, notes) = (desk.clone(), Arc::clone(&notes));
+        looks.push(tokio::task::spawn_blocking(move || unreached(&desk, read, &notes, now)));
+    }
+    for look in looks {
+        let found = look.await.map_err(|why| StoreError { action: "look at sessions".to_owned(), cause: why.to_string() });
+        rows.extend(found??);
     }
     Ok(rows)
 }
 
+fn unreached(desk: &Desk, read: Vec<Read>, notes: &Notes, now: DateTime<Utc>) -> Result<Vec<unreachable::Row>, Unanswered> {
+    let mut rows = Vec::new();
+    for seen in &desk.see(read, now)? {
+        let elsewhere = |id| seen.session.participant(id).is_some_and(|p| p.auto_deliver == AutoDeliver::Nobody);
+        let ours = unreachable::of_session(desk, seen, notes, now).into_iter();
+        rows.extend(ours.filter(|row| !row.participation_id.is_some_and(elsewhere)));
+    }
+    Ok(rows)
+}
+
+/// What the store has of a session.
+struct Read {
+    source: String,
+    stored: StoredSession,
+    known: KnownMap,
+}
+
 impl Desk {
-    /// These sessions, in their order, read together.
+    /// These sessions, in their order.
     async fn seen_of(&self, ids: &[Place], now: DateTime<Utc>) -> Result<Vec<Seen>, Unanswered> {
-        let mut read: HashMap<Place, (StoredSession, KnownMap)> = HashMap::new();
+        self.see(self.read(ids).await?, now)
+    }
+
+    /// Read together.
+    async fn read(&self, ids: &[Place]) -> Result<Vec<Read>, StoreError> {
+        let mut read: HashMap<Place, Read> = HashMap::new();
         for source in &self.sources {
             let theirs: Vec<SessionId> = ids.iter().filter(|(of, _)| of == source).map(|(_, id)| *id).collect();
             if theirs.is_empty() {
@@ -153,17 +180,19 @@ impl Desk {
             let mut known = by_session(self.outbox.known(source, &theirs).await?);
             for stored in self.outbox.sessions(source, Some(&theirs)).await? {
                 let known = known.remove(&stored.id).unwrap_or_default();
-                read.insert((source.clone(), stored.id), (stored, known));
+                read.insert((source.clone(), stored.id), Read { source: source.clone(), stored, known });
             }
         }
-        let mut found = Vec::with_capacity(ids.len());
-        for place in ids {
-            let Some((stored, known)) = read.remove(place) else { continue };
-            let session = super::latest(&stored).ok_or(Unanswered::Record(place.1))?;
+        Ok(ids.iter().filter_map(|place| read.remove(place)).collect())
+    }
+
+    fn see(&self, read: Vec<Read>, now: DateTime<Utc>) -> Result<Vec<Seen>, Unanswered> {
+        let seen = read.into_iter().map(|Read { source, stored, known }| {
+            let session = super::latest(&stored).ok_or(Unanswered::Record(stored.id))?;
             let known = plan::observe(&session, known, &self.policy, false, now);
-            found.push(Seen { source: place.0.clone(), session, known });
-        }
-        Ok(found)
+            Ok(Seen { source, session, known })
+        });
+        seen.collect()
     }
 }
 
