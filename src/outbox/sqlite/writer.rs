@@ -23,8 +23,8 @@ use crate::outbox::{Result, StoreError};
 
 /// Writes in one transaction, so that the first of a long queue is answered before the last has run.
 const GROUP: usize = 256;
-/// Company is waited for after a group of so many, until there are as many again, or so many, or this long.
-const COMPANY_FROM: usize = 4;
+/// Company is waited for after a group of so many, until there are as many again, or so many, or this long. A few connections gain nothing by it.
+const COMPANY_FROM: usize = 12;
 const COMPANY: usize = 24;
 const COMPANY_WITHIN: Duration = Duration::from_millis(1);
 
@@ -301,10 +301,10 @@ mod tests {
             assert_eq!(gathered(&queue, job(true), before).len(), group, "{waiting} {before}");
         }
         let (jobs, queue) = mpsc::channel();
-        (0..7).for_each(|_| jobs.send(job(true)).unwrap());
-        assert_eq!(gathered(&queue, job(true), 8).len(), 8, "all of them are there");
+        (1..COMPANY_FROM).for_each(|_| jobs.send(job(true)).unwrap());
+        assert_eq!(gathered(&queue, job(true), COMPANY_FROM).len(), COMPANY_FROM, "all of them are there");
         jobs.send(job(false)).unwrap();
-        assert_eq!(gathered(&queue, job(true), 8).len(), 2, "that one cannot wait");
+        assert_eq!(gathered(&queue, job(true), COMPANY_FROM).len(), 2, "that one cannot wait");
     }
 
     #[tokio::test]
