@@ -67,7 +67,7 @@ fn is_literal(byte: u8) -> bool {
     matches!(byte, b' '..=b'<' | b'>'..=b'~' | b'\t')
 }
 
-/// Reads what [`write`] wrote. `None`: it is something else.
+/// Reads what [`write()`] wrote. `None`: it is something else.
 pub(super) fn read(encoded: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(encoded.len());
     let mut rest = encoded;
