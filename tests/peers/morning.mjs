@@ -128,12 +128,16 @@ if (plan.part === "down") {
   await page.getByLabel("To another e-mail address").fill(plan.returned.to);
   await page.getByRole("button", { name: "Send again" }).click();
   seen.pages.sent = await text(page);
-  // Who has not come: reminded now.
+  // Who has not come: reminded now, if they were not told a moment ago; then they are called.
   await page.goto(`${plan.base}/sessions/${plan.absent.session}/${plan.absent.person}`);
   seen.pages.absent = await text(page);
   await page.getByRole("link", { name: "Remind now" }).click();
-  await page.getByRole("button", { name: "Remind now" }).click();
   seen.pages.reminded = await text(page);
+  await page.goto(`${plan.base}/sessions/${plan.absent.session}/${plan.absent.person}`);
+  await page.getByRole("link", { name: "I called them" }).click();
+  await page.getByLabel("What was agreed?").fill("comes in five minutes");
+  await page.getByRole("button", { name: "I called them" }).click();
+  seen.pages.rung = await text(page);
   await page.goto(`${plan.base}/history?who=jane`);
   seen.pages.history = await text(page);
   await everywhere({ "after-sessions": "/?days=2", "after-unreached": "/unreachable", history: "/history" });
