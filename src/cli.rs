@@ -10,6 +10,7 @@ use std::sync::Arc;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use self::accounts::{TokenCommand, UserCommand};
+use self::arguments::{address, typed};
 use self::configuration::ConfigCommand;
 use self::demo::DemoArgs;
 use self::diff::DiffArgs;
@@ -29,7 +30,6 @@ use self::suppress::SuppressCommand;
 use self::templates::TemplatesCommand;
 use self::why::WhyArgs;
 use crate::config::{self, Config, Mistakes};
-use crate::contact::Address;
 use crate::daemon::open_store;
 use crate::desk::{Desk, Unanswered};
 
@@ -37,6 +37,7 @@ use crate::desk::{Desk, Unanswered};
 mod out;
 
 mod accounts;
+mod arguments;
 mod backup;
 mod bounce;
 mod check;
@@ -372,24 +373,6 @@ fn version() -> &'static str {
         let data = zones.map_or_else(|_| "unknown".to_owned(), |z| format!("{}, {}", z.data().version, z.data().origin));
         format!("{} (tzdata {data}; SQLite {})", env!("CARGO_PKG_VERSION"), rusqlite::version())
     })
-}
-
-/// An argument that every account of this machine could read in the list of processes: `-` stands for one line of standard input.
-fn typed(argument: &str) -> anyhow::Result<String> {
-    if argument != "-" {
-        return Ok(argument.to_owned());
-    }
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line)?;
-    Ok(line.trim().to_owned())
-}
-
-/// An address as typed: also a number that no numbering plan has.
-fn address(raw: &str, config: &Config) -> anyhow::Result<Address> {
-    if !raw.contains('@') && !raw.contains(|c: char| c.is_ascii_digit()) {
-        anyhow::bail!("{raw:?} is neither an e-mail address nor a telephone number");
-    }
-    Address::possible(raw, &config.policy.region).map_err(|why| anyhow::anyhow!("the address cannot be used: {why}"))
 }
 
 /// Where a command asks.

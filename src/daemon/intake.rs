@@ -84,11 +84,16 @@ impl Intake {
         Declined::Store
     }
 
-    /// What the store holds of the source: what is over counts only if it is meant.
-    async fn held(&self, source: &str, meant: Option<SessionId>, now: DateTime<Utc>) -> Result<Held, StoreError> {
+    /// What the store holds of the source that counts for this offer.
+    async fn held(&self, source: &str, offer: &Offer, now: DateTime<Utc>) -> Result<Held, StoreError> {
         let outbox = self.engine.outbox();
-        let to_come = outbox.starting(now - HOLDS_FOR, DateTime::<Utc>::MAX_UTC, usize::MAX).await?;
-        let ids: Vec<SessionId> = to_come.into_iter().filter(|(of, _)| of == source).map(|(_, id)| id).chain(meant).collect();
+        let ids = if let Some(id) = offer.session() {
+            let claims = offer.claims(now);
+            self.engine.elsewhere.lock().await.related(&**outbox, source, (id, &claims), now).await?
+        } else {
+            let to_come = outbox.starting(now - HOLDS_FOR, DateTime::<Utc>::MAX_UTC, usize::MAX).await?;
+            to_come.into_iter().filter(|(of, _)| of == source).map(|(_, id)| id).collect()
+        };
         Ok(Held {
             filled: outbox.rest(source, now, now).await?.is_some(),
             guarded: sessions_of(outbox.guards().await?.iter().filter(|g| g.source == source)),
@@ -133,7 +138,8 @@ impl Intake {
 
     async fn take(&self, source: &str, offer: Offer) -> Result<Receipt, Failed> {
         let now = self.engine.clock.now();
-        let held = self.held(source, offer.session(), now).await?;
+        let held = self.held(source, &offer, now).await?;
+        let is_one = offer.session().is_some();
         let taking = tokio::task::spawn_blocking(move || push::take(&offer, &held, now));
         let mut taken = taking.await.unwrap_or_else(|e| Err(Refused::Unusable(format!("the body: {e}"))))?;
         if let Some(dictionary) = self.engine.words.get(source) {
@@ -145,8 +151,9 @@ impl Intake {
         self.engine.records.note(source, &taken.snapshot, now);
         // The line behind which it is durable.
         let report = self.engine.apply(source, &taken.snapshot).await?;
+        let sessions = if is_one { self.engine.outbox().listed(source).await? } else { report.sessions };
         Ok(Receipt {
-            sessions: report.sessions,
+            sessions,
             planned: report.planned,
             added: report.applied.added,
             moved: report.applied.moved,

@@ -3,7 +3,7 @@
 //! The store keeps where a fault is and what was expected, never what stands there. What stands there is kept here, in memory, from the last look at
 //! each source; it is shown on pages, and neither logged nor written anywhere.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::people::Contacts;
 use crate::contact::PersonName;
-use crate::session::{Fault, ParticipationId, SessionId, Snapshot};
+use crate::session::{Extent, Fault, ParticipationId, SessionId, Snapshot};
 
 /// Letters of a value that are shown.
 const VALUE_MAX: usize = 80;
@@ -35,7 +35,15 @@ impl Records {
     pub fn note(&self, source: &str, snapshot: &Snapshot, now: DateTime<Utc>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = all.remove(source).unwrap_or_default();
-        let mut raw: HashMap<Option<SessionId>, String> = snapshot.unread.iter().map(|r| (r.session, r.record.clone())).collect();
+        let mut raw: HashMap<Option<SessionId>, String> = HashMap::new();
+        if snapshot.extent == Extent::Change {
+            let listed: HashSet<SessionId> = snapshot.sessions.iter().map(|session| session.id).collect();
+            let at_fault: HashSet<Option<SessionId>> = snapshot.faults.iter().map(|fault| fault.session).collect();
+            let stays = |id: &Option<SessionId>| at_fault.contains(id) && id.is_none_or(|id| !listed.contains(&id));
+            raw.extend(before.raw.into_iter().filter(|(id, _)| stays(id)));
+        }
+        let unread = snapshot.unread.iter().map(|r| (r.session, r.record.clone()));
+        raw.extend(unread);
         for session in snapshot.sessions.iter().filter(|session| !session.faults.is_empty()) {
             raw.insert(Some(session.id), session.record.text.clone());
         }

@@ -231,6 +231,9 @@ pub trait Walks: Send + Sync {
     /// How many people future sessions of this source have: what the guard's share is reckoned from.
     async fn people(&self, source: &str, now: DateTime<Utc>) -> Result<usize>;
 
+    /// How many sessions this source lists, as far as their records are kept.
+    async fn listed(&self, source: &str) -> Result<usize>;
+
     /// How the last walk of this source left it: whether one that says nothing new could change anything. `since`: sessions that started before
     /// that are over. `None`: never filled.
     async fn rest(&self, source: &str, now: DateTime<Utc>, since: DateTime<Utc>) -> Result<Option<Rest>>;

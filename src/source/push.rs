@@ -2,7 +2,8 @@
 //!
 //! In: an [`Offer`], and what the store holds of the source. Out: the [`Snapshot`] that a walk takes, and what is wrong with the offered records.
 //! A whole list is a snapshot like any other. One session, or the end of one, is merged into the last: it is *partial*, so that what else the
-//! source said stands unchanged, and every session that is listed is in it, so that a code that two people now have is seen.
+//! source said stands unchanged, and every session that shares a code or a participation with it is in it, so that a code that two people now have is
+//! seen.
 //!
 //! Refused, with nothing changed: what cannot be read at all, what needs a list to merge into when there is none, and a single change while
 //! others wait for an operator: their list would be lost.
@@ -12,7 +13,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
-use super::ambiguity;
+use super::ambiguity::{self, Claim};
 use super::json;
 use crate::session::stored::StoredSession;
 use crate::session::{Extent, Fault, Presence, Session, SessionId, Snapshot, SourceRecord, TakenFor};
@@ -36,6 +37,14 @@ pub enum Offer {
 }
 
 impl Offer {
+    /// What its session claims; nothing, if it cannot be read or is as it was.
+    pub fn claims(&self, now: DateTime<Utc>) -> Vec<Claim> {
+        match self {
+            Self::One(id, body) => one(*id, body).map(|session| ambiguity::claims(&session, now)).unwrap_or_default(),
+            Self::Whole(_) | Self::Cancel(_) => Vec::new(),
+        }
+    }
+
     /// The one that it is about.
     pub fn session(&self) -> Option<SessionId> {
         match self {
@@ -45,7 +54,7 @@ impl Offer {
     }
 }
 
-/// What the store holds of the source: what is to come, or began lately, and the session that is meant.
+/// What the store holds of the source: what is to come, or began lately; of a change of one session, that one, and what it may concern.
 #[derive(Clone, Default)]
 pub struct Held {
     /// A whole list was taken once.
@@ -157,7 +166,7 @@ fn cancelled(id: SessionId, held: &Held) -> Result<Session, Refused> {
     json::kept(&record).ok_or_else(unclear)
 }
 
-/// The last snapshot with that session in place of what it was.
+/// What it may concern as it was, with that session in place of what it was.
 fn merged(session: Session, held: &Held, now: DateTime<Utc>) -> Taken {
     let id = session.id;
     let faults = session.faults.clone();

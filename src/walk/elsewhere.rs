@@ -28,7 +28,7 @@ pub struct Elsewhere {
     unheld: HashSet<SessionId>,
     /// Statements of sources about sessions that stand under another one.
     pub(super) also: HashMap<SessionId, Vec<(String, Session)>>,
-    holders: HashMap<Claim, Vec<SessionId>>,
+    pub(super) holders: HashMap<Claim, Vec<SessionId>>,
     /// Sessions that a source's last list has in a record that cannot be read, or in two that differ.
     unread: HashMap<String, HashSet<SessionId>>,
 }
@@ -46,7 +46,7 @@ pub(super) struct Held {
     pub(super) codes_end: Option<DateTime<Utc>>,
     /// It does not, and the guard keeps it as it was.
     kept: bool,
-    claims: Vec<Claim>,
+    pub(super) claims: Vec<Claim>,
     /// Codes of people of whom it says another thing than what is in force, or nothing.
     pub(super) in_force: Vec<(ConnectCode, ParticipationId, String)>,
 }
@@ -88,9 +88,7 @@ impl Elsewhere {
         if sources.iter().all(|s| s.name == source) {
             return Ok(Beside::default());
         }
-        if !self.is_read {
-            self.read(outbox, &sources, now).await?;
-        }
+        self.know(outbox, &sources, now).await?;
         self.look_up(outbox, &sources, snapshot.sessions.iter().map(|s| s.id), now).await?;
         // One that never said what it lists is yet to say it.
         let unheard_since = |row: &SourceRow| {
@@ -111,7 +109,11 @@ impl Elsewhere {
         Ok(beside)
     }
 
-    /// Reads what may still hold a code, and what is listed twice.
+    /// Reads what may still hold a code, and what is listed twice, once.
+    pub(super) async fn know(&mut self, outbox: &dyn Outbox, sources: &[SourceRow], now: DateTime<Utc>) -> outbox::Result<()> {
+        if self.is_read { Ok(()) } else { self.read(outbox, sources, now).await }
+    }
+
     async fn read(&mut self, outbox: &dyn Outbox, sources: &[SourceRow], now: DateTime<Utc>) -> outbox::Result<()> {
         let mut of: BTreeMap<String, Vec<SessionId>> = BTreeMap::new();
         for (source, id) in outbox.starting(now - HOLDS_FOR, DateTime::<Utc>::MAX_UTC, usize::MAX).await? {
@@ -136,7 +138,7 @@ impl Elsewhere {
     }
 
     /// Reads those that it did not meet yet: what is over, or new.
-    async fn look_up(
+    pub(super) async fn look_up(
         &mut self,
         outbox: &dyn Outbox,
         sources: &[SourceRow],
@@ -337,7 +339,7 @@ impl Elsewhere {
             session.as_ref().filter(|s| s.holds_codes(now)).map(|_| kept::in_force(record, presence, departed)).unwrap_or_default();
         let in_force: Vec<(ConnectCode, ParticipationId, String)> =
             in_force.iter().filter_map(|person| Some((person.code?, person.id, differ::who(person)))).collect();
-        let mut claims = session.filter(|_| listed).map(|s| ambiguity::claims(&s, now)).unwrap_or_default();
+        let mut claims = session.map(|s| ambiguity::claims(&s, now)).unwrap_or_default();
         claims.extend(in_force.iter().map(|(code, _, _)| Claim::Code(*code)));
         claims.iter().for_each(|claim| self.holders.entry(*claim).or_default().push(id));
         let kept = matches!(presence, Presence::Guarded | Presence::Kept) && digest.is_empty();

@@ -10,9 +10,33 @@ use crate::contact::ConnectCode;
 use crate::outbox::{self, Outbox};
 use crate::session::stored::StoredSession;
 use crate::session::{Participant, ParticipationId, Session, SessionId, Snapshot};
+use crate::source::ambiguity::Claim;
 use crate::source::{ambiguity, json};
 
 impl Elsewhere {
+    /// Sessions of a source that a change of one may concern: that one, and whatever shares a code or a participation with it by what is said now, with
+    /// what shares something with those.
+    pub async fn related(
+        &mut self,
+        outbox: &dyn Outbox,
+        source: &str,
+        (id, said): (SessionId, &[Claim]),
+        now: DateTime<Utc>,
+    ) -> outbox::Result<Vec<SessionId>> {
+        let sources = outbox.sources().await?;
+        self.know(outbox, &sources, now).await?;
+        self.look_up(outbox, &sources, std::iter::once(id), now).await?;
+        let mut queue = vec![id];
+        queue.extend(said.iter().filter_map(|claim| self.holders.get(claim)).flatten());
+        let mut related = BTreeSet::new();
+        while let Some(id) = queue.pop() {
+            let Some(held) = self.held.get(&id).filter(|held| held.source == source && !related.contains(&id)) else { continue };
+            related.insert(id);
+            queue.extend(held.claims.iter().filter_map(|claim| self.holders.get(claim)).flatten());
+        }
+        Ok(related.into_iter().collect())
+    }
+
     /// Reads what is involved, and lets all sources tell it together: whose a session is speaks first.
     pub(super) async fn tell_together(
         &self,

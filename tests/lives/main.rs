@@ -17,6 +17,7 @@ mod backup;
 mod engine;
 mod event;
 mod left;
+mod list;
 mod oracle;
 mod people;
 mod read;

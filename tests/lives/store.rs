@@ -234,6 +234,7 @@ asks!(Walks {
     guards() -> Vec<GuardRow>;
     decide_guard(verdict: Verdict, who: Option<&str>, source: Option<&str>, now: DateTime<Utc>) -> usize;
     people(source: &str, now: DateTime<Utc>) -> usize;
+    listed(source: &str) -> usize;
     rest(source: &str, now: DateTime<Utc>, since: DateTime<Utc>) -> Option<Rest>;
     heard(source: &str, at: DateTime<Utc>) -> ();
     known(source: &str, sessions: &[SessionId]) -> KnownMap;

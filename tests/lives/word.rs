@@ -8,9 +8,9 @@ use chrono_tz::Tz;
 use punctual::session::Extent;
 use serde_json::Value;
 
+use super::list::{List, Occupied, read};
 use super::oracle::{ABSENCES, ABSENT_FOR};
-use super::said::{KINDS, Said, Status, differs, said};
-use super::source::{CANCELLED, LIVE, OVER};
+use super::said::{KINDS, Said, Status, differs};
 
 /// More than so many changes of a kind at once wait for an operator (a fifth of lists as short as these is never more).
 const AT_ONCE: usize = 3;
@@ -143,82 +143,8 @@ fn is_sure(lists: usize, since: DateTime<Utc>, last_heard: Option<DateTime<Utc>>
     lists >= ABSENCES && last_heard.is_some_and(|at| at - since >= ABSENT_FOR)
 }
 
-/// A code in a record at fault of a session that takes place, with whose it is.
-#[derive(Clone)]
-struct Occupied {
-    id: Option<i64>,
-    code: i64,
-    start: DateTime<Utc>,
-}
-
 /// So long after its start a session is over, and its codes are free: none of these says how long it is to be.
 const HOLDS: TimeDelta = TimeDelta::hours(2);
-
-/// One list, read.
-#[derive(Default)]
-struct List {
-    people: BTreeMap<i64, (i64, Vec<Listing>)>,
-    /// A record has no id: it may be anybody's.
-    nameless: bool,
-    /// Sessions of which something cannot be read.
-    at_fault: BTreeSet<i64>,
-    /// Codes in records at fault, of sessions that take place, with whose they are.
-    occupied: Vec<Occupied>,
-    /// Sessions of which a whole record cannot be read.
-    unread: BTreeSet<i64>,
-    /// What is said of sessions as a whole.
-    sessions: BTreeMap<i64, (DateTime<Utc>, Status)>,
-    empty: bool,
-}
-
-impl List {
-    /// What it does not say of this session may stand in what cannot be read. A record that can be read says who is in its session.
-    fn may_hold_more_of(&self, session: i64, extent: Extent) -> bool {
-        self.at_fault.contains(&session)
-            || self.unread.contains(&session)
-            || ((self.nameless || extent == Extent::Part) && !self.sessions.contains_key(&session))
-    }
-}
-
-fn read(records: &[Value]) -> List {
-    let mut list = List { empty: records.is_empty(), ..List::default() };
-    for record in records {
-        let Some(session) = record["SessionId"].as_i64() else {
-            list.nameless = true;
-            continue;
-        };
-        let Ok(start) = format!("{}Z", record["ScheduleTs"].as_str().unwrap_or_default()).parse() else {
-            list.unread.insert(session);
-            continue;
-        };
-        let status = record["ScheduleType"].as_str().unwrap_or_default();
-        let status = match status {
-            _ if LIVE.contains(&status) => Status::Live,
-            _ if CANCELLED.contains(&status) => Status::Cancelled,
-            _ if OVER.contains(&status) => Status::Over,
-            _ => Status::Unknown,
-        };
-        list.sessions.insert(session, (start, status));
-        for (n, person) in record["Participants"].as_array().into_iter().flatten().enumerate() {
-            let id = person["ParticipationId"].as_i64();
-            let said = said(session, start, status, n == 0, person).filter(|_| id.is_some());
-            if said.is_none() && matches!(status, Status::Live | Status::Unknown) {
-                list.occupied.extend(person["ConnectCode"].as_i64().map(|code| Occupied { id, code, start }));
-            }
-            let Some(id) = id else {
-                list.at_fault.insert(session);
-                continue;
-            };
-            let listing = said.map_or(Listing::Fault, Listing::Good);
-            list.people.entry(id).or_insert((session, Vec::new())).1.push(listing);
-        }
-    }
-    // Another record of the same session, which nobody can read, may say anything of them.
-    for (_, listings) in list.people.values_mut().filter(|(session, _)| list.unread.contains(session)) {
-        listings.push(Listing::Fault);
-    }
-    list
-}
 
 /// What one list leaves and another one gives to somebody else may be one fault, for so long.
 const SLIPS_WITHIN: TimeDelta = TimeDelta::minutes(11);

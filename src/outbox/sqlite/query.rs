@@ -73,6 +73,11 @@ pub(super) const PEOPLE: &str = "SELECT count(*) FROM session INDEXED BY session
      CROSS JOIN participant ON participant.source = session.source AND session_id = id
      WHERE session.start_at > ?2 AND session.source = ?1 AND session.presence <> 'gone' AND participant.presence <> 'gone' AND NOT cancelled";
 
+pub(super) fn listed(connection: &Connection, source: &str) -> rusqlite::Result<usize> {
+    let sql = "SELECT count(*) FROM session WHERE source = ?1 AND presence = 'listed' AND record <> ''";
+    connection.prepare_cached(sql)?.query_row([source], |row| count(row, 0)).map(|n| n as usize)
+}
+
 pub(super) fn people(connection: &Connection, source: &str, now: DateTime<Utc>) -> rusqlite::Result<usize> {
     let people: u32 = connection.prepare_cached(PEOPLE)?.query_row(params![source, ms(now)], |row| row.get(0))?;
     Ok(people as usize)

@@ -14,7 +14,7 @@ use crate::outbox::checks::checked;
 use crate::outbox::words::decided as in_words;
 use crate::outbox::{Applied, NotedSession, Rest, Result, Seen, SeenSession, SourceRow, Walk, Walks};
 use crate::session::stored::{Also, StoredSession};
-use crate::session::{ParticipationId, SessionId};
+use crate::session::{ParticipationId, Presence, SessionId};
 
 #[async_trait]
 impl Walks for MemoryOutbox {
@@ -106,6 +106,12 @@ impl Walks for MemoryOutbox {
         }
         tables.append(LedgerRow::note(now, verdict.event(), &in_words(decided.len(), source, who)));
         Ok(decided.len())
+    }
+
+    async fn listed(&self, source: &str) -> Result<usize> {
+        let tables = self.tables();
+        let of_source = tables.sessions.iter().filter(|((of, _), _)| of == source).map(|(_, session)| &session.stored);
+        Ok(of_source.filter(|stored| stored.presence == Presence::Listed && !stored.record.text.is_empty()).count())
     }
 
     async fn people(&self, source: &str, now: DateTime<Utc>) -> Result<usize> {

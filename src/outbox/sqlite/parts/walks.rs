@@ -64,6 +64,11 @@ impl Walks for SqliteOutbox {
         self.writer.write("decide_guard", move |c| guard::decide(c, verdict, who.as_deref(), source.as_deref(), now)).await
     }
 
+    async fn listed(&self, source: &str) -> Result<usize> {
+        let source = source.to_owned();
+        self.readers.read("listed", move |c| query::listed(c, &source)).await
+    }
+
     async fn people(&self, source: &str, now: DateTime<Utc>) -> Result<usize> {
         let source = source.to_owned();
         self.readers.read("people", move |c| query::people(c, &source, now)).await
