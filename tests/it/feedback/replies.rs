@@ -102,7 +102,7 @@ async fn no_is_a_declined_invitation_and_yes_takes_it_back() {
     assert_eq!(practice.reminders().await, [(State::Cancelled, Some(Reason::Declined)); 2]);
     practice.text("SM22", "Sí").await;
     assert_eq!(practice.answers(2).await[1], "confirmed: accepted");
-    assert!(practice.last_text().contains("asistir"), "in the language of the word: {}", practice.last_text());
+    assert!(practice.last_text().contains("asistencia"), "in the language of the word: {}", practice.last_text());
     practice.walked(&[session(1, NUMBER)]).await;
     assert_eq!(practice.reminders().await, [(State::Waiting, None); 2]);
     let mut changed = session(1, NUMBER);
