@@ -607,7 +607,7 @@ impl Walker<'_> {
         // Of whoever left it nobody says anything else.
         session.participants.iter_mut().filter(|p| p.presence != Presence::Listed).for_each(|p| p.ambiguous = None);
         for person in &together.participants {
-            let left = || self.of_whom(together.id, person).filter(|_| self.shared_a_code(together.id, person.id));
+            let left = || self.still_of_another(together.id, person);
             match session.participants.iter_mut().find(|p| p.id == person.id) {
                 Some(theirs) => theirs.ambiguous = person.ambiguous.clone().or_else(left),
                 None => session.participants.push(person.clone()),

@@ -37,7 +37,7 @@ pub(super) fn places(lately: &HashMap<SessionId, NotedSession>, source: &str) ->
 }
 
 /// Which of somebody's: a mailbox is no number, and a passkey no code.
-fn form((kind, item): &Item) -> (GuardKind, bool) {
+pub(super) fn form((kind, item): &Item) -> (GuardKind, bool) {
     (*kind, item.contains('@') || item.starts_with("passkey "))
 }
 

@@ -173,17 +173,18 @@ impl Walker<'_> {
         {
             return Some(format!("its ConnectCode is that of participation {}, {why}", holder.id));
         }
-        let shared = self.shared_a_code(session.id, person.id);
-        if was.is_some() && !shared && !marked(&[LEFT]) && !self.left.is_heir(session.id, person.id) {
-            return None;
+        if was.is_some() && !marked(&[LEFT]) && !self.left.is_heir(session.id, person.id) {
+            return self.still_of_another(session.id, person);
         }
         self.of_whom(session.id, person)
     }
 
-    /// They waited because another one was listed with their code: whoever leaves it first may have been told it.
-    pub(super) fn shared_a_code(&self, session: SessionId, person: ParticipationId) -> bool {
-        let marks = self.before.get(&session).into_iter().flat_map(|(stored, _)| &stored.ambiguous);
-        marks.filter(|(id, _)| *id == person).any(|(_, why)| ambiguity::is_of_code(why))
+    /// They waited because another one was listed with their code, who has none now: whoever was told it may have no other one.
+    pub(super) fn still_of_another(&self, session: SessionId, person: &Participant) -> Option<String> {
+        let mut marks = self.before.get(&session).into_iter().flat_map(|(stored, _)| &stored.ambiguous);
+        let shared = marks.any(|(id, why)| *id == person.id && ambiguity::is_of_code(why));
+        let ((kind, _), owner) = self.left.comes_to(person, true, self.policy).filter(|_| shared)?;
+        (kind == GuardKind::Codes && owner.has_nothing).then(|| self.of_whom(session, person)).flatten()
     }
 
     /// Whose it was until now, what they have.

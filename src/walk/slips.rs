@@ -6,6 +6,8 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 
 use super::differ::{number, who, zone};
+use super::guard::WITHIN;
+use super::lately::form;
 use crate::guard::{GuardKind, Noted};
 use crate::outbox::NotedSession;
 use crate::plan::Policy;
@@ -20,17 +22,19 @@ pub(super) struct Owner {
     pub(super) id: ParticipationId,
     who: String,
     contacts: Vec<Item>,
+    /// Nothing stands in the place of it.
+    pub(super) has_nothing: bool,
 }
 
 impl Owner {
-    fn of(session: SessionId, person: &Participant, theirs: &[Item]) -> Self {
+    fn of(session: SessionId, person: &Participant, theirs: &[Item], has_nothing: bool) -> Self {
         let contacts = theirs.iter().filter(|(kind, _)| *kind == GuardKind::Addresses).cloned().collect();
-        Self { session, id: person.id, who: who(person), contacts }
+        Self { session, id: person.id, who: who(person), contacts, has_nothing }
     }
 
-    fn noted(session: SessionId, noted: &Noted) -> Self {
+    fn noted(session: SessionId, noted: &Noted, now: DateTime<Utc>) -> Self {
         let contacts = noted.contacts.iter().map(|contact| (GuardKind::Addresses, contact.clone())).collect();
-        Self { session, id: noted.id, who: noted.who.clone(), contacts }
+        Self { session, id: noted.id, who: noted.who.clone(), contacts, has_nothing: noted.until > now + WITHIN }
     }
 
     /// It is somebody else who has it now. Names and zones are many people's: who is told where the owner was told is the owner. `who`: what tells who
@@ -71,7 +75,12 @@ impl Left {
                 let Some(person) = is.participant(before.id).filter(|person| !alike(before, person)) else { continue };
                 let (then, now) = (theirs(before, policy), theirs(person, policy));
                 for item in then.iter().filter(|item| !now.contains(item)) {
-                    left.all.entry(item.clone()).or_default().push(Owner::of(was.id, before, &then));
+                    left.all.entry(item.clone()).or_default().push(Owner::of(
+                        was.id,
+                        before,
+                        &then,
+                        !now.iter().any(|other| form(other) == form(item)),
+                    ));
                 }
             }
         }
@@ -82,10 +91,10 @@ impl Left {
         };
         let noted = || lately.values().flat_map(|said| said.items.iter().map(move |one| (said, one))).filter(|(_, one)| one.until > now);
         for (said, one) in noted().filter(|(said, one)| !one.got && has(said, one) != Some(true)) {
-            left.all.entry((one.kind, one.item.clone())).or_default().push(Owner::noted(said.session, one));
+            left.all.entry((one.kind, one.item.clone())).or_default().push(Owner::noted(said.session, one, now));
         }
         for (said, one) in noted().filter(|(said, one)| one.got && has(said, one) != Some(false)) {
-            let (gets, item) = (Owner::noted(said.session, one), (one.kind, one.item.clone()));
+            let (gets, item) = (Owner::noted(said.session, one, now), (one.kind, one.item.clone()));
             let of = left
                 .all
                 .get(&item)
