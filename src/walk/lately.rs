@@ -11,7 +11,7 @@ use super::Walker;
 use super::differ::who;
 use super::guard::WITHIN;
 use super::occupied::is_disputed;
-use super::slips::{Item, alike, theirs};
+use super::slips::{Item, alike, form, theirs};
 use crate::guard::{GuardKind, Noted};
 use crate::outbox::NotedSession;
 use crate::session::live::HOLDS_FOR;
@@ -34,11 +34,6 @@ pub(super) fn by_session(lately: Vec<NotedSession>) -> HashMap<SessionId, NotedS
 /// Sessions of other sources in which somebody got something lately, by the source that they stand under.
 pub(super) fn places(lately: &HashMap<SessionId, NotedSession>, source: &str) -> HashMap<SessionId, String> {
     lately.values().filter(|said| said.source != source).map(|said| (said.session, said.source.clone())).collect()
-}
-
-/// Which of somebody's: a mailbox is no number, and a passkey no code.
-pub(super) fn form((kind, item): &Item) -> (GuardKind, bool) {
-    (*kind, item.contains('@') || item.starts_with("passkey "))
 }
 
 /// People of one session, as what is noted of them.

@@ -7,7 +7,6 @@ use chrono::{DateTime, Utc};
 
 use super::differ::{number, who, zone};
 use super::guard::WITHIN;
-use super::lately::form;
 use crate::guard::{GuardKind, Noted};
 use crate::outbox::NotedSession;
 use crate::plan::Policy;
@@ -15,6 +14,11 @@ use crate::session::{Participant, ParticipationId, Presence, Role, Session, Sess
 
 /// What is one person's, and of which kind of change it is told.
 pub(super) type Item = (GuardKind, String);
+
+/// Which of somebody's: a mailbox is no number, and a passkey no code.
+pub(super) fn form((kind, item): &Item) -> (GuardKind, bool) {
+    (*kind, item.contains('@') || item.starts_with("passkey "))
+}
 
 /// Who left something.
 pub(super) struct Owner {
