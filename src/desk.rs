@@ -23,6 +23,7 @@ pub mod letter;
 pub mod notices;
 pub mod outage;
 pub mod people;
+mod reading;
 pub mod records;
 pub mod remind;
 pub mod resend;

@@ -124,9 +124,9 @@ impl Intake {
             (!email.is_empty() && email.eq_ignore_ascii_case(&told.email.0))
                 || number(&told.number.0).is_some_and(|n| number(&p.sms_number.0).as_ref() == Some(&n))
         };
+        let starting = outbox.starting(told.start, told.start + TimeDelta::milliseconds(1), usize::MAX).await?;
         for source in &self.engine.names {
-            let starting = outbox.starting(told.start, told.start + TimeDelta::milliseconds(1), usize::MAX).await?;
-            let then: Vec<SessionId> = starting.into_iter().filter(|(of, _)| of == source).map(|(_, id)| id).collect();
+            let then: Vec<SessionId> = starting.iter().filter(|(of, _)| of == source).map(|(_, id)| *id).collect();
             for session in outbox.sessions(source, Some(&then)).await?.iter().filter_map(kept::session) {
                 if let Some(person) = session.participants.iter().find(|p| is_theirs(p)) {
                     return Ok(Some((session.id, person.id)));

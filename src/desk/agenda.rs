@@ -6,24 +6,19 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::people::Contacts;
+use super::reading::{BATCH, Place, Read};
 use super::{Desk, Notes, Seen, Unanswered, outage, unreachable, what};
 use crate::contact::PersonName;
 use crate::entry::State;
-use crate::known::{Answered, Known, KnownMap, by_session};
+use crate::known::{Answered, Known};
 use crate::notice::{Decision, NoticeKey, Reason};
 use crate::outbox::StoreError;
 use crate::plan::{self, Suppressions};
-use crate::session::stored::StoredSession;
 use crate::session::{AutoDeliver, Participant, ParticipationId, Role, Rsvp, SessionId};
 use crate::zone::Zone;
 
-/// Sessions that are read together.
-const BATCH: usize = 200;
 /// Who connected earlier than that before the start tried something out.
 const JOINS_BEFORE: TimeDelta = TimeDelta::hours(2);
-
-/// A session, as the store names it.
-type Place = (String, SessionId);
 
 /// One session.
 #[derive(Debug)]
@@ -156,43 +151,15 @@ fn unreached(desk: &Desk, read: Vec<Read>, notes: &Notes, now: DateTime<Utc>) ->
     Ok(rows)
 }
 
-/// What the store has of a session.
-struct Read {
-    source: String,
-    stored: StoredSession,
-    known: KnownMap,
-}
-
 impl Desk {
-    /// These sessions, in their order.
+    /// These sessions, in their order; those of sources that are not configured any more are left out.
     async fn seen_of(&self, ids: &[Place], now: DateTime<Utc>) -> Result<Vec<Seen>, Unanswered> {
-        self.see(self.read(ids).await?, now)
-    }
-
-    /// Read together.
-    async fn read(&self, ids: &[Place]) -> Result<Vec<Read>, StoreError> {
-        let mut read: HashMap<Place, Read> = HashMap::new();
-        for source in &self.sources {
-            let theirs: Vec<SessionId> = ids.iter().filter(|(of, _)| of == source).map(|(_, id)| *id).collect();
-            if theirs.is_empty() {
-                continue;
-            }
-            let mut known = by_session(self.outbox.known(source, &theirs).await?);
-            for stored in self.outbox.sessions(source, Some(&theirs)).await? {
-                let known = known.remove(&stored.id).unwrap_or_default();
-                read.insert((source.clone(), stored.id), Read { source: source.clone(), stored, known });
-            }
-        }
-        Ok(ids.iter().filter_map(|place| read.remove(place)).collect())
+        let ids: Vec<Place> = ids.iter().filter(|(of, _)| self.sources.contains(of)).cloned().collect();
+        self.see(self.read(&ids).await?, now)
     }
 
     fn see(&self, read: Vec<Read>, now: DateTime<Utc>) -> Result<Vec<Seen>, Unanswered> {
-        let seen = read.into_iter().map(|Read { source, stored, known }| {
-            let session = super::latest(&stored).ok_or(Unanswered::Record(stored.id))?;
-            let known = plan::observe(&session, known, &self.policy, false, now);
-            Ok(Seen { source, session, known })
-        });
-        seen.collect()
+        read.into_iter().map(|read| self.see_one(read, now)).collect()
     }
 }
 

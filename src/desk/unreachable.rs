@@ -1,12 +1,11 @@
 //! Upcoming participants who will not be reached, and why, so that somebody can call them in time.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Desk, Notes, Seen, latest, outage};
+use super::reading::BATCH;
+use super::{Desk, Notes, Seen, outage};
 use crate::entry::{Entry, State};
 use crate::known::{Expected, KnownNotice};
 use crate::notice::{Occasion, Reason};
@@ -22,8 +21,6 @@ pub const OVERDUE: &str = "overdue";
 pub const UNTOLD: &str = "untold";
 /// A message is overdue, and its session starts within this time: somebody should call.
 const AT_HAND: TimeDelta = TimeDelta::hours(1);
-/// So many sessions are read at once.
-const READ_AT_ONCE: usize = 256;
 /// A session that began may still have a message that is of use.
 pub(super) const BEGUN: TimeDelta = TimeDelta::minutes(30);
 
@@ -48,16 +45,11 @@ pub async fn unreachable(desk: &Desk, now: DateTime<Utc>) -> Result<Vec<Row>, St
     let notes = desk.notes(now).await?;
     let mut rows = Vec::new();
     // Of a source that is taken out of the configuration, too: what waits there is held.
-    let mut of: BTreeMap<String, Vec<SessionId>> = BTreeMap::new();
-    for (source, id) in desk.outbox.starting(now - BEGUN, DateTime::<Utc>::MAX_UTC, usize::MAX).await? {
-        of.entry(source).or_default().push(id);
-    }
-    for (source, ids) in of {
-        for ids in ids.chunks(READ_AT_ONCE) {
-            for stored in desk.outbox.sessions(&source, Some(ids)).await? {
-                let Some(session) = latest(&stored) else { continue };
-                rows.extend(of_session(desk, &desk.seen(&source, session, now).await?, &notes, now));
-            }
+    let ids = desk.outbox.starting(now - BEGUN, DateTime::<Utc>::MAX_UTC, usize::MAX).await?;
+    for batch in ids.chunks(BATCH) {
+        // What cannot be read of the store is told of nobody.
+        for seen in desk.read(batch).await?.into_iter().filter_map(|read| desk.see_one(read, now).ok()) {
+            rows.extend(of_session(desk, &seen, &notes, now));
         }
     }
     rows.sort_by(|a, b| (&a.start, a.session_id, a.participation_id).cmp(&(&b.start, b.session_id, b.participation_id)));

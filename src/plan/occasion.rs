@@ -110,9 +110,7 @@ pub fn adopted_invite(
     now: DateTime<Utc>,
 ) -> Option<Notice> {
     let case = Case { session, participant, known, policy, suppressed, now };
-    let to = recipient(participant, policy, suppressed, true).ok().filter(|_| known.adopted && !session.cancelled)?;
-    let key = case.key(Occasion::Invite, None, &to, "");
-    Some(case.notice(Occasion::Invite, None, key, now, &to))
+    if known.adopted && !session.cancelled { case.plain_invite(now) } else { None }
 }
 
 /// The invite of whoever was held as ambiguous until their session began, and was told nothing of it: it should have gone, and did not. `None`: they
@@ -128,12 +126,17 @@ pub fn missed_invite(
     let participant = &Participant { ambiguous: None, ..participant.clone() };
     let case = Case { session, participant, known, policy, suppressed, now };
     let untold = known.notices.is_empty() && !known.adopted && participant.connected_at.is_none();
-    let to = recipient(participant, policy, suppressed, true).ok().filter(|_| untold && session.is_active())?;
-    let key = case.key(Occasion::Invite, None, &to, "");
-    Some(case.notice(Occasion::Invite, None, key, session.start.min(now), &to))
+    if untold && session.is_active() { case.plain_invite(session.start.min(now)) } else { None }
 }
 
 impl Case<'_> {
+    /// An invite that nothing was told before. `None`: they cannot be told.
+    fn plain_invite(&self, due_at: DateTime<Utc>) -> Option<Notice> {
+        let to = recipient(self.participant, self.policy, self.suppressed, true).ok()?;
+        let key = self.key(Occasion::Invite, None, &to, "");
+        Some(self.notice(Occasion::Invite, None, key, due_at, &to))
+    }
+
     pub(super) fn useful_until(&self) -> DateTime<Utc> {
         if self.is_meet_now() { self.session.start + MEET_NOW_USEFUL } else { self.session.start }
     }

@@ -3,7 +3,7 @@
 //! A session belongs to its id. It stands under one source; what another one says of it stands beside it. So a session that leaves one source and
 //! is listed by another moves there, and what two sources tell differently is ambiguous, whichever said it first ([`crate::source::ambiguity`]
 //! decides, as it does within one source). What may still hold a code is read from the store once, what is over when a source lists it, and both are
-//! kept up to date by each walk; a practice with one source pays nothing.
+//! kept up to date by each walk; a practice with one source pays nothing until a single session is pushed to it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
