@@ -257,12 +257,14 @@ pub fn main() -> ExitCode {
         }
     };
     let usual = if matches!(cli.command, Command::Demo(_) | Command::Simulate(_)) { "warn" } else { config.raw.log.level.as_str() };
-    let level = cli.log.clone().unwrap_or_else(|| usual.to_owned());
-    if let Err(why) = logging::start(&level, config.raw.log.format, cli.color, matches!(cli.command, Command::Run(_))) {
-        eprintln!("--log: {why}");
-        return ExitCode::from(2);
-    }
-    let ended = dispatch(&cli, config);
+    let log = match logging::start(cli.log.clone(), usual, config.raw.log.format, cli.color, matches!(cli.command, Command::Run(_))) {
+        Ok(log) => log,
+        Err(why) => {
+            eprintln!("--log: {why}");
+            return ExitCode::from(WRONG_USAGE);
+        }
+    };
+    let ended = dispatch(&cli, config, &log);
     logging::flush();
     match ended {
         Ok(exit) => exit.into(),
@@ -315,10 +317,10 @@ fn say_which(cli: &Cli, config: &Config) {
     }
 }
 
-fn dispatch(cli: &Cli, config: Config) -> anyhow::Result<Exit> {
+fn dispatch(cli: &Cli, config: Config, log: &logging::Log) -> anyhow::Result<Exit> {
     let colors = table::Look::new(cli.color, cli.wide, cli.utc);
     match &cli.command {
-        Command::Run(args) => run::run(config, args.once, || config_for(cli).map_err(|mistakes| mistakes.to_string())),
+        Command::Run(args) => run::run(config, args.once, log, || config_for(cli).map_err(|mistakes| mistakes.to_string())),
         Command::Preview(args) => preview::preview(config, args, cli.json, colors),
         Command::Check { online, offline, name_server } => {
             let reach = if *offline {

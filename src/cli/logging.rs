@@ -7,21 +7,37 @@ use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tracing::{Level, Metadata};
+use tracing::Metadata;
+use tracing_subscriber::Registry;
+use tracing_subscriber::filter::{EnvFilter, FilterExt, Filtered, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Filter, Layer, SubscriberExt};
+use tracing_subscriber::reload::{self, Handle};
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::Color;
 use crate::config;
+use crate::config::raw::LogFormat;
 
-/// Logs go to standard error. Only our own lines pass, at every level: what libraries log may hold addresses. `in_pieces`: lines that do not warn may
-/// wait for a moment; [`flush`] writes what waits.
-pub(super) fn start(level: &str, format: config::raw::LogFormat, color: Color, in_pieces: bool) -> Result<(), String> {
+/// What is logged, and how.
+pub(super) struct Log {
+    /// What was typed at the start, which comes before what a configuration says.
+    typed: Option<String>,
+    handle: Handle<Lined, Registry>,
+    waits: bool,
+    ansi: bool,
+}
+
+/// Our lines, as far as a filter lets them pass.
+type Lined = Filtered<Box<dyn Layer<Registry> + Send + Sync>, Level, Registry>;
+/// What of our own is asked for.
+type Level = Box<dyn Filter<Registry> + Send + Sync>;
+
+/// Logs go to standard error. Only our own lines pass, at every level: what libraries log may hold addresses. `typed`: the level or filter, which
+/// comes before `usual`. `in_pieces`: lines that do not warn may wait for a moment; [`flush`] writes what waits.
+pub(super) fn start(typed: Option<String>, usual: &str, format: LogFormat, color: Color, in_pieces: bool) -> Result<Log, String> {
     use std::io::IsTerminal;
-    use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
-    use tracing_subscriber::layer::{Layer, SubscriberExt};
-    use tracing_subscriber::util::SubscriberInitExt;
-    let asked = EnvFilter::try_new(level).map_err(|e| format!("{level:?} is no log level or filter: {e}"))?;
-    let ours = filter_fn(|meta| meta.target().split("::").next() == Some("punctual"));
+    let level = level(typed.as_deref().unwrap_or(usual))?;
     let ansi = match color {
         Color::Always => true,
         Color::Never => false,
@@ -29,12 +45,35 @@ pub(super) fn start(level: &str, format: config::raw::LogFormat, color: Color, i
     };
     // Without the thread nobody would write them.
     let waits = in_pieces && std::thread::Builder::new().name("log".to_owned()).spawn(|| LINES.serve()).is_ok();
+    let (layer, handle) = reload::Layer::new(lines(format, waits, ansi).with_filter(level));
+    tracing_subscriber::registry().with(layer).try_init().map_err(|e| e.to_string())?;
+    Ok(Log { typed, handle, waits, ansi })
+}
+
+impl Log {
+    /// As another configuration says.
+    pub(super) fn change(&self, said: &config::raw::Log) -> Result<(), String> {
+        let level = level(self.typed.as_deref().unwrap_or(&said.level))?;
+        let lines = lines(said.format, self.waits, self.ansi);
+        let changed = self.handle.modify(|layer| {
+            *layer.filter_mut() = level;
+            *layer.inner_mut() = lines;
+        });
+        changed.map_err(|e| e.to_string())
+    }
+}
+
+fn level(asked: &str) -> Result<Level, String> {
+    let asked = EnvFilter::try_new(asked).map_err(|e| format!("{asked:?} is no log level or filter: {e}"))?;
+    Ok(asked.and(filter_fn(|meta| meta.target().split("::").next() == Some("punctual"))).boxed())
+}
+
+fn lines(format: LogFormat, waits: bool, ansi: bool) -> Box<dyn Layer<Registry> + Send + Sync> {
     let lines = tracing_subscriber::fmt::layer().with_writer(Stderr { waits }).with_ansi(ansi);
-    let layer = match format {
-        config::raw::LogFormat::Text => lines.with_target(false).boxed(),
-        config::raw::LogFormat::Json => lines.json().boxed(),
-    };
-    tracing_subscriber::registry().with(layer.with_filter(asked.and(ours))).try_init().map_err(|e| e.to_string())
+    match format {
+        LogFormat::Text => lines.with_target(false).boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    }
 }
 
 /// Writes the lines that wait: before the process ends, or something else is said on standard error.
@@ -107,7 +146,7 @@ impl<'a> MakeWriter<'a> for Stderr {
     }
 
     fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Line {
-        Line { at_once: !self.waits || *meta.level() <= Level::WARN }
+        Line { at_once: !self.waits || *meta.level() <= tracing::Level::WARN }
     }
 }
 

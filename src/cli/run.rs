@@ -1,24 +1,24 @@
 //! `run` and `run --once`.
 
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use super::logging::Log;
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock, monotonic_usec};
-use crate::config::Config;
+use crate::config::{Config, StoreUrl};
 use crate::daemon::{Ending, Engine, OnceReport};
 use crate::desk::status::{is_anybody_ambiguous, needs_attention};
 use crate::entry::{Entry, State};
 use crate::notice::{Occasion, Reason};
 use crate::outbox::Filter;
+use crate::outbox::sqlite::is_served;
 use crate::plan::compare::is_much;
 use crate::render::Renderer;
 
@@ -31,44 +31,73 @@ pub(super) struct RunArgs {
 
 /// How long a stop waits for what was left to close.
 const CLOSES_WITHIN: Duration = Duration::from_secs(2);
+/// How long a new configuration waits until the old one has let go of the store.
+const FREE_WITHIN: Duration = Duration::from_secs(10);
 
 /// `load` reads the configuration again, for SIGHUP or new zone data: one without a mistake takes the place of the old one, one with a mistake is
-/// told and changes nothing.
-pub(super) fn run(config: Config, once: bool, load: impl Fn() -> Result<Config, String>) -> anyhow::Result<Exit> {
+/// told and changes nothing. What was looked at is what takes over, whatever is in the file by then.
+pub(super) fn run(config: Config, once: bool, log: &Log, load: impl Fn() -> Result<Config, String>) -> anyhow::Result<Exit> {
     if config.sources.is_empty() {
         anyhow::bail!("there is no source to walk: name one in the configuration ([[source]])");
     }
-    let program = std::env::current_exe()?;
-    let reload = AtomicBool::new(false);
-    let runtime = runtime()?;
-    let exit = runtime.block_on(async {
-        if once {
+    if once {
+        return runtime()?.block_on(async {
             let engine = Engine::start(config, Arc::new(WallClock)).await?;
             let begun = WallClock.now();
             let report = engine.once().await?;
-            return exit_of(&engine, &report, begun).await;
-        }
-        let signals = Signals::new()?;
-        let has_pages = config.server.as_ref().is_some_and(|server| server.users.is_some());
-        let engine = Arc::new(Engine::start(config, Arc::new(WallClock)).await?);
-        if has_pages {
-            let engine = Arc::clone(&engine);
-            tokio::spawn(async move { tracing::info!("staff pages: http://{}/", engine.address().await) });
-        }
-        let (ending, told) = watch::channel(Ending::NotYet);
-        let listening = listen(&engine, signals, &ending, &reload, &load);
-        tokio::select! { served = Arc::clone(&engine).serve(told) => served?, () = listening => {} }
-        anyhow::Ok(Exit::Done)
-    });
-    // An attempt that hangs on a dead server must not outlive the stop; the store, which the last of them closes, leaves nothing in its log.
-    runtime.shutdown_timeout(CLOSES_WITHIN);
-    if exit.is_ok() && reload.load(Ordering::Relaxed) {
-        tracing::info!("the new configuration is taken");
-        super::logging::flush();
-        // The same process begins anew: nothing of the old configuration can be left over, and the store's lock ends with its file.
-        return Err(Command::new(program).args(std::env::args_os().skip(1)).exec().into());
+            exit_of(&engine, &report, begun).await
+        });
     }
-    exit
+    // Signals are heard from the first moment to the last, whichever configuration is in force.
+    let hearing = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut signals = hearing.block_on(async { Signals::new() })?;
+    let mut config = config;
+    loop {
+        // Nothing of an old configuration is left over: all that it began ends with what it ran on.
+        let runtime = runtime()?;
+        let ended = hearing.block_on(serve(runtime.handle(), config, &mut signals, &load));
+        // An attempt that hangs on a dead server must not outlive the stop; the store, which the last of them closes, leaves nothing in its log.
+        runtime.shutdown_timeout(CLOSES_WITHIN);
+        let Some(next) = ended? else { return Ok(Exit::Done) };
+        config = next;
+        if let Err(why) = log.change(&config.raw.log) {
+            tracing::warn!(%why, "the log stays as it was");
+        }
+        tracing::info!("the new configuration is taken");
+        wait_until_free(&config);
+    }
+}
+
+/// One configuration, until it is told to end; what takes its place, if that is meant.
+async fn serve(
+    runtime: &Handle,
+    config: Config,
+    signals: &mut Signals,
+    load: &impl Fn() -> Result<Config, String>,
+) -> anyhow::Result<Option<Config>> {
+    let has_pages = config.server.as_ref().is_some_and(|server| server.users.is_some());
+    let engine = Arc::new(runtime.spawn(Engine::start(config, Arc::new(WallClock))).await??);
+    if has_pages {
+        let engine = Arc::clone(&engine);
+        runtime.spawn(async move { tracing::info!("staff pages: http://{}/", engine.address().await) });
+    }
+    let (ending, told) = watch::channel(Ending::NotYet);
+    let serving = runtime.spawn(Arc::clone(&engine).serve(told));
+    let mut next = None;
+    tokio::select! {
+        served = serving => served??,
+        () = listen(runtime, &engine, signals, &ending, &mut next, load) => {}
+    }
+    Ok(next)
+}
+
+/// What the old configuration left to close holds the store for a moment.
+fn wait_until_free(config: &Config) {
+    let Some(StoreUrl::Sqlite(path)) = &config.store else { return };
+    let since = Instant::now();
+    while is_served(path) && since.elapsed() < FREE_WITHIN {
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// What an operator, or systemd, sends.
@@ -88,12 +117,13 @@ impl Signals {
     }
 }
 
-/// Ends the engine when it is asked to: for good, or for a configuration that can take over. `reload` says which.
+/// Ends the engine when it is asked to: for good, or for a configuration that can take over, which is `next` then.
 async fn listen(
-    engine: &Engine,
-    mut signals: Signals,
+    runtime: &Handle,
+    engine: &Arc<Engine>,
+    signals: &mut Signals,
     ending: &watch::Sender<Ending>,
-    reload: &AtomicBool,
+    next: &mut Option<Config>,
     load: &impl Fn() -> Result<Config, String>,
 ) {
     loop {
@@ -101,28 +131,27 @@ async fn listen(
             _ = signals.terminate.recv() => false,
             _ = signals.interrupt.recv() => false,
             _ = signals.hangup.recv() => true,
-            release = engine.zone_data_changed() => {
+            release = engine.zone_data_changed(), if next.is_none() => {
                 tracing::info!(%release, "the host's zone data is another one now: taken by a reload");
                 true
             }
         };
         if !asked {
             engine.notifier().stopping();
-            reload.store(false, Ordering::Relaxed);
+            *next = None;
             ending.send_replace(Ending::Stop);
             // Goes on while the engine stops; whatever comes then changes nothing.
             return std::future::pending::<()>().await;
         }
-        if reload.load(Ordering::Relaxed) {
-            tracing::info!("a reload is under way: it takes what is in the configuration then");
-            continue;
-        }
         engine.notifier().reloading(monotonic_usec());
-        match usable(load, engine).await {
-            Ok(()) => {
-                reload.store(true, Ordering::Relaxed);
-                // A stop that comes meanwhile is one.
+        match taken(load, runtime, engine).await {
+            Ok(config) => {
+                *next = Some(config);
+                // A stop that comes meanwhile is one, and so is another reload: what was looked at last takes over.
                 ending.send_replace(Ending::Reload);
+            }
+            Err(why) if next.is_some() => {
+                tracing::error!(%why, "the new configuration is not taken; the one that was taken before it takes over");
             }
             Err(why) => {
                 tracing::error!(%why, "the new configuration is not taken; the old one stays in force");
@@ -133,13 +162,19 @@ async fn listen(
     }
 }
 
+/// A configuration that can take over.
+async fn taken(load: &impl Fn() -> Result<Config, String>, runtime: &Handle, engine: &Arc<Engine>) -> Result<Config, String> {
+    let (config, engine) = (load()?, Arc::clone(engine));
+    let looked = runtime.spawn(async move { usable(&config, &engine).await.map(|()| config) });
+    looked.await.unwrap_or_else(|error| Err(error.to_string()))
+}
+
 /// Whether a configuration can take over: its templates too, and what it changes.
-async fn usable(load: &impl Fn() -> Result<Config, String>, engine: &Engine) -> Result<(), String> {
-    let config = load()?;
+async fn usable(config: &Config, engine: &Engine) -> Result<(), String> {
     if config.sources.is_empty() {
         return Err("there is no source to walk".to_owned());
     }
-    Renderer::new(config.render).map_err(|mistakes| mistakes.join("\n"))?;
+    Renderer::new(config.render.clone()).map_err(|mistakes| mistakes.join("\n"))?;
     let (changes, planned) = engine.would_change(&config.policy).await.map_err(|e| e.to_string())?;
     let word = config.policy.digest();
     let (lost, waiting) = engine.would_lose(&config.sources).await.map_err(|e| e.to_string())?;
@@ -249,13 +284,13 @@ mod tests {
         let (first, second) = (source("first", ""), source("second", ""));
         let engine = Engine::start(configured(&format!("{first}{second}"), "").unwrap(), Arc::new(WallClock)).await.unwrap();
         assert_eq!(engine.once().await.unwrap().sources_failed, 0);
-        assert_eq!(usable(&|| configured(&format!("{second}{first}"), ""), &engine).await, Ok(()), "none is missing");
-        let refusal = usable(&|| configured(&first, ""), &engine).await.unwrap_err();
+        assert_eq!(usable(&configured(&format!("{second}{first}"), "").unwrap(), &engine).await, Ok(()), "none is missing");
+        let refusal = usable(&configured(&first, "").unwrap(), &engine).await.unwrap_err();
         assert!(refusal.contains("no source second any more, and 3 messages") && refusal.contains("was = \"second\""), "{refusal}");
         let renamed = source("second", "was = \"gone\"\n").replace("name = \"second\"", "name = \"desk\"").replace("gone", "second");
-        assert_eq!(usable(&|| configured(&format!("{first}{renamed}"), ""), &engine).await, Ok(()), "it has another name");
+        assert_eq!(usable(&configured(&format!("{first}{renamed}"), "").unwrap(), &engine).await, Ok(()), "it has another name");
         let word = refusal.split("accept_change = \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
-        assert_eq!(usable(&|| configured(&first, &format!("accept_change = \"{word}\"")), &engine).await, Ok(()), "they are to be held");
-        assert!(usable(&|| configured(&first, "accept_change = \"another word\""), &engine).await.is_err());
+        assert_eq!(usable(&configured(&first, &format!("accept_change = \"{word}\"")).unwrap(), &engine).await, Ok(()), "they are to be held");
+        assert!(usable(&configured(&first, "accept_change = \"another word\"").unwrap(), &engine).await.is_err());
     }
 }

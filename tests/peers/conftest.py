@@ -52,8 +52,12 @@ class Practice:
 
     @property
     def config(self):
-        path = self.folder / "punctual.toml"
-        path.write_text("\n".join(f"[{name}]\n{body}\n" for name, body in self.sections.items()))
+        """Whole at every moment: a daemon may read it just now."""
+        path, part = self.folder / "punctual.toml", self.folder / "punctual.part"
+        part.write_text("\n".join(f"[{name}]\n{body}\n" for name, body in self.sections.items()))
+        if path.exists():
+            part.chmod(path.stat().st_mode)
+        part.rename(path)
         return path
 
     def sessions(self, sessions):

@@ -78,6 +78,37 @@ def test_a_reload_takes_a_good_configuration_and_refuses_a_bad_one(practice, sin
     assert child.returncode == 0
 
 
+def test_what_a_reload_looked_at_takes_over_whatever_is_in_the_file_by_then(practice, tmp_path):
+    """A reload waits for what is in hand. Whoever saves half a change meanwhile must not stop reminders: the file is read again at the next reload."""
+    sink = servers.Sink(tmp_path / "slow", ["-w", "3"])
+    with sink.running():
+        practice.email(sink.port)
+        practice.sessions([session(1, person(11))])
+        child = daemon(practice)
+        try:
+            servers.wait_until(lambda: "ready" in logged(practice), "the daemon is ready")
+            servers.wait_until(lambda: any(r["state"] == "sending" for r in practice.outbox()), "the invite is in hand")
+            practice.sections["[reminder]"] = practice.sections["[reminder]"].replace("1h", "2h")
+            practice.config.touch()
+            child.send_signal(signal.SIGHUP)
+            servers.wait_until(lambda: "stopping: what is in hand" in logged(practice), "it waits for what is in hand")
+            good = practice.sections
+            practice.sections = {**good, "nonsense": "x = 1"}
+            practice.config.touch()
+            child.send_signal(signal.SIGHUP)
+            servers.wait_until(lambda: "nonsense" in logged(practice), "the mistake is told")
+            servers.wait_until(lambda: logged(practice).count("ready") == 2 or child.poll() is not None, "it begins anew")
+            assert child.poll() is None, logged(practice)
+            practice.sections = good
+            servers.wait_until(lambda: {r["rule"] for r in practice.outbox() if r["state"] == "waiting"} == {"2h"}, "the rule that was looked at is planned")
+            assert [to for to, _ in sink.messages()] == ["p11@example.org"]
+        finally:
+            if child.poll() is None:
+                child.send_signal(signal.SIGTERM)
+            child.wait(30)
+    assert child.returncode == 0
+
+
 def test_a_reload_that_changes_much_waits_for_somebody_who_has_seen_it(practice, sink):
     practice.email(sink.port)
     practice.sessions([session(n, person(n * 10 + 1)) for n in range(1, 11)])
