@@ -30,8 +30,10 @@ use crate::contact::Channel;
 use crate::desk::Desk;
 use crate::desk::outage::Outage;
 use crate::desk::records::Records;
+use crate::entry::State;
 use crate::feedback::{Reply, Report};
-use crate::outbox::StoreError;
+use crate::notice::NoticeKey;
+use crate::outbox::{Act, Filter, StoreError};
 use crate::render::Renderer;
 use crate::session::{ParticipationId, SessionId};
 use crate::source::push::{Offer, Refused};
@@ -173,6 +175,11 @@ pub trait Intake: Send + Sync + 'static {
     /// Somebody decided about a notice: whatever may be due now is looked for.
     fn wake(&self);
 
+    /// Somebody has a message tried now: servers that were at fault are asked again, however long the pause was to be.
+    fn try_now(&self) {
+        self.wake();
+    }
+
     /// Somebody accepted what a source says: the sources are asked soon.
     fn ask(&self);
 
@@ -290,6 +297,27 @@ impl Shared {
             self.office.desk.outbox.witness(now, "looked", &what, about).await?;
         }
         Ok(())
+    }
+
+    /// What staff do with a message, and what follows from it at once. `false`: it is in no state for that.
+    async fn acts(&self, who: String, key: NoticeKey, act: Act) -> Result<bool, Problem> {
+        let (outbox, now) = (Arc::clone(&self.office.desk.outbox), self.office.clock.now());
+        let done = to_the_end(async move {
+            let changed = outbox.act_by(Some(&who), &[key], act, now).await?;
+            if changed > 0 || act != Act::Retry {
+                return Ok::<bool, StoreError>(changed > 0);
+            }
+            // What is due already waits for its server alone.
+            let waits = Filter { keys: vec![key], states: vec![State::Waiting], ..Filter::default() };
+            Ok(outbox.list(&waits).await?.iter().any(|entry| entry.notice.due_at <= now))
+        });
+        let done = done.await??;
+        match act {
+            Act::Retry if done => self.intake.try_now(),
+            _ if done => self.intake.wake(),
+            _ => {}
+        }
+        Ok(done)
     }
 
     fn door(&self) -> Result<&Door, Problem> {

@@ -179,6 +179,11 @@ impl web::Intake for Intake {
         self.engine.lanes.iter().for_each(|(_, wake)| wake.notify_one());
     }
 
+    fn try_now(&self) {
+        self.engine.lanes.iter().for_each(|(lane, _)| lane.forget_pauses());
+        self.wake();
+    }
+
     fn ask(&self) {
         self.nudge.notify_one();
     }

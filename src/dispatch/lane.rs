@@ -281,7 +281,7 @@ impl Lane {
         self.transports.iter().for_each(|slot| slot.hasten(useful_until, now));
     }
 
-    /// The clock was set: pauses by the old one are over.
+    /// Pauses are over: the clock was set, and they were by the old one; or somebody has something tried now.
     pub fn forget_pauses(&self) {
         self.transports.iter().for_each(Slot::forget_pause);
     }

@@ -152,7 +152,7 @@ impl Slot {
         fault.paused_until = Some(paused_until.min(now + channel_pause(fault.pauses, said, Some(useful_until - now))));
     }
 
-    /// The clock was set: what was a pause by the old one says nothing. It is asked again.
+    /// It is asked again, by one message for all.
     pub(super) fn forget_pause(&self) {
         let mut fault = self.fault();
         fault.paused_until = fault.paused_until.map(|_| DateTime::UNIX_EPOCH);

@@ -69,11 +69,9 @@ pub(super) async fn act(
     let act =
         Act::from_word(&act).ok_or_else(|| Problem::not_found("expected retry, hold, release, cancel, cancel_told, restore or resend"))?;
     let notice = opened(&shared, &key).await?.entry.notice.key;
-    let (outbox, who, now) = (Arc::clone(&shared.office.desk.outbox), who(&token), shared.office.clock.now());
-    if to_the_end(async move { outbox.act_by(Some(&who), &[notice], act, now).await }).await?? == 0 {
+    if !shared.acts(who(&token), notice, act).await? {
         return Err(Problem::new(StatusCode::CONFLICT, "it is in no state for that"));
     }
-    shared.intake.wake();
     Ok(answer(StatusCode::OK, &opened(&shared, &key).await?.shown))
 }
 

@@ -134,6 +134,6 @@ fn in_words(act: Act, entry: &Entry, looking: &Looking<'_>) -> Words {
         (Act::Retry, NoticeState::Unknown) => {
             of("Send it again?", "Nobody knows whether the first one arrived: they may get the same message twice.", None, "Send it again")
         }
-        (Act::Retry, _) => of("Try it now?", "It does not wait for its next attempt.", None, "Try now"),
+        (Act::Retry, _) => of("Try it now?", "It waits for nothing: a server that pauses is asked again.", None, "Try now"),
     }
 }

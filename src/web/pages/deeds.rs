@@ -36,13 +36,9 @@ pub(super) async fn act(
     let nothing = || Trouble::NotFound("There is nothing at this address.");
     let key: NoticeKey = key.parse().map_err(|_| nothing())?;
     let act = Act::from_word(&act).ok_or_else(nothing)?;
-    let outbox = Arc::clone(&shared.office.desk.outbox);
-    let (who, now) = (called::with_reason(visitor.name(), form.get("reason")), shared.office.clock.now());
-    let acting = crate::web::to_the_end(async move { outbox.act_by(Some(&who), &[key], act, now).await });
-    if acting.await?? == 0 {
+    if !shared.acts(called::with_reason(visitor.name(), form.get("reason")), key, act).await? {
         return Err(Trouble::Conflict("It is in another state by now: somebody else may have decided, or it went out. Look at it again."));
     }
-    shared.intake.wake();
     // What can be taken back is taken back there.
     let undone = matches!(act, Act::Hold | Act::Cancel | Act::CancelTold).then(|| format!("/notices/{key}?done={}", act.as_str()));
     Ok(page::see(&undone.unwrap_or_else(|| back(&form, &format!("/notices/{key}")))))

@@ -2,16 +2,21 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use punctual::clock::{Clock, Fixed, WallClock};
 use punctual::config;
 use punctual::daemon::Engine;
+use punctual::entry::State;
+use punctual::outbox::Filter;
 use serde_json::{Value, json};
 
-use super::Office;
+use super::{Office, token_of};
 use crate::push::Practice;
 use crate::servers::http::{Server, answer};
+use crate::servers::smtp;
 
 /// Nobody listens there.
 fn closed_port() -> u16 {
@@ -72,6 +77,41 @@ async fn a_dead_mail_server_stands_on_every_page() {
     let (_, called) = victor.page("/unreachable").await;
     assert!(called.contains("A message is overdue") && called.contains("/sessions/1/11"), "within the hour somebody calls: {called}");
     assert!(!called.contains("/sessions/2/21"), "three days are time enough: {called}");
+    office.close().await;
+}
+
+/// Whoever mended the server need not wait until its pause is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_mended_is_asked_when_somebody_tries_now() {
+    let mended = Arc::new(AtomicBool::new(false));
+    let is_well = Arc::clone(&mended);
+    let server = smtp::Server::start(move |at| {
+        let refuses = at.verb == "banner" && !is_well.load(Ordering::SeqCst);
+        refuses.then(|| smtp::Step::Say("421 4.3.2 closing for maintenance".to_owned()))
+    })
+    .await;
+    let office = ten_minutes_later(&format!("host = \"127.0.0.1\"\nport = {}\ntls = \"none\"", server.port), "").await;
+    let mut jane = office.logged_in("jane").await;
+    while !jane.page("/servers").await.1.contains("At fault: pauses") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    mended.store(true, Ordering::SeqCst);
+    let waits = Filter { states: vec![State::Waiting], ..Filter::default() };
+    let tried = office
+        .practice
+        .engine
+        .outbox()
+        .list(&waits)
+        .await
+        .unwrap()
+        .into_iter()
+        .find(|entry| entry.notice.due_at <= WallClock.now())
+        .unwrap();
+    let token = token_of(&jane.page("/").await.1);
+    let path = format!("/notices/{}/retry", tried.notice.key);
+    assert_eq!(jane.post(&path, &[("token", &token)]).await.status().as_u16(), 303);
+    // A pause is half a minute and more.
+    tokio::time::timeout(Duration::from_secs(20), server.heard("DATA")).await.expect("it is handed over at once");
     office.close().await;
 }
 

@@ -94,8 +94,8 @@ fn buttons(entry: &Entry, now: DateTime<Utc>) -> Vec<Button> {
         State::Held if entry.notice.useful_until <= now => vec![cancel],
         State::Held => vec![button(Act::Release, "Release", "It is sent at its time, or at once if that is past."), told, cancel],
         State::Unknown => vec![button(Act::Retry, "Send again", "The same message once more, now."), told, cancel],
-        State::Waiting if entry.attempts > 0 && entry.next_attempt_at.is_some_and(|at| at > now) => vec![
-            button(Act::Retry, "Try now", "It does not wait for its next attempt."),
+        State::Waiting if entry.notice.due_at <= now => vec![
+            button(Act::Retry, "Try now", "It waits for nothing: a server that pauses is asked again."),
             button(Act::Hold, "Hold", "It waits until somebody releases it."),
             told,
             cancel,
