@@ -5,6 +5,7 @@
 use std::io::IsTerminal;
 
 use chrono::{DateTime, Utc};
+use unicode_width::UnicodeWidthStr;
 
 use crate::zone::Zone;
 use crate::zone::rfc3339;
@@ -134,14 +135,14 @@ impl Table {
 
     fn layout(&self) -> Layout {
         let count = self.headings.len();
-        let of = |n: usize| self.rows.iter().filter_map(|row| row.get(n)).map(|cell| letters(&cell.text)).max().unwrap_or(0);
-        let mut widths: Vec<usize> = (0..count).map(|n| of(n).max(letters(&self.headings[n]))).collect();
+        let of = |n: usize| self.rows.iter().filter_map(|row| row.get(n)).map(|cell| wide(&cell.text)).max().unwrap_or(0);
+        let mut widths: Vec<usize> = (0..count).map(|n| of(n).max(wide(&self.headings[n]))).collect();
         let used = |widths: &[usize]| MARGIN + widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
         if used(&widths) <= self.width || count < 2 {
             return Layout { widths, last: None };
         }
         let room = self.width.saturating_sub(used(&widths[..count - 1]) + GAP);
-        if room >= letters(&self.headings[count - 1]).max(4) {
+        if room >= wide(&self.headings[count - 1]).max(4) {
             widths[count - 1] = room;
             return Layout { widths, last: Some(room) };
         }
@@ -159,7 +160,7 @@ impl Table {
         let alone = from + 1 == self.headings.len();
         let name = |(heading, cell): (&String, &Cell)| if alone { cell.text.clone() } else { format!("{heading}: {}", cell.text) };
         let named: Vec<String> = named.map(name).collect();
-        let lines = wrapped(&named.join("; "), self.width.saturating_sub(BELOW)).into_iter().filter(|line| !line.is_empty());
+        let lines = broken(&named.join("; "), 0, self.width.saturating_sub(BELOW)).into_iter().filter(|line| !line.is_empty());
         lines.map(|line| format!("{:BELOW$}{}", "", self.look.text(&line, tone))).collect()
     }
 
@@ -167,14 +168,14 @@ impl Table {
         let count = layout.widths.len();
         let (mut beside, mut last) = (count, Vec::new());
         if let (Some(room), Some(cell)) = (layout.last, row.get(count - 1)) {
-            last = wrapped(&cell.text, room);
-            if last.len() > 1 && room < LAST_MIN || last.iter().any(|line| letters(line) > room) {
+            last = broken(&cell.text, 0, room);
+            if last.len() > 1 && room < LAST_MIN || last.iter().any(|line| wide(line) > room) {
                 (beside, last) = (count - 1, Vec::new());
             }
         }
         let shown = row.iter().zip(&layout.widths).take(beside).enumerate().map(|(n, (cell, width))| {
             let text = last.first().filter(|_| n + 1 == count).unwrap_or(&cell.text);
-            let (gap, fill) = (if n == 0 { MARGIN } else { GAP }, if n + 1 == beside { 0 } else { width.saturating_sub(letters(text)) });
+            let (gap, fill) = (if n == 0 { MARGIN } else { GAP }, if n + 1 == beside { 0 } else { width.saturating_sub(wide(text)) });
             format!("{:gap$}{}{:fill$}", "", self.look.text(text, cell.tone), "")
         });
         let mut lines = vec![shown.collect::<String>().trim_end().to_owned()];
@@ -198,8 +199,9 @@ pub(super) fn text(table: &Table) -> String {
     lines.join("\n")
 }
 
-fn letters(text: &str) -> usize {
-    text.chars().count()
+/// Columns of a terminal that it takes: two for each letter of Chinese, none for an accent of its own.
+fn wide(text: &str) -> usize {
+    UnicodeWidthStr::width(text)
 }
 
 /// The terminal's, if somebody sits at one.
@@ -211,49 +213,29 @@ fn columns() -> usize {
 /// Where a word may be broken that is longer than a line, as the path of a field is: behind one of these.
 const SIGNS: [char; 8] = ['.', ']', '/', ',', '_', '@', '=', '&'];
 
-/// Lines of so many letters at most, broken between words.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    let mut add = |part: &str, gap: &str| match lines.last_mut() {
-        Some(line) if line.is_empty() || letters(line) + letters(gap) + letters(part) <= width => {
-            line.push_str(if line.is_empty() { "" } else { gap });
-            line.push_str(part);
-        }
-        _ => lines.push(part.to_owned()),
-    };
-    for word in text.split_whitespace() {
-        if letters(word) <= width {
-            add(word, " ");
-            continue;
-        }
-        for (n, part) in word.split_inclusive(SIGNS).enumerate() {
-            add(part, if n == 0 { " " } else { "" });
-        }
-    }
-    lines
-}
-
 /// A line as it is; on a terminal, on lines of its width, each but the first one set in by so much.
 pub(super) fn in_lines(text: &str, set_in: usize) -> String {
-    if std::io::stdout().is_terminal() { broken(text, set_in, columns()) } else { text.to_owned() }
+    if std::io::stdout().is_terminal() { broken(text, set_in, columns()).join("\n") } else { text.to_owned() }
 }
 
-fn broken(text: &str, set_in: usize, width: usize) -> String {
+/// Lines of so many columns at most, broken between words; each but the first one is set in by so much.
+fn broken(text: &str, set_in: usize, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for (begun, word) in text.split(' ').enumerate().map(|(n, word)| (n > 0, word)) {
-        let parts: Vec<&str> = if letters(word) > width - set_in { word.split_inclusive(SIGNS).collect() } else { vec![word] };
-        for (n, part) in parts.into_iter().enumerate() {
-            let gap = if n == 0 && begun { " " } else { "" };
+    for (n, word) in text.split(' ').enumerate() {
+        let mut gap = if n == 0 { "" } else { " " };
+        let parts: Vec<&str> = if wide(word) > width.saturating_sub(set_in) { word.split_inclusive(SIGNS).collect() } else { vec![word] };
+        for part in parts {
             match lines.last_mut() {
-                Some(line) if letters(line) + gap.len() + letters(part) <= width || line.trim().is_empty() => {
+                Some(line) if wide(line) + gap.len() + wide(part) <= width || line.trim().is_empty() => {
                     line.push_str(gap);
                     line.push_str(part);
                 }
                 _ => lines.push(format!("{:set_in$}{part}", "")),
             }
+            gap = "";
         }
     }
-    lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
+    lines.into_iter().map(|line| line.trim_end().to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -290,12 +272,23 @@ mod tests {
     }
 
     #[test]
+    fn columns_stand_below_each_other_in_any_script() {
+        let mut rows = Table { width: 80, ..table(PLAIN, &["Person", "State"]) };
+        for name in ["\u{674e}\u{5c0f}\u{9f99}", "Zoe\u{308} Trevor"] {
+            rows.add_row([cell(name, Tone::Plain), cell("Sent", Tone::Plain)]);
+        }
+        let at: Vec<usize> =
+            text(&rows).lines().filter_map(|line| line.split("Sent").next().filter(|_| line.contains("Sent")).map(wide)).collect();
+        assert_eq!(at, [15, 15], "{}", text(&rows));
+    }
+
+    #[test]
     fn a_long_line_goes_on_below() {
         let text = format!("note  bounces: email.return_path {}", "is not set, and that means much ".repeat(6));
-        let shown = broken(text.trim_end(), 6, 80);
+        let shown = broken(text.trim_end(), 6, 80).join("\n");
         assert!(shown.lines().count() > 2 && shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
         assert_eq!(shown.split_whitespace().collect::<Vec<_>>(), text.split_whitespace().collect::<Vec<_>>());
-        assert_eq!(broken("    ok    store: opens", 6, 80), "    ok    store: opens");
+        assert_eq!(broken("    ok    store: opens", 6, 80), ["    ok    store: opens"]);
     }
 
     #[test]
