@@ -464,7 +464,7 @@ fn missing(
         match (extent, was.presence) {
             _ if unreadable.contains(id) => Some(Presence::Unreadable).filter(|is| was.presence != *is || was.replan),
             (Extent::Whole, Presence::Guarded | Presence::Kept) if was.digest.is_empty() => Some(Presence::Absent).filter(|_| again),
-            (Extent::Whole, is) => Some(Presence::Absent).filter(|_| is != Presence::Gone || was.replan),
+            (Extent::Whole, is) => Some(Presence::Absent).filter(|_| is != Presence::Gone || again),
             (Extent::Part, Presence::Listed) => Some(Presence::Unheard),
             (Extent::Part, Presence::Unheard) => Some(Presence::Unheard).filter(|_| again),
             // It stays so; but this is no list that misses it, so the next one is the first in a row.
@@ -689,6 +689,8 @@ impl Walker<'_> {
         let hold = self.ruling.holds.get(&id).and_then(|hold| hold.whole);
         let presence = match (why, hold) {
             (_, Some(kept)) => return self.held_missing(id, kept, known),
+            // Whatever the clock says by now.
+            (Presence::Absent, None) if was.presence == Presence::Gone => Presence::Gone,
             (Presence::Absent, None) if self.ruling.confirmed.contains(&id) => Presence::Gone,
             (Presence::Absent, None) if self.unread_elsewhere.contains(&id) => return self.not_counted(id, known),
             (Presence::Absent, None) => self.count_absence_of_all(was, &mut known),

@@ -323,6 +323,27 @@ async fn what_was_told_by_a_clock_that_was_ahead_keeps_no_reminder_away() {
     assert_eq!(practice.once(&lane).await.accepted, 1, "the reminder");
 }
 
+/// Whoever left a list by a clock that was ahead is told so by the right one, and not at the hour that the wrong one showed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_left_a_list_by_a_clock_that_was_ahead_is_called_off_by_the_right_one() {
+    let practice = Practice::new(at("2026-11-24T12:00:00Z"), "");
+    let lane = Relay::new(&practice.clocks, 0).lane(Channel::Email);
+    let (both, one) = (by_mail(1..=2, "2026-11-28T15:00:00"), by_mail(2..=2, "2026-11-28T15:00:00"));
+    practice.walk(&both).await;
+    assert_eq!(practice.once(&lane).await.accepted, 2, "the invites");
+    for minute in [1, 6, 12] {
+        practice.clocks.set(at("2026-11-26T12:00:00Z") + TimeDelta::minutes(minute));
+        practice.walk(&one).await;
+    }
+    assert_eq!(practice.count(State::Waiting, None).await, 3, "the cancellation, and the reminders of the other one");
+    practice.clocks.set(at("2026-11-24T12:20:00Z"));
+    practice.dispatcher.outbox.absences_anew().await.unwrap();
+    practice.dispatcher.outbox.plan_anew().await.unwrap();
+    practice.walk(&one).await;
+    practice.clocks.go_on(TimeDelta::minutes(3));
+    assert_eq!(practice.once(&lane).await.accepted, 1, "the cancellation");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_of_a_time_to_come_is_not_believed() {
     let practice = Practice::new(at(NOW), "");
