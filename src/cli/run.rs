@@ -1,5 +1,6 @@
 //! `run` and `run --once`.
 
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -76,6 +77,7 @@ async fn serve(
     load: &impl Fn() -> Result<Config, String>,
 ) -> anyhow::Result<Option<Config>> {
     let has_pages = config.server.as_ref().is_some_and(|server| server.users.is_some());
+    let (store, listens) = (config.store.clone(), listens(&config));
     let engine = Arc::new(runtime.spawn(Engine::start(config, Arc::new(WallClock))).await??);
     if has_pages {
         let engine = Arc::clone(&engine);
@@ -83,12 +85,17 @@ async fn serve(
     }
     let (ending, told) = watch::channel(Ending::NotYet);
     let serving = runtime.spawn(Arc::clone(&engine).serve(told));
+    let in_force = InForce { runtime, engine, ending, store, listens };
     let mut next = None;
     tokio::select! {
         served = serving => served??,
-        () = listen(runtime, &engine, signals, &ending, &mut next, load) => {}
+        () = in_force.listen(signals, &mut next, load) => {}
     }
     Ok(next)
+}
+
+fn listens(config: &Config) -> Option<SocketAddr> {
+    config.server.as_ref().map(|server| server.listen)
 }
 
 /// What the old configuration left to close holds the store for a moment.
@@ -117,56 +124,67 @@ impl Signals {
     }
 }
 
-/// Ends the engine when it is asked to: for good, or for a configuration that can take over, which is `next` then.
-async fn listen(
-    runtime: &Handle,
-    engine: &Arc<Engine>,
-    signals: &mut Signals,
-    ending: &watch::Sender<Ending>,
-    next: &mut Option<Config>,
-    load: &impl Fn() -> Result<Config, String>,
-) {
-    loop {
-        let asked = tokio::select! {
-            _ = signals.terminate.recv() => false,
-            _ = signals.interrupt.recv() => false,
-            _ = signals.hangup.recv() => true,
-            release = engine.zone_data_changed(), if next.is_none() => {
-                tracing::info!(%release, "the host's zone data is another one now: taken by a reload");
-                true
+/// The configuration that is in force.
+struct InForce<'r> {
+    runtime: &'r Handle,
+    engine: Arc<Engine>,
+    ending: watch::Sender<Ending>,
+    store: Option<StoreUrl>,
+    listens: Option<SocketAddr>,
+}
+
+impl InForce<'_> {
+    /// Ends the engine when it is asked to: for good, or for a configuration that can take over, which is `next` then.
+    async fn listen(&self, signals: &mut Signals, next: &mut Option<Config>, load: &impl Fn() -> Result<Config, String>) {
+        let notifier = self.engine.notifier();
+        loop {
+            let asked = tokio::select! {
+                _ = signals.terminate.recv() => false,
+                _ = signals.interrupt.recv() => false,
+                _ = signals.hangup.recv() => true,
+                release = self.engine.zone_data_changed(), if next.is_none() => {
+                    tracing::info!(%release, "the host's zone data is another one now: taken by a reload");
+                    true
+                }
+            };
+            if !asked {
+                notifier.stopping();
+                *next = None;
+                self.ending.send_replace(Ending::Stop);
+                // Goes on while the engine stops; whatever comes then changes nothing.
+                return std::future::pending::<()>().await;
             }
-        };
-        if !asked {
-            engine.notifier().stopping();
-            *next = None;
-            ending.send_replace(Ending::Stop);
-            // Goes on while the engine stops; whatever comes then changes nothing.
-            return std::future::pending::<()>().await;
-        }
-        engine.notifier().reloading(monotonic_usec());
-        match taken(load, runtime, engine).await {
-            Ok(config) => {
-                *next = Some(config);
-                // A stop that comes meanwhile is one, and so is another reload: what was looked at last takes over.
-                ending.send_replace(Ending::Reload);
-            }
-            Err(why) if next.is_some() => {
-                tracing::error!(%why, "the new configuration is not taken; the one that was taken before it takes over");
-            }
-            Err(why) => {
-                tracing::error!(%why, "the new configuration is not taken; the old one stays in force");
-                engine.notifier().ready();
-                engine.notifier().status("the new configuration is not taken (see the log); the old one stays in force");
+            notifier.reloading(monotonic_usec());
+            match self.taken(load).await {
+                Ok(config) => {
+                    *next = Some(config);
+                    // A stop that comes meanwhile is one, and so is another reload: what was looked at last takes over.
+                    self.ending.send_replace(Ending::Reload);
+                }
+                Err(why) if next.is_some() => {
+                    tracing::error!(%why, "the new configuration is not taken; the one that was taken before it takes over");
+                }
+                Err(why) => {
+                    tracing::error!(%why, "the new configuration is not taken; the old one stays in force");
+                    notifier.ready();
+                    notifier.status("the new configuration is not taken (see the log); the old one stays in force");
+                }
             }
         }
     }
-}
 
-/// A configuration that can take over.
-async fn taken(load: &impl Fn() -> Result<Config, String>, runtime: &Handle, engine: &Arc<Engine>) -> Result<Config, String> {
-    let (config, engine) = (load()?, Arc::clone(engine));
-    let looked = runtime.spawn(async move { usable(&config, &engine).await.map(|()| config) });
-    looked.await.unwrap_or_else(|error| Err(error.to_string()))
+    /// A configuration that can take over.
+    async fn taken(&self, load: &impl Fn() -> Result<Config, String>) -> Result<Config, String> {
+        let (config, engine) = (load()?, Arc::clone(&self.engine));
+        if config.store != self.store {
+            return Err("[store] url is another one: a reload goes on with the same store; restart the service if that is meant".to_owned());
+        }
+        if let Some(at) = listens(&config).filter(|_| listens(&config) != self.listens) {
+            TcpListener::bind(at).map_err(|e| format!("[server] listen = \"{at}\": {e}"))?;
+        }
+        let looked = self.runtime.spawn(async move { usable(&config, &engine).await.map(|()| config) });
+        looked.await.unwrap_or_else(|error| Err(error.to_string()))
+    }
 }
 
 /// Whether a configuration can take over: its templates too, and what it changes.
@@ -290,7 +308,11 @@ mod tests {
         let renamed = source("second", "was = \"gone\"\n").replace("name = \"second\"", "name = \"desk\"").replace("gone", "second");
         assert_eq!(usable(&configured(&format!("{first}{renamed}"), "").unwrap(), &engine).await, Ok(()), "it has another name");
         let word = refusal.split("accept_change = \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
-        assert_eq!(usable(&configured(&first, &format!("accept_change = \"{word}\"")).unwrap(), &engine).await, Ok(()), "they are to be held");
+        assert_eq!(
+            usable(&configured(&first, &format!("accept_change = \"{word}\"")).unwrap(), &engine).await,
+            Ok(()),
+            "they are to be held"
+        );
         assert!(usable(&configured(&first, "accept_change = \"another word\"").unwrap(), &engine).await.is_err());
     }
 }

@@ -6,6 +6,7 @@ import json
 import random
 import resource
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -59,10 +60,17 @@ def test_a_reload_takes_a_good_configuration_and_refuses_a_bad_one(practice, sin
     child = daemon(practice)
     try:
         servers.wait_until(lambda: "ready" in logged(practice), "the daemon is ready")
-        config.write_text(good + "\n[nonsense]\nx = 1\n")
-        child.send_signal(signal.SIGHUP)
-        servers.wait_until(lambda: "nonsense" in logged(practice) or child.poll() is not None, "the mistake is told")
-        assert child.poll() is None, "the daemon goes on"
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            listen = f'[server]\nlisten = "127.0.0.1:{taken.getsockname()[1]}"\nwebhook_token = "{"0" * 32}"\n'
+            for bad, told in [
+                (good + "\n[nonsense]\nx = 1\n", "nonsense"),
+                (good.replace("punctual.db", "another.db"), "the same store"),
+                (good + listen, "Address already in use"),
+            ]:
+                config.write_text(bad)
+                child.send_signal(signal.SIGHUP)
+                servers.wait_until(lambda: told in logged(practice) or child.poll() is not None, f"the mistake is told: {told}")
+                assert child.poll() is None, "the daemon goes on"
         practice.sections["[reminder]"] = practice.sections["[reminder]"].replace("1h", "2h")
         assert practice.config.read_text() != good
         child.send_signal(signal.SIGHUP)
