@@ -273,6 +273,7 @@ impl Oracle {
         match holds {
             Holds::Said(said) | Holds::Unheard(said) if said.status == Status::Cancelled => {}
             Holds::Absent(lists, since, _) if *lists >= ABSENCES && now - *since >= ABSENT_FOR => {}
+            Holds::Absent(..) if self.word.let_go.contains(&person) => {}
             Holds::Absent(lists, since, _) => {
                 wrong.push(format!("(2) missing from {lists} lists for {} minutes only", (now - *since).num_minutes()));
             }

@@ -202,6 +202,11 @@ impl Oracle {
                 Holds::Absent(..) => true,
                 _ => self.word.too_much,
             },
+            // Who was told another start would come in vain; and what is being read is not in force yet.
+            Reason::Guard if self.word.soon_too_much => true,
+            Reason::Guard if last.is_some_and(|said| said.start <= now) => {
+                self.last_told(person).is_some_and(|told| told.start.is_some_and(|start| start > now)) || self.word.too_much
+            }
             // Of two lists, one may be kept as it was, and the other one not yet.
             Reason::Ambiguous if self.word.waiting.contains_key(&person) || !matches!(holds, Holds::Said(_)) => true,
             Reason::Outdated => last.is_some_and(|said| said.status == Status::Over),

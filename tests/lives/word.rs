@@ -115,6 +115,10 @@ pub(super) struct Word {
     pub(super) came_with_it: BTreeSet<i64>,
     /// The last good word about each person.
     pub(super) last: BTreeMap<i64, Said>,
+    /// Who left a list, and an operator let that pass: they are gone, however few lists miss them.
+    pub(super) let_go: BTreeSet<i64>,
+    /// A list that is being read just now changes too much.
+    pub(super) soon_too_much: bool,
     /// Whose removal ever waited for an operator: by lists alone they do not count as cancelled.
     once_guarded: BTreeSet<i64>,
     /// Codes in records at fault, with whose they are, by source.
@@ -123,6 +127,8 @@ pub(super) struct Word {
     pub(super) aged: BTreeSet<i64>,
     /// Sources that did not say all that they list.
     pub(super) in_part: BTreeSet<usize>,
+    /// When one of them last did not.
+    in_part_until: Option<DateTime<Utc>>,
     /// Since when somebody or something in a session cannot be read, in whatever source.
     torn_since: BTreeMap<i64, DateTime<Utc>>,
     /// Sessions in which somebody or something cannot be read, by source.
@@ -179,6 +185,9 @@ impl Word {
         }
         self.too_much |= before;
         let last_heard = self.heard_at.get(&source).copied();
+        if !self.in_part.is_empty() {
+            self.in_part_until = Some(now);
+        }
         if list.nameless || extent == Extent::Part {
             self.in_part.insert(source);
         } else {
@@ -197,6 +206,7 @@ impl Word {
         for (id, (session, listings)) in &list.people {
             self.aged.remove(id);
             self.once_guarded.remove(id);
+            self.let_go.remove(id);
             lines.insert(*id, Line { listings: listings.clone(), session: *session, place: Place::Listed });
             for listing in listings {
                 if let Listing::Good(said) = listing {
@@ -232,6 +242,10 @@ impl Word {
                 Place::Absent(lists, since) => Place::Absent(lists + 1, since.min(now)),
                 _ => Place::Absent(1, now),
             };
+            // As new, if they come back: what waited of them may be over.
+            if matches!(line.place, Place::Absent(lists, since) if is_sure(lists, since, Some(now))) {
+                self.waiting.entry(*id).and_modify(|waits| waits.either = true);
+            }
             if matches!(line.place, Place::Absent(..)) && self.last.get(id).is_some_and(|said| said.start <= now) {
                 self.aged.insert(*id);
             }
@@ -243,11 +257,14 @@ impl Word {
     pub(super) fn heard_again(&mut self, source: usize, now: DateTime<Utc>) {
         self.just_passed.retain(|id, _| !self.lists.get(&source).is_some_and(|lines| lines.contains_key(id)));
         let last_heard = self.heard_at.get(&source).copied();
-        for line in self.lists.entry(source).or_default().values_mut() {
+        for (id, line) in self.lists.entry(source).or_default() {
             if let Place::Absent(lists, since) = &mut line.place {
                 let latest = if is_sure(*lists, *since, last_heard) { now - ABSENT_FOR } else { now };
                 *lists += 1;
                 *since = (*since).min(latest);
+                if is_sure(*lists, *since, Some(now)) {
+                    self.waiting.entry(*id).and_modify(|waits| waits.either = true);
+                }
             }
         }
         self.heard_at.insert(source, now);
@@ -272,6 +289,27 @@ impl Word {
         }
     }
 
+    /// Who has something that was another one's until now, or lost it to one, and whoever else changes in that way: with what they were before.
+    fn slips(&self, lines: &BTreeMap<i64, Line>, list: &List, now: DateTime<Utc>) -> Vec<(i64, Said)> {
+        // While something of a kind waits, everything of that kind does: a mailbox and a number are of one.
+        let kind = |n: usize| if n == 2 { 1 } else { n };
+        let changed = |(id, line): (&i64, &Line)| {
+            let ([Listing::Good(was)], Some((_, listings))) = (&line.listings[..], list.people.get(id)) else { return None };
+            let [Listing::Good(is)] = &listings[..] else { return None };
+            let both = was.owns().into_iter().zip(is.owns()).enumerate().filter(|(_, (was, is))| was != is);
+            Some((*id, was.clone(), both.map(|(n, (was, is))| (kind(n), [was, is])).collect::<Vec<_>>()))
+        };
+        let all: Vec<_> = lines.iter().filter_map(changed).collect();
+        let lately = |all: &BTreeMap<String, BTreeMap<i64, DateTime<Utc>>>, item: &String| {
+            all.get(item).is_some_and(|people| people.values().any(|at| (now - *at).abs() <= SLIPS_WITHIN))
+        };
+        let slipped = |item: &String| lately(&self.had, item) && lately(&self.got, item);
+        let items = all.iter().flat_map(|(_, _, changed)| changed);
+        let kinds: BTreeSet<usize> = items.filter(|(_, items)| items.iter().any(slipped)).map(|(kind, _)| *kind).collect();
+        let theirs = all.into_iter().filter(|(_, _, changed)| changed.iter().any(|(kind, _)| kinds.contains(kind)));
+        theirs.map(|(id, was, _)| (id, was)).collect()
+    }
+
     /// What changes with this list in more than [`AT_ONCE`] places waits, until it is said as before or an operator decides.
     fn too_much_at_once(&mut self, source: usize, list: &List, extent: Extent, now: DateTime<Utc>) {
         self.note_what_passes(source, list, now);
@@ -282,37 +320,14 @@ impl Word {
             |id: &i64| self.lists.iter().any(|(other, l)| *other != source && l.get(id).is_some_and(|l| l.place == Place::Listed));
         // Nobody is told another code or address of what is cancelled.
         let mut cancelled: BTreeSet<i64> = BTreeSet::new();
-        // An address or a code that was another one's until now may wait, if it is one.
-        let mut left: BTreeSet<String> = BTreeSet::new();
-        let mut gained: BTreeSet<String> = BTreeSet::new();
-        for (id, line) in lines {
-            let ([Listing::Good(was)], Some((_, listings))) = (&line.listings[..], list.people.get(id)) else { continue };
-            let [Listing::Good(is)] = &listings[..] else { continue };
-            for (was, is) in was.owns().into_iter().zip(is.owns()).filter(|(was, is)| was != is) {
-                left.insert(was);
-                gained.insert(is);
-            }
-        }
-        let lately = |all: &BTreeMap<String, BTreeMap<i64, DateTime<Utc>>>, item: &String| {
-            all.get(item).is_some_and(|people| people.values().any(|at| (now - *at).abs() <= SLIPS_WITHIN))
-        };
-        let slipped: BTreeSet<&String> = left.union(&gained).filter(|item| lately(&self.had, item) && lately(&self.got, item)).collect();
-        self.too_much |= !slipped.is_empty();
-        let mut slips: Vec<(i64, Said)> = Vec::new();
-        for (id, line) in lines {
-            let ([Listing::Good(was)], Some((_, listings))) = (&line.listings[..], list.people.get(id)) else { continue };
-            let [Listing::Good(is)] = &listings[..] else { continue };
-            let changed = || was.owns().into_iter().zip(is.owns()).filter(|(was, is)| was != is);
-            if changed().any(|(was, is)| slipped.contains(&was) || slipped.contains(&is)) {
-                slips.push((*id, was.clone()));
-            }
-        }
+        let slips = self.slips(lines, list, now);
+        self.too_much |= !slips.is_empty();
         let mut put = |what, id: i64, before: &Said| changes.entry(what).or_default().insert(id, before.clone());
         for (id, line) in lines {
             let [Listing::Good(was)] = &line.listings[..] else { continue };
             // An empty list takes away whoever could not be read before it, too.
             let stood = line.place == Place::Listed || (list.empty && line.place == Place::Unheard);
-            if was.start <= now || was.status != Status::Live || was.host || !stood {
+            if was.start <= now || was.status != Status::Live || !stood {
                 continue;
             }
             match list.people.get(id).map(|(_, listings)| &listings[..]) {
@@ -347,7 +362,9 @@ impl Word {
                 people.into_iter().filter(|(id, _)| (what == "removed" || !cancelled.contains(id)) && !elsewhere.contains(id)).collect();
             // Removals and moves are counted by session, all else by person.
             let sessions: BTreeSet<i64> = surely.values().map(|said| said.session).collect();
+            // Of those, hosts count as well, and nothing is told to them.
             let counted = if matches!(what, "removed" | "moved") { sessions.len() } else { surely.len() };
+            let surely: BTreeMap<i64, Said> = surely.into_iter().filter(|(_, before)| !before.host).collect();
             let all_gone = what == "removed" && list.empty;
             let limit = if what == "roles" { 0 } else { AT_ONCE };
             if counted > limit || all_gone {
@@ -397,6 +414,7 @@ impl Word {
         let (rejected, passes): (BTreeMap<_, _>, BTreeMap<_, _>) =
             std::mem::take(&mut self.waiting).into_iter().partition(|(_, waits)| waits.rejected.is_some());
         let sessions: BTreeSet<i64> = passes.values().map(|waits| waits.before.session).collect();
+        self.let_go.extend(passes.iter().filter(|(_, waits)| matches!(waits.what, "removed" | "left")).map(|(id, _)| *id));
         self.just_passed = passes.iter().map(|(id, waits)| (*id, Waiting { either: true, ..waits.clone() })).collect();
         for (id, mut waits) in rejected {
             let differs_too = |said: &Listing| matches!(said, Listing::Good(is) if KINDS.into_iter().filter(|what| differs(what, &waits.before, is)).count() > 1);
@@ -486,8 +504,10 @@ impl Word {
             // The last to miss them: until then another one had them.
             let absent = lines.iter().filter_map(|line| if let Place::Absent(n, since) = line.place { Some((since, n)) } else { None });
             let (since, n) = absent.max().expect("all of them are absent");
-            // A list that has the session may have them in a record that cannot be read; unless they counted as cancelled before.
-            let may_stand = |said: &&Said| self.torn_since.get(&said.session).is_some_and(|torn| !is_sure(n, since, Some(*torn)));
+            // A list that has the session may have them in a record that cannot be read; unless they counted as cancelled before. Nobody did while a
+            // list was not read whole.
+            let heard_since = self.in_part_until.map_or(since, |until| since.max(until));
+            let may_stand = |said: &&Said| self.torn_since.get(&said.session).is_some_and(|torn| !is_sure(n, heard_since, Some(*torn)));
             if let Some(said) = self.last.get(&person).filter(may_stand) {
                 // What its record says of the session can be read.
                 let of_it = self.sessions.values().find_map(|sessions| sessions.get(&said.session));

@@ -267,8 +267,15 @@ impl World {
         };
         let extent = if matches!(feed, Feed::Part(_)) { Extent::Part } else { Extent::Whole };
         let anew = self.anew.lock().unwrap().remove(&source);
+        if !self.armed.lock().unwrap().is_empty() {
+            let mut oracle = self.oracle.lock().unwrap();
+            let mut soon = oracle.word.clone();
+            soon.heard(source, &said.records, extent, now);
+            oracle.word.soon_too_much = soon.too_much;
+        }
         let report = process.hears(source, Says::List(Arc::clone(&said), extent), now).await.unwrap();
         let mut oracle = self.oracle.lock().unwrap();
+        oracle.word.soon_too_much = false;
         let before = self.sources.lock().unwrap()[source].said.last().cloned();
         if !anew && feed == Feed::Good && before.is_some_and(|before| Arc::ptr_eq(&before, &said)) {
             oracle.word.heard_again(source, now);
