@@ -114,6 +114,11 @@ impl Desk<'_> {
 
     /// A session's people who will not be reached, then the messages of the others that need a look. `known` is the store's.
     pub fn of_session(&self, session: &Session, known: KnownMap) -> Vec<Concern> {
+        self.of_seen(session, &plan::observe(session, known, self.policy, false, self.now))
+    }
+
+    /// Likewise; `known` is what [`plan::observe`] made of the store's.
+    pub fn of_seen(&self, session: &Session, known: &KnownMap) -> Vec<Concern> {
         // Of one that runs only whoever came to it, and may still be called.
         let runs = self.horizon.is_none() && session.is_active() && plan::may_be_joined(session, self.now);
         if !self.minds(session) && !runs {
@@ -128,8 +133,7 @@ impl Desk<'_> {
             ..about(session)
         });
         let mut found: Vec<Concern> = at_fault.collect();
-        let known = plan::observe(session, known, self.policy, false, self.now);
-        let decisions = plan::plan_session(session, &known, self.policy, self.suppressed, self.now);
+        let decisions = plan::plan_session(session, known, self.policy, self.suppressed, self.now);
         for person in &session.participants {
             let Some(one) = known.get(&(session.id, person.id)) else { continue };
             if runs && (person.connected_at.is_some() || !plan::joins_now(session, one, None)) {

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::people::Contacts;
 use super::reading::{BATCH, Place, Read};
 use super::{Desk, Notes, Seen, Unanswered, outage, unreachable, what};
-use crate::contact::PersonName;
+use crate::contact::{Channel, PersonName};
 use crate::entry::State;
 use crate::known::{Answered, Known};
 use crate::notice::{Decision, NoticeKey, Reason};
@@ -79,6 +79,8 @@ pub struct Step {
     pub at: Option<DateTime<Utc>>,
     /// It should have left, and did not.
     pub overdue: bool,
+    /// It was sent, and somebody said later that it did not arrive: how it was to go.
+    pub lost: Option<Channel>,
 }
 
 /// Sessions that start in that time, in order, `limit` at most.
@@ -127,16 +129,8 @@ pub async fn unreachable(
     let notes = Arc::new(desk.notes(now).await?);
     let mut rows: Vec<unreachable::Row> = desk.lapsed(now).await?.iter().map(unreachable::of_lapsed).collect();
     let ids = desk.outbox.starting(span.0.max(now - unreachable::BEGUN), span.1, limit).await?;
-    // The store reads the next ones while these are looked at.
-    let mut looks = Vec::new();
-    for batch in ids.chunks(BATCH) {
-        let read = desk.read(batch).await?;
-        let (desk, notes) = (desk.clone(), Arc::clone(&notes));
-        looks.push(tokio::task::spawn_blocking(move || unreached(&desk, read, &notes, now)));
-    }
-    for look in looks {
-        let found = look.await.map_err(|why| StoreError { action: "look at sessions".to_owned(), cause: why.to_string() });
-        rows.extend(found??);
+    for found in desk.look(&ids, move |desk, read| unreached(desk, read, &notes, now)).await? {
+        rows.extend(found?);
     }
     Ok(rows)
 }
@@ -214,6 +208,7 @@ fn steps(known: &Known, decisions: &[&Decision], now: DateTime<Utc>) -> Vec<Step
             reason: held.reason,
             at: Some(if accepted { held.changed_at } else { held.notice.due_at }),
             overdue: outage::is_overdue(held.state, held.notice.due_at, held.notice.useful_until, now),
+            lost: Some(held.notice.address.channel()).filter(|_| accepted && held.undelivered),
         });
     }
     for decision in decisions {
@@ -223,7 +218,7 @@ fn steps(known: &Known, decisions: &[&Decision], now: DateTime<Utc>) -> Vec<Step
         // A correction that nobody needs is no news.
         let silent = matches!(o.reason, Reason::NeverInvited | Reason::HostDelivers | Reason::HostsOff);
         if !silent && !steps.iter().any(|s| s.what == what) {
-            steps.push(Step { what, key: None, state: None, reason: Some(o.reason), at: o.due_at, overdue: false });
+            steps.push(Step { what, key: None, state: None, reason: Some(o.reason), at: o.due_at, overdue: false, lost: None });
         }
     }
     // What was told or will be comes first.

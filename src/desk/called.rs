@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::Desk;
 use super::people::Place;
+use crate::ledger::LedgerRow;
 use crate::outbox::StoreError;
 use crate::session::SessionId;
 
@@ -13,21 +14,13 @@ use crate::session::SessionId;
 pub const EVENT: &str = "called";
 /// Letters of a note.
 pub const NOTE_MAX: usize = 200;
-/// Rows of a session that are looked through.
-const ROWS_MAX: usize = 10_000;
 
 /// When each of them was called last, and the note: `by jane: they will come`.
 pub async fn of(desk: &Desk, places: &[Place]) -> Result<HashMap<Place, (DateTime<Utc>, String)>, StoreError> {
     let sessions: BTreeSet<SessionId> = places.iter().map(|(session, _)| *session).collect();
-    let mut found = HashMap::new();
-    for session in sessions {
-        for row in desk.outbox.ledger(Some(session), 0, ROWS_MAX).await? {
-            if let Some(id) = row.participation_id.filter(|_| row.event == EVENT) {
-                found.insert((session, id), (row.at, row.detail.unwrap_or_default()));
-            }
-        }
-    }
-    Ok(found)
+    let rows = desk.outbox.ledger_of(EVENT, &sessions.into_iter().collect::<Vec<_>>()).await?;
+    let about = |row: LedgerRow| Some(((row.session_id?, row.participation_id?), (row.at, row.detail.unwrap_or_default())));
+    Ok(rows.into_iter().filter_map(about).collect())
 }
 
 /// Notes that somebody was called.

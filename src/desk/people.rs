@@ -3,7 +3,7 @@
 //! In: what the store holds. Out: [`Who`]s, whose names and contacts print masked. Whether somebody may see them is decided where they are shown.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -19,6 +19,8 @@ use crate::source::json::record_of;
 
 /// Shorter words find nobody by name or address: they would find everybody.
 const WORD_MIN: usize = 2;
+/// Readings at once: more than a machine of ours has processors.
+const AT_ONCE: usize = 4;
 /// Digits that may be a part of a telephone number.
 const DIGITS_MIN: usize = 4;
 
@@ -110,15 +112,18 @@ impl Who {
 
 /// Who they are, as far as the store has their records.
 pub async fn of(desk: &Desk, places: &[Place]) -> Result<HashMap<Place, Who>, StoreError> {
-    let ids: BTreeSet<SessionId> = places.iter().map(|(session, _)| *session).collect();
-    let ids: Vec<SessionId> = ids.into_iter().collect();
+    let mut wanted: BTreeMap<SessionId, BTreeSet<ParticipationId>> = BTreeMap::new();
+    for (session, id) in places {
+        wanted.entry(*session).or_default().insert(*id);
+    }
+    let ids: Vec<SessionId> = wanted.keys().copied().collect();
     let mut found = HashMap::new();
     if ids.is_empty() {
         return Ok(found);
     }
     for source in &desk.sources {
         for session in desk.outbox.sessions(source, Some(&ids)).await?.iter().filter_map(latest) {
-            for (_, id) in places.iter().filter(|(of, _)| *of == session.id) {
+            for id in wanted.get(&session.id).into_iter().flatten() {
                 let region = &desk.policy.region;
                 let who = session.participant(*id).map(|p| Who::of(&session, p, region));
                 if let Some(who) = who.or_else(|| Who::at_fault(&session, *id, region)) {
@@ -137,10 +142,18 @@ pub async fn find(desk: &Desk, asked: &str, by_name: bool, (now, limit): (DateTi
     let mut found = Vec::new();
     for source in &desk.sources {
         let stored = desk.outbox.sessions(source, None).await?;
-        let (wanted, region) = (wanted.clone(), desk.policy.region.clone());
-        // Thousands of records are read: not where others wait.
-        let reading = tokio::task::spawn_blocking(move || matching(&stored, &wanted, &region));
-        found.extend(reading.await.unwrap_or_default());
+        let share = stored.len().div_ceil(AT_ONCE).max(1);
+        let mut stored = stored.into_iter().peekable();
+        let mut readings = Vec::new();
+        while stored.peek().is_some() {
+            let (wanted, region) = (wanted.clone(), desk.policy.region.clone());
+            let these: Vec<StoredSession> = stored.by_ref().take(share).collect();
+            // Thousands of records are read: not where others wait.
+            readings.push(tokio::task::spawn_blocking(move || matching(&these, &wanted, &region)));
+        }
+        for reading in readings {
+            found.extend(reading.await.unwrap_or_default());
+        }
     }
     found
         .sort_by_key(|who: &Who| (who.start < now, if who.start < now { i64::MAX - who.start.timestamp() } else { who.start.timestamp() }));
@@ -149,7 +162,7 @@ pub async fn find(desk: &Desk, asked: &str, by_name: bool, (now, limit): (DateTi
 }
 
 fn matching(stored: &[StoredSession], wanted: &Wanted, region: &str) -> Vec<Who> {
-    let sessions = stored.iter().filter_map(latest);
+    let sessions = stored.iter().filter(|one| wanted.may_be_in(one)).filter_map(latest);
     let mut found: Vec<Who> = sessions
         .flat_map(|session| {
             // A telephone number is read of those alone who are meant: that takes longer than all else.
@@ -203,6 +216,18 @@ impl Wanted {
             digits: if by_name && numeric && digits.len() >= DIGITS_MIN { digits } else { String::new() },
             text,
         }
+    }
+
+    /// Whether a record is worth to be read. Words stand in it as they are, if all of it is plain.
+    fn may_be_in(&self, stored: &StoredSession) -> bool {
+        if self.id.is_some() || !self.digits.is_empty() {
+            return true;
+        }
+        let words: Vec<&str> = self.text.split_whitespace().filter(|word| word.chars().count() >= WORD_MIN).collect();
+        let texts = std::iter::once(&stored.record.text).chain(stored.departed.iter().map(|one| &one.record));
+        let mut texts = texts.map(|text| text.to_ascii_lowercase());
+        let is_plain = |text: &str| text.bytes().all(|b| matches!(b, b' '..=b'~' | b'\n' | b'\r' | b'\t') && b != b'\\');
+        texts.any(|text| !is_plain(&text) || words.iter().all(|word| text.contains(word)))
     }
 
     fn means(&self, session: SessionId, person: &Participant) -> bool {

@@ -31,13 +31,33 @@ impl Desk {
         let sources: BTreeSet<&String> = ids.iter().map(|(source, _)| source).collect();
         for source in sources {
             let theirs: Vec<SessionId> = ids.iter().filter(|(of, _)| of == source).map(|(_, id)| *id).collect();
-            let mut known = by_session(self.outbox.known(source, &theirs).await?);
-            for stored in self.outbox.sessions(source, Some(&theirs)).await? {
+            let (known, stored) = tokio::try_join!(self.outbox.known(source, &theirs), self.outbox.sessions(source, Some(&theirs)))?;
+            let mut known = by_session(known);
+            for stored in stored {
                 let known = known.remove(&stored.id).unwrap_or_default();
                 read.insert((source.clone(), stored.id), Read { source: source.clone(), stored, known });
             }
         }
         Ok(ids.iter().filter_map(|place| read.remove(place)).collect())
+    }
+
+    /// All of them, some together; `look` is taken where nobody waits for it, and the store reads the next ones meanwhile.
+    pub(super) async fn look<T: Send + 'static>(
+        &self,
+        ids: &[Place],
+        look: impl Fn(&Self, Vec<Read>) -> T + Clone + Send + 'static,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut looks = Vec::new();
+        for batch in ids.chunks(BATCH) {
+            let read = self.read(batch).await?;
+            let (desk, look) = (self.clone(), look.clone());
+            looks.push(tokio::task::spawn_blocking(move || look(&desk, read)));
+        }
+        let mut found = Vec::new();
+        for look in looks {
+            found.push(look.await.map_err(|why| StoreError { action: "look at sessions".to_owned(), cause: why.to_string() })?);
+        }
+        Ok(found)
     }
 
     /// As its source said it last, with what is known of its people now.

@@ -1,10 +1,12 @@
 //! Upcoming participants who will not be reached, and why, so that somebody can call them in time.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::reading::BATCH;
+use super::reading::Read;
 use super::{Desk, Notes, Seen, outage};
 use crate::entry::{Entry, State};
 use crate::known::{Expected, KnownNotice};
@@ -25,7 +27,7 @@ const AT_HAND: TimeDelta = TimeDelta::hours(1);
 pub(super) const BEGUN: TimeDelta = TimeDelta::minutes(30);
 
 /// One person who will not be reached.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Row {
     /// SessionId.
     pub session_id: SessionId,
@@ -42,16 +44,15 @@ pub struct Row {
 
 /// Who should have been told in the last day and was not; then those to come, in the order of their starts.
 pub async fn unreachable(desk: &Desk, now: DateTime<Utc>) -> Result<Vec<Row>, StoreError> {
-    let notes = desk.notes(now).await?;
-    let mut rows = Vec::new();
+    let notes = Arc::new(desk.notes(now).await?);
     // Of a source that is taken out of the configuration, too: what waits there is held.
     let ids = desk.outbox.starting(now - BEGUN, DateTime::<Utc>::MAX_UTC, usize::MAX).await?;
-    for batch in ids.chunks(BATCH) {
+    let of_these = move |desk: &Desk, read: Vec<Read>| {
         // What cannot be read of the store is told of nobody.
-        for seen in desk.read(batch).await?.into_iter().filter_map(|read| desk.see_one(read, now).ok()) {
-            rows.extend(of_session(desk, &seen, &notes, now));
-        }
-    }
+        let seen = read.into_iter().filter_map(|read| desk.see_one(read, now).ok());
+        seen.flat_map(|seen| of_session(desk, &seen, &notes, now)).collect::<Vec<_>>()
+    };
+    let mut rows = desk.look(&ids, of_these).await?.concat();
     rows.sort_by(|a, b| (&a.start, a.session_id, a.participation_id).cmp(&(&b.start, b.session_id, b.participation_id)));
     let lapsed = desk.lapsed(now).await?;
     Ok(lapsed.iter().map(of_lapsed).chain(rows).collect())
@@ -75,7 +76,7 @@ pub(super) fn of_lapsed(entry: &Entry) -> Row {
 pub(super) fn of_session(desk: &Desk, seen: &Seen, notes: &Notes, now: DateTime<Utc>) -> Vec<Row> {
     let Notes { suppressed, undelivered } = notes;
     let staff = staff::Desk { policy: &desk.policy, suppressed, undelivered, now, horizon: None };
-    let concerns = if seen.session.is_active() { staff.of_session(&seen.session, seen.known.clone()) } else { Vec::new() };
+    let concerns = if seen.session.is_active() { staff.of_seen(&seen.session, &seen.known) } else { Vec::new() };
     let mut rows: Vec<Row> = concerns
         .into_iter()
         .filter(|concern| concern.kind == Kind::Person)

@@ -2,8 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::contact::Channel;
 use crate::entry::State;
 use crate::notice::Reason;
+use crate::receipt::Fate;
 use crate::zone::Zone;
 
 /// What a reason means, in a sentence without a period.
@@ -92,6 +94,29 @@ pub fn state(state: State) -> &'static str {
         State::Superseded => "Replaced",
         State::Lapsed => "Too late",
         State::Suppressed => "Not sent",
+    }
+}
+
+/// What became of a message that was sent, as the provider or a mail server said later.
+pub fn fate(fate: Fate, channel: Channel) -> &'static str {
+    match (fate, channel) {
+        (Fate::Sent, _) => "On its way",
+        (Fate::Undelivered | Fate::Failed, Channel::Email) => "Came back",
+        (Fate::Undelivered | Fate::Failed, Channel::Sms) => "Did not arrive",
+        (Fate::Delivered, _) => "Arrived",
+    }
+}
+
+/// What it means that a message did not arrive, and what to do.
+pub fn lost(channel: Channel) -> (&'static str, &'static str) {
+    match channel {
+        Channel::Email => {
+            ("The mail came back: they have not got it", "Correct the address where sessions are booked, and send it again; or call them.")
+        }
+        Channel::Sms => (
+            "The text did not arrive: they have not got it",
+            "Correct the number where sessions are booked, and send it again; or call them.",
+        ),
     }
 }
 

@@ -81,6 +81,13 @@ pub trait Queries: Send + Sync {
     /// The ledger's rows after this number, oldest first, of one session or of all, `limit` at most.
     async fn ledger(&self, session: Option<SessionId>, after: i64, limit: usize) -> Result<Vec<LedgerRow>>;
 
+    /// The ledger's rows of that event about these sessions, oldest first.
+    async fn ledger_of(&self, event: &str, sessions: &[SessionId]) -> Result<Vec<LedgerRow>> {
+        let mut all = self.ledger(None, 0, usize::MAX).await?;
+        all.retain(|row| row.event == event && row.session_id.is_some_and(|id| sessions.contains(&id)));
+        Ok(all)
+    }
+
     /// How many notices are tried by themselves before that time.
     async fn due_before(&self, until: DateTime<Utc>) -> Result<u64> {
         let waiting = Filter { states: vec![State::Waiting, State::Unknown], ..Filter::default() };

@@ -101,6 +101,7 @@ macro_rules! conformance {
             the_ledger_tells_each_step,
             the_ledger_is_read_in_parts,
             the_ledger_is_chained,
+            rows_of_an_event_are_found,
             a_person_keeps_the_suppression_list,
             whoever_is_taken_off_the_list_is_planned_for_again,
             a_letter_passes_its_point_of_no_return_once,

@@ -108,6 +108,11 @@ impl Office {
 
     /// The first invite met a mailbox that does not exist.
     async fn refused(&self) -> NoticeKey {
+        self.ended(Settlement::Rejected { reply: "550 5.1.1 no such user".to_owned(), remember: Some(Suppression::Bounced) }).await
+    }
+
+    /// The next message of a lane, handed over by hand, with that end.
+    async fn ended(&self, end: Settlement) -> NoticeKey {
         let outbox = self.practice.engine.outbox();
         let now = WallClock.now() + TimeDelta::minutes(3);
         let request = ClaimRequest { owner: "test".to_owned(), now, channel: Channel::Email, lease: TimeDelta::minutes(5), limit: 1 };
@@ -117,8 +122,8 @@ impl Office {
         let (transport, bytes) = ("folder".to_owned(), b"a message".as_slice().into());
         let begin = Begin { lease, revision: claim.revision, facts, at: now, transport, bytes };
         assert_eq!(outbox.begin(vec![begin]).await.unwrap(), [true]);
-        let refusal = Settlement::Rejected { reply: "550 5.1.1 no such user".to_owned(), remember: Some(Suppression::Bounced) };
-        assert_eq!(outbox.settle(now, vec![(lease, refusal)]).await.unwrap(), [true]);
+        assert!(outbox.doubt(lease, claim.revision, TimeDelta::zero()).await.unwrap());
+        assert_eq!(outbox.settle(now, vec![(lease, end)]).await.unwrap(), [true]);
         lease.key
     }
 

@@ -13,7 +13,7 @@ use rusqlite::{Connection, Row};
 use crate::entry::Phase;
 use crate::ledger::Link;
 use crate::notice::NoticeKey;
-use crate::session::Role;
+use crate::session::{Role, SessionId};
 
 /// Milliseconds since 1970.
 pub(super) fn ms(at: DateTime<Utc>) -> i64 {
@@ -50,6 +50,15 @@ pub(super) fn opt_word<T: FromStr<Err: fmt::Display>>(row: &Row<'_>, column: usi
 /// A notice's key.
 pub(super) fn key(row: &Row<'_>, column: usize) -> rusqlite::Result<NoticeKey> {
     row.get(column).map(NoticeKey)
+}
+
+/// Of the sessions that a statement's second value lists: see [`json_ids`].
+pub(super) const OF_THESE: &str = "session_id IN (SELECT value FROM json_each(?2))";
+
+/// Ids, as a statement takes many of them.
+pub(super) fn json_ids(sessions: &[SessionId]) -> String {
+    let ids: Vec<String> = sessions.iter().map(SessionId::to_string).collect();
+    format!("[{}]", ids.join(","))
 }
 
 /// The word of a role.

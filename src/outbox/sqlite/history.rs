@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::columns::{at, link, misread, ms, opt_word};
+use super::columns::{OF_THESE, at, json_ids, link, misread, ms, opt_word};
 use super::tx::{Tx, head, parts};
 use crate::entry::State;
 use crate::ledger::{Anchor, CHECKPOINT, LedgerRow, Link, Verified, Walker};
@@ -154,6 +154,12 @@ pub(super) fn rows(connection: &Connection, session: Option<SessionId>, after: i
     let sql = format!("SELECT {COLUMNS} FROM ledger WHERE {of_session} seq > ?1 ORDER BY seq LIMIT ?2");
     let values = params![after, i64::try_from(limit).unwrap_or(i64::MAX), session.map(|s| s.0)];
     connection.prepare_cached(&sql)?.query_map(values, row)?.collect()
+}
+
+/// Rows of that event about these sessions, oldest first.
+pub(super) fn of(connection: &Connection, event: &str, sessions: &[SessionId]) -> rusqlite::Result<Vec<LedgerRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM ledger INDEXED BY ledger_session WHERE {OF_THESE} AND event = ?1 ORDER BY seq");
+    connection.prepare_cached(&sql)?.query_map(params![event, json_ids(sessions)], row)?.collect()
 }
 
 /// In the order in which [`row`] reads them.

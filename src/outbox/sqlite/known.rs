@@ -1,13 +1,13 @@
 //! What is known of a participant.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::Type;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Params, Row, params};
 
-use super::columns::{at, ms, opt_at};
-use super::notices::{self, COLUMNS};
+use super::columns::{OF_THESE, at, json_ids, ms, opt_at};
+use super::notices::{self, COLUMN_COUNT, COLUMNS};
 use super::receipt;
 use super::sealed::by_either_key;
 use crate::contact::{Address, Channel, Number, PhoneNumber};
@@ -15,14 +15,17 @@ use crate::known::{Expected, Known, KnownMap, KnownNotice, REMINDED_MAX, Reminde
 use crate::session::{ParticipationId, SessionId};
 use crate::suppression::suppression_key;
 
+/// Sessions whose people are read by one statement.
+const TOGETHER: usize = 250;
+
 pub(super) fn known(connection: &Connection, source: &str, sessions: &[SessionId]) -> rusqlite::Result<KnownMap> {
     let mut map = KnownMap::new();
-    let mut statement = connection.prepare_cached("SELECT participation_id FROM participant WHERE source = ?1 AND session_id = ?2")?;
-    for session in sessions {
-        let ids = statement.query_map(params![source, session.0], |row| row.get(0).map(ParticipationId))?;
-        for id in ids {
-            let id = id?;
-            map.insert((*session, id), participant(connection, source, *session, id)?);
+    for ids in sessions.chunks(TOGETHER).map(json_ids) {
+        let values = params![source, ids];
+        let mut notices = told(connection, OF_THESE, values)?;
+        for (place, person) in people(connection, OF_THESE, values)? {
+            let notices = notices.remove(&place).unwrap_or_default();
+            map.insert(place, whole(connection, (source, place.0, place.1), person, notices)?);
         }
     }
     Ok(map)
@@ -30,26 +33,54 @@ pub(super) fn known(connection: &Connection, source: &str, sessions: &[SessionId
 
 /// One participant, with all notices.
 pub(super) fn participant(connection: &Connection, source: &str, session: SessionId, id: ParticipationId) -> rusqlite::Result<Known> {
-    let sql =
-        "SELECT first_seen, start_at, start_known_at, adopted,
-                unseal('facts', source || '/' || session_id || '/' || participation_id, facts), facts_known_at, cancelled, absent_since, absences, said,
-                said_of, unseal('who', '', person), coalesce(session_seen, first_seen) FROM participant
-               WHERE source = ?1 AND session_id = ?2 AND participation_id = ?3";
-    let sql_notices =
-        format!("SELECT {COLUMNS} FROM notice WHERE session_id = ?2 AND participation_id = ?3 AND source = ?1 ORDER BY due_at, key");
-    let ids = params![source, session.0, id.0];
-    let mut notices: Vec<KnownNotice> =
-        connection.prepare_cached(&sql_notices)?.query_map(ids, known_notice)?.collect::<rusqlite::Result<_>>()?;
-    if notices.iter().any(KnownNotice::told) {
-        let lost = receipt::lost(connection, source, session, id)?;
-        notices.iter_mut().for_each(|n| n.undelivered = lost.contains(&n.notice.key));
+    let (one, values) = ("session_id = ?2 AND participation_id = ?3", params![source, session.0, id.0]);
+    let notices = told(connection, one, values)?.remove(&(session, id)).unwrap_or_default();
+    let (_, person) = people(connection, one, values)?.pop().ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    whole(connection, (source, session, id), person, notices)
+}
+
+/// A session and somebody in it.
+type Place = (SessionId, ParticipationId);
+
+/// Their notices, in due order, and whether anything is said of one of them that did not arrive.
+type Told = (Vec<KnownNotice>, bool);
+
+pub(super) fn told_sql(whose: &str) -> String {
+    format!(
+        "SELECT {COLUMNS}, EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_undelivered
+                                   WHERE notice_id = notice.id AND receipt IN ('undelivered', 'failed'))
+         FROM notice INDEXED BY notice_session WHERE source = ?1 AND {whose} ORDER BY due_at, key"
+    )
+}
+
+fn told(connection: &Connection, whose: &str, values: impl Params) -> rusqlite::Result<HashMap<Place, Told>> {
+    let mut found: HashMap<Place, Told> = HashMap::new();
+    let mut statement = connection.prepare_cached(&told_sql(whose))?;
+    let mut rows = statement.query(values)?;
+    while let Some(row) = rows.next()? {
+        let notice = known_notice(row)?;
+        let theirs = found.entry((notice.notice.session, notice.notice.participation)).or_default();
+        theirs.0.push(notice);
+        theirs.1 |= row.get::<_, bool>(COLUMN_COUNT)?;
     }
-    let (rsvp, answered_start) = super::reply::rsvp(connection, source, session, id)?.unzip();
-    let answered_start = answered_start.flatten();
-    let reminded = reminded(connection, source, session, &notices)?;
-    let numbers = numbers(connection, (source, session, id), &notices)?;
-    let known = connection.prepare_cached(sql)?.query_row(ids, |row| {
-        Ok(Known {
+    Ok(found)
+}
+
+pub(super) fn people_sql(who: &str) -> String {
+    format!(
+        "SELECT first_seen, participant.start_at, start_known_at, adopted,
+                unseal('facts', source || '/' || session_id || '/' || participation_id, facts), facts_known_at, cancelled, absent_since, absences, said,
+                said_of, unseal('who', '', person), coalesce(session_seen, first_seen), session_id, participation_id, says, over, rsvp.start_at
+         FROM participant LEFT JOIN rsvp USING (source, session_id, participation_id) WHERE source = ?1 AND {who}"
+    )
+}
+
+/// What stands in the table of participants, and what they answered.
+fn people(connection: &Connection, who: &str, values: impl Params) -> rusqlite::Result<Vec<(Place, Known)>> {
+    let person = |row: &Row<'_>| {
+        let answered = if row.get_ref(15)?.data_type() == Type::Null { None } else { Some(super::reply::answered(row, 15)?) };
+        let (rsvp, answered_start) = answered.unzip();
+        let known = Known {
             first_seen: at(row, 0)?,
             session_seen: at(row, 12)?,
             start: at(row, 1)?,
@@ -61,15 +92,33 @@ pub(super) fn participant(connection: &Connection, source: &str, session: Sessio
             absent_since: opt_at(row, 7)?,
             absences: row.get(8)?,
             rsvp,
-            answered_start,
+            answered_start: answered_start.flatten(),
             said: said(row)?,
             person: row.get(11)?,
-            reminded,
+            reminded: Vec::new(),
             expected: Vec::new(),
-            numbers,
-            notices,
-        })
-    })?;
+            numbers: Vec::new(),
+            notices: Vec::new(),
+        };
+        Ok(((SessionId(row.get(13)?), ParticipationId(row.get(14)?)), known))
+    };
+    connection.prepare_cached(&people_sql(who))?.query_map(values, person)?.collect()
+}
+
+/// With their notices, and what is known because of them.
+fn whole(
+    connection: &Connection,
+    (source, session, id): (&str, SessionId, ParticipationId),
+    person: Known,
+    (mut notices, some_lost): Told,
+) -> rusqlite::Result<Known> {
+    if some_lost && notices.iter().any(KnownNotice::told) {
+        let lost = receipt::lost(connection, source, session, id)?;
+        notices.iter_mut().for_each(|n| n.undelivered = lost.contains(&n.notice.key));
+    }
+    let reminded = reminded(connection, source, session, &notices)?;
+    let numbers = numbers(connection, (source, session, id), &notices)?;
+    let known = Known { reminded, numbers, notices, ..person };
     let expected = if known.left_an_hour() { expected(connection, (source, session, id), &known.notices)? } else { Vec::new() };
     Ok(Known { expected, ..known })
 }

@@ -2,13 +2,13 @@
 //!
 //! Every list is in an order that is total, so that two stores, or two reads, agree. Each is a search or a walk of an index.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::columns::{at, misread, ms, opt_at, opt_phase, opt_role, opt_word, required, word};
+use super::columns::{OF_THESE, at, json_ids, misread, ms, opt_at, opt_phase, opt_role, opt_word, required, word};
 use super::notices::{self, COLUMNS};
 use super::{frozen, guard, sources};
 use crate::contact::Channel;
@@ -83,8 +83,8 @@ pub(super) fn people(connection: &Connection, source: &str, now: DateTime<Utc>) 
     Ok(people as usize)
 }
 
-const SESSION: &str = "SELECT id, unseal('digest', source || '/' || id, digest), unseal('record', source || '/' || id, record), ambiguous, revision, \
-         presence, replan, taken_for FROM session WHERE source = ?1";
+const SESSION: &str = "id, unseal('digest', source || '/' || id, digest), unseal('record', source || '/' || id, record), ambiguous, revision, \
+         presence, replan, taken_for";
 
 /// Without those who departed, and the ledger's part of its touch.
 fn stored_session(row: &Row<'_>) -> rusqlite::Result<StoredSession> {
@@ -100,15 +100,20 @@ fn stored_session(row: &Row<'_>) -> rusqlite::Result<StoredSession> {
     })
 }
 
+const DEPARTED: &str = "participation_id, role, presence, unseal('person', source || '/' || session_id || '/' || participation_id, record)";
+
+/// Reads [`DEPARTED`].
+fn departed_row(row: &Row<'_>) -> rusqlite::Result<Departed> {
+    let (role, presence) = (required(opt_role(row, 1)?, 1)?, word(row, 2)?);
+    Ok(Departed { id: ParticipationId(row.get(0)?), role, presence, record: row.get(3)? })
+}
+
 /// Whom the source lists no more in a session.
 pub(super) fn departed(connection: &Connection, source: &str, id: SessionId) -> rusqlite::Result<Vec<Departed>> {
-    let sql = "SELECT participation_id, role, presence, unseal('person', source || '/' || session_id || '/' || participation_id, record)
-               FROM participant WHERE source = ?1 AND session_id = ?2 AND record IS NOT NULL ORDER BY participation_id";
-    let one = |row: &Row<'_>| {
-        let (role, presence) = (required(opt_role(row, 1)?, 1)?, word(row, 2)?);
-        Ok(Departed { id: ParticipationId(row.get(0)?), role, presence, record: row.get(3)? })
-    };
-    connection.prepare_cached(sql)?.query_map(params![source, id.0], one)?.collect()
+    let sql = format!(
+        "SELECT {DEPARTED} FROM participant WHERE source = ?1 AND session_id = ?2 AND record IS NOT NULL ORDER BY participation_id"
+    );
+    connection.prepare_cached(&sql)?.query_map(params![source, id.0], departed_row)?.collect()
 }
 
 pub(super) const LAST_TOUCH: &str = "SELECT coalesce(max(seq), 0) FROM ledger WHERE session_id = ?1";
@@ -123,19 +128,35 @@ pub(super) fn ambiguous_text(ambiguous: &[(ParticipationId, String)]) -> String 
     serde_json::to_string(ambiguous).expect("numbers and strings are always JSON")
 }
 
+/// With who departed from each, and its touch.
 pub(super) fn sessions(connection: &Connection, source: &str, ids: Option<&[SessionId]>) -> rusqlite::Result<Vec<StoredSession>> {
-    let mut found: Vec<StoredSession> = if let Some(ids) = ids {
-        let ids: BTreeSet<SessionId> = ids.iter().copied().collect();
-        let mut statement = connection.prepare_cached(&format!("{SESSION} AND record <> '' AND id = ?2"))?;
-        let found = ids.iter().filter_map(|id| statement.query_row(params![source, id.0], stored_session).optional().transpose());
-        found.collect::<rusqlite::Result<_>>()?
-    } else {
-        let mut statement = connection.prepare_cached(&format!("{SESSION} AND record <> '' ORDER BY id"))?;
-        statement.query_map([source], stored_session)?.collect::<rusqlite::Result<_>>()?
+    let which = if ids.is_some() { "id IN (SELECT value FROM json_each(?2))" } else { "?2 IS NULL" };
+    let touch = "(SELECT coalesce(max(seq), 0) FROM ledger WHERE ledger.session_id = session.id)";
+    let sql = format!("SELECT {SESSION}, {touch} FROM session WHERE source = ?1 AND record <> '' AND {which} ORDER BY id");
+    let of_these = ids.map(json_ids);
+    let one = |row: &Row<'_>| {
+        let stored = stored_session(row)?;
+        Ok(StoredSession { touch: Touch { last: row.get(8)?, ..stored.touch }, ..stored })
     };
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut found: Vec<StoredSession> = statement.query_map(params![source, of_these], one)?.collect::<rusqlite::Result<_>>()?;
+    let mut departed = departed_of(connection, source, of_these)?;
     for session in &mut found {
-        session.touch.last = last_touch(connection, session.id)?;
-        session.departed = departed(connection, source, session.id)?;
+        session.departed = departed.remove(&session.id).unwrap_or_default();
+    }
+    Ok(found)
+}
+
+/// Whom the source lists no more, by session: of these, or of all.
+fn departed_of(connection: &Connection, source: &str, ids: Option<String>) -> rusqlite::Result<HashMap<SessionId, Vec<Departed>>> {
+    let which = if ids.is_some() { OF_THESE } else { "?2 IS NULL" };
+    let of_source = "FROM participant WHERE source = ?1 AND record IS NOT NULL";
+    let sql = format!("SELECT {DEPARTED}, session_id {of_source} AND {which} ORDER BY participation_id");
+    let mut found: HashMap<SessionId, Vec<Departed>> = HashMap::new();
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![source, ids])?;
+    while let Some(row) = rows.next()? {
+        found.entry(SessionId(row.get(4)?)).or_default().push(departed_row(row)?);
     }
     Ok(found)
 }
@@ -155,7 +176,7 @@ pub(super) fn starting(
 
 /// One session, with its revision.
 pub(super) fn session(connection: &Connection, source: &str, id: SessionId) -> rusqlite::Result<(StoredSession, i64)> {
-    let mut statement = connection.prepare_cached(&format!("{SESSION} AND id = ?2"))?;
+    let mut statement = connection.prepare_cached(&format!("SELECT {SESSION} FROM session WHERE source = ?1 AND id = ?2"))?;
     let (session, revision) = statement.query_row(params![source, id.0], |row| Ok((stored_session(row)?, row.get(4)?)))?;
     Ok((StoredSession { departed: departed(connection, source, id)?, ..session }, revision))
 }
@@ -374,6 +395,7 @@ mod tests {
     use super::*;
     use crate::entry::State;
     use crate::outbox::sqlite::attempt::{PAST, claim_sql};
+    use crate::outbox::sqlite::known::{people_sql, told_sql};
     use crate::outbox::sqlite::migrate::migrate;
     use crate::outbox::sqlite::sealed::Sealer;
     use crate::outbox::sqlite::upkeep::{HELD, UNDECIDED};
@@ -479,6 +501,9 @@ mod tests {
             (SHARED.to_owned(), "USING INDEX notice_number (address=?)", "TEMP B-TREE"),
             (HEARD.to_owned(), "SEARCH heard USING PRIMARY KEY", "SCAN heard"),
             (COUNTS.to_owned(), "USING COVERING INDEX notice_state", "TEMP B-TREE"),
+            (told_sql(OF_THESE), "SEARCH notice USING INDEX notice_session (session_id=?)", "SCAN notice"),
+            (told_sql(OF_THESE), "SEARCH delivery USING COVERING INDEX delivery_undelivered (notice_id=?)", "SCAN delivery"),
+            (people_sql(OF_THESE), "SEARCH participant USING PRIMARY KEY (source=? AND session_id=?)", "SCAN participant"),
             (LAST_TOUCH.to_owned(), "SEARCH ledger USING COVERING INDEX ledger_session (session_id=?)", "SCAN"),
         ];
         for (sql, says, never) in cases {

@@ -87,16 +87,9 @@ fn put_rsvp(connection: &Tx<'_>, now: DateTime<Utc>, place: &Place, answered: An
     history::append(connection, &row)
 }
 
-/// What a participant answered, and over which start.
-pub(super) fn rsvp(
-    connection: &Connection,
-    source: &str,
-    session: SessionId,
-    participation: ParticipationId,
-) -> rusqlite::Result<Option<(Answered, Option<DateTime<Utc>>)>> {
-    let sql = "SELECT says, over, start_at FROM rsvp WHERE source = ?1 AND session_id = ?2 AND participation_id = ?3";
-    let answered = |r: &rusqlite::Row<'_>| Ok((Answered { says: rsvp_of(r, 0)?, over: rsvp_of(r, 1)? }, opt_at(r, 2)?));
-    connection.prepare_cached(sql)?.query_row(params![source, session.0, participation.0], answered).optional()
+/// What a participant answered, and over which start: the columns `says`, `over`, `start_at` from there on.
+pub(super) fn answered(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<(Answered, Option<DateTime<Utc>>)> {
+    Ok((Answered { says: rsvp_of(row, from)?, over: rsvp_of(row, from + 1)? }, opt_at(row, from + 2)?))
 }
 
 /// The RSVP of a word.

@@ -13,6 +13,7 @@ use punctual::ledger::{Finding, Link};
 use punctual::notice::{Occasion, Reason};
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use punctual::outbox::{Acts, Restored, Retention, Upkeep};
+use punctual::session::{ParticipationId, SessionId};
 use rusqlite::Connection;
 
 use super::fixture::{Store, accepted, minute, notice, walk, walked};
@@ -33,6 +34,30 @@ pub(crate) async fn the_ledger_is_chained(store: Store) {
     assert_eq!((verified.rows, verified.head.link, verified.findings), (5, link, Vec::new()));
     let other = punctual::ledger::Anchor { seq: 3, link };
     assert_eq!(store.outbox.verify_ledger(Some(other)).await.unwrap().findings, [Finding::NotAnchored { seq: 3 }]);
+}
+
+pub(crate) async fn rows_of_an_event_are_found(store: Store) {
+    store.one().await;
+    let about = |session, person| Some((SessionId(session), ParticipationId(person)));
+    for (event, about, detail) in [
+        ("called", about(1, 11), "by jane"),
+        ("reveal", about(1, 11), "by victor"),
+        ("called", about(2, 21), "by victor"),
+        ("called", about(3, 31), "by jane"),
+        ("called", None, "by nobody"),
+        ("called", about(1, 12), "by jane: again"),
+    ] {
+        store.outbox.witness(minute(1), event, detail, about).await.unwrap();
+    }
+    let said = async |sessions: &[i64]| {
+        let ids: Vec<SessionId> = sessions.iter().copied().map(SessionId).collect();
+        let rows = store.outbox.ledger_of("called", &ids).await.unwrap();
+        rows.into_iter().map(|row| (row.session_id.unwrap().0, row.detail.unwrap())).collect::<Vec<_>>()
+    };
+    let [jane, victor, again] = ["by jane", "by victor", "by jane: again"].map(str::to_owned);
+    assert_eq!(said(&[2, 1]).await, [(1, jane), (2, victor), (1, again)]);
+    assert_eq!(said(&[4]).await, []);
+    assert_eq!(said(&[]).await, []);
 }
 
 /// Another test of this binary may be about to start a child, which has our lock too until its own program begins: that is waited for.

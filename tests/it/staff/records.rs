@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use punctual::clock::{Clock, WallClock};
 use punctual::contact::{Address, EmailAddress};
+use punctual::outbox::Settlement;
+use punctual::receipt::{About, Fate, Receipt};
 use punctual::suppression::Suppression;
 use serde_json::json;
 
@@ -103,5 +105,40 @@ async fn what_staff_look_up_is_there() {
     );
     let (_, messages) = victor.page("/messages").await;
     assert!(messages.contains("<svg") && messages.contains("class=\"bar plain\"") && messages.contains("Today, "), "{messages}");
+    office.close().await;
+}
+
+/// What was sent is headed by what became of it, on its own page and among the messages of its reader.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sent_message_says_what_became_of_it() {
+    let office = office().await;
+    let key = office.ended(Settlement::Accepted { reply: "250 queued".to_owned(), reference: None }).await;
+    let mut victor = office.logged_in("victor").await;
+    let (page, notice) = (format!("/notices/{key}"), |fate, detail: Option<&str>| Receipt {
+        about: About::Notice(key),
+        fate,
+        detail: detail.map(str::to_owned),
+        remember: None,
+        recipient: None,
+    });
+    let heading = async |browser: &mut Browser<'_>| {
+        let (status, page) = browser.page(&page).await;
+        assert_eq!(status, 200);
+        page.split("<h1>").nth(1).unwrap().split("</h1>").next().unwrap().to_owned()
+    };
+    assert!(heading(&mut victor).await.contains("tag good\">Sent"));
+    let outbox = office.practice.engine.outbox();
+    outbox.receive(WallClock.now(), notice(Fate::Undelivered, Some("552 5.2.2 mailbox full"))).await.unwrap();
+    let headed = heading(&mut victor).await;
+    assert!(headed.contains("tag bad\">Came back") && !headed.contains("Sent"), "{headed}");
+    let (_, said) = victor.page(&page).await;
+    for words in ["they have not got it", "send it again; or call them", "552 5.2.2 mailbox full"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let session = office.entries().await.into_iter().find(|e| e.notice.key == key).unwrap().notice.session;
+    let (_, session) = victor.page(&format!("/sessions/{session}")).await;
+    assert!(session.contains("Came back") && !session.contains("All told"), "{session}");
+    outbox.receive(WallClock.now(), notice(Fate::Delivered, None)).await.unwrap();
+    assert!(heading(&mut victor).await.contains("tag good\">Arrived"));
     office.close().await;
 }

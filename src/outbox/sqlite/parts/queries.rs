@@ -40,6 +40,11 @@ impl Queries for SqliteOutbox {
         self.readers.read("ledger", move |c| history::rows(c, session, after, limit)).await
     }
 
+    async fn ledger_of(&self, event: &str, sessions: &[SessionId]) -> Result<Vec<LedgerRow>> {
+        let (event, sessions) = (event.to_owned(), sessions.to_vec());
+        self.readers.read("ledger_of", move |c| history::of(c, &event, &sessions)).await
+    }
+
     async fn due_before(&self, until: DateTime<Utc>) -> Result<u64> {
         self.readers.read("due_before", move |c| figures::due_before(c, until)).await
     }

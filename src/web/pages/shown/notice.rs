@@ -5,6 +5,8 @@ use serde::Serialize;
 
 use super::session::{Named, People, Showing};
 use super::{Moment, capital, moment, role, tone};
+use crate::contact::Channel;
+use crate::desk::notices::Opened;
 use crate::desk::outage::is_overdue;
 use crate::desk::why::{Said, Told};
 use crate::desk::{what, words};
@@ -12,6 +14,7 @@ use crate::entry::{Delivery, Entry, State};
 use crate::ledger::LedgerRow;
 use crate::notice::Reason;
 use crate::outbox::Act;
+use crate::receipt::Fate;
 use crate::web::Office;
 
 /// One notice, and what may be done with it.
@@ -34,10 +37,21 @@ pub(in crate::web::pages) struct NoticeRow {
     over: bool,
     next: Option<Moment>,
     accepted: Option<Moment>,
+    /// What was said later of what was sent.
+    became: Option<Became>,
     attempts: u32,
     acts: Vec<Button>,
     /// It went, or was refused, and is still of use: it can be sent again.
     again: bool,
+}
+
+/// What became of a message.
+#[derive(Serialize)]
+struct Became {
+    says: &'static str,
+    at: Option<Moment>,
+    /// The provider's words, redacted.
+    detail: Option<String>,
 }
 
 /// A deed that is possible.
@@ -65,8 +79,8 @@ impl NoticeRow {
             role: role(notice.role),
             what: capital(&what(notice.occasion, notice.rule.as_deref())),
             channel: match notice.address.channel() {
-                crate::contact::Channel::Email => "e-mail",
-                crate::contact::Channel::Sms => "text message",
+                Channel::Email => "e-mail",
+                Channel::Sms => "text message",
             },
             to: notice.address.to_string(),
             state: if overdue { words::OVERDUE } else { words::state(entry.state) },
@@ -78,10 +92,28 @@ impl NoticeRow {
             over: notice.useful_until <= now,
             next: entry.next_attempt_at.map(at),
             accepted: entry.accepted_at.map(at),
+            became: None,
             attempts: entry.attempts,
             acts: buttons(entry, now),
             again: matches!(entry.state, State::Accepted | State::Rejected) && notice.useful_until > now,
         }
+    }
+
+    /// Of a message that was sent: it is headed by what became of it, where somebody said so.
+    pub(in crate::web::pages) fn after(mut self, Opened { entry, shown, .. }: &Opened, office: &Office) -> Self {
+        let last = shown.deliveries.last().filter(|_| entry.state == State::Accepted);
+        let Some((last, fate)) = last.and_then(|last| Some((last, last.receipt?))) else { return self };
+        let channel = entry.notice.address.channel();
+        let says = words::fate(fate, channel);
+        if fate != Fate::Sent {
+            self.state = says;
+        }
+        if fate.is_lost() {
+            let (why, remedy) = words::lost(channel);
+            (self.tone, self.why, self.remedy) = ("bad", Some(why), Some(remedy));
+        }
+        self.became = Some(Became { says, at: last.receipt_at.map(|at| moment(at, &office.zone)), detail: last.receipt_detail.clone() });
+        self
     }
 }
 
@@ -118,12 +150,13 @@ pub(in crate::web::pages) struct Attempt {
     outcome: String,
     transport: String,
     reply: String,
-    /// What became of the message: `undelivered: 30005`.
+    /// What became of the message: `Did not arrive: 30005`.
     receipt: Option<String>,
 }
 
 impl Attempt {
-    pub(in crate::web::pages) fn of(delivery: &Delivery, office: &Office) -> Self {
+    pub(in crate::web::pages) fn of(delivery: &Delivery, channel: Channel, office: &Office) -> Self {
+        let says = |fate| words::fate(fate, channel);
         Self {
             number: delivery.attempt,
             at: moment(delivery.started_at, &office.zone),
@@ -132,7 +165,7 @@ impl Attempt {
             reply: delivery.reply.clone().unwrap_or_default(),
             receipt: delivery
                 .receipt
-                .map(|fate| delivery.receipt_detail.as_ref().map_or_else(|| fate.to_string(), |d| format!("{fate}: {d}"))),
+                .map(|fate| delivery.receipt_detail.as_ref().map_or_else(|| says(fate).to_owned(), |d| format!("{}: {d}", says(fate)))),
         }
     }
 }

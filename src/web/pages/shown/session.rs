@@ -10,6 +10,7 @@ use crate::contact::PersonName;
 use crate::desk::people::{Contacts, Place, Who};
 use crate::desk::{agenda, unreachable, words};
 use crate::entry::State;
+use crate::receipt::Fate;
 use crate::session::{ParticipationId, Role, Rsvp, SessionId};
 use crate::web::Office;
 
@@ -147,7 +148,7 @@ fn sum(entry: &agenda::Entry) -> (String, &'static str) {
         return ("Cancelled".to_owned(), "quiet");
     }
     let ours: Vec<&agenda::Person> = entry.people.iter().filter(|p| !p.told_elsewhere).collect();
-    let told = ours.iter().filter(|p| p.steps.iter().any(|s| s.state == Some(State::Accepted))).count();
+    let told = ours.iter().filter(|p| p.steps.iter().any(|s| s.state == Some(State::Accepted) && s.lost.is_none())).count();
     match (told, ours.len()) {
         (_, 0) => ("Told by their host".to_owned(), "quiet"),
         (0, _) => ("Planned".to_owned(), "plain"),
@@ -265,10 +266,12 @@ struct Chip {
 impl Chip {
     fn of(step: &agenda::Step, showing: Showing<'_>) -> Self {
         let at = step.at.map(|at| showing.at(at));
+        let lost = step.lost.map(|channel| words::fate(Fate::Undelivered, channel));
+        let bad = lost.or(step.overdue.then_some(words::OVERDUE));
         Self {
             what: capital(&step.what),
-            state: if step.overdue { words::OVERDUE } else { step.state.map_or("Not sent", words::state) }.to_owned(),
-            tone: if step.overdue { "bad" } else { tone(step.state) },
+            state: bad.unwrap_or_else(|| step.state.map_or("Not sent", words::state)).to_owned(),
+            tone: if bad.is_some() { "bad" } else { tone(step.state) },
             today: at.as_ref().is_some_and(|at| at.day == showing.at(showing.now).day),
             at,
             why: step.reason.map(words::reason),
