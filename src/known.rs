@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::contact::{Address, Number, PhoneNumber};
 use crate::entry::State;
-use crate::notice::{Notice, Reason};
+use crate::notice::{Notice, Occasion, Reason};
 use crate::session::{ParticipationId, Rsvp, SessionId};
 
 pub mod resend;
@@ -138,6 +138,13 @@ impl Known {
     pub(crate) fn left_an_hour(&self) -> bool {
         let moved = |n: &KnownNotice| n.notice.start != self.start && n.heard();
         self.cancelled || self.absent_since.is_some() || self.notices.iter().any(moved)
+    }
+
+    /// The start that they know, by what they heard last, if it is not this one. `None` too where that is that it is cancelled.
+    pub fn told_another(&self, start: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let arrived = self.notices.iter().filter(|n| n.arrived() && !n.may_have_gone());
+        let last = arrived.max_by_key(|n| n.heard_at()).filter(|n| n.notice.occasion != Occasion::Cancelled)?;
+        Some(last.notice.start).filter(|was| *was != start)
     }
 
     /// What is known of the number, if it is one: of an address nothing is.

@@ -94,6 +94,8 @@ pub struct Request<'a> {
 struct Decided<'a> {
     session: Option<&'a Session>,
     meet_now: bool,
+    /// The start that they know.
+    was: Option<DateTime<Utc>>,
     number: Number,
     decision: Decision,
 }
@@ -120,7 +122,7 @@ pub fn each_line<E>(mut request: Request<'_>, mut each: impl FnMut(Line) -> Resu
         .faults
         .iter()
         .filter(|f| !f.is_word())
-        .map(|f| Decided { session: None, meet_now: false, number: Number::default(), decision: plan::quarantined(f) })
+        .map(|f| Decided { session: None, meet_now: false, was: None, number: Number::default(), decision: plan::quarantined(f) })
         .collect();
     let mut by_session = crate::known::by_session(known);
     for session in &request.snapshot.sessions {
@@ -131,7 +133,8 @@ pub fn each_line<E>(mut request: Request<'_>, mut each: impl FnMut(Line) -> Resu
             let sent = if let Decision::Send(n) = &decision { known.get(&(n.session, n.participation)).zip(Some(n)) } else { None };
             let meet_now = sent.is_some_and(|(one, n)| plan::joins_now(session, one, Some(&n.address)));
             let number = sent.map(|(one, n)| one.number(&n.address)).unwrap_or_default();
-            Decided { session: Some(session), meet_now, number, decision }
+            let was = sent.and_then(|(one, _)| one.told_another(session.start));
+            Decided { session: Some(session), meet_now, was, number, decision }
         };
         decided.extend(open.map(of_it));
     }
@@ -246,6 +249,7 @@ impl Request<'_> {
             zone: &to.zone,
             locale: to.locale,
             meet_now: of.meet_now,
+            was: of.was,
             sequence: 0,
             number: of.number,
         };

@@ -22,6 +22,7 @@ pub mod dkim;
 mod draft;
 mod gate;
 mod lint;
+pub mod look;
 mod mail;
 mod money;
 mod quoted;
@@ -59,6 +60,8 @@ pub struct Settings {
     pub practice_name: String,
     /// Shown in texts: `[practice] short_name`; `None`: the name.
     pub short_name: Option<String>,
+    /// How its e-mails look.
+    pub look: look::Look,
     /// Shown in messages: a telephone number or an address; may be empty.
     pub practice_contact: String,
     /// The practice's locale (BCP 47), the last of the fallback chain: `en-US`.
@@ -117,6 +120,8 @@ pub struct Facts<'a> {
     pub locale: Option<&'a str>,
     /// It began when it was made: see `plan::is_meet_now`.
     pub meet_now: bool,
+    /// The start that they know, where it is another one.
+    pub was: Option<DateTime<Utc>>,
     /// Calendar SEQUENCE: how many revisions of this participation were told before.
     pub sequence: u32,
     /// Of a text: what is known of the number that it goes to.
@@ -274,6 +279,12 @@ impl Renderer {
         };
         self.gate.check(&content, facts, &draft.view, &self.settings)?;
         Ok(Rendered { message: Message { key: facts.notice.key, reference, content }, locale: locale.to_owned(), parts })
+    }
+
+    /// The HTML of a message with its logo in it, for a page that shows the message.
+    pub fn pictured(&self, html: &str) -> String {
+        let Some(logo) = &self.settings.look.logo else { return html.to_owned() };
+        html.replace(&format!("cid:{}", context::logo_id(&self.settings)), &logo.as_data())
     }
 
     /// The codes of everybody: whoever reads what a source says tells them, and no message shows one that is not its reader's.

@@ -65,6 +65,7 @@ pub(super) fn send_test(config: Config, args: &SendTestArgs, json: bool) -> anyh
         zone: &zone,
         locale: args.locale.as_deref(),
         meet_now: false,
+        was: Some(session.start - TimeDelta::days(1)),
         sequence: 0,
         number: Number::default(),
     };

@@ -11,6 +11,7 @@ use super::raw::{self, Raw};
 use super::read::Document;
 use super::secret;
 use crate::contact::{EmailAddress, clean_line};
+use crate::render::look::{Color, Logo, Look};
 use crate::render::{self, dkim::Dkim};
 
 /// The From of previews when no address is configured: nothing can be sent without one.
@@ -50,6 +51,7 @@ pub(super) fn rendering(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>)
         return_path,
         practice_name: raw.practice.name.clone(),
         short_name: raw.practice.short_name.clone(),
+        look: look(&raw.practice, base, document),
         practice_contact: raw.practice.contact.clone(),
         locale: raw.practice.locale.clone(),
         join_url: raw.practice.join_url.clone(),
@@ -67,6 +69,38 @@ pub(super) fn rendering(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>)
         reference_key: [0; 32],
         dkim: dkim.map(Arc::new),
     }
+}
+
+/// The letters that a footer may have.
+const FOOTER_MAX: usize = 600;
+
+/// How e-mails look: what is wrong with it is found before any is sent.
+fn look(practice: &raw::Practice, base: &Base<'_>, document: &mut Document<'_>) -> Look {
+    let mut found = Look::default();
+    if let Some(path) = &practice.logo {
+        let path = base.resolve(path);
+        let read = std::fs::read(&path).map_err(|e| format!("cannot be read: {e}")).and_then(Logo::read);
+        match read {
+            Ok(logo) => found.logo = Some(Arc::new(logo)),
+            Err(why) => document.note("practice.logo", format!("{} {why}", path.display())),
+        }
+    }
+    match practice.color.as_deref().map(Color::parse).transpose() {
+        Ok(color) => found.color = color,
+        Err(why) => document.note("practice.color", why),
+    }
+    let footer = practice.footer.as_deref().unwrap_or_default();
+    if footer.chars().count() > FOOTER_MAX {
+        document.note("practice.footer", format!("has {} letters; expected {FOOTER_MAX} at most", footer.chars().count()));
+    }
+    found.footer = footer.lines().map(clean_line).filter(|line| !line.is_empty()).collect();
+    if let Some(link) = &practice.camera_test_url {
+        match url::Url::parse(link.trim()) {
+            Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() => found.camera_test = Some(link.trim().to_owned()),
+            _ => document.note("practice.camera_test_url", format!("{link:?} is no link; expected one that begins with https://")),
+        }
+    }
+    found
 }
 
 /// Limits of their own, by rule.

@@ -75,6 +75,14 @@ pub struct Practice {
     pub name: String,
     /// Shown in texts in place of the name. Default: the name.
     pub short_name: Option<String>,
+    /// A PNG, JPEG or GIF of 32 KiB at most, above each e-mail in place of the name. It goes with the e-mail; nothing is loaded. Default: the name.
+    pub logo: Option<PathBuf>,
+    /// Of buttons and links in e-mails: `#` and six hexadecimal digits, dark enough for white letters. Default: `#0b666c`.
+    pub color: Option<String>,
+    /// Below each e-mail to a participant or host, in small letters: an address, a notice. May have several lines.
+    pub footer: Option<String>,
+    /// A page on which people try their camera and microphone: invites, reminders and corrections link to it. Default: no link.
+    pub camera_test_url: Option<String>,
     /// Part of every notice's identity: set it once, before the first run, and never change it. (The name may change.)
     pub id: String,
     /// Shown in messages: a telephone number or an address.
@@ -104,6 +112,10 @@ impl Default for Practice {
         Self {
             name: "Your practice".to_owned(),
             short_name: None,
+            logo: None,
+            color: None,
+            footer: None,
+            camera_test_url: None,
             id: "practice".to_owned(),
             contact: String::new(),
             region: "US".to_owned(),

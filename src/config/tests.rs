@@ -298,3 +298,28 @@ fn what_listens_needs_its_tokens() {
     assert!(good(&format!("[[source]]\nkind = \"push\"\ntoken = \"{token}\"\n")).is_some_and(|s| s.hook.is_none() && s.push.len() == 1));
     assert!(good(&format!("[server]\nwebhook_token = \"{token}\"\n")).is_some_and(|s| s.hook.is_some()));
 }
+
+#[test]
+fn the_look_is_checked_before_anybody_sees_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("punctual.toml");
+    std::fs::write(folder.path().join("logo.svg"), "<svg/>").unwrap();
+    std::fs::write(folder.path().join("logo.png"), include_bytes!("../../tests/it/render/logo.png")).unwrap();
+    let look = |keys: &str| parse(&format!("[practice]\n{keys}\n"), Some(&place), &[]).map(|config| config.render.look);
+    for (keys, says) in [
+        ("logo = \"logo.svg\"", "practice.logo: "),
+        ("logo = \"logo.svg\"", "logo.svg is no picture that mail programs show; expected a PNG, JPEG or GIF"),
+        ("logo = \"missing.png\"", "missing.png cannot be read: "),
+        ("color = \"#fed\"", "practice.color: \"#fed\" is no colour"),
+        ("color = \"#ffee00\"", "practice.color: #ffee00 is too light"),
+        ("camera_test_url = \"practice.example/camera\"", "practice.camera_test_url: "),
+        (&format!("footer = \"{}\"", "x".repeat(601)), "practice.footer: has 601 letters; expected 600 at most"),
+    ] {
+        let told = look(keys).err().map(|m| m.to_string()).unwrap_or_default();
+        assert!(told.contains(says), "{keys}: {told}");
+    }
+    let keys = "logo = \"logo.png\"\ncolor = \"#7a1fa2\"\nfooter = \"12 Elm Street\\n\\n  Springfield \"\ncamera_test_url = \"https://practice.example/camera\"";
+    let found = look(keys).unwrap_or_else(|m| panic!("{m}"));
+    assert!(found.logo.is_some() && found.color.is_some() && found.camera_test.is_some());
+    assert_eq!(found.footer, ["12 Elm Street", "Springfield"]);
+}

@@ -222,6 +222,7 @@ impl Dispatcher {
             zone: &to.zone,
             locale: to.locale,
             meet_now,
+            was: claim.known.told_another(session.start),
             sequence,
             number: claim.known.number(&notice.address),
         };

@@ -12,6 +12,7 @@ use serde::Serialize;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::dates::{Dates, Day, When};
+use super::look::Color;
 use super::{Facts, Settings, money};
 use crate::contact::{Channel, EmailAddress, clean_line};
 use crate::notice::Occasion;
@@ -39,6 +40,19 @@ pub(super) struct Practice {
     pub(super) contact: String,
     /// What the contact opens when it is touched; empty: it is no number and no address.
     pub(super) contact_link: String,
+    /// Of buttons and links.
+    pub(super) color: String,
+    /// The same in the dark.
+    pub(super) color_in_dark: String,
+    /// The address of the picture within the message; empty: there is none.
+    pub(super) logo: String,
+    /// In pixels.
+    pub(super) logo_width: String,
+    pub(super) logo_height: String,
+    /// Lines below the message.
+    pub(super) footer: Vec<String>,
+    /// Where a camera can be tried; empty: nowhere.
+    pub(super) camera_test: String,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -70,6 +84,9 @@ pub(super) struct SessionView {
     pub(super) host_name: String,
     pub(super) participant_names: Vec<String>,
     pub(super) topic: String,
+    /// Of a session that was moved: when they would have come; empty: nobody knows.
+    pub(super) was_date: String,
+    pub(super) was_time: String,
 }
 
 /// What a text must say beside its news. (All false in e-mails.)
@@ -119,6 +136,7 @@ impl View {
         let by_text = facts.notice.address.channel() == Channel::Sms;
         let first_name = first_name(person.name.expose());
         let at = |moment| dates.when(moment, &facts.zone.zone, now);
+        let moved = facts.notice.occasion == Occasion::Rescheduled;
         Self {
             locale: locale.to_owned(),
             occasion: facts.notice.occasion.as_str(),
@@ -132,7 +150,7 @@ impl View {
                 code: person.code.map(crate::contact::ConnectCode::expose_grouped).unwrap_or_default(),
                 join_url,
             },
-            session: SessionView::of(facts, settings, at(start(facts))),
+            session: SessionView::of(facts, settings, at(start(facts)), facts.was.filter(|_| moved).map(at)),
             text: Text::of(facts, settings),
             deposit: person.deposit.filter(|d| !d.is_zero()).map(|d| money::us_dollars(d, locale)).unwrap_or_default(),
             pass: person.expires_at.map(|end| Pass::of(at(end))).unwrap_or_default(),
@@ -159,7 +177,22 @@ impl Practice {
         let contact = clean_line(&settings.practice_contact);
         let name = clean_line(&settings.practice_name);
         let short_name = settings.short_name.as_deref().map(clean_line).filter(|short| !short.is_empty());
-        Self { short_name: short_name.unwrap_or_else(|| name.clone()), name, contact_link: contact_link(&contact), contact }
+        let look = &settings.look;
+        let [color, color_in_dark] = Color::pair(look.color);
+        let (logo_width, logo_height) = look.logo.as_ref().map(|logo| logo.size).map(|(w, h)| (w.to_string(), h.to_string())).unzip();
+        Self {
+            short_name: short_name.unwrap_or_else(|| name.clone()),
+            name,
+            contact_link: contact_link(&contact),
+            contact,
+            color,
+            color_in_dark,
+            logo: look.logo.as_ref().map(|_| format!("cid:{}", logo_id(settings))).unwrap_or_default(),
+            logo_width: logo_width.unwrap_or_default(),
+            logo_height: logo_height.unwrap_or_default(),
+            footer: look.footer.clone(),
+            camera_test: look.camera_test.clone().unwrap_or_default(),
+        }
     }
 
     /// In texts the short name stands for the name.
@@ -170,10 +203,11 @@ impl Practice {
 }
 
 impl SessionView {
-    fn of(facts: &Facts<'_>, settings: &Settings, when: When) -> Self {
+    fn of(facts: &Facts<'_>, settings: &Settings, when: When, was: Option<When>) -> Self {
         let host = facts.participant.role == Role::Host;
         let host_name = facts.session.host_name().filter(|_| !host).map(|n| n.expose().to_owned());
         let names_shown = host && settings.show_participant_names_to_host;
+        let (was_date, was_time) = was.map(|was| (was.date, was.time)).unzip();
         let others = facts.session.participants.iter().filter(|p| names_shown && p.role == Role::Participant);
         Self {
             id: facts.session.id.to_string(),
@@ -190,8 +224,15 @@ impl SessionView {
             host_name: host_name.unwrap_or_default(),
             participant_names: others.map(name).filter(|n| !n.is_empty()).collect(),
             topic: clean_line(&facts.session.topic),
+            was_date: was_date.unwrap_or_default(),
+            was_time: was_time.unwrap_or_default(),
         }
     }
+}
+
+/// What the logo is called within a message (RFC 2392).
+pub(super) fn logo_id(settings: &Settings) -> String {
+    format!("logo@{}", settings.from.domain())
 }
 
 impl Pass {
@@ -303,7 +344,19 @@ mod tests {
         View {
             locale: String::new(),
             occasion: "",
-            practice: Practice { name: String::new(), short_name: String::new(), contact: String::new(), contact_link: String::new() },
+            practice: Practice {
+                name: String::new(),
+                short_name: String::new(),
+                contact: String::new(),
+                contact_link: String::new(),
+                color: String::new(),
+                color_in_dark: String::new(),
+                logo: String::new(),
+                logo_width: String::new(),
+                logo_height: String::new(),
+                footer: vec![],
+                camera_test: String::new(),
+            },
             recipient: Recipient {
                 name: String::new(),
                 first_name: String::new(),
@@ -329,6 +382,8 @@ mod tests {
                 host_name: String::new(),
                 participant_names: vec![],
                 topic: String::new(),
+                was_date: String::new(),
+                was_time: String::new(),
             },
             deposit: String::new(),
             pass: Pass::default(),

@@ -32,6 +32,7 @@ impl Draft<'_> {
         let text = tidy(&render(File::Text)?);
         let html = render(File::Html)?;
         let message_id = format!("<{reference}@{}>", settings.from.domain());
+        let logo_id = context::logo_id(settings);
         let bytes = mail::write(&mail::Letter {
             from: (&settings.from_name, &settings.from),
             reply_to: settings.reply_to.as_ref(),
@@ -44,6 +45,7 @@ impl Draft<'_> {
             locale: &self.view.locale,
             text: &text,
             html: &html,
+            logo: settings.look.shown_in(&html, &logo_id),
             calendar: Some((self.method(), &self.calendar(to, &context)?)),
         })
         .and_then(|bytes| match &settings.dkim {

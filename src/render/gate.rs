@@ -22,8 +22,8 @@ mod text;
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::sync::Arc;
 
-use mailparse::body::Body;
 use mailparse::{MailHeader, ParsedMail};
 
 use self::digits::Digits;
@@ -31,8 +31,9 @@ use self::parts::Part;
 use self::reading::Markup;
 use self::text::{Text, Thing};
 use super::context::{TITLES, View};
+use super::look::Logo;
 use super::templates::shipped;
-use super::{Facts, RenderError, Settings, quoted};
+use super::{Facts, RenderError, Settings};
 use crate::contact::{ConnectCode, Passkey, PersonName};
 use crate::message::Content;
 use crate::session::live::LiveCodes;
@@ -61,6 +62,8 @@ pub(super) struct Gate {
     /// What the templates say of themselves.
     templates: Text<'static>,
     markup: Markup,
+    /// The same in every message.
+    logo: Option<Arc<Logo>>,
     /// Whose code is whose, over all sessions.
     live: LiveCodes,
 }
@@ -70,12 +73,15 @@ impl Gate {
         let reply_to = settings.reply_to.as_ref().map_or("", |address| address.expose());
         let links = [settings.join_url.as_str(), settings.account_join_url.as_deref().unwrap_or_default()];
         let names = [settings.practice_name.as_str(), settings.short_name.as_deref().unwrap_or_default(), &settings.from_name];
+        let look = &settings.look;
+        let links = links.into_iter().chain(look.camera_test.as_deref()).chain(look.footer.iter().map(String::as_str));
         let all = names.into_iter().chain(links).chain([settings.practice_contact.as_str(), settings.from.expose(), reply_to]);
         Self {
             practice: shown(all),
             contact: Digits::of(&reading::plain(&settings.practice_contact)),
             markup: Markup::of(shipped().into_iter().map(|(_, source)| source)),
             templates: shown(templates),
+            logo: look.logo.clone(),
             live: LiveCodes::default(),
         }
     }
@@ -159,6 +165,7 @@ impl Stranger<'_> {
         let said = [
             &session.date,
             &session.date_short,
+            &session.was_date,
             &session.zone,
             &session.topic,
             &session.host_name,
@@ -243,7 +250,7 @@ struct Own {
 impl Own {
     fn of(facts: &Facts<'_>, view: &View) -> Self {
         let code = facts.participant.code;
-        let reckoned = [&view.session.date, &view.session.date_short, &view.pass.date, &view.session.id];
+        let reckoned = [&view.session.date, &view.session.date_short, &view.session.was_date, &view.pass.date, &view.session.id];
         let reckoned = reckoned.into_iter().flat_map(|text| Digits::of(text).runs()).filter(|digits| digits.len() >= RECKONED_MIN);
         Self { digits: code.map(|code| code.expose().into_bytes()).into_iter().chain(reckoned).collect(), code }
     }
@@ -277,7 +284,7 @@ impl Search<'_> {
         let parse = |bytes| mailparse::parse_mail(bytes).map_err(|_| unreadable());
         let Some(parts) = parts::split(&headers, &bytes[body..]) else { return self.parts(&parse(bytes)?) };
         parts.into_iter().try_for_each(|part| match Part::of_our_form(part) {
-            Some(Part { kind, body }) => self.part(kind, &decoded(body)?),
+            Some(Part { kind, body }) => self.part(kind, &parts::decoded(body).ok_or_else(unreadable)?),
             None => self.parts(&parse(part)?),
         })
     }
@@ -291,8 +298,12 @@ impl Search<'_> {
     }
 
     fn parts(&self, mail: &ParsedMail<'_>) -> Result<(), RenderError> {
+        let is_logo = |logo: &Arc<Logo>| mail.ctype.mimetype == logo.kind && mail.get_body_raw().is_ok_and(|body| body == logo.bytes);
+        if self.gate.logo.as_ref().is_some_and(is_logo) {
+            return Ok(());
+        }
         if mail.subparts.is_empty() {
-            self.part(&mail.ctype.mimetype, &body_of(mail)?)
+            self.part(&mail.ctype.mimetype, &parts::body_of(mail).ok_or_else(unreadable)?)
         } else {
             mail.subparts.iter().try_for_each(|part| self.parts(part))
         }
@@ -347,7 +358,8 @@ impl Search<'_> {
         let when = [(&session.date, &session.zone), (&session.date, &session.zone_short), (&session.date_short, &session.zone_short)];
         let when = when.map(|(date, zone)| format!("{date} {} {zone}", session.time));
         let ends = format!("{} {} {}", pass.date, pass.time, pass.zone);
-        matches!(thing, Thing::Name(_)) && shown(when.iter().chain([&ends]).map(String::as_str)).holds(thing)
+        let was = format!("{} {}", session.was_date, session.was_time);
+        matches!(thing, Thing::Name(_)) && shown(when.iter().chain([&ends, &was]).map(String::as_str)).holds(thing)
     }
 
     /// A name that stands in the text only as a part of what a host is called: `John Smith, PhD`, who is a patient, too.
@@ -370,19 +382,6 @@ fn reads_like_a_name(name: &str) -> bool {
     let in_brackets = |word: &str| word.starts_with('(') && word.ends_with(')') && word.len() <= PRONOUNS_MAX;
     let mut words = name.split_whitespace().filter(|word| !in_brackets(word)).peekable();
     words.peek().is_some() && words.clone().count() <= HOST_NAME_MAX && words.all(is_word)
-}
-
-/// A part's body as a reader's program would decode it.
-fn body_of(part: &ParsedMail<'_>) -> Result<String, RenderError> {
-    match part.get_body_encoded() {
-        Body::QuotedPrintable(body) => decoded(body.get_raw()),
-        _ => part.get_body().map_err(|_| unreadable()),
-    }
-}
-
-/// Quoted-printable.
-fn decoded(body: &[u8]) -> Result<String, RenderError> {
-    quoted::read(body).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(unreadable)
 }
 
 fn in_brackets(id: Option<ParticipationId>) -> String {

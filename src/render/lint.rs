@@ -159,6 +159,7 @@ impl Case<'_> {
             zone: &zone,
             locale: Some(self.locale),
             meet_now: self.meet_now,
+            was: Some(session.start - TimeDelta::days(1)),
             sequence: 1,
             number: FIRST_TEXT,
         };

@@ -1,7 +1,7 @@
 //! An e-mail's bytes (RFC 5322, RFC 2045-2049).
 //!
 //! In: a [`Letter`], everything rendered. Out: headers and body as they go over the wire: ASCII, CRLF, no line over 998 bytes,
-//! encoded words of 75 at most. `multipart/alternative` holds the text, the HTML and the calendar, plainest first.
+//! encoded words of 75 at most. `multipart/alternative` holds the text, the HTML (with its logo, if there is one) and the calendar, plainest first.
 //!
 //! Invariants: the same letter gives the same bytes (the Message-ID, the Date and the boundary are part of it); no value of a
 //! header can start another one. Written in one pass; byte for byte what the mail library makes of it (see the tests), which encodes
@@ -12,6 +12,7 @@ use data_encoding::BASE64;
 use lettre::message::header::{HeaderName, HeaderValue, Headers};
 
 use super::calendar::Method;
+use super::look::Logo;
 use super::quoted;
 use crate::contact::{EmailAddress, clean_line};
 
@@ -32,6 +33,8 @@ pub(super) struct Letter<'a> {
     pub(super) locale: &'a str,
     pub(super) text: &'a str,
     pub(super) html: &'a str,
+    /// A picture that the HTML shows, and what it is called there.
+    pub(super) logo: Option<(&'a Logo, &'a str)>,
     /// `None`: it is about no single session.
     pub(super) calendar: Option<(Method, &'a str)>,
 }
@@ -49,7 +52,8 @@ const LINE: usize = 76;
 /// Writes it down. The error repeats no address.
 pub(super) fn write(letter: &Letter<'_>) -> Result<Vec<u8>, String> {
     let calendar = letter.calendar.map_or("", |(_, calendar)| calendar);
-    let written = letter.text.len() + letter.html.len() + calendar.len();
+    let logo = letter.logo.map_or(0, |(logo, _)| logo.bytes.len() * 3 / 2);
+    let written = letter.text.len() + letter.html.len() + calendar.len() + logo;
     let mut out = Vec::with_capacity(written + written / 8 + 2048);
     mailbox(&mut out, "From", letter.from)?;
     mailbox(&mut out, "To", letter.to)?;
@@ -68,7 +72,10 @@ pub(super) fn write(letter: &Letter<'_>) -> Result<Vec<u8>, String> {
     // "=_" cannot occur in quoted-printable text (RFC 2045 6.7), so no part can hold the boundary.
     put(&mut out, &["Content-Type: multipart/alternative;\r\n boundary=\"=_", letter.boundary, "\"\r\n\r\n"]);
     part(&mut out, letter.boundary, ["text/plain", "", ""], letter.text);
-    part(&mut out, letter.boundary, ["text/html", "", ""], letter.html);
+    match letter.logo {
+        None => part(&mut out, letter.boundary, ["text/html", "", ""], letter.html),
+        Some(logo) => pictured(&mut out, letter, logo),
+    }
     if let Some((method, calendar)) = letter.calendar {
         part(&mut out, letter.boundary, ["text/calendar", "; method=", method.as_str()], calendar);
     }
@@ -85,6 +92,23 @@ fn part(out: &mut Vec<u8>, boundary: &str, [kind, parameter, value]: [&str; 3], 
     put(out, &["Content-Transfer-Encoding: quoted-printable\r\n\r\n"]);
     quoted::write(body, out);
     put(out, &["\r\n"]);
+}
+
+/// The HTML together with its picture (RFC 2387).
+fn pictured(out: &mut Vec<u8>, letter: &Letter<'_>, (logo, id): (&Logo, &str)) {
+    // Not the beginning of the other boundary, nor that of it.
+    let inner = ["logo", letter.boundary].concat();
+    put(
+        out,
+        &["--=_", letter.boundary, "\r\nContent-Type: multipart/related; type=\"text/html\";\r\n boundary=\"=_", &inner, "\"\r\n\r\n"],
+    );
+    part(out, &inner, ["text/html", "", ""], letter.html);
+    put(out, &["--=_", &inner, "\r\nContent-Type: ", logo.kind, "\r\nContent-ID: <", id, ">\r\n"]);
+    put(out, &["Content-Disposition: inline; filename=\"", logo.file(), "\"\r\nContent-Transfer-Encoding: base64\r\n\r\n"]);
+    for line in logo.bytes.chunks(LINE / 4 * 3) {
+        put(out, &[&BASE64.encode(line), "\r\n"]);
+    }
+    put(out, &["--=_", &inner, "--\r\n\r\n"]);
 }
 
 /// A header: as it is, if it fits on its line and every reader takes it for what it says; else as the mail library encodes and folds it.
@@ -216,6 +240,7 @@ mod tests {
                 locale: "fr-CA",
                 text: &text,
                 html: &html,
+                logo: None,
                 calendar: (which & 2 == 0).then_some((Method::Cancel, "BEGIN:VCALENDAR\r\n")),
             };
             let [ours, library] = [write(&letter).unwrap(), by_the_library(&letter)].map(|bytes| String::from_utf8(bytes).unwrap());

@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::context::Practice;
+use super::context::{Practice, logo_id};
 use super::dates::Dates;
 use super::draft::tidy;
 use super::{Parts, RenderError, Rendered, Renderer, mail, one_line};
@@ -85,6 +85,7 @@ impl Renderer {
         let (subject, text) = (one_line(&subject), tidy(&text));
         let reference = self.derive(&[b"staff", &letter.key.0]);
         let message_id = format!("<{reference}@{}>", settings.from.domain());
+        let logo_id = logo_id(settings);
         let bytes = mail::write(&mail::Letter {
             from: (&settings.from_name, &settings.from),
             reply_to: None,
@@ -97,6 +98,7 @@ impl Renderer {
             locale: LOCALE,
             text: &text,
             html: &html,
+            logo: settings.look.shown_in(&html, &logo_id),
             calendar: None,
         })
         .map_err(|why| RenderError::Template { file: "staff".to_owned(), why })?;

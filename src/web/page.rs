@@ -61,9 +61,9 @@ pub(super) const STYLE: &str = include_str!("../../templates/web/punctual.css");
 /// What a page may load, and who may show it: itself. A message is shown in a frame of its own.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; \
                       frame-ancestors 'none'";
-/// A message in its frame: its own styles, and nothing else; not even links lead anywhere.
+/// A message in its frame: its own styles and its logo, and nothing else; not even links lead anywhere.
 const MESSAGE_POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'; sandbox";
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'; sandbox";
 
 /// The headers of everything that staff see.
 fn guarded(mut response: Response, policy: &'static str) -> Response {

@@ -6,6 +6,7 @@
 
 mod calendar;
 mod gate;
+mod look;
 mod mail;
 mod promise;
 mod templates;
@@ -19,6 +20,7 @@ use punctual::contact::{Address, ConnectCode, EmailAddress, PersonName, PhoneNum
 use punctual::feedback::answer::Answer;
 use punctual::message::SmsEncoding;
 use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
+use punctual::render::look::Look;
 use punctual::render::{Facts, Number, Parts, RenderError, Rendered, Renderer, Settings};
 use punctual::session::{
     AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId, SourceRecord, Standing,
@@ -39,6 +41,7 @@ pub(crate) fn settings() -> Settings {
         return_path: None,
         practice_name: "Elm Street Counseling".to_owned(),
         short_name: None,
+        look: Look::default(),
         practice_contact: "(555) 555-0142".to_owned(),
         locale: "en-US".to_owned(),
         join_url: "https://hub.securevideo.com/Pass/Join/{{ code }}{% if passkey %}?passkey={{ passkey }}{% endif %}".to_owned(),
@@ -165,7 +168,17 @@ impl Case {
         };
         let sequence = u32::from(self.occasion != Occasion::Invite && !self.occasion.repeats());
         let (session, zone, locale, number) = (&self.session, &self.zone, self.locale, self.number);
-        let facts = Facts { notice: &notice, session, participant, zone, locale, meet_now: self.meet_now, sequence, number };
+        let facts = Facts {
+            notice: &notice,
+            session,
+            participant,
+            zone,
+            locale,
+            meet_now: self.meet_now,
+            was: Some(self.session.start - TimeDelta::hours(22)),
+            sequence,
+            number,
+        };
         renderer.render(&facts, self.now)
     }
 }

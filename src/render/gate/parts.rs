@@ -3,7 +3,10 @@
 //! In: its headers and its body. Out: the parts, each with its own headers; nothing if one byte stands where it should not: the mail library then
 //! finds them, and takes its time.
 
-use mailparse::{MailHeader, MailHeaderMap, parse_content_type};
+use mailparse::body::Body;
+use mailparse::{MailHeader, MailHeaderMap, ParsedMail, parse_content_type};
+
+use crate::render::quoted;
 
 /// What a boundary of ours begins with: quoted-printable text cannot hold it.
 const OURS: &str = "=_";
@@ -51,6 +54,19 @@ impl<'m> Part<'m> {
         let said = methods.into_iter().find_map(|method| said.strip_prefix(method)).unwrap_or(said);
         Some(Self { kind, body: said.strip_prefix(b"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n")? })
     }
+}
+
+/// A part's body as a reader's program would decode it. `None`: it cannot be.
+pub(super) fn body_of(part: &ParsedMail<'_>) -> Option<String> {
+    match part.get_body_encoded() {
+        Body::QuotedPrintable(body) => decoded(body.get_raw()),
+        _ => part.get_body().ok(),
+    }
+}
+
+/// Quoted-printable.
+pub(super) fn decoded(body: &[u8]) -> Option<String> {
+    quoted::read(body).and_then(|bytes| String::from_utf8(bytes).ok())
 }
 
 #[cfg(test)]

@@ -79,8 +79,8 @@ pub(super) async fn notice(
     let facts = Page {
         frame: looking.frame(&shared, "sessions").await?,
         done: Done::of(query.as_deref(), &opened.entry).filter(|_| looking.visitor.is_operator()),
-        notice: NoticeRow::of(&opened.entry, &people, looking.showing()),
-        attempts: opened.shown.deliveries.iter().map(|d| Attempt::of(d, office)).collect(),
+        notice: NoticeRow::of(&opened.entry, &people, looking.showing()).after(&opened, office),
+        attempts: opened.shown.deliveries.iter().map(|d| Attempt::of(d, opened.entry.notice.address.channel(), office)).collect(),
         reference: opened.shown.reference,
         server_reply: opened.shown.notice.server_reply,
         letter,
@@ -98,7 +98,7 @@ pub(super) async fn message(State(shared): State<Arc<Shared>>, Path(key): Path<S
     let looking = shared.looking(&headers)?;
     let opened = opened(&looking, &key).await?;
     match letter_of(&looking, &opened).await?.0 {
-        Ok(Letter { html: Some(html), .. }) => Ok(page::message(html)),
+        Ok(Letter { html: Some(html), .. }) => Ok(page::message(looking.office.renderer.pictured(&html))),
         _ => Err(Trouble::NotFound("This message has no page.")),
     }
 }

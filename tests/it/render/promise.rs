@@ -11,7 +11,7 @@ use punctual::render::{RenderError, Renderer, Settings};
 use punctual::session::{ParticipationId, RawContact, Session, SessionId, Unread};
 use punctual::zone::Resolved;
 
-use super::{Case, LOCALES, templates::with_templates, zone};
+use super::{Case, LOCALES, look::own_look, templates::with_templates, zone};
 
 fn cases() -> std::ops::Range<u64> {
     let set = |name: &str| std::env::var(name).ok().map(|n| n.parse::<u64>().expect("a number of cases"));
@@ -80,10 +80,12 @@ const FILES: [&str; 6] =
 fn showing(file: &str) -> (tempfile::TempDir, Renderer) {
     const SHOWN: &str = "To {{ recipient.name }}: {{ session.host_name }} about {{ session.topic }}.";
     const NOTHING: &str = "Please come.";
-    let files: Vec<(String, &str)> = FILES.iter().map(|f| (format!("en-US/{f}"), if *f == file { SHOWN } else { NOTHING })).collect();
-    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), *text)).collect();
+    let logo = |f: &str| if f == "invite/body.html" { "<img src=\"{{ practice.logo }}\"> " } else { "" };
+    let text = |f: &str| format!("{}{}", logo(f), if f == file { SHOWN } else { NOTHING });
+    let files: Vec<(String, String)> = FILES.iter().map(|f| (format!("en-US/{f}"), text(f))).collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let (dir, settings) = with_templates(&files);
-    (dir, Renderer::new(Settings { max_segments: 30, ..settings }).unwrap())
+    (dir, Renderer::new(Settings { max_segments: 30, look: own_look(), ..settings }).unwrap())
 }
 
 /// Every way to write the characters of a secret that is still its own: `what` says which.
