@@ -64,11 +64,12 @@ impl Contacts {
 
     /// As a record has them.
     pub fn read(email: &str, number: &str, region: &str) -> Self {
-        Self {
-            email: RawContact(email.trim().to_owned()),
-            number: RawContact(number.trim().to_owned()),
-            phone: PhoneNumber::possible(number, region).ok(),
-        }
+        Self { phone: PhoneNumber::possible(number, region).ok(), ..Self::unread(email, number) }
+    }
+
+    /// Likewise; nobody has looked yet whether the number can be called: that takes long.
+    fn unread(email: &str, number: &str) -> Self {
+        Self { email: RawContact(email.trim().to_owned()), number: RawContact(number.trim().to_owned()), phone: None }
     }
 }
 
@@ -76,7 +77,7 @@ impl Contacts {
 pub type Place = (SessionId, ParticipationId);
 
 impl Who {
-    fn of(session: &Session, person: &Participant, region: &str) -> Self {
+    fn of(session: &Session, person: &Participant, contacts: Contacts) -> Self {
         Self {
             session: session.id,
             participation: person.id,
@@ -84,7 +85,7 @@ impl Who {
             name: person.name.clone(),
             host: session.host_name().filter(|_| person.role != Role::Host).cloned(),
             start: session.start,
-            contacts: Contacts::of(person, region),
+            contacts,
             external_id: person.external_id.clone(),
         }
     }
@@ -125,7 +126,7 @@ pub async fn of(desk: &Desk, places: &[Place]) -> Result<HashMap<Place, Who>, St
         for session in desk.outbox.sessions(source, Some(&ids)).await?.iter().filter_map(latest) {
             for id in wanted.get(&session.id).into_iter().flatten() {
                 let region = &desk.policy.region;
-                let who = session.participant(*id).map(|p| Who::of(&session, p, region));
+                let who = session.participant(*id).map(|p| Who::of(&session, p, Contacts::of(p, region)));
                 if let Some(who) = who.or_else(|| Who::at_fault(&session, *id, region)) {
                     found.insert((session.id, *id), who);
                 }
@@ -158,6 +159,9 @@ pub async fn find(desk: &Desk, asked: &str, by_name: bool, (now, limit): (DateTi
     found
         .sort_by_key(|who: &Who| (who.start < now, if who.start < now { i64::MAX - who.start.timestamp() } else { who.start.timestamp() }));
     found.truncate(limit);
+    for Contacts { email, number, phone } in found.iter_mut().map(|who| &mut who.contacts) {
+        *phone = Contacts::read(&email.0, &number.0, &desk.policy.region).phone;
+    }
     Ok(found)
 }
 
@@ -165,8 +169,8 @@ fn matching(stored: &[StoredSession], wanted: &Wanted, region: &str) -> Vec<Who>
     let sessions = stored.iter().filter(|one| wanted.may_be_in(one)).filter_map(latest);
     let mut found: Vec<Who> = sessions
         .flat_map(|session| {
-            // A telephone number is read of those alone who are meant: that takes longer than all else.
-            let people = session.participants.iter().filter(|p| wanted.means(session.id, p)).map(|p| Who::of(&session, p, region));
+            let people = session.participants.iter().filter(|p| wanted.means(session.id, p));
+            let people = people.map(|p| Who::of(&session, p, Contacts::unread(&p.email.0, &p.sms_number.0)));
             let at_fault = session.faults.iter().filter_map(|f| f.participation).filter(|id| session.participant(*id).is_none());
             let at_fault = at_fault.filter_map(|id| Who::at_fault(&session, id, region)).filter(|who| wanted.is(&Told::of(who)));
             people.chain(at_fault).collect::<Vec<_>>()
