@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use self::accounts::{TokenCommand, UserCommand};
-use self::arguments::{address, typed};
+use self::arguments::{address, typed, wants_no_colors};
 use self::configuration::ConfigCommand;
 use self::demo::DemoArgs;
 use self::diff::DiffArgs;
@@ -289,7 +289,8 @@ pub fn main() -> ExitCode {
 
 /// What was typed; help and mistakes end here.
 fn typed_command() -> Cli {
-    let matches = examples::with(Cli::command()).get_matches();
+    let colors = if wants_no_colors(std::env::args_os()) { ColorChoice::Never } else { ColorChoice::Auto };
+    let matches = examples::with(Cli::command()).color(colors).get_matches();
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 

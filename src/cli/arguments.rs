@@ -1,5 +1,7 @@
 //! Arguments, as they are typed.
 
+use std::ffi::OsString;
+
 use crate::config::Config;
 use crate::contact::Address;
 
@@ -19,4 +21,28 @@ pub(super) fn address(raw: &str, config: &Config) -> anyhow::Result<Address> {
         anyhow::bail!("{raw:?} is neither an e-mail address nor a telephone number");
     }
     Address::possible(raw, &config.policy.region).map_err(|why| anyhow::anyhow!("the address cannot be used: {why}"))
+}
+
+/// `--color never` was typed: help is made before anything else is read.
+pub(super) fn wants_no_colors(typed: impl Iterator<Item = OsString>) -> bool {
+    let typed: Vec<OsString> = typed.take_while(|word| word != "--").collect();
+    typed.iter().any(|word| word == "--color=never") || typed.windows(2).any(|pair| pair[0] == "--color" && pair[1] == "never")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_left_out_of_the_help_too() {
+        for (typed, wanted) in [
+            ("punctual --color never --help", true),
+            ("punctual why --color=never --help", true),
+            ("punctual --color always --help", false),
+            ("punctual --help", false),
+            ("punctual why -- --color never", false),
+        ] {
+            assert_eq!(wants_no_colors(typed.split(' ').map(OsString::from)), wanted, "{typed}");
+        }
+    }
 }

@@ -33,7 +33,7 @@ pub(super) fn server(raw: &Raw, sources: &[Source], base: &Base<'_>, document: &
         place.document.note("source", "two sources have the same token; expected one of its own for each");
     }
     let given = raw.server.listen.as_deref().unwrap_or(LISTEN);
-    let named = given.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let named = given.strip_prefix("localhost:").or(given.strip_prefix(':')).map(|port| format!("127.0.0.1:{port}"));
     let listen = named.as_deref().unwrap_or(given).parse().map_err(|_| {
         place.note("listen", format!("{given:?} is no address with a port; expected one such as \"127.0.0.1:8080\""));
     });

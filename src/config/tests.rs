@@ -295,6 +295,10 @@ fn what_listens_needs_its_tokens() {
     let good = |text: &str| parse(text, None, &[]).unwrap_or_else(|m| panic!("{m}")).server;
     assert!(good("[server]\n").is_none(), "nothing needs it");
     assert!(good("[server]\nlisten = \"127.0.0.1:8080\"\n").is_some_and(|s| s.hook.is_none() && s.push.is_empty()), "monitors do");
+    for own in ["localhost:8099", ":8099"] {
+        let listens = good(&format!("[server]\nlisten = \"{own}\"\n")).map(|s| s.listen.to_string());
+        assert_eq!(listens.as_deref(), Some("127.0.0.1:8099"), "{own}: this machine alone");
+    }
     assert!(good(&format!("[[source]]\nkind = \"push\"\ntoken = \"{token}\"\n")).is_some_and(|s| s.hook.is_none() && s.push.len() == 1));
     assert!(good(&format!("[server]\nwebhook_token = \"{token}\"\n")).is_some_and(|s| s.hook.is_some()));
 }

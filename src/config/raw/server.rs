@@ -13,7 +13,7 @@ use crate::config::span::{Duration, Period};
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
-    /// Address and port. Default: `127.0.0.1:8080` if something needs it, else nothing listens.
+    /// Address and port; without an address (`:8080`) this machine alone. Default: `127.0.0.1:8080` if something needs it, else nothing listens.
     pub listen: Option<String>,
     /// The last part of the address to which the provider's webhook is sent (only if nobody else can read this file).
     pub webhook_token: Option<Secret>,
