@@ -359,6 +359,8 @@ async fn adopted_sessions_are_reminded_and_their_changes_told() {
     world.once().await;
     assert_eq!(world.states().await[0], "invite cancelled adopted");
     assert_eq!(world.sent(), 1);
+    let text = visible(&world.transport.sent.lock().unwrap()[0].1);
+    assert!(text.contains("Earlier time, which no longer applies: Thursday, November 26, 2026"), "{text}");
     world.set("2026-11-26T15:00:00Z");
     world.walk(&one("2026-11-27T15:00:00")).await;
     world.once().await;
