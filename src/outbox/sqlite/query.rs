@@ -502,7 +502,7 @@ mod tests {
             (HEARD.to_owned(), "SEARCH heard USING PRIMARY KEY", "SCAN heard"),
             (COUNTS.to_owned(), "USING COVERING INDEX notice_state", "TEMP B-TREE"),
             (told_sql(OF_THESE), "SEARCH notice USING INDEX notice_session (session_id=?)", "SCAN notice"),
-            (told_sql(OF_THESE), "SEARCH delivery USING COVERING INDEX delivery_undelivered (notice_id=?)", "SCAN delivery"),
+            (told_sql(OF_THESE), "SEARCH delivery USING INDEX delivery_undelivered (notice_id=?)", "SCAN delivery"),
             (people_sql(OF_THESE), "SEARCH participant USING PRIMARY KEY (source=? AND session_id=?)", "SCAN participant"),
             (LAST_TOUCH.to_owned(), "SEARCH ledger USING COVERING INDEX ledger_session (session_id=?)", "SCAN"),
         ];
