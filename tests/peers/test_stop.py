@@ -56,6 +56,7 @@ def test_a_reload_takes_a_good_configuration_and_refuses_a_bad_one(practice, sin
     practice.email(sink.port)
     practice.sessions([session(1, person(11))])
     config = practice.config
+    config.chmod(0o600)
     good = config.read_text()
     child = daemon(practice)
     try:
