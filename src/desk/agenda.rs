@@ -127,12 +127,14 @@ pub async fn unreachable(
     now: DateTime<Utc>,
 ) -> Result<Vec<unreachable::Row>, Unanswered> {
     let notes = Arc::new(desk.notes(now).await?);
-    let mut rows: Vec<unreachable::Row> = desk.lapsed(now).await?.iter().map(unreachable::of_lapsed).collect();
+    let lapsed = desk.lapsed(now).await?;
     let ids = desk.outbox.starting(span.0.max(now - unreachable::BEGUN), span.1, limit).await?;
+    let mut rows = Vec::new();
     for found in desk.look(&ids, move |desk, read| unreached(desk, read, &notes, now)).await? {
         rows.extend(found?);
     }
-    Ok(rows)
+    unreachable::by_start(&mut rows);
+    Ok(lapsed.iter().map(unreachable::of_lapsed).chain(rows).collect())
 }
 
 fn unreached(desk: &Desk, read: Vec<Read>, notes: &Notes, now: DateTime<Utc>) -> Result<Vec<unreachable::Row>, Unanswered> {

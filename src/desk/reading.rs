@@ -41,12 +41,15 @@ impl Desk {
         Ok(ids.iter().filter_map(|place| read.remove(place)).collect())
     }
 
-    /// All of them, some together; `look` is taken where nobody waits for it, and the store reads the next ones meanwhile.
+    /// All of them, some together, in no order; `look` is taken where nobody waits for it, and the store reads the next ones meanwhile.
     pub(super) async fn look<T: Send + 'static>(
         &self,
         ids: &[Place],
         look: impl Fn(&Self, Vec<Read>) -> T + Clone + Send + 'static,
     ) -> Result<Vec<T>, StoreError> {
+        // As they lie in the store, not as they start: each of its pages is read once.
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
         let mut looks = Vec::new();
         for batch in ids.chunks(BATCH) {
             let read = self.read(batch).await?;

@@ -53,9 +53,14 @@ pub async fn unreachable(desk: &Desk, now: DateTime<Utc>) -> Result<Vec<Row>, St
         seen.flat_map(|seen| of_session(desk, &seen, &notes, now)).collect::<Vec<_>>()
     };
     let mut rows = desk.look(&ids, of_these).await?.concat();
-    rows.sort_by(|a, b| (&a.start, a.session_id, a.participation_id).cmp(&(&b.start, b.session_id, b.participation_id)));
+    by_start(&mut rows);
     let lapsed = desk.lapsed(now).await?;
     Ok(lapsed.iter().map(of_lapsed).chain(rows).collect())
+}
+
+/// In the order of their starts.
+pub(super) fn by_start(rows: &mut [Row]) {
+    rows.sort_by(|a, b| (&a.start, a.session_id, a.participation_id).cmp(&(&b.start, b.session_id, b.participation_id)));
 }
 
 /// A message that was not sent in time.
