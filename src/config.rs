@@ -103,5 +103,19 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Raw).into()
 }
 
+/// A level, or a filter such as `punctual=debug`: several are set apart by commas. A word that is none would be the name of a part of the program,
+/// and nothing would be logged.
+pub(crate) fn log_level(text: &str) -> Result<(), String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let is_level = |word: &str| LEVELS.contains(&word.trim().to_lowercase().as_str());
+    let wrong = text.split(',').find(|part| !is_level(part.rsplit('=').next().unwrap_or_default()));
+    wrong.map_or(Ok(()), |part| {
+        Err(format!(
+            "{:?} is no log level; expected error, warn, info, debug or trace, or a filter such as \"punctual=debug\"",
+            part.trim()
+        ))
+    })
+}
+
 #[cfg(test)]
 mod tests;

@@ -60,6 +60,7 @@ mod upkeep;
 
 pub use self::serve::Ending;
 pub use self::sources::{pushed, read_source};
+pub use self::start::can_begin;
 
 /// How often the host's zone data is looked at; and how long it must have stayed the same, when it is another one.
 const ZONE_DATA_LOOK: Duration = Duration::from_secs(60 * 60);

@@ -64,6 +64,7 @@ impl Log {
 }
 
 fn level(asked: &str) -> Result<Level, String> {
+    config::log_level(asked)?;
     let asked = EnvFilter::try_new(asked).map_err(|e| format!("{asked:?} is no log level or filter: {e}"))?;
     Ok(asked.and(filter_fn(|meta| meta.target().split("::").next() == Some("punctual"))).boxed())
 }

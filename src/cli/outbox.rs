@@ -239,7 +239,8 @@ async fn of_one_person(desk: &Desk, keys: &[NoticeKey]) -> anyhow::Result<()> {
 
 /// Asks first, where somebody sits at a terminal. (Scripts that cancel without `--yes` are older than it.)
 async fn cancel(store: &dyn Outbox, args: &FilterArgs, told: bool, yes: bool) -> anyhow::Result<()> {
-    let keys: Vec<NoticeKey> = named(store, args).await?.iter().map(|e| e.notice.key).collect();
+    let entries = named(store, args).await?;
+    let keys: Vec<NoticeKey> = entries.iter().map(|e| e.notice.key).collect();
     if !yes && std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
         eprint!("{} notices: cancel those that are not sent yet? [y/N] ", keys.len());
         let mut answer = String::new();
@@ -250,8 +251,18 @@ async fn cancel(store: &dyn Outbox, args: &FilterArgs, told: bool, yes: bool) ->
     }
     let (act, done) = if told { (Act::CancelTold, "cancelled, and count as told") } else { (Act::Cancel, "cancelled") };
     let changed = store.act_by(Some(&account()), &keys, act, WallClock.now()).await?;
+    none_of_those(args, &entries, changed, done)?;
     println!("{changed} of {} notices {done}", keys.len());
     Ok(())
+}
+
+/// Whoever names notices, and changes none of them, has made a mistake.
+fn none_of_those(args: &FilterArgs, entries: &[Entry], changed: usize, done: &str) -> anyhow::Result<()> {
+    match entries.first().filter(|_| changed == 0) {
+        _ if args.keys.is_empty() || changed > 0 => Ok(()),
+        Some(entry) => bail!("0 of {} notices {done}: {} is {}", entries.len(), entry.notice.key, entry.state),
+        None => bail!("0 notices {done}: there is none with that key: see `punctual outbox list`"),
+    }
 }
 
 async fn act(store: &dyn Outbox, args: &FilterArgs, act: Act, done: &str) -> anyhow::Result<()> {
@@ -262,9 +273,7 @@ async fn act(store: &dyn Outbox, args: &FilterArgs, act: Act, done: &str) -> any
     if let Some(entry) = over.filter(|_| changed == 0 && !args.keys.is_empty() && matches!(act, Act::Retry | Act::Release)) {
         bail!("{} is {}: `punctual outbox resend {0}` hands it over again", entry.notice.key, entry.state);
     }
-    if let Some(entry) = entries.first().filter(|_| changed == 0 && !args.keys.is_empty()) {
-        bail!("0 of {} notices {done}: {} is {}", keys.len(), entry.notice.key, entry.state);
-    }
+    none_of_those(args, &entries, changed, done)?;
     println!("{changed} of {} notices {done}", keys.len());
     Ok(())
 }

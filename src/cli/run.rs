@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
+use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -14,7 +15,7 @@ use super::logging::Log;
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock, monotonic_usec};
 use crate::config::{Config, StoreUrl};
-use crate::daemon::{Ending, Engine, OnceReport};
+use crate::daemon::{Ending, Engine, OnceReport, can_begin};
 use crate::desk::status::{is_anybody_ambiguous, needs_attention};
 use crate::entry::{Entry, State};
 use crate::notice::{Occasion, Reason};
@@ -193,22 +194,32 @@ async fn usable(config: &Config, engine: &Engine) -> Result<(), String> {
         return Err("there is no source to walk".to_owned());
     }
     Renderer::new(config.render.clone()).map_err(|mistakes| mistakes.join("\n"))?;
+    can_begin(config).map_err(|why| format!("{why:#}"))?;
     let (changes, planned) = engine.would_change(&config.policy).await.map_err(|e| e.to_string())?;
     let word = config.policy.digest();
     let (lost, waiting) = engine.would_lose(&config.sources).await.map_err(|e| e.to_string())?;
-    if waiting > 0 && config.raw.run.accept_change.as_ref() != Some(&word) {
+    // A word that was said for something else says nothing of these sources.
+    let of_the_lost = if lost.is_empty() { word.clone() } else { word_for(&word, &lost) };
+    let accepted = |word: &String| config.raw.run.accept_change.as_ref() == Some(word);
+    if waiting > 0 && !accepted(&of_the_lost) {
         return Err(format!(
-            "it has no source {} any more, and {waiting} messages of it wait: if it has another name now, say was = \"{}\"; if they are to be held, set accept_change = \"{word}\" in [run]",
+            "it has no source {} any more, and {waiting} messages of it wait: if it has another name now, say was = \"{}\"; if they are to be held, set accept_change = \"{of_the_lost}\" in [run]",
             lost.join(", "),
             lost.first().map_or("", String::as_str)
         ));
     }
-    if is_much(changes, planned) && config.raw.run.accept_change.as_ref() != Some(&word) {
+    if is_much(changes, planned) && !accepted(&word) && !accepted(&of_the_lost) {
         return Err(format!(
             "it changes {changes} messages where {planned} are planned: look at `punctual diff OLD NEW`; if that is what you want, set accept_change = \"{word}\" in [run]"
         ));
     }
     Ok(())
+}
+
+/// What names a change that takes out these sources.
+fn word_for(policy: &str, lost: &[String]) -> String {
+    let digest = lost.iter().fold(Sha256::new_with_prefix(policy), |digest, name| digest.chain_update([0]).chain_update(name));
+    data_encoding::HEXLOWER.encode(&digest.finalize()[..8])
 }
 
 /// What a newcomer might look for: what waits for its time, and what is not sent because it was there before.

@@ -115,7 +115,6 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
     let overrides = raw.practice.overrides.as_ref();
     let overrides =
         overrides.map(|path| practice::overrides(&base.resolve(path), &zones, &raw.practice.region, document)).unwrap_or_default();
-    let quiet = quiet(&raw.quiet_hours);
     let digest = staff::digest(&raw, &zones, document);
     let store_key = store_key(&raw, &base, document);
     let id = &raw.practice.id;
@@ -126,7 +125,7 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
         rules,
         settle: raw.invite.settle.0,
         min_gap: raw.invite.min_gap.0,
-        quiet,
+        quiet: quiet(&raw.quiet_hours),
         frequency: Frequency { per_day: raw.sms.max_per_day, per_week: raw.sms.max_per_week },
         adopt_invites: raw.adopt.invites,
         not_joined: staff::not_joined(&raw.not_joined, document),
@@ -134,6 +133,7 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
         overrides,
         zones: Arc::new(zones),
     };
+    server::log(&raw, document);
     secrets_are_private(&raw, file, document);
     let sources = source::sources(&raw, &base, document);
     Config {

@@ -20,6 +20,13 @@ const LISTEN: &str = "127.0.0.1:8080";
 /// Every minute.
 const PING: &str = "0 * * * * *";
 
+/// What the log is to hold.
+pub(super) fn log(raw: &Raw, document: &mut Document<'_>) {
+    if let Err(why) = super::log_level(&raw.log.level) {
+        document.note("log.level", why);
+    }
+}
+
 /// What listens, and for whom. `None`: nothing does.
 pub(super) fn server(raw: &Raw, sources: &[Source], base: &Base<'_>, document: &mut Document<'_>) -> Option<web::Settings> {
     let mut place = Place { key: "server".to_owned(), base, document };

@@ -18,6 +18,20 @@ fn the_reference_file_is_the_configuration() {
 }
 
 #[test]
+fn a_level_that_is_none_is_told() {
+    for (level, told) in
+        [("info", 0), ("WARN", 0), ("punctual=debug", 0), ("warn,punctual::walk=trace", 0), ("warning", 1), ("loud==", 1), ("", 1)]
+    {
+        let found = mistakes(&format!("[log]\nlevel = \"{level}\"\n"));
+        assert_eq!(found.len(), told, "{level}: {found:?}");
+        assert!(
+            found.iter().all(|why| why.starts_with("punctual.toml:2: log.level: ") && why.contains("expected error, warn")),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
 fn all_mistakes_are_told_at_once_with_their_lines() {
     let text = r#"[practice]
 name = "Lakeside"

@@ -14,7 +14,7 @@ use tokio_cron_scheduler::JobScheduler;
 
 use super::Engine;
 use super::intake::Intake;
-use crate::dispatch::Span;
+use crate::dispatch::{Lane, Span};
 use crate::outbox::{self, StoreError};
 use crate::web;
 
@@ -105,8 +105,12 @@ impl Engine {
 
     /// Each lane, by itself, until claims end.
     fn run_lanes(&self, claims_end: &watch::Receiver<bool>) -> Lanes {
+        self.run_those(claims_end, |_| true)
+    }
+
+    fn run_those(&self, claims_end: &watch::Receiver<bool>, which: impl Fn(&Lane) -> bool) -> Lanes {
         let mut lanes = JoinSet::new();
-        for (lane, wake) in &self.lanes {
+        for (lane, wake) in self.lanes.iter().filter(|(lane, _)| which(lane)) {
             let span = Span::Looking(claims_end.clone(), Arc::clone(&self.looks));
             lanes.spawn(Arc::clone(&self.dispatcher).run(Arc::clone(lane), span, Arc::clone(wake)));
         }
@@ -166,17 +170,44 @@ impl Engine {
     /// The lanes end, or those of their attempts that may have been taken do. The others have `stop_within` to get there; after that they are not
     /// begun again here.
     async fn answers_come(&self, lanes: &mut Lanes) {
-        let ended = async { while lanes.join_next().await.is_some() {} };
-        let answered = async {
-            tokio::time::sleep(self.stop_within).await;
-            self.lanes.iter().for_each(|(lane, _)| lane.shut());
-            while self.lanes.iter().any(|(lane, _)| lane.beyond() > 0) {
-                tokio::time::sleep(REST).await;
-            }
-        };
-        tokio::select! {
-            () = ended => {}
-            () = answered => {}
+        if self.end_soon(lanes).await {
+            return;
         }
+        let (owed, others): (Vec<&Lane>, Vec<&Lane>) = self.lanes.iter().map(|(lane, _)| &**lane).partition(|lane| lane.beyond() > 0);
+        owed.iter().for_each(|lane| lane.shut());
+        if !owed.is_empty() && !others.is_empty() {
+            // No channel waits for another one's server: its messages go on as before meanwhile.
+            let (no_claims, claims_end) = watch::channel(false);
+            let mut meanwhile = self.run_those(&claims_end, |lane| lane.beyond() == 0);
+            answered(&owed).await;
+            no_claims.send_replace(true);
+            self.end_soon(&mut meanwhile).await;
+        }
+        others.iter().for_each(|lane| lane.shut());
+        answered(&owed).await;
+        answered(&others).await;
+    }
+
+    /// Whether they end within `stop_within`. If not, it is told what is waited for.
+    async fn end_soon(&self, lanes: &mut Lanes) -> bool {
+        let ended = async { while lanes.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.stop_within, ended).await.is_ok() {
+            return true;
+        }
+        for (lane, _) in self.lanes.iter().filter(|(lane, _)| lane.beyond() > 0) {
+            tracing::warn!(
+                channel = %lane.channel,
+                messages = lane.beyond(),
+                "the reload waits for a server that owes an answer; until it comes, or is not waited for any longer, nothing else of this channel leaves: a restart does not wait"
+            );
+        }
+        false
+    }
+}
+
+/// Nothing that may have been taken waits for its answer any more.
+async fn answered(lanes: &[&Lane]) {
+    while lanes.iter().any(|lane| lane.beyond() > 0) {
+        tokio::time::sleep(REST).await;
     }
 }

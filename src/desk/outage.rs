@@ -115,9 +115,14 @@ fn tried(channel: Channel) -> What {
     }
 }
 
-/// It should have left by now, is of use yet, and did not.
+/// It should have left by now, is of use yet, and did not. What is in hand is so until it has ended: its reader may not have it.
 pub fn is_overdue(state: State, due_at: DateTime<Utc>, useful_until: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-    matches!(state, State::Waiting | State::Claimed | State::Sending) && due_at + OVERDUE_AFTER <= now && useful_until > now
+    let undone = match state {
+        State::Waiting => useful_until > now,
+        State::Claimed | State::Sending => true,
+        _ => false,
+    };
+    undone && due_at + OVERDUE_AFTER <= now
 }
 
 /// What is overdue, in due order.
@@ -210,6 +215,8 @@ mod tests {
             (State::Sending, -600, 1, true),
             (State::Waiting, -59, 1, false),
             (State::Waiting, -60, 0, false),
+            (State::Sending, -600, -300, true),
+            (State::Claimed, -600, -300, true),
             (State::Accepted, -600, 600, false),
             (State::Held, -600, 600, false),
         ] {

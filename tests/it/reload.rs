@@ -3,18 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use punctual::clock::{Clock, WallClock};
 use punctual::config;
 use punctual::contact::PhoneNumber;
 use punctual::daemon::{Ending, Engine};
+use punctual::entry::State;
 use punctual::feedback::answer::Answer;
 use punctual::feedback::reply::{Changes, Taken, reply_key};
 use punctual::feedback::word::Word;
-use punctual::outbox::LetterState;
+use punctual::outbox::{Filter, LetterState};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::push::no_trust;
 use crate::servers::{Gate, http, smtp};
 
 /// The daemon of a practice that is pushed to, as it runs.
@@ -93,4 +97,48 @@ async fn an_answer_under_way_keeps_its_time() {
     let rows = engine.outbox().ledger(None, 0, 100).await.unwrap();
     let ended: Vec<_> = rows.iter().filter(|row| row.event == "answer").filter_map(|row| row.detail.clone()).collect();
     assert!(ended.len() == 1 && ended[0].contains("accepted"), "{rows:?}");
+}
+
+/// Texts, while a mail server owes an answer for as long as ten minutes.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_channel_waits_for_another_ones_server() {
+    let gate = Gate::shut();
+    let at_the_dot = Arc::clone(&gate);
+    let relay = smtp::Server::start(move |at| (at.verb == ".").then(|| smtp::Step::Gate(Arc::clone(&at_the_dot), "250 2.0.0 Ok"))).await;
+    let gateway = http::Server::start(http::answer(200, "", "{\"id\": \"7\"}")).await;
+    let more = format!(
+        "[adopt]\ninvites = true\n[invite]\nsettle = \"0s\"\n[quiet_hours]\nchannels = []\n[email]\nfrom = \"Lakeside <a@example.org>\"\n\
+         [[email.relay]]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n\
+         [[sms.gateway]]\nkind = \"http\"\nurl = \"http://127.0.0.1:{}/\"\nbody = \"{{{{ text }}}}\"\nreference_pointer = \"/id\"\n",
+        relay.port, gateway.port
+    );
+    let mut daemon = Daemon::start(&more, async |_| {}).await;
+    let list = async |sessions: Vec<Value>| {
+        let client = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(no_trust()).build().unwrap();
+        let url = format!("http://{}/api/v1/sources/desk/sessions", daemon.engine.address().await);
+        let put = client.put(url).bearer_auth("desk-0123456789abcdef0123456").header("content-type", "application/json");
+        assert!(put.body(json!(sessions).to_string()).send().await.unwrap().status().is_success());
+    };
+    let start = (WallClock.now() + TimeDelta::hours(3)).format("%Y-%m-%dT%H:%M:00").to_string();
+    let session = |id: i64, way: &str| {
+        json!({ "SessionId": id, "ScheduleTs": start, "Participants": [{ "ParticipationId": id * 10, "ConnectCode": 700 + id,
+            "ParticipantEmailAddress": "trevor@example.com", "ParticipantSmsNumber": "404-555-0133", "ParticipantTimeZoneWindowsId": "UTC",
+            "ShouldAutoDeliverCode": way }] })
+    };
+    list(vec![session(1, "E")]).await;
+    gate.is_reached().await;
+    daemon.told.send_replace(Ending::Reload);
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    list(vec![session(1, "E"), session(2, "S")]).await;
+    let went = async {
+        while gateway.requests().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), went).await.expect("the text does not wait for the mail server");
+    assert!(!daemon.serving.is_finished(), "the mail server still owes its answer");
+    gate.open();
+    (&mut daemon.serving).await.unwrap().unwrap();
+    let accepted = Filter { states: vec![State::Accepted], ..Filter::default() };
+    assert_eq!(daemon.engine.outbox().list(&accepted).await.unwrap().len(), 2);
 }

@@ -61,12 +61,17 @@ def test_a_reload_takes_a_good_configuration_and_refuses_a_bad_one(practice, sin
     child = daemon(practice)
     try:
         servers.wait_until(lambda: "ready" in logged(practice), "the daemon is ready")
+        (practice.folder / "key").write_text("0123456789abcdef" * 4)
+        (practice.folder / "key").chmod(0o600)
         with socket.create_server(("127.0.0.1", 0)) as taken:
             listen = f'[server]\nlisten = "127.0.0.1:{taken.getsockname()[1]}"\nwebhook_token = "{"0" * 32}"\n'
             for bad, told in [
                 (good + "\n[nonsense]\nx = 1\n", "nonsense"),
                 (good.replace("punctual.db", "another.db"), "the same store"),
                 (good + listen, "Address already in use"),
+                (good.replace('tls = "none"', 'tls = "starttls"\nca_file = "nowhere.pem"'), "nowhere.pem"),
+                (good.replace('[store]', '[store]\nkey_file = "key"'), "made without a key"),
+                (good + '\n[log]\nlevel = "warning"\n', "is no log level"),
             ]:
                 config.write_text(bad)
                 child.send_signal(signal.SIGHUP)
