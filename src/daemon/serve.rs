@@ -75,13 +75,15 @@ impl Engine {
         tracing::info!("stopping: what is in hand is finished");
         no_claims.send_replace(true);
         let mut letters = None;
+        let (no_claims_meanwhile, _) = watch::channel(false);
         if let Ok(Ending::Reload) = outcome {
-            let calm = async { tokio::join!(self.answers_come(&mut lanes), self.letters_end()).1 };
+            let calm = async { tokio::join!(self.answers_come(&mut lanes, &no_claims_meanwhile), self.letters_end()).1 };
             tokio::select! {
                 ended = calm => letters = Some(ended),
                 _ = told.wait_for(|told| (*told).into() == Ending::Stop) => {}
                 _ = failure.recv() => {}
             }
+            no_claims_meanwhile.send_replace(true);
         }
         if let Some(scheduler) = &mut scheduler {
             scheduler.shutdown().await.ok();
@@ -105,16 +107,16 @@ impl Engine {
 
     /// Each lane, by itself, until claims end.
     fn run_lanes(&self, claims_end: &watch::Receiver<bool>) -> Lanes {
-        self.run_those(claims_end, |_| true)
+        let mut lanes = JoinSet::new();
+        self.run_those(&mut lanes, claims_end, |_| true);
+        lanes
     }
 
-    fn run_those(&self, claims_end: &watch::Receiver<bool>, which: impl Fn(&Lane) -> bool) -> Lanes {
-        let mut lanes = JoinSet::new();
+    fn run_those(&self, lanes: &mut Lanes, claims_end: &watch::Receiver<bool>, which: impl Fn(&Lane) -> bool) {
         for (lane, wake) in self.lanes.iter().filter(|(lane, _)| which(lane)) {
             let span = Span::Looking(claims_end.clone(), Arc::clone(&self.looks));
             lanes.spawn(Arc::clone(&self.dispatcher).run(Arc::clone(lane), span, Arc::clone(wake)));
         }
-        lanes
     }
 
     /// The server, and what comes in by it.
@@ -168,8 +170,8 @@ impl Engine {
     }
 
     /// The lanes end, or those of their attempts that may have been taken do. The others have `stop_within` to get there; after that they are not
-    /// begun again here.
-    async fn answers_come(&self, lanes: &mut Lanes) {
+    /// begun again here. `no_claims` ends what is begun meanwhile.
+    async fn answers_come(&self, lanes: &mut Lanes, no_claims: &watch::Sender<bool>) {
         if self.end_soon(lanes).await {
             return;
         }
@@ -177,11 +179,10 @@ impl Engine {
         owed.iter().for_each(|lane| lane.shut());
         if !owed.is_empty() && !others.is_empty() {
             // No channel waits for another one's server: its messages go on as before meanwhile.
-            let (no_claims, claims_end) = watch::channel(false);
-            let mut meanwhile = self.run_those(&claims_end, |lane| lane.beyond() == 0);
+            self.run_those(lanes, &no_claims.subscribe(), |lane| others.iter().any(|other| std::ptr::eq(*other, lane)));
             answered(&owed).await;
             no_claims.send_replace(true);
-            self.end_soon(&mut meanwhile).await;
+            self.end_soon(lanes).await;
         }
         others.iter().for_each(|lane| lane.shut());
         answered(&owed).await;
