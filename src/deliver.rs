@@ -4,6 +4,8 @@
 //! connection) nothing was sent, whatever fails. There it asks [`PointOfNoReturn::cross`], which makes the attempt's doubt durable,
 //! and only then lets out the bytes that the server can accept.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::message::Message;
@@ -37,6 +39,12 @@ pub trait PointOfNoReturn: Send + Sync {
     /// What was said to it, fit for the log: without the words of the people whom the message is about.
     fn shown(&self, said: &str) -> String {
         said.to_owned()
+    }
+
+    /// How long what comes before that point may take in all, if another transport is well: then the phases' own times, up to ten minutes for whoever
+    /// waits for a connection, are too long. `None`: as long as they take.
+    fn patience(&self) -> Option<Duration> {
+        None
     }
 
     /// The attempt goes over this transport: whoever keeps records sees to it that they name this one, before anything is said to it.

@@ -37,6 +37,7 @@ mod breaker;
 mod crossing;
 mod elsewhere;
 mod flight;
+mod hurried;
 mod lane;
 pub mod looks;
 mod meter;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::{PointOfNoReturn, Transport};
@@ -181,12 +182,19 @@ impl Smtp {
             Ok(body) => body,
             Err(why) => return Outcome::Rejected { reply: format!("not handed over: {why}"), remember: None },
         };
-        let Ok(_permit) = self.permits.acquire().await else {
-            return Outcome::Retry { why: "the relay is shut down".to_owned(), after: None };
-        };
         let parties = Parties { from, to, bytes };
-        let mut connection = match self.ready(&parties, body.before_the_dot(), doubt).await {
-            Ok(connection) => connection,
+        let begins = async {
+            let shut = |_| Outcome::Retry { why: "the relay is shut down".to_owned(), after: None };
+            let permit = self.permits.acquire().await.map_err(shut)?;
+            Ok::<_, Outcome>((permit, self.ready(&parties, body.before_the_dot(), doubt).await?))
+        };
+        let begun = match doubt.patience() {
+            None => begins.await,
+            // Nothing was sent: who gives up closes the connection.
+            Some(patience) => timeout(patience, begins).await.unwrap_or_else(|_| Err(impatient(patience))),
+        };
+        let (_permit, mut connection) = match begun {
+            Ok(begun) => begun,
             Err(outcome) => return outcome,
         };
         if !doubt.cross().await {
@@ -200,6 +208,12 @@ impl Smtp {
         }
         outcome
     }
+}
+
+/// It did not get to the point of no return in time, and another relay is well.
+fn impatient(patience: Duration) -> Outcome {
+    let why = format!("not ready within {} s, and another relay is well", patience.as_secs());
+    Outcome::ChannelFault { why, after: None }
 }
 
 #[async_trait]

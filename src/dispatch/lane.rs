@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 
 use super::bar::Bar;
+use super::hurried::Hurried;
 use super::meter::Meter;
 use super::slot::Slot;
 use crate::clock::Clock;
@@ -154,6 +155,8 @@ impl Lane {
                     continue;
                 }
                 tried.insert(n);
+                let hurried = Hurried(doubt);
+                let doubt: &dyn PointOfNoReturn = if self.has_another(&tried, clock.now()) { &hurried } else { doubt };
                 match self.try_one(slot, message, doubt, clock).await {
                     Outcome::ChannelFault { .. } if matches!(last, Outcome::Retry { .. }) => {}
                     fault @ Outcome::ChannelFault { .. } => last = fault,
@@ -170,6 +173,12 @@ impl Lane {
                 None => return last,
             }
         }
+    }
+
+    /// One that was not tried is well.
+    fn has_another(&self, tried: &HashSet<usize>, now: DateTime<Utc>) -> bool {
+        let others = self.transports.iter().enumerate().filter(|(n, _)| !tried.contains(n));
+        others.map(|(_, slot)| slot).any(|slot| slot.is_open(now) && !slot.is_on_probation())
     }
 
     async fn try_one(&self, slot: &Slot, message: &Message, doubt: &dyn PointOfNoReturn, clock: &dyn Clock) -> Outcome {

@@ -77,7 +77,13 @@ impl Transport for Relay {
                 return Outcome::ChannelFault { why: "421 busy".to_owned(), after: seconds.map(Duration::from_secs) };
             }
             Answer::Later => return Outcome::Retry { why: "DATA: 452 Insufficient system storage".to_owned(), after: None },
-            Answer::Hang => std::future::pending().await,
+            Answer::Hang => match doubt.patience() {
+                None => std::future::pending().await,
+                Some(patience) => {
+                    tokio::time::sleep(patience).await;
+                    return Outcome::ChannelFault { why: "not ready in time".to_owned(), after: None };
+                }
+            },
             Answer::Accept | Answer::Lose => {}
         }
         if !doubt.cross().await {
@@ -364,6 +370,18 @@ async fn a_second_relay_has_turns_of_its_own() {
     practice.once(&lane).await;
     assert_eq!(relays.1.asked(), 10);
     assert!(began.elapsed() >= Duration::from_millis(850), "{:?}", began.elapsed());
+}
+
+/// The first relay takes the connection and says nothing: its time-outs are five minutes and ten, and the session may begin sooner.
+#[tokio::test(start_paused = true)]
+async fn a_relay_that_says_nothing_is_not_waited_for_where_another_is_well() {
+    let practice = Practice::new(Some(at(NOW)));
+    practice.walk(&due(10, "E", at(NOW))).await;
+    let (first, second) = (Relay::new("first", 4, Answer::Hang), Relay::new("second", 4, Answer::Accept));
+    let began = tokio::time::Instant::now();
+    assert_eq!(practice.once(&Arc::new(lane(&[&first, &second]))).await.accepted, 10);
+    assert!(began.elapsed() <= Duration::from_secs(35), "{:?}", began.elapsed());
+    assert!(first.asked() <= 4 && second.asked() == 10, "{} {}", first.asked(), second.asked());
 }
 
 /// One lane hangs for the whole test; the other one ends.

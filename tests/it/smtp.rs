@@ -16,6 +16,7 @@ use punctual::suppression::Suppression;
 use tokio_rustls::TlsAcceptor;
 
 use crate::servers::smtp::{At, Server, Step};
+mod impatient;
 
 /// Short enough for a test, long enough for a busy machine that has something to say.
 const SHORT: Duration = Duration::from_millis(700);
