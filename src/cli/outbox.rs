@@ -258,8 +258,10 @@ async fn cancel(store: &dyn Outbox, args: &FilterArgs, told: bool, yes: bool) ->
 
 /// Whoever names notices, and changes none of them, has made a mistake.
 fn none_of_those(args: &FilterArgs, entries: &[Entry], changed: usize, done: &str) -> anyhow::Result<()> {
-    match entries.first().filter(|_| changed == 0) {
-        _ if args.keys.is_empty() || changed > 0 => Ok(()),
+    if args.keys.is_empty() || changed > 0 {
+        return Ok(());
+    }
+    match entries.first() {
         Some(entry) => bail!("0 of {} notices {done}: {} is {}", entries.len(), entry.notice.key, entry.state),
         None => bail!("0 notices {done}: there is none with that key: see `punctual outbox list`"),
     }

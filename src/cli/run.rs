@@ -180,7 +180,7 @@ impl InForce<'_> {
         if config.store != self.store {
             return Err("[store] url is another one: a reload goes on with the same store; restart the service if that is meant".to_owned());
         }
-        if let Some(at) = listens(&config).filter(|_| listens(&config) != self.listens) {
+        if let Some(at) = listens(&config).filter(|at| Some(*at) != self.listens) {
             TcpListener::bind(at).map_err(|e| format!("[server] listen = \"{at}\": {e}"))?;
         }
         let looked = self.runtime.spawn(async move { usable(&config, &engine).await.map(|()| config) });

@@ -179,14 +179,13 @@ impl Engine {
         owed.iter().for_each(|lane| lane.shut());
         if !owed.is_empty() && !others.is_empty() {
             // No channel waits for another one's server: its messages go on as before meanwhile.
-            self.run_those(lanes, &no_claims.subscribe(), |lane| others.iter().any(|other| std::ptr::eq(*other, lane)));
+            self.run_those(lanes, &no_claims.subscribe(), |lane| others.iter().any(|other| other.channel == lane.channel));
             answered(&owed).await;
             no_claims.send_replace(true);
             self.end_soon(lanes).await;
         }
         others.iter().for_each(|lane| lane.shut());
-        answered(&owed).await;
-        answered(&others).await;
+        answered(&[owed, others].concat()).await;
     }
 
     /// Whether they end within `stop_within`. If not, it is told what is waited for.

@@ -187,7 +187,6 @@ async fn recall_codes(outbox: &dyn Outbox, codes: &LiveCodes, now: DateTime<Utc>
     Ok(())
 }
 
-/// What hands over e-mail and texts. In shadow mode nothing that could send is made at all.
 /// Whether what hands messages over can be made of a configuration, and its store be opened: what [`Engine::start`] needs besides the templates.
 pub fn can_begin(config: &Config) -> anyhow::Result<()> {
     let [_, sms] = transports(config)?;
@@ -195,6 +194,7 @@ pub fn can_begin(config: &Config) -> anyhow::Result<()> {
     open_store(config, false).map(drop)
 }
 
+/// What hands over e-mail and texts. In shadow mode nothing that could send is made at all.
 fn transports(config: &Config) -> anyhow::Result<[Vec<Arc<dyn Transport>>; 2]> {
     if config.raw.run.mode == Mode::Shadow {
         return Ok([vec![Arc::new(Shadow)], vec![Arc::new(Shadow)]]);
