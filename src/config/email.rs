@@ -1,7 +1,7 @@
 //! `[email]` and `[templates]`: how messages look, from whom they are, how they are signed, and where bounces are read.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use secrecy::ExposeSecret;
@@ -74,13 +74,23 @@ pub(super) fn rendering(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>)
 /// The letters that a footer may have.
 const FOOTER_MAX: usize = 600;
 
+/// A device or a pipe has no end, or no beginning.
+fn logo(path: &Path) -> Result<Logo, String> {
+    let unread = |e: std::io::Error| format!("cannot be read: {e}");
+    let found = std::fs::metadata(path).map_err(unread)?;
+    if !found.is_file() {
+        return Err("is no file; expected a picture".to_owned());
+    }
+    Logo::fits(found.len())?;
+    std::fs::read(path).map_err(unread).and_then(Logo::read)
+}
+
 /// How e-mails look: what is wrong with it is found before any is sent.
 fn look(practice: &raw::Practice, base: &Base<'_>, document: &mut Document<'_>) -> Look {
     let mut found = Look::default();
     if let Some(path) = &practice.logo {
         let path = base.resolve(path);
-        let read = std::fs::read(&path).map_err(|e| format!("cannot be read: {e}")).and_then(Logo::read);
-        match read {
+        match logo(&path) {
             Ok(logo) => found.logo = Some(Arc::new(logo)),
             Err(why) => document.note("practice.logo", format!("{} {why}", path.display())),
         }

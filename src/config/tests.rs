@@ -327,6 +327,7 @@ fn the_look_is_checked_before_anybody_sees_it() {
     for (keys, says) in [
         ("logo = \"logo.svg\"", "practice.logo: "),
         ("logo = \"logo.svg\"", "logo.svg is no picture that mail programs show; expected a PNG, JPEG or GIF"),
+        ("logo = \"/dev/zero\"", "/dev/zero is no file; expected a picture"),
         ("logo = \"missing.png\"", "missing.png cannot be read: "),
         ("color = \"#fed\"", "practice.color: \"#fed\" is no colour"),
         ("color = \"#ffee00\"", "practice.color: #ffee00 is too light"),

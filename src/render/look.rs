@@ -111,11 +111,18 @@ const SIDE_MAX: u32 = 2_000;
 const ROOM: (u32, u32) = (240, 64);
 
 impl Logo {
+    /// Whether so many bytes are few enough: asked before they are read.
+    pub fn fits(bytes: u64) -> Result<(), String> {
+        if bytes <= LOGO_MAX as u64 {
+            Ok(())
+        } else {
+            Err(format!("has {bytes} bytes; expected {LOGO_MAX} at most, since each e-mail holds it"))
+        }
+    }
+
     /// Of a file's bytes.
     pub fn read(bytes: Vec<u8>) -> Result<Self, String> {
-        if bytes.len() > LOGO_MAX {
-            return Err(format!("has {} bytes; expected {LOGO_MAX} at most, since each e-mail holds it", bytes.len()));
-        }
+        Self::fits(bytes.len() as u64)?;
         let expected = "is no picture that mail programs show; expected a PNG, JPEG or GIF";
         let (kind, size) = measured(&bytes).ok_or(expected)?;
         let (width, height) = size;

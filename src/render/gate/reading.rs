@@ -154,6 +154,16 @@ fn deeper<E>(text: &str, depth: u32, tags: bool, visit: &mut impl FnMut(&str) ->
 fn decoded_further<E>((text, fresh): (&str, &str), depth: u32, tags: bool, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
     visit(text)?;
     let Some(depth) = depth.checked_sub(1) else { return Ok(()) };
+    undone((text, fresh), depth, tags, visit)?;
+    // Whoever hid what it is written with, hid it from whoever decodes. What is seen itself was visited.
+    match plain(text) {
+        Cow::Owned(seen) if seen != text => undone((&seen, &seen), depth, tags, visit),
+        _ => Ok(()),
+    }
+}
+
+/// Each encoding undone once, and read on.
+fn undone<E>((text, fresh): (&str, &str), depth: u32, tags: bool, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
     let of_base64 = base64(fresh);
     for decoded in [entities(text), percent(text), quoted(text)].into_iter().flatten() {
         // No word goes on over the end of a line: the lines that are as they were hold as little as before.
@@ -387,6 +397,12 @@ mod tests {
             "378&lt;i&gt; &lt;/i&gt;174",
             "378<!-- x --> 174",
             "TXpjNElERTNOQQ",
+            "\u{FF2D}zc4IDE3NA",
+            "Mzc4\u{AD}IDE\u{200B}3NA",
+            "378\u{FF05}20174",
+            "378\u{FF06}\u{FF03}32;174",
+            "378%\u{AD}20174",
+            "378&#3\u{AD}2;174",
         ] {
             let all = readings(written);
             assert!(all.iter().any(|reading| reading.contains("378 174")), "{written}: {all:?}");
