@@ -44,9 +44,10 @@ const NEVER: [&str; 20] = [
     PASSWORD,
     "argon2id",
 ];
-/// What staff see, and nobody else: names. And the contacts of those who must be called.
-const NAMES: [&str; 6] = ["Zebulon", "Quux", "Wilhelmina", "Oddname", "Xanthippe", "Hortensia"];
-const CONTACTS: [&str; 2] = ["zebulon.quux@", "wilhelmina.oddname@"];
+/// What staff see, and nobody else: names. And the contacts of those who must be called. None is short: bytes of a sealed store that spell
+/// four letters by chance were seen.
+const NAMES: [&str; 6] = ["Zebulon", "Quuxington", "Wilhelmina", "Oddname", "Xanthippe", "Hortensia"];
+const CONTACTS: [&str; 2] = ["zebulon.quuxington@", "wilhelmina.oddname@"];
 
 /// A template that writes what it gets in forms that no search for it would know.
 const HOSTILE: &str = "{{ recipient.code }} {{ recipient.code | replace(from=\"-\", to=\" \") }} {{ recipient.name }} {{ recipient.join_url }} \
@@ -68,7 +69,7 @@ pub(super) fn of_headers(headers: &HeaderMap) -> String {
 /// Sessions of three people: two will be refused by the server, each in another phase; one is well.
 fn hostile_sessions() -> Vec<Value> {
     let people = [
-        (1, "<script>Zebulon</script> Quux", "zebulon.quux@example.com", 817_263_549_i64),
+        (1, "<script>Zebulon</script> Quuxington", "zebulon.quuxington@example.com", 817_263_549_i64),
         (2, "Wilhelmina Oddname", "wilhelmina.oddname@example.org", 726_354_981),
         (3, "Xanthippe Rare\"><img src=x>", "xanthippe.rare@example.net", 635_498_172),
     ];
@@ -98,7 +99,7 @@ async fn indiscreet() -> Server {
         if verb == "DATA" {
             *told += 1;
         }
-        let who = "Zebulon Quux <zebulon.quux@example.com>, patient of Hortensia, Grief counseling, code 817-263-549";
+        let who = "Zebulon Quuxington <zebulon.quuxington@example.com>, patient of Hortensia, Grief counseling, code 817-263-549";
         match (verb, *told) {
             (".", 1) => Some(Step::Say(format!("550 5.1.1 no such user: {who}"))),
             (".", 2) => {
@@ -332,7 +333,7 @@ async fn crawl(sealed: bool, show_names: &str) {
         .await
         .unwrap();
     // (The address of a notice stays for [retention] ledger, as docs/security.md says; in a sealed store sealed.)
-    let kept: &[&[&str]] = if sealed { all } else { &[&NEVER[..12], &["</script> Quux", "Wilhelmina Oddname", "Hortensia"]] };
+    let kept: &[&[&str]] = if sealed { all } else { &[&NEVER[..12], &["</script> Quuxington", "Wilhelmina Oddname", "Hortensia"]] };
     let after_prune = found(&bytes_of(&folder), kept);
     let Office { practice: Practice { folder: kept_folder, engine, stop, serving, .. } } = office;
     stop.send_replace(true);
