@@ -1,6 +1,6 @@
-//! The words of a text that are text in base64.
+//! What of a text is text in base64: in one word, or in pieces.
 //!
-//! In: a text. Out: what such words decode to. Nearly every word decodes to bytes that are no text, and most are told by their first byte.
+//! In: a text. Out: what it decodes to. Nearly every word decodes to bytes that are no text, and most are told by their first byte.
 
 use std::borrow::Cow;
 
@@ -10,6 +10,10 @@ use super::runs::each_run;
 
 /// The shortest word that is tried as base64: nine digits make twelve.
 const SHORTEST: usize = 8;
+/// What it makes.
+const LEAST: usize = SHORTEST / 4 * 3;
+/// Words that are no base64 seldom make more text than this.
+const BEHIND: usize = 16;
 
 /// The words that are text in base64, decoded, each in a line of its own. `None`: there are none.
 pub(super) fn base64(text: &str) -> Option<Cow<'_, str>> {
@@ -40,6 +44,107 @@ pub(super) fn base64(text: &str) -> Option<Cow<'_, str>> {
     (!decoded.is_empty()).then_some(Cow::Owned(decoded))
 }
 
+/// What the pieces decode to that a text of base64 was broken into, from wherever one begins and as far as it is text; each in a line of its own.
+/// A reader's program passes over whatever is no base64 (RFC 2045 6.8). `None`: there are none.
+pub(super) fn in_pieces(text: &str) -> Option<String> {
+    let mut decoded = String::new();
+    let mut read = |is_part: fn(u8) -> bool| Pieces::of(text, is_part).each(|found| decoded.extend([found, "\n"]));
+    // A sign is a part of it, or stands between two pieces.
+    read(|_| true);
+    let has = |one: u8, other: u8| memchr::memchr2(one, other, text.as_bytes()).is_some();
+    let (standard, url) = (has(b'+', b'/'), has(b'-', b'_'));
+    if standard || url {
+        read(|byte| !is_sign(byte));
+    }
+    if standard && url {
+        read(|byte| !matches!(byte, b'-' | b'_'));
+        read(|byte| !matches!(byte, b'+' | b'/'));
+    }
+    (!decoded.is_empty()).then_some(decoded)
+}
+
+/// All base64 of a text, one piece behind the other.
+struct Pieces {
+    sextets: Vec<u8>,
+    /// Where each piece begins in it.
+    starts: Vec<usize>,
+}
+
+impl Pieces {
+    fn of(text: &str, is_part: impl Fn(u8) -> bool) -> Self {
+        let mut all = Self { sextets: Vec::with_capacity(text.len()), starts: Vec::with_capacity(text.len() / 4) };
+        let mut within = false;
+        for byte in text.bytes() {
+            let sextet = SEXTETS[usize::from(byte)];
+            let part = sextet != NO_SEXTET && is_part(byte);
+            if part && !within {
+                all.starts.push(all.sextets.len());
+            }
+            if part {
+                all.sextets.push(sextet);
+            }
+            within = part;
+        }
+        all
+    }
+
+    /// Visits each text that two pieces or more make up together.
+    fn each(&self, mut visit: impl FnMut(&str)) {
+        // How far each of the four ways to divide the whole was text already: what begins before that is a part of it.
+        let mut read = [0; 4];
+        let mut bytes = Vec::new();
+        for (n, start) in self.starts.iter().copied().enumerate().filter(|(_, start)| *start + SHORTEST <= self.sextets.len()) {
+            if start < read[start % 4] {
+                continue;
+            }
+            bytes.clear();
+            let mut character = Character::default();
+            let mut decoded = self.sextets[start..].chunks(4).flat_map(bytes_of);
+            bytes.extend(decoded.by_ref().take_while(|byte| character.goes_on(*byte)));
+            read[start % 4] = start + bytes.len() / 3 * 4;
+            let text = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+            let end = start + (text.len() * 4).div_ceil(3);
+            let mut ends = self.starts[n + 1..].iter().copied().take_while(|next| *next < end);
+            // One word alone is read as such.
+            if text.len() < LEAST || ends.next().is_none() {
+                continue;
+            }
+            visit(text);
+            // What stands behind the last piece may go on as text for a moment.
+            let cuts = ends.map(|end| (end - start) * 3 / 4).filter(|cut| *cut >= LEAST && cut + BEHIND >= text.len());
+            cuts.filter_map(|cut| text.get(..cut)).for_each(&mut visit);
+        }
+    }
+}
+
+/// The bytes of four characters; of three or two at the end, the whole ones.
+fn bytes_of(four: &[u8]) -> impl Iterator<Item = u8> {
+    let [a, b, c, d] = std::array::from_fn(|n| four.get(n).copied().unwrap_or(0));
+    [a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d].into_iter().take(four.len().saturating_sub(1))
+}
+
+/// A character of UTF-8, as its bytes come.
+#[derive(Default)]
+struct Character {
+    /// Bytes of it that are yet to come.
+    left: u8,
+}
+
+impl Character {
+    /// Whether a text may go on so. Control characters are in none.
+    fn goes_on(&mut self, byte: u8) -> bool {
+        self.left = match byte {
+            b'\t'..=b'\r' | b' '..=b'~' if self.left == 0 => 0,
+            0xC2..=0xDF if self.left == 0 => 1,
+            0xE0..=0xEF if self.left == 0 => 2,
+            0xF0..=0xF4 if self.left == 0 => 3,
+            0x80..=0xBF if self.left > 0 => self.left - 1,
+            _ => return false,
+        };
+        true
+    }
+}
+
 /// What base64 has beside letters and digits, in both alphabets.
 fn is_sign(byte: u8) -> bool {
     byte == b'+' || byte == b'-' || byte == b'/' || byte == b'_'
@@ -64,23 +169,8 @@ const fn sextets() -> [u8; 256] {
 
 /// A quick look, which lets everything pass that [`decoded_word`] decodes: nearly all words make bytes that are no text.
 fn may_be_base64(word: &[u8]) -> bool {
-    let six = |byte: u8| SEXTETS[usize::from(byte)];
-    // Bytes of a character that are yet to come.
-    let mut left = 0;
-    let mut is_text = |byte: u8| {
-        left = match byte {
-            b'\t'..=b'\r' | b' '..=b'~' if left == 0 => 0,
-            0xC2..=0xDF if left == 0 => 1,
-            0xE0..=0xEF if left == 0 => 2,
-            0xF0..=0xF4 if left == 0 => 3,
-            0x80..=0xBF if left > 0 => left - 1,
-            _ => return false,
-        };
-        true
-    };
-    let four = |[a, b, c, d]: &[u8; 4]| {
-        is_text(six(*a) << 2 | six(*b) >> 4) && is_text(six(*b) << 4 | six(*c) >> 2) && is_text(six(*c) << 6 | six(*d))
-    };
+    let mut character = Character::default();
+    let four = |four: &[u8; 4]| bytes_of(&four.map(|byte| SEXTETS[usize::from(byte)])).all(|byte| character.goes_on(byte));
     word.len() % 4 != 1 && word.as_chunks().0.iter().all(four)
 }
 
@@ -118,6 +208,35 @@ mod tests {
             let text = pieces.concat();
             prop_assert_eq!(base64(&text).unwrap_or_default(), base64_slowly(&text));
         }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn no_text_in_pieces_is_overlooked(
+            text in "[ -~é–]{6,30}", before in "([A-Za-z]{1,8} ){0,3}", after in "( [A-Za-z]{1,8}){0,3}",
+            cuts in proptest::collection::vec((any::<proptest::sample::Index>(), "[ .,:<>\n\u{1}é]{1,3}"), 1..6),
+        ) {
+            let mut pieces = BASE64_NOPAD.encode(text.as_bytes());
+            for (cut, sign) in cuts {
+                // Not into another sign.
+                let places: Vec<usize> = (1..pieces.len()).filter(|at| pieces.is_char_boundary(*at)).collect();
+                pieces.insert_str(places[cut.index(places.len())], &sign);
+            }
+            let found = in_pieces(&format!("{before}{pieces}{after}")).unwrap_or_default();
+            prop_assert!(found.contains(&text), "{pieces:?}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_sign_is_a_part_or_stands_between() {
+        for written in ["Mzc4-MTc0-Njcx", "Mzc4/MTc0/Njcx", "Mzc4 MTc0 Njcx", "M.z.c.4.M.T.c.0.N.j.c.x", "see Mzc4MTc0\u{1}Njcx\u{1}==."] {
+            assert!(in_pieces(written).is_some_and(|found| found.contains("378174671")), "{written}");
+        }
+        assert!(in_pieces("Pz8/ - Pj4+ - fn5+").is_some_and(|found| found.contains("???>>>~~~")));
+        assert!(in_pieces("Pz8/ Pj4+ fn5+").is_some_and(|found| found.contains("???>>>~~~")));
+        assert_eq!(in_pieces("Please come to your session on Monday at 3:15 PM, if you can."), None);
+        assert_eq!(in_pieces("Mzc4MTc0Njcx"), None, "it is one word");
     }
 
     /// Words, and texts in base64 beside each other.

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::base64::base64;
+use super::base64::{base64, in_pieces};
 use super::digits::Digits;
 use crate::contact::is_invisible;
 
@@ -104,6 +104,35 @@ fn style_end(tag: &str) -> Option<usize> {
     tag.strip_prefix("<style")?.find(END).map(|at| "<style".len() + at + END.len())
 }
 
+/// Where the tag ends that begins a text, if what stands in quotes is passed over.
+fn quoted_end(tag: &str) -> Option<usize> {
+    let mut quote = None;
+    let end = tag.bytes().position(|byte| match quote {
+        Some(open) => {
+            quote = quote.filter(|_| byte != open);
+            false
+        }
+        None => {
+            quote = Some(byte).filter(|byte| matches!(byte, b'"' | b'\''));
+            byte == b'>'
+        }
+    });
+    end.map(|end| end + 1)
+}
+
+/// What stands within tags that may hold HTML themselves, in attributes; each in a line of its own. `None`: there are none.
+fn within_tags(html: &str) -> Option<String> {
+    let mut within = String::new();
+    for at in memchr::memchr_iter(b'<', html.as_bytes()) {
+        let tag = &html[at..];
+        let inside = &tag[1..quoted_end(tag).or_else(|| tag_end(tag)).unwrap_or(tag.len())];
+        if inside.contains(['<', '&', '%']) && !within.contains(inside) {
+            within.extend([inside, "\n"]);
+        }
+    }
+    (!within.is_empty()).then_some(within)
+}
+
 /// HTML as it is written and as it reads: all tags out of both that are the templates' own, and out of the second those that hold something, too.
 fn apart(html: &str, markup: &Markup) -> (String, String) {
     /// As much as the words of a style sheet part what stands around it.
@@ -137,11 +166,14 @@ fn apart(html: &str, markup: &Markup) -> (String, String) {
 
 /// Visits every reading of HTML: what stands in its tags, and what is read.
 pub(super) fn each_of_html<E>(html: &str, markup: &Markup, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
-    let (written, marked) = apart(html, markup);
+    let (written, read) = apart(html, markup);
+    if let Some(within) = within_tags(&written) {
+        deeper(&within, DEPTH, true, visit)?;
+    }
     // What its own tags hold is read as it is, and not without them once more.
     deeper(&entities(&written).unwrap_or(Cow::Borrowed(&written)), DEPTH - 1, false, visit)?;
     // A tag parts digits and words no more than nothing does: once with a mark for each, once without.
-    let read = entities(&marked).unwrap_or(Cow::Borrowed(&marked));
+    let read = entities(&read).unwrap_or(Cow::Borrowed(&read));
     deeper(&read, DEPTH - 1, true, visit)?;
     deeper(&without_marks(&read), DEPTH - 1, true, visit)
 }
@@ -166,14 +198,20 @@ fn decoded_further<E>((text, fresh): (&str, &str), depth: u32, tags: bool, visit
 fn undone<E>((text, fresh): (&str, &str), depth: u32, tags: bool, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
     let of_base64 = base64(fresh);
     for decoded in [entities(text), percent(text), quoted(text)].into_iter().flatten() {
-        // No word goes on over the end of a line: the lines that are as they were hold as little as before.
+        // No word goes on over the end of a line: the lines that are as they were hold as little as before. (Pieces do.)
         let fresh = if of_base64.is_none() { changed_lines(&decoded, text) } else { &decoded };
         decoded_further((&decoded, fresh), depth, tags, visit)?;
     }
-    if let Some(decoded) = of_base64 {
-        deeper(&decoded, depth, tags, visit)?;
+    for decoded in [of_base64, in_pieces(text).map(Cow::Owned)].into_iter().flatten() {
+        deeper(&decoded, depth, true, visit)?;
     }
-    if tags && has_tag(text) {
+    if !has_tag(text) {
+        return Ok(());
+    }
+    if let Some(within) = within_tags(text) {
+        deeper(&within, depth, true, visit)?;
+    }
+    if tags {
         let marked = without_tags(text);
         deeper(&marked, depth, true, visit)?;
         deeper(&without_marks(&marked), depth, true, visit)?;
@@ -403,6 +441,11 @@ mod tests {
             "378\u{FF06}\u{FF03}32;174",
             "378%\u{AD}20174",
             "378&#3\u{AD}2;174",
+            "Mzc4I DE3NA",
+            "Mzc4<b></b>IDE3NA",
+            "<i title='378 &lt;b&gt;174'>",
+            "<i title=378&lt;b&gt;&#32;174>",
+            "<a href='data:text/html;base64,MzxpPjc4IDE8L2k+NzQ='>",
         ] {
             let all = readings(written);
             assert!(all.iter().any(|reading| reading.contains("378 174")), "{written}: {all:?}");
@@ -463,6 +506,21 @@ mod tests {
         ] {
             assert_eq!(apart(html, &markup), (written.to_owned(), read.to_owned()), "{html}");
         }
+    }
+
+    #[test]
+    fn a_tag_may_hold_tags() {
+        for (html, within) in [
+            ("<i title='3<b>7</b>'>x", "i title='3<b>7</b>'>\n"),
+            ("<i title=\"3&lt;b>7\">x", "i title=\"3&lt;b>7\">\n"),
+            ("<i title=O'Brien&lt;b>7", "i title=O'Brien&lt;b>\n"),
+            ("<i title='3<b>7", "i title='3<b>\n"),
+            ("<a href='data:,3%3Cb%3E7'>", "a href='data:,3%3Cb%3E7'>\n"),
+            ("a < b & c", " b & c\n"),
+        ] {
+            assert_eq!(within_tags(html).unwrap_or_default(), within, "{html}");
+        }
+        assert_eq!(within_tags("<p class=\"a\">R&D</p>"), None);
     }
 
     #[test]

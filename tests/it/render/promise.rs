@@ -148,7 +148,14 @@ fn disguised(secret: &str, dice: &mut Dice) -> String {
     };
     let each_byte = |make: fn(u8) -> String| secret.bytes().map(make).collect::<String>();
     let each_char = |make: fn(char) -> String| secret.chars().map(make).collect::<String>();
-    match dice.below(16) {
+    let in_pieces = |text: &str, dice: &mut Dice| {
+        let whole = data_encoding::BASE64_NOPAD.encode(text.as_bytes());
+        let sign = dice.of(&[" ", "\n", "<b></b>", "<wbr>", ".", ", ", " - ", "=\n"]).to_owned();
+        let (every, first) = (3 + dice.below(5), 1 + dice.below(6));
+        let sign = |at: usize| if at >= first && (at - first) % every == 0 { sign.as_str() } else { "" };
+        whole.char_indices().map(|(at, c)| format!("{}{c}", sign(at))).collect::<String>()
+    };
+    match dice.below(20) {
         0 => between("\u{AD}", dice),
         1 => between("\u{200B}", dice),
         2 => between("\u{2060}", dice),
@@ -164,6 +171,10 @@ fn disguised(secret: &str, dice: &mut Dice) -> String {
         12 => between("<b></b>", dice),
         13 => between("<!-- x -->", dice),
         14 => secret.chars().map(|c| if c.is_ascii_graphic() { char::from_u32(u32::from(c) + 0xFEE0).unwrap() } else { c }).collect(),
+        15 => in_pieces(secret, dice),
+        16 => format!("<i title=\"{}\"></i>", between(dice.of(&["&lt;b&gt;", "<b>", "<b></b>", "&lt;i&gt;&lt;/i&gt;"]), dice)),
+        17 => format!("<p srcdoc=\"{}\">", between("&lt;b&gt;", dice)),
+        18 => format!("<a href='data:text/html;base64,{}'>", data_encoding::BASE64.encode(between("<b></b>", dice).as_bytes())),
         _ => secret.to_owned(),
     }
 }
