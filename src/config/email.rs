@@ -106,8 +106,11 @@ fn look(practice: &raw::Practice, base: &Base<'_>, document: &mut Document<'_>) 
     found.footer = footer.lines().map(clean_line).filter(|line| !line.is_empty()).collect();
     if let Some(link) = &practice.camera_test_url {
         match url::Url::parse(link.trim()) {
+            Ok(url) if url.password().is_some() || !url.username().is_empty() => {
+                document.note("practice.camera_test_url", "names an account; expected a link that everybody may see");
+            }
             Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() => found.camera_test = Some(link.trim().to_owned()),
-            _ => document.note("practice.camera_test_url", format!("{link:?} is no link; expected one that begins with https://")),
+            _ => document.note("practice.camera_test_url", "is no link; expected one that begins with https://"),
         }
     }
     found

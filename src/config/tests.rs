@@ -331,7 +331,8 @@ fn the_look_is_checked_before_anybody_sees_it() {
         ("logo = \"missing.png\"", "missing.png cannot be read: "),
         ("color = \"#fed\"", "practice.color: \"#fed\" is no colour"),
         ("color = \"#ffee00\"", "practice.color: #ffee00 is too light"),
-        ("camera_test_url = \"practice.example/camera\"", "practice.camera_test_url: "),
+        ("camera_test_url = \"practice.example/camera\"", "practice.camera_test_url: is no link"),
+        ("camera_test_url = \"https://ann:pw@practice.example/camera\"", "practice.camera_test_url: names an account"),
         (&format!("footer = \"{}\"", "x".repeat(601)), "practice.footer: has 601 letters; expected 600 at most"),
     ] {
         let told = look(keys).err().map(|m| m.to_string()).unwrap_or_default();

@@ -74,7 +74,8 @@ impl Gate {
         let links = [settings.join_url.as_str(), settings.account_join_url.as_deref().unwrap_or_default()];
         let names = [settings.practice_name.as_str(), settings.short_name.as_deref().unwrap_or_default(), &settings.from_name];
         let look = &settings.look;
-        let links = links.into_iter().chain(look.camera_test.as_deref()).chain(look.footer.iter().map(String::as_str));
+        let footer = look.footer.join("\n");
+        let links = links.into_iter().chain(look.camera_test.as_deref()).chain([footer.as_str()]);
         let all = names.into_iter().chain(links).chain([settings.practice_contact.as_str(), settings.from.expose(), reply_to]);
         Self {
             practice: shown(all),

@@ -108,6 +108,21 @@ fn what_is_hidden_beside_the_logo_is_found() {
     assert!(matches!(case.render(&renderer), Err(RenderError::Leak { .. })), "Ray's code");
 }
 
+/// The footer stands in every message: a patient who is called as its lines read keeps nobody's mail back.
+#[test]
+fn a_footer_holds_nobodys_mail() {
+    let footer = vec!["Desk: Robin".to_owned(), "Gondor Building".to_owned()];
+    let (_dir, settings) = with_templates(&[("en-US/invite/subject.txt", "{{ session.topic }}")]);
+    let renderer = Renderer::new(Settings { look: Look { footer, ..own_look() }, ..settings }).unwrap();
+    let mut case = Case::new(Occasion::Invite, "en-US");
+    case.session.participants[2].name = punctual::contact::PersonName::clean("Robin Gondor");
+    assert!(case.render(&renderer).is_ok());
+    case.session.topic = "With Robin Gondor".to_owned();
+    assert!(case.render(&renderer).is_ok(), "everybody reads that name");
+    case.session.topic = "347 409 115".to_owned();
+    assert!(matches!(case.render(&renderer), Err(RenderError::Leak { .. })), "Ray's code");
+}
+
 /// A template of one's own that shows no logo has none to carry.
 #[test]
 fn a_logo_that_no_page_shows_is_not_sent() {
