@@ -48,73 +48,71 @@ pub(super) fn base64(text: &str) -> Option<Cow<'_, str>> {
 /// A reader's program passes over whatever is no base64 (RFC 2045 6.8). `None`: there are none.
 pub(super) fn in_pieces(text: &str) -> Option<String> {
     let mut decoded = String::new();
-    let mut read = |is_part: fn(u8) -> bool| Pieces::of(text, is_part).each(|found| decoded.extend([found, "\n"]));
+    let mut read = |is_part: fn(u8) -> bool| each_in_pieces(text.as_bytes(), is_part, |found| decoded.extend([found, "\n"]));
     // A sign is a part of it, or stands between two pieces.
-    read(|_| true);
+    read(|byte| SEXTETS[usize::from(byte)] != NO_SEXTET);
     let has = |one: u8, other: u8| memchr::memchr2(one, other, text.as_bytes()).is_some();
     let (standard, url) = (has(b'+', b'/'), has(b'-', b'_'));
     if standard || url {
-        read(|byte| !is_sign(byte));
+        read(|byte| byte.is_ascii_alphanumeric());
     }
     if standard && url {
-        read(|byte| !matches!(byte, b'-' | b'_'));
-        read(|byte| !matches!(byte, b'+' | b'/'));
+        read(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'));
+        read(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     }
     (!decoded.is_empty()).then_some(decoded)
 }
 
-/// All base64 of a text, one piece behind the other.
-struct Pieces {
-    sextets: Vec<u8>,
-    /// Where each piece begins in it.
-    starts: Vec<usize>,
+/// Visits each text that two pieces or more make up together.
+fn each_in_pieces(text: &[u8], is_part: impl Fn(u8) -> bool, mut visit: impl FnMut(&str)) {
+    // How far each of the four ways to divide all parts by four was text already: what begins before that is a part of it.
+    let mut read = [0; 4];
+    // Parts so far, and whether the last byte was one.
+    let (mut count, mut within) = (0, false);
+    for (at, byte) in text.iter().enumerate() {
+        let part = is_part(*byte);
+        if part && !within && count >= read[count % 4] {
+            let length = text_from(&text[at..], &is_part, &mut visit);
+            read[count % 4] = count + length / 3 * 4;
+        }
+        count += usize::from(part);
+        within = part;
+    }
 }
 
-impl Pieces {
-    fn of(text: &str, is_part: impl Fn(u8) -> bool) -> Self {
-        let mut all = Self { sextets: Vec::with_capacity(text.len()), starts: Vec::with_capacity(text.len() / 4) };
-        let mut within = false;
-        for byte in text.bytes() {
-            let sextet = SEXTETS[usize::from(byte)];
-            let part = sextet != NO_SEXTET && is_part(byte);
-            if part && !within {
-                all.starts.push(all.sextets.len());
-            }
-            if part {
-                all.sextets.push(sextet);
-            }
-            within = part;
+/// Decodes from here as long as it is text: how many bytes. Visits it if it came from two pieces or more.
+fn text_from(text: &[u8], is_part: impl Fn(u8) -> bool, visit: &mut impl FnMut(&str)) -> usize {
+    let mut bytes = Vec::new();
+    // How many bytes were whole where each piece ended but the last.
+    let mut ends = Vec::new();
+    let mut character = Character::default();
+    let (mut four, mut held, mut count, mut last) = ([0; 4], 0, 0, 0);
+    for at in (0..text.len()).filter(|at| is_part(text[*at])) {
+        if at > last + 1 {
+            ends.push(count * 3 / 4);
         }
-        all
-    }
-
-    /// Visits each text that two pieces or more make up together.
-    fn each(&self, mut visit: impl FnMut(&str)) {
-        // How far each of the four ways to divide the whole was text already: what begins before that is a part of it.
-        let mut read = [0; 4];
-        let mut bytes = Vec::new();
-        for (n, start) in self.starts.iter().copied().enumerate().filter(|(_, start)| *start + SHORTEST <= self.sextets.len()) {
-            if start < read[start % 4] {
-                continue;
+        (four[held], held, count, last) = (SEXTETS[usize::from(text[at])], held + 1, count + 1, at);
+        if held == four.len() {
+            let whole = bytes.len() + 3;
+            bytes.extend(bytes_of(&four).take_while(|byte| character.goes_on(*byte)));
+            if bytes.len() < whole {
+                break;
             }
-            bytes.clear();
-            let mut character = Character::default();
-            let mut decoded = self.sextets[start..].chunks(4).flat_map(bytes_of);
-            bytes.extend(decoded.by_ref().take_while(|byte| character.goes_on(*byte)));
-            read[start % 4] = start + bytes.len() / 3 * 4;
-            let text = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
-            let end = start + (text.len() * 4).div_ceil(3);
-            let mut ends = self.starts[n + 1..].iter().copied().take_while(|next| *next < end);
-            // One word alone is read as such.
-            if text.len() < LEAST || ends.next().is_none() {
-                continue;
-            }
-            visit(text);
-            // What stands behind the last piece may go on as text for a moment.
-            let cuts = ends.map(|end| (end - start) * 3 / 4).filter(|cut| *cut >= LEAST && cut + BEHIND >= text.len());
-            cuts.filter_map(|cut| text.get(..cut)).for_each(&mut visit);
+            held = 0;
         }
     }
+    if held < four.len() {
+        bytes.extend(bytes_of(&four[..held]).take_while(|byte| character.goes_on(*byte)));
+    }
+    let text = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    // One word alone is read as such.
+    if text.len() >= LEAST && ends.first().is_some_and(|end| *end < text.len()) {
+        visit(text);
+        // What stands behind the last piece may go on as text for a moment.
+        let cuts = ends.into_iter().skip(1).filter(|cut| *cut >= LEAST && *cut < text.len() && cut + BEHIND >= text.len());
+        cuts.filter_map(|cut| text.get(..cut)).for_each(visit);
+    }
+    bytes.len()
 }
 
 /// The bytes of four characters; of three or two at the end, the whole ones.
