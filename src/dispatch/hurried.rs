@@ -8,7 +8,7 @@ use crate::deliver::PointOfNoReturn;
 
 /// So long one transport may take up to the point of no return while another one is well. A server that answers at all does so sooner, and a session may
 /// begin in minutes.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The same point of no return, in a hurry.
 pub(super) struct Hurried<'a>(pub(super) &'a dyn PointOfNoReturn);

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 
 use super::bar::Bar;
-use super::hurried::Hurried;
+use super::hurried::{Hurried, PATIENCE};
 use super::meter::Meter;
 use super::slot::Slot;
 use crate::clock::Clock;
@@ -150,13 +150,22 @@ impl Lane {
                 if tried.contains(&n) || !slot.is_open(clock.now()) {
                     continue;
                 }
+                let patience = self.has_another(&tried, n, clock.now()).then_some(PATIENCE);
+                let Some(_place) = slot.place(patience).await else {
+                    tried.insert(n);
+                    continue;
+                };
+                // It may have met a fault meanwhile.
+                if !slot.is_open(clock.now()) {
+                    continue;
+                }
                 if !slot.enter() {
                     asked.get_or_insert(slot);
                     continue;
                 }
                 tried.insert(n);
                 let hurried = Hurried(doubt);
-                let doubt: &dyn PointOfNoReturn = if self.has_another(&tried, clock.now()) { &hurried } else { doubt };
+                let doubt: &dyn PointOfNoReturn = if patience.is_some() { &hurried } else { doubt };
                 match self.try_one(slot, message, doubt, clock).await {
                     Outcome::ChannelFault { .. } if matches!(last, Outcome::Retry { .. }) => {}
                     fault @ Outcome::ChannelFault { .. } => last = fault,
@@ -175,9 +184,9 @@ impl Lane {
         }
     }
 
-    /// One that was not tried is well.
-    fn has_another(&self, tried: &HashSet<usize>, now: DateTime<Utc>) -> bool {
-        let others = self.transports.iter().enumerate().filter(|(n, _)| !tried.contains(n));
+    /// One that was not tried is well, beside this one.
+    fn has_another(&self, tried: &HashSet<usize>, this: usize, now: DateTime<Utc>) -> bool {
+        let others = self.transports.iter().enumerate().filter(|(n, _)| *n != this && !tried.contains(n));
         others.map(|(_, slot)| slot).any(|slot| slot.is_open(now) && !slot.is_on_probation())
     }
 

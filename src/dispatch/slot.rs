@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::breaker::{Breaker, Refused, Verdict, same_words};
 use crate::contact::Address;
@@ -46,6 +46,8 @@ pub(super) struct Slot {
     answered: Notify,
     /// `None`: as often as one likes.
     pub(super) pace: Option<Mutex<Pace>>,
+    /// As many as it may have attempts at once: the lane has as many as the widest of its transports.
+    places: Semaphore,
 }
 
 #[derive(Default, Clone)]
@@ -66,7 +68,18 @@ struct Fault {
 impl Slot {
     pub(super) fn new(transport: Arc<dyn Transport>, has_others: bool) -> Self {
         let (fault, breaker, put_off) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { transport, fault, breaker, put_off, doubts: Mutex::default(), has_others, answered: Notify::new(), pace: None }
+        let places = Semaphore::new(transport.concurrency().max(1));
+        Self { transport, fault, breaker, put_off, doubts: Mutex::default(), has_others, answered: Notify::new(), pace: None, places }
+    }
+
+    /// A place for one attempt. `None`: none was free for as long as that is worth.
+    pub(super) async fn place(&self, patience: Option<Duration>) -> Option<SemaphorePermit<'_>> {
+        let place = self.places.acquire();
+        let place = match patience {
+            Some(patience) => tokio::time::timeout(patience, place).await.ok()?,
+            None => place.await,
+        };
+        place.ok()
     }
 
     fn fault(&self) -> MutexGuard<'_, Fault> {

@@ -33,11 +33,15 @@ struct Relay {
     connections: usize,
     answer: Mutex<Answer>,
     asked: Mutex<Vec<(NoticeKey, Instant)>>,
+    /// Attempts at this moment, and the most that there ever were.
+    at_once: Mutex<(usize, usize)>,
 }
 
 #[derive(Clone, Copy)]
 enum Answer {
     Accept,
+    /// Accepts after a moment.
+    Slow,
     /// "Later", to everybody.
     Later,
     Fault(Option<u64>),
@@ -47,7 +51,7 @@ enum Answer {
 
 impl Relay {
     fn new(name: &'static str, connections: usize, answer: Answer) -> Arc<Self> {
-        Arc::new(Self { name, connections, answer: Mutex::new(answer), asked: Mutex::default() })
+        Arc::new(Self { name, connections, answer: Mutex::new(answer), asked: Mutex::default(), at_once: Mutex::default() })
     }
 
     fn answers(&self, answer: Answer) {
@@ -56,6 +60,16 @@ impl Relay {
 
     fn asked(&self) -> usize {
         self.asked.lock().unwrap().len()
+    }
+
+    fn most_at_once(&self) -> usize {
+        self.at_once.lock().unwrap().1
+    }
+
+    fn begins(&self) {
+        let mut at_once = self.at_once.lock().unwrap();
+        at_once.0 += 1;
+        at_once.1 = at_once.1.max(at_once.0);
     }
 }
 
@@ -84,6 +98,11 @@ impl Transport for Relay {
                     return Outcome::ChannelFault { why: "not ready in time".to_owned(), after: None };
                 }
             },
+            Answer::Slow => {
+                self.begins();
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                self.at_once.lock().unwrap().0 -= 1;
+            }
             Answer::Accept | Answer::Lose => {}
         }
         if !doubt.cross().await {
@@ -242,6 +261,20 @@ async fn the_second_relay_is_used_for_faults_and_never_for_doubts() {
             let over: Vec<_> = deliveries.iter().filter_map(|d| d.transport.as_deref()).collect();
             assert_eq!(over, [if second > 0 { "second" } else { "first" }]);
         }
+    }
+}
+
+/// `connections` is a promise to each server: the wider one of two does not widen the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_two_relays_has_its_own_connections_and_no_more() {
+    for (first, second, narrow) in [(2, 8, 2), (8, 2, 8)] {
+        let practice = Practice::new(Some(at(NOW)));
+        practice.walk(&due(40, "E", at(NOW))).await;
+        let relays = (Relay::new("first", first, Answer::Slow), Relay::new("second", second, Answer::Slow));
+        let lane = Arc::new(lane(&[&relays.0, &relays.1]));
+        assert_eq!(practice.once(&lane).await.accepted, 40);
+        assert_eq!((relays.0.asked(), relays.1.asked()), (40, 0), "a busy one is not at fault");
+        assert!((2..=narrow).contains(&relays.0.most_at_once()), "{}", relays.0.most_at_once());
     }
 }
 
