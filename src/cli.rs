@@ -249,6 +249,7 @@ const OUTPUT_FAILED: u8 = 74;
 /// Reads the arguments and runs the command.
 pub fn main() -> ExitCode {
     let cli = typed_command();
+    let heard = run::hear(&cli.command);
     let config = match config_for(&cli) {
         Ok(config) => config,
         Err(mistakes) => {
@@ -264,7 +265,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(WRONG_USAGE);
         }
     };
-    let ended = dispatch(&cli, config, &log);
+    let ended = dispatch(&cli, config, &log, heard);
     logging::flush();
     match ended {
         Ok(exit) => exit.into(),
@@ -318,10 +319,10 @@ fn say_which(cli: &Cli, config: &Config) {
     }
 }
 
-fn dispatch(cli: &Cli, config: Config, log: &logging::Log) -> anyhow::Result<Exit> {
+fn dispatch(cli: &Cli, config: Config, log: &logging::Log, heard: std::io::Result<Option<run::Hearing>>) -> anyhow::Result<Exit> {
     let colors = table::Look::new(cli.color, cli.wide, cli.utc);
     match &cli.command {
-        Command::Run(args) => run::run(config, args.once, log, || config_for(cli).map_err(|mistakes| mistakes.to_string())),
+        Command::Run(_) => run::run(config, heard?, log, || config_for(cli).map_err(|mistakes| mistakes.to_string())),
         Command::Preview(args) => preview::preview(config, args, cli.json, colors),
         Command::Check { online, offline, name_server } => {
             let reach = if *offline {

@@ -53,7 +53,7 @@ const BATCH: usize = 512;
 /// Prepared by one thread and begun together: small enough that a batch is spread over all cores, and that its first messages leave early.
 const SHARE: usize = 64;
 /// Rows of the ledger by which a lane knows at its start what its transports refused lately: those of some two hundred messages.
-const RECALLED: usize = 1_000;
+pub const RECALLED: usize = 1_000;
 /// A claim that was neither settled nor taken back is free again after this long. Longer than the longest attempt (20 min).
 const LEASE: TimeDelta = TimeDelta::minutes(30);
 /// The longest sleep: the wall clock is looked at again at least this often (suspend, clock changes, other processes' commands).
@@ -118,7 +118,7 @@ impl Tally {
 }
 
 /// The delivery outcome of a notice that its channel could not take.
-const CHANNEL_FAULT: &str = "channel_fault";
+pub const CHANNEL_FAULT: &str = "channel_fault";
 
 /// Hands over what is due.
 pub struct Dispatcher {

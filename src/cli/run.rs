@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 use sha2::{Digest, Sha256};
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::logging::Log;
-use super::{Exit, runtime};
+use super::{Command, Exit, runtime};
 use crate::clock::{Clock, WallClock, monotonic_usec};
 use crate::config::{Config, StoreUrl};
 use crate::daemon::{Ending, Engine, OnceReport, can_begin};
@@ -36,23 +36,20 @@ const CLOSES_WITHIN: Duration = Duration::from_secs(2);
 /// How long a new configuration waits until the old one has let go of the store.
 const FREE_WITHIN: Duration = Duration::from_secs(10);
 
-/// `load` reads the configuration again, for SIGHUP or new zone data: one without a mistake takes the place of the old one, one with a mistake is
+/// `heard`: the signals of a daemon; `None`: `--once`. `load` reads the configuration again, for SIGHUP or new zone data: one without a mistake takes the place of the old one, one with a mistake is
 /// told and changes nothing. What was looked at is what takes over, whatever is in the file by then.
-pub(super) fn run(config: Config, once: bool, log: &Log, load: impl Fn() -> Result<Config, String>) -> anyhow::Result<Exit> {
+pub(super) fn run(config: Config, heard: Option<Hearing>, log: &Log, load: impl Fn() -> Result<Config, String>) -> anyhow::Result<Exit> {
     if config.sources.is_empty() {
         anyhow::bail!("there is no source to walk: name one in the configuration ([[source]])");
     }
-    if once {
+    let Some(Hearing { hearing, mut signals }) = heard else {
         return runtime()?.block_on(async {
             let engine = Engine::start(config, Arc::new(WallClock)).await?;
             let begun = WallClock.now();
             let report = engine.once().await?;
             exit_of(&engine, &report, begun).await
         });
-    }
-    // Signals are heard from the first moment to the last, whichever configuration is in force.
-    let hearing = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut signals = hearing.block_on(async { Signals::new() })?;
+    };
     let mut config = config;
     loop {
         // Nothing of an old configuration is left over: all that it began ends with what it ran on.
@@ -106,6 +103,22 @@ fn wait_until_free(config: &Config) {
     while is_served(path) && since.elapsed() < FREE_WITHIN {
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Hears signals from the first moment of a daemon to the last, whichever configuration is in force: none of them ends it unheard.
+pub(super) struct Hearing {
+    hearing: Runtime,
+    signals: Signals,
+}
+
+/// If the command is that of a daemon.
+pub(super) fn hear(command: &Command) -> std::io::Result<Option<Hearing>> {
+    if !matches!(command, Command::Run(args) if !args.once) {
+        return Ok(None);
+    }
+    let hearing = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let signals = hearing.block_on(async { Signals::new() })?;
+    Ok(Some(Hearing { hearing, signals }))
 }
 
 /// What an operator, or systemd, sends.

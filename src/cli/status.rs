@@ -6,27 +6,35 @@ use serde::Serialize;
 use super::table::{Look, Tone, cell, in_lines, table, text};
 use super::{Exit, desk, runtime};
 use crate::clock::{Clock, WallClock};
-use crate::config::Config;
 use crate::config::raw::Mode;
+use crate::config::{Config, StoreUrl};
 use crate::desk::status::{Facts, status as ask};
 use crate::desk::words;
+use crate::outbox::sqlite::is_served;
 
 /// How it runs, and how it stands.
 #[derive(Serialize)]
 struct Shown<'a> {
     mode: Mode,
+    /// A daemon has the store open.
+    daemon: bool,
     #[serde(flatten)]
     facts: &'a Facts,
 }
 
 pub(super) fn status(config: Config, json: bool, colors: Look) -> anyhow::Result<Exit> {
     let (mode, zone, now) = (config.raw.run.mode, config.time_zone.clone(), WallClock.now());
+    let daemon = matches!(&config.store, Some(StoreUrl::Sqlite(path)) if is_served(path));
     let facts = runtime()?.block_on(async { anyhow::Ok(ask(&desk(config)?, now).await?) })?;
     if json {
-        println!("{}", serde_json::to_string(&Shown { mode, facts: &facts })?);
+        println!("{}", serde_json::to_string(&Shown { mode, daemon, facts: &facts })?);
     } else {
         for outage in &facts.outages {
             println!("{}", colors.text(&in_lines(&outage.sentence(&zone, now), 2), Tone::Bad));
+        }
+        if !daemon {
+            let says = "No daemon runs: nothing is sent until one is started (punctual run).";
+            println!("{}", colors.text(&in_lines(says, 2), Tone::Quiet));
         }
         print(&facts, mode, colors, &|at| colors.time(at, &zone, now));
     }

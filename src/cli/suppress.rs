@@ -98,6 +98,9 @@ fn who(said_by: SaidBy) -> &'static str {
 async fn import(config: &Config, file: &Path) -> anyhow::Result<()> {
     let Some(StoreUrl::Sqlite(path)) = &config.store else { bail!("no store is configured: set [store] url") };
     let url = |path: &Path| format!("sqlite://{}", path.display());
+    if !file.is_file() {
+        bail!("{}: there is no file of that name; expected the store whose list is taken over", file.display());
+    }
     let from = SqliteOutbox::open(&url(file), Access::Command)?.suppressed().await?;
     let (all, store) = (from.len(), SqliteOutbox::open_with(&url(path), Access::Daemon, config.store_key.as_ref())?);
     let added = store.import_suppressions(from, WallClock.now()).await?;

@@ -3,6 +3,7 @@
 //! A stop takes as long as `stop_within` at the most. A reload hurries nobody: the lanes begin nothing new, and what is past its point of no return
 //! keeps its time-outs, the letter to the practice and an answer to a reply as well, while the sources are polled and the server answers as before.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +15,9 @@ use tokio_cron_scheduler::JobScheduler;
 
 use super::Engine;
 use super::intake::Intake;
-use crate::dispatch::{Lane, Span};
-use crate::outbox::{self, StoreError};
+use crate::dispatch::{CHANNEL_FAULT, Lane, RECALLED, Span};
+use crate::entry::State;
+use crate::outbox::{self, Act, Filter, StoreError};
 use crate::web;
 
 /// From one look to the next whether what a reload waits for has ended.
@@ -57,7 +59,7 @@ impl Engine {
         let mut asking = JoinSet::new();
         let mut server = JoinSet::new();
         self.open(&mut server, &mut asking, &failed, end).await?;
-        let mut lanes = self.run_lanes(&claims_end);
+        let mut lanes = self.run_lanes(&claims_end).await?;
         self.beside(&mut asking, &failed);
         // By itself: what is under way is waited for.
         let mut answering = JoinSet::new();
@@ -105,11 +107,28 @@ impl Engine {
         Ok(())
     }
 
+    /// Whoever starts the service, or reloads it, has often mended a server: what waits because its channel was at fault is tried at once.
+    async fn try_again(&self) -> outbox::Result<()> {
+        for (lane, _) in &self.lanes {
+            let lately = self.outbox().settled_lately(lane.channel, RECALLED).await?;
+            let last: HashMap<_, _> = lately.iter().map(|ended| (ended.key, ended.end.split(':').next() == Some(CHANNEL_FAULT))).collect();
+            let keys: Vec<_> = last.into_iter().filter_map(|(key, at_fault)| at_fault.then_some(key)).collect();
+            let filter = Filter { keys, states: vec![State::Waiting], ..Filter::default() };
+            if filter.keys.is_empty() {
+                continue;
+            }
+            let waiting: Vec<_> = self.outbox().list(&filter).await?.into_iter().map(|entry| entry.notice.key).collect();
+            self.outbox().act_by(Some("the start"), &waiting, Act::Retry, self.clock.now()).await?;
+        }
+        Ok(())
+    }
+
     /// Each lane, by itself, until claims end.
-    fn run_lanes(&self, claims_end: &watch::Receiver<bool>) -> Lanes {
+    async fn run_lanes(&self, claims_end: &watch::Receiver<bool>) -> outbox::Result<Lanes> {
+        self.try_again().await?;
         let mut lanes = JoinSet::new();
         self.run_those(&mut lanes, claims_end, |_| true);
-        lanes
+        Ok(lanes)
     }
 
     fn run_those(&self, lanes: &mut Lanes, claims_end: &watch::Receiver<bool>, which: impl Fn(&Lane) -> bool) {

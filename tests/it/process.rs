@@ -1,7 +1,7 @@
 //! The process itself: what it leaves of its memory.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -82,6 +82,40 @@ fn a_clean_stop_leaves_nothing_in_the_log() {
     lines.for_each(drop);
     assert!(child.wait().unwrap().success());
     assert_eq!(log(), 0);
+}
+
+/// A reload that systemd, or a script, asks for in the very first moment is heard: it does not end the process.
+#[test]
+fn a_reload_may_come_before_the_configuration_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("sessions.json"), "[]").unwrap();
+    let place = folder.path().join("punctual.toml");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &place, rustix::fs::Mode::RWXU).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_punctual"))
+        .args(["--config", "punctual.toml", "run"])
+        .current_dir(folder.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let config = "[practice]\nname = \"Lakeside\"\n[store]\nurl = \"sqlite://punctual.db\"\n[email]\nfrom = \"a@example.org\"\n\
+                  [[email.relay]]\nkind = \"folder\"\npath = \"outbox\"\n[[source]]\nname = \"file\"\nkind = \"file\"\npath = \"sessions.json\"\n";
+    let id = rustix::process::Pid::from_child(&child);
+    let signal = |signal| rustix::process::kill_process(id, signal).unwrap();
+    {
+        // Opened only once the program reads it.
+        let mut read = fs::OpenOptions::new().write(true).open(&place).unwrap();
+        signal(rustix::process::Signal::HUP);
+        read.write_all(config.as_bytes()).unwrap();
+    }
+    fs::remove_file(&place).unwrap();
+    fs::write(&place, config).unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut lines = lines.map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("the new configuration is taken")), "it reloads");
+    assert!(lines.any(|line| line.contains(" ready ")), "and goes on");
+    signal(rustix::process::Signal::TERM);
+    lines.for_each(drop);
+    assert!(child.wait().unwrap().success());
 }
 
 /// The service says the same, and keeps its memory out of swap.

@@ -1,6 +1,7 @@
 //! A reload: what is past its point of no return is waited for, the letter to the practice and an answer to a reply as well.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -8,7 +9,7 @@ use punctual::clock::{Clock, WallClock};
 use punctual::config;
 use punctual::contact::PhoneNumber;
 use punctual::daemon::{Ending, Engine};
-use punctual::entry::State;
+use punctual::entry::{Entry, State};
 use punctual::feedback::answer::Answer;
 use punctual::feedback::reply::{Changes, Taken, reply_key};
 use punctual::feedback::word::Word;
@@ -26,22 +27,46 @@ struct Daemon {
     engine: Arc<Engine>,
     told: watch::Sender<Ending>,
     serving: JoinHandle<anyhow::Result<()>>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Daemon {
     async fn start(more: &str, before: impl AsyncFnOnce(&Engine)) -> Self {
+        Self::begin(tempfile::tempdir().unwrap(), more, before).await
+    }
+
+    async fn begin(folder: TempDir, more: &str, before: impl AsyncFnOnce(&Engine)) -> Self {
         let text = format!(
             "[practice]\nname = \"Lakeside\"\ntime_zone = \"UTC\"\n[store]\nurl = \"sqlite://punctual.db\"\n[daemon]\nstop_within = \"1s\"\n\
              [server]\nlisten = \"127.0.0.1:0\"\n[[source]]\nname = \"desk\"\nkind = \"push\"\ntoken = \"desk-0123456789abcdef0123456\"\n{more}"
         );
-        let folder = tempfile::tempdir().unwrap();
         let config = config::parse(&text, Some(&folder.path().join("punctual.toml")), &[]).unwrap_or_else(|m| panic!("{m}"));
         let engine = Arc::new(Engine::start(config, Arc::new(WallClock)).await.unwrap());
         before(&engine).await;
         let (told, telling) = watch::channel(Ending::NotYet);
         let serving = tokio::spawn(Arc::clone(&engine).serve(telling));
-        Self { engine, told, serving, _folder: folder }
+        Self { engine, told, serving, folder }
+    }
+
+    async fn is_listed(&self, sessions: &[Value]) {
+        let client = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(no_trust()).build().unwrap();
+        let url = format!("http://{}/api/v1/sources/desk/sessions", self.engine.address().await);
+        let put = client.put(url).bearer_auth("desk-0123456789abcdef0123456").header("content-type", "application/json");
+        assert!(put.body(json!(sessions).to_string()).send().await.unwrap().status().is_success());
+    }
+
+    /// Its only message, once it was tried so that this holds.
+    async fn message(&self, holds: impl Fn(&Entry) -> bool) -> Entry {
+        let found = async {
+            loop {
+                let all = self.engine.outbox().list(&Filter::default()).await.unwrap();
+                if let Some(entry) = all.into_iter().find(|entry| entry.notice.rule.is_none() && holds(entry)) {
+                    return entry;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), found).await.expect("it comes to that soon")
     }
 
     /// It is told to reload while a server waits at the gate, and ends once that one is let go on: however long it takes.
@@ -99,6 +124,51 @@ async fn an_answer_under_way_keeps_its_time() {
     assert!(ended.len() == 1 && ended[0].contains("accepted"), "{rows:?}");
 }
 
+/// What invites at once, over a mail server at that port.
+fn by_mail(port: u16) -> String {
+    format!(
+        "[adopt]\ninvites = true\n[invite]\nsettle = \"0s\"\n[quiet_hours]\nchannels = []\n[email]\nfrom = \"Lakeside <a@example.org>\"\n\
+         [[email.relay]]\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\n"
+    )
+}
+
+/// In three hours.
+fn session(id: i64, way: &str) -> Value {
+    let start = (WallClock.now() + TimeDelta::hours(3)).format("%Y-%m-%dT%H:00:00").to_string();
+    json!({ "SessionId": id, "ScheduleTs": start, "Participants": [{ "ParticipationId": id * 10, "ConnectCode": 700 + id,
+        "ParticipantEmailAddress": "trevor@example.com", "ParticipantSmsNumber": "404-555-0133", "ParticipantTimeZoneWindowsId": "UTC",
+        "ShouldAutoDeliverCode": way }] })
+}
+
+/// A mail server refused to talk; somebody mended it, and started the service again: nobody waits for a pause that was made for the fault.
+#[test]
+fn a_mended_server_is_tried_at_the_start() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (world, before, after) = (runtime(), runtime(), runtime());
+    let well = Arc::new(AtomicBool::new(false));
+    let is_well = Arc::clone(&well);
+    let relay = world.block_on(smtp::Server::start(move |at| {
+        (at.verb == "banner" && !is_well.load(Ordering::SeqCst)).then(|| smtp::Step::Say("421 4.3.2 no service today".to_owned()))
+    }));
+    let folder = before.block_on(async {
+        let daemon = Daemon::start(&by_mail(relay.port), async |_| {}).await;
+        daemon.is_listed(&[session(1, "E")]).await;
+        let waits = daemon.message(|entry| entry.next_attempt_at.is_some_and(|at| at > WallClock.now() + TimeDelta::seconds(20))).await;
+        assert_eq!(waits.state, State::Waiting);
+        daemon.told.send_replace(Ending::Stop);
+        daemon.serving.await.unwrap().unwrap();
+        daemon.folder
+    });
+    // All that it began ends with it.
+    before.shutdown_timeout(Duration::from_secs(20));
+    well.store(true, Ordering::SeqCst);
+    after.block_on(async {
+        let daemon = Daemon::begin(folder, &by_mail(relay.port), async |_| {}).await;
+        daemon.is_listed(&[session(1, "E")]).await;
+        daemon.message(|entry| entry.state == State::Accepted).await;
+    });
+}
+
 /// Texts, while a mail server owes an answer for as long as ten minutes.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_channel_waits_for_another_ones_server() {
@@ -116,29 +186,17 @@ async fn waits_for_a_mail_server(answers: bool) {
     let relay = smtp::Server::start(move |at| (at.verb == ".").then(|| smtp::Step::Gate(Arc::clone(&at_the_dot), "250 2.0.0 Ok"))).await;
     let gateway = http::Server::start(http::answer(200, "", "{\"id\": \"7\"}")).await;
     let more = format!(
-        "[adopt]\ninvites = true\n[invite]\nsettle = \"0s\"\n[quiet_hours]\nchannels = []\n[email]\nfrom = \"Lakeside <a@example.org>\"\n\
-         [[email.relay]]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n\
+        "{}\
          [[sms.gateway]]\nkind = \"http\"\nurl = \"http://127.0.0.1:{}/\"\nbody = \"{{{{ text }}}}\"\nreference_pointer = \"/id\"\n",
-        relay.port, gateway.port
+        by_mail(relay.port),
+        gateway.port
     );
     let mut daemon = Daemon::start(&more, async |_| {}).await;
-    let list = async |sessions: Vec<Value>| {
-        let client = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(no_trust()).build().unwrap();
-        let url = format!("http://{}/api/v1/sources/desk/sessions", daemon.engine.address().await);
-        let put = client.put(url).bearer_auth("desk-0123456789abcdef0123456").header("content-type", "application/json");
-        assert!(put.body(json!(sessions).to_string()).send().await.unwrap().status().is_success());
-    };
-    let start = (WallClock.now() + TimeDelta::hours(3)).format("%Y-%m-%dT%H:%M:00").to_string();
-    let session = |id: i64, way: &str| {
-        json!({ "SessionId": id, "ScheduleTs": start, "Participants": [{ "ParticipationId": id * 10, "ConnectCode": 700 + id,
-            "ParticipantEmailAddress": "trevor@example.com", "ParticipantSmsNumber": "404-555-0133", "ParticipantTimeZoneWindowsId": "UTC",
-            "ShouldAutoDeliverCode": way }] })
-    };
-    list(vec![session(1, "E")]).await;
+    daemon.is_listed(&[session(1, "E")]).await;
     gate.is_reached().await;
     daemon.told.send_replace(Ending::Reload);
     tokio::time::sleep(Duration::from_millis(1500)).await;
-    list(vec![session(1, "E"), session(2, "S")]).await;
+    daemon.is_listed(&[session(1, "E"), session(2, "S")]).await;
     let went = async {
         while gateway.requests().is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
