@@ -10,7 +10,7 @@ use std::sync::Arc;
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use self::accounts::{TokenCommand, UserCommand};
-use self::arguments::{address, typed, wants_no_colors};
+use self::arguments::{address, typed, version, wants_no_colors};
 use self::configuration::ConfigCommand;
 use self::demo::DemoArgs;
 use self::diff::DiffArgs;
@@ -48,6 +48,7 @@ mod digest;
 mod examples;
 mod gallery;
 mod guard;
+mod health;
 mod init;
 mod ledger;
 mod logging;
@@ -131,6 +132,12 @@ enum Command {
     },
     /// Shows counts by state, what is due next, the last snapshots, and what needs attention.
     Status,
+    /// Asks the running daemon, over [server] listen, whether what is due can go out. Exit code 1 if not, or if nothing answers.
+    Health {
+        /// Only whether the process and its store answer: a server that is down does not count.
+        #[arg(long)]
+        alive: bool,
+    },
     /// Rehearses: the whole engine on a virtual clock, with servers that obey a script.
     Simulate(SimulateArgs),
     /// Compares what was sent, or in shadow mode would have been, with what the provider says that it sent. Exit code 3 if they differ.
@@ -335,6 +342,7 @@ fn dispatch(cli: &Cli, config: Config, log: &logging::Log, heard: std::io::Resul
             check::check(config, reach, cli.json)
         }
         Command::Status => status::status(config, cli.json, colors),
+        Command::Health { alive } => health::health(&config, *alive, cli.json),
         Command::Simulate(args) => simulate::simulate(config, args, cli.json, colors),
         Command::Shadow(args) => shadow::shadow(config, args, cli.json, colors),
         Command::Diff(args) => diff::diff(args, cli.json, colors),
@@ -362,21 +370,6 @@ fn dispatch(cli: &Cli, config: Config, log: &logging::Log, heard: std::io::Resul
         Command::Completions { shell } => Ok(configuration::completions(*shell)),
         Command::Man { dir } => configuration::man(dir.as_deref()),
     }
-}
-
-/// `0.1.0 (tzdata 2026f, built in; SQLite 3.54.1)`. The daemon, which says it nowhere, does not read all zones for it.
-fn version() -> &'static str {
-    use std::sync::OnceLock;
-    static VERSION: OnceLock<String> = OnceLock::new();
-    let asked = |word: &str| std::env::args_os().any(|arg| arg == word);
-    if asked("run") && !asked("--version") && !asked("-V") {
-        return env!("CARGO_PKG_VERSION");
-    }
-    VERSION.get_or_init(|| {
-        let zones = crate::zone::Zones::load(&crate::zone::Settings::default());
-        let data = zones.map_or_else(|_| "unknown".to_owned(), |z| format!("{}, {}", z.data().version, z.data().origin));
-        format!("{} (tzdata {data}; SQLite {})", env!("CARGO_PKG_VERSION"), rusqlite::version())
-    })
 }
 
 /// Where a command asks.

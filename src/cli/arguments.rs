@@ -29,6 +29,21 @@ pub(super) fn wants_no_colors(typed: impl Iterator<Item = OsString>) -> bool {
     typed.iter().any(|word| word == "--color=never") || typed.windows(2).any(|pair| pair[0] == "--color" && pair[1] == "never")
 }
 
+/// `0.1.0 (tzdata 2026f, built in; SQLite 3.54.1)`. The daemon, which says it nowhere, does not read all zones for it.
+pub(super) fn version() -> &'static str {
+    use std::sync::OnceLock;
+    static VERSION: OnceLock<String> = OnceLock::new();
+    let asked = |word: &str| std::env::args_os().any(|arg| arg == word);
+    if asked("run") && !asked("--version") && !asked("-V") {
+        return env!("CARGO_PKG_VERSION");
+    }
+    VERSION.get_or_init(|| {
+        let zones = crate::zone::Zones::load(&crate::zone::Settings::default());
+        let data = zones.map_or_else(|_| "unknown".to_owned(), |z| format!("{}, {}", z.data().version, z.data().origin));
+        format!("{} (tzdata {data}; SQLite {})", env!("CARGO_PKG_VERSION"), rusqlite::version())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

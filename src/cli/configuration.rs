@@ -79,7 +79,7 @@ no colours
 "#;
 
 pub(super) fn man(dir: Option<&Path>) -> anyhow::Result<Exit> {
-    let mut whole = Cli::command();
+    let mut whole = without_help(Cli::command());
     whole.build();
     let Some(dir) = dir else {
         print!("{}", page(&whole, "punctual")?);
@@ -89,12 +89,17 @@ pub(super) fn man(dir: Option<&Path>) -> anyhow::Result<Exit> {
     write_pages(&whole, "punctual", dir)
 }
 
+/// What `--help` says has no page of its own.
+fn without_help(command: Command) -> Command {
+    command.disable_help_subcommand(true).mut_subcommands(without_help)
+}
+
 /// A command's page, and those of the commands below it.
 fn write_pages(command: &Command, name: &str, dir: &Path) -> anyhow::Result<Exit> {
     let file = dir.join(format!("{name}.1"));
     std::fs::write(&file, page(command, name)?).with_context(|| format!("cannot write {}", file.display()))?;
     println!("{}", file.display());
-    for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+    for below in command.get_subcommands() {
         write_pages(below, &format!("{name}-{}", below.get_name()), dir)?;
     }
     Ok(Exit::Done)

@@ -37,6 +37,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("status", &[("status", "for people"), ("status --json", "for a program")]),
+    ("health", &[("health", "can what is due go out?"), ("health --alive", "does it answer at all?")]),
     (
         "simulate",
         &[

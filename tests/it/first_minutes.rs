@@ -98,3 +98,31 @@ async fn the_demonstration_is_served() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn health_asks_the_daemon_of_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let config = |server: &str| {
+        let text = format!(
+            "[practice]\nname = \"Lakeside\"\n[store]\nurl = \"sqlite://punctual.db\"\n[email]\nfrom = \"a@example.org\"\n[[email.relay]]\n\
+             kind = \"folder\"\npath = \"outbox\"\n[[source]]\nname = \"file\"\nkind = \"file\"\npath = \"sessions.json\"\n{server}"
+        );
+        std::fs::write(folder.path().join("punctual.toml"), text).unwrap();
+    };
+    std::fs::write(folder.path().join("sessions.json"), "[]").unwrap();
+    config("");
+    let asked = run(folder.path(), &["health"]);
+    assert!(asked.status.code() == Some(1) && said(&asked).contains("set [server] listen"), "{}", said(&asked));
+    config(&format!("[server]\nlisten = \"0.0.0.0:{port}\"\n"));
+    let asked = run(folder.path(), &["health"]);
+    assert!(asked.status.code() == Some(1) && said(&asked).contains(&format!("does not listen at 127.0.0.1:{port}")), "{}", said(&asked));
+    let mut daemon = Command::new(PROGRAM).arg("run").current_dir(folder.path()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(daemon.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains(" ready ")), "it begins");
+    let asked = run(folder.path(), &["health"]);
+    assert!(asked.status.success() && said(&asked).lines().any(|line| line == "ready"), "{}", said(&asked));
+    assert!(said(&run(folder.path(), &["health", "--alive", "--json"])).contains("{\"healthy\":true}"));
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+}

@@ -1,6 +1,6 @@
 """The Debian package: what is in it, and a life from installation to purge on this machine (as root; nothing of systemd need run).
 
-PUNCTUAL_DEB names the package.
+PUNCTUAL_DIST is the folder of what config/release made.
 """
 import json
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-DEB = os.environ["PUNCTUAL_DEB"]
+DEB = str(next(Path(os.environ["PUNCTUAL_DIST"]).glob("*.deb")))
 CONFIG = Path("/etc/punctual/punctual.toml")
 STATE = Path("/var/lib/punctual")
 
@@ -56,6 +56,7 @@ def test_what_is_in_it():
     for name in (
         "/usr/bin/punctual",
         "/usr/share/man/man1/punctual.1.gz",
+        "/usr/share/man/man1/punctual-outbox-list.1.gz",
         "/usr/share/bash-completion/completions/punctual",
         "/usr/share/zsh/vendor-completions/_punctual",
         "/usr/share/fish/vendor_completions.d/punctual.fish",

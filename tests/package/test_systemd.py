@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-DEB = os.environ["PUNCTUAL_DEB"]
+DEB = str(next(Path(os.environ["PUNCTUAL_DIST"]).glob("*.deb")))
 NAMESPACES = ["unshare", "--pid", "--mount", "--uts", "--ipc", "--net", "--cgroup", "--fork", "--kill-child", "--propagation", "private"]
 
 CONFIG = """

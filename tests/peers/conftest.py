@@ -10,7 +10,8 @@ import pytest
 import servers
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = ROOT / "target" / "debug" / "punctual"
+# Another build of it may be tried: the static one.
+PROGRAM = ROOT / os.environ.get("PUNCTUAL_PROGRAM", "target/debug/punctual")
 EXAMPLE = ROOT / "tests" / "fixtures" / "sessions.json"
 
 
