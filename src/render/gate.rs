@@ -15,9 +15,11 @@
 mod base64;
 mod bytes;
 mod digits;
+mod entities;
 mod parts;
 mod reading;
 mod runs;
+mod tags;
 mod text;
 
 use std::borrow::Cow;
@@ -28,7 +30,7 @@ use mailparse::{MailHeader, ParsedMail};
 
 use self::digits::Digits;
 use self::parts::Part;
-use self::reading::Markup;
+use self::tags::Markup;
 use self::text::{Text, Thing};
 use super::context::{TITLES, View};
 use super::look::Logo;

@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 use unicode_normalization::char::{decompose_canonical, is_combining_mark};
 
 use super::digits::{Digits, LONG, value};
-use super::reading::{TAG, not_ascii, plain};
+use super::reading::{not_ascii, plain};
+use super::tags::TAG;
 use crate::contact::{EmailAddress, PhoneNumber};
 use crate::render::sms::typography;
 
