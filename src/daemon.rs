@@ -68,10 +68,18 @@ const ZONE_DATA_SETTLES: Duration = Duration::from_secs(60);
 
 /// Opens the configured store. `lock`: as the one process that hands over.
 pub fn open_store(config: &Config, lock: bool) -> anyhow::Result<Arc<dyn Outbox>> {
+    open_for(config, if lock { Access::Daemon } else { Access::Command })
+}
+
+/// Opens it to say what is wrong with it: also one that somebody changed.
+pub fn look_at_store(config: &Config) -> anyhow::Result<Arc<dyn Outbox>> {
+    open_for(config, Access::Look)
+}
+
+fn open_for(config: &Config, access: Access) -> anyhow::Result<Arc<dyn Outbox>> {
     match &config.store {
         None => bail!("no store is configured: set [store] url = \"sqlite://punctual.db\""),
         Some(StoreUrl::Sqlite(path)) => {
-            let access = if lock { Access::Daemon } else { Access::Command };
             Ok(Arc::new(SqliteOutbox::open_with(&format!("sqlite://{}", path.display()), access, config.store_key.as_ref())?))
         }
     }

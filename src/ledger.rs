@@ -197,6 +197,23 @@ pub enum Finding {
     /// The mark beside a sealed store is not its own.
     #[error("the mark beside the store was not written with its key: somebody without the key wrote it")]
     Mark,
+    /// Nothing beside the store says how far its ledger had got.
+    #[error(
+        "the mark beside the store is {is}: nothing here shows whether rows were cut off at the end. Hold it against an anchor that was kept elsewhere (--anchor)"
+    )]
+    NoMark {
+        /// `missing`, `damaged`, or `another store's`.
+        is: &'static str,
+    },
+    /// What refuses changes of rows is gone, or was changed.
+    #[error("the triggers that keep the ledger's rows are not there")]
+    Unguarded,
+    /// The file has a trigger, or a view, that the program did not make.
+    #[error("{name:?} is in the file, a trigger or a view that punctual did not make: it can keep rows out of the ledger")]
+    Planted {
+        /// What it is called.
+        name: String,
+    },
 }
 
 /// What a verification saw.
@@ -209,6 +226,9 @@ pub struct Verified {
     /// From which row on it is chained with the key of the store, as far as it was not pruned; `None`: it is not sealed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keyed_from: Option<i64>,
+    /// It says that it is a copy, and no start has gone on with it: it was held against nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub copy: bool,
     /// The last row, to be kept elsewhere.
     pub head: Anchor,
     /// What is wrong, in order; at most [`FINDINGS`].
@@ -353,7 +373,10 @@ mod tests {
     fn a_sound_ledger_is_verified() {
         let rows = ledger();
         let verified = verify(&rows, None, Some(anchor_of(&rows[2])));
-        assert_eq!(verified, Verified { rows: 5, pruned_to: 0, keyed_from: None, head: anchor_of(&rows[4]), findings: Vec::new() });
+        assert_eq!(
+            verified,
+            Verified { rows: 5, pruned_to: 0, keyed_from: None, copy: false, head: anchor_of(&rows[4]), findings: Vec::new() }
+        );
         let pruned = verify(&rows[2..], Some(anchor_of(&rows[1])), Some(anchor_of(&rows[0])));
         assert_eq!(pruned, Verified { rows: 3, pruned_to: 2, ..verified.clone() });
         assert_eq!(verify(&rows[1..], Some(anchor_of(&rows[2])), None), Verified { rows: 2, pruned_to: 3, ..verified });

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Exit, runtime};
 use crate::config::Config;
-use crate::daemon::open_store;
+use crate::daemon::{look_at_store, open_store};
 use crate::entry::{Entry, State};
 use crate::ledger::{Anchor, LedgerRow, Verified, csv};
 use crate::notice::NoticeKey;
@@ -19,7 +19,7 @@ use crate::zone::rfc3339;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LedgerCommand {
-    /// Recomputes the chain over all rows. Exit code 3 if a row was changed or is missing.
+    /// Recomputes the chain over all rows. Exit code 3 if a row was changed or is missing, or if nothing beside the store shows that it is whole.
     Verify {
         /// Hold it against this earlier head too. Default: the one that the daemon noted beside the store.
         #[arg(long, value_name = "ROW:LINK")]
@@ -50,10 +50,14 @@ const PAGE: usize = 1_000;
 
 pub(super) fn ledger(config: Config, command: &LedgerCommand, json: bool) -> anyhow::Result<Exit> {
     runtime()?.block_on(async {
-        let store = open_store(&config, false)?;
+        let store = look_at_store(&config)?;
         match command {
             LedgerCommand::Verify { anchor } => verify(&store.verify_ledger(*anchor).await?, *anchor, json),
             LedgerCommand::Export { session, format } => {
+                // What the rows are worth is said; they are printed all the same, for whoever finds out what happened.
+                if let Err(why) = open_store(&config, false) {
+                    eprintln!("warning: {why}");
+                }
                 let out = BufWriter::new(io::stdout().lock());
                 let rows = export(&*store, session.map(SessionId), *format, out).await?;
                 if let Some(none) = session.filter(|_| rows == 0) {
@@ -81,8 +85,14 @@ fn verify(verified: &Verified, anchor: Option<Anchor>, json: bool) -> anyhow::Re
         if let Some(anchor) = anchor.filter(|a| a.seq <= verified.pruned_to) {
             println!("Row {} was pruned since: nothing can be held against that anchor any more", anchor.seq);
         }
-        if verified.findings.is_empty() {
+        if verified.findings.is_empty() && verified.copy {
+            println!(
+                "Every row follows from the one before it. The store says that it is a copy, and has no mark beside it:\nnothing here shows whether rows were cut off at the end (--anchor)."
+            );
+        } else if verified.findings.is_empty() {
             println!("The ledger is intact: every row follows from the one before it.");
+        }
+        if verified.findings.is_empty() {
             println!("To show later that nothing was rewritten, keep this elsewhere,\nand give it as --anchor:\n{}", verified.head);
         }
     }

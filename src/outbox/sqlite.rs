@@ -29,6 +29,7 @@ use super::Result;
 use crate::ledger::Verified;
 use crate::suppression::SuppressedAddress;
 
+mod acting;
 mod admit;
 mod alert;
 mod attempt;

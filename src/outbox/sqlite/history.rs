@@ -6,6 +6,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns::{OF_THESE, at, json_ids, link, misread, ms, opt_word};
+use super::sealed::refused;
 use super::tx::{Tx, head, parts};
 use crate::entry::State;
 use crate::ledger::{Anchor, CHECKPOINT, LedgerRow, Link, Verified, Walker};
@@ -26,7 +27,7 @@ fn add(tx: &Tx<'_>, key: Option<NoticeKey>, mut row: LedgerRow) -> rusqlite::Res
     let head = Anchor { seq: row.seq, link: tx.link(last.link, &row)? };
     let sql = "INSERT INTO ledger (seq, chain, at, notice_key, session_id, participation_id, event, from_state, to_state, reason, detail)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-    tx.prepare_cached(sql)?.execute(params![
+    let added = tx.prepare_cached(sql)?.execute(params![
         head.seq,
         head.link.0,
         ms(row.at),
@@ -39,6 +40,9 @@ fn add(tx: &Tx<'_>, key: Option<NoticeKey>, mut row: LedgerRow) -> rusqlite::Res
         row.reason.map(crate::notice::Reason::as_str),
         row.detail,
     ])?;
+    if added != 1 {
+        return Err(refused("the ledger did not take a row: somebody changed the file".to_owned()));
+    }
     tx.advance(head);
     Ok(())
 }
@@ -47,20 +51,6 @@ fn add(tx: &Tx<'_>, key: Option<NoticeKey>, mut row: LedgerRow) -> rusqlite::Res
 pub(super) fn link_of(connection: &Connection, seq: i64) -> rusqlite::Result<Option<Link>> {
     let found = connection.prepare_cached("SELECT chain FROM ledger WHERE seq = ?1")?.query_row([seq], |row| link(row, 0)).optional()?;
     Ok(found.flatten())
-}
-
-/// Whether the ledger's triggers stand: without them rows can be changed and taken out, and nothing says so.
-pub(super) fn is_guarded(connection: &Connection) -> rusqlite::Result<Result<(), String>> {
-    let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'ledger'
-               AND name IN ('ledger_keeps_its_rows', 'ledger_loses_no_row') AND sql LIKE '%RAISE(ABORT%'";
-    let stand: i64 = connection.query_row(sql, [], |row| row.get(0))?;
-    Ok(if stand == 2 {
-        Ok(())
-    } else {
-        Err("the triggers that keep the ledger's rows are not there: somebody changed the file. Keep it as it is, find out who did, and go on with a \
-             backup (docs/operations.md)"
-            .to_owned())
-    })
 }
 
 /// The last row that a purge took, or is about to take.

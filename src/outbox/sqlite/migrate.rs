@@ -6,6 +6,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, params};
 
 use super::columns::misread;
+use super::sealed::Sealer;
 use super::{history, marks, sources};
 
 /// What a file of SQL cannot do, after it and in its transaction.
@@ -73,6 +74,15 @@ pub(super) fn migrate(connection: &mut Connection, reference_key: [u8; 32]) -> r
     connection.pragma_update(None, "foreign_keys", true)
 }
 
+/// An empty file of that version.
+pub(super) fn schema(version: u32) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_in_memory()?;
+    Sealer::new(None).install(&connection)?;
+    connection.pragma_update(None, "foreign_keys", false)?;
+    MIGRATIONS.iter().take(version as usize).try_for_each(|(sql, _)| connection.execute_batch(sql))?;
+    Ok(connection)
+}
+
 fn check_references(connection: &Connection) -> rusqlite::Result<()> {
     let broken = connection.prepare("PRAGMA foreign_key_check")?.query_map([], |row| row.get::<_, String>(0))?.next().transpose()?;
     broken.map_or(Ok(()), |table| Err(misread(0, Type::Text, format!("a row of {table} refers to one that is not there"))))
@@ -81,7 +91,6 @@ fn check_references(connection: &Connection) -> rusqlite::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::super::key::StoreKey;
-    use super::super::sealed::Sealer;
     use super::super::{known, query};
     use super::*;
     use crate::entry::State;

@@ -1,7 +1,7 @@
 //! Opening the file: what must be true of it before a daemon trusts it, and errors that say what to do.
 //!
 //! In: a path and how it will be used. Out: the connection that will write, with the lock that keeps a second daemon out.
-//! Order: folder, lock, file, SQLite's version, whose database, its schema's version, integrity, migration, its key, whether it is an older copy.
+//! Order: folder, lock, file, SQLite's version, whose database, its schema's version, what in it acts by itself, integrity, migration, its key, whether it is an older copy.
 //! Each failure names the file.
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -19,7 +19,7 @@ use super::key::StoreKey;
 use super::migrate::{APPLICATION_ID, VERSION, migrate, version};
 use super::restore::{New, Origin};
 use super::sealed::{Said, Sealer};
-use super::{history, mark, restore};
+use super::{acting, mark, restore};
 use crate::outbox::{Result, StoreError};
 
 /// How long a write waits for another process that writes (a command, a backup). Longer is a fault.
@@ -46,6 +46,8 @@ pub enum Access {
     Daemon,
     /// A command beside it: reads, and acts. The file must exist, with the schema of this program.
     Command,
+    /// A command that says what is wrong with the file: reads alone, also of one that somebody changed.
+    Look,
 }
 
 /// An opened file.
@@ -77,7 +79,7 @@ pub(super) fn open(path: &Path, access: Access, (sealer, key): (&Sealer, Option<
     folder_exists(path).map_err(fail)?;
     let lock = match access {
         Access::Daemon => Some(lock(path).map_err(fail)?),
-        Access::Command => None,
+        Access::Command | Access::Look => None,
     };
     file_is_there(path, access).map_err(fail)?;
     let sql = |e: rusqlite::Error| explain(path, "open", &e);
@@ -91,6 +93,10 @@ pub(super) fn open(path: &Path, access: Access, (sealer, key): (&Sealer, Option<
     sealer.install(&connection).map_err(sql)?;
     let found = whose(&connection).map_err(sql)?;
     schema_is_ours(found, access).map_err(fail)?;
+    // Before anything is written; `ledger verify` says by itself what it finds.
+    if access != Access::Look && found.version > 0 {
+        acting::is_ours(&connection, found.version).map_err(sql)?.map_err(fail)?;
+    }
     configure(&connection).map_err(sql)?;
     let mut origin = Origin::Own;
     if access == Access::Daemon {
@@ -117,10 +123,6 @@ pub(super) fn open(path: &Path, access: Access, (sealer, key): (&Sealer, Option<
     }
     if access == Access::Daemon && Said::read(&connection).map_err(sql)?.next.is_some() {
         tracing::warn!("the store gets another key, and that is not done: say `punctual store rekey` until it is; either key opens it");
-    }
-    // A command may look at such a file: `ledger verify` says what is wrong with it.
-    if access == Access::Daemon {
-        history::is_guarded(&connection).map_err(sql)?.map_err(fail)?;
     }
     Ok(Opened { connection, lock, origin })
 }
@@ -197,10 +199,12 @@ fn file_is_there(path: &Path, access: Access) -> std::result::Result<(), String>
             if size.is_none() { "gone" } else { "empty" },
             log.display()
         )),
-        (None | Some(0), Access::Command) => Err("there is no store yet: the daemon creates it at its first start".to_owned()),
+        (None | Some(0), Access::Command | Access::Look) => {
+            Err("there is no store yet: the daemon creates it at its first start".to_owned())
+        }
         (None, Access::Daemon) => create(path),
         (Some(_), Access::Daemon) => keep_private(path),
-        (Some(_), Access::Command) => Ok(()),
+        (Some(_), Access::Command | Access::Look) => Ok(()),
     }
 }
 
@@ -242,7 +246,7 @@ fn whose(connection: &Connection) -> rusqlite::Result<Found> {
 fn schema_is_ours(found: Found, access: Access) -> std::result::Result<(), String> {
     match (found, access) {
         (Found { tables: 0, application_id: 0, version: 0 }, Access::Daemon) => Ok(()),
-        (Found { tables: 0, .. }, Access::Command) => {
+        (Found { tables: 0, .. }, Access::Command | Access::Look) => {
             Err("there is no store in it yet: the daemon creates it at its first start".to_owned())
         }
         (Found { application_id, .. }, _) if application_id != APPLICATION_ID => {
@@ -251,7 +255,7 @@ fn schema_is_ours(found: Found, access: Access) -> std::result::Result<(), Strin
         (Found { version, .. }, _) if version > VERSION => Err(format!(
             "its schema is version {version}, and this punctual knows {VERSION} at most: run the newer punctual that wrote it, or restore a backup"
         )),
-        (Found { version, .. }, Access::Command) if version < VERSION => Err(format!(
+        (Found { version, .. }, Access::Command | Access::Look) if version < VERSION => Err(format!(
             "its schema is version {version}, and this punctual needs {VERSION}: start the daemon of this version once, which brings it up to date"
         )),
         _ => Ok(()),

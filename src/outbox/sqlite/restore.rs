@@ -19,7 +19,7 @@ use super::notices::{Before, find, record};
 use super::sealed::Said;
 use super::tx::{Tx, head};
 use crate::entry::{Change, State};
-use crate::ledger::LedgerRow;
+use crate::ledger::{Anchor, Finding, LedgerRow};
 use crate::notice::{NoticeKey, Reason};
 use crate::outbox::Restored;
 use crate::outbox::words::rfc3339;
@@ -97,9 +97,28 @@ fn reached(connection: &Connection, mark: &Mark) -> rusqlite::Result<bool> {
     Ok(history::link_of(connection, head.seq)? == Some(head.link))
 }
 
-/// Somebody without the key of a sealed store wrote it.
-pub(super) fn is_forged(connection: &Connection, mark: &Mark) -> rusqlite::Result<bool> {
-    Ok(is_sealed(connection)? && !mark.is_keyed(&reference_key(connection)?))
+/// What the ledger is held against if no anchor is given: the head in the mark that was read, and what is wrong with the mark. Each start writes one;
+/// a copy that `backup` made has none until it runs, and says of itself that it is a copy.
+pub(super) fn held_against(
+    connection: &Connection,
+    read: Result<Option<Mark>, String>,
+) -> rusqlite::Result<(Option<Anchor>, Option<Finding>)> {
+    let none = |is| Ok((None, Some(Finding::NoMark { is })));
+    let mark = match read {
+        Err(_) => return none("damaged"),
+        Ok(None) if is_copy(connection)? => return Ok((None, None)),
+        Ok(None) => return none("missing"),
+        Ok(Some(mark)) => mark,
+    };
+    if !mark.is_of(&current(connection)?) {
+        return none("another store's");
+    }
+    let forged = is_sealed(connection)? && !mark.is_keyed(&reference_key(connection)?);
+    Ok((mark.head(), forged.then_some(Finding::Mark)))
+}
+
+fn is_copy(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT copied_at IS NOT NULL FROM identity", [], |row| row.get(0))
 }
 
 fn is_sealed(connection: &Connection) -> rusqlite::Result<bool> {

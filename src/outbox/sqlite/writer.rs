@@ -16,6 +16,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use tokio::sync::{oneshot, watch};
 
+use super::acting::Looked;
 use super::open::{BUSY, explain};
 use super::sealed::Sealer;
 use super::tx::Tx;
@@ -156,10 +157,11 @@ impl Drop for Writer {
 
 fn serve((connection, sealer): (Connection, Sealer), queue: &mpsc::Receiver<Job>, shared: &Shared, path: &Path) {
     let mut before = 0;
+    let looked = Looked::default();
     while let Ok(first) = queue.recv() {
         let group = gathered(queue, first, before);
         before = group.len();
-        match commit(&connection, &sealer, group) {
+        match commit(&connection, (&sealer, &looked), group) {
             Ok(answers) => {
                 shared.commits.fetch_add(1, Ordering::Relaxed);
                 if shared.forgetting.load(Ordering::Relaxed) && truncate(&connection) {
@@ -204,9 +206,14 @@ fn truncate(connection: &Connection) -> bool {
 }
 
 /// One transaction. The answers of a group that failed are dropped unsent, and so tell their callers.
-fn commit(connection: &Connection, sealer: &Sealer, group: Vec<Job>) -> std::result::Result<Vec<Answer>, (&'static str, rusqlite::Error)> {
+fn commit(
+    connection: &Connection,
+    (sealer, looked): (&Sealer, &Looked),
+    group: Vec<Job>,
+) -> std::result::Result<Vec<Answer>, (&'static str, rusqlite::Error)> {
     let mut answers = Vec::with_capacity(group.len());
     connection.execute_batch("BEGIN IMMEDIATE").map_err(|e| ("begin of a transaction", e))?;
+    looked.again(connection).map_err(|e| ("begin of a transaction", e))?;
     sealer.refresh(connection).map_err(|e| ("begin of a transaction", e))?;
     let tx = Tx::new(connection);
     for job in group {

@@ -102,9 +102,36 @@ async fn what_somebody_does_to_the_file_is_found() {
         let tampered = Connection::open(&path).unwrap();
         tampered.execute_batch(&format!("DROP TRIGGER ledger_keeps_its_rows; DROP TRIGGER ledger_loses_no_row; {sql}")).unwrap();
         drop(tampered);
-        let found = open(&path, Access::Command).verify_ledger(None).await.unwrap().findings;
+        let found = open(&path, Access::Look).verify_ledger(None).await.unwrap().findings;
         assert!(found.contains(&finding), "{name}: {found:?}");
     }
+}
+
+/// A store without its mark may have been cut off at the end: nobody calls it intact. (A copy says that it is one.)
+#[tokio::test]
+async fn a_ledger_without_its_mark_is_not_called_intact() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, other, copy) = (folder.path().join("outbox.db"), folder.path().join("other.db"), folder.path().join("copy.db"));
+    drop(worked(&other).await);
+    let store = worked(&path).await;
+    store.outbox.mark().await.unwrap();
+    let head = store.outbox.verify_ledger(None).await.unwrap().head;
+    drop(store);
+    open(&path, Access::Command).backup(&copy, |_, _| {}).await.unwrap();
+    let mark = beside(&path, ".mark");
+    let others = fs::read(beside(&other, ".mark")).unwrap();
+    for (is, holds) in [("another store's", Some(others)), ("damaged", Some(b"{}".to_vec())), ("missing", None)] {
+        holds.map_or_else(|| fs::remove_file(&mark), |holds| fs::write(&mark, holds)).unwrap();
+        assert_eq!(open(&path, Access::Look).verify_ledger(None).await.unwrap().findings, [Finding::NoMark { is }]);
+        assert_eq!(open(&path, Access::Look).verify_ledger(Some(head)).await.unwrap().findings, [], "{is}: held against an anchor");
+    }
+    let verified = open(&copy, Access::Look).verify_ledger(None).await.unwrap();
+    assert_eq!((verified.findings, verified.copy), (Vec::new(), true), "a copy has none until it runs");
+    assert!(
+        open(&path, Access::Daemon).hold_restored(&[], minute(9)).await.unwrap().is_some(),
+        "the next start takes it for an older copy"
+    );
+    assert_eq!(open(&path, Access::Look).verify_ledger(None).await.unwrap().findings, [], "and marks it");
 }
 
 #[tokio::test]

@@ -291,20 +291,90 @@ async fn an_older_file_is_brought_up_to_date() {
     assert_eq!(deliveries.iter().map(|d| (d.attempt, d.outcome.as_deref())).collect::<Vec<_>>(), [(1, Some("crashed"))]);
 }
 
-/// Who takes the triggers out can change rows unseen: no process goes on with such a file.
+/// Who takes the triggers out can change rows unseen, and who puts one in can keep rows out: no process goes on with such a file, and
+/// `ledger verify` says what is wrong with it.
 #[tokio::test]
 async fn without_the_ledgers_triggers_it_does_not_open() {
-    for harm in [
-        "DROP TRIGGER ledger_keeps_its_rows",
-        "DROP TRIGGER ledger_loses_no_row",
-        "DROP TRIGGER ledger_loses_no_row; CREATE TRIGGER ledger_loses_no_row BEFORE DELETE ON ledger BEGIN SELECT 1; END",
+    let (gone, planted) = ("the triggers that keep the ledger's rows", "a trigger or a view that punctual did not make");
+    for (harm, says) in [
+        ("DROP TRIGGER ledger_keeps_its_rows", gone),
+        ("DROP TRIGGER ledger_loses_no_row", gone),
+        ("DROP TRIGGER ledger_loses_no_row; CREATE TRIGGER ledger_loses_no_row BEFORE DELETE ON ledger BEGIN SELECT 1; END", gone),
+        ("CREATE TRIGGER quiet BEFORE INSERT ON ledger BEGIN SELECT raise(ignore); END", planted),
+        ("CREATE TRIGGER quiet AFTER UPDATE ON notice BEGIN UPDATE notice SET state = 'held'; END", planted),
+        ("CREATE VIEW quiet AS SELECT 1", planted),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("outbox.db");
         drop(SqliteOutbox::open(&url(&path), Access::Daemon).unwrap());
         Connection::open(&path).unwrap().execute_batch(harm).unwrap();
-        let said = refusal(&path, Access::Daemon);
-        assert!(said.contains("the triggers that keep the ledger's rows"), "{harm}: {said}");
-        assert!(SqliteOutbox::open(&url(&path), Access::Command).is_ok(), "a command may look at it");
+        for access in [Access::Daemon, Access::Command] {
+            let said = refusal(&path, access);
+            assert!(said.contains(says), "{harm}: {said}");
+        }
+        let look = SqliteOutbox::open(&url(&path), Access::Look).unwrap();
+        let findings = look.verify_ledger(None).await.unwrap().findings;
+        assert!(findings.iter().any(|f| f.to_string().contains(says)), "{harm}: {findings:?}");
     }
+}
+
+/// Whatever the file calls it.
+#[tokio::test]
+async fn a_trigger_in_disguise_is_refused() {
+    for called in ["table", "index", "view", "Trigger", ""] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox.db");
+        drop(SqliteOutbox::open(&url(&path), Access::Daemon).unwrap());
+        let harm = format!(
+            "CREATE TRIGGER quiet BEFORE INSERT ON ledger BEGIN SELECT raise(ignore); END; PRAGMA writable_schema = ON;
+             UPDATE sqlite_schema SET type = '{called}' WHERE name = 'quiet'"
+        );
+        Connection::open(&path).unwrap().execute_batch(&harm).unwrap();
+        for access in [Access::Daemon, Access::Command] {
+            assert!(refusal(&path, access).contains("quiet"), "{called}");
+        }
+    }
+}
+
+/// A file of an earlier version is looked at before it is brought up to date.
+#[tokio::test]
+async fn an_older_file_with_a_planted_trigger_is_not_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("outbox.db");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("../../../src/outbox/schema/0001_outbox.sql")).unwrap();
+    old.execute_batch("CREATE TRIGGER quiet BEFORE INSERT ON ledger BEGIN SELECT raise(ignore); END").unwrap();
+    old.execute_batch(IN_DOUBT).unwrap();
+    old.execute_batch("PRAGMA application_id = 0x504E4354; PRAGMA user_version = 1").unwrap();
+    assert!(refusal(&path, Access::Daemon).contains("\"quiet\""));
+    assert_eq!(old.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap(), 1);
+}
+
+/// What is put in while it is open ends the next write, before anything is written.
+#[tokio::test]
+async fn a_trigger_that_is_planted_meanwhile_ends_the_next_write() {
+    for harm in ["CREATE TRIGGER quiet BEFORE INSERT ON ledger BEGIN SELECT raise(ignore); END", "DROP TRIGGER ledger_keeps_its_rows"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox.db");
+        let store = SqliteOutbox::open(&url(&path), Access::Daemon).unwrap();
+        store.note(minute(0), "reveal", "session 1").await.unwrap();
+        Connection::open(&path).unwrap().execute_batch(harm).unwrap();
+        let error = store.note(minute(1), "reveal", "session 2").await.unwrap_err().to_string();
+        assert!(error.contains("somebody changed the file"), "{harm}: {error}");
+        assert_eq!(store.ledger(None, 0, 10).await.unwrap().len(), 1);
+    }
+}
+
+/// A table that takes no row, and says nothing.
+#[tokio::test]
+async fn a_row_that_the_ledger_does_not_take_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("outbox.db");
+    drop(SqliteOutbox::open(&url(&path), Access::Daemon).unwrap());
+    let deaf = "PRAGMA writable_schema = ON; UPDATE sqlite_schema
+        SET sql = replace(sql, 'reason           TEXT', 'reason TEXT NOT NULL ON CONFLICT IGNORE') WHERE name = 'ledger'";
+    Connection::open(&path).unwrap().execute_batch(deaf).unwrap();
+    let store = SqliteOutbox::open(&url(&path), Access::Command).unwrap();
+    let error = store.note(minute(0), "reveal", "session 1").await.unwrap_err().to_string();
+    assert!(error.contains("the ledger did not take a row"), "{error}");
 }

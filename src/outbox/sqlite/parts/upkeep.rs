@@ -5,9 +5,10 @@ use std::sync::{Arc, PoisonError};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+use super::super::migrate::VERSION;
 use super::super::restore::{self, Origin};
-use super::super::{SqliteOutbox, admit, alert, history, letter, mark, retention};
-use crate::ledger::{Anchor, Finding, Verified};
+use super::super::{SqliteOutbox, acting, admit, alert, history, letter, mark, retention};
+use crate::ledger::{Anchor, Verified};
 use crate::outbox::{Acts, Alert, Purged, Restored, Result, Retention, StaffLetter, StoreError, Upkeep};
 
 #[async_trait]
@@ -39,15 +40,17 @@ impl Upkeep for SqliteOutbox {
 
     async fn verify_ledger(&self, anchor: Option<Anchor>) -> Result<Verified> {
         // What a command adds while this runs is seen by neither: the mark is read first.
-        let noted = anchor.is_none().then(|| mark::read(&self.path).ok().flatten()).flatten();
+        let noted = mark::read(&self.path);
         self.readers
             .read("verify_ledger", move |c| {
-                let own = noted.filter(|mark| restore::current(c).is_ok_and(|current| mark.is_of(&current)));
-                let forged = own.as_ref().map_or(Ok(false), |mark| restore::is_forged(c, mark))?;
-                let mut verified = history::verify(c, anchor.or_else(|| own.and_then(|mark| mark.head())))?;
-                if forged {
-                    verified.findings.push(Finding::Mark);
-                }
+                let (against, mark) = match anchor {
+                    Some(anchor) => (Some(anchor), None),
+                    None => restore::held_against(c, noted)?,
+                };
+                let mut verified = history::verify(c, against)?;
+                verified.copy = against.is_none() && mark.is_none();
+                verified.findings.extend(mark);
+                verified.findings.extend(acting::differences(c, VERSION)?);
                 Ok(verified)
             })
             .await
