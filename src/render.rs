@@ -30,9 +30,10 @@ mod sms;
 mod staff;
 mod templates;
 mod text;
+pub mod trial;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
@@ -213,6 +214,8 @@ pub struct Renderer {
     gate: gate::Gate,
     /// The locale of the library that stands in when a participant's is not there.
     default_locale: String,
+    /// What makes the messages in its place: see [`trial`].
+    next: RwLock<Option<Arc<Renderer>>>,
 }
 
 /// The name of the join link's template in errors.
@@ -223,8 +226,12 @@ const ACCOUNT_JOIN_URL: &str = "account_join_url";
 impl Renderer {
     /// Compiles all templates and checks that none is missing. All errors at once.
     pub fn new(settings: Settings) -> Result<Self, Vec<String>> {
+        Self::reading(settings, None)
+    }
+
+    fn reading(settings: Settings, changed: Option<(&str, &str)>) -> Result<Self, Vec<String>> {
         let mut errors = Vec::new();
-        let library = Library::load(settings.template_dir.as_deref()).map_err(|e| errors.extend(e)).ok();
+        let library = Library::load(settings.template_dir.as_deref(), changed).map_err(|e| errors.extend(e)).ok();
         let join_url = templates::compile_one(JOIN_URL, &settings.join_url).map_err(|e| errors.push(e)).ok();
         let account = settings.account_join_url.as_deref().map(|source| templates::compile_one(ACCOUNT_JOIN_URL, source));
         let account_join_url = account.transpose().map_err(|e| errors.push(e)).ok().flatten();
@@ -242,9 +249,11 @@ impl Renderer {
             let known: Vec<&str> = library.locales().collect();
             errors.push(format!("locale {:?}: there are no templates for it; expected one of {}", settings.locale, known.join(", ")));
         }
-        let gate = gate::Gate::new(&settings, library.sources());
+        let said: Vec<String> = library.said().collect();
+        let gate = gate::Gate::new(&settings, said.iter().map(String::as_str));
         let default_locale = default_locale.unwrap_or_default();
-        let renderer = Self { settings, library, dates, answers, join_url, account_join_url, gate, default_locale };
+        let renderer =
+            Self { settings, library, dates, answers, join_url, account_join_url, gate, default_locale, next: RwLock::default() };
         errors.extend(renderer.check_join_url().err());
         errors.extend(renderer.check_account_join_url().err());
         if errors.is_empty() { Ok(renderer) } else { Err(errors) }
@@ -252,6 +261,9 @@ impl Renderer {
 
     /// Renders and passes the gate.
     pub fn render(&self, facts: &Facts<'_>, now: DateTime<Utc>) -> Result<Rendered, RenderError> {
+        if let Some(next) = self.successor() {
+            return next.render(facts, now);
+        }
         let rendered = self.rendered(facts, now)?;
         match &rendered.parts {
             Parts::Email { subject, .. } if subject.is_empty() => {
@@ -294,7 +306,7 @@ impl Renderer {
 
     /// Renders every template of every locale with difficult samples, for `check`. All problems.
     pub fn lint(&self) -> Vec<String> {
-        lint::run(self)
+        lint::run(self, |_, _| true)
     }
 
     /// The recipient's own join link, or where they join from their account; empty without a code.

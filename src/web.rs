@@ -287,6 +287,7 @@ struct Shared {
     bodies: Semaphore,
     /// Figures are made for one at a time: nobody needs a token for them, and they count all rows of the store.
     figures: Semaphore,
+    bench: pages::templates::Bench,
 }
 
 impl Shared {
@@ -332,7 +333,8 @@ pub async fn serve(listener: TcpListener, settings: Settings, intake: Arc<dyn In
     if let Some(door) = &door {
         door.recall_codes(&*office.desk.outbox, office.clock.now()).await;
     }
-    let shared = Shared { settings, intake, office, door, bodies: Semaphore::new(BODIES), figures: Semaphore::new(1) };
+    let (bodies, figures) = (Semaphore::new(BODIES), Semaphore::new(1));
+    let shared = Shared { settings, intake, office, door, bodies, figures, bench: pages::templates::Bench::default() };
     connection::serve(listener, routes(Arc::new(shared)), limits, stop).await;
 }
 

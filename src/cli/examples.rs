@@ -129,6 +129,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("templates copy templates --locale en-US", "a whole language"),
         ],
     ),
+    ("templates watch", &[("templates watch", "the folder of [templates] dir"), ("templates watch templates --port 8090", "another one")]),
     ("templates diff", &[("templates diff", "what the practice's own say otherwise")]),
     ("config", &[("config print", ""), ("config schema", "")]),
     ("config print", &[("config print", "as it holds, secrets masked")]),

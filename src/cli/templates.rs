@@ -1,4 +1,4 @@
-//! `templates list / copy / diff`: what the program says by itself, and what a practice's own templates say in its place.
+//! `templates list / copy / diff / watch`: what the program says by itself, and what a practice's own templates say in its place.
 
 use std::path::{Path, PathBuf};
 
@@ -6,10 +6,13 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use self::watch::WatchArgs;
 use super::Exit;
 use super::table::{Look, Tone, cell, table, text};
 use crate::config::Config;
 use crate::render::shipped_templates;
+
+mod watch;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TemplatesCommand {
@@ -23,6 +26,8 @@ pub(super) enum TemplatesCommand {
     Copy(CopyArgs),
     /// Shows what the practice's own templates say otherwise than those that came with the program. Exit code 3 if there is any.
     Diff,
+    /// Shows each message in a browser, on this machine alone, and again whenever a file is saved. What is wrong stands on the page.
+    Watch(WatchArgs),
 }
 
 #[derive(Debug, Args)]
@@ -51,6 +56,7 @@ pub(super) fn templates(config: &Config, command: &TemplatesCommand, json: bool,
         TemplatesCommand::List { locale } => list(config, locale.as_deref(), json, look),
         TemplatesCommand::Copy(args) => copy(args),
         TemplatesCommand::Diff => diff(config, json, look),
+        TemplatesCommand::Watch(args) => watch::watch(config, args),
     }
 }
 

@@ -275,7 +275,7 @@ impl Answers {
 
     fn message(&self, answer: &Waiting) -> Message {
         let text = self.renderer.answer(answer.answer, &answer.locale);
-        let (encoding, segments) = render::sms_size(text);
+        let (encoding, segments) = render::sms_size(&text);
         Message {
             key: answer.key,
             reference: render::reference(&self.reference_key, answer.key),

@@ -38,10 +38,13 @@ pub(super) fn render_all(library: &Library, settings: &Settings) -> Result<Answe
 
 impl Renderer {
     /// The text of an answer, in the locale that is asked for (BCP 47), or one of its language; else in the practice's own.
-    pub fn answer(&self, answer: Answer, asked: &str) -> &str {
+    pub fn answer(&self, answer: Answer, asked: &str) -> String {
+        if let Some(next) = self.successor() {
+            return next.answer(answer, asked);
+        }
         let own = self.default_locale.as_str();
         let locale = if language(asked) == language(own) { own } else { self.library.find(asked).unwrap_or(own) };
-        &self.answers[locale][answer as usize]
+        self.answers[locale][answer as usize].clone()
     }
 
     /// The practice's own locale (BCP 47).

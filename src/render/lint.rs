@@ -30,8 +30,8 @@ const LINE_MAX: usize = 998;
 /// A topic that no message should hold by default: it may say what the session is about.
 const TOPIC: &str = "Topic-that-nobody-is-shown";
 
-/// Renders everything; all problems.
-pub(super) fn run(renderer: &Renderer) -> Vec<String> {
+/// Renders what is wanted, by locale and folder; all problems, and those of the answers.
+pub(super) fn run(renderer: &Renderer, wanted: impl Fn(&str, &str) -> bool) -> Vec<String> {
     let zones = match Zones::load(&ZoneSettings::default()) {
         Ok(zones) => zones,
         Err(errors) => return errors,
@@ -40,7 +40,8 @@ pub(super) fn run(renderer: &Renderer) -> Vec<String> {
     let mut problems = Problems::default();
     problems.found.extend(answers(renderer));
     for locale in renderer.library.locales() {
-        for (occasion, meet_now) in Occasion::ALL.map(|o| (o, false)).into_iter().chain([(Occasion::Invite, true)]) {
+        let all = Occasion::ALL.map(|o| (o, false)).into_iter().chain([(Occasion::Invite, true)]);
+        for (occasion, meet_now) in all.filter(|(occasion, meet_now)| wanted(locale, templates::folder(*occasion, *meet_now))) {
             for role in [Role::Participant, Role::Host] {
                 for channel in [Channel::Email, Channel::Sms] {
                     for sample in SAMPLES {
@@ -52,6 +53,20 @@ pub(super) fn run(renderer: &Renderer) -> Vec<String> {
         }
     }
     problems.found
+}
+
+/// A message to somebody with a usual name.
+pub(super) fn sample(
+    renderer: &Renderer,
+    locale: &str,
+    (occasion, meet_now): (Occasion, bool),
+    (role, channel): (Role, Channel),
+) -> Result<Rendered, RenderError> {
+    let unknown = |why: String| RenderError::Template { file: "a sample".to_owned(), why };
+    let zones = Zones::load(&ZoneSettings::default()).map_err(|errors| unknown(errors.join("; ")))?;
+    let zone = zones.resolve("America/New_York").map_err(|_| unknown("America/New_York is no known zone".to_owned()))?;
+    let case = Case { locale, occasion, meet_now, role, channel, sample: SAMPLES[0] };
+    case.with_facts(renderer, &zone, |facts, now| renderer.rendered(facts, now))
 }
 
 /// What is wrong with our answers to people's texts, as they will go out.
@@ -148,6 +163,20 @@ struct Case<'a> {
 
 impl Case<'_> {
     fn examine(self, renderer: &Renderer, zone: &Resolved, problems: &mut Problems) {
+        let report = self.with_facts(renderer, zone, |facts, now| match renderer.rendered(facts, now) {
+            Ok(rendered) => Ok(self.read(renderer, facts, &rendered, now)),
+            Err(RenderError::Template { file, why }) => Err((file, why)),
+            Err(error) => Ok(vec![error.to_string()]),
+        });
+        let file = format!("{}/{}", self.locale, templates::folder(self.occasion, self.meet_now));
+        match report {
+            Ok(found) => found.iter().for_each(|problem| self.report(problems, &file, problem)),
+            Err((file, why)) => self.report(problems, &file, &why),
+        }
+    }
+
+    /// What the message is made of, a day before its session.
+    fn with_facts<T>(self, renderer: &Renderer, zone: &Resolved, look: impl FnOnce(&Facts<'_>, DateTime<Utc>) -> T) -> T {
         let session = self.session();
         let person = &session.participants[usize::from(self.role == Role::Participant)];
         let notice = self.notice(&session, person, renderer);
@@ -163,16 +192,7 @@ impl Case<'_> {
             sequence: 1,
             number: FIRST_TEXT,
         };
-        let now = session.start - TimeDelta::hours(24);
-        let report = match renderer.rendered(&facts, now) {
-            Ok(rendered) => self.read(renderer, &facts, &rendered, now),
-            Err(RenderError::Template { file, why }) => return self.report(problems, &file, &why),
-            Err(error) => vec![error.to_string()],
-        };
-        let file = format!("{}/{}", self.locale, templates::folder(self.occasion, self.meet_now));
-        for problem in report {
-            self.report(problems, &file, &problem);
-        }
+        look(&facts, session.start - TimeDelta::hours(24))
     }
 
     fn report(self, problems: &mut Problems, file: &str, problem: &str) {

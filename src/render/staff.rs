@@ -78,6 +78,9 @@ struct Row {
 impl Renderer {
     /// Renders the letter. The same letter at the same `now` gives the same bytes.
     pub fn staff_letter(&self, letter: &Letter<'_>, now: DateTime<Utc>) -> Result<Rendered, RenderError> {
+        if let Some(next) = self.successor() {
+            return next.staff_letter(letter, now);
+        }
         let settings = &self.settings;
         let view = self.staff_view(letter, now);
         let context = tera::Context::from_serialize(&view).expect("a view is a map of texts, numbers and lists");

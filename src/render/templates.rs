@@ -26,7 +26,7 @@ const CALENDAR: [&str; 2] = ["calendar/summary.txt", "calendar/description.txt"]
 /// The folder of our answers to people's texts: a file for each [`Answer`].
 const ANSWERS: &str = "answer";
 /// What stands at the end of a text that must say more than its news. A language of a practice's own may do without it.
-const END: &str = "sms/end.txt";
+pub(super) const END: &str = "sms/end.txt";
 /// The letter to the practice, in one language.
 const STAFF: [&str; 3] = ["staff/subject.txt", "staff/body.txt", "staff/body.html"];
 /// Folders that are no locale.
@@ -59,7 +59,7 @@ macro_rules! embed_locale {
     };
 }
 
-/// What the program ships.
+/// What came with the program.
 const EMBEDDED: [&[(&str, &str)]; 6] = [
     embed! { "layout": "page.html", "base.html"; "staff": "subject.txt", "body.txt", "body.html"; },
     embed_locale!("en-US"),
@@ -77,8 +77,8 @@ pub fn shipped() -> Vec<(&'static str, &'static str)> {
 /// The compiled templates, by locale.
 pub(super) struct Library {
     tera: Tera,
-    /// What the files say, without what is remarked in them.
-    sources: Vec<String>,
+    /// What the files say.
+    sources: BTreeMap<String, String>,
     locales: BTreeMap<String, Names>,
 }
 
@@ -110,31 +110,36 @@ pub(super) struct TemplateError {
 }
 
 impl Library {
-    /// Reads and compiles everything. All errors at once.
-    pub(super) fn load(dir: Option<&Path>) -> Result<Self, Vec<String>> {
+    /// Reads and compiles everything, with that text in place of a file. All errors at once.
+    pub(super) fn load(dir: Option<&Path>, changed: Option<(&str, &str)>) -> Result<Self, Vec<String>> {
         let mut sources: BTreeMap<String, String> =
             EMBEDDED.iter().flat_map(|set| set.iter()).map(|(name, source)| ((*name).to_owned(), (*source).to_owned())).collect();
         let mut errors = Vec::new();
         if let Some(dir) = dir {
             read_overrides(dir, &mut sources, &mut errors);
         }
-        let locales: BTreeSet<String> = sources.keys().filter_map(|name| locale_of(name)).map(str::to_owned).collect();
-        let said = sources.values().map(|source| without_remarks(source)).collect();
-        let mut library = Self { tera: engine(), sources: said, locales: BTreeMap::new() };
-        for locale in locales {
-            errors.extend(missing(&locale, &sources));
-            let end = end_of(&locale, &sources);
-            library.locales.insert(locale.clone(), Names { end, ..Names::of(&locale) });
+        if let Some((file, text)) = changed {
+            errors.extend((text.len() as u64 > FILE_MAX).then(|| format!("template {file}: it is larger than {FILE_MAX} bytes")));
+            sources.insert(file.to_owned(), text.to_owned());
         }
+        let locales: BTreeSet<String> = sources.keys().filter_map(|name| locale_of(name)).map(str::to_owned).collect();
+        errors.extend(locales.iter().flat_map(|locale| missing(locale, &sources)));
+        let locales = locales.into_iter().map(|locale| (locale.clone(), Names { end: end_of(&locale, &sources), ..Names::of(&locale) }));
+        let mut library = Self { tera: engine(), locales: locales.collect(), sources };
         if errors.is_empty() {
-            compile(&mut library.tera, &sources, &mut errors);
+            compile(&mut library.tera, &library.sources, &mut errors);
         }
         if errors.is_empty() { Ok(library) } else { Err(errors) }
     }
 
-    /// What the templates say of themselves.
-    pub(super) fn sources(&self) -> impl Iterator<Item = &str> {
-        self.sources.iter().map(String::as_str)
+    /// What the templates say of themselves, without what is remarked in them.
+    pub(super) fn said(&self) -> impl Iterator<Item = String> {
+        self.sources.values().map(|source| without_remarks(source))
+    }
+
+    /// A template's text.
+    pub(super) fn source(&self, file: &str) -> Option<&str> {
+        self.sources.get(file).map(String::as_str)
     }
 
     /// Every locale that there are templates for.
@@ -317,7 +322,7 @@ fn read_override(dir: &Path, path: &Path, sources: &mut BTreeMap<String, String>
 }
 
 /// Whether a file of that name is a template, or a layout that one may extend.
-fn is_used(name: &str) -> bool {
+pub(super) fn is_used(name: &str) -> bool {
     let Some((first, rest)) = name.split_once('/') else { return false };
     first == "layout"
         || STAFF.contains(&name)

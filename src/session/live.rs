@@ -4,7 +4,7 @@
 //! silent about it. Shared by all threads.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -17,9 +17,9 @@ pub const HOLDS_FOR: TimeDelta = TimeDelta::days(1);
 /// Whose a code is: of a session itself, or of somebody whose id cannot be read, there is no participation.
 pub type Holder = (SessionId, Option<ParticipationId>);
 
-/// Who holds which code.
+/// Who holds which code. Several may share it.
 #[derive(Default)]
-pub struct LiveCodes(RwLock<Held>);
+pub struct LiveCodes(RwLock<Arc<RwLock<Held>>>);
 
 /// A practice may have half a million of them, so a code costs a few bytes: the number of the session that holds it.
 #[derive(Default)]
@@ -44,9 +44,19 @@ struct Told {
 }
 
 impl LiveCodes {
+    /// From now on it knows what the other one is told, before and after.
+    pub fn share(&self, other: &Self) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = other.all();
+    }
+
+    fn all(&self) -> Arc<RwLock<Held>> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// What a source says of these sessions now.
     pub fn put(&self, source: &str, sessions: &[Session], now: DateTime<Utc>) {
-        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let all = self.all();
+        let mut held = all.write().unwrap_or_else(PoisonError::into_inner);
         held.sweep(now);
         let source = held.number_of(source);
         for session in sessions.iter().filter(|s| s.start + HOLDS_FOR > now) {
@@ -56,7 +66,8 @@ impl LiveCodes {
 
     /// Whose a code is. Empty: nobody's.
     pub fn holders(&self, codes: &[ConnectCode]) -> Vec<(ConnectCode, Holder)> {
-        let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let all = self.all();
+        let held = all.read().unwrap_or_else(PoisonError::into_inner);
         codes.iter().flat_map(|code| held.of(*code).map(|holder| (*code, holder))).collect()
     }
 }
@@ -166,6 +177,17 @@ mod tests {
 
     const ONE: &str = r#"[{"SessionId":1,"ScheduleTs":"2026-11-26T15:00:00","Participants":[{"ParticipationId":2,"ShouldAutoDeliverCode":"N","ConnectCode":"378174671"},
         {"ParticipationId":3,"ShouldAutoDeliverCode":"?","ConnectCode":"347409115"}]}]"#;
+
+    #[test]
+    fn those_who_share_know_what_each_is_told() {
+        let (one, other) = (LiveCodes::default(), LiveCodes::default());
+        let now: DateTime<Utc> = "2026-11-25T15:00:00Z".parse().unwrap();
+        one.put("a", &session(ONE), now);
+        other.share(&one);
+        assert_eq!(of(&other, "378174671"), [2]);
+        one.put("a", &session(&ONE.replace("378174671", "378174672")), now);
+        assert_eq!((of(&other, "378174671"), of(&other, "378174672")), (vec![], vec![2]));
+    }
 
     #[test]
     fn a_code_is_live_until_its_session_says_otherwise_or_is_over() {

@@ -49,6 +49,8 @@ static TEMPLATES: LazyLock<Tera> = LazyLock::new(|| {
         "resend.html",
         "notice.html",
         "search.html",
+        "templates.html",
+        "template.html",
         "problem.html"
     ];
     tera.add_raw_templates(sources).expect("the templates compile: a test renders each");

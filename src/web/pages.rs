@@ -40,6 +40,7 @@ mod resend;
 mod sessions;
 mod shown;
 mod stage;
+pub(super) mod templates;
 mod unreachable;
 
 /// Notices on one page.
@@ -72,6 +73,9 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/history", get(books::history))
         .route("/servers", get(books::servers))
         .route("/messages", get(books::messages))
+        .route("/templates", get(templates::all))
+        .route("/templates/edit", get(templates::edit).post(templates::act))
+        .route("/templates/message", get(templates::message))
         .route("/guard/accept", post(deeds::accept))
         .route("/guard/reject", post(deeds::reject))
         .route("/replies/{key}/read", post(deeds::read))

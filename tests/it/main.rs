@@ -27,4 +27,5 @@ mod source_http;
 mod staff;
 mod unchanged;
 mod waiting;
+mod watch;
 mod zone;

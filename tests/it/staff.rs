@@ -25,6 +25,7 @@ mod pages;
 mod people;
 mod records;
 mod roles;
+mod templates;
 mod unrevealed;
 
 const PASSWORD: &str = "correct horse battery";

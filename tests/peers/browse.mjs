@@ -66,6 +66,8 @@ const paths = {
   history: "/history",
   blocked: "/blocked",
   servers: "/servers",
+  texts: "/templates",
+  template: "/templates/edit?file=en-US%2Finvite%2Fbody.html",
   problem: "/sessions/999999",
 };
 for (const [size, viewport] of Object.entries(sizes)) {
@@ -86,10 +88,9 @@ for (const [size, viewport] of Object.entries(sizes)) {
 
 async function look(page, name, how) {
   seen.pages.push(`${name}-${how}`);
-  const frame = page.locator("iframe");
-  if (await frame.count()) {
-    await frame.scrollIntoViewIfNeeded(); // What was never in view is not painted.
-    await page.frameLocator("iframe").locator("body").innerText();
+  for (let n = 0; n < (await page.locator("iframe").count()); n++) {
+    await page.locator("iframe").nth(n).scrollIntoViewIfNeeded(); // What was never in view is not painted.
+    await page.frameLocator("iframe").nth(n).locator("body").innerText();
     await page.waitForTimeout(300);
   }
   await page.screenshot({ path: `${plan.pictures}/${name}-${how}.png`, fullPage: true });

@@ -97,6 +97,8 @@ def daemon(practice):
     practice.sections["[source]"] += '\npoll = "* * * * * *"'
     practice.sections["practice"] += '\ntime_zone = "America/New_York"'
     practice.email(0, kind="folder", path="out")
+    (practice.folder / "own").mkdir()
+    practice.sections["templates"] = 'dir = "own"'
     return Daemon(practice)
 
 
@@ -141,7 +143,7 @@ def test_a_front_desk_at_work(daemon):
             done = subprocess.run(command, capture_output=True, text=True, timeout=170, env={**os.environ, "PUNCTUAL_TOOLS": TOOLS})
             assert done.returncode == 0, done.stderr
             seen = json.loads(done.stdout)
-            assert len(seen["pages"]) == 60
+            assert len(seen["pages"]) == 68
             assert seen["axe"] == []
             assert seen["html"] == []
             assert seen["wide"] == [], "a page is wider than its screen"

@@ -95,7 +95,7 @@ pub(super) async fn called(
     Ok(page::render(StatusCode::OK, "confirm.html", &facts))
 }
 
-fn operator<'a>(shared: &'a Shared, headers: &HeaderMap) -> Result<Looking<'a>, Trouble> {
+pub(super) fn operator<'a>(shared: &'a Shared, headers: &HeaderMap) -> Result<Looking<'a>, Trouble> {
     let looking = shared.looking(headers)?;
     if looking.visitor.is_operator() { Ok(looking) } else { Err(Trouble::Forbidden("Viewers may look, and not act.")) }
 }

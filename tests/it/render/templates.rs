@@ -234,7 +234,7 @@ fn answers_are_templates_in_the_language_of_the_word_or_the_practices() {
     let own = "{{ practice.name }} dit stop. {{ practice.contact }}";
     let (_dir, settings) = with_templates(&[("fr-CA/answer/stopped.txt", own)]);
     let renderer = Renderer::new(Settings { locale: "fr-CA".to_owned(), ..settings }).unwrap();
-    let text = |answer, asked| renderer.answer(answer, asked).to_owned();
+    let text = |answer, asked| renderer.answer(answer, asked);
     for (asked, begins) in
         [("es", "Elm Street Counseling: No recibir"), ("en", "Elm Street Counseling: You will"), ("fr", "Elm Street Counseling dit stop.")]
     {
