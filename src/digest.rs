@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::contact::{Address, EmailAddress};
 use crate::deliver::PointOfNoReturn;
 use crate::dispatch::Lane;
+use crate::known::by_session;
 use crate::notice::NoticeKey;
 use crate::outbox::{self, LetterState, Outbox, StaffLetter, StoreError};
 use crate::outcome::Outcome;
@@ -39,6 +40,9 @@ pub const MADE_UP_WITHIN: TimeDelta = TimeDelta::hours(12);
 
 /// Texts that people wrote, of which a letter tells.
 const REPLIES_MAX: usize = 200;
+
+/// Sessions of which the store is asked at once.
+const BATCH: usize = 200;
 
 /// What a practice decides about its letter.
 #[derive(Debug, Clone)]
@@ -79,6 +83,7 @@ pub async fn gather(
     let mut starts: HashMap<(String, SessionId), DateTime<Utc>> = HashMap::new();
     let mut legible: HashSet<(String, SessionId)> = HashSet::new();
     for source in sources {
+        let mut minded = Vec::new();
         for stored in outbox.sessions(source, None).await? {
             let Some(session) = kept::session(&stored) else { continue };
             starts.insert((source.clone(), session.id), session.start);
@@ -86,8 +91,13 @@ pub async fn gather(
                 legible.insert((source.clone(), session.id));
             }
             if desk.minds(&session) {
-                found.extend(desk.of_session(&session, outbox.known(source, &[session.id]).await?));
+                minded.push(session);
             }
+        }
+        for batch in minded.chunks(BATCH) {
+            let ids: Vec<SessionId> = batch.iter().map(|session| session.id).collect();
+            let mut known = by_session(outbox.known(source, &ids).await?);
+            found.extend(batch.iter().flat_map(|session| desk.of_session(session, known.remove(&session.id).unwrap_or_default())));
         }
     }
     let start = |source: &str, id: Option<SessionId>| id.and_then(|id| starts.get(&(source.to_owned(), id)).copied());

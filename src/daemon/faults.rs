@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
+use crate::contact::Channel;
 use crate::session::Fault;
 
 /// What stays as it is is told again so often.
@@ -13,9 +14,9 @@ const AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
 /// So many are named in the line; the rest is in `punctual status`.
 const NAMED: usize = 5;
 
-/// What was told of each source, and when; and which of them wait for their first list.
+/// What was told of each source, and when; which of them wait for their first list; and of which of them people are in vain to get messages of a channel.
 #[derive(Default)]
-pub(super) struct Told(Mutex<HashMap<String, (Vec<Fault>, Instant)>>, Mutex<HashSet<String>>);
+pub(super) struct Told(Mutex<HashMap<String, (Vec<Fault>, Instant)>>, Mutex<HashSet<String>>, Mutex<HashSet<(String, Channel)>>);
 
 impl Told {
     /// Tells of a source's faults, bounded as they are, if that says anything new.
@@ -40,6 +41,21 @@ impl Told {
             waiting.remove(source);
         } else if waiting.insert(source.to_owned()) {
             tracing::warn!(source, "no whole list with a session in it came yet: nothing is planned until one does");
+        }
+    }
+
+    /// Tells, once, that nothing is configured that could hand over what so many people of a source are to get.
+    pub(super) fn tell_no_way(&self, source: &str, channel: Channel, people: usize) {
+        let mut told = self.2.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = (source.to_owned(), channel);
+        if people == 0 {
+            told.remove(&of);
+        } else if told.insert(of) {
+            let wanted = match channel {
+                Channel::Email => "[[email.relay]]",
+                Channel::Sms => "[[sms.gateway]]",
+            };
+            tracing::warn!(source, people, "no {wanted} is configured: what these people are to get by {channel} waits, and is not sent");
         }
     }
 

@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 
 use super::{Engine, open_store, store_exists};
 use crate::config::{Config, Source, SourceKind};
+use crate::contact::Channel;
 use crate::outbox::StoreError;
-use crate::session::{Extent, Snapshot};
+use crate::session::{AutoDeliver, Extent, Snapshot};
 use crate::source::same::{Print, Said};
 use crate::source::{ambiguity, file, meaning, push};
 use crate::walk;
@@ -121,8 +122,19 @@ impl Engine {
         let report = walk.await?;
         drop(elsewhere);
         self.told.tell_waiting(source, report.waits);
+        self.tell_no_way(source, snapshot);
         self.tell_walk(source, &report);
         Ok(report)
+    }
+
+    /// Of a channel that nothing is configured for.
+    fn tell_no_way(&self, source: &str, snapshot: &Snapshot) {
+        let without = self.lanes.iter().map(|(lane, _)| lane).filter(|lane| lane.pauses(self.clock.now()).next().is_none());
+        for channel in without.map(|lane| lane.channel) {
+            let wanted = if channel == Channel::Sms { AutoDeliver::Sms } else { AutoDeliver::Email };
+            let people = snapshot.sessions.iter().filter(|s| s.is_active()).flat_map(|s| &s.participants);
+            self.told.tell_no_way(source, channel, people.filter(|person| person.auto_deliver == wanted).count());
+        }
     }
 
     /// Plans again what waits for it, of a source that cannot be asked.

@@ -6,6 +6,7 @@ use super::SLOW;
 use super::script::Line;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use mailparse::MailHeaderMap;
 
 use crate::clock::Clock;
 use crate::deliver::{PointOfNoReturn, Transport};
@@ -58,14 +59,19 @@ impl Transport for Stand {
         if line == Line::LoseAnswers {
             return Outcome::Unknown { why: "the answer was lost, as the script says".to_owned() };
         }
-        let size = match &message.content {
-            Content::Email { bytes, .. } => format!("{} bytes", bytes.len()),
+        let says = match &message.content {
+            Content::Email { bytes, .. } => subject(bytes),
             Content::Sms { segments, .. } => format!("{segments} part{}", if *segments == 1 { "" } else { "s" }),
         };
-        Outcome::Accepted { reply: size, reference: None }
+        Outcome::Accepted { reply: says, reference: None }
     }
 
     async fn probe(&self) -> Result<String, String> {
         Ok("a rehearsal".to_owned())
     }
+}
+
+/// The subject of an e-mail, as its reader sees it.
+fn subject(bytes: &[u8]) -> String {
+    mailparse::parse_headers(bytes).ok().and_then(|(headers, _)| headers.get_first_value("Subject")).unwrap_or_default()
 }

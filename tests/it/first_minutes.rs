@@ -126,3 +126,17 @@ fn health_asks_the_daemon_of_the_configuration() {
     daemon.kill().unwrap();
     daemon.wait().unwrap();
 }
+
+#[test]
+fn a_gateway_that_was_forgotten_is_told_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(run(folder.path(), &["init"]).status.code(), Some(0));
+    let file = folder.path().join("punctual.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let begins = text.find("\n[[sms.gateway]]").unwrap() + 1;
+    let ends = begins + text[begins + 1..].find("\n[").unwrap() + 1;
+    std::fs::write(&file, format!("{}{}", &text[..begins], &text[ends..])).unwrap();
+    let said = said(&run(folder.path(), &["run", "--once"]));
+    let told = said.matches("no [[sms.gateway]] is configured: what these people are to get by sms waits, and is not sent").count();
+    assert!(told == 1 && !said.contains("[[email.relay]] is configured"), "{said}");
+}

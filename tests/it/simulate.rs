@@ -72,6 +72,8 @@ async fn a_quiet_week_goes_as_planned_and_the_same_each_time() {
     ];
     assert_eq!(told(&timeline), wanted);
     assert_eq!(timeline[2].local.as_deref(), Some("2026-11-25T10:00:00-05:00"));
+    let says = |n: usize| timeline[n].detail.as_deref().unwrap_or_default();
+    assert!(says(0).starts_with("Your video session: Thu, Nov 26, 10:00 AM") && matches!(says(1), "1 part" | "2 parts"), "{timeline:?}");
     assert_eq!(told(&play(sessions, "").await), wanted);
 }
 
