@@ -13,6 +13,7 @@ mod callback;
 mod check;
 mod email;
 mod gateway;
+mod masked;
 mod place;
 mod practice;
 pub mod raw;

@@ -5,7 +5,7 @@
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -16,6 +16,11 @@ pub(super) struct PrivateFolder(PathBuf);
 impl PrivateFolder {
     /// Makes it, or takes one that holds nothing but earlier previews. An error names what stands in the way.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+        Self::open_as(path, rustix::process::geteuid().as_raw())
+    }
+
+    /// `account`: who runs this. The owner of a folder reads what root writes there.
+    fn open_as(path: &Path, account: u32) -> anyhow::Result<Self> {
         let cannot = || format!("cannot make {}", path.display());
         match fs::symlink_metadata(path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
@@ -23,6 +28,12 @@ impl PrivateFolder {
             }
             Err(e) => return Err(e).with_context(cannot),
             Ok(meta) if !meta.is_dir() => bail!("{} is no folder; expected a new one, or one with earlier previews alone", path.display()),
+            Ok(meta) if meta.uid() != account => {
+                bail!(
+                    "{} belongs to another account, which would read the messages; expected a new folder, or one of your own",
+                    path.display()
+                )
+            }
             Ok(_) => {
                 for entry in fs::read_dir(path).with_context(cannot)? {
                     let name = entry.with_context(cannot)?.file_name();
@@ -95,6 +106,15 @@ mod tests {
         let link = place.path().join("link");
         std::os::unix::fs::symlink(place.path(), &link).unwrap();
         assert!(PrivateFolder::open(&link).is_err(), "a link to a folder");
+    }
+
+    #[test]
+    fn a_folder_of_another_account_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let own = place.path().metadata().unwrap().uid();
+        let refused = PrivateFolder::open_as(place.path(), own + 1).err().unwrap().to_string();
+        assert!(refused.contains("belongs to another account"), "{refused}");
+        PrivateFolder::open_as(place.path(), own).unwrap();
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::place::Base;
 use super::raw::{self, GatewayKind, Raw, RelayKind, TlsMode};
-use super::secret;
+use super::{masked, secret};
 
 /// In the order of the configuration; each names the key.
 pub(super) fn advice(raw: &Raw, base: &Base<'_>) -> Vec<String> {
@@ -12,7 +12,28 @@ pub(super) fn advice(raw: &Raw, base: &Base<'_>) -> Vec<String> {
         let file = secret::open_to_others(file, &base.resolve(file))?;
         Some(format!("{key}: others on this machine can read {}; expected mode 0600 (chmod 600)", file.display()))
     });
-    open.chain(clear_text(raw)).collect()
+    open.chain(typed_secrets(raw, base)).chain(clear_text(raw)).collect()
+}
+
+/// Secrets that stand in headers and addresses of a file that others can read. (Under a key of their own they are refused there.)
+fn typed_secrets(raw: &Raw, base: &Base<'_>) -> Vec<String> {
+    let Some(file) = base.0.filter(|file| secret::is_open_to_others(file)) else { return Vec::new() };
+    let mut keys = Vec::new();
+    let address = |url: &Option<String>| url.as_deref().is_some_and(masked::address_holds_secret);
+    keys.extend(raw.source.iter().enumerate().filter(|(_, source)| address(&source.url)).map(|(n, _)| format!("source[{n}].url")));
+    for (n, gateway) in raw.sms.gateway.iter().enumerate() {
+        let urls = [("url", &gateway.url), ("callback_url", &gateway.callback_url)];
+        keys.extend(urls.iter().filter(|(_, url)| address(url)).map(|(field, _)| format!("sms.gateway[{n}].{field}")));
+        let headers = gateway.headers.iter().filter(|(name, value)| masked::header_holds_secret(name, value));
+        keys.extend(headers.map(|(name, _)| format!("sms.gateway[{n}].headers.{name}")));
+    }
+    let says = |key| {
+        format!(
+            "{key}: holds a secret, and others on this machine can read {}; expected mode 0600 (chmod 600), or {{{{ secret }}}} in its place and secret_file",
+            file.display()
+        )
+    };
+    keys.into_iter().map(says).collect()
 }
 
 /// Every file that holds a secret, with its key.

@@ -13,7 +13,7 @@ use super::read::Document;
 use super::relay::Relay;
 use super::source::Source;
 use super::span::Period;
-use super::{advice, alerts, email, gateway, practice, relay, secret, server, source, staff};
+use super::{advice, alerts, email, gateway, masked, practice, relay, secret, server, source, staff};
 use crate::alert::{self, Ping};
 use crate::digest;
 use crate::outbox::Retention;
@@ -197,7 +197,7 @@ fn store(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Option<Stor
     match url.strip_prefix("sqlite://") {
         Some(path) if !path.is_empty() && path != ":memory:" => Some(StoreUrl::Sqlite(base.resolve(Path::new(path)))),
         _ => {
-            document.note("store.url", format!("{url:?} is no store; expected \"sqlite://punctual.db\""));
+            document.note("store.url", format!("{:?} is no store; expected \"sqlite://punctual.db\"", masked::address(url)));
             None
         }
     }
@@ -229,7 +229,10 @@ fn secrets_are_private(raw: &Raw, file: Option<&Path>, document: &mut Document<'
     });
     let typed = [("webhook_token", raw.server.webhook_token.is_some()), ("ping_url", raw.server.ping_url.is_some())];
     let server = typed.into_iter().filter(|(_, is)| *is).map(|(field, _)| format!("server.{field}"));
-    let keys: Vec<String> = sources.chain(relays).chain(gateways).chain(server).collect();
+    let of_alerts = raw.alerts.relay.iter().filter(|relay| relay.password.is_some()).map(|_| "alerts.relay.password".to_owned());
+    let hooks =
+        raw.alerts.webhook.iter().enumerate().filter(|(_, hook)| hook.url.is_some()).map(|(n, _)| format!("alerts.webhook[{n}].url"));
+    let keys: Vec<String> = sources.chain(relays).chain(gateways).chain(server).chain(of_alerts).chain(hooks).collect();
     if file.is_some_and(secret::is_open_to_others) {
         for key in keys {
             document.note(&key, "stands in a file that others can read; expected mode 0600, or the secret in a file of its own");

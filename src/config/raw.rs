@@ -7,6 +7,7 @@ use chrono::{NaiveTime, TimeDelta};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::masked;
 use super::secret::Secret;
 use super::span::{Clock, Duration};
 use crate::contact::Channel;
@@ -82,6 +83,7 @@ pub struct Practice {
     /// Below each e-mail to a participant or host, in small letters: an address, a notice. May have several lines.
     pub footer: Option<String>,
     /// A page on which people try their camera and microphone: invites, reminders and corrections link to it. Default: no link.
+    #[serde(serialize_with = "masked::write_some")]
     pub camera_test_url: Option<String>,
     /// Part of every notice's identity: set it once, before the first run, and never change it. (The name may change.)
     pub id: String,
@@ -92,8 +94,10 @@ pub struct Practice {
     /// BCP 47: the language of participants who have none of their own.
     pub locale: String,
     /// A Tera template with `code` and `passkey`.
+    #[serde(serialize_with = "masked::write")]
     pub join_url: String,
     /// Where whoever has an account (SecureVideoUserId) joins, in place of the link: a Tera template with `session_id`. Default: the link.
+    #[serde(serialize_with = "masked::write_some")]
     pub account_join_url: Option<String>,
     /// Whether hosts get messages too.
     pub hosts: bool,
@@ -156,6 +160,7 @@ pub struct Source {
     /// file: a JSON file or a folder of them.
     pub path: Option<PathBuf>,
     /// http: the API's address. Default: the provider's own.
+    #[serde(serialize_with = "masked::write_some")]
     pub url: Option<String>,
     /// http: the API identifier.
     pub identifier: Option<String>,

@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::raw::Raw;
-use super::{ENV_PREFIX, Mistake, Mistakes};
+use super::{ENV_PREFIX, Mistake, Mistakes, masked};
 
 /// So many mistakes are told; a file with more is another kind of file.
 const MISTAKES_MAX: usize = 50;
@@ -22,6 +22,16 @@ fn with_guess(message: &str) -> String {
         Some((_, key)) => message.replacen(&format!("`{typed}`"), &format!("`{typed}` (did you mean `{key}`?)"), 1),
         None => message.to_owned(),
     }
+}
+
+/// What serde says of a value of another kind repeats it: not under a key that may hold a secret.
+fn without_value(key: &str, message: &str) -> String {
+    let parts = message.split_once(": ").filter(|(says, _)| says.starts_with("invalid ") && masked::is_secret_key(key));
+    let Some((says, found)) = parts else { return message.to_owned() };
+    // The value stands between the kind of what was found and what was expected.
+    let kind = found.split([' ', ',']).next().unwrap_or_default();
+    let expected = found.rfind(", expected ").map_or("", |at| &found[at..]);
+    format!("{says}: {kind}{expected}")
 }
 
 /// Letters to add, take away or change (Levenshtein).
@@ -80,7 +90,8 @@ impl<'t> Document<'t> {
                 self.note_at(Some(span), String::new(), error.message().to_owned());
                 break;
             };
-            self.note_at(Some(span), key, with_guess(error.message()));
+            let message = with_guess(&without_value(&key, error.message()));
+            self.note_at(Some(span), key, message);
         }
         Raw::default()
     }

@@ -6,11 +6,11 @@ use std::net::IpAddr;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::callback;
 use super::place::{Base, Place, cron};
 use super::raw::{self, Raw};
 use super::read::Document;
 use super::source::{Source, SourceKind};
+use super::{callback, masked};
 use crate::access;
 use crate::alert::Ping;
 use crate::web::{self, Limits, ShowNames};
@@ -68,7 +68,10 @@ fn by_proxy(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> (Option<
         let url =
             Url::parse(given).ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.host().is_some() && url.path() == "/");
         if url.is_none() {
-            place.note("public_url", format!("{given:?} is no such address; expected one such as \"https://punctual.practice.example\""));
+            place.note(
+                "public_url",
+                format!("{:?} is no such address; expected one such as \"https://punctual.practice.example\"", masked::address(given)),
+            );
         }
         url
     });

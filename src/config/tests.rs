@@ -101,6 +101,91 @@ fn secrets_print_masked() {
     assert!(!printed.contains("hunter2"), "{printed}");
 }
 
+/// Without its quotation marks a password of digits is a number, and what is no text is told with its value elsewhere.
+#[test]
+fn a_secret_that_is_no_text_is_not_repeated() {
+    for key in
+        ["[[email.relay]]\npassword", "[[sms.gateway]]\nauth_token", "[[source]]\nsecret", "[server]\nping_url", "[alerts.relay]\npassword"]
+    {
+        for value in ["98765432101234567", "-9876543210", "98765.4321", "true", "0x9876543210", "1987-06-05", "[98765]", "{ a = 98765 }"] {
+            let told = parse(&format!("{key} = {value}\n"), None, &[]).err().expect("it is refused").to_string();
+            assert!(!told.contains("9876") && !told.contains("1987") && !told.contains("true"), "{key} = {value}: {told}");
+            assert!(told.contains(":2: ") && told.contains("quotation marks"), "{key} = {value}: {told}");
+        }
+    }
+    for wrong in [
+        "headers = \"Bearer 98765\"",
+        "headers = { Authorization = 98765 }",
+        "url = 98765",
+        "headers = [ \"98765\" ]",
+        "callback_url = 98765",
+    ] {
+        let told = parse(&format!("[[sms.gateway]]\nkind = \"http\"\n{wrong}\n"), None, &[]).err().expect("it is refused").to_string();
+        assert!(!told.contains("98765") && told.contains("expected"), "{wrong}: {told}");
+    }
+    for (key, wrong) in
+        [("[store]\nurl", "postgres://u:98765@db.example.com/p"), ("[server]\npublic_url", "ftp://u:98765@practice.example")]
+    {
+        let told = parse(&format!("{key} = \"{wrong}\"\n"), None, &[]).err().expect("it is refused").to_string();
+        assert!(!told.contains("98765") && told.contains("expected"), "{told}");
+    }
+}
+
+/// A gateway whose secrets stand where nobody looks for them.
+const TYPED: &str = r#"
+[[source]]
+kind = "http"
+identifier = "i"
+secret_file = "secret"
+url = "https://user:98765@api.example.com"
+[[sms.gateway]]
+kind = "http"
+url = "https://sms.example.com/send?to={{ to }}&api_key=98765"
+headers = { Authorization = "Bearer 98765", X-Tenant = "98765", X-Key = "{{ secret }}", Content-Type = "application/json" }
+secret_file = "secret"
+"#;
+
+#[test]
+fn what_is_typed_into_headers_and_addresses_is_printed_masked_and_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("punctual.toml");
+    for name in ["secret", "punctual.toml"] {
+        std::fs::write(folder.path().join(name), "s").unwrap();
+        std::fs::set_permissions(folder.path().join(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let config = parse(TYPED, Some(&file), &[]).unwrap_or_else(|m| panic!("{m}"));
+    for printed in [toml::to_string_pretty(&config.raw).unwrap(), serde_json::to_string(&config.raw).unwrap()] {
+        assert!(!printed.contains("98765"), "{printed}");
+        for shown in ["https://user:********@api.example.com", "&api_key=********", "{{ secret }}", "application/json", "{{ to }}"] {
+            assert!(printed.contains(shown), "{shown}: {printed}");
+        }
+    }
+    let named = |config: Config| {
+        config.advice.iter().filter_map(|a| a.split_once(": holds a secret").map(|(key, _)| key.to_owned())).collect::<Vec<_>>()
+    };
+    assert_eq!(named(config), [""; 0], "nobody else can read it");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let open = parse(TYPED, Some(&file), &[]).unwrap_or_else(|m| panic!("{m}"));
+    assert_eq!(named(open), ["source[0].url", "sms.gateway[0].url", "sms.gateway[0].headers.Authorization"]);
+}
+
+/// As those of relays and gateways.
+#[test]
+fn secrets_of_alerts_are_refused_in_a_file_that_others_can_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("punctual.toml");
+    let text = "[email]\nfrom = \"a@example.com\"\n[alerts]\nto = [\"b@example.com\"]\n[alerts.relay]\nhost = \"smtp.example.com\"\nusername = \"u\"\n\
+                password = \"p\"\n[[alerts.webhook]]\nkind = \"slack\"\nurl = \"https://hooks.example.com/x\"\n";
+    std::fs::write(&file, text).unwrap();
+    for (mode, refused) in [(0o600, &[] as &[&str]), (0o644, &["alerts.relay.password", "alerts.webhook[0].url"])] {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let mistakes = parse(text, Some(&file), &[]).err().map(|m| m.0).unwrap_or_default();
+        assert_eq!(mistakes.iter().map(|m| m.key.as_str()).collect::<Vec<_>>(), refused, "{mistakes:?}");
+    }
+}
+
 #[test]
 fn what_is_printed_is_read_again() {
     let config = parse("", None, &[]).unwrap_or_else(|m| panic!("{m}"));

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::masked;
 use crate::config::secret::Secret;
 use crate::deliver::gateway::rules::Meaning;
 use crate::pace::Rate;
@@ -32,6 +33,7 @@ pub struct Gateway {
     /// Its kind. A key that begins with a kind's name below is of that kind alone.
     pub kind: Option<GatewayKind>,
     /// kannel: the address of sendsms. http: a Tera template. Default: twilio's own.
+    #[serde(serialize_with = "masked::write_some")]
     pub url: Option<String>,
     /// folder: where the .txt files go.
     pub path: Option<PathBuf>,
@@ -60,6 +62,7 @@ pub struct Gateway {
     /// twilio: instead of `from`.
     pub messaging_service_sid: Option<String>,
     /// The public address of our server for this gateway's receipts and for people's texts: http://.../hooks/twilio, /hooks/kannel or /hooks/sms.
+    #[serde(serialize_with = "masked::write_some")]
     pub callback_url: Option<String>,
     /// kannel, http: the last part of that address, which nobody else may know (only if nobody else can read this file).
     pub callback_token: Option<Secret>,
@@ -78,6 +81,7 @@ pub struct Gateway {
     /// http: the request's method, `GET` or `POST`. Default: `POST`.
     pub method: Option<String>,
     /// http: header names to Tera templates.
+    #[serde(serialize_with = "masked::write_headers")]
     pub headers: BTreeMap<String, String>,
     /// http: the body, a Tera template.
     pub body: Option<String>,

@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::masked;
 use crate::config::secret::Secret;
 use crate::config::span::{Duration, Period};
 
@@ -30,6 +31,7 @@ pub struct Server {
     /// Staff who may use the pages, and tokens for the API: `punctual user add`, `punctual token add`. Not set: neither is served.
     pub users_file: Option<PathBuf>,
     /// The address by which staff and programs reach it through a proxy: requests by another name are refused, cookies go by its scheme.
+    #[serde(serialize_with = "masked::write_some")]
     pub public_url: Option<String>,
     /// Addresses of proxies that are believed where a request comes from, beside those on this machine.
     pub trusted_proxy: Vec<String>,
@@ -145,6 +147,7 @@ pub struct Ledger {
 #[serde(default, deny_unknown_fields)]
 pub struct Store {
     /// `sqlite://FILE`, relative to the configuration file.
+    #[serde(serialize_with = "masked::write_some")]
     pub url: Option<String>,
     /// Seals contacts, names, codes and messages in a new store: a file of 32 random bytes as 64 hexadecimal digits or in base64, or the name of a
     /// systemd credential. Without it the store is lost. Default: nothing is sealed.
