@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use serde::Serializer;
 use serde::ser::SerializeMap;
 
+use crate::deliver::gateway::typed::{literal, names_a_secret, parts};
+
 /// In place of what is not shown.
 const MASK: &str = "********";
-/// Parts of names that tell of a secret.
-const SECRET: [&str; 9] = ["key", "token", "secret", "auth", "pass", "pwd", "cookie", "credential", "signature"];
 /// Headers that hold no secret, in small letters.
 const PLAIN: [&str; 8] =
     ["accept", "accept-charset", "accept-encoding", "accept-language", "cache-control", "content-language", "content-type", "user-agent"];
@@ -22,59 +22,26 @@ pub(super) fn is_secret_key(key: &str) -> bool {
     names_a_secret(key) || key.contains("headers") || key.contains("url")
 }
 
-/// The name of a header, or of a value in an address, that holds a secret.
-fn names_a_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    SECRET.iter().any(|part| name.contains(part)) || name == "sig"
-}
-
-/// What was typed, less the templates in it. One that holds a text of its own is no mere name.
-fn typed(text: &str) -> String {
-    let (mut left, mut rest) = (String::new(), text);
-    while let Some(start) = rest.find("{{").into_iter().chain(rest.find("{%")).min() {
-        let (before, from) = rest.split_at(start);
-        left.push_str(before);
-        let end = if from.starts_with("{{") { "}}" } else { "%}" };
-        let Some(length) = from.find(end) else {
-            rest = from;
-            break;
-        };
-        let (template, after) = from.split_at(length + end.len());
-        if template.contains(['"', '\'', '`']) {
-            left.push_str(template);
-        }
-        rest = after;
-    }
-    left + rest
-}
-
-/// An address without the password of whoever logs in by it, and without keys and tokens among its values.
+/// An address without the password of whoever logs in by it, and without keys and tokens among its values. A name alone may be a token.
 pub(super) fn address(text: &str) -> String {
-    let (head, query) = text.split_once('?').map_or((text, None), |(head, query)| (head, Some(query)));
-    let head = without_log_in(head);
-    let Some(query) = query else { return head };
-    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
-        Some((name, value)) if names_a_secret(name) && !typed(value).is_empty() => format!("{name}={MASK}"),
-        _ => pair.to_owned(),
+    let Some(parts) = parts(text) else { return text.to_owned() };
+    let is_given = |value: &str| literal(value).is_empty();
+    let log_in = parts.log_in.map_or_else(String::new, |log_in| match log_in.split_once(':') {
+        Some((name, password)) if !is_given(password) => format!("{name}:{MASK}@"),
+        None if !is_given(log_in) => format!("{MASK}@"),
+        _ => format!("{log_in}@"),
     });
-    format!("{head}?{}", pairs.collect::<Vec<_>>().join("&"))
-}
-
-/// A name alone may be a token.
-fn without_log_in(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let (authority, path) = rest.split_at(rest.find(['/', '#']).unwrap_or(rest.len()));
-    let Some((log_in, host)) = authority.rsplit_once('@') else { return text.to_owned() };
-    let shown = match log_in.split_once(':') {
-        Some((name, password)) if !typed(password).is_empty() => format!("{name}:{MASK}"),
-        None if !typed(log_in).is_empty() => MASK.to_owned(),
-        _ => log_in.to_owned(),
+    let shown = |(name, value): (&str, Option<&str>)| match value {
+        None => name.to_owned(),
+        Some(value) if names_a_secret(name) && !is_given(value) => format!("{name}={MASK}"),
+        Some(value) => format!("{name}={value}"),
     };
-    format!("{scheme}://{shown}@{host}{path}")
+    let values = parts.values.map(|values| format!("?{}", values.into_iter().map(shown).collect::<Vec<_>>().join("&")));
+    format!("{}://{log_in}{}{}", parts.scheme, parts.rest, values.unwrap_or_default())
 }
 
 fn is_typed(value: &str) -> bool {
-    !SCHEMES.contains(&typed(value).trim().to_ascii_lowercase().as_str())
+    !SCHEMES.contains(&literal(value).trim().to_ascii_lowercase().as_str())
 }
 
 /// The value of a header, if that is plainly harmless.

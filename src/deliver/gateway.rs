@@ -20,6 +20,7 @@ pub mod http;
 pub mod kannel;
 pub mod rules;
 pub mod twilio;
+pub(crate) mod typed;
 
 /// One attempt: makes the request, and says what its end means. `read` is the gateway's own reading of an answer to the whole request.
 async fn deliver(

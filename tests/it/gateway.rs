@@ -55,7 +55,11 @@ pub(crate) fn twilio_settings(port: u16) -> twilio::Settings {
 }
 
 fn to_kannel(port: u16) -> kannel::Kannel {
-    kannel::Kannel::new(kannel::Settings {
+    kannel::Kannel::new(kannel_settings(port)).unwrap()
+}
+
+fn kannel_settings(port: u16) -> kannel::Settings {
+    kannel::Settings {
         url: format!("http://127.0.0.1:{port}/cgi-bin/sendsms"),
         username: "punctual".to_owned(),
         password: "s3cret&x=y".into(),
@@ -64,8 +68,7 @@ fn to_kannel(port: u16) -> kannel::Kannel {
         ca_file: None,
         connections: 2,
         timeout: Duration::from_millis(800),
-    })
-    .unwrap()
+    }
 }
 
 fn to_any(port: u16, accepted: &[u16]) -> http::Http {
@@ -263,6 +266,34 @@ async fn what_a_gateway_echoes_is_not_kept() {
         let said = format!("{:?}", transport.deliver(&message(text, SmsEncoding::Gsm7), &Open(true)).await);
         assert!(said.contains("500 no route for"), "{said}");
         assert!(!said.contains("s3cret") && !said.contains("Trevor") && !said.contains("Lakeside"), "{said}");
+    }
+}
+
+/// As `{{ secret }}` is not, what stands in its place is not repeated either.
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_that_are_typed_into_a_template_are_not_kept() {
+    const ECHO: &str =
+        "no route for me:hunter2@sms.example.com/send?api_key=K3Y-x%21y&account=98765432101&type=sms, K3Y-x!y, Bearer T0KEN, body b0dyk3y9";
+    let server = Server::start(answer(500, "", ECHO)).await;
+    let port = server.port;
+    let any = http::Settings {
+        url: format!("http://me:hunter2@127.0.0.1:{port}/send?api_key=K3Y-x%21y&account=98765432101&type=sms"),
+        headers: BTreeMap::from([("Authorization".to_owned(), "Bearer T0KEN".to_owned())]),
+        body: Some("{{ text }} b0dyk3y9".to_owned()),
+        ..any_settings(port, &[200])
+    };
+    let kannel = kannel::Settings {
+        url: format!("http://me:hunter2@127.0.0.1:{port}/send?api_key=K3Y-x%21y&account=98765432101"),
+        ..kannel_settings(port)
+    };
+    let any = http::Http::new(any).unwrap();
+    let kannel = kannel::Kannel::new(kannel).unwrap();
+    for (transport, more) in [(&any as &dyn Transport, &["T0KEN", "b0dyk3y9"] as &[&str]), (&kannel, &[])] {
+        let said = format!("{:?}", transport.deliver(&message("Hello", SmsEncoding::Gsm7), &Open(true)).await);
+        assert!(said.contains("500 no route for"), "{said}");
+        for secret in ["hunter2", "K3Y", "98765432101"].iter().chain(more) {
+            assert!(!said.contains(secret), "{secret}: {said}");
+        }
     }
 }
 

@@ -40,7 +40,7 @@ use tera::{Context, ErrorKind, Kwargs, State, Tera};
 
 use super::answer::{Answer, Private};
 use super::rules::{self, Meaning, Rule};
-use super::{ask, build, classify};
+use super::{ask, build, classify, typed};
 use crate::deliver::{PointOfNoReturn, Transport};
 use crate::http_client::{client, place};
 use crate::message::{Content, Message, SmsEncoding};
@@ -84,6 +84,8 @@ pub struct Http {
     method: Method,
     tera: Tera,
     client: Client,
+    /// Secrets that were typed into the templates.
+    typed: Vec<String>,
 }
 
 /// Template names: no suffix, so nothing is escaped for HTML.
@@ -112,8 +114,10 @@ impl Http {
         for (name, template) in [(URL.to_owned(), settings.url.clone())].into_iter().chain(headers).chain(body) {
             tera.add_raw_template(&name, &template).map_err(|e| explain(&name, &e))?;
         }
+        let typed = typed_secrets(&settings);
         // The templates must work with a sample, so that what is wrong shows at start.
-        let this = Self { name: String::new(), method, client: client(settings.timeout, settings.ca_file.as_deref())?, tera, settings };
+        let this =
+            Self { name: String::new(), method, client: client(settings.timeout, settings.ca_file.as_deref())?, tera, typed, settings };
         let sample = this.context("+15550100", "text", "reference", SmsEncoding::Gsm7, 1);
         let place = place(&this.render(URL, &sample)?)?;
         this.request(&sample)?;
@@ -178,6 +182,14 @@ impl Http {
     }
 }
 
+/// What no answer may repeat, beside `secret`.
+fn typed_secrets(settings: &Settings) -> Vec<String> {
+    let headers = settings.headers.iter().filter_map(|(name, value)| typed::secrets_of_header(name, value));
+    let body = settings.body.iter().flat_map(|body| typed::secrets_of_body(body));
+    let callback = settings.callback_url.iter().filter_map(|url| typed::secrets_of_callback(url.expose_secret()));
+    typed::secrets_of_address(&settings.url).into_iter().chain(headers).chain(body).chain(callback).collect()
+}
+
 /// An engine that can reach nothing but the context of a template, and escapes only what a template says.
 fn engine() -> Tera {
     let mut tera = Tera::default();
@@ -229,7 +241,8 @@ impl Transport for Http {
         };
         let context = self.context(to.expose(), text, &message.reference, *encoding, *segments);
         let secret = self.settings.secret.as_ref().map_or("", |s| s.expose_secret());
-        let private = Private::of(&[to.expose(), text, secret]);
+        let told = [to.expose(), text, secret].into_iter().chain(self.typed.iter().map(String::as_str));
+        let private = Private::of(&told.collect::<Vec<_>>());
         super::deliver(&self.client, self.request(&context), &private, doubt, |answer| self.classify(answer, &private)).await
     }
 

@@ -11,7 +11,7 @@ use reqwest::{Client, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::answer::{Answer, Private};
-use super::{ask, build, classify};
+use super::{ask, build, classify, typed};
 use crate::deliver::{PointOfNoReturn, Transport};
 use crate::http_client::{client, place};
 use crate::message::{Content, Message, SmsEncoding};
@@ -173,7 +173,10 @@ impl Transport for Kannel {
         if let Some(url) = &dlr_url {
             more.extend([("dlr-mask", DLR_MASK), ("dlr-url", url.as_str())]);
         }
-        let private = Private::of(&[to.expose(), text, &self.settings.username, self.settings.password.expose_secret()]);
+        let mut typed = typed::secrets_of_address(&self.settings.url);
+        typed.extend(self.settings.callback_url.iter().filter_map(|url| typed::secrets_of_callback(url)));
+        let told = [to.expose(), text, &self.settings.username, self.settings.password.expose_secret()];
+        let private = Private::of(&told.into_iter().chain(typed.iter().map(String::as_str)).collect::<Vec<_>>());
         let request = self.request(&more).and_then(build);
         super::deliver(&self.client, request, &private, doubt, |answer| classify_answer(answer, &private)).await
     }
