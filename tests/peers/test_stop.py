@@ -68,7 +68,7 @@ def test_a_reload_takes_a_good_configuration_and_refuses_a_bad_one(practice, sin
             for bad, told in [
                 (good + "\n[nonsense]\nx = 1\n", "nonsense"),
                 (good.replace("punctual.db", "another.db"), "the same store"),
-                (good + listen, "Address already in use"),
+                (good + listen, "in use (os error 98)"),
                 (good.replace('tls = "none"', 'tls = "starttls"\nca_file = "nowhere.pem"'), "nowhere.pem"),
                 (good.replace('[store]', '[store]\nkey_file = "key"'), "made without a key"),
                 (good + '\n[log]\nlevel = "warning"\n', "is no log level"),
