@@ -132,7 +132,7 @@ enum Command {
     },
     /// Shows counts by state, what is due next, the last snapshots, and what needs attention.
     Status,
-    /// Asks the running daemon, over [server] listen, whether what is due can go out. Exit code 1 if not, or if nothing answers.
+    /// Asks the running daemon, at the address where it listens, whether what is due can go out. Exit code 1 if not, or if nothing answers.
     Health {
         /// Only whether the process and its store answer: a server that is down does not count.
         #[arg(long)]

@@ -16,13 +16,14 @@ mod base64;
 mod bytes;
 mod digits;
 mod entities;
+mod hosts;
 mod parts;
 mod reading;
-mod runs;
 mod tags;
 mod text;
+mod things;
+mod words;
 
-use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::sync::Arc;
 
@@ -31,7 +32,8 @@ use mailparse::{MailHeader, ParsedMail};
 use self::digits::Digits;
 use self::parts::Part;
 use self::tags::Markup;
-use self::text::{Text, Thing};
+use self::text::Text;
+use self::things::Thing;
 use super::context::{TITLES, View};
 use super::look::Logo;
 use super::templates::shipped;
@@ -45,12 +47,6 @@ use crate::session::{Participant, ParticipationId, RawContact, Role, Session};
 const RECKONED_MIN: usize = 5;
 /// A name of more words than this is none: something else stands in its field.
 const NAME_MAX: usize = 6;
-/// Likewise of a host, who has titles before it and degrees behind it.
-const HOST_NAME_MAX: usize = 8;
-/// Words of names that begin with a small letter.
-const WITHIN_NAMES: [&str; 14] = ["al", "bin", "da", "de", "del", "della", "der", "di", "dos", "el", "la", "van", "von", "y"];
-/// `(she/her/hers)`
-const PRONOUNS_MAX: usize = 16;
 /// Headers that hold what we reckoned or drew, and nothing that somebody wrote.
 const OURS: [&str; 4] = ["Date", "Message-ID", "Content-Type", "DKIM-Signature"];
 /// Likewise those that say the same in every message.
@@ -148,15 +144,15 @@ enum Whose {
 }
 
 impl Sought<'_> {
-    /// It, if a text holds it.
-    fn held_by(&self, text: &Text<'_>) -> Option<Cow<'_, Thing>> {
+    /// Whether a text holds one of these that is somebody's secret.
+    fn is_held_by(&self, text: &Text<'_>, is_secret: impl Fn(&Thing) -> bool) -> bool {
         let read = match self {
-            Self::Read(thing) => return text.holds(thing).then_some(Cow::Borrowed(thing)),
-            Self::Address(raw) if text.may_hold_address(raw) => Thing::address(raw),
-            Self::Number(raw) if text.may_hold_number(raw) => Thing::number(raw),
-            Self::Address(_) | Self::Number(_) => None,
+            Self::Read(thing) => return text.holds(thing) && is_secret(thing),
+            Self::Address(raw) if text.may_hold_address(raw) => Thing::addresses(raw),
+            Self::Number(raw) if text.may_hold_number(raw) => Thing::numbers(raw),
+            Self::Address(_) | Self::Number(_) => return false,
         };
-        read.filter(|thing| text.holds(thing)).map(Cow::Owned)
+        read.iter().any(|thing| text.holds(thing) && is_secret(thing))
     }
 }
 
@@ -177,7 +173,7 @@ impl Stranger<'_> {
             &view.recipient.name,
         ];
         let is_a_word = passkey.chars().all(char::is_alphabetic);
-        if is_a_word && said.into_iter().any(|text| text::alphanumeric(text).contains(passkey.as_str())) {
+        if is_a_word && said.into_iter().any(|text| words::alphanumeric(text).contains(passkey.as_str())) {
             self.sought = Sought::Read(Thing::ShortPasskey(passkey.clone()));
         }
     }
@@ -202,9 +198,11 @@ fn strangers<'a>(facts: &Facts<'a>, settings: &Settings) -> Vec<Stranger<'a>> {
     let passkey = |passkey: &Option<Passkey>| ("passkey", passkey.as_ref().and_then(|key| Thing::passkey(key.expose())).map(Sought::Read));
     let address = |raw: &'a RawContact| ("e-mail address", Some(Sought::Address(&raw.0)));
     let number = |raw: &'a RawContact| ("telephone number", Some(Sought::Number(&raw.0)));
-    let name = |name: Option<&PersonName>| {
-        let shown = name.filter(|_| !names_shown);
-        ("name", shown.and_then(|name| Thing::name(name.expose(), &TITLES)).map(Sought::Read))
+    let names = |name: Option<&PersonName>| -> Vec<_> {
+        // What a host is called, is no secret of a patient who is called the same.
+        let is_a_hosts = |name: &PersonName| session.participants.iter().any(|p| p.role == Role::Host && p.name == *name);
+        let secret = name.filter(|name| !names_shown && !is_a_hosts(name)).map(|name| Thing::names(name.expose(), &TITLES));
+        secret.into_iter().flatten().map(|name| ("name", Some(Sought::Read(name)))).collect()
     };
     let mut all = Vec::new();
     let mut add = |whose: Whose, (kind, sought): (&'static str, Option<Sought<'a>>)| {
@@ -216,14 +214,16 @@ fn strangers<'a>(facts: &Facts<'a>, settings: &Settings) -> Vec<Stranger<'a>> {
         add(whose, code(person.code));
         add(whose, passkey(&person.passkey));
         if person.role != Role::Host {
-            [address(&person.email), number(&person.sms_number), name(Some(&person.name))].into_iter().for_each(|one| add(whose, one));
+            [address(&person.email), number(&person.sms_number)]
+                .into_iter()
+                .chain(names(Some(&person.name)))
+                .for_each(|one| add(whose, one));
         }
     }
     for unread in session.unread.iter().filter(|unread| unread.id != Some(me.id)) {
         let whose = Whose::Unread(unread.id);
-        let all =
-            [code(unread.code), passkey(&unread.passkey), address(&unread.email), number(&unread.sms_number), name(unread.name.as_ref())];
-        all.into_iter().for_each(|one| add(whose, one));
+        let all = [code(unread.code), passkey(&unread.passkey), address(&unread.email), number(&unread.sms_number)];
+        all.into_iter().chain(names(unread.name.as_ref())).for_each(|one| add(whose, one));
     }
     all
 }
@@ -232,16 +232,14 @@ fn strangers<'a>(facts: &Facts<'a>, settings: &Settings) -> Vec<Stranger<'a>> {
 fn free(session: &Session, me: &Participant, told: &str) -> Vec<Thing> {
     let hosts = session.participants.iter().filter(|p| p.role == Role::Host);
     let contacts = hosts.chain([me]).flat_map(|p| {
-        let name = Thing::name(p.name.expose(), &TITLES);
-        [Thing::address(&p.email.0), Thing::number(&p.sms_number.0), name]
+        let mut names = Thing::names(p.name.expose(), &TITLES);
+        // Of a host, what they are called in full: a patient of a name like it is another one.
+        names.truncate(if p.id == me.id { names.len() } else { 1 });
+        [Thing::addresses(&p.email.0), Thing::numbers(&p.sms_number.0), names].concat()
     });
-    let own = [
-        me.code.map(|code| Thing::Code(code.expose())),
-        me.passkey.as_ref().and_then(|passkey| Thing::passkey(passkey.expose())),
-        Thing::address(told),
-        Thing::number(told).filter(|_| !told.contains('@')),
-    ];
-    contacts.chain(own).flatten().collect()
+    let own = [me.code.map(|code| Thing::Code(code.expose())), me.passkey.as_ref().and_then(|passkey| Thing::passkey(passkey.expose()))];
+    let told = if told.contains('@') { Thing::addresses(told) } else { Thing::numbers(told) };
+    contacts.chain(own.into_iter().flatten()).chain(told).collect()
 }
 
 /// What is taken out before digits are looked at, and whose codes may be shown.
@@ -261,7 +259,7 @@ impl Own {
 
 /// The recipient's name, folded, if it reads like one: another one may be part of it (`Ann and Bob Smith`).
 fn own_name(me: &Participant) -> Option<String> {
-    let name = text::folded(me.name.expose());
+    let name = words::folded(me.name.expose());
     let like_one = name.split_whitespace().count() <= NAME_MAX && !name.bytes().any(|b| b.is_ascii_digit());
     Some(name).filter(|_| like_one)
 }
@@ -328,7 +326,7 @@ impl Search<'_> {
     fn one(&self, reading: &str) -> Result<(), RenderError> {
         let text = Text::of(reading, &self.own.digits);
         for stranger in &self.strangers {
-            if stranger.sought.held_by(&text).is_some_and(|thing| !self.is_shown(&thing) && !self.is_of_a_host(&thing, &text)) {
+            if stranger.sought.is_held_by(&text, |thing| !self.is_shown(thing) && !self.is_of_a_host(thing, &text)) {
                 return Err(RenderError::Leak { what: stranger.what() });
             }
         }
@@ -352,39 +350,32 @@ impl Search<'_> {
         let free = self.free.get_or_init(|| free(session, me, notice.address.expose()));
         let in_own_name = |orders: &[String]| own_name(me).is_some_and(|name| orders.iter().any(|order| name.contains(order)));
         let own = || matches!(thing, Thing::Name(orders) if in_own_name(orders));
-        free.contains(thing) || own() || self.gate.is_shown(thing) || self.is_reckoned(thing)
+        free.contains(thing) || own() || self.gate.is_shown(thing) || self.is_by_accident(thing)
     }
 
-    /// A name of words that say when it is (`Eastern Standard`, `Tuesday, December`): whoever writes that into their own field silences nobody.
-    fn is_reckoned(&self, thing: &Thing) -> bool {
-        let View { session, pass, .. } = self.view;
-        let when = [(&session.date, &session.zone), (&session.date, &session.zone_short), (&session.date_short, &session.zone_short)];
-        let when = when.map(|(date, zone)| format!("{date} {} {zone}", session.time));
-        let ends = format!("{} {} {}", pass.date, pass.time, pass.zone);
-        let was = format!("{} {}", session.was_date, session.was_time);
-        matches!(thing, Thing::Name(_)) && shown(when.iter().chain([&ends, &was]).map(String::as_str)).holds(thing)
+    /// Words that make up a name where one value ends and the template goes on: `Hello Mallory` is nobody's secret, though somebody is called so.
+    /// Whatever was hidden stands in one of the values.
+    fn is_by_accident(&self, thing: &Thing) -> bool {
+        let is_of_words = match thing {
+            Thing::Name(_) => true,
+            Thing::Passkey(passkey) => passkey.bytes().all(|byte| byte.is_ascii_alphabetic()),
+            _ => false,
+        };
+        let View { session, recipient, .. } = self.view;
+        let values =
+            [&session.topic, &session.host_name, &recipient.name, &recipient.join_url].into_iter().chain(&session.participant_names);
+        let values: Vec<&str> = values.map(String::as_str).collect();
+        let look = &mut |reading: &str| if Text::of(reading, &[]).holds(thing) { Err(()) } else { Ok(()) };
+        is_of_words && reading::each_of_text(&values.join("\nand\n"), look).is_ok()
     }
 
     /// A name that stands in the text only as a part of what a host is called: `John Smith, PhD`, who is a patient, too.
     fn is_of_a_host(&self, thing: &Thing, text: &Text<'_>) -> bool {
         let Thing::Name(orders) = thing else { return false };
-        let hosts = self.facts.session.participants.iter().filter(|p| p.role == Role::Host).map(|p| p.name.expose());
-        let names = hosts.filter(|name| reads_like_a_name(name)).map(text::folded);
-        let holders: Vec<String> = names.filter(|name| orders.iter().any(|order| name.contains(order))).collect();
+        let holders: Vec<String> =
+            hosts::names(self.facts.session).filter(|name| orders.iter().any(|order| name.contains(order))).collect();
         !holders.is_empty() && !text.without_names(&holders).holds(thing)
     }
-}
-
-/// Nothing else is hidden in a host's name: each word begins with a capital, or is one that stands within names; pronouns in brackets apart.
-fn reads_like_a_name(name: &str) -> bool {
-    let is_word = |word: &str| {
-        let letters = word.trim_matches(['.', ',']);
-        let begins = letters.starts_with(char::is_uppercase) || WITHIN_NAMES.contains(&letters);
-        begins && letters.chars().all(|c| c.is_alphabetic() || matches!(c, '.' | '\'' | '\u{2019}' | '-'))
-    };
-    let in_brackets = |word: &str| word.starts_with('(') && word.ends_with(')') && word.len() <= PRONOUNS_MAX;
-    let mut words = name.split_whitespace().filter(|word| !in_brackets(word)).peekable();
-    words.peek().is_some() && words.clone().count() <= HOST_NAME_MAX && words.all(is_word)
 }
 
 fn in_brackets(id: Option<ParticipationId>) -> String {

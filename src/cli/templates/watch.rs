@@ -25,7 +25,7 @@ use crate::session::Role;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct WatchArgs {
-    /// The folder of templates. Default: that of [templates] dir.
+    /// The folder of templates. Default: the one that is configured.
     #[arg(value_name = "DIR")]
     dir: Option<PathBuf>,
     /// Where. Default: a port that is free.

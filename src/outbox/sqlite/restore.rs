@@ -188,8 +188,16 @@ fn is_undecided(connection: &Connection, source: &str, now: DateTime<Utc>) -> ru
     connection.prepare_cached(sql)?.query_row(params![source, ms(now)], |row| row.get(0))
 }
 
-/// In a walk's transaction: it was walked.
-pub(super) fn walked(connection: &Connection, source: &str, now: DateTime<Utc>) -> rusqlite::Result<()> {
+/// In a walk's transaction, around its change of what waits for an operator: it was walked. People of one source may wait for those of another, so all
+/// sources find again what was told until some time after the last thing is decided.
+pub(super) fn walked(
+    connection: &Connection,
+    (source, now): (&str, DateTime<Utc>),
+    change: impl FnOnce() -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let sql = "UPDATE restored SET first_walk_at = ?1 WHERE first_walk_at IS NOT NULL AND EXISTS (SELECT 1 FROM guard WHERE standing <> 'rejected')";
+    connection.prepare_cached(sql)?.execute([ms(now)])?;
+    change()?;
     let sql = "UPDATE restored SET first_walk_at = ?2 WHERE source = ?1 AND first_walk_at IS NULL";
     if connection.prepare_cached(sql)?.execute(params![source, opt_ms(Some(now))])? > 0 {
         return Ok(());

@@ -87,8 +87,7 @@ pub(super) fn apply(connection: &Tx<'_>, walk: &Walk) -> rusqlite::Result<Applie
     }
     if walk.heard {
         replace_faults(connection, &walk.source, &walk.faults)?;
-        guard::change(connection, &walk.source, &walk.guard)?;
-        restore::walked(connection, &walk.source, walk.at)?;
+        restore::walked(connection, (&walk.source, walk.at), || guard::change(connection, &walk.source, &walk.guard))?;
     }
     Ok(applied)
 }

@@ -2,6 +2,8 @@
 //!
 //! In: plain text ([`super::reading::plain`]). Out: its digits in order, with a gap wherever a letter parts them.
 
+use unicode_normalization::char::is_combining_mark;
+
 use super::bytes::{HIGH, WORD, behind_last_of, bytes_in, each, first_of, many, word_at};
 use crate::contact::decimal;
 
@@ -82,7 +84,7 @@ impl Digits {
                 self.push(b'0' + digit, after_digit, after_letter);
                 after_letter = false;
             }
-            after_letter |= c.is_alphabetic();
+            after_letter |= is_letter(c);
             after_digit = digit.is_some();
             at += c.len_utf8();
         }
@@ -160,7 +162,7 @@ fn each_long_run(text: &str, mut visit: impl FnMut(&str)) {
         let c = char_at(text, at);
         at += c.len_utf8();
         count += usize::from(value(c).is_some());
-        if c.is_alphabetic() {
+        if is_letter(c) {
             if count >= LONG {
                 visit(&text[start..at]);
             }
@@ -177,11 +179,39 @@ fn char_at(text: &str, at: usize) -> char {
     text.get(at..).and_then(|rest| rest.chars().next()).expect("the bytes before it are whole characters")
 }
 
+/// A letter that parts digits; not what only looks like a sign between them: combining marks, modifier letters (a Japanese keyboard's long vowel
+/// stands where others have a dash), clicks.
+fn is_letter(c: char) -> bool {
+    const SIGNS: [std::ops::RangeInclusive<u32>; 20] = [
+        0x1C0..=0x1C3,
+        0x2B0..=0x2FF,
+        0x374..=0x374,
+        0x559..=0x559,
+        0x640..=0x640,
+        0x6E5..=0x6E6,
+        0x7F4..=0x7FA,
+        0x971..=0x971,
+        0xE46..=0xE46,
+        0xEC6..=0xEC6,
+        0x1D2C..=0x1D6A,
+        0x2C7C..=0x2C7D,
+        0x2D6F..=0x2D6F,
+        0x2E2F..=0x2E2F,
+        0x3005..=0x3005,
+        0x3031..=0x303B,
+        0x309D..=0x309E,
+        0x30FC..=0x30FE,
+        0xA700..=0xA71F,
+        0xA78B..=0xA78F,
+    ];
+    c.is_alphabetic() && !is_combining_mark(c) && !SIGNS.iter().any(|signs| signs.contains(&u32::from(c)))
+}
+
 /// The value of a digit: decimal digits of all scripts, and those that stand in circles or for digits alone (Unicode's Numeric_Type=Digit) and that
 /// NFKC leaves as they are.
 pub(super) fn value(c: char) -> Option<u8> {
     /// The first of a row, how many there are, and its value.
-    const ROWS: [(u32, u32, u8); 12] = [
+    const ROWS: [(u32, u32, u8); 16] = [
         (0x1369, 9, 1),
         (0x19DA, 1, 1),
         (0x24F5, 9, 1),
@@ -189,9 +219,13 @@ pub(super) fn value(c: char) -> Option<u8> {
         (0x2776, 9, 1),
         (0x2780, 9, 1),
         (0x278A, 9, 1),
+        (0x3007, 1, 0),
+        (0x3021, 9, 1),
         (0x10A40, 4, 1),
         (0x10E60, 9, 1),
         (0x11052, 9, 1),
+        (0x11DE0, 10, 0),
+        (0x16130, 10, 0),
         (0x1F10B, 1, 0),
         (0x1F10C, 1, 0),
     ];
@@ -223,7 +257,7 @@ mod tests {
                 first.push(!after_digit);
                 after_letter = false;
             }
-            after_letter |= c.is_alphabetic();
+            after_letter |= is_letter(c);
             after_digit = value(c).is_some();
         }
         (units, first)
@@ -264,8 +298,20 @@ mod tests {
     }
 
     #[test]
+    fn what_looks_like_a_sign_parts_no_digits() {
+        for between in ["-", "ー", "\u{FF70}", "\u{5B4}", "\u{64E}", "\u{363}", "ـ", "ʼ", "ː", "ǀ", "\u{A78F}", " "] {
+            let text = format!("741{between}681{between}838");
+            assert!(Digits::long(&super::super::reading::plain(&text)).contain(b"741681838"), "{between:?}");
+        }
+        for letter in ["x", "é", "三", "א"] {
+            assert!(!Digits::long(&format!("7416{letter}81838")).contain(b"741681838"), "{letter}");
+        }
+    }
+
+    #[test]
     fn a_digit_is_one_in_a_circle_too() {
-        for (c, digit) in [('③', None), ('❸', Some(3)), ('⓿', Some(0)), ('➆', Some(7)), ('፩', Some(1)), ('٣', Some(3)), ('x', None)]
+        for (c, digit) in
+            [('③', None), ('❸', Some(3)), ('⓿', Some(0)), ('➆', Some(7)), ('፩', Some(1)), ('٣', Some(3)), ('〧', Some(7)), ('x', None)]
         {
             assert_eq!(value(c), digit, "{c}");
         }

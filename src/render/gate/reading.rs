@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::base64::{base64, in_pieces};
+use super::base64::base64;
 use super::entities::{entities, of_windows};
 use super::tags::{Markup, apart, as_shown, has_tag, within_tags, without_marks, without_tags};
 use crate::contact::is_invisible;
@@ -81,30 +81,22 @@ fn shown_twice<E>(marked: &str, depth: u32, visit: &mut impl FnMut(&str) -> Resu
 }
 
 fn deeper<E>(text: &str, depth: u32, tags: bool, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
-    decoded_further((text, text), depth, tags, visit)
-}
-
-/// `fresh`: the lines of the text that may hold base64.
-fn decoded_further<E>((text, fresh): (&str, &str), depth: u32, tags: bool, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
     visit(text)?;
     let Some(depth) = depth.checked_sub(1) else { return Ok(()) };
-    undone((text, fresh), depth, tags, visit)?;
+    undone(text, depth, tags, visit)?;
     // Whoever hid what it is written with, hid it from whoever decodes. What is seen itself was visited.
     match plain(text) {
-        Cow::Owned(seen) if seen != text => undone((&seen, &seen), depth, tags, visit),
+        Cow::Owned(seen) if seen != text => undone(&seen, depth, tags, visit),
         _ => Ok(()),
     }
 }
 
 /// Each encoding undone once, and read on.
-fn undone<E>((text, fresh): (&str, &str), depth: u32, tags: bool, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
-    let of_base64 = base64(fresh);
+fn undone<E>(text: &str, depth: u32, tags: bool, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
     for decoded in [entities(text), percent(text), quoted(text)].into_iter().flatten() {
-        // No word goes on over the end of a line: the lines that are as they were hold as little as before. (Pieces do.)
-        let fresh = if of_base64.is_none() { changed_lines(&decoded, text) } else { &decoded };
-        decoded_further((&decoded, fresh), depth, tags, visit)?;
+        deeper(&decoded, depth, tags, visit)?;
     }
-    for decoded in [of_base64, in_pieces(text).map(Cow::Owned)].into_iter().flatten() {
+    for decoded in base64(text) {
         deeper(&decoded, depth, true, visit)?;
     }
     if !has_tag(text) {
@@ -118,19 +110,6 @@ fn undone<E>((text, fresh): (&str, &str), depth: u32, tags: bool, visit: &mut im
         as_shown(text).map_or(Ok(()), |shown| shown_twice(&shown, depth, visit))?;
     }
     Ok(())
-}
-
-/// The lines of a text from the first to the last that differs from what it was before.
-fn changed_lines<'t>(text: &'t str, before: &str) -> &'t str {
-    const MANY: usize = 64;
-    let (now, before) = (text.as_bytes(), before.as_bytes());
-    let many = now.chunks_exact(MANY).zip(before.chunks_exact(MANY)).take_while(|(now, before)| now == before).count() * MANY;
-    let same = many + now[many..].iter().zip(&before[many..]).take_while(|(now, before)| now == before).count();
-    let start = memchr::memrchr(b'\n', &now[..same]).map_or(0, |end| end + 1);
-    let (left, before) = (&now[same..], &before[same..]);
-    let same = left.rchunks_exact(MANY).zip(before.rchunks_exact(MANY)).take_while(|(now, before)| now == before).count() * MANY;
-    let end = memchr::memchr(b'\n', &left[left.len() - same..]).map_or(text.len(), |end| text.len() - same + end);
-    &text[start..end]
 }
 
 /// `%41` as `A`; what is not UTF-8 then is read as Windows-1252. `None`: nothing in it is written so. (`width="100%"` is not.)
@@ -303,19 +282,6 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
-        #[test]
-        fn lines_that_are_as_they_were_are_left_out(lines in proptest::collection::vec("[a-z ]{0,90}", 1..6), changed in proptest::collection::vec("[a-c\n]{0,3}", 1..4), at in any::<proptest::sample::Index>()) {
-            let before = lines.join("\n");
-            let (head, tail) = before.split_at(at.index(before.len() + 1));
-            let now = format!("{head}{}{}", changed.concat(), tail.get(1..).unwrap_or_default());
-            let left = changed_lines(&now, &before);
-            // What stands before it and behind it are whole lines of both.
-            let start = left.as_ptr().addr() - now.as_ptr().addr();
-            let (first, last) = (&now[..start], &now[start + left.len()..]);
-            prop_assert!(before.starts_with(first) && before.ends_with(last) && first.len() + last.len() <= before.len());
-            prop_assert!((first.is_empty() || first.ends_with('\n')) && (last.is_empty() || last.starts_with('\n')));
-        }
-
         #[test]
         fn what_is_plain_is_the_same_however_much_is_ascii(text in "([a-c ]{0,3}|[e\u{301}\u{327}é가각\u{1100}\u{1161}\u{11A8}]{0,3}|[３③\u{200B}\u{FE0F}﷐ﬁﷺ]|\\PC)*") {
             let seen = |c: &char| !is_invisible(*c) && !matches!(c, '\u{200C}' | '\u{200D}' | '\u{20E3}' | '\u{FE00}'..='\u{FE0F}');

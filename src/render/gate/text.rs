@@ -3,93 +3,18 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use unicode_normalization::char::{decompose_canonical, is_combining_mark};
-
-use super::digits::{Digits, LONG, value};
-use super::reading::{not_ascii, plain};
+use super::digits::{Digits, value};
+use super::reading::plain;
 use super::tags::TAG;
-use crate::contact::{EmailAddress, PhoneNumber};
-use crate::render::sms::typography;
+use super::things::Thing;
+use super::words::{alphanumeric, folded, letters, unspaced};
 
-/// Fewer digits than this are a date or a price, not a telephone number.
-const NUMBER_MIN: usize = LONG;
 /// So many digits at its end a number has in every spelling: what is written before them differs at home and abroad.
 const TAIL: usize = 6;
 /// A number of so many digits is found anywhere; a shorter one only as a number of its own.
 const NUMBER_ANYWHERE: usize = 10;
-/// A passkey from this length on is searched for anywhere; a shorter one only in links.
-const PASSKEY_ANYWHERE: usize = 8;
 /// Signs between two groups of a number.
 const BETWEEN_MAX: usize = 3;
-
-/// What is searched for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Thing {
-    /// A connect code's digits.
-    Code(String),
-    /// The digits of a telephone number that are dialled in its country, without zeros before them.
-    Number(String),
-    /// Letters and digits in lower case.
-    Passkey(String),
-    /// Likewise, of a short one.
-    ShortPasskey(String),
-    /// What stands before the @, and the spellings of what stands behind it, in lower case.
-    Address(String, Vec<String>),
-    /// The words of a name in lower case, in the orders in which it may be written, a blank around each.
-    Name(Vec<String>),
-}
-
-impl Thing {
-    pub(super) fn passkey(raw: &str) -> Option<Self> {
-        let value = alphanumeric(raw);
-        match value.len() {
-            0 => None,
-            n if n < PASSKEY_ANYWHERE => Some(Self::ShortPasskey(value)),
-            _ if value.bytes().all(|b| b.is_ascii_digit()) => Some(Self::Number(value)),
-            _ => Some(Self::Passkey(value)),
-        }
-    }
-
-    /// An address as its source has it, be it at fault.
-    pub(super) fn address(raw: &str) -> Option<Self> {
-        let parsed = EmailAddress::parse(raw).ok();
-        let whole = parsed.map_or_else(|| raw.trim().to_lowercase(), |address| address.canonical().into_owned());
-        let (local, domain) = whole.rsplit_once('@').filter(|(local, domain)| !local.is_empty() && !domain.is_empty())?;
-        let mut domains = vec![domain.to_owned()];
-        let (unicode, _) = idna::domain_to_unicode(domain);
-        domains.extend(Some(unicode).filter(|unicode| unicode != domain));
-        Some(Self::Address(local.to_owned(), domains))
-    }
-
-    /// A number as its source has it, be it at fault: its country is known only if it says so.
-    pub(super) fn number(raw: &str) -> Option<Self> {
-        let plain = plain(raw);
-        let abroad = plain.trim_start_matches(|c: char| c.is_whitespace() || c == '(').starts_with('+');
-        let number = if abroad { PhoneNumber::possible(&plain, "US").ok() } else { None };
-        let national = number.map(|number| number.national());
-        let all = national.unwrap_or_else(|| plain.chars().filter_map(value).map(|digit| char::from(b'0' + digit)).collect());
-        let core = all.trim_start_matches('0');
-        let core = core.strip_prefix('1').filter(|rest| rest.len() == 10).unwrap_or(core);
-        (core.len() >= NUMBER_MIN).then(|| Self::Number(core.to_owned()))
-    }
-
-    /// A full name: of two words or more, titles apart. `titles`: what is none.
-    pub(super) fn name(raw: &str, titles: &[&str]) -> Option<Self> {
-        let mut words: Vec<String> = raw.split_whitespace().map(|word| folded(word).trim().to_owned()).collect();
-        words.retain(|word| !word.is_empty() && !titles.contains(&word.as_str()));
-        if words.len() < 2 {
-            return None;
-        }
-        let mut orders = Vec::with_capacity(words.len());
-        for _ in 0..words.len() {
-            words.rotate_left(1);
-            orders.push(format!(" {} ", words.join(" ")));
-        }
-        // One person, whichever word comes first.
-        orders.sort();
-        Some(Self::Name(orders))
-    }
-}
 
 /// A text to be searched.
 pub(super) struct Text<'t> {
@@ -136,6 +61,7 @@ impl<'t> Text<'t> {
             Thing::Number(number) if !self.digits.contain(number.as_bytes()) => false,
             Thing::Number(number) if number.len() >= NUMBER_ANYWHERE => self.undated().contain(number.as_bytes()),
             Thing::Number(number) => self.holds_short_number(number),
+            Thing::NumberEnd(end) => self.digits.contain(end.as_bytes()) && self.undated().contain(end.as_bytes()),
             Thing::Passkey(passkey) => memchr::memmem::find(self.letters(), passkey.as_bytes()).is_some(),
             Thing::ShortPasskey(passkey) => self.links().any(|part| alphanumeric(part) == *passkey),
             Thing::Address(local, domains) => self.holds_address(local, domains),
@@ -165,9 +91,12 @@ impl<'t> Text<'t> {
 
     /// Likewise, by the address as its source has it: what stands before an @ ends as it does.
     pub(super) fn may_hold_address(&self, raw: &str) -> bool {
+        // More than one address, or none that is well formed: that is looked at in full.
+        if raw.bytes().any(|byte| !byte.is_ascii_alphanumeric() && !b"@.-_+'".contains(&byte)) || raw.matches('@').count() != 1 {
+            return memchr::memchr(b'@', self.plain.as_bytes()).is_some();
+        }
         let last = raw.rsplit_once('@').and_then(|(local, _)| local.chars().next_back());
-        let ends =
-            |at: usize| last.is_some_and(|last| walked(self.plain[..at].chars().rev(), std::iter::once(last.to_ascii_lowercase())).is_ok());
+        let ends = |at: usize| last.is_some_and(|last| before(&self.plain[..at], last.encode_utf8(&mut [0; 4])).is_some());
         memchr::memchr_iter(b'@', self.plain.as_bytes()).any(|at| last.is_some_and(|last| !last.is_ascii()) || ends(at))
     }
 
@@ -219,9 +148,8 @@ impl<'t> Text<'t> {
     /// An address, whatever blanks and line ends split it, and not the end or the beginning of a longer one.
     fn holds_address(&self, local: &str, domains: &[String]) -> bool {
         memchr::memchr_iter(b'@', self.plain.as_bytes()).any(|at| {
-            let (before, after) = (&self.plain[..at], &self.plain[at + 1..]);
-            walked(before.chars().rev(), local.chars().rev()).is_ok_and(|left| !continues_left(left))
-                && domains.iter().any(|domain| begins_with_domain(after, domain))
+            let (left, after) = (&self.plain[..at], &self.plain[at + 1..]);
+            before(left, local).is_some_and(|left| !continues_left(left)) && domains.iter().any(|domain| begins_with_domain(after, domain))
         })
     }
 
@@ -273,35 +201,60 @@ fn without(mut digits: Digits, out: &[Vec<u8>]) -> Digits {
     digits
 }
 
-/// A text does not begin so.
-struct Differs;
+/// Signs around and within an address that no program takes for a part of it, or that somebody put there to keep programs from it.
+fn is_passed_over(c: char) -> bool {
+    c.is_whitespace() || matches!(c, TAG | '"' | '*' | '[' | ']' | '(' | ')' | '{' | '}' | '<' | '>' | '\\' | '`')
+}
 
-/// What comes behind these characters in a text, blanks and tags between them left out.
-fn walked(text: impl Iterator<Item = char>, wanted: impl Iterator<Item = char>) -> Result<Option<char>, Differs> {
-    let mut text = text.flat_map(char::to_lowercase).map(|c| if c == '。' { '.' } else { c });
-    for wanted in wanted {
-        let next = text.by_ref().find(|c| !c.is_whitespace() && *c != TAG).ok_or(Differs)?;
-        if next != wanted {
-            return Err(Differs);
+/// One of the letters of a text as an address has it: in lower case.
+fn is_letter(c: char, wanted: char) -> bool {
+    let wanted_stop = wanted == '.' && c == '。';
+    wanted_stop || c.to_lowercase().eq(std::iter::once(wanted)) || c == wanted
+}
+
+/// What stands before this end of a text, signs within it passed over. `None`: it does not end so. `wanted`: in lower case.
+fn before<'t>(text: &'t str, wanted: &str) -> Option<&'t str> {
+    let mut all = text.char_indices().rev();
+    let mut from = text.len();
+    for wanted in wanted.to_lowercase().chars().rev() {
+        let (at, c) = all.by_ref().find(|(_, c)| *c == wanted || !is_passed_over(*c))?;
+        if !is_letter(c, wanted) {
+            return None;
         }
+        from = at;
     }
-    Ok(text.next())
+    Some(&text[..from])
 }
 
-fn continues_left(before: Option<char>) -> bool {
-    before.is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+'))
-}
-
-/// The domain, and not the beginning of a longer one: `.example` goes on, a full stop does not.
-fn begins_with_domain(text: &str, domain: &str) -> bool {
-    let Ok(next) = walked(text.chars(), domain.chars()) else { return false };
-    match next {
-        Some('.') => {
-            let mut dotted = domain.to_owned();
-            dotted.push('.');
-            !walked(text.chars(), dotted.chars()).ok().flatten().is_some_and(char::is_alphanumeric)
+/// What stands behind this beginning of a text, likewise.
+fn behind<'t>(text: &'t str, wanted: &str) -> Option<&'t str> {
+    let mut all = text.char_indices();
+    let mut to = 0;
+    for wanted in wanted.chars() {
+        let (at, c) = all.by_ref().find(|(_, c)| *c == wanted || !is_passed_over(*c))?;
+        if !is_letter(c, wanted) {
+            return None;
         }
-        Some(c) => !(c.is_ascii_alphanumeric() || c == '-'),
+        to = at + c.len_utf8();
+    }
+    Some(&text[to..])
+}
+
+/// A longer address ends so: letters, with one sign of those between them that it may have.
+fn continues_left(left: &str) -> bool {
+    let word = left.trim_end_matches(['.', '_', '-', '+']);
+    word.ends_with(|c: char| c.is_ascii_alphanumeric()) && !left[word.len()..].contains("..")
+}
+
+/// The domain, and not the beginning of a longer one: `.example` goes on, a full stop does not, nor does a sentence behind it (`.Please`).
+fn begins_with_domain(text: &str, domain: &str) -> bool {
+    let Some(rest) = behind(text, domain) else { return false };
+    let in_small_letters = !text[..text.len() - rest.len()].contains(char::is_uppercase);
+    let mut next = rest.chars();
+    match next.next() {
+        Some('.') => !next.next().is_some_and(|c| c.is_alphanumeric() && !(in_small_letters && c.is_uppercase())),
+        Some('-') => !next.next().is_some_and(char::is_alphanumeric),
+        Some(c) => !c.is_ascii_alphanumeric(),
         None => true,
     }
 }
@@ -330,22 +283,6 @@ fn joins(between: &str) -> bool {
     between.chars().count() <= BETWEEN_MAX && between.chars().all(sign)
 }
 
-pub(super) fn alphanumeric(text: &str) -> String {
-    text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
-}
-
-/// The same as bytes, of a long text: without a jump for each of them.
-fn letters(text: &str) -> Vec<u8> {
-    let mut out = vec![0; text.len()];
-    let mut n = 0;
-    for byte in text.bytes() {
-        out[n] = byte.to_ascii_lowercase();
-        n += usize::from(byte.is_ascii_alphanumeric());
-    }
-    out.truncate(n);
-    out
-}
-
 /// The words of a name beside one of them stand beside it in a text, too.
 fn stands_around((before, after): (&str, &str), order: &str, word: &str) -> bool {
     fn words<'t>(text: impl Iterator<Item = &'t str>) -> impl Iterator<Item = &'t str> {
@@ -359,41 +296,85 @@ fn stands_around((before, after): (&str, &str), order: &str, word: &str) -> bool
     })
 }
 
-/// The words of a text in lower case, without accents, with one blank around each.
-pub(super) fn folded(text: &str) -> String {
-    let mut out = " ".to_owned();
-    unspaced(&plain(text)).split(' ').filter(|word| !word.is_empty()).for_each(|word| out.extend([word, " "]));
-    out
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The same with a blank for every sign, of a text that is plain.
-fn unspaced(plain: &str) -> String {
-    let mut out = Vec::with_capacity(plain.len());
-    let mut rest = plain;
-    loop {
-        let (ascii, other) = rest.split_at(not_ascii(rest.as_bytes()).unwrap_or(rest.len()));
-        let from = out.len();
-        out.extend_from_slice(ascii.as_bytes());
-        for byte in &mut out[from..] {
-            // A digit has the bit of small letters anyway.
-            let small = *byte | 0x20;
-            *byte = if small.is_ascii_lowercase() || byte.is_ascii_digit() { small } else { b' ' };
+    #[test]
+    fn whatever_a_field_holds_is_searched_for() {
+        for (field, shown) in [
+            ("312-555-0142 x12", "312-555-0142"),
+            ("312-555-0142 ext. 1234567", "(312) 555 0142"),
+            ("312-555-0142 or 312-555-0143", "3125550143"),
+            ("312-555-0142/312-555-0143", "3125550143"),
+            ("404-555-0123 (mobile), 312-555-0142 (home)", "+1 312 555 0142"),
+            ("4045550123.0", "404-555-0123"),
+            ("4.045550123E9", "404-555-0123"),
+            ("8 912 345 67 89", "+7 912 345 67 89"),
+            ("06301234567", "30 123 4567"),
+            ("011 44 20 7946 0958", "+44 20 7946 0958"),
+            ("0044 20 7946 0958", "020 7946 0958"),
+            ("442079460958 (UK)", "020 7946 0958"),
+            ("tel:+44 20 7946 0958", "020 7946 0958"),
+            ("030/1234567", "030 1234567"),
+        ] {
+            let text = Text::owned(&format!("call {shown}, please"));
+            assert!(Thing::numbers(field).iter().any(|thing| text.holds(thing)), "{field}: {shown}: {:?}", Thing::numbers(field));
         }
-        let mut others = other.chars();
-        let Some(c) = others.next() else { break };
-        let mut put = |c: char| {
-            if c.is_alphanumeric() {
-                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-            } else if !is_combining_mark(c) {
-                out.push(b' ');
-            }
-        };
-        // As a text message writes them, too.
-        decompose_canonical(c, |part| match typography(part) {
-            Some(plain) => plain.chars().flat_map(char::to_lowercase).for_each(&mut put),
-            None => part.to_lowercase().for_each(&mut put),
-        });
-        rest = others.as_str();
+        for field in [
+            "Alice <rc101@example.com>",
+            "<rc101@example.com>",
+            "mailto:rc101@example.com",
+            "sam@example.org, rc101@example.com",
+            "rc101@example.com sam@example.org",
+            "rc101@example.com;",
+            "rc101@example.com (work)",
+            "rc101 @example.com",
+            "'rc101@example.com'",
+            "rc101@@example.com",
+            "rc101@example..com",
+            "rc101@example,com",
+        ] {
+            let text = Text::owned("write to rc101@example.com");
+            assert!(Thing::addresses(field).iter().any(|thing| text.holds(thing)), "{field}: {:?}", Thing::addresses(field));
+        }
+        for field in
+            ["Alice Marie Patient", "Alice M. Patient", "Alice Patient (Ally)", "Alice Patient, MD", "Patient, Alice", "Alice Patient"]
+        {
+            let text = Text::owned("with Alice Patient today");
+            assert!(Thing::names(field, &["dr"]).iter().any(|thing| text.holds(thing)), "{field}");
+        }
+        for field in ["Alice", "Dr. Alice", ""] {
+            assert!(!Thing::names(field, &["dr"]).iter().any(|thing| Text::owned("with Alice Patient").holds(thing)), "{field}");
+        }
     }
-    String::from_utf8(out).expect("whole characters were put together")
+
+    #[test]
+    fn an_address_is_found_beside_whatever_sign() {
+        let thing = &Thing::addresses("rc101@example.com")[0];
+        for text in [
+            "-rc101@example.com",
+            "ask\u{2026}rc101@example.com",
+            "_rc101@example.com_",
+            "+rc101@example.com",
+            "rc101@example.com-",
+            "rc101@example.com.Please",
+            "\"rc101\"@example.com",
+            "**rc101**@example.com",
+            "rc101[@]example[.]com",
+            "RC101@EXAMPLE.COM.",
+        ] {
+            assert!(Text::owned(text).holds(thing), "{text}");
+        }
+        for other in [
+            "arc101@example.com",
+            "a.rc101@example.com",
+            "a-rc101@example.com",
+            "rc101@example.com.au",
+            "rc101@example.community",
+            "rc101@example.com-x.org",
+        ] {
+            assert!(!Text::owned(other).holds(thing), "{other}");
+        }
+    }
 }

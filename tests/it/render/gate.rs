@@ -175,6 +175,20 @@ fn a_name_of_the_words_that_say_when_silences_nobody() {
     assert_eq!(leak(case.render(&renderer)), "the name of another participant (18784)");
 }
 
+/// Where a value ends and the template goes on, words stand beside each other that nobody wrote: whoever is called so silences nobody.
+#[test]
+fn a_name_that_the_template_makes_up_silences_nobody() {
+    let renderer = Renderer::new(super::settings()).unwrap();
+    for (name, me) in [("Time With", "Mallory"), ("Hello Mallory", "Mallory"), ("Hi Mallory", "Mallory"), ("Mallory Your", "Mallory")] {
+        for sms in [false, true] {
+            let mut case = case(sms);
+            case.session.participants[1].name = PersonName::clean(me);
+            case.session.participants[2].name = PersonName::clean(name);
+            assert!(case.render(&renderer).is_ok(), "{name}");
+        }
+    }
+}
+
 /// Everybody meets the host, whatever a patient is called.
 #[test]
 fn a_hosts_name_that_holds_a_patients_silences_nobody() {
@@ -193,6 +207,14 @@ fn a_hosts_name_that_holds_a_patients_silences_nobody() {
         ("John Smith, PhD", "John Smith", "John Smith comes, too", false),
         ("John Smith, PhD", "John Smith", "with John Smith, PhD", true),
         ("Dr. John Smith", "Jane Smith", "Jane Smith comes, too", false),
+        ("Kay Smith | Elm Clinic", "Kay Smith", "", true),
+        ("kay smith, lcsw", "Kay Smith", "", true),
+        ("Kay Smith - Therapist", "Kay Smith", "", true),
+        ("Kay Smith #2", "Kay Smith", "", true),
+        ("Kay Smith & Bob Jones", "Kay Smith", "", true),
+        ("Kay Smith (Licensed Clinical Social Worker)", "Kay Smith", "", true),
+        ("Kay Smith | Elm Clinic", "Kay Smith", "Kay Smith comes, too", true),
+        ("Dr. Kay | Jane Smith", "Jane Smith", "", false),
         ("Group of Jane Smith and others", "Jane Smith", "", false),
         ("today Jane Smith", "Jane Smith", "", false),
     ] {
