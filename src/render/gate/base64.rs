@@ -18,7 +18,7 @@ pub(super) fn base64(text: &str) -> BTreeSet<String> {
     let mut read = |alphabet: Alphabet| {
         alphabet.each(text.as_bytes(), |found| {
             decoded.insert(found.to_owned());
-        })
+        });
     };
     // A sign is a part of it, or stands between two pieces.
     read(Alphabet { sextets: &PLAIN, padded: false });

@@ -55,15 +55,13 @@ fn style_end(tag: &str) -> Option<usize> {
 /// Where the tag ends that begins a text, if what stands in quotes is passed over.
 fn quoted_end(tag: &str) -> Option<usize> {
     let mut quote = None;
-    let end = tag.bytes().position(|byte| match quote {
-        Some(open) => {
+    let end = tag.bytes().position(|byte| {
+        if let Some(open) = quote {
             quote = quote.filter(|_| byte != open);
-            false
+            return false;
         }
-        None => {
-            quote = Some(byte).filter(|byte| matches!(byte, b'"' | b'\''));
-            byte == b'>'
-        }
+        quote = Some(byte).filter(|byte| matches!(byte, b'"' | b'\''));
+        byte == b'>'
     });
     end.map(|end| end + 1)
 }

@@ -168,7 +168,7 @@ fn number_of(text: &str) -> Option<Thing> {
     let core = all.trim_start_matches('0');
     let core = core.strip_prefix('1').filter(|rest| rest.len() == 10).unwrap_or(core);
     match core.len() {
-        n if n < NUMBER_MIN || n > NUMBER_MAX => None,
+        n if !(NUMBER_MIN..=NUMBER_MAX).contains(&n) => None,
         n if n > NUMBER_END => Some(Thing::NumberEnd(core[n - NUMBER_END..].to_owned())),
         _ => Some(Thing::Number(core.to_owned())),
     }

@@ -154,8 +154,14 @@ fn disguised(secret: &str, dice: &mut Dice) -> String {
         let signs = if whole.contains(['+', '/']) { 0 } else { 2 };
         let sign = [" ", "\n", "<b></b>", "<wbr>", ".", ", ", "=\n", " - ", "/"][dice.below(7 + signs)].to_owned();
         let (every, first) = (3 + dice.below(5), 1 + dice.below(6));
-        let sign = |at: usize| if at >= first && (at - first) % every == 0 { sign.as_str() } else { "" };
-        whole.char_indices().map(|(at, c)| format!("{}{c}", sign(at))).collect::<String>()
+        let mut out = String::new();
+        for (at, c) in whole.char_indices() {
+            if at >= first && (at - first).is_multiple_of(every) {
+                out.push_str(&sign);
+            }
+            out.push(c);
+        }
+        out
     };
     match dice.below(20) {
         0 => between("\u{AD}", dice),
