@@ -20,6 +20,7 @@ mod context;
 mod dates;
 pub mod dkim;
 mod draft;
+mod frugal;
 mod gate;
 mod lint;
 pub mod look;

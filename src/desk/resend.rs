@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Desk, words};
+use super::{Desk, people, words};
 use crate::contact::{Address, EmailAddress, PhoneNumber};
 use crate::entry::{Entry, State};
 use crate::known::resend::{Resent, original};
@@ -13,6 +13,9 @@ use crate::plan::{self, Suppressions};
 use crate::session::Participant;
 use crate::source::kept;
 use crate::suppression::{Suppression, suppression_key};
+
+/// People of whom an address is looked for.
+const FOUND_MAX: usize = 1000;
 
 /// What is handed over again.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +35,7 @@ pub enum Answer {
     Store(Resent),
     /// Its address gets no messages.
     Suppressed(Suppression),
-    /// The address is another participant's of that session: one person's code in another one's mailbox.
+    /// The address is another participant's, of that session or another one: one person's code in another one's mailbox.
     Anothers,
     /// It holds no more, or may not go: the planner's reason.
     Against(Reason),
@@ -49,7 +52,7 @@ impl Answer {
             Self::Store(Resent::UnderWay) => "It is being sent again already",
             Self::Store(Resent::TooOften) => "It was sent again too often",
             Self::Store(Resent::OtherChannel) => "A text goes to a telephone number, and an e-mail to an e-mail address",
-            Self::Anothers => "This is the address of another participant of that session",
+            Self::Anothers => "This is the address of another participant",
             Self::Against(Reason::Outdated) => "It says what holds no more: use Remind now, which says what holds",
             Self::Against(reason) => words::reason(reason),
             Self::Suppressed(Suppression::OptedOut) => "They asked for no more messages there",
@@ -69,7 +72,7 @@ impl Answer {
             Self::Store(Resent::UnderWay) => "it is being handed over again already".to_owned(),
             Self::Store(Resent::TooOften) => "it was handed over again too often".to_owned(),
             Self::Store(Resent::OtherChannel) => "the address is of another channel than the notice".to_owned(),
-            Self::Anothers => "this is the address of another participant of that session: their code is not this one's".to_owned(),
+            Self::Anothers => "this is the address of another participant: their code is not this one's".to_owned(),
             Self::Against(Reason::Outdated) => "it says what holds no more (outdated): `punctual remind` says what holds".to_owned(),
             Self::Against(reason) => format!("it would not go ({reason})"),
             Self::Suppressed(kind) => {
@@ -99,7 +102,7 @@ pub async fn resend(desk: &Desk, wish: &Wish, now: DateTime<Utc>) -> Result<Vec<
         let answer = if let Some(kind) = kind {
             Answer::Suppressed(kind)
         } else if let (Some(entry), Some(to)) = (entry, &wish.to)
-            && is_anothers(desk, entry, to).await?
+            && is_anothers(desk, entry, to, now).await?
         {
             Answer::Anothers
         } else if let Some(entry) = entry
@@ -151,19 +154,30 @@ async fn against(
     })
 }
 
-/// Somebody else in that session is told there, and this participant is not.
-async fn is_anothers(desk: &Desk, entry: &Entry, to: &Address) -> Result<bool, StoreError> {
+/// Somebody else in that session, or of another name in any session that the store knows, is told there, and this participant is not.
+async fn is_anothers(desk: &Desk, entry: &Entry, to: &Address, now: DateTime<Utc>) -> Result<bool, StoreError> {
     let stored = desk.outbox.sessions(&entry.source, Some(&[entry.notice.session])).await?.pop();
     let Some(session) = stored.as_ref().and_then(kept::session) else { return Ok(false) };
     let key = suppression_key(to);
-    let is_theirs = |person: &Participant| {
-        let email = EmailAddress::parse(&person.email.0).ok().map(Address::Email);
-        let number = PhoneNumber::possible(&person.sms_number.0, &desk.policy.region).ok().map(Address::Sms);
+    let is_theirs = |email: &str, number: &str| {
+        let email = EmailAddress::parse(email).ok().map(Address::Email);
+        let number = PhoneNumber::possible(number, &desk.policy.region).ok().map(Address::Sms);
         email.into_iter().chain(number).any(|address| suppression_key(&address) == key)
     };
+    let told_there = |person: &Participant| is_theirs(&person.email.0, &person.sms_number.0);
     let (own, others): (Vec<&Participant>, Vec<&Participant>) =
         session.participants.iter().partition(|person| person.id == entry.notice.participation);
-    Ok(others.into_iter().any(is_theirs) && !own.into_iter().any(is_theirs))
+    if own.iter().any(|person| told_there(person)) {
+        return Ok(false);
+    }
+    if others.into_iter().any(told_there) {
+        return Ok(true);
+    }
+    let name = own.first().map(|person| person.name.expose().to_lowercase()).unwrap_or_default();
+    let found = people::find(desk, to.expose(), true, (now, FOUND_MAX)).await?;
+    let elsewhere =
+        |who: &people::Who| who.name.expose().to_lowercase() != name && is_theirs(&who.contacts.email.0, &who.contacts.number.0);
+    Ok(found.iter().any(elsewhere))
 }
 
 /// What was refused since then, and is still of use.

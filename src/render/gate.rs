@@ -46,7 +46,9 @@ use crate::session::{Participant, ParticipationId, RawContact, Role, Session};
 /// A date or an id of fewer digits makes up nothing together with what stands beside it.
 const RECKONED_MIN: usize = 5;
 /// A name of more words than this is none: something else stands in its field.
-const NAME_MAX: usize = 6;
+const NAME_MAX: usize = 10;
+/// `Alice Patient 2`, who has a second device.
+const NAME_DIGITS_MAX: usize = 2;
 /// Headers that hold what we reckoned or drew, and nothing that somebody wrote.
 const OURS: [&str; 4] = ["Date", "Message-ID", "Content-Type", "DKIM-Signature"];
 /// Likewise those that say the same in every message.
@@ -54,9 +56,10 @@ const SAID_ALWAYS: [(&str, &str); 3] = [("MIME-Version", "1.0"), ("Auto-Submitte
 
 /// What everybody is shown anyway.
 pub(super) struct Gate {
-    /// The practice's name, sender, contact and links, and the digits of its contact.
+    /// The practice's name, sender, contact, footer and links.
     practice: Text<'static>,
-    contact: Digits,
+    /// The digits of each of them.
+    digits: Vec<Digits>,
     /// What the templates say of themselves.
     templates: Text<'static>,
     markup: Markup,
@@ -75,9 +78,10 @@ impl Gate {
         let footer = look.footer.join("\n");
         let links = links.into_iter().chain(look.camera_test.as_deref()).chain([footer.as_str()]);
         let all = names.into_iter().chain(links).chain([settings.practice_contact.as_str(), settings.from.expose(), reply_to]);
+        let all: Vec<&str> = all.collect();
         Self {
-            practice: shown(all),
-            contact: Digits::of(&reading::plain(&settings.practice_contact)),
+            practice: shown(all.iter().copied()),
+            digits: all.iter().map(|text| Digits::of(&reading::plain(text))).collect(),
             markup: Markup::of(shipped().into_iter().map(|(_, source)| source)),
             templates: shown(templates),
             logo: look.logo.clone(),
@@ -106,7 +110,7 @@ impl Gate {
     fn is_shown(&self, thing: &Thing) -> bool {
         match thing {
             // A code that stands in a template was pasted into it.
-            Thing::Code(code) => self.contact.contain(code.as_bytes()),
+            Thing::Code(code) => self.digits.iter().any(|digits| digits.contain(code.as_bytes())),
             Thing::Passkey(passkey) if passkey.bytes().any(|b| b.is_ascii_digit()) => self.practice.holds(thing),
             _ => self.practice.holds(thing) || self.templates.holds(thing),
         }
@@ -260,7 +264,7 @@ impl Own {
 /// The recipient's name, folded, if it reads like one: another one may be part of it (`Ann and Bob Smith`).
 fn own_name(me: &Participant) -> Option<String> {
     let name = words::folded(me.name.expose());
-    let like_one = name.split_whitespace().count() <= NAME_MAX && !name.bytes().any(|b| b.is_ascii_digit());
+    let like_one = name.split_whitespace().count() <= NAME_MAX && name.bytes().filter(u8::is_ascii_digit).count() <= NAME_DIGITS_MAX;
     Some(name).filter(|_| like_one)
 }
 
@@ -350,7 +354,7 @@ impl Search<'_> {
         let free = self.free.get_or_init(|| free(session, me, notice.address.expose()));
         let in_own_name = |orders: &[String]| own_name(me).is_some_and(|name| orders.iter().any(|order| name.contains(order)));
         let own = || matches!(thing, Thing::Name(orders) if in_own_name(orders));
-        free.contains(thing) || own() || self.gate.is_shown(thing) || self.is_by_accident(thing)
+        free.iter().any(|own| own.shows(thing)) || own() || self.gate.is_shown(thing) || self.is_by_accident(thing)
     }
 
     /// Words that make up a name where one value ends and the template goes on: `Hello Mallory` is nobody's secret, though somebody is called so.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use super::templates::{self, FOLDERS, answer_file};
-use super::{RenderError, Rendered, Renderer, lint};
+use super::{RenderError, Rendered, Renderer, frugal, lint};
 use crate::contact::Channel;
 use crate::feedback::answer::Answer;
 use crate::notice::Occasion;
@@ -59,6 +59,9 @@ impl Renderer {
 
     /// Another one with the same settings, and with that text in place of a template of the folder, which is read anew. All errors at once.
     pub fn with_template(&self, file: &str, text: &str) -> Result<Self, Vec<String>> {
+        if let Some(why) = frugal::too_much(text) {
+            return Err(vec![format!("{file}: {why}")]);
+        }
         let other = Self::reading(self.settings.clone(), Some((file, text)))?;
         other.live_codes().share(self.live_codes());
         Ok(other)

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use super::bytes::{WORD, ascii_word, bytes_in, digits_and_letters, first_of, many};
+
 /// The shortest text that is tried as base64: nine digits make twelve.
 const SHORTEST: usize = 8;
 /// What it makes.
@@ -25,11 +27,18 @@ pub(super) fn base64(text: &str) -> BTreeSet<String> {
     if text.bytes().any(is_sign) {
         read(Alphabet { sextets: &WITH_SIGNS, padded: false });
     }
-    let goes_on = |at: usize| text.as_bytes().get(at + 1).is_some_and(|next| *next == b'=' || next.is_ascii_alphanumeric());
-    if memchr::memchr_iter(b'=', text.as_bytes()).any(|at| at > 0 && text.as_bytes()[at - 1].is_ascii_alphanumeric() && goes_on(at)) {
+    if is_padded(text.as_bytes()) {
         read(Alphabet { sextets: &WITH_SIGNS, padded: true });
     }
     decoded
+}
+
+/// A run of it has the length that a `=` ends, or two.
+fn is_padded(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'=', text).any(|at| {
+        let run = text[..at].iter().rev().take_while(|byte| WITH_SIGNS[usize::from(**byte)] != NO_SEXTET).count();
+        matches!((run % 4, text.get(at + 1) == Some(&b'=')), (3, false) | (2, true))
+    })
 }
 
 /// What base64 has beside letters and digits, in both alphabets (RFC 4648 4, 5).
@@ -72,20 +81,67 @@ impl Alphabet {
     fn each(&self, text: &[u8], mut visit: impl FnMut(&str)) {
         // How far each of the four ways to divide all parts by four was text already: what begins before that is a part of it.
         let mut read = [0; 4];
+        let mut begins = |at: usize, count: usize| {
+            if count >= read[count % 4] && (self.padded || self.begins_text(&text[at..])) {
+                read[count % 4] = count + self.text_from(&text[at..], &mut visit) / 3 * 4;
+            }
+        };
         // Parts so far, and whether the last byte was one.
         let (mut count, mut within) = (0_usize, false);
-        for (at, byte) in text.iter().enumerate() {
-            let part = self.sextets[usize::from(*byte)] != NO_SEXTET;
-            if part && !within && count >= read[count % 4] {
-                let length = self.text_from(&text[at..], &mut visit);
-                read[count % 4] = count + length / 3 * 4;
+        let mut at = 0;
+        while at < text.len() {
+            // Where words begin in eight bytes is found at once.
+            if let Some(word) = ascii_word(text, at).filter(|_| !self.padded) {
+                let parts = self.parts(word);
+                let mut starts = parts & !(parts << 8 | u64::from(within) << 7);
+                while starts != 0 {
+                    begins(at + first_of(starts), count + many(parts & ((starts & starts.wrapping_neg()) - 1)));
+                    starts &= starts - 1;
+                }
+                count += many(parts);
+                within = parts >> 63 == 1;
+                at += WORD;
+                continue;
+            }
+            let part = self.sextets[usize::from(text[at])] != NO_SEXTET;
+            if part && !within {
+                begins(at, count);
             }
             count += usize::from(part);
-            if self.padded && *byte == b'=' {
+            if self.padded && text[at] == b'=' {
                 count = count.next_multiple_of(4);
             }
             within = part;
+            at += 1;
         }
+    }
+
+    /// The bytes of an ASCII word that belong to it.
+    fn parts(&self, word: u64) -> u64 {
+        let (digits, letters) = digits_and_letters(word);
+        let sign = |sign: u8| if self.sextets[usize::from(sign)] == NO_SEXTET { 0 } else { bytes_in(word, sign, sign) };
+        digits | letters | sign(b'+') | sign(b'-') | sign(b'/') | sign(b'_')
+    }
+
+    /// A quick look: six bytes of text. Nearly every word ends it with its first byte.
+    fn begins_text(&self, text: &[u8]) -> bool {
+        let mut character = Character::default();
+        let (mut bits, mut held, mut bytes) = (0_u32, 0, 0);
+        for sextet in text.iter().map(|byte| self.sextets[usize::from(*byte)]).filter(|sextet| *sextet != NO_SEXTET) {
+            (bits, held) = (bits << 6 | u32::from(sextet), held + 6);
+            if held < 8 {
+                continue;
+            }
+            held -= 8;
+            if !character.goes_on((bits >> held) as u8) {
+                return false;
+            }
+            bytes += 1;
+            if bytes == LEAST {
+                return true;
+            }
+        }
+        false
     }
 
     /// Decodes from here as long as it is text: how many bytes. Visits it if it is long enough.

@@ -36,3 +36,13 @@ pub(super) const fn behind_last_of(bits: u64) -> usize {
 pub(super) fn word_at(text: &[u8], at: usize) -> Option<u64> {
     text.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
 }
+
+/// The digits of an ASCII word, and its letters.
+pub(super) const fn digits_and_letters(word: u64) -> (u64, u64) {
+    (bytes_in(word, b'0', b'9'), bytes_in(word | each(0x20), b'a', b'z'))
+}
+
+/// The next bytes, if they are ASCII. Nearly all of a message is.
+pub(super) fn ascii_word(text: &[u8], at: usize) -> Option<u64> {
+    word_at(text, at).filter(|word| word & HIGH == 0)
+}

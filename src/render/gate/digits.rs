@@ -4,7 +4,7 @@
 
 use unicode_normalization::char::is_combining_mark;
 
-use super::bytes::{HIGH, WORD, behind_last_of, bytes_in, each, first_of, many, word_at};
+use super::bytes::{WORD, ascii_word, behind_last_of, digits_and_letters, first_of, many};
 use crate::contact::decimal;
 
 /// No digit: nothing is found across it.
@@ -20,16 +20,6 @@ pub(super) struct Digits {
     units: Vec<u8>,
     /// Whether a digit is the first after something that is no digit.
     first: Vec<bool>,
-}
-
-/// The digits of an ASCII word, and its letters.
-const fn digits_and_letters(word: u64) -> (u64, u64) {
-    (bytes_in(word, b'0', b'9'), bytes_in(word | each(0x20), b'a', b'z'))
-}
-
-/// The next bytes, if they are ASCII. Nearly all of a message is.
-fn ascii_word(text: &[u8], at: usize) -> Option<u64> {
-    word_at(text, at).filter(|word| word & HIGH == 0)
 }
 
 impl Digits {
@@ -84,7 +74,7 @@ impl Digits {
                 self.push(b'0' + digit, after_digit, after_letter);
                 after_letter = false;
             }
-            after_letter |= is_letter(c);
+            after_letter |= digit.is_none() && is_letter(c);
             after_digit = digit.is_some();
             at += c.len_utf8();
         }
@@ -161,8 +151,9 @@ fn each_long_run(text: &str, mut visit: impl FnMut(&str)) {
         }
         let c = char_at(text, at);
         at += c.len_utf8();
-        count += usize::from(value(c).is_some());
-        if is_letter(c) {
+        let is_digit = value(c).is_some();
+        count += usize::from(is_digit);
+        if !is_digit && is_letter(c) {
             if count >= LONG {
                 visit(&text[start..at]);
             }
@@ -257,7 +248,7 @@ mod tests {
                 first.push(!after_digit);
                 after_letter = false;
             }
-            after_letter |= is_letter(c);
+            after_letter |= value(c).is_none() && is_letter(c);
             after_digit = value(c).is_some();
         }
         (units, first)

@@ -62,11 +62,13 @@ pub(super) fn each_shown(text: &str, visit: &mut impl FnMut(&str)) {
 /// Visits every reading of HTML: what stands in its tags, and what is read.
 pub(super) fn each_of_html<E>(html: &str, markup: &Markup, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
     let (written, read) = apart(html, markup);
-    if let Some(within) = within_tags(&written) {
-        deeper(&within, DEPTH, true, visit)?;
-    }
     // What its own tags hold is read as it is, and not without them once more.
-    deeper(&entities(&written).unwrap_or(Cow::Borrowed(&written)), DEPTH - 1, false, visit)?;
+    if let Some(decoded) = entities(&written) {
+        within_tags(&written).map_or(Ok(()), |within| deeper(&within, DEPTH, true, visit))?;
+        deeper(&decoded, DEPTH - 1, false, visit)?;
+    } else {
+        deeper(&written, DEPTH - 1, false, visit)?;
+    }
     // A tag parts digits and words no more than nothing does: once with a mark for each, once without.
     let read = entities(&read).unwrap_or(Cow::Borrowed(&read));
     deeper(&read, DEPTH - 1, true, visit)?;

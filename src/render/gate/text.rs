@@ -242,7 +242,7 @@ fn behind<'t>(text: &'t str, wanted: &str) -> Option<&'t str> {
 
 /// A longer address ends so: letters, with one sign of those between them that it may have.
 fn continues_left(left: &str) -> bool {
-    let word = left.trim_end_matches(['.', '_', '-', '+']);
+    let word = left.trim_end_matches(|c: char| ".!#$%&'*+-/=?^_`{|}~".contains(c));
     word.ends_with(|c: char| c.is_ascii_alphanumeric()) && !left[word.len()..].contains("..")
 }
 
@@ -317,6 +317,9 @@ mod tests {
             ("442079460958 (UK)", "020 7946 0958"),
             ("tel:+44 20 7946 0958", "020 7946 0958"),
             ("030/1234567", "030 1234567"),
+            ("312-555-4001 415-555-4002", "312-555-4001"),
+            ("312-555-4001 415-555-4002", "+1 415 555 4002"),
+            ("312-555-4001 - 415-555-4002", "415 555 4002"),
         ] {
             let text = Text::owned(&format!("call {shown}, please"));
             assert!(Thing::numbers(field).iter().any(|thing| text.holds(thing)), "{field}: {shown}: {:?}", Thing::numbers(field));
@@ -334,6 +337,10 @@ mod tests {
             "rc101@@example.com",
             "rc101@example..com",
             "rc101@example,com",
+            "e-mail:rc101@example.com",
+            "email=rc101@example.com",
+            "\u{201C}rc101@example.com\u{201D}",
+            "sam@example.org/rc101@example.com",
         ] {
             let text = Text::owned("write to rc101@example.com");
             assert!(Thing::addresses(field).iter().any(|thing| text.holds(thing)), "{field}: {:?}", Thing::addresses(field));

@@ -48,13 +48,31 @@ impl Thing {
         }
     }
 
+    /// Whoever shows this one shows the other one, too: it is the same, or a part of it.
+    pub(super) fn shows(&self, other: &Self) -> bool {
+        let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+        match (self, other) {
+            (Self::Number(own) | Self::NumberEnd(own), Self::Number(other) | Self::NumberEnd(other)) => {
+                own.ends_with(other) || other.ends_with(own)
+            }
+            // Such as that of a gateway from mail to texts.
+            (Self::Address(own, _), Self::Number(other) | Self::NumberEnd(other)) => digits(own).ends_with(other),
+            (Self::Address(own, domains), Self::Address(other, theirs)) => {
+                own.ends_with(other) && domains.iter().any(|one| theirs.contains(one))
+            }
+            (Self::Passkey(own), Self::Passkey(other) | Self::Number(other)) => own.contains(other),
+            (Self::Number(own), Self::Passkey(other)) => own.contains(other),
+            _ => self == other,
+        }
+    }
+
     /// The addresses of a field.
     pub(super) fn addresses(raw: &str) -> Vec<Self> {
         let mut all: BTreeSet<Self> = EmailAddress::parse(raw).ok().and_then(|parsed| address(&parsed.canonical())).into_iter().collect();
-        if all.is_empty() {
+        let is_apart = |c: char| c.is_whitespace() || ",;<>()[]\"|:=/&*?!\u{201C}\u{201D}\u{2018}\u{2019}".contains(c);
+        if all.is_empty() || raw.contains(is_apart) {
             let raw = raw.to_lowercase().replace("mailto:", " ");
-            let is_apart = |c: char| c.is_whitespace() || matches!(c, ',' | ';' | '<' | '>' | '(' | ')' | '[' | ']' | '"' | '|');
-            let words = raw.split(is_apart).map(|word| word.trim_matches(['\'', '.', ':', '/']));
+            let words = raw.split(is_apart).map(|word| word.trim_matches(['\'', '.']));
             all.extend(words.filter_map(address));
             // Written in two words, or with a comma for the stop.
             let whole: String = raw.chars().filter(|c| !c.is_whitespace()).collect();
@@ -77,8 +95,10 @@ impl Thing {
             all.extend(number_of(&format!("{number:.0}")));
         }
         let is_apart = |c: char| c.is_alphabetic() || matches!(c, ',' | ';' | '|' | '#' | '\n');
-        let parts = plain.split(is_apart).chain(plain.split(|c: char| is_apart(c) || c == '/'));
+        let parts =
+            plain.split(is_apart).chain(plain.split(|c: char| is_apart(c) || matches!(c, '/' | '&' | '\t'))).chain(plain.split(" - "));
         all.extend(parts.filter_map(number_of));
+        all.extend(two_numbers(&plain));
         all.into_iter().collect()
     }
 
@@ -160,6 +180,16 @@ fn address(raw: &str) -> Option<Thing> {
     let (unicode, _) = idna::domain_to_unicode(domain);
     domains.extend(Some(unicode).filter(|unicode| unicode != domain));
     Some(Thing::Address(local.to_owned(), domains))
+}
+
+/// Two numbers with nothing between them that is in none: the first one's end is where a number's may be, the second one's is known.
+fn two_numbers(text: &str) -> Vec<Thing> {
+    let all: String = text.chars().filter_map(value).map(|digit| char::from(b'0' + digit)).collect();
+    if all.len() < 2 * NUMBER_END {
+        return Vec::new();
+    }
+    let first = (NUMBER_END..=NUMBER_END + 3).map(|end| all[end - NUMBER_END..end].to_owned());
+    first.chain([all[all.len() - NUMBER_END..].to_owned()]).map(Thing::NumberEnd).collect()
 }
 
 /// One number: its digits, whatever stands between them.

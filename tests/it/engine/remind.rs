@@ -71,16 +71,23 @@ async fn a_reminder_of_a_rule_does_not_follow_one_that_was_asked_for() {
     }
 }
 
-/// One person's code does not go to the mailbox of another one of that session; to their own, and to one that is nobody's, it does.
+/// One person's code does not go to the mailbox of another one, of that session or another; to their own, and to one that is nobody's, it does.
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_sent_again_to_somebody_else_of_the_session() {
+async fn nothing_is_sent_again_to_somebody_else() {
     let mut two = one(START);
     let mut other = person(12);
     other["ParticipantEmailAddress"] = json!("P12@Example.com");
     two[0]["Participants"].as_array_mut().unwrap().push(other);
+    let mut elsewhere = one(START)[0].clone();
+    elsewhere["SessionId"] = json!(2);
+    let mut third = person(21);
+    third["ParticipantFullName"] = json!("Somebody Else");
+    elsewhere["Participants"] = json!([third]);
+    two.as_array_mut().unwrap().push(elsewhere);
     let world = told(&two).await;
     let key = world.entries().await.into_iter().find(|e| e.notice.participation.0 == 11 && e.state == State::Accepted).unwrap().notice.key;
-    for (to, refused) in [("p12@example.com", true), ("p11@example.com", false), ("mother@example.org", false)] {
+    let cases = [("p12@example.com", true), ("p21@example.com", true), ("p11@example.com", false), ("mother@example.org", false)];
+    for (to, refused) in cases {
         let to = Some(Address::Email(EmailAddress::parse(to).unwrap()));
         let wish = resend::Wish { keys: vec![key], to, who: None };
         let answer = resend::resend(&world.desk(), &wish, world.clock_now()).await.unwrap()[0].1;
