@@ -82,7 +82,7 @@ impl Alphabet {
         // How far each of the four ways to divide all parts by four was text already: what begins before that is a part of it.
         let mut read = [0; 4];
         let mut begins = |at: usize, count: usize| {
-            if count >= read[count % 4] && (self.padded || self.begins_text(&text[at..])) {
+            if count >= read[count % 4] && (self.padded || (self.may_begin(&text[at..]) && self.begins_text(&text[at..]))) {
                 read[count % 4] = count + self.text_from(&text[at..], &mut visit) / 3 * 4;
             }
         };
@@ -121,6 +121,13 @@ impl Alphabet {
         let (digits, letters) = digits_and_letters(word);
         let sign = |sign: u8| if self.sextets[usize::from(sign)] == NO_SEXTET { 0 } else { bytes_in(word, sign, sign) };
         digits | letters | sign(b'+') | sign(b'-') | sign(b'/') | sign(b'_')
+    }
+
+    /// The quickest look: the first byte of a text, of two parts beside each other.
+    fn may_begin(&self, text: &[u8]) -> bool {
+        let [first, second, ..] = text else { return false };
+        let [first, second] = [first, second].map(|byte| self.sextets[usize::from(*byte)]);
+        second == NO_SEXTET || Character::default().goes_on(first << 2 | second >> 4)
     }
 
     /// A quick look: six bytes of text. Nearly every word ends it with its first byte.

@@ -6,6 +6,7 @@
 //! was made of.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -44,9 +45,24 @@ pub(super) fn not_ascii(text: &[u8]) -> Option<usize> {
     text[ascii..].iter().position(|byte| !byte.is_ascii()).map(|n| ascii + n)
 }
 
+/// What is undone of a text beside entities and escapes.
+#[derive(Clone, Copy)]
+struct Undo {
+    /// It is read without its tags, too.
+    tags: bool,
+    /// Base64 in it is decoded: it was not so in the same text with a mark for each tag, which has all its letters.
+    base64: bool,
+}
+
+const ALL: Undo = Undo { tags: true, base64: true };
+/// Without tags it is read anyway.
+const WITH_TAGS: Undo = Undo { tags: false, base64: true };
+/// With marks it was read before.
+const WITHOUT_MARKS: Undo = Undo { tags: true, base64: false };
+
 /// Visits every reading of a text, until one visit fails.
 pub(super) fn each_of_text<E>(text: &str, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
-    deeper(text, DEPTH, true, visit)
+    deeper(text, DEPTH, ALL, visit)
 }
 
 /// Visits what a text shows that nobody hid anything in, be it HTML or not.
@@ -64,50 +80,50 @@ pub(super) fn each_of_html<E>(html: &str, markup: &Markup, visit: &mut impl FnMu
     let (written, read) = apart(html, markup);
     // What its own tags hold is read as it is, and not without them once more.
     if let Some(decoded) = entities(&written) {
-        within_tags(&written).map_or(Ok(()), |within| deeper(&within, DEPTH, true, visit))?;
-        deeper(&decoded, DEPTH - 1, false, visit)?;
+        within_tags(&written).map_or(Ok(()), |within| deeper(&within, DEPTH, ALL, visit))?;
+        deeper(&decoded, DEPTH - 1, WITH_TAGS, visit)?;
     } else {
-        deeper(&written, DEPTH - 1, false, visit)?;
+        deeper(&written, DEPTH - 1, WITH_TAGS, visit)?;
     }
     // A tag parts digits and words no more than nothing does: once with a mark for each, once without.
     let read = entities(&read).unwrap_or(Cow::Borrowed(&read));
-    deeper(&read, DEPTH - 1, true, visit)?;
-    deeper(&without_marks(&read), DEPTH - 1, true, visit)?;
+    shown_twice(&read, DEPTH - 1, visit)?;
     as_shown(&written).map_or(Ok(()), |shown| shown_twice(&shown, DEPTH, visit))
 }
 
 /// A tag parts words no more than nothing does.
 fn shown_twice<E>(marked: &str, depth: u32, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
-    deeper(marked, depth, true, visit)?;
-    deeper(&without_marks(marked), depth, true, visit)
+    deeper(marked, depth, ALL, visit)?;
+    deeper(&without_marks(marked), depth, WITHOUT_MARKS, visit)
 }
 
-fn deeper<E>(text: &str, depth: u32, tags: bool, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+fn deeper<E>(text: &str, depth: u32, undo: Undo, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
     visit(text)?;
     let Some(depth) = depth.checked_sub(1) else { return Ok(()) };
-    undone(text, depth, tags, visit)?;
+    undone(text, depth, undo, visit)?;
     // Whoever hid what it is written with, hid it from whoever decodes. What is seen itself was visited.
     match plain(text) {
-        Cow::Owned(seen) if seen != text => undone(&seen, depth, tags, visit),
+        Cow::Owned(seen) if seen != text => undone(&seen, depth, undo, visit),
         _ => Ok(()),
     }
 }
 
 /// Each encoding undone once, and read on.
-fn undone<E>(text: &str, depth: u32, tags: bool, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+fn undone<E>(text: &str, depth: u32, undo: Undo, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
     for decoded in [entities(text), percent(text), quoted(text)].into_iter().flatten() {
-        deeper(&decoded, depth, tags, visit)?;
+        deeper(&decoded, depth, Undo { base64: true, ..undo }, visit)?;
     }
-    for decoded in base64(text) {
-        deeper(&decoded, depth, true, visit)?;
+    let decoded = if undo.base64 { base64(text) } else { BTreeSet::new() };
+    for decoded in decoded {
+        deeper(&decoded, depth, ALL, visit)?;
     }
     if !has_tag(text) {
         return Ok(());
     }
     if let Some(within) = within_tags(text) {
-        deeper(&within, depth, true, visit)?;
+        deeper(&within, depth, ALL, visit)?;
     }
-    if tags {
+    if undo.tags {
         shown_twice(&without_tags(text), depth, visit)?;
         as_shown(text).map_or(Ok(()), |shown| shown_twice(&shown, depth, visit))?;
     }
