@@ -76,7 +76,7 @@ impl<'t> Text<'t> {
         Text::owned(&names.iter().fold(apart(&folded(&self.plain)), |text, name| text.replace(&apart(name), " and ")))
     }
 
-    /// A quick look, by the number as its source has it. False: [`Thing::number`] of it is not held.
+    /// A quick look, by the number as its source has it. False: none of [`Thing::numbers`] is held.
     pub(super) fn may_hold_number(&self, raw: &str) -> bool {
         if self.digits.is_empty() {
             return false;
