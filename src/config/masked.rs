@@ -19,7 +19,7 @@ const SCHEMES: [&str; 7] = ["", "apikey", "app", "basic", "bearer", "key", "toke
 
 /// The name of a key of the configuration under which a secret may stand: what was typed there is not repeated.
 pub(super) fn is_secret_key(key: &str) -> bool {
-    names_a_secret(key) || key.contains("headers") || key.contains("url")
+    names_a_secret(key) || ["headers", "url", "webhook", "alerts", "command", "body"].iter().any(|part| key.contains(part))
 }
 
 /// An address without the password of whoever logs in by it, and without keys and tokens among its values. A name alone may be a token.

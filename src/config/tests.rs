@@ -123,6 +123,10 @@ fn a_secret_that_is_no_text_is_not_repeated() {
         let told = parse(&format!("[[sms.gateway]]\nkind = \"http\"\n{wrong}\n"), None, &[]).err().expect("it is refused").to_string();
         assert!(!told.contains("98765") && told.contains("expected"), "{wrong}: {told}");
     }
+    for wrong in ["[alerts]\nwebhook = \"https://hooks.example.com/98765\"", "[ledger]\nanchor_command = \"curl -H 98765\""] {
+        let told = parse(&format!("{wrong}\n"), None, &[]).err().expect("it is refused").to_string();
+        assert!(!told.contains("98765") && told.contains("expected"), "{wrong}: {told}");
+    }
     for (key, wrong) in
         [("[store]\nurl", "postgres://u:98765@db.example.com/p"), ("[server]\npublic_url", "ftp://u:98765@practice.example")]
     {
