@@ -50,7 +50,7 @@ pub(super) fn not_ascii(text: &[u8]) -> Option<usize> {
 struct Undo {
     /// It is read without its tags, too.
     tags: bool,
-    /// Base64 in it is decoded: it was not so in the same text with a mark for each tag, which has all its letters.
+    /// Base64 in it is decoded: unless another reading has the same letters, the text with a mark for each tag, or without what nobody sees.
     base64: bool,
 }
 
@@ -100,11 +100,13 @@ fn shown_twice<E>(marked: &str, depth: u32, visit: &mut impl FnMut(&str) -> Resu
 fn deeper<E>(text: &str, depth: u32, undo: Undo, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
     visit(text)?;
     let Some(depth) = depth.checked_sub(1) else { return Ok(()) };
-    undone(text, depth, undo, visit)?;
     // Whoever hid what it is written with, hid it from whoever decodes. What is seen itself was visited.
     match plain(text) {
-        Cow::Owned(seen) if seen != text => undone(&seen, depth, undo, visit),
-        _ => Ok(()),
+        Cow::Owned(seen) if seen != text => {
+            undone(text, depth, Undo { base64: false, ..undo }, visit)?;
+            undone(&seen, depth, undo, visit)
+        }
+        _ => undone(text, depth, undo, visit),
     }
 }
 
