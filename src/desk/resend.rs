@@ -174,7 +174,12 @@ async fn is_anothers(desk: &Desk, entry: &Entry, to: &Address, now: DateTime<Utc
         return Ok(true);
     }
     let name = own.first().map(|person| person.name.expose().to_lowercase()).unwrap_or_default();
-    let found = people::find(desk, to.expose(), true, (now, FOUND_MAX)).await?;
+    // However a record writes the number, these of its digits stand in it.
+    let asked = match to {
+        Address::Email(email) => email.expose().to_owned(),
+        Address::Sms(number) => number.national(),
+    };
+    let found = people::find(desk, &asked, true, (now, FOUND_MAX)).await?;
     let elsewhere =
         |who: &people::Who| who.name.expose().to_lowercase() != name && is_theirs(&who.contacts.email.0, &who.contacts.number.0);
     Ok(found.iter().any(elsewhere))

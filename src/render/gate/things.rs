@@ -50,15 +50,16 @@ impl Thing {
 
     /// Whoever shows this one shows the other one, too: it is the same, or a part of it.
     pub(super) fn shows(&self, other: &Self) -> bool {
-        let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
         match (self, other) {
             (Self::Number(own) | Self::NumberEnd(own), Self::Number(other) | Self::NumberEnd(other)) => {
                 own.ends_with(other) || other.ends_with(own)
             }
             // Such as that of a gateway from mail to texts.
-            (Self::Address(own, _), Self::Number(other) | Self::NumberEnd(other)) => digits(own).ends_with(other),
+            (Self::Address(own, _), Self::Number(other) | Self::NumberEnd(other)) => digits_of(own).ends_with(other),
             (Self::Address(own, domains), Self::Address(other, theirs)) => {
-                own.ends_with(other) && domains.iter().any(|one| theirs.contains(one))
+                // No letter more: a host's longer address is another one, and shows nobody's.
+                let is_sign = |signs: &str| !signs.contains(char::is_alphanumeric);
+                own.strip_suffix(other.as_str()).is_some_and(is_sign) && domains.iter().any(|one| theirs.contains(one))
             }
             (Self::Passkey(own), Self::Passkey(other) | Self::Number(other)) => own.contains(other),
             (Self::Number(own), Self::Passkey(other)) => own.contains(other),
@@ -182,9 +183,13 @@ fn address(raw: &str) -> Option<Thing> {
     Some(Thing::Address(local.to_owned(), domains))
 }
 
+fn digits_of(text: &str) -> String {
+    text.chars().filter_map(value).map(|digit| char::from(b'0' + digit)).collect()
+}
+
 /// Two numbers with nothing between them that is in none: the first one's end is where a number's may be, the second one's is known.
 fn two_numbers(text: &str) -> Vec<Thing> {
-    let all: String = text.chars().filter_map(value).map(|digit| char::from(b'0' + digit)).collect();
+    let all = digits_of(text);
     if all.len() < 2 * NUMBER_END {
         return Vec::new();
     }
@@ -194,12 +199,25 @@ fn two_numbers(text: &str) -> Vec<Thing> {
 
 /// One number: its digits, whatever stands between them.
 fn number_of(text: &str) -> Option<Thing> {
-    let all: String = text.chars().filter_map(value).map(|digit| char::from(b'0' + digit)).collect();
+    let all = digits_of(text);
     let core = all.trim_start_matches('0');
     let core = core.strip_prefix('1').filter(|rest| rest.len() == 10).unwrap_or(core);
     match core.len() {
         n if !(NUMBER_MIN..=NUMBER_MAX).contains(&n) => None,
         n if n > NUMBER_END => Some(Thing::NumberEnd(core[n - NUMBER_END..].to_owned())),
         _ => Some(Thing::Number(core.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_longer_address_does_not_show_a_shorter_one() {
+        let [theirs, own, longer] = ["lee@example.com", "_lee@example.com", "drlee@example.com"].map(|raw| Thing::addresses(raw).remove(0));
+        assert!(own.shows(&theirs) && theirs.shows(&theirs) && !longer.shows(&theirs));
+        let number = Thing::numbers("312 555 4077").remove(0);
+        assert!(Thing::addresses("3125554077@example.com")[0].shows(&number) && !longer.shows(&number));
     }
 }

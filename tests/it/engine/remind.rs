@@ -82,13 +82,16 @@ async fn nothing_is_sent_again_to_somebody_else() {
     elsewhere["SessionId"] = json!(2);
     let mut third = person(21);
     third["ParticipantFullName"] = json!("Somebody Else");
+    third["ParticipantSmsNumber"] = json!("(404) 555-0199");
     elsewhere["Participants"] = json!([third]);
     two.as_array_mut().unwrap().push(elsewhere);
     let world = told(&two).await;
     let key = world.entries().await.into_iter().find(|e| e.notice.participation.0 == 11 && e.state == State::Accepted).unwrap().notice.key;
-    let cases = [("p12@example.com", true), ("p21@example.com", true), ("p11@example.com", false), ("mother@example.org", false)];
-    for (to, refused) in cases {
-        let to = Some(Address::Email(EmailAddress::parse(to).unwrap()));
+    let mail = |raw: &str| Address::Email(EmailAddress::parse(raw).unwrap());
+    let number = Address::Sms(punctual::contact::PhoneNumber::parse("+14045550199", "US").unwrap());
+    let [theirs, elsewhere, own, nobodys] = ["p12@example.com", "p21@example.com", "p11@example.com", "mother@example.org"].map(mail);
+    for (to, refused) in [(theirs, true), (elsewhere, true), (number, true), (own, false), (nobodys, false)] {
+        let to = Some(to);
         let wish = resend::Wish { keys: vec![key], to, who: None };
         let answer = resend::resend(&world.desk(), &wish, world.clock_now()).await.unwrap()[0].1;
         assert_eq!(answer == resend::Answer::Anothers, refused, "{answer:?}");

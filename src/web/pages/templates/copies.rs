@@ -56,7 +56,9 @@ impl Copies {
                 }
                 if path.is_dir() {
                     folders.push(path);
-                } else if let Ok(below) = path.strip_prefix(&self.dir) {
+                } else if path.is_file()
+                    && let Ok(below) = path.strip_prefix(&self.dir)
+                {
                     own.push(below.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/"));
                 }
             }
@@ -129,10 +131,12 @@ impl Copies {
     fn write(&self, below: &Path, text: &str) -> io::Result<()> {
         let path = self.dir.join(below);
         let folder = path.parent().unwrap_or(&self.dir);
-        fs::create_dir_all(folder)?;
-        if !folder.canonicalize()?.starts_with(self.dir.canonicalize()?) {
+        // Looked at before a folder is made: a link would have it made elsewhere.
+        let there = folder.ancestors().find(|above| above.exists()).unwrap_or(&self.dir);
+        if !there.canonicalize()?.starts_with(self.dir.canonicalize()?) {
             return Err(io::Error::other("a link in it leads to another folder"));
         }
+        fs::create_dir_all(folder)?;
         let part = folder.join(format!(".{}.part", path.file_name().unwrap_or_default().to_string_lossy()));
         // Left over by a process that ended meanwhile; and a link there would be followed.
         fs::remove_file(&part).ok();
