@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
 
+use super::shown::session::Named;
 use super::shown::{Frame, Moment, moment};
 use super::{Looking, deeds, number};
 use crate::contact::Channel;
@@ -23,6 +24,7 @@ struct Page {
     frame: Frame,
     session: i64,
     participation: i64,
+    who: Named,
     /// What would go; `None`: nothing does.
     goes: Option<Goes>,
     /// Why not.
@@ -63,7 +65,10 @@ impl Page {
         });
         let refusal = answer.result.as_ref().err().map(NotNow::in_words);
         let frame = looking.frame(shared, "sessions").await?;
-        Ok(Self { frame, session: wish.session.0, participation: answer.participation.0, night: night && goes.is_some(), goes, refusal })
+        let place = (wish.session, answer.participation);
+        let who = Named::of(place, &looking.people(&[place]).await?, looking.showing());
+        let (session, participation) = (place.0.0, place.1.0);
+        Ok(Self { frame, session, participation, who, night: night && goes.is_some(), goes, refusal })
     }
 }
 
