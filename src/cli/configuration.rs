@@ -64,7 +64,7 @@ the store or the output failed
 the configuration has mistakes
 .SH FILES
 .TP
-./punctual.toml, ./config/punctual.toml, /etc/punctual/punctual.toml
+\&./punctual.toml, ./config/punctual.toml, /etc/punctual/punctual.toml
 the configuration, the first of these that is there
 .SH ENVIRONMENT
 .TP
@@ -116,4 +116,22 @@ fn page(command: &Command, name: &str) -> anyhow::Result<String> {
         examples.extend([".TP\n", &line, "\n", note, "\n"]);
     }
     Ok(String::from_utf8_lossy(&page).into_owned() + MANUAL + &examples)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A line that begins with a dot or an apostrophe is none of the text.
+    #[test]
+    fn no_line_of_a_manual_page_is_swallowed() {
+        let mut whole = without_help(Cli::command());
+        whole.build();
+        let page = page(&whole, "punctual").unwrap();
+        let requests = ["TH", "SH", "TP", "IP", "PP", "RS", "RE", "br", "ie", "el"];
+        let taken = page.lines().filter_map(|line| line.strip_prefix(['.', '\'']));
+        let lost: Vec<&str> = taken.filter(|line| !requests.contains(&line.split(' ').next().unwrap_or_default())).collect();
+        assert_eq!(lost, [] as [&str; 0]);
+        assert!(page.contains("\n\\&./punctual.toml, "), "{page}");
+    }
 }
