@@ -9,19 +9,20 @@
 //
 // The demonstration plays on a Monday morning, so that the pictures are alike whenever they are made.
 import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, writeFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 
-const program = process.argv[2] ?? "target/debug/punctual";
+const program = resolve(process.argv[2] ?? "target/debug/punctual");
 const folder = process.argv[3] ?? "target/pictures";
 const work = mkdtempSync(join(tmpdir(), "pictures-"));
 mkdirSync(folder, { recursive: true });
-const sizes = { desktop: [1180, 760], phone: [390, 844] };
+const sizes = { desktop: [1180, 760], low: [1180, 580], tall: [1180, 1180], phone: [390, 844] };
 const children = [];
 
-function start(command, args, wanted, stream) {
-  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+function start(command, args, wanted, stream, settings = {}) {
+  const env = { ...process.env, ...settings };
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], cwd: work, env });
   children.push(child);
   return new Promise((resolve, reject) => {
     let said = "";
@@ -72,6 +73,21 @@ class Browser {
     await loaded;
     this.events = [];
   }
+  // Until a page says it.
+  async see(path, words) {
+    for (let n = 0; n < 40; n++) {
+      await this.open(base + path);
+      if (await this.run(`document.body.innerText.includes(${JSON.stringify(words)})`)) return;
+      await sleep(1000);
+    }
+    throw new Error(`${path} does not say ${words}`);
+  }
+  async link(selector) {
+    return base + (await this.run(`document.querySelector(${JSON.stringify(selector)}).getAttribute("href")`));
+  }
+  async type(selector, words) {
+    await this.run(`document.querySelector(${JSON.stringify(selector)}).value = ${JSON.stringify(words)}`);
+  }
   async shoot(name, path, size, scheme, whole = false) {
     const [width, height] = sizes[size.replace("!", "")];
     await this.send("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: 1, mobile: size.startsWith("phone") });
@@ -88,10 +104,32 @@ class Browser {
   }
 }
 
+// What a mail server sends back (RFC 3464), of a mail that the demonstration wrote.
+function comesBack(address) {
+  const folder = join(work, "demo/outbox/mail");
+  const mails = readdirSync(folder).map((name) => readFileSync(join(folder, name), "utf8"));
+  const mail = mails.find((text) => text.includes(`<${address}>`));
+  const [reference] = mail.match(/^X-Punctual-Ref: .*$/m);
+  const report = [
+    "From: MAILER-DAEMON@mx.example.org", "To: sessions@lakeside.example", "Subject: Undelivered Mail Returned to Sender", "MIME-Version: 1.0",
+    'Content-Type: multipart/report; report-type=delivery-status; boundary="b"', "", "--b", "Content-Type: text/plain", "", "It did not arrive.", "",
+    "--b", "Content-Type: message/delivery-status", "", "Reporting-MTA: dns; mx.example.org", "", `Final-Recipient: rfc822; ${address}`,
+    "Action: failed", "Status: 5.1.1", "Diagnostic-Code: smtp; 550 5.1.1 no such user", "", "--b", "Content-Type: text/rfc822-headers", "",
+    reference, `To: ${address}`, "", "--b--", "",
+  ];
+  writeFileSync(join(work, "maildir/new/1"), report.join("\r\n"));
+}
+
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 let base;
 try {
-  const link = await start(program, ["demo", "--serve", "--dir", join(work, "demo"), "--at", "2026-11-30T13:20:00Z", "--log", "error"], /http:\S+\/demo\?key=\S+/, "stdout");
+  for (const part of ["templates", "maildir/new", "maildir/cur", "maildir/tmp"]) mkdirSync(join(work, part), { recursive: true });
+  const settings = {
+    PUNCTUAL__TEMPLATES__DIR: "../templates",
+    PUNCTUAL__EMAIL__BOUNCE_MAILDIR: "../maildir",
+    PUNCTUAL__EMAIL__BOUNCE_POLL: "* * * * * *",
+  };
+  const link = await start(program, ["demo", "--serve", "--dir", "demo", "--at", "2026-11-30T13:20:00Z", "--log", "error"], /http:\S+\/demo\?key=\S+/, "stdout", settings);
   base = new URL(link).origin;
   const chromium = process.env.CHROMIUM ?? "chromium";
   const flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", `--user-data-dir=${join(work, "browser")}`, "--remote-debugging-port=0", "about:blank"];
@@ -126,6 +164,29 @@ try {
   await browser.open(base + text);
   await browser.press('form[action$="/reveal"] button');
   await browser.shoot("text-phone", null, "phone", "light", true);
+  // What somebody at the front desk does.
+  await browser.open(base + "/");
+  await browser.type("#q", "trevor");
+  await browser.press("form.find button");
+  await browser.shoot("found", null, "low", "light");
+  await browser.shoot("remind", "/sessions/4103/5122/remind", "low", "light");
+  await browser.open(base + "/sessions/4104/5132");
+  await browser.open(await browser.link(".steps .step:not(.good) a"));
+  await browser.open(await browser.link('a[href*="/cancel_told"]'));
+  await browser.shoot("asked", null, "low", "light");
+  await browser.type("#reason", "called at 8:20, they know");
+  await browser.press("form.confirm button");
+  await browser.shoot("undo", null, "low", "light");
+  await browser.shoot("texts", "/templates/edit?file=en-US%2Freminder%2Fsubject.txt", "tall", "light");
+  // A mail comes back.
+  comesBack("priya@example.com");
+  await browser.see("/sessions/4114/41141", "Came back");
+  await browser.shoot("came-back", null, "desktop", "light");
+  await browser.open(await browser.link(".steps .bad a"));
+  await browser.open(await browser.link('a[href$="/resend"]'));
+  await browser.shoot("resend", null, "low", "light");
+  await browser.shoot("blocked", "/blocked", "low", "light");
+  await browser.shoot("history", "/history?who=demo", "desktop", "light");
   // The mail server breaks, a record is spoiled, and two hours pass.
   await browser.open(base + "/");
   await browser.press('button[formaction="/demo/mail"]');
@@ -140,6 +201,7 @@ try {
   await browser.shoot("outage", "/", "desktop", "light");
   await browser.shoot("outage-dark", null, "desktop", "dark");
   await browser.shoot("outage-phone", null, "phone", "light");
+  await browser.shoot("servers-outage", "/servers", "desktop", "light");
   await browser.shoot("record", "/sessions/4103", "desktop", "light");
   await browser.shoot("to-call", "/unreachable", "desktop", "dark");
   await browser.shoot("decisions-phone-dark", "/attention", "phone", "dark");

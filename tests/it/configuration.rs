@@ -81,7 +81,7 @@ fn head() -> String {
     let mut head = "# Every key of the configuration
 
 Made from the code by `UPDATE_GOLDEN=1 cargo test --test it configuration`; a test fails when it is not of this code. An example of each key stands
-in [config/punctual.toml](../config/punctual.toml), which `punctual init` writes; `punctual config schema` prints the same as JSON Schema, and
+in `config/punctual.toml`, which `punctual init` writes; `punctual config schema` prints the same as JSON Schema, and
 `punctual config print` what holds.
 
 TOML. Unknown keys are errors. Relative paths are relative to the file. `PUNCTUAL__SECTION__KEY` in the environment overrides a key. Of a
