@@ -19,6 +19,7 @@ use crate::source::kept;
 
 pub mod agenda;
 pub mod called;
+pub mod decided;
 pub mod letter;
 pub mod notices;
 pub mod outage;

@@ -3,68 +3,20 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::Serialize;
 
 use crate::contact::{Address, ConnectCode, Passkey, PersonName};
+use crate::entry::State;
 use crate::known::KnownMap;
-use crate::message::SmsEncoding;
-use crate::notice::{Decision, Notice, Occasion, Omission, Reason};
+use crate::notice::{Decision, Notice, Reason};
 use crate::plan::{self, Policy, Suppressions, diff};
 use crate::render::{Facts, Number, Parts, RenderError, Rendered, Renderer};
 use crate::session::{Participant, Role, Session, Snapshot, SourceRecord};
 use crate::zone::rfc3339;
 
-/// One participant and occasion, as `--format json` prints it. The order of the fields is a contract.
-#[derive(Debug, Clone, Serialize)]
-pub struct Line {
-    /// SessionId.
-    pub session_id: Option<i64>,
-    /// ParticipationId.
-    pub participation_id: Option<i64>,
-    /// `host` or `participant`.
-    pub role: Option<Role>,
-    /// `null`: a quarantined record, which stands for all occasions.
-    pub occasion: Option<&'static str>,
-    /// The reminder rule.
-    pub rule: Option<String>,
-    /// `email` or `sms`.
-    pub channel: Option<&'static str>,
-    /// `send` or `omit`.
-    pub verdict: &'static str,
-    /// Why not.
-    pub reason: Option<&'static str>,
-    /// RFC 3339, UTC.
-    pub due_at: Option<String>,
-    /// RFC 3339, UTC.
-    pub useful_until: Option<String>,
-    /// IANA name.
-    pub time_zone: Option<&'static str>,
-    /// RFC 3339 with the participant's offset.
-    pub local_start: Option<String>,
-    /// BCP 47.
-    pub locale: Option<String>,
-    /// Masked, unless revealed.
-    pub to: Option<String>,
-    /// With angle brackets.
-    pub message_id: Option<String>,
-    /// E-mail.
-    pub subject: Option<String>,
-    /// E-mail: the text part.
-    pub text: Option<String>,
-    /// E-mail: the HTML part.
-    pub html: Option<String>,
-    /// The text message.
-    pub sms: Option<String>,
-    /// `gsm7` or `ucs2`.
-    pub encoding: Option<SmsEncoding>,
-    /// Parts on the air.
-    pub segments: Option<u32>,
-    /// The place of a fault, for people.
-    pub detail: Option<String>,
-    /// The final bytes of an e-mail or text, for `--format eml`.
-    #[serde(skip)]
-    pub bytes: Option<std::sync::Arc<[u8]>>,
-}
+mod line;
+
+pub use line::Line;
+use line::{held, omit};
 
 /// What to preview.
 pub struct Request<'a> {
@@ -97,6 +49,8 @@ struct Decided<'a> {
     /// The start that they know.
     was: Option<DateTime<Utc>>,
     number: Number,
+    /// It waits for a person: the reason's word.
+    held: Option<&'static str>,
     decision: Decision,
 }
 
@@ -122,7 +76,14 @@ pub fn each_line<E>(mut request: Request<'_>, mut each: impl FnMut(Line) -> Resu
         .faults
         .iter()
         .filter(|f| !f.is_word())
-        .map(|f| Decided { session: None, meet_now: false, was: None, number: Number::default(), decision: plan::quarantined(f) })
+        .map(|f| Decided {
+            session: None,
+            meet_now: false,
+            was: None,
+            number: Number::default(),
+            held: None,
+            decision: plan::quarantined(f),
+        })
         .collect();
     let mut by_session = crate::known::by_session(known);
     for session in &request.snapshot.sessions {
@@ -134,7 +95,10 @@ pub fn each_line<E>(mut request: Request<'_>, mut each: impl FnMut(Line) -> Resu
             let meet_now = sent.is_some_and(|(one, n)| plan::joins_now(session, one, Some(&n.address)));
             let number = sent.map(|(one, n)| one.number(&n.address)).unwrap_or_default();
             let was = sent.and_then(|(one, _)| one.told_another(session.start));
-            Decided { session: Some(session), meet_now, was, number, decision }
+            let held = sent
+                .and_then(|(one, n)| one.notices.iter().find(|k| k.notice.key == n.key && k.state == State::Held))
+                .map(|k| k.reason.map_or(State::Held.as_str(), Reason::as_str));
+            Decided { session: Some(session), meet_now, was, number, held, decision }
         };
         decided.extend(open.map(of_it));
     }
@@ -175,7 +139,7 @@ fn tell_apart(decided: &mut [Decided<'_>]) {
 fn is_told(decision: &Decision, known: &KnownMap) -> bool {
     let Decision::Send(n) = decision else { return false };
     let notices = known.get(&(n.session, n.participation)).map(|k| &k.notices);
-    notices.is_some_and(|all| all.iter().any(|k| k.notice.key == n.key && !k.state.pending() && k.state != crate::entry::State::Claimed))
+    notices.is_some_and(|all| all.iter().any(|k| k.notice.key == n.key && !k.state.pending() && k.state != State::Claimed))
 }
 
 impl Request<'_> {
@@ -191,7 +155,7 @@ impl Request<'_> {
 
     fn line(&self, decided: &Decided<'_>) -> Line {
         let mut line = match &decided.decision {
-            Decision::Send(notice) => self.send(notice, decided),
+            Decision::Send(notice) => decided.held.map_or_else(|| self.send(notice, decided), |why| held(notice, why)),
             Decision::Omit(omission) => omit(omission),
         };
         let id = match &decided.decision {
@@ -319,62 +283,4 @@ fn placeholders_as_stars(text: &str) -> String {
     let Some(code) = ConnectCode::of(NOBODYS_CODE) else { return text.to_owned() };
     let stars = text.replace(&code.expose(), "*********").replace(&code.expose_grouped(), &code.to_string());
     stars.replace(NOBODYS_PASSKEY, "********")
-}
-
-fn omit(o: &Omission) -> Line {
-    Line {
-        session_id: o.session.map(|s| s.0),
-        participation_id: o.participation.map(|p| p.0),
-        role: o.role,
-        occasion: o.occasion.map(Occasion::as_str),
-        rule: o.rule.clone(),
-        channel: o.channel.map(crate::contact::Channel::as_str),
-        verdict: "omit",
-        reason: Some(o.reason.as_str()),
-        due_at: o.due_at.map(rfc3339),
-        detail: o.detail.clone(),
-        ..Line::empty()
-    }
-}
-
-impl Line {
-    /// `reminder 24h`
-    pub fn what(&self) -> String {
-        let occasion = self.occasion.unwrap_or("everything");
-        self.rule.as_ref().map_or_else(|| occasion.to_owned(), |rule| format!("{occasion} {rule}"))
-    }
-
-    /// The reason, and the detail if there is one.
-    pub fn why(&self) -> String {
-        let reason = self.reason.unwrap_or_default();
-        self.detail.as_ref().map_or_else(|| reason.to_owned(), |detail| format!("{reason} ({detail})"))
-    }
-
-    fn empty() -> Self {
-        Self {
-            session_id: None,
-            participation_id: None,
-            role: None,
-            occasion: None,
-            rule: None,
-            channel: None,
-            verdict: "omit",
-            reason: None,
-            due_at: None,
-            useful_until: None,
-            time_zone: None,
-            local_start: None,
-            locale: None,
-            to: None,
-            message_id: None,
-            subject: None,
-            text: None,
-            html: None,
-            sms: None,
-            encoding: None,
-            segments: None,
-            detail: None,
-            bytes: None,
-        }
-    }
 }

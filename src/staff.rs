@@ -14,10 +14,11 @@ use crate::feedback::reply::Written;
 use crate::guard::{GuardKind, GuardRow};
 use crate::known::resend::original;
 use crate::known::{Known, KnownMap, KnownNotice};
-use crate::notice::{Decision, Reason};
+use crate::notice::{Decision, NoticeKey, Reason};
 use crate::plan::{self, Policy, Suppressions};
 use crate::receipt::{Fate, Undelivered};
 use crate::session::{Fault, Participant, ParticipationId, Session, SessionId};
+use crate::suppression::Suppression;
 
 pub mod words;
 
@@ -41,6 +42,9 @@ pub struct Concern {
     /// The path of a bad field, the reason of a hold; repeats no contact, name or code.
     pub detail: Option<String>,
 }
+
+/// Beside the fault of an address: what staff did about it, and what is left to do.
+const TOLD_ELSEWHERE: &str = "they were told at another address; what comes later goes to the one in the record, until that is corrected";
 
 /// What a concern is about, in the order in which they are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -142,8 +146,13 @@ impl Desk<'_> {
             let theirs: Vec<&Decision> = decisions.iter().filter(|d| plan::diff::of_participant(d, session.id, person.id)).collect();
             match against(one, &theirs) {
                 Some((Why::Omitted(reason), _)) if is_the_sessions(reason) && self.is_told_by_others(person) => {}
-                Some((why, detail)) => found.push(Concern { why, detail, ..self.of_person(session, person) }),
-                None => found.extend(self.lost(session, person).map_or_else(|| self.of_messages(session, person, one), |lost| vec![lost])),
+                Some((why, detail)) => {
+                    let detail = if self.told_elsewhere(session, one) { Some(TOLD_ELSEWHERE.to_owned()) } else { detail };
+                    found.push(Concern { why, detail, ..self.of_person(session, person) });
+                }
+                None => {
+                    found.extend(self.lost(session, person, one).map_or_else(|| self.of_messages(session, person, one), |lost| vec![lost]));
+                }
             }
         }
         found
@@ -161,11 +170,32 @@ impl Desk<'_> {
     }
 
     /// What a server took for this person, and what did not arrive: nobody can say that they know.
-    fn lost(&self, session: &Session, person: &Participant) -> Option<Concern> {
-        let lost = self.undelivered.iter().find(|u| (u.session_id, u.participation_id) == (session.id, person.id))?;
+    fn lost(&self, session: &Session, person: &Participant, known: &Known) -> Option<Concern> {
+        let theirs = self.undelivered.iter().filter(|u| (u.session_id, u.participation_id) == (session.id, person.id));
+        let lost = theirs.into_iter().find(|u| !self.arrived_again(u.key, known))?;
         let what = lost.rule.as_ref().map_or_else(|| lost.occasion.to_string(), |rule| format!("{} {rule}", lost.occasion));
         let (why, detail) = (Why::Undelivered(lost.fate), lost.detail.clone());
         Some(Concern { what: Some(what), why, detail, ..self.of_person(session, person) })
+    }
+
+    /// Somebody handed it over again, and nobody said that the copy did not arrive.
+    fn arrived_again(&self, key: NoticeKey, known: &Known) -> bool {
+        let arrived = known.notices.iter().filter(|n| n.state == State::Accepted && self.undelivered.iter().all(|u| u.key != n.notice.key));
+        arrived.into_iter().any(|n| original(&n.notice, &known.notices).is_some_and(|first| first.notice.key == key))
+    }
+
+    /// Somebody handed it over to another address, where the one in the record gets nothing.
+    fn told_elsewhere(&self, session: &Session, known: &Known) -> bool {
+        let bad = |n: &KnownNotice| self.suppressed.of(&n.notice.address) == Some(Suppression::Bounced) && n.notice.start == session.start;
+        let arrived = |n: &KnownNotice| {
+            known.notices.iter().any(|copy| {
+                copy.state == State::Accepted
+                    && copy.notice.address != n.notice.address
+                    && original(&copy.notice, &known.notices).is_some_and(|first| first.notice.key == n.notice.key)
+                    && self.undelivered.iter().all(|u| u.key != copy.notice.key)
+            })
+        };
+        known.notices.iter().any(|n| bad(n) && arrived(n))
     }
 
     /// Those that did not go as they should, and that nobody handed over again since.

@@ -15,6 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use axum::routing::{get, post};
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -212,8 +213,8 @@ pub trait Intake: Send + Sync + 'static {
         Ok(Vec::new())
     }
 
-    /// What hands messages over: the channel, its name, and whether it is at fault and pauses.
-    fn transports(&self) -> Vec<(Channel, String, bool)> {
+    /// What hands messages over: the channel, its name, and until when it pauses, if it is at fault.
+    fn transports(&self) -> Vec<(Channel, String, Option<DateTime<Utc>>)> {
         Vec::new()
     }
 

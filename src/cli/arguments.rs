@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use super::Usage;
 use crate::config::Config;
 use crate::contact::Address;
 
@@ -18,9 +19,9 @@ pub(super) fn typed(argument: &str) -> anyhow::Result<String> {
 /// An address as typed: also a number that no numbering plan has.
 pub(super) fn address(raw: &str, config: &Config) -> anyhow::Result<Address> {
     if !raw.contains('@') && !raw.contains(|c: char| c.is_ascii_digit()) {
-        anyhow::bail!("{raw:?} is neither an e-mail address nor a telephone number");
+        return Err(Usage(format!("{raw:?} is neither an e-mail address nor a telephone number")).into());
     }
-    Address::possible(raw, &config.policy.region).map_err(|why| anyhow::anyhow!("the address cannot be used: {why}"))
+    Address::possible(raw, &config.policy.region).map_err(|why| Usage(format!("the address cannot be used: {why}")).into())
 }
 
 /// `--color never` was typed: help is made before anything else is read.

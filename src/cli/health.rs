@@ -34,6 +34,13 @@ pub(super) fn health(config: &Config, alive: bool, json: bool) -> anyhow::Result
     Ok(if well { Exit::Done } else { Exit::Failed })
 }
 
+/// What the daemon on this machine warns of, as far as it can be asked: what only it knows, such as a source that it cannot read for now.
+pub(super) fn warnings(config: &Config) -> Vec<String> {
+    let says = config.server.as_ref().and_then(|server| ask(reached_at(server.listen), "/readyz").ok()).unwrap_or_default();
+    let warnings = says["warnings"].as_array().map(Vec::as_slice).unwrap_or_default();
+    warnings.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
 /// Where a daemon that listens everywhere is reached from its own machine.
 fn reached_at(listen: SocketAddr) -> SocketAddr {
     let here = match listen.ip() {

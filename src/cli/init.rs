@@ -14,6 +14,7 @@ use super::{Exit, demo};
 use crate::access::{self, Access, Name, Role, User, password};
 use crate::clock::{Clock, WallClock};
 use crate::config;
+use crate::zone;
 
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
@@ -117,7 +118,7 @@ fn ask(args: &InitArgs) -> anyhow::Result<Answers> {
     let known = given(args);
     Ok(Answers {
         name: question("The practice's name", &known.name)?,
-        zone: question("Its time zone, such as America/New_York (empty: UTC)", &known.zone)?,
+        zone: zone(&known.zone)?,
         phone: question("A telephone number that messages show (may be empty)", &known.phone)?,
         source: question("The file with the sessions", &known.source)?,
         relay: question("The mail server (empty: messages become files in ./outbox)", &known.relay)?,
@@ -128,6 +129,18 @@ fn ask(args: &InitArgs) -> anyhow::Result<Answers> {
     })
 }
 
+/// Asks until it is one.
+fn zone(otherwise: &str) -> anyhow::Result<String> {
+    loop {
+        let zone = question("Its time zone, such as America/New_York (empty: UTC)", otherwise)?;
+        let settings = |fallback| zone::Settings { fallback, ..zone::Settings::default() };
+        match zone::Zones::load(&settings(Some(zone.clone()).filter(|zone| !zone.is_empty()))) {
+            Ok(_) => return Ok(zone),
+            Err(why) => eprintln!("{}", why.join("\n")),
+        }
+    }
+}
+
 fn question(what: &str, otherwise: &str) -> anyhow::Result<String> {
     if otherwise.is_empty() {
         eprint!("{what}: ");
@@ -135,7 +148,9 @@ fn question(what: &str, otherwise: &str) -> anyhow::Result<String> {
         eprint!("{what} [{otherwise}]: ");
     }
     let mut line = String::new();
-    std::io::stdin().read_line(&mut line)?;
+    if std::io::stdin().read_line(&mut line)? == 0 {
+        bail!("the questions were not answered: nothing is written");
+    }
     Ok(Some(line.trim()).filter(|line| !line.is_empty()).unwrap_or(otherwise).to_owned())
 }
 
@@ -153,6 +168,7 @@ fn filled(answers: &Answers) -> String {
             ("practice", "name") => Some(text(&answers.name)),
             ("practice", "contact") => Some(text(&answers.phone)),
             ("practice", "time_zone") => Some(text(&answers.zone)).filter(|_| !answers.zone.is_empty()),
+            ("email", "from") => sender(&answers.name).map(|from| text(&from)),
             ("source", "path") => Some(text(&answers.source)),
             ("server", "listen") => answers.user.as_ref().map(|_| text("127.0.0.1:8080")),
             ("server", "users_file") => answers.user.as_ref().map(|_| text("users.toml")),
@@ -172,6 +188,12 @@ fn filled(answers: &Answers) -> String {
         }
     }
     filled
+}
+
+/// The reference's address, under the practice's name. `None`: no address may bear that name.
+fn sender(name: &str) -> Option<String> {
+    let address = STARTER.lines().find_map(|line| line.strip_prefix("from = ")?.split(['<', '>']).nth(1))?;
+    Some(lettre::message::Mailbox::new(Some(name.to_owned()), address.parse().ok()?).to_string())
 }
 
 #[cfg(test)]
@@ -196,6 +218,7 @@ mod tests {
             (config.raw.practice.name.as_str(), config.raw.practice.contact.as_str()),
             ("Lakeside \"Telehealth\"", "+1 202-555-0100")
         );
+        assert_eq!(config.render.from_name, "Lakeside \"Telehealth\"");
         assert_eq!(config.time_zone.name(), "America/New_York");
         assert_eq!(config.raw.source[0].path.as_ref().unwrap(), Path::new("list.json"));
         assert!(config.server.is_none() && matches!(config.relays[0], config::Relay::Folder(_)));

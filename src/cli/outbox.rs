@@ -3,12 +3,12 @@
 use std::io::IsTerminal;
 
 use anyhow::bail;
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 
 use super::accounts::account;
 use super::since::Since;
-use super::table::{Look, Tone, cell, table, text};
+use super::table::{Look, Tone, cell, in_lines, table, text};
 use super::{Exit, Usage, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
@@ -16,13 +16,13 @@ use crate::contact::Address;
 use crate::desk::notices::{Line, Opened, open};
 use crate::desk::outage::is_overdue;
 use crate::desk::resend::{self as wish, Answer, Wish, refused_since};
-use crate::desk::{Desk, what, words};
+use crate::desk::{Desk, called, what, words};
 use crate::entry::{Entry, State};
 use crate::known::resend::Resent;
 use crate::notice::{NoticeKey, Occasion};
 use crate::outbox::{Act, Filter, Outbox};
 use crate::session::{ParticipationId, SessionId};
-use crate::zone::{Zone, rfc3339};
+use crate::zone::Zone;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum OutboxCommand {
@@ -34,24 +34,24 @@ pub(super) enum OutboxCommand {
         key: NoticeKey,
     },
     /// Makes what waits for its back-off due now; sends again what is unknown.
-    Retry(FilterArgs),
+    Retry(ActArgs),
     /// Holds what waits.
-    Hold(FilterArgs),
+    Hold(ActArgs),
     /// Releases what is held.
-    Release(FilterArgs),
+    Release(ActArgs),
     /// Cancels what waits, is held or is unknown: it is not sent, and not planned again.
     Cancel {
         #[command(flatten)]
-        which: FilterArgs,
+        which: ActArgs,
         /// They were told in another way: by telephone, or by a store that was lost. What it says counts as told.
         #[arg(long)]
         told: bool,
-        /// Does not ask on a terminal.
+        /// Does not ask on a terminal. Needed elsewhere for --all without a filter.
         #[arg(long)]
         yes: bool,
     },
     /// Takes a cancel back, while the message is of use.
-    Restore(FilterArgs),
+    Restore(ActArgs),
     /// Hands over again what was accepted or rejected, as a new notice: made anew, and checked as every other one.
     Resend(ResendArgs),
 }
@@ -68,6 +68,9 @@ pub(super) struct ResendArgs {
     /// All that servers refused, and that is still of use: after the mend of a relay.
     #[arg(long)]
     pub(super) rejected: bool,
+    /// Why, for the ledger. Name nobody.
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(super) reason: String,
     /// Of those, what was refused since then: a time, or so long ago (2h). Default: all.
     #[arg(long, value_name = "TIME", requires = "rejected", value_parser = Since::parse)]
     pub(super) since: Option<Since>,
@@ -95,6 +98,30 @@ pub(super) struct FilterArgs {
     pub(super) all: bool,
 }
 
+/// Which notices are changed, and why.
+#[derive(Debug, Args)]
+pub(super) struct ActArgs {
+    #[command(flatten)]
+    pub(super) which: FilterArgs,
+    /// Why, for the ledger. Name nobody.
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(super) reason: String,
+}
+
+impl ActArgs {
+    /// `jane: the host is ill`
+    fn by(&self) -> String {
+        called::with_reason(&account(), &self.reason)
+    }
+}
+
+impl FilterArgs {
+    /// Some of all are meant.
+    fn filters(&self) -> bool {
+        !self.keys.is_empty() || self.session.is_some() || self.participant.is_some() || !self.state.is_empty() || self.occasion.is_some()
+    }
+}
+
 pub(super) fn outbox(config: Config, command: &OutboxCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
     let zone = config.time_zone.clone();
     runtime()?.block_on(async {
@@ -102,7 +129,7 @@ pub(super) fn outbox(config: Config, command: &OutboxCommand, json: bool, colors
         let store = &desk.outbox;
         match command {
             OutboxCommand::List(args) => list(&store.list(&filter(args)).await?, json, (colors, &zone))?,
-            OutboxCommand::Show { key } => return show(&desk, *key, json).await,
+            OutboxCommand::Show { key } => return show(&desk, *key, json, &|at| colors.time(at, &zone, WallClock.now())).await,
             OutboxCommand::Retry(args) => act(&**store, args, Act::Retry, "due now").await?,
             OutboxCommand::Hold(args) => act(&**store, args, Act::Hold, "held").await?,
             OutboxCommand::Release(args) => act(&**store, args, Act::Release, "released").await?,
@@ -171,7 +198,7 @@ fn state(entry: &Entry, overdue: bool) -> String {
     entry.reason.map_or_else(|| word.to_owned(), |reason| format!("{word}: {}", words::with_code(reason.as_str(), None)))
 }
 
-async fn show(desk: &Desk, key: NoticeKey, json: bool) -> anyhow::Result<Exit> {
+async fn show(desk: &Desk, key: NoticeKey, json: bool, time: &dyn Fn(DateTime<Utc>) -> String) -> anyhow::Result<Exit> {
     let Some(Opened { shown, content, .. }) = open(desk, key).await? else { bail!("there is no notice {key}") };
     if json {
         println!("{}", serde_json::to_string(&shown)?);
@@ -179,22 +206,25 @@ async fn show(desk: &Desk, key: NoticeKey, json: bool) -> anyhow::Result<Exit> {
     }
     let facts = serde_json::to_value(&shown)?;
     for (name, value) in facts.as_object().into_iter().flatten().filter(|(name, v)| *name != "deliveries" && !v.is_null()) {
-        println!("{:<18} {}", name.replace('_', " "), value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        let said = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let said = said.parse().map_or(said, time);
+        println!("{}", in_lines(&format!("{:<18} {said}", name.replace('_', " ")), 19));
     }
     println!("{:<18} {}", "content", content.map_or_else(|| "not kept".to_owned(), |bytes| format!("{} bytes", bytes.len())));
     for d in &shown.deliveries {
-        let ended = d.ended_at.map_or_else(|| "no answer".to_owned(), rfc3339);
-        println!(
-            "attempt {}: {} to {ended}, {} over {}: {}",
+        let line = format!(
+            "attempt {}: {} to {}, {} over {}: {}",
             d.attempt,
-            rfc3339(d.started_at),
+            time(d.started_at),
+            d.ended_at.map_or_else(|| "no answer".to_owned(), time),
             d.outcome.as_deref().unwrap_or("under way"),
             d.transport.as_deref().unwrap_or("?"),
             d.reply.as_deref().unwrap_or("")
         );
+        println!("{}", in_lines(line.trim_end(), 2));
         if let (Some(fate), Some(at)) = (d.receipt, d.receipt_at) {
             let detail = d.receipt_detail.as_ref().map_or_else(String::new, |text| format!(": {text}"));
-            println!("  receipt at {}: {fate}{detail}", rfc3339(at));
+            println!("{}", in_lines(&format!("  receipt at {}: {fate}{detail}", time(at)), 4));
         }
     }
     Ok(Exit::Done)
@@ -210,7 +240,7 @@ async fn resend(desk: &Desk, args: &ResendArgs) -> anyhow::Result<Exit> {
     if to.is_some() {
         of_one_person(desk, &keys).await?;
     }
-    let answers = wish::resend(desk, &Wish { keys, to, who: Some(account()) }, now).await?;
+    let answers = wish::resend(desk, &Wish { keys, to, who: Some(called::with_reason(&account(), &args.reason)) }, now).await?;
     let mut refused = 0;
     for (key, answer) in &answers {
         match (answer.refusal(), answer) {
@@ -237,11 +267,16 @@ async fn of_one_person(desk: &Desk, keys: &[NoticeKey]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Asks first, where somebody sits at a terminal. (Scripts that cancel without `--yes` are older than it.)
-async fn cancel(store: &dyn Outbox, args: &FilterArgs, told: bool, yes: bool) -> anyhow::Result<()> {
-    let entries = named(store, args).await?;
+/// Asks first, where somebody sits at a terminal. Elsewhere it cancels what is named; everything, only by `--yes`.
+async fn cancel(store: &dyn Outbox, args: &ActArgs, told: bool, yes: bool) -> anyhow::Result<()> {
+    let sits = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if !yes && !sits && args.which.all && !args.which.filters() {
+        let says = "--all without a filter cancels everything: say --yes, or name a session, participant, state or occasion";
+        return Err(Usage(says.to_owned()).into());
+    }
+    let entries = named(store, &args.which).await?;
     let keys: Vec<NoticeKey> = entries.iter().map(|e| e.notice.key).collect();
-    if !yes && std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
+    if !yes && sits {
         eprint!("{} notices: cancel those that are not sent yet? [y/N] ", keys.len());
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;
@@ -250,8 +285,8 @@ async fn cancel(store: &dyn Outbox, args: &FilterArgs, told: bool, yes: bool) ->
         }
     }
     let (act, done) = if told { (Act::CancelTold, "cancelled, and count as told") } else { (Act::Cancel, "cancelled") };
-    let changed = store.act_by(Some(&account()), &keys, act, WallClock.now()).await?;
-    none_of_those(args, &entries, changed, done)?;
+    let changed = store.act_by(Some(&args.by()), &keys, act, WallClock.now()).await?;
+    none_of_those(&args.which, &entries, changed, done)?;
     println!("{changed} of {} notices {done}", keys.len());
     Ok(())
 }
@@ -267,10 +302,12 @@ fn none_of_those(args: &FilterArgs, entries: &[Entry], changed: usize, done: &st
     }
 }
 
-async fn act(store: &dyn Outbox, args: &FilterArgs, act: Act, done: &str) -> anyhow::Result<()> {
+async fn act(store: &dyn Outbox, args: &ActArgs, act: Act, done: &str) -> anyhow::Result<()> {
+    let by = args.by();
+    let args = &args.which;
     let entries = named(store, args).await?;
     let keys: Vec<NoticeKey> = entries.iter().map(|e| e.notice.key).collect();
-    let changed = store.act_by(Some(&account()), &keys, act, WallClock.now()).await?;
+    let changed = store.act_by(Some(&by), &keys, act, WallClock.now()).await?;
     let over = entries.iter().find(|e| matches!(e.state, State::Accepted | State::Rejected));
     if let Some(entry) = over.filter(|_| changed == 0 && !args.keys.is_empty() && matches!(act, Act::Retry | Act::Release)) {
         bail!("{} is {}: `punctual outbox resend {0}` hands it over again", entry.notice.key, entry.state);
@@ -282,9 +319,8 @@ async fn act(store: &dyn Outbox, args: &FilterArgs, act: Act, done: &str) -> any
 
 /// What a command means.
 async fn named(store: &dyn Outbox, args: &FilterArgs) -> anyhow::Result<Vec<Entry>> {
-    let named = args.session.is_some() || args.participant.is_some() || !args.state.is_empty() || args.occasion.is_some() || args.all;
     if args.keys.is_empty() && !args.all {
-        let filter = if named { " with the filter" } else { "" };
+        let filter = if args.filters() { " with the filter" } else { "" };
         return Err(Usage(format!("names no notice: give keys, or --all{filter}")).into());
     }
     Ok(store.list(&filter(args)).await?)

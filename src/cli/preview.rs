@@ -42,8 +42,11 @@ pub(super) struct PreviewArgs {
     /// Only this participation.
     #[arg(long, value_name = "ID")]
     pub(super) participant: Option<i64>,
-    /// Take into account what the store knows: what was told already, when sessions were first seen.
+    /// As if all sessions were new. Default: what the store knows counts, where there is one: what was told already, when sessions were first seen.
     #[arg(long)]
+    pub(super) fresh: bool,
+    /// The default. Older scripts say it.
+    #[arg(long, hide = true, conflicts_with = "fresh")]
     pub(super) store: bool,
     /// What to print.
     #[arg(long, value_enum, default_value_t = PreviewFormat::Table)]
@@ -75,7 +78,7 @@ pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Lo
     }
     let now = args.at.map_or_else(|| WallClock.now(), |at| at.on(&config.time_zone));
     let snapshot = snapshot(&config, args.sessions.as_deref(), now)?;
-    let (known, suppressed, reference_key) = runtime()?.block_on(memory(&config, args, &snapshot, now))?;
+    let (known, suppressed, reference_key) = runtime()?.block_on(memory(&config, args, &snapshot))?;
     let settings = crate::render::Settings { reference_key, ..config.render.clone() };
     let renderer = Renderer::new(settings).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?;
     renderer.live_codes().put("", &snapshot.sessions, now);
@@ -97,6 +100,9 @@ pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Lo
         return Ok(if attention || snapshot.extent != Extent::Whole { Exit::Attention } else { Exit::Done });
     }
     let lines = lines(request);
+    if args.format != PreviewFormat::Eml && !args.fresh {
+        say_what_counts(&config);
+    }
     if lines.is_empty() && (args.session.is_some() || args.participant.is_some()) {
         bail!("no source has that session or participation");
     }
@@ -136,19 +142,26 @@ pub(super) fn snapshot(config: &Config, named: Option<&Path>, now: DateTime<Utc>
     Ok(whole)
 }
 
-/// With `--store`: what it knows. Revealing is written to its ledger, if there is one.
-async fn memory(
-    config: &Config,
-    args: &PreviewArgs,
-    snapshot: &Snapshot,
-    now: DateTime<Utc>,
-) -> anyhow::Result<(KnownMap, Suppressions, [u8; 32])> {
+/// A preview that says something else than `run` does would mislead: what it takes into account, and what `run` would do.
+fn say_what_counts(config: &Config) {
+    if store_exists(config) {
+        eprintln!("As the store knows it: what was told already is left out. (--fresh: as if all sessions were new.)");
+    } else if !config.policy.adopt_invites && !config.sources.is_empty() {
+        eprintln!(
+            "All sessions are taken for new. The first start takes those that are there for announced by somebody else, \
+             and sends them no invites, unless [adopt] invites = true."
+        );
+    }
+}
+
+/// What the store knows, where there is one. Revealing is written to its ledger.
+async fn memory(config: &Config, args: &PreviewArgs, snapshot: &Snapshot) -> anyhow::Result<(KnownMap, Suppressions, [u8; 32])> {
     let mut known = KnownMap::new();
     let recorded = store_exists(config);
     if args.reveal && !recorded {
         eprintln!("There is no store yet: no ledger tells of this look. By {}", account());
     }
-    if !args.store && !(args.reveal && recorded) {
+    if !args.store && (!recorded || (args.fresh && !args.reveal)) {
         return Ok((known, Suppressions::default(), [0; 32]));
     }
     let store = open_store(config, false)?;
@@ -156,14 +169,13 @@ async fn memory(
         let what = format!("preview of {} sessions, by {}", snapshot.sessions.len(), account());
         store.note(WallClock.now(), "reveal", &what).await?;
     }
-    if !args.store {
+    if args.fresh {
         return Ok((known, Suppressions::default(), [0; 32]));
     }
     let ids: Vec<SessionId> = snapshot.sessions.iter().map(|s| s.id).collect();
     for source in &config.sources {
         known.extend(store.known(&source.name, &ids).await?);
     }
-    let _ = now;
     Ok((known, Suppressions(store.suppressions().await?), store.reference_key().await?))
 }
 

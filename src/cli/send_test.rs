@@ -48,7 +48,7 @@ impl PointOfNoReturn for NoDoubt {
 }
 
 pub(super) fn send_test(config: Config, args: &SendTestArgs, json: bool) -> anyhow::Result<Exit> {
-    let address = super::address(&super::typed(&args.to)?, &config).context("--to")?;
+    let address = super::address(&super::typed(&args.to)?, &config).map_err(|why| super::Usage(format!("--to: {why}")))?;
     let now = WallClock.now();
     let session = sample(&config, now + TimeDelta::hours(1));
     let participant = session.participants.last().context("the sample has a participant")?;
@@ -56,8 +56,8 @@ pub(super) fn send_test(config: Config, args: &SendTestArgs, json: bool) -> anyh
     let notice = notice((&session, participant), address.clone(), args.occasion, now);
     let mut reference_key = [0; 32];
     getrandom::fill(&mut reference_key).map_err(|e| anyhow::anyhow!("the system gives no random numbers: {e}"))?;
-    let renderer = Renderer::new(crate::render::Settings { reference_key, ..config.render.clone() })
-        .map_err(|m| anyhow::anyhow!("{}", m.join("\n")))?;
+    let settings = crate::render::Settings { reference_key, ..as_a_test(config.render.clone()) };
+    let renderer = Renderer::new(settings).map_err(|m| anyhow::anyhow!("{}", m.join("\n")))?;
     let facts = Facts {
         notice: &notice,
         session: &session,
@@ -99,6 +99,14 @@ pub(super) fn send_test(config: Config, args: &SendTestArgs, json: bool) -> anyh
         println!("{}: {said}", transport.name());
     }
     Ok(exit)
+}
+
+/// Whoever gets it sees that it is none of theirs: it comes from "TEST: Lakeside".
+fn as_a_test(mut settings: crate::render::Settings) -> crate::render::Settings {
+    for name in [&mut settings.practice_name, &mut settings.from_name].into_iter().chain(settings.short_name.as_mut()) {
+        name.insert_str(0, "TEST: ");
+    }
+    settings
 }
 
 fn transport(config: &Config, channel: Channel) -> anyhow::Result<Arc<dyn Transport>> {

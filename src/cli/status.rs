@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::table::{Look, Tone, cell, in_lines, table, text};
-use super::{Exit, desk, runtime};
+use super::{Exit, desk, health, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::raw::Mode;
 use crate::config::{Config, StoreUrl};
@@ -18,6 +18,8 @@ struct Shown<'a> {
     mode: Mode,
     /// A daemon has the store open.
     daemon: bool,
+    /// What it warns of, if it listens: a source that cannot be read now.
+    warnings: &'a [String],
     #[serde(flatten)]
     facts: &'a Facts,
 }
@@ -25,12 +27,17 @@ struct Shown<'a> {
 pub(super) fn status(config: Config, json: bool, colors: Look) -> anyhow::Result<Exit> {
     let (mode, zone, now) = (config.raw.run.mode, config.time_zone.clone(), WallClock.now());
     let daemon = matches!(&config.store, Some(StoreUrl::Sqlite(path)) if is_served(path));
+    let warnings = if daemon { health::warnings(&config) } else { Vec::new() };
     let facts = runtime()?.block_on(async { anyhow::Ok(ask(&desk(config)?, now).await?) })?;
     if json {
-        println!("{}", serde_json::to_string(&Shown { mode, daemon, facts: &facts })?);
+        println!("{}", serde_json::to_string(&Shown { mode, daemon, warnings: &warnings, facts: &facts })?);
     } else {
         for outage in &facts.outages {
             println!("{}", colors.text(&in_lines(&outage.sentence(&zone, now), 2), Tone::Bad));
+        }
+        for warning in &warnings {
+            let warning = words::clocked(warning, &|at| colors.time(at, &zone, now));
+            println!("{}", colors.text(&in_lines(&capital(&warning), 2), Tone::Bad));
         }
         if !daemon {
             let says = "No daemon runs: nothing is sent until one is started (punctual run).";
@@ -38,7 +45,12 @@ pub(super) fn status(config: Config, json: bool, colors: Look) -> anyhow::Result
         }
         print(&facts, mode, colors, &|at| colors.time(at, &zone, now));
     }
-    Ok(if facts.attention { Exit::Attention } else { Exit::Done })
+    Ok(if facts.attention || !warnings.is_empty() { Exit::Attention } else { Exit::Done })
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn print(facts: &Facts, mode: Mode, colors: Look, time: &dyn Fn(DateTime<Utc>) -> String) {

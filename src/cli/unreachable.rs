@@ -10,6 +10,7 @@ use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::desk::unreachable::{Row, unreachable as ask};
 use crate::desk::words;
+use crate::zone::Zone;
 
 pub(super) fn unreachable(config: Config, json: bool, colors: Look) -> anyhow::Result<Exit> {
     let (zone, now) = (config.time_zone.clone(), WallClock.now());
@@ -23,13 +24,19 @@ pub(super) fn unreachable(config: Config, json: bool, colors: Look) -> anyhow::R
         for row in &rows {
             let why = words::with_code(&row.reason, row.detail.as_deref());
             let person = row.participation_id.map_or_else(|| "?".to_owned(), |p| p.to_string());
-            let start = row.start.parse::<DateTime<Utc>>().map_or_else(|_| row.start.clone(), |at| colors.time(at, &zone, now));
+            let start = row.start.as_ref().map_or_else(|| "unknown".to_owned(), |start| in_time(start, colors, (&zone, now)));
             let cells = [start, format!("{}/{person}", row.session_id), why];
             shown.add_row(cells.into_iter().map(|t| cell(t, Tone::Bad)));
         }
-        println!("{}\n{} people will not be reached", text(&shown), people(&rows));
+        let people = people(&rows);
+        let them = if people == 1 { "1 person".to_owned() } else { format!("{people} people") };
+        println!("{}\n{them} will not be reached", text(&shown));
     }
     Ok(if rows.is_empty() { Exit::Done } else { Exit::Attention })
+}
+
+fn in_time(start: &str, look: Look, (zone, now): (&Zone, DateTime<Utc>)) -> String {
+    start.parse::<DateTime<Utc>>().map_or_else(|_| start.to_owned(), |at| look.time(at, zone, now))
 }
 
 /// How many they are: several messages of one person are one person's. Whose id could not be read is one more.
@@ -48,7 +55,7 @@ mod tests {
         let row = |session, participation: Option<i64>| Row {
             session_id: SessionId(session),
             participation_id: participation.map(ParticipationId),
-            start: String::new(),
+            start: None,
             reason: "lapsed".to_owned(),
             detail: None,
         };

@@ -25,9 +25,20 @@ pub(super) struct WhyArgs {
 pub(super) fn why(config: Config, args: &WhyArgs, json: bool, look: Look) -> anyhow::Result<Exit> {
     let (session, participation) = (SessionId(args.session), args.participation.map(ParticipationId));
     let (zone, now) = (config.time_zone.clone(), WallClock.now());
-    let people = runtime()?.block_on(async { answer(ask(&desk(config)?, session, participation, now).await) })?;
+    let (people, faults) = runtime()?.block_on(async {
+        let desk = desk(config)?;
+        let people = answer(ask(&desk, session, participation, now).await)?;
+        anyhow::Ok((people, desk.outbox.faults().await?))
+    })?;
     if people.is_empty() {
-        bail!("the store knows no session {session}{}", participation.map_or_else(String::new, |p| format!(" with a participation {p}")));
+        let whom = participation.map_or_else(String::new, |p| format!(" with a participation {p}"));
+        match faults.iter().find(|(_, fault)| fault.session == Some(session)) {
+            Some((source, fault)) => bail!(
+                "session {session}{whom}: its record in source {source} cannot be read, and nobody is told anything from it: {fault}. \
+                 Correct it where sessions are booked; `punctual unreachable` lists it until then"
+            ),
+            None => bail!("the store knows no session {session}{whom}"),
+        }
     }
     for person in &people {
         if json {

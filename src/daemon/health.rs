@@ -153,6 +153,13 @@ impl Engine {
         Ok(found)
     }
 
+    /// Sources that cannot be read now, whatever the last good list is still believed for.
+    pub(super) fn unread_in_words(&self) -> Vec<String> {
+        let now = self.clock.now();
+        let of_a_while = self.unread.all().into_iter().filter(|(_, (since, _))| now - *since >= outage::OVERDUE_AFTER);
+        of_a_while.map(|(source, (since, why))| format!("source {source} cannot be read since {}: {why}", rfc3339(since))).collect()
+    }
+
     /// For `/metrics`. `None`: the store does not answer.
     pub(super) async fn figures(&self) -> Option<Figures> {
         let now = self.clock.now();
@@ -213,7 +220,7 @@ impl Engine {
         for (lane, _) in &self.lanes {
             for (transport, paused) in lane.pauses(now) {
                 let labels = [("channel", lane.channel.as_str()), ("transport", transport)];
-                f.sample("punctual_transport_paused", &labels, f64::from(u8::from(paused)));
+                f.sample("punctual_transport_paused", &labels, f64::from(u8::from(paused.is_some())));
             }
         }
         f.family("punctual_attempts_total", Kind::Counter, "Claims that ended, by how: each attempt counts.");

@@ -222,7 +222,7 @@ impl web::Intake for Intake {
     }
 
     fn warnings(&self) -> Vec<String> {
-        self.engine.anchors.fault().into_iter().collect()
+        self.engine.anchors.fault().into_iter().chain(self.engine.unread_in_words()).collect()
     }
 
     async fn unready(&self) -> Vec<String> {
@@ -233,7 +233,7 @@ impl web::Intake for Intake {
         self.engine.outages().await
     }
 
-    fn transports(&self) -> Vec<(Channel, String, bool)> {
+    fn transports(&self) -> Vec<(Channel, String, Option<DateTime<Utc>>)> {
         let now = self.engine.clock.now();
         let of = |lane: &crate::dispatch::Lane| lane.pauses(now).map(|(name, paused)| (lane.channel, name.to_owned(), paused)).collect();
         self.engine.lanes.iter().flat_map(|(lane, _)| -> Vec<_> { of(lane) }).collect()

@@ -118,7 +118,7 @@ pub async fn of(desk: &Desk, id: SessionId, now: DateTime<Utc>) -> Result<Vec<En
     Ok(desk.session(id, now).await?.iter().map(|seen| entry(desk, seen, &notes, now)).collect())
 }
 
-/// Who was told too late in the last day, or not at all; then who will not be reached, of the sessions that start in that time. Whom somebody else
+/// Who was told too late in the last day, or not at all; then the sessions that could never be read; then who will not be reached, of the sessions that start in that time. Whom somebody else
 /// tells is not among them.
 pub async fn unreachable(
     desk: &Desk,
@@ -134,7 +134,8 @@ pub async fn unreachable(
         rows.extend(found?);
     }
     unreachable::by_start(&mut rows);
-    Ok(lapsed.iter().map(unreachable::of_lapsed).chain(rows).collect())
+    let unread = unreachable::unread(desk).await?;
+    Ok(lapsed.iter().map(unreachable::of_lapsed).chain(unread).chain(rows).collect())
 }
 
 fn unreached(desk: &Desk, read: Vec<Read>, notes: &Notes, now: DateTime<Utc>) -> Result<Vec<unreachable::Row>, Unanswered> {

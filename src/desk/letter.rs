@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Desk, Unanswered};
 use crate::contact::{Channel, PersonName};
-use crate::entry::Entry;
+use crate::entry::{Entry, State};
 use crate::message::SmsEncoding;
 use crate::preview::{Line, Request, lines};
 use crate::render::{Renderer, sms_size};
@@ -58,6 +58,9 @@ pub async fn planned(
         let hosts = seen.session.participants.iter_mut().filter(|person| person.role == Role::Host && !person.name.expose().is_empty());
         hosts.for_each(|host| host.name = PersonName::clean("(host)"));
     }
+    let theirs = seen.known.values_mut().flat_map(|known| &mut known.notices).filter(|held| held.notice.key == notice.key);
+    // As it would be, if somebody released it.
+    theirs.filter(|held| held.state == State::Held).for_each(|held| held.state = State::Waiting);
     let suppressed = desk.suppressions().await?;
     let all = lines(Request {
         snapshot: &Snapshot { sessions: vec![seen.session], ..Snapshot::default() },

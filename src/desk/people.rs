@@ -37,8 +37,8 @@ pub struct Who {
     pub name: PersonName,
     /// The host's name, of somebody else.
     pub host: Option<PersonName>,
-    /// When the session starts.
-    pub start: DateTime<Utc>,
+    /// When the session starts; `None`: that cannot be read.
+    pub start: Option<DateTime<Utc>>,
     /// How they can be reached.
     pub contacts: Contacts,
     /// ParticipantExternalId; empty: none.
@@ -84,7 +84,7 @@ impl Who {
             role: Some(person.role),
             name: person.name.clone(),
             host: session.host_name().filter(|_| person.role != Role::Host).cloned(),
-            start: session.start,
+            start: Some(session.start),
             contacts,
             external_id: person.external_id.clone(),
         }
@@ -93,21 +93,26 @@ impl Who {
     /// Of whom only a record at fault is there: what can be read of it.
     fn at_fault(session: &Session, id: ParticipationId, region: &str) -> Option<Self> {
         let record: Value = serde_json::from_str(&record_of(&session.record, id)?).ok()?;
+        Some(Self { host: session.host_name().cloned(), start: Some(session.start), ..Self::of_record((session.id, id), &record, region) })
+    }
+
+    /// What a participant's record says, whatever is wrong with it: without host and start.
+    pub(super) fn of_record((session, participation): Place, record: &Value, region: &str) -> Self {
         let text = |key: &str| match &record[key] {
             Value::String(text) => text.clone(),
             Value::Number(number) => number.to_string(),
             _ => String::new(),
         };
-        Some(Self {
-            session: session.id,
-            participation: id,
+        Self {
+            session,
+            participation,
             role: None,
             name: PersonName::clean(&text("ParticipantFullName")),
-            host: session.host_name().cloned(),
-            start: session.start,
+            host: None,
+            start: None,
             contacts: Contacts::read(&text("ParticipantEmailAddress"), &text("ParticipantSmsNumber"), region),
             external_id: text("ParticipantExternalId"),
-        })
+        }
     }
 }
 
@@ -156,13 +161,21 @@ pub async fn find(desk: &Desk, asked: &str, by_name: bool, (now, limit): (DateTi
             found.extend(reading.await.unwrap_or_default());
         }
     }
-    found
-        .sort_by_key(|who: &Who| (who.start < now, if who.start < now { i64::MAX - who.start.timestamp() } else { who.start.timestamp() }));
+    found.sort_by_key(|who: &Who| {
+        let start = who.start.map(|start| start.timestamp());
+        (start.is_some_and(|start| start < now.timestamp()), start.map(|start| (start - now.timestamp()).abs()))
+    });
     found.truncate(limit);
     for Contacts { email, number, phone } in found.iter_mut().map(|who| &mut who.contacts) {
         *phone = Contacts::read(&email.0, &number.0, &desk.policy.region).phone;
     }
     Ok(found)
+}
+
+/// Those of them whom these words mean.
+pub fn among(everybody: Vec<Who>, asked: &str, by_name: bool) -> impl Iterator<Item = Who> {
+    let wanted = Wanted::of(asked, by_name);
+    everybody.into_iter().filter(move |who| wanted.is(&Told::of(who)))
 }
 
 fn matching(stored: &[StoredSession], wanted: &Wanted, region: &str) -> Vec<Who> {
@@ -274,7 +287,7 @@ mod tests {
             role: Some(Role::Participant),
             name: PersonName::clean("Jos\u{e9} Llama"),
             host: None,
-            start: DateTime::UNIX_EPOCH,
+            start: Some(DateTime::UNIX_EPOCH),
             contacts: Contacts::read("jose.l@example.org", "(212) 555-0102", "US"),
             external_id: "MRN-77".to_owned(),
         }

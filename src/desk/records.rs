@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::people::Contacts;
+use super::people::{Contacts, Who};
 use crate::contact::PersonName;
 use crate::session::{Extent, Fault, ParticipationId, SessionId, Snapshot};
 
@@ -52,6 +52,23 @@ impl Records {
         all.insert(source.to_owned(), OfSource { since, raw });
     }
 
+    /// Whoever stands in a session's record at fault; whether somebody else tells them.
+    pub fn people(&self, session: SessionId, region: &str) -> Vec<(Who, bool)> {
+        self.whose(region, |id| id == session)
+    }
+
+    /// Whoever stands in records at fault.
+    pub fn everybody(&self, region: &str) -> Vec<Who> {
+        self.whose(region, |_| true).into_iter().map(|(who, _)| who).collect()
+    }
+
+    fn whose(&self, region: &str, wanted: impl Fn(SessionId) -> bool) -> Vec<(Who, bool)> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = all.values().flat_map(|of| &of.raw).filter_map(|(id, raw)| Some(((*id)?, raw))).filter(|(id, _)| wanted(*id));
+        let read = |(id, raw): (SessionId, &String)| Some(people_of(id, &serde_json::from_str(raw).ok()?, region));
+        records.filter_map(read).flatten().collect()
+    }
+
     /// What can be told of a fault.
     pub fn of(&self, source: &str, fault: &Fault, region: &str) -> Told {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -60,6 +77,19 @@ impl Records {
         let record = of.and_then(|of| of.raw.get(&fault.session)).and_then(|raw| serde_json::from_str(raw).ok());
         Told::read(fault, since, record.as_ref(), region)
     }
+}
+
+/// Who stands in a record, as far as that can be read, the host first.
+fn people_of(session: SessionId, record: &Value, region: &str) -> Vec<(Who, bool)> {
+    let people = record["Participants"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let host = people.first().and_then(|host| text(&host["ParticipantFullName"])).map(|name| PersonName::clean(&name));
+    let of = |(place, person): (usize, &Value)| {
+        let id = ParticipationId(text(&person["ParticipationId"])?.parse().ok()?);
+        let told_elsewhere = person["ShouldAutoDeliverCode"] == "N";
+        let host = host.clone().filter(|host| place > 0 && !host.expose().is_empty());
+        Some((Who { host, ..Who::of_record((session, id), person, region) }, told_elsewhere))
+    };
+    people.iter().enumerate().filter_map(of).collect()
 }
 
 /// What can be told of a fault.

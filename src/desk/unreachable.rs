@@ -1,5 +1,6 @@
 //! Upcoming participants who will not be reached, and why, so that somebody can call them in time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,7 +14,7 @@ use crate::known::{Expected, KnownNotice};
 use crate::notice::{Occasion, Reason};
 use crate::outbox::StoreError;
 use crate::plan;
-use crate::session::{AutoDeliver, ParticipationId, SessionId};
+use crate::session::{AutoDeliver, Fault, ParticipationId, SessionId};
 use crate::staff::{self, Kind};
 use crate::zone::rfc3339;
 
@@ -33,8 +34,8 @@ pub struct Row {
     pub session_id: SessionId,
     /// ParticipationId, where it could be read.
     pub participation_id: Option<ParticipationId>,
-    /// RFC 3339, UTC.
-    pub start: String,
+    /// RFC 3339, UTC; `null`: it could never be read.
+    pub start: Option<String>,
     /// A [`crate::notice::Reason`]'s word, a state's (`held`, `rejected`, `unknown`), a receipt's (`undelivered`, `failed`), `overdue`, or `untold`:
     /// they know what holds no more.
     pub reason: String,
@@ -55,7 +56,32 @@ pub async fn unreachable(desk: &Desk, now: DateTime<Utc>) -> Result<Vec<Row>, St
     let mut rows = desk.look(&ids, of_these).await?.concat();
     by_start(&mut rows);
     let lapsed = desk.lapsed(now).await?;
-    Ok(lapsed.iter().map(of_lapsed).chain(rows).collect())
+    let unread = unread(desk).await?;
+    Ok(lapsed.iter().map(of_lapsed).chain(unread).chain(rows).collect())
+}
+
+/// Sessions of which there is a record at fault, and nothing else: whom they are about, and when they start, could never be read.
+pub(super) async fn unread(desk: &Desk) -> Result<Vec<Row>, StoreError> {
+    let mut of_source: BTreeMap<String, BTreeMap<SessionId, Fault>> = BTreeMap::new();
+    for (source, fault) in desk.outbox.faults().await? {
+        if let Some(session) = fault.session.filter(|_| desk.sources.contains(&source) && !fault.is_word()) {
+            of_source.entry(source).or_default().entry(session).or_insert(fault);
+        }
+    }
+    let mut rows = BTreeMap::new();
+    for (source, mut faults) in of_source {
+        let ids: Vec<SessionId> = faults.keys().copied().collect();
+        for known in desk.outbox.sessions(&source, Some(&ids)).await? {
+            faults.remove(&known.id);
+        }
+        rows.extend(faults.into_iter().map(|(session, fault)| (session, of_unread(session, &fault))));
+    }
+    Ok(rows.into_values().collect())
+}
+
+fn of_unread(session: SessionId, fault: &Fault) -> Row {
+    let (reason, detail) = (Reason::Quarantined.to_string(), Some(fault.to_string()));
+    Row { session_id: session, participation_id: None, start: None, reason, detail }
 }
 
 /// In the order of their starts.
@@ -71,7 +97,7 @@ pub(super) fn of_lapsed(entry: &Entry) -> Row {
     Row {
         session_id: notice.session,
         participation_id: Some(notice.participation),
-        start: rfc3339(notice.start),
+        start: Some(rfc3339(notice.start)),
         reason: Reason::Lapsed.to_string(),
         detail: Some(format!("{what} was not sent in time{kept}")),
     }
@@ -88,7 +114,7 @@ pub(super) fn of_session(desk: &Desk, seen: &Seen, notes: &Notes, now: DateTime<
         .map(|concern| Row {
             session_id: seen.session.id,
             participation_id: concern.participation,
-            start: rfc3339(seen.session.start),
+            start: Some(rfc3339(seen.session.start)),
             reason: concern.why.as_str().to_owned(),
             detail: match (concern.what, concern.detail) {
                 (Some(what), Some(detail)) => Some(format!("{what}: {detail}")),
@@ -152,7 +178,7 @@ fn misled<'a>(desk: &'a Desk, seen: &'a Seen, notes: &'a Notes, now: DateTime<Ut
             false => "the start that holds",
         };
         let detail = Some(format!("they were not told {what}"));
-        Some(Row { session_id: session.id, participation_id: Some(*id), start: rfc3339(told), reason, detail })
+        Some(Row { session_id: session.id, participation_id: Some(*id), start: Some(rfc3339(told)), reason, detail })
     })
 }
 
@@ -168,7 +194,7 @@ fn overdue(seen: &Seen, now: DateTime<Utc>) -> impl Iterator<Item = Row> {
     late.map(|(id, late)| Row {
         session_id: session.id,
         participation_id: Some(id),
-        start: rfc3339(session.start),
+        start: Some(rfc3339(session.start)),
         reason: OVERDUE.to_owned(),
         detail: Some(super::what(late.notice.occasion, late.notice.rule.as_deref())),
     })

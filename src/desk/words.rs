@@ -130,6 +130,15 @@ pub fn clock(at: DateTime<Utc>, zone: &Zone, now: DateTime<Utc>) -> String {
     if local.date() == today { time.to_string() } else { format!("{}, {time}", local.format("%a, %b %-d")) }
 }
 
+/// A text with each time in it as people read it.
+pub fn clocked(text: &str, time: &dyn Fn(DateTime<Utc>) -> String) -> String {
+    let word = |word: &str| {
+        let bare = word.trim_end_matches([':', ',', ';', '.']);
+        bare.parse::<DateTime<Utc>>().map_or_else(|_| word.to_owned(), |at| format!("{}{}", time(at), &word[bare.len()..]))
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
 /// What a transport says of its fault, in words of everyday. Its own words, where none of ours fits.
 pub fn fault(said: &str) -> String {
     let lower = said.to_lowercase();

@@ -123,9 +123,9 @@ impl Lane {
         &self.meter
     }
 
-    /// Each transport's name, and whether it pauses.
-    pub fn pauses(&self, now: DateTime<Utc>) -> impl Iterator<Item = (&str, bool)> {
-        self.transports.iter().map(move |s| (s.transport.name(), !s.is_open(now)))
+    /// Each transport's name, and until when it pauses; `None`: it does not.
+    pub fn pauses(&self, now: DateTime<Utc>) -> impl Iterator<Item = (&str, Option<DateTime<Utc>>)> {
+        self.transports.iter().map(move |s| (s.transport.name(), s.paused_until().filter(|until| *until > now)))
     }
 
     /// The name of the transport that a message is begun for: the first that is well, or else the preferred one.

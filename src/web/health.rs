@@ -47,7 +47,12 @@ pub(super) async fn ready(
     let _turn = shared.figures.acquire().await;
     let reasons = shared.intake.unready().await;
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    Ok(fresh(status, json!({ "ready": reasons.is_empty(), "reasons": reasons })))
+    let mut says = json!({ "ready": reasons.is_empty(), "reasons": reasons });
+    let warnings = shared.intake.warnings();
+    if !warnings.is_empty() {
+        says["warnings"] = json!(warnings);
+    }
+    Ok(fresh(status, says))
 }
 
 /// `/metrics`

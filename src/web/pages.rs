@@ -5,6 +5,7 @@
 //! the contacts of those who must be called, are for whoever may see names (`[server] show_names`); codes and other contacts are masked, but for what
 //! an operator revealed.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Router;
@@ -20,8 +21,8 @@ use self::shown::{Banner, Demo, Frame, Fresh, Guarded, NoticeRow, ReplyRow};
 use super::door::Visitor;
 use super::page::{self, Trouble};
 use super::{Office, Shared};
-use crate::desk::agenda;
 use crate::desk::people::{self, Place};
+use crate::desk::{agenda, decided};
 use crate::entry::{Entry, State as NoticeState};
 use crate::notice::Reason;
 use crate::outbox::{Filter, Outbox, StoreError};
@@ -139,7 +140,16 @@ impl Looking<'_> {
 
     /// Who they are; nobody, for whom may see no names.
     async fn people(&self, places: &[Place]) -> Result<People, Trouble> {
-        if self.names { Ok(people::of(&self.office.desk, places).await?) } else { Ok(People::new()) }
+        if !self.names {
+            return Ok(People::new());
+        }
+        let mut found = people::of(&self.office.desk, places).await?;
+        // Of whom the store knows nothing, but for a record that cannot be read.
+        let unknown: HashSet<SessionId> = places.iter().filter(|place| !found.contains_key(place)).map(|place| place.0).collect();
+        for (who, _) in unknown.into_iter().flat_map(|session| self.office.records.people(session, &self.office.desk.policy.region)) {
+            found.entry((who.session, who.participation)).or_insert(who);
+        }
+        Ok(found)
     }
 
     fn today(&self) -> NaiveDate {
@@ -151,6 +161,16 @@ impl Looking<'_> {
         let midnight = |day: NaiveDate| self.office.zone.instant(day.and_time(chrono::NaiveTime::MIN));
         (midnight(from), midnight(from.checked_add_days(Days::new(days)).unwrap_or(from)))
     }
+}
+
+/// What is held, with who decided so.
+async fn decided(looking: &Looking<'_>, held: Vec<Entry>, people: &People) -> Result<Vec<NoticeRow>, StoreError> {
+    let mut rows = Vec::new();
+    for entry in held {
+        let decided = decided::of(&looking.office.desk, &entry).await?;
+        rows.push(NoticeRow::of(&entry, people, looking.showing()).by(decided, looking.office));
+    }
+    Ok(rows)
 }
 
 /// What is held, but for what the guard holds: that is decided about at once.
@@ -210,6 +230,8 @@ struct Attention {
     faults: Vec<records::Bad>,
     /// What people wrote.
     replies: Vec<ReplyRow>,
+    /// How many people no message will reach, and nobody called yet.
+    to_call: usize,
     full: bool,
 }
 
@@ -223,7 +245,7 @@ async fn attention(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery,
     let of_replies = written.iter().flat_map(|said| said.said.about.iter().map(|place| (place.session, place.participation)));
     let people = looking.people(&of_notices.chain(of_replies).collect::<Vec<_>>()).await?;
     let rows = |entries: Vec<Entry>| entries.iter().map(|e| NoticeRow::of(e, &people, looking.showing())).collect::<Vec<_>>();
-    let (unknown, held) = (rows(unknown), rows(held));
+    let (unknown, held) = (rows(unknown), decided(&looking, held, &people).await?);
     let replies: Vec<ReplyRow> = written.into_iter().map(|said| ReplyRow::of(said, &people, looking.showing())).collect();
     let facts = Attention {
         frame: looking.frame(&shared, "attention").await?,
@@ -232,6 +254,7 @@ async fn attention(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery,
         guarded: Guarded::by_source(&outbox.guards().await?, looking.office),
         full: unknown.len() == NOTICES_MAX || held.len() == NOTICES_MAX || replies.len() == NOTICES_MAX,
         replies,
+        to_call: unreachable::to_call(&looking).await?,
         unknown,
         held,
         gone,

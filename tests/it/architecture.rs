@@ -26,7 +26,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("feedback", "contact suppression session notice outcome receipt known"),
     ("retry", "contact notice"),
     ("pace", ""),
-    ("staff", "session notice receipt entry known guard plan feedback"),
+    ("staff", "suppression session notice receipt entry known guard plan feedback"),
     ("render", "contact session notice message zone feedback staff"),
     ("preview", "contact session notice entry known message zone plan render"),
     ("clock", ""),

@@ -46,6 +46,19 @@ fn what_the_readme_says_works_in_an_empty_folder() {
     let text = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(text.contains("Planned") && text.lines().all(|line| line.chars().count() <= 80), "{text}");
     assert_eq!(run(folder.path(), &["outbox", "cancel"]).status.code(), Some(2));
+    let everything = run(folder.path(), &["outbox", "cancel", "--all"]);
+    assert!(everything.status.code() == Some(2) && said(&everything).contains("say --yes"), "{}", said(&everything));
+    let held = run(folder.path(), &["outbox", "hold", "--all", "--state", "waiting", "--reason", "the relay moves"]);
+    assert_eq!(held.status.code(), Some(0), "{}", said(&held));
+    assert!(said(&run(folder.path(), &["ledger", "export"])).contains(": the relay moves"));
+    let preview = |more: &[&str]| said(&run(folder.path(), &[&["preview"], more].concat()));
+    let (kept, fresh) = (preview(&[]), preview(&["--fresh"]));
+    assert!(kept.contains("As the store knows it") && kept.contains("[operator]") && kept.contains("\n0 would be sent"), "{kept}");
+    assert!(!fresh.contains("As the store knows it") && !fresh.contains("[operator]") && !fresh.contains("\n0 would be sent"), "{fresh}");
+    assert_eq!(run(folder.path(), &["outbox", "cancel", "--all", "--yes"]).status.code(), Some(0));
+    for wrong in [&["send-test", "--to", "nobody"][..], &["suppress", "add", "foo"]] {
+        assert_eq!(run(folder.path(), wrong).status.code(), Some(2), "{wrong:?}");
+    }
     assert_eq!(run(folder.path(), &["preview", "--session", "1"]).status.code(), Some(1));
     let nowhere = tempfile::tempdir().unwrap();
     assert!(said(&run(nowhere.path(), &["check"])).contains("none found"), "no false all-clear");

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::shown::{Frame, Moment, capital, moment};
 use super::{Looking, Trouble, deeds, number};
-use crate::desk::words;
+use crate::desk::{outage, words};
 use crate::entry::State as NoticeState;
 use crate::ledger::LedgerRow;
 use crate::outbox::Filter;
@@ -140,7 +140,7 @@ pub(super) async fn history(State(shared): State<Arc<Shared>>, RawQuery(query): 
         step: [row.from_state, row.to_state].into_iter().flatten().map(words::state).collect::<Vec<_>>().join(" → "),
         event: capital(&row.event.replace('_', " ")),
         why: row.reason.map(words::reason),
-        detail: row.detail.unwrap_or_default(),
+        detail: words::clocked(&row.detail.unwrap_or_default(), &|at| words::clock(at, zone, looking.now)),
         session: row.session_id.map(|s| s.0),
         participation: row.participation_id.map(|p| p.0),
         key: row.key,
@@ -169,10 +169,9 @@ async fn past(
     };
     // Of one session, all rows are few; of all, those at the end.
     let begin = if of.is_some() { 0 } else { (end - LOOKED).max(0) };
-    let by = format!("by {}", who.to_lowercase());
     let is_theirs = |row: &LedgerRow| {
         row.seq <= end
-            && (who.is_empty() || row.detail.as_ref().is_some_and(|d| d.to_lowercase().contains(&by)))
+            && (who.is_empty() || row.detail.as_ref().is_some_and(|detail| is_by(detail, who)))
             && (event.is_empty() || row.event.replace('_', " ").contains(&event.to_lowercase().replace('_', " ")))
     };
     let limit = usize::try_from(LOOKED).unwrap_or_default();
@@ -182,6 +181,15 @@ async fn past(
     rows.truncate(ROWS);
     let next = if more { rows.last().map(|row| row.seq) } else { (begin > 0).then_some(begin + 1) };
     Ok((rows, next))
+}
+
+/// That person did it: `by jane: they will come`, or `jane` of a log-in. Not Janet.
+fn is_by(detail: &str, who: &str) -> bool {
+    let (detail, who) = (detail.to_lowercase(), who.to_lowercase());
+    let ends = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || "-_".contains(c));
+    let by = format!("by {who}");
+    let named = detail.match_indices(&by).any(|(at, _)| ends(&detail[at + by.len()..]));
+    named || detail.strip_prefix(&who).is_some_and(ends)
 }
 
 #[derive(Serialize)]
@@ -198,7 +206,7 @@ struct Servers {
 struct TransportRow {
     channel: &'static str,
     name: String,
-    state: &'static str,
+    state: String,
     tone: &'static str,
 }
 
@@ -240,8 +248,11 @@ pub(super) async fn servers(State(shared): State<Arc<Shared>>, headers: HeaderMa
             crate::contact::Channel::Sms => "Text messages",
         },
         name,
-        state: if paused { "At fault: pauses" } else { "Well" },
-        tone: if paused { "bad" } else { "good" },
+        state: paused.map_or_else(
+            || "Well".to_owned(),
+            |until| format!("At fault: tried again at {} at the latest", words::clock(until, &office.zone, looking.now)),
+        ),
+        tone: if paused.is_some() { "bad" } else { "good" },
     });
     let tz = office.desk.policy.zones.data();
     let facts = Servers {
@@ -324,9 +335,13 @@ pub(super) async fn messages(State(shared): State<Arc<Shared>>, headers: HeaderM
     let sum = |of: &HashMap<NoticeState, u64>, states: &[NoticeState]| states.iter().filter_map(|s| of.get(s)).sum::<u64>();
     let most = counts.iter().map(|of| of.values().sum::<u64>()).max().unwrap_or(0).max(1);
     use NoticeState::{Accepted, Cancelled, Claimed, Held, Lapsed, Rejected, Sending, Superseded, Suppressed, Unknown, Waiting};
+    let late = outage::overdue(&*looking.office.desk.outbox, looking.now).await?;
+    let late: Vec<_> = late.iter().map(|entry| looking.office.zone.local(entry.notice.due_at).civil.date()).collect();
     let days = dates.iter().zip(&counts).enumerate().map(|(n, (date, of))| {
-        let (sent, failed) = (sum(of, &[Accepted]), sum(of, &[Rejected, Unknown, Held, Lapsed]));
-        let (planned, ended) = (sum(of, &[Waiting, Claimed, Sending]), sum(of, &[Cancelled, Superseded, Suppressed]));
+        let waits = sum(of, &[Waiting, Claimed, Sending]);
+        let late = (late.iter().filter(|day| *day == date).count() as u64).min(waits);
+        let (sent, failed) = (sum(of, &[Accepted]), late + sum(of, &[Rejected, Unknown, Held, Lapsed]));
+        let (planned, ended) = (waits - late, sum(of, &[Cancelled, Superseded, Suppressed]));
         let mut y = HEIGHT;
         let bars =
             [("good", sent), ("bad", failed), ("plain", planned), ("quiet", ended)].into_iter().filter(|(_, n)| *n > 0).map(|(tone, n)| {

@@ -78,7 +78,7 @@ pub(super) async fn called(
     let place = (SessionId(number(&session)?), ParticipationId(number(&participation)?));
     let people = looking.people(&[place]).await?;
     let who = Named::of(place, &people, looking.showing());
-    let start = people.get(&place).map(|who| words::clock(who.start, &looking.office.zone, looking.now));
+    let start = people.get(&place).and_then(|who| who.start).map(|start| words::clock(start, &looking.office.zone, looking.now));
     let form = Form::parse(query.unwrap_or_default().as_bytes());
     let facts = Confirm {
         frame: looking.frame(&shared, "unreachable").await?,

@@ -53,10 +53,12 @@ pub(super) async fn called(
 ) -> Result<Response, Trouble> {
     let (form, visitor) = from_operator(&shared, &headers, body).await?;
     let place = (SessionId(number(&session)?), ParticipationId(number(&participation)?));
-    if people::of(&shared.office.desk, &[place]).await?.is_empty() {
+    let office = &shared.office;
+    let at_fault = || office.records.people(place.0, &office.desk.policy.region).iter().any(|(who, _)| who.participation == place.1);
+    if people::of(&office.desk, &[place]).await?.is_empty() && !at_fault() {
         return Err(Trouble::NotFound("Punctual knows no such participant, or no longer: the session may be over."));
     }
-    called::note(&shared.office.desk, place, visitor.name(), form.get("reason"), shared.office.clock.now()).await?;
+    called::note(&office.desk, place, visitor.name(), form.get("reason"), office.clock.now()).await?;
     Ok(page::see(&back(&form, "/unreachable")))
 }
 

@@ -1,5 +1,6 @@
 //! Whoever somebody looks for: by name, address, number, id or external id.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -11,7 +12,7 @@ use serde::Serialize;
 use super::shown::Frame;
 use super::shown::session::Found;
 use super::{FORM_MAX, Looking, Trouble};
-use crate::desk::people;
+use crate::desk::people::{self, Who};
 use crate::session::SessionId;
 use crate::web::door::Form;
 use crate::web::page;
@@ -49,15 +50,36 @@ pub(super) async fn by_form(State(shared): State<Arc<Shared>>, headers: HeaderMa
     find(&shared, &looking, form.get("q")).await
 }
 
+/// By the store, or by a record that cannot be read.
+async fn is_known(looking: &Looking<'_>, id: SessionId) -> Result<bool, Trouble> {
+    let desk = &looking.office.desk;
+    if !desk.session(id, looking.now).await?.is_empty() {
+        return Ok(true);
+    }
+    Ok(desk.outbox.faults().await?.iter().any(|(_, fault)| fault.session == Some(id)))
+}
+
+/// Those whose record cannot be read first: nothing else tells them.
+async fn found(looking: &Looking<'_>, asked: &str) -> Result<Vec<Who>, Trouble> {
+    let (office, desk) = (looking.office, &looking.office.desk);
+    let stored = people::find(desk, asked, looking.names, (looking.now, FOUND_MAX)).await?;
+    let is_stored: HashSet<_> = stored.iter().map(|who| (who.session, who.participation)).collect();
+    let unread = people::among(office.records.everybody(&desk.policy.region), asked, looking.names);
+    let unread = unread.filter(|who| !is_stored.contains(&(who.session, who.participation)));
+    let mut found: Vec<Who> = unread.collect();
+    found.extend(stored);
+    found.truncate(FOUND_MAX);
+    Ok(found)
+}
+
 async fn find(shared: &Shared, looking: &Looking<'_>, asked: &str) -> Result<Response, Trouble> {
     let asked: String = asked.trim().chars().take(ASKED_MAX).collect();
-    let desk = &looking.office.desk;
     if let Ok(id) = asked.parse::<i64>()
-        && !desk.session(SessionId(id), looking.now).await?.is_empty()
+        && is_known(looking, SessionId(id)).await?
     {
         return Ok(page::see(&format!("/sessions/{id}")));
     }
-    let found = if asked.is_empty() { Vec::new() } else { people::find(desk, &asked, looking.names, (looking.now, FOUND_MAX)).await? };
+    let found = if asked.is_empty() { Vec::new() } else { found(looking, &asked).await? };
     // The number of a participant is theirs, whoever else has it in a telephone number.
     let theirs: Vec<_> = found.iter().filter(|one| one.participation.to_string() == asked).collect();
     if let ([one], _) | ([], [one]) = (theirs.as_slice(), found.iter().collect::<Vec<_>>().as_slice()) {

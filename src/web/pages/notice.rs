@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::shown::{Attempt, Frame, NoticeRow};
 use super::{Looking, Trouble};
+use crate::desk::decided;
 use crate::desk::letter::{self, Letter, Sees};
 use crate::desk::notices::{Opened, open};
 use crate::entry::{Entry, State as NoticeState};
@@ -29,8 +30,10 @@ struct Page {
     letter: Option<Letter>,
     /// Why there is none.
     no_letter: Option<String>,
-    /// It is what went out, and not what would.
+    /// It is as it was made, and not as it would be made.
     frozen: bool,
+    /// And it was handed over, as far as anybody knows.
+    went: bool,
     revealed: bool,
     /// What was just done with it, and how it is taken back.
     done: Option<Done>,
@@ -79,13 +82,16 @@ pub(super) async fn notice(
     let facts = Page {
         frame: looking.frame(&shared, "sessions").await?,
         done: Done::of(query.as_deref(), &opened.entry).filter(|_| looking.visitor.is_operator()),
-        notice: NoticeRow::of(&opened.entry, &people, looking.showing()).after(&opened, office),
+        notice: NoticeRow::of(&opened.entry, &people, looking.showing())
+            .after(&opened, office)
+            .by(decided::of(&office.desk, &opened.entry).await?, office),
         attempts: opened.shown.deliveries.iter().map(|d| Attempt::of(d, opened.entry.notice.address.channel(), office)).collect(),
         reference: opened.shown.reference,
         server_reply: opened.shown.notice.server_reply,
         letter,
         no_letter,
         frozen,
+        went: frozen && matches!(opened.entry.state, NoticeState::Accepted | NoticeState::Unknown),
         revealed,
     };
     let notice = &opened.entry.notice;
@@ -125,7 +131,7 @@ async fn letter_of(looking: &Looking<'_>, opened: &Opened) -> Result<(Result<Let
     }
     let letter = match &opened.content {
         None => Err("Its text is not kept: it never went, or its time of keeping is over.".to_owned()),
-        Some(_) if !revealed => Err("What was sent holds name and code. An operator can reveal it.".to_owned()),
+        Some(_) if !revealed => Err("It holds name and code. An operator can reveal it.".to_owned()),
         Some(bytes) => letter::sent(notice.address.channel(), bytes),
     };
     Ok((letter, true, revealed))

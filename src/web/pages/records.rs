@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::shown::session::{Call, Showing};
 use super::shown::{Frame, Moment};
 use super::{Looking, Trouble};
+use crate::desk::people::Who;
 use crate::session::{Fault, ParticipationId, SessionId};
 use crate::web::Shared;
 use crate::web::page;
@@ -25,6 +26,15 @@ pub(super) struct Bad {
     detail: String,
     since: Option<Moment>,
     call: Option<Call>,
+    /// Whoever else is meant, if the error is about the whole session.
+    people: Vec<Callable>,
+}
+
+/// Somebody of a record that cannot be read.
+#[derive(Serialize)]
+struct Callable {
+    name: String,
+    call: Call,
 }
 
 impl Bad {
@@ -47,15 +57,30 @@ impl Bad {
             detail: fault.to_string(),
             since: told.since.map(|at| super::shown::moment(at, &showing.office.zone)),
             call: Some(Call::of(&told.contacts)).filter(|_| showing.names && fault.participation.is_some()),
+            people: fault.session.filter(|_| fault.participation.is_none()).map(|id| callable(id, showing)).unwrap_or_default(),
         }
     }
+}
+
+/// Whom nobody else tells, of a session whose record cannot be read.
+fn callable(session: SessionId, showing: Showing<'_>) -> Vec<Callable> {
+    let people = showing.office.records.people(session, &showing.office.desk.policy.region);
+    let ours = people.into_iter().filter(|(_, told_elsewhere)| showing.names && !told_elsewhere);
+    let of = |(who, _): (Who, bool)| {
+        let name = Some(who.name.expose().to_owned()).filter(|name| !name.is_empty());
+        Callable { name: name.unwrap_or_else(|| format!("Participant {}", who.participation)), call: Call::of(&who.contacts) }
+    };
+    ours.map(of).collect()
 }
 
 /// Those of a session, or of a person in it; all of them.
 pub(super) async fn bad(looking: &Looking<'_>, of: Option<(SessionId, Option<ParticipationId>)>) -> Result<Vec<Bad>, Trouble> {
     let faults = looking.office.desk.outbox.faults().await?;
     let wanted = |fault: &Fault| {
-        of.is_none_or(|(session, person)| fault.session == Some(session) && (person.is_none() || fault.participation == person))
+        of.is_none_or(|(session, person)| {
+            // What is wrong with the whole of it is wrong for each of them.
+            fault.session == Some(session) && (person.is_none() || fault.participation.is_none() || fault.participation == person)
+        })
     };
     Ok(faults.iter().filter(|(_, fault)| wanted(fault)).map(|(source, fault)| Bad::of(source, fault, looking.showing())).collect())
 }

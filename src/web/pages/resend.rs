@@ -12,6 +12,7 @@ use super::notice::opened;
 use super::shown::{Frame, NoticeRow};
 use super::{Looking, deeds};
 use crate::contact::{Address, Channel};
+use crate::desk::called;
 use crate::desk::notices::Opened;
 use crate::desk::resend::{Answer, Wish, resend, silenced};
 use crate::known::resend::Resent;
@@ -69,7 +70,7 @@ pub(super) async fn act(
     let refusal = match to {
         Err(why) => format!("The other address cannot be used: {why}"),
         Ok(to) => {
-            let wish = Wish { keys: vec![opened.entry.notice.key], to, who: Some(visitor.name().to_owned()) };
+            let wish = Wish { keys: vec![opened.entry.notice.key], to, who: Some(called::with_reason(visitor.name(), form.get("reason"))) };
             let (of, now) = (Arc::clone(&shared), looking.now);
             let answers = crate::web::to_the_end(async move { resend(&of.office.desk, &wish, now).await }).await??;
             match answers.first().map(|(_, answer)| *answer) {

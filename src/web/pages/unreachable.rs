@@ -1,5 +1,6 @@
 //! Who will not be reached: whom to call, at which number, and who was called already. As a page, and as a table for a spreadsheet.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
@@ -11,6 +12,7 @@ use serde::Serialize;
 use super::shown::session::{Called, Unreached};
 use super::shown::{Frame, moment};
 use super::{DAYS_MAX, Looking, Trouble};
+use crate::desk::unreachable::Row;
 use crate::desk::{agenda, called};
 use crate::ledger::csv;
 use crate::web::Shared;
@@ -56,11 +58,30 @@ pub(super) async fn csv(State(shared): State<Arc<Shared>>, RawQuery(query): RawQ
     Ok(page::guard(([(CONTENT_TYPE, "text/csv; charset=utf-8; header=present")], text).into_response()))
 }
 
+/// A session that could never be read, as a row for each of those whom its record names and nobody else tells.
+fn each_person(looking: &Looking<'_>, row: Row) -> Vec<Row> {
+    if row.participation_id.is_some() || row.start.is_some() {
+        return vec![row];
+    }
+    let people = looking.office.records.people(row.session_id, &looking.office.desk.policy.region);
+    let ours = people.into_iter().filter(|(_, told_elsewhere)| !told_elsewhere).map(|(who, _)| who.participation);
+    let rows: Vec<Row> = ours.map(|id| Row { participation_id: Some(id), ..row.clone() }).collect();
+    if rows.is_empty() { vec![row] } else { rows }
+}
+
+/// How many are still to be called, of the next week.
+pub(super) async fn to_call(looking: &Looking<'_>) -> Result<usize, Trouble> {
+    let (_, rows) = rows(looking, None).await?;
+    let people: HashSet<_> = rows.iter().filter(|row| row.called.is_none()).map(Unreached::id).collect();
+    Ok(people.len())
+}
+
 /// The days that are looked at, and who will not be reached in them.
 async fn rows(looking: &Looking<'_>, query: Option<String>) -> Result<(u64, Vec<Unreached>), Trouble> {
     let span = Form::parse(query.unwrap_or_default().as_bytes()).get("days").parse().unwrap_or(7).clamp(1, DAYS_MAX);
     let desk = &looking.office.desk;
     let found = agenda::unreachable(desk, looking.span(looking.today(), span), SESSIONS_MAX, looking.now).await?;
+    let found: Vec<Row> = found.into_iter().flat_map(|row| each_person(looking, row)).collect();
     let places: Vec<_> = found.iter().filter_map(|row| Some((row.session_id, row.participation_id?))).collect();
     let people = looking.people(&places).await?;
     let calls = called::of(desk, &places).await?;

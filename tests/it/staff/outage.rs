@@ -92,7 +92,7 @@ async fn a_server_that_was_mended_is_asked_when_somebody_tries_now() {
     .await;
     let office = ten_minutes_later(&format!("host = \"127.0.0.1\"\nport = {}\ntls = \"none\"", server.port), "").await;
     let mut jane = office.logged_in("jane").await;
-    while !jane.page("/servers").await.1.contains("At fault: pauses") {
+    while !jane.page("/servers").await.1.contains("At fault: tried again at") {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     mended.store(true, Ordering::SeqCst);

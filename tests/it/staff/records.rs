@@ -16,6 +16,8 @@ use crate::push::session;
 async fn office() -> Office {
     let (mut two, mut three) = (session(2, 222_222_222), session(3, 333_333_333));
     two["ScheduleTs"] = json!("tomorrow at 3");
+    two["Participants"][1]["ParticipantFullName"] = json!("Lou Marsh");
+    two["Participants"][1]["ParticipantSmsNumber"] = json!("2125550142");
     three["Participants"][1]["ShouldAutoDeliverCode"] = json!("X");
     three["Participants"][1]["ParticipantFullName"] = json!("Sam Reed");
     three["Participants"][1]["ParticipantSmsNumber"] = json!("2125550177");
@@ -31,6 +33,9 @@ async fn a_record_at_fault_has_a_page_that_says_what_is_wrong() {
         ("/sessions/2", &["The start time reads", "tomorrow at 3", "A. MacGuffin, session 2", "Seen since"]),
         ("/sessions/3/31", &["The way of delivery reads", "&ldquo;front desk&rdquo;", "tel:+12125550177", "Until then, call them"]),
         ("/unreachable", &["Sam Reed", "tel:+12125550177"]),
+        ("/unreachable", &["Unknown</td><td><a href=\"/sessions/2/21\">", "tel:+12125550142", "This booking has an error"]),
+        ("/sessions/2/21", &["The start time reads", "tel:+12125550142"]),
+        ("/unreachable.csv", &["Lou Marsh"]),
     ] {
         let (status, page) = victor.page(path).await;
         assert_eq!(status, 200, "{path}");
@@ -95,6 +100,10 @@ async fn what_staff_look_up_is_there() {
     assert!(all.contains("Unsuppress") && all.contains("Added"), "{all}");
     let (_, hers) = victor.page("/history?who=jane").await;
     assert!(hers.contains("by jane") && !hers.contains(">Added"), "{hers}");
+    assert!(!victor.page("/history?who=jan").await.1.contains("by jane"), "Jan is somebody else");
+    assert!(!all.contains("00Z") && !all.contains("30Z"), "times are the practice's: {all}");
+    assert_eq!(victor.get("/search?q=2").await.headers()["location"], "/sessions/2", "its record can be read no further");
+    assert_eq!(victor.get("/search?q=marsh").await.headers()["location"], "/sessions/2/21");
     let (_, of_one) = victor.page("/history?session=1&event=added").await;
     assert!(of_one.contains("/sessions/1/11") && !of_one.contains("Unsuppress"), "{of_one}");
     assert_eq!(victor.page("/history?session=x").await.0, 404);
@@ -138,6 +147,13 @@ async fn a_sent_message_says_what_became_of_it() {
     let session = office.entries().await.into_iter().find(|e| e.notice.key == key).unwrap().notice.session;
     let (_, session) = victor.page(&format!("/sessions/{session}")).await;
     assert!(session.contains("Came back") && !session.contains("All told"), "{session}");
+    assert!(victor.page("/unreachable").await.1.contains("did not arrive"));
+    let other = Address::Email(EmailAddress::parse("trevor.new@example.com").unwrap());
+    outbox.resend(Some("jane: she gave it by phone"), &[key], Some(&other), WallClock.now()).await.unwrap();
+    assert!(victor.page("/unreachable").await.1.contains("did not arrive"), "nothing went yet");
+    assert_ne!(office.ended(Settlement::Accepted { reply: "250 queued".to_owned(), reference: None }).await, key);
+    assert!(!victor.page("/unreachable").await.1.contains("did not arrive"));
+    assert!(victor.page("/attention").await.1.contains("whom to call"), "two bookings have an error");
     outbox.receive(WallClock.now(), notice(Fate::Delivered, None)).await.unwrap();
     assert!(heading(&mut victor).await.contains("tag good\">Arrived"));
     office.close().await;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::session::{Named, People, Showing};
+use super::session::{Called, Named, People, Showing};
 use super::{Moment, capital, moment, role, tone};
 use crate::contact::Channel;
 use crate::desk::notices::Opened;
@@ -32,6 +32,8 @@ pub(in crate::web::pages) struct NoticeRow {
     tone: &'static str,
     why: Option<&'static str>,
     remedy: Option<&'static str>,
+    /// Who decided so.
+    decided: Option<Called>,
     due: Moment,
     start: Moment,
     over: bool,
@@ -87,6 +89,7 @@ impl NoticeRow {
             tone: if overdue { "bad" } else { tone(Some(entry.state)) },
             why: reason.map(words::reason),
             remedy: reason.and_then(words::remedy),
+            decided: None,
             due: at(notice.due_at),
             start: at(notice.start),
             over: notice.useful_until <= now,
@@ -97,6 +100,12 @@ impl NoticeRow {
             acts: buttons(entry, now),
             again: matches!(entry.state, State::Accepted | State::Rejected) && notice.useful_until > now,
         }
+    }
+
+    /// Of a message about which somebody here decided: when, and `by jane: the host is ill`.
+    pub(in crate::web::pages) fn by(mut self, decided: Option<(DateTime<Utc>, String)>, office: &Office) -> Self {
+        self.decided = decided.map(|(at, note)| Called { at: moment(at, &office.zone), note });
+        self
     }
 
     /// Of a message that was sent: it is headed by what became of it, where somebody said so.

@@ -336,11 +336,16 @@ impl Unreached {
             session: row.session_id.0,
             participation: row.participation_id.map(|p| p.0),
             who: place.map(|place| Named::of(place, people, showing)),
-            start: row.start.parse::<DateTime<Utc>>().ok().map(|at| showing.at(at)),
+            start: row.start.as_ref().and_then(|start| start.parse::<DateTime<Utc>>().ok()).map(|at| showing.at(at)),
             call: who.filter(|_| showing.names).map(|who| Call::of(&who.contacts)),
             trouble: Trouble::of(&row.reason, row.detail.as_ref()),
             called: None,
         }
+    }
+
+    /// The session, and the person in it, where they could be read.
+    pub(in crate::web::pages) fn id(&self) -> (i64, Option<i64>) {
+        (self.session, self.participation)
     }
 
     /// Whose row it is.
@@ -364,8 +369,9 @@ impl Unreached {
 pub(in crate::web::pages) struct Found {
     who: Named,
     role: &'static str,
-    start: Moment,
-    /// It is to come.
+    /// None: it cannot be read.
+    start: Option<Moment>,
+    /// It is to come, as far as that can be read.
     ahead: bool,
     external_id: String,
 }
@@ -376,8 +382,8 @@ impl Found {
         Self {
             who: Named::of(place, &HashMap::from([(place, who.clone())]), showing),
             role: who.role.map_or("Record at fault", role),
-            start: showing.at(who.start),
-            ahead: who.start > showing.now,
+            start: who.start.map(|start| showing.at(start)),
+            ahead: who.start.is_none_or(|start| start > showing.now),
             external_id: who.external_id.clone(),
         }
     }
