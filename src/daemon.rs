@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -79,10 +79,21 @@ pub fn look_at_store(config: &Config) -> anyhow::Result<Arc<dyn Outbox>> {
 fn open_for(config: &Config, access: Access) -> anyhow::Result<Arc<dyn Outbox>> {
     match &config.store {
         None => bail!("no store is configured: set [store] url = \"sqlite://punctual.db\""),
+        // Nothing failed: it is made by the daemon.
+        Some(StoreUrl::Sqlite(path)) if !matches!(access, Access::Daemon) && is_new(path) => {
+            bail!("there is no store yet ({}): `punctual run` makes it at its first start", path.display())
+        }
         Some(StoreUrl::Sqlite(path)) => {
             Ok(Arc::new(SqliteOutbox::open_with(&format!("sqlite://{}", path.display()), access, config.store_key.as_ref())?))
         }
     }
+}
+
+/// Neither the file nor a log of it is there.
+fn is_new(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    !path.exists() && !Path::new(&log).exists()
 }
 
 /// Whether the configured store was ever filled.

@@ -123,9 +123,8 @@ function comesBack(address) {
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 let base;
 try {
-  for (const part of ["templates", "maildir/new", "maildir/cur", "maildir/tmp"]) mkdirSync(join(work, part), { recursive: true });
+  for (const part of ["maildir/new", "maildir/cur", "maildir/tmp"]) mkdirSync(join(work, part), { recursive: true });
   const settings = {
-    PUNCTUAL__TEMPLATES__DIR: "../templates",
     PUNCTUAL__EMAIL__BOUNCE_MAILDIR: "../maildir",
     PUNCTUAL__EMAIL__BOUNCE_POLL: "* * * * * *",
   };

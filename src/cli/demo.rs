@@ -88,6 +88,9 @@ from = "21:00"
 to = "08:00"
 channels = ["sms"]
 
+[templates]
+dir = "templates"                  # your own words for messages: the pages write them here
+
 [store]
 url = "sqlite://punctual.db"
 
@@ -147,7 +150,7 @@ fn make_folder(dir: &Path) -> anyhow::Result<()> {
     } else if dir.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
         bail!("{} holds files that no demo made; name another folder with --dir", dir.display());
     }
-    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    std::fs::create_dir_all(dir.join("templates")).with_context(|| format!("cannot make {}", dir.display()))?;
     std::fs::write(dir.join(MARKER), "")?;
     Ok(())
 }

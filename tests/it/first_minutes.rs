@@ -65,6 +65,17 @@ fn what_the_readme_says_works_in_an_empty_folder() {
 }
 
 #[test]
+fn a_store_that_is_not_there_yet_has_not_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(run(folder.path(), &["init"]).status.code(), Some(0));
+    for command in [&["status"][..], &["why", "4101"], &["outbox", "list"], &["ledger", "verify"]] {
+        let output = run(folder.path(), command);
+        assert_eq!(output.status.code(), Some(1), "{command:?}: {}", said(&output));
+        assert!(said(&output).contains("there is no store yet") && said(&output).contains("punctual run"), "{}", said(&output));
+    }
+}
+
+#[test]
 fn init_overwrites_nothing() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("sessions.json"), "[]").unwrap();
