@@ -183,7 +183,7 @@ try {
   await browser.shoot("came-back", null, "desktop", "light");
   await browser.open(await browser.link(".steps .bad a"));
   await browser.open(await browser.link('a[href$="/resend"]'));
-  await browser.shoot("resend", null, "low", "light");
+  await browser.shoot("resend", null, "desktop", "light");
   await browser.shoot("blocked", "/blocked", "low", "light");
   await browser.shoot("history", "/history?who=demo", "desktop", "light");
   // The mail server breaks, a record is spoiled, and two hours pass.

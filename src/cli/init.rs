@@ -69,7 +69,8 @@ pub(super) fn init(args: &InitArgs) -> anyhow::Result<Exit> {
     // Invented sessions belong into a folder to play in, and not beside a practice's own.
     if folder == Path::new(".") && !sessions.exists() && sessions.extension().is_some_and(|e| e == "json") {
         write_new(&sessions, &serde_json::to_vec_pretty(&demo::good_sessions(WallClock.now()))?)?;
-        println!("Wrote {}: sample sessions, to be replaced by what SecureVideo's GET /session answers.", sessions.display());
+        println!("Wrote {}: sample sessions.", sessions.display());
+        println!("Put in their place what SecureVideo's GET /session answers.");
     }
     if let Some(name) = &answers.user {
         first_user(&folder, name)?;
@@ -99,7 +100,8 @@ fn first_user(folder: &Path, name: &Name) -> anyhow::Result<()> {
     let argon2id = password::hash(&secret).map_err(anyhow::Error::msg)?;
     let user = vec![User { name: name.clone(), role: Role::Operator, argon2id, totp: None }];
     access::file::write(&path, &Access { user, token: Vec::new() }).map_err(anyhow::Error::msg)?;
-    println!("Wrote {}: {name} may use the pages. The password, shown this once: {secret}", path.display());
+    println!("Wrote {}: {name} may use the pages.", path.display());
+    println!("The password of {name}, shown this once: {secret}");
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use super::accounts::account;
 use super::private_folder::PrivateFolder;
 use super::progress::Progress;
 use super::since::Moment;
-use super::table::{Look, Tone, cell, table, text};
+use super::table::{Look, Tone, cell, in_lines, table, text};
 use super::{Exit, gallery, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, SourceKind};
@@ -145,12 +145,12 @@ pub(super) fn snapshot(config: &Config, named: Option<&Path>, now: DateTime<Utc>
 /// A preview that says something else than `run` does would mislead: what it takes into account, and what `run` would do.
 fn say_what_counts(config: &Config) {
     if store_exists(config) {
-        eprintln!("As the store knows it: what was told already is left out. (--fresh: as if all sessions were new.)");
+        let text = "As the store knows it: what was told already is left out. (--fresh: as if all sessions were new.)";
+        eprintln!("{}", in_lines(text, 0));
     } else if !config.policy.adopt_invites && !config.sources.is_empty() {
-        eprintln!(
-            "All sessions are taken for new. The first start takes those that are there for announced by somebody else, \
-             and sends them no invites, unless [adopt] invites = true."
-        );
+        let text = "All sessions are taken for new. The first start takes those that are there for announced by somebody else, \
+                    and sends them no invites, unless [adopt] invites = true.";
+        eprintln!("{}", in_lines(text, 0));
     }
 }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::session::{Called, Named, People, Showing};
-use super::{Moment, capital, moment, role, tone};
+use super::{Moment, capital, moment, tone};
 use crate::contact::Channel;
 use crate::desk::notices::Opened;
 use crate::desk::outage::is_overdue;
@@ -24,7 +24,6 @@ pub(in crate::web::pages) struct NoticeRow {
     session: i64,
     participation: i64,
     who: Named,
-    role: &'static str,
     what: String,
     channel: &'static str,
     to: String,
@@ -78,7 +77,6 @@ impl NoticeRow {
             session: notice.session.0,
             participation: notice.participation.0,
             who: Named::of((notice.session, notice.participation), people, showing),
-            role: role(notice.role),
             what: capital(&what(notice.occasion, notice.rule.as_deref())),
             channel: match notice.address.channel() {
                 Channel::Email => "e-mail",
