@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::table::in_lines;
+use super::table::{counted, in_lines};
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, Gateway, Relay, SourceKind};
@@ -139,11 +139,15 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Repo
         let now = WallClock.now();
         ambiguity::mark(&mut snapshot, now);
         let people = snapshot.sessions.iter().map(|s| s.participants.len()).sum::<usize>();
-        report.add("ok", what.clone(), format!("{} sessions, {people} participants", snapshot.sessions.len()));
+        report.add(
+            "ok",
+            what.clone(),
+            format!("{}, {}", counted(snapshot.sessions.len(), "session", "sessions"), counted(people, "participant", "participants")),
+        );
         for ((word, meaning), count) in meaning::census(&snapshot) {
             let word = if word.is_empty() { "(none)".to_owned() } else { format!("{word:?}") };
             let (level, taken) = meaning.map_or(("error", "unknown: held"), |meaning| ("note", meaning.taken_for().as_str()));
-            report.add(level, what.clone(), format!("ScheduleType {word}: {count} sessions, taken for {taken}"));
+            report.add(level, what.clone(), format!("ScheduleType {word}: {}, taken for {taken}", counted(count, "session", "sessions")));
         }
         for fault in snapshot.told().lines() {
             report.add("error", what.clone(), fault.to_string());

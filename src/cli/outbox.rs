@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::accounts::account;
 use super::since::Since;
-use super::table::{Look, Tone, cell, in_lines, table, text};
+use super::table::{Look, Tone, cell, counted, in_lines, table, text};
 use super::{Exit, Usage, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
@@ -188,7 +188,7 @@ fn list(entries: &[Entry], json: bool, (colors, zone): (Look, &Zone)) -> anyhow:
         rows.add_row(cells);
     }
     println!("{}", text(&rows));
-    println!("{} notices", entries.len());
+    println!("{}", counted(entries.len(), "notice", "notices"));
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::{Subcommand, ValueEnum};
 
 use super::accounts::account;
-use super::table::{Look, Tone, cell, table, text};
+use super::table::{Look, Tone, cell, counted, table, text};
 use super::{Exit, address, runtime, typed};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, StoreUrl};
@@ -127,6 +127,6 @@ fn list(all: &[SuppressedAddress], json: bool, (colors, zone): (Look, &Zone)) ->
         ];
         rows.add_row(cells.into_iter().map(|t| cell(t, Tone::Plain)));
     }
-    println!("{}\n{} addresses", text(&rows), all.len());
+    println!("{}\n{}", text(&rows), counted(all.len(), "address", "addresses"));
     Ok(())
 }

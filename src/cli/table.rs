@@ -204,6 +204,11 @@ fn wide(text: &str) -> usize {
     UnicodeWidthStr::width(text)
 }
 
+/// `1 session`, `5 sessions`.
+pub(super) fn counted(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
 /// The terminal's, if somebody sits at one.
 fn columns() -> usize {
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok().filter(|_| std::io::stdout().is_terminal());

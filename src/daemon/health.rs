@@ -62,14 +62,13 @@ impl Engine {
     /// `42 due today, next 14:00 EST; 2 held`
     pub(super) async fn show_status(&self) {
         let now = self.clock.now();
-        let zone = self.policy.zones.resolve("").ok().map(|resolved| resolved.zone);
-        let tomorrow = midnight_after(zone.as_ref(), now);
+        let tomorrow = midnight_after(&self.zone, now);
         let (Ok(due), Ok(held), Ok(next)) =
             (self.outbox.due_before(tomorrow).await, self.outbox.count(State::Held).await, self.next_due().await)
         else {
             return;
         };
-        let next = next.map_or_else(|| "nothing waits".to_owned(), |at| format!("next {}", clock_time(zone.as_ref(), at.max(now), now)));
+        let next = next.map_or_else(|| "nothing waits".to_owned(), |at| format!("next {}", clock_time(&self.zone, at.max(now), now)));
         let held = if held > 0 { format!("; {held} held: see punctual status") } else { String::new() };
         self.notifier.status(&format!("{due} due today, {next}{held}"));
     }
@@ -266,16 +265,14 @@ fn seconds(span: TimeDelta) -> f64 {
 }
 
 /// The practice's midnight; without a time zone of the practice, UTC's.
-fn midnight_after(zone: Option<&Zone>, now: DateTime<Utc>) -> DateTime<Utc> {
-    let today = zone.map_or_else(|| now.naive_utc(), |z| z.local(now).civil).date();
-    let midnight = (today + TimeDelta::days(1)).and_time(NaiveTime::MIN);
-    zone.map_or_else(|| midnight.and_utc(), |z| z.instant(midnight))
+fn midnight_after(zone: &Zone, now: DateTime<Utc>) -> DateTime<Utc> {
+    let tomorrow = zone.local(now).civil.date() + TimeDelta::days(1);
+    zone.instant(tomorrow.and_time(NaiveTime::MIN))
 }
 
 /// `14:00 EST`, or with the date when it is another day.
-fn clock_time(zone: Option<&Zone>, at: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    let civil = |t: DateTime<Utc>| zone.map_or_else(|| t.naive_utc(), |z| z.local(t).civil);
-    let name = zone.map_or_else(|| "UTC".to_owned(), |z| z.abbreviation(at));
+fn clock_time(zone: &Zone, at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let (civil, name) = (|t: DateTime<Utc>| zone.local(t).civil, zone.abbreviation(at));
     let pattern = if civil(at).date() == civil(now).date() { "%H:%M" } else { "%Y-%m-%d %H:%M" };
     format!("{} {name}", civil(at).format(pattern))
 }
@@ -288,13 +285,13 @@ mod tests {
     #[test]
     fn today_ends_at_the_practices_midnight() {
         let zones = Zones::load(&Settings { fallback: Some("America/New_York".to_owned()), ..Settings::default() }).unwrap();
-        let zone = zones.resolve("").unwrap().zone;
+        let (zone, utc) = (zones.resolve("").unwrap().zone, zones.resolve("UTC").unwrap().zone);
         let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
         let now = at("2026-11-24T03:00:00Z");
-        assert_eq!(midnight_after(Some(&zone), now), at("2026-11-24T05:00:00Z"));
-        assert_eq!(midnight_after(None, now), at("2026-11-25T00:00:00Z"));
-        assert_eq!(clock_time(Some(&zone), at("2026-11-24T04:30:00Z"), now), "23:30 EST");
-        assert_eq!(clock_time(Some(&zone), at("2026-11-24T19:00:00Z"), now), "2026-11-24 14:00 EST");
-        assert_eq!(clock_time(None, at("2026-11-24T19:00:00Z"), now), "19:00 UTC");
+        assert_eq!(midnight_after(&zone, now), at("2026-11-24T05:00:00Z"));
+        assert_eq!(midnight_after(&utc, now), at("2026-11-25T00:00:00Z"));
+        assert_eq!(clock_time(&zone, at("2026-11-24T04:30:00Z"), now), "23:30 EST");
+        assert_eq!(clock_time(&zone, at("2026-11-24T19:00:00Z"), now), "2026-11-24 14:00 EST");
+        assert_eq!(clock_time(&utc, at("2026-11-24T19:00:00Z"), now), "19:00 UTC");
     }
 }
