@@ -1,4 +1,5 @@
 """The documents as a book, and on a forge: each page is in it, and each link, picture and heading that is named is there."""
+import html
 import html.parser
 import os
 import re
@@ -95,3 +96,14 @@ def test_a_link_that_leads_nowhere_is_found(tmp_path):
     lost = leads_nowhere(build(docs, tmp_path / "book"))
     assert set(lost) == {"push.html: nowhere.html", "push.html: shadow.html#no-heading", "push.html: pictures/none.png", "push.html: ../Cargo.toml"}
     assert missing_on_a_forge(page) == ["push.md: nowhere.md", "push.md: pictures/none.png", "push.md: ../Cargo.toml"]
+
+
+def test_the_front_desk_is_told_of_buttons_and_words_that_are_on_the_pages():
+    page = (DOCS / "front-desk.md").read_text()
+    sources = [*(ROOT / "templates/web").glob("*.html"), *(ROOT / "src/web/pages").rglob("*.rs"), ROOT / "src/desk/words.rs"]
+    shown = html.unescape("\n".join(path.read_text() for path in sources))
+    buttons = {word.rstrip(".") for word in re.findall(r"\*\*([^*]+)\*\*", page) if not word.endswith("?")}
+    words = {word for row in re.findall(r"^\| ([^|]+) \|", page.split("## The words")[1], flags=re.M) for word in row.split(", ")}
+    assert len(buttons) > 15 and len(words) > 15
+    counted = {"word", "2 of 3 told"}
+    assert {word for word in buttons | words - counted if word not in shown} == set()
