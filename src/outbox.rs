@@ -20,6 +20,7 @@ pub mod sqlite;
 mod standing;
 mod transition;
 mod upkeep;
+mod visit;
 mod walks;
 mod words;
 
@@ -30,6 +31,7 @@ pub use feedback::Feedback;
 pub use letter::{LetterState, StaffLetter};
 pub use queries::{Filter, Queries, SourceStatus, Status};
 pub use upkeep::{Purged, Restored, Retention, Upkeep};
+pub use visit::KeptVisit;
 pub use walks::{Applied, NotedSession, Rest, Seen, SeenSession, SourcePart, SourceRow, Walk, WalkedSession, Walks};
 
 /// A store failed. Hand-overs stop at once: a message could go out that nobody would remember.

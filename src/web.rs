@@ -42,6 +42,7 @@ use crate::zone::Zone;
 
 mod api;
 mod connection;
+mod cookie;
 mod door;
 mod feedback;
 mod guard;
@@ -49,6 +50,7 @@ mod health;
 mod history;
 pub mod hook;
 mod kannel;
+mod kept;
 mod metrics;
 mod page;
 mod pages;
@@ -330,13 +332,16 @@ impl Shared {
 /// Serves until `stop` is raised, and finishes what is in hand then. Dropped earlier, it drops the connections too.
 pub async fn serve(listener: TcpListener, settings: Settings, intake: Arc<dyn Intake>, office: Office, stop: watch::Receiver<bool>) {
     let limits = settings.limits;
-    let door = settings.users.clone().map(|path| Door::new(Followed::new(path), office.clock.now()));
+    let key = kept::key(&*office.desk.outbox).await;
+    let door = settings.users.clone().map(|path| Door::new(Followed::new(path), key, office.clock.now()));
     if let Some(door) = &door {
+        kept::recall(door, &office).await;
         door.recall_codes(&*office.desk.outbox, office.clock.now()).await;
     }
     let (bodies, figures) = (Semaphore::new(BODIES), Semaphore::new(1));
-    let shared = Shared { settings, intake, office, door, bodies, figures, bench: pages::templates::Bench::default() };
-    connection::serve(listener, routes(Arc::new(shared)), limits, stop).await;
+    let shared = Arc::new(Shared { settings, intake, office, door, bodies, figures, bench: pages::templates::Bench::default() });
+    let keeping = kept::keep(Arc::clone(&shared), stop.clone());
+    tokio::join!(connection::serve(listener, routes(shared), limits, stop), keeping);
 }
 
 async fn stopped(mut stop: watch::Receiver<bool>) {

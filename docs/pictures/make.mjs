@@ -186,6 +186,8 @@ try {
   await browser.shoot("resend", null, "desktop", "light");
   await browser.shoot("blocked", "/blocked", "low", "light");
   await browser.shoot("history", "/history?who=demo", "desktop", "light");
+  await browser.shoot("users", "/users", "tall", "light");
+  await browser.shoot("password-phone", "/password", "phone", "dark");
   // The mail server breaks, a record is spoiled, and two hours pass.
   await browser.open(base + "/");
   await browser.press('button[formaction="/demo/mail"]');

@@ -62,6 +62,7 @@ mod sources;
 mod suppression;
 mod tx;
 mod upkeep;
+mod visit;
 mod walk;
 mod writer;
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::Result;
 use super::alert::Alert;
 use super::letter::StaffLetter;
+use super::visit::KeptVisit;
 use crate::ledger::{Anchor, Verified};
 
 /// What a start did with a store that was restored from an older copy.
@@ -60,6 +61,21 @@ pub trait Upkeep: Send + Sync {
 
     /// One is over.
     async fn end_alert(&self, key: &str, now: DateTime<Utc>) -> Result<()>;
+
+    /// Who is logged in to the pages. (A store that outlives no process has nobody.)
+    async fn visits(&self) -> Result<Vec<KeptVisit>> {
+        Ok(Vec::new())
+    }
+
+    /// Somebody logged in, or was seen again.
+    async fn put_visit(&self, _visit: KeptVisit) -> Result<()> {
+        Ok(())
+    }
+
+    /// These visits are over.
+    async fn end_visits(&self, _digests: Vec<[u8; 32]>) -> Result<()> {
+        Ok(())
+    }
 
     /// Walks the whole ledger, and holds it against an earlier head: the one given, or the one that the store keeps elsewhere.
     async fn verify_ledger(&self, anchor: Option<Anchor>) -> Result<Verified>;

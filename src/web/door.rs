@@ -8,14 +8,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use axum::http::header::{COOKIE, HOST, HeaderName};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::cookie::cookie;
 use super::history;
 use super::page::Trouble;
 use super::problem::Problem;
@@ -28,22 +28,10 @@ use crate::outbox::Outbox;
 
 /// Passwords that are looked at together: each takes 19 MiB and some 30 ms of a core, and messages go on meanwhile.
 const HASHING: usize = 1;
-/// The cookie of a browser that somebody logged in with: it is known again, and is not kept out by the guesses of others.
-const BROWSER_COOKIE: &str = "punctual-browser";
-/// Likewise, where it goes over TLS.
-const SECURE_BROWSER_COOKIE: &str = "__Host-punctual-browser";
 /// One look at the same thing in this time is told: who goes back and forth fills no ledger.
 const LOOK_LASTS: TimeDelta = TimeDelta::hours(1);
 /// Looks that are remembered.
 const LOOKS_MAX: usize = 10_000;
-/// So long, in seconds.
-const KNOWN_FOR: u32 = 180 * 24 * 3600;
-/// Which scheme the practice's own address has, where the request came by it: set by [`super::guard`], and never taken from outside.
-pub(super) const SCHEME: HeaderName = HeaderName::from_static("x-punctual-scheme");
-/// The cookie, where it goes over TLS: no other host, and no path, can set it (RFC 6265bis 4.1.3.2).
-const SECURE_COOKIE: &str = "__Host-punctual";
-/// The cookie on the machine itself.
-const LOCAL_COOKIE: &str = "punctual";
 
 /// Where a connection comes from.
 #[derive(Debug, Clone, Copy)]
@@ -55,8 +43,9 @@ pub(super) struct Door {
     visits: Mutex<Visits>,
     memory: Arc<Memory>,
     hashing: Semaphore,
-    /// Makes the tokens of forms. A new one at each start.
-    key: String,
+    changing: Semaphore,
+    /// Makes the tokens of forms.
+    key: [u8; 32],
     /// Codes of the step in which it was opened may have been used before: a visit does not outlast it either.
     opened_in: i64,
     looks: Mutex<Looks>,
@@ -100,13 +89,14 @@ impl Visitor {
 }
 
 impl Door {
-    pub(super) fn new(users: Followed, now: DateTime<Utc>) -> Self {
+    pub(super) fn new(users: Followed, key: [u8; 32], now: DateTime<Utc>) -> Self {
         Self {
             memory: Memory::of(users.path()),
             users,
             visits: Mutex::default(),
             hashing: Semaphore::new(HASHING),
-            key: access::new_token().expect("the engine's start drew random numbers already"),
+            changing: Semaphore::new(1),
+            key,
             opened_in: totp::step(now),
             looks: Mutex::default(),
         }
@@ -158,7 +148,7 @@ impl Door {
         self.users.current()
     }
 
-    fn visits(&self) -> MutexGuard<'_, Visits> {
+    pub(super) fn visits(&self) -> MutexGuard<'_, Visits> {
         self.visits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -186,7 +176,7 @@ impl Door {
 
     /// The token of a visit's forms.
     pub(super) fn form_token(&self, id: &str) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.as_bytes()).expect("HMAC takes keys of any length");
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes keys of any length");
         mac.update(id.as_bytes());
         data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes())
     }
@@ -212,11 +202,7 @@ impl Door {
         let user = self.access().user(&name).cloned();
         let known = browser.filter(|cookie| user.as_ref().is_some_and(|user| is_known(user, cookie)));
         self.attempts().begin(counted, from, known, now).map_err(Refused::Wait)?;
-        let hash = user.as_ref().map(|u| u.argon2id.clone());
-        let right = {
-            let _one_of_few = self.hashing.acquire().await.expect("nobody closes it");
-            password::verify_apart(password, hash).await
-        };
+        let right = self.verified(user.as_ref(), password).await;
         let Some(user) = user.filter(|user| right && self.takes_code(user, form.get("code"), now)) else { return Err(Refused::Wrong) };
         self.attempts().succeeded(counted, from, known);
         let id = access::new_token().map_err(|_| Refused::Wrong)?;
@@ -226,13 +212,46 @@ impl Door {
         Ok((id, browser))
     }
 
+    async fn verified(&self, user: Option<&User>, password: String) -> bool {
+        let hash = user.map(|user| user.argon2id.clone());
+        let _one_of_few = self.hashing.acquire().await.expect("nobody closes it");
+        password::verify_apart(password, hash).await
+    }
+
+    /// Whether it is the password of somebody who is logged in. It may be tried as often as a log-in.
+    pub(super) async fn is_theirs(
+        &self,
+        user: &User,
+        given: &str,
+        (from, browser): (IpAddr, Option<&str>),
+        now: DateTime<Utc>,
+    ) -> Result<(), Refused> {
+        let known = browser.filter(|cookie| is_known(user, cookie));
+        self.attempts().begin(user.name.as_str(), from, known, now).map_err(Refused::Wait)?;
+        if !self.verified(Some(user), given.to_owned()).await {
+            return Err(Refused::Wrong);
+        }
+        self.attempts().succeeded(user.name.as_str(), from, known);
+        Ok(())
+    }
+
+    /// One change of the users file at a time.
+    pub(super) async fn turn(&self) -> SemaphorePermit<'_> {
+        self.changing.acquire().await.expect("nobody closes it")
+    }
+
+    /// The users file.
+    pub(super) fn path(&self) -> &Path {
+        self.users.path()
+    }
+
     /// A name as it may be told: that of a user. What else was typed may be a password.
     pub(super) fn told_name(&self, form: &Form) -> String {
         let name = form.get("name").trim().to_ascii_lowercase();
         self.access().user(&name).map_or_else(|| "an unknown name".to_owned(), |user| user.name.to_string())
     }
 
-    /// Lets a user in without a password: a demonstration's. The id of the visit.
+    /// Lets a user in without a password: a demonstration's, or whoever has just changed theirs. The id of the visit.
     pub(super) fn let_in(&self, name: &str, now: DateTime<Utc>) -> Option<String> {
         let user = self.access().user(name).cloned()?;
         let id = access::new_token().ok()?;
@@ -296,63 +315,6 @@ fn is_known(user: &User, cookie: &str) -> bool {
     cookie.split_once('.').is_some_and(|(nonce, mark)| mark_of(user, nonce).as_bytes().ct_eq(mark.as_bytes()).into())
 }
 
-/// What the browser's cookie says.
-pub(super) fn browser(headers: &HeaderMap) -> Option<&str> {
-    named(headers, if is_secure(headers) { SECURE_BROWSER_COOKIE } else { BROWSER_COOKIE })
-}
-
-/// Lets a browser be known again.
-pub(super) fn set_browser(headers: &HeaderMap, mark: &str) -> HeaderValue {
-    let (name, secure) = if is_secure(headers) { (SECURE_BROWSER_COOKIE, "; Secure") } else { (BROWSER_COOKIE, "") };
-    let text = format!("{name}={mark}; Path=/; HttpOnly; SameSite=Strict{secure}; Max-Age={KNOWN_FOR}");
-    text.try_into().expect("hexadecimal digits and constants")
-}
-
-/// The id in the cookie, of whichever name.
-pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
-    named(headers, cookie_name(headers))
-}
-
-fn named<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let pairs = headers.get_all(COOKIE).into_iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(';'));
-    pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(n, _)| *n == name).map(|(_, value)| value)
-}
-
-fn cookie_name(headers: &HeaderMap) -> &'static str {
-    if is_secure(headers) { SECURE_COOKIE } else { LOCAL_COOKIE }
-}
-
-/// Sets the cookie, until the browser is closed. An empty id takes it away.
-pub(super) fn set_cookie(headers: &HeaderMap, id: &str) -> HeaderValue {
-    let secure = if is_secure(headers) { "; Secure" } else { "" };
-    let gone = if id.is_empty() { "; Max-Age=0" } else { "" };
-    let text = format!("{}={id}; Path=/; HttpOnly; SameSite=Strict{secure}{gone}", cookie_name(headers));
-    text.try_into().expect("hexadecimal digits and constants")
-}
-
-/// Whether a cookie may only go over TLS: always, but for plain HTTP on the machine itself. The proxy that ends TLS says so, or at least passes
-/// the name on that it was asked by; who lies about it harms themselves alone.
-fn is_secure(headers: &HeaderMap) -> bool {
-    if let Some(scheme) = headers.get(SCHEME) {
-        return scheme == "https";
-    }
-    if headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https") {
-        return true;
-    }
-    !is_this_machine(host(headers))
-}
-
-/// The name by which a request asks for us, without the port; empty: none.
-pub(super) fn host(headers: &HeaderMap) -> &str {
-    let host = headers.get(HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
-    host.strip_prefix('[').and_then(|h| h.split(']').next()).unwrap_or_else(|| host.rsplit_once(':').map_or(host, |(n, _)| n))
-}
-
-/// A name of the machine itself.
-pub(super) fn is_this_machine(name: &str) -> bool {
-    name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
 /// Where a request comes from: what a proxy that is trusted says last, in whichever line, else the connection's other end. Trusted are the machine
 /// itself, and those that the configuration names.
 pub(super) fn address(headers: &HeaderMap, peer: Option<Peer>, trusted: &[IpAddr]) -> IpAddr {
@@ -401,29 +363,6 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_secure_but_on_the_machine_itself() {
-        for (pairs, secure) in [
-            (vec![("host", "127.0.0.1:8080")], false),
-            (vec![("host", "localhost")], false),
-            (vec![("host", "[::1]:8080")], false),
-            (vec![("host", "punctual.practice.example")], true),
-            (vec![("host", "localhost.practice.example:8080")], true),
-            (vec![("host", "127.0.0.1:8080"), ("x-forwarded-proto", "https")], true),
-            (vec![], true),
-        ] {
-            let set = set_cookie(&headers(&pairs), "ab");
-            let want = if secure {
-                "__Host-punctual=ab; Path=/; HttpOnly; SameSite=Strict; Secure"
-            } else {
-                "punctual=ab; Path=/; HttpOnly; SameSite=Strict"
-            };
-            assert_eq!(set, want, "{pairs:?}");
-        }
-        let both = headers(&[("host", "practice.example"), ("cookie", "punctual=planted; __Host-punctual=ours")]);
-        assert_eq!(cookie(&both), Some("ours"));
-    }
-
-    #[test]
     fn a_browser_is_known_by_the_name_that_logged_in_with_it() {
         let user = |name: &str, hash: &str| User { name: name.parse().unwrap(), role: Role::Viewer, argon2id: hash.to_owned(), totp: None };
         let (jane, cookie) = (user("jane", "a"), format!("n.{}", mark_of(&user("jane", "a"), "n")));
@@ -432,8 +371,6 @@ mod tests {
         {
             assert!(!is_known(&who, cookie), "{cookie}");
         }
-        let pairs = [("host", "practice.example"), ("cookie", "punctual-browser=planted; __Host-punctual-browser=ours")];
-        assert_eq!(browser(&headers(&pairs)), Some("ours"));
     }
 
     #[test]

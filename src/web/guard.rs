@@ -12,8 +12,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Shared;
-use super::door::{self, Peer, SCHEME};
+use super::cookie::SCHEME;
+use super::door::Peer;
 use super::problem::Problem;
+use super::request;
 use crate::access::Scope;
 
 /// What proxies add, beside all that begins with `x-forwarded-`.
@@ -28,11 +30,11 @@ fn is_forwarded(headers: &HeaderMap) -> bool {
 pub(super) async fn by_our_name(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     request.headers_mut().remove(SCHEME);
     let Some(url) = &shared.settings.public_url else { return next.run(request).await };
-    let name = door::host(request.headers());
+    let name = request::host(request.headers());
     let ours = url.host_str().is_some_and(|ours| ours.trim_matches(['[', ']']).eq_ignore_ascii_case(name));
     // Providers come by the address that they were told, and say a secret of it.
     let hook = request.uri().path().starts_with("/hooks/");
-    if !ours && !hook && !door::is_this_machine(name) {
+    if !ours && !hook && !request::is_this_machine(name) {
         return Problem::new(StatusCode::MISDIRECTED_REQUEST, "this server has another name").into_response();
     }
     let https = url.scheme() == "https";
@@ -50,7 +52,7 @@ pub(super) async fn by_our_name(State(shared): State<Arc<Shared>>, mut request: 
 /// Figures are for the machine itself, asked directly and by a name of its own; else with a token that may read.
 pub(super) fn inside(shared: &Shared, headers: &HeaderMap, peer: Option<Peer>) -> Result<(), Problem> {
     let here = peer.is_some_and(|Peer(address)| address.ip().to_canonical().is_loopback());
-    let directly = !is_forwarded(headers) && door::is_this_machine(door::host(headers));
+    let directly = !is_forwarded(headers) && request::is_this_machine(request::host(headers));
     if here && directly {
         return Ok(());
     }

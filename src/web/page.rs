@@ -44,6 +44,8 @@ static TEMPLATES: LazyLock<Tera> = LazyLock::new(|| {
         "messages.html",
         "attention.html",
         "unreachable.html",
+        "users.html",
+        "password.html",
         "person.html",
         "remind.html",
         "resend.html",

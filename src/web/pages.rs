@@ -43,6 +43,7 @@ mod shown;
 mod stage;
 pub(super) mod templates;
 mod unreachable;
+mod users;
 
 /// Notices on one page.
 const NOTICES_MAX: usize = 200;
@@ -77,6 +78,8 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/templates", get(templates::all))
         .route("/templates/edit", get(templates::edit).post(templates::act))
         .route("/templates/message", get(templates::message))
+        .route("/users", get(users::all).post(users::act))
+        .route("/password", get(users::own).post(users::change_own))
         .route("/guard/accept", post(deeds::accept))
         .route("/guard/reject", post(deeds::reject))
         .route("/replies/{key}/read", post(deeds::read))

@@ -1,9 +1,10 @@
 //! What all routes ask of a request: a token, and a body of JSON or a form within a limit and in time.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use secrecy::{ExposeSecret, SecretString};
@@ -74,6 +75,17 @@ fn is_plain(headers: &HeaderMap, wanted: &str) -> Result<(), Problem> {
         return wrong("expected no Content-Encoding".to_owned());
     }
     Ok(())
+}
+
+/// The name by which a request asks for us, without the port; empty: none.
+pub(super) fn host(headers: &HeaderMap) -> &str {
+    let host = headers.get(HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
+    host.strip_prefix('[').and_then(|h| h.split(']').next()).unwrap_or_else(|| host.rsplit_once(':').map_or(host, |(n, _)| n))
+}
+
+/// A name of the machine itself.
+pub(super) fn is_this_machine(name: &str) -> bool {
+    name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ mod records;
 mod roles;
 mod templates;
 mod unrevealed;
+mod users;
 
 const PASSWORD: &str = "correct horse battery";
 pub(crate) const READ: &str = "read-0123456789abcdef01234567";

@@ -160,12 +160,24 @@ fn folder_exists(path: &Path) -> std::result::Result<(), String> {
     }
 }
 
+/// A process that ended may have begun a program a moment before, which holds the lock until it runs: so often, and so long, it is waited for.
+const LOCK_TRIES: u32 = 10;
+const LOCK_WAIT: Duration = Duration::from_millis(20);
+
 /// The advisory lock goes with the process, however it ends; the file stays.
 fn lock(path: &Path) -> std::result::Result<File, String> {
     let beside = beside(path, ".lock");
     let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&beside);
     let file = opened.map_err(|e| in_folder(path, &beside, &e))?;
-    match file.try_lock() {
+    let mut tried = file.try_lock();
+    for _ in 0..LOCK_TRIES {
+        if !matches!(tried, Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        std::thread::sleep(LOCK_WAIT);
+        tried = file.try_lock();
+    }
+    match tried {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(format!("another punctual uses it (it holds {}): end that one first", beside.display())),
         Err(TryLockError::Error(e)) => Err(format!("{} cannot be locked: {e}; the store needs a local file system", beside.display())),

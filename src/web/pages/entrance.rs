@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::FORM_MAX;
 use crate::access::new_token;
+use crate::web::cookie;
 use crate::web::door::{self, Form, Peer, Refused};
 use crate::web::page::{self, Trouble};
 use crate::web::{Shared, request};
@@ -32,7 +33,7 @@ pub(super) async fn page(State(shared): State<Arc<Shared>>, headers: HeaderMap) 
 
 fn form(shared: &Shared, headers: &HeaderMap, status: StatusCode, name: String, wrong: Option<String>) -> Result<Response, Trouble> {
     // Several tabs share one cookie.
-    let id = match door::cookie(headers).filter(|id| id.len() == 64) {
+    let id = match cookie::cookie(headers).filter(|id| id.len() == 64) {
         Some(id) => id.to_owned(),
         None => new_token().map_err(|_| Trouble::Forbidden("The system gives no random numbers."))?,
     };
@@ -42,7 +43,7 @@ fn form(shared: &Shared, headers: &HeaderMap, status: StatusCode, name: String, 
 }
 
 fn with_cookie(mut response: Response, headers: &HeaderMap, id: &str) -> Response {
-    response.headers_mut().insert(SET_COOKIE, door::set_cookie(headers, id));
+    response.headers_mut().insert(SET_COOKIE, cookie::set_cookie(headers, id));
     response
 }
 
@@ -55,7 +56,7 @@ pub(super) async fn log_in(
 ) -> Result<Response, Trouble> {
     let fields = Form::parse(&request::form(&headers, body, FORM_MAX, shared.settings.limits.body).await?);
     let door = shared.door()?;
-    let before = door::cookie(&headers).unwrap_or_default();
+    let before = cookie::cookie(&headers).unwrap_or_default();
     if door.is_ours(&headers, before, &fields).is_err() {
         // The daemon began anew since the page was made, or the cookie did not come back.
         let text =
@@ -64,12 +65,13 @@ pub(super) async fn log_in(
     }
     let now = shared.office.clock.now();
     let from = door::address(&headers, peer.map(|Extension(peer)| peer), &shared.settings.trusted);
-    match door.log_in(&fields, (from, door::browser(&headers)), now).await {
+    match door.log_in(&fields, (from, cookie::browser(&headers)), now).await {
         Ok((id, browser)) => {
             door.log_out(before);
             shared.office.desk.outbox.note(now, "log_in", &door.visitor_of(&id, now)?).await?;
+            shared.keep_visits().await?;
             let mut response = with_cookie(page::see("/"), &headers, &id);
-            response.headers_mut().append(SET_COOKIE, door::set_browser(&headers, &browser));
+            response.headers_mut().append(SET_COOKIE, cookie::set_browser(&headers, &browser));
             Ok(response)
         }
         Err(refused) => {
@@ -101,12 +103,13 @@ pub(super) async fn log_in(
 pub(super) async fn log_out(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Result<Response, Trouble> {
     let fields = Form::parse(&request::form(&headers, body, FORM_MAX, shared.settings.limits.body).await?);
     let door = shared.door()?;
-    let id = door::cookie(&headers).unwrap_or_default();
+    let id = cookie::cookie(&headers).unwrap_or_default();
     door.is_ours(&headers, id, &fields)?;
     let now = shared.office.clock.now();
     if let Ok(name) = door.visitor_of(id, now) {
         shared.office.desk.outbox.note(now, "log_out", &name).await?;
     }
     door.log_out(id);
+    shared.keep_visits().await?;
     Ok(with_cookie(page::see("/login"), &headers, ""))
 }

@@ -11,7 +11,8 @@ use axum::response::Response;
 use subtle::ConstantTimeEq;
 
 use super::{Trouble, deeds};
-use crate::web::door::{Form, set_cookie};
+use crate::web::cookie::set_cookie;
+use crate::web::door::Form;
 use crate::web::{Shared, Stage, page};
 
 const NOTHING: Trouble = Trouble::NotFound("There is nothing at this address.");

@@ -312,6 +312,8 @@ fn each_column_is_sealed_or_harmless() {
         // Ids, times, reasons, names of staff; addresses masked, or by a keyed name.
         ("ledger", &["notice_key", "event", "from_state", "to_state", "reason", "detail", "chain"]),
         ("restored", &["source"]),
+        // Names of staff, and digests: of random ids, and of hashes of passwords.
+        ("visit", &["digest", "name", "mark"]),
         ("expected", &["name"]),
         // What was told to staff: no name, contact or code.
         ("alert", &["key", "text"]),

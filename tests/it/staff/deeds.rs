@@ -31,7 +31,7 @@ impl Form {
             action: attribute(form, "action").unwrap(),
             fields: form.split("<input ").skip(1).map(|input| input.split('>').next().unwrap()).filter_map(field).collect(),
         });
-        read.filter(|form| !["/search", "/logout", "/login"].contains(&form.action.as_str())).collect()
+        read.filter(|form| !["/search", "/logout", "/login", "/password"].contains(&form.action.as_str())).collect()
     }
 
     /// The row of the table that it is for.

@@ -7,9 +7,9 @@ use chrono::{DateTime, Utc};
 
 use super::super::migrate::VERSION;
 use super::super::restore::{self, Origin};
-use super::super::{SqliteOutbox, acting, admit, alert, history, letter, mark, retention};
+use super::super::{SqliteOutbox, acting, admit, alert, history, letter, mark, retention, visit};
 use crate::ledger::{Anchor, Verified};
-use crate::outbox::{Acts, Alert, Purged, Restored, Result, Retention, StaffLetter, StoreError, Upkeep};
+use crate::outbox::{Acts, Alert, KeptVisit, Purged, Restored, Result, Retention, StaffLetter, StoreError, Upkeep};
 
 #[async_trait]
 impl Upkeep for SqliteOutbox {
@@ -36,6 +36,18 @@ impl Upkeep for SqliteOutbox {
     async fn end_alert(&self, key: &str, now: DateTime<Utc>) -> Result<()> {
         let key = key.to_owned();
         self.writer.write("end_alert", move |c| alert::end(c, &key, now)).await
+    }
+
+    async fn visits(&self) -> Result<Vec<KeptVisit>> {
+        self.readers.read("visits", visit::list).await
+    }
+
+    async fn put_visit(&self, visit: KeptVisit) -> Result<()> {
+        self.writer.write("put_visit", move |c| visit::put(c, &visit)).await
+    }
+
+    async fn end_visits(&self, digests: Vec<[u8; 32]>) -> Result<()> {
+        self.writer.write("end_visits", move |c| visit::end(c, &digests)).await
     }
 
     async fn verify_ledger(&self, anchor: Option<Anchor>) -> Result<Verified> {

@@ -1,0 +1,267 @@
+//! Who may use the pages: operators add, change and remove users, and everybody changes their own password. Each needs one's own password once more,
+//! so that a browser that was left open gives nobody an account.
+//!
+//! A new user, and one who forgot, gets a password that is drawn here and shown once. The users file is written as `punctual user` writes it.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::Serialize;
+
+use super::shown::Frame;
+use super::{FORM_MAX, Looking, Trouble};
+use crate::access::{Access, Name, Role, User, file, new_token, password};
+use crate::web::cookie;
+use crate::web::door::{self, Form, Peer, Refused, Visitor};
+use crate::web::{Shared, page, request, to_the_end};
+
+/// Letters of a password that is drawn: 80 bits.
+const DRAWN: usize = 20;
+
+#[derive(Serialize)]
+struct Page {
+    frame: Frame,
+    users: Vec<Row>,
+    refusal: Option<String>,
+    /// What was done.
+    done: Option<String>,
+    /// A password, shown this once.
+    drawn: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    role: &'static str,
+    /// They are asked for a one-time code.
+    code: bool,
+    /// Whoever looks.
+    own: bool,
+}
+
+fn word(role: Role) -> &'static str {
+    match role {
+        Role::Viewer => "viewer",
+        Role::Operator => "operator",
+    }
+}
+
+/// `/users`
+pub(super) async fn all(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Trouble> {
+    let looking = super::confirm::operator(&shared, &headers)?;
+    shown(&shared, &looking, Ok(None)).await
+}
+
+/// With what was done and a drawn password, or why it was not.
+async fn shown(shared: &Shared, looking: &Looking<'_>, news: Result<Option<Done>, String>) -> Result<Response, Trouble> {
+    let mut users: Vec<User> = shared.door()?.access().user.clone();
+    users.sort_by(|a, b| a.name.cmp(&b.name));
+    let own = looking.visitor.name();
+    let rows = users.iter().map(|user| Row {
+        name: user.name.to_string(),
+        role: word(user.role),
+        code: user.totp.is_some(),
+        own: user.name.as_str() == own,
+    });
+    let status = if news.is_err() { StatusCode::CONFLICT } else { StatusCode::OK };
+    let (done, refusal) = match news {
+        Ok(done) => (done, None),
+        Err(why) => (None, Some(why)),
+    };
+    let (done, drawn) = done.map_or((None, None), |done| (Some(done.says), done.drawn));
+    let facts = Page { users: rows.collect(), frame: looking.frame(shared, "users").await?, refusal, done, drawn };
+    Ok(page::render(status, "users.html", &facts))
+}
+
+/// What was done with a user.
+struct Done {
+    says: String,
+    drawn: Option<String>,
+}
+
+/// A change of the users file, and how the ledger and its reader are told.
+struct Change {
+    event: &'static str,
+    detail: String,
+    says: String,
+    drawn: Option<String>,
+    access: Access,
+}
+
+/// Adds one, draws another password, changes what they may do, or removes them.
+pub(super) async fn act(
+    State(shared): State<Arc<Shared>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Trouble> {
+    let form = Form::parse(&request::form(&headers, body, FORM_MAX, shared.settings.limits.body).await?);
+    let visitor = shared.door()?.operator(&headers, &form, shared.office.clock.now())?;
+    let looking = shared.looking(&headers)?;
+    if let Err(refusal) = is_theirs(&shared, (&headers, peer), &visitor, form.get("own")).await? {
+        return shown(&shared, &looking, Err(refusal)).await;
+    }
+    let (of, who) = (Arc::clone(&shared), visitor.name().to_owned());
+    let own = who.clone();
+    let done = to_the_end(async move { changed(&of, &who, move |access| change(access, &form, &own)).await }).await??;
+    shown(&shared, &looking, done.map(Some)).await
+}
+
+/// What a form asks for. `Err`: why it cannot be.
+fn change(mut access: Access, form: &Form, own: &str) -> Result<Change, String> {
+    let name: Name = form.get("name").trim().to_ascii_lowercase().parse()?;
+    let role = if form.get("role") == "operator" { Role::Operator } else { Role::Viewer };
+    let there = access.user.iter_mut().find(|user| user.name == name);
+    let is_own = name.as_str() == own;
+    let act = form.get("act");
+    if act == "add" {
+        if there.is_some() || access.token.iter().any(|token| token.name == name) {
+            return Err(format!("{name} is there already. Take another name"));
+        }
+        let (drawn, argon2id) = draw()?;
+        access.user.push(User { name: name.clone(), role, argon2id, totp: None });
+        let detail = format!("{name}, {}", word(role));
+        return Ok(Change {
+            event: "user_added",
+            detail,
+            says: format!("{name} may log in as {}", word(role)),
+            drawn: Some(drawn),
+            access,
+        });
+    }
+    let Some(user) = there else { return Err(format!("There is no user {name} any more")) };
+    match act {
+        "password" => {
+            let (drawn, argon2id) = draw()?;
+            user.argon2id = argon2id;
+            let says = format!("{name} has another password, and was logged out");
+            Ok(Change { event: "user_password", detail: name.to_string(), says, drawn: Some(drawn), access })
+        }
+        _ if is_own => Err("This is you: somebody else changes what you may do, or removes you".to_owned()),
+        "role" => {
+            user.role = role;
+            let (detail, says) = (format!("{name}, {}", word(role)), format!("{name} is {} now", word(role)));
+            Ok(Change { event: "user_role", detail, says, drawn: None, access })
+        }
+        "remove" => {
+            access.user.retain(|user| user.name != name);
+            let says = format!("{name} is removed, and was logged out");
+            Ok(Change { event: "user_removed", detail: name.to_string(), says, drawn: None, access })
+        }
+        _ => Err("Nothing was asked for".to_owned()),
+    }
+}
+
+/// A password, and its hash.
+fn draw() -> Result<(String, String), String> {
+    let drawn = new_token()?[..DRAWN].to_owned();
+    let argon2id = password::hash(&drawn)?;
+    Ok((drawn, argon2id))
+}
+
+/// Tells the ledger, then writes the file: what cannot be told is not done.
+async fn changed(
+    shared: &Shared,
+    who: &str,
+    change: impl FnOnce(Access) -> Result<Change, String> + Send + 'static,
+) -> Result<Result<Done, String>, Trouble> {
+    let door = shared.door()?;
+    let _turn = door.turn().await;
+    let path = door.path().to_owned();
+    let read = path.clone();
+    let made = tokio::task::spawn_blocking(move || change(file::read(&read)?)).await;
+    let Change { event, detail, says, drawn, access } = match made.map_err(|_| Trouble::Conflict("It could not be done."))? {
+        Ok(change) => change,
+        Err(why) => return Ok(Err(why)),
+    };
+    shared.office.desk.outbox.note(shared.office.clock.now(), event, &format!("{detail}, by {who}")).await?;
+    let written = tokio::task::spawn_blocking(move || file::write(&path, &access)).await;
+    match written.map_err(|_| Trouble::Conflict("It could not be done."))? {
+        Ok(()) => Ok(Ok(Done { says, drawn })),
+        Err(why) => {
+            tracing::error!(%why, "the users file was not written");
+            let by_hand = "The service may not write the users file: your administrator does this, by `punctual user` on the command line";
+            Ok(Err(by_hand.to_owned()))
+        }
+    }
+}
+
+/// Whether it is the password of whoever asks; `Err`: what to tell them.
+async fn is_theirs(
+    shared: &Shared,
+    (headers, peer): (&HeaderMap, Option<Extension<Peer>>),
+    visitor: &Visitor,
+    given: &str,
+) -> Result<Result<(), String>, Trouble> {
+    let (door, now) = (shared.door()?, shared.office.clock.now());
+    let from = door::address(headers, peer.map(|Extension(peer)| peer), &shared.settings.trusted);
+    Ok(match door.is_theirs(&visitor.visit.user, given, (from, cookie::browser(headers)), now).await {
+        Ok(()) => Ok(()),
+        Err(Refused::Wrong) => Err("Your own password is wrong".to_owned()),
+        Err(Refused::Wait(wait)) => Err(format!("Too many attempts. Try again in {} minutes", wait.num_minutes() + 1)),
+    })
+}
+
+#[derive(Serialize)]
+struct Own {
+    frame: Frame,
+    refusal: Option<String>,
+    done: bool,
+    least: usize,
+}
+
+/// `/password`: one's own.
+pub(super) async fn own(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Trouble> {
+    let looking = shared.looking(&headers)?;
+    let facts = Own { frame: looking.frame(&shared, "password").await?, refusal: None, done: false, least: password::MIN };
+    Ok(page::render(StatusCode::OK, "password.html", &facts))
+}
+
+/// Gives oneself another password; every other visit of this name is over.
+pub(super) async fn change_own(
+    State(shared): State<Arc<Shared>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Trouble> {
+    let form = Form::parse(&request::form(&headers, body, FORM_MAX, shared.settings.limits.body).await?);
+    let (door, looking) = (shared.door()?, shared.looking(&headers)?);
+    door.is_ours(&headers, &looking.visitor.id, &form)?;
+    let name = looking.visitor.visit.user.name.clone();
+    let wanted = form.get("new").to_owned();
+    let refusal = if wanted == form.get("again") {
+        is_theirs(&shared, (&headers, peer), &looking.visitor, form.get("own")).await?.err()
+    } else {
+        Some("The two new passwords are not the same".to_owned())
+    };
+    let refusal = if refusal.is_some() {
+        refusal
+    } else {
+        let (of, user) = (Arc::clone(&shared), name.clone());
+        let change = move |access| with_password(access, &user, &wanted);
+        to_the_end(async move { changed(&of, name.as_str(), change).await }).await??.err()
+    };
+    let (status, done) = if refusal.is_some() { (StatusCode::CONFLICT, false) } else { (StatusCode::OK, true) };
+    let facts = Own { frame: looking.frame(&shared, "password").await?, refusal, done, least: password::MIN };
+    let mut response = page::render(status, "password.html", &facts);
+    if done && let Some(id) = door.let_in(looking.visitor.name(), looking.now) {
+        door.log_out(&looking.visitor.id);
+        shared.keep_visits().await?;
+        response.headers_mut().insert(SET_COOKIE, cookie::set_cookie(&headers, &id));
+    }
+    Ok(response)
+}
+
+fn with_password(mut access: Access, name: &Name, wanted: &str) -> Result<Change, String> {
+    let argon2id = password::hash(wanted)?;
+    let Some(user) = access.user.iter_mut().find(|user| user.name == *name) else {
+        return Err(format!("There is no user {name} any more"));
+    };
+    user.argon2id = argon2id;
+    Ok(Change { event: "user_password", detail: name.to_string(), says: String::new(), drawn: None, access })
+}
