@@ -8,13 +8,17 @@
 //! A store decides nothing. What is due, what is retried when, what a failure means: the caller says so.
 //! Times are given by the caller (`now`), except leases, which a store measures by its own clock. They are kept to the millisecond.
 
+mod access;
 mod acts;
 mod alert;
 mod attempts;
 mod checks;
 mod feedback;
+mod frozen;
+mod key;
 mod letter;
 pub mod memory;
+pub mod postgres;
 mod queries;
 pub mod sqlite;
 mod standing;
@@ -24,10 +28,12 @@ mod visit;
 mod walks;
 mod words;
 
+pub use access::Access;
 pub use acts::{Act, Acts};
 pub use alert::Alert;
 pub use attempts::{Attempts, Begin, Claim, ClaimRequest, Lately, Lease, Recovered, Settlement};
 pub use feedback::Feedback;
+pub use key::StoreKey;
 pub use letter::{LetterState, StaffLetter};
 pub use queries::{Filter, Queries, SourceStatus, Status};
 pub use upkeep::{Purged, Restored, Retention, Upkeep};

@@ -25,7 +25,7 @@ use restore::Origin;
 use sealed::Sealer;
 use writer::Writer;
 
-use super::Result;
+use super::{Result, key};
 use crate::ledger::Verified;
 use crate::suppression::SuppressedAddress;
 
@@ -40,7 +40,6 @@ mod figures;
 mod frozen;
 mod guard;
 mod history;
-mod key;
 mod known;
 mod letter;
 mod mark;
@@ -66,8 +65,9 @@ mod visit;
 mod walk;
 mod writer;
 
+pub use super::Access;
 pub use key::StoreKey;
-pub use open::{Access, is_served, path_of};
+pub use open::{is_served, path_of};
 pub use rekey::{Reached, Rekeying};
 
 /// The outbox in one SQLite file. See the module.

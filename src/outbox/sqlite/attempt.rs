@@ -9,13 +9,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{key, ms, opt_at, opt_phase, phase_word, store_now, word};
-use super::frozen::Packed;
+use super::frozen;
 use super::history::{self, Step};
 use super::notices::{self, Before, COLUMN_COUNT, COLUMNS, find, record};
 use super::tx::Tx;
 use super::{known, query, receipt, suppression};
 use crate::entry::{Entry, Phase, State};
 use crate::notice::NoticeKey;
+use crate::outbox::frozen::Packed;
 use crate::outbox::standing::Standing;
 use crate::outbox::transition::Row;
 use crate::outbox::{Begin, Claim, ClaimRequest, Lease, Settlement};
@@ -163,7 +164,7 @@ fn find_standing(connection: &Connection, lease: Lease) -> rusqlite::Result<Opti
 }
 
 /// Freezes the bytes and opens the delivery.
-pub(super) fn begin(connection: &Tx<'_>, begin: &Begin, packed: &Packed) -> rusqlite::Result<bool> {
+pub(super) fn begin(connection: &Tx<'_>, begin: &Begin, packed: &Packed<'_>) -> rusqlite::Result<bool> {
     let Some(found) = find_standing(connection, begin.lease)? else { return Ok(false) };
     if found.revision != begin.revision || !found.standing.may_begin(begin.lease) {
         return Ok(false);
@@ -174,7 +175,7 @@ pub(super) fn begin(connection: &Tx<'_>, begin: &Begin, packed: &Packed) -> rusq
 }
 
 /// Likewise, and past the point of no return at once.
-pub(super) fn take(connection: &Tx<'_>, begin: &Begin, packed: &Packed, margin: TimeDelta) -> rusqlite::Result<bool> {
+pub(super) fn take(connection: &Tx<'_>, begin: &Begin, packed: &Packed<'_>, margin: TimeDelta) -> rusqlite::Result<bool> {
     let Some(found) = find_standing(connection, begin.lease)? else { return Ok(false) };
     let now = store_now(connection)?;
     if found.revision != begin.revision || !found.standing.may_take(begin.lease, now, margin) {
@@ -189,11 +190,11 @@ pub(super) fn take(connection: &Tx<'_>, begin: &Begin, packed: &Packed, margin: 
     Ok(true)
 }
 
-fn start(connection: &Tx<'_>, found: &Found, (begin, packed): (&Begin, &Packed), phase: Phase) -> rusqlite::Result<()> {
+fn start(connection: &Tx<'_>, found: &Found, (begin, packed): (&Begin, &Packed<'_>), phase: Phase) -> rusqlite::Result<()> {
     let sql = "UPDATE notice SET state = 'sending', phase = ?4, reason = NULL, changed_at = ?2, attempts = attempts + 1, facts = seal('told', key, ?3)
                WHERE id = ?1";
     connection.prepare_cached(sql)?.execute(params![found.number, ms(begin.at), begin.facts, phase_word(phase)])?;
-    packed.put(connection, found.number)?;
+    frozen::put(packed, connection, found.number)?;
     let sql = "INSERT INTO delivery (notice_id, attempt, epoch, started_at, phase, transport)
                VALUES (?1, (SELECT coalesce(max(attempt), 0) + 1 FROM delivery WHERE notice_id = ?1), ?2, ?3, ?5, ?4)";
     connection.prepare_cached(sql)?.execute(params![found.number, begin.lease.epoch, ms(begin.at), begin.transport, phase_word(phase)])?;

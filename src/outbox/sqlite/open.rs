@@ -20,7 +20,7 @@ use super::migrate::{APPLICATION_ID, VERSION, migrate, version};
 use super::restore::{New, Origin};
 use super::sealed::{Said, Sealer};
 use super::{acting, mark, restore};
-use crate::outbox::{Result, StoreError};
+use crate::outbox::{Access, Result, StoreError};
 
 /// How long a write waits for another process that writes (a command, a backup). Longer is a fault.
 pub(super) const BUSY: Duration = Duration::from_secs(10);
@@ -38,17 +38,6 @@ const STATEMENTS: usize = 128;
 const CACHE: i64 = 16 * 1024;
 /// Pages in the log after which they are copied into the file: 32 MiB. A page that changes often is copied once for all its changes.
 const CHECKPOINT: i64 = 8192;
-
-/// What a store is opened for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// The one daemon of this file: creates it, brings its schema up to date, keeps other daemons out.
-    Daemon,
-    /// A command beside it: reads, and acts. The file must exist, with the schema of this program.
-    Command,
-    /// A command that says what is wrong with the file: reads alone, also of one that somebody changed.
-    Look,
-}
 
 /// An opened file.
 pub(super) struct Opened {

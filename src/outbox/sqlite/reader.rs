@@ -65,8 +65,9 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::outbox::Access;
     use crate::outbox::sqlite::history::note;
-    use crate::outbox::sqlite::open::{Access, open};
+    use crate::outbox::sqlite::open::open;
     use crate::outbox::sqlite::tx::Tx;
     use crate::outbox::sqlite::writer::Writer;
 

@@ -237,8 +237,9 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
+    use crate::outbox::Access;
     use crate::outbox::sqlite::history::note;
-    use crate::outbox::sqlite::open::{Access, open, open_reader};
+    use crate::outbox::sqlite::open::{open, open_reader};
 
     const NOW: DateTime<chrono::Utc> = DateTime::UNIX_EPOCH;
 

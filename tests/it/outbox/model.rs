@@ -257,24 +257,40 @@ async fn seen(store: &Store) -> Vec<String> {
     seen
 }
 
+/// The same steps on both: the same answers, and the same in the end.
+async fn tell_the_same(memory: Store, other: Store, steps: &[Step]) {
+    let (mut of_memory, mut of_other) = (Vec::new(), Vec::new());
+    for (number, step) in steps.iter().enumerate() {
+        let answers = (take(&memory, step, &mut of_memory).await, take(&other, step, &mut of_other).await);
+        assert_eq!(answers.0, answers.1, "step {number}: {step:?}");
+    }
+    let (of_memory, of_other) = (seen(&memory).await, seen(&other).await);
+    for (memory, other) in of_memory.iter().zip(&of_other) {
+        assert_eq!(memory, other);
+    }
+    assert_eq!(of_memory.len(), of_other.len());
+}
+
+fn on_one_thread(run: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(run);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn both_stores_tell_the_same(steps in prop::collection::vec(step(), 1..60)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let (memory, sqlite) = (super::memory(), super::sqlite());
-            let (mut of_memory, mut of_sqlite) = (Vec::new(), Vec::new());
-            for (number, step) in steps.iter().enumerate() {
-                let answers = (take(&memory, step, &mut of_memory).await, take(&sqlite, step, &mut of_sqlite).await);
-                assert_eq!(answers.0, answers.1, "step {number}: {step:?}");
-            }
-            let (of_memory, of_sqlite) = (seen(&memory).await, seen(&sqlite).await);
-            for (memory, sqlite) in of_memory.iter().zip(&of_sqlite) {
-                assert_eq!(memory, sqlite);
-            }
-            assert_eq!(of_memory.len(), of_sqlite.len());
-        });
+        on_one_thread(tell_the_same(super::memory(), super::sqlite(), &steps));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn postgres_tells_the_same(steps in prop::collection::vec(step(), 1..60), sealed in any::<bool>()) {
+        if let Some(store) = if sealed { super::sealed_postgres() } else { super::on_postgres() } {
+            on_one_thread(tell_the_same(super::memory(), store, &steps));
+        }
     }
 }

@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::super::frozen::Packed;
 use super::super::{SqliteOutbox, attempt, query, refused, upkeep};
 use crate::contact::Channel;
 use crate::entry::Entry;
 use crate::notice::NoticeKey;
 use crate::outbox::checks::checked;
+use crate::outbox::frozen::Packed;
 use crate::outbox::{Attempts, Begin, Claim, ClaimRequest, Lately, Lease, Recovered, Result, Settlement};
 
 #[async_trait]
@@ -27,7 +27,7 @@ impl Attempts for SqliteOutbox {
 
     async fn begin(&self, attempts: Vec<Begin>) -> Result<Vec<bool>> {
         // Packed here: the writer has enough to do.
-        let packed: Vec<Packed> = attempts.iter().map(|a| Packed::of(&a.bytes)).collect();
+        let packed: Vec<Packed<'static>> = attempts.iter().map(|a| Packed::of(&a.bytes)).collect();
         self.writer.write("begin", move |c| attempts.iter().zip(&packed).map(|(a, p)| attempt::begin(c, a, p)).collect()).await
     }
 

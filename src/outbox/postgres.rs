@@ -1,0 +1,116 @@
+//! The outbox on a PostgreSQL server: for whoever has one, and backs it up, already.
+//!
+//! ```text
+//! async callers --channel--> writer's thread: BEGIN, the head of the ledger locked, all that has arrived, COMMIT, answer all
+//! async callers --channel--> reader's thread: a few connections, each read from one moment
+//! ```
+//!
+//! In: a [`Server`], the name of a practice, a key or none. Out: an [`crate::outbox::Outbox`]. What a write answers is on the server's disk when it answers,
+//! and on its synchronous standby's, if it has one.
+//!
+//! Rules are those of every store (`transition`): a transaction locks the rows that it names, asks, and writes back. What is private is sealed before it
+//! leaves the process. Every key begins with the practice, so that one database may hold several.
+//!
+//! Failures: a connection that is lost is made again for a while, also to another server of the URL; a transaction is done again unless the ledger has
+//! its last row. What was promoted or restored meanwhile is another database: nothing is written to it before a start has held what may have been told.
+//!
+//! One daemon serves a practice; commands write beside it.
+
+use std::sync::Mutex;
+
+use chrono::{DateTime, Utc};
+use heart::Heart;
+use open::Origin;
+use readers::Readers;
+use writer::Writer;
+
+use super::key::StoreKey;
+use super::{Access, Result};
+use crate::suppression::SuppressedAddress;
+
+mod acts;
+mod attempt;
+mod claim;
+mod columns;
+mod connect;
+mod db;
+mod error;
+mod guard;
+mod heart;
+mod history;
+mod hold;
+mod known;
+mod letter;
+mod list;
+mod migrate;
+mod node;
+mod notices;
+mod open;
+mod parts;
+mod place;
+mod query;
+mod readers;
+mod receipt;
+mod reply;
+mod restore;
+mod retention;
+mod sealed;
+mod sources;
+mod suppression;
+mod thread;
+mod visit;
+mod walk;
+mod writer;
+
+pub use connect::Server;
+
+/// The outbox on a PostgreSQL server. See the module.
+pub struct PostgresOutbox {
+    readers: Readers,
+    writer: Writer,
+    /// Whether it is the database that ran last.
+    origin: Mutex<Origin>,
+    lineage: String,
+    /// Dropped last: until then nobody else may serve the practice.
+    _heart: Option<Heart>,
+}
+
+impl PostgresOutbox {
+    /// Opens the store of a practice; a daemon makes it if it is not there. Blocks for moments; for up to half a minute, if a daemon ended a moment ago
+    /// without a word.
+    ///
+    /// # Errors
+    /// A [`crate::outbox::StoreError`] that names the database and says what to do: it is not there, is a standby, is not durable, has no schema or another
+    /// one, is sealed with another key, or is served by another daemon.
+    pub fn open(server: &Server, practice: &str, access: Access, key: Option<&StoreKey>) -> Result<Self> {
+        let (home, origin) = open::open(server, practice, access, key)?;
+        let heart = Heart::start(&home)?;
+        let readers = Readers::start(home.clone())?;
+        let lineage = home.lineage.clone();
+        Ok(Self { readers, writer: Writer::start(home)?, origin: Mutex::new(origin), lineage, _heart: heart })
+    }
+
+    /// What is wrong with the server or its schema, in one line each that says what to do; empty: nothing.
+    ///
+    /// # Errors
+    /// It cannot be reached.
+    pub fn look(server: &Server) -> Result<Vec<String>> {
+        open::look(server)
+    }
+
+    /// Brings the schema up to date, whole or not at all; several that do so at once wait for each other. The versions before and after.
+    ///
+    /// # Errors
+    /// It cannot be reached, is not one for a store, is another program's, or has a newer schema.
+    pub fn migrate(server: &Server) -> Result<(i32, i32)> {
+        open::migrate(server)
+    }
+
+    /// Takes over the suppressed addresses of another store: how many are new here.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn import_suppressions(&self, from: Vec<SuppressedAddress>, now: DateTime<Utc>) -> Result<usize> {
+        self.writer.write("import_suppressions", async move |tx| suppression::import(tx, now, &from).await).await
+    }
+}

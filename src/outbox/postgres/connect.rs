@@ -1,0 +1,141 @@
+//! Where the database is, and how it is spoken to.
+//!
+//! In: a URL, and a password from elsewhere. Out: connections. Over a network they are TLS, with certificates and names verified; of several hosts the
+//! one that takes writes is used.
+
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::error::Res;
+
+/// Longer than this, and the server is not there.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// What was sent and is not confirmed for so long goes nowhere.
+const UNCONFIRMED: Duration = Duration::from_secs(10);
+/// Who holds a lock and says nothing for so long is ended by the server: others wait for it.
+const SETTINGS: &str = "SET idle_in_transaction_session_timeout = '30s'; SET timezone = 'UTC'; SET client_encoding = 'UTF8'";
+/// What an address looks like.
+const EXPECTED: &str = "expected one as in postgres://punctual@db.example.com/punctual, or with several hosts, postgres://punctual@a.example.com,b.example.com/punctual";
+
+/// A database, as the configuration names it.
+#[derive(Clone)]
+pub struct Server {
+    config: Config,
+    tls: Option<MakeRustlsConnect>,
+    shown: String,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Server({})", self.shown)
+    }
+}
+
+impl Server {
+    /// Whether that is the URL of one.
+    pub fn is_named_by(url: &str) -> bool {
+        url.starts_with("postgres://") || url.starts_with("postgresql://")
+    }
+
+    /// From a URL. `ca_file` holds PEM certificates that are trusted besides those of the host.
+    ///
+    /// # Errors
+    /// Says what is wrong with it, and shows no password.
+    pub fn parse(url: &str, password: Option<&SecretString>, ca_file: Option<&Path>) -> Result<Self, String> {
+        let mut config: Config = url.parse().map_err(|e| format!("it is no address of a database: {}; {EXPECTED}", cause(&e)))?;
+        if config.get_password().is_some() {
+            return Err("a password stands in it, and so in every listing of the configuration: put it into a file, and name that in [store] password_file".to_owned());
+        }
+        if config.get_hosts().is_empty() {
+            return Err(format!("it names no host; {EXPECTED}"));
+        }
+        if config.get_dbname().is_none() || config.get_user().is_none() {
+            return Err(format!("it names no user, or no database; {EXPECTED}"));
+        }
+        let is_remote = config.get_hosts().iter().any(is_remote);
+        let said = url.contains("sslmode=");
+        let is_open = match config.get_ssl_mode() {
+            SslMode::Disable => true,
+            SslMode::Require => false,
+            _ if said && is_remote => return Err("sslmode=prefer speaks in the clear where the server wishes it: leave it out, which requires TLS of every host that is not this one".to_owned()),
+            _ => !is_remote,
+        };
+        if config.get_target_session_attrs() == TargetSessionAttrs::Any {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
+        config.ssl_mode(if is_open { SslMode::Disable } else { SslMode::Require });
+        config.application_name("punctual").connect_timeout(CONNECT_WITHIN).tcp_user_timeout(UNCONFIRMED).keepalives_idle(UNCONFIRMED);
+        if let Some(password) = password {
+            config.password(password.expose_secret());
+        }
+        let tls = if is_open { None } else { Some(MakeRustlsConnect::new((*crate::tls::client_config(ca_file)?).clone())) };
+        let shown = shown(&config);
+        Ok(Self { config, tls, shown })
+    }
+
+    /// Where it is, for messages: hosts and database.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// A connection, and whether a commit on it was warned of.
+    pub(super) async fn connect(&self) -> Res<(Client, Arc<AtomicBool>)> {
+        let (client, warned) = match &self.tls {
+            Some(tls) => connect(&self.config, tls.clone()).await?,
+            None => connect(&self.config, NoTls).await?,
+        };
+        client.batch_execute(SETTINGS).await?;
+        Ok((client, warned))
+    }
+}
+
+async fn connect<T>(config: &Config, tls: T) -> Res<(Client, Arc<AtomicBool>)>
+where
+    T: MakeTlsConnect<Socket> + 'static,
+{
+    let (client, mut connection) = config.connect(tls).await?;
+    let warned = Arc::new(AtomicBool::new(false));
+    let warns = Arc::clone(&warned);
+    tokio::task::spawn_local(async move {
+        while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+            if let AsyncMessage::Notice(notice) = message
+                && *notice.code() == SqlState::WARNING
+            {
+                tracing::warn!(says = notice.message(), "the database warns");
+                warns.store(true, Ordering::Relaxed);
+            }
+        }
+    });
+    Ok((client, warned))
+}
+
+fn is_remote(host: &Host) -> bool {
+    match host {
+        Host::Unix(_) => false,
+        Host::Tcp(name) => name != "localhost" && !name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()),
+    }
+}
+
+fn shown(config: &Config) -> String {
+    let host = |host: &Host| match host {
+        Host::Unix(path) => path.display().to_string(),
+        Host::Tcp(name) => name.clone(),
+    };
+    let hosts: Vec<String> = config.get_hosts().iter().map(host).collect();
+    format!("database {} at {}", config.get_dbname().unwrap_or_default(), hosts.join(", "))
+}
+
+fn cause(error: &tokio_postgres::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+}

@@ -1,0 +1,79 @@
+//! What goes wrong between us and the server: what may be done again, and what it is called.
+
+use std::error::Error as _;
+
+use tokio_postgres::error::SqlState;
+
+/// What the client says of a server that is none to write to.
+const READS: &str = "database does not allow writes";
+
+/// What a statement answers.
+pub(super) type Res<T> = Result<T, Failure>;
+
+/// Why a statement or a transaction failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The server said no, or is not there.
+    Database(tokio_postgres::Error),
+    /// What it said is not what we wrote, or not what we can go on with.
+    Refused(String),
+    /// It is committed here, and its standby does not have it.
+    Unconfirmed,
+    /// No answer within this many seconds.
+    Silent(u64),
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl Failure {
+    /// The connection is no more, or is good for nothing any more: another one may do.
+    pub(super) fn is_lost(&self) -> bool {
+        match self {
+            Self::Silent(_) => true,
+            Self::Refused(_) | Self::Unconfirmed => false,
+            Self::Database(e) => e.is_closed() || e.code().is_none_or(is_of_the_connection),
+        }
+    }
+
+    /// The transaction was in another one's way: nothing of it is there.
+    pub(super) fn is_a_collision(&self) -> bool {
+        let Self::Database(e) = self else { return false };
+        e.code().is_some_and(|code| {
+            [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::LOCK_NOT_AVAILABLE].contains(code)
+        })
+    }
+
+    /// In words, without a value of a row: the server's detail may hold one.
+    pub(super) fn in_words(&self) -> String {
+        match self {
+            Self::Refused(why) => why.clone(),
+            Self::Unconfirmed => {
+                "the database committed without its standby: it is not known whether that outlives a switch-over".to_owned()
+            }
+            Self::Silent(seconds) => format!("the database gave no answer within {seconds} seconds"),
+            Self::Database(e) => match (e.as_db_error(), e.source()) {
+                (Some(said), _) => format!("the database says: {} ({})", said.message(), said.code().code()),
+                (None, Some(cause)) if cause.to_string() == READS => {
+                    "no server of it takes writes: it is a standby, or default_transaction_read_only is on. Name the primary, or all servers of it, in [store] url".to_owned()
+                }
+                (None, Some(cause)) => format!("{e}: {cause}"),
+                (None, None) => e.to_string(),
+            },
+        }
+    }
+}
+
+/// Class 08: the connection; 57P: it stops or starts; 53300: too many connections; 25006: it only reads, for it is no primary any more.
+fn is_of_the_connection(code: &SqlState) -> bool {
+    let code = code.code();
+    code.starts_with("08") || code.starts_with("57P") || code == "53300" || code == "25006"
+}
+
+/// What does not belong there.
+pub(super) fn refused(why: impl Into<String>) -> Failure {
+    Failure::Refused(why.into())
+}

@@ -1,0 +1,72 @@
+//! The schema, and its versions. A daemon never changes it by itself: `punctual store migrate` does, one at a time.
+
+use tokio_postgres::Client;
+
+use super::columns::get;
+use super::error::{Res, refused};
+
+/// Each brings the schema from the version before it to its own.
+const MIGRATIONS: [&str; 1] = [include_str!("schema/0001_outbox.sql")];
+
+/// What this program needs.
+pub(super) const VERSION: i32 = MIGRATIONS.len() as i32;
+
+/// Nobody else brings a schema of ours up to date meanwhile.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(7064837165)";
+
+/// The version of the schema that is there; 0: none.
+pub(super) async fn version(client: &Client) -> Res<i32> {
+    let there = client.query_one("SELECT to_regclass('punctual_schema') IS NOT NULL", &[]).await?;
+    if !get::<bool>(&there, 0)? {
+        return Ok(0);
+    }
+    get(&client.query_one("SELECT coalesce(max(version), 0) FROM punctual_schema", &[]).await?, 0)
+}
+
+/// Whether this program can go on with it; else what to do.
+pub(super) fn fits(version: i32) -> Result<(), String> {
+    match version {
+        VERSION => Ok(()),
+        0 => Err("there is no store in it yet: say `punctual store migrate` once".to_owned()),
+        older if older < VERSION => {
+            Err(format!("its schema is version {older}, and this punctual needs {VERSION}: say `punctual store migrate` once"))
+        }
+        newer => {
+            Err(format!("its schema is version {newer}, and this punctual knows {VERSION} at most: run the newer punctual that wrote it"))
+        }
+    }
+}
+
+/// Brings it up to date, whole or not at all. The versions before and after.
+pub(super) async fn migrate(client: &Client) -> Res<(i32, i32)> {
+    client.batch_execute("BEGIN").await?;
+    client.batch_execute(LOCK).await?;
+    // Nobody waits behind us for a table that somebody else uses.
+    client.batch_execute("SET LOCAL lock_timeout = '5s'").await?;
+    let from = version(client).await?;
+    if from > VERSION {
+        return Err(refused(fits(from).err().unwrap_or_default()));
+    }
+    if from == 0 {
+        let strangers =
+            "SELECT relname::text FROM pg_class WHERE relkind IN ('r', 'p', 'v') AND relnamespace = current_schema()::regnamespace LIMIT 1";
+        if let Some(other) = client.query_opt(strangers, &[]).await? {
+            return Err(refused(format!(
+                "the database has tables of something else ({}): make one for punctual alone, CREATE DATABASE punctual OWNER punctual",
+                get::<String>(&other, 0)?
+            )));
+        }
+        client.batch_execute("CREATE TABLE punctual_schema (version integer PRIMARY KEY, applied_at timestamptz NOT NULL)").await?;
+    }
+    for version in from + 1..=VERSION {
+        client.batch_execute(MIGRATIONS[version as usize - 1]).await?;
+        client.execute("INSERT INTO punctual_schema VALUES ($1, clock_timestamp())", &[&version]).await?;
+    }
+    client.batch_execute("COMMIT").await?;
+    Ok((from, VERSION))
+}
+
+/// Whether that is the text of a function that the migrations make.
+pub(super) fn has_body(text: &str) -> bool {
+    MIGRATIONS.iter().any(|sql| sql.split("$$").skip(1).step_by(2).any(|body| body == text))
+}

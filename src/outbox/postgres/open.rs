@@ -1,0 +1,241 @@
+//! Opening: what must be true of a database before a daemon trusts it, and errors that say what to do.
+
+use chrono::{DateTime, Utc};
+use secrecy::zeroize::Zeroizing;
+use tokio_postgres::Client;
+
+use super::columns::{at, get};
+use super::connect::Server;
+use super::db::{CHAIN, Db, Tx};
+use super::error::{Failure, Res, refused};
+use super::migrate;
+use super::node::Node;
+use super::sealed::Sealer;
+use super::thread::thread;
+use crate::outbox::key::StoreKey;
+use crate::outbox::{Access, Result, StoreError};
+
+/// PostgreSQL before this is not looked after any more.
+const SERVER_MIN: i32 = 140_000;
+
+/// What a start finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The database that ran last, or a new store.
+    Own,
+    /// Another one: complete until that time at the earliest. `None`: it holds nothing at all.
+    Copy(Option<DateTime<Utc>>),
+}
+
+/// Where a practice's store is, and as what we are there: what each of our connections needs.
+#[derive(Clone)]
+pub(super) struct Home {
+    server: Server,
+    pub(super) practice: i32,
+    pub(super) sealer: Sealer,
+    /// As the daemon; `None`: as a command.
+    pub(super) node: Option<Node>,
+    /// Which database this is: see [`lineage`].
+    pub(super) lineage: String,
+}
+
+impl Home {
+    /// A connection of ours.
+    pub(super) async fn connection(&self) -> Res<Db> {
+        let (client, warned) = self.server.connect().await?;
+        Ok(Db::new(client, warned, self.practice, self.sealer.clone()))
+    }
+
+    /// Likewise, to write: to the same database as before, and one that takes writes.
+    pub(super) async fn writer(&self) -> Res<Db> {
+        let (client, warned) = self.server.connect().await?;
+        if lineage(&client).await? != self.lineage {
+            return Err(refused(
+                "the database was switched over to another server, or restored: what was told last may be gone. Start punctual again, which holds what may have been told",
+            ));
+        }
+        Ok(Db::new(client, warned, self.practice, self.sealer.clone()))
+    }
+
+    /// In a transaction of the writer: nobody else serves the practice since.
+    pub(super) async fn is_ours(&self, tx: &Tx<'_>) -> Res<()> {
+        match &self.node {
+            Some(node) if !node.holds(tx).await? => {
+                Err(refused("another punctual serves this practice now: this one said nothing for too long"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn shown(&self) -> &str {
+        self.server.shown()
+    }
+
+    pub(super) fn explain(&self, action: &str, failure: &Failure) -> StoreError {
+        explain(&self.server, action, failure)
+    }
+}
+
+fn explain(server: &Server, action: &str, failure: &Failure) -> StoreError {
+    StoreError { action: format!("{action} ({})", server.shown()), cause: failure.in_words() }
+}
+
+/// Runs it on a thread of its own, and waits.
+fn blocking<T, F>(server: &Server, action: &str, run: F) -> Result<T>
+where
+    T: Send + 'static,
+    F: AsyncFnOnce(&Server) -> Res<T> + Send + 'static,
+{
+    let (answer, answered) = std::sync::mpsc::channel();
+    let there = server.clone();
+    let worker = thread("outbox-open", async move || drop(answer.send(run(&there).await)))?;
+    let outcome = answered.recv().unwrap_or_else(|_| Err(refused("its thread ended in a panic")));
+    drop(worker.join());
+    outcome.map_err(|failure| explain(server, action, &failure))
+}
+
+/// Opens a practice's store.
+pub(super) fn open(server: &Server, practice: &str, access: Access, key: Option<&StoreKey>) -> Result<(Home, Origin)> {
+    let (practice, key) = (practice.to_owned(), key.cloned());
+    blocking(server, "open", async move |server| opened(server, &practice, access, key.as_ref()).await)
+}
+
+/// What is wrong with the server or its schema, one line each; empty: nothing. An error: it cannot be reached.
+pub(super) fn look(server: &Server) -> Result<Vec<String>> {
+    blocking(server, "open", async |server| {
+        let (client, _) = server.connect().await?;
+        let mut found = settings(&client).await?;
+        found.extend(migrate::fits(migrate::version(&client).await?).err());
+        Ok(found)
+    })
+}
+
+/// Brings the schema up to date. The versions before and after.
+pub(super) fn migrate(server: &Server) -> Result<(i32, i32)> {
+    blocking(server, "migrate", async |server| {
+        let (client, _) = server.connect().await?;
+        match settings(&client).await?.into_iter().next() {
+            Some(first) => Err(refused(first)),
+            None => migrate::migrate(&client).await,
+        }
+    })
+}
+
+async fn opened(server: &Server, practice: &str, access: Access, key: Option<&StoreKey>) -> Res<(Home, Origin)> {
+    let (client, warned) = server.connect().await?;
+    let version = migrate::version(&client).await?;
+    let wrong = settings(&client).await?.into_iter().next().or_else(|| migrate::fits(version).err());
+    if let Some(wrong) = wrong {
+        return Err(refused(wrong));
+    }
+    let (sealer, lineage) = (Sealer::new(key), lineage(&client).await?);
+    let db = Db::new(client, warned, 0, sealer.clone());
+    let id = admitted(&db, practice, access, key, &lineage).await?;
+    let mut home = Home { server: server.clone(), practice: id, sealer, node: None, lineage };
+    let mut origin = Origin::Own;
+    if access == Access::Daemon {
+        let db = home.connection().await?;
+        home.node = Some(Node::join(&db).await?);
+        let sql = "SELECT lineage = $2, (SELECT at FROM ledger WHERE practice = $1 ORDER BY seq DESC LIMIT 1) FROM practice WHERE id = $1";
+        let row = db.one(sql, &[&id, &home.lineage]).await?;
+        if !get::<bool>(&row, 0)? {
+            origin = Origin::Copy(get::<Option<i64>>(&row, 1)?.map(|_| at(&row, 1)).transpose()?);
+        }
+    }
+    Ok((home, origin))
+}
+
+/// What must not be so, and what to do.
+async fn settings(client: &Client) -> Res<Vec<String>> {
+    let sql = "SELECT current_setting('server_version_num')::integer, pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',
+                      current_setting('fsync') = 'on', current_setting('synchronous_commit') IN ('off', 'local'), current_setting('full_page_writes') = 'on'";
+    let row = client.query_one(sql, &[]).await?;
+    let version: i32 = get(&row, 0)?;
+    let wrong = [
+        (version < SERVER_MIN, "PostgreSQL 14 or later is needed: bring the server up to date"),
+        (get(&row, 1)?, "it is a standby, which takes no writes: name the primary, or all servers of it in [store] url"),
+        (get(&row, 2)?, "it only reads (default_transaction_read_only): set that to off for punctual's user"),
+        (!get::<bool>(&row, 3)?, "fsync is off: what was told would be lost with the power. Set fsync = on in postgresql.conf"),
+        (
+            get(&row, 4)?,
+            "synchronous_commit is off, or local: what was told could be lost. Say ALTER ROLE punctual SET synchronous_commit = on, or set it in postgresql.conf",
+        ),
+        (!get::<bool>(&row, 5)?, "full_page_writes is off: a power cut could damage it. Set full_page_writes = on in postgresql.conf"),
+    ];
+    Ok(wrong.into_iter().filter(|(is_so, _)| *is_so).map(|(_, says)| says.to_owned()).collect())
+}
+
+/// Which database this is: its system, its timeline, which a promotion or a restore to a point in time changes, and its tables, which another
+/// restore makes anew.
+async fn lineage(client: &Client) -> Res<String> {
+    let sql = "SELECT (SELECT system_identifier FROM pg_control_system()) || '/'
+                   || CASE WHEN pg_is_in_recovery() THEN '' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END || '/'
+                   || (SELECT oid FROM pg_database WHERE datname = current_database()) || '/' || 'practice'::regclass::oid";
+    get(&client.query_one(sql, &[]).await?, 0)
+}
+
+/// What a newer program would seal otherwise.
+const CHECK: &str = "punctual 2 ";
+
+/// The practice's number, if the key, or none, is its own. A daemon makes what is not there.
+async fn admitted(db: &Db, practice: &str, access: Access, key: Option<&StoreKey>, lineage: &str) -> Res<i32> {
+    let sql = "SELECT id, key_check FROM practice WHERE name = $1";
+    let row = match db.first(sql, &[&practice]).await? {
+        Some(row) => row,
+        None if access == Access::Daemon => {
+            create(db, practice, key, lineage).await?;
+            db.one(sql, &[&practice]).await?
+        }
+        None => return Err(refused("there is no store of this practice yet: the daemon makes it at its first start")),
+    };
+    match (key, get::<Option<&str>>(&row, 1)?) {
+        (None, None) => {}
+        (None, Some(_)) => return Err(refused("it is sealed: set [store] key_file to the key that it was made with")),
+        (Some(_), None) => {
+            return Err(refused(
+                "it was made without a key, and [store] key_file names one: take that out, or begin a new store (see docs/security.md, Encryption)",
+            ));
+        }
+        (Some(key), Some(check)) => {
+            let says = db.sealer.open("identity", "key", check).map_err(|_| {
+                refused("it is sealed with another key than that of [store] key_file: give it the key that it was made with")
+            })?;
+            if says != check_of(key) {
+                return Err(refused(
+                    "the key is its own, but the second line of [store] key_file is not: take the file with both of its lines",
+                ));
+            }
+        }
+    }
+    get(&row, 0)
+}
+
+fn check_of(key: &StoreKey) -> String {
+    format!("{CHECK}{}", key.notices_name())
+}
+
+async fn create(db: &Db, practice: &str, key: Option<&StoreKey>, lineage: &str) -> Res<()> {
+    let mut reference = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *reference).map_err(|e| refused(format!("the system gives no random bytes: {e}")))?;
+    let reference = db.sealer.seal_bytes("identity", "reference", &*reference)?;
+    let check = key.map(|key| db.sealer.seal("identity", "key", &check_of(key))).transpose()?;
+    db.say("BEGIN").await?;
+    let sql = "INSERT INTO practice (name, reference_key, key_check, lineage) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING id";
+    if let Some(row) = db.first(sql, &[&practice, &reference, &check, &lineage]).await? {
+        let id: i32 = get(&row, 0)?;
+        db.execute("INSERT INTO chain (practice, id, seq, link) VALUES ($1, $2, 0, $3)", &[&id, &CHAIN, &&[0_u8; 32][..]]).await?;
+        if let Some(chain) = db.sealer.chain() {
+            let sealed = db.sealer.seal_bytes("ledger_key", "1", &*chain)?;
+            let sql = "INSERT INTO ledger_key (practice, chain, from_seq, key) VALUES ($1, $2, 1, $3)";
+            db.execute(sql, &[&id, &CHAIN, &sealed]).await?;
+        }
+    }
+    db.say("COMMIT").await
+}
+
+/// The key that the store drew when it was made: messages are known by what it makes.
+pub(super) async fn reference_key(db: &Db) -> Res<[u8; 32]> {
+    let row = db.one("SELECT reference_key FROM practice WHERE id = $1", &[&db.practice]).await?;
+    let key = db.sealer.open_bytes("identity", "reference", get(&row, 0)?)?;
+    key.try_into().map_err(|_| refused("the store's own key is not of 32 bytes"))
+}

@@ -1,0 +1,8 @@
+//! The parts of the store, each with what it needs.
+
+mod acts;
+mod attempts;
+mod feedback;
+mod queries;
+mod upkeep;
+mod walks;

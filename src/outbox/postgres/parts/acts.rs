@@ -1,0 +1,41 @@
+//! What people do.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::super::{PostgresOutbox, acts};
+use crate::contact::Address;
+use crate::known::resend::Resent;
+use crate::ledger::LedgerRow;
+use crate::notice::{Notice, NoticeKey};
+use crate::outbox::transition::Row;
+use crate::outbox::{Act, Acts, Result};
+use crate::session::{ParticipationId, SessionId};
+
+#[async_trait]
+impl Acts for PostgresOutbox {
+    async fn ask(&self, now: DateTime<Utc>, source: &str, notice: Notice, detail: &str) -> Result<bool> {
+        let (row, detail) = (Row::added(notice, source, now), detail.to_owned());
+        self.writer.write("ask", async move |tx| acts::ask(tx, &row, &detail, now).await).await
+    }
+
+    async fn act_by(&self, who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize> {
+        let (who, keys) = (who.map(str::to_owned), keys.to_vec());
+        self.writer.write("act", async move |tx| acts::act(tx, who.as_deref(), &keys, act, now).await).await
+    }
+
+    async fn resend(&self, who: Option<&str>, keys: &[NoticeKey], to: Option<&Address>, now: DateTime<Utc>) -> Result<Vec<Resent>> {
+        let (who, keys, to) = (who.map(str::to_owned), keys.to_vec(), to.cloned());
+        self.writer.write("resend", async move |tx| acts::resend(tx, who.as_deref(), &keys, to.as_ref(), now).await).await
+    }
+
+    async fn note(&self, at: DateTime<Utc>, event: &str, detail: &str) -> Result<()> {
+        let (event, detail) = (event.to_owned(), detail.to_owned());
+        self.writer.write("note", async move |tx| tx.note(at, &event, &detail)).await
+    }
+
+    async fn witness(&self, at: DateTime<Utc>, event: &str, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Result<()> {
+        let row = LedgerRow::witness(at, event, detail, about);
+        self.writer.write("witness", async move |tx| tx.append(row.clone())).await
+    }
+}

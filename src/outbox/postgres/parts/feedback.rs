@@ -1,0 +1,83 @@
+//! What comes back, and who gets no messages.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::super::{PostgresOutbox, receipt, reply, suppression};
+use crate::contact::{Address, PhoneNumber};
+use crate::feedback::reply::{Taken, Told, Waiting, Written};
+use crate::notice::NoticeKey;
+use crate::outbox::{Feedback, Result};
+use crate::receipt::{About, Receipt, Received, Undelivered};
+use crate::suppression::{SaidBy, SuppressedAddress, Suppression};
+
+#[async_trait]
+impl Feedback for PostgresOutbox {
+    async fn suppressions(&self) -> Result<HashMap<String, Suppression>> {
+        self.readers.read("suppressions", async |db| suppression::map(db).await).await
+    }
+
+    async fn suppressed(&self) -> Result<Vec<SuppressedAddress>> {
+        self.readers.read("suppressed", async |db| suppression::list(db).await).await
+    }
+
+    async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression) -> Result<bool> {
+        let address = address.clone();
+        self.writer.write("suppress", async move |tx| suppression::suppress(tx, now, &address, kind, SaidBy::Person).await).await
+    }
+
+    async fn unsuppress(&self, now: DateTime<Utc>, key: &str) -> Result<bool> {
+        let key = key.to_owned();
+        self.writer.write("unsuppress", async move |tx| suppression::unsuppress(tx, now, &key).await).await
+    }
+
+    async fn whose(&self, about: &About) -> Result<Option<NoticeKey>> {
+        let about = about.clone();
+        self.readers.read("whose", async move |db| receipt::whose(db, &about).await).await
+    }
+
+    async fn receive(&self, now: DateTime<Utc>, receipt: Receipt) -> Result<Received> {
+        self.writer.write("receive", async move |tx| receipt::receive(tx, now, &receipt).await).await
+    }
+
+    async fn due_between(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<NoticeKey>> {
+        self.readers.read("due_between", async move |db| receipt::due_between(db, from, until).await).await
+    }
+
+    async fn undelivered(&self, now: DateTime<Utc>) -> Result<Vec<Undelivered>> {
+        self.readers.read("undelivered", async move |db| receipt::undelivered(db, now).await).await
+    }
+
+    async fn reply(&self, now: DateTime<Utc>, taken: Taken) -> Result<bool> {
+        self.writer.write("reply", async move |tx| reply::take(tx, now, &taken).await).await
+    }
+
+    async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<Told>> {
+        let number = number.clone();
+        self.readers.read("open_sessions", async move |db| reply::open_sessions(db, number.expose(), now).await).await
+    }
+
+    async fn waiting_answers(&self) -> Result<Vec<Waiting>> {
+        self.readers.read("waiting_answers", async |db| reply::waiting(db).await).await
+    }
+
+    async fn unread(&self, limit: usize) -> Result<Vec<Written>> {
+        self.readers.read("unread", async move |db| reply::unread(db, limit).await).await
+    }
+
+    async fn mark_read(&self, who: Option<&str>, key: NoticeKey, now: DateTime<Utc>) -> Result<bool> {
+        let who = who.map(str::to_owned);
+        self.writer.write("mark_read", async move |tx| reply::mark_read(tx, now, who.as_deref(), key).await).await
+    }
+
+    async fn begin_answer(&self, key: NoticeKey) -> Result<bool> {
+        self.writer.write("begin_answer", async move |tx| reply::begin(tx, key).await).await
+    }
+
+    async fn end_answer(&self, now: DateTime<Utc>, key: NoticeKey, outcome: &str) -> Result<()> {
+        let outcome = outcome.to_owned();
+        self.writer.write("end_answer", async move |tx| reply::end(tx, now, key, &outcome).await).await
+    }
+}

@@ -1,0 +1,90 @@
+//! The store itself.
+
+use std::sync::PoisonError;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::super::open::Origin;
+use super::super::{PostgresOutbox, history, letter, open, restore, retention, visit};
+use crate::ledger::{Anchor, Verified};
+use crate::outbox::{Acts, Alert, KeptVisit, Purged, Restored, Result, Retention, StaffLetter, Upkeep};
+
+#[async_trait]
+impl Upkeep for PostgresOutbox {
+    async fn reference_key(&self) -> Result<[u8; 32]> {
+        self.readers.read("reference_key", async |db| open::reference_key(db).await).await
+    }
+
+    async fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Result<Vec<StaffLetter>> {
+        self.readers.read("staff_letters", async move |db| letter::list(db, scheduled_at).await).await
+    }
+
+    async fn put_staff_letter(&self, letter: StaffLetter) -> Result<bool> {
+        self.writer.write("put_staff_letter", async move |tx| letter::put(tx, &letter).await).await
+    }
+
+    async fn alerts(&self) -> Result<Vec<Alert>> {
+        self.readers.read("alerts", async |db| letter::alerts(db).await).await
+    }
+
+    async fn begin_alert(&self, alert: Alert) -> Result<()> {
+        self.writer.write("begin_alert", async move |tx| letter::begin_alert(tx, &alert).await).await
+    }
+
+    async fn end_alert(&self, key: &str, now: DateTime<Utc>) -> Result<()> {
+        let key = key.to_owned();
+        self.writer.write("end_alert", async move |tx| letter::end_alert(tx, &key, now).await).await
+    }
+
+    async fn visits(&self) -> Result<Vec<KeptVisit>> {
+        self.readers.read("visits", async |db| visit::list(db).await).await
+    }
+
+    async fn put_visit(&self, visit: KeptVisit) -> Result<()> {
+        self.writer.write("put_visit", async move |tx| visit::put(tx, &visit).await).await
+    }
+
+    async fn end_visits(&self, digests: Vec<[u8; 32]>) -> Result<()> {
+        self.writer.write("end_visits", async move |tx| visit::end(tx, &digests).await).await
+    }
+
+    async fn verify_ledger(&self, anchor: Option<Anchor>) -> Result<Verified> {
+        self.readers.read("verify_ledger", async move |db| history::verify(db, anchor).await).await
+    }
+
+    async fn hold_restored(&self, sources: &[String], now: DateTime<Utc>) -> Result<Option<Restored>> {
+        let origin = *self.origin.lock().unwrap_or_else(PoisonError::into_inner);
+        let Origin::Copy(since) = origin else { return Ok(None) };
+        let (sources, lineage) = (sources.to_vec(), self.lineage.clone());
+        let held =
+            self.writer.write("hold_restored", async move |tx| restore::restored(tx, (since, &lineage), &sources, now).await).await?;
+        *self.origin.lock().unwrap_or_else(PoisonError::into_inner) = Origin::Own;
+        Ok(Some(held))
+    }
+
+    async fn mark(&self) -> Result<Option<Anchor>> {
+        self.readers.read("mark", async |db| history::head(db).await.map(Some)).await
+    }
+
+    async fn probe(&self) -> Result<()> {
+        self.writer.write("probe", async |_| Ok(())).await?;
+        self.readers.read("probe", async |db| open::reference_key(db).await).await.map(|_| ())
+    }
+
+    async fn purge(&self, now: DateTime<Utc>, retention: Retention) -> Result<Purged> {
+        let mut total = Purged::default();
+        self.writer.write("purge", async move |tx| history::close_until(tx, retention.history_before, now).await).await?;
+        loop {
+            let (purged, more) = self.writer.write("purge", async move |tx| retention::batch(tx, retention).await).await?;
+            total += purged;
+            if purged.is_empty() && !more {
+                break;
+            }
+        }
+        if !total.is_empty() {
+            self.note(now, "purged", &total.in_words()).await?;
+        }
+        Ok(total)
+    }
+}

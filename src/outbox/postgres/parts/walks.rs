@@ -1,0 +1,112 @@
+//! What sources say, and what a walk of it changes.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::super::{PostgresOutbox, guard, known, query, restore, sources, walk};
+use crate::guard::{GuardRow, Verdict};
+use crate::known::KnownMap;
+use crate::outbox::{Applied, NotedSession, Rest, Result, Seen, SeenSession, SourceRow, StoreError, Walk, Walks};
+use crate::session::SessionId;
+use crate::session::stored::{Also, StoredSession};
+
+#[async_trait]
+impl Walks for PostgresOutbox {
+    async fn seen_from(&self, source: &str, from: DateTime<Utc>) -> Result<Option<Seen>> {
+        let source = source.to_owned();
+        self.readers.read("seen", async move |db| query::seen(db, &source, from).await).await
+    }
+
+    async fn seen_among(&self, source: &str, ids: &[SessionId]) -> Result<HashMap<SessionId, SeenSession>> {
+        let (source, ids) = (source.to_owned(), ids.to_vec());
+        self.readers.read("seen", async move |db| query::seen_among(db, &source, &ids).await).await
+    }
+
+    async fn sources(&self) -> Result<Vec<SourceRow>> {
+        self.readers.read("sources", async |db| sources::all(db).await).await
+    }
+
+    async fn configure(&self, names: &[String], now: DateTime<Utc>) -> Result<usize> {
+        let names = names.to_vec();
+        self.writer.write("configure", async move |tx| sources::configure(tx, &names, now).await).await
+    }
+
+    async fn rename_source(&self, from: &str, to: &str, now: DateTime<Utc>) -> Result<bool> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        self.writer.write("rename_source", async move |tx| sources::rename(tx, &from, &to, now).await).await
+    }
+
+    async fn also(&self) -> Result<Vec<(String, Also)>> {
+        self.readers.read("also", async |db| sources::also(db).await).await
+    }
+
+    async fn lately(&self, now: DateTime<Utc>) -> Result<Vec<NotedSession>> {
+        self.readers.read("lately", async move |db| sources::lately(db, now).await).await
+    }
+
+    async fn sessions(&self, source: &str, ids: Option<&[SessionId]>) -> Result<Vec<StoredSession>> {
+        let (source, ids) = (source.to_owned(), ids.map(<[SessionId]>::to_vec));
+        self.readers.read("sessions", async move |db| query::sessions(db, &source, ids.as_deref()).await).await
+    }
+
+    async fn starting(&self, from: DateTime<Utc>, until: DateTime<Utc>, limit: usize) -> Result<Vec<(String, SessionId)>> {
+        self.readers.read("starting", async move |db| query::starting(db, from, until, limit).await).await
+    }
+
+    async fn guards(&self) -> Result<Vec<GuardRow>> {
+        self.readers.read("guards", async |db| guard::rows(db).await).await
+    }
+
+    async fn decide_guard(&self, verdict: Verdict, who: Option<&str>, source: Option<&str>, now: DateTime<Utc>) -> Result<usize> {
+        let (who, source) = (who.map(str::to_owned), source.map(str::to_owned));
+        self.writer.write("decide_guard", async move |tx| guard::decide(tx, verdict, who.as_deref(), source.as_deref(), now).await).await
+    }
+
+    async fn listed(&self, source: &str) -> Result<usize> {
+        let source = source.to_owned();
+        self.readers.read("listed", async move |db| query::listed(db, &source).await).await
+    }
+
+    async fn people(&self, source: &str, now: DateTime<Utc>) -> Result<usize> {
+        let source = source.to_owned();
+        self.readers.read("people", async move |db| query::people(db, &source, now).await).await
+    }
+
+    async fn rest(&self, source: &str, now: DateTime<Utc>, since: DateTime<Utc>) -> Result<Option<Rest>> {
+        let source = source.to_owned();
+        self.readers.read("rest", async move |db| query::rest(db, &source, now, since).await).await
+    }
+
+    async fn heard(&self, source: &str, at: DateTime<Utc>) -> Result<()> {
+        let source = source.to_owned();
+        self.writer.write("heard", async move |tx| walk::heard(tx, &source, at).await).await
+    }
+
+    async fn known(&self, source: &str, sessions: &[SessionId]) -> Result<KnownMap> {
+        let (source, sessions) = (source.to_owned(), sessions.to_vec());
+        self.readers.read("known", async move |db| known::known(db, &source, &sessions).await).await
+    }
+
+    async fn apply(&self, walk: Walk) -> Result<Applied> {
+        let applied = self.writer.write("apply", async move |tx| match walk::check(tx, &walk).await? {
+            Ok(()) => walk::apply(tx, &walk).await.map(Ok),
+            Err(refusal) => Ok(Err(refusal)),
+        });
+        applied.await?.map_err(|cause| StoreError { action: "apply".to_owned(), cause })
+    }
+
+    async fn plan_anew(&self) -> Result<()> {
+        self.writer.write("plan_anew", async |tx| walk::plan_anew(tx).await).await
+    }
+
+    async fn absences_anew(&self) -> Result<()> {
+        self.writer.write("absences_anew", async |tx| walk::absences_anew(tx).await).await
+    }
+
+    async fn finds_again(&self, source: &str, now: DateTime<Utc>) -> Result<bool> {
+        let source = source.to_owned();
+        self.readers.read("finds_again", async move |db| restore::finds_again(db, &source, now).await).await
+    }
+}

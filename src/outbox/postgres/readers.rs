@@ -1,0 +1,143 @@
+//! Connections that read, beside the one that writes: a long list never delays a commit.
+//!
+//! In: what to ask. Out: answers from one moment (REPEATABLE READ), which has every write that was answered before. A read whose connection is lost is
+//! asked again on another one.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use super::db::Db;
+use super::error::{Failure, Res};
+use super::open::Home;
+use crate::outbox::{Result, StoreError};
+
+/// Reads at once: a dashboard, a command of the daemon, the planner and the dispatcher.
+const READERS: usize = 4;
+/// A read that takes longer is given up.
+const READ_WITHIN: Duration = Duration::from_secs(120);
+/// So long a database that went away is waited for.
+const PATIENCE: Duration = Duration::from_secs(40);
+const PAUSE: Duration = Duration::from_millis(250);
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+trait Read: Send {
+    fn run<'a>(&'a self, db: &'a Db) -> Pin<Box<dyn Future<Output = Res<()>> + 'a>>;
+    fn answer(self: Box<Self>, outcome: std::result::Result<(), StoreError>);
+}
+
+struct Ask<F, T> {
+    op: F,
+    value: RefCell<Option<T>>,
+    answer: oneshot::Sender<Result<T>>,
+}
+
+impl<F, T> Read for Ask<F, T>
+where
+    F: AsyncFn(&Db) -> Res<T> + Send,
+    T: Send,
+{
+    fn run<'a>(&'a self, db: &'a Db) -> Pin<Box<dyn Future<Output = Res<()>> + 'a>> {
+        Box::pin(async move {
+            let value = (self.op)(db).await?;
+            self.value.replace(Some(value));
+            Ok(())
+        })
+    }
+
+    fn answer(self: Box<Self>, outcome: std::result::Result<(), StoreError>) {
+        let Self { value, answer, .. } = *self;
+        drop(answer.send(outcome.map(|()| value.into_inner().expect("it ran"))));
+    }
+}
+
+type Job = (&'static str, Box<dyn Read>);
+
+/// The handle of the thread that reads. Dropping it ends the thread, and waits for that.
+pub(super) struct Readers {
+    jobs: Option<mpsc::UnboundedSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Readers {
+    pub(super) fn start(home: Home) -> Result<Self> {
+        let (jobs, queue) = mpsc::unbounded_channel();
+        let thread = super::thread::thread("outbox-reader", async move || serve(home, queue).await)?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Runs `op` in a transaction that only reads.
+    pub(super) async fn read<T, F>(&self, action: &'static str, op: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: AsyncFn(&Db) -> Res<T> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job = Box::new(Ask { op, value: RefCell::new(None), answer });
+        drop(self.jobs.as_ref().expect("the sender is there until the drop").send((action, job)));
+        let ended = || StoreError { action: action.to_owned(), cause: "the read did not end".to_owned() };
+        answered.await.unwrap_or_else(|_| Err(ended()))
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+async fn serve(home: Home, mut queue: mpsc::UnboundedReceiver<Job>) {
+    let (home, permits, idle) = (Rc::new(home), Rc::new(Semaphore::new(READERS)), Rc::<RefCell<Vec<Db>>>::default());
+    let mut running = tokio::task::JoinSet::new();
+    while let Some((action, job)) = queue.recv().await {
+        while running.try_join_next().is_some() {}
+        let (home, permits, idle) = (Rc::clone(&home), Rc::clone(&permits), Rc::clone(&idle));
+        running.spawn_local(async move {
+            let _permit = permits.acquire().await.expect("the semaphore is never closed");
+            let outcome = done(&home, &idle, &*job).await;
+            job.answer(outcome.map_err(|failure| home.explain(action, &failure)));
+        });
+    }
+    // Whoever asked waits for an answer.
+    while running.join_next().await.is_some() {}
+}
+
+async fn done(home: &Home, idle: &RefCell<Vec<Db>>, job: &dyn Read) -> Res<()> {
+    let since = Instant::now();
+    loop {
+        let failure = match once(home, idle, job).await {
+            Ok(()) => return Ok(()),
+            Err(failure) => failure,
+        };
+        if !failure.is_lost() || since.elapsed() > PATIENCE {
+            return Err(failure);
+        }
+        idle.borrow_mut().clear();
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// A connection whose read failed is closed, its transaction with it.
+async fn once(home: &Home, idle: &RefCell<Vec<Db>>, job: &dyn Read) -> Res<()> {
+    let free = idle.borrow_mut().pop().filter(|db| !db.is_closed());
+    let db = match free {
+        Some(db) => db,
+        None => home.connection().await?,
+    };
+    let read = async {
+        db.say(BEGIN).await?;
+        job.run(&db).await?;
+        db.say("COMMIT").await
+    };
+    tokio::time::timeout(READ_WITHIN, read).await.map_err(|_| Failure::Silent(READ_WITHIN.as_secs()))??;
+    idle.borrow_mut().push(db);
+    Ok(())
+}

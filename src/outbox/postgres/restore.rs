@@ -1,0 +1,89 @@
+//! After a restore, or a promotion of another server: what was told last may be gone, so what may have been told is held, and not sent again.
+//!
+//! The database says which one it is ([`super::open`]). If that is not the one that the last start found, all that was due since is held, and the first
+//! walks find again what was told already: [`crate::walk`] holds new invites and corrections of the sources that are named in the table `restored`.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::columns::{get, ms, opt_at, time};
+use super::db::{Db, Tx};
+use super::error::Res;
+use super::hold::hold;
+use super::notices::keys_of;
+use crate::notice::Reason;
+use crate::outbox::Restored;
+use crate::outbox::words::rfc3339;
+
+/// A source's walks find again what was told already for this long after the first of them, and until what waits for an operator is decided and
+/// whoever is missed counts as absent.
+const FINDS_AGAIN_FOR: TimeDelta = TimeDelta::minutes(15);
+
+/// Holds what was due, and notes which sources find again what was told; from then on this is the database.
+pub(super) async fn restored(
+    tx: &Tx<'_>,
+    (since, lineage): (Option<DateTime<Utc>>, &str),
+    sources: &[String],
+    now: DateTime<Utc>,
+) -> Res<Restored> {
+    // A clock that was set back since decided anew when each thing is due, but for reminders, which hang on their starts.
+    let last_at = tx.first("SELECT at FROM ledger WHERE practice = $1 ORDER BY seq DESC LIMIT 1", &[&tx.practice]).await?;
+    let last_at = last_at.map(|row| get(&row, 0).and_then(time)).transpose()?;
+    let was_set_back = last_at.is_some_and(|last_at| last_at > now);
+    let sql = "SELECT key FROM notice WHERE practice = $1 AND state IN ('waiting', 'unknown') AND next_attempt_at IS NOT NULL
+               AND (next_attempt_at <= $2 OR due_at <= $2 OR doubt IS NOT NULL OR ($3 AND occasion <> 'reminder')) ORDER BY id";
+    let keys = keys_of(tx, sql, &[&tx.practice, &ms(now), &was_set_back]).await?;
+    let held = hold(tx, &keys, (Reason::Restored, "restored"), now).await?;
+    // What waits there may have been answered since.
+    let sql = "UPDATE answer SET state = 'ended', outcome = 'restored', address = '' WHERE practice = $1 AND state = 'waiting'";
+    tx.execute(sql, &[&tx.practice]).await?;
+    for source in sources {
+        let sql =
+            "INSERT INTO restored (practice, source) VALUES ($1, $2) ON CONFLICT (practice, source) DO UPDATE SET first_walk_at = NULL";
+        tx.execute(sql, &[&tx.practice, source]).await?;
+    }
+    tx.execute("UPDATE practice SET lineage = $2 WHERE id = $1", &[&tx.practice, &lineage]).await?;
+    let from = since.map_or_else(|| "its beginning".to_owned(), rfc3339);
+    tx.note(now, "restored", &format!("another database than the last one, complete until {from}: {held} notices held"))?;
+    Ok(Restored { since, held })
+}
+
+/// Whether the walks of a source still find again what was told.
+pub(super) async fn finds_again(db: &Db, source: &str, now: DateTime<Utc>) -> Res<bool> {
+    let sql = "SELECT first_walk_at FROM restored WHERE practice = $1 AND source = $2";
+    match db.first(sql, &[&db.practice, &source]).await?.map(|row| opt_at(&row, 0)).transpose()? {
+        None => Ok(false),
+        Some(first) if first.is_none_or(|at| now <= at + FINDS_AGAIN_FOR) => Ok(true),
+        Some(_) => is_undecided(db, source, now).await,
+    }
+}
+
+/// Something that its walks found waits for an operator, or somebody is missed and does not count as absent yet: what comes of it may have been told.
+async fn is_undecided(db: &Db, source: &str, now: DateTime<Utc>) -> Res<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM guard WHERE practice = $1 AND source = $2 AND standing <> 'rejected')
+        OR EXISTS (SELECT 1 FROM participant AS p JOIN session AS s ON s.practice = $1 AND s.source = p.source AND s.id = p.session_id
+            WHERE p.practice = $1 AND p.source = $2 AND p.absences > 0 AND NOT p.cancelled AND s.start_at > $3)";
+    get(&db.one(sql, &[&db.practice, &source, &ms(now)]).await?, 0)
+}
+
+/// In a walk's transaction, before its change of what waits for an operator. People of one source may wait for those of another, so all sources find
+/// again what was told until some time after the last thing is decided.
+pub(super) async fn walking(tx: &Tx<'_>, now: DateTime<Utc>) -> Res<()> {
+    let sql = "UPDATE restored SET first_walk_at = $2 WHERE practice = $1 AND first_walk_at IS NOT NULL
+               AND EXISTS (SELECT 1 FROM guard WHERE practice = $1 AND standing <> 'rejected')";
+    tx.execute(sql, &[&tx.practice, &ms(now)]).await?;
+    Ok(())
+}
+
+/// And behind it.
+pub(super) async fn walked(tx: &Tx<'_>, source: &str, now: DateTime<Utc>) -> Res<()> {
+    let sql = "UPDATE restored SET first_walk_at = $3 WHERE practice = $1 AND source = $2 AND first_walk_at IS NULL";
+    if tx.execute(sql, &[&tx.practice, &source, &ms(now)]).await? > 0 {
+        return Ok(());
+    }
+    let sql = "SELECT 1 FROM restored WHERE practice = $1 AND source = $2 AND first_walk_at < $3";
+    let is_over = tx.exists(sql, &[&tx.practice, &source, &ms(now - FINDS_AGAIN_FOR)]).await?;
+    if is_over && !is_undecided(tx, source, now).await? {
+        tx.execute("DELETE FROM restored WHERE practice = $1 AND source = $2", &[&tx.practice, &source]).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! What need not be kept any longer: frozen messages and records, which hold codes, and after years the history.
+//!
+//! In: two times. Out: what was removed. Done in batches, each its own transaction, so that no attempt waits long for its commit.
+//! The ledger goes from its beginning, up to a checkpoint that is noted first: a chain has no holes.
+//! What may still be sent stays, and so does its session. What the server's own files and backups still hold of it is the server's matter.
+
+use super::columns::{get, ms, session};
+use super::db::{CHAIN, Tx};
+use super::error::Res;
+use super::{guard, history};
+use crate::outbox::{Purged, Retention};
+use crate::session::SessionId;
+
+/// Rows of each kind in one transaction.
+const BATCH: i64 = 500;
+
+const CONTENTS: &str = "DELETE FROM content WHERE practice = $1 AND notice_id IN (
+     SELECT c.notice_id FROM content AS c JOIN notice AS n ON n.practice = $1 AND n.id = c.notice_id
+     WHERE c.practice = $1 AND n.start_at < $2 AND n.owner IS NULL AND n.next_attempt_at IS NULL LIMIT $3)";
+
+const RECORDS: &str = "UPDATE session AS s SET record = '', ambiguous = '[]' WHERE s.practice = $1 AND (s.source, s.id) IN (
+     SELECT o.source, o.id FROM session AS o WHERE o.practice = $1 AND o.record <> '' AND o.start_at < $2 AND NOT EXISTS (
+         SELECT 1 FROM notice AS n WHERE n.practice = $1 AND n.session_id = o.id AND n.source = o.source
+         AND (n.owner IS NOT NULL OR n.next_attempt_at IS NOT NULL))
+     LIMIT $3)";
+
+/// Of those who departed from sessions whose records are gone.
+const DEPARTED: &str = "UPDATE participant AS p SET record = NULL, role = NULL WHERE p.practice = $1 AND p.record IS NOT NULL AND EXISTS (
+     SELECT 1 FROM session AS s WHERE s.practice = $1 AND s.source = p.source AND s.id = p.session_id AND s.record = '')";
+
+/// Notices go with what hangs on them: their numbers, then the rows of each table.
+const NOTICES: &str = "SELECT id FROM notice WHERE practice = $1 AND start_at < $2 AND owner IS NULL AND next_attempt_at IS NULL
+     ORDER BY start_at, key LIMIT $3";
+
+const SESSIONS: &str = "SELECT s.source, s.id, s.record <> '' FROM session AS s WHERE s.practice = $1 AND s.start_at < $2
+     AND NOT EXISTS (SELECT 1 FROM notice AS n WHERE n.practice = $1 AND n.session_id = s.id AND n.source = s.source) LIMIT $3";
+
+const LEDGER: &str = "DELETE FROM ledger WHERE practice = $1 AND chain = $2 AND seq IN (
+     SELECT seq FROM ledger WHERE practice = $1 AND chain = $2 AND seq <= $3 ORDER BY seq LIMIT $4)";
+
+/// Answers go with the contents. What they answer stays for the history: a digest, by which a request that comes again is known, and a word.
+const ANSWERS: &str = "DELETE FROM answer WHERE practice = $1 AND reply_id IN (SELECT reply_id FROM answer WHERE practice = $1 AND at < $2 ORDER BY at LIMIT $3)";
+const REPLIES: &str = "DELETE FROM reply AS r WHERE r.practice = $1
+     AND r.id IN (SELECT id FROM reply WHERE practice = $1 AND at < $2 ORDER BY at LIMIT $3)
+     AND NOT EXISTS (SELECT 1 FROM answer AS a WHERE a.practice = $1 AND a.reply_id = r.id)
+     AND NOT EXISTS (SELECT 1 FROM said AS s WHERE s.practice = $1 AND s.reply_id = r.id)";
+/// What people wrote goes with the contents too, read or not.
+const SAID: &str =
+    "DELETE FROM said WHERE practice = $1 AND reply_id IN (SELECT reply_id FROM said WHERE practice = $1 AND at < $2 ORDER BY at LIMIT $3)";
+
+/// One batch, and whether it removed sessions, answers or replies. Nothing removed: it is done.
+pub(super) async fn batch(tx: &Tx<'_>, retention: Retention) -> Res<(Purged, bool)> {
+    let practice = &tx.practice;
+    let content = ms(retention.content_before.max(retention.history_before));
+    let old = ms(retention.history_before);
+    let closed = history::checkpoint(tx).await?.map_or(0, |anchor| anchor.seq);
+    tx.execute("DELETE FROM staff_letter WHERE practice = $1 AND scheduled_at < $2", &[practice, &old]).await?;
+    let mut purged = Purged {
+        contents: tx.execute(CONTENTS, &[practice, &content, &BATCH]).await?,
+        records: tx.execute(RECORDS, &[practice, &content, &BATCH]).await?,
+        notices: 0,
+        ledger_rows: tx.execute(LEDGER, &[practice, &CHAIN, &closed, &BATCH]).await?,
+    };
+    tx.execute(DEPARTED, &[practice]).await?;
+    tx.execute("DELETE FROM heard WHERE practice = $1 AND at < $2", &[practice, &old]).await?;
+    tx.execute(guard::PURGE, &[practice]).await?;
+    let also = "DELETE FROM also_listed WHERE practice = $1 AND start_at < $2";
+    tx.execute(also, &[practice, &ms(retention.content_before)]).await?;
+    let answers = tx.execute(ANSWERS, &[practice, &content, &BATCH]).await? + tx.execute(SAID, &[practice, &content, &BATCH]).await?;
+    let replies = tx.execute(REPLIES, &[practice, &old, &BATCH]).await?;
+    purge_notices(tx, old, &mut purged).await?;
+    let sessions = purge_sessions(tx, old, &mut purged).await?;
+    Ok((purged, sessions || answers + replies > 0))
+}
+
+async fn purge_notices(tx: &Tx<'_>, old: i64, purged: &mut Purged) -> Res<()> {
+    let rows = tx.query(NOTICES, &[&tx.practice, &old, &BATCH]).await?;
+    let ids: Vec<i64> = rows.iter().map(|row| get(row, 0)).collect::<Res<_>>()?;
+    purged.contents += tx.execute("DELETE FROM content WHERE practice = $1 AND notice_id = ANY($2)", &[&tx.practice, &ids]).await?;
+    tx.execute("DELETE FROM delivery WHERE practice = $1 AND notice_id = ANY($2)", &[&tx.practice, &ids]).await?;
+    purged.notices += tx.execute("DELETE FROM notice WHERE practice = $1 AND id = ANY($2)", &[&tx.practice, &ids]).await?;
+    Ok(())
+}
+
+/// Says whether there were any.
+async fn purge_sessions(tx: &Tx<'_>, old: i64, purged: &mut Purged) -> Res<bool> {
+    let rows = tx.query(SESSIONS, &[&tx.practice, &old, &BATCH]).await?;
+    for row in &rows {
+        let (source, id, has_record): (String, SessionId, bool) = (get(row, 0)?, session(row, 1)?, get(row, 2)?);
+        purged.records += u64::from(has_record);
+        for table in ["omission", "lately", "participant"] {
+            let sql = format!("DELETE FROM {table} WHERE practice = $1 AND source = $2 AND session_id = $3");
+            tx.execute(&sql, &[&tx.practice, &source, &id.0]).await?;
+        }
+        tx.execute("DELETE FROM session WHERE practice = $1 AND source = $2 AND id = $3", &[&tx.practice, &source, &id.0]).await?;
+    }
+    Ok(!rows.is_empty())
+}

@@ -1,0 +1,292 @@
+//! The one connection of a process that writes. What arrives while a commit runs goes into the next one, and is answered when that is durable.
+//!
+//! A transaction holds the head of the practice's ledger from its first statement to its end, so that one of them follows another, whichever process
+//! asks: a write sees all that was written before it, as in SQLite.
+//!
+//! When the connection is lost, another one is tried for a while, and the transaction is done again, unless the ledger has the last row of it: then only
+//! the answer was lost. What collides with another transaction is done again, too. Of a group that fails for any other reason each write is done by itself,
+//! so that one which cannot be done harms no other.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::attempt::{self, Step};
+use super::columns::link;
+use super::db::{CHAIN, Db, Tx};
+use super::error::{Failure, Res};
+use super::open::Home;
+use crate::ledger::Anchor;
+use crate::outbox::{Result, StoreError};
+
+/// Writes in one transaction, so that the first of a long queue is answered before the last has run.
+const GROUP: usize = 256;
+/// A group that is not done within this time is given up.
+const GROUP_WITHIN: Duration = Duration::from_secs(60);
+/// So long a database that went away is waited for: a restart, a switch-over.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(250);
+/// Collisions in a row: then somebody else is at fault.
+const COLLISIONS: u32 = 5;
+
+/// What runs inside a transaction, again if it has to.
+trait Run: Send {
+    fn run<'a>(&'a self, tx: &'a Tx<'a>) -> Pin<Box<dyn Future<Output = Res<()>> + 'a>>;
+    fn answer(self: Box<Self>, outcome: std::result::Result<(), StoreError>);
+}
+
+/// One write, and who waits for it.
+struct Ask<F, T> {
+    op: F,
+    value: RefCell<Option<T>>,
+    answer: oneshot::Sender<Result<T>>,
+}
+
+impl<F, T> Run for Ask<F, T>
+where
+    F: AsyncFn(&Tx<'_>) -> Res<T> + Send,
+    T: Send,
+{
+    fn run<'a>(&'a self, tx: &'a Tx<'a>) -> Pin<Box<dyn Future<Output = Res<()>> + 'a>> {
+        Box::pin(async move {
+            let value = (self.op)(tx).await?;
+            self.value.replace(Some(value));
+            Ok(())
+        })
+    }
+
+    fn answer(self: Box<Self>, outcome: std::result::Result<(), StoreError>) {
+        let Self { value, answer, .. } = *self;
+        // The caller may be gone; what it asked is done all the same.
+        drop(answer.send(outcome.map(|()| value.into_inner().expect("it ran"))));
+    }
+}
+
+/// Steps of attempts: those of a group are done together.
+struct Steps {
+    steps: Vec<Step>,
+    answer: oneshot::Sender<Result<Vec<bool>>>,
+}
+
+enum Job {
+    Steps(Steps),
+    Op(&'static str, Box<dyn Run>),
+}
+
+impl Job {
+    fn action(&self) -> &'static str {
+        match self {
+            Self::Steps(steps) => steps.steps.first().map_or("step", Step::action),
+            Self::Op(action, _) => action,
+        }
+    }
+}
+
+/// The handle of the writer's thread. Dropping it ends the thread after what it runs, and waits for that.
+pub(super) struct Writer {
+    jobs: Option<mpsc::UnboundedSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(home: Home) -> Result<Self> {
+        let (jobs, queue) = mpsc::unbounded_channel();
+        let thread = super::thread::thread("outbox-writer", async move || serve(home, queue).await)?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Runs `op` in the next transaction, and answers when that is durable.
+    pub(super) async fn write<T, F>(&self, action: &'static str, op: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: AsyncFn(&Tx<'_>) -> Res<T> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        self.send(Job::Op(action, Box::new(Ask { op, value: RefCell::new(None), answer })));
+        answered.await.unwrap_or_else(|_| Err(ended(action)))
+    }
+
+    /// Takes steps of attempts in the next transaction. For each: whether it was possible.
+    pub(super) async fn take(&self, steps: Vec<Step>) -> Result<Vec<bool>> {
+        let action = steps.first().map_or("step", Step::action);
+        let (answer, answered) = oneshot::channel();
+        self.send(Job::Steps(Steps { steps, answer }));
+        answered.await.unwrap_or_else(|_| Err(ended(action)))
+    }
+
+    fn send(&self, job: Job) {
+        // If the thread is gone, the answer's other end is dropped with the job, which tells the caller.
+        drop(self.jobs.as_ref().expect("the sender is there until the drop").send(job));
+    }
+}
+
+fn ended(action: &str) -> StoreError {
+    StoreError { action: action.to_owned(), cause: "its writer thread ended in a panic".to_owned() }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+async fn serve(home: Home, mut queue: mpsc::UnboundedReceiver<Job>) {
+    let mut desk = Desk { home, db: None };
+    while let Some(first) = queue.recv().await {
+        let mut group = vec![first];
+        while group.len() < GROUP
+            && let Ok(next) = queue.try_recv()
+        {
+            group.push(next);
+        }
+        desk.commit(group).await;
+    }
+}
+
+/// The connection, and what is done on it.
+struct Desk {
+    home: Home,
+    db: Option<Db>,
+}
+
+impl Desk {
+    async fn commit(&mut self, group: Vec<Job>) {
+        match self.done(&group).await {
+            Ok(answers) => tell(group, answers),
+            Err(failure) if group.len() > 1 && !failure.is_lost() && !matches!(failure, Failure::Unconfirmed) => {
+                for job in group {
+                    let outcome = self.done(std::slice::from_ref(&job)).await;
+                    self.settle(job, outcome);
+                }
+            }
+            Err(failure) => {
+                for job in group {
+                    refuse(job, &self.home, &failure);
+                }
+            }
+        }
+    }
+
+    fn settle(&self, job: Job, outcome: Res<Vec<bool>>) {
+        match outcome {
+            Ok(answers) => tell(vec![job], answers),
+            Err(failure) => refuse(job, &self.home, &failure),
+        }
+    }
+
+    /// Does it until it is done, or cannot be.
+    async fn done(&mut self, group: &[Job]) -> Res<Vec<bool>> {
+        let since = Instant::now();
+        let mut collisions = 0;
+        let mut last: Option<(Anchor, Vec<bool>)> = None;
+        loop {
+            let failure = match self.once(group, &mut last).await {
+                Ok(answers) => return Ok(answers),
+                Err(failure) => failure,
+            };
+            if failure.is_a_collision() && collisions < COLLISIONS {
+                collisions += 1;
+                tokio::time::sleep(PAUSE / 10 * collisions).await;
+            } else if failure.is_lost() && since.elapsed() < PATIENCE {
+                self.db = None;
+                tracing::warn!(why = failure.in_words(), store = self.home.shown(), "the store is tried again");
+                tokio::time::sleep(PAUSE).await;
+            } else {
+                self.db = None;
+                return Err(failure);
+            }
+        }
+    }
+
+    /// `last`: what a commit would have left that was never answered, and what the group would have been told.
+    async fn once(&mut self, group: &[Job], last: &mut Option<(Anchor, Vec<bool>)>) -> Res<Vec<bool>> {
+        let db = match self.db.take().filter(|db| !db.is_closed()) {
+            Some(db) => db,
+            None => self.home.writer().await?,
+        };
+        let db = self.db.insert(db);
+        if let Some((wanted, answers)) = last.take() {
+            let there = is_there(db, wanted).await;
+            match there {
+                Ok(true) => return Ok(answers),
+                Ok(false) => {}
+                Err(failure) => {
+                    *last = Some((wanted, answers));
+                    return Err(failure);
+                }
+            }
+        }
+        let (mut answers, mut wanted) = (Vec::new(), None);
+        let run = transact(&self.home, db, group, (&mut answers, &mut wanted));
+        let outcome = tokio::time::timeout(GROUP_WITHIN, run).await;
+        let failure = match outcome {
+            Ok(Ok(())) => return Ok(answers),
+            Ok(Err(failure)) => failure,
+            Err(_) => Failure::Silent(GROUP_WITHIN.as_secs()),
+        };
+        *last = wanted.map(|wanted| (wanted, answers));
+        Err(failure)
+    }
+}
+
+/// Whether the ledger has that row: whoever else is about to commit is waited for.
+async fn is_there(db: &Db, wanted: Anchor) -> Res<bool> {
+    let tx = Tx::begin(db).await?;
+    let sql = "SELECT link FROM ledger WHERE practice = $1 AND chain = $2 AND seq = $3";
+    let found = db.first(sql, &[&db.practice, &CHAIN, &wanted.seq]).await?.map(|row| link(&row, 0)).transpose()?;
+    tx.undo().await;
+    Ok(found == Some(wanted.link))
+}
+
+/// `wanted`: the ledger's last row, once its commit is on its way. Without one nothing was changed that may not be done again.
+async fn transact(home: &Home, db: &Db, group: &[Job], (answers, wanted): (&mut Vec<bool>, &mut Option<Anchor>)) -> Res<()> {
+    let tx = Tx::begin(db).await?;
+    if let Err(failure) = run(home, &tx, group, answers).await {
+        tx.undo().await;
+        return Err(failure);
+    }
+    *wanted = tx.written();
+    db.commit().await
+}
+
+async fn run(home: &Home, tx: &Tx<'_>, group: &[Job], answers: &mut Vec<bool>) -> Res<()> {
+    home.is_ours(tx).await?;
+    let steps: Vec<&Step> =
+        group.iter().filter_map(|job| if let Job::Steps(job) = job { Some(&job.steps) } else { None }).flatten().collect();
+    if !steps.is_empty() {
+        *answers = attempt::take(tx, &steps).await?;
+    }
+    for job in group {
+        if let Job::Op(_, op) = job {
+            op.run(tx).await?;
+        }
+    }
+    tx.flush().await
+}
+
+/// Tells each caller of a group what it asked.
+fn tell(group: Vec<Job>, answers: Vec<bool>) {
+    let mut answers = answers.into_iter();
+    for job in group {
+        match job {
+            Job::Steps(Steps { steps, answer }) => drop(answer.send(Ok(answers.by_ref().take(steps.len()).collect()))),
+            Job::Op(_, op) => op.answer(Ok(())),
+        }
+    }
+}
+
+fn refuse(job: Job, home: &Home, failure: &Failure) {
+    let error = home.explain(job.action(), failure);
+    match job {
+        Job::Steps(Steps { answer, .. }) => drop(answer.send(Err(error))),
+        Job::Op(_, op) => op.answer(Err(error)),
+    }
+}

@@ -1,0 +1,218 @@
+//! A PostgreSQL server of the tests' own: in a temporary folder, on a socket there, stopped when this process ends, however it ends.
+//!
+//! Where none is installed, what needs it is skipped, and says so; `PUNCTUAL_NEEDS_POSTGRES=1` makes that a failure (`tests/run` sets it).
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::fs::chown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use punctual::outbox::postgres::{PostgresOutbox, Server};
+use punctual::outbox::{Access, StoreKey};
+
+use super::fixture::Store;
+
+/// A running server.
+pub(crate) struct Cluster {
+    folder: PathBuf,
+    bin: PathBuf,
+    /// Runs as this user, if it would be root else.
+    user: Option<(u32, u32)>,
+    /// Its standard input is ours: when that ends, it stops the server, and removes its folder.
+    _keeper: Child,
+}
+
+/// The one server of this process; `None`: there is none to be had.
+pub(crate) fn cluster() -> Option<&'static Cluster> {
+    static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
+    CLUSTER.get_or_init(Cluster::start).as_ref()
+}
+
+/// Each test's practice is another one of the same database: none of them sees a row of another one's.
+pub(crate) fn store(key: Option<&StoreKey>) -> Option<Store> {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let server = cluster()?.server("conformance");
+    let practice = format!("practice {}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    let outbox = PostgresOutbox::open(&server, &practice, Access::Daemon, key).unwrap();
+    Some(Store { outbox: Arc::new(outbox), _folder: None })
+}
+
+/// The newest that is installed.
+fn bin() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let newest = versions.max()?;
+    Some(PathBuf::from(format!("/usr/lib/postgresql/{newest}/bin"))).filter(|bin| bin.join("initdb").exists())
+}
+
+/// PostgreSQL does not run as root: then it is the user that Debian's package makes.
+fn user() -> Option<(u32, u32)> {
+    let is_root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let account = accounts.lines().find(|line| line.starts_with("postgres:"))?;
+    let mut ids = account.split(':').skip(2).map(|id| id.parse().unwrap());
+    is_root.then(|| (ids.next().unwrap(), ids.next().unwrap()))
+}
+
+impl Cluster {
+    fn start() -> Option<Self> {
+        let Some(bin) = bin() else {
+            assert!(std::env::var_os("PUNCTUAL_NEEDS_POSTGRES").is_none(), "no PostgreSQL is installed: apt-get install postgresql");
+            eprintln!("SKIPPED: everything on PostgreSQL. There is none here: apt-get install postgresql");
+            return None;
+        };
+        let (folder, user) = (tempfile::Builder::new().prefix("punctual-pg-").tempdir().unwrap().keep(), user());
+        if let Some((uid, gid)) = user {
+            chown(&folder, Some(uid), Some(gid)).unwrap();
+        }
+        let initdb = run_as(user, &bin.join("initdb"), &folder)
+            .args(["-D", "data", "-U", "punctual", "--auth=trust", "--no-sync", "--locale=C.UTF-8", "-E", "UTF8"])
+            .output()
+            .unwrap();
+        assert!(initdb.status.success(), "{}", String::from_utf8_lossy(&initdb.stderr));
+        // Whatever ends this process closes the pipe; the server is stopped by its own pid file.
+        let script = r#""$1/pg_ctl" -D data -w -t 60 -l log -o "-c listen_addresses= -c unix_socket_directories='$PWD' -c max_connections=200" start >/dev/null || exit 1
+            echo; read -r _; "$1/pg_ctl" -D data -w -m immediate stop >/dev/null; cd / && rm -rf "$2""#;
+        let mut keeper = run_as(user, Path::new("/bin/sh"), &folder)
+            .args(["-c", script, "keeper"])
+            .args([&bin, &folder])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut started = [0];
+        let out = keeper.stdout.as_mut().unwrap();
+        let read = out.read(&mut started).unwrap();
+        assert_eq!(read, 1, "{}", fs::read_to_string(folder.join("log")).unwrap_or_default());
+        let cluster = Self { folder, bin, user, _keeper: keeper };
+        cluster.create("conformance");
+        PostgresOutbox::migrate(&cluster.server("conformance")).unwrap();
+        Some(cluster)
+    }
+
+    /// A new database, with nothing in it.
+    pub(crate) fn create(&self, database: &str) {
+        self.sql("postgres", &format!("CREATE DATABASE {database}"));
+    }
+
+    pub(crate) fn url(&self, database: &str) -> String {
+        let folder = self.folder.to_str().unwrap().replace('/', "%2F");
+        format!("postgres://punctual@{folder}/{database}")
+    }
+
+    pub(crate) fn server(&self, database: &str) -> Server {
+        Server::parse(&self.url(database), None, None).unwrap()
+    }
+
+    /// Says something to the server, as its owner. What it answers.
+    pub(crate) fn sql(&self, database: &str, sql: &str) -> String {
+        let output = self.psql(database, sql);
+        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Likewise, of what it refuses: why.
+    pub(crate) fn refused(&self, database: &str, sql: &str) -> String {
+        let output = self.psql(database, sql);
+        assert!(!output.status.success(), "{sql}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    fn psql(&self, database: &str, sql: &str) -> std::process::Output {
+        let mut psql = run_as(self.user, &self.bin.join("psql"), &self.folder);
+        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "punctual", "-d", database, "-c", sql]);
+        psql.env("PGHOST", &self.folder).output().unwrap()
+    }
+
+    /// All of it, as `pg_dump` writes it.
+    pub(crate) fn dump(&self, database: &str) -> String {
+        let mut dump = run_as(self.user, &self.bin.join("pg_dump"), &self.folder);
+        let output = dump.args(["-U", "punctual", "-d", database]).env("PGHOST", &self.folder).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+/// Stands before a server, and swallows answers to commits.
+pub(crate) struct Proxy {
+    folder: tempfile::TempDir,
+    asked: Arc<AtomicUsize>,
+    done: Arc<AtomicUsize>,
+}
+
+impl Proxy {
+    pub(crate) fn before(cluster: &Cluster) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join(SOCKET)).unwrap();
+        let (asked, done) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let (there, counts) = (cluster.folder.join(SOCKET), (Arc::clone(&asked), Arc::clone(&done)));
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let (server, counts) = (UnixStream::connect(&there).unwrap(), counts.clone());
+                std::thread::spawn(move || drop(forward(&client, &server, &counts)));
+            }
+        });
+        Self { folder, asked, done }
+    }
+
+    pub(crate) fn url(&self, database: &str) -> String {
+        format!("postgres://punctual@{}/{database}", self.folder.path().to_str().unwrap().replace('/', "%2F"))
+    }
+
+    /// Of the next commit.
+    pub(crate) fn swallow(&self) {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How many were.
+    pub(crate) fn swallowed(&self) -> usize {
+        self.done.load(Ordering::SeqCst)
+    }
+}
+
+/// Until one of them ends. Readers commit, too, of transactions that change nothing: theirs are answered.
+fn forward(mut client: &UnixStream, mut server: &UnixStream, (asked, done): &(Arc<AtomicUsize>, Arc<AtomicUsize>)) -> std::io::Result<()> {
+    let (back, to) = (server.try_clone()?, client.try_clone()?);
+    let swallows = Arc::new(AtomicBool::new(false));
+    let (heard, swallowing) = (Arc::clone(done), Arc::clone(&swallows));
+    std::thread::spawn(move || {
+        let (mut back, mut to, mut bytes) = (back, to, [0; 8192]);
+        while let Ok(read @ 1..) = back.read(&mut bytes) {
+            if swallowing.load(Ordering::SeqCst) {
+                heard.fetch_add(1, Ordering::SeqCst);
+                break;
+            }
+            if to.write_all(&bytes[..read]).is_err() {
+                break;
+            }
+        }
+        drop((back.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both)));
+    });
+    let (mut bytes, mut writes) = ([0; 8192], false);
+    while let read @ 1.. = client.read(&mut bytes)? {
+        let said = &bytes[..read];
+        let says = |text: &[u8]| said.windows(text.len()).any(|part| part == text);
+        writes |= says(b"BEGIN\0");
+        if writes && says(b"COMMIT\0") && asked.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok() {
+            swallows.store(true, Ordering::SeqCst);
+        }
+        server.write_all(said)?;
+    }
+    server.shutdown(Shutdown::Both)
+}
+
+const SOCKET: &str = ".s.PGSQL.5432";
+
+fn run_as(user: Option<(u32, u32)>, program: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(folder).env("LC_ALL", "C.UTF-8");
+    if let Some((uid, gid)) = user {
+        command.uid(uid).gid(gid);
+    }
+    command
+}
