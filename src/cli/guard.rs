@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use super::accounts::account;
-use super::table::{Look, Tone, cell, table, text};
+use super::table::{Look, Tone, cell, counted, table, text};
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
@@ -37,12 +37,20 @@ pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: 
             GuardCommand::Show => show(&store.guards().await?, json, (colors, &zone)),
             GuardCommand::Accept { source } => {
                 let waiting = store.decide_guard(Verdict::Accept, Some(&account()), source.as_deref(), WallClock.now()).await?;
-                println!("{waiting} sessions accepted: the next walk applies what changed");
+                if waiting == 0 {
+                    println!("Nothing waits.");
+                } else {
+                    println!("{} accepted: the next walk applies what changed", counted(waiting, "session", "sessions"));
+                }
                 Ok(Exit::Done)
             }
             GuardCommand::Reject { source } => {
                 let rejected = store.decide_guard(Verdict::Reject, Some(&account()), source.as_deref(), WallClock.now()).await?;
-                println!("{rejected} sessions rejected: what was before is in force until the source says something else");
+                if rejected == 0 {
+                    println!("Nothing that can be rejected waits.");
+                } else {
+                    println!("{} rejected: what was before is in force until the source says something else", counted(rejected, "session", "sessions"));
+                }
                 let of_source = |row: &GuardRow| source.as_ref().is_none_or(|named| *named == row.source);
                 if store.guards().await?.iter().any(of_source) {
                     println!(

@@ -188,6 +188,9 @@ impl Table {
 
 /// The table as text.
 pub(super) fn text(table: &Table) -> String {
+    if table.rows.is_empty() {
+        return " Nothing to show.".to_owned();
+    }
     let layout = table.layout();
     let headings = table.headings.iter().zip(&layout.widths).enumerate();
     let gap = |n: usize| if n == 0 { MARGIN } else { GAP };
@@ -228,7 +231,9 @@ fn broken(text: &str, set_in: usize, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for (n, word) in text.split(' ').enumerate() {
         let mut gap = if n == 0 { "" } else { " " };
-        let parts: Vec<&str> = if wide(word) > width.saturating_sub(set_in) { word.split_inclusive(SIGNS).collect() } else { vec![word] };
+        // A link that is broken leads nowhere.
+        let may_break = wide(word) > width.saturating_sub(set_in) && !word.contains("://");
+        let parts: Vec<&str> = if may_break { word.split_inclusive(SIGNS).collect() } else { vec![word] };
         for part in parts {
             match lines.last_mut() {
                 Some(line) if wide(line) + gap.len() + wide(part) <= width || line.trim().is_empty() => {

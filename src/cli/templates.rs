@@ -193,7 +193,10 @@ fn diff(config: &Config, json: bool, look: Look) -> anyhow::Result<Exit> {
         }
     }
     if !differs && !json {
-        println!("The templates say what came with the program.");
+        match &config.render.template_dir {
+            Some(dir) => println!("The templates in {} say what came with the program.", dir.display()),
+            None => println!("No folder is named ([templates] dir): messages say what came with the program."),
+        }
     }
     Ok(if differs { Exit::Attention } else { Exit::Done })
 }

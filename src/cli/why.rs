@@ -80,21 +80,8 @@ fn print(person: &Person, time: &dyn Fn(&str) -> String) {
         for row in &notice.history {
             let step = [row.from_state, row.to_state].into_iter().flatten().map(State::as_str).collect::<Vec<_>>().join(" -> ");
             let detail: Vec<String> = row.detail.iter().flat_map(|text| text.split(' ')).map(time).collect();
-            say(format!("      {:<16} {:<24} {step}  {}", time(&rfc3339(row.at)), event(&row.event), detail.join(" ")), 23);
+            say(format!("      {:<16} {:<24} {step}  {}", time(&rfc3339(row.at)), words::event(&row.event), detail.join(" ")), 23);
         }
     }
     println!();
-}
-
-/// The ledger's words, in those of people.
-fn event(word: &str) -> &str {
-    match word {
-        "added" => "planned",
-        "claimed" => "picked up",
-        "begun" => "made",
-        "doubted" => "handed to the server",
-        "settled" => "answer came",
-        "ended" => "not sent after all",
-        other => other,
-    }
 }

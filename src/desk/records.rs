@@ -158,7 +158,7 @@ fn text(value: &Value) -> Option<String> {
 }
 
 /// `ConnectCode` of `[3].Participants[1].ConnectCode`.
-fn field(path: &str) -> &str {
+pub fn field(path: &str) -> &str {
     path.rsplit('.').next().filter(|last| !last.ends_with(']')).unwrap_or_default()
 }
 
@@ -167,7 +167,7 @@ fn key(fault: &Fault) -> Key {
 }
 
 /// What the front desk calls a field.
-fn label(field: &str) -> String {
+pub fn label(field: &str) -> String {
     match field {
         "ScheduleTs" => "The start time",
         "ScheduleType" => "The session\u{2019}s status",

@@ -117,7 +117,12 @@ fn inputs(session: &Session, person: &Participant, known: &Known, policy: &Polic
     let at = |t: Option<DateTime<Utc>>| t.map_or_else(|| "no".to_owned(), rfc3339);
     let zone = match plan::zone_of(person, policy) {
         Ok(r) if r.fallback => format!("{} (the practice's fallback for {:?})", r.zone.name(), person.time_zone),
-        Ok(r) => format!("{} (of {:?}); starts there at {}", r.zone.name(), person.time_zone, r.zone.local(session.start).civil),
+        Ok(r) => format!(
+            "{} (of {:?}); starts there on {}",
+            r.zone.name(),
+            person.time_zone,
+            r.zone.local(session.start).civil.format("%a, %b %-d, %-I:%M %p")
+        ),
         Err(why) => why,
     };
     let deliver = match person.auto_deliver {

@@ -130,6 +130,63 @@ pub fn clock(at: DateTime<Utc>, zone: &Zone, now: DateTime<Utc>) -> String {
     if local.date() == today { time.to_string() } else { format!("{}, {time}", local.format("%a, %b %-d")) }
 }
 
+/// What a row of the ledger tells of, in words.
+pub fn event(word: &str) -> &str {
+    match word {
+        "added" => "planned",
+        "moved" => "planned anew",
+        "ended" => "not sent after all",
+        "claimed" => "picked up",
+        "begun" => "made",
+        "rerouted" => "given to another server",
+        "doubted" => "handed to the server",
+        "settled" => "answer came",
+        "taken_back" => "taken back: the refusal was about us",
+        "recovered" => "found after a crash",
+        "resolved" => "doubt ended",
+        "receipt" => "receipt came",
+        "reply" => "they wrote",
+        "reply_read" => "text read",
+        "answer" => "text answered",
+        "rsvp" => "they answered",
+        "suppress" | "suppressed" => "address blocked",
+        "unsuppress" | "unsuppressed" => "address unblocked",
+        "purged" => "old things removed",
+        "staff_letter" => "daily letter",
+        "checkpoint" => "ledger shortened",
+        "restored" => "store restored",
+        "keyed" => "new key",
+        "cancel" => "not to be sent",
+        "cancel_told" => "told by phone",
+        "retry" => "tried at once",
+        "hold" => "held",
+        "release" => "released",
+        "restore" => "to be sent after all",
+        "resend" => "sent again",
+        "remind" => "reminded",
+        "log_in" => "logged in",
+        "log_out" => "logged out",
+        "log_in_refused" => "log-in refused",
+        "reveal" => "code shown",
+        "looked" => "looked",
+        "called" => "called",
+        "alert" => "staff alerted",
+        "alert_over" => "alert over",
+        "template" => "text of a message changed",
+        "user_added" => "user added",
+        "user_role" => "user may do something else",
+        "user_password" => "password changed",
+        "user_totp" => "one-time codes",
+        "user_removed" => "user removed",
+        "token_added" => "token added",
+        "token_removed" => "token removed",
+        "send_test" => "test message",
+        "source_renamed" => "source renamed",
+        "webhook" => "booking system called",
+        other => other,
+    }
+}
+
 /// A text with each time in it as people read it.
 pub fn clocked(text: &str, time: &dyn Fn(DateTime<Utc>) -> String) -> String {
     let word = |word: &str| {

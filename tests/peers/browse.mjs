@@ -131,6 +131,7 @@ seen.deeds.asked = await page.getByRole("heading", { level: 1 }).textContent();
 await page.getByRole("button", { name: "Send it" }).click();
 await page.waitForURL(/attention/);
 seen.deeds.afterRelease = new URL(page.url()).pathname;
+await page.getByRole("link", { name: "It is right: accept all" }).click();
 await page.getByRole("button", { name: "It is right: accept all" }).click();
 seen.deeds.afterAccept = new URL(page.url()).pathname;
 

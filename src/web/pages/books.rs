@@ -12,7 +12,8 @@ use serde::Serialize;
 
 use super::shown::{Frame, Moment, capital, moment};
 use super::{Looking, Trouble, deeds, number};
-use crate::desk::{outage, words};
+use crate::contact::Address;
+use crate::desk::{called, outage, words};
 use crate::entry::State as NoticeState;
 use crate::ledger::LedgerRow;
 use crate::outbox::Filter;
@@ -37,6 +38,10 @@ const ERRORS: usize = 10;
 #[derive(Serialize)]
 struct Blocked {
     frame: Frame,
+    /// One was just put on it.
+    added: bool,
+    /// Why it was not.
+    refusal: Option<String>,
     rows: Vec<BlockedRow>,
     total: usize,
     page: usize,
@@ -55,10 +60,14 @@ struct BlockedRow {
 
 /// `/blocked?page=2`
 pub(super) async fn blocked(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Trouble> {
-    let looking = shared.looking(&headers)?;
+    let (looking, form) = (shared.looking(&headers)?, Form::parse(query.unwrap_or_default().as_bytes()));
+    listed(&shared, &looking, &form, None).await
+}
+
+async fn listed(shared: &Shared, looking: &Looking<'_>, form: &Form, refusal: Option<String>) -> Result<Response, Trouble> {
     let all = looking.office.desk.outbox.suppressed().await?;
     let (total, pages) = (all.len(), all.len().div_ceil(ADDRESSES).max(1));
-    let page = Form::parse(query.unwrap_or_default().as_bytes()).get("page").parse().unwrap_or(1).clamp(1, pages);
+    let page = form.get("page").parse().unwrap_or(1).clamp(1, pages);
     let rows = all.into_iter().skip((page - 1) * ADDRESSES).take(ADDRESSES).map(|one| BlockedRow {
         key: one.key,
         shown: one.shown,
@@ -75,8 +84,27 @@ pub(super) async fn blocked(State(shared): State<Arc<Shared>>, RawQuery(query): 
         since: moment(one.since, &looking.office.zone),
         notice: one.notice,
     });
-    let facts = Blocked { rows: rows.collect(), frame: looking.frame(&shared, "blocked").await?, total, page, pages };
-    Ok(page::render(StatusCode::OK, "blocked.html", &facts))
+    let (status, added) = (if refusal.is_some() { StatusCode::CONFLICT } else { StatusCode::OK }, form.get("added") == "yes");
+    let facts = Blocked { rows: rows.collect(), frame: looking.frame(shared, "blocked").await?, added, refusal, total, page, pages };
+    Ok(page::render(status, "blocked.html", &facts))
+}
+
+/// `/blocked/add`: somebody asked for no more messages, by telephone.
+pub(super) async fn block(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Result<Response, Trouble> {
+    let (form, visitor) = deeds::from_operator(&shared, &headers, body).await?;
+    let looking = shared.looking(&headers)?;
+    let address = match Address::possible(form.get("address").trim(), &looking.office.desk.policy.region) {
+        Ok(address) => address,
+        Err(why) => return listed(&shared, &looking, &form, Some(format!("This cannot be an address: {why}"))).await,
+    };
+    let (outbox, who, now) = (Arc::clone(&looking.office.desk.outbox), visitor.name().to_owned(), looking.now);
+    let adding = to_the_end(async move {
+        outbox.note(now, "suppress", &format!("{address}, by {who}")).await?;
+        outbox.suppress(now, &address, Suppression::OptedOut).await
+    });
+    let refusal = (!adding.await??).then(|| "It is on the list already".to_owned());
+    shared.intake.ask();
+    if refusal.is_some() { listed(&shared, &looking, &form, refusal).await } else { Ok(page::see("/blocked?added=yes")) }
 }
 
 /// `/blocked/{key}/remove`: they get messages again.
@@ -86,8 +114,9 @@ pub(super) async fn unblock(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Trouble> {
-    let (_, visitor) = deeds::from_operator(&shared, &headers, body).await?;
-    let (outbox, who, now) = (Arc::clone(&shared.office.desk.outbox), visitor.name().to_owned(), shared.office.clock.now());
+    let (form, visitor) = deeds::from_operator(&shared, &headers, body).await?;
+    let who = called::with_reason(visitor.name(), form.get("reason"));
+    let (outbox, now) = (Arc::clone(&shared.office.desk.outbox), shared.office.clock.now());
     let removing = to_the_end(async move {
         let Some(listed) = outbox.suppressed().await?.into_iter().find(|one| one.key == key) else { return Ok(false) };
         // Masked: its key is a digest that can be tried.
@@ -138,7 +167,7 @@ pub(super) async fn history(State(shared): State<Arc<Shared>>, RawQuery(query): 
         seq: row.seq,
         at: moment(row.at, zone),
         step: [row.from_state, row.to_state].into_iter().flatten().map(words::state).collect::<Vec<_>>().join(" → "),
-        event: capital(&row.event.replace('_', " ")),
+        event: capital(words::event(&row.event)),
         why: row.reason.map(words::reason),
         detail: words::clocked(&row.detail.unwrap_or_default(), &|at| words::clock(at, zone, looking.now)),
         session: row.session_id.map(|s| s.0),
@@ -172,7 +201,7 @@ async fn past(
     let is_theirs = |row: &LedgerRow| {
         row.seq <= end
             && (who.is_empty() || row.detail.as_ref().is_some_and(|detail| is_by(detail, who)))
-            && (event.is_empty() || row.event.replace('_', " ").contains(&event.to_lowercase().replace('_', " ")))
+            && (event.is_empty() || is_of_kind(&row.event, event))
     };
     let limit = usize::try_from(LOOKED).unwrap_or_default();
     let mut rows: Vec<LedgerRow> = outbox.ledger(of, begin, limit).await?.into_iter().filter(is_theirs).collect();
@@ -181,6 +210,12 @@ async fn past(
     rows.truncate(ROWS);
     let next = if more { rows.last().map(|row| row.seq) } else { (begin > 0).then_some(begin + 1) };
     Ok((rows, next))
+}
+
+/// By its own word, or by ours.
+fn is_of_kind(word: &str, asked: &str) -> bool {
+    let asked = asked.to_lowercase().replace('_', " ");
+    word.replace('_', " ").contains(&asked) || words::event(word).to_lowercase().contains(&asked)
 }
 
 /// That person did it: `by jane: they will come`, or `jane` of a log-in. Not Janet.
@@ -280,9 +315,13 @@ async fn errors(looking: &Looking<'_>) -> Result<Vec<ErrorRow>, Trouble> {
         key: e.notice.key.to_string(),
         at: moment(e.changed_at, &looking.office.zone),
         what: capital(&crate::desk::what(e.notice.occasion, e.notice.rule.as_deref())),
-        state: words::state(e.state),
+        state: if outage::is_overdue(e.state, e.notice.due_at, e.notice.useful_until, looking.now) {
+            words::OVERDUE
+        } else {
+            words::state(e.state)
+        },
         tone: "bad",
-        says: e.server_reply.unwrap_or_default(),
+        says: e.server_reply.as_deref().map(words::fault).unwrap_or_default(),
     };
     Ok(found.into_iter().map(row).collect())
 }
@@ -333,7 +372,8 @@ pub(super) async fn messages(State(shared): State<Arc<Shared>>, headers: HeaderM
     let edges: Vec<_> = dates.iter().map(|day| looking.span(*day, 0).0).collect();
     let counts = looking.office.desk.outbox.count_between(&edges).await?;
     let sum = |of: &HashMap<NoticeState, u64>, states: &[NoticeState]| states.iter().filter_map(|s| of.get(s)).sum::<u64>();
-    let most = counts.iter().map(|of| of.values().sum::<u64>()).max().unwrap_or(0).max(1);
+    // An even number: half of it stands at the axis.
+    let most = counts.iter().map(|of| of.values().sum::<u64>()).max().unwrap_or(0).max(1).next_multiple_of(2);
     use NoticeState::{Accepted, Cancelled, Claimed, Held, Lapsed, Rejected, Sending, Superseded, Suppressed, Unknown, Waiting};
     let late = outage::overdue(&*looking.office.desk.outbox, looking.now).await?;
     let late: Vec<_> = late.iter().map(|entry| looking.office.zone.local(entry.notice.due_at).civil.date()).collect();

@@ -12,8 +12,10 @@ use super::shown::{Frame, capital};
 use super::{Looking, Trouble, deeds, notice, number};
 use crate::desk::{what, words};
 use crate::entry::{Entry, State as NoticeState};
+use crate::guard::sessions_of;
 use crate::outbox::Act;
 use crate::session::{ParticipationId, SessionId};
+use crate::suppression::Suppression;
 use crate::web::door::Form;
 use crate::web::{Shared, page};
 
@@ -32,9 +34,11 @@ struct Confirm {
     action: String,
     /// Whence, and whither if it is left as it is.
     back: String,
-    /// What the reason is called.
+    /// What the reason is called; none: it is not asked for.
     label: &'static str,
     button: &'static str,
+    /// What else the form holds: its name, and what it says.
+    hidden: Vec<(&'static str, String)>,
 }
 
 /// `/notices/{key}/{act}`
@@ -63,6 +67,7 @@ pub(super) async fn act(
         back: deeds::back(&form, &format!("/notices/{key}")),
         label: "Why? (may be left empty)",
         button: words.button,
+        hidden: Vec::new(),
     };
     Ok(page::render(StatusCode::OK, "confirm.html", &facts))
 }
@@ -91,6 +96,76 @@ pub(super) async fn called(
         back: deeds::back(&form, "/unreachable"),
         label: "What was agreed? (may be left empty)",
         button: "I called them",
+        hidden: Vec::new(),
+    };
+    Ok(page::render(StatusCode::OK, "confirm.html", &facts))
+}
+
+/// `/guard/accept?source=...`, `/guard/reject?source=...`
+pub(super) async fn guard(
+    State(shared): State<Arc<Shared>>,
+    uri: axum::http::Uri,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Trouble> {
+    let looking = operator(&shared, &headers)?;
+    let source = Form::parse(query.unwrap_or_default().as_bytes()).get("source").to_owned();
+    let rows = looking.office.desk.outbox.guards().await?;
+    let count = sessions_of(rows.iter().filter(|row| row.source == source));
+    if count == 0 {
+        return Err(Trouble::Conflict("Nothing of this source waits any more."));
+    }
+    let accepts = uri.path().ends_with("accept");
+    let (title, will, button) = if accepts {
+        (
+            "Accept all of it?",
+            "The list is believed as it is now: whoever is not in it any more is told that their session is cancelled, whoever has another time, code or address is told there.",
+            "It is right: accept all",
+        )
+    } else {
+        (
+            "Go on as before?",
+            "Messages go out as the list stood before, to the people, times and addresses of then, until the source says something else.",
+            "It is wrong: go on as before",
+        )
+    };
+    let facts = Confirm {
+        frame: looking.frame(&shared, "attention").await?,
+        title: title.to_owned(),
+        about: format!("{count} session{} of \u{201c}{source}\u{201d}.", if count == 1 { "" } else { "s" }),
+        will: will.to_owned(),
+        undo: Some("What is sent then cannot be taken back.".to_owned()),
+        action: uri.path().to_owned(),
+        back: "/attention".to_owned(),
+        label: "",
+        button,
+        hidden: vec![("source", source)],
+    };
+    Ok(page::render(StatusCode::OK, "confirm.html", &facts))
+}
+
+/// `/blocked/{key}/remove`
+pub(super) async fn unblock(State(shared): State<Arc<Shared>>, Path(key): Path<String>, headers: HeaderMap) -> Result<Response, Trouble> {
+    let looking = operator(&shared, &headers)?;
+    let listed = looking.office.desk.outbox.suppressed().await?.into_iter().find(|one| one.key == key);
+    let listed = listed.ok_or(Trouble::Conflict("It is not on the list any more."))?;
+    let will = match listed.kind {
+        Suppression::OptedOut => {
+            "Messages go there again. Its owner asked for no more: do this only if they ask for messages themselves, or by mistake were put on the list."
+        }
+        Suppression::Bounced => "Messages go there again. If it still does not take them, it comes back onto the list.",
+    };
+    let facts = Confirm {
+        frame: looking.frame(&shared, "blocked").await?,
+        title: format!("Take {} off the list?", listed.shown),
+        about: String::new(),
+        will: will.to_owned(),
+        undo: None,
+        action: format!("/blocked/{key}/remove"),
+        back: "/blocked".to_owned(),
+        label: "Why? (may be left empty)",
+        button: "Take it off the list",
+        hidden: Vec::new(),
     };
     Ok(page::render(StatusCode::OK, "confirm.html", &facts))
 }

@@ -35,6 +35,8 @@ struct Page {
     /// And it was handed over, as far as anybody knows.
     went: bool,
     revealed: bool,
+    /// There is something to reveal.
+    hidden: bool,
     /// What was just done with it, and how it is taken back.
     done: Option<Done>,
 }
@@ -93,6 +95,7 @@ pub(super) async fn notice(
         frozen,
         went: frozen && matches!(opened.entry.state, NoticeState::Accepted | NoticeState::Unknown),
         revealed,
+        hidden: !frozen || opened.content.is_some(),
     };
     let notice = &opened.entry.notice;
     let until = looking.visitor.visit.revealed((notice.session, notice.participation), looking.now);

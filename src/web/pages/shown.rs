@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use self::session::{Named, People, Showing};
 use crate::desk::outage::Outage;
+use crate::desk::records::{field, label};
 use crate::desk::{Desk, unreachable, words};
 use crate::entry::State;
 use crate::feedback::reply::Written;
@@ -154,7 +155,12 @@ impl Trouble {
             }
             (None, other) => (other.to_owned(), None),
         };
-        Self { text, detail: detail.filter(|_| held.is_none()).cloned(), remedy }
+        // A path is for whoever looks after the records: `[6].Participants[1].ParticipantEmailAddress: there is no @ in it`.
+        let plain = |detail: &String| match detail.split_once(": ") {
+            Some((path, says)) if path.contains("].") && !path.contains(' ') => format!("{}: {says}", label(field(path))),
+            _ => detail.clone(),
+        };
+        Self { text, detail: detail.filter(|_| held.is_none()).map(plain), remedy }
     }
 }
 
@@ -197,6 +203,8 @@ pub(super) struct Guarded {
     count: usize,
     /// Some of it can be rejected.
     rejectable: bool,
+    /// `source=front+desk`
+    query: String,
 }
 
 impl Guarded {
@@ -214,6 +222,7 @@ impl Guarded {
             since: moment(first.since, &office.zone),
             kinds: kinds.collect(),
             count: rows.chunk_by(|a, b| a.session_id == b.session_id).count(),
+            query: url::form_urlencoded::Serializer::new(String::new()).append_pair("source", &first.source).finish(),
             rejectable: rows.iter().any(|row| Verdict::Reject.of(row.kind).is_some()),
         })
     }

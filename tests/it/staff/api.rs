@@ -180,7 +180,9 @@ async fn a_program_resends_to_the_same_address_and_to_another() {
         assert_eq!(said, status, "{body}: {problem}");
     }
     let (status, shown) = ask("{\"to\": \"mother@example.org\"}").await;
-    assert_eq!((status, &shown["state"], &shown["to"]), (200, &json!("waiting"), &json!("m*****@example.org")));
+    assert_eq!((status, &shown["to"]), (200, &json!("m*****@example.org")));
+    // It is on its way within a moment.
+    assert!(["waiting", "claimed", "sending", "accepted"].contains(&shown["state"].as_str().unwrap()), "{shown}");
     office.close().await;
 }
 

@@ -230,9 +230,9 @@ impl History {
         let one = |(row, what): (&LedgerRow, &str)| Self {
             at: moment(row.at, &office.zone),
             what: capital(what),
-            event: row.event.clone(),
+            event: capital(words::event(&row.event)),
             step: step(row),
-            detail: row.detail.clone().unwrap_or_default(),
+            detail: words::clocked(row.detail.as_deref().unwrap_or_default(), &|at| words::clock(at, &office.zone, row.at)),
         };
         rows.into_iter().map(one).collect()
     }
