@@ -206,7 +206,7 @@ impl Dispatcher {
             let n = &e.notice;
             tracing::warn!(key = %n.key, session = %n.session, "in doubt: the process ended between the hand-over and the answer");
             let channel = n.address.channel();
-            (n.key, after_doubt(doubt(channel), channel, n.occasion, e.attempts > 1, now, n.start, n.useful_until))
+            (n.key, after_doubt(doubt(channel), n, e.attempts > 1, now))
         });
         self.outbox.resolve_doubt(now, resends.collect()).await?;
         Ok(found.returned)

@@ -283,7 +283,7 @@ impl Renderer {
         let locale = facts.locale.and_then(|asked| self.library.find(asked)).unwrap_or(&self.default_locale);
         let dates = self.dates.get(locale).expect("every locale of the library has its formats, or `new` failed");
         let link = self.join_link(facts.session.id, facts.participant)?;
-        let view = View::of(facts, &self.settings, dates, locale, link, now);
+        let view = View::of(facts, &self.settings, (dates, locale), link, now);
         let reference = reference(&self.settings.reference_key, facts.notice.key);
         let draft = Draft { renderer: self, facts, view, now };
         let (content, parts) = match &facts.notice.address {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::contact::Channel;
-use crate::notice::{NoticeKey, Occasion};
+use crate::notice::{Notice, NoticeKey, Occasion};
 
 /// The first pause.
 const FIRST: TimeDelta = TimeDelta::seconds(30);
@@ -72,30 +72,24 @@ pub enum DoubtPolicy {
 }
 
 /// When a doubtful message is sent again; `None`: a person decides. `again`: this attempt was such a resend already.
-pub fn after_doubt(
-    policy: DoubtPolicy,
-    channel: Channel,
-    occasion: Occasion,
-    again: bool,
-    now: DateTime<Utc>,
-    start: DateTime<Utc>,
-    useful_until: DateTime<Utc>,
-) -> Option<DateTime<Utc>> {
+pub fn after_doubt(policy: DoubtPolicy, notice: &Notice, again: bool, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     if policy == DoubtPolicy::Hold || again {
         return None;
     }
-    let at = match (channel, occasion) {
+    let at = match (notice.address.channel(), notice.occasion) {
         (Channel::Email, _) => now + AFTER_DOUBT,
         // A duplicate reminder is noise; a missing invite is harm, but only when there is no time left for a receipt to arrive.
         (Channel::Sms, Occasion::Reminder | Occasion::NotJoined) => return None,
-        (Channel::Sms, _) => (now + AFTER_DOUBT).max(start - URGENT),
+        (Channel::Sms, _) => (now + AFTER_DOUBT).max(notice.start - URGENT),
     };
-    (at < useful_until).then_some(at)
+    (at < notice.useful_until).then_some(at)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contact::{Address, EmailAddress, PhoneNumber};
+    use crate::session::{ParticipationId, Role, SessionId};
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
@@ -154,6 +148,24 @@ mod tests {
         }
     }
 
+    fn notice(channel: Channel, occasion: Occasion, start: DateTime<Utc>) -> Notice {
+        Notice {
+            key: NoticeKey([0; 16]),
+            session: SessionId(1),
+            participation: ParticipationId(2),
+            role: Role::Participant,
+            occasion,
+            rule: None,
+            address: match channel {
+                Channel::Email => Address::Email(EmailAddress::parse("ray@example.com").unwrap()),
+                Channel::Sms => Address::Sms(PhoneNumber::parse("+12125550102", "US").unwrap()),
+            },
+            start,
+            due_at: start,
+            useful_until: start,
+        }
+    }
+
     #[test]
     fn doubt_by_channel_and_occasion() {
         let now = at("2026-11-24T12:00:00Z");
@@ -175,7 +187,7 @@ mod tests {
             (Resend, Sms, Invite, true, soon, None),
             (Resend, Sms, Reminder, false, soon, None),
         ] {
-            assert_eq!(after_doubt(policy, channel, occasion, again, now, start, start), want, "{channel} {occasion} {again}");
+            assert_eq!(after_doubt(policy, &notice(channel, occasion, start), again, now), want, "{channel} {occasion} {again}");
         }
     }
 }

@@ -886,7 +886,7 @@ impl Walker<'_> {
         let began = session.start <= self.now && self.now - session.start < NotJoined::LONGEST;
         let was_held = stored.ambiguous.iter().any(|(held, _)| *held == id);
         let person = session.participant(id).filter(|p| began && was_held && p.presence == Presence::Listed)?;
-        plan::missed_invite(session, person, known, self.policy, &self.suppressed, self.now)
+        plan::missed_invite((session, person, known), self.policy, &self.suppressed, self.now)
     }
 
     /// To whoever was there, and whom nobody can have announced it to, because it was cancelled, or they had no address or code: it is news.
@@ -911,7 +911,7 @@ impl Walker<'_> {
             return None;
         }
         let person = session.participant(id)?;
-        let notice = plan::adopted_invite(was, person, known, self.policy, &self.suppressed, self.now)?;
+        let notice = plan::adopted_invite((was, person, known), self.policy, &self.suppressed, self.now)?;
         Some((notice, plan::facts(was, person, self.policy)))
     }
 }

@@ -241,7 +241,7 @@ fn sessions(now: DateTime<Utc>, before: bool) -> Value {
     let in_about = |span: TimeDelta| (now + span).duration_trunc(quarter).unwrap_or(now).format("%Y-%m-%dT%H:%M:%S").to_string();
     let meet_now = now.duration_trunc(TimeDelta::minutes(1)).unwrap_or(now) + TimeDelta::seconds(37);
     let host = |id: i64, code: i64| {
-        person(id, "Dr. Ada Finch", "E", "ada.finch@lakeside.example", "(202) 555-0100", "Eastern Standard Time", code)
+        person((id, "Dr. Ada Finch"), "E", ("ada.finch@lakeside.example", "(202) 555-0100"), "Eastern Standard Time", code)
     };
     let with = |mut person: Value, extra: Value| {
         if let (Some(person), Value::Object(extra)) = (person.as_object_mut(), extra) {
@@ -252,42 +252,42 @@ fn sessions(now: DateTime<Utc>, before: bool) -> Value {
     let mut all = vec![
         json!({ "SessionId": 4101, "ScheduleTs": in_about(TimeDelta::minutes(59)), "ConnectCode": 640_213_377, "Participants": [
             host(5101, 318_442_906),
-            person(5102, "Trevor", "E", "trevor@example.com", "(202) 555-0151", "Pacific Standard Time", 724_905_113),
-            person(5103, "Ray Chalk", "S", "", "(212) 555-0102", "Central Standard Time", 285_617_440),
-            person(5104, "Sidney Gondor", "N", "", "", "Eastern Standard Time", 907_331_528),
+            person((5102, "Trevor"), "E", ("trevor@example.com", "(202) 555-0151"), "Pacific Standard Time", 724_905_113),
+            person((5103, "Ray Chalk"), "S", ("", "(212) 555-0102"), "Central Standard Time", 285_617_440),
+            person((5104, "Sidney Gondor"), "N", ("", ""), "Eastern Standard Time", 907_331_528),
         ] }),
         json!({ "SessionId": 4102, "ScheduleTs": in_about(TimeDelta::minutes(23 * 60 + 45)), "Participants": [
             host(5111, 459_028_617),
-            with(person(5112, "José Llama", "E", "jose@example.org", "", "Mountain Standard Time", 163_880_295),
+            with(person((5112, "José Llama"), "E", ("jose@example.org", ""), "Mountain Standard Time", 163_880_295),
                 json!({ "ParticipantLocale": "es-US", "SvcId": 1037, "DepositRequired": 20.00 })),
-            person(5113, "Maya Gurung", "E", "maya@example.net", "", "Nepal Standard Time", 538_746_021),
+            person((5113, "Maya Gurung"), "E", ("maya@example.net", ""), "Nepal Standard Time", 538_746_021),
         ] }),
         json!({ "SessionId": 4103, "ScheduleTs": in_about(TimeDelta::hours(50)), "Participants": [
             host(5121, 872_510_364),
-            with(person(5122, "Zoë Tremblay", "E", "zoe@example.org", "", "Eastern Standard Time", 691_274_850), json!({ "ParticipantLocale": "fr-CA" })),
-            with(person(5123, "Lee Park", "E", "lee@example.com", "", "Pacific Standard Time", 240_953_718), json!({ "RSVP": "Declined" })),
-            person(5124, "Sam Reed", "E", "sam at example.com", "(212) 555-0177", "Eastern Standard Time", 385_162_904),
-            person(5125, "Kim Ito", "E", "kim@example.com", "(212) 555-0119", "Lakeside Time", 512_607_339),
+            with(person((5122, "Zoë Tremblay"), "E", ("zoe@example.org", ""), "Eastern Standard Time", 691_274_850), json!({ "ParticipantLocale": "fr-CA" })),
+            with(person((5123, "Lee Park"), "E", ("lee@example.com", ""), "Pacific Standard Time", 240_953_718), json!({ "RSVP": "Declined" })),
+            person((5124, "Sam Reed"), "E", ("sam at example.com", "(212) 555-0177"), "Eastern Standard Time", 385_162_904),
+            person((5125, "Kim Ito"), "E", ("kim@example.com", "(212) 555-0119"), "Lakeside Time", 512_607_339),
         ] }),
     ];
     all.extend(OTHERS.iter().zip(4110..).map(|((minutes, doctor, name, deliver, code), id)| {
         let number = if *deliver == "S" { "(202) 555-0143" } else { "(202) 555-0148" };
         let email = format!("{}@example.com", name.split(' ').next().unwrap_or_default().to_lowercase());
-        let guest = person(id * 10 + 1, name, deliver, &email, number, "Eastern Standard Time", *code);
+        let guest = person((id * 10 + 1, name), deliver, (&email, number), "Eastern Standard Time", *code);
         let guest = if *minutes == 420 { with(guest, json!({ "RSVP": "Confirmed" })) } else { guest };
         let doctor_email = if doctor.contains("Moss") { "g.moss@lakeside.example" } else { "ada.finch@lakeside.example" };
         json!({ "SessionId": id, "ScheduleTs": in_about(TimeDelta::minutes(*minutes)), "Participants": [
-            person(id * 10, doctor, "E", doctor_email, "(202) 555-0101", "Eastern Standard Time", code + 1_111), guest,
+            person((id * 10, doctor), "E", (doctor_email, "(202) 555-0101"), "Eastern Standard Time", code + 1_111), guest,
         ] })
     }));
     if !before {
         all.push(json!({ "SessionId": 4104, "ScheduleTs": in_about(TimeDelta::minutes(200)), "Participants": [
             host(5131, 726_341_985),
-            person(5132, "Noor Haddad", "E", "noor@example.org", "", "Central Standard Time", 194_830_567),
+            person((5132, "Noor Haddad"), "E", ("noor@example.org", ""), "Central Standard Time", 194_830_567),
         ] }));
         all.push(json!({ "SessionId": 4105, "ScheduleTs": meet_now.format("%Y-%m-%dT%H:%M:%S").to_string(), "Participants": [
             host(5141, 603_948_712),
-            person(5142, "Trevor", "E", "trevor@example.com", "", "Pacific Standard Time", 851_427_036),
+            person((5142, "Trevor"), "E", ("trevor@example.com", ""), "Pacific Standard Time", 851_427_036),
         ] }));
     }
     Value::Array(all)
@@ -303,7 +303,7 @@ const OTHERS: [(i64, &str, &str, &str, i64); 6] = [
     (465, "Dr. Ada Finch", "Tom Keller", "S", 196_553_840),
 ];
 
-fn person(id: i64, name: &str, deliver: &str, email: &str, number: &str, zone: &str, code: i64) -> Value {
+fn person((id, name): (i64, &str), deliver: &str, (email, number): (&str, &str), zone: &str, code: i64) -> Value {
     json!({
         "ParticipationId": id,
         "ParticipantFullName": name,

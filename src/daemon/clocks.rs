@@ -12,7 +12,6 @@ use tokio::sync::mpsc;
 
 use super::Engine;
 use crate::clock::Upset;
-use crate::contact::Channel;
 use crate::entry::{Entry, State};
 use crate::notice::NoticeKey;
 use crate::outbox::{self, Act, Filter, Outbox, StoreError};
@@ -89,7 +88,7 @@ pub async fn forget_waits(outbox: &dyn Outbox, now: DateTime<Utc>) -> outbox::Re
 
 /// When a message in doubt is sent again that was to be sent again: as if the doubt had come up now.
 fn resend_at(entry: &Entry, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let (n, channel): (_, Channel) = (&entry.notice, entry.notice.address.channel());
-    let at = after_doubt(DoubtPolicy::Resend, channel, n.occasion, false, now, n.start, n.useful_until);
+    let n = &entry.notice;
+    let at = after_doubt(DoubtPolicy::Resend, n, false, now);
     at.min(entry.next_attempt_at)
 }

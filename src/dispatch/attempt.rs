@@ -83,7 +83,7 @@ impl Dispatcher {
                 next_attempt_at: again_at(lane, n, now).min(n.useful_until.max(now)),
             },
             Outcome::Unknown { why } => {
-                let resend_at = after_doubt(lane.doubt, lane.channel, n.occasion, ready.again, now, n.start, n.useful_until);
+                let resend_at = after_doubt(lane.doubt, n, ready.again, now);
                 Settlement::Unknown { why, resend_at }
             }
             Outcome::Fenced => fenced(now),

@@ -102,9 +102,7 @@ fn all(case: &Case<'_>) -> Vec<Decision> {
 
 /// The invite that somebody else sent before this program came. `None`: this person would not have been invited.
 pub fn adopted_invite(
-    session: &Session,
-    participant: &Participant,
-    known: &Known,
+    (session, participant, known): (&Session, &Participant, &Known),
     policy: &Policy,
     suppressed: &Suppressions,
     now: DateTime<Utc>,
@@ -116,9 +114,7 @@ pub fn adopted_invite(
 /// The invite of whoever was held as ambiguous until their session began, and was told nothing of it: it should have gone, and did not. `None`: they
 /// would not have been invited, or know of it.
 pub fn missed_invite(
-    session: &Session,
-    participant: &Participant,
-    known: &Known,
+    (session, participant, known): (&Session, &Participant, &Known),
     policy: &Policy,
     suppressed: &Suppressions,
     now: DateTime<Utc>,

@@ -626,7 +626,7 @@ fn whoever_was_adopted_is_told_of_changes() {
     world.known().adopted = true;
     let known = world.known.values().next().unwrap().clone();
     let notice =
-        adopted_invite(&world.session, &world.session.participants[0], &known, &world.policy, &world.suppressed, world.now).unwrap();
+        adopted_invite((&world.session, &world.session.participants[0], &known), &world.policy, &world.suppressed, world.now).unwrap();
     world.known().notices.push(KnownNotice {
         notice,
         state: State::Cancelled,

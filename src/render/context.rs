@@ -131,7 +131,13 @@ impl View {
     }
 
     /// Everything that one message may show.
-    pub(super) fn of(facts: &Facts<'_>, settings: &Settings, dates: &Dates, locale: &str, join_url: String, now: DateTime<Utc>) -> Self {
+    pub(super) fn of(
+        facts: &Facts<'_>,
+        settings: &Settings,
+        (dates, locale): (&Dates, &str),
+        join_url: String,
+        now: DateTime<Utc>,
+    ) -> Self {
         let person = facts.participant;
         let by_text = facts.notice.address.channel() == Channel::Sms;
         let first_name = first_name(person.name.expose());

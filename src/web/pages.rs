@@ -118,11 +118,13 @@ impl Looking<'_> {
         sources.dedup();
         let unknown = status.by_state.get(&NoticeState::Unknown).copied().unwrap_or(0);
         let outages = shared.intake.outages().await?;
+        let urgent = outages.iter().filter_map(|outage| outage.most_urgent).map(|urgent| (urgent.session_id, urgent.participation_id));
+        let people = self.people(&urgent.collect::<Vec<_>>()).await?;
         if self.names {
             shared.looked(self.visitor.name(), section, None).await?;
         }
         Ok(Frame {
-            banner: outages.iter().map(|outage| Banner::of(outage, self.office, self.now)).collect(),
+            banner: outages.iter().map(|outage| Banner::of(outage, &people, self.showing())).collect(),
             sources: Fresh::all(&status.sources, &self.office.desk, self.now),
             practice: self.office.practice.clone(),
             zone: shown::zone_name(&self.office.zone),

@@ -4,7 +4,7 @@ mod reader;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::reader::{Arrows, File, arrows_of_files, arrows_of_rooms, cycle, files, functions, lines, paths, test_files};
+use self::reader::{Arrows, File, arrows_of_files, arrows_of_rooms, cycle, files, functions, lines, parameters, paths, test_files};
 
 /// Each room, and the rooms that it may import: all of them stand above it. An arrow that nobody uses leaves the table.
 const ROOMS: &[(&str, &str)] = &[
@@ -117,6 +117,8 @@ const NAMES_ALL_THE_SAME: &[(&str, &str, &str)] = &[
 
 /// A file's lines without its tests, a file's of tests, and a function's.
 const FILE_MAX: usize = 400;
+/// Things that a function takes, beside itself.
+const PARAMETERS_MAX: usize = 5;
 const TESTS_MAX: usize = 600;
 const FUNCTION_MAX: usize = 60;
 /// Files that are longer, or hold a longer function, and why. So many at most.
@@ -233,6 +235,20 @@ fn files_and_functions_are_short_enough_to_read() {
     let over: Vec<&str> = LONGER.iter().map(|(path, _)| *path).filter(|path| !found.contains_key(*path)).collect();
     assert_eq!(over, [] as [&str; 0], "no exception any more");
     assert!(LONGER.len() <= LONGER_MAX);
+}
+
+#[test]
+fn functions_take_few_things() {
+    let many = |file: File| {
+        let of_file = parameters(&file.code).into_iter().filter(|(_, count)| *count > PARAMETERS_MAX);
+        of_file.map(|(name, count)| format!("{}: {name} takes {count}", file.path)).collect::<Vec<_>>()
+    };
+    let found: Vec<String> = files().into_iter().flat_map(many).collect();
+    assert_eq!(found, [] as [&str; 0], "give what belongs together together");
+    let text = "impl A { fn a(&self, b: &[(u8, u8)], c: HashMap<K, V>, d: impl Fn(A, B) -> C,) {} } fn b<'a, T: Into<X>>(mut a: A, (b, c): (B, C)) {} \
+                fn c() {} trait D { async fn d(self: Arc<Self>, a: u8); }";
+    let counted = [("a", 3), ("b", 2), ("c", 0), ("d", 1)].map(|(name, count)| (name.to_owned(), count));
+    assert_eq!(parameters(&File::of("src/a.rs", text).code), counted);
 }
 
 #[test]

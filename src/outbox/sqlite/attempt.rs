@@ -79,7 +79,7 @@ impl Desk<'_> {
         ])?;
         let notice = &entry.notice;
         let step = Step { key: notice.key, session: notice.session.0, participation: notice.participation.0 };
-        history::step(connection, &step, "claimed", (entry.state, State::Claimed), self.request.now, None)?;
+        history::step(connection, &step, "claimed", (entry.state, State::Claimed), (self.request.now, None))?;
         let known = known::participant(connection, &entry.source, notice.session, notice.participation)?;
         let frozen = if row.doubt.is_some() { query::content(connection, notice.key)? } else { None };
         let frozen_at = if frozen.is_some() { query::last_begun(connection, number)? } else { None };
@@ -170,7 +170,7 @@ pub(super) fn begin(connection: &Tx<'_>, begin: &Begin, packed: &Packed<'_>) -> 
         return Ok(false);
     }
     start(connection, &found, (begin, packed), Phase::Pre)?;
-    history::step(connection, &found.step, "begun", (found.standing.state, State::Sending), begin.at, Some(&begin.transport))?;
+    history::step(connection, &found.step, "begun", (found.standing.state, State::Sending), (begin.at, Some(&begin.transport)))?;
     Ok(true)
 }
 
@@ -186,7 +186,7 @@ pub(super) fn take(connection: &Tx<'_>, begin: &Begin, packed: &Packed<'_>, marg
         return Ok(false);
     }
     start(connection, &found, (begin, packed), Phase::Doubt)?;
-    history::step(connection, &found.step, "doubted", (found.standing.state, State::Sending), now, Some(&begin.transport))?;
+    history::step(connection, &found.step, "doubted", (found.standing.state, State::Sending), (now, Some(&begin.transport)))?;
     Ok(true)
 }
 
@@ -213,7 +213,7 @@ pub(super) fn doubt(connection: &Tx<'_>, lease: Lease, revision: i64, margin: Ti
         return Ok(false);
     }
     connection.prepare_cached("UPDATE notice SET phase = 'doubt' WHERE id = ?1")?.execute([found.number])?;
-    history::step(connection, &found.step, "doubted", (State::Sending, State::Sending), now, None)?;
+    history::step(connection, &found.step, "doubted", (State::Sending, State::Sending), (now, None))?;
     Ok(true)
 }
 
@@ -227,7 +227,7 @@ pub(super) fn goes_over(connection: &Tx<'_>, lease: Lease, transport: &str) -> r
         // Refused there: of this one nothing was sent yet.
         connection.prepare_cached("UPDATE notice SET phase = 'pre' WHERE id = ?1")?.execute([found.number])?;
     }
-    history::step(connection, &found.step, "rerouted", (State::Sending, State::Sending), store_now(connection)?, Some(transport))?;
+    history::step(connection, &found.step, "rerouted", (State::Sending, State::Sending), (store_now(connection)?, Some(transport)))?;
     Ok(true)
 }
 
@@ -269,7 +269,7 @@ fn accept(
         "UPDATE notice SET state = 'accepted', reason = NULL, phase = NULL, next_attempt_at = NULL, accepted_at = ?2, server_reply = ?3,
                                  reference = ?4, changed_at = ?2, owner = NULL, lease_until = NULL, claimed_from = NULL WHERE id = ?1";
     connection.prepare_cached(sql)?.execute(params![found.number, ms(at), reply, reference])?;
-    history::step(connection, &found.step, "settled", (found.standing.state, State::Accepted), at, Some(&end.detail()))?;
+    history::step(connection, &found.step, "settled", (found.standing.state, State::Accepted), (at, Some(&end.detail())))?;
     Ok(true)
 }
 

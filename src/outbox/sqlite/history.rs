@@ -118,8 +118,7 @@ pub(super) fn step(
     step: &Step,
     event: &str,
     (from, to): (State, State),
-    at: DateTime<Utc>,
-    detail: Option<&str>,
+    (at, detail): (DateTime<Utc>, Option<&str>),
 ) -> rusqlite::Result<()> {
     let row = LedgerRow {
         key: Some(step.key.to_string()),

@@ -220,7 +220,7 @@ fn an_adopted_address_that_is_corrected_is_invited() {
     world.known().adopted = true;
     let known = world.known().clone();
     let person = world.session.participants[0].clone();
-    let notice = adopted_invite(&world.session, &person, &known, &world.policy, &world.suppressed, world.now).unwrap();
+    let notice = adopted_invite((&world.session, &person, &known), &world.policy, &world.suppressed, world.now).unwrap();
     let (state, reason) = (State::Cancelled, Some(Reason::Adopted));
     world.known().notices.push(KnownNotice {
         notice,

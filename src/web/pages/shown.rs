@@ -67,16 +67,18 @@ pub(super) struct Banner {
     headline: String,
     /// How many messages wait, and the most urgent one.
     waits: String,
-    /// The session of that one.
-    session: Option<i64>,
+    /// Whose that one is.
+    whose: Option<Named>,
 }
 
 impl Banner {
-    pub(super) fn of(outage: &Outage, office: &Office, now: DateTime<Utc>) -> Self {
+    pub(super) fn of(outage: &Outage, people: &People, showing: Showing<'_>) -> Self {
+        let (zone, now) = (&showing.office.zone, showing.now);
+        let urgent = outage.most_urgent.map(|urgent| (urgent.session_id, urgent.participation_id));
         Self {
-            headline: outage.headline(&office.zone, now),
-            waits: outage.what_waits(&office.zone, now),
-            session: outage.most_urgent.map(|urgent| urgent.session_id.0),
+            headline: outage.headline(zone, now),
+            waits: outage.what_waits(zone, now),
+            whose: urgent.map(|place| Named::of(place, people, showing)),
         }
     }
 }

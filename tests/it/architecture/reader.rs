@@ -318,3 +318,61 @@ pub(super) fn functions(code: &str) -> Vec<(String, usize)> {
     }
     found
 }
+
+/// Functions with their names and how many parameters they have, beside `self`.
+pub(super) fn parameters(code: &str) -> Vec<(String, usize)> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("fn ") {
+        let begins = code[..at].chars().next_back().is_none_or(|before| !is_name(before));
+        let name: String = code[at + 3..].chars().take_while(|letter| is_name(*letter)).collect();
+        let after = at + 3 + name.len();
+        let Some(opens) = begins.then(|| behind_generics(&code[after..])).flatten().filter(|_| !name.is_empty()) else { continue };
+        let each = split_at_commas(&code[after + opens + 1..]);
+        let is_itself =
+            |one: &&String| one.split(':').next().is_some_and(|name| name.split_whitespace().any(|word| word.ends_with("self")));
+        found.push((name, each.iter().filter(|one| !is_itself(one)).count()));
+    }
+    found
+}
+
+/// Where the parameters open, behind `<...>` if there are any.
+fn behind_generics(code: &str) -> Option<usize> {
+    let mut depth = 0_i32;
+    let mut before = ' ';
+    for (at, letter) in code.char_indices() {
+        match letter {
+            '<' => depth += 1,
+            '>' if before != '-' => depth -= 1,
+            '(' if depth == 0 => return Some(at),
+            ' ' | '\n' => {}
+            _ if depth == 0 => return None,
+            _ => {}
+        }
+        before = letter;
+    }
+    None
+}
+
+/// The parameters, up to the bracket that closes them.
+fn split_at_commas(code: &str) -> Vec<String> {
+    let (mut depth, mut before, mut all) = (0_i32, ' ', vec![String::new()]);
+    for letter in code.chars() {
+        match letter {
+            ')' if depth == 0 => break,
+            '(' | '[' | '{' | '<' => depth += 1,
+            ')' | ']' | '}' => depth -= 1,
+            '>' if before != '-' && before != '=' => depth -= 1,
+            ',' if depth == 0 => {
+                all.push(String::new());
+                before = letter;
+                continue;
+            }
+            _ => {}
+        }
+        before = letter;
+        if let Some(last) = all.last_mut() {
+            last.push(letter);
+        }
+    }
+    all.into_iter().map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect()
+}
