@@ -155,9 +155,16 @@ fn signing(dkim: &raw::Dkim, from: &EmailAddress, base: &Base<'_>) -> Result<Dki
 }
 
 /// `Name <address>` or `address`.
+/// A display name without its quotes, and what is quoted in it (RFC 5322 3.2.4): `Lakeside "Telehealth"`.
+fn unquoted(name: &str) -> String {
+    let Some(inner) = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else { return name.trim_matches('"').to_owned() };
+    let mut letters = inner.chars();
+    std::iter::from_fn(|| letters.next().and_then(|letter| if letter == '\\' { letters.next() } else { Some(letter) })).collect()
+}
+
 fn mailbox(text: &str) -> Result<(Option<String>, EmailAddress), String> {
     let (name, address) = match text.trim().strip_suffix('>').and_then(|t| t.rsplit_once('<')) {
-        Some((name, address)) => (clean_line(name.trim().trim_matches('"')), address),
+        Some((name, address)) => (clean_line(&unquoted(name.trim())), address),
         None => (String::new(), text),
     };
     let address = EmailAddress::parse(address).map_err(|why| format!("is no address: {why}; expected \"Name <address>\""))?;
