@@ -6,11 +6,11 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use tokio::sync::{Mutex, Notify, Semaphore, SetOnce};
 use tokio::task::JoinSet;
 
@@ -20,7 +20,7 @@ use self::replies::Answers;
 use self::returned::Returned;
 use self::schedule::Pulse;
 use crate::clock::Clock;
-use crate::config::{Config, Keep, Source, StoreUrl};
+use crate::config::{Keep, Source};
 use crate::contact::Channel;
 use crate::desk::Desk;
 use crate::desk::records::Records;
@@ -29,7 +29,6 @@ use crate::dispatch::looks::Looks;
 use crate::dispatch::{Dispatcher, Lane, Span, Tally};
 use crate::entry::State;
 use crate::known::by_session;
-use crate::outbox::sqlite::{Access, SqliteOutbox};
 use crate::outbox::{Filter, Outbox, StoreError};
 use crate::plan::compare::{compare, dues};
 use crate::plan::{Policy, Suppressions};
@@ -55,51 +54,18 @@ mod schedule;
 mod serve;
 mod sources;
 mod start;
+mod store;
 mod together;
 mod upkeep;
 
 pub use self::serve::Ending;
 pub use self::sources::{pushed, read_source};
 pub use self::start::can_begin;
+pub use self::store::{is_served, look_at_store, open_store, store_exists, store_faults, take_over_suppressions};
 
 /// How often the host's zone data is looked at; and how long it must have stayed the same, when it is another one.
 const ZONE_DATA_LOOK: Duration = Duration::from_secs(60 * 60);
 const ZONE_DATA_SETTLES: Duration = Duration::from_secs(60);
-
-/// Opens the configured store. `lock`: as the one process that hands over.
-pub fn open_store(config: &Config, lock: bool) -> anyhow::Result<Arc<dyn Outbox>> {
-    open_for(config, if lock { Access::Daemon } else { Access::Command })
-}
-
-/// Opens it to say what is wrong with it: also one that somebody changed.
-pub fn look_at_store(config: &Config) -> anyhow::Result<Arc<dyn Outbox>> {
-    open_for(config, Access::Look)
-}
-
-fn open_for(config: &Config, access: Access) -> anyhow::Result<Arc<dyn Outbox>> {
-    match &config.store {
-        None => bail!("no store is configured: set [store] url = \"sqlite://punctual.db\""),
-        // Nothing failed: it is made by the daemon.
-        Some(StoreUrl::Sqlite(path)) if !matches!(access, Access::Daemon) && is_new(path) => {
-            bail!("there is no store yet ({}): `punctual run` makes it at its first start", path.display())
-        }
-        Some(StoreUrl::Sqlite(path)) => {
-            Ok(Arc::new(SqliteOutbox::open_with(&format!("sqlite://{}", path.display()), access, config.store_key.as_ref())?))
-        }
-    }
-}
-
-/// Neither the file nor a log of it is there.
-fn is_new(path: &Path) -> bool {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    !path.exists() && !Path::new(&log).exists()
-}
-
-/// Whether the configured store was ever filled.
-pub fn store_exists(config: &Config) -> bool {
-    matches!(&config.store, Some(StoreUrl::Sqlite(path)) if path.exists())
-}
 
 /// The running parts.
 pub struct Engine {

@@ -23,7 +23,13 @@ struct Made {
 }
 
 pub(super) fn backup(config: Config, to: &Path, json: bool) -> anyhow::Result<Exit> {
-    let Some(StoreUrl::Sqlite(path)) = &config.store else { bail!("no store is configured: there is nothing to copy") };
+    let path = match &config.store {
+        None => bail!("no store is configured: there is nothing to copy"),
+        Some(StoreUrl::Sqlite(path)) => path,
+        Some(StoreUrl::Postgres(server)) => {
+            bail!("the store is the {}: its server's own backup copies it, pg_basebackup or pg_dump (docs/operations.md)", server.shown())
+        }
+    };
     if to.exists() {
         bail!("{} is there already: name a new file", to.display());
     }

@@ -12,7 +12,7 @@ use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, Gateway, Relay, SourceKind};
 use crate::contact::Channel;
-use crate::daemon::{read_source, store_exists};
+use crate::daemon::{read_source, store_exists, store_faults};
 use crate::deliver::Transport;
 use crate::known::KnownMap;
 use crate::notice::{Decision, Occasion, Reason};
@@ -278,6 +278,11 @@ fn unreachable(decision: &Decision) -> Option<(&'static str, String)> {
 }
 
 fn store(config: &Config, report: &mut Report) {
+    let faults = store_faults(config);
+    if !faults.is_empty() {
+        faults.into_iter().for_each(|fault| report.add("error", "store", fault));
+        return;
+    }
     match (&config.store, store_exists(config)) {
         (None, _) => report.add("note", "store", "none is configured: nothing can be sent"),
         (Some(_), false) => report.add("ok", "store", "will be made at the first run"),

@@ -98,6 +98,7 @@ fn listens(config: &Config) -> Option<SocketAddr> {
 
 /// What the old configuration left to close holds the store for a moment.
 fn wait_until_free(config: &Config) {
+    // (A database knows its own process by itself: outbox/postgres/node.rs.)
     let Some(StoreUrl::Sqlite(path)) = &config.store else { return };
     let since = Instant::now();
     while is_served(path) && since.elapsed() < FREE_WITHIN {

@@ -6,11 +6,11 @@ use serde::Serialize;
 use super::table::{Look, Tone, cell, in_lines, table, text};
 use super::{Exit, desk, health, runtime};
 use crate::clock::{Clock, WallClock};
+use crate::config::Config;
 use crate::config::raw::Mode;
-use crate::config::{Config, StoreUrl};
+use crate::daemon::is_served;
 use crate::desk::status::{Facts, status as ask};
 use crate::desk::words;
-use crate::outbox::sqlite::is_served;
 
 /// How it runs, and how it stands.
 #[derive(Serialize)]
@@ -26,7 +26,7 @@ struct Shown<'a> {
 
 pub(super) fn status(config: Config, json: bool, colors: Look) -> anyhow::Result<Exit> {
     let (mode, zone, now) = (config.raw.run.mode, config.time_zone.clone(), WallClock.now());
-    let daemon = matches!(&config.store, Some(StoreUrl::Sqlite(path)) if is_served(path));
+    let daemon = is_served(&config);
     let warnings = if daemon { health::warnings(&config) } else { Vec::new() };
     let facts = runtime()?.block_on(async { anyhow::Ok(ask(&desk(config)?, now).await?) })?;
     if json {

@@ -1,4 +1,4 @@
-//! `store rekey`: another key for a sealed store, while the daemon runs.
+//! `store migrate`: the schema of a store on PostgreSQL. `store rekey`: another key for a sealed store, while the daemon runs.
 //!
 //! Each call goes as far as it can, and the next one goes on: whatever ends it, either key opens the store until the last step. That step waits until
 //! `[store] key_file` holds the new key, so that no start is left with a key that opens nothing. The program writes the new key's file, and replaces
@@ -19,6 +19,7 @@ use super::{Exit, Usage, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, StoreUrl};
 use crate::outbox::Upkeep;
+use crate::outbox::postgres::{PostgresOutbox, Server};
 use crate::outbox::sqlite::{Access, Reached, Rekeying, SqliteOutbox, StoreKey};
 
 #[derive(Debug, Subcommand)]
@@ -33,6 +34,18 @@ pub(super) enum StoreCommand {
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
     },
+    /// Makes the schema of a PostgreSQL store, or brings it up to date; a daemon never does so by itself. Whole or not at all; several at once wait for
+    /// each other. (A SQLite file is brought up to date by the daemon that starts on it.)
+    Migrate,
+}
+
+fn migrate(server: &Server) -> anyhow::Result<Exit> {
+    match PostgresOutbox::migrate(server)? {
+        (from, to) if from == to => println!("The {} has schema version {to} already: nothing was changed.", server.shown()),
+        (0, to) => println!("The {} has schema version {to} now: the daemon can be started.", server.shown()),
+        (from, to) => println!("The {} has schema version {to} now, in place of {from}.", server.shown()),
+    }
+    Ok(Exit::Done)
 }
 
 /// A daemon looks at least every five seconds which key holds: the old one is not taken away before.
@@ -41,8 +54,19 @@ const NOTICED: TimeDelta = TimeDelta::seconds(15);
 const TURN: Duration = Duration::from_millis(10);
 
 pub(super) fn store(config: &Config, command: &StoreCommand) -> anyhow::Result<Exit> {
-    let StoreCommand::Rekey { to } = command;
-    let Some(StoreUrl::Sqlite(path)) = &config.store else { bail!("no store is configured: set [store] url") };
+    let path = match (command, &config.store) {
+        (_, None) => bail!("no store is configured: set [store] url"),
+        (StoreCommand::Rekey { .. }, Some(StoreUrl::Sqlite(path))) => path,
+        (StoreCommand::Rekey { .. }, Some(StoreUrl::Postgres(_))) => {
+            bail!("the store is a database, and another key for that is not possible yet: it keeps the one that it was made with")
+        }
+        (StoreCommand::Migrate, Some(StoreUrl::Sqlite(_))) => {
+            println!("The store is a file: the daemon brings its schema up to date when it starts. There is nothing to do.");
+            return Ok(Exit::Done);
+        }
+        (StoreCommand::Migrate, Some(StoreUrl::Postgres(server))) => return migrate(server),
+    };
+    let StoreCommand::Rekey { to } = command else { return Ok(Exit::Done) };
     let Some(key) = &config.store_key else {
         bail!("[store] key_file is not set: nothing in the store is sealed, and there is no key to replace")
     };

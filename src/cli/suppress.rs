@@ -9,8 +9,8 @@ use super::accounts::account;
 use super::table::{Look, Tone, cell, counted, table, text};
 use super::{Exit, address, runtime, typed};
 use crate::clock::{Clock, WallClock};
-use crate::config::{Config, StoreUrl};
-use crate::daemon::open_store;
+use crate::config::Config;
+use crate::daemon::{open_store, take_over_suppressions};
 use crate::outbox::Feedback;
 use crate::outbox::sqlite::{Access, SqliteOutbox};
 use crate::suppression::{SaidBy, SuppressedAddress, Suppression, suppression_key};
@@ -96,14 +96,12 @@ fn who(said_by: SaidBy) -> &'static str {
 
 /// Opts nobody back in who begins with a new store.
 async fn import(config: &Config, file: &Path) -> anyhow::Result<()> {
-    let Some(StoreUrl::Sqlite(path)) = &config.store else { bail!("no store is configured: set [store] url") };
-    let url = |path: &Path| format!("sqlite://{}", path.display());
     if !file.is_file() {
         bail!("{}: there is no file of that name; expected the store whose list is taken over", file.display());
     }
-    let from = SqliteOutbox::open(&url(file), Access::Command)?.suppressed().await?;
-    let (all, store) = (from.len(), SqliteOutbox::open_with(&url(path), Access::Daemon, config.store_key.as_ref())?);
-    let added = store.import_suppressions(from, WallClock.now()).await?;
+    let from = SqliteOutbox::open(&format!("sqlite://{}", file.display()), Access::Command)?.suppressed().await?;
+    let all = from.len();
+    let added = take_over_suppressions(config, from, WallClock.now()).await?;
     println!("{added} of {all} addresses taken over; the others were there already");
     Ok(())
 }

@@ -40,6 +40,7 @@ fn typed_secrets(raw: &Raw, base: &Base<'_>) -> Vec<String> {
 fn secret_files(raw: &Raw) -> Vec<(String, &Path)> {
     let mut files: Vec<(String, Option<&PathBuf>)> = vec![
         ("store.key_file".to_owned(), raw.store.key_file.as_ref()),
+        ("store.password_file".to_owned(), raw.store.password_file.as_ref()),
         ("email.dkim.key_file".to_owned(), raw.email.dkim.as_ref().and_then(|dkim| dkim.key_file.as_ref())),
         ("server.webhook_token_file".to_owned(), raw.server.webhook_token_file.as_ref()),
         ("server.ping_url_file".to_owned(), raw.server.ping_url_file.as_ref()),

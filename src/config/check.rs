@@ -17,7 +17,8 @@ use super::{advice, alerts, email, gateway, masked, practice, relay, secret, ser
 use crate::alert::{self, Ping};
 use crate::digest;
 use crate::outbox::Retention;
-use crate::outbox::sqlite::StoreKey;
+use crate::outbox::StoreKey;
+use crate::outbox::postgres::Server;
 use crate::pace::Rate;
 use crate::plan::frequency::Frequency;
 use crate::plan::policy::Policy;
@@ -100,6 +101,8 @@ impl Keep {
 pub enum StoreUrl {
     /// A file.
     Sqlite(PathBuf),
+    /// A database, with its password.
+    Postgres(Box<Server>),
 }
 
 /// Checks everything; the mistakes are in `document`.
@@ -194,13 +197,45 @@ fn anchor_command(raw: &Raw, document: &mut Document<'_>) -> Vec<String> {
 
 fn store(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Option<StoreUrl> {
     let url = raw.store.url.as_ref()?;
+    if Server::is_named_by(url) {
+        return database(raw, url, base, document).map(|server| StoreUrl::Postgres(Box::new(server)));
+    }
+    for (key, given) in [("password_file", &raw.store.password_file), ("ca_file", &raw.store.ca_file)] {
+        if given.is_some() {
+            document.note(
+                &format!("store.{key}"),
+                "is of a database, and [store] url names none; expected postgres://USER@HOST/DATABASE there",
+            );
+        }
+    }
     match url.strip_prefix("sqlite://") {
         Some(path) if !path.is_empty() && path != ":memory:" => Some(StoreUrl::Sqlite(base.resolve(Path::new(path)))),
         _ => {
-            document.note("store.url", format!("{:?} is no store; expected \"sqlite://punctual.db\"", masked::address(url)));
+            document.note(
+                "store.url",
+                format!(
+                    "{:?} is no store; expected \"sqlite://punctual.db\" or \"postgres://punctual@db.example.com/punctual\"",
+                    masked::address(url)
+                ),
+            );
             None
         }
     }
+}
+
+fn database(raw: &Raw, url: &str, base: &Base<'_>, document: &mut Document<'_>) -> Option<Server> {
+    let password = match &raw.store.password_file {
+        None => None,
+        Some(file) => match secret::read(file, &base.resolve(file)) {
+            Ok(password) => Some(password),
+            Err(why) => {
+                document.note("store.password_file", why);
+                return None;
+            }
+        },
+    };
+    let ca_file = raw.store.ca_file.as_ref().map(|file| base.resolve(file));
+    Server::parse(url, password.as_ref(), ca_file.as_deref()).map_err(|why| document.note("store.url", why)).ok()
 }
 
 fn store_key(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Option<StoreKey> {

@@ -14,7 +14,9 @@
 //! Failures: a connection that is lost is made again for a while, also to another server of the URL; a transaction is done again unless the ledger has
 //! its last row. What was promoted or restored meanwhile is another database: nothing is written to it before a start has held what may have been told.
 //!
-//! One daemon serves a practice; commands write beside it.
+//! One daemon serves a practice; commands write beside it. Several daemons need more, which is not here: a chain of the ledger for each writer with a chain
+//! above them (all share one head now), claims and walks by leases of many nodes, rates, pauses and Retry-After in the store, clocks compared, and a way through
+//! a connection pool. The schema has room for it: `practice` and `chain` lead.
 
 use std::sync::Mutex;
 
@@ -63,6 +65,7 @@ mod walk;
 mod writer;
 
 pub use connect::Server;
+pub use open::Standing;
 
 /// The outbox on a PostgreSQL server. See the module.
 pub struct PostgresOutbox {
@@ -96,6 +99,14 @@ impl PostgresOutbox {
     /// It cannot be reached.
     pub fn look(server: &Server) -> Result<Vec<String>> {
         open::look(server)
+    }
+
+    /// How a practice's store stands there.
+    ///
+    /// # Errors
+    /// It cannot be reached.
+    pub fn stands(server: &Server, practice: &str) -> Result<Standing> {
+        open::stands(server, practice)
     }
 
     /// Brings the schema up to date, whole or not at all; several that do so at once wait for each other. The versions before and after.

@@ -15,6 +15,7 @@ mod receipts;
 mod rekey;
 mod replies;
 mod sealed;
+mod served;
 mod walks;
 
 use std::sync::Arc;

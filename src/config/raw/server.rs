@@ -146,10 +146,15 @@ pub struct Ledger {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Store {
-    /// `sqlite://FILE`, relative to the configuration file.
+    /// `sqlite://FILE`, relative to the configuration file; or `postgres://USER@HOST/DATABASE`, several hosts with commas: the one that takes writes is
+    /// used.
     #[serde(serialize_with = "masked::write_some")]
     pub url: Option<String>,
     /// Seals contacts, names, codes and messages in a new store: a file of 32 random bytes as 64 hexadecimal digits or in base64, or the name of a
     /// systemd credential. Without it the store is lost. Default: nothing is sealed.
     pub key_file: Option<PathBuf>,
+    /// The database's password: a file, or the name of a systemd credential. Default: the database asks for none.
+    pub password_file: Option<PathBuf>,
+    /// Certificates in PEM that the database's are verified against, besides those of the host. Over a network it is spoken to by TLS.
+    pub ca_file: Option<PathBuf>,
 }

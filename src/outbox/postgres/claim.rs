@@ -31,7 +31,7 @@ pub(super) fn claim_sql() -> String {
         "WITH ready AS MATERIALIZED (
              SELECT id, useful_until, due_at FROM notice
              WHERE practice = $1 AND channel = $2 AND state IN ('waiting', 'unknown') AND next_attempt_at IS NOT NULL
-                 AND next_attempt_at <= least($3, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)
+                 AND next_attempt_at <= $3
              ORDER BY next_attempt_at LIMIT $5)
          SELECT {COLUMNS} FROM ready JOIN notice AS n ON n.practice = $1 AND n.id = ready.id
          WHERE n.state IN ('waiting', 'unknown') AND n.next_attempt_at <= $3

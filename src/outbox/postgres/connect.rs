@@ -36,6 +36,15 @@ pub struct Server {
     shown: String,
 }
 
+/// The same place, spoken to in the same way.
+impl PartialEq for Server {
+    fn eq(&self, other: &Self) -> bool {
+        self.config == other.config
+    }
+}
+
+impl Eq for Server {}
+
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Server({})", self.shown)
@@ -55,7 +64,9 @@ impl Server {
     pub fn parse(url: &str, password: Option<&SecretString>, ca_file: Option<&Path>) -> Result<Self, String> {
         let mut config: Config = url.parse().map_err(|e| format!("it is no address of a database: {}; {EXPECTED}", cause(&e)))?;
         if config.get_password().is_some() {
-            return Err("a password stands in it, and so in every listing of the configuration: put it into a file, and name that in [store] password_file".to_owned());
+            return Err(format!(
+                "a password stands in it, and so in every listing of the configuration: put it into a file, and name that in [store] password_file; {EXPECTED}"
+            ));
         }
         if config.get_hosts().is_empty() {
             return Err(format!("it names no host; {EXPECTED}"));

@@ -3,6 +3,8 @@
 //!
 //! A reload is another start of the same process, and takes its own place at once. (Several daemons of one practice: not yet.)
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -14,22 +16,52 @@ use super::error::{Res, refused};
 
 /// How long a daemon counts as alive after it said so, in the words of PostgreSQL.
 const ALIVE: &str = "interval '20 seconds'";
+/// So often a start looks whether this process is done with it.
+const TRIES: u32 = 400;
 /// How often a start looks whether the one before it still does.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// The practices that this process serves: what a reload left to close is waited for.
+static SERVED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// A practice that this process serves, until it is dropped.
+pub(super) struct Seat(String);
+
+impl Seat {
+    /// As soon as this process does not serve it any more.
+    async fn take(name: String) -> Res<Self> {
+        for _ in 0..TRIES {
+            if SERVED.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone()) {
+                return Ok(Self(name));
+            }
+            tokio::time::sleep(LOOK / 10).await;
+        }
+        Err(refused("this process serves the practice already"))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        SERVED.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+    }
+}
 
 /// This daemon.
 #[derive(Clone)]
 pub(super) struct Node {
     /// Drawn at this start.
     boot: String,
+    /// Free again once the last connection of this store is closed.
+    _seat: Arc<Seat>,
 }
 
 impl Node {
     /// Takes the practice, as soon as nobody else has it. An error: somebody lives who has it.
-    pub(super) async fn join(db: &Db) -> Res<Self> {
+    pub(super) async fn join(db: &Db, lineage: &str) -> Res<Self> {
+        let seat = Seat::take(format!("{lineage} {}", db.practice)).await?;
         let mut drawn = [0; 16];
         getrandom::fill(&mut drawn).map_err(|e| refused(format!("the system gives no random bytes: {e}")))?;
-        let node = Self { boot: HEXLOWER.encode(&drawn) };
+        let node = Self { boot: HEXLOWER.encode(&drawn), _seat: Arc::new(seat) };
         let mut first: Option<DateTime<Utc>> = None;
         loop {
             if node.take(db).await? {

@@ -110,6 +110,29 @@ pub(super) fn look(server: &Server) -> Result<Vec<String>> {
     })
 }
 
+/// How a practice's store stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// A daemon has made it.
+    pub made: bool,
+    /// A daemon has it open, or ended a moment ago without a word.
+    pub served: bool,
+}
+
+pub(super) fn stands(server: &Server, practice: &str) -> Result<Standing> {
+    let practice = practice.to_owned();
+    blocking(server, "open", async move |server| {
+        let (client, _) = server.connect().await?;
+        if migrate::version(&client).await? == 0 {
+            return Ok(Standing { made: false, served: false });
+        }
+        let sql = "SELECT EXISTS (SELECT 1 FROM practice WHERE name = $1),
+                          EXISTS (SELECT 1 FROM practice JOIN node ON node.practice = practice.id WHERE name = $1 AND alive_until > clock_timestamp())";
+        let row = client.query_one(sql, &[&practice]).await?;
+        Ok(Standing { made: get(&row, 0)?, served: get(&row, 1)? })
+    })
+}
+
 /// Brings the schema up to date. The versions before and after.
 pub(super) fn migrate(server: &Server) -> Result<(i32, i32)> {
     blocking(server, "migrate", async |server| {
@@ -135,7 +158,7 @@ async fn opened(server: &Server, practice: &str, access: Access, key: Option<&St
     let mut origin = Origin::Own;
     if access == Access::Daemon {
         let db = home.connection().await?;
-        home.node = Some(Node::join(&db).await?);
+        home.node = Some(Node::join(&db, &home.lineage).await?);
         let sql = "SELECT lineage = $2, (SELECT at FROM ledger WHERE practice = $1 ORDER BY seq DESC LIMIT 1) FROM practice WHERE id = $1";
         let row = db.one(sql, &[&id, &home.lineage]).await?;
         if !get::<bool>(&row, 0)? {

@@ -4,8 +4,8 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::Shutdown;
-use std::os::unix::fs::chown;
+use std::net::{Shutdown, TcpListener};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,7 @@ pub(crate) struct Cluster {
     bin: PathBuf,
     /// Runs as this user, if it would be root else.
     user: Option<(u32, u32)>,
+    port: u16,
     /// Its standard input is ours: when that ends, it stops the server, and removes its folder.
     _keeper: Child,
 }
@@ -75,8 +76,28 @@ impl Cluster {
             .output()
             .unwrap();
         assert!(initdb.status.success(), "{}", String::from_utf8_lossy(&initdb.stderr));
+        // From the network it is asked with a password and by TLS, whose certificate is its own.
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let data = folder.join("data");
+        for (name, text) in [("server.crt", made.cert.pem()), ("server.key", made.signing_key.serialize_pem())] {
+            fs::write(data.join(name), text).unwrap();
+            fs::set_permissions(data.join(name), fs::Permissions::from_mode(0o600)).unwrap();
+            if let Some((uid, gid)) = user {
+                chown(data.join(name), Some(uid), Some(gid)).unwrap();
+            }
+        }
+        fs::write(data.join("pg_hba.conf"), "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n").unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        fs::write(
+            data.join("postgresql.auto.conf"),
+            format!(
+                "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{}'\nmax_connections = 200\nssl = on\n",
+                folder.display()
+            ),
+        )
+        .unwrap();
         // Whatever ends this process closes the pipe; the server is stopped by its own pid file.
-        let script = r#""$1/pg_ctl" -D data -w -t 60 -l log -o "-c listen_addresses= -c unix_socket_directories='$PWD' -c max_connections=200" start >/dev/null || exit 1
+        let script = r#""$1/pg_ctl" -D data -w -t 60 -l log start >/dev/null || exit 1
             echo; read -r _; "$1/pg_ctl" -D data -w -m immediate stop >/dev/null; cd / && rm -rf "$2""#;
         let mut keeper = run_as(user, Path::new("/bin/sh"), &folder)
             .args(["-c", script, "keeper"])
@@ -89,7 +110,7 @@ impl Cluster {
         let out = keeper.stdout.as_mut().unwrap();
         let read = out.read(&mut started).unwrap();
         assert_eq!(read, 1, "{}", fs::read_to_string(folder.join("log")).unwrap_or_default());
-        let cluster = Self { folder, bin, user, _keeper: keeper };
+        let cluster = Self { folder, bin, user, port, _keeper: keeper };
         cluster.create("conformance");
         PostgresOutbox::migrate(&cluster.server("conformance")).unwrap();
         Some(cluster)
@@ -102,7 +123,16 @@ impl Cluster {
 
     pub(crate) fn url(&self, database: &str) -> String {
         let folder = self.folder.to_str().unwrap().replace('/', "%2F");
-        format!("postgres://punctual@{folder}/{database}")
+        format!("postgres://punctual@{folder}:{}/{database}", self.port)
+    }
+
+    /// Over the network, as the user `remote`; and what its certificate is verified by.
+    pub(crate) fn remote(&self, database: &str) -> (String, PathBuf) {
+        (format!("postgres://remote@localhost:{}/{database}?sslmode=require", self.port), self.folder.join("data/server.crt"))
+    }
+
+    fn socket(&self) -> String {
+        format!(".s.PGSQL.{}", self.port)
     }
 
     pub(crate) fn server(&self, database: &str) -> Server {
@@ -126,13 +156,18 @@ impl Cluster {
     fn psql(&self, database: &str, sql: &str) -> std::process::Output {
         let mut psql = run_as(self.user, &self.bin.join("psql"), &self.folder);
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "punctual", "-d", database, "-c", sql]);
-        psql.env("PGHOST", &self.folder).output().unwrap()
+        psql.env("PGHOST", &self.folder).env("PGPORT", self.port.to_string()).output().unwrap()
     }
 
     /// All of it, as `pg_dump` writes it.
     pub(crate) fn dump(&self, database: &str) -> String {
         let mut dump = run_as(self.user, &self.bin.join("pg_dump"), &self.folder);
-        let output = dump.args(["-U", "punctual", "-d", database]).env("PGHOST", &self.folder).output().unwrap();
+        let output = dump
+            .args(["-U", "punctual", "-d", database])
+            .env("PGHOST", &self.folder)
+            .env("PGPORT", self.port.to_string())
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
@@ -141,6 +176,7 @@ impl Cluster {
 /// Stands before a server, and swallows answers to commits.
 pub(crate) struct Proxy {
     folder: tempfile::TempDir,
+    port: u16,
     asked: Arc<AtomicUsize>,
     done: Arc<AtomicUsize>,
 }
@@ -148,20 +184,20 @@ pub(crate) struct Proxy {
 impl Proxy {
     pub(crate) fn before(cluster: &Cluster) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let listener = UnixListener::bind(folder.path().join(SOCKET)).unwrap();
+        let listener = UnixListener::bind(folder.path().join(cluster.socket())).unwrap();
         let (asked, done) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
-        let (there, counts) = (cluster.folder.join(SOCKET), (Arc::clone(&asked), Arc::clone(&done)));
+        let (there, counts) = (cluster.folder.join(cluster.socket()), (Arc::clone(&asked), Arc::clone(&done)));
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let (server, counts) = (UnixStream::connect(&there).unwrap(), counts.clone());
                 std::thread::spawn(move || drop(forward(&client, &server, &counts)));
             }
         });
-        Self { folder, asked, done }
+        Self { folder, port: cluster.port, asked, done }
     }
 
     pub(crate) fn url(&self, database: &str) -> String {
-        format!("postgres://punctual@{}/{database}", self.folder.path().to_str().unwrap().replace('/', "%2F"))
+        format!("postgres://punctual@{}:{}/{database}", self.folder.path().to_str().unwrap().replace('/', "%2F"), self.port)
     }
 
     /// Of the next commit.
@@ -205,8 +241,6 @@ fn forward(mut client: &UnixStream, mut server: &UnixStream, (asked, done): &(Ar
     }
     server.shutdown(Shutdown::Both)
 }
-
-const SOCKET: &str = ".s.PGSQL.5432";
 
 fn run_as(user: Option<(u32, u32)>, program: &Path, folder: &Path) -> Command {
     let mut command = Command::new(program);

@@ -59,6 +59,23 @@ fn addresses() {
     }
 }
 
+/// Over a network: by TLS, whose certificate and name are verified, with a password.
+#[test]
+fn a_database_elsewhere_is_spoken_to_by_tls() {
+    let Some(cluster) = database("remote") else { return };
+    cluster.sql("remote", "CREATE ROLE remote LOGIN PASSWORD 'a b:c@d'; GRANT ALL ON ALL TABLES IN SCHEMA public TO remote");
+    let (url, certificate) = cluster.remote("remote");
+    let server = |password: &str, ca: Option<&std::path::Path>| Server::parse(&url, Some(&password.into()), ca).unwrap();
+    drop(open(&server("a b:c@d", Some(&certificate)), Access::Daemon, None).unwrap());
+    let wrong = why(&server("another", Some(&certificate)), Access::Daemon, None);
+    assert!(wrong.contains("password authentication failed") && !wrong.contains("another\""), "{wrong}");
+    let stranger = why(&server("a b:c@d", None), Access::Daemon, None);
+    assert!(stranger.contains("certificate"), "{stranger}");
+    let open_wire = Server::parse(&url.replace("require", "disable"), Some(&"a b:c@d".into()), None).unwrap();
+    let refused = why(&open_wire, Access::Daemon, None);
+    assert!(refused.contains("no encryption"), "{refused}");
+}
+
 #[test]
 fn a_schema_is_made_by_hand_and_only_there() {
     let Some(cluster) = cluster() else { return };
