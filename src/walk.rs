@@ -622,7 +622,7 @@ impl Walker<'_> {
         // Whoever counts as cancelled may wait to be told so, until the start that they know.
         let to_come = |p: &&Participant| session.start > self.now || p.presence == Presence::Gone;
         let gone_from = was.participants.iter().filter(|p| session.participant(p.id).is_none()).filter(to_come);
-        let waits = self.ruling.waiting.contains(&session.id);
+        let rejected = self.ruling.rejected.contains(&session.id);
         let mut departed: Vec<Participant> = gone_from.cloned().collect();
         for person in &mut departed {
             let was_ambiguous = person.ambiguous.take();
@@ -631,7 +631,8 @@ impl Walker<'_> {
                 _ if unreadable => Presence::Unreadable,
                 // As they were: at fault, or kept until an operator decides.
                 Some(_) if nameless_fault && person.presence == Presence::Unreadable => Presence::Unreadable,
-                Some(_) if nameless_fault && person.presence == Presence::Guarded && waits => Presence::Guarded,
+                // What an operator accepted of them cannot be read: what was before holds no more.
+                Some(_) if nameless_fault && person.presence == Presence::Guarded && !rejected => Presence::Guarded,
                 Some(one) if nameless_fault && person.presence == Presence::Absent => {
                     begin_anew(one);
                     Presence::Absent

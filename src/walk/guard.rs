@@ -96,6 +96,8 @@ pub(super) struct Ruling {
     pub(super) confirmed: HashSet<SessionId>,
     /// What of whose change an operator accepted, and is done now.
     pub(super) accepted: HashSet<(SessionId, GuardKind)>,
+    /// Of which an operator rejected something, and the source has not changed since.
+    pub(super) rejected: HashSet<SessionId>,
     pub(super) change: GuardChange,
     /// Sessions that wait now.
     pub(super) waiting: BTreeSet<SessionId>,
@@ -120,7 +122,9 @@ pub(super) fn judge(scene: &Scene<'_>) -> Ruling {
     for looked in scene.looked {
         judge.rule(looked, &tripped, &mut ruling);
     }
-    ruling.waiting.extend(judge.unseen().chain(judge.not_done()).map(|m| m.session));
+    ruling.waiting.extend(judge.unseen().map(|m| m.session));
+    let refused = scene.set.members.iter().filter(|m| m.standing == Standing::Rejected);
+    ruling.rejected.extend(refused.map(|m| m.session));
     let old = scene.set.passed.iter().any(|passed| scene.now - passed.at > WITHIN);
     ruling.change.forgets = old.then(|| scene.now - WITHIN);
     ruling
@@ -166,13 +170,6 @@ impl<'a> Judge<'a> {
     fn unseen(&self) -> impl Iterator<Item = &'a Member> {
         let waiting = self.scene.set.members.iter().filter(|m| m.standing == Standing::Waiting);
         waiting.filter(|m| self.looked.get(&m.session).is_none_or(|looked| looked.is_silent_of(m.kind)))
-    }
-
-    /// Members whose change of people an operator accepted, and of which this snapshot does not say it: what was before holds no more, and what holds
-    /// cannot be read.
-    fn not_done(&self) -> impl Iterator<Item = &'a Member> {
-        let accepted = self.scene.set.members.iter().filter(|m| m.standing == Standing::Accepted && m.kind.of_people());
-        accepted.filter(|m| self.looked.get(&m.session).is_none_or(|looked| looked.unread && looked.is_silent_of(m.kind)))
     }
 
     fn standing(&self, session: SessionId, kind: GuardKind) -> Option<Standing> {

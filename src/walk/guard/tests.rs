@@ -130,22 +130,6 @@ fn whoever_cannot_be_read_waits_on() {
 }
 
 #[test]
-fn what_was_accepted_waits_until_it_can_be_read() {
-    // Kind; standing; whether somebody's record cannot be read; what the snapshot says; who waits.
-    for (kind, standing, unread, says, waits) in [
-        (Addresses, Standing::Accepted, true, &[][..], vec![1]),
-        (Addresses, Standing::Accepted, false, &[], vec![]),
-        (Addresses, Standing::Accepted, true, &[Addresses], vec![]),
-        (Addresses, Standing::Rejected, true, &[], vec![]),
-        (Moved, Standing::Accepted, true, &[], vec![]),
-    ] {
-        let set = GuardSet { members: vec![member(1, kind, "new", standing)], passed: vec![] };
-        let ruling = ruled(100, &[Looked { unread, ..differs(1, says) }], &set);
-        assert_eq!(waiting(&ruling), waits, "{kind} {standing:?} {unread} {says:?}");
-    }
-}
-
-#[test]
 fn what_was_decided_is_done_once() {
     let decided = |standing, says: &str| GuardSet { members: vec![member(1, Addresses, says, standing)], passed: vec![] };
     // Standing; what was decided about; how the person is kept; whether it leaves.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{START, World, person, some, visible};
 
 /// Each person has a number, a name and a zone of their own, too.
-fn different(ids: &[i64]) -> Value {
+pub(super) fn different(ids: &[i64]) -> Value {
     let mut sessions = some(ids, START);
     for (n, session) in (0..).zip(sessions.as_array_mut().unwrap()) {
         let patient = &mut session["Participants"][0];
@@ -21,7 +21,7 @@ fn different(ids: &[i64]) -> Value {
 }
 
 /// These columns slip by one row: each has what the next one had.
-fn slipped(sessions: &Value, columns: &[&str]) -> Value {
+pub(super) fn slipped(sessions: &Value, columns: &[&str]) -> Value {
     let before = sessions.as_array().unwrap();
     let mut after = sessions.clone();
     for (n, session) in after.as_array_mut().unwrap().iter_mut().enumerate() {
@@ -32,7 +32,7 @@ fn slipped(sessions: &Value, columns: &[&str]) -> Value {
     after
 }
 
-async fn invited(sessions: &Value) -> std::sync::Arc<World> {
+pub(super) async fn invited(sessions: &Value) -> std::sync::Arc<World> {
     let world = World::new("2026-11-24T09:00:00Z");
     world.walk(sessions).await;
     world.set("2026-11-24T09:02:00Z");
@@ -43,7 +43,7 @@ async fn invited(sessions: &Value) -> std::sync::Arc<World> {
 
 impl World {
     /// The list, some times in the next half hour, and what is due of it.
-    async fn hear(&self, hour: u32, sessions: &Value) -> usize {
+    pub(super) async fn hear(&self, hour: u32, sessions: &Value) -> usize {
         let mut guarded = 0;
         for minute in [0, 4, 12, 24] {
             self.set(&format!("2026-11-24T{hour:02}:{minute:02}:00Z"));
@@ -60,7 +60,7 @@ impl World {
         kinds
     }
 
-    fn letters(&self) -> Vec<String> {
+    pub(super) fn letters(&self) -> Vec<String> {
         self.transport.sent.lock().unwrap().iter().map(|(_, bytes)| visible(bytes)).collect()
     }
 }

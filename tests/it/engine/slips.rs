@@ -1,9 +1,10 @@
 //! A column slips because a row came in: whoever is new is told nothing of what another one had until now, and the other ones wait.
 
-use punctual::guard::GuardKind;
+use punctual::guard::{GuardKind, Verdict};
 use serde_json::{Value, json};
 
 use super::World;
+use super::guard::{different, invited, slipped};
 
 const NAMES: [&str; 5] = ["Ann Aalto", "Ben Berg", "Cat Cole", "Dan Dorn", "Eve Eden"];
 const ZONES: [&str; 3] = ["Eastern Standard Time", "Pacific Standard Time", "Central Standard Time"];
@@ -330,4 +331,31 @@ async fn codes_that_slip_over_two_sources_are_told_once_somebody_accepts_it() {
         }
         assert_eq!(world.sent(), 9, "{slips:?}: {:?}", world.states().await);
     }
+}
+
+/// Of whoever's record loses its id just then nobody knows what the accepted list says of them: they are told nothing at the address of before.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_accepted_of_somebody_waits_until_their_record_can_be_read() {
+    let sessions = different(&(1..=10).collect::<Vec<_>>());
+    let world = invited(&sessions).await;
+    let wrong = slipped(&sessions, &["ParticipantEmailAddress"]);
+    assert_eq!(world.hear(10, &wrong).await, 10);
+    let mut nameless = wrong.clone();
+    nameless[2]["Participants"][0]["ParticipationId"] = json!("x");
+    world.hear(11, &nameless).await;
+    world.outbox.decide_guard(Verdict::Accept, None, None, world.clock_now()).await.unwrap();
+    let theirs = |world: &World| world.letters().split_off(10).into_iter().filter(|mail| mail.contains("Patient 2 ")).collect::<Vec<_>>();
+    for time in ["2026-11-24T12:00:00Z", "2026-11-25T15:00:00Z", "2026-11-25T15:10:00Z"] {
+        world.set(time);
+        world.walk(&nameless).await;
+        world.once().await;
+        assert_eq!(theirs(&world), [] as [String; 0], "{time}");
+    }
+    assert!(world.sent() > 10, "the others are told");
+    world.set("2026-11-25T15:20:00Z");
+    world.walk(&wrong).await;
+    world.set("2026-11-25T15:30:00Z");
+    world.once().await;
+    let told = theirs(&world);
+    assert!(!told.is_empty() && told.iter().all(|mail| mail.contains("p41@example.com")), "{told:?}");
 }
