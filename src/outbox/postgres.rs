@@ -62,6 +62,7 @@ mod suppression;
 mod thread;
 mod visit;
 mod walk;
+mod walked;
 mod writer;
 
 pub use connect::Server;

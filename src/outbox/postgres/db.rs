@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::types::ToSql;
@@ -25,6 +26,17 @@ pub(super) const CHAIN: i32 = 1;
 
 /// A statement's values.
 pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// A statement that takes longer gets no answer any more: whoever asked has given up by then.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+/// Likewise of a commit, which waits for a standby at most.
+const COMMIT_WITHIN: Duration = Duration::from_secs(15);
+
+async fn answered<T>(statement: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Res<T> {
+    let outcome = tokio::time::timeout(ANSWER_WITHIN, statement).await;
+    outcome.map_err(|_| Failure::Silent(ANSWER_WITHIN.as_secs()))?.map_err(Failure::from)
+}
 
 /// A connection, of one practice.
 pub(super) struct Db {
@@ -45,7 +57,7 @@ impl Db {
         if let Some(statement) = self.statements.borrow().get(sql) {
             return Ok(statement.clone());
         }
-        let statement = self.client.prepare(sql).await?;
+        let statement = answered(self.client.prepare(sql)).await?;
         self.statements.borrow_mut().insert(sql.to_owned(), statement.clone());
         Ok(statement)
     }
@@ -53,7 +65,7 @@ impl Db {
     /// The rows that a statement gives.
     pub(super) async fn query(&self, sql: &str, values: Values<'_>) -> Res<Vec<Row>> {
         let statement = self.prepared(sql).await?;
-        Ok(self.client.query(&statement, values).await?)
+        answered(self.client.query(&statement, values)).await
     }
 
     /// The first row, if there is one.
@@ -74,18 +86,19 @@ impl Db {
     /// How many rows a statement changed.
     pub(super) async fn execute(&self, sql: &str, values: Values<'_>) -> Res<u64> {
         let statement = self.prepared(sql).await?;
-        Ok(self.client.execute(&statement, values).await?)
+        answered(self.client.execute(&statement, values)).await
     }
 
     /// Statements without values: `BEGIN`, `COMMIT`.
     pub(super) async fn say(&self, sql: &str) -> Res<()> {
-        Ok(self.client.batch_execute(sql).await?)
+        answered(self.client.batch_execute(sql)).await
     }
 
     /// Makes what was done durable. A standby that did not confirm it is no answer to build upon.
     pub(super) async fn commit(&self) -> Res<()> {
         self.warned.store(false, Ordering::Relaxed);
-        self.say("COMMIT").await?;
+        let commit = tokio::time::timeout(COMMIT_WITHIN, self.say("COMMIT")).await;
+        commit.map_err(|_| Failure::Silent(COMMIT_WITHIN.as_secs()))??;
         if self.warned.load(Ordering::Relaxed) {
             return Err(Failure::Unconfirmed);
         }

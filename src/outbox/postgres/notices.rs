@@ -133,16 +133,6 @@ impl Sheet {
         Ok(Self { rows: locked(tx, keys).await?, changed: Vec::new() })
     }
 
-    pub(super) fn has(&self, key: NoticeKey) -> bool {
-        self.rows.contains_key(&key)
-    }
-
-    /// One more.
-    pub(super) async fn read(&mut self, tx: &Tx<'_>, key: NoticeKey) -> Res<()> {
-        self.rows.extend(locked(tx, &[key]).await?);
-        Ok(())
-    }
-
     pub(super) fn get_mut(&mut self, key: NoticeKey) -> Option<&mut Numbered> {
         self.rows.get_mut(&key)
     }

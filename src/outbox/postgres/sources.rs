@@ -11,7 +11,6 @@ use super::error::Res;
 use super::hold::hold;
 use super::notices::keys_of;
 use super::place::{Place, name};
-use crate::guard::Noted;
 use crate::ledger::LedgerRow;
 use crate::notice::Reason;
 use crate::outbox::{NotedSession, SourcePart, SourceRow};
@@ -86,17 +85,6 @@ pub(super) async fn lately(db: &Db, now: DateTime<Utc>) -> Res<Vec<NotedSession>
 /// Forgets what counts no more.
 pub(super) async fn forget_lately(tx: &Tx<'_>, now: DateTime<Utc>) -> Res<()> {
     tx.execute("DELETE FROM lately WHERE practice = $1 AND until <= $2", &[&tx.practice, &ms(now)]).await?;
-    Ok(())
-}
-
-/// Replaces that of a session.
-pub(super) async fn put_lately(tx: &Tx<'_>, source: &str, id: SessionId, items: &[Noted]) -> Res<()> {
-    tx.execute("DELETE FROM lately WHERE practice = $1 AND source = $2 AND session_id = $3", &[&tx.practice, &source, &id.0]).await?;
-    let Some(until) = items.iter().map(|one| one.until).max() else { return Ok(()) };
-    let text = serde_json::to_string(items).expect("text and times are always JSON");
-    let sealed = tx.sealer.seal("lately", id.to_string(), &text)?;
-    let sql = "INSERT INTO lately (practice, source, session_id, until, items) VALUES ($1, $2, $3, $4, $5)";
-    tx.execute(sql, &[&tx.practice, &source, &id.0, &ms(until), &sealed]).await?;
     Ok(())
 }
 

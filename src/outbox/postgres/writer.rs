@@ -25,8 +25,6 @@ use crate::outbox::{Result, StoreError};
 
 /// Writes in one transaction, so that the first of a long queue is answered before the last has run.
 const GROUP: usize = 256;
-/// A group that is not done within this time is given up.
-const GROUP_WITHIN: Duration = Duration::from_secs(60);
 /// So long a database that went away is waited for: a restart, a switch-over.
 const PATIENCE: Duration = Duration::from_secs(40);
 /// Between two tries.
@@ -226,11 +224,9 @@ impl Desk {
         }
         let (mut answers, mut wanted) = (Vec::new(), None);
         let run = transact(&self.home, db, group, (&mut answers, &mut wanted));
-        let outcome = tokio::time::timeout(GROUP_WITHIN, run).await;
-        let failure = match outcome {
-            Ok(Ok(())) => return Ok(answers),
-            Ok(Err(failure)) => failure,
-            Err(_) => Failure::Silent(GROUP_WITHIN.as_secs()),
+        let failure = match run.await {
+            Ok(()) => return Ok(answers),
+            Err(failure) => failure,
         };
         *last = wanted.map(|wanted| (wanted, answers));
         Err(failure)
