@@ -114,7 +114,7 @@ enum Color {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs the daemon: walks the sources and hands over what is due.
+    /// Runs the daemon: reads the schedule and sends what is due.
     Run(RunArgs),
     /// Shows what would be sent, and what not and why. Sends nothing: it holds nothing that could.
     Preview(PreviewArgs),
@@ -281,7 +281,7 @@ pub fn main() -> ExitCode {
             if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
                 return ExitCode::SUCCESS;
             }
-            eprintln!("punctual: {error:#}");
+            eprintln!("{}", table::in_lines_of_errors(&format!("punctual: {error:#}"), 2));
             if error.is::<Usage>() {
                 ExitCode::from(WRONG_USAGE)
             } else if error.is::<Mistakes>() {

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::session::{ParticipationId, SessionId};
 
@@ -201,6 +202,13 @@ impl FromStr for Standing {
     fn from_str(s: &str) -> Result<Self, String> {
         Self::ALL.into_iter().find(|x| x.as_str() == s).ok_or_else(|| format!("{s:?} is no standing of what the guard holds"))
     }
+}
+
+/// By what somebody who decides shows which list they saw: another one when a session joins or leaves it, or says another thing.
+pub fn seen_as<'a>(rows: impl Iterator<Item = &'a GuardRow>) -> String {
+    let mut lines: Vec<String> = rows.map(|row| format!("{} {} {}", row.source, row.session_id, row.kind)).collect();
+    lines.sort_unstable();
+    data_encoding::HEXLOWER.encode(&Sha256::digest(lines.join("\n"))[..8])
 }
 
 /// One kind of change of one session that was too much at once.

@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::contact::{Address, ConnectCode, Passkey, PersonName};
 use crate::entry::State;
-use crate::known::KnownMap;
+use crate::known::{KnownMap, KnownNotice};
 use crate::notice::{Decision, Notice, Reason};
 use crate::plan::{self, Policy, Suppressions, diff};
 use crate::render::{Facts, Number, Parts, RenderError, Rendered, Renderer};
@@ -49,8 +49,8 @@ struct Decided<'a> {
     /// The start that they know.
     was: Option<DateTime<Utc>>,
     number: Number,
-    /// It waits for a person: the reason's word.
-    held: Option<&'static str>,
+    /// It waits for a person, or somebody called it off: the reason's word.
+    held: Option<(State, &'static str)>,
     decision: Decision,
 }
 
@@ -95,9 +95,9 @@ pub fn each_line<E>(mut request: Request<'_>, mut each: impl FnMut(Line) -> Resu
             let meet_now = sent.is_some_and(|(one, n)| plan::joins_now(session, one, Some(&n.address)));
             let number = sent.map(|(one, n)| one.number(&n.address)).unwrap_or_default();
             let was = sent.and_then(|(one, _)| one.told_another(session.start));
-            let held = sent
-                .and_then(|(one, n)| one.notices.iter().find(|k| k.notice.key == n.key && k.state == State::Held))
-                .map(|k| k.reason.map_or(State::Held.as_str(), Reason::as_str));
+            let kept =
+                sent.and_then(|(one, n)| one.notices.iter().find(|k| k.notice.key == n.key && (k.state == State::Held || is_off(k))));
+            let held = kept.map(|k| (k.state, k.reason.map_or(k.state.as_str(), Reason::as_str)));
             Decided { session: Some(session), meet_now, was, number, held, decision }
         };
         decided.extend(open.map(of_it));
@@ -135,11 +135,16 @@ fn tell_apart(decided: &mut [Decided<'_>]) {
     }
 }
 
+/// Somebody here decided that it is not sent.
+fn is_off(row: &KnownNotice) -> bool {
+    row.state == State::Cancelled && row.reason.is_some_and(|why| matches!(why, Reason::Operator | Reason::Told))
+}
+
 /// Handed over already, or refused for good.
 fn is_told(decision: &Decision, known: &KnownMap) -> bool {
     let Decision::Send(n) = decision else { return false };
     let notices = known.get(&(n.session, n.participation)).map(|k| &k.notices);
-    notices.is_some_and(|all| all.iter().any(|k| k.notice.key == n.key && !k.state.pending() && k.state != State::Claimed))
+    notices.is_some_and(|all| all.iter().any(|k| k.notice.key == n.key && !k.state.pending() && k.state != State::Claimed && !is_off(k)))
 }
 
 impl Request<'_> {

@@ -14,6 +14,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -363,10 +366,19 @@ fn routes(shared: Arc<Shared>) -> Router {
         routes = routes.merge(pages::routes()).merge(api::routes(&shared));
     }
     routes
-        .fallback(async || Problem::not_found("there is nothing at this address"))
+        .fallback(nothing)
         .method_not_allowed_fallback(async || Problem::method())
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), guard::by_our_name))
         .with_state(shared)
+}
+
+/// A page for a browser, a problem for a program.
+async fn nothing(headers: HeaderMap) -> Response {
+    let is_browser = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("text/html"));
+    if is_browser {
+        return page::Trouble::NotFound("There is no page at this address.").into_response();
+    }
+    Problem::not_found("there is nothing at this address").into_response()
 }
 
 /// Runs to its end, also when whoever asked for it hangs up: half of it must not be left undone without a trace.

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::private_folder::PrivateFolder;
 use crate::config::Config;
+use crate::desk::words;
 use crate::preview::Line;
-use crate::zone::rfc3339;
 
 const PAGE: &str = include_str!("../../templates/preview/gallery.html");
 
@@ -18,18 +18,31 @@ struct Card<'a> {
     line: &'a Line,
     what: String,
     why: String,
+    /// On the practice's clock.
+    due: String,
+    /// On theirs.
+    starts: String,
 }
 
 /// Writes `index.html`; says where.
 pub(super) fn write(lines: &[Line], config: &Config, now: DateTime<Utc>, out: &Path) -> anyhow::Result<PathBuf> {
     let folder = PrivateFolder::open(out)?;
-    let cards: Vec<Card<'_>> = lines.iter().map(|line| Card { line, what: line.what(), why: line.why() }).collect();
+    let local = |line: &Line| line.local_start.as_ref().and_then(|at| DateTime::parse_from_rfc3339(at).ok());
+    let cards: Vec<Card<'_>> = (lines.iter())
+        .map(|line| Card {
+            line,
+            what: line.what(),
+            why: words::with_code(line.reason.unwrap_or_default(), line.detail.as_deref()),
+            due: line.due_at.as_deref().map(|at| words::clocked(at, &|at| words::clock(at, &config.time_zone, now))).unwrap_or_default(),
+            starts: local(line).map(|at| at.format("%a, %b %-d, %-I:%M %p").to_string()).unwrap_or_default(),
+        })
+        .collect();
     let (sent, omitted): (Vec<_>, Vec<_>) = cards.into_iter().partition(|c| c.line.verdict == "send");
     let mut tera = tera::Tera::default();
     tera.add_raw_template("gallery.html", PAGE).context("the gallery's template")?;
     let mut context = tera::Context::new();
     context.insert("practice", &config.raw.practice.name);
-    context.insert("now", &rfc3339(now));
+    context.insert("now", &words::clock(now, &config.time_zone, DateTime::UNIX_EPOCH));
     context.insert("sent", &sent);
     context.insert("omitted", &omitted);
     let page = tera.render("gallery.html", &context).context("the gallery")?;

@@ -138,7 +138,7 @@ fn zone(otherwise: &str) -> anyhow::Result<String> {
         let settings = |fallback| zone::Settings { fallback, ..zone::Settings::default() };
         match zone::Zones::load(&settings(Some(zone.clone()).filter(|zone| !zone.is_empty()))) {
             Ok(_) => return Ok(zone),
-            Err(why) => eprintln!("{}", why.join("\n")),
+            Err(_) => eprintln!("{zone:?} is no time zone; expected one such as America/New_York, America/Chicago or Europe/London"),
         }
     }
 }

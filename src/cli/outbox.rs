@@ -120,6 +120,11 @@ impl FilterArgs {
     fn filters(&self) -> bool {
         !self.keys.is_empty() || self.session.is_some() || self.participant.is_some() || !self.state.is_empty() || self.occasion.is_some()
     }
+
+    /// Those of a person, a session or an occasion. All that waits, for one, is everything.
+    fn narrows(&self) -> bool {
+        !self.keys.is_empty() || self.session.is_some() || self.participant.is_some() || self.occasion.is_some()
+    }
 }
 
 pub(super) fn outbox(config: Config, command: &OutboxCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
@@ -270,8 +275,8 @@ async fn of_one_person(desk: &Desk, keys: &[NoticeKey]) -> anyhow::Result<()> {
 /// Asks first, where somebody sits at a terminal. Elsewhere it cancels what is named; everything, only by `--yes`.
 async fn cancel(store: &dyn Outbox, args: &ActArgs, told: bool, yes: bool) -> anyhow::Result<()> {
     let sits = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    if !yes && !sits && args.which.all && !args.which.filters() {
-        let says = "--all without a filter cancels everything: say --yes, or name a session, participant, state or occasion";
+    if !yes && !sits && args.which.all && !args.which.narrows() {
+        let says = "this may cancel everything: say --yes, or name a session, participant or occasion";
         return Err(Usage(says.to_owned()).into());
     }
     let entries = named(store, &args.which).await?;

@@ -7,6 +7,7 @@ use super::accounts::account;
 use super::{Exit, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
+use crate::daemon::is_served;
 use crate::desk::remind::{Line, Wish, remind as ask};
 use crate::session::{ParticipationId, SessionId};
 
@@ -35,6 +36,7 @@ pub(super) fn remind(config: Config, args: &RemindArgs, json: bool) -> anyhow::R
         who: Some(account()),
         why: args.reason.clone().unwrap_or_default(),
     };
+    let served = is_served(&config);
     let answers = runtime()?.block_on(async { anyhow::Ok(ask(&desk(config)?, &wish, WallClock.now()).await?) })?;
     if answers.is_empty() {
         let whom = args.participation.map_or_else(|| "participant".to_owned(), |id| format!("participant {id}"));
@@ -52,7 +54,12 @@ pub(super) fn remind(config: Config, args: &RemindArgs, json: bool) -> anyhow::R
         }
     }
     if !json {
-        println!("{reminded} of {} reminded (the daemon hands over within half a minute)", answers.len());
+        let when = if served {
+            "the daemon hands over within half a minute"
+        } else {
+            "no daemon runs: it goes when one is started, while it is of use"
+        };
+        println!("{reminded} of {} reminded ({when})", answers.len());
     }
     Ok(if reminded == 0 { Exit::Failed } else { Exit::Done })
 }

@@ -84,6 +84,14 @@ pub(super) fn suppress(config: Config, command: &SuppressCommand, json: bool, co
     })
 }
 
+/// As the pages say it.
+fn in_words(kind: Suppression) -> &'static str {
+    match kind {
+        Suppression::OptedOut => "asked for no more",
+        Suppression::Bounced => "messages come back",
+    }
+}
+
 /// In words.
 fn who(said_by: SaidBy) -> &'static str {
     match said_by {
@@ -118,7 +126,7 @@ fn list(all: &[SuppressedAddress], json: bool, (colors, zone): (Look, &Zone)) ->
     for one in all {
         let cells = [
             one.shown.clone(),
-            one.kind.as_str().to_owned(),
+            in_words(one.kind).to_owned(),
             who(one.said_by).to_owned(),
             colors.time(one.since, zone, now),
             one.key.clone(),

@@ -226,6 +226,13 @@ pub(super) fn in_lines(text: &str, set_in: usize) -> String {
     if std::io::stdout().is_terminal() { broken(text, set_in, columns()).join("\n") } else { text.to_owned() }
 }
 
+/// Likewise, of what goes to standard error.
+pub(super) fn in_lines_of_errors(text: &str, set_in: usize) -> String {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok().filter(|_| std::io::stderr().is_terminal());
+    let Some(columns) = size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0) else { return text.to_owned() };
+    text.lines().flat_map(|line| broken(line, set_in, columns)).collect::<Vec<_>>().join("\n")
+}
+
 /// Lines of so many columns at most, broken between words; each but the first one is set in by so much.
 fn broken(text: &str, set_in: usize, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];

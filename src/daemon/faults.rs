@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::contact::Channel;
 use crate::session::Fault;
@@ -74,21 +74,35 @@ impl Told {
 
 /// Sources that cannot be read: since when, and why.
 #[derive(Default)]
-pub(super) struct Unread(Mutex<HashMap<String, (DateTime<Utc>, String)>>);
+pub(super) struct Unread(Mutex<HashMap<String, Lost>>);
+
+/// A source that cannot be read: since when, why, and when that was logged.
+#[derive(Clone)]
+struct Lost {
+    since: DateTime<Utc>,
+    why: String,
+    logged: DateTime<Utc>,
+}
+
+/// The same is logged so often.
+const SAID_EVERY: TimeDelta = TimeDelta::hours(1);
 
 impl Unread {
-    /// A source was asked: `Err`, and why it could not be read.
-    pub(super) fn note(&self, source: &str, read: Result<(), &str>, now: DateTime<Utc>) {
+    /// A source was asked: `Err`, and why it could not be read. Whether that is to be logged: when it begins, when it is another fault, once an hour,
+    /// and when it is over.
+    pub(super) fn note(&self, source: &str, read: Result<(), &str>, now: DateTime<Utc>) -> bool {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match read {
-            Ok(()) => drop(all.remove(source)),
-            Err(why) => why.clone_into(&mut all.entry(source.to_owned()).or_insert_with(|| (now, String::new())).1),
-        }
+        let Err(why) = read else { return all.remove(source).is_some() };
+        let since = all.get(source).map_or(now, |lost| lost.since);
+        let known = all.get(source).filter(|lost| lost.why == why && (now - lost.logged).abs() < SAID_EVERY).map(|lost| lost.logged);
+        all.insert(source.to_owned(), Lost { since, why: why.to_owned(), logged: known.unwrap_or(now) });
+        known.is_none()
     }
 
     /// All of them, by name.
     pub(super) fn all(&self) -> Vec<(String, (DateTime<Utc>, String))> {
-        let mut all: Vec<_> = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().into_iter().collect();
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut all: Vec<_> = all.into_iter().map(|(source, lost)| (source, (lost.since, lost.why))).collect();
         all.sort();
         all
     }
@@ -97,6 +111,24 @@ impl Unread {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_source_that_is_lost_is_logged_when_something_is_new() {
+        let (unread, at) = (Unread::default(), |minutes| DateTime::UNIX_EPOCH + TimeDelta::minutes(minutes));
+        for (minute, read, says) in [
+            (0, Err("gone"), true),
+            (1, Err("gone"), false),
+            (2, Err("garbled"), true),
+            (61, Err("garbled"), false),
+            (62, Err("garbled"), true),
+            (63, Ok(()), true),
+            (64, Ok(()), false),
+            (65, Err("gone"), true),
+        ] {
+            assert_eq!(unread.note("a", read, at(minute)), says, "{minute}");
+        }
+        assert_eq!(unread.all(), [("a".to_owned(), (at(65), "gone".to_owned()))]);
+    }
 
     #[test]
     fn the_same_faults_are_told_once_a_day() {

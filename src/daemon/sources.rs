@@ -72,6 +72,12 @@ impl Engine {
         walked
     }
 
+    fn is_read(&self, source: &str, now: DateTime<Utc>) {
+        if self.unread.note(source, Ok(()), now) {
+            tracing::info!(source, "the source can be read again");
+        }
+    }
+
     /// Walks one source. A source that cannot be read is told and counts as unchanged: `false`.
     pub(super) async fn ask(&self, source: &Source) -> Result<bool, StoreError> {
         if matches!(&source.kind, SourceKind::Http(api) if api.rests()) {
@@ -88,18 +94,19 @@ impl Engine {
         let last = rests.and_then(|_| source.memory.last());
         let (mut snapshot, print) = match read_since(source, last, now).await {
             Ok(Said::Now(snapshot, print)) => {
-                self.unread.note(&source.name, Ok(()), now);
+                self.is_read(&source.name, now);
                 (snapshot, print)
             }
             Ok(Said::Same(print)) => {
-                self.unread.note(&source.name, Ok(()), now);
+                self.is_read(&source.name, now);
                 source.memory.walked(Some(print));
                 walk::heard(&*self.outbox, &source.name, &self.policy, rests.unwrap_or(now), now).await?;
                 return Ok(true);
             }
             Err(why) => {
-                self.unread.note(&source.name, Err(&why), now);
-                tracing::error!(source = %source.name, %why, "the source could not be read; the last good snapshot stays in force");
+                if self.unread.note(&source.name, Err(&why), now) {
+                    tracing::error!(source = %source.name, %why, "the source could not be read; the last good snapshot stays in force");
+                }
                 self.plan_again(&source.name).await?;
                 return Ok(false);
             }

@@ -257,7 +257,9 @@ impl Wanted {
             return true;
         }
         let digits = || who.number.chars().filter(char::is_ascii_digit).collect::<String>();
-        if !self.digits.is_empty() && digits().contains(&self.digits) {
+        // The pages write +1 212-555-0102 of what a record calls (212) 555-0102.
+        let bare = self.digits.strip_prefix('1').filter(|rest| self.text.starts_with("+1") && rest.len() >= 3).unwrap_or(&self.digits);
+        if !self.digits.is_empty() && digits().contains(bare) {
             return true;
         }
         if self.words.is_empty() {
@@ -301,6 +303,8 @@ mod tests {
             ("jose.l@example", true, true),
             ("555-0102", true, true),
             ("(212) 555 0102", true, true),
+            ("+1 212", true, true),
+            ("+1 212-555-0102", true, true),
             ("4102", true, true),
             ("5112", false, true),
             ("mrn-77", false, true),

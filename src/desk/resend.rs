@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{Desk, people, words};
 use crate::contact::{Address, EmailAddress, PhoneNumber};
 use crate::entry::{Entry, State};
-use crate::known::resend::{Resent, original};
+use crate::known::resend::{Resent, original, reminds_later};
 use crate::notice::{Decision, NoticeKey, Reason};
 use crate::outbox::{Filter, StoreError};
 use crate::plan::diff::{Verdict, of_participant, revalidate, state_after};
@@ -140,7 +140,8 @@ async fn against(
         .filter(|n| original(&n.notice, &one.notices).is_some_and(|root| root.notice.key == first))
         .map(|n| n.notice.key)
         .collect();
-    one.notices.retain(|n| !of_it.contains(&n.notice.key));
+    let Some(first_due) = one.notices.iter().find(|n| n.notice.key == first).map(|n| n.notice.due_at) else { return Ok(None) };
+    one.notices.retain(|n| n.notice.key == first || (!of_it.contains(&n.notice.key) && !reminds_later(&n.notice, first_due)));
     let Some(row) = one.notices.iter_mut().find(|n| n.notice.key == first) else { return Ok(None) };
     // As if it had not been told.
     (row.state, row.reason, row.doubted, row.undelivered) = (State::Waiting, None, false, false);

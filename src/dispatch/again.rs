@@ -1,7 +1,7 @@
 //! What a person hands over again, at the last look: the planner is asked as if the first one had not been told, and its word holds for the new one.
 
 use crate::known::Known;
-use crate::known::resend::original;
+use crate::known::resend::{original, reminds_later};
 use crate::notice::{Notice, Reason};
 use crate::outbox::Claim;
 use crate::plan::Suppressions;
@@ -29,11 +29,12 @@ pub(super) fn listed<'a>(
     }
 }
 
-/// The history without what was handed over again of it.
+/// The history without what was handed over again of it, and without reminders that came later: they keep no invite from going again.
 pub(super) fn without_resends(known: Known, first: Option<&Notice>) -> Known {
     let Some(first) = first else { return known };
     let of_it = |notice: &Notice| original(notice, &known.notices).is_some_and(|one| one.notice.key == first.key);
-    let notices = known.notices.iter().filter(|one| !of_it(&one.notice)).cloned().collect();
+    let comes_before = |notice: &Notice| notice.key == first.key || (!of_it(notice) && !reminds_later(notice, first.due_at));
+    let notices = known.notices.iter().filter(|one| comes_before(&one.notice)).cloned().collect();
     Known { notices, ..known }
 }
 

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::contact::Address;
 use crate::entry::State;
 use crate::known::KnownNotice;
-use crate::notice::{Notice, NoticeKey, RESENDS_MAX};
+use crate::notice::{Notice, NoticeKey, Occasion, RESENDS_MAX};
 
 /// What became of a wish to hand a notice over again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,11 @@ pub fn original<'a>(notice: &Notice, known: &'a [KnownNotice]) -> Option<&'a Kno
             && one.notice.key != notice.key
     });
     alike.into_iter().find(|one| (1..=RESENDS_MAX).any(|n| one.notice.key.resent(n, &notice.address) == notice.key))
+}
+
+/// It only reminds of what was told by then: as if it had not been, what came before may go again.
+pub fn reminds_later(notice: &Notice, due_at: DateTime<Utc>) -> bool {
+    matches!(notice.occasion, Occasion::Reminder | Occasion::NotJoined) && notice.due_at > due_at
 }
 
 /// The new notice. `known`: the participant's notices, this one among them.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::entry::State;
 use crate::message::SmsEncoding;
 use crate::notice::{Notice, Occasion, Omission};
 use crate::session::Role;
@@ -59,7 +60,7 @@ pub struct Line {
     pub bytes: Option<std::sync::Arc<[u8]>>,
 }
 
-pub(super) fn held(notice: &Notice, reason: &'static str) -> Line {
+pub(super) fn held(notice: &Notice, (state, reason): (State, &'static str)) -> Line {
     Line {
         session_id: Some(notice.session.0),
         participation_id: Some(notice.participation.0),
@@ -70,7 +71,7 @@ pub(super) fn held(notice: &Notice, reason: &'static str) -> Line {
         verdict: "omit",
         reason: Some(reason),
         due_at: Some(rfc3339(notice.due_at)),
-        detail: Some("it is held, and waits for somebody who releases it".to_owned()),
+        detail: (state == State::Held).then(|| "it is held, and waits for somebody who releases it".to_owned()),
         ..Line::empty()
     }
 }

@@ -112,8 +112,8 @@ impl<'r> Found<'r> {
         match self.kind() {
             "a string" if self.0 == "\"\"" => "an empty string",
             "a string" if self.as_text().is_none() => "a string with half of a surrogate pair",
-            "a string" => "a string of another form",
-            "a number" => "a number of another form",
+            "a string" => "other text",
+            "a number" => "another number",
             kind => kind,
         }
     }

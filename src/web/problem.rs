@@ -52,7 +52,7 @@ impl Problem {
 
     /// RFC 6750 3.1: insufficient_scope.
     pub(super) fn scope(scope: Scope) -> Self {
-        Self::new(StatusCode::FORBIDDEN, format!("this token has not the scope {scope}"))
+        Self::new(StatusCode::FORBIDDEN, format!("this token lacks the scope {scope}"))
     }
 
     pub(super) fn not_found(detail: &str) -> Self {

@@ -84,7 +84,7 @@ Made from the code by `UPDATE_GOLDEN=1 cargo test --test it configuration`; a te
 in `config/punctual.toml`, which `punctual init` writes; `punctual config schema` prints the same as JSON Schema, and
 `punctual config print` what holds.
 
-TOML. Unknown keys are errors. Relative paths are relative to the file. `PUNCTUAL__SECTION__KEY` in the environment overrides a key. Of a
+TOML. Misspelled keys stop the program. Relative paths are relative to the file. `PUNCTUAL__SECTION__KEY` in the environment overrides a key. Of a
 secret's file (`password_file` and its like) a line end after the content is not part of it. Cron expressions have six fields: second, minute, hour,
 day, month, weekday.
 

@@ -101,5 +101,5 @@ def test_the_morning_of_a_front_desk(practice, tmp_path):
             assert "Omar Said" in pages["absent"] and "Joined" not in pages["absent"]
             assert "They were told a moment ago" in pages["reminded"], "nobody is told twice in a moment"
             assert "comes in five minutes" in pages["rung"]
-            for deed in ["new address by phone", "comes in five minutes", "resend"]:
+            for deed in ["new address by phone", "comes in five minutes", "sent again"]:
                 assert deed in pages["history"].lower(), (deed, pages["history"])

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{Operation, ROOT};
 
 /// Refusals that every operation has.
-const ALWAYS: [(u16, &str); 3] = [(401, "No token, or none of ours."), (403, "The token has not the scope."), (503, "The store failed.")];
+const ALWAYS: [(u16, &str); 3] = [(401, "No token, or none of ours."), (403, "The token lacks the scope."), (503, "The store failed.")];
 
 /// The whole document.
 pub(super) fn document(operations: &[Operation]) -> Value {

@@ -12,7 +12,7 @@ use super::shown::{Frame, capital};
 use super::{Looking, Trouble, deeds, notice, number};
 use crate::desk::{what, words};
 use crate::entry::{Entry, State as NoticeState};
-use crate::guard::sessions_of;
+use crate::guard::{seen_as, sessions_of};
 use crate::outbox::Act;
 use crate::session::{ParticipationId, SessionId};
 use crate::suppression::Suppression;
@@ -111,7 +111,8 @@ pub(super) async fn guard(
     let looking = operator(&shared, &headers)?;
     let source = Form::parse(query.unwrap_or_default().as_bytes()).get("source").to_owned();
     let rows = looking.office.desk.outbox.guards().await?;
-    let count = sessions_of(rows.iter().filter(|row| row.source == source));
+    let theirs = || rows.iter().filter(|row| row.source == source);
+    let count = sessions_of(theirs());
     if count == 0 {
         return Err(Trouble::Conflict("Nothing of this source waits any more."));
     }
@@ -139,7 +140,7 @@ pub(super) async fn guard(
         back: "/attention".to_owned(),
         label: "",
         button,
-        hidden: vec![("source", source)],
+        hidden: vec![("seen", seen_as(theirs())), ("source", source.clone())],
     };
     Ok(page::render(StatusCode::OK, "confirm.html", &facts))
 }

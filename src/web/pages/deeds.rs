@@ -10,7 +10,7 @@ use axum::response::Response;
 
 use super::{FORM_MAX, number};
 use crate::desk::{called, people};
-use crate::guard::Verdict;
+use crate::guard::{Verdict, seen_as};
 use crate::notice::NoticeKey;
 use crate::outbox::Act;
 use crate::session::{ParticipationId, SessionId};
@@ -76,6 +76,11 @@ async fn decide(shared: &Shared, headers: &HeaderMap, body: Body, verdict: Verdi
     let (form, visitor) = from_operator(shared, headers, body).await?;
     let source = form.get("source").to_owned();
     let outbox = Arc::clone(&shared.office.desk.outbox);
+    let rows = outbox.guards().await?;
+    let now_is = seen_as(rows.iter().filter(|row| row.source == source));
+    if !rows.is_empty() && !form.get("seen").is_empty() && form.get("seen") != now_is {
+        return Err(Trouble::Conflict("More changed since you looked, or something else. Look at it again before you decide."));
+    }
     let (who, now) = (visitor.name().to_owned(), shared.office.clock.now());
     let deciding = crate::web::to_the_end(async move { outbox.decide_guard(verdict, Some(&who), Some(&source), now).await });
     if deciding.await?? == 0 {

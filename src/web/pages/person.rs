@@ -78,7 +78,11 @@ pub(super) async fn person(
         start: moment(entry.start, &office.zone),
         person: PersonCard::of(person, entry, looking.showing()),
         source: told.source,
-        inputs: told.inputs,
+        inputs: told
+            .inputs
+            .into_iter()
+            .map(|(name, says)| (name, words::clocked(&says, &|at| words::clock(at, &office.zone, now))))
+            .collect(),
         decisions: told.decisions.iter().map(|said| Decided::of(said, office)).collect(),
         history: History::of(&told.notices, office),
         revealed,

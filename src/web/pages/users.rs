@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::shown::Frame;
+use super::shown::{Frame, capital};
 use super::{FORM_MAX, Looking, Trouble};
 use crate::access::{Access, Name, Role, User, file, new_token, password};
 use crate::web::cookie;
@@ -114,6 +114,10 @@ pub(super) async fn act(
 
 /// What a form asks for. `Err`: why it cannot be.
 fn change(mut access: Access, form: &Form, own: &str) -> Result<Change, String> {
+    // Somebody else may have been faster.
+    if access.user(own).is_none_or(|user| user.role != Role::Operator) {
+        return Err("You are no operator any more".to_owned());
+    }
     let name: Name = form.get("name").trim().to_ascii_lowercase().parse()?;
     let role = if form.get("role") == "operator" { Role::Operator } else { Role::Viewer };
     let there = access.user.iter_mut().find(|user| user.name == name);
@@ -179,6 +183,9 @@ async fn changed(
         Ok(change) => change,
         Err(why) => return Ok(Err(why)),
     };
+    if access.user.iter().all(|user| user.role != Role::Operator) {
+        return Ok(Err("One operator must stay: nobody could decide anything any more".to_owned()));
+    }
     shared.office.desk.outbox.note(shared.office.clock.now(), event, &format!("{detail}, by {who}")).await?;
     let written = tokio::task::spawn_blocking(move || file::write(&path, &access)).await;
     match written.map_err(|_| Trouble::Conflict("It could not be done."))? {
@@ -247,7 +254,8 @@ pub(super) async fn change_own(
         to_the_end(async move { changed(&of, name.as_str(), change).await }).await??.err()
     };
     let (status, done) = if refusal.is_some() { (StatusCode::CONFLICT, false) } else { (StatusCode::OK, true) };
-    let facts = Own { frame: looking.frame(&shared, "password").await?, refusal, done, least: password::MIN };
+    let facts =
+        Own { frame: looking.frame(&shared, "password").await?, refusal: refusal.as_deref().map(capital), done, least: password::MIN };
     let mut response = page::render(status, "password.html", &facts);
     if done && let Some(id) = door.let_in(looking.visitor.name(), looking.now) {
         door.log_out(&looking.visitor.id);

@@ -102,7 +102,7 @@ impl NoticeRow {
 
     /// Of a message about which somebody here decided: when, and `by jane: the host is ill`.
     pub(in crate::web::pages) fn by(mut self, decided: Option<(DateTime<Utc>, String)>, office: &Office) -> Self {
-        self.decided = decided.map(|(at, note)| Called { at: moment(at, &office.zone), note });
+        self.decided = decided.map(|(at, note)| Called { at: moment(at, &office.zone), note: capital(&note) });
         self
     }
 
@@ -131,6 +131,8 @@ fn buttons(entry: &Entry, now: DateTime<Utc>) -> Vec<Button> {
     let told = button(Act::CancelTold, "Told by phone", "It is not sent, and what it says counts as told.");
     match entry.state {
         State::Held if entry.notice.useful_until <= now => vec![cancel],
+        // It would be held again at once.
+        State::Held if entry.reason.is_some_and(lasts) => vec![told, cancel],
         State::Held => vec![button(Act::Release, "Release", "It is sent at its time, or at once if that is past."), told, cancel],
         State::Unknown => vec![button(Act::Retry, "Send again", "The same message once more, now."), told, cancel],
         State::Waiting if entry.notice.due_at <= now => vec![
@@ -147,6 +149,12 @@ fn buttons(entry: &Entry, now: DateTime<Utc>) -> Vec<Button> {
         }
         _ => Vec::new(),
     }
+}
+
+/// What holds it does so until somebody corrects that.
+fn lasts(reason: Reason) -> bool {
+    use Reason::{Absent, Ambiguous, Guard, Quarantined, SourceGone, SourceStale, UnknownStatus};
+    matches!(reason, Absent | Ambiguous | Guard | Quarantined | SourceGone | SourceStale | UnknownStatus)
 }
 
 /// One attempt.
@@ -167,7 +175,10 @@ impl Attempt {
         Self {
             number: delivery.attempt,
             at: moment(delivery.started_at, &office.zone),
-            outcome: delivery.outcome.clone().unwrap_or_else(|| "under way".to_owned()),
+            outcome: {
+                let in_words = |word: &str| word.parse().map_or_else(|_| word.to_owned(), |state| words::state(state).to_owned());
+                delivery.outcome.as_deref().map_or_else(|| "under way".to_owned(), in_words)
+            },
             transport: delivery.transport.clone().unwrap_or_default(),
             reply: delivery.reply.clone().unwrap_or_default(),
             receipt: delivery

@@ -42,6 +42,23 @@ async fn what_holds_no_more_is_refused_at_once() {
     }
 }
 
+/// "I have lost it": also when a reminder went since.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invite_goes_again_after_a_reminder() {
+    let world = invited().await;
+    let invite = world.entries().await.into_iter().find(|e| e.notice.occasion == Occasion::Invite).unwrap().notice.key;
+    world.set("2026-11-25T15:00:00Z");
+    world.walk(&one(START)).await;
+    world.once().await;
+    assert_eq!(world.sent(), 2, "invite and reminder");
+    world.set("2026-11-25T16:00:00Z");
+    let desk = Desk { outbox: Arc::clone(&world.outbox), policy: Arc::clone(&world.policy), sources: vec!["sessions".to_owned()] };
+    let answers = resend(&desk, &Wish { keys: vec![invite], ..Wish::default() }, world.clock_now()).await.unwrap();
+    assert!(matches!(answers[0].1, Answer::Store(Resent::As(_))), "{:?}", answers[0].1);
+    world.once().await;
+    assert_eq!(world.sent(), 3, "{:?}", world.states().await);
+}
+
 /// The copy at the other address says what holds by then, and so it is the last thing that was told. The first reader does not know it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_changes_while_it_goes_elsewhere_is_told_where_it_was_told_first() {
