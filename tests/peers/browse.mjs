@@ -66,6 +66,8 @@ const paths = {
   history: "/history",
   blocked: "/blocked",
   servers: "/servers",
+  users: "/users",
+  password: "/password",
   texts: "/templates",
   template: "/templates/edit?file=en-US%2Finvite%2Fbody.html",
   problem: "/sessions/999999",
