@@ -1,4 +1,5 @@
-//! What the SQLite outbox does on this machine's disk. Run: `cargo bench --bench outbox [-- FOLDER [MILLIONS] [--sealed]]`.
+//! What a store does on this machine's disk. Run: `cargo bench --bench outbox [-- FOLDER [MILLIONS] [--sealed]]`; or, with the URL of a PostgreSQL database
+//! that has our schema (`punctual store migrate`) in place of the folder, what that does: as a practice of its own.
 //!
 //! 1. A walk of 10,000 new sessions with two notices each.
 //! 2. The path of those that are due, with 32 attempts at once: claims of 500, then begin, doubt and settle one by one.
@@ -16,8 +17,9 @@ use punctual::entry::{Change, State};
 use punctual::guard::GuardChange;
 use punctual::known::Known;
 use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
-use punctual::outbox::sqlite::{Access, SqliteOutbox, StoreKey};
-use punctual::outbox::{Attempts, Begin, Claim, ClaimRequest, Filter, Lease, Queries, Settlement, Walk, WalkedSession, Walks};
+use punctual::outbox::postgres::{PostgresOutbox, Server};
+use punctual::outbox::sqlite::SqliteOutbox;
+use punctual::outbox::{Access, Begin, Claim, ClaimRequest, Filter, Lease, Outbox, Settlement, StoreKey, Walk, WalkedSession};
 use punctual::session::{ParticipationId, Role, SessionId};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -79,7 +81,7 @@ fn walked(session: i64, due: i64) -> WalkedSession {
     }
 }
 
-async fn apply(store: &SqliteOutbox, sessions: std::ops::Range<i64>, due: impl Fn(i64) -> i64) -> (usize, Duration) {
+async fn apply(store: &dyn Outbox, sessions: std::ops::Range<i64>, due: impl Fn(i64) -> i64) -> (usize, Duration) {
     let sessions = sessions.map(|n| walked(n, due(n))).collect();
     let walk = Walk {
         source: "bench".to_owned(),
@@ -96,7 +98,7 @@ async fn apply(store: &SqliteOutbox, sessions: std::ops::Range<i64>, due: impl F
     (store.apply(walk).await.unwrap().added, start.elapsed())
 }
 
-async fn hand_over(store: &SqliteOutbox, claim: Claim) {
+async fn hand_over(store: &dyn Outbox, claim: Claim) {
     let lease = Lease { key: claim.entry.notice.key, epoch: claim.epoch };
     let begin = Begin {
         lease,
@@ -116,7 +118,7 @@ fn request(limit: usize) -> ClaimRequest {
     ClaimRequest { owner: "bench".to_owned(), now: at(10), channel: Channel::Email, lease: TimeDelta::hours(1), limit }
 }
 
-async fn drain(store: &Arc<SqliteOutbox>) -> usize {
+async fn drain(store: &Arc<dyn Outbox>) -> usize {
     let permits = Arc::new(Semaphore::new(ATTEMPTS));
     let mut done = 0;
     loop {
@@ -130,7 +132,7 @@ async fn drain(store: &Arc<SqliteOutbox>) -> usize {
             let permit = permits.clone().acquire_owned().await.unwrap();
             let store = store.clone();
             attempts.spawn(async move {
-                hand_over(&store, claim).await;
+                hand_over(&*store, claim).await;
                 drop(permit);
             });
         }
@@ -149,7 +151,7 @@ async fn timed<T>(what: &str, question: impl Future<Output = T>) -> T {
     answer
 }
 
-async fn ask(store: &SqliteOutbox) {
+async fn ask(store: &dyn Outbox) {
     timed("next_due", store.next_due(Channel::Email)).await.unwrap();
     timed("next_due again", store.next_due(Channel::Email)).await.unwrap();
     timed("claim, nothing due", store.claim(request(500))).await.unwrap();
@@ -168,35 +170,48 @@ async fn ask(store: &SqliteOutbox) {
     timed("claim 500 of 1,000 due", store.claim(request(500))).await.unwrap();
 }
 
+/// The database that the first argument names, as a practice of its own.
+fn database(url: &str, key: Option<&StoreKey>) -> PostgresOutbox {
+    let practice = format!("bench {}", std::process::id());
+    PostgresOutbox::open(&Server::parse(url, None, None).unwrap(), &practice, Access::Daemon, key).unwrap()
+}
+
 #[tokio::main]
 async fn main() {
     let mut arguments = std::env::args().skip(1).filter(|a| !a.starts_with("--"));
-    let folder = arguments.next().unwrap_or_else(|| ".".to_owned());
+    let place = arguments.next().unwrap_or_else(|| ".".to_owned());
     let millions: f64 = arguments.next().map_or(1.0, |n| n.parse().unwrap());
-    let folder = tempfile::tempdir_in(Path::new(&folder)).unwrap();
+    let key = std::env::args().any(|a| a == "--sealed").then(|| StoreKey::parse(&"07".repeat(32)).unwrap());
+    if Server::is_named_by(&place) {
+        let store: Arc<dyn Outbox> = Arc::new(database(&place, key.as_ref()));
+        return measure(&store, millions).await;
+    }
+    let folder = tempfile::tempdir_in(Path::new(&place)).unwrap();
     let path = folder.path().join("outbox.db");
     let url = format!("sqlite://{}", path.display());
-    let key = std::env::args().any(|a| a == "--sealed").then(|| StoreKey::parse(&"07".repeat(32)).unwrap());
     let open = || SqliteOutbox::open_with(&url, Access::Daemon, key.as_ref()).unwrap();
-    let store = Arc::new(open());
-
-    let (added, took) = apply(&store, 1..10_001, |_| 0).await;
-    report("apply 10,000 sessions, notices", added, took);
-    let (commits, start) = (store.commits(), Instant::now());
-    let done = drain(&store).await;
-    report("claim, begin, doubt, settle; 32 at once", done, start.elapsed());
-    println!("{:<44} {:>8}", "commits for those", store.commits() - commits);
-
-    let start = Instant::now();
-    for chunk in 0..(millions * 50.0) as i64 {
-        let first = 1_000_000 + chunk * 10_000;
-        apply(&store, first..first + 10_000, |n| 100 + n % 500_000).await;
-    }
-    report("notices more, in walks of 10,000 sessions", (millions * 1e6) as usize, start.elapsed());
-    ask(&store).await;
+    let file = Arc::new(open());
+    let store: Arc<dyn Outbox> = file.clone();
+    measure(&store, millions).await;
+    println!("{:<44} {:>8}", "commits", file.commits());
+    drop((file, store));
     let bytes = path.metadata().unwrap().len();
-    drop(store);
     let start = Instant::now();
     drop(open());
     println!("{:<44} {:>10.2?}, {} MB", "open", start.elapsed(), bytes / 1_000_000);
+}
+
+async fn measure(store: &Arc<dyn Outbox>, millions: f64) {
+    let (added, took) = apply(&**store, 1..10_001, |_| 0).await;
+    report("apply 10,000 sessions, notices", added, took);
+    let start = Instant::now();
+    let done = drain(store).await;
+    report("claim, begin, doubt, settle; 32 at once", done, start.elapsed());
+    let start = Instant::now();
+    for chunk in 0..(millions * 50.0) as i64 {
+        let first = 1_000_000 + chunk * 10_000;
+        apply(&**store, first..first + 10_000, |n| 100 + n % 500_000).await;
+    }
+    report("notices more, in walks of 10,000 sessions", (millions * 1e6) as usize, start.elapsed());
+    ask(&**store).await;
 }

@@ -23,8 +23,9 @@ use super::error::Res;
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// What was sent and is not confirmed for so long goes nowhere.
 const UNCONFIRMED: Duration = Duration::from_secs(10);
-/// Who holds a lock and says nothing for so long is ended by the server: others wait for it.
-const SETTINGS: &str = "SET idle_in_transaction_session_timeout = '30s'; SET timezone = 'UTC'; SET client_encoding = 'UTF8'";
+/// Who holds a lock and says nothing for so long is ended by the server, and so is a statement whose answer nobody waits for any more: others wait for them.
+const SETTINGS: &str =
+    "SET idle_in_transaction_session_timeout = '30s'; SET statement_timeout = '150s'; SET timezone = 'UTC'; SET client_encoding = 'UTF8'";
 /// What an address looks like.
 const EXPECTED: &str = "expected one as in postgres://punctual@db.example.com/punctual, or with several hosts, postgres://punctual@a.example.com,b.example.com/punctual";
 

@@ -42,7 +42,7 @@ pub(super) async fn migrate(client: &Client) -> Res<(i32, i32)> {
     client.batch_execute("BEGIN").await?;
     client.batch_execute(LOCK).await?;
     // Nobody waits behind us for a table that somebody else uses.
-    client.batch_execute("SET LOCAL lock_timeout = '5s'").await?;
+    client.batch_execute("SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = 0").await?;
     let from = version(client).await?;
     if from > VERSION {
         return Err(refused(fits(from).err().unwrap_or_default()));
