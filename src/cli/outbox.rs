@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use anyhow::bail;
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use clap::{Args, Subcommand};
 
 use super::accounts::account;
@@ -22,7 +22,7 @@ use crate::known::resend::Resent;
 use crate::notice::{NoticeKey, Occasion};
 use crate::outbox::{Act, Filter, Outbox};
 use crate::session::{ParticipationId, SessionId};
-use crate::zone::Zone;
+use crate::zone::{Zone, rfc3339};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum OutboxCommand {
@@ -134,7 +134,7 @@ pub(super) fn outbox(config: Config, command: &OutboxCommand, json: bool, colors
         let store = &desk.outbox;
         match command {
             OutboxCommand::List(args) => list(&store.list(&filter(args)).await?, json, (colors, &zone))?,
-            OutboxCommand::Show { key } => return show(&desk, *key, json, &|at| colors.time(at, &zone, WallClock.now())).await,
+            OutboxCommand::Show { key } => return show(&desk, *key, json).await,
             OutboxCommand::Retry(args) => act(&**store, args, Act::Retry, "due now").await?,
             OutboxCommand::Hold(args) => act(&**store, args, Act::Hold, "held").await?,
             OutboxCommand::Release(args) => act(&**store, args, Act::Release, "released").await?,
@@ -203,7 +203,8 @@ fn state(entry: &Entry, overdue: bool) -> String {
     entry.reason.map_or_else(|| word.to_owned(), |reason| format!("{word}: {}", words::with_code(reason.as_str(), None)))
 }
 
-async fn show(desk: &Desk, key: NoticeKey, json: bool, time: &dyn Fn(DateTime<Utc>) -> String) -> anyhow::Result<Exit> {
+/// Its lines are read by scripts: times are RFC 3339.
+async fn show(desk: &Desk, key: NoticeKey, json: bool) -> anyhow::Result<Exit> {
     let Some(Opened { shown, content, .. }) = open(desk, key).await? else { bail!("there is no notice {key}") };
     if json {
         println!("{}", serde_json::to_string(&shown)?);
@@ -212,7 +213,6 @@ async fn show(desk: &Desk, key: NoticeKey, json: bool, time: &dyn Fn(DateTime<Ut
     let facts = serde_json::to_value(&shown)?;
     for (name, value) in facts.as_object().into_iter().flatten().filter(|(name, v)| *name != "deliveries" && !v.is_null()) {
         let said = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let said = said.parse().map_or(said, time);
         println!("{}", in_lines(&format!("{:<18} {said}", name.replace('_', " ")), 19));
     }
     println!("{:<18} {}", "content", content.map_or_else(|| "not kept".to_owned(), |bytes| format!("{} bytes", bytes.len())));
@@ -220,8 +220,8 @@ async fn show(desk: &Desk, key: NoticeKey, json: bool, time: &dyn Fn(DateTime<Ut
         let line = format!(
             "attempt {}: {} to {}, {} over {}: {}",
             d.attempt,
-            time(d.started_at),
-            d.ended_at.map_or_else(|| "no answer".to_owned(), time),
+            rfc3339(d.started_at),
+            d.ended_at.map_or_else(|| "no answer".to_owned(), rfc3339),
             d.outcome.as_deref().unwrap_or("under way"),
             d.transport.as_deref().unwrap_or("?"),
             d.reply.as_deref().unwrap_or("")
@@ -229,7 +229,7 @@ async fn show(desk: &Desk, key: NoticeKey, json: bool, time: &dyn Fn(DateTime<Ut
         println!("{}", in_lines(line.trim_end(), 2));
         if let (Some(fate), Some(at)) = (d.receipt, d.receipt_at) {
             let detail = d.receipt_detail.as_ref().map_or_else(String::new, |text| format!(": {text}"));
-            println!("{}", in_lines(&format!("  receipt at {}: {fate}{detail}", time(at)), 4));
+            println!("{}", in_lines(&format!("  receipt at {}: {fate}{detail}", rfc3339(at)), 4));
         }
     }
     Ok(Exit::Done)

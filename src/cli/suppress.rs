@@ -126,7 +126,7 @@ fn list(all: &[SuppressedAddress], json: bool, (colors, zone): (Look, &Zone)) ->
     for one in all {
         let cells = [
             one.shown.clone(),
-            in_words(one.kind).to_owned(),
+            format!("{} [{}]", in_words(one.kind), one.kind.as_str()),
             who(one.said_by).to_owned(),
             colors.time(one.since, zone, now),
             one.key.clone(),
