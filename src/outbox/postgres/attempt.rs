@@ -1,8 +1,8 @@
 //! The steps of attempts: begin, doubt, settle. Those that arrive together are taken together: the rows are locked, each step is asked of the rules in
 //! turn, and what they made of the rows is written in one statement of each kind.
 //!
-//! Invariants: begin and doubt pass only for the claim's epoch and the session's latest revision. The point of no return is one guarded statement: by this
-//! server's clock, read when the row is locked, enough of the lease must be left. A delivery that was begun is written down even when its claim was lost.
+//! Invariants: begin and doubt pass only for the claim's epoch and the session's latest revision. The point of no return is asked of the rules over the
+//! locked row: by this server's clock, read after the lock, enough of the lease must be left, and the daemon that asks is the one that owns the practice. A delivery that was begun is written down even when its claim was lost.
 
 use std::collections::{HashMap, HashSet};
 
