@@ -24,7 +24,6 @@ pub mod sqlite;
 mod standing;
 mod transition;
 mod upkeep;
-mod visit;
 mod walks;
 mod words;
 
@@ -37,7 +36,6 @@ pub use key::StoreKey;
 pub use letter::{LetterState, StaffLetter};
 pub use queries::{Filter, Queries, SourceStatus, Status};
 pub use upkeep::{Purged, Restored, Retention, Upkeep};
-pub use visit::KeptVisit;
 pub use walks::{Applied, NotedSession, Rest, Seen, SeenSession, SourcePart, SourceRow, Walk, WalkedSession, Walks};
 
 /// A store failed. Hand-overs stop at once: a message could go out that nobody would remember.

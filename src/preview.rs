@@ -180,17 +180,10 @@ impl Request<'_> {
 
     fn send(&self, notice: &Notice, decided: &Decided<'_>) -> Line {
         let mut line = Line {
-            session_id: Some(notice.session.0),
-            participation_id: Some(notice.participation.0),
-            role: Some(notice.role),
-            occasion: Some(notice.occasion.as_str()),
-            rule: notice.rule.clone(),
-            channel: Some(notice.address.channel().as_str()),
             verdict: "send",
-            due_at: Some(rfc3339(notice.due_at)),
             useful_until: Some(rfc3339(notice.useful_until)),
             to: Some(if self.reveal { notice.address.expose().to_owned() } else { notice.address.to_string() }),
-            ..Line::empty()
+            ..Line::of(notice)
         };
         let Some((session, person)) = decided.session.and_then(|s| Some((s, s.participant(notice.participation)?))) else { return line };
         match self.render(decided, notice, session, person) {

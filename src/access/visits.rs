@@ -1,7 +1,7 @@
 //! Who is logged in. Pure: `now` and random ids are arguments. (A *visit*, because a *session* is a video session here.)
 //!
 //! A visit's id is known to its browser alone: here it is kept as a digest. A visit ends when it is idle, when it is old, when its user is
-//! gone or has another password or one-time codes. What is revealed in it is hidden when the daemon ends; the visit goes on ([`Kept`]).
+//! gone or has another password or one-time codes. What is revealed in it is hidden when the daemon ends; the visit goes on ([`KeptVisit`]).
 
 use std::collections::HashMap;
 
@@ -55,7 +55,7 @@ pub struct Visits {
 
 /// A visit, as it is kept for another process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub struct KeptVisit {
     /// SHA-256 of its id.
     pub digest: [u8; 32],
     /// The user's name.
@@ -64,7 +64,7 @@ pub struct Kept {
     pub mark: [u8; 32],
     /// When it began.
     pub began: DateTime<Utc>,
-    /// When they asked last.
+    /// When they asked last, or up to two minutes earlier.
     pub seen: DateTime<Utc>,
 }
 
@@ -125,8 +125,8 @@ impl Visits {
     }
 
     /// A visit of an earlier process. `current` finds the user as the file has them now.
-    pub fn recall(&mut self, kept: Kept, current: impl Fn(&str) -> Option<User>, now: DateTime<Utc>) {
-        let Kept { digest, name, mark, began, seen } = kept;
+    pub fn recall(&mut self, kept: KeptVisit, current: impl Fn(&str) -> Option<User>, now: DateTime<Utc>) {
+        let KeptVisit { digest, name, mark, began, seen } = kept;
         let user = current(&name).filter(|user| mark_of(user) == mark);
         // A clock that was ahead lengthens no visit.
         let visit = user.map(|user| Visit { user, began, seen, kept: Some(seen), revealed: HashMap::new() });
@@ -137,16 +137,26 @@ impl Visits {
     }
 
     /// What is to be kept now, and what no longer: each is told once.
-    pub fn changes(&mut self, now: DateTime<Utc>) -> (Vec<Kept>, Vec<[u8; 32]>) {
+    pub fn changes(&mut self, now: DateTime<Utc>) -> (Vec<KeptVisit>, Vec<[u8; 32]>) {
         self.tidy(now);
         let stale = |visit: &Visit| visit.kept.is_none_or(|kept| visit.seen - kept >= KEPT_EVERY);
         let mut changed = Vec::new();
         for (digest, visit) in self.open.iter_mut().filter(|(_, visit)| stale(visit)) {
             visit.kept = Some(visit.seen);
             let name = visit.user.name.to_string();
-            changed.push(Kept { digest: *digest, name, mark: mark_of(&visit.user), began: visit.began, seen: visit.seen });
+            changed.push(KeptVisit { digest: *digest, name, mark: mark_of(&visit.user), began: visit.began, seen: visit.seen });
         }
         (changed, std::mem::take(&mut self.over))
+    }
+
+    /// What of the changes was not written: it is told again.
+    pub fn not_written(&mut self, changed: &[KeptVisit], over: Vec<[u8; 32]>) {
+        self.over.extend(over);
+        for one in changed {
+            if let Some(visit) = self.open.get_mut(&one.digest) {
+                visit.kept = None;
+            }
+        }
     }
 }
 
@@ -252,7 +262,11 @@ mod tests {
         next.recall(seen[0].clone(), |_| Some(jane("a")), minute(11));
         assert!(next.find("id", |_| Some(jane("a")), minute(11)).unwrap().revealed.is_empty(), "what was revealed is hidden");
         next.close("id");
-        assert_eq!(next.changes(minute(11)).1, [digest("id")]);
+        next.open("other", jane("a"), minute(11));
+        let (kept, over) = next.changes(minute(11));
+        assert_eq!((kept.len(), over.as_slice()), (1, &[digest("id")][..]));
+        next.not_written(&kept, over.clone());
+        assert_eq!(next.changes(minute(11)), (kept, over), "what was not written is told again");
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl ActArgs {
 impl FilterArgs {
     /// Some of all are meant.
     fn filters(&self) -> bool {
-        !self.keys.is_empty() || self.session.is_some() || self.participant.is_some() || !self.state.is_empty() || self.occasion.is_some()
+        self.narrows() || !self.state.is_empty()
     }
 
     /// Those of a person, a session or an occasion. All that waits, for one, is everything.

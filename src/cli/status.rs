@@ -37,7 +37,7 @@ pub(super) fn status(config: Config, json: bool, colors: Look) -> anyhow::Result
         }
         for warning in &warnings {
             let warning = words::clocked(warning, &|at| colors.time(at, &zone, now));
-            println!("{}", colors.text(&in_lines(&capital(&warning), 2), Tone::Bad));
+            println!("{}", colors.text(&in_lines(&words::capital(&warning), 2), Tone::Bad));
         }
         if !daemon {
             let says = "No daemon runs: nothing is sent until one is started (punctual run).";
@@ -46,11 +46,6 @@ pub(super) fn status(config: Config, json: bool, colors: Look) -> anyhow::Result
         print(&facts, mode, colors, &|at| colors.time(at, &zone, now));
     }
     Ok(if facts.attention || !warnings.is_empty() { Exit::Attention } else { Exit::Done })
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn print(facts: &Facts, mode: Mode, colors: Look, time: &dyn Fn(DateTime<Utc>) -> String) {

@@ -1,7 +1,6 @@
 //! `why SESSION [PARTICIPATION]`: what was, will or will not be sent to whom, and why, as a text.
 
 use anyhow::bail;
-use chrono::{DateTime, Utc};
 use clap::Args;
 
 use super::table::{Look, in_lines};
@@ -12,7 +11,7 @@ use crate::desk::why::{Person, why as ask};
 use crate::desk::words;
 use crate::entry::State;
 use crate::session::{ParticipationId, SessionId};
-use crate::zone::{Zone, rfc3339};
+use crate::zone::rfc3339;
 
 #[derive(Debug, Args)]
 pub(super) struct WhyArgs {
@@ -44,15 +43,10 @@ pub(super) fn why(config: Config, args: &WhyArgs, json: bool, look: Look) -> any
         if json {
             println!("{}", serde_json::to_string(person)?);
         } else {
-            print(person, &|text| clocked(text, look, (&zone, now)));
+            print(person, &|text| words::clocked(text, &|at| look.time(at, &zone, now)));
         }
     }
     Ok(Exit::Done)
-}
-
-/// A time as people read it; anything else as it is.
-fn clocked(text: &str, look: Look, (zone, now): (&Zone, DateTime<Utc>)) -> String {
-    text.parse::<DateTime<Utc>>().map_or_else(|_| text.to_owned(), |at| look.time(at, zone, now))
 }
 
 fn print(person: &Person, time: &dyn Fn(&str) -> String) {
@@ -79,8 +73,8 @@ fn print(person: &Person, time: &dyn Fn(&str) -> String) {
         println!("      key {}", notice.key);
         for row in &notice.history {
             let step = [row.from_state, row.to_state].into_iter().flatten().map(State::as_str).collect::<Vec<_>>().join(" -> ");
-            let detail: Vec<String> = row.detail.iter().flat_map(|text| text.split(' ')).map(time).collect();
-            say(format!("      {:<16} {:<24} {step}  {}", time(&rfc3339(row.at)), words::event(&row.event), detail.join(" ")), 23);
+            let detail = row.detail.as_deref().map_or_else(String::new, time);
+            say(format!("      {:<16} {:<24} {step}  {}", time(&rfc3339(row.at)), words::event(&row.event), detail), 23);
         }
     }
     println!();

@@ -130,6 +130,12 @@ pub fn clock(at: DateTime<Utc>, zone: &Zone, now: DateTime<Utc>) -> String {
     if local.date() == today { time.to_string() } else { format!("{}, {time}", local.format("%a, %b %-d")) }
 }
 
+/// With a capital letter.
+pub fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// What a row of the ledger tells of, in words.
 pub fn event(word: &str) -> &str {
     match word {

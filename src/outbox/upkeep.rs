@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Result;
 use super::alert::Alert;
 use super::letter::StaffLetter;
-use super::visit::KeptVisit;
+use crate::access::visits::KeptVisit;
 use crate::ledger::{Anchor, Verified};
 
 /// What a start did with a store that was restored from an older copy.

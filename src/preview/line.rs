@@ -62,17 +62,10 @@ pub struct Line {
 
 pub(super) fn held(notice: &Notice, (state, reason): (State, &'static str)) -> Line {
     Line {
-        session_id: Some(notice.session.0),
-        participation_id: Some(notice.participation.0),
-        role: Some(notice.role),
-        occasion: Some(notice.occasion.as_str()),
-        rule: notice.rule.clone(),
-        channel: Some(notice.address.channel().as_str()),
         verdict: "omit",
         reason: Some(reason),
-        due_at: Some(rfc3339(notice.due_at)),
         detail: (state == State::Held).then(|| "it is held, and waits for somebody who releases it".to_owned()),
-        ..Line::empty()
+        ..Line::of(notice)
     }
 }
 
@@ -105,7 +98,21 @@ impl Line {
         self.detail.as_ref().map_or_else(|| reason.to_owned(), |detail| format!("{reason} ({detail})"))
     }
 
-    pub(super) fn empty() -> Self {
+    /// What a line says of a notice, whatever becomes of it.
+    pub(super) fn of(notice: &Notice) -> Self {
+        Self {
+            session_id: Some(notice.session.0),
+            participation_id: Some(notice.participation.0),
+            role: Some(notice.role),
+            occasion: Some(notice.occasion.as_str()),
+            rule: notice.rule.clone(),
+            channel: Some(notice.address.channel().as_str()),
+            due_at: Some(rfc3339(notice.due_at)),
+            ..Self::empty()
+        }
+    }
+
+    fn empty() -> Self {
         Self {
             session_id: None,
             participation_id: None,

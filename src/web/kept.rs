@@ -12,8 +12,7 @@ use tokio::sync::watch;
 use super::door::Door;
 use super::{Office, Shared};
 use crate::access::new_token;
-use crate::access::visits::Kept;
-use crate::outbox::{KeptVisit, Outbox, StoreError};
+use crate::outbox::{Outbox, StoreError};
 
 /// How often it is looked who was seen.
 const EVERY: Duration = Duration::from_secs(30);
@@ -37,9 +36,8 @@ pub(super) async fn recall(door: &Door, office: &Office) {
     let (access, now) = (door.access(), office.clock.now());
     match office.desk.outbox.visits().await {
         Ok(kept) => {
-            for KeptVisit { digest, name, mark, began, seen } in kept {
-                door.visits().recall(Kept { digest, name, mark, began, seen }, |name| access.user(name).cloned(), now);
-            }
+            let mut visits = door.visits();
+            kept.into_iter().for_each(|one| visits.recall(one, |name| access.user(name).cloned(), now));
         }
         Err(error) => tracing::error!(%error, "who is logged in cannot be read: everybody logs in anew"),
     }
@@ -51,10 +49,17 @@ impl Shared {
         let Some(door) = &self.door else { return Ok(()) };
         let (changed, over) = door.visits().changes(self.office.clock.now());
         let outbox = &self.office.desk.outbox;
-        for Kept { digest, name, mark, began, seen } in changed {
-            outbox.put_visit(KeptVisit { digest, name, mark, began, seen }).await?;
-        }
-        if over.is_empty() { Ok(()) } else { outbox.end_visits(over).await }
+        let written = async {
+            if !over.is_empty() {
+                outbox.end_visits(over.clone()).await?;
+            }
+            for visit in &changed {
+                outbox.put_visit(visit.clone()).await?;
+            }
+            Ok(())
+        };
+        // Who left must not come back with the next process.
+        written.await.inspect_err(|_| door.visits().not_written(&changed, over))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::columns::{at, get, ms};
 use super::db::{Db, Tx, Values};
 use super::error::{Res, refused};
-use crate::outbox::KeptVisit;
+use crate::access::visits::KeptVisit;
 
 /// All of them.
 pub(super) async fn list(db: &Db) -> Res<Vec<KeptVisit>> {

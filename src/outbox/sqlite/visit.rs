@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::columns::{at, ms};
 use super::tx::Tx;
-use crate::outbox::KeptVisit;
+use crate::access::visits::KeptVisit;
 
 /// All of them.
 pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<KeptVisit>> {

@@ -6,6 +6,7 @@ use serde::Serialize;
 use self::session::{Named, People, Showing};
 use crate::desk::outage::Outage;
 use crate::desk::records::{field, label};
+pub(super) use crate::desk::words::capital;
 use crate::desk::{Desk, unreachable, words};
 use crate::entry::State;
 use crate::feedback::reply::Written;
@@ -186,12 +187,6 @@ fn tone(state: Option<State>) -> &'static str {
         Some(State::Held | State::Unknown | State::Rejected | State::Lapsed) => "bad",
         Some(State::Cancelled | State::Superseded | State::Suppressed) | None => "quiet",
     }
-}
-
-/// With a capital letter.
-pub(super) fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// What the guard holds of one source.

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::shown::session::{Called, Unreached};
 use super::shown::{Frame, moment};
 use super::{DAYS_MAX, Looking, Trouble};
+use crate::desk::people::Place;
 use crate::desk::unreachable::Row;
 use crate::desk::{agenda, called};
 use crate::ledger::csv;
@@ -21,6 +22,8 @@ use crate::web::page;
 
 /// Sessions that are looked at.
 const SESSIONS_MAX: usize = 5000;
+/// Days that are looked at, if nobody says how many.
+const DAYS: u64 = 7;
 /// People on one page.
 const ROWS_MAX: usize = 300;
 
@@ -69,22 +72,31 @@ fn each_person(looking: &Looking<'_>, row: Row) -> Vec<Row> {
     if rows.is_empty() { vec![row] } else { rows }
 }
 
+async fn found(looking: &Looking<'_>, span: u64) -> Result<Vec<Row>, Trouble> {
+    let found = agenda::unreachable(&looking.office.desk, looking.span(looking.today(), span), SESSIONS_MAX, looking.now).await?;
+    Ok(found.into_iter().flat_map(|row| each_person(looking, row)).collect())
+}
+
+fn places(found: &[Row]) -> Vec<Place> {
+    found.iter().filter_map(|row| Some((row.session_id, row.participation_id?))).collect()
+}
+
 /// How many are still to be called, of the next week.
 pub(super) async fn to_call(looking: &Looking<'_>) -> Result<usize, Trouble> {
-    let (_, rows) = rows(looking, None).await?;
-    let people: HashSet<_> = rows.iter().filter(|row| row.called.is_none()).map(Unreached::id).collect();
+    let found = found(looking, DAYS).await?;
+    let calls = called::of(&looking.office.desk, &places(&found)).await?;
+    let ids = found.iter().map(|row| (row.session_id, row.participation_id));
+    let people: HashSet<_> = ids.filter(|(session, id)| id.is_none_or(|id| !calls.contains_key(&(*session, id)))).collect();
     Ok(people.len())
 }
 
 /// The days that are looked at, and who will not be reached in them.
 async fn rows(looking: &Looking<'_>, query: Option<String>) -> Result<(u64, Vec<Unreached>), Trouble> {
-    let span = Form::parse(query.unwrap_or_default().as_bytes()).get("days").parse().unwrap_or(7).clamp(1, DAYS_MAX);
-    let desk = &looking.office.desk;
-    let found = agenda::unreachable(desk, looking.span(looking.today(), span), SESSIONS_MAX, looking.now).await?;
-    let found: Vec<Row> = found.into_iter().flat_map(|row| each_person(looking, row)).collect();
-    let places: Vec<_> = found.iter().filter_map(|row| Some((row.session_id, row.participation_id?))).collect();
+    let span = Form::parse(query.unwrap_or_default().as_bytes()).get("days").parse().unwrap_or(DAYS).clamp(1, DAYS_MAX);
+    let found = found(looking, span).await?;
+    let places = places(&found);
     let people = looking.people(&places).await?;
-    let calls = called::of(desk, &places).await?;
+    let calls = called::of(&looking.office.desk, &places).await?;
     let zone = &looking.office.zone;
     let rows = found.iter().map(|row| {
         let mut shown = Unreached::of(row, &people, looking.showing());

@@ -14,7 +14,7 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::shown::{Frame, capital};
-use super::{FORM_MAX, Looking, Trouble};
+use super::{FORM_MAX, Looking, Trouble, deeds};
 use crate::access::{Access, Name, Role, User, file, new_token, password};
 use crate::web::cookie;
 use crate::web::door::{self, Form, Peer, Refused, Visitor};
@@ -100,8 +100,7 @@ pub(super) async fn act(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Trouble> {
-    let form = Form::parse(&request::form(&headers, body, FORM_MAX, shared.settings.limits.body).await?);
-    let visitor = shared.door()?.operator(&headers, &form, shared.office.clock.now())?;
+    let (form, visitor) = deeds::from_operator(&shared, &headers, body).await?;
     let looking = shared.looking(&headers)?;
     if let Err(refusal) = is_theirs(&shared, (&headers, peer), &visitor, form.get("own")).await? {
         return shown(&shared, &looking, Err(refusal)).await;

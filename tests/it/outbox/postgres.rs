@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use punctual::access::visits::KeptVisit;
 use punctual::entry::{Change, State};
 use punctual::ledger::Finding;
 use punctual::notice::{Occasion, Reason};
 use punctual::outbox::postgres::{PostgresOutbox, Server};
-use punctual::outbox::{Access, Act, Acts, KeptVisit, Queries, StoreKey, Upkeep, Walks};
+use punctual::outbox::{Access, Act, Acts, Queries, StoreKey, Upkeep, Walks};
 
 use super::cluster::{Cluster, Proxy, cluster};
 use super::fixture::{Store, accepted, addressed, lease, mail, minute, notice, request, text, walk, walked};

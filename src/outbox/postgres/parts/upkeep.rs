@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 
 use super::super::open::Origin;
 use super::super::{PostgresOutbox, history, letter, open, restore, retention, visit};
+use crate::access::visits::KeptVisit;
 use crate::ledger::{Anchor, Verified};
-use crate::outbox::{Acts, Alert, KeptVisit, Purged, Restored, Result, Retention, StaffLetter, Upkeep};
+use crate::outbox::{Acts, Alert, Purged, Restored, Result, Retention, StaffLetter, Upkeep};
 
 #[async_trait]
 impl Upkeep for PostgresOutbox {

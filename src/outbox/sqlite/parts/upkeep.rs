@@ -8,8 +8,9 @@ use chrono::{DateTime, Utc};
 use super::super::migrate::VERSION;
 use super::super::restore::{self, Origin};
 use super::super::{SqliteOutbox, acting, admit, alert, history, letter, mark, retention, visit};
+use crate::access::visits::KeptVisit;
 use crate::ledger::{Anchor, Verified};
-use crate::outbox::{Acts, Alert, KeptVisit, Purged, Restored, Result, Retention, StaffLetter, StoreError, Upkeep};
+use crate::outbox::{Acts, Alert, Purged, Restored, Result, Retention, StaffLetter, StoreError, Upkeep};
 
 #[async_trait]
 impl Upkeep for SqliteOutbox {

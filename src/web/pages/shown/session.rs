@@ -343,11 +343,6 @@ impl Unreached {
         }
     }
 
-    /// The session, and the person in it, where they could be read.
-    pub(in crate::web::pages) fn id(&self) -> (i64, Option<i64>) {
-        (self.session, self.participation)
-    }
-
     /// Whose row it is.
     pub(in crate::web::pages) fn place(&self) -> Option<Place> {
         Some((SessionId(self.session), ParticipationId(self.participation?)))
