@@ -217,9 +217,10 @@ impl KnownNotice {
         self.heard() && !self.undelivered
     }
 
-    /// When the participant heard it. What is in doubt went when it was due: it may have been looked at again since.
+    /// When the participant heard it. What is in doubt, or may have gone before a restore, went when it was due: it may have been looked at again since.
     pub fn heard_at(&self) -> DateTime<Utc> {
-        if self.doubted && !matches!(self.state, State::Accepted | State::Sending) { self.notice.due_at } else { self.changed_at }
+        let looked_at_since = self.doubted && !matches!(self.state, State::Accepted | State::Sending);
+        if looked_at_since || self.may_have_gone() { self.notice.due_at.min(self.changed_at) } else { self.changed_at }
     }
 }
 

@@ -36,7 +36,7 @@ pub use key::StoreKey;
 pub use letter::{LetterState, StaffLetter};
 pub use queries::{Filter, Queries, SourceStatus, Status};
 pub use upkeep::{Purged, Restored, Retention, Upkeep};
-pub use walks::{Applied, NotedSession, Rest, Seen, SeenSession, SourcePart, SourceRow, Walk, WalkedSession, Walks};
+pub use walks::{Applied, FindsAgain, NotedSession, Rest, Seen, SeenSession, SourcePart, SourceRow, Walk, WalkedSession, Walks};
 
 /// A store failed. Hand-overs stop at once: a message could go out that nobody would remember.
 #[derive(Debug, thiserror::Error)]

@@ -36,7 +36,7 @@ mod recipient;
 pub mod rule;
 
 pub use facts::facts;
-pub use occasion::{adopted_invite, is_meet_now, joins_now, may_be_joined, missed_invite};
+pub use occasion::{adopted_invite, is_meet_now, joins_now, may_be_joined, missed_invite, rule_time};
 pub use policy::{NotJoined, Overrides, Policy, Suppressions};
 pub use recipient::{Recipient, has_contact, is_corrected, is_told_nowhere, person_key, reader, recipient, share_a_contact, zone_of};
 

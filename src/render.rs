@@ -17,6 +17,7 @@
 mod answer;
 mod calendar;
 mod context;
+mod copy;
 mod dates;
 pub mod dkim;
 mod draft;
@@ -48,6 +49,7 @@ use crate::session::live::LiveCodes;
 use crate::session::{Participant, Session, SessionId};
 use crate::zone::Resolved;
 use context::View;
+pub use copy::calls_by_another_name;
 use dates::Dates;
 pub use dates::calls_it_another_day;
 use draft::Draft;

@@ -18,7 +18,7 @@ use crate::entry::{Change, State};
 use crate::guard::Standing;
 use crate::known::{Known, KnownMap, KnownNotice, by_session};
 use crate::notice::{Decision, Notice, NoticeKey, Occasion, Reason};
-use crate::outbox::{self, Applied, NotedSession, Outbox, Seen, SeenSession, Walk, WalkedSession};
+use crate::outbox::{self, Applied, FindsAgain, NotedSession, Outbox, Seen, SeenSession, Walk, WalkedSession};
 use crate::plan::{self, NotJoined, Policy, Suppressions, diff};
 use crate::session::stored::{Departed, StoredSession};
 use crate::session::{Extent, Participant, ParticipationId, Presence, Session, SessionId, Snapshot, TakenFor};
@@ -80,7 +80,7 @@ struct Walker<'a> {
     /// Sessions that were at fault in the first fill: whoever is in them was there.
     adopting: HashSet<SessionId>,
     /// What was told before a restore is found again: new invites and corrections wait for a person.
-    finds_again: bool,
+    finds_again: FindsAgain,
     now: DateTime<Utc>,
     /// Where sessions stand that are not this source's own, or move to it.
     places: HashMap<SessionId, String>,
@@ -192,7 +192,7 @@ async fn plan<'a>(
     let all = seen.as_ref().is_none_or(|s| policy_before != policy_digest || !policy.believes(s.last_snapshot_at, now));
     let fill = Fill::of(snapshot, seen.as_ref());
     let unheard = Unheard::of(snapshot, seen.as_ref());
-    let mut missing = missing((snapshot, &unheard), seen.as_ref(), (all, policy.not_joined.is_some()), now);
+    let mut missing = missing((snapshot, &unheard), seen.as_ref(), all, now);
     let mut beside = elsewhere.beside(outbox, (source, snapshot), &missing, policy, now).await?;
     let carried = held::carried(outbox, source, &beside.from, now).await?;
     if let Some(seen) = &mut seen {
@@ -237,6 +237,7 @@ async fn plan<'a>(
     let judged = seen.as_ref().or(first.as_ref());
     if let Some(seen) = judged {
         walker.judge(outbox, snapshot, seen, (&changed, &missing, &listed_there)).await?;
+        walker.has_what_is_kept(&mut changed, &occupied);
         walker.came_with_it(&mut changed, seen);
         walker.keeps_back(&mut changed, seen);
         moves.retain(|id, _| {
@@ -433,17 +434,12 @@ fn digest(session: &Session) -> String {
 }
 
 /// Sessions that were seen before, start in the future, and are not in the snapshot as sessions: absent, unreadable or unheard. An absent one
-/// is looked at in every walk until it counts as gone, the others once. `all`: what is as it was is looked at, too. `nudges`: likewise those
-/// that have started and may still be told of.
-fn missing(
-    (snapshot, unheard): (&Snapshot, &Unheard),
-    seen: Option<&Seen>,
-    (all, nudges): (bool, bool),
-    now: DateTime<Utc>,
-) -> Vec<(SessionId, Presence)> {
+/// is looked at in every walk until it counts as gone, the others once; likewise those that have started and may still be told of. `all`: what is as it
+/// was is looked at, too.
+fn missing((snapshot, unheard): (&Snapshot, &Unheard), seen: Option<&Seen>, all: bool, now: DateTime<Utc>) -> Vec<(SessionId, Presence)> {
     let listed: HashSet<SessionId> = snapshot.sessions.iter().map(|s| s.id).collect();
     let unreadable: HashSet<SessionId> = snapshot.unreadable().collect();
-    let runs = |start: DateTime<Utc>| nudges && start <= now && now - start < NotJoined::LONGEST;
+    let runs = |start: DateTime<Utc>| start <= now && now - start < NotJoined::LONGEST;
     let unlisted = seen.into_iter().flat_map(|s| &s.sessions).filter(|(id, s)| !listed.contains(id) && (s.start > now || runs(s.start)));
     let is = |id: &SessionId, was: &SeenSession| {
         let extent = match snapshot.extent {
@@ -720,15 +716,15 @@ impl Walker<'_> {
         self.kept(id, Presence::Absent, known).filter(|_| counted || was.presence != Presence::Absent)
     }
 
-    /// A session that runs, and is not in the snapshot any more: whoever was to be nudged is not, and all else stays as it is.
+    /// A session that runs, and is not in the snapshot any more: whoever was to be told that it runs is not, and all else stays as it is.
     fn left(&self, id: SessionId, why: Presence, known: KnownMap) -> Option<WalkedSession> {
         let is_open = |n: &&KnownNotice| n.state.pending() || matches!(n.state, State::Claimed | State::Sending);
-        let nudges = known.values().flat_map(|k| &k.notices).filter(|n| n.notice.occasion == Occasion::NotJoined).filter(is_open);
-        let nudges: HashSet<NoticeKey> = nudges.map(|n| n.notice.key).collect();
-        let mut walked = self.kept(id, why, known).filter(|_| !nudges.is_empty())?;
+        let runs = |n: &&KnownNotice| n.notice.occasion != Occasion::Cancelled && n.notice.useful_until > self.now;
+        let open: HashSet<NoticeKey> = known.values().flat_map(|k| &k.notices).filter(is_open).filter(runs).map(|n| n.notice.key).collect();
+        let mut walked = self.kept(id, why, known).filter(|_| !open.is_empty())?;
         walked.changes.retain(|change| match change {
             Change::Add(_) => false,
-            Change::Move { key, .. } | Change::End { key, .. } => nudges.contains(key),
+            Change::Move { key, .. } | Change::End { key, .. } => open.contains(key),
         });
         Some(walked)
     }
@@ -779,7 +775,7 @@ impl Walker<'_> {
         for ((_, id), one) in &people {
             let theirs: Vec<&Decision> = decisions.iter().filter(|d| diff::of_participant(d, session.id, *id)).collect();
             let decided = diff::diff(&theirs, &one.notices);
-            let held: Vec<Change> = decided.iter().filter_map(|change| self.found_again(change, one)).collect();
+            let held: Vec<Change> = decided.iter().filter_map(|change| self.found_again(session, change, one)).collect();
             let stopped: Vec<Change> = decided.iter().filter_map(|change| stopped(change, one)).collect();
             changes.extend(decided.into_iter().chain(held).chain(stopped));
             if let Some(notice) = self.missed(session, *id, one) {
@@ -845,20 +841,35 @@ impl Walker<'_> {
         all
     }
 
-    /// After a restore, what may have been told in the time that the store does not remember: held. Reminders that are still to come are not.
-    fn found_again(&self, change: &Change, known: &Known) -> Option<Change> {
-        let (key, occasion, due_at) = match change {
-            Change::Add(n) => (n.key, n.occasion, n.due_at),
+    /// After a restore, what may have been told in the time that the store does not remember: held. Reminders that are still to come are not; one that
+    /// only quiet hours keep is.
+    fn found_again(&self, session: &Session, change: &Change, known: &Known) -> Option<Change> {
+        let (notice, due_at) = match change {
+            Change::Add(n) => (n, n.due_at),
             Change::Move { key, due_at, .. } => {
                 let row = known.notices.iter().find(|n| n.notice.key == *key)?;
                 // What waits for later than now had not gone when it was due. What is due earlier by now may have been so then, too.
                 let anew = row.state != State::Waiting || *due_at < row.notice.due_at;
-                anew.then_some((*key, row.notice.occasion, *due_at))?
+                anew.then_some((&row.notice, *due_at))?
             }
             Change::End { .. } => return None,
         };
-        let told_since = self.finds_again && (occasion != Occasion::Reminder || due_at <= self.now);
-        told_since.then_some(Change::End { key, state: State::Held, reason: Reason::Restored })
+        let was_due = || due_at.min(plan::rule_time(notice, session, self.policy).unwrap_or(due_at)) <= self.now;
+        let told_since = self.may_find_again(notice, known) && (notice.occasion != Occasion::Reminder || was_due());
+        told_since.then_some(Change::End { key: notice.key, state: State::Held, reason: Reason::Restored })
+    }
+
+    /// What is new of somebody may have been told before a restore.
+    fn may_find_again(&self, notice: &Notice, known: &Known) -> bool {
+        match self.finds_again {
+            FindsAgain::Nobody => false,
+            FindsAgain::Everybody => true,
+            FindsAgain::WhoeverWaited(until) => {
+                let marks = self.before.get(&notice.session).into_iter().flat_map(|(stored, _)| &stored.ambiguous);
+                let waited = marks.map(|(id, _)| *id).any(|id| id == notice.participation);
+                waited && known.start_known_at.max(known.facts_known_at) <= until
+            }
+        }
     }
 
     /// Whoever is in this session for the first time was there before this program came.

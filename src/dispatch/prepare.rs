@@ -17,7 +17,7 @@ use crate::outbox::{Begin, Claim, Lease, Settlement};
 use crate::outcome::Unsaid;
 use crate::plan::diff::{Verdict, of_participant, revalidate, state_after};
 use crate::plan::{self, Recipient, Suppressions};
-use crate::render::{Facts, RenderError, calls_it_another_day};
+use crate::render::{Facts, RenderError, calls_by_another_name, calls_it_another_day};
 use crate::session::{Presence, Session, SessionId};
 use crate::source::kept;
 
@@ -228,7 +228,11 @@ impl Dispatcher {
         };
         let mut message = self.renderer.render(&facts, now).map_err(|e| unrenderable(doubtful, &notice, &e))?.message;
         if doubtful && let Some(bytes) = &claim.frozen {
-            message.content = frozen(message.content, bytes);
+            let copy = frozen(message.content.clone(), bytes);
+            if calls_by_another_name(&copy, &message.content, session) {
+                return Err(no(Reason::Outdated));
+            }
+            message.content = copy;
         }
         let lease = Lease { key: notice.key, epoch: claim.epoch };
         let over = lane.preferred(now).to_owned();

@@ -76,7 +76,11 @@ impl Row {
         let pending = self.entry.state.pending();
         match *change {
             Change::Move { due_at, useful_until, .. } if pending || self.can_revive() => self.move_to(due_at, useful_until, at),
-            Change::End { state, reason, .. } if pending && self.must_lapse(state, reason, at) => self.lapse(at),
+            Change::End { state, reason, .. } if pending && self.must_lapse(state, reason, at) => {
+                // Over or not, it may have gone before a restore.
+                let otherwise = if reason == Reason::Restored { reason } else { Reason::Lapsed };
+                self.lapse_for(at, otherwise)
+            }
             Change::End { state, reason, .. } if pending => {
                 // Whatever kept it is the reason.
                 let reason = if reason == Reason::Lapsed { self.entry.reason.unwrap_or(reason) } else { reason };
@@ -104,11 +108,16 @@ impl Row {
 
     /// Its time passed: whatever kept it is the reason. What is in doubt stays so. `false`: it has time yet, or is in no state for it.
     pub(crate) fn lapse(&mut self, at: DateTime<Utc>) -> bool {
+        self.lapse_for(at, Reason::Lapsed)
+    }
+
+    /// Likewise, with the reason if nothing kept it.
+    fn lapse_for(&mut self, at: DateTime<Utc>, otherwise: Reason) -> bool {
         let open = self.entry.state.pending() || self.entry.state == State::Unknown;
         if !open || self.entry.notice.useful_until > at {
             return false;
         }
-        let kept = if self.doubt.is_some() { Reason::InDoubt } else { self.entry.reason.unwrap_or(Reason::Lapsed) };
+        let kept = if self.doubt.is_some() { Reason::InDoubt } else { self.entry.reason.unwrap_or(otherwise) };
         self.end(State::Lapsed, Some(kept), at);
         self.doubt = self.doubt.map(|_| Doubt::Decided);
         true

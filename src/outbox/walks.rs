@@ -61,10 +61,23 @@ pub struct SourceRow {
     pub name: String,
     /// It is not in the configuration any more.
     pub gone: bool,
+    /// When it was last heard; `None`: never.
+    pub heard_at: Option<DateTime<Utc>>,
     /// When it last said all that it lists; `None`: not known.
     pub whole_at: Option<DateTime<Utc>>,
     /// Since when it is configured; `None`: not known.
     pub since: Option<DateTime<Utc>>,
+}
+
+/// Of whom walks find again what was told in the time that a store which was put back does not remember.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FindsAgain {
+    /// The store is the one that ran last, or all of it was found.
+    Nobody,
+    /// Of whoever was held as ambiguous since, and of whom nothing new became known after that time.
+    WhoeverWaited(DateTime<Utc>),
+    /// Everything.
+    Everybody,
 }
 
 /// What the store holds of a source, for the next walk.
@@ -254,8 +267,8 @@ pub trait Walks: Send + Sync {
     /// The clock was set, or the machine slept: the next list that misses somebody who does not count as gone yet is the first one that does.
     async fn absences_anew(&self) -> Result<()>;
 
-    /// A walk of this source may find again what was told before a restore.
-    async fn finds_again(&self, _source: &str, _now: DateTime<Utc>) -> Result<bool> {
-        Ok(false)
+    /// Of whom a walk of this source may find again what was told before a restore.
+    async fn finds_again(&self, _source: &str, _now: DateTime<Utc>) -> Result<FindsAgain> {
+        Ok(FindsAgain::Nobody)
     }
 }

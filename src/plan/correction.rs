@@ -12,7 +12,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::facts;
-use super::occasion::Case;
+use super::occasion::{Case, MEET_NOW_USEFUL, may_be_joined};
 use super::recipient::{Recipient, silenced};
 use crate::contact::Address;
 use crate::entry::State;
@@ -67,7 +67,8 @@ impl Case<'_> {
         if missed && self.known.notices.iter().any(|n| n.notice.key == in_time && n.reason.is_some_and(Reason::is_a_persons)) {
             return None;
         }
-        let useful_until = bound.filter(|_| !missed).unwrap_or(self.useful_until()).min(self.useful_until());
+        let own = if other_start { self.worth_telling_until() } else { self.useful_until() };
+        let useful_until = bound.filter(|_| !missed).unwrap_or(own).min(own);
         let planned = if missed { bound.unwrap_or(since) } else { self.settled(since, useful_until) };
         let omit = |reason| Some(Decision::Omit(Omission { due_at: Some(planned), ..self.omission(occasion, None, reason, None) }));
         if occasion == Occasion::Updated && self.declined() {
@@ -80,6 +81,12 @@ impl Case<'_> {
         let quiet_before = useful_until.min(self.session.start);
         let due_at = self.kept_out_of_quiet_hours(planned, quiet_before, to);
         Some(Decision::Send(Notice { useful_until, ..self.notice(occasion, None, key, due_at, to) }))
+    }
+
+    /// Whose session had begun when its new start became known can join it still.
+    fn worth_telling_until(&self) -> DateTime<Utc> {
+        let runs = may_be_joined(self.session, self.known.start_known_at);
+        if runs { self.session.start + MEET_NOW_USEFUL } else { self.useful_until() }
     }
 
     /// The start that this person believes in and that does not hold, if it was still to come when that became known: then they sit and wait.

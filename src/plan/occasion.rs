@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Timelike, Utc};
 
 use super::diff;
 use super::policy::{Policy, Suppressions};
-use super::recipient::{Recipient, reader, recipient};
+use super::recipient::{Recipient, reader, recipient, zone_of};
 use super::rule::Rule;
 use crate::contact::{Address, Channel};
 use crate::entry::State;
@@ -13,7 +13,7 @@ use crate::notice::{Decision, Identity, Notice, NoticeKey, Occasion, Omission, R
 use crate::session::{AutoDeliver, Participant, Presence, Rsvp, Session, Standing};
 
 /// A Meet Now session is joined within this time, so its invite is useful so long.
-const MEET_NOW_USEFUL: TimeDelta = TimeDelta::minutes(30);
+pub(super) const MEET_NOW_USEFUL: TimeDelta = TimeDelta::minutes(30);
 /// A start with seconds that is no further ahead than this when it is first seen was not scheduled: it is the moment at which somebody began.
 const MEET_NOW_AHEAD: TimeDelta = TimeDelta::minutes(5);
 /// A first attempt to connect that is longer ago than this before the start was one to look whether it works.
@@ -76,6 +76,11 @@ fn all(case: &Case<'_>) -> Vec<Decision> {
             // They may have been told at another address than the one that cannot be used.
             if cancelled && is_of_the_address(reason) && case.heard_last().is_some() {
                 decisions.extend(case.cancellations(None));
+            }
+            // The host tells them this, too, and staff see that somebody has to.
+            if cancelled && reason == Reason::HostDelivers && case.expects_it() {
+                let told = Decision::Omit(case.omission(Occasion::Cancelled, None, reason, None));
+                decisions.extend((!decisions.contains(&told)).then_some(told));
             }
             return decisions;
         }
@@ -171,6 +176,11 @@ impl Case<'_> {
             None if self.heard_last().is_some() => vec![self.invite(to)],
             None => std::iter::once(self.invite(to)).chain(self.never_invited()).collect(),
         }
+    }
+
+    /// They were told of it, and not that it is cancelled.
+    fn expects_it(&self) -> bool {
+        self.heard_last().is_some_and(|last| last.notice.occasion != Occasion::Cancelled)
     }
 
     /// The participant's invite.
@@ -445,6 +455,13 @@ impl Case<'_> {
             useful_until: self.useful_until(),
         }
     }
+}
+
+/// When a reminder is due by its rule, whatever quiet hours make of that. `None`: it has no rule that is configured, or nobody of that session has it.
+pub fn rule_time(notice: &Notice, session: &Session, policy: &Policy) -> Option<DateTime<Utc>> {
+    let rule = policy.rules.iter().find(|rule| notice.rule.as_deref() == Some(&rule.name))?;
+    let zone = zone_of(session.participant(notice.participation)?, policy).ok()?;
+    rule.time(notice.start, &zone.zone)
 }
 
 /// A session that begins when it is made: its start has seconds, and it is first seen then; or it has begun already when it is first seen.

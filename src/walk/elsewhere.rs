@@ -90,10 +90,11 @@ impl Elsewhere {
         }
         self.know(outbox, &sources, now).await?;
         self.look_up(outbox, &sources, snapshot.sessions.iter().map(|s| s.id), now).await?;
-        // One that never said what it lists is yet to say it.
+        // One that never said what it lists is yet to say it. What cannot say all of it, be it for days, may list what this one does not.
         let unheard_since = |row: &SourceRow| {
-            let then = row.whole_at.or(row.since).filter(|then| policy.believes(*then, now));
-            then.map(|_| row.whole_at.unwrap_or(DateTime::<Utc>::MIN_UTC))
+            let in_part = row.whole_at != row.heard_at && row.heard_at.is_some_and(|then| policy.believes(then, now));
+            let is_believed = in_part || row.whole_at.or(row.since).is_some_and(|then| policy.believes(then, now));
+            is_believed.then(|| row.whole_at.unwrap_or(DateTime::<Utc>::MIN_UTC))
         };
         let unheard = sources.iter().filter(|row| row.name != source && !row.gone).filter_map(unheard_since).min();
         let twice = snapshot.sessions.iter().filter(|s| !s.twice.is_empty()).map(|s| s.id);

@@ -288,7 +288,13 @@ impl Hold {
             let in_force = calm || !(waiting.contains(person) || changed_too.contains(person));
             (*person, if in_force { Kept::InForce } else { Kept::Waiting })
         };
-        Self { people: waiting.union(&rejected).map(kept).collect(), ..Self::default() }
+        let people: BTreeMap<ParticipationId, Kept> = waiting.union(&rejected).map(kept).collect();
+        Self { cancels: calm && !people.is_empty(), people, whole: None }
+    }
+
+    /// This participant is as they were.
+    pub(super) fn keeps(&self, person: ParticipationId) -> bool {
+        self.whole.is_some() || self.people.contains_key(&person)
     }
 
     /// It is not applied as long as this holds.

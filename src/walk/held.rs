@@ -157,9 +157,9 @@ impl Walker<'_> {
         });
     }
 
-    /// One that another source lists instead, in a way that waits: it stays here as it was. Whether it does.
+    /// One that another source lists instead, in a way that waits: it stays here as it was. Whether it does. If it is cancelled there, nothing waits.
     pub(super) fn stays(&mut self, id: SessionId) -> bool {
-        let Some(hold) = self.ruling.holds.get_mut(&id) else { return false };
+        let Some(hold) = self.ruling.holds.get_mut(&id).filter(|hold| !hold.cancels) else { return false };
         let waits = hold.whole.or_else(|| hold.people.values().copied().find(|kept| *kept == Kept::Waiting));
         *hold = guard::Hold { whole: Some(waits.unwrap_or(Kept::InForce)), ..guard::Hold::default() };
         true

@@ -18,10 +18,11 @@ const OFF: &str = "who is off the list and may come back";
 const UNREAD: &str = "whose record cannot be read";
 const LEFT: &str = "'s until now";
 const CAME: &str = "came with a list in which too much changed";
+const KEPT: &str = "whom the guard keeps as they were";
 
-/// By a reason of [`Walker::occupied`] or [`Walker::came_with_it`].
+/// By a reason of [`Walker::occupied`], [`Walker::came_with_it`] or [`Walker::has_what_is_kept`].
 pub(super) fn is_of_another(why: &str) -> bool {
-    [OFF, UNREAD, LEFT, CAME].iter().any(|end| why.contains(end))
+    [OFF, UNREAD, LEFT, CAME, KEPT].iter().any(|end| why.contains(end))
 }
 
 /// They are held because what they have was another one's until now.
@@ -144,6 +145,27 @@ impl Walker<'_> {
             let comes = trips && was.is_none();
             (comes || self.is_marked(session.id, person.id, &[CAME]))
                 .then(|| format!("it {CAME}, and waits until that is mended or accepted"))
+        });
+    }
+
+    /// What an operator let pass may be the code of somebody whose own change was rejected, or waits: two people would have it.
+    pub(super) fn has_what_is_kept(&self, changed: &mut [(Cow<'_, Session>, String)], beside: &Beside<'_>) {
+        let is_kept = |presence: Presence| matches!(presence, Presence::Guarded | Presence::Kept);
+        let now = self.ruling.holds.iter().filter_map(|(id, hold)| Some((hold, &self.before.get(id)?.1)));
+        let now = now.flat_map(|(hold, was)| was.participants.iter().filter(|p| hold.keeps(p.id)));
+        let before = beside.kept.iter().filter_map(|session| Some(&self.before.get(&session.id)?.1));
+        let before = before.flat_map(|was| was.participants.iter().filter(move |p| is_kept(was.presence) || is_kept(p.presence)));
+        let kept: HashMap<ConnectCode, &Participant> = now.chain(before).filter_map(|p| Some((p.code?, p))).collect();
+        if kept.is_empty() {
+            return;
+        }
+        mark(changed, |session, person| {
+            let was = self.before.get(&session.id).and_then(|(_, was)| was.participant(person.id));
+            let comes_to_it = was.is_none_or(|was| was.code != person.code) || self.is_marked(session.id, person.id, &[KEPT]);
+            let is_held = self.ruling.holds.get(&session.id).is_some_and(|hold| hold.keeps(person.id));
+            let holder =
+                kept.get(&person.code?).filter(|holder| comes_to_it && !is_held && !differ::is_one(holder, person, self.policy))?;
+            Some(format!("its ConnectCode is that of participation {}, {KEPT}", holder.id))
         });
     }
 

@@ -25,6 +25,7 @@ mod codes;
 mod cut_over;
 mod extent;
 mod guard;
+mod kept;
 mod lately;
 mod nudge;
 mod numbers;

@@ -49,6 +49,7 @@ impl World {
             oracle.stopped.clone()
         };
         self.process().await;
+        self.tells_rows().await;
         for number in stopped {
             self.store.suppress(self.now(), &restored(&number), Suppression::OptedOut).await.unwrap();
         }
@@ -89,7 +90,7 @@ impl Oracle {
         let since = std::mem::replace(&mut self.word, copy.word);
         self.word.was_said_besides(&since);
         (self.adopted, self.to_adopt, self.filled) = (copy.adopted, copy.to_adopt, copy.filled);
-        self.restored_at = Some(now);
+        (self.restored_at, self.set_back_to) = (Some(now), None);
     }
 
     /// What they heard there last says what holds.

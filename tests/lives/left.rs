@@ -140,10 +140,12 @@ impl Oracle {
     }
 
     fn still_expects(&self, person: i64, now: DateTime<Utc>) -> Option<String> {
-        if self.word.stands_elsewhere(person) {
+        let last = self.last_told(person);
+        let heard = last.and_then(|last| Some((last.start?, last.letter.to.as_str())));
+        if self.word.stands_elsewhere(person, heard) {
             return None;
         }
-        let last = self.last_told(person)?;
+        let last = last?;
         let awaits = last.letter.kind != Kind::Cancelled && last.start.is_some_and(|start| start > now + TimeDelta::hours(1));
         awaits.then(|| "still expects a session that does not take place".to_owned())
     }
@@ -172,6 +174,7 @@ impl Oracle {
     pub(super) fn is_true(&self, person: i64, reason: Reason, key: NoticeKey, now: DateTime<Utc>) -> bool {
         let holds = self.word.of(person);
         let address = self.word.last.get(&person).and_then(|said| said.address.clone());
+        let kept_at = self.word.waiting.get(&person).and_then(|waits| waits.before.address.as_ref());
         let told_at = self.told.iter().filter(|t| t.person == person).map(|t| &t.letter.to);
         let named = self.asked.values().filter(|asked| asked.person == person).filter_map(|asked| asked.to.as_ref());
         match reason {
@@ -194,10 +197,10 @@ impl Oracle {
             Reason::Operator => self.by_staff.contains(&key) || self.staff_acted_on.contains(&person),
             Reason::Restored => self.restored_at.is_some(),
             Reason::Bounced | Reason::OptedOut => {
-                address.iter().chain(told_at).chain(named).any(|address| self.may_be_suppressed.contains(address))
+                address.iter().chain(kept_at).chain(told_at).chain(named).any(|address| self.may_be_suppressed.contains(address))
             }
             Reason::Declined => self.said_no.contains(&person) || matches!(&holds, Holds::Said(said) if said.declined),
-            Reason::HostDelivers => self.word.last.get(&person).is_some_and(|said| said.channel == 'N'),
+            Reason::HostDelivers => self.word.is_told_by_the_host(person),
             Reason::NoEmail | Reason::InvalidEmail | Reason::NoNumber | Reason::InvalidNumber => address.is_none(),
             _ => false,
         }

@@ -19,6 +19,7 @@ mod event;
 mod left;
 mod list;
 mod oracle;
+mod passes;
 mod people;
 mod read;
 mod said;
@@ -26,6 +27,7 @@ mod servers;
 mod source;
 mod staff;
 mod store;
+mod waits;
 mod word;
 mod world;
 
@@ -201,7 +203,7 @@ fn lives_keep_every_promise() {
     let failed = failed.into_inner().unwrap();
     println!("{lives} lives in {:.1} s", began.elapsed().as_secs_f64());
     for (way, which) in &failed {
-        println!("{:6}  {way}  {:?}", which.len(), &which[..which.len().min(6)]);
+        println!("{:6}  {way}  {:?}", which.len(), &which[..which.len().min(20)]);
     }
     if let Some((way, which)) = failed.iter().max_by_key(|(_, which)| which.len()) {
         let (setup, events) = drawn(seed, which[0]);

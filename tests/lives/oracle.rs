@@ -10,7 +10,8 @@ use punctual::notice::NoticeKey;
 use super::read::{Kind, Letter};
 use super::said::{Said, Status};
 use super::staff::Asked;
-use super::word::{Holds, Waiting, Word};
+use super::waits::Waiting;
+use super::word::{Holds, Word};
 
 /// A list must miss somebody so often, over so long, before that counts as cancelled.
 pub(super) const ABSENCES: usize = 3;
@@ -88,6 +89,8 @@ pub(super) struct Oracle {
     pub(super) said_yes: BTreeSet<i64>,
     /// A backup was put back.
     pub(super) restored_at: Option<DateTime<Utc>>,
+    /// And since then the clock was set back to this.
+    pub(super) set_back_to: Option<DateTime<Utc>>,
     /// What was told and is forgotten counts for nothing.
     pub(super) remembered: bool,
     pub(super) wrong: Vec<String>,
@@ -111,6 +114,7 @@ impl Oracle {
             said_no: BTreeSet::new(),
             said_yes: BTreeSet::new(),
             restored_at: None,
+            set_back_to: None,
             remembered: false,
             wrong: Vec::new(),
         }
@@ -273,7 +277,8 @@ impl Oracle {
         match holds {
             Holds::Said(said) | Holds::Unheard(said) if said.status == Status::Cancelled => {}
             Holds::Absent(lists, since, _) if *lists >= ABSENCES && now - *since >= ABSENT_FOR => {}
-            Holds::Absent(..) if self.word.let_go.contains(&person) => {}
+            // An operator let them go, and since then no list has them in a record that can be read.
+            Holds::Absent(..) | Holds::Unheard(_) if self.word.let_go.contains(&person) => {}
             Holds::Absent(lists, since, _) => {
                 wrong.push(format!("(2) missing from {lists} lists for {} minutes only", (now - *since).num_minutes()));
             }
@@ -344,6 +349,8 @@ impl Oracle {
             Kind::Cancelled => told.unwrap_or(said.start) + AFTER_START,
             // Whoever, or whose address, is first seen when it runs is told at once, for half an hour.
             Kind::Invite if told.is_none() || !self.was_told_at(person, &letter.to) => said.start + TimeDelta::minutes(30),
+            // Likewise whoever's session begins earlier than they were told.
+            Kind::Rescheduled if self.word.ran_when_it_moved(said) => said.start + TimeDelta::minutes(30),
             Kind::NotJoined => said.start + MAY_JOIN,
             _ => said.start,
         };
@@ -388,7 +395,8 @@ impl Oracle {
         if self.by_staff.contains(&key) {
             return wrong;
         }
-        let of_this_time = |t: &&Told| !(t.lost && self.is_of_another_clock(t.at));
+        let is_ahead = |at: DateTime<Utc>| self.is_of_another_clock(at) || self.set_back_to.is_some_and(|to| to < at);
+        let of_this_time = |t: &&Told| !(t.lost && is_ahead(t.at));
         let copies: Vec<&Told> = self.told.iter().filter(|t| t.key == key && t.fate.counts()).filter(of_this_time).collect();
         if copies.iter().any(|t| t.fate == Fate::Accepted) {
             wrong.push("(4) this very notice was accepted before".to_owned());
@@ -405,7 +413,8 @@ impl Oracle {
         if letter.kind == Kind::Reminder {
             let of_this_start =
                 theirs.filter(|t| t.letter.kind == Kind::Reminder && t.start.is_some_and(|s| self.says(letter, s, person, now)));
-            if of_this_start.count() >= self.terms.rules {
+            // One that staff let go once more stands for one.
+            if of_this_start.map(|t| t.key).collect::<BTreeSet<_>>().len() >= self.terms.rules {
                 wrong.push("(4) one reminder more than there are rules".to_owned());
             }
         } else if let Some(last) = theirs.next_back()

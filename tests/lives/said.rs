@@ -35,6 +35,17 @@ pub(super) struct Said {
 }
 
 impl Said {
+    /// It is neither cancelled nor, by its own word, over.
+    pub(super) fn may_take_place(&self) -> bool {
+        matches!(self.status, Status::Live | Status::Unknown)
+    }
+
+    /// Of one patient to the next nothing is alike but the code, which the first one was told.
+    pub(super) fn is_another_with_the_code_of(&self, was: &Self) -> bool {
+        let no_contact = self.contacts.0 != was.contacts.0 && self.contacts.1 != was.contacts.1;
+        self.code == was.code && self.name != was.name && no_contact && !self.host
+    }
+
     /// What is theirs, and what of it is many people's.
     pub(super) fn owns(&self) -> [String; 5] {
         let (mailbox, number) = self.contacts.clone();

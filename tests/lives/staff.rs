@@ -87,7 +87,9 @@ impl World {
             match answer {
                 resend::Answer::Store(Resent::As(new)) => {
                     oracle.is_sent_again(person, to.as_deref());
-                    oracle.is_asked_for(new, Asked { person, to: to.clone(), at_night: false });
+                    // Once more where it went, be it an address that staff had named.
+                    let to = to.clone().or_else(|| oracle.asked.get(&key).and_then(|asked| asked.to.clone()));
+                    oracle.is_asked_for(new, Asked { person, to, at_night: false });
                 }
                 refused => oracle.is_not_sent_again(entry, to.as_deref(), refused, self.now()),
             }
@@ -209,6 +211,7 @@ impl Oracle {
             }
             // Of two lists, one may be kept as it was, and the other one not yet.
             Reason::Ambiguous if self.word.waiting.contains_key(&person) || !matches!(holds, Holds::Said(_)) => true,
+            Reason::Absent if matches!(holds, Holds::Unheard(_)) => self.word.is_missed(person),
             Reason::Outdated => last.is_some_and(|said| said.status == Status::Over),
             Reason::UnknownStatus => last.is_some_and(|said| said.status == Status::Unknown),
             Reason::QuietHours => self.terms.quiet && last.is_some_and(|said| said.channel == 'S' && is_quiet(now, said.zone)),

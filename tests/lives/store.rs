@@ -23,9 +23,9 @@ use punctual::notice::{Notice, NoticeKey, Omission};
 use punctual::outbox::memory::MemoryOutbox;
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use punctual::outbox::{
-    Act, Acts, Alert, Applied, Attempts, Begin, Claim, ClaimRequest, Feedback, Filter, Lately, Lease, NotedSession, Outbox, Purged,
-    Queries, Recovered, Rest, Restored, Result, Retention, Seen, SeenSession, Settlement, SourceRow, StaffLetter, Status, Upkeep, Walk,
-    Walks,
+    Act, Acts, Alert, Applied, Attempts, Begin, Claim, ClaimRequest, Feedback, Filter, FindsAgain, Lately, Lease, NotedSession, Outbox,
+    Purged, Queries, Recovered, Rest, Restored, Result, Retention, Seen, SeenSession, Settlement, SourceRow, StaffLetter, Status, Upkeep,
+    Walk, Walks,
 };
 use punctual::receipt::{About, Receipt, Received, Undelivered};
 use punctual::session::stored::{Also, StoredSession};
@@ -241,7 +241,7 @@ asks!(Walks {
     apply(walk: Walk) -> Applied, after Apply;
     plan_anew() -> ();
     absences_anew() -> ();
-    finds_again(source: &str, now: DateTime<Utc>) -> bool;
+    finds_again(source: &str, now: DateTime<Utc>) -> FindsAgain;
 });
 
 asks!(Attempts {

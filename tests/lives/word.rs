@@ -10,7 +10,9 @@ use serde_json::Value;
 
 use super::list::{List, Occupied, read};
 use super::oracle::{ABSENCES, ABSENT_FOR};
+use super::passes::SLIPS_WITHIN;
 use super::said::{KINDS, Said, Status, differs};
+use super::waits::Waiting;
 
 /// More than so many changes of a kind at once wait for an operator (a fifth of lists as short as these is never more).
 const AT_ONCE: usize = 3;
@@ -36,6 +38,8 @@ pub(super) struct Line {
     pub(super) listings: Vec<Listing>,
     pub(super) session: i64,
     pub(super) place: Place,
+    /// The last list that could say it did not have them.
+    missed: bool,
 }
 
 /// Where somebody is, as far as the last list of a source tells.
@@ -63,38 +67,6 @@ pub(super) enum Holds {
     Never,
 }
 
-/// A change that waits for an operator: what held before it.
-#[derive(Debug, Clone)]
-pub(super) struct Waiting {
-    pub(super) before: Said,
-    pub(super) what: &'static str,
-    /// An operator said that it is wrong: this, which was said then.
-    rejected: Option<Vec<Listing>>,
-    /// And then let pass what else had changed of them, or of their session, since: with it or without, nobody can say.
-    pub(super) either: bool,
-}
-
-impl Waiting {
-    /// What is none of its kind counts all the same, if it is said: where and whether the session takes place.
-    pub(super) fn in_session_of(&self, said: &Said) -> Self {
-        Self { before: Said { start: said.start, status: said.status, ..self.before.clone() }, ..self.clone() }
-    }
-
-    /// What was said to be wrong is said no more. What else is said of them counts: what was before goes on in the rest alone.
-    fn says_another(&mut self, is: &[Listing]) -> bool {
-        let Some(rejected) = &mut self.rejected else { return false };
-        let ([Listing::Good(wrong)], [Listing::Good(is)]) = (&rejected[..], is) else { return is != rejected.as_slice() };
-        if differs(self.what, wrong, is) {
-            return true;
-        }
-        // If that is too much as well, an operator who lets it pass lets all of it pass.
-        self.either |= KINDS.into_iter().any(|what| differs(what, wrong, is));
-        self.before = self.before.with_what_changed(wrong, is);
-        *rejected = vec![Listing::Good(is.clone())];
-        false
-    }
-}
-
 #[derive(Clone, Default)]
 pub(super) struct Word {
     /// By source.
@@ -109,8 +81,8 @@ pub(super) struct Word {
     /// Something was too much at once, since an operator last decided.
     pub(super) too_much: bool,
     /// What people had, and have no more, or came to have, whichever list says so: when that was.
-    had: BTreeMap<String, BTreeMap<i64, DateTime<Utc>>>,
-    got: BTreeMap<String, BTreeMap<i64, DateTime<Utc>>>,
+    pub(super) had: BTreeMap<String, BTreeMap<i64, DateTime<Utc>>>,
+    pub(super) got: BTreeMap<String, BTreeMap<i64, DateTime<Utc>>>,
     /// Who came with a list that changed too much of others.
     pub(super) came_with_it: BTreeSet<i64>,
     /// The last good word about each person.
@@ -135,6 +107,10 @@ pub(super) struct Word {
     torn: BTreeMap<usize, BTreeSet<i64>>,
     /// Every zone that somebody ever had.
     pub(super) zones: BTreeMap<i64, HashSet<Tz>>,
+    /// The start that each session has, and since when the lists say so.
+    pub(super) starts_since: BTreeMap<i64, (DateTime<Utc>, DateTime<Utc>)>,
+    /// What people were ever called.
+    called: BTreeMap<i64, BTreeSet<String>>,
     /// Every start that a session ever had.
     pub(super) starts: BTreeMap<i64, BTreeSet<DateTime<Utc>>>,
     /// Every code that somebody ever had.
@@ -149,11 +125,11 @@ fn is_sure(lists: usize, since: DateTime<Utc>, last_heard: Option<DateTime<Utc>>
     lists >= ABSENCES && last_heard.is_some_and(|at| at - since >= ABSENT_FOR)
 }
 
+/// Somebody who begins earlier than planned writes a start that is not longer ago.
+const LONG_PAST: TimeDelta = TimeDelta::hours(1);
+
 /// So long after its start a session is over, and its codes are free: none of these says how long it is to be.
 const HOLDS: TimeDelta = TimeDelta::hours(2);
-
-/// What one list leaves and another one gives to somebody else may be one fault, for so long.
-const SLIPS_WITHIN: TimeDelta = TimeDelta::minutes(11);
 
 impl Word {
     /// They have what another one had until lately, or is kept with, or has nothing in its place.
@@ -207,17 +183,20 @@ impl Word {
             self.aged.remove(id);
             self.once_guarded.remove(id);
             self.let_go.remove(id);
-            lines.insert(*id, Line { listings: listings.clone(), session: *session, place: Place::Listed });
+            lines.insert(*id, Line { listings: listings.clone(), session: *session, place: Place::Listed, missed: false });
             for listing in listings {
                 if let Listing::Good(said) = listing {
                     self.codes.insert(said.code);
                     self.codes_of.entry(*id).or_default().insert(said.code);
                     self.zones.entry(*id).or_default().insert(said.zone);
                     self.names.insert(said.name.clone());
+                    self.called.entry(*id).or_default().insert(said.name.clone());
                     self.starts.entry(said.session).or_default().insert(said.start);
                 }
             }
             if let [Listing::Good(said)] = &listings[..] {
+                let since = self.starts_since.entry(said.session).or_insert((said.start, now));
+                *since = if since.0 == said.start { *since } else { (said.start, now) };
                 self.last.insert(*id, said.clone());
             }
         }
@@ -242,6 +221,7 @@ impl Word {
                 Place::Absent(lists, since) => Place::Absent(lists + 1, since.min(now)),
                 _ => Place::Absent(1, now),
             };
+            line.missed |= matches!(line.place, Place::Absent(..));
             // As new, if they come back: what waited of them may be over.
             if matches!(line.place, Place::Absent(lists, since) if is_sure(lists, since, Some(now))) {
                 self.waiting.entry(*id).and_modify(|waits| waits.either = true);
@@ -270,46 +250,6 @@ impl Word {
         self.heard_at.insert(source, now);
     }
 
-    /// Whoever had something, and has it no more, or came to have it.
-    fn note_what_passes(&mut self, source: usize, list: &List, now: DateTime<Utc>) {
-        let Some(lines) = self.lists.get(&source) else { return };
-        for (id, (_, listings)) in &list.people {
-            let before = lines.get(id).map(|line| &line.listings[..]);
-            let owns = |listings: &[Listing]| if let [Listing::Good(said)] = listings { said.owns().to_vec() } else { Vec::new() };
-            let (was, is) = (before.map(owns).unwrap_or_default(), owns(listings));
-            if is.is_empty() {
-                continue;
-            }
-            for item in was.iter().filter(|item| !item.is_empty() && !is.contains(item)) {
-                self.had.entry(item.clone()).or_default().insert(*id, now);
-            }
-            for item in is.iter().filter(|item| !item.is_empty() && !was.contains(item)) {
-                self.got.entry(item.clone()).or_default().insert(*id, now);
-            }
-        }
-    }
-
-    /// Who has something that was another one's until now, or lost it to one, and whoever else changes in that way: with what they were before.
-    fn slips(&self, lines: &BTreeMap<i64, Line>, list: &List, now: DateTime<Utc>) -> Vec<(i64, Said)> {
-        // While something of a kind waits, everything of that kind does: a mailbox and a number are of one.
-        let kind = |n: usize| if n == 2 { 1 } else { n };
-        let changed = |(id, line): (&i64, &Line)| {
-            let ([Listing::Good(was)], Some((_, listings))) = (&line.listings[..], list.people.get(id)) else { return None };
-            let [Listing::Good(is)] = &listings[..] else { return None };
-            let both = was.owns().into_iter().zip(is.owns()).enumerate().filter(|(_, (was, is))| was != is);
-            Some((*id, was.clone(), both.map(|(n, (was, is))| (kind(n), [was, is])).collect::<Vec<_>>()))
-        };
-        let all: Vec<_> = lines.iter().filter_map(changed).collect();
-        let lately = |all: &BTreeMap<String, BTreeMap<i64, DateTime<Utc>>>, item: &String| {
-            all.get(item).is_some_and(|people| people.values().any(|at| (now - *at).abs() <= SLIPS_WITHIN))
-        };
-        let slipped = |item: &String| lately(&self.had, item) && lately(&self.got, item);
-        let items = all.iter().flat_map(|(_, _, changed)| changed);
-        let kinds: BTreeSet<usize> = items.filter(|(_, items)| items.iter().any(slipped)).map(|(kind, _)| *kind).collect();
-        let theirs = all.into_iter().filter(|(_, _, changed)| changed.iter().any(|(kind, _)| kinds.contains(kind)));
-        theirs.map(|(id, was, _)| (id, was)).collect()
-    }
-
     /// What changes with this list in more than [`AT_ONCE`] places waits, until it is said as before or an operator decides.
     fn too_much_at_once(&mut self, source: usize, list: &List, extent: Extent, now: DateTime<Utc>) {
         self.note_what_passes(source, list, now);
@@ -320,6 +260,8 @@ impl Word {
             |id: &i64| self.lists.iter().any(|(other, l)| *other != source && l.get(id).is_some_and(|l| l.place == Place::Listed));
         // Nobody is told another code or address of what is cancelled.
         let mut cancelled: BTreeSet<i64> = BTreeSet::new();
+        // Of starts that were long ago one is too much: whoever knows the one of before would come in vain.
+        let mut is_lost = false;
         let slips = self.slips(lines, list, now);
         self.too_much |= !slips.is_empty();
         let mut put = |what, id: i64, before: &Said| changes.entry(what).or_default().insert(id, before.clone());
@@ -351,6 +293,7 @@ impl Word {
                     if is.status == Status::Cancelled {
                         cancelled.insert(*id);
                     }
+                    is_lost |= is.start + LONG_PAST < now && is.status == Status::Live;
                 }
                 Some(_) => {}
             }
@@ -366,7 +309,7 @@ impl Word {
             let counted = if matches!(what, "removed" | "moved") { sessions.len() } else { surely.len() };
             let surely: BTreeMap<i64, Said> = surely.into_iter().filter(|(_, before)| !before.host).collect();
             let all_gone = what == "removed" && list.empty;
-            let limit = if what == "roles" { 0 } else { AT_ONCE };
+            let limit = if what == "roles" || (what == "moved" && is_lost) { 0 } else { AT_ONCE };
             if counted > limit || all_gone {
                 self.too_much = true;
                 self.once_guarded.extend(surely.keys().filter(|_| what == "removed"));
@@ -389,7 +332,9 @@ impl Word {
                 return false;
             }
             // A list that never had them says nothing of them.
-            if is.is_none() && !lines.contains_key(id) {
+            let mut others = self.lists.iter().filter(|(other, _)| **other != source).filter_map(|(_, l)| l.get(id));
+            let may_stand_elsewhere = others.any(|line| !matches!(line.place, Place::Absent(..)));
+            if is.is_none() && (!lines.contains_key(id) || may_stand_elsewhere) {
                 return true;
             }
             // What cannot be heard says nothing else.
@@ -400,12 +345,14 @@ impl Word {
         });
     }
 
-    /// An operator says of all that waits that it is wrong; also of what was let pass since a list was last read.
+    /// An operator says of all that waits that it is wrong; also of what was let pass since a list was last read. What else is said of them besides counts.
     pub(super) fn rejected(&mut self) {
         self.waiting.extend(std::mem::take(&mut self.just_passed));
         for (id, waits) in &mut self.waiting {
             let listed = self.lists.values().filter_map(|list| list.get(id)).filter(|line| line.place == Place::Listed);
-            waits.rejected = Some(listed.flat_map(|line| line.listings.clone()).collect());
+            let listings: Vec<Listing> = listed.flat_map(|line| line.listings.clone()).collect();
+            waits.either |= listings.iter().any(|said| waits.differs_too(said));
+            waits.rejected = Some(listings);
         }
     }
 
@@ -413,18 +360,25 @@ impl Word {
     pub(super) fn decided(&mut self) {
         let (rejected, passes): (BTreeMap<_, _>, BTreeMap<_, _>) =
             std::mem::take(&mut self.waiting).into_iter().partition(|(_, waits)| waits.rejected.is_some());
-        let sessions: BTreeSet<i64> = passes.values().map(|waits| waits.before.session).collect();
+        // Where more was said than what was rejected, that waits again, and passes now.
+        let more = rejected.values().filter(|waits| waits.rejected.iter().flatten().any(|said| waits.differs_too(said)));
+        let sessions: BTreeSet<i64> = passes.values().chain(more).map(|waits| waits.before.session).collect();
         self.let_go.extend(passes.iter().filter(|(_, waits)| matches!(waits.what, "removed" | "left")).map(|(id, _)| *id));
         self.just_passed = passes.iter().map(|(id, waits)| (*id, Waiting { either: true, ..waits.clone() })).collect();
         for (id, mut waits) in rejected {
-            let differs_too = |said: &Listing| matches!(said, Listing::Good(is) if KINDS.into_iter().filter(|what| differs(what, &waits.before, is)).count() > 1);
-            waits.either |= sessions.contains(&waits.before.session) || waits.rejected.iter().flatten().any(differs_too);
+            waits.either |= sessions.contains(&waits.before.session);
             self.waiting.insert(id, waits);
         }
         for (id, waits) in passes {
             // Whoever cannot be read is as they were, and not as they were said once.
             let unread = self.lists.values_mut().filter_map(|list| list.get_mut(&id)).filter(|line| line.place == Place::Unheard);
             for line in unread {
+                if self.heard_at.len() > 1 {
+                    // Or as another list last said, which was let pass.
+                    let rejected = Some(line.listings.clone());
+                    self.waiting.insert(id, Waiting { either: true, rejected, ..waits.clone() });
+                    continue;
+                }
                 // The session's own record can be read.
                 let (start, status) = match &line.listings[..] {
                     [Listing::Good(said)] => (said.start, said.status),
@@ -463,21 +417,32 @@ impl Word {
         others.any(|(id, _)| self.codes_of.get(id).is_some_and(|codes| codes.contains(&code)))
     }
 
-    /// A source that cannot be read in part said something else of them last than the one that lists them.
+    /// A source that cannot be read in part said something else of them, or of others in their session, than the one that lists them.
     pub(super) fn is_contradicted_by_what_is_unread(&self, person: i64) -> bool {
-        let lines: Vec<&Line> = self.lists.values().filter_map(|list| list.get(&person)).collect();
-        let (unheard, others): (Vec<&Line>, Vec<&Line>) = lines.into_iter().partition(|line| line.place == Place::Unheard);
-        unheard.iter().any(|line| others.iter().any(|other| other.listings != line.listings))
+        let Some(session) = self.last.get(&person).map(|said| said.session) else { return false };
+        let of_it = self.last.iter().filter(|(_, said)| said.session == session).map(|(id, _)| id);
+        of_it.into_iter().any(|id| {
+            let lines: Vec<&Line> = self.lists.values().filter_map(|list| list.get(id)).collect();
+            let (unheard, others): (Vec<&Line>, Vec<&Line>) = lines.into_iter().partition(|line| line.place == Place::Unheard);
+            unheard.iter().any(|line| others.iter().any(|other| other.listings != line.listings))
+        })
     }
 
-    /// Another person stands at that hour with the name and a contact of this one: they may be made anew.
-    pub(super) fn stands_elsewhere(&self, person: i64) -> bool {
+    /// Another person stands at that hour with the name and a contact of this one: they may be made anew. `heard`: the start and where they heard of it,
+    /// by which they count as they were called then, too.
+    pub(super) fn stands_elsewhere(&self, person: i64, heard: Option<(DateTime<Utc>, &str)>) -> bool {
         let Some(own) = self.last.get(&person) else { return false };
         let shares = |said: &Said| {
             let contact = said.contacts.0 == own.contacts.0 || said.contacts.1 == own.contacts.1;
             said.name == own.name && said.start == own.start && contact
         };
-        self.last.iter().any(|(id, said)| *id != person && shares(said) && matches!(self.of(*id), Holds::Said(_)))
+        let once_theirs = |said: &Said| {
+            let (start, to) = heard?;
+            let is_there = said.start == start && (said.contacts.0 == to || said.contacts.1 == to);
+            (is_there && self.called.get(&person)?.contains(&said.name)).then_some(())
+        };
+        let others = self.last.iter().filter(|(id, _)| **id != person);
+        others.into_iter().any(|(id, said)| (shares(said) || once_theirs(said).is_some()) && matches!(self.of(*id), Holds::Said(_)))
     }
 
     /// Something in the session that somebody was in cannot be read.
@@ -507,7 +472,12 @@ impl Word {
             // A list that has the session may have them in a record that cannot be read; unless they counted as cancelled before. Nobody did while a
             // list was not read whole.
             let heard_since = self.in_part_until.map_or(since, |until| since.max(until));
-            let may_stand = |said: &&Said| self.torn_since.get(&said.session).is_some_and(|torn| !is_sure(n, heard_since, Some(*torn)));
+            let may_stand = |said: &&Said| {
+                // Of a session that is read in a part of a list, that part says who is not in it.
+                let is_read = self.sessions.values().any(|sessions| sessions.contains_key(&said.session));
+                let since = if is_read { since } else { heard_since };
+                self.torn_since.get(&said.session).is_some_and(|torn| !is_sure(n, since, Some(*torn)))
+            };
             if let Some(said) = self.last.get(&person).filter(may_stand) {
                 // What its record says of the session can be read.
                 let of_it = self.sessions.values().find_map(|sessions| sessions.get(&said.session));
@@ -522,9 +492,7 @@ impl Word {
         }
         match listings[0] {
             Listing::Fault => Holds::Fault,
-            Listing::Good(said) if said.status != Status::Cancelled && self.is_shared(person, said.code, self.last_heard()) => {
-                Holds::Ambiguous
-            }
+            Listing::Good(said) if said.may_take_place() && self.is_shared(person, said.code, self.last_heard()) => Holds::Ambiguous,
             Listing::Good(said) => Holds::Said(said.clone()),
         }
     }
@@ -547,7 +515,25 @@ impl Word {
         at_fault
             || others
                 .flat_map(|(_, line)| &line.listings)
-                .any(|l| matches!(l, Listing::Good(said) if said.code == code && said.status != Status::Cancelled && holds(said.start)))
+                .any(|l| matches!(l, Listing::Good(said) if said.code == code && said.may_take_place() && holds(said.start)))
+    }
+
+    /// It had begun, not long ago, when the lists first said that start.
+    pub(super) fn ran_when_it_moved(&self, said: &Said) -> bool {
+        let since = self.starts_since.get(&said.session).filter(|(start, _)| *start == said.start);
+        since.is_some_and(|(start, since)| (*start..=*start + TimeDelta::minutes(30)).contains(since))
+    }
+
+    /// They are not listed, as far as lists could say since they were.
+    pub(super) fn is_missed(&self, person: i64) -> bool {
+        self.lists.values().filter_map(|list| list.get(&person)).all(|line| line.missed)
+    }
+
+    /// By some record of theirs the host tells them.
+    pub(super) fn is_told_by_the_host(&self, person: i64) -> bool {
+        let lines = self.lists.values().filter_map(|list| list.get(&person)).flat_map(|line| &line.listings);
+        let mut said = lines.filter_map(|listing| if let Listing::Good(said) = listing { Some(said) } else { None });
+        said.any(|said| said.channel == 'N') || self.last.get(&person).is_some_and(|said| said.channel == 'N')
     }
 
     /// What somebody is called in the records that were read last, be it that they contradict each other.

@@ -1,6 +1,6 @@
 //! One life of a practice: the engine, its clock, its servers and sources, and what happens to them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use punctual::contact::Channel;
 use punctual::dispatch::{Span, Tally};
 use punctual::entry::Entry;
 use punctual::message::Message;
-use punctual::notice::Omission;
+use punctual::notice::{NoticeKey, Omission};
 use punctual::outbox::{Attempts, Feedback, Filter, Outbox, Queries, Upkeep, Walks};
 use punctual::session::{Extent, Snapshot};
 use serde_json::Value;
@@ -103,6 +103,8 @@ pub(super) struct World {
     pub(super) ids: Mutex<BTreeMap<String, usize>>,
     /// In plain words; `None`: nobody reads it.
     pub(super) story: Option<Mutex<Vec<String>>>,
+    /// Rows of the outbox, as the story told them last.
+    rows: Mutex<HashMap<NoticeKey, String>>,
 }
 
 /// Lowers a flag when whoever raised it is done, or is dropped.
@@ -156,6 +158,7 @@ impl World {
             is_killed: AtomicBool::new(false),
             ids: Mutex::default(),
             story: telling.then(Mutex::default),
+            rows: Mutex::default(),
         });
         let of = Arc::downgrade(&world);
         world.store.meanwhile(Box::new(move |point| {
@@ -181,6 +184,19 @@ impl World {
         }
     }
 
+    /// Writes the rows of the outbox that are others than before into the story, if that is asked for.
+    pub(super) async fn tells_rows(&self) {
+        if self.story.is_none() || std::env::var_os("PUNCTUAL_LIVES_ROWS").is_none() {
+            return;
+        }
+        let lines: Vec<(NoticeKey, String)> = self.entries().await.iter().map(|entry| (entry.notice.key, row(entry))).collect();
+        for (key, line) in lines {
+            if self.rows.lock().unwrap().insert(key, line.clone()).is_none_or(|before| before != line) {
+                self.notes(format!("     {line}"));
+            }
+        }
+    }
+
     pub(super) fn configured(&self) -> &'static engine::Configured {
         &CONFIGURED[self.configured.load(Ordering::Relaxed)]
     }
@@ -202,6 +218,14 @@ impl World {
         !self.store.guards().await.unwrap().is_empty()
     }
 
+    /// What of a source waits for an operator, in words.
+    async fn what_waits(&self, source: usize) -> String {
+        let rows = self.store.guards().await.unwrap();
+        let of_it = rows.iter().filter(|row| row.source == engine::name(source));
+        let waits: Vec<String> = of_it.map(|row| format!("{} of {}", row.kind, row.session_id)).collect();
+        if waits.is_empty() { String::new() } else { format!(": {}", waits.join(", ")) }
+    }
+
     /// (7) What needs nothing costs nothing: asked again at once, the sources change no row.
     pub(super) async fn costs_nothing(&self) {
         self.poll_all().await;
@@ -216,9 +240,15 @@ impl World {
     /// The clock is set, and the daemon finds that it was.
     pub(super) async fn set(&self, by: TimeDelta) {
         *self.hands.wall.lock().unwrap() += by;
+        let mut oracle = self.oracle.lock().unwrap();
+        if by < TimeDelta::zero() && oracle.restored_at.is_some() {
+            oracle.set_back_to = oracle.set_back_to.into_iter().chain([self.now()]).min();
+        }
+        drop(oracle);
         self.store.set_clock(self.now());
         self.asked.store(false, Ordering::Relaxed);
         self.process().await.meets_a_set_clock(self.now()).await.unwrap();
+        self.tells_rows().await;
     }
 
     /// The process that lives, or a new one.
@@ -274,6 +304,8 @@ impl World {
             oracle.word.soon_too_much = soon.too_much;
         }
         let report = process.hears(source, Says::List(Arc::clone(&said), extent), now).await.unwrap();
+        let waits = if self.story.is_some() { self.what_waits(source).await } else { String::new() };
+        self.tells_rows().await;
         let mut oracle = self.oracle.lock().unwrap();
         oracle.word.soon_too_much = false;
         let before = self.sources.lock().unwrap()[source].said.last().cloned();
@@ -287,7 +319,7 @@ impl World {
         let mut sources = self.sources.lock().unwrap();
         if !sources[source].said.last().is_some_and(|last| Arc::ptr_eq(last, &said)) {
             self.notes(format!(
-                "{} is read: {} records, {} planned, {} guarded",
+                "{} is read: {} records, {} planned, {} guarded{waits}",
                 engine::name(source),
                 said.records.len(),
                 report.planned,
@@ -484,4 +516,13 @@ impl World {
     pub(super) fn mood(&self, server: usize, mood: Mood) {
         *self.servers[server % self.servers.len()].mood.lock().unwrap() = mood;
     }
+}
+
+/// A notice, as the outbox has it.
+fn row(entry: &Entry) -> String {
+    let n = &entry.notice;
+    let (what, at) = (n.rule.clone().unwrap_or_else(|| n.occasion.to_string()), |at: DateTime<Utc>| at.format("%-d %b %H:%M:%S"));
+    let why = entry.reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+    let (start, due) = (at(n.start), at(n.due_at));
+    format!("{} {what} at {} for {start}, due {due}: {}{why}", n.participation, n.address.expose(), entry.state)
 }

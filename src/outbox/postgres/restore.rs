@@ -11,8 +11,8 @@ use super::error::Res;
 use super::hold::hold;
 use super::notices::keys_of;
 use crate::notice::Reason;
-use crate::outbox::Restored;
 use crate::outbox::words::rfc3339;
+use crate::outbox::{FindsAgain, Restored};
 
 /// A source's walks find again what was told already for this long after the first of them, and until what waits for an operator is decided and
 /// whoever is missed counts as absent.
@@ -47,13 +47,13 @@ pub(super) async fn restored(
     Ok(Restored { since, held })
 }
 
-/// Whether the walks of a source still find again what was told.
-pub(super) async fn finds_again(db: &Db, source: &str, now: DateTime<Utc>) -> Res<bool> {
+/// Of whom the walks of a source still find again what was told.
+pub(super) async fn finds_again(db: &Db, source: &str, now: DateTime<Utc>) -> Res<FindsAgain> {
     let sql = "SELECT first_walk_at FROM restored WHERE practice = $1 AND source = $2";
     match db.first(sql, &[&db.practice, &source]).await?.map(|row| opt_at(&row, 0)).transpose()? {
-        None => Ok(false),
-        Some(first) if first.is_none_or(|at| now <= at + FINDS_AGAIN_FOR) => Ok(true),
-        Some(_) => is_undecided(db, source, now).await,
+        None => Ok(FindsAgain::Nobody),
+        Some(Some(at)) if now > at + FINDS_AGAIN_FOR && !is_undecided(db, source, now).await? => Ok(FindsAgain::WhoeverWaited(at)),
+        Some(_) => Ok(FindsAgain::Everybody),
     }
 }
 
@@ -63,6 +63,12 @@ async fn is_undecided(db: &Db, source: &str, now: DateTime<Utc>) -> Res<bool> {
         OR EXISTS (SELECT 1 FROM participant AS p JOIN session AS s ON s.practice = $1 AND s.source = p.source AND s.id = p.session_id
             WHERE p.practice = $1 AND p.source = $2 AND p.absences > 0 AND NOT p.cancelled AND s.start_at > $3)";
     get(&db.one(sql, &[&db.practice, &source, &ms(now)]).await?, 0)
+}
+
+/// Somebody is held as ambiguous in a session that is to come.
+async fn somebody_waits(tx: &Tx<'_>, source: &str, now: DateTime<Utc>) -> Res<bool> {
+    let sql = "SELECT 1 FROM session WHERE practice = $1 AND source = $2 AND start_at > $3 AND ambiguous <> '[]'";
+    tx.exists(sql, &[&tx.practice, &source, &ms(now)]).await
 }
 
 /// In a walk's transaction, before its change of what waits for an operator. People of one source may wait for those of another, so all sources find
@@ -82,7 +88,7 @@ pub(super) async fn walked(tx: &Tx<'_>, source: &str, now: DateTime<Utc>) -> Res
     }
     let sql = "SELECT 1 FROM restored WHERE practice = $1 AND source = $2 AND first_walk_at < $3";
     let is_over = tx.exists(sql, &[&tx.practice, &source, &ms(now - FINDS_AGAIN_FOR)]).await?;
-    if is_over && !is_undecided(tx, source, now).await? {
+    if is_over && !is_undecided(tx, source, now).await? && !somebody_waits(tx, source, now).await? {
         tx.execute("DELETE FROM restored WHERE practice = $1 AND source = $2", &[&tx.practice, &source]).await?;
     }
     Ok(())

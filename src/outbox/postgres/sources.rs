@@ -19,12 +19,15 @@ use crate::session::{SessionId, SourceRecord, TakenFor};
 
 /// Sources that were ever walked, and those that are configured.
 pub(super) async fn all(db: &Db) -> Res<Vec<SourceRow>> {
-    let sql = "SELECT s.name, gone_at IS NOT NULL, whole_at, since FROM source AS s LEFT JOIN expected AS e ON e.practice = $1 AND e.name = s.name
-               WHERE s.practice = $1
-               UNION ALL SELECT name, false, NULL, since FROM expected
+    let sql = "SELECT s.name, gone_at IS NOT NULL, last_snapshot_at, whole_at, since
+               FROM source AS s LEFT JOIN expected AS e ON e.practice = $1 AND e.name = s.name WHERE s.practice = $1
+               UNION ALL SELECT name, false, NULL, NULL, since FROM expected
                WHERE practice = $1 AND name NOT IN (SELECT name FROM source WHERE practice = $1) ORDER BY 1";
     let rows = db.query(sql, &[&db.practice]).await?;
-    let one = |row| Ok(SourceRow { name: get(row, 0)?, gone: get(row, 1)?, whole_at: opt_at(row, 2)?, since: opt_at(row, 3)? });
+    let one = |row| {
+        let (heard_at, whole_at, since) = (opt_at(row, 2)?, opt_at(row, 3)?, opt_at(row, 4)?);
+        Ok(SourceRow { name: get(row, 0)?, gone: get(row, 1)?, heard_at, whole_at, since })
+    };
     rows.iter().map(one).collect()
 }
 

@@ -21,8 +21,8 @@ use super::tx::{Tx, head};
 use crate::entry::{Change, State};
 use crate::ledger::{Anchor, Finding, LedgerRow};
 use crate::notice::{NoticeKey, Reason};
-use crate::outbox::Restored;
 use crate::outbox::words::rfc3339;
+use crate::outbox::{FindsAgain, Restored};
 
 /// A source's walks find again what was told already for this long after the first of them, and until what waits for an operator is decided and
 /// whoever is missed counts as absent.
@@ -170,13 +170,15 @@ pub(super) fn hold(
     Ok(Restored { since, held })
 }
 
-/// Whether the walks of a source still find again what was told.
-pub(super) fn finds_again(connection: &Connection, source: &str, now: DateTime<Utc>) -> rusqlite::Result<bool> {
+/// Of whom the walks of a source still find again what was told.
+pub(super) fn finds_again(connection: &Connection, source: &str, now: DateTime<Utc>) -> rusqlite::Result<FindsAgain> {
     let sql = "SELECT first_walk_at FROM restored WHERE source = ?1";
     match connection.prepare_cached(sql)?.query_row([source], |row| opt_at(row, 0)).optional()? {
-        None => Ok(false),
-        Some(first) if first.is_none_or(|at| now <= at + FINDS_AGAIN_FOR) => Ok(true),
-        Some(_) => is_undecided(connection, source, now),
+        None => Ok(FindsAgain::Nobody),
+        Some(Some(first)) if now > first + FINDS_AGAIN_FOR && !is_undecided(connection, source, now)? => {
+            Ok(FindsAgain::WhoeverWaited(first))
+        }
+        Some(_) => Ok(FindsAgain::Everybody),
     }
 }
 
@@ -185,6 +187,12 @@ fn is_undecided(connection: &Connection, source: &str, now: DateTime<Utc>) -> ru
     let sql = "SELECT EXISTS (SELECT 1 FROM guard WHERE source = ?1 AND standing <> 'rejected')
         OR EXISTS (SELECT 1 FROM participant JOIN session ON session.source = participant.source AND session.id = session_id
             WHERE participant.source = ?1 AND absences > 0 AND NOT cancelled AND session.start_at > ?2)";
+    connection.prepare_cached(sql)?.query_row(params![source, ms(now)], |row| row.get(0))
+}
+
+/// Somebody is held as ambiguous in a session that is to come.
+fn somebody_waits(connection: &Connection, source: &str, now: DateTime<Utc>) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM session WHERE source = ?1 AND start_at > ?2 AND ambiguous <> '[]')";
     connection.prepare_cached(sql)?.query_row(params![source, ms(now)], |row| row.get(0))
 }
 
@@ -204,7 +212,7 @@ pub(super) fn walked(
     }
     let sql = "SELECT EXISTS (SELECT 1 FROM restored WHERE source = ?1 AND first_walk_at < ?2)";
     let is_over = connection.prepare_cached(sql)?.query_row(params![source, ms(now - FINDS_AGAIN_FOR)], |row| row.get(0))?;
-    if is_over && !is_undecided(connection, source, now)? {
+    if is_over && !is_undecided(connection, source, now)? && !somebody_waits(connection, source, now)? {
         connection.prepare_cached("DELETE FROM restored WHERE source = ?1")?.execute([source])?;
     }
     Ok(())

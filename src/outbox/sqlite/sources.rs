@@ -23,10 +23,12 @@ const OF_A_SESSION: [&str; 4] = ["rsvp", "omission", "notice", "lately"];
 
 /// Sources that were ever walked, and those that are configured.
 pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<SourceRow>> {
-    let sql = "SELECT name, gone_at IS NOT NULL, whole_at, since FROM source LEFT JOIN expected USING (name)
-               UNION ALL SELECT name, 0, NULL, since FROM expected WHERE name NOT IN (SELECT name FROM source) ORDER BY name";
-    let one =
-        |row: &rusqlite::Row<'_>| Ok(SourceRow { name: row.get(0)?, gone: row.get(1)?, whole_at: opt_at(row, 2)?, since: opt_at(row, 3)? });
+    let sql = "SELECT name, gone_at IS NOT NULL, last_snapshot_at, whole_at, since FROM source LEFT JOIN expected USING (name)
+               UNION ALL SELECT name, 0, NULL, NULL, since FROM expected WHERE name NOT IN (SELECT name FROM source) ORDER BY name";
+    let one = |row: &rusqlite::Row<'_>| {
+        let (heard_at, whole_at, since) = (opt_at(row, 2)?, opt_at(row, 3)?, opt_at(row, 4)?);
+        Ok(SourceRow { name: row.get(0)?, gone: row.get(1)?, heard_at, whole_at, since })
+    };
     connection.prepare_cached(sql)?.query_map([], one)?.collect()
 }
 

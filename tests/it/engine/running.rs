@@ -98,3 +98,22 @@ async fn a_column_that_slips_while_sessions_run_reaches_nobody() {
     world.once().await;
     assert_eq!((world.sent(), world.outbox.guards().await.unwrap()), (3, Vec::new()), "mended");
 }
+
+/// Somebody begins a session earlier than planned: whoever was told another time hears of it while they can still join.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_told_a_later_start_hears_that_it_runs() {
+    for (start, goes) in [("2026-11-26T15:01:00", true), ("2026-11-26T14:40:00", true), ("2026-11-26T14:20:00", false)] {
+        let world = World::new("2026-11-26T09:00:00Z");
+        world.walk(&changed(|s| s["ScheduleTs"] = json!("2026-11-26T20:00:00"))).await;
+        world.set("2026-11-26T09:03:00Z");
+        assert_eq!(world.once().await.accepted, 1, "the invite");
+        world.set("2026-11-26T15:05:00Z");
+        let early = changed(|s| s["ScheduleTs"] = json!(start));
+        for now in ["2026-11-26T15:05:00Z", "2026-11-26T15:07:00Z"] {
+            world.set(now);
+            world.walk(&early).await;
+            world.once().await;
+        }
+        assert_eq!(world.sent(), 1 + usize::from(goes), "{start}: {:?}", world.states().await);
+    }
+}

@@ -312,6 +312,29 @@ async fn no_second_copy_says_tomorrow_on_the_day_itself() {
     }
 }
 
+/// A name that was wrong is not said once more: what is in doubt stays so, and staff see it.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_second_copy_calls_somebody_by_a_name_of_before() {
+    for (name, copies) in [("Trevor", 2), ("Teresa", 1)] {
+        let world = World::new("2026-11-24T09:00:00Z");
+        world.walk(&one(START)).await;
+        world.set("2026-11-24T09:02:00Z");
+        world.script(&[Step::LoseAnswer]);
+        world.once().await;
+        assert!(world.last_mail().contains("Trevor"), "{}", world.last_mail());
+        let renamed = changed(|s| s["Participants"][0]["ParticipantFullName"] = json!(name));
+        for now in ["2026-11-24T09:05:00Z", "2026-11-24T09:13:00Z"] {
+            world.set(now);
+            world.walk(&renamed).await;
+            world.once().await;
+        }
+        assert_eq!(world.sent(), copies, "{name}: {:?}", world.states().await);
+        if copies == 1 {
+            assert!(world.states().await.iter().any(|state| state.starts_with("invite unknown")), "{:?}", world.states().await);
+        }
+    }
+}
+
 /// Whoever knows another start, or nothing of a cancellation, and has no message to come that says so, is somebody to call.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_correction_that_reached_nobody_shows() {

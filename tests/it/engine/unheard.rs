@@ -47,6 +47,30 @@ async fn a_list_that_cannot_be_read_in_part_is_none_of_three_in_a_row() {
     }
 }
 
+/// A source that is read again and again, and cannot say all that it lists, may list it for days.
+#[tokio::test]
+async fn a_session_that_may_stand_in_a_nameless_record_elsewhere_is_not_cancelled_in_a_day() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    let (one, two, three) = (session(1, TWO_DAYS, 100_000_001), session(2, TWO_DAYS, 100_000_002), session(3, TWO_DAYS, 100_000_003));
+    world.walk_of("a", &[one.clone(), two.clone()]).await;
+    world.walk_of("b", std::slice::from_ref(&three)).await;
+    world.go("2026-11-24T09:05:00Z").await;
+    let off = |told: Vec<String>| told.iter().any(|row| row.starts_with("cancelled"));
+    for hour in (0..26).step_by(3) {
+        world.set(&format!("2026-11-{}T{:02}:10:00Z", 24 + (9 + hour) / 24, (9 + hour) % 24));
+        world.walk_of("b", &[three.clone(), nameless(&one)]).await;
+        world.walk_of("a", std::slice::from_ref(&two)).await;
+        assert!(!off(world.told(1).await), "after {hour} hours: {:?}", world.told(1).await);
+    }
+    // It can be read again, and does not list it.
+    for minute in ["12:00", "12:05", "12:11"] {
+        world.set(&format!("2026-11-25T{minute}:00Z"));
+        world.walk_of("b", std::slice::from_ref(&three)).await;
+        world.walk_of("a", std::slice::from_ref(&two)).await;
+    }
+    assert!(off(world.told(1).await), "{:?}", world.told(1).await);
+}
+
 #[tokio::test]
 async fn a_session_that_another_source_lists_in_a_record_that_cannot_be_read_is_not_cancelled() {
     let world = World::new("2026-11-24T09:00:00Z");

@@ -265,7 +265,8 @@ async fn another_database_holds_what_may_have_been_told() {
     assert_eq!(restored.held, 1);
     let held = store.list(&punctual::outbox::Filter { states: vec![State::Held], ..Default::default() }).await.unwrap();
     assert_eq!(held.iter().map(|e| e.reason).collect::<Vec<_>>(), [Some(Reason::Restored)]);
-    assert!(store.finds_again("clinic", minute(501)).await.unwrap());
+    let found = store.finds_again("clinic", minute(501)).await.unwrap();
+    assert_eq!(found, punctual::outbox::FindsAgain::Everybody);
     drop(store);
     let next = open(&cluster.server("second"), Access::Daemon, None).unwrap();
     assert_eq!(next.hold_restored(&[], minute(600)).await.unwrap(), None, "once");

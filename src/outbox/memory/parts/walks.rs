@@ -45,11 +45,13 @@ impl Walks for MemoryOutbox {
         let read = tables.sources.iter().map(|(name, source)| SourceRow {
             name: name.clone(),
             gone: source.gone,
+            heard_at: Some(source.last_snapshot_at),
             whole_at: source.whole_at,
             since: since(name),
         });
         let never_read = tables.expected.keys().filter(|name| !tables.sources.contains_key(*name));
-        let never_read = never_read.map(|name| SourceRow { name: name.clone(), gone: false, whole_at: None, since: since(name) });
+        let never_read =
+            never_read.map(|name| SourceRow { name: name.clone(), gone: false, heard_at: None, whole_at: None, since: since(name) });
         let mut all: Vec<SourceRow> = read.chain(never_read).collect();
         all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(all)

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::super::{SqliteOutbox, guard, known, query, restore, sources, walk};
 use crate::guard::{GuardRow, Verdict};
 use crate::known::KnownMap;
-use crate::outbox::{Applied, NotedSession, Rest, Result, Seen, SeenSession, SourceRow, StoreError, Walk, Walks};
+use crate::outbox::{Applied, FindsAgain, NotedSession, Rest, Result, Seen, SeenSession, SourceRow, StoreError, Walk, Walks};
 use crate::session::SessionId;
 use crate::session::stored::{Also, StoredSession};
 
@@ -105,7 +105,7 @@ impl Walks for SqliteOutbox {
         self.writer.write("absences_anew", |c| walk::absences_anew(c)).await
     }
 
-    async fn finds_again(&self, source: &str, now: DateTime<Utc>) -> Result<bool> {
+    async fn finds_again(&self, source: &str, now: DateTime<Utc>) -> Result<FindsAgain> {
         let source = source.to_owned();
         self.readers.read("finds_again", move |c| restore::finds_again(c, &source, now)).await
     }

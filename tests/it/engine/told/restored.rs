@@ -43,6 +43,17 @@ fn over(path: &std::path::Path, now: &str) -> Arc<World> {
     world
 }
 
+/// The same with quiet hours for texts, and these reminders instead.
+fn with_texts(world: Arc<World>, reminders: &str) -> Arc<World> {
+    let base = CONFIGURATION.split("[[reminder]]").next().unwrap();
+    let config = configuration(&format!("{base}{reminders}\n[adopt]\ninvites = true\n"));
+    *world.transport.world.lock().unwrap() = None;
+    let Ok(world) = Arc::try_unwrap(world) else { panic!("nobody else has it") };
+    let world = Arc::new(World { policy: Arc::new(config.policy), ..world });
+    *world.transport.world.lock().unwrap() = Some(Arc::downgrade(&world));
+    world
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancellation_of_the_lost_days_is_taken_back() {
     let off = changed(|s| s["ScheduleType"] = json!("Cancelled"));
@@ -180,4 +191,85 @@ async fn what_went_by_a_clock_that_was_set_back_may_have_gone() {
     assert_eq!(world.sent(), 0, "{:?}", world.states().await);
     assert!(world.states().await.contains(&"invite held restored".to_owned()), "{:?}", world.states().await);
     assert!(world.states().await.contains(&"reminder 1h waiting".to_owned()), "{:?}", world.states().await);
+}
+
+/// What the copy held was over when it was put back; then the clock is set back, and it is to come again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_over_may_have_gone_though_the_clock_is_set_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = new_store(&folder, "2026-11-26T10:00:00Z");
+    world.walk(&one(START)).await;
+    let copy = copied(&folder).await;
+    at_times(&world, &one(START), &["2026-11-26T10:03:00Z", "2026-11-26T14:01:00Z"]).await;
+    assert_eq!(world.sent(), 2, "the invite and a reminder");
+    drop(world);
+    let world = put_back(&copy, "2026-11-26T18:00:00Z").await;
+    world.outbox.plan_anew().await.unwrap();
+    at_times(&world, &one(START), &["2026-11-26T10:00:30Z", "2026-11-26T10:04:00Z", "2026-11-26T14:02:00Z"]).await;
+    assert_eq!(world.sent(), 0, "{:?}", world.states().await);
+}
+
+/// It was due in the lost days, though quiet hours would move it to the morning by now.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reminder_that_quiet_hours_move_may_have_gone_before_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = with_texts(over(&folder.path().join("punctual.db"), "2026-11-24T10:00:00Z"), "");
+    let by_text = changed(|s| {
+        s["ScheduleTs"] = json!("2026-11-26T00:30:00");
+        s["Participants"][0]["ShouldAutoDeliverCode"] = json!("S");
+        s["Participants"][0]["ParticipantSmsNumber"] = json!("+1 404 555 0111");
+    });
+    world.walk(&by_text).await;
+    let copy = copied(&folder).await;
+    let text = "[[reminder]]\nname = \"24h\"\nbefore = \"24h\"";
+    let world = with_texts(world, text);
+    // 19:30 in New York, the day before.
+    world.set("2026-11-25T00:30:30Z");
+    world.walk(&by_text).await;
+    drop(world);
+    // 22:00 there.
+    let world = with_texts(put_back(&copy, "2026-11-25T03:00:00Z").await, text);
+    world.set("2026-11-25T03:00:10Z");
+    world.walk(&by_text).await;
+    assert!(world.states().await.contains(&"reminder 24h held restored".to_owned()), "{:?}", world.states().await);
+}
+
+/// Whoever waited for somebody else's absence is released when that is sure, and may have been told so before.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_absence_releases_late_may_have_been_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = new_store(&folder, "2026-11-24T09:00:00Z");
+    let both = some(&[1, 2], START);
+    world.walk(&both).await;
+    let copy = copied(&folder).await;
+    // The first one is off the list, and the second one has their code and another address.
+    let mut slipped = some(&[2], START);
+    slipped[0]["Participants"][0]["ConnectCode"] = both[0]["Participants"][0]["ConnectCode"].clone();
+    slipped[0]["Participants"][0]["ParticipantEmailAddress"] = json!("new@example.com");
+    let times = |hour: &str| ["00", "05", "11", "40"].map(|minute| format!("2026-11-24T{hour}:{minute}:00Z"));
+    let gone = times("10");
+    at_times(&world, &slipped, &gone.each_ref().map(String::as_str)).await;
+    assert!(world.states().await.contains(&"invite accepted".to_owned()), "{:?}", world.states().await);
+    drop(world);
+    let world = put_back(&copy, "2026-11-24T11:00:00Z").await;
+    let again = times("11");
+    at_times(&world, &slipped, &again.each_ref().map(String::as_str)).await;
+    assert_eq!(world.sent(), 0, "{:?}", world.states().await);
+}
+
+/// What may have gone, and is over by now, went before what was told since.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lapses_late_was_not_told_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = new_store(&folder, "2026-11-24T09:00:00Z");
+    world.walk(&one(START)).await;
+    let copy = copied(&folder).await;
+    drop(world);
+    let world = put_back(&copy, "2026-11-24T09:03:00Z").await;
+    at_times(&world, &one(START), &["2026-11-24T09:03:10Z"]).await;
+    let moved = changed(|s| s["ScheduleTs"] = json!("2026-11-28T20:00:00"));
+    at_times(&world, &moved, &["2026-11-24T20:00:00Z", "2026-11-24T20:03:00Z"]).await;
+    assert_eq!(world.sent(), 1, "{:?}", world.states().await);
+    at_times(&world, &moved, &["2026-11-26T15:01:00Z", "2026-11-26T15:04:00Z", "2026-11-26T16:00:00Z"]).await;
+    assert_eq!(world.sent(), 1, "the new time is told once: {:?}", world.states().await);
 }

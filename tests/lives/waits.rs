@@ -1,0 +1,41 @@
+//! What waits for an operator of one person, as somebody reads it who has the lists before them.
+
+use super::said::{KINDS, Said, differs};
+use super::word::Listing;
+
+/// A change that waits for an operator: what held before it.
+#[derive(Debug, Clone)]
+pub(super) struct Waiting {
+    pub(super) before: Said,
+    pub(super) what: &'static str,
+    /// An operator said that it is wrong: this, which was said then.
+    pub(super) rejected: Option<Vec<Listing>>,
+    /// And then let pass what else had changed of them, or of their session, since: with it or without, nobody can say.
+    pub(super) either: bool,
+}
+
+impl Waiting {
+    /// What is none of its kind counts all the same, if it is said: where and whether the session takes place.
+    pub(super) fn in_session_of(&self, said: &Said) -> Self {
+        Self { before: Said { start: said.start, status: said.status, ..self.before.clone() }, ..self.clone() }
+    }
+
+    /// It differs in more than one way.
+    pub(super) fn differs_too(&self, said: &Listing) -> bool {
+        matches!(said, Listing::Good(is) if KINDS.into_iter().filter(|what| differs(what, &self.before, is)).count() > 1)
+    }
+
+    /// What was said to be wrong is said no more. What else is said of them counts: what was before goes on in the rest alone.
+    pub(super) fn says_another(&mut self, is: &[Listing]) -> bool {
+        let Some(rejected) = &mut self.rejected else { return false };
+        let ([Listing::Good(wrong)], [Listing::Good(is)]) = (&rejected[..], is) else { return is != rejected.as_slice() };
+        if differs(self.what, wrong, is) {
+            return true;
+        }
+        // If that is too much as well, an operator who lets it pass lets all of it pass.
+        self.either |= KINDS.into_iter().any(|what| differs(what, wrong, is));
+        self.before = self.before.with_what_changed(wrong, is);
+        *rejected = vec![Listing::Good(is.clone())];
+        false
+    }
+}
