@@ -132,6 +132,9 @@ pub struct GuardRow {
     pub kind: GuardKind,
     /// Since when it waits.
     pub since: DateTime<Utc>,
+    /// Digest of what the source says instead.
+    #[serde(skip)]
+    pub says: String,
 }
 
 /// Sessions of these rows, which stand in the order of their sources and sessions.
@@ -206,7 +209,7 @@ impl FromStr for Standing {
 
 /// By what somebody who decides shows which list they saw: another one when a session joins or leaves it, or says another thing.
 pub fn seen_as<'a>(rows: impl Iterator<Item = &'a GuardRow>) -> String {
-    let mut lines: Vec<String> = rows.map(|row| format!("{} {} {}", row.source, row.session_id, row.kind)).collect();
+    let mut lines: Vec<String> = rows.map(|row| format!("{} {} {} {}", row.source, row.session_id, row.kind, row.says)).collect();
     lines.sort_unstable();
     data_encoding::HEXLOWER.encode(&Sha256::digest(lines.join("\n"))[..8])
 }

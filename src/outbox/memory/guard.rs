@@ -23,7 +23,10 @@ impl Guard {
     /// What waits.
     pub(super) fn rows(&self, source: &str) -> Vec<GuardRow> {
         let waiting = self.members.values().filter(|m| m.standing == Standing::Waiting);
-        let row = |m: &Member| GuardRow { source: source.to_owned(), session_id: m.session, kind: m.kind, since: m.since };
+        let row = |m: &Member| {
+            let (source, says) = (source.to_owned(), m.says.clone());
+            GuardRow { source, session_id: m.session, kind: m.kind, since: m.since, says }
+        };
         let mut rows: Vec<GuardRow> = waiting.map(row).collect();
         rows.sort_by_key(|row| (row.session_id, row.kind.as_str()));
         rows

@@ -16,11 +16,12 @@ pub(super) async fn rows(db: &Db) -> Res<Vec<GuardRow>> {
 }
 
 async fn all(db: &Db) -> Res<Vec<(GuardRow, Standing)>> {
-    let sql = "SELECT source, session_id, kind, since, standing FROM guard WHERE practice = $1 ORDER BY source, session_id, kind";
+    let sql = "SELECT source, session_id, kind, since, says, standing FROM guard WHERE practice = $1 ORDER BY source, session_id, kind";
     let rows = db.query(sql, &[&db.practice]).await?;
     let one = |row| {
-        let guarded = GuardRow { source: get(row, 0)?, session_id: session(row, 1)?, kind: word(row, 2)?, since: at(row, 3)? };
-        Ok((guarded, word(row, 4)?))
+        let (source, session_id, kind): (String, _, _) = (get(row, 0)?, session(row, 1)?, word(row, 2)?);
+        let says = db.sealer.open("guard", name(&source, session_id, kind), get(row, 4)?)?;
+        Ok((GuardRow { source, session_id, kind, since: at(row, 3)?, says }, word(row, 5)?))
     };
     rows.iter().map(one).collect()
 }

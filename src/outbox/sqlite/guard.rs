@@ -18,10 +18,11 @@ pub(super) fn rows(connection: &Connection) -> rusqlite::Result<Vec<GuardRow>> {
 }
 
 fn all(connection: &Connection) -> rusqlite::Result<Vec<(GuardRow, Standing)>> {
-    let sql = "SELECT source, session_id, kind, since, standing FROM guard ORDER BY source, session_id, kind";
+    let sql = "SELECT source, session_id, kind, since, unseal('guard', source || '/' || session_id || '/' || kind, says), standing
+               FROM guard ORDER BY source, session_id, kind";
     let row = |row: &Row<'_>| {
-        let one = GuardRow { source: row.get(0)?, session_id: SessionId(row.get(1)?), kind: word(row, 2)?, since: at(row, 3)? };
-        Ok((one, word(row, 4)?))
+        let (session_id, kind, says) = (SessionId(row.get(1)?), word(row, 2)?, row.get(4)?);
+        Ok((GuardRow { source: row.get(0)?, session_id, kind, since: at(row, 3)?, says }, word(row, 5)?))
     };
     connection.prepare_cached(sql)?.query_map([], row)?.collect()
 }

@@ -119,6 +119,23 @@ async fn a_guard_is_shown_and_accepted() {
     office.close().await;
 }
 
+/// The same sessions say another thing since the page was opened: what nobody has seen is not let pass.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acceptance_is_of_what_was_seen() {
+    let with_codes = |from: i64| (1..=8).map(|id| session(id, from + id)).collect::<Vec<_>>();
+    let office = Office::with(&with_codes(100_000_000)).await;
+    let mut jane = office.logged_in("jane").await;
+    assert_eq!(office.practice.list(&with_codes(200_000_000)).await.1["guarded"], 8);
+    let (_, page) = jane.page("/guard/accept?source=front+desk").await;
+    let seen = page.split("name=\"seen\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
+    assert_eq!(office.practice.list(&with_codes(300_000_000)).await.1["guarded"], 8);
+    let accepts = [("source", "front desk"), ("seen", &seen)];
+    assert_eq!(jane.submit("/attention", "/guard/accept", &accepts).await, 409);
+    assert_eq!(office.practice.list(&with_codes(200_000_000)).await.1["guarded"], 8);
+    assert_eq!(jane.submit("/attention", "/guard/accept", &accepts).await, 303);
+    office.close().await;
+}
+
 /// What people wrote stands on the page for whoever is logged in, and goes when an operator has read it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_people_wrote_is_shown_and_marked_as_read() {
