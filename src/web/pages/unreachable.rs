@@ -61,15 +61,17 @@ pub(super) async fn csv(State(shared): State<Arc<Shared>>, RawQuery(query): RawQ
     Ok(page::guard(([(CONTENT_TYPE, "text/csv; charset=utf-8; header=present")], text).into_response()))
 }
 
-/// A session that could never be read, as a row for each of those whom its record names and nobody else tells.
+/// A session that could never be read, as a row for each of those whom its record names and nobody else tells; one row for all if it names nobody.
 fn each_person(looking: &Looking<'_>, row: Row) -> Vec<Row> {
     if row.participation_id.is_some() || row.start.is_some() {
         return vec![row];
     }
     let people = looking.office.records.people(row.session_id, &looking.office.desk.policy.region);
+    if people.is_empty() {
+        return vec![row];
+    }
     let ours = people.into_iter().filter(|(_, told_elsewhere)| !told_elsewhere).map(|(who, _)| who.participation);
-    let rows: Vec<Row> = ours.map(|id| Row { participation_id: Some(id), ..row.clone() }).collect();
-    if rows.is_empty() { vec![row] } else { rows }
+    ours.map(|id| Row { participation_id: Some(id), ..row.clone() }).collect()
 }
 
 async fn found(looking: &Looking<'_>, span: u64) -> Result<Vec<Row>, Trouble> {

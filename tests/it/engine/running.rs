@@ -117,3 +117,23 @@ async fn who_was_told_a_later_start_hears_that_it_runs() {
         assert_eq!(world.sent(), 1 + usize::from(goes), "{start}: {:?}", world.states().await);
     }
 }
+
+/// And if it leaves the list before that is told, nobody hears that it runs: it may be over.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_leaves_the_list_while_it_runs_is_not_told_to_run() {
+    let world = World::new("2026-11-26T09:00:00Z");
+    world.walk(&changed(|s| s["ScheduleTs"] = json!("2026-11-26T20:00:00"))).await;
+    world.set("2026-11-26T09:03:00Z");
+    assert_eq!(world.once().await.accepted, 1, "the invite");
+    for (now, list) in [
+        ("2026-11-26T15:05:00Z", changed(|s| s["ScheduleTs"] = json!("2026-11-26T15:01:00"))),
+        ("2026-11-26T15:06:00Z", some(&[2], "2026-11-28T15:00:00")),
+        ("2026-11-26T15:08:00Z", some(&[2], "2026-11-28T15:00:00")),
+    ] {
+        world.set(now);
+        world.walk(&list).await;
+        world.once().await;
+    }
+    let states = world.states_of(1).await;
+    assert!(states.contains(&"rescheduled held absent".to_owned()), "{states:?}");
+}

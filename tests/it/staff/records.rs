@@ -47,6 +47,20 @@ async fn a_record_at_fault_has_a_page_that_says_what_is_wrong() {
     office.close().await;
 }
 
+/// A booking that could never be read, of people whom their host tells: nobody has to be called by us.
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_their_host_tells_is_not_called_for_a_record_at_fault() {
+    let (mut hosts, mut ours) = (session(2, 222_222_222), session(3, 333_333_333));
+    hosts["Participants"][1]["ShouldAutoDeliverCode"] = json!("N");
+    (hosts["ScheduleTs"], ours["ScheduleTs"]) = (json!("soon"), json!("soon"));
+    let office = Office::with(&[session(1, 111_111_111), hosts, ours]).await;
+    let mut victor = office.logged_in("victor").await;
+    let (_, page) = victor.page("/unreachable").await;
+    assert!(page.contains("/sessions/3/31") && !page.contains("/sessions/2"), "{page}");
+    assert!(victor.page("/sessions/2").await.1.contains("The start time reads"), "its fault is shown all the same");
+    office.close().await;
+}
+
 /// Where the links of a page lead, on this server.
 fn links(page: &str) -> BTreeSet<String> {
     let hrefs = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
