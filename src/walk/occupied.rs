@@ -151,9 +151,11 @@ impl Walker<'_> {
     /// What an operator let pass may be the code of somebody whose own change was rejected, or waits: two people would have it.
     pub(super) fn has_what_is_kept(&self, changed: &mut [(Cow<'_, Session>, String)], beside: &Beside<'_>) {
         let is_kept = |presence: Presence| matches!(presence, Presence::Guarded | Presence::Kept);
-        let now = self.ruling.holds.iter().filter_map(|(id, hold)| Some((hold, &self.before.get(id)?.1)));
+        // What is cancelled opens nothing.
+        let now = self.ruling.holds.iter().filter(|(_, hold)| !hold.cancels);
+        let now = now.filter_map(|(id, hold)| Some((hold, &self.before.get(id)?.1)));
         let now = now.flat_map(|(hold, was)| was.participants.iter().filter(|p| hold.keeps(p.id)));
-        let before = beside.kept.iter().filter_map(|session| Some(&self.before.get(&session.id)?.1));
+        let before = beside.kept.iter().filter(|session| session.is_active()).filter_map(|session| Some(&self.before.get(&session.id)?.1));
         let before = before.flat_map(|was| was.participants.iter().filter(move |p| is_kept(was.presence) || is_kept(p.presence)));
         let kept: HashMap<ConnectCode, &Participant> = now.chain(before).filter_map(|p| Some((p.code?, p))).collect();
         if kept.is_empty() {

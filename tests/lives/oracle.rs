@@ -420,8 +420,9 @@ impl Oracle {
         } else if let Some(last) = theirs.next_back()
             && last.letter.kind == letter.kind
             && last.letter.codes == letter.codes
-            // Told something else at another address since, they would not know.
+            // Told something else at another address since, they would not know; nor if that is in doubt.
             && accepted.clone().next_back().is_some_and(|t| t.letter.to == letter.to)
+            && !self.told.iter().any(|t| t.person == person && t.at > last.at && t.fate == Fate::Doubt && t.letter.kind != letter.kind)
             && last.start.is_some_and(|start| self.says(letter, start, person, now))
             && last.zone == self.word.last.get(&person).map(|said| said.zone)
         {

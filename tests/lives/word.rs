@@ -89,6 +89,10 @@ pub(super) struct Word {
     pub(super) last: BTreeMap<i64, Said>,
     /// Who left a list, and an operator let that pass: they are gone, however few lists miss them.
     pub(super) let_go: BTreeSet<i64>,
+    /// Sessions of which an operator ever let something pass.
+    once_passed: BTreeSet<i64>,
+    /// Whom their host ever told.
+    once_by_host: BTreeSet<i64>,
     /// A list that is being read just now changes too much.
     pub(super) soon_too_much: bool,
     /// Whose removal ever waited for an operator: by lists alone they do not count as cancelled.
@@ -195,6 +199,7 @@ impl Word {
                 }
             }
             if let [Listing::Good(said)] = &listings[..] {
+                self.once_by_host.extend((said.channel == 'N').then_some(*id));
                 let since = self.starts_since.entry(said.session).or_insert((said.start, now));
                 *since = if since.0 == said.start { *since } else { (said.start, now) };
                 self.last.insert(*id, said.clone());
@@ -363,6 +368,7 @@ impl Word {
         // Where more was said than what was rejected, that waits again, and passes now.
         let more = rejected.values().filter(|waits| waits.rejected.iter().flatten().any(|said| waits.differs_too(said)));
         let sessions: BTreeSet<i64> = passes.values().chain(more).map(|waits| waits.before.session).collect();
+        self.once_passed.extend(passes.values().map(|waits| waits.before.session));
         self.let_go.extend(passes.iter().filter(|(_, waits)| matches!(waits.what, "removed" | "left")).map(|(id, _)| *id));
         self.just_passed = passes.iter().map(|(id, waits)| (*id, Waiting { either: true, ..waits.clone() })).collect();
         for (id, mut waits) in rejected {
@@ -518,8 +524,11 @@ impl Word {
                 .any(|l| matches!(l, Listing::Good(said) if said.code == code && said.may_take_place() && holds(said.start)))
     }
 
-    /// It had begun, not long ago, when the lists first said that start.
+    /// It had begun, not long ago, when the lists first said that start, or an operator let pass what waited of it.
     pub(super) fn ran_when_it_moved(&self, said: &Said) -> bool {
+        if self.once_passed.contains(&said.session) {
+            return true;
+        }
         let since = self.starts_since.get(&said.session).filter(|(start, _)| *start == said.start);
         since.is_some_and(|(start, since)| (*start..=*start + TimeDelta::minutes(30)).contains(since))
     }
@@ -533,7 +542,10 @@ impl Word {
     pub(super) fn is_told_by_the_host(&self, person: i64) -> bool {
         let lines = self.lists.values().filter_map(|list| list.get(&person)).flat_map(|line| &line.listings);
         let mut said = lines.filter_map(|listing| if let Listing::Good(said) = listing { Some(said) } else { None });
-        said.any(|said| said.channel == 'N') || self.last.get(&person).is_some_and(|said| said.channel == 'N')
+        let last = self.last.get(&person);
+        // Of what is cancelled, what slipped since counts for nothing: it may be told as it stood before.
+        let once = || last.is_some_and(|last| last.status == Status::Cancelled) && self.once_by_host.contains(&person);
+        said.any(|said| said.channel == 'N') || last.is_some_and(|said| said.channel == 'N') || once()
     }
 
     /// What somebody is called in the records that were read last, be it that they contradict each other.

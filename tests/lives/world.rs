@@ -13,7 +13,7 @@ use punctual::contact::Channel;
 use punctual::dispatch::{Span, Tally};
 use punctual::entry::Entry;
 use punctual::message::Message;
-use punctual::notice::{NoticeKey, Omission};
+use punctual::notice::Omission;
 use punctual::outbox::{Attempts, Feedback, Filter, Outbox, Queries, Upkeep, Walks};
 use punctual::session::{Extent, Snapshot};
 use serde_json::Value;
@@ -104,7 +104,7 @@ pub(super) struct World {
     /// In plain words; `None`: nobody reads it.
     pub(super) story: Option<Mutex<Vec<String>>>,
     /// Rows of the outbox, as the story told them last.
-    rows: Mutex<HashMap<NoticeKey, String>>,
+    rows: Mutex<HashMap<String, String>>,
 }
 
 /// Lowers a flag when whoever raised it is done, or is dropped.
@@ -189,7 +189,16 @@ impl World {
         if self.story.is_none() || std::env::var_os("PUNCTUAL_LIVES_ROWS").is_none() {
             return;
         }
-        let lines: Vec<(NoticeKey, String)> = self.entries().await.iter().map(|entry| (entry.notice.key, row(entry))).collect();
+        let mut lines: Vec<(String, String)> =
+            self.entries().await.iter().map(|entry| (entry.notice.key.to_string(), row(entry))).collect();
+        let sources = self.sources.lock().unwrap().len();
+        for source in (0..sources).map(engine::name) {
+            for kept in self.store.sessions(source, None).await.unwrap() {
+                let departed: Vec<String> = kept.departed.iter().map(|d| format!("{} {:?}", d.id, d.presence)).collect();
+                let line = format!("session {} of {source}: {:?} {departed:?} {:?}", kept.id, kept.presence, kept.ambiguous);
+                lines.push((kept.id.to_string(), line));
+            }
+        }
         for (key, line) in lines {
             if self.rows.lock().unwrap().insert(key, line.clone()).is_none_or(|before| before != line) {
                 self.notes(format!("     {line}"));

@@ -75,3 +75,34 @@ async fn what_is_cancelled_where_it_goes_to_is_cancelled_whatever_waits_of_it() 
         assert_eq!(states.contains(&"cancelled accepted".to_owned()), told_before, "{states:?}");
     }
 }
+
+/// Who comes with the address of somebody who is kept waits with them, in each later list too.
+#[tokio::test]
+async fn who_comes_with_what_is_kept_waits_as_long_as_that_is() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    let address = |id: i64| format!("p{id}@example.com");
+    let list: Vec<Value> = (1..=4).map(|id| session(id, TWO_DAYS, 100_000_000 + id)).collect();
+    let mut slip = list.clone();
+    (1..).zip(&mut slip).for_each(|(id, one)| one["Participants"][1]["ParticipantEmailAddress"] = json!(address(id % 4 + 1)));
+    let mut comes = session(5, TWO_DAYS, 100_000_005);
+    comes["Participants"][1]["ParticipantEmailAddress"] = json!(address(1));
+    world.walk_of("a", &list).await;
+    world.go("2026-11-24T09:05:00Z").await;
+    let told = world.sent();
+    let mut all = [slip, vec![comes]].concat();
+    for (minute, id) in [(10, 6), (12, 7), (14, 8)] {
+        world.set(&format!("2026-11-24T09:{minute}:00Z"));
+        world.walk_of("a", &all).await;
+        world.once().await;
+        assert!(world.told(5).await.is_empty(), "at {minute}: {:?}", world.told(5).await);
+        // Something else is new in the next list.
+        all.push(session(id, "2026-12-03T15:00:00", 100_000_000 + id));
+    }
+    world.outbox.accept_guard(None, world.clock.now()).await.unwrap();
+    for now in ["2026-11-24T09:20:00Z", "2026-11-24T09:23:00Z"] {
+        world.set(now);
+        world.walk_of("a", &all).await;
+        world.once().await;
+    }
+    assert!(world.sent() > told && !world.told(5).await.is_empty(), "{:?}", world.told(5).await);
+}
