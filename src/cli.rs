@@ -66,6 +66,7 @@ mod simulate;
 mod since;
 mod status;
 mod store;
+mod store_copy;
 mod suppress;
 mod table;
 mod templates;

@@ -11,6 +11,7 @@ mod advice;
 mod alerts;
 mod callback;
 mod check;
+mod elsewhere;
 mod email;
 mod gateway;
 mod masked;

@@ -40,8 +40,8 @@ pub struct LedgerRow {
     /// Its participation.
     pub participation_id: Option<ParticipationId>,
     /// `added`, `moved`, `ended`, `claimed`, `begun`, `rerouted`, `doubted`, `settled`, `taken_back`, `recovered`, `resolved`, `receipt`, `reply`, `answer`,
-    /// `rsvp`, `suppressed`, `unsuppressed`, `purged`, `staff_letter`, `checkpoint` (see [`crate::ledger`]), `restored`,
-    /// `keyed` (the chain has another key from here on), an `Act`'s word, `resend`, or the
+    /// `rsvp`, `suppressed`, `unsuppressed`, `purged`, `staff_letter`, `checkpoint` (see [`crate::ledger`]), `restored`, `copied_to` and
+    /// `copied_from` (see [`crate::outbox::copy`]), `keyed` (the chain has another key from here on), an `Act`'s word, `resend`, or the
     /// caller's.
     pub event: String,
     /// The state before.

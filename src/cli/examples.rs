@@ -99,6 +99,13 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ),
     ("backup", &[("backup /srv/backup/punctual-2026-11-29.db", "while the daemon runs")]),
     ("store", &[("store rekey --to new.key", "")]),
+    (
+        "store copy",
+        &[(
+            "store copy sqlite:///var/lib/punctual/punctual.db postgres://punctual@db.example.com/punctual",
+            "while the daemon is stopped: see docs/operations.md",
+        )],
+    ),
     ("store migrate", &[("store migrate", "before the first start on a PostgreSQL database, and after each new version")]),
     ("store rekey", &[("store rekey --to new.key", "see docs/operations.md")]),
     ("prune", &[("prune", "")]),

@@ -30,6 +30,11 @@ impl Progress {
         self.0.set_position(done);
     }
 
+    /// So much is done, of nobody knows how much.
+    pub(super) fn counted(&self, done: u64) {
+        self.0.set_position(done);
+    }
+
     /// Before anything else is printed.
     pub(super) fn done(&self) {
         self.0.finish_and_clear();

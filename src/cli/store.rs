@@ -1,4 +1,4 @@
-//! `store migrate`: the schema of a store on PostgreSQL. `store rekey`: another key for a sealed store, while the daemon runs.
+//! `store migrate`: the schema of a store on PostgreSQL. `store copy`: see [`super::store_copy`]. `store rekey`: another key for a sealed store, while the daemon runs.
 //!
 //! Each call goes as far as it can, and the next one goes on: whatever ends it, either key opens the store until the last step. That step waits until
 //! `[store] key_file` holds the new key, so that no start is left with a key that opens nothing. The program writes the new key's file, and replaces
@@ -24,7 +24,18 @@ use crate::outbox::sqlite::{Access, Reached, Rekeying, SqliteOutbox, StoreKey};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum StoreCommand {
-    /// Gives a sealed store another key, and seals all of it anew; the daemon may run. Say it again after any end: it goes on where it was.
+    /// Moves the practice to another store, whole: notices, what was told, the ledger, sealed values. Stop the daemon before.
+    ///
+    /// Both are named as `[store] url` names a store; a database is spoken to with `[store] password_file` and `ca_file`, and gets the practice of `[practice]
+    /// id`. `[store] key_file` is the key of both. The new one must be empty: a file that is not there, or a database with a schema (`store migrate`)
+    /// that has no store of the practice. The old one is refused from then on by every start, and says where the new one is.
+    Copy {
+        /// The store that is: `sqlite:///var/lib/punctual/punctual.db`.
+        from: String,
+        /// The store that will be: `postgres://punctual@db.example.com/punctual`.
+        to: String,
+    },
+    /// Gives a sealed store another key, and seals all of it anew; the daemon may run (but not on a database). Say it again after any end: it goes on where it was.
     ///
     /// First with `--to`: it writes the new key to that file, and seals all anew; either key opens the store then. Put the file in place of `[store]
     /// key_file`, restart the daemon if the key is a systemd credential, and say it again: from then on the old key opens nothing. Copies that
@@ -48,28 +59,28 @@ fn migrate(server: &Server) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+const NOT_SEALED: &str = "[store] key_file is not set: nothing in the store is sealed, and there is no key to replace";
 /// A daemon looks at least every five seconds which key holds: the old one is not taken away before.
 const NOTICED: TimeDelta = TimeDelta::seconds(15);
 /// From one transaction to the next: whoever else writes gets their turn.
 const TURN: Duration = Duration::from_millis(10);
 
 pub(super) fn store(config: &Config, command: &StoreCommand) -> anyhow::Result<Exit> {
+    if let StoreCommand::Copy { from, to } = command {
+        return super::store_copy::run(config, from, to);
+    }
     let path = match (command, &config.store) {
         (_, None) => bail!("no store is configured: set [store] url"),
         (StoreCommand::Rekey { .. }, Some(StoreUrl::Sqlite(path))) => path,
-        (StoreCommand::Rekey { .. }, Some(StoreUrl::Postgres(_))) => {
-            bail!("the store is a database, and another key for that is not possible yet: it keeps the one that it was made with")
-        }
-        (StoreCommand::Migrate, Some(StoreUrl::Sqlite(_))) => {
+        (StoreCommand::Rekey { to }, Some(StoreUrl::Postgres(server))) => return rekey_database(config, server, to.as_deref()),
+        (StoreCommand::Migrate | StoreCommand::Copy { .. }, Some(StoreUrl::Sqlite(_))) => {
             println!("The store is a file: the daemon brings its schema up to date when it starts. There is nothing to do.");
             return Ok(Exit::Done);
         }
-        (StoreCommand::Migrate, Some(StoreUrl::Postgres(server))) => return migrate(server),
+        (StoreCommand::Migrate | StoreCommand::Copy { .. }, Some(StoreUrl::Postgres(server))) => return migrate(server),
     };
     let StoreCommand::Rekey { to } = command else { return Ok(Exit::Done) };
-    let Some(key) = &config.store_key else {
-        bail!("[store] key_file is not set: nothing in the store is sealed, and there is no key to replace")
-    };
+    let Some(key) = &config.store_key else { bail!(NOT_SEALED) };
     runtime()?.block_on(async {
         let store = SqliteOutbox::open_with(&format!("sqlite://{}", path.display()), Access::Command, Some(key))?;
         let Some(new) = begun(&store, to.as_deref(), key).await? else { return Ok(Exit::Done) };
@@ -83,6 +94,36 @@ pub(super) fn store(config: &Config, command: &StoreCommand) -> anyhow::Result<E
         }
         finish(&store, path).await
     })
+}
+
+/// In one step, while no daemon serves it.
+fn rekey_database(config: &Config, server: &Server, to: Option<&Path>) -> anyhow::Result<Exit> {
+    let Some(key) = &config.store_key else { bail!(NOT_SEALED) };
+    let Some(to) = to else {
+        drop(crate::daemon::look_at_store(config)?);
+        println!("The store has one key, that of [store] key_file. For another one: punctual store rekey --to FILE");
+        return Ok(Exit::Done);
+    };
+    let new = if to.exists() { written_before(to, key)? } else { key.successor().map_err(anyhow::Error::msg)? };
+    if !to.exists() {
+        write_key(to, &new)?;
+    }
+    let bar = Progress::new("sealing anew");
+    let counted = bar.clone();
+    let place = (server, config.raw.practice.id.as_str());
+    let rows = PostgresOutbox::rekey(place, (key, &new), WallClock.now(), move |rows| counted.counted(rows));
+    bar.done();
+    let rows = rows?;
+    let file = config.raw.store.key_file.as_deref().unwrap_or(Path::new("[store] key_file"));
+    println!(
+        "All of it, {rows} rows, is sealed with the new key, and the old one opens it no more. Every row of the ledger follows from the one before it."
+    );
+    println!(
+        "Put {} in place of {}, and start the daemon. What was backed up before opens with the old key: keep it as long.",
+        to.display(),
+        file.display()
+    );
+    Ok(Exit::Done)
 }
 
 /// The new key, if the store gets one; begins, if it does not yet.

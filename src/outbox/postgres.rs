@@ -32,9 +32,11 @@ use crate::suppression::SuppressedAddress;
 
 mod acts;
 mod attempt;
+mod carry;
 mod claim;
 mod columns;
 mod connect;
+pub(super) mod copy;
 mod db;
 mod error;
 mod guard;
@@ -53,6 +55,7 @@ mod place;
 mod query;
 mod readers;
 mod receipt;
+mod rekey;
 mod reply;
 mod restore;
 mod retention;
@@ -116,6 +119,19 @@ impl PostgresOutbox {
     /// It cannot be reached, is not one for a store, is another program's, or has a newer schema.
     pub fn migrate(server: &Server) -> Result<(i32, i32)> {
         open::migrate(server)
+    }
+
+    /// Gives a sealed practice another key, whole or not at all, while no daemon serves it; how many rows were sealed anew. `progress` is told them.
+    ///
+    /// # Errors
+    /// Those of [`PostgresOutbox::open`]; the new key was not made for this store; something in it does not open. Nothing was changed then.
+    pub fn rekey(
+        place: (&Server, &str),
+        (old, new): (&StoreKey, &StoreKey),
+        now: DateTime<Utc>,
+        progress: impl Fn(u64) + Send + 'static,
+    ) -> Result<u64> {
+        rekey::rekey(place, (old, new), now, progress)
     }
 
     /// Takes over the suppressed addresses of another store: how many are new here.

@@ -25,7 +25,8 @@ use restore::Origin;
 use sealed::Sealer;
 use writer::Writer;
 
-use super::{Result, key};
+use super::rows::refusal;
+use super::{Result, StoreError, key};
 use crate::ledger::Verified;
 use crate::suppression::SuppressedAddress;
 
@@ -36,6 +37,7 @@ mod attempt;
 mod backup;
 mod beside;
 mod columns;
+pub(super) mod copy;
 mod figures;
 mod frozen;
 mod guard;
@@ -103,6 +105,12 @@ impl SqliteOutbox {
         let path = path_of(url)?;
         let sealer = Sealer::new(key);
         let opened = open::open(&path, access, (&sealer, key))?;
+        if access != Access::Look {
+            let moved = copy::moved_to(&opened.connection).map_err(|e| open::explain(&path, "open", &e))?;
+            if let Some(to) = moved {
+                return Err(StoreError { action: open::action(&path, "open"), cause: refusal(&to) });
+            }
+        }
         let readers = Readers::new(path.clone(), sealer.clone());
         let writer = Writer::start(opened.connection, &path, sealer.clone())?;
         Ok(Self { readers, writer, sealer, path, origin: Mutex::new(opened.origin), mark: Arc::default(), _lock: opened.lock })

@@ -3,6 +3,7 @@
 mod acts;
 mod attempts;
 mod cluster;
+mod copied;
 pub(crate) mod fixture;
 mod keeping;
 mod ledger;
@@ -13,6 +14,7 @@ mod parts;
 mod postgres;
 mod receipts;
 mod rekey;
+mod rekeyed;
 mod replies;
 mod sealed;
 mod served;

@@ -220,6 +220,11 @@ impl<'c> Tx<'c> {
         self.head.get()
     }
 
+    /// Its rows follow that one, as if it had begun there.
+    pub(super) fn goes_on_from(&self, head: Anchor) {
+        self.head.set(head);
+    }
+
     /// The ledger's last row, if this transaction has written one.
     pub(super) fn written(&self) -> Option<Anchor> {
         Some(self.head.get()).filter(|head| *head != self.before)

@@ -13,6 +13,7 @@ use super::node::Node;
 use super::sealed::Sealer;
 use super::thread::thread;
 use crate::outbox::key::StoreKey;
+use crate::outbox::rows::refusal;
 use crate::outbox::{Access, Result, StoreError};
 
 /// PostgreSQL before this is not looked after any more.
@@ -30,7 +31,7 @@ pub(super) enum Origin {
 /// Where a practice's store is, and as what we are there: what each of our connections needs.
 #[derive(Clone)]
 pub(super) struct Home {
-    server: Server,
+    pub(super) server: Server,
     pub(super) practice: i32,
     pub(super) sealer: Sealer,
     /// As the daemon; `None`: as a command.
@@ -81,7 +82,7 @@ fn explain(server: &Server, action: &str, failure: &Failure) -> StoreError {
 }
 
 /// Runs it on a thread of its own, and waits.
-fn blocking<T, F>(server: &Server, action: &str, run: F) -> Result<T>
+pub(super) fn blocking<T, F>(server: &Server, action: &str, run: F) -> Result<T>
 where
     T: Send + 'static,
     F: AsyncFnOnce(&Server) -> Res<T> + Send + 'static,
@@ -97,7 +98,14 @@ where
 /// Opens a practice's store.
 pub(super) fn open(server: &Server, practice: &str, access: Access, key: Option<&StoreKey>) -> Result<(Home, Origin)> {
     let (practice, key) = (practice.to_owned(), key.cloned());
-    blocking(server, "open", async move |server| opened(server, &practice, access, key.as_ref()).await)
+    let moved = access == Access::Look;
+    blocking(server, "open", async move |server| opened(server, &practice, access, (key.as_ref(), moved)).await)
+}
+
+/// Likewise, as the daemon, of one that may have been left for another place.
+pub(super) fn open_moved(server: &Server, practice: &str, key: Option<&StoreKey>) -> Result<(Home, Origin)> {
+    let (practice, key) = (practice.to_owned(), key.cloned());
+    blocking(server, "open", async move |server| opened(server, &practice, Access::Daemon, (key.as_ref(), true)).await)
 }
 
 /// What is wrong with the server or its schema, one line each; empty: nothing. An error: it cannot be reached.
@@ -144,7 +152,8 @@ pub(super) fn migrate(server: &Server) -> Result<(i32, i32)> {
     })
 }
 
-async fn opened(server: &Server, practice: &str, access: Access, key: Option<&StoreKey>) -> Res<(Home, Origin)> {
+/// `moved`: also if it was left for another place.
+async fn opened(server: &Server, practice: &str, access: Access, (key, moved): (Option<&StoreKey>, bool)) -> Res<(Home, Origin)> {
     let (client, warned) = server.connect().await?;
     let version = migrate::version(&client).await?;
     let wrong = settings(&client).await?.into_iter().next().or_else(|| migrate::fits(version).err());
@@ -154,6 +163,9 @@ async fn opened(server: &Server, practice: &str, access: Access, key: Option<&St
     let (sealer, lineage) = (Sealer::new(key), lineage(&client).await?);
     let db = Db::new(client, warned, 0, sealer.clone());
     let id = admitted(&db, practice, access, key, &lineage).await?;
+    if let Some(to) = get::<Option<String>>(&db.one("SELECT moved_to FROM practice WHERE id = $1", &[&id]).await?, 0)?.filter(|_| !moved) {
+        return Err(refused(refusal(&to)));
+    }
     let mut home = Home { server: server.clone(), practice: id, sealer, node: None, lineage };
     let mut origin = Origin::Own;
     if access == Access::Daemon {
@@ -233,7 +245,8 @@ async fn admitted(db: &Db, practice: &str, access: Access, key: Option<&StoreKey
     get(&row, 0)
 }
 
-fn check_of(key: &StoreKey) -> String {
+/// What is sealed in a practice that has this key.
+pub(super) fn check_of(key: &StoreKey) -> String {
     format!("{CHECK}{}", key.notices_name())
 }
 

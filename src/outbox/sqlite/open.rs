@@ -137,7 +137,7 @@ fn sqlite_is_new_enough(version: i32) -> std::result::Result<(), String> {
     ))
 }
 
-fn folder_exists(path: &Path) -> std::result::Result<(), String> {
+pub(super) fn folder_exists(path: &Path) -> std::result::Result<(), String> {
     let folder = folder_of(path);
     match folder.metadata() {
         Ok(found) if found.is_dir() => Ok(()),
@@ -154,7 +154,7 @@ const LOCK_TRIES: u32 = 10;
 const LOCK_WAIT: Duration = Duration::from_millis(20);
 
 /// The advisory lock goes with the process, however it ends; the file stays.
-fn lock(path: &Path) -> std::result::Result<File, String> {
+pub(super) fn lock(path: &Path) -> std::result::Result<File, String> {
     let beside = beside(path, ".lock");
     let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&beside);
     let file = opened.map_err(|e| in_folder(path, &beside, &e))?;
@@ -304,7 +304,7 @@ fn check(connection: &Connection, path: &Path) -> Result<()> {
     Err(StoreError { action: action(path, "open"), cause })
 }
 
-fn action(path: &Path, action: &str) -> String {
+pub(super) fn action(path: &Path, action: &str) -> String {
     format!("{action} ({})", path.display())
 }
 

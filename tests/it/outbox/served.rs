@@ -33,6 +33,13 @@ impl Practice {
         Some(practice)
     }
 
+    /// From here on its store is that one.
+    fn stands(&self, url: &str) {
+        let text = fs::read_to_string(self.at("punctual.toml")).unwrap();
+        let lines = text.lines().map(|line| if line.starts_with("url = ") { format!("url = \"{url}\"") } else { line.to_owned() });
+        fs::write(self.at("punctual.toml"), lines.collect::<Vec<_>>().join("\n")).unwrap();
+    }
+
     fn at(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -122,7 +129,7 @@ fn a_practice_is_served_from_a_database() {
     assert!(code == 0 && said.contains("opens"), "{code}: {said}");
     assert_eq!(practice.run(&["ledger", "verify"]).0, 0);
     assert!(practice.run(&["backup", "copy"]).1.contains("pg_basebackup or pg_dump"));
-    assert!(practice.run(&["store", "rekey"]).1.contains("not possible yet"));
+    assert!(practice.run(&["store", "rekey"]).1.contains("nothing in the store is sealed"));
     practice.cluster.sql("postgres", "ALTER DATABASE served SET synchronous_commit = off");
     for arguments in [&["check", "--offline"][..], &["run", "--once"]] {
         let (code, said) = practice.run(arguments);
@@ -174,4 +181,45 @@ fn one_daemon_serves_a_practice() {
     assert_eq!(practice.run(&["run", "--once"]).0, 0);
     assert_eq!(practice.told(2), [1, 2]);
     assert_eq!(practice.mails(), 2);
+    let (code, said) = practice.run(&["store", "rekey", "--to", "new"]);
+    assert!(code == 0 && said.contains("Put new in place of key"), "{code}: {said}");
+    let (code, said) = practice.run(&["run", "--once"]);
+    assert!(code == 74 && said.contains("sealed with another key"), "{code}: {said}");
+    fs::rename(practice.at("new"), practice.at("key")).unwrap();
+    assert_eq!(practice.run(&["run", "--once"]).0, 0);
+    assert_eq!(practice.mails(), 2, "nobody is told anything again");
+}
+
+/// From a file to a database, and back to another file: each session is told, and told once.
+#[test]
+fn a_practice_moves_to_a_database_and_back() {
+    let Some(practice) = Practice::open("moving", "") else { return };
+    let (file, back, database) = ("sqlite://punctual.db", "sqlite://back.db", practice.cluster.url("moving"));
+    practice.stands(file);
+    let mut daemon = practice.daemon();
+    assert_eq!(practice.told(1), [1]);
+    practice.stands(&database);
+    let (code, said) = practice.run(&["store", "copy", file, &database]);
+    assert!(code == 74 && said.contains("another punctual uses it"), "{code}: {said}");
+    daemon.signal("TERM");
+    assert_eq!(daemon.ends(), 0);
+    let (code, said) = practice.run(&["store", "copy", file, &database]);
+    assert!(code == 74 && said.contains("punctual store migrate"), "{code}: {said}");
+    assert_eq!(practice.run(&["store", "migrate"]).0, 0);
+    let (code, said) = practice.run(&["store", "copy", file, &database]);
+    assert!(code == 0 && said.contains("every row of that follows") && said.contains("set [store] url"), "{code}: {said}");
+    practice.lists(&[1, 2]);
+    assert_eq!(practice.run(&["run", "--once"]).0, 0);
+    assert_eq!((practice.told(2), practice.mails()), (vec![1, 2], 2));
+    practice.stands(file);
+    let (code, said) = practice.run(&["run", "--once"]);
+    assert!(code == 74 && said.contains("was copied to practice lakeside in the database moving"), "{code}: {said}");
+    assert_eq!(practice.run(&["store", "copy", &database, back]).0, 0);
+    practice.stands(back);
+    practice.lists(&[1, 2, 3]);
+    assert_eq!(practice.run(&["run", "--once"]).0, 0);
+    assert_eq!((practice.told(3), practice.mails()), (vec![1, 2, 3], 3));
+    assert_eq!(practice.run(&["ledger", "verify"]).0, 0);
+    let (code, said) = practice.run(&["store", "copy", "punctual.db", back]);
+    assert!(code == 2 && said.contains("expected sqlite://"), "{code}: {said}");
 }

@@ -1,0 +1,31 @@
+//! A store that is named on the command line, as `[store] url` would name it.
+
+use std::path::{Path, PathBuf};
+
+use super::place::Base;
+use super::{Config, StoreUrl, secret};
+use crate::outbox::postgres::Server;
+
+impl Config {
+    /// What that URL names. A database is spoken to with `[store] password_file` and `ca_file`; a relative path is relative to the working directory.
+    ///
+    /// # Errors
+    /// Says what is wrong with it, and shows no password.
+    pub fn store_at(&self, url: &str) -> Result<StoreUrl, String> {
+        if Server::is_named_by(url) {
+            let base = Base(self.file.as_deref());
+            let password = self.raw.store.password_file.as_ref().map(|file| secret::read(file, &base.resolve(file))).transpose()?;
+            let ca_file = self.raw.store.ca_file.as_ref().map(|file| base.resolve(file));
+            return Server::parse(url, password.as_ref(), ca_file.as_deref()).map(|server| StoreUrl::Postgres(Box::new(server)));
+        }
+        match url.strip_prefix("sqlite://") {
+            Some(path) if !path.is_empty() && path != ":memory:" => Ok(StoreUrl::Sqlite(absolute(path))),
+            _ => Err("expected sqlite:// and the path of a file, or postgres://USER@HOST/DATABASE".to_owned()),
+        }
+    }
+}
+
+/// A store that is left says where the other one is: from everywhere.
+fn absolute(path: &str) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| Path::new(path).to_owned())
+}

@@ -1,0 +1,127 @@
+//! Rows of a practice, as every store has them ([`crate::outbox::rows`]): read, and put.
+
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::columns::get;
+use super::db::{CHAIN, Db};
+use super::error::Res;
+use crate::outbox::rows::{Cell, Cells, Column, Kind, Table};
+
+/// Rows at a time.
+const ROWS: usize = 1000;
+
+/// Its name here.
+pub(super) fn name(table: &Table, column: &str) -> String {
+    if table.name == "ledger" && column == "chain" { "link".to_owned() } else { column.to_owned() }
+}
+
+fn has_chains(table: &Table) -> bool {
+    table.name.starts_with("ledger")
+}
+
+/// As it is read: a number, text or bytes.
+fn read(table: &Table, column: &Column) -> String {
+    let here = name(table, column.name);
+    match column.kind {
+        Kind::Lease => format!("(extract(epoch FROM {here}) * 1000)::bigint"),
+        Kind::Flag => format!("{here}::integer::bigint"),
+        _ if is_state(table, column) => {
+            format!("CASE WHEN {here} <> 'flying' THEN {here} WHEN phase IS NULL THEN 'claimed' ELSE 'sending' END")
+        }
+        Kind::Int | Kind::Text | Kind::Bytes => here,
+    }
+}
+
+/// As it is put, from a value of that name.
+fn written(table: &Table, column: &Column) -> String {
+    let given = format!("given.{}", name(table, column.name));
+    match column.kind {
+        Kind::Lease => format!("to_timestamp({given} / 1000.0)"),
+        Kind::Flag => format!("{given} <> 0"),
+        _ if is_state(table, column) => format!("CASE WHEN {given} IN ('claimed', 'sending') THEN 'flying' ELSE {given} END"),
+        Kind::Int | Kind::Text | Kind::Bytes => given,
+    }
+}
+
+/// An attempt's steps change no column that an index has: here, one word stands for two.
+fn is_state(table: &Table, column: &Column) -> bool {
+    table.name == "notice" && column.name == "state"
+}
+
+/// The next ones behind that key; of nothing: the first ones.
+pub(super) async fn rows(db: &Db, table: &Table, after: Cells) -> Res<Vec<Cells>> {
+    let columns: Vec<String> = table.columns.iter().map(|column| read(table, column)).collect();
+    let key = table.key.join(", ");
+    let places = (2..after.len() + 2).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
+    let beyond = if after.is_empty() { "TRUE".to_owned() } else { format!("({key}) > ({places})") };
+    let chain = if has_chains(table) { format!("AND chain = {CHAIN}") } else { String::new() };
+    let sql =
+        format!("SELECT {} FROM {} WHERE practice = $1 {chain} AND {beyond} ORDER BY {key} LIMIT {ROWS}", columns.join(", "), table.name);
+    let mut values: Vec<&(dyn ToSql + Sync)> = vec![&db.practice];
+    values.extend(after.iter().map(value));
+    let row = |row: &Row| table.columns.iter().enumerate().map(|(place, column)| cell(row, place, column.kind)).collect();
+    db.query(&sql, &values).await?.iter().map(row).collect()
+}
+
+fn value(cell: &Cell) -> &(dyn ToSql + Sync) {
+    match cell {
+        Cell::None => &None::<i64>,
+        Cell::Int(number) => number,
+        Cell::Text(text) => text,
+        Cell::Bytes(bytes) => bytes,
+    }
+}
+
+fn cell(row: &Row, place: usize, kind: Kind) -> Res<Cell> {
+    Ok(match kind {
+        Kind::Int | Kind::Flag | Kind::Lease => get::<Option<i64>>(row, place)?.map_or(Cell::None, Cell::Int),
+        Kind::Text => get::<Option<String>>(row, place)?.map_or(Cell::None, Cell::Text),
+        Kind::Bytes => get::<Option<Vec<u8>>>(row, place)?.map_or(Cell::None, Cell::Bytes),
+    })
+}
+
+/// A column of many rows, as a statement takes it; and its type there.
+pub(super) fn array(kind: Kind, cells: impl Iterator<Item = Cell>) -> (Box<dyn ToSql + Sync>, &'static str) {
+    match kind {
+        Kind::Int | Kind::Flag | Kind::Lease => {
+            let number = |cell| if let Cell::Int(number) = cell { Some(number) } else { None };
+            (Box::new(cells.map(number).collect::<Vec<Option<i64>>>()), "bigint[]")
+        }
+        Kind::Text => {
+            let text = |cell| if let Cell::Text(text) = cell { Some(text) } else { None };
+            (Box::new(cells.map(text).collect::<Vec<Option<String>>>()), "text[]")
+        }
+        Kind::Bytes => {
+            let bytes = |cell| if let Cell::Bytes(bytes) = cell { Some(bytes) } else { None };
+            (Box::new(cells.map(bytes).collect::<Vec<Option<Vec<u8>>>>()), "bytea[]")
+        }
+    }
+}
+
+/// Puts new ones.
+pub(super) async fn put(db: &Db, table: &Table, rows: Vec<Cells>) -> Res<()> {
+    let arrays: Vec<_> =
+        table.columns.iter().enumerate().map(|(place, column)| array(column.kind, rows.iter().map(|row| row[place].clone()))).collect();
+    let names: Vec<String> = table.columns.iter().map(|column| name(table, column.name)).collect();
+    let given: Vec<String> = arrays.iter().enumerate().map(|(place, (_, kind))| format!("${}::{kind}", place + 2)).collect();
+    let written: Vec<String> = table.columns.iter().map(|column| written(table, column)).collect();
+    let (chain, one) = if has_chains(table) { ("chain, ", format!("{CHAIN}, ")) } else { ("", String::new()) };
+    let sql = format!(
+        "INSERT INTO {} (practice, {chain}{names}) OVERRIDING SYSTEM VALUE SELECT $1, {one}{} FROM unnest({}) AS given ({names})",
+        table.name,
+        written.join(", "),
+        given.join(", "),
+        names = names.join(", "),
+    );
+    let mut values: Vec<&(dyn ToSql + Sync)> = vec![&db.practice];
+    values.extend(arrays.iter().map(|(array, _)| &**array));
+    db.execute(&sql, &values).await.map(drop)
+}
+
+/// New notices get numbers behind those that were put. (One sequence serves every practice; a number is of one practice.)
+pub(super) async fn ids_go_on(db: &Db) -> Res<()> {
+    let sql = "SELECT setval(pg_get_serial_sequence('notice', 'id'), put.id + 1) FROM (SELECT max(id) AS id FROM notice WHERE practice = $1) AS put
+               WHERE put.id >= nextval(pg_get_serial_sequence('notice', 'id'))";
+    db.query(sql, &[&db.practice]).await.map(drop)
+}

@@ -1,0 +1,239 @@
+//! A practice that is left for another store, and one that is filled from another: see [`crate::outbox::copy`].
+//!
+//! Either is one transaction, which holds the head of the practice's ledger: nobody else writes of it meanwhile. It runs on a thread of its own, and is
+//! asked what to do next; whoever asks no more gives it up.
+
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::carry;
+use super::columns::get;
+use super::connect::Server;
+use super::db::{CHAIN, Tx};
+use super::error::{Res, refused};
+use super::heart::Heart;
+use super::history;
+use super::open::{self, Home, Origin};
+use crate::outbox::rows::{Arriving, Cells, Leaving, Own, Table, refusal};
+use crate::outbox::{Result, StoreError, StoreKey};
+
+/// What is asked of the thread.
+enum Ask {
+    Own,
+    Rows(&'static Table, Cells),
+    Put(&'static Table, Vec<Cells>),
+    Ready(Own, String, DateTime<Utc>),
+    Left(String),
+    Commit,
+}
+
+/// What it answers.
+enum Say {
+    Done,
+    Own(Own),
+    Rows(Vec<Cells>),
+}
+
+type Answer = Res<Say>;
+
+/// Either of the two.
+pub(in crate::outbox) struct Side {
+    asks: Option<UnboundedSender<Ask>>,
+    answers: mpsc::Receiver<Result<Say>>,
+    thread: Option<JoinHandle<()>>,
+    to: String,
+    /// Dropped last: until then nobody else may serve the practice.
+    _heart: Option<Heart>,
+}
+
+impl Side {
+    /// Of a practice that is left for that place.
+    pub(in crate::outbox) fn leave(
+        (server, practice): (&Server, &str),
+        key: Option<&StoreKey>,
+        (to, now): (&str, DateTime<Utc>),
+    ) -> Result<Self> {
+        let standing = open::stands(server, practice)?;
+        if !standing.made {
+            return Err(StoreError {
+                action: format!("copy ({})", server.shown()),
+                cause: "there is no store of this practice".to_owned(),
+            });
+        }
+        let (home, origin) = open::open_moved(server, practice, key)?;
+        let place = to.to_owned();
+        Self::start(home, to, async move |tx| begin_to_leave(tx, origin, (&place, now)).await)
+    }
+
+    /// Of a practice that must be empty yet.
+    pub(in crate::outbox) fn arrive((server, practice): (&Server, &str), key: Option<&StoreKey>) -> Result<Self> {
+        let (home, _) = open::open_moved(server, practice, key)?;
+        let lineage = home.lineage.clone();
+        Self::start(home, "", async move |tx| begin_to_arrive(tx, &lineage).await)
+    }
+
+    fn start<F>(home: Home, to: &str, begin: F) -> Result<Self>
+    where
+        F: AsyncFnOnce(&Tx<'_>) -> Res<bool> + Send + 'static,
+    {
+        let heart = Heart::start(&home)?;
+        let ((asks, asked), (answer, answers)) = (unbounded_channel(), mpsc::channel());
+        let thread = super::thread::thread("outbox-copy", async move || {
+            let explained = answer.clone();
+            if let Err(failure) = serve(&home, begin, asked, &answer).await {
+                drop(explained.send(Err(home.explain("copy", &failure))));
+            }
+        })?;
+        let side = Self { asks: Some(asks), answers, thread: Some(thread), to: to.to_owned(), _heart: heart };
+        side.answer()?;
+        Ok(side)
+    }
+
+    fn ask(&self, ask: Ask) -> Result<Say> {
+        drop(self.asks.as_ref().map(|asks| asks.send(ask)));
+        self.answer()
+    }
+
+    fn answer(&self) -> Result<Say> {
+        let ended = || StoreError { action: "copy".to_owned(), cause: "its thread ended in a panic".to_owned() };
+        self.answers.recv().unwrap_or_else(|_| Err(ended()))
+    }
+}
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        drop(self.asks.take());
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+impl Leaving for Side {
+    fn own(&mut self) -> Result<Own> {
+        match self.ask(Ask::Own)? {
+            Say::Own(own) => Ok(own),
+            Say::Done | Say::Rows(_) => unreachable!("it was asked for itself"),
+        }
+    }
+
+    fn rows(&mut self, table: &'static Table, after: Cells) -> Result<Vec<Cells>> {
+        match self.ask(Ask::Rows(table, after))? {
+            Say::Rows(rows) => Ok(rows),
+            Say::Done | Say::Own(_) => unreachable!("it was asked for rows"),
+        }
+    }
+
+    fn left(self: Box<Self>) -> Result<()> {
+        self.ask(Ask::Left(self.to.clone()))?;
+        self.ask(Ask::Commit).map(drop)
+    }
+}
+
+impl Arriving for Side {
+    fn put(&mut self, table: &'static Table, rows: Vec<Cells>) -> Result<()> {
+        self.ask(Ask::Put(table, rows)).map(drop)
+    }
+
+    fn ready(&mut self, own: &Own, from: &str, now: DateTime<Utc>) -> Result<()> {
+        let own = Own { reference_key: own.reference_key.clone(), ..*own };
+        self.ask(Ask::Ready(own, from.to_owned(), now)).map(drop)
+    }
+
+    fn settle(self: Box<Self>) -> Result<()> {
+        self.ask(Ask::Commit).map(drop)
+    }
+}
+
+/// A long copy is no connection that hangs.
+const PATIENT: &str = "SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0";
+
+async fn serve<F>(home: &Home, begin: F, mut asked: UnboundedReceiver<Ask>, answer: &mpsc::Sender<Result<Say>>) -> Res<()>
+where
+    F: AsyncFnOnce(&Tx<'_>) -> Res<bool>,
+{
+    let db = home.connection().await?;
+    db.say(PATIENT).await?;
+    let tx = Tx::begin(&db).await?;
+    home.is_ours(&tx).await?;
+    let was_left = begin(&tx).await?;
+    drop(answer.send(Ok(Say::Done)));
+    while let Some(ask) = asked.recv().await {
+        let said = done(&tx, home, ask, was_left).await?;
+        drop(answer.send(Ok(said)));
+    }
+    Ok(())
+}
+
+async fn done(tx: &Tx<'_>, home: &Home, ask: Ask, was_left: bool) -> Answer {
+    match ask {
+        Ask::Own => {
+            let row = tx.one("SELECT reference_key FROM practice WHERE id = $1", &[&tx.practice]).await?;
+            Ok(Say::Own(Own { reference_key: get(&row, 0)?, head: tx.head(), was_left }))
+        }
+        Ask::Rows(table, after) => carry::rows(tx, table, after).await.map(Say::Rows),
+        Ask::Put(table, rows) => carry::put(tx, table, rows).await.map(|()| Say::Done),
+        Ask::Ready(own, from, now) => ready(tx, &home.lineage, &own, (&from, now)).await.map(|()| Say::Done),
+        Ask::Left(to) => {
+            tx.execute("UPDATE practice SET moved_to = $2 WHERE id = $1", &[&tx.practice, &to]).await?;
+            Ok(Say::Done)
+        }
+        Ask::Commit => tx.commit().await.map(|()| Say::Done),
+    }
+}
+
+/// Whether it was left for that place before.
+async fn begin_to_leave(tx: &Tx<'_>, origin: Origin, (to, now): (&str, DateTime<Utc>)) -> Res<bool> {
+    if origin != Origin::Own {
+        return Err(refused(
+            "it is another database than the one that ran last: start the daemon on it once, which holds what may have been told",
+        ));
+    }
+    let row = tx.one("SELECT moved_to FROM practice WHERE id = $1", &[&tx.practice]).await?;
+    match get::<Option<&str>>(&row, 0)? {
+        Some(place) if place != to => Err(refused(refusal(place))),
+        Some(_) => Ok(true),
+        None => {
+            tx.note(now, "copied_to", to)?;
+            tx.flush().await?;
+            Ok(false)
+        }
+    }
+}
+
+async fn begin_to_arrive(tx: &Tx<'_>, lineage: &str) -> Res<bool> {
+    let sql = "SELECT moved_to IS NOT NULL OR EXISTS (SELECT 1 FROM source WHERE practice = $1) OR EXISTS (SELECT 1 FROM ledger WHERE practice = $1)
+                   OR EXISTS (SELECT 1 FROM suppression WHERE practice = $1) FROM practice WHERE id = $1";
+    if get(&tx.one(sql, &[&tx.practice]).await?, 0)? {
+        return Err(refused("the practice has a store there already, which is not empty: give another database"));
+    }
+    tx.execute("UPDATE practice SET lineage = $2 WHERE id = $1", &[&tx.practice, &lineage]).await?;
+    tx.execute("DELETE FROM visit WHERE practice = $1", &[&tx.practice]).await?;
+    tx.execute("DELETE FROM ledger_key WHERE practice = $1", &[&tx.practice]).await?;
+    Ok(false)
+}
+
+async fn ready(tx: &Tx<'_>, lineage: &str, own: &Own, (from, now): (&str, DateTime<Utc>)) -> Res<()> {
+    tx.execute(
+        "UPDATE practice SET reference_key = $2, lineage = $3 WHERE id = $1",
+        &[
+            &tx.practice,
+            &own.reference_key,
+            // Of no database: the next start holds what is due.
+            &if own.was_left { "" } else { lineage },
+        ],
+    )
+    .await?;
+    let sql = "UPDATE chain SET seq = $3, link = $4 WHERE practice = $1 AND id = $2";
+    tx.execute(sql, &[&tx.practice, &CHAIN, &own.head.seq, &&own.head.link.0[..]]).await?;
+    tx.goes_on_from(own.head);
+    carry::ids_go_on(tx).await?;
+    if let Some(finding) = history::verify(tx, Some(own.head)).await?.findings.first() {
+        return Err(refused(format!("the ledger is not as it was written: {finding}; see punctual ledger verify")));
+    }
+    tx.note(now, "copied_from", from)?;
+    tx.flush().await
+}

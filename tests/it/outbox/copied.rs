@@ -1,0 +1,226 @@
+//! `store copy`: a practice moves to another store, whole, and the one that it left is used no more.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use punctual::entry::State;
+use punctual::notice::Occasion;
+use punctual::outbox::copy::{Copied, Place, copy};
+use punctual::outbox::postgres::PostgresOutbox;
+use punctual::outbox::sqlite::{Access, SqliteOutbox};
+use punctual::outbox::{Outbox, StoreKey};
+use rusqlite::Connection;
+
+use super::cluster::{Cluster, cluster};
+use super::fixture::{Store, addressed, mail, minute, notice};
+use super::sealed::{fill, key};
+
+/// A folder, and the places that a practice moves between.
+struct Moves {
+    folder: tempfile::TempDir,
+    key: Option<StoreKey>,
+}
+
+impl Moves {
+    fn with(key: Option<StoreKey>) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), key }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn file(&self, name: &str) -> Place {
+        Place::File(self.at(name))
+    }
+
+    fn open(&self, place: &Place, access: Access) -> Result<Arc<dyn Outbox>, String> {
+        let key = self.key.as_ref();
+        match place {
+            Place::File(path) => SqliteOutbox::open_with(&format!("sqlite://{}", path.display()), access, key)
+                .map(|store| Arc::new(store) as Arc<dyn Outbox>)
+                .map_err(|e| e.to_string()),
+            Place::Database(server, practice) => PostgresOutbox::open(server, practice, access, key)
+                .map(|store| Arc::new(store) as Arc<dyn Outbox>)
+                .map_err(|e| e.to_string()),
+        }
+    }
+
+    fn daemon(&self, place: &Place) -> Store {
+        Store { outbox: self.open(place, Access::Daemon).unwrap(), _folder: None }
+    }
+
+    fn copy(&self, from: &Place, to: &Place) -> Result<Copied, String> {
+        copy((from, to), self.key.as_ref(), minute(900), |_| {}).map_err(|e| e.to_string())
+    }
+}
+
+fn database(cluster: &Cluster, name: &str) -> Place {
+    cluster.create(name);
+    PostgresOutbox::migrate(&cluster.server(name)).unwrap();
+    Place::Database(Box::new(cluster.server(name)), "clinic".to_owned())
+}
+
+/// A file that knows much, with one hand-over whose answer nobody knows.
+async fn filled(moves: &Moves) -> Place {
+    let place = moves.file("first.db");
+    let Place::File(path) = &place else { unreachable!() };
+    fill(SqliteOutbox::open_with(&format!("sqlite://{}", path.display()), Access::Daemon, moves.key.as_ref()).unwrap()).await;
+    let store = moves.daemon(&place);
+    store.add(3, &[notice(3, Occasion::Invite, 0)]).await;
+    store.doubt_one(5).await;
+    store.add(4, &[notice(4, Occasion::Reminder, 100)]).await;
+    store.outbox.note(minute(6), "reveal", "session 4").await.unwrap();
+    place
+}
+
+/// All tables of a file but its own row, without what the moves themselves noted.
+fn dump(path: &Path) -> String {
+    let file = Connection::open(path).unwrap();
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'identity' ORDER BY name";
+    let tables: Vec<String> = file.prepare(tables).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let mut all = String::new();
+    for table in tables {
+        let of = if table == "ledger" { "WHERE event NOT LIKE 'copied_%'" } else { "" };
+        let mut rows = file
+            .prepare(&format!("SELECT * FROM {table} {of} ORDER BY 1, 2, 3"))
+            .or_else(|_| file.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2")))
+            .unwrap();
+        let width = rows.column_count();
+        let mut rows = rows.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            let row: Vec<_> = (0..width).map(|place| row.get_unwrap::<_, rusqlite::types::Value>(place)).collect();
+            all += &format!("{table} {row:?}\n");
+        }
+    }
+    all
+}
+
+/// From a file to a database, and to a file again: sealed or not, each row is what it was.
+#[tokio::test]
+async fn a_practice_moves_whole_to_a_database_and_back() {
+    let Some(cluster) = cluster() else { return };
+    for (name, key) in [("moved_plain", None), ("moved_sealed", Some(key(7)))] {
+        let moves = Moves::with(key);
+        let first = filled(&moves).await;
+        let (there, back) = (database(cluster, name), moves.file("back.db"));
+        let before = dump(&moves.at("first.db"));
+        let copied = moves.copy(&first, &there).unwrap();
+        assert!(copied.rows > 20 && copied.ledger > 5 && !copied.held, "{copied:?}");
+        let again = moves.copy(&there, &back).unwrap();
+        assert_eq!((again.rows, again.ledger), (copied.rows + 2, copied.ledger + 2), "and both ends of the first move");
+        assert_eq!(dump(&moves.at("back.db")), before);
+        let store = moves.daemon(&back);
+        assert_eq!(store.outbox.verify_ledger(None).await.unwrap().findings, []);
+        let events: Vec<String> =
+            store.ledger().await.into_iter().map(|row| row.event).filter(|event| event.starts_with("copied")).collect();
+        assert_eq!(events, ["copied_to", "copied_from", "copied_to", "copied_from"]);
+        // It works there: numbers, keys and chains go on.
+        store.add(5, &[notice(5, Occasion::Invite, 700)]).await;
+        assert!(moves.open(&first, Access::Daemon).is_err() && moves.open(&there, Access::Command).is_err());
+    }
+}
+
+/// What was in doubt is in doubt there, what waits is sent there, and what was told is told nobody again.
+#[tokio::test]
+async fn nothing_is_lost_and_nothing_told_twice_in_a_database() {
+    let Some(cluster) = cluster() else { return };
+    let moves = Moves::with(Some(key(7)));
+    let first = filled(&moves).await;
+    let there = database(cluster, "moved_on");
+    moves.copy(&first, &there).unwrap();
+    let store = moves.daemon(&there);
+    assert_eq!(store.outbox.hold_restored(&["clinic".to_owned()], minute(7)).await.unwrap(), None, "it is no older copy");
+    let recovered = store.outbox.recover("two", minute(7), true).await.unwrap();
+    assert_eq!(recovered.in_doubt.len(), 1, "{recovered:?}");
+    assert_eq!(store.add(1, &[addressed(1, Occasion::Invite, 0, mail("zebulon"))]).await.added, 0, "a key is held once, for ever");
+    assert_eq!(store.entry(addressed(1, Occasion::Invite, 0, mail("zebulon")).key).await.state, State::Accepted);
+    assert_eq!(store.add(6, &[notice(6, Occasion::Invite, 100)]).await.added, 1);
+    let due: Vec<i64> = store.claim(100).await.iter().map(|claim| claim.entry.notice.session.0).collect();
+    assert_eq!(due.len(), 2, "of sessions 4 and 6: {due:?}");
+    assert!(store.outbox.suppressions().await.unwrap().len() >= 2);
+    assert_eq!(store.outbox.verify_ledger(None).await.unwrap().findings, []);
+}
+
+#[tokio::test]
+async fn the_store_that_was_left_is_used_no_more() {
+    let moves = Moves::with(None);
+    let first = filled(&moves).await;
+    let second = moves.file("second.db");
+    moves.copy(&first, &second).unwrap();
+    for access in [Access::Daemon, Access::Command] {
+        let why = moves.open(&first, access).err().unwrap();
+        assert!(why.contains("was copied to") && why.contains("second.db") && why.contains("[store] url"), "{why}");
+    }
+    let looked = moves.open(&first, Access::Look).unwrap().verify_ledger(None).await.unwrap();
+    assert_eq!(looked.findings, []);
+    let elsewhere = moves.copy(&first, &moves.file("third.db")).unwrap_err();
+    assert!(elsewhere.contains("second.db"), "{elsewhere}");
+    assert!(!moves.at("third.db").exists());
+}
+
+/// It ended between the two commits: neither store is used, and the copy goes once more, with a hold.
+#[tokio::test]
+async fn a_copy_that_ended_in_the_middle_goes_once_more() {
+    let Some(cluster) = cluster() else { return };
+    let moves = Moves::with(Some(key(7)));
+    let first = filled(&moves).await;
+    let (second, there) = (moves.file("second.db"), database(cluster, "moved_twice"));
+    moves.copy(&first, &second).unwrap();
+    for name in ["second.db", "second.db.mark", "second.db.lock"] {
+        fs::remove_file(moves.at(name)).unwrap();
+    }
+    assert!(moves.copy(&first, &second).unwrap().held);
+    // (From there to a database, likewise.)
+    let refused = moves.copy(&second, &there).unwrap_err();
+    assert!(refused.contains("start the daemon on it once"), "{refused}");
+    let store = moves.daemon(&second);
+    let restored = store.outbox.hold_restored(&["clinic".to_owned()], minute(200)).await.unwrap().unwrap();
+    assert_eq!(restored.held, 2, "sessions 2 and 4");
+    drop(store);
+    moves.copy(&second, &there).unwrap();
+    cluster.sql("moved_twice", "DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+    let Place::Database(server, _) = &there else { unreachable!() };
+    PostgresOutbox::migrate(server).unwrap();
+    assert!(moves.copy(&second, &there).unwrap().held);
+    let store = moves.daemon(&there);
+    assert!(store.outbox.hold_restored(&["clinic".to_owned()], minute(200)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn what_cannot_be_copied_is_refused_and_left_as_it_is() {
+    let Some(cluster) = cluster() else { return };
+    let moves = Moves::with(Some(key(7)));
+    let first = filled(&moves).await;
+    let there = database(cluster, "moved_not");
+    let served = moves.daemon(&first);
+    let why = moves.copy(&first, &there).unwrap_err();
+    assert!(why.contains("another punctual uses it"), "{why}");
+    drop(served);
+    for (to, says) in [(&first, "the same place"), (&moves.file("none/there.db"), "does not exist")] {
+        let why = moves.copy(&first, to).unwrap_err();
+        assert!(why.contains(says), "{why}");
+    }
+    fs::write(moves.at("taken.db"), "").unwrap();
+    assert!(moves.copy(&first, &moves.file("taken.db")).unwrap_err().contains("something is there already"));
+    assert!(moves.copy(&moves.file("missing.db"), &there).unwrap_err().contains("there is no store"));
+    let other = Moves { folder: tempfile::tempdir().unwrap(), key: Some(key(8)) };
+    assert!(other.copy(&first, &there).unwrap_err().contains("another key"));
+    // Not empty: somebody was told something there.
+    let store = moves.daemon(&there);
+    store.add(9, &[notice(9, Occasion::Invite, 0)]).await;
+    drop(store);
+    assert!(moves.copy(&first, &there).unwrap_err().contains("is not empty"));
+    // A row was changed: nobody goes on with it unseen.
+    let Place::File(path) = &first else { unreachable!() };
+    let deed = "UPDATE session SET record = digest WHERE id = 1";
+    let (kept, undo) = (fs::read(path).unwrap(), moves.file("new.db"));
+    Connection::open(path).unwrap().execute(deed, []).unwrap();
+    assert!(moves.copy(&first, &undo).unwrap_err().contains("its table session does not open"));
+    fs::write(path, kept).unwrap();
+    let left: Vec<String> =
+        fs::read_dir(moves.folder.path()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(left.iter().all(|name| !name.contains(".part") && name != "new.db"), "{left:?}");
+    assert!(moves.open(&first, Access::Daemon).is_ok(), "it is as it was");
+}
