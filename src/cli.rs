@@ -62,8 +62,10 @@ mod replies;
 mod run;
 mod send_test;
 mod shadow;
+mod signals;
 mod simulate;
 mod since;
+mod standby;
 mod status;
 mod store;
 mod store_copy;
@@ -327,7 +329,7 @@ fn say_which(cli: &Cli, config: &Config) {
     }
 }
 
-fn dispatch(cli: &Cli, config: Config, log: &logging::Log, heard: std::io::Result<Option<run::Hearing>>) -> anyhow::Result<Exit> {
+fn dispatch(cli: &Cli, config: Config, log: &logging::Log, heard: std::io::Result<Option<signals::Hearing>>) -> anyhow::Result<Exit> {
     let colors = table::Look::new(cli.color, cli.wide, cli.utc);
     match &cli.command {
         Command::Run(_) => run::run(config, heard?, log, || config_for(cli).map_err(|mistakes| mistakes.to_string())),

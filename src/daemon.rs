@@ -15,7 +15,6 @@ use tokio::sync::{Mutex, Notify, Semaphore, SetOnce};
 use tokio::task::JoinSet;
 
 use self::alerts::Alerts;
-use self::notify::Notifier;
 use self::replies::Answers;
 use self::returned::Returned;
 use self::schedule::Pulse;
@@ -58,10 +57,13 @@ mod store;
 mod together;
 mod upkeep;
 
+pub use self::notify::Notifier;
 pub use self::serve::Ending;
 pub use self::sources::{pushed, read_source};
 pub use self::start::can_begin;
-pub use self::store::{is_served, look_at_store, open_store, store_exists, store_faults, take_over_suppressions};
+pub use self::store::{
+    is_served, look_at_store, open_store, serving_elsewhere, store_exists, store_faults, take_over_suppressions, was_too_late,
+};
 
 /// How often the host's zone data is looked at; and how long it must have stayed the same, when it is another one.
 const ZONE_DATA_LOOK: Duration = Duration::from_secs(60 * 60);

@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 use sha2::{Digest, Sha256};
-use tokio::runtime::{Handle, Runtime};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::logging::Log;
+use super::signals::{Hearing, Signals};
+use super::standby;
 use super::{Command, Exit, runtime};
 use crate::clock::{Clock, WallClock, monotonic_usec};
 use crate::config::{Config, StoreUrl};
-use crate::daemon::{Ending, Engine, OnceReport, can_begin};
+use crate::daemon::{Ending, Engine, OnceReport, can_begin, was_too_late};
 use crate::desk::status::{is_anybody_ambiguous, needs_attention};
 use crate::entry::{Entry, State};
 use crate::notice::{Occasion, Reason};
@@ -52,12 +53,21 @@ pub(super) fn run(config: Config, heard: Option<Hearing>, log: &Log, load: impl 
     };
     let mut config = config;
     loop {
+        let Some(mine) = hearing.block_on(standby::turn(config, &mut signals, &load)) else { return Ok(Exit::Done) };
+        let named = mine.raw.node.name.is_some();
         // Nothing of an old configuration is left over: all that it began ends with what it ran on.
         let runtime = runtime()?;
-        let ended = hearing.block_on(serve(runtime.handle(), config, &mut signals, &load));
+        let ended = hearing.block_on(serve(runtime.handle(), mine, &mut signals, &load));
         // An attempt that hangs on a dead server must not outlive the stop; the store, which the last of them closes, leaves nothing in its log.
         runtime.shutdown_timeout(CLOSES_WITHIN);
-        let Some(next) = ended? else { return Ok(Exit::Done) };
+        let next = match ended {
+            // Two that stood by saw the place free: the other one has it.
+            Err(error) if named && was_too_late(&error) => load().map_err(anyhow::Error::msg)?,
+            ended => match ended? {
+                Some(next) => next,
+                None => return Ok(Exit::Done),
+            },
+        };
         config = next;
         if let Err(why) = log.change(&config.raw.log) {
             tracing::warn!(%why, "the log stays as it was");
@@ -106,37 +116,10 @@ fn wait_until_free(config: &Config) {
     }
 }
 
-/// Hears signals from the first moment of a daemon to the last, whichever configuration is in force: none of them ends it unheard.
-pub(super) struct Hearing {
-    hearing: Runtime,
-    signals: Signals,
-}
-
 /// If the command is that of a daemon.
 pub(super) fn hear(command: &Command) -> std::io::Result<Option<Hearing>> {
-    if !matches!(command, Command::Run(args) if !args.once) {
-        return Ok(None);
-    }
-    let hearing = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let signals = hearing.block_on(async { Signals::new() })?;
-    Ok(Some(Hearing { hearing, signals }))
-}
-
-/// What an operator, or systemd, sends.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
+    let is_daemon = matches!(command, Command::Run(args) if !args.once);
+    is_daemon.then(Hearing::begin).transpose()
 }
 
 /// The configuration that is in force.

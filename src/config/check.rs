@@ -198,7 +198,11 @@ fn anchor_command(raw: &Raw, document: &mut Document<'_>) -> Vec<String> {
 fn store(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Option<StoreUrl> {
     let url = raw.store.url.as_ref()?;
     if Server::is_named_by(url) {
-        return database(raw, url, base, document).map(|server| StoreUrl::Postgres(Box::new(server)));
+        let node = raw.node.name.as_deref();
+        return database(raw, url, base, document).map(|server| StoreUrl::Postgres(Box::new(server.as_node(node))));
+    }
+    if raw.node.name.is_some() {
+        document.note("node.name", "several machines serve a practice from one database, and [store] url names a file; expected postgres://USER@HOST/DATABASE there");
     }
     for (key, given) in [("password_file", &raw.store.password_file), ("ca_file", &raw.store.ca_file)] {
         if given.is_some() {

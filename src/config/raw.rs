@@ -20,7 +20,7 @@ mod server;
 
 pub use email::{Dkim, Email, Relay, RelayKind, TlsMode};
 pub use gateway::{AnswerRule, CallbackForm, Gateway, GatewayKind};
-pub use server::{Daemon, Ledger, Log, LogFormat, Mode, Retention, Run, Server, ShowNames, Store};
+pub use server::{Daemon, Ledger, Log, LogFormat, Mode, Node, Retention, Run, Server, ShowNames, Store};
 
 /// The whole file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -50,6 +50,8 @@ pub struct Raw {
     pub time_zones: BTreeMap<String, String>,
     /// Where notices, what sources said, and the ledger are kept.
     pub store: Store,
+    /// One of several machines that serve a practice from one PostgreSQL database.
+    pub node: Node,
     /// E-mail: who it is from. Needed as soon as there is a relay.
     pub email: Email,
     /// Text messages.

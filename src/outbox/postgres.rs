@@ -14,7 +14,8 @@
 //! Failures: a connection that is lost is made again for a while, also to another server of the URL; a transaction is done again unless the ledger has
 //! its last row. What was promoted or restored meanwhile is another database: nothing is written to it before a start has held what may have been told.
 //!
-//! One daemon serves a practice; commands write beside it. Several daemons need more, which is not here: a chain of the ledger for each writer with a chain
+//! One daemon serves a practice; commands write beside it. Others stand by ([`Standing`]), and take its place once it is gone. Several that serve at once need
+//! more, which is not here: a chain of the ledger for each writer with a chain
 //! above them (all share one head now), claims and walks by leases of many nodes, rates, pauses and Retry-After in the store, clocks compared, and a way through
 //! a connection pool. The schema has room for it: `practice` and `chain` lead.
 
@@ -69,6 +70,7 @@ mod walked;
 mod writer;
 
 pub use connect::Server;
+pub use node::SERVED_BY;
 pub use open::Standing;
 
 /// The outbox on a PostgreSQL server. See the module.

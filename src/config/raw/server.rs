@@ -106,6 +106,15 @@ impl Default for Daemon {
     }
 }
 
+/// `[node]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Node {
+    /// This machine's name. One node serves the practice; the others stand by, and one of them takes its place within half a minute when it is gone. Default: a
+    /// second daemon ends at once.
+    pub name: Option<String>,
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

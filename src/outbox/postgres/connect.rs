@@ -35,6 +35,7 @@ pub struct Server {
     config: Config,
     tls: Option<MakeRustlsConnect>,
     shown: String,
+    node: Option<String>,
 }
 
 /// The same place, spoken to in the same way.
@@ -93,7 +94,22 @@ impl Server {
         }
         let tls = if is_open { None } else { Some(MakeRustlsConnect::new((*crate::tls::client_config(ca_file)?).clone())) };
         let shown = shown(&config);
-        Ok(Self { config, tls, shown })
+        Ok(Self { config, tls, shown, node: None })
+    }
+
+    /// As which of several machines we are there.
+    #[must_use]
+    pub fn as_node(mut self, name: Option<&str>) -> Self {
+        if let Some(name) = name {
+            self.config.application_name(format!("punctual {name}"));
+        }
+        self.node = name.map(str::to_owned);
+        self
+    }
+
+    /// Likewise.
+    pub(super) fn node(&self) -> Option<&str> {
+        self.node.as_deref()
     }
 
     /// Where it is, for messages: hosts and database.

@@ -56,7 +56,12 @@ async fn live(home: &Home, node: &Node, mut stopped: oneshot::Receiver<()>) {
             break;
         }
     }
-    if let Some(db) = db {
-        drop(tokio::time::timeout(BEAT, node.leave(&db)).await);
-    }
+    let leave = async {
+        let db = match db.filter(|db| !db.is_closed()) {
+            Some(db) => db,
+            None => home.connection().await?,
+        };
+        node.leave(&db).await
+    };
+    drop(tokio::time::timeout(BEAT, leave).await);
 }

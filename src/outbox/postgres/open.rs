@@ -119,12 +119,14 @@ pub(super) fn look(server: &Server) -> Result<Vec<String>> {
 }
 
 /// How a practice's store stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// A daemon has made it.
     pub made: bool,
     /// A daemon has it open, or ended a moment ago without a word.
     pub served: bool,
+    /// Of them, another process than this one: in words.
+    pub other: Option<String>,
 }
 
 pub(super) fn stands(server: &Server, practice: &str) -> Result<Standing> {
@@ -132,12 +134,14 @@ pub(super) fn stands(server: &Server, practice: &str) -> Result<Standing> {
     blocking(server, "open", async move |server| {
         let (client, _) = server.connect().await?;
         if migrate::version(&client).await? == 0 {
-            return Ok(Standing { made: false, served: false });
+            return Ok(Standing { made: false, served: false, other: None });
         }
         let sql = "SELECT EXISTS (SELECT 1 FROM practice WHERE name = $1),
-                          EXISTS (SELECT 1 FROM practice JOIN node ON node.practice = practice.id WHERE name = $1 AND alive_until > clock_timestamp())";
-        let row = client.query_one(sql, &[&practice]).await?;
-        Ok(Standing { made: get(&row, 0)?, served: get(&row, 1)? })
+                          EXISTS (SELECT 1 FROM practice JOIN node ON node.practice = practice.id WHERE name = $1 AND alive_until > clock_timestamp()),
+                          (SELECT says FROM practice JOIN node ON node.practice = practice.id
+                           WHERE name = $1 AND alive_until > clock_timestamp() AND process <> $2)";
+        let row = client.query_one(sql, &[&practice, &super::node::process()]).await?;
+        Ok(Standing { made: get(&row, 0)?, served: get(&row, 1)?, other: get(&row, 2)? })
     })
 }
 
@@ -170,9 +174,9 @@ async fn opened(server: &Server, practice: &str, access: Access, (key, moved): (
     let mut origin = Origin::Own;
     if access == Access::Daemon {
         let db = home.connection().await?;
-        home.node = Some(Node::join(&db, &home.lineage).await?);
-        let sql = "SELECT lineage = $2, (SELECT at FROM ledger WHERE practice = $1 ORDER BY seq DESC LIMIT 1) FROM practice WHERE id = $1";
-        let row = db.one(sql, &[&id, &home.lineage]).await?;
+        home.node = Some(Node::join(&db, &home.lineage, home.server.node()).await?);
+        let sql = "SELECT lineage = $2, (SELECT at FROM ledger WHERE practice = $1 AND chain = $3 ORDER BY seq DESC LIMIT 1) FROM practice WHERE id = $1";
+        let row = db.one(sql, &[&id, &home.lineage, &CHAIN]).await?;
         if !get::<bool>(&row, 0)? {
             origin = Origin::Copy(get::<Option<i64>>(&row, 1)?.map(|_| at(&row, 1)).transpose()?);
         }

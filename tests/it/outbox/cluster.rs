@@ -86,7 +86,11 @@ impl Cluster {
                 chown(data.join(name), Some(uid), Some(gid)).unwrap();
             }
         }
-        fs::write(data.join("pg_hba.conf"), "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n").unwrap();
+        fs::write(
+            data.join("pg_hba.conf"),
+            "local all all trust\nlocal replication all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n",
+        )
+        .unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         fs::write(
             data.join("postgresql.auto.conf"),
@@ -96,24 +100,53 @@ impl Cluster {
             ),
         )
         .unwrap();
-        // Whatever ends this process closes the pipe; the server is stopped by its own pid file.
-        let script = r#""$1/pg_ctl" -D data -w -t 60 -l log start >/dev/null || exit 1
-            echo; read -r _; "$1/pg_ctl" -D data -w -m immediate stop >/dev/null; cd / && rm -rf "$2""#;
-        let mut keeper = run_as(user, Path::new("/bin/sh"), &folder)
-            .args(["-c", script, "keeper"])
-            .args([&bin, &folder])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut started = [0];
-        let out = keeper.stdout.as_mut().unwrap();
-        let read = out.read(&mut started).unwrap();
-        assert_eq!(read, 1, "{}", fs::read_to_string(folder.join("log")).unwrap_or_default());
-        let cluster = Self { folder, bin, user, port, _keeper: keeper };
+        let cluster = Self { _keeper: keep(&folder, &bin, user), folder, bin, user, port };
         cluster.create("conformance");
         PostgresOutbox::migrate(&cluster.server("conformance")).unwrap();
         Some(cluster)
+    }
+
+    /// Another one, for who changes its settings or ends it.
+    pub(crate) fn another() -> Option<Self> {
+        cluster()?;
+        Self::start()
+    }
+
+    /// A standby of it, which runs.
+    pub(crate) fn standby(&self) -> Self {
+        let folder = tempfile::Builder::new().prefix("punctual-pg-").tempdir().unwrap().keep();
+        if let Some((uid, gid)) = self.user {
+            chown(&folder, Some(uid), Some(gid)).unwrap();
+        }
+        let mut copy = run_as(self.user, &self.bin.join("pg_basebackup"), &folder);
+        copy.args(["-D", "data", "-R", "-X", "stream", "-c", "fast", "-U", "punctual"]);
+        let copied = copy.env("PGHOST", &self.folder).env("PGPORT", self.port.to_string()).output().unwrap();
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let settings = folder.join("data/postgresql.auto.conf");
+        let text = fs::read_to_string(&settings).unwrap();
+        fs::write(&settings, format!("{text}port = {port}\nunix_socket_directories = '{}'\n", folder.display())).unwrap();
+        Self { _keeper: keep(&folder, &self.bin, self.user), folder, bin: self.bin.clone(), user: self.user, port }
+    }
+
+    /// From here on it takes writes.
+    pub(crate) fn promote(&self) {
+        let promoted = run_as(self.user, &self.bin.join("pg_ctl"), &self.folder).args(["-D", "data", "-w", "promote"]).output().unwrap();
+        assert!(promoted.status.success(), "{}", String::from_utf8_lossy(&promoted.stderr));
+    }
+
+    /// Ends it at once, as a power cut does.
+    pub(crate) fn crash(&self) {
+        let stopped =
+            run_as(self.user, &self.bin.join("pg_ctl"), &self.folder).args(["-D", "data", "-w", "-m", "immediate", "stop"]).output();
+        assert!(stopped.unwrap().status.success());
+    }
+
+    /// Both of them, whichever takes writes.
+    pub(crate) fn or(&self, other: &Self, database: &str) -> Server {
+        let place = |one: &Self| (one.folder.to_str().unwrap().replace('/', "%2F"), one.port);
+        let ((one, port), (second, its)) = (place(self), place(other));
+        Server::parse(&format!("postgres://punctual@{one}:{port},{second}:{its}/{database}"), None, None).unwrap()
     }
 
     /// A new database, with nothing in it.
@@ -159,6 +192,13 @@ impl Cluster {
         psql.env("PGHOST", &self.folder).env("PGPORT", self.port.to_string()).output().unwrap()
     }
 
+    /// Plans in its log that say so.
+    pub(crate) fn plans_with(&self, what: &str) -> Vec<String> {
+        let log = fs::read(self.folder.join("log")).unwrap();
+        let log = String::from_utf8_lossy(&log);
+        log.split("LOG:  duration:").skip(1).filter(|plan| plan.contains(what)).map(|plan| plan.chars().take(1500).collect()).collect()
+    }
+
     /// All of it, as `pg_dump` writes it.
     pub(crate) fn dump(&self, database: &str) -> String {
         let mut dump = run_as(self.user, &self.bin.join("pg_dump"), &self.folder);
@@ -171,6 +211,23 @@ impl Cluster {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
+}
+
+/// Whatever ends this process closes the pipe; the server is stopped by its own pid file.
+fn keep(folder: &Path, bin: &Path, user: Option<(u32, u32)>) -> Child {
+    let script = r#""$1/pg_ctl" -D data -w -t 60 -l log start >/dev/null || exit 1
+        echo; read -r _; "$1/pg_ctl" -D data -w -m immediate stop >/dev/null; cd / && rm -rf "$2""#;
+    let mut keeper = run_as(user, Path::new("/bin/sh"), folder)
+        .args(["-c", script, "keeper"])
+        .args([bin, folder])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut started = [0];
+    let read = keeper.stdout.as_mut().unwrap().read(&mut started).unwrap();
+    assert_eq!(read, 1, "{}", fs::read_to_string(folder.join("log")).unwrap_or_default());
+    keeper
 }
 
 /// Stands before a server, and swallows answers to commits.

@@ -1,5 +1,6 @@
 //! `store copy`: a practice moves to another store, whole, and the one that it left is used no more.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -91,7 +92,7 @@ fn dump(path: &Path) -> String {
         let mut rows = rows.query([]).unwrap();
         while let Some(row) = rows.next().unwrap() {
             let row: Vec<_> = (0..width).map(|place| row.get_unwrap::<_, rusqlite::types::Value>(place)).collect();
-            all += &format!("{table} {row:?}\n");
+            writeln!(all, "{table} {row:?}").unwrap();
         }
     }
     all

@@ -1,0 +1,225 @@
+//! Several nodes of one practice: real processes on one database, and a relay that counts what it gets. One serves, the others stand by.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use punctual::outbox::postgres::PostgresOutbox;
+use serde_json::{Value, json};
+
+use super::cluster::{Cluster, cluster};
+use crate::servers::Gate;
+use crate::servers::smtp::{Server, Step};
+
+/// Longer than any of it takes.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A practice with one list, one relay, and a folder for each node.
+struct Practice {
+    folder: tempfile::TempDir,
+    relay: Server,
+    /// The relay says nothing to DATA any more.
+    hangs: Arc<AtomicBool>,
+    /// It answers the next DATA when the gate is opened.
+    waits: Arc<AtomicBool>,
+    gate: Arc<Gate>,
+    url: String,
+}
+
+impl Practice {
+    async fn open(cluster: &Cluster, database: &str) -> Self {
+        cluster.create(database);
+        PostgresOutbox::migrate(&cluster.server(database)).unwrap();
+        let (hangs, waits, gate) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default(), Gate::shut());
+        let (asked, first, held) = (Arc::clone(&hangs), Arc::clone(&waits), Arc::clone(&gate));
+        let relay = Server::start(move |at| match at.verb.as_str() {
+            "DATA" if first.swap(false, Ordering::SeqCst) => Some(Step::Gate(Arc::clone(&held), "354 go")),
+            "DATA" if asked.load(Ordering::SeqCst) => Some(Step::Hang),
+            _ => None,
+        })
+        .await;
+        let practice = Self { folder: tempfile::tempdir().unwrap(), relay, hangs, waits, gate, url: cluster.url(database) };
+        practice.lists(1);
+        practice
+    }
+
+    /// So many sessions.
+    fn lists(&self, sessions: i64) {
+        let all: Vec<Value> = (1..=sessions).map(|id| crate::push::session(id, 111_111_110 + id)).collect();
+        fs::write(self.folder.path().join("part"), json!(all).to_string()).unwrap();
+        fs::rename(self.folder.path().join("part"), self.folder.path().join("list")).unwrap();
+    }
+
+    fn node(&self, name: &'static str) -> Node {
+        let folder = self.folder.path().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let text = format!(
+            "[practice]\nid = \"lakeside\"\nname = \"Lakeside\"\ntime_zone = \"UTC\"\n[adopt]\ninvites = true\n[invite]\nsettle = \"0s\"\n[node]\nname = \"{name}\"\n\
+             [store]\nurl = \"{}\"\n[[source]]\nname = \"desk\"\nkind = \"file\"\npath = \"../list\"\npoll = \"* * * * * *\"\n\
+             [email]\nfrom = \"desk@example.org\"\nin_doubt = \"hold\"\n[[email.relay]]\nkind = \"smtp\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n",
+            self.url, self.relay.port
+        );
+        fs::write(folder.join("punctual.toml"), text).unwrap();
+        let mut node = Node { folder, process: None };
+        node.start();
+        node
+    }
+
+    /// Until the relay has so many messages: how often each of them came, by its Message-ID.
+    async fn told(&self, messages: usize) -> Vec<usize> {
+        let since = Instant::now();
+        while self.relay.bodies().len() < messages && since.elapsed() < PATIENCE {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let mut copies = BTreeMap::<String, usize>::new();
+        for body in self.relay.bodies() {
+            let id = body.lines().find(|line| line.to_ascii_lowercase().starts_with("message-id:")).unwrap().to_owned();
+            *copies.entry(id).or_default() += 1;
+        }
+        copies.into_values().collect()
+    }
+}
+
+/// A process, which ends with the test.
+struct Node {
+    folder: PathBuf,
+    process: Option<Child>,
+}
+
+impl Node {
+    fn start(&mut self) {
+        let log = fs::File::create(self.folder.join("log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_punctual"));
+        command.arg("run").current_dir(&self.folder).stdout(Stdio::null()).stderr(log);
+        self.process = Some(command.spawn().unwrap());
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap()
+    }
+
+    /// Until it says that so often.
+    async fn says(&self, what: &str, times: usize) {
+        let since = Instant::now();
+        while self.log().matches(what).count() < times {
+            assert!(since.elapsed() < PATIENCE, "{what}: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.process.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    /// Its exit code; `None`: a signal ended it.
+    fn ends(&mut self, signal: &str) -> Option<i32> {
+        self.signal(signal);
+        self.process.take().unwrap().wait().unwrap().code()
+    }
+
+    fn run(&self, arguments: &[&str]) -> (i32, String) {
+        let done = Command::new(env!("CARGO_BIN_EXE_punctual")).args(arguments).current_dir(&self.folder).output().unwrap();
+        (done.status.code().unwrap(), String::from_utf8(done.stdout).unwrap() + &String::from_utf8_lossy(&done.stderr))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            drop(process.kill());
+            drop(process.wait());
+        }
+    }
+}
+
+/// Each message arrives once, whatever becomes of the node that serves; what becomes of the others touches nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_node_takes_the_place_of_one_that_is_gone() {
+    let Some(cluster) = cluster() else { return };
+    let practice = Practice::open(cluster, "nodes").await;
+    let mut a = practice.node("a");
+    assert_eq!(practice.told(1).await, [1]);
+    let (b, mut c) = (practice.node("b"), practice.node("c"));
+    for node in [&b, &c] {
+        node.says("standing by", 1).await;
+        assert!(node.log().contains("node a, process"), "{}", node.log());
+    }
+    // What becomes of those that stand by: a reload, a stop, a start, while the one that serves hands over.
+    b.signal("HUP");
+    assert_eq!(c.ends("TERM"), Some(0));
+    c.start();
+    c.says("standing by", 1).await;
+    practice.lists(2);
+    assert_eq!(practice.told(2).await, [1, 1]);
+    assert!(!a.log().contains("taken back"), "{}", a.log());
+    // Killed before the point of no return of one, with others waiting.
+    practice.hangs.store(true, Ordering::SeqCst);
+    let before = practice.relay.verbs().iter().filter(|verb| *verb == "DATA").count();
+    practice.lists(6);
+    let since = Instant::now();
+    while practice.relay.verbs().iter().filter(|verb| *verb == "DATA").count() == before {
+        assert!(since.elapsed() < PATIENCE, "{}", a.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(a.ends("KILL"), None);
+    practice.hangs.store(false, Ordering::SeqCst);
+    let killed = Instant::now();
+    assert_eq!(practice.told(6).await, [1; 6], "b: {}\nc: {}", b.log(), c.log());
+    eprintln!("killed: all that it had begun was told by another node {:.1} s later", killed.elapsed().as_secs_f64());
+    let serves = |node: &Node| node.log().contains(" ready");
+    assert!(serves(&b) != serves(&c), "one of them");
+    // It comes back, and stands by.
+    a.start();
+    a.says("standing by", 1).await;
+    // A stop hands it on at once.
+    let (mut first, mut rest) = if serves(&b) { (b, [a, c]) } else { (c, [a, b]) };
+    assert_eq!(first.ends("TERM"), Some(0));
+    practice.lists(7);
+    assert_eq!(practice.told(7).await, [1; 7]);
+    assert_eq!(rest[0].run(&["ledger", "verify"]).0, 0);
+    let unknown = rest[0].run(&["--json", "outbox", "list", "--state", "unknown"]).1;
+    assert!(!unknown.contains("session_id"), "nothing was in doubt: {unknown}");
+    for node in &mut rest {
+        assert_eq!(node.ends("TERM"), Some(0), "{}", node.log());
+    }
+    assert_eq!(cluster.sql("nodes", "SELECT count(*) FROM node"), "0");
+}
+
+/// It slept with a message before its point of no return; the others found it gone. When it wakes up, the answer that it waited for is there, and it sends nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_slept_sends_nothing_any_more() {
+    let Some(cluster) = cluster() else { return };
+    let practice = Practice::open(cluster, "slept").await;
+    let mut a = practice.node("a");
+    assert_eq!(practice.told(1).await, [1]);
+    let b = practice.node("b");
+    b.says("standing by", 1).await;
+    practice.waits.store(true, Ordering::SeqCst);
+    practice.lists(4);
+    practice.gate.is_reached().await;
+    a.signal("STOP");
+    practice.gate.open();
+    assert_eq!(practice.told(4).await, [1; 4], "{}", b.log());
+    a.signal("CONT");
+    assert_eq!(a.process.take().unwrap().wait().unwrap().code(), Some(74), "{}", a.log());
+    assert!(a.log().contains("another punctual serves this practice now"), "{}", a.log());
+    practice.lists(5);
+    assert_eq!(practice.told(5).await, [1; 5], "each once");
+    assert_eq!(b.run(&["ledger", "verify"]).0, 0);
+}
+
+/// A node's name is of a database.
+#[test]
+fn a_file_has_no_nodes() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[practice]\nname = \"Lakeside\"\n[node]\nname = \"a\"\n[store]\nurl = \"sqlite://punctual.db\"\n[[source]]\nname = \"desk\"\nkind = \"file\"\npath = \"list\"\n";
+    fs::write(folder.path().join("punctual.toml"), text).unwrap();
+    let done = Command::new(env!("CARGO_BIN_EXE_punctual")).arg("check").arg("--offline").current_dir(folder.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+    assert!(!done.status.success() && said.contains("node.name") && said.contains("names a file"), "{said}");
+}
