@@ -35,7 +35,7 @@ use self::tags::Markup;
 use self::text::Text;
 use self::things::Thing;
 use super::context::{TITLES, View};
-use super::look::Logo;
+use super::look::{Color, Logo};
 use super::templates::shipped;
 use super::{Facts, RenderError, Settings};
 use crate::contact::{ConnectCode, Passkey, PersonName};
@@ -82,7 +82,7 @@ impl Gate {
         Self {
             practice: shown(all.iter().copied()),
             digits: all.iter().map(|text| Digits::of(&reading::plain(text))).collect(),
-            markup: Markup::of(shipped().into_iter().map(|(_, source)| source)),
+            markup: Markup::of(shipped().into_iter().map(|(_, source)| source), &settled(&Color::pair(look.color))),
             templates: shown(templates),
             logo: look.logo.clone(),
             live: LiveCodes::default(),
@@ -115,6 +115,11 @@ impl Gate {
             _ => self.practice.holds(thing) || self.templates.holds(thing),
         }
     }
+}
+
+/// What the templates call the practice's colours, and what those are.
+fn settled([light, dark]: &[String; 2]) -> [(&'static str, &str); 2] {
+    [("{{ practice.color }}", light), ("{{ practice.color_in_dark }}", dark)]
 }
 
 /// Texts apart from each other.
@@ -328,7 +333,7 @@ impl Search<'_> {
 
     /// One reading of one text.
     fn one(&self, reading: &str) -> Result<(), RenderError> {
-        let text = Text::of(reading, &self.own.digits);
+        let text = Text::of_plain(reading, &self.own.digits);
         for stranger in &self.strangers {
             if stranger.sought.is_held_by(&text, |thing| !self.is_shown(thing) && !self.is_of_a_host(thing, &text)) {
                 return Err(RenderError::Leak { what: stranger.what() });
@@ -369,7 +374,7 @@ impl Search<'_> {
         let values =
             [&session.topic, &session.host_name, &recipient.name, &recipient.join_url].into_iter().chain(&session.participant_names);
         let values: Vec<&str> = values.map(String::as_str).collect();
-        let look = &mut |reading: &str| if Text::of(reading, &[]).holds(thing) { Err(()) } else { Ok(()) };
+        let look = &mut |reading: &str| if Text::of_plain(reading, &[]).holds(thing) { Err(()) } else { Ok(()) };
         is_of_words && reading::each_of_text(&values.join("\nand\n"), look).is_ok()
     }
 

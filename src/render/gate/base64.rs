@@ -17,6 +17,9 @@ const BEHIND: usize = 16;
 /// whatever is no base64 (RFC 2045 6.8).
 pub(super) fn base64(text: &str) -> BTreeSet<String> {
     let mut decoded = BTreeSet::new();
+    if text.len() < SHORTEST {
+        return decoded;
+    }
     let mut read = |alphabet: Alphabet| {
         alphabet.each(text.as_bytes(), |found| {
             decoded.insert(found.to_owned());
@@ -123,14 +126,21 @@ impl Alphabet {
         digits | letters | sign(b'+') | sign(b'-') | sign(b'/') | sign(b'_')
     }
 
-    /// The quickest look: the first byte of a text, of two parts beside each other.
+    /// The quickest look: the first two bytes of a text, of three parts beside each other. Nearly every word ends it.
+    #[inline]
     fn may_begin(&self, text: &[u8]) -> bool {
-        let [first, second, ..] = text else { return false };
-        let [first, second] = [first, second].map(|byte| self.sextets[usize::from(*byte)]);
-        second == NO_SEXTET || Character::default().goes_on(first << 2 | second >> 4)
+        let sextet = |byte: u8| Some(self.sextets[usize::from(byte)]).filter(|sextet| *sextet != NO_SEXTET);
+        let (Some(first), second) = (text.first().and_then(|byte| sextet(*byte)), text.get(1)) else { return false };
+        let Some(second) = second.and_then(|byte| sextet(*byte)) else { return second.is_some() };
+        let mut character = Character::default();
+        let goes_on = character.goes_on(first << 2 | second >> 4);
+        match text.get(2).and_then(|byte| sextet(*byte)) {
+            Some(third) => goes_on && character.goes_on(second << 4 | third >> 2),
+            None => goes_on,
+        }
     }
 
-    /// A quick look: six bytes of text. Nearly every word ends it with its first byte.
+    /// A quick look: six bytes of text.
     fn begins_text(&self, text: &[u8]) -> bool {
         let mut character = Character::default();
         let (mut bits, mut held, mut bytes) = (0_u32, 0, 0);

@@ -2,7 +2,7 @@
 //!
 //! In: HTML, or a text that may be some. Out: readings of it. Invariant: a tag is never lost but where another reading has it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::digits::Digits;
 
@@ -11,18 +11,37 @@ pub(super) const TAG: char = '\u{1}';
 
 /// Tags, comments and style sheets that stand word for word in the templates that the program brings: nearly all of a message's HTML, and nobody's
 /// secret. (What a practice writes may be: a code was pasted into it.)
-pub(super) struct Markup(HashSet<Box<str>>);
+pub(super) struct Markup {
+    whole: HashSet<Box<str>>,
+    /// What stands before and behind the one value of a tag.
+    around: BTreeSet<[Box<str>; 2]>,
+}
 
 impl Markup {
-    pub(super) fn of<'t>(templates: impl Iterator<Item = &'t str>) -> Self {
-        let mut all = HashSet::new();
-        let mut put = |tag: &str| {
-            if is_said_as_it_is(tag) {
-                all.insert(tag.into());
-            }
-        };
-        templates.for_each(|template| each_tag(template, &mut put));
-        Self(all)
+    /// `settled`: expressions of the templates that stand for the same in every message, and what they stand for.
+    pub(super) fn of<'t>(templates: impl Iterator<Item = &'t str>, settled: &[(&str, &str)]) -> Self {
+        let mut all = Self { whole: HashSet::new(), around: BTreeSet::new() };
+        for template in templates {
+            let template = settled.iter().fold(template.to_owned(), |text, (expression, value)| text.replace(expression, value));
+            // Between the lines of a part of a message stands CRLF.
+            [template.replace('\n', "\r\n"), template].iter().for_each(|template| each_tag(template, |tag| all.put(tag)));
+        }
+        all
+    }
+
+    fn put(&mut self, tag: &str) {
+        let around = tag.split_once("{{").and_then(|(before, rest)| Some([before, rest.split_once("}}")?.1]));
+        if is_said_as_it_is(tag) {
+            self.whole.insert(tag.into());
+        } else if let Some(around) = around.filter(|around| around.iter().copied().all(is_said_as_it_is)) {
+            self.around.insert(around.map(Into::into));
+        }
+    }
+
+    /// The value in a tag of which all else is the templates' own, if it is written as it reads.
+    fn value<'t>(&self, tag: &'t str) -> Option<&'t str> {
+        let value = self.around.iter().find_map(|[before, behind]| tag.strip_prefix(&**before)?.strip_suffix(&**behind))?;
+        Some(value).filter(|value| !value.contains(['<', '&', '%']))
     }
 }
 
@@ -89,7 +108,7 @@ pub(super) fn apart(html: &str, markup: &Markup) -> (String, String) {
         let (text, tag) = rest.split_at(start);
         written.push_str(text);
         read.push_str(text);
-        if let Some(end) = style_end(tag).filter(|end| markup.0.contains(&tag[..*end])) {
+        if let Some(end) = style_end(tag).filter(|end| markup.whole.contains(&tag[..*end])) {
             written.push_str(SHEET);
             read.push_str(SHEET);
             rest = &tag[end..];
@@ -98,7 +117,11 @@ pub(super) fn apart(html: &str, markup: &Markup) -> (String, String) {
         read.push(TAG);
         let end = tag_end(tag);
         let (tag, after) = tag.split_at(end.unwrap_or(tag.len()));
-        if end.is_some() && markup.0.contains(tag) {
+        if end.is_some() && markup.whole.contains(tag) {
+            written.push(TAG);
+        } else if let Some(value) = end.and_then(|_| markup.value(tag)) {
+            written.push(TAG);
+            written.push_str(value);
             written.push(TAG);
         } else {
             written.push_str(tag);
@@ -202,14 +225,18 @@ mod tests {
 
     #[test]
     fn of_html_all_is_read_but_the_templates_own_markup() {
-        let template = "<!-- 378174671 --><p class=\"a\">{{ name }}</p><style>\np { color: red }\n</style><!--[if mso]><br><![endif]--><a href=\"{{ link }}\">{# x #}";
-        let markup = Markup::of([template].into_iter());
+        let template = "<!-- 378174671 --><p class=\"a\">{{ name }}</p><style>\np { color: red }\n</style><!--[if mso]><br><![endif]--><a href=\"{{ link }}\" style=\"color:{{ color }}\">{# x #}<p style=\"color:{{ color }}\">";
+        let markup = Markup::of([template].into_iter(), &[("{{ color }}", "#0b666c")]);
         for (html, written, read) in [
             ("<!-- 378174671 -->", "<!-- 378174671 -->", "\u{1}"),
             ("<p class=\"a\">Ann</p>", "\u{1}Ann\u{1}", "\u{1}Ann\u{1}"),
             ("<p class=\"b\">Ann</p>", "<p class=\"b\">Ann\u{1}", "\u{1}Ann\u{1}"),
             ("1<a href=\"https://example.com/378\">2", "1<a href=\"https://example.com/378\">2", "1\u{1}2"),
+            ("1<a href=\"https://example.com/378\" style=\"color:#0b666c\">2", "1\u{1}https://example.com/378\u{1}2", "1\u{1}2"),
+            ("<a href=\"3&lt;7\" style=\"color:#0b666c\">2", "<a href=\"3&lt;7\" style=\"color:#0b666c\">2", "\u{1}2"),
+            ("<p style=\"color:#0b666c\">2<p style=\"color:#0b666d\">", "\u{1}2<p style=\"color:#0b666d\">", "\u{1}2\u{1}"),
             ("1<style>\np { color: red }\n</style>2", "1\u{1} and \u{1}2", "1\u{1} and \u{1}2"),
+            ("1<style>\r\np { color: red }\r\n</style>2", "1\u{1} and \u{1}2", "1\u{1} and \u{1}2"),
             ("1<style>\np { color: 378 }\n</style>2", "1<style>\np { color: 378 }\n</style>2", "1\u{1}\np { color: 378 }\n\u{1}2"),
             ("1<!--[if mso]><br><![endif]-->2<!-- 378 -->", "1\u{1}2<!-- 378 -->", "1\u{1}2\u{1}"),
             ("1<p class=\"a\"", "1<p class=\"a\"", "1\u{1}"),

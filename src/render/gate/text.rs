@@ -38,9 +38,9 @@ struct Group {
 }
 
 impl<'t> Text<'t> {
-    /// `out`: digits that count for nothing where they stand alone.
-    pub(super) fn of(text: &'t str, out: &'t [Vec<u8>]) -> Self {
-        Self::new(plain(text), out)
+    /// What [`plain`] made. `out`: digits that count for nothing where they stand alone.
+    pub(super) fn of_plain(text: &'t str, out: &'t [Vec<u8>]) -> Self {
+        Self::new(Cow::Borrowed(text), out)
     }
 
     /// One that is kept.
