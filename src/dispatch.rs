@@ -170,14 +170,16 @@ impl Span {
         }
     }
 
+    /// Until the flag is raised.
+    async fn stopped(&self) {
+        match self {
+            Self::Until(stop) | Self::Looking(stop, _) => drop(stop.clone().wait_for(|stopped| *stopped).await),
+            Self::Once(_) => std::future::pending().await,
+        }
+    }
+
     /// Until the pause is over, the wake is notified, or the flag is raised.
     async fn rest(&self, pause: TimeDelta, wake: Option<&Notify>) {
-        let stopped = async {
-            match self {
-                Self::Until(stop) | Self::Looking(stop, _) => drop(stop.clone().wait_for(|stopped| *stopped).await),
-                Self::Once(_) => std::future::pending().await,
-            }
-        };
         let woken = async {
             match wake {
                 Some(wake) => wake.notified().await,
@@ -187,7 +189,7 @@ impl Span {
         tokio::select! {
             () = tokio::time::sleep(pause.to_std().unwrap_or_default()) => {}
             () = woken => {}
-            () = stopped => {}
+            () = self.stopped() => {}
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 
-use super::bar::Passed;
 use super::crossing::Crossing;
 use super::lane::Lane;
 use super::prepare::{Ready, fenced};
@@ -17,21 +16,34 @@ impl Dispatcher {
     /// Hands the most urgent message over, as soon as a connection is free, and settles it. One whose decision is old by then goes back, to be
     /// decided again when its turn comes.
     pub(super) async fn hand_over(&self, lane: &Lane, queue: &Queue, span: &Span) -> outbox::Result<Settlement> {
-        let (permit, ready) = queue.next().await?;
+        let seat = queue.seat().await?;
+        let ahead = lane.may_take_ahead(self.clock.now()) && queue.is_quick();
+        let mut permit = if ahead { queue.free_connection() } else { Some(queue.connection().await?) };
+        let ready = queue.first()?;
+        let crossing = Crossing::new(&self.outbox, &ready, &*self.clock, span, lane.bar());
+        if permit.is_none() {
+            crossing.approach_ahead();
+            permit = tokio::select! {
+                permit = queue.connection() => Some(permit?),
+                () = span.stopped() => None,
+            };
+        }
+        drop(seat);
         let begun = self.clock.now();
-        // It is back when its end is durable.
-        let mut beyond = None;
-        let end = if span.is_over() {
-            Settlement::Return { outcome: "stopped", why: None, next_attempt_at: begun }
+        // `beyond`: it is back when its end is durable.
+        let (end, beyond) = if span.is_over() {
+            let end = Settlement::Return { outcome: "stopped", why: None, next_attempt_at: begun };
+            (end, crossing.end(&Outcome::Fenced).await?)
         } else if !ready.is_fresh(begun) || !span.may_send() {
-            Settlement::moved(span.due_by(&*self.clock))
+            (Settlement::moved(span.due_by(&*self.clock)), crossing.end(&Outcome::Fenced).await?)
         } else {
-            let (outcome, passed) = self.deliver(lane, &ready, span).await?;
-            beyond = passed;
+            let outcome = lane.deliver(&ready.message, &crossing, &*self.clock).await;
+            // After the store has failed nothing else is tried: nothing passes without its word.
+            let beyond = crossing.end(&outcome).await?;
             if !matches!(outcome, Outcome::ChannelFault { .. } | Outcome::Fenced) {
                 queue.took(self.clock.now() - begun);
             }
-            self.settlement(lane, &ready, outcome.without(&ready.unsaid))
+            (self.settlement(lane, &ready, outcome.without(&ready.unsaid)), beyond)
         };
         // The connection is free; that this message's end is not durable yet delays no other one.
         drop(permit);
@@ -59,13 +71,6 @@ impl Dispatcher {
         let back = self.outbox.take_back(&again, now).await?;
         tracing::warn!(channel = %lane.channel, back, "several were refused in the same words: that is about us, and is taken back");
         Ok(())
-    }
-
-    /// Over the lane's transports; after the store has failed nothing else is tried, for nothing passes without its word.
-    async fn deliver<'a>(&'a self, lane: &'a Lane, ready: &'a Ready, span: &'a Span) -> outbox::Result<(Outcome, Option<Passed<'a>>)> {
-        let crossing = Crossing::new(&self.outbox, ready, &*self.clock, span, lane.bar());
-        let outcome = lane.deliver(&ready.message, &crossing, &*self.clock).await;
-        crossing.end(&outcome).await.map(|passed| (outcome, passed))
     }
 
     fn settlement(&self, lane: &Lane, ready: &Ready, outcome: Outcome) -> Settlement {

@@ -18,9 +18,12 @@ use crate::clock::Clock;
 use crate::deliver::PointOfNoReturn;
 use crate::outbox::{self, Outbox, StoreError};
 use crate::outcome::Outcome;
+use crate::retry::{DoubtPolicy, after_doubt};
 
 /// What must be left of the lease when an attempt passes its point of no return: longer than the wait for the answer (10 min).
 const MARGIN: TimeDelta = TimeDelta::minutes(11);
+/// The next start is no later than this after a crash.
+const RESTART: TimeDelta = TimeDelta::minutes(5);
 
 /// Asks the store to let the attempt pass.
 pub(super) struct Crossing<'a> {
@@ -86,6 +89,15 @@ impl<'a> Crossing<'a> {
             Ok(true) => Step::Crossed,
             Ok(false) => Step::Refused,
             Err(e) => self.fail(e),
+        }
+    }
+
+    /// Before it has a connection. Only what would go again by itself if we end now, and in time after the next start: an early doubt costs a delay.
+    pub(super) fn approach_ahead(&self) {
+        let tried_before = self.ready.again || self.ready.attempts > 0;
+        let again = after_doubt(DoubtPolicy::Resend, &self.ready.notice, tried_before, self.clock.now() + RESTART);
+        if again.is_some() && self.is_fresh() {
+            self.approach();
         }
     }
 
@@ -168,8 +180,12 @@ impl PointOfNoReturn for Crossing<'_> {
     /// After a store that failed nothing crosses. One that refused it behind the point of no return gave an answer: the next one has a point of its
     /// own.
     async fn goes_over(&self, transport: &str) {
-        let step = self.settled_step().await;
         let same = self.at().over == transport;
+        // What the store is asked just now names this one.
+        if same && matches!(self.at().step, Step::Taking(_)) {
+            return;
+        }
+        let step = self.settled_step().await;
         let step = match step {
             Step::Begun if same => Step::Begun,
             Step::Begun | Step::Crossed => match self.outbox.goes_over(self.ready.lease, transport).await {

@@ -104,6 +104,11 @@ impl Lane {
         self.channel == Channel::Email && self.doubt == DoubtPolicy::Resend
     }
 
+    /// The next message may do so while the one before it is on its connection: nothing else that it would wait for, in doubt, is known of.
+    pub(super) fn may_take_ahead(&self, now: DateTime<Utc>) -> bool {
+        self.takes_in_one_step() && self.is_well(now) && self.transports.iter().all(|slot| slot.pace.is_none())
+    }
+
     pub(super) fn bar(&self) -> &Bar {
         &self.bar
     }

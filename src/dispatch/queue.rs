@@ -20,9 +20,15 @@ const AHEAD: TimeDelta = TimeDelta::seconds(2);
 /// And no more than this: two batches, one that leaves while the other one is prepared.
 const AHEAD_MAX: usize = 2 * BATCH;
 
+/// A message that has its connection for no longer lets the next one pass its point of no return meanwhile: that one waits no longer, in doubt, than
+/// this.
+const QUICK: TimeDelta = TimeDelta::milliseconds(250);
+
 /// A lane's connections, and what waits for them.
 pub(super) struct Queue {
     permits: Semaphore,
+    /// One for each connection: whoever is next on it.
+    seats: Semaphore,
     connections: usize,
     state: Mutex<State>,
 }
@@ -63,10 +69,11 @@ impl Ord for Waiting {
 
 impl Queue {
     pub(super) fn new(connections: usize) -> Self {
-        Self { permits: Semaphore::new(connections), connections, state: Mutex::default() }
+        let [permits, seats] = [connections; 2].map(Semaphore::new);
+        Self { permits, seats, connections, state: Mutex::default() }
     }
 
-    /// Takes one in. Whoever does calls [`Queue::next`] once.
+    /// Takes one in. Whoever does calls [`Queue::first`] once.
     pub(super) fn put(&self, ready: Box<Ready>) {
         let mut state = self.locked();
         state.begun += 1;
@@ -74,12 +81,30 @@ impl Queue {
         state.waiting.push(Reverse(Waiting { urgency, ready }));
     }
 
-    /// Waits for a connection, and takes the most urgent one. The connection is taken until the permit is dropped.
-    pub(super) async fn next(&self) -> outbox::Result<(SemaphorePermit<'_>, Box<Ready>)> {
-        let defect = |cause: &dyn std::fmt::Display| StoreError { action: "hand-over".to_owned(), cause: cause.to_string() };
-        let permit = self.permits.acquire().await.map_err(|e| defect(&e))?;
+    /// Waits to be among those that are next: as many as there are connections.
+    pub(super) async fn seat(&self) -> outbox::Result<SemaphorePermit<'_>> {
+        self.seats.acquire().await.map_err(|e| defect(&e))
+    }
+
+    /// Waits for a connection. It is taken until the permit is dropped.
+    pub(super) async fn connection(&self) -> outbox::Result<SemaphorePermit<'_>> {
+        self.permits.acquire().await.map_err(|e| defect(&e))
+    }
+
+    /// A connection, if one is free.
+    pub(super) fn free_connection(&self) -> Option<SemaphorePermit<'_>> {
+        self.permits.try_acquire().ok()
+    }
+
+    /// Takes the most urgent one out.
+    pub(super) fn first(&self) -> outbox::Result<Box<Ready>> {
         let Reverse(first) = self.locked().waiting.pop().ok_or_else(|| defect(&"nothing waits for the connection"))?;
-        Ok((permit, first.ready))
+        Ok(first.ready)
+    }
+
+    /// Who is next need not wait long.
+    pub(super) fn is_quick(&self) -> bool {
+        self.locked().takes.is_some_and(|takes| takes <= QUICK)
     }
 
     /// A message had its connection for so long.
@@ -100,6 +125,10 @@ impl Queue {
     fn locked(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn defect(cause: &dyn std::fmt::Display) -> StoreError {
+    StoreError { action: "hand-over".to_owned(), cause: cause.to_string() }
 }
 
 /// How many are begun beside those that have a connection. Before the first message was handed over nobody knows how long one takes: none.

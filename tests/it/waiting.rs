@@ -12,17 +12,18 @@ use punctual::contact::Channel;
 use punctual::deliver::{PointOfNoReturn, Transport};
 use punctual::dispatch::looks::Looks;
 use punctual::dispatch::{Dispatcher, Lane, Span, Tally};
-use punctual::entry::State;
+use punctual::entry::{Phase, State};
 use punctual::message::{Content, Message};
 use punctual::notice::Reason;
 use punctual::outbox::memory::MemoryOutbox;
-use punctual::outbox::{Act, Filter};
+use punctual::outbox::{Act, Filter, Outbox};
 use punctual::outcome::Outcome;
 use punctual::render::{Renderer, Settings};
 use punctual::retry::DoubtPolicy;
 use punctual::source::json;
 use punctual::walk;
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 use crate::clock::{Hands, at};
@@ -418,4 +419,48 @@ async fn one_that_cannot_be_made_is_held_and_the_others_go() {
     practice.dispatcher.outbox.act(&[held[0].notice.key], Act::Release, practice.clocks.now()).await.unwrap();
     assert_eq!(practice.once(&lane).await.accepted, 1, "until somebody releases it");
     assert_eq!(relay.took(at(NOW)).len(), 3);
+}
+
+/// How many are past their point of no return, once the ends of others are written: so many, or it is what it is.
+async fn in_doubt(outbox: &dyn Outbox, expected: usize) -> usize {
+    let mut found = 0;
+    for _ in 0..200 {
+        let sending = outbox.list(&Filter { states: vec![State::Sending], ..Filter::default() }).await.unwrap();
+        found = sending.iter().filter(|e| e.phase == Some(Phase::Doubt)).count();
+        if found == expected {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    found
+}
+
+/// While a quick relay has a message, the next one passes its point of no return in the store, and that one alone. Where nobody sends the second copy
+/// of what is in doubt by himself, none does.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_message_is_taken_ahead_and_given_back_at_a_stop() {
+    for (doubt, ahead) in [(DoubtPolicy::Resend, 1), (DoubtPolicy::Hold, 0)] {
+        let practice = Practice::new(at(NOW), "");
+        practice.walk(&by_mail(1..=9, "2026-11-24T18:00:00")).await;
+        let relay = Relay::new(&practice.clocks, 0);
+        let (stop, stopped) = watch::channel(false);
+        let (outbox, taken) = (Arc::clone(&practice.dispatcher.outbox), Arc::new(AtomicUsize::new(0)));
+        let seen = Arc::clone(&taken);
+        *relay.after.lock().unwrap() = Some(Box::new(move |number| {
+            if number == 5 {
+                let in_doubt = in_doubt(&*outbox, 1 + ahead);
+                seen.store(tokio::task::block_in_place(|| Handle::current().block_on(in_doubt)), Ordering::Relaxed);
+                stop.send_replace(true);
+            }
+        }));
+        let lane = Arc::new(Lane::new(Channel::Email, doubt, vec![Arc::clone(&relay) as Arc<dyn Transport>]));
+        let tally = practice.run(&lane, Span::Until(stopped)).await;
+        assert_eq!((relay.took(at(NOW)).len(), tally.accepted, tally.unknown), (5, 5, 0));
+        assert_eq!(taken.load(Ordering::Relaxed), 1 + ahead, "the one on the connection, and whoever is next");
+        assert_eq!(
+            practice.count(State::Waiting, None).await,
+            4 + 9,
+            "of theirs nothing was sent: the invites wait, as each one's reminder does"
+        );
+    }
 }
