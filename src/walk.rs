@@ -237,9 +237,7 @@ async fn plan<'a>(
     let judged = seen.as_ref().or(first.as_ref());
     if let Some(seen) = judged {
         walker.judge(outbox, snapshot, seen, (&changed, &missing, &listed_there)).await?;
-        walker.has_what_is_kept(&mut changed, &occupied);
-        walker.came_with_it(&mut changed, seen);
-        walker.keeps_back(&mut changed, seen);
+        walker.holds_back(&mut changed, &occupied, seen);
         moves.retain(|id, _| {
             let stays = walker.stays(*id);
             missing.extend(stays.then_some((*id, Presence::Absent)));

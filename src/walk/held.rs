@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::elsewhere::Beside;
 use super::slips::Slips;
-use super::{DateTime, Kept, Looked, Presence, Scene, SessionId, Utc, WalkedSession, Walker, differ, guard};
+use super::{DateTime, Kept, Looked, Presence, Scene, SessionId, Utc, WalkedSession, Walker, differ, guard, occupied};
 use crate::guard::{GuardChange, GuardKind, GuardSet, Member};
 use crate::known::KnownMap;
 use crate::notice::{Decision, Occasion};
@@ -131,9 +131,16 @@ impl Walker<'_> {
         lost.chain(left).filter(|(_, p)| p.presence != Presence::Gone).flat_map(|(was, p)| names(was, p)).collect()
     }
 
+    /// Holds whoever has what is another one's by what was decided, and keeps new sessions back.
+    pub(super) fn holds_back(&mut self, changed: &mut Vec<(Cow<'_, Session>, String)>, occupied: &occupied::Beside<'_>, seen: &Seen) {
+        self.has_what_is_kept(changed, occupied);
+        self.came_with_it(changed, seen);
+        self.keeps_back(changed, seen);
+    }
+
     /// New sessions that tell of people whom the guard keeps where they were: the same participation or code, or the same contact at the same hour.
     /// They wait, too, and are looked at again once that is decided.
-    pub(super) fn keeps_back(&mut self, changed: &mut Vec<(Cow<'_, Session>, String)>, seen: &Seen) {
+    fn keeps_back(&mut self, changed: &mut Vec<(Cow<'_, Session>, String)>, seen: &Seen) {
         let (before, ruling, policy) = (&self.before, &mut self.ruling, self.policy);
         if changed.iter().all(|(session, _)| before.contains_key(&session.id)) {
             return;

@@ -93,6 +93,13 @@ impl Oracle {
         (self.restored_at, self.set_back_to) = (Some(now), None);
     }
 
+    /// The clock is set back: what was told since the restore, by the clock of then, is still to come.
+    pub(super) fn is_set_back(&mut self, now: DateTime<Utc>) {
+        if self.restored_at.is_some() {
+            self.set_back_to = self.set_back_to.into_iter().chain([now]).min();
+        }
+    }
+
     /// What they heard there last says what holds.
     fn is_known_by(&self, person: i64, address: &Address) -> bool {
         let Holds::Said(said) = self.word.of(person) else { return false };

@@ -249,11 +249,9 @@ impl World {
     /// The clock is set, and the daemon finds that it was.
     pub(super) async fn set(&self, by: TimeDelta) {
         *self.hands.wall.lock().unwrap() += by;
-        let mut oracle = self.oracle.lock().unwrap();
-        if by < TimeDelta::zero() && oracle.restored_at.is_some() {
-            oracle.set_back_to = oracle.set_back_to.into_iter().chain([self.now()]).min();
+        if by < TimeDelta::zero() {
+            self.oracle.lock().unwrap().is_set_back(self.now());
         }
-        drop(oracle);
         self.store.set_clock(self.now());
         self.asked.store(false, Ordering::Relaxed);
         self.process().await.meets_a_set_clock(self.now()).await.unwrap();
