@@ -87,6 +87,8 @@ pub(super) struct Oracle {
     /// Who answered so, by text.
     pub(super) said_no: BTreeSet<i64>,
     pub(super) said_yes: BTreeSet<i64>,
+    /// Of which a receipt says that it did not arrive.
+    pub(super) not_arrived: BTreeSet<NoticeKey>,
     /// A backup was put back.
     pub(super) restored_at: Option<DateTime<Utc>>,
     /// And since then the clock was set back to this.
@@ -113,6 +115,7 @@ impl Oracle {
             refused: BTreeSet::new(),
             said_no: BTreeSet::new(),
             said_yes: BTreeSet::new(),
+            not_arrived: BTreeSet::new(),
             restored_at: None,
             set_back_to: None,
             remembered: false,
@@ -423,6 +426,9 @@ impl Oracle {
             // Told something else at another address since, they would not know; nor if that is in doubt.
             && accepted.clone().next_back().is_some_and(|t| t.letter.to == letter.to)
             && !self.told.iter().any(|t| t.person == person && t.at > last.at && t.fate == Fate::Doubt && t.letter.kind != letter.kind)
+            // A receipt says that it did not arrive; or it was told before a restore, and they may have been told another thing since.
+            && !self.not_arrived.contains(&last.key)
+            && self.restored_at.is_none_or(|at| at < last.at)
             && last.start.is_some_and(|start| self.says(letter, start, person, now))
             && last.zone == self.word.last.get(&person).map(|said| said.zone)
         {

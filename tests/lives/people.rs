@@ -307,8 +307,15 @@ impl World {
     async fn is_received(&self, n: usize, arrived: bool) {
         let found = { self.ids.lock().unwrap().iter().nth(n).map(|(id, place)| (id.clone(), *place)) };
         let Some((id, place)) = found else { return };
-        if !self.oracle.lock().unwrap().told[place].letter.by_text {
-            return;
+        {
+            let mut oracle = self.oracle.lock().unwrap();
+            let key = oracle.told[place].key;
+            if !oracle.told[place].letter.by_text {
+                return;
+            }
+            if !arrived {
+                oracle.not_arrived.insert(key);
+            }
         }
         self.notes(format!("a receipt of {id}: {}", if arrived { "delivered" } else { "not delivered" }));
         let fate = if arrived { Arrival::Delivered } else { Arrival::Undelivered };

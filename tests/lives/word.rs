@@ -465,7 +465,12 @@ impl Word {
         let listed: Vec<&Line> = lines.iter().filter(|line| line.place == Place::Listed).copied().collect();
         if listed.is_empty() {
             let unheard = lines.iter().find(|line| line.place == Place::Unheard);
-            if let Some(line) = unheard {
+            // A list that has their session says who is in it.
+            let is_left_out = self.lists.iter().any(|(source, list)| {
+                let has = |line: &Line| self.sessions.get(source).is_some_and(|sessions| sessions.contains_key(&line.session));
+                list.get(&person).is_some_and(|line| matches!(line.place, Place::Absent(..)) && has(line))
+            });
+            if let Some(line) = unheard.filter(|_| !is_left_out) {
                 return match &line.listings[..] {
                     [Listing::Good(said)] => Holds::Unheard(said.clone()),
                     [Listing::Fault] => Holds::Fault,
