@@ -146,14 +146,9 @@ impl Walker<'_> {
             return;
         }
         let left: HashSet<SessionId> = ruling.change.leaves.iter().map(|(id, _)| *id).collect();
-        // Of whom this list says nothing new, they are kept since an earlier one.
-        let is_kept = |presence: Presence| matches!(presence, Presence::Guarded | Presence::Kept);
-        let earlier = before.values().map(|(_, was)| was).filter(|was| !left.contains(&was.id) && !ruling.holds.contains_key(&was.id));
-        let earlier = earlier.flat_map(|was| was.participants.iter().map(move |p| (was, p)));
-        let earlier = earlier.filter(|(was, p)| is_kept(was.presence) || is_kept(p.presence));
         let open = seen.guard.displaced().filter(|id| !left.contains(id)).map(|id| (id, None));
         let held = ruling.holds.iter().map(|(id, hold)| (*id, Some(hold)));
-        let mut kept: HashSet<String> = earlier.flat_map(|(was, p)| differ::names(p, was, policy)).collect();
+        let mut kept: HashSet<String> = HashSet::new();
         for (id, hold) in open.chain(held) {
             let Some((_, was)) = before.get(&id) else { continue };
             let is_kept = |p: &&Participant| hold.is_none_or(|hold| hold.whole.is_some() || hold.people.contains_key(&p.id));

@@ -132,7 +132,8 @@ impl Walker<'_> {
         all.filter_map(|(p, why)| Some((p.code?, (p, why)))).collect()
     }
 
-    /// Whoever came with a list that changed too much of others may be as wrong as the rest of it: they wait until that is decided, and right.
+    /// Whoever came with a list that changed too much of others may be as wrong as the rest of it: they wait until that is decided, and right. So do those who
+    /// were kept back then ([`Walker::keeps_back`]), and whoever comes later with what somebody has whom the guard keeps.
     pub(super) fn came_with_it(&self, changed: &mut [(Cow<'_, Session>, String)], seen: &Seen) {
         let of_columns = |kind: GuardKind| kind == GuardKind::Moved || (kind.of_people() && kind != GuardKind::Participants);
         let trips = self.ruling.change.joins.iter().any(|member| of_columns(member.kind));
@@ -140,12 +141,26 @@ impl Walker<'_> {
         if !trips && !stands {
             return;
         }
+        let kept = self.names_of_kept(seen);
+        let names_kept = |session: &Session, person: &Participant| {
+            !kept.is_empty() && differ::names(person, session, self.policy).iter().any(|name| kept.contains(name))
+        };
         mark(changed, |session, person| {
             let was = self.before.get(&session.id).and_then(|(_, was)| was.participant(person.id));
-            let comes = trips && was.is_none();
+            let is_new = !self.before.contains_key(&session.id);
+            let comes = was.is_none() && (trips || (is_new && session.participants.iter().any(|p| names_kept(session, p))));
             (comes || self.is_marked(session.id, person.id, &[CAME]))
                 .then(|| format!("it {CAME}, and waits until that is mended or accepted"))
         });
+    }
+
+    /// What names those whom the guard has kept since an earlier list.
+    fn names_of_kept(&self, seen: &Seen) -> HashSet<String> {
+        let is_kept = |presence: Presence| matches!(presence, Presence::Guarded | Presence::Kept);
+        let members = seen.guard.members.iter().filter_map(|member| Some(&self.before.get(&member.session)?.1));
+        let people = members.flat_map(|was| was.participants.iter().map(move |p| (was, p)));
+        let people = people.filter(|(was, p)| is_kept(was.presence) || is_kept(p.presence));
+        people.flat_map(|(was, p)| differ::names(p, was, self.policy)).collect()
     }
 
     /// What an operator let pass may be the code of somebody whose own change was rejected, or waits: two people would have it.

@@ -17,7 +17,15 @@ impl Word {
         let Some(lines) = self.lists.get(&source) else { return };
         for (id, (_, listings)) in &list.people {
             let before = lines.get(id).map(|line| &line.listings[..]);
-            let owns = |listings: &[Listing]| if let [Listing::Good(said)] = listings { said.owns().to_vec() } else { Vec::new() };
+            // What stands twice may say the same of them.
+            let owns = |listings: &[Listing]| {
+                let all: Option<Vec<[String; 5]>> =
+                    listings.iter().map(|listing| if let Listing::Good(said) = listing { Some(said.owns()) } else { None }).collect();
+                all.filter(|all| all.windows(2).all(|two| two[0] == two[1]))
+                    .and_then(|all| all.into_iter().next())
+                    .map(Vec::from)
+                    .unwrap_or_default()
+            };
             let is = owns(listings);
             let was = match before {
                 // Told in two ways, or not readably: as they were before that.
