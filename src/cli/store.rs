@@ -29,6 +29,9 @@ pub(super) enum StoreCommand {
     /// Both are named as `[store] url` names a store; a database is spoken to with `[store] password_file` and `ca_file`, and gets the practice of `[practice]
     /// id`. `[store] key_file` is the key of both. The new one must be empty: a file that is not there, or a database with a schema (`store migrate`)
     /// that has no store of the practice. The old one is refused from then on by every start, and says where the new one is.
+    ///
+    /// Until it says that the new store is the practice's, start nothing and say no other command on either; set `[store] url` after it. If it was cut
+    /// off, say the same again before anything starts: a start on a store that is not filled takes it for a new practice's, and may tell people again.
     Copy {
         /// The store that is: `sqlite:///var/lib/punctual/punctual.db`.
         from: String,
