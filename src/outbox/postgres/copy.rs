@@ -17,7 +17,7 @@ use super::error::{Res, refused};
 use super::heart::Heart;
 use super::history;
 use super::open::{self, Home, Origin};
-use crate::outbox::rows::{Arriving, Cells, Leaving, Own, Table, refusal};
+use crate::outbox::rows::{Arriving, Cells, FILLING, Leaving, Own, Table, refusal};
 use crate::outbox::{Result, StoreError, StoreKey};
 
 /// What is asked of the thread.
@@ -65,17 +65,17 @@ impl Side {
         }
         let (home, origin) = open::open_moved(server, practice, key)?;
         let place = to.to_owned();
-        Self::start(home, to, async move |tx| begin_to_leave(tx, origin, (&place, now)).await)
+        Self::start(home, to, false, async move |tx| begin_to_leave(tx, origin, (&place, now)).await)
     }
 
-    /// Of a practice that must be empty yet.
+    /// Of a practice that must be empty yet. It is marked first: until it is filled no start takes it for a new practice's.
     pub(in crate::outbox) fn arrive((server, practice): (&Server, &str), key: Option<&StoreKey>) -> Result<Self> {
         let (home, _) = open::open_moved(server, practice, key)?;
         let lineage = home.lineage.clone();
-        Self::start(home, "", async move |tx| begin_to_arrive(tx, &lineage).await)
+        Self::start(home, "", true, async move |tx| begin_to_arrive(tx, &lineage).await)
     }
 
-    fn start<F>(home: Home, to: &str, begin: F) -> Result<Self>
+    fn start<F>(home: Home, to: &str, fills: bool, begin: F) -> Result<Self>
     where
         F: AsyncFnOnce(&Tx<'_>) -> Res<bool> + Send + 'static,
     {
@@ -83,7 +83,7 @@ impl Side {
         let ((asks, asked), (answer, answers)) = (unbounded_channel(), mpsc::channel());
         let thread = super::thread::thread("outbox-copy", async move || {
             let explained = answer.clone();
-            if let Err(failure) = serve(&home, begin, asked, &answer).await {
+            if let Err(failure) = serve(&home, (fills, begin), asked, &answer).await {
                 drop(explained.send(Err(home.explain("copy", &failure))));
             }
         })?;
@@ -151,12 +151,20 @@ impl Arriving for Side {
 /// A long copy is no connection that hangs.
 const PATIENT: &str = "SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0";
 
-async fn serve<F>(home: &Home, begin: F, mut asked: UnboundedReceiver<Ask>, answer: &mpsc::Sender<Result<Say>>) -> Res<()>
+/// What is empty is filled.
+const MARK: &str =
+    "UPDATE practice SET moved_to = $2 WHERE id = $1 AND moved_to IS NULL AND NOT EXISTS (SELECT 1 FROM source WHERE practice = $1)
+     AND NOT EXISTS (SELECT 1 FROM ledger WHERE practice = $1) AND NOT EXISTS (SELECT 1 FROM suppression WHERE practice = $1) RETURNING id";
+
+async fn serve<F>(home: &Home, (fills, begin): (bool, F), mut asked: UnboundedReceiver<Ask>, answer: &mpsc::Sender<Result<Say>>) -> Res<()>
 where
     F: AsyncFnOnce(&Tx<'_>) -> Res<bool>,
 {
     let db = home.connection().await?;
     db.say(PATIENT).await?;
+    if fills {
+        db.query(MARK, &[&home.practice, &FILLING]).await?;
+    }
     let tx = Tx::begin(&db).await?;
     home.is_ours(&tx).await?;
     let was_left = begin(&tx).await?;
@@ -205,9 +213,9 @@ async fn begin_to_leave(tx: &Tx<'_>, origin: Origin, (to, now): (&str, DateTime<
 }
 
 async fn begin_to_arrive(tx: &Tx<'_>, lineage: &str) -> Res<bool> {
-    let sql = "SELECT moved_to IS NOT NULL OR EXISTS (SELECT 1 FROM source WHERE practice = $1) OR EXISTS (SELECT 1 FROM ledger WHERE practice = $1)
+    let sql = "SELECT moved_to IS DISTINCT FROM $2 OR EXISTS (SELECT 1 FROM source WHERE practice = $1) OR EXISTS (SELECT 1 FROM ledger WHERE practice = $1)
                    OR EXISTS (SELECT 1 FROM suppression WHERE practice = $1) FROM practice WHERE id = $1";
-    if get(&tx.one(sql, &[&tx.practice]).await?, 0)? {
+    if get(&tx.one(sql, &[&tx.practice, &FILLING]).await?, 0)? {
         return Err(refused("the practice has a store there already, which is not empty: give another database"));
     }
     tx.execute("UPDATE practice SET lineage = $2 WHERE id = $1", &[&tx.practice, &lineage]).await?;
@@ -218,7 +226,7 @@ async fn begin_to_arrive(tx: &Tx<'_>, lineage: &str) -> Res<bool> {
 
 async fn ready(tx: &Tx<'_>, lineage: &str, own: &Own, (from, now): (&str, DateTime<Utc>)) -> Res<()> {
     tx.execute(
-        "UPDATE practice SET reference_key = $2, lineage = $3 WHERE id = $1",
+        "UPDATE practice SET reference_key = $2, lineage = $3, moved_to = NULL WHERE id = $1",
         &[
             &tx.practice,
             &own.reference_key,

@@ -216,12 +216,19 @@ async fn what_cannot_be_copied_is_refused_and_left_as_it_is() {
     // A row was changed: nobody goes on with it unseen.
     let Place::File(path) = &first else { unreachable!() };
     let deed = "UPDATE session SET record = digest WHERE id = 1";
-    let (kept, undo) = (fs::read(path).unwrap(), moves.file("new.db"));
+    let (kept, undo, cut) = (fs::read(path).unwrap(), moves.file("new.db"), database(cluster, "moved_cut"));
     Connection::open(path).unwrap().execute(deed, []).unwrap();
-    assert!(moves.copy(&first, &undo).unwrap_err().contains("its table session does not open"));
+    for to in [&undo, &cut] {
+        assert!(moves.copy(&first, to).unwrap_err().contains("its table session does not open"));
+    }
     fs::write(path, kept).unwrap();
     let left: Vec<String> =
         fs::read_dir(moves.folder.path()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     assert!(left.iter().all(|name| !name.contains(".part") && name != "new.db"), "{left:?}");
     assert!(moves.open(&first, Access::Daemon).is_ok(), "it is as it was");
+    // A database into which a copy was begun is no new practice's.
+    let why = moves.open(&cut, Access::Daemon).err().unwrap();
+    assert!(why.contains("did not end"), "{why}");
+    moves.copy(&first, &cut).unwrap();
+    assert!(moves.open(&cut, Access::Daemon).is_ok());
 }
