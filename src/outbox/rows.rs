@@ -139,17 +139,6 @@ pub(super) trait Arriving {
     fn settle(self: Box<Self>) -> Result<()>;
 }
 
-/// Stands where a store says where the practice's is, while it is filled itself.
-pub(super) const FILLING: &str = "(a copy into this one did not end)";
-
-/// Why a store that was left is refused, or one that is not filled yet.
-pub(super) fn refusal(to: &str) -> String {
-    if to == FILLING {
-        return "a copy of the practice into it did not end: say the same punctual store copy again, before anything starts".to_owned();
-    }
-    format!("the practice's store was copied to {to}, and that one goes on: set [store] url to it. (Back again: punctual store copy)")
-}
-
 const fn of(name: &'static str, kind: Kind) -> Column {
     Column { name, kind, seal: None }
 }

@@ -25,9 +25,9 @@ use restore::Origin;
 use sealed::Sealer;
 use writer::Writer;
 
-use super::rows::refusal;
 use super::{Result, StoreError, key};
 use crate::ledger::Verified;
+use crate::outbox::words::refusal;
 use crate::suppression::SuppressedAddress;
 
 mod acting;

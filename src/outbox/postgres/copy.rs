@@ -17,7 +17,8 @@ use super::error::{Res, refused};
 use super::heart::Heart;
 use super::history;
 use super::open::{self, Home, Origin};
-use crate::outbox::rows::{Arriving, Cells, FILLING, Leaving, Own, Table, refusal};
+use crate::outbox::rows::{Arriving, Cells, Leaving, Own, Table};
+use crate::outbox::words::{FILLING, refusal};
 use crate::outbox::{Result, StoreError, StoreKey};
 
 /// What is asked of the thread.

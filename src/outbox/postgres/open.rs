@@ -13,7 +13,7 @@ use super::node::Node;
 use super::sealed::Sealer;
 use super::thread::thread;
 use crate::outbox::key::StoreKey;
-use crate::outbox::rows::refusal;
+use crate::outbox::words::refusal;
 use crate::outbox::{Access, Result, StoreError};
 
 /// PostgreSQL before this is not looked after any more.
@@ -64,7 +64,12 @@ impl Home {
             Some(node) if !node.holds(tx).await? => {
                 Err(refused("another punctual serves this practice now: this one said nothing for too long"))
             }
-            _ => Ok(()),
+            Some(_) => Ok(()),
+            // A command that waited until the practice was copied to another store.
+            None => match tx.first("SELECT moved_to FROM practice WHERE id = $1 AND moved_to IS NOT NULL", &[&tx.practice]).await? {
+                Some(row) => Err(refused(refusal(get(&row, 0)?))),
+                None => Ok(()),
+            },
         }
     }
 

@@ -17,6 +17,7 @@ use rusqlite::config::DbConfig;
 use tokio::sync::{oneshot, watch};
 
 use super::acting::Looked;
+use super::copy;
 use super::open::{BUSY, explain};
 use super::sealed::Sealer;
 use super::tx::Tx;
@@ -214,6 +215,7 @@ fn commit(
     let mut answers = Vec::with_capacity(group.len());
     connection.execute_batch("BEGIN IMMEDIATE").map_err(|e| ("begin of a transaction", e))?;
     looked.again(connection).map_err(|e| ("begin of a transaction", e))?;
+    copy::is_used(connection).map_err(|e| ("begin of a transaction", e))?;
     sealer.refresh(connection).map_err(|e| ("begin of a transaction", e))?;
     let tx = Tx::new(connection);
     for job in group {

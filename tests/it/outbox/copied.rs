@@ -149,7 +149,12 @@ async fn the_store_that_was_left_is_used_no_more() {
     let moves = Moves::with(None);
     let first = filled(&moves).await;
     let second = moves.file("second.db");
+    // A command that opened it before writes nothing behind its end.
+    let before = moves.open(&first, Access::Command).unwrap();
     moves.copy(&first, &second).unwrap();
+    let why = before.note(minute(9), "reveal", "session 4").await.unwrap_err().to_string();
+    assert!(why.contains("was copied to"), "{why}");
+    drop(before);
     for access in [Access::Daemon, Access::Command] {
         let why = moves.open(&first, access).err().unwrap();
         assert!(why.contains("was copied to") && why.contains("second.db") && why.contains("[store] url"), "{why}");
