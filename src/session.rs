@@ -263,6 +263,11 @@ impl Presence {
         (Self::Kept, "kept"),
     ];
 
+    /// The guard keeps it as it was: it waits for an operator, or one rejected the change.
+    pub(crate) fn is_kept(self) -> bool {
+        matches!(self, Self::Guarded | Self::Kept)
+    }
+
     /// The word in the store.
     pub fn as_str(self) -> &'static str {
         Self::WORDS.iter().find(|(p, _)| *p == self).map_or("listed", |(_, word)| word)

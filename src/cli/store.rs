@@ -69,18 +69,16 @@ const NOTICED: TimeDelta = TimeDelta::seconds(15);
 const TURN: Duration = Duration::from_millis(10);
 
 pub(super) fn store(config: &Config, command: &StoreCommand) -> anyhow::Result<Exit> {
-    if let StoreCommand::Copy { from, to } = command {
-        return super::store_copy::run(config, from, to);
-    }
     let path = match (command, &config.store) {
+        (StoreCommand::Copy { from, to }, _) => return super::store_copy::run(config, from, to),
         (_, None) => bail!("no store is configured: set [store] url"),
         (StoreCommand::Rekey { .. }, Some(StoreUrl::Sqlite(path))) => path,
         (StoreCommand::Rekey { to }, Some(StoreUrl::Postgres(server))) => return rekey_database(config, server, to.as_deref()),
-        (StoreCommand::Migrate | StoreCommand::Copy { .. }, Some(StoreUrl::Sqlite(_))) => {
+        (StoreCommand::Migrate, Some(StoreUrl::Sqlite(_))) => {
             println!("The store is a file: the daemon brings its schema up to date when it starts. There is nothing to do.");
             return Ok(Exit::Done);
         }
-        (StoreCommand::Migrate | StoreCommand::Copy { .. }, Some(StoreUrl::Postgres(server))) => return migrate(server),
+        (StoreCommand::Migrate, Some(StoreUrl::Postgres(server))) => return migrate(server),
     };
     let StoreCommand::Rekey { to } = command else { return Ok(Exit::Done) };
     let Some(key) = &config.store_key else { bail!(NOT_SEALED) };

@@ -31,11 +31,15 @@ impl Dispatcher {
         drop(seat);
         let begun = self.clock.now();
         // `beyond`: it is back when its end is durable.
-        let (end, beyond) = if span.is_over() {
-            let end = Settlement::Return { outcome: "stopped", why: None, next_attempt_at: begun };
-            (end, crossing.end(&Outcome::Fenced).await?)
+        let unsent = if span.is_over() {
+            Some(Settlement::Return { outcome: "stopped", why: None, next_attempt_at: begun })
         } else if !ready.is_fresh(begun) || !span.may_send() {
-            (Settlement::moved(span.due_by(&*self.clock)), crossing.end(&Outcome::Fenced).await?)
+            Some(Settlement::moved(span.due_by(&*self.clock)))
+        } else {
+            None
+        };
+        let (end, beyond) = if let Some(end) = unsent {
+            (end, crossing.end(&Outcome::Fenced).await?)
         } else {
             let outcome = lane.deliver(&ready.message, &crossing, &*self.clock).await;
             // After the store has failed nothing else is tried: nothing passes without its word.

@@ -9,7 +9,7 @@
 //! their keys and attempts, what was told, the ledger with its chain, sealed values as they are. From then on the old one is refused by every start: it
 //! names the new one.
 //!
-//! Whatever ends it: before the old store's commit nothing was changed; between the two commits neither is used, and the same copy goes once more. What is
+//! Whatever ends it: before the old store's commit nothing was changed, but that a database that was to be filled is refused until it is; between the two commits neither is used, and the same copy goes once more. What is
 //! due is held then, as after a restore: whether the first copy was used since is known to nobody.
 
 use std::path::PathBuf;

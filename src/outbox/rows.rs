@@ -128,7 +128,7 @@ pub(super) trait Leaving {
     fn left(self: Box<Self>) -> Result<()>;
 }
 
-/// A store that is filled. Dropped before [`Arriving::settle`], it is empty.
+/// A store that is filled. Dropped before [`Arriving::settle`], it is empty; a database says so, and is refused until it is filled.
 pub(super) trait Arriving {
     fn put(&mut self, table: &'static Table, rows: Vec<Cells>) -> Result<()>;
 

@@ -343,7 +343,7 @@ impl Elsewhere {
         let mut claims = session.map(|s| ambiguity::claims(&s, now)).unwrap_or_default();
         claims.extend(in_force.iter().map(|(code, _, _)| Claim::Code(*code)));
         claims.iter().for_each(|claim| self.holders.entry(*claim).or_default().push(id));
-        let kept = matches!(presence, Presence::Guarded | Presence::Kept) && digest.is_empty();
+        let kept = presence.is_kept() && digest.is_empty();
         let unheard = matches!(presence, Presence::Unheard | Presence::Unreadable);
         self.held.insert(id, Held { source: source.to_owned(), listed, unheard, start, codes_end, kept, claims, in_force });
     }

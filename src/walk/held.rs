@@ -37,7 +37,7 @@ pub(super) async fn carried(
 
 /// Sessions that the guard keeps under another source, which does not list them, and of which this one begins to say something else.
 pub(super) fn kept_elsewhere(beside: &Beside) -> Vec<SessionId> {
-    let kept = |stored: &StoredSession| matches!(stored.presence, Presence::Guarded | Presence::Kept) && stored.digest.is_empty();
+    let kept = |stored: &StoredSession| stored.presence.is_kept() && stored.digest.is_empty();
     let others = beside.others.iter().filter(|(id, (_, stored))| beside.second.contains(id) && kept(stored));
     others.filter(|_| beside.also.is_some()).map(|(id, _)| *id).collect()
 }

@@ -63,7 +63,7 @@ impl Walker<'_> {
         }
         let soon = self.now + WITHIN;
         let was = self.before.get(&session.id).map(|(_, was)| was);
-        let is_kept = |p: &Participant| matches!(p.presence, Presence::Guarded | Presence::Kept);
+        let is_kept = |p: &Participant| p.presence.is_kept();
         // What the source says of whoever is kept.
         let said = if session.participants.iter().any(is_kept) { json::kept(&session.record) } else { None };
         let mut notes = Notes { items: Vec::new() };

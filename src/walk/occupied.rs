@@ -141,37 +141,38 @@ impl Walker<'_> {
         if !trips && !stands {
             return;
         }
-        let kept = self.names_of_kept(seen);
-        let names_kept = |session: &Session, person: &Participant| {
-            !kept.is_empty() && differ::names(person, session, self.policy).iter().any(|name| kept.contains(name))
-        };
+        let too = self.new_with_names_of_kept(changed, seen);
         mark(changed, |session, person| {
             let was = self.before.get(&session.id).and_then(|(_, was)| was.participant(person.id));
-            let is_new = !self.before.contains_key(&session.id);
-            let comes = was.is_none() && (trips || (is_new && session.participants.iter().any(|p| names_kept(session, p))));
+            let comes = was.is_none() && (trips || too.contains(&session.id));
             (comes || self.is_marked(session.id, person.id, &[CAME]))
                 .then(|| format!("it {CAME}, and waits until that is mended or accepted"))
         });
     }
 
-    /// What names those whom the guard has kept since an earlier list.
-    fn names_of_kept(&self, seen: &Seen) -> HashSet<String> {
-        let is_kept = |presence: Presence| matches!(presence, Presence::Guarded | Presence::Kept);
+    /// New sessions in which somebody stands with what names one whom the guard has kept since an earlier list.
+    fn new_with_names_of_kept(&self, changed: &[(Cow<'_, Session>, String)], seen: &Seen) -> HashSet<SessionId> {
+        let new: Vec<&Session> = changed.iter().map(|(is, _)| &**is).filter(|is| !self.before.contains_key(&is.id)).collect();
+        if new.is_empty() {
+            return HashSet::new();
+        }
         let members = seen.guard.members.iter().filter_map(|member| Some(&self.before.get(&member.session)?.1));
         let people = members.flat_map(|was| was.participants.iter().map(move |p| (was, p)));
-        let people = people.filter(|(was, p)| is_kept(was.presence) || is_kept(p.presence));
-        people.flat_map(|(was, p)| differ::names(p, was, self.policy)).collect()
+        let people = people.filter(|(was, p)| was.presence.is_kept() || p.presence.is_kept());
+        let kept: HashSet<String> = people.flat_map(|(was, p)| differ::names(p, was, self.policy)).collect();
+        let names_kept =
+            |is: &Session| is.participants.iter().flat_map(|p| differ::names(p, is, self.policy)).any(|name| kept.contains(&name));
+        new.into_iter().filter(|is| names_kept(is)).map(|is| is.id).collect()
     }
 
     /// What an operator let pass may be the code of somebody whose own change was rejected, or waits: two people would have it.
     pub(super) fn has_what_is_kept(&self, changed: &mut [(Cow<'_, Session>, String)], beside: &Beside<'_>) {
-        let is_kept = |presence: Presence| matches!(presence, Presence::Guarded | Presence::Kept);
         // What is cancelled opens nothing.
         let now = self.ruling.holds.iter().filter(|(_, hold)| !hold.cancels);
         let now = now.filter_map(|(id, hold)| Some((hold, &self.before.get(id)?.1)));
         let now = now.flat_map(|(hold, was)| was.participants.iter().filter(|p| hold.keeps(p.id)));
         let before = beside.kept.iter().filter(|session| session.is_active()).filter_map(|session| Some(&self.before.get(&session.id)?.1));
-        let before = before.flat_map(|was| was.participants.iter().filter(move |p| is_kept(was.presence) || is_kept(p.presence)));
+        let before = before.flat_map(|was| was.participants.iter().filter(move |p| was.presence.is_kept() || p.presence.is_kept()));
         let kept: HashMap<ConnectCode, &Participant> = now.chain(before).filter_map(|p| Some((p.code?, p))).collect();
         if kept.is_empty() {
             return;

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::carry;
 use super::columns::get;
 use super::connect::Server;
-use super::db::{CHAIN, Tx};
+use super::db::{CHAIN, PATIENT, Tx};
 use super::error::{Res, refused};
 use super::heart::Heart;
 use super::history;
@@ -148,9 +148,6 @@ impl Arriving for Side {
         self.ask(Ask::Commit).map(drop)
     }
 }
-
-/// A long copy is no connection that hangs.
-const PATIENT: &str = "SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0";
 
 /// What is empty is filled.
 const MARK: &str =

@@ -27,6 +27,8 @@ pub(super) const CHAIN: i32 = 1;
 /// A statement's values.
 pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 
+/// Said before all of a practice is read in one transaction: a long one is no connection that hangs.
+pub(super) const PATIENT: &str = "SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0";
 /// A statement that takes longer gets no answer any more: whoever asked has given up by then.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 

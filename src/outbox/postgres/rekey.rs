@@ -10,7 +10,7 @@ use tokio_postgres::types::ToSql;
 
 use super::carry::{array, name, rows};
 use super::connect::Server;
-use super::db::{CHAIN, Tx};
+use super::db::{CHAIN, PATIENT, Tx};
 use super::error::{Res, refused};
 use super::heart::Heart;
 use super::open::{self, Home};
@@ -36,9 +36,6 @@ pub(super) fn rekey(
     let (old, new) = (old.clone(), new.clone());
     open::blocking(server, "rekey", async move |_| sealed_anew(&home, (&old, &new), now, &progress).await)
 }
-
-/// A long one is no connection that hangs.
-const PATIENT: &str = "SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0";
 
 async fn sealed_anew(home: &Home, (old, new): (&StoreKey, &StoreKey), now: DateTime<Utc>, progress: &dyn Fn(u64)) -> Res<u64> {
     if new.notices_name() != old.notices_name() {

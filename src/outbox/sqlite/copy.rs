@@ -27,13 +27,12 @@ const ROWS: usize = 1000;
 
 /// Where the practice's store is now, if this one is not used any more.
 pub(super) fn moved_to(connection: &Connection) -> rusqlite::Result<Option<String>> {
-    connection.query_row("SELECT moved_to FROM identity", [], |row| row.get(0))
+    connection.prepare_cached("SELECT moved_to FROM identity")?.query_row([], |row| row.get(0))
 }
 
 /// In each transaction of a writer: what waited until the practice was copied to another store is written nowhere, and says so.
 pub(super) fn is_used(connection: &Connection) -> rusqlite::Result<()> {
-    let moved: Option<String> = connection.prepare_cached("SELECT moved_to FROM identity")?.query_row([], |row| row.get(0))?;
-    moved.map_or(Ok(()), |to| Err(rusqlite::Error::UserFunctionError(refusal(&to).into())))
+    moved_to(connection)?.map_or(Ok(()), |to| Err(rusqlite::Error::UserFunctionError(refusal(&to).into())))
 }
 
 /// A file that is left, in a transaction.
