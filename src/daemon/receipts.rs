@@ -72,21 +72,20 @@ async fn look(outbox: &dyn Outbox, report: Report, now: DateTime<Utc>) -> Result
         if received != Received::Unmatched {
             break;
         }
-        let detail = match &detail {
-            Some(detail) => Some(unsaid(outbox, &about).await?.left_out(detail)),
-            None => None,
-        };
+        // Of a message that is handed over only between this look and the next step nobody knows yet what may not be repeated: nothing is.
+        let unsaid = unsaid(outbox, &about).await?;
+        let detail = unsaid.zip(detail.as_ref()).map(|(unsaid, detail)| unsaid.left_out(detail));
         received = outbox.receive(now, Receipt { about, fate, detail, remember, recipient: recipient.clone() }).await?;
     }
     Ok(received)
 }
 
-/// Words of the message's session, which a server may repeat.
-async fn unsaid(outbox: &dyn Outbox, about: &About) -> Result<Unsaid> {
-    let Some(key) = outbox.whose(about).await? else { return Ok(Unsaid::default()) };
-    let Some(entry) = outbox.list(&Filter { keys: vec![key], ..Filter::default() }).await?.pop() else { return Ok(Unsaid::default()) };
+/// Words of the message's session, which a server may repeat. `None`: there is no such message.
+async fn unsaid(outbox: &dyn Outbox, about: &About) -> Result<Option<Unsaid>> {
+    let Some(key) = outbox.whose(about).await? else { return Ok(None) };
+    let Some(entry) = outbox.list(&Filter { keys: vec![key], ..Filter::default() }).await?.pop() else { return Ok(None) };
     let sessions = outbox.sessions(&entry.source, Some(&[entry.notice.session])).await?;
-    Ok(sessions.first().and_then(kept::session).map(|session| kept::unsaid(&session)).unwrap_or_default())
+    Ok(Some(sessions.first().and_then(kept::session).map(|session| kept::unsaid(&session)).unwrap_or_default()))
 }
 
 /// The notice that our own reference stands for: it cannot be read out of it, so those that were due lately are tried, the latest first. One
