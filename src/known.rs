@@ -209,7 +209,7 @@ impl KnownNotice {
 
     /// They may have been told, or not: nobody knows.
     pub fn in_doubt(&self) -> bool {
-        self.told() && self.state != State::Accepted
+        (self.told() && self.state != State::Accepted) || self.may_have_gone()
     }
 
     /// They know it, as far as anybody can know: nobody says that it did not arrive.

@@ -622,7 +622,14 @@ impl Walker<'_> {
             let was_ambiguous = person.ambiguous.take();
             let unreadable = session.faults.iter().any(|f| f.participation == Some(person.id));
             person.presence = match known.get_mut(&(session.id, person.id)) {
-                _ if unreadable => Presence::Unreadable,
+                Some(one) if unreadable => {
+                    // A record that may be theirs: it is no list that misses them.
+                    if one.absences > 0 && ![was.presence, person.presence].contains(&Presence::Gone) {
+                        begin_anew(one);
+                    }
+                    Presence::Unreadable
+                }
+                None if unreadable => Presence::Unreadable,
                 // As they were: at fault, or kept until an operator decides.
                 Some(_) if nameless_fault && person.presence == Presence::Unreadable => Presence::Unreadable,
                 // What an operator accepted of them cannot be read: what was before holds no more.
@@ -692,7 +699,9 @@ impl Walker<'_> {
             (Presence::Unheard, None) if was.presence == Presence::Absent => return self.not_counted(id, known),
             (Presence::Unheard | Presence::Unreadable, None) => {
                 for ((_, person), one) in &mut known {
-                    if was.participant(*person).is_some_and(|p| p.presence == Presence::Absent) {
+                    let missed =
+                        was.presence == Presence::Absent || was.participant(*person).is_some_and(|p| p.presence == Presence::Absent);
+                    if missed {
                         begin_anew(one);
                     }
                     if why == Presence::Unheard {
@@ -863,11 +872,21 @@ impl Walker<'_> {
             FindsAgain::Nobody => false,
             FindsAgain::Everybody => true,
             FindsAgain::WhoeverWaited(until) => {
-                let marks = self.before.get(&notice.session).into_iter().flat_map(|(stored, _)| &stored.ambiguous);
-                let waited = marks.map(|(id, _)| *id).any(|id| id == notice.participation);
-                waited && known.start_known_at.max(known.facts_known_at) <= until
+                let Some((stored, was)) = self.before.get(&notice.session) else { return false };
+                let was_held = stored.ambiguous.iter().any(|(id, _)| *id == notice.participation);
+                let waited = was_held && known.start_known_at.max(known.facts_known_at) <= until;
+                waited || self.was_unread_since(was, notice.participation, until)
             }
         }
+    }
+
+    /// Until now nobody could read what the source says of them, and that began before then.
+    fn was_unread_since(&self, was: &Session, id: ParticipationId, then: DateTime<Utc>) -> bool {
+        let of_them = was.participant(id).map(|person| person.presence);
+        let presences = [Some(was.presence), of_them];
+        let unheard_since = self.known.get(&was.id).and_then(|known| known.get(&(was.id, id))?.absent_since);
+        let unheard = presences.contains(&Some(Presence::Unheard)) && unheard_since.is_some_and(|since| since <= then);
+        unheard || presences.contains(&Some(Presence::Unreadable))
     }
 
     /// Whoever is in this session for the first time was there before this program came.

@@ -143,6 +143,7 @@ async fn against(
     let Some(first_due) = one.notices.iter().find(|n| n.notice.key == first).map(|n| n.notice.due_at) else { return Ok(None) };
     one.notices.retain(|n| n.notice.key == first || (!of_it.contains(&n.notice.key) && !reminds_later(&n.notice, first_due)));
     let Some(row) = one.notices.iter_mut().find(|n| n.notice.key == first) else { return Ok(None) };
+    let first = row.clone();
     // As if it had not been told.
     (row.state, row.reason, row.doubted, row.undelivered) = (State::Waiting, None, false, false);
     let row = row.clone();
@@ -151,6 +152,12 @@ async fn against(
     let theirs: Vec<&Decision> = decisions.iter().filter(|d| of_participant(d, session.id, notice.participation)).collect();
     Ok(match revalidate(&row, &theirs, now) {
         Verdict::No(reason) if state_after(reason) != State::Held => Some(reason),
+        Verdict::Go(decided) => {
+            let zone =
+                session.participant(notice.participation).and_then(|p| plan::reader(&session, p, &notice.address, &desk.policy).ok());
+            let at = zone.map(|to| plan::asked::handed_again_at((&decided, Some(&first)), &desk.policy, &to.zone.zone, now));
+            at.filter(|at| *at > now && *at >= decided.useful_until).map(|_| Reason::QuietHours)
+        }
         _ => None,
     })
 }

@@ -207,6 +207,13 @@ impl Dispatcher {
         if claim.frozen_at.is_some_and(|then| calls_it_another_day(notice.start, &to.zone.zone, then, now)) {
             return Err(no(Reason::Outdated));
         }
+        if let Some(first) = &first {
+            let first = claim.known.notices.iter().find(|one| one.notice.key == first.key);
+            let morning = plan::asked::handed_again_at((&notice, first), &self.policy, &to.zone.zone, now);
+            if morning > now {
+                return Err(if morning < notice.useful_until { Settlement::moved(morning) } else { no(Reason::QuietHours) });
+            }
+        }
         let limit = self.policy.frequency;
         let by_text = notice.occasion == Occasion::Reminder && notice.address.channel() == Channel::Sms;
         if by_text && !doubtful && limit.may_be_full(now, &claim.known.reminded_themselves(), &to.zone.zone) {

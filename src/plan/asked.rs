@@ -18,6 +18,7 @@ use crate::entry::State;
 use crate::known::{Known, KnownNotice};
 use crate::notice::{Decision, Identity, Notice, NoticeKey, Occasion, Omission, Reason};
 use crate::session::{Participant, Role, Session};
+use crate::zone::Zone;
 
 /// What is asked for once is not asked for again so soon: two people at a desk, or a button that is pressed twice.
 pub const AGAIN_AFTER: TimeDelta = TimeDelta::minutes(5);
@@ -86,6 +87,19 @@ fn detail_of(notice: &Notice, decisions: &[&Decision]) -> Option<String> {
         Decision::Omit(o) if o.occasion.is_none() || (o.occasion, &o.rule) == (Some(notice.occasion), &notice.rule) => o.detail.clone(),
         _ => None,
     })
+}
+
+/// When a correction that staff hand over again may go: now, or after quiet hours. Who has it already is woken for nothing.
+pub fn handed_again_at(
+    (notice, first): (&Notice, Option<&KnownNotice>),
+    policy: &Policy,
+    zone: &Zone,
+    now: DateTime<Utc>,
+) -> DateTime<Utc> {
+    let corrects = matches!(notice.occasion, Occasion::Rescheduled | Occasion::Updated | Occasion::Cancelled);
+    let is_known = corrects && first.is_some_and(KnownNotice::arrived);
+    let quiet = policy.quiet.as_ref().filter(|_| is_known);
+    quiet.map_or(now, |quiet| quiet.other(now, notice.start, notice.address.channel(), zone))
 }
 
 impl Case<'_> {

@@ -47,7 +47,8 @@ impl Case<'_> {
         let off = |n: &KnownNotice| n.notice.occasion == Occasion::Cancelled;
         let elsewhere = |n: &KnownNotice| n.notice.start != self.session.start;
         let other_start = elsewhere(last) || elsewhere(here);
-        let occasion = match (off(last) || off(here) || other_start, self.says_otherwise(here)) {
+        let said_otherwise = self.says_otherwise(here) || self.said_otherwise_there(last);
+        let occasion = match (off(last) || off(here) || other_start, said_otherwise) {
             (true, _) => Occasion::Rescheduled,
             (false, true) => Occasion::Updated,
             (false, false) => return None,
@@ -101,6 +102,12 @@ impl Case<'_> {
             Some(told) => !facts::hold(told, &self.known.facts, self.session, self.participant, self.policy),
             None => heard.notice.occasion != Occasion::Cancelled && self.known.facts_known_at > heard.heard_at(),
         }
+    }
+
+    /// They were told last at another address, with another code, passkey or hour than the one that holds.
+    fn said_otherwise_there(&self, last: &KnownNotice) -> bool {
+        let holds = |told: &String| facts::hold_at(&last.notice.address, told, self.session, self.participant, self.policy);
+        last.facts.as_ref().is_some_and(|told| !holds(told))
     }
 
     /// They were told of it, and can be told that it does not take place.
@@ -244,7 +251,8 @@ fn last<'n>(notices: impl Iterator<Item = &'n KnownNotice>) -> Option<&'n KnownN
     notices.max_by_key(|n| place(n))
 }
 
-/// Its place among what was heard.
+/// Its place among what was heard. Of what staff say that it was told, when it was due: they may say so long after it.
 fn place(n: &KnownNotice) -> (DateTime<Utc>, DateTime<Utc>, NoticeKey) {
-    (n.heard_at(), n.notice.due_at, n.notice.key)
+    let heard_at = if n.reason == Some(Reason::Told) { n.heard_at().min(n.notice.due_at) } else { n.heard_at() };
+    (heard_at, n.notice.due_at, n.notice.key)
 }

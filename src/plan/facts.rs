@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::policy::Policy;
 use super::recipient::zone_of;
-use crate::contact::{ConnectCode, EmailAddress, PhoneNumber};
+use crate::contact::{Address, ConnectCode, EmailAddress, PhoneNumber};
 use crate::session::{AutoDeliver, Participant, Session};
 
 /// Marks a digest in which the address counts by its meaning.
@@ -74,6 +74,18 @@ pub fn hold(told: &str, known: &str, session: &Session, person: &Participant, po
     known.split(ALSO).any(|name| name == told)
         || told == facts(session, person, policy)
         || (is_of_before(told) && told == spelt(session, person, policy))
+}
+
+/// A message that went to that address, be it theirs by the record of then or named by staff, says what the record says. Of a digest of before nobody
+/// can tell.
+pub fn hold_at(address: &Address, told: &str, session: &Session, person: &Participant, policy: &Policy) -> bool {
+    let there = match address {
+        Address::Email(email) => email.canonical(),
+        Address::Sms(number) => Cow::Borrowed(number.expose()),
+    };
+    is_of_before(told)
+        || told == facts(session, person, policy)
+        || told == format!("{BY_MEANING}{}", digest(session, person, policy, &there))
 }
 
 fn is_of_before(facts: &str) -> bool {

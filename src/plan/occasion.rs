@@ -40,12 +40,13 @@ struct Candidate<'a> {
 }
 
 /// The invite or a correction, then each rule in the order of the configuration. What was handed over already is not omitted, whatever has
-/// happened since.
+/// happened since; a correction that is due is another one than those of earlier changes.
 pub(super) fn decide(case: &Case<'_>) -> Vec<Decision> {
     let mut decisions = all(case);
+    let is_another = |occasion| matches!(occasion, Occasion::Rescheduled | Occasion::Updated) && case.heard_last().is_some();
     decisions.retain(|d| match d {
         Decision::Send(_) => true,
-        Decision::Omit(o) => o.occasion.is_none_or(|occasion| !case.is_settled(occasion, o.rule.as_deref())),
+        Decision::Omit(o) => o.occasion.is_none_or(|occasion| is_another(occasion) || !case.is_settled(occasion, o.rule.as_deref())),
     });
     decisions
 }

@@ -215,6 +215,9 @@ impl Walker<'_> {
         for (id, kept) in &hold.people {
             let Some(before) = was.participant(*id) else { continue };
             let mut person = Participant { presence: kept.presence(), ..before.clone() };
+            if *kept == Kept::InForce {
+                still_contradicted(&mut person, session);
+            }
             still_told_twice(&mut person, session);
             match whole.participants.iter_mut().find(|p| p.id == *id) {
                 Some(place) => *place = person,
@@ -250,6 +253,13 @@ impl Kept {
             Self::Waiting => Presence::Guarded,
             Self::InForce => Presence::Kept,
         }
+    }
+}
+
+/// Another source said of the session what an operator rejected, and its own source says so, too: they contradict each other no more.
+fn still_contradicted(person: &mut Participant, session: &Session) {
+    if person.ambiguous.as_deref().is_some_and(ambiguity::is_of_session) {
+        person.ambiguous = session.participant(person.id).and_then(|p| p.ambiguous.clone());
     }
 }
 

@@ -102,9 +102,13 @@ impl Oracle {
 
     /// What they heard there last says what holds.
     fn is_known_by(&self, person: i64, address: &Address) -> bool {
-        let Holds::Said(said) = self.word.of(person) else { return false };
         let there = self.told.iter().rfind(|t| t.person == person && t.fate.counts() && restored(&t.letter.to) == *address);
         let off = |t: &Told| t.letter.kind == Kind::Cancelled;
+        let said = match self.word.of(person) {
+            Holds::Said(said) => said,
+            Holds::Absent(..) => return there.is_some_and(off),
+            _ => return false,
+        };
         if said.status != Status::Live {
             return there.is_some_and(off);
         }

@@ -14,6 +14,9 @@ use super::read::Kind;
 use super::said::{Said, Status};
 use super::word::Holds;
 
+/// A reminder that would be due so soon after an announcement does not go.
+const TOO_CLOSE: TimeDelta = TimeDelta::minutes(30);
+
 impl Oracle {
     /// (5) Nothing is held, unknown or waiting past its use. (6) Nobody is suppressed for nothing.
     pub(super) fn looks_at(&mut self, now: DateTime<Utc>, entries: &[Entry], suppressed: &[String]) {
@@ -96,6 +99,14 @@ impl Oracle {
                     && t.start == Some(said.start)
                     && t.at >= due - hour
             };
+            // A reminder does not follow at once upon what tells the same.
+            let told_lately = |t: &&Told| {
+                let announces = !matches!(t.letter.kind, Kind::Reminder | Kind::Cancelled);
+                t.person == person && t.fate.counts() && announces && t.start == Some(said.start) && t.at >= due - TOO_CLOSE
+            };
+            if self.told.iter().any(|t| told_lately(&t)) {
+                continue;
+            }
             // By the clock that was right then, or by the quiet hours of another zone.
             let all = |t: &&Told| t.person == person && t.fate.counts() && t.letter.kind == Kind::Reminder && t.start == Some(said.start);
             let as_often_as_rules = self.told.iter().filter(all).count() >= self.terms.at_once;
@@ -186,6 +197,7 @@ impl Oracle {
                     || self.word.is_contradicted_by_what_is_unread(person)
                     || self.word.came_with_it.contains(&person)
                     || self.word.was_shared(person)
+                    || self.word.shares_with_somebody_missed(person)
                     || self.word.has_what_another_one_had(person, now)
             }
             Reason::Quarantined => {
@@ -199,7 +211,12 @@ impl Oracle {
             Reason::Bounced | Reason::OptedOut => {
                 address.iter().chain(kept_at).chain(told_at).chain(named).any(|address| self.may_be_suppressed.contains(address))
             }
-            Reason::Declined => self.said_no.contains(&person) || matches!(&holds, Holds::Said(said) if said.declined),
+            Reason::Declined => {
+                let last = self.word.last.get(&person);
+                self.said_no.contains(&person) || matches!(&holds, Holds::Said(said) | Holds::Unheard(said) if said.declined)
+                    // Two records that contradict each other may both say so.
+                    || (matches!(holds, Holds::Ambiguous) && last.is_some_and(|said| said.declined))
+            }
             Reason::HostDelivers => self.word.is_told_by_the_host(person),
             Reason::NoEmail | Reason::InvalidEmail | Reason::NoNumber | Reason::InvalidNumber => address.is_none(),
             _ => false,

@@ -19,6 +19,7 @@ mod event;
 mod left;
 mod list;
 mod oracle;
+mod others;
 mod passes;
 mod people;
 mod read;

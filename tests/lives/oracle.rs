@@ -197,9 +197,12 @@ impl Oracle {
         let waits = self.word.waiting.get(&person);
         let wrong = self.against_as(now, (person, waits), key, letter);
         let Some(waits) = waits.filter(|waits| waits.either && !wrong.is_empty()) else { return wrong };
-        let moved = if let Holds::Said(said) = self.word.of(person) { Some(waits.in_session_of(&said)) } else { None };
-        let others = [None, moved.as_ref()].map(|waits| self.against_as(now, (person, waits), key, letter));
-        if others.iter().any(Vec::is_empty) { Vec::new() } else { wrong }
+        let said = if let Holds::Said(said) = self.word.of(person) { Some(said) } else { None };
+        let moved = said.iter().map(|said| waits.in_session_of(said));
+        let in_part = said.iter().flat_map(|said| waits.in_part(said));
+        let mut others = std::iter::once(None).chain(moved.chain(in_part).map(Some));
+        let is_right = others.any(|waits| self.against_as(now, (person, waits.as_ref()), key, letter).is_empty());
+        if is_right { Vec::new() } else { wrong }
     }
 
     /// Likewise, if so much waits of them.
@@ -304,6 +307,8 @@ impl Oracle {
                     && !said_here
                     && !letter.names(start, zone, now)
                     && !self.word.zones.get(&person).into_iter().flatten().any(|zone| letter.names(start, *zone, now))
+                    // After a restore of each start that they may have been told.
+                    && !(self.restored_at.is_some() && self.names_a_start_of_theirs(person, letter, now))
                 {
                     wrong.push(format!("it names another start than they were told last ({})", start.format("%-d %b %H:%M")));
                 }
@@ -376,8 +381,9 @@ impl Oracle {
             let earliest = told.map_or(said.start, |told| told.min(said.start));
             // A cancellation speaks of what they were told last: on that clock, too.
             let heard_in = self.last_told(person).map_or_else(|| self.adopted.get(&person).map(|said| said.zone), |told| told.zone);
-            let then = heard_in.filter(|_| letter.kind == Kind::Cancelled);
-            let quiet = |at: DateTime<Utc>| is_quiet(at, said.zone) && then.is_none_or(|zone| is_quiet(at, zone));
+            let then = heard_in.into_iter().chain(self.word.zones_of(person)).filter(|_| letter.kind == Kind::Cancelled);
+            let clocks: Vec<Tz> = then.chain([said.zone]).collect();
+            let quiet = |at: DateTime<Utc>| clocks.iter().all(|zone| is_quiet(at, *zone));
             if quiet(now) && quiet(now - UNDER_WAY) {
                 let there = now.with_timezone(&said.zone);
                 let days = i64::from(there.hour() >= 21);
@@ -400,7 +406,10 @@ impl Oracle {
         }
         let is_ahead = |at: DateTime<Utc>| self.is_of_another_clock(at) || self.set_back_to.is_some_and(|to| to < at);
         let of_this_time = |t: &&Told| !(t.lost && is_ahead(t.at));
-        let copies: Vec<&Told> = self.told.iter().filter(|t| t.key == key && t.fate.counts()).filter(of_this_time).collect();
+        // Told in the time that is forgotten, and another address of theirs since: that it is this one again is news.
+        let came_back = |t: &&Told| t.lost && self.restored_at.is_some_and(|at| self.word.came_to_have(person, &letter.to) > Some(at));
+        let copies: Vec<&Told> =
+            self.told.iter().filter(|t| t.key == key && t.fate.counts()).filter(of_this_time).filter(|t| !came_back(t)).collect();
         if copies.iter().any(|t| t.fate == Fate::Accepted) {
             wrong.push("(4) this very notice was accepted before".to_owned());
         } else if copies.len() > 1 {
@@ -435,6 +444,12 @@ impl Oracle {
             wrong.push("(4) they were told just that before".to_owned());
         }
         wrong
+    }
+
+    fn names_a_start_of_theirs(&self, person: i64, letter: &Letter, now: DateTime<Utc>) -> bool {
+        let Some(said) = self.word.last.get(&person) else { return false };
+        let zones = || self.word.zones.get(&person).into_iter().flatten();
+        self.word.starts.get(&said.session).into_iter().flatten().any(|start| zones().any(|zone| letter.names(*start, *zone, now)))
     }
 
     fn says(&self, letter: &Letter, start: DateTime<Utc>, person: i64, now: DateTime<Utc>) -> bool {

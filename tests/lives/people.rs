@@ -282,7 +282,7 @@ impl World {
         self.notes(format!("{number} writes: {text}"));
         match text {
             "N" => drop(self.oracle.lock().unwrap().said_no.insert(id)),
-            "Y" => drop(self.oracle.lock().unwrap().said_yes.insert(id)),
+            "Y" | "I will be there, thank you" => drop(self.oracle.lock().unwrap().said_yes.insert(id)),
             _ => {}
         }
         let id = format!("{} {n} {words}", self.now().timestamp_micros());

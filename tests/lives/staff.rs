@@ -89,7 +89,8 @@ impl World {
                     oracle.is_sent_again(person, to.as_deref());
                     // Once more where it went, be it an address that staff had named.
                     let to = to.clone().or_else(|| oracle.asked.get(&key).and_then(|asked| asked.to.clone()));
-                    oracle.is_asked_for(new, Asked { person, to, at_night: false });
+                    let at_night = oracle.asked.get(&key).is_some_and(|asked| asked.at_night);
+                    oracle.is_asked_for(new, Asked { person, to, at_night });
                 }
                 refused => oracle.is_not_sent_again(entry, to.as_deref(), refused, self.now()),
             }
@@ -142,9 +143,11 @@ impl Oracle {
     /// (1) One person's code is not sent to another one of the same session.
     fn is_sent_again(&mut self, person: i64, to: Option<&str>) {
         let Some(to) = to else { return };
-        let Some(own) = self.word.last.get(&person).cloned() else { return };
+        // Of whom a change waits for an operator: as they were.
+        let kept = |id: &i64| self.word.waiting.get(id).map(|waits| waits.before.clone());
+        let Some(own) = kept(&person).or_else(|| self.word.last.get(&person).cloned()) else { return };
         let has = |contacts: &(String, String)| contacts.0 == to || contacts.1 == to;
-        let another = |other: &i64| match self.word.of(*other) {
+        let another = |other: &i64| match kept(other).map_or_else(|| self.word.of(*other), Holds::Said) {
             Holds::Said(said) => *other != person && said.session == own.session && has(&said.contacts),
             _ => false,
         };

@@ -20,6 +20,22 @@ impl Waiting {
         Self { before: Said { start: said.start, status: said.status, ..self.before.clone() }, ..self.clone() }
     }
 
+    /// Of two ways in which it differs, one may wait while the other one counts: all that may be in force of what was before and of what is said.
+    pub(super) fn in_part(&self, said: &Said) -> Vec<Self> {
+        let mixed = |kept: &Said, with: &Said| {
+            let (code, zone, name) = (with.code, with.zone, with.name.clone());
+            let (address, contacts, channel) = (with.address.clone(), with.contacts.clone(), with.channel);
+            [
+                Said { code, ..kept.clone() },
+                Said { zone, ..kept.clone() },
+                Said { name, ..kept.clone() },
+                Said { address, contacts, channel, ..kept.clone() },
+            ]
+        };
+        let all = mixed(&self.before, said).into_iter().chain(mixed(said, &self.before));
+        all.map(|before| Self { before: Said { start: said.start, status: said.status, ..before }, ..self.clone() }).collect()
+    }
+
     /// It differs in more than one way.
     pub(super) fn differs_too(&self, said: &Listing) -> bool {
         matches!(said, Listing::Good(is) if KINDS.into_iter().filter(|what| differs(what, &self.before, is)).count() > 1)
@@ -30,7 +46,10 @@ impl Waiting {
         let Some(rejected) = &mut self.rejected else { return false };
         let ([Listing::Good(wrong)], [Listing::Good(is)]) = (&rejected[..], is) else { return is != rejected.as_slice() };
         if differs(self.what, wrong, is) {
-            return true;
+            // Another kind of it may be as wrong as it was.
+            let other = KINDS.into_iter().find(|what| differs(what, &self.before, wrong) && !differs(what, wrong, is));
+            let Some(other) = other else { return true };
+            (self.what, self.either) = (other, true);
         }
         // If that is too much as well, an operator who lets it pass lets all of it pass.
         self.either |= KINDS.into_iter().any(|what| differs(what, wrong, is));

@@ -89,6 +89,8 @@ pub(super) struct Word {
     pub(super) last: BTreeMap<i64, Said>,
     /// Who left a list, and an operator let that pass: they are gone, however few lists miss them.
     pub(super) let_go: BTreeSet<i64>,
+    /// Who left a list with too many others, while something else of them waits.
+    removed_too: BTreeSet<i64>,
     /// Sessions of which an operator ever let something pass.
     once_passed: BTreeSet<i64>,
     /// Whom their host ever told.
@@ -107,6 +109,8 @@ pub(super) struct Word {
     in_part_until: Option<DateTime<Utc>>,
     /// Since when somebody or something in a session cannot be read, in whatever source.
     torn_since: BTreeMap<i64, DateTime<Utc>>,
+    /// And from when until when last, before.
+    once_torn: BTreeMap<i64, (DateTime<Utc>, DateTime<Utc>)>,
     /// Sessions in which somebody or something cannot be read, by source.
     torn: BTreeMap<usize, BTreeSet<i64>>,
     /// Every zone that somebody ever had.
@@ -114,11 +118,11 @@ pub(super) struct Word {
     /// The start that each session has, and since when the lists say so.
     pub(super) starts_since: BTreeMap<i64, (DateTime<Utc>, DateTime<Utc>)>,
     /// What people were ever called.
-    called: BTreeMap<i64, BTreeSet<String>>,
+    pub(super) called: BTreeMap<i64, BTreeSet<String>>,
     /// Every start that a session ever had.
     pub(super) starts: BTreeMap<i64, BTreeSet<DateTime<Utc>>>,
     /// Every code that somebody ever had.
-    codes_of: BTreeMap<i64, BTreeSet<i64>>,
+    pub(super) codes_of: BTreeMap<i64, BTreeSet<i64>>,
     /// Every code that anybody ever had.
     pub(super) codes: BTreeSet<i64>,
     pub(super) names: BTreeSet<String>,
@@ -159,7 +163,7 @@ impl Word {
         self.just_passed.retain(|id, _| !self.lists.get(&source).is_some_and(|lines| lines.contains_key(id)));
         let before = std::mem::take(&mut self.too_much);
         self.too_much_at_once(source, &list, extent, now);
-        if self.too_much {
+        if self.too_much || before {
             let known = self.people();
             self.came_with_it.extend(list.people.keys().filter(|id| !known.contains(id)));
         }
@@ -177,9 +181,12 @@ impl Word {
         self.sessions.insert(source, list.sessions.clone());
         self.torn.insert(source, list.at_fault.union(&list.unread).copied().collect());
         let torn: BTreeSet<i64> = self.torn.values().flatten().copied().collect();
-        self.torn_since.retain(|session, _| torn.contains(session));
+        let over: Vec<(i64, DateTime<Utc>)> = self.torn_since.extract_if(.., |session, _| !torn.contains(session)).collect();
+        self.once_torn.extend(over.into_iter().map(|(session, since)| (session, (since, now))));
         for session in torn {
-            let since = self.torn_since.entry(session).or_insert(now);
+            // It goes from one list to another, and these are read one after the other.
+            let moves = self.once_torn.get(&session).filter(|(_, until)| *until == now).map(|(since, _)| *since);
+            let since = self.torn_since.entry(session).or_insert(moves.unwrap_or(now));
             *since = (*since).min(now);
         }
         let lines = self.lists.entry(source).or_default();
@@ -187,6 +194,7 @@ impl Word {
             self.aged.remove(id);
             self.once_guarded.remove(id);
             self.let_go.remove(id);
+            self.removed_too.remove(id);
             lines.insert(*id, Line { listings: listings.clone(), session: *session, place: Place::Listed, missed: false });
             for listing in listings {
                 if let Listing::Good(said) = listing {
@@ -218,7 +226,12 @@ impl Word {
             }
             line.place = match line.place {
                 // Who counts as cancelled does so, whatever can be read after that, and by whatever clock.
-                Place::Absent(lists, since) if is_sure(lists, since, last_heard) && !self.once_guarded.contains(id) => {
+                Place::Absent(lists, since)
+                    if is_sure(lists, since, last_heard)
+                        && !self.once_guarded.contains(id)
+                        // Unless another list may have had them meanwhile.
+                        && self.torn_since.get(&line.session).is_none_or(|torn| is_sure(lists, since, Some(*torn))) =>
+                {
                     Place::Absent(lists + 1, since.min(now - ABSENT_FOR))
                 }
                 _ if list.may_hold_more_of(line.session, extent) => Place::Unheard,
@@ -303,6 +316,8 @@ impl Word {
                 Some(_) => {}
             }
         }
+        let all: Vec<(&'static str, i64, Said)> =
+            changes.iter().flat_map(|(what, people)| people.iter().map(|(id, before)| (*what, *id, before.clone()))).collect();
         let elsewhere: BTreeSet<i64> = changes.values().flat_map(BTreeMap::keys).copied().filter(is_elsewhere).collect();
         for (what, people) in changes {
             let n = people.len();
@@ -319,12 +334,28 @@ impl Word {
                 self.too_much = true;
                 self.once_guarded.extend(surely.keys().filter(|_| what == "removed"));
                 for (id, before) in surely {
+                    if matches!(what, "removed" | "left") && self.waiting.contains_key(&id) {
+                        self.removed_too.insert(id);
+                    }
                     self.waiting.entry(id).or_insert(Waiting { before, what, rejected: None, either: false });
                 }
             } else if n > limit {
                 // Which way they are counted, nobody need say: it may wait.
                 self.too_much = true;
             }
+        }
+        // What changes in a session of which something waits, or in the way in which something of the same list waits, may wait with that.
+        let mut of_waiting: BTreeSet<i64> = BTreeSet::new();
+        let mut kinds: BTreeSet<&str> = BTreeSet::new();
+        for (id, waits) in self.waiting.iter().filter(|(id, _)| lines.contains_key(id)) {
+            of_waiting.insert(waits.before.session);
+            let is = list.people.get(id).map(|(_, listings)| &listings[..]);
+            let slipped = |what: &&str| matches!(is, Some([Listing::Good(is)]) if differs(what, &waits.before, is));
+            kinds.extend(KINDS.into_iter().filter(|what| *what == waits.what || slipped(what)));
+        }
+        let with_it = |what: &str, before: &Said| !before.host && (of_waiting.contains(&before.session) || kinds.contains(what));
+        for (what, id, before) in all.into_iter().filter(|(what, _, before)| with_it(what, before)) {
+            self.waiting.entry(id).or_insert(Waiting { before, what, rejected: None, either: true });
         }
         for (id, before) in slips {
             self.waiting.entry(id).or_insert(Waiting { before, what: "slips", rejected: None, either: true });
@@ -345,7 +376,10 @@ impl Word {
             // What cannot be heard says nothing else.
             let silent = is.is_none() && list.may_hold_more_of(waits.before.session, extent);
             let is_another = !silent && waits.says_another(is.unwrap_or_default());
-            let as_before = |listing: &Listing| matches!(listing, Listing::Good(said) if !differs(waits.what, &waits.before, said));
+            // What else changed of them meanwhile may wait with it.
+            let also = if waits.either { &KINDS[..] } else { &[] };
+            let still = |said: &Said| also.iter().chain([&waits.what]).any(|what| differs(what, &waits.before, said));
+            let as_before = |listing: &Listing| matches!(listing, Listing::Good(said) if !still(said));
             !is_another && !is.is_some_and(|listings| listings.iter().all(as_before))
         });
     }
@@ -354,8 +388,10 @@ impl Word {
     pub(super) fn rejected(&mut self) {
         self.waiting.extend(std::mem::take(&mut self.just_passed));
         for (id, waits) in &mut self.waiting {
-            let listed = self.lists.values().filter_map(|list| list.get(id)).filter(|line| line.place == Place::Listed);
-            let listings: Vec<Listing> = listed.flat_map(|line| line.listings.clone()).collect();
+            // What cannot be heard just now was said all the same.
+            let said = self.lists.values().filter_map(|list| list.get(id)).filter(|line| !matches!(line.place, Place::Absent(..)));
+            let mut listings: Vec<Listing> = said.flat_map(|line| line.listings.clone()).collect();
+            listings.dedup();
             waits.either |= listings.iter().any(|said| waits.differs_too(said));
             waits.rejected = Some(listings);
         }
@@ -366,10 +402,11 @@ impl Word {
         let (rejected, passes): (BTreeMap<_, _>, BTreeMap<_, _>) =
             std::mem::take(&mut self.waiting).into_iter().partition(|(_, waits)| waits.rejected.is_some());
         // Where more was said than what was rejected, that waits again, and passes now.
-        let more = rejected.values().filter(|waits| waits.rejected.iter().flatten().any(|said| waits.differs_too(said)));
+        let more = rejected.values().filter(|waits| waits.either || waits.rejected.iter().flatten().any(|said| waits.differs_too(said)));
         let sessions: BTreeSet<i64> = passes.values().chain(more).map(|waits| waits.before.session).collect();
         self.once_passed.extend(passes.values().map(|waits| waits.before.session));
         self.let_go.extend(passes.iter().filter(|(_, waits)| matches!(waits.what, "removed" | "left")).map(|(id, _)| *id));
+        self.let_go.extend(std::mem::take(&mut self.removed_too));
         self.just_passed = passes.iter().map(|(id, waits)| (*id, Waiting { either: true, ..waits.clone() })).collect();
         for (id, mut waits) in rejected {
             waits.either |= sessions.contains(&waits.before.session);
@@ -407,48 +444,6 @@ impl Word {
         since.codes_of.iter().for_each(|(id, all)| self.codes_of.entry(*id).or_default().extend(all));
         since.zones.iter().for_each(|(id, all)| self.zones.entry(*id).or_default().extend(all));
         since.starts.iter().for_each(|(id, all)| self.starts.entry(*id).or_default().extend(all));
-    }
-
-    /// A source has a record at fault that may be theirs.
-    pub(super) fn is_unread_somewhere(&self, person: i64) -> bool {
-        let mut lines = self.lists.values().filter_map(|list| list.get(&person));
-        lines.any(|line| line.place == Place::Unheard || line.listings.contains(&Listing::Fault))
-    }
-
-    /// Nobody can tell which code somebody has who is not read, or said twice: it may be this person's as well, as it was before.
-    pub(super) fn shares_with_somebody_unread(&self, person: i64) -> bool {
-        let Some(code) = self.last.get(&person).map(|said| said.code) else { return false };
-        let unclear = |line: &Line| line.place == Place::Unheard || !matches!(line.listings[..], [Listing::Good(_)]);
-        let mut others = self.lists.values().flatten().filter(|(id, line)| **id != person && unclear(line));
-        others.any(|(id, _)| self.codes_of.get(id).is_some_and(|codes| codes.contains(&code)))
-    }
-
-    /// A source that cannot be read in part said something else of them, or of others in their session, than the one that lists them.
-    pub(super) fn is_contradicted_by_what_is_unread(&self, person: i64) -> bool {
-        let Some(session) = self.last.get(&person).map(|said| said.session) else { return false };
-        let of_it = self.last.iter().filter(|(_, said)| said.session == session).map(|(id, _)| id);
-        of_it.into_iter().any(|id| {
-            let lines: Vec<&Line> = self.lists.values().filter_map(|list| list.get(id)).collect();
-            let (unheard, others): (Vec<&Line>, Vec<&Line>) = lines.into_iter().partition(|line| line.place == Place::Unheard);
-            unheard.iter().any(|line| others.iter().any(|other| other.listings != line.listings))
-        })
-    }
-
-    /// Another person stands at that hour with the name and a contact of this one: they may be made anew. `heard`: the start and where they heard of it,
-    /// by which they count as they were called then, too.
-    pub(super) fn stands_elsewhere(&self, person: i64, heard: Option<(DateTime<Utc>, &str)>) -> bool {
-        let Some(own) = self.last.get(&person) else { return false };
-        let shares = |said: &Said| {
-            let contact = said.contacts.0 == own.contacts.0 || said.contacts.1 == own.contacts.1;
-            said.name == own.name && said.start == own.start && contact
-        };
-        let once_theirs = |said: &Said| {
-            let (start, to) = heard?;
-            let is_there = said.start == start && (said.contacts.0 == to || said.contacts.1 == to);
-            (is_there && self.called.get(&person)?.contains(&said.name)).then_some(())
-        };
-        let others = self.last.iter().filter(|(id, _)| **id != person);
-        others.into_iter().any(|(id, said)| (shares(said) || once_theirs(said).is_some()) && matches!(self.of(*id), Holds::Said(_)))
     }
 
     /// Something in the session that somebody was in cannot be read.
@@ -551,12 +546,6 @@ impl Word {
         // Of what is cancelled, what slipped since counts for nothing: it may be told as it stood before.
         let once = || last.is_some_and(|last| last.status == Status::Cancelled) && self.once_by_host.contains(&person);
         said.any(|said| said.channel == 'N') || last.is_some_and(|said| said.channel == 'N') || once()
-    }
-
-    /// What somebody is called in the records that were read last, be it that they contradict each other.
-    pub(super) fn names_of(&self, person: i64) -> impl Iterator<Item = &str> {
-        let lines = self.lists.values().filter_map(move |list| list.get(&person)).flat_map(|line| &line.listings);
-        lines.filter_map(|listing| if let Listing::Good(said) = listing { Some(said.name.as_str()) } else { None })
     }
 
     /// Everybody who was ever listed.

@@ -199,6 +199,11 @@ impl World {
                 lines.push((kept.id.to_string(), line));
             }
         }
+        for omitted in self.omissions().await {
+            let what = omitted.rule.clone().or(omitted.occasion.map(|o| o.to_string())).unwrap_or_default();
+            let whose = omitted.participation.map_or_else(String::new, |p| p.to_string());
+            lines.push((format!("{whose} {what} omitted"), format!("{whose} {what} omitted: {}", omitted.reason)));
+        }
         for (key, line) in lines {
             if self.rows.lock().unwrap().insert(key, line.clone()).is_none_or(|before| before != line) {
                 self.notes(format!("     {line}"));

@@ -66,9 +66,11 @@ async fn is_undecided(db: &Db, source: &str, now: DateTime<Utc>) -> Res<bool> {
     get(&db.one(sql, &[&db.practice, &source, &ms(now)]).await?, 0)
 }
 
-/// Somebody is held as ambiguous in a session that is to come.
+/// Somebody is held as ambiguous in a session that is to come, or cannot be read: what is found of them is yet to be found.
 async fn somebody_waits(tx: &Tx<'_>, source: &str, now: DateTime<Utc>) -> Res<bool> {
-    let sql = "SELECT 1 FROM session WHERE practice = $1 AND source = $2 AND start_at > $3 AND ambiguous <> '[]'";
+    let sql = "SELECT 1 FROM session AS s LEFT JOIN participant AS p ON p.practice = $1 AND p.source = s.source AND p.session_id = s.id
+        WHERE s.practice = $1 AND s.source = $2 AND s.start_at > $3 AND (s.ambiguous <> '[]'
+            OR s.presence IN ('unheard', 'unreadable') OR p.presence IN ('unheard', 'unreadable'))";
     tx.exists(sql, &[&tx.practice, &source, &ms(now)]).await
 }
 

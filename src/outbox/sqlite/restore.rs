@@ -190,9 +190,12 @@ fn is_undecided(connection: &Connection, source: &str, now: DateTime<Utc>) -> ru
     connection.prepare_cached(sql)?.query_row(params![source, ms(now)], |row| row.get(0))
 }
 
-/// Somebody is held as ambiguous in a session that is to come.
+/// Somebody is held as ambiguous in a session that is to come, or cannot be read: what is found of them is yet to be found.
 fn somebody_waits(connection: &Connection, source: &str, now: DateTime<Utc>) -> rusqlite::Result<bool> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM session WHERE source = ?1 AND start_at > ?2 AND ambiguous <> '[]')";
+    let sql =
+        "SELECT EXISTS (SELECT 1 FROM session LEFT JOIN participant ON participant.source = session.source AND session_id = session.id
+        WHERE session.source = ?1 AND session.start_at > ?2 AND (session.ambiguous <> '[]'
+            OR session.presence IN ('unheard', 'unreadable') OR participant.presence IN ('unheard', 'unreadable')))";
     connection.prepare_cached(sql)?.query_row(params![source, ms(now)], |row| row.get(0))
 }
 

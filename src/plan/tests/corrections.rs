@@ -1,6 +1,7 @@
 //! What was told last decides what is told next: to whom, where, of which start, and until when.
 
 use super::*;
+use crate::contact::Address;
 use crate::notice::NoticeKey;
 
 fn mail(to: &str) -> RawContact {
@@ -342,4 +343,48 @@ fn what_a_clock_that_was_ahead_noted_comes_after_what_this_one_noted() {
     let last = known.notices.iter().max_by_key(|n| (n.heard_at(), n.notice.due_at)).unwrap();
     assert_eq!(last.notice.key, NoticeKey([2; 16]));
     assert!(known.notices.iter().all(|n| n.changed_at <= now));
+}
+
+/// Staff may say of an older message that it was told after a newer one went.
+#[test]
+fn what_staff_say_was_told_came_when_it_was_due() {
+    let mut world = told();
+    world.change("2026-11-24T16:00:00", |s| s.start = at("2026-12-03T20:00:00"));
+    world.told(Occasion::Rescheduled, None, State::Accepted);
+    let invite = &mut world.known().notices[0];
+    (invite.state, invite.reason, invite.changed_at) = (State::Cancelled, Some(Reason::Told), at("2026-11-25T12:00:00"));
+    world.change("2026-11-25T16:00:00", |s| s.cancelled = true);
+    assert_eq!(cancellation(&world).map(|(_, start, ..)| start), Some(at("2026-12-03T20:00:00")));
+}
+
+/// A copy at another address said another code: whoever reads both knows the wrong one last.
+#[test]
+fn what_was_said_last_elsewhere_is_corrected() {
+    for (code, said) in [("111222333", "updated@"), ("", "24h@")] {
+        let mut world = told();
+        let here = world.session.participants[0].code;
+        if !code.is_empty() {
+            world.change("2026-11-24T12:00:00", |s| s.participants[0].code = ConnectCode::parse(code));
+        }
+        let mut copy = world.known().notices[0].clone();
+        copy.notice.address = Address::restore(Channel::Email, "mother@example.org");
+        copy.notice.key = NoticeKey([9; 16]);
+        copy.changed_at = at("2026-11-24T12:01:00");
+        copy.facts = Some(facts(&world.session, &world.session.participants[0], &world.policy));
+        world.known().notices.push(copy);
+        world.change("2026-11-24T13:00:00", |s| s.participants[0].code = here);
+        assert!(world.said()[0].starts_with(said), "{code}: {:?}", world.said());
+    }
+}
+
+/// An earlier change was told: that a later one is not, because they declined, is written down all the same.
+#[test]
+fn a_later_change_that_is_not_told_is_an_omission() {
+    let mut world = told();
+    world.change("2026-11-24T12:00:00", |s| s.participants[0].code = ConnectCode::parse("111222333"));
+    world.told(Occasion::Updated, None, State::Accepted);
+    assert!(!world.said().iter().any(|said| said.starts_with("updated")), "{:?}", world.said());
+    world.change("2026-11-24T13:00:00", |s| s.participants[0].rsvp = Rsvp::Declined);
+    world.change("2026-11-24T13:10:00", |s| s.participants[0].code = ConnectCode::parse("444555666"));
+    assert_eq!(world.said()[0], "updated!declined", "{:?}", world.said());
 }

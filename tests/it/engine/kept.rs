@@ -110,3 +110,27 @@ async fn who_comes_with_what_is_kept_waits_as_long_as_that_is() {
     }
     assert!(world.sent() > told && !world.told(5).await.is_empty(), "{:?}", world.told(5).await);
 }
+
+/// Another source said of the session what an operator rejected: it is no contradiction once its own source says so, too.
+#[tokio::test]
+async fn what_was_rejected_contradicts_nothing() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    let list: Vec<Value> = (1..=4).map(|id| session(id, TWO_DAYS, 100_000_000 + id)).collect();
+    let mut slip = list.clone();
+    slip.iter_mut().for_each(|s| s["Participants"][1]["ParticipantTimeZoneWindowsId"] = json!("Pacific Standard Time"));
+    let other = session(9, TWO_DAYS, 100_000_009);
+    world.walk_of("a", std::slice::from_ref(&other)).await;
+    world.walk_of("b", &list).await;
+    world.set("2026-11-24T09:01:00Z");
+    world.walk_of("a", &[other.clone(), slip[0].clone()]).await;
+    world.walk_of("b", &slip).await;
+    assert!(world.outbox.decide_guard(Verdict::Reject, None, None, world.clock.now()).await.unwrap() > 0);
+    for now in ["2026-11-24T09:04:00Z", "2026-11-24T09:06:00Z"] {
+        world.set(now);
+        world.walk_of("a", &[other.clone(), slip[0].clone()]).await;
+        world.walk_of("b", &slip).await;
+        world.once().await;
+    }
+    assert!(world.told(1).await.contains(&"invite accepted".to_owned()), "{:?}", world.told(1).await);
+    assert!(world.last_mail().contains("10:00"), "as they were, in New York: {}", world.last_mail());
+}

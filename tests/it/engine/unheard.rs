@@ -254,3 +254,38 @@ async fn what_is_told_twice_is_held_although_a_change_of_it_was_rejected() {
     assert!(world.told(1).await.iter().all(|row| row.contains("held")), "{:?}", world.told(1).await);
     assert!(world.told(2).await.contains(&"invite accepted".to_owned()), "{:?}", world.told(2).await);
 }
+
+/// Nor is a list that has a record at fault, which is theirs.
+#[tokio::test]
+async fn a_list_with_a_record_at_fault_is_none_that_misses_them() {
+    let (one, rest) = (of_two(1), session(2, TWO_DAYS, 100_000_002));
+    let mut alone = one.clone();
+    alone["Participants"].as_array_mut().unwrap().pop();
+    let mut at_fault = one.clone();
+    at_fault["Participants"][2]["ConnectCode"] = json!(true);
+    let told = |told: Vec<String>| told.iter().any(|row| row.starts_with("cancelled"));
+    // The whole session is missed first, or the person alone; in its own source, or in the one that it goes to.
+    for (first, to) in [(None, "a"), (Some(&alone), "a"), (None, "b")] {
+        let world = World::new("2026-11-24T09:00:00Z");
+        world.walk_of("b", &[session(3, TWO_DAYS, 100_000_003)]).await;
+        world.walk_of("a", &[one.clone(), rest.clone()]).await;
+        world.go("2026-11-24T09:05:00Z").await;
+        let with = |list: Option<&Value>| list.cloned().into_iter().chain([rest.clone()]).collect::<Vec<_>>();
+        let there = |list: Option<&Value>| list.cloned().into_iter().chain([session(3, TWO_DAYS, 100_000_003)]).collect::<Vec<_>>();
+        let steps = [
+            (10, first, false),
+            (14, Some(&at_fault), false),
+            (18, Some(&alone), false),
+            (21, Some(&alone), false),
+            (24, Some(&alone), false),
+            (29, Some(&alone), true),
+        ];
+        for (minute, list, counts) in steps {
+            world.set(&format!("2026-11-24T09:{minute}:00Z"));
+            let goes = to == "b" && minute > 10;
+            world.walk_of("a", &with(list.filter(|_| !goes))).await;
+            world.walk_of("b", &there(list.filter(|_| goes))).await;
+            assert_eq!(told(world.told(1).await), counts, "at {minute}, first {first:?}, in {to}: {:?}", world.told(1).await);
+        }
+    }
+}

@@ -85,3 +85,36 @@ async fn what_changes_while_it_goes_elsewhere_is_told_where_it_was_told_first() 
         assert_eq!(world.sent(), sent, "they are reminded: {:?}", world.states().await);
     }
 }
+
+/// Who has a correction already is not woken for a second copy of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_correction_that_arrived_does_not_go_again_by_night() {
+    let quiet =
+        CONFIGURATION.replace("[quiet_hours]\nchannels = []", "[quiet_hours]\nfrom = \"21:00\"\nto = \"08:00\"\nchannels = [\"sms\"]");
+    let world = World::with("2026-11-25T21:00:00Z", &quiet);
+    let by_text = |start: &str| {
+        changed(|s| {
+            s["ScheduleTs"] = json!(start);
+            s["Participants"][0]["ShouldAutoDeliverCode"] = json!("S");
+            s["Participants"][0]["ParticipantSmsNumber"] = json!("+1 404 555 0111");
+        })
+    };
+    // For one o'clock at night in New York.
+    world.walk(&by_text("2026-11-26T06:00:00")).await;
+    world.set("2026-11-25T21:03:00Z");
+    world.once().await;
+    // At nine in the evening it moves: they would sit and wait before the morning comes.
+    for now in ["2026-11-26T02:05:00Z", "2026-11-26T02:08:00Z"] {
+        world.set(now);
+        world.walk(&by_text("2026-11-28T20:00:00")).await;
+        world.once().await;
+    }
+    assert_eq!(world.sent(), 2, "{:?}", world.states().await);
+    let told = world.entries().await.into_iter().find(|e| e.notice.occasion == Occasion::Rescheduled).unwrap().notice.key;
+    let desk = Desk { outbox: Arc::clone(&world.outbox), policy: Arc::clone(&world.policy), sources: vec!["sessions".to_owned()] };
+    let answer = resend(&desk, &Wish { keys: vec![told], ..Wish::default() }, world.clock_now()).await.unwrap()[0].1;
+    assert_eq!(answer, Answer::Against(Reason::QuietHours));
+    assert!(answer.in_words().is_some());
+    world.once().await;
+    assert_eq!(world.sent(), 2, "{:?}", world.states().await);
+}

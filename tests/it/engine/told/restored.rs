@@ -273,3 +273,74 @@ async fn what_lapses_late_was_not_told_last() {
     at_times(&world, &moved, &["2026-11-26T15:01:00Z", "2026-11-26T15:04:00Z", "2026-11-26T16:00:00Z"]).await;
     assert_eq!(world.sent(), 1, "the new time is told once: {:?}", world.states().await);
 }
+
+/// What nobody could read since the restore is found again when it can be read, however late.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_read_for_long_may_have_been_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = new_store(&folder, "2026-11-24T09:00:00Z");
+    let both = some(&[1, 2], START);
+    at_times(&world, &both, &["2026-11-24T09:00:00Z", "2026-11-24T09:03:00Z"]).await;
+    let copy = copied(&folder).await;
+    let mut later = both.clone();
+    later[0]["ScheduleTs"] = json!("2026-11-28T20:00:00");
+    at_times(&world, &later, &["2026-11-24T10:00:00Z", "2026-11-24T10:03:00Z"]).await;
+    assert_eq!(world.sent(), 3, "{:?}", world.states().await);
+    drop(world);
+    let mut at_fault = later.clone();
+    at_fault[0]["ScheduleTs"] = json!("soon");
+    let mut person_at_fault = later.clone();
+    person_at_fault[0]["Participants"][0]["ConnectCode"] = json!(true);
+    for (unread, extent) in [(json!([later[1]]), Extent::Part), (at_fault, Extent::Whole), (person_at_fault, Extent::Whole)] {
+        let again = folder.path().join("again.db");
+        std::fs::copy(&copy, &again).unwrap();
+        let world = put_back(&again, "2026-11-24T11:00:00Z").await;
+        for now in ["2026-11-24T11:00:00Z", "2026-11-24T11:10:00Z", "2026-11-24T11:40:00Z"] {
+            world.set(now);
+            world.walk_some(&unread, extent, &world.policy).await;
+            world.once().await;
+        }
+        at_times(&world, &later, &["2026-11-24T12:00:00Z", "2026-11-24T12:03:00Z"]).await;
+        assert_eq!(world.sent(), 0, "{unread}: {:?}", world.states().await);
+        assert!(world.states().await.contains(&"rescheduled held restored".to_owned()), "{unread}: {:?}", world.states().await);
+        // Then nothing is found again any more.
+        let moved = some(&[1, 2], "2026-11-29T20:00:00");
+        at_times(&world, &moved, &["2026-11-24T13:00:00Z", "2026-11-24T13:03:00Z"]).await;
+        assert_eq!(world.sent(), 2, "{unread}: {:?}", world.states().await);
+        drop(world);
+        for end in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(folder.path().join(format!("again.db{end}")));
+        }
+    }
+}
+
+/// Nobody knows whether they heard of the other start: both are called off.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_have_gone_is_called_off_beside_what_they_know() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = new_store(&folder, "2026-11-24T09:00:00Z");
+    at_times(&world, &one(START), &["2026-11-24T09:00:00Z", "2026-11-24T09:03:00Z"]).await;
+    let copy = copied(&folder).await;
+    drop(world);
+    let world = put_back(&copy, "2026-11-24T09:10:00Z").await;
+    let moved = |cancelled: bool| {
+        changed(|s| {
+            s["ScheduleTs"] = json!("2026-11-28T20:00:00");
+            if cancelled {
+                s["ScheduleType"] = json!("Cancelled");
+            }
+        })
+    };
+    at_times(&world, &moved(false), &["2026-11-24T09:11:00Z", "2026-11-24T09:14:00Z"]).await;
+    assert!(world.states().await.contains(&"rescheduled held restored".to_owned()), "{:?}", world.states().await);
+    at_times(&world, &moved(true), &["2026-11-24T12:00:00Z", "2026-11-24T12:03:00Z"]).await;
+    let mut starts: Vec<String> = world
+        .entries()
+        .await
+        .iter()
+        .filter(|e| e.notice.occasion == Occasion::Cancelled && e.state == State::Accepted)
+        .map(|e| e.notice.start.format("%d").to_string())
+        .collect();
+    starts.sort();
+    assert_eq!(starts, ["26", "28"], "{:?}", world.states().await);
+}
