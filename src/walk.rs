@@ -613,12 +613,17 @@ impl Walker<'_> {
     /// Participants that the session had and has no more: absent, and gone when that is sure. After the start nothing happens to them.
     fn departed(&self, session: &Session, was: &Session, known: &mut KnownMap) -> Vec<Participant> {
         let nameless_fault = session.faults.iter().any(|f| f.participation.is_none());
-        // Whoever counts as cancelled may wait to be told so, until the start that they know.
-        let to_come = |p: &&Participant| session.start > self.now || p.presence == Presence::Gone;
+        // Whoever counts as cancelled may wait to be told so, until the start that they know; and so may whoever believes in another one.
+        let start = |p: &Participant| {
+            let told = known.get(&(session.id, p.id)).and_then(|one| one.told_another(session.start));
+            told.map_or(session.start, |told| told.max(session.start))
+        };
+        let to_come = |p: &&Participant| start(p) > self.now || p.presence == Presence::Gone;
         let gone_from = was.participants.iter().filter(|p| session.participant(p.id).is_none()).filter(to_come);
         let rejected = self.ruling.rejected.contains(&session.id);
-        let mut departed: Vec<Participant> = gone_from.cloned().collect();
-        for person in &mut departed {
+        let departed: Vec<(Participant, DateTime<Utc>)> = gone_from.map(|p| (p.clone(), start(p))).collect();
+        let mut all = Vec::new();
+        for (mut person, start) in departed {
             let was_ambiguous = person.ambiguous.take();
             let unreadable = session.faults.iter().any(|f| f.participation == Some(person.id));
             person.presence = match known.get_mut(&(session.id, person.id)) {
@@ -646,15 +651,16 @@ impl Walker<'_> {
                 }
                 Some(_) if nameless_fault && was.presence == Presence::Gone => Presence::Gone,
                 Some(_) if person.presence == Presence::Gone || self.ruling.confirmed.contains(&session.id) => Presence::Gone,
-                Some(one) => self.count_absence(one, session.start),
+                Some(one) => self.count_absence(one, start),
                 None => Presence::Absent,
             };
             if person.presence == Presence::Unheard && !session.twice.is_empty() {
                 let whose = |p: &Participant| p.ambiguous.clone().filter(|why| ambiguity::is_of_session(why));
                 person.ambiguous = session.participants.iter().find_map(whose).or_else(|| Some(ambiguity::twice(session.id)));
             }
+            all.push(person);
         }
-        departed
+        all
     }
 
     /// One more snapshot without them.
@@ -833,10 +839,15 @@ impl Walker<'_> {
 
     /// The records of those who are not in the session's any more.
     fn records_of_departed(&self, session: &Session) -> Vec<Departed> {
-        // Whom only another source lists in it has left this one's record.
-        let elsewhere = |p: &Participant| p.ambiguous.is_some() && json::record_of(&session.record, p.id).is_none();
+        // Whom only another source lists in it has left this one's record, or stands there in one that cannot be read.
+        let unread = |p: &Participant| session.faults.iter().any(|fault| fault.participation == Some(p.id));
+        let elsewhere = |p: &Participant| p.ambiguous.is_some() && (unread(p) || json::record_of(&session.record, p.id).is_none());
         let departed = session.participants.iter().filter(|p| p.presence != Presence::Listed || elsewhere(p));
-        let presence = |p: &Participant| if p.presence == Presence::Listed { Presence::Absent } else { p.presence };
+        let presence = |p: &Participant| match p.presence {
+            Presence::Listed if unread(p) => Presence::Unreadable,
+            Presence::Listed => Presence::Absent,
+            other => other,
+        };
         let Some((stored, _)) = self.before.get(&session.id) else { return Vec::new() };
         let record = |p: &Participant| {
             let departed_before = stored.departed.iter().find(|d| d.id == p.id).map(|d| d.record.clone());
@@ -873,8 +884,10 @@ impl Walker<'_> {
             FindsAgain::Everybody => true,
             FindsAgain::WhoeverWaited(until) => {
                 let Some((stored, was)) = self.before.get(&notice.session) else { return false };
-                let was_held = stored.ambiguous.iter().any(|(id, _)| *id == notice.participation);
-                let waited = was_held && known.start_known_at.max(known.facts_known_at) <= until;
+                let mark = stored.ambiguous.iter().find(|(id, _)| *id == notice.participation).map(|(_, why)| why);
+                // While a session is told in two ways nobody knows what is new of it.
+                let told_twice = mark.is_some_and(|why| ambiguity::is_of_session(why));
+                let waited = told_twice || (mark.is_some() && known.start_known_at.max(known.facts_known_at) <= until);
                 waited || self.was_unread_since(was, notice.participation, until)
             }
         }

@@ -138,8 +138,8 @@ impl Walker<'_> {
         self.keeps_back(changed, seen);
     }
 
-    /// New sessions that tell of people whom the guard keeps where they were: the same participation or code, or the same contact at the same hour.
-    /// They wait, too, and are looked at again once that is decided.
+    /// New sessions that tell of people whom the guard keeps where they were: the same participation, or the same contact at the same hour. They wait,
+    /// too, and are looked at again once that is decided. Whoever has the code of one of them is held, and shown, already.
     fn keeps_back(&mut self, changed: &mut Vec<(Cow<'_, Session>, String)>, seen: &Seen) {
         let (before, ruling, policy) = (&self.before, &mut self.ruling, self.policy);
         if changed.iter().all(|(session, _)| before.contains_key(&session.id)) {
@@ -155,7 +155,8 @@ impl Walker<'_> {
             kept.extend(was.participants.iter().filter(is_kept).flat_map(|p| differ::names(p, was, policy)));
         }
         changed.retain(|(session, _)| {
-            let is_kept = |p: &Participant| differ::names(p, session, policy).iter().any(|name| kept.contains(name));
+            let is_kept =
+                |p: &Participant| !Self::is_of_kept(p) && differ::names(p, session, policy).iter().any(|name| kept.contains(name));
             let waits = !before.contains_key(&session.id) && session.participants.iter().any(is_kept);
             if waits {
                 ruling.waiting.insert(session.id);

@@ -63,7 +63,7 @@ impl<'s> Beside<'s> {
     }
 }
 
-/// Marks those of whom there is a reason; who is marked already keeps the first one.
+/// Marks those of whom there is a reason; who is marked already keeps the first one, unless it ends by itself and this one does not.
 fn mark(changed: &mut [(Cow<'_, Session>, String)], why: impl Fn(&Session, &Participant) -> Option<String>) {
     for (session, its_digest) in changed {
         let reasons: Vec<Option<String>> = session.participants.iter().map(|person| why(session, person)).collect();
@@ -71,7 +71,8 @@ fn mark(changed: &mut [(Cow<'_, Session>, String)], why: impl Fn(&Session, &Part
             continue;
         }
         for (person, why) in session.to_mut().participants.iter_mut().zip(reasons) {
-            person.ambiguous = person.ambiguous.take().or(why);
+            let passes = is_disputed(person) && why.as_deref().is_some_and(|why| why.ends_with(KEPT));
+            person.ambiguous = if passes { why } else { person.ambiguous.take().or(why) };
         }
         *its_digest = digest(session);
     }
@@ -185,6 +186,11 @@ impl Walker<'_> {
                 kept.get(&person.code?).filter(|holder| comes_to_it && !is_held && !differ::is_one(holder, person, self.policy))?;
             Some(format!("its ConnectCode is that of participation {}, {KEPT}", holder.id))
         });
+    }
+
+    /// They are held because somebody has their code whom the guard keeps: that is seen, and ends with it.
+    pub(super) fn is_of_kept(person: &Participant) -> bool {
+        person.ambiguous.as_deref().is_some_and(|why| why.ends_with(KEPT))
     }
 
     /// They have been held since an earlier walk, for such a reason.

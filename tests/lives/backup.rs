@@ -29,7 +29,7 @@ pub(super) struct Backup {
 
 impl World {
     pub(super) fn backs_up(&self, bare: bool) {
-        if self.store.backs_up(bare) {
+        if self.store.backs_up(bare, self.now()) {
             self.notes(if bare { "the store's files are copied" } else { "the store is backed up" });
             *self.copy.lock().unwrap() = Some(self.oracle.lock().unwrap().backup());
         }

@@ -252,8 +252,7 @@ impl Oracle {
         let mut wrong = Vec::new();
         let heard_it = |name: &str| {
             let mut theirs = self.told.iter().filter(|t| t.person == person && t.letter.to == letter.to && self.counts(t));
-            let announced =
-                self.adopted.get(&person).is_some_and(|said| said.name == name) || self.word.names_of(person).any(|n| n == name);
+            let announced = self.adopted.get(&person).is_some_and(|said| said.name == name) || self.word.was_ever_called(person, name);
             letter.kind == Kind::Cancelled && (announced || theirs.any(|t| t.letter.holds(name)))
         };
         for code in &self.word.codes {
@@ -288,6 +287,8 @@ impl Oracle {
             Holds::Absent(lists, since, _) => {
                 wrong.push(format!("(2) missing from {lists} lists for {} minutes only", (now - *since).num_minutes()));
             }
+            // Their record cannot be read, and their session's can.
+            Holds::Fault | Holds::Ambiguous if self.word.session_is_off(person) => {}
             Holds::Said(_) => wrong.push("(2) the session stands in the source's last word".to_owned()),
             _ => wrong.push("(2) nobody can tell that from what the source said".to_owned()),
         }
@@ -345,7 +346,7 @@ impl Oracle {
     }
 
     fn was_told_at(&self, person: i64, to: &str) -> bool {
-        self.told.iter().any(|told| told.person == person && told.letter.to == to && !(self.remembered && told.lost))
+        self.told.iter().any(|told| told.person == person && told.letter.to == to && self.counts(told))
     }
 
     /// (4) Nothing leaves after its use.
@@ -406,8 +407,10 @@ impl Oracle {
         }
         let is_ahead = |at: DateTime<Utc>| self.is_of_another_clock(at) || self.set_back_to.is_some_and(|to| to < at);
         let of_this_time = |t: &&Told| !(t.lost && is_ahead(t.at));
-        // Told in the time that is forgotten, and another address of theirs since: that it is this one again is news.
-        let came_back = |t: &&Told| t.lost && self.restored_at.is_some_and(|at| self.word.came_to_have(person, &letter.to) > Some(at));
+        // Told in the time that is forgotten, and another address of theirs since, or cancelled: that it is as then again is news. So is what staff
+        // let go.
+        let is_news = |at: DateTime<Utc>| self.word.came_to_have(person, &letter.to) > Some(at) || self.word.was_off_since(person, at);
+        let came_back = |t: &&Told| t.lost && (self.staff_acted_on.contains(&person) || self.restored_at.is_some_and(is_news));
         let copies: Vec<&Told> =
             self.told.iter().filter(|t| t.key == key && t.fate.counts()).filter(of_this_time).filter(|t| !came_back(t)).collect();
         if copies.iter().any(|t| t.fate == Fate::Accepted) {

@@ -3,10 +3,31 @@
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-use super::said::Said;
+use super::said::{Said, Status};
 use super::word::{Holds, Line, Listing, Place, Word};
 
 impl Word {
+    /// For them it does not take place, or they are not listed.
+    pub(super) fn is_off(&self, person: i64) -> bool {
+        match self.of(person) {
+            Holds::Said(said) | Holds::Unheard(said) => said.status != Status::Live,
+            Holds::Absent(..) => true,
+            _ => false,
+        }
+    }
+
+    /// All lists that have their session say that it is cancelled.
+    pub(super) fn session_is_off(&self, person: i64) -> bool {
+        let Some(session) = self.last.get(&person).map(|said| said.session) else { return false };
+        let mut of_it = self.sessions.values().filter_map(|sessions| sessions.get(&session)).peekable();
+        of_it.peek().is_some() && of_it.all(|(_, status)| *status == Status::Cancelled)
+    }
+
+    /// Their session was cancelled at that time, or since.
+    pub(super) fn was_off_since(&self, person: i64, at: DateTime<Utc>) -> bool {
+        self.last.get(&person).and_then(|said| self.off_until.get(&said.session)).is_some_and(|until| *until >= at)
+    }
+
     /// When they last came to have that address, if they did since they were first listed.
     pub(super) fn came_to_have(&self, person: i64, address: &str) -> Option<DateTime<Utc>> {
         let items = [address, address.trim_start_matches('+')];
@@ -72,9 +93,8 @@ impl Word {
         lines.filter_map(|listing| if let Listing::Good(said) = listing { Some(said.zone) } else { None })
     }
 
-    /// What somebody is called in the records that were read last, be it that they contradict each other.
-    pub(super) fn names_of(&self, person: i64) -> impl Iterator<Item = &str> {
-        let lines = self.lists.values().filter_map(move |list| list.get(&person)).flat_map(|line| &line.listings);
-        lines.filter_map(|listing| if let Listing::Good(said) = listing { Some(said.name.as_str()) } else { None })
+    /// Some record of theirs, be it one that contradicts another, ever called them so.
+    pub(super) fn was_ever_called(&self, person: i64, name: &str) -> bool {
+        self.called.get(&person).is_some_and(|names| names.contains(name))
     }
 }

@@ -31,7 +31,8 @@ impl Word {
                 // Told in two ways, or not readably: as they were before that.
                 Some(before) if owns(before).is_empty() => self.last.get(id).map(|said| said.owns().to_vec()).unwrap_or_default(),
                 Some(before) => owns(before),
-                None => Vec::new(),
+                // They stood in another list until now.
+                None => self.last.get(id).map(|said| said.owns().to_vec()).unwrap_or_default(),
             };
             if is.is_empty() {
                 continue;
@@ -49,13 +50,15 @@ impl Word {
     pub(super) fn slips(&self, lines: &BTreeMap<i64, Line>, list: &List, now: DateTime<Utc>) -> Vec<(i64, Said)> {
         // While something of a kind waits, everything of that kind does: a mailbox and a number are of one.
         let kind = |n: usize| if n == 2 { 1 } else { n };
-        let changed = |(id, line): (&i64, &Line)| {
-            let ([Listing::Good(was)], Some((_, listings))) = (&line.listings[..], list.people.get(id)) else { return None };
-            let [Listing::Good(is)] = &listings[..] else { return None };
+        let changed = |(id, was): (&i64, &Said)| {
+            let [Listing::Good(is)] = &list.people.get(id)?.1[..] else { return None };
             let both = was.owns().into_iter().zip(is.owns()).enumerate().filter(|(_, (was, is))| was != is);
             Some((*id, was.clone(), both.map(|(n, (was, is))| (kind(n), [was, is])).collect::<Vec<_>>()))
         };
-        let all: Vec<_> = lines.iter().filter_map(changed).collect();
+        let was = |line: &Line| if let [Listing::Good(was)] = &line.listings[..] { Some(was.clone()) } else { None };
+        let here = lines.iter().filter_map(|(id, line)| Some((*id, was(line)?)));
+        let elsewhere = self.last.iter().filter(|(id, _)| !lines.contains_key(id)).map(|(id, said)| (*id, said.clone()));
+        let all: Vec<_> = here.chain(elsewhere).filter_map(|(id, was)| changed((&id, &was))).collect();
         let lately = |all: &BTreeMap<String, BTreeMap<i64, DateTime<Utc>>>, item: &String| {
             all.get(item).is_some_and(|people| people.values().any(|at| (now - *at).abs() <= SLIPS_WITHIN))
         };

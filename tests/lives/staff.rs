@@ -202,6 +202,7 @@ impl Oracle {
         let last = self.word.last.get(&person);
         match reason {
             Reason::Started | Reason::Lapsed => last.is_some_and(|said| said.start <= now),
+            Reason::Cancelled if self.word.soon_off.contains(&person) => true,
             Reason::Cancelled => match &holds {
                 Holds::Said(said) | Holds::Unheard(said) => said.status != Status::Live,
                 Holds::Absent(..) => true,

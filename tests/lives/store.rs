@@ -120,7 +120,7 @@ impl Store {
     }
 
     /// A copy beside it: as `backup` makes one, or of the bare files. `false`: there is nothing to copy.
-    pub(super) fn backs_up(&self, bare: bool) -> bool {
+    pub(super) fn backs_up(&self, bare: bool, now: DateTime<Utc>) -> bool {
         let Kind::File(file) = &self.kind else { return false };
         let to = file.backup();
         drop(fs::remove_dir_all(&to));
@@ -130,6 +130,9 @@ impl Store {
         } else {
             let open = file.open.lock().unwrap().clone().expect("a process has it open");
             at_once(open.backup(&to.join(FILE), |_, _| {})).unwrap();
+            // By the clock of this life.
+            let copy = rusqlite::Connection::open(to.join(FILE)).unwrap();
+            copy.execute("UPDATE identity SET copied_at = ?1", [now.timestamp_millis()]).unwrap();
         }
         true
     }

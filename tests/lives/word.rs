@@ -71,7 +71,7 @@ pub(super) enum Holds {
 pub(super) struct Word {
     /// By source.
     /// What each list says of its sessions as a whole.
-    sessions: BTreeMap<usize, BTreeMap<i64, (DateTime<Utc>, Status)>>,
+    pub(super) sessions: BTreeMap<usize, BTreeMap<i64, (DateTime<Utc>, Status)>>,
     pub(super) lists: BTreeMap<usize, BTreeMap<i64, Line>>,
     pub(super) heard_at: HashMap<usize, DateTime<Utc>>,
     /// Too much at once, by person.
@@ -97,6 +97,8 @@ pub(super) struct Word {
     once_by_host: BTreeSet<i64>,
     /// A list that is being read just now changes too much.
     pub(super) soon_too_much: bool,
+    /// For whom, by that list, it takes place no more.
+    pub(super) soon_off: BTreeSet<i64>,
     /// Whose removal ever waited for an operator: by lists alone they do not count as cancelled.
     once_guarded: BTreeSet<i64>,
     /// Codes in records at fault, with whose they are, by source.
@@ -109,6 +111,8 @@ pub(super) struct Word {
     in_part_until: Option<DateTime<Utc>>,
     /// Since when somebody or something in a session cannot be read, in whatever source.
     torn_since: BTreeMap<i64, DateTime<Utc>>,
+    /// When a list last said that a session is cancelled.
+    pub(super) off_until: BTreeMap<i64, DateTime<Utc>>,
     /// And from when until when last, before.
     once_torn: BTreeMap<i64, (DateTime<Utc>, DateTime<Utc>)>,
     /// Sessions in which somebody or something cannot be read, by source.
@@ -145,8 +149,8 @@ impl Word {
         let Some(said) = self.last.get(&person) else { return false };
         let still_theirs = |other: &i64| {
             let mut lines = self.lists.values().filter_map(|lines| lines.get(other));
-            self.waiting.contains_key(other)
-                || !lines.any(|line| matches!(&line.listings[..], [Listing::Good(_)]) && line.place == Place::Listed)
+            let has_one = |line: &Line| matches!(&line.listings[..], [Listing::Good(said)] if said.address.is_some());
+            self.waiting.contains_key(other) || !lines.any(|line| has_one(line) && line.place == Place::Listed)
         };
         // Many live in one zone.
         let had = said.owns().into_iter().take(4).filter_map(|item| self.had.get(&item)).flatten();
@@ -179,6 +183,8 @@ impl Word {
         }
         self.occupied.insert(source, list.occupied.clone());
         self.sessions.insert(source, list.sessions.clone());
+        let off = list.sessions.iter().filter(|(_, (_, status))| *status == Status::Cancelled);
+        self.off_until.extend(off.map(|(id, _)| (*id, now)));
         self.torn.insert(source, list.at_fault.union(&list.unread).copied().collect());
         let torn: BTreeSet<i64> = self.torn.values().flatten().copied().collect();
         let over: Vec<(i64, DateTime<Utc>)> = self.torn_since.extract_if(.., |session, _| !torn.contains(session)).collect();
@@ -285,8 +291,9 @@ impl Word {
         let mut put = |what, id: i64, before: &Said| changes.entry(what).or_default().insert(id, before.clone());
         for (id, line) in lines {
             let [Listing::Good(was)] = &line.listings[..] else { continue };
-            // An empty list takes away whoever could not be read before it, too.
-            let stood = line.place == Place::Listed || (list.empty && line.place == Place::Unheard);
+            // An empty list takes away whoever could not be read before it, or was missed, too.
+            let is_gone = matches!(line.place, Place::Absent(lists, since) if is_sure(lists, since, self.heard_at.get(&source).copied()));
+            let stood = line.place == Place::Listed || (list.empty && !is_gone && !self.let_go.contains(id));
             if was.start <= now || was.status != Status::Live || !stood {
                 continue;
             }
@@ -360,6 +367,7 @@ impl Word {
         for (id, before) in slips {
             self.waiting.entry(id).or_insert(Waiting { before, what: "slips", rejected: None, either: true });
         }
+        let waited: BTreeMap<i64, i64> = self.waiting.iter().map(|(id, waits)| (*id, waits.before.session)).collect();
         self.waiting.retain(|id, waits| {
             let is = list.people.get(id).map(|(_, listings)| listings.as_slice());
             // Its session is there again: that this person is not is another matter.
@@ -373,8 +381,9 @@ impl Word {
             if is.is_none() && (!lines.contains_key(id) || may_stand_elsewhere) {
                 return true;
             }
-            // What cannot be heard says nothing else.
-            let silent = is.is_none() && list.may_hold_more_of(waits.before.session, extent);
+            // What cannot be heard says nothing else, nor does a list that they leave: another one may take them as they are.
+            let leaves = !matches!(waits.what, "removed" | "left");
+            let silent = is.is_none() && (leaves || list.may_hold_more_of(waits.before.session, extent));
             let is_another = !silent && waits.says_another(is.unwrap_or_default());
             // What else changed of them meanwhile may wait with it.
             let also = if waits.either { &KINDS[..] } else { &[] };
@@ -382,6 +391,9 @@ impl Word {
             let as_before = |listing: &Listing| matches!(listing, Listing::Good(said) if !still(said));
             !is_another && !is.is_some_and(|listings| listings.iter().all(as_before))
         });
+        // What was rejected of a session is another thing once something else of it is mended: it may wait anew.
+        let over: BTreeSet<i64> = waited.into_iter().filter(|(id, _)| !self.waiting.contains_key(id)).map(|(_, session)| session).collect();
+        self.waiting.values_mut().filter(|waits| over.contains(&waits.before.session)).for_each(|waits| waits.either = true);
     }
 
     /// An operator says of all that waits that it is wrong; also of what was let pass since a list was last read. What else is said of them besides counts.

@@ -314,12 +314,14 @@ impl World {
             let mut soon = oracle.word.clone();
             soon.heard(source, &said.records, extent, now);
             oracle.word.soon_too_much = soon.too_much;
+            oracle.word.soon_off = soon.people().into_iter().filter(|id| soon.is_off(*id)).collect();
         }
         let report = process.hears(source, Says::List(Arc::clone(&said), extent), now).await.unwrap();
         let waits = if self.story.is_some() { self.what_waits(source).await } else { String::new() };
         self.tells_rows().await;
         let mut oracle = self.oracle.lock().unwrap();
         oracle.word.soon_too_much = false;
+        oracle.word.soon_off.clear();
         let before = self.sources.lock().unwrap()[source].said.last().cloned();
         if !anew && feed == Feed::Good && before.is_some_and(|before| Arc::ptr_eq(&before, &said)) {
             oracle.word.heard_again(source, now);

@@ -25,11 +25,12 @@ pub(super) async fn restored(
     sources: &[String],
     now: DateTime<Utc>,
 ) -> Res<Restored> {
-    // A clock that was set back since decided anew when each thing is due, but for reminders, which hang on their starts.
+    // A clock that was set back since, or just before the copy was made, decided anew when each thing is due, but for reminders, which hang on their
+    // starts.
     let last_at =
         tx.first("SELECT at FROM ledger WHERE practice = $1 AND chain = $2 ORDER BY seq DESC LIMIT 1", &[&tx.practice, &CHAIN]).await?;
     let last_at = last_at.map(|row| get(&row, 0).and_then(time)).transpose()?;
-    let was_set_back = last_at.is_some_and(|last_at| last_at > now);
+    let was_set_back = last_at.is_some_and(|last_at| last_at > now || since.is_some_and(|copied_at| last_at > copied_at));
     let sql = "SELECT key FROM notice WHERE practice = $1 AND state IN ('waiting', 'unknown') AND next_attempt_at IS NOT NULL
                AND (next_attempt_at <= $2 OR due_at <= $2 OR doubt IS NOT NULL OR ($3 AND occasion <> 'reminder')) ORDER BY id";
     let keys = keys_of(tx, sql, &[&tx.practice, &ms(now), &was_set_back]).await?;

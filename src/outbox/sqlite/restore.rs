@@ -137,9 +137,10 @@ pub(super) fn hold(
     sources: &[String],
     now: DateTime<Utc>,
 ) -> rusqlite::Result<Restored> {
-    // A clock that was set back since decided anew when each thing is due, but for reminders, which hang on their starts.
+    // A clock that was set back since, or just before the copy was made, decided anew when each thing is due, but for reminders, which hang on their
+    // starts.
     let last_at = connection.query_row(LAST_AT, [], |row| at(row, 0)).optional()?;
-    let was_set_back = last_at.is_some_and(|last_at| last_at > now);
+    let was_set_back = last_at.is_some_and(|last_at| last_at > now || since.is_some_and(|copied_at| last_at > copied_at));
     let sql = "SELECT key FROM notice WHERE state IN ('waiting', 'unknown') AND next_attempt_at IS NOT NULL
                AND (next_attempt_at <= ?1 OR due_at <= ?1 OR doubt IS NOT NULL OR (?2 AND occasion <> 'reminder'))";
     let keys: Vec<NoticeKey> =

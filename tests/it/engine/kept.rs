@@ -134,3 +134,36 @@ async fn what_was_rejected_contradicts_nothing() {
     assert!(world.told(1).await.contains(&"invite accepted".to_owned()), "{:?}", world.told(1).await);
     assert!(world.last_mail().contains("10:00"), "as they were, in New York: {}", world.last_mail());
 }
+
+/// A new session with the code of somebody whom the guard keeps is held, and shown, while that waits and when it was rejected.
+#[tokio::test]
+async fn a_new_session_with_the_code_of_somebody_who_is_kept_is_shown() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    let list: Vec<Value> = (1..=3).map(|id| session(id, TWO_DAYS, 100_000_000 + id)).collect();
+    world.walk_of("a", &list).await;
+    world.go("2026-11-24T09:05:00Z").await;
+    // The new one and the first one have each other's code.
+    let mut then = list.clone();
+    then[0]["Participants"][1]["ConnectCode"] = json!(100_000_009);
+    then.push(session(9, TWO_DAYS, 100_000_001));
+    for (minute, what) in [(6, "it waits"), (8, "it is rejected"), (9, "and looked at again")] {
+        world.set(&format!("2026-11-24T09:{minute:02}:00Z"));
+        world.walk_of("a", &then).await;
+        world.once().await;
+        let left_out = world.outbox.omissions(&Filter::default()).await.unwrap();
+        let shown = left_out.iter().any(|o| o.session.is_some_and(|id| id.0 == 9) && o.reason == Reason::Ambiguous);
+        assert!(shown && world.told(9).await.is_empty(), "{what}: {left_out:?}");
+        if minute == 6 {
+            assert!(world.outbox.decide_guard(Verdict::Reject, None, None, world.clock.now()).await.unwrap() > 0);
+        }
+    }
+    // The list is mended.
+    let mut right = list;
+    right.push(session(9, TWO_DAYS, 100_000_009));
+    for now in ["2026-11-24T09:20:00Z", "2026-11-24T09:23:00Z"] {
+        world.set(now);
+        world.walk_of("a", &right).await;
+        world.once().await;
+    }
+    assert!(world.told(9).await.contains(&"invite accepted".to_owned()), "{:?}", world.told(9).await);
+}

@@ -289,3 +289,63 @@ async fn a_list_with_a_record_at_fault_is_none_that_misses_them() {
         }
     }
 }
+
+/// Whose record is at fault in both sources that tell their session is still of it: when it is off both lists, they are told.
+#[tokio::test]
+async fn who_is_at_fault_in_two_sources_is_not_forgotten() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    let (one, rest) = (of_two(1), session(2, TWO_DAYS, 100_000_002));
+    let mut other = one.clone();
+    other["ScheduleTs"] = json!("2026-11-26T18:00:00");
+    let three = session(3, TWO_DAYS, 100_000_003);
+    world.walk_of("a", &[one.clone(), rest.clone()]).await;
+    world.walk_of("b", std::slice::from_ref(&three)).await;
+    world.go("2026-11-24T09:05:00Z").await;
+    let at_fault = |record: &Value| {
+        let mut record = record.clone();
+        record["Participants"][1]["ConnectCode"] = json!(true);
+        record
+    };
+    let told = world.sent();
+    for (minute, a, b) in [
+        (10, Some(one.clone()), Some(other.clone())),
+        (12, Some(at_fault(&one)), Some(at_fault(&other))),
+        (14, None, None),
+        (20, None, None),
+        (25, None, None),
+        (28, None, None),
+    ] {
+        world.set(&format!("2026-11-24T09:{minute}:00Z"));
+        world.walk_of("a", &a.into_iter().chain([rest.clone()]).collect::<Vec<_>>()).await;
+        world.walk_of("b", &b.into_iter().chain([three.clone()]).collect::<Vec<_>>()).await;
+        world.once().await;
+    }
+    let off = world.told(1).await.iter().filter(|row| *row == "cancelled accepted").count();
+    assert_eq!((world.sent() - told, off), (2, 2), "both of them: {:?}", world.told(1).await);
+}
+
+/// A session stands twice, once with a start that has passed: who leaves it expects the start that they were told.
+#[tokio::test]
+async fn who_leaves_a_session_that_was_moved_into_the_past_is_told() {
+    let world = World::new("2026-11-24T09:00:00Z");
+    let (one, rest) = (of_two(1), session(2, TWO_DAYS, 100_000_002));
+    world.walk_of("a", &[one.clone(), rest.clone()]).await;
+    world.go("2026-11-24T09:05:00Z").await;
+    let mut past = one.clone();
+    past["ScheduleTs"] = json!("2026-11-24T12:00:00");
+    let mut later = one.clone();
+    later["ScheduleTs"] = json!("2026-11-27T15:00:00");
+    world.set("2026-11-24T10:00:00Z");
+    world.walk_of("a", &[past.clone(), later.clone(), rest.clone()]).await;
+    let leaves = |record: &Value| {
+        let mut record = record.clone();
+        record["Participants"].as_array_mut().unwrap().remove(1);
+        record
+    };
+    for now in ["2026-11-24T13:00:00Z", "2026-11-24T13:05:00Z", "2026-11-24T13:11:00Z", "2026-11-24T13:14:00Z"] {
+        world.set(now);
+        world.walk_of("a", &[leaves(&past), leaves(&later), rest.clone()]).await;
+        world.once().await;
+    }
+    assert!(world.told(1).await.contains(&"cancelled accepted".to_owned()), "{:?}", world.told(1).await);
+}

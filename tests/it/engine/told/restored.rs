@@ -344,3 +344,44 @@ async fn what_may_have_gone_is_called_off_beside_what_they_know() {
     starts.sort();
     assert_eq!(starts, ["26", "28"], "{:?}", world.states().await);
 }
+
+/// What a session is that stands twice nobody knows, so what is new of it when it stands once again may have been told before.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stood_twice_since_the_restore_may_have_been_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = new_store(&folder, "2026-11-24T09:00:00Z");
+    at_times(&world, &one(START), &["2026-11-24T09:00:00Z"]).await;
+    let copy = copied(&folder).await;
+    let moved = changed(|s| s["Participants"][0]["ParticipantEmailAddress"] = json!("new@example.com"));
+    at_times(&world, &moved, &["2026-11-24T09:01:00Z", "2026-11-24T09:04:00Z"]).await;
+    assert_eq!(world.sent(), 1, "{:?}", world.states().await);
+    drop(world);
+    let world = put_back(&copy, "2026-11-24T10:00:00Z").await;
+    let mut other = moved[0].clone();
+    other["ScheduleTs"] = json!("2026-11-29T15:00:00");
+    let twice = json!([moved[0], other]);
+    at_times(&world, &twice, &["2026-11-24T10:00:00Z", "2026-11-24T10:30:00Z"]).await;
+    at_times(&world, &moved, &["2026-11-24T11:00:00Z", "2026-11-24T11:03:00Z"]).await;
+    assert_eq!(world.sent(), 0, "{:?}", world.states().await);
+}
+
+/// The clock was set back just before the copy was made: what waits in it had not been decided anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_decided_anew_just_after_the_copy_may_have_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = new_store(&folder, "2026-11-24T20:00:00Z");
+    world.walk(&one(START)).await;
+    // Ten hours back.
+    world.set("2026-11-24T10:00:00Z");
+    let copy = copied(&folder).await;
+    let says = rusqlite::Connection::open(&copy).unwrap();
+    says.execute("UPDATE identity SET copied_at = ?1", [world.clock_now().timestamp_millis()]).unwrap();
+    drop(says);
+    world.outbox.plan_anew().await.unwrap();
+    at_times(&world, &one(START), &["2026-11-24T10:00:10Z", "2026-11-24T10:03:00Z"]).await;
+    assert_eq!(world.sent(), 1, "{:?}", world.states().await);
+    drop(world);
+    let world = put_back(&copy, "2026-11-24T19:00:00Z").await;
+    at_times(&world, &one(START), &["2026-11-24T19:00:10Z", "2026-11-24T20:03:00Z"]).await;
+    assert_eq!(world.sent(), 0, "{:?}", world.states().await);
+}
