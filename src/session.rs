@@ -67,6 +67,8 @@ pub struct Session {
     pub unread: Vec<Unread>,
     /// What else is said of it, differently: another record of the same SessionId. Empty: nothing.
     pub twice: String,
+    /// Until when its codes are in use by that other record; `None`: there is none.
+    pub held_until: Option<DateTime<Utc>>,
     /// The record as the source said it: what the store keeps, and what a change is seen by.
     pub record: SourceRecord,
 }
@@ -97,7 +99,8 @@ impl Session {
     /// When its codes are in use no more, though it may be listed still.
     pub fn codes_end(&self) -> DateTime<Utc> {
         let hour = TimeDelta::hours(1);
-        self.start + self.duration.unwrap_or(hour).max(hour) + hour
+        let end = self.start + self.duration.unwrap_or(hour).max(hour) + hour;
+        self.held_until.map_or(end, |until| until.max(end))
     }
 
     /// The participant of that id.

@@ -867,7 +867,9 @@ impl Walker<'_> {
             Change::Move { key, due_at, .. } => {
                 let row = known.notices.iter().find(|n| n.notice.key == *key)?;
                 // What waits for later than now had not gone when it was due. What is due earlier by now may have been so then, too.
-                let anew = row.state != State::Waiting || *due_at < row.notice.due_at;
+                // Nor had what quiet hours kept, unless their clock is another one by now.
+                let by_another_clock = row.notice.occasion != Occasion::Reminder && known.facts_known_at == self.now;
+                let anew = row.state != State::Waiting || *due_at < row.notice.due_at || by_another_clock;
                 anew.then_some((&row.notice, *due_at))?
             }
             Change::End { .. } => return None,

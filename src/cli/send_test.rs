@@ -162,6 +162,7 @@ fn sample(config: &Config, start: chrono::DateTime<chrono::Utc>) -> Session {
         faults: Vec::new(),
         unread: Vec::new(),
         twice: String::new(),
+        held_until: None,
         record: SourceRecord::default(),
     }
 }

@@ -83,7 +83,8 @@ impl Row {
             }
             Change::End { state, reason, .. } if pending => {
                 // Whatever kept it is the reason.
-                let reason = if reason == Reason::Lapsed { self.entry.reason.unwrap_or(reason) } else { reason };
+                let too_late = matches!(reason, Reason::Lapsed | Reason::Started);
+                let reason = if too_late { self.entry.reason.unwrap_or(reason) } else { reason };
                 let same = self.entry.state == state && self.entry.reason == Some(reason);
                 if !same {
                     self.end(state, Some(reason), at);

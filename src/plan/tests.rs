@@ -102,6 +102,7 @@ fn session() -> Session {
         faults: Vec::new(),
         unread: Vec::new(),
         twice: String::new(),
+        held_until: None,
         record: SourceRecord::default(),
     }
 }

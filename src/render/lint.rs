@@ -297,6 +297,7 @@ impl Case<'_> {
             faults: vec![],
             unread: vec![],
             twice: String::new(),
+            held_until: None,
             record: SourceRecord::default(),
         }
     }

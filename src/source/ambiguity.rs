@@ -153,6 +153,9 @@ fn mark_sessions(snapshot: &mut Snapshot, differs: impl Fn(SessionId) -> String)
                 }
                 let by_one = !first.twice.is_empty() || !session.twice.is_empty();
                 let why = if by_one { twice(session.id) } else { differs(session.id) };
+                if session.is_active() {
+                    first.held_until = Some(first.codes_end().max(session.codes_end()));
+                }
                 // The people of both are held under the one session; the longer record is kept so that a removal is none.
                 let mut people = std::mem::take(&mut first.participants);
                 for person in session.participants {
@@ -291,6 +294,11 @@ mod tests {
         for (name, all, want) in [
             ("nothing", vec![s(1, &[(1, 111_111_111), (2, 222_222_222)])], vec![(1, false), (2, false)]),
             ("a code within a session", vec![s(1, &[(1, 111_111_111), (2, 111_111_111)])], vec![(1, true), (2, true)]),
+            (
+                "a code of one that stands twice, and has begun by one of its records only",
+                vec![past(1, &[(1, 111_111_111)]), s(1, &[(1, 111_111_111)]), s(2, &[(2, 111_111_111)])],
+                vec![(1, true), (2, true)],
+            ),
             (
                 "a code across sessions",
                 vec![s(1, &[(1, 111_111_111)]), s(2, &[(2, 111_111_111), (3, 333_333_333)])],

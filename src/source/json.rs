@@ -208,6 +208,7 @@ fn session(raw: &RawValue, path: &str) -> Result<Session, Fault> {
         faults: Vec::new(),
         unread: Vec::new(),
         twice: String::new(),
+        held_until: None,
         record: raw.get().into(),
     };
     for (n, person) in people.into_iter().enumerate() {

@@ -107,6 +107,7 @@ fn sample() -> Session {
         faults: vec![],
         unread: vec![],
         twice: String::new(),
+        held_until: None,
         record: SourceRecord::default(),
     }
 }

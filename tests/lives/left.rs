@@ -67,7 +67,7 @@ impl Oracle {
             Holds::Said(said) if said.status == Status::Live => self.does_not_know(person, said),
             Holds::Said(said) if said.status == Status::Cancelled => self.still_expects(person, now),
             // What was over by its own word is no news.
-            Holds::Absent(_, _, Some(said)) if said.status == Status::Over => None,
+            Holds::Absent(_, _, Some(said)) if said.status == Status::Over || self.word.session_is(person, Status::Over) => None,
             // Who leaves a list after the start ages out of it.
             Holds::Absent(..) if self.word.aged.contains(&person) => None,
             // They may stand in what another source did not say.

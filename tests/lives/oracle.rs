@@ -281,6 +281,8 @@ impl Oracle {
         }
         match holds {
             Holds::Said(said) | Holds::Unheard(said) if said.status == Status::Cancelled => {}
+            // It was cancelled by its own word before it left.
+            Holds::Absent(_, _, Some(said)) if said.status == Status::Cancelled => {}
             Holds::Absent(lists, since, _) if *lists >= ABSENCES && now - *since >= ABSENT_FOR => {}
             // An operator let them go, and since then no list has them in a record that can be read.
             Holds::Absent(..) | Holds::Unheard(_) if self.word.let_go.contains(&person) => {}
@@ -288,7 +290,7 @@ impl Oracle {
                 wrong.push(format!("(2) missing from {lists} lists for {} minutes only", (now - *since).num_minutes()));
             }
             // Their record cannot be read, and their session's can.
-            Holds::Fault | Holds::Ambiguous if self.word.session_is_off(person) => {}
+            Holds::Fault | Holds::Ambiguous if self.word.session_is(person, Status::Cancelled) => {}
             Holds::Said(_) => wrong.push("(2) the session stands in the source's last word".to_owned()),
             _ => wrong.push("(2) nobody can tell that from what the source said".to_owned()),
         }

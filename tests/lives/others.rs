@@ -16,11 +16,11 @@ impl Word {
         }
     }
 
-    /// All lists that have their session say that it is cancelled.
-    pub(super) fn session_is_off(&self, person: i64) -> bool {
+    /// All lists that have their session say so of it.
+    pub(super) fn session_is(&self, person: i64, is: Status) -> bool {
         let Some(session) = self.last.get(&person).map(|said| said.session) else { return false };
         let mut of_it = self.sessions.values().filter_map(|sessions| sessions.get(&session)).peekable();
-        of_it.peek().is_some() && of_it.all(|(_, status)| *status == Status::Cancelled)
+        of_it.peek().is_some() && of_it.all(|(_, status)| *status == is)
     }
 
     /// Their session was cancelled at that time, or since.

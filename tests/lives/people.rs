@@ -280,10 +280,17 @@ impl World {
         };
         let (text, means) = WORDS[words % WORDS.len()];
         self.notes(format!("{number} writes: {text}"));
-        match text {
-            "N" => drop(self.oracle.lock().unwrap().said_no.insert(id)),
-            "Y" | "I will be there, thank you" => drop(self.oracle.lock().unwrap().said_yes.insert(id)),
-            _ => {}
+        {
+            let mut oracle = self.oracle.lock().unwrap();
+            // Whose number it is by the practice's list, and by what a source said of it last.
+            let told_there = oracle.word.last.iter().filter(|(_, said)| said.contacts.1 == number).map(|(id, _)| *id);
+            let kept_there = oracle.word.waiting.iter().filter(|(_, waits)| waits.before.contacts.1 == number).map(|(id, _)| *id);
+            let whose: Vec<i64> = told_there.chain(kept_there).chain([id]).collect();
+            match text {
+                "N" => oracle.said_no.extend(whose),
+                "Y" | "I will be there, thank you" => oracle.said_yes.extend(whose),
+                _ => {}
+            }
         }
         let id = format!("{} {n} {words}", self.now().timestamp_micros());
         let reply = Reply { gateway: "http", origin: String::new(), id, from: number.clone(), text: text.to_owned(), answered: false };

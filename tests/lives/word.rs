@@ -246,6 +246,10 @@ impl Word {
                 _ => Place::Absent(1, now),
             };
             line.missed |= matches!(line.place, Place::Absent(..));
+            // Their session is back, without them.
+            if list.sessions.contains_key(&line.session) {
+                self.once_guarded.remove(id);
+            }
             // As new, if they come back: what waited of them may be over.
             if matches!(line.place, Place::Absent(lists, since) if is_sure(lists, since, Some(now))) {
                 self.waiting.entry(*id).and_modify(|waits| waits.either = true);
@@ -277,6 +281,9 @@ impl Word {
     /// What changes with this list in more than [`AT_ONCE`] places waits, until it is said as before or an operator decides.
     fn too_much_at_once(&mut self, source: usize, list: &List, extent: Extent, now: DateTime<Utc>) {
         self.note_what_passes(source, list, now);
+        // Their session is there again: that they are not is another matter, and so is what else it says.
+        let back = |session: i64| list.sessions.get(&session).is_some_and(|(_, status)| *status != Status::Cancelled);
+        self.waiting.retain(|_, waits| waits.what != "removed" || !back(waits.before.session));
         let Some(lines) = self.lists.get(&source) else { return };
         let mut changes: BTreeMap<&'static str, BTreeMap<i64, Said>> = BTreeMap::new();
         // Another source has them, too: it may be that one's list that counts.
@@ -293,7 +300,9 @@ impl Word {
             let [Listing::Good(was)] = &line.listings[..] else { continue };
             // An empty list takes away whoever could not be read before it, or was missed, too.
             let is_gone = matches!(line.place, Place::Absent(lists, since) if is_sure(lists, since, self.heard_at.get(&source).copied()));
-            let stood = line.place == Place::Listed || (list.empty && !is_gone && !self.let_go.contains(id));
+            let stood = line.place == Place::Listed
+                || (self.once_guarded.contains(id) && !self.let_go.contains(id))
+                || (list.empty && !is_gone && !self.let_go.contains(id));
             if was.start <= now || was.status != Status::Live || !stood {
                 continue;
             }
@@ -370,11 +379,6 @@ impl Word {
         let waited: BTreeMap<i64, i64> = self.waiting.iter().map(|(id, waits)| (*id, waits.before.session)).collect();
         self.waiting.retain(|id, waits| {
             let is = list.people.get(id).map(|(_, listings)| listings.as_slice());
-            // Its session is there again: that this person is not is another matter.
-            let session = list.sessions.get(&waits.before.session);
-            if waits.what == "removed" && session.is_some_and(|(_, status)| *status != Status::Cancelled) {
-                return false;
-            }
             // A list that never had them says nothing of them.
             let mut others = self.lists.iter().filter(|(other, _)| **other != source).filter_map(|(_, l)| l.get(id));
             let may_stand_elsewhere = others.any(|line| !matches!(line.place, Place::Absent(..)));
@@ -473,9 +477,11 @@ impl Word {
         if listed.is_empty() {
             let unheard = lines.iter().find(|line| line.place == Place::Unheard);
             // A list that has their session says who is in it.
-            let is_left_out = self.lists.iter().any(|(source, list)| {
-                let has = |line: &Line| self.sessions.get(source).is_some_and(|sessions| sessions.contains_key(&line.session));
-                list.get(&person).is_some_and(|line| matches!(line.place, Place::Absent(..)) && has(line))
+            let session = lines[0].session;
+            let is_left_out = self.sessions.iter().any(|(source, sessions)| {
+                let has_them = self.lists.get(source).and_then(|list| list.get(&person));
+                let is_torn = self.torn.get(source).is_some_and(|torn| torn.contains(&session));
+                sessions.contains_key(&session) && has_them.map_or(!is_torn, |line| matches!(line.place, Place::Absent(..)))
             });
             if let Some(line) = unheard.filter(|_| !is_left_out) {
                 return match &line.listings[..] {
@@ -486,7 +492,8 @@ impl Word {
             }
             // The last to miss them: until then another one had them.
             let absent = lines.iter().filter_map(|line| if let Place::Absent(n, since) = line.place { Some((since, n)) } else { None });
-            let (since, n) = absent.max().expect("all of them are absent");
+            // Or the list that has their session never had them.
+            let (since, n) = absent.max().unwrap_or((DateTime::<Utc>::MIN_UTC, ABSENCES));
             // A list that has the session may have them in a record that cannot be read; unless they counted as cancelled before. Nobody did while a
             // list was not read whole.
             let heard_since = self.in_part_until.map_or(since, |until| since.max(until));

@@ -9,7 +9,6 @@ use super::db::{CHAIN, Tx};
 use super::error::Res;
 use super::{guard, history};
 use crate::outbox::{Purged, Retention};
-use crate::session::SessionId;
 
 /// Rows of each kind in one transaction.
 const BATCH: i64 = 500;
@@ -84,15 +83,19 @@ async fn purge_notices(tx: &Tx<'_>, old: i64, purged: &mut Purged) -> Res<()> {
 
 /// Says whether there were any.
 async fn purge_sessions(tx: &Tx<'_>, old: i64, purged: &mut Purged) -> Res<bool> {
-    let rows = tx.query(SESSIONS, &[&tx.practice, &old, &BATCH]).await?;
-    for row in &rows {
-        let (source, id, has_record): (String, SessionId, bool) = (get(row, 0)?, session(row, 1)?, get(row, 2)?);
-        purged.records += u64::from(has_record);
-        for table in ["omission", "lately", "participant"] {
-            let sql = format!("DELETE FROM {table} WHERE practice = $1 AND source = $2 AND session_id = $3");
-            tx.execute(&sql, &[&tx.practice, &source, &id.0]).await?;
-        }
-        tx.execute("DELETE FROM session WHERE practice = $1 AND source = $2 AND id = $3", &[&tx.practice, &source, &id.0]).await?;
+    let (mut sources, mut ids): (Vec<String>, Vec<i64>) = (Vec::new(), Vec::new());
+    for row in &tx.query(SESSIONS, &[&tx.practice, &old, &BATCH]).await? {
+        sources.push(get(row, 0)?);
+        ids.push(session(row, 1)?.0);
+        purged.records += u64::from(get::<bool>(row, 2)?);
     }
-    Ok(!rows.is_empty())
+    if ids.is_empty() {
+        return Ok(false);
+    }
+    for (table, id) in [("omission", "session_id"), ("lately", "session_id"), ("participant", "session_id"), ("session", "id")] {
+        let these = "SELECT * FROM unnest($2::text[], $3::bigint[])";
+        let sql = format!("DELETE FROM {table} WHERE practice = $1 AND (source, {id}) IN ({these})");
+        tx.execute(&sql, &[&tx.practice, &sources, &ids]).await?;
+    }
+    Ok(true)
 }

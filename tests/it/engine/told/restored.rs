@@ -385,3 +385,28 @@ async fn what_was_decided_anew_just_after_the_copy_may_have_gone() {
     at_times(&world, &one(START), &["2026-11-24T19:00:10Z", "2026-11-24T20:03:00Z"]).await;
     assert_eq!(world.sent(), 0, "{:?}", world.states().await);
 }
+
+/// Their clock is another one since the copy: by that one it was no night, so it may have gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_quiet_hours_keep_may_have_gone_by_another_clock() {
+    let folder = tempfile::tempdir().unwrap();
+    let by_text = |zone: &str| {
+        changed(|s| {
+            s["Participants"][0]["ShouldAutoDeliverCode"] = json!("S");
+            s["Participants"][0]["ParticipantSmsNumber"] = json!("+1 404 555 0111");
+            s["Participants"][0]["ParticipantTimeZoneWindowsId"] = json!(zone);
+        })
+    };
+    let (india, london) = (by_text("India Standard Time"), by_text("GMT Standard Time"));
+    // Half past nine in the evening in Kolkata.
+    let world = with_texts(over(&folder.path().join("punctual.db"), "2026-11-24T16:00:00Z"), "");
+    at_times(&world, &india, &["2026-11-24T16:00:00Z", "2026-11-24T16:03:00Z"]).await;
+    assert_eq!(world.sent(), 0, "{:?}", world.states().await);
+    let copy = copied(&folder).await;
+    at_times(&world, &london, &["2026-11-24T16:04:00Z", "2026-11-24T16:07:00Z"]).await;
+    assert_eq!(world.sent(), 1, "{:?}", world.states().await);
+    drop(world);
+    let world = with_texts(put_back(&copy, "2026-11-25T01:00:00Z").await, "");
+    at_times(&world, &london, &["2026-11-25T01:00:10Z", "2026-11-25T08:03:00Z"]).await;
+    assert_eq!(world.sent(), 0, "{:?}", world.states().await);
+}
