@@ -4,17 +4,14 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use data_encoding::BASE32_NOPAD;
-use ring::hmac;
-use subtle::ConstantTimeEq;
+use totp_rs::{Builder, Totp};
 
 /// Seconds that a code lasts.
 const STEP: i64 = 30;
 /// Steps before and after the present one that are taken: clocks differ, and people type (RFC 6238 5.2).
 const SKEW: i64 = 1;
 /// Digits of a code.
-const DIGITS: usize = 6;
-/// Shortest secret, in bytes (RFC 4226 4, R6).
-const SECRET_MIN: usize = 16;
+const DIGITS: u8 = 6;
 
 /// So long after a moment, a code that was taken then would be taken again.
 pub const LIFE: TimeDelta = TimeDelta::seconds(STEP * (2 * SKEW + 1));
@@ -34,9 +31,9 @@ pub fn new_secret() -> Result<String, String> {
     Ok(BASE32_NOPAD.encode(&bytes))
 }
 
-/// Whether it is a secret, in base32, and long enough.
+/// Whether it is a secret, in base32, and long enough (RFC 4226 4, R6).
 pub fn is_secret(text: &str) -> bool {
-    BASE32_NOPAD.decode(text.as_bytes()).is_ok_and(|bytes| bytes.len() >= SECRET_MIN)
+    of_secret(text, DIGITS).is_some()
 }
 
 /// The step that a moment is in.
@@ -46,26 +43,27 @@ pub fn step(now: DateTime<Utc>) -> i64 {
 
 /// The step whose code was given, if it is one of those around `now` and later than `after`: a code that was used is worth nothing.
 pub fn matching(secret: &str, given: &str, now: DateTime<Utc>, after: i64) -> Option<i64> {
-    let secret = BASE32_NOPAD.decode(secret.as_bytes()).ok()?;
+    let totp = of_secret(secret, DIGITS)?;
     // As apps show it: `123 456`.
     let given: String = given.chars().filter(|c| !c.is_whitespace()).collect();
-    let is_it = |of: &i64| bool::from(code(&secret, *of, DIGITS).as_bytes().ct_eq(given.as_bytes()));
+    let is_it = |of: &i64| begin(*of).is_some_and(|at| totp.check(&given, at).is_some());
     (step(now) - SKEW..=step(now) + SKEW).filter(is_it).find(|of| *of > after)
 }
 
 /// What an app shows in a step; `None`: it is no secret.
 pub fn shown(secret: &str, step: i64) -> Option<String> {
-    BASE32_NOPAD.decode(secret.as_bytes()).ok().map(|secret| code(&secret, step, DIGITS))
+    Some(of_secret(secret, DIGITS)?.generate(begin(step)?).to_string())
 }
 
-/// The code of a step (RFC 4226 5.3).
-fn code(secret: &[u8], step: i64, digits: usize) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret);
-    let tag = hmac::sign(&key, &step.to_be_bytes());
-    let tag = tag.as_ref();
-    let at = usize::from(tag[tag.len() - 1] & 0xf);
-    let number = u32::from_be_bytes([tag[at] & 0x7f, tag[at + 1], tag[at + 2], tag[at + 3]]);
-    format!("{:0digits$}", number % 10_u32.pow(digits as u32))
+/// The codes of a secret, each of its own step alone: which steps are taken is said here.
+fn of_secret(base32: &str, digits: u8) -> Option<Totp> {
+    let secret = BASE32_NOPAD.decode(base32.as_bytes()).ok()?;
+    Builder::new().with_secret(secret).with_digits(digits).with_step_duration(STEP as u64).with_skew(0).build().ok()
+}
+
+/// When a step begins, as a Unix time in seconds; `None`: before 1970.
+fn begin(step: i64) -> Option<u64> {
+    u64::try_from(step * STEP).ok()
 }
 
 /// What an authenticator app reads, as a QR code: the Key URI Format that all of them know.
@@ -92,7 +90,7 @@ mod tests {
     /// RFC 6238, appendix B, the rows of SHA-1.
     #[test]
     fn the_vectors_of_the_standard() {
-        let secret = b"12345678901234567890";
+        let secret = &BASE32_NOPAD.encode(b"12345678901234567890");
         for (seconds, want) in [
             (59, "94287082"),
             (1_111_111_109, "07081804"),
@@ -101,16 +99,16 @@ mod tests {
             (2_000_000_000, "69279037"),
             (20_000_000_000, "65353130"),
         ] {
-            assert_eq!(code(secret, step(at(seconds)), 8), want, "{seconds}");
-            let base32 = BASE32_NOPAD.encode(secret);
-            assert_eq!(matching(&base32, &want[2..], at(seconds), 0), Some(step(at(seconds))), "six digits are its last");
+            let eight = of_secret(secret, 8).unwrap().generate(seconds as u64);
+            assert_eq!(eight.to_string(), want, "{seconds}");
+            assert_eq!(matching(secret, &want[2..], at(seconds), 0), Some(step(at(seconds))), "six digits are its last");
         }
     }
 
     #[test]
     fn one_step_of_skew_and_each_code_once() {
         let (secret, now) = (BASE32_NOPAD.encode(b"12345678901234567890"), at(1_234_567_890));
-        let of = |step: i64| code(b"12345678901234567890", step, DIGITS);
+        let of = |step: i64| shown(&secret, step).unwrap();
         let this = step(now);
         for (shift, taken) in [(-2, false), (-1, true), (0, true), (1, true), (2, false)] {
             assert_eq!(matching(&secret, &of(this + shift), now, 0).is_some(), taken, "{shift}");

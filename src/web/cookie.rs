@@ -2,6 +2,8 @@
 
 use axum::http::header::{COOKIE, HeaderName};
 use axum::http::{HeaderMap, HeaderValue};
+use cookie::time::Duration;
+use cookie::{Cookie, SameSite};
 
 use super::request::{host, is_this_machine};
 
@@ -9,8 +11,8 @@ use super::request::{host, is_this_machine};
 const BROWSER_COOKIE: &str = "punctual-browser";
 /// Likewise, where it goes over TLS.
 const SECURE_BROWSER_COOKIE: &str = "__Host-punctual-browser";
-/// So long, in seconds.
-const KNOWN_FOR: u32 = 180 * 24 * 3600;
+/// So long.
+const KNOWN_FOR: Duration = Duration::days(180);
 /// Which scheme the practice's own address has, where the request came by it: set by [`super::guard`], and never taken from outside.
 pub(super) const SCHEME: HeaderName = HeaderName::from_static("x-punctual-scheme");
 /// The cookie, where it goes over TLS: no other host, and no path, can set it (RFC 6265bis 4.1.3.2).
@@ -25,31 +27,33 @@ pub(super) fn browser(headers: &HeaderMap) -> Option<&str> {
 
 /// Lets a browser be known again.
 pub(super) fn set_browser(headers: &HeaderMap, mark: &str) -> HeaderValue {
-    let (name, secure) = if is_secure(headers) { (SECURE_BROWSER_COOKIE, "; Secure") } else { (BROWSER_COOKIE, "") };
-    let text = format!("{name}={mark}; Path=/; HttpOnly; SameSite=Strict{secure}; Max-Age={KNOWN_FOR}");
-    text.try_into().expect("hexadecimal digits and constants")
+    let name = if is_secure(headers) { SECURE_BROWSER_COOKIE } else { BROWSER_COOKIE };
+    set(headers, name, mark, Some(KNOWN_FOR))
 }
 
 /// The id in the cookie, of whichever name.
-pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
-    named(headers, cookie_name(headers))
-}
-
-fn named<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let pairs = headers.get_all(COOKIE).into_iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(';'));
-    pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(n, _)| *n == name).map(|(_, value)| value)
-}
-
-fn cookie_name(headers: &HeaderMap) -> &'static str {
-    if is_secure(headers) { SECURE_COOKIE } else { LOCAL_COOKIE }
+pub(super) fn visit(headers: &HeaderMap) -> Option<&str> {
+    named(headers, visit_name(headers))
 }
 
 /// Sets the cookie, until the browser is closed. An empty id takes it away.
-pub(super) fn set_cookie(headers: &HeaderMap, id: &str) -> HeaderValue {
-    let secure = if is_secure(headers) { "; Secure" } else { "" };
-    let gone = if id.is_empty() { "; Max-Age=0" } else { "" };
-    let text = format!("{}={id}; Path=/; HttpOnly; SameSite=Strict{secure}{gone}", cookie_name(headers));
-    text.try_into().expect("hexadecimal digits and constants")
+pub(super) fn set_visit(headers: &HeaderMap, id: &str) -> HeaderValue {
+    set(headers, visit_name(headers), id, id.is_empty().then_some(Duration::ZERO))
+}
+
+fn visit_name(headers: &HeaderMap) -> &'static str {
+    if is_secure(headers) { SECURE_COOKIE } else { LOCAL_COOKIE }
+}
+
+fn named<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let texts = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    texts.flat_map(Cookie::split_parse).flatten().find(|cookie| cookie.name() == name)?.value_raw()
+}
+
+fn set(headers: &HeaderMap, name: &'static str, value: &str, max_age: Option<Duration>) -> HeaderValue {
+    let mut cookie = Cookie::build((name, value)).path("/").http_only(true).same_site(SameSite::Strict).secure(is_secure(headers)).build();
+    cookie.set_max_age(max_age);
+    cookie.to_string().try_into().expect("hexadecimal digits and constants")
 }
 
 /// Whether a cookie may only go over TLS: always, but for plain HTTP on the machine itself. The proxy that ends TLS says so, or at least passes
@@ -83,16 +87,16 @@ mod tests {
             (vec![("host", "127.0.0.1:8080"), ("x-forwarded-proto", "https")], true),
             (vec![], true),
         ] {
-            let set = set_cookie(&headers(&pairs), "ab");
+            let set = set_visit(&headers(&pairs), "ab");
             let want = if secure {
-                "__Host-punctual=ab; Path=/; HttpOnly; SameSite=Strict; Secure"
+                "__Host-punctual=ab; HttpOnly; SameSite=Strict; Secure; Path=/"
             } else {
-                "punctual=ab; Path=/; HttpOnly; SameSite=Strict"
+                "punctual=ab; HttpOnly; SameSite=Strict; Path=/"
             };
             assert_eq!(set, want, "{pairs:?}");
         }
         let both = headers(&[("host", "practice.example"), ("cookie", "punctual=planted; __Host-punctual=ours")]);
-        assert_eq!(cookie(&both), Some("ours"));
+        assert_eq!(visit(&both), Some("ours"));
         let pairs = [("host", "practice.example"), ("cookie", "punctual-browser=planted; __Host-punctual-browser=ours")];
         assert_eq!(browser(&headers(&pairs)), Some("ours"));
     }

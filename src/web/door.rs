@@ -15,7 +15,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::cookie::cookie;
+use super::cookie;
 use super::history;
 use super::page::Trouble;
 use super::problem::Problem;
@@ -154,7 +154,7 @@ impl Door {
 
     /// Who it is; else they are sent to the log-in page.
     pub(super) fn visitor(&self, headers: &HeaderMap, now: DateTime<Utc>) -> Result<Visitor, Trouble> {
-        let id = cookie(headers).ok_or(Trouble::LogIn)?;
+        let id = cookie::visit(headers).ok_or(Trouble::LogIn)?;
         let access = self.access();
         let visit = self.visits().find(id, |name| access.user(name).cloned(), now).ok_or(Trouble::LogIn)?;
         Ok(Visitor { visit, id: id.to_owned() })

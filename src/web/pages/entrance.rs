@@ -33,7 +33,7 @@ pub(super) async fn page(State(shared): State<Arc<Shared>>, headers: HeaderMap) 
 
 fn form(shared: &Shared, headers: &HeaderMap, status: StatusCode, name: String, wrong: Option<String>) -> Result<Response, Trouble> {
     // Several tabs share one cookie.
-    let id = match cookie::cookie(headers).filter(|id| id.len() == 64) {
+    let id = match cookie::visit(headers).filter(|id| id.len() == 64) {
         Some(id) => id.to_owned(),
         None => new_token().map_err(|_| Trouble::Forbidden("The system gives no random numbers."))?,
     };
@@ -43,7 +43,7 @@ fn form(shared: &Shared, headers: &HeaderMap, status: StatusCode, name: String, 
 }
 
 fn with_cookie(mut response: Response, headers: &HeaderMap, id: &str) -> Response {
-    response.headers_mut().insert(SET_COOKIE, cookie::set_cookie(headers, id));
+    response.headers_mut().insert(SET_COOKIE, cookie::set_visit(headers, id));
     response
 }
 
@@ -56,7 +56,7 @@ pub(super) async fn log_in(
 ) -> Result<Response, Trouble> {
     let fields = Form::parse(&request::form(&headers, body, FORM_MAX, shared.settings.limits.body).await?);
     let door = shared.door()?;
-    let before = cookie::cookie(&headers).unwrap_or_default();
+    let before = cookie::visit(&headers).unwrap_or_default();
     if door.is_ours(&headers, before, &fields).is_err() {
         // The daemon began anew since the page was made, or the cookie did not come back.
         let text =
@@ -103,7 +103,7 @@ pub(super) async fn log_in(
 pub(super) async fn log_out(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Result<Response, Trouble> {
     let fields = Form::parse(&request::form(&headers, body, FORM_MAX, shared.settings.limits.body).await?);
     let door = shared.door()?;
-    let id = cookie::cookie(&headers).unwrap_or_default();
+    let id = cookie::visit(&headers).unwrap_or_default();
     door.is_ours(&headers, id, &fields)?;
     let now = shared.office.clock.now();
     if let Ok(name) = door.visitor_of(id, now) {

@@ -11,7 +11,7 @@ use axum::response::Response;
 use subtle::ConstantTimeEq;
 
 use super::{Trouble, deeds};
-use crate::web::cookie::set_cookie;
+use crate::web::cookie::set_visit;
 use crate::web::door::Form;
 use crate::web::{Shared, Stage, page};
 
@@ -50,6 +50,6 @@ pub(super) async fn act(
 fn let_in(shared: &Shared, headers: &HeaderMap, to: &str) -> Result<Response, Trouble> {
     let id = shared.door()?.let_in(stage(shared)?.user(), shared.office.clock.now()).ok_or(NOTHING)?;
     let mut response = page::see(to);
-    response.headers_mut().append(SET_COOKIE, set_cookie(headers, &id));
+    response.headers_mut().append(SET_COOKIE, set_visit(headers, &id));
     Ok(response)
 }

@@ -259,7 +259,7 @@ pub(super) async fn change_own(
     if done && let Some(id) = door.let_in(looking.visitor.name(), looking.now) {
         door.log_out(&looking.visitor.id);
         shared.keep_visits().await?;
-        response.headers_mut().insert(SET_COOKIE, cookie::set_cookie(&headers, &id));
+        response.headers_mut().insert(SET_COOKIE, cookie::set_visit(&headers, &id));
     }
     Ok(response)
 }

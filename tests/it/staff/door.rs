@@ -39,7 +39,7 @@ async fn the_cookie_rotates_and_log_out_ends_it() {
     let before = browser.cookie.clone();
     let answer = browser.log_in("jane", PASSWORD).await;
     let set = answer.headers()["set-cookie"].to_str().unwrap().to_owned();
-    assert!(set.ends_with("; Path=/; HttpOnly; SameSite=Strict"), "{set}");
+    assert!(set.ends_with("; HttpOnly; SameSite=Strict; Path=/"), "{set}");
     assert_ne!(browser.cookie, before);
     assert_eq!(browser.page("/").await.0, 200);
     let inside = browser.cookie.clone();
