@@ -44,6 +44,7 @@ mod faults;
 mod health;
 mod intake;
 pub mod maildir;
+mod metrics;
 pub mod notify;
 mod ping;
 pub mod receipts;

@@ -19,6 +19,7 @@ use axum::http::header::ACCEPT;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
+use prometheus_client::registry::Registry;
 use secrecy::SecretString;
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -26,7 +27,6 @@ use tokio::sync::{Semaphore, watch};
 use url::Url;
 
 use self::door::Door;
-pub use self::metrics::{Figures, Kind, Labels};
 use self::problem::Problem;
 use crate::access::file::Followed;
 use crate::clock::Clock;
@@ -54,7 +54,6 @@ mod history;
 pub mod hook;
 mod kannel;
 mod kept;
-mod metrics;
 mod page;
 mod pages;
 mod problem;
@@ -224,7 +223,7 @@ pub trait Intake: Send + Sync + 'static {
     }
 
     /// For a monitor. `None`: the store does not answer.
-    async fn figures(&self) -> Option<Figures> {
+    async fn metrics(&self) -> Option<Registry> {
         None
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the engine is well, what it would tell a monitor, and the line that the service manager shows.
+//! Whether the engine is well, and the line that the service manager shows.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,11 +9,7 @@ use super::Engine;
 use crate::clock::JUMP;
 use crate::contact::Channel;
 use crate::desk::outage::{self, Outage, What};
-use crate::dispatch::LATENESS;
 use crate::entry::State;
-use crate::guard::sessions_of;
-use crate::outbox::Status;
-use crate::web::{Figures, Kind};
 use crate::zone::Zone;
 use crate::zone::rfc3339;
 
@@ -22,7 +18,7 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// Between two lines of status.
 const STATUS_EVERY: Duration = Duration::from_secs(30);
 /// For the figures of a store with millions of rows.
-const FIGURES_WITHIN: Duration = Duration::from_secs(8);
+pub(super) const FIGURES_WITHIN: Duration = Duration::from_secs(8);
 
 impl Engine {
     /// The store takes a write, and answers a read, in time.
@@ -158,110 +154,6 @@ impl Engine {
         let of_a_while = self.unread.all().into_iter().filter(|(_, (since, _))| now - *since >= outage::OVERDUE_AFTER);
         of_a_while.map(|(source, (since, why))| format!("source {source} cannot be read since {}: {why}", rfc3339(since))).collect()
     }
-
-    /// For `/metrics`. `None`: the store does not answer.
-    pub(super) async fn figures(&self) -> Option<Figures> {
-        let now = self.clock.now();
-        let asked = async {
-            let (status, guards) = (self.outbox.status().await?, self.outbox.guards().await?);
-            let (undelivered, unread) = (self.outbox.undelivered(now).await?.len(), self.outbox.unread(1000).await?.len());
-            let lapsed = self.office().desk.lapsed(now).await?.len();
-            anyhow::Ok((status, guards, self.outbox.held_by_reason().await?, undelivered, unread, lapsed))
-        };
-        let (status, guards, held, undelivered, unread, lapsed) = tokio::time::timeout(FIGURES_WITHIN, asked).await.ok()?.ok()?;
-        let mut f = Figures::default();
-        let tz = self.policy.zones.data();
-        let build = [("version", env!("CARGO_PKG_VERSION")), ("tzdata", tz.version.as_str()), ("tzdata_origin", tz.origin.as_str())];
-        f.several("punctual_build_info", Kind::Gauge, "The program and its time zone data; always 1.", [(&build[..], 1.0)]);
-        f.one("punctual_uptime_seconds", Kind::Gauge, "Since the engine was started.", self.started.elapsed().as_secs_f64());
-        f.one("punctual_shadow", Kind::Gauge, "1: shadow mode, nothing is sent.", f64::from(u8::from(self.shadow)));
-        notices(&mut f, &status, now);
-        f.family("punctual_notices_held", Kind::Gauge, "Notices that wait for a person, by reason.");
-        for (reason, n) in &held {
-            f.sample("punctual_notices_held", &[("reason", reason.as_str())], *n as f64);
-        }
-        let help = "Messages that passed their time in the last day: they should have gone, and did not.";
-        f.one("punctual_notices_lapsed", Kind::Gauge, help, lapsed as f64);
-        let help = "1: [ledger] anchor_command failed last; what is cut off the ledger's end would not show outside.";
-        f.one("punctual_anchor_fault", Kind::Gauge, help, f64::from(u8::from(self.anchors.fault().is_some())));
-        self.sources(&mut f, &status, now);
-        f.family("punctual_guarded_sessions", Kind::Gauge, "Sessions that wait for an operator because too much changed at once.");
-        for name in &self.names {
-            let n = sessions_of(guards.iter().filter(|g| g.source == *name));
-            f.sample("punctual_guarded_sessions", &[("source", name)], n as f64);
-        }
-        self.channels(&mut f, now);
-        self.returned.figures(&mut f, undelivered, unread);
-        Some(f)
-    }
-
-    fn sources(&self, f: &mut Figures, status: &Status, now: DateTime<Utc>) {
-        f.family("punctual_source_age_seconds", Kind::Gauge, "Since the last snapshot of a source was applied; +Inf: never.");
-        for name in &self.names {
-            let at = status.sources.iter().find(|s| s.name == *name).and_then(|s| s.last_snapshot_at);
-            f.sample("punctual_source_age_seconds", &[("source", name)], at.map_or(f64::INFINITY, |at| seconds(now - at)));
-        }
-        let stale = self.policy.max_stale.num_seconds() as f64;
-        f.one("punctual_source_max_stale_seconds", Kind::Gauge, "A source that is older is not believed ([daemon] max_stale).", stale);
-        f.family("punctual_source_sessions", Kind::Gauge, "Sessions held of a source.");
-        for source in &status.sources {
-            f.sample("punctual_source_sessions", &[("source", &source.name)], source.sessions as f64);
-        }
-        f.family("punctual_quarantined_records", Kind::Gauge, "Records of a source's last snapshot that cannot be used.");
-        for name in &self.names {
-            let n = status.faults.iter().filter(|(source, _)| source == name).count();
-            f.sample("punctual_quarantined_records", &[("source", name)], n as f64);
-        }
-    }
-
-    fn channels(&self, f: &mut Figures, now: DateTime<Utc>) {
-        f.family("punctual_transport_paused", Kind::Gauge, "1: the transport is at fault and pauses.");
-        for (lane, _) in &self.lanes {
-            for (transport, paused) in lane.pauses(now) {
-                let labels = [("channel", lane.channel.as_str()), ("transport", transport)];
-                f.sample("punctual_transport_paused", &labels, f64::from(u8::from(paused.is_some())));
-            }
-        }
-        f.family("punctual_attempts_total", Kind::Counter, "Claims that ended, by how: each attempt counts.");
-        for (lane, _) in &self.lanes {
-            for (outcome, n) in lane.meter().outcomes() {
-                f.sample("punctual_attempts_total", &[("channel", lane.channel.as_str()), ("outcome", outcome)], n as f64);
-            }
-        }
-        f.family("punctual_lateness_seconds", Kind::Histogram, "From a message's due time to its acceptance.");
-        for (lane, _) in &self.lanes {
-            let late = lane.meter().lateness();
-            f.histogram("punctual_lateness_seconds", ("channel", lane.channel.as_str()), &LATENESS, &late.at_most, late.sum);
-        }
-    }
-}
-
-fn notices(f: &mut Figures, status: &Status, now: DateTime<Utc>) {
-    f.family(
-        "punctual_notices",
-        Kind::Gauge,
-        "Notices in the store, by state; unknown: in doubt, nobody can know whether they were accepted.",
-    );
-    for state in State::ALL {
-        let n = status.by_state.get(&state).copied().unwrap_or(0);
-        f.sample("punctual_notices", &[("state", state.as_str())], n as f64);
-    }
-    f.family("punctual_omissions", Kind::Gauge, "What the last plans do not send, by reason.");
-    let mut omissions: Vec<_> = status.by_reason.iter().collect();
-    omissions.sort_unstable();
-    for (reason, n) in omissions {
-        f.sample("punctual_omissions", &[("reason", reason.as_str())], *n as f64);
-    }
-    f.one("punctual_suppressed_addresses", Kind::Gauge, "Addresses that get no messages.", status.suppressed as f64);
-    let overdue = status.next_due.map_or(0.0, |due| seconds((now - due).max(TimeDelta::zero())));
-    f.one("punctual_overdue_seconds", Kind::Gauge, "How long the most overdue notice has waited; 0: none is overdue.", overdue);
-    if let Some(next) = status.next_due {
-        f.one("punctual_next_due_timestamp_seconds", Kind::Gauge, "When the next notice is due.", next.timestamp() as f64);
-    }
-}
-
-fn seconds(span: TimeDelta) -> f64 {
-    span.num_milliseconds() as f64 / 1_000.0
 }
 
 /// The practice's midnight; without a time zone of the practice, UTC's.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+use prometheus_client::registry::Registry;
 use tokio::sync::{Mutex, Notify, mpsc};
 
 use super::{Engine, receipts, replies};
@@ -239,7 +240,7 @@ impl web::Intake for Intake {
         self.engine.lanes.iter().flat_map(|(lane, _)| -> Vec<_> { of(lane) }).collect()
     }
 
-    async fn figures(&self) -> Option<web::Figures> {
-        self.engine.figures().await
+    async fn metrics(&self) -> Option<Registry> {
+        self.engine.metrics().await
     }
 }

@@ -1,62 +1,58 @@
 //! What came back since the start, counted for a monitor: receipts, bounces and replies.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
 
 use crate::contact::Channel;
 use crate::feedback::word::Word;
 use crate::receipt::Fate;
-use crate::web::{Figures, Kind};
 
-const CHANNELS: [Channel; 2] = [Channel::Email, Channel::Sms];
+/// A label and its value.
+type Label = (&'static str, &'static str);
 
 /// Counters. What `punctual bounce` takes is another process's.
-#[derive(Default)]
 pub(super) struct Returned {
     /// By channel and fate.
-    receipts: [[AtomicU64; Fate::ALL.len()]; CHANNELS.len()],
+    receipts: Family<[Label; 2], Counter>,
     /// By what they were taken for.
-    replies: [AtomicU64; Word::ALL.len()],
+    replies: Family<[Label; 1], Counter>,
+}
+
+impl Default for Returned {
+    /// Each stands there from the start: whoever watches sees it rise.
+    fn default() -> Self {
+        let (receipts, replies) = (Family::default(), Family::default());
+        for channel in [Channel::Email, Channel::Sms] {
+            Fate::ALL.into_iter().for_each(|fate| drop(receipts.get_or_create(&of_receipt(channel, fate))));
+        }
+        Word::ALL.into_iter().for_each(|word| drop(replies.get_or_create(&of_reply(word))));
+        Self { receipts, replies }
+    }
+}
+
+fn of_receipt(channel: Channel, fate: Fate) -> [Label; 2] {
+    [("channel", channel.as_str()), ("fate", fate.as_str())]
+}
+
+fn of_reply(word: Word) -> [Label; 1] {
+    [("word", word.as_str())]
 }
 
 impl Returned {
     /// A receipt that said something new.
     pub(super) fn receipt(&self, channel: Channel, fate: Fate) {
-        let place = CHANNELS.iter().position(|c| *c == channel).zip(Fate::ALL.iter().position(|f| *f == fate));
-        if let Some((channel, fate)) = place {
-            self.receipts[channel][fate].fetch_add(1, Ordering::Relaxed);
-        }
+        self.receipts.get_or_create(&of_receipt(channel, fate)).inc();
     }
 
     /// A reply that was not taken before.
     pub(super) fn reply(&self, word: Word) {
-        if let Some(place) = Word::ALL.iter().position(|w| *w == word) {
-            self.replies[place].fetch_add(1, Ordering::Relaxed);
-        }
+        self.replies.get_or_create(&of_reply(word)).inc();
     }
 
-    /// `undelivered`: messages of coming sessions; `unread`: texts that wait for somebody to read them. As the store has them.
-    pub(super) fn figures(&self, f: &mut Figures, undelivered: usize, unread: usize) {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
-        f.one(
-            "punctual_undelivered_messages",
-            Kind::Gauge,
-            "Messages of coming sessions that a provider or a mail server says did not arrive, and nothing mended since.",
-            undelivered as f64,
-        );
-        f.one("punctual_unread_replies", Kind::Gauge, "Texts that people wrote, and nobody at the practice has read.", unread as f64);
-        f.family(
-            "punctual_receipts_total",
-            Kind::Counter,
-            "Receipts of texts, and bounces of e-mail, that said something new, by what became of it.",
-        );
-        for (channel, fates) in CHANNELS.iter().zip(&self.receipts) {
-            for (fate, counter) in Fate::ALL.iter().zip(fates) {
-                f.sample("punctual_receipts_total", &[("channel", channel.as_str()), ("fate", fate.as_str())], read(counter));
-            }
-        }
-        f.family("punctual_replies_total", Kind::Counter, "Texts that people sent, by what they were taken for; stop: opt-outs.");
-        for (word, counter) in Word::ALL.iter().zip(&self.replies) {
-            f.sample("punctual_replies_total", &[("word", word.as_str())], read(counter));
-        }
+    pub(super) fn register(&self, registry: &mut Registry) {
+        let help = "Receipts of texts, and bounces of e-mail, that said something new, by what became of it";
+        registry.register("punctual_receipts", help, self.receipts.clone());
+        registry.register("punctual_replies", "Texts that people sent, by what they were taken for; stop: opt-outs", self.replies.clone());
     }
 }

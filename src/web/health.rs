@@ -12,11 +12,12 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use prometheus_client::encoding::prometheus_text;
 use serde_json::json;
 
 use super::door::Peer;
 use super::problem::Problem;
-use super::{Shared, guard, metrics};
+use super::{Shared, guard};
 
 /// Nothing may show an old answer.
 fn fresh(status: StatusCode, body: serde_json::Value) -> Response {
@@ -63,8 +64,10 @@ pub(super) async fn figures(
 ) -> Result<Response, Problem> {
     guard::inside(&shared, &headers, peer.map(|Extension(peer)| peer))?;
     let _turn = shared.figures.acquire().await;
-    Ok(match shared.intake.figures().await {
-        Some(figures) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], figures.to_string()).into_response(),
+    let mut text = String::new();
+    Ok(match shared.intake.metrics().await.map(|registry| prometheus_text::encode(&mut text, &registry)) {
+        // Writing to a string cannot fail.
+        Some(_) => ([(header::CONTENT_TYPE, prometheus_text::CONTENT_TYPE)], text).into_response(),
         None => fresh(StatusCode::SERVICE_UNAVAILABLE, json!({ "reasons": ["the store does not answer"] })),
     })
 }

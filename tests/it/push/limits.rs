@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use prometheus_client::registry::Registry;
 use punctual::clock::WallClock;
 use punctual::config;
 use punctual::desk::Desk;
@@ -12,7 +13,7 @@ use punctual::feedback::{Reply, Report};
 use punctual::outbox::memory::MemoryOutbox;
 use punctual::render::Renderer;
 use punctual::source::push::Offer;
-use punctual::web::{self, Declined, Figures, Intake, Limits, Office, Settings, ShowNames, hook, push::Receipt};
+use punctual::web::{self, Declined, Intake, Limits, Office, Settings, ShowNames, hook, push::Receipt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -43,9 +44,9 @@ impl Intake for Yes {
         Vec::new()
     }
 
-    async fn figures(&self) -> Option<Figures> {
+    async fn metrics(&self) -> Option<Registry> {
         self.unready().await;
-        Some(Figures::default())
+        Some(Registry::default())
     }
 
     async fn hook(&self, _: hook::Event) -> Result<(), Declined> {
