@@ -316,6 +316,11 @@ const REASONS: [(Reason, &str); 38] = [
 ];
 
 impl Reason {
+    /// Each of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        REASONS.into_iter().map(|(reason, _)| reason)
+    }
+
     /// The word.
     pub fn as_str(self) -> &'static str {
         REASONS.iter().find(|(r, _)| *r == self).map_or("unknown", |(_, word)| word)

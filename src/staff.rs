@@ -20,6 +20,7 @@ use crate::receipt::{Fate, Undelivered};
 use crate::session::{Fault, Participant, ParticipationId, Session, SessionId};
 use crate::suppression::Suppression;
 
+pub mod reasons;
 pub mod words;
 
 /// Something that somebody at the practice should look at.

@@ -6,50 +6,12 @@ use crate::contact::Channel;
 use crate::entry::State;
 use crate::notice::Reason;
 use crate::receipt::Fate;
+use crate::staff::reasons;
 use crate::zone::Zone;
 
 /// What a reason means, in a sentence without a period.
 pub fn reason(reason: Reason) -> &'static str {
-    match reason {
-        Reason::Quarantined => "This booking has an error",
-        Reason::Ambiguous => "The same id or code stands for two people",
-        Reason::UnknownStatus => "A word in the record is not known",
-        Reason::HostDelivers => "The host, or another system, tells them",
-        Reason::HostsOff => "Hosts get no messages here",
-        Reason::NoEmail => "There is no e-mail address",
-        Reason::InvalidEmail => "The e-mail address cannot be used",
-        Reason::NoNumber => "There is no telephone number",
-        Reason::InvalidNumber => "The telephone number cannot be used",
-        Reason::DoNotContact => "Marked as: do not contact",
-        Reason::OptedOut => "They asked for no more messages",
-        Reason::Bounced => "An earlier message came back",
-        Reason::NoConnectCode => "There is no connect code to join with",
-        Reason::Cancelled => "The session is cancelled",
-        Reason::Declined => "They declined",
-        Reason::AlreadyConnected => "They have connected already",
-        Reason::PassExpired => "The meeting pass expires before",
-        Reason::MeetNow => "Meet Now sessions get no reminders",
-        Reason::Started => "The session begins before it would be due",
-        Reason::BookedLate => "Booked too late for this reminder",
-        Reason::TooClose => "Too soon after the invite",
-        Reason::Frequency => "Enough reminders of other sessions went to this number",
-        Reason::Superseded => "A later message took its place",
-        Reason::QuietHours => "Only quiet hours are left",
-        Reason::Adopted => "Existed before Punctual started",
-        Reason::NeverInvited => "Never invited",
-        Reason::Absent => "No longer in the schedule",
-        Reason::Guard => "Too much changed at once",
-        Reason::SourceStale => "The source has not answered for too long",
-        Reason::SourceGone => "Its source is not in the configuration any more",
-        Reason::Lapsed => "Its time passed before it could go",
-        Reason::Leak => "It would have shown something of another person",
-        Reason::Outdated => "The session says something else by now",
-        Reason::Template => "The template could not be used",
-        Reason::InDoubt => "Nobody knows whether it arrived",
-        Reason::Restored => "The store was restored, and it may have gone out already",
-        Reason::Operator => "Somebody here decided so",
-        Reason::Told => "Somebody here told them in another way",
-    }
+    reasons::of(reason).what
 }
 
 /// `Too much changed at once [guard]`: for whoever may look the word up, or give it to a program.
@@ -60,25 +22,7 @@ pub fn with_code(code: &str, detail: Option<&str>) -> String {
 
 /// What to do; `None`: nothing, or nothing here.
 pub fn remedy(reason: Reason) -> Option<&'static str> {
-    Some(match reason {
-        Reason::Quarantined | Reason::Ambiguous => "Correct the record where sessions are booked; until then, call them.",
-        Reason::UnknownStatus => "Tell your administrator what the word means ([source.status]), or correct it where sessions are booked.",
-        Reason::NoEmail | Reason::InvalidEmail => "Correct the e-mail address where sessions are booked, or call them.",
-        Reason::NoNumber | Reason::InvalidNumber => "Correct the telephone number where sessions are booked, or call them.",
-        Reason::DoNotContact | Reason::OptedOut => "Do not write to them; call, if that is agreed.",
-        Reason::Bounced => "Ask for another address. If this one is right, take it off the list of bounced addresses.",
-        Reason::NoConnectCode => "Open the session where it was booked: it has to give a code.",
-        Reason::PassExpired => "Extend the meeting pass where the session was booked.",
-        Reason::Absent => "If the session takes place, look whether the source still lists it.",
-        Reason::Guard => "Compare with the booking system. If it is right, accept the change.",
-        Reason::SourceStale => "Look whether the booking system can be reached.",
-        Reason::SourceGone => "Tell your administrator: a source was taken out of the configuration, or has another name now.",
-        Reason::Leak => "Nothing was sent. Tell your administrator: a template or a record is at fault.",
-        Reason::Template => "Tell your administrator: a template is at fault.",
-        Reason::InDoubt | Reason::Restored => "Ask whether it arrived, before you send it again.",
-        Reason::Lapsed => "Call them.",
-        _ => return None,
-    })
+    reasons::of(reason).remedy
 }
 
 /// The word of a state.

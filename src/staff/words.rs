@@ -1,5 +1,6 @@
 //! Concerns in words for an administrator: what is wrong, and what to do about it. English: staff of a practice read it.
 
+use super::reasons::{self, GUARD};
 use super::{Concern, Kind, Why};
 use crate::guard::GuardKind;
 use crate::notice::Reason;
@@ -30,7 +31,10 @@ pub fn of(concern: &Concern) -> Words {
             "Correct it in the scheduling system, or say what it means in [source.status]. Until then the messages that depend on it are held.",
         ),
         (Kind::Record, _) => ("Not readable", "Correct the record in the scheduling system. Until then nobody in it is told anything."),
-        (_, Why::Omitted(reason)) => of_reason(reason),
+        (_, Why::Omitted(reason)) => {
+            let words = reasons::of(reason);
+            (words.what, words.advice)
+        }
         (Kind::Message, Why::Held) => {
             ("A message is held", "Look at it with `punctual outbox list --state held`; release it, or call them.")
         }
@@ -50,8 +54,6 @@ pub fn of(concern: &Concern) -> Words {
     Words { what, advice }
 }
 
-/// What to do about a guard.
-const GUARD: &str = "Is that right? Then run `punctual guard accept`. If not, correct it in the scheduling system.";
 /// What to do where the scheduling system is as it was.
 const CLOCKS: &str = "Is that right? Then run `punctual guard accept`. If not, correct the zones in the configuration.";
 
@@ -68,45 +70,5 @@ fn of_guard(kind: GuardKind) -> &'static str {
         GuardKind::Names => "New names, with many others",
         GuardKind::Deliveries => "Not to be told, or by another channel, or declined, with many others",
         GuardKind::Clocks => "Another hour on people's clocks, with many others",
-    }
-}
-
-/// The words for the planner's reasons. Those that no staff need act upon fall back to their name.
-fn of_reason(reason: Reason) -> (&'static str, &'static str) {
-    match reason {
-        Reason::Quarantined => {
-            ("The record is at fault", "Correct the field in the scheduling system. Until then this person is told nothing.")
-        }
-        Reason::Ambiguous => (
-            "One id or connect code stands for two people",
-            "A code must reach one person only. Give each a record and a code of their own, or call them.",
-        ),
-        Reason::NoEmail => ("No e-mail address", "Enter an address in the session, choose text messages, or call them."),
-        Reason::InvalidEmail => ("The e-mail address cannot be right", "Correct the address in the session, or call them."),
-        Reason::NoNumber => ("No mobile number", "Enter a number in the session, choose e-mail, or call them."),
-        Reason::InvalidNumber => ("The mobile number cannot be right", "Correct the number in the session, or call them."),
-        Reason::DoNotContact => ("The practice's own list says: do not contact", "Nothing is sent. Call them if they should come."),
-        Reason::OptedOut => ("Asked for no more messages", "Nothing is sent. Call them, or agree on another way."),
-        Reason::Bounced => (
-            "Earlier mail came back",
-            "Correct the address. If it is right after all: `punctual suppress list`, then `punctual suppress remove`.",
-        ),
-        Reason::NoConnectCode => {
-            ("No connect code", "Without a code there is nothing to join with. Save the session again, or call support.")
-        }
-        Reason::PassExpired => ("The meeting pass ends too early", "Extend the pass in the scheduling system."),
-        Reason::Absent => {
-            ("The scheduling system no longer lists them", "Nothing is sent. If the session takes place, look why it left the list.")
-        }
-        Reason::UnknownStatus => (
-            "A word in the record is not known, so messages are held",
-            "Say what it means in [source.status], or correct it in the scheduling system; until then, call them.",
-        ),
-        Reason::SourceGone => (
-            "Their source is not in the configuration any more",
-            "Nothing is sent. If it has another name now, give it `was = \"old-name\"`; else tell them yourself.",
-        ),
-        Reason::Guard => ("Waits with many other changes", GUARD),
-        other => (other.as_str(), "Look with `punctual why`."),
     }
 }

@@ -55,7 +55,7 @@ def test_a_daemon_makes_a_missed_letter_up_once_across_restarts(troubled, sink):
     kinds = [p.get_content_type() for p in message.walk() if not p.is_multipart()]
     assert kinds == ["text/plain", "text/html"]
     seen = reading.visible(raw)
-    for words in ("No e-mail address", "session 1", "participation 12", "participation 13", "cannot be right"):
+    for words in ("There is no e-mail address", "session 1", "participation 12", "participation 13", "cannot be used"):
         assert words in seen, words
     for private in ("Trevor", "Ada Finch", "p11@example.org", "nobody", *(str(300_000_000 + n * 7) for n in (11, 12, 13))):
         assert private not in seen, private
@@ -83,7 +83,7 @@ def test_by_hand_it_is_printed_or_sent(troubled, sink):
     troubled.email(sink.port)
     assert troubled.once().code == 0
     shown = troubled.run("digest")
-    assert shown.code == 3 and "2 people will not be reached" in shown.out and "No e-mail address" in shown.out, shown.err
+    assert shown.code == 3 and "2 people will not be reached" in shown.out and "There is no e-mail address" in shown.out, shown.err
     assert letters(sink) == [], "nothing is sent without --send"
     (line,) = troubled.run("digest", "--json").lines()
     assert line["concerns"] == 2 and line["text"] in shown.out
