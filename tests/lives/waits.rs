@@ -7,6 +7,8 @@ use super::word::Listing;
 #[derive(Debug, Clone)]
 pub(super) struct Waiting {
     pub(super) before: Said,
+    /// What held before something else changed of them, too: that may wait with it.
+    pub(super) once: Option<Said>,
     pub(super) what: &'static str,
     /// An operator said that it is wrong: this, which was said then.
     pub(super) rejected: Option<Vec<Listing>>,
@@ -32,8 +34,10 @@ impl Waiting {
                 Said { address, contacts, channel, ..kept.clone() },
             ]
         };
+        let once = self.once.iter().map(|before| Self { before: before.clone(), ..self.clone() });
         let all = mixed(&self.before, said).into_iter().chain(mixed(said, &self.before));
-        all.map(|before| Self { before: Said { start: said.start, status: said.status, ..before }, ..self.clone() }).collect()
+        let all = all.map(|before| Self { before: Said { start: said.start, status: said.status, ..before }, ..self.clone() });
+        all.chain(once).collect()
     }
 
     /// It differs in more than one way.
@@ -53,7 +57,11 @@ impl Waiting {
         }
         // If that is too much as well, an operator who lets it pass lets all of it pass.
         self.either |= KINDS.into_iter().any(|what| differs(what, wrong, is));
-        self.before = self.before.with_what_changed(wrong, is);
+        let before = self.before.with_what_changed(wrong, is);
+        if before != self.before {
+            self.once.get_or_insert_with(|| self.before.clone());
+        }
+        self.before = before;
         *rejected = vec![Listing::Good(is.clone())];
         false
     }

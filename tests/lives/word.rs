@@ -353,7 +353,10 @@ impl Word {
                     if matches!(what, "removed" | "left") && self.waiting.contains_key(&id) {
                         self.removed_too.insert(id);
                     }
-                    self.waiting.entry(id).or_insert(Waiting { before, what, rejected: None, either: false });
+                    // Of several kinds, each waits until that one is as before.
+                    let of_another_kind = |waits: &mut Waiting| waits.either |= waits.what != what;
+                    let waits = Waiting { before, what, rejected: None, once: None, either: false };
+                    self.waiting.entry(id).and_modify(of_another_kind).or_insert(waits);
                 }
             } else if n > limit {
                 // Which way they are counted, nobody need say: it may wait.
@@ -371,10 +374,10 @@ impl Word {
         }
         let with_it = |what: &str, before: &Said| !before.host && (of_waiting.contains(&before.session) || kinds.contains(what));
         for (what, id, before) in all.into_iter().filter(|(what, _, before)| with_it(what, before)) {
-            self.waiting.entry(id).or_insert(Waiting { before, what, rejected: None, either: true });
+            self.waiting.entry(id).or_insert(Waiting { before, what, rejected: None, once: None, either: true });
         }
         for (id, before) in slips {
-            self.waiting.entry(id).or_insert(Waiting { before, what: "slips", rejected: None, either: true });
+            self.waiting.entry(id).or_insert(Waiting { before, what: "slips", rejected: None, once: None, either: true });
         }
         let waited: BTreeMap<i64, i64> = self.waiting.iter().map(|(id, waits)| (*id, waits.before.session)).collect();
         self.waiting.retain(|id, waits| {
