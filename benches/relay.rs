@@ -8,7 +8,7 @@
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on fails")]
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Read, Write, stdin};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write, stdin};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -124,8 +124,12 @@ fn body(heard: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<usize> 
     loop {
         line.clear();
         bytes += heard.read_until(b'\n', line)?;
-        if line.is_empty() || line == b".\r\n" {
+        if line == b".\r\n" {
             return Ok(bytes);
+        }
+        if line.is_empty() {
+            // It closed before the final dot: that is no message.
+            return Err(ErrorKind::UnexpectedEof.into());
         }
     }
 }

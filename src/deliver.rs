@@ -47,6 +47,12 @@ pub trait PointOfNoReturn: Send + Sync {
         None
     }
 
+    /// The message that follows on this attempt's connection, if that is known by now: its envelope may leave behind this one's body (RFC 2920). It
+    /// waits for this attempt's end from then on, and crosses its own point of no return. Asked once, behind this one's.
+    fn next(&self) -> Option<Message> {
+        None
+    }
+
     /// The attempt goes over this transport: whoever keeps records sees to it that they name this one, before anything is said to it.
     async fn goes_over(&self, _transport: &str) {}
 }
@@ -63,6 +69,9 @@ pub trait Transport: Send + Sync {
     /// One attempt. Ends by the transport's own time-outs, and never panics on what a server says.
     /// Must be run to its end: a caller does not drop the future half-way, except when the whole process ends.
     async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn) -> Outcome;
+
+    /// The message of this reference, which [`PointOfNoReturn::next`] named, does not come, or came another way: what was said of it to a server is given up.
+    fn let_go(&self, _reference: &str) {}
 
     /// Logs in (SMTP: up to AUTH; gateways: an authenticated request that sends nothing) and says what answered,
     /// or what is wrong and how to mend it.

@@ -2,8 +2,9 @@
 //!
 //! One lane for each channel, so that a slow or dead channel never delays another. A lane claims what is due, asks the planner about each notice
 //! once more ([`prepare`]), and hands what may go over on as many connections as its transports have ([`attempt`]), the most urgent first
-//! ([`queue`]). An attempt is made durable before anything leaves: a share of the batch in one commit, or each beside its envelope ([`crossing`]). While they are in flight it prepares the next batch, on all cores; a
-//! connection takes its next message while the end of the last one is made durable.
+//! ([`queue`]). An attempt is made durable before anything leaves ([`crossing`]). While they are in flight it prepares the next batch, on all cores;
+//! a connection takes its next message while the end of the last one is made durable, and where the server allows it the next one's envelope leaves
+//! behind the body of the one before ([`attempt`]).
 //!
 //! Invariants: nothing is handed over that was not begun (bytes frozen, durable); nothing passes its point of no return without the store's
 //! word, before the sources were asked ([`looks`]), or on a decision that is old; every claim is settled, or taken back by the next start. A store
@@ -217,11 +218,11 @@ impl Dispatcher {
     /// Runs one lane. `wake` is notified when a walk has changed the outbox.
     pub async fn run(self: Arc<Self>, lane: Arc<Lane>, span: Span, wake: Arc<Notify>) -> outbox::Result<Tally> {
         lane.recall(&self.outbox.settled_lately(lane.channel, RECALLED).await?);
-        let mut flight = Flight::new(lane, span);
+        let mut flight = Flight::new(Arc::clone(&self), lane, span);
         flight.tally.lapsed += self.lapse().await?;
         let mut swept_at = self.clock.now();
         loop {
-            flight.lane.meter().beat(flight.flying.len());
+            flight.lane.meter().beat(flight.flying);
             let now = self.clock.now();
             if (now - swept_at).abs() >= LONGEST_SLEEP {
                 flight.tally.lapsed += self.lapse().await?;
@@ -241,7 +242,10 @@ impl Dispatcher {
                 }
                 flight.nothing_before = Some(self.next_due(&flight).await?);
             }
-            if flight.flying.is_empty() && (flight.span.is_over() || (flight.span.is_once() && !self.has_a_turn_to_wait_for(&flight))) {
+            if flight.span.is_over() {
+                flight.give_back().await?;
+            }
+            if flight.flying == 0 && (flight.span.is_over() || (flight.span.is_once() && !self.has_a_turn_to_wait_for(&flight))) {
                 flight.tally.lapsed += self.lapse().await?;
                 return Ok(flight.tally);
             }
@@ -267,21 +271,15 @@ impl Dispatcher {
             _ => flight.nothing_before,
         };
         let rest = until.map_or(LONGEST_SLEEP, |at| (at - now).clamp(SHORTEST_SLEEP, LONGEST_SLEEP));
-        let waits = flight.flying.is_empty() || !flight.span.is_over();
-        let landed = tokio::select! {
-            Some(landed) = flight.flying.join_next() => Some(landed),
-            () = flight.span.rest(rest, Some(wake)), if waits => None,
-        };
-        if let Some(landed) = landed {
-            flight.lands(landed)?;
-            // The answers of one commit come together.
-            while let Some(landed) = flight.flying.try_join_next() {
-                flight.lands(landed)?;
+        let waits = flight.flying == 0 || !flight.span.is_over();
+        let span = flight.span.clone();
+        tokio::select! {
+            landed = flight.landed() => landed,
+            () = span.rest(rest, Some(wake)), if waits => {
+                flight.nothing_before = None;
+                Ok(())
             }
-            return Ok(());
         }
-        flight.nothing_before = None;
-        Ok(())
     }
 
     /// Ends what has passed its useful time, whatever kept it, and says so: a message that should have gone and did not is nobody's secret. How
@@ -317,7 +315,7 @@ impl Dispatcher {
         Ok(claims)
     }
 
-    /// Decides about each claim once more, on all cores, and makes the attempts that follow durable; those of one share in one commit.
+    /// Decides about each claim once more, on all cores, and hands over what may go.
     async fn begin(self: &Arc<Self>, mut claims: Vec<Claim>, flight: &mut Flight) -> outbox::Result<()> {
         let now = self.clock.now();
         let suppressed = Arc::new(Suppressions(self.outbox.suppressions().await?));
@@ -334,14 +332,14 @@ impl Dispatcher {
             // In their order: the most urgent leave first.
             let Some(first) = preparing.pop_front() else { return Ok(()) };
             let prepared = first.await.map_err(|e| defect("prepare", &e))?;
-            for ready in self.begin_share(prepared, flight, now).await? {
-                flight.take_off(self, ready);
+            for ready in self.settled_share(prepared, flight, now).await? {
+                flight.take_off(ready);
             }
         }
     }
 
-    /// One share of a batch: what is not sent is settled, the rest is begun, unless its connections do that. Those that the store let begin.
-    async fn begin_share(&self, prepared: Vec<Prepared>, flight: &mut Flight, now: DateTime<Utc>) -> outbox::Result<Vec<Box<Ready>>> {
+    /// One share of a batch: what is not sent is settled. Those that may go: their connections begin them.
+    async fn settled_share(&self, prepared: Vec<Prepared>, flight: &mut Flight, now: DateTime<Utc>) -> outbox::Result<Vec<Box<Ready>>> {
         let mut ends: Vec<(Lease, Settlement)> = Vec::new();
         let mut ready: Vec<Box<Ready>> = Vec::new();
         for one in prepared {
@@ -363,18 +361,7 @@ impl Dispatcher {
             ends.iter().for_each(|(_, end)| flight.tally.add(end));
             self.outbox.settle(now, ends).await?;
         }
-        if ready.is_empty() || flight.lane.takes_in_one_step() {
-            return Ok(ready);
-        }
-        ready.iter_mut().for_each(|r| r.begun = true);
-        let held = self.outbox.begin(ready.iter().map(|r| r.begin(r.over.clone(), now)).collect()).await?;
-        let (ready, fenced): (Vec<_>, Vec<_>) = ready.into_iter().zip(held).partition(|(_, held)| *held);
-        let returned: Vec<(Lease, Settlement)> = fenced.into_iter().map(|(r, _)| (r.lease, prepare::fenced(now))).collect();
-        if !returned.is_empty() {
-            flight.tally.returned += returned.len();
-            self.outbox.settle(now, returned).await?;
-        }
-        Ok(ready.into_iter().map(|(r, _)| r).collect())
+        Ok(ready)
     }
 
     /// Until when nothing more is due: at most half a minute, for other processes' commands and clocks that are set.

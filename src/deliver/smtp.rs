@@ -34,7 +34,7 @@ mod wire;
 use body::Body;
 use classify::{Parties, Phase};
 use connection::{Connection, Refusal};
-use idle::Idle;
+use idle::{Idle, Spoken};
 
 /// How a connection is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,13 +150,21 @@ impl Smtp {
 
     /// A connection with the envelope spoken up to 354. Nothing was sent before: what a used connection has against another message
     /// (it is dead, or has taken enough) is no fault of this one, and a fresh connection decides.
-    async fn ready(&self, parties: &Parties<'_>, size: u64, doubt: &dyn PointOfNoReturn) -> Result<Connection, Outcome> {
+    async fn ready(
+        &self,
+        parties: &Parties<'_>,
+        (size, spoken): (u64, Option<Connection>),
+        doubt: &dyn PointOfNoReturn,
+    ) -> Result<Connection, Outcome> {
         let Parties { from, to, .. } = *parties;
-        if let Some(mut used) = self.idle.take() {
+        let said = spoken.is_some();
+        if let Some(mut used) = spoken.or_else(|| self.idle.take()) {
             doubt.approach();
-            match used.envelope(from, to, size, &self.settings.timeouts).await {
+            let times = &self.settings.timeouts;
+            let answered = if said { used.answers(times).await } else { used.envelope(from, to, size, times).await };
+            match answered {
                 Ok(()) => return Ok(used),
-                Err(refusal) if refusal.is_closing() || refusal.phase == Phase::Mail => {}
+                Err(refusal) if refusal.is_closing() || refusal.phase == Phase::Mail || (said && refusal.is_out_of_step()) => {}
                 Err(refusal) => return Err(self.refused(used, refusal, parties).await),
             }
         }
@@ -177,16 +185,19 @@ impl Smtp {
     }
 
     /// The attempt: the envelope, the point of no return, the body.
-    async fn hand_over(&self, from: &EmailAddress, to: &EmailAddress, bytes: &[u8], doubt: &dyn PointOfNoReturn) -> Outcome {
-        let body = match Body::new(bytes) {
+    async fn hand_over(&self, reference: &str, parties: &Parties<'_>, doubt: &dyn PointOfNoReturn) -> Outcome {
+        let (spoken, body) = match self.idle.take_for(reference) {
+            Some(Spoken { connection, body }) => (Some(connection), Ok(body)),
+            None => (None, Body::new(parties.bytes)),
+        };
+        let mut body = match body {
             Ok(body) => body,
             Err(why) => return Outcome::Rejected { reply: format!("not handed over: {why}"), remember: None },
         };
-        let parties = Parties { from, to, bytes };
         let begins = async {
             let shut = |_| Outcome::Retry { why: "the relay is shut down".to_owned(), after: None };
             let permit = self.permits.acquire().await.map_err(shut)?;
-            Ok::<_, Outcome>((permit, self.ready(&parties, body.before_the_dot(), doubt).await?))
+            Ok::<_, Outcome>((permit, self.ready(parties, (body.before_the_dot(), spoken), doubt).await?))
         };
         let begun = match doubt.patience() {
             None => begins.await,
@@ -201,13 +212,24 @@ impl Smtp {
             // After 354 there is no command but the body: closing is the one way to send nothing.
             return Outcome::Fenced;
         }
+        let next = if connection.pipelines() { doubt.next() } else { None };
+        let next = next.and_then(|next| follow(&connection, &mut body, &next));
         let ended = connection.body(&body, &self.settings.timeouts).await;
-        let outcome = classify::after_the_dot(&ended, &parties);
-        if ended.is_in_step() {
-            self.idle.give_back(connection);
+        let outcome = classify::after_the_dot(&ended, parties);
+        match next {
+            _ if !ended.is_in_step() => {}
+            Some((reference, body)) => self.idle.keep_for(reference, Spoken { connection, body }),
+            None => self.idle.give_back(connection),
         }
         outcome
     }
+}
+
+/// The next message's envelope leaves behind this body: which message that is, and its own body. `None`: it is none that this server takes.
+fn follow(connection: &Connection, body: &mut Body, next: &Message) -> Option<(String, Body)> {
+    let Content::Email { from, to, bytes } = &next.content else { return None };
+    let theirs = Body::new(bytes).ok()?;
+    connection.follow(body, (from, to, theirs.before_the_dot())).then(|| (next.reference.clone(), theirs))
 }
 
 /// It did not get to the point of no return in time, and another relay is well.
@@ -230,7 +252,12 @@ impl Transport for Smtp {
         let Content::Email { from, to, bytes } = &message.content else {
             return Outcome::Rejected { reply: "a text message cannot go by SMTP".to_owned(), remember: None };
         };
-        hide::hiding(self.hand_over(from, to, bytes, doubt).await, to)
+        hide::hiding(self.hand_over(&message.reference, &Parties { from, to, bytes }, doubt).await, to)
+    }
+
+    /// Nothing is said behind DATA but a body: closing is the one way to send nothing.
+    fn let_go(&self, reference: &str) {
+        drop(self.idle.take_for(reference));
     }
 
     async fn probe(&self) -> Result<String, String> {

@@ -1,69 +1,233 @@
-//! One attempt: over the best transport that is fit, to its outcome, and into the store.
+//! The work on one connection: message after message, each over the best transport that is fit, to its outcome, and into the store.
+//!
+//! While one message is on it the next one passes its point of no return, where that may be (`Lane::may_take_ahead`), and its envelope leaves behind the
+//! body of the one before; and the end of the one before that becomes durable. Whoever is next does not wait for ever: a server that keeps its
+//! answer back keeps nobody else.
+
+use std::collections::VecDeque;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use chrono::{DateTime, Utc};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
 
-use super::crossing::Crossing;
+use super::bar::Passed;
+use super::crossing::{Course, Crossing};
 use super::lane::Lane;
 use super::prepare::{Ready, fenced};
-use super::queue::Queue;
-use super::{CHANNEL_FAULT, Dispatcher, Span};
+use super::queue::{QUICK, Queue};
+use super::{CHANNEL_FAULT, Dispatcher};
 use crate::notice::{Notice, NoticeKey};
 use crate::outbox::{self, Settlement};
 use crate::outcome::Outcome;
 use crate::retry::{after_doubt, next_attempt};
 
-impl Dispatcher {
-    /// Hands the most urgent message over, as soon as a connection is free, and settles it. One whose decision is old by then goes back, to be
-    /// decided again when its turn comes.
-    pub(super) async fn hand_over(&self, lane: &Lane, queue: &Queue, span: &Span) -> outbox::Result<Settlement> {
-        let seat = queue.seat().await?;
-        let ahead = lane.may_take_ahead(self.clock.now()) && queue.is_quick();
-        let mut permit = if ahead { queue.free_connection() } else { Some(queue.connection().await?) };
-        let ready = queue.first()?;
-        let crossing = Crossing::new(&self.outbox, &ready, &*self.clock, span, lane.bar());
-        if permit.is_none() {
-            crossing.approach_ahead();
-            permit = tokio::select! {
-                permit = queue.connection() => Some(permit?),
-                () = span.stopped() => None,
-            };
-        }
-        drop(seat);
-        let begun = self.clock.now();
-        // `beyond`: it is back when its end is durable.
-        let unsent = if span.is_over() {
-            Some(Settlement::Return { outcome: "stopped", why: None, next_attempt_at: begun })
-        } else if !ready.is_fresh(begun) || !span.may_send() {
-            Some(Settlement::moved(span.due_by(&*self.clock)))
-        } else {
-            None
-        };
-        let (end, beyond) = if let Some(end) = unsent {
-            (end, crossing.end(&Outcome::Fenced).await?)
-        } else {
-            let outcome = lane.deliver(&ready.message, &crossing, &*self.clock).await;
-            // After the store has failed nothing else is tried: nothing passes without its word.
-            let beyond = crossing.end(&outcome).await?;
-            if !matches!(outcome, Outcome::ChannelFault { .. } | Outcome::Fenced) {
-                queue.took(self.clock.now() - begun);
-            }
-            (self.settlement(lane, &ready, outcome.without(&ready.unsaid)), beyond)
-        };
-        // The connection is free; that this message's end is not durable yet delays no other one.
-        drop(permit);
-        log(&ready, &end);
-        let now = self.clock.now();
-        if let (Some(left), Settlement::Accepted { .. } | Settlement::Unknown { .. }) = (&ready.left, &end) {
-            // Before its end is durable: no end of this process may leave them with that word alone.
-            self.tell_what_stands(left, &ready.notice, now).await?;
-        }
-        self.outbox.settle(now, vec![(ready.lease, end.clone())]).await?;
-        drop(beyond);
-        lane.meter().settled(&end, now - ready.notice.due_at);
-        self.take_back(lane, ready.notice.key, now).await?;
-        Ok(end)
+/// What all connections of a lane's run share.
+pub(super) struct Way {
+    pub(super) course: Arc<Course>,
+    pub(super) dispatcher: Arc<Dispatcher>,
+    pub(super) queue: Queue,
+}
+
+/// What those who work on connections tell.
+pub(super) enum Told {
+    /// A message has its end, and that is durable.
+    Ended(Settlement),
+    /// One went back into the queue, and another connection may be free.
+    Waits,
+}
+
+/// An end on its way into the store.
+type Settling = Pin<Box<dyn Future<Output = outbox::Result<Settlement>> + Send>>;
+
+/// Whoever works on one connection.
+struct Worker {
+    way: Arc<Way>,
+    tells: UnboundedSender<Told>,
+    /// The ends of the messages before.
+    settling: VecDeque<Settling>,
+    /// One of them has more to do than the store.
+    presses: bool,
+}
+
+impl Way {
+    fn now(&self) -> DateTime<Utc> {
+        self.course.clock.now()
     }
 
+    /// The work on one connection, until nothing waits for one.
+    pub(super) async fn work(self: Arc<Self>, tells: UnboundedSender<Told>) -> outbox::Result<()> {
+        let mut worker = Worker { way: Arc::clone(&self), tells, settling: VecDeque::new(), presses: false };
+        let mut first = self.queue.first(true);
+        while let Some(crossing) = first {
+            let next = worker.hand_over(crossing).await?;
+            first = next.or_else(|| self.queue.first(false));
+        }
+        worker.settled().await
+    }
+
+    /// What had no connection at a stop goes back.
+    pub(super) async fn give_back(&self, crossing: Box<Crossing>, tells: &UnboundedSender<Told>) -> outbox::Result<()> {
+        let passed = crossing.end(&Outcome::Fenced).await?;
+        let now = self.now();
+        let end = stopped(now);
+        self.dispatcher.outbox.settle(now, vec![(crossing.ready.lease, end.clone())]).await?;
+        drop(passed);
+        drop(tells.send(Told::Ended(end)));
+        Ok(())
+    }
+
+    /// Whoever is next on a connection that has a message: it passes its point of no return meanwhile.
+    fn next(&self) -> Option<Box<Crossing>> {
+        if !self.course.lane.may_take_ahead(self.now()) || !self.queue.is_quick() {
+            return None;
+        }
+        let next = self.queue.next(Crossing::may_pass_ahead)?;
+        next.pass_ahead();
+        Some(next)
+    }
+
+    /// Why a message that has its turn does not go now, if it does not.
+    fn unsent(&self, ready: &Ready, now: DateTime<Utc>) -> Option<Settlement> {
+        if self.course.span.is_over() {
+            Some(stopped(now))
+        } else if !ready.is_fresh(now) || !self.course.span.may_send() {
+            Some(Settlement::moved(self.course.span.due_by(&*self.course.clock)))
+        } else {
+            None
+        }
+    }
+}
+
+fn stopped(now: DateTime<Utc>) -> Settlement {
+    Settlement::Return { outcome: "stopped", why: None, next_attempt_at: now }
+}
+
+impl Worker {
+    /// Hands one message over. One whose decision is old by now goes back, to be decided again when its turn comes. Whoever is next.
+    async fn hand_over(&mut self, crossing: Box<Crossing>) -> outbox::Result<Option<Box<Crossing>>> {
+        let way = Arc::clone(&self.way);
+        let (lane, begun) = (&way.course.lane, way.now());
+        if let Some(end) = way.unsent(&crossing.ready, begun) {
+            let passed = crossing.end(&Outcome::Fenced).await?;
+            self.settle(crossing, passed, end);
+            return Ok(None);
+        }
+        let mut next = way.next();
+        let named = next.as_ref().map(|next| next.ready.message.reference.clone());
+        crossing.is_followed_by(next.as_deref());
+        let outcome = self.deliver(&crossing, &mut next).await?;
+        if let Some(reference) = named.filter(|_| next.is_none()) {
+            lane.let_go(&reference);
+        }
+        if !matches!(outcome, Outcome::ChannelFault { .. } | Outcome::Fenced) {
+            way.queue.took(way.now() - begun);
+        }
+        // After the store has failed nothing else is tried: nothing passes without its word.
+        let passed = crossing.end(&outcome).await?;
+        let end = way.dispatcher.settlement(lane, &crossing.ready, outcome.without(&crossing.ready.unsaid));
+        self.settle(crossing, passed, end);
+        Ok(next)
+    }
+
+    /// The message to its outcome. Meanwhile the end of the one before becomes durable; and whoever is next waits no longer than that is worth. That an
+    /// end is durable wakes nobody whose message is about to have its outcome.
+    async fn deliver(&mut self, crossing: &Crossing, next: &mut Option<Box<Crossing>>) -> outbox::Result<Outcome> {
+        let way = Arc::clone(&self.way);
+        let mut delivering = pin!(way.course.lane.deliver(&crossing.ready.message, crossing, &*way.course.clock));
+        let quick = QUICK.to_std().unwrap_or_default();
+        let mut long = pin!(tokio::time::sleep(quick));
+        let mut late = false;
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut delivering => return self.swept().map(|()| outcome),
+                settled = done(&mut self.settling), if (late || self.presses) && !self.settling.is_empty() => self.landed(settled)?,
+                () = way.course.span.stopped(), if next.is_some() => {
+                    if let Some(next) = next.take() {
+                        crossing.is_followed_by(None);
+                        way.give_back(next, &self.tells).await?;
+                    }
+                }
+                () = &mut long, if !late || next.is_some() => {
+                    late = true;
+                    long.as_mut().reset(Instant::now() + quick);
+                    if let Some(next) = next.take_if(|_| way.queue.has_a_free_connection()) {
+                        crossing.is_followed_by(None);
+                        way.queue.put(next);
+                        drop(self.tells.send(Told::Waits));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The end of a message goes into the store. The connection is free: that it is not durable yet delays no other one.
+    fn settle(&mut self, crossing: Box<Crossing>, passed: Option<Passed>, end: Settlement) {
+        // What was said of it behind another one's body, and did not come to that.
+        self.way.course.lane.let_go(&crossing.ready.message.reference);
+        log(&crossing.ready, &end);
+        self.presses |= crossing.ready.left.is_some() || !matches!(end, Settlement::Accepted { .. });
+        let way = Arc::clone(&self.way);
+        let mut settling: Settling = Box::pin(async move {
+            let (dispatcher, lane, ready, now) = (&way.dispatcher, &way.course.lane, &crossing.ready, way.now());
+            if let (Some(left), Settlement::Accepted { .. } | Settlement::Unknown { .. }) = (&ready.left, &end) {
+                // Before its end is durable: no end of this process may leave them with that word alone.
+                dispatcher.tell_what_stands(left, &ready.notice, now).await?;
+            }
+            dispatcher.outbox.settle(now, vec![(ready.lease, end.clone())]).await?;
+            // It is back when its end is durable.
+            drop(passed);
+            lane.meter().settled(&end, now - ready.notice.due_at);
+            dispatcher.take_back(lane, ready.notice.key, now).await?;
+            Ok(end)
+        });
+        // Asked once, the store does it by itself.
+        let settled = settling.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        self.settling.push_back(match settled {
+            Poll::Pending => settling,
+            Poll::Ready(settled) => Box::pin(std::future::ready(settled)),
+        });
+    }
+
+    /// What is durable by now is told.
+    fn swept(&mut self) -> outbox::Result<()> {
+        while let Some(settling) = self.settling.front_mut() {
+            let Poll::Ready(settled) = settling.as_mut().poll(&mut Context::from_waker(Waker::noop())) else { return Ok(()) };
+            self.landed(settled)?;
+        }
+        Ok(())
+    }
+
+    /// Until the ends of the messages before are durable.
+    async fn settled(&mut self) -> outbox::Result<()> {
+        while !self.settling.is_empty() {
+            let settled = done(&mut self.settling).await;
+            self.landed(settled)?;
+        }
+        Ok(())
+    }
+
+    fn landed(&mut self, settled: outbox::Result<Settlement>) -> outbox::Result<()> {
+        self.settling.pop_front();
+        self.presses &= !self.settling.is_empty();
+        // Whoever counts them may be gone.
+        drop(self.tells.send(Told::Ended(settled?)));
+        Ok(())
+    }
+}
+
+/// The first of them; for ever, if there is none.
+async fn done(settling: &mut VecDeque<Settling>) -> outbox::Result<Settlement> {
+    match settling.front_mut() {
+        Some(settling) => settling.await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Dispatcher {
     /// Refusals that turned out to be about us are taken back, once they are durable: they wait as what the channel could not take does.
     async fn take_back(&self, lane: &Lane, settled: NoticeKey, now: DateTime<Utc>) -> outbox::Result<()> {
         let refused = lane.settled(settled);

@@ -1,5 +1,6 @@
 //! Who is past the point of no return: an end that lets nobody else pass waits for these alone.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Counts those that have passed and are not back yet, and can be shut.
@@ -10,14 +11,14 @@ pub(super) struct Bar {
 }
 
 /// One that has passed; it is back when this is dropped.
-pub(super) struct Passed<'a>(&'a Bar);
+pub(super) struct Passed(Arc<Bar>);
 
 impl Bar {
     /// Lets one pass; `None`: it is shut.
-    pub(super) fn pass(&self) -> Option<Passed<'_>> {
+    pub(super) fn pass(self: &Arc<Self>) -> Option<Passed> {
         // Counted first: whoever shuts it and then counts sees this one, or this one sees that it is shut.
         self.beyond.fetch_add(1, Ordering::SeqCst);
-        let passed = Passed(self);
+        let passed = Passed(Arc::clone(self));
         (!self.shut.load(Ordering::SeqCst)).then_some(passed)
     }
 
@@ -32,7 +33,7 @@ impl Bar {
     }
 }
 
-impl Drop for Passed<'_> {
+impl Drop for Passed {
     fn drop(&mut self) {
         self.0.beyond.fetch_sub(1, Ordering::SeqCst);
     }
@@ -44,7 +45,7 @@ mod tests {
 
     #[test]
     fn whoever_has_passed_is_counted_and_nobody_passes_a_shut_bar() {
-        let bar = Bar::default();
+        let bar = Arc::new(Bar::default());
         let passed = bar.pass();
         assert!(passed.is_some() && bar.beyond() == 1);
         bar.shut();

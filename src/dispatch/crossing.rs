@@ -1,21 +1,23 @@
 //! One attempt's way past its point of no return, as the store has it.
 //!
-//! In strict order it was begun before, and the store is asked once more right before the bytes leave. In one step, where the lane allows it
-//! ([`super::Lane::takes_in_one_step`]), the store is asked while the envelope is spoken, and the bytes wait for its word: the attempt is in doubt a
-//! moment earlier, and the connection does not wait for the disk.
+//! It begins and passes in one durable step. In strict order the store is asked right before the bytes leave, when the connection stands. Where the lane
+//! allows it ([`super::Lane::takes_early`]), it is asked while the envelope is spoken, and the bytes wait for its word: the attempt is in doubt a moment
+//! earlier, and the connection does not wait for the disk.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Span;
-use super::bar::{Bar, Passed};
+use super::bar::Passed;
+use super::lane::Lane;
 use super::prepare::Ready;
 use crate::clock::Clock;
 use crate::deliver::PointOfNoReturn;
+use crate::message::Message;
 use crate::outbox::{self, Outbox, StoreError};
 use crate::outcome::Outcome;
 use crate::retry::{DoubtPolicy, after_doubt};
@@ -25,62 +27,72 @@ const MARGIN: TimeDelta = TimeDelta::minutes(11);
 /// The next start is no later than this after a crash.
 const RESTART: TimeDelta = TimeDelta::minutes(5);
 
+/// What all attempts of a lane's run are made by.
+pub(super) struct Course {
+    pub(super) outbox: Arc<dyn Outbox>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) lane: Arc<Lane>,
+    pub(super) span: Span,
+}
+
 /// Asks the store to let the attempt pass.
-pub(super) struct Crossing<'a> {
-    outbox: &'a Arc<dyn Outbox>,
-    ready: &'a Ready,
-    clock: &'a dyn Clock,
-    span: &'a Span,
-    bar: &'a Bar,
-    at: Mutex<At<'a>>,
+pub(super) struct Crossing {
+    course: Arc<Course>,
+    pub(super) ready: Box<Ready>,
+    at: Mutex<At>,
 }
 
 /// Where it stands.
-struct At<'a> {
-    step: Step<'a>,
+struct At {
+    step: Step,
     /// The transport that is on record, or will be.
     over: String,
     /// It is past its point of no return.
-    passed: Option<Passed<'a>>,
+    passed: Option<Passed>,
+    /// What follows on its connection.
+    next: Option<Message>,
     /// The store failed: nothing may go out any more.
     failure: Option<StoreError>,
 }
 
-enum Step<'a> {
+enum Step {
     /// Claimed: the store knows of no attempt.
     Claimed,
-    /// Begun, before its point of no return.
+    /// Begun, before its point of no return: another transport was at fault behind it.
     Begun,
     /// The store is asked to begin it and to let it pass.
-    Taking(Pin<Box<dyn Future<Output = outbox::Result<bool>> + Send + 'a>>),
+    Taking(Pin<Box<dyn Future<Output = outbox::Result<bool>> + Send>>),
     /// Past its point of no return with the transport on record.
     Crossed,
     /// The store said no.
     Refused,
 }
 
-impl<'a> Crossing<'a> {
-    pub(super) fn new(outbox: &'a Arc<dyn Outbox>, ready: &'a Ready, clock: &'a dyn Clock, span: &'a Span, bar: &'a Bar) -> Self {
-        let step = if ready.begun { Step::Begun } else { Step::Claimed };
-        let at = Mutex::new(At { step, over: ready.over.clone(), passed: None, failure: None });
-        Self { outbox, ready, clock, span, bar, at }
+impl Crossing {
+    pub(super) fn new(course: Arc<Course>, ready: Box<Ready>) -> Self {
+        let at = Mutex::new(At { step: Step::Claimed, over: ready.over.clone(), passed: None, next: None, failure: None });
+        Self { course, ready, at }
     }
 
-    fn at(&self) -> MutexGuard<'_, At<'a>> {
+    fn now(&self) -> DateTime<Utc> {
+        self.course.clock.now()
+    }
+
+    fn at(&self) -> MutexGuard<'_, At> {
         self.at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn may_send(&self) -> bool {
-        self.ready.holds(self.clock.now()) && self.span.may_send()
+        self.ready.holds(self.now()) && self.course.span.may_send()
     }
 
     /// Takes the step out: whoever does puts another one in.
-    fn step(&self) -> Step<'a> {
+    fn step(&self) -> Step {
         std::mem::replace(&mut self.at().step, Step::Refused)
     }
 
     /// Waits for the store, if it is asked just now. Where it stands then.
-    async fn settled_step(&self) -> Step<'a> {
+    async fn settled_step(&self) -> Step {
         let taking = match self.step() {
             Step::Taking(taking) => taking,
             other => return other,
@@ -92,23 +104,50 @@ impl<'a> Crossing<'a> {
         }
     }
 
-    /// Before it has a connection. Only what would go again by itself if we end now, and in time after the next start: an early doubt costs a delay.
-    pub(super) fn approach_ahead(&self) {
+    /// It may pass before it has a connection: it would go again by itself if we ended now, and in time after the next start. An early doubt costs a
+    /// delay.
+    pub(super) fn may_pass_ahead(&self) -> bool {
         let tried_before = self.ready.again || self.ready.attempts > 0;
-        let again = after_doubt(DoubtPolicy::Resend, &self.ready.notice, tried_before, self.clock.now() + RESTART);
-        if again.is_some() && self.is_fresh() {
-            self.approach();
-        }
+        let again = after_doubt(DoubtPolicy::Resend, &self.ready.notice, tried_before, self.now() + RESTART);
+        again.is_some() && self.is_fresh()
     }
 
-    fn fail(&self, error: StoreError) -> Step<'a> {
+    /// Before it has a connection.
+    pub(super) fn pass_ahead(&self) {
+        self.take();
+    }
+
+    /// Who is next on its connection.
+    pub(super) fn is_followed_by(&self, next: Option<&Self>) {
+        self.at().next = next.map(|next| next.ready.message.clone());
+    }
+
+    /// Asks the store, unless it was asked before.
+    fn take(&self) {
+        let mut at = self.at();
+        if !matches!(at.step, Step::Claimed) || !self.may_send() {
+            return;
+        }
+        let Some(passed) = self.course.lane.bar().pass() else { return };
+        at.passed = Some(passed);
+        let (outbox, attempt) = (Arc::clone(&self.course.outbox), self.ready.begin(at.over.clone(), self.now()));
+        let mut taking: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move { outbox.take(attempt, MARGIN).await });
+        // Asked once, the store does it by itself; its word is waited for behind the envelope, and wakes nobody before.
+        let answered = taking.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        at.step = match answered {
+            Poll::Pending => Step::Taking(taking),
+            Poll::Ready(answer) => Step::Taking(Box::pin(std::future::ready(answer))),
+        };
+    }
+
+    fn fail(&self, error: StoreError) -> Step {
         self.at().failure = Some(error);
         Step::Refused
     }
 
-    async fn doubt(&self) -> Step<'a> {
-        let Some(passed) = self.bar.pass() else { return Step::Begun };
-        match self.outbox.doubt(self.ready.lease, self.ready.revision, MARGIN).await {
+    async fn doubt(&self) -> Step {
+        let Some(passed) = self.course.lane.bar().pass() else { return Step::Begun };
+        match self.course.outbox.doubt(self.ready.lease, self.ready.revision, MARGIN).await {
             Ok(true) => {
                 self.at().passed = Some(passed);
                 Step::Crossed
@@ -119,42 +158,35 @@ impl<'a> Crossing<'a> {
     }
 
     /// The attempt is over. What was tried before it had begun is written down, too: who asks why nothing came finds the answer.
-    pub(super) async fn end(self, outcome: &Outcome) -> outbox::Result<Option<Passed<'a>>> {
+    pub(super) async fn end(&self, outcome: &Outcome) -> outbox::Result<Option<Passed>> {
         let step = self.settled_step().await;
-        let At { over, passed, failure, .. } = self.at.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if let Some(failure) = failure {
-            return Err(failure);
-        }
+        let (over, passed) = {
+            let mut at = self.at();
+            if let Some(failure) = at.failure.take() {
+                return Err(failure);
+            }
+            (at.over.clone(), at.passed.take())
+        };
         if matches!(step, Step::Claimed) && !matches!(outcome, Outcome::Fenced) {
-            self.outbox.begin(vec![self.ready.begin(over, self.clock.now())]).await?;
+            self.course.outbox.begin(vec![self.ready.begin(over, self.now())]).await?;
         }
         Ok(passed)
     }
 }
 
 #[async_trait]
-impl PointOfNoReturn for Crossing<'_> {
+impl PointOfNoReturn for Crossing {
     fn approach(&self) {
-        let mut at = self.at();
-        if !matches!(at.step, Step::Claimed) || !self.may_send() {
-            return;
+        if self.course.lane.takes_early() {
+            self.take();
         }
-        let Some(passed) = self.bar.pass() else { return };
-        at.passed = Some(passed);
-        let mut taking = self.outbox.take(self.ready.begin(at.over.clone(), self.clock.now()), MARGIN);
-        // Asked once, the store does it by itself; its word is waited for behind the envelope, and wakes nobody before.
-        let answered = taking.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        at.step = match answered {
-            Poll::Pending => Step::Taking(taking),
-            Poll::Ready(answer) => Step::Taking(Box::pin(std::future::ready(answer))),
-        };
     }
 
     async fn cross(&self) -> bool {
         if !self.may_send() {
             return false;
         }
-        self.approach();
+        self.take();
         let step = match self.settled_step().await {
             Step::Begun => self.doubt().await,
             other => other,
@@ -163,6 +195,10 @@ impl PointOfNoReturn for Crossing<'_> {
         self.at().step = step;
         // The store took its time.
         crossed && self.may_send()
+    }
+
+    fn next(&self) -> Option<Message> {
+        self.at().next.take()
     }
 
     fn attempts(&self) -> u32 {
@@ -174,7 +210,7 @@ impl PointOfNoReturn for Crossing<'_> {
     }
 
     fn is_fresh(&self) -> bool {
-        self.ready.is_fresh(self.clock.now()) && self.span.may_send()
+        self.ready.is_fresh(self.now()) && self.course.span.may_send()
     }
 
     /// After a store that failed nothing crosses. One that refused it behind the point of no return gave an answer: the next one has a point of its
@@ -188,7 +224,7 @@ impl PointOfNoReturn for Crossing<'_> {
         let step = self.settled_step().await;
         let step = match step {
             Step::Begun if same => Step::Begun,
-            Step::Begun | Step::Crossed => match self.outbox.goes_over(self.ready.lease, transport).await {
+            Step::Begun | Step::Crossed => match self.course.outbox.goes_over(self.ready.lease, transport).await {
                 Ok(_) => Step::Begun,
                 Err(e) => self.fail(e),
             },

@@ -3,62 +3,109 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
+use super::attempt::{Told, Way};
+use super::crossing::{Course, Crossing};
 use super::lane::Lane;
 use super::prepare::Ready;
 use super::queue::Queue;
 use super::{BATCH, Dispatcher, Span, Tally, defect};
-use crate::outbox::{self, Settlement};
+use crate::outbox;
 
 /// One run of a lane: what is in the air, and what came of it so far.
 pub(super) struct Flight {
     pub(super) lane: Arc<Lane>,
     pub(super) span: Span,
-    pub(super) queue: Arc<Queue>,
-    pub(super) flying: JoinSet<outbox::Result<Settlement>>,
+    pub(super) way: Arc<Way>,
+    /// One for each connection that is in use.
+    workers: JoinSet<outbox::Result<()>>,
+    tells: UnboundedSender<Told>,
+    told: UnboundedReceiver<Told>,
+    /// Begun, and without an end.
+    pub(super) flying: usize,
     pub(super) tally: Tally,
     /// Until then nothing more is due; `None`: something may be.
     pub(super) nothing_before: Option<DateTime<Utc>>,
 }
 
 impl Flight {
-    pub(super) fn new(lane: Arc<Lane>, span: Span) -> Self {
-        let queue = Arc::new(Queue::new(lane.concurrency()));
-        Self { lane, span, queue, flying: JoinSet::new(), tally: Tally::default(), nothing_before: None }
+    pub(super) fn new(dispatcher: Arc<Dispatcher>, lane: Arc<Lane>, span: Span) -> Self {
+        let queue = Queue::new(lane.concurrency());
+        let (outbox, clock) = (Arc::clone(&dispatcher.outbox), Arc::clone(&dispatcher.clock));
+        let course = Course { outbox, clock, lane: Arc::clone(&lane), span: span.clone() };
+        let way = Arc::new(Way { course: Arc::new(course), dispatcher, queue });
+        let (tells, told) = unbounded_channel();
+        Self { lane, span, way, workers: JoinSet::new(), tells, told, flying: 0, tally: Tally::default(), nothing_before: None }
     }
 
-    pub(super) fn take_off(&mut self, dispatcher: &Arc<Dispatcher>, ready: Box<Ready>) {
-        self.queue.put(ready);
-        let (me, lane, queue, span) = (Arc::clone(dispatcher), Arc::clone(&self.lane), Arc::clone(&self.queue), self.span.clone());
-        self.flying.spawn(async move { me.hand_over(&lane, &queue, &span).await });
+    pub(super) fn take_off(&mut self, ready: Box<Ready>) {
+        self.way.queue.put(Box::new(Crossing::new(Arc::clone(&self.way.course), ready)));
+        self.flying += 1;
+        self.work();
+    }
+
+    /// Each free connection is worked on, if something waits.
+    fn work(&mut self) {
+        while self.way.queue.takes_connection() {
+            self.workers.spawn(Arc::clone(&self.way).work(self.tells.clone()));
+        }
     }
 
     /// How many may be claimed now.
     pub(super) fn room(&self, now: DateTime<Utc>) -> usize {
         // After a fault one message asks for all: the others wait for its end.
-        let probing = self.lane.is_on_probation() && !self.flying.is_empty();
+        let probing = self.lane.is_on_probation() && self.flying > 0;
         if self.stands_still(now) || probing || self.nothing_before.is_some_and(|at| at > now) {
             return 0;
         }
-        let turns = self.lane.room(now).map_or(BATCH, |(turns, _)| turns.saturating_sub(self.flying.len()));
-        turns.min(self.queue.room(self.flying.len()))
+        let turns = self.lane.room(now).map_or(BATCH, |(turns, _)| turns.saturating_sub(self.flying));
+        turns.min(self.way.queue.room(self.flying))
     }
 
     pub(super) fn stands_still(&self, now: DateTime<Utc>) -> bool {
         self.span.is_over() || self.lane.is_closed(now) || !self.span.may_send()
     }
 
-    /// One is down. It may be due again, or, if refusals turned out to be about us, others may.
-    pub(super) fn lands(&mut self, landed: Result<outbox::Result<Settlement>, tokio::task::JoinError>) -> outbox::Result<()> {
-        let end = landing(landed)?;
-        self.nothing_before = None;
-        self.tally.add(&end);
+    /// Until some have landed: they may be due again, or, if refusals turned out to be about us, others may. For ever, if nothing is in the air.
+    pub(super) async fn landed(&mut self) -> outbox::Result<()> {
+        tokio::select! {
+            Some(told) = self.told.recv(), if self.flying > 0 => self.hear(told),
+            Some(done) = self.workers.join_next() => leaves(done)?,
+            else => std::future::pending().await,
+        }
+        // The answers of one commit come together.
+        while let Ok(told) = self.told.try_recv() {
+            self.hear(told);
+        }
+        while let Some(done) = self.workers.try_join_next() {
+            leaves(done)?;
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, told: Told) {
+        match told {
+            Told::Ended(end) => {
+                self.flying -= 1;
+                self.nothing_before = None;
+                self.tally.add(&end);
+            }
+            Told::Waits => self.work(),
+        }
+    }
+
+    /// What waits for a connection goes back.
+    pub(super) async fn give_back(&self) -> outbox::Result<()> {
+        while let Some(crossing) = self.way.queue.any() {
+            self.way.give_back(crossing, &self.tells).await?;
+        }
         Ok(())
     }
 }
 
-/// A task's result; a panic in it is a defect of ours, and the claim stays for the next start to take back.
-pub(super) fn landing(landed: Result<outbox::Result<Settlement>, tokio::task::JoinError>) -> outbox::Result<Settlement> {
-    landed.unwrap_or_else(|e| Err(defect("hand-over", &e)))
+/// Whoever worked on a connection has no more to do. A panic is a defect of ours, and the claim stays for the next start to take back.
+fn leaves(done: Result<outbox::Result<()>, tokio::task::JoinError>) -> outbox::Result<()> {
+    done.unwrap_or_else(|e| Err(defect("hand-over", &e)))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::deliver::PointOfNoReturn;
+use crate::message::Message;
 
 /// So long one transport may take up to the point of no return while another one is well. A server that answers at all does so sooner, and a session may
 /// begin in minutes.
@@ -37,6 +38,10 @@ impl PointOfNoReturn for Hurried<'_> {
 
     fn patience(&self) -> Option<Duration> {
         Some(PATIENCE)
+    }
+
+    fn next(&self) -> Option<Message> {
+        self.0.next()
     }
 
     async fn goes_over(&self, transport: &str) {

@@ -37,7 +37,7 @@ pub struct Lane {
     transports: Vec<Slot>,
     look: Notify,
     meter: Meter,
-    bar: Bar,
+    bar: Arc<Bar>,
     /// The most urgent of what waits for it is of use until then.
     urgent: Mutex<Option<DateTime<Utc>>>,
     refusals: Mutex<Refusals>,
@@ -63,7 +63,7 @@ impl Lane {
             transports,
             meter: Meter::default(),
             look: Notify::new(),
-            bar: Bar::default(),
+            bar: Arc::default(),
             urgent: Mutex::default(),
             refusals: Mutex::default(),
         }
@@ -98,18 +98,23 @@ impl Lane {
         self.transports.iter().map(|s| s.transport.concurrency()).max().unwrap_or(1).max(1)
     }
 
-    /// Its attempts begin and pass their point of no return in one durable step, beside the envelope: what a crash leaves in doubt then goes again by
-    /// itself, so an early doubt costs a delay, never a second copy. Texts, and whatever waits for a person, keep the strict order.
-    pub(super) fn takes_in_one_step(&self) -> bool {
+    /// Its attempts pass their point of no return in the store beside the envelope: what a crash leaves in doubt then goes again by itself, so an early
+    /// doubt costs a delay, never a second copy. Texts, and whatever waits for a person, do so right before their bytes leave.
+    pub(super) fn takes_early(&self) -> bool {
         self.channel == Channel::Email && self.doubt == DoubtPolicy::Resend
     }
 
     /// The next message may do so while the one before it is on its connection: nothing else that it would wait for, in doubt, is known of.
     pub(super) fn may_take_ahead(&self, now: DateTime<Utc>) -> bool {
-        self.takes_in_one_step() && self.is_well(now) && self.transports.iter().all(|slot| slot.pace.is_none())
+        self.takes_early() && self.is_well(now) && self.transports.iter().all(|slot| slot.pace.is_none())
     }
 
-    pub(super) fn bar(&self) -> &Bar {
+    /// What was said of this message to a server, behind another one's body, is given up.
+    pub(super) fn let_go(&self, reference: &str) {
+        self.transports.iter().for_each(|slot| slot.transport.let_go(reference));
+    }
+
+    pub(super) fn bar(&self) -> &Arc<Bar> {
         &self.bar
     }
 

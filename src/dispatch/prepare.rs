@@ -39,8 +39,6 @@ pub(super) struct Ready {
     pub(super) message: Message,
     /// The transport that it is begun for: on record, unless another one takes it.
     pub(super) over: String,
-    /// The store has it as begun; else its connection begins it ([`super::crossing`]).
-    pub(super) begun: bool,
     /// Attempts begun before this one.
     pub(super) attempts: u32,
     /// It is the second copy of a message in doubt.
@@ -252,7 +250,6 @@ impl Dispatcher {
             notice,
             message,
             over,
-            begun: false,
             attempts: claim.entry.attempts,
             again: doubtful,
             left,

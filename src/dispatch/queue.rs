@@ -1,6 +1,7 @@
 //! What is begun and waits for a connection: the most urgent first, and few at a time.
 //!
-//! A connection that is free takes whatever is most urgent at that moment, so that what falls due later and is more urgent overtakes. How many are
+//! A connection that is free takes whatever is most urgent at that moment, so that what falls due later and is more urgent overtakes; over a quick relay
+//! it takes the one behind it, too ([`Queue::next`]). How many are
 //! begun ahead follows from how fast the lane hands over: as many as leave within [`AHEAD`]. Over a relay that takes seconds for a message none are,
 //! and each is decided when a connection is free; over a fast one enough to keep all of its connections busy while the next batch is prepared.
 
@@ -9,26 +10,21 @@ use std::collections::BinaryHeap;
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::BATCH;
-use super::prepare::Ready;
-use crate::outbox::{self, StoreError};
+use super::crossing::Crossing;
 
 /// What is begun leaves within this time, at the rate measured.
 const AHEAD: TimeDelta = TimeDelta::seconds(2);
 /// And no more than this: two batches, one that leaves while the other one is prepared.
 const AHEAD_MAX: usize = 2 * BATCH;
 
-/// A message that has its connection for no longer lets the next one pass its point of no return meanwhile: that one waits no longer, in doubt, than
-/// this.
-const QUICK: TimeDelta = TimeDelta::milliseconds(250);
+/// A message that has its connection for no longer lets the next one pass its point of no return meanwhile: that one waits for it no longer, in doubt,
+/// than this.
+pub(super) const QUICK: TimeDelta = TimeDelta::milliseconds(250);
 
 /// A lane's connections, and what waits for them.
 pub(super) struct Queue {
-    permits: Semaphore,
-    /// One for each connection: whoever is next on it.
-    seats: Semaphore,
     connections: usize,
     state: Mutex<State>,
 }
@@ -36,6 +32,10 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     waiting: BinaryHeap<Reverse<Waiting>>,
+    /// Connections that somebody works on.
+    busy: usize,
+    /// Of those, without a message yet.
+    new: usize,
     /// Begun so far: what is as urgent leaves in the order in which it was claimed.
     begun: u64,
     /// What a message takes on its connection, the latest counting most; `None`: none was handed over yet.
@@ -44,7 +44,7 @@ struct State {
 
 struct Waiting {
     urgency: (DateTime<Utc>, DateTime<Utc>, u64),
-    ready: Box<Ready>,
+    crossing: Box<Crossing>,
 }
 
 impl PartialEq for Waiting {
@@ -69,37 +69,54 @@ impl Ord for Waiting {
 
 impl Queue {
     pub(super) fn new(connections: usize) -> Self {
-        let [permits, seats] = [connections; 2].map(Semaphore::new);
-        Self { permits, seats, connections, state: Mutex::default() }
+        Self { connections, state: Mutex::default() }
     }
 
-    /// Takes one in. Whoever does calls [`Queue::first`] once.
-    pub(super) fn put(&self, ready: Box<Ready>) {
+    /// Takes one in.
+    pub(super) fn put(&self, crossing: Box<Crossing>) {
         let mut state = self.locked();
         state.begun += 1;
-        let urgency = (ready.notice.useful_until, ready.notice.due_at, state.begun);
-        state.waiting.push(Reverse(Waiting { urgency, ready }));
+        let notice = &crossing.ready.notice;
+        let urgency = (notice.useful_until, notice.due_at, state.begun);
+        state.waiting.push(Reverse(Waiting { urgency, crossing }));
     }
 
-    /// Waits to be among those that are next: as many as there are connections.
-    pub(super) async fn seat(&self) -> outbox::Result<SemaphorePermit<'_>> {
-        self.seats.acquire().await.map_err(|e| defect(&e))
+    /// Something waits and a connection is free, which is taken herewith: whoever asks sees to it that it is worked on, until [`Queue::first`] gives it
+    /// back.
+    pub(super) fn takes_connection(&self) -> bool {
+        let mut state = self.locked();
+        let takes = state.busy < self.connections && !state.waiting.is_empty();
+        state.busy += usize::from(takes);
+        state.new += usize::from(takes);
+        takes
     }
 
-    /// Waits for a connection. It is taken until the permit is dropped.
-    pub(super) async fn connection(&self) -> outbox::Result<SemaphorePermit<'_>> {
-        self.permits.acquire().await.map_err(|e| defect(&e))
+    /// A connection is free, or will be as soon as something waits for it.
+    pub(super) fn has_a_free_connection(&self) -> bool {
+        self.locked().busy < self.connections
     }
 
-    /// A connection, if one is free.
-    pub(super) fn free_connection(&self) -> Option<SemaphorePermit<'_>> {
-        self.permits.try_acquire().ok()
+    /// Takes the most urgent one out. `None`: nothing waits, and the connection is free. `new`: it had no message yet.
+    pub(super) fn first(&self, new: bool) -> Option<Box<Crossing>> {
+        let mut state = self.locked();
+        state.new -= usize::from(new);
+        let first = state.waiting.pop();
+        state.busy -= usize::from(first.is_none());
+        first.map(|Reverse(first)| first.crossing)
     }
 
-    /// Takes the most urgent one out.
-    pub(super) fn first(&self) -> outbox::Result<Box<Ready>> {
-        let Reverse(first) = self.locked().waiting.pop().ok_or_else(|| defect(&"nothing waits for the connection"))?;
-        Ok(first.ready)
+    /// Takes the most urgent one out, if no connection is free for it and it may be next on one that has another message.
+    pub(super) fn next(&self, may: impl FnOnce(&Crossing) -> bool) -> Option<Box<Crossing>> {
+        let mut state = self.locked();
+        let waits = state.busy >= self.connections && state.waiting.len() > state.new;
+        let may = waits && state.waiting.peek().is_some_and(|Reverse(first)| may(&first.crossing));
+        let next = if may { state.waiting.pop() } else { None };
+        next.map(|Reverse(next)| next.crossing)
+    }
+
+    /// Takes the most urgent one out, for no connection.
+    pub(super) fn any(&self) -> Option<Box<Crossing>> {
+        self.locked().waiting.pop().map(|Reverse(one)| one.crossing)
     }
 
     /// Who is next need not wait long.
@@ -125,10 +142,6 @@ impl Queue {
     fn locked(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn defect(cause: &dyn std::fmt::Display) -> StoreError {
-    StoreError { action: "hand-over".to_owned(), cause: cause.to_string() }
 }
 
 /// How many are begun beside those that have a connection. Before the first message was handed over nobody knows how long one takes: none.

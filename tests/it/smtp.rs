@@ -16,6 +16,8 @@ use punctual::suppression::Suppression;
 use tokio_rustls::TlsAcceptor;
 
 use crate::servers::smtp::{At, Server, Step};
+mod behind;
+mod dead;
 mod impatient;
 
 /// Short enough for a test, long enough for a busy machine that has something to say.
@@ -369,33 +371,6 @@ async fn a_connection_that_died_between_two_messages_costs_nothing() {
         }
         assert_eq!((server.connections(), server.bodies().len()), (4, 4));
     }
-}
-
-/// Waits until as many attempts as it was made for stand at it.
-struct Together(tokio::sync::Barrier);
-
-#[async_trait]
-impl PointOfNoReturn for Together {
-    async fn cross(&self) -> bool {
-        self.0.wait().await;
-        true
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn of_many_dead_connections_a_message_meets_one() {
-    let server = Server::start(move |at: &At| (at.verb == "MAIL" && at.taken == 1).then_some(Step::Close)).await;
-    let smtp = Arc::new(Smtp::new(settings(server.port)).unwrap());
-    let gate = Arc::new(Together(tokio::sync::Barrier::new(4)));
-    let mut running = tokio::task::JoinSet::new();
-    for n in 0..4 {
-        let (smtp, gate) = (Arc::clone(&smtp), Arc::clone(&gate));
-        running.spawn(async move { kind(&smtp.deliver(&message(n), &*gate).await) });
-    }
-    assert_eq!(running.join_all().await, ["accepted"; 4]);
-    assert_eq!(kind(&smtp.deliver(&message(9), &Gate::new(true)).await), "accepted");
-    assert_eq!((server.connections(), server.bodies().len()), (5, 5));
-    assert_eq!(server.verbs().iter().filter(|v| *v == "MAIL").count(), 6);
 }
 
 #[tokio::test(flavor = "multi_thread")]

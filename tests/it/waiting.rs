@@ -1,6 +1,7 @@
 //! What waits: for a connection, for quiet hours, for the first look at its source, for a relay that is at fault. On a clock that goes on while a
 //! message is handed over.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -14,7 +15,7 @@ use punctual::dispatch::looks::Looks;
 use punctual::dispatch::{Dispatcher, Lane, Span, Tally};
 use punctual::entry::{Phase, State};
 use punctual::message::{Content, Message};
-use punctual::notice::Reason;
+use punctual::notice::{NoticeKey, Reason};
 use punctual::outbox::memory::MemoryOutbox;
 use punctual::outbox::{Act, Filter, Outbox};
 use punctual::outcome::Outcome;
@@ -463,4 +464,69 @@ async fn the_next_message_is_taken_ahead_and_given_back_at_a_stop() {
             "of theirs nothing was sent: the invites wait, as each one's reminder does"
         );
     }
+}
+
+/// Two connections. It takes each message at once, and keeps its answer to one of them until it is let go on.
+#[derive(Default)]
+struct Keeps {
+    number: usize,
+    took: Mutex<Vec<NoticeKey>>,
+    /// Who was said to be next, on the connection of whom.
+    named: Mutex<Vec<(NoticeKey, NoticeKey)>>,
+    go_on: Notify,
+}
+
+#[async_trait]
+impl Transport for Keeps {
+    #[expect(clippy::unnecessary_literal_bound, reason = "the trait says so")]
+    fn name(&self) -> &str {
+        "relay"
+    }
+
+    fn concurrency(&self) -> usize {
+        2
+    }
+
+    async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn) -> Outcome {
+        assert!(doubt.cross().await);
+        let number = {
+            let mut took = self.took.lock().unwrap();
+            took.push(message.key);
+            took.len()
+        };
+        if let Some(next) = doubt.next() {
+            self.named.lock().unwrap().push((message.key, next.key));
+        }
+        if number == self.number {
+            self.go_on.notified().await;
+        }
+        Outcome::Accepted { reply: "ok".to_owned(), reference: None }
+    }
+
+    async fn probe(&self) -> Result<String, String> {
+        Ok("ready".to_owned())
+    }
+}
+
+/// Whoever is next on a connection whose server keeps its answer back goes over another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_next_behind_a_message_without_an_answer_goes_over_another_connection() {
+    let practice = Practice::new(at(NOW), "");
+    practice.walk(&by_mail(1..=20, "2026-11-24T18:00:00")).await;
+    let relay = Arc::new(Keeps { number: 9, ..Keeps::default() });
+    let lane = Arc::new(Lane::new(Channel::Email, DoubtPolicy::Resend, vec![Arc::clone(&relay) as Arc<dyn Transport>]));
+    let all_others = async {
+        while relay.took.lock().unwrap().len() < 20 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        relay.go_on.notify_one();
+    };
+    let all_others = tokio::time::timeout(std::time::Duration::from_secs(30), all_others);
+    let (tally, all_others) = tokio::join!(practice.once(&lane), all_others);
+    assert!(all_others.is_ok(), "one waits behind it");
+    assert_eq!(tally.accepted, 20);
+    let took: BTreeSet<NoticeKey> = relay.took.lock().unwrap().iter().copied().collect();
+    assert_eq!((took.len(), relay.took.lock().unwrap().len()), (20, 20), "each once");
+    let named = relay.named.lock().unwrap();
+    assert!(!named.is_empty() && named.iter().all(|(on, next)| on != next && took.contains(next)));
 }

@@ -1,4 +1,4 @@
-//! The message as it stands between DATA and its answer: the rendered bytes, dot-stuffed, with the final dot.
+//! The message as it stands between DATA and its answer: the rendered bytes, dot-stuffed, with the final dot; and what may follow it.
 
 /// Longest line that may go over the wire, without its CRLF (RFC 5321 4.5.3.1.6).
 const LINE_MAX: usize = 998;
@@ -10,7 +10,15 @@ const BARE: &str = "the message has a bare CR, a bare LF or a NUL";
 const FINAL_DOT: &[u8] = b".\r\n";
 
 /// A message that is safe to write after 354: ASCII, whole lines, dot-stuffed (RFC 5321 4.5.2), ending in the final dot.
-pub(super) struct Body(Vec<u8>);
+pub(super) struct Body {
+    /// With what follows, as it goes over the wire.
+    framed: Vec<u8>,
+    /// Where the final dot stands.
+    dot: usize,
+}
+
+/// What an envelope behind a body takes, mostly.
+const ENVELOPE: usize = 200;
 
 impl Body {
     /// Takes final bytes. A last look: what is not ASCII, has a bare CR or LF, NUL or a line over 998 bytes is refused,
@@ -19,7 +27,7 @@ impl Body {
         let text = std::str::from_utf8(message).ok().filter(|text| text.is_ascii()).ok_or("the message is not ASCII")?;
         let lines = text.strip_suffix("\r\n").unwrap_or(text);
         check_lines(lines.as_bytes())?;
-        let mut framed = Vec::with_capacity(text.len() + text.len() / 64 + 8);
+        let mut framed = Vec::with_capacity(text.len() + text.len() / 64 + ENVELOPE);
         let mut rest = lines.as_bytes();
         if rest.starts_with(b".") {
             framed.push(b'.');
@@ -31,18 +39,29 @@ impl Body {
         }
         framed.extend_from_slice(rest);
         framed.extend_from_slice(b"\r\n");
+        let dot = framed.len();
         framed.extend_from_slice(FINAL_DOT);
-        Ok(Self(framed))
+        Ok(Self { framed, dot })
     }
 
     /// All of it, as it goes over the wire.
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.framed
+    }
+
+    /// These commands leave behind the final dot, in the same write (RFC 2920 3.1 allows it where PIPELINING is offered).
+    pub(super) fn follow(&mut self, commands: &[String]) {
+        commands.iter().for_each(|command| self.framed.extend_from_slice(command.as_bytes()));
+    }
+
+    /// Something follows it.
+    pub(super) fn is_followed(&self) -> bool {
+        self.framed.len() > self.dot + FINAL_DOT.len()
     }
 
     /// Bytes on the wire before the final dot: as long as no more have left, the server has no message.
     pub(super) fn before_the_dot(&self) -> u64 {
-        (self.0.len() - FINAL_DOT.len()) as u64
+        self.dot as u64
     }
 }
 
@@ -81,6 +100,11 @@ mod tests {
             let body = Body::new(message.as_bytes()).unwrap();
             assert_eq!(body.bytes(), framed.as_bytes());
             assert_eq!(body.before_the_dot(), framed.len() as u64 - 3);
+            let mut followed = Body::new(message.as_bytes()).unwrap();
+            followed.follow(&["A\r\n".to_owned(), "B\r\n".to_owned()]);
+            assert_eq!(followed.bytes(), format!("{framed}A\r\nB\r\n").as_bytes());
+            assert_eq!(followed.before_the_dot(), body.before_the_dot());
+            assert!(followed.is_followed() && !body.is_followed());
         }
     }
 

@@ -19,7 +19,7 @@ use super::body::Body;
 use super::classify::{Answer, Ended, Phase, before_a_message};
 use super::hide;
 use super::offer::Offer;
-use super::reply::{Reply, code_of, is_one_reply, replies};
+use super::reply::{Reply, code_of, first_of, is_one_reply, replies};
 use super::wire::Wire;
 use super::{Settings, Timeouts, Tls};
 use crate::contact::EmailAddress;
@@ -27,6 +27,8 @@ use crate::outcome::Outcome;
 
 /// A server asks for user name and password: more than two questions are no log-in.
 const CHALLENGES_MAX: usize = 3;
+/// The phases of an envelope.
+const ENVELOPE: [Phase; 3] = [Phase::Mail, Phase::Rcpt, Phase::Data];
 /// How long QUIT may take: nobody waits for it.
 const QUIT: Duration = Duration::from_secs(5);
 
@@ -37,6 +39,8 @@ pub(super) struct Connection {
     /// lettre keeps less of it.
     offer: Offer,
     encrypted: bool,
+    /// Bytes of what was heard last that answer the body before: the answers to the envelope that left behind it follow.
+    answered: usize,
 }
 
 /// The server said no, or nothing.
@@ -52,6 +56,11 @@ impl Refusal {
     /// The connection ends here: closed, out of step, or 421.
     pub(super) fn is_closing(&self) -> bool {
         self.answer.as_ref().is_ok_and(|reply| reply.code == 421) || self.answer.is_err()
+    }
+
+    /// It is no refusal: an answer to something else.
+    pub(super) fn is_out_of_step(&self) -> bool {
+        self.answer.as_ref().is_ok_and(|reply| reply.code < 400)
     }
 
     /// "Command not recognized", or not implemented: the server may be older than EHLO.
@@ -99,7 +108,7 @@ impl Connection {
         let smtp = AsyncSmtpConnection::connect_with_transport(Box::new(wire.clone()), &hello).await;
         let smtp = smtp.map_err(|e| Refusal { phase: Phase::Greeting, answer: refusal_of(&e).ok_or_else(|| silence(&wire)) })?;
         let offer = Offer::heard(&wire.heard());
-        let mut connection = Self { smtp, wire, offer, encrypted: settings.tls == Tls::Implicit };
+        let mut connection = Self { smtp, wire, offer, encrypted: settings.tls == Tls::Implicit, answered: 0 };
         if let (Tls::Starttls, Some(connector)) = (settings.tls, connector) {
             connection.starttls(settings, connector, hello).await?;
         }
@@ -163,17 +172,13 @@ impl Connection {
 
     /// The envelope, up to the 354 answer to DATA. `size`: of the message, in bytes (RFC 1870 5).
     pub(super) async fn envelope(&mut self, from: &EmailAddress, to: &EmailAddress, size: u64, times: &Timeouts) -> Result<(), Refusal> {
-        if let Some(max) = self.offer.size_max.filter(|&max| size > max) {
-            return Err(Refusal { phase: Phase::Mail, answer: Ok(too_large(size, max)) });
-        }
-        let size = if self.offer.sized { format!(" SIZE={size}") } else { String::new() };
-        let commands =
-            [format!("MAIL FROM:<{}>{size}\r\n", from.expose()), format!("RCPT TO:<{}>\r\n", to.expose()), "DATA\r\n".to_owned()];
-        let phases = [Phase::Mail, Phase::Rcpt, Phase::Data];
+        let commands = self.commands(from, to, size)?;
         if self.offer.pipelining {
-            return self.envelope_at_once(&commands, phases, times).await;
+            self.wire.expect_reply(times.command);
+            let first = self.smtp.command(Together(&commands)).await.map(drop);
+            return self.answers_after(first).await;
         }
-        for (command, phase) in commands.iter().zip(phases) {
+        for (command, phase) in commands.iter().zip(ENVELOPE) {
             let limit = if phase == Phase::Data { times.data } else { times.command };
             let answer = self.exchange(command, limit).await;
             expected(phase, answer)?;
@@ -181,26 +186,55 @@ impl Connection {
         Ok(())
     }
 
-    /// All three at once. A refused recipient with a 354 to DATA leaves no way back but to close: sending an empty message would be sending.
-    async fn envelope_at_once(&mut self, commands: &[String; 3], phases: [Phase; 3], times: &Timeouts) -> Result<(), Refusal> {
+    /// What the envelope says. The error: the server takes no message of this size, by what it said of itself.
+    fn commands(&self, from: &EmailAddress, to: &EmailAddress, size: u64) -> Result<[String; 3], Refusal> {
+        if let Some(max) = self.offer.size_max.filter(|&max| size > max) {
+            return Err(Refusal { phase: Phase::Mail, answer: Ok(too_large(size, max)) });
+        }
+        let size = if self.offer.sized { format!(" SIZE={size}") } else { String::new() };
+        Ok([format!("MAIL FROM:<{}>{size}\r\n", from.expose()), format!("RCPT TO:<{}>\r\n", to.expose()), "DATA\r\n".to_owned()])
+    }
+
+    /// The server takes several commands at once (RFC 2920).
+    pub(super) fn pipelines(&self) -> bool {
+        self.offer.pipelining
+    }
+
+    /// The envelope of the next message leaves behind this body. `false`: the server does not take a message of that size.
+    pub(super) fn follow(&self, body: &mut Body, (from, to, size): (&EmailAddress, &EmailAddress, u64)) -> bool {
+        self.commands(from, to, size).is_ok_and(|commands| {
+            body.follow(&commands);
+            true
+        })
+    }
+
+    /// The answers to an envelope that left behind the body before, up to the 354 to DATA.
+    pub(super) async fn answers(&mut self, times: &Timeouts) -> Result<(), Refusal> {
         self.wire.expect_reply(times.command);
-        let mut read = self.smtp.command(Together(commands)).await.map(drop);
-        for _ in 1..commands.len() {
+        let first = self.smtp.read_response().await.map(drop);
+        self.answers_after(first).await
+    }
+
+    /// All three at once. A refused recipient with a 354 to DATA leaves no way back but to close: sending an empty message would be sending.
+    async fn answers_after(&mut self, first: Result<(), lettre::transport::smtp::Error>) -> Result<(), Refusal> {
+        let mut read = first;
+        for _ in 1..ENVELOPE.len() {
             // A refusal is an error to lettre, and the next reply comes all the same; a dead connection has no next one.
             if read.is_err() && self.wire.failure().is_some() {
                 break;
             }
             read = self.smtp.read_response().await.map(drop);
         }
-        let answers = replies(&self.wire.heard());
-        if answers.len() > commands.len() {
+        let answers = replies(self.wire.heard().get(self.answered..).unwrap_or_default());
+        self.answered = 0;
+        if answers.len() > ENVELOPE.len() {
             // Which answer belongs to what? What is too many would be taken for the answer to the body.
             self.wire.give_up();
             return Err(Refusal { phase: Phase::Data, answer: Err("the server answered more than it was asked".to_owned()) });
         }
         let mut answers = answers.into_iter();
         let mut refused = None;
-        for phase in phases {
+        for phase in ENVELOPE {
             let answer = answers.next().map_or_else(|| Err(silence(&self.wire)), Ok);
             match expected(phase, answer) {
                 Err(refusal) => {
@@ -213,7 +247,7 @@ impl Connection {
         refused.map_or(Ok(()), Err)
     }
 
-    /// Body and final dot, and the answer to it. One write: lettre's own would add a line end and a packet for the dot, and copy all of it.
+    /// Body and final dot, with what follows them, and the answer to the dot. One write: lettre's own would add a line end and a packet for the dot, and copy all of it.
     pub(super) async fn body(&mut self, body: &Body, times: &Timeouts) -> Ended {
         let before = self.wire.said();
         self.wire.expect_reply(times.dot);
@@ -222,8 +256,11 @@ impl Connection {
             let _ = self.smtp.read_response().await;
         }
         let dotted = self.wire.said() - before > body.before_the_dot();
-        let answer = if dotted { answer_of(&self.wire) } else { Err(silence(&self.wire)) };
-        let half = if answer.is_err() && dotted { code_of(&self.wire.heard()) } else { None };
+        let heard = self.wire.heard();
+        let first = if body.is_followed() { first_of(&heard) } else { &heard };
+        self.answered = if body.is_followed() { first.len() } else { 0 };
+        let answer = if dotted { answer_in(first, &self.wire) } else { Err(silence(&self.wire)) };
+        let half = if answer.is_err() && dotted { code_of(first) } else { None };
         Ended { answer, dotted, half }
     }
 
@@ -273,11 +310,14 @@ async fn connect(settings: &Settings) -> Result<TcpStream, String> {
 
 /// The one reply that was heard since we last spoke: nothing less and nothing more.
 fn answer_of(wire: &Wire) -> Answer {
-    let heard = wire.heard();
-    if !is_one_reply(&heard) {
+    answer_in(&wire.heard(), wire)
+}
+
+fn answer_in(heard: &[u8], wire: &Wire) -> Answer {
+    if !is_one_reply(heard) {
         return Err(silence(wire));
     }
-    replies(&heard).pop().ok_or_else(|| silence(wire))
+    replies(heard).pop().ok_or_else(|| silence(wire))
 }
 
 /// The negative reply that lettre met while it connected. It said QUIT upon it, so what was heard last is the answer to that.

@@ -50,6 +50,18 @@ pub(super) fn code_of(heard: &[u8]) -> Option<u16> {
     std::str::from_utf8(code).ok()?.parse().ok()
 }
 
+/// As far as the first whole reply goes; all of it, if there is none.
+pub(super) fn first_of(heard: &[u8]) -> &[u8] {
+    let mut end = 0;
+    for line in heard.split_inclusive(|&b| b == b'\n') {
+        end += line.len();
+        if line.ends_with(b"\n") && line.get(3) != Some(&b'-') {
+            return &heard[..end];
+        }
+    }
+    heard
+}
+
 /// The whole replies in what was heard, in their order; reading ends at the first that is none.
 pub(super) fn replies(heard: &[u8]) -> Vec<Reply> {
     let mut all = Vec::new();
@@ -96,6 +108,20 @@ mod tests {
         assert_eq!(codes(""), [] as [&str; 0]);
         assert_eq!(replies(b"550 bo\xeete pleine\n")[0].text, "bo\u{ee}te pleine", "Latin-1, and a line end of LF alone");
         assert_eq!(codes("550-bo\u{ee}te\r\n550\r\n"), ["550 bo\u{ee}te "]);
+    }
+
+    #[test]
+    fn the_first_of_several() {
+        for (heard, first) in [
+            ("250 ok\r\n250 ok\r\n354", "250 ok\r\n"),
+            ("250-a\r\n250 b\r\n550 no\r\n", "250-a\r\n250 b\r\n"),
+            ("250\n250\n", "250\n"),
+            ("250-a\r\n250 b", "250-a\r\n250 b"),
+            ("<html>\r\n250 ok\r\n", "<html>\r\n"),
+            ("", ""),
+        ] {
+            assert_eq!(first_of(heard.as_bytes()), first.as_bytes(), "{heard:?}");
+        }
     }
 
     #[test]
