@@ -157,7 +157,7 @@ struct Planned<'a> {
 /// A session to plan.
 enum Work<'a> {
     /// It is in the snapshot; with its new digest.
-    Listed(Cow<'a, Session>, String),
+    Listed(Box<Cow<'a, Session>>, String),
     /// It is not, or not legibly.
     Missing(SessionId, Presence),
     /// It is not, and another source lists it: it stands under that one from now on.
@@ -248,7 +248,7 @@ async fn plan<'a>(
     let heirs = walker.heirs(looked_at.chain(marked.iter().map(|session| session.id)).chain(look_again.iter().copied()));
     let marked: Vec<Work<'a>> = marked.into_iter().cloned().chain(heirs).map(|session| Work::Marked(Box::new(session))).collect();
     let moves = moves.into_iter().map(|(id, (to, said))| Work::Moves(to, Box::new(beside.together.get(&id).cloned().unwrap_or(said))));
-    let listed = changed.into_iter().map(|(session, digest)| Work::Listed(session, digest));
+    let listed = changed.into_iter().map(|(session, digest)| Work::Listed(Box::new(session), digest));
     let missing = missing.into_iter().map(|(id, why)| Work::Missing(id, why));
     let look_again = look_again.into_iter().map(Work::LooksAgain);
     let work: Vec<Work<'a>> = listed.chain(missing).chain(moves).chain(marked).chain(look_again).collect();

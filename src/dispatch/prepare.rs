@@ -205,12 +205,10 @@ impl Dispatcher {
         if claim.frozen_at.is_some_and(|then| calls_it_another_day(notice.start, &to.zone.zone, then, now)) {
             return Err(no(Reason::Outdated));
         }
-        if let Some(first) = &first {
-            let first = claim.known.notices.iter().find(|one| one.notice.key == first.key);
-            let morning = plan::asked::handed_again_at((&notice, first), &self.policy, &to.zone.zone, now);
-            if morning > now {
-                return Err(if morning < notice.useful_until { Settlement::moved(morning) } else { no(Reason::QuietHours) });
-            }
+        if let Some(first) = &first
+            && let Some(morning) = self.waits_for_morning(claim, first, &notice, &to, now)
+        {
+            return Err(if morning < notice.useful_until { Settlement::moved(morning) } else { no(Reason::QuietHours) });
         }
         let limit = self.policy.frequency;
         let by_text = notice.occasion == Occasion::Reminder && notice.address.channel() == Channel::Sms;
@@ -257,6 +255,20 @@ impl Dispatcher {
             decided_at: now,
             holds_until,
         })
+    }
+
+    /// What staff hand over again of a message that arrived, by night.
+    fn waits_for_morning(
+        &self,
+        claim: &Claim,
+        first: &Notice,
+        notice: &Notice,
+        to: &Recipient<'_>,
+        now: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
+        let first = claim.known.notices.iter().find(|one| one.notice.key == first.key);
+        let at = plan::asked::handed_again_at((notice, first), &self.policy, &to.zone.zone, now);
+        (at > now).then_some(at)
     }
 
     /// Until when what is decided now may leave as it is.

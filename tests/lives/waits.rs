@@ -1,7 +1,30 @@
 //! What waits for an operator of one person, as somebody reads it who has the lists before them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::list::List;
 use super::said::{KINDS, Said, differs};
-use super::word::Listing;
+use super::word::{Line, Listing};
+
+/// What changes in a session of which something waits, or in the way in which something of the same list waits, may wait with that.
+pub(super) fn wait_with_others(
+    waiting: &mut BTreeMap<i64, Waiting>,
+    lines: &BTreeMap<i64, Line>,
+    list: &List,
+    changes: Vec<(&'static str, i64, Said)>,
+) {
+    let (mut sessions, mut kinds): (BTreeSet<i64>, BTreeSet<&str>) = (BTreeSet::new(), BTreeSet::new());
+    for (id, waits) in waiting.iter().filter(|(id, _)| lines.contains_key(id)) {
+        sessions.insert(waits.before.session);
+        let is = list.people.get(id).map(|(_, listings)| &listings[..]);
+        let slipped = |what: &&str| matches!(is, Some([Listing::Good(is)]) if differs(what, &waits.before, is));
+        kinds.extend(KINDS.into_iter().filter(|what| *what == waits.what || slipped(what)));
+    }
+    let with_it = |what: &str, before: &Said| !before.host && (sessions.contains(&before.session) || kinds.contains(what));
+    for (what, id, before) in changes.into_iter().filter(|(what, _, before)| with_it(what, before)) {
+        waiting.entry(id).or_insert(Waiting { before, what, rejected: None, once: None, either: true });
+    }
+}
 
 /// A change that waits for an operator: what held before it.
 #[derive(Debug, Clone)]
@@ -31,7 +54,7 @@ impl Waiting {
                 Said { code, ..kept.clone() },
                 Said { zone, ..kept.clone() },
                 Said { name, ..kept.clone() },
-                Said { address, contacts, channel, ..kept.clone() },
+                Said { channel, address, contacts, ..kept.clone() },
             ]
         };
         let once = self.once.iter().map(|before| Self { before: before.clone(), ..self.clone() });

@@ -12,7 +12,7 @@ use super::list::{List, Occupied, read};
 use super::oracle::{ABSENCES, ABSENT_FOR};
 use super::passes::SLIPS_WITHIN;
 use super::said::{KINDS, Said, Status, differs};
-use super::waits::Waiting;
+use super::waits::{Waiting, wait_with_others};
 
 /// More than so many changes of a kind at once wait for an operator (a fifth of lists as short as these is never more).
 const AT_ONCE: usize = 3;
@@ -187,7 +187,9 @@ impl Word {
         self.off_until.extend(off.map(|(id, _)| (*id, now)));
         self.torn.insert(source, list.at_fault.union(&list.unread).copied().collect());
         let torn: BTreeSet<i64> = self.torn.values().flatten().copied().collect();
-        let over: Vec<(i64, DateTime<Utc>)> = self.torn_since.extract_if(.., |session, _| !torn.contains(session)).collect();
+        let (still, over): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.torn_since).into_iter().partition(|(session, _)| torn.contains(session));
+        self.torn_since = still;
         self.once_torn.extend(over.into_iter().map(|(session, since)| (session, (since, now))));
         for session in torn {
             // It goes from one list to another, and these are read one after the other.
@@ -363,19 +365,7 @@ impl Word {
                 self.too_much = true;
             }
         }
-        // What changes in a session of which something waits, or in the way in which something of the same list waits, may wait with that.
-        let mut of_waiting: BTreeSet<i64> = BTreeSet::new();
-        let mut kinds: BTreeSet<&str> = BTreeSet::new();
-        for (id, waits) in self.waiting.iter().filter(|(id, _)| lines.contains_key(id)) {
-            of_waiting.insert(waits.before.session);
-            let is = list.people.get(id).map(|(_, listings)| &listings[..]);
-            let slipped = |what: &&str| matches!(is, Some([Listing::Good(is)]) if differs(what, &waits.before, is));
-            kinds.extend(KINDS.into_iter().filter(|what| *what == waits.what || slipped(what)));
-        }
-        let with_it = |what: &str, before: &Said| !before.host && (of_waiting.contains(&before.session) || kinds.contains(what));
-        for (what, id, before) in all.into_iter().filter(|(what, _, before)| with_it(what, before)) {
-            self.waiting.entry(id).or_insert(Waiting { before, what, rejected: None, once: None, either: true });
-        }
+        wait_with_others(&mut self.waiting, lines, list, all);
         for (id, before) in slips {
             self.waiting.entry(id).or_insert(Waiting { before, what: "slips", rejected: None, once: None, either: true });
         }
