@@ -304,6 +304,10 @@ impl Oracle {
                 let sure = heard().position(|t| t.fate == Fate::Accepted).map_or(usize::MAX, |n| n + 1);
                 let believed =
                     heard().take(sure).filter_map(|t| Some((t.start?, t.zone?))).any(|(start, zone)| letter.names(start, zone, now));
+                // All that they were told is in doubt: what somebody else announced, too.
+                let all_in_doubt = !heard().any(|t| t.fate == Fate::Accepted);
+                let announced = self.adopted.get(&person).filter(|_| all_in_doubt);
+                let believed = believed || announced.is_some_and(|said| letter.names(said.start, said.zone, now));
                 let said_here =
                     believed || here.and_then(|t| Some((t.start?, t.zone?))).is_some_and(|(start, zone)| letter.names(start, zone, now));
                 if let (Some(start), Some(zone)) = (last.start, last.zone)

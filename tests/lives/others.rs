@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::said::{Said, Status};
-use super::word::{Holds, Line, Listing, Place, Word};
+use super::word::{Holds, Line, Listing, Place, Word, is_sure};
 
 impl Word {
     /// For them it does not take place, or they are not listed.
@@ -82,9 +82,16 @@ impl Word {
         let mut others = self.codes_of.iter().filter(|(id, codes)| **id != person && codes.contains(&code)).map(|(id, _)| *id);
         others.any(|id| match self.of(id) {
             Holds::Unheard(_) => true,
-            Holds::Absent(..) => !self.in_part.is_empty(),
+            // Or who may come back: they do not count as cancelled yet.
+            Holds::Absent(lists, since, _) => !self.in_part.is_empty() || !is_sure(lists, since, self.last_heard_of(id)),
             _ => false,
         })
+    }
+
+    /// When a list that ever had them was last read.
+    fn last_heard_of(&self, person: i64) -> Option<DateTime<Utc>> {
+        let sources = self.lists.iter().filter(|(_, list)| list.contains_key(&person)).map(|(source, _)| source);
+        sources.filter_map(|source| self.heard_at.get(source)).max().copied()
     }
 
     /// The zones that the records give them that were read last, be it that they contradict each other.

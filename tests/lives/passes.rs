@@ -51,7 +51,13 @@ impl Word {
         // While something of a kind waits, everything of that kind does: a mailbox and a number are of one.
         let kind = |n: usize| if n == 2 { 1 } else { n };
         let changed = |(id, was): (&i64, &Said)| {
-            let [Listing::Good(is)] = &list.people.get(id)?.1[..] else { return None };
+            // What stands twice may say the same of them.
+            let listings = &list.people.get(id)?.1;
+            let Some(Listing::Good(is)) = listings.first() else { return None };
+            let same = |other: &Listing| matches!(other, Listing::Good(other) if other.owns() == is.owns());
+            if !listings.iter().all(same) {
+                return None;
+            }
             let both = was.owns().into_iter().zip(is.owns()).enumerate().filter(|(_, (was, is))| was != is);
             Some((*id, was.clone(), both.map(|(n, (was, is))| (kind(n), [was, is])).collect::<Vec<_>>()))
         };

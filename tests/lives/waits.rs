@@ -71,6 +71,14 @@ impl Waiting {
     /// What was said to be wrong is said no more. What else is said of them counts: what was before goes on in the rest alone.
     pub(super) fn says_another(&mut self, is: &[Listing]) -> bool {
         let Some(rejected) = &mut self.rejected else { return false };
+        // Of two records one is left.
+        if let [one] = is
+            && rejected.len() > 1
+            && rejected.contains(one)
+        {
+            *rejected = vec![one.clone()];
+            return false;
+        }
         let ([Listing::Good(wrong)], [Listing::Good(is)]) = (&rejected[..], is) else { return is != rejected.as_slice() };
         if differs(self.what, wrong, is) {
             // Another kind of it may be as wrong as it was.

@@ -133,7 +133,7 @@ pub(super) struct Word {
 }
 
 /// When the source was last heard, they counted as cancelled.
-fn is_sure(lists: usize, since: DateTime<Utc>, last_heard: Option<DateTime<Utc>>) -> bool {
+pub(super) fn is_sure(lists: usize, since: DateTime<Utc>, last_heard: Option<DateTime<Utc>>) -> bool {
     lists >= ABSENCES && last_heard.is_some_and(|at| at - since >= ABSENT_FOR)
 }
 
