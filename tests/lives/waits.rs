@@ -72,11 +72,11 @@ impl Waiting {
     pub(super) fn says_another(&mut self, is: &[Listing]) -> bool {
         let Some(rejected) = &mut self.rejected else { return false };
         // Of two records one is left.
-        if let [one] = is
+        if let [Listing::Good(one)] = is
             && rejected.len() > 1
-            && rejected.contains(one)
+            && rejected.iter().any(|other| matches!(other, Listing::Good(other) if !KINDS.iter().any(|what| differs(what, other, one))))
         {
-            *rejected = vec![one.clone()];
+            *rejected = vec![Listing::Good(one.clone())];
             return false;
         }
         let ([Listing::Good(wrong)], [Listing::Good(is)]) = (&rejected[..], is) else { return is != rejected.as_slice() };
