@@ -13,15 +13,20 @@ use crate::outbox::{Purged, Retention};
 /// Rows of each kind in one transaction.
 const BATCH: i64 = 500;
 
-const CONTENTS: &str = "DELETE FROM content WHERE practice = $1 AND notice_id IN (
-     SELECT c.notice_id FROM content AS c JOIN notice AS n ON n.practice = $1 AND n.id = c.notice_id
-     WHERE c.practice = $1 AND n.start_at < $2 AND n.owner IS NULL AND n.next_attempt_at IS NULL LIMIT $3)";
+// What a statement removes is found first, once (`MATERIALIZED`): of tables without statistics the planner believes that they hold a row, and would look for
+// it all again for each row of them. Whether anything is open of a session is asked for each one (`OFFSET 0`), by the index on it, for the same reason.
 
-const RECORDS: &str = "UPDATE session AS s SET record = '', ambiguous = '[]' WHERE s.practice = $1 AND (s.source, s.id) IN (
+const CONTENTS: &str = "WITH old AS MATERIALIZED (
+     SELECT c.notice_id FROM content AS c JOIN notice AS n ON n.practice = $1 AND n.id = c.notice_id
+     WHERE c.practice = $1 AND n.start_at < $2 AND n.owner IS NULL AND n.next_attempt_at IS NULL LIMIT $3)
+     DELETE FROM content AS c USING old WHERE c.practice = $1 AND c.notice_id = old.notice_id";
+
+const RECORDS: &str = "WITH old AS MATERIALIZED (
      SELECT o.source, o.id FROM session AS o WHERE o.practice = $1 AND o.record <> '' AND o.start_at < $2 AND NOT EXISTS (
          SELECT 1 FROM notice AS n WHERE n.practice = $1 AND n.session_id = o.id AND n.source = o.source
-         AND (n.owner IS NOT NULL OR n.next_attempt_at IS NOT NULL))
-     LIMIT $3)";
+         AND (n.owner IS NOT NULL OR n.next_attempt_at IS NOT NULL) OFFSET 0)
+     LIMIT $3)
+     UPDATE session AS s SET record = '', ambiguous = '[]' FROM old WHERE s.practice = $1 AND s.source = old.source AND s.id = old.id";
 
 /// Of those who departed from sessions whose records are gone.
 const DEPARTED: &str = "UPDATE participant AS p SET record = NULL, role = NULL WHERE p.practice = $1 AND p.record IS NOT NULL AND EXISTS (
@@ -32,20 +37,22 @@ const NOTICES: &str = "SELECT id FROM notice WHERE practice = $1 AND start_at < 
      ORDER BY start_at, key LIMIT $3";
 
 const SESSIONS: &str = "SELECT s.source, s.id, s.record <> '' FROM session AS s WHERE s.practice = $1 AND s.start_at < $2
-     AND NOT EXISTS (SELECT 1 FROM notice AS n WHERE n.practice = $1 AND n.session_id = s.id AND n.source = s.source) LIMIT $3";
+     AND NOT EXISTS (SELECT 1 FROM notice AS n WHERE n.practice = $1 AND n.session_id = s.id AND n.source = s.source OFFSET 0) LIMIT $3";
 
-const LEDGER: &str = "DELETE FROM ledger WHERE practice = $1 AND chain = $2 AND seq IN (
-     SELECT seq FROM ledger WHERE practice = $1 AND chain = $2 AND seq <= $3 ORDER BY seq LIMIT $4)";
+const LEDGER: &str =
+    "WITH old AS MATERIALIZED (SELECT seq FROM ledger WHERE practice = $1 AND chain = $2 AND seq <= $3 ORDER BY seq LIMIT $4)
+     DELETE FROM ledger AS l USING old WHERE l.practice = $1 AND l.chain = $2 AND l.seq = old.seq";
 
 /// Answers go with the contents. What they answer stays for the history: a digest, by which a request that comes again is known, and a word.
-const ANSWERS: &str = "DELETE FROM answer WHERE practice = $1 AND reply_id IN (SELECT reply_id FROM answer WHERE practice = $1 AND at < $2 ORDER BY at LIMIT $3)";
-const REPLIES: &str = "DELETE FROM reply AS r WHERE r.practice = $1
-     AND r.id IN (SELECT id FROM reply WHERE practice = $1 AND at < $2 ORDER BY at LIMIT $3)
+const ANSWERS: &str = "WITH old AS MATERIALIZED (SELECT reply_id FROM answer WHERE practice = $1 AND at < $2 ORDER BY at LIMIT $3)
+     DELETE FROM answer AS a USING old WHERE a.practice = $1 AND a.reply_id = old.reply_id";
+const REPLIES: &str = "WITH old AS MATERIALIZED (SELECT id FROM reply WHERE practice = $1 AND at < $2 ORDER BY at LIMIT $3)
+     DELETE FROM reply AS r USING old WHERE r.practice = $1 AND r.id = old.id
      AND NOT EXISTS (SELECT 1 FROM answer AS a WHERE a.practice = $1 AND a.reply_id = r.id)
      AND NOT EXISTS (SELECT 1 FROM said AS s WHERE s.practice = $1 AND s.reply_id = r.id)";
 /// What people wrote goes with the contents too, read or not.
-const SAID: &str =
-    "DELETE FROM said WHERE practice = $1 AND reply_id IN (SELECT reply_id FROM said WHERE practice = $1 AND at < $2 ORDER BY at LIMIT $3)";
+const SAID: &str = "WITH old AS MATERIALIZED (SELECT reply_id FROM said WHERE practice = $1 AND at < $2 ORDER BY at LIMIT $3)
+     DELETE FROM said AS s USING old WHERE s.practice = $1 AND s.reply_id = old.reply_id";
 
 /// One batch, and whether it removed sessions, answers or replies. Nothing removed: it is done.
 pub(super) async fn batch(tx: &Tx<'_>, retention: Retention) -> Res<(Purged, bool)> {
