@@ -4,9 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use punctual::contact::Address;
 use punctual::entry::{Entry, State};
-use punctual::notice::Reason;
+use punctual::notice::{Notice, Occasion, Reason};
 use punctual::outbox::{Act, Acts, Feedback, Upkeep};
 use punctual::suppression::Suppression;
 
@@ -61,7 +60,7 @@ impl World {
         let is_held = |e: &Entry| e.state == State::Held && e.reason == Some(Reason::Restored);
         for entry in self.entries().await.into_iter().filter(is_held) {
             let (key, person) = (entry.notice.key, entry.notice.participation.0);
-            let went = self.oracle.lock().unwrap().is_known_by(person, &entry.notice.address);
+            let went = self.oracle.lock().unwrap().is_known_by(person, &entry.notice);
             let act = if went { Act::CancelTold } else { Act::Release };
             self.notes(format!("staff, of what may have gone out: {act:?} the {} of {person}", entry.notice.occasion));
             {
@@ -101,12 +100,13 @@ impl Oracle {
     }
 
     /// What they heard there last says what holds.
-    fn is_known_by(&self, person: i64, address: &Address) -> bool {
-        let there = self.told.iter().rfind(|t| t.person == person && t.fate.counts() && restored(&t.letter.to) == *address);
+    fn is_known_by(&self, person: i64, notice: &Notice) -> bool {
+        let at_it = |t: &Told| restored(&t.letter.to) == notice.address;
+        let there = self.told.iter().rfind(|t| t.person == person && t.fate.counts() && at_it(t));
         let off = |t: &Told| t.letter.kind == Kind::Cancelled;
         let said = match self.word.of(person) {
             Holds::Said(said) => said,
-            Holds::Absent(..) => return there.is_some_and(off),
+            Holds::Absent(..) => return notice.occasion == Occasion::Cancelled && there.is_some_and(off),
             _ => return false,
         };
         if said.status != Status::Live {

@@ -360,8 +360,12 @@ impl Oracle {
         let mut wrong = Vec::new();
         let Some(said) = said else { return wrong };
         let told = self.last_told(person).map_or_else(|| self.adopted.get(&person).map(|said| said.start), |told| told.start);
+        // The start that it names: of several that they may believe in each is called off.
+        let starts = self.word.starts.get(&said.session).into_iter().flatten().copied();
+        let zones = || self.word.zones.get(&person).into_iter().flatten();
+        let named = starts.filter(|start| zones().any(|zone| letter.names(*start, *zone, now))).max();
         let end = match letter.kind {
-            Kind::Cancelled => told.unwrap_or(said.start) + AFTER_START,
+            Kind::Cancelled => named.or(told).unwrap_or(said.start) + AFTER_START,
             // Whoever, or whose address, is first seen when it runs is told at once, for half an hour.
             Kind::Invite if told.is_none() || !self.was_told_at(person, &letter.to) => said.start + TimeDelta::minutes(30),
             // Likewise whoever's session begins earlier than they were told.
@@ -388,7 +392,8 @@ impl Oracle {
             let earliest = told.map_or(said.start, |told| told.min(said.start));
             // A cancellation speaks of what they were told last: on that clock, too.
             let heard_in = self.last_told(person).map_or_else(|| self.adopted.get(&person).map(|said| said.zone), |told| told.zone);
-            let then = heard_in.into_iter().chain(self.word.zones_of(person)).filter(|_| letter.kind == Kind::Cancelled);
+            let ever = self.word.zones.get(&person).into_iter().flatten().copied();
+            let then = heard_in.into_iter().chain(ever).filter(|_| letter.kind == Kind::Cancelled);
             let clocks: Vec<Tz> = then.chain([said.zone]).collect();
             let quiet = |at: DateTime<Utc>| clocks.iter().all(|zone| is_quiet(at, *zone));
             if quiet(now) && quiet(now - UNDER_WAY) {

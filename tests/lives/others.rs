@@ -1,7 +1,6 @@
 //! What others have of one person, and who may stand where nobody can read, as somebody reads it who has the lists before them.
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 
 use super::said::{Said, Status};
 use super::word::{Holds, Line, Listing, Place, Word, is_sure};
@@ -92,12 +91,6 @@ impl Word {
     fn last_heard_of(&self, person: i64) -> Option<DateTime<Utc>> {
         let sources = self.lists.iter().filter(|(_, list)| list.contains_key(&person)).map(|(source, _)| source);
         sources.filter_map(|source| self.heard_at.get(source)).max().copied()
-    }
-
-    /// The zones that the records give them that were read last, be it that they contradict each other.
-    pub(super) fn zones_of(&self, person: i64) -> impl Iterator<Item = Tz> {
-        let lines = self.lists.values().filter_map(move |list| list.get(&person)).flat_map(|line| &line.listings);
-        lines.filter_map(|listing| if let Listing::Good(said) = listing { Some(said.zone) } else { None })
     }
 
     /// Some record of theirs, be it one that contradicts another, ever called them so.

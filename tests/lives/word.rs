@@ -425,7 +425,7 @@ impl Word {
             // Whoever cannot be read is as they were, and not as they were said once.
             let unread = self.lists.values_mut().filter_map(|list| list.get_mut(&id)).filter(|line| line.place == Place::Unheard);
             for line in unread {
-                if self.heard_at.len() > 1 {
+                if self.heard_at.len() > 1 || waits.either {
                     // Or as another list last said, which was let pass.
                     let rejected = Some(line.listings.clone());
                     self.waiting.insert(id, Waiting { either: true, rejected, ..waits.clone() });
