@@ -19,6 +19,14 @@ pub struct Restored {
     pub held: usize,
 }
 
+impl Restored {
+    /// A clock that was set back since the ledger's last row, or just before the copy was made, decided anew when each thing is due, but for reminders,
+    /// which hang on their starts.
+    pub(crate) fn was_set_back(last_at: Option<DateTime<Utc>>, since: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+        last_at.is_some_and(|last_at| last_at > now || since.is_some_and(|copied_at| last_at > copied_at))
+    }
+}
+
 /// What is kept how long.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Result;
 use crate::entry::Change;
@@ -74,10 +74,15 @@ pub struct SourceRow {
 pub enum FindsAgain {
     /// The store is the one that ran last, or all of it was found.
     Nobody,
-    /// Of whoever was held as ambiguous since, and of whom nothing new became known after that time.
+    /// Of whoever was held as ambiguous since, and of whom nothing new became known after that time; and of whoever could not be read until now.
     WhoeverWaited(DateTime<Utc>),
     /// Everything.
     Everybody,
+}
+
+impl FindsAgain {
+    /// Of everybody for this long after a source's first walk, and until what waits for an operator is decided and whoever is missed counts as absent.
+    pub(crate) const FOR: TimeDelta = TimeDelta::minutes(15);
 }
 
 /// What the store holds of a source, for the next walk.

@@ -47,7 +47,8 @@ impl Case<'_> {
         let off = |n: &KnownNotice| n.notice.occasion == Occasion::Cancelled;
         let elsewhere = |n: &KnownNotice| n.notice.start != self.session.start;
         let other_start = elsewhere(last) || elsewhere(here);
-        let said_otherwise = self.says_otherwise(here) || self.said_otherwise_there(last);
+        let elsewhere_last = last.notice.address != here.notice.address;
+        let said_otherwise = self.says_otherwise(here) || (elsewhere_last && self.said_otherwise_there(last));
         let occasion = match (off(last) || off(here) || other_start, said_otherwise) {
             (true, _) => Occasion::Rescheduled,
             (false, true) => Occasion::Updated,

@@ -315,7 +315,7 @@ impl Oracle {
                     && !letter.names(start, zone, now)
                     && !self.word.zones.get(&person).into_iter().flatten().any(|zone| letter.names(start, *zone, now))
                     // After a restore of each start that they may have been told.
-                    && !(self.restored_at.is_some() && self.names_a_start_of_theirs(person, letter, now))
+                    && !(self.restored_at.is_some() && self.starts_named(person, letter, now).next().is_some())
                 {
                     wrong.push(format!("it names another start than they were told last ({})", start.format("%-d %b %H:%M")));
                 }
@@ -361,9 +361,7 @@ impl Oracle {
         let Some(said) = said else { return wrong };
         let told = self.last_told(person).map_or_else(|| self.adopted.get(&person).map(|said| said.start), |told| told.start);
         // The start that it names: of several that they may believe in each is called off.
-        let starts = self.word.starts.get(&said.session).into_iter().flatten().copied();
-        let zones = || self.word.zones.get(&person).into_iter().flatten();
-        let named = starts.filter(|start| zones().any(|zone| letter.names(*start, *zone, now))).max();
+        let named = self.starts_named(person, letter, now).max();
         let end = match letter.kind {
             Kind::Cancelled => named.or(told).unwrap_or(said.start) + AFTER_START,
             // Whoever, or whose address, is first seen when it runs is told at once, for half an hour.
@@ -460,10 +458,11 @@ impl Oracle {
         wrong
     }
 
-    fn names_a_start_of_theirs(&self, person: i64, letter: &Letter, now: DateTime<Utc>) -> bool {
-        let Some(said) = self.word.last.get(&person) else { return false };
-        let zones = || self.word.zones.get(&person).into_iter().flatten();
-        self.word.starts.get(&said.session).into_iter().flatten().any(|start| zones().any(|zone| letter.names(*start, *zone, now)))
+    /// The starts that their session ever had and the letter names, on a clock that was ever theirs.
+    fn starts_named(&self, person: i64, letter: &Letter, now: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> {
+        let starts = self.word.last.get(&person).and_then(|said| self.word.starts.get(&said.session)).into_iter().flatten();
+        let zones = self.word.zones.get(&person);
+        starts.copied().filter(move |start| zones.into_iter().flatten().any(|zone| letter.names(*start, *zone, now)))
     }
 
     fn says(&self, letter: &Letter, start: DateTime<Utc>, person: i64, now: DateTime<Utc>) -> bool {

@@ -3,7 +3,7 @@
 //! The database says which one it is ([`super::open`]). If that is not the one that the last start found, all that was due since is held, and the first
 //! walks find again what was told already: [`crate::walk`] holds new invites and corrections of the sources that are named in the table `restored`.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::columns::{get, ms, opt_at, time};
 use super::db::{CHAIN, Db, Tx};
@@ -14,10 +14,6 @@ use crate::notice::Reason;
 use crate::outbox::words::rfc3339;
 use crate::outbox::{FindsAgain, Restored};
 
-/// A source's walks find again what was told already for this long after the first of them, and until what waits for an operator is decided and
-/// whoever is missed counts as absent.
-const FINDS_AGAIN_FOR: TimeDelta = TimeDelta::minutes(15);
-
 /// Holds what was due, and notes which sources find again what was told; from then on this is the database.
 pub(super) async fn restored(
     tx: &Tx<'_>,
@@ -25,12 +21,10 @@ pub(super) async fn restored(
     sources: &[String],
     now: DateTime<Utc>,
 ) -> Res<Restored> {
-    // A clock that was set back since, or just before the copy was made, decided anew when each thing is due, but for reminders, which hang on their
-    // starts.
     let last_at =
         tx.first("SELECT at FROM ledger WHERE practice = $1 AND chain = $2 ORDER BY seq DESC LIMIT 1", &[&tx.practice, &CHAIN]).await?;
     let last_at = last_at.map(|row| get(&row, 0).and_then(time)).transpose()?;
-    let was_set_back = last_at.is_some_and(|last_at| last_at > now || since.is_some_and(|copied_at| last_at > copied_at));
+    let was_set_back = Restored::was_set_back(last_at, since, now);
     let sql = "SELECT key FROM notice WHERE practice = $1 AND state IN ('waiting', 'unknown') AND next_attempt_at IS NOT NULL
                AND (next_attempt_at <= $2 OR due_at <= $2 OR doubt IS NOT NULL OR ($3 AND occasion <> 'reminder')) ORDER BY id";
     let keys = keys_of(tx, sql, &[&tx.practice, &ms(now), &was_set_back]).await?;
@@ -54,7 +48,7 @@ pub(super) async fn finds_again(db: &Db, source: &str, now: DateTime<Utc>) -> Re
     let sql = "SELECT first_walk_at FROM restored WHERE practice = $1 AND source = $2";
     match db.first(sql, &[&db.practice, &source]).await?.map(|row| opt_at(&row, 0)).transpose()? {
         None => Ok(FindsAgain::Nobody),
-        Some(Some(at)) if now > at + FINDS_AGAIN_FOR && !is_undecided(db, source, now).await? => Ok(FindsAgain::WhoeverWaited(at)),
+        Some(Some(at)) if now > at + FindsAgain::FOR && !is_undecided(db, source, now).await? => Ok(FindsAgain::WhoeverWaited(at)),
         Some(_) => Ok(FindsAgain::Everybody),
     }
 }
@@ -91,7 +85,7 @@ pub(super) async fn walked(tx: &Tx<'_>, source: &str, now: DateTime<Utc>) -> Res
         return Ok(());
     }
     let sql = "SELECT 1 FROM restored WHERE practice = $1 AND source = $2 AND first_walk_at < $3";
-    let is_over = tx.exists(sql, &[&tx.practice, &source, &ms(now - FINDS_AGAIN_FOR)]).await?;
+    let is_over = tx.exists(sql, &[&tx.practice, &source, &ms(now - FindsAgain::FOR)]).await?;
     if is_over && !is_undecided(tx, source, now).await? && !somebody_waits(tx, source, now).await? {
         tx.execute("DELETE FROM restored WHERE practice = $1 AND source = $2", &[&tx.practice, &source]).await?;
     }

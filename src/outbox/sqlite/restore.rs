@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::admit::{Standing, reference_key};
@@ -23,10 +23,6 @@ use crate::ledger::{Anchor, Finding, LedgerRow};
 use crate::notice::{NoticeKey, Reason};
 use crate::outbox::words::rfc3339;
 use crate::outbox::{FindsAgain, Restored};
-
-/// A source's walks find again what was told already for this long after the first of them, and until what waits for an operator is decided and
-/// whoever is missed counts as absent.
-const FINDS_AGAIN_FOR: TimeDelta = TimeDelta::minutes(15);
 
 /// The time of the ledger's last row, by the clock of then.
 const LAST_AT: &str = "SELECT at FROM ledger ORDER BY seq DESC LIMIT 1";
@@ -137,10 +133,8 @@ pub(super) fn hold(
     sources: &[String],
     now: DateTime<Utc>,
 ) -> rusqlite::Result<Restored> {
-    // A clock that was set back since, or just before the copy was made, decided anew when each thing is due, but for reminders, which hang on their
-    // starts.
     let last_at = connection.query_row(LAST_AT, [], |row| at(row, 0)).optional()?;
-    let was_set_back = last_at.is_some_and(|last_at| last_at > now || since.is_some_and(|copied_at| last_at > copied_at));
+    let was_set_back = Restored::was_set_back(last_at, since, now);
     let sql = "SELECT key FROM notice WHERE state IN ('waiting', 'unknown') AND next_attempt_at IS NOT NULL
                AND (next_attempt_at <= ?1 OR due_at <= ?1 OR doubt IS NOT NULL OR (?2 AND occasion <> 'reminder'))";
     let keys: Vec<NoticeKey> =
@@ -176,7 +170,7 @@ pub(super) fn finds_again(connection: &Connection, source: &str, now: DateTime<U
     let sql = "SELECT first_walk_at FROM restored WHERE source = ?1";
     match connection.prepare_cached(sql)?.query_row([source], |row| opt_at(row, 0)).optional()? {
         None => Ok(FindsAgain::Nobody),
-        Some(Some(first)) if now > first + FINDS_AGAIN_FOR && !is_undecided(connection, source, now)? => {
+        Some(Some(first)) if now > first + FindsAgain::FOR && !is_undecided(connection, source, now)? => {
             Ok(FindsAgain::WhoeverWaited(first))
         }
         Some(_) => Ok(FindsAgain::Everybody),
@@ -215,7 +209,7 @@ pub(super) fn walked(
         return Ok(());
     }
     let sql = "SELECT EXISTS (SELECT 1 FROM restored WHERE source = ?1 AND first_walk_at < ?2)";
-    let is_over = connection.prepare_cached(sql)?.query_row(params![source, ms(now - FINDS_AGAIN_FOR)], |row| row.get(0))?;
+    let is_over = connection.prepare_cached(sql)?.query_row(params![source, ms(now - FindsAgain::FOR)], |row| row.get(0))?;
     if is_over && !is_undecided(connection, source, now)? && !somebody_waits(connection, source, now)? {
         connection.prepare_cached("DELETE FROM restored WHERE source = ?1")?.execute([source])?;
     }

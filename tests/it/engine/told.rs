@@ -12,6 +12,15 @@ mod handed_again;
 mod last_word;
 mod restored;
 
+/// The same for somebody who is told by text.
+fn by_text(change: impl FnOnce(&mut Value)) -> Value {
+    changed(|s| {
+        s["Participants"][0]["ShouldAutoDeliverCode"] = json!("S");
+        s["Participants"][0]["ParticipantSmsNumber"] = json!("+1 404 555 0111");
+        change(s);
+    })
+}
+
 /// Another start, ScheduleType or field of the one participant.
 fn changed(change: impl FnOnce(&mut Value)) -> Value {
     let mut sessions = one(START);

@@ -92,21 +92,15 @@ async fn a_correction_that_arrived_does_not_go_again_by_night() {
     let quiet =
         CONFIGURATION.replace("[quiet_hours]\nchannels = []", "[quiet_hours]\nfrom = \"21:00\"\nto = \"08:00\"\nchannels = [\"sms\"]");
     let world = World::with("2026-11-25T21:00:00Z", &quiet);
-    let by_text = |start: &str| {
-        changed(|s| {
-            s["ScheduleTs"] = json!(start);
-            s["Participants"][0]["ShouldAutoDeliverCode"] = json!("S");
-            s["Participants"][0]["ParticipantSmsNumber"] = json!("+1 404 555 0111");
-        })
-    };
+    let starts = |start: &str| by_text(|s| s["ScheduleTs"] = json!(start));
     // For one o'clock at night in New York.
-    world.walk(&by_text("2026-11-26T06:00:00")).await;
+    world.walk(&starts("2026-11-26T06:00:00")).await;
     world.set("2026-11-25T21:03:00Z");
     world.once().await;
     // At nine in the evening it moves: they would sit and wait before the morning comes.
     for now in ["2026-11-26T02:05:00Z", "2026-11-26T02:08:00Z"] {
         world.set(now);
-        world.walk(&by_text("2026-11-28T20:00:00")).await;
+        world.walk(&starts("2026-11-28T20:00:00")).await;
         world.once().await;
     }
     assert_eq!(world.sent(), 2, "{:?}", world.states().await);
