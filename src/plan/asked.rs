@@ -89,7 +89,8 @@ fn detail_of(notice: &Notice, decisions: &[&Decision]) -> Option<String> {
     })
 }
 
-/// When a correction that staff hand over again may go: now, or after quiet hours. Who has it already is woken for nothing.
+/// When a correction that staff hand over again may go: now, or after quiet hours, however soon the start is then. Who has it already is woken for
+/// nothing.
 pub fn handed_again_at(
     (notice, first): (&Notice, Option<&KnownNotice>),
     policy: &Policy,
@@ -99,7 +100,7 @@ pub fn handed_again_at(
     let corrects = matches!(notice.occasion, Occasion::Rescheduled | Occasion::Updated | Occasion::Cancelled);
     let is_known = corrects && first.is_some_and(KnownNotice::arrived);
     let quiet = policy.quiet.as_ref().filter(|_| is_known);
-    quiet.map_or(now, |quiet| quiet.other(now, notice.start, notice.address.channel(), zone))
+    quiet.and_then(|quiet| quiet.around(now, notice.address.channel(), zone)).map_or(now, |period| period.to)
 }
 
 impl Case<'_> {

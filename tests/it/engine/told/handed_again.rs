@@ -91,7 +91,13 @@ async fn what_changes_while_it_goes_elsewhere_is_told_where_it_was_told_first() 
 async fn a_correction_that_arrived_does_not_go_again_by_night() {
     let quiet =
         CONFIGURATION.replace("[quiet_hours]\nchannels = []", "[quiet_hours]\nfrom = \"21:00\"\nto = \"08:00\"\nchannels = [\"sms\"]");
-    let world = World::with("2026-11-25T21:00:00Z", &quiet);
+    for (moved, what) in [("2026-11-28T20:00:00", "days later"), ("2026-11-26T12:00:00", "to the end of that night")] {
+        goes_by_night(&quiet, moved, what).await;
+    }
+}
+
+async fn goes_by_night(quiet: &str, moved: &str, what: &str) {
+    let world = World::with("2026-11-25T21:00:00Z", quiet);
     let starts = |start: &str| by_text(|s| s["ScheduleTs"] = json!(start));
     // For one o'clock at night in New York.
     world.walk(&starts("2026-11-26T06:00:00")).await;
@@ -100,15 +106,15 @@ async fn a_correction_that_arrived_does_not_go_again_by_night() {
     // At nine in the evening it moves: they would sit and wait before the morning comes.
     for now in ["2026-11-26T02:05:00Z", "2026-11-26T02:08:00Z"] {
         world.set(now);
-        world.walk(&starts("2026-11-28T20:00:00")).await;
+        world.walk(&starts(moved)).await;
         world.once().await;
     }
-    assert_eq!(world.sent(), 2, "{:?}", world.states().await);
+    assert_eq!(world.sent(), 2, "{what}: {:?}", world.states().await);
     let told = world.entries().await.into_iter().find(|e| e.notice.occasion == Occasion::Rescheduled).unwrap().notice.key;
     let desk = Desk { outbox: Arc::clone(&world.outbox), policy: Arc::clone(&world.policy), sources: vec!["sessions".to_owned()] };
     let answer = resend(&desk, &Wish { keys: vec![told], ..Wish::default() }, world.clock_now()).await.unwrap()[0].1;
-    assert_eq!(answer, Answer::Against(Reason::QuietHours));
+    assert_eq!(answer, Answer::Against(Reason::QuietHours), "{what}");
     assert!(answer.in_words().is_some());
     world.once().await;
-    assert_eq!(world.sent(), 2, "{:?}", world.states().await);
+    assert_eq!(world.sent(), 2, "{what}: {:?}", world.states().await);
 }
