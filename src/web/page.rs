@@ -1,10 +1,9 @@
-//! Pages: the templates, compiled in, and the headers that keep a browser to them.
+//! Pages: the templates of `templates/web`, compiled into the program, and the headers that keep a browser to them.
 //!
-//! Every value in a template is escaped. No page has a script, or a style but the one style sheet; none is kept by a browser or a proxy, sent as
-//! a referrer, or shown inside another site.
+//! A template that names what its page has not does not build. Every value in it is escaped. No page has a script, or a style but the one style
+//! sheet; none is kept by a browser or a proxy, sent as a referrer, or shown inside another site.
 
-use std::sync::LazyLock;
-
+use askama::Template;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY, REFRESH, RETRY_AFTER,
     X_CONTENT_TYPE_OPTIONS,
@@ -12,52 +11,10 @@ use axum::http::header::{
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use serde::Serialize;
-use tera::{Context, Tera};
 
 use super::problem::Problem;
 use crate::desk::Unanswered;
 use crate::outbox::StoreError;
-
-/// Name and source of a template.
-macro_rules! embed {
-    ($($file:literal),+) => { [$(($file, include_str!(concat!("../../templates/web/", $file)))),+] };
-}
-
-static TEMPLATES: LazyLock<Tera> = LazyLock::new(|| {
-    let mut tera = Tera::default();
-    tera.autoescape_on(vec![".html"]);
-    let sources = embed![
-        "layout.html",
-        "login.html",
-        "sessions.html",
-        "session.html",
-        "people.html",
-        "line.html",
-        "call.html",
-        "confirm.html",
-        "bad.html",
-        "record.html",
-        "blocked.html",
-        "history.html",
-        "servers.html",
-        "messages.html",
-        "attention.html",
-        "unreachable.html",
-        "users.html",
-        "password.html",
-        "person.html",
-        "remind.html",
-        "resend.html",
-        "notice.html",
-        "search.html",
-        "templates.html",
-        "template.html",
-        "problem.html"
-    ];
-    tera.add_raw_templates(sources).expect("the templates compile: a test renders each");
-    tera
-});
 
 /// The style sheet.
 pub(super) const STYLE: &str = include_str!("../../templates/web/punctual.css");
@@ -87,16 +44,13 @@ fn guarded(mut response: Response, policy: &'static str) -> Response {
 }
 
 /// A page.
-pub(super) fn render(status: StatusCode, template: &str, facts: &impl Serialize) -> Response {
-    let page = Context::from_serialize(facts).and_then(|context| TEMPLATES.render(template, &context));
-    match page {
-        Ok(page) => guarded((status, [(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response(), POLICY),
-        Err(why) => {
-            // Its message can hold values: it is not told.
-            tracing::error!(template, kind = ?std::mem::discriminant(why.kind()), "a page could not be made");
-            guarded((StatusCode::INTERNAL_SERVER_ERROR, "The page could not be made.").into_response(), POLICY)
-        }
+pub(super) fn render(status: StatusCode, page: &impl Template) -> Response {
+    if let Ok(page) = page.render() {
+        return guarded((status, [(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response(), POLICY);
     }
+    // Its message can hold values: it is not told.
+    tracing::error!("a page could not be made");
+    guarded((StatusCode::INTERNAL_SERVER_ERROR, "The page could not be made.").into_response(), POLICY)
 }
 
 /// What is not a page, for staff alone as pages are.
@@ -161,7 +115,8 @@ impl From<Unanswered> for Trouble {
 }
 
 /// What the page about a trouble says.
-#[derive(Serialize)]
+#[derive(Template)]
+#[template(path = "web/problem.html")]
 struct Told {
     title: &'static str,
     text: String,
@@ -185,7 +140,7 @@ impl IntoResponse for Trouble {
             }
             Self::Record(text) => (StatusCode::INTERNAL_SERVER_ERROR, "A record cannot be read", text),
         };
-        render(status, "problem.html", &Told { title, text })
+        render(status, &Told { title, text })
     }
 }
 

@@ -8,13 +8,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use askama::Template;
 use axum::Router;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
 use chrono::{DateTime, Days, NaiveDate, Utc};
-use serde::Serialize;
 
 use self::shown::session::{People, SessionCard, Showing};
 use self::shown::{Banner, Demo, Frame, Fresh, Guarded, NoticeRow, ReplyRow};
@@ -188,7 +188,8 @@ async fn held(outbox: &Arc<dyn Outbox>) -> Result<Vec<Entry>, StoreError> {
     Ok(held)
 }
 
-#[derive(Serialize)]
+#[derive(Template)]
+#[template(path = "web/session.html")]
 struct OneSession {
     frame: Frame,
     sessions: Vec<SessionCard>,
@@ -207,7 +208,7 @@ async fn session(State(shared): State<Arc<Shared>>, Path(id): Path<String>, head
     let sessions = found.iter().map(|entry| SessionCard::of(entry, looking.showing())).collect();
     let facts =
         OneSession { frame: looking.frame(&shared, "sessions").await?, sessions, records: records::bad(&looking, Some((id, None))).await? };
-    Ok(page::render(StatusCode::OK, "session.html", &facts))
+    Ok(page::render(StatusCode::OK, &facts))
 }
 
 /// Sources that are not configured any more, of which something is held, and how much.
@@ -221,7 +222,8 @@ async fn gone(outbox: &Arc<dyn Outbox>, held: &[Entry]) -> Result<Vec<(String, u
         .collect())
 }
 
-#[derive(Serialize)]
+#[derive(Template)]
+#[template(path = "web/attention.html")]
 struct Attention {
     frame: Frame,
     /// The guard was just accepted.
@@ -266,7 +268,7 @@ async fn attention(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery,
         gone,
         faults: records::bad(&looking, None).await?,
     };
-    Ok(page::render(StatusCode::OK, "attention.html", &facts))
+    Ok(page::render(StatusCode::OK, &facts))
 }
 
 /// An id in an address.

@@ -2,6 +2,7 @@
 or where other accounts of the host can read. (Commands and tables: test_privacy.)"""
 import base64
 import contextlib
+import html
 import http.cookiejar
 import http.server
 import json
@@ -233,7 +234,7 @@ class Visitor:
         while waiting and len(known) < limit:
             _, url, text = self.ask(waiting.pop(0))
             for link in re.findall(r'(?:href|src)="([^"#]+)', text):
-                to = urljoin(url, link.replace("&amp;", "&")).removeprefix(self.base)
+                to = urljoin(url, html.unescape(link)).removeprefix(self.base)
                 if to.startswith("/") and to not in known:
                     known.add(to)
                     waiting.append(to)

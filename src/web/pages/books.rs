@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use askama::Template;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use chrono::Days;
-use serde::Serialize;
 
 use super::shown::{Frame, Moment, capital, moment};
 use super::{Looking, Trouble, deeds, number};
@@ -35,7 +35,8 @@ const DAYS: u64 = 17;
 /// Errors that are shown.
 const ERRORS: usize = 10;
 
-#[derive(Serialize)]
+#[derive(Template)]
+#[template(path = "web/blocked.html")]
 struct Blocked {
     frame: Frame,
     /// One was just put on it.
@@ -48,7 +49,6 @@ struct Blocked {
     pages: usize,
 }
 
-#[derive(Serialize)]
 struct BlockedRow {
     key: String,
     shown: String,
@@ -86,7 +86,7 @@ async fn listed(shared: &Shared, looking: &Looking<'_>, form: &Form, refusal: Op
     });
     let (status, added) = (if refusal.is_some() { StatusCode::CONFLICT } else { StatusCode::OK }, form.get("added") == "yes");
     let facts = Blocked { rows: rows.collect(), frame: looking.frame(shared, "blocked").await?, added, refusal, total, page, pages };
-    Ok(page::render(status, "blocked.html", &facts))
+    Ok(page::render(status, &facts))
 }
 
 /// `/blocked/add`: somebody asked for no more messages, by telephone.
@@ -130,7 +130,8 @@ pub(super) async fn unblock(
     Ok(page::see("/blocked"))
 }
 
-#[derive(Serialize)]
+#[derive(Template)]
+#[template(path = "web/history.html")]
 struct Past {
     frame: Frame,
     rows: Vec<PastRow>,
@@ -141,7 +142,6 @@ struct Past {
     earlier: Option<String>,
 }
 
-#[derive(Serialize)]
 struct PastRow {
     seq: i64,
     at: Moment,
@@ -181,7 +181,7 @@ pub(super) async fn history(State(shared): State<Arc<Shared>>, RawQuery(query): 
         format!("/history?{}", query.append_pair("before", &before.to_string()).finish())
     });
     let facts = Past { rows, frame: looking.frame(&shared, "history").await?, session, who, event, earlier };
-    Ok(page::render(StatusCode::OK, "history.html", &facts))
+    Ok(page::render(StatusCode::OK, &facts))
 }
 
 /// The rows of a page, and behind which the next one begins.
@@ -227,7 +227,8 @@ fn is_by(detail: &str, who: &str) -> bool {
     named || detail.strip_prefix(&who).is_some_and(ends)
 }
 
-#[derive(Serialize)]
+#[derive(Template)]
+#[template(path = "web/servers.html")]
 struct Servers {
     frame: Frame,
     transports: Vec<TransportRow>,
@@ -237,7 +238,6 @@ struct Servers {
     zones: String,
 }
 
-#[derive(Serialize)]
 struct TransportRow {
     channel: &'static str,
     name: String,
@@ -245,7 +245,6 @@ struct TransportRow {
     tone: &'static str,
 }
 
-#[derive(Serialize)]
 struct SourceRow {
     name: String,
     read: Option<String>,
@@ -253,7 +252,6 @@ struct SourceRow {
     faults: usize,
 }
 
-#[derive(Serialize)]
 struct ErrorRow {
     key: String,
     at: Moment,
@@ -298,7 +296,7 @@ pub(super) async fn servers(State(shared): State<Arc<Shared>>, headers: HeaderMa
         zones: format!("{} ({})", tz.version, tz.origin),
         frame: looking.frame(&shared, "servers").await?,
     };
-    Ok(page::render(StatusCode::OK, "servers.html", &facts))
+    Ok(page::render(StatusCode::OK, &facts))
 }
 
 /// What servers said last of what did not go.
@@ -326,7 +324,8 @@ async fn errors(looking: &Looking<'_>) -> Result<Vec<ErrorRow>, Trouble> {
     Ok(found.into_iter().map(row).collect())
 }
 
-#[derive(Serialize)]
+#[derive(Template)]
+#[template(path = "web/messages.html")]
 struct Messages {
     frame: Frame,
     days: Vec<DayOfMessages>,
@@ -338,7 +337,6 @@ struct Messages {
 }
 
 /// How the messages of one day ended, and the bars of the chart.
-#[derive(Serialize)]
 struct DayOfMessages {
     date: String,
     /// Of the month.
@@ -353,7 +351,6 @@ struct DayOfMessages {
     bars: Vec<Bar>,
 }
 
-#[derive(Serialize)]
 struct Bar {
     tone: &'static str,
     y: u64,
@@ -395,5 +392,5 @@ pub(super) async fn messages(State(shared): State<Arc<Shared>>, headers: HeaderM
     });
     let days: Vec<DayOfMessages> = days.collect();
     let facts = Messages { width: days.len() * STEP, days, most, half: most / 2, frame: looking.frame(&shared, "messages").await? };
-    Ok(page::render(StatusCode::OK, "messages.html", &facts))
+    Ok(page::render(StatusCode::OK, &facts))
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use askama::Template;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::Serialize;
 
 use super::shown::session::Named;
 use super::shown::{Frame, capital};
@@ -19,7 +19,8 @@ use crate::suppression::Suppression;
 use crate::web::door::Form;
 use crate::web::{Shared, page};
 
-#[derive(Serialize)]
+#[derive(Template)]
+#[template(path = "web/confirm.html")]
 struct Confirm {
     frame: Frame,
     /// `Do not send this message?`
@@ -69,7 +70,7 @@ pub(super) async fn act(
         button: words.button,
         hidden: Vec::new(),
     };
-    Ok(page::render(StatusCode::OK, "confirm.html", &facts))
+    Ok(page::render(StatusCode::OK, &facts))
 }
 
 /// `/sessions/{id}/{participation}/called`
@@ -98,7 +99,7 @@ pub(super) async fn called(
         button: "I called them",
         hidden: Vec::new(),
     };
-    Ok(page::render(StatusCode::OK, "confirm.html", &facts))
+    Ok(page::render(StatusCode::OK, &facts))
 }
 
 /// `/guard/accept?source=...`, `/guard/reject?source=...`
@@ -142,7 +143,7 @@ pub(super) async fn guard(
         button,
         hidden: vec![("seen", seen_as(theirs())), ("source", source.clone())],
     };
-    Ok(page::render(StatusCode::OK, "confirm.html", &facts))
+    Ok(page::render(StatusCode::OK, &facts))
 }
 
 /// `/blocked/{key}/remove`
@@ -168,7 +169,7 @@ pub(super) async fn unblock(State(shared): State<Arc<Shared>>, Path(key): Path<S
         button: "Take it off the list",
         hidden: Vec::new(),
     };
-    Ok(page::render(StatusCode::OK, "confirm.html", &facts))
+    Ok(page::render(StatusCode::OK, &facts))
 }
 
 pub(super) fn operator<'a>(shared: &'a Shared, headers: &HeaderMap) -> Result<Looking<'a>, Trouble> {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use askama::Template;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::Serialize;
 
 use super::FORM_MAX;
 use crate::access::new_token;
@@ -17,7 +17,8 @@ use crate::web::door::{self, Form, Peer, Refused};
 use crate::web::page::{self, Trouble};
 use crate::web::{Shared, request};
 
-#[derive(Serialize)]
+#[derive(Template)]
+#[template(path = "web/login.html")]
 struct Page {
     token: String,
     name: String,
@@ -39,7 +40,7 @@ fn form(shared: &Shared, headers: &HeaderMap, status: StatusCode, name: String, 
     };
     let door = shared.door()?;
     let facts = Page { token: door.form_token(&id), name, codes: door.asks_codes(), wrong };
-    Ok(with_cookie(page::render(status, "login.html", &facts), headers, &id))
+    Ok(with_cookie(page::render(status, &facts), headers, &id))
 }
 
 fn with_cookie(mut response: Response, headers: &HeaderMap, id: &str) -> Response {

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use askama::Template;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::Serialize;
 
 use super::shown::Frame;
 use super::shown::session::Found;
@@ -23,7 +23,8 @@ const FOUND_MAX: usize = 50;
 /// Letters that are looked for.
 const ASKED_MAX: usize = 100;
 
-#[derive(Serialize)]
+#[derive(Template)]
+#[template(path = "web/search.html")]
 struct Search {
     frame: Frame,
     asked: String,
@@ -91,5 +92,5 @@ async fn find(shared: &Shared, looking: &Looking<'_>, asked: &str) -> Result<Res
         found: found.iter().map(|who| Found::of(who, looking.showing())).collect(),
         asked,
     };
-    Ok(page::render(StatusCode::OK, "search.html", &facts))
+    Ok(page::render(StatusCode::OK, &facts))
 }

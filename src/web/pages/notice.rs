@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
+use askama::Template;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::Serialize;
 
 use super::shown::{Attempt, Frame, NoticeRow};
 use super::{Looking, Trouble};
@@ -20,7 +20,8 @@ use crate::notice::NoticeKey;
 use crate::outbox::Act;
 use crate::web::{Shared, page};
 
-#[derive(Serialize)]
+#[derive(Template)]
+#[template(path = "web/notice.html")]
 struct Page {
     frame: Frame,
     notice: NoticeRow,
@@ -42,7 +43,6 @@ struct Page {
 }
 
 /// A deed that can be taken back.
-#[derive(Serialize)]
 struct Done {
     says: &'static str,
     undo: &'static str,
@@ -99,7 +99,7 @@ pub(super) async fn notice(
     };
     let notice = &opened.entry.notice;
     let until = looking.visitor.visit.revealed((notice.session, notice.participation), looking.now);
-    Ok(page::hidden_at(page::render(StatusCode::OK, "notice.html", &facts), until, looking.now))
+    Ok(page::hidden_at(page::render(StatusCode::OK, &facts), until, looking.now))
 }
 
 /// The HTML of its e-mail, for the frame.

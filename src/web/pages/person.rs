@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use askama::Template;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::Serialize;
 
 use super::shown::session::{Call, Called, PersonCard};
 use super::shown::{Decided, Frame, History, moment};
@@ -19,13 +19,13 @@ use crate::session::{ParticipationId, SessionId};
 use crate::web::Shared;
 use crate::web::page::{self, Trouble};
 
-#[derive(Serialize)]
+#[derive(Template)]
+#[template(path = "web/person.html")]
 struct Page {
     frame: Frame,
     session: i64,
     start: super::shown::Moment,
     person: PersonCard,
-    source: String,
     inputs: Vec<(&'static str, String)>,
     decisions: Vec<Decided>,
     history: Vec<History>,
@@ -35,7 +35,6 @@ struct Page {
 }
 
 /// What an operator asked to see.
-#[derive(Serialize)]
 struct Revealed {
     until: String,
     name: String,
@@ -77,7 +76,6 @@ pub(super) async fn person(
         session: session.0,
         start: moment(entry.start, &office.zone),
         person: PersonCard::of(person, entry, looking.showing()),
-        source: told.source,
         inputs: told
             .inputs
             .into_iter()
@@ -87,7 +85,7 @@ pub(super) async fn person(
         history: History::of(&told.notices, office),
         revealed,
     };
-    Ok(page::hidden_at(page::render(StatusCode::OK, "person.html", &facts), until, now))
+    Ok(page::hidden_at(page::render(StatusCode::OK, &facts), until, now))
 }
 
 async fn revealed(

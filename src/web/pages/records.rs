@@ -1,8 +1,8 @@
 //! Records at fault: whose they are, what stands there, what to do, since when.
 
+use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Serialize;
 
 use super::shown::session::{Call, Showing};
 use super::shown::{Frame, Moment};
@@ -13,28 +13,26 @@ use crate::web::Shared;
 use crate::web::page;
 
 /// A record at fault.
-#[derive(Serialize)]
 pub(super) struct Bad {
-    session: Option<i64>,
-    participation: Option<i64>,
-    source: String,
+    pub session: Option<i64>,
+    pub participation: Option<i64>,
+    pub source: String,
     /// `Sam Reed, with Dr. Ada Finch`
-    whose: String,
+    pub whose: String,
     /// `The start time reads “tomorrow at 3”`
-    says: String,
+    pub says: String,
     /// What was expected, for whoever looks after the records.
-    detail: String,
-    since: Option<Moment>,
-    call: Option<Call>,
+    pub detail: String,
+    pub since: Option<Moment>,
+    pub call: Option<Call>,
     /// Whoever else is meant, if the error is about the whole session.
-    people: Vec<Callable>,
+    pub people: Vec<Callable>,
 }
 
 /// Somebody of a record that cannot be read.
-#[derive(Serialize)]
-struct Callable {
-    name: String,
-    call: Call,
+pub(super) struct Callable {
+    pub name: String,
+    pub call: Call,
 }
 
 impl Bad {
@@ -85,10 +83,11 @@ pub(super) async fn bad(looking: &Looking<'_>, of: Option<(SessionId, Option<Par
     Ok(faults.iter().filter(|(_, fault)| wanted(fault)).map(|(source, fault)| Bad::of(source, fault, looking.showing())).collect())
 }
 
-#[derive(Serialize)]
+#[derive(Template)]
+#[template(path = "web/record.html")]
 struct Page {
-    frame: Frame,
-    records: Vec<Bad>,
+    pub frame: Frame,
+    pub records: Vec<Bad>,
 }
 
 /// The page of a session or a person that Punctual knows by its faults alone.
@@ -102,5 +101,5 @@ pub(super) async fn page(
     if records.is_empty() {
         return Err(Trouble::NotFound(none));
     }
-    Ok(page::render(StatusCode::OK, "record.html", &Page { frame: looking.frame(shared, "attention").await?, records }))
+    Ok(page::render(StatusCode::OK, &Page { frame: looking.frame(shared, "attention").await?, records }))
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use askama::Template;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::Serialize;
 
 use super::shown::session::Named;
 use super::shown::{Frame, Moment, moment};
@@ -19,7 +19,8 @@ use crate::session::{ParticipationId, SessionId};
 use crate::web::Shared;
 use crate::web::page::{self, Trouble};
 
-#[derive(Serialize)]
+#[derive(Template)]
+#[template(path = "web/remind.html")]
 struct Page {
     frame: Frame,
     session: i64,
@@ -34,7 +35,6 @@ struct Page {
 }
 
 /// What would go.
-#[derive(Serialize)]
 struct Goes {
     channel: &'static str,
     to: String,
@@ -85,7 +85,7 @@ pub(super) async fn page(
     let looking = shared.looking(&headers)?;
     let wish = wish(&session, &participation)?;
     let answer = would(&looking.office.desk, &wish, looking.now).await?.pop().ok_or_else(none)?;
-    Ok(page::render(StatusCode::OK, "remind.html", &Page::of(&looking, &shared, &wish, &answer).await?))
+    Ok(page::render(StatusCode::OK, &Page::of(&looking, &shared, &wish, &answer).await?))
 }
 
 /// Reminds them.
@@ -110,5 +110,5 @@ pub(super) async fn act(
         return Ok(page::see(&format!("/notices/{}", notice.key)));
     }
     let looking = shared.looking(&headers)?;
-    Ok(page::render(StatusCode::CONFLICT, "remind.html", &Page::of(&looking, &shared, &asked, &answer).await?))
+    Ok(page::render(StatusCode::CONFLICT, &Page::of(&looking, &shared, &asked, &answer).await?))
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use askama::Template;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::Serialize;
 
 use super::notice::opened;
 use super::shown::{Frame, NoticeRow};
@@ -19,7 +19,8 @@ use crate::known::resend::Resent;
 use crate::web::Shared;
 use crate::web::page::{self, Trouble};
 
-#[derive(Serialize)]
+#[derive(Template)]
+#[template(path = "web/resend.html")]
 struct Page {
     frame: Frame,
     notice: NoticeRow,
@@ -50,7 +51,7 @@ impl Page {
 pub(super) async fn page(State(shared): State<Arc<Shared>>, Path(key): Path<String>, headers: HeaderMap) -> Result<Response, Trouble> {
     let looking = shared.looking(&headers)?;
     let opened = opened(&looking, &key).await?;
-    Ok(page::render(StatusCode::OK, "resend.html", &Page::of(&looking, &shared, &opened, None).await?))
+    Ok(page::render(StatusCode::OK, &Page::of(&looking, &shared, &opened, None).await?))
 }
 
 /// Hands it over again.
@@ -82,5 +83,5 @@ pub(super) async fn act(
             }
         }
     };
-    Ok(page::render(StatusCode::CONFLICT, "resend.html", &Page::of(&looking, &shared, &opened, Some(refusal)).await?))
+    Ok(page::render(StatusCode::CONFLICT, &Page::of(&looking, &shared, &opened, Some(refusal)).await?))
 }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use chrono::{Days, NaiveDate};
-use serde::Serialize;
 
 use super::shown::Frame;
 use super::shown::session::{Day, SessionCard, by_day};
@@ -36,7 +36,8 @@ const STATES: [(&str, &str); 6] = [
     ("lapsed", "With one that came too late"),
 ];
 
-#[derive(Serialize)]
+#[derive(Template)]
+#[template(path = "web/sessions.html")]
 struct Sessions {
     frame: Frame,
     days: Vec<Day>,
@@ -103,7 +104,7 @@ pub(super) async fn sessions(
         pages,
         total,
     };
-    Ok(page::render(StatusCode::OK, "sessions.html", &facts))
+    Ok(page::render(StatusCode::OK, &facts))
 }
 
 /// Sessions with a message in that state; `None`: in any.

@@ -1,7 +1,6 @@
 //! What the templates get: facts in words and in local times. Nothing here is HTML: the templates escape it all.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::Serialize;
 
 use self::session::{Named, People, Showing};
 use crate::desk::outage::Outage;
@@ -24,35 +23,33 @@ pub(super) mod session;
 pub(super) use notice::{Attempt, Decided, History, NoticeRow};
 
 /// What every page has around it.
-#[derive(Serialize)]
 pub(super) struct Frame {
-    pub(super) practice: String,
+    pub practice: String,
     /// `New York`
-    pub(super) zone: String,
-    pub(super) user: String,
-    pub(super) operator: bool,
+    pub zone: String,
+    pub user: String,
+    pub operator: bool,
     /// Of the page's forms.
-    pub(super) token: String,
+    pub token: String,
     /// Things that want a decision.
-    pub(super) waiting: u64,
-    pub(super) section: &'static str,
+    pub waiting: u64,
+    pub section: &'static str,
     /// Nothing is sent: it is all rehearsed.
-    pub(super) shadow: bool,
+    pub shadow: bool,
     /// Its reader sees names.
-    pub(super) names: bool,
+    pub names: bool,
     /// What keeps messages from going out.
-    pub(super) banner: Vec<Banner>,
+    pub banner: Vec<Banner>,
     /// How fresh what the sources said is.
-    pub(super) sources: Vec<Fresh>,
+    pub sources: Vec<Fresh>,
     /// It is a demonstration.
-    pub(super) demo: Option<Demo>,
+    pub demo: Option<Demo>,
 }
 
 /// A demonstration's clock and buttons.
-#[derive(Serialize)]
 pub(super) struct Demo {
-    now: Moment,
-    deeds: Vec<Deed>,
+    pub now: Moment,
+    pub deeds: Vec<Deed>,
 }
 
 impl Demo {
@@ -62,14 +59,13 @@ impl Demo {
 }
 
 /// What keeps messages from going out, in words.
-#[derive(Serialize)]
 pub(super) struct Banner {
     /// What is at fault, since when, and why.
-    headline: String,
+    pub headline: String,
     /// How many messages wait, and the most urgent one.
-    waits: String,
+    pub waits: String,
     /// Whose that one is.
-    whose: Option<Named>,
+    pub whose: Option<Named>,
 }
 
 impl Banner {
@@ -85,11 +81,10 @@ impl Banner {
 }
 
 /// When a source was last read.
-#[derive(Serialize)]
 pub(super) struct Fresh {
-    name: String,
+    pub name: String,
     /// `12 seconds ago`; none: never.
-    ago: Option<String>,
+    pub ago: Option<String>,
 }
 
 impl Fresh {
@@ -100,16 +95,16 @@ impl Fresh {
 }
 
 /// A time on somebody's clock.
-#[derive(Serialize, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Moment {
     /// For programs: RFC 3339, UTC.
-    pub(super) iso: String,
+    pub iso: String,
     /// `Tue, Nov 24`
-    pub(super) date: String,
+    pub date: String,
     /// `3:00 PM`
-    pub(super) time: String,
+    pub time: String,
     /// `2026-11-24`
-    pub(super) day: String,
+    pub day: String,
 }
 
 /// That time on the clock of a zone.
@@ -129,11 +124,10 @@ pub(super) fn zone_name(zone: &Zone) -> String {
 }
 
 /// Why somebody will not be reached, and what to do.
-#[derive(Serialize)]
 pub(super) struct Trouble {
-    text: String,
-    detail: Option<String>,
-    remedy: Option<&'static str>,
+    pub text: String,
+    pub detail: Option<String>,
+    pub remedy: Option<&'static str>,
 }
 
 impl Trouble {
@@ -190,18 +184,17 @@ fn tone(state: Option<State>) -> &'static str {
 }
 
 /// What the guard holds of one source.
-#[derive(Serialize)]
 pub(super) struct Guarded {
-    source: String,
-    since: Moment,
+    pub source: String,
+    pub since: Moment,
     /// `moved`, and the sessions.
-    kinds: Vec<(&'static str, Vec<i64>)>,
+    pub kinds: Vec<(&'static str, Vec<i64>)>,
     /// Sessions.
-    count: usize,
+    pub count: usize,
     /// Some of it can be rejected.
-    rejectable: bool,
+    pub rejectable: bool,
     /// `source=front+desk`
-    query: String,
+    pub query: String,
 }
 
 impl Guarded {
@@ -242,17 +235,16 @@ fn words_of(kind: GuardKind) -> &'static str {
 }
 
 /// What somebody wrote.
-#[derive(Serialize)]
 pub(super) struct ReplyRow {
-    key: String,
-    at: Moment,
+    pub key: String,
+    pub at: Moment,
     /// Masked.
-    from: String,
-    text: String,
+    pub from: String,
+    pub text: String,
     /// What the service took it for, if for anything.
-    taken: Option<&'static str>,
+    pub taken: Option<&'static str>,
     /// Each whose it may be.
-    about: Vec<Named>,
+    pub about: Vec<Named>,
 }
 
 impl ReplyRow {

@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use askama::Template;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use self::copies::{Copies, shipped};
@@ -104,7 +104,8 @@ fn digest(text: &str) -> String {
     data_encoding::HEXLOWER.encode(&Sha256::digest(text)[..8])
 }
 
-#[derive(Serialize)]
+#[derive(Template)]
+#[template(path = "web/templates.html")]
 struct All {
     frame: Frame,
     /// Where the copies are; none: nowhere.
@@ -115,7 +116,6 @@ struct All {
 }
 
 /// The templates of a language.
-#[derive(Serialize)]
 struct Group {
     name: String,
     files: Vec<String>,
@@ -140,7 +140,7 @@ pub(super) async fn all(State(shared): State<Arc<Shared>>, headers: HeaderMap) -
     let own = templates.into_iter().filter(|(_, own)| *own).map(|(name, _)| name).collect();
     let folder = folder.map(|dir| dir.display().to_string());
     let facts = All { frame: looking.frame(&shared, "templates").await?, folder, advice: NO_FOLDER, own, groups };
-    Ok(page::render(StatusCode::OK, "templates.html", &facts))
+    Ok(page::render(StatusCode::OK, &facts))
 }
 
 /// `/templates/edit?file=...`
@@ -185,7 +185,7 @@ async fn edited(shared: &Shared, looking: &Looking<'_>, asked: Asked, saved: boo
         seen,
     };
     let status = if facts.refusal.is_some() { StatusCode::CONFLICT } else { StatusCode::OK };
-    Ok(page::render(status, "template.html", &facts))
+    Ok(page::render(status, &facts))
 }
 
 /// What the draft would make, and what is wrong with it.

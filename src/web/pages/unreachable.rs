@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
 
 use super::shown::session::{Called, Unreached};
 use super::shown::{Frame, moment};
@@ -27,7 +27,8 @@ const DAYS: u64 = 7;
 /// People on one page.
 const ROWS_MAX: usize = 300;
 
-#[derive(Serialize)]
+#[derive(Template)]
+#[template(path = "web/unreachable.html")]
 struct Unreachable {
     frame: Frame,
     /// Whom nobody has called yet.
@@ -46,7 +47,7 @@ pub(super) async fn page(State(shared): State<Arc<Shared>>, RawQuery(query): Raw
     rows.truncate(ROWS_MAX);
     let (called, rows) = rows.into_iter().partition(|row| row.called.is_some());
     let facts = Unreachable { frame: looking.frame(&shared, "unreachable").await?, rows, called, span, full };
-    Ok(page::render(StatusCode::OK, "unreachable.html", &facts))
+    Ok(page::render(StatusCode::OK, &facts))
 }
 
 /// The same for a spreadsheet: nothing in it is taken for a formula.

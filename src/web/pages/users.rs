@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
+use askama::Template;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::Serialize;
 
 use super::shown::{Frame, capital};
 use super::{FORM_MAX, Looking, Trouble, deeds};
@@ -23,7 +23,8 @@ use crate::web::{Shared, page, request, to_the_end};
 /// Letters of a password that is drawn: 80 bits.
 const DRAWN: usize = 20;
 
-#[derive(Serialize)]
+#[derive(Template)]
+#[template(path = "web/users.html")]
 struct Page {
     frame: Frame,
     users: Vec<Row>,
@@ -34,7 +35,6 @@ struct Page {
     drawn: Option<String>,
 }
 
-#[derive(Serialize)]
 struct Row {
     name: String,
     role: &'static str,
@@ -75,7 +75,7 @@ async fn shown(shared: &Shared, looking: &Looking<'_>, news: Result<Option<Done>
     };
     let (done, drawn) = done.map_or((None, None), |done| (Some(done.says), done.drawn));
     let facts = Page { users: rows.collect(), frame: looking.frame(shared, "users").await?, refusal, done, drawn };
-    Ok(page::render(status, "users.html", &facts))
+    Ok(page::render(status, &facts))
 }
 
 /// What was done with a user.
@@ -213,7 +213,8 @@ async fn is_theirs(
     })
 }
 
-#[derive(Serialize)]
+#[derive(Template)]
+#[template(path = "web/password.html")]
 struct Own {
     frame: Frame,
     refusal: Option<String>,
@@ -225,7 +226,7 @@ struct Own {
 pub(super) async fn own(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Trouble> {
     let looking = shared.looking(&headers)?;
     let facts = Own { frame: looking.frame(&shared, "password").await?, refusal: None, done: false, least: password::MIN };
-    Ok(page::render(StatusCode::OK, "password.html", &facts))
+    Ok(page::render(StatusCode::OK, &facts))
 }
 
 /// Gives oneself another password; every other visit of this name is over.
@@ -255,7 +256,7 @@ pub(super) async fn change_own(
     let (status, done) = if refusal.is_some() { (StatusCode::CONFLICT, false) } else { (StatusCode::OK, true) };
     let facts =
         Own { frame: looking.frame(&shared, "password").await?, refusal: refusal.as_deref().map(capital), done, least: password::MIN };
-    let mut response = page::render(status, "password.html", &facts);
+    let mut response = page::render(status, &facts);
     if done && let Some(id) = door.let_in(looking.visitor.name(), looking.now) {
         door.log_out(&looking.visitor.id);
         shared.keep_visits().await?;

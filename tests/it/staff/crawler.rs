@@ -150,7 +150,7 @@ pub(super) fn links(page: &str) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for attribute in ["href=\"", "src=\"", "action=\""] {
         for rest in page.split(attribute).skip(1) {
-            let link = rest.split('"').next().unwrap().replace("&amp;", "&").replace("&#x2F;", "/");
+            let link = html_escape::decode_html_entities(rest.split('"').next().unwrap());
             if link.starts_with('/') && !link.starts_with("//") {
                 all.insert(link.split('#').next().unwrap().to_owned());
             }

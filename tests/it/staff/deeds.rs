@@ -57,7 +57,7 @@ impl Form {
 
 fn attribute(tag: &str, name: &str) -> Option<String> {
     let rest = tag.split(&format!("{name}=\"")).nth(1)?;
-    Some(rest.split('"').next()?.replace("&amp;", "&").replace("&#x2F;", "/").replace("&#x27;", "'"))
+    Some(html_escape::decode_html_entities(rest.split('"').next()?).into_owned())
 }
 
 /// What is typed there: a reason, an address, nothing; what is hidden goes back as it came.

@@ -151,7 +151,8 @@ async fn what_people_wrote_is_shown_and_marked_as_read() {
     let (mut jane, mut victor) = (office.logged_in("jane").await, office.logged_in("victor").await);
     for (browser, operator) in [(&mut jane, true), (&mut victor, false)] {
         let (_, page) = browser.page("/attention").await;
-        for shown in ["&lt;b&gt;Can I come later?&lt;/b&gt; SM1", "SM2", "/sessions/1/11", "+1*****0123", "<span class=\"count\">2</span>"]
+        for shown in
+            ["&#60;b&#62;Can I come later?&#60;/b&#62; SM1", "SM2", "/sessions/1/11", "+1*****0123", "<span class=\"count\">2</span>"]
         {
             assert!(page.contains(shown), "{shown}: {page}");
         }
@@ -186,10 +187,10 @@ async fn hostile_names_are_text() {
         assert_eq!(status, 200, "{path}");
         assert!(!page.contains("<script") && !page.contains("<img src=x"), "{path}: {page}");
     }
-    assert!(jane.page("/sessions/1/11").await.1.contains("&lt;script&gt;"));
+    assert!(jane.page("/sessions/1/11").await.1.contains("&#60;script&#62;"));
     assert!(jane.page("/sessions/1/11").await.1.contains("{{ 7 * 7 }}"));
     let (_, found) = jane.page("/search?q=%3Cscript%3Ealert(2)%3C/script%3E").await;
-    assert!(found.contains("&lt;script&gt;") && !found.contains("<script"), "{found}");
+    assert!(found.contains("&#60;script&#62;") && !found.contains("<script"), "{found}");
     office.close().await;
 }
 

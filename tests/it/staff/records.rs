@@ -64,7 +64,7 @@ async fn whom_their_host_tells_is_not_called_for_a_record_at_fault() {
 /// Where the links of a page lead, on this server.
 fn links(page: &str) -> BTreeSet<String> {
     let hrefs = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
-    hrefs.filter(|to| to.starts_with('/')).map(|to| to.replace("&amp;", "&")).collect()
+    hrefs.filter(|to| to.starts_with('/')).map(|to| html_escape::decode_html_entities(to).into_owned()).collect()
 }
 
 async fn walk(browser: &mut Browser<'_>) -> BTreeSet<String> {

@@ -1,7 +1,6 @@
 //! Notices and what became of them, as the pages show them.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 
 use super::session::{Called, Named, People, Showing};
 use super::{Moment, capital, moment, tone};
@@ -18,50 +17,46 @@ use crate::receipt::Fate;
 use crate::web::Office;
 
 /// One notice, and what may be done with it.
-#[derive(Serialize)]
 pub(in crate::web::pages) struct NoticeRow {
-    key: String,
-    session: i64,
-    participation: i64,
-    who: Named,
-    what: String,
-    channel: &'static str,
-    to: String,
-    state: &'static str,
-    tone: &'static str,
-    why: Option<&'static str>,
-    remedy: Option<&'static str>,
+    pub key: String,
+    pub session: i64,
+    pub participation: i64,
+    pub who: Named,
+    pub what: String,
+    pub channel: &'static str,
+    pub to: String,
+    pub state: &'static str,
+    pub tone: &'static str,
+    pub why: Option<&'static str>,
+    pub remedy: Option<&'static str>,
     /// Who decided so.
-    decided: Option<Called>,
-    due: Moment,
-    start: Moment,
-    over: bool,
-    next: Option<Moment>,
-    accepted: Option<Moment>,
+    pub decided: Option<Called>,
+    pub due: Moment,
+    pub start: Moment,
+    pub over: bool,
+    pub next: Option<Moment>,
+    pub accepted: Option<Moment>,
     /// What was said later of what was sent.
-    became: Option<Became>,
-    attempts: u32,
-    acts: Vec<Button>,
+    pub became: Option<Became>,
+    pub acts: Vec<Button>,
     /// It went, or was refused, and is still of use: it can be sent again.
-    again: bool,
+    pub again: bool,
 }
 
 /// What became of a message.
-#[derive(Serialize)]
-struct Became {
-    says: &'static str,
-    at: Option<Moment>,
+pub(in crate::web::pages) struct Became {
+    pub says: &'static str,
+    pub at: Option<Moment>,
     /// The provider's words, redacted.
-    detail: Option<String>,
+    pub detail: Option<String>,
 }
 
 /// A deed that is possible.
-#[derive(Serialize)]
-struct Button {
-    act: &'static str,
-    label: &'static str,
+pub(in crate::web::pages) struct Button {
+    pub act: &'static str,
+    pub label: &'static str,
     /// What it does, for whoever is not sure.
-    help: &'static str,
+    pub help: &'static str,
 }
 
 impl NoticeRow {
@@ -94,7 +89,6 @@ impl NoticeRow {
             next: entry.next_attempt_at.map(at),
             accepted: entry.accepted_at.map(at),
             became: None,
-            attempts: entry.attempts,
             acts: buttons(entry, now),
             again: matches!(entry.state, State::Accepted | State::Rejected) && notice.useful_until > now,
         }
@@ -158,15 +152,14 @@ fn lasts(reason: Reason) -> bool {
 }
 
 /// One attempt.
-#[derive(Serialize)]
 pub(in crate::web::pages) struct Attempt {
-    number: u32,
-    at: Moment,
-    outcome: String,
-    transport: String,
-    reply: String,
+    pub number: u32,
+    pub at: Moment,
+    pub outcome: String,
+    pub transport: String,
+    pub reply: String,
     /// What became of the message: `Did not arrive: 30005`.
-    receipt: Option<String>,
+    pub receipt: Option<String>,
 }
 
 impl Attempt {
@@ -189,15 +182,13 @@ impl Attempt {
 }
 
 /// One decision of the planner.
-#[derive(Serialize)]
 pub(in crate::web::pages) struct Decided {
-    what: String,
-    verdict: &'static str,
-    due: Option<Moment>,
-    why: Option<&'static str>,
-    /// The reason's own word: `booked_late`.
-    reason: Option<&'static str>,
-    detail: Option<String>,
+    pub what: String,
+    pub verdict: &'static str,
+    pub due: Option<Moment>,
+    /// The reason, and its own word: `booked_late`.
+    pub why: Option<(&'static str, &'static str)>,
+    pub detail: Option<String>,
 }
 
 impl Decided {
@@ -211,21 +202,19 @@ impl Decided {
                 _ => "Do not send",
             },
             due: due.map(|at| moment(at, &office.zone)),
-            why: said.reason.map(words::reason),
-            reason: said.reason.map(Reason::as_str),
+            why: said.reason.map(|reason| (words::reason(reason), reason.as_str())),
             detail: said.detail.clone(),
         }
     }
 }
 
 /// One row of the ledger.
-#[derive(Serialize)]
 pub(in crate::web::pages) struct History {
-    at: Moment,
-    what: String,
-    event: String,
-    step: String,
-    detail: String,
+    pub at: Moment,
+    pub what: String,
+    pub event: String,
+    pub step: String,
+    pub detail: String,
 }
 
 impl History {

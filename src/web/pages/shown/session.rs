@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use serde::Serialize;
 
 use super::{Moment, Trouble, capital, moment, role, tone, zone_name};
 use crate::contact::PersonName;
@@ -20,9 +19,9 @@ const NAMED: usize = 3;
 /// With what a page is shown: the practice's words and clock, the time, and whether its reader sees names.
 #[derive(Clone, Copy)]
 pub(in crate::web::pages) struct Showing<'a> {
-    pub(in crate::web::pages) office: &'a Office,
-    pub(in crate::web::pages) now: DateTime<Utc>,
-    pub(in crate::web::pages) names: bool,
+    pub office: &'a Office,
+    pub now: DateTime<Utc>,
+    pub names: bool,
 }
 
 impl Showing<'_> {
@@ -37,18 +36,17 @@ impl Showing<'_> {
 }
 
 /// The sessions of one day of the practice.
-#[derive(Serialize)]
 pub(in crate::web::pages) struct Day {
     /// `Today`, `Tomorrow`, or nothing.
-    name: &'static str,
+    pub name: &'static str,
     /// `Tue, Nov 24`
-    date: String,
+    pub date: String,
     /// Somebody should do something about them.
-    needing: Vec<SessionCard>,
+    pub needing: Vec<SessionCard>,
     /// All is well with them.
-    well: Vec<SessionCard>,
+    pub well: Vec<SessionCard>,
     /// They began before now.
-    begun: Vec<SessionCard>,
+    pub begun: Vec<SessionCard>,
 }
 
 /// Days with their sessions, also those without one.
@@ -83,22 +81,21 @@ pub(in crate::web::pages) fn by_day(cards: Vec<SessionCard>, from: NaiveDate, da
 }
 
 /// One session.
-#[derive(Serialize)]
 pub(in crate::web::pages) struct SessionCard {
-    id: i64,
+    pub id: i64,
     /// `Dr. Ada Finch with José Llama`, or `Session 4102`.
-    title: String,
-    start: Moment,
-    over: bool,
-    cancelled: bool,
-    meet_now: bool,
+    pub title: String,
+    pub start: Moment,
+    pub over: bool,
+    pub cancelled: bool,
+    pub meet_now: bool,
     /// Somebody should do something about it.
-    needs: bool,
+    pub needs: bool,
     /// `2 of 3 told`
-    sum: String,
-    sum_tone: &'static str,
-    people: Vec<PersonCard>,
-    faults: Vec<String>,
+    pub sum: String,
+    pub sum_tone: &'static str,
+    pub people: Vec<PersonCard>,
+    pub faults: Vec<String>,
 }
 
 impl SessionCard {
@@ -158,31 +155,29 @@ fn sum(entry: &agenda::Entry) -> (String, &'static str) {
 }
 
 /// One participant.
-#[derive(Serialize)]
 pub(in crate::web::pages) struct PersonCard {
-    id: i64,
-    session: i64,
+    pub id: i64,
     /// Their name, or `Participant 5112`.
-    title: String,
-    named: bool,
-    role: &'static str,
+    pub title: String,
+    pub named: bool,
+    pub role: &'static str,
     /// The masked address; or why there is none, where nothing else says so.
-    to: String,
+    pub to: String,
     /// How to call them, if somebody must.
-    call: Option<Call>,
+    pub call: Option<Call>,
     /// `Confirmed`, `Declined`.
-    rsvp: Option<&'static str>,
+    pub rsvp: Option<&'static str>,
     /// When they connected first.
-    joined: Option<Moment>,
+    pub joined: Option<Moment>,
     /// Told by somebody else.
-    elsewhere: bool,
-    over: bool,
+    pub elsewhere: bool,
+    pub over: bool,
     /// Their own clock, where it differs from the practice's at that time.
-    local: Option<Moment>,
+    pub local: Option<Moment>,
     /// `Los Angeles`
-    zone: String,
-    trouble: Option<Trouble>,
-    steps: Vec<Chip>,
+    pub zone: String,
+    pub trouble: Option<Trouble>,
+    pub steps: Vec<Chip>,
 }
 
 impl PersonCard {
@@ -193,7 +188,6 @@ impl PersonCard {
         let trouble = person.against.as_ref().map(|(reason, detail)| Trouble::of(reason, detail.as_ref()));
         Self {
             id: person.id.0,
-            session: entry.session.0,
             named: name.is_some(),
             title: name.unwrap_or_else(|| format!("{} {}", role(person.role), person.id)),
             role: role(person.role),
@@ -226,13 +220,12 @@ fn is_said(step: &agenda::Step, person: &agenda::Person) -> bool {
 }
 
 /// How somebody can be called: as the record has it, whatever is wrong with it.
-#[derive(Serialize)]
 pub(in crate::web::pages) struct Call {
     /// `+12125550102`; none: it cannot be called.
-    tel: Option<String>,
+    pub tel: Option<String>,
     /// `+1 212-555-0102`, or what stands in its place.
-    number: String,
-    email: String,
+    pub number: String,
+    pub email: String,
 }
 
 impl Call {
@@ -251,16 +244,15 @@ fn grouped(e164: &str) -> String {
 }
 
 /// One thing that was, will or will not be told.
-#[derive(Serialize)]
-struct Chip {
-    what: String,
-    state: String,
-    tone: &'static str,
-    at: Option<Moment>,
+pub(in crate::web::pages) struct Chip {
+    pub what: String,
+    pub state: String,
+    pub tone: &'static str,
+    pub at: Option<Moment>,
     /// It is today, on the practice's clock.
-    today: bool,
-    why: Option<&'static str>,
-    key: Option<String>,
+    pub today: bool,
+    pub why: Option<&'static str>,
+    pub key: Option<String>,
 }
 
 impl Chip {
@@ -284,14 +276,14 @@ impl Chip {
 pub(in crate::web::pages) type People = HashMap<Place, Who>;
 
 /// Somebody on a page: a name with its link.
-#[derive(Serialize, Clone)]
+#[derive(Clone)]
 pub(in crate::web::pages) struct Named {
-    pub(in crate::web::pages) session: i64,
-    pub(in crate::web::pages) participation: i64,
+    pub session: i64,
+    pub participation: i64,
     /// Their name, or `participant 5112`.
-    pub(in crate::web::pages) title: String,
+    pub title: String,
     /// `Dr. Ada Finch`; none: the host themselves, or not to be seen.
-    pub(in crate::web::pages) host: Option<String>,
+    pub host: Option<String>,
 }
 
 impl Named {
@@ -308,24 +300,23 @@ impl Named {
 }
 
 /// Somebody who will not be reached.
-#[derive(Serialize)]
 pub(in crate::web::pages) struct Unreached {
-    session: i64,
-    participation: Option<i64>,
-    who: Option<Named>,
-    start: Option<Moment>,
-    call: Option<Call>,
-    trouble: Trouble,
+    pub session: i64,
+    pub participation: Option<i64>,
+    pub who: Option<Named>,
+    pub start: Option<Moment>,
+    pub call: Option<Call>,
+    pub trouble: Trouble,
     /// Somebody called them: who, when, and what they noted.
-    pub(in crate::web::pages) called: Option<Called>,
+    pub called: Option<Called>,
 }
 
 /// Somebody was called.
-#[derive(Serialize, Clone)]
+#[derive(Clone)]
 pub(in crate::web::pages) struct Called {
-    pub(in crate::web::pages) at: Moment,
+    pub at: Moment,
     /// `by jane: they will come`
-    pub(in crate::web::pages) note: String,
+    pub note: String,
 }
 
 impl Unreached {
@@ -360,15 +351,13 @@ impl Unreached {
 }
 
 /// Somebody who was looked for.
-#[derive(Serialize)]
 pub(in crate::web::pages) struct Found {
-    who: Named,
-    role: &'static str,
+    pub who: Named,
+    pub role: &'static str,
     /// None: it cannot be read.
-    start: Option<Moment>,
+    pub start: Option<Moment>,
     /// It is to come, as far as that can be read.
-    ahead: bool,
-    external_id: String,
+    pub ahead: bool,
 }
 
 impl Found {
@@ -379,7 +368,6 @@ impl Found {
             role: who.role.map_or("Record at fault", role),
             start: who.start.map(|start| showing.at(start)),
             ahead: who.start.is_none_or(|start| start > showing.now),
-            external_id: who.external_id.clone(),
         }
     }
 }

@@ -1,75 +1,73 @@
 //! What the page of a template gets.
 
-use serde::Serialize;
+use askama::Template;
 
 use super::super::shown::{Frame, Moment};
 use crate::render::{Parts, RenderError, Rendered};
 
-#[derive(Serialize)]
+#[derive(Template)]
+#[template(path = "web/template.html")]
 pub(super) struct Edit {
-    pub(super) frame: Frame,
+    pub frame: Frame,
     /// Its path: `en-US/invite/sms.txt`.
-    pub(super) file: String,
+    pub file: String,
     /// The practice has a copy of its own.
-    pub(super) own: bool,
+    pub own: bool,
     /// The messages are made of what stands in the folder.
-    pub(super) in_force: bool,
+    pub in_force: bool,
     /// Names the text that stands in the folder.
-    pub(super) was: String,
+    pub was: String,
     /// What is edited: the draft, or what stands there.
-    pub(super) text: String,
+    pub text: String,
     /// Lines that the field shows.
-    pub(super) rows: usize,
+    pub rows: usize,
     /// It says something else than what came with the program.
-    pub(super) shipped: bool,
+    pub shipped: bool,
     /// What is edited is not saved.
-    pub(super) draft: bool,
-    pub(super) query: String,
+    pub draft: bool,
+    pub query: String,
     /// The languages that it can be shown in: of a template that is for all of them.
-    pub(super) locales: Vec<String>,
-    pub(super) locale: String,
+    pub locales: Vec<String>,
+    pub locale: String,
     /// It is shown as a host gets it.
-    pub(super) host: bool,
+    pub host: bool,
     /// What it said before.
-    pub(super) versions: Vec<Earlier>,
+    pub versions: Vec<Earlier>,
     /// It was just saved, and this brings back what was before.
-    pub(super) undo: Option<String>,
-    pub(super) saved: bool,
+    pub undo: Option<String>,
+    pub saved: bool,
     /// Why it was not saved: a problem in each line.
-    pub(super) refusal: Option<String>,
-    pub(super) seen: Seen,
+    pub refusal: Option<String>,
+    pub seen: Seen,
 }
 
 /// What a template said before.
-#[derive(Serialize)]
 pub(super) struct Earlier {
-    pub(super) id: String,
-    pub(super) until: Moment,
+    pub id: String,
+    pub until: Moment,
     /// Who changed it then.
-    pub(super) by: String,
+    pub by: String,
 }
 
 /// What the text would make.
-#[derive(Serialize)]
 pub(super) struct Seen {
     /// Why nothing can be made of it.
-    pub(super) problems: Vec<String>,
-    pub(super) sample: Option<Sample>,
+    pub problems: Vec<String>,
+    pub sample: Option<Sample>,
 }
 
 /// Messages to somebody invented.
-#[derive(Serialize, Default)]
+#[derive(Default)]
 pub(super) struct Sample {
-    pub(super) subject: Option<String>,
-    pub(super) text: Option<String>,
+    pub subject: Option<String>,
+    pub text: Option<String>,
     /// Shown in a frame of its own.
-    #[serde(skip)]
-    pub(super) html: Option<String>,
+    pub html: Option<String>,
     /// The text message, and how many parts it takes.
-    pub(super) bubble: Option<String>,
-    pub(super) segments: Option<u32>,
+    pub bubble: Option<String>,
+    pub segments: Option<u32>,
     /// Why one of them cannot be made.
-    pub(super) problems: Vec<String>,
+    pub problems: Vec<String>,
 }
 
 impl Sample {
