@@ -22,7 +22,9 @@ pub(crate) use line::is_invisible;
 pub use number::decimal;
 
 /// How a participant is told: decided by ShouldAutoDeliverCode alone, never by which contacts exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema, utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
     /// ShouldAutoDeliverCode "E".

@@ -15,10 +15,10 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
-use schemars::JsonSchema;
 use secrecy::zeroize::Zeroizing;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use crate::entry::State;
 use crate::notice::Reason;
@@ -27,7 +27,7 @@ use crate::session::{ParticipationId, SessionId};
 pub mod csv;
 
 /// One row of the append-only ledger: a notice's transition, or an operator's deed. Written in the transaction of what it tells.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LedgerRow {
     /// Rises by one with each row.
     pub seq: i64,
@@ -82,8 +82,8 @@ impl LedgerRow {
 }
 
 /// The link of one row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, schemars::JsonSchema)]
-#[schemars(with = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, utoipa::ToSchema)]
+#[schema(value_type = String)]
 pub struct Link(pub [u8; 32]);
 
 impl Link {

@@ -192,7 +192,7 @@ pub struct Notice {
 }
 
 /// Why something was not planned, or did not go. The same word stands in `preview`, `why`, the outbox, the ledger and the tests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The record is at fault.

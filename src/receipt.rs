@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use schemars::JsonSchema;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::contact::Address;
 use crate::notice::{NoticeKey, Occasion};
@@ -14,7 +14,7 @@ use crate::session::{ParticipationId, RawContact, SessionId};
 use crate::suppression::Suppression;
 
 /// What became of a message. In the order in which a later word replaces an earlier one: none goes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Fate {
     /// It is under way: with the network, or delayed.

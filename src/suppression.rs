@@ -3,13 +3,13 @@
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use schemars::JsonSchema;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::contact::Address;
 
 /// What a rejection says about the address, for later messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Suppression {
     /// A 5yz to RCPT, or a bounce: the mailbox does not exist or does not take mail.
@@ -29,7 +29,7 @@ impl Suppression {
 }
 
 /// An address that gets no messages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SuppressedAddress {
     /// See [`suppression_key`].
     pub key: String,
@@ -46,7 +46,7 @@ pub struct SuppressedAddress {
 }
 
 /// Who said that an address gets no messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SaidBy {
     /// A server or gateway, when it refused a message.

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use mailparse::{MailHeaderMap, ParsedMail};
-use schemars::JsonSchema;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Desk, Unanswered};
 use crate::contact::{Channel, PersonName};
@@ -14,7 +14,7 @@ use crate::render::{Renderer, sms_size};
 use crate::session::{Role, Snapshot};
 
 /// A message's parts.
-#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct Letter {
     /// E-mail: decoded.
     pub subject: Option<String>,

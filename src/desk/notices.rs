@@ -1,7 +1,7 @@
 //! Notices, as `outbox list --json` and the API tell them.
 
-use schemars::JsonSchema;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Desk;
 use crate::entry::{Delivery, Entry};
@@ -10,7 +10,7 @@ use crate::outbox::{Filter, StoreError};
 use crate::zone::rfc3339;
 
 /// One notice.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Line {
     /// 32 hexadecimal digits.
     pub key: String,
@@ -65,7 +65,7 @@ impl From<&Entry> for Line {
 }
 
 /// One notice, with its attempts.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Shown {
     /// The notice.
     #[serde(flatten)]

@@ -4,8 +4,8 @@
 //! them.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use schemars::JsonSchema;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Desk, words};
 use crate::contact::Channel;
@@ -20,7 +20,7 @@ pub const OVERDUE_AFTER: TimeDelta = TimeDelta::seconds(60);
 const COUNTED: usize = 1000;
 
 /// Something that keeps messages from going out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Outage {
     /// What is at fault.
     pub what: What,
@@ -35,7 +35,7 @@ pub struct Outage {
 }
 
 /// What can be at fault.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum What {
     /// E-mail was tried, and does not leave.
@@ -51,7 +51,7 @@ pub enum What {
 }
 
 /// A message that waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Urgent {
     /// SessionId.
     pub session_id: SessionId,

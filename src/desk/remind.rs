@@ -1,8 +1,8 @@
 //! Remind now: what staff ask for, and the answer for each participant. The rules are the planner's (`plan::asked`).
 
 use chrono::{DateTime, Utc};
-use schemars::JsonSchema;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Desk, Seen, Unanswered, words};
 use crate::feedback::said;
@@ -38,7 +38,8 @@ pub struct Answer {
 }
 
 /// The same, for programs.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReminderLine)]
 pub struct Line {
     /// SessionId.
     pub session_id: i64,

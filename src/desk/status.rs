@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use schemars::JsonSchema;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Desk;
 use super::outage::{self, Outage};
@@ -19,7 +19,7 @@ use crate::zone::rfc3339;
 const UNREAD_MAX: usize = 1000;
 
 /// What `status` tells.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Facts {
     /// What keeps messages from going out now, the most urgent first.
     pub outages: Vec<Outage>,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use schemars::JsonSchema;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::reading::Read;
 use super::{Desk, Notes, Seen, outage};
@@ -28,7 +28,7 @@ const AT_HAND: TimeDelta = TimeDelta::hours(1);
 pub(super) const BEGUN: TimeDelta = TimeDelta::minutes(30);
 
 /// One person who will not be reached.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Row {
     /// SessionId.
     pub session_id: SessionId,

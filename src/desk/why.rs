@@ -1,8 +1,8 @@
 //! What was, will or will not be sent to whom, and why: what the planner looks at, what it says, and what became of it.
 
 use chrono::{DateTime, Utc};
-use schemars::JsonSchema;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Desk, Unanswered, what};
 use crate::entry::{Delivery, Entry, State};
@@ -18,7 +18,7 @@ use crate::zone::rfc3339;
 const LEDGER_MAX: usize = 10_000;
 
 /// Everything about one participant.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Person {
     /// The source's name.
     pub source: String,
@@ -37,7 +37,7 @@ pub struct Person {
 }
 
 /// One decision.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Said {
     /// `reminder 24h`
     pub what: String,
@@ -52,7 +52,7 @@ pub struct Said {
 }
 
 /// One notice of the outbox.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Told {
     /// 32 hexadecimal digits.
     pub key: String,

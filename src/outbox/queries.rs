@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use schemars::JsonSchema;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Result;
 use crate::entry::{Delivery, Entry, State};
@@ -33,7 +33,7 @@ pub struct Filter {
 }
 
 /// A source, as the store last heard of it.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct SourceStatus {
     /// Its name.
     pub name: String,

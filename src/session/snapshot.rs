@@ -175,7 +175,7 @@ pub enum Extent {
 }
 
 /// A record, or a field of one, that could not be used.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct Fault {
     /// The field's path: `[3].Participants[1].ConnectCode`.
     pub path: String,

@@ -3,7 +3,8 @@
 use axum::http::header::{CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Declined;
 use crate::access::Scope;
@@ -19,6 +20,23 @@ pub(super) struct Problem {
     detail: String,
     faults: Vec<Fault>,
     header: Option<(HeaderName, &'static str)>,
+}
+
+/// A refusal.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Details<'a> {
+    /// What is wrong, in words.
+    detail: &'a str,
+    /// Of records: the fields at fault.
+    #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
+    faults: &'a [Fault],
+    /// The status of the answer.
+    status: u16,
+    title: &'static str,
+    /// `about:blank`: the status says what kind it is.
+    #[serde(rename = "type")]
+    kind: &'static str,
 }
 
 impl Problem {
@@ -104,16 +122,15 @@ impl From<Unanswered> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut body = json!({
-            "type": "about:blank",
-            "title": self.status.canonical_reason().unwrap_or("Refused"),
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-        });
-        if !self.faults.is_empty() {
-            body["faults"] = json!(self.faults);
-        }
-        let mut response = (self.status, [(CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response();
+        let body = Details {
+            detail: &self.detail,
+            faults: &self.faults,
+            status: self.status.as_u16(),
+            title: self.status.canonical_reason().unwrap_or("Refused"),
+            kind: "about:blank",
+        };
+        let body = serde_json::to_string(&body).expect("numbers and texts");
+        let mut response = (self.status, [(CONTENT_TYPE, "application/problem+json")], body).into_response();
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }

@@ -9,8 +9,10 @@ use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::problem::Problem;
 use super::{Shared, request, to_the_end};
@@ -20,7 +22,7 @@ use crate::source::json::BODY_MAX;
 use crate::source::push::Offer;
 
 /// What came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Receipt {
     /// Sessions that the source lists now.
     pub sessions: usize,
@@ -39,41 +41,104 @@ pub struct Receipt {
 }
 
 /// One session as the provider's API has it. Records are judged one by one: what is wrong with one is told, and the others are taken.
-pub(super) fn session_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "object",
-        "description": "A Session as the provider's API has it (V0 to V2); docs/push.md.",
-        "required": ["SessionId", "ScheduleTs", "Participants"],
-        "properties": {
-            "SessionId": { "type": "integer" },
-            "ScheduleTs": { "type": ["string", "null"], "description": "UTC, as 2014-04-16T15:00:00; null: right now." },
-            "Participants": { "type": "array", "items": { "type": "object" } },
-        },
-    })
+pub(super) enum Record {}
+
+impl PartialSchema for Record {
+    fn schema() -> RefOr<Schema> {
+        let (number, object) = (ObjectBuilder::new().schema_type(Type::Integer), ObjectBuilder::new());
+        let start = ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+            .description(Some("UTC, as 2014-04-16T15:00:00; null: right now."));
+        let record = ObjectBuilder::new()
+            .description(Some("A Session as the provider's API has it (V0 to V2); docs/push.md."))
+            .property("SessionId", number)
+            .property("ScheduleTs", start)
+            .property("Participants", ArrayBuilder::new().items(object));
+        ["SessionId", "ScheduleTs", "Participants"].into_iter().fold(record, ObjectBuilder::required).into()
+    }
 }
 
-/// A list of them.
-pub(super) fn list_schema(generator: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "array", "items": session_schema(generator) })
+impl ToSchema for Record {}
+
+/// In an address: a source.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct OfSource {
+    #[param(min_length = 1)]
+    name: String,
 }
 
-/// PUT of a list.
-pub(super) async fn whole(State(shared): State<Arc<Shared>>, Path(name): Path<String>, headers: HeaderMap, body: Body) -> Response {
+/// In an address: a source, and a session of it.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct OfRecord {
+    #[param(min_length = 1)]
+    name: String,
+    #[param(value_type = i64)]
+    session: String,
+}
+
+/// The whole list of a source: who is on it no more, is absent.
+#[utoipa::path(
+    put,
+    path = "/api/v1/sources/{name}/sessions",
+    operation_id = "pushSessions",
+    params(OfSource),
+    request_body = Vec<Record>,
+    responses(
+        (status = 200, description = "Done.", body = Receipt),
+        (status = 404, description = "No source of that name is pushed to, or the token is that of another one."),
+        (status = 409, description = "There is no list yet to merge it into, or too much waits for an operator."),
+    )
+)]
+pub(super) async fn whole(
+    State(shared): State<Arc<Shared>>,
+    Path(OfSource { name }): Path<OfSource>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     answer(&shared, &name, &headers, async |shared| Ok(Offer::Whole(read(shared, &headers, body).await?))).await
 }
 
-/// PUT of one session.
+/// One session: the others stay as they are.
+#[utoipa::path(
+    put,
+    path = "/api/v1/sources/{name}/sessions/{session}",
+    operation_id = "pushSession",
+    params(OfRecord),
+    request_body = Record,
+    responses(
+        (status = 200, description = "Done.", body = Receipt),
+        (status = 404, description = "No source of that name is pushed to, or the token is that of another one."),
+        (status = 409, description = "There is no list yet to merge it into, or too much waits for an operator."),
+    )
+)]
 pub(super) async fn one(
     State(shared): State<Arc<Shared>>,
-    Path((name, id)): Path<(String, String)>,
+    Path(OfRecord { name, session: id }): Path<OfRecord>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     answer(&shared, &name, &headers, async |shared| Ok(Offer::One(session(&id)?, read(shared, &headers, body).await?))).await
 }
 
-/// DELETE of one session: it is cancelled.
-pub(super) async fn cancel(State(shared): State<Arc<Shared>>, Path((name, id)): Path<(String, String)>, headers: HeaderMap) -> Response {
+/// Cancels a session.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/sources/{name}/sessions/{session}",
+    operation_id = "cancelSession",
+    params(OfRecord),
+    responses(
+        (status = 200, description = "Done.", body = Receipt),
+        (status = 404, description = "No source of that name is pushed to, or the token is that of another one."),
+        (status = 409, description = "There is no list yet to merge it into, or too much waits for an operator."),
+    )
+)]
+pub(super) async fn cancel(
+    State(shared): State<Arc<Shared>>,
+    Path(OfRecord { name, session: id }): Path<OfRecord>,
+    headers: HeaderMap,
+) -> Response {
     answer(&shared, &name, &headers, async |_| Ok(Offer::Cancel(session(&id)?))).await
 }
 

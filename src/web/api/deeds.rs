@@ -8,15 +8,18 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, RequestPartsExt};
 use chrono::{DateTime, Utc};
-use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use super::answers::opened;
+use super::answers::{OfNotice, OfSession, opened};
 use super::query::Query;
 use super::{answer, who};
 use crate::access::Token;
 use crate::contact::Address;
+use crate::desk::notices::Shown;
 use crate::desk::remind::{self, Line};
 use crate::desk::resend::{self, Answer, resend};
 use crate::guard::Verdict;
@@ -59,9 +62,43 @@ fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })
 }
 
+/// In an address: what is done with which notice.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct OfAct {
+    #[param(pattern = "^[0-9a-f]{32}$")]
+    key: String,
+    #[param(inline, value_type = ActWord)]
+    act: String,
+}
+
+/// The words that are taken there.
+enum ActWord {}
+
+impl PartialSchema for ActWord {
+    fn schema() -> RefOr<Schema> {
+        let words = ["retry", "hold", "release", "cancel", "cancel_told", "restore", "resend"];
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).into()
+    }
+}
+
+impl ToSchema for ActWord {}
+
+/// Retries, holds, releases, cancels, restores or resends a notice.
+#[utoipa::path(
+    post,
+    path = "/api/v1/notices/{key}/{act}",
+    operation_id = "actOnNotice",
+    params(OfAct),
+    responses(
+        (status = 200, description = "Done.", body = Shown),
+        (status = 404, description = "There is no such notice."),
+        (status = 409, description = "It is in no state for that."),
+    )
+)]
 pub(super) async fn act(
     State(shared): State<Arc<Shared>>,
-    Path((key, act)): Path<(String, String)>,
+    Path(OfAct { key, act }): Path<OfAct>,
     RawQuery(text): RawQuery,
     token: Extension<Token>,
 ) -> Result<Response, Problem> {
@@ -76,19 +113,31 @@ pub(super) async fn act(
 }
 
 /// How it is handed over again.
-#[derive(Deserialize, JsonSchema, Default)]
+#[derive(Deserialize, ToSchema, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Again {
     /// To this e-mail address or telephone number, this once; null: to its own.
     #[serde(default)]
-    #[schemars(length(max = 254))]
+    #[schema(max_length = 254)]
     to: Option<String>,
 }
 
-/// What was accepted or rejected, once more: the new notice.
+/// Hands over again what was accepted or rejected, as a new notice; also to another address of its channel, this once.
+#[utoipa::path(
+    post,
+    path = "/api/v1/notices/{key}/resend",
+    operation_id = "resendNotice",
+    params(OfNotice),
+    request_body = Again,
+    responses(
+        (status = 200, description = "Done.", body = Shown),
+        (status = 404, description = "There is no such notice."),
+        (status = 409, description = "Only what was accepted or rejected, and is of use, is handed over again."),
+    )
+)]
 pub(super) async fn again(
     State(shared): State<Arc<Shared>>,
-    Path(key): Path<String>,
+    Path(OfNotice { key }): Path<OfNotice>,
     RawQuery(text): RawQuery,
     token: Extension<Token>,
     (headers, body): (HeaderMap, Body),
@@ -113,7 +162,7 @@ pub(super) async fn again(
 }
 
 /// Who is reminded, and why.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Remind {
     /// ParticipationId; null: everybody in the session but its host.
@@ -121,20 +170,34 @@ pub(super) struct Remind {
     participation_id: Option<i64>,
     /// Also whom it reaches in quiet hours.
     #[serde(default)]
+    #[schema(default = false)]
     in_quiet_hours: bool,
     /// Why, for the ledger.
     #[serde(default)]
-    #[schemars(length(max = 1000))]
+    #[schema(max_length = 1000)]
     reason: Option<String>,
 }
 
 /// What became of each.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Reminded {
     participants: Vec<Line>,
 }
 
-pub(super) async fn remind(Path(session): Path<String>, asked: Asked<Remind>) -> Result<Response, Problem> {
+/// Reminds the participants of a session now, with their code; or one of them.
+#[utoipa::path(
+    post,
+    path = "/api/v1/sessions/{session}/remind",
+    operation_id = "remind",
+    params(OfSession),
+    request_body = Remind,
+    responses(
+        (status = 200, description = "Done.", body = Reminded),
+        (status = 404, description = "The store knows no such session or participant."),
+        (status = 409, description = "Nobody is reminded: they decided against it, it is on its way, it is in quiet hours where they are, or the like."),
+    )
+)]
+pub(super) async fn remind(Path(OfSession { session }): Path<OfSession>, asked: Asked<Remind>) -> Result<Response, Problem> {
     let none = || Problem::not_found("the store knows no such session or participant");
     let session: i64 = session.parse().map_err(|_| none())?;
     let Asked { shared, who, now, body: Remind { participation_id, in_quiet_hours, reason } } = asked;
@@ -159,7 +222,7 @@ pub(super) async fn remind(Path(session): Path<String>, asked: Asked<Remind>) ->
 }
 
 /// What is decided about.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Accept {
     /// What waits of this source; null: of every source.
@@ -167,24 +230,48 @@ pub(super) struct Accept {
 }
 
 /// What was let pass.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Accepted {
     /// Sessions.
     accepted: usize,
 }
 
 /// What was rejected.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Rejected {
     /// Sessions.
     rejected: usize,
 }
 
+/// Lets pass what waits: the next walk applies it.
+#[utoipa::path(
+    post,
+    path = "/api/v1/guard/accept",
+    operation_id = "acceptGuard",
+    request_body = Accept,
+    responses(
+        (status = 200, description = "Done.", body = Accepted),
+        (status = 404, description = "There is no such source."),
+        (status = 409, description = "Nothing waits."),
+    )
+)]
 pub(super) async fn accept(asked: Asked<Accept>) -> Result<Response, Problem> {
     let accepted = decide(asked, Verdict::Accept).await?;
     Ok(answer(StatusCode::OK, &Accepted { accepted }))
 }
 
+/// Rejects what waits: what was before is in force until the source says something else.
+#[utoipa::path(
+    post,
+    path = "/api/v1/guard/reject",
+    operation_id = "rejectGuard",
+    request_body = Accept,
+    responses(
+        (status = 200, description = "Done.", body = Rejected),
+        (status = 404, description = "There is no such source."),
+        (status = 409, description = "Nothing waits that can be rejected."),
+    )
+)]
 pub(super) async fn reject(asked: Asked<Accept>) -> Result<Response, Problem> {
     let rejected = decide(asked, Verdict::Reject).await?;
     Ok(answer(StatusCode::OK, &Rejected { rejected }))
@@ -212,23 +299,34 @@ async fn decide(asked: Asked<Accept>, verdict: Verdict) -> Result<usize, Problem
 }
 
 /// An address that shall get no messages.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Suppress {
     /// An e-mail address, or a telephone number.
-    #[schemars(length(min = 1, max = 254))]
+    #[schema(min_length = 1, max_length = 254)]
     address: String,
     /// Why.
     kind: Suppression,
 }
 
 /// How it stands on the list.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Suppressed {
     /// Its key in the list.
     key: String,
 }
 
+/// Puts an address on the list.
+#[utoipa::path(
+    post,
+    path = "/api/v1/suppressions",
+    operation_id = "suppress",
+    request_body = Suppress,
+    responses(
+        (status = 200, description = "Done.", body = Suppressed),
+        (status = 201, description = "Added.", body = Suppressed),
+    )
+)]
 pub(super) async fn suppress(asked: Asked<Suppress>) -> Result<Response, Problem> {
     let Asked { shared, who, now, body: Suppress { address, kind } } = asked;
     let region = &shared.office.desk.policy.region;
@@ -245,9 +343,28 @@ pub(super) async fn suppress(asked: Asked<Suppress>) -> Result<Response, Problem
     Ok(answer(status, &Suppressed { key }))
 }
 
+/// In an address: whoever is on the list.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct OfSuppression {
+    #[param(pattern = "^[0-9a-f]{32}$")]
+    suppression: String,
+}
+
+/// Takes an address off the list.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/suppressions/{suppression}",
+    operation_id = "unsuppress",
+    params(OfSuppression),
+    responses(
+        (status = 204, description = "Done."),
+        (status = 404, description = "It is not on the list."),
+    )
+)]
 pub(super) async fn unsuppress(
     State(shared): State<Arc<Shared>>,
-    Path(key): Path<String>,
+    Path(OfSuppression { suppression: key }): Path<OfSuppression>,
     RawQuery(text): RawQuery,
     token: Extension<Token>,
 ) -> Result<Response, Problem> {

@@ -1,106 +1,69 @@
-//! The API's description: OpenAPI 3.1, made from the operations and the types of their answers.
+//! The API's description: OpenAPI 3.1, of what stands at the operations. Here is what all of them have: a scope, and refusals.
+//!
+//! A schema has the name of its type. Two types of one name would be one schema: the second says another, by `#[schema(as = ...)]`.
 
-use std::collections::BTreeSet;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{Components, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response};
+use utoipa::{PartialSchema, ToSchema};
 
-use schemars::generate::SchemaSettings;
-use serde_json::{Map, Value, json};
-
-use super::{Operation, ROOT};
+use crate::access::Scope;
+use crate::web::problem::Details;
 
 /// Refusals that every operation has.
-const ALWAYS: [(u16, &str); 3] = [(401, "No token, or none of ours."), (403, "The token lacks the scope."), (503, "The store failed.")];
+const ALWAYS: [(&str, &str); 4] = [
+    ("400", "A key of the query is not known, or holds something else."),
+    ("401", "No token, or none of ours."),
+    ("403", "The token lacks the scope."),
+    ("503", "The store failed."),
+];
+/// And those with a body.
+const OF_BODIES: [(&str, &str); 4] = [
+    ("408", "The body did not come in time."),
+    ("413", "The body is too long."),
+    ("415", "The body is not JSON."),
+    ("422", "The body is not what is described."),
+];
 
-/// The whole document.
-pub(super) fn document(operations: &[Operation]) -> Value {
-    let mut generator = SchemaSettings::draft2020_12().with(|s| s.definitions_path = "/components/schemas".into()).into_generator();
-    let mut paths = Map::new();
-    for operation in operations {
-        let described = describe(operation, &mut generator);
-        let path = paths.entry(format!("{ROOT}{}", operation.path)).or_insert_with(|| json!({}));
-        path[operation.method] = described;
-    }
-    let mut schemas: Map<String, Value> = generator.take_definitions(true);
-    schemas.insert("Problem".to_owned(), problem());
-    json!({
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Punctual",
-            "version": env!("CARGO_PKG_VERSION"),
-            "license": { "name": "MIT", "identifier": "MIT" },
-            "description": "Notices of a practice's video sessions: what was, will and will not be told to whom. Contacts are masked; no answer holds a \
-                            code. Times are RFC 3339, UTC. Refusals are problem details (RFC 9457).",
-        },
-        "security": [{ "token": [] }],
-        "paths": paths,
-        "components": {
-            "schemas": schemas,
-            "securitySchemes": { "token": { "type": "http", "scheme": "bearer", "description": "Made by `punctual token add NAME --scope SCOPE`; a source's own token pushes to that one." } },
-        },
-    })
-}
-
-fn describe(operation: &Operation, generator: &mut schemars::SchemaGenerator) -> Value {
-    let mut parameters: Vec<Value> = in_path(operation.path);
-    parameters.extend(operation.query.iter().map(|key| {
-        json!({ "name": key.name, "in": "query", "required": false, "description": key.help, "schema": (key.schema)(),
-                "style": "form", "explode": true })
-    }));
-    let mut responses = Map::new();
-    for (status, schema) in operation.answers {
-        let mut response = json!({ "description": if *status == 201 { "Added." } else { "Done." } });
-        if let Some(schema) = schema {
-            response["content"] = json!({ "application/json": { "schema": schema(generator) } });
+/// The whole document, of the operations of each scope.
+pub(super) fn document(scopes: [(Scope, OpenApi); 3]) -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("Punctual")
+        .version(env!("CARGO_PKG_VERSION"))
+        .license(Some(LicenseBuilder::new().name("MIT").identifier(Some("MIT")).build()))
+        .description(Some(
+            "Notices of a practice's video sessions: what was, will and will not be told to whom. Contacts are masked; no answer holds a code. \
+             Times are RFC 3339, UTC. Refusals are problem details (RFC 9457).",
+        ));
+    let mut token = Http::new(HttpAuthScheme::Bearer);
+    token.description = Some("Made by `punctual token add NAME --scope SCOPE`; a source's own token pushes to that one.".to_owned());
+    let mut components = Components::new();
+    components.add_security_scheme("token", SecurityScheme::Http(token));
+    components.schemas.insert(Details::name().into_owned(), Details::schema());
+    let security = SecurityRequirement::new("token", [] as [&str; 0]);
+    let mut all = OpenApiBuilder::new().info(info.build()).security(Some([security])).components(Some(components)).build();
+    for (scope, mut api) in scopes {
+        for item in api.paths.paths.values_mut() {
+            let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+            operations.into_iter().flatten().for_each(|operation| complete(operation, scope));
         }
-        responses.insert(status.to_string(), response);
+        all.merge(api);
     }
-    let body: &[(u16, &str)] = &[
-        (408, "The body did not come in time."),
-        (413, "The body is too long."),
-        (415, "The body is not JSON."),
-        (422, "The body is not what is described."),
-    ];
-    let body = if operation.body.is_some() { body } else { &[] };
-    let query: &[(u16, &str)] = &[(400, "A key of the query is not known, or holds something else.")];
-    let refusals = ALWAYS.iter().chain(query).chain(operation.refusals).chain(body);
-    for (status, why) in refusals {
-        let content = json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } });
-        responses.insert(status.to_string(), json!({ "description": why, "content": content }));
-    }
-    let mut described = json!({
-        "operationId": operation.id,
-        "summary": operation.summary,
-        "description": format!("Scope: {}.", operation.scope),
-        "parameters": parameters,
-        "responses": responses,
-    });
-    if let Some(schema) = operation.body {
-        described["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": schema(generator) } } });
-    }
-    described
+    all
 }
 
-/// What stands in braces in an address.
-fn in_path(path: &str) -> Vec<Value> {
-    let names: BTreeSet<&str> = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect();
-    let schema = |name: &str| match name {
-        "name" => json!({ "type": "string", "minLength": 1 }),
-        "session" => json!({ "type": "integer", "format": "int64", "minimum": i64::MIN, "maximum": i64::MAX }),
-        "act" => json!({ "type": "string", "enum": ["retry", "hold", "release", "cancel", "cancel_told", "restore", "resend"] }),
-        _ => json!({ "type": "string", "pattern": "^[0-9a-f]{32}$" }),
-    };
-    names.into_iter().map(|name| json!({ "name": name, "in": "path", "required": true, "schema": schema(name) })).collect()
-}
-
-fn problem() -> Value {
-    json!({
-        "type": "object",
-        "required": ["type", "title", "status", "detail"],
-        "properties": {
-            "type": { "type": "string" },
-            "title": { "type": "string" },
-            "status": { "type": "integer" },
-            "detail": { "type": "string" },
-            "faults": { "type": "array", "items": { "type": "object" } },
-        },
-    })
+/// With its scope, the refusals that it has with others, and the form of them all.
+fn complete(operation: &mut Operation, scope: Scope) {
+    operation.description = Some(format!("Scope: {scope}."));
+    let of_bodies: &[_] = if operation.request_body.is_some() { &OF_BODIES } else { &[] };
+    let responses = &mut operation.responses.responses;
+    for (status, why) in ALWAYS.iter().chain(of_bodies) {
+        responses.insert((*status).to_owned(), RefOr::T(Response::new(*why)));
+    }
+    for (_, response) in responses.iter_mut().filter(|(status, _)| status.as_str() >= "400") {
+        if let RefOr::T(response) = response {
+            let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(Details::name()))).build();
+            response.content.insert("application/problem+json".to_owned(), content.into());
+        }
+    }
 }

@@ -1,7 +1,10 @@
 //! Keys of a query: what each may hold. Anything else is refused, and so is a key that nobody knows: it was meant to do something.
 
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use utoipa::IntoParams;
+use utoipa::openapi::Required;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
+use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 
 use crate::entry::State;
 use crate::notice::{NoticeKey, Occasion};
@@ -9,11 +12,11 @@ use crate::web::problem::Problem;
 
 /// One key.
 pub(super) struct Key {
-    pub(super) name: &'static str,
-    pub(super) help: &'static str,
-    pub(super) schema: fn() -> Value,
+    name: &'static str,
+    help: &'static str,
+    schema: fn() -> Schema,
     /// It may be given several times.
-    pub(super) several: bool,
+    several: bool,
 }
 
 /// Items on a page, when nothing is said, and at most.
@@ -23,42 +26,84 @@ const LIMIT_MAX: usize = 500;
 const DAYS_USUAL: u64 = 7;
 const DAYS_MAX: u64 = 31;
 
-fn id() -> Value {
-    json!({ "type": "integer", "format": "int64", "minimum": i64::MIN, "maximum": i64::MAX })
+fn number(least: i64, most: i64) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(least)).maximum(Some(most))
 }
 
-pub(super) const SESSION: Key = Key { name: "session", help: "Of this session.", schema: id, several: false };
-pub(super) const PARTICIPATION: Key = Key { name: "participation", help: "Of this participation.", schema: id, several: false };
-pub(super) const STATE: Key = Key {
+fn id() -> Schema {
+    number(i64::MIN, i64::MAX).format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64))).into()
+}
+
+fn one_of<const N: usize>(words: [&'static str; N]) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words))
+}
+
+const SESSION: Key = Key { name: "session", help: "Of this session.", schema: id, several: false };
+const PARTICIPATION: Key = Key { name: "participation", help: "Of this participation.", schema: id, several: false };
+const STATE: Key = Key {
     name: "state",
     help: "In this state. May be given several times.",
-    schema: || json!({ "type": "array", "items": { "type": "string", "enum": State::ALL.map(State::as_str) } }),
+    schema: || ArrayBuilder::new().items(one_of(State::ALL.map(State::as_str))).into(),
     several: true,
 };
-pub(super) const OCCASION: Key = Key {
-    name: "occasion",
-    help: "Of this occasion.",
-    schema: || json!({ "type": "string", "enum": Occasion::ALL.map(Occasion::as_str) }),
-    several: false,
-};
-pub(super) const LIMIT: Key = Key {
+const OCCASION: Key =
+    Key { name: "occasion", help: "Of this occasion.", schema: || one_of(Occasion::ALL.map(Occasion::as_str)).into(), several: false };
+const LIMIT: Key = Key {
     name: "limit",
     help: "Items on a page.",
-    schema: || json!({ "type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_USUAL }),
+    schema: || number(1, LIMIT_MAX as i64).default(Some(LIMIT_USUAL.into())).into(),
     several: false,
 };
-pub(super) const CURSOR: Key = Key {
+const CURSOR: Key = Key {
     name: "cursor",
     help: "`next` of the page before.",
-    schema: || json!({ "type": "string", "pattern": "^[0-9a-f]{1,11}-[0-9a-f]{32}$" }),
+    schema: || ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[0-9a-f]{1,11}-[0-9a-f]{32}$")).into(),
     several: false,
 };
-pub(super) const DAYS: Key = Key {
+const DAYS: Key = Key {
     name: "days",
     help: "Days, today included.",
-    schema: || json!({ "type": "integer", "minimum": 1, "maximum": DAYS_MAX, "default": DAYS_USUAL }),
+    schema: || number(1, DAYS_MAX as i64).default(Some(DAYS_USUAL.into())).into(),
     several: false,
 };
+
+impl Key {
+    fn parameter(&self) -> Parameter {
+        ParameterBuilder::new()
+            .name(self.name)
+            .parameter_in(ParameterIn::Query)
+            .required(Required::False)
+            .description(Some(self.help))
+            .schema(Some((self.schema)()))
+            .style(Some(ParameterStyle::Form))
+            .explode(Some(true))
+            .build()
+    }
+}
+
+/// The keys of an operation: what is read by them is described by them.
+macro_rules! keys {
+    ($($name:ident: $($key:ident),+;)+) => {$(
+        pub(super) struct $name;
+
+        impl $name {
+            pub(super) const KEYS: &[Key] = &[$($key),+];
+        }
+
+        impl IntoParams for $name {
+            fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+                Self::KEYS.iter().map(Key::parameter).collect()
+            }
+        }
+    )+};
+}
+
+keys! {
+    OfNotices: SESSION, PARTICIPATION, STATE, OCCASION, LIMIT, CURSOR;
+    OfParticipants: PARTICIPATION;
+    OfUnreachable: DAYS;
+    OfSuppressions: LIMIT, CURSOR;
+}
 
 /// A query that was given.
 pub(super) struct Query(Vec<(String, String)>);
