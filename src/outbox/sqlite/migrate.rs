@@ -40,6 +40,9 @@ const MIGRATIONS: [(&str, Then); 24] = [
     (include_str!("../schema/0024_moved.sql"), None),
 ];
 
+/// What all of them make of an empty file: a new one is made in one step, not led through every version. (`UPDATE_GOLDEN=1` writes it anew.)
+const TODAY: &str = include_str!("../schema/today.sql");
+
 /// "PNCT", in the file's header: another program's database is not taken for ours.
 pub(super) const APPLICATION_ID: i32 = 0x504E_4354;
 
@@ -60,26 +63,39 @@ pub(super) fn migrate(connection: &mut Connection, reference_key: [u8; 32]) -> r
     if applied >= MIGRATIONS.len() {
         return Ok(());
     }
+    if applied == 0 {
+        return create(connection, reference_key);
+    }
     connection.pragma_update(None, "foreign_keys", false)?;
     for (done, (sql, then)) in (0..VERSION).zip(MIGRATIONS).skip(applied) {
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         transaction.execute_batch(sql)?;
         then.map_or(Ok(()), |then| then(&transaction))?;
         check_references(&transaction)?;
-        if done == 0 {
-            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-            transaction.execute("INSERT INTO identity (id, reference_key) VALUES (1, ?1)", params![reference_key])?;
-        }
         transaction.pragma_update(None, "user_version", done + 1)?;
         transaction.commit()?;
     }
     connection.pragma_update(None, "foreign_keys", true)
 }
 
+/// A new file, whole or not at all.
+fn create(connection: &mut Connection, reference_key: [u8; 32]) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    transaction.execute_batch(TODAY)?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.execute("INSERT INTO identity (id, reference_key) VALUES (1, ?1)", params![reference_key])?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()
+}
+
 /// An empty file of that version.
 pub(super) fn schema(version: u32) -> rusqlite::Result<Connection> {
     let connection = Connection::open_in_memory()?;
     Sealer::new(None).install(&connection)?;
+    if version == VERSION {
+        connection.execute_batch(TODAY)?;
+        return Ok(connection);
+    }
     connection.pragma_update(None, "foreign_keys", false)?;
     MIGRATIONS.iter().take(version as usize).try_for_each(|(sql, _)| connection.execute_batch(sql))?;
     Ok(connection)
@@ -109,6 +125,38 @@ mod tests {
         }
         connection.pragma_update(None, "user_version", version).unwrap();
         connection
+    }
+
+    /// What stands in the schema, word for word, tables first.
+    fn texts(connection: &Connection) -> Vec<(String, String, String)> {
+        let sql = "SELECT name, tbl_name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT GLOB 'sqlite_*'
+                   ORDER BY type <> 'table', type, name";
+        let mut rows = connection.prepare(sql).unwrap();
+        rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+    }
+
+    #[test]
+    fn a_new_file_is_what_the_migrations_make() {
+        let by_steps = texts(&of_version(VERSION, &Sealer::new(None)));
+        let heading = "-- What the migrations make of an empty file. Written by a test of src/outbox/sqlite/migrate.rs; a change is a new migration.\n";
+        let whole: String = by_steps.iter().map(|(.., sql)| format!("\n{sql};\n")).collect();
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/outbox/schema/today.sql"), format!("{heading}{whole}")).unwrap();
+        }
+        assert_eq!(TODAY, format!("{heading}{whole}"), "UPDATE_GOLDEN=1 writes it");
+        assert_eq!(texts(&schema(VERSION).unwrap()), by_steps);
+        let mut new = Connection::open_in_memory().unwrap();
+        migrate(&mut new, [7; 32]).unwrap();
+        let mut old = of_version(1, &Sealer::new(None));
+        old.execute("INSERT INTO identity (id, reference_key) VALUES (1, ?1)", params![[7_u8; 32]]).unwrap();
+        migrate(&mut old, [7; 32]).unwrap();
+        let identity = |connection: &Connection| {
+            let mut rows = connection.prepare("SELECT * FROM identity").unwrap();
+            let columns = rows.column_count();
+            rows.query_row([], |row| (0..columns).map(|n| row.get::<_, rusqlite::types::Value>(n)).collect::<rusqlite::Result<Vec<_>>>())
+                .unwrap()
+        };
+        assert_eq!((identity(&new), version(&new).unwrap()), (identity(&old), version(&old).unwrap()));
     }
 
     /// The fourth, with one delivery in it.
