@@ -7,14 +7,16 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use tokio::sync::{Mutex, Notify, Semaphore, SetOnce};
+use tokio::sync::{Mutex, Notify, Semaphore, SetOnce, watch};
 use tokio::task::JoinSet;
 
 use self::alerts::Alerts;
+use self::early::Early;
 use self::replies::Answers;
 use self::returned::Returned;
 use self::schedule::Pulse;
@@ -40,6 +42,7 @@ use crate::{walk, web};
 mod alerts;
 mod anchor;
 pub mod clocks;
+mod early;
 mod faults;
 mod health;
 mod intake;
@@ -123,6 +126,10 @@ pub struct Engine {
     told: faults::Told,
     /// Sources that cannot be read now.
     unread: faults::Unread,
+    /// What files said when the start read them.
+    early: Early,
+    /// Notified when a part of a walk is in, and more of it comes.
+    first_part: Notify,
     /// What stands in records at fault.
     records: Arc<Records>,
     /// It is a demonstration.
@@ -196,17 +203,30 @@ impl Engine {
     pub async fn once(&self) -> anyhow::Result<OnceReport> {
         let mut report = OnceReport::default();
         report.tally.lapsed += self.dispatcher.lapse().await?;
-        report.sources_failed = self.ask_all().await?;
+        let (walking, walked) = watch::channel(true);
+        let mut running = JoinSet::new();
+        // What one source says first may be said otherwise by another one, and what came back may be an address of this list.
+        let alone = self.names.len() == 1 && self.bounces.is_none();
+        let mut asking = pin!(self.ask_all());
+        let asked = tokio::select! {
+            biased;
+            asked = &mut asking => asked,
+            () = self.first_part.notified(), if alone => {
+                self.run_once(&mut running, &Span::Beside(self.clock.now(), walked));
+                asking.await
+            }
+        };
+        report.sources_failed = asked?;
         if self.names.len() > 1 && !self.outbox.guards().await?.is_empty() {
             // What one source has lost may stand in one that was read after it: that is one question to an operator, and not two.
             self.ask_all().await?;
         }
+        walking.send_replace(false);
+        self.wake_lanes();
         self.read_bounces().await?;
         self.answers.send_all().await?;
-        let span = Span::Once(self.clock.now());
-        let mut running = JoinSet::new();
-        for (lane, wake) in &self.lanes {
-            running.spawn(Arc::clone(&self.dispatcher).run(Arc::clone(lane), span.clone(), Arc::clone(wake)));
+        if running.is_empty() {
+            self.run_once(&mut running, &Span::Once(self.clock.now()));
         }
         while let Some(tally) = running.join_next().await {
             report.tally = report.tally.plus(tally.context("a lane")??);
@@ -214,6 +234,12 @@ impl Engine {
         self.tell_staff().await?;
         self.outbox.mark().await?;
         Ok(report)
+    }
+
+    fn run_once(&self, running: &mut JoinSet<Result<Tally, StoreError>>, span: &Span) {
+        for (lane, wake) in &self.lanes {
+            running.spawn(Arc::clone(&self.dispatcher).run(Arc::clone(lane), span.clone(), Arc::clone(wake)));
+        }
     }
 
     /// Reads the bounces that have come.

@@ -140,6 +140,8 @@ pub struct Dispatcher {
 pub enum Span {
     /// Until nothing that is due at this moment is left: one attempt each.
     Once(DateTime<Utc>),
+    /// Likewise, beside a walk: more of it may come as long as the flag is raised.
+    Beside(DateTime<Utc>, watch::Receiver<bool>),
     /// Until the flag is raised; then what is in hand is finished.
     Until(watch::Receiver<bool>),
     /// Likewise; nothing leaves while the sources have to be asked first.
@@ -152,21 +154,26 @@ impl Span {
     }
 
     fn is_once(&self) -> bool {
-        matches!(self, Self::Once(_))
+        matches!(self, Self::Once(_) | Self::Beside(..))
+    }
+
+    /// What is due may not be there yet.
+    fn more_comes(&self) -> bool {
+        matches!(self, Self::Beside(_, walking) if *walking.borrow())
     }
 
     /// Whether something may leave at this moment.
     fn may_send(&self) -> bool {
         match self {
             Self::Looking(_, looks) => looks.are_done(),
-            Self::Once(_) | Self::Until(_) => true,
+            Self::Once(_) | Self::Beside(..) | Self::Until(_) => true,
         }
     }
 
     /// What is due by then is this span's.
     fn due_by(&self, clock: &dyn Clock) -> DateTime<Utc> {
         match self {
-            Self::Once(at) => *at,
+            Self::Once(at) | Self::Beside(at, _) => *at,
             Self::Until(_) | Self::Looking(..) => clock.now(),
         }
     }
@@ -175,7 +182,7 @@ impl Span {
     async fn stopped(&self) {
         match self {
             Self::Until(stop) | Self::Looking(stop, _) => drop(stop.clone().wait_for(|stopped| *stopped).await),
-            Self::Once(_) => std::future::pending().await,
+            Self::Once(_) | Self::Beside(..) => std::future::pending().await,
         }
     }
 
@@ -221,8 +228,13 @@ impl Dispatcher {
         let mut flight = Flight::new(Arc::clone(&self), lane, span);
         flight.tally.lapsed += self.lapse().await?;
         let mut swept_at = self.clock.now();
+        let mut all_is_there = !flight.span.more_comes();
         loop {
             flight.lane.meter().beat(flight.flying);
+            if !all_is_there && !flight.span.more_comes() {
+                // What came last is looked for.
+                (all_is_there, flight.nothing_before) = (true, None);
+            }
             let now = self.clock.now();
             if (now - swept_at).abs() >= LONGEST_SLEEP {
                 flight.tally.lapsed += self.lapse().await?;
@@ -245,7 +257,8 @@ impl Dispatcher {
             if flight.span.is_over() {
                 flight.give_back().await?;
             }
-            if flight.flying == 0 && (flight.span.is_over() || (flight.span.is_once() && !self.has_a_turn_to_wait_for(&flight))) {
+            let is_done = flight.span.is_once() && all_is_there && !self.has_a_turn_to_wait_for(&flight);
+            if flight.flying == 0 && (flight.span.is_over() || is_done) {
                 flight.tally.lapsed += self.lapse().await?;
                 return Ok(flight.tally);
             }

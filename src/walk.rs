@@ -1,7 +1,8 @@
 //! A walk: what a source said becomes changes of the outbox. Its cost is in proportion to what changed.
 //!
 //! Every session has a digest of its record. Only sessions that are new, changed or missing are planned; when the policy or the zone data
-//! changed, or the source was silent for too long, all of them. The result is applied whole or not at all.
+//! changed, or the source was silent for too long, all of them. The result is applied whole or not at all; if all of it is new, each session is
+//! ([`apply`]).
 //!
 //! What a source lists no more is *absent*: nothing is sent for it. Absent in [`ABSENCES`] snapshots in a row over at least [`ABSENT_FOR`],
 //! before its start, it counts as cancelled. What aged out after its start is left as it was, but for the nudge of whoever has not connected.
@@ -9,7 +10,7 @@
 //! What stands in a part of the source that cannot be read is *unheard*: it counts as it was, as long as a silent source is believed.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
@@ -24,6 +25,7 @@ use crate::session::stored::{Departed, StoredSession};
 use crate::session::{Extent, Participant, ParticipationId, Presence, Session, SessionId, Snapshot, TakenFor};
 use crate::source::{ambiguity, json, kept};
 
+mod apply;
 mod differ;
 mod elsewhere;
 mod guard;
@@ -34,8 +36,10 @@ mod parts;
 mod slips;
 mod together;
 
+pub use self::apply::FIRST_PART;
 pub use self::elsewhere::Elsewhere;
 
+use self::apply::Planned;
 use self::elsewhere::Beside;
 use self::guard::{Kept, Looked, Ruling, Scene};
 use self::parts::Unheard;
@@ -118,7 +122,18 @@ pub async fn walk_beside(
     policy: &Policy,
     now: DateTime<Utc>,
 ) -> outbox::Result<Report> {
-    plan(outbox, elsewhere, (source, snapshot), policy, now).await?.apply(outbox, elsewhere).await
+    walk_telling(outbox, elsewhere, (source, snapshot), (policy, now), &|| {}).await
+}
+
+/// Likewise; `told` is called when a part of a list that only adds is in, and more of it comes.
+pub async fn walk_telling(
+    outbox: &dyn Outbox,
+    elsewhere: &mut Elsewhere,
+    (source, snapshot): (&str, &Snapshot),
+    (policy, now): (&Policy, DateTime<Utc>),
+    told: &(dyn Fn() + Send + Sync),
+) -> outbox::Result<Report> {
+    plan(outbox, elsewhere, (source, snapshot), policy, now).await?.apply(outbox, elsewhere, told).await
 }
 
 /// Nothing new that a source says could change anything but that it said so, if it says what it said before. Then [`heard`] is all of a walk.
@@ -143,15 +158,6 @@ const ASKED: &str = "; ";
 /// With which policy the last walk decided, and what it had asked for.
 fn decided_with(stored: &str) -> (&str, &str) {
     stored.split_once(ASKED).unwrap_or((stored, ""))
-}
-
-/// A walk that is planned, and not applied yet.
-struct Planned<'a> {
-    walk: Walk,
-    /// What may be planned again.
-    work: Vec<Work<'a>>,
-    walker: Walker<'a>,
-    report: Report,
 }
 
 /// A session to plan.
@@ -252,6 +258,7 @@ async fn plan<'a>(
     let missing = missing.into_iter().map(|(id, why)| Work::Missing(id, why));
     let look_again = look_again.into_iter().map(Work::LooksAgain);
     let work: Vec<Work<'a>> = listed.chain(missing).chain(moves).chain(marked).chain(look_again).collect();
+    let (work, later) = apply::in_parts(work, &walker);
     let sessions = walker.sessions(&work);
     let told = snapshot.told();
     let guard = walker.guard_change(judged, &carried, &sessions);
@@ -285,7 +292,7 @@ async fn plan<'a>(
         parts,
         also,
     };
-    Ok(Planned { walk, work, walker, report })
+    Ok(Planned { walk, work, later, walker, report, was_filled: seen.is_some_and(|seen| seen.filled) })
 }
 
 /// What the last walk left of what is to come, or may still be told of, and of what the snapshot lists: what is over is not read.
@@ -338,35 +345,6 @@ fn adopting(snapshot: &Snapshot, seen: Option<&Seen>, fill: Fill, policy: &Polic
     }
 }
 
-impl Planned<'_> {
-    /// Applies it. What was touched since it was read is read and planned again, until nothing is.
-    async fn apply(mut self, outbox: &dyn Outbox, elsewhere: &mut Elsewhere) -> outbox::Result<Report> {
-        let (at, source) = (self.walk.at, self.walk.source.clone());
-        let mut applied = Applied::default();
-        for _ in 0..ROUNDS {
-            let remembered = elsewhere.is_read().then(|| (self.walk.also.clone(), self.walk.sessions.clone()));
-            let then = outbox.apply(self.walk).await?;
-            let touched: HashSet<SessionId> = then.touched.iter().copied().collect();
-            if let Some((also, mut sessions)) = remembered {
-                sessions.retain(|s| !touched.contains(&s.id));
-                elsewhere.applied(&source, also.as_deref(), &sessions, at);
-            }
-            applied.added += then.added;
-            applied.moved += then.moved;
-            applied.ended += then.ended;
-            applied.touched = then.touched;
-            if touched.is_empty() {
-                break;
-            }
-            self.work.retain(|work| touched.contains(&work.id()));
-            let ids: Vec<SessionId> = self.work.iter().map(Work::id).collect();
-            self.walker.read(outbox, &ids).await?;
-            self.walk = Walk { source: source.clone(), at, sessions: self.walker.sessions(&self.work), ..Walk::default() };
-        }
-        Ok(Report { applied, ..self.report })
-    }
-}
-
 /// Plans again what waits for it, as it was last said: a participant answered, or wants messages again. The source said nothing, so this counts as
 /// no snapshot of it; what is held because of the source (absent, unheard, guarded) stays so.
 pub async fn again(outbox: &dyn Outbox, source: &str, policy: &Policy, now: DateTime<Utc>) -> outbox::Result<Report> {
@@ -394,7 +372,8 @@ pub async fn again(outbox: &dyn Outbox, source: &str, policy: &Policy, now: Date
     }
     let report = Report { planned: sessions.len(), ..Report::default() };
     let walk = Walk { source: source.to_owned(), at: now, sessions, ..Walk::default() };
-    Planned { walk, work, walker, report }.apply(outbox, &mut Elsewhere::default()).await
+    let planned = Planned { walk, work, later: VecDeque::new(), walker, report, was_filled: true };
+    planned.apply(outbox, &mut Elsewhere::default(), &|| {}).await
 }
 
 /// Sessions to plan, with their new digests: those of this source, as all sources together tell them.

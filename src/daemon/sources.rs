@@ -25,13 +25,18 @@ pub async fn read_source(source: &Source) -> Result<Snapshot, String> {
     Ok(snapshot)
 }
 
-/// The same, unless it is what it was.
-pub(super) async fn read_since(source: &Source, last: Option<Print>, now: DateTime<Utc>) -> Result<Said, String> {
+/// The same, unless it is what it was. `early`: what a file said when the start read it.
+async fn read_since(source: &Source, last: Option<Print>, early: Option<(Snapshot, Print)>, now: DateTime<Utc>) -> Result<Said, String> {
     let said = match &source.kind {
         SourceKind::File(settings) => {
-            let settings = settings.clone();
+            let (early, print) = early.filter(|_| last.is_none()).unzip();
+            let (settings, last) = (settings.clone(), last.or(print));
             let reading = tokio::task::spawn_blocking(move || file::read_since(&settings, last.as_ref(), now));
-            reading.await.unwrap_or_else(|e| Err(e.to_string()))
+            let said = reading.await.unwrap_or_else(|e| Err(e.to_string()));
+            match (said, early) {
+                (Ok(Said::Same(print)), Some(early)) => Ok(Said::Now(early, Some(print))),
+                (said, _) => said,
+            }
         }
         SourceKind::Http(api) => api.read_since(last.as_ref()).await,
         SourceKind::Push(_) => Err("sessions are pushed to it: it cannot be asked".to_owned()),
@@ -92,7 +97,8 @@ impl Engine {
         let now = self.clock.now();
         let rests = walk::rests(&*self.outbox, &source.name, &self.policy, now).await?;
         let last = rests.and_then(|_| source.memory.last());
-        let (mut snapshot, print) = match read_since(source, last, now).await {
+        let early = self.early.take(&source.name).await;
+        let (mut snapshot, print) = match read_since(source, last, early, now).await {
             Ok(Said::Now(snapshot, print)) => {
                 self.is_read(&source.name, now);
                 (snapshot, print)
@@ -125,7 +131,11 @@ impl Engine {
         self.dispatcher.renderer.live_codes().put(source, &snapshot.sessions, self.clock.now());
         // One after the other: what each source says is held against what the others say.
         let mut elsewhere = self.elsewhere.lock().await;
-        let walk = walk::walk_beside(&*self.outbox, &mut elsewhere, (source, snapshot), &self.policy, self.clock.now());
+        let told = || {
+            self.wake_lanes();
+            self.first_part.notify_one();
+        };
+        let walk = walk::walk_telling(&*self.outbox, &mut elsewhere, (source, snapshot), (&self.policy, self.clock.now()), &told);
         let report = walk.await?;
         drop(elsewhere);
         self.told.tell_waiting(source, report.waits);
@@ -172,7 +182,7 @@ impl Engine {
                 ended = a.ended,
                 "walked"
             );
-            self.lanes.iter().for_each(|(_, wake)| wake.notify_one());
+            self.wake_lanes();
         }
     }
 }

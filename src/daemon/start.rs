@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{Mutex, Notify, Semaphore, SetOnce};
 
 use super::alerts::Alerts;
+use super::early::Early;
 use super::notify::Notifier;
 use super::replies::Answers;
 use super::returned::Returned;
@@ -35,6 +36,7 @@ impl Engine {
     /// Puts the parts together and takes back what an earlier process left behind.
     pub async fn start(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         config.advice.iter().for_each(|advice| tracing::warn!("{advice}"));
+        let early = Early::begin(&config.sources, clock.now());
         let outbox = open_store(&config, true)?;
         let settings = render::Settings { reference_key: outbox.reference_key().await?, ..config.render.clone() };
         let renderer = Arc::new(Renderer::new(settings).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?);
@@ -57,7 +59,7 @@ impl Engine {
         let dispatcher = Dispatcher { outbox, renderer, policy: Arc::new(config.policy.clone()), clock, owner: owner()? };
         take_back(&dispatcher, &config).await?;
         let digest = config.digest.clone().map(|settings| letter(settings, &config, &dispatcher, &lanes[0]));
-        Ok(Self::of(config, dispatcher, lanes, answers, (alerts, digest)))
+        Ok(Self { early, ..Self::of(config, dispatcher, lanes, answers, (alerts, digest)) })
     }
 
     /// The parts, put together.
@@ -108,6 +110,8 @@ impl Engine {
             zone_data: ReleaseWatch::start(),
             told: super::faults::Told::default(),
             unread: super::faults::Unread::default(),
+            early: Early::default(),
+            first_part: Notify::new(),
             records: Arc::default(),
             stage: None,
         }

@@ -417,6 +417,28 @@ async fn a_relay_that_says_nothing_is_not_waited_for_where_another_is_well() {
     assert!(first.asked() <= 4 && second.asked() == 10, "{} {}", first.asked(), second.asked());
 }
 
+/// The lanes of `run --once` begin with the first part of a list, and end when the last one is out.
+#[tokio::test(start_paused = true)]
+async fn what_comes_while_a_walk_goes_on_leaves_in_the_same_run() {
+    let practice = Practice::new(Some(at(NOW)));
+    let (relay, wake) = (Relay::new("first", 4, Answer::Accept), Arc::new(Notify::new()));
+    let (walking, walked) = watch::channel(true);
+    let span = Span::Beside(at(NOW), walked);
+    let run = tokio::spawn(Arc::clone(&practice.dispatcher).run(Arc::new(lane(&[&relay])), span, Arc::clone(&wake)));
+    let all = due(10, "E", at(NOW));
+    for part in [3, 6, 10] {
+        practice.walk(&Value::from(all.as_array().unwrap()[..part].to_vec())).await;
+        if part == 10 {
+            walking.send_replace(false);
+        }
+        wake.notify_one();
+        while part < 10 && relay.asked() < part {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!((run.await.unwrap().unwrap().accepted, relay.asked()), (10, 10));
+}
+
 /// One lane hangs for the whole test; the other one ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lane_that_hangs_delays_no_other() {

@@ -1,0 +1,125 @@
+//! A planned walk is applied: whole, or in parts if all that it has are new sessions.
+//!
+//! What changes, moves or ends what was there is one write, decided upon the whole list, and the guard has looked at all of it. Of a list that only adds,
+//! each session is whole: the first few are written and may leave while the others are planned. What says that the source was read to its end (it is
+//! filled, it was whole, which part of it lists what) is written with the last of them. So a crash in between leaves a source that has not said all yet,
+//! and the next walk finds what is left as new as it was.
+
+use std::collections::{HashSet, VecDeque};
+
+use super::{Elsewhere, FindsAgain, Outbox, ROUNDS, Report, Walk, Walker, Work, outbox};
+use crate::guard::GuardChange;
+use crate::outbox::{Applied, WalkedSession};
+use crate::session::SessionId;
+
+/// Sessions of the first part: so few that its messages leave at once. Each part has twice as many as the one before.
+pub const FIRST_PART: usize = 64;
+/// And at most so many.
+const LARGEST_PART: usize = 512;
+
+/// A walk that is planned, and not applied yet.
+pub(super) struct Planned<'a> {
+    pub(super) walk: Walk,
+    /// What may be planned again.
+    pub(super) work: Vec<Work<'a>>,
+    /// What is planned once that is applied: new sessions only.
+    pub(super) later: VecDeque<Vec<Work<'a>>>,
+    pub(super) walker: Walker<'a>,
+    pub(super) report: Report,
+    /// The first fill was over before it.
+    pub(super) was_filled: bool,
+}
+
+impl Planned<'_> {
+    /// Applies it; `told` is called after each part but the last. What was touched since it was read is read and planned again, until nothing is.
+    pub(super) async fn apply(
+        mut self,
+        outbox: &dyn Outbox,
+        elsewhere: &mut Elsewhere,
+        told: &(dyn Fn() + Send + Sync),
+    ) -> outbox::Result<Report> {
+        let (at, source) = (self.walk.at, self.walk.source.clone());
+        let mut applied = Applied::default();
+        while let Some(next) = self.later.pop_front() {
+            let sessions = std::mem::take(&mut self.walk.sessions);
+            let part = Walk { sessions, ..self.in_part() };
+            let planning = async { self.walker.sessions(&next) };
+            // They are planned while the others are written.
+            let (then, sessions) = tokio::join!(biased; put(outbox, elsewhere, part), planning);
+            add(&mut applied, then?);
+            self.report.planned += sessions.len();
+            (self.walk.sessions, self.work) = (sessions, next);
+            told();
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..ROUNDS {
+            let then = put(outbox, elsewhere, self.walk).await?;
+            let touched: HashSet<SessionId> = then.touched.iter().copied().collect();
+            add(&mut applied, then);
+            if touched.is_empty() {
+                break;
+            }
+            self.work.retain(|work| touched.contains(&work.id()));
+            let ids: Vec<SessionId> = self.work.iter().map(Work::id).collect();
+            self.walker.read(outbox, &ids).await?;
+            self.walk = Walk { source: source.clone(), at, sessions: self.walker.sessions(&self.work), ..Walk::default() };
+        }
+        Ok(Report { applied, ..self.report })
+    }
+
+    /// The walk as it is written before its last part: not all that the source says is there yet.
+    fn in_part(&self) -> Walk {
+        let Walk { source, at, heard, policy_digest, faults, adopting, .. } = &self.walk;
+        Walk {
+            source: source.clone(),
+            at: *at,
+            heard: *heard,
+            whole: false,
+            policy_digest: policy_digest.clone(),
+            sessions: Vec::new(),
+            faults: faults.clone(),
+            guard: GuardChange::default(),
+            filled: self.was_filled,
+            adopting: adopting.clone(),
+            parts: None,
+            also: None,
+        }
+    }
+}
+
+fn add(all: &mut Applied, then: Applied) {
+    all.added += then.added;
+    all.moved += then.moved;
+    all.ended += then.ended;
+    all.touched = then.touched;
+}
+
+async fn put(outbox: &dyn Outbox, elsewhere: &mut Elsewhere, walk: Walk) -> outbox::Result<Applied> {
+    let remembered: Option<(_, Vec<WalkedSession>)> = elsewhere.is_read().then(|| (walk.also.clone(), walk.sessions.clone()));
+    let (source, at) = (walk.source.clone(), walk.at);
+    let then = outbox.apply(walk).await?;
+    if let Some((also, mut sessions)) = remembered {
+        let touched: HashSet<SessionId> = then.touched.iter().copied().collect();
+        sessions.retain(|s| !touched.contains(&s.id));
+        elsewhere.applied(&source, also.as_deref(), &sessions, at);
+    }
+    Ok(then)
+}
+
+/// The work in its parts: the first one, and the others. All of it is the first, unless it is new.
+pub(super) fn in_parts<'a>(mut work: Vec<Work<'a>>, walker: &Walker<'_>) -> (Vec<Work<'a>>, VecDeque<Vec<Work<'a>>>) {
+    let is_new = |one: &Work<'_>| matches!(one, Work::Listed(session, _) if !walker.before.contains_key(&session.id) && !walker.places.contains_key(&session.id));
+    // After a restore it is the whole list that tells what is found again.
+    if work.len() <= FIRST_PART || walker.finds_again != FindsAgain::Nobody || !work.iter().all(is_new) {
+        return (work, VecDeque::new());
+    }
+    // Whoever is told first is in the first.
+    work.sort_by_key(|one| if let Work::Listed(session, _) = one { Some(session.start) } else { None });
+    let (mut rest, mut later, mut size) = (work.split_off(FIRST_PART), VecDeque::new(), FIRST_PART);
+    while !rest.is_empty() {
+        size = (size * 2).min(LARGEST_PART);
+        let others = rest.split_off(size.min(rest.len()));
+        later.push_back(std::mem::replace(&mut rest, others));
+    }
+    (work, later)
+}
