@@ -303,10 +303,6 @@ CREATE INDEX notice_state ON notice (state, due_at);
 
 CREATE INDEX notice_undecided ON notice (key) WHERE doubt = 'undecided';
 
-CREATE INDEX omission_listed ON omission (due_at, source, session_id, position);
-
-CREATE INDEX omission_participation ON omission (participation_id);
-
 CREATE INDEX omission_reason ON omission (reason);
 
 CREATE INDEX omission_session ON omission (session_id);

@@ -11,7 +11,7 @@ use crate::contact::Channel;
 use crate::entry::Change;
 use crate::feedback::reply::rsvp_word;
 use crate::known::Known;
-use crate::notice::{Occasion, Omission};
+use crate::notice::Occasion;
 use crate::outbox::transition::Row;
 use crate::outbox::{Applied, Walk, WalkedSession};
 use crate::session::stored::{Departed, Touch};
@@ -235,34 +235,24 @@ fn replace_omissions(connection: &Connection, source: &str, session: &WalkedSess
         let sql = "DELETE FROM omission WHERE source = ?1 AND session_id = ?2";
         connection.prepare_cached(sql)?.execute(params![source, session.id.0])?;
     }
-    for (position, omission) in session.omissions.iter().enumerate() {
-        put_omission(connection, source, session, position, omission)?;
-    }
-    Ok(())
-}
-
-fn put_omission(
-    connection: &Connection,
-    source: &str,
-    session: &WalkedSession,
-    position: usize,
-    omission: &Omission,
-) -> rusqlite::Result<()> {
     let sql = "INSERT INTO omission (source, session_id, position, participation_id, role, occasion, rule, channel, due_at, reason, detail)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-    connection.prepare_cached(sql)?.execute(params![
-        source,
-        session.id.0,
-        position as i64,
-        omission.participation.map(|p| p.0),
-        omission.role.map(role_word),
-        omission.occasion.map(Occasion::as_str),
-        omission.rule,
-        omission.channel.map(Channel::as_str),
-        opt_ms(omission.due_at),
-        omission.reason.as_str(),
-        omission.detail,
-    ])?;
+    let mut put = connection.prepare_cached(sql)?;
+    for (position, omission) in (0_i64..).zip(&session.omissions) {
+        put.execute(params![
+            source,
+            session.id.0,
+            position,
+            omission.participation.map(|p| p.0),
+            omission.role.map(role_word),
+            omission.occasion.map(Occasion::as_str),
+            omission.rule,
+            omission.channel.map(Channel::as_str),
+            opt_ms(omission.due_at),
+            omission.reason.as_str(),
+            omission.detail,
+        ])?;
+    }
     Ok(())
 }
 
