@@ -1,0 +1,107 @@
+//! What the store does at the steps of an attempt: a notice's, a letter's, an answer's. [`super::crossing`] says when.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::prepare::Ready;
+use crate::outbox::{self, Outbox};
+
+/// What must be left of the lease when an attempt passes its point of no return: longer than the wait for the answer (10 min).
+const MARGIN: TimeDelta = TimeDelta::minutes(11);
+
+/// The store's word, which it gives by itself once it was asked.
+pub(crate) type Taking = Pin<Box<dyn Future<Output = outbox::Result<bool>> + Send>>;
+
+/// What an attempt is made of, as the store keeps it.
+#[async_trait]
+pub(crate) trait Record: Send + Sync {
+    /// The attempt begins over that transport, and passes its point of no return, in one durable step. `false`: it is not ours any more, or not true.
+    fn take(&self, outbox: &Arc<dyn Outbox>, over: &str, now: DateTime<Utc>) -> Taking;
+
+    /// It has begun before, and passes now.
+    async fn doubt(&self, outbox: &Arc<dyn Outbox>, now: DateTime<Utc>) -> outbox::Result<bool>;
+
+    /// The transport before it refused the message, perhaps behind the point of no return: over this one nothing was sent yet. `false`: it goes over no
+    /// other one.
+    async fn goes_over(&self, outbox: &Arc<dyn Outbox>, transport: &str, now: DateTime<Utc>) -> outbox::Result<bool>;
+
+    /// It was tried, and ended before it had begun.
+    async fn begin(&self, _outbox: &Arc<dyn Outbox>, _over: &str, _now: DateTime<Utc>) -> outbox::Result<()> {
+        Ok(())
+    }
+
+    /// The transport that it is begun for.
+    fn over(&self) -> &str {
+        ""
+    }
+
+    /// An early doubt costs it no more than a delay.
+    fn may_take_early(&self) -> bool {
+        false
+    }
+
+    /// It may still be sent.
+    fn holds(&self, _now: DateTime<Utc>) -> bool {
+        true
+    }
+
+    /// Likewise, without another look.
+    fn is_fresh(&self, now: DateTime<Utc>) -> bool {
+        self.holds(now)
+    }
+
+    /// Attempts before this one.
+    fn attempts(&self) -> u32;
+
+    /// What a server said, fit for the log.
+    fn shown(&self, said: &str) -> String {
+        said.to_owned()
+    }
+}
+
+#[async_trait]
+impl Record for Box<Ready> {
+    fn take(&self, outbox: &Arc<dyn Outbox>, over: &str, now: DateTime<Utc>) -> Taking {
+        let (outbox, attempt) = (Arc::clone(outbox), Ready::begin(self, over.to_owned(), now));
+        Box::pin(async move { outbox.take(attempt, MARGIN).await })
+    }
+
+    async fn doubt(&self, outbox: &Arc<dyn Outbox>, _now: DateTime<Utc>) -> outbox::Result<bool> {
+        outbox.doubt(self.lease, self.revision, MARGIN).await
+    }
+
+    async fn goes_over(&self, outbox: &Arc<dyn Outbox>, transport: &str, _now: DateTime<Utc>) -> outbox::Result<bool> {
+        outbox.goes_over(self.lease, transport).await
+    }
+
+    async fn begin(&self, outbox: &Arc<dyn Outbox>, over: &str, now: DateTime<Utc>) -> outbox::Result<()> {
+        outbox.begin(vec![Ready::begin(self, over.to_owned(), now)]).await.map(drop)
+    }
+
+    fn over(&self) -> &str {
+        &self.over
+    }
+
+    fn may_take_early(&self) -> bool {
+        true
+    }
+
+    fn holds(&self, now: DateTime<Utc>) -> bool {
+        Ready::holds(self, now)
+    }
+
+    fn is_fresh(&self, now: DateTime<Utc>) -> bool {
+        Ready::is_fresh(self, now)
+    }
+
+    fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    fn shown(&self, said: &str) -> String {
+        self.unsaid.left_out(said)
+    }
+}
