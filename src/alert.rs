@@ -5,14 +5,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::{Client, Url};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::contact::{EmailAddress, PhoneNumber};
-use crate::deliver::{PointOfNoReturn, Transport};
+use crate::deliver::{NoRecord, Transport};
 use crate::http_client;
 use crate::message::{Content, Message};
 use crate::notice::NoticeKey;
@@ -97,16 +96,6 @@ pub struct Ways {
     client: Client,
 }
 
-/// An alert has no point of no return: told twice is better than not at all.
-struct NoDoubt;
-
-#[async_trait]
-impl PointOfNoReturn for NoDoubt {
-    async fn cross(&self) -> bool {
-        true
-    }
-}
-
 impl Ways {
     /// `gateways`: for texts. The error says what is wrong.
     pub fn new(settings: Settings, gateways: Vec<Arc<dyn Transport>>) -> Result<Self, String> {
@@ -123,7 +112,7 @@ impl Ways {
         let mut taken = false;
         if let Some(mail) = &self.settings.mail {
             for to in &mail.to {
-                taken |= heard("mail", mail.transport.deliver(&letter(mail, to, told), &NoDoubt).await);
+                taken |= heard("mail", mail.transport.deliver(&letter(mail, to, told), &NoRecord).await);
             }
         }
         for to in &self.settings.numbers {
@@ -142,7 +131,7 @@ impl Ways {
         let content = Content::Sms { to: to.clone(), text: text.into(), encoding, segments };
         let message = Message { key: key(told, to.expose()), reference: reference(told, to.expose()), content };
         for gateway in &self.gateways {
-            if heard("text", gateway.deliver(&message, &NoDoubt).await) {
+            if heard("text", gateway.deliver(&message, &NoRecord).await) {
                 return true;
             }
         }

@@ -41,6 +41,9 @@ pub trait PointOfNoReturn: Send + Sync {
         said.to_owned()
     }
 
+    /// How long that may be from now on: see [`PointOfNoReturn::patience`].
+    fn hurries(&self, _patience: Option<Duration>) {}
+
     /// How long what comes before that point may take in all, if another transport is well: then the phases' own times, up to ten minutes for whoever
     /// waits for a connection, are too long. `None`: as long as they take.
     fn patience(&self) -> Option<Duration> {
@@ -55,6 +58,16 @@ pub trait PointOfNoReturn: Send + Sync {
 
     /// The attempt goes over this transport: whoever keeps records sees to it that they name this one, before anything is said to it.
     async fn goes_over(&self, _transport: &str) {}
+}
+
+/// Of what has no history: a test message, an alert. Nothing is made durable: told twice is better than not at all.
+pub struct NoRecord;
+
+#[async_trait]
+impl PointOfNoReturn for NoRecord {
+    async fn cross(&self) -> bool {
+        true
+    }
 }
 
 /// A relay, a gateway or a folder.

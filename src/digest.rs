@@ -10,7 +10,6 @@
 //! Failures: those of relays are told in the log, and retried; those of the store end the process, as everywhere.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -20,11 +19,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::clock::Clock;
 use crate::contact::{Address, EmailAddress};
-use crate::deliver::PointOfNoReturn;
-use crate::dispatch::Lane;
+use crate::dispatch::{self, Course, Lane, Record, Span, Taking};
 use crate::known::by_session;
 use crate::notice::NoticeKey;
-use crate::outbox::{self, LetterState, Outbox, StaffLetter, StoreError};
+use crate::outbox::{self, LetterState, Outbox, StaffLetter};
 use crate::outcome::Outcome;
 use crate::plan::{Policy, Suppressions};
 use crate::render::{Letter, Rendered, Renderer};
@@ -226,21 +224,19 @@ impl Digest {
                 return Ok(false);
             }
         };
-        let crossing = Crossing {
-            outbox: &*self.outbox,
-            clock: &*self.clock,
-            letter: letter.clone(),
-            crossed: AtomicBool::new(false),
-            failure: Mutex::new(None),
-        };
-        let outcome = self.lane.deliver(&message, &crossing, &*self.clock).await;
-        if let Some(failure) = crossing.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            return Err(failure);
-        }
-        let accepted = matches!(outcome, Outcome::Accepted { .. });
+        let (outbox, clock, lane) = (Arc::clone(&self.outbox), Arc::clone(&self.clock), Arc::clone(&self.lane));
+        let course = Arc::new(Course { outbox, clock, lane, span: Span::Once(self.clock.now()) });
+        let end = async |outcome: &Outcome, _| self.end(&letter, outcome, concerns.len()).await;
+        let outcome = dispatch::hand_over(course, (&message, scheduled), OnRecord(letter.clone()), end).await?;
+        Ok(matches!(outcome, Outcome::Accepted { .. }))
+    }
+
+    /// How a letter ended: written down, and told.
+    async fn end(&self, letter: &StaffLetter, outcome: &Outcome, concerns: usize) -> outbox::Result<()> {
+        let (scheduled, letter) = (letter.scheduled_at, letter.clone());
         match outcome {
             Outcome::Accepted { reply, .. } => {
-                tracing::info!(%scheduled, concerns = concerns.len(), %reply, "the letter to the practice is accepted");
+                tracing::info!(%scheduled, concerns, %reply, "the letter to the practice is accepted");
                 self.put(letter, LetterState::Accepted).await?;
             }
             Outcome::Rejected { reply, .. } => {
@@ -248,8 +244,8 @@ impl Digest {
                 self.put(letter, LetterState::Rejected).await?;
             }
             Outcome::Retry { why, .. } | Outcome::ChannelFault { why, .. } => {
-                tracing::error!(%scheduled, %why, attempts = letter.attempts + 1, "the letter to the practice is not sent yet; it is tried again");
                 let attempts = letter.attempts + 1;
+                tracing::error!(%scheduled, %why, attempts, "the letter to the practice is not sent yet; it is tried again");
                 self.put(StaffLetter { attempts, ..letter }, LetterState::Open).await?;
             }
             Outcome::Unknown { why } => {
@@ -257,7 +253,7 @@ impl Digest {
             }
             Outcome::Fenced => tracing::warn!(%scheduled, "the letter to the practice was sent by somebody else"),
         }
-        Ok(accepted)
+        Ok(())
     }
 
     async fn put(&self, letter: StaffLetter, state: LetterState) -> outbox::Result<bool> {
@@ -266,37 +262,32 @@ impl Digest {
 }
 
 /// Writes down that a letter may have been sent, before it can be.
-struct Crossing<'a> {
-    outbox: &'a dyn Outbox,
-    clock: &'a dyn Clock,
-    letter: StaffLetter,
-    crossed: AtomicBool,
-    failure: Mutex<Option<StoreError>>,
-}
+struct OnRecord(StaffLetter);
 
-impl Crossing<'_> {
-    async fn put(&self, state: LetterState) -> bool {
-        let letter = StaffLetter { state, changed_at: self.clock.now(), ..self.letter.clone() };
-        self.outbox.put_staff_letter(letter).await.unwrap_or_else(|e| {
-            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(e);
-            false
-        })
+impl OnRecord {
+    fn put(&self, outbox: &Arc<dyn Outbox>, state: LetterState, now: DateTime<Utc>) -> Taking {
+        let (outbox, letter) = (Arc::clone(outbox), StaffLetter { state, changed_at: now, ..self.0.clone() });
+        Box::pin(async move { outbox.put_staff_letter(letter).await })
     }
 }
 
 #[async_trait]
-impl PointOfNoReturn for Crossing<'_> {
-    async fn cross(&self) -> bool {
-        let ours = self.put(LetterState::Doubt).await;
-        self.crossed.store(ours, Ordering::SeqCst);
-        ours
+impl Record for OnRecord {
+    fn take(&self, outbox: &Arc<dyn Outbox>, _over: &str, now: DateTime<Utc>) -> Taking {
+        self.put(outbox, LetterState::Doubt, now)
+    }
+
+    async fn doubt(&self, outbox: &Arc<dyn Outbox>, now: DateTime<Utc>) -> outbox::Result<bool> {
+        self.put(outbox, LetterState::Doubt, now).await
     }
 
     /// The relay before it refused the whole letter.
-    async fn goes_over(&self, _transport: &str) {
-        if self.crossed.swap(false, Ordering::SeqCst) {
-            self.put(LetterState::Open).await;
-        }
+    async fn goes_over(&self, outbox: &Arc<dyn Outbox>, _transport: &str, now: DateTime<Utc>) -> outbox::Result<bool> {
+        self.put(outbox, LetterState::Open, now).await
+    }
+
+    fn attempts(&self) -> u32 {
+        self.0.attempts
     }
 }
 

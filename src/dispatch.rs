@@ -32,22 +32,26 @@ use crate::render::Renderer;
 use crate::retry::{DoubtPolicy, after_doubt};
 
 mod again;
+mod alone;
 mod attempt;
 mod bar;
 mod breaker;
 mod crossing;
 mod elsewhere;
 mod flight;
-mod hurried;
 mod lane;
 pub mod looks;
 mod meter;
 mod prepare;
 mod queue;
+mod record;
 mod slot;
 
+pub(crate) use alone::hand_over;
+pub(crate) use crossing::Course;
 pub use lane::Lane;
 pub use meter::{LATENESS, Lateness, Meter, OUTCOMES};
+pub(crate) use record::{Record, Taking};
 
 /// Claimed at once, at most: enough to keep the connections of a fast relay busy while the next batch is prepared.
 const BATCH: usize = 512;

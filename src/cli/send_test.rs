@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use async_trait::async_trait;
 use chrono::TimeDelta;
 use clap::Args;
 
@@ -13,7 +12,7 @@ use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::contact::{Address, Channel, ConnectCode, PersonName};
 use crate::daemon::{open_store, store_exists};
-use crate::deliver::{PointOfNoReturn, Transport};
+use crate::deliver::{NoRecord, Transport};
 use crate::notice::{Identity, Notice, NoticeKey, Occasion};
 use crate::outcome::Outcome;
 use crate::render::{Facts, Number, Renderer};
@@ -36,16 +35,6 @@ pub(super) struct SendTestArgs {
 
 /// The sample's connect code: nobody's.
 const CODE: &str = "123456789";
-
-/// A test message has no history: there is nothing to make durable.
-struct NoDoubt;
-
-#[async_trait]
-impl PointOfNoReturn for NoDoubt {
-    async fn cross(&self) -> bool {
-        true
-    }
-}
 
 pub(super) fn send_test(config: Config, args: &SendTestArgs, json: bool) -> anyhow::Result<Exit> {
     let address = super::address(&super::typed(&args.to)?, &config).map_err(|why| super::Usage(format!("--to: {why}")))?;
@@ -77,7 +66,7 @@ pub(super) fn send_test(config: Config, args: &SendTestArgs, json: bool) -> anyh
     let message = rendered.message;
     let transport = transport(&config, address.channel())?;
     let outcome = runtime()?.block_on(async {
-        let outcome = transport.deliver(&message, &NoDoubt).await;
+        let outcome = transport.deliver(&message, &NoRecord).await;
         if store_exists(&config) {
             open_store(&config, false)?
                 .note(now, "send_test", &format!("{} over {}, by {}", address.channel(), transport.name(), account()))

@@ -84,7 +84,12 @@ impl Engine {
             let of_outcome = move |(word, n): (&str, u64)| (vec![channel.clone(), ("outcome", word.to_owned())], ConstCounter::new(n));
             lane.meter().outcomes().map(of_outcome)
         });
-        family(r, "punctual_attempts", "Claims that ended, by how: each attempt counts.", attempts);
+        family(
+            r,
+            "punctual_attempts",
+            "Attempts that ended, by how: of notices, of the letter to the practice, of answers to texts.",
+            attempts,
+        );
         let late = lanes().map(|(channel, lane)| (vec![channel], lane.meter().lateness()));
         family(r, "punctual_lateness_seconds", "From a message's due time to its acceptance.", late);
     }

@@ -5,7 +5,6 @@
 //! staff to read, and nothing pretends that it was understood: it is not answered. Nothing of a text is logged.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,7 +14,7 @@ use tokio::sync::{Mutex, Notify};
 use crate::clock::Clock;
 use crate::contact::{Address, ConnectCode, PhoneNumber};
 use crate::deliver::shadow::NOT_SENT;
-use crate::deliver::{PointOfNoReturn, Transport};
+use crate::dispatch::{self, Course, Lane, Record, Span, Taking};
 use crate::feedback::answer::Answer;
 use crate::feedback::reply::{Changes, ForStaff, Place, Taken, Told, Waiting, reply_key};
 use crate::feedback::word::{Understood, Word, understand};
@@ -23,7 +22,7 @@ use crate::feedback::{Reply, said};
 use crate::known::Answered;
 use crate::message::{Content, Message};
 use crate::notice::NoticeKey;
-use crate::outbox::{Outbox, Result, StoreError};
+use crate::outbox::{self, Outbox, Result, StoreError};
 use crate::outcome::Outcome;
 use crate::plan::{self, Policy, Suppressions};
 use crate::render::{self, Renderer};
@@ -183,8 +182,8 @@ pub(super) struct Answers {
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) renderer: Arc<Renderer>,
-    /// The SMS gateways, in order of preference.
-    pub(super) gateways: Vec<Arc<dyn Transport>>,
+    /// Of texts.
+    pub(super) lane: Arc<Lane>,
     pub(super) reference_key: [u8; 32],
     /// Something waits.
     pub(super) wake: Notify,
@@ -192,27 +191,27 @@ pub(super) struct Answers {
     pub(super) turn: Mutex<()>,
 }
 
-/// Makes the answer's leaving durable.
-struct Leaving<'a> {
-    outbox: &'a dyn Outbox,
-    key: NoticeKey,
-    crossed: AtomicBool,
-    failure: Mutex<Option<StoreError>>,
-}
+/// An answer as the store has it: it leaves once, and goes over no other gateway then.
+struct OnRecord(NoticeKey);
 
 #[async_trait]
-impl PointOfNoReturn for Leaving<'_> {
-    async fn cross(&self) -> bool {
-        match self.outbox.begin_answer(self.key).await {
-            Ok(ours) => {
-                self.crossed.store(ours, Ordering::Relaxed);
-                ours
-            }
-            Err(error) => {
-                *self.failure.lock().await = Some(error);
-                false
-            }
-        }
+impl Record for OnRecord {
+    fn take(&self, outbox: &Arc<dyn Outbox>, _over: &str, _now: DateTime<Utc>) -> Taking {
+        let (outbox, key) = (Arc::clone(outbox), self.0);
+        Box::pin(async move { outbox.begin_answer(key).await })
+    }
+
+    async fn doubt(&self, _outbox: &Arc<dyn Outbox>, _now: DateTime<Utc>) -> outbox::Result<bool> {
+        Ok(false)
+    }
+
+    /// An answer is not worth a second attempt.
+    async fn goes_over(&self, _outbox: &Arc<dyn Outbox>, _transport: &str, _now: DateTime<Utc>) -> outbox::Result<bool> {
+        Ok(false)
+    }
+
+    fn attempts(&self) -> u32 {
+        0
     }
 }
 
@@ -250,27 +249,17 @@ impl Answers {
         if let Some(refusal) = refusal {
             return self.outbox.end_answer(now, answer.key, refusal).await;
         }
-        let message = self.message(answer);
-        for gateway in &self.gateways {
-            let leaving = Leaving { outbox: &*self.outbox, key: answer.key, crossed: AtomicBool::new(false), failure: Mutex::new(None) };
-            let outcome = gateway.deliver(&message, &leaving).await;
-            let crossed = leaving.crossed.into_inner();
-            if let Some(error) = leaving.failure.into_inner() {
-                return Err(error);
-            }
-            let ended = match outcome {
-                Outcome::Accepted { reply, .. } if reply == NOT_SENT => NOT_SENT,
-                Outcome::Accepted { .. } => "accepted",
-                Outcome::Rejected { .. } => "rejected",
-                Outcome::Unknown { .. } => "unknown",
-                Outcome::Fenced => return Ok(()),
-                // It left, and was not taken: an answer is not worth a second attempt.
-                Outcome::Retry { .. } | Outcome::ChannelFault { .. } if crossed => "not taken",
-                Outcome::Retry { .. } | Outcome::ChannelFault { .. } => continue,
-            };
-            return self.outbox.end_answer(self.clock.now(), answer.key, ended).await;
+        if self.lane.is_closed(now) {
+            return Ok(());
         }
-        Ok(())
+        let (outbox, clock, lane) = (Arc::clone(&self.outbox), Arc::clone(&self.clock), Arc::clone(&self.lane));
+        let course = Arc::new(Course { outbox, clock, lane, span: Span::Once(now) });
+        let written_at = answer.useful_until - answer.answer.useful();
+        let end = async |outcome: &Outcome, left| match ended(outcome, left) {
+            Some(ended) => self.outbox.end_answer(self.clock.now(), answer.key, ended).await,
+            None => Ok(()),
+        };
+        dispatch::hand_over(course, (&self.message(answer), written_at), OnRecord(answer.key), end).await.map(drop)
     }
 
     fn message(&self, answer: &Waiting) -> Message {
@@ -281,6 +270,17 @@ impl Answers {
             reference: render::reference(&self.reference_key, answer.key),
             content: Content::Sms { to: answer.to.clone(), text: text.into(), encoding, segments },
         }
+    }
+}
+
+/// How an answer ended; `None`: it waits yet, or is somebody else's. What left and was not taken does not go again.
+fn ended(outcome: &Outcome, left: bool) -> Option<&'static str> {
+    match outcome {
+        Outcome::Accepted { reply, .. } if reply == NOT_SENT => Some(NOT_SENT),
+        Outcome::Accepted { .. } => Some("accepted"),
+        Outcome::Rejected { .. } => Some("rejected"),
+        Outcome::Unknown { .. } => Some("unknown"),
+        Outcome::Retry { .. } | Outcome::ChannelFault { .. } | Outcome::Fenced => left.then_some("not taken"),
     }
 }
 

@@ -43,19 +43,19 @@ impl Engine {
         // In shadow mode these send nothing, and neither do the answers to replies.
         let [email, sms] = transports(&config)?;
         let alerts = config.alerts.clone().map(|settings| Alerts::new(settings, &sms)).transpose()?;
-        let answers = Answers {
-            outbox: Arc::clone(&outbox),
-            clock: Arc::clone(&clock),
-            renderer: Arc::clone(&renderer),
-            gateways: sms.clone(),
-            reference_key: outbox.reference_key().await?,
-            wake: Notify::new(),
-            turn: Mutex::default(),
-        };
         let lanes = [
             Arc::new(Lane::new(Channel::Email, config.email_in_doubt, email).paced(&config.email_rates)),
             Arc::new(Lane::new(Channel::Sms, config.sms_in_doubt, sms).paced(&config.sms_rates)),
         ];
+        let answers = Answers {
+            outbox: Arc::clone(&outbox),
+            clock: Arc::clone(&clock),
+            renderer: Arc::clone(&renderer),
+            lane: Arc::clone(&lanes[1]),
+            reference_key: outbox.reference_key().await?,
+            wake: Notify::new(),
+            turn: Mutex::default(),
+        };
         let dispatcher = Dispatcher { outbox, renderer, policy: Arc::new(config.policy.clone()), clock, owner: owner()? };
         take_back(&dispatcher, &config).await?;
         let digest = config.digest.clone().map(|settings| letter(settings, &config, &dispatcher, &lanes[0]));

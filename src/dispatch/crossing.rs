@@ -3,10 +3,12 @@
 //! It begins and passes in one durable step. In strict order the store is asked right before the bytes leave, when the connection stands. Where the lane
 //! allows it ([`super::Lane::takes_early`]), it is asked while the envelope is spoken, and the bytes wait for its word: the attempt is in doubt a moment
 //! earlier, and the connection does not wait for the disk.
+//!
+//! The same for all that leaves: notices, the letter to the practice, answers to texts. What the store does at each step is the [`Record`]'s.
 
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -15,6 +17,7 @@ use super::Span;
 use super::bar::Passed;
 use super::lane::Lane;
 use super::prepare::Ready;
+use super::record::{Record, Taking};
 use crate::clock::Clock;
 use crate::deliver::PointOfNoReturn;
 use crate::message::Message;
@@ -22,23 +25,22 @@ use crate::outbox::{self, Outbox, StoreError};
 use crate::outcome::Outcome;
 use crate::retry::{DoubtPolicy, after_doubt};
 
-/// What must be left of the lease when an attempt passes its point of no return: longer than the wait for the answer (10 min).
-const MARGIN: TimeDelta = TimeDelta::minutes(11);
 /// The next start is no later than this after a crash.
 const RESTART: TimeDelta = TimeDelta::minutes(5);
 
 /// What all attempts of a lane's run are made by.
-pub(super) struct Course {
-    pub(super) outbox: Arc<dyn Outbox>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) lane: Arc<Lane>,
-    pub(super) span: Span,
+pub(crate) struct Course {
+    pub(crate) outbox: Arc<dyn Outbox>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) lane: Arc<Lane>,
+    pub(crate) span: Span,
 }
 
 /// Asks the store to let the attempt pass.
-pub(super) struct Crossing {
+pub(super) struct Crossing<R = Box<Ready>> {
     course: Arc<Course>,
-    pub(super) ready: Box<Ready>,
+    /// What it is an attempt of.
+    pub(super) ready: R,
     at: Mutex<At>,
 }
 
@@ -49,6 +51,10 @@ struct At {
     over: String,
     /// It is past its point of no return.
     passed: Option<Passed>,
+    /// Bytes may have left.
+    left: bool,
+    /// What comes before that point may take no longer.
+    patience: Option<Duration>,
     /// What follows on its connection.
     next: Option<Message>,
     /// The store failed: nothing may go out any more.
@@ -61,7 +67,7 @@ enum Step {
     /// Begun, before its point of no return: another transport was at fault behind it.
     Begun,
     /// The store is asked to begin it and to let it pass.
-    Taking(Pin<Box<dyn Future<Output = outbox::Result<bool>> + Send>>),
+    Taking(Taking),
     /// Past its point of no return with the transport on record.
     Crossed,
     /// The store said no.
@@ -69,9 +75,30 @@ enum Step {
 }
 
 impl Crossing {
-    pub(super) fn new(course: Arc<Course>, ready: Box<Ready>) -> Self {
-        let at = Mutex::new(At { step: Step::Claimed, over: ready.over.clone(), passed: None, next: None, failure: None });
-        Self { course, ready, at }
+    /// It may pass before it has a connection: it would go again by itself if we ended now, and in time after the next start. An early doubt costs a
+    /// delay.
+    pub(super) fn may_pass_ahead(&self) -> bool {
+        let tried_before = self.ready.again || self.ready.attempts > 0;
+        let again = after_doubt(DoubtPolicy::Resend, &self.ready.notice, tried_before, self.now() + RESTART);
+        again.is_some() && self.is_fresh()
+    }
+
+    /// Before it has a connection.
+    pub(super) fn pass_ahead(&self) {
+        self.take();
+    }
+
+    /// Who is next on its connection.
+    pub(super) fn is_followed_by(&self, next: Option<&Self>) {
+        self.at().next = next.map(|next| next.ready.message.clone());
+    }
+}
+
+impl<R: Record> Crossing<R> {
+    pub(super) fn new(course: Arc<Course>, ready: R) -> Self {
+        let over = ready.over().to_owned();
+        let at = At { step: Step::Claimed, over, passed: None, left: false, patience: None, next: None, failure: None };
+        Self { course, ready, at: Mutex::new(at) }
     }
 
     fn now(&self) -> DateTime<Utc> {
@@ -104,24 +131,6 @@ impl Crossing {
         }
     }
 
-    /// It may pass before it has a connection: it would go again by itself if we ended now, and in time after the next start. An early doubt costs a
-    /// delay.
-    pub(super) fn may_pass_ahead(&self) -> bool {
-        let tried_before = self.ready.again || self.ready.attempts > 0;
-        let again = after_doubt(DoubtPolicy::Resend, &self.ready.notice, tried_before, self.now() + RESTART);
-        again.is_some() && self.is_fresh()
-    }
-
-    /// Before it has a connection.
-    pub(super) fn pass_ahead(&self) {
-        self.take();
-    }
-
-    /// Who is next on its connection.
-    pub(super) fn is_followed_by(&self, next: Option<&Self>) {
-        self.at().next = next.map(|next| next.ready.message.clone());
-    }
-
     /// Asks the store, unless it was asked before.
     fn take(&self) {
         let mut at = self.at();
@@ -130,8 +139,7 @@ impl Crossing {
         }
         let Some(passed) = self.course.lane.bar().pass() else { return };
         at.passed = Some(passed);
-        let (outbox, attempt) = (Arc::clone(&self.course.outbox), self.ready.begin(at.over.clone(), self.now()));
-        let mut taking: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move { outbox.take(attempt, MARGIN).await });
+        let mut taking = self.ready.take(&self.course.outbox, &at.over, self.now());
         // Asked once, the store does it by itself; its word is waited for behind the envelope, and wakes nobody before.
         let answered = taking.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         at.step = match answered {
@@ -147,7 +155,7 @@ impl Crossing {
 
     async fn doubt(&self) -> Step {
         let Some(passed) = self.course.lane.bar().pass() else { return Step::Begun };
-        match self.course.outbox.doubt(self.ready.lease, self.ready.revision, MARGIN).await {
+        match self.ready.doubt(&self.course.outbox, self.now()).await {
             Ok(true) => {
                 self.at().passed = Some(passed);
                 Step::Crossed
@@ -168,16 +176,21 @@ impl Crossing {
             (at.over.clone(), at.passed.take())
         };
         if matches!(step, Step::Claimed) && !matches!(outcome, Outcome::Fenced) {
-            self.course.outbox.begin(vec![self.ready.begin(over, self.now())]).await?;
+            self.ready.begin(&self.course.outbox, &over, self.now()).await?;
         }
         Ok(passed)
+    }
+
+    /// Bytes of it may have left: it got past its point of no return over one transport at least.
+    pub(super) fn left(&self) -> bool {
+        self.at().left
     }
 }
 
 #[async_trait]
-impl PointOfNoReturn for Crossing {
+impl<R: Record> PointOfNoReturn for Crossing<R> {
     fn approach(&self) {
-        if self.course.lane.takes_early() {
+        if self.course.lane.takes_early() && self.ready.may_take_early() {
             self.take();
         }
     }
@@ -192,9 +205,12 @@ impl PointOfNoReturn for Crossing {
             other => other,
         };
         let crossed = matches!(step, Step::Crossed);
-        self.at().step = step;
         // The store took its time.
-        crossed && self.may_send()
+        let sends = crossed && self.may_send();
+        let mut at = self.at();
+        at.step = step;
+        at.left |= sends;
+        sends
     }
 
     fn next(&self) -> Option<Message> {
@@ -202,11 +218,19 @@ impl PointOfNoReturn for Crossing {
     }
 
     fn attempts(&self) -> u32 {
-        self.ready.attempts
+        self.ready.attempts()
     }
 
     fn shown(&self, said: &str) -> String {
-        self.ready.unsaid.left_out(said)
+        self.ready.shown(said)
+    }
+
+    fn hurries(&self, patience: Option<Duration>) {
+        self.at().patience = patience;
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.at().patience
     }
 
     fn is_fresh(&self) -> bool {
@@ -224,8 +248,9 @@ impl PointOfNoReturn for Crossing {
         let step = self.settled_step().await;
         let step = match step {
             Step::Begun if same => Step::Begun,
-            Step::Begun | Step::Crossed => match self.course.outbox.goes_over(self.ready.lease, transport).await {
-                Ok(_) => Step::Begun,
+            Step::Begun | Step::Crossed => match self.ready.goes_over(&self.course.outbox, transport, self.now()).await {
+                Ok(true) => Step::Begun,
+                Ok(false) => Step::Refused,
                 Err(e) => self.fail(e),
             },
             other => other,

@@ -3,12 +3,12 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 
 use super::bar::Bar;
-use super::hurried::{Hurried, PATIENCE};
 use super::meter::Meter;
 use super::slot::Slot;
 use crate::clock::Clock;
@@ -25,6 +25,9 @@ use crate::retry::{DoubtPolicy, bounded, channel_pause, pause};
 const BEHIND: TimeDelta = TimeDelta::seconds(1);
 /// A message that was tried so often before, and is put off once more, tries the next transport, too.
 const PUT_OFF_MAX: u32 = 2;
+/// So long one transport may take up to the point of no return while another one is well. A server that answers at all does so sooner, and a session may
+/// begin in minutes.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Messages whose faults are counted: more than wait for a channel in an outage of days.
 const FAULTS_MAX: usize = 100_000;
 
@@ -174,8 +177,7 @@ impl Lane {
                     continue;
                 }
                 tried.insert(n);
-                let hurried = Hurried(doubt);
-                let doubt: &dyn PointOfNoReturn = if patience.is_some() { &hurried } else { doubt };
+                doubt.hurries(patience);
                 match self.try_one(slot, message, doubt, clock).await {
                     Outcome::ChannelFault { .. } if matches!(last, Outcome::Retry { .. }) => {}
                     fault @ Outcome::ChannelFault { .. } => last = fault,

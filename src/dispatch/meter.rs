@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 
 use crate::outbox::Settlement;
+use crate::outcome::Outcome;
 
 /// Upper bounds of the lateness histogram, in seconds: from "at once" over one retry to "hours".
 pub const LATENESS: [u64; 11] = [1, 2, 5, 10, 30, 60, 300, 900, 3_600, 10_800, 21_600];
@@ -67,17 +68,25 @@ impl Meter {
         now.saturating_duration_since(beat.at) <= if beat.flying > 0 { FLYING_MAX } else { IDLE_MAX }
     }
 
+    /// A message that is no notice ended, so long after it could have gone.
+    pub(super) fn ended(&self, outcome: &Outcome, late: TimeDelta) {
+        let word = match outcome {
+            Outcome::Accepted { .. } => "accepted",
+            Outcome::Rejected { .. } => "rejected",
+            Outcome::Retry { .. } => "retry",
+            Outcome::ChannelFault { .. } => super::CHANNEL_FAULT,
+            Outcome::Unknown { .. } => "unknown",
+            Outcome::Fenced => "returned",
+        };
+        self.count(word, late);
+    }
+
     /// A claim ended, so long after its due time.
     pub(super) fn settled(&self, end: &Settlement, late: TimeDelta) {
-        let word = match end {
-            Settlement::Accepted { .. } => "accepted",
-            Settlement::Rejected { .. } => "rejected",
-            Settlement::Retry { .. } => "retry",
-            Settlement::Unknown { .. } => "unknown",
-            Settlement::Ended { .. } => "ended",
-            Settlement::Return { outcome, .. } if *outcome == super::CHANNEL_FAULT => "channel_fault",
-            Settlement::Return { .. } => "returned",
-        };
+        self.count(word(end), late);
+    }
+
+    fn count(&self, word: &str, late: TimeDelta) {
         if let Some(n) = OUTCOMES.iter().position(|outcome| *outcome == word) {
             self.outcomes[n].fetch_add(1, Ordering::Relaxed);
         }
@@ -103,6 +112,19 @@ impl Meter {
         });
         let at_most = at_most.collect();
         Lateness { at_most, sum: self.lateness_ms.load(Ordering::Relaxed) as f64 / 1_000.0 }
+    }
+}
+
+/// One of [`OUTCOMES`].
+fn word(end: &Settlement) -> &'static str {
+    match end {
+        Settlement::Accepted { .. } => "accepted",
+        Settlement::Rejected { .. } => "rejected",
+        Settlement::Retry { .. } => "retry",
+        Settlement::Unknown { .. } => "unknown",
+        Settlement::Ended { .. } => "ended",
+        Settlement::Return { outcome, .. } if *outcome == super::CHANNEL_FAULT => "channel_fault",
+        Settlement::Return { .. } => "returned",
     }
 }
 

@@ -38,7 +38,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("walk", "contact session notice entry known guard plan source outbox"),
     ("deliver", "contact suppression outcome message json_pointer tls http_client"),
     ("dispatch", "contact suppression session notice outcome entry known message plan retry pace render clock source outbox deliver"),
-    ("digest", "contact suppression session notice outcome known zone plan retry staff render clock source outbox deliver dispatch"),
+    ("digest", "contact suppression session notice outcome known zone plan retry staff render clock source outbox dispatch"),
     ("alert", "contact notice outcome message render http_client deliver"),
     ("simulate", "contact session notice outcome message zone plan retry render clock source outbox walk deliver dispatch"),
     (

@@ -223,6 +223,29 @@ async fn what_the_gateway_did_not_take_is_tried_once() {
     practice.close().await;
 }
 
+/// What a gateway asked of us counts for answers as it does for reminders: one pause, one rate, one meter.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_waits_while_its_gateway_pauses() {
+    let busy = answer(429, "Retry-After: 600\r\n", "");
+    let practice = Practice::with("twilio", vec![created(), busy, created()]).await;
+    practice.walked(&[session(1, NUMBER)]).await;
+    practice.invite(State::Accepted).await;
+    practice.text("SM91", "help").await;
+    assert_eq!(practice.answers(1).await, ["help: not taken"], "it left, and does not go again");
+    practice.text("SM92", "n").await;
+    practice.rows("reply", 2).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(practice.gateway.requests().len(), 2, "nothing is said to a gateway that asked for a pause");
+    let waiting = practice.engine.outbox().waiting_answers().await.unwrap();
+    assert_eq!(waiting.len(), 1, "and the answer waits");
+    let shown = practice.client.get(format!("{}/metrics", practice.address)).send().await.unwrap().text().await.unwrap();
+    for counted in ["accepted\"} 1", "channel_fault\"} 1"] {
+        let row = format!("punctual_attempts_total{{channel=\"sms\",outcome=\"{counted}");
+        assert!(shown.lines().any(|line| line == row), "{row}: {shown}");
+    }
+    practice.close().await;
+}
+
 /// A rehearsal beside the vendor's own texts: what people answer is heeded, and nobody hears of us.
 #[tokio::test(flavor = "multi_thread")]
 async fn in_shadow_mode_replies_are_heeded_and_nothing_is_answered() {
