@@ -21,7 +21,6 @@ use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
 use prometheus_client::registry::Registry;
 use secrecy::SecretString;
-use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use url::Url;
@@ -275,7 +274,7 @@ pub trait Stage: Send + Sync {
 }
 
 /// A deed of a demonstration.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy)]
 pub struct Deed {
     /// Its word.
     pub act: &'static str,
