@@ -27,8 +27,8 @@ use crate::outbox::{Result, StoreError};
 const GROUP: usize = 256;
 /// Company is waited for after a group of so many, until there are as many again, or so many, or this long. A few connections gain nothing by it.
 const COMPANY_FROM: usize = 12;
-const COMPANY: usize = 48;
-const COMPANY_WITHIN: Duration = Duration::from_millis(2);
+const COMPANY: usize = 24;
+const COMPANY_WITHIN: Duration = Duration::from_millis(1);
 
 /// How long readers of what was before are waited for: they read for milliseconds.
 const TRUNCATE_WITHIN: Duration = Duration::from_millis(20);
