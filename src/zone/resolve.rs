@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono_tz::Tz;
 use sha2::{Digest, Sha256};
@@ -41,7 +41,12 @@ struct Inner {
     map: HashMap<String, Zone>,
     fallback: Option<Zone>,
     digest: String,
+    /// Ids that name a zone, as records spelled them: each is asked for again with every message.
+    met: RwLock<HashMap<String, Zone>>,
 }
+
+/// Spellings that are remembered: a source has a handful.
+const MET: usize = 256;
 
 impl Zones {
     /// Loads the newest data of what the program ships and what the host has. Errors: ids in the settings that name no zone, all of them.
@@ -75,7 +80,7 @@ impl Zones {
             return Err(errors);
         }
         let digest = digest(&database.data, &windows, &map, fallback.as_ref());
-        Ok(Self(Arc::new(Inner { database, windows, map, fallback, digest })))
+        Ok(Self(Arc::new(Inner { database, windows, map, fallback, digest, met: RwLock::default() })))
     }
 
     /// A Windows id or IANA name, without regard to case; the fallback zone if it is neither and the practice has one.
@@ -90,10 +95,18 @@ impl Zones {
 
     /// As [`resolve`](Self::resolve), without the fallback: the error says why it was needed.
     pub fn lookup(&self, id: &str) -> Result<Zone, String> {
-        match self.0.map.get(&folded(id)) {
-            Some(zone) => Ok(zone.clone()),
-            None => find(id, &self.0.windows, &self.0.database),
+        if let Some(zone) = self.0.met.read().unwrap_or_else(PoisonError::into_inner).get(id) {
+            return Ok(zone.clone());
         }
+        let zone = match self.0.map.get(&folded(id)) {
+            Some(zone) => zone.clone(),
+            None => find(id, &self.0.windows, &self.0.database)?,
+        };
+        let mut met = self.0.met.write().unwrap_or_else(PoisonError::into_inner);
+        if met.len() < MET {
+            met.insert(id.to_owned(), zone.clone());
+        }
+        Ok(zone)
     }
 
     /// Version and origin of the data in use.
