@@ -15,6 +15,7 @@
 //! Failures: [`RenderError`]; all that can be found before is an error of [`Renderer::new`] or a line of [`Renderer::lint`].
 
 mod answer;
+mod bytes;
 mod calendar;
 mod context;
 mod copy;
@@ -32,14 +33,11 @@ mod sms;
 mod staff;
 mod templates;
 mod text;
+mod token;
 pub mod trial;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
-
-use chrono::{DateTime, Utc};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 
 pub use crate::contact::Number;
 use crate::contact::{Address, EmailAddress};
@@ -48,6 +46,7 @@ use crate::notice::{Notice, NoticeKey};
 use crate::session::live::LiveCodes;
 use crate::session::{Participant, Session, SessionId};
 use crate::zone::Resolved;
+use chrono::{DateTime, Utc};
 use context::View;
 pub use copy::calls_by_another_name;
 use dates::Dates;
@@ -56,6 +55,7 @@ use draft::Draft;
 pub use staff::Letter;
 pub use templates::shipped as shipped_templates;
 use templates::{Library, TemplateError};
+use token::Tokens;
 
 /// What a practice decides about its messages. (Prints without its key.)
 #[derive(Clone)]
@@ -215,6 +215,10 @@ pub struct Renderer {
     join_url: tera::Tera,
     account_join_url: Option<tera::Tera>,
     gate: gate::Gate,
+    /// Of the reference key.
+    tokens: Tokens,
+    /// What templates of e-mails see of the practice.
+    practice: tera::Value,
     /// The locale of the library that stands in when a participant's is not there.
     default_locale: String,
     /// What makes the messages in its place: see [`trial`].
@@ -255,8 +259,9 @@ impl Renderer {
         let said: Vec<String> = library.said().collect();
         let gate = gate::Gate::new(&settings, said.iter().map(String::as_str));
         let default_locale = default_locale.unwrap_or_default();
-        let renderer =
-            Self { settings, library, dates, answers, join_url, account_join_url, gate, default_locale, next: RwLock::default() };
+        let (tokens, practice) = (Tokens::new(&settings.reference_key), tera::Value::from_serializable(&context::Practice::of(&settings)));
+        let next = RwLock::default();
+        let renderer = Self { settings, library, dates, answers, join_url, account_join_url, gate, tokens, practice, default_locale, next };
         errors.extend(renderer.check_join_url().err());
         errors.extend(renderer.check_account_join_url().err());
         if errors.is_empty() { Ok(renderer) } else { Err(errors) }
@@ -286,7 +291,7 @@ impl Renderer {
         let dates = self.dates.get(locale).expect("every locale of the library has its formats, or `new` failed");
         let link = self.join_link(facts.session.id, facts.participant)?;
         let view = View::of(facts, &self.settings, (dates, locale), link, now);
-        let reference = reference(&self.settings.reference_key, facts.notice.key);
+        let reference = self.derive(&[b"message", &facts.notice.key.0]);
         let draft = Draft { renderer: self, facts, view, now };
         let (content, parts) = match &facts.notice.address {
             Address::Email(to) => draft.email(to, &reference)?,
@@ -350,10 +355,9 @@ impl Renderer {
         Ok(())
     }
 
-    /// A token that shows nothing of what it is made of: base32 (RFC 4648) of the first 160 bits of HMAC-SHA256 over the
-    /// length-prefixed parts. 32 characters.
+    /// A token that shows nothing of what it is made of: see [`Tokens`].
     fn derive(&self, parts: &[&[u8]]) -> String {
-        derive(&self.settings.reference_key, parts)
+        self.tokens.of(parts)
     }
 }
 
@@ -363,19 +367,10 @@ fn account_link(template: &tera::Tera, session: SessionId) -> Result<String, Ren
     Ok(one_line(&templates::render_one(template, ACCOUNT_JOIN_URL, &context)?))
 }
 
-fn derive(key: &[u8; 32], parts: &[&[u8]]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-    for part in parts {
-        mac.update(&(part.len() as u64).to_be_bytes());
-        mac.update(part);
-    }
-    data_encoding::BASE32_NOPAD.encode(&mac.finalize().into_bytes()[..20]).to_ascii_lowercase()
-}
-
 /// What a notice's message is called outside: the part of a Message-ID before the `@`, or the client reference of a text. See
 /// [`Message::reference`].
 pub fn reference(reference_key: &[u8; 32], notice: NoticeKey) -> String {
-    derive(reference_key, &[b"message", &notice.0])
+    Tokens::new(reference_key).of(&[b"message", &notice.0])
 }
 
 impl From<TemplateError> for RenderError {

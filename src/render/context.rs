@@ -130,6 +130,21 @@ impl View {
         Self { recipient, ..self.clone() }
     }
 
+    /// The same for the engine; `practice`: as it was made before.
+    pub(super) fn context(&self, practice: &tera::Value) -> tera::Context {
+        let Self { locale, occasion, practice: _, recipient, session, text, deposit, pass } = self;
+        let mut all = tera::Context::new();
+        all.insert_value("practice", practice.clone());
+        all.insert("locale", locale);
+        all.insert("occasion", occasion);
+        all.insert("recipient", recipient);
+        all.insert("session", session);
+        all.insert("text", text);
+        all.insert("deposit", deposit);
+        all.insert("pass", pass);
+        all
+    }
+
     /// Everything that one message may show.
     pub(super) fn of(
         facts: &Facts<'_>,

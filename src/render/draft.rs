@@ -26,7 +26,7 @@ impl Draft<'_> {
     /// The e-mail; `reference` is the part of its Message-ID before the `@`.
     pub(super) fn email(&self, to: &EmailAddress, reference: &str) -> Result<(Content, Parts), RenderError> {
         let settings = &self.renderer.settings;
-        let context = tera_context(&self.view);
+        let context = self.view.context(&self.renderer.practice);
         let render = |file| self.renderer.library.render(&self.view.locale, self.folder(), file, &context);
         let subject = one_line(&render(File::Subject)?);
         let text = tidy(&render(File::Text)?);
@@ -61,7 +61,7 @@ impl Draft<'_> {
     fn calendar(&self, to: &EmailAddress, context: &tera::Context) -> Result<String, RenderError> {
         let (facts, settings) = (self.facts, &self.renderer.settings);
         // From a reader who has neither: no template can show them.
-        let without = (!settings.calendar_code).then(|| tera_context(&self.view.without_code()));
+        let without = (!settings.calendar_code).then(|| self.view.without_code().context(&self.renderer.practice));
         let (summary, description) = self.renderer.library.render_calendar(&self.view.locale, without.as_ref().unwrap_or(context))?;
         let has_link = self.method() == Method::Request && settings.calendar_code;
         let (session, person) = (facts.session.id.0.to_be_bytes(), facts.participant.id.0.to_be_bytes());

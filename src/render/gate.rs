@@ -13,17 +13,18 @@
 //! own code, and what we reckoned (dates, the session's id), is taken out before digits are looked at.
 
 mod base64;
-mod bytes;
 mod digits;
 mod entities;
 mod hosts;
 mod parts;
 mod reading;
+mod strangers;
 mod tags;
 mod text;
 mod things;
 mod words;
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::sync::Arc;
 
@@ -31,28 +32,31 @@ use mailparse::{MailHeader, ParsedMail};
 
 use self::digits::Digits;
 use self::parts::Part;
+use self::strangers::{Own, Stranger, free, in_brackets, own_name, strangers};
 use self::tags::Markup;
 use self::text::Text;
 use self::things::Thing;
-use super::context::{TITLES, View};
+use super::context::View;
 use super::look::{Color, Logo};
+use super::mail::{REFERENCE, mailbox};
 use super::templates::shipped;
 use super::{Facts, RenderError, Settings};
-use crate::contact::{ConnectCode, Passkey, PersonName};
+use crate::contact::ConnectCode;
 use crate::message::Content;
 use crate::session::live::LiveCodes;
-use crate::session::{Participant, ParticipationId, RawContact, Role, Session};
 
-/// A date or an id of fewer digits makes up nothing together with what stands beside it.
-const RECKONED_MIN: usize = 5;
-/// A name of more words than this is none: something else stands in its field.
-const NAME_MAX: usize = 10;
-/// `Alice Patient 2`, who has a second device.
-const NAME_DIGITS_MAX: usize = 2;
 /// Headers that hold what we reckoned or drew, and nothing that somebody wrote.
-const OURS: [&str; 4] = ["Date", "Message-ID", "Content-Type", "DKIM-Signature"];
+const OURS: [&str; 5] = ["Date", "Message-ID", REFERENCE, "Content-Type", "DKIM-Signature"];
 /// Likewise those that say the same in every message.
 const SAID_ALWAYS: [(&str, &str); 3] = [("MIME-Version", "1.0"), ("Auto-Submitted", "auto-generated"), ("X-Auto-Response-Suppress", "All")];
+
+/// Stands between two readings. No name, number or address goes on across it; a passkey that might is looked for in each reading alone.
+const APART: &str = "\n#zqxj#\n";
+/// As much as all readings of a message usually have, in bytes.
+const TOGETHER: usize = 16 * 1024;
+
+/// What is done with each reading.
+type Visit<'v> = &'v mut dyn FnMut(&str) -> Result<(), RenderError>;
 
 /// What everybody is shown anyway.
 pub(super) struct Gate {
@@ -63,7 +67,9 @@ pub(super) struct Gate {
     /// What the templates say of themselves.
     templates: Text<'static>,
     markup: Markup,
-    /// The same in every message.
+    /// The header From, as it stands in every message.
+    sender: Vec<u8>,
+    /// Likewise.
     logo: Option<Arc<Logo>>,
     /// Whose code is whose, over all sessions.
     live: LiveCodes,
@@ -84,6 +90,7 @@ impl Gate {
             digits: all.iter().map(|text| Digits::of(&reading::plain(text))).collect(),
             markup: Markup::of(shipped().into_iter().map(|(_, source)| source), &settled(&Color::pair(look.color))),
             templates: shown(templates),
+            sender: sender(settings),
             logo: look.logo.clone(),
             live: LiveCodes::default(),
         }
@@ -100,10 +107,14 @@ impl Gate {
         let mut strangers = strangers(facts, settings);
         strangers.iter_mut().for_each(|one| one.as_a_word(view));
         let search = Search { gate: self, facts, view, strangers, own: Own::of(facts, view), free: OnceCell::new() };
-        match content {
-            Content::Email { bytes, .. } => search.mail(bytes),
-            Content::Sms { text, .. } => search.text(text),
-        }
+        // Nearly all messages hold nothing: all that can be read of one is looked through at once.
+        let mut together = String::with_capacity(TOGETHER);
+        search.each(content, &mut |reading| {
+            together.extend([reading, APART]);
+            Ok(())
+        })?;
+        // What stands in none of the readings alone was made up of two.
+        search.one(&together).or_else(|_| search.each(content, &mut |reading| search.one(reading)))
     }
 
     /// Nobody's secret.
@@ -117,9 +128,16 @@ impl Gate {
     }
 }
 
-/// What the templates call the practice's colours, and what those are.
-fn settled([light, dark]: &[String; 2]) -> [(&'static str, &str); 2] {
-    [("{{ practice.color }}", light), ("{{ practice.color_in_dark }}", dark)]
+/// The header From that every message has.
+fn sender(settings: &Settings) -> Vec<u8> {
+    let mut written = Vec::new();
+    let said = mailbox(&mut written, "From", (&settings.from_name, &settings.from)).ok().and_then(|()| written.strip_prefix(b"From: "));
+    said.and_then(|said| said.strip_suffix(b"\r\n")).unwrap_or_default().to_vec()
+}
+
+/// What the templates call the practice's colours, and what those are; and the direction in which all languages that they come in are written.
+fn settled([light, dark]: &[String; 2]) -> [(&'static str, &str); 3] {
+    [("{{ practice.color }}", light), ("{{ practice.color_in_dark }}", dark), ("{% block direction %}ltr{% endblock %}", "ltr")]
 }
 
 /// Texts apart from each other.
@@ -127,150 +145,6 @@ fn shown<'s>(texts: impl Iterator<Item = &'s str>) -> Text<'static> {
     let mut all = String::new();
     texts.for_each(|text| reading::each_shown(text, &mut |reading| all.extend([reading, "\nand\n"])));
     Text::owned(&all)
-}
-
-/// Something of somebody else's.
-struct Stranger<'a> {
-    sought: Sought<'a>,
-    /// `connect code`
-    kind: &'static str,
-    whose: Whose,
-}
-
-/// What is searched for. What its source has is read only where it may stand: that takes long.
-enum Sought<'a> {
-    Read(Thing),
-    Address(&'a str),
-    Number(&'a str),
-}
-
-#[derive(Clone, Copy)]
-enum Whose {
-    Session,
-    Person(Role, ParticipationId),
-    /// A record at fault.
-    Unread(Option<ParticipationId>),
-}
-
-impl Sought<'_> {
-    /// Whether a text holds one of these that is somebody's secret.
-    fn is_held_by(&self, text: &Text<'_>, is_secret: impl Fn(&Thing) -> bool) -> bool {
-        let read = match self {
-            Self::Read(thing) => return text.holds(thing) && is_secret(thing),
-            Self::Address(raw) if text.may_hold_address(raw) => Thing::addresses(raw),
-            Self::Number(raw) if text.may_hold_number(raw) => Thing::numbers(raw),
-            Self::Address(_) | Self::Number(_) => return false,
-        };
-        read.iter().any(|thing| text.holds(thing) && is_secret(thing))
-    }
-}
-
-impl Stranger<'_> {
-    /// A passkey that is a word which this message says anyway ("december" in its date) is searched for where passkeys stand: in links.
-    fn as_a_word(&mut self, view: &View) {
-        let Sought::Read(Thing::Passkey(passkey)) = &self.sought else { return };
-        let (session, pass) = (&view.session, &view.pass);
-        let said = [
-            &session.date,
-            &session.date_short,
-            &session.was_date,
-            &session.zone,
-            &session.topic,
-            &session.host_name,
-            &pass.date,
-            &pass.zone,
-            &view.recipient.name,
-        ];
-        let is_a_word = passkey.chars().all(char::is_alphabetic);
-        if is_a_word && said.into_iter().any(|text| words::alphanumeric(text).contains(passkey.as_str())) {
-            self.sought = Sought::Read(Thing::ShortPasskey(passkey.clone()));
-        }
-    }
-
-    /// `the connect code of another participant (18620)`
-    fn what(&self) -> String {
-        let whose = match self.whose {
-            Whose::Session => "the session itself".to_owned(),
-            Whose::Person(Role::Host, id) => format!("the host ({id})"),
-            Whose::Person(Role::Participant, id) => format!("another participant ({id})"),
-            Whose::Unread(id) => format!("a participant whose record is at fault{}", in_brackets(id)),
-        };
-        format!("the {} of {whose}", self.kind)
-    }
-}
-
-/// All that the session knows of others. What a host is called and called at is no secret.
-fn strangers<'a>(facts: &Facts<'a>, settings: &Settings) -> Vec<Stranger<'a>> {
-    let (session, me) = (facts.session, facts.participant);
-    let names_shown = me.role == Role::Host && settings.show_participant_names_to_host;
-    let code = |code: Option<ConnectCode>| ("connect code", code.map(|code| Sought::Read(Thing::Code(code.expose()))));
-    let passkey = |passkey: &Option<Passkey>| ("passkey", passkey.as_ref().and_then(|key| Thing::passkey(key.expose())).map(Sought::Read));
-    let address = |raw: &'a RawContact| ("e-mail address", Some(Sought::Address(&raw.0)));
-    let number = |raw: &'a RawContact| ("telephone number", Some(Sought::Number(&raw.0)));
-    let names = |name: Option<&PersonName>| -> Vec<_> {
-        // What a host is called, is no secret of a patient who is called the same.
-        let is_a_hosts = |name: &PersonName| session.participants.iter().any(|p| p.role == Role::Host && p.name == *name);
-        let secret = name.filter(|name| !names_shown && !is_a_hosts(name)).map(|name| Thing::names(name.expose(), &TITLES));
-        secret.into_iter().flatten().map(|name| ("name", Some(Sought::Read(name)))).collect()
-    };
-    let mut all = Vec::new();
-    let mut add = |whose: Whose, (kind, sought): (&'static str, Option<Sought<'a>>)| {
-        all.extend(sought.map(|sought| Stranger { sought, kind, whose }));
-    };
-    add(Whose::Session, code(session.code));
-    for person in session.participants.iter().filter(|p| p.id != me.id) {
-        let whose = Whose::Person(person.role, person.id);
-        add(whose, code(person.code));
-        add(whose, passkey(&person.passkey));
-        if person.role != Role::Host {
-            [address(&person.email), number(&person.sms_number)]
-                .into_iter()
-                .chain(names(Some(&person.name)))
-                .for_each(|one| add(whose, one));
-        }
-    }
-    for unread in session.unread.iter().filter(|unread| unread.id != Some(me.id)) {
-        let whose = Whose::Unread(unread.id);
-        let all = [code(unread.code), passkey(&unread.passkey), address(&unread.email), number(&unread.sms_number)];
-        all.into_iter().chain(names(unread.name.as_ref())).for_each(|one| add(whose, one));
-    }
-    all
-}
-
-/// What the recipient may be shown: all that is their own, each as what it is; and what the hosts are called and called at.
-fn free(session: &Session, me: &Participant, told: &str) -> Vec<Thing> {
-    let hosts = session.participants.iter().filter(|p| p.role == Role::Host);
-    let contacts = hosts.chain([me]).flat_map(|p| {
-        let mut names = Thing::names(p.name.expose(), &TITLES);
-        // Of a host, what they are called in full: a patient of a name like it is another one.
-        names.truncate(if p.id == me.id { names.len() } else { 1 });
-        [Thing::addresses(&p.email.0), Thing::numbers(&p.sms_number.0), names].concat()
-    });
-    let own = [me.code.map(|code| Thing::Code(code.expose())), me.passkey.as_ref().and_then(|passkey| Thing::passkey(passkey.expose()))];
-    let told = if told.contains('@') { Thing::addresses(told) } else { Thing::numbers(told) };
-    contacts.chain(own.into_iter().flatten()).chain(told).collect()
-}
-
-/// What is taken out before digits are looked at, and whose codes may be shown.
-struct Own {
-    digits: Vec<Vec<u8>>,
-    code: Option<ConnectCode>,
-}
-
-impl Own {
-    fn of(facts: &Facts<'_>, view: &View) -> Self {
-        let code = facts.participant.code;
-        let reckoned = [&view.session.date, &view.session.date_short, &view.session.was_date, &view.pass.date, &view.session.id];
-        let reckoned = reckoned.into_iter().flat_map(|text| Digits::of(text).runs()).filter(|digits| digits.len() >= RECKONED_MIN);
-        Self { digits: code.map(|code| code.expose().into_bytes()).into_iter().chain(reckoned).collect(), code }
-    }
-}
-
-/// The recipient's name, folded, if it reads like one: another one may be part of it (`Ann and Bob Smith`).
-fn own_name(me: &Participant) -> Option<String> {
-    let name = words::folded(me.name.expose());
-    let like_one = name.split_whitespace().count() <= NAME_MAX && name.bytes().filter(u8::is_ascii_digit).count() <= NAME_DIGITS_MAX;
-    Some(name).filter(|_| like_one)
 }
 
 /// One message under search.
@@ -285,17 +159,25 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    /// Every reading of what carries values, until one visit fails.
+    fn each(&self, content: &Content, visit: Visit<'_>) -> Result<(), RenderError> {
+        match content {
+            Content::Email { bytes, .. } => self.mail(bytes, visit),
+            Content::Sms { text, .. } => reading::each_of_text(text, visit),
+        }
+    }
+
     /// An e-mail: the headers that carry values, and each part.
-    fn mail(&self, bytes: &[u8]) -> Result<(), RenderError> {
+    fn mail(&self, bytes: &[u8], visit: Visit<'_>) -> Result<(), RenderError> {
         let (headers, body) = mailparse::parse_headers(bytes).map_err(|_| unreadable())?;
         for header in headers.iter().filter(|header| !self.is_ours(header)) {
-            self.text(&header.get_value())?;
+            reading::each_of_text(&said_by(header), visit)?;
         }
         let parse = |bytes| mailparse::parse_mail(bytes).map_err(|_| unreadable());
-        let Some(parts) = parts::split(&headers, &bytes[body..]) else { return self.parts(&parse(bytes)?) };
+        let Some(parts) = parts::split(&headers, &bytes[body..]) else { return self.parts(&parse(bytes)?, visit) };
         parts.into_iter().try_for_each(|part| match Part::of_our_form(part) {
-            Some(Part { kind, body }) => self.part(kind, &parts::decoded(body).ok_or_else(unreadable)?),
-            None => self.parts(&parse(part)?),
+            Some(Part { kind, body }) => self.part(kind, &parts::decoded(body).ok_or_else(unreadable)?, visit),
+            None => self.parts(&parse(part)?, visit),
         })
     }
 
@@ -304,34 +186,33 @@ impl Search<'_> {
         let (key, value) = (header.get_key_raw(), header.get_value_raw());
         let is = |name: &str| key.eq_ignore_ascii_case(name.as_bytes());
         let says = |(name, said): &(&str, &str)| is(name) && value == said.as_bytes();
+        if is("From") && value == self.gate.sender {
+            return true;
+        }
         OURS.iter().any(|ours| is(ours)) || SAID_ALWAYS.iter().any(says) || says(&("Content-Language", &self.view.locale))
     }
 
-    fn parts(&self, mail: &ParsedMail<'_>) -> Result<(), RenderError> {
+    fn parts(&self, mail: &ParsedMail<'_>, visit: Visit<'_>) -> Result<(), RenderError> {
         let is_logo = |logo: &Arc<Logo>| mail.ctype.mimetype == logo.kind && mail.get_body_raw().is_ok_and(|body| body == logo.bytes);
         if self.gate.logo.as_ref().is_some_and(is_logo) {
             return Ok(());
         }
         if mail.subparts.is_empty() {
-            self.part(&mail.ctype.mimetype, &parts::body_of(mail).ok_or_else(unreadable)?)
+            self.part(&mail.ctype.mimetype, &parts::body_of(mail).ok_or_else(unreadable)?, visit)
         } else {
-            mail.subparts.iter().try_for_each(|part| self.parts(part))
+            mail.subparts.iter().try_for_each(|part| self.parts(part, visit))
         }
     }
 
-    fn part(&self, kind: &str, body: &str) -> Result<(), RenderError> {
+    fn part(&self, kind: &str, body: &str, visit: Visit<'_>) -> Result<(), RenderError> {
         match kind {
-            "text/html" => reading::each_of_html(body, &self.gate.markup, &mut |reading| self.one(reading)),
-            "text/calendar" => self.text(&reading::unfolded(body)),
-            _ => self.text(body),
+            "text/html" => reading::each_of_html(body, &self.gate.markup, visit),
+            "text/calendar" => reading::each_of_text(&reading::unfolded(body), visit),
+            _ => reading::each_of_text(body, visit),
         }
     }
 
-    fn text(&self, text: &str) -> Result<(), RenderError> {
-        reading::each_of_text(text, &mut |reading| self.one(reading))
-    }
-
-    /// One reading of one text.
+    /// One reading of one text, or several [`APART`].
     fn one(&self, reading: &str) -> Result<(), RenderError> {
         let text = Text::of_plain(reading, &self.own.digits);
         for stranger in &self.strangers {
@@ -387,8 +268,12 @@ impl Search<'_> {
     }
 }
 
-fn in_brackets(id: Option<ParticipationId>) -> String {
-    id.map_or_else(String::new, |id| format!(" ({id})"))
+/// A header's value, decoded.
+fn said_by<'h>(header: &'h MailHeader<'_>) -> Cow<'h, str> {
+    let raw = header.get_value_raw();
+    // Nothing in it is folded, and no word is encoded.
+    let plain = raw.iter().all(|byte| matches!(byte, b' '..=b'~')) && memchr::memmem::find(raw, b"=?").is_none();
+    std::str::from_utf8(raw).ok().filter(|_| plain).map_or_else(|| Cow::Owned(header.get_value()), Cow::Borrowed)
 }
 
 fn unreadable() -> RenderError {

@@ -7,6 +7,8 @@
 //! header can start another one. Written in one pass; byte for byte what the mail library makes of it (see the tests), which encodes
 //! what is long or not ASCII. Fails only for an address that could not stand in a header.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use data_encoding::BASE64;
 use lettre::message::header::{HeaderName, HeaderValue, Headers};
@@ -40,7 +42,7 @@ pub(super) struct Letter<'a> {
 }
 
 /// The header that names the message: some providers replace the Message-ID, and their reports quote this one with the rest.
-const REFERENCE: &str = "X-Punctual-Ref";
+pub(super) const REFERENCE: &str = "X-Punctual-Ref";
 /// The longest name that is written as it is, in bytes: with its quotes, and the header's own name before it, it fits on a line.
 const PLAIN_NAME_MAX: usize = 60;
 /// Bytes of a name in one encoded word: 52 characters of base64 and 12 around them, which leaves room for `Reply-To: ` in the
@@ -132,7 +134,7 @@ fn date(at: DateTime<Utc>) -> String {
 
 /// An address with its name, folded. The mail library would leave an address on the line of the last encoded word, and make it
 /// longer than RFC 2047 allows.
-fn mailbox(out: &mut Vec<u8>, header: &str, (name, address): (&str, &EmailAddress)) -> Result<(), String> {
+pub(super) fn mailbox(out: &mut Vec<u8>, header: &str, (name, address): (&str, &EmailAddress)) -> Result<(), String> {
     let (name, address) = (phrase(&clean_line(name)), address.expose());
     if !address.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>')) {
         return Err(format!("the message cannot be built: the address in {header} is none"));
@@ -157,7 +159,9 @@ fn phrase(name: &str) -> String {
     }
     // What looks like an encoded word would be decoded by lenient readers.
     if name.is_ascii() && name.len() <= PLAIN_NAME_MAX && !name.contains("=?") {
-        return format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
+        let escaped = |name: &str| name.replace('\\', "\\\\").replace('"', "\\\"");
+        let is_plain = name.bytes().all(|byte| byte != b'\\' && byte != b'"');
+        return ["\"", &if is_plain { Cow::Borrowed(name) } else { Cow::Owned(escaped(name)) }, "\""].concat();
     }
     let word = |bytes: &str| format!("=?utf-8?b?{}?=", BASE64.encode(bytes.as_bytes()));
     pieces(name, WORD_BYTES).into_iter().map(word).collect::<Vec<_>>().join("\r\n ")

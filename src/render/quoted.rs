@@ -4,61 +4,112 @@
 //! What is written is, byte for byte, what the mail library would have written; what is read is checked against another library (see the
 //! tests). The reader is strict: what it does not understand nobody has checked, so it is an error.
 
+use super::bytes::{HIGH, WORD, each, first_of, word_at};
+
 /// The longest line, without its CRLF; a soft line break's `=` is on it.
 const LINE: usize = 76;
 
 /// Writes text: its line ends become CRLF, no line is longer than [`LINE`], and no blank stands at the end of one.
 pub(super) fn write(text: &str, out: &mut Vec<u8>) {
-    let mut rest = text.as_bytes();
-    while let Some(end) = memchr::memchr(b'\n', rest) {
-        write_line(rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]), out);
-        out.extend_from_slice(b"\r\n");
-        rest = &rest[end + 1..];
+    let text = text.as_bytes();
+    let mut line = Line { start: out.len(), out };
+    let mut at = 0;
+    while at < text.len() {
+        let next = at + literals(&text[at..]);
+        let end = line_end(text, next);
+        // A blank at the end of a line may be lost on the way.
+        let is_blank = end.is_some() && next > at && matches!(text[next - 1], b' ' | b'\t');
+        let whole = next - usize::from(is_blank);
+        line.put(&text[at..whole], end.is_some() && !is_blank);
+        at = next;
+        if let Some(length) = end {
+            if is_blank {
+                line.escape(text[whole], true);
+            }
+            if length > 0 {
+                line.end();
+            }
+            at += length;
+        } else {
+            at += 1;
+            line.escape(text[next], line_end(text, at).is_some());
+        }
     }
-    write_line(rest, out);
 }
 
-/// One line, with soft line breaks where it is too long.
-fn write_line(line: &[u8], out: &mut Vec<u8>) {
-    let (mut rest, mut start) = (line, out.len());
-    while let [first, tail @ ..] = rest {
-        let used = out.len() - start;
-        let literal = literals(rest);
-        if literal == 0 {
-            let escape = [b'=', HEX[usize::from(first >> 4)], HEX[usize::from(first & 15)]];
-            if used + escape.len() + usize::from(!tail.is_empty()) > LINE {
-                start = break_softly(out);
+/// How many bytes end a line there, or the text: none. `None`: it goes on.
+fn line_end(text: &[u8], at: usize) -> Option<usize> {
+    match text[at..] {
+        [] => Some(0),
+        [b'\n', ..] => Some(1),
+        [b'\r', b'\n', ..] => Some(2),
+        _ => None,
+    }
+}
+
+/// A line that is being written.
+struct Line<'o> {
+    out: &'o mut Vec<u8>,
+    /// Where it begins.
+    start: usize,
+}
+
+impl Line<'_> {
+    /// Bytes that stand for themselves, with soft line breaks where there are too many. `last`: nothing stands behind them.
+    fn put(&mut self, literals: &[u8], last: bool) {
+        let mut rest = literals;
+        loop {
+            let used = self.out.len() - self.start;
+            // The last character may stand where the `=` of a soft line break would.
+            if used + rest.len() + usize::from(!last) <= LINE {
+                return self.out.extend_from_slice(rest);
             }
-            out.extend_from_slice(&escape);
-            rest = tail;
+            let (now, later) = rest.split_at(LINE - 1 - used);
+            self.out.extend_from_slice(now);
+            self.break_softly();
+            rest = later;
+        }
+    }
+
+    fn escape(&mut self, byte: u8, last: bool) {
+        let escape = [b'=', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
+        if self.out.len() - self.start + escape.len() + usize::from(!last) > LINE {
+            self.break_softly();
+        }
+        self.out.extend_from_slice(&escape);
+    }
+
+    /// Ends a line that goes on.
+    fn break_softly(&mut self) {
+        self.out.extend_from_slice(b"=\r\n");
+        self.start = self.out.len();
+    }
+
+    fn end(&mut self) {
+        self.out.extend_from_slice(b"\r\n");
+        self.start = self.out.len();
+    }
+}
+
+/// How many bytes at the beginning of a text stand for themselves, seen eight at a time.
+fn literals(text: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(word) = word_at(text, at) {
+        let ascii = word & !HIGH;
+        // Below a blank, the `=`, above `~`.
+        let small = !(ascii + each(0x80 - b' '));
+        let others = (small | !((ascii ^ each(b'=')) + each(0x7F)) | (ascii + each(1)) | word) & HIGH;
+        if others == 0 {
+            at += WORD;
             continue;
         }
-        // The last character may stand where the `=` of a soft line break would.
-        let room = LINE - used - usize::from(literal < rest.len() || used + literal > LINE);
-        let (now, later) = rest.split_at(literal.min(room));
-        out.extend_from_slice(now);
-        rest = later;
-        if literal > room {
-            start = break_softly(out);
+        at += first_of(others);
+        if text[at] != b'\t' {
+            return at;
         }
+        at += 1;
     }
-}
-
-/// Ends a line that goes on; where the next one begins.
-fn break_softly(out: &mut Vec<u8>) -> usize {
-    out.extend_from_slice(b"=\r\n");
-    out.len()
-}
-
-/// How many bytes at the beginning of a line stand for themselves, counted as far as one line can hold.
-fn literals(line: &[u8]) -> usize {
-    let head = &line[..line.len().min(LINE + 1)];
-    let head = &head[..memchr::memchr(b'=', head).unwrap_or(head.len())];
-    // Nearly always all of them do, and that is seen many bytes at a time.
-    let all = head.iter().fold(true, |all, byte| all & is_literal(*byte));
-    let found = if all { head.len() } else { head.iter().take_while(|byte| is_literal(**byte)).count() };
-    // A blank at the end of a line may be lost on the way.
-    found - usize::from(found == line.len() && matches!(line.last(), Some(b' ' | b'\t')))
+    at + text[at..].iter().take_while(|byte| is_literal(**byte)).count()
 }
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";

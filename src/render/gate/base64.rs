@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::bytes::{WORD, ascii_word, bytes_in, digits_and_letters, first_of, many};
+use crate::render::bytes::{WORD, ascii_word, digits_and_letters, first_of};
 
 /// The shortest text that is tried as base64: nine digits make twelve.
 const SHORTEST: usize = 8;
@@ -20,18 +20,12 @@ pub(super) fn base64(text: &str) -> BTreeSet<String> {
     if text.len() < SHORTEST {
         return decoded;
     }
-    let mut read = |alphabet: Alphabet| {
-        alphabet.each(text.as_bytes(), |found| {
-            decoded.insert(found.to_owned());
-        });
+    let mut visit = |found: &str| {
+        decoded.insert(found.to_owned());
     };
-    // A sign is a part of it, or stands between two pieces.
-    read(Alphabet { sextets: &PLAIN, padded: false });
-    if text.bytes().any(is_sign) {
-        read(Alphabet { sextets: &WITH_SIGNS, padded: false });
-    }
+    Both::default().each(text.as_bytes(), &mut visit);
     if is_padded(text.as_bytes()) {
-        read(Alphabet { sextets: &WITH_SIGNS, padded: true });
+        each_padded(text.as_bytes(), &mut visit);
     }
     decoded
 }
@@ -53,6 +47,7 @@ const fn is_sign(byte: u8) -> bool {
 static WITH_SIGNS: [u8; 256] = sextets(true);
 /// The same without signs.
 static PLAIN: [u8; 256] = sextets(false);
+/// A bit that no sextet has.
 const NO_SEXTET: u8 = 64;
 
 const fn sextets(signs: bool) -> [u8; 256] {
@@ -72,130 +67,256 @@ const fn sextets(signs: bool) -> [u8; 256] {
     all
 }
 
-/// What belongs to it.
-struct Alphabet {
-    sextets: &'static [u8; 256],
-    /// A `=` ends a text, and another one follows: what both decode to stands together.
-    padded: bool,
+/// What a byte of a text is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Byte {
+    /// The first of so many bytes of a character.
+    First(u8),
+    Further,
+    None,
 }
 
-impl Alphabet {
-    /// Visits each text that begins where a word does.
-    fn each(&self, text: &[u8], mut visit: impl FnMut(&str)) {
-        // How far each of the four ways to divide all parts by four was text already: what begins before that is a part of it.
-        let mut read = [0; 4];
-        let mut begins = |at: usize, count: usize| {
-            if count >= read[count % 4] && (self.padded || (self.may_begin(&text[at..]) && self.begins_text(&text[at..]))) {
-                read[count % 4] = count + self.text_from(&text[at..], &mut visit) / 3 * 4;
-            }
+/// By its value. Control characters are in no text.
+static BYTES: [Byte; 256] = {
+    let mut all = [Byte::None; 256];
+    let mut value = 0;
+    while value < 256 {
+        all[value] = match value as u8 {
+            b'\t'..=b'\r' | b' '..=b'~' => Byte::First(0),
+            0xC2..=0xDF => Byte::First(1),
+            0xE0..=0xEF => Byte::First(2),
+            0xF0..=0xF4 => Byte::First(3),
+            0x80..=0xBF => Byte::Further,
+            _ => Byte::None,
         };
-        // Parts so far, and whether the last byte was one.
-        let (mut count, mut within) = (0_usize, false);
+        value += 1;
+    }
+    all
+};
+
+/// Whether a text may begin so: for each first character of base64, the second ones with which its first byte is one of text, and its second byte may
+/// be. (No sign may begin one.)
+static MAY_BEGIN: [u64; 64] = {
+    let mut all = [0; 64];
+    let mut two = 0;
+    while two < 64 * 64 {
+        let (first, second) = (two / 64, two % 64);
+        let mut rest = 0;
+        while rest < 16 {
+            let mut character = Character { left: 0 };
+            if character.goes_on((first << 2 | second >> 4) as u8) && character.goes_on((second << 4 | rest) as u8) {
+                all[first] |= 1 << second;
+            }
+            rest += 1;
+        }
+        two += 1;
+    }
+    all
+};
+
+/// The quickest look, at the word that begins there.
+#[inline]
+fn may_begin(text: &[u8], at: usize) -> bool {
+    let seconds = MAY_BEGIN[usize::from(PLAIN[usize::from(text[at])] & 63)];
+    let second = text.get(at + 1).map_or(NO_SEXTET, |byte| PLAIN[usize::from(*byte)]);
+    if second == NO_SEXTET { seconds != 0 } else { seconds >> second & 1 == 1 }
+}
+
+/// Both alphabets: a sign is a part of it, or stands between two pieces. Of each, what was read.
+#[derive(Default)]
+struct Both {
+    plain: Reads,
+    signed: Reads,
+}
+
+impl Both {
+    /// Visits each text that begins where a word does.
+    fn each(&mut self, text: &[u8], visit: &mut impl FnMut(&str)) {
+        // Whether the last byte was a letter or a digit.
+        let mut within = false;
         let mut at = 0;
         while at < text.len() {
             // Where words begin in eight bytes is found at once.
-            if let Some(word) = ascii_word(text, at).filter(|_| !self.padded) {
-                let parts = self.parts(word);
+            if let Some(word) = ascii_word(text, at) {
+                let (digits, letters) = digits_and_letters(word);
+                let parts = digits | letters;
                 let mut starts = parts & !(parts << 8 | u64::from(within) << 7);
                 while starts != 0 {
-                    begins(at + first_of(starts), count + many(parts & ((starts & starts.wrapping_neg()) - 1)));
+                    let start = at + first_of(starts);
+                    if may_begin(text, start) {
+                        self.begins(text, start, visit);
+                    }
                     starts &= starts - 1;
                 }
-                count += many(parts);
                 within = parts >> 63 == 1;
                 at += WORD;
                 continue;
             }
-            let part = self.sextets[usize::from(text[at])] != NO_SEXTET;
-            if part && !within {
-                begins(at, count);
-            }
-            count += usize::from(part);
-            if self.padded && text[at] == b'=' {
-                count = count.next_multiple_of(4);
+            let part = PLAIN[usize::from(text[at])] != NO_SEXTET;
+            if part && !within && may_begin(text, at) {
+                self.begins(text, at, visit);
             }
             within = part;
             at += 1;
         }
     }
 
-    /// The bytes of an ASCII word that belong to it.
-    fn parts(&self, word: u64) -> u64 {
-        let (digits, letters) = digits_and_letters(word);
-        let sign = |sign: u8| if self.sextets[usize::from(sign)] == NO_SEXTET { 0 } else { bytes_in(word, sign, sign) };
-        digits | letters | sign(b'+') | sign(b'-') | sign(b'/') | sign(b'_')
+    /// A word begins there. Nearly always no text does.
+    fn begins(&mut self, text: &[u8], at: usize, visit: &mut impl FnMut(&str)) {
+        let Look { is_text, passed_sign } = begins_text(&text[at..], &PLAIN);
+        if !is_text && !passed_sign {
+            return;
+        }
+        let end = if is_text { self.plain.read(text, at, &PLAIN, visit) } else { at };
+        // Where no sign was passed, both are one.
+        let may_differ = passed_sign || text[at..end].iter().copied().any(is_sign);
+        let is_start = at == 0 || !is_sign(text[at - 1]);
+        if may_differ && is_start && begins_text(&text[at..], &WITH_SIGNS).is_text {
+            self.signed.read(text, at, &WITH_SIGNS, visit);
+        }
     }
+}
 
-    /// The quickest look: the first two bytes of a text, of three parts beside each other. Nearly every word ends it.
-    #[inline]
-    fn may_begin(&self, text: &[u8]) -> bool {
-        let sextet = |byte: u8| Some(self.sextets[usize::from(byte)]).filter(|sextet| *sextet != NO_SEXTET);
-        let (Some(first), second) = (text.first().and_then(|byte| sextet(*byte)), text.get(1)) else { return false };
-        let Some(second) = second.and_then(|byte| sextet(*byte)) else { return second.is_some() };
-        let mut character = Character::default();
-        let goes_on = character.goes_on(first << 2 | second >> 4);
-        match text.get(2).and_then(|byte| sextet(*byte)) {
-            Some(third) => goes_on && character.goes_on(second << 4 | third >> 2),
-            None => goes_on,
-        }
-    }
+/// From where so many parts were decoded to a text: what begins within, a multiple of four parts behind the first, is a part of what that made.
+#[derive(Default)]
+struct Reads(Vec<Decoded>);
 
-    /// A quick look: six bytes of text.
-    fn begins_text(&self, text: &[u8]) -> bool {
-        let mut character = Character::default();
-        let (mut bits, mut held, mut bytes) = (0_u32, 0, 0);
-        for sextet in text.iter().map(|byte| self.sextets[usize::from(*byte)]).filter(|sextet| *sextet != NO_SEXTET) {
-            (bits, held) = (bits << 6 | u32::from(sextet), held + 6);
-            if held < 8 {
-                continue;
-            }
-            held -= 8;
-            if !character.goes_on((bits >> held) as u8) {
-                return false;
-            }
-            bytes += 1;
-            if bytes == LEAST {
-                return true;
-            }
-        }
-        false
-    }
+struct Decoded {
+    from: usize,
+    /// Parts that were decoded.
+    parts: usize,
+    /// Behind the last byte of what was looked at.
+    end: usize,
+}
 
-    /// Decodes from here as long as it is text: how many bytes. Visits it if it is long enough.
-    fn text_from(&self, text: &[u8], visit: &mut impl FnMut(&str)) -> usize {
-        let mut bytes = Vec::new();
-        // How many bytes were whole where each piece ended but the last.
-        let mut ends = Vec::new();
-        let mut character = Character::default();
-        let (mut four, mut held, mut last) = ([0; 4], 0_usize, 0);
-        for (at, byte) in text.iter().enumerate() {
-            let is_end = self.padded && *byte == b'=' && held > 0;
-            let sextet = self.sextets[usize::from(*byte)];
-            if sextet != NO_SEXTET {
-                if at > last + 1 {
-                    ends.push(bytes.len() + held.saturating_sub(1));
-                }
-                (four[held], held, last) = (sextet, held + 1, at);
-            }
-            if held == four.len() || is_end {
-                let whole = bytes.len() + held - 1;
-                bytes.extend(bytes_of(&four[..held]).take_while(|byte| character.goes_on(*byte)));
-                held = 0;
-                if bytes.len() < whole {
-                    break;
-                }
-            }
+impl Reads {
+    /// Decodes from there, unless that was done already. Behind the last byte of what was looked at.
+    fn read(&mut self, text: &[u8], at: usize, sextets: &[u8; 256], visit: &mut impl FnMut(&str)) -> usize {
+        let parts = |from: usize| text[from..at].iter().filter(|byte| sextets[usize::from(**byte)] != NO_SEXTET).count();
+        let is_within = |read: &&Decoded| {
+            let before = parts(read.from);
+            before < read.parts && before.is_multiple_of(4)
+        };
+        if let Some(read) = self.0.iter().find(is_within) {
+            return read.end;
         }
-        bytes.extend(bytes_of(&four[..held]).take_while(|byte| character.goes_on(*byte)));
-        let text = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
-        if text.len() >= LEAST {
-            visit(text);
-            // What stands behind the last piece may go on as text for a moment.
-            let cuts = ends.into_iter().filter(|cut| *cut >= LEAST && *cut < text.len() && cut + BEHIND >= text.len());
-            cuts.filter_map(|cut| text.get(..cut)).for_each(visit);
-        }
-        bytes.len()
+        let Read { bytes, end } = text_from(&text[at..], sextets, false, visit);
+        self.0.push(Decoded { from: at, parts: bytes / 3 * 4, end: at + end });
+        at + end
     }
+}
+
+/// A `=` ends a text, and another one follows: what both decode to stands together.
+fn each_padded(text: &[u8], visit: &mut impl FnMut(&str)) {
+    // The parts so far, and how far each of the four ways to divide them by four was text already.
+    let (mut count, mut read) = (0_usize, [0; 4]);
+    let mut within = false;
+    for (at, byte) in text.iter().enumerate() {
+        let part = WITH_SIGNS[usize::from(*byte)] != NO_SEXTET;
+        if part && !within && count >= read[count % 4] {
+            read[count % 4] = count + text_from(&text[at..], &WITH_SIGNS, true, visit).bytes / 3 * 4;
+        }
+        count += usize::from(part);
+        if *byte == b'=' {
+            count = count.next_multiple_of(4);
+        }
+        within = part;
+    }
+}
+
+/// What the first parts show.
+struct Look {
+    /// The first bytes are some of a text.
+    is_text: bool,
+    /// A sign stands between two of the parts that were looked at.
+    passed_sign: bool,
+}
+
+/// A quick look: six bytes of text. Nearly every word ends it with its second or third.
+fn begins_text(text: &[u8], sextets: &[u8; 256]) -> Look {
+    let mut character = Character::default();
+    let (mut bytes, mut rest) = (0, text);
+    // As long as four parts stand beside each other.
+    while let Some((four, behind)) = rest.split_first_chunk::<4>() {
+        let [a, b, c, d] = four.map(|byte| sextets[usize::from(byte)]);
+        if (a | b | c | d) & NO_SEXTET != 0 {
+            break;
+        }
+        if !(character.goes_on(a << 2 | b >> 4) && character.goes_on(b << 4 | c >> 2) && character.goes_on(c << 6 | d)) {
+            return Look { is_text: false, passed_sign: false };
+        }
+        bytes += 3;
+        if bytes == LEAST {
+            return Look { is_text: true, passed_sign: false };
+        }
+        rest = behind;
+    }
+    let (mut bits, mut held, mut passed_sign) = (0_u32, 0, false);
+    for byte in rest {
+        let sextet = sextets[usize::from(*byte)];
+        if sextet == NO_SEXTET {
+            passed_sign |= is_sign(*byte);
+            continue;
+        }
+        (bits, held) = (bits << 6 | u32::from(sextet), held + 6);
+        if held < 8 {
+            continue;
+        }
+        held -= 8;
+        if !character.goes_on((bits >> held) as u8) {
+            break;
+        }
+        bytes += 1;
+        if bytes == LEAST {
+            break;
+        }
+    }
+    Look { is_text: bytes == LEAST, passed_sign }
+}
+
+/// How far a text was decoded.
+struct Read {
+    /// Of the text that it makes: what begins behind that is no part of it.
+    bytes: usize,
+    /// Behind the last byte of what was read.
+    end: usize,
+}
+
+/// Decodes from here as long as it is text. Visits it if it is long enough. `padded`: a `=` ends a piece.
+fn text_from(text: &[u8], sextets: &[u8; 256], padded: bool, visit: &mut impl FnMut(&str)) -> Read {
+    let mut bytes = Vec::new();
+    // How many bytes were whole where each piece ended but the last.
+    let mut ends = Vec::new();
+    let mut character = Character::default();
+    let (mut four, mut held, mut last, mut end) = ([0; 4], 0_usize, 0, text.len());
+    for (at, byte) in text.iter().enumerate() {
+        let is_end = padded && *byte == b'=' && held > 0;
+        let sextet = sextets[usize::from(*byte)];
+        if sextet != NO_SEXTET {
+            if at > last + 1 {
+                ends.push(bytes.len() + held.saturating_sub(1));
+            }
+            (four[held], held, last) = (sextet, held + 1, at);
+        }
+        if held == four.len() || is_end {
+            let whole = bytes.len() + held - 1;
+            bytes.extend(bytes_of(&four[..held]).take_while(|byte| character.goes_on(*byte)));
+            held = 0;
+            if bytes.len() < whole {
+                end = at + 1;
+                break;
+            }
+        }
+    }
+    bytes.extend(bytes_of(&four[..held]).take_while(|byte| character.goes_on(*byte)));
+    let text = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    if text.len() >= LEAST {
+        visit(text);
+        // What stands behind the last piece may go on as text for a moment.
+        let cuts = ends.into_iter().filter(|cut| *cut >= LEAST && *cut < text.len() && cut + BEHIND >= text.len());
+        cuts.filter_map(|cut| text.get(..cut)).for_each(visit);
+    }
+    Read { bytes: text.len(), end }
 }
 
 /// The bytes of four characters; of three or two at the end, the whole ones.
@@ -212,14 +333,12 @@ struct Character {
 }
 
 impl Character {
-    /// Whether a text may go on so. Control characters are in none.
-    fn goes_on(&mut self, byte: u8) -> bool {
-        self.left = match byte {
-            b'\t'..=b'\r' | b' '..=b'~' if self.left == 0 => 0,
-            0xC2..=0xDF if self.left == 0 => 1,
-            0xE0..=0xEF if self.left == 0 => 2,
-            0xF0..=0xF4 if self.left == 0 => 3,
-            0x80..=0xBF if self.left > 0 => self.left - 1,
+    /// Whether a text may go on so.
+    #[inline]
+    const fn goes_on(&mut self, byte: u8) -> bool {
+        self.left = match BYTES[byte as usize] {
+            Byte::First(further) if self.left == 0 => further,
+            Byte::Further if self.left > 0 => self.left - 1,
             _ => return false,
         };
         true
@@ -248,6 +367,30 @@ mod tests {
             }
             let found = base64(&format!("{before}{pieces}{after}"));
             prop_assert!(found.iter().any(|found| found.contains(&text)), "{pieces:?}: {found:?}");
+        }
+    }
+
+    /// What each word of either alphabet makes.
+    fn slowly(text: &str) -> Vec<String> {
+        let mut all = Vec::new();
+        for sextets in [&PLAIN, &WITH_SIGNS] {
+            let part = |at: usize| sextets[usize::from(text.as_bytes()[at])] != NO_SEXTET;
+            for at in (0..text.len()).filter(|at| part(*at) && (*at == 0 || !part(*at - 1))) {
+                text_from(&text.as_bytes()[at..], sextets, false, &mut |found| all.push(found.to_owned()));
+            }
+        }
+        all
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn whatever_a_word_makes_is_found(pieces in proptest::collection::vec(prop_oneof!["[ -~é–]{3,12}".prop_map(|text| BASE64_NOPAD.encode(text.as_bytes())), "[?>~]{1,4}[a-z]{2,6}".prop_map(|text| BASE64URL_NOPAD.encode(text.as_bytes())), "[A-Za-z0-9]{1,7}", "[ +/_.-]{1,2}", "é"], 0..12)) {
+            let text = pieces.concat();
+            let found = base64(&text);
+            for one in slowly(&text) {
+                prop_assert!(text.len() < SHORTEST || found.iter().any(|found| found.contains(&one)), "{text:?}: {one:?}: {found:?}");
+            }
         }
     }
 

@@ -4,8 +4,8 @@
 
 use unicode_normalization::char::is_combining_mark;
 
-use super::bytes::{WORD, ascii_word, behind_last_of, digits_and_letters, first_of, many};
 use crate::contact::decimal;
+use crate::render::bytes::{WORD, ascii_word, digits_and_letters, first_of, many};
 
 /// No digit: nothing is found across it.
 const GAP: u8 = 0;
@@ -68,15 +68,13 @@ impl Digits {
                 at += WORD;
                 continue;
             }
-            let c = char_at(text, at);
-            let digit = value(c);
-            if let Some(digit) = digit {
+            let (kind, length) = one_of(text, at);
+            if let Kind::Digit(digit) = kind {
                 self.push(b'0' + digit, after_digit, after_letter);
-                after_letter = false;
             }
-            after_letter |= digit.is_none() && is_letter(c);
-            after_digit = digit.is_some();
-            at += c.len_utf8();
+            after_letter = kind == Kind::Letter || (after_letter && kind == Kind::Sign);
+            after_digit = matches!(kind, Kind::Digit(_));
+            at += length;
         }
     }
 
@@ -96,10 +94,12 @@ impl Digits {
     /// Puts gaps where `own` stands as a number of its own, split or not.
     pub(super) fn take_out(&mut self, own: &[u8]) {
         let n = own.len();
+        if !(1..=self.units.len()).contains(&n) {
+            return;
+        }
+        let own = memchr::memmem::Finder::new(own);
         let mut from = 0;
-        while (1..=self.units.len()).contains(&n)
-            && let Some(found) = memchr::memmem::find(&self.units[from..], own)
-        {
+        while let Some(found) = own.find(&self.units[from..]) {
             let at = from + found;
             let whole = self.first[at] && self.first.get(at + n).copied().unwrap_or(true);
             if whole {
@@ -129,14 +129,20 @@ impl Digits {
     }
 }
 
-/// Visits what stands between two letters, where it has digits enough.
+/// Visits what stands between two letters, from its first digit on, where it has digits enough.
 fn each_long_run(text: &str, mut visit: impl FnMut(&str)) {
-    // Behind the last letter, and the digits since.
+    // The first digit since the last letter, and how many there are.
     let (mut start, mut count) = (0, 0);
     let mut at = 0;
     while at < text.len() {
         if let Some(word) = ascii_word(text.as_bytes(), at) {
             let (ones, letters) = digits_and_letters(word);
+            // Nearly all words have no digit.
+            if ones | u64::from(count > 0) == 0 {
+                at += WORD;
+                continue;
+            }
+            start = if count == 0 { at + first_of(ones) } else { start };
             if letters == 0 {
                 count += many(ones);
             } else {
@@ -144,24 +150,59 @@ fn each_long_run(text: &str, mut visit: impl FnMut(&str)) {
                 if count + many(ones & (letters - 1) & !letters) >= LONG {
                     visit(&text[start..at + first_of(letters)]);
                 }
-                (start, count) = (at + behind_last_of(letters), many(ones & !(u64::MAX >> letters.leading_zeros())));
+                let left = ones & !(u64::MAX >> letters.leading_zeros());
+                (start, count) = (at + if left == 0 { 0 } else { first_of(left) }, many(left));
             }
             at += WORD;
             continue;
         }
-        let c = char_at(text, at);
-        at += c.len_utf8();
-        let is_digit = value(c).is_some();
-        count += usize::from(is_digit);
-        if !is_digit && is_letter(c) {
-            if count >= LONG {
-                visit(&text[start..at]);
+        let (kind, length) = one_of(text, at);
+        match kind {
+            Kind::Digit(_) => {
+                start = if count == 0 { at } else { start };
+                count += 1;
             }
-            (start, count) = (at, 0);
+            Kind::Letter => {
+                if count >= LONG {
+                    visit(&text[start..at]);
+                }
+                count = 0;
+            }
+            Kind::Sign => {}
         }
+        at += length;
     }
     if count >= LONG {
         visit(&text[start..]);
+    }
+}
+
+/// What a character is to the digits around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Digit(u8),
+    /// It parts them.
+    Letter,
+    Sign,
+}
+
+/// Of the character that begins at this byte, and how many bytes it has.
+fn one_of(text: &str, at: usize) -> (Kind, usize) {
+    let byte = text.as_bytes()[at];
+    match byte {
+        b'0'..=b'9' => (Kind::Digit(byte - b'0'), 1),
+        b'A'..=b'Z' | b'a'..=b'z' => (Kind::Letter, 1),
+        _ if byte.is_ascii() => (Kind::Sign, 1),
+        _ => {
+            let c = char_at(text, at);
+            match c {
+                '\u{D7}' | '\u{F7}' | '\u{2010}'..='\u{2027}' => return (Kind::Sign, c.len_utf8()),
+                '\u{C0}'..='\u{17F}' => return (Kind::Letter, c.len_utf8()),
+                _ => {}
+            }
+            let other = if is_letter(c) { Kind::Letter } else { Kind::Sign };
+            (value(c).map_or(other, Kind::Digit), c.len_utf8())
+        }
     }
 }
 
@@ -220,6 +261,9 @@ pub(super) fn value(c: char) -> Option<u8> {
         (0x1F10B, 1, 0),
         (0x1F10C, 1, 0),
     ];
+    if c.is_ascii() {
+        return decimal(c);
+    }
     if let Some(digit) = decimal(c) {
         return Some(digit);
     }
@@ -296,6 +340,14 @@ mod tests {
         }
         for letter in ["x", "é", "三", "א"] {
             assert!(!Digits::long(&format!("7416{letter}81838")).contain(b"741681838"), "{letter}");
+        }
+    }
+
+    #[test]
+    fn letters_and_signs_that_are_known_at_once_are_what_they_are() {
+        for c in ('\u{80}'..='\u{24F}').chain('\u{2000}'..='\u{206F}') {
+            let slow = if is_letter(c) { Kind::Letter } else { Kind::Sign };
+            assert_eq!(one_of(&c.to_string(), 0), (value(c).map_or(slow, Kind::Digit), c.len_utf8()), "{c:?}");
         }
     }
 

@@ -4,28 +4,29 @@
 //! finds them, and takes its time.
 
 use mailparse::body::Body;
-use mailparse::{MailHeader, MailHeaderMap, ParsedMail, parse_content_type};
+use mailparse::{MailHeader, MailHeaderMap, ParsedMail};
 
 use crate::render::quoted;
 
-/// What a boundary of ours begins with: quoted-printable text cannot hold it.
-const OURS: &str = "=_";
+/// What we say of a message of parts. Its boundary goes on with letters and digits; quoted-printable text cannot hold its first two signs.
+const OURS: &[u8] = b"multipart/alternative;\r\n boundary=\"=_";
 
 /// What a part of ours is.
 const KINDS: [&str; 3] = ["text/plain", "text/html", "text/calendar"];
 
 /// Every byte of the body is one of a part or of a line between two.
 pub(super) fn split<'m>(headers: &[MailHeader<'_>], body: &'m [u8]) -> Option<Vec<&'m [u8]>> {
-    let kind = parse_content_type(&headers.get_first_value("Content-Type")?);
-    let boundary = kind.params.get("boundary").filter(|_| kind.mimetype == "multipart/alternative")?;
-    if !boundary.starts_with(OURS) {
+    let kind = headers.get_first_header("Content-Type")?.get_value_raw();
+    let boundary = kind.strip_prefix(OURS)?.strip_suffix(b"\"")?;
+    if !boundary.iter().all(u8::is_ascii_alphanumeric) {
         return None;
     }
-    let between = format!("\r\n--{boundary}");
-    let mut rest = body.strip_prefix(&between.as_bytes()[2..])?.strip_prefix(b"\r\n")?;
+    let between = [b"\r\n--=_", boundary].concat();
+    let next = memchr::memmem::Finder::new(&between);
+    let mut rest = body.strip_prefix(&between[2..])?.strip_prefix(b"\r\n")?;
     let mut parts = Vec::new();
     loop {
-        let end = memchr::memmem::find(rest, between.as_bytes())?;
+        let end = next.find(rest)?;
         parts.push(&rest[..end]);
         let after = &rest[end + between.len()..];
         if after == b"--\r\n" {

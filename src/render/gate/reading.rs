@@ -45,6 +45,9 @@ pub(super) fn not_ascii(text: &[u8]) -> Option<usize> {
     text[ascii..].iter().position(|byte| !byte.is_ascii()).map(|n| ascii + n)
 }
 
+/// What is done with each reading, until it fails.
+pub(super) type Visit<'v, E> = &'v mut dyn FnMut(&str) -> Result<(), E>;
+
 /// What is undone of a text beside entities and escapes.
 #[derive(Clone, Copy)]
 struct Undo {
@@ -61,7 +64,7 @@ const WITH_TAGS: Undo = Undo { tags: false, base64: true };
 const WITHOUT_MARKS: Undo = Undo { tags: true, base64: false };
 
 /// Visits every reading of a text, each as [`plain`] makes it, until one visit fails.
-pub(super) fn each_of_text<E>(text: &str, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+pub(super) fn each_of_text<E>(text: &str, visit: Visit<'_, E>) -> Result<(), E> {
     deeper(text, DEPTH, ALL, visit)
 }
 
@@ -76,7 +79,7 @@ pub(super) fn each_shown(text: &str, visit: &mut impl FnMut(&str)) {
 }
 
 /// Likewise every reading of HTML: what stands in its tags, and what is read.
-pub(super) fn each_of_html<E>(html: &str, markup: &Markup, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+pub(super) fn each_of_html<E>(html: &str, markup: &Markup, visit: Visit<'_, E>) -> Result<(), E> {
     let (written, read) = apart(html, markup);
     // What its own tags hold is read as it is, and not without them once more.
     if let Some(decoded) = entities(&written) {
@@ -92,12 +95,12 @@ pub(super) fn each_of_html<E>(html: &str, markup: &Markup, visit: &mut impl FnMu
 }
 
 /// A tag parts words no more than nothing does.
-fn shown_twice<E>(marked: &str, depth: u32, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+fn shown_twice<E>(marked: &str, depth: u32, visit: Visit<'_, E>) -> Result<(), E> {
     deeper(marked, depth, ALL, visit)?;
     deeper(&without_marks(marked), depth, WITHOUT_MARKS, visit)
 }
 
-fn deeper<E>(text: &str, depth: u32, undo: Undo, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+fn deeper<E>(text: &str, depth: u32, undo: Undo, visit: Visit<'_, E>) -> Result<(), E> {
     let seen = plain(text);
     visit(&seen)?;
     let Some(depth) = depth.checked_sub(1) else { return Ok(()) };
@@ -112,7 +115,7 @@ fn deeper<E>(text: &str, depth: u32, undo: Undo, visit: &mut impl FnMut(&str) ->
 }
 
 /// Each encoding undone once, and read on.
-fn undone<E>(text: &str, depth: u32, undo: Undo, visit: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+fn undone<E>(text: &str, depth: u32, undo: Undo, visit: Visit<'_, E>) -> Result<(), E> {
     for decoded in [entities(text), percent(text), quoted(text)].into_iter().flatten() {
         deeper(&decoded, depth, Undo { base64: true, ..undo }, visit)?;
     }
@@ -210,7 +213,7 @@ const OF_ITS_READER: &str = ";CUTYPE=INDIVIDUAL;PARTSTAT=NEEDS-ACTION;ROLE=REQ-P
 /// RFC 5545 3.1, 3.3.11: lines joined, what we wrote of times and counts and of every reader left out, then escapes resolved.
 pub(super) fn unfolded(calendar: &str) -> String {
     let mut joined = String::with_capacity(calendar.len());
-    for line in calendar.split_inclusive('\n') {
+    for line in lines(calendar) {
         match line.strip_prefix([' ', '\t']) {
             Some(more) => {
                 joined.truncate(joined.trim_end_matches(['\r', '\n']).len());
@@ -219,8 +222,11 @@ pub(super) fn unfolded(calendar: &str) -> String {
             None => joined.push_str(line),
         }
     }
-    let told: String = joined.split_inclusive('\n').filter(|line| !STAMPS.iter().any(|stamp| line.starts_with(stamp))).collect();
-    let told = told.replace(OF_ITS_READER, " and ");
+    let told: String = lines(&joined).filter(|line| !STAMPS.iter().any(|stamp| line.starts_with(stamp))).collect();
+    let told = match memchr::memmem::find(told.as_bytes(), OF_ITS_READER.as_bytes()) {
+        Some(at) => [&told[..at], &told[at..].replace(OF_ITS_READER, " and ")].concat(),
+        None => told,
+    };
     let mut pieces = told.split('\\');
     let mut out = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
@@ -230,6 +236,13 @@ pub(super) fn unfolded(calendar: &str) -> String {
         }
     }
     out
+}
+
+/// Each with its end.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1);
+    let mut from = 0;
+    ends.chain([text.len()]).map(move |end| &text[std::mem::replace(&mut from, end)..end]).filter(|line| !line.is_empty())
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 //!
 //! In: HTML, or a text that may be some. Out: readings of it. Invariant: a tag is never lost but where another reading has it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use super::digits::Digits;
+use crate::render::bytes::find_near;
 
 /// Stands where a tag was: two numbers beside it are two, and their digits are still read on.
 pub(super) const TAG: char = '\u{1}';
@@ -12,7 +13,7 @@ pub(super) const TAG: char = '\u{1}';
 /// Tags, comments and style sheets that stand word for word in the templates that the program brings: nearly all of a message's HTML, and nobody's
 /// secret. (What a practice writes may be: a code was pasted into it.)
 pub(super) struct Markup {
-    whole: HashSet<Box<str>>,
+    whole: ByLength,
     /// What stands before and behind the one value of a tag.
     around: BTreeSet<[Box<str>; 2]>,
 }
@@ -20,7 +21,7 @@ pub(super) struct Markup {
 impl Markup {
     /// `settled`: expressions of the templates that stand for the same in every message, and what they stand for.
     pub(super) fn of<'t>(templates: impl Iterator<Item = &'t str>, settled: &[(&str, &str)]) -> Self {
-        let mut all = Self { whole: HashSet::new(), around: BTreeSet::new() };
+        let mut all = Self { whole: ByLength::default(), around: BTreeSet::new() };
         for template in templates {
             let template = settled.iter().fold(template.to_owned(), |text, (expression, value)| text.replace(expression, value));
             // Between the lines of a part of a message stands CRLF.
@@ -32,7 +33,7 @@ impl Markup {
     fn put(&mut self, tag: &str) {
         let around = tag.split_once("{{").and_then(|(before, rest)| Some([before, rest.split_once("}}")?.1]));
         if is_said_as_it_is(tag) {
-            self.whole.insert(tag.into());
+            self.whole.put(tag);
         } else if let Some(around) = around.filter(|around| around.iter().copied().all(is_said_as_it_is)) {
             self.around.insert(around.map(Into::into));
         }
@@ -42,6 +43,23 @@ impl Markup {
     fn value<'t>(&self, tag: &'t str) -> Option<&'t str> {
         let value = self.around.iter().find_map(|[before, behind]| tag.strip_prefix(&**before)?.strip_suffix(&**behind))?;
         Some(value).filter(|value| !value.contains(['<', '&', '%']))
+    }
+}
+
+/// Texts, found by their length: few have the same one.
+#[derive(Default)]
+struct ByLength(Vec<Vec<Box<str>>>);
+
+impl ByLength {
+    fn put(&mut self, text: &str) {
+        if !self.contains(text) {
+            self.0.resize(self.0.len().max(text.len() + 1), Vec::new());
+            self.0[text.len()].push(text.into());
+        }
+    }
+
+    fn contains(&self, text: &str) -> bool {
+        self.0.get(text.len()).is_some_and(|alike| alike.iter().any(|one| **one == *text))
     }
 }
 
@@ -62,13 +80,17 @@ fn each_tag<'t>(html: &'t str, mut visit: impl FnMut(&'t str)) {
 
 /// Where the tag or comment ends that begins a text. `None`: it does not.
 fn tag_end(tag: &str) -> Option<usize> {
-    if tag.starts_with("<!--") { tag.find("-->").map(|at| at + 3) } else { memchr::memchr(b'>', tag.as_bytes()).map(|at| at + 1) }
+    let all = tag.as_bytes();
+    let is_comment = all.starts_with(b"<!--");
+    memchr::memchr_iter(b'>', all).find(|at| !is_comment || all[..*at].ends_with(b"--")).map(|at| at + 1)
 }
 
 /// Where the style sheet ends that begins a text. `None`: none begins it.
 fn style_end(tag: &str) -> Option<usize> {
-    const END: &str = "</style>";
-    tag.strip_prefix("<style")?.find(END).map(|at| "<style".len() + at + END.len())
+    const END: &[u8] = b"</style>";
+    let all = tag.as_bytes();
+    let rest = all.strip_prefix(b"<style")?;
+    memchr::memchr_iter(b'<', rest).find(|at| rest[*at..].starts_with(END)).map(|at| all.len() - rest.len() + at + END.len())
 }
 
 /// Where the tag ends that begins a text, if what stands in quotes is passed over.
@@ -104,7 +126,7 @@ pub(super) fn apart(html: &str, markup: &Markup) -> (String, String) {
     const SHEET: &str = "\u{1} and \u{1}";
     let (mut written, mut read) = (String::with_capacity(html.len() / 2), String::with_capacity(html.len() / 4));
     let mut rest = html;
-    while let Some(start) = memchr::memchr(b'<', rest.as_bytes()) {
+    while let Some(start) = find_near(rest.as_bytes(), b'<') {
         let (text, tag) = rest.split_at(start);
         written.push_str(text);
         read.push_str(text);
@@ -155,19 +177,21 @@ pub(super) fn without_tags(html: &str) -> String {
 
 /// Without what stands for tags.
 pub(super) fn without_marks(marked: &str) -> String {
-    let mut out = String::with_capacity(marked.len());
-    let mut from = 0;
-    for at in memchr::memchr_iter(TAG as u8, marked.as_bytes()) {
-        out.push_str(&marked[from..at]);
-        from = at + TAG.len_utf8();
+    // Marks are many: without a jump for each.
+    let mut out = vec![0; marked.len()];
+    let mut n = 0;
+    for byte in marked.bytes() {
+        out[n] = byte;
+        n += usize::from(byte != TAG as u8);
     }
-    out.push_str(&marked[from..]);
-    out
+    out.truncate(n);
+    String::from_utf8(out).expect("no character but the mark has its byte")
 }
 
 /// As a browser shows it: `>` in quotes ends no tag, `--!>` ends a comment, and style sheets and scripts are not shown. `None`: that is what
 /// [`without_tags`] shows.
 pub(super) fn as_shown(html: &str) -> Option<String> {
+    memchr::memchr(b'<', html.as_bytes())?;
     let mut out = String::with_capacity(html.len() / 2);
     let mut differs = false;
     let mut rest = html;

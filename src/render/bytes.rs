@@ -27,11 +27,6 @@ pub(super) const fn first_of(bits: u64) -> usize {
     bits.trailing_zeros() as usize / WORD
 }
 
-/// The number of the byte behind the last one of which one is set. One must be.
-pub(super) const fn behind_last_of(bits: u64) -> usize {
-    WORD - bits.leading_zeros() as usize / WORD
-}
-
 /// The bytes that stand there, the first one lowest. `None`: there are fewer.
 pub(super) fn word_at(text: &[u8], at: usize) -> Option<u64> {
     text.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
@@ -45,4 +40,21 @@ pub(super) const fn digits_and_letters(word: u64) -> (u64, u64) {
 /// The next bytes, if they are ASCII. Nearly all of a message is.
 pub(super) fn ascii_word(text: &[u8], at: usize) -> Option<u64> {
     word_at(text, at).filter(|word| word & HIGH == 0)
+}
+
+/// Where a byte stands first, if that is near: what is far away is found faster by more bytes at once.
+pub(super) fn find_near(text: &[u8], byte: u8) -> Option<usize> {
+    const NEAR: usize = 4 * WORD;
+    let mut at = 0;
+    while at < NEAR
+        && let Some(word) = word_at(text, at)
+    {
+        let other = word ^ each(byte);
+        let found = !(((other & !HIGH) + each(0x7F)) | other) & HIGH;
+        if found != 0 {
+            return Some(at + first_of(found));
+        }
+        at += WORD;
+    }
+    memchr::memchr(byte, &text[at..]).map(|found| at + found)
 }
