@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::contact::Channel;
 use crate::entry::State;
 use crate::notice::Occasion;
-use crate::outbox::{self, Claim, ClaimRequest, Filter, Lease, Outbox, Settlement, StoreError};
+use crate::outbox::{self, Claim, ClaimRequest, Filter, Lease, Outbox, Returned, Settlement, StoreError};
 use crate::pace::AHEAD;
 use crate::plan::{Policy, Suppressions};
 use crate::render::Renderer;
@@ -99,7 +99,7 @@ impl Tally {
             Settlement::Retry { .. } => &mut self.retried,
             Settlement::Unknown { .. } => &mut self.unknown,
             Settlement::Ended { .. } => &mut self.ended,
-            Settlement::Return { outcome, .. } if *outcome == CHANNEL_FAULT => &mut self.channel_faults,
+            Settlement::Return { outcome: Returned::ChannelFault, .. } => &mut self.channel_faults,
             Settlement::Return { .. } => &mut self.returned,
         };
         *counter += 1;
@@ -121,9 +121,6 @@ impl Tally {
         }
     }
 }
-
-/// The delivery outcome of a notice that its channel could not take.
-pub const CHANNEL_FAULT: &str = "channel_fault";
 
 /// Hands over what is due.
 pub struct Dispatcher {

@@ -32,7 +32,7 @@ mod words;
 pub use access::Access;
 pub use acts::{Act, Acts};
 pub use alert::Alert;
-pub use attempts::{Attempts, Begin, Claim, ClaimRequest, Lately, Lease, Recovered, Settlement};
+pub use attempts::{Attempts, Begin, Claim, ClaimRequest, Lately, Lease, Recovered, Returned, Settlement};
 pub use feedback::Feedback;
 pub use key::StoreKey;
 pub use letter::{LetterState, StaffLetter};

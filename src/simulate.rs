@@ -23,7 +23,7 @@ use crate::deliver::Transport;
 use crate::dispatch::{Dispatcher, Lane, Span};
 use crate::notice::{Notice, Occasion, Reason};
 use crate::outbox::memory::MemoryOutbox;
-use crate::outbox::{Attempts, Filter, Outbox, Queries, StoreError};
+use crate::outbox::{Attempts, Filter, Outbox, Queries, Returned, StoreError};
 use crate::plan::{self, Policy};
 use crate::render::Renderer;
 use crate::retry::DoubtPolicy;
@@ -270,7 +270,7 @@ impl World {
             let detail = row.detail.clone().unwrap_or_default();
             let (word, words) = detail.split_once(": ").unwrap_or((detail.as_str(), ""));
             let outcome = if row.event == "settled" { word.to_owned() } else { row.to_state.map(|s| s.to_string()).unwrap_or_default() };
-            if matches!(outcome.as_str(), "moved" | "fenced") {
+            if [Returned::Moved, Returned::Fenced].iter().any(|returned| returned.as_str() == outcome) {
                 continue;
             }
             self.timeline.push(Moment {

@@ -15,9 +15,9 @@ use tokio_cron_scheduler::JobScheduler;
 
 use super::Engine;
 use super::intake::Intake;
-use crate::dispatch::{CHANNEL_FAULT, Lane, RECALLED, Span};
+use crate::dispatch::{Lane, RECALLED, Span};
 use crate::entry::State;
-use crate::outbox::{self, Act, Filter, StoreError};
+use crate::outbox::{self, Act, Filter, Returned, StoreError};
 use crate::web;
 
 /// From one look to the next whether what a reload waits for has ended.
@@ -111,7 +111,8 @@ impl Engine {
     async fn try_again(&self) -> outbox::Result<()> {
         for (lane, _) in &self.lanes {
             let lately = self.outbox().settled_lately(lane.channel, RECALLED).await?;
-            let last: HashMap<_, _> = lately.iter().map(|ended| (ended.key, ended.end.split(':').next() == Some(CHANNEL_FAULT))).collect();
+            let last: HashMap<_, _> =
+                lately.iter().map(|ended| (ended.key, ended.end.split(':').next() == Some(Returned::ChannelFault.as_str()))).collect();
             let keys: Vec<_> = last.into_iter().filter_map(|(key, at_fault)| at_fault.then_some(key)).collect();
             let filter = Filter { keys, states: vec![State::Waiting], ..Filter::default() };
             if filter.keys.is_empty() {

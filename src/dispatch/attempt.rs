@@ -13,15 +13,15 @@ use chrono::{DateTime, Utc};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
+use super::Dispatcher;
 use super::alone::take_back;
 use super::bar::Passed;
 use super::crossing::{Course, Crossing};
 use super::lane::Lane;
 use super::prepare::{Ready, fenced};
 use super::queue::{QUICK, Queue};
-use super::{CHANNEL_FAULT, Dispatcher};
 use crate::notice::Notice;
-use crate::outbox::{self, Settlement};
+use crate::outbox::{self, Returned, Settlement};
 use crate::outcome::Outcome;
 use crate::retry::{after_doubt, next_attempt};
 
@@ -103,7 +103,7 @@ impl Way {
 }
 
 fn stopped(now: DateTime<Utc>) -> Settlement {
-    Settlement::Return { outcome: "stopped", why: None, next_attempt_at: now }
+    Settlement::Return { outcome: Returned::Stopped, why: None, next_attempt_at: now }
 }
 
 impl Worker {
@@ -239,7 +239,7 @@ impl Dispatcher {
                 Settlement::Retry { why, next_attempt_at: next_attempt(ready.attempts + 1, n.key, after, now, n.useful_until) }
             }
             Outcome::ChannelFault { why, .. } => Settlement::Return {
-                outcome: CHANNEL_FAULT,
+                outcome: Returned::ChannelFault,
                 why: Some(why),
                 next_attempt_at: again_at(lane, n, now).min(n.useful_until.max(now)),
             },

@@ -96,7 +96,7 @@ impl Crossing {
 
 impl<R: Record> Crossing<R> {
     pub(super) fn new(course: Arc<Course>, ready: R) -> Self {
-        let over = ready.over().to_owned();
+        let over = ready.over();
         let at = At { step: Step::Claimed, over, passed: None, left: false, patience: None, next: None, failure: None };
         Self { course, ready, at: Mutex::new(at) }
     }

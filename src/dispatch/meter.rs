@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 
-use crate::outbox::Settlement;
+use crate::outbox::{Returned, Settlement};
 use crate::outcome::Outcome;
 
 /// Upper bounds of the lateness histogram, in seconds: from "at once" over one retry to "hours".
@@ -74,7 +74,7 @@ impl Meter {
             Outcome::Accepted { .. } => "accepted",
             Outcome::Rejected { .. } => "rejected",
             Outcome::Retry { .. } => "retry",
-            Outcome::ChannelFault { .. } => super::CHANNEL_FAULT,
+            Outcome::ChannelFault { .. } => Returned::ChannelFault.as_str(),
             Outcome::Unknown { .. } => "unknown",
             Outcome::Fenced => "returned",
         };
@@ -123,7 +123,7 @@ fn word(end: &Settlement) -> &'static str {
         Settlement::Retry { .. } => "retry",
         Settlement::Unknown { .. } => "unknown",
         Settlement::Ended { .. } => "ended",
-        Settlement::Return { outcome, .. } if *outcome == super::CHANNEL_FAULT => "channel_fault",
+        Settlement::Return { outcome: outcome @ Returned::ChannelFault, .. } => outcome.as_str(),
         Settlement::Return { .. } => "returned",
     }
 }

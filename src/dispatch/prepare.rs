@@ -13,7 +13,7 @@ use crate::entry::State;
 use crate::known::{Known, KnownMap, KnownNotice};
 use crate::message::{Content, Message};
 use crate::notice::{Decision, Notice, Occasion, Reason};
-use crate::outbox::{Begin, Claim, Lease, Settlement};
+use crate::outbox::{Begin, Claim, Lease, Returned, Settlement};
 use crate::outcome::Unsaid;
 use crate::plan::diff::{Verdict, of_participant, revalidate, state_after};
 use crate::plan::{self, Recipient, Suppressions};
@@ -79,7 +79,7 @@ impl Ready {
 
 /// The store says that the session or the claim is another one by now: planned anew, tried anew.
 pub(super) fn fenced(now: DateTime<Utc>) -> Settlement {
-    Settlement::Return { outcome: "fenced", why: None, next_attempt_at: now + chrono::TimeDelta::seconds(1) }
+    Settlement::Return { outcome: Returned::Fenced, why: None, next_attempt_at: now + chrono::TimeDelta::seconds(1) }
 }
 
 /// What becomes of a claim.

@@ -33,9 +33,9 @@ pub(crate) trait Record: Send + Sync {
         Ok(())
     }
 
-    /// The transport that it is begun for.
-    fn over(&self) -> &str {
-        ""
+    /// The transport that it is begun for; empty: no record names one.
+    fn over(&self) -> String {
+        String::new()
     }
 
     /// An early doubt costs it no more than a delay.
@@ -81,8 +81,8 @@ impl Record for Box<Ready> {
         outbox.begin(vec![Ready::begin(self, over.to_owned(), now)]).await.map(drop)
     }
 
-    fn over(&self) -> &str {
-        &self.over
+    fn over(&self) -> String {
+        self.over.clone()
     }
 
     fn may_take_early(&self) -> bool {

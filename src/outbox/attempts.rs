@@ -75,6 +75,31 @@ pub struct Begin {
     pub bytes: Arc<[u8]>,
 }
 
+/// Why a claim ends without an attempt that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Returned {
+    /// The channel itself was at fault: no message would have fared better.
+    ChannelFault,
+    /// The store did not let it pass: the claim or what was decided upon is another one by now.
+    Fenced,
+    /// It goes at another time, or is decided again.
+    Moved,
+    /// The process ends.
+    Stopped,
+}
+
+impl Returned {
+    /// The word in the ledger and of a delivery.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ChannelFault => "channel_fault",
+            Self::Fenced => "fenced",
+            Self::Moved => "moved",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 /// How a claim ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {
@@ -101,8 +126,8 @@ pub enum Settlement {
     },
     /// Waiting again (or unknown again, if it was); the attempt does not count: fenced, channel at fault, moved by the planner, shut down.
     Return {
-        /// The outcome word for the delivery row: `channel_fault`, `fenced`, `moved`, `stopped`.
-        outcome: &'static str,
+        /// Why.
+        outcome: Returned,
         /// Redacted.
         why: Option<String>,
         /// When.
@@ -127,7 +152,7 @@ pub enum Settlement {
 impl Settlement {
     /// It goes later, or is decided again.
     pub fn moved(next_attempt_at: DateTime<Utc>) -> Self {
-        Self::Return { outcome: "moved", why: None, next_attempt_at }
+        Self::Return { outcome: Returned::Moved, why: None, next_attempt_at }
     }
 
     /// What a plan counted on came otherwise, and its session is planned again: what was left out because of a message that was refused may go after

@@ -28,7 +28,7 @@ impl Settlement {
             Self::Accepted { reply, .. } => ("accepted", Some(reply)),
             Self::Rejected { reply, .. } => ("rejected", Some(reply)),
             Self::Retry { why, .. } => ("retry", Some(why)),
-            Self::Return { outcome, why, .. } => (outcome, why.as_deref()),
+            Self::Return { outcome, why, .. } => (outcome.as_str(), why.as_deref()),
             Self::Unknown { why, .. } => ("unknown", Some(why)),
             Self::Ended { state, .. } => (state.as_str(), None),
         }

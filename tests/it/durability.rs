@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use punctual::entry::{Change, State};
 use punctual::notice::{NoticeKey, Occasion};
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
-use punctual::outbox::{Acts, Attempts, Claim, ClaimRequest, Filter, Queries, Upkeep, Walks};
+use punctual::outbox::{Acts, Attempts, Claim, ClaimRequest, Filter, Queries, Returned, Upkeep, Walks};
 use rusqlite::Connection;
 use tokio::task::JoinSet;
 
@@ -91,7 +91,7 @@ async fn hand_over(store: &SqliteOutbox, claim: &Claim) {
     tell("doubted", key);
     let (word, end) = match random(8) {
         0 => ("retry", retry(0)),
-        1 => ("returned", returned("stopped", 0)),
+        1 => ("returned", returned(Returned::Stopped, 0)),
         2 => ("unknown", unknown(Some(0))),
         _ => ("accepted", accepted()),
     };

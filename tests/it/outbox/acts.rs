@@ -5,7 +5,7 @@ use punctual::entry::{Change, State};
 use punctual::guard::Verdict;
 use punctual::known::resend::{Resent, original};
 use punctual::notice::{Notice, NoticeKey, Occasion, Reason};
-use punctual::outbox::{Act, Filter, Settlement, WalkedSession};
+use punctual::outbox::{Act, Filter, Returned, Settlement, WalkedSession};
 use punctual::session::{ParticipationId, SessionId};
 
 use super::fixture::{START, Store, accepted, addressed, begin, mail, minute, notice, retry, returned, text, unknown, walk, walked};
@@ -277,7 +277,7 @@ pub(crate) async fn the_ledger_tells_each_step(store: Store) {
     store.outbox.act(&[ray.key], Act::Hold, minute(1)).await.unwrap();
     store.outbox.act(&[ray.key], Act::Release, minute(1)).await.unwrap();
     let fenced = store.claim_one(1).await;
-    store.settle(1, &fenced, returned("fenced", 1)).await;
+    store.settle(1, &fenced, returned(Returned::Fenced, 1)).await;
     let claim = store.doubt_one(1).await;
     store.outbox.begin(vec![begin(&fenced, 2)]).await.unwrap();
     store.settle(2, &claim, accepted()).await;

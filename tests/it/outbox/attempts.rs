@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use punctual::contact::Channel;
 use punctual::entry::{Phase, State};
 use punctual::notice::{Notice, Occasion, Reason};
-use punctual::outbox::{ClaimRequest, Lately, Lease, Recovered, Settlement};
+use punctual::outbox::{ClaimRequest, Lately, Lease, Recovered, Returned, Settlement};
 use punctual::session::{ParticipationId, SessionId};
 use punctual::suppression::{Suppression, suppression_key};
 
@@ -226,7 +226,7 @@ pub(crate) async fn each_settlement_has_its_row(store: Store) {
         (accepted(), State::Accepted, None, None, 1, Some(3), Some("250 2.0.0 Ok"), "accepted"),
         (rejected, State::Rejected, None, None, 1, None, Some("550 no such user"), "rejected"),
         (retry(9), State::Waiting, None, Some(9), 1, None, Some("451 later"), "retry"),
-        (returned("channel_fault", 9), State::Waiting, None, Some(9), 0, None, Some("535 log-in refused"), "channel_fault"),
+        (returned(Returned::ChannelFault, 9), State::Waiting, None, Some(9), 0, None, Some("535 log-in refused"), "channel_fault"),
         (unknown(Some(13)), State::Unknown, None, Some(13), 1, None, Some("the connection ended after the dot"), "unknown"),
         (unknown(None), State::Unknown, None, None, 1, None, Some("the connection ended after the dot"), "unknown"),
         (ended(State::Held), State::Held, Some(Reason::Outdated), None, 1, None, None, "held"),
@@ -276,7 +276,7 @@ pub(crate) async fn a_lost_claim_settles_nothing_but_its_delivery(store: Store) 
 pub(crate) async fn a_return_restores_the_state_before(store: Store) {
     let invite = store.one().await;
     let claim = store.claim_one(0).await;
-    assert!(store.settle(1, &claim, returned("moved", 2)).await);
+    assert!(store.settle(1, &claim, returned(Returned::Moved, 2)).await);
     let entry = store.entry(invite.key).await;
     assert_eq!((entry.state, entry.attempts, entry.next_attempt_at), (State::Waiting, 0, Some(minute(2))));
     assert!(store.outbox.deliveries(invite.key).await.unwrap().0.is_empty(), "it had not begun");
@@ -286,7 +286,7 @@ pub(crate) async fn a_return_restores_the_state_before(store: Store) {
     for (now, begun) in [(13, false), (14, true)] {
         let claim = if begun { store.begin_one(now).await } else { store.claim_one(now).await };
         assert_eq!(claim.entry.state, State::Unknown);
-        assert!(store.settle(now, &claim, returned("stopped", 14)).await);
+        assert!(store.settle(now, &claim, returned(Returned::Stopped, 14)).await);
         let entry = store.entry(invite.key).await;
         assert_eq!((entry.state, entry.attempts, entry.next_attempt_at), (State::Unknown, 1, Some(minute(14))), "a doubt stays one");
     }
@@ -403,7 +403,7 @@ pub(crate) async fn an_opt_out_outlives_a_bounce(store: Store) {
 
 pub(crate) async fn deliveries_are_numbered(store: Store) {
     let invite = store.one().await;
-    for (now, end) in [(0, retry(1)), (1, returned("channel_fault", 2)), (2, accepted())] {
+    for (now, end) in [(0, retry(1)), (1, returned(Returned::ChannelFault, 2)), (2, accepted())] {
         let claim = store.doubt_one(now).await;
         assert!(store.settle(now, &claim, end).await);
     }

@@ -9,7 +9,7 @@ use punctual::guard::GuardChange;
 use punctual::known::Known;
 use punctual::ledger::LedgerRow;
 use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
-use punctual::outbox::{Applied, Begin, Claim, ClaimRequest, Filter, Lease, Outbox, Settlement, Walk, WalkedSession};
+use punctual::outbox::{Applied, Begin, Claim, ClaimRequest, Filter, Lease, Outbox, Returned, Settlement, Walk, WalkedSession};
 use punctual::session::{ParticipationId, Presence, Role, SessionId};
 
 /// A store under test.
@@ -137,7 +137,7 @@ pub(crate) fn retry(next: i64) -> Settlement {
     Settlement::Retry { why: "451 later".to_owned(), next_attempt_at: minute(next) }
 }
 
-pub(crate) fn returned(outcome: &'static str, next: i64) -> Settlement {
+pub(crate) fn returned(outcome: Returned, next: i64) -> Settlement {
     Settlement::Return { outcome, why: Some("535 log-in refused".to_owned()), next_attempt_at: minute(next) }
 }
 

@@ -7,7 +7,7 @@ use punctual::contact::Channel;
 use punctual::entry::{Change, State};
 use punctual::ledger::LedgerRow;
 use punctual::notice::{Notice, NoticeKey, Occasion, Reason};
-use punctual::outbox::{Act, Claim, ClaimRequest, Filter, Lease, Retention, Settlement, Walk, WalkedSession};
+use punctual::outbox::{Act, Claim, ClaimRequest, Filter, Lease, Retention, Returned, Settlement, Walk, WalkedSession};
 use punctual::session::SessionId;
 use punctual::session::stored::StoredSession;
 use punctual::suppression::Suppression;
@@ -68,7 +68,7 @@ fn settlement() -> impl Strategy<Value = Settlement> {
         Just(accepted()),
         remember.prop_map(|remember| Settlement::Rejected { reply: "550 no".to_owned(), remember }),
         (0_i64..40).prop_map(retry),
-        (0_i64..40).prop_map(|next| returned("fenced", next)),
+        (0_i64..40).prop_map(|next| returned(Returned::Fenced, next)),
         proptest::option::of(0_i64..40).prop_map(unknown),
         select(vec![State::Held, State::Lapsed]).prop_map(|state| Settlement::Ended { state, reason: Reason::Outdated }),
         // What is none is refused by both.

@@ -3,7 +3,7 @@
 use punctual::contact::Channel;
 use punctual::entry::{Change, State};
 use punctual::notice::{Notice, Occasion};
-use punctual::outbox::{Claim, ClaimRequest, Settlement};
+use punctual::outbox::{Claim, ClaimRequest, Returned, Settlement};
 use punctual::receipt::{About, Fate, Receipt, Received};
 use punctual::session::RawContact;
 use punctual::suppression::{SaidBy, Suppression, suppression_key};
@@ -182,7 +182,7 @@ pub(super) async fn a_receipt_stops_the_second_copy(store: Store) {
     assert_eq!(store.outbox.begin(vec![begin(&again, 5)]).await.unwrap(), [true]);
     assert_eq!(store.receive(6, of(&notice, Fate::Delivered)).await, Received::Noted(notice.key));
     assert!(!store.outbox.doubt(lease(&again), again.revision, chrono::TimeDelta::minutes(1)).await.unwrap(), "it has arrived");
-    let fenced = Settlement::Return { outcome: "fenced", why: None, next_attempt_at: minute(7) };
+    let fenced = Settlement::Return { outcome: Returned::Fenced, why: None, next_attempt_at: minute(7) };
     store.settle(6, &again, fenced).await;
     let entry = store.entry(notice.key).await;
     assert_eq!((entry.state, entry.next_attempt_at), (State::Accepted, None));

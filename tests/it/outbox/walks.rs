@@ -5,7 +5,7 @@ use punctual::entry::{Change, State};
 use punctual::guard::{GuardChange, GuardKind, GuardSet, Member, Passed, Standing, Verdict};
 use punctual::known::Known;
 use punctual::notice::{Occasion, Omission, Reason};
-use punctual::outbox::{Act, Applied, Filter, Retention, SeenSession, Walk, WalkedSession};
+use punctual::outbox::{Act, Applied, Filter, Retention, Returned, SeenSession, Walk, WalkedSession};
 use punctual::receipt::{About, Fate, Receipt, Received};
 use punctual::session::stored::{Also, Departed, Touch};
 use punctual::session::{Fault, ParticipationId, Presence, Role, SessionId, SourceRecord, TakenFor};
@@ -77,7 +77,7 @@ pub(crate) async fn a_digest_that_changes_raises_the_revision(store: Store) {
         let claim = store.claim_one(0).await;
         assert!(claim.session.record.text.contains(digest));
         seen.push(revision(&claim));
-        assert!(store.settle(0, &claim, super::fixture::returned("stopped", 0)).await);
+        assert!(store.settle(0, &claim, super::fixture::returned(Returned::Stopped, 0)).await);
     }
     assert_eq!(seen, [1, 2, 2, 3]);
     assert_eq!(store.entry(invite.key).await.attempts, 0);
@@ -232,12 +232,12 @@ pub(crate) async fn attempts_are_fenced_by_the_revision(store: Store) {
     let claim = store.claim_one(0).await;
     store.outbox.apply(walk(vec![walked(1, "second", vec![])])).await.unwrap();
     assert_eq!(store.outbox.begin(vec![begin(&claim, 0)]).await.unwrap(), [false], "rendered from what is no longer true");
-    assert!(store.settle(1, &claim, super::fixture::returned("fenced", 1)).await, "the claim itself still holds");
+    assert!(store.settle(1, &claim, super::fixture::returned(Returned::Fenced, 1)).await, "the claim itself still holds");
 
     let claim = store.begin_one(1).await;
     store.outbox.apply(walk(vec![walked(1, "third", vec![])])).await.unwrap();
     assert!(!store.outbox.doubt(lease(&claim), claim.revision, TimeDelta::zero()).await.unwrap());
-    assert!(store.settle(2, &claim, super::fixture::returned("fenced", 2)).await);
+    assert!(store.settle(2, &claim, super::fixture::returned(Returned::Fenced, 2)).await);
     let claim = store.doubt_one(2).await;
     assert_eq!(claim.revision, 3);
     let other = addressed(2, Occasion::Invite, 0, mail("ray"));
@@ -374,7 +374,7 @@ pub(crate) async fn presences_and_the_departed_come_back(store: Store) {
     let session = async || store.outbox.sessions("clinic", None).await.unwrap().remove(0);
     let revision = async || {
         let claim = store.claim_one(0).await;
-        assert!(store.settle(0, &claim, super::fixture::returned("stopped", 0)).await);
+        assert!(store.settle(0, &claim, super::fixture::returned(Returned::Stopped, 0)).await);
         claim.revision
     };
     store.one().await;
@@ -400,7 +400,7 @@ pub(crate) async fn presences_and_the_departed_come_back(store: Store) {
         assert_eq!(store.outbox.seen("clinic").await.unwrap().unwrap().sessions[&SessionId(1)].presence, presence);
         let claim = store.claim_one(0).await;
         assert_eq!((claim.session.presence, claim.session.departed.clone()), (presence, departed));
-        assert!(store.settle(0, &claim, super::fixture::returned("stopped", 0)).await);
+        assert!(store.settle(0, &claim, super::fixture::returned(Returned::Stopped, 0)).await);
     }
     // Their records hold codes.
     store.outbox.apply(with(Presence::Listed, std::slice::from_ref(&surely))).await.unwrap();
