@@ -26,7 +26,7 @@ mod words;
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use mailparse::{MailHeader, ParsedMail};
 
@@ -64,8 +64,8 @@ pub(super) struct Gate {
     practice: Text<'static>,
     /// The digits of each of them.
     digits: Vec<Digits>,
-    /// What the templates say of themselves.
-    templates: Text<'static>,
+    /// What the templates say of themselves, read when something is found first: nearly all runs find nothing.
+    templates: (Vec<String>, OnceLock<Text<'static>>),
     markup: Markup,
     /// The header From, as it stands in every message.
     sender: Vec<u8>,
@@ -89,7 +89,7 @@ impl Gate {
             practice: shown(all.iter().copied()),
             digits: all.iter().map(|text| Digits::of(&reading::plain(text))).collect(),
             markup: Markup::of(shipped().into_iter().map(|(_, source)| source), &settled(&Color::pair(look.color))),
-            templates: shown(templates),
+            templates: (templates.map(str::to_owned).collect(), OnceLock::new()),
             sender: sender(settings),
             logo: look.logo.clone(),
             live: LiveCodes::default(),
@@ -117,13 +117,18 @@ impl Gate {
         search.one(&together).or_else(|_| search.each(content, &mut |reading| search.one(reading)))
     }
 
+    fn templates(&self) -> &Text<'static> {
+        let (sources, read) = &self.templates;
+        read.get_or_init(|| shown(sources.iter().map(String::as_str)))
+    }
+
     /// Nobody's secret.
     fn is_shown(&self, thing: &Thing) -> bool {
         match thing {
             // A code that stands in a template was pasted into it.
             Thing::Code(code) => self.digits.iter().any(|digits| digits.contain(code.as_bytes())),
             Thing::Passkey(passkey) if passkey.bytes().any(|b| b.is_ascii_digit()) => self.practice.holds(thing),
-            _ => self.practice.holds(thing) || self.templates.holds(thing),
+            _ => self.practice.holds(thing) || self.templates().holds(thing),
         }
     }
 }

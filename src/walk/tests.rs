@@ -97,7 +97,8 @@ fn list(sessions: usize, first_code: usize) -> Snapshot {
 async fn left_behind(outbox: &MemoryOutbox) -> String {
     let mut notices: Vec<String> = outbox.list(&Filter::default()).await.unwrap().iter().map(|e| format!("{e:?}")).collect();
     let mut left_out: Vec<String> = outbox.omissions(&Filter::default()).await.unwrap().iter().map(|o| format!("{o:?}")).collect();
-    (notices.sort(), left_out.sort());
+    notices.sort();
+    left_out.sort();
     let mut seen = outbox.seen("clinic").await.unwrap().unwrap();
     let mut sessions: Vec<String> = seen.sessions.drain().map(|(id, s)| format!("{id} {s:?}")).collect();
     sessions.sort();
