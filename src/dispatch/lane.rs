@@ -214,7 +214,10 @@ impl Lane {
             slot.leave();
             return Outcome::ChannelFault { why: format!("{} has no turn left", transport.name()), after: None };
         };
-        tokio::time::sleep(wait).await;
+        // A sleep of nothing lasts until the timer's next tick, a millisecond on.
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
         if !doubt.is_fresh() {
             slot.leave();
             return Outcome::Fenced;
