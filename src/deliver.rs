@@ -36,6 +36,11 @@ pub trait PointOfNoReturn: Send + Sync {
         0
     }
 
+    /// How it ends says something of the channel, beyond its own fault: whoever gets it was chosen by us. Not so of an answer, which anybody may ask for.
+    fn weighs(&self) -> bool {
+        true
+    }
+
     /// What was said to it, fit for the log: without the words of the people whom the message is about.
     fn shown(&self, said: &str) -> String {
         said.to_owned()

@@ -151,10 +151,12 @@ impl Digest {
         if is_done {
             return Ok(());
         }
-        self.send(scheduled_at).await?;
+        let (_, waits) = self.send_due(scheduled_at).await?;
+        // What waits for it would take each turn as it comes, as long as there is a backlog.
+        self.lane.keep_turns(usize::from(waits));
         let letters = self.outbox.staff_letters(scheduled_at).await?;
-        let over = |to| letters.iter().any(|l| l.recipient == recipient(to) && l.state != LetterState::Open);
-        if self.settings.to.iter().all(over) {
+        let open = |to| !letters.iter().any(|l: &StaffLetter| l.recipient == recipient(to) && l.state != LetterState::Open);
+        if !self.settings.to.iter().any(open) {
             *self.done.lock().unwrap_or_else(PoisonError::into_inner) = Some(scheduled_at);
         }
         Ok(())
@@ -162,6 +164,11 @@ impl Digest {
 
     /// Sends the letter of that time to those for whom it is not over, and whose next attempt is due.
     pub async fn send(&self, scheduled_at: DateTime<Utc>) -> outbox::Result<Sent> {
+        self.send_due(scheduled_at).await.map(|(sent, _)| sent)
+    }
+
+    /// Likewise; and whether one waits for a turn of its relay.
+    async fn send_due(&self, scheduled_at: DateTime<Utc>) -> outbox::Result<(Sent, bool)> {
         let before = self.outbox.staff_letters(scheduled_at).await?;
         let now = self.clock.now();
         let mut due = Vec::new();
@@ -177,19 +184,23 @@ impl Digest {
             }
         }
         if due.is_empty() {
-            return Ok(Sent::default());
+            return Ok((Sent::default(), false));
         }
         let concerns = self.concerns().await?;
-        let mut sent = Sent::default();
+        let (mut sent, mut waits) = (Sent::default(), false);
         for (to, letter) in due {
             if concerns.is_empty() && !self.settings.always {
                 self.put(letter, LetterState::Empty).await?;
                 continue;
             }
+            if self.lane.next_turn(self.clock.now()).is_some() {
+                waits = true;
+                continue;
+            }
             let accepted = self.hand_over(to, letter, &concerns).await?;
             *if accepted { &mut sent.accepted } else { &mut sent.failed } += 1;
         }
-        Ok(sent)
+        Ok((sent, waits))
     }
 
     /// What the letter tells. People who wait for a decision are told of by the decision.

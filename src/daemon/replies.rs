@@ -32,6 +32,8 @@ use crate::suppression::{Suppression, suppression_key};
 
 /// An answer that no gateway took is tried again after this, while it is of use.
 const AGAIN: Duration = Duration::from_secs(30);
+/// And no sooner than this, if it waits for a turn.
+const SOON: Duration = Duration::from_millis(50);
 
 /// What came of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,26 +221,37 @@ impl Answers {
     /// Sends what waits, and what comes. Ends only when the store fails.
     pub(super) async fn run(&self) -> StoreError {
         loop {
-            if let Err(error) = self.send_all().await {
-                return error;
-            }
-            tokio::time::timeout(AGAIN, self.wake.notified()).await.ok();
+            let sent = match self.send_all().await {
+                Ok(sent) => sent,
+                Err(error) => return error,
+            };
+            let now = self.clock.now();
+            let turn = self.lane.next_turn(now);
+            // Every other turn at most is an answer's, if reminders wait, too: anybody can ask for one.
+            self.lane.keep_turns(usize::from(turn.is_some() && !sent && self.some_wait().await));
+            let rest = turn.map_or(AGAIN, |at| (at - now).to_std().unwrap_or_default().clamp(SOON, AGAIN));
+            tokio::time::timeout(rest, self.wake.notified()).await.ok();
         }
     }
 
-    /// One attempt for each answer that waits. A clock that cannot be right sends nothing.
-    pub(super) async fn send_all(&self) -> Result<()> {
+    async fn some_wait(&self) -> bool {
+        self.outbox.waiting_answers().await.is_ok_and(|waiting| !waiting.is_empty())
+    }
+
+    /// One attempt for each answer that waits, and for which there is a turn. A clock that cannot be right sends nothing. Whether one was handed over.
+    pub(super) async fn send_all(&self) -> Result<bool> {
+        let mut sent = false;
         if !self.clock.is_plausible() {
-            return Ok(());
+            return Ok(sent);
         }
         for answer in self.outbox.waiting_answers().await? {
             let Ok(_turn) = self.turn.try_lock() else { break };
-            self.send(&answer).await?;
+            sent |= self.send(&answer).await?;
         }
-        Ok(())
+        Ok(sent)
     }
 
-    async fn send(&self, answer: &Waiting) -> Result<()> {
+    async fn send(&self, answer: &Waiting) -> Result<bool> {
         let now = self.clock.now();
         let suppressed = Suppressions(self.outbox.suppressions().await?).of(&Address::Sms(answer.to.clone())).is_some();
         let refusal = match answer.answer {
@@ -247,10 +260,11 @@ impl Answers {
             _ => suppressed.then_some("suppressed"),
         };
         if let Some(refusal) = refusal {
-            return self.outbox.end_answer(now, answer.key, refusal).await;
+            tracing::warn!(answer = answer.answer.as_str(), refusal, "an answer to a text is not sent");
+            return self.outbox.end_answer(now, answer.key, refusal).await.map(|()| false);
         }
-        if self.lane.is_closed(now) {
-            return Ok(());
+        if self.lane.is_closed(now) || self.lane.next_turn(now).is_some() {
+            return Ok(false);
         }
         let (outbox, clock, lane) = (Arc::clone(&self.outbox), Arc::clone(&self.clock), Arc::clone(&self.lane));
         let course = Arc::new(Course { outbox, clock, lane, span: Span::Once(now) });
@@ -259,7 +273,7 @@ impl Answers {
             Some(ended) => self.outbox.end_answer(self.clock.now(), answer.key, ended).await,
             None => Ok(()),
         };
-        dispatch::hand_over(course, (&self.message(answer), written_at), OnRecord(answer.key), end).await.map(drop)
+        dispatch::hand_over(course, (&self.message(answer), written_at), OnRecord(answer.key), end).await.map(|_| true)
     }
 
     fn message(&self, answer: &Waiting) -> Message {

@@ -225,6 +225,10 @@ impl<R: Record> PointOfNoReturn for Crossing<R> {
         self.ready.shown(said)
     }
 
+    fn weighs(&self) -> bool {
+        self.ready.weighs()
+    }
+
     fn hurries(&self, patience: Option<Duration>) {
         self.at().patience = patience;
     }
@@ -234,7 +238,7 @@ impl<R: Record> PointOfNoReturn for Crossing<R> {
     }
 
     fn is_fresh(&self) -> bool {
-        self.ready.is_fresh(self.now()) && self.course.span.may_send()
+        !matches!(self.at().step, Step::Refused) && self.ready.is_fresh(self.now()) && self.course.span.may_send()
     }
 
     /// After a store that failed nothing crosses. One that refused it behind the point of no return gave an answer: the next one has a point of its

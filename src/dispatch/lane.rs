@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::message::Message;
 use crate::notice::NoticeKey;
 use crate::outbox::Lately;
 use crate::outcome::Outcome;
-use crate::pace::{Pace, Rate};
+use crate::pace::{AHEAD, Pace, Rate};
 use crate::retry::{DoubtPolicy, bounded, channel_pause, pause};
 
 /// So far behind the others a message stands that met a fault of the channel: they ask first when it is tried again.
@@ -44,6 +45,8 @@ pub struct Lane {
     /// The most urgent of what waits for it is of use until then.
     urgent: Mutex<Option<DateTime<Utc>>>,
     refusals: Mutex<Refusals>,
+    /// Turns that notices leave to whoever waits for one alone.
+    kept: AtomicUsize,
 }
 
 /// What was refused and is not settled yet, and what of it is taken back.
@@ -69,6 +72,7 @@ impl Lane {
             bar: Arc::default(),
             urgent: Mutex::default(),
             refusals: Mutex::default(),
+            kept: AtomicUsize::default(),
         }
     }
 
@@ -223,7 +227,13 @@ impl Lane {
             return Outcome::Fenced;
         }
         doubt.goes_over(transport.name()).await;
-        let (outcome, taken_back) = slot.weigh(transport.deliver(message, doubt).await, message);
+        // It goes over no other one.
+        if !doubt.is_fresh() {
+            slot.leave();
+            return Outcome::Fenced;
+        }
+        let outcome = transport.deliver(message, doubt).await;
+        let (outcome, taken_back) = if doubt.weighs() { slot.weigh(outcome, message) } else { (outcome, Vec::new()) };
         match &outcome {
             Outcome::ChannelFault { why, after } => {
                 let pauses = slot.meet_fault(message.key, *after, self.urgent(), clock.now());
@@ -236,6 +246,7 @@ impl Lane {
                 }
                 *refusals.faults.entry(message.key).or_default() += 1;
             }
+            Outcome::Rejected { .. } | Outcome::Unknown { .. } if !doubt.weighs() => slot.leave(),
             Outcome::Rejected { .. } => {
                 self.refusals().unsettled.insert(message.key);
                 slot.mend();
@@ -290,6 +301,22 @@ impl Lane {
     /// Messages that may be begun now, and when the next one may be if that is none: of the fit transport that is freest. `None`: as many as
     /// one likes.
     pub(super) fn room(&self, now: DateTime<Utc>) -> Option<(usize, DateTime<Utc>)> {
+        let kept = self.kept.load(Ordering::Relaxed);
+        self.turns(now).map(|(turns, next)| (turns.saturating_sub(kept), next))
+    }
+
+    /// Until when whoever hands over alone waits for a turn; `None`: there is one now.
+    pub fn next_turn(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.turns(now).and_then(|(turns, next)| (turns == 0).then_some(next - AHEAD))
+    }
+
+    /// So many wait for a turn alone, and get the next ones: a backlog of notices would take each as soon as it comes.
+    pub fn keep_turns(&self, waiting: usize) {
+        self.kept.store(waiting, Ordering::Relaxed);
+    }
+
+    /// Likewise, for all.
+    fn turns(&self, now: DateTime<Utc>) -> Option<(usize, DateTime<Utc>)> {
         let mut most: Option<(usize, DateTime<Utc>)> = None;
         let all_on_probation = self.is_on_probation();
         for slot in self.transports.iter().filter(|s| s.is_open(now) && (all_on_probation || !s.is_on_probation())) {

@@ -38,6 +38,11 @@ pub(crate) trait Record: Send + Sync {
         String::new()
     }
 
+    /// How it ends says something of the channel ([`crate::deliver::PointOfNoReturn::weighs`]).
+    fn weighs(&self) -> bool {
+        false
+    }
+
     /// An early doubt costs it no more than a delay.
     fn may_take_early(&self) -> bool {
         false
@@ -83,6 +88,10 @@ impl Record for Box<Ready> {
 
     fn over(&self) -> String {
         self.over.clone()
+    }
+
+    fn weighs(&self) -> bool {
+        true
     }
 
     fn may_take_early(&self) -> bool {

@@ -42,7 +42,7 @@ pub(crate) struct Practice {
 }
 
 impl Practice {
-    /// With a gateway of that kind, which answers so. `twilio itself`: it answers STOP and the like itself.
+    /// With a gateway of that kind, which answers so. `twilio itself`: it answers STOP and the like itself. `twilio slowly`: ten texts a minute.
     pub(crate) async fn with(kind: &str, replies: Vec<Reply>) -> Self {
         Self::configured(kind, replies, "").await
     }
@@ -51,6 +51,7 @@ impl Practice {
     pub(crate) async fn configured(kind: &str, replies: Vec<Reply>, more: &str) -> Self {
         let gateway = Server::script(replies).await;
         let url = format!("http://127.0.0.1:{}", gateway.port);
+        let (kind, rate) = kind.strip_suffix(" slowly").map_or((kind, ""), |kind| (kind, "rate = \"10/min\"\n"));
         let (kind, itself) = kind.strip_suffix(" itself").map_or((kind, false), |kind| (kind, true));
         let keys = match kind {
             "twilio" => {
@@ -76,7 +77,7 @@ impl Practice {
             "[practice]\nname = \"Lakeside Telehealth\"\ncontact = \"404-555-0100\"\nhosts = false\n[adopt]\ninvites = true\n\
              [invite]\nsettle = \"0s\"\n[quiet_hours]\nfrom = \"00:00\"\nto = \"00:00\"\n[store]\nurl = \"sqlite://punctual.db\"\n\
              [server]\nlisten = \"127.0.0.1:0\"\n[[source]]\nname = \"desk\"\nkind = \"push\"\ntoken = \"{DESK}\"\n\
-             {more}[[sms.gateway]]\nkind = \"{kind}\"\n{keys}"
+             {more}[[sms.gateway]]\nkind = \"{kind}\"\n{rate}{keys}"
         );
         let folder = tempfile::tempdir().unwrap();
         let policy = Arc::new(config::parse(&text, None, &[]).unwrap_or_else(|m| panic!("{m}")).policy);

@@ -246,6 +246,46 @@ async fn an_answer_waits_while_its_gateway_pauses() {
     practice.close().await;
 }
 
+/// A gateway that takes few texts, and more wait than it takes for long: whoever answers is answered meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_gets_a_turn_while_others_wait_for_theirs() {
+    let practice = Practice::with("twilio slowly", vec![created()]).await;
+    let sessions: Vec<_> = (1..=9).map(|id| session(id, &format!("404-555-01{id:02}"))).collect();
+    practice.walked(&sessions).await;
+    practice.invite(State::Accepted).await;
+    practice.text("SM95", "help").await;
+    assert_eq!(practice.answers(1).await, ["help: accepted"]);
+    let filter = Filter { states: vec![State::Accepted], ..Filter::default() };
+    let told = practice.engine.outbox().list(&filter).await.unwrap().len();
+    assert!((1..4).contains(&told), "{told} of nine: the others wait");
+    practice.close().await;
+}
+
+/// Anybody may send a text to the practice's number: what their own numbers are refused for keeps no patient from theirs.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_strangers_are_refused_for_pauses_nothing() {
+    let refused = || answer(400, "", r#"{"code": 21614, "message": "'To' number is not a valid mobile number"}"#);
+    let practice = Practice::with("twilio", vec![created(), refused(), refused(), refused(), created()]).await;
+    practice.walked(&[session(1, NUMBER)]).await;
+    practice.invite(State::Accepted).await;
+    for (n, from) in ["+14045550161", "+14045550162", "+14045550163"].into_iter().enumerate() {
+        let id = format!("SM8{n}");
+        let form = [("MessageSid", id.as_str()), ("From", from), ("To", "+15550100"), ("Body", "help"), ("SmsStatus", "received")];
+        assert_eq!(practice.twilio(TWILIO_TOKEN, "", &form).await, 200);
+        assert_eq!(practice.answers(n + 1).await[n], "help: rejected");
+    }
+    assert_eq!(practice.get("/readyz").await, 200);
+    practice.walked(&[session(1, NUMBER), session(2, "404-555-0124")]).await;
+    for _ in 0..500 {
+        if practice.gateway.requests().len() == 5 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(practice.gateway.requests().len(), 5, "the next patient's text goes at once");
+    practice.close().await;
+}
+
 /// A rehearsal beside the vendor's own texts: what people answer is heeded, and nobody hears of us.
 #[tokio::test(flavor = "multi_thread")]
 async fn in_shadow_mode_replies_are_heeded_and_nothing_is_answered() {
