@@ -61,8 +61,11 @@ pub trait PointOfNoReturn: Send + Sync {
         None
     }
 
-    /// The attempt goes over this transport: whoever keeps records sees to it that they name this one, before anything is said to it.
-    async fn goes_over(&self, _transport: &str) {}
+    /// The attempt goes over this transport: whoever keeps records sees to it that they name this one, before anything is said to it. `false`: it goes
+    /// over no transport any more.
+    async fn goes_over(&self, _transport: &str) -> bool {
+        true
+    }
 }
 
 /// Of what has no history: a test message, an alert. Nothing is made durable: told twice is better than not at all.

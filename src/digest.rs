@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::clock::Clock;
 use crate::contact::{Address, EmailAddress};
-use crate::dispatch::{self, Course, Lane, Record, Span, Taking};
+use crate::dispatch::{self, Course, Lane, Record, Taking};
 use crate::known::by_session;
 use crate::notice::NoticeKey;
 use crate::outbox::{self, LetterState, Outbox, StaffLetter};
@@ -153,7 +153,7 @@ impl Digest {
         }
         let (_, waits) = self.send_due(scheduled_at).await?;
         // What waits for it would take each turn as it comes, as long as there is a backlog.
-        self.lane.keep_turns(usize::from(waits));
+        self.lane.keep_turn(waits);
         let letters = self.outbox.staff_letters(scheduled_at).await?;
         let open = |to| !letters.iter().any(|l: &StaffLetter| l.recipient == recipient(to) && l.state != LetterState::Open);
         if !self.settings.to.iter().any(open) {
@@ -235,8 +235,7 @@ impl Digest {
                 return Ok(false);
             }
         };
-        let (outbox, clock, lane) = (Arc::clone(&self.outbox), Arc::clone(&self.clock), Arc::clone(&self.lane));
-        let course = Arc::new(Course { outbox, clock, lane, span: Span::Once(self.clock.now()) });
+        let course = Course::alone(&self.outbox, &self.clock, &self.lane);
         let end = async |outcome: &Outcome, _| self.end(&letter, outcome, concerns.len()).await;
         let outcome = dispatch::hand_over(course, (&message, scheduled), OnRecord(letter.clone()), end).await?;
         Ok(matches!(outcome, Outcome::Accepted { .. }))

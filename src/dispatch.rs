@@ -281,7 +281,9 @@ impl Dispatcher {
             // Looked at twice a second: the clock may be set meanwhile, too.
             _ if !flight.span.may_send() => Some(now + LOOK_AGAIN),
             _ if flight.stands_still(now) => flight.lane.reopens_at(),
-            Some((0, turn)) => Some(turn - AHEAD),
+            Some((0, turn)) if turn - AHEAD > now => Some(turn - AHEAD),
+            // There is one, which is kept for somebody else.
+            Some((0, _)) => Some(now + LOOK_AGAIN),
             _ => flight.nothing_before,
         };
         let rest = until.map_or(LONGEST_SLEEP, |at| (at - now).clamp(SHORTEST_SLEEP, LONGEST_SLEEP));

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, Notify};
 use crate::clock::Clock;
 use crate::contact::{Address, ConnectCode, PhoneNumber};
 use crate::deliver::shadow::NOT_SENT;
-use crate::dispatch::{self, Course, Lane, Record, Span, Taking};
+use crate::dispatch::{self, Course, Lane, Record, Taking};
 use crate::feedback::answer::Answer;
 use crate::feedback::reply::{Changes, ForStaff, Place, Taken, Told, Waiting, reply_key};
 use crate::feedback::word::{Understood, Word, understand};
@@ -34,6 +34,8 @@ use crate::suppression::{Suppression, suppression_key};
 const AGAIN: Duration = Duration::from_secs(30);
 /// And no sooner than this, if it waits for a turn.
 const SOON: Duration = Duration::from_millis(50);
+/// So long behind its beginning a turn is left to the reminders.
+const BEHIND: Duration = Duration::from_millis(250);
 
 /// What came of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,6 +195,15 @@ pub(super) struct Answers {
     pub(super) turn: Mutex<()>,
 }
 
+/// What one look at what waits came to.
+#[derive(Default)]
+pub(super) struct Round {
+    /// An answer was handed over.
+    sent: bool,
+    /// One waits for a turn.
+    waits: bool,
+}
+
 /// An answer as the store has it: it leaves once, and goes over no other gateway then.
 struct OnRecord(NoticeKey);
 
@@ -221,37 +232,34 @@ impl Answers {
     /// Sends what waits, and what comes. Ends only when the store fails.
     pub(super) async fn run(&self) -> StoreError {
         loop {
-            let sent = match self.send_all().await {
-                Ok(sent) => sent,
+            let Round { sent, waits } = match self.send_all().await {
+                Ok(round) => round,
                 Err(error) => return error,
             };
+            self.lane.keep_turn(waits && !sent);
             let now = self.clock.now();
-            let turn = self.lane.next_turn(now);
-            // Every other turn at most is an answer's, if reminders wait, too: anybody can ask for one.
-            self.lane.keep_turns(usize::from(turn.is_some() && !sent && self.some_wait().await));
-            let rest = turn.map_or(AGAIN, |at| (at - now).to_std().unwrap_or_default().clamp(SOON, AGAIN));
-            tokio::time::timeout(rest, self.wake.notified()).await.ok();
+            match self.lane.next_turn(now).map(|at| (at - now).to_std().unwrap_or_default().clamp(SOON, AGAIN)) {
+                // Anybody can ask for an answer: behind one, the next turn is the reminders', if some wait.
+                Some(turn) if sent => tokio::time::sleep(turn + BEHIND).await,
+                turn => drop(tokio::time::timeout(turn.filter(|_| waits).unwrap_or(AGAIN), self.wake.notified()).await),
+            }
         }
     }
 
-    async fn some_wait(&self) -> bool {
-        self.outbox.waiting_answers().await.is_ok_and(|waiting| !waiting.is_empty())
-    }
-
-    /// One attempt for each answer that waits, and for which there is a turn. A clock that cannot be right sends nothing. Whether one was handed over.
-    pub(super) async fn send_all(&self) -> Result<bool> {
-        let mut sent = false;
+    /// One attempt for each answer that waits, and for which there is a turn. A clock that cannot be right sends nothing.
+    pub(super) async fn send_all(&self) -> Result<Round> {
+        let mut round = Round::default();
         if !self.clock.is_plausible() {
-            return Ok(sent);
+            return Ok(round);
         }
         for answer in self.outbox.waiting_answers().await? {
             let Ok(_turn) = self.turn.try_lock() else { break };
-            sent |= self.send(&answer).await?;
+            self.send(&answer, &mut round).await?;
         }
-        Ok(sent)
+        Ok(round)
     }
 
-    async fn send(&self, answer: &Waiting) -> Result<bool> {
+    async fn send(&self, answer: &Waiting, round: &mut Round) -> Result<()> {
         let now = self.clock.now();
         let suppressed = Suppressions(self.outbox.suppressions().await?).of(&Address::Sms(answer.to.clone())).is_some();
         let refusal = match answer.answer {
@@ -261,19 +269,24 @@ impl Answers {
         };
         if let Some(refusal) = refusal {
             tracing::warn!(answer = answer.answer.as_str(), refusal, "an answer to a text is not sent");
-            return self.outbox.end_answer(now, answer.key, refusal).await.map(|()| false);
+            return self.outbox.end_answer(now, answer.key, refusal).await;
         }
-        if self.lane.is_closed(now) || self.lane.next_turn(now).is_some() {
-            return Ok(false);
+        if self.lane.is_closed(now) {
+            return Ok(());
         }
-        let (outbox, clock, lane) = (Arc::clone(&self.outbox), Arc::clone(&self.clock), Arc::clone(&self.lane));
-        let course = Arc::new(Course { outbox, clock, lane, span: Span::Once(now) });
+        if self.lane.next_turn(now).is_some() {
+            round.waits = true;
+            return Ok(());
+        }
+        let course = Course::alone(&self.outbox, &self.clock, &self.lane);
         let written_at = answer.useful_until - answer.answer.useful();
         let end = async |outcome: &Outcome, left| match ended(outcome, left) {
             Some(ended) => self.outbox.end_answer(self.clock.now(), answer.key, ended).await,
             None => Ok(()),
         };
-        dispatch::hand_over(course, (&self.message(answer), written_at), OnRecord(answer.key), end).await.map(|_| true)
+        dispatch::hand_over(course, (&self.message(answer), written_at), OnRecord(answer.key), end).await?;
+        round.sent = true;
+        Ok(())
     }
 
     fn message(&self, answer: &Waiting) -> Message {

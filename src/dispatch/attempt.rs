@@ -14,13 +14,12 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use super::Dispatcher;
-use super::alone::take_back;
 use super::bar::Passed;
 use super::crossing::{Course, Crossing};
 use super::lane::Lane;
 use super::prepare::{Ready, fenced};
 use super::queue::{QUICK, Queue};
-use crate::notice::Notice;
+use crate::notice::{Notice, NoticeKey};
 use crate::outbox::{self, Returned, Settlement};
 use crate::outcome::Outcome;
 use crate::retry::{after_doubt, next_attempt};
@@ -182,7 +181,7 @@ impl Worker {
             // It is back when its end is durable.
             drop(passed);
             lane.meter().settled(&end, now - ready.notice.due_at);
-            take_back(&*dispatcher.outbox, lane, ready.notice.key, now).await?;
+            dispatcher.take_back(lane, ready.notice.key, now).await?;
             Ok(end)
         });
         // Asked once, the store does it by itself.
@@ -229,6 +228,19 @@ async fn done(settling: &mut VecDeque<Settling>) -> outbox::Result<Settlement> {
 }
 
 impl Dispatcher {
+    /// Refusals that turned out to be about us are taken back, once they are durable: they wait as what the channel could not take does.
+    async fn take_back(&self, lane: &Lane, settled: NoticeKey, now: DateTime<Utc>) -> outbox::Result<()> {
+        let refused = lane.settled(settled);
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let at_once = lane.is_well(now);
+        let again: Vec<_> = refused.into_iter().map(|key| (key, (!at_once).then(|| lane.again_at(key, now)))).collect();
+        let back = self.outbox.take_back(&again, now).await?;
+        tracing::warn!(channel = %lane.channel, back, "several were refused in the same words: that is about us, and is taken back");
+        Ok(())
+    }
+
     fn settlement(&self, lane: &Lane, ready: &Ready, outcome: Outcome) -> Settlement {
         let now = self.clock.now();
         let n = &ready.notice;

@@ -36,6 +36,15 @@ pub(crate) struct Course {
     pub(crate) span: Span,
 }
 
+impl Course {
+    /// Of one message alone, now.
+    pub(crate) fn alone(outbox: &Arc<dyn Outbox>, clock: &Arc<dyn Clock>, lane: &Arc<Lane>) -> Arc<Self> {
+        let (outbox, clock, lane) = (Arc::clone(outbox), Arc::clone(clock), Arc::clone(lane));
+        let span = Span::Once(clock.now());
+        Arc::new(Self { outbox, clock, lane, span })
+    }
+}
+
 /// Asks the store to let the attempt pass.
 pub(super) struct Crossing<R = Box<Ready>> {
     course: Arc<Course>,
@@ -238,16 +247,16 @@ impl<R: Record> PointOfNoReturn for Crossing<R> {
     }
 
     fn is_fresh(&self) -> bool {
-        !matches!(self.at().step, Step::Refused) && self.ready.is_fresh(self.now()) && self.course.span.may_send()
+        self.ready.is_fresh(self.now()) && self.course.span.may_send()
     }
 
     /// After a store that failed nothing crosses. One that refused it behind the point of no return gave an answer: the next one has a point of its
     /// own.
-    async fn goes_over(&self, transport: &str) {
+    async fn goes_over(&self, transport: &str) -> bool {
         let same = self.at().over == transport;
         // What the store is asked just now names this one.
         if same && matches!(self.at().step, Step::Taking(_)) {
-            return;
+            return true;
         }
         let step = self.settled_step().await;
         let step = match step {
@@ -259,8 +268,10 @@ impl<R: Record> PointOfNoReturn for Crossing<R> {
             },
             other => other,
         };
+        let goes = !matches!(step, Step::Refused);
         let mut at = self.at();
         transport.clone_into(&mut at.over);
         at.step = step;
+        goes
     }
 }

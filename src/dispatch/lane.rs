@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -45,8 +45,8 @@ pub struct Lane {
     /// The most urgent of what waits for it is of use until then.
     urgent: Mutex<Option<DateTime<Utc>>>,
     refusals: Mutex<Refusals>,
-    /// Turns that notices leave to whoever waits for one alone.
-    kept: AtomicUsize,
+    /// Notices leave the next turn to whoever waits for one alone.
+    kept: AtomicBool,
 }
 
 /// What was refused and is not settled yet, and what of it is taken back.
@@ -72,7 +72,7 @@ impl Lane {
             bar: Arc::default(),
             urgent: Mutex::default(),
             refusals: Mutex::default(),
-            kept: AtomicUsize::default(),
+            kept: AtomicBool::default(),
         }
     }
 
@@ -226,9 +226,7 @@ impl Lane {
             slot.leave();
             return Outcome::Fenced;
         }
-        doubt.goes_over(transport.name()).await;
-        // It goes over no other one.
-        if !doubt.is_fresh() {
+        if !doubt.goes_over(transport.name()).await {
             slot.leave();
             return Outcome::Fenced;
         }
@@ -301,7 +299,7 @@ impl Lane {
     /// Messages that may be begun now, and when the next one may be if that is none: of the fit transport that is freest. `None`: as many as
     /// one likes.
     pub(super) fn room(&self, now: DateTime<Utc>) -> Option<(usize, DateTime<Utc>)> {
-        let kept = self.kept.load(Ordering::Relaxed);
+        let kept = usize::from(self.kept.load(Ordering::Relaxed));
         self.turns(now).map(|(turns, next)| (turns.saturating_sub(kept), next))
     }
 
@@ -310,9 +308,9 @@ impl Lane {
         self.turns(now).and_then(|(turns, next)| (turns == 0).then_some(next - AHEAD))
     }
 
-    /// So many wait for a turn alone, and get the next ones: a backlog of notices would take each as soon as it comes.
-    pub fn keep_turns(&self, waiting: usize) {
-        self.kept.store(waiting, Ordering::Relaxed);
+    /// Whether somebody waits for a turn alone, and gets the next one: a backlog of notices would take each as soon as it comes.
+    pub fn keep_turn(&self, waits: bool) {
+        self.kept.store(waits, Ordering::Relaxed);
     }
 
     /// Likewise, for all.

@@ -118,13 +118,9 @@ impl Meter {
 /// One of [`OUTCOMES`].
 fn word(end: &Settlement) -> &'static str {
     match end {
-        Settlement::Accepted { .. } => "accepted",
-        Settlement::Rejected { .. } => "rejected",
-        Settlement::Retry { .. } => "retry",
-        Settlement::Unknown { .. } => "unknown",
         Settlement::Ended { .. } => "ended",
-        Settlement::Return { outcome: outcome @ Returned::ChannelFault, .. } => outcome.as_str(),
-        Settlement::Return { .. } => "returned",
+        Settlement::Return { outcome: Returned::Fenced | Returned::Moved | Returned::Stopped, .. } => "returned",
+        other => other.in_words().0,
     }
 }
 

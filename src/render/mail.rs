@@ -7,8 +7,6 @@
 //! header can start another one. Written in one pass; byte for byte what the mail library makes of it (see the tests), which encodes
 //! what is long or not ASCII. Fails only for an address that could not stand in a header.
 
-use std::borrow::Cow;
-
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use data_encoding::BASE64;
 use lettre::message::header::{HeaderName, HeaderValue, Headers};
@@ -159,9 +157,7 @@ fn phrase(name: &str) -> String {
     }
     // What looks like an encoded word would be decoded by lenient readers.
     if name.is_ascii() && name.len() <= PLAIN_NAME_MAX && !name.contains("=?") {
-        let escaped = |name: &str| name.replace('\\', "\\\\").replace('"', "\\\"");
-        let is_plain = name.bytes().all(|byte| byte != b'\\' && byte != b'"');
-        return ["\"", &if is_plain { Cow::Borrowed(name) } else { Cow::Owned(escaped(name)) }, "\""].concat();
+        return format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
     }
     let word = |bytes: &str| format!("=?utf-8?b?{}?=", BASE64.encode(bytes.as_bytes()));
     pieces(name, WORD_BYTES).into_iter().map(word).collect::<Vec<_>>().join("\r\n ")
