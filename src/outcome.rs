@@ -17,6 +17,9 @@ pub use unsaid::Unsaid;
 /// if that one meets a fault, too; one recipient never stops the others.
 pub const ASK_ANOTHER: Duration = Duration::ZERO;
 
+/// Stands between a transport's name and its last fault, where a message found it paused and did not reach it.
+pub const PAUSES: &str = " pauses: ";
+
 /// The end of one attempt to hand a message over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {

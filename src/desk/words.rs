@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::contact::Channel;
 use crate::entry::State;
 use crate::notice::Reason;
+use crate::outcome::PAUSES;
 use crate::receipt::Fate;
 use crate::staff::reasons;
 use crate::zone::Zone;
@@ -148,6 +149,7 @@ pub fn clocked(text: &str, time: &dyn Fn(DateTime<Utc>) -> String) -> String {
 
 /// What a transport says of its fault, in words of everyday. Its own words, where none of ours fits.
 pub fn fault(said: &str) -> String {
+    let said = said.split_once(PAUSES).map_or(said, |(_, why)| why);
     let lower = said.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     let known = if has(&["connection refused"]) {

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::bar::Bar;
 use super::meter::Meter;
-use super::slot::Slot;
+use super::slot::{Met, Slot};
 use crate::clock::Clock;
 use crate::contact::Channel;
 use crate::deliver::{PointOfNoReturn, Transport};
@@ -159,7 +159,7 @@ impl Lane {
     /// Tries the transports in order of preference. The next one is tried only when the one before was at fault, or puts the message off again and
     /// again, and has nothing of it. Where only one that another message asks is left, it waits for that answer.
     pub async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn, clock: &dyn Clock) -> Outcome {
-        let mut last = Outcome::ChannelFault { why: format!("no fit transport for {}", self.channel), after: None };
+        let mut last = None;
         let mut tried: HashSet<usize> = HashSet::new();
         loop {
             let mut asked = None;
@@ -183,10 +183,12 @@ impl Lane {
                 tried.insert(n);
                 doubt.hurries(patience);
                 match self.try_one(slot, message, doubt, clock).await {
-                    Outcome::ChannelFault { .. } if matches!(last, Outcome::Retry { .. }) => {}
-                    fault @ Outcome::ChannelFault { .. } => last = fault,
+                    Outcome::ChannelFault { .. } if matches!(last, Some(Outcome::Retry { .. })) => {}
+                    fault @ Outcome::ChannelFault { .. } => last = Some(fault),
                     // Whatever it is that this one has against it, another one may not.
-                    later @ Outcome::Retry { .. } if doubt.attempts() >= PUT_OFF_MAX && tried.len() < self.transports.len() => last = later,
+                    later @ Outcome::Retry { .. } if doubt.attempts() >= PUT_OFF_MAX && tried.len() < self.transports.len() => {
+                        last = Some(later);
+                    }
                     outcome => {
                         self.refusals().faults.remove(&message.key);
                         return outcome;
@@ -195,9 +197,15 @@ impl Lane {
             }
             match asked {
                 Some(slot) => slot.answered().await,
-                None => return last,
+                None => return last.unwrap_or_else(|| self.untried(clock.now())),
             }
         }
+    }
+
+    /// No transport was fit for a message: the most preferred one's fault says why.
+    fn untried(&self, now: DateTime<Utc>) -> Outcome {
+        let paused = self.transports.iter().find(|slot| !slot.is_open(now)).map(Slot::why_it_pauses);
+        Outcome::ChannelFault { why: paused.unwrap_or_else(|| format!("no fit transport for {}", self.channel)), after: None }
     }
 
     /// One that was not tried is well, beside this one.
@@ -211,8 +219,9 @@ impl Lane {
         if slot.must_be_asked()
             && let Err(why) = transport.probe().await
         {
-            slot.meet_fault(message.key, None, self.urgent(), clock.now());
-            return Outcome::ChannelFault { why: format!("what it took is in doubt, and asked whether it is well: {why}"), after: None };
+            let why = format!("what it took is in doubt, and asked whether it is well: {why}");
+            slot.meet_fault(&Met { key: message.key, why: doubt.shown(&why), after: None }, self.urgent(), clock.now());
+            return Outcome::ChannelFault { why, after: None };
         }
         let Some(wait) = slot.turn(clock.now()) else {
             slot.leave();
@@ -234,9 +243,10 @@ impl Lane {
         let (outcome, taken_back) = if doubt.weighs() { slot.weigh(outcome, message) } else { (outcome, Vec::new()) };
         match &outcome {
             Outcome::ChannelFault { why, after } => {
-                let pauses = slot.meet_fault(message.key, *after, self.urgent(), clock.now());
+                let met = Met { key: message.key, why: doubt.shown(why), after: *after };
+                let pauses = slot.meet_fault(&met, self.urgent(), clock.now());
                 let does = if pauses { "the channel is at fault and pauses" } else { "the channel is at fault: another message asks it" };
-                tracing::warn!(transport = transport.name(), why = doubt.shown(why), "{does}");
+                tracing::warn!(transport = transport.name(), why = met.why, "{does}");
                 let mut refusals = self.refusals();
                 refusals.taken_back.extend(taken_back);
                 if refusals.faults.len() >= FAULTS_MAX {
@@ -250,12 +260,9 @@ impl Lane {
                 slot.mend();
             }
             Outcome::Unknown { why } if slot.leaves_all_in_doubt(why, message) => {
-                slot.meet_fault(message.key, None, self.urgent(), clock.now());
-                tracing::error!(
-                    transport = transport.name(),
-                    why = doubt.shown(why),
-                    "one message after the other is in doubt: the channel pauses"
-                );
+                let met = Met { key: message.key, why: doubt.shown(why), after: None };
+                slot.meet_fault(&met, self.urgent(), clock.now());
+                tracing::error!(transport = transport.name(), why = met.why, "one message after the other is in doubt: the channel pauses");
             }
             Outcome::Fenced => slot.leave(),
             _ => slot.mend(),

@@ -17,7 +17,7 @@ use crate::deliver::Transport;
 use crate::message::{Content, Message};
 use crate::notice::NoticeKey;
 use crate::outbox::Lately;
-use crate::outcome::{ASK_ANOTHER, Outcome};
+use crate::outcome::{ASK_ANOTHER, Outcome, PAUSES};
 use crate::pace::Pace;
 use crate::retry::channel_pause;
 use crate::suppression::{Suppression, suppression_key};
@@ -50,6 +50,15 @@ pub(super) struct Slot {
     places: Semaphore,
 }
 
+/// A fault, and the message that met it.
+pub(super) struct Met {
+    pub(super) key: NoticeKey,
+    /// Without contacts.
+    pub(super) why: String,
+    /// The server asked for a pause of this length.
+    pub(super) after: Option<Duration>,
+}
+
 #[derive(Default, Clone)]
 struct Fault {
     /// It was at fault the last time it was tried.
@@ -63,6 +72,8 @@ struct Fault {
     asked: bool,
     /// The message that met the last fault.
     met_by: Option<NoticeKey>,
+    /// What that fault was; no contact stands in it.
+    why: String,
 }
 
 impl Slot {
@@ -140,8 +151,10 @@ impl Slot {
 
     /// It is at fault, and pauses, longer each time. Attempts that were under way together count as one fault. `false`: it does not pause yet.
     /// `urgent`: until when the most urgent of what waits for it is of use.
-    pub(super) fn meet_fault(&self, key: NoticeKey, after: Option<Duration>, urgent: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+    pub(super) fn meet_fault(&self, met: &Met, urgent: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+        let Met { key, ref why, after } = *met;
         let mut fault = self.fault();
+        why.clone_into(&mut fault.why);
         fault.asked = false;
         let may_be_the_messages = after == Some(ASK_ANOTHER);
         let again = fault.met_by.replace(key) == Some(key);
@@ -155,6 +168,13 @@ impl Slot {
         drop(fault);
         self.answered.notify_waiters();
         pauses
+    }
+
+    /// Why it pauses, for a message that it was not asked about.
+    pub(super) fn why_it_pauses(&self) -> String {
+        let fault = self.fault();
+        let why = fault.why.strip_prefix(ALIKE).unwrap_or(&fault.why);
+        format!("{}{PAUSES}{why}", self.transport.name())
     }
 
     /// Something waits that is of use until then: its pause leaves time for that.

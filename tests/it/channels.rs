@@ -10,6 +10,7 @@ use punctual::clock::Clock;
 use punctual::config;
 use punctual::contact::Channel;
 use punctual::deliver::{PointOfNoReturn, Transport};
+use punctual::desk::words;
 use punctual::dispatch::{Dispatcher, Lane, Span, Tally};
 use punctual::entry::State;
 use punctual::message::Message;
@@ -225,6 +226,20 @@ async fn a_channel_at_fault_pauses_and_is_probed_by_one_message() {
     assert_eq!(practice.once(&lane).await.accepted, 20, "it answered: the others follow");
     let attempts: Vec<u32> = practice.dispatcher.outbox.list(&Filter::default()).await.unwrap().iter().map(|e| e.attempts).collect();
     assert!(attempts.iter().all(|&n| n <= 3), "a channel's fault is hardly the message's: {attempts:?}");
+}
+
+/// Whoever was next when another one's attempt met the fault is not tried, and says what is wrong all the same.
+#[tokio::test]
+async fn what_finds_its_channel_paused_says_why() {
+    let practice = Practice::new(Some(at(NOW)));
+    practice.walk(&due(20, "E", at(NOW))).await;
+    let relay = Relay::new("first", 4, Answer::Fault(None));
+    practice.once(&Arc::new(lane(&[&relay]))).await;
+    let tried = practice.dispatcher.outbox.list(&Filter::default()).await.unwrap();
+    let why: Vec<String> = tried.into_iter().filter_map(|e| e.server_reply).collect();
+    let (untried, tried): (Vec<_>, Vec<_>) = why.iter().partition(|why| why.starts_with("first pauses: "));
+    assert!(!untried.is_empty() && tried.len() == relay.asked(), "{why:?}");
+    assert!(why.iter().all(|why| words::fault(why) == words::fault(tried[0])), "{why:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -497,6 +497,8 @@ impl Transport for Keeps {
         if let Some(next) = doubt.next() {
             self.named.lock().unwrap().push((message.key, next.key));
         }
+        // As long as a relay takes: whoever waits is in the queue before both connections are free again.
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         if number == self.number {
             self.go_on.notified().await;
         }
