@@ -16,7 +16,7 @@ use punctual::outbox::sqlite::{Access, SqliteOutbox, StoreKey};
 use punctual::plan::Policy;
 use punctual::session::Snapshot;
 use punctual::source::{ambiguity, json};
-use punctual::walk::{Report, walk};
+use punctual::walk::{WalkSummary, walk};
 
 /// Repetitions of what leaves no trace.
 const TIMES: usize = 5;
@@ -58,12 +58,12 @@ struct Walker {
 
 impl Walker {
     /// How long it took, and what it did.
-    fn walk(&self, snapshot: &Snapshot) -> (Duration, Report) {
+    fn walk(&self, snapshot: &Snapshot) -> (Duration, WalkSummary) {
         self.walk_at("bench", snapshot, now())
     }
 
     /// As the first walk of a process: it knows nothing of other sources yet.
-    fn walk_at(&self, source: &str, snapshot: &Snapshot, at: DateTime<Utc>) -> (Duration, Report) {
+    fn walk_at(&self, source: &str, snapshot: &Snapshot, at: DateTime<Utc>) -> (Duration, WalkSummary) {
         let start = Instant::now();
         let report = self.runtime.block_on(walk(&self.store, source, snapshot, &self.policy, at)).unwrap();
         (start.elapsed(), report)
@@ -152,7 +152,7 @@ fn main() {
         let snapshot = parse(&unchanged);
         (start.elapsed(), snapshot)
     });
-    let told = |what: &str, took: Duration, report: &Report| {
+    let told = |what: &str, took: Duration, report: &WalkSummary| {
         println!("{what:<24} {:>8.1?}  {:>6.2} x parsing, {} planned", took, took.as_secs_f64() / parsing.as_secs_f64(), report.planned);
     };
     println!("{:<24} {parsing:>8.1?}", "parsing");

@@ -2,7 +2,7 @@
 //!
 //! In: the users file ([`mod@file`]). Out: whose password or token it is, and what that one may do. Invariants: neither a password nor a token is
 //! kept, only what it is known by again (argon2id; SHA-256, since a token is random); a wrong one costs the same time whoever is named.
-//! [`attempts`], [`totp`] and [`visits`] are pure: `now` is an argument.
+//! [`attempts`], [`totp`] and [`logins`] are pure: `now` is an argument.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,9 +13,9 @@ use subtle::ConstantTimeEq;
 
 pub mod attempts;
 pub mod file;
+pub mod logins;
 pub mod password;
 pub mod totp;
-pub mod visits;
 
 /// What a member of staff may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! Tells staff at once that messages do not go out, by another way than the messages': a mail server of its own, a text, a webhook.
 //!
-//! In: a [`Told`], which holds times, numbers of sessions and servers' words, and never a name, a contact or a code. Out: whether some way took it.
+//! In: a [`AlertMessage`], which holds times, numbers of sessions and servers' words, and never a name, a contact or a code. Out: whether some way took it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,7 +67,7 @@ pub enum Kind {
 
 /// What staff are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct AlertMessage {
     /// `Lakeside Telehealth: messages do not go out`
     pub title: String,
     /// Sentences.
@@ -108,7 +108,7 @@ impl Ways {
     }
 
     /// Tells it by every way. Whether one of them took it; what did not is in the log.
-    pub async fn tell(&self, told: &Told) -> bool {
+    pub async fn tell(&self, told: &AlertMessage) -> bool {
         let mut taken = false;
         if let Some(mail) = &self.settings.mail {
             for to in &mail.to {
@@ -125,7 +125,7 @@ impl Ways {
     }
 
     /// By the first gateway that takes it.
-    async fn text(&self, to: &PhoneNumber, told: &Told) -> bool {
+    async fn text(&self, to: &PhoneNumber, told: &AlertMessage) -> bool {
         let text = format!("{}. {}", told.title, plain(&told.text));
         let (encoding, segments) = sms_size(&text);
         let content = Content::Sms { to: to.clone(), text: text.into(), encoding, segments };
@@ -138,7 +138,7 @@ impl Ways {
         false
     }
 
-    async fn post(&self, hook: &Webhook, told: &Told) -> bool {
+    async fn post(&self, hook: &Webhook, told: &AlertMessage) -> bool {
         let request = self.client.post(hook.url.clone());
         let request = match hook.kind {
             Kind::Slack => request.json(&json!({ "text": format!("*{}*\n{}", told.title, told.text) })),
@@ -176,7 +176,7 @@ fn heard(way: &str, outcome: Outcome) -> bool {
 }
 
 /// A message for Teams' workflows: an adaptive card.
-fn card(told: &Told) -> Value {
+fn card(told: &AlertMessage) -> Value {
     let color = if told.over { "Good" } else { "Attention" };
     let block = |text: &str, more: Value| {
         let mut block = json!({ "type": "TextBlock", "text": text, "wrap": true });
@@ -195,7 +195,7 @@ fn card(told: &Told) -> Value {
 }
 
 /// RFC 5322, ASCII.
-fn letter(mail: &Mail, to: &EmailAddress, told: &Told) -> Message {
+fn letter(mail: &Mail, to: &EmailAddress, told: &AlertMessage) -> Message {
     let reference = reference(told, to.expose());
     let headers = [
         format!("From: Punctual <{}>", mail.from.expose()),
@@ -221,7 +221,7 @@ fn plain(text: &str) -> String {
     plain.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
 }
 
-fn key(told: &Told, to: &str) -> NoticeKey {
+fn key(told: &AlertMessage, to: &str) -> NoticeKey {
     let mut hash = Sha256::new();
     hash.update(b"alert");
     hash.update(told.key.as_bytes());
@@ -233,7 +233,7 @@ fn key(told: &Told, to: &str) -> NoticeKey {
     NoticeKey(key)
 }
 
-fn reference(told: &Told, to: &str) -> String {
+fn reference(told: &AlertMessage, to: &str) -> String {
     format!("alert-{}", key(told, to))
 }
 
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_letter_is_ascii_and_says_it() {
-        let told = Told {
+        let told = AlertMessage {
             title: "Lakeside \u{2013} Telehealth: messages do not go out".to_owned(),
             text:
                 "The sessions of \u{201c}calendar\u{201d} could not be read since 10:43 PM: the server\u{2019}s name cannot be found. Call."

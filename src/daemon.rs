@@ -123,7 +123,7 @@ pub struct Engine {
     anchors: anchor::Outside,
     zone_data: ReleaseWatch,
     /// What was told of records that cannot be used.
-    told: faults::Told,
+    told: faults::FaultLog,
     /// Sources that cannot be read now.
     unread: faults::Unread,
     /// What files said when the start read them.
@@ -186,8 +186,8 @@ impl Engine {
     }
 
     /// What pages and API ask.
-    fn office(&self) -> web::Office {
-        web::Office {
+    fn office(&self) -> web::AppState {
+        web::AppState {
             desk: Desk { outbox: Arc::clone(&self.outbox), policy: Arc::clone(&self.policy), sources: self.names.clone() },
             renderer: Arc::clone(&self.dispatcher.renderer),
             clock: Arc::clone(&self.clock),

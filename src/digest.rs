@@ -25,11 +25,11 @@ use crate::notice::NoticeKey;
 use crate::outbox::{self, LetterState, Outbox, StaffLetter};
 use crate::outcome::Outcome;
 use crate::plan::{Policy, Suppressions};
-use crate::render::{Letter, Rendered, Renderer};
+use crate::render::{DigestMail, Rendered, Renderer};
 use crate::retry;
 use crate::session::{Presence, SessionId};
 use crate::source::kept;
-use crate::staff::{self, Concern, Desk, Kind, Why};
+use crate::staff::{self, Concern, ConcernFinder, Kind, Why};
 use crate::suppression::suppression_key;
 use crate::zone::Zone;
 
@@ -76,7 +76,7 @@ pub async fn gather(
 ) -> outbox::Result<Vec<Concern>> {
     let suppressed = Suppressions(outbox.suppressions().await?);
     let undelivered = outbox.undelivered(now).await?;
-    let desk = Desk { policy, suppressed: &suppressed, undelivered: &undelivered, now, horizon };
+    let desk = ConcernFinder { policy, suppressed: &suppressed, undelivered: &undelivered, now, horizon };
     let mut found = Vec::new();
     let mut starts: HashMap<(String, SessionId), DateTime<Utc>> = HashMap::new();
     let mut legible: HashSet<(String, SessionId)> = HashSet::new();
@@ -220,7 +220,7 @@ impl Digest {
 
     fn render(&self, scheduled_at: DateTime<Utc>, to: &EmailAddress, concerns: &[Concern]) -> Result<Rendered, crate::render::RenderError> {
         let now = self.clock.now();
-        let letter = Letter { key: key(scheduled_at, to), to, concerns, zone: &self.settings.zone, until: now + self.settings.horizon };
+        let letter = DigestMail { key: key(scheduled_at, to), to, concerns, zone: &self.settings.zone, until: now + self.settings.horizon };
         self.renderer.staff_letter(&letter, now)
     }
 

@@ -14,7 +14,7 @@ pub mod word;
 
 /// A receipt, as a provider words it: it may name the message by its own id, by ours, or by both.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct DeliveryReport {
     /// The provider's id of the message.
     pub reference: Option<String>,
     /// The client reference that we gave it (see `Message::reference`).

@@ -385,8 +385,8 @@ mod tests {
     #[test]
     fn each_deed_against_it_is_found() {
         let sound = ledger();
-        type Deed = fn(&mut Vec<LedgerRow>);
-        let cases: [(&str, Deed, Vec<Finding>); 6] = [
+        type Fraud = fn(&mut Vec<LedgerRow>);
+        let cases: [(&str, Fraud, Vec<Finding>); 6] = [
             ("a word is changed", |r| r[2].detail = Some("session 9637".to_owned()), vec![Finding::Altered { seq: 3 }]),
             ("a time is changed", |r| r[2].at += TimeDelta::milliseconds(1), vec![Finding::Altered { seq: 3 }]),
             ("a row is taken out", |r| drop(r.remove(2)), vec![Finding::Missing { from: 3, to: 3 }]),

@@ -52,7 +52,7 @@ pub use copy::calls_by_another_name;
 use dates::Dates;
 pub use dates::calls_it_another_day;
 use draft::Draft;
-pub use staff::Letter;
+pub use staff::DigestMail;
 pub use templates::shipped as shipped_templates;
 use templates::{Library, TemplateError};
 use token::Tokens;

@@ -28,6 +28,9 @@ pub struct SessionId(pub i64);
 #[serde(transparent)]
 pub struct ParticipationId(pub i64);
 
+/// A session, and one person in it.
+pub type ParticipantKey = (SessionId, ParticipationId);
+
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

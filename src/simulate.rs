@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use self::hands::{Hands, Stand};
+use self::scripted::{ManualClock, ScriptedTransport};
 use crate::clock::Clock;
 use crate::contact::Channel;
 use crate::deliver::Transport;
@@ -32,8 +32,8 @@ use crate::source::{ambiguity, json};
 use crate::walk;
 use crate::zone::{Zone, rfc3339};
 
-mod hands;
 pub mod script;
+mod scripted;
 
 /// How often a source is looked at while something is absent from it, or guarded.
 const LOOK: TimeDelta = TimeDelta::minutes(5);
@@ -88,10 +88,10 @@ pub struct Moment {
 }
 
 /// The rehearsal as it goes.
-struct World {
+struct Simulation {
     request: Request,
     outbox: Arc<MemoryOutbox>,
-    clock: Arc<Hands>,
+    clock: Arc<ManualClock>,
     dispatcher: Arc<Dispatcher>,
     lanes: [Arc<Lane>; 2],
     lines: [Arc<Mutex<Line>>; 2],
@@ -118,42 +118,44 @@ pub async fn simulate(request: Request) -> Result<Vec<Moment>, StoreError> {
 
 /// Likewise; `progress` is told what time it is there.
 pub async fn simulate_telling(request: Request, progress: impl Fn(DateTime<Utc>) + Send) -> Result<Vec<Moment>, StoreError> {
-    let mut world = World::new(request);
-    let mut events = std::mem::take(&mut world.request.script.events).into_iter().peekable();
-    world.look(true).await?;
+    let mut simulation = Simulation::new(request);
+    let mut events = std::mem::take(&mut simulation.request.script.events).into_iter().peekable();
+    simulation.look(true).await?;
     loop {
-        let now = world.clock.now();
+        let now = simulation.clock.now();
         progress(now);
-        if world.daemon_up {
-            world.hand_over().await?;
+        if simulation.daemon_up {
+            simulation.hand_over().await?;
         }
-        let Some(next) = [events.peek().map(|e| e.at), world.next().await?].into_iter().flatten().min() else { break };
-        if next > world.request.until {
+        let Some(next) = [events.peek().map(|e| e.at), simulation.next().await?].into_iter().flatten().min() else { break };
+        if next > simulation.request.until {
             break;
         }
-        world.go_to(next.max(now + TICK));
+        simulation.go_to(next.max(now + TICK));
         // What the source said until now was heard.
-        if events.peek().is_some_and(|e| e.at <= world.clock.now()) {
-            world.look(true).await?;
+        if events.peek().is_some_and(|e| e.at <= simulation.clock.now()) {
+            simulation.look(true).await?;
         }
-        while let Some(event) = events.next_if(|e| e.at <= world.clock.now()) {
-            world.happens(event.act);
+        while let Some(event) = events.next_if(|e| e.at <= simulation.clock.now()) {
+            simulation.happens(event.act);
         }
-        world.look(false).await?;
+        simulation.look(false).await?;
     }
-    world.omissions().await?;
-    Ok(world.timeline)
+    simulation.omissions().await?;
+    Ok(simulation.timeline)
 }
 
-impl World {
+impl Simulation {
     fn new(request: Request) -> Self {
         let outbox = Arc::new(MemoryOutbox::new([0; 32]));
-        let clock = Arc::new(Hands(Mutex::new(request.from)));
+        let clock = Arc::new(ManualClock(Mutex::new(request.from)));
         let lines = [Arc::new(Mutex::new(Line::Up)), Arc::new(Mutex::new(Line::Up))];
-        let stand = |n: usize, name| Arc::new(Stand { name, line: Arc::clone(&lines[n]), clock: Arc::clone(&clock) }) as Arc<dyn Transport>;
+        let scripted = |n: usize, name| {
+            Arc::new(ScriptedTransport { name, line: Arc::clone(&lines[n]), clock: Arc::clone(&clock) }) as Arc<dyn Transport>
+        };
         let lanes = [
-            Arc::new(Lane::new(Channel::Email, request.doubt.0, vec![stand(0, "relay")])),
-            Arc::new(Lane::new(Channel::Sms, request.doubt.1, vec![stand(1, "gateway")])),
+            Arc::new(Lane::new(Channel::Email, request.doubt.0, vec![scripted(0, "relay")])),
+            Arc::new(Lane::new(Channel::Sms, request.doubt.1, vec![scripted(1, "gateway")])),
         ];
         let dispatcher = Arc::new(Dispatcher {
             outbox: Arc::clone(&outbox) as Arc<dyn Outbox>,

@@ -97,7 +97,7 @@ impl Why {
 }
 
 /// What concerns are looked for with.
-pub struct Desk<'a> {
+pub struct ConcernFinder<'a> {
     /// What is decided.
     pub policy: &'a Policy,
     /// Addresses that get nothing.
@@ -110,7 +110,7 @@ pub struct Desk<'a> {
     pub horizon: Option<TimeDelta>,
 }
 
-impl Desk<'_> {
+impl ConcernFinder<'_> {
     /// Whether a session is looked at: it is to come, within the horizon, and takes place.
     pub fn minds(&self, session: &Session) -> bool {
         let near = self.horizon.and_then(|span| self.now.checked_add_signed(span)).is_none_or(|end| session.start <= end);

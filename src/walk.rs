@@ -59,7 +59,7 @@ const NOTED_EVERY: TimeDelta = TimeDelta::seconds(30);
 
 /// What a walk saw and did.
 #[derive(Debug, Clone, Default)]
-pub struct Report {
+pub struct WalkSummary {
     /// Sessions in the snapshot.
     pub sessions: usize,
     /// Of them: new, changed or planned again.
@@ -110,7 +110,13 @@ struct Walker<'a> {
 }
 
 /// Plans what changed since the last walk, and applies it. What other sources say is read from the store.
-pub async fn walk(outbox: &dyn Outbox, source: &str, snapshot: &Snapshot, policy: &Policy, now: DateTime<Utc>) -> outbox::Result<Report> {
+pub async fn walk(
+    outbox: &dyn Outbox,
+    source: &str,
+    snapshot: &Snapshot,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) -> outbox::Result<WalkSummary> {
     walk_beside(outbox, &mut Elsewhere::default(), (source, snapshot), policy, now).await
 }
 
@@ -121,7 +127,7 @@ pub async fn walk_beside(
     (source, snapshot): (&str, &Snapshot),
     policy: &Policy,
     now: DateTime<Utc>,
-) -> outbox::Result<Report> {
+) -> outbox::Result<WalkSummary> {
     walk_telling(outbox, elsewhere, (source, snapshot), (policy, now), &|| {}).await
 }
 
@@ -132,7 +138,7 @@ pub async fn walk_telling(
     (source, snapshot): (&str, &Snapshot),
     (policy, now): (&Policy, DateTime<Utc>),
     told: &(dyn Fn() + Send + Sync),
-) -> outbox::Result<Report> {
+) -> outbox::Result<WalkSummary> {
     plan(outbox, elsewhere, (source, snapshot), policy, now).await?.apply(outbox, elsewhere, told).await
 }
 
@@ -263,7 +269,7 @@ async fn plan<'a>(
     let told = snapshot.told();
     let guard = walker.guard_change(judged, &carried, &sessions);
     let (planned, guarded) = (sessions.len(), walker.ruling.waiting.len());
-    let report = Report {
+    let report = WalkSummary {
         sessions: snapshot.sessions.len(),
         planned,
         faults: told.count,
@@ -347,8 +353,8 @@ fn adopting(snapshot: &Snapshot, seen: Option<&Seen>, fill: Fill, policy: &Polic
 
 /// Plans again what waits for it, as it was last said: a participant answered, or wants messages again. The source said nothing, so this counts as
 /// no snapshot of it; what is held because of the source (absent, unheard, guarded) stays so.
-pub async fn again(outbox: &dyn Outbox, source: &str, policy: &Policy, now: DateTime<Utc>) -> outbox::Result<Report> {
-    let Some(seen) = outbox.seen_from(source, now).await? else { return Ok(Report::default()) };
+pub async fn again(outbox: &dyn Outbox, source: &str, policy: &Policy, now: DateTime<Utc>) -> outbox::Result<WalkSummary> {
+    let Some(seen) = outbox.seen_from(source, now).await? else { return Ok(WalkSummary::default()) };
     // What an operator decided is done when the source is heard.
     let decided: HashSet<SessionId> = seen.guard.members.iter().filter(|m| m.standing != Standing::Waiting).map(|m| m.session).collect();
     let all = seen.policy_digest.is_empty();
@@ -358,7 +364,7 @@ pub async fn again(outbox: &dyn Outbox, source: &str, policy: &Policy, now: Date
         .filter(|(id, s)| s.start > now && (all || s.replan) && s.presence == Presence::Listed && !decided.contains(id));
     let mut ids: Vec<SessionId> = waits.map(|(id, _)| *id).collect();
     if ids.is_empty() {
-        return Ok(Report::default());
+        return Ok(WalkSummary::default());
     }
     ids.sort_unstable();
     let mut walker = Walker::of(outbox, (source, policy), HashMap::new(), now).await?;
@@ -368,9 +374,9 @@ pub async fn again(outbox: &dyn Outbox, source: &str, policy: &Policy, now: Date
     let work: Vec<Work<'_>> = ids.into_iter().map(|id| Work::Missing(id, Presence::Listed)).collect();
     let sessions = walker.sessions(&work);
     if sessions.is_empty() {
-        return Ok(Report::default());
+        return Ok(WalkSummary::default());
     }
-    let report = Report { planned: sessions.len(), ..Report::default() };
+    let report = WalkSummary { planned: sessions.len(), ..WalkSummary::default() };
     let walk = Walk { source: source.to_owned(), at: now, sessions, ..Walk::default() };
     let planned = Planned { walk, work, later: VecDeque::new(), walker, report, was_filled: true };
     planned.apply(outbox, &mut Elsewhere::default(), &|| {}).await

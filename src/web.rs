@@ -2,7 +2,7 @@
 //! and the API of programs.
 //!
 //! In: requests, HTTP/1.1 without TLS (a proxy stands before it where it is not the machine itself). Out: what [`Intake`] makes of them, and
-//! what an [`Office`] knows, as JSON or as pages; refusals as problem details (RFC 9457). Invariants: who a request comes from is known before its body is read; every connection, head,
+//! what an [`AppState`] knows, as JSON or as pages; refusals as problem details (RFC 9457). Invariants: who a request comes from is known before its body is read; every connection, head,
 //! body and answer ends within a limit; a success is answered when it is durable, and not before. Nothing of a request is logged but the
 //! source's name and the status.
 
@@ -25,7 +25,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use url::Url;
 
-use self::door::Door;
+use self::auth::Authenticator;
 use self::problem::Problem;
 use crate::access::file::Followed;
 use crate::clock::Clock;
@@ -34,7 +34,7 @@ use crate::desk::Desk;
 use crate::desk::outage::Outage;
 use crate::desk::records::Records;
 use crate::entry::State;
-use crate::feedback::{Reply, Report};
+use crate::feedback::{DeliveryReport, Reply};
 use crate::notice::NoticeKey;
 use crate::outbox::{Act, Filter, StoreError};
 use crate::render::Renderer;
@@ -43,16 +43,16 @@ use crate::source::push::{Offer, Refused};
 use crate::zone::Zone;
 
 mod api;
+mod auth;
 mod connection;
 mod cookie;
-mod door;
 mod feedback;
 mod guard;
 mod health;
 mod history;
 pub mod hook;
 mod kannel;
-mod kept;
+mod kept_logins;
 mod page;
 mod pages;
 mod problem;
@@ -191,7 +191,7 @@ pub trait Intake: Send + Sync + 'static {
     async fn hook(&self, event: hook::Event) -> Result<(), Declined>;
 
     /// Takes a receipt: durable when it returns. One that is about no message of ours, or came before, changes nothing.
-    async fn receipt(&self, report: Report) -> Result<(), Declined>;
+    async fn receipt(&self, report: DeliveryReport) -> Result<(), Declined>;
 
     /// Takes somebody's text: durable when it returns. The same one again changes nothing.
     async fn reply(&self, reply: Reply) -> Result<(), Declined>;
@@ -239,7 +239,7 @@ pub enum Declined {
 }
 
 /// What pages and API ask, and act upon.
-pub struct Office {
+pub struct AppState {
     /// What was and will be told.
     pub desk: Desk,
     /// Makes the messages that are previewed.
@@ -267,7 +267,7 @@ pub trait Stage: Send + Sync {
     fn user(&self) -> &str;
 
     /// What can be done now.
-    fn deeds(&self) -> Vec<Deed>;
+    fn actions(&self) -> Vec<DemoAction>;
 
     /// Does one. `false`: it cannot be.
     fn act(&self, act: &str) -> bool;
@@ -275,7 +275,7 @@ pub trait Stage: Send + Sync {
 
 /// A deed of a demonstration.
 #[derive(Debug, Clone, Copy)]
-pub struct Deed {
+pub struct DemoAction {
     /// Its word.
     pub act: &'static str,
     /// What stands on the button.
@@ -286,8 +286,8 @@ pub struct Deed {
 struct Shared {
     settings: Settings,
     intake: Arc<dyn Intake>,
-    office: Office,
-    door: Option<Door>,
+    office: AppState,
+    auth: Option<Authenticator>,
     bodies: Semaphore,
     /// Figures are made for one at a time: nobody needs a token for them, and they count all rows of the store.
     figures: Semaphore,
@@ -298,7 +298,7 @@ impl Shared {
     /// Somebody looks where people can be seen: the ledger is told of it, once an hour.
     async fn looked(&self, who: &str, at: &str, about: Option<(SessionId, ParticipationId)>) -> Result<(), StoreError> {
         let (now, what) = (self.office.clock.now(), format!("by {who}: {at}"));
-        if self.door.as_ref().is_some_and(|door| door.first_look(&what, about, now)) {
+        if self.auth.as_ref().is_some_and(|auth| auth.first_look(&what, about, now)) {
             self.office.desk.outbox.witness(now, "looked", &what, about).await?;
         }
         Ok(())
@@ -325,23 +325,23 @@ impl Shared {
         Ok(done)
     }
 
-    fn door(&self) -> Result<&Door, Problem> {
-        self.door.as_ref().ok_or_else(|| Problem::not_found("there is nothing at this address"))
+    fn auth(&self) -> Result<&Authenticator, Problem> {
+        self.auth.as_ref().ok_or_else(|| Problem::not_found("there is nothing at this address"))
     }
 }
 
 /// Serves until `stop` is raised, and finishes what is in hand then. Dropped earlier, it drops the connections too.
-pub async fn serve(listener: TcpListener, settings: Settings, intake: Arc<dyn Intake>, office: Office, stop: watch::Receiver<bool>) {
+pub async fn serve(listener: TcpListener, settings: Settings, intake: Arc<dyn Intake>, office: AppState, stop: watch::Receiver<bool>) {
     let limits = settings.limits;
-    let key = kept::key(&*office.desk.outbox).await;
-    let door = settings.users.clone().map(|path| Door::new(Followed::new(path), key, office.clock.now()));
-    if let Some(door) = &door {
-        kept::recall(door, &office).await;
-        door.recall_codes(&*office.desk.outbox, office.clock.now()).await;
+    let key = kept_logins::key(&*office.desk.outbox).await;
+    let auth = settings.users.clone().map(|path| Authenticator::new(Followed::new(path), key, office.clock.now()));
+    if let Some(auth) = &auth {
+        kept_logins::recall(auth, &office).await;
+        auth.recall_codes(&*office.desk.outbox, office.clock.now()).await;
     }
     let (bodies, figures) = (Semaphore::new(BODIES), Semaphore::new(1));
-    let shared = Arc::new(Shared { settings, intake, office, door, bodies, figures, bench: pages::templates::Bench::default() });
-    let keeping = kept::keep(Arc::clone(&shared), stop.clone());
+    let shared = Arc::new(Shared { settings, intake, office, auth, bodies, figures, bench: pages::templates::Bench::default() });
+    let keeping = kept_logins::keep(Arc::clone(&shared), stop.clone());
     tokio::join!(connection::serve(listener, routes(shared), limits, stop), keeping);
 }
 
@@ -360,7 +360,7 @@ fn routes(shared: Arc<Shared>) -> Router {
         .route("/hooks/kannel/{token}", get(kannel::take))
         .route("/hooks/sms/{token}", post(webhook::take))
         .merge(api::push_routes());
-    if shared.door.is_some() {
+    if shared.auth.is_some() {
         routes = routes.merge(pages::routes()).merge(api::routes(&shared));
     }
     routes

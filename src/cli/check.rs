@@ -36,9 +36,9 @@ struct Finding {
 }
 
 #[derive(Default)]
-struct Report(Vec<Finding>);
+struct CheckReport(Vec<Finding>);
 
-impl Report {
+impl CheckReport {
     fn add(&mut self, level: &'static str, what: impl Into<String>, text: impl Into<String>) {
         self.0.push(Finding { what: what.into(), level, text: text.into() });
     }
@@ -59,7 +59,7 @@ pub(super) enum Reach {
 }
 
 pub(super) fn check(config: Config, reach: Reach, json: bool) -> anyhow::Result<Exit> {
-    let mut report = Report::default();
+    let mut report = CheckReport::default();
     let file = config.file.as_ref().map_or_else(|| "built-in defaults: can preview, cannot send".to_owned(), |f| f.display().to_string());
     report.add("ok", "configuration", file);
     for advice in &config.advice {
@@ -93,7 +93,7 @@ pub(super) fn check(config: Config, reach: Reach, json: bool) -> anyhow::Result<
 }
 
 /// Whether the daemon can listen.
-fn port(config: &Config, report: &mut Report) {
+fn port(config: &Config, report: &mut CheckReport) {
     let Some(server) = &config.server else { return };
     if let Err(why) = std::net::TcpListener::bind(server.listen) {
         let text = format!(
@@ -104,7 +104,7 @@ fn port(config: &Config, report: &mut Report) {
     }
 }
 
-fn templates(config: &Config, report: &mut Report) {
+fn templates(config: &Config, report: &mut CheckReport) {
     match Renderer::new(config.render.clone()) {
         Err(mistakes) => mistakes.into_iter().for_each(|m| report.add("error", "templates", m)),
         Ok(renderer) => {
@@ -117,7 +117,7 @@ fn templates(config: &Config, report: &mut Report) {
     }
 }
 
-fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Report) {
+fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut CheckReport) {
     if config.sources.is_empty() {
         report.add("note", "sources", "none is configured");
     }
@@ -222,7 +222,7 @@ fn would_be_held(snapshot: &Snapshot, config: &Config, now: DateTime<Utc>) -> Ve
 }
 
 /// What is ambiguous because two sources tell it, each of which is clear by itself.
-fn told_differently(mut together: Snapshot, report: &mut Report) {
+fn told_differently(mut together: Snapshot, report: &mut CheckReport) {
     let people = |snapshot: &Snapshot| {
         let all = snapshot.sessions.iter().flat_map(|s| s.participants.iter().map(move |p| (s.id, p.id, p.ambiguous.clone())));
         all.collect::<Vec<_>>()
@@ -277,7 +277,7 @@ fn unreachable(decision: &Decision) -> Option<(&'static str, String)> {
     Some((level, format!("{who}{}{}", o.reason, o.detail.as_ref().map_or_else(String::new, |d| format!(" ({d})")))))
 }
 
-fn store(config: &Config, report: &mut Report) {
+fn store(config: &Config, report: &mut CheckReport) {
     let faults = store_faults(config);
     if !faults.is_empty() {
         faults.into_iter().for_each(|fault| report.add("error", "store", fault));
@@ -293,7 +293,7 @@ fn store(config: &Config, report: &mut Report) {
     }
 }
 
-fn transports(config: &Config, report: &mut Report) -> Vec<(Channel, Arc<dyn Transport>)> {
+fn transports(config: &Config, report: &mut CheckReport) -> Vec<(Channel, Arc<dyn Transport>)> {
     let email = config.relays.iter().map(|r| (Channel::Email, r.transport()));
     let sms = config.gateways.iter().map(|g| (Channel::Sms, g.transport()));
     status_alone(&config.gateways, report);
@@ -316,7 +316,7 @@ fn transports(config: &Config, report: &mut Report) -> Vec<(Channel, Arc<dyn Tra
 }
 
 /// A gateway that answers 200 to everything, and says what went wrong in the body, would be taken at its status.
-fn status_alone(gateways: &[Gateway], report: &mut Report) {
+fn status_alone(gateways: &[Gateway], report: &mut CheckReport) {
     for (n, gateway) in gateways.iter().enumerate() {
         if matches!(gateway, Gateway::Http(settings) if settings.status_alone_decides()) {
             let text = "its status alone decides whether a text was taken: an error in the body of a 200 counts as accepted; \
@@ -327,7 +327,7 @@ fn status_alone(gateways: &[Gateway], report: &mut Report) {
 }
 
 /// What is missing to know of mail that comes back.
-fn what_comes_back(config: &Config, report: &mut Report) {
+fn what_comes_back(config: &Config, report: &mut CheckReport) {
     if !config.relays.iter().any(|relay| matches!(relay, Relay::Smtp(_))) {
         return;
     }
@@ -346,7 +346,7 @@ fn what_comes_back(config: &Config, report: &mut Report) {
     }
 }
 
-async fn probe(transports: &[(Channel, Arc<dyn Transport>)], report: &mut Report) {
+async fn probe(transports: &[(Channel, Arc<dyn Transport>)], report: &mut CheckReport) {
     for (_, transport) in transports {
         match transport.probe().await {
             Ok(said) => report.add("ok", transport.name().to_owned(), said),
@@ -382,7 +382,7 @@ mod tests {
             std::fs::write(folder.path().join("list"), session.to_string()).unwrap();
             let text = "[templates]\ndir = \"templates\"\n[[source]]\nname = \"desk\"\nkind = \"file\"\npath = \"list\"\n";
             let config = config::parse(text, Some(&folder.path().join("punctual.toml")), &[]).unwrap_or_else(|m| panic!("{m}"));
-            let mut report = Report::default();
+            let mut report = CheckReport::default();
             sources(&config, &runtime().unwrap(), &mut report);
             report.0.into_iter().map(|f| f.text).filter(|text| text.contains("(leak)")).collect::<Vec<_>>()
         };
@@ -408,7 +408,7 @@ mod tests {
         };
         let text = source("first", first) + &source("second", second);
         let config = config::parse(&text, Some(&folder.path().join("punctual.toml")), &[]).unwrap_or_else(|m| panic!("{m}"));
-        let mut report = Report::default();
+        let mut report = CheckReport::default();
         sources(&config, &runtime().unwrap(), &mut report);
         report.0.into_iter().filter(|f| f.what == "sources together").map(|f| (f.level, f.text)).collect()
     }

@@ -15,7 +15,7 @@ use crate::daemon::{open_store, store_exists};
 use crate::known::KnownMap;
 use crate::notice::Occasion;
 use crate::plan::Suppressions;
-use crate::plan::compare::{Change, Place, compare, dues, is_much};
+use crate::plan::compare::{Change, PlannedMessage, compare, dues, is_much};
 use crate::session::{ParticipationId, SessionId, Snapshot};
 use crate::zone::rfc3339;
 
@@ -105,7 +105,7 @@ async fn memory(config: &Config, said: &Snapshot) -> anyhow::Result<(KnownMap, S
     Ok((known, Suppressions(store.suppressions().await?)))
 }
 
-fn row(((session_id, participation_id, occasion, rule), change): (Place, Change)) -> Row {
+fn row(((session_id, participation_id, occasion, rule), change): (PlannedMessage, Change)) -> Row {
     let (change, before, after) = match change {
         Change::Gained(after) => ("gained", None, Some(after)),
         Change::Lost(before) => ("lost", Some(before), None),

@@ -2,7 +2,7 @@
 
 use secrecy::ExposeSecret;
 
-use super::place::{Base, Place};
+use super::key_path::{Base, KeyPath};
 use super::raw::{self, Raw, WebhookKind};
 use super::read::Document;
 use super::relay::relay;
@@ -36,7 +36,7 @@ pub(super) fn alerts(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) ->
 }
 
 fn mail(alerts: &raw::Alerts, raw: &Raw, to: Vec<EmailAddress>, base: &Base<'_>, document: &mut Document<'_>) -> Option<Mail> {
-    let mut place = Place { key: "alerts.relay".to_owned(), base, document };
+    let mut place = KeyPath { key: "alerts.relay".to_owned(), base, document };
     let Some(typed) = &alerts.relay else {
         if !alerts.to.is_empty() {
             place.note("", "is missing; expected a mail server beside those of [[email.relay]]: whoever is out cannot tell that it is");
@@ -59,7 +59,7 @@ fn address(mailbox: &str) -> &str {
 }
 
 fn webhook(n: usize, hook: &raw::Webhook, base: &Base<'_>, document: &mut Document<'_>) -> Option<Webhook> {
-    let mut place = Place { key: format!("alerts.webhook[{n}]"), base, document };
+    let mut place = KeyPath { key: format!("alerts.webhook[{n}]"), base, document };
     if hook.url.is_none() && hook.url_file.is_none() {
         place.note("url_file", "is missing; expected a file with the webhook's address");
     }

@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::place::{Base, Place};
+use super::key_path::{Base, KeyPath};
 use super::raw::{self, GatewayKind, Raw};
 use super::read::Document;
 use crate::json_pointer::{At, pointer_mistake};
@@ -14,7 +14,7 @@ use crate::web::{Callback, TwilioAccount};
 pub(super) fn callbacks(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Vec<Callback> {
     let mut callbacks = Vec::new();
     for (n, gateway) in raw.sms.gateway.iter().enumerate() {
-        let mut place = Place { key: format!("sms.gateway[{n}]"), base, document };
+        let mut place = KeyPath { key: format!("sms.gateway[{n}]"), base, document };
         let tokens = [("callback_token", gateway.callback_token.is_some()), ("callback_token_file", gateway.callback_token_file.is_some())];
         let form = [("callback", !gateway.callback.is_empty())];
         callbacks.extend(match gateway.kind {
@@ -52,12 +52,12 @@ fn token_of(callback: &Callback) -> Option<&str> {
 }
 
 /// The secret part of an address.
-fn token(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<SecretString> {
+fn token(gateway: &raw::Gateway, place: &mut KeyPath<'_, '_, '_>) -> Option<SecretString> {
     place.token("callback_token", gateway.callback_token.as_ref(), gateway.callback_token_file.as_ref())
 }
 
 /// The address that a gateway is told: ours, and the secret part. What is wrong with the token is told where it is looked at.
-pub(super) fn address(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<SecretString> {
+pub(super) fn address(gateway: &raw::Gateway, place: &mut KeyPath<'_, '_, '_>) -> Option<SecretString> {
     let url = public(gateway, place)?;
     match token(gateway, place) {
         Some(token) => Some(format!("{}/{}", url.as_str().trim_end_matches('/'), token.expose_secret()).into()),
@@ -66,7 +66,7 @@ pub(super) fn address(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> 
 }
 
 /// `callback_url`, which must be an address.
-pub(super) fn public(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<Url> {
+pub(super) fn public(gateway: &raw::Gateway, place: &mut KeyPath<'_, '_, '_>) -> Option<Url> {
     let text = gateway.callback_url.as_ref()?;
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some());
     if url.is_none() {
@@ -78,7 +78,7 @@ pub(super) fn public(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> O
     url
 }
 
-fn twilio(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<Callback> {
+fn twilio(gateway: &raw::Gateway, place: &mut KeyPath<'_, '_, '_>) -> Option<Callback> {
     let url = public(gateway, place)?;
     let token = place.secret("auth_token", gateway.auth_token.as_ref(), gateway.auth_token_file.as_ref());
     if gateway.auth_token.is_none() && gateway.auth_token_file.is_none() {
@@ -95,7 +95,7 @@ fn twilio(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<Callb
     }))
 }
 
-fn http(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<Callback> {
+fn http(gateway: &raw::Gateway, place: &mut KeyPath<'_, '_, '_>) -> Option<Callback> {
     let token = token(gateway, place);
     let typed = &gateway.callback;
     let has_token = gateway.callback_token.is_some() || gateway.callback_token_file.is_some();
@@ -130,7 +130,7 @@ fn http(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<Callbac
     None
 }
 
-fn receipts(typed: &raw::CallbackForm, place: &mut Place<'_, '_, '_>) -> Option<ReceiptForm> {
+fn receipts(typed: &raw::CallbackForm, place: &mut KeyPath<'_, '_, '_>) -> Option<ReceiptForm> {
     if typed.message.is_none() && typed.reference.is_none() && typed.status.is_none() && typed.statuses.is_empty() {
         return None;
     }
@@ -153,7 +153,7 @@ fn receipts(typed: &raw::CallbackForm, place: &mut Place<'_, '_, '_>) -> Option<
     })
 }
 
-fn replies(typed: &raw::CallbackForm, place: &mut Place<'_, '_, '_>) -> Option<ReplyForm> {
+fn replies(typed: &raw::CallbackForm, place: &mut KeyPath<'_, '_, '_>) -> Option<ReplyForm> {
     let parts = [("reply", &typed.reply), ("from", &typed.from), ("text", &typed.text)];
     if parts.iter().all(|(_, pointer)| pointer.is_none()) {
         return None;
@@ -167,7 +167,7 @@ fn replies(typed: &raw::CallbackForm, place: &mut Place<'_, '_, '_>) -> Option<R
 }
 
 /// `both`: whether there are receipts, and texts.
-fn reply_when(typed: &raw::CallbackForm, both: (bool, bool), place: &mut Place<'_, '_, '_>) -> Option<At> {
+fn reply_when(typed: &raw::CallbackForm, both: (bool, bool), place: &mut KeyPath<'_, '_, '_>) -> Option<At> {
     let when = &typed.reply_when;
     let Some(pointer) = when.pointer.clone() else {
         if when.equals.is_some() || both == (true, true) {

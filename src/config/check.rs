@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
 
 use super::gateway::Gateway;
-use super::place::{Base, cron};
+use super::key_path::{Base, cron};
 use super::raw::{self, Raw};
 use super::read::Document;
 use super::relay::Relay;

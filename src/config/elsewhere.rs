@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::place::Base;
+use super::key_path::Base;
 use super::{Config, StoreUrl, secret};
 use crate::outbox::postgres::Server;
 

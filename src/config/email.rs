@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 
-use super::place::{Base, POLL, cron};
+use super::key_path::{Base, POLL, cron};
 use super::raw::{self, Raw};
 use super::read::Document;
 use super::secret;

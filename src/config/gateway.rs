@@ -6,7 +6,7 @@ use std::sync::Arc;
 use secrecy::ExposeSecret;
 
 use super::callback;
-use super::place::{Base, CONNECTIONS, Place, TIMEOUT};
+use super::key_path::{Base, CONNECTIONS, KeyPath, TIMEOUT};
 use super::raw::{self, GatewayKind, Raw};
 use super::read::Document;
 use crate::deliver::Transport;
@@ -48,7 +48,7 @@ const MEANINGS: &str = "\"accepted\", \"rejected\", \"invalid_number\", \"opted_
 pub(super) fn gateways(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Vec<Gateway> {
     let mut gateways = Vec::new();
     for (n, gateway) in raw.sms.gateway.iter().enumerate() {
-        let mut place = Place { key: format!("sms.gateway[{n}]"), base, document };
+        let mut place = KeyPath { key: format!("sms.gateway[{n}]"), base, document };
         gateways.extend(match gateway.kind {
             None => {
                 place.note("kind", "is missing; expected \"twilio\", \"kannel\", \"http\" or \"folder\"");
@@ -67,11 +67,11 @@ fn connections(gateway: &raw::Gateway) -> usize {
     gateway.connections.unwrap_or(CONNECTIONS).max(1).into()
 }
 
-fn ca_file(gateway: &raw::Gateway, place: &Place<'_, '_, '_>) -> Option<PathBuf> {
+fn ca_file(gateway: &raw::Gateway, place: &KeyPath<'_, '_, '_>) -> Option<PathBuf> {
     gateway.ca_file.as_deref().map(|path| place.base.resolve(path))
 }
 
-fn twilio(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<twilio::Settings> {
+fn twilio(gateway: &raw::Gateway, place: &mut KeyPath<'_, '_, '_>) -> Option<twilio::Settings> {
     place.foreign(
         "twilio",
         &[
@@ -100,7 +100,7 @@ fn twilio(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<twili
 }
 
 /// The account's token, or an API key with its secret.
-fn login(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<Login> {
+fn login(gateway: &raw::Gateway, place: &mut KeyPath<'_, '_, '_>) -> Option<Login> {
     let token = place.secret("auth_token", gateway.auth_token.as_ref(), gateway.auth_token_file.as_ref());
     let secret = place.secret("api_key_secret", gateway.api_key_secret.as_ref(), gateway.api_key_secret_file.as_ref());
     let (has_token, has_secret) = (
@@ -125,7 +125,7 @@ fn login(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<Login>
     }
 }
 
-fn kannel(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<kannel::Settings> {
+fn kannel(gateway: &raw::Gateway, place: &mut KeyPath<'_, '_, '_>) -> Option<kannel::Settings> {
     place.foreign(
         "kannel",
         &[
@@ -154,7 +154,7 @@ fn kannel(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<kanne
     })
 }
 
-fn http(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<http::Settings> {
+fn http(gateway: &raw::Gateway, place: &mut KeyPath<'_, '_, '_>) -> Option<http::Settings> {
     place.foreign("http", &[("account_sid", gateway.account_sid.is_some()), ("path", gateway.path.is_some())]);
     let secret = place.secret("secret", gateway.secret.as_ref(), gateway.secret_file.as_ref());
     let answers = answers(gateway, place);
@@ -186,7 +186,7 @@ fn http(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Option<http::S
 }
 
 /// The rules that can be used; what is wrong with the others was noted.
-fn answers(gateway: &raw::Gateway, place: &mut Place<'_, '_, '_>) -> Vec<Rule> {
+fn answers(gateway: &raw::Gateway, place: &mut KeyPath<'_, '_, '_>) -> Vec<Rule> {
     let mut rules = Vec::new();
     for (n, typed) in gateway.answers.iter().enumerate() {
         let key = |field: &str| if field.is_empty() { format!("answers[{n}]") } else { format!("answers[{n}].{field}") };

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::place::{Base, CONNECTIONS, Place};
+use super::key_path::{Base, CONNECTIONS, KeyPath};
 use super::raw::{self, Raw, RelayKind, TlsMode};
 use super::read::Document;
 use crate::deliver::Transport;
@@ -31,14 +31,14 @@ impl Relay {
 pub(super) fn relays(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Vec<Relay> {
     let mut relays = Vec::new();
     for (n, relay) in raw.email.relay.iter().enumerate() {
-        let mut place = Place { key: format!("email.relay[{n}]"), base, document };
+        let mut place = KeyPath { key: format!("email.relay[{n}]"), base, document };
         relays.extend(self::relay(relay, &mut place));
     }
     relays
 }
 
 /// The one relay of a key. `None`: a mistake that was noted.
-pub(super) fn relay(relay: &raw::Relay, place: &mut Place<'_, '_, '_>) -> Option<Relay> {
+pub(super) fn relay(relay: &raw::Relay, place: &mut KeyPath<'_, '_, '_>) -> Option<Relay> {
     match relay.kind.unwrap_or(RelayKind::Smtp) {
         RelayKind::Folder => {
             let foreign = [("host", relay.host.is_some()), ("port", relay.port.is_some()), ("username", relay.username.is_some())];
@@ -49,7 +49,7 @@ pub(super) fn relay(relay: &raw::Relay, place: &mut Place<'_, '_, '_>) -> Option
     }
 }
 
-fn smtp(relay: &raw::Relay, place: &mut Place<'_, '_, '_>) -> Option<smtp::Settings> {
+fn smtp(relay: &raw::Relay, place: &mut KeyPath<'_, '_, '_>) -> Option<smtp::Settings> {
     place.foreign("smtp", &[("path", relay.path.is_some())]);
     let tls = match relay.tls.unwrap_or(TlsMode::Starttls) {
         TlsMode::None => Tls::None,

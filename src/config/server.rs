@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::place::{Base, Place, cron};
+use super::key_path::{Base, KeyPath, cron};
 use super::raw::{self, Raw};
 use super::read::Document;
 use super::source::{Source, SourceKind};
@@ -29,7 +29,7 @@ pub(super) fn log(raw: &Raw, document: &mut Document<'_>) {
 
 /// What listens, and for whom. `None`: nothing does.
 pub(super) fn server(raw: &Raw, sources: &[Source], base: &Base<'_>, document: &mut Document<'_>) -> Option<web::Settings> {
-    let mut place = Place { key: "server".to_owned(), base, document };
+    let mut place = KeyPath { key: "server".to_owned(), base, document };
     let hook = place.token("webhook_token", raw.server.webhook_token.as_ref(), raw.server.webhook_token_file.as_ref());
     let push: Vec<(String, SecretString)> = sources
         .iter()
@@ -63,7 +63,7 @@ pub(super) fn server(raw: &Raw, sources: &[Source], base: &Base<'_>, document: &
 
 /// By which address it is reached, and through whom.
 fn by_proxy(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> (Option<Url>, Vec<IpAddr>) {
-    let mut place = Place { key: "server".to_owned(), base, document };
+    let mut place = KeyPath { key: "server".to_owned(), base, document };
     let public_url = raw.server.public_url.as_deref().and_then(|given| {
         let url =
             Url::parse(given).ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.host().is_some() && url.path() == "/");
@@ -91,7 +91,7 @@ pub(super) fn ping(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> O
     if let Err(why) = self::cron(&cron) {
         document.note("server.ping", why);
     }
-    let mut place = Place { key: "server".to_owned(), base, document };
+    let mut place = KeyPath { key: "server".to_owned(), base, document };
     let url = place.secret("ping_url", raw.server.ping_url.as_ref(), raw.server.ping_url_file.as_ref())?;
     let parsed = Url::parse(url.expose_secret()).ok().filter(|url| {
         let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::place::{Base, POLL, Place, TIMEOUT, cron};
+use super::key_path::{Base, KeyPath, POLL, TIMEOUT, cron};
 use super::raw::{self, Raw};
 use super::read::Document;
 use crate::source::http::{self, Api};
@@ -78,7 +78,7 @@ fn file_source(source: &raw::Source, key: &str, base: &Base<'_>, document: &mut 
 
 /// The checked API of a source. `None`: a mistake that was noted.
 fn api(source: &raw::Source, key: &str, base: &Base<'_>, document: &mut Document<'_>) -> Option<Api> {
-    let mut place = Place { key: key.to_owned(), base, document };
+    let mut place = KeyPath { key: key.to_owned(), base, document };
     place.foreign(
         "http",
         &[("path", source.path.is_some()), ("token", source.token.is_some()), ("token_file", source.token_file.is_some())],
@@ -100,7 +100,7 @@ fn api(source: &raw::Source, key: &str, base: &Base<'_>, document: &mut Document
 
 /// The checked token of a source that is pushed to. `None`: a mistake that was noted.
 fn pushed(source: &raw::Source, key: &str, base: &Base<'_>, document: &mut Document<'_>) -> Option<SecretString> {
-    let mut place = Place { key: key.to_owned(), base, document };
+    let mut place = KeyPath { key: key.to_owned(), base, document };
     let others = [
         ("path", source.path.is_some()),
         ("url", source.url.is_some()),

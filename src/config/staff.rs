@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::place::cron;
+use super::key_path::cron;
 use super::raw::{self, Raw};
 use super::read::Document;
 use crate::contact::EmailAddress;

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{Mutex, mpsc};
 
 use super::Engine;
-use crate::alert::{Settings, Told, Ways};
+use crate::alert::{AlertMessage, Settings, Ways};
 use crate::deliver::Transport;
 use crate::desk::outage::What;
 use crate::desk::words;
@@ -86,7 +86,7 @@ impl Engine {
         Ok(())
     }
 
-    fn in_words(&self, key: &str, text: &str, over: bool, at: DateTime<Utc>) -> Told {
+    fn in_words(&self, key: &str, text: &str, over: bool, at: DateTime<Utc>) -> AlertMessage {
         let what = match (over, key.split(':').next().unwrap_or_default()) {
             (true, _) => "it is over",
             (false, "guard") => "too much changed at once",
@@ -94,7 +94,7 @@ impl Engine {
             (false, "lapsed") => "messages were not sent in time",
             (false, _) => "messages do not go out",
         };
-        Told { title: format!("{}: {what}", self.practice), text: text.to_owned(), over, key: key.to_owned(), at }
+        AlertMessage { title: format!("{}: {what}", self.practice), text: text.to_owned(), over, key: key.to_owned(), at }
     }
 
     /// All that there are now.

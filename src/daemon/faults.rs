@@ -16,9 +16,9 @@ const NAMED: usize = 5;
 
 /// What was told of each source, and when; which of them wait for their first list; and of which of them people are in vain to get messages of a channel.
 #[derive(Default)]
-pub(super) struct Told(Mutex<HashMap<String, (Vec<Fault>, Instant)>>, Mutex<HashSet<String>>, Mutex<HashSet<(String, Channel)>>);
+pub(super) struct FaultLog(Mutex<HashMap<String, (Vec<Fault>, Instant)>>, Mutex<HashSet<String>>, Mutex<HashSet<(String, Channel)>>);
 
-impl Told {
+impl FaultLog {
     /// Tells of a source's faults, bounded as they are, if that says anything new.
     pub(super) fn tell(&self, source: &str, faults: &[Fault]) {
         if !self.is_news(source, faults, Instant::now()) {
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_same_faults_are_told_once_a_day() {
-        let (told, start) = (Told::default(), Instant::now());
+        let (told, start) = (FaultLog::default(), Instant::now());
         let fault = |path: &str| Fault { path: path.to_owned(), reason: "is missing".to_owned(), session: None, participation: None };
         let (one, two) = ([fault("[0]")], [fault("[0]"), fault("[1]")]);
         let hours = |n: u64| start + Duration::from_secs(n * 60 * 60);

@@ -15,13 +15,13 @@ use super::{Engine, receipts, replies};
 use crate::contact::{Channel, PhoneNumber};
 use crate::desk::outage::Outage;
 use crate::evidence::{self, Evidence};
-use crate::feedback::{Reply, Report};
+use crate::feedback::{DeliveryReport, Reply};
 use crate::guard::sessions_of;
 use crate::outbox::StoreError;
 use crate::receipt::Received;
 use crate::session::live::HOLDS_FOR;
 use crate::session::{Participant, ParticipationId, SessionId};
-use crate::source::push::{self, Held, Offer, Refused};
+use crate::source::push::{self, Offer, Refused, StoredSource};
 use crate::source::{kept, meaning};
 use crate::web::{self, Declined, hook, push::Receipt};
 
@@ -86,7 +86,7 @@ impl Intake {
     }
 
     /// What the store holds of the source that counts for this offer.
-    async fn held(&self, source: &str, offer: &Offer, now: DateTime<Utc>) -> Result<Held, StoreError> {
+    async fn held(&self, source: &str, offer: &Offer, now: DateTime<Utc>) -> Result<StoredSource, StoreError> {
         let outbox = self.engine.outbox();
         let ids = if let Some(id) = offer.session() {
             let claims = offer.claims(now);
@@ -95,7 +95,7 @@ impl Intake {
             let to_come = outbox.starting(now - HOLDS_FOR, DateTime::<Utc>::MAX_UTC, usize::MAX).await?;
             to_come.into_iter().filter(|(of, _)| of == source).map(|(_, id)| id).collect()
         };
-        Ok(Held {
+        Ok(StoredSource {
             filled: outbox.rest(source, now, now).await?.is_some(),
             guarded: sessions_of(outbox.guards().await?.iter().filter(|g| g.source == source)),
             sessions: outbox.sessions(source, Some(&ids)).await?,
@@ -117,7 +117,7 @@ impl Intake {
     }
 
     /// Whom a message of the provider's was for: the one who has that address in a session with that start.
-    async fn about(&self, told: &hook::Told) -> Result<Option<(SessionId, ParticipationId)>, StoreError> {
+    async fn about(&self, told: &hook::VendorMessage) -> Result<Option<(SessionId, ParticipationId)>, StoreError> {
         let (outbox, region) = (self.engine.outbox(), &self.engine.policy.region);
         let number = |raw: &str| PhoneNumber::possible(raw, region).ok();
         let is_theirs = |p: &Participant| {
@@ -195,7 +195,7 @@ impl web::Intake for Intake {
         Ok(())
     }
 
-    async fn receipt(&self, report: Report) -> Result<(), Declined> {
+    async fn receipt(&self, report: DeliveryReport) -> Result<(), Declined> {
         let fate = report.fate;
         let taken = receipts::take_early(&**self.engine.outbox(), report, &*self.engine.clock).await;
         if let Received::Noted(_) = taken.map_err(|error| self.fail(error))? {

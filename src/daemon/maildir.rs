@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::clock::Clock;
-use crate::feedback::Report;
+use crate::feedback::DeliveryReport;
 use crate::feedback::bounce::{self, BOUNCE_MAX};
 use crate::outbox::{Outbox, Result};
 use crate::receipt::{Fate, Received};
@@ -73,7 +73,7 @@ fn names(new: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(names)
 }
 
-fn report(path: &Path) -> io::Result<std::result::Result<Report, &'static str>> {
+fn report(path: &Path) -> io::Result<std::result::Result<DeliveryReport, &'static str>> {
     let mut mail = Vec::new();
     fs::File::open(path)?.take(BOUNCE_MAX as u64).read_to_end(&mut mail)?;
     Ok(bounce::read(&mail))

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::clock::Clock;
 use crate::contact::Channel;
 use crate::entry::State;
-use crate::feedback::{Report, is_reference};
+use crate::feedback::{DeliveryReport, is_reference};
 use crate::notice::NoticeKey;
 use crate::outbox::{Filter, Outbox, Result};
 use crate::outcome::Unsaid;
@@ -24,7 +24,7 @@ const LOOKS: [Duration; 3] = [Duration::from_millis(500), Duration::from_millis(
 
 /// The same as [`take`], of a text. A gateway may report what became of it before its answer, with the id that it gave it, is read and durable: as
 /// long as any text is on its way, the store is asked again.
-pub async fn take_early(outbox: &dyn Outbox, report: Report, clock: &dyn Clock) -> Result<Received> {
+pub async fn take_early(outbox: &dyn Outbox, report: DeliveryReport, clock: &dyn Clock) -> Result<Received> {
     let mut received = look(outbox, report.clone(), clock.now()).await?;
     for pause in LOOKS {
         if received != Received::Unmatched {
@@ -49,11 +49,11 @@ async fn a_text_is_on_its_way(outbox: &dyn Outbox) -> Result<bool> {
 }
 
 /// Takes a report: durable when it returns. What is about no message of ours is told in the log, and changes nothing.
-pub async fn take(outbox: &dyn Outbox, report: Report, now: DateTime<Utc>) -> Result<Received> {
+pub async fn take(outbox: &dyn Outbox, report: DeliveryReport, now: DateTime<Utc>) -> Result<Received> {
     Ok(told(look(outbox, report.clone(), now).await?, &report))
 }
 
-fn told(received: Received, report: &Report) -> Received {
+fn told(received: Received, report: &DeliveryReport) -> Received {
     let fate = report.fate;
     match received {
         Received::Noted(key) => tracing::info!(%key, %fate, "receipt"),
@@ -63,8 +63,8 @@ fn told(received: Received, report: &Report) -> Received {
     received
 }
 
-async fn look(outbox: &dyn Outbox, report: Report, now: DateTime<Utc>) -> Result<Received> {
-    let Report { reference, ours, fate, detail, remember, recipient } = report;
+async fn look(outbox: &dyn Outbox, report: DeliveryReport, now: DateTime<Utc>) -> Result<Received> {
+    let DeliveryReport { reference, ours, fate, detail, remember, recipient } = report;
     let mut received = Received::Unmatched;
     // Our own reference first: nobody else has the same.
     let ours = find(outbox, ours.as_deref(), now).await?.map(About::Notice);

@@ -133,7 +133,7 @@ impl Engine {
         });
         scheduler.add(beat.context("the beat")?).await.context("the beat")?;
         if let Some(digest) = &self.digest {
-            let letter = Letter {
+            let letter = DigestJob {
                 digest: Arc::clone(digest),
                 turn: Arc::clone(&self.letter),
                 looks: Arc::clone(&self.looks),
@@ -183,7 +183,7 @@ impl Engine {
 
 /// The letter to the practice, and what it waits for.
 #[derive(Clone)]
-struct Letter {
+struct DigestJob {
     digest: Arc<Digest>,
     /// One that is still under way is not started twice.
     turn: Arc<tokio::sync::Mutex<()>>,
@@ -191,7 +191,7 @@ struct Letter {
     failed: mpsc::Sender<StoreError>,
 }
 
-impl Letter {
+impl DigestJob {
     /// Sends it if it is due, and not before the sources were asked: until then nobody knows what it should tell.
     async fn write(self) {
         self.looks.done().await;

@@ -126,7 +126,7 @@ impl Engine {
     }
 
     /// Walks a snapshot. Durable when it returns.
-    pub(super) async fn apply(&self, source: &str, snapshot: &Snapshot) -> Result<walk::Report, StoreError> {
+    pub(super) async fn apply(&self, source: &str, snapshot: &Snapshot) -> Result<walk::WalkSummary, StoreError> {
         self.dispatcher.lapse().await?;
         self.dispatcher.renderer.live_codes().put(source, &snapshot.sessions, self.clock.now());
         // One after the other: what each source says is held against what the others say.
@@ -163,7 +163,7 @@ impl Engine {
         Ok(())
     }
 
-    pub(super) fn tell_walk(&self, source: &str, report: &walk::Report) {
+    pub(super) fn tell_walk(&self, source: &str, report: &walk::WalkSummary) {
         if report.guarded > 0 {
             tracing::error!(
                 source,

@@ -108,7 +108,7 @@ impl Engine {
             pulse: Pulse::default(),
             anchors: super::anchor::Outside::new(config.anchor_command),
             zone_data: ReleaseWatch::start(),
-            told: super::faults::Told::default(),
+            told: super::faults::FaultLog::default(),
             unread: super::faults::Unread::default(),
             early: Early::default(),
             first_part: Notify::new(),

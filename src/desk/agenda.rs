@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::people::Contacts;
-use super::reading::{BATCH, Place, Read};
+use super::reading::{BATCH, Read, SourceSession};
 use super::{Desk, Notes, Seen, Unanswered, outage, unreachable, what};
 use crate::contact::{Channel, PersonName};
 use crate::entry::State;
@@ -89,7 +89,7 @@ pub async fn agenda(desk: &Desk, span: (DateTime<Utc>, DateTime<Utc>), limit: us
 }
 
 /// These sessions, in their order.
-pub async fn of_these(desk: &Desk, ids: &[Place], now: DateTime<Utc>) -> Result<Vec<Entry>, Unanswered> {
+pub async fn of_these(desk: &Desk, ids: &[SourceSession], now: DateTime<Utc>) -> Result<Vec<Entry>, Unanswered> {
     let notes = desk.notes(now).await?;
     let mut entries = Vec::new();
     for batch in ids.chunks(BATCH) {
@@ -99,7 +99,7 @@ pub async fn of_these(desk: &Desk, ids: &[Place], now: DateTime<Utc>) -> Result<
 }
 
 /// The hosts of these sessions: who each is, over all sessions, and their name.
-pub async fn hosts(desk: &Desk, ids: &[Place]) -> Result<HashMap<Place, (String, PersonName)>, StoreError> {
+pub async fn hosts(desk: &Desk, ids: &[SourceSession]) -> Result<HashMap<SourceSession, (String, PersonName)>, StoreError> {
     let mut hosts = HashMap::new();
     for source in &desk.sources {
         let theirs: Vec<SessionId> = ids.iter().filter(|(of, _)| of == source).map(|(_, id)| *id).collect();
@@ -150,8 +150,8 @@ fn unreached(desk: &Desk, read: Vec<Read>, notes: &Notes, now: DateTime<Utc>) ->
 
 impl Desk {
     /// These sessions, in their order; those of sources that are not configured any more are left out.
-    async fn seen_of(&self, ids: &[Place], now: DateTime<Utc>) -> Result<Vec<Seen>, Unanswered> {
-        let ids: Vec<Place> = ids.iter().filter(|(of, _)| self.sources.contains(of)).cloned().collect();
+    async fn seen_of(&self, ids: &[SourceSession], now: DateTime<Utc>) -> Result<Vec<Seen>, Unanswered> {
+        let ids: Vec<SourceSession> = ids.iter().filter(|(of, _)| self.sources.contains(of)).cloned().collect();
         self.see(self.read(&ids).await?, now)
     }
 

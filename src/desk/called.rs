@@ -5,10 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 
 use super::Desk;
-use super::people::Place;
 use crate::ledger::LedgerRow;
 use crate::outbox::StoreError;
-use crate::session::SessionId;
+use crate::session::{ParticipantKey, SessionId};
 
 /// The event in the ledger.
 pub const EVENT: &str = "called";
@@ -16,7 +15,7 @@ pub const EVENT: &str = "called";
 pub const NOTE_MAX: usize = 200;
 
 /// When each of them was called last, and the note: `by jane: they will come`.
-pub async fn of(desk: &Desk, places: &[Place]) -> Result<HashMap<Place, (DateTime<Utc>, String)>, StoreError> {
+pub async fn of(desk: &Desk, places: &[ParticipantKey]) -> Result<HashMap<ParticipantKey, (DateTime<Utc>, String)>, StoreError> {
     let sessions: BTreeSet<SessionId> = places.iter().map(|(session, _)| *session).collect();
     let rows = desk.outbox.ledger_of(EVENT, &sessions.into_iter().collect::<Vec<_>>()).await?;
     let about = |row: LedgerRow| Some(((row.session_id?, row.participation_id?), (row.at, row.detail.unwrap_or_default())));
@@ -24,7 +23,7 @@ pub async fn of(desk: &Desk, places: &[Place]) -> Result<HashMap<Place, (DateTim
 }
 
 /// Notes that somebody was called.
-pub async fn note(desk: &Desk, place: Place, who: &str, said: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+pub async fn note(desk: &Desk, place: ParticipantKey, who: &str, said: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
     desk.outbox.witness(now, EVENT, &by(who, said), Some(place)).await
 }
 

@@ -15,7 +15,8 @@ use crate::session::{Role, Snapshot};
 
 /// A message's parts.
 #[derive(Debug, Clone, Default, Serialize, ToSchema)]
-pub struct Letter {
+#[schema(as = Letter)]
+pub struct MessageView {
     /// E-mail: decoded.
     pub subject: Option<String>,
     /// E-mail: the text part.
@@ -50,7 +51,7 @@ pub async fn planned(
     entry: &Entry,
     sees: Sees,
     now: DateTime<Utc>,
-) -> Result<Result<Letter, String>, Unanswered> {
+) -> Result<Result<MessageView, String>, Unanswered> {
     let notice = &entry.notice;
     let seen = desk.session(notice.session, now).await?.into_iter().find(|seen| seen.source == entry.source);
     let Some(mut seen) = seen else { return Ok(Err("The session is not kept any more.".to_owned())) };
@@ -86,19 +87,24 @@ pub async fn planned(
 }
 
 /// As it went: from the final bytes. They hold everything.
-pub fn sent(channel: Channel, bytes: &[u8]) -> Result<Letter, String> {
+pub fn sent(channel: Channel, bytes: &[u8]) -> Result<MessageView, String> {
     let unreadable = || "Its bytes cannot be read.".to_owned();
     if channel == Channel::Sms {
         let text = std::str::from_utf8(bytes).map_err(|_| unreadable())?;
         let (encoding, segments) = sms_size(text);
-        return Ok(Letter { sms: Some(text.to_owned()), encoding: Some(word(encoding)), segments: Some(segments), ..Letter::default() });
+        return Ok(MessageView {
+            sms: Some(text.to_owned()),
+            encoding: Some(word(encoding)),
+            segments: Some(segments),
+            ..MessageView::default()
+        });
     }
     let mail = mailparse::parse_mail(bytes).map_err(|_| unreadable())?;
-    Ok(Letter {
+    Ok(MessageView {
         subject: mail.headers.get_first_value("Subject"),
         text: part(&mail, "text/plain"),
         html: part(&mail, "text/html"),
-        ..Letter::default()
+        ..MessageView::default()
     })
 }
 
@@ -110,7 +116,7 @@ fn part(mail: &ParsedMail<'_>, kind: &str) -> Option<String> {
     mail.subparts.iter().find_map(|sub| part(sub, kind))
 }
 
-impl From<Line> for Letter {
+impl From<Line> for MessageView {
     fn from(line: Line) -> Self {
         Self {
             subject: line.subject,

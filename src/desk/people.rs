@@ -14,7 +14,7 @@ use super::{Desk, latest};
 use crate::contact::{PersonName, PhoneNumber};
 use crate::outbox::StoreError;
 use crate::session::stored::StoredSession;
-use crate::session::{Participant, ParticipationId, RawContact, Role, Session, SessionId};
+use crate::session::{Participant, ParticipantKey, ParticipationId, RawContact, Role, Session, SessionId};
 use crate::source::json::record_of;
 
 /// Shorter words find nobody by name or address: they would find everybody.
@@ -73,9 +73,6 @@ impl Contacts {
     }
 }
 
-/// A session and somebody in it.
-pub type Place = (SessionId, ParticipationId);
-
 impl Who {
     fn of(session: &Session, person: &Participant, contacts: Contacts) -> Self {
         Self {
@@ -97,7 +94,7 @@ impl Who {
     }
 
     /// What a participant's record says, whatever is wrong with it: without host and start.
-    pub(super) fn of_record((session, participation): Place, record: &Value, region: &str) -> Self {
+    pub(super) fn of_record((session, participation): ParticipantKey, record: &Value, region: &str) -> Self {
         let text = |key: &str| match &record[key] {
             Value::String(text) => text.clone(),
             Value::Number(number) => number.to_string(),
@@ -117,7 +114,7 @@ impl Who {
 }
 
 /// Who they are, as far as the store has their records.
-pub async fn of(desk: &Desk, places: &[Place]) -> Result<HashMap<Place, Who>, StoreError> {
+pub async fn of(desk: &Desk, places: &[ParticipantKey]) -> Result<HashMap<ParticipantKey, Who>, StoreError> {
     let mut wanted: BTreeMap<SessionId, BTreeSet<ParticipationId>> = BTreeMap::new();
     for (session, id) in places {
         wanted.entry(*session).or_default().insert(*id);
@@ -175,7 +172,7 @@ pub async fn find(desk: &Desk, asked: &str, by_name: bool, (now, limit): (DateTi
 /// Those of them whom these words mean.
 pub fn among(everybody: Vec<Who>, asked: &str, by_name: bool) -> impl Iterator<Item = Who> {
     let wanted = Wanted::of(asked, by_name);
-    everybody.into_iter().filter(move |who| wanted.is(&Told::of(who)))
+    everybody.into_iter().filter(move |who| wanted.is(&SearchKeys::of(who)))
 }
 
 fn matching(stored: &[StoredSession], wanted: &Wanted, region: &str) -> Vec<Who> {
@@ -185,7 +182,7 @@ fn matching(stored: &[StoredSession], wanted: &Wanted, region: &str) -> Vec<Who>
             let people = session.participants.iter().filter(|p| wanted.means(session.id, p));
             let people = people.map(|p| Who::of(&session, p, Contacts::unread(&p.email.0, &p.sms_number.0)));
             let at_fault = session.faults.iter().filter_map(|f| f.participation).filter(|id| session.participant(*id).is_none());
-            let at_fault = at_fault.filter_map(|id| Who::at_fault(&session, id, region)).filter(|who| wanted.is(&Told::of(who)));
+            let at_fault = at_fault.filter_map(|id| Who::at_fault(&session, id, region)).filter(|who| wanted.is(&SearchKeys::of(who)));
             people.chain(at_fault).collect::<Vec<_>>()
         })
         .collect();
@@ -194,7 +191,7 @@ fn matching(stored: &[StoredSession], wanted: &Wanted, region: &str) -> Vec<Who>
 }
 
 /// What somebody may be looked for by.
-struct Told<'a> {
+struct SearchKeys<'a> {
     ids: [i64; 2],
     external_id: &'a str,
     name: &'a str,
@@ -202,7 +199,7 @@ struct Told<'a> {
     number: &'a str,
 }
 
-impl<'a> Told<'a> {
+impl<'a> SearchKeys<'a> {
     fn of(who: &'a Who) -> Self {
         let (external_id, contacts) = (who.external_id.as_str(), &who.contacts);
         let ids = [who.session.0, who.participation.0];
@@ -249,10 +246,10 @@ impl Wanted {
 
     fn means(&self, session: SessionId, person: &Participant) -> bool {
         let (name, email, number) = (person.name.expose(), person.email.0.as_str(), person.sms_number.0.as_str());
-        self.is(&Told { ids: [session.0, person.id.0], external_id: &person.external_id, name, email, number })
+        self.is(&SearchKeys { ids: [session.0, person.id.0], external_id: &person.external_id, name, email, number })
     }
 
-    fn is(&self, who: &Told<'_>) -> bool {
+    fn is(&self, who: &SearchKeys<'_>) -> bool {
         if self.id.is_some_and(|id| who.ids.contains(&id)) || (!self.text.is_empty() && folded(who.external_id) == self.text) {
             return true;
         }
@@ -316,7 +313,7 @@ mod tests {
             ("102", true, false),
             ("", true, false),
         ] {
-            assert_eq!(Wanted::of(asked, by_name).is(&Told::of(&jose())), found, "{asked:?} {by_name}");
+            assert_eq!(Wanted::of(asked, by_name).is(&SearchKeys::of(&jose())), found, "{asked:?} {by_name}");
         }
     }
 

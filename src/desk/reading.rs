@@ -15,7 +15,7 @@ use crate::session::stored::StoredSession;
 pub(super) const BATCH: usize = 200;
 
 /// A session, as the store names it.
-pub(super) type Place = (String, SessionId);
+pub(super) type SourceSession = (String, SessionId);
 
 /// What the store has of a session.
 pub(super) struct Read {
@@ -26,8 +26,8 @@ pub(super) struct Read {
 
 impl Desk {
     /// Read together, whatever source they are of.
-    pub(super) async fn read(&self, ids: &[Place]) -> Result<Vec<Read>, StoreError> {
-        let mut read: HashMap<Place, Read> = HashMap::new();
+    pub(super) async fn read(&self, ids: &[SourceSession]) -> Result<Vec<Read>, StoreError> {
+        let mut read: HashMap<SourceSession, Read> = HashMap::new();
         let sources: BTreeSet<&String> = ids.iter().map(|(source, _)| source).collect();
         for source in sources {
             let theirs: Vec<SessionId> = ids.iter().filter(|(of, _)| of == source).map(|(_, id)| *id).collect();
@@ -44,7 +44,7 @@ impl Desk {
     /// All of them, some together, in no order; `look` is taken where nobody waits for it, and the store reads the next ones meanwhile.
     pub(super) async fn look<T: Send + 'static>(
         &self,
-        ids: &[Place],
+        ids: &[SourceSession],
         look: impl Fn(&Self, Vec<Read>) -> T + Clone + Send + 'static,
     ) -> Result<Vec<T>, StoreError> {
         // As they lie in the store, not as they start: each of its pages is read once.

@@ -70,12 +70,12 @@ impl Records {
     }
 
     /// What can be told of a fault.
-    pub fn of(&self, source: &str, fault: &Fault, region: &str) -> Told {
+    pub fn of(&self, source: &str, fault: &Fault, region: &str) -> FaultDetails {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of = all.get(source);
         let since = of.and_then(|of| of.since.get(&key(fault)).copied());
         let record = of.and_then(|of| of.raw.get(&fault.session)).and_then(|raw| serde_json::from_str(raw).ok());
-        Told::read(fault, since, record.as_ref(), region)
+        FaultDetails::read(fault, since, record.as_ref(), region)
     }
 }
 
@@ -94,7 +94,7 @@ fn people_of(session: SessionId, record: &Value, region: &str) -> Vec<(Who, bool
 
 /// What can be told of a fault.
 #[derive(Debug, Clone, Default)]
-pub struct Told {
+pub struct FaultDetails {
     /// Since when it was seen; since the last start, at the most.
     pub since: Option<DateTime<Utc>>,
     /// The field's name: `ScheduleTs`.
@@ -111,7 +111,7 @@ pub struct Told {
     pub at_hand: bool,
 }
 
-impl Told {
+impl FaultDetails {
     fn read(fault: &Fault, since: Option<DateTime<Utc>>, record: Option<&Value>, region: &str) -> Self {
         let field = field(&fault.path).to_owned();
         let Some(record) = record else { return Self { since, field, ..Self::default() } };
@@ -199,14 +199,14 @@ mod tests {
         {"ParticipationId": 1, "ParticipantFullName": "Dr. Ada Finch"},
         {"ParticipationId": 2, "ParticipantFullName": "Sam Reed", "ParticipantSmsNumber": "2125550177", "ConnectCode": "70a", "ShouldAutoDeliverCode": "X"}]}"#;
 
-    fn told(path: &str, person: Option<i64>) -> Told {
+    fn told(path: &str, person: Option<i64>) -> FaultDetails {
         let fault = Fault {
             path: path.to_owned(),
             reason: "is wrong".to_owned(),
             session: Some(SessionId(9006)),
             participation: person.map(ParticipationId),
         };
-        Told::read(&fault, None, serde_json::from_str(RECORD).ok().as_ref(), "US")
+        FaultDetails::read(&fault, None, serde_json::from_str(RECORD).ok().as_ref(), "US")
     }
 
     #[test]

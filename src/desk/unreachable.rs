@@ -106,7 +106,7 @@ pub(super) fn of_lapsed(entry: &Entry) -> Row {
 /// Those of one session.
 pub(super) fn of_session(desk: &Desk, seen: &Seen, notes: &Notes, now: DateTime<Utc>) -> Vec<Row> {
     let Notes { suppressed, undelivered } = notes;
-    let staff = staff::Desk { policy: &desk.policy, suppressed, undelivered, now, horizon: None };
+    let staff = staff::ConcernFinder { policy: &desk.policy, suppressed, undelivered, now, horizon: None };
     let concerns = if seen.session.is_active() { staff.of_seen(&seen.session, &seen.known) } else { Vec::new() };
     let mut rows: Vec<Row> = concerns
         .into_iter()

@@ -33,7 +33,7 @@ pub struct Person {
     /// What it says now: `send`, `omit`, or `done`.
     pub decisions: Vec<Said>,
     /// What was told, or was to be.
-    pub notices: Vec<Told>,
+    pub notices: Vec<NoticeHistory>,
 }
 
 /// One decision.
@@ -53,7 +53,8 @@ pub struct Said {
 
 /// One notice of the outbox.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Told {
+#[schema(as = Told)]
+pub struct NoticeHistory {
     /// 32 hexadecimal digits.
     pub key: String,
     /// `reminder 24h`
@@ -102,7 +103,12 @@ pub async fn why(
     Ok(found)
 }
 
-async fn notices(desk: &Desk, session: SessionId, participation: ParticipationId, ledger: &[LedgerRow]) -> Result<Vec<Told>, StoreError> {
+async fn notices(
+    desk: &Desk,
+    session: SessionId,
+    participation: ParticipationId,
+    ledger: &[LedgerRow],
+) -> Result<Vec<NoticeHistory>, StoreError> {
     let filter = Filter { session: Some(session), participation: Some(participation), ..Filter::default() };
     let mut notices = Vec::new();
     for entry in desk.outbox.list(&filter).await? {
@@ -190,10 +196,10 @@ fn said(decision: &Decision, known: &Known) -> Said {
     }
 }
 
-async fn told(store: &dyn Outbox, entry: &Entry, ledger: &[LedgerRow]) -> Result<Told, StoreError> {
+async fn told(store: &dyn Outbox, entry: &Entry, ledger: &[LedgerRow]) -> Result<NoticeHistory, StoreError> {
     let key = entry.notice.key.to_string();
     let (deliveries, _) = store.deliveries(entry.notice.key).await?;
-    Ok(Told {
+    Ok(NoticeHistory {
         what: what(entry.notice.occasion, entry.notice.rule.as_deref()),
         to: entry.notice.address.to_string(),
         state: entry.state.as_str(),

@@ -13,7 +13,7 @@
 
 use mailparse::{MailHeader, MailHeaderMap, ParsedContentType, parse_content_type, parse_headers};
 
-use super::{Report, is_reference};
+use super::{DeliveryReport, is_reference};
 
 mod judged;
 mod letter;
@@ -29,7 +29,7 @@ const DEPTH_MAX: usize = 3;
 const OUR_HEADER: &str = "X-Punctual-Ref";
 
 /// Reads a bounce. `Err`: why it is none that we can use.
-pub fn read(mail: &[u8]) -> Result<Report, &'static str> {
+pub fn read(mail: &[u8]) -> Result<DeliveryReport, &'static str> {
     let mail = &mail[..mail.len().min(BOUNCE_MAX)];
     let (headers, _) = parse_headers(mail).map_err(|_| "it is no mail")?;
     let mut leaves = Vec::new();
@@ -49,10 +49,10 @@ pub fn read(mail: &[u8]) -> Result<Report, &'static str> {
         None => letter::said(&headers, &leaves)?,
     };
     if let Some(ours) = by_return_path(&headers).or_else(|| returned(&leaves)).or_else(|| quoted(&leaves)) {
-        return Ok(Report { ours: Some(ours), ..said });
+        return Ok(DeliveryReport { ours: Some(ours), ..said });
     }
     let ours = answered(&headers).ok_or("it names no message of ours")?;
-    Ok(Report { ours: Some(ours), remember: None, ..said })
+    Ok(DeliveryReport { ours: Some(ours), remember: None, ..said })
 }
 
 /// A part that holds no others.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Result;
 use super::alert::Alert;
 use super::letter::StaffLetter;
-use crate::access::visits::KeptVisit;
+use crate::access::logins::KeptLogin;
 use crate::ledger::{Anchor, Verified};
 
 /// What a start did with a store that was restored from an older copy.
@@ -71,17 +71,17 @@ pub trait Upkeep: Send + Sync {
     async fn end_alert(&self, key: &str, now: DateTime<Utc>) -> Result<()>;
 
     /// Who is logged in to the pages. (A store that outlives no process has nobody.)
-    async fn visits(&self) -> Result<Vec<KeptVisit>> {
+    async fn logins(&self) -> Result<Vec<KeptLogin>> {
         Ok(Vec::new())
     }
 
     /// Somebody logged in, or was seen again.
-    async fn put_visit(&self, _visit: KeptVisit) -> Result<()> {
+    async fn put_login(&self, _visit: KeptLogin) -> Result<()> {
         Ok(())
     }
 
-    /// These visits are over.
-    async fn end_visits(&self, _digests: Vec<[u8; 32]>) -> Result<()> {
+    /// These logins are over.
+    async fn end_logins(&self, _digests: Vec<[u8; 32]>) -> Result<()> {
         Ok(())
     }
 

@@ -12,10 +12,10 @@ use crate::notice::{Decision, Notice, Occasion};
 use crate::session::{ParticipationId, Session, SessionId};
 
 /// What is told to whom: the same thing under both policies.
-pub type Place = (SessionId, ParticipationId, Occasion, Option<String>);
+pub type PlannedMessage = (SessionId, ParticipationId, Occasion, Option<String>);
 
 /// When each thing is due.
-pub type Dues = BTreeMap<Place, DateTime<Utc>>;
+pub type Dues = BTreeMap<PlannedMessage, DateTime<Utc>>;
 
 /// So many may always change at once.
 const ALWAYS: usize = 3;
@@ -53,11 +53,11 @@ pub fn dues<'s, S: BuildHasher>(
 }
 
 /// What differs, in the order of the places.
-pub fn compare(old: &Dues, new: &Dues) -> Vec<(Place, Change)> {
-    let mut places: Vec<&Place> = old.keys().chain(new.keys()).collect();
+pub fn compare(old: &Dues, new: &Dues) -> Vec<(PlannedMessage, Change)> {
+    let mut places: Vec<&PlannedMessage> = old.keys().chain(new.keys()).collect();
     places.sort_unstable();
     places.dedup();
-    let change = |place: &Place| match (old.get(place).copied(), new.get(place).copied()) {
+    let change = |place: &PlannedMessage| match (old.get(place).copied(), new.get(place).copied()) {
         (None, Some(after)) => Some(Change::Gained(after)),
         (Some(before), None) => Some(Change::Lost(before)),
         (Some(before), Some(after)) if before != after => Some(Change::Moved(before, after)),

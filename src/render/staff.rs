@@ -1,6 +1,6 @@
 //! The daily letter to the practice: concerns become an e-mail with the look of the others.
 //!
-//! In: [`Letter`]: what the staff must know ([`crate::staff`]), the practice's clock, the recipient. Out: the final bytes. Sees no name, no whole
+//! In: [`DigestMail`]: what the staff must know ([`crate::staff`]), the practice's clock, the recipient. Out: the final bytes. Sees no name, no whole
 //! contact and no code, so that it can show none. English: staff read it.
 
 use chrono::{DateTime, Utc};
@@ -22,7 +22,7 @@ const LOCALE: &str = "en-US";
 const ROWS_MAX: usize = 40;
 
 /// What a letter says to whom.
-pub struct Letter<'a> {
+pub struct DigestMail<'a> {
     /// Which letter it is: what the Message-ID is made of.
     pub key: NoticeKey,
     /// To whom.
@@ -77,7 +77,7 @@ struct Row {
 
 impl Renderer {
     /// Renders the letter. The same letter at the same `now` gives the same bytes.
-    pub fn staff_letter(&self, letter: &Letter<'_>, now: DateTime<Utc>) -> Result<Rendered, RenderError> {
+    pub fn staff_letter(&self, letter: &DigestMail<'_>, now: DateTime<Utc>) -> Result<Rendered, RenderError> {
         if let Some(next) = self.successor() {
             return next.staff_letter(letter, now);
         }
@@ -110,7 +110,7 @@ impl Renderer {
         Ok(Rendered { message, locale: LOCALE.to_owned(), parts: Parts::Email { message_id, subject, text, html } })
     }
 
-    fn staff_view(&self, letter: &Letter<'_>, now: DateTime<Utc>) -> View {
+    fn staff_view(&self, letter: &DigestMail<'_>, now: DateTime<Utc>) -> View {
         let dates = &self.dates[LOCALE];
         let (today, until) = (dates.when(now, letter.zone, now), dates.when(letter.until, letter.zone, now));
         let of_kind = |kind| letter.concerns.iter().filter(move |c| c.kind == kind);

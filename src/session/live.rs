@@ -19,13 +19,13 @@ pub type Holder = (SessionId, Option<ParticipationId>);
 
 /// Who holds which code. Several may share it.
 #[derive(Default)]
-pub struct LiveCodes(RwLock<Arc<RwLock<Held>>>);
+pub struct LiveCodes(RwLock<Arc<RwLock<CodeTable>>>);
 
 /// A practice may have half a million of them, so a code costs a few bytes: the number of the session that holds it.
 #[derive(Default)]
-struct Held {
+struct CodeTable {
     sources: Vec<String>,
-    sessions: Vec<Told>,
+    sessions: Vec<CodesOfSession>,
     /// Numbers of `sessions` that hold nothing any more, to be given again.
     unused: Vec<u32>,
     numbers: HashMap<(u32, SessionId), u32>,
@@ -37,7 +37,7 @@ struct Held {
 }
 
 /// Of one session, as one source tells it.
-struct Told {
+struct CodesOfSession {
     key: (u32, SessionId),
     start: DateTime<Utc>,
     codes: Box<[(ConnectCode, Option<ParticipationId>)]>,
@@ -49,7 +49,7 @@ impl LiveCodes {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = other.all();
     }
 
-    fn all(&self) -> Arc<RwLock<Held>> {
+    fn all(&self) -> Arc<RwLock<CodeTable>> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -72,7 +72,7 @@ impl LiveCodes {
     }
 }
 
-impl Held {
+impl CodeTable {
     /// Sources are few: a configuration names each.
     fn number_of(&mut self, source: &str) -> u32 {
         let known = self.sources.iter().position(|known| known == source);
@@ -101,7 +101,7 @@ impl Held {
         if codes.is_empty() {
             return;
         }
-        let told = Told { key, start: session.start, codes: codes.into_boxed_slice() };
+        let told = CodesOfSession { key, start: session.start, codes: codes.into_boxed_slice() };
         let number = self.unused.pop().unwrap_or(self.sessions.len() as u32);
         for (code, _) in &told.codes {
             let first = *self.holders.entry(*code).or_insert(number);

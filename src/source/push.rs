@@ -56,7 +56,7 @@ impl Offer {
 
 /// What the store holds of the source: what is to come, or began lately; of a change of one session, that one, and what it may concern.
 #[derive(Clone, Default)]
-pub struct Held {
+pub struct StoredSource {
     /// A whole list was taken once.
     pub filled: bool,
     /// Sessions that wait for an operator.
@@ -86,7 +86,7 @@ pub enum Refused {
 
 /// What an offer comes to.
 #[derive(Debug, Clone, Default)]
-pub struct Taken {
+pub struct AcceptedPush {
     /// For the walk.
     pub snapshot: Snapshot,
     /// Of the offered records alone.
@@ -94,7 +94,7 @@ pub struct Taken {
 }
 
 /// Makes the next snapshot of what is offered and of what is held.
-pub fn take(offer: &Offer, held: &Held, now: DateTime<Utc>) -> Result<Taken, Refused> {
+pub fn take(offer: &Offer, held: &StoredSource, now: DateTime<Utc>) -> Result<AcceptedPush, Refused> {
     let session = match offer {
         Offer::Whole(body) => return whole(body, held, now),
         Offer::One(id, body) => {
@@ -119,7 +119,7 @@ pub fn last(held: &[StoredSession], now: DateTime<Utc>) -> Snapshot {
 
 /// A list. What was cancelled by name stays so, although lists tell it no more; but nothing is added to a list of nothing, which the guard
 /// must see as such.
-fn whole(body: &[u8], held: &Held, now: DateTime<Utc>) -> Result<Taken, Refused> {
+fn whole(body: &[u8], held: &StoredSource, now: DateTime<Utc>) -> Result<AcceptedPush, Refused> {
     let mut snapshot = json::parse(body).map_err(|refusal| Refused::Unusable(format!("the body: {refusal}")))?;
     let faults = faults_of(&snapshot);
     if !snapshot.sessions.is_empty() {
@@ -128,10 +128,10 @@ fn whole(body: &[u8], held: &Held, now: DateTime<Utc>) -> Result<Taken, Refused>
         snapshot.sessions.extend(unnamed.filter(|s| s.cancelled && s.start > now));
     }
     ambiguity::mark(&mut snapshot, now);
-    Ok(Taken { snapshot, faults })
+    Ok(AcceptedPush { snapshot, faults })
 }
 
-fn mergeable(held: &Held) -> Result<(), Refused> {
+fn mergeable(held: &StoredSource) -> Result<(), Refused> {
     if !held.filled {
         return Err(Refused::Conflict("no list of this source was taken yet: put the whole list first, if only an empty one".to_owned()));
     }
@@ -159,7 +159,7 @@ fn one(id: SessionId, body: &[u8]) -> Result<Session, Refused> {
 }
 
 /// The session as it was last said, but cancelled.
-fn cancelled(id: SessionId, held: &Held) -> Result<Session, Refused> {
+fn cancelled(id: SessionId, held: &StoredSource) -> Result<Session, Refused> {
     let stored = held.sessions.iter().find(|s| s.id == id).ok_or(Refused::Unknown(id))?;
     let unclear = || Refused::Conflict(format!("session {id} was last said twice, with different content: put it first"));
     let record = SourceRecord { taken_for: Some(TakenFor::Withdrawn), ..stored.record.clone() };
@@ -167,7 +167,7 @@ fn cancelled(id: SessionId, held: &Held) -> Result<Session, Refused> {
 }
 
 /// What it may concern as it was, with that session in place of what it was.
-fn merged(session: Session, held: &Held, now: DateTime<Utc>) -> Taken {
+fn merged(session: Session, held: &StoredSource, now: DateTime<Utc>) -> AcceptedPush {
     let id = session.id;
     let faults = session.faults.clone();
     // Whoever is held as absent may come back: their codes count. Whoever counts as cancelled has none.
@@ -178,7 +178,7 @@ fn merged(session: Session, held: &Held, now: DateTime<Utc>) -> Taken {
     let present: HashSet<SessionId> = snapshot.sessions.iter().map(|s| s.id).collect();
     snapshot.faults = held.faults.iter().filter(|f| f.session.is_none_or(|s| !present.contains(&s))).cloned().collect();
     snapshot.extent = Extent::Change;
-    Taken { snapshot, faults }
+    AcceptedPush { snapshot, faults }
 }
 
 fn faults_of(snapshot: &Snapshot) -> Vec<Fault> {
@@ -206,7 +206,7 @@ mod tests {
         format!(r#"{{"SessionId":{id},"ScheduleTs":"2026-11-26T15:00:00","Participants":[{}]}}"#, people.join(",")).into()
     }
 
-    fn held(records: &[(i64, SourceRecord)]) -> Held {
+    fn held(records: &[(i64, SourceRecord)]) -> StoredSource {
         let stored = |(id, record): &(i64, SourceRecord)| StoredSession {
             id: SessionId(*id),
             digest: String::new(),
@@ -216,18 +216,18 @@ mod tests {
             departed: Vec::new(),
             ambiguous: Vec::new(),
         };
-        Held { filled: true, guarded: 0, sessions: records.iter().map(stored).collect(), faults: Vec::new() }
+        StoredSource { filled: true, guarded: 0, sessions: records.iter().map(stored).collect(), faults: Vec::new() }
     }
 
     /// Sessions, and their people with whether they are ambiguous.
-    fn listed(taken: &Taken) -> Vec<(i64, Vec<(i64, bool)>)> {
+    fn listed(taken: &AcceptedPush) -> Vec<(i64, Vec<(i64, bool)>)> {
         let people = |s: &Session| s.participants.iter().map(|p| (p.id.0, p.ambiguous.is_some())).collect();
         let mut all: Vec<_> = taken.snapshot.sessions.iter().map(|s| (s.id.0, people(s))).collect();
         all.sort_unstable();
         all
     }
 
-    fn put(id: i64, people: &[(i64, i64)], held: &Held) -> Taken {
+    fn put(id: i64, people: &[(i64, i64)], held: &StoredSource) -> AcceptedPush {
         take(&Offer::One(SessionId(id), record(id, people).text.into_bytes()), held, NOW).unwrap()
     }
 
@@ -245,7 +245,7 @@ mod tests {
         assert_eq!(taken.snapshot.extent, Extent::Change);
         let cancelled = take(&Offer::Cancel(SessionId(1)), &held, NOW).unwrap();
         assert_eq!(listed(&cancelled), [(1, vec![(10, false)])]);
-        assert_eq!(listed(&Taken { snapshot: last(&held.sessions, NOW), ..Taken::default() }), [(1, vec![(10, false)])]);
+        assert_eq!(listed(&AcceptedPush { snapshot: last(&held.sessions, NOW), ..AcceptedPush::default() }), [(1, vec![(10, false)])]);
     }
 
     #[test]
@@ -274,7 +274,7 @@ mod tests {
             session: session.map(SessionId),
             participation: None,
         };
-        let held = Held { faults: vec![fault(None), fault(Some(2)), fault(Some(3))], ..held(&[(1, record(1, &[(10, CODE)]))]) };
+        let held = StoredSource { faults: vec![fault(None), fault(Some(2)), fault(Some(3))], ..held(&[(1, record(1, &[(10, CODE)]))]) };
         let taken = put(2, &[(20, 2 + CODE)], &held);
         assert_eq!(taken.snapshot.faults, [fault(None), fault(Some(3))]);
         assert_eq!(taken.faults, [], "what is told is told of what was offered");

@@ -7,7 +7,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::{Elsewhere, FindsAgain, Outbox, ROUNDS, Report, Walk, Walker, Work, outbox};
+use super::{Elsewhere, FindsAgain, Outbox, ROUNDS, Walk, WalkSummary, Walker, Work, outbox};
 use crate::guard::GuardChange;
 use crate::outbox::{Applied, WalkedSession};
 use crate::session::SessionId;
@@ -25,7 +25,7 @@ pub(super) struct Planned<'a> {
     /// What is planned once that is applied: new sessions only.
     pub(super) later: VecDeque<Vec<Work<'a>>>,
     pub(super) walker: Walker<'a>,
-    pub(super) report: Report,
+    pub(super) report: WalkSummary,
     /// The first fill was over before it.
     pub(super) was_filled: bool,
 }
@@ -37,7 +37,7 @@ impl Planned<'_> {
         outbox: &dyn Outbox,
         elsewhere: &mut Elsewhere,
         told: &(dyn Fn() + Send + Sync),
-    ) -> outbox::Result<Report> {
+    ) -> outbox::Result<WalkSummary> {
         let (at, source) = (self.walk.at, self.walk.source.clone());
         let mut applied = Applied::default();
         while let Some(next) = self.later.pop_front() {
@@ -64,7 +64,7 @@ impl Planned<'_> {
             self.walker.read(outbox, &ids).await?;
             self.walk = Walk { source: source.clone(), at, sessions: self.walker.sessions(&self.work), ..Walk::default() };
         }
-        Ok(Report { applied, ..self.report })
+        Ok(WalkSummary { applied, ..self.report })
     }
 
     /// The walk as it is written before its last part: not all that the source says is there yet.

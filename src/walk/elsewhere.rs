@@ -23,7 +23,7 @@ use crate::source::{json, kept};
 #[derive(Default)]
 pub struct Elsewhere {
     is_read: bool,
-    pub(super) held: HashMap<SessionId, Held>,
+    pub(super) held: HashMap<SessionId, StoredElsewhere>,
     /// Sessions that the store was asked for, and does not have.
     unheld: HashSet<SessionId>,
     /// Statements of sources about sessions that stand under another one.
@@ -34,7 +34,7 @@ pub struct Elsewhere {
 }
 
 /// A session of the store.
-pub(super) struct Held {
+pub(super) struct StoredElsewhere {
     pub(super) source: String,
     /// Its source lists it, as far as is known.
     pub(super) listed: bool,
@@ -345,7 +345,7 @@ impl Elsewhere {
         claims.iter().for_each(|claim| self.holders.entry(*claim).or_default().push(id));
         let kept = presence.is_kept() && digest.is_empty();
         let unheard = matches!(presence, Presence::Unheard | Presence::Unreadable);
-        self.held.insert(id, Held { source: source.to_owned(), listed, unheard, start, codes_end, kept, claims, in_force });
+        self.held.insert(id, StoredElsewhere { source: source.to_owned(), listed, unheard, start, codes_end, kept, claims, in_force });
     }
 
     fn put_also(&mut self, source: &str, also: &Also, now: DateTime<Utc>) {

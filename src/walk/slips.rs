@@ -10,7 +10,7 @@ use super::guard::WITHIN;
 use crate::guard::{GuardKind, Noted};
 use crate::outbox::NotedSession;
 use crate::plan::Policy;
-use crate::session::{Participant, ParticipationId, Presence, Role, Session, SessionId};
+use crate::session::{Participant, ParticipantKey, ParticipationId, Presence, Role, Session, SessionId};
 
 /// What is one person's, and of which kind of change it is told.
 pub(super) type Item = (GuardKind, String);
@@ -57,11 +57,8 @@ impl Owner {
 pub(super) struct Left {
     all: HashMap<Item, Vec<Owner>>,
     /// The kind, who left it, and who had got it before.
-    handed_on: Vec<(GuardKind, Place, Place)>,
+    handed_on: Vec<(GuardKind, ParticipantKey, ParticipantKey)>,
 }
-
-/// Somebody in a session.
-type Place = (SessionId, ParticipationId);
 
 impl Left {
     /// Of sessions as they were, and as the source says them now; and of what was noted lately, of whichever source.

@@ -21,8 +21,8 @@ use super::problem::Problem;
 use super::{Shared, push};
 use crate::access::{Scope, Token};
 
+mod actions;
 mod answers;
-mod deeds;
 mod describe;
 mod query;
 
@@ -47,13 +47,13 @@ fn readers() -> Routes {
 /// What changes something.
 fn writers() -> Routes {
     Routes::default()
-        .routes(routes!(deeds::act))
-        .routes(routes!(deeds::again))
-        .routes(routes!(deeds::remind))
-        .routes(routes!(deeds::accept))
-        .routes(routes!(deeds::reject))
-        .routes(routes!(deeds::suppress))
-        .routes(routes!(deeds::unsuppress))
+        .routes(routes!(actions::act))
+        .routes(routes!(actions::again))
+        .routes(routes!(actions::remind))
+        .routes(routes!(actions::accept))
+        .routes(routes!(actions::reject))
+        .routes(routes!(actions::suppress))
+        .routes(routes!(actions::unsuppress))
 }
 
 /// What is pushed. A source has a token of its own, too: these look themselves at who asks ([`push`]), and are there without a users file.
@@ -84,7 +84,7 @@ fn described(body: &str) -> Response {
 
 /// Only with a token of that scope; whose it is, is told on.
 async fn with_token(State((shared, scope)): State<(Arc<Shared>, Scope)>, mut request: Request, next: Next) -> Result<Response, Problem> {
-    let token = shared.door()?.program(request.headers(), scope)?;
+    let token = shared.auth()?.program(request.headers(), scope)?;
     if request.method() == axum::http::Method::GET {
         let at = place(request.uri().path());
         shared.looked(&format!("token {}", token.name), &at, None).await?;

@@ -26,7 +26,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::door::Peer;
+use super::auth::Peer;
 use super::{Limits, stopped};
 
 /// When the system can give no more connections, the next attempt.

@@ -1,4 +1,4 @@
-//! Cookies: of a visit, and of a browser that somebody logged in with before.
+//! Cookies: of a login, and of a browser that somebody logged in with before.
 
 use axum::http::header::{COOKIE, HeaderName};
 use axum::http::{HeaderMap, HeaderValue};
@@ -32,7 +32,7 @@ pub(super) fn set_browser(headers: &HeaderMap, mark: &str) -> HeaderValue {
 }
 
 /// The id in the cookie, of whichever name.
-pub(super) fn visit(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn login(headers: &HeaderMap) -> Option<&str> {
     named(headers, visit_name(headers))
 }
 
@@ -96,7 +96,7 @@ mod tests {
             assert_eq!(set, want, "{pairs:?}");
         }
         let both = headers(&[("host", "practice.example"), ("cookie", "punctual=planted; __Host-punctual=ours")]);
-        assert_eq!(visit(&both), Some("ours"));
+        assert_eq!(login(&both), Some("ours"));
         let pairs = [("host", "practice.example"), ("cookie", "punctual-browser=planted; __Host-punctual-browser=ours")];
         assert_eq!(browser(&headers(&pairs)), Some("ours"));
     }

@@ -6,9 +6,9 @@ use axum::response::{IntoResponse, Response};
 
 use super::problem::Problem;
 use super::{Shared, to_the_end};
-use crate::feedback::{Reply, Report};
+use crate::feedback::{DeliveryReport, Reply};
 
-pub(super) async fn receipt(shared: &Arc<Shared>, report: Report) -> Result<(), Problem> {
+pub(super) async fn receipt(shared: &Arc<Shared>, report: DeliveryReport) -> Result<(), Problem> {
     let intake = Arc::clone(&shared.intake);
     to_the_end(async move { intake.receipt(report).await }).await?.map_err(Problem::from)
 }

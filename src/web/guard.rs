@@ -12,8 +12,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Shared;
+use super::auth::Peer;
 use super::cookie::SCHEME;
-use super::door::Peer;
 use super::problem::Problem;
 use super::request;
 use crate::access::Scope;
@@ -56,8 +56,8 @@ pub(super) fn inside(shared: &Shared, headers: &HeaderMap, peer: Option<Peer>) -
     if here && directly {
         return Ok(());
     }
-    match &shared.door {
-        Some(door) => door.program(headers, Scope::Read).map(drop),
+    match &shared.auth {
+        Some(auth) => auth.program(headers, Scope::Read).map(drop),
         None => {
             Err(Problem::new(StatusCode::FORBIDDEN, "this is told to the machine itself alone; expected a request from it, by no proxy"))
         }

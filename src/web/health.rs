@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use prometheus_client::encoding::prometheus_text;
 use serde_json::json;
 
-use super::door::Peer;
+use super::auth::Peer;
 use super::problem::Problem;
 use super::{Shared, guard};
 

@@ -36,12 +36,12 @@ pub struct Event {
     /// ID: that of the session, in some types.
     pub id: Option<i64>,
     /// NOTIFY_PUBLIC_USER: the message that it reports. Not written down: it names a person.
-    pub told: Option<Told>,
+    pub told: Option<VendorMessage>,
 }
 
 /// A message of the provider's own. (Article 316: Attributes are pairs of a name and a text; times are UTC without a mark.)
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct VendorMessage {
     /// EventTs; `None`: it says none.
     pub at: Option<DateTime<Utc>>,
     /// SessionTimeUtc.
@@ -52,7 +52,7 @@ pub struct Told {
     pub number: RawContact,
 }
 
-impl Told {
+impl VendorMessage {
     fn read(event: &Map<String, Value>) -> Option<Self> {
         let attributes = event.get("Attributes")?.as_array()?;
         let attribute = |name: &str| {
@@ -84,7 +84,7 @@ impl Event {
             other => other.as_i64(),
         };
         let kind = word(field("WebhookType"));
-        let told = if kind == REPORT { Told::read(&fields) } else { None };
+        let told = if kind == REPORT { VendorMessage::read(&fields) } else { None };
         Some(Self { kind, status: word(field("Status")), id, told })
     }
 

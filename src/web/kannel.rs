@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::problem::Problem;
 use super::{Callback, Shared, feedback, request};
-use crate::feedback::{Reply, Report};
+use crate::feedback::{DeliveryReport, Reply};
 use crate::outcome::redacted;
 use crate::receipt::Fate;
 
@@ -101,10 +101,10 @@ fn fate(mask: u32) -> Option<Fate> {
     }
 }
 
-fn report(fields: &Fields) -> Option<Report> {
+fn report(fields: &Fields) -> Option<DeliveryReport> {
     let fate = fate(field(fields, "type")?.trim().parse().ok()?)?;
     let detail = field(fields, "answer").filter(|_| matches!(fate, Fate::Undelivered | Fate::Failed)).map(|text| redacted(&text));
-    Some(Report { reference: None, ours: Some(field(fields, "ref")?), fate, detail, remember: None, recipient: None })
+    Some(DeliveryReport { reference: None, ours: Some(field(fields, "ref")?), fate, detail, remember: None, recipient: None })
 }
 
 fn reply(fields: &Fields, answered: bool) -> Option<Reply> {

@@ -117,7 +117,7 @@ impl From<Unanswered> for Trouble {
 /// What the page about a trouble says.
 #[derive(Template)]
 #[template(path = "web/problem.html")]
-struct Told {
+struct ProblemPage {
     title: &'static str,
     text: String,
 }
@@ -140,7 +140,7 @@ impl IntoResponse for Trouble {
             }
             Self::Record(text) => (StatusCode::INTERNAL_SERVER_ERROR, "A record cannot be read", text),
         };
-        render(status, &Told { title, text })
+        render(status, &ProblemPage { title, text })
     }
 }
 

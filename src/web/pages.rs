@@ -1,7 +1,7 @@
 //! What staff see at `/`: who is told what, who is not, and what wants a decision. It works without a script.
 //!
 //! In: GET for pages, and POST for a search (whom somebody looks for stands in no address, and so in no log of a proxy); POST, from a form of ours,
-//! for deeds ([`deeds`]). Out: pages. Times are those of the practice's zone, and beside them the participant's where that is another one. Names, and
+//! for actions ([`actions`]). Out: pages. Times are those of the practice's zone, and beside them the participant's where that is another one. Names, and
 //! the contacts of those who must be called, are for whoever may see names (`[server] show_names`); codes and other contacts are masked, but for what
 //! an operator revealed.
 
@@ -18,21 +18,21 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 
 use self::shown::session::{People, SessionCard, Showing};
 use self::shown::{Banner, Demo, Frame, Fresh, Guarded, NoticeRow, ReplyRow};
-use super::door::Visitor;
+use super::auth::CurrentUser;
 use super::page::{self, Trouble};
-use super::{Office, Shared};
-use crate::desk::people::{self, Place};
+use super::{AppState, Shared};
+use crate::desk::people;
 use crate::desk::{agenda, decided};
 use crate::entry::{Entry, State as NoticeState};
 use crate::notice::Reason;
 use crate::outbox::{Filter, Outbox, StoreError};
-use crate::session::SessionId;
+use crate::session::{ParticipantKey, SessionId};
 
+mod actions;
 mod books;
 mod confirm;
-mod deeds;
-mod entrance;
 mod finding;
+mod login;
 mod notice;
 mod person;
 mod records;
@@ -64,12 +64,12 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/sessions/{id}", get(session))
         .route("/sessions/{id}/{participation}", get(person::person))
         .route("/sessions/{id}/{participation}/reveal", post(person::reveal))
-        .route("/sessions/{id}/{participation}/called", get(confirm::called).post(deeds::called))
+        .route("/sessions/{id}/{participation}/called", get(confirm::called).post(actions::called))
         .route("/sessions/{id}/{participation}/remind", get(remind::page).post(remind::act))
         .route("/notices/{key}/resend", get(resend::page).post(resend::act))
         .route("/notices/{key}", get(notice::notice))
         .route("/notices/{key}/message", get(notice::message))
-        .route("/notices/{key}/{act}", get(confirm::act).post(deeds::act))
+        .route("/notices/{key}/{act}", get(confirm::act).post(actions::act))
         .route("/blocked", get(books::blocked))
         .route("/blocked/add", post(books::block))
         .route("/blocked/{key}/remove", get(confirm::unblock).post(books::unblock))
@@ -81,35 +81,35 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/templates/message", get(templates::message))
         .route("/users", get(users::all).post(users::act))
         .route("/password", get(users::own).post(users::change_own))
-        .route("/guard/accept", get(confirm::guard).post(deeds::accept))
-        .route("/guard/reject", get(confirm::guard).post(deeds::reject))
-        .route("/replies/{key}/read", post(deeds::read))
+        .route("/guard/accept", get(confirm::guard).post(actions::accept))
+        .route("/guard/reject", get(confirm::guard).post(actions::reject))
+        .route("/replies/{key}/read", post(actions::read))
         .route("/demo", get(stage::enter))
         .route("/demo/{act}", post(stage::act))
-        .route("/login", get(entrance::page).post(entrance::log_in))
-        .route("/logout", post(entrance::log_out))
+        .route("/login", get(login::page).post(login::log_in))
+        .route("/logout", post(login::log_out))
         .route("/punctual.css", get(page::style))
 }
 
 /// Who looks, and at what time.
-struct Looking<'a> {
-    office: &'a Office,
-    visitor: Visitor,
+struct PageContext<'a> {
+    office: &'a AppState,
+    current_user: CurrentUser,
     now: DateTime<Utc>,
     /// They may see names.
     names: bool,
 }
 
 impl Shared {
-    fn looking(&self, headers: &HeaderMap) -> Result<Looking<'_>, Trouble> {
+    fn context(&self, headers: &HeaderMap) -> Result<PageContext<'_>, Trouble> {
         let now = self.office.clock.now();
-        let visitor = self.door()?.visitor(headers, now)?;
-        let names = self.settings.show_names.to(visitor.is_operator());
-        Ok(Looking { office: &self.office, visitor, now, names })
+        let current_user = self.auth()?.current_user(headers, now)?;
+        let names = self.settings.show_names.to(current_user.is_operator());
+        Ok(PageContext { office: &self.office, current_user, now, names })
     }
 }
 
-impl Looking<'_> {
+impl PageContext<'_> {
     /// What every page has around it.
     async fn frame(&self, shared: &Shared, section: &'static str) -> Result<Frame, Trouble> {
         let outbox = &self.office.desk.outbox;
@@ -121,16 +121,16 @@ impl Looking<'_> {
         let urgent = outages.iter().filter_map(|outage| outage.most_urgent).map(|urgent| (urgent.session_id, urgent.participation_id));
         let people = self.people(&urgent.collect::<Vec<_>>()).await?;
         if self.names {
-            shared.looked(self.visitor.name(), section, None).await?;
+            shared.looked(self.current_user.name(), section, None).await?;
         }
         Ok(Frame {
             banner: outages.iter().map(|outage| Banner::of(outage, &people, self.showing())).collect(),
             sources: Fresh::all(&status.sources, &self.office.desk, self.now),
             practice: self.office.practice.clone(),
             zone: shown::zone_name(&self.office.zone),
-            user: self.visitor.name().to_owned(),
-            operator: self.visitor.is_operator(),
-            token: shared.door()?.form_token(&self.visitor.id),
+            user: self.current_user.name().to_owned(),
+            operator: self.current_user.is_operator(),
+            token: shared.auth()?.form_token(&self.current_user.id),
             waiting: unknown
                 + (held(outbox).await?.len() + sources.len() + status.faults.len() + outbox.unread(NOTICES_MAX).await?.len()) as u64,
             section,
@@ -145,7 +145,7 @@ impl Looking<'_> {
     }
 
     /// Who they are; nobody, for whom may see no names.
-    async fn people(&self, places: &[Place]) -> Result<People, Trouble> {
+    async fn people(&self, places: &[ParticipantKey]) -> Result<People, Trouble> {
         if !self.names {
             return Ok(People::new());
         }
@@ -170,11 +170,11 @@ impl Looking<'_> {
 }
 
 /// What is held, with who decided so.
-async fn decided(looking: &Looking<'_>, held: Vec<Entry>, people: &People) -> Result<Vec<NoticeRow>, StoreError> {
+async fn decided(context: &PageContext<'_>, held: Vec<Entry>, people: &People) -> Result<Vec<NoticeRow>, StoreError> {
     let mut rows = Vec::new();
     for entry in held {
-        let decided = decided::of(&looking.office.desk, &entry).await?;
-        rows.push(NoticeRow::of(&entry, people, looking.showing()).by(decided, looking.office));
+        let decided = decided::of(&context.office.desk, &entry).await?;
+        rows.push(NoticeRow::of(&entry, people, context.showing()).by(decided, context.office));
     }
     Ok(rows)
 }
@@ -198,16 +198,16 @@ struct OneSession {
 }
 
 async fn session(State(shared): State<Arc<Shared>>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, Trouble> {
-    let looking = shared.looking(&headers)?;
+    let context = shared.context(&headers)?;
     let id = SessionId(number(&id)?);
-    let found = agenda::of(&looking.office.desk, id, looking.now).await?;
+    let found = agenda::of(&context.office.desk, id, context.now).await?;
     if found.is_empty() {
         let none = "Punctual knows no session of that number, or no longer: it may be over.";
-        return records::page(&shared, &looking, (id, None), none).await;
+        return records::page(&shared, &context, (id, None), none).await;
     }
-    let sessions = found.iter().map(|entry| SessionCard::of(entry, looking.showing())).collect();
+    let sessions = found.iter().map(|entry| SessionCard::of(entry, context.showing())).collect();
     let facts =
-        OneSession { frame: looking.frame(&shared, "sessions").await?, sessions, records: records::bad(&looking, Some((id, None))).await? };
+        OneSession { frame: context.frame(&shared, "sessions").await?, sessions, records: records::bad(&context, Some((id, None))).await? };
     Ok(page::render(StatusCode::OK, &facts))
 }
 
@@ -244,29 +244,29 @@ struct Attention {
 }
 
 async fn attention(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Trouble> {
-    let looking = shared.looking(&headers)?;
-    let outbox = &looking.office.desk.outbox;
+    let context = shared.context(&headers)?;
+    let outbox = &context.office.desk.outbox;
     let in_doubt = Filter { states: vec![NoticeState::Unknown], limit: Some(NOTICES_MAX), ..Filter::default() };
     let (unknown, held, written) = (outbox.list(&in_doubt).await?, held(outbox).await?, outbox.unread(NOTICES_MAX).await?);
     let gone = gone(outbox, &held).await?;
     let of_notices = unknown.iter().chain(&held).map(|e| (e.notice.session, e.notice.participation));
     let of_replies = written.iter().flat_map(|said| said.said.about.iter().map(|place| (place.session, place.participation)));
-    let people = looking.people(&of_notices.chain(of_replies).collect::<Vec<_>>()).await?;
-    let rows = |entries: Vec<Entry>| entries.iter().map(|e| NoticeRow::of(e, &people, looking.showing())).collect::<Vec<_>>();
-    let (unknown, held) = (rows(unknown), decided(&looking, held, &people).await?);
-    let replies: Vec<ReplyRow> = written.into_iter().map(|said| ReplyRow::of(said, &people, looking.showing())).collect();
+    let people = context.people(&of_notices.chain(of_replies).collect::<Vec<_>>()).await?;
+    let rows = |entries: Vec<Entry>| entries.iter().map(|e| NoticeRow::of(e, &people, context.showing())).collect::<Vec<_>>();
+    let (unknown, held) = (rows(unknown), decided(&context, held, &people).await?);
+    let replies: Vec<ReplyRow> = written.into_iter().map(|said| ReplyRow::of(said, &people, context.showing())).collect();
     let facts = Attention {
-        frame: looking.frame(&shared, "attention").await?,
+        frame: context.frame(&shared, "attention").await?,
         accepted: query.as_deref() == Some("accepted"),
         rejected: query.as_deref() == Some("rejected"),
-        guarded: Guarded::by_source(&outbox.guards().await?, looking.office),
+        guarded: Guarded::by_source(&outbox.guards().await?, context.office),
         full: unknown.len() == NOTICES_MAX || held.len() == NOTICES_MAX || replies.len() == NOTICES_MAX,
         replies,
-        to_call: unreachable::to_call(&looking).await?,
+        to_call: unreachable::to_call(&context).await?,
         unknown,
         held,
         gone,
-        faults: records::bad(&looking, None).await?,
+        faults: records::bad(&context, None).await?,
     };
     Ok(page::render(StatusCode::OK, &facts))
 }

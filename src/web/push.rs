@@ -173,8 +173,8 @@ async fn answer(
 /// The source whose token it is, or any, for a token with the scope push. Without one of ours, nobody learns which sources there are.
 fn source(shared: &Shared, name: &str, headers: &HeaderMap) -> Result<String, Problem> {
     let given = request::bearer(headers).ok_or_else(Problem::unauthorized)?;
-    if let Some(door) = &shared.door
-        && door.program(headers, Scope::Push).is_ok()
+    if let Some(auth) = &shared.auth
+        && auth.program(headers, Scope::Push).is_ok()
     {
         let ours = shared.settings.push.iter().any(|(source, _)| source == name);
         return if ours { Ok(name.to_owned()) } else { Err(Problem::not_found("no source of that name is pushed to")) };

@@ -20,7 +20,7 @@ use url::{Url, form_urlencoded};
 
 use super::problem::Problem;
 use super::{Callback, Shared, TwilioAccount as Account, feedback, request};
-use crate::feedback::{Reply, Report};
+use crate::feedback::{DeliveryReport, Reply};
 use crate::outcome::redacted;
 use crate::receipt::Fate;
 use crate::suppression::Suppression;
@@ -175,7 +175,7 @@ fn status(form: &Form) -> Option<&str> {
 }
 
 /// A status callback, with our reference from its address.
-fn report(form: &Form, ours: Option<String>) -> Option<Report> {
+fn report(form: &Form, ours: Option<String>) -> Option<DeliveryReport> {
     let fate = match status(form)? {
         "delivered" | "read" => Fate::Delivered,
         "undelivered" => Fate::Undelivered,
@@ -184,7 +184,7 @@ fn report(form: &Form, ours: Option<String>) -> Option<Report> {
         _ => Fate::Sent,
     };
     let code = field(form, "ErrorCode").filter(|_| matches!(fate, Fate::Undelivered | Fate::Failed));
-    Some(Report {
+    Some(DeliveryReport {
         reference: sid(form),
         ours,
         fate,

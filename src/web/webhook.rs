@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use super::problem::Problem;
 use super::{Callback, Shared, feedback, request};
-use crate::feedback::{Reply, Report};
+use crate::feedback::{DeliveryReport, Reply};
 use crate::json_pointer::At;
 use crate::outcome::redacted;
 use crate::receipt::Fate;
@@ -101,7 +101,7 @@ impl Word {
 /// What one event is.
 #[derive(Debug, PartialEq, Eq)]
 enum Event {
-    Receipt(Report),
+    Receipt(DeliveryReport),
     Reply(Reply),
     /// A status that means nothing here.
     Nothing,
@@ -180,7 +180,14 @@ impl ReceiptForm {
         let Some(word) = self.words.get(&status) else { return Some(Event::Nothing) };
         let (fate, remember) = word.says();
         let detail = self.detail.as_ref().filter(|_| matches!(fate, Fate::Undelivered | Fate::Failed)).and_then(|at| text(event, at));
-        Some(Event::Receipt(Report { reference, ours, fate, detail: detail.map(|text| redacted(&text)), remember, recipient: None }))
+        Some(Event::Receipt(DeliveryReport {
+            reference,
+            ours,
+            fate,
+            detail: detail.map(|text| redacted(&text)),
+            remember,
+            recipient: None,
+        }))
     }
 }
 
@@ -239,7 +246,7 @@ mod tests {
     fn events_are_what_the_configuration_says() {
         let report = |fate, detail: Option<&str>, remember| {
             let (reference, ours) = (Some("7".to_owned()), None);
-            Some(Event::Receipt(Report { reference, ours, fate, detail: detail.map(str::to_owned), remember, recipient: None }))
+            Some(Event::Receipt(DeliveryReport { reference, ours, fate, detail: detail.map(str::to_owned), remember, recipient: None }))
         };
         for (event, want) in [
             (json!({"id": 7, "status": {"name": "DELIVRD"}, "error": "none"}), report(Fate::Delivered, None, None)),

@@ -132,7 +132,25 @@ const LONGER: &[(&str, &str)] = &[
 const LONGER_MAX: usize = 5;
 
 /// Names that say nothing, of files and modules; and names that are gone.
-const BANNED: &[&str] = &["util", "utils", "common", "helper", "helpers", "manager", "misc", "types", "CheckedPractice", "Strangers"];
+const BANNED: &[&str] = &[
+    "util",
+    "utils",
+    "common",
+    "helper",
+    "helpers",
+    "manager",
+    "misc",
+    "types",
+    "entrance",
+    "deeds",
+    "hands",
+    "visits",
+    "CheckedPractice",
+    "Strangers",
+    "Door",
+    "Hands",
+    "Deed",
+];
 
 /// Every arrow of this table: from a room to the ones that it may import.
 fn table() -> BTreeMap<&'static str, BTreeSet<&'static str>> {

@@ -121,9 +121,9 @@ impl Transport for Relay {
 }
 
 /// The wall clock, or where the test puts it.
-struct Hands(Mutex<Option<DateTime<Utc>>>);
+struct ManualClock(Mutex<Option<DateTime<Utc>>>);
 
-impl Clock for Hands {
+impl Clock for ManualClock {
     fn now(&self) -> DateTime<Utc> {
         let set = *self.0.lock().unwrap();
         set.unwrap_or_else(|| punctual::clock::WallClock.now())
@@ -132,14 +132,14 @@ impl Clock for Hands {
 
 struct Practice {
     dispatcher: Arc<Dispatcher>,
-    clock: Arc<Hands>,
+    clock: Arc<ManualClock>,
 }
 
 impl Practice {
     fn new(now: Option<DateTime<Utc>>) -> Self {
         let text = "[practice]\nname = \"Lakeside\"\n[adopt]\ninvites = true\n[invite]\nsettle = \"0s\"\n[quiet_hours]\nchannels = []\n";
         let config = config::parse(text, None, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-        let clock = Arc::new(Hands(Mutex::new(now)));
+        let clock = Arc::new(ManualClock(Mutex::new(now)));
         let renderer = Renderer::new(Settings { reference_key: [7; 32], ..config.render.clone() }).unwrap();
         let dispatcher = Dispatcher {
             outbox: Arc::new(MemoryOutbox::new([7; 32])),

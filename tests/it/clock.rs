@@ -11,9 +11,9 @@ pub(crate) fn at(text: &str) -> DateTime<Utc> {
 }
 
 /// The wall clock, and the time that the machine has run. A wall clock before 2000 cannot be right.
-pub(crate) struct Hands(Mutex<(DateTime<Utc>, TimeDelta)>);
+pub(crate) struct ManualClock(Mutex<(DateTime<Utc>, TimeDelta)>);
 
-impl Clock for Hands {
+impl Clock for ManualClock {
     fn now(&self) -> DateTime<Utc> {
         self.0.lock().unwrap().0
     }
@@ -27,7 +27,7 @@ impl Clock for Hands {
     }
 }
 
-impl Hands {
+impl ManualClock {
     pub(crate) fn new(now: DateTime<Utc>) -> Arc<Self> {
         Arc::new(Self(Mutex::new((now, TimeDelta::days(1)))))
     }

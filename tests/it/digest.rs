@@ -23,7 +23,7 @@ use punctual::suppression::Suppression;
 use punctual::{config, walk};
 use serde_json::{Value, json};
 
-use crate::clock::{Hands, at};
+use crate::clock::{ManualClock, at};
 use crate::render::golden;
 
 /// How the relay answers the next message; afterwards it accepts.
@@ -99,7 +99,7 @@ to = ["front-desk@lakeside.example"]
 
 struct World {
     outbox: Arc<dyn Outbox>,
-    clock: Arc<Hands>,
+    clock: Arc<ManualClock>,
     relay: Arc<Relay>,
     configured: String,
 }
@@ -110,7 +110,7 @@ impl World {
     }
 
     async fn with(now: &str, configured: &str, sessions: &Value) -> Self {
-        let clock = Hands::new(at(now));
+        let clock = ManualClock::new(at(now));
         let world = Self { outbox: Arc::new(MemoryOutbox::new([7; 32])), clock, relay: Arc::default(), configured: configured.to_owned() };
         world.walk(sessions).await;
         world

@@ -27,7 +27,7 @@ use punctual::{config, walk};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::clock::Hands;
+use crate::clock::ManualClock;
 
 /// Histories in the usual run, the same ones each time; PUNCTUAL_HISTORIES asks for so many others.
 const HISTORIES: u32 = 10_000;
@@ -250,7 +250,7 @@ fn believed(sent: &[Sent], notice: &punctual::notice::Notice) -> Vec<DateTime<Ut
 
 struct World {
     outbox: Arc<MemoryOutbox>,
-    clock: Arc<Hands>,
+    clock: Arc<ManualClock>,
     /// As of the last snapshot that was applied.
     truth: Mutex<Truth>,
     /// When that was.
@@ -381,7 +381,7 @@ async fn live(history: &[Event]) -> Result<(), String> {
     let mut truth = Truth::new();
     let world = Arc::new(World {
         outbox: Arc::new(MemoryOutbox::new([7; 32])),
-        clock: Hands::new(beginning()),
+        clock: ManualClock::new(beginning()),
         truth: Mutex::new(truth.clone()),
         walked_at: Mutex::new(beginning()),
         answers: Mutex::default(),

@@ -13,12 +13,12 @@ use punctual::outbox::Filter;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::clock::{Hands, at};
+use crate::clock::{ManualClock, at};
 
 /// One process at a practice that keeps its sessions in a file, and its mail in a folder.
 struct Practice {
     folder: TempDir,
-    clock: Arc<Hands>,
+    clock: Arc<ManualClock>,
     engine: Engine,
 }
 
@@ -35,7 +35,7 @@ fn configured(folder: &TempDir, more: &str) -> Config {
 impl Practice {
     async fn open(sessions: &Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Hands::new(at("2027-01-04T09:00:00Z"));
+        let clock = ManualClock::new(at("2027-01-04T09:00:00Z"));
         std::fs::write(folder.path().join("sessions.json"), sessions.to_string()).unwrap();
         let engine = Engine::start(configured(&folder, ""), Arc::clone(&clock) as Arc<dyn Clock>).await.unwrap();
         Self { folder, clock, engine }

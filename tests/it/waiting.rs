@@ -27,11 +27,11 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
-use crate::clock::{Hands, at};
+use crate::clock::{ManualClock, at};
 
 /// Takes its time for each message, one after the other, and then does what it is told for the message of that number.
 struct Relay {
-    clocks: Arc<Hands>,
+    clocks: Arc<ManualClock>,
     takes: TimeDelta,
     down: Mutex<bool>,
     /// It takes the message, and its answer is lost.
@@ -89,7 +89,7 @@ impl Transport for Relay {
 }
 
 impl Relay {
-    fn new(clocks: &Arc<Hands>, takes: i64) -> Arc<Self> {
+    fn new(clocks: &Arc<ManualClock>, takes: i64) -> Arc<Self> {
         Arc::new(Self {
             clocks: Arc::clone(clocks),
             takes: TimeDelta::seconds(takes),
@@ -122,14 +122,14 @@ impl Relay {
 
 struct Practice {
     dispatcher: Arc<Dispatcher>,
-    clocks: Arc<Hands>,
+    clocks: Arc<ManualClock>,
 }
 
 impl Practice {
     fn new(now: DateTime<Utc>, more: &str) -> Self {
         let text = format!("[practice]\nname = \"Lakeside\"\n[adopt]\ninvites = true\n[invite]\nsettle = \"0s\"\n{more}\n");
         let config = config::parse(&text, None, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-        let clocks = Hands::new(now);
+        let clocks = ManualClock::new(now);
         let renderer = Renderer::new(Settings { reference_key: [7; 32], ..config.render.clone() }).unwrap();
         let dispatcher = Dispatcher {
             outbox: Arc::new(MemoryOutbox::new([7; 32])),

@@ -115,7 +115,7 @@ impl Process {
     }
 
     /// A source was asked. The same bytes as before are not walked again, if nothing waits for that.
-    pub(super) async fn hears(&self, source: usize, says: Says, now: DateTime<Utc>) -> outbox::Result<walk::Report> {
+    pub(super) async fn hears(&self, source: usize, says: Says, now: DateTime<Utc>) -> outbox::Result<walk::WalkSummary> {
         let (store, policy) = (&*self.dispatcher.outbox, &self.dispatcher.policy);
         // Before each walk, and by the lanes twice a minute.
         self.dispatcher.lapse().await?;
@@ -127,7 +127,7 @@ impl Process {
         let is_same = self.walked.lock().unwrap().get(&source).is_some_and(|walked| Arc::ptr_eq(walked, &list));
         if let Some(last) = rests.filter(|_| is_same && extent == Extent::Whole) {
             walk::heard(store, name(source), policy, last, now).await?;
-            return Ok(walk::Report { sessions: list.snapshot.sessions.len(), ..walk::Report::default() });
+            return Ok(walk::WalkSummary { sessions: list.snapshot.sessions.len(), ..walk::WalkSummary::default() });
         }
         let mut snapshot = list.snapshot.clone();
         ambiguity::mark(&mut snapshot, now);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use punctual::daemon::{receipts, replies};
 use punctual::entry::{Entry, State};
-use punctual::feedback::{Reply, Report};
+use punctual::feedback::{DeliveryReport, Reply};
 use punctual::guard::Verdict;
 use punctual::notice::NoticeKey;
 use punctual::outbox::Act;
@@ -326,7 +326,7 @@ impl World {
         }
         self.notes(format!("a receipt of {id}: {}", if arrived { "delivered" } else { "not delivered" }));
         let fate = if arrived { Arrival::Delivered } else { Arrival::Undelivered };
-        let report = Report { reference: Some(id), ours: None, fate, detail: None, remember: None, recipient: None };
+        let report = DeliveryReport { reference: Some(id), ours: None, fate, detail: None, remember: None, recipient: None };
         receipts::take(&*self.outbox(), report, self.now()).await.unwrap();
     }
 }

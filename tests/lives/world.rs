@@ -30,12 +30,12 @@ use super::source::Practice;
 use super::store::{Point, Store};
 
 /// The wall clock: it goes with the time that the test lets pass, and can be set.
-pub(super) struct Hands {
+pub(super) struct ManualClock {
     origin: Instant,
     wall: Mutex<DateTime<Utc>>,
 }
 
-impl Clock for Hands {
+impl Clock for ManualClock {
     fn now(&self) -> DateTime<Utc> {
         *self.wall.lock().unwrap() + self.uptime().unwrap()
     }
@@ -79,7 +79,7 @@ impl List {
 }
 
 pub(super) struct World {
-    pub(super) hands: Arc<Hands>,
+    pub(super) hands: Arc<ManualClock>,
     pub(super) store: Arc<Store>,
     /// What was so when the store was copied last.
     pub(super) copy: Mutex<Option<Backup>>,
@@ -123,7 +123,7 @@ fn raise(flag: &AtomicBool) -> Option<Raised<'_>> {
 impl World {
     pub(super) fn new(setup: &Setup, telling: bool) -> Arc<Self> {
         let beginning = setup.beginning();
-        let hands = Arc::new(Hands { origin: Instant::now(), wall: Mutex::new(beginning) });
+        let hands = Arc::new(ManualClock { origin: Instant::now(), wall: Mutex::new(beginning) });
         let store = Arc::new(if setup.file { Store::in_a_file() } else { Store::in_memory() });
         let server = |name, channel| Arc::new(Server::new(name, channel, setup.connections));
         let servers = vec![

@@ -9,7 +9,7 @@ use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfi
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::RData;
 
-use super::Report;
+use super::CheckReport;
 use crate::contact::EmailAddress;
 use crate::render::dkim::Dkim;
 
@@ -22,7 +22,7 @@ type Texts = Result<Vec<String>, String>;
 type Finding = (&'static str, String);
 
 /// Asks, and reports a line for each of the three. `server`: instead of the host's name servers.
-pub(super) async fn check(from: &EmailAddress, dkim: Option<&Dkim>, server: Option<SocketAddr>, report: &mut Report) {
+pub(super) async fn check(from: &EmailAddress, dkim: Option<&Dkim>, server: Option<SocketAddr>, report: &mut CheckReport) {
     let domain = from.domain();
     let resolver = match resolver(server) {
         Ok(resolver) => resolver,

@@ -15,7 +15,7 @@ use crate::access::{self, Access, Role, User, password};
 use crate::clock::{Clock, WallClock};
 use crate::config;
 use crate::daemon::Engine;
-use crate::web::{Deed, Stage};
+use crate::web::{DemoAction, Stage};
 
 /// Who looks at it.
 const USER: &str = "demo";
@@ -107,8 +107,8 @@ impl Stage for Scene {
         USER
     }
 
-    fn deeds(&self) -> Vec<Deed> {
-        let deed = |act, label| Deed { act, label };
+    fn actions(&self) -> Vec<DemoAction> {
+        let deed = |act, label| DemoAction { act, label };
         vec![
             deed("hour", "An hour later"),
             deed("day", "A day later"),

@@ -6,7 +6,7 @@
 use mailparse::{MailHeader, MailHeaderMap};
 
 use super::Leaf;
-use crate::feedback::Report;
+use crate::feedback::DeliveryReport;
 use crate::outcome::redacted;
 use crate::receipt::Fate;
 
@@ -175,7 +175,7 @@ fn is_system(headers: &[MailHeader<'_>]) -> bool {
 }
 
 /// What a letter says. `Err`: why it is none.
-pub(super) fn said(headers: &[MailHeader<'_>], leaves: &[Leaf<'_>]) -> Result<Report, &'static str> {
+pub(super) fn said(headers: &[MailHeader<'_>], leaves: &[Leaf<'_>]) -> Result<DeliveryReport, &'static str> {
     let subject = headers.get_first_value("Subject").unwrap_or_default().to_lowercase();
     let text = words(leaves);
     let has = |list: &[&str], text: &str| list.iter().any(|word| text.contains(word));
@@ -194,7 +194,7 @@ pub(super) fn said(headers: &[MailHeader<'_>], leaves: &[Leaf<'_>]) -> Result<Re
         // A mail system that writes back about one of our messages, in words that nobody knows here.
         () => Fate::Undelivered,
     };
-    Ok(Report { reference: None, ours: None, fate, detail: Some(detail(&text)), remember: None, recipient: None })
+    Ok(DeliveryReport { reference: None, ours: None, fate, detail: Some(detail(&text)), remember: None, recipient: None })
 }
 
 /// The server's own words: the first parts that are text, up to what it returns.

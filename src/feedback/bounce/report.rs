@@ -3,7 +3,7 @@
 use mailparse::{MailHeader, MailHeaderMap, parse_headers};
 
 use super::judged::{self, Words};
-use crate::feedback::Report;
+use crate::feedback::DeliveryReport;
 use crate::outcome::{EnhancedStatus, redacted};
 use crate::receipt::Fate;
 use crate::session::RawContact;
@@ -23,12 +23,12 @@ struct Status {
 
 /// What the parts of a report say, decoded. `in_report`: they stand in a multipart/report. Anything else may have been made of one, so that nobody can
 /// say what was left out: it is believed in what became of the message alone. `None`: no recipient's fields can be read.
-pub(super) fn said(parts: impl Iterator<Item = String>, in_report: bool) -> Option<Report> {
+pub(super) fn said(parts: impl Iterator<Item = String>, in_report: bool) -> Option<DeliveryReport> {
     let statuses: Vec<Status> = parts.flat_map(|part| of_part(&part)).collect();
     let some_arrived = statuses.iter().any(|s| s.fate == Fate::Delivered);
     // A mail that reached one mailbox of several has arrived; else the worst counts.
     let said = statuses.into_iter().max_by_key(|s| s.fate)?;
-    Some(Report {
+    Some(DeliveryReport {
         reference: None,
         ours: None,
         fate: said.fate,

@@ -4,20 +4,20 @@ use rusqlite::{Connection, Row, params};
 
 use super::columns::{at, ms};
 use super::tx::Tx;
-use crate::access::visits::KeptVisit;
+use crate::access::logins::KeptLogin;
 
 /// All of them.
-pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<KeptVisit>> {
+pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<KeptLogin>> {
     let one =
-        |row: &Row<'_>| Ok(KeptVisit { digest: row.get(0)?, name: row.get(1)?, mark: row.get(2)?, began: at(row, 3)?, seen: at(row, 4)? });
+        |row: &Row<'_>| Ok(KeptLogin { digest: row.get(0)?, name: row.get(1)?, mark: row.get(2)?, began: at(row, 3)?, seen: at(row, 4)? });
     connection.prepare_cached("SELECT digest, name, mark, began, seen FROM visit")?.query_map([], one)?.collect()
 }
 
 /// One began, or was seen again.
-pub(super) fn put(connection: &Tx<'_>, visit: &KeptVisit) -> rusqlite::Result<()> {
+pub(super) fn put(connection: &Tx<'_>, visit: &KeptLogin) -> rusqlite::Result<()> {
     let sql =
         "INSERT INTO visit (digest, name, mark, began, seen) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET seen = excluded.seen";
-    let KeptVisit { digest, name, mark, began, seen } = visit;
+    let KeptLogin { digest, name, mark, began, seen } = visit;
     connection.prepare_cached(sql)?.execute(params![digest, name, mark, ms(*began), ms(*seen)])?;
     Ok(())
 }

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::answer;
 use super::query::{self, Query};
-use crate::desk::letter::Letter;
+use crate::desk::letter::MessageView;
 use crate::desk::notices::{Line, Opened, Shown, open};
 use crate::desk::status::{Facts, status as ask_status};
 use crate::desk::unreachable::Row;
@@ -115,7 +115,7 @@ pub(super) async fn notice(
     operation_id = "previewNotice",
     params(OfNotice),
     responses(
-        (status = 200, description = "Done.", body = Letter),
+        (status = 200, description = "Done.", body = MessageView),
         (status = 404, description = "There is no such notice."),
         (status = 409, description = "It would not go now, or it went already."),
     )

@@ -11,7 +11,7 @@ use axum::response::Response;
 use chrono::Days;
 
 use super::shown::{Frame, Moment, capital, moment};
-use super::{Looking, Trouble, deeds, number};
+use super::{PageContext, Trouble, actions, number};
 use crate::contact::Address;
 use crate::desk::{called, outage, words};
 use crate::entry::State as NoticeState;
@@ -19,7 +19,7 @@ use crate::ledger::LedgerRow;
 use crate::outbox::Filter;
 use crate::session::SessionId;
 use crate::suppression::{SaidBy, Suppression};
-use crate::web::door::Form;
+use crate::web::auth::Form;
 use crate::web::history::head;
 use crate::web::{Shared, page, to_the_end};
 
@@ -60,12 +60,12 @@ struct BlockedRow {
 
 /// `/blocked?page=2`
 pub(super) async fn blocked(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Trouble> {
-    let (looking, form) = (shared.looking(&headers)?, Form::parse(query.unwrap_or_default().as_bytes()));
-    listed(&shared, &looking, &form, None).await
+    let (context, form) = (shared.context(&headers)?, Form::parse(query.unwrap_or_default().as_bytes()));
+    listed(&shared, &context, &form, None).await
 }
 
-async fn listed(shared: &Shared, looking: &Looking<'_>, form: &Form, refusal: Option<String>) -> Result<Response, Trouble> {
-    let all = looking.office.desk.outbox.suppressed().await?;
+async fn listed(shared: &Shared, context: &PageContext<'_>, form: &Form, refusal: Option<String>) -> Result<Response, Trouble> {
+    let all = context.office.desk.outbox.suppressed().await?;
     let (total, pages) = (all.len(), all.len().div_ceil(ADDRESSES).max(1));
     let page = form.get("page").parse().unwrap_or(1).clamp(1, pages);
     let rows = all.into_iter().skip((page - 1) * ADDRESSES).take(ADDRESSES).map(|one| BlockedRow {
@@ -81,30 +81,30 @@ async fn listed(shared: &Shared, looking: &Looking<'_>, form: &Form, refusal: Op
             SaidBy::Reply => "their own text",
             SaidBy::Person => "somebody here",
         },
-        since: moment(one.since, &looking.office.zone),
+        since: moment(one.since, &context.office.zone),
         notice: one.notice,
     });
     let (status, added) = (if refusal.is_some() { StatusCode::CONFLICT } else { StatusCode::OK }, form.get("added") == "yes");
-    let facts = Blocked { rows: rows.collect(), frame: looking.frame(shared, "blocked").await?, added, refusal, total, page, pages };
+    let facts = Blocked { rows: rows.collect(), frame: context.frame(shared, "blocked").await?, added, refusal, total, page, pages };
     Ok(page::render(status, &facts))
 }
 
 /// `/blocked/add`: somebody asked for no more messages, by telephone.
 pub(super) async fn block(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Result<Response, Trouble> {
-    let (form, visitor) = deeds::from_operator(&shared, &headers, body).await?;
-    let looking = shared.looking(&headers)?;
-    let address = match Address::possible(form.get("address").trim(), &looking.office.desk.policy.region) {
+    let (form, current_user) = actions::from_operator(&shared, &headers, body).await?;
+    let context = shared.context(&headers)?;
+    let address = match Address::possible(form.get("address").trim(), &context.office.desk.policy.region) {
         Ok(address) => address,
-        Err(why) => return listed(&shared, &looking, &form, Some(format!("This cannot be an address: {why}"))).await,
+        Err(why) => return listed(&shared, &context, &form, Some(format!("This cannot be an address: {why}"))).await,
     };
-    let (outbox, who, now) = (Arc::clone(&looking.office.desk.outbox), visitor.name().to_owned(), looking.now);
+    let (outbox, who, now) = (Arc::clone(&context.office.desk.outbox), current_user.name().to_owned(), context.now);
     let adding = to_the_end(async move {
         outbox.note(now, "suppress", &format!("{address}, by {who}")).await?;
         outbox.suppress(now, &address, Suppression::OptedOut).await
     });
     let refusal = (!adding.await??).then(|| "It is on the list already".to_owned());
     shared.intake.ask();
-    if refusal.is_some() { listed(&shared, &looking, &form, refusal).await } else { Ok(page::see("/blocked?added=yes")) }
+    if refusal.is_some() { listed(&shared, &context, &form, refusal).await } else { Ok(page::see("/blocked?added=yes")) }
 }
 
 /// `/blocked/{key}/remove`: they get messages again.
@@ -114,8 +114,8 @@ pub(super) async fn unblock(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Trouble> {
-    let (form, visitor) = deeds::from_operator(&shared, &headers, body).await?;
-    let who = called::with_reason(visitor.name(), form.get("reason"));
+    let (form, current_user) = actions::from_operator(&shared, &headers, body).await?;
+    let who = called::with_reason(current_user.name(), form.get("reason"));
     let (outbox, now) = (Arc::clone(&shared.office.desk.outbox), shared.office.clock.now());
     let removing = to_the_end(async move {
         let Some(listed) = outbox.suppressed().await?.into_iter().find(|one| one.key == key) else { return Ok(false) };
@@ -156,20 +156,20 @@ struct PastRow {
 
 /// `/history?session=9636&who=jane&event=reveal&before=1200`: the ledger, the newest first.
 pub(super) async fn history(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Trouble> {
-    let looking = shared.looking(&headers)?;
+    let context = shared.context(&headers)?;
     let query = Form::parse(query.unwrap_or_default().as_bytes());
     let text = |name: &str| query.get(name).trim().chars().take(40).collect::<String>();
     let (session, who, event) = (text("session"), text("who"), text("event"));
     let before = query.get("before").parse().ok();
-    let (rows, before) = past(&looking, (&session, &who, &event), before).await?;
-    let zone = &looking.office.zone;
+    let (rows, before) = past(&context, (&session, &who, &event), before).await?;
+    let zone = &context.office.zone;
     let shown = rows.into_iter().map(|row| PastRow {
         seq: row.seq,
         at: moment(row.at, zone),
         step: [row.from_state, row.to_state].into_iter().flatten().map(words::state).collect::<Vec<_>>().join(" → "),
         event: capital(words::event(&row.event)),
         why: row.reason.map(words::reason),
-        detail: words::clocked(&row.detail.unwrap_or_default(), &|at| words::clock(at, zone, looking.now)),
+        detail: words::clocked(&row.detail.unwrap_or_default(), &|at| words::clock(at, zone, context.now)),
         session: row.session_id.map(|s| s.0),
         participation: row.participation_id.map(|p| p.0),
         key: row.key,
@@ -180,17 +180,17 @@ pub(super) async fn history(State(shared): State<Arc<Shared>>, RawQuery(query): 
         query.append_pair("session", &session).append_pair("who", &who).append_pair("event", &event);
         format!("/history?{}", query.append_pair("before", &before.to_string()).finish())
     });
-    let facts = Past { rows, frame: looking.frame(&shared, "history").await?, session, who, event, earlier };
+    let facts = Past { rows, frame: context.frame(&shared, "history").await?, session, who, event, earlier };
     Ok(page::render(StatusCode::OK, &facts))
 }
 
 /// The rows of a page, and behind which the next one begins.
 async fn past(
-    looking: &Looking<'_>,
+    context: &PageContext<'_>,
     (session, who, event): (&str, &str, &str),
     before: Option<i64>,
 ) -> Result<(Vec<LedgerRow>, Option<i64>), Trouble> {
-    let outbox = &looking.office.desk.outbox;
+    let outbox = &context.office.desk.outbox;
     let of = if session.is_empty() { None } else { Some(SessionId(number(session)?)) };
     let end = match before {
         Some(before) => before - 1,
@@ -263,14 +263,14 @@ struct ErrorRow {
 
 /// `/servers`
 pub(super) async fn servers(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Trouble> {
-    let looking = shared.looking(&headers)?;
-    let office = looking.office;
+    let context = shared.context(&headers)?;
+    let office = context.office;
     let status = office.desk.outbox.status().await?;
     let source = |name: &String| {
         let of = status.sources.iter().find(|s| s.name == *name);
         SourceRow {
             name: name.clone(),
-            read: of.and_then(|s| s.last_snapshot_at).map(|at| words::ago(at, looking.now)),
+            read: of.and_then(|s| s.last_snapshot_at).map(|at| words::ago(at, context.now)),
             sessions: of.map_or(0, |s| s.sessions),
             faults: status.faults.iter().filter(|(source, _)| source == name).count(),
         }
@@ -283,7 +283,7 @@ pub(super) async fn servers(State(shared): State<Arc<Shared>>, headers: HeaderMa
         name,
         state: paused.map_or_else(
             || "Well".to_owned(),
-            |until| format!("At fault: tried again at {} at the latest", words::clock(until, &office.zone, looking.now)),
+            |until| format!("At fault: tried again at {} at the latest", words::clock(until, &office.zone, context.now)),
         ),
         tone: if paused.is_some() { "bad" } else { "good" },
     });
@@ -291,29 +291,29 @@ pub(super) async fn servers(State(shared): State<Arc<Shared>>, headers: HeaderMa
     let facts = Servers {
         transports: transports.collect(),
         sources: office.desk.sources.iter().map(source).collect(),
-        errors: errors(&looking).await?,
+        errors: errors(&context).await?,
         version: env!("CARGO_PKG_VERSION"),
         zones: format!("{} ({})", tz.version, tz.origin),
-        frame: looking.frame(&shared, "servers").await?,
+        frame: context.frame(&shared, "servers").await?,
     };
     Ok(page::render(StatusCode::OK, &facts))
 }
 
 /// What servers said last of what did not go.
-async fn errors(looking: &Looking<'_>) -> Result<Vec<ErrorRow>, Trouble> {
+async fn errors(context: &PageContext<'_>) -> Result<Vec<ErrorRow>, Trouble> {
     let states = vec![NoticeState::Waiting, NoticeState::Rejected, NoticeState::Unknown];
     let mut found = Vec::new();
     for state in states {
         let filter = Filter { states: vec![state], limit: Some(1000), ..Filter::default() };
-        found.extend(looking.office.desk.outbox.list(&filter).await?.into_iter().filter(|e| e.server_reply.is_some()));
+        found.extend(context.office.desk.outbox.list(&filter).await?.into_iter().filter(|e| e.server_reply.is_some()));
     }
     found.sort_by_key(|e| std::cmp::Reverse(e.changed_at));
     found.truncate(ERRORS);
     let row = |e: crate::entry::Entry| ErrorRow {
         key: e.notice.key.to_string(),
-        at: moment(e.changed_at, &looking.office.zone),
+        at: moment(e.changed_at, &context.office.zone),
         what: capital(&crate::desk::what(e.notice.occasion, e.notice.rule.as_deref())),
-        state: if outage::is_overdue(e.state, e.notice.due_at, e.notice.useful_until, looking.now) {
+        state: if outage::is_overdue(e.state, e.notice.due_at, e.notice.useful_until, context.now) {
             words::OVERDUE
         } else {
             words::state(e.state)
@@ -363,17 +363,17 @@ const STEP: usize = 40;
 
 /// `/messages`: by the day on which they were or are due, on the practice's clock.
 pub(super) async fn messages(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Trouble> {
-    let looking = shared.looking(&headers)?;
-    let first = looking.today().checked_sub_days(Days::new(BEFORE)).unwrap_or(looking.today());
+    let context = shared.context(&headers)?;
+    let first = context.today().checked_sub_days(Days::new(BEFORE)).unwrap_or(context.today());
     let dates: Vec<_> = (0..=DAYS).filter_map(|n| first.checked_add_days(Days::new(n))).collect();
-    let edges: Vec<_> = dates.iter().map(|day| looking.span(*day, 0).0).collect();
-    let counts = looking.office.desk.outbox.count_between(&edges).await?;
+    let edges: Vec<_> = dates.iter().map(|day| context.span(*day, 0).0).collect();
+    let counts = context.office.desk.outbox.count_between(&edges).await?;
     let sum = |of: &HashMap<NoticeState, u64>, states: &[NoticeState]| states.iter().filter_map(|s| of.get(s)).sum::<u64>();
     // An even number: half of it stands at the axis.
     let most = counts.iter().map(|of| of.values().sum::<u64>()).max().unwrap_or(0).max(1).next_multiple_of(2);
     use NoticeState::{Accepted, Cancelled, Claimed, Held, Lapsed, Rejected, Sending, Superseded, Suppressed, Unknown, Waiting};
-    let late = outage::overdue(&*looking.office.desk.outbox, looking.now).await?;
-    let late: Vec<_> = late.iter().map(|entry| looking.office.zone.local(entry.notice.due_at).civil.date()).collect();
+    let late = outage::overdue(&*context.office.desk.outbox, context.now).await?;
+    let late: Vec<_> = late.iter().map(|entry| context.office.zone.local(entry.notice.due_at).civil.date()).collect();
     let days = dates.iter().zip(&counts).enumerate().map(|(n, (date, of))| {
         let waits = sum(of, &[Waiting, Claimed, Sending]);
         let late = (late.iter().filter(|day| *day == date).count() as u64).min(waits);
@@ -387,10 +387,10 @@ pub(super) async fn messages(State(shared): State<Arc<Shared>>, headers: HeaderM
                 Bar { tone, y, height }
             });
         let bars = bars.collect();
-        let (today, number, date) = (*date == looking.today(), date.format("%-d").to_string(), date.format("%a, %b %-d").to_string());
+        let (today, number, date) = (*date == context.today(), date.format("%-d").to_string(), date.format("%a, %b %-d").to_string());
         DayOfMessages { date, number, today, x: n * STEP, sent, failed, planned, ended, total: sent + failed + planned + ended, bars }
     });
     let days: Vec<DayOfMessages> = days.collect();
-    let facts = Messages { width: days.len() * STEP, days, most, half: most / 2, frame: looking.frame(&shared, "messages").await? };
+    let facts = Messages { width: days.len() * STEP, days, most, half: most / 2, frame: context.frame(&shared, "messages").await? };
     Ok(page::render(StatusCode::OK, &facts))
 }

@@ -1,4 +1,4 @@
-//! Before a deed: what will happen, whether it can be undone, and why it is done. The form of the page does it ([`deeds`]).
+//! Before a deed: what will happen, whether it can be undone, and why it is done. The form of the page does it ([`actions`]).
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use axum::response::Response;
 
 use super::shown::session::Named;
 use super::shown::{Frame, capital};
-use super::{Looking, Trouble, deeds, notice, number};
+use super::{PageContext, Trouble, actions, notice, number};
 use crate::desk::{what, words};
 use crate::entry::{Entry, State as NoticeState};
 use crate::guard::{seen_as, sessions_of};
 use crate::outbox::Act;
 use crate::session::{ParticipationId, SessionId};
 use crate::suppression::Suppression;
-use crate::web::door::Form;
+use crate::web::auth::Form;
 use crate::web::{Shared, page};
 
 #[derive(Template)]
@@ -49,23 +49,23 @@ pub(super) async fn act(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Trouble> {
-    let looking = operator(&shared, &headers)?;
+    let context = operator(&shared, &headers)?;
     let act = Act::from_word(&act).ok_or(Trouble::NotFound("There is nothing at this address."))?;
-    let entry = notice::opened(&looking, &key).await?.entry;
-    let words = in_words(act, &entry, &looking);
+    let entry = notice::opened(&context, &key).await?.entry;
+    let words = in_words(act, &entry, &context);
     let n = &entry.notice;
     let place = (n.session, n.participation);
-    let who = Named::of(place, &looking.people(&[place]).await?, looking.showing());
-    let start = words::clock(n.start, &looking.office.zone, looking.now);
+    let who = Named::of(place, &context.people(&[place]).await?, context.showing());
+    let start = words::clock(n.start, &context.office.zone, context.now);
     let form = Form::parse(query.unwrap_or_default().as_bytes());
     let facts = Confirm {
-        frame: looking.frame(&shared, "sessions").await?,
+        frame: context.frame(&shared, "sessions").await?,
         title: words.title.to_owned(),
         about: format!("{} for {}; the session starts at {start}.", capital(&what(n.occasion, n.rule.as_deref())), who.title),
         will: words.will.to_owned(),
         undo: words.undo,
         action: format!("/notices/{key}/{}", act.as_str()),
-        back: deeds::back(&form, &format!("/notices/{key}")),
+        back: actions::back(&form, &format!("/notices/{key}")),
         label: "Why? (may be left empty)",
         button: words.button,
         hidden: Vec::new(),
@@ -80,21 +80,21 @@ pub(super) async fn called(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Trouble> {
-    let looking = operator(&shared, &headers)?;
+    let context = operator(&shared, &headers)?;
     let place = (SessionId(number(&session)?), ParticipationId(number(&participation)?));
-    let people = looking.people(&[place]).await?;
-    let who = Named::of(place, &people, looking.showing());
-    let start = people.get(&place).and_then(|who| who.start).map(|start| words::clock(start, &looking.office.zone, looking.now));
+    let people = context.people(&[place]).await?;
+    let who = Named::of(place, &people, context.showing());
+    let start = people.get(&place).and_then(|who| who.start).map(|start| words::clock(start, &context.office.zone, context.now));
     let form = Form::parse(query.unwrap_or_default().as_bytes());
     let facts = Confirm {
-        frame: looking.frame(&shared, "unreachable").await?,
+        frame: context.frame(&shared, "unreachable").await?,
         title: format!("You called {}?", who.title),
         about: start.map_or_else(String::new, |start| format!("Their session starts at {start}.")),
         will: "They move from “To call” to “Called”, for everybody who opens the page. Nothing is sent, and nothing is held back."
             .to_owned(),
         undo: None,
         action: format!("/sessions/{session}/{participation}/called"),
-        back: deeds::back(&form, "/unreachable"),
+        back: actions::back(&form, "/unreachable"),
         label: "What was agreed? (may be left empty)",
         button: "I called them",
         hidden: Vec::new(),
@@ -109,9 +109,9 @@ pub(super) async fn guard(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Trouble> {
-    let looking = operator(&shared, &headers)?;
+    let context = operator(&shared, &headers)?;
     let source = Form::parse(query.unwrap_or_default().as_bytes()).get("source").to_owned();
-    let rows = looking.office.desk.outbox.guards().await?;
+    let rows = context.office.desk.outbox.guards().await?;
     let theirs = || rows.iter().filter(|row| row.source == source);
     let count = sessions_of(theirs());
     if count == 0 {
@@ -132,7 +132,7 @@ pub(super) async fn guard(
         )
     };
     let facts = Confirm {
-        frame: looking.frame(&shared, "attention").await?,
+        frame: context.frame(&shared, "attention").await?,
         title: title.to_owned(),
         about: format!("{count} session{} of \u{201c}{source}\u{201d}.", if count == 1 { "" } else { "s" }),
         will: will.to_owned(),
@@ -148,8 +148,8 @@ pub(super) async fn guard(
 
 /// `/blocked/{key}/remove`
 pub(super) async fn unblock(State(shared): State<Arc<Shared>>, Path(key): Path<String>, headers: HeaderMap) -> Result<Response, Trouble> {
-    let looking = operator(&shared, &headers)?;
-    let listed = looking.office.desk.outbox.suppressed().await?.into_iter().find(|one| one.key == key);
+    let context = operator(&shared, &headers)?;
+    let listed = context.office.desk.outbox.suppressed().await?.into_iter().find(|one| one.key == key);
     let listed = listed.ok_or(Trouble::Conflict("It is not on the list any more."))?;
     let will = match listed.kind {
         Suppression::OptedOut => {
@@ -158,7 +158,7 @@ pub(super) async fn unblock(State(shared): State<Arc<Shared>>, Path(key): Path<S
         Suppression::Bounced => "Messages go there again. If it still does not take them, it comes back onto the list.",
     };
     let facts = Confirm {
-        frame: looking.frame(&shared, "blocked").await?,
+        frame: context.frame(&shared, "blocked").await?,
         title: format!("Take {} off the list?", listed.shown),
         about: String::new(),
         will: will.to_owned(),
@@ -172,9 +172,9 @@ pub(super) async fn unblock(State(shared): State<Arc<Shared>>, Path(key): Path<S
     Ok(page::render(StatusCode::OK, &facts))
 }
 
-pub(super) fn operator<'a>(shared: &'a Shared, headers: &HeaderMap) -> Result<Looking<'a>, Trouble> {
-    let looking = shared.looking(headers)?;
-    if looking.visitor.is_operator() { Ok(looking) } else { Err(Trouble::Forbidden("Viewers may look, and not act.")) }
+pub(super) fn operator<'a>(shared: &'a Shared, headers: &HeaderMap) -> Result<PageContext<'a>, Trouble> {
+    let context = shared.context(headers)?;
+    if context.current_user.is_operator() { Ok(context) } else { Err(Trouble::Forbidden("Viewers may look, and not act.")) }
 }
 
 struct Words {
@@ -184,8 +184,8 @@ struct Words {
     button: &'static str,
 }
 
-fn in_words(act: Act, entry: &Entry, looking: &Looking<'_>) -> Words {
-    let until = words::clock(entry.notice.useful_until, &looking.office.zone, looking.now);
+fn in_words(act: Act, entry: &Entry, context: &PageContext<'_>) -> Words {
+    let until = words::clock(entry.notice.useful_until, &context.office.zone, context.now);
     let undo = || Some(format!("You can take it back until {until}, on the message’s page."));
     let of = |title, will, undo, button| Words { title, will, undo, button };
     match (act, entry.state) {

@@ -11,10 +11,10 @@ use axum::response::Response;
 
 use super::shown::Frame;
 use super::shown::session::Found;
-use super::{FORM_MAX, Looking, Trouble};
+use super::{FORM_MAX, PageContext, Trouble};
 use crate::desk::people::{self, Who};
 use crate::session::SessionId;
-use crate::web::door::Form;
+use crate::web::auth::Form;
 use crate::web::page;
 use crate::web::{Shared, request};
 
@@ -39,33 +39,33 @@ pub(super) async fn by_address(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Trouble> {
-    let looking = shared.looking(&headers)?;
+    let context = shared.context(&headers)?;
     let query = Form::parse(query.unwrap_or_default().as_bytes());
-    find(&shared, &looking, query.get("q")).await
+    find(&shared, &context, query.get("q")).await
 }
 
-/// The form of each page: it changes nothing, so any visitor may send it.
+/// The form of each page: it changes nothing, so any user may send it.
 pub(super) async fn by_form(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Result<Response, Trouble> {
     let form = Form::parse(&request::form(&headers, body, FORM_MAX, shared.settings.limits.body).await?);
-    let looking = shared.looking(&headers)?;
-    find(&shared, &looking, form.get("q")).await
+    let context = shared.context(&headers)?;
+    find(&shared, &context, form.get("q")).await
 }
 
 /// By the store, or by a record that cannot be read.
-async fn is_known(looking: &Looking<'_>, id: SessionId) -> Result<bool, Trouble> {
-    let desk = &looking.office.desk;
-    if !desk.session(id, looking.now).await?.is_empty() {
+async fn is_known(context: &PageContext<'_>, id: SessionId) -> Result<bool, Trouble> {
+    let desk = &context.office.desk;
+    if !desk.session(id, context.now).await?.is_empty() {
         return Ok(true);
     }
     Ok(desk.outbox.faults().await?.iter().any(|(_, fault)| fault.session == Some(id)))
 }
 
 /// Those whose record cannot be read first: nothing else tells them.
-async fn found(looking: &Looking<'_>, asked: &str) -> Result<Vec<Who>, Trouble> {
-    let (office, desk) = (looking.office, &looking.office.desk);
-    let stored = people::find(desk, asked, looking.names, (looking.now, FOUND_MAX)).await?;
+async fn found(context: &PageContext<'_>, asked: &str) -> Result<Vec<Who>, Trouble> {
+    let (office, desk) = (context.office, &context.office.desk);
+    let stored = people::find(desk, asked, context.names, (context.now, FOUND_MAX)).await?;
     let is_stored: HashSet<_> = stored.iter().map(|who| (who.session, who.participation)).collect();
-    let unread = people::among(office.records.everybody(&desk.policy.region), asked, looking.names);
+    let unread = people::among(office.records.everybody(&desk.policy.region), asked, context.names);
     let unread = unread.filter(|who| !is_stored.contains(&(who.session, who.participation)));
     let mut found: Vec<Who> = unread.collect();
     found.extend(stored);
@@ -73,23 +73,23 @@ async fn found(looking: &Looking<'_>, asked: &str) -> Result<Vec<Who>, Trouble> 
     Ok(found)
 }
 
-async fn find(shared: &Shared, looking: &Looking<'_>, asked: &str) -> Result<Response, Trouble> {
+async fn find(shared: &Shared, context: &PageContext<'_>, asked: &str) -> Result<Response, Trouble> {
     let asked: String = asked.trim().chars().take(ASKED_MAX).collect();
     if let Ok(id) = asked.parse::<i64>()
-        && is_known(looking, SessionId(id)).await?
+        && is_known(context, SessionId(id)).await?
     {
         return Ok(page::see(&format!("/sessions/{id}")));
     }
-    let found = if asked.is_empty() { Vec::new() } else { found(looking, &asked).await? };
+    let found = if asked.is_empty() { Vec::new() } else { found(context, &asked).await? };
     // The number of a participant is theirs, whoever else has it in a telephone number.
     let theirs: Vec<_> = found.iter().filter(|one| one.participation.to_string() == asked).collect();
     if let ([one], _) | ([], [one]) = (theirs.as_slice(), found.iter().collect::<Vec<_>>().as_slice()) {
         return Ok(page::see(&format!("/sessions/{}/{}", one.session, one.participation)));
     }
     let facts = Search {
-        frame: looking.frame(shared, "search").await?,
+        frame: context.frame(shared, "search").await?,
         full: found.len() == FOUND_MAX,
-        found: found.iter().map(|who| Found::of(who, looking.showing())).collect(),
+        found: found.iter().map(|who| Found::of(who, context.showing())).collect(),
         asked,
     };
     Ok(page::render(StatusCode::OK, &facts))

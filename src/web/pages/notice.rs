@@ -11,9 +11,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
 use super::shown::{Attempt, Frame, NoticeRow};
-use super::{Looking, Trouble};
+use super::{PageContext, Trouble};
 use crate::desk::decided;
-use crate::desk::letter::{self, Letter, Sees};
+use crate::desk::letter::{self, MessageView, Sees};
 use crate::desk::notices::{Opened, open};
 use crate::entry::{Entry, State as NoticeState};
 use crate::notice::NoticeKey;
@@ -28,7 +28,7 @@ struct Page {
     attempts: Vec<Attempt>,
     reference: Option<String>,
     server_reply: Option<String>,
-    letter: Option<Letter>,
+    letter: Option<MessageView>,
     /// Why there is none.
     no_letter: Option<String>,
     /// It is as it was made, and not as it would be made.
@@ -68,23 +68,23 @@ pub(super) async fn notice(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Trouble> {
-    let looking = shared.looking(&headers)?;
-    let opened = opened(&looking, &key).await?;
+    let context = shared.context(&headers)?;
+    let opened = opened(&context, &key).await?;
     let about = (opened.entry.notice.session, opened.entry.notice.participation);
-    let (letter, frozen, revealed) = letter_of(&looking, &opened).await?;
-    if looking.names || revealed {
-        shared.looked(looking.visitor.name(), "a message", Some(about)).await?;
+    let (letter, frozen, revealed) = letter_of(&context, &opened).await?;
+    if context.names || revealed {
+        shared.looked(context.current_user.name(), "a message", Some(about)).await?;
     }
     let (letter, no_letter) = match letter {
         Ok(letter) => (Some(letter), None),
         Err(why) => (None, Some(why)),
     };
-    let office = looking.office;
-    let people = looking.people(&[about]).await?;
+    let office = context.office;
+    let people = context.people(&[about]).await?;
     let facts = Page {
-        frame: looking.frame(&shared, "sessions").await?,
-        done: Done::of(query.as_deref(), &opened.entry).filter(|_| looking.visitor.is_operator()),
-        notice: NoticeRow::of(&opened.entry, &people, looking.showing())
+        frame: context.frame(&shared, "sessions").await?,
+        done: Done::of(query.as_deref(), &opened.entry).filter(|_| context.current_user.is_operator()),
+        notice: NoticeRow::of(&opened.entry, &people, context.showing())
             .after(&opened, office)
             .by(decided::of(&office.desk, &opened.entry).await?, office),
         attempts: opened.shown.deliveries.iter().map(|d| Attempt::of(d, opened.entry.notice.address.channel(), office)).collect(),
@@ -98,38 +98,38 @@ pub(super) async fn notice(
         hidden: !frozen || opened.content.is_some(),
     };
     let notice = &opened.entry.notice;
-    let until = looking.visitor.visit.revealed((notice.session, notice.participation), looking.now);
-    Ok(page::hidden_at(page::render(StatusCode::OK, &facts), until, looking.now))
+    let until = context.current_user.login.revealed((notice.session, notice.participation), context.now);
+    Ok(page::hidden_at(page::render(StatusCode::OK, &facts), until, context.now))
 }
 
 /// The HTML of its e-mail, for the frame.
 pub(super) async fn message(State(shared): State<Arc<Shared>>, Path(key): Path<String>, headers: HeaderMap) -> Result<Response, Trouble> {
-    let looking = shared.looking(&headers)?;
-    let opened = opened(&looking, &key).await?;
-    match letter_of(&looking, &opened).await?.0 {
-        Ok(Letter { html: Some(html), .. }) => Ok(page::message(looking.office.renderer.pictured(&html))),
+    let context = shared.context(&headers)?;
+    let opened = opened(&context, &key).await?;
+    match letter_of(&context, &opened).await?.0 {
+        Ok(MessageView { html: Some(html), .. }) => Ok(page::message(context.office.renderer.pictured(&html))),
         _ => Err(Trouble::NotFound("This message has no page.")),
     }
 }
 
-pub(super) async fn opened(looking: &Looking<'_>, key: &str) -> Result<Opened, Trouble> {
+pub(super) async fn opened(context: &PageContext<'_>, key: &str) -> Result<Opened, Trouble> {
     let nothing = || Trouble::NotFound("There is no such notice, or it was removed after its time.");
     let key: NoticeKey = key.parse().map_err(|_| nothing())?;
-    open(&looking.office.desk, key).await?.ok_or_else(nothing)
+    open(&context.office.desk, key).await?.ok_or_else(nothing)
 }
 
 /// The message, or why it is not shown; whether it is the frozen one; whether it is revealed.
-async fn letter_of(looking: &Looking<'_>, opened: &Opened) -> Result<(Result<Letter, String>, bool, bool), Trouble> {
+async fn letter_of(context: &PageContext<'_>, opened: &Opened) -> Result<(Result<MessageView, String>, bool, bool), Trouble> {
     let notice = &opened.entry.notice;
-    let revealed = looking.visitor.visit.revealed((notice.session, notice.participation), looking.now).is_some();
+    let revealed = context.current_user.login.revealed((notice.session, notice.participation), context.now).is_some();
     if opened.entry.state.pending() {
-        let office = looking.office;
-        let sees = match (revealed, looking.names) {
+        let office = context.office;
+        let sees = match (revealed, context.names) {
             (true, _) => Sees::All,
             (false, true) => Sees::Host,
             (false, false) => Sees::Nobody,
         };
-        let letter = letter::planned(&office.desk, &office.renderer, &opened.entry, sees, looking.now).await?;
+        let letter = letter::planned(&office.desk, &office.renderer, &opened.entry, sees, context.now).await?;
         return Ok((letter, false, revealed));
     }
     let letter = match &opened.content {

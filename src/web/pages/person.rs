@@ -10,7 +10,7 @@ use axum::response::Response;
 
 use super::shown::session::{Call, Called, PersonCard};
 use super::shown::{Decided, Frame, History, moment};
-use super::{deeds, number, records};
+use super::{actions, number, records};
 use crate::contact::ConnectCode;
 use crate::desk::people::Contacts;
 use crate::desk::why::why;
@@ -50,32 +50,32 @@ pub(super) async fn person(
     Path((session, participation)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Trouble> {
-    let looking = shared.looking(&headers)?;
+    let context = shared.context(&headers)?;
     let (session, id) = (SessionId(number(&session)?), ParticipationId(number(&participation)?));
-    let (office, now) = (looking.office, looking.now);
+    let (office, now) = (context.office, context.now);
     let unknown = "Punctual knows no such participant, or no longer: the session may be over.";
     let none = || Trouble::NotFound(unknown);
     let Some(told) = why(&office.desk, session, Some(id), now).await?.pop() else {
-        return records::page(&shared, &looking, (session, Some(id)), unknown).await;
+        return records::page(&shared, &context, (session, Some(id)), unknown).await;
     };
     let entries = agenda::of(&office.desk, session, now).await?;
     let entry = entries.iter().find(|e| e.people.iter().any(|p| p.id == id)).ok_or_else(none)?;
     let person = entry.people.iter().find(|p| p.id == id).ok_or_else(none)?;
-    let until = looking.visitor.visit.revealed((session, id), now);
+    let until = context.current_user.login.revealed((session, id), now);
     let revealed = match until {
-        Some(until) => revealed(&looking, session, id, until).await?,
+        Some(until) => revealed(&context, session, id, until).await?,
         None => None,
     };
-    if looking.names {
-        shared.looked(looking.visitor.name(), "a person", Some((session, id))).await?;
+    if context.names {
+        shared.looked(context.current_user.name(), "a person", Some((session, id))).await?;
     }
     let calls = called::of(&office.desk, &[(session, id)]).await?;
     let facts = Page {
         called: calls.get(&(session, id)).map(|(at, note)| Called { at: moment(*at, &office.zone), note: note.clone() }),
-        frame: looking.frame(&shared, "sessions").await?,
+        frame: context.frame(&shared, "sessions").await?,
         session: session.0,
         start: moment(entry.start, &office.zone),
-        person: PersonCard::of(person, entry, looking.showing()),
+        person: PersonCard::of(person, entry, context.showing()),
         inputs: told
             .inputs
             .into_iter()
@@ -89,18 +89,18 @@ pub(super) async fn person(
 }
 
 async fn revealed(
-    looking: &super::Looking<'_>,
+    context: &super::PageContext<'_>,
     session: SessionId,
     id: ParticipationId,
     until: chrono::DateTime<chrono::Utc>,
 ) -> Result<Option<Revealed>, Trouble> {
-    let desk = &looking.office.desk;
-    let seen = desk.session(session, looking.now).await?;
+    let desk = &context.office.desk;
+    let seen = desk.session(session, context.now).await?;
     let Some(person) = seen.iter().find_map(|s| s.session.participant(id)) else { return Ok(None) };
     let none = crate::plan::Suppressions::default();
     let address = crate::plan::recipient(person, &desk.policy, &none, false);
     Ok(Some(Revealed {
-        until: moment(until, &looking.office.zone).time,
+        until: moment(until, &context.office.zone).time,
         name: person.name.expose().to_owned(),
         address: address.map_or_else(|(reason, _)| words::reason(reason).to_owned(), |to| to.address.expose().to_owned()),
         contacts: Call::of(&Contacts::of(person, &desk.policy.region)),
@@ -116,11 +116,11 @@ pub(super) async fn reveal(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Trouble> {
-    let (form, visitor) = deeds::from_operator(&shared, &headers, body).await?;
+    let (form, current_user) = actions::from_operator(&shared, &headers, body).await?;
     let (session, id) = (SessionId(number(&session)?), ParticipationId(number(&participation)?));
     let now = shared.office.clock.now();
-    let detail = format!("session {session}, participation {id}, by {}", visitor.name());
+    let detail = format!("session {session}, participation {id}, by {}", current_user.name());
     shared.office.desk.outbox.witness(now, "reveal", &detail, Some((session, id))).await?;
-    shared.door()?.reveal(&visitor, (session, id), now);
-    Ok(page::see(&deeds::back(&form, &format!("/sessions/{session}/{id}"))))
+    shared.auth()?.reveal(&current_user, (session, id), now);
+    Ok(page::see(&actions::back(&form, &format!("/sessions/{session}/{id}"))))
 }

@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use super::shown::session::{Call, Showing};
 use super::shown::{Frame, Moment};
-use super::{Looking, Trouble};
+use super::{PageContext, Trouble};
 use crate::desk::people::Who;
 use crate::session::{Fault, ParticipationId, SessionId};
 use crate::web::Shared;
@@ -72,15 +72,15 @@ fn callable(session: SessionId, showing: Showing<'_>) -> Vec<Callable> {
 }
 
 /// Those of a session, or of a person in it; all of them.
-pub(super) async fn bad(looking: &Looking<'_>, of: Option<(SessionId, Option<ParticipationId>)>) -> Result<Vec<Bad>, Trouble> {
-    let faults = looking.office.desk.outbox.faults().await?;
+pub(super) async fn bad(context: &PageContext<'_>, of: Option<(SessionId, Option<ParticipationId>)>) -> Result<Vec<Bad>, Trouble> {
+    let faults = context.office.desk.outbox.faults().await?;
     let wanted = |fault: &Fault| {
         of.is_none_or(|(session, person)| {
             // What is wrong with the whole of it is wrong for each of them.
             fault.session == Some(session) && (person.is_none() || fault.participation.is_none() || fault.participation == person)
         })
     };
-    Ok(faults.iter().filter(|(_, fault)| wanted(fault)).map(|(source, fault)| Bad::of(source, fault, looking.showing())).collect())
+    Ok(faults.iter().filter(|(_, fault)| wanted(fault)).map(|(source, fault)| Bad::of(source, fault, context.showing())).collect())
 }
 
 #[derive(Template)]
@@ -93,13 +93,13 @@ struct Page {
 /// The page of a session or a person that Punctual knows by its faults alone.
 pub(super) async fn page(
     shared: &Shared,
-    looking: &Looking<'_>,
+    context: &PageContext<'_>,
     of: (SessionId, Option<ParticipationId>),
     none: &'static str,
 ) -> Result<Response, Trouble> {
-    let records = bad(looking, Some(of)).await?;
+    let records = bad(context, Some(of)).await?;
     if records.is_empty() {
         return Err(Trouble::NotFound(none));
     }
-    Ok(page::render(StatusCode::OK, &Page { frame: looking.frame(shared, "attention").await?, records }))
+    Ok(page::render(StatusCode::OK, &Page { frame: context.frame(shared, "attention").await?, records }))
 }

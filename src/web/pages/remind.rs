@@ -10,7 +10,7 @@ use axum::response::Response;
 
 use super::shown::session::Named;
 use super::shown::{Frame, Moment, moment};
-use super::{Looking, deeds, number};
+use super::{PageContext, actions, number};
 use crate::contact::Channel;
 use crate::desk::remind::{Answer, Wish, remind, would};
 use crate::notice::Occasion;
@@ -49,11 +49,11 @@ fn wish(session: &str, participation: &str) -> Result<Wish, Trouble> {
 }
 
 impl Page {
-    async fn of(looking: &Looking<'_>, shared: &Shared, wish: &Wish, answer: &Answer) -> Result<Self, Trouble> {
+    async fn of(context: &PageContext<'_>, shared: &Shared, wish: &Wish, answer: &Answer) -> Result<Self, Trouble> {
         let night = answer.result.as_ref().is_err_and(NotNow::is_night);
         // What goes if they say so.
         let by_night = Wish { at_night: true, ..wish.clone() };
-        let asked = if night { would(&looking.office.desk, &by_night, looking.now).await?.pop() } else { None };
+        let asked = if night { would(&context.office.desk, &by_night, context.now).await?.pop() } else { None };
         let goes = asked.as_ref().unwrap_or(answer).result.as_ref().ok().map(|notice| Goes {
             channel: match notice.address.channel() {
                 Channel::Email => "e-mail",
@@ -61,12 +61,12 @@ impl Page {
             },
             to: notice.address.to_string(),
             runs: notice.occasion == Occasion::NotJoined,
-            start: moment(notice.start, &looking.office.zone),
+            start: moment(notice.start, &context.office.zone),
         });
         let refusal = answer.result.as_ref().err().map(NotNow::in_words);
-        let frame = looking.frame(shared, "sessions").await?;
+        let frame = context.frame(shared, "sessions").await?;
         let place = (wish.session, answer.participation);
-        let who = Named::of(place, &looking.people(&[place]).await?, looking.showing());
+        let who = Named::of(place, &context.people(&[place]).await?, context.showing());
         let (session, participation) = (place.0.0, place.1.0);
         Ok(Self { frame, session, participation, who, night: night && goes.is_some(), goes, refusal })
     }
@@ -82,10 +82,10 @@ pub(super) async fn page(
     Path((session, participation)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Trouble> {
-    let looking = shared.looking(&headers)?;
+    let context = shared.context(&headers)?;
     let wish = wish(&session, &participation)?;
-    let answer = would(&looking.office.desk, &wish, looking.now).await?.pop().ok_or_else(none)?;
-    Ok(page::render(StatusCode::OK, &Page::of(&looking, &shared, &wish, &answer).await?))
+    let answer = would(&context.office.desk, &wish, context.now).await?.pop().ok_or_else(none)?;
+    Ok(page::render(StatusCode::OK, &Page::of(&context, &shared, &wish, &answer).await?))
 }
 
 /// Reminds them.
@@ -95,10 +95,10 @@ pub(super) async fn act(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Trouble> {
-    let (form, visitor) = deeds::from_operator(&shared, &headers, body).await?;
+    let (form, current_user) = actions::from_operator(&shared, &headers, body).await?;
     let asked = Wish {
         at_night: form.get("in_quiet_hours") == "yes",
-        who: Some(visitor.name().to_owned()),
+        who: Some(current_user.name().to_owned()),
         why: form.get("reason").to_owned(),
         ..wish(&session, &participation)?
     };
@@ -109,6 +109,6 @@ pub(super) async fn act(
         shared.intake.wake();
         return Ok(page::see(&format!("/notices/{}", notice.key)));
     }
-    let looking = shared.looking(&headers)?;
-    Ok(page::render(StatusCode::CONFLICT, &Page::of(&looking, &shared, &asked, &answer).await?))
+    let context = shared.context(&headers)?;
+    Ok(page::render(StatusCode::CONFLICT, &Page::of(&context, &shared, &asked, &answer).await?))
 }

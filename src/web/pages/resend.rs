@@ -10,7 +10,7 @@ use axum::response::Response;
 
 use super::notice::opened;
 use super::shown::{Frame, NoticeRow};
-use super::{Looking, deeds};
+use super::{PageContext, actions};
 use crate::contact::{Address, Channel};
 use crate::desk::called;
 use crate::desk::notices::Opened;
@@ -33,13 +33,13 @@ struct Page {
 }
 
 impl Page {
-    async fn of(looking: &Looking<'_>, shared: &Shared, opened: &Opened, refusal: Option<String>) -> Result<Self, Trouble> {
+    async fn of(context: &PageContext<'_>, shared: &Shared, opened: &Opened, refusal: Option<String>) -> Result<Self, Trouble> {
         let address = &opened.entry.notice.address;
-        let people = looking.people(&[(opened.entry.notice.session, opened.entry.notice.participation)]).await?;
-        let own = silenced(&looking.office.desk, address).await?.and_then(|kind| Answer::Suppressed(kind).in_words());
+        let people = context.people(&[(opened.entry.notice.session, opened.entry.notice.participation)]).await?;
+        let own = silenced(&context.office.desk, address).await?.and_then(|kind| Answer::Suppressed(kind).in_words());
         Ok(Self {
-            frame: looking.frame(shared, "sessions").await?,
-            notice: NoticeRow::of(&opened.entry, &people, looking.showing()),
+            frame: context.frame(shared, "sessions").await?,
+            notice: NoticeRow::of(&opened.entry, &people, context.showing()),
             refusal,
             own,
             is_mail: address.channel() == Channel::Email,
@@ -49,9 +49,9 @@ impl Page {
 
 /// What will happen.
 pub(super) async fn page(State(shared): State<Arc<Shared>>, Path(key): Path<String>, headers: HeaderMap) -> Result<Response, Trouble> {
-    let looking = shared.looking(&headers)?;
-    let opened = opened(&looking, &key).await?;
-    Ok(page::render(StatusCode::OK, &Page::of(&looking, &shared, &opened, None).await?))
+    let context = shared.context(&headers)?;
+    let opened = opened(&context, &key).await?;
+    Ok(page::render(StatusCode::OK, &Page::of(&context, &shared, &opened, None).await?))
 }
 
 /// Hands it over again.
@@ -61,18 +61,19 @@ pub(super) async fn act(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Trouble> {
-    let (form, visitor) = deeds::from_operator(&shared, &headers, body).await?;
-    let looking = shared.looking(&headers)?;
-    let opened = opened(&looking, &key).await?;
+    let (form, current_user) = actions::from_operator(&shared, &headers, body).await?;
+    let context = shared.context(&headers)?;
+    let opened = opened(&context, &key).await?;
     let to = match form.get("to").trim() {
         "" => Ok(None),
-        typed => Address::parse(typed, &looking.office.desk.policy.region).map(Some),
+        typed => Address::parse(typed, &context.office.desk.policy.region).map(Some),
     };
     let refusal = match to {
         Err(why) => format!("The other address cannot be used: {why}"),
         Ok(to) => {
-            let wish = Wish { keys: vec![opened.entry.notice.key], to, who: Some(called::with_reason(visitor.name(), form.get("reason"))) };
-            let (of, now) = (Arc::clone(&shared), looking.now);
+            let wish =
+                Wish { keys: vec![opened.entry.notice.key], to, who: Some(called::with_reason(current_user.name(), form.get("reason"))) };
+            let (of, now) = (Arc::clone(&shared), context.now);
             let answers = crate::web::to_the_end(async move { resend(&of.office.desk, &wish, now).await }).await??;
             match answers.first().map(|(_, answer)| *answer) {
                 Some(Answer::Store(Resent::As(new))) => {
@@ -83,5 +84,5 @@ pub(super) async fn act(
             }
         }
     };
-    Ok(page::render(StatusCode::CONFLICT, &Page::of(&looking, &shared, &opened, Some(refusal)).await?))
+    Ok(page::render(StatusCode::CONFLICT, &Page::of(&context, &shared, &opened, Some(refusal)).await?))
 }

@@ -11,12 +11,12 @@ use chrono::{Days, NaiveDate};
 
 use super::shown::Frame;
 use super::shown::session::{Day, SessionCard, by_day};
-use super::{DAYS_MAX, HELD_MAX, Looking, Trouble};
+use super::{DAYS_MAX, HELD_MAX, PageContext, Trouble};
 use crate::desk::{agenda, outage};
 use crate::entry::State as NoticeState;
 use crate::outbox::Filter;
 use crate::session::SessionId;
-use crate::web::door::Form;
+use crate::web::auth::Form;
 use crate::web::{Shared, page};
 
 /// Sessions on one page.
@@ -62,20 +62,20 @@ pub(super) async fn sessions(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Trouble> {
-    let looking = shared.looking(&headers)?;
+    let context = shared.context(&headers)?;
     let query = Form::parse(query.unwrap_or_default().as_bytes());
-    let from = query.get("from").parse().unwrap_or_else(|_| looking.today());
+    let from = query.get("from").parse().unwrap_or_else(|_| context.today());
     let span = query.get("days").parse().unwrap_or(1).clamp(1, DAYS_MAX);
     let state = STATES.iter().find(|(word, _)| *word == query.get("state")).map_or("", |(word, _)| *word);
-    let desk = &looking.office.desk;
-    let (begin, end) = looking.span(from, span);
+    let desk = &context.office.desk;
+    let (begin, end) = context.span(from, span);
     let mut ids = desk.outbox.starting(begin, end, SPAN_MAX).await?;
-    if let Some(wanted) = in_state(&looking, state).await? {
+    if let Some(wanted) = in_state(&context, state).await? {
         ids.retain(|(_, id)| wanted.contains(id));
     }
     let host = query.get("host").to_owned();
     let mut hosts = BTreeMap::new();
-    if looking.names && ids.len() <= HOSTS_OF {
+    if context.names && ids.len() <= HOSTS_OF {
         let of = agenda::hosts(desk, &ids).await?;
         hosts.extend(of.values().map(|(key, name)| (name.expose().to_owned(), key.clone())));
         if !host.is_empty() {
@@ -85,16 +85,16 @@ pub(super) async fn sessions(
     let (total, pages) = (ids.len(), ids.len().div_ceil(PER_PAGE).max(1));
     let page = query.get("page").parse().unwrap_or(1).clamp(1, pages);
     let shown: Vec<_> = ids.into_iter().skip((page - 1) * PER_PAGE).take(PER_PAGE).collect();
-    let found = agenda::of_these(desk, &shown, looking.now).await?;
-    let cards = found.iter().map(|entry| SessionCard::of(entry, looking.showing())).collect();
+    let found = agenda::of_these(desk, &shown, context.now).await?;
+    let cards = found.iter().map(|entry| SessionCard::of(entry, context.showing())).collect();
     let other = |day: Option<NaiveDate>| day.unwrap_or(from).to_string();
     let facts = Sessions {
-        frame: looking.frame(&shared, "sessions").await?,
-        days: by_day(cards, from, span, looking.today()),
+        frame: context.frame(&shared, "sessions").await?,
+        days: by_day(cards, from, span, context.today()),
         first: from.to_string(),
         previous: other(from.checked_sub_days(Days::new(span))),
         next: other(from.checked_add_days(Days::new(span))),
-        is_today: from == looking.today(),
+        is_today: from == context.today(),
         span,
         hosts: hosts.into_iter().map(|(name, key)| (key, name)).collect(),
         host,
@@ -108,11 +108,11 @@ pub(super) async fn sessions(
 }
 
 /// Sessions with a message in that state; `None`: in any.
-async fn in_state(looking: &Looking<'_>, state: &str) -> Result<Option<HashSet<SessionId>>, Trouble> {
-    let outbox = &looking.office.desk.outbox;
+async fn in_state(context: &PageContext<'_>, state: &str) -> Result<Option<HashSet<SessionId>>, Trouble> {
+    let outbox = &context.office.desk.outbox;
     let entries = match state {
         "" => return Ok(None),
-        "overdue" => outage::overdue(&**outbox, looking.now).await?,
+        "overdue" => outage::overdue(&**outbox, context.now).await?,
         word => {
             let states = word.parse::<NoticeState>().into_iter().collect();
             outbox.list(&Filter { states, limit: Some(HELD_MAX), ..Filter::default() }).await?

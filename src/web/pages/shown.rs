@@ -14,7 +14,7 @@ use crate::guard::{GuardKind, GuardRow, Verdict};
 use crate::notice::Reason;
 use crate::outbox::SourceStatus;
 use crate::session::Role;
-use crate::web::{Deed, Office, Stage};
+use crate::web::{AppState, DemoAction, Stage};
 use crate::zone::Zone;
 
 mod notice;
@@ -49,12 +49,12 @@ pub(super) struct Frame {
 /// A demonstration's clock and buttons.
 pub(super) struct Demo {
     pub now: Moment,
-    pub deeds: Vec<Deed>,
+    pub actions: Vec<DemoAction>,
 }
 
 impl Demo {
-    pub(super) fn of(stage: &dyn Stage, office: &Office, now: DateTime<Utc>) -> Self {
-        Self { now: moment(now, &office.zone), deeds: stage.deeds() }
+    pub(super) fn of(stage: &dyn Stage, office: &AppState, now: DateTime<Utc>) -> Self {
+        Self { now: moment(now, &office.zone), actions: stage.actions() }
     }
 }
 
@@ -199,11 +199,11 @@ pub(super) struct Guarded {
 
 impl Guarded {
     /// Rows are in the order of their sources and sessions.
-    pub(super) fn by_source(rows: &[GuardRow], office: &Office) -> Vec<Self> {
+    pub(super) fn by_source(rows: &[GuardRow], office: &AppState) -> Vec<Self> {
         rows.chunk_by(|a, b| a.source == b.source).filter_map(|rows| Self::of(rows, office)).collect()
     }
 
-    fn of(rows: &[GuardRow], office: &Office) -> Option<Self> {
+    fn of(rows: &[GuardRow], office: &AppState) -> Option<Self> {
         let first = rows.iter().min_by_key(|row| row.since)?;
         let of = |kind: GuardKind| rows.iter().filter(|row| row.kind == kind).map(|row| row.session_id.0).collect::<Vec<i64>>();
         let kinds = GuardKind::ALL.into_iter().map(|kind| (words_of(kind), of(kind))).filter(|(_, sessions)| !sessions.is_empty());

@@ -17,13 +17,13 @@ use sha2::{Digest, Sha256};
 use self::copies::{Copies, shipped};
 use self::shown::{Earlier, Edit, Sample, Seen};
 use super::shown::{Frame, moment};
-use super::{Looking, Trouble};
+use super::{PageContext, Trouble};
 use crate::contact::Channel;
 use crate::desk::called;
 use crate::render::Renderer;
 use crate::render::trial::{Part, part_of};
 use crate::session::Role;
-use crate::web::door::Form;
+use crate::web::auth::Form;
 use crate::web::{Shared, page, request, to_the_end};
 
 mod copies;
@@ -95,8 +95,8 @@ impl Asked {
     }
 }
 
-fn folder(looking: &Looking<'_>) -> Option<PathBuf> {
-    looking.office.renderer.own_templates().map(std::path::Path::to_owned)
+fn folder(context: &PageContext<'_>) -> Option<PathBuf> {
+    context.office.renderer.own_templates().map(std::path::Path::to_owned)
 }
 
 /// What it is about a text: a save in between is seen.
@@ -123,8 +123,8 @@ struct Group {
 
 /// `/templates`
 pub(super) async fn all(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Trouble> {
-    let looking = super::confirm::operator(&shared, &headers)?;
-    let folder = folder(&looking);
+    let context = super::confirm::operator(&shared, &headers)?;
+    let folder = folder(&context);
     let templates = match &folder {
         Some(dir) => Copies::of(dir).all().map_err(unreadable)?,
         None => Vec::new(),
@@ -139,41 +139,47 @@ pub(super) async fn all(State(shared): State<Arc<Shared>>, headers: HeaderMap) -
     }
     let own = templates.into_iter().filter(|(_, own)| *own).map(|(name, _)| name).collect();
     let folder = folder.map(|dir| dir.display().to_string());
-    let facts = All { frame: looking.frame(&shared, "templates").await?, folder, advice: NO_FOLDER, own, groups };
+    let facts = All { frame: context.frame(&shared, "templates").await?, folder, advice: NO_FOLDER, own, groups };
     Ok(page::render(StatusCode::OK, &facts))
 }
 
 /// `/templates/edit?file=...`
 pub(super) async fn edit(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Trouble> {
-    let looking = super::confirm::operator(&shared, &headers)?;
+    let context = super::confirm::operator(&shared, &headers)?;
     let form = Form::parse(query.unwrap_or_default().as_bytes());
     let asked = Asked::of(&form);
     let saved = form.get("saved") == "yes";
-    edited(&shared, &looking, asked, saved, None).await
+    edited(&shared, &context, asked, saved, None).await
 }
 
 /// The page: with a refusal, or the news that it is saved.
-async fn edited(shared: &Shared, looking: &Looking<'_>, asked: Asked, saved: bool, refusal: Option<String>) -> Result<Response, Trouble> {
-    let dir = folder(looking).ok_or(Trouble::Conflict(NO_FOLDER))?;
-    let (part, locale) = asked.part(&looking.office.renderer).ok_or(NOTHING)?;
+async fn edited(
+    shared: &Shared,
+    context: &PageContext<'_>,
+    asked: Asked,
+    saved: bool,
+    refusal: Option<String>,
+) -> Result<Response, Trouble> {
+    let dir = folder(context).ok_or(Trouble::Conflict(NO_FOLDER))?;
+    let (part, locale) = asked.part(&context.office.renderer).ok_or(NOTHING)?;
     let copies = Copies::of(&dir);
     let said = copies.text(&asked.file).map_err(unreadable)?.ok_or(NOTHING)?;
-    let draft = shared.bench.draft(looking.visitor.name(), &asked.file).filter(|draft| *draft != said);
+    let draft = shared.bench.draft(context.current_user.name(), &asked.file).filter(|draft| *draft != said);
     let text = draft.clone().unwrap_or_else(|| said.clone());
     let role = if asked.host { Role::Host } else { Role::Participant };
     let seen = seen(shared, asked.file.clone(), text.clone(), (part, locale.clone(), role)).await?;
     let earlier = copies.versions(&asked.file).map_err(unreadable)?.into_iter();
-    let versions = earlier.map(|v| Earlier { id: v.id, until: moment(v.until, &looking.office.zone), by: v.by }).collect::<Vec<_>>();
+    let versions = earlier.map(|v| Earlier { id: v.id, until: moment(v.until, &context.office.zone), by: v.by }).collect::<Vec<_>>();
     let facts = Edit {
-        frame: looking.frame(shared, "templates").await?,
+        frame: context.frame(shared, "templates").await?,
         own: copies.all().map_err(unreadable)?.contains(&(asked.file.clone(), true)),
-        in_force: looking.office.renderer.source(&asked.file).as_deref() == Some(said.as_str()),
+        in_force: context.office.renderer.source(&asked.file).as_deref() == Some(said.as_str()),
         was: digest(&said),
         rows: text.lines().count().clamp(6, 30),
         shipped: shipped(&asked.file).is_some_and(|shipped| shipped != said),
         draft: draft.is_some(),
         query: asked.query(),
-        locales: if part_of(&asked.file).is_some_and(|(_, own)| own.is_none()) { looking.office.renderer.locales() } else { Vec::new() },
+        locales: if part_of(&asked.file).is_some_and(|(_, own)| own.is_none()) { context.office.renderer.locales() } else { Vec::new() },
         undo: versions.first().map(|latest| latest.id.clone()).filter(|_| saved),
         versions,
         file: asked.file,
@@ -200,16 +206,16 @@ async fn seen(shared: &Shared, file: String, text: String, what: (Part, String, 
 
 /// `/templates/message?file=...`: the HTML of the draft's e-mail, for its frame.
 pub(super) async fn message(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Trouble> {
-    let looking = super::confirm::operator(&shared, &headers)?;
+    let context = super::confirm::operator(&shared, &headers)?;
     let asked = Asked::of(&Form::parse(query.unwrap_or_default().as_bytes()));
-    let dir = folder(&looking).ok_or(Trouble::Conflict(NO_FOLDER))?;
-    let (part, locale) = asked.part(&looking.office.renderer).ok_or(NOTHING)?;
+    let dir = folder(&context).ok_or(Trouble::Conflict(NO_FOLDER))?;
+    let (part, locale) = asked.part(&context.office.renderer).ok_or(NOTHING)?;
     let said = Copies::of(&dir).text(&asked.file).map_err(unreadable)?.ok_or(NOTHING)?;
-    let text = shared.bench.draft(looking.visitor.name(), &asked.file).unwrap_or(said);
+    let text = shared.bench.draft(context.current_user.name(), &asked.file).unwrap_or(said);
     let role = if asked.host { Role::Host } else { Role::Participant };
     let seen = seen(&shared, asked.file, text, (part, locale, role)).await?;
     match seen.sample.and_then(|sample| sample.html) {
-        Some(html) => Ok(page::message(looking.office.renderer.pictured(&html))),
+        Some(html) => Ok(page::message(context.office.renderer.pictured(&html))),
         None => Err(Trouble::NotFound("This message has no page.")),
     }
 }
@@ -217,14 +223,14 @@ pub(super) async fn message(State(shared): State<Arc<Shared>>, RawQuery(query): 
 /// Keeps what is typed as a draft, or saves it, or puts an earlier text back.
 pub(super) async fn act(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Result<Response, Trouble> {
     let form = Form::parse(&request::form(&headers, body, FORM_MAX, shared.settings.limits.body).await?);
-    let visitor = shared.door()?.operator(&headers, &form, shared.office.clock.now())?;
-    let looking = shared.looking(&headers)?;
+    let current_user = shared.auth()?.operator(&headers, &form, shared.office.clock.now())?;
+    let context = shared.context(&headers)?;
     let asked = Asked::of(&form);
-    let dir = folder(&looking).ok_or(Trouble::Conflict(NO_FOLDER))?;
+    let dir = folder(&context).ok_or(Trouble::Conflict(NO_FOLDER))?;
     let copies = Copies::of(&dir);
     // A browser ends the lines of a form as mail does.
     let typed = form.get("text").replace("\r\n", "\n");
-    let (act, who) = (form.get("act"), visitor.name().to_owned());
+    let (act, who) = (form.get("act"), current_user.name().to_owned());
     let text = match act {
         "back" => copies.version(&asked.file, form.get("version")).map_err(unreadable)?.ok_or(NOTHING)?,
         "shipped" => shipped(&asked.file).ok_or(NOTHING)?.to_owned(),
@@ -239,14 +245,14 @@ pub(super) async fn act(State(shared): State<Arc<Shared>>, headers: HeaderMap, b
     shared.bench.keep(&who, &asked.file, (act == "save").then(|| text.clone()));
     if form.get("was") != digest(&said) {
         let refusal = "Somebody else saved it meanwhile. Look at what they wrote before you save yours";
-        return edited(&shared, &looking, asked, false, Some(refusal.to_owned())).await;
+        return edited(&shared, &context, asked, false, Some(refusal.to_owned())).await;
     }
     let (of, file) = (Arc::clone(&shared), asked.file.clone());
-    let by = called::with_reason(visitor.name(), form.get("reason"));
+    let by = called::with_reason(current_user.name(), form.get("reason"));
     let saved = to_the_end(async move { save(&of, copies, (file, text), (who, by), said).await }).await??;
     match saved {
         Ok(()) => Ok(page::see(&format!("/templates/edit?{}&saved=yes", asked.query()))),
-        Err(refusal) => edited(&shared, &looking, asked, false, Some(refusal)).await,
+        Err(refusal) => edited(&shared, &context, asked, false, Some(refusal)).await,
     }
 }
 

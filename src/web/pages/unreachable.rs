@@ -11,13 +11,13 @@ use axum::response::{IntoResponse, Response};
 
 use super::shown::session::{Called, Unreached};
 use super::shown::{Frame, moment};
-use super::{DAYS_MAX, Looking, Trouble};
-use crate::desk::people::Place;
+use super::{DAYS_MAX, PageContext, Trouble};
 use crate::desk::unreachable::Row;
 use crate::desk::{agenda, called};
 use crate::ledger::csv;
+use crate::session::ParticipantKey;
 use crate::web::Shared;
-use crate::web::door::Form;
+use crate::web::auth::Form;
 use crate::web::page;
 
 /// Sessions that are looked at.
@@ -41,19 +41,19 @@ struct Unreachable {
 
 /// `?days=7`
 pub(super) async fn page(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Trouble> {
-    let looking = shared.looking(&headers)?;
-    let (span, mut rows) = rows(&looking, query).await?;
+    let context = shared.context(&headers)?;
+    let (span, mut rows) = rows(&context, query).await?;
     let full = rows.len() > ROWS_MAX;
     rows.truncate(ROWS_MAX);
     let (called, rows) = rows.into_iter().partition(|row| row.called.is_some());
-    let facts = Unreachable { frame: looking.frame(&shared, "unreachable").await?, rows, called, span, full };
+    let facts = Unreachable { frame: context.frame(&shared, "unreachable").await?, rows, called, span, full };
     Ok(page::render(StatusCode::OK, &facts))
 }
 
 /// The same for a spreadsheet: nothing in it is taken for a formula.
 pub(super) async fn csv(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Trouble> {
-    let looking = shared.looking(&headers)?;
-    let (_, rows) = rows(&looking, query).await?;
+    let context = shared.context(&headers)?;
+    let (_, rows) = rows(&context, query).await?;
     let mut text = csv::line(["starts", "session", "name", "host", "number", "e-mail", "why", "what to do", "called"]);
     for row in rows {
         let fields = row.fields();
@@ -63,11 +63,11 @@ pub(super) async fn csv(State(shared): State<Arc<Shared>>, RawQuery(query): RawQ
 }
 
 /// A session that could never be read, as a row for each of those whom its record names and nobody else tells; one row for all if it names nobody.
-fn each_person(looking: &Looking<'_>, row: Row) -> Vec<Row> {
+fn each_person(context: &PageContext<'_>, row: Row) -> Vec<Row> {
     if row.participation_id.is_some() || row.start.is_some() {
         return vec![row];
     }
-    let people = looking.office.records.people(row.session_id, &looking.office.desk.policy.region);
+    let people = context.office.records.people(row.session_id, &context.office.desk.policy.region);
     if people.is_empty() {
         return vec![row];
     }
@@ -75,34 +75,34 @@ fn each_person(looking: &Looking<'_>, row: Row) -> Vec<Row> {
     ours.map(|id| Row { participation_id: Some(id), ..row.clone() }).collect()
 }
 
-async fn found(looking: &Looking<'_>, span: u64) -> Result<Vec<Row>, Trouble> {
-    let found = agenda::unreachable(&looking.office.desk, looking.span(looking.today(), span), SESSIONS_MAX, looking.now).await?;
-    Ok(found.into_iter().flat_map(|row| each_person(looking, row)).collect())
+async fn found(context: &PageContext<'_>, span: u64) -> Result<Vec<Row>, Trouble> {
+    let found = agenda::unreachable(&context.office.desk, context.span(context.today(), span), SESSIONS_MAX, context.now).await?;
+    Ok(found.into_iter().flat_map(|row| each_person(context, row)).collect())
 }
 
-fn places(found: &[Row]) -> Vec<Place> {
+fn places(found: &[Row]) -> Vec<ParticipantKey> {
     found.iter().filter_map(|row| Some((row.session_id, row.participation_id?))).collect()
 }
 
 /// How many are still to be called, of the next week.
-pub(super) async fn to_call(looking: &Looking<'_>) -> Result<usize, Trouble> {
-    let found = found(looking, DAYS).await?;
-    let calls = called::of(&looking.office.desk, &places(&found)).await?;
+pub(super) async fn to_call(context: &PageContext<'_>) -> Result<usize, Trouble> {
+    let found = found(context, DAYS).await?;
+    let calls = called::of(&context.office.desk, &places(&found)).await?;
     let ids = found.iter().map(|row| (row.session_id, row.participation_id));
     let people: HashSet<_> = ids.filter(|(session, id)| id.is_none_or(|id| !calls.contains_key(&(*session, id)))).collect();
     Ok(people.len())
 }
 
 /// The days that are looked at, and who will not be reached in them.
-async fn rows(looking: &Looking<'_>, query: Option<String>) -> Result<(u64, Vec<Unreached>), Trouble> {
+async fn rows(context: &PageContext<'_>, query: Option<String>) -> Result<(u64, Vec<Unreached>), Trouble> {
     let span = Form::parse(query.unwrap_or_default().as_bytes()).get("days").parse().unwrap_or(DAYS).clamp(1, DAYS_MAX);
-    let found = found(looking, span).await?;
+    let found = found(context, span).await?;
     let places = places(&found);
-    let people = looking.people(&places).await?;
-    let calls = called::of(&looking.office.desk, &places).await?;
-    let zone = &looking.office.zone;
+    let people = context.people(&places).await?;
+    let calls = called::of(&context.office.desk, &places).await?;
+    let zone = &context.office.zone;
     let rows = found.iter().map(|row| {
-        let mut shown = Unreached::of(row, &people, looking.showing());
+        let mut shown = Unreached::of(row, &people, context.showing());
         let call = shown.place().and_then(|place| calls.get(&place));
         shown.called = call.map(|(at, note)| Called { at: moment(*at, zone), note: note.clone() });
         shown

@@ -14,10 +14,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
 use super::shown::{Frame, capital};
-use super::{FORM_MAX, Looking, Trouble, deeds};
+use super::{FORM_MAX, PageContext, Trouble, actions};
 use crate::access::{Access, Name, Role, User, file, new_token, password};
+use crate::web::auth::{self, CurrentUser, Form, Peer, Refused};
 use crate::web::cookie;
-use crate::web::door::{self, Form, Peer, Refused, Visitor};
 use crate::web::{Shared, page, request, to_the_end};
 
 /// Letters of a password that is drawn: 80 bits.
@@ -53,15 +53,15 @@ fn word(role: Role) -> &'static str {
 
 /// `/users`
 pub(super) async fn all(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Trouble> {
-    let looking = super::confirm::operator(&shared, &headers)?;
-    shown(&shared, &looking, Ok(None)).await
+    let context = super::confirm::operator(&shared, &headers)?;
+    shown(&shared, &context, Ok(None)).await
 }
 
 /// With what was done and a drawn password, or why it was not.
-async fn shown(shared: &Shared, looking: &Looking<'_>, news: Result<Option<Done>, String>) -> Result<Response, Trouble> {
-    let mut users: Vec<User> = shared.door()?.access().user.clone();
+async fn shown(shared: &Shared, context: &PageContext<'_>, news: Result<Option<Done>, String>) -> Result<Response, Trouble> {
+    let mut users: Vec<User> = shared.auth()?.access().user.clone();
     users.sort_by(|a, b| a.name.cmp(&b.name));
-    let own = looking.visitor.name();
+    let own = context.current_user.name();
     let rows = users.iter().map(|user| Row {
         name: user.name.to_string(),
         role: word(user.role),
@@ -74,7 +74,7 @@ async fn shown(shared: &Shared, looking: &Looking<'_>, news: Result<Option<Done>
         Err(why) => (None, Some(why)),
     };
     let (done, drawn) = done.map_or((None, None), |done| (Some(done.says), done.drawn));
-    let facts = Page { users: rows.collect(), frame: looking.frame(shared, "users").await?, refusal, done, drawn };
+    let facts = Page { users: rows.collect(), frame: context.frame(shared, "users").await?, refusal, done, drawn };
     Ok(page::render(status, &facts))
 }
 
@@ -100,15 +100,15 @@ pub(super) async fn act(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Trouble> {
-    let (form, visitor) = deeds::from_operator(&shared, &headers, body).await?;
-    let looking = shared.looking(&headers)?;
-    if let Err(refusal) = is_theirs(&shared, (&headers, peer), &visitor, form.get("own")).await? {
-        return shown(&shared, &looking, Err(refusal)).await;
+    let (form, current_user) = actions::from_operator(&shared, &headers, body).await?;
+    let context = shared.context(&headers)?;
+    if let Err(refusal) = is_theirs(&shared, (&headers, peer), &current_user, form.get("own")).await? {
+        return shown(&shared, &context, Err(refusal)).await;
     }
-    let (of, who) = (Arc::clone(&shared), visitor.name().to_owned());
+    let (of, who) = (Arc::clone(&shared), current_user.name().to_owned());
     let own = who.clone();
     let done = to_the_end(async move { changed(&of, &who, move |access| change(access, &form, &own)).await }).await??;
-    shown(&shared, &looking, done.map(Some)).await
+    shown(&shared, &context, done.map(Some)).await
 }
 
 /// What a form asks for. `Err`: why it cannot be.
@@ -173,9 +173,9 @@ async fn changed(
     who: &str,
     change: impl FnOnce(Access) -> Result<Change, String> + Send + 'static,
 ) -> Result<Result<Done, String>, Trouble> {
-    let door = shared.door()?;
-    let _turn = door.turn().await;
-    let path = door.path().to_owned();
+    let auth = shared.auth()?;
+    let _turn = auth.turn().await;
+    let path = auth.path().to_owned();
     let read = path.clone();
     let made = tokio::task::spawn_blocking(move || change(file::read(&read)?)).await;
     let Change { event, detail, says, drawn, access } = match made.map_err(|_| Trouble::Conflict("It could not be done."))? {
@@ -201,12 +201,12 @@ async fn changed(
 async fn is_theirs(
     shared: &Shared,
     (headers, peer): (&HeaderMap, Option<Extension<Peer>>),
-    visitor: &Visitor,
+    current_user: &CurrentUser,
     given: &str,
 ) -> Result<Result<(), String>, Trouble> {
-    let (door, now) = (shared.door()?, shared.office.clock.now());
-    let from = door::address(headers, peer.map(|Extension(peer)| peer), &shared.settings.trusted);
-    Ok(match door.is_theirs(&visitor.visit.user, given, (from, cookie::browser(headers)), now).await {
+    let (auth, now) = (shared.auth()?, shared.office.clock.now());
+    let from = auth::address(headers, peer.map(|Extension(peer)| peer), &shared.settings.trusted);
+    Ok(match auth.is_theirs(&current_user.login.user, given, (from, cookie::browser(headers)), now).await {
         Ok(()) => Ok(()),
         Err(Refused::Wrong) => Err("Your own password is wrong".to_owned()),
         Err(Refused::Wait(wait)) => Err(format!("Too many attempts. Try again in {} minutes", wait.num_minutes() + 1)),
@@ -224,12 +224,12 @@ struct Own {
 
 /// `/password`: one's own.
 pub(super) async fn own(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Trouble> {
-    let looking = shared.looking(&headers)?;
-    let facts = Own { frame: looking.frame(&shared, "password").await?, refusal: None, done: false, least: password::MIN };
+    let context = shared.context(&headers)?;
+    let facts = Own { frame: context.frame(&shared, "password").await?, refusal: None, done: false, least: password::MIN };
     Ok(page::render(StatusCode::OK, &facts))
 }
 
-/// Gives oneself another password; every other visit of this name is over.
+/// Gives oneself another password; every other login of this name is over.
 pub(super) async fn change_own(
     State(shared): State<Arc<Shared>>,
     peer: Option<Extension<Peer>>,
@@ -237,12 +237,12 @@ pub(super) async fn change_own(
     body: Body,
 ) -> Result<Response, Trouble> {
     let form = Form::parse(&request::form(&headers, body, FORM_MAX, shared.settings.limits.body).await?);
-    let (door, looking) = (shared.door()?, shared.looking(&headers)?);
-    door.is_ours(&headers, &looking.visitor.id, &form)?;
-    let name = looking.visitor.visit.user.name.clone();
+    let (auth, context) = (shared.auth()?, shared.context(&headers)?);
+    auth.is_ours(&headers, &context.current_user.id, &form)?;
+    let name = context.current_user.login.user.name.clone();
     let wanted = form.get("new").to_owned();
     let refusal = if wanted == form.get("again") {
-        is_theirs(&shared, (&headers, peer), &looking.visitor, form.get("own")).await?.err()
+        is_theirs(&shared, (&headers, peer), &context.current_user, form.get("own")).await?.err()
     } else {
         Some("The two new passwords are not the same".to_owned())
     };
@@ -255,11 +255,11 @@ pub(super) async fn change_own(
     };
     let (status, done) = if refusal.is_some() { (StatusCode::CONFLICT, false) } else { (StatusCode::OK, true) };
     let facts =
-        Own { frame: looking.frame(&shared, "password").await?, refusal: refusal.as_deref().map(capital), done, least: password::MIN };
+        Own { frame: context.frame(&shared, "password").await?, refusal: refusal.as_deref().map(capital), done, least: password::MIN };
     let mut response = page::render(status, &facts);
-    if done && let Some(id) = door.let_in(looking.visitor.name(), looking.now) {
-        door.log_out(&looking.visitor.id);
-        shared.keep_visits().await?;
+    if done && let Some(id) = auth.let_in(context.current_user.name(), context.now) {
+        auth.log_out(&context.current_user.id);
+        shared.keep_logins().await?;
         response.headers_mut().insert(SET_COOKIE, cookie::set_visit(&headers, &id));
     }
     Ok(response)

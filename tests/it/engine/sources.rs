@@ -19,7 +19,7 @@ pub(super) fn session(id: i64, start: &str, code: i64) -> Value {
 }
 
 impl World {
-    pub(super) async fn walk_of(&self, source: &str, sessions: &[Value]) -> walk::Report {
+    pub(super) async fn walk_of(&self, source: &str, sessions: &[Value]) -> walk::WalkSummary {
         let body = Value::Array(sessions.to_vec()).to_string();
         let mut snapshot: Snapshot = json::parse(body.as_bytes()).unwrap();
         ambiguity::mark(&mut snapshot, self.clock.now());

@@ -24,7 +24,7 @@ use punctual::walk;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::clock::{Hands, at};
+use crate::clock::{ManualClock, at};
 
 /// What the transport does with the next messages; when the script is over it accepts.
 #[derive(Clone)]
@@ -86,7 +86,7 @@ pub(in crate::engine) struct World {
     pub(in crate::engine) outbox: Arc<dyn Outbox>,
     pub(in crate::engine) policy: Arc<Policy>,
     pub(in crate::engine) renderer: Arc<Renderer>,
-    pub(in crate::engine) clock: Arc<Hands>,
+    pub(in crate::engine) clock: Arc<ManualClock>,
     pub(in crate::engine) transport: Arc<Scripted>,
     /// A notice asked for a look at its source.
     pub(in crate::engine) look_wanted: std::sync::atomic::AtomicBool,
@@ -122,7 +122,7 @@ impl World {
         let outbox = Arc::new(MemoryOutbox::new([7; 32]));
         let renderer = Renderer::new(Settings { reference_key: [7; 32], ..config.render.clone() }).unwrap();
         let transport = Arc::new(Scripted { world: Mutex::default(), script: Mutex::default(), sent: Mutex::default() });
-        let clock = Hands::new(at(now));
+        let clock = ManualClock::new(at(now));
         let world = Arc::new(Self {
             outbox,
             policy: Arc::new(config.policy),
@@ -143,11 +143,11 @@ impl World {
         self.clock.now()
     }
 
-    pub(in crate::engine) async fn walk(&self, sessions: &Value) -> walk::Report {
+    pub(in crate::engine) async fn walk(&self, sessions: &Value) -> walk::WalkSummary {
         self.walk_some(sessions, Extent::Whole, &self.policy).await
     }
 
-    pub(in crate::engine) async fn walk_some(&self, sessions: &Value, extent: Extent, policy: &Policy) -> walk::Report {
+    pub(in crate::engine) async fn walk_some(&self, sessions: &Value, extent: Extent, policy: &Policy) -> walk::WalkSummary {
         let mut snapshot = json::parse(sessions.to_string().as_bytes()).unwrap();
         ambiguity::mark(&mut snapshot, self.clock.now());
         snapshot.extent = extent;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use punctual::access::visits::KeptVisit;
+use punctual::access::logins::KeptLogin;
 use punctual::entry::{Change, State};
 use punctual::ledger::Finding;
 use punctual::notice::{Occasion, Reason};
@@ -210,18 +210,18 @@ async fn who_is_logged_in_stays_so() {
     let Some(cluster) = database("visits") else { return };
     let server = cluster.server("visits");
     let visit =
-        |digest: u8, seen| KeptVisit { digest: [digest; 32], name: "jane".to_owned(), mark: [9; 32], began: minute(0), seen: minute(seen) };
+        |digest: u8, seen| KeptLogin { digest: [digest; 32], name: "jane".to_owned(), mark: [9; 32], began: minute(0), seen: minute(seen) };
     let store = open(&server, Access::Daemon, None).unwrap();
     for (digest, seen) in [(1, 0), (2, 1), (1, 5)] {
-        store.put_visit(visit(digest, seen)).await.unwrap();
+        store.put_login(visit(digest, seen)).await.unwrap();
     }
     drop(store);
     let store = open(&server, Access::Daemon, None).unwrap();
-    let mut kept = store.visits().await.unwrap();
+    let mut kept = store.logins().await.unwrap();
     kept.sort_by_key(|visit| visit.digest);
     assert_eq!(kept, [visit(1, 5), visit(2, 1)]);
-    store.end_visits(vec![[1; 32], [3; 32]]).await.unwrap();
-    assert_eq!(store.visits().await.unwrap(), [visit(2, 1)]);
+    store.end_logins(vec![[1; 32], [3; 32]]).await.unwrap();
+    assert_eq!(store.logins().await.unwrap(), [visit(2, 1)]);
 }
 
 /// The commit got there, and its answer did not come: it is done once, and said to be done.

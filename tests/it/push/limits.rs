@@ -9,11 +9,11 @@ use prometheus_client::registry::Registry;
 use punctual::clock::WallClock;
 use punctual::config;
 use punctual::desk::Desk;
-use punctual::feedback::{Reply, Report};
+use punctual::feedback::{DeliveryReport, Reply};
 use punctual::outbox::memory::MemoryOutbox;
 use punctual::render::Renderer;
 use punctual::source::push::Offer;
-use punctual::web::{self, Declined, Intake, Limits, Office, Settings, ShowNames, hook, push::Receipt};
+use punctual::web::{self, AppState, Declined, Intake, Limits, Settings, ShowNames, hook, push::Receipt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -53,7 +53,7 @@ impl Intake for Yes {
         Ok(())
     }
 
-    async fn receipt(&self, _: Report) -> Result<(), Declined> {
+    async fn receipt(&self, _: DeliveryReport) -> Result<(), Declined> {
         Ok(())
     }
 
@@ -63,9 +63,9 @@ impl Intake for Yes {
 }
 
 /// Of a practice that knows nothing yet.
-fn office() -> Office {
+fn office() -> AppState {
     let config = config::parse("", None, &[]).unwrap_or_else(|m| panic!("{m}"));
-    Office {
+    AppState {
         desk: Desk { outbox: Arc::new(MemoryOutbox::new([7; 32])), policy: Arc::new(config.policy), sources: Vec::new() },
         renderer: Arc::new(Renderer::new(config.render).unwrap()),
         clock: Arc::new(WallClock),

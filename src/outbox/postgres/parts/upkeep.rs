@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::super::open::Origin;
 use super::super::{PostgresOutbox, history, letter, open, restore, retention, visit};
-use crate::access::visits::KeptVisit;
+use crate::access::logins::KeptLogin;
 use crate::ledger::{Anchor, Verified};
 use crate::outbox::{Acts, Alert, Purged, Restored, Result, Retention, StaffLetter, Upkeep};
 
@@ -38,15 +38,15 @@ impl Upkeep for PostgresOutbox {
         self.writer.write("end_alert", async move |tx| letter::end_alert(tx, &key, now).await).await
     }
 
-    async fn visits(&self) -> Result<Vec<KeptVisit>> {
+    async fn logins(&self) -> Result<Vec<KeptLogin>> {
         self.readers.read("visits", async |db| visit::list(db).await).await
     }
 
-    async fn put_visit(&self, visit: KeptVisit) -> Result<()> {
+    async fn put_login(&self, visit: KeptLogin) -> Result<()> {
         self.writer.write("put_visit", async move |tx| visit::put(tx, &visit).await).await
     }
 
-    async fn end_visits(&self, digests: Vec<[u8; 32]>) -> Result<()> {
+    async fn end_logins(&self, digests: Vec<[u8; 32]>) -> Result<()> {
         self.writer.write("end_visits", async move |tx| visit::end(tx, &digests).await).await
     }
 

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::super::migrate::VERSION;
 use super::super::restore::{self, Origin};
 use super::super::{SqliteOutbox, acting, admit, alert, history, letter, mark, retention, visit};
-use crate::access::visits::KeptVisit;
+use crate::access::logins::KeptLogin;
 use crate::ledger::{Anchor, Verified};
 use crate::outbox::{Acts, Alert, Purged, Restored, Result, Retention, StaffLetter, StoreError, Upkeep};
 
@@ -39,15 +39,15 @@ impl Upkeep for SqliteOutbox {
         self.writer.write("end_alert", move |c| alert::end(c, &key, now)).await
     }
 
-    async fn visits(&self) -> Result<Vec<KeptVisit>> {
+    async fn logins(&self) -> Result<Vec<KeptLogin>> {
         self.readers.read("visits", visit::list).await
     }
 
-    async fn put_visit(&self, visit: KeptVisit) -> Result<()> {
+    async fn put_login(&self, visit: KeptLogin) -> Result<()> {
         self.writer.write("put_visit", move |c| visit::put(c, &visit)).await
     }
 
-    async fn end_visits(&self, digests: Vec<[u8; 32]>) -> Result<()> {
+    async fn end_logins(&self, digests: Vec<[u8; 32]>) -> Result<()> {
         self.writer.write("end_visits", move |c| visit::end(c, &digests)).await
     }
 

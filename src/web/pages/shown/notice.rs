@@ -7,14 +7,14 @@ use super::{Moment, capital, moment, tone};
 use crate::contact::Channel;
 use crate::desk::notices::Opened;
 use crate::desk::outage::is_overdue;
-use crate::desk::why::{Said, Told};
+use crate::desk::why::{NoticeHistory, Said};
 use crate::desk::{what, words};
 use crate::entry::{Delivery, Entry, State};
 use crate::ledger::LedgerRow;
 use crate::notice::Reason;
 use crate::outbox::Act;
 use crate::receipt::Fate;
-use crate::web::Office;
+use crate::web::AppState;
 
 /// One notice, and what may be done with it.
 pub(in crate::web::pages) struct NoticeRow {
@@ -95,13 +95,13 @@ impl NoticeRow {
     }
 
     /// Of a message about which somebody here decided: when, and `by jane: the host is ill`.
-    pub(in crate::web::pages) fn by(mut self, decided: Option<(DateTime<Utc>, String)>, office: &Office) -> Self {
+    pub(in crate::web::pages) fn by(mut self, decided: Option<(DateTime<Utc>, String)>, office: &AppState) -> Self {
         self.decided = decided.map(|(at, note)| Called { at: moment(at, &office.zone), note: capital(&note) });
         self
     }
 
     /// Of a message that was sent: it is headed by what became of it, where somebody said so.
-    pub(in crate::web::pages) fn after(mut self, Opened { entry, shown, .. }: &Opened, office: &Office) -> Self {
+    pub(in crate::web::pages) fn after(mut self, Opened { entry, shown, .. }: &Opened, office: &AppState) -> Self {
         let last = shown.deliveries.last().filter(|_| entry.state == State::Accepted);
         let Some((last, fate)) = last.and_then(|last| Some((last, last.receipt?))) else { return self };
         let channel = entry.notice.address.channel();
@@ -163,7 +163,7 @@ pub(in crate::web::pages) struct Attempt {
 }
 
 impl Attempt {
-    pub(in crate::web::pages) fn of(delivery: &Delivery, channel: Channel, office: &Office) -> Self {
+    pub(in crate::web::pages) fn of(delivery: &Delivery, channel: Channel, office: &AppState) -> Self {
         let says = |fate| words::fate(fate, channel);
         Self {
             number: delivery.attempt,
@@ -192,7 +192,7 @@ pub(in crate::web::pages) struct Decided {
 }
 
 impl Decided {
-    pub(in crate::web::pages) fn of(said: &Said, office: &Office) -> Self {
+    pub(in crate::web::pages) fn of(said: &Said, office: &AppState) -> Self {
         let due = said.due_at.as_ref().and_then(|at| at.parse::<DateTime<Utc>>().ok());
         Self {
             what: capital(&said.what),
@@ -219,7 +219,7 @@ pub(in crate::web::pages) struct History {
 
 impl History {
     /// Of all notices of a person, the newest first.
-    pub(in crate::web::pages) fn of(notices: &[Told], office: &Office) -> Vec<Self> {
+    pub(in crate::web::pages) fn of(notices: &[NoticeHistory], office: &AppState) -> Vec<Self> {
         let mut rows: Vec<(&LedgerRow, &str)> =
             notices.iter().flat_map(|n| n.history.iter().map(move |row| (row, n.what.as_str()))).collect();
         rows.sort_by_key(|(row, _)| std::cmp::Reverse(row.seq));

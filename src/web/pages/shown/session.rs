@@ -6,12 +6,12 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 use super::{Moment, Trouble, capital, moment, role, tone, zone_name};
 use crate::contact::PersonName;
-use crate::desk::people::{Contacts, Place, Who};
+use crate::desk::people::{Contacts, Who};
 use crate::desk::{agenda, unreachable, words};
 use crate::entry::State;
 use crate::receipt::Fate;
-use crate::session::{ParticipationId, Role, Rsvp, SessionId};
-use crate::web::Office;
+use crate::session::{ParticipantKey, ParticipationId, Role, Rsvp, SessionId};
+use crate::web::AppState;
 
 /// Names on one line, before the rest is counted.
 const NAMED: usize = 3;
@@ -19,7 +19,7 @@ const NAMED: usize = 3;
 /// With what a page is shown: the practice's words and clock, the time, and whether its reader sees names.
 #[derive(Clone, Copy)]
 pub(in crate::web::pages) struct Showing<'a> {
-    pub office: &'a Office,
+    pub office: &'a AppState,
     pub now: DateTime<Utc>,
     pub names: bool,
 }
@@ -273,7 +273,7 @@ impl Chip {
 }
 
 /// Those whom a page names.
-pub(in crate::web::pages) type People = HashMap<Place, Who>;
+pub(in crate::web::pages) type People = HashMap<ParticipantKey, Who>;
 
 /// Somebody on a page: a name with its link.
 #[derive(Clone)]
@@ -287,7 +287,7 @@ pub(in crate::web::pages) struct Named {
 }
 
 impl Named {
-    pub(in crate::web::pages) fn of(place: Place, people: &People, showing: Showing<'_>) -> Self {
+    pub(in crate::web::pages) fn of(place: ParticipantKey, people: &People, showing: Showing<'_>) -> Self {
         let who = people.get(&place);
         let name = who.and_then(|who| showing.name(&who.name));
         Self {
@@ -335,7 +335,7 @@ impl Unreached {
     }
 
     /// Whose row it is.
-    pub(in crate::web::pages) fn place(&self) -> Option<Place> {
+    pub(in crate::web::pages) fn place(&self) -> Option<ParticipantKey> {
         Some((SessionId(self.session), ParticipationId(self.participation?)))
     }
 

@@ -1,4 +1,4 @@
-//! Visits that outlive the process: a restart and a reload log nobody out, and leave the forms of open pages good.
+//! Log-in sessions that outlive the process: a restart and a reload log nobody out, and leave the forms of open pages good.
 //!
 //! In: the store's rows. Out: the same. A log-in and a log-out are written at once; when somebody was seen, within two minutes.
 
@@ -9,8 +9,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tokio::sync::watch;
 
-use super::door::Door;
-use super::{Office, Shared};
+use super::auth::Authenticator;
+use super::{AppState, Shared};
 use crate::access::new_token;
 use crate::outbox::{Outbox, StoreError};
 
@@ -32,12 +32,12 @@ pub(super) async fn key(outbox: &dyn Outbox) -> [u8; 32] {
 }
 
 /// Lets in again who was logged in to an earlier process.
-pub(super) async fn recall(door: &Door, office: &Office) {
-    let (access, now) = (door.access(), office.clock.now());
-    match office.desk.outbox.visits().await {
+pub(super) async fn recall(auth: &Authenticator, office: &AppState) {
+    let (access, now) = (auth.access(), office.clock.now());
+    match office.desk.outbox.logins().await {
         Ok(kept) => {
-            let mut visits = door.visits();
-            kept.into_iter().for_each(|one| visits.recall(one, |name| access.user(name).cloned(), now));
+            let mut logins = auth.logins();
+            kept.into_iter().for_each(|one| logins.recall(one, |name| access.user(name).cloned(), now));
         }
         Err(error) => tracing::error!(%error, "who is logged in cannot be read: everybody logs in anew"),
     }
@@ -45,21 +45,21 @@ pub(super) async fn recall(door: &Door, office: &Office) {
 
 impl Shared {
     /// Writes down who came, who was seen, and who left.
-    pub(super) async fn keep_visits(&self) -> Result<(), StoreError> {
-        let Some(door) = &self.door else { return Ok(()) };
-        let (changed, over) = door.visits().changes(self.office.clock.now());
+    pub(super) async fn keep_logins(&self) -> Result<(), StoreError> {
+        let Some(auth) = &self.auth else { return Ok(()) };
+        let (changed, over) = auth.logins().changes(self.office.clock.now());
         let outbox = &self.office.desk.outbox;
         let written = async {
             if !over.is_empty() {
-                outbox.end_visits(over.clone()).await?;
+                outbox.end_logins(over.clone()).await?;
             }
-            for visit in &changed {
-                outbox.put_visit(visit.clone()).await?;
+            for login in &changed {
+                outbox.put_login(login.clone()).await?;
             }
             Ok(())
         };
         // Who left must not come back with the next process.
-        written.await.inspect_err(|_| door.visits().not_written(&changed, over))
+        written.await.inspect_err(|_| auth.logins().not_written(&changed, over))
     }
 }
 
@@ -67,7 +67,7 @@ impl Shared {
 pub(super) async fn keep(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     loop {
         let stopped = tokio::time::timeout(EVERY, stop.wait_for(|stopped| *stopped)).await.is_ok();
-        if let Err(error) = shared.keep_visits().await {
+        if let Err(error) = shared.keep_logins().await {
             tracing::warn!(%error, "who is logged in was not written down");
         }
         if stopped {

@@ -1,4 +1,4 @@
-//! Who a request comes from: staff by the cookie of their visit, programs by their token.
+//! Who a request comes from: staff by the cookie of their login, programs by their token.
 //!
 //! A cookie is a random id, and nothing else; it is drawn anew at log-in, so that an id that somebody knew before is worth nothing after. A form's
 //! token is an HMAC of that id: no other site can know it. Failures: [`Trouble`], for staff a page.
@@ -22,9 +22,10 @@ use super::problem::Problem;
 use super::request;
 use crate::access::attempts::Attempts;
 use crate::access::file::Followed;
-use crate::access::visits::{PersonId, Visit, Visits};
+use crate::access::logins::{LoginSession, LoginSessions};
 use crate::access::{self, Access, Role, Scope, Token, User, password, totp};
 use crate::outbox::Outbox;
+use crate::session::ParticipantKey;
 
 /// Passwords that are looked at together: each takes 19 MiB and some 30 ms of a core, and messages go on meanwhile.
 const HASHING: usize = 1;
@@ -37,22 +38,22 @@ const LOOKS_MAX: usize = 10_000;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub(super) SocketAddr);
 
-/// Keeps the visits.
-pub(super) struct Door {
+/// Keeps the logins.
+pub(super) struct Authenticator {
     users: Followed,
-    visits: Mutex<Visits>,
+    logins: Mutex<LoginSessions>,
     memory: Arc<Memory>,
     hashing: Semaphore,
     changing: Semaphore,
     /// Makes the tokens of forms.
     key: [u8; 32],
-    /// Codes of the step in which it was opened may have been used before: a visit does not outlast it either.
+    /// Codes of the step in which it was opened may have been used before: a login does not outlast it either.
     opened_in: i64,
     looks: Mutex<Looks>,
 }
 
 /// Who looked at what of late, and when the ledger was told.
-type Looks = HashMap<(String, Option<PersonId>), DateTime<Utc>>;
+type Looks = HashMap<(String, Option<ParticipantKey>), DateTime<Utc>>;
 
 /// What a reload does not forget.
 #[derive(Default)]
@@ -71,29 +72,29 @@ impl Memory {
 }
 
 /// A member of staff, at work.
-pub(super) struct Visitor {
-    /// Their visit.
-    pub(super) visit: Visit,
+pub(super) struct CurrentUser {
+    /// Their login.
+    pub(super) login: LoginSession,
     /// The cookie's value.
     pub(super) id: String,
 }
 
-impl Visitor {
+impl CurrentUser {
     pub(super) fn is_operator(&self) -> bool {
-        self.visit.user.role == Role::Operator
+        self.login.user.role == Role::Operator
     }
 
     pub(super) fn name(&self) -> &str {
-        self.visit.user.name.as_str()
+        self.login.user.name.as_str()
     }
 }
 
-impl Door {
+impl Authenticator {
     pub(super) fn new(users: Followed, key: [u8; 32], now: DateTime<Utc>) -> Self {
         Self {
             memory: Memory::of(users.path()),
             users,
-            visits: Mutex::default(),
+            logins: Mutex::default(),
             hashing: Semaphore::new(HASHING),
             changing: Semaphore::new(1),
             key,
@@ -130,7 +131,7 @@ impl Door {
     }
 
     /// Whether the ledger is to be told of a look: the first of an hour.
-    pub(super) fn first_look(&self, what: &str, about: Option<PersonId>, now: DateTime<Utc>) -> bool {
+    pub(super) fn first_look(&self, what: &str, about: Option<ParticipantKey>, now: DateTime<Utc>) -> bool {
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (what.to_owned(), about);
         if looks.get(&key).is_some_and(|told| (now - *told).abs() < LOOK_LASTS) {
@@ -148,40 +149,40 @@ impl Door {
         self.users.current()
     }
 
-    pub(super) fn visits(&self) -> MutexGuard<'_, Visits> {
-        self.visits.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn logins(&self) -> MutexGuard<'_, LoginSessions> {
+        self.logins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who it is; else they are sent to the log-in page.
-    pub(super) fn visitor(&self, headers: &HeaderMap, now: DateTime<Utc>) -> Result<Visitor, Trouble> {
-        let id = cookie::visit(headers).ok_or(Trouble::LogIn)?;
+    pub(super) fn current_user(&self, headers: &HeaderMap, now: DateTime<Utc>) -> Result<CurrentUser, Trouble> {
+        let id = cookie::login(headers).ok_or(Trouble::LogIn)?;
         let access = self.access();
-        let visit = self.visits().find(id, |name| access.user(name).cloned(), now).ok_or(Trouble::LogIn)?;
-        Ok(Visitor { visit, id: id.to_owned() })
+        let login = self.logins().find(id, |name| access.user(name).cloned(), now).ok_or(Trouble::LogIn)?;
+        Ok(CurrentUser { login, id: id.to_owned() })
     }
 
-    /// An operator who meant it: the form is one of ours, made for this visit.
-    pub(super) fn operator(&self, headers: &HeaderMap, form: &Form, now: DateTime<Utc>) -> Result<Visitor, Trouble> {
-        let visitor = self.visitor(headers, now)?;
-        self.is_ours(headers, &visitor.id, form)?;
-        if visitor.is_operator() { Ok(visitor) } else { Err(Trouble::Forbidden("Viewers may look, and not act.")) }
+    /// An operator who meant it: the form is one of ours, made for this login.
+    pub(super) fn operator(&self, headers: &HeaderMap, form: &Form, now: DateTime<Utc>) -> Result<CurrentUser, Trouble> {
+        let current_user = self.current_user(headers, now)?;
+        self.is_ours(headers, &current_user.id, form)?;
+        if current_user.is_operator() { Ok(current_user) } else { Err(Trouble::Forbidden("Viewers may look, and not act.")) }
     }
 
-    /// Whose visit that is.
-    pub(super) fn visitor_of(&self, id: &str, now: DateTime<Utc>) -> Result<String, Trouble> {
+    /// Whose login that is.
+    pub(super) fn current_user_of(&self, id: &str, now: DateTime<Utc>) -> Result<String, Trouble> {
         let access = self.access();
-        let visit = self.visits().find(id, |name| access.user(name).cloned(), now).ok_or(Trouble::LogIn)?;
-        Ok(visit.user.name.to_string())
+        let login = self.logins().find(id, |name| access.user(name).cloned(), now).ok_or(Trouble::LogIn)?;
+        Ok(login.user.name.to_string())
     }
 
-    /// The token of a visit's forms.
+    /// The token of a login's forms.
     pub(super) fn form_token(&self, id: &str) -> String {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes keys of any length");
         mac.update(id.as_bytes());
         data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes())
     }
 
-    /// A form of another site, or of another visit, does nothing.
+    /// A form of another site, or of another login, does nothing.
     pub(super) fn is_ours(&self, headers: &HeaderMap, id: &str, form: &Form) -> Result<(), Trouble> {
         let elsewhere = headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin");
         let token = self.form_token(id);
@@ -189,7 +190,7 @@ impl Door {
         if ours && !elsewhere { Ok(()) } else { Err(Trouble::Forbidden("The form is too old. Go back, reload the page, and try again.")) }
     }
 
-    /// Name, password and code, or how long to wait. `browser`: what its cookie says. The id of the new visit, and what the browser is known by.
+    /// Name, password and code, or how long to wait. `browser`: what its cookie says. The id of the new login, and what the browser is known by.
     pub(super) async fn log_in(
         &self,
         form: &Form,
@@ -208,7 +209,7 @@ impl Door {
         let id = access::new_token().map_err(|_| Refused::Wrong)?;
         let nonce = access::new_token().map_err(|_| Refused::Wrong)?;
         let browser = known.map_or_else(|| format!("{nonce}.{}", mark_of(&user, &nonce)), str::to_owned);
-        self.visits().open(&id, user, now);
+        self.logins().open(&id, user, now);
         Ok((id, browser))
     }
 
@@ -251,11 +252,11 @@ impl Door {
         self.access().user(&name).map_or_else(|| "an unknown name".to_owned(), |user| user.name.to_string())
     }
 
-    /// Lets a user in without a password: a demonstration's, or whoever has just changed theirs. The id of the visit.
+    /// Lets a user in without a password: a demonstration's, or whoever has just changed theirs. The id of the login.
     pub(super) fn let_in(&self, name: &str, now: DateTime<Utc>) -> Option<String> {
         let user = self.access().user(name).cloned()?;
         let id = access::new_token().ok()?;
-        self.visits().open(&id, user, now);
+        self.logins().open(&id, user, now);
         Some(id)
     }
 
@@ -279,11 +280,11 @@ impl Door {
     }
 
     pub(super) fn log_out(&self, id: &str) {
-        self.visits().close(id);
+        self.logins().close(id);
     }
 
-    pub(super) fn reveal(&self, visitor: &Visitor, person: access::visits::PersonId, now: DateTime<Utc>) {
-        self.visits().reveal(&visitor.id, person, now);
+    pub(super) fn reveal(&self, current_user: &CurrentUser, person: ParticipantKey, now: DateTime<Utc>) {
+        self.logins().reveal(&current_user.id, person, now);
     }
 
     /// The program whose token it is, if it may do that.

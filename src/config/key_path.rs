@@ -30,13 +30,13 @@ impl Base<'_> {
 }
 
 /// One relay's or gateway's keys, and where its mistakes are noted.
-pub(super) struct Place<'a, 'd, 't> {
+pub(super) struct KeyPath<'a, 'd, 't> {
     pub(super) key: String,
     pub(super) base: &'a Base<'a>,
     pub(super) document: &'d mut Document<'t>,
 }
 
-impl Place<'_, '_, '_> {
+impl KeyPath<'_, '_, '_> {
     pub(super) fn note(&mut self, field: &str, message: impl Into<String>) {
         let key = if field.is_empty() { self.key.clone() } else { format!("{}.{field}", self.key) };
         self.document.note(&key, message);

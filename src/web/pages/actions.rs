@@ -14,15 +14,15 @@ use crate::guard::{Verdict, seen_as};
 use crate::notice::NoticeKey;
 use crate::outbox::Act;
 use crate::session::{ParticipationId, SessionId};
-use crate::web::door::{Form, Visitor};
+use crate::web::auth::{CurrentUser, Form};
 use crate::web::page::{self, Trouble};
 use crate::web::{Shared, request};
 
 /// A form of ours, from an operator.
-pub(super) async fn from_operator(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<(Form, Visitor), Trouble> {
+pub(super) async fn from_operator(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<(Form, CurrentUser), Trouble> {
     let form = Form::parse(&request::form(headers, body, FORM_MAX, shared.settings.limits.body).await?);
-    let visitor = shared.door()?.operator(headers, &form, shared.office.clock.now())?;
-    Ok((form, visitor))
+    let current_user = shared.auth()?.operator(headers, &form, shared.office.clock.now())?;
+    Ok((form, current_user))
 }
 
 /// `/notices/{key}/{act}`: release, cancel, retry, hold.
@@ -32,11 +32,11 @@ pub(super) async fn act(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Trouble> {
-    let (form, visitor) = from_operator(&shared, &headers, body).await?;
+    let (form, current_user) = from_operator(&shared, &headers, body).await?;
     let nothing = || Trouble::NotFound("There is nothing at this address.");
     let key: NoticeKey = key.parse().map_err(|_| nothing())?;
     let act = Act::from_word(&act).ok_or_else(nothing)?;
-    if !shared.acts(called::with_reason(visitor.name(), form.get("reason")), key, act).await? {
+    if !shared.acts(called::with_reason(current_user.name(), form.get("reason")), key, act).await? {
         return Err(Trouble::Conflict("It is in another state by now: somebody else may have decided, or it went out. Look at it again."));
     }
     // What can be taken back is taken back there.
@@ -51,14 +51,14 @@ pub(super) async fn called(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Trouble> {
-    let (form, visitor) = from_operator(&shared, &headers, body).await?;
+    let (form, current_user) = from_operator(&shared, &headers, body).await?;
     let place = (SessionId(number(&session)?), ParticipationId(number(&participation)?));
     let office = &shared.office;
     let at_fault = || office.records.people(place.0, &office.desk.policy.region).iter().any(|(who, _)| who.participation == place.1);
     if people::of(&office.desk, &[place]).await?.is_empty() && !at_fault() {
         return Err(Trouble::NotFound("Punctual knows no such participant, or no longer: the session may be over."));
     }
-    called::note(&office.desk, place, visitor.name(), form.get("reason"), office.clock.now()).await?;
+    called::note(&office.desk, place, current_user.name(), form.get("reason"), office.clock.now()).await?;
     Ok(page::see(&back(&form, "/unreachable")))
 }
 
@@ -73,7 +73,7 @@ pub(super) async fn reject(State(shared): State<Arc<Shared>>, headers: HeaderMap
 }
 
 async fn decide(shared: &Shared, headers: &HeaderMap, body: Body, verdict: Verdict) -> Result<Response, Trouble> {
-    let (form, visitor) = from_operator(shared, headers, body).await?;
+    let (form, current_user) = from_operator(shared, headers, body).await?;
     let source = form.get("source").to_owned();
     let outbox = Arc::clone(&shared.office.desk.outbox);
     let rows = outbox.guards().await?;
@@ -81,7 +81,7 @@ async fn decide(shared: &Shared, headers: &HeaderMap, body: Body, verdict: Verdi
     if !rows.is_empty() && !form.get("seen").is_empty() && form.get("seen") != now_is {
         return Err(Trouble::Conflict("More changed since you looked, or something else. Look at it again before you decide."));
     }
-    let (who, now) = (visitor.name().to_owned(), shared.office.clock.now());
+    let (who, now) = (current_user.name().to_owned(), shared.office.clock.now());
     let deciding = crate::web::to_the_end(async move { outbox.decide_guard(verdict, Some(&who), Some(&source), now).await });
     if deciding.await?? == 0 {
         return Err(Trouble::Conflict("Nothing of this source waits any more."));
@@ -100,10 +100,10 @@ pub(super) async fn read(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Trouble> {
-    let (_, visitor) = from_operator(&shared, &headers, body).await?;
+    let (_, current_user) = from_operator(&shared, &headers, body).await?;
     let key: NoticeKey = key.parse().map_err(|_| Trouble::NotFound("There is nothing at this address."))?;
     let outbox = Arc::clone(&shared.office.desk.outbox);
-    let (who, now) = (visitor.name().to_owned(), shared.office.clock.now());
+    let (who, now) = (current_user.name().to_owned(), shared.office.clock.now());
     if !crate::web::to_the_end(async move { outbox.mark_read(Some(&who), key, now).await }).await?? {
         return Err(Trouble::Conflict("Somebody else has read it already, or it is too old to be kept."));
     }

@@ -14,29 +14,29 @@ use crate::message::{Content, Message};
 use crate::outcome::Outcome;
 
 /// A clock that the rehearsal moves.
-pub(super) struct Hands(pub(super) Mutex<DateTime<Utc>>);
+pub(super) struct ManualClock(pub(super) Mutex<DateTime<Utc>>);
 
-impl Clock for Hands {
+impl Clock for ManualClock {
     fn now(&self) -> DateTime<Utc> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Hands {
+impl ManualClock {
     pub(super) fn go_to(&self, at: DateTime<Utc>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }
 }
 
 /// A relay or gateway that does what the script says.
-pub(super) struct Stand {
+pub(super) struct ScriptedTransport {
     pub(super) name: &'static str,
     pub(super) line: Arc<Mutex<Line>>,
-    pub(super) clock: Arc<Hands>,
+    pub(super) clock: Arc<ManualClock>,
 }
 
 #[async_trait]
-impl Transport for Stand {
+impl Transport for ScriptedTransport {
     fn name(&self) -> &str {
         self.name
     }
