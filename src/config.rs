@@ -30,7 +30,6 @@ pub use check::{Config, Keep, StoreUrl};
 pub use gateway::Gateway;
 pub use raw::Raw;
 pub use relay::Relay;
-pub use source::{Source, SourceKind};
 pub use span::{Clock, Duration, Period};
 
 /// Where the configuration is looked for when none is named.

@@ -21,7 +21,7 @@ use self::replies::Answers;
 use self::returned::Returned;
 use self::schedule::Pulse;
 use crate::clock::Clock;
-use crate::config::{Keep, Source};
+use crate::config::Keep;
 use crate::contact::Channel;
 use crate::desk::Desk;
 use crate::desk::records::Records;
@@ -34,14 +34,15 @@ use crate::outbox::{Filter, Outbox, StoreError};
 use crate::plan::compare::{compare, dues};
 use crate::plan::{Policy, Suppressions};
 use crate::session::{Session, SessionId};
-use crate::source::kept;
 use crate::source::words::Dictionary;
+use crate::source::{Source, kept};
 use crate::zone::{ReleaseWatch, Zone};
 use crate::{walk, web};
 
 mod alerts;
 mod anchor;
 pub mod clocks;
+mod cron;
 mod early;
 mod faults;
 mod health;
@@ -63,7 +64,7 @@ mod upkeep;
 
 pub use self::notify::Notifier;
 pub use self::serve::Ending;
-pub use self::sources::{pushed, read_source};
+pub use self::sources::pushed;
 pub use self::start::can_begin;
 pub use self::store::{
     is_served, look_at_store, open_store, serving_elsewhere, store_exists, store_faults, take_over_suppressions, was_too_late,
@@ -81,9 +82,29 @@ pub struct Engine {
     dispatcher: Arc<Dispatcher>,
     lanes: Vec<(Arc<Lane>, Arc<Notify>)>,
     answers: Arc<Answers>,
-    returned: Returned,
+    feeds: Feeds,
+    monitors: Monitors,
     /// Where bounces are read, and when.
     bounces: Option<(PathBuf, String)>,
+    /// Nothing is sent.
+    shadow: bool,
+    /// The daily letter to the practice.
+    digest: Option<Arc<Digest>>,
+    /// Held while the letter is written; and by an end, so that no other one is.
+    letter: Mutex<()>,
+    server: Option<web::Settings>,
+    practice: String,
+    zone: Zone,
+    /// Where the server listens, once it does.
+    address: SetOnce<SocketAddr>,
+    keep: Keep,
+    stop_within: Duration,
+    /// It is a demonstration.
+    stage: Option<Arc<dyn web::Stage>>,
+}
+
+/// The sources, and what is known of each.
+struct Feeds {
     /// Those that are asked.
     sources: Vec<Arc<Mutex<Source>>>,
     /// When: their cron expressions, in the same order. (A source is locked while it is read.)
@@ -95,45 +116,36 @@ pub struct Engine {
     elsewhere: Mutex<walk::Elsewhere>,
     /// What the practice says of their words.
     words: HashMap<String, Dictionary>,
-    /// Nothing is sent.
-    shadow: bool,
-    /// The daily letter to the practice.
-    digest: Option<Arc<Digest>>,
-    /// Held while the letter is written; and by an end, so that no other one is.
-    letter: Arc<Mutex<()>>,
-    server: Option<web::Settings>,
-    practice: String,
-    zone: Zone,
-    /// Where the server listens, once it does.
-    address: SetOnce<SocketAddr>,
-    keep: Keep,
-    ping: Option<crate::alert::Ping>,
-    /// By which ways staff are told at once.
-    alerts: Option<Alerts>,
-    notifier: Notifier,
-    started: Instant,
-    stop_within: Duration,
     /// Nothing leaves before the sources were asked.
     looks: Arc<Looks>,
     /// A permit for each source that may be asked at a time.
     asking: Semaphore,
-    /// Whether the sources are polled.
-    pulse: Pulse,
-    /// Where the ledger's anchor goes.
-    anchors: anchor::Outside,
-    zone_data: ReleaseWatch,
-    /// What was told of records that cannot be used.
-    told: faults::FaultLog,
-    /// Sources that cannot be read now.
-    unread: faults::Unread,
     /// What files said when the start read them.
     early: Early,
     /// Notified when a part of a walk is in, and more of it comes.
     first_part: Notify,
+    /// What was told of records that cannot be used.
+    told: faults::FaultLog,
+    /// Sources that cannot be read now.
+    unread: faults::Unread,
     /// What stands in records at fault.
     records: Arc<Records>,
-    /// It is a demonstration.
-    stage: Option<Arc<dyn web::Stage>>,
+}
+
+/// What watches over the engine, and whom it tells.
+struct Monitors {
+    started: Instant,
+    notifier: Notifier,
+    /// Whether the sources are polled.
+    pulse: Pulse,
+    /// What came back of messages.
+    returned: Returned,
+    /// By which ways staff are told at once.
+    alerts: Option<Alerts>,
+    ping: Option<crate::alert::Ping>,
+    /// Where the ledger's anchor goes.
+    anchors: anchor::Outside,
+    zone_data: ReleaseWatch,
 }
 
 /// What `run --once` did.
@@ -157,7 +169,7 @@ impl Engine {
     pub async fn would_change(&self, new: &Policy) -> Result<(usize, usize), StoreError> {
         let (now, suppressed) = (self.clock.now(), Suppressions(self.outbox.suppressions().await?));
         let (mut changes, mut planned) = (0, 0);
-        for source in &self.names {
+        for source in &self.feeds.names {
             let held = self.outbox.sessions(source, None).await?;
             let sessions: Vec<Session> = held.iter().filter_map(kept::session).filter(|s| s.start > now).collect();
             let ids: Vec<SessionId> = sessions.iter().map(|s| s.id).collect();
@@ -173,7 +185,7 @@ impl Engine {
     /// Sources that a configuration takes out, neither there nor under another name, and how many notices of them wait.
     pub async fn would_lose(&self, new: &[Source]) -> Result<(Vec<String>, usize), StoreError> {
         let stays = |name: &&String| new.iter().any(|s| s.name == **name || s.was.as_ref() == Some(*name));
-        let lost: Vec<String> = self.names.iter().filter(|name| !stays(name)).cloned().collect();
+        let lost: Vec<String> = self.feeds.names.iter().filter(|name| !stays(name)).cloned().collect();
         let waiting = Filter { states: vec![State::Waiting, State::Unknown], ..Filter::default() };
         let pending = if lost.is_empty() { Vec::new() } else { self.outbox.list(&waiting).await? };
         let count = pending.iter().filter(|e| e.next_attempt_at.is_some() && lost.contains(&e.source)).count();
@@ -188,13 +200,13 @@ impl Engine {
     /// What pages and API ask.
     fn office(&self) -> web::AppState {
         web::AppState {
-            desk: Desk { outbox: Arc::clone(&self.outbox), policy: Arc::clone(&self.policy), sources: self.names.clone() },
+            desk: Desk { outbox: Arc::clone(&self.outbox), policy: Arc::clone(&self.policy), sources: self.feeds.names.clone() },
             renderer: Arc::clone(&self.dispatcher.renderer),
             clock: Arc::clone(&self.clock),
             practice: self.practice.clone(),
             shadow: self.shadow,
             zone: self.zone.clone(),
-            records: Arc::clone(&self.records),
+            records: Arc::clone(&self.feeds.records),
             stage: self.stage.clone(),
         }
     }
@@ -206,18 +218,18 @@ impl Engine {
         let (walking, walked) = watch::channel(true);
         let mut running = JoinSet::new();
         // What one source says first may be said otherwise by another one, and what came back may be an address of this list.
-        let alone = self.names.len() == 1 && self.bounces.is_none();
+        let alone = self.feeds.names.len() == 1 && self.bounces.is_none();
         let mut asking = pin!(self.ask_all());
         let asked = tokio::select! {
             biased;
             asked = &mut asking => asked,
-            () = self.first_part.notified(), if alone => {
+            () = self.feeds.first_part.notified(), if alone => {
                 self.run_once(&mut running, &Span::Beside(self.clock.now(), walked));
                 asking.await
             }
         };
         report.sources_failed = asked?;
-        if self.names.len() > 1 && !self.outbox.guards().await?.is_empty() {
+        if self.feeds.names.len() > 1 && !self.outbox.guards().await?.is_empty() {
             // What one source has lost may stand in one that was read after it: that is one question to an operator, and not two.
             self.ask_all().await?;
         }
@@ -246,7 +258,7 @@ impl Engine {
     async fn read_bounces(&self) -> Result<(), StoreError> {
         let Some((maildir, _)) = &self.bounces else { return Ok(()) };
         let noted = maildir::poll(maildir, &*self.outbox, &*self.clock).await?;
-        noted.into_iter().for_each(|fate| self.returned.receipt(Channel::Email, fate));
+        noted.into_iter().for_each(|fate| self.monitors.returned.receipt(Channel::Email, fate));
         Ok(())
     }
 
@@ -259,9 +271,9 @@ impl Engine {
     pub async fn zone_data_changed(&self) -> String {
         loop {
             tokio::time::sleep(ZONE_DATA_LOOK).await;
-            let Some(release) = self.zone_data.changed() else { continue };
+            let Some(release) = self.monitors.zone_data.changed() else { continue };
             tokio::time::sleep(ZONE_DATA_SETTLES).await;
-            if self.zone_data.changed().as_ref() == Some(&release) {
+            if self.monitors.zone_data.changed().as_ref() == Some(&release) {
                 return release;
             }
         }
@@ -269,6 +281,6 @@ impl Engine {
 
     /// What the service manager is told.
     pub fn notifier(&self) -> &Notifier {
-        &self.notifier
+        &self.monitors.notifier
     }
 }

@@ -2,6 +2,7 @@
 //! what its words mean, [`ambiguity`] looks across records.
 
 pub mod ambiguity;
+mod configured;
 pub mod file;
 pub mod http;
 pub mod json;
@@ -11,3 +12,5 @@ pub mod push;
 mod record;
 pub mod same;
 pub mod words;
+
+pub use self::configured::{Source, SourceKind};

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Read};
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde_json::json;
@@ -23,8 +23,8 @@ pub(super) enum UserCommand {
         /// What they log in with: a-z, 0-9 and . _ -
         name: Name,
         /// What they may do.
-        #[arg(long, value_enum, value_name = "ROLE", default_value_t = UserRole::Viewer)]
-        role: UserRole,
+        #[arg(long, value_enum, value_name = "ROLE", default_value_t = Role::Viewer)]
+        role: Role,
     },
     /// Asks a user for the code of an authenticator app too: prints what the app reads, this once. Another call makes another secret.
     Totp {
@@ -43,24 +43,6 @@ pub(super) enum UserCommand {
     List,
 }
 
-/// What a user may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum UserRole {
-    /// Look at everything but codes and contacts.
-    Viewer,
-    /// Also decide about notices, and reveal.
-    Operator,
-}
-
-impl From<UserRole> for Role {
-    fn from(role: UserRole) -> Self {
-        match role {
-            UserRole::Viewer => Self::Viewer,
-            UserRole::Operator => Self::Operator,
-        }
-    }
-}
-
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenCommand {
     /// Makes a token, and prints it this once.
@@ -69,7 +51,7 @@ pub(super) enum TokenCommand {
         name: Name,
         /// What it may do. May be given several times.
         #[arg(long, value_enum, value_name = "SCOPE", required = true)]
-        scope: Vec<TokenScope>,
+        scope: Vec<Scope>,
     },
     /// Removes a token: it is refused from now on.
     Remove {
@@ -78,27 +60,6 @@ pub(super) enum TokenCommand {
     },
     /// Lists the tokens, without themselves.
     List,
-}
-
-/// What a token may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum TokenScope {
-    /// Read what the API tells.
-    Read,
-    /// Act: on notices, the guard, the suppression list.
-    Write,
-    /// Push sessions to any source of kind push.
-    Push,
-}
-
-impl From<TokenScope> for Scope {
-    fn from(scope: TokenScope) -> Self {
-        match scope {
-            TokenScope::Read => Self::Read,
-            TokenScope::Write => Self::Write,
-            TokenScope::Push => Self::Push,
-        }
-    }
 }
 
 pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
@@ -110,10 +71,10 @@ pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: L
             let was_there = access.user(name.as_str()).is_some();
             let totp = access.user(name.as_str()).and_then(|u| u.totp.clone());
             access.user.retain(|u| u.name != *name);
-            access.user.push(User { name: name.clone(), role: (*role).into(), argon2id, totp });
+            access.user.push(User { name: name.clone(), role: *role, argon2id, totp });
             file::write(path, &access).map_err(anyhow::Error::msg)?;
-            noted(config, "user_added", &format!("{name}, {}", word((*role).into())));
-            println!("{name} is {} now; {}", word((*role).into()), if was_there { "the password was changed" } else { "added" });
+            noted(config, "user_added", &format!("{name}, {}", word(*role)));
+            println!("{name} is {} now; {}", word(*role), if was_there { "the password was changed" } else { "added" });
         }
         UserCommand::Totp { name, off } => {
             totp(path, access, (&config.raw.practice.name, name), *off, colors)?;
@@ -142,7 +103,7 @@ pub(super) fn token(config: &Config, command: &TokenCommand, json: bool, colors:
                 bail!("there is a token {name}: remove it first, or take another name");
             }
             let token = access::new_token().map_err(anyhow::Error::msg)?;
-            let scopes = access::Scope::ALL.into_iter().filter(|s| scope.iter().any(|asked| access::Scope::from(*asked) == *s)).collect();
+            let scopes = Scope::ALL.into_iter().filter(|s| scope.contains(s)).collect();
             access.token.push(Token { name: name.clone(), scopes, sha256: access::digest(&token) });
             file::write(path, &access).map_err(anyhow::Error::msg)?;
             noted(config, "token_added", &format!("{name}, {}", scope_words(&access, name)));

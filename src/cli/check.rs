@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::table::{counted, in_lines};
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
-use crate::config::{Config, Gateway, Relay, SourceKind};
+use crate::config::{Config, Gateway, Relay};
 use crate::contact::Channel;
-use crate::daemon::{read_source, store_exists, store_faults};
+use crate::daemon::{store_exists, store_faults};
 use crate::deliver::Transport;
 use crate::known::KnownMap;
 use crate::notice::{Decision, Occasion, Reason};
@@ -20,7 +20,7 @@ use crate::plan::{self, Suppressions};
 use crate::preview;
 use crate::render::Renderer;
 use crate::session::{AutoDeliver, Role, Session, Snapshot};
-use crate::source::{ambiguity, meaning};
+use crate::source::{SourceKind, ambiguity, meaning};
 
 mod sender;
 
@@ -128,7 +128,7 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Chec
             report.add("note", what, "sessions are pushed to it: nothing is read");
             continue;
         }
-        let read = runtime.block_on(read_source(source));
+        let read = runtime.block_on(source.read());
         let mut snapshot = match read {
             Ok(snapshot) => snapshot,
             Err(why) => {

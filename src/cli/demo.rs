@@ -18,7 +18,7 @@ use super::table::{Look, Tone, cell, table, text};
 use super::{Exit, gallery, runtime};
 use crate::clock::{Clock, Fixed, WallClock};
 use crate::config;
-use crate::daemon::{Engine, read_source};
+use crate::daemon::Engine;
 use crate::desk::words;
 use crate::entry::{Entry, State};
 use crate::known::KnownMap;
@@ -179,7 +179,7 @@ fn print_omitted(file: &Path, now: DateTime<Utc>, dir: &Path, colors: Look) -> a
     let config = config::load(Some(file))?;
     let (snapshot, known) = runtime()?.block_on(async {
         let store = crate::daemon::open_store(&config, false)?;
-        let mut snapshot = read_source(&config.sources[0]).await.map_err(anyhow::Error::msg)?;
+        let mut snapshot = config.sources[0].read().await.map_err(anyhow::Error::msg)?;
         ambiguity::mark(&mut snapshot, now);
         let ids: Vec<_> = snapshot.sessions.iter().map(|s| s.id).collect();
         let known: KnownMap = store.known(&config.sources[0].name, &ids).await?;

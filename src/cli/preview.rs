@@ -13,8 +13,8 @@ use super::since::Moment;
 use super::table::{Look, Tone, cell, in_lines, table, text};
 use super::{Exit, gallery, runtime};
 use crate::clock::{Clock, WallClock};
-use crate::config::{Config, SourceKind};
-use crate::daemon::{open_store, pushed, read_source, store_exists};
+use crate::config::Config;
+use crate::daemon::{open_store, pushed, store_exists};
 use crate::desk::words as desk_words;
 use crate::known::KnownMap;
 use crate::notice::Reason;
@@ -23,7 +23,7 @@ use crate::preview::{Line, Request, each_line, lines};
 use crate::render::Renderer;
 use crate::session::{Extent, SessionId, Snapshot};
 use crate::source::words::Dictionary;
-use crate::source::{ambiguity, file, meaning};
+use crate::source::{SourceKind, ambiguity, file, meaning};
 
 #[derive(Debug, Args)]
 pub(super) struct PreviewArgs {
@@ -132,7 +132,7 @@ pub(super) fn snapshot(config: &Config, named: Option<&Path>, now: DateTime<Utc>
         for source in &config.sources {
             let mut part = match source.kind {
                 SourceKind::Push(_) => runtime()?.block_on(pushed(config, source, now))?,
-                _ => runtime()?.block_on(read_source(source)).map_err(anyhow::Error::msg)?,
+                _ => runtime()?.block_on(source.read()).map_err(anyhow::Error::msg)?,
             };
             ambiguity::mark(&mut part, now);
             whole.join(source.name.clone(), part);

@@ -11,7 +11,6 @@ use super::key_path::{Base, cron};
 use super::raw::{self, Raw};
 use super::read::Document;
 use super::relay::Relay;
-use super::source::Source;
 use super::span::Period;
 use super::{advice, alerts, email, gateway, masked, practice, relay, secret, server, source, staff};
 use crate::alert::{self, Ping};
@@ -25,6 +24,7 @@ use crate::plan::policy::Policy;
 use crate::plan::quiet::QuietHours;
 use crate::render;
 use crate::retry::DoubtPolicy;
+use crate::source::Source;
 use crate::web;
 use crate::zone::Zone;
 

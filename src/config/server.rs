@@ -9,10 +9,10 @@ use url::Url;
 use super::key_path::{Base, KeyPath, cron};
 use super::raw::{self, Raw};
 use super::read::Document;
-use super::source::{Source, SourceKind};
 use super::{callback, masked};
 use crate::access;
 use crate::alert::Ping;
+use crate::source::{Source, SourceKind};
 use crate::web::{self, Limits, ShowNames};
 
 /// Where the server listens when it must and nothing is said.

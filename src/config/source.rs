@@ -9,35 +9,7 @@ use super::raw::{self, Raw};
 use super::read::Document;
 use crate::source::http::{self, Api};
 use crate::source::words::Dictionary;
-use crate::source::{file, push, same};
-
-/// A configured source.
-#[derive(Debug, Clone)]
-pub struct Source {
-    /// The store remembers its sessions by this.
-    pub name: String,
-    /// The name that it had before.
-    pub was: Option<String>,
-    /// What kind, and where.
-    pub kind: SourceKind,
-    /// What the practice says of its words.
-    pub words: Dictionary,
-    /// Cron expression with seconds, checked.
-    pub poll: String,
-    /// What it said when it was last walked.
-    pub memory: Arc<same::Memory>,
-}
-
-/// A source's kind and its own settings.
-#[derive(Debug, Clone)]
-pub enum SourceKind {
-    /// `kind = "file"`
-    File(file::Settings),
-    /// `kind = "http"`; remembers what it was given last.
-    Http(Arc<http::Api>),
-    /// `kind = "push"`: nothing is asked of it.
-    Push(push::Settings),
-}
+use crate::source::{Source, SourceKind, file, push};
 
 pub(super) fn sources(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Vec<Source> {
     let mut sources: Vec<Source> = Vec::new();

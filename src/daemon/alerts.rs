@@ -61,7 +61,7 @@ impl Engine {
 
     /// One look: tells staff of each incident that is new, and of each that is over. Nothing, without `[alerts]`.
     pub async fn tell_staff(&self) -> Result<(), StoreError> {
-        let Some(Alerts { ways, begun }) = &self.alerts else { return Ok(()) };
+        let Some(Alerts { ways, begun }) = &self.monitors.alerts else { return Ok(()) };
         let (mut begun, now) = (begun.lock().await, self.clock.now());
         let begun = &mut *begun;
         let (incidents, told) = (self.incidents(now, begun).await?, self.outbox.alerts().await?);

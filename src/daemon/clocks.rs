@@ -25,7 +25,7 @@ impl Engine {
     pub(super) async fn watch_the_clocks(self: Arc<Self>) {
         loop {
             tokio::time::sleep(CLOCK_LOOK).await;
-            self.looks.are_done();
+            self.feeds.looks.are_done();
         }
     }
 
@@ -52,12 +52,12 @@ impl Engine {
         let engine = Arc::clone(self);
         let failed = failed.clone();
         tokio::spawn(async move {
-            for source in engine.names.iter().filter(|name| engine.is_pushed(name)) {
+            for source in engine.feeds.names.iter().filter(|name| engine.is_pushed(name)) {
                 if let Err(error) = engine.plan_again(source).await {
                     failed.try_send(error).ok();
                 }
             }
-            engine.looks.done().await;
+            engine.feeds.looks.done().await;
             engine.wake_lanes();
         });
         Ok(())
@@ -68,7 +68,7 @@ impl Engine {
     }
 
     fn is_pushed(&self, source: &str) -> bool {
-        !self.asked.iter().any(|name| name == source)
+        !self.feeds.asked.iter().any(|name| name == source)
     }
 }
 

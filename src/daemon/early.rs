@@ -6,10 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use tokio::task::JoinHandle;
 
-use crate::config::{Source, SourceKind};
 use crate::session::Snapshot;
-use crate::source::file;
 use crate::source::same::{Print, Said};
+use crate::source::{Source, SourceKind, file};
 
 /// What a file said at the start, and what it is known by; `None`: it could not be read whole.
 type Read = Option<(Snapshot, Print)>;

@@ -34,12 +34,12 @@ impl Engine {
     /// Tells the service manager that all is well, as long as it is: the store answers, and each lane goes round. A timer alone would do so
     /// for an engine that hangs.
     pub(super) async fn keep_watch(self: Arc<Self>) {
-        let Some(limit) = self.notifier.watchdog() else { return };
+        let Some(limit) = self.monitors.notifier.watchdog() else { return };
         let every = limit / 3;
         loop {
             let lanes_move = self.lanes.iter().all(|(lane, _)| lane.meter().moves(Instant::now()));
             if lanes_move && self.answers(every).await {
-                self.notifier.well();
+                self.monitors.notifier.well();
             } else {
                 tracing::error!(lanes_move, "the engine is not well: the service manager is not told that it is");
             }
@@ -66,7 +66,7 @@ impl Engine {
         };
         let next = next.map_or_else(|| "nothing waits".to_owned(), |at| format!("next {}", clock_time(&self.zone, at.max(now), now)));
         let held = if held > 0 { format!("; {held} held: see punctual status") } else { String::new() };
-        self.notifier.status(&format!("{due} due today, {next}{held}"));
+        self.monitors.notifier.status(&format!("{due} due today, {next}{held}"));
     }
 
     async fn next_due(&self) -> crate::outbox::Result<Option<DateTime<Utc>>> {
@@ -88,7 +88,7 @@ impl Engine {
         };
         let now = self.clock.now();
         let mut reasons = Vec::new();
-        for name in &self.names {
+        for name in &self.feeds.names {
             let at = status.sources.iter().find(|s| s.name == *name).and_then(|s| s.last_snapshot_at);
             match at {
                 None => reasons.push(format!("source {name} has never been read")),
@@ -104,10 +104,10 @@ impl Engine {
         if !self.clock.is_plausible() {
             reasons.push(format!("the clock cannot be right: it says {}", rfc3339(now)));
         }
-        if !self.looks.are_done() {
+        if !self.feeds.looks.are_done() {
             reasons.push("the sources are asked first".to_owned());
         }
-        reasons.extend(self.pulse.faults(tokio::time::Instant::now()));
+        reasons.extend(self.monitors.pulse.faults(tokio::time::Instant::now()));
         for (lane, _) in &self.lanes {
             if lane.is_closed(now) {
                 reasons.push(format!("every transport of {} is at fault and pauses", lane.channel));
@@ -133,7 +133,7 @@ impl Engine {
             let why = if stands { "nothing moves any more" } else { "every server for it is at fault" };
             found.push(Outage::of(what, None, Some(why.to_owned())));
         }
-        for (source, (since, why)) in self.unread.all() {
+        for (source, (since, why)) in self.feeds.unread.all() {
             let what = What::Source(source);
             found.retain(|o| o.what != what);
             if now - since >= outage::OVERDUE_AFTER {
@@ -144,14 +144,14 @@ impl Engine {
         if !self.clock.is_plausible() {
             found.push(engine(format!("the clock cannot be right, it says {}", rfc3339(now))));
         }
-        found.extend(self.pulse.faults(tokio::time::Instant::now()).into_iter().map(engine));
+        found.extend(self.monitors.pulse.faults(tokio::time::Instant::now()).into_iter().map(engine));
         Ok(found)
     }
 
     /// Sources that cannot be read now, whatever the last good list is still believed for.
     pub(super) fn unread_in_words(&self) -> Vec<String> {
         let now = self.clock.now();
-        let of_a_while = self.unread.all().into_iter().filter(|(_, (since, _))| now - *since >= outage::OVERDUE_AFTER);
+        let of_a_while = self.feeds.unread.all().into_iter().filter(|(_, (since, _))| now - *since >= outage::OVERDUE_AFTER);
         of_a_while.map(|(source, (since, why))| format!("source {source} cannot be read since {}: {why}", rfc3339(since))).collect()
     }
 }

@@ -90,7 +90,7 @@ impl Intake {
         let outbox = self.engine.outbox();
         let ids = if let Some(id) = offer.session() {
             let claims = offer.claims(now);
-            self.engine.elsewhere.lock().await.related(&**outbox, source, (id, &claims), now).await?
+            self.engine.feeds.elsewhere.lock().await.related(&**outbox, source, (id, &claims), now).await?
         } else {
             let to_come = outbox.starting(now - HOLDS_FOR, DateTime::<Utc>::MAX_UTC, usize::MAX).await?;
             to_come.into_iter().filter(|(of, _)| of == source).map(|(_, id)| id).collect()
@@ -126,7 +126,7 @@ impl Intake {
                 || number(&told.number.0).is_some_and(|n| number(&p.sms_number.0).as_ref() == Some(&n))
         };
         let starting = outbox.starting(told.start, told.start + TimeDelta::milliseconds(1), usize::MAX).await?;
-        for source in &self.engine.names {
+        for source in &self.engine.feeds.names {
             let then: Vec<SessionId> = starting.iter().filter(|(of, _)| of == source).map(|(_, id)| *id).collect();
             for session in outbox.sessions(source, Some(&then)).await?.iter().filter_map(kept::session) {
                 if let Some(person) = session.participants.iter().find(|p| is_theirs(p)) {
@@ -143,13 +143,13 @@ impl Intake {
         let is_one = offer.session().is_some();
         let taking = tokio::task::spawn_blocking(move || push::take(&offer, &held, now));
         let mut taken = taking.await.unwrap_or_else(|e| Err(Refused::Unusable(format!("the body: {e}"))))?;
-        if let Some(dictionary) = self.engine.words.get(source) {
+        if let Some(dictionary) = self.engine.feeds.words.get(source) {
             let faults = taken.snapshot.faults.len();
             meaning::apply(&mut taken.snapshot, dictionary);
             taken.faults.extend_from_slice(&taken.snapshot.faults[faults..]);
         }
-        self.engine.told.tell(source, &taken.faults);
-        self.engine.records.note(source, &taken.snapshot, now);
+        self.engine.feeds.told.tell(source, &taken.faults);
+        self.engine.feeds.records.note(source, &taken.snapshot, now);
         // The line behind which it is durable.
         let report = self.engine.apply(source, &taken.snapshot).await?;
         let sessions = if is_one { self.engine.outbox().listed(source).await? } else { report.sessions };
@@ -199,7 +199,7 @@ impl web::Intake for Intake {
         let fate = report.fate;
         let taken = receipts::take_early(&**self.engine.outbox(), report, &*self.engine.clock).await;
         if let Received::Noted(_) = taken.map_err(|error| self.fail(error))? {
-            self.engine.returned.receipt(Channel::Sms, fate);
+            self.engine.monitors.returned.receipt(Channel::Sms, fate);
         }
         Ok(())
     }
@@ -210,7 +210,7 @@ impl web::Intake for Intake {
         let heard = taking.await.map_err(|error| self.fail(error))?;
         engine.answers.wake.notify_one();
         if let Some(word) = heard.new {
-            engine.returned.reply(word);
+            engine.monitors.returned.reply(word);
         }
         if heard.replans {
             self.nudge.notify_one();
@@ -223,7 +223,7 @@ impl web::Intake for Intake {
     }
 
     fn warnings(&self) -> Vec<String> {
-        self.engine.anchors.fault().into_iter().chain(self.engine.unread_in_words()).collect()
+        self.engine.monitors.anchors.fault().into_iter().chain(self.engine.unread_in_words()).collect()
     }
 
     async fn unready(&self) -> Vec<String> {

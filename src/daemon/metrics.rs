@@ -34,7 +34,7 @@ impl Engine {
         let build = [("version", env!("CARGO_PKG_VERSION")), ("tzdata", tz.version.as_str()), ("tzdata_origin", tz.origin.as_str())];
         let build = build.map(|(label, value)| (label, value.to_owned()));
         gauges(&mut r, "punctual_build_info", "The program and its time zone data; always 1.", [(build.into(), 1_u64)]);
-        gauge(&mut r, "punctual_uptime_seconds", "Since the engine was started.", self.started.elapsed().as_secs_f64());
+        gauge(&mut r, "punctual_uptime_seconds", "Since the engine was started.", self.monitors.started.elapsed().as_secs_f64());
         gauge(&mut r, "punctual_shadow", "1: shadow mode, nothing is sent.", u64::from(self.shadow));
         notices(&mut r, &status, now);
         let by_reason = held.iter().map(|(reason, n)| (label("reason", reason.as_str()), *n));
@@ -42,16 +42,16 @@ impl Engine {
         let help = "Messages that passed their time in the last day: they should have gone, and did not.";
         gauge(&mut r, "punctual_notices_lapsed", help, lapsed as u64);
         let help = "1: [ledger] anchor_command failed last; what is cut off the ledger's end would not show outside.";
-        gauge(&mut r, "punctual_anchor_fault", help, u64::from(self.anchors.fault().is_some()));
+        gauge(&mut r, "punctual_anchor_fault", help, u64::from(self.monitors.anchors.fault().is_some()));
         self.sources(&mut r, &status, now);
         let of_source = |name: &String| sessions_of(guards.iter().filter(|g| g.source == *name)) as u64;
         let help = "Sessions that wait for an operator because too much changed at once.";
-        gauges(&mut r, "punctual_guarded_sessions", help, self.names.iter().map(|name| (label("source", name), of_source(name))));
+        gauges(&mut r, "punctual_guarded_sessions", help, self.feeds.names.iter().map(|name| (label("source", name), of_source(name))));
         self.channels(&mut r, now);
         let help = "Messages of coming sessions that a provider or a mail server says did not arrive, and nothing mended since.";
         gauge(&mut r, "punctual_undelivered_messages", help, undelivered as u64);
         gauge(&mut r, "punctual_unread_replies", "Texts that people wrote, and nobody at the practice has read.", unread as u64);
-        self.returned.register(&mut r);
+        self.monitors.returned.register(&mut r);
         Some(r)
     }
 
@@ -61,14 +61,14 @@ impl Engine {
             at.map_or(f64::INFINITY, |at| seconds(now - at))
         };
         let of_each =
-            |value: &dyn Fn(&String) -> f64| self.names.iter().map(|name| (label("source", name), value(name))).collect::<Vec<_>>();
+            |value: &dyn Fn(&String) -> f64| self.feeds.names.iter().map(|name| (label("source", name), value(name))).collect::<Vec<_>>();
         gauges(r, "punctual_source_age_seconds", "Since the last snapshot of a source was applied; +Inf: never.", of_each(&age));
         let stale = self.policy.max_stale.num_seconds() as u64;
         gauge(r, "punctual_source_max_stale_seconds", "A source that is older is not believed ([daemon] max_stale).", stale);
         let sessions = status.sources.iter().map(|source| (label("source", &source.name), source.sessions));
         gauges(r, "punctual_source_sessions", "Sessions held of a source.", sessions);
         let faults = |name: &String| status.faults.iter().filter(|(source, _)| source == name).count() as u64;
-        let faults = self.names.iter().map(|name| (label("source", name), faults(name)));
+        let faults = self.feeds.names.iter().map(|name| (label("source", name), faults(name)));
         gauges(r, "punctual_quarantined_records", "Records of a source's last snapshot that cannot be used.", faults);
     }
 

@@ -4,42 +4,49 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use reqwest::Client;
-use tokio_cron_scheduler::{Job, JobScheduler};
 
 use super::Engine;
 use crate::alert::Ping;
 use crate::http_client;
+use crate::outbox::StoreError;
 
 /// For one ping.
 const WITHIN: Duration = Duration::from_secs(20);
 
+/// Whom to tell that all is well.
+#[derive(Clone)]
+pub(super) struct Monitor {
+    client: Client,
+    ping: Ping,
+}
+
 impl Engine {
-    /// Pings by the cron expression, while ready.
-    pub(super) async fn ping_by_cron(self: &Arc<Self>, scheduler: &JobScheduler) -> anyhow::Result<()> {
-        let Some(ping) = self.ping.clone() else { return Ok(()) };
-        let client = http_client::client(WITHIN, None).map_err(anyhow::Error::msg)?;
-        let engine = Arc::clone(self);
-        let cron = ping.cron.clone();
-        let job = Job::new_async(cron.as_str(), move |_, _| {
-            let (engine, client, ping) = (Arc::clone(&engine), client.clone(), ping.clone());
-            Box::pin(async move { engine.ping(&client, &ping).await })
-        });
-        scheduler.add(job.context("[server] ping")?).await.context("[server] ping")?;
-        Ok(())
+    /// `None`: no monitor is configured.
+    pub(super) fn pings(&self) -> anyhow::Result<Option<Monitor>> {
+        let Some(ping) = self.monitors.ping.clone() else { return Ok(None) };
+        Ok(Some(Monitor { client: http_client::client(WITHIN, None).map_err(anyhow::Error::msg)?, ping }))
+    }
+}
+
+impl Monitor {
+    /// When.
+    pub(super) fn cron(&self) -> &str {
+        &self.ping.cron
     }
 
-    async fn ping(&self, client: &Client, ping: &Ping) {
-        let reasons = self.unready().await;
+    /// Pings, if the engine is ready.
+    pub(super) async fn send(self, engine: Arc<Engine>) -> Result<(), StoreError> {
+        let reasons = engine.unready().await;
         if !reasons.is_empty() {
             tracing::error!(reasons = reasons.join("; "), "not ready: the monitor is not pinged");
-            return;
+            return Ok(());
         }
-        match client.get(ping.url.clone()).send().await {
+        match self.client.get(self.ping.url).send().await {
             Ok(answer) if answer.status().is_success() => tracing::debug!("pinged"),
             Ok(answer) => tracing::warn!(status = answer.status().as_u16(), "the monitor did not take the ping"),
             Err(why) => tracing::warn!(why = http_client::chain(&why), "the monitor could not be pinged"),
         }
+        Ok(())
     }
 }

@@ -8,18 +8,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_cron_scheduler::{Job, JobScheduler};
+use tokio_cron_scheduler::JobScheduler;
 
 use super::Engine;
+use super::cron::Cron;
 use crate::clock::Upset;
-use crate::config::Source;
-use crate::digest::Digest;
 use crate::dispatch::Lane;
-use crate::dispatch::looks::Looks;
 use crate::outbox::StoreError;
+use crate::source::Source;
 
 /// Nothing is polled any more if the scheduler has not shown itself for so long.
 const BEAT_MAX: Duration = Duration::from_secs(3 * 60);
@@ -84,7 +82,7 @@ impl Engine {
         scheduler: &mut Option<JobScheduler>,
         failed: &mpsc::Sender<StoreError>,
     ) -> anyhow::Error {
-        let mut upsets = self.looks.upsets();
+        let mut upsets = self.feeds.looks.upsets();
         loop {
             match self.schedule(failed).await {
                 Ok(made) => *scheduler = Some(made),
@@ -103,63 +101,67 @@ impl Engine {
 
     /// Polls each source by its cron expression, and looks every minute whether a letter to the practice is due.
     async fn schedule(self: &Arc<Self>, failed: &mpsc::Sender<StoreError>) -> anyhow::Result<JobScheduler> {
-        let scheduler = JobScheduler::new().await.context("the scheduler")?;
-        for (source, expression) in self.sources.iter().zip(&self.polls) {
-            let (engine, source, failed) = (Arc::clone(self), Arc::clone(source), failed.clone());
-            let job = Job::new_async(expression.as_str(), move |_, _| {
-                let (engine, source, failed) = (Arc::clone(&engine), Arc::clone(&source), failed.clone());
-                Box::pin(async move { engine.poll(&source, &failed).await })
+        let cron = Cron::new(failed).await?;
+        for (source, expression) in self.feeds.sources.iter().zip(&self.feeds.polls) {
+            let source = Arc::clone(source);
+            let poll = self.job(move |engine| {
+                let source = Arc::clone(&source);
+                async move { engine.poll(&source).await }
             });
-            scheduler.add(job.context("a source's poll")?).await.context("a source's poll")?;
+            cron.every(expression, "a source's poll", poll).await?;
         }
-        if let Some((_, poll)) = &self.bounces {
-            let (engine, failed) = (Arc::clone(self), failed.clone());
-            let job = Job::new_async(poll.as_str(), move |_, _| {
-                let (engine, failed) = (Arc::clone(&engine), failed.clone());
-                Box::pin(async move {
-                    if let Err(error) = engine.read_bounces().await {
-                        failed.try_send(error).ok();
-                    }
-                })
-            });
-            scheduler.add(job.context("the bounces' poll")?).await.context("the bounces' poll")?;
+        if let Some((_, expression)) = &self.bounces {
+            cron.every(expression, "the bounces' poll", self.job(|engine| async move { engine.read_bounces().await })).await?;
         }
-        self.prune_by_cron(&scheduler, failed).await?;
-        self.ping_by_cron(&scheduler).await?;
-        let engine = Arc::clone(self);
-        let beat = Job::new_async(EVERY_MINUTE, move |_, _| {
-            let engine = Arc::clone(&engine);
-            Box::pin(async move { engine.pulse.beat() })
+        cron.every(&self.keep.prune, "[retention] prune", self.job(|engine| async move { engine.prune().await })).await?;
+        if let Some(ping) = self.pings()? {
+            let expression = ping.cron().to_owned();
+            cron.every(&expression, "[server] ping", self.job(move |engine| ping.clone().send(engine))).await?;
+        }
+        let beat = self.job(|engine| async move {
+            engine.monitors.pulse.beat();
+            Ok(())
         });
-        scheduler.add(beat.context("the beat")?).await.context("the beat")?;
-        if let Some(digest) = &self.digest {
-            let letter = DigestJob {
-                digest: Arc::clone(digest),
-                turn: Arc::clone(&self.letter),
-                looks: Arc::clone(&self.looks),
-                failed: failed.clone(),
-            };
+        cron.every(EVERY_MINUTE, "the beat", beat).await?;
+        if self.digest.is_some() {
             // What was missed while nothing ran is not missed for another minute.
-            tokio::spawn(letter.clone().write());
-            let job = Job::new_async(EVERY_MINUTE, move |_, _| Box::pin(letter.clone().write()));
-            scheduler.add(job.context("the letter to the practice")?).await.context("the letter to the practice")?;
+            let (engine, failed) = (Arc::clone(self), failed.clone());
+            tokio::spawn(async move {
+                if let Err(error) = engine.write_letter().await {
+                    failed.try_send(error).ok();
+                }
+            });
+            cron.every(EVERY_MINUTE, "the letter to the practice", self.job(|engine| async move { engine.write_letter().await })).await?;
         }
-        scheduler.start().await.context("the scheduler")?;
-        self.pulse.beat();
+        let scheduler = cron.start().await?;
+        self.monitors.pulse.beat();
         Ok(scheduler)
     }
 
+    /// A job of this engine's.
+    fn job<D, F: Fn(Arc<Self>) -> D>(self: &Arc<Self>, job: F) -> impl Fn() -> D + use<D, F> {
+        let engine = Arc::clone(self);
+        move || job(Arc::clone(&engine))
+    }
+
+    /// Sends the letter to the practice if it is due, and not before the sources were asked: until then nobody knows what it should tell. One that is
+    /// still under way is not started twice.
+    async fn write_letter(&self) -> Result<(), StoreError> {
+        let Some(digest) = &self.digest else { return Ok(()) };
+        self.feeds.looks.done().await;
+        let Ok(_turn) = self.letter.try_lock() else { return Ok(()) };
+        digest.tick().await.map(drop)
+    }
+
     /// One poll of a source. A poll that is still running is not started twice.
-    pub(super) async fn poll(&self, source: &tokio::sync::Mutex<Source>, failed: &mpsc::Sender<StoreError>) {
-        let Ok(source) = source.try_lock() else { return };
-        if let Err(error) = self.walk(&source).await {
-            failed.try_send(error).ok();
-        }
+    pub(super) async fn poll(&self, source: &tokio::sync::Mutex<Source>) -> Result<(), StoreError> {
+        let Ok(source) = source.try_lock() else { return Ok(()) };
+        self.walk(&source).await.map(drop)
     }
 
     /// Polls all sources, beside each other: one that hangs holds up no other one. A poll that runs has read before: another one follows it.
     pub(super) fn poll_all(self: &Arc<Self>, failed: &mpsc::Sender<StoreError>) {
-        for source in &self.sources {
+        for source in &self.feeds.sources {
             let (engine, source, failed) = (Arc::clone(self), Arc::clone(source), failed.clone());
             tokio::spawn(async move {
                 if let Err(error) = engine.walk(&*source.lock().await).await {
@@ -173,31 +175,14 @@ impl Engine {
     pub(super) async fn ask_when_wanted(self: Arc<Self>, lane: Arc<Lane>, failed: mpsc::Sender<StoreError>) {
         loop {
             lane.look_wanted().await;
-            for source in &self.sources {
+            for source in &self.feeds.sources {
                 let (engine, source, failed) = (Arc::clone(&self), Arc::clone(source), failed.clone());
-                tokio::spawn(async move { engine.poll(&source, &failed).await });
+                tokio::spawn(async move {
+                    if let Err(error) = engine.poll(&source).await {
+                        failed.try_send(error).ok();
+                    }
+                });
             }
-        }
-    }
-}
-
-/// The letter to the practice, and what it waits for.
-#[derive(Clone)]
-struct DigestJob {
-    digest: Arc<Digest>,
-    /// One that is still under way is not started twice.
-    turn: Arc<tokio::sync::Mutex<()>>,
-    looks: Arc<Looks>,
-    failed: mpsc::Sender<StoreError>,
-}
-
-impl DigestJob {
-    /// Sends it if it is due, and not before the sources were asked: until then nobody knows what it should tell.
-    async fn write(self) {
-        self.looks.done().await;
-        let Ok(_turn) = self.turn.try_lock() else { return };
-        if let Err(error) = self.digest.tick().await {
-            self.failed.try_send(error).ok();
         }
     }
 }

@@ -134,7 +134,7 @@ impl Engine {
 
     fn run_those(&self, lanes: &mut Lanes, claims_end: &watch::Receiver<bool>, which: impl Fn(&Lane) -> bool) {
         for (lane, wake) in self.lanes.iter().filter(|(lane, _)| which(lane)) {
-            let span = Span::Looking(claims_end.clone(), Arc::clone(&self.looks));
+            let span = Span::Looking(claims_end.clone(), Arc::clone(&self.feeds.looks));
             lanes.spawn(Arc::clone(&self.dispatcher).run(Arc::clone(lane), span, Arc::clone(wake)));
         }
     }
@@ -170,11 +170,11 @@ impl Engine {
     /// Once the sources are asked: ready, and polled from then on. Never ends, but with an error.
     async fn poll_and_tell(self: &Arc<Self>, scheduler: &mut Option<JobScheduler>, failed: &mpsc::Sender<StoreError>) -> anyhow::Error {
         let ready = async {
-            self.looks.done().await;
+            self.feeds.looks.done().await;
             self.wake_lanes();
-            tracing::info!(sources = self.sources.len(), "ready");
+            tracing::info!(sources = self.feeds.sources.len(), "ready");
             self.show_status().await;
-            self.notifier.ready();
+            self.monitors.notifier.ready();
             Arc::clone(self).keep_status().await;
         };
         tokio::select! {

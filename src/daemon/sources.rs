@@ -3,52 +3,13 @@
 use chrono::{DateTime, Utc};
 
 use super::{Engine, open_store, store_exists};
-use crate::config::{Config, Source, SourceKind};
+use crate::config::Config;
 use crate::contact::Channel;
 use crate::outbox::StoreError;
 use crate::session::{AutoDeliver, Extent, Snapshot};
-use crate::source::same::{Print, Said};
-use crate::source::{ambiguity, file, meaning, push};
+use crate::source::same::Said;
+use crate::source::{Source, SourceKind, ambiguity, meaning, push};
 use crate::walk;
-
-/// What a source says now, its words taken for what the practice says that they mean. The error names the file or the address, and the place in it.
-pub async fn read_source(source: &Source) -> Result<Snapshot, String> {
-    let mut snapshot = match &source.kind {
-        SourceKind::File(settings) => {
-            let settings = settings.clone();
-            tokio::task::spawn_blocking(move || file::read(&settings)).await.unwrap_or_else(|e| Err(e.to_string()))
-        }
-        SourceKind::Http(api) => api.read().await,
-        SourceKind::Push(_) => Err("sessions are pushed to it: it cannot be asked".to_owned()),
-    }?;
-    meaning::apply(&mut snapshot, &source.words);
-    Ok(snapshot)
-}
-
-/// The same, unless it is what it was. `early`: what a file said when the start read it.
-async fn read_since(source: &Source, last: Option<Print>, early: Option<(Snapshot, Print)>, now: DateTime<Utc>) -> Result<Said, String> {
-    let said = match &source.kind {
-        SourceKind::File(settings) => {
-            let (early, print) = early.filter(|_| last.is_none()).unzip();
-            let (settings, last) = (settings.clone(), last.or(print));
-            let reading = tokio::task::spawn_blocking(move || file::read_since(&settings, last.as_ref(), now));
-            let said = reading.await.unwrap_or_else(|e| Err(e.to_string()));
-            match (said, early) {
-                (Ok(Said::Same(print)), Some(early)) => Ok(Said::Now(early, Some(print))),
-                (said, _) => said,
-            }
-        }
-        SourceKind::Http(api) => api.read_since(last.as_ref()).await,
-        SourceKind::Push(_) => Err("sessions are pushed to it: it cannot be asked".to_owned()),
-    }?;
-    Ok(match said {
-        Said::Now(mut snapshot, print) => {
-            meaning::apply(&mut snapshot, &source.words);
-            Said::Now(snapshot, print)
-        }
-        Said::Same(print) => Said::Same(print),
-    })
-}
 
 /// What was last pushed to a source, as the store holds it; nothing, if there is no store yet.
 pub async fn pushed(config: &Config, source: &Source, now: DateTime<Utc>) -> anyhow::Result<Snapshot> {
@@ -63,22 +24,22 @@ pub async fn pushed(config: &Config, source: &Source, now: DateTime<Utc>) -> any
 impl Engine {
     /// The configured sources.
     pub fn names(&self) -> &[String] {
-        &self.names
+        &self.feeds.names
     }
 
     /// Asks one source and walks what it says; asked is asked, whatever it answers.
     pub(super) async fn walk(&self, source: &Source) -> Result<bool, StoreError> {
         // It is not closed while the engine lives.
-        let _turn = self.asking.acquire().await;
-        let begun = self.looks.begin();
-        let _running = self.pulse.runs(&source.name);
+        let _turn = self.feeds.asking.acquire().await;
+        let begun = self.feeds.looks.begin();
+        let _running = self.monitors.pulse.runs(&source.name);
         let walked = self.ask(source).await;
-        self.looks.end_of(&source.name, begun);
+        self.feeds.looks.end_of(&source.name, begun);
         walked
     }
 
     fn is_read(&self, source: &str, now: DateTime<Utc>) {
-        if self.unread.note(source, Ok(()), now) {
+        if self.feeds.unread.note(source, Ok(()), now) {
             tracing::info!(source, "the source can be read again");
         }
     }
@@ -97,8 +58,8 @@ impl Engine {
         let now = self.clock.now();
         let rests = walk::rests(&*self.outbox, &source.name, &self.policy, now).await?;
         let last = rests.and_then(|_| source.memory.last());
-        let early = self.early.take(&source.name).await;
-        let (mut snapshot, print) = match read_since(source, last, early, now).await {
+        let early = self.feeds.early.take(&source.name).await;
+        let (mut snapshot, print) = match source.read_since(last, early, now).await {
             Ok(Said::Now(snapshot, print)) => {
                 self.is_read(&source.name, now);
                 (snapshot, print)
@@ -110,7 +71,7 @@ impl Engine {
                 return Ok(true);
             }
             Err(why) => {
-                if self.unread.note(&source.name, Err(&why), now) {
+                if self.feeds.unread.note(&source.name, Err(&why), now) {
                     tracing::error!(source = %source.name, %why, "the source could not be read; the last good snapshot stays in force");
                 }
                 self.plan_again(&source.name).await?;
@@ -118,8 +79,8 @@ impl Engine {
             }
         };
         ambiguity::mark(&mut snapshot, now);
-        self.told.tell(&source.name, &snapshot.told().lines());
-        self.records.note(&source.name, &snapshot, now);
+        self.feeds.told.tell(&source.name, &snapshot.told().lines());
+        self.feeds.records.note(&source.name, &snapshot, now);
         self.apply(&source.name, &snapshot).await?;
         source.memory.walked(print);
         Ok(snapshot.extent == Extent::Whole)
@@ -130,15 +91,15 @@ impl Engine {
         self.dispatcher.lapse().await?;
         self.dispatcher.renderer.live_codes().put(source, &snapshot.sessions, self.clock.now());
         // One after the other: what each source says is held against what the others say.
-        let mut elsewhere = self.elsewhere.lock().await;
+        let mut elsewhere = self.feeds.elsewhere.lock().await;
         let told = || {
             self.wake_lanes();
-            self.first_part.notify_one();
+            self.feeds.first_part.notify_one();
         };
         let walk = walk::walk_telling(&*self.outbox, &mut elsewhere, (source, snapshot), (&self.policy, self.clock.now()), &told);
         let report = walk.await?;
         drop(elsewhere);
-        self.told.tell_waiting(source, report.waits);
+        self.feeds.told.tell_waiting(source, report.waits);
         self.tell_no_way(source, snapshot);
         self.tell_walk(source, &report);
         Ok(report)
@@ -150,7 +111,7 @@ impl Engine {
         for channel in without.map(|lane| lane.channel) {
             let wanted = if channel == Channel::Sms { AutoDeliver::Sms } else { AutoDeliver::Email };
             let people = snapshot.sessions.iter().filter(|s| s.is_active()).flat_map(|s| &s.participants);
-            self.told.tell_no_way(source, channel, people.filter(|person| person.auto_deliver == wanted).count());
+            self.feeds.told.tell_no_way(source, channel, people.filter(|person| person.auto_deliver == wanted).count());
         }
     }
 

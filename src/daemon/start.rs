@@ -7,15 +7,17 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{Mutex, Notify, Semaphore, SetOnce};
 
 use super::alerts::Alerts;
+use super::anchor::Outside;
 use super::early::Early;
+use super::faults::{FaultLog, Unread};
 use super::notify::Notifier;
 use super::replies::Answers;
 use super::returned::Returned;
 use super::schedule::Pulse;
-use super::{Engine, open_store};
+use super::{Engine, Feeds, Monitors, open_store};
 use crate::clock::Clock;
 use crate::config::raw::Mode;
-use crate::config::{Config, Gateway, Relay, Source, SourceKind};
+use crate::config::{Config, Gateway, Relay};
 use crate::contact::Channel;
 use crate::deliver::Transport;
 use crate::deliver::shadow::Shadow;
@@ -26,7 +28,7 @@ use crate::outbox::{Outbox, Restored, StoreError};
 use crate::render::{self, Renderer};
 use crate::session::live::{HOLDS_FOR, LiveCodes};
 use crate::session::{Session, SessionId};
-use crate::source::kept;
+use crate::source::{Source, SourceKind, kept};
 use crate::zone::ReleaseWatch;
 
 /// Sessions that are read at once, to recall their codes.
@@ -59,61 +61,68 @@ impl Engine {
         let dispatcher = Dispatcher { outbox, renderer, policy: Arc::new(config.policy.clone()), clock, owner: owner()? };
         take_back(&dispatcher, &config).await?;
         let digest = config.digest.clone().map(|settings| letter(settings, &config, &dispatcher, &lanes[0]));
-        Ok(Self { early, ..Self::of(config, dispatcher, lanes, answers, (alerts, digest)) })
-    }
-
-    /// The parts, put together.
-    fn of(
-        config: Config,
-        dispatcher: Dispatcher,
-        lanes: [Arc<Lane>; 2],
-        answers: Answers,
-        (alerts, digest): (Option<Alerts>, Option<Digest>),
-    ) -> Self {
-        let names = names(&config);
-        let words = config.sources.iter().map(|s| (s.name.clone(), s.words.clone())).collect();
-        let asked: Vec<Source> = config.sources.into_iter().filter(|s| !matches!(s.kind, SourceKind::Push(_))).collect();
-        let looks = Looks::new(Arc::clone(&dispatcher.clock), asked.iter().map(|s| s.name.clone()).collect());
-        let (polls, asked_names) = asked.iter().map(|s| (s.poll.clone(), s.name.clone())).unzip();
-        Self {
+        let monitors = Monitors::of(&config, alerts);
+        let (bounces, server, keep, stop_within) = (config.bounces, config.server, config.keep, config.stop_within);
+        let (shadow, practice, zone) = (config.raw.run.mode == Mode::Shadow, config.raw.practice.name, config.time_zone);
+        Ok(Self {
+            feeds: Feeds::of(config.sources, early, &dispatcher.clock),
+            monitors,
             policy: Arc::clone(&dispatcher.policy),
             outbox: Arc::clone(&dispatcher.outbox),
             clock: Arc::clone(&dispatcher.clock),
             dispatcher: Arc::new(dispatcher),
             lanes: lanes.into_iter().map(|lane| (lane, Arc::new(Notify::new()))).collect(),
             answers: Arc::new(answers),
-            returned: Returned::default(),
-            bounces: config.bounces,
+            bounces,
+            shadow,
+            digest: digest.map(Arc::new),
+            letter: Mutex::default(),
+            server,
+            practice,
+            zone,
+            address: SetOnce::new(),
+            keep,
+            stop_within,
+            stage: None,
+        })
+    }
+}
+
+impl Feeds {
+    fn of(sources: Vec<Source>, early: Early, clock: &Arc<dyn Clock>) -> Self {
+        let names = sources.iter().map(|s| s.name.clone()).collect();
+        let words = sources.iter().map(|s| (s.name.clone(), s.words.clone())).collect();
+        let asked: Vec<Source> = sources.into_iter().filter(|s| !matches!(s.kind, SourceKind::Push(_))).collect();
+        let (polls, asked_names): (_, Vec<String>) = asked.iter().map(|s| (s.poll.clone(), s.name.clone())).unzip();
+        Self {
             polls,
+            looks: Arc::new(Looks::new(Arc::clone(clock), asked_names.clone())),
             asked: asked_names,
             sources: asked.into_iter().map(|s| Arc::new(Mutex::new(s))).collect(),
             names,
             elsewhere: Mutex::default(),
             words,
-            shadow: config.raw.run.mode == Mode::Shadow,
-            digest: digest.map(Arc::new),
-            letter: Arc::default(),
-            server: config.server,
-            practice: config.raw.practice.name,
-            zone: config.time_zone,
-            address: SetOnce::new(),
-            keep: config.keep,
-            ping: config.ping,
-            alerts,
-            notifier: Notifier::from_environment(),
-            started: Instant::now(),
-            stop_within: config.stop_within,
-            looks: Arc::new(looks),
             asking: Semaphore::new(super::together::ASKED_AT_ONCE),
-            pulse: Pulse::default(),
-            anchors: super::anchor::Outside::new(config.anchor_command),
-            zone_data: ReleaseWatch::start(),
-            told: super::faults::FaultLog::default(),
-            unread: super::faults::Unread::default(),
-            early: Early::default(),
+            early,
             first_part: Notify::new(),
+            told: FaultLog::default(),
+            unread: Unread::default(),
             records: Arc::default(),
-            stage: None,
+        }
+    }
+}
+
+impl Monitors {
+    fn of(config: &Config, alerts: Option<Alerts>) -> Self {
+        Self {
+            started: Instant::now(),
+            notifier: Notifier::from_environment(),
+            pulse: Pulse::default(),
+            returned: Returned::default(),
+            alerts,
+            ping: config.ping.clone(),
+            anchors: Outside::new(config.anchor_command.clone()),
+            zone_data: ReleaseWatch::start(),
         }
     }
 }

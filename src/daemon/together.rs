@@ -13,7 +13,7 @@ pub(super) const ASKED_AT_ONCE: usize = 8;
 impl Engine {
     /// Asks all sources. Returns how many could not be read whole; a failure of the store, once all have ended.
     pub(super) async fn ask_all(&self) -> Result<usize, StoreError> {
-        let walks = self.sources.iter().map(|source| async move { self.walk(&*source.lock().await).await });
+        let walks = self.feeds.sources.iter().map(|source| async move { self.walk(&*source.lock().await).await });
         let walked = all(walks).await.into_iter().collect::<Result<Vec<bool>, _>>()?;
         Ok(walked.into_iter().filter(|whole| !whole).count())
     }

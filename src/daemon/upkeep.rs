@@ -4,10 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_cron_scheduler::{Job, JobScheduler};
 
 use super::Engine;
 use crate::ledger::Anchor;
@@ -32,27 +29,13 @@ impl Engine {
             // In the log, it is kept elsewhere: `ledger verify --anchor` can be held against it.
             tracing::info!(ledger = %head, "anchor");
             let engine = Arc::clone(&self);
-            tokio::spawn(async move { engine.anchors.hand(format!("{} {head}", rfc3339(engine.clock.now()))).await });
+            tokio::spawn(async move { engine.monitors.anchors.hand(format!("{} {head}", rfc3339(engine.clock.now()))).await });
         };
         keep_marking(mark, tell).await;
     }
 
-    /// Removes what is past its time, by its cron expression.
-    pub(super) async fn prune_by_cron(self: &Arc<Self>, scheduler: &JobScheduler, failed: &mpsc::Sender<StoreError>) -> anyhow::Result<()> {
-        let (engine, failed) = (Arc::clone(self), failed.clone());
-        let job = Job::new_async(self.keep.prune.as_str(), move |_, _| {
-            let (engine, failed) = (Arc::clone(&engine), failed.clone());
-            Box::pin(async move {
-                if let Err(error) = engine.prune().await {
-                    failed.try_send(error).ok();
-                }
-            })
-        });
-        scheduler.add(job.context("[retention] prune")?).await.context("[retention] prune")?;
-        Ok(())
-    }
-
-    async fn prune(&self) -> Result<(), StoreError> {
+    /// Removes what is past its time.
+    pub(super) async fn prune(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         let purged = self.outbox.purge(now, self.keep.at(now)).await?;
         // In the log, it is kept elsewhere: `ledger verify --anchor` can be held against it.

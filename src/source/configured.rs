@@ -1,0 +1,84 @@
+//! A source as the practice configured it: where it is, and how it is asked.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::http::Api;
+use super::same::{Memory, Print, Said};
+use super::words::Dictionary;
+use super::{file, meaning, push};
+use crate::session::Snapshot;
+
+/// A configured source.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The store remembers its sessions by this.
+    pub name: String,
+    /// The name that it had before.
+    pub was: Option<String>,
+    /// What kind, and where.
+    pub kind: SourceKind,
+    /// What the practice says of its words.
+    pub words: Dictionary,
+    /// Cron expression with seconds, checked.
+    pub poll: String,
+    /// What it said when it was last walked.
+    pub memory: Arc<Memory>,
+}
+
+/// A source's kind and its own settings.
+#[derive(Debug, Clone)]
+pub enum SourceKind {
+    /// `kind = "file"`
+    File(file::Settings),
+    /// `kind = "http"`; remembers what it was given last.
+    Http(Arc<Api>),
+    /// `kind = "push"`: nothing is asked of it.
+    Push(push::Settings),
+}
+
+impl Source {
+    /// What it says now, its words taken for what the practice says that they mean. The error names the file or the address, and the place in it.
+    pub async fn read(&self) -> Result<Snapshot, String> {
+        let mut snapshot = match &self.kind {
+            SourceKind::File(settings) => {
+                let settings = settings.clone();
+                tokio::task::spawn_blocking(move || file::read(&settings)).await.unwrap_or_else(|e| Err(e.to_string()))
+            }
+            SourceKind::Http(api) => api.read().await,
+            SourceKind::Push(_) => Err(unasked()),
+        }?;
+        meaning::apply(&mut snapshot, &self.words);
+        Ok(snapshot)
+    }
+
+    /// The same, unless it is what it was. `early`: what a file said when the start read it.
+    pub async fn read_since(&self, last: Option<Print>, early: Option<(Snapshot, Print)>, now: DateTime<Utc>) -> Result<Said, String> {
+        let said = match &self.kind {
+            SourceKind::File(settings) => {
+                let (early, print) = early.filter(|_| last.is_none()).unzip();
+                let (settings, last) = (settings.clone(), last.or(print));
+                let reading = tokio::task::spawn_blocking(move || file::read_since(&settings, last.as_ref(), now));
+                let said = reading.await.unwrap_or_else(|e| Err(e.to_string()));
+                match (said, early) {
+                    (Ok(Said::Same(print)), Some(early)) => Ok(Said::Now(early, Some(print))),
+                    (said, _) => said,
+                }
+            }
+            SourceKind::Http(api) => api.read_since(last.as_ref()).await,
+            SourceKind::Push(_) => Err(unasked()),
+        }?;
+        Ok(match said {
+            Said::Now(mut snapshot, print) => {
+                meaning::apply(&mut snapshot, &self.words);
+                Said::Now(snapshot, print)
+            }
+            Said::Same(print) => Said::Same(print),
+        })
+    }
+}
+
+fn unasked() -> String {
+    "sessions are pushed to it: it cannot be asked".to_owned()
+}
