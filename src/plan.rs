@@ -20,7 +20,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::known::{Known, KnownMap, KnownNotice, Said};
 use crate::notice::{Decision, Omission, Reason};
-use crate::session::{Fault, Participant, Presence, Session};
+use crate::session::{Fault, Participant, ParticipationId, Presence, Session};
 
 pub mod asked;
 pub mod compare;
@@ -40,16 +40,44 @@ pub use occasion::{adopted_invite, is_meet_now, joins_now, may_be_joined, missed
 pub use policy::{NotJoined, Overrides, Policy, Suppressions};
 pub use recipient::{Recipient, has_contact, is_corrected, is_told_nowhere, person_key, reader, recipient, share_a_contact, zone_of};
 
-/// What one session's participants are told, and what not and why: in the order of the participants, each one's invite first.
+/// What one session's participants are told, and what not and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Of its records that could not be read: one omission each.
+    pub faults: Vec<Decision>,
+    /// In the order of the participants, each one's invite first.
+    pub people: Vec<(ParticipationId, Vec<Decision>)>,
+}
+
+impl Plan {
+    /// What is decided of one participant. A record of theirs that could not be read is among it.
+    pub fn of(&self, participant: ParticipationId) -> Vec<&Decision> {
+        let is_theirs =
+            |fault: &&Decision| matches!(fault, Decision::Omit(o) if o.session.is_some() && o.participation == Some(participant));
+        let decided = self.people.iter().filter(|(id, _)| *id == participant).flat_map(|(_, decided)| decided);
+        self.faults.iter().filter(is_theirs).chain(decided).collect()
+    }
+
+    /// All of it, in order.
+    pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
+        self.faults.iter().chain(self.people.iter().flat_map(|(_, decided)| decided))
+    }
+
+    /// Likewise.
+    pub fn into_decisions(self) -> impl Iterator<Item = Decision> {
+        self.faults.into_iter().chain(self.people.into_iter().flat_map(|(_, decided)| decided))
+    }
+}
+
+/// Plans one session.
 ///
 /// `known` is what [`observe`] made of the store's knowledge: every participant of the session is in it.
-pub fn plan_session(session: &Session, known: &KnownMap, policy: &Policy, suppressed: &Suppressions, now: DateTime<Utc>) -> Vec<Decision> {
-    let mut decisions: Vec<Decision> = session.faults.iter().filter(|fault| !fault.is_word()).map(quarantined).collect();
-    for participant in &session.participants {
-        let Some(known) = known.get(&(session.id, participant.id)) else { continue };
-        decisions.extend(occasion::decide(&occasion::Case { session, participant, known, policy, suppressed, now }));
-    }
-    decisions
+pub fn plan_session(session: &Session, known: &KnownMap, policy: &Policy, suppressed: &Suppressions, now: DateTime<Utc>) -> Plan {
+    let people = session.participants.iter().filter_map(|participant| {
+        let known = known.get(&(session.id, participant.id))?;
+        Some((participant.id, occasion::decide(&occasion::Case { session, participant, known, policy, suppressed, now })))
+    });
+    Plan { people: people.collect(), faults: session.faults.iter().filter(|fault| !fault.is_word()).map(quarantined).collect() }
 }
 
 /// What this participant heard last has another code, passkey, address or hour of their clock than the record has, and they did not decline.

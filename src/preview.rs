@@ -88,8 +88,8 @@ pub fn each_line<E>(mut request: Request<'_>, mut each: impl FnMut(Line) -> Resu
     let mut by_session = crate::known::by_session(known);
     for session in &request.snapshot.sessions {
         let known = plan::observe(session, by_session.remove(&session.id).unwrap_or_default(), request.policy, false, request.now);
-        let decisions = plan::plan_session(session, &known, request.policy, request.suppressed, request.now);
-        let open = decisions.into_iter().filter(|d| !is_told(d, &known));
+        let plan = plan::plan_session(session, &known, request.policy, request.suppressed, request.now);
+        let open = plan.into_decisions().filter(|d| !is_told(d, &known));
         let of_it = |decision| {
             let sent = if let Decision::Send(n) = &decision { known.get(&(n.session, n.participation)).zip(Some(n)) } else { None };
             let meet_now = sent.is_some_and(|(one, n)| plan::joins_now(session, one, Some(&n.address)));

@@ -138,14 +138,13 @@ impl ConcernFinder<'_> {
             ..about(session)
         });
         let mut found: Vec<Concern> = at_fault.collect();
-        let decisions = plan::plan_session(session, known, self.policy, self.suppressed, self.now);
+        let plan = plan::plan_session(session, known, self.policy, self.suppressed, self.now);
         for person in &session.participants {
             let Some(one) = known.get(&(session.id, person.id)) else { continue };
             if runs && (person.connected_at.is_some() || !plan::joins_now(session, one, None)) {
                 continue;
             }
-            let theirs: Vec<&Decision> = decisions.iter().filter(|d| plan::diff::of_participant(d, session.id, person.id)).collect();
-            match against(one, &theirs) {
+            match against(one, &plan.of(person.id)) {
                 Some((Why::Omitted(reason), _)) if is_the_sessions(reason) && self.is_told_by_others(person) => {}
                 Some((why, detail)) => {
                     let detail = if self.told_elsewhere(session, one) { Some(TOLD_ELSEWHERE.to_owned()) } else { detail };

@@ -757,7 +757,7 @@ impl Walker<'_> {
         if adopts {
             self.adopt_the_unread(session, &mut known);
         }
-        let decisions = plan::plan_session(session, &known, self.policy, &self.suppressed, self.now);
+        let plan = plan::plan_session(session, &known, self.policy, &self.suppressed, self.now);
         // Nobody can know yet whether what is in flight will have been told: the next walk decides again.
         let in_flight = known.values().flat_map(|k| &k.notices).any(|n| matches!(n.state, State::Claimed | State::Sending));
         // Until somebody's absence is sure it is looked at in every walk.
@@ -771,8 +771,7 @@ impl Walker<'_> {
         let mut moved_unread = false;
         let mut announced = Vec::new();
         for ((_, id), one) in &people {
-            let theirs: Vec<&Decision> = decisions.iter().filter(|d| diff::of_participant(d, session.id, *id)).collect();
-            let decided = diff::diff(&theirs, &one.notices);
+            let decided = diff::diff(&plan.of(*id), &one.notices);
             let held: Vec<Change> = decided.iter().filter_map(|change| self.found_again(session, change, one)).collect();
             let stopped: Vec<Change> = decided.iter().filter_map(|change| stopped(change, one)).collect();
             changes.extend(decided.into_iter().chain(held).chain(stopped));
@@ -805,7 +804,7 @@ impl Walker<'_> {
             known: people.into_iter().map(|((_, id), one)| (*id, Known { notices: Vec::new(), ..one.clone() })).collect(),
             changes,
             announced,
-            omissions: decisions.into_iter().filter_map(|d| if let Decision::Omit(o) = d { Some(o) } else { None }).collect(),
+            omissions: plan.into_decisions().filter_map(|d| if let Decision::Omit(o) = d { Some(o) } else { None }).collect(),
         }
     }
 

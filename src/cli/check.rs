@@ -157,8 +157,8 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Chec
         }
         for session in &snapshot.sessions {
             let known = plan::observe(session, KnownMap::new(), &config.policy, false, now);
-            let decisions = plan::plan_session(session, &known, &config.policy, &Suppressions::default(), now);
-            decisions.iter().filter_map(unreachable).for_each(|(level, text)| report.add(level, what.clone(), text));
+            let plan = plan::plan_session(session, &known, &config.policy, &Suppressions::default(), now);
+            plan.decisions().filter_map(unreachable).for_each(|(level, text)| report.add(level, what.clone(), text));
             for person in &session.participants {
                 if plan::zone_of(person, &config.policy).is_ok_and(|r| r.fallback) {
                     let why = config.policy.zones.lookup(&person.time_zone).err().unwrap_or_else(|| "its override names none".to_owned());
@@ -242,7 +242,7 @@ fn first_start(snapshot: &Snapshot, config: &Config, now: DateTime<Utc>) -> Stri
     let (mut adopted, mut invites, mut reminders) = (0, 0, 0);
     for session in &snapshot.sessions {
         let known = plan::observe(session, KnownMap::new(), &config.policy, true, now);
-        for decision in plan::plan_session(session, &known, &config.policy, &Suppressions::default(), now) {
+        for decision in plan::plan_session(session, &known, &config.policy, &Suppressions::default(), now).into_decisions() {
             match decision {
                 Decision::Omit(o) if o.reason == Reason::Adopted => adopted += 1,
                 Decision::Send(n) if n.occasion == Occasion::Invite => invites += 1,

@@ -162,10 +162,10 @@ impl Desk {
 
 fn entry(desk: &Desk, seen: &Seen, notes: &Notes, now: DateTime<Utc>) -> Entry {
     let session = &seen.session;
-    let decisions = plan::plan_session(session, &seen.known, &desk.policy, &notes.suppressed, now);
+    let plan = plan::plan_session(session, &seen.known, &desk.policy, &notes.suppressed, now);
     let rows = unreachable::of_session(desk, seen, notes, now);
     let person = |p: &Participant| {
-        let theirs: Vec<&Decision> = decisions.iter().filter(|d| plan::diff::of_participant(d, session.id, p.id)).collect();
+        let theirs = plan.of(p.id);
         let to = plan::recipient(p, &desk.policy, &Suppressions::default(), false);
         let over = session.start <= now || !session.is_active();
         Person {

@@ -6,9 +6,9 @@ use super::{Desk, people, words};
 use crate::contact::{Address, EmailAddress, PhoneNumber};
 use crate::entry::{Entry, State};
 use crate::known::resend::{Resent, original, reminds_later};
-use crate::notice::{Decision, NoticeKey, Reason};
+use crate::notice::{NoticeKey, Reason};
 use crate::outbox::{Filter, StoreError};
-use crate::plan::diff::{Verdict, of_participant, revalidate, state_after};
+use crate::plan::diff::{Verdict, revalidate, state_after};
 use crate::plan::{self, Suppressions};
 use crate::session::Participant;
 use crate::source::kept;
@@ -148,9 +148,8 @@ async fn against(
     (row.state, row.reason, row.doubted, row.undelivered) = (State::Waiting, None, false, false);
     let row = row.clone();
     let (nobody, other) = (Suppressions::default(), to.is_some_and(|to| *to != row.notice.address));
-    let decisions = plan::plan_session(&session, &known, &desk.policy, if other { &nobody } else { suppressed }, now);
-    let theirs: Vec<&Decision> = decisions.iter().filter(|d| of_participant(d, session.id, notice.participation)).collect();
-    Ok(match revalidate(&row, &theirs, now) {
+    let plan = plan::plan_session(&session, &known, &desk.policy, if other { &nobody } else { suppressed }, now);
+    Ok(match revalidate(&row, &plan.of(notice.participation), now) {
         Verdict::No(reason) if state_after(reason) != State::Held => Some(reason),
         Verdict::Go(decided) => {
             let zone =

@@ -85,7 +85,7 @@ pub async fn why(
     let suppressed = desk.suppressions().await?;
     let mut found = Vec::new();
     for seen in desk.session(session, now).await? {
-        let decisions = plan::plan_session(&seen.session, &seen.known, &desk.policy, &suppressed, now);
+        let plan = plan::plan_session(&seen.session, &seen.known, &desk.policy, &suppressed, now);
         let ledger = desk.outbox.ledger(Some(session), 0, LEDGER_MAX).await?;
         for person in seen.session.participants.iter().filter(|p| participation.is_none_or(|wanted| p.id == wanted)) {
             let Some(known) = seen.known(person.id) else { continue };
@@ -95,7 +95,7 @@ pub async fn why(
                 participation_id: person.id,
                 role: person.role,
                 inputs: inputs(&seen.session, person, known, &desk.policy, now),
-                decisions: decisions.iter().filter(|d| plan::diff::of_participant(d, session, person.id)).map(|d| said(d, known)).collect(),
+                decisions: plan.of(person.id).into_iter().map(|d| said(d, known)).collect(),
                 notices: notices(desk, session, person.id, &ledger).await?,
             });
         }

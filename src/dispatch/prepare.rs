@@ -12,10 +12,10 @@ use crate::contact::Channel;
 use crate::entry::State;
 use crate::known::{Known, KnownMap, KnownNotice};
 use crate::message::{Content, Message};
-use crate::notice::{Decision, Notice, Occasion, Reason};
+use crate::notice::{Notice, Occasion, Reason};
 use crate::outbox::{Begin, Claim, Lease, Returned, Settlement};
 use crate::outcome::Unsaid;
-use crate::plan::diff::{Verdict, of_participant, revalidate, state_after};
+use crate::plan::diff::{Verdict, revalidate, state_after};
 use crate::plan::{self, Recipient, Suppressions};
 use crate::render::{Facts, RenderError, calls_by_another_name, calls_it_another_day};
 use crate::session::{Presence, Session, SessionId};
@@ -182,9 +182,8 @@ impl Dispatcher {
         let mut known = again::without_resends(with_row(claim, &row), first.as_ref());
         plan::by_this_clock(&mut known, now);
         let known = KnownMap::from([((session.id, participant.id), known)]);
-        let decisions = plan::plan_session(session, &known, &self.policy, suppressed, now);
-        let theirs: Vec<&Decision> = decisions.iter().filter(|d| of_participant(d, session.id, participant.id)).collect();
-        let notice = match revalidate(&row, &theirs, now) {
+        let plan = plan::plan_session(session, &known, &self.policy, suppressed, now);
+        let notice = match revalidate(&row, &plan.of(participant.id), now) {
             Verdict::Go(decided) => again::decided(decided, first.as_ref(), notice),
             Verdict::Later(n) => return Err(Settlement::moved(n.due_at)),
             Verdict::No(reason) => return Err(no(reason)),

@@ -45,7 +45,7 @@ pub fn dues<'s, S: BuildHasher>(
         let known = observe(session, known.get(&session.id).cloned().unwrap_or_default(), policy, false, now);
         let is_over =
             |key| known.values().flat_map(|one| &one.notices).any(|n| n.notice.key == key && (n.told() || n.state == State::Rejected));
-        let decisions = plan_session(session, &known, policy, suppressed, now).into_iter();
+        let decisions = plan_session(session, &known, policy, suppressed, now).into_decisions();
         let due = |d| if let Decision::Send(n) = d { Some(n) } else { None };
         decisions.filter_map(due).filter(|n| !is_over(n.key)).collect::<Vec<Notice>>()
     });

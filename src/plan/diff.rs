@@ -119,15 +119,7 @@ pub fn revalidate(row: &KnownNotice, decisions: &[&Decision], now: chrono::DateT
     }
 }
 
-/// Only for `decisions` grouped by participant.
-pub fn of_participant(decision: &Decision, session: crate::session::SessionId, participation: crate::session::ParticipationId) -> bool {
-    match decision {
-        Decision::Send(n) => n.session == session && n.participation == participation,
-        Decision::Omit(o) => o.session == Some(session) && o.participation == Some(participation),
-    }
-}
-
-/// Not used by the planner itself: the order in which `preview` prints.
+/// The order in which `preview` prints.
 pub fn due_order(a: &Decision, b: &Decision) -> std::cmp::Ordering {
     let key = |d: &Decision| match d {
         Decision::Send(n) => (Some(n.due_at), Some(n.session), Some(n.participation), Some(n.occasion)),

@@ -134,7 +134,7 @@ impl World {
     }
 
     fn decide(&self) -> Vec<Decision> {
-        plan_session(&self.session, &self.known, &self.policy, &self.suppressed, self.now)
+        plan_session(&self.session, &self.known, &self.policy, &self.suppressed, self.now).into_decisions().collect()
     }
 
     /// The session changes; what that changes becomes known now.
@@ -776,7 +776,7 @@ fn a_number_gets_no_flood_of_reminders() {
         }
         let mut known = observe(&session, KnownMap::new(), &policy, false, now);
         known.values_mut().for_each(|known| known.reminded.clone_from(&others));
-        let decisions = plan_session(&session, &known, &policy, &Suppressions::default(), now);
+        let decisions: Vec<Decision> = plan_session(&session, &known, &policy, &Suppressions::default(), now).into_decisions().collect();
         let of = |name: &str| {
             decisions.iter().find_map(|d| match d {
                 Decision::Omit(o) if o.rule.as_deref() == Some(name) => Some(o.reason),

@@ -237,7 +237,7 @@ impl Walker<'_> {
             was.start == session.start && was.participant(p.id).is_some_and(|before| facts(was, before) == facts(session, p))
         };
         let known = plan::observe(session, self.known(session.id), self.policy, self.first_fill, self.now);
-        plan::plan_session(session, &known, self.policy, &self.suppressed, self.now).iter().any(|decision| match decision {
+        plan::plan_session(session, &known, self.policy, &self.suppressed, self.now).decisions().any(|decision| match decision {
             // What was decided before, and is about to be told, is no other hour.
             Decision::Send(n) => {
                 let is_planned = || known.values().flat_map(|one| &one.notices).any(|row| row.notice.key == n.key);
