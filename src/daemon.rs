@@ -65,7 +65,7 @@ mod upkeep;
 pub use self::notify::Notifier;
 pub use self::serve::Ending;
 pub use self::sources::pushed;
-pub use self::start::can_begin;
+pub use self::start::{can_begin, owner};
 pub use self::store::{
     is_served, look_at_store, open_store, serving_elsewhere, store_exists, store_faults, take_over_suppressions, was_too_late,
 };

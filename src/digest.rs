@@ -12,17 +12,16 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use async_trait::async_trait;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use croner::Cron;
-use sha2::{Digest as _, Sha256};
 
 use crate::clock::Clock;
 use crate::contact::{Address, EmailAddress};
-use crate::dispatch::{self, Course, Lane, Record, Taking};
+use crate::dispatch::{self, Alone, Course, Lane};
+use crate::entry::State;
 use crate::known::by_session;
-use crate::notice::NoticeKey;
-use crate::outbox::{self, LetterState, Outbox, StaffLetter};
+use crate::notice::Reason;
+use crate::outbox::{self, Lease, Outbox, Outgoing, Returned, Settlement, StaffLetter, letter_key};
 use crate::outcome::Outcome;
 use crate::plan::{Policy, Suppressions};
 use crate::render::{DigestMail, Rendered, Renderer};
@@ -139,6 +138,8 @@ pub struct Digest {
     pub lane: Arc<Lane>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Random for each start of a process.
+    pub owner: String,
     /// The scheduled time that nothing is left to do for.
     pub done: Mutex<Option<DateTime<Utc>>>,
 }
@@ -155,7 +156,8 @@ impl Digest {
         // What waits for it would take each turn as it comes, as long as there is a backlog.
         self.lane.keep_turn(waits);
         let letters = self.outbox.staff_letters(scheduled_at).await?;
-        let open = |to| !letters.iter().any(|l: &StaffLetter| l.recipient == recipient(to) && l.state != LetterState::Open);
+        let is_open = |state| matches!(state, State::Waiting | State::Claimed | State::Sending);
+        let open = |to| letters.iter().find(|l| l.recipient == recipient(to)).is_none_or(|l| is_open(l.state));
         if !self.settings.to.iter().any(open) {
             *self.done.lock().unwrap_or_else(PoisonError::into_inner) = Some(scheduled_at);
         }
@@ -169,45 +171,59 @@ impl Digest {
 
     /// Likewise; and whether one waits for a turn of its relay.
     async fn send_due(&self, scheduled_at: DateTime<Utc>) -> outbox::Result<(Sent, bool)> {
-        let before = self.outbox.staff_letters(scheduled_at).await?;
-        let now = self.clock.now();
-        let mut due = Vec::new();
-        for to in &self.settings.to {
-            let fresh = StaffLetter { scheduled_at, recipient: recipient(to), state: LetterState::Open, attempts: 0, changed_at: now };
-            let letter = before.iter().find(|l| l.recipient == fresh.recipient).cloned().unwrap_or(fresh);
-            if letter.state == LetterState::Doubt {
-                tracing::warn!(scheduled = %scheduled_at, "the letter to the practice may or may not have arrived; it is not sent again");
-            }
-            let waits = letter.attempts > 0 && letter.changed_at + retry::pause(letter.attempts, key(scheduled_at, to)) > now;
-            if letter.state == LetterState::Open && !waits {
-                due.push((to, letter));
-            }
-        }
+        let (mut sent, mut waits) = (Sent::default(), false);
+        let due = self.due(scheduled_at).await?;
         if due.is_empty() {
-            return Ok((Sent::default(), false));
+            return Ok((sent, waits));
         }
         let concerns = self.concerns().await?;
-        let (mut sent, mut waits) = (Sent::default(), false);
+        let is_empty = concerns.is_empty() && !self.settings.always;
         for (to, letter) in due {
-            if concerns.is_empty() && !self.settings.always {
-                self.put(letter, LetterState::Empty).await?;
-                continue;
-            }
-            if self.lane.next_turn(self.clock.now()).is_some() {
+            if !is_empty && self.lane.next_turn(self.clock.now()).is_some() {
                 waits = true;
                 continue;
             }
-            let accepted = self.hand_over(to, letter, &concerns).await?;
+            let which = (Outgoing::Letter, letter.key);
+            let Some(lease) = dispatch::claim(&*self.outbox, &self.owner, which, self.clock.now()).await? else { continue };
+            if is_empty {
+                let nothing_to_tell = Settlement::Ended { state: State::Cancelled, reason: Reason::Outdated };
+                self.outbox.settle(self.clock.now(), vec![(lease, nothing_to_tell)]).await?;
+                continue;
+            }
+            let accepted = self.hand_over(to, (&letter, lease), &concerns).await?;
             *if accepted { &mut sent.accepted } else { &mut sent.failed } += 1;
         }
         Ok((sent, waits))
+    }
+
+    /// To whom it goes now. Those of that time are in the store from then on.
+    async fn due(&self, scheduled_at: DateTime<Utc>) -> outbox::Result<Vec<(&EmailAddress, StaffLetter)>> {
+        let mut letters = self.outbox.staff_letters(scheduled_at).await?;
+        let new: Vec<String> = self.settings.to.iter().map(recipient).filter(|to| !letters.iter().any(|l| l.recipient == *to)).collect();
+        if !new.is_empty() {
+            self.outbox.add_staff_letters(scheduled_at, scheduled_at + MADE_UP_WITHIN, new).await?;
+            letters = self.outbox.staff_letters(scheduled_at).await?;
+        }
+        let now = self.clock.now();
+        let mut due = Vec::new();
+        for to in &self.settings.to {
+            let Some(letter) = letters.iter().find(|l| l.recipient == recipient(to)) else { continue };
+            if letter.state == State::Unknown {
+                tracing::warn!(scheduled = %scheduled_at, "the letter to the practice may or may not have arrived; it is not sent again");
+            }
+            let is_open = matches!(letter.state, State::Waiting | State::Claimed);
+            if is_open && letter.next_attempt_at.is_some_and(|at| at <= now) {
+                due.push((to, letter.clone()));
+            }
+        }
+        Ok(due)
     }
 
     /// What the letter tells. People who wait for a decision are told of by the decision.
     pub async fn concerns(&self) -> outbox::Result<Vec<Concern>> {
         let horizon = Some(self.settings.horizon);
         let mut found = gather(&*self.outbox, &self.sources, &self.policy, horizon, self.clock.now()).await?;
-        found.retain(|c| c.kind != Kind::Person || c.why != Why::Omitted(crate::notice::Reason::Guard));
+        found.retain(|c| c.kind != Kind::Person || c.why != Why::Omitted(Reason::Guard));
         Ok(found)
     }
 
@@ -220,99 +236,60 @@ impl Digest {
 
     fn render(&self, scheduled_at: DateTime<Utc>, to: &EmailAddress, concerns: &[Concern]) -> Result<Rendered, crate::render::RenderError> {
         let now = self.clock.now();
-        let letter = DigestMail { key: key(scheduled_at, to), to, concerns, zone: &self.settings.zone, until: now + self.settings.horizon };
+        let key = letter_key(scheduled_at, &recipient(to));
+        let letter = DigestMail { key, to, concerns, zone: &self.settings.zone, until: now + self.settings.horizon };
         self.renderer.staff_letter(&letter, now)
     }
 
     /// Whether a server has it now.
-    async fn hand_over(&self, to: &EmailAddress, letter: StaffLetter, concerns: &[Concern]) -> outbox::Result<bool> {
+    async fn hand_over(&self, to: &EmailAddress, (letter, lease): (&StaffLetter, Lease), concerns: &[Concern]) -> outbox::Result<bool> {
         let scheduled = letter.scheduled_at;
         let message = match self.render(scheduled, to, concerns) {
             Ok(rendered) => rendered.message,
             Err(why) => {
                 tracing::error!(%scheduled, %why, "no letter to the practice could be made");
-                self.put(letter, LetterState::Rejected).await?;
+                let end = Settlement::Rejected { reply: why.to_string(), remember: None };
+                self.outbox.settle(self.clock.now(), vec![(lease, end)]).await?;
                 return Ok(false);
             }
         };
         let course = Course::alone(&self.outbox, &self.clock, &self.lane);
-        let end = async |outcome: &Outcome, _| self.end(&letter, outcome, concerns.len()).await;
-        let outcome = dispatch::hand_over(course, (&message, scheduled), OnRecord(letter.clone()), end).await?;
+        let alone = Alone { lease, attempts: letter.attempts };
+        let end = |outcome: &Outcome, _| self.end(letter, outcome, concerns.len());
+        let outcome = dispatch::hand_over(course, (&message, scheduled), alone, end).await?;
         Ok(matches!(outcome, Outcome::Accepted { .. }))
     }
 
-    /// How a letter ended: written down, and told.
-    async fn end(&self, letter: &StaffLetter, outcome: &Outcome, concerns: usize) -> outbox::Result<()> {
-        let (scheduled, letter) = (letter.scheduled_at, letter.clone());
+    /// What becomes of a letter, which is told.
+    fn end(&self, letter: &StaffLetter, outcome: &Outcome, concerns: usize) -> Settlement {
+        let (scheduled, now) = (letter.scheduled_at, self.clock.now());
         match outcome {
-            Outcome::Accepted { reply, .. } => {
+            Outcome::Accepted { reply, reference } => {
                 tracing::info!(%scheduled, concerns, %reply, "the letter to the practice is accepted");
-                self.put(letter, LetterState::Accepted).await?;
+                Settlement::Accepted { reply: reply.clone(), reference: reference.clone() }
             }
             Outcome::Rejected { reply, .. } => {
                 tracing::error!(%scheduled, %reply, "the letter to the practice is refused");
-                self.put(letter, LetterState::Rejected).await?;
+                Settlement::Rejected { reply: reply.clone(), remember: None }
             }
             Outcome::Retry { why, .. } | Outcome::ChannelFault { why, .. } => {
                 let attempts = letter.attempts + 1;
                 tracing::error!(%scheduled, %why, attempts, "the letter to the practice is not sent yet; it is tried again");
-                self.put(StaffLetter { attempts, ..letter }, LetterState::Open).await?;
+                Settlement::Retry { why: why.clone(), next_attempt_at: now + retry::pause(attempts, letter.key) }
             }
             Outcome::Unknown { why } => {
                 tracing::error!(%scheduled, %why, "the letter to the practice may or may not have arrived; it is not sent again");
+                Settlement::Unknown { why: why.clone(), resend_at: None }
             }
-            Outcome::Fenced => tracing::warn!(%scheduled, "the letter to the practice was sent by somebody else"),
+            Outcome::Fenced => {
+                tracing::warn!(%scheduled, "the letter to the practice was sent by somebody else");
+                Settlement::Return { outcome: Returned::Fenced, why: None, next_attempt_at: now }
+            }
         }
-        Ok(())
-    }
-
-    async fn put(&self, letter: StaffLetter, state: LetterState) -> outbox::Result<bool> {
-        self.outbox.put_staff_letter(StaffLetter { state, changed_at: self.clock.now(), ..letter }).await
-    }
-}
-
-/// Writes down that a letter may have been sent, before it can be.
-struct OnRecord(StaffLetter);
-
-impl OnRecord {
-    fn put(&self, outbox: &Arc<dyn Outbox>, state: LetterState, now: DateTime<Utc>) -> Taking {
-        let (outbox, letter) = (Arc::clone(outbox), StaffLetter { state, changed_at: now, ..self.0.clone() });
-        Box::pin(async move { outbox.put_staff_letter(letter).await })
-    }
-}
-
-#[async_trait]
-impl Record for OnRecord {
-    fn take(&self, outbox: &Arc<dyn Outbox>, _over: &str, now: DateTime<Utc>) -> Taking {
-        self.put(outbox, LetterState::Doubt, now)
-    }
-
-    async fn doubt(&self, outbox: &Arc<dyn Outbox>, now: DateTime<Utc>) -> outbox::Result<bool> {
-        self.put(outbox, LetterState::Doubt, now).await
-    }
-
-    /// The relay before it refused the whole letter.
-    async fn goes_over(&self, outbox: &Arc<dyn Outbox>, _transport: &str, now: DateTime<Utc>) -> outbox::Result<bool> {
-        self.put(outbox, LetterState::Open, now).await
-    }
-
-    fn attempts(&self) -> u32 {
-        self.0.attempts
     }
 }
 
 /// How the store names a recipient.
 fn recipient(to: &EmailAddress) -> String {
     suppression_key(&Address::Email(to.clone()))
-}
-
-/// What a letter's Message-ID is made of: computed, as every message's.
-fn key(scheduled_at: DateTime<Utc>, to: &EmailAddress) -> NoticeKey {
-    let mut hash = Sha256::new();
-    hash.update(b"staff letter");
-    hash.update(scheduled_at.timestamp_millis().to_be_bytes());
-    hash.update(to.expose());
-    let mut key = [0; 16];
-    key.copy_from_slice(&hash.finalize()[..16]);
-    NoticeKey(key)
 }

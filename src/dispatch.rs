@@ -47,11 +47,11 @@ mod queue;
 mod record;
 mod slot;
 
-pub(crate) use alone::hand_over;
+pub(crate) use alone::{claim, hand_over};
 pub(crate) use crossing::Course;
 pub use lane::Lane;
 pub use meter::{LATENESS, Lateness, Meter, OUTCOMES};
-pub(crate) use record::{Record, Taking};
+pub(crate) use record::Alone;
 
 /// Claimed at once, at most: enough to keep the connections of a fast relay busy while the next batch is prepared.
 const BATCH: usize = 512;

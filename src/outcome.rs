@@ -20,6 +20,9 @@ pub const ASK_ANOTHER: Duration = Duration::ZERO;
 /// Stands between a transport's name and its last fault, where a message found it paused and did not reach it.
 pub const PAUSES: &str = " pauses: ";
 
+/// The server's text of what was not sent because of shadow mode.
+pub const NOT_SENT: &str = "not sent: shadow mode";
+
 /// The end of one attempt to hand a message over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {

@@ -38,7 +38,9 @@ pub mod rule;
 pub use facts::facts;
 pub use occasion::{adopted_invite, is_meet_now, joins_now, may_be_joined, missed_invite, rule_time};
 pub use policy::{NotJoined, Overrides, Policy, Suppressions};
-pub use recipient::{Recipient, has_contact, is_corrected, is_told_nowhere, person_key, reader, recipient, share_a_contact, zone_of};
+pub use recipient::{
+    Recipient, has_contact, is_corrected, is_told_nowhere, person_key, reader, recipient, share_a_contact, silenced, zone_of,
+};
 
 /// What one session's participants are told, and what not and why.
 #[derive(Debug, Clone, PartialEq, Eq)]

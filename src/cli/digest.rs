@@ -10,7 +10,7 @@ use crate::clock::{Clock, WallClock};
 use crate::config::raw::Mode;
 use crate::config::{Config, Relay};
 use crate::contact::Channel;
-use crate::daemon::open_store;
+use crate::daemon::{open_store, owner};
 use crate::digest::Digest;
 use crate::dispatch::Lane;
 use crate::render::{self, Parts, Renderer};
@@ -34,6 +34,7 @@ pub(super) fn digest(config: Config, send: bool, json: bool) -> anyhow::Result<E
             renderer: Arc::new(renderer),
             lane: Arc::new(Lane::new(Channel::Email, config.email_in_doubt, relays)),
             clock: Arc::new(WallClock),
+            owner: owner()?,
             done: Mutex::default(),
         };
         let concerns = digest.concerns().await?;

@@ -7,22 +7,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tokio::sync::{Mutex, Notify};
 
 use crate::clock::Clock;
 use crate::contact::{Address, ConnectCode, PhoneNumber};
-use crate::deliver::shadow::NOT_SENT;
-use crate::dispatch::{self, Course, Lane, Record, Taking};
+use crate::dispatch::{self, Alone, Course, Lane};
+use crate::entry::State;
 use crate::feedback::answer::Answer;
 use crate::feedback::reply::{Changes, ForStaff, Place, Taken, Told, Waiting, reply_key};
 use crate::feedback::word::{Understood, Word, understand};
 use crate::feedback::{Reply, said};
 use crate::known::Answered;
 use crate::message::{Content, Message};
-use crate::notice::NoticeKey;
-use crate::outbox::{self, Outbox, Result, StoreError};
+use crate::notice::Reason;
+use crate::outbox::{Outbox, Outgoing, Result, Returned, Settlement, StoreError};
 use crate::outcome::Outcome;
 use crate::plan::{self, Policy, Suppressions};
 use crate::render::{self, Renderer};
@@ -189,6 +188,8 @@ pub(super) struct Answers {
     /// Of texts.
     pub(super) lane: Arc<Lane>,
     pub(super) reference_key: [u8; 32],
+    /// Random for each start of a process.
+    pub(super) owner: String,
     /// Something waits.
     pub(super) wake: Notify,
     /// Held while one is under way; and by an end, so that no other one begins.
@@ -202,30 +203,6 @@ pub(super) struct Round {
     sent: bool,
     /// One waits for a turn.
     waits: bool,
-}
-
-/// An answer as the store has it: it leaves once, and goes over no other gateway then.
-struct OnRecord(NoticeKey);
-
-#[async_trait]
-impl Record for OnRecord {
-    fn take(&self, outbox: &Arc<dyn Outbox>, _over: &str, _now: DateTime<Utc>) -> Taking {
-        let (outbox, key) = (Arc::clone(outbox), self.0);
-        Box::pin(async move { outbox.begin_answer(key).await })
-    }
-
-    async fn doubt(&self, _outbox: &Arc<dyn Outbox>, _now: DateTime<Utc>) -> outbox::Result<bool> {
-        Ok(false)
-    }
-
-    /// An answer is not worth a second attempt.
-    async fn goes_over(&self, _outbox: &Arc<dyn Outbox>, _transport: &str, _now: DateTime<Utc>) -> outbox::Result<bool> {
-        Ok(false)
-    }
-
-    fn attempts(&self) -> u32 {
-        0
-    }
 }
 
 impl Answers {
@@ -261,15 +238,17 @@ impl Answers {
 
     async fn send(&self, answer: &Waiting, round: &mut Round) -> Result<()> {
         let now = self.clock.now();
-        let suppressed = Suppressions(self.outbox.suppressions().await?).of(&Address::Sms(answer.to.clone())).is_some();
+        let suppressed = plan::silenced(&Suppressions(self.outbox.suppressions().await?), &Address::Sms(answer.to.clone()));
         let refusal = match answer.answer {
-            _ if now >= answer.useful_until => Some("lapsed"),
+            _ if now >= answer.useful_until => Some((State::Lapsed, Reason::Lapsed)),
             Answer::Stopped => None,
-            _ => suppressed.then_some("suppressed"),
+            _ => suppressed.map(|reason| (State::Suppressed, reason)),
         };
-        if let Some(refusal) = refusal {
-            tracing::warn!(answer = answer.answer.as_str(), refusal, "an answer to a text is not sent");
-            return self.outbox.end_answer(now, answer.key, refusal).await;
+        let claimed = async || dispatch::claim(&*self.outbox, &self.owner, (Outgoing::Answer, answer.key), now).await;
+        if let Some((state, reason)) = refusal {
+            tracing::warn!(answer = answer.answer.as_str(), refusal = state.as_str(), "an answer to a text is not sent");
+            let Some(lease) = claimed().await? else { return Ok(()) };
+            return self.outbox.settle(now, vec![(lease, Settlement::Ended { state, reason })]).await.map(drop);
         }
         if self.lane.is_closed(now) {
             return Ok(());
@@ -278,13 +257,11 @@ impl Answers {
             round.waits = true;
             return Ok(());
         }
+        let Some(lease) = claimed().await? else { return Ok(()) };
         let course = Course::alone(&self.outbox, &self.clock, &self.lane);
         let written_at = answer.useful_until - answer.answer.useful();
-        let end = async |outcome: &Outcome, left| match ended(outcome, left) {
-            Some(ended) => self.outbox.end_answer(self.clock.now(), answer.key, ended).await,
-            None => Ok(()),
-        };
-        dispatch::hand_over(course, (&self.message(answer), written_at), OnRecord(answer.key), end).await?;
+        let end = |outcome: &Outcome, left| ended(outcome, left, self.clock.now());
+        dispatch::hand_over(course, (&self.message(answer), written_at), Alone { lease, attempts: 0 }, end).await?;
         round.sent = true;
         Ok(())
     }
@@ -300,14 +277,16 @@ impl Answers {
     }
 }
 
-/// How an answer ended; `None`: it waits yet, or is somebody else's. What left and was not taken does not go again.
-fn ended(outcome: &Outcome, left: bool) -> Option<&'static str> {
+/// What becomes of an answer. One that is tried again, and left, is not: the store knows that it did.
+fn ended(outcome: &Outcome, left: bool, now: DateTime<Utc>) -> Settlement {
+    let again = |why: &str| Settlement::Retry { why: why.to_owned(), next_attempt_at: now };
     match outcome {
-        Outcome::Accepted { reply, .. } if reply == NOT_SENT => Some(NOT_SENT),
-        Outcome::Accepted { .. } => Some("accepted"),
-        Outcome::Rejected { .. } => Some("rejected"),
-        Outcome::Unknown { .. } => Some("unknown"),
-        Outcome::Retry { .. } | Outcome::ChannelFault { .. } | Outcome::Fenced => left.then_some("not taken"),
+        Outcome::Accepted { reply, reference } => Settlement::Accepted { reply: reply.clone(), reference: reference.clone() },
+        Outcome::Rejected { reply, .. } => Settlement::Rejected { reply: reply.clone(), remember: None },
+        Outcome::Unknown { why } => Settlement::Unknown { why: why.clone(), resend_at: None },
+        Outcome::Retry { why, .. } | Outcome::ChannelFault { why, .. } => again(why),
+        Outcome::Fenced if left => again("fenced"),
+        Outcome::Fenced => Settlement::Return { outcome: Returned::Fenced, why: None, next_attempt_at: now },
     }
 }
 

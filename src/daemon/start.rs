@@ -49,16 +49,18 @@ impl Engine {
             Arc::new(Lane::new(Channel::Email, config.email_in_doubt, email).paced(&config.email_rates)),
             Arc::new(Lane::new(Channel::Sms, config.sms_in_doubt, sms).paced(&config.sms_rates)),
         ];
+        let owner = owner()?;
         let answers = Answers {
             outbox: Arc::clone(&outbox),
             clock: Arc::clone(&clock),
             renderer: Arc::clone(&renderer),
             lane: Arc::clone(&lanes[1]),
             reference_key: outbox.reference_key().await?,
+            owner: owner.clone(),
             wake: Notify::new(),
             turn: Mutex::default(),
         };
-        let dispatcher = Dispatcher { outbox, renderer, policy: Arc::new(config.policy.clone()), clock, owner: owner()? };
+        let dispatcher = Dispatcher { outbox, renderer, policy: Arc::new(config.policy.clone()), clock, owner };
         take_back(&dispatcher, &config).await?;
         let digest = config.digest.clone().map(|settings| letter(settings, &config, &dispatcher, &lanes[0]));
         let monitors = Monitors::of(&config, alerts);
@@ -162,6 +164,7 @@ fn letter(settings: digest::Settings, config: &Config, dispatcher: &Dispatcher, 
         renderer: Arc::clone(&dispatcher.renderer),
         lane: Arc::clone(lane),
         clock: Arc::clone(&dispatcher.clock),
+        owner: dispatcher.owner.clone(),
         done: std::sync::Mutex::default(),
     }
 }
@@ -229,7 +232,7 @@ fn tell_restored(restored: Restored) {
 }
 
 /// A name that no other start has.
-fn owner() -> anyhow::Result<String> {
+pub fn owner() -> anyhow::Result<String> {
     let mut bytes = [0_u8; 12];
     getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("the system gives no random numbers: {e}"))?;
     Ok(data_encoding::HEXLOWER.encode(&bytes))

@@ -4,10 +4,8 @@ use async_trait::async_trait;
 
 use super::{PointOfNoReturn, Transport};
 use crate::message::Message;
+pub use crate::outcome::NOT_SENT;
 use crate::outcome::Outcome;
-
-/// The server's text of every message that was not sent because of it.
-pub const NOT_SENT: &str = "not sent: shadow mode";
 
 /// In place of every relay and gateway. It holds nothing that could send.
 pub struct Shadow;

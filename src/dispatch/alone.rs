@@ -1,28 +1,42 @@
-//! One message that is no notice: the letter to the practice, an answer to a text. It goes over the lane of its channel as notices do: the same rates,
-//! pauses, meters and point of no return.
+//! One message that is no notice: the letter to the practice, an answer to a text. It goes over the lane of its channel as notices do: the same claim,
+//! rates, pauses, meters and point of no return, and the same end in the store.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::LEASE;
 use super::crossing::{Course, Crossing};
-use super::record::Record;
+use super::record::Alone;
 use crate::message::Message;
-use crate::outbox;
+use crate::notice::NoticeKey;
+use crate::outbox::{self, ClaimAlone, Lease, Outbox, Outgoing, Settlement};
 use crate::outcome::Outcome;
 
-/// Hands it over. `due_at`: since when it could have gone. `end` makes its outcome durable; it is told, too, whether bytes of it may have left.
-pub(crate) async fn hand_over<R: Record>(
+/// Claims it. `None`: it is somebody else's, or waits no more.
+pub(crate) async fn claim(
+    outbox: &dyn Outbox,
+    owner: &str,
+    (kind, key): (Outgoing, NoticeKey),
+    now: DateTime<Utc>,
+) -> outbox::Result<Option<Lease>> {
+    outbox.claim_alone(ClaimAlone { owner: owner.to_owned(), now, kind, key, lease: LEASE }).await
+}
+
+/// Hands it over. `due_at`: since when it could have gone. `end` says what becomes of it; it is told, too, whether bytes of it may have left.
+pub(crate) async fn hand_over(
     course: Arc<Course>,
     (message, due_at): (&Message, DateTime<Utc>),
-    record: R,
-    end: impl AsyncFnOnce(&Outcome, bool) -> outbox::Result<()>,
+    alone: Alone,
+    end: impl FnOnce(&Outcome, bool) -> Settlement,
 ) -> outbox::Result<Outcome> {
-    let crossing = Crossing::new(Arc::clone(&course), record);
+    let lease = alone.lease;
+    let crossing = Crossing::new(Arc::clone(&course), alone);
     let (lane, clock) = (&course.lane, &*course.clock);
     let outcome = lane.deliver(message, &crossing, clock).await;
     let passed = crossing.end(&outcome).await?;
-    end(&outcome, crossing.left()).await?;
+    let end = end(&outcome, crossing.left());
+    course.outbox.settle(clock.now(), vec![(lease, end)]).await?;
     // It is back when its end is durable.
     drop(passed);
     lane.meter().ended(&outcome, clock.now() - due_at);

@@ -164,7 +164,7 @@ impl<R: Record> Crossing<R> {
 
     async fn doubt(&self) -> Step {
         let Some(passed) = self.course.lane.bar().pass() else { return Step::Begun };
-        match self.ready.doubt(&self.course.outbox, self.now()).await {
+        match self.ready.doubt(&self.course.outbox).await {
             Ok(true) => {
                 self.at().passed = Some(passed);
                 Step::Crossed
@@ -261,7 +261,7 @@ impl<R: Record> PointOfNoReturn for Crossing<R> {
         let step = self.settled_step().await;
         let step = match step {
             Step::Begun if same => Step::Begun,
-            Step::Begun | Step::Crossed => match self.ready.goes_over(&self.course.outbox, transport, self.now()).await {
+            Step::Begun | Step::Crossed => match self.ready.goes_over(&self.course.outbox, transport).await {
                 Ok(true) => Step::Begun,
                 Ok(false) => Step::Refused,
                 Err(e) => self.fail(e),

@@ -121,7 +121,7 @@ impl Dispatcher {
 
     /// One that cannot be prepared, by a defect of ours, stops no other one.
     fn prepare_alone(&self, claim: &Claim, last: &mut LastRead, lane: &Lane, at: (&Suppressions, DateTime<Utc>)) -> Prepared {
-        let lease = Lease { key: claim.entry.notice.key, epoch: claim.epoch };
+        let lease = claim.lease();
         let prepared = unless_it_panics(is_doubtful(claim), || self.prepare_one(claim, last, lane, at));
         prepared.unwrap_or_else(|end| {
             // It may be half-read.
@@ -133,7 +133,7 @@ impl Dispatcher {
     }
 
     fn prepare_one(&self, claim: &Claim, last: &mut LastRead, lane: &Lane, at: (&Suppressions, DateTime<Utc>)) -> Prepared {
-        let lease = Lease { key: claim.entry.notice.key, epoch: claim.epoch };
+        let lease = claim.lease();
         match self.decide(claim, last, lane, at) {
             Ok(ready) => Prepared::Send(Box::new(ready)),
             Err(end) => {
@@ -236,7 +236,7 @@ impl Dispatcher {
             }
             message.content = copy;
         }
-        let lease = Lease { key: notice.key, epoch: claim.epoch };
+        let lease = claim.lease();
         let over = lane.preferred(now).to_owned();
         let holds_until = self.holds_until(&notice, &to, now);
         let left = Left::by(&notice, participant, &claim.known).filter(|_| !doubtful || notice.occasion != Occasion::Cancelled);

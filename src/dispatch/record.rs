@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::prepare::Ready;
-use crate::outbox::{self, Outbox};
+use crate::outbox::{self, Begin, Lease, Outbox, Outgoing};
 
 /// What must be left of the lease when an attempt passes its point of no return: longer than the wait for the answer (10 min).
 const MARGIN: TimeDelta = TimeDelta::minutes(11);
@@ -22,18 +22,16 @@ pub(crate) trait Record: Send + Sync {
     fn take(&self, outbox: &Arc<dyn Outbox>, over: &str, now: DateTime<Utc>) -> Taking;
 
     /// It has begun before, and passes now.
-    async fn doubt(&self, outbox: &Arc<dyn Outbox>, now: DateTime<Utc>) -> outbox::Result<bool>;
+    async fn doubt(&self, outbox: &Arc<dyn Outbox>) -> outbox::Result<bool>;
 
     /// The transport before it refused the message, perhaps behind the point of no return: over this one nothing was sent yet. `false`: it goes over no
     /// other one.
-    async fn goes_over(&self, outbox: &Arc<dyn Outbox>, transport: &str, now: DateTime<Utc>) -> outbox::Result<bool>;
+    async fn goes_over(&self, outbox: &Arc<dyn Outbox>, transport: &str) -> outbox::Result<bool>;
 
     /// It was tried, and ended before it had begun.
-    async fn begin(&self, _outbox: &Arc<dyn Outbox>, _over: &str, _now: DateTime<Utc>) -> outbox::Result<()> {
-        Ok(())
-    }
+    async fn begin(&self, outbox: &Arc<dyn Outbox>, over: &str, now: DateTime<Utc>) -> outbox::Result<()>;
 
-    /// The transport that it is begun for; empty: no record names one.
+    /// The transport that it is begun for; empty: whichever is tried first.
     fn over(&self) -> String {
         String::new()
     }
@@ -74,11 +72,11 @@ impl Record for Box<Ready> {
         Box::pin(async move { outbox.take(attempt, MARGIN).await })
     }
 
-    async fn doubt(&self, outbox: &Arc<dyn Outbox>, _now: DateTime<Utc>) -> outbox::Result<bool> {
+    async fn doubt(&self, outbox: &Arc<dyn Outbox>) -> outbox::Result<bool> {
         outbox.doubt(self.lease, self.revision, MARGIN).await
     }
 
-    async fn goes_over(&self, outbox: &Arc<dyn Outbox>, transport: &str, _now: DateTime<Utc>) -> outbox::Result<bool> {
+    async fn goes_over(&self, outbox: &Arc<dyn Outbox>, transport: &str) -> outbox::Result<bool> {
         outbox.goes_over(self.lease, transport).await
     }
 
@@ -112,5 +110,37 @@ impl Record for Box<Ready> {
 
     fn shown(&self, said: &str) -> String {
         self.unsaid.left_out(said)
+    }
+}
+
+/// The letter to the practice, or an answer to a text: claimed, and made just now.
+pub(crate) struct Alone {
+    pub(crate) lease: Lease,
+    /// Before this one.
+    pub(crate) attempts: u32,
+}
+
+#[async_trait]
+impl Record for Alone {
+    fn take(&self, outbox: &Arc<dyn Outbox>, over: &str, now: DateTime<Utc>) -> Taking {
+        let (outbox, attempt) = (Arc::clone(outbox), Begin::alone(self.lease, over.to_owned(), now));
+        Box::pin(async move { outbox.take(attempt, MARGIN).await })
+    }
+
+    async fn doubt(&self, outbox: &Arc<dyn Outbox>) -> outbox::Result<bool> {
+        outbox.doubt(self.lease, 0, MARGIN).await
+    }
+
+    /// An answer is not worth a second attempt.
+    async fn goes_over(&self, outbox: &Arc<dyn Outbox>, transport: &str) -> outbox::Result<bool> {
+        Ok(self.lease.kind == Outgoing::Letter && outbox.goes_over(self.lease, transport).await?)
+    }
+
+    async fn begin(&self, outbox: &Arc<dyn Outbox>, over: &str, now: DateTime<Utc>) -> outbox::Result<()> {
+        outbox.begin(vec![Begin::alone(self.lease, over.to_owned(), now)]).await.map(drop)
+    }
+
+    fn attempts(&self) -> u32 {
+        self.attempts
     }
 }

@@ -1,4 +1,4 @@
-//! Attempts to hand notices over: due, claimed, begun, in doubt, settled.
+//! Attempts to hand messages over: due, claimed, begun, in doubt, settled.
 
 use std::sync::Arc;
 
@@ -49,13 +49,59 @@ pub struct Claim {
     pub frozen_at: Option<DateTime<Utc>>,
 }
 
+/// What leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outgoing {
+    /// A notice to a participant.
+    Notice,
+    /// The letter to the practice.
+    Letter,
+    /// An answer to a text.
+    Answer,
+}
+
+impl Outgoing {
+    /// The word used in the store, of what is no notice.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Notice => "notice",
+            Self::Letter => "letter",
+            Self::Answer => "answer",
+        }
+    }
+}
+
 /// Names a claim in the writes after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
-    /// Which notice.
+    /// Of what.
+    pub kind: Outgoing,
+    /// Which one.
     pub key: NoticeKey,
     /// The claim's epoch.
     pub epoch: i64,
+}
+
+impl Claim {
+    /// What names it.
+    pub fn lease(&self) -> Lease {
+        Lease { kind: Outgoing::Notice, key: self.entry.notice.key, epoch: self.epoch }
+    }
+}
+
+/// Asks for one message that is no notice.
+#[derive(Debug, Clone)]
+pub struct ClaimAlone {
+    /// Random for each start of a process.
+    pub owner: String,
+    /// Due means `next_attempt_at <= now`.
+    pub now: DateTime<Utc>,
+    /// A letter or an answer.
+    pub kind: Outgoing,
+    /// Which one.
+    pub key: NoticeKey,
+    /// It runs out after this long, by the store's clock.
+    pub lease: TimeDelta,
 }
 
 /// An attempt begins: state sending, phase pre, the bytes frozen.
@@ -63,16 +109,23 @@ pub struct Lease {
 pub struct Begin {
     /// The claim.
     pub lease: Lease,
-    /// The session's revision that was rendered.
+    /// The session's revision that was rendered. (Of a notice.)
     pub revision: i64,
-    /// Digest of the facts that were rendered.
+    /// Digest of the facts that were rendered. (Likewise.)
     pub facts: String,
     /// When.
     pub at: DateTime<Utc>,
     /// The transport's name.
     pub transport: String,
-    /// The final content.
+    /// The final content. (Likewise: of nothing else it is kept.)
     pub bytes: Arc<[u8]>,
+}
+
+impl Begin {
+    /// Of what is no notice.
+    pub fn alone(lease: Lease, transport: String, at: DateTime<Utc>) -> Self {
+        Self { lease, revision: 0, facts: String::new(), at, transport, bytes: Arc::new([]) }
+    }
 }
 
 /// Why a claim ends without an attempt that counts.
@@ -180,12 +233,12 @@ pub struct Lately {
 pub struct Recovered {
     /// Claims that had not begun, or were in phase pre: back in the state that they were claimed from, with no new doubt.
     pub returned: usize,
-    /// Attempts in phase doubt: unknown now. The caller decides about a resend with `resolve_doubt`; what an earlier start left
+    /// Notices whose attempts were in phase doubt: unknown now. The caller decides about a resend with `resolve_doubt`; what an earlier start left
     /// undecided (it ended in between) is named again. By key.
     pub in_doubt: Vec<NoticeKey>,
 }
 
-/// Attempts to hand notices over: due, claimed, begun, in doubt, settled.
+/// Attempts to hand messages over: due, claimed, begun, in doubt, settled. Notices, and what goes alone, by the same steps.
 #[async_trait]
 pub trait Attempts: Send + Sync {
     /// When the next attempt of this channel is due: the least `next_attempt_at` of waiting and unknown. `None`: nothing waits.
@@ -197,10 +250,13 @@ pub trait Attempts: Send + Sync {
     /// Claims due notices: epoch + 1, leased.
     async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claim>>;
 
+    /// Claims a letter or an answer: epoch + 1, leased. `None`: it waits no more, or is not due.
+    async fn claim_alone(&self, request: ClaimAlone) -> Result<Option<Lease>>;
+
     /// Attempts begin. For each: whether the claim and the revision still hold; `false` changes nothing. A claim begins once.
     async fn begin(&self, attempts: Vec<Begin>) -> Result<Vec<bool>>;
 
-    /// An attempt passes its point of no return. `false`: the claim or the revision holds no more, or less than `margin` is left of the lease: send nothing.
+    /// An attempt passes its point of no return. (The revision is a notice's.) `false`: the claim or the revision holds no more, or less than `margin` is left of the lease: send nothing.
     async fn doubt(&self, lease: Lease, revision: i64, margin: TimeDelta) -> Result<bool>;
 
     /// An attempt begins and passes its point of no return in one durable step: [`Attempts::begin`] and [`Attempts::doubt`] at once. `false` changes nothing.
@@ -210,7 +266,8 @@ pub trait Attempts: Send + Sync {
     /// behind its point of no return, if the server refused it there: that is an answer. `false`: the claim holds no more; changes nothing.
     async fn goes_over(&self, lease: Lease, transport: &str) -> Result<bool>;
 
-    /// Claims end. For each: whether the claim still held. A delivery that was begun is written down in any case.
+    /// Claims end. For each: whether the claim still held. A notice's delivery that was begun is written down in any case. A letter or an answer in
+    /// doubt never goes again, nor does an answer that left and was not taken.
     async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>>;
 
     /// How hand-overs of this channel ended, in order: those that the last `rows` of the ledger tell.

@@ -55,10 +55,4 @@ pub trait Feedback: Send + Sync {
 
     /// Answers that wait, the oldest first.
     async fn waiting_answers(&self) -> Result<Vec<Waiting>>;
-
-    /// An answer is about to leave: it is never tried again. `false`: it waits no more, send nothing.
-    async fn begin_answer(&self, key: NoticeKey) -> Result<bool>;
-
-    /// What became of an answer: `accepted`, or why not.
-    async fn end_answer(&self, now: DateTime<Utc>, key: NoticeKey, outcome: &str) -> Result<()>;
 }

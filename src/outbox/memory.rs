@@ -10,6 +10,7 @@ use tables::Tables;
 mod attempt;
 mod guard;
 mod known;
+mod outgoing;
 mod parts;
 mod query;
 mod receipt;

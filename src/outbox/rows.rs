@@ -173,7 +173,7 @@ const PERSON: &[&str] = &["source", "session_id", "participation_id"];
 const GUARDED: &[&str] = &["source", "session_id", "kind"];
 
 /// All of them.
-pub(super) const TABLES: [Table; 26] = [
+pub(super) const TABLES: [Table; 25] = [
     Table {
         name: "source",
         key: &["name"],
@@ -313,30 +313,11 @@ pub(super) const TABLES: [Table; 26] = [
     },
     Table { name: "heard", key: &["address_key"], columns: &[alike("address_key", "suppression"), int("at")] },
     Table { name: "reply", key: &["id"], columns: &[text("id"), int("at"), text("word")] },
-    Table {
-        name: "answer",
-        key: &["reply_id"],
-        columns: &[
-            text("reply_id"),
-            sealed(text("address"), "answer", &["reply_id"]),
-            alike("address_key", "suppression"),
-            text("kind"),
-            text("locale"),
-            int("at"),
-            int("useful_until"),
-            text("state"),
-            text("outcome"),
-        ],
-    },
+    Table { name: "outgoing", key: &["key"], columns: OUTGOING },
     Table {
         name: "said",
         key: &["reply_id"],
         columns: &[text("reply_id"), int("at"), text("shown"), sealed(text("text"), "said", &["reply_id"]), text("about"), int("read_at")],
-    },
-    Table {
-        name: "staff_letter",
-        key: &["scheduled_at", "recipient"],
-        columns: &[int("scheduled_at"), text("recipient"), text("state"), int("attempts"), int("changed_at")],
     },
     Table { name: "alert", key: &["key"], columns: &[text("key"), int("since"), text("text")] },
     Table { name: "visit", key: &["digest"], columns: &[bytes("digest"), text("name"), bytes("mark"), int("began"), int("seen")] },
@@ -358,6 +339,28 @@ pub(super) const TABLES: [Table; 26] = [
             bytes("chain"),
         ],
     },
+];
+
+const OUTGOING: &[Column] = &[
+    text("key"),
+    text("kind"),
+    text("recipient"),
+    sealed(text("address"), "answer", &["key"]),
+    alike("address_key", "suppression"),
+    text("answer"),
+    text("locale"),
+    int("due_at"),
+    int("useful_until"),
+    text("state"),
+    text("phase"),
+    int("next_attempt_at"),
+    int("attempts"),
+    int("changed_at"),
+    int("epoch"),
+    text("owner"),
+    of("lease_until", Kind::Lease),
+    text("transport"),
+    text("outcome"),
 ];
 
 const NOTICE: &[Column] = &[

@@ -1,16 +1,15 @@
-//! What each write makes of a notice: the rules of the states, pure, and the same for every store.
+//! What each write makes of a notice: the rules of the states, pure, and the same for every store. (The steps of its attempts are those of all that
+//! leaves: [`super::attempted`].)
 //!
 //! In: a [`Row`] as the store holds it, and what the caller wants. Out: whether that was possible, and the row changed in place, or
 //! untouched if not. A store reads the row, asks here, and writes it back in the same transaction.
-//!
-//! Invariants: a claim's fields (owner, lease, the state before) are set in claimed and sending, and in no other state; phase is set in
-//! sending only; `next_attempt_at` is empty in held and in every final state; epochs never fall.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
+pub(crate) use super::attempted::Row;
 use super::checks::check_end;
-use super::standing::{Doubt, Held, Recovery, Standing};
-use super::{Act, Lease, Purged, Settlement};
+use super::standing::Doubt;
+use super::{Act, Purged, Settlement};
 use crate::entry::{Change, Entry, Phase, State};
 use crate::known::KnownNotice;
 use crate::ledger::LedgerRow;
@@ -22,19 +21,6 @@ pub(crate) const REFUSED_US: &str = "several were refused in the same words";
 
 /// Likewise, why what a receipt said is.
 pub(crate) const ARRIVED: &str = "a later receipt says that it arrived";
-
-/// A notice as a store keeps it.
-#[derive(Debug, Clone)]
-pub(crate) struct Row {
-    /// What everyone may see.
-    pub(crate) entry: Entry,
-    /// How often it was claimed.
-    pub(crate) epoch: i64,
-    /// Who holds it, while claimed or sending.
-    pub(crate) claim: Option<Held>,
-    /// Whether an attempt of it ended in doubt: then its frozen bytes are what is sent again.
-    pub(crate) doubt: Option<Doubt>,
-}
 
 impl From<&Row> for KnownNotice {
     fn from(row: &Row) -> Self {
@@ -135,118 +121,6 @@ impl Row {
         true
     }
 
-    /// Claims it; the store has checked that it is due.
-    pub(crate) fn claim(&mut self, owner: &str, lease_until: DateTime<Utc>, at: DateTime<Utc>) {
-        self.claim = Some(Held { owner: owner.to_owned(), lease_until, from: self.entry.state });
-        self.epoch += 1;
-        self.go(State::Claimed, None, at);
-    }
-
-    pub(crate) fn standing(&self) -> Standing {
-        let lease_until = self.claim.as_ref().map(|c| c.lease_until);
-        Standing { epoch: self.epoch, state: self.entry.state, phase: self.entry.phase, lease_until }
-    }
-
-    /// An attempt begins.
-    pub(crate) fn begin(&mut self, lease: Lease, facts: &str, at: DateTime<Utc>) -> bool {
-        if !self.standing().may_begin(lease) {
-            return false;
-        }
-        self.go(State::Sending, None, at);
-        self.entry.phase = Some(Phase::Pre);
-        self.entry.attempts += 1;
-        self.entry.facts = Some(facts.to_owned());
-        true
-    }
-
-    /// The point of no return.
-    pub(crate) fn cross(&mut self, lease: Lease, store_now: DateTime<Utc>, margin: TimeDelta) -> bool {
-        let may = self.standing().may_cross(lease, store_now, margin);
-        if may {
-            self.entry.phase = Some(Phase::Doubt);
-        }
-        may
-    }
-
-    /// Both at once.
-    pub(crate) fn take(&mut self, lease: Lease, facts: &str, (at, store_now): (DateTime<Utc>, DateTime<Utc>), margin: TimeDelta) -> bool {
-        let may = self.standing().may_take(lease, store_now, margin) && self.begin(lease, facts, at);
-        if may {
-            self.entry.phase = Some(Phase::Doubt);
-        }
-        may
-    }
-
-    /// It goes over another transport: of that nothing was sent yet.
-    pub(crate) fn go_over(&mut self, lease: Lease) -> bool {
-        let may = self.standing().may_go_over(lease);
-        if may {
-            self.entry.phase = Some(Phase::Pre);
-        }
-        may
-    }
-
-    /// The claim ends.
-    pub(crate) fn settle(&mut self, lease: Lease, end: &Settlement, at: DateTime<Utc>) -> bool {
-        if !self.standing().holds(lease) {
-            return false;
-        }
-        match end {
-            Settlement::Accepted { reply, reference } => {
-                self.end(State::Accepted, None, at);
-                self.entry.accepted_at = Some(at);
-                self.entry.reference.clone_from(reference);
-                self.entry.server_reply = Some(reply.clone());
-            }
-            Settlement::Rejected { reply, .. } => {
-                self.end(State::Rejected, None, at);
-                self.entry.server_reply = Some(reply.clone());
-            }
-            Settlement::Retry { why, next_attempt_at } => {
-                self.wait(State::Waiting, *next_attempt_at, at);
-                self.entry.server_reply = Some(why.clone());
-            }
-            Settlement::Return { why, next_attempt_at, .. } => self.give_back(why.as_deref(), *next_attempt_at, at),
-            Settlement::Unknown { why, resend_at } => {
-                self.end(State::Unknown, None, at);
-                self.entry.next_attempt_at = *resend_at;
-                self.entry.server_reply = Some(why.clone());
-                self.doubt = Some(Doubt::Decided);
-            }
-            Settlement::Ended { state, reason } => self.end(*state, Some(*reason), at),
-        }
-        true
-    }
-
-    fn give_back(&mut self, why: Option<&str>, next_attempt_at: DateTime<Utc>, at: DateTime<Utc>) {
-        if self.entry.phase.is_some() {
-            self.entry.attempts -= 1;
-        }
-        let from = self.claim.as_ref().map_or(State::Waiting, |c| c.from);
-        self.wait(from, next_attempt_at, at);
-        if let Some(why) = why {
-            self.entry.server_reply = Some(why.to_owned());
-        }
-    }
-
-    /// Takes a claim back whose owner is gone.
-    pub(crate) fn recover(&mut self, owner: &str, store_now: DateTime<Utc>, everything: bool, at: DateTime<Utc>) -> Option<Recovery> {
-        let claim = self.claim.as_ref()?;
-        let gone = claim.lease_until <= store_now || (everything && claim.owner != owner);
-        if !gone {
-            return None;
-        }
-        if self.entry.phase == Some(Phase::Doubt) {
-            self.end(State::Unknown, None, at);
-            self.doubt = Some(Doubt::Undecided);
-            return Some(Recovery::InDoubt);
-        }
-        let from = claim.from;
-        self.go(from, None, at);
-        self.claim = None;
-        Some(Recovery::Returned)
-    }
-
     /// Its refusal was about us: it waits again, if it is still of use.
     pub(crate) fn take_back(&mut self, next_attempt_at: Option<DateTime<Utc>>, at: DateTime<Utc>) -> bool {
         let may = self.entry.state == State::Rejected && self.entry.notice.useful_until > at;
@@ -337,29 +211,6 @@ impl Row {
     /// The ledger's row of what its rejection said, and says no more.
     pub(crate) fn unsuppressed(&self, why: &str, at: DateTime<Utc>) -> LedgerRow {
         LedgerRow { to_state: None, ..self.event("unsuppressed", None, at, Some(why.to_owned())) }
-    }
-
-    /// To a state in which it is tried by itself.
-    fn wait(&mut self, state: State, next_attempt_at: DateTime<Utc>, at: DateTime<Utc>) {
-        self.go(state, None, at);
-        self.claim = None;
-        self.entry.next_attempt_at = Some(next_attempt_at);
-    }
-
-    /// To a state in which it is not.
-    fn end(&mut self, state: State, reason: Option<Reason>, at: DateTime<Utc>) {
-        self.go(state, reason, at);
-        self.claim = None;
-        self.entry.next_attempt_at = None;
-    }
-
-    fn go(&mut self, state: State, reason: Option<Reason>, at: DateTime<Utc>) {
-        if self.entry.state != state {
-            self.entry.changed_at = at;
-        }
-        self.entry.state = state;
-        self.entry.reason = reason;
-        self.entry.phase = None;
     }
 }
 

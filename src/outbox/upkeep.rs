@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Result;
 use super::alert::Alert;
-use super::letter::StaffLetter;
+use super::outgoing::StaffLetter;
 use crate::access::logins::KeptLogin;
 use crate::ledger::{Anchor, Verified};
 
@@ -58,8 +58,8 @@ pub trait Upkeep: Send + Sync {
     /// What is known of the letters to the practice of that scheduled time, by recipient.
     async fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Result<Vec<StaffLetter>>;
 
-    /// Writes a letter's state down, and in the ledger. `false`, and nothing changes: it passed its point of no return before, or is over.
-    async fn put_staff_letter(&self, letter: StaffLetter) -> Result<bool>;
+    /// Letters of that scheduled time wait from now on, one to each of these recipients. One that is there stays as it is.
+    async fn add_staff_letters(&self, scheduled_at: DateTime<Utc>, useful_until: DateTime<Utc>, recipients: Vec<String>) -> Result<()>;
 
     /// Incidents that staff were told of and that last, by key.
     async fn alerts(&self) -> Result<Vec<Alert>>;

@@ -176,7 +176,7 @@ mod tests {
             omissions: Vec::new(),
         };
         let begin = Begin {
-            lease: Lease { key: NoticeKey([1; 16]), epoch: 1 },
+            lease: Lease { kind: crate::outbox::Outgoing::Notice, key: NoticeKey([1; 16]), epoch: 1 },
             revision: 1,
             facts: String::new(),
             at: DateTime::UNIX_EPOCH,

@@ -120,7 +120,7 @@ fn is_a_slip(a: &str, b: &str) -> bool {
 }
 
 /// Why this address gets nothing.
-pub(super) fn silenced(suppressed: &Suppressions, address: &Address) -> Option<Reason> {
+pub fn silenced(suppressed: &Suppressions, address: &Address) -> Option<Reason> {
     suppressed.of(address).map(|why| match why {
         Suppression::OptedOut => Reason::OptedOut,
         Suppression::Bounced => Reason::Bounced,

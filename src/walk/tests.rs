@@ -7,7 +7,7 @@ use super::*;
 use crate::contact::Channel;
 use crate::entry::Entry;
 use crate::outbox::memory::MemoryOutbox;
-use crate::outbox::{Attempts, Begin, ClaimRequest, Filter, Lease, Queries, Settlement, Walks};
+use crate::outbox::{Attempts, Begin, ClaimRequest, Filter, Queries, Settlement, Walks};
 use crate::source::ambiguity;
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -35,7 +35,7 @@ fn policy() -> Policy {
 async fn hand_over(outbox: &MemoryOutbox, now: DateTime<Utc>) {
     let request = ClaimRequest { owner: "one".to_owned(), now, channel: Channel::Email, lease: TimeDelta::minutes(5), limit: 10 };
     for claim in outbox.claim(request).await.unwrap() {
-        let lease = Lease { key: claim.entry.notice.key, epoch: claim.epoch };
+        let lease = claim.lease();
         let begin = Begin {
             lease,
             revision: claim.revision,

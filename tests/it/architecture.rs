@@ -34,11 +34,11 @@ const ROOMS: &[(&str, &str)] = &[
     ("http_client", "outcome tls"),
     ("source", "contact session outcome retry http_client"),
     ("access", "session"),
-    ("outbox", "access contact suppression session notice receipt entry known guard ledger feedback tls"),
+    ("outbox", "access contact suppression session notice outcome receipt entry known guard ledger feedback tls"),
     ("walk", "contact session notice entry known guard plan source outbox"),
     ("deliver", "contact suppression outcome message json_pointer tls http_client"),
     ("dispatch", "contact suppression session notice outcome entry known message plan retry pace render clock source outbox deliver"),
-    ("digest", "contact suppression session notice outcome known zone plan retry staff render clock source outbox dispatch"),
+    ("digest", "contact suppression session notice outcome entry known zone plan retry staff render clock source outbox dispatch"),
     ("alert", "contact notice outcome message render http_client deliver"),
     ("simulate", "contact session notice outcome message zone plan retry render clock source outbox walk deliver dispatch"),
     (

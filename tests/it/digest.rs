@@ -1,5 +1,6 @@
 //! The daily letter to the practice: when, to whom, what is in it and what never is; once for each scheduled time, whatever ends in between.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -8,11 +9,12 @@ use punctual::contact::Channel;
 use punctual::deliver::{PointOfNoReturn, Transport};
 use punctual::digest::Digest;
 use punctual::dispatch::Lane;
+use punctual::entry::State;
 use punctual::guard::GuardKind;
 use punctual::message::{Content, Message};
 use punctual::notice::Reason;
+use punctual::outbox::Outbox;
 use punctual::outbox::memory::MemoryOutbox;
-use punctual::outbox::{LetterState, Outbox};
 use punctual::outcome::Outcome;
 use punctual::render::{Parts, Renderer, Settings};
 use punctual::retry::DoubtPolicy;
@@ -25,6 +27,9 @@ use serde_json::{Value, json};
 
 use crate::clock::{ManualClock, at};
 use crate::render::golden;
+
+/// No two have one name.
+static STARTS: AtomicUsize = AtomicUsize::new(0);
 
 /// How the relay answers the next message; afterwards it accepts.
 #[derive(Clone, Copy)]
@@ -139,6 +144,7 @@ impl World {
             renderer: Arc::new(renderer),
             lane: Arc::new(Lane::new(Channel::Email, DoubtPolicy::Resend, vec![Arc::clone(&self.relay) as Arc<dyn Transport>])),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            owner: STARTS.fetch_add(1, Ordering::Relaxed).to_string(),
             done: Mutex::default(),
         }
     }
@@ -153,7 +159,7 @@ impl World {
         *self.relay.answers.lock().unwrap() = answers.iter().rev().copied().collect();
     }
 
-    async fn state(&self, scheduled_at: &str) -> Vec<(LetterState, u32)> {
+    async fn state(&self, scheduled_at: &str) -> Vec<(State, u32)> {
         self.outbox.staff_letters(at(scheduled_at)).await.unwrap().into_iter().map(|l| (l.state, l.attempts)).collect()
     }
 }
@@ -242,7 +248,7 @@ fn the_practices_clock_changes_and_the_letter_keeps_its_hour() {
 async fn nothing_to_tell_is_no_letter_unless_always() {
     let world = World::with("2026-11-24T09:00:00Z", CONFIGURATION, &all_well()).await;
     assert_eq!(world.tick("2026-11-24T12:00:00Z").await, 0);
-    assert_eq!(world.state("2026-11-24T12:00:00Z").await, [(LetterState::Empty, 0)]);
+    assert_eq!(world.state("2026-11-24T12:00:00Z").await, [(State::Cancelled, 0)]);
     // What comes up later on that day is told the day after.
     world.walk(&sessions()).await;
     assert_eq!(world.tick("2026-11-24T15:00:00Z").await, 0);
@@ -255,10 +261,10 @@ async fn nothing_to_tell_is_no_letter_unless_always() {
 async fn each_answer_has_its_state_and_what_failed_is_tried_again_later() {
     const AT: &str = "2026-11-24T12:00:00Z";
     for (answer, state, again) in [
-        (Answer::Later, (LetterState::Open, 1), true),
-        (Answer::Fault, (LetterState::Open, 1), true),
-        (Answer::Never, (LetterState::Rejected, 0), false),
-        (Answer::LoseIt, (LetterState::Doubt, 0), false),
+        (Answer::Later, (State::Waiting, 1), true),
+        (Answer::Fault, (State::Waiting, 1), true),
+        (Answer::Never, (State::Rejected, 1), false),
+        (Answer::LoseIt, (State::Unknown, 1), false),
     ] {
         let world = World::new("2026-11-24T09:00:00Z").await;
         world.answers(&[answer]);
@@ -267,7 +273,7 @@ async fn each_answer_has_its_state_and_what_failed_is_tried_again_later() {
         assert_eq!(world.tick("2026-11-24T12:00:10Z").await, first, "not at once");
         assert_eq!(world.tick("2026-11-24T12:01:00Z").await, if again { first + 1 } else { first });
         if again {
-            assert_eq!(world.state(AT).await, [(LetterState::Accepted, 1)]);
+            assert_eq!(world.state(AT).await, [(State::Accepted, 2)]);
         }
     }
 }
@@ -283,7 +289,7 @@ async fn a_process_that_ends_behind_the_point_of_no_return_sends_no_second_lette
         _ = digest.tick() => panic!("the relay never answers"),
         () = async { while world.relay.sent.lock().unwrap().is_empty() { tokio::task::yield_now().await } } => {}
     }
-    assert_eq!(world.state("2026-11-24T12:00:00Z").await, [(LetterState::Doubt, 0)]);
+    assert_eq!(world.state("2026-11-24T12:00:00Z").await, [(State::Sending, 1)]);
     assert_eq!(world.tick("2026-11-24T12:30:00Z").await, 1, "nobody can know whether it arrived");
     assert_eq!(world.tick("2026-11-25T12:00:00Z").await, 2);
 }

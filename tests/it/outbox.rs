@@ -1,6 +1,7 @@
 //! The outbox: one conformance suite, run for every store with one line each.
 
 mod acts;
+mod alone;
 mod attempts;
 mod cluster;
 mod copied;
@@ -29,6 +30,7 @@ use punctual::outbox::memory::MemoryOutbox;
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
 
 use acts::*;
+use alone::*;
 use attempts::*;
 use fixture::Store;
 use keeping::*;
@@ -112,7 +114,13 @@ macro_rules! conformance {
             rows_of_an_event_are_found,
             a_person_keeps_the_suppression_list,
             whoever_is_taken_off_the_list_is_planned_for_again,
-            a_letter_passes_its_point_of_no_return_once,
+            a_letter_is_added_once,
+            a_letter_and_an_answer_are_claimed_once,
+            whoever_dies_between_two_steps_leaves_it_to_the_next,
+            an_end_is_an_end,
+            a_letter_goes_again_and_an_answer_does_not,
+            a_letter_goes_over_another_transport,
+            what_is_alone_needs_its_lease,
             letters_are_purged_with_the_history,
             contents_are_purged_and_the_rest_stays,
             history_is_purged_after_its_time,
@@ -135,7 +143,6 @@ macro_rules! conformance {
             what_people_wrote_goes_with_the_contents,
             an_opt_out_is_confirmed_once,
             a_number_opts_in_again,
-            an_answer_leaves_once,
             a_kind_of_answer_rests_for_its_time,
             an_answer_during_a_walk_is_planned_by_the_next_one,
             answers_go_with_the_contents_and_replies_with_the_history,

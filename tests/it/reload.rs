@@ -13,7 +13,7 @@ use punctual::entry::{Entry, State};
 use punctual::feedback::answer::Answer;
 use punctual::feedback::reply::{Changes, Taken, reply_key};
 use punctual::feedback::word::Word;
-use punctual::outbox::{Filter, LetterState};
+use punctual::outbox::Filter;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -98,7 +98,7 @@ async fn a_letter_under_way_keeps_its_time() {
     for hour in [hour, hour - 3600] {
         letters.extend(engine.outbox().staff_letters(chrono::DateTime::from_timestamp(hour, 0).unwrap()).await.unwrap());
     }
-    assert_eq!(letters.iter().map(|letter| letter.state).collect::<Vec<_>>(), [LetterState::Accepted]);
+    assert_eq!(letters.iter().map(|letter| letter.state).collect::<Vec<_>>(), [State::Accepted]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use punctual::contact::Channel;
 use punctual::entry::{Entry, State};
 use punctual::ledger::LedgerRow;
 use punctual::notice::NoticeKey;
-use punctual::outbox::{Act, Begin, ClaimRequest, Filter, Lease, Settlement};
+use punctual::outbox::{Act, Begin, ClaimRequest, Filter, Settlement};
 use punctual::suppression::Suppression;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
@@ -119,7 +119,7 @@ impl Office {
         let now = WallClock.now() + TimeDelta::minutes(3);
         let request = ClaimRequest { owner: "test".to_owned(), now, channel: Channel::Email, lease: TimeDelta::minutes(5), limit: 1 };
         let claim = outbox.claim(request).await.unwrap().remove(0);
-        let lease = Lease { key: claim.entry.notice.key, epoch: claim.epoch };
+        let lease = claim.lease();
         let facts = claim.known.facts_now().to_owned();
         let (transport, bytes) = ("folder".to_owned(), b"a message".as_slice().into());
         let begin = Begin { lease, revision: claim.revision, facts, at: now, transport, bytes };

@@ -23,9 +23,9 @@ use punctual::notice::{Notice, NoticeKey, Omission};
 use punctual::outbox::memory::MemoryOutbox;
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use punctual::outbox::{
-    Act, Acts, Alert, Applied, Attempts, Begin, Claim, ClaimRequest, Feedback, Filter, FindsAgain, Lately, Lease, NotedSession, Outbox,
-    Purged, Queries, Recovered, Rest, Restored, Result, Retention, Seen, SeenSession, Settlement, SourceRow, StaffLetter, Status, Upkeep,
-    Walk, Walks,
+    Act, Acts, Alert, Applied, Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Feedback, Filter, FindsAgain, Lately, Lease, NotedSession,
+    Outbox, Purged, Queries, Recovered, Rest, Restored, Result, Retention, Seen, SeenSession, Settlement, SourceRow, StaffLetter, Status,
+    Upkeep, Walk, Walks,
 };
 use punctual::receipt::{About, Receipt, Received, Undelivered};
 use punctual::session::stored::{Also, StoredSession};
@@ -251,6 +251,7 @@ asks!(Attempts {
     next_due(channel: Channel) -> Option<DateTime<Utc>>;
     most_urgent(channel: Channel, now: DateTime<Utc>) -> Option<DateTime<Utc>>;
     claim(request: ClaimRequest) -> Vec<Claim>;
+    claim_alone(request: ClaimAlone) -> Option<Lease>;
     begin(attempts: Vec<Begin>) -> Vec<bool>, after Begin;
     doubt(lease: Lease, revision: i64, margin: TimeDelta) -> bool, after Doubt;
     take(attempt: Begin, margin: TimeDelta) -> bool, after Doubt;
@@ -278,8 +279,6 @@ asks!(Feedback {
     unread(limit: usize) -> Vec<Written>;
     mark_read(who: Option<&str>, key: NoticeKey, now: DateTime<Utc>) -> bool;
     waiting_answers() -> Vec<Waiting>;
-    begin_answer(key: NoticeKey) -> bool;
-    end_answer(now: DateTime<Utc>, key: NoticeKey, outcome: &str) -> ();
 });
 
 asks!(Acts {
@@ -302,7 +301,7 @@ asks!(Queries {
 asks!(Upkeep {
     reference_key() -> [u8; 32];
     staff_letters(scheduled_at: DateTime<Utc>) -> Vec<StaffLetter>;
-    put_staff_letter(letter: StaffLetter) -> bool;
+    add_staff_letters(scheduled_at: DateTime<Utc>, useful_until: DateTime<Utc>, recipients: Vec<String>) -> ();
     alerts() -> Vec<Alert>;
     begin_alert(alert: Alert) -> ();
     end_alert(key: &str, now: DateTime<Utc>) -> ();

@@ -8,7 +8,7 @@ use crate::entry::{Delivery, Entry, Phase, State};
 use crate::notice::NoticeKey;
 use crate::outbox::standing::{Doubt, Recovery};
 use crate::outbox::transition::Row;
-use crate::outbox::{Begin, Claim, ClaimRequest, Lease, Recovered, Settlement};
+use crate::outbox::{Begin, Claim, ClaimRequest, Lease, Outgoing, Recovered, Settlement};
 use crate::suppression::SaidBy;
 
 impl Tables {
@@ -188,8 +188,9 @@ impl Tables {
             });
             let Some(recovery) = recovered else { continue };
             returned += usize::from(recovery == Recovery::Returned);
-            self.close_delivery(Lease { key, epoch }, now, "crashed", None);
+            self.close_delivery(Lease { kind: Outgoing::Notice, key, epoch }, now, "crashed", None);
         }
+        returned += self.recover_alone(owner, now, everything);
         let undecided = |row: &&Row| row.doubt == Some(Doubt::Undecided);
         Recovered { returned, in_doubt: self.rows.values().filter(undecided).map(|row| row.entry.notice.key).collect() }
     }

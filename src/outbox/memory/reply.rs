@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::rows::Kept;
 use super::tables::Tables;
 use crate::contact::{Address, PhoneNumber};
 use crate::feedback::answer::Answer;
-use crate::feedback::reply::{Changes, LATELY, Place, Taken, Told, Waiting, Written, rsvp_word, since};
+use crate::feedback::reply::{Changes, LATELY, Place, Taken, Told, Written, rsvp_word};
 use crate::known::Answered;
 use crate::ledger::LedgerRow;
 use crate::notice::NoticeKey;
+use crate::outbox::Outgoing;
 use crate::outbox::words::by;
 use crate::suppression::{SaidBy, SuppressedAddress, Suppression, suppression_key};
 
@@ -40,12 +40,8 @@ impl Tables {
                 true
             }
         };
-        if let Some((answer, locale)) = taken.answer.clone().filter(|(answer, _)| heard || !matches!(answer, Answer::Stopped)) {
-            let after = since(answer, now);
-            if !self.answers.iter().any(|k| k.waiting.to == taken.from && k.waiting.answer == answer && k.at >= after) {
-                let (key, to, useful_until) = (taken.key, taken.from.clone(), now + answer.useful());
-                self.answers.push(Kept { waiting: Waiting { key, to, answer, locale, useful_until }, at: now, is_waiting: true });
-            }
+        if let Some((answer, locale)) = taken.answer.as_ref().filter(|(answer, _)| heard || !matches!(answer, Answer::Stopped)) {
+            self.add_answer(taken.key, &taken.from, (*answer, locale), now);
         }
         true
     }
@@ -94,27 +90,15 @@ impl Tables {
         marked
     }
 
-    pub(super) fn waiting_answers(&self) -> Vec<Waiting> {
-        self.answers.iter().filter(|k| k.is_waiting).map(|k| k.waiting.clone()).collect()
-    }
-
-    pub(super) fn begin_answer(&mut self, key: NoticeKey) -> bool {
-        let waiting = self.answers.iter_mut().find(|k| k.waiting.key == key && k.is_waiting);
-        waiting.map(|k| k.is_waiting = false).is_some()
-    }
-
     /// Answers go with the contents; what they answer stays for the history, so that it is known when it comes again.
     pub(super) fn purge_replies(&mut self, content_before: DateTime<Utc>, history_before: DateTime<Utc>) {
-        self.answers.retain(|k| k.at >= content_before);
+        self.answered.retain(|(_, _, at)| *at >= content_before);
+        self.alone.retain(|_, row| {
+            let before = if row.entry.what.kind() == Outgoing::Answer { content_before } else { history_before };
+            row.entry.due_at >= before
+        });
         self.said.retain(|(said, _)| said.at >= content_before);
         self.replies.retain(|_, at| *at >= history_before);
         self.heard.retain(|_, at| *at >= history_before);
-    }
-
-    pub(super) fn end_answer(&mut self, now: DateTime<Utc>, key: NoticeKey, outcome: &str) {
-        let Some(kept) = self.answers.iter_mut().find(|k| k.waiting.key == key) else { return };
-        kept.is_waiting = false;
-        let detail = format!("{}: {outcome}", kept.waiting.answer.as_str());
-        self.append(LedgerRow::note(now, "answer", &detail));
     }
 }

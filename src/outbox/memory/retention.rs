@@ -17,7 +17,6 @@ impl Tables {
         let resting =
             |rows: &BTreeMap<NoticeKey, Row>, key: &NoticeKey, before| rows[key].at_rest() && rows[key].entry.notice.start < before;
         let mut purged = Purged::default();
-        self.letters.retain(|(scheduled_at, _), _| *scheduled_at >= retention.history_before);
         let contents = self.content.len();
         self.content.retain(|key, _| !resting(&self.rows, key, content_before));
         purged.contents = (contents - self.content.len()) as u64;

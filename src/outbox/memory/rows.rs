@@ -1,19 +1,11 @@
-//! What the tables hold of a source, a session and an answer.
+//! What the tables hold of a source and of a session.
 
 use chrono::{DateTime, Utc};
 
 use super::guard::Guard;
-use crate::feedback::reply::Waiting;
 use crate::outbox::{SeenSession, SourcePart};
 use crate::session::stored::StoredSession;
 use crate::session::{Fault, SessionId};
-
-/// An answer, and where it is.
-pub(super) struct Kept {
-    pub(super) waiting: Waiting,
-    pub(super) at: DateTime<Utc>,
-    pub(super) is_waiting: bool,
-}
 
 pub(super) struct Source {
     pub(super) last_snapshot_at: DateTime<Utc>,

@@ -4,18 +4,20 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
-use super::rows::{Kept, Session, Source};
+use super::rows::{Session, Source};
 use crate::contact::{Address, Channel, PhoneNumber};
 use crate::entry::{Change, Delivery, Entry, State};
+use crate::feedback::answer::Answer;
 use crate::feedback::reply::Written;
 use crate::guard::{GuardKind, Member, Noted, Standing};
 use crate::known::Known;
 use crate::known::resend::{Resent, again};
 use crate::ledger::{Anchor, LedgerRow};
 use crate::notice::{Notice, NoticeKey, Omission, Reason};
+use crate::outbox::outgoing::Alone;
 use crate::outbox::transition::Row;
 use crate::outbox::words::resent;
-use crate::outbox::{Act, Alert, Applied, Rest, StaffLetter, Walk, WalkedSession};
+use crate::outbox::{Act, Alert, Applied, Rest, Walk, WalkedSession};
 use crate::session::stored::{Also, StoredSession, Touch};
 use crate::session::{ParticipationId, Presence, SessionId};
 use crate::suppression::{SaidBy, SuppressedAddress, Suppression, keyed_name, suppression_key};
@@ -48,11 +50,12 @@ pub(super) struct Tables {
     pub(super) heard: HashMap<PhoneNumber, DateTime<Utc>>,
     /// When each reply was taken.
     pub(super) replies: HashMap<NoticeKey, DateTime<Utc>>,
-    pub(super) answers: Vec<Kept>,
+    /// Which numbers were answered what, and when.
+    pub(super) answered: Vec<(PhoneNumber, Answer, DateTime<Utc>)>,
     /// What people wrote, in the order in which it came; and whether somebody read it.
     pub(super) said: Vec<(Written, bool)>,
-    /// By scheduled time and recipient.
-    pub(super) letters: BTreeMap<(DateTime<Utc>, String), StaffLetter>,
+    /// Letters to the practice, and answers to texts.
+    pub(super) alone: BTreeMap<NoticeKey, Row<Alone>>,
     /// By key.
     pub(super) alerts: BTreeMap<String, Alert>,
     pub(super) ledger: Vec<LedgerRow>,

@@ -17,7 +17,7 @@ use crate::entry::{Phase, State};
 use crate::ledger::LedgerRow;
 use crate::notice::NoticeKey;
 use crate::outbox::frozen::Packed;
-use crate::outbox::{Begin, Lease, Settlement};
+use crate::outbox::{Begin, Lease, Outgoing, Settlement, outgoing};
 use crate::suppression::SaidBy;
 
 /// One step of one attempt.
@@ -40,6 +40,17 @@ impl Step {
         }
     }
 
+    /// Of what is no notice.
+    fn alone(&self) -> outgoing::Step<'_> {
+        match self {
+            Self::Begin(begin, _) => outgoing::Step::Begin(begin),
+            Self::Take(begin, _, margin) => outgoing::Step::Take(begin, *margin),
+            Self::Doubt(_, _, margin) => outgoing::Step::Doubt(*margin),
+            Self::GoesOver(_, transport) => outgoing::Step::GoesOver(transport),
+            Self::Settle(_, end, at) => outgoing::Step::Settle(end, *at),
+        }
+    }
+
     fn lease(&self) -> Lease {
         match self {
             Self::Begin(begin, _) | Self::Take(begin, ..) => begin.lease,
@@ -55,14 +66,20 @@ impl Step {
 
 /// Takes them. For each: whether it was possible.
 pub(super) async fn take(tx: &Tx<'_>, steps: &[&Step]) -> Res<Vec<bool>> {
-    let mut desk = Desk::of(tx, steps).await?;
-    let mut order: Vec<usize> = (0..steps.len()).collect();
-    order.sort_by_key(|number| steps[*number].rank());
     let mut answers = vec![false; steps.len()];
-    for number in order {
-        answers[number] = desk.step(steps[number]).await?;
+    let (mut order, alone): (Vec<usize>, Vec<usize>) = (0..steps.len()).partition(|n| steps[*n].lease().kind == Outgoing::Notice);
+    order.sort_by_key(|number| steps[*number].rank());
+    if !order.is_empty() {
+        let notices: Vec<&Step> = order.iter().map(|number| steps[*number]).collect();
+        let mut desk = Desk::of(tx, &notices).await?;
+        for number in order {
+            answers[number] = desk.step(steps[number]).await?;
+        }
+        desk.write().await?;
     }
-    desk.write().await?;
+    for number in alone {
+        answers[number] = super::outgoing::step(tx, steps[number].lease(), steps[number].alone()).await?;
+    }
     Ok(answers)
 }
 

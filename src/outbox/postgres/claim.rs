@@ -10,7 +10,7 @@ use super::db::{Db, Tx};
 use super::error::{Res, refused};
 use super::notices::{COLUMNS, Numbered, Sheet, keys_of, row, save};
 use super::place::Place;
-use super::{known, query, receipt, suppression};
+use super::{known, outgoing, query, receipt, suppression};
 use crate::entry::Entry;
 use crate::known::KnownNotice;
 use crate::notice::NoticeKey;
@@ -185,6 +185,7 @@ pub(super) async fn recover(tx: &Tx<'_>, owner: &str, now: DateTime<Utc>, everyt
     }
     sheet.save(tx).await?;
     close(tx, &closes).await?;
+    returned += outgoing::recover(tx, owner, now, everything).await?;
     Ok(Recovered { returned, in_doubt: keys_of(tx, UNDECIDED, &[&tx.practice]).await? })
 }
 

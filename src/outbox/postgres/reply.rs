@@ -1,18 +1,19 @@
 //! Replies and their answers. What a reply changes, its row, its answer and its ledger row are one transaction.
 
 use chrono::{DateTime, Utc};
-use tokio_postgres::Row;
+use tokio_postgres::Row as Read;
 
 use super::columns::{at, get, json, limit, ms, person, session, word};
 use super::db::{Db, Tx, Values};
-use super::error::{Res, refused};
-use super::suppression;
-use crate::contact::{Address, Channel};
+use super::error::Res;
+use super::{outgoing, suppression};
+use crate::contact::Address;
 use crate::feedback::answer::Answer;
-use crate::feedback::reply::{Changes, ForStaff, LATELY, Place, Taken, Told, Waiting, Written, rsvp_word, since};
+use crate::feedback::reply::{Changes, ForStaff, LATELY, Place, Taken, Told, Written, rsvp_word, since};
 use crate::known::Answered;
 use crate::ledger::LedgerRow;
 use crate::notice::NoticeKey;
+use crate::outbox::attempted::Row;
 use crate::outbox::words::by;
 use crate::session::{ParticipationId, SessionId};
 use crate::suppression::{SaidBy, Suppression, suppression_key};
@@ -50,13 +51,10 @@ pub(super) async fn take(tx: &Tx<'_>, now: DateTime<Utc>, taken: &Taken) -> Res<
         }
     };
     if let Some((answer, locale)) = taken.answer.as_ref().filter(|(answer, _)| heard || !matches!(answer, Answer::Stopped)) {
-        let sql = "INSERT INTO answer (practice, reply_id, address, address_key, kind, locale, at, useful_until, state)
-                   SELECT $1, $2, $3, $4, $5, $6, $7, $8, 'waiting'
-                   WHERE NOT EXISTS (SELECT 1 FROM answer WHERE practice = $1 AND address_key = $4 AND kind = $5 AND at >= $9)";
-        let to = tx.sealer.seal("answer", &id, taken.from.expose())?;
-        let useful = ms(now + answer.useful());
-        let values: Values<'_> = &[&tx.practice, &id, &to, &who, &answer.as_str(), locale, &ms(now), &useful, &ms(since(*answer, now))];
-        tx.execute(sql, values).await?;
+        let sql = "SELECT 1 FROM outgoing WHERE practice = $1 AND kind = 'answer' AND address_key = $2 AND answer = $3 AND due_at >= $4";
+        if !tx.exists(sql, &[&tx.practice, &who, &answer.as_str(), &ms(since(*answer, now))]).await? {
+            outgoing::add(tx, &Row::answer(taken.key, taken.from.clone(), (*answer, locale), now), &who).await?;
+        }
     }
     Ok(true)
 }
@@ -100,7 +98,7 @@ const UNREAD: &str =
 pub(super) async fn unread(db: &Db, most: usize) -> Res<Vec<Written>> {
     let rows = db.query(UNREAD, &[&db.practice, &limit(most)]).await?;
     let place = |(source, session, person)| Place { source, session: SessionId(session), participation: ParticipationId(person) };
-    let one = |row: &Row| {
+    let one = |row: &Read| {
         let about: Vec<(String, i64, i64)> = json(get(row, 5)?)?;
         let text = db.sealer.open("said", get::<&str>(row, 0)?, get(row, 4)?)?;
         let said = ForStaff { text, about: about.into_iter().map(place).collect() };
@@ -117,33 +115,4 @@ pub(super) async fn mark_read(tx: &Tx<'_>, now: DateTime<Utc>, who: Option<&str>
         tx.note(now, "reply_read", &who.map(by).unwrap_or_default())?;
     }
     Ok(marked)
-}
-
-/// The answers that wait, the oldest first.
-pub(super) async fn waiting(db: &Db) -> Res<Vec<Waiting>> {
-    let sql =
-        "SELECT reply_id, address, kind, locale, useful_until FROM answer WHERE practice = $1 AND state = 'waiting' ORDER BY at, reply_id";
-    let rows = db.query(sql, &[&db.practice]).await?;
-    let one = |row: &Row| {
-        let number = db.sealer.open("answer", get::<&str>(row, 0)?, get(row, 1)?)?;
-        let Address::Sms(to) = Address::restore(Channel::Sms, &number) else { return Err(refused("an answer goes to no number")) };
-        Ok(Waiting { key: word(row, 0)?, to, answer: word::<Answer>(row, 2)?, locale: get(row, 3)?, useful_until: at(row, 4)? })
-    };
-    rows.iter().map(one).collect()
-}
-
-/// It is about to be sent: never tried again after this. `false`: it waits no more. The number is not needed any more.
-pub(super) async fn begin(tx: &Tx<'_>, key: NoticeKey) -> Res<bool> {
-    let sql = "UPDATE answer SET state = 'sending', address = '' WHERE practice = $1 AND reply_id = $2 AND state = 'waiting'";
-    Ok(tx.execute(sql, &[&tx.practice, &key.to_string()]).await? == 1)
-}
-
-/// What became of it.
-pub(super) async fn end(tx: &Tx<'_>, now: DateTime<Utc>, key: NoticeKey, outcome: &str) -> Res<()> {
-    let state = if outcome == "accepted" { "accepted" } else { "ended" };
-    let sql = "UPDATE answer SET state = $3, outcome = $4, address = '' WHERE practice = $1 AND reply_id = $2 AND state IN ('waiting', 'sending') RETURNING kind";
-    match tx.first(sql, &[&tx.practice, &key.to_string(), &state, &outcome]).await? {
-        Some(row) => tx.note(now, "answer", &format!("{}: {outcome}", get::<&str>(&row, 0)?)),
-        None => Ok(()),
-    }
 }

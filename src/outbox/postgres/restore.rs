@@ -30,7 +30,8 @@ pub(super) async fn restored(
     let keys = keys_of(tx, sql, &[&tx.practice, &ms(now), &was_set_back]).await?;
     let held = hold(tx, &keys, (Reason::Restored, "restored"), now).await?;
     // What waits there may have been answered since.
-    let sql = "UPDATE answer SET state = 'ended', outcome = 'restored', address = '' WHERE practice = $1 AND state = 'waiting'";
+    let sql = "UPDATE outgoing SET state = 'cancelled', outcome = 'restored', next_attempt_at = NULL, address = ''
+               WHERE practice = $1 AND kind = 'answer' AND state = 'waiting'";
     tx.execute(sql, &[&tx.practice]).await?;
     for source in sources {
         let sql =

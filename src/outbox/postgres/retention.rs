@@ -44,11 +44,12 @@ const LEDGER: &str =
      DELETE FROM ledger AS l USING old WHERE l.practice = $1 AND l.chain = $2 AND l.seq = old.seq";
 
 /// Answers go with the contents. What they answer stays for the history: a digest, by which a request that comes again is known, and a word.
-const ANSWERS: &str = "WITH old AS MATERIALIZED (SELECT reply_id FROM answer WHERE practice = $1 AND at < $2 ORDER BY at LIMIT $3)
-     DELETE FROM answer AS a USING old WHERE a.practice = $1 AND a.reply_id = old.reply_id";
+const ANSWERS: &str =
+    "WITH old AS MATERIALIZED (SELECT key FROM outgoing WHERE practice = $1 AND kind = 'answer' AND due_at < $2 ORDER BY due_at LIMIT $3)
+     DELETE FROM outgoing AS a USING old WHERE a.practice = $1 AND a.key = old.key";
 const REPLIES: &str = "WITH old AS MATERIALIZED (SELECT id FROM reply WHERE practice = $1 AND at < $2 ORDER BY at LIMIT $3)
      DELETE FROM reply AS r USING old WHERE r.practice = $1 AND r.id = old.id
-     AND NOT EXISTS (SELECT 1 FROM answer AS a WHERE a.practice = $1 AND a.reply_id = r.id)
+     AND NOT EXISTS (SELECT 1 FROM outgoing AS a WHERE a.practice = $1 AND a.key = r.id)
      AND NOT EXISTS (SELECT 1 FROM said AS s WHERE s.practice = $1 AND s.reply_id = r.id)";
 /// What people wrote goes with the contents too, read or not.
 const SAID: &str = "WITH old AS MATERIALIZED (SELECT reply_id FROM said WHERE practice = $1 AND at < $2 ORDER BY at LIMIT $3)
@@ -60,7 +61,7 @@ pub(super) async fn batch(tx: &Tx<'_>, retention: Retention) -> Res<(Purged, boo
     let content = ms(retention.content_before.max(retention.history_before));
     let old = ms(retention.history_before);
     let closed = history::checkpoint(tx).await?.map_or(0, |anchor| anchor.seq);
-    tx.execute("DELETE FROM staff_letter WHERE practice = $1 AND scheduled_at < $2", &[practice, &old]).await?;
+    tx.execute("DELETE FROM outgoing WHERE practice = $1 AND kind = 'letter' AND due_at < $2", &[practice, &old]).await?;
     let mut purged = Purged {
         contents: tx.execute(CONTENTS, &[practice, &content, &BATCH]).await?,
         records: tx.execute(RECORDS, &[practice, &content, &BATCH]).await?,

@@ -14,18 +14,6 @@ CREATE TABLE also_listed (
     PRIMARY KEY (source, session_id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE answer (
-    reply_id     TEXT PRIMARY KEY REFERENCES reply (id),
-    address      TEXT NOT NULL,                     -- empty: sent or given up
-    address_key  TEXT NOT NULL,
-    kind         TEXT NOT NULL,
-    locale       TEXT NOT NULL,
-    at           INTEGER NOT NULL,
-    useful_until INTEGER NOT NULL,
-    state        TEXT NOT NULL CHECK (state IN ('waiting', 'sending', 'accepted', 'ended')),
-    outcome      TEXT
-) STRICT, WITHOUT ROWID;
-
 CREATE TABLE "content" (
     notice_id INTEGER PRIMARY KEY REFERENCES notice (id),
     packed    BLOB NOT NULL,                        -- the frozen bytes of the last attempt
@@ -176,6 +164,34 @@ CREATE TABLE omission (
     FOREIGN KEY (source, session_id) REFERENCES session (source, id)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE outgoing (
+    key             TEXT PRIMARY KEY,
+    kind            TEXT NOT NULL CHECK (kind IN ('letter', 'answer')),
+    recipient       TEXT,                           -- of a letter: the address by its digest
+    address         TEXT NOT NULL,                  -- of an answer; sealed; empty: it is over
+    address_key     TEXT NOT NULL,                  -- likewise; sealed, the same alike
+    answer          TEXT,
+    locale          TEXT,
+    due_at          INTEGER NOT NULL,               -- of a letter: what it was scheduled for
+    useful_until    INTEGER NOT NULL,
+    state           TEXT NOT NULL CHECK (state IN ('waiting', 'claimed', 'sending', 'accepted', 'rejected', 'unknown', 'cancelled', 'lapsed', 'suppressed')),
+    phase           TEXT CHECK (phase IN ('pre', 'doubt')),
+    next_attempt_at INTEGER,
+    attempts        INTEGER NOT NULL CHECK (attempts >= 0),
+    changed_at      INTEGER NOT NULL,
+    epoch           INTEGER NOT NULL,
+    owner           TEXT,
+    lease_until     INTEGER,
+    transport       TEXT,
+    outcome         TEXT,                           -- the ledger's word of its end
+    CHECK ((kind = 'letter') = (recipient IS NOT NULL)),
+    CHECK ((kind = 'answer') = (answer IS NOT NULL AND locale IS NOT NULL)),
+    CHECK ((state = 'sending') = (phase IS NOT NULL)),
+    CHECK ((state IN ('claimed', 'sending')) = (owner IS NOT NULL)),
+    CHECK ((owner IS NULL) = (lease_until IS NULL)),
+    CHECK ((state IN ('waiting', 'claimed', 'sending')) = (next_attempt_at IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE part (
     source   TEXT NOT NULL,
     name     TEXT NOT NULL,
@@ -248,15 +264,6 @@ CREATE TABLE source (
     last_snapshot_at INTEGER NOT NULL,
     policy_digest    TEXT NOT NULL, filled INTEGER NOT NULL DEFAULT 0, adopting TEXT NOT NULL DEFAULT '[]', gone_at INTEGER, whole_at INTEGER) STRICT, WITHOUT ROWID;
 
-CREATE TABLE staff_letter (
-    scheduled_at INTEGER NOT NULL,
-    recipient    TEXT NOT NULL,                     -- the address by its digest
-    state        TEXT NOT NULL CHECK (state IN ('open', 'doubt', 'accepted', 'rejected', 'empty')),
-    attempts     INTEGER NOT NULL CHECK (attempts >= 0),
-    changed_at   INTEGER NOT NULL,
-    PRIMARY KEY (scheduled_at, recipient)
-) STRICT, WITHOUT ROWID;
-
 CREATE TABLE suppression (
     address_key TEXT PRIMARY KEY,
     kind        TEXT NOT NULL CHECK (kind IN ('bounced', 'opted_out')),
@@ -272,10 +279,6 @@ CREATE TABLE visit (
     began  INTEGER NOT NULL,
     seen   INTEGER NOT NULL                                             -- about a minute early, at the most
 ) STRICT, WITHOUT ROWID;
-
-CREATE INDEX answer_to ON answer (address_key, kind, at);
-
-CREATE INDEX answer_waiting ON answer (at) WHERE state = 'waiting';
 
 CREATE INDEX delivery_undelivered ON delivery (notice_id) WHERE receipt IN ('undelivered', 'failed');
 
@@ -306,6 +309,12 @@ CREATE INDEX notice_undecided ON notice (key) WHERE doubt = 'undecided';
 CREATE INDEX omission_reason ON omission (reason);
 
 CREATE INDEX omission_session ON omission (session_id);
+
+CREATE INDEX outgoing_due ON outgoing (kind, due_at);
+
+CREATE INDEX outgoing_open ON outgoing (kind, due_at) WHERE next_attempt_at IS NOT NULL;
+
+CREATE INDEX outgoing_to ON outgoing (address_key, answer, due_at) WHERE kind = 'answer';
 
 CREATE INDEX participant_departed ON participant (source, session_id) WHERE record IS NOT NULL;
 

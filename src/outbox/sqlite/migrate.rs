@@ -7,13 +7,13 @@ use rusqlite::{Connection, params};
 
 use super::columns::misread;
 use super::sealed::Sealer;
-use super::{history, marks, sources};
+use super::{history, marks, outgoing, sources};
 
 /// What a file of SQL cannot do, after it and in its transaction.
 type Then = Option<fn(&Connection) -> rusqlite::Result<()>>;
 
 /// The files, in order; file n leads from version n to n + 1. A released one is never edited: the next change is a new file.
-const MIGRATIONS: [(&str, Then); 25] = [
+const MIGRATIONS: [(&str, Then); 26] = [
     (include_str!("../schema/0001_outbox.sql"), None),
     (include_str!("../schema/0002_ledger.sql"), Some(history::link_all)),
     (include_str!("../schema/0003_by_number.sql"), None),
@@ -39,6 +39,7 @@ const MIGRATIONS: [(&str, Then); 25] = [
     (include_str!("../schema/0023_visit.sql"), None),
     (include_str!("../schema/0024_moved.sql"), None),
     (include_str!("../schema/0025_fewer_trees.sql"), None),
+    (include_str!("../schema/0026_outgoing.sql"), Some(outgoing::name_letters)),
 ];
 
 /// What all of them make of an empty file: a new one is made in one step, not led through every version. (`UPDATE_GOLDEN=1` writes it anew.)
@@ -113,6 +114,7 @@ mod tests {
     use super::super::{known, query};
     use super::*;
     use crate::entry::State;
+    use crate::outbox::letter_key;
     use crate::session::{ParticipationId, Presence, Role, Rsvp, SessionId};
     use crate::source::kept;
 
@@ -262,6 +264,66 @@ mod tests {
             migrate(&mut connection, [1; 32]).unwrap();
             let heard = |who: &str| connection.query_row(known::HEARD, [who], |row| row.get::<_, bool>(0)).unwrap();
             assert_eq!((heard("wrote"), heard("did not")), (true, false));
+        }
+    }
+
+    /// Until the twenty-fifth version letters and answers stood in tables of their own, in states of their own.
+    #[test]
+    fn letters_and_answers_of_the_twenty_fifth_version_stand_in_one_table() {
+        // The answer's state and outcome, or the letter's state; what it is now, its attempts, and the word of its end.
+        let answers = [
+            ("waiting", None, ("waiting", 0, None)),
+            ("sending", None, ("unknown", 1, None)),
+            ("accepted", Some("accepted"), ("accepted", 1, Some("accepted"))),
+            ("ended", Some("rejected"), ("rejected", 1, Some("rejected"))),
+            ("ended", Some("not taken"), ("rejected", 1, Some("not taken"))),
+            ("ended", Some("unknown"), ("unknown", 1, Some("unknown"))),
+            ("ended", Some("lapsed"), ("lapsed", 0, Some("lapsed"))),
+            ("ended", Some("suppressed"), ("suppressed", 0, Some("suppressed"))),
+            ("ended", Some("restored"), ("cancelled", 0, Some("restored"))),
+            ("ended", Some("not sent: shadow mode"), ("accepted", 0, Some("not sent: shadow mode"))),
+        ];
+        let letters = [
+            ("open", ("waiting", 2, None)),
+            ("doubt", ("unknown", 3, None)),
+            ("accepted", ("accepted", 3, Some("accepted"))),
+            ("rejected", ("rejected", 3, Some("rejected"))),
+            ("empty", ("cancelled", 2, Some("empty"))),
+        ];
+        for key in [None, Some(StoreKey::parse(&"5a".repeat(32)).unwrap())] {
+            let sealer = Sealer::new(key.as_ref());
+            let mut connection = of_version(25, &sealer);
+            connection.execute_batch("INSERT INTO identity (id, reference_key) VALUES (1, zeroblob(32))").unwrap();
+            let reply = |n: usize| format!("{n:032x}");
+            for (n, (state, outcome, _)) in answers.iter().enumerate() {
+                connection.execute("INSERT INTO reply VALUES (?1, 5, 'help')", [reply(n)]).unwrap();
+                let sql =
+                    "INSERT INTO answer VALUES (?1, seal('answer', ?1, ?2), seal_alike('suppression', 'them'), 'help', 'en', 5, 6, ?3, ?4)";
+                let number = if *state == "waiting" { "+14045550100" } else { "" };
+                connection.execute(sql, params![reply(n), number, state, outcome]).unwrap();
+            }
+            for (recipient, (state, _)) in letters.iter().enumerate() {
+                connection
+                    .execute("INSERT INTO staff_letter VALUES (1000, ?1, ?2, 2, 2000)", params![recipient.to_string(), state])
+                    .unwrap();
+            }
+            migrate(&mut connection, [1; 32]).unwrap();
+            let is = |key: String| -> (String, i64, Option<String>) {
+                let sql = "SELECT state, attempts, outcome FROM outgoing WHERE key = ?1";
+                connection.query_row(sql, [key], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap()
+            };
+            let owned = |(state, attempts, word): (&str, i64, Option<&str>)| (state.to_owned(), attempts, word.map(str::to_owned));
+            for (n, (.., expected)) in answers.into_iter().enumerate() {
+                assert_eq!(is(reply(n)), owned(expected), "answer {n}");
+            }
+            let scheduled_at = chrono::DateTime::from_timestamp_millis(1000).unwrap();
+            for (n, (_, expected)) in letters.into_iter().enumerate() {
+                assert_eq!(is(letter_key(scheduled_at, &n.to_string()).to_string()), owned(expected), "letter {n}");
+            }
+            let waiting = outgoing::waiting(&connection).unwrap();
+            assert_eq!(waiting.len(), 1);
+            assert_eq!((waiting[0].key.to_string(), waiting[0].to.expose()), (reply(0), "+14045550100"), "it goes to whom it was to go");
+            assert_eq!(outgoing::letters(&connection, scheduled_at).unwrap().len(), letters.len());
         }
     }
 

@@ -399,7 +399,7 @@ mod tests {
     use crate::outbox::sqlite::migrate::migrate;
     use crate::outbox::sqlite::sealed::Sealer;
     use crate::outbox::sqlite::upkeep::{HELD, UNDECIDED};
-    use crate::outbox::sqlite::{figures, history, receipt, reply, retention, suppression};
+    use crate::outbox::sqlite::{figures, history, outgoing, receipt, reply, retention, suppression};
 
     fn plan(connection: &Connection, sql: &str) -> Vec<String> {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -495,7 +495,7 @@ mod tests {
             (receipt::DUE_BETWEEN.to_owned(), "SEARCH notice USING INDEX notice_listed (due_at>? AND due_at<?)", sorted),
             (receipt::UNDELIVERED.to_owned(), "SCAN d USING INDEX delivery_undelivered", "SCAN n"),
             (reply::OPEN.to_owned(), "USING INDEX notice_number (address=? AND start_at>?)", "SCAN notice"),
-            (reply::WAITING.to_owned(), "USING INDEX answer_waiting", sorted),
+            (outgoing::sql(outgoing::WAITING), "SEARCH outgoing USING INDEX outgoing_open (kind=?)", sorted),
             (REMINDED.to_owned(), "USING INDEX notice_number (address=?)", "TEMP B-TREE"),
             (EXPECTED.to_owned(), "USING INDEX notice_start (start_at=?)", "SCAN theirs"),
             (SHARED.to_owned(), "USING INDEX notice_number (address=?)", "TEMP B-TREE"),

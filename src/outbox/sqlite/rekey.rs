@@ -61,7 +61,7 @@ const LARGE: [Table; 9] = [
     Table { name: "notice", key: &["id"], columns: &[alike("address", "address"), of("facts", "told", "key")] },
     Table { name: "content", key: &["notice_id"], columns: &[of("packed", "message", "notice_id")] },
     Table { name: "said", key: &["reply_id"], columns: &[of("text", "said", "reply_id")] },
-    Table { name: "answer", key: &["reply_id"], columns: &[of("address", "answer", "reply_id")] },
+    Table { name: "outgoing", key: &["key"], columns: &[of("address", "answer", "key")] },
     Table {
         name: "guard",
         key: &["source", "session_id", "kind"],
@@ -73,7 +73,7 @@ const LARGE: [Table; 9] = [
 const AT_ONCE: [Table; 5] = [
     Table { name: "suppression", key: &[], columns: &[alike("address_key", "suppression")] },
     Table { name: "heard", key: &[], columns: &[alike("address_key", "suppression")] },
-    Table { name: "answer", key: &[], columns: &[alike("address_key", "suppression")] },
+    Table { name: "outgoing", key: &[], columns: &[alike("address_key", "suppression")] },
     Table { name: "ledger_key", key: &[], columns: &[of("key", "ledger_key", "from_seq")] },
     Table { name: "identity", key: &[], columns: &[of("reference_key", "identity", "'reference'")] },
 ];

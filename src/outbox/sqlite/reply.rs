@@ -2,18 +2,19 @@
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::columns::{at, misread, ms, opt_at, word};
 use super::sealed::by_either_key;
 use super::tx::Tx;
-use super::{history, suppression};
-use crate::contact::{Address, Channel};
+use super::{history, outgoing, suppression};
+use crate::contact::Address;
 use crate::feedback::answer::Answer;
-use crate::feedback::reply::{Changes, ForStaff, LATELY, Place, Taken, Told, Waiting, Written, rsvp_word, since};
+use crate::feedback::reply::{Changes, ForStaff, LATELY, Place, Taken, Told, Written, rsvp_word, since};
 use crate::known::Answered;
 use crate::ledger::LedgerRow;
 use crate::notice::NoticeKey;
+use crate::outbox::attempted::Row;
 use crate::outbox::words::by;
 use crate::session::{ParticipationId, Rsvp, SessionId};
 use crate::suppression::{SaidBy, Suppression, suppression_key};
@@ -22,8 +23,6 @@ pub(super) const OPEN: &str = "SELECT source, session_id, participation_id, MAX(
      WHERE channel = 'sms' AND address = seal_alike('address', ?1) AND start_at > ?3 AND (start_at > ?2 OR coalesce(accepted_at, due_at) >= ?3)
      AND (state IN ('accepted', 'unknown', 'sending') OR doubt IS NOT NULL)
      GROUP BY source, session_id, participation_id ORDER BY source, session_id, participation_id";
-
-pub(super) const WAITING: &str = "SELECT reply_id, unseal('answer', reply_id, address), kind, locale, useful_until FROM answer INDEXED BY answer_waiting WHERE state = 'waiting' ORDER BY at";
 
 /// Takes a reply. `false`: it was taken before, and nothing is changed.
 pub(super) fn take(connection: &Tx<'_>, now: DateTime<Utc>, taken: &Taken) -> rusqlite::Result<bool> {
@@ -57,19 +56,11 @@ pub(super) fn take(connection: &Tx<'_>, now: DateTime<Utc>, taken: &Taken) -> ru
         }
     };
     if let Some((answer, locale)) = taken.answer.as_ref().filter(|(answer, _)| heard || !matches!(answer, Answer::Stopped)) {
-        let sql = "INSERT INTO answer (reply_id, address, address_key, kind, locale, at, useful_until, state)
-                   SELECT ?1, seal('answer', ?1, ?2), seal_alike('suppression', ?3), ?4, ?5, ?6, ?7, 'waiting'
-                   WHERE NOT EXISTS (SELECT 1 FROM answer WHERE address_key = seal_alike('suppression', ?3) AND kind = ?4 AND at >= ?8)";
-        connection.prepare_cached(sql)?.execute(params![
-            taken.key.to_string(),
-            taken.from.expose(),
-            key,
-            answer.as_str(),
-            locale,
-            ms(now),
-            ms(now + answer.useful()),
-            ms(since(*answer, now)),
-        ])?;
+        let sql =
+            "SELECT 1 FROM outgoing WHERE kind = 'answer' AND address_key = seal_alike('suppression', ?1) AND answer = ?2 AND due_at >= ?3";
+        if !connection.prepare_cached(sql)?.exists(params![key, answer.as_str(), ms(since(*answer, now))])? {
+            outgoing::add(connection, &Row::answer(taken.key, taken.from.clone(), (*answer, locale), now), &key)?;
+        }
     }
     Ok(true)
 }
@@ -144,31 +135,4 @@ pub(super) fn mark_read(connection: &Tx<'_>, now: DateTime<Utc>, who: Option<&st
         history::note(connection, now, "reply_read", &who.map(by).unwrap_or_default())?;
     }
     Ok(marked)
-}
-
-/// The answers that wait, the oldest first.
-pub(super) fn waiting(connection: &Connection) -> rusqlite::Result<Vec<Waiting>> {
-    let row = |r: &rusqlite::Row<'_>| {
-        let Address::Sms(to) = Address::restore(Channel::Sms, r.get_ref(1)?.as_str()?) else {
-            return Err(misread(1, Type::Text, "it is no number".to_owned()));
-        };
-        Ok(Waiting { key: word(r, 0)?, to, answer: word::<Answer>(r, 2)?, locale: r.get(3)?, useful_until: at(r, 4)? })
-    };
-    connection.prepare_cached(WAITING)?.query_map([], row)?.collect()
-}
-
-/// It is about to be sent: never tried again after this. `false`: it waits no more. The number is not needed any more.
-pub(super) fn begin(connection: &Connection, key: NoticeKey) -> rusqlite::Result<bool> {
-    let sql = "UPDATE answer SET state = 'sending', address = '' WHERE reply_id = ?1 AND state = 'waiting'";
-    Ok(connection.prepare_cached(sql)?.execute([key.to_string()])? == 1)
-}
-
-/// What became of it.
-pub(super) fn end(connection: &Tx<'_>, now: DateTime<Utc>, key: NoticeKey, outcome: &str) -> rusqlite::Result<()> {
-    let state = if outcome == "accepted" { "accepted" } else { "ended" };
-    let sql =
-        "UPDATE answer SET state = ?2, outcome = ?3, address = '' WHERE reply_id = ?1 AND state IN ('waiting', 'sending') RETURNING kind";
-    let text = key.to_string();
-    let kind: Option<String> = connection.prepare_cached(sql)?.query_row(params![text, state, outcome], |r| r.get(0)).optional()?;
-    kind.map_or(Ok(()), |kind| history::note(connection, now, "answer", &format!("{kind}: {outcome}")))
 }

@@ -152,7 +152,8 @@ pub(super) fn hold(
         }
     }
     // What waits there may have been answered since.
-    connection.execute("UPDATE answer SET state = 'ended', outcome = 'restored', address = '' WHERE state = 'waiting'", [])?;
+    let sql = "UPDATE outgoing SET state = 'cancelled', outcome = 'restored', next_attempt_at = NULL, address = '' WHERE kind = 'answer' AND state = 'waiting'";
+    connection.execute(sql, [])?;
     let mut note =
         connection.prepare("INSERT INTO restored (source) VALUES (?1) ON CONFLICT (source) DO UPDATE SET first_walk_at = NULL")?;
     for source in sources {

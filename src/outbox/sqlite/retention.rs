@@ -38,9 +38,10 @@ pub(super) const SESSIONS: &str = "SELECT source, id, record <> '' FROM session 
 pub(super) const LEDGER: &str = "DELETE FROM ledger WHERE seq IN (SELECT seq FROM ledger WHERE seq <= ?1 ORDER BY seq LIMIT ?2)";
 
 /// Answers go with the contents. What they answer stays for the history: a digest, by which a request that comes again is known, and a word.
-const ANSWERS: &str = "DELETE FROM answer WHERE reply_id IN (SELECT reply_id FROM answer WHERE at < ?1 ORDER BY at LIMIT ?2)";
+const ANSWERS: &str =
+    "DELETE FROM outgoing WHERE key IN (SELECT key FROM outgoing WHERE kind = 'answer' AND due_at < ?1 ORDER BY due_at LIMIT ?2)";
 const REPLIES: &str = "DELETE FROM reply WHERE id IN (SELECT id FROM reply WHERE at < ?1 ORDER BY at LIMIT ?2)
-     AND NOT EXISTS (SELECT 1 FROM answer WHERE reply_id = id) AND NOT EXISTS (SELECT 1 FROM said WHERE reply_id = id)";
+     AND NOT EXISTS (SELECT 1 FROM outgoing WHERE key = id) AND NOT EXISTS (SELECT 1 FROM said WHERE reply_id = id)";
 /// What people wrote goes with the contents too, read or not.
 const SAID: &str = "DELETE FROM said WHERE reply_id IN (SELECT reply_id FROM said WHERE at < ?1 ORDER BY at LIMIT ?2)";
 
@@ -49,7 +50,7 @@ pub(super) fn batch(connection: &Connection, retention: Retention) -> rusqlite::
     let content = params![ms(retention.content_before.max(retention.history_before)), BATCH];
     let old = params![ms(retention.history_before), BATCH];
     let closed = history::checkpoint(connection)?.map_or(0, |anchor| anchor.seq);
-    connection.prepare_cached("DELETE FROM staff_letter WHERE scheduled_at < ?1")?.execute([ms(retention.history_before)])?;
+    connection.prepare_cached("DELETE FROM outgoing WHERE kind = 'letter' AND due_at < ?1")?.execute([ms(retention.history_before)])?;
     let mut purged = Purged {
         contents: connection.prepare_cached(CONTENTS)?.execute(content)? as u64,
         records: connection.prepare_cached(RECORDS)?.execute(content)? as u64,

@@ -7,7 +7,7 @@ use super::attempt::{Close, close_delivery};
 use super::columns::{key, store_now};
 use super::notices::{Before, find, insert, number, record};
 use super::tx::Tx;
-use super::{history, known, receipt, suppression};
+use super::{history, known, outgoing, receipt, suppression};
 use crate::contact::Address;
 use crate::entry::Change;
 use crate::known::resend::{Resent, again};
@@ -39,6 +39,7 @@ pub(super) fn recover(connection: &Tx<'_>, owner: &str, now: DateTime<Utc>, ever
         record(connection, &row, before, ("recovered", None), now)?;
         close_delivery(connection, &Close { number: number(connection, key)?, epoch: row.epoch, phase }, now, ("crashed", None))?;
     }
+    returned += outgoing::recover(connection, owner, now, everything)?;
     Ok(Recovered { returned, in_doubt: undecided(connection)? })
 }
 

@@ -175,7 +175,7 @@ async fn begun() -> (Arc<World>, Lease, i64) {
     let request =
         ClaimRequest { owner: "test".to_owned(), now: world.clock.now(), channel: Channel::Email, lease: TimeDelta::minutes(30), limit: 1 };
     let claim = world.outbox.claim(request).await.unwrap().remove(0);
-    let lease = Lease { key: claim.entry.notice.key, epoch: claim.epoch };
+    let lease = claim.lease();
     let (facts, transport) = (claim.known.facts.clone(), "scripted".to_owned());
     let begin = Begin { lease, revision: claim.revision, facts, at: world.clock.now(), transport, bytes: b"invite".as_slice().into() };
     assert_eq!(world.outbox.begin(vec![begin]).await.unwrap(), [true]);

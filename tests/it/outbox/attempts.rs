@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use punctual::contact::Channel;
 use punctual::entry::{Phase, State};
 use punctual::notice::{Notice, Occasion, Reason};
-use punctual::outbox::{ClaimRequest, Lately, Lease, Recovered, Returned, Settlement};
+use punctual::outbox::{ClaimRequest, Lately, Lease, Outgoing, Recovered, Returned, Settlement};
 use punctual::session::{ParticipationId, SessionId};
 use punctual::suppression::{Suppression, suppression_key};
 
@@ -85,7 +85,7 @@ pub(crate) async fn attempts_are_fenced_by_the_epoch(store: Store) {
     assert_eq!(store.entry(old.entry.notice.key).await.state, State::Claimed, "whoever lost a claim changes nothing");
 
     assert!(!store.outbox.doubt(lease(&new), new.revision, NO_MARGIN).await.unwrap(), "it has not begun");
-    let nobody = Lease { key: notice(9, Occasion::Invite, 0).key, epoch: 1 };
+    let nobody = Lease { kind: Outgoing::Notice, key: notice(9, Occasion::Invite, 0).key, epoch: 1 };
     let mut stranger = begin(&new, 3);
     stranger.lease = nobody;
     assert_eq!(store.outbox.begin(vec![stranger, begin(&new, 3)]).await.unwrap(), [false, true], "each attempt is judged by itself");

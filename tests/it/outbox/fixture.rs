@@ -126,7 +126,7 @@ pub(crate) fn begin(claim: &Claim, at: i64) -> Begin {
 }
 
 pub(crate) fn lease(claim: &Claim) -> Lease {
-    Lease { key: claim.entry.notice.key, epoch: claim.epoch }
+    claim.lease()
 }
 
 pub(crate) fn accepted() -> Settlement {

@@ -2,7 +2,7 @@
 
 use punctual::entry::{Change, State};
 use punctual::notice::{Notice, Occasion, Reason};
-use punctual::outbox::{Alert, Filter, LetterState, Purged, Retention, Settlement, StaffLetter, WalkedSession};
+use punctual::outbox::{Alert, Filter, Purged, Retention, Settlement, WalkedSession};
 use punctual::session::SessionId;
 use punctual::suppression::{Suppression, suppression_key};
 
@@ -44,40 +44,6 @@ pub(crate) async fn a_person_keeps_the_suppression_list(store: Store) {
     assert_eq!(told, words.map(|(word, at)| (word.to_owned(), minute(at))), "what changed nothing leaves no row");
 }
 
-fn letter(scheduled: i64, recipient: &str, state: LetterState, now: i64) -> StaffLetter {
-    StaffLetter { scheduled_at: minute(scheduled), recipient: recipient.to_owned(), state, attempts: 2, changed_at: minute(now) }
-}
-
-pub(crate) async fn a_letter_passes_its_point_of_no_return_once(store: Store) {
-    use LetterState::{Accepted, Doubt, Empty, Open, Rejected};
-    let leads = |from, to| match from {
-        None | Some(Open) => true,
-        Some(Doubt) => matches!(to, Open | Accepted | Rejected),
-        Some(_) => false,
-    };
-    let mut scheduled = 0;
-    for from in [None, Some(Open), Some(Doubt), Some(Accepted), Some(Rejected), Some(Empty)] {
-        for to in LetterState::ALL {
-            scheduled += 1;
-            if let Some(from) = from {
-                assert!(store.outbox.put_staff_letter(letter(scheduled, "a", from, 1)).await.unwrap());
-            }
-            let before = store.ledger().await.len();
-            assert_eq!(store.outbox.put_staff_letter(letter(scheduled, "a", to, 2)).await.unwrap(), leads(from, to), "{from:?} to {to:?}");
-            let held = store.outbox.staff_letters(minute(scheduled)).await.unwrap();
-            let expected = if leads(from, to) { letter(scheduled, "a", to, 2) } else { letter(scheduled, "a", from.unwrap(), 1) };
-            assert_eq!(held, [expected]);
-            let told = store.ledger().await[before..].to_vec();
-            assert_eq!(told.len(), usize::from(leads(from, to)));
-            assert!(told.iter().all(|row| row.event == "staff_letter" && row.detail.as_ref().unwrap().ends_with(to.as_str())));
-        }
-    }
-    // Another recipient, another time: another letter.
-    assert!(store.outbox.put_staff_letter(letter(1, "b", Open, 3)).await.unwrap());
-    assert_eq!(store.outbox.staff_letters(minute(1)).await.unwrap().len(), 2);
-    assert!(store.outbox.staff_letters(minute(99)).await.unwrap().is_empty());
-}
-
 pub(crate) async fn an_alert_lasts_until_it_is_over(store: Store) {
     let alert = |key: &str, since, text: &str| Alert { key: key.to_owned(), since: minute(since), text: text.to_owned() };
     for (key, since, text) in [("sms", 1, "Texts"), ("email", 2, "Mail"), ("email", 3, "Mail, again")] {
@@ -95,7 +61,7 @@ pub(crate) async fn an_alert_lasts_until_it_is_over(store: Store) {
 
 pub(crate) async fn letters_are_purged_with_the_history(store: Store) {
     for scheduled in [99, 100] {
-        store.outbox.put_staff_letter(letter(scheduled, "a", LetterState::Accepted, 1)).await.unwrap();
+        store.outbox.add_staff_letters(minute(scheduled), minute(scheduled + 720), vec!["a".to_owned()]).await.unwrap();
     }
     store.outbox.purge(minute(500), retention(0, 100)).await.unwrap();
     assert!(store.outbox.staff_letters(minute(99)).await.unwrap().is_empty());

@@ -7,7 +7,7 @@ use punctual::contact::Channel;
 use punctual::entry::{Change, State};
 use punctual::ledger::LedgerRow;
 use punctual::notice::{Notice, NoticeKey, Occasion, Reason};
-use punctual::outbox::{Act, Claim, ClaimRequest, Filter, Lease, Retention, Returned, Settlement, Walk, WalkedSession};
+use punctual::outbox::{Act, Claim, ClaimRequest, Filter, Retention, Returned, Settlement, Walk, WalkedSession};
 use punctual::session::SessionId;
 use punctual::session::stored::StoredSession;
 use punctual::suppression::Suppression;
@@ -143,7 +143,7 @@ async fn take(store: &Store, step: &Step, claims: &mut Vec<Claim>) -> String {
     let outbox = &store.outbox;
     let keys: Vec<NoticeKey> = notices().iter().map(|n| n.key).collect();
     let picked = |number: &usize, claims: &[Claim]| claims.iter().rev().nth(number % claims.len().max(1)).cloned();
-    let lease = |claim: &Claim| Lease { key: claim.entry.notice.key, epoch: claim.epoch };
+    let lease = Claim::lease;
     match step {
         Step::Walk { session, digest, changes, omissions } => {
             format!("{:?}", outbox.apply(walk_of(*session, *digest, changes, *omissions)).await.unwrap())

@@ -8,7 +8,7 @@ use punctual::entry::{Change, State};
 use punctual::ledger::Finding;
 use punctual::notice::{Occasion, Reason};
 use punctual::outbox::postgres::{PostgresOutbox, Server};
-use punctual::outbox::{Access, Act, Acts, Queries, StoreKey, Upkeep, Walks};
+use punctual::outbox::{Access, Act, Acts, Feedback, Queries, StoreKey, Upkeep, Walks, letter_key};
 
 use super::cluster::{Cluster, Proxy, cluster};
 use super::fixture::{Store, accepted, addressed, lease, mail, minute, notice, request, text, walk, walked};
@@ -105,6 +105,54 @@ fn a_schema_is_made_by_hand_and_only_there() {
     cluster.sql("theirs", "CREATE TABLE invoices ()");
     let theirs = PostgresOutbox::migrate(&cluster.server("theirs")).unwrap_err().to_string();
     assert!(theirs.contains("tables of something else (invoices)"), "{theirs}");
+}
+
+/// Until the second version letters and answers stood in tables of their own, in states of their own.
+#[tokio::test]
+async fn letters_and_answers_of_the_second_version_stand_in_one_table() {
+    let Some(cluster) = cluster() else { return };
+    cluster.create("before");
+    let of_version = [
+        "CREATE TABLE punctual_schema (version integer PRIMARY KEY, applied_at timestamptz NOT NULL)",
+        include_str!("../../../src/outbox/postgres/schema/0001_outbox.sql"),
+        include_str!("../../../src/outbox/postgres/schema/0002_moved.sql"),
+        "INSERT INTO punctual_schema VALUES (1, now()), (2, now())",
+    ];
+    of_version.iter().for_each(|sql| drop(cluster.sql("before", sql)));
+    // The daemon's first start numbers its practice 1.
+    let answers = ["waiting,", "sending,", "accepted,accepted", "ended,rejected", "ended,not taken", "ended,unknown", "ended,lapsed"];
+    let more = ["ended,suppressed", "ended,restored", "ended,not sent: shadow mode"];
+    for (n, answer) in answers.into_iter().chain(more).enumerate() {
+        let (state, outcome) = answer.split_once(',').unwrap();
+        let to = if state == "waiting" { "+14045550100" } else { "" };
+        let key = format!("{n:032x}");
+        let reply = format!("INSERT INTO reply (practice, id, at, word) VALUES (1, '{key}', 5, 'help')");
+        cluster.sql("before", &reply);
+        let values = format!("1, '{key}', '{to}', 'them', 'help', 'en', 5, 6, '{state}', nullif('{outcome}', '')");
+        cluster.sql("before", &format!("INSERT INTO answer VALUES ({values})"));
+    }
+    for (recipient, state) in ["open", "doubt", "accepted", "rejected", "empty"].into_iter().enumerate() {
+        cluster.sql("before", &format!("INSERT INTO staff_letter VALUES (1, 1000, '{recipient}', '{state}', 2, 2000)"));
+    }
+    let server = cluster.server("before");
+    let old = why(&server, Access::Daemon, None);
+    assert!(old.contains("its schema is version 2"), "{old}");
+    assert_eq!(PostgresOutbox::migrate(&server).unwrap(), (2, 3));
+    let store = open(&server, Access::Daemon, None).unwrap();
+    let states = "SELECT string_agg(concat_ws(' ', state, attempts, outcome), ', ' ORDER BY key) FROM outgoing WHERE kind = 'answer'";
+    assert_eq!(
+        cluster.sql("before", states).trim(),
+        "waiting 0, unknown 1, accepted 1 accepted, rejected 1 rejected, rejected 1 not taken, unknown 1 unknown, lapsed 0 lapsed, \
+         suppressed 0 suppressed, cancelled 0 restored, accepted 0 not sent: shadow mode"
+    );
+    let waiting = store.waiting_answers().await.unwrap();
+    assert_eq!(waiting.iter().map(|w| (w.key.to_string(), w.to.expose())).collect::<Vec<_>>(), [("0".repeat(32), "+14045550100")]);
+    let scheduled_at = chrono::DateTime::from_timestamp_millis(1000).unwrap();
+    let letters = store.staff_letters(scheduled_at).await.unwrap();
+    let found: Vec<_> = letters.iter().map(|letter| (letter.state, letter.attempts)).collect();
+    let (unknown, cancelled) = ((State::Unknown, 3), (State::Cancelled, 2));
+    assert_eq!(found, [(State::Waiting, 2), unknown, (State::Accepted, 3), (State::Rejected, 3), cancelled]);
+    assert!(letters.iter().all(|letter| letter.key == letter_key(scheduled_at, &letter.recipient)));
 }
 
 #[test]

@@ -125,16 +125,6 @@ pub(super) async fn what_staff_said_is_not_lifted_by_a_reply(store: Store) {
     assert_eq!(list.iter().map(|s| (s.kind, s.said_by)).collect::<Vec<_>>(), [(Suppression::OptedOut, SaidBy::Person)]);
 }
 
-pub(super) async fn an_answer_leaves_once(store: Store) {
-    store.hear(0, stop("SM1")).await;
-    let key = store.outbox.waiting_answers().await.unwrap()[0].key;
-    assert!(store.outbox.begin_answer(key).await.unwrap());
-    assert!(!store.outbox.begin_answer(key).await.unwrap());
-    assert_eq!(store.waiting().await, [], "also if nothing more is ever heard of it");
-    store.outbox.end_answer(minute(1), key, "accepted").await.unwrap();
-    assert_eq!(store.events("answer").await, ["stopped: accepted"]);
-}
-
 pub(super) async fn a_kind_of_answer_rests_for_its_time(store: Store) {
     let other = |id: &str| taken(id, Word::Other, Changes::Nothing, Answer::NotUnderstood);
     store.hear(0, other("SM1")).await;

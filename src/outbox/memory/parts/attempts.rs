@@ -8,8 +8,9 @@ use crate::contact::Channel;
 use crate::entry::Entry;
 use crate::notice::NoticeKey;
 use crate::outbox::checks::checked;
+use crate::outbox::outgoing::Step;
 use crate::outbox::words::rfc3339;
-use crate::outbox::{Attempts, Begin, Claim, ClaimRequest, Lately, Lease, Recovered, Result, Settlement};
+use crate::outbox::{Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Lately, Lease, Outgoing, Recovered, Result, Settlement};
 
 #[async_trait]
 impl Attempts for MemoryOutbox {
@@ -25,27 +26,51 @@ impl Attempts for MemoryOutbox {
         Ok(self.tables().claim(&request))
     }
 
+    async fn claim_alone(&self, request: ClaimAlone) -> Result<Option<Lease>> {
+        Ok(self.tables().claim_alone(&request))
+    }
+
     async fn begin(&self, attempts: Vec<Begin>) -> Result<Vec<bool>> {
         let mut tables = self.tables();
-        Ok(attempts.into_iter().map(|attempt| tables.begin(attempt)).collect())
+        let begin = |attempt: Begin| match attempt.lease.kind {
+            Outgoing::Notice => tables.begin(attempt),
+            _ => tables.step(attempt.lease, Step::Begin(&attempt)),
+        };
+        Ok(attempts.into_iter().map(begin).collect())
     }
 
     async fn doubt(&self, lease: Lease, revision: i64, margin: TimeDelta) -> Result<bool> {
-        Ok(self.tables().doubt(lease, revision, margin))
+        let mut tables = self.tables();
+        Ok(match lease.kind {
+            Outgoing::Notice => tables.doubt(lease, revision, margin),
+            _ => tables.step(lease, Step::Doubt(margin)),
+        })
     }
 
     async fn take(&self, attempt: Begin, margin: TimeDelta) -> Result<bool> {
-        Ok(self.tables().take(attempt, margin))
+        let mut tables = self.tables();
+        Ok(match attempt.lease.kind {
+            Outgoing::Notice => tables.take(attempt, margin),
+            _ => tables.step(attempt.lease, Step::Take(&attempt, margin)),
+        })
     }
 
     async fn goes_over(&self, lease: Lease, transport: &str) -> Result<bool> {
-        Ok(self.tables().goes_over(lease, transport))
+        let mut tables = self.tables();
+        Ok(match lease.kind {
+            Outgoing::Notice => tables.goes_over(lease, transport),
+            _ => tables.step(lease, Step::GoesOver(transport)),
+        })
     }
 
     async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>> {
         checked("settle", ends.iter().map(|(_, end)| end.check()))?;
         let mut tables = self.tables();
-        Ok(ends.iter().map(|(lease, end)| tables.settle(at, *lease, end)).collect())
+        let settle = |(lease, end): &(Lease, Settlement)| match lease.kind {
+            Outgoing::Notice => tables.settle(at, *lease, end),
+            _ => tables.step(*lease, Step::Settle(end, at)),
+        };
+        Ok(ends.iter().map(settle).collect())
     }
 
     async fn settled_lately(&self, channel: Channel, rows: usize) -> Result<Vec<Lately>> {

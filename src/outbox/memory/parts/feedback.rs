@@ -71,13 +71,4 @@ impl Feedback for MemoryOutbox {
     async fn mark_read(&self, who: Option<&str>, key: NoticeKey, now: DateTime<Utc>) -> Result<bool> {
         Ok(self.tables().mark_read(who, key, now))
     }
-
-    async fn begin_answer(&self, key: NoticeKey) -> Result<bool> {
-        Ok(self.tables().begin_answer(key))
-    }
-
-    async fn end_answer(&self, now: DateTime<Utc>, key: NoticeKey, outcome: &str) -> Result<()> {
-        self.tables().end_answer(now, key, outcome);
-        Ok(())
-    }
 }

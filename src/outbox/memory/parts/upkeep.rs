@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::super::MemoryOutbox;
 use crate::ledger::{Anchor, LedgerRow, Verified, Walker};
+use crate::outbox::attempted::Row;
 use crate::outbox::{Alert, Purged, Result, Retention, StaffLetter, Upkeep};
 
 #[async_trait]
@@ -14,7 +15,7 @@ impl Upkeep for MemoryOutbox {
     }
 
     async fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Result<Vec<StaffLetter>> {
-        Ok(self.tables().letters.values().filter(|l| l.scheduled_at == scheduled_at).cloned().collect())
+        Ok(self.tables().staff_letters(scheduled_at))
     }
 
     async fn alerts(&self) -> Result<Vec<Alert>> {
@@ -38,15 +39,10 @@ impl Upkeep for MemoryOutbox {
         Ok(())
     }
 
-    async fn put_staff_letter(&self, letter: StaffLetter) -> Result<bool> {
+    async fn add_staff_letters(&self, scheduled_at: DateTime<Utc>, useful_until: DateTime<Utc>, recipients: Vec<String>) -> Result<()> {
         let mut tables = self.tables();
-        let key = (letter.scheduled_at, letter.recipient.clone());
-        let may = letter.state.may_follow(tables.letters.get(&key).map(|before| before.state));
-        if may {
-            tables.append(LedgerRow::note(letter.changed_at, "staff_letter", &letter.in_words()));
-            tables.letters.insert(key, letter);
-        }
-        Ok(may)
+        recipients.iter().for_each(|to| tables.add_alone(Row::letter(scheduled_at, useful_until, to)));
+        Ok(())
     }
 
     async fn verify_ledger(&self, anchor: Option<Anchor>) -> Result<Verified> {

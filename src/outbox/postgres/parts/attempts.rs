@@ -4,13 +4,13 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::super::attempt::Step;
-use super::super::{PostgresOutbox, acts, claim, list, receipt};
+use super::super::{PostgresOutbox, acts, claim, list, outgoing, receipt};
 use crate::contact::Channel;
 use crate::entry::Entry;
 use crate::notice::NoticeKey;
 use crate::outbox::checks::checked;
 use crate::outbox::frozen::Packed;
-use crate::outbox::{Attempts, Begin, Claim, ClaimRequest, Lately, Lease, Recovered, Result, Settlement};
+use crate::outbox::{Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Lately, Lease, Recovered, Result, Settlement};
 
 impl PostgresOutbox {
     async fn step(&self, step: Step) -> Result<bool> {
@@ -30,6 +30,10 @@ impl Attempts for PostgresOutbox {
 
     async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claim>> {
         self.writer.write("claim", async move |tx| claim::claim(tx, &request).await).await
+    }
+
+    async fn claim_alone(&self, request: ClaimAlone) -> Result<Option<Lease>> {
+        self.writer.write("claim", async move |tx| outgoing::claim(tx, &request).await).await
     }
 
     async fn begin(&self, attempts: Vec<Begin>) -> Result<Vec<bool>> {

@@ -5,10 +5,12 @@ use std::sync::PoisonError;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+use super::super::db::Tx;
 use super::super::open::Origin;
-use super::super::{PostgresOutbox, history, letter, open, restore, retention, visit};
+use super::super::{PostgresOutbox, alert, history, open, outgoing, restore, retention, visit};
 use crate::access::logins::KeptLogin;
 use crate::ledger::{Anchor, Verified};
+use crate::outbox::attempted::Row;
 use crate::outbox::{Acts, Alert, Purged, Restored, Result, Retention, StaffLetter, Upkeep};
 
 #[async_trait]
@@ -18,24 +20,30 @@ impl Upkeep for PostgresOutbox {
     }
 
     async fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Result<Vec<StaffLetter>> {
-        self.readers.read("staff_letters", async move |db| letter::list(db, scheduled_at).await).await
+        self.readers.read("staff_letters", async move |db| outgoing::letters(db, scheduled_at).await).await
     }
 
-    async fn put_staff_letter(&self, letter: StaffLetter) -> Result<bool> {
-        self.writer.write("put_staff_letter", async move |tx| letter::put(tx, &letter).await).await
+    async fn add_staff_letters(&self, scheduled_at: DateTime<Utc>, useful_until: DateTime<Utc>, recipients: Vec<String>) -> Result<()> {
+        let add = async move |tx: &Tx<'_>| {
+            for to in &recipients {
+                outgoing::add(tx, &Row::letter(scheduled_at, useful_until, to), "").await?;
+            }
+            Ok(())
+        };
+        self.writer.write("add_staff_letters", add).await
     }
 
     async fn alerts(&self) -> Result<Vec<Alert>> {
-        self.readers.read("alerts", async |db| letter::alerts(db).await).await
+        self.readers.read("alerts", async |db| alert::list(db).await).await
     }
 
     async fn begin_alert(&self, alert: Alert) -> Result<()> {
-        self.writer.write("begin_alert", async move |tx| letter::begin_alert(tx, &alert).await).await
+        self.writer.write("begin_alert", async move |tx| alert::begin(tx, &alert).await).await
     }
 
     async fn end_alert(&self, key: &str, now: DateTime<Utc>) -> Result<()> {
         let key = key.to_owned();
-        self.writer.write("end_alert", async move |tx| letter::end_alert(tx, &key, now).await).await
+        self.writer.write("end_alert", async move |tx| alert::end(tx, &key, now).await).await
     }
 
     async fn logins(&self) -> Result<Vec<KeptLogin>> {

@@ -3,13 +3,15 @@
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::super::{SqliteOutbox, attempt, query, refused, upkeep};
+use super::super::tx::Tx;
+use super::super::{SqliteOutbox, attempt, outgoing, query, refused, upkeep};
 use crate::contact::Channel;
 use crate::entry::Entry;
 use crate::notice::NoticeKey;
 use crate::outbox::checks::checked;
 use crate::outbox::frozen::Packed;
-use crate::outbox::{Attempts, Begin, Claim, ClaimRequest, Lately, Lease, Recovered, Result, Settlement};
+use crate::outbox::outgoing::Step;
+use crate::outbox::{Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Lately, Lease, Outgoing, Recovered, Result, Settlement};
 
 #[async_trait]
 impl Attempts for SqliteOutbox {
@@ -25,29 +27,52 @@ impl Attempts for SqliteOutbox {
         self.writer.write("claim", move |c| attempt::claim(c, &request)).await
     }
 
+    async fn claim_alone(&self, request: ClaimAlone) -> Result<Option<Lease>> {
+        self.writer.write("claim", move |c| outgoing::claim(c, &request)).await
+    }
+
     async fn begin(&self, attempts: Vec<Begin>) -> Result<Vec<bool>> {
         // Packed here: the writer has enough to do.
         let packed: Vec<Packed<'static>> = attempts.iter().map(|a| Packed::of(&a.bytes)).collect();
-        self.writer.write("begin", move |c| attempts.iter().zip(&packed).map(|(a, p)| attempt::begin(c, a, p)).collect()).await
+        let begin = |c: &Tx<'_>, a: &Begin, p: &Packed<'_>| match a.lease.kind {
+            Outgoing::Notice => attempt::begin(c, a, p),
+            _ => outgoing::step(c, a.lease, Step::Begin(a)),
+        };
+        self.writer.write("begin", move |c| attempts.iter().zip(&packed).map(|(a, p)| begin(c, a, p)).collect()).await
     }
 
     async fn doubt(&self, lease: Lease, revision: i64, margin: TimeDelta) -> Result<bool> {
-        self.writer.write("doubt", move |c| attempt::doubt(c, lease, revision, margin)).await
+        let doubt = move |c: &Tx<'_>| match lease.kind {
+            Outgoing::Notice => attempt::doubt(c, lease, revision, margin),
+            _ => outgoing::step(c, lease, Step::Doubt(margin)),
+        };
+        self.writer.write("doubt", doubt).await
     }
 
     async fn take(&self, attempt: Begin, margin: TimeDelta) -> Result<bool> {
+        if attempt.lease.kind != Outgoing::Notice {
+            return self.writer.write("take", move |c| outgoing::step(c, attempt.lease, Step::Take(&attempt, margin))).await;
+        }
         let packed = Packed::of(&attempt.bytes);
         self.writer.write_in_company("take", move |c| attempt::take(c, &attempt, &packed, margin)).await
     }
 
     async fn goes_over(&self, lease: Lease, transport: &str) -> Result<bool> {
         let transport = transport.to_owned();
-        self.writer.write("goes_over", move |c| attempt::goes_over(c, lease, &transport)).await
+        let goes_over = move |c: &Tx<'_>| match lease.kind {
+            Outgoing::Notice => attempt::goes_over(c, lease, &transport),
+            _ => outgoing::step(c, lease, Step::GoesOver(&transport)),
+        };
+        self.writer.write("goes_over", goes_over).await
     }
 
     async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>> {
         checked("settle", ends.iter().map(|(_, end)| end.check()))?;
-        self.writer.write_in_company("settle", move |c| ends.iter().map(|(lease, end)| attempt::settle(c, *lease, end, at)).collect()).await
+        let settle = move |c: &Tx<'_>, (lease, end): &(Lease, Settlement)| match lease.kind {
+            Outgoing::Notice => attempt::settle(c, *lease, end, at),
+            _ => outgoing::step(c, *lease, Step::Settle(end, at)),
+        };
+        self.writer.write_in_company("settle", move |c| ends.iter().map(|one| settle(c, one)).collect()).await
     }
 
     async fn settled_lately(&self, channel: Channel, rows: usize) -> Result<Vec<Lately>> {

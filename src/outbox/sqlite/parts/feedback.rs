@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::super::{SqliteOutbox, query, receipt, reply, suppression};
+use super::super::{SqliteOutbox, outgoing, query, receipt, reply, suppression};
 use crate::contact::{Address, PhoneNumber};
 use crate::feedback::reply::{Taken, Told, Waiting, Written};
 use crate::notice::NoticeKey;
@@ -60,7 +60,7 @@ impl Feedback for SqliteOutbox {
     }
 
     async fn waiting_answers(&self) -> Result<Vec<Waiting>> {
-        self.readers.read("waiting_answers", reply::waiting).await
+        self.readers.read("waiting_answers", outgoing::waiting).await
     }
 
     async fn unread(&self, limit: usize) -> Result<Vec<Written>> {
@@ -70,14 +70,5 @@ impl Feedback for SqliteOutbox {
     async fn mark_read(&self, who: Option<&str>, key: NoticeKey, now: DateTime<Utc>) -> Result<bool> {
         let who = who.map(str::to_owned);
         self.writer.write("mark_read", move |c| reply::mark_read(c, now, who.as_deref(), key)).await
-    }
-
-    async fn begin_answer(&self, key: NoticeKey) -> Result<bool> {
-        self.writer.write("begin_answer", move |c| reply::begin(c, key)).await
-    }
-
-    async fn end_answer(&self, now: DateTime<Utc>, key: NoticeKey, outcome: &str) -> Result<()> {
-        let outcome = outcome.to_owned();
-        self.writer.write("end_answer", move |c| reply::end(c, now, key, &outcome)).await
     }
 }

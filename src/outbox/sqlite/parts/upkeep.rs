@@ -7,9 +7,11 @@ use chrono::{DateTime, Utc};
 
 use super::super::migrate::VERSION;
 use super::super::restore::{self, Origin};
-use super::super::{SqliteOutbox, acting, admit, alert, history, letter, mark, retention, visit};
+use super::super::tx::Tx;
+use super::super::{SqliteOutbox, acting, admit, alert, history, mark, outgoing, retention, visit};
 use crate::access::logins::KeptLogin;
 use crate::ledger::{Anchor, Verified};
+use crate::outbox::attempted::Row;
 use crate::outbox::{Acts, Alert, Purged, Restored, Result, Retention, StaffLetter, StoreError, Upkeep};
 
 #[async_trait]
@@ -19,11 +21,12 @@ impl Upkeep for SqliteOutbox {
     }
 
     async fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Result<Vec<StaffLetter>> {
-        self.readers.read("staff_letters", move |c| letter::list(c, scheduled_at)).await
+        self.readers.read("staff_letters", move |c| outgoing::letters(c, scheduled_at)).await
     }
 
-    async fn put_staff_letter(&self, letter: StaffLetter) -> Result<bool> {
-        self.writer.write("put_staff_letter", move |c| letter::put(c, &letter)).await
+    async fn add_staff_letters(&self, scheduled_at: DateTime<Utc>, useful_until: DateTime<Utc>, recipients: Vec<String>) -> Result<()> {
+        let add = move |c: &Tx<'_>| recipients.iter().try_for_each(|to| outgoing::add(c, &Row::letter(scheduled_at, useful_until, to), ""));
+        self.writer.write("add_staff_letters", add).await
     }
 
     async fn alerts(&self) -> Result<Vec<Alert>> {

@@ -1,0 +1,240 @@
+//! Messages that are no notices: the letter to the practice, and answers to texts. They stand in one table, and their attempts go by the same states,
+//! phases and steps as notices' ([`super::attempted`]).
+//!
+//! What is only of them: nothing of a session is decided upon, no bytes are frozen, and a doubt is for good. A letter of a scheduled time goes to a
+//! recipient once; an answer leaves once, whatever came of it, so what left and was not taken does not go again.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sha2::{Digest, Sha256};
+
+use super::attempted::{Attempted, Progress, Row};
+use super::standing::Recovery;
+use super::words::rfc3339;
+use super::{Begin, Lease, Outgoing, Settlement};
+use crate::contact::PhoneNumber;
+use crate::entry::{Phase, State};
+use crate::feedback::answer::Answer;
+use crate::feedback::reply::Waiting;
+use crate::ledger::LedgerRow;
+use crate::notice::NoticeKey;
+use crate::outcome::NOT_SENT;
+
+/// The letter of one scheduled time to one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StaffLetter {
+    /// See [`letter_key`].
+    pub key: NoticeKey,
+    /// The time that it was scheduled for.
+    pub scheduled_at: DateTime<Utc>,
+    /// The address, by its [`suppression_key`](crate::suppression::suppression_key).
+    pub recipient: String,
+    /// Where it is. Cancelled: there was nothing to tell.
+    pub state: State,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// When it is tried next; `None`: never again.
+    pub next_attempt_at: Option<DateTime<Utc>>,
+    /// When it got into its state.
+    pub changed_at: DateTime<Utc>,
+}
+
+/// Names a letter, and its message: a digest of its scheduled time and of the recipient.
+pub fn letter_key(scheduled_at: DateTime<Utc>, recipient: &str) -> NoticeKey {
+    let mut key = [0; 16];
+    key.copy_from_slice(&Sha256::digest(format!("letter {} {recipient}", scheduled_at.timestamp_millis()))[..16]);
+    NoticeKey(key)
+}
+
+/// A message that is no notice.
+#[derive(Debug, Clone)]
+pub(crate) struct Alone {
+    pub(crate) key: NoticeKey,
+    pub(crate) what: What,
+    pub(crate) due_at: DateTime<Utc>,
+    pub(crate) useful_until: DateTime<Utc>,
+    pub(crate) state: State,
+    pub(crate) phase: Option<Phase>,
+    pub(crate) next_attempt_at: Option<DateTime<Utc>>,
+    pub(crate) attempts: u32,
+    pub(crate) changed_at: DateTime<Utc>,
+    /// Over which it went last.
+    pub(crate) transport: Option<String>,
+    /// What became of it, in the ledger's word; `None`: it is open, or nobody can know.
+    pub(crate) outcome: Option<String>,
+}
+
+/// What it is.
+#[derive(Debug, Clone)]
+pub(crate) enum What {
+    /// To the recipient of that name.
+    Letter { recipient: String },
+    /// To that number, which is forgotten at its end. Its key is the reply's.
+    Answer { to: Option<PhoneNumber>, answer: Answer, locale: String },
+}
+
+impl What {
+    pub(crate) fn kind(&self) -> Outgoing {
+        match self {
+            Self::Letter { .. } => Outgoing::Letter,
+            Self::Answer { .. } => Outgoing::Answer,
+        }
+    }
+}
+
+impl Attempted for Alone {
+    fn progress(&mut self) -> Progress<'_> {
+        let Self { state, phase, next_attempt_at, attempts, changed_at, .. } = self;
+        Progress { state, phase, next_attempt_at, attempts, changed_at }
+    }
+
+    fn stands(&self) -> (State, Option<Phase>) {
+        (self.state, self.phase)
+    }
+}
+
+/// A step is not possible, and nothing changed.
+pub(crate) struct Refused;
+
+/// A step of an attempt.
+#[derive(Clone, Copy)]
+pub(crate) enum Step<'a> {
+    Begin(&'a Begin),
+    Take(&'a Begin, TimeDelta),
+    Doubt(TimeDelta),
+    GoesOver(&'a str),
+    Settle(&'a Settlement, DateTime<Utc>),
+}
+
+impl Row<Alone> {
+    /// The letter of that time.
+    pub(crate) fn letter(scheduled_at: DateTime<Utc>, useful_until: DateTime<Utc>, recipient: &str) -> Self {
+        let what = What::Letter { recipient: recipient.to_owned() };
+        Self::added(letter_key(scheduled_at, recipient), what, (scheduled_at, useful_until))
+    }
+
+    /// The answer to a reply that came just now.
+    pub(crate) fn answer(key: NoticeKey, to: PhoneNumber, (answer, locale): (Answer, &str), at: DateTime<Utc>) -> Self {
+        let what = What::Answer { to: Some(to), answer, locale: locale.to_owned() };
+        Self::added(key, what, (at, at + answer.useful()))
+    }
+
+    fn added(key: NoticeKey, what: What, (due_at, useful_until): (DateTime<Utc>, DateTime<Utc>)) -> Self {
+        let (next_attempt_at, changed_at) = (Some(due_at), due_at);
+        let (phase, attempts, transport, outcome) = (None, 0, None, None);
+        let entry = Alone {
+            key,
+            what,
+            due_at,
+            useful_until,
+            state: State::Waiting,
+            phase,
+            next_attempt_at,
+            attempts,
+            changed_at,
+            transport,
+            outcome,
+        };
+        Self { entry, epoch: 0, claim: None, doubt: None }
+    }
+
+    /// Claims it. `false`: it waits no more, or not yet. Whoever has claimed it and not begun may do so again: the answer may have been lost.
+    pub(crate) fn claim_alone(&mut self, owner: &str, lease_until: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        let is_theirs = self.entry.state == State::Claimed && self.claim.as_ref().is_some_and(|held| held.owner == owner);
+        let is_due = self.entry.state == State::Waiting && self.entry.next_attempt_at.is_some_and(|at| at <= now);
+        if is_due || is_theirs {
+            self.claim(owner, lease_until, now);
+            self.claim.iter_mut().for_each(|held| held.from = State::Waiting);
+        }
+        is_due || is_theirs
+    }
+
+    /// Takes a step of an attempt, and says what the ledger tells of it.
+    pub(crate) fn step(&mut self, lease: Lease, step: Step<'_>, store_now: DateTime<Utc>) -> Result<Option<LedgerRow>, Refused> {
+        let (done, told) = match step {
+            Step::Begin(begin) => (self.begin(lease, "", begin.at), None),
+            Step::Take(begin, margin) => (self.take(lease, "", (begin.at, store_now), margin), Some(("doubt", begin.at))),
+            Step::Doubt(margin) => (self.cross(lease, store_now, margin), Some(("doubt", store_now))),
+            Step::GoesOver(_) => (self.go_over(lease), Some(("open", store_now))),
+            Step::Settle(end, at) => return self.settle_alone(lease, end, at),
+        };
+        if !done {
+            return Err(Refused);
+        }
+        if let Step::Begin(Begin { transport, .. }) | Step::Take(Begin { transport, .. }, _) = step {
+            self.entry.transport = Some(transport.clone());
+        }
+        if let Step::GoesOver(transport) = step {
+            self.entry.transport = Some(transport.to_owned());
+        }
+        // Of an answer only its end is told.
+        let told = told.filter(|_| self.entry.what.kind() == Outgoing::Letter);
+        Ok(told.map(|(word, at)| self.event(word, at)))
+    }
+
+    fn settle_alone(&mut self, lease: Lease, end: &Settlement, at: DateTime<Utc>) -> Result<Option<LedgerRow>, Refused> {
+        let kind = self.entry.what.kind();
+        let left = self.entry.phase == Some(Phase::Doubt);
+        let final_end = match end {
+            Settlement::Retry { why, .. } if left && kind == Outgoing::Answer => {
+                Some(Settlement::Rejected { reply: why.clone(), remember: None })
+            }
+            Settlement::Unknown { why, .. } => Some(Settlement::Unknown { why: why.clone(), resend_at: None }),
+            _ => None,
+        };
+        if !self.settle(lease, final_end.as_ref().unwrap_or(end), at) {
+            return Err(Refused);
+        }
+        let word = match (end, kind) {
+            (Settlement::Accepted { reply, .. }, Outgoing::Answer) if reply == NOT_SENT => NOT_SENT,
+            (Settlement::Ended { .. }, Outgoing::Letter) => "empty",
+            (Settlement::Retry { .. }, Outgoing::Letter) => "open",
+            (Settlement::Retry { .. }, _) if left => "not taken",
+            (Settlement::Retry { .. } | Settlement::Return { .. }, _) => return Ok(None),
+            _ => end.in_words().0,
+        };
+        if self.entry.next_attempt_at.is_none() {
+            self.entry.outcome = Some(word.to_owned());
+            self.forget_address();
+        }
+        // That it may have arrived was told when it left.
+        let is_told = !matches!((end, kind), (Settlement::Unknown { .. }, Outgoing::Letter));
+        Ok(is_told.then(|| self.event(word, at)))
+    }
+
+    /// Takes a claim back whose owner is gone. Nothing of it goes again if it may have left.
+    pub(crate) fn recover_alone(&mut self, owner: &str, store_now: DateTime<Utc>, everything: bool, at: DateTime<Utc>) -> Option<Recovery> {
+        let recovery = self.recover(owner, store_now, everything, at)?;
+        if recovery == Recovery::InDoubt {
+            self.doubt = None;
+            self.forget_address();
+        }
+        Some(recovery)
+    }
+
+    fn forget_address(&mut self) {
+        if let What::Answer { to, .. } = &mut self.entry.what {
+            *to = None;
+        }
+    }
+
+    fn event(&self, word: &str, at: DateTime<Utc>) -> LedgerRow {
+        match &self.entry.what {
+            What::Letter { .. } => LedgerRow::note(at, "staff_letter", &format!("of {}: {word}", rfc3339(self.entry.due_at))),
+            What::Answer { answer, .. } => LedgerRow::note(at, "answer", &format!("{}: {word}", answer.as_str())),
+        }
+    }
+
+    /// As a letter, if it is one.
+    pub(crate) fn as_letter(&self) -> Option<StaffLetter> {
+        let Alone { key, state, attempts, next_attempt_at, changed_at, due_at: scheduled_at, .. } = self.entry;
+        let What::Letter { recipient } = &self.entry.what else { return None };
+        Some(StaffLetter { key, scheduled_at, recipient: recipient.clone(), state, attempts, next_attempt_at, changed_at })
+    }
+
+    /// As an answer that waits, if it is one.
+    pub(crate) fn as_waiting(&self) -> Option<Waiting> {
+        let Alone { key, useful_until, state: State::Waiting, .. } = self.entry else { return None };
+        let What::Answer { to: Some(to), answer, locale } = &self.entry.what else { return None };
+        Some(Waiting { key, to: to.clone(), answer: *answer, locale: locale.clone(), useful_until })
+    }
+}
