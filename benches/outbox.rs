@@ -19,7 +19,7 @@ use punctual::known::Known;
 use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
 use punctual::outbox::postgres::{PostgresOutbox, Server};
 use punctual::outbox::sqlite::SqliteOutbox;
-use punctual::outbox::{Access, Begin, Claim, ClaimRequest, Filter, Lease, Outbox, Settlement, StoreKey, Walk, WalkedSession};
+use punctual::outbox::{Access, Begin, Claim, ClaimRequest, Filter, Outbox, Settlement, StoreKey, Walk, WalkedSession};
 use punctual::session::{ParticipationId, Role, SessionId};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -99,7 +99,7 @@ async fn apply(store: &dyn Outbox, sessions: std::ops::Range<i64>, due: impl Fn(
 }
 
 async fn hand_over(store: &dyn Outbox, claim: Claim) {
-    let lease = Lease { key: claim.entry.notice.key, epoch: claim.epoch };
+    let lease = claim.lease();
     let begin = Begin {
         lease,
         revision: claim.revision,
