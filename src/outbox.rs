@@ -18,6 +18,7 @@ pub mod copy;
 mod feedback;
 mod frozen;
 mod key;
+mod lz4;
 pub mod memory;
 mod outgoing;
 pub mod postgres;
