@@ -11,9 +11,10 @@ const MARKS_MAX: usize = 8;
 
 /// One clean line of text: control, bidirectional and invisible format characters removed; NFC; space folded and trimmed; at most 120 graphemes.
 pub fn clean_line(raw: &str) -> String {
-    if is_plain(raw) {
-        return raw.to_owned();
-    }
+    if is_plain(raw) { raw.to_owned() } else { cleaned(raw) }
+}
+
+fn cleaned(raw: &str) -> String {
     let kept = raw.chars().map(|c| if is_line_end(c) { ' ' } else { c }).filter(|&c| !c.is_control() && !is_invisible(c));
     // Only now: what was removed may have kept a letter and its accent apart.
     let composed: String = kept.nfc().collect();
@@ -30,9 +31,9 @@ fn with_few_marks(grapheme: &str) -> impl Iterator<Item = char> + '_ {
     })
 }
 
-/// Nearly every line: printable ASCII, short enough, with nothing to fold or to trim.
+/// Nearly every line: printable ASCII and Latin letters with their accents on them, short enough, with nothing to compose, to fold or to trim.
 fn is_plain(raw: &str) -> bool {
-    let printable = raw.len() <= GRAPHEMES_MAX && raw.bytes().all(|b| matches!(b, b' '..=b'~'));
+    let printable = raw.len() <= GRAPHEMES_MAX && raw.chars().all(|c| matches!(c, ' '..='~' | '\u{C0}'..='\u{24F}'));
     printable && !raw.starts_with(' ') && !raw.ends_with(' ') && !raw.contains("  ")
 }
 
@@ -47,4 +48,20 @@ pub(crate) fn is_invisible(c: char) -> bool {
         '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180E}' | '\u{200B}' | '\u{200E}'
         | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF9}'..='\u{FFFB}'
         | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E007F}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_line_is_what_cleaning_makes_of_it() {
+        for c in (' '..='~').chain('\u{C0}'..='\u{24F}') {
+            let line = format!("a{c}e {c}z");
+            assert!(!is_plain(&line) || cleaned(&line) == line, "{line:?}");
+        }
+        for other in ["e\u{301}", "a\u{A0}b", "a\u{AD}b", "a\u{85}b", "a\tb", "山", "a  b", " a", "a "] {
+            assert!(!is_plain(other), "{other:?}");
+        }
+    }
 }

@@ -74,9 +74,11 @@ impl Unsaid {
         if self.words.contains(&whole) || self.words.contains(bare) {
             return true;
         }
-        let composed: String = word.nfkc().collect();
-        if self.unspaced.iter().any(|part| composed.contains(part)) {
-            return true;
+        if !self.unspaced.is_empty() {
+            let composed: String = word.nfkc().collect();
+            if self.unspaced.iter().any(|part| composed.contains(part)) {
+                return true;
+            }
         }
         bare.chars().all(char::is_alphabetic) && self.words.iter().any(|part| part.len() >= PART_MIN && self.is_rest(bare, part))
     }
@@ -102,6 +104,9 @@ fn pieces(text: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// In small letters without accents.
 fn plain(word: &str) -> String {
+    if word.is_ascii() {
+        return word.to_ascii_lowercase();
+    }
     let mut out = String::with_capacity(word.len());
     for c in word.nfkd().flat_map(char::to_lowercase).filter(|c| !is_combining_mark(*c)) {
         match c {
@@ -121,6 +126,9 @@ fn plain(word: &str) -> String {
 
 /// With two letters for one, as where there is no key for it: `Mueller`, `Soerensen`, `Aase`.
 fn typed(word: &str) -> String {
+    if word.is_ascii() {
+        return word.to_ascii_lowercase();
+    }
     let mut out = String::with_capacity(word.len());
     for c in word.nfc().flat_map(char::to_lowercase) {
         match c {
