@@ -30,6 +30,7 @@ use crate::pace::AHEAD;
 use crate::plan::{Policy, Suppressions};
 use crate::render::Renderer;
 use crate::retry::{DoubtPolicy, after_doubt};
+use crate::source::just_read::JustRead;
 
 mod again;
 mod alone;
@@ -134,6 +135,8 @@ pub struct Dispatcher {
     pub clock: Arc<dyn Clock>,
     /// Random for each start.
     pub owner: String,
+    /// What a walk has read, and need not be read once more.
+    pub just_read: JustRead,
 }
 
 /// How long a lane goes on, and what it waits for.

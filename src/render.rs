@@ -236,6 +236,14 @@ impl Renderer {
         Self::reading(settings, None)
     }
 
+    /// The same, with the store's key: see [`Settings::reference_key`].
+    #[must_use]
+    pub fn with_reference_key(mut self, key: [u8; 32]) -> Self {
+        self.tokens = Tokens::new(&key);
+        self.settings.reference_key = key;
+        self
+    }
+
     fn reading(settings: Settings, changed: Option<(&str, &str)>) -> Result<Self, Vec<String>> {
         let mut errors = Vec::new();
         let library = Library::load(settings.template_dir.as_deref(), changed).map_err(|e| errors.extend(e)).ok();

@@ -28,6 +28,7 @@ use crate::plan::{self, Policy};
 use crate::render::Renderer;
 use crate::retry::DoubtPolicy;
 use crate::session::{Extent, ParticipationId, SessionId, Snapshot};
+use crate::source::just_read::JustRead;
 use crate::source::{ambiguity, json};
 use crate::walk;
 use crate::zone::{Zone, rfc3339};
@@ -163,6 +164,7 @@ impl Simulation {
             policy: Arc::clone(&request.policy),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             owner: "simulation".to_owned(),
+            just_read: JustRead::default(),
         });
         outbox.set_clock(request.from);
         Self {

@@ -6,6 +6,7 @@ mod configured;
 pub mod file;
 pub mod http;
 pub mod json;
+pub mod just_read;
 pub mod kept;
 pub mod meaning;
 pub mod push;

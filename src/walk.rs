@@ -36,7 +36,7 @@ mod parts;
 mod slips;
 mod together;
 
-pub use self::apply::FIRST_PART;
+pub use self::apply::{FIRST_PART, Told};
 pub use self::elsewhere::Elsewhere;
 
 use self::apply::Planned;
@@ -128,16 +128,16 @@ pub async fn walk_beside(
     policy: &Policy,
     now: DateTime<Utc>,
 ) -> outbox::Result<WalkSummary> {
-    walk_telling(outbox, elsewhere, (source, snapshot), (policy, now), &|| {}).await
+    walk_telling(outbox, elsewhere, (source, snapshot), (policy, now), &|_| {}).await
 }
 
-/// Likewise; `told` is called when a part of a list that only adds is in, and more of it comes.
+/// Likewise; `told` is called while it goes on.
 pub async fn walk_telling(
     outbox: &dyn Outbox,
     elsewhere: &mut Elsewhere,
     (source, snapshot): (&str, &Snapshot),
     (policy, now): (&Policy, DateTime<Utc>),
-    told: &(dyn Fn() + Send + Sync),
+    told: &(dyn Fn(Told<'_>) + Send + Sync),
 ) -> outbox::Result<WalkSummary> {
     plan(outbox, elsewhere, (source, snapshot), policy, now).await?.apply(outbox, elsewhere, told).await
 }
@@ -379,7 +379,7 @@ pub async fn again(outbox: &dyn Outbox, source: &str, policy: &Policy, now: Date
     let report = WalkSummary { planned: sessions.len(), ..WalkSummary::default() };
     let walk = Walk { source: source.to_owned(), at: now, sessions, ..Walk::default() };
     let planned = Planned { walk, work, later: VecDeque::new(), walker, report, was_filled: true };
-    planned.apply(outbox, &mut Elsewhere::default(), &|| {}).await
+    planned.apply(outbox, &mut Elsewhere::default(), &|_| {}).await
 }
 
 /// Sessions to plan, with their new digests: those of this source, as all sources together tell them.

@@ -92,9 +92,14 @@ impl Engine {
         self.dispatcher.renderer.live_codes().put(source, &snapshot.sessions, self.clock.now());
         // One after the other: what each source says is held against what the others say.
         let mut elsewhere = self.feeds.elsewhere.lock().await;
-        let told = || {
-            self.wake_lanes();
-            self.feeds.first_part.notify_one();
+        let just_read = &self.dispatcher.just_read;
+        just_read.forget();
+        let told = |what: walk::Told<'_>| match what {
+            walk::Told::Listed(session) => just_read.put(session),
+            walk::Told::Part => {
+                self.wake_lanes();
+                self.feeds.first_part.notify_one();
+            }
         };
         let walk = walk::walk_telling(&*self.outbox, &mut elsewhere, (source, snapshot), (&self.policy, self.clock.now()), &told);
         let report = walk.await?;

@@ -25,9 +25,10 @@ use crate::digest::{self, Digest};
 use crate::dispatch::looks::Looks;
 use crate::dispatch::{Dispatcher, Lane};
 use crate::outbox::{Outbox, Restored, StoreError};
-use crate::render::{self, Renderer};
+use crate::render::Renderer;
 use crate::session::live::{HOLDS_FOR, LiveCodes};
 use crate::session::{Session, SessionId};
+use crate::source::just_read::JustRead;
 use crate::source::{Source, SourceKind, kept};
 use crate::zone::ReleaseWatch;
 
@@ -39,9 +40,13 @@ impl Engine {
     pub async fn start(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         config.advice.iter().for_each(|advice| tracing::warn!("{advice}"));
         let early = Early::begin(&config.sources, clock.now());
+        let settings = config.render.clone();
+        // While the store waits for its disk.
+        let compiling = tokio::task::spawn_blocking(move || Renderer::new(settings));
         let outbox = open_store(&config, true)?;
-        let settings = render::Settings { reference_key: outbox.reference_key().await?, ..config.render.clone() };
-        let renderer = Arc::new(Renderer::new(settings).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?);
+        let key = outbox.reference_key().await?;
+        let renderer = compiling.await?.map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?;
+        let renderer = Arc::new(renderer.with_reference_key(key));
         // In shadow mode these send nothing, and neither do the answers to replies.
         let [email, sms] = transports(&config)?;
         let alerts = config.alerts.clone().map(|settings| Alerts::new(settings, &sms)).transpose()?;
@@ -55,12 +60,13 @@ impl Engine {
             clock: Arc::clone(&clock),
             renderer: Arc::clone(&renderer),
             lane: Arc::clone(&lanes[1]),
-            reference_key: outbox.reference_key().await?,
+            reference_key: key,
             owner: owner.clone(),
             wake: Notify::new(),
             turn: Mutex::default(),
         };
-        let dispatcher = Dispatcher { outbox, renderer, policy: Arc::new(config.policy.clone()), clock, owner };
+        let (policy, just_read) = (Arc::new(config.policy.clone()), JustRead::default());
+        let dispatcher = Dispatcher { outbox, renderer, policy, clock, owner, just_read };
         take_back(&dispatcher, &config).await?;
         let digest = config.digest.clone().map(|settings| letter(settings, &config, &dispatcher, &lanes[0]));
         let monitors = Monitors::of(&config, alerts);

@@ -19,6 +19,7 @@ use crate::plan::diff::{Verdict, revalidate, state_after};
 use crate::plan::{self, Recipient, Suppressions};
 use crate::render::{Facts, RenderError, calls_by_another_name, calls_it_another_day};
 use crate::session::{Presence, Session, SessionId};
+use crate::source::just_read::JustRead;
 use crate::source::kept;
 
 /// A decision is so long in force; what waits longer is looked at again.
@@ -99,10 +100,10 @@ struct LastRead {
 
 impl LastRead {
     /// The session as the source last said it; `None`: the record cannot be read.
-    fn session(&mut self, claim: &Claim) -> Option<&(Session, Arc<Unsaid>)> {
+    fn session(&mut self, claim: &Claim, just_read: &JustRead) -> Option<&(Session, Arc<Unsaid>)> {
         let (source, id, revision) = (&claim.entry.source, claim.entry.notice.session, claim.revision);
         if self.of.as_ref().is_none_or(|(s, i, r)| (s, *i, *r) != (source, id, revision)) {
-            self.session = kept::session(&claim.session).map(|session| {
+            self.session = kept::session_just_read(&claim.session, just_read).map(|session| {
                 let unsaid = Arc::new(kept::unsaid(&session));
                 (session, unsaid)
             });
@@ -157,7 +158,7 @@ impl Dispatcher {
     ) -> Result<Ready, Settlement> {
         let doubtful = is_doubtful(claim);
         let no = |reason: Reason| refusal(doubtful, reason);
-        let (session, unsaid) = last.session(claim).ok_or_else(|| no(Reason::Quarantined))?;
+        let (session, unsaid) = last.session(claim, &self.just_read).ok_or_else(|| no(Reason::Quarantined))?;
         if !self.policy.believes(heard_at(claim, session), now) && !doubtful {
             return Err(no(Reason::SourceStale));
         }

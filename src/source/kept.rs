@@ -1,6 +1,7 @@
 //! A session as the store keeps it: what its source said last, who departed from it, and what the walks made of its presence.
 
 use super::json;
+use super::just_read::JustRead;
 use crate::contact::{Passkey, PersonName};
 use crate::outcome::Unsaid;
 use crate::session::stored::{Departed, StoredSession};
@@ -9,7 +10,16 @@ use crate::session::{Participant, Presence, Session, SourceRecord};
 /// The session of a stored record, with those who departed from it, and with what other records say of its participants. `None`: it cannot be
 /// read.
 pub fn session(stored: &StoredSession) -> Option<Session> {
-    let mut session = json::kept(&stored.record)?;
+    json::kept(&stored.record).map(|session| as_walked(session, stored))
+}
+
+/// Likewise; not read once more if a walk has just done so.
+pub fn session_just_read(stored: &StoredSession, just_read: &JustRead) -> Option<Session> {
+    let session = just_read.take(stored.id, &stored.record).or_else(|| json::kept(&stored.record));
+    session.map(|session| as_walked(session, stored))
+}
+
+fn as_walked(mut session: Session, stored: &StoredSession) -> Session {
     session.presence = stored.presence;
     // Of whom an older record is in force, the newer one is not.
     session.participants.retain(|p| stored.departed.iter().all(|d| d.id != p.id));
@@ -17,7 +27,7 @@ pub fn session(stored: &StoredSession) -> Option<Session> {
     for person in &mut session.participants {
         person.ambiguous = stored.ambiguous.iter().find(|(id, _)| *id == person.id).map(|(_, why)| why.clone());
     }
-    Some(session)
+    session
 }
 
 /// Who is as they were although their source says another thing of them by now, or nothing: they wait for an operator, their change was rejected, or

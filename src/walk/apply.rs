@@ -5,17 +5,26 @@
 //! filled, it was whole, which part of it lists what) is written with the last of them. So a crash in between leaves a source that has not said all yet,
 //! and the next walk finds what is left as new as it was.
 
+use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
 
 use super::{Elsewhere, FindsAgain, Outbox, ROUNDS, Walk, WalkSummary, Walker, Work, outbox};
 use crate::guard::GuardChange;
 use crate::outbox::{Applied, WalkedSession};
-use crate::session::SessionId;
+use crate::session::{Session, SessionId};
 
 /// Sessions of the first part: so few that its messages leave at once. Each part has twice as many as the one before.
 pub const FIRST_PART: usize = 64;
 /// And at most so many.
 const LARGEST_PART: usize = 512;
+
+/// What a walk tells while it goes on.
+pub enum Told<'a> {
+    /// This is new, or told in another way, and will be written as it stands in the snapshot.
+    Listed(&'a Session),
+    /// A part of a list that only adds is in, and more of it comes.
+    Part,
+}
 
 /// A walk that is planned, and not applied yet.
 pub(super) struct Planned<'a> {
@@ -31,16 +40,18 @@ pub(super) struct Planned<'a> {
 }
 
 impl Planned<'_> {
-    /// Applies it; `told` is called after each part but the last. What was touched since it was read is read and planned again, until nothing is.
+    /// Applies it, and tells of it: of the sessions of each part before it is written, and of each part but the last. What was touched since it was read is read and planned again, until nothing is.
     pub(super) async fn apply(
         mut self,
         outbox: &dyn Outbox,
         elsewhere: &mut Elsewhere,
-        told: &(dyn Fn() + Send + Sync),
+        told: &(dyn Fn(Told<'_>) + Send + Sync),
     ) -> outbox::Result<WalkSummary> {
         let (at, source) = (self.walk.at, self.walk.source.clone());
         let mut applied = Applied::default();
+        tell(&self.work, told);
         while let Some(next) = self.later.pop_front() {
+            tell(&next, told);
             let sessions = std::mem::take(&mut self.walk.sessions);
             let part = Walk { sessions, ..self.in_part() };
             let planning = async { self.walker.sessions(&next) };
@@ -49,7 +60,7 @@ impl Planned<'_> {
             add(&mut applied, then?);
             self.report.planned += sessions.len();
             (self.walk.sessions, self.work) = (sessions, next);
-            told();
+            told(Told::Part);
             tokio::task::yield_now().await;
         }
         for _ in 0..ROUNDS {
@@ -83,6 +94,17 @@ impl Planned<'_> {
             adopting: adopting.clone(),
             parts: None,
             also: None,
+        }
+    }
+}
+
+/// (What is planned otherwise than its source says is no longer as it stands in the snapshot.)
+fn tell(work: &[Work<'_>], told: &(dyn Fn(Told<'_>) + Send + Sync)) {
+    for one in work {
+        if let Work::Listed(session, _) = one
+            && let Cow::Borrowed(session) = &**session
+        {
+            told(Told::Listed(session));
         }
     }
 }

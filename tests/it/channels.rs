@@ -22,6 +22,7 @@ use punctual::plan::Policy;
 use punctual::render::{Renderer, Settings};
 use punctual::retry::DoubtPolicy;
 use punctual::source::json;
+use punctual::source::just_read::JustRead;
 use punctual::walk;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
@@ -147,6 +148,7 @@ impl Practice {
             policy: Arc::new(config.policy),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             owner: "test".to_owned(),
+            just_read: JustRead::default(),
         };
         Self { dispatcher: Arc::new(dispatcher), clock }
     }

@@ -22,6 +22,7 @@ use punctual::outcome::Outcome;
 use punctual::plan::Policy;
 use punctual::render::{Renderer, Settings};
 use punctual::retry::DoubtPolicy;
+use punctual::source::just_read::JustRead;
 use punctual::source::{ambiguity, json};
 use punctual::{config, walk};
 use serde_json::{Value, json};
@@ -353,6 +354,7 @@ impl World {
             policy: Arc::clone(&SHARED.policy),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             owner: "alive".to_owned(),
+            just_read: JustRead::default(),
         });
         dispatcher.recover(|_| DoubtPolicy::Resend).await.unwrap();
         let wire: Arc<dyn Transport> = Arc::new(Wire(Arc::clone(self)));

@@ -14,6 +14,7 @@ use punctual::plan::Policy;
 use punctual::render::{Renderer, Settings};
 use punctual::retry::DoubtPolicy;
 use punctual::session::{Extent, Snapshot};
+use punctual::source::just_read::JustRead;
 use punctual::source::{ambiguity, json};
 use punctual::walk::Elsewhere;
 use punctual::{config, walk};
@@ -100,6 +101,7 @@ impl Process {
             policy: Arc::clone(&configured.policy),
             clock: Arc::clone(clock),
             owner: format!("start {n}"),
+            just_read: JustRead::default(),
         });
         let doubt = configured.doubt;
         dispatcher.recover(|_| doubt).await.unwrap();

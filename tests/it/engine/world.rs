@@ -19,6 +19,7 @@ use punctual::plan::Policy;
 use punctual::render::{Renderer, Settings};
 use punctual::retry::DoubtPolicy;
 use punctual::session::Extent;
+use punctual::source::just_read::JustRead;
 use punctual::source::{ambiguity, json};
 use punctual::walk;
 use serde_json::{Value, json};
@@ -166,6 +167,7 @@ impl World {
             policy: Arc::clone(policy),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             owner: "test".to_owned(),
+            just_read: JustRead::default(),
         })
     }
 
