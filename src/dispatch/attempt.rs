@@ -171,13 +171,19 @@ impl Worker {
         log(&crossing.ready, &end);
         self.presses |= crossing.ready.left.is_some() || !matches!(end, Settlement::Accepted { .. });
         let way = Arc::clone(&self.way);
+        // The next take follows at once, on this connection.
+        let followed = matches!(end, Settlement::Accepted { .. }) && way.queue.has_more();
         let mut settling: Settling = Box::pin(async move {
             let (dispatcher, lane, ready, now) = (&way.dispatcher, &way.course.lane, &crossing.ready, way.now());
             if let (Some(left), Settlement::Accepted { .. } | Settlement::Unknown { .. }) = (&ready.left, &end) {
                 // Before its end is durable: no end of this process may leave them with that word alone.
                 dispatcher.tell_what_stands(left, &ready.notice, now).await?;
             }
-            dispatcher.outbox.settle(now, vec![(ready.lease, end.clone())]).await?;
+            if followed {
+                dispatcher.outbox.settle_with_next(now, ready.lease, end.clone()).await?;
+            } else {
+                dispatcher.outbox.settle(now, vec![(ready.lease, end.clone())]).await?;
+            }
             // It is back when its end is durable.
             drop(passed);
             lane.meter().settled(&end, now - ready.notice.due_at);

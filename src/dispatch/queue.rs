@@ -119,6 +119,12 @@ impl Queue {
         self.locked().waiting.pop().map(|Reverse(one)| one.crossing)
     }
 
+    /// Somebody waits for a connection.
+    pub(super) fn has_more(&self) -> bool {
+        let state = self.locked();
+        state.waiting.len() > state.new
+    }
+
     /// Who is next need not wait long.
     pub(super) fn is_quick(&self) -> bool {
         self.locked().takes.is_some_and(|takes| takes <= QUICK)

@@ -270,6 +270,12 @@ pub trait Attempts: Send + Sync {
     /// doubt never goes again, nor does an answer that left and was not taken.
     async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>>;
 
+    /// One claim ends, and the next message on its connection is about to be taken: that one's [`Attempts::take`] may be waited for, for a moment, and
+    /// both become durable together. Neither depends on the other. As [`Attempts::settle`].
+    async fn settle_with_next(&self, at: DateTime<Utc>, lease: Lease, end: Settlement) -> Result<bool> {
+        Ok(self.settle(at, vec![(lease, end)]).await?.contains(&true))
+    }
+
     /// How hand-overs of this channel ended, in order: those that the last `rows` of the ledger tell.
     async fn settled_lately(&self, channel: Channel, rows: usize) -> Result<Vec<Lately>>;
 

@@ -228,6 +228,31 @@ async fn many_doubts_share_a_commit() {
     assert!((1..=MANY as u64 / 8).contains(&commits), "{MANY} doubts took {commits} commits");
 }
 
+/// One connection: the end of each message is written with the beginning of the next one, though they are asked for one after the other.
+#[tokio::test]
+async fn an_end_and_the_next_beginning_share_a_commit() {
+    const MANY: usize = 200;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("outbox.db"));
+    let sessions = (1..=MANY as i64).map(|n| walked(n, "first", vec![Change::Add(notice(n, Occasion::Invite, 0))]));
+    store.apply(walk(sessions.collect())).await.unwrap();
+    let claims = store.claim(ClaimRequest { limit: MANY, ..request(0) }).await.unwrap();
+    assert_eq!(claims.len(), MANY, "however many are claimed in one write");
+    assert!(claims.is_sorted_by_key(|c| (c.entry.notice.useful_until, c.entry.notice.due_at)), "the most urgent first");
+
+    let margin = TimeDelta::minutes(1);
+    assert!(store.take(begin(&claims[0], 0), margin).await.unwrap());
+    let before = store.commits();
+    for (this, next) in claims.iter().zip(&claims[1..]) {
+        let (ended, taken) =
+            tokio::join!(biased; store.settle_with_next(minute(1), lease(this), accepted()), store.take(begin(next, 1), margin));
+        assert!(ended.unwrap() && taken.unwrap());
+    }
+    // A thread may be kept from its core for longer than the first one waits.
+    let commits = store.commits() - before;
+    assert!((MANY as u64 - 1..=MANY as u64 * 3 / 2).contains(&commits), "{MANY} messages took {commits} commits");
+}
+
 /// A daemon and a command write side by side: each waits for the other, and neither loses anything.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_write_in_turn() {

@@ -77,6 +77,7 @@ macro_rules! conformance {
             a_suppressed_address_fences_what_is_on_its_way_to_it,
             a_short_lease_lets_nothing_out,
             an_attempt_begins_and_passes_in_one_step,
+            an_end_and_the_next_beginning_are_guarded_each_by_itself,
             what_goes_over_another_transport_is_on_record,
             a_refusal_that_was_about_us_is_taken_back,
             what_a_person_wished_is_not_taken_back,

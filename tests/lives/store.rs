@@ -257,6 +257,7 @@ asks!(Attempts {
     take(attempt: Begin, margin: TimeDelta) -> bool, after Doubt;
     goes_over(lease: Lease, transport: &str) -> bool;
     settle(at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Vec<bool>, after Settle;
+    settle_with_next(at: DateTime<Utc>, lease: Lease, end: Settlement) -> bool, after Settle;
     settled_lately(channel: Channel, rows: usize) -> Vec<Lately>;
     take_back(rejected: &[(NoticeKey, Option<DateTime<Utc>>)], now: DateTime<Utc>) -> usize;
     recover(owner: &str, now: DateTime<Utc>, everything: bool) -> Recovered;

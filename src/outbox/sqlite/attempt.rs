@@ -24,22 +24,28 @@ use crate::session::SessionId;
 use crate::session::stored::StoredSession;
 use crate::suppression::SaidBy;
 
-/// The numbers come from the index alone; only the rows that are claimed are read.
+/// Their numbers, from the index alone, the most urgent first.
+pub(super) const DUE: &str = "SELECT id FROM notice INDEXED BY notice_due
+     WHERE channel = ?1 AND state IN ('waiting', 'unknown') AND next_attempt_at <= ?2 ORDER BY useful_until, due_at, id LIMIT ?3";
+
+pub(super) fn due(connection: &Connection, request: &ClaimRequest) -> rusqlite::Result<Vec<i64>> {
+    let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
+    let values = params![request.channel.as_str(), ms(request.now), limit];
+    connection.prepare_cached(DUE)?.query_map(values, |row| row.get(0))?.collect()
+}
+
+/// Those of these numbers that are due still.
 pub(super) fn claim_sql() -> String {
     format!(
-        "SELECT {COLUMNS}, id FROM notice WHERE id IN (
-             SELECT id FROM notice INDEXED BY notice_due
-             WHERE channel = ?1 AND state IN ('waiting', 'unknown') AND next_attempt_at <= ?2
-             ORDER BY useful_until, due_at, id LIMIT ?3)
-         ORDER BY useful_until, due_at, id"
+        "SELECT {COLUMNS}, id FROM notice NOT INDEXED WHERE id IN (SELECT value FROM json_each(?3))
+         AND channel = ?1 AND state IN ('waiting', 'unknown') AND next_attempt_at <= ?2 ORDER BY useful_until, due_at, id"
     )
 }
 
-/// Claims what is due, the most urgent first.
-pub(super) fn claim(connection: &Tx<'_>, request: &ClaimRequest) -> rusqlite::Result<Vec<Claim>> {
-    let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
+/// Claims what is due of these, the most urgent first.
+pub(super) fn claim(connection: &Tx<'_>, request: &ClaimRequest, numbers: &[i64]) -> rusqlite::Result<Vec<Claim>> {
     let mut statement = connection.prepare_cached(&claim_sql())?;
-    let values = params![request.channel.as_str(), ms(request.now), limit];
+    let values = params![request.channel.as_str(), ms(request.now), format!("{numbers:?}")];
     let numbered = |row: &rusqlite::Row<'_>| Ok((notices::row(row)?, row.get(COLUMN_COUNT)?));
     let due: Vec<(Row, i64)> = statement.query_map(values, numbered)?.collect::<rusqlite::Result<_>>()?;
     let mut desk = Desk { connection, request, lease_until: store_now(connection)? + request.lease, session: None };

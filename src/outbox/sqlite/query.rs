@@ -394,7 +394,7 @@ mod tests {
     use super::super::known::{EXPECTED, HEARD, REMINDED, SHARED};
     use super::*;
     use crate::entry::State;
-    use crate::outbox::sqlite::attempt::{PAST, claim_sql};
+    use crate::outbox::sqlite::attempt::{DUE, PAST, claim_sql};
     use crate::outbox::sqlite::known::{people_sql, told_sql};
     use crate::outbox::sqlite::migrate::migrate;
     use crate::outbox::sqlite::sealed::Sealer;
@@ -440,7 +440,8 @@ mod tests {
         let sorted = "USE TEMP B-TREE FOR ORDER BY";
         // statement; what its plan says; what it must not say
         let cases = [
-            (claim_sql(), "SEARCH notice USING COVERING INDEX notice_due (channel=? AND next_attempt_at<?)", "SCAN notice"),
+            (DUE.to_owned(), "SEARCH notice USING COVERING INDEX notice_due (channel=? AND next_attempt_at<?)", "SCAN notice"),
+            (claim_sql(), "SEARCH notice USING INTEGER PRIMARY KEY (rowid=?)", "SCAN notice"),
             (NEXT_DUE.to_owned(), "SEARCH notice USING COVERING INDEX notice_due (channel=? AND next_attempt_at>?)", "SCAN notice"),
             (MOST_URGENT.to_owned(), "SEARCH notice USING COVERING INDEX notice_due (channel=? AND next_attempt_at<?)", "SCAN notice"),
             (list(Filter::default()), "SCAN notice USING INDEX notice_listed", sorted),

@@ -2,7 +2,8 @@
 //!
 //! In: closures over the transaction, through a channel. Out: their answers, after the commit that makes them durable.
 //! A group is what has arrived when the last commit was done, so a group grows with the load. Under load, what can wait for a moment waits for as
-//! much company as the last group had: a commit costs more than a row. Whoever is alone, or cannot wait, is committed at once.
+//! much company as the last group had: a commit costs more than a row. Whoever is alone, or cannot wait, is committed at once; but what nobody waits
+//! for, and is followed by another write at once, waits for that one.
 //!
 //! Invariants: an answer is sent only after its COMMIT returned. After any error of SQLite nothing is written any more.
 
@@ -25,7 +26,8 @@ use crate::outbox::{Result, StoreError};
 
 /// Writes in one transaction, so that the first of a long queue is answered before the last has run.
 const GROUP: usize = 256;
-/// Company is waited for after a group of so many, until there are as many again, or so many, or this long. A few connections gain nothing by it.
+/// Company is waited for after a group of so many, until there are as many again, or so many, or this long. A few connections gain nothing by it; but
+/// what another write follows waits as long for that one, which comes as soon as a connection has its next message.
 const COMPANY_FROM: usize = 12;
 const COMPANY: usize = 24;
 const COMPANY_WITHIN: Duration = Duration::from_millis(1);
@@ -40,9 +42,19 @@ type Run = Box<dyn FnOnce(&Tx<'_>) -> rusqlite::Result<Answer> + Send>;
 
 struct Job {
     action: &'static str,
-    /// It can wait for company.
-    patient: bool,
+    waits: Waits,
     run: Run,
+}
+
+/// What a write can wait for before it is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    /// Nothing.
+    Not,
+    /// Company, under load.
+    ForCompany,
+    /// Whatever comes next: it is known to come, and nobody waits for this one alone.
+    ForTheNext,
 }
 
 /// What the thread tells the callers besides their answers.
@@ -97,7 +109,7 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.ask(action, false, op).await
+        self.ask(action, Waits::Not, op).await
     }
 
     /// Likewise, of what can wait for company.
@@ -106,10 +118,19 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.ask(action, true, op).await
+        self.ask(action, Waits::ForCompany, op).await
     }
 
-    async fn ask<T, F>(&self, action: &'static str, patient: bool, op: F) -> Result<T>
+    /// Likewise, of what another write follows at once, if nobody waits for this one: see [`Waits::ForTheNext`].
+    pub(super) async fn write_with_next<T, F>(&self, action: &'static str, op: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.ask(action, Waits::ForTheNext, op).await
+    }
+
+    async fn ask<T, F>(&self, action: &'static str, waits: Waits, op: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Tx<'_>) -> rusqlite::Result<T> + Send + 'static,
@@ -121,7 +142,7 @@ impl Writer {
             Ok(Box::new(move || drop(answer.send(value))) as Answer)
         });
         let jobs = self.jobs.as_ref().expect("the sender is there until the drop");
-        if jobs.send(Job { action, patient, run }).is_ok()
+        if jobs.send(Job { action, waits, run }).is_ok()
             && let Ok(value) = answered.await
         {
             return Ok(value);
@@ -183,16 +204,20 @@ fn serve((connection, sealer): (Connection, Sealer), queue: &mpsc::Receiver<Job>
 fn gathered(queue: &mpsc::Receiver<Job>, first: Job, before: usize) -> Vec<Job> {
     let until = Instant::now() + COMPANY_WITHIN;
     let enough = if before < COMPANY_FROM { 0 } else { before.min(COMPANY) };
-    let mut patient = first.patient;
-    let mut group = vec![first];
-    while group.len() < GROUP {
-        let next = queue.try_recv().ok().or_else(|| {
-            let waits = patient && group.len() < enough;
+    let (mut patient, mut unasked) = (true, true);
+    let mut group: Vec<Job> = Vec::new();
+    let mut next = Some(first);
+    while let Some(job) = next {
+        patient &= job.waits != Waits::Not;
+        unasked &= job.waits == Waits::ForTheNext;
+        group.push(job);
+        if group.len() == GROUP {
+            break;
+        }
+        next = queue.try_recv().ok().or_else(|| {
+            let waits = unasked || (patient && group.len() < enough);
             waits.then(|| queue.recv_timeout(until.saturating_duration_since(Instant::now())).ok()).flatten()
         });
-        let Some(next) = next else { break };
-        patient &= next.patient;
-        group.push(next);
     }
     group
 }
@@ -297,8 +322,8 @@ mod tests {
         assert_eq!(rows(&path), 2, "nothing of the failed group is there after the next start");
     }
 
-    fn job(patient: bool) -> Job {
-        Job { action: "note", patient, run: Box::new(|_| Ok(Box::new(|| {}))) }
+    fn job(waits: Waits) -> Job {
+        Job { action: "note", waits, run: Box::new(|_| Ok(Box::new(|| {}))) }
     }
 
     /// Without a clock: whoever sends is gone, or all that is waited for is there.
@@ -306,15 +331,18 @@ mod tests {
     fn a_group_is_what_is_there_and_waits_for_no_more_than_the_last_one_had() {
         for (waiting, before, group) in [(0, 0, 1), (3, 0, 4), (300, 0, GROUP), (5, 40, 6), (0, 40, 1), (300, 40, GROUP)] {
             let (jobs, queue) = mpsc::channel();
-            (0..waiting).for_each(|_| jobs.send(job(true)).unwrap());
+            (0..waiting).for_each(|_| jobs.send(job(Waits::ForCompany)).unwrap());
             drop(jobs);
-            assert_eq!(gathered(&queue, job(true), before).len(), group, "{waiting} {before}");
+            assert_eq!(gathered(&queue, job(Waits::ForCompany), before).len(), group, "{waiting} {before}");
         }
         let (jobs, queue) = mpsc::channel();
-        (1..COMPANY_FROM).for_each(|_| jobs.send(job(true)).unwrap());
-        assert_eq!(gathered(&queue, job(true), COMPANY_FROM).len(), COMPANY_FROM, "all of them are there");
-        jobs.send(job(false)).unwrap();
-        assert_eq!(gathered(&queue, job(true), COMPANY_FROM).len(), 2, "that one cannot wait");
+        (1..COMPANY_FROM).for_each(|_| jobs.send(job(Waits::ForCompany)).unwrap());
+        assert_eq!(gathered(&queue, job(Waits::ForCompany), COMPANY_FROM).len(), COMPANY_FROM, "all of them are there");
+        jobs.send(job(Waits::Not)).unwrap();
+        assert_eq!(gathered(&queue, job(Waits::ForCompany), COMPANY_FROM).len(), 2, "that one cannot wait");
+        assert_eq!(gathered(&queue, job(Waits::ForTheNext), 1).len(), 1, "nothing came after all");
+        jobs.send(job(Waits::Not)).unwrap();
+        assert_eq!(gathered(&queue, job(Waits::ForTheNext), 1).len(), 2, "with what followed it");
     }
 
     #[tokio::test]

@@ -124,6 +124,30 @@ pub(crate) async fn an_attempt_begins_and_passes_in_one_step(store: Store) {
     assert_eq!(bytes.as_deref(), Some(&*begin(&claim, 3).bytes), "what goes again is what it had");
 }
 
+/// Written together, and neither depends on the other.
+pub(crate) async fn an_end_and_the_next_beginning_are_guarded_each_by_itself(store: Store) {
+    for n in [1, 2] {
+        store.add(n, &[notice(n, Occasion::Invite, 0)]).await;
+    }
+    let claims = store.outbox.claim(request(0)).await.unwrap();
+    let (first, next) = (&claims[0], &claims[1]);
+    assert!(store.outbox.take(begin(first, 1), NO_MARGIN).await.unwrap());
+    let refused = store.outbox.take(begin(next, 2), TimeDelta::days(2));
+    let (ended, taken) = tokio::join!(store.outbox.settle_with_next(minute(2), lease(first), accepted()), refused);
+    assert_eq!((ended.unwrap(), taken.unwrap()), (true, false), "an end stays when the next one is refused");
+    let (ended, taken) =
+        tokio::join!(store.outbox.settle_with_next(minute(3), lease(first), accepted()), store.outbox.take(begin(next, 3), NO_MARGIN));
+    assert_eq!((ended.unwrap(), taken.unwrap()), (false, true), "and the other way round");
+    assert_eq!(
+        (store.entry(first.entry.notice.key).await.state, store.entry(next.entry.notice.key).await.state),
+        (State::Accepted, State::Sending)
+    );
+    assert!(
+        store.outbox.settle_with_next(minute(4), lease(next), accepted()).await.unwrap(),
+        "nothing comes after it: it waits for that no longer"
+    );
+}
+
 pub(crate) async fn what_goes_over_another_transport_is_on_record(store: Store) {
     const SECOND: &str = "smtp:second.example:25";
     const THIRD: &str = "smtp:third.example:25";

@@ -1,5 +1,7 @@
 //! Attempts: due, claimed, begun, in doubt, settled.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -13,6 +15,16 @@ use crate::outbox::frozen::Packed;
 use crate::outbox::outgoing::Step;
 use crate::outbox::{Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Lately, Lease, Outgoing, Recovered, Result, Settlement};
 
+/// Claimed in one write. The messages that are on a connection by then wait for it.
+const CLAIMED_AT_ONCE: usize = 64;
+
+fn settle(connection: &Tx<'_>, lease: Lease, end: &Settlement, at: DateTime<Utc>) -> rusqlite::Result<bool> {
+    match lease.kind {
+        Outgoing::Notice => attempt::settle(connection, lease, end, at),
+        _ => outgoing::step(connection, lease, Step::Settle(end, at)),
+    }
+}
+
 #[async_trait]
 impl Attempts for SqliteOutbox {
     async fn next_due(&self, channel: Channel) -> Result<Option<DateTime<Utc>>> {
@@ -24,7 +36,19 @@ impl Attempts for SqliteOutbox {
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claim>> {
-        self.writer.write("claim", move |c| attempt::claim(c, &request)).await
+        let request = Arc::new(request);
+        let asked = Arc::clone(&request);
+        let first = move |c: &Tx<'_>| {
+            let mut due = attempt::due(c, &asked)?;
+            let rest = due.split_off(CLAIMED_AT_ONCE.min(due.len()));
+            Ok((attempt::claim(c, &asked, &due)?, rest))
+        };
+        let (mut claims, rest) = self.writer.write("claim", first).await?;
+        for due in rest.chunks(CLAIMED_AT_ONCE) {
+            let (asked, due) = (Arc::clone(&request), due.to_vec());
+            claims.extend(self.writer.write("claim", move |c| attempt::claim(c, &asked, &due)).await?);
+        }
+        Ok(claims)
     }
 
     async fn claim_alone(&self, request: ClaimAlone) -> Result<Option<Lease>> {
@@ -68,11 +92,12 @@ impl Attempts for SqliteOutbox {
 
     async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>> {
         checked("settle", ends.iter().map(|(_, end)| end.check()))?;
-        let settle = move |c: &Tx<'_>, (lease, end): &(Lease, Settlement)| match lease.kind {
-            Outgoing::Notice => attempt::settle(c, *lease, end, at),
-            _ => outgoing::step(c, *lease, Step::Settle(end, at)),
-        };
-        self.writer.write_in_company("settle", move |c| ends.iter().map(|one| settle(c, one)).collect()).await
+        self.writer.write_in_company("settle", move |c| ends.iter().map(|(lease, end)| settle(c, *lease, end, at)).collect()).await
+    }
+
+    async fn settle_with_next(&self, at: DateTime<Utc>, lease: Lease, end: Settlement) -> Result<bool> {
+        checked("settle", [end.check()])?;
+        self.writer.write_with_next("settle", move |c| settle(c, lease, &end, at)).await
     }
 
     async fn settled_lately(&self, channel: Channel, rows: usize) -> Result<Vec<Lately>> {
