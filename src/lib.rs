@@ -2,7 +2,7 @@
 //! in their own local time.
 //!
 //! ```text
-//! source -> Snapshot -> plan(snapshot, policy, known, now) -> Plan { notices, omissions }
+//! source -> Snapshot -> plan(snapshot, policy, known, now) -> Plan { faults, people }
 //!        -> diff against the outbox -> Change { Add, Move, End } -> outbox (durable)
 //! due    -> claim -> revalidate against the latest session -> render -> Message -> gate -> deliver -> Outcome -> settle -> ledger
 //! ```
