@@ -64,8 +64,8 @@ pub(super) fn suppress(config: Config, command: &SuppressCommand, json: bool, co
                 };
                 let (store, address) = (store()?, address(&typed(raw)?, &config)?);
                 // Masked, as everywhere.
-                store.note(now, "suppress", &format!("{address}, by {}", account())).await?;
-                let added = store.suppress(now, &address, kind).await?;
+                let deed = format!("{address}, by {}", account());
+                let added = store.suppress(now, &address, kind, Some(&deed)).await?;
                 println!("{}", if added { "added" } else { "was there already" });
             }
             SuppressCommand::Remove { address: raw } => {
@@ -73,10 +73,9 @@ pub(super) fn suppress(config: Config, command: &SuppressCommand, json: bool, co
                 let raw = typed(raw)?;
                 let key = if raw.len() == 32 && !raw.contains('@') { raw } else { suppression_key(&address(&raw, &config)?) };
                 let store = store()?;
-                if !store.unsuppress(now, &key).await? {
+                if !store.unsuppress(now, &key, Some(&format!("by {}", account()))).await? {
                     bail!("it is not on the list");
                 }
-                store.note(now, "unsuppress", &format!("by {}", account())).await?;
                 println!("removed: planned messages go again from the next walk on");
             }
         }

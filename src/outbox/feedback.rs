@@ -21,11 +21,13 @@ pub trait Feedback: Send + Sync {
     /// The suppression list, the newest first.
     async fn suppressed(&self) -> Result<Vec<SuppressedAddress>>;
 
-    /// A person puts an address on the list. `false`: it is there already. (An opt-out is never weakened to a bounce.)
-    async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression) -> Result<bool>;
+    /// A person puts an address on the list. `false`: it is there already. (An opt-out is never weakened to a bounce.) `deed`: what
+    /// the ledger says, in the same transaction, of who did so; `None`: nobody is named.
+    async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression, deed: Option<&str>) -> Result<bool>;
 
     /// A person takes an address off the list, by its [`crate::suppression::suppression_key`]. `false`: it was not there.
-    async fn unsuppress(&self, now: DateTime<Utc>, key: &str) -> Result<bool>;
+    /// `deed`: as above.
+    async fn unsuppress(&self, now: DateTime<Utc>, key: &str, deed: Option<&str>) -> Result<bool>;
 
     /// The notice that a receipt is about; `None`: there is none that is known.
     async fn whose(&self, about: &About) -> Result<Option<NoticeKey>>;

@@ -50,7 +50,7 @@ impl World {
         self.process().await;
         self.tells_rows().await;
         for number in stopped {
-            self.store.suppress(self.now(), &restored(&number), Suppression::OptedOut).await.unwrap();
+            self.store.suppress(self.now(), &restored(&number), Suppression::OptedOut, None).await.unwrap();
         }
         self.plan_again().await;
     }

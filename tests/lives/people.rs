@@ -230,14 +230,14 @@ impl World {
                 let Some(address) = self.address_of(n) else { return };
                 self.notes(format!("staff puts {address} on the list"));
                 self.oracle.lock().unwrap().may_be_suppressed.insert(address.clone());
-                self.outbox().suppress(self.now(), &restored(&address), Suppression::Bounced).await.unwrap();
+                self.outbox().suppress(self.now(), &restored(&address), Suppression::Bounced, None).await.unwrap();
                 self.plan_again().await;
             }
             Deed::Unsuppress(n) => {
                 let Some(address) = self.address_of(n) else { return };
                 self.notes(format!("staff takes {address} off the list"));
                 self.oracle.lock().unwrap().stopped.remove(&address);
-                self.outbox().unsuppress(self.now(), &suppression_key(&restored(&address))).await.unwrap();
+                self.outbox().unsuppress(self.now(), &suppression_key(&restored(&address)), None).await.unwrap();
                 self.plan_again().await;
             }
             Deed::Text(n, words) => self.writes(n, words).await,

@@ -269,8 +269,8 @@ asks!(Attempts {
 asks!(Feedback {
     suppressions() -> HashMap<String, Suppression>;
     suppressed() -> Vec<SuppressedAddress>;
-    suppress(now: DateTime<Utc>, address: &Address, kind: Suppression) -> bool;
-    unsuppress(now: DateTime<Utc>, key: &str) -> bool;
+    suppress(now: DateTime<Utc>, address: &Address, kind: Suppression, deed: Option<&str>) -> bool;
+    unsuppress(now: DateTime<Utc>, key: &str, deed: Option<&str>) -> bool;
     receive(now: DateTime<Utc>, receipt: Receipt) -> Received;
     whose(about: &About) -> Option<NoticeKey>;
     due_between(from: DateTime<Utc>, until: DateTime<Utc>) -> Vec<NoticeKey>;

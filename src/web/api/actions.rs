@@ -334,11 +334,8 @@ pub(super) async fn suppress(asked: Asked<Suppress>) -> Result<Response, Problem
         Address::possible(&address, region).map_err(|why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("address: {why}")))?;
     let key = suppression_key(&address);
     // Masked: a digest of a number is tried in a second. What the list's own row names it by is keyed.
-    let (outbox, detail) = (Arc::clone(&shared.office.desk.outbox), address.to_string());
-    let added = to_the_end(async move {
-        outbox.note(now, "suppress", &format!("{detail}, by {who}")).await?;
-        outbox.suppress(now, &address, kind).await
-    });
+    let (outbox, deed) = (Arc::clone(&shared.office.desk.outbox), format!("{address}, by {who}"));
+    let added = to_the_end(async move { outbox.suppress(now, &address, kind, Some(&deed)).await });
     let status = if added.await?? { StatusCode::CREATED } else { StatusCode::OK };
     Ok(answer(status, &Suppressed { key }))
 }
@@ -371,12 +368,6 @@ pub(super) async fn unsuppress(
     Query::parse(text, &[])?;
     let none = || Problem::not_found("it is not on the list");
     let (outbox, who, now) = (Arc::clone(&shared.office.desk.outbox), who(&token), shared.office.clock.now());
-    let removed = to_the_end(async move {
-        let listed = outbox.suppressions().await?.contains_key(&key);
-        if listed {
-            outbox.note(now, "unsuppress", &format!("by {who}")).await?;
-        }
-        Ok::<bool, crate::outbox::StoreError>(listed && outbox.unsuppress(now, &key).await?)
-    });
+    let removed = to_the_end(async move { outbox.unsuppress(now, &key, Some(&format!("by {who}"))).await });
     if removed.await?? { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(none()) }
 }

@@ -99,8 +99,8 @@ pub(super) async fn block(State(shared): State<Arc<Shared>>, headers: HeaderMap,
     };
     let (outbox, who, now) = (Arc::clone(&context.office.desk.outbox), current_user.name().to_owned(), context.now);
     let adding = to_the_end(async move {
-        outbox.note(now, "suppress", &format!("{address}, by {who}")).await?;
-        outbox.suppress(now, &address, Suppression::OptedOut).await
+        let deed = format!("{address}, by {who}");
+        outbox.suppress(now, &address, Suppression::OptedOut, Some(&deed)).await
     });
     let refusal = (!adding.await??).then(|| "It is on the list already".to_owned());
     shared.intake.ask();
@@ -120,8 +120,7 @@ pub(super) async fn unblock(
     let removing = to_the_end(async move {
         let Some(listed) = outbox.suppressed().await?.into_iter().find(|one| one.key == key) else { return Ok(false) };
         // Masked: its key is a digest that can be tried.
-        outbox.note(now, "unsuppress", &format!("{}, by {who}", listed.shown)).await?;
-        outbox.unsuppress(now, &key).await
+        outbox.unsuppress(now, &key, Some(&format!("{}, by {who}", listed.shown))).await
     });
     if !removing.await?? {
         return Err(Trouble::Conflict("It is not on the list any more."));

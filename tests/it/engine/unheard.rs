@@ -231,7 +231,7 @@ async fn an_invite_to_an_address_that_is_blocked_says_so() {
     world.set("2026-11-24T09:10:00Z");
     world.walk_of("a", std::slice::from_ref(&one)).await;
     let address = Address::restore(Channel::Email, "new@example.com");
-    world.outbox.suppress(world.clock.now(), &address, Suppression::Bounced).await.unwrap();
+    world.outbox.suppress(world.clock.now(), &address, Suppression::Bounced, None).await.unwrap();
     world.go("2026-11-24T09:15:00Z").await;
     assert!(world.told(1).await.contains(&"invite suppressed bounced".to_owned()), "{:?}", world.told(1).await);
 }

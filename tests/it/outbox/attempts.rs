@@ -449,7 +449,7 @@ pub(crate) async fn a_suppressed_address_fences_what_is_on_its_way_to_it(store: 
             assert_eq!(store.outbox.begin(vec![begin(claim, 1)]).await.unwrap(), [true]);
         }
     }
-    store.outbox.suppress(minute(1), &mail("trevor"), Suppression::OptedOut).await.unwrap();
+    store.outbox.suppress(minute(1), &mail("trevor"), Suppression::OptedOut, None).await.unwrap();
     for claim in &claims {
         let goes = claim.entry.notice.key == other.key;
         if !goes {

@@ -1,5 +1,6 @@
 //! What is kept: the suppression list, and what a purge leaves.
 
+use chrono::{DateTime, Utc};
 use punctual::entry::{Change, State};
 use punctual::notice::{Notice, Occasion, Reason};
 use punctual::outbox::{Alert, Filter, Purged, Retention, Settlement, WalkedSession};
@@ -20,7 +21,7 @@ pub(crate) async fn a_person_keeps_the_suppression_list(store: Store) {
         (Suppression::Bounced, false),
     ];
     for (now, (kind, put)) in (1..).zip(expected) {
-        assert_eq!(outbox.suppress(minute(now), &ray, kind).await.unwrap(), put, "{kind:?} at {now}");
+        assert_eq!(outbox.suppress(minute(now), &ray, kind, Some("r, by jane")).await.unwrap(), put, "{kind:?} at {now}");
     }
     let other = addressed(2, Occasion::Invite, 0, number.clone());
     store.add(2, std::slice::from_ref(&other)).await;
@@ -36,12 +37,17 @@ pub(crate) async fn a_person_keeps_the_suppression_list(store: Store) {
     assert_eq!(seen, [from_text, (second.clone(), Suppression::OptedOut, minute(3), None)], "the newest first");
     assert_eq!((list[0].shown.as_str(), list[1].shown.as_str()), ("+1*****0108", "r*****@example.com"));
 
-    assert!(outbox.unsuppress(minute(8), &second).await.unwrap());
-    assert!(!outbox.unsuppress(minute(9), &second).await.unwrap());
+    assert!(outbox.unsuppress(minute(8), &second, Some("by victor")).await.unwrap());
+    assert!(!outbox.unsuppress(minute(9), &second, Some("by victor")).await.unwrap());
     assert!(!outbox.suppressions().await.unwrap().contains_key(&second));
     let told: Vec<_> = store.ledger().await.into_iter().filter(|r| r.event.ends_with("suppressed")).map(|r| (r.event, r.at)).collect();
     let words = [("suppressed", 1), ("suppressed", 3), ("suppressed", 7), ("unsuppressed", 8)];
     assert_eq!(told, words.map(|(word, at)| (word.to_owned(), minute(at))), "what changed nothing leaves no row");
+    let deeds = store.ledger().await.into_iter().filter(|r| ["suppress", "unsuppress"].contains(&r.event.as_str()));
+    let deeds: Vec<(String, DateTime<Utc>, String)> = deeds.map(|r| (r.event, r.at, r.detail.unwrap())).collect();
+    let tried = (1..=5).map(|at| ("suppress".to_owned(), minute(at), "r, by jane".to_owned()));
+    let done: Vec<_> = tried.chain([("unsuppress".to_owned(), minute(8), "by victor".to_owned())]).collect();
+    assert_eq!(deeds, done, "whoever had something put on the list is named, and whoever took something off");
 }
 
 pub(crate) async fn an_alert_lasts_until_it_is_over(store: Store) {
@@ -70,7 +76,7 @@ pub(crate) async fn letters_are_purged_with_the_history(store: Store) {
 
 pub(crate) async fn whoever_is_taken_off_the_list_is_planned_for_again(store: Store) {
     let (ray, outbox) = (mail("ray.chalk"), &store.outbox);
-    outbox.suppress(minute(1), &ray, Suppression::OptedOut).await.unwrap();
+    outbox.suppress(minute(1), &ray, Suppression::OptedOut, None).await.unwrap();
     let omitting = |id: i64, start, reason| {
         let omissions = vec![omission(id * 10 + 1, Some(Occasion::Invite), None, reason)];
         WalkedSession { start: minute(start), omissions, ..walked(id, "first", Vec::new()) }
@@ -82,7 +88,7 @@ pub(crate) async fn whoever_is_taken_off_the_list_is_planned_for_again(store: St
     let end = Change::End { key: ended.key, state: State::Suppressed, reason: Reason::Bounced };
     outbox.apply(walk(vec![WalkedSession { start: minute(500), ..walked(4, "first", vec![end]) }])).await.unwrap();
     for key in [suppression_key(&ray), suppression_key(&ray)] {
-        outbox.unsuppress(minute(6), &key).await.unwrap();
+        outbox.unsuppress(minute(6), &key, None).await.unwrap();
         let seen = outbox.seen("clinic").await.unwrap().unwrap().sessions;
         let again = [1, 2, 3, 4].map(|id| seen[&SessionId(id)].replan);
         assert_eq!(again, [true, false, false, true], "those to come that left somebody out because of the list");

@@ -203,7 +203,7 @@ async fn take(store: &Store, step: &Step, claims: &mut Vec<Claim>) -> String {
         }
         Step::Suppress { text: by_text, kind, at } => {
             let address = if *by_text { text(9) } else { mail("ray") };
-            outbox.suppress(minute(*at), &address, *kind).await.unwrap().to_string()
+            outbox.suppress(minute(*at), &address, *kind, None).await.unwrap().to_string()
         }
         Step::Purge { content, history } => {
             let retention = Retention { content_before: minute(*content), history_before: minute(*history) };

@@ -366,7 +366,7 @@ async fn nothing_of_a_sealed_store_is_read_in_its_dump() {
     store.outbox.apply(walk(vec![session])).await.unwrap();
     let claim = store.doubt_one(0).await;
     store.settle(1, &claim, accepted()).await;
-    store.outbox.suppress(minute(2), &mail("zebulon"), punctual::suppression::Suppression::OptedOut).await.unwrap();
+    store.outbox.suppress(minute(2), &mail("zebulon"), punctual::suppression::Suppression::OptedOut, None).await.unwrap();
     let bytes = store.outbox.deliveries(claim.entry.notice.key).await.unwrap().1.unwrap();
     assert!(String::from_utf8(bytes).unwrap().contains("the bytes of"));
     drop(store);

@@ -48,7 +48,7 @@ async fn filled() -> (tempfile::TempDir, PathBuf) {
     let claim = store.doubt_one(0).await;
     assert!(store.settle(1, &claim, accepted()).await);
     for to in [mail("blocked"), text(43)] {
-        store.outbox.suppress(minute(2), &to, Suppression::OptedOut).await.unwrap();
+        store.outbox.suppress(minute(2), &to, Suppression::OptedOut, None).await.unwrap();
     }
     drop(store);
     (folder, path)
@@ -138,7 +138,7 @@ async fn a_store_gets_another_key_while_it_is_in_use() {
     while let Some(reached) = next {
         assert_eq!(says(&daemon).await, before, "at step {steps}");
         // It writes, and looks for what it wrote.
-        daemon.suppress(minute(4), &text(50 + u32::try_from(steps).unwrap()), Suppression::OptedOut).await.unwrap();
+        daemon.suppress(minute(4), &text(50 + u32::try_from(steps).unwrap()), Suppression::OptedOut, None).await.unwrap();
         next = command.rekey_some(reached).await.unwrap();
         steps += 1;
     }
@@ -146,7 +146,7 @@ async fn a_store_gets_another_key_while_it_is_in_use() {
     assert_eq!(says(&daemon).await, before);
     command.finish_rekey(minute(5)).await.unwrap();
     assert_eq!(says(&daemon).await, before, "also once the old key is nobody's");
-    assert!(daemon.unsuppress(minute(6), &suppression_key(&text(51))).await.unwrap(), "what it wrote meanwhile is found");
+    assert!(daemon.unsuppress(minute(6), &suppression_key(&text(51)), None).await.unwrap(), "what it wrote meanwhile is found");
     drop((daemon, command));
     assert!(open(&path, Access::Daemon, &key(7)).err().unwrap().contains("sealed with another key"));
     let store = open(&path, Access::Daemon, &new).unwrap();

@@ -113,13 +113,13 @@ pub(super) async fn a_number_opts_in_again(store: Store) {
     store.hear(1, taken("SM2", Word::Start, Changes::OptIn, Answer::Started)).await;
     assert_eq!(store.outbox.suppressed().await.unwrap(), []);
     assert_eq!(store.waiting().await, [Answer::Stopped, Answer::Started]);
-    store.outbox.suppress(minute(2), &text(1), Suppression::Bounced).await.unwrap();
+    store.outbox.suppress(minute(2), &text(1), Suppression::Bounced, None).await.unwrap();
     store.hear(3, taken("SM3", Word::Start, Changes::OptIn, Answer::Started)).await;
     assert_eq!(store.outbox.suppressed().await.unwrap().len(), 1, "a number that takes no texts is not mended by a wish");
 }
 
 pub(super) async fn what_staff_said_is_not_lifted_by_a_reply(store: Store) {
-    store.outbox.suppress(minute(0), &text(1), Suppression::OptedOut).await.unwrap();
+    store.outbox.suppress(minute(0), &text(1), Suppression::OptedOut, None).await.unwrap();
     store.hear(1, taken("SM1", Word::Start, Changes::OptIn, Answer::Started)).await;
     let list = store.outbox.suppressed().await.unwrap();
     assert_eq!(list.iter().map(|s| (s.kind, s.said_by)).collect::<Vec<_>>(), [(Suppression::OptedOut, SaidBy::Person)]);

@@ -62,8 +62,8 @@ pub(super) async fn fill(outbox: impl Outbox + 'static) {
     assert_eq!(store.outbox.begin(vec![begun]).await.unwrap(), [true]);
     assert!(store.outbox.doubt(lease(&claim), claim.revision, TimeDelta::minutes(1)).await.unwrap());
     assert!(store.settle(1, &claim, accepted()).await);
-    store.outbox.suppress(minute(2), &mail.address, Suppression::OptedOut).await.unwrap();
-    store.outbox.suppress(minute(2), &text.address, Suppression::Bounced).await.unwrap();
+    store.outbox.suppress(minute(2), &mail.address, Suppression::OptedOut, None).await.unwrap();
+    store.outbox.suppress(minute(2), &text.address, Suppression::Bounced, None).await.unwrap();
     let Address::Sms(from) = &text.address else { panic!("it is a number") };
     let answer = Some((Answer::Help, "en".to_owned()));
     let for_staff = Some(ForStaff { text: "This is Zebulon Quux, call 4045550142".to_owned(), about: Vec::new() });
@@ -141,8 +141,8 @@ async fn the_ledger_names_an_address_by_a_key() {
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder.path().join("outbox.db"), key.as_ref()).unwrap();
         let address = text(42);
-        assert!(store.suppress(minute(1), &address, Suppression::OptedOut).await.unwrap());
-        assert!(store.unsuppress(minute(2), &suppression_key(&address)).await.unwrap());
+        assert!(store.suppress(minute(1), &address, Suppression::OptedOut, None).await.unwrap());
+        assert!(store.unsuppress(minute(2), &suppression_key(&address), None).await.unwrap());
         let rows = store.ledger(None, 0, 10).await.unwrap();
         let details: Vec<String> = rows.into_iter().filter_map(|row| row.detail).collect();
         assert_eq!(details.len(), 2);

@@ -86,7 +86,7 @@ async fn no_link_leads_nowhere() {
     let office = office().await;
     office.hold().await;
     let ray = Address::Email(EmailAddress::parse("ray@example.com").unwrap());
-    office.practice.engine.outbox().suppress(WallClock.now(), &ray, Suppression::Bounced).await.unwrap();
+    office.practice.engine.outbox().suppress(WallClock.now(), &ray, Suppression::Bounced, None).await.unwrap();
     let mut jane = office.logged_in("jane").await;
     let seen = walk(&mut jane).await;
     for path in ["/attention", "/unreachable", "/sessions/2", "/sessions/3/31", "/messages", "/history", "/blocked", "/servers"] {
@@ -99,7 +99,7 @@ async fn no_link_leads_nowhere() {
 async fn what_staff_look_up_is_there() {
     let office = office().await;
     let ray = Address::Email(EmailAddress::parse("ray@example.com").unwrap());
-    office.practice.engine.outbox().suppress(WallClock.now(), &ray, Suppression::Bounced).await.unwrap();
+    office.practice.engine.outbox().suppress(WallClock.now(), &ray, Suppression::Bounced, None).await.unwrap();
     let (mut jane, mut victor) = (office.logged_in("jane").await, office.logged_in("victor").await);
     let (_, blocked) = victor.page("/blocked").await;
     assert!(blocked.contains("r*****@example.com") && blocked.contains("Messages come back") && !blocked.contains("ray@"), "{blocked}");

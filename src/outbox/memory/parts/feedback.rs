@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use super::super::MemoryOutbox;
 use crate::contact::{Address, PhoneNumber};
 use crate::feedback::reply::{Taken, Told, Waiting, Written};
+use crate::ledger::LedgerRow;
 use crate::notice::NoticeKey;
 use crate::outbox::{Feedback, Filter, Result};
 use crate::receipt::{About, Receipt, Received, Undelivered};
@@ -26,12 +27,17 @@ impl Feedback for MemoryOutbox {
         Ok(all)
     }
 
-    async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression) -> Result<bool> {
-        Ok(self.tables().suppress(now, address, kind, SaidBy::Person))
+    async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression, deed: Option<&str>) -> Result<bool> {
+        let mut tables = self.tables();
+        deed.into_iter().for_each(|deed| tables.append(LedgerRow::note(now, "suppress", deed)));
+        Ok(tables.suppress(now, address, kind, SaidBy::Person))
     }
 
-    async fn unsuppress(&self, now: DateTime<Utc>, key: &str) -> Result<bool> {
-        Ok(self.tables().unsuppress(now, key))
+    async fn unsuppress(&self, now: DateTime<Utc>, key: &str, deed: Option<&str>) -> Result<bool> {
+        let mut tables = self.tables();
+        let removed = tables.unsuppress(now, key);
+        deed.filter(|_| removed).into_iter().for_each(|deed| tables.append(LedgerRow::note(now, "unsuppress", deed)));
+        Ok(removed)
     }
 
     async fn whose(&self, about: &About) -> Result<Option<NoticeKey>> {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+use super::super::db::Tx;
 use super::super::{PostgresOutbox, outgoing, receipt, reply, suppression};
 use crate::contact::{Address, PhoneNumber};
 use crate::feedback::reply::{Taken, Told, Waiting, Written};
@@ -23,14 +24,23 @@ impl Feedback for PostgresOutbox {
         self.readers.read("suppressed", async |db| suppression::list(db).await).await
     }
 
-    async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression) -> Result<bool> {
-        let address = address.clone();
-        self.writer.write("suppress", async move |tx| suppression::suppress(tx, now, &address, kind, SaidBy::Person).await).await
+    async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression, deed: Option<&str>) -> Result<bool> {
+        let (address, deed) = (address.clone(), deed.map(str::to_owned));
+        let suppress = async move |tx: &Tx<'_>| {
+            deed.iter().try_for_each(|deed| tx.note(now, "suppress", deed))?;
+            suppression::suppress(tx, now, &address, kind, SaidBy::Person).await
+        };
+        self.writer.write("suppress", suppress).await
     }
 
-    async fn unsuppress(&self, now: DateTime<Utc>, key: &str) -> Result<bool> {
-        let key = key.to_owned();
-        self.writer.write("unsuppress", async move |tx| suppression::unsuppress(tx, now, &key).await).await
+    async fn unsuppress(&self, now: DateTime<Utc>, key: &str, deed: Option<&str>) -> Result<bool> {
+        let (key, deed) = (key.to_owned(), deed.map(str::to_owned));
+        let unsuppress = async move |tx: &Tx<'_>| {
+            let removed = suppression::unsuppress(tx, now, &key).await?;
+            deed.iter().filter(|_| removed).try_for_each(|deed| tx.note(now, "unsuppress", deed))?;
+            Ok(removed)
+        };
+        self.writer.write("unsuppress", unsuppress).await
     }
 
     async fn whose(&self, about: &About) -> Result<Option<NoticeKey>> {

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::super::{SqliteOutbox, outgoing, query, receipt, reply, suppression};
+use super::super::tx::Tx;
+use super::super::{SqliteOutbox, history, outgoing, query, receipt, reply, suppression};
 use crate::contact::{Address, PhoneNumber};
 use crate::feedback::reply::{Taken, Told, Waiting, Written};
 use crate::notice::NoticeKey;
@@ -23,14 +24,23 @@ impl Feedback for SqliteOutbox {
         self.readers.read("suppressed", suppression::list).await
     }
 
-    async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression) -> Result<bool> {
-        let address = address.clone();
-        self.writer.write("suppress", move |c| suppression::suppress(c, now, &address, kind, SaidBy::Person)).await
+    async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression, deed: Option<&str>) -> Result<bool> {
+        let (address, deed) = (address.clone(), deed.map(str::to_owned));
+        let suppress = move |c: &Tx<'_>| {
+            deed.iter().try_for_each(|deed| history::note(c, now, "suppress", deed))?;
+            suppression::suppress(c, now, &address, kind, SaidBy::Person)
+        };
+        self.writer.write("suppress", suppress).await
     }
 
-    async fn unsuppress(&self, now: DateTime<Utc>, key: &str) -> Result<bool> {
-        let key = key.to_owned();
-        self.writer.write("unsuppress", move |c| suppression::unsuppress(c, now, &key)).await
+    async fn unsuppress(&self, now: DateTime<Utc>, key: &str, deed: Option<&str>) -> Result<bool> {
+        let (key, deed) = (key.to_owned(), deed.map(str::to_owned));
+        let unsuppress = move |c: &Tx<'_>| {
+            let removed = suppression::unsuppress(c, now, &key)?;
+            deed.iter().filter(|_| removed).try_for_each(|deed| history::note(c, now, "unsuppress", deed))?;
+            Ok(removed)
+        };
+        self.writer.write("unsuppress", unsuppress).await
     }
 
     async fn whose(&self, about: &About) -> Result<Option<NoticeKey>> {
