@@ -1,10 +1,8 @@
 //! From due to told: claim, revalidate, render, begin, deliver, settle.
 //!
 //! One lane for each channel, so that a slow or dead channel never delays another. A lane claims what is due, asks the planner about each notice
-//! once more ([`prepare`]), and hands what may go over on as many connections as its transports have ([`attempt`]), the most urgent first
-//! ([`queue`]). An attempt is made durable before anything leaves ([`crossing`]). While they are in flight it prepares the next batch, on all cores;
-//! a connection takes its next message while the end of the last one is made durable, and where the server allows it the next one's envelope leaves
-//! behind the body of the one before ([`attempt`]).
+//! once more ([`last_look`]), and hands what may go over on as many connections as its transports have ([`attempt`]), the most urgent first
+//! ([`queue`]). An attempt is made durable before anything leaves ([`crossing`]). Meanwhile the next batch is prepared, on all cores ([`prepare`]).
 //!
 //! Invariants: nothing is handed over that was not begun (bytes frozen, durable); nothing passes its point of no return without the store's
 //! word, before the sources were asked ([`looks`]), or on a decision that is old; every claim is settled, or taken back by the next start. A store
@@ -17,7 +15,8 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use flight::Flight;
 use looks::Looks;
-use prepare::{Prepared, Ready};
+use prepare::Prepared;
+use ready::Ready;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -41,10 +40,12 @@ mod crossing;
 mod elsewhere;
 mod flight;
 mod lane;
+mod last_look;
 pub mod looks;
 mod meter;
 mod prepare;
 mod queue;
+mod ready;
 mod record;
 mod slot;
 

@@ -16,7 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::Span;
 use super::bar::Passed;
 use super::lane::Lane;
-use super::prepare::Ready;
+use super::ready::Ready;
 use super::record::{Record, Taking};
 use crate::clock::Clock;
 use crate::deliver::PointOfNoReturn;

@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 use super::attempt::{Told, Way};
 use super::crossing::{Course, Crossing};
 use super::lane::Lane;
-use super::prepare::Ready;
 use super::queue::Queue;
+use super::ready::Ready;
 use super::{BATCH, Dispatcher, Span, Tally, defect};
 use crate::outbox;
 

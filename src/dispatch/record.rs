@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::prepare::Ready;
+use super::ready::Ready;
 use crate::outbox::{self, Begin, Lease, Outbox, Outgoing};
 
 /// What must be left of the lease when an attempt passes its point of no return: longer than the wait for the answer (10 min).
