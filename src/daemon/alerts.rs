@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{Mutex, mpsc};
 
 use super::Engine;
+use super::cron::watched;
 use crate::alert::{AlertMessage, Settings, Ways};
 use crate::deliver::Transport;
 use crate::desk::outage::What;
@@ -53,9 +54,7 @@ impl Engine {
     pub(super) async fn keep_telling(self: Arc<Self>, failed: mpsc::Sender<StoreError>) {
         loop {
             tokio::time::sleep(EVERY).await;
-            if let Err(error) = self.tell_staff().await {
-                failed.try_send(error).ok();
-            }
+            watched(failed.clone(), self.tell_staff()).await;
         }
     }
 

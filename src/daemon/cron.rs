@@ -9,8 +9,14 @@ use crate::outbox::StoreError;
 /// Jobs that are being scheduled.
 pub(super) struct Cron {
     scheduler: JobScheduler,
-    /// A store that fails ends the process.
     failed: mpsc::Sender<StoreError>,
+}
+
+/// Does something by itself: a store that fails ends the process.
+pub(super) async fn watched(failed: mpsc::Sender<StoreError>, job: impl Future<Output = Result<(), StoreError>>) {
+    if let Err(error) = job.await {
+        failed.try_send(error).ok();
+    }
 }
 
 impl Cron {
@@ -25,14 +31,7 @@ impl Cron {
         D: Future<Output = Result<(), StoreError>> + Send + 'static,
     {
         let failed = self.failed.clone();
-        let job = Job::new_async(expression, move |_, _| {
-            let (failed, done) = (failed.clone(), job());
-            Box::pin(async move {
-                if let Err(error) = done.await {
-                    failed.try_send(error).ok();
-                }
-            })
-        });
+        let job = Job::new_async(expression, move |_, _| Box::pin(watched(failed.clone(), job())));
         self.scheduler.add(job.context(what)?).await.context(what)?;
         Ok(())
     }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_cron_scheduler::JobScheduler;
 
 use super::Engine;
-use super::cron::Cron;
+use super::cron::{Cron, watched};
 use crate::clock::Upset;
 use crate::dispatch::Lane;
 use crate::outbox::StoreError;
@@ -125,13 +125,9 @@ impl Engine {
         cron.every(EVERY_MINUTE, "the beat", beat).await?;
         if self.digest.is_some() {
             // What was missed while nothing ran is not missed for another minute.
-            let (engine, failed) = (Arc::clone(self), failed.clone());
-            tokio::spawn(async move {
-                if let Err(error) = engine.write_letter().await {
-                    failed.try_send(error).ok();
-                }
-            });
-            cron.every(EVERY_MINUTE, "the letter to the practice", self.job(|engine| async move { engine.write_letter().await })).await?;
+            let letter = self.job(|engine| async move { engine.write_letter().await });
+            tokio::spawn(watched(failed.clone(), letter()));
+            cron.every(EVERY_MINUTE, "the letter to the practice", letter).await?;
         }
         let scheduler = cron.start().await?;
         self.monitors.pulse.beat();
@@ -162,12 +158,8 @@ impl Engine {
     /// Polls all sources, beside each other: one that hangs holds up no other one. A poll that runs has read before: another one follows it.
     pub(super) fn poll_all(self: &Arc<Self>, failed: &mpsc::Sender<StoreError>) {
         for source in &self.feeds.sources {
-            let (engine, source, failed) = (Arc::clone(self), Arc::clone(source), failed.clone());
-            tokio::spawn(async move {
-                if let Err(error) = engine.walk(&*source.lock().await).await {
-                    failed.try_send(error).ok();
-                }
-            });
+            let (engine, source) = (Arc::clone(self), Arc::clone(source));
+            tokio::spawn(watched(failed.clone(), async move { engine.walk(&*source.lock().await).await.map(drop) }));
         }
     }
 
@@ -176,12 +168,8 @@ impl Engine {
         loop {
             lane.look_wanted().await;
             for source in &self.feeds.sources {
-                let (engine, source, failed) = (Arc::clone(&self), Arc::clone(source), failed.clone());
-                tokio::spawn(async move {
-                    if let Err(error) = engine.poll(&source).await {
-                        failed.try_send(error).ok();
-                    }
-                });
+                let (engine, source) = (Arc::clone(&self), Arc::clone(source));
+                tokio::spawn(watched(failed.clone(), async move { engine.poll(&source).await }));
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::outcome::Unsaid;
 
 /// A decision is so long in force; what waits longer is looked at again.
 const FRESH: TimeDelta = TimeDelta::seconds(30);
+
 /// A message that may go, and what fences it.
 pub(super) struct Ready {
     pub(super) lease: Lease,

@@ -12,7 +12,7 @@ use super::receipt;
 use super::sealed::by_either_key;
 use crate::contact::{Address, Channel, Number, PhoneNumber};
 use crate::known::{Expected, Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, SHARED_MAX, Said};
-use crate::session::{ParticipationId, SessionId};
+use crate::session::{ParticipantKey, ParticipationId, SessionId};
 use crate::suppression::suppression_key;
 
 /// Sessions whose people are read by one statement.
@@ -39,9 +39,6 @@ pub(super) fn participant(connection: &Connection, source: &str, session: Sessio
     whole(connection, (source, session, id), person, notices)
 }
 
-/// A session and somebody in it.
-type Place = (SessionId, ParticipationId);
-
 /// Their notices, in due order, and whether anything is said of one of them that did not arrive.
 type Told = (Vec<KnownNotice>, bool);
 
@@ -53,8 +50,8 @@ pub(super) fn told_sql(whose: &str) -> String {
     )
 }
 
-fn told(connection: &Connection, whose: &str, values: impl Params) -> rusqlite::Result<HashMap<Place, Told>> {
-    let mut found: HashMap<Place, Told> = HashMap::new();
+fn told(connection: &Connection, whose: &str, values: impl Params) -> rusqlite::Result<HashMap<ParticipantKey, Told>> {
+    let mut found: HashMap<ParticipantKey, Told> = HashMap::new();
     let mut statement = connection.prepare_cached(&told_sql(whose))?;
     let mut rows = statement.query(values)?;
     while let Some(row) = rows.next()? {
@@ -76,7 +73,7 @@ pub(super) fn people_sql(who: &str) -> String {
 }
 
 /// What stands in the table of participants, and what they answered.
-fn people(connection: &Connection, who: &str, values: impl Params) -> rusqlite::Result<Vec<(Place, Known)>> {
+fn people(connection: &Connection, who: &str, values: impl Params) -> rusqlite::Result<Vec<(ParticipantKey, Known)>> {
     let person = |row: &Row<'_>| {
         let answered = if row.get_ref(15)?.data_type() == Type::Null { None } else { Some(super::reply::answered(row, 15)?) };
         let (rsvp, answered_start) = answered.unzip();
