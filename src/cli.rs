@@ -65,7 +65,6 @@ mod shadow;
 mod signals;
 mod simulate;
 mod since;
-mod standby;
 mod status;
 mod store;
 mod store_copy;

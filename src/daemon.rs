@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use self::alerts::Alerts;
 use self::early::Early;
+use self::membership::Membership;
 use self::replies::Answers;
 use self::returned::Returned;
 use self::schedule::Pulse;
@@ -48,6 +49,7 @@ mod faults;
 mod health;
 mod intake;
 pub mod maildir;
+mod membership;
 mod metrics;
 pub mod notify;
 mod ping;
@@ -66,9 +68,7 @@ pub use self::notify::Notifier;
 pub use self::serve::Ending;
 pub use self::sources::pushed;
 pub use self::start::{can_begin, owner};
-pub use self::store::{
-    is_served, look_at_store, open_store, serving_elsewhere, store_exists, store_faults, take_over_suppressions, was_too_late,
-};
+pub use self::store::{is_served, look_at_store, open_store, store_exists, store_faults, take_over_suppressions};
 
 /// How often the host's zone data is looked at; and how long it must have stayed the same, when it is another one.
 const ZONE_DATA_LOOK: Duration = Duration::from_secs(60 * 60);
@@ -84,6 +84,7 @@ pub struct Engine {
     answers: Arc<Answers>,
     feeds: Feeds,
     monitors: Monitors,
+    membership: Membership,
     /// Where bounces are read, and when.
     bounces: Option<(PathBuf, String)>,
     /// Nothing is sent.

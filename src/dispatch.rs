@@ -11,6 +11,7 @@
 use std::collections::VecDeque;
 use std::num::NonZero;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use flight::Flight;
@@ -21,14 +22,12 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
-use crate::contact::Channel;
 use crate::entry::State;
 use crate::notice::Occasion;
-use crate::outbox::{self, Claim, ClaimRequest, Filter, Lease, Outbox, Returned, Settlement, StoreError};
+use crate::outbox::{self, Claim, ClaimRequest, Lease, Outbox, Returned, Settlement, StoreError};
 use crate::pace::AHEAD;
 use crate::plan::{Policy, Suppressions};
 use crate::render::Renderer;
-use crate::retry::{DoubtPolicy, after_doubt};
 use crate::source::just_read::JustRead;
 
 mod again;
@@ -48,6 +47,7 @@ mod queue;
 mod ready;
 mod record;
 mod slot;
+mod taken_back;
 
 pub(crate) use alone::{claim, hand_over};
 pub(crate) use crossing::Course;
@@ -138,6 +138,8 @@ pub struct Dispatcher {
     pub owner: String,
     /// What a walk has read, and need not be read once more.
     pub just_read: JustRead,
+    /// Walks of which the codes are known here ([`outbox::Nodes::walks`]).
+    pub walks: AtomicI64,
 }
 
 /// How long a lane goes on, and what it waits for.
@@ -208,25 +210,6 @@ impl Span {
 }
 
 impl Dispatcher {
-    /// Takes back what an earlier process left behind, and decides about what it left in doubt.
-    /// Only when no other process can be alive (`run` holds the store's lock).
-    pub async fn recover(&self, doubt: impl Fn(Channel) -> DoubtPolicy) -> outbox::Result<usize> {
-        let now = self.clock.now();
-        let found = self.outbox.recover(&self.owner, now, true).await?;
-        if found.in_doubt.is_empty() {
-            return Ok(found.returned);
-        }
-        let filter = Filter { keys: found.in_doubt.clone(), ..Filter::default() };
-        let resends = self.outbox.list(&filter).await?.into_iter().map(|e| {
-            let n = &e.notice;
-            tracing::warn!(key = %n.key, session = %n.session, "in doubt: the process ended between the hand-over and the answer");
-            let channel = n.address.channel();
-            (n.key, after_doubt(doubt(channel), n, e.attempts > 1, now))
-        });
-        self.outbox.resolve_doubt(now, resends.collect()).await?;
-        Ok(found.returned)
-    }
-
     /// Runs one lane. `wake` is notified when a walk has changed the outbox.
     pub async fn run(self: Arc<Self>, lane: Arc<Lane>, span: Span, wake: Arc<Notify>) -> outbox::Result<Tally> {
         lane.recall(&self.outbox.settled_lately(lane.channel, RECALLED).await?);
@@ -329,6 +312,7 @@ impl Dispatcher {
         let limit = if lane.is_on_probation() { 1 } else { room };
         let request = ClaimRequest { owner: self.owner.clone(), now, channel: lane.channel, lease: LEASE, limit };
         let claims = self.outbox.claim(request).await?;
+        self.learn_codes(&claims).await?;
         if let Some(first) = claims.iter().map(|claim| claim.entry.notice.useful_until).min() {
             lane.waits_for(first, now);
         }

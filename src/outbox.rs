@@ -20,6 +20,7 @@ mod frozen;
 mod key;
 mod lz4;
 pub mod memory;
+mod nodes;
 mod outgoing;
 pub mod postgres;
 mod queries;
@@ -37,6 +38,7 @@ pub use alert::Alert;
 pub use attempts::{Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Lately, Lease, Outgoing, Recovered, Returned, Settlement};
 pub use feedback::Feedback;
 pub use key::StoreKey;
+pub use nodes::{Nodes, Tended};
 pub use outgoing::{StaffLetter, letter_key};
 pub use queries::{Filter, Queries, SourceStatus, Status};
 pub use upkeep::{Purged, Restored, Retention, Upkeep};
@@ -56,6 +58,6 @@ pub struct StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// A durable store of notices, in parts that whoever needs no more can name.
-pub trait Outbox: Walks + Attempts + Feedback + Acts + Queries + Upkeep {}
+pub trait Outbox: Walks + Attempts + Feedback + Acts + Queries + Upkeep + Nodes {}
 
-impl<T: Walks + Attempts + Feedback + Acts + Queries + Upkeep> Outbox for T {}
+impl<T: Walks + Attempts + Feedback + Acts + Queries + Upkeep + Nodes> Outbox for T {}

@@ -165,6 +165,7 @@ impl Simulation {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             owner: "simulation".to_owned(),
             just_read: JustRead::default(),
+            walks: std::sync::atomic::AtomicI64::new(0),
         });
         outbox.set_clock(request.from);
         Self {

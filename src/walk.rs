@@ -19,7 +19,7 @@ use crate::entry::{Change, State};
 use crate::guard::Standing;
 use crate::known::{Known, KnownMap, KnownNotice, by_session};
 use crate::notice::{Decision, Notice, NoticeKey, Occasion, Reason};
-use crate::outbox::{self, Applied, FindsAgain, NotedSession, Outbox, Seen, SeenSession, Walk, WalkedSession};
+use crate::outbox::{self, Applied, FindsAgain, NotedSession, Outbox, Rest, Seen, SeenSession, Walk, WalkedSession};
 use crate::plan::{self, NotJoined, Policy, Suppressions, diff};
 use crate::session::stored::{Departed, StoredSession};
 use crate::session::{Extent, Participant, ParticipationId, Presence, Session, SessionId, Snapshot, TakenFor};
@@ -35,6 +35,7 @@ mod occupied;
 mod parts;
 mod slips;
 mod together;
+mod upon;
 
 pub use self::apply::{FIRST_PART, Told};
 pub use self::elsewhere::Elsewhere;
@@ -72,6 +73,17 @@ pub struct WalkSummary {
     pub waits: bool,
     /// What changed in the outbox.
     pub applied: Applied,
+    /// Upon how many walks it was planned ([`outbox::Nodes::walks`]).
+    pub after: i64,
+    /// Which walk it was ([`outbox::Rest::walks`]).
+    pub walks: i64,
+}
+
+impl WalkSummary {
+    /// Another node has walked the source since it was read.
+    pub fn overtaken() -> Self {
+        Self { applied: Applied { overtaken: true, ..Applied::default() }, ..Self::default() }
+    }
 }
 
 /// All that one walk decides upon.
@@ -143,11 +155,12 @@ pub async fn walk_telling(
 }
 
 /// Nothing new that a source says could change anything but that it said so, if it says what it said before. Then [`heard`] is all of a walk.
-pub async fn rests(outbox: &dyn Outbox, source: &str, policy: &Policy, now: DateTime<Utc>) -> outbox::Result<Option<DateTime<Utc>>> {
+pub async fn rests(outbox: &dyn Outbox, source: &str, policy: &Policy, now: DateTime<Utc>) -> outbox::Result<Option<Rest>> {
     let since = if policy.not_joined.is_some() { now - NotJoined::LONGEST } else { now };
     let Some(rest) = outbox.rest(source, now, since).await? else { return Ok(None) };
     let fresh = rest.last_snapshot_at <= now && now - rest.last_snapshot_at <= policy.max_stale;
-    Ok((fresh && !rest.unsettled && decided_with(&rest.policy_digest).0 == policy.digest()).then_some(rest.last_snapshot_at))
+    let rests = fresh && !rest.unsettled && decided_with(&rest.policy_digest).0 == policy.digest();
+    Ok(rests.then_some(rest))
 }
 
 /// A source said what it said before, and [`rests`]: notes it, unless it was noted just now, and nobody waits for a fresh look.
@@ -197,6 +210,7 @@ async fn plan<'a>(
     policy: &'a Policy,
     now: DateTime<Utc>,
 ) -> outbox::Result<Planned<'a>> {
+    let after = elsewhere.now(outbox).await?;
     let mut seen = seen(outbox, source, snapshot, now).await?;
     let policy_digest = policy.digest();
     let (policy_before, asked_before) = seen.as_ref().map(|s| decided_with(&s.policy_digest)).unwrap_or_default();
@@ -266,22 +280,20 @@ async fn plan<'a>(
     let work: Vec<Work<'a>> = listed.chain(missing).chain(moves).chain(marked).chain(look_again).collect();
     let (work, later) = apply::in_parts(work, &walker);
     let sessions = walker.sessions(&work);
-    let told = snapshot.told();
+    let (told, planned, guarded) = (snapshot.told(), sessions.len(), walker.ruling.waiting.len());
     let guard = walker.guard_change(judged, &carried, &sessions);
-    let (planned, guarded) = (sessions.len(), walker.ruling.waiting.len());
     let report = WalkSummary {
         sessions: snapshot.sessions.len(),
         planned,
         faults: told.count,
         guarded,
         waits: fill == Fill::Waits,
-        applied: Applied::default(),
+        after,
+        ..WalkSummary::default()
     };
     // A change is told of by itself, and ends no first fill.
     let filled = fill == Fill::First || seen.as_ref().is_some_and(|seen| seen.filled);
-    let (faults, also) = (told.lines(), beside.also);
-    let parts = parts::now(snapshot, seen.as_ref(), now);
-    let whole = snapshot.is_whole();
+    let (faults, also, whole) = (told.lines(), beside.also, snapshot.is_whole());
     let asked = if whole && !snapshot.asked.is_empty() { &snapshot.asked } else { &asked_before };
     let policy_digest = if asked.is_empty() { policy_digest } else { format!("{policy_digest}{ASKED}{asked}") };
     let walk = Walk {
@@ -295,7 +307,8 @@ async fn plan<'a>(
         guard,
         filled,
         adopting,
-        parts,
+        parts: parts::now(snapshot, seen.as_ref(), now),
+        after: Some(after),
         also,
     };
     Ok(Planned { walk, work, later, walker, report, was_filled: seen.is_some_and(|seen| seen.filled) })
@@ -354,6 +367,7 @@ fn adopting(snapshot: &Snapshot, seen: Option<&Seen>, fill: Fill, policy: &Polic
 /// Plans again what waits for it, as it was last said: a participant answered, or wants messages again. The source said nothing, so this counts as
 /// no snapshot of it; what is held because of the source (absent, unheard, guarded) stays so.
 pub async fn again(outbox: &dyn Outbox, source: &str, policy: &Policy, now: DateTime<Utc>) -> outbox::Result<WalkSummary> {
+    let after = Some(outbox.walks().await?);
     let Some(seen) = outbox.seen_from(source, now).await? else { return Ok(WalkSummary::default()) };
     // What an operator decided is done when the source is heard.
     let decided: HashSet<SessionId> = seen.guard.members.iter().filter(|m| m.standing != Standing::Waiting).map(|m| m.session).collect();
@@ -377,7 +391,7 @@ pub async fn again(outbox: &dyn Outbox, source: &str, policy: &Policy, now: Date
         return Ok(WalkSummary::default());
     }
     let report = WalkSummary { planned: sessions.len(), ..WalkSummary::default() };
-    let walk = Walk { source: source.to_owned(), at: now, sessions, ..Walk::default() };
+    let walk = Walk { source: source.to_owned(), at: now, sessions, after, ..Walk::default() };
     let planned = Planned { walk, work, later: VecDeque::new(), walker, report, was_filled: true };
     planned.apply(outbox, &mut Elsewhere::default(), &|_| {}).await
 }

@@ -236,6 +236,9 @@ pub enum Declined {
     /// The store failed: nobody knows whether it was.
     #[error("the store failed")]
     Store,
+    /// This node does nothing now: another one may.
+    #[error("this node takes nothing now: {0}")]
+    Idle(String),
 }
 
 /// What pages and API ask, and act upon.

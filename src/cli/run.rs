@@ -12,11 +12,10 @@ use tokio::sync::watch;
 
 use super::logging::Log;
 use super::signals::{Hearing, Signals};
-use super::standby;
 use super::{Command, Exit, runtime};
 use crate::clock::{Clock, WallClock, monotonic_usec};
 use crate::config::{Config, StoreUrl};
-use crate::daemon::{Ending, Engine, OnceReport, can_begin, was_too_late};
+use crate::daemon::{Ending, Engine, OnceReport, can_begin};
 use crate::desk::status::{is_anybody_ambiguous, needs_attention};
 use crate::entry::{Entry, State};
 use crate::notice::{Occasion, Reason};
@@ -53,21 +52,12 @@ pub(super) fn run(config: Config, heard: Option<Hearing>, log: &Log, load: impl 
     };
     let mut config = config;
     loop {
-        let Some(mine) = hearing.block_on(standby::turn(config, &mut signals, &load)) else { return Ok(Exit::Done) };
-        let named = mine.raw.node.name.is_some();
         // Nothing of an old configuration is left over: all that it began ends with what it ran on.
         let runtime = runtime()?;
-        let ended = hearing.block_on(serve(runtime.handle(), mine, &mut signals, &load));
+        let ended = hearing.block_on(serve(runtime.handle(), config, &mut signals, &load));
         // An attempt that hangs on a dead server must not outlive the stop; the store, which the last of them closes, leaves nothing in its log.
         runtime.shutdown_timeout(CLOSES_WITHIN);
-        let next = match ended {
-            // Two that stood by saw the place free: the other one has it.
-            Err(error) if named && was_too_late(&error) => load().map_err(anyhow::Error::msg)?,
-            ended => match ended? {
-                Some(next) => next,
-                None => return Ok(Exit::Done),
-            },
-        };
+        let Some(next) = ended? else { return Ok(Exit::Done) };
         config = next;
         if let Err(why) = log.change(&config.raw.log) {
             tracing::warn!(%why, "the log stays as it was");

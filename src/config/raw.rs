@@ -161,6 +161,8 @@ pub struct Source {
     pub kind: Option<SourceKind>,
     /// file: a JSON file or a folder of them.
     pub path: Option<PathBuf>,
+    /// file: the node that reads it, by its `[node] name`. Default: the one that leads, so each must have it, as in a network folder.
+    pub node: Option<String>,
     /// http: the API's address. Default: the provider's own.
     #[serde(serialize_with = "masked::write_some")]
     pub url: Option<String>,

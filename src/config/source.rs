@@ -35,8 +35,14 @@ pub(super) fn sources(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -
             }
         };
         let words = Dictionary::new(&source.status).map_err(|why| document.note(&key("status"), why)).unwrap_or_default();
-        let was = source.was.clone();
-        sources.extend(kind.map(|kind| Source { name, was, kind, words, poll, memory: Arc::default() }));
+        let (was, node) = (source.was.clone(), source.node.clone());
+        if node.is_some() && source.kind != Some(raw::SourceKind::File) {
+            document.note(&key("node"), "is of a file, which lies on one machine; expected kind = \"file\"");
+        }
+        if node.is_some() && raw.node.name.is_none() {
+            document.note(&key("node"), "names one of several machines, and this one has no name; expected [node] name");
+        }
+        sources.extend(kind.map(|kind| Source { name, was, kind, words, poll, node, memory: Arc::default() }));
     }
     sources
 }

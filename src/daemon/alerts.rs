@@ -54,7 +54,9 @@ impl Engine {
     pub(super) async fn keep_telling(self: Arc<Self>, failed: mpsc::Sender<StoreError>) {
         loop {
             tokio::time::sleep(EVERY).await;
-            watched(failed.clone(), self.tell_staff()).await;
+            if self.membership.leads() {
+                watched(failed.clone(), self.tell_staff()).await;
+            }
         }
     }
 

@@ -104,6 +104,7 @@ impl Engine {
         if !self.clock.is_plausible() {
             reasons.push(format!("the clock cannot be right: it says {}", rfc3339(now)));
         }
+        reasons.extend(self.membership.idle());
         if !self.feeds.looks.are_done() {
             reasons.push("the sources are asked first".to_owned());
         }

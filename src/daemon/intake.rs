@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use prometheus_client::registry::Registry;
 use tokio::sync::{Mutex, Notify, mpsc};
 
+use super::sources::Upon;
 use super::{Engine, receipts, replies};
 use crate::contact::{Channel, PhoneNumber};
 use crate::desk::outage::Outage;
@@ -86,11 +87,13 @@ impl Intake {
     }
 
     /// What the store holds of the source that counts for this offer.
-    async fn held(&self, source: &str, offer: &Offer, now: DateTime<Utc>) -> Result<StoredSource, StoreError> {
+    async fn held(&self, source: &str, offer: &Offer, (now, upon): (DateTime<Utc>, i64)) -> Result<StoredSource, StoreError> {
         let outbox = self.engine.outbox();
         let ids = if let Some(id) = offer.session() {
             let claims = offer.claims(now);
-            self.engine.feeds.elsewhere.lock().await.related(&**outbox, source, (id, &claims), now).await?
+            let mut elsewhere = self.engine.feeds.elsewhere.lock().await;
+            elsewhere.is_of(upon);
+            elsewhere.related(&**outbox, source, (id, &claims), now).await?
         } else {
             let to_come = outbox.starting(now - HOLDS_FOR, DateTime::<Utc>::MAX_UTC, usize::MAX).await?;
             to_come.into_iter().filter(|(of, _)| of == source).map(|(_, id)| id).collect()
@@ -138,9 +141,20 @@ impl Intake {
     }
 
     async fn take(&self, source: &str, offer: Offer) -> Result<Receipt, Failed> {
+        let offer = Arc::new(offer);
+        loop {
+            if let Some(receipt) = self.take_once(source, &offer).await? {
+                return Ok(receipt);
+            }
+        }
+    }
+
+    /// `None`: another node walked meanwhile, and what the store held is held no more.
+    async fn take_once(&self, source: &str, offer: &Arc<Offer>) -> Result<Option<Receipt>, Failed> {
         let now = self.engine.clock.now();
-        let held = self.held(source, &offer, now).await?;
-        let is_one = offer.session().is_some();
+        let upon = self.engine.outbox().walks().await?;
+        let held = self.held(source, offer, (now, upon)).await?;
+        let (is_one, offer) = (offer.session().is_some(), Arc::clone(offer));
         let taking = tokio::task::spawn_blocking(move || push::take(&offer, &held, now));
         let mut taken = taking.await.unwrap_or_else(|e| Err(Refused::Unusable(format!("the body: {e}"))))?;
         if let Some(dictionary) = self.engine.feeds.words.get(source) {
@@ -151,9 +165,12 @@ impl Intake {
         self.engine.feeds.told.tell(source, &taken.faults);
         self.engine.feeds.records.note(source, &taken.snapshot, now);
         // The line behind which it is durable.
-        let report = self.engine.apply(source, &taken.snapshot).await?;
+        let report = self.engine.apply(source, &taken.snapshot, Upon::All(upon)).await?;
+        if report.applied.overtaken {
+            return Ok(None);
+        }
         let sessions = if is_one { self.engine.outbox().listed(source).await? } else { report.sessions };
-        Ok(Receipt {
+        Ok(Some(Receipt {
             sessions,
             planned: report.planned,
             added: report.applied.added,
@@ -161,13 +178,16 @@ impl Intake {
             ended: report.applied.ended,
             guarded: report.guarded,
             faults: taken.faults,
-        })
+        }))
     }
 }
 
 #[async_trait]
 impl web::Intake for Intake {
     async fn push(&self, source: &str, offer: Offer) -> Result<Receipt, Declined> {
+        if let Some(why) = self.engine.membership.idle() {
+            return Err(Declined::Idle(why));
+        }
         let turn = self.turns.get(source).expect("the server's sources are those that it was made with");
         let _turn = turn.lock().await;
         self.take(source, offer).await.map_err(|failed| match failed {

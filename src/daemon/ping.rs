@@ -35,8 +35,11 @@ impl Monitor {
         &self.ping.cron
     }
 
-    /// Pings, if the engine is ready.
+    /// Pings, if the engine is ready and leads.
     pub(super) async fn send(self, engine: Arc<Engine>) -> Result<(), StoreError> {
+        if !engine.membership.leads() && engine.membership.idle().is_none() {
+            return Ok(());
+        }
         let reasons = engine.unready().await;
         if !reasons.is_empty() {
             tracing::error!(reasons = reasons.join("; "), "not ready: the monitor is not pinged");

@@ -106,12 +106,13 @@ impl Engine {
             let source = Arc::clone(source);
             let poll = self.job(move |engine| {
                 let source = Arc::clone(&source);
-                async move { engine.poll(&source).await }
+                async move { engine.poll_by_the_clock(&source).await }
             });
             cron.every(expression, "a source's poll", poll).await?;
         }
         if let Some((_, expression)) = &self.bounces {
-            cron.every(expression, "the bounces' poll", self.job(|engine| async move { engine.read_bounces().await })).await?;
+            let read = |engine: Arc<Self>| async move { if engine.membership.leads() { engine.read_bounces().await } else { Ok(()) } };
+            cron.every(expression, "the bounces' poll", self.job(read)).await?;
         }
         cron.every(&self.keep.prune, "[retention] prune", self.job(|engine| async move { engine.prune().await })).await?;
         if let Some(ping) = self.pings()? {
@@ -145,6 +146,9 @@ impl Engine {
     async fn write_letter(&self) -> Result<(), StoreError> {
         let Some(digest) = &self.digest else { return Ok(()) };
         self.feeds.looks.done().await;
+        if !self.membership.leads() {
+            return Ok(());
+        }
         let Ok(_turn) = self.letter.try_lock() else { return Ok(()) };
         digest.tick().await.map(drop)
     }
@@ -153,6 +157,12 @@ impl Engine {
     pub(super) async fn poll(&self, source: &tokio::sync::Mutex<Source>) -> Result<(), StoreError> {
         let Ok(source) = source.try_lock() else { return Ok(()) };
         self.walk(&source).await.map(drop)
+    }
+
+    /// Likewise, by its cron expression: the node that leads does so, and the one that a source names.
+    async fn poll_by_the_clock(&self, source: &tokio::sync::Mutex<Source>) -> Result<(), StoreError> {
+        let is_ours = self.membership.leads() || source.try_lock().is_ok_and(|source| source.node.is_some());
+        if is_ours { self.poll(source).await } else { Ok(()) }
     }
 
     /// Polls all sources, beside each other: one that hangs holds up no other one. A poll that runs has read before: another one follows it.

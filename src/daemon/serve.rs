@@ -165,6 +165,7 @@ impl Engine {
         asking.spawn(Arc::clone(self).watch_the_clocks());
         asking.spawn(Arc::clone(self).keep_marking());
         asking.spawn(Arc::clone(self).keep_telling(failed.clone()));
+        asking.spawn(Arc::clone(self).keep_tending(failed.clone()));
     }
 
     /// Once the sources are asked: ready, and polled from then on. Never ends, but with an error.

@@ -21,6 +21,18 @@ pub async fn pushed(config: &Config, source: &Source, now: DateTime<Utc>) -> any
     Ok(last)
 }
 
+/// Each of them is another node's progress.
+const OVERTAKEN_MAX: usize = 10;
+
+/// How much was walked when what a source says was read; it is refused if more is by then.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Upon {
+    /// The source's last walk.
+    Source(i64),
+    /// All walks: what it was read beside counts, too.
+    All(i64),
+}
+
 impl Engine {
     /// The configured sources.
     pub fn names(&self) -> &[String] {
@@ -44,20 +56,36 @@ impl Engine {
         }
     }
 
-    /// Walks one source. A source that cannot be read is told and counts as unchanged: `false`.
-    pub(super) async fn ask(&self, source: &Source) -> Result<bool, StoreError> {
+    /// Walks one source. A source that cannot be read is told and counts as unchanged: `false`. What another node walked meanwhile is newer than what was
+    /// read here: then it is asked again.
+    async fn ask(&self, source: &Source) -> Result<bool, StoreError> {
+        for _ in 0..OVERTAKEN_MAX {
+            if let Some(whole) = self.ask_once(source).await? {
+                return Ok(whole);
+            }
+        }
+        tracing::warn!(source = %source.name, "other nodes walk all the time: left to the next look");
+        Ok(false)
+    }
+
+    /// `None`: another node walked meanwhile.
+    async fn ask_once(&self, source: &Source) -> Result<Option<bool>, StoreError> {
+        if let Some(why) = self.membership.idle() {
+            tracing::debug!(source = %source.name, why, "not asked");
+            return Ok(Some(false));
+        }
         if matches!(&source.kind, SourceKind::Http(api) if api.rests()) {
             // Its refusal was told: not again with every poll that it asked to be spared.
             tracing::debug!(source = %source.name, "not asked: it wants to be left alone for a while");
-            return Ok(false);
+            return Ok(Some(false));
         }
         if !self.clock.is_plausible() {
             tracing::error!(source = %source.name, now = %self.clock.now(), "the clock cannot be right: nothing is planned until it is");
-            return Ok(false);
+            return Ok(Some(false));
         }
-        let now = self.clock.now();
+        let (now, walked) = (self.clock.now(), self.outbox.walks_of(&source.name).await?);
         let rests = walk::rests(&*self.outbox, &source.name, &self.policy, now).await?;
-        let last = rests.and_then(|_| source.memory.last());
+        let last = rests.as_ref().and_then(|rest| source.memory.last(rest.walks));
         let early = self.feeds.early.take(&source.name).await;
         let (mut snapshot, print) = match source.read_since(last, early, now).await {
             Ok(Said::Now(snapshot, print)) => {
@@ -66,32 +94,46 @@ impl Engine {
             }
             Ok(Said::Same(print)) => {
                 self.is_read(&source.name, now);
-                source.memory.walked(Some(print));
-                walk::heard(&*self.outbox, &source.name, &self.policy, rests.unwrap_or(now), now).await?;
-                return Ok(true);
+                let (at, walks) = rests.map_or((now, 0), |rest| (rest.last_snapshot_at, rest.walks));
+                source.memory.walked(Some(print), walks);
+                walk::heard(&*self.outbox, &source.name, &self.policy, at, now).await?;
+                return Ok(Some(true));
             }
             Err(why) => {
                 if self.feeds.unread.note(&source.name, Err(&why), now) {
                     tracing::error!(source = %source.name, %why, "the source could not be read; the last good snapshot stays in force");
                 }
                 self.plan_again(&source.name).await?;
-                return Ok(false);
+                return Ok(Some(false));
             }
         };
         ambiguity::mark(&mut snapshot, now);
         self.feeds.told.tell(&source.name, &snapshot.told().lines());
         self.feeds.records.note(&source.name, &snapshot, now);
-        self.apply(&source.name, &snapshot).await?;
-        source.memory.walked(print);
-        Ok(snapshot.extent == Extent::Whole)
+        let report = self.apply(&source.name, &snapshot, Upon::Source(walked)).await?;
+        if report.applied.overtaken {
+            return Ok(None);
+        }
+        source.memory.walked(print, report.walks);
+        Ok(Some(snapshot.extent == Extent::Whole))
     }
 
-    /// Walks a snapshot. Durable when it returns.
-    pub(super) async fn apply(&self, source: &str, snapshot: &Snapshot) -> Result<walk::WalkSummary, StoreError> {
+    /// Walks a snapshot. Durable when it returns, unless another node walked meanwhile.
+    pub(super) async fn apply(&self, source: &str, snapshot: &Snapshot, upon: Upon) -> Result<walk::WalkSummary, StoreError> {
         self.dispatcher.lapse().await?;
         self.dispatcher.renderer.live_codes().put(source, &snapshot.sessions, self.clock.now());
         // One after the other: what each source says is held against what the others say.
         let mut elsewhere = self.feeds.elsewhere.lock().await;
+        let walks = match upon {
+            Upon::All(walks) => walks,
+            Upon::Source(_) => self.outbox.walks().await?,
+        };
+        if let Upon::Source(walked) = upon
+            && self.outbox.walks_of(source).await? != walked
+        {
+            return Ok(walk::WalkSummary::overtaken());
+        }
+        elsewhere.expects(walks);
         let just_read = &self.dispatcher.just_read;
         just_read.forget();
         let told = |what: walk::Told<'_>| match what {
@@ -104,6 +146,10 @@ impl Engine {
         let walk = walk::walk_telling(&*self.outbox, &mut elsewhere, (source, snapshot), (&self.policy, self.clock.now()), &told);
         let report = walk.await?;
         drop(elsewhere);
+        if report.applied.overtaken {
+            return Ok(report);
+        }
+        self.dispatcher.has_walked((report.after, report.applied.walks));
         self.feeds.told.tell_waiting(source, report.waits);
         self.tell_no_way(source, snapshot);
         self.tell_walk(source, &report);
@@ -122,9 +168,12 @@ impl Engine {
 
     /// Plans again what waits for it, of a source that cannot be asked.
     pub(super) async fn plan_again(&self, source: &str) -> Result<(), StoreError> {
-        if self.clock.is_plausible() {
+        while self.clock.is_plausible() && self.membership.idle().is_none() {
             let report = walk::again(&*self.outbox, source, &self.policy, self.clock.now()).await?;
-            self.tell_walk(source, &report);
+            if !report.applied.overtaken {
+                self.tell_walk(source, &report);
+                break;
+            }
         }
         Ok(())
     }

@@ -1,15 +1,16 @@
 //! Puts the parts together, and takes back what an earlier process left behind.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
 use tokio::sync::{Mutex, Notify, Semaphore, SetOnce};
 
 use super::alerts::Alerts;
 use super::anchor::Outside;
 use super::early::Early;
 use super::faults::{FaultLog, Unread};
+use super::membership::Membership;
 use super::notify::Notifier;
 use super::replies::Answers;
 use super::returned::Returned;
@@ -24,16 +25,11 @@ use crate::deliver::shadow::Shadow;
 use crate::digest::{self, Digest};
 use crate::dispatch::looks::Looks;
 use crate::dispatch::{Dispatcher, Lane};
-use crate::outbox::{Outbox, Restored, StoreError};
+use crate::outbox::Restored;
 use crate::render::Renderer;
-use crate::session::live::{HOLDS_FOR, LiveCodes};
-use crate::session::{Session, SessionId};
 use crate::source::just_read::JustRead;
-use crate::source::{Source, SourceKind, kept};
+use crate::source::{Source, SourceKind};
 use crate::zone::ReleaseWatch;
-
-/// Sessions that are read at once, to recall their codes.
-const RECALLED: usize = 1_000;
 
 impl Engine {
     /// Puts the parts together and takes back what an earlier process left behind.
@@ -66,15 +62,17 @@ impl Engine {
             turn: Mutex::default(),
         };
         let (policy, just_read) = (Arc::new(config.policy.clone()), JustRead::default());
-        let dispatcher = Dispatcher { outbox, renderer, policy, clock, owner, just_read };
-        take_back(&dispatcher, &config).await?;
+        let dispatcher = Dispatcher { outbox, renderer, policy, clock, owner, just_read, walks: AtomicI64::new(0) };
+        let membership = Membership::of(&config);
+        take_back(&dispatcher, &config, &membership).await?;
         let digest = config.digest.clone().map(|settings| letter(settings, &config, &dispatcher, &lanes[0]));
         let monitors = Monitors::of(&config, alerts);
         let (bounces, server, keep, stop_within) = (config.bounces, config.server, config.keep, config.stop_within);
         let (shadow, practice, zone) = (config.raw.run.mode == Mode::Shadow, config.raw.practice.name, config.time_zone);
         Ok(Self {
-            feeds: Feeds::of(config.sources, early, &dispatcher.clock),
+            feeds: Feeds::of(config.sources, early, &dispatcher.clock, config.raw.node.name.as_deref()),
             monitors,
+            membership,
             policy: Arc::clone(&dispatcher.policy),
             outbox: Arc::clone(&dispatcher.outbox),
             clock: Arc::clone(&dispatcher.clock),
@@ -97,10 +95,12 @@ impl Engine {
 }
 
 impl Feeds {
-    fn of(sources: Vec<Source>, early: Early, clock: &Arc<dyn Clock>) -> Self {
+    fn of(sources: Vec<Source>, early: Early, clock: &Arc<dyn Clock>, node: Option<&str>) -> Self {
         let names = sources.iter().map(|s| s.name.clone()).collect();
         let words = sources.iter().map(|s| (s.name.clone(), s.words.clone())).collect();
-        let asked: Vec<Source> = sources.into_iter().filter(|s| !matches!(s.kind, SourceKind::Push(_))).collect();
+        // Nobody asks those that are pushed to, and only its own node one that names it.
+        let is_asked = |s: &Source| !matches!(s.kind, SourceKind::Push(_)) && s.node.as_deref().is_none_or(|of| Some(of) == node);
+        let asked: Vec<Source> = sources.into_iter().filter(is_asked).collect();
         let (polls, asked_names): (_, Vec<String>) = asked.iter().map(|s| (s.poll.clone(), s.name.clone())).unzip();
         Self {
             polls,
@@ -141,10 +141,9 @@ fn names(config: &Config) -> Vec<String> {
 }
 
 /// What an earlier process left behind: attempts, sources of another name, codes that may still be used, and a store that is an older copy.
-async fn take_back(dispatcher: &Dispatcher, config: &Config) -> anyhow::Result<()> {
+async fn take_back(dispatcher: &Dispatcher, config: &Config, membership: &Membership) -> anyhow::Result<()> {
     let (outbox, now) = (&*dispatcher.outbox, || dispatcher.clock.now());
-    let (email, sms) = (config.email_in_doubt, config.sms_in_doubt);
-    let returned = dispatcher.recover(|channel| if channel == Channel::Email { email } else { sms }).await?;
+    let returned = dispatcher.recover(membership.doubt()).await?;
     if returned > 0 {
         tracing::info!(returned, "taken back from an earlier process: nothing of it was sent");
     }
@@ -152,8 +151,8 @@ async fn take_back(dispatcher: &Dispatcher, config: &Config) -> anyhow::Result<(
         tracing::warn!("shadow mode: everything is decided, rendered and recorded, and nothing is sent");
     }
     let names = names(config);
-    take_over(outbox, &config.sources, &names, now()).await?;
-    recall_codes(outbox, dispatcher.renderer.live_codes(), now()).await?;
+    membership.join(outbox, now()).await?;
+    dispatcher.recall_codes().await?;
     if let Some(restored) = outbox.hold_restored(&names, now()).await? {
         tell_restored(restored);
     }
@@ -173,40 +172,6 @@ fn letter(settings: digest::Settings, config: &Config, dispatcher: &Dispatcher, 
         owner: dispatcher.owner.clone(),
         done: std::sync::Mutex::default(),
     }
-}
-
-/// Sources that have another name take over what was of the old one; what waits of those that are gone is held, and told.
-async fn take_over(outbox: &dyn Outbox, sources: &[Source], names: &[String], now: DateTime<Utc>) -> Result<(), StoreError> {
-    for source in sources {
-        let Some(was) = source.was.as_ref().filter(|was| !names.contains(was)) else { continue };
-        if outbox.rename_source(was, &source.name, now).await? {
-            tracing::info!(source = %source.name, %was, "the source has another name: it takes over all that was of the old one");
-        }
-    }
-    let held = outbox.configure(names, now).await?;
-    if held > 0 {
-        let gone: Vec<String> = outbox.sources().await?.into_iter().filter(|s| s.gone).map(|s| s.name).collect();
-        tracing::error!(
-            held,
-            sources = gone.join(", "),
-            "a source is not in the configuration any more: what waited of it is held (source_gone). If it has another name now, say `was`"
-        );
-    }
-    Ok(())
-}
-
-/// What the sources said last of whoever may still join: no message leaves with a code of theirs, also before they are asked again.
-async fn recall_codes(outbox: &dyn Outbox, codes: &LiveCodes, now: DateTime<Utc>) -> Result<(), StoreError> {
-    for source in outbox.sources().await? {
-        let Some(seen) = outbox.seen_from(&source.name, now - HOLDS_FOR).await? else { continue };
-        let ids: Vec<SessionId> = seen.sessions.into_keys().collect();
-        // Never all of them at once.
-        for some in ids.chunks(RECALLED) {
-            let sessions: Vec<Session> = outbox.sessions(&source.name, Some(some)).await?.iter().filter_map(kept::session).collect();
-            codes.put(&source.name, &sessions, now);
-        }
-    }
-    Ok(())
 }
 
 /// Whether what hands messages over can be made of a configuration, and its store be opened: what [`Engine::start`] needs besides the templates.

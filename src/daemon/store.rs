@@ -7,9 +7,9 @@ use anyhow::bail;
 use chrono::{DateTime, Utc};
 
 use crate::config::{Config, StoreUrl};
-use crate::outbox::postgres::{PostgresOutbox, SERVED_BY};
+use crate::outbox::postgres::PostgresOutbox;
 use crate::outbox::sqlite::SqliteOutbox;
-use crate::outbox::{Access, Outbox, StoreError, sqlite};
+use crate::outbox::{Access, Outbox, sqlite};
 use crate::suppression::SuppressedAddress;
 
 /// Opens the configured store. `lock`: as the one process that hands over.
@@ -73,20 +73,6 @@ pub fn is_served(config: &Config) -> bool {
         Some(StoreUrl::Sqlite(path)) => sqlite::is_served(path),
         Some(StoreUrl::Postgres(server)) => PostgresOutbox::stands(server, practice(config)).is_ok_and(|standing| standing.served),
     }
-}
-
-/// Asks which other node serves the practice now, in words; `None`: none does. Blocks.
-pub fn serving_elsewhere(config: &Config) -> impl FnOnce() -> anyhow::Result<Option<String>> + Send + 'static {
-    let (store, practice) = (config.store.clone(), practice(config).to_owned());
-    move || match store {
-        Some(StoreUrl::Postgres(server)) => Ok(PostgresOutbox::stands(&server, &practice)?.other),
-        None | Some(StoreUrl::Sqlite(_)) => Ok(None),
-    }
-}
-
-/// Whether a start failed because another node serves the practice.
-pub fn was_too_late(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.downcast_ref::<StoreError>().is_some_and(|failed| failed.cause.starts_with(SERVED_BY)))
 }
 
 /// What keeps a start from the server that it lies on, in one line each that says what to do.

@@ -29,13 +29,18 @@ impl Engine {
             // In the log, it is kept elsewhere: `ledger verify --anchor` can be held against it.
             tracing::info!(ledger = %head, "anchor");
             let engine = Arc::clone(&self);
-            tokio::spawn(async move { engine.monitors.anchors.hand(format!("{} {head}", rfc3339(engine.clock.now()))).await });
+            if engine.membership.leads() {
+                tokio::spawn(async move { engine.monitors.anchors.hand(format!("{} {head}", rfc3339(engine.clock.now()))).await });
+            }
         };
         keep_marking(mark, tell).await;
     }
 
-    /// Removes what is past its time.
+    /// Removes what is past its time, if this node leads.
     pub(super) async fn prune(&self) -> Result<(), StoreError> {
+        if !self.membership.leads() {
+            return Ok(());
+        }
         let now = self.clock.now();
         let purged = self.outbox.purge(now, self.keep.at(now)).await?;
         // In the log, it is kept elsewhere: `ledger verify --anchor` can be held against it.

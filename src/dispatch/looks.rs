@@ -8,6 +8,7 @@
 //! timers both can happen.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ use crate::clock::{Clock, Reading, Upset};
 /// A first look that takes longer is not waited for.
 pub const FIRST_LOOK_WITHIN: Duration = Duration::from_secs(60);
 
+/// A halt is looked at again after this.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Which sources were asked since the start, the last sleep and the last jump of the clock.
 pub struct Looks {
     clock: Arc<dyn Clock>,
@@ -27,6 +31,8 @@ pub struct Looks {
     round: Mutex<Round>,
     /// Sees each change of the round.
     changed: watch::Sender<Change>,
+    /// Nothing may leave, whoever was asked.
+    halted: AtomicBool,
 }
 
 /// A look that was begun in another round than the one that reigns when it ends is no first look of that one.
@@ -56,7 +62,8 @@ impl Looks {
     pub fn new(clock: Arc<dyn Clock>, sources: Vec<String>) -> Self {
         let round = Round { number: 0, began: Instant::now(), clocks: Reading::of(&*clock), open: sources.iter().cloned().collect() };
         let done = round.open.is_empty();
-        Self { clock, sources, round: Mutex::new(round), changed: watch::channel(Change { round: 0, upset: None, done }).0 }
+        let changed = watch::channel(Change { round: 0, upset: None, done }).0;
+        Self { clock, sources, round: Mutex::new(round), changed, halted: AtomicBool::new(false) }
     }
 
     /// Whether something may leave: each source has been asked since the last upset, or for long enough.
@@ -67,7 +74,12 @@ impl Looks {
             tracing::error!(?sources, "no answer to the first look: what was said before is in force");
             self.end(&round);
         }
-        round.open.is_empty()
+        round.open.is_empty() && !self.halted.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing may leave for another reason.
+    pub fn halt(&self, halted: bool) {
+        self.halted.store(halted, Ordering::Relaxed);
     }
 
     /// To be taken before a source is asked.
@@ -87,7 +99,7 @@ impl Looks {
     pub async fn done(&self) {
         let mut changed = self.changed.subscribe();
         while !self.are_done() {
-            let longest = FIRST_LOOK_WITHIN.saturating_sub(self.locked().began.elapsed());
+            let longest = FIRST_LOOK_WITHIN.saturating_sub(self.locked().began.elapsed()).max(LOOK_AGAIN);
             tokio::time::timeout(longest, changed.changed()).await.ok();
         }
     }

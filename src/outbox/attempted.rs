@@ -135,9 +135,11 @@ impl<E: Attempted> Row<E> {
         may
     }
 
-    /// The claim ends.
+    /// The claim ends. (Also one that was taken back in doubt: whoever was taken for gone has come back with the server's answer.)
     pub(crate) fn settle(&mut self, lease: Lease, end: &Settlement, at: DateTime<Utc>) -> bool {
-        if !self.standing().holds(lease) {
+        if self.is_answered_late(lease, end) {
+            self.doubt = Some(Doubt::Decided);
+        } else if !self.standing().holds(lease) {
             return false;
         }
         match end {
@@ -166,6 +168,12 @@ impl<E: Attempted> Row<E> {
         true
     }
 
+    /// The attempt was taken for one that nobody will hear of again, and this is its answer.
+    fn is_answered_late(&self, lease: Lease, end: &Settlement) -> bool {
+        let is_answer = matches!(end, Settlement::Accepted { .. } | Settlement::Rejected { .. });
+        is_answer && self.doubt.is_some() && self.epoch == lease.epoch && self.entry.stands().0 == State::Unknown
+    }
+
     fn give_back(&mut self, why: Option<&str>, next_attempt_at: DateTime<Utc>, at: DateTime<Utc>) {
         let Progress { phase, attempts, .. } = self.entry.progress();
         if phase.is_some() {
@@ -179,12 +187,8 @@ impl<E: Attempted> Row<E> {
     }
 
     /// Takes a claim back whose owner is gone.
-    pub(crate) fn recover(&mut self, owner: &str, store_now: DateTime<Utc>, everything: bool, at: DateTime<Utc>) -> Option<Recovery> {
-        let claim = self.claim.as_ref()?;
-        let gone = claim.lease_until <= store_now || (everything && claim.owner != owner);
-        if !gone {
-            return None;
-        }
+    pub(crate) fn recover(&mut self, is_gone: impl FnOnce(&Held) -> bool, at: DateTime<Utc>) -> Option<Recovery> {
+        let claim = self.claim.as_ref().filter(|claim| is_gone(claim))?;
         if self.entry.stands().1 == Some(Phase::Doubt) {
             self.end(State::Unknown, None, at);
             self.doubt = Some(Doubt::Undecided);

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 
 use super::attempted::{Attempted, Progress, Row};
-use super::standing::Recovery;
+use super::standing::{Held, Recovery};
 use super::words::rfc3339;
 use super::{Begin, Lease, Outgoing, Settlement};
 use crate::contact::PhoneNumber;
@@ -184,6 +184,8 @@ impl Row<Alone> {
         if !self.settle(lease, final_end.as_ref().unwrap_or(end), at) {
             return Err(Refused);
         }
+        // What may have left goes never again: there is nothing to decide.
+        self.doubt = None;
         let word = match (end, kind) {
             (Settlement::Accepted { reply, .. }, Outgoing::Answer) if reply == NOT_SENT => NOT_SENT,
             (Settlement::Ended { .. }, Outgoing::Letter) => "empty",
@@ -202,8 +204,8 @@ impl Row<Alone> {
     }
 
     /// Takes a claim back whose owner is gone. Nothing of it goes again if it may have left.
-    pub(crate) fn recover_alone(&mut self, owner: &str, store_now: DateTime<Utc>, everything: bool, at: DateTime<Utc>) -> Option<Recovery> {
-        let recovery = self.recover(owner, store_now, everything, at)?;
+    pub(crate) fn recover_alone(&mut self, is_gone: impl FnOnce(&Held) -> bool, at: DateTime<Utc>) -> Option<Recovery> {
+        let recovery = self.recover(is_gone, at)?;
         if recovery == Recovery::InDoubt {
             self.doubt = None;
             self.forget_address();

@@ -14,15 +14,14 @@
 //! Failures: a connection that is lost is made again for a while, also to another server of the URL; a transaction is done again unless the ledger has
 //! its last row. What was promoted or restored meanwhile is another database: nothing is written to it before a start has held what may have been told.
 //!
-//! One daemon serves a practice; commands write beside it. Others stand by ([`Standing`]), and take its place once it is gone. Several that serve at once need
-//! more, which is not here: a chain of the ledger for each writer with a chain
-//! above them (all share one head now), claims and walks by leases of many nodes, rates, pauses and Retry-After in the store, clocks compared, and a way through
-//! a connection pool. The schema has room for it: `practice` and `chain` lead.
+//! One daemon serves a practice, or several that have names ([`node`]); commands write beside them. Each hands over what it claimed; one of them walks the
+//! sources by the clock ([`tend`]). A walk is planned upon all those before it, or refused ([`super::Nodes::walks`]).
 
 use std::sync::Mutex;
 
 use chrono::{DateTime, Utc};
 use heart::Heart;
+use node::Node;
 use open::Origin;
 use readers::Readers;
 use writer::Writer;
@@ -64,6 +63,7 @@ mod retention;
 mod sealed;
 mod sources;
 mod suppression;
+mod tend;
 mod thread;
 mod visit;
 mod walk;
@@ -71,7 +71,6 @@ mod walked;
 mod writer;
 
 pub use connect::Server;
-pub use node::SERVED_BY;
 pub use open::Standing;
 
 /// The outbox on a PostgreSQL server. See the module.
@@ -81,8 +80,10 @@ pub struct PostgresOutbox {
     /// Whether it is the database that ran last.
     origin: Mutex<Origin>,
     lineage: String,
-    /// Dropped last: until then nobody else may serve the practice.
-    _heart: Option<Heart>,
+    /// As a daemon.
+    node: Option<Node>,
+    /// Dropped last: until then nobody else may have its place.
+    heart: Option<Heart>,
 }
 
 impl PostgresOutbox {
@@ -96,8 +97,13 @@ impl PostgresOutbox {
         let (home, origin) = open::open(server, practice, access, key)?;
         let heart = Heart::start(&home)?;
         let readers = Readers::start(home.clone())?;
-        let lineage = home.lineage.clone();
-        Ok(Self { readers, writer: Writer::start(home)?, origin: Mutex::new(origin), lineage, _heart: heart })
+        let (lineage, node) = (home.lineage.clone(), home.node.clone());
+        Ok(Self { readers, writer: Writer::start(home)?, origin: Mutex::new(origin), lineage, node, heart })
+    }
+
+    /// What its claims are known by, as a daemon.
+    fn boot(&self) -> Option<&str> {
+        self.node.as_ref().map(Node::boot)
     }
 
     /// What is wrong with the server or its schema, in one line each that says what to do; empty: nothing.

@@ -16,6 +16,13 @@ pub(crate) struct Held {
     pub(crate) from: State,
 }
 
+impl Held {
+    /// Its lease is over; or `everything`: whoever asks is the only process that lives, and it is another one's.
+    pub(crate) fn is_gone(&self, owner: &str, store_now: DateTime<Utc>, everything: bool) -> bool {
+        self.lease_until <= store_now || (everything && self.owner != owner)
+    }
+}
+
 /// An attempt ended in doubt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Doubt {

@@ -39,6 +39,8 @@ pub struct Walk {
     pub adopting: Vec<SessionId>,
     /// Of a source that is read in parts: what each lists; replaces the last ones. `None`: nothing new.
     pub parts: Option<Vec<SourcePart>>,
+    /// How many walks had been applied when it was planned ([`super::Nodes::walks`]); another number by then, and it is not applied. `None`: nothing is compared.
+    pub after: Option<i64>,
     /// What the source says of sessions that stand under another one; replaces what it said before. `None`: nothing new.
     pub also: Option<Vec<Also>>,
 }
@@ -126,6 +128,8 @@ pub struct Rest {
     pub policy_digest: String,
     /// When the last snapshot was applied.
     pub last_snapshot_at: DateTime<Utc>,
+    /// Which walk it was ([`super::Nodes::walks`]).
+    pub walks: i64,
     /// The next walk has work, whatever the source says: something is absent, to be planned again, decided by an operator, or found again after a
     /// restore.
     pub unsettled: bool,
@@ -194,6 +198,10 @@ pub struct Applied {
     pub ended: usize,
     /// Sessions that were touched since they were read: they are as they were, and are to be planned again.
     pub touched: Vec<SessionId>,
+    /// Another node walked since: nothing of this walk was applied, and what the source says is to be looked at anew.
+    pub overtaken: bool,
+    /// With it so many walks are applied.
+    pub walks: i64,
 }
 
 /// What a walk reads of the store, and what it writes.

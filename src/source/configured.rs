@@ -23,6 +23,8 @@ pub struct Source {
     pub words: Dictionary,
     /// Cron expression with seconds, checked.
     pub poll: String,
+    /// The only node that reads it.
+    pub node: Option<String>,
     /// What it said when it was last walked.
     pub memory: Arc<Memory>,
 }

@@ -71,23 +71,24 @@ pub(super) fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// What a source was when it was last walked.
+/// What a source was when this process last walked it.
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<Option<Print>>);
+pub struct Memory(Mutex<Option<(Print, i64)>>);
 
 impl Memory {
-    /// `None`: it was not walked, or it cannot be known again.
-    pub fn last(&self) -> Option<Print> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// `None`: it was not walked, or it cannot be known again, or that walk was not the source's last one ([`crate::outbox::Rest::walks`]).
+    pub fn last(&self, walks: i64) -> Option<Print> {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().filter(|(_, walked)| *walked == walks).map(|(print, _)| print.clone())
     }
 
-    /// It was walked to its end.
-    pub fn walked(&self, print: Option<Print>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = print;
+    /// It was walked to its end, by that walk.
+    pub fn walked(&self, print: Option<Print>, walks: i64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = print.map(|print| (print, walks));
     }
 
     /// Whatever it says, the next look reads all of it.
     pub fn forget(&self) {
-        self.walked(None);
+        self.walked(None, 0);
     }
 }

@@ -58,29 +58,38 @@ impl Planned<'_> {
             // They are planned while the others are written.
             let (then, sessions) = tokio::join!(biased; put(outbox, elsewhere, part), planning);
             add(&mut applied, then?);
+            if applied.overtaken {
+                return Ok(WalkSummary { applied, ..self.report });
+            }
+            self.walk.after = Some(applied.walks);
             self.report.planned += sessions.len();
             (self.walk.sessions, self.work) = (sessions, next);
             told(Told::Part);
             tokio::task::yield_now().await;
         }
         for _ in 0..ROUNDS {
+            let heard = self.walk.heard;
             let then = put(outbox, elsewhere, self.walk).await?;
             let touched: HashSet<SessionId> = then.touched.iter().copied().collect();
             add(&mut applied, then);
-            if touched.is_empty() {
+            if heard {
+                self.report.walks = applied.walks;
+            }
+            if touched.is_empty() || applied.overtaken {
                 break;
             }
             self.work.retain(|work| touched.contains(&work.id()));
             let ids: Vec<SessionId> = self.work.iter().map(Work::id).collect();
             self.walker.read(outbox, &ids).await?;
-            self.walk = Walk { source: source.clone(), at, sessions: self.walker.sessions(&self.work), ..Walk::default() };
+            let (sessions, after) = (self.walker.sessions(&self.work), Some(applied.walks));
+            self.walk = Walk { source: source.clone(), at, sessions, after, ..Walk::default() };
         }
         Ok(WalkSummary { applied, ..self.report })
     }
 
     /// The walk as it is written before its last part: not all that the source says is there yet.
     fn in_part(&self) -> Walk {
-        let Walk { source, at, heard, policy_digest, faults, adopting, .. } = &self.walk;
+        let Walk { source, at, heard, policy_digest, faults, adopting, after, .. } = &self.walk;
         Walk {
             source: source.clone(),
             at: *at,
@@ -93,6 +102,7 @@ impl Planned<'_> {
             filled: self.was_filled,
             adopting: adopting.clone(),
             parts: None,
+            after: *after,
             also: None,
         }
     }
@@ -114,12 +124,18 @@ fn add(all: &mut Applied, then: Applied) {
     all.moved += then.moved;
     all.ended += then.ended;
     all.touched = then.touched;
+    all.overtaken = then.overtaken;
+    all.walks = then.walks;
 }
 
 async fn put(outbox: &dyn Outbox, elsewhere: &mut Elsewhere, walk: Walk) -> outbox::Result<Applied> {
     let remembered: Option<(_, Vec<WalkedSession>)> = elsewhere.is_read().then(|| (walk.also.clone(), walk.sessions.clone()));
     let (source, at) = (walk.source.clone(), walk.at);
     let then = outbox.apply(walk).await?;
+    if then.overtaken {
+        return Ok(then);
+    }
+    elsewhere.has_walked(then.walks);
     if let Some((also, mut sessions)) = remembered {
         let touched: HashSet<SessionId> = then.touched.iter().copied().collect();
         sessions.retain(|s| !touched.contains(&s.id));

@@ -23,6 +23,9 @@ use crate::source::{json, kept};
 #[derive(Default)]
 pub struct Elsewhere {
     is_read: bool,
+    /// As of so many walks: others may have walked since.
+    pub(super) walks: i64,
+    pub(super) expected: Option<i64>,
     pub(super) held: HashMap<SessionId, StoredElsewhere>,
     /// Sessions that the store was asked for, and does not have.
     unheld: HashSet<SessionId>,

@@ -100,6 +100,9 @@ impl From<Declined> for Problem {
                 Self { faults, ..Self::new(status, detail) }
             }
             Declined::Store => Self::new(StatusCode::SERVICE_UNAVAILABLE, "the store failed: send it again"),
+            Declined::Idle(why) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("this node takes nothing now ({why}): send it again"))
+            }
         }
     }
 }

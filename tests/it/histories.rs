@@ -355,6 +355,7 @@ impl World {
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             owner: "alive".to_owned(),
             just_read: JustRead::default(),
+            walks: std::sync::atomic::AtomicI64::new(0),
         });
         dispatcher.recover(|_| DoubtPolicy::Resend).await.unwrap();
         let wire: Arc<dyn Transport> = Arc::new(Wire(Arc::clone(self)));

@@ -22,6 +22,7 @@ mod rekeyed;
 mod replies;
 mod sealed;
 mod served;
+mod tended;
 mod walks;
 
 use std::sync::Arc;
@@ -83,6 +84,7 @@ macro_rules! conformance {
             what_a_person_wished_is_not_taken_back,
             what_was_settled_lately_is_recalled,
             each_settlement_has_its_row,
+            a_late_answer_ends_a_doubt,
             a_lost_claim_settles_nothing_but_its_delivery,
             a_return_restores_the_state_before,
             an_end_must_be_one,

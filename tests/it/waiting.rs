@@ -139,6 +139,7 @@ impl Practice {
             clock: Arc::clone(&clocks) as Arc<dyn Clock>,
             owner: "test".to_owned(),
             just_read: JustRead::default(),
+            walks: std::sync::atomic::AtomicI64::new(0),
         };
         Self { dispatcher: Arc::new(dispatcher), clocks }
     }

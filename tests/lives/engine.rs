@@ -102,6 +102,7 @@ impl Process {
             clock: Arc::clone(clock),
             owner: format!("start {n}"),
             just_read: JustRead::default(),
+            walks: std::sync::atomic::AtomicI64::new(0),
         });
         let doubt = configured.doubt;
         dispatcher.recover(|_| doubt).await.unwrap();
@@ -128,7 +129,7 @@ impl Process {
         };
         let is_same = self.walked.lock().unwrap().get(&source).is_some_and(|walked| Arc::ptr_eq(walked, &list));
         if let Some(last) = rests.filter(|_| is_same && extent == Extent::Whole) {
-            walk::heard(store, name(source), policy, last, now).await?;
+            walk::heard(store, name(source), policy, last.last_snapshot_at, now).await?;
             return Ok(walk::WalkSummary { sessions: list.snapshot.sessions.len(), ..walk::WalkSummary::default() });
         }
         let mut snapshot = list.snapshot.clone();

@@ -23,9 +23,9 @@ use punctual::notice::{Notice, NoticeKey, Omission};
 use punctual::outbox::memory::MemoryOutbox;
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use punctual::outbox::{
-    Act, Acts, Alert, Applied, Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Feedback, Filter, FindsAgain, Lately, Lease, NotedSession,
-    Outbox, Purged, Queries, Recovered, Rest, Restored, Result, Retention, Seen, SeenSession, Settlement, SourceRow, StaffLetter, Status,
-    Upkeep, Walk, Walks,
+    Act, Acts, Alert, Applied, Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Feedback, Filter, FindsAgain, Lately, Lease, Nodes,
+    NotedSession, Outbox, Purged, Queries, Recovered, Rest, Restored, Result, Retention, Seen, SeenSession, Settlement, SourceRow,
+    StaffLetter, Status, Upkeep, Walk, Walks,
 };
 use punctual::receipt::{About, Receipt, Received, Undelivered};
 use punctual::session::stored::{Also, StoredSession};
@@ -311,3 +311,5 @@ asks!(Upkeep {
     mark() -> Option<Anchor>;
     purge(now: DateTime<Utc>, retention: Retention) -> Purged;
 });
+
+impl Nodes for Store {}

@@ -110,8 +110,8 @@ impl Default for Daemon {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Node {
-    /// This machine's name. One node serves the practice; the others stand by, and one of them takes its place within half a minute when it is gone. Default: a
-    /// second daemon ends at once.
+    /// This machine's name. Several machines with names serve the practice at once: all hand over, and one of them walks the sources. Default: a second daemon
+    /// ends at once.
     pub name: Option<String>,
 }
 

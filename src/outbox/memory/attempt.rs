@@ -180,7 +180,7 @@ impl Tables {
             let epoch = self.rows[&key].epoch;
             let told = self.receipt_came(key);
             let recovered = self.change(key, ("recovered", None), now, |row| {
-                let recovery = row.recover(owner, clock, everything, now)?;
+                let recovery = row.recover(|held| held.is_gone(owner, clock, everything), now)?;
                 if recovery == Recovery::InDoubt && told {
                     row.receive(now);
                 }

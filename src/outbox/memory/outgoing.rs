@@ -28,7 +28,9 @@ impl Tables {
 
     /// How many had not left.
     pub(super) fn recover_alone(&mut self, owner: &str, now: DateTime<Utc>, everything: bool) -> usize {
-        let recovered = self.alone.values_mut().filter_map(|row| row.recover_alone(owner, self.clock, everything, now));
+        let clock = self.clock;
+        let rows = self.alone.values_mut();
+        let recovered = rows.filter_map(|row| row.recover_alone(|held| held.is_gone(owner, clock, everything), now));
         recovered.filter(|recovery| *recovery == Recovery::Returned).count()
     }
 

@@ -3,6 +3,7 @@
 mod acts;
 mod attempts;
 mod feedback;
+mod nodes;
 mod queries;
 mod upkeep;
 mod walks;

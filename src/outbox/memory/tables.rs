@@ -150,7 +150,7 @@ impl Tables {
         };
         let unsettled =
             self.sessions.iter().any(|((of, _), session)| of == name && waits(session)) || source.guard.set().members.iter().any(decided);
-        Some(Rest { policy_digest: source.policy_digest.clone(), last_snapshot_at: source.last_snapshot_at, unsettled })
+        Some(Rest { policy_digest: source.policy_digest.clone(), last_snapshot_at: source.last_snapshot_at, walks: 0, unsettled })
     }
 
     /// How many people future sessions of a source have.

@@ -14,7 +14,7 @@ use super::{known, outgoing, query, receipt, suppression};
 use crate::entry::Entry;
 use crate::known::KnownNotice;
 use crate::notice::NoticeKey;
-use crate::outbox::standing::Recovery;
+use crate::outbox::standing::{Held, Recovery};
 use crate::outbox::words::rfc3339;
 use crate::outbox::{Claim, ClaimRequest, Recovered};
 use crate::session::SessionId;
@@ -166,16 +166,15 @@ const HELD: &str = "SELECT key FROM notice WHERE practice = $1 AND state = 'flyi
 const UNDECIDED: &str = "SELECT key FROM notice WHERE practice = $1 AND doubt = 'undecided' ORDER BY key";
 
 /// Takes claims back whose owner is gone.
-pub(super) async fn recover(tx: &Tx<'_>, owner: &str, now: DateTime<Utc>, everything: bool) -> Res<Recovered> {
+pub(super) async fn take_back(tx: &Tx<'_>, is_gone: impl Fn(&Held) -> bool, now: DateTime<Utc>) -> Res<Recovered> {
     let held = keys_of(tx, HELD, &[&tx.practice]).await?;
     let mut sheet = Sheet::of(tx, &held).await?;
-    let store_now = tx.now().await?;
     let mut returned = 0;
     let mut closes = Vec::new();
     for key in held {
         let Some(Numbered { id, row }) = sheet.get_mut(key) else { continue };
         let (id, from, phase) = (*id, row.entry.state, row.entry.phase);
-        let Some(recovery) = row.recover(owner, store_now, everything, now) else { continue };
+        let Some(recovery) = row.recover(&is_gone, now) else { continue };
         returned += usize::from(recovery == Recovery::Returned);
         if recovery == Recovery::InDoubt && receipt::came(tx, id).await? {
             row.receive(now);
@@ -185,7 +184,7 @@ pub(super) async fn recover(tx: &Tx<'_>, owner: &str, now: DateTime<Utc>, everyt
     }
     sheet.save(tx).await?;
     close(tx, &closes).await?;
-    returned += outgoing::recover(tx, owner, now, everything).await?;
+    returned += outgoing::recover(tx, is_gone, now).await?;
     Ok(Recovered { returned, in_doubt: keys_of(tx, UNDECIDED, &[&tx.practice]).await? })
 }
 

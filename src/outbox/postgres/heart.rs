@@ -1,6 +1,7 @@
 //! A connection on which a daemon says that it lives.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -11,8 +12,12 @@ use super::open::Home;
 
 /// How often it says so.
 const BEAT: Duration = Duration::from_secs(5);
+/// Heard for so long without a gap, the others had the time to be heard as well.
+const STEADY: Duration = Duration::from_secs(20);
+
 /// Says that this daemon lives, on a connection of its own, until it is dropped: then that it does not.
 pub(super) struct Heart {
+    heard: Arc<Heard>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -22,9 +27,38 @@ impl Heart {
     pub(super) fn start(home: &Home) -> crate::outbox::Result<Option<Self>> {
         let Some(node) = home.node.clone() else { return Ok(None) };
         let (stop, stopped) = oneshot::channel();
-        let home = home.clone();
-        let thread = super::thread::thread("outbox-heart", async move || live(&home, &node, stopped).await)?;
-        Ok(Some(Self { stop: Some(stop), thread: Some(thread) }))
+        let (home, heard) = (home.clone(), Arc::<Heard>::default());
+        let hears = Arc::clone(&heard);
+        let thread = super::thread::thread("outbox-heart", async move || live(&home, &node, &hears, stopped).await)?;
+        Ok(Some(Self { heard, stop: Some(stop), thread: Some(thread) }))
+    }
+
+    /// The database heard it for so long that whoever was silent meanwhile is gone, and not only late as all of them.
+    pub(super) fn is_steady(&self) -> bool {
+        self.heard.is_steady(Instant::now())
+    }
+}
+
+/// When the database heard it.
+#[derive(Default)]
+struct Heard(Mutex<Option<(Instant, Instant)>>);
+
+impl Heard {
+    /// Once more.
+    fn note(&self, now: Instant) {
+        let mut span = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = span.filter(|(_, last)| now.saturating_duration_since(*last) < STEADY).map_or(now, |(since, _)| since);
+        *span = Some((since, now));
+    }
+
+    /// Not.
+    fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn is_steady(&self, now: Instant) -> bool {
+        let span = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        span.is_some_and(|(since, last)| last.saturating_duration_since(since) >= STEADY && now.saturating_duration_since(last) < STEADY)
     }
 }
 
@@ -37,7 +71,7 @@ impl Drop for Heart {
     }
 }
 
-async fn live(home: &Home, node: &Node, mut stopped: oneshot::Receiver<()>) {
+async fn live(home: &Home, node: &Node, heard: &Heard, mut stopped: oneshot::Receiver<()>) {
     let mut db: Option<Db> = None;
     loop {
         let beat = async {
@@ -49,8 +83,13 @@ async fn live(home: &Home, node: &Node, mut stopped: oneshot::Receiver<()>) {
             db = Some(held);
             Ok::<(), Failure>(())
         };
-        if let Ok(Err(failure)) = tokio::time::timeout(BEAT, beat).await {
-            tracing::warn!(why = failure.in_words(), "the database did not hear that this daemon lives");
+        match tokio::time::timeout(BEAT, beat).await {
+            Ok(Ok(())) => heard.note(Instant::now()),
+            Ok(Err(failure)) => {
+                heard.forget();
+                tracing::warn!(why = failure.in_words(), "the database did not hear that this daemon lives");
+            }
+            Err(_) => heard.forget(),
         }
         if tokio::time::timeout(BEAT, &mut stopped).await.is_ok() {
             break;
@@ -64,4 +103,27 @@ async fn live(home: &Home, node: &Node, mut stopped: oneshot::Receiver<()>) {
         node.leave(&db).await
     };
     drop(tokio::time::timeout(BEAT, leave).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_was_not_heard_is_steady_later() {
+        let (heard, began) = (Heard::default(), Instant::now());
+        let at = |seconds| began + Duration::from_secs(seconds);
+        (0..=15).step_by(5).for_each(|seconds| heard.note(at(seconds)));
+        assert!(!heard.is_steady(at(15)));
+        heard.note(at(20));
+        assert!(heard.is_steady(at(21)));
+        assert!(!heard.is_steady(at(45)), "it slept, and so did its heart");
+        heard.note(at(60));
+        assert!(!heard.is_steady(at(60)), "after a gap it begins anew");
+        heard.note(at(65));
+        heard.forget();
+        heard.note(at(70));
+        heard.note(at(85));
+        assert!(!heard.is_steady(at(85)), "and after a beat that was not heard");
+    }
 }

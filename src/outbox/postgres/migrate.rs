@@ -6,8 +6,12 @@ use super::columns::get;
 use super::error::{Res, refused};
 
 /// Each brings the schema from the version before it to its own.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("schema/0001_outbox.sql"), include_str!("schema/0002_moved.sql"), include_str!("schema/0003_outgoing.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("schema/0001_outbox.sql"),
+    include_str!("schema/0002_moved.sql"),
+    include_str!("schema/0003_outgoing.sql"),
+    include_str!("schema/0004_nodes.sql"),
+];
 
 /// What this program needs.
 pub(super) const VERSION: i32 = MIGRATIONS.len() as i32;

@@ -1,7 +1,8 @@
-//! The one daemon of a practice. It says every few seconds that it lives; one that says nothing for a while is gone, and another one may take its place:
-//! from then on the database takes nothing from the first one any more, however long it slept.
+//! The daemons of a practice: one that serves alone, or several that have names, its nodes. Each says every few seconds that it lives; one that says
+//! nothing for a while is gone, and the others take back what it had claimed ([`super::tend`]): each step of an attempt names the claim that it is of,
+//! so one that slept, or was cut off, changes nothing of that any more, and takes part again.
 //!
-//! A reload is another start of the same process, and takes its own place at once. Other nodes stand by, and look whether the one that serves still lives.
+//! A reload is another start of the same process, and takes its own place at once.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,8 +15,8 @@ use super::columns::get;
 use super::db::{Db, Tx};
 use super::error::{Res, refused};
 
-/// What a start says that finds another one.
-pub const SERVED_BY: &str = "another punctual serves this practice (";
+/// What a start says that finds another one, and is not to serve beside it.
+const SERVED_BY: &str = "another punctual serves this practice (";
 /// How long a daemon counts as alive after it said so, in the words of PostgreSQL.
 const ALIVE: &str = "interval '20 seconds'";
 /// So often a start looks whether this process is done with it.
@@ -23,10 +24,10 @@ const TRIES: u32 = 400;
 /// How often a start looks whether the one before it still does.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// The practices that this process serves: what a reload left to close is waited for.
+/// What this process serves: what a reload left to close is waited for.
 static SERVED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// A practice that this process serves, until it is dropped.
+/// A practice that this process serves by a name, or by none, until it is dropped.
 pub(super) struct Seat(String);
 
 impl Seat {
@@ -53,47 +54,73 @@ impl Drop for Seat {
 pub(super) struct Node {
     /// Drawn at this start.
     boot: String,
+    /// `[node] name`; `None`: it serves alone.
+    name: Option<String>,
     /// Free again once the last connection of this store is closed.
     _seat: Arc<Seat>,
 }
 
 impl Node {
-    /// Takes the practice, as soon as nobody else has it. An error: somebody lives who has it.
+    /// Takes part, as soon as nobody else lives who keeps it from that. An error: somebody does.
     pub(super) async fn join(db: &Db, lineage: &str, name: Option<&str>) -> Res<Self> {
-        let seat = Seat::take(format!("{lineage} {}", db.practice)).await?;
+        let seat = Seat::take(format!("{lineage} {} {name:?}", db.practice)).await?;
         let mut drawn = [0; 16];
         getrandom::fill(&mut drawn).map_err(|e| refused(format!("the system gives no random bytes: {e}")))?;
-        let node = Self { boot: HEXLOWER.encode(&drawn), _seat: Arc::new(seat) };
+        let node = Self { boot: HEXLOWER.encode(&drawn), name: name.map(str::to_owned), _seat: Arc::new(seat) };
         let mut first: Option<DateTime<Utc>> = None;
         loop {
-            if node.take(db, &says(name)).await? {
-                return Ok(node);
-            }
-            let Some(row) = db.first("SELECT alive_until, says FROM node WHERE practice = $1", &[&db.practice]).await? else { continue };
-            let alive_until = get(&row, 0)?;
+            let tx = Tx::begin(db).await?;
+            let found = node.enter(&tx).await?;
+            db.commit().await?;
+            let Some((says, alive_until)) = found else { return Ok(node) };
             if *first.get_or_insert(alive_until) != alive_until {
-                return Err(refused(format!("{SERVED_BY}{}): end that one first", get::<String>(&row, 1)?)));
+                return Err(refused(node.kept_out_by(&says)));
             }
             tokio::time::sleep(LOOK).await;
         }
     }
 
-    /// Under the lock that every transaction of the practice holds.
-    async fn take(&self, db: &Db, says: &str) -> Res<bool> {
-        let tx = Tx::begin(db).await?;
-        let sql = format!(
-            "INSERT INTO node (practice, boot, process, says, alive_until) VALUES ($1, $2, $3, $4, clock_timestamp() + {ALIVE})
-             ON CONFLICT (practice) DO UPDATE SET boot = excluded.boot, process = excluded.process, says = excluded.says, alive_until = excluded.alive_until
-             WHERE node.alive_until < clock_timestamp() OR node.process = excluded.process"
-        );
-        let taken = tx.execute(&sql, &[&db.practice, &self.boot, &process(), &says]).await?;
-        db.commit().await?;
-        Ok(taken == 1)
+    fn kept_out_by(&self, says: &str) -> String {
+        match &self.name {
+            Some(_) => {
+                format!("{SERVED_BY}{says}): one without [node] name serves alone, and each name is of one machine; end that one first")
+            }
+            None => format!("{SERVED_BY}{says}): end that one first, or give each of them a name, [node] name"),
+        }
     }
 
-    /// In a transaction of the writer: nobody else has taken it.
-    pub(super) async fn holds(&self, tx: &Tx<'_>) -> Res<bool> {
-        tx.exists("SELECT 1 FROM node WHERE practice = $1 AND boot = $2", &[&tx.practice, &self.boot]).await
+    /// Under the lock that every transaction of the practice holds. Who keeps it out, and until when that one counts as alive: one of the same name, and
+    /// any if one of the two has none. What this process left behind is removed.
+    async fn enter(&self, tx: &Tx<'_>) -> Res<Option<(String, DateTime<Utc>)>> {
+        let sql =
+            "SELECT says, alive_until FROM node WHERE practice = $1 AND boot <> $2 AND process <> $3 AND alive_until >= clock_timestamp()
+                   AND (name IS NULL OR $4::text IS NULL OR name = $4) LIMIT 1";
+        if let Some(row) = tx.first(sql, &[&tx.practice, &self.boot, &process(), &self.name]).await? {
+            return Ok(Some((get(&row, 0)?, get(&row, 1)?)));
+        }
+        let sql =
+            "DELETE FROM node WHERE practice = $1 AND boot <> $2 AND (name IS NOT DISTINCT FROM $4 OR name IS NULL OR $4::text IS NULL)
+                   AND (process = $3 OR alive_until < clock_timestamp())";
+        tx.execute(sql, &[&tx.practice, &self.boot, &process(), &self.name]).await?;
+        let sql = format!(
+            "INSERT INTO node (practice, boot, name, process, says, alive_until) VALUES ($1, $2, $3, $4, $5, clock_timestamp() + {ALIVE})
+             ON CONFLICT (practice, boot) DO UPDATE SET alive_until = excluded.alive_until"
+        );
+        tx.execute(&sql, &[&tx.practice, &self.boot, &self.name, &process(), &says(self.name.as_deref())]).await?;
+        Ok(None)
+    }
+
+    /// In a transaction of the writer: it takes part. One that was taken for gone takes part again, unless somebody else has its place.
+    pub(super) async fn takes_part(&self, tx: &Tx<'_>) -> Res<()> {
+        if tx.exists("SELECT 1 FROM node WHERE practice = $1 AND boot = $2", &[&tx.practice, &self.boot]).await? {
+            return Ok(());
+        }
+        match self.enter(tx).await? {
+            None => Ok(()),
+            Some((says, _)) => {
+                Err(refused(format!("another punctual serves this practice now ({says}): this one said nothing for too long")))
+            }
+        }
     }
 
     /// Says that it lives.
@@ -105,6 +132,11 @@ impl Node {
     /// Says that it ends.
     pub(super) async fn leave(&self, db: &Db) -> Res<u64> {
         db.execute("DELETE FROM node WHERE practice = $1 AND boot = $2", &[&db.practice, &self.boot]).await
+    }
+
+    /// Drawn at this start.
+    pub(super) fn boot(&self) -> &str {
+        &self.boot
     }
 }
 

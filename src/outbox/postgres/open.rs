@@ -58,13 +58,10 @@ impl Home {
         Ok(Db::new(client, warned, self.practice, self.sealer.clone()))
     }
 
-    /// In a transaction of the writer: nobody else serves the practice since.
+    /// In a transaction of the writer: we may write.
     pub(super) async fn is_ours(&self, tx: &Tx<'_>) -> Res<()> {
         match &self.node {
-            Some(node) if !node.holds(tx).await? => {
-                Err(refused("another punctual serves this practice now: this one said nothing for too long"))
-            }
-            Some(_) => Ok(()),
+            Some(node) => node.takes_part(tx).await,
             // A command that waited until the practice was copied to another store.
             None => match tx.first("SELECT moved_to FROM practice WHERE id = $1 AND moved_to IS NOT NULL", &[&tx.practice]).await? {
                 Some(row) => Err(refused(refusal(get(&row, 0)?))),
@@ -130,8 +127,6 @@ pub struct Standing {
     pub made: bool,
     /// A daemon has it open, or ended a moment ago without a word.
     pub served: bool,
-    /// Of them, another process than this one: in words.
-    pub other: Option<String>,
 }
 
 pub(super) fn stands(server: &Server, practice: &str) -> Result<Standing> {
@@ -139,14 +134,12 @@ pub(super) fn stands(server: &Server, practice: &str) -> Result<Standing> {
     blocking(server, "open", async move |server| {
         let (client, _) = server.connect().await?;
         if migrate::version(&client).await? == 0 {
-            return Ok(Standing { made: false, served: false, other: None });
+            return Ok(Standing { made: false, served: false });
         }
         let sql = "SELECT EXISTS (SELECT 1 FROM practice WHERE name = $1),
-                          EXISTS (SELECT 1 FROM practice JOIN node ON node.practice = practice.id WHERE name = $1 AND alive_until > clock_timestamp()),
-                          (SELECT says FROM practice JOIN node ON node.practice = practice.id
-                           WHERE name = $1 AND alive_until > clock_timestamp() AND process <> $2)";
-        let row = client.query_one(sql, &[&practice, &super::node::process()]).await?;
-        Ok(Standing { made: get(&row, 0)?, served: get(&row, 1)?, other: get(&row, 2)? })
+                          EXISTS (SELECT 1 FROM practice AS p JOIN node AS n ON n.practice = p.id WHERE p.name = $1 AND n.alive_until > clock_timestamp())";
+        let row = client.query_one(sql, &[&practice]).await?;
+        Ok(Standing { made: get(&row, 0)?, served: get(&row, 1)? })
     })
 }
 

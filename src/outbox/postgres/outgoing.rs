@@ -134,12 +134,12 @@ pub(super) async fn step(tx: &Tx<'_>, lease: Lease, step: Step<'_>) -> Res<bool>
 }
 
 /// Takes claims back whose owner is gone; how many had not left.
-pub(super) async fn recover(tx: &Tx<'_>, owner: &str, now: DateTime<Utc>, everything: bool) -> Res<usize> {
+pub(super) async fn recover(tx: &Tx<'_>, is_gone: impl Fn(&Held) -> bool, now: DateTime<Utc>) -> Res<usize> {
     let held = "kind IN ('letter', 'answer') AND next_attempt_at IS NOT NULL AND owner IS NOT NULL FOR UPDATE";
     let rows = all(tx, held, &[&tx.practice]).await?;
-    let (store_now, mut returned) = (tx.now().await?, 0);
+    let mut returned = 0;
     for mut row in rows {
-        let Some(recovery) = row.recover_alone(owner, store_now, everything, now) else { continue };
+        let Some(recovery) = row.recover_alone(&is_gone, now) else { continue };
         returned += usize::from(recovery == Recovery::Returned);
         save(tx, &row).await?;
     }

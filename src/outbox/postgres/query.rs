@@ -62,10 +62,10 @@ pub(super) const UNSETTLED: &str = "SELECT EXISTS (SELECT 1 FROM session
 
 /// How the last walk left a source.
 pub(super) async fn rest(db: &Db, source: &str, now: DateTime<Utc>, since: DateTime<Utc>) -> Res<Option<Rest>> {
-    let sql = "SELECT policy_digest, last_snapshot_at FROM source WHERE practice = $1 AND name = $2";
+    let sql = "SELECT policy_digest, last_snapshot_at, walks FROM source WHERE practice = $1 AND name = $2";
     let Some(row) = db.first(sql, &[&db.practice, &source]).await? else { return Ok(None) };
     let unsettled = get(&db.one(UNSETTLED, &[&db.practice, &source, &ms(now), &ms(since)]).await?, 0)?;
-    Ok(Some(Rest { policy_digest: get(&row, 0)?, last_snapshot_at: at(&row, 1)?, unsettled }))
+    Ok(Some(Rest { policy_digest: get(&row, 0)?, last_snapshot_at: at(&row, 1)?, walks: get(&row, 2)?, unsettled }))
 }
 
 pub(super) async fn listed(db: &Db, source: &str) -> Res<usize> {

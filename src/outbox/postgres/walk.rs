@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
-use super::columns::{ids, ms, session};
+use super::columns::{get, ids, ms, session};
 use super::db::{Tx, Values};
 use super::error::Res;
 use super::notices::{Sheet, insert};
@@ -47,10 +47,14 @@ const TOGETHER: usize = 500;
 pub(super) async fn apply(tx: &Tx<'_>, walk: &Walk) -> Res<Applied> {
     // What others of this group wrote down is part of what a session was touched by.
     tx.flush().await?;
+    let sql = "UPDATE practice SET walks = walks + 1 WHERE id = $1 AND ($2::bigint IS NULL OR walks = $2) RETURNING walks";
+    let Some(walks) = tx.first(sql, &[&tx.practice, &walk.after]).await?.map(|row| get(&row, 0)).transpose()? else {
+        return Ok(Applied { overtaken: true, ..Applied::default() });
+    };
     if walk.heard {
-        put_source(tx, walk).await?;
+        put_source(tx, walk, walks).await?;
     }
-    let mut applied = Applied::default();
+    let mut applied = Applied { walks, ..Applied::default() };
     if let Some(also) = &walk.also {
         sources::put_also(tx, &walk.source, also).await?;
     }
@@ -96,13 +100,14 @@ async fn apply_some(tx: &Tx<'_>, walk: &Walk, sessions: &[WalkedSession], applie
     change(tx, &fresh, walk.at, applied).await
 }
 
-async fn put_source(tx: &Tx<'_>, walk: &Walk) -> Res<()> {
-    let sql = "INSERT INTO source AS s (practice, name, last_snapshot_at, policy_digest, filled, adopting, whole_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+async fn put_source(tx: &Tx<'_>, walk: &Walk, walks: i64) -> Res<()> {
+    let sql = "INSERT INTO source AS s (practice, name, last_snapshot_at, policy_digest, filled, adopting, whole_at, walks)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
                ON CONFLICT (practice, name) DO UPDATE SET last_snapshot_at = excluded.last_snapshot_at, policy_digest = excluded.policy_digest,
-                   filled = excluded.filled, adopting = excluded.adopting, gone_at = NULL, whole_at = coalesce(excluded.whole_at, s.whole_at)";
+                   filled = excluded.filled, adopting = excluded.adopting, gone_at = NULL, whole_at = coalesce(excluded.whole_at, s.whole_at), walks = excluded.walks";
     let adopting = serde_json::to_string(&walk.adopting).expect("numbers are always JSON");
     let whole_at = walk.whole.then(|| ms(walk.at));
-    let values: Values<'_> = &[&tx.practice, &walk.source, &ms(walk.at), &walk.policy_digest, &walk.filled, &adopting, &whole_at];
+    let values: Values<'_> = &[&tx.practice, &walk.source, &ms(walk.at), &walk.policy_digest, &walk.filled, &adopting, &whole_at, &walks];
     tx.execute(sql, values).await?;
     Ok(())
 }

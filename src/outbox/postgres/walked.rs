@@ -92,12 +92,12 @@ fn each<'a, T>(all: &'a [Placed<'a>], value: impl Fn(&Placed<'a>) -> T) -> Vec<T
 }
 
 async fn put_sessions(tx: &Tx<'_>, all: &[Placed<'_>], before: &Before) -> Res<()> {
-    let sql = "INSERT INTO session AS s (practice, source, id, revision, digest, start_at, ambiguous, record, presence, replan, taken_for)
-               SELECT $1, d.* FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::bigint[],
+    let sql = "INSERT INTO session AS s (practice, source, id, revision, digest, start_at, ambiguous, record, presence, replan, taken_for, walks)
+               SELECT $1, d.*, (SELECT walks FROM practice WHERE id = $1) FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::bigint[],
                    $11::text[]) AS d
                ON CONFLICT (practice, source, id) DO UPDATE SET revision = s.revision + excluded.revision - 1, digest = excluded.digest,
                    start_at = excluded.start_at, ambiguous = excluded.ambiguous, record = excluded.record, presence = excluded.presence,
-                   replan = excluded.replan, taken_for = excluded.taken_for";
+                   replan = excluded.replan, taken_for = excluded.taken_for, walks = excluded.walks";
     let sealed = |placed: &Placed<'_>, place: &str, text: &str| tx.sealer.seal(place, name(placed.source, placed.session.id), text);
     let ambiguous = |session: &WalkedSession| serde_json::to_string(&session.ambiguous).expect("numbers and strings are always JSON");
     let values: Values<'_> = &[

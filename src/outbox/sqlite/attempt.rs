@@ -247,8 +247,10 @@ pub(super) fn settle(connection: &Tx<'_>, lease: Lease, end: &Settlement, at: Da
     // Of a claim that was lost, whoever took it back has written down how far it had got.
     let phase = found.standing.phase.filter(|_| found.standing.holds(lease));
     close_delivery(connection, &Close { number: found.number, epoch: lease.epoch, phase }, at, (outcome, reply))?;
-    if let Settlement::Accepted { reply, reference } = end {
-        return if found.standing.holds(lease) { accept(connection, &found, (reply, reference.as_deref()), end, at) } else { Ok(false) };
+    if let Settlement::Accepted { reply, reference } = end
+        && found.standing.holds(lease)
+    {
+        return accept(connection, &found, (reply, reference.as_deref()), end, at);
     }
     let Some(mut row) = find(connection, lease.key)? else { return Ok(false) };
     let before = Before::of(&row);

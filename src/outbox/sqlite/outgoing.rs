@@ -148,7 +148,7 @@ pub(super) fn step(connection: &Tx<'_>, lease: Lease, step: Step<'_>) -> rusqlit
 pub(super) fn recover(connection: &Tx<'_>, owner: &str, now: DateTime<Utc>, everything: bool) -> rusqlite::Result<usize> {
     let (store_now, mut returned) = (store_now(connection)?, 0);
     for mut row in all(connection, HELD, [])? {
-        let Some(recovery) = row.recover_alone(owner, store_now, everything, now) else { continue };
+        let Some(recovery) = row.recover_alone(|held| held.is_gone(owner, store_now, everything), now) else { continue };
         returned += usize::from(recovery == Recovery::Returned);
         save(connection, &row)?;
     }

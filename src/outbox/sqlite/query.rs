@@ -60,7 +60,7 @@ pub(super) fn rest(connection: &Connection, source: &str, now: DateTime<Utc>, si
     let of_source = connection.prepare_cached(sql)?.query_row([source], |row| Ok((row.get(0)?, at(row, 1)?))).optional()?;
     let Some((policy_digest, last_snapshot_at)) = of_source else { return Ok(None) };
     let unsettled = connection.prepare_cached(UNSETTLED)?.query_row(params![source, ms(now), ms(since)], |row| row.get(0))?;
-    Ok(Some(Rest { policy_digest, last_snapshot_at, unsettled }))
+    Ok(Some(Rest { policy_digest, last_snapshot_at, walks: 0, unsettled }))
 }
 
 /// When a source was last read.

@@ -31,7 +31,7 @@ pub(super) fn recover(connection: &Tx<'_>, owner: &str, now: DateTime<Utc>, ever
     for key in held {
         let Some(mut row) = find(connection, key)? else { continue };
         let (before, phase) = (Before::of(&row), row.entry.phase);
-        let Some(recovery) = row.recover(owner, store_now, everything, now) else { continue };
+        let Some(recovery) = row.recover(|held| held.is_gone(owner, store_now, everything), now) else { continue };
         returned += usize::from(recovery == Recovery::Returned);
         if recovery == Recovery::InDoubt && receipt::came(connection, key)? {
             row.receive(now);

@@ -168,6 +168,7 @@ impl World {
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             owner: "test".to_owned(),
             just_read: JustRead::default(),
+            walks: std::sync::atomic::AtomicI64::new(0),
         })
     }
 

@@ -290,11 +290,35 @@ pub(crate) async fn a_lost_claim_settles_nothing_but_its_delivery(store: Store) 
     assert_eq!(found, Recovered { returned: 0, in_doubt: vec![invite.key] });
     let outcome = async || store.outbox.deliveries(invite.key).await.unwrap().0[0].outcome.clone();
     assert_eq!(outcome().await.as_deref(), Some("crashed"));
+    store.outbox.resolve_doubt(minute(1), vec![(invite.key, Some(minute(2)))]).await.unwrap();
+    store.claim_one(2).await;
     assert!(!store.settle(2, &claim, accepted()).await);
-    assert_eq!(store.entry(invite.key).await.state, State::Unknown);
+    assert_eq!(store.entry(invite.key).await.state, State::Claimed);
     assert_eq!(outcome().await.as_deref(), Some("accepted"), "what is known of the attempt is written down");
     assert!(!store.settle(3, &claim, retry(4)).await);
     assert_eq!(outcome().await.as_deref(), Some("accepted"), "and only once");
+}
+
+/// Whoever was taken for gone has come back with the server's answer, before anybody sent it again.
+pub(crate) async fn a_late_answer_ends_a_doubt(store: Store) {
+    for (session, end, state) in [
+        (1, accepted(), State::Accepted),
+        (2, Settlement::Rejected { reply: "550 no".to_owned(), remember: None }, State::Rejected),
+        (3, retry(9), State::Unknown),
+    ] {
+        let invite = notice(session, Occasion::Invite, 0);
+        store.add(session, std::slice::from_ref(&invite)).await;
+        let claim = store.doubt_one(0).await;
+        store.outbox.recover("two", minute(1), true).await.unwrap();
+        store.outbox.resolve_doubt(minute(1), vec![(invite.key, Some(minute(11)))]).await.unwrap();
+        assert_eq!(store.settle(2, &claim, end).await, state != State::Unknown);
+        assert_eq!(store.entry(invite.key).await.state, state);
+        let due = store.claim(11).await;
+        assert_eq!(due.len(), usize::from(state == State::Unknown), "an answer is an answer");
+        for claim in due {
+            assert!(store.settle(11, &claim, accepted()).await);
+        }
+    }
 }
 
 pub(crate) async fn a_return_restores_the_state_before(store: Store) {

@@ -1,4 +1,4 @@
-//! Several nodes of one practice: real processes on one database, and a relay that counts what it gets. One serves, the others stand by.
+//! Several nodes of one practice: real processes on one database, and a relay that counts what it gets. All hand over, and one of them leads.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,6 +15,8 @@ use super::cluster::{Cluster, cluster};
 use crate::servers::Gate;
 use crate::servers::smtp::{Server, Step};
 
+/// What the node says that leads.
+const LEADS: &str = "this node leads";
 /// Longer than any of it takes.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -22,9 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 struct Practice {
     folder: tempfile::TempDir,
     relay: Server,
-    /// The relay says nothing to DATA any more.
-    hangs: Arc<AtomicBool>,
-    /// It answers the next DATA when the gate is opened.
+    /// The relay answers DATA when the gate is opened.
     waits: Arc<AtomicBool>,
     gate: Arc<Gate>,
     url: String,
@@ -34,15 +34,14 @@ impl Practice {
     async fn open(cluster: &Cluster, database: &str) -> Self {
         cluster.create(database);
         PostgresOutbox::migrate(&cluster.server(database)).unwrap();
-        let (hangs, waits, gate) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default(), Gate::shut());
-        let (asked, first, held) = (Arc::clone(&hangs), Arc::clone(&waits), Arc::clone(&gate));
+        let (waits, gate) = (Arc::<AtomicBool>::default(), Gate::shut());
+        let (asked, held) = (Arc::clone(&waits), Arc::clone(&gate));
         let relay = Server::start(move |at| match at.verb.as_str() {
-            "DATA" if first.swap(false, Ordering::SeqCst) => Some(Step::Gate(Arc::clone(&held), "354 go")),
-            "DATA" if asked.load(Ordering::SeqCst) => Some(Step::Hang),
+            "DATA" if asked.load(Ordering::SeqCst) => Some(Step::Gate(Arc::clone(&held), "354 go")),
             _ => None,
         })
         .await;
-        let practice = Self { folder: tempfile::tempdir().unwrap(), relay, hangs, waits, gate, url: cluster.url(database) };
+        let practice = Self { folder: tempfile::tempdir().unwrap(), relay, waits, gate, url: cluster.url(database) };
         practice.lists(1);
         practice
     }
@@ -55,18 +54,27 @@ impl Practice {
     }
 
     fn node(&self, name: &'static str) -> Node {
+        self.node_with(name, "")
+    }
+
+    fn node_with(&self, name: &'static str, more: &str) -> Node {
+        self.write(name, more);
+        let mut node = Node { folder: self.folder.path().join(name), process: None };
+        node.start();
+        node
+    }
+
+    /// Its configuration.
+    fn write(&self, name: &'static str, more: &str) {
         let folder = self.folder.path().join(name);
         fs::create_dir_all(&folder).unwrap();
         let text = format!(
             "[practice]\nid = \"lakeside\"\nname = \"Lakeside\"\ntime_zone = \"UTC\"\n[adopt]\ninvites = true\n[invite]\nsettle = \"0s\"\n[node]\nname = \"{name}\"\n\
              [store]\nurl = \"{}\"\n[[source]]\nname = \"desk\"\nkind = \"file\"\npath = \"../list\"\npoll = \"* * * * * *\"\n\
-             [email]\nfrom = \"desk@example.org\"\nin_doubt = \"hold\"\n[[email.relay]]\nkind = \"smtp\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n",
+             [email]\nfrom = \"desk@example.org\"\nin_doubt = \"hold\"\n[[email.relay]]\nkind = \"smtp\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n{more}",
             self.url, self.relay.port
         );
         fs::write(folder.join("punctual.toml"), text).unwrap();
-        let mut node = Node { folder, process: None };
-        node.start();
-        node
     }
 
     /// Until the relay has so many messages: how often each of them came, by its Message-ID.
@@ -137,81 +145,108 @@ impl Drop for Node {
     }
 }
 
-/// Each message arrives once, whatever becomes of the node that serves; what becomes of the others touches nothing.
+/// Each message arrives once, whatever becomes of one node; what becomes of one touches nothing of another's.
 #[tokio::test(flavor = "multi_thread")]
-async fn another_node_takes_the_place_of_one_that_is_gone() {
+async fn several_nodes_hand_over_and_one_of_them_walks() {
     let Some(cluster) = cluster() else { return };
     let practice = Practice::open(cluster, "nodes").await;
     let mut a = practice.node("a");
     assert_eq!(practice.told(1).await, [1]);
     let (b, mut c) = (practice.node("b"), practice.node("c"));
     for node in [&b, &c] {
-        node.says("standing by", 1).await;
-        assert!(node.log().contains("node a, process"), "{}", node.log());
+        node.says(" ready", 1).await;
     }
-    // What becomes of those that stand by: a reload, a stop, a start, while the one that serves hands over.
+    assert_eq!([&a, &b, &c].map(|node| node.log().matches(LEADS).count()), [1, 0, 0], "one of them");
+    // A reload of one, a stop and a start of another, with messages of all of them under way.
+    practice.waits.store(true, Ordering::SeqCst);
+    practice.lists(4);
+    practice.gate.is_reached().await;
     b.signal("HUP");
     assert_eq!(c.ends("TERM"), Some(0));
     c.start();
-    c.says("standing by", 1).await;
-    practice.lists(2);
-    assert_eq!(practice.told(2).await, [1, 1]);
-    assert!(!a.log().contains("taken back"), "{}", a.log());
-    // Killed before the point of no return of one, with others waiting.
-    practice.hangs.store(true, Ordering::SeqCst);
-    let before = practice.relay.verbs().iter().filter(|verb| *verb == "DATA").count();
-    practice.lists(6);
-    let since = Instant::now();
-    while practice.relay.verbs().iter().filter(|verb| *verb == "DATA").count() == before {
-        assert!(since.elapsed() < PATIENCE, "{}", a.log());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    b.says(" ready", 2).await;
+    practice.waits.store(false, Ordering::SeqCst);
+    (0..9).for_each(|_| practice.gate.open());
+    assert_eq!(practice.told(4).await, [1; 4], "{}\n{}\n{}", a.log(), b.log(), c.log());
+    c.says(" ready", 1).await;
+    // Killed with messages before their point of no return.
+    practice.waits.store(true, Ordering::SeqCst);
+    practice.lists(12);
+    practice.gate.is_reached().await;
     assert_eq!(a.ends("KILL"), None);
-    practice.hangs.store(false, Ordering::SeqCst);
+    practice.waits.store(false, Ordering::SeqCst);
+    (0..20).for_each(|_| practice.gate.open());
     let killed = Instant::now();
-    assert_eq!(practice.told(6).await, [1; 6], "b: {}\nc: {}", b.log(), c.log());
+    assert_eq!(practice.told(12).await, [1; 12], "b: {}\nc: {}", b.log(), c.log());
     eprintln!("killed: all that it had begun was told by another node {:.1} s later", killed.elapsed().as_secs_f64());
-    let serves = |node: &Node| node.log().contains(" ready");
-    assert!(serves(&b) != serves(&c), "one of them");
-    // It comes back, and stands by.
+    let leads = |node: &Node| node.log().contains(LEADS);
+    while !leads(&b) && !leads(&c) {
+        assert!(killed.elapsed() < PATIENCE, "nobody leads: {}\n{}", b.log(), c.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // It comes back. A stop of the one that leads hands that on at once.
     a.start();
-    a.says("standing by", 1).await;
-    // A stop hands it on at once.
-    let (mut first, mut rest) = if serves(&b) { (b, [a, c]) } else { (c, [a, b]) };
+    a.says(" ready", 1).await;
+    let (mut first, mut rest) = if leads(&b) { (b, [a, c]) } else { (c, [a, b]) };
     assert_eq!(first.ends("TERM"), Some(0));
-    practice.lists(7);
-    assert_eq!(practice.told(7).await, [1; 7]);
-    assert_eq!(rest[0].run(&["ledger", "verify"]).0, 0);
+    practice.lists(13);
+    assert_eq!(practice.told(13).await, [1; 13]);
+    let verified = rest[0].run(&["ledger", "verify"]);
+    assert_eq!(verified.0, 0, "{}", verified.1);
     let unknown = rest[0].run(&["--json", "outbox", "list", "--state", "unknown"]).1;
     assert!(!unknown.contains("session_id"), "nothing was in doubt: {unknown}");
     for node in &mut rest {
         assert_eq!(node.ends("TERM"), Some(0), "{}", node.log());
     }
-    assert_eq!(cluster.sql("nodes", "SELECT count(*) FROM node"), "0");
+    assert_eq!(cluster.sql("nodes", "SELECT count(*) FROM node WHERE alive_until > clock_timestamp()"), "0");
 }
 
-/// It slept with a message before its point of no return; the others found it gone. When it wakes up, the answer that it waited for is there, and it sends nothing.
+/// It slept with a message before its point of no return; the others found it gone. When it wakes up, the answer that it waited for is there, and it sends
+/// nothing of what was theirs by then; it takes part again.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_slept_sends_nothing_any_more() {
+async fn a_node_that_slept_takes_part_again() {
     let Some(cluster) = cluster() else { return };
     let practice = Practice::open(cluster, "slept").await;
-    let mut a = practice.node("a");
+    let a = practice.node("a");
     assert_eq!(practice.told(1).await, [1]);
-    let b = practice.node("b");
-    b.says("standing by", 1).await;
     practice.waits.store(true, Ordering::SeqCst);
     // One alone: others would pass their point of no return beside it, and be in doubt.
     practice.lists(2);
     practice.gate.is_reached().await;
+    practice.waits.store(false, Ordering::SeqCst);
     a.signal("STOP");
-    practice.gate.open();
+    let mut b = practice.node("b");
     assert_eq!(practice.told(2).await, [1; 2], "{}", b.log());
+    practice.gate.open();
     a.signal("CONT");
-    assert_eq!(a.process.take().unwrap().wait().unwrap().code(), Some(74), "{}", a.log());
-    assert!(a.log().contains("another punctual serves this practice now"), "{}", a.log());
     practice.lists(3);
     assert_eq!(practice.told(3).await, [1; 3], "each once");
-    assert_eq!(b.run(&["ledger", "verify"]).0, 0);
+    // The other one alone again.
+    assert_eq!(b.ends("TERM"), Some(0), "{}", b.log());
+    practice.lists(4);
+    assert_eq!(practice.told(4).await, [1; 4], "{}", a.log());
+    assert_eq!(a.run(&["ledger", "verify"]).0, 0);
+}
+
+/// A node with another configuration than the one that leads walks nothing and sends nothing, and says why, until it has the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_other_rules_does_nothing() {
+    let Some(cluster) = cluster() else { return };
+    let practice = Practice::open(cluster, "rules").await;
+    let mut a = practice.node("a");
+    assert_eq!(practice.told(1).await, [1]);
+    let b = practice.node_with("b", "[[reminder]]\nname = \"soon\"\nbefore = \"3h\"\n");
+    b.says("this node walks nothing and sends nothing", 1).await;
+    practice.lists(2);
+    assert_eq!(practice.told(2).await, [1; 2]);
+    assert!(!b.log().contains("walked"), "{}", b.log());
+    practice.write("b", "");
+    b.signal("HUP");
+    b.says(" ready", 1).await;
+    // It is the only one, and so its rules are the practice's.
+    assert_eq!(a.ends("TERM"), Some(0));
+    practice.lists(3);
+    assert_eq!(practice.told(3).await, [1; 3], "{}", b.log());
 }
 
 /// A node's name is of a database.

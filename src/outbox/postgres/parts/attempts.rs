@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::super::attempt::Step;
-use super::super::{PostgresOutbox, acts, claim, list, outgoing, receipt};
+use super::super::db::Tx;
+use super::super::{PostgresOutbox, acts, claim, list, outgoing, receipt, tend};
 use crate::contact::Channel;
 use crate::entry::Entry;
 use crate::notice::NoticeKey;
@@ -13,6 +14,11 @@ use crate::outbox::frozen::Packed;
 use crate::outbox::{Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Lately, Lease, Recovered, Result, Settlement};
 
 impl PostgresOutbox {
+    /// Whose claims are those of a node, and of a process of it.
+    fn owner(&self, process: &str) -> String {
+        self.boot().map_or_else(|| process.to_owned(), |boot| format!("{boot} {process}"))
+    }
+
     async fn step(&self, step: Step) -> Result<bool> {
         Ok(self.writer.take(vec![step]).await?.first().copied().unwrap_or(false))
     }
@@ -29,10 +35,12 @@ impl Attempts for PostgresOutbox {
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claim>> {
+        let request = ClaimRequest { owner: self.owner(&request.owner), ..request };
         self.writer.write("claim", async move |tx| claim::claim(tx, &request).await).await
     }
 
     async fn claim_alone(&self, request: ClaimAlone) -> Result<Option<Lease>> {
+        let request = ClaimAlone { owner: self.owner(&request.owner), ..request };
         self.writer.write("claim", async move |tx| outgoing::claim(tx, &request).await).await
     }
 
@@ -73,8 +81,15 @@ impl Attempts for PostgresOutbox {
     }
 
     async fn recover(&self, owner: &str, now: DateTime<Utc>, everything: bool) -> Result<Recovered> {
-        let owner = owner.to_owned();
-        self.writer.write("recover", async move |tx| claim::recover(tx, &owner, now, everything).await).await
+        let (owner, boot) = (self.owner(owner), self.boot().filter(|_| everything).map(str::to_owned));
+        let recover = async move |tx: &Tx<'_>| {
+            if let Some(boot) = &boot {
+                return tend::recover(tx, (boot, &owner), now).await;
+            }
+            let store_now = tx.now().await?;
+            claim::take_back(tx, |held| held.is_gone(&owner, store_now, everything), now).await
+        };
+        self.writer.write("recover", recover).await
     }
 
     async fn lapse(&self, now: DateTime<Utc>) -> Result<Vec<Entry>> {

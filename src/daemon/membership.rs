@@ -1,0 +1,161 @@
+//! This daemon among the nodes of a practice: whether it leads, and whether it may do anything at all.
+//!
+//! In: how the store says that it stands ([`crate::outbox::Nodes::tend`]), every two seconds. Out: the one that leads walks the sources by the clock, and
+//! does what is done once; each hands over what it claims. A node that decides by other settings than the one that leads, or by a clock that is wrong,
+//! walks nothing and sends nothing until that is over. The only daemon of a practice leads.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+
+use super::Engine;
+use super::cron::watched;
+use crate::config::Config;
+use crate::contact::Channel;
+use crate::outbox::{Outbox, StoreError, Tended};
+use crate::retry::DoubtPolicy;
+
+/// From one look at the other nodes to the next.
+const LOOK: Duration = Duration::from_secs(2);
+/// A clock that is this far from the store's is wrong.
+const SKEW_MAX: TimeDelta = TimeDelta::seconds(30);
+
+/// Said at the beginning of each term.
+const LEADS: &str = "this node leads: it walks the sources, and does what is done once";
+
+/// See the module.
+pub(super) struct Membership {
+    /// A digest of what it decides by.
+    settings: String,
+    /// The sources, and the names that they had before.
+    sources: Vec<(String, Option<String>)>,
+    in_doubt: [(Channel, DoubtPolicy); 2],
+    leads: AtomicBool,
+    /// Why it does nothing.
+    idle: Mutex<Option<String>>,
+}
+
+impl Membership {
+    pub(super) fn of(config: &Config) -> Self {
+        let sources: Vec<(String, Option<String>)> = config.sources.iter().map(|s| (s.name.clone(), s.was.clone())).collect();
+        let digest = sources.iter().fold(Sha256::new_with_prefix(config.policy.digest()), |digest, (name, was)| {
+            digest.chain_update([0]).chain_update(name).chain_update([1]).chain_update(was.as_deref().unwrap_or_default())
+        });
+        Self {
+            settings: data_encoding::HEXLOWER.encode(&digest.finalize()[..16]),
+            sources,
+            in_doubt: [(Channel::Email, config.email_in_doubt), (Channel::Sms, config.sms_in_doubt)],
+            leads: AtomicBool::new(false),
+            idle: Mutex::default(),
+        }
+    }
+
+    /// Whether this node does what is done once.
+    pub(super) fn leads(&self) -> bool {
+        self.leads.load(Ordering::Relaxed) && self.idle().is_none()
+    }
+
+    /// Why it walks nothing and sends nothing; `None`: it does.
+    pub(super) fn idle(&self) -> Option<String> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What becomes of what was taken back in doubt.
+    pub(super) fn doubt(&self) -> impl Fn(Channel) -> DoubtPolicy + use<> {
+        let [(channel, first), (_, other)] = self.in_doubt;
+        move |of| if of == channel { first } else { other }
+    }
+
+    /// The first look, at a start.
+    pub(super) async fn join(&self, outbox: &dyn Outbox, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let tended = outbox.tend(&self.settings, now).await?;
+        if self.stands(&tended, now) {
+            tracing::info!("{LEADS}");
+            self.settle_sources(outbox, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes how it stands. Whether it leads from now on.
+    fn stands(&self, tended: &Tended, now: DateTime<Utc>) -> bool {
+        let skew = tended.store_now.map(|store_now| now - store_now).filter(|skew| skew.abs() > SKEW_MAX);
+        let idle = match skew {
+            Some(skew) => {
+                Some(format!("this machine's clock is {} seconds from the database's: set one of them right", skew.num_seconds()))
+            }
+            None if !tended.agrees => Some(
+                "the node that leads has another configuration, or other zone data: give all nodes the same, and reload them".to_owned(),
+            ),
+            None => None,
+        };
+        let before = std::mem::replace(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner), idle.clone());
+        match (before, idle) {
+            (before, Some(why)) if before.as_ref() != Some(&why) => tracing::error!(why, "this node walks nothing and sends nothing"),
+            (Some(_), None) => tracing::info!("this node takes part again"),
+            _ => {}
+        }
+        let led = self.leads.swap(tended.leads, Ordering::Relaxed);
+        if led && !tended.leads {
+            tracing::warn!("another node leads now");
+        }
+        tended.leads && !led
+    }
+
+    /// Sources that have another name take over what was of the old one; what waits of those that are gone is held, and told.
+    async fn settle_sources(&self, outbox: &dyn Outbox, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let names: Vec<String> = self.sources.iter().map(|(name, _)| name.clone()).collect();
+        for (name, was) in &self.sources {
+            let Some(was) = was.as_ref().filter(|was| !names.contains(was)) else { continue };
+            if outbox.rename_source(was, name, now).await? {
+                tracing::info!(source = %name, %was, "the source has another name: it takes over all that was of the old one");
+            }
+        }
+        let held = outbox.configure(&names, now).await?;
+        if held > 0 {
+            let gone: Vec<String> = outbox.sources().await?.into_iter().filter(|s| s.gone).map(|s| s.name).collect();
+            tracing::error!(
+                held,
+                sources = gone.join(", "),
+                "a source is not in the configuration any more: what waited of it is held (source_gone). If it has another name now, say `was`"
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// Looks at the other nodes. Never ends.
+    pub(super) async fn keep_tending(self: Arc<Self>, failed: mpsc::Sender<StoreError>) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            watched(failed.clone(), self.tend(&failed)).await;
+        }
+    }
+
+    async fn tend(self: &Arc<Self>, failed: &mpsc::Sender<StoreError>) -> Result<(), StoreError> {
+        let (now, was_idle) = (self.clock.now(), self.membership.idle().is_some());
+        let tended = self.outbox.tend(&self.membership.settings, now).await?;
+        let leads_now = self.membership.stands(&tended, now);
+        let is_idle = self.membership.idle().is_some();
+        self.feeds.looks.halt(is_idle);
+        let taken = tended.recovered;
+        if taken.returned > 0 || !taken.in_doubt.is_empty() {
+            tracing::warn!(returned = taken.returned, in_doubt = taken.in_doubt.len(), "taken back from a node that is gone");
+        }
+        let something = taken.returned > 0 || !taken.in_doubt.is_empty() || was_idle != is_idle;
+        self.dispatcher.resolve(taken.in_doubt, self.membership.doubt()).await?;
+        if leads_now {
+            tracing::info!("{LEADS}");
+            self.membership.settle_sources(&*self.outbox, now).await?;
+            self.poll_all(failed);
+        }
+        if something {
+            self.wake_lanes();
+        }
+        Ok(())
+    }
+}

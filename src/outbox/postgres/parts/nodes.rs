@@ -1,0 +1,55 @@
+//! Several nodes.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::super::PostgresOutbox;
+use super::super::db::Tx;
+use super::super::heart::Heart;
+use super::super::node::Node;
+use super::super::tend::{self, Look};
+use crate::outbox::{Nodes, Recovered, Result, Tended};
+use crate::session::SessionId;
+
+#[async_trait]
+impl Nodes for PostgresOutbox {
+    async fn tend(&self, settings: &str, now: DateTime<Utc>) -> Result<Tended> {
+        let Some(node) = self.node.clone() else { return Ok(Tended::alone()) };
+        let look = self.look_at_others(&node, settings).await?;
+        if !look.may_lead && !look.gone {
+            return Ok(look.tended(Recovered::default()));
+        }
+        // After a database that was away all are late: whoever is heard first lets the others be heard.
+        let late = self.heart.as_ref().is_some_and(Heart::is_steady);
+        let (may_lead, gone, with, me) = (look.may_lead, look.gone, settings.to_owned(), node.clone());
+        let tend = async move |tx: &Tx<'_>| {
+            me.beat(tx).await?;
+            if may_lead {
+                tend::lead(tx, me.boot(), &with).await?;
+            }
+            if gone { tend::take_back(tx, late, now).await } else { Ok(Recovered::default()) }
+        };
+        let recovered = self.writer.write("tend", tend).await?;
+        Ok(self.look_at_others(&node, settings).await?.tended(recovered))
+    }
+
+    async fn walks(&self) -> Result<i64> {
+        self.readers.read("walks", async |db| tend::walks(db).await).await
+    }
+
+    async fn walks_of(&self, source: &str) -> Result<i64> {
+        let source = source.to_owned();
+        self.readers.read("walks", async move |db| tend::walks_of(db, &source).await).await
+    }
+
+    async fn walked_since(&self, walks: i64) -> Result<Vec<(String, SessionId)>> {
+        self.readers.read("walked_since", async move |db| tend::walked_since(db, walks).await).await
+    }
+}
+
+impl PostgresOutbox {
+    async fn look_at_others(&self, node: &Node, settings: &str) -> Result<Look> {
+        let (boot, settings) = (node.boot().to_owned(), settings.to_owned());
+        self.readers.read("tend", async move |db| Look::take(db, &boot, &settings).await).await
+    }
+}

@@ -1,0 +1,110 @@
+//! What a node does for the others: it takes back the claims of those that are gone, and leads if nobody else does.
+//!
+//! Invariants: a claim is taken back only if the node that made it has not said for a while that it lives, and never by one that was itself cut off
+//! just now: after a database that was away all of them are late, and say so again first. What was before its point of no return waits again under
+//! another epoch; what may have left is in doubt, and its own node may still bring the answer.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+
+use super::claim;
+use super::columns::get;
+use super::db::{Db, Tx};
+use super::error::Res;
+use crate::outbox::{Recovered, Tended};
+use crate::session::SessionId;
+
+/// Claims of nodes that are gone, or whose time is over.
+const GONE: &str = "EXISTS (SELECT 1 FROM notice AS o WHERE o.practice = $1 AND o.state = 'flying' AND (o.lease_until <= clock_timestamp()
+         OR (o.owner LIKE '% %' AND NOT EXISTS (SELECT 1 FROM node AS n WHERE n.practice = $1 AND n.boot = split_part(o.owner, ' ', 1)
+             AND n.alive_until >= clock_timestamp()))))
+     OR EXISTS (SELECT 1 FROM outgoing AS o WHERE o.practice = $1 AND o.kind IN ('letter', 'answer') AND o.next_attempt_at IS NOT NULL
+         AND o.owner IS NOT NULL AND (o.lease_until <= clock_timestamp()
+         OR (o.owner LIKE '% %' AND NOT EXISTS (SELECT 1 FROM node AS n WHERE n.practice = $1 AND n.boot = split_part(o.owner, ' ', 1)
+             AND n.alive_until >= clock_timestamp()))))";
+
+/// Nodes that ended without a word, and were silent for long: whoever was only cut off takes part again.
+const FORGET: &str = "DELETE FROM node WHERE practice = $1 AND alive_until < clock_timestamp() - interval '1 minute'";
+
+/// How it stands, and what is to be done: nearly always nothing.
+pub(super) struct Look {
+    pub(super) leads: bool,
+    /// Nobody leads who lives, or we do by other settings.
+    pub(super) may_lead: bool,
+    /// Something is to be taken back, or to be decided.
+    pub(super) gone: bool,
+    pub(super) agrees: bool,
+    walks: i64,
+    store_now: DateTime<Utc>,
+}
+
+impl Look {
+    /// Reads it all in one statement.
+    pub(super) async fn take(db: &Db, boot: &str, settings: &str) -> Res<Self> {
+        let sql = format!(
+            "SELECT coalesce(l.boot = $2, false), coalesce(l.settings = $3, false), n.boot IS NOT NULL, {GONE}
+                 OR EXISTS (SELECT 1 FROM notice WHERE practice = $1 AND doubt = 'undecided'), p.walks, clock_timestamp()
+             FROM practice AS p LEFT JOIN leader AS l ON l.practice = p.id
+             LEFT JOIN node AS n ON n.practice = p.id AND n.boot = l.boot AND n.alive_until >= clock_timestamp() WHERE p.id = $1"
+        );
+        let row = db.one(&sql, &[&db.practice, &boot, &settings]).await?;
+        let (is_ours, is_alike, lives): (bool, bool, bool) = (get(&row, 0)?, get(&row, 1)?, get(&row, 2)?);
+        let (gone, walks, store_now) = (get(&row, 3)?, get(&row, 4)?, get(&row, 5)?);
+        let leads = is_ours && lives && is_alike;
+        Ok(Self { leads, may_lead: !leads && (is_ours || !lives), agrees: is_alike || !lives, gone, walks, store_now })
+    }
+
+    pub(super) fn tended(self, recovered: Recovered) -> Tended {
+        Tended { leads: self.leads, agrees: self.agrees, walks: self.walks, store_now: Some(self.store_now), recovered }
+    }
+}
+
+/// Leads from now on, unless somebody else does by now.
+pub(super) async fn lead(tx: &Tx<'_>, boot: &str, settings: &str) -> Res<bool> {
+    let sql = "INSERT INTO leader AS l (practice, boot, term, settings) VALUES ($1, $2, 1, $3)
+               ON CONFLICT (practice) DO UPDATE SET boot = excluded.boot, settings = excluded.settings, term = l.term + (l.boot <> excluded.boot)::integer
+               WHERE l.boot = excluded.boot OR NOT EXISTS (SELECT 1 FROM node AS n WHERE n.practice = $1 AND n.boot = l.boot AND n.alive_until >= clock_timestamp())";
+    Ok(tx.execute(sql, &[&tx.practice, &boot, &settings]).await? == 1)
+}
+
+/// Takes back the claims of nodes that are gone: `late`: also of those that have not said that they end, and are silent for too long.
+pub(super) async fn take_back(tx: &Tx<'_>, late: bool, now: DateTime<Utc>) -> Res<Recovered> {
+    let sql = "SELECT boot FROM node WHERE practice = $1 AND (NOT $2 OR alive_until >= clock_timestamp())";
+    let there: HashSet<String> = tx.query(sql, &[&tx.practice, &late]).await?.iter().map(|row| get(row, 0)).collect::<Res<_>>()?;
+    let store_now = tx.now().await?;
+    // (A command's claim has no node: it is over with its lease.)
+    let is_gone = |owner: &str| owner.split_once(' ').is_some_and(|(boot, _)| !there.contains(boot));
+    let recovered = claim::take_back(tx, |held| held.lease_until <= store_now || is_gone(&held.owner), now).await?;
+    if late {
+        tx.execute(FORGET, &[&tx.practice]).await?;
+    }
+    Ok(recovered)
+}
+
+/// At a start: of those that are not there any more; all of them, if this is the only node.
+pub(super) async fn recover(tx: &Tx<'_>, (boot, owner): (&str, &str), now: DateTime<Utc>) -> Res<Recovered> {
+    if tx.exists("SELECT 1 FROM node WHERE practice = $1 AND boot <> $2", &[&tx.practice, &boot]).await? {
+        return take_back(tx, false, now).await;
+    }
+    let store_now = tx.now().await?;
+    claim::take_back(tx, |held| held.is_gone(owner, store_now, true), now).await
+}
+
+/// Walks that were applied so far.
+pub(super) async fn walks(db: &Db) -> Res<i64> {
+    get(&db.one("SELECT walks FROM practice WHERE id = $1", &[&db.practice]).await?, 0)
+}
+
+/// The last one of a source.
+pub(super) async fn walks_of(db: &Db, source: &str) -> Res<i64> {
+    let found = db.first("SELECT walks FROM source WHERE practice = $1 AND name = $2", &[&db.practice, &source]).await?;
+    found.map_or(Ok(0), |row| get(&row, 0))
+}
+
+/// Sessions that were walked since.
+pub(super) async fn walked_since(db: &Db, walks: i64) -> Res<Vec<(String, SessionId)>> {
+    let sql = "SELECT source, id FROM session WHERE practice = $1 AND walks > $2 ORDER BY source, id";
+    let rows = db.query(sql, &[&db.practice, &walks]).await?;
+    rows.iter().map(|row| Ok((get(row, 0)?, super::columns::session(row, 1)?))).collect()
+}

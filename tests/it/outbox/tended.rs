@@ -1,0 +1,140 @@
+//! Several nodes on one store, asked at their own interface: who leads, whose claims are taken back, and which walk is refused.
+
+use punctual::entry::State;
+use punctual::notice::Occasion;
+use punctual::outbox::postgres::PostgresOutbox;
+use punctual::outbox::{Access, Recovered, Tended, Walk};
+use std::sync::Arc;
+
+use super::cluster::{Cluster, cluster};
+use super::fixture::{Store, accepted, minute, notice, walk, walked};
+
+/// A database of its own, with the schema.
+fn database(name: &str) -> Option<&'static Cluster> {
+    let cluster = cluster()?;
+    cluster.create(name);
+    PostgresOutbox::migrate(&cluster.server(name)).unwrap();
+    Some(cluster)
+}
+
+fn node(cluster: &Cluster, database: &str, name: &str) -> Store {
+    let server = cluster.server(database).as_node(Some(name));
+    Store { outbox: Arc::new(PostgresOutbox::open(&server, "clinic", Access::Daemon, None).unwrap()), _folder: None }
+}
+
+async fn tend(store: &Store, settings: &str) -> Tended {
+    store.outbox.tend(settings, minute(0)).await.unwrap()
+}
+
+#[tokio::test]
+async fn one_of_them_leads() {
+    let Some(cluster) = database("leads") else { return };
+    let (a, b) = (node(cluster, "leads", "a"), node(cluster, "leads", "b"));
+    assert!(tend(&a, "same").await.leads);
+    let other = tend(&b, "same").await;
+    assert_eq!((other.leads, other.agrees), (false, true));
+    let other = tend(&b, "others").await;
+    assert_eq!((other.leads, other.agrees), (false, false), "by other settings");
+    let first = tend(&a, "others").await;
+    assert_eq!((first.leads, first.agrees), (true, true), "a reload of the one that leads says what counts");
+    assert!(!tend(&b, "same").await.agrees);
+    // Gone without a word.
+    cluster.sql("leads", "UPDATE node SET alive_until = clock_timestamp() - interval '1 s' WHERE name = 'a'");
+    assert!(tend(&b, "same").await.leads);
+    assert!(!tend(&a, "same").await.leads, "it slept");
+    drop(b);
+    assert!(tend(&a, "same").await.leads, "an end hands it on");
+    assert_eq!(cluster.sql("leads", "SELECT term FROM leader"), "3");
+}
+
+/// Of the same name, or beside one without a name, nobody takes part.
+#[test]
+fn a_name_is_of_one_node() {
+    let Some(cluster) = database("named") else { return };
+    let theirs = "INSERT INTO node (practice, boot, name, process, says, alive_until)
+        VALUES (1, 'theirs', 'a', 'theirs', 'node a, process 7 on b', clock_timestamp() + interval '20 s')
+        ON CONFLICT (practice, boot) DO UPDATE SET alive_until = excluded.alive_until + interval '1 s'";
+    drop(node(cluster, "named", "a"));
+    let refused = |name: Option<&str>| {
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    cluster.sql("named", theirs);
+                }
+            });
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            let server = cluster.server("named").as_node(name);
+            let why = PostgresOutbox::open(&server, "clinic", Access::Daemon, None).err().map(|e| e.to_string());
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            why.expect("it is refused")
+        })
+    };
+    for name in [Some("a"), None] {
+        let why = refused(name);
+        assert!(why.contains("another punctual serves this practice (node a, process 7 on b)"), "{name:?}: {why}");
+    }
+    drop(node(cluster, "named", "b"));
+}
+
+/// Of a node that lives nothing is taken back, at a start neither; of one that is gone all of it is, by any other.
+#[tokio::test]
+async fn claims_are_taken_back_of_those_who_are_gone() {
+    let Some(cluster) = database("gone") else { return };
+    let (a, b) = (node(cluster, "gone", "a"), node(cluster, "gone", "b"));
+    assert!(tend(&a, "same").await.leads);
+    for session in 1..=3 {
+        a.add(session, &[notice(session, Occasion::Invite, 0)]).await;
+    }
+    let claims = a.claim(0).await;
+    assert_eq!(claims.len(), 3);
+    assert!(
+        a.outbox.begin(vec![super::fixture::begin(&claims[1], 0), super::fixture::begin(&claims[2], 0)]).await.unwrap() == [true, true]
+    );
+    let margin = chrono::TimeDelta::minutes(1);
+    assert!(a.outbox.doubt(claims[2].lease(), claims[2].revision, margin).await.unwrap());
+    assert_eq!(tend(&b, "same").await.recovered, Recovered::default(), "it lives");
+    assert_eq!(b.outbox.recover("start", minute(1), true).await.unwrap(), Recovered::default(), "a start asks no more");
+    assert!(b.claim(1).await.is_empty());
+    // Its row is gone, and it does not know.
+    cluster.sql("gone", "DELETE FROM node WHERE name = 'a'");
+    let taken = tend(&b, "same").await.recovered;
+    assert_eq!((taken.returned, taken.in_doubt), (2, vec![claims[2].entry.notice.key]));
+    let theirs = b.claim(1).await;
+    assert_eq!(theirs.len(), 2);
+    assert!(!a.outbox.doubt(claims[1].lease(), claims[1].revision, margin).await.unwrap(), "its claim is another one's");
+    assert!(!a.settle(2, &claims[0], accepted()).await);
+    // What may have left is in doubt, until the one that sent it comes back with the answer.
+    assert_eq!(b.entry(claims[2].entry.notice.key).await.state, State::Unknown);
+    assert!(a.settle(2, &claims[2], accepted()).await);
+    assert_eq!(b.entry(claims[2].entry.notice.key).await.state, State::Accepted);
+    assert_eq!(cluster.sql("gone", "SELECT count(*) FROM node"), "2", "and takes part again");
+    // An end without a word of what it holds.
+    drop(b);
+    let taken = tend(&a, "same").await.recovered;
+    assert_eq!((taken.returned, taken.in_doubt.len()), (2, 0));
+    assert_eq!(a.outbox.verify_ledger(None).await.unwrap().findings, []);
+}
+
+/// Two plan upon the same state: the second walk changes nothing, and is planned anew.
+#[tokio::test]
+async fn a_walk_that_was_overtaken_changes_nothing() {
+    let Some(cluster) = database("overtaken") else { return };
+    let (a, b) = (node(cluster, "overtaken", "a"), node(cluster, "overtaken", "b"));
+    let upon = |after, session: i64| {
+        let add = punctual::entry::Change::Add(notice(session, Occasion::Invite, 0));
+        Walk { after: Some(after), ..walk(vec![walked(session, "first", vec![add])]) }
+    };
+    assert_eq!((a.outbox.walks().await.unwrap(), b.outbox.walks().await.unwrap()), (0, 0));
+    let first = a.outbox.apply(upon(0, 1)).await.unwrap();
+    assert_eq!((first.added, first.overtaken, first.walks), (1, false, 1));
+    let second = b.outbox.apply(upon(0, 2)).await.unwrap();
+    assert_eq!((second.added, second.overtaken), (0, true));
+    assert_eq!(b.all().await.len(), 1);
+    assert_eq!(b.outbox.walked_since(0).await.unwrap().len(), 1);
+    let again = b.outbox.apply(upon(1, 2)).await.unwrap();
+    assert_eq!((again.added, again.walks), (1, 2));
+    let since = a.outbox.walked_since(1).await.unwrap();
+    assert_eq!(since, [("clinic".to_owned(), punctual::session::SessionId(2))]);
+    assert_eq!(a.outbox.walks_of("clinic").await.unwrap(), 2);
+}
