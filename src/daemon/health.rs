@@ -38,7 +38,8 @@ impl Engine {
         let every = limit / 3;
         loop {
             let lanes_move = self.lanes.iter().all(|(lane, _)| lane.meter().moves(Instant::now()));
-            if lanes_move && self.answers(every).await {
+            // (A database that is away is waited for: a restart would not bring it back.)
+            if self.outbox.is_cut_off() || (lanes_move && self.answers(every).await) {
                 self.monitors.notifier.well();
             } else {
                 tracing::error!(lanes_move, "the engine is not well: the service manager is not told that it is");

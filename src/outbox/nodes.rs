@@ -37,6 +37,11 @@ pub trait Nodes: Send + Sync {
         Ok(Tended::alone())
     }
 
+    /// The store is on another machine, and does not answer just now: that is no fault of this process.
+    fn is_cut_off(&self) -> bool {
+        false
+    }
+
     /// How many walks were applied so far, by any node: what was read at one number is old at the next.
     async fn walks(&self) -> Result<i64> {
         Ok(0)

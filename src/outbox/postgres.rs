@@ -17,7 +17,8 @@
 //! One daemon serves a practice, or several that have names ([`node`]); commands write beside them. Each hands over what it claimed; one of them walks the
 //! sources by the clock ([`tend`]). A walk is planned upon all those before it, or refused ([`super::Nodes::walks`]).
 
-use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
 use heart::Heart;
@@ -80,6 +81,8 @@ pub struct PostgresOutbox {
     /// Whether it is the database that ran last.
     origin: Mutex<Origin>,
     lineage: String,
+    /// Nobody answers there just now.
+    cut_off: Arc<AtomicBool>,
     /// As a daemon.
     node: Option<Node>,
     /// Dropped last: until then nobody else may have its place.
@@ -97,8 +100,8 @@ impl PostgresOutbox {
         let (home, origin) = open::open(server, practice, access, key)?;
         let heart = Heart::start(&home)?;
         let readers = Readers::start(home.clone())?;
-        let (lineage, node) = (home.lineage.clone(), home.node.clone());
-        Ok(Self { readers, writer: Writer::start(home)?, origin: Mutex::new(origin), lineage, node, heart })
+        let (lineage, node, cut_off) = (home.lineage.clone(), home.node.clone(), Arc::clone(&home.cut_off));
+        Ok(Self { readers, writer: Writer::start(home)?, origin: Mutex::new(origin), lineage, cut_off, node, heart })
     }
 
     /// What its claims are known by, as a daemon.

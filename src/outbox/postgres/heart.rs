@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::db::Db;
-use super::error::Failure;
+use super::error::{Failure, refused};
 use super::node::Node;
 use super::open::Home;
 
@@ -79,6 +79,10 @@ async fn live(home: &Home, node: &Node, heard: &Heard, mut stopped: oneshot::Rec
                 Some(held) => held,
                 None => home.connection().await?,
             };
+            // On another server: before it has all that was said, nothing is said there that looks as if it had.
+            if node.is_known(&held).await? == Some(false) {
+                return Err(refused("it is an older copy of the one that this daemon spoke to"));
+            }
             node.beat(&held).await?;
             db = Some(held);
             Ok::<(), Failure>(())

@@ -56,6 +56,8 @@ pub(super) struct Node {
     boot: String,
     /// `[node] name`; `None`: it serves alone.
     name: Option<String>,
+    /// Until when it lives by the last word of it that the database has acknowledged.
+    acknowledged: Arc<Mutex<Option<DateTime<Utc>>>>,
     /// Free again once the last connection of this store is closed.
     _seat: Arc<Seat>,
 }
@@ -66,7 +68,8 @@ impl Node {
         let seat = Seat::take(format!("{lineage} {} {name:?}", db.practice)).await?;
         let mut drawn = [0; 16];
         getrandom::fill(&mut drawn).map_err(|e| refused(format!("the system gives no random bytes: {e}")))?;
-        let node = Self { boot: HEXLOWER.encode(&drawn), name: name.map(str::to_owned), _seat: Arc::new(seat) };
+        let (boot, name) = (HEXLOWER.encode(&drawn), name.map(str::to_owned));
+        let node = Self { boot, name, acknowledged: Arc::default(), _seat: Arc::new(seat) };
         let mut first: Option<DateTime<Utc>> = None;
         loop {
             let tx = Tx::begin(db).await?;
@@ -110,13 +113,24 @@ impl Node {
         Ok(None)
     }
 
+    /// In a transaction: it lives yet.
+    pub(super) async fn goes_on(&self, tx: &Tx<'_>) -> Res<()> {
+        let sql =
+            format!("UPDATE node SET alive_until = greatest(alive_until, clock_timestamp() + {ALIVE}) WHERE practice = $1 AND boot = $2");
+        tx.execute(&sql, &[&tx.practice, &self.boot]).await?;
+        Ok(())
+    }
+
     /// In a transaction of the writer: it takes part. One that was taken for gone takes part again, unless somebody else has its place.
     pub(super) async fn takes_part(&self, tx: &Tx<'_>) -> Res<()> {
         if tx.exists("SELECT 1 FROM node WHERE practice = $1 AND boot = $2", &[&tx.practice, &self.boot]).await? {
             return Ok(());
         }
         match self.enter(tx).await? {
-            None => Ok(()),
+            None => {
+                *self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                Ok(())
+            }
             Some((says, _)) => {
                 Err(refused(format!("another punctual serves this practice now ({says}): this one said nothing for too long")))
             }
@@ -124,9 +138,27 @@ impl Node {
     }
 
     /// Says that it lives.
-    pub(super) async fn beat(&self, db: &Db) -> Res<u64> {
-        let sql = format!("UPDATE node SET alive_until = clock_timestamp() + {ALIVE} WHERE practice = $1 AND boot = $2");
-        db.execute(&sql, &[&db.practice, &self.boot]).await
+    pub(super) async fn beat(&self, db: &Db) -> Res<()> {
+        let sql =
+            format!("UPDATE node SET alive_until = clock_timestamp() + {ALIVE} WHERE practice = $1 AND boot = $2 RETURNING alive_until");
+        let said = db.first(&sql, &[&db.practice, &self.boot]).await?.map(|row| get(&row, 0)).transpose()?;
+        if said.is_some() {
+            *self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner) = said;
+        }
+        Ok(())
+    }
+
+    /// Whether the database has all that this node said until a few seconds ago, and so is no older copy; `None`: it was taken for gone there.
+    pub(super) async fn is_known(&self, db: &Db) -> Res<Option<bool>> {
+        let sql = "SELECT alive_until FROM node WHERE practice = $1 AND boot = $2";
+        let there: Option<DateTime<Utc>> = db.first(sql, &[&db.practice, &self.boot]).await?.map(|row| get(&row, 0)).transpose()?;
+        let acknowledged = *self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(there.map(|there| acknowledged.is_none_or(|said| said <= there)))
+    }
+
+    /// It is one of several.
+    pub(super) fn has_name(&self) -> bool {
+        self.name.is_some()
     }
 
     /// Says that it ends.

@@ -1,5 +1,8 @@
 //! Opening: what must be true of a database before a daemon trusts it, and errors that say what to do.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use chrono::{DateTime, Utc};
 use secrecy::zeroize::Zeroizing;
 use tokio_postgres::Client;
@@ -38,24 +41,57 @@ pub(super) struct Home {
     pub(super) node: Option<Node>,
     /// Which database this is: see [`lineage`].
     pub(super) lineage: String,
+    /// Nobody answers there just now.
+    pub(super) cut_off: Arc<AtomicBool>,
 }
 
 impl Home {
+    /// One of several nodes lives on while the database is away: another one may reach it.
+    pub(super) fn waits(&self) -> bool {
+        self.node.as_ref().is_some_and(Node::has_name)
+    }
+
     /// A connection of ours.
     pub(super) async fn connection(&self) -> Res<Db> {
         let (client, warned) = self.server.connect().await?;
         Ok(Db::new(client, warned, self.practice, self.sealer.clone()))
     }
 
-    /// Likewise, to write: to the same database as before, and one that takes writes.
-    pub(super) async fn writer(&self) -> Res<Db> {
+    /// Likewise, to write: to the same database as before, or one that has taken its place, and takes writes.
+    pub(super) async fn writer(&mut self) -> Res<Db> {
         let (client, warned) = self.server.connect().await?;
-        if lineage(&client).await? != self.lineage {
+        let lineage = lineage(&client).await?;
+        let db = Db::new(client, warned, self.practice, self.sealer.clone());
+        if lineage != self.lineage {
+            self.follow(&db, lineage).await?;
+        }
+        if self.node.is_some() {
+            db.execute(QUORUM, &[&db.practice]).await?;
+        }
+        Ok(db)
+    }
+
+    /// Goes on at another server, if each commit waited for one when that was last looked at, and this one has all that this node ever said: it was promoted.
+    async fn follow(&mut self, db: &Db, lineage: String) -> Res<()> {
+        // (The first one of several nodes that did so has said it.)
+        let sql = "SELECT quorum OR followed = $2 FROM practice WHERE id = $1";
+        let waited: bool = get(&db.one(sql, &[&db.practice, &lineage]).await?, 0)?;
+        let is_promoted = waited && place_of(&lineage) == place_of(&self.lineage);
+        let known = match &self.node {
+            Some(node) => is_promoted && node.is_known(db).await? == Some(true),
+            // What a command says is told once at most.
+            None => is_promoted,
+        };
+        if !known {
             return Err(refused(
                 "the database was switched over to another server, or restored: what was told last may be gone. Start punctual again, which holds what may have been told",
             ));
         }
-        Ok(Db::new(client, warned, self.practice, self.sealer.clone()))
+        let sql = "UPDATE practice SET lineage = $2, followed = $2 WHERE id = $1 AND lineage = $3";
+        db.execute(sql, &[&db.practice, &lineage, &self.lineage]).await?;
+        tracing::warn!(store = self.server.shown(), "another server has taken the database's place, and has all that was told");
+        self.lineage = lineage;
+        Ok(())
     }
 
     /// In a transaction of the writer: we may write.
@@ -168,7 +204,8 @@ async fn opened(server: &Server, practice: &str, access: Access, (key, moved): (
     if let Some(to) = get::<Option<String>>(&db.one("SELECT moved_to FROM practice WHERE id = $1", &[&id]).await?, 0)?.filter(|_| !moved) {
         return Err(refused(refusal(&to)));
     }
-    let mut home = Home { server: server.clone(), practice: id, sealer, node: None, lineage };
+    let cut_off = Arc::default();
+    let mut home = Home { server: server.clone(), practice: id, sealer, node: None, lineage, cut_off };
     let mut origin = Origin::Own;
     if access == Access::Daemon {
         let db = home.connection().await?;
@@ -200,6 +237,15 @@ async fn settings(client: &Client) -> Res<Vec<String>> {
         (!get::<bool>(&row, 5)?, "full_page_writes is off: a power cut could damage it. Set full_page_writes = on in postgresql.conf"),
     ];
     Ok(wrong.into_iter().filter(|(is_so, _)| *is_so).map(|(_, says)| says.to_owned()).collect())
+}
+
+/// Whether each commit waits for another server, while that is so.
+const QUORUM: &str = "UPDATE practice SET quorum = current_setting('synchronous_standby_names') <> ''
+     WHERE id = $1 AND quorum <> (current_setting('synchronous_standby_names') <> '')";
+
+/// A lineage without its timeline.
+fn place_of(lineage: &str) -> Vec<&str> {
+    lineage.split('/').enumerate().filter(|(n, _)| *n != 1).map(|(_, part)| part).collect()
 }
 
 /// Which database this is: its system, its timeline, which a promotion or a restore to a point in time changes, and its tables, which another

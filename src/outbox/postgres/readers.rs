@@ -21,7 +21,7 @@ use crate::outbox::{Result, StoreError};
 const READERS: usize = 4;
 /// A read that takes longer is given up.
 const READ_WITHIN: Duration = Duration::from_secs(120);
-/// So long a database that went away is waited for.
+/// So long a database that went away is waited for, but by one of several nodes.
 const PATIENCE: Duration = Duration::from_secs(40);
 const PAUSE: Duration = Duration::from_millis(250);
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -117,7 +117,7 @@ async fn done(home: &Home, idle: &RefCell<Vec<Db>>, job: &dyn Read) -> Res<()> {
             Ok(()) => return Ok(()),
             Err(failure) => failure,
         };
-        if !failure.is_lost() || since.elapsed() > PATIENCE {
+        if !failure.is_lost() || (!home.waits() && since.elapsed() > PATIENCE) {
             return Err(failure);
         }
         idle.borrow_mut().clear();

@@ -10,6 +10,7 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -25,10 +26,12 @@ use crate::outbox::{Result, StoreError};
 
 /// Writes in one transaction, so that the first of a long queue is answered before the last has run.
 const GROUP: usize = 256;
-/// So long a database that went away is waited for: a restart, a switch-over.
+/// So long a database that went away is waited for: a restart, a switch-over. One of several nodes waits until it is back.
 const PATIENCE: Duration = Duration::from_secs(40);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(250);
+/// So often it is told.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 /// Collisions in a row: then somebody else is at fault.
 const COLLISIONS: u32 = 5;
 
@@ -182,7 +185,7 @@ impl Desk {
 
     /// Does it until it is done, or cannot be.
     async fn done(&mut self, group: &[Job]) -> Res<Vec<bool>> {
-        let since = Instant::now();
+        let (since, mut told) = (Instant::now(), Duration::ZERO);
         let mut collisions = 0;
         let mut last: Option<(Anchor, Vec<bool>)> = None;
         loop {
@@ -193,9 +196,13 @@ impl Desk {
             if failure.is_a_collision() && collisions < COLLISIONS {
                 collisions += 1;
                 tokio::time::sleep(PAUSE / 10 * collisions).await;
-            } else if failure.is_lost() && since.elapsed() < PATIENCE {
+            } else if failure.is_lost() && (self.home.waits() || since.elapsed() < PATIENCE) {
                 self.db = None;
-                tracing::warn!(why = failure.in_words(), store = self.home.shown(), "the store is tried again");
+                self.home.cut_off.store(true, Ordering::Relaxed);
+                if since.elapsed() >= told {
+                    tracing::warn!(why = failure.in_words(), store = self.home.shown(), "the store is tried again");
+                    told = since.elapsed() + TELL_EVERY;
+                }
                 tokio::time::sleep(PAUSE).await;
             } else {
                 self.db = None;
@@ -210,6 +217,7 @@ impl Desk {
             Some(db) => db,
             None => self.home.writer().await?,
         };
+        self.home.cut_off.store(false, Ordering::Relaxed);
         let db = self.db.insert(db);
         if let Some((wanted, answers)) = last.take() {
             let there = is_there(db, wanted).await;

@@ -1,5 +1,7 @@
 //! Several nodes.
 
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
@@ -23,7 +25,7 @@ impl Nodes for PostgresOutbox {
         let late = self.heart.as_ref().is_some_and(Heart::is_steady);
         let (may_lead, gone, with, me) = (look.may_lead, look.gone, settings.to_owned(), node.clone());
         let tend = async move |tx: &Tx<'_>| {
-            me.beat(tx).await?;
+            me.goes_on(tx).await?;
             if may_lead {
                 tend::lead(tx, me.boot(), &with).await?;
             }
@@ -31,6 +33,10 @@ impl Nodes for PostgresOutbox {
         };
         let recovered = self.writer.write("tend", tend).await?;
         Ok(self.look_at_others(&node, settings).await?.tended(recovered))
+    }
+
+    fn is_cut_off(&self) -> bool {
+        self.cut_off.load(Ordering::Relaxed)
     }
 
     async fn walks(&self) -> Result<i64> {

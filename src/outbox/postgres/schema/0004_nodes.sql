@@ -11,6 +11,11 @@ CREATE TABLE leader (
     settings text NOT NULL                          -- a digest of what it decides by: a node with another one does nothing
 );
 
+-- Whether each commit waited for another server when this was written last: one that takes the primary's place has all that was told.
+ALTER TABLE practice ADD COLUMN quorum boolean NOT NULL DEFAULT false;
+-- Which database was the last one to be gone on with so.
+ALTER TABLE practice ADD COLUMN followed text NOT NULL DEFAULT '';
+
 -- Walks that were applied, of all sources: each is planned upon a number of them, and refused if there is another one by then.
 ALTER TABLE practice ADD COLUMN walks bigint NOT NULL DEFAULT 0;
 -- The walk that was applied last: of a source, and of a session.
