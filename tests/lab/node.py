@@ -1,0 +1,120 @@
+"""A node: a real process, which is started again when it ends, as systemd would."""
+import json
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+from .practice import TOKEN
+
+AGAIN = 1.0  # seconds from an end to the next start
+ASKED = 5  # seconds for one question
+
+
+def ask(port, path, method="GET", body=None, headers=None):
+    """Status and text; status 0: nobody answers."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, {"Content-Type": "application/json", **(headers or {})}, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=ASKED) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode(errors="replace")
+    except (OSError, ValueError):
+        return 0, ""
+
+
+class Node:
+    """`down`: somebody has ended it, until then; `stopped`: it sleeps."""
+
+    def __init__(self, name, program, folder, port):
+        self.name, self.program, self.folder, self.port = name, program, folder, port
+        self.process, self.stopped, self.killed, self.down_until = None, False, False, 0.0
+        self.starts, self.ends = 0, []
+
+    def start(self):
+        with (self.folder / "log").open("a") as log:
+            self.process = subprocess.Popen([str(self.program), "run"], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
+        self.starts += 1
+        self.killed, self.stopped = False, False
+
+    def log(self):
+        return (self.folder / "log").read_text(errors="replace")
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def signal(self, number):
+        if self.alive():
+            self.process.send_signal(number)
+
+    def kill(self, until):
+        self.killed, self.down_until = True, until
+        self.signal(signal.SIGKILL)
+
+    def terminate(self, until):
+        self.killed, self.down_until = True, until
+        self.signal(signal.SIGTERM)
+        self.signal(signal.SIGCONT)
+
+    def stop(self):
+        self.stopped = True
+        self.signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self.stopped = False
+        self.signal(signal.SIGCONT)
+
+    def look(self):
+        """Starts it again if it ended. Asked often."""
+        if self.process is not None and self.process.poll() is not None:
+            said = self.log().strip().splitlines()
+            self.ends.append({"node": self.name, "code": self.process.returncode, "at": time.time(), "killed": self.killed, "said": said[-1] if said else ""})
+            self.down_until = max(self.down_until, time.time() + AGAIN)
+            self.process = None
+        if self.process is None and time.time() >= self.down_until:
+            self.start()
+
+    def close(self):
+        if self.process is not None:
+            self.go_on()
+            self.signal(signal.SIGTERM)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def push(self, source, path, body):
+        return ask(self.port, f"/api/v1/sources/{source}/sessions{path}", "PUT", json.dumps(body).encode(), {"Authorization": f"Bearer {TOKEN}"})
+
+    def reply(self, number, text, id):
+        told = json.dumps({"id": id, "reply": id, "from": number, "text": text}).encode()
+        return ask(self.port, f"/hooks/sms/{TOKEN}", "POST", told)
+
+    def metrics(self):
+        status, text = ask(self.port, "/metrics")
+        if status != 200:
+            return None
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in text.splitlines() if line and line[0] != "#")}
+
+
+class Desk:
+    """The command line, from a machine whose way to the database is a good one."""
+
+    def __init__(self, program, folder):
+        self.program, self.folder = program, folder
+
+    def run(self, *arguments, timeout=120):
+        done = subprocess.run([str(self.program), "--log", "error", *arguments], cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=timeout)
+        return done.returncode, done.stdout, done.stderr
+
+    def lines(self, *arguments):
+        """What a question prints, an object a line. The database may be on its way."""
+        for _ in range(20):
+            code, text, error = self.run("--json", *arguments)
+            if code in (0, 3):
+                return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+            time.sleep(1)
+        raise RuntimeError(f"{arguments}: {code} {error}")

@@ -1,0 +1,275 @@
+"""What must hold, judged by what can be seen from outside: the copies that a relay and a gateway got, the ledger, and what the program says of itself.
+
+Pure: records in, findings out. A record is made by tests/soak, or forged by tests/lab/forged.py, which shows that each finding can be found.
+"""
+import bisect
+import collections
+import dataclasses
+from datetime import datetime
+
+# States that are an end, and need no copy where they have a reason; `accepted` needs one.
+NAMED_ENDS = {"rejected", "cancelled", "superseded", "lapsed", "suppressed", "held"}
+# Clocks are one; a row's time has milliseconds.
+TICK = 0.002
+RESUMED_WITHIN = 30
+# Outcomes of a delivery that nobody can know.
+IN_DOUBT = {"crashed", "unknown"}
+
+
+def ended(notice):
+    """Nothing more will be done for it: it was taken, or has an end of another name, or nobody may send again what is not true any more."""
+    return notice["state"] in NAMED_ENDS | {"accepted"} or notice["state"] == "unknown" and (notice["server_reply"] or "").startswith("not sent again")
+
+
+def seconds(text):
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+@dataclasses.dataclass
+class Records:
+    """Times in seconds of the epoch."""
+
+    copies: list  # {at, channel, id, to, digest, code, subject}
+    notices: list  # the rows of `outbox list --json`
+    ledger: list  # the rows of `ledger export`
+    deliveries: dict  # by key, of `outbox show --json`: those of each notice that was in doubt
+    people: dict  # by participation: {to, codes}
+    changes: list  # {participation, old, new, acknowledged}
+    stops: list  # {to, acknowledged}
+    kills: list  # {node, at}
+    spans: list  # (begin, end) of what kept all nodes from the database
+    ends: list  # {node, code, at, killed, said}
+    rate: int  # e-mails a minute
+    front_desk: str
+    status: dict  # states, of `status --json`
+    metrics: dict  # states, of a node's /metrics
+    verified: int  # exit code of `ledger verify`
+    said: dict  # by node: its log
+
+
+class Story:
+    """The ledger, by notice."""
+
+    def __init__(self, records):
+        self.rows, self.crossed, self.letters = collections.defaultdict(list), collections.defaultdict(list), []
+        self.doubts, self.late = collections.Counter(), collections.Counter()
+        for row in records.ledger:
+            row["t"] = seconds(row["at"])
+            if row["event"] == "staff_letter":
+                self.letters.append(row)
+            if row["key"]:
+                self.rows[row["key"]].append(row)
+        for key, rows in self.rows.items():
+            rows.sort(key=lambda row: row["t"])
+            self.tell(key, rows)
+
+    def tell(self, key, rows):
+        """Each point of no return that was passed; in doubt, if nothing definite ended it."""
+        open_since = None
+        for row in rows:
+            if row["event"] == "doubted":
+                self.doubts[key] += open_since is not None
+                open_since = row["t"]
+                self.crossed[key].append(open_since)
+            elif open_since is None and row["event"] == "settled" and row["from_state"] == "unknown":
+                self.late[key] += 1  # an answer that came after all
+            elif open_since is not None and row["event"] in ("settled", "recovered", "resolved", "receipt"):
+                self.doubts[key] += row["event"] == "recovered" or row["to_state"] == "unknown"
+                open_since = None
+        self.doubts[key] += open_since is not None
+
+
+def judge(records):
+    """Findings, each as (what kind of, what)."""
+    return Judge(records).all()
+
+
+class Judge:
+    def __init__(self, records):
+        self.r, self.story, self.found = records, Story(records), []
+        self.by_key = {notice["key"]: notice for notice in records.notices}
+        self.of_person = collections.defaultdict(list)
+        for notice in records.notices:
+            self.of_person[notice["participation_id"]].append(notice)
+        self.person_at = {person["to"]: participation for participation, person in records.people.items()}
+        self.copies = collections.defaultdict(list)
+        for copy in records.copies:
+            self.copies[copy["id"]].append(copy)
+        self.keys = {id: self.key_of(id, copies[0]) for id, copies in self.copies.items()}
+
+    def all(self):
+        for part in (self.lost, self.twice, self.counted, self.superseded, self.letters, self.rate, self.stops, self.ledger, self.processes, self.resumed):
+            part()
+        return self.found
+
+    def find(self, kind, what):
+        self.found.append((kind, what))
+
+    def key_of(self, id, copy):
+        """The notice of a message: by what the server answered, as the store has it; else the only one of its person and kind."""
+        notices = self.of_person.get(self.person_at.get(copy["to"]), [])
+        for notice in notices:
+            if notice.get("server_reply") and notice["server_reply"].endswith(id) or notice.get("reference") == id:
+                return notice["key"]
+        reminder = copy["subject"].startswith("Reminder") or "eminder" in copy["subject"][:40]
+        fits = [n["key"] for n in notices if (n["occasion"] == "reminder") == reminder and not (n.get("server_reply") or "").startswith("250 ")]
+        return fits[0] if len(fits) == 1 else None
+
+    def lost(self):
+        """Each person has what holds now, or a notice of theirs has an end with a reason; and what counts as accepted has come."""
+        got = {notice: 1 for notice in self.keys.values() if notice}
+        replied = set(self.copies)
+        for notice in self.r.notices:
+            state = notice["state"]
+            if state == "accepted":
+                named = (notice.get("server_reply") or "").rpartition(" ")[2]
+                came = notice["key"] in got or named in replied
+                if notice["channel"] == "sms" and not came:
+                    came = any(copy["to"] == self.r.people[notice["participation_id"]]["to"] for copies in self.copies.values() for copy in copies)
+                if not came:
+                    self.find("lost", f"{self.name(notice)}: accepted, and nothing came")
+            elif not ended(notice):
+                self.find("lost", f"{self.name(notice)}: still {state}")
+            elif not notice.get("reason") and state not in ("rejected", "unknown"):
+                self.find("lost", f"{self.name(notice)}: {state} without a reason")
+        got_codes = collections.defaultdict(set)
+        for copy in self.r.copies:
+            got_codes[copy["to"]].add(copy["code"])
+        stopped = {stop["to"] for stop in self.r.stops}
+        for participation, person in self.r.people.items():
+            if person["to"] in stopped:
+                continue
+            named = any(n["state"] in NAMED_ENDS for n in self.of_person[participation])
+            if person["codes"][-1] not in got_codes[person["to"]] and not named:
+                self.find("lost", f"participation {participation}: never told what holds now")
+
+    def twice(self):
+        """One copy, and one more for each time that it was in doubt; all of them the same bytes."""
+        for id, copies in self.copies.items():
+            if copies[0]["to"] == self.r.front_desk or self.keys[id] is None and self.person_at.get(copies[0]["to"]) is None:
+                continue
+            key = self.keys[id]
+            doubts = self.story.doubts[key] if key else 0
+            if len(copies) > 1 + doubts:
+                self.find("copies", f"{key or id} to {copies[0]['to']}: {len(copies)} copies, in doubt {doubts} times, at {[round(c['at'], 2) for c in copies]}")
+            if len({copy["digest"] for copy in copies}) > 1:
+                self.find("bytes", f"{key or id}: its copies are not the same")
+
+    def counted(self):
+        """What is in doubt is the same everywhere."""
+        for key, count in self.story.doubts.items():
+            if count and key in self.r.deliveries:
+                shown = sum(1 for d in self.r.deliveries[key] if d["phase"] == "doubt" and (d["outcome"] in IN_DOUBT or d["outcome"] is None))
+                if not count - self.story.late[key] <= shown <= count:
+                    self.find("counted", f"{key}: in doubt {count} times in the ledger, {shown} times in its deliveries")
+        listed = collections.Counter(notice["state"] for notice in self.r.notices)
+        last = collections.Counter()
+        for key, rows in self.story.rows.items():
+            states = [row["to_state"] for row in rows if row["to_state"]]
+            last[states[-1] if states else None] += 1
+        for name, said in (("status", self.r.status), ("metrics", self.r.metrics), ("the ledger", last)):
+            if said is not None and said.get("unknown", 0) != listed["unknown"]:
+                self.find("counted", f"{listed['unknown']} are unknown by the list, {said.get('unknown', 0)} by {name}")
+
+    def superseded(self):
+        """After a change was acknowledged nothing passes its point of no return with what held before."""
+        for change in self.r.changes:
+            if change["acknowledged"] is None:
+                continue
+            to = self.r.people[change["participation"]]["to"]
+            for copy in self.r.copies:
+                if copy["to"] != to or copy["code"] != change["old"] or copy["at"] <= change["acknowledged"]:
+                    continue
+                key = self.keys[copy["id"]]
+                before = [at for at in self.story.crossed.get(key, []) if at <= copy["at"] + TICK]
+                if not before or before[-1] > change["acknowledged"] + TICK:
+                    crossed = f"crossed {before[-1] - change['acknowledged']:.3f} s after it" if before else "never crossed"
+                    self.find("superseded", f"{key or copy['id']}: an old code came {copy['at'] - change['acknowledged']:.3f} s after its change, {crossed}")
+
+    def letters(self):
+        """Each letter once: they have a scheduled time in the ledger, and an id in the relay."""
+        for id, copies in self.copies.items():
+            if copies[0]["to"] == self.r.front_desk and len(copies) > 1:
+                self.find("letters", f"{id}: {len(copies)} copies")
+        accepted = collections.Counter(row["detail"].partition(": ")[0] for row in self.story.letters if row["detail"].endswith(": accepted"))
+        for scheduled, count in accepted.items():
+            if count > 1:
+                self.find("letters", f"the one {scheduled} was accepted {count} times")
+        sent = sum(1 for copies in self.copies.values() if copies[0]["to"] == self.r.front_desk)
+        doubted = {row["detail"].partition(": ")[0] for row in self.story.letters}
+        if sent > len(doubted):
+            self.find("letters", f"{sent} came, and the ledger knows of {len(doubted)}")
+
+    def rate(self):
+        """E-mails that pass their point of no return in any minute, over all nodes."""
+        at = sorted(row["t"] for rows in self.story.rows.values() for row in rows
+                    if row["event"] == "doubted" and (row.get("notice") or {}).get("channel") == "email")
+        most, when = most_in_a_minute(at)
+        if most > self.r.rate + 1:
+            self.find("rate", f"{most} e-mails in the minute up to {when:.1f}, where {self.r.rate} may go")
+
+    def stops(self):
+        for stop in self.r.stops:
+            if stop["acknowledged"] is None:
+                continue
+            for copy in self.r.copies:
+                # One confirmation that they will get no more.
+                if copy["to"] != stop["to"] or copy["at"] <= stop["acknowledged"] or copy["code"] is None:
+                    continue
+                crossed = [at for at in self.story.crossed.get(self.keys[copy["id"]], []) if at <= copy["at"] + TICK]
+                if not crossed or crossed[-1] > stop["acknowledged"] + TICK:
+                    self.find("stop", f"a text {copy['at'] - stop['acknowledged']:.3f} s after its number's STOP")
+
+    def ledger(self):
+        if self.r.verified != 0:
+            self.find("ledger", f"ledger verify ends with {self.r.verified}")
+
+    def processes(self):
+        """Who ends is killed, or says that it cannot go on (74), for which there is a reason then."""
+        for end in self.r.ends:
+            if not end["killed"] and end["code"] != 74:
+                self.find("processes", f"{end['node']} ended with {end['code']}: {end['said']}")
+        for node, log in self.r.said.items():
+            for line in log.splitlines():
+                if "panicked" in line:
+                    self.find("processes", f"{node}: {line}")
+
+    def resumed(self):
+        for kill, took, excused in resumptions(self.r, self.story):
+            if took is not None and took - excused > RESUMED_WITHIN:
+                self.find("resumed", f"{kill['node']} was killed, and what it had claimed was taken up {took:.1f} s later (the database was away {excused:.1f} s)")
+
+    def name(self, notice):
+        return f"{notice['occasion']} of {notice['participation_id']} ({notice['key']})"
+
+
+def most_in_a_minute(at):
+    """How many of these sorted times the fullest minute has, and when it ends."""
+    best, when = 0, 0.0
+    for i, time in enumerate(at):
+        count = i + 1 - bisect.bisect_left(at, time - 60 + TICK)
+        if count > best:
+            best, when = count, time
+    return best, when
+
+
+def taken_up(at, stories):
+    """How many seconds after that moment the last of what was claimed then, and not past its point of no return, was taken up or ended; `None`: there was
+    none. Of each notice its rows in order."""
+    last = None
+    for rows in stories:
+        before = bisect.bisect_right(rows, at, key=lambda row: row["t"])
+        if before and rows[before - 1]["to_state"] == "claimed" and before < len(rows):
+            last = max(last or 0.0, rows[before]["t"] - at)
+    return last
+
+
+def resumptions(records, story):
+    """For each kill: how long that took, and how much of it the database was away."""
+    found = []
+    for kill in records.kills:
+        last = taken_up(kill["at"], story.rows.values())
+        until = kill["at"] + (last or 0.0)
+        excused = sum(max(0.0, min(end, until) - max(begin, kill["at"])) for begin, end in records.spans)
+        found.append((kill, last, excused))
+    return found
