@@ -93,9 +93,9 @@ class Practice:
         self.write()
 
     def due_sessions(self):
-        """How many there should be by now: they come in the first three quarters of the run, a fifth of them at once."""
+        """How many there should be by now: they come in the first three quarters of the run, a third of them at once."""
         share = min(1.0, (time.time() - self.began) / (self.seconds * 0.75))
-        return min(self.wanted, round(self.wanted * (0.2 + 0.8 * share)))
+        return min(self.wanted, round(self.wanted * (0.33 + 0.67 * share)))
 
     def grow(self):
         """The sessions that are new since the last look, by source."""
