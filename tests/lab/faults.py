@@ -8,16 +8,18 @@ import time
 SHARES = {"kill": 50, "stop": 35, "black hole": 14, "reset": 13, "delay": 13, "answer of a commit lost": 20, "restart of the database": 12, "promotion": 10,
           "standby hangs": 5, "reload": 8, "rolling restart": 5, "relay or gateway": 15}
 OF_DATABASE = ("restart of the database", "promotion", "standby hangs")
+GENTLE = {"reload", "rolling restart"}  # after these nothing is in doubt
 EVERY = (3, 6)  # seconds from one to the next
 
 
-def plan(chance, count):
+def plan(chance, count, only):
     """So many faults, the shares kept as well as they can be, in any order; each as seconds from the begin, and its kind."""
-    total = sum(SHARES.values())
-    kinds = [kind for kind, share in SHARES.items() for _ in range(max(1, round(share * count / total)))]
+    shares = {kind: share for kind, share in SHARES.items() if kind in only}
+    total = sum(shares.values())
+    kinds = [kind for kind, share in shares.items() for _ in range(max(1, round(share * count / total)))]
     chance.shuffle(kinds)
     while len(kinds) < count:
-        kinds.append(chance.choices(list(SHARES), SHARES.values())[0])
+        kinds.append(chance.choices(list(shares), shares.values())[0])
     at, planned = 0.0, []
     for kind in kinds[:count]:
         at += chance.uniform(*EVERY)

@@ -18,7 +18,7 @@ class Forgery:
     """Four people, who were told in time; the fourth by text."""
 
     def __init__(self):
-        self.r = Records(copies=[], notices=[], ledger=[], deliveries={}, people={}, changes=[], stops=[], kills=[], spans=[], ends=[], rate=RATE,
+        self.r = Records(copies=[], notices=[], ledger=[], deliveries={}, people={}, changes=[], stops=[], kills=[], spans=[], ends=[], rate=RATE, gentle=False,
                          front_desk=FRONT_DESK, status={"accepted": 4}, metrics={"accepted": 4.0, "unknown": 0.0}, verified=0, said={"a": "ready"})
         for n in range(1, 5):
             self.person(n, "+12025550143" if n == 4 else f"p{n}@example.com")
@@ -151,6 +151,11 @@ def unknown_by_one_alone(f):
     f.r.metrics["unknown"] = 1.0
 
 
+def doubt_without_a_fault(f):
+    second_copy_in_doubt(f)
+    f.r.gentle = True
+
+
 def late_answer(f):
     f.row(1, 30, "doubted", "sending")
     f.row(1, 50, "recovered", "unknown")
@@ -163,7 +168,7 @@ def chain_broken(f):
 
 
 def ended_by_itself(f):
-    f.r.ends.append({"node": "a", "code": 101, "at": BEGAN, "killed": False, "said": "thread panicked"})
+    f.r.ends.append({"node": "a", "code": 101, "at": BEGAN, "killed": False, "told": True, "said": "thread panicked"})
 
 
 def panicked(f):
@@ -187,7 +192,8 @@ FORGED = [
     (second_copy, "copies"), (second_copy_in_doubt, None), (third_copy_of_one_doubt, "copies"), (other_bytes, "bytes"), (lost_copy, "lost"),
     (lost_text, "lost"), (lost_person, "lost"), (never_ended, "lost"), (no_reason, "lost"), (old_code, "superseded"), (old_code_that_had_crossed, None),
     (new_code_never_told, "lost"), (rate_broken, "rate"), (two_letters, "letters"), (letter_of_another_id, "letters"), (text_after_a_stop, "stop"),
-    (text_that_had_crossed, None), (doubt_that_no_delivery_shows, "counted"), (unknown_by_one_alone, "counted"), (late_answer, None), (chain_broken, "ledger"),
+    (text_that_had_crossed, None), (doubt_that_no_delivery_shows, "counted"), (unknown_by_one_alone, "counted"), (late_answer, None),
+    (doubt_without_a_fault, "counted"), (chain_broken, "ledger"),
     (ended_by_itself, "processes"), (panicked, "processes"), (taken_up_late, "resumed"), (taken_up_late_without_a_database, None),
 ]
 

@@ -25,18 +25,18 @@ def ask(port, path, method="GET", body=None, headers=None):
 
 
 class Node:
-    """`down`: somebody has ended it, until then; `stopped`: it sleeps."""
+    """`down_until`: somebody has ended it, until then; `killed`, `told`: by which signal; `stopped`: it sleeps."""
 
     def __init__(self, name, program, folder, port):
         self.name, self.program, self.folder, self.port = name, program, folder, port
-        self.process, self.stopped, self.killed, self.down_until = None, False, False, 0.0
+        self.process, self.stopped, self.killed, self.told, self.down_until = None, False, False, False, 0.0
         self.starts, self.ends = 0, []
 
     def start(self):
         with (self.folder / "log").open("a") as log:
             self.process = subprocess.Popen([str(self.program), "run"], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
         self.starts += 1
-        self.killed, self.stopped = False, False
+        self.killed, self.told, self.stopped = False, False, False
 
     def log(self):
         return (self.folder / "log").read_text(errors="replace")
@@ -53,7 +53,7 @@ class Node:
         self.signal(signal.SIGKILL)
 
     def terminate(self, until):
-        self.killed, self.down_until = True, until
+        self.told, self.down_until = True, until
         self.signal(signal.SIGTERM)
         self.signal(signal.SIGCONT)
 
@@ -69,7 +69,8 @@ class Node:
         """Starts it again if it ended. Asked often."""
         if self.process is not None and self.process.poll() is not None:
             said = self.log().strip().splitlines()
-            self.ends.append({"node": self.name, "code": self.process.returncode, "at": time.time(), "killed": self.killed, "said": said[-1] if said else ""})
+            self.ends.append({"node": self.name, "code": self.process.returncode, "at": time.time(), "killed": self.killed, "told": self.told,
+                              "said": said[-1] if said else ""})
             self.down_until = max(self.down_until, time.time() + AGAIN)
             self.process = None
         if self.process is None and time.time() >= self.down_until:

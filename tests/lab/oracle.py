@@ -38,8 +38,9 @@ class Records:
     stops: list  # {to, acknowledged}
     kills: list  # {node, at}
     spans: list  # (begin, end) of what kept all nodes from the database
-    ends: list  # {node, code, at, killed, said}
+    ends: list  # {node, code, at, killed, told, said}
     rate: int  # e-mails a minute
+    gentle: bool  # nothing was done but what an operator does every day
     front_desk: str
     status: dict  # states, of `status --json`
     metrics: dict  # states, of a node's /metrics
@@ -106,14 +107,16 @@ class Judge:
         self.found.append((kind, what))
 
     def key_of(self, id, copy):
-        """The notice of a message: by what the server answered, as the store has it; else the only one of its person and kind."""
+        """The notice of a message: by what the server answered, as the store has it; else the one of its person and kind that passed its point of no return
+        last before it came."""
         notices = self.of_person.get(self.person_at.get(copy["to"]), [])
-        for notice in notices:
-            if notice.get("server_reply") and notice["server_reply"].endswith(id) or notice.get("reference") == id:
-                return notice["key"]
-        reminder = copy["subject"].startswith("Reminder") or "eminder" in copy["subject"][:40]
-        fits = [n["key"] for n in notices if (n["occasion"] == "reminder") == reminder and not (n.get("server_reply") or "").startswith("250 ")]
-        return fits[0] if len(fits) == 1 else None
+        answered = [notice["key"] for notice in notices if (notice.get("server_reply") or "").endswith(id)]
+        if answered:
+            return answered[0]
+        reminder = "eminder" in copy["subject"][:40]
+        crossed = [(at, notice["key"]) for notice in notices if (notice["occasion"] == "reminder") == reminder
+                   for at in self.story.crossed.get(notice["key"], []) if at <= copy["at"] + TICK]
+        return max(crossed, default=(0, None))[1]
 
     def lost(self):
         """Each person has what holds now, or a notice of theirs has an end with a reason; and what counts as accepted has come."""
@@ -162,6 +165,9 @@ class Judge:
                 shown = sum(1 for d in self.r.deliveries[key] if d["phase"] == "doubt" and (d["outcome"] in IN_DOUBT or d["outcome"] is None))
                 if not count - self.story.late[key] <= shown <= count:
                     self.find("counted", f"{key}: in doubt {count} times in the ledger, {shown} times in its deliveries")
+        doubts = sum(self.story.doubts.values())
+        if self.r.gentle and doubts:
+            self.find("counted", f"{doubts} in doubt, and nothing had happened but reloads and stops")
         listed = collections.Counter(notice["state"] for notice in self.r.notices)
         last = collections.Counter()
         for key, rows in self.story.rows.items():
@@ -225,9 +231,9 @@ class Judge:
             self.find("ledger", f"ledger verify ends with {self.r.verified}")
 
     def processes(self):
-        """Who ends is killed, or says that it cannot go on (74), for which there is a reason then."""
+        """Who ends is killed, or told to end, or says that it cannot go on (74)."""
         for end in self.r.ends:
-            if not end["killed"] and end["code"] != 74:
+            if not end["killed"] and end["code"] != 74 and not (end["told"] and end["code"] == 0):
                 self.find("processes", f"{end['node']} ended with {end['code']}: {end['said']}")
         for node, log in self.r.said.items():
             for line in log.splitlines():

@@ -132,9 +132,10 @@ class Pair:
         return next(place for place in self.places if place is not self.primary)
 
     def attach(self):
-        """The other place gets a standby, and from then on nothing is committed without its word."""
+        """The other place gets a standby. Nothing is committed without the word of one, at no time: where there is none, each commit waits."""
+        if self.primary.sql("SHOW synchronous_standby_names") == "":
+            self.primary.set("synchronous_standby_names", "'ANY 1 (walreceiver)'")
         self.standby.copy_of(self.primary)
-        self.primary.set("synchronous_standby_names", "'ANY 1 (*)'")
         self.primary.await_standby()
 
     def restart(self):
@@ -143,16 +144,13 @@ class Pair:
         self.primary.start()
 
     def promote(self):
-        """The primary is gone, and the standby takes its place. When that took writes."""
+        """The primary is gone, and the standby takes its place. When that could end a commit, which waits for a new standby."""
         self.primary.crash()
         gone, self.primary = self.primary, self.standby
         self.primary.promote()
-        # A quorum of nobody would hold each commit; whoever runs such a pair takes the dead one out of it, too.
-        self.primary.set("synchronous_standby_names", "''")
-        promoted = time.time()
         gone.empty()
         self.attach()
-        return promoted
+        return time.time()
 
     def url(self, database, folders=None):
         """Both, whichever takes writes; behind other sockets, if folders are given."""
