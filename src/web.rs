@@ -337,7 +337,7 @@ impl Shared {
 pub async fn serve(listener: TcpListener, settings: Settings, intake: Arc<dyn Intake>, office: AppState, stop: watch::Receiver<bool>) {
     let limits = settings.limits;
     let key = kept_logins::key(&*office.desk.outbox).await;
-    let auth = settings.users.clone().map(|path| Authenticator::new(Followed::new(path), key, office.clock.now()));
+    let auth = settings.users.clone().map(|path| Authenticator::new(Followed::new(path), key, &office.desk.outbox, office.clock.now()));
     if let Some(auth) = &auth {
         kept_logins::recall(auth, &office).await;
         auth.recall_codes(&*office.desk.outbox, office.clock.now()).await;
@@ -364,7 +364,8 @@ fn routes(shared: Arc<Shared>) -> Router {
         .route("/hooks/sms/{token}", post(webhook::take))
         .merge(api::push_routes());
     if shared.auth.is_some() {
-        routes = routes.merge(pages::routes()).merge(api::routes(&shared));
+        let pages = pages::routes().layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), kept_logins::renewed));
+        routes = routes.merge(pages).merge(api::routes(&shared));
     }
     routes
         .fallback(nothing)

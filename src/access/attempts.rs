@@ -14,7 +14,7 @@ const PER_NAME: u32 = 10;
 /// From one address: a whole practice may stand behind one.
 const PER_ADDRESS: u32 = 30;
 /// Within this time.
-const WINDOW: TimeDelta = TimeDelta::minutes(15);
+pub const WINDOW: TimeDelta = TimeDelta::minutes(15);
 /// Names and addresses that are remembered, each: a megabyte or so.
 const REMEMBERED: usize = 10_000;
 
@@ -31,6 +31,14 @@ pub struct Attempts {
 struct Tries {
     count: u32,
     since: DateTime<Utc>,
+}
+
+/// How often each of these may be tried within [`WINDOW`], over all nodes: a name and an address, or a browser.
+pub fn limits(name: &str, from: IpAddr, browser: Option<&str>) -> Vec<(String, u32)> {
+    match browser {
+        Some(browser) => vec![(format!("browser {browser}"), PER_NAME)],
+        None => vec![(format!("name {name}"), PER_NAME), (format!("address {}", network(from)), PER_ADDRESS)],
+    }
 }
 
 impl Attempts {

@@ -105,6 +105,22 @@ impl LoginSessions {
         }
     }
 
+    /// What the store says of one that another process may have opened, used or ended.
+    pub fn renew(&mut self, digest: [u8; 32], kept: Option<KeptLogin>, current: impl Fn(&str) -> Option<User>, now: DateTime<Utc>) {
+        match (kept, self.open.get_mut(&digest)) {
+            (Some(kept), Some(login)) => login.seen = login.seen.max(kept.seen),
+            (Some(kept), None) => self.recall(kept, current, now),
+            // One that is not written down yet is nobody else's to end.
+            (None, Some(login)) if login.kept.is_some() => drop(self.open.remove(&digest)),
+            (None, _) => {}
+        }
+    }
+
+    /// Those that were written down, by their digests.
+    pub fn kept(&self) -> Vec<[u8; 32]> {
+        self.open.iter().filter(|(_, login)| login.kept.is_some()).map(|(digest, _)| *digest).collect()
+    }
+
     /// Somebody logged out.
     pub fn close(&mut self, id: &str) {
         self.end(digest(id));
@@ -173,7 +189,8 @@ impl LoginSession {
     }
 }
 
-fn digest(id: &str) -> [u8; 32] {
+/// What is kept of a login's id.
+pub fn digest(id: &str) -> [u8; 32] {
     Sha256::digest(id).into()
 }
 

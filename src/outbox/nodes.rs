@@ -1,9 +1,10 @@
 //! Several nodes that serve a practice from one store. A store of one process has one, which leads.
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Recovered, Result};
+use crate::access::logins::KeptLogin;
 use crate::session::SessionId;
 
 /// How a node stands among the others.
@@ -40,6 +41,31 @@ pub trait Nodes: Send + Sync {
     /// The store is on another machine, and does not answer just now: that is no fault of this process.
     fn is_cut_off(&self) -> bool {
         false
+    }
+
+    /// Other nodes serve the pages, too: who is logged in is the store's to say, and not a process's.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Somebody's login, by its digest.
+    async fn kept_login(&self, _digest: [u8; 32]) -> Result<Option<KeptLogin>> {
+        Ok(None)
+    }
+
+    /// A log-in is tried: of each of these, by a digest, so often within that time. `Some`: not now, but after so long.
+    async fn try_log_in(&self, _of: Vec<([u8; 32], u32)>, _within: TimeDelta, _now: DateTime<Utc>) -> Result<Option<TimeDelta>> {
+        Ok(None)
+    }
+
+    /// It was the right password: what it cost is given back. `anew`: of these, all tries are.
+    async fn logged_in(&self, _of: Vec<[u8; 32]>, _anew: Vec<[u8; 32]>) -> Result<()> {
+        Ok(())
+    }
+
+    /// A one-time code is used, of that step. `false`: it was before, or a later one.
+    async fn use_code(&self, _name: &str, _step: i64) -> Result<bool> {
+        Ok(true)
     }
 
     /// How many walks were applied so far, by any node: what was read at one number is old at the next.

@@ -27,6 +27,8 @@ use crate::access::{self, Access, Role, Scope, Token, User, password, totp};
 use crate::outbox::Outbox;
 use crate::session::ParticipantKey;
 
+mod over_nodes;
+
 /// Passwords that are looked at together: each takes 19 MiB and some 30 ms of a core, and messages go on meanwhile.
 const HASHING: usize = 1;
 /// One look at the same thing in this time is told: who goes back and forth fills no ledger.
@@ -50,6 +52,8 @@ pub(super) struct Authenticator {
     /// Codes of the step in which it was opened may have been used before: a login does not outlast it either.
     opened_in: i64,
     looks: Mutex<Looks>,
+    /// Where other nodes' pages count and remember, too; `None`: there are none.
+    others: Option<Arc<dyn Outbox>>,
 }
 
 /// Who looked at what of late, and when the ledger was told.
@@ -90,7 +94,7 @@ impl CurrentUser {
 }
 
 impl Authenticator {
-    pub(super) fn new(users: Followed, key: [u8; 32], now: DateTime<Utc>) -> Self {
+    pub(super) fn new(users: Followed, key: [u8; 32], outbox: &Arc<dyn Outbox>, now: DateTime<Utc>) -> Self {
         Self {
             memory: Memory::of(users.path()),
             users,
@@ -100,6 +104,7 @@ impl Authenticator {
             key,
             opened_in: totp::step(now),
             looks: Mutex::default(),
+            others: outbox.is_shared().then(|| Arc::clone(outbox)),
         }
     }
 
@@ -202,10 +207,11 @@ impl Authenticator {
         let counted = if name.parse::<access::Name>().is_ok() { name.as_str() } else { "?" };
         let user = self.access().user(&name).cloned();
         let known = browser.filter(|cookie| user.as_ref().is_some_and(|user| is_known(user, cookie)));
-        self.attempts().begin(counted, from, known, now).map_err(Refused::Wait)?;
+        self.begin(counted, from, known, now).await?;
         let right = self.verified(user.as_ref(), password).await;
-        let Some(user) = user.filter(|user| right && self.takes_code(user, form.get("code"), now)) else { return Err(Refused::Wrong) };
-        self.attempts().succeeded(counted, from, known);
+        let user = user.filter(|_| right).ok_or(Refused::Wrong)?;
+        self.takes_code(&user, form.get("code"), now).await?;
+        self.succeeded(counted, from, known).await?;
         let id = access::new_token().map_err(|_| Refused::Wrong)?;
         let nonce = access::new_token().map_err(|_| Refused::Wrong)?;
         let browser = known.map_or_else(|| format!("{nonce}.{}", mark_of(&user, &nonce)), str::to_owned);
@@ -228,12 +234,11 @@ impl Authenticator {
         now: DateTime<Utc>,
     ) -> Result<(), Refused> {
         let known = browser.filter(|cookie| is_known(user, cookie));
-        self.attempts().begin(user.name.as_str(), from, known, now).map_err(Refused::Wait)?;
+        self.begin(user.name.as_str(), from, known, now).await?;
         if !self.verified(Some(user), given.to_owned()).await {
             return Err(Refused::Wrong);
         }
-        self.attempts().succeeded(user.name.as_str(), from, known);
-        Ok(())
+        self.succeeded(user.name.as_str(), from, known).await
     }
 
     /// One change of the users file at a time.
@@ -258,16 +263,6 @@ impl Authenticator {
         let id = access::new_token().ok()?;
         self.logins().open(&id, user, now);
         Some(id)
-    }
-
-    /// Whether the code is theirs, and not used: it is now. Who has no secret is asked for none.
-    fn takes_code(&self, user: &User, given: &str, now: DateTime<Utc>) -> bool {
-        let Some(secret) = &user.totp else { return true };
-        let mut used = self.memory.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = used.get(&user.name).copied().unwrap_or(self.opened_in);
-        let Some(step) = totp::matching(secret, given, now, last) else { return false };
-        used.insert(user.name.clone(), step);
-        true
     }
 
     /// Whether anybody is asked for a code.

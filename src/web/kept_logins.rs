@@ -5,11 +5,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tokio::sync::watch;
 
 use super::auth::Authenticator;
+use super::page::Trouble;
 use super::{AppState, Shared};
 use crate::access::new_token;
 use crate::outbox::{Outbox, StoreError};
@@ -47,6 +51,8 @@ impl Shared {
     /// Writes down who came, who was seen, and who left.
     pub(super) async fn keep_logins(&self) -> Result<(), StoreError> {
         let Some(auth) = &self.auth else { return Ok(()) };
+        // Who was idle here may have been seen elsewhere.
+        auth.renew_all(self.office.clock.now()).await?;
         let (changed, over) = auth.logins().changes(self.office.clock.now());
         let outbox = &self.office.desk.outbox;
         let written = async {
@@ -61,6 +67,14 @@ impl Shared {
         // Who left must not come back with the next process.
         written.await.inspect_err(|_| auth.logins().not_written(&changed, over))
     }
+}
+
+/// Before each page: who is logged in on one node is on all, and who logged out is out.
+pub(super) async fn renewed(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Result<Response, Trouble> {
+    if let Some(auth) = &shared.auth {
+        auth.renew(request.headers(), shared.office.clock.now()).await?;
+    }
+    Ok(next.run(request).await)
 }
 
 /// Does so now and then, until the process stops, and once then.

@@ -3,7 +3,7 @@
 mod acts;
 mod alone;
 mod attempts;
-mod cluster;
+pub(crate) mod cluster;
 mod copied;
 pub(crate) mod fixture;
 mod keeping;

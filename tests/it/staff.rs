@@ -20,6 +20,7 @@ pub(crate) mod crawler;
 mod deeds;
 mod door;
 mod flood;
+mod nodes;
 mod outage;
 mod pages;
 mod people;

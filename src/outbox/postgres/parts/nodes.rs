@@ -3,13 +3,15 @@
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::super::PostgresOutbox;
 use super::super::db::Tx;
 use super::super::heart::Heart;
 use super::super::node::Node;
 use super::super::tend::{self, Look};
+use super::super::visit;
+use crate::access::logins::KeptLogin;
 use crate::outbox::{Nodes, Recovered, Result, Tended};
 use crate::session::SessionId;
 
@@ -33,6 +35,27 @@ impl Nodes for PostgresOutbox {
         };
         let recovered = self.writer.write("tend", tend).await?;
         Ok(self.look_at_others(&node, settings).await?.tended(recovered))
+    }
+
+    fn is_shared(&self) -> bool {
+        self.node.as_ref().is_some_and(Node::has_name)
+    }
+
+    async fn kept_login(&self, digest: [u8; 32]) -> Result<Option<KeptLogin>> {
+        self.readers.read("kept_login", async move |db| visit::find(db, &digest).await).await
+    }
+
+    async fn try_log_in(&self, of: Vec<([u8; 32], u32)>, within: TimeDelta, now: DateTime<Utc>) -> Result<Option<TimeDelta>> {
+        self.writer.write("try_log_in", async move |tx| visit::attempt(tx, &of, within, now).await).await
+    }
+
+    async fn logged_in(&self, of: Vec<[u8; 32]>, anew: Vec<[u8; 32]>) -> Result<()> {
+        self.writer.write("logged_in", async move |tx| visit::succeeded(tx, &of, &anew).await).await
+    }
+
+    async fn use_code(&self, name: &str, step: i64) -> Result<bool> {
+        let name = name.to_owned();
+        self.writer.write("use_code", async move |tx| visit::use_code(tx, &name, step).await).await
     }
 
     fn is_cut_off(&self) -> bool {

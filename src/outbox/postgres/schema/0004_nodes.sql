@@ -22,3 +22,19 @@ ALTER TABLE practice ADD COLUMN walks bigint NOT NULL DEFAULT 0;
 ALTER TABLE source ADD COLUMN walks bigint NOT NULL DEFAULT 0;
 ALTER TABLE session ADD COLUMN walks bigint NOT NULL DEFAULT 0;
 CREATE INDEX session_walks ON session (practice, walks);
+
+-- How often a log-in was tried of late, over all nodes: of a name, an address or a browser, by a keyed digest.
+CREATE TABLE log_in_try (
+    practice integer NOT NULL REFERENCES practice,
+    digest   bytea NOT NULL CHECK (length(digest) = 32),
+    count    bigint NOT NULL,
+    since    bigint NOT NULL,
+    PRIMARY KEY (practice, digest)
+);
+-- The step of the last one-time code that a user gave, over all nodes.
+CREATE TABLE code_used (
+    practice integer NOT NULL REFERENCES practice,
+    name     text COLLATE "C" NOT NULL,
+    step     bigint NOT NULL,
+    PRIMARY KEY (practice, name)
+);
