@@ -24,13 +24,20 @@ use crate::entry::State;
 use crate::notice::Reason;
 use crate::session::{ParticipationId, SessionId};
 
+pub mod chains;
 pub mod csv;
 
 /// One row of the append-only ledger: a notice's transition, or an operator's deed. Written in the transaction of what it tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LedgerRow {
-    /// Rises by one with each row.
+    /// Rises by one with each row of its chain.
     pub seq: i64,
+    /// Of which chain of several it is (see [`chains`]); `None`: of the first, or the only one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chain_id: Option<i32>,
+    /// Where it stands among the rows of all chains, the store's: rises, may leave numbers out, and is no part of the row's link.
+    #[serde(skip)]
+    pub place: i64,
     /// When, by the caller's clock; `doubted` and `rerouted`: by the store's, which measures the lease.
     pub at: DateTime<Utc>,
     /// Which notice, in 32 hexadecimal digits; `None`: not about one.
@@ -41,8 +48,8 @@ pub struct LedgerRow {
     pub participation_id: Option<ParticipationId>,
     /// `added`, `moved`, `ended`, `claimed`, `begun`, `rerouted`, `doubted`, `settled`, `taken_back`, `recovered`, `resolved`, `receipt`, `reply`, `answer`,
     /// `rsvp`, `suppressed`, `unsuppressed`, `purged`, `staff_letter`, `checkpoint` (see [`crate::ledger`]), `restored`, `copied_to` and
-    /// `copied_from` (see [`crate::outbox::copy`]), `keyed` (the chain has another key from here on), an `Act`'s word, `resend`, or the
-    /// caller's.
+    /// `copied_from` (see [`crate::outbox::copy`]), `keyed` (the chain has another key from here on), `chain`, `seal` and `merged` (see [`chains`]), an
+    /// `Act`'s word, `resend`, or the caller's.
     pub event: String,
     /// The state before.
     pub from_state: Option<State>,
@@ -64,9 +71,16 @@ impl LedgerRow {
         Self { session_id, participation_id, ..Self::note(at, event, detail) }
     }
 
+    /// For people: `4711`, or `2/4711` of another chain than the first.
+    pub(crate) fn number(&self) -> String {
+        self.chain_id.map_or_else(|| self.seq.to_string(), |chain| format!("{chain}/{}", self.seq))
+    }
+
     pub(crate) fn note(at: DateTime<Utc>, event: &str, detail: &str) -> Self {
         Self {
             seq: 0,
+            chain_id: None,
+            place: 0,
             at,
             key: None,
             session_id: None,
@@ -208,6 +222,34 @@ pub enum Finding {
     /// What refuses changes of rows is gone, or was changed.
     #[error("the triggers that keep the ledger's rows are not there")]
     Unguarded,
+    /// In the chain of a writer.
+    #[error("in chain {chain_id}: {finding}")]
+    InChain {
+        /// Which one.
+        chain_id: i32,
+        /// What.
+        finding: Box<Finding>,
+    },
+    /// A chain has rows, and the first chain neither opened nor sealed it.
+    #[error("chain {chain_id} was put in: the ledger never opened it")]
+    PutIn {
+        /// Which one.
+        chain_id: i32,
+    },
+    /// The first chain opened or sealed a chain that is not there.
+    #[error("chain {chain_id} is gone, which the ledger has opened")]
+    Gone {
+        /// Which one.
+        chain_id: i32,
+    },
+    /// A daemon ran, and nobody sealed a chain.
+    #[error(
+        "chain {chain_id} has had rows without a seal for more than a minute, although a daemon ran: whether all of them are there is not known"
+    )]
+    Unsealed {
+        /// Which one.
+        chain_id: i32,
+    },
     /// The file has a trigger, or a view, that the program did not make.
     #[error("{name:?} is in the file, a trigger or a view that punctual did not make: it can keep rows out of the ledger")]
     Planted {
@@ -229,10 +271,19 @@ pub struct Verified {
     /// It says that it is a copy, and no start has gone on with it: it was held against nothing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub copy: bool,
-    /// The last row, to be kept elsewhere.
+    /// Chains of writers beside the first one, whose rows are counted, too.
+    #[serde(skip_serializing_if = "is_none")]
+    pub chains: u64,
+    /// The last row, of the first chain, to be kept elsewhere.
     pub head: Anchor,
     /// What is wrong, in order; at most [`FINDINGS`].
     pub findings: Vec<Finding>,
+}
+
+/// (As serde asks.)
+#[expect(clippy::trivially_copy_pass_by_ref)]
+fn is_none(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Findings that are told: after so many, nobody learns more.
@@ -260,6 +311,23 @@ impl Walker {
     pub fn keyed(mut self, parts: Vec<Part>) -> Self {
         self.parts = parts;
         self
+    }
+
+    /// Its first row follows this link; of one that was pruned, or has begun, nothing changes.
+    pub fn starts(&mut self, link: Link) {
+        if self.verified.head.seq == 0 {
+            self.verified.head.link = link;
+        }
+    }
+
+    /// The last row that was looked at.
+    pub fn head(&self) -> Anchor {
+        self.verified.head
+    }
+
+    /// Whether a prune took that row, or was about to.
+    pub fn is_pruned(&self, seq: i64) -> bool {
+        seq <= self.verified.pruned_to
     }
 
     /// The next row. One that a prune was about to take is passed over.
@@ -347,6 +415,8 @@ mod tests {
     fn the_link_of_a_row_never_changes() {
         let row = LedgerRow {
             seq: 7,
+            chain_id: None,
+            place: 7,
             at: DateTime::from_timestamp_millis(1_795_000_000_123).unwrap(),
             key: Some("0123456789abcdef0123456789abcdef".to_owned()),
             session_id: Some(SessionId(9636)),
@@ -373,10 +443,7 @@ mod tests {
     fn a_sound_ledger_is_verified() {
         let rows = ledger();
         let verified = verify(&rows, None, Some(anchor_of(&rows[2])));
-        assert_eq!(
-            verified,
-            Verified { rows: 5, pruned_to: 0, keyed_from: None, copy: false, head: anchor_of(&rows[4]), findings: Vec::new() }
-        );
+        assert_eq!(verified, Verified { rows: 5, head: anchor_of(&rows[4]), ..Verified::default() });
         let pruned = verify(&rows[2..], Some(anchor_of(&rows[1])), Some(anchor_of(&rows[0])));
         assert_eq!(pruned, Verified { rows: 3, pruned_to: 2, ..verified.clone() });
         assert_eq!(verify(&rows[1..], Some(anchor_of(&rows[2])), None), Verified { rows: 2, pruned_to: 3, ..verified });

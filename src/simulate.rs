@@ -257,7 +257,7 @@ impl Simulation {
     /// Writes down what the ledger has that is new: how attempts ended, and what was not sent after all.
     async fn tell(&mut self) -> Result<(), StoreError> {
         let rows = self.outbox.ledger(None, self.told, usize::MAX).await?;
-        self.told = rows.last().map_or(self.told, |row| row.seq);
+        self.told = rows.last().map_or(self.told, |row| row.place);
         let told: Vec<_> = rows.into_iter().filter(|row| matches!(row.event.as_str(), "settled" | "ended" | "lapsed")).collect();
         let keys = told.iter().filter_map(|row| row.key.as_ref()?.parse().ok()).collect::<Vec<_>>();
         if keys.is_empty() {

@@ -75,7 +75,8 @@ fn verify(verified: &Verified, anchor: Option<Anchor>, json: bool) -> anyhow::Re
     } else {
         let pruned =
             if verified.pruned_to > 0 { format!(", after what was pruned up to row {}", verified.pruned_to) } else { String::new() };
-        println!("{} rows{pruned}, up to row {}", verified.rows, verified.head.seq);
+        let chains = if verified.chains > 0 { format!(", {} chains of their own among them", verified.chains) } else { String::new() };
+        println!("{} rows{chains}{pruned}, up to row {}", verified.rows, verified.head.seq);
         if let Some(from) = verified.keyed_from {
             println!("From row {from} on they are chained with the key of the store: nobody makes them without it");
         }
@@ -155,7 +156,7 @@ async fn export(store: &dyn Outbox, session: Option<SessionId>, format: LedgerFo
     loop {
         let page = store.ledger(session, after, PAGE).await?;
         let Some(last) = page.last() else { break };
-        (after, rows) = (last.seq, rows + page.len());
+        (after, rows) = (last.place, rows + page.len());
         let about = about(store, &page).await?;
         for row in &page {
             let notice = row.key.as_ref().and_then(|key| about.get(key));

@@ -76,7 +76,7 @@ async fn theirs(store: &dyn Outbox) -> anyhow::Result<Vec<Theirs>> {
     loop {
         let page = store.ledger(None, after, PAGE).await?;
         let Some(last) = page.last() else { return Ok(found) };
-        after = last.seq;
+        after = last.place;
         let kept = page.iter().filter(|row| row.event == evidence::EVENT);
         found.extend(kept.filter_map(|row| {
             let evidence = row.detail.as_deref()?.parse().ok()?;

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! In: two places, and the key of both. Nobody serves the practice meanwhile, on either. Out: the new store has every row of the old one: notices with
-//! their keys and attempts, what was told, the ledger with its chain, sealed values as they are. From then on the old one is refused by every start: it
+//! their keys and attempts, what was told, the ledger with its chain (of several, their rows in one: see [`crate::ledger::chains::MERGED`]), sealed values
+//! as they are. From then on the old one is refused by every start: it
 //! names the new one.
 //!
 //! Whatever ends it: before the old store's commit nothing was changed, but that a database that was to be filled is refused until it is; between the two commits neither is used, and the same copy goes once more. What is
@@ -68,9 +69,8 @@ pub fn copy((from, to): (&Place, &Place), key: Option<&StoreKey>, now: DateTime<
         Place::File(path) => Box::new(sqlite::copy::New::make(path, key)?),
         Place::Database(server, practice) => Box::new(postgres::copy::Side::arrive((server, practice), key)?),
     };
-    let own = leaving.own()?;
     let keys = key.map(|key| Keys::new(key.clone()));
-    let mut copied = Copied { rows: 0, ledger: 0, held: own.was_left };
+    let mut copied = Copied { rows: 0, ledger: 0, held: false };
     for table in &TABLES {
         let mut after = Cells::new();
         loop {
@@ -84,6 +84,8 @@ pub fn copy((from, to): (&Place, &Place), key: Option<&StoreKey>, now: DateTime<
             progress(copied.rows);
         }
     }
+    let own = leaving.own()?;
+    copied.held = own.was_left;
     arriving.ready(&own, &from.shown(), now)?;
     leaving.left()?;
     arriving.settle()?;

@@ -1,7 +1,7 @@
 //! The outbox on a PostgreSQL server: for whoever has one, and backs it up, already.
 //!
 //! ```text
-//! async callers --channel--> writer's thread: BEGIN, the head of the ledger locked, all that has arrived, COMMIT, answer all
+//! async callers --channel--> writer's thread: BEGIN, the practice locked, all that has arrived, COMMIT, answer all
 //! async callers --channel--> reader's thread: a few connections, each read from one moment
 //! ```
 //!
@@ -13,6 +13,8 @@
 //!
 //! Failures: a connection that is lost is made again for a while, also to another server of the URL; a transaction is done again unless the ledger has
 //! its last row. What was promoted or restored meanwhile is another database: nothing is written to it before a start has held what may have been told.
+//!
+//! Hand-overs of several programs run side by side, each in a chain of the ledger of its own; all that is decided over many rows is one after another.
 //!
 //! One daemon serves a practice, or several that have names ([`node`]); commands write beside them. Each hands over what it claimed; one of them walks the
 //! sources by the clock ([`tend`]). A walk is planned upon all those before it, or refused ([`super::Nodes::walks`]).
@@ -35,6 +37,7 @@ mod acts;
 mod alert;
 mod attempt;
 mod carry;
+mod chains;
 mod claim;
 mod columns;
 mod connect;
@@ -47,6 +50,7 @@ mod history;
 mod hold;
 mod known;
 mod list;
+mod merge;
 mod migrate;
 mod node;
 mod notices;

@@ -78,8 +78,14 @@ pub trait Queries: Send + Sync {
     /// Omissions of the last plan, with their source, in due order.
     async fn omissions(&self, filter: &Filter) -> Result<Vec<Omission>>;
 
-    /// The ledger's rows after this number, oldest first, of one session or of all, `limit` at most.
+    /// The ledger's rows behind this place ([`LedgerRow::place`]; 0: all), oldest first, of one session or of all, `limit` at most. No row ever comes to
+    /// stand before one that was given.
     async fn ledger(&self, session: Option<SessionId>, after: i64, limit: usize) -> Result<Vec<LedgerRow>>;
+
+    /// The place of the ledger's last row; 0: there is none.
+    async fn ledger_end(&self) -> Result<i64> {
+        Ok(self.ledger(None, 0, usize::MAX).await?.last().map_or(0, |row| row.place))
+    }
 
     /// The ledger's rows of that event about these sessions, oldest first.
     async fn ledger_of(&self, event: &str, sessions: &[SessionId]) -> Result<Vec<LedgerRow>> {

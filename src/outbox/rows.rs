@@ -119,6 +119,7 @@ pub(super) struct Own {
 
 /// A store that is left. Dropped before [`Leaving::left`], it is as it was.
 pub(super) trait Leaving {
+    /// Asked once all its rows were.
     fn own(&mut self) -> Result<Own>;
 
     /// The next rows behind that key; of nothing: the first ones.

@@ -190,6 +190,8 @@ impl Row {
     pub(crate) fn event(&self, event: &str, from: Option<State>, at: DateTime<Utc>, detail: Option<String>) -> LedgerRow {
         LedgerRow {
             seq: 0,
+            chain_id: None,
+            place: 0,
             at,
             key: Some(self.entry.notice.key.to_string()),
             session_id: Some(self.entry.notice.session),

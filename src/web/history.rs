@@ -1,4 +1,4 @@
-//! The end of the ledger: it is read from its beginning on, so what is looked for is found by halves.
+//! The end of the ledger: it is read from its beginning on, so where a moment begins is found by halves.
 
 use chrono::{DateTime, Utc};
 
@@ -8,31 +8,13 @@ use crate::outbox::{Outbox, StoreError};
 /// Rows that are read at once.
 const PAGE: usize = 1_000;
 
-/// The number of the last row; 0: there is none.
-pub(super) async fn head(outbox: &dyn Outbox) -> Result<i64, StoreError> {
-    let Some(first) = outbox.ledger(None, 0, 1).await?.pop() else { return Ok(0) };
-    let (mut low, mut high) = (first.seq, first.seq);
-    while let Some(row) = outbox.ledger(None, high, 1).await?.pop() {
-        low = row.seq;
-        high = row.seq * 2;
-    }
-    while low < high {
-        let middle = low + (high - low) / 2;
-        match outbox.ledger(None, middle, 1).await?.pop() {
-            Some(row) => low = row.seq,
-            None => high = middle,
-        }
-    }
-    Ok(low)
-}
-
 /// The rows since a moment, oldest first.
 pub(super) async fn since(outbox: &dyn Outbox, moment: DateTime<Utc>) -> Result<Vec<LedgerRow>, StoreError> {
-    let (mut before, mut end) = (0, head(outbox).await?);
+    let (mut before, mut end) = (0, outbox.ledger_end().await?);
     while before < end {
         let middle = before + (end - before) / 2;
         match outbox.ledger(None, middle, 1).await?.pop() {
-            Some(row) if row.at < moment => before = row.seq,
+            Some(row) if row.at < moment => before = row.place,
             _ => end = middle,
         }
     }
@@ -40,7 +22,7 @@ pub(super) async fn since(outbox: &dyn Outbox, moment: DateTime<Utc>) -> Result<
     loop {
         let page = outbox.ledger(None, before, PAGE).await?;
         let Some(last) = page.last() else { return Ok(rows) };
-        before = last.seq;
+        before = last.place;
         rows.extend(page);
     }
 }
@@ -50,8 +32,8 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::outbox::Acts;
     use crate::outbox::memory::MemoryOutbox;
+    use crate::outbox::{Acts, Queries};
 
     #[tokio::test]
     async fn rows_are_found_from_the_end() {
@@ -61,7 +43,7 @@ mod tests {
             for n in 0..rows {
                 outbox.note(minute(n), "log_in", "jane").await.unwrap();
             }
-            assert_eq!(head(&outbox).await.unwrap(), rows);
+            assert_eq!(outbox.ledger_end().await.unwrap(), rows);
             for from in [-1, 0, 1, 6, rows - 1, rows, rows + 9] {
                 let found: Vec<_> = since(&outbox, minute(from)).await.unwrap().into_iter().map(|row| row.at).collect();
                 assert_eq!(found, (from.max(0)..rows).map(minute).collect::<Vec<_>>(), "{rows} rows, from {from}");

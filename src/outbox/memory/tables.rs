@@ -80,7 +80,7 @@ impl Tables {
     }
 
     pub(super) fn append(&mut self, mut row: LedgerRow) {
-        row.seq = self.head.seq + 1;
+        (row.seq, row.place) = (self.head.seq + 1, self.head.seq + 1);
         let link = self.head.link.next(&row);
         row.chain = Some(link);
         self.head = Anchor { seq: row.seq, link };

@@ -51,6 +51,11 @@ impl Step {
         }
     }
 
+    /// Not of a letter or an answer.
+    pub(super) fn is_of_a_notice(&self) -> bool {
+        self.lease().kind == Outgoing::Notice
+    }
+
     fn lease(&self) -> Lease {
         match self {
             Self::Begin(begin, _) | Self::Take(begin, ..) => begin.lease,

@@ -16,7 +16,8 @@ pub(super) fn name(table: &Table, column: &str) -> String {
     if table.name == "ledger" && column == "chain" { "link".to_owned() } else { column.to_owned() }
 }
 
-fn has_chains(table: &Table) -> bool {
+/// Whether its rows are of one chain of several.
+pub(super) fn has_chains(table: &Table) -> bool {
     table.name.starts_with("ledger")
 }
 
@@ -49,7 +50,7 @@ fn is_state(table: &Table, column: &Column) -> bool {
     table.name == "notice" && column.name == "state"
 }
 
-/// The next ones behind that key; of nothing: the first ones.
+/// The next ones behind that key; of nothing: the first ones. Of the ledger and its keys, those of the first chain.
 pub(super) async fn rows(db: &Db, table: &Table, after: Cells) -> Res<Vec<Cells>> {
     let columns: Vec<String> = table.columns.iter().map(|column| read(table, column)).collect();
     let key = table.key.join(", ");
@@ -106,7 +107,11 @@ pub(super) async fn put(db: &Db, table: &Table, rows: Vec<Cells>) -> Res<()> {
     let names: Vec<String> = table.columns.iter().map(|column| name(table, column.name)).collect();
     let given: Vec<String> = arrays.iter().enumerate().map(|(place, (_, kind))| format!("${}::{kind}", place + 2)).collect();
     let written: Vec<String> = table.columns.iter().map(|column| written(table, column)).collect();
-    let (chain, one) = if has_chains(table) { ("chain, ", format!("{CHAIN}, ")) } else { ("", String::new()) };
+    let (chain, one) = match table.name {
+        "ledger" => ("chain, place, ", format!("{CHAIN}, given.seq, ")),
+        _ if has_chains(table) => ("chain, ", format!("{CHAIN}, ")),
+        _ => ("", String::new()),
+    };
     let sql = format!(
         "INSERT INTO {} (practice, {chain}{names}) OVERRIDING SYSTEM VALUE SELECT $1, {one}{} FROM unnest({}) AS given ({names})",
         table.name,
@@ -119,9 +124,15 @@ pub(super) async fn put(db: &Db, table: &Table, rows: Vec<Cells>) -> Res<()> {
     db.execute(&sql, &values).await.map(drop)
 }
 
-/// New notices get numbers behind those that were put. (One sequence serves every practice; a number is of one practice.)
-pub(super) async fn ids_go_on(db: &Db) -> Res<()> {
-    let sql = "SELECT setval(pg_get_serial_sequence('notice', 'id'), put.id + 1) FROM (SELECT max(id) AS id FROM notice WHERE practice = $1) AS put
-               WHERE put.id >= nextval(pg_get_serial_sequence('notice', 'id'))";
-    db.query(sql, &[&db.practice]).await.map(drop)
+/// New notices and rows of the ledger get numbers behind those that were put. (One sequence serves every practice; a number is of one practice.)
+pub(super) async fn numbers_go_on(db: &Db) -> Res<()> {
+    for (table, column) in [("notice", "id"), ("ledger", "place")] {
+        let sql = format!(
+            "SELECT setval(pg_get_serial_sequence('{table}', '{column}'), put.last + 1)
+             FROM (SELECT max({column}) AS last FROM {table} WHERE practice = $1) AS put
+             WHERE put.last >= nextval(pg_get_serial_sequence('{table}', '{column}'))"
+        );
+        db.query(&sql, &[&db.practice]).await?;
+    }
+    Ok(())
 }

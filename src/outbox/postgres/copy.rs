@@ -1,6 +1,6 @@
 //! A practice that is left for another store, and one that is filled from another: see [`crate::outbox::copy`].
 //!
-//! Either is one transaction, which holds the head of the practice's ledger: nobody else writes of it meanwhile. It runs on a thread of its own, and is
+//! Either is one transaction, which holds the practice alone: nobody else writes of it meanwhile. It runs on a thread of its own, and is
 //! asked what to do next; whoever asks no more gives it up.
 
 use std::sync::mpsc;
@@ -16,6 +16,7 @@ use super::db::{CHAIN, PATIENT, Tx};
 use super::error::{Res, refused};
 use super::heart::Heart;
 use super::history;
+use super::merge::Merge;
 use super::open::{self, Home, Origin};
 use crate::outbox::rows::{Arriving, Cells, Leaving, Own, Table};
 use crate::outbox::words::{FILLING, refusal};
@@ -166,21 +167,27 @@ where
     let tx = Tx::begin(&db).await?;
     home.is_ours(&tx).await?;
     let was_left = begin(&tx).await?;
+    let mut merge = if fills { None } else { Merge::of(&tx).await? };
     drop(answer.send(Ok(Say::Done)));
     while let Some(ask) = asked.recv().await {
-        let said = done(&tx, home, ask, was_left).await?;
+        let said = done(&tx, home, ask, (was_left, &mut merge)).await?;
         drop(answer.send(Ok(said)));
     }
     Ok(())
 }
 
-async fn done(tx: &Tx<'_>, home: &Home, ask: Ask, was_left: bool) -> Answer {
+/// `merge`: if several chains leave.
+async fn done(tx: &Tx<'_>, home: &Home, ask: Ask, (was_left, merge): (bool, &mut Option<Merge>)) -> Answer {
     match ask {
         Ask::Own => {
             let row = tx.one("SELECT reference_key FROM practice WHERE id = $1", &[&tx.practice]).await?;
-            Ok(Say::Own(Own { reference_key: get(&row, 0)?, head: tx.head(), was_left }))
+            Ok(Say::Own(Own { reference_key: get(&row, 0)?, head: merge.as_ref().map_or(tx.head(), Merge::head), was_left }))
         }
-        Ask::Rows(table, after) => carry::rows(tx, table, after).await.map(Say::Rows),
+        Ask::Rows(table, after) => match (merge, table.name) {
+            (Some(merge), "ledger") => merge.rows(tx).await.map(Say::Rows),
+            (Some(merge), "ledger_key") => merge.keys(tx, after).await.map(Say::Rows),
+            _ => carry::rows(tx, table, after).await.map(Say::Rows),
+        },
         Ask::Put(table, rows) => carry::put(tx, table, rows).await.map(|()| Say::Done),
         Ask::Ready(own, from, now) => ready(tx, &home.lineage, &own, (&from, now)).await.map(|()| Say::Done),
         Ask::Left(to) => {
@@ -236,7 +243,7 @@ async fn ready(tx: &Tx<'_>, lineage: &str, own: &Own, (from, now): (&str, DateTi
     let sql = "UPDATE chain SET seq = $3, link = $4 WHERE practice = $1 AND id = $2";
     tx.execute(sql, &[&tx.practice, &CHAIN, &own.head.seq, &&own.head.link.0[..]]).await?;
     tx.goes_on_from(own.head);
-    carry::ids_go_on(tx).await?;
+    carry::numbers_go_on(tx).await?;
     if let Some(finding) = history::verify(tx, Some(own.head)).await?.findings.first() {
         return Err(refused(format!("the ledger is not as it was written: {finding}; see punctual ledger verify")));
     }

@@ -1,7 +1,11 @@
 //! One connection, and one transaction of the writer.
 //!
-//! The ledger is written at the end of a transaction, in one statement, behind the head that the transaction holds: the rows of a practice follow one
-//! another, whichever process writes them.
+//! A transaction holds the practice: alone, or, for steps of attempts, beside those of other writers. The ledger is written at its end, in one statement,
+//! behind the head of a chain that it holds, too: what is decided over many rows goes into the first chain, whichever process writes it; steps go into the
+//! chain of their writer ([`super::chains`]).
+//!
+//! Rows get their places, which give them one order over all chains, under a lock that is shared until the commit: whoever has held it alone for a moment
+//! knows that no row comes to stand before those that it sees ([`Db::settle`]).
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -21,8 +25,15 @@ use crate::entry::State;
 use crate::ledger::{Anchor, LedgerRow};
 use crate::notice::{NoticeKey, Reason};
 
-/// The chain of this store's ledger. Others come with other writers.
+/// The first chain of this store's ledger, which opens and seals the others.
 pub(super) const CHAIN: i32 = 1;
+
+/// Of a practice, in two numbers: held alone by what decides over many rows, beside others by steps of attempts.
+const PRACTICE: i32 = 0x5075_6e01;
+/// Held beside others from the drawing of places to the commit.
+const PLACES: i32 = 0x5075_6e02;
+/// Nobody is so long between the two, but who copies a whole practice, or hangs.
+const SETTLED_WITHIN: &str = "SET LOCAL lock_timeout = '3s'";
 
 /// A statement's values.
 pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -46,13 +57,15 @@ pub(super) struct Db {
     statements: RefCell<HashMap<String, Statement>>,
     /// The server said of a commit that it is not where it should be.
     warned: Arc<AtomicBool>,
+    /// The last place that nobody comes to stand before any more, as far as this connection knows.
+    settled: Cell<i64>,
     pub(super) practice: i32,
     pub(super) sealer: Sealer,
 }
 
 impl Db {
     pub(super) fn new(client: Client, warned: Arc<AtomicBool>, practice: i32, sealer: Sealer) -> Self {
-        Self { client, statements: RefCell::default(), warned, practice, sealer }
+        Self { client, statements: RefCell::default(), warned, settled: Cell::new(i64::MAX), practice, sealer }
     }
 
     async fn prepared(&self, sql: &str) -> Res<Statement> {
@@ -107,6 +120,38 @@ impl Db {
         Ok(())
     }
 
+    /// Waits for who has drawn places and has not committed: what is read next has every row up to [`Db::settled`].
+    pub(super) async fn settle(&self) -> Res<()> {
+        self.unsettled();
+        let last = async {
+            self.say(&format!("BEGIN; {SETTLED_WITHIN}")).await?;
+            self.query("SELECT pg_advisory_xact_lock($1, $2)", &[&PLACES, &self.practice]).await?;
+            let last = self.one("SELECT last_value FROM ledger_place_seq", &[]).await?;
+            self.say("COMMIT").await?;
+            get::<i64>(&last, 0)
+        };
+        match last.await {
+            Ok(last) => {
+                self.settled.set(last);
+                Ok(())
+            }
+            Err(failure) => {
+                drop(self.say("ROLLBACK").await);
+                Err(failure)
+            }
+        }
+    }
+
+    /// What is read next is all that was committed.
+    pub(super) fn unsettled(&self) {
+        self.settled.set(i64::MAX);
+    }
+
+    /// The last place that was settled; without that, the last of all: in a transaction that holds the practice alone it is.
+    pub(super) fn settled(&self) -> i64 {
+        self.settled.get()
+    }
+
     /// Nobody hears this connection any more.
     pub(super) fn is_closed(&self) -> bool {
         self.client.is_closed()
@@ -121,7 +166,9 @@ impl Db {
 /// One transaction of the writer.
 pub(super) struct Tx<'c> {
     db: &'c Db,
-    /// Where the ledger's head was at its beginning.
+    /// The chain that it writes.
+    chain: i32,
+    /// Where that one's head was at its beginning.
     before: Anchor,
     head: Cell<Anchor>,
     rows: RefCell<Vec<(Option<NoticeKey>, LedgerRow)>>,
@@ -136,13 +183,39 @@ impl Deref for Tx<'_> {
 }
 
 impl<'c> Tx<'c> {
-    /// Begins one: it waits for whoever writes of this practice now.
+    /// Begins one that decides over many rows: it waits for whoever writes of this practice now, and nobody writes beside it.
     pub(super) async fn begin(db: &'c Db) -> Res<Self> {
-        db.say("BEGIN").await?;
+        Self::holding(db, "pg_advisory_xact_lock", CHAIN).await
+    }
+
+    /// Begins one that takes steps of attempts, beside those of other writers, in the chain of this one.
+    pub(super) async fn beside(db: &'c Db, chain: i32) -> Res<Self> {
+        Self::holding(db, "pg_advisory_xact_lock_shared", chain).await
+    }
+
+    async fn holding(db: &'c Db, lock: &str, chain: i32) -> Res<Self> {
+        let begun = async {
+            db.say(&format!("BEGIN; SELECT {lock}({PRACTICE}, {})", db.practice)).await?;
+            Self::on(db, chain).await
+        };
+        let begun = begun.await;
+        if begun.is_err() {
+            drop(db.say("ROLLBACK").await);
+        }
+        begun
+    }
+
+    /// Another chain, in a transaction that holds the practice: flushed before its commit.
+    pub(super) async fn on(db: &'c Db, chain: i32) -> Res<Self> {
         let sql = "SELECT seq, link FROM chain WHERE practice = $1 AND id = $2 FOR UPDATE";
-        let row = db.one(sql, &[&db.practice, &CHAIN]).await?;
+        let row = db.one(sql, &[&db.practice, &chain]).await?;
         let head = Anchor { seq: get(&row, 0)?, link: link(&row, 1)? };
-        Ok(Self { db, before: head, head: Cell::new(head), rows: RefCell::default() })
+        Ok(Self { db, chain, before: head, head: Cell::new(head), rows: RefCell::default() })
+    }
+
+    /// Others write of the practice at the same time.
+    pub(super) fn is_beside(&self) -> bool {
+        self.chain != CHAIN
     }
 
     /// Adds a row to the ledger.
@@ -170,15 +243,20 @@ impl<'c> Tx<'c> {
             // As it will be read: times are kept to the millisecond.
             row.at = DateTime::from_timestamp_millis(ms(row.at)).unwrap_or(row.at);
             row.seq = head.seq + 1;
+            row.chain_id = Some(self.chain).filter(|chain| *chain != CHAIN);
             head = Anchor { seq: row.seq, link: head.link.follow(key.as_deref(), row) };
             row.chain = Some(head.link);
         }
-        self.insert(&rows).await?;
-        let sql = "UPDATE chain SET seq = $4, link = $5 WHERE practice = $1 AND id = $2 AND seq = $3 AND link = $6";
-        let values: Values<'_> = &[&self.practice, &CHAIN, &before.seq, &head.seq, &&head.link.0[..], &&before.link.0[..]];
-        if self.execute(sql, values).await? != 1 {
+        // The head first: from here to the commit, others wait who ask for all rows up to a place.
+        let sql =
+            "UPDATE chain SET seq = $4, link = $5, unsealed_since = CASE WHEN id <> $7 THEN coalesce(unsealed_since, clock_timestamp()) END
+                   WHERE practice = $1 AND id = $2 AND seq = $3 AND link = $6 RETURNING pg_advisory_xact_lock_shared($8, $1)";
+        let values: Values<'_> =
+            &[&self.practice, &self.chain, &before.seq, &head.seq, &&head.link.0[..], &&before.link.0[..], &CHAIN, &PLACES];
+        if !self.exists(sql, values).await? {
             return Err(refused("the ledger's head is not where this transaction found it"));
         }
+        self.insert(&rows).await?;
         self.head.set(head);
         Ok(())
     }
@@ -199,7 +277,7 @@ impl<'c> Tx<'c> {
                 sql,
                 &[
                     &self.practice,
-                    &CHAIN,
+                    &self.chain,
                     &each(&|row| row.seq),
                     &each(&|row| ms(row.at)),
                     &keys,

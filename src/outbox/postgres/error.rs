@@ -19,6 +19,8 @@ pub(super) enum Failure {
     Refused(String),
     /// It is committed here, and its standby does not have it.
     Unconfirmed,
+    /// This node was taken for gone: it takes part again in a transaction that holds the practice alone.
+    Apart,
     /// No answer within this many seconds.
     Silent(u64),
 }
@@ -34,7 +36,7 @@ impl Failure {
     pub(super) fn is_lost(&self) -> bool {
         match self {
             Self::Silent(_) => true,
-            Self::Refused(_) | Self::Unconfirmed => false,
+            Self::Refused(_) | Self::Unconfirmed | Self::Apart => false,
             Self::Database(e) => e.is_closed() || e.code().is_none_or(is_of_the_connection),
         }
     }
@@ -51,6 +53,7 @@ impl Failure {
     pub(super) fn in_words(&self) -> String {
         match self {
             Self::Refused(why) => why.clone(),
+            Self::Apart => "this node does not take part".to_owned(),
             Self::Unconfirmed => {
                 "the database committed without its standby: it is not known whether that outlives a switch-over".to_owned()
             }

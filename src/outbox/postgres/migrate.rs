@@ -6,11 +6,12 @@ use super::columns::get;
 use super::error::{Res, refused};
 
 /// Each brings the schema from the version before it to its own.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("schema/0001_outbox.sql"),
     include_str!("schema/0002_moved.sql"),
     include_str!("schema/0003_outgoing.sql"),
     include_str!("schema/0004_nodes.sql"),
+    include_str!("schema/0005_chains.sql"),
 ];
 
 /// What this program needs.

@@ -121,9 +121,14 @@ impl Node {
         Ok(())
     }
 
-    /// In a transaction of the writer: it takes part. One that was taken for gone takes part again, unless somebody else has its place.
+    /// Its row is there.
+    pub(super) async fn is_there(&self, tx: &Tx<'_>) -> Res<bool> {
+        tx.exists("SELECT 1 FROM node WHERE practice = $1 AND boot = $2", &[&tx.practice, &self.boot]).await
+    }
+
+    /// In a transaction that holds the practice alone: it takes part. One that was taken for gone takes part again, unless somebody else has its place.
     pub(super) async fn takes_part(&self, tx: &Tx<'_>) -> Res<()> {
-        if tx.exists("SELECT 1 FROM node WHERE practice = $1 AND boot = $2", &[&tx.practice, &self.boot]).await? {
+        if self.is_there(tx).await? {
             return Ok(());
         }
         match self.enter(tx).await? {

@@ -97,7 +97,8 @@ impl Home {
     /// In a transaction of the writer: we may write.
     pub(super) async fn is_ours(&self, tx: &Tx<'_>) -> Res<()> {
         match &self.node {
-            Some(node) => node.takes_part(tx).await,
+            Some(node) if !tx.is_beside() => node.takes_part(tx).await,
+            Some(node) => node.is_there(tx).await?.then_some(()).ok_or(Failure::Apart),
             // A command that waited until the practice was copied to another store.
             None => match tx.first("SELECT moved_to FROM practice WHERE id = $1 AND moved_to IS NOT NULL", &[&tx.practice]).await? {
                 Some(row) => Err(refused(refusal(get(&row, 0)?))),
@@ -210,8 +211,9 @@ async fn opened(server: &Server, practice: &str, access: Access, (key, moved): (
     if access == Access::Daemon {
         let db = home.connection().await?;
         home.node = Some(Node::join(&db, &home.lineage, home.server.node()).await?);
-        let sql = "SELECT lineage = $2, (SELECT at FROM ledger WHERE practice = $1 AND chain = $3 ORDER BY seq DESC LIMIT 1) FROM practice WHERE id = $1";
-        let row = db.one(sql, &[&id, &home.lineage, &CHAIN]).await?;
+        let sql =
+            "SELECT lineage = $2, (SELECT at FROM ledger WHERE practice = $1 ORDER BY place DESC LIMIT 1) FROM practice WHERE id = $1";
+        let row = db.one(sql, &[&id, &home.lineage]).await?;
         if !get::<bool>(&row, 0)? {
             origin = Origin::Copy(get::<Option<i64>>(&row, 1)?.map(|_| at(&row, 1)).transpose()?);
         }

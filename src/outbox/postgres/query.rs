@@ -113,10 +113,11 @@ pub(super) async fn departed(db: &Db, source: &str, of: Option<&[SessionId]>) ->
     Ok(found)
 }
 
-/// The numbers of the ledger's last rows about sessions. (None: 0.)
+/// The places of the ledger's last rows about sessions, up to the last one that is settled: what comes to stand before that, or behind it, touches them. (None:
+/// 0.)
 pub(super) async fn last_touches(db: &Db, of: &[SessionId]) -> Res<HashMap<SessionId, i64>> {
-    let sql = "SELECT w.id, (SELECT max(seq) FROM ledger WHERE practice = $1 AND session_id = w.id) FROM unnest($2::bigint[]) AS w (id)";
-    let rows = db.query(sql, &[&db.practice, &ids(of)]).await?;
+    let sql = "SELECT w.id, (SELECT max(place) FROM ledger WHERE practice = $1 AND session_id = w.id AND place <= $3) FROM unnest($2::bigint[]) AS w (id)";
+    let rows = db.query(sql, &[&db.practice, &ids(of), &db.settled()]).await?;
     rows.iter().map(|row| Ok((session(row, 0)?, get::<Option<i64>>(row, 1)?.unwrap_or(0)))).collect()
 }
 

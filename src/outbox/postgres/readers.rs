@@ -56,7 +56,18 @@ where
     }
 }
 
-type Job = (&'static str, Box<dyn Read>);
+/// How far a read waits for who is about to commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Settles {
+    /// Not at all: it sees what was committed.
+    Not,
+    /// Until no row of the ledger comes to stand before those that it sees; for seconds at most.
+    Lately,
+    /// Likewise, or not at all.
+    Surely,
+}
+
+type Job = (&'static str, Settles, Box<dyn Read>);
 
 /// The handle of the thread that reads. Dropping it ends the thread, and waits for that.
 pub(super) struct Readers {
@@ -77,9 +88,35 @@ impl Readers {
         T: Send + 'static,
         F: AsyncFn(&Db) -> Res<T> + Send + 'static,
     {
+        self.ask((action, Settles::Not), op).await
+    }
+
+    /// Likewise, of the ledger's rows in their order.
+    pub(super) async fn read_in_order<T, F>(&self, action: &'static str, op: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: AsyncFn(&Db) -> Res<T> + Send + 'static,
+    {
+        self.ask((action, Settles::Lately), op).await
+    }
+
+    /// Likewise, of what shows later whether anything came between.
+    pub(super) async fn read_settled<T, F>(&self, action: &'static str, op: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: AsyncFn(&Db) -> Res<T> + Send + 'static,
+    {
+        self.ask((action, Settles::Surely), op).await
+    }
+
+    async fn ask<T, F>(&self, (action, settles): (&'static str, Settles), op: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: AsyncFn(&Db) -> Res<T> + Send + 'static,
+    {
         let (answer, answered) = oneshot::channel();
         let job = Box::new(Ask { op, value: RefCell::new(None), answer });
-        drop(self.jobs.as_ref().expect("the sender is there until the drop").send((action, job)));
+        drop(self.jobs.as_ref().expect("the sender is there until the drop").send((action, settles, job)));
         let ended = || StoreError { action: action.to_owned(), cause: "the read did not end".to_owned() };
         answered.await.unwrap_or_else(|_| Err(ended()))
     }
@@ -97,12 +134,12 @@ impl Drop for Readers {
 async fn serve(home: Home, mut queue: mpsc::UnboundedReceiver<Job>) {
     let (home, permits, idle) = (Rc::new(home), Rc::new(Semaphore::new(READERS)), Rc::<RefCell<Vec<Db>>>::default());
     let mut running = tokio::task::JoinSet::new();
-    while let Some((action, job)) = queue.recv().await {
+    while let Some((action, settles, job)) = queue.recv().await {
         while running.try_join_next().is_some() {}
         let (home, permits, idle) = (Rc::clone(&home), Rc::clone(&permits), Rc::clone(&idle));
         running.spawn_local(async move {
             let _permit = permits.acquire().await.expect("the semaphore is never closed");
-            let outcome = done(&home, &idle, &*job).await;
+            let outcome = done(&home, &idle, (settles, &*job)).await;
             job.answer(outcome.map_err(|failure| home.explain(action, &failure)));
         });
     }
@@ -110,14 +147,15 @@ async fn serve(home: Home, mut queue: mpsc::UnboundedReceiver<Job>) {
     while running.join_next().await.is_some() {}
 }
 
-async fn done(home: &Home, idle: &RefCell<Vec<Db>>, job: &dyn Read) -> Res<()> {
+async fn done(home: &Home, idle: &RefCell<Vec<Db>>, job: (Settles, &dyn Read)) -> Res<()> {
     let since = Instant::now();
     loop {
         let failure = match once(home, idle, job).await {
             Ok(()) => return Ok(()),
             Err(failure) => failure,
         };
-        if !failure.is_lost() || (!home.waits() && since.elapsed() > PATIENCE) {
+        let again = failure.is_lost() && home.waits() || (failure.is_lost() || failure.is_a_collision()) && since.elapsed() < PATIENCE;
+        if !again {
             return Err(failure);
         }
         idle.borrow_mut().clear();
@@ -126,13 +164,21 @@ async fn done(home: &Home, idle: &RefCell<Vec<Db>>, job: &dyn Read) -> Res<()> {
 }
 
 /// A connection whose read failed is closed, its transaction with it.
-async fn once(home: &Home, idle: &RefCell<Vec<Db>>, job: &dyn Read) -> Res<()> {
+async fn once(home: &Home, idle: &RefCell<Vec<Db>>, (settles, job): (Settles, &dyn Read)) -> Res<()> {
     let free = idle.borrow_mut().pop().filter(|db| !db.is_closed());
     let db = match free {
         Some(db) => db,
         None => home.connection().await?,
     };
     let read = async {
+        match settles {
+            Settles::Not => db.unsettled(),
+            Settles::Surely => db.settle().await?,
+            Settles::Lately => match db.settle().await {
+                Err(failure) if !failure.is_a_collision() => return Err(failure),
+                _ => {}
+            },
+        }
         db.say(BEGIN).await?;
         job.run(&db).await?;
         db.say("COMMIT").await

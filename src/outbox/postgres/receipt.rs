@@ -169,10 +169,10 @@ pub(super) async fn settled_lately(db: &Db, channel: Channel, rows: usize) -> Re
     let sql = "SELECT n.key, n.channel, n.address, d.transport, l.detail
                FROM ledger AS l JOIN notice AS n ON n.practice = $1 AND n.key = l.notice_key
                JOIN delivery AS d ON d.practice = $1 AND d.notice_id = n.id AND d.ended_at = l.at
-               WHERE l.practice = $1 AND l.chain = $2 AND l.seq > (SELECT seq FROM chain WHERE practice = $1 AND id = $2) - $3 AND l.event = 'settled'
-                   AND n.channel = $4 AND d.transport IS NOT NULL AND l.detail IS NOT NULL ORDER BY l.seq";
+               WHERE l.practice = $1 AND l.place > coalesce((SELECT place FROM ledger WHERE practice = $1 ORDER BY place DESC OFFSET $2 LIMIT 1), 0)
+                   AND l.event = 'settled' AND n.channel = $3 AND d.transport IS NOT NULL AND l.detail IS NOT NULL ORDER BY l.place";
     let most = i64::from(u32::try_from(rows).unwrap_or(u32::MAX));
-    let rows = db.query(sql, &[&db.practice, &super::db::CHAIN, &most, &channel.as_str()]).await?;
+    let rows = db.query(sql, &[&db.practice, &most, &channel.as_str()]).await?;
     let lately = |row| {
         let address = Address::restore(word(row, 1)?, &db.sealer.open("address", "", get(row, 2)?)?);
         let who = crate::suppression::suppression_key(&address);

@@ -8,14 +8,14 @@ use chrono::{DateTime, Utc};
 use data_encoding::BASE64;
 use tokio_postgres::types::ToSql;
 
-use super::carry::{array, name, rows};
+use super::carry::{array, has_chains, name, rows};
 use super::connect::Server;
 use super::db::{CHAIN, PATIENT, Tx};
 use super::error::{Res, refused};
 use super::heart::Heart;
 use super::open::{self, Home};
 use super::sealed::Sealer;
-use super::{columns, history};
+use super::{chains, columns, history};
 use crate::outbox::key::Keys;
 use crate::outbox::rows::{Cell, Cells, Seal, TABLES, Table};
 use crate::outbox::{Result, StoreKey};
@@ -51,19 +51,43 @@ async fn sealed_anew(home: &Home, (old, new): (&StoreKey, &StoreKey), now: DateT
         done += table_anew(&tx, table, (&was, &is), &|rows| progress(done + rows)).await?;
     }
     identity_anew(&tx, (&Sealer::new(Some(old)), new)).await?;
-    let next = tx.head().seq + 1;
-    let chain = tx.sealer.seal_bytes("ledger_key", next.to_string(), &*new.chain())?;
-    let sql = "INSERT INTO ledger_key (practice, chain, from_seq, key) VALUES ($1, $2, $3, $4)
-               ON CONFLICT (practice, chain, from_seq) DO UPDATE SET key = excluded.key";
-    tx.execute(sql, &[&tx.practice, &CHAIN, &next, &chain]).await?;
-    tx.note(now, KEYED, "HMAC-SHA-256, with another key of the store from here on")?;
+    for chain in chains::all(&tx).await?.into_iter().filter(|chain| *chain != CHAIN) {
+        keys_anew(&tx, chain, &Sealer::new(Some(old))).await?;
+        let other = Tx::on(&tx, chain).await?;
+        keyed(&other, (chain, new), now).await?;
+        other.flush().await?;
+    }
+    keyed(&tx, (CHAIN, new), now).await?;
     tx.note(now, "rekeyed", "the key before opens the store no more")?;
     tx.flush().await?;
+    chains::seal(&tx, chains::NEWER).await?;
     if let Some(finding) = history::verify(&tx, None).await?.findings.first() {
         return Err(refused(format!("the ledger is not as it was written: {finding}; see punctual ledger verify. Nothing was changed")));
     }
     tx.commit().await?;
     Ok(done)
+}
+
+/// A chain goes on with the new key, and says so.
+async fn keyed(tx: &Tx<'_>, (chain, new): (i32, &StoreKey), now: DateTime<Utc>) -> Res<()> {
+    chains::put_key(tx, chain, tx.head().seq + 1, &new.chain()).await?;
+    tx.note(now, KEYED, "HMAC-SHA-256, with another key of the store from here on")
+}
+
+/// Those of a chain of a writer, which no other store has.
+async fn keys_anew(tx: &Tx<'_>, chain: i32, was: &Sealer) -> Res<()> {
+    let sql = "SELECT from_seq, key FROM ledger_key WHERE practice = $1 AND chain = $2";
+    for row in tx.query(sql, &[&tx.practice, &chain]).await? {
+        let from: i64 = columns::get(&row, 0)?;
+        let sealed = tx.sealer.seal_bytes(
+            "ledger_key",
+            from.to_string(),
+            &was.open_bytes("ledger_key", from.to_string(), columns::get(&row, 1)?)?,
+        )?;
+        let sql = "UPDATE ledger_key SET key = $4 WHERE practice = $1 AND chain = $2 AND from_seq = $3";
+        tx.execute(sql, &[&tx.practice, &chain, &from, &sealed]).await?;
+    }
+    Ok(())
 }
 
 async fn identity_anew(tx: &Tx<'_>, (was, new): (&Sealer, &StoreKey)) -> Res<()> {
@@ -115,6 +139,9 @@ async fn put_anew(tx: &Tx<'_>, table: &Table, rows: &[Cells], keys: (&Keys, &Key
         arrays.push(array(column.kind, anew.into_iter()));
         names.push(format!("s{place}"));
         sets.push(format!("{} = given.s{place}", name(table, column.name)));
+    }
+    if has_chains(table) {
+        wheres.push(format!("kept.chain = {CHAIN}"));
     }
     let given: Vec<String> = arrays.iter().enumerate().map(|(place, (_, kind))| format!("${}::{kind}", place + 2)).collect();
     let sql = format!(

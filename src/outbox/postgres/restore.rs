@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 
 use super::columns::{get, ms, opt_at, time};
-use super::db::{CHAIN, Db, Tx};
+use super::db::{Db, Tx};
 use super::error::Res;
 use super::hold::hold;
 use super::notices::keys_of;
@@ -21,8 +21,7 @@ pub(super) async fn restored(
     sources: &[String],
     now: DateTime<Utc>,
 ) -> Res<Restored> {
-    let last_at =
-        tx.first("SELECT at FROM ledger WHERE practice = $1 AND chain = $2 ORDER BY seq DESC LIMIT 1", &[&tx.practice, &CHAIN]).await?;
+    let last_at = tx.first("SELECT at FROM ledger WHERE practice = $1 ORDER BY place DESC LIMIT 1", &[&tx.practice]).await?;
     let last_at = last_at.map(|row| get(&row, 0).and_then(time)).transpose()?;
     let was_set_back = Restored::was_set_back(last_at, since, now);
     let sql = "SELECT key FROM notice WHERE practice = $1 AND state IN ('waiting', 'unknown') AND next_attempt_at IS NOT NULL

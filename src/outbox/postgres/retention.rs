@@ -5,9 +5,9 @@
 //! What may still be sent stays, and so does its session. What the server's own files and backups still hold of it is the server's matter.
 
 use super::columns::{get, ms, session};
-use super::db::{CHAIN, Tx};
+use super::db::Tx;
 use super::error::Res;
-use super::{guard, history};
+use super::{chains, guard, history};
 use crate::outbox::{Purged, Retention};
 
 /// Rows of each kind in one transaction.
@@ -39,9 +39,12 @@ const NOTICES: &str = "SELECT id FROM notice WHERE practice = $1 AND start_at < 
 const SESSIONS: &str = "SELECT s.source, s.id, s.record <> '' FROM session AS s WHERE s.practice = $1 AND s.start_at < $2
      AND NOT EXISTS (SELECT 1 FROM notice AS n WHERE n.practice = $1 AND n.session_id = s.id AND n.source = s.source OFFSET 0) LIMIT $3";
 
-const LEDGER: &str =
-    "WITH old AS MATERIALIZED (SELECT seq FROM ledger WHERE practice = $1 AND chain = $2 AND seq <= $3 ORDER BY seq LIMIT $4)
-     DELETE FROM ledger AS l USING old WHERE l.practice = $1 AND l.chain = $2 AND l.seq = old.seq";
+/// Of each chain, up to its checkpoint.
+const LEDGER: &str = "WITH old AS MATERIALIZED (
+     SELECT c.id, l.seq FROM unnest($2::integer[], $3::bigint[]) AS c (id, until), LATERAL (
+         SELECT seq FROM ledger WHERE practice = $1 AND chain = c.id AND seq <= c.until ORDER BY seq LIMIT $4) AS l
+     LIMIT $4)
+     DELETE FROM ledger AS l USING old WHERE l.practice = $1 AND l.chain = old.id AND l.seq = old.seq";
 
 /// Answers go with the contents. What they answer stays for the history: a digest, by which a request that comes again is known, and a word.
 const ANSWERS: &str =
@@ -60,13 +63,17 @@ pub(super) async fn batch(tx: &Tx<'_>, retention: Retention) -> Res<(Purged, boo
     let practice = &tx.practice;
     let content = ms(retention.content_before.max(retention.history_before));
     let old = ms(retention.history_before);
-    let closed = history::checkpoint(tx).await?.map_or(0, |anchor| anchor.seq);
+    let chains = chains::all(tx).await?;
+    let mut closed = Vec::with_capacity(chains.len());
+    for chain in &chains {
+        closed.push(history::checkpoint(tx, *chain).await?.map_or(0, |anchor| anchor.seq));
+    }
     tx.execute("DELETE FROM outgoing WHERE practice = $1 AND kind = 'letter' AND due_at < $2", &[practice, &old]).await?;
     let mut purged = Purged {
         contents: tx.execute(CONTENTS, &[practice, &content, &BATCH]).await?,
         records: tx.execute(RECORDS, &[practice, &content, &BATCH]).await?,
         notices: 0,
-        ledger_rows: tx.execute(LEDGER, &[practice, &CHAIN, &closed, &BATCH]).await?,
+        ledger_rows: tx.execute(LEDGER, &[practice, &chains, &closed, &BATCH]).await?,
     };
     tx.execute(DEPARTED, &[practice]).await?;
     tx.execute("DELETE FROM heard WHERE practice = $1 AND at < $2", &[practice, &old]).await?;

@@ -1,10 +1,11 @@
 //! The one connection of a process that writes. What arrives while a commit runs goes into the next one, and is answered when that is durable.
 //!
-//! A transaction holds the head of the practice's ledger from its first statement to its end, so that one of them follows another, whichever process
-//! asks: a write sees all that was written before it, as in SQLite.
+//! A transaction that decides over many rows holds the practice alone from its first statement to its end, so that one of them follows another, whichever
+//! process asks: a write sees all that was written before it, as in SQLite. Steps of attempts to hand notices over, which are most of what is written, lock
+//! their notices, and are taken beside those of other writers, in a transaction of their own. They still see whatever was written alone before.
 //!
-//! When the connection is lost, another one is tried for a while, and the transaction is done again, unless the ledger has the last row of it: then only
-//! the answer was lost. What collides with another transaction is done again, too. Of a group that fails for any other reason each write is done by itself,
+//! When the connection is lost, another one is tried for a while, and the transaction is done again, unless the ledger has the last row of it, in the chain
+//! that it wrote: then only the answer was lost. What collides with another transaction is done again, too. Of a group that fails for any other reason each write is done by itself,
 //! so that one which cannot be done harms no other.
 
 use std::cell::RefCell;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use super::attempt::{self, Step};
+use super::chains;
 use super::columns::link;
 use super::db::{CHAIN, Db, Tx};
 use super::error::{Failure, Res};
@@ -32,6 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(40);
 const PAUSE: Duration = Duration::from_millis(250);
 /// So often it is told.
 const TELL_EVERY: Duration = Duration::from_secs(10);
+/// So long an end waits for its seal.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 /// Collisions in a row: then somebody else is at fault.
 const COLLISIONS: u32 = 5;
 
@@ -80,6 +84,11 @@ enum Job {
 }
 
 impl Job {
+    /// Steps that only lock the notices that they are about.
+    fn is_beside(&self) -> bool {
+        matches!(self, Self::Steps(Steps { steps, .. }) if steps.iter().all(Step::is_of_a_notice))
+    }
+
     fn action(&self) -> &'static str {
         match self {
             Self::Steps(steps) => steps.steps.first().map_or("step", Step::action),
@@ -97,7 +106,8 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(home: Home) -> Result<Self> {
         let (jobs, queue) = mpsc::unbounded_channel();
-        let thread = super::thread::thread("outbox-writer", async move || serve(home, queue).await)?;
+        let desk = Desk { name: chains::writer().map_err(|failure| home.explain("open", &failure))?, home, db: None, chain: None };
+        let thread = super::thread::thread("outbox-writer", async move || serve(desk, queue).await)?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
@@ -139,8 +149,7 @@ impl Drop for Writer {
     }
 }
 
-async fn serve(home: Home, mut queue: mpsc::UnboundedReceiver<Job>) {
-    let mut desk = Desk { home, db: None };
+async fn serve(mut desk: Desk, mut queue: mpsc::UnboundedReceiver<Job>) {
     while let Some(first) = queue.recv().await {
         let mut group = vec![first];
         while group.len() < GROUP
@@ -148,17 +157,40 @@ async fn serve(home: Home, mut queue: mpsc::UnboundedReceiver<Job>) {
         {
             group.push(next);
         }
-        desk.commit(group).await;
+        // Steps first: what passes a point of no return waits for nothing else.
+        let (steps, others): (Vec<Job>, Vec<Job>) = group.into_iter().partition(Job::is_beside);
+        for part in [steps, others] {
+            if !part.is_empty() {
+                desk.commit(part).await;
+            }
+        }
     }
+    desk.close().await;
 }
 
 /// The connection, and what is done on it.
 struct Desk {
     home: Home,
     db: Option<Db>,
+    /// What its chain is known by.
+    name: String,
+    /// Its chain, once it is opened: at the first step.
+    chain: Option<i32>,
 }
 
+/// What a commit would have left that was never answered: the last row of a chain, and what the group would have been told.
+type Unanswered = (i32, Anchor, Vec<bool>);
+
 impl Desk {
+    /// Seals its chain, if it can at once: else a daemon does.
+    async fn close(&mut self) {
+        if self.chain.is_some()
+            && let Some(db) = self.db.take().filter(|db| !db.is_closed())
+        {
+            drop(tokio::time::timeout(CLOSE_WITHIN, sealed(&self.home, &db)).await);
+        }
+    }
+
     async fn commit(&mut self, group: Vec<Job>) {
         match self.done(&group).await {
             Ok(answers) => tell(group, answers),
@@ -187,10 +219,17 @@ impl Desk {
     async fn done(&mut self, group: &[Job]) -> Res<Vec<bool>> {
         let (since, mut told) = (Instant::now(), Duration::ZERO);
         let mut collisions = 0;
-        let mut last: Option<(Anchor, Vec<bool>)> = None;
+        let mut last: Option<Unanswered> = None;
         loop {
             let failure = match self.once(group, &mut last).await {
                 Ok(answers) => return Ok(answers),
+                Err(Failure::Apart) if collisions < COLLISIONS => match self.take_part().await {
+                    Ok(()) => {
+                        collisions += 1;
+                        continue;
+                    }
+                    Err(failure) => failure,
+                },
                 Err(failure) => failure,
             };
             if failure.is_a_collision() && collisions < COLLISIONS {
@@ -211,53 +250,89 @@ impl Desk {
         }
     }
 
-    /// `last`: what a commit would have left that was never answered, and what the group would have been told.
-    async fn once(&mut self, group: &[Job], last: &mut Option<(Anchor, Vec<bool>)>) -> Res<Vec<bool>> {
+    /// Again, after it was taken for gone.
+    async fn take_part(&mut self) -> Res<()> {
+        let db = match self.db.take().filter(|db| !db.is_closed()) {
+            Some(db) => db,
+            None => self.home.writer().await?,
+        };
+        let tx = Tx::begin(&db).await?;
+        if let Err(failure) = self.home.is_ours(&tx).await {
+            tx.undo().await;
+            return Err(failure);
+        }
+        db.commit().await?;
+        self.db = Some(db);
+        Ok(())
+    }
+
+    async fn once(&mut self, group: &[Job], last: &mut Option<Unanswered>) -> Res<Vec<bool>> {
         let db = match self.db.take().filter(|db| !db.is_closed()) {
             Some(db) => db,
             None => self.home.writer().await?,
         };
         self.home.cut_off.store(false, Ordering::Relaxed);
         let db = self.db.insert(db);
-        if let Some((wanted, answers)) = last.take() {
-            let there = is_there(db, wanted).await;
+        if let Some((chain, wanted, answers)) = last.take() {
+            let there = is_there(db, chain, wanted).await;
             match there {
                 Ok(true) => return Ok(answers),
                 Ok(false) => {}
                 Err(failure) => {
-                    *last = Some((wanted, answers));
+                    *last = Some((chain, wanted, answers));
                     return Err(failure);
                 }
             }
         }
+        let chain = match self.chain {
+            _ if !group.iter().all(Job::is_beside) => CHAIN,
+            Some(chain) => chain,
+            None => *self.chain.insert(chains::open(&self.home, db, &self.name).await?),
+        };
         let (mut answers, mut wanted) = (Vec::new(), None);
-        let run = transact(&self.home, db, group, (&mut answers, &mut wanted));
+        let run = transact(&self.home, (db, chain), group, (&mut answers, &mut wanted));
         let failure = match run.await {
             Ok(()) => return Ok(answers),
             Err(failure) => failure,
         };
-        *last = wanted.map(|wanted| (wanted, answers));
+        *last = wanted.map(|wanted| (chain, wanted, answers));
         Err(failure)
     }
 }
 
+async fn begin(db: &Db, chain: i32) -> Res<Tx<'_>> {
+    if chain == CHAIN { Tx::begin(db).await } else { Tx::beside(db, chain).await }
+}
+
 /// Whether the ledger has that row: whoever else is about to commit is waited for.
-async fn is_there(db: &Db, wanted: Anchor) -> Res<bool> {
-    let tx = Tx::begin(db).await?;
+async fn is_there(db: &Db, chain: i32, wanted: Anchor) -> Res<bool> {
+    let tx = begin(db, chain).await?;
     let sql = "SELECT link FROM ledger WHERE practice = $1 AND chain = $2 AND seq = $3";
-    let found = db.first(sql, &[&db.practice, &CHAIN, &wanted.seq]).await?.map(|row| link(&row, 0)).transpose()?;
+    let found = db.first(sql, &[&db.practice, &chain, &wanted.seq]).await?.map(|row| link(&row, 0)).transpose()?;
     tx.undo().await;
     Ok(found == Some(wanted.link))
 }
 
-/// `wanted`: the ledger's last row, once its commit is on its way. Without one nothing was changed that may not be done again.
-async fn transact(home: &Home, db: &Db, group: &[Job], (answers, wanted): (&mut Vec<bool>, &mut Option<Anchor>)) -> Res<()> {
-    let tx = Tx::begin(db).await?;
+/// `wanted`: the chain's last row, once its commit is on its way. Without one nothing was changed that may not be done again.
+async fn transact(
+    home: &Home,
+    (db, chain): (&Db, i32),
+    group: &[Job],
+    (answers, wanted): (&mut Vec<bool>, &mut Option<Anchor>),
+) -> Res<()> {
+    let tx = begin(db, chain).await?;
     if let Err(failure) = run(home, &tx, group, answers).await {
         tx.undo().await;
         return Err(failure);
     }
     *wanted = tx.written();
+    db.commit().await
+}
+
+async fn sealed(home: &Home, db: &Db) -> Res<()> {
+    let tx = Tx::begin(db).await?;
+    home.is_ours(&tx).await?;
+    chains::seal(&tx, chains::NEWER).await?;
     db.commit().await
 }
 

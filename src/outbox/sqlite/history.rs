@@ -157,6 +157,8 @@ const COLUMNS: &str = "seq, at, notice_key, session_id, participation_id, event,
 fn row(row: &Row<'_>) -> rusqlite::Result<LedgerRow> {
     Ok(LedgerRow {
         seq: row.get(0)?,
+        chain_id: None,
+        place: row.get(0)?,
         at: at(row, 1)?,
         key: row.get::<_, Option<[u8; 16]>>(2)?.map(|k| NoticeKey(k).to_string()),
         session_id: row.get::<_, Option<i64>>(3)?.map(SessionId),

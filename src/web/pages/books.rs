@@ -20,7 +20,6 @@ use crate::outbox::Filter;
 use crate::session::SessionId;
 use crate::suppression::{SaidBy, Suppression};
 use crate::web::auth::Form;
-use crate::web::history::head;
 use crate::web::{Shared, page, to_the_end};
 
 /// Addresses on one page.
@@ -142,7 +141,7 @@ struct Past {
 }
 
 struct PastRow {
-    seq: i64,
+    number: String,
     at: Moment,
     event: String,
     step: String,
@@ -163,7 +162,7 @@ pub(super) async fn history(State(shared): State<Arc<Shared>>, RawQuery(query): 
     let (rows, before) = past(&context, (&session, &who, &event), before).await?;
     let zone = &context.office.zone;
     let shown = rows.into_iter().map(|row| PastRow {
-        seq: row.seq,
+        number: row.number(),
         at: moment(row.at, zone),
         step: [row.from_state, row.to_state].into_iter().flatten().map(words::state).collect::<Vec<_>>().join(" → "),
         event: capital(words::event(&row.event)),
@@ -193,12 +192,12 @@ async fn past(
     let of = if session.is_empty() { None } else { Some(SessionId(number(session)?)) };
     let end = match before {
         Some(before) => before - 1,
-        None => head(&**outbox).await?,
+        None => outbox.ledger_end().await?,
     };
     // Of one session, all rows are few; of all, those at the end.
     let begin = if of.is_some() { 0 } else { (end - LOOKED).max(0) };
     let is_theirs = |row: &LedgerRow| {
-        row.seq <= end
+        row.place <= end
             && (who.is_empty() || row.detail.as_ref().is_some_and(|detail| is_by(detail, who)))
             && (event.is_empty() || is_of_kind(&row.event, event))
     };
@@ -207,7 +206,7 @@ async fn past(
     rows.reverse();
     let more = rows.len() > ROWS;
     rows.truncate(ROWS);
-    let next = if more { rows.last().map(|row| row.seq) } else { (begin > 0).then_some(begin + 1) };
+    let next = if more { rows.last().map(|row| row.place) } else { (begin > 0).then_some(begin + 1) };
     Ok((rows, next))
 }
 

@@ -300,7 +300,7 @@ pub(crate) async fn the_ledger_tells_each_step(store: Store) {
         ("reveal", None, None),
     ];
     assert_eq!(told, expected, "what was refused leaves no row");
-    assert_eq!(rows.iter().map(|r| r.seq).collect::<Vec<_>>(), (1..=11).collect::<Vec<_>>());
+    assert!(rows.windows(2).all(|two| two[0].place < two[1].place), "each stands behind the one before it");
     assert_eq!(rows[2].reason, Some(Reason::Operator));
     assert_eq!(rows[9].detail.as_deref(), Some("accepted: 250 2.0.0 Ok"));
     assert!(rows[..10].iter().all(|r| r.key == Some(ray.key.to_string())

@@ -3,13 +3,13 @@
 //! Where none is installed, what needs it is skipped, and says so; `PUNCTUAL_NEEDS_POSTGRES=1` makes that a failure (`tests/run` sets it).
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -187,9 +187,23 @@ impl Cluster {
     }
 
     fn psql(&self, database: &str, sql: &str) -> std::process::Output {
+        self.speaks(database).args(["-c", sql]).output().unwrap()
+    }
+
+    fn speaks(&self, database: &str) -> Command {
         let mut psql = run_as(self.user, &self.bin.join("psql"), &self.folder);
-        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "punctual", "-d", database, "-c", sql]);
-        psql.env("PGHOST", &self.folder).env("PGPORT", self.port.to_string()).output().unwrap()
+        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "punctual", "-d", database]);
+        psql.env("PGHOST", &self.folder).env("PGPORT", self.port.to_string());
+        psql
+    }
+
+    /// Somebody else's connection, in a transaction: what it says holds its locks until it ends it.
+    pub(crate) fn session(&self, database: &str) -> Session {
+        let mut psql = self.speaks(database).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let answers = BufReader::new(psql.stdout.take().unwrap());
+        let mut session = Session { psql, answers };
+        session.say("BEGIN");
+        session
     }
 
     /// Plans in its log that say so.
@@ -228,6 +242,31 @@ fn keep(folder: &Path, bin: &Path, user: Option<(u32, u32)>) -> Child {
     let read = keeper.stdout.as_mut().unwrap().read(&mut started).unwrap();
     assert_eq!(read, 1, "{}", fs::read_to_string(folder.join("log")).unwrap_or_default());
     keeper
+}
+
+/// See [`Cluster::session`].
+pub(crate) struct Session {
+    psql: Child,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Session {
+    /// Says something, and waits until it is done.
+    pub(crate) fn say(&mut self, sql: &str) {
+        writeln!(self.psql.stdin.as_mut().unwrap(), "{sql}; \\echo done").unwrap();
+        let mut line = String::new();
+        while line.trim() != "done" {
+            line.clear();
+            assert_ne!(self.answers.read_line(&mut line).unwrap(), 0, "{sql}: it was refused");
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        drop(self.psql.stdin.take());
+        drop(self.psql.wait());
+    }
 }
 
 /// Stands before a server, and swallows answers to commits.
@@ -290,7 +329,7 @@ fn forward(mut client: &UnixStream, mut server: &UnixStream, (asked, done): &(Ar
     while let read @ 1.. = client.read(&mut bytes)? {
         let said = &bytes[..read];
         let says = |text: &[u8]| said.windows(text.len()).any(|part| part == text);
-        writes |= says(b"BEGIN\0");
+        writes |= says(b"BEGIN; SELECT");
         if writes && says(b"COMMIT\0") && asked.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok() {
             swallows.store(true, Ordering::SeqCst);
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use punctual::entry::State;
+use punctual::ledger::LedgerRow;
 use punctual::notice::Occasion;
 use punctual::outbox::copy::{Copied, Place, copy};
 use punctual::outbox::postgres::PostgresOutbox;
@@ -14,8 +15,8 @@ use punctual::outbox::{Outbox, StoreKey};
 use rusqlite::Connection;
 
 use super::cluster::{Cluster, cluster};
-use super::fixture::{Store, addressed, mail, minute, notice};
-use super::sealed::{fill, key};
+use super::fixture::{Store, accepted, addressed, begin, mail, minute, notice};
+use super::sealed::{fill, key, recompute};
 
 /// A folder, and the places that a practice moves between.
 struct Moves {
@@ -120,6 +121,54 @@ async fn a_practice_moves_whole_to_a_database_and_back() {
         // It works there: numbers, keys and chains go on.
         store.add(5, &[notice(5, Occasion::Invite, 700)]).await;
         assert!(moves.open(&first, Access::Daemon).is_err() && moves.open(&there, Access::Command).is_err());
+    }
+}
+
+/// A database keeps a chain for each program that hands over; a file keeps one. Its rows are those of all, and what was cut shows as before.
+#[tokio::test]
+async fn a_ledger_of_several_chains_moves_into_one() {
+    let Some(cluster) = cluster() else { return };
+    for (name, key) in [("merged_plain", None), ("merged_sealed", Some(key(7)))] {
+        let moves = Moves::with(key);
+        let (first, there, back) = (filled(&moves).await, database(cluster, name), moves.file("back.db"));
+        moves.copy(&first, &there).unwrap();
+        for session in 20..22 {
+            let store = moves.daemon(&there);
+            store.add(session, &[addressed(session, Occasion::Invite, 0, mail("zoe"))]).await;
+            for claim in store.claim(7).await {
+                assert_eq!(store.outbox.begin(vec![begin(&claim, 7)]).await.unwrap(), [true]);
+                assert!(store.settle(8, &claim, accepted()).await);
+            }
+        }
+        let look = moves.open(&there, Access::Look).unwrap();
+        let (before, head) = (look.ledger(None, 0, 1000).await.unwrap(), look.verify_ledger(None).await.unwrap().head);
+        assert_eq!(before.iter().filter(|row| row.event == "chain").count(), 2);
+        drop(look);
+        let copied = moves.copy(&there, &back).unwrap();
+        assert_eq!(copied.ledger, before.len() as u64 + 2, "`copied_to`, and `merged`");
+        let store = moves.daemon(&back);
+        assert_eq!(store.outbox.verify_ledger(None).await.unwrap().findings, []);
+        let after = store.outbox.ledger(None, 0, 1000).await.unwrap();
+        let merged = after.iter().position(|row| row.event == "merged").unwrap();
+        let links = |rows: &[LedgerRow]| rows.iter().map(|row| (row.seq, row.chain)).collect::<Vec<_>>();
+        assert_eq!(links(&after[..merged]), links(&before[..merged]), "as they were");
+        let left = moves.open(&there, Access::Look).unwrap().verify_ledger(None).await.unwrap().head;
+        assert_eq!(left.seq, head.seq + 1, "`copied_to`");
+        let says = after[merged].detail.clone().unwrap();
+        assert!(says.contains("3 chains") && says.ends_with(&left.to_string()), "{says}");
+        let told = |rows: &[LedgerRow]| rows.iter().map(|row| (row.at, row.key.clone(), row.detail.clone())).collect::<Vec<_>>();
+        assert_eq!(told(&after[merged + 1..after.len() - 2]), told(&before[merged..]), "in the order of writing");
+        // Nothing of the old chains is taken for one of a new store.
+        drop(store);
+        let again = database(cluster, &format!("{name}_again"));
+        moves.copy(&back, &again).unwrap();
+        let store = moves.daemon(&again);
+        store.add(30, &[addressed(30, Occasion::Invite, 0, mail("zoe"))]).await;
+        let claims = store.claim(9).await;
+        assert_eq!(store.outbox.begin(vec![begin(&claims[0], 9)]).await.unwrap(), [true]);
+        assert_eq!(store.outbox.verify_ledger(None).await.unwrap().findings, []);
+        let texts: Vec<String> = moves.key.iter().map(|key| key.text().to_string()).collect();
+        assert!(recompute(&store.outbox.ledger(None, 0, 1000).await.unwrap(), &texts), "{name}");
     }
 }
 

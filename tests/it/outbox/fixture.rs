@@ -7,7 +7,7 @@ use punctual::contact::{Address, Channel, EmailAddress, PhoneNumber};
 use punctual::entry::{Change, Entry};
 use punctual::guard::GuardChange;
 use punctual::known::Known;
-use punctual::ledger::LedgerRow;
+use punctual::ledger::{LedgerRow, chains};
 use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
 use punctual::outbox::{Applied, Begin, Claim, ClaimRequest, Filter, Lease, Outbox, Returned, Settlement, Walk, WalkedSession};
 use punctual::session::{ParticipationId, Presence, Role, SessionId};
@@ -205,8 +205,10 @@ impl Store {
         found.remove(0)
     }
 
+    /// Without what it says of its own chains.
     pub(crate) async fn ledger(&self) -> Vec<LedgerRow> {
-        self.outbox.ledger(None, 0, usize::MAX).await.unwrap()
+        let rows = self.outbox.ledger(None, 0, usize::MAX).await.unwrap();
+        rows.into_iter().filter(|row| ![chains::CHAIN, chains::SEAL].contains(&row.event.as_str())).collect()
     }
 
     pub(crate) async fn all(&self) -> Vec<Entry> {

@@ -1,5 +1,6 @@
 //! The ledger: chained, append-only, and of a store that was restored.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use punctual::entry::{Change, State};
 use punctual::feedback::answer::Answer;
 use punctual::feedback::reply::{Changes, Taken, reply_key};
 use punctual::feedback::word::Word;
-use punctual::ledger::{Finding, Link};
+use punctual::ledger::{Finding, Link, chains};
 use punctual::notice::{Occasion, Reason};
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use punctual::outbox::{Acts, FindsAgain, Restored, Retention, Upkeep};
@@ -23,16 +24,24 @@ pub(crate) async fn the_ledger_is_chained(store: Store) {
     store.one().await;
     let claim = store.doubt_one(0).await;
     assert!(store.settle(1, &claim, accepted()).await);
-    let rows = store.ledger().await;
+    let rows = store.outbox.ledger(None, 0, usize::MAX).await.unwrap();
     let verified = store.outbox.verify_ledger(None).await.unwrap();
-    let mut link = Link::START;
+    let mut links = HashMap::from([(None, Link::START)]);
     for row in &rows {
         // (With a key: tests/it/outbox/sealed.rs.)
-        link = if verified.keyed_from.is_none() { link.next(row) } else { row.chain.unwrap() };
+        let link = links.get_mut(&row.chain_id).expect("it was opened");
+        *link = if verified.keyed_from.is_none() { link.next(row) } else { row.chain.unwrap() };
+        let link = *link;
         assert_eq!(row.chain, Some(link), "{row:?}");
+        if row.event == chains::CHAIN {
+            links.insert(row.detail.as_deref().and_then(|detail| detail.split(':').next()?.parse().ok()), link);
+        }
     }
-    assert_eq!((verified.rows, verified.head.link, verified.findings), (5, link, Vec::new()));
-    let other = punctual::ledger::Anchor { seq: 3, link };
+    assert!(rows.is_sorted_by_key(|row| row.place), "{rows:?}");
+    let opened = links.len() - 1;
+    assert_eq!((verified.rows, verified.chains), (5 + opened as u64, opened as u64));
+    assert_eq!((verified.head.link, verified.findings), (links[&None], Vec::new()));
+    let other = punctual::ledger::Anchor { seq: 3, link: Link([7; 32]) };
     assert_eq!(store.outbox.verify_ledger(Some(other)).await.unwrap().findings, [Finding::NotAnchored { seq: 3 }]);
 }
 

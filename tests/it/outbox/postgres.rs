@@ -223,7 +223,7 @@ async fn writers_follow_one_another() {
     };
     futures_of((0..40).map(both)).await;
     let verified = store.outbox.verify_ledger(None).await.unwrap();
-    assert_eq!((verified.rows, verified.findings), (6 + 80, Vec::new()));
+    assert_eq!((verified.rows, verified.findings), (7 + 80, Vec::new()));
     let held = store.all().await.into_iter().find(|e| e.state == State::Waiting).unwrap().notice.key;
     let both = [held; 1];
     let acted = tokio::try_join!(store.outbox.act(&both, Act::Hold, minute(1)), command.act(&both, Act::Cancel, minute(1))).unwrap();
@@ -330,26 +330,47 @@ async fn what_somebody_does_to_the_ledger_is_found() {
         let refused = cluster.refused("tampered", sql);
         assert!(refused.contains("the ledger is append-only"), "{refused}");
     }
-    let head = "SELECT seq FROM chain";
-    assert_eq!(cluster.sql("tampered", head), "6");
-    let deeds: [(&str, Finding); 5] = [
-        ("UPDATE ledger SET detail = 'accepted: 250 no' WHERE seq = 3", Finding::Altered { seq: 3 }),
-        ("DELETE FROM ledger WHERE seq = 3", Finding::Missing { from: 3, to: 3 }),
-        ("DELETE FROM ledger WHERE seq >= 5", Finding::Missing { from: 5, to: 6 }),
-        ("DROP FUNCTION ledger_is_never_emptied CASCADE", Finding::Unguarded),
+    assert_eq!(cluster.sql("tampered", "SELECT string_agg(seq::text, ' ' ORDER BY id) FROM chain"), "5 3");
+    let inside = |finding| Finding::InChain { chain_id: 2, finding: Box::new(finding) };
+    let put_in = |chain_id| Finding::PutIn { chain_id };
+    let put_in = vec![Finding::InChain { chain_id: 7, finding: Box::new(Finding::Missing { from: 1, to: 3 }) }, put_in(7), put_in(9)];
+    let deeds = [
+        ("UPDATE ledger SET detail = 'accepted: 250 no' WHERE chain = 1 AND seq = 3", vec![Finding::Altered { seq: 3 }]),
+        ("DELETE FROM ledger WHERE chain = 1 AND seq = 3", vec![Finding::Missing { from: 3, to: 3 }]),
+        ("DELETE FROM ledger WHERE chain = 1 AND seq >= 5", vec![Finding::Missing { from: 5, to: 5 }]),
+        ("UPDATE ledger SET detail = 'accepted: 250 no' WHERE chain = 2 AND seq = 3", vec![inside(Finding::Altered { seq: 3 })]),
+        ("DELETE FROM ledger WHERE chain = 2 AND seq = 2", vec![inside(Finding::Missing { from: 2, to: 2 })]),
+        ("DELETE FROM ledger WHERE chain = 2 AND seq = 3", vec![inside(Finding::Missing { from: 3, to: 3 })]),
+        // Likewise, covered up.
+        (
+            "DELETE FROM ledger WHERE chain = 2 AND seq = 3; UPDATE chain SET seq = 2, link = (SELECT link FROM ledger WHERE chain = 2 AND seq = 2) WHERE id = 2",
+            vec![inside(Finding::Missing { from: 3, to: 3 })],
+        ),
+        ("DELETE FROM ledger WHERE chain = 2; DELETE FROM chain WHERE id = 2", vec![Finding::Gone { chain_id: 2 }]),
+        (
+            "INSERT INTO chain (practice, id, seq, link) SELECT practice, 7, seq, link FROM chain WHERE id = 2;
+             INSERT INTO chain (practice, id, seq, link) VALUES (1, 9, 0, decode(repeat('00', 32), 'hex'))",
+            put_in,
+        ),
+        (
+            "UPDATE chain SET unsealed_since = now() - interval '2 minutes' WHERE id = 2;
+             INSERT INTO node (practice, boot, process, says, alive_until) VALUES (1, 'a', 'a', 'a', now() + interval '9 s')",
+            vec![Finding::Unsealed { chain_id: 2 }],
+        ),
+        ("DROP FUNCTION ledger_is_never_emptied CASCADE", vec![Finding::Unguarded]),
         (
             "CREATE FUNCTION quiet() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; CREATE TRIGGER quiet BEFORE INSERT ON ledger FOR EACH ROW EXECUTE FUNCTION quiet()",
-            Finding::Planted { name: "quiet".to_owned() },
+            vec![Finding::Planted { name: "quiet".to_owned() }],
         ),
     ];
-    for (number, (deed, finding)) in deeds.into_iter().enumerate() {
+    for (number, (deed, findings)) in deeds.into_iter().enumerate() {
         let name = format!("tampered_{number}");
         cluster.sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE tampered"));
         let off = "ALTER TABLE ledger DISABLE TRIGGER USER";
         let on = "ALTER TABLE ledger ENABLE TRIGGER USER";
         cluster.sql(&name, &format!("{off}; {deed}; {on}"));
         let looked = open(&cluster.server(&name), Access::Look, None).unwrap().verify_ledger(None).await.unwrap();
-        assert_eq!(looked.findings, [finding], "{deed}");
+        assert_eq!(looked.findings, findings, "{deed}");
     }
 }
 

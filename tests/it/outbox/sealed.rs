@@ -482,28 +482,30 @@ async fn a_store_whose_keys_were_taken_out_does_not_open() {
     }
 }
 
-/// What docs/security.md prints recomputes the chain of each kind of store: without a key, with one, of an earlier release, and after another key.
-#[tokio::test]
-async fn the_page_recomputes_the_chain_of_each_kind_of_store() {
+/// What docs/security.md prints, of an export of these rows, with these keys.
+pub(crate) fn recompute(rows: &[punctual::ledger::LedgerRow], keys: &[String]) -> bool {
     use std::io::Write;
     let page = include_str!("../../../docs/security.md");
     let script: String = page.split("    import hashlib, hmac").nth(1).unwrap().split("\n\n").next().unwrap().replace("\n    ", "\n");
     let script = format!("import hashlib, hmac{script}");
-    let recompute = |rows: &[punctual::ledger::LedgerRow], keys: &[String]| {
-        let folder = tempfile::tempdir().unwrap();
-        let files: Vec<_> = (0..keys.len()).map(|n| folder.path().join(n.to_string())).collect();
-        files.iter().zip(keys).for_each(|(file, key)| fs::write(file, key).unwrap());
-        let mut python = std::process::Command::new("python3");
-        python.arg("-c").arg(&script).args(&files).stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
-        let mut child = python.spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        for row in rows {
-            let text = serde_json::to_string(row).unwrap();
-            drop(writeln!(stdin, "{},\"notice\":null}}", text.strip_suffix('}').unwrap()));
-        }
-        drop(stdin);
-        child.wait().unwrap().success()
-    };
+    let folder = tempfile::tempdir().unwrap();
+    let files: Vec<_> = (0..keys.len()).map(|n| folder.path().join(n.to_string())).collect();
+    files.iter().zip(keys).for_each(|(file, key)| fs::write(file, key).unwrap());
+    let mut python = std::process::Command::new("python3");
+    python.arg("-c").arg(&script).args(&files).stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
+    let mut child = python.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    for row in rows {
+        let text = serde_json::to_string(row).unwrap();
+        drop(writeln!(stdin, "{},\"notice\":null}}", text.strip_suffix('}').unwrap()));
+    }
+    drop(stdin);
+    child.wait().unwrap().success()
+}
+
+/// It recomputes the chain of each kind of store: without a key, with one, of an earlier release, and after another key. (Of several chains: chains.rs.)
+#[tokio::test]
+async fn the_page_recomputes_the_chain_of_each_kind_of_store() {
     let (seven, five) = ("07".repeat(32), "5a".repeat(32));
     let folder = tempfile::tempdir().unwrap();
     let (plain, sealed, earlier) = (folder.path().join("plain"), folder.path().join("sealed"), folder.path().join("earlier"));

@@ -37,7 +37,11 @@ impl Queries for PostgresOutbox {
     }
 
     async fn ledger(&self, session: Option<SessionId>, after: i64, limit: usize) -> Result<Vec<LedgerRow>> {
-        self.readers.read("ledger", async move |db| history::rows(db, session, after, limit).await).await
+        self.readers.read_in_order("ledger", async move |db| history::rows(db, session, after, limit).await).await
+    }
+
+    async fn ledger_end(&self) -> Result<i64> {
+        self.readers.read_in_order("ledger_end", async |db| history::end(db).await).await
     }
 
     async fn ledger_of(&self, event: &str, sessions: &[SessionId]) -> Result<Vec<LedgerRow>> {

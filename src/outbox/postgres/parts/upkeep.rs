@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::super::db::Tx;
 use super::super::open::Origin;
-use super::super::{PostgresOutbox, alert, history, open, outgoing, restore, retention, visit};
+use super::super::{PostgresOutbox, alert, chains, history, open, outgoing, restore, retention, visit};
 use crate::access::logins::KeptLogin;
 use crate::ledger::{Anchor, Verified};
 use crate::outbox::attempted::Row;
@@ -73,7 +73,15 @@ impl Upkeep for PostgresOutbox {
     }
 
     async fn mark(&self) -> Result<Option<Anchor>> {
-        self.readers.read("mark", async |db| history::head(db).await.map(Some)).await
+        let (head, waits) = self.readers.read("mark", async |db| Ok((history::head(db).await?, chains::wait(db).await?))).await?;
+        if !waits {
+            return Ok(Some(head));
+        }
+        let seal = async |tx: &Tx<'_>| {
+            chains::seal(tx, chains::NEWER).await?;
+            Ok(Some(tx.head()))
+        };
+        self.writer.write("seal", seal).await
     }
 
     async fn probe(&self) -> Result<()> {

@@ -48,7 +48,7 @@ impl Walks for PostgresOutbox {
 
     async fn sessions(&self, source: &str, ids: Option<&[SessionId]>) -> Result<Vec<StoredSession>> {
         let (source, ids) = (source.to_owned(), ids.map(<[SessionId]>::to_vec));
-        self.readers.read("sessions", async move |db| query::sessions(db, &source, ids.as_deref()).await).await
+        self.readers.read_settled("sessions", async move |db| query::sessions(db, &source, ids.as_deref()).await).await
     }
 
     async fn starting(&self, from: DateTime<Utc>, until: DateTime<Utc>, limit: usize) -> Result<Vec<(String, SessionId)>> {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+use super::super::tx::head;
 use super::super::{SqliteOutbox, figures, history, query};
 use crate::entry::{Delivery, Entry, State};
 use crate::ledger::LedgerRow;
@@ -38,6 +39,10 @@ impl Queries for SqliteOutbox {
 
     async fn ledger(&self, session: Option<SessionId>, after: i64, limit: usize) -> Result<Vec<LedgerRow>> {
         self.readers.read("ledger", move |c| history::rows(c, session, after, limit)).await
+    }
+
+    async fn ledger_end(&self) -> Result<i64> {
+        self.readers.read("ledger_end", |c| Ok(head(c)?.seq)).await
     }
 
     async fn ledger_of(&self, event: &str, sessions: &[SessionId]) -> Result<Vec<LedgerRow>> {

@@ -222,7 +222,7 @@ impl History {
     pub(in crate::web::pages) fn of(notices: &[NoticeHistory], office: &AppState) -> Vec<Self> {
         let mut rows: Vec<(&LedgerRow, &str)> =
             notices.iter().flat_map(|n| n.history.iter().map(move |row| (row, n.what.as_str()))).collect();
-        rows.sort_by_key(|(row, _)| std::cmp::Reverse(row.seq));
+        rows.sort_by_key(|(row, _)| std::cmp::Reverse(row.place));
         let step = |row: &LedgerRow| {
             let states = [row.from_state, row.to_state].into_iter().flatten().map(words::state);
             states.collect::<Vec<_>>().join(" → ")
