@@ -38,7 +38,7 @@ pub use alert::Alert;
 pub use attempts::{Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Lately, Lease, Outgoing, Recovered, Returned, Settlement};
 pub use feedback::Feedback;
 pub use key::StoreKey;
-pub use nodes::{Nodes, Tended};
+pub use nodes::{NodeRow, Nodes, Tended};
 pub use outgoing::{StaffLetter, letter_key};
 pub use queries::{Filter, Queries, SourceStatus, Status};
 pub use upkeep::{Purged, Restored, Retention, Upkeep};

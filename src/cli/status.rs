@@ -11,6 +11,7 @@ use crate::config::raw::Mode;
 use crate::daemon::is_served;
 use crate::desk::status::{Facts, status as ask};
 use crate::desk::words;
+use crate::outbox::NodeRow;
 
 /// How it runs, and how it stands.
 #[derive(Serialize)]
@@ -20,6 +21,9 @@ struct Shown<'a> {
     daemon: bool,
     /// What it warns of, if it listens: a source that cannot be read now.
     warnings: &'a [String],
+    /// Of several that serve the practice.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    nodes: &'a [NodeRow],
     #[serde(flatten)]
     facts: &'a Facts,
 }
@@ -28,9 +32,12 @@ pub(super) fn status(config: Config, json: bool, colors: Look) -> anyhow::Result
     let (mode, zone, now) = (config.raw.run.mode, config.time_zone.clone(), WallClock.now());
     let daemon = is_served(&config);
     let warnings = if daemon { health::warnings(&config) } else { Vec::new() };
-    let facts = runtime()?.block_on(async { anyhow::Ok(ask(&desk(config)?, now).await?) })?;
+    let (facts, nodes) = runtime()?.block_on(async {
+        let desk = desk(config)?;
+        anyhow::Ok((ask(&desk, now).await?, desk.outbox.nodes().await?))
+    })?;
     if json {
-        println!("{}", serde_json::to_string(&Shown { mode, daemon, warnings: &warnings, facts: &facts })?);
+        println!("{}", serde_json::to_string(&Shown { mode, daemon, warnings: &warnings, nodes: &nodes, facts: &facts })?);
     } else {
         for outage in &facts.outages {
             println!("{}", colors.text(&in_lines(&outage.sentence(&zone, now), 2), Tone::Bad));
@@ -44,8 +51,21 @@ pub(super) fn status(config: Config, json: bool, colors: Look) -> anyhow::Result
             println!("{}", colors.text(&in_lines(says, 2), Tone::Quiet));
         }
         print(&facts, mode, colors, &|at| colors.time(at, &zone, now));
+        if !nodes.is_empty() {
+            println!("{}", in_lines(&format!("Nodes: {}", nodes.iter().map(shown).collect::<Vec<_>>().join(", ")), 2));
+        }
     }
     Ok(if facts.attention || !warnings.is_empty() { Exit::Attention } else { Exit::Done })
+}
+
+/// `a (leads)`, `b`, `c (says nothing)`.
+fn shown(node: &NodeRow) -> String {
+    let more = match (node.lives, node.leads) {
+        (false, _) => " (says nothing)",
+        (true, true) => " (leads)",
+        (true, false) => "",
+    };
+    format!("{}{more}", node.name)
 }
 
 fn print(facts: &Facts, mode: Mode, colors: Look, time: &dyn Fn(DateTime<Utc>) -> String) {

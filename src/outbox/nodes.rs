@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
 
 use super::{Recovered, Result};
 use crate::access::logins::KeptLogin;
@@ -29,6 +30,19 @@ impl Tended {
     }
 }
 
+/// A node, as the others see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NodeRow {
+    /// `[node] name`.
+    pub name: String,
+    /// Its process, and the machine: `process 4711 on db1`.
+    pub at: String,
+    /// It walks the sources by the clock, and does what is done once.
+    pub leads: bool,
+    /// It said of late that it lives.
+    pub lives: bool,
+}
+
 /// What only several nodes need.
 #[async_trait]
 pub trait Nodes: Send + Sync {
@@ -41,6 +55,11 @@ pub trait Nodes: Send + Sync {
     /// The store is on another machine, and does not answer just now: that is no fault of this process.
     fn is_cut_off(&self) -> bool {
         false
+    }
+
+    /// The nodes that have names, by name.
+    async fn nodes(&self) -> Result<Vec<NodeRow>> {
+        Ok(Vec::new())
     }
 
     /// Other nodes serve the pages, too: who is logged in is the store's to say, and not a process's.

@@ -7,12 +7,13 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
+use tokio_postgres::Row;
 
 use super::claim;
 use super::columns::get;
 use super::db::{Db, Tx};
 use super::error::Res;
-use crate::outbox::{Recovered, Tended};
+use crate::outbox::{NodeRow, Recovered, Tended};
 use crate::session::SessionId;
 
 /// Claims of nodes that are gone, or whose time is over.
@@ -89,6 +90,18 @@ pub(super) async fn recover(tx: &Tx<'_>, (boot, owner): (&str, &str), now: DateT
     }
     let store_now = tx.now().await?;
     claim::take_back(tx, |held| held.is_gone(owner, store_now, true), now).await
+}
+
+/// Those that have names.
+pub(super) async fn nodes(db: &Db) -> Res<Vec<NodeRow>> {
+    let sql = "SELECT n.name, n.says, coalesce(l.boot = n.boot, false), n.alive_until >= clock_timestamp()
+               FROM node AS n LEFT JOIN leader AS l ON l.practice = n.practice WHERE n.practice = $1 AND n.name IS NOT NULL ORDER BY n.name, n.boot";
+    let one = |row: &Row| {
+        let (name, says, lives): (String, String, bool) = (get(row, 0)?, get(row, 1)?, get(row, 3)?);
+        let at = says.split_once(", ").map_or(says.as_str(), |(_, at)| at).to_owned();
+        Ok(NodeRow { name, at, leads: get::<bool>(row, 2)? && lives, lives })
+    };
+    db.query(sql, &[&db.practice]).await?.iter().map(one).collect()
 }
 
 /// Walks that were applied so far.

@@ -157,6 +157,8 @@ async fn several_nodes_hand_over_and_one_of_them_walks() {
         node.says(" ready", 1).await;
     }
     assert_eq!([&a, &b, &c].map(|node| node.log().matches(LEADS).count()), [1, 0, 0], "one of them");
+    let (_, said) = b.run(&["status"]);
+    assert!(said.contains("Nodes: a (leads), b, c"), "{said}");
     // A reload of one, a stop and a start of another, with messages of all of them under way.
     practice.waits.store(true, Ordering::SeqCst);
     practice.lists(4);

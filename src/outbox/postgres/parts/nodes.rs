@@ -12,7 +12,7 @@ use super::super::node::Node;
 use super::super::tend::{self, Look};
 use super::super::visit;
 use crate::access::logins::KeptLogin;
-use crate::outbox::{Nodes, Recovered, Result, Tended};
+use crate::outbox::{NodeRow, Nodes, Recovered, Result, Tended};
 use crate::session::SessionId;
 
 #[async_trait]
@@ -35,6 +35,10 @@ impl Nodes for PostgresOutbox {
         };
         let recovered = self.writer.write("tend", tend).await?;
         Ok(self.look_at_others(&node, settings).await?.tended(recovered))
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRow>> {
+        self.readers.read("nodes", async |db| tend::nodes(db).await).await
     }
 
     fn is_shared(&self) -> bool {
