@@ -69,6 +69,11 @@ class Faults:
             self.lab.broken = f"{kind}: {error!r}"
         self.spans.append((began, time.time()))
 
+    def deaths(self):
+        """When nodes, or the database, went away; of a rolling restart one after the other."""
+        at = [at + later for at, kind, _ in self.log if kind != "relay or gateway" for later in ((0, 2, 4) if kind == "rolling restart" else (0,))]
+        return sorted(at + [end for _, end in self.spans])
+
     def node(self):
         """One that nothing is wrong with, if there is one; of the last one that is well, nothing is taken."""
         well = [node for node in self.lab.nodes if node.alive() and not node.stopped and not any(of is node for _, of, _ in self.ends)]

@@ -18,7 +18,7 @@ class Forgery:
     """Four people, who were told in time; the fourth by text."""
 
     def __init__(self):
-        self.r = Records(copies=[], notices=[], ledger=[], deliveries={}, people={}, changes=[], stops=[], kills=[], spans=[], ends=[], rate=RATE, gentle=False,
+        self.r = Records(copies=[], notices=[], ledger=[], deliveries={}, people={}, changes=[], stops=[], deaths=[], spans=[], ends=[], rate=RATE, gentle=False,
                          front_desk=FRONT_DESK, status={"accepted": 4}, metrics={"accepted": 4.0, "unknown": 0.0}, verified=0, said={"a": "ready"})
         for n in range(1, 5):
             self.person(n, "+12025550143" if n == 4 else f"p{n}@example.com")
@@ -158,8 +158,8 @@ def doubt_without_a_fault(f):
 
 def late_answer(f):
     f.row(1, 30, "doubted", "sending")
-    f.row(1, 50, "recovered", "unknown")
-    f.row(1, 55, "settled", "accepted", before="unknown")
+    f.row(1, 50, "recovered", "unknown", before="sending")
+    f.row(1, 32, "settled", "accepted", before="unknown")
     f.r.deliveries["key1"] = [{"phase": "doubt", "outcome": "accepted"}, {"phase": "doubt", "outcome": "accepted"}]
 
 
@@ -175,17 +175,29 @@ def panicked(f):
     f.r.said["a"] = "thread 'main' panicked at src"
 
 
-def taken_up_late(f):
-    f.r.kills.append({"node": "a", "at": BEGAN + 99})
+def taken_up(f, death, at):
+    f.r.deaths.append(BEGAN + death)
     f.row(1, 98, "claimed", "claimed")
-    f.row(1, 140, "taken_back", "waiting")
-    f.row(1, 141, "claimed", "claimed")
-    f.row(1, 142, "settled", "accepted")
+    f.row(1, at, "recovered", "waiting")
+    f.row(1, at + 1, "claimed", "claimed")
+    f.row(1, at + 2, "settled", "accepted")
+
+
+def taken_up_soon(f):
+    taken_up(f, 99, 120)
+
+
+def taken_up_late(f):
+    taken_up(f, 99, 140)
 
 
 def taken_up_late_without_a_database(f):
     taken_up_late(f)
     f.r.spans.append((BEGAN + 100, BEGAN + 120))
+
+
+def taken_from_the_living(f):
+    taken_up(f, 80, 120)
 
 
 FORGED = [
@@ -194,7 +206,8 @@ FORGED = [
     (new_code_never_told, "lost"), (rate_broken, "rate"), (two_letters, "letters"), (letter_of_another_id, "letters"), (text_after_a_stop, "stop"),
     (text_that_had_crossed, None), (doubt_that_no_delivery_shows, "counted"), (unknown_by_one_alone, "counted"), (late_answer, None),
     (doubt_without_a_fault, "counted"), (chain_broken, "ledger"),
-    (ended_by_itself, "processes"), (panicked, "processes"), (taken_up_late, "resumed"), (taken_up_late_without_a_database, None),
+    (ended_by_itself, "processes"), (panicked, "processes"), (taken_up_soon, None), (taken_up_late, "resumed"),
+    (taken_up_late_without_a_database, None), (taken_from_the_living, "resumed"),
 ]
 
 

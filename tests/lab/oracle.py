@@ -5,6 +5,7 @@ Pure: records in, findings out. A record is made by tests/soak, or forged by tes
 import bisect
 import collections
 import dataclasses
+import itertools
 from datetime import datetime
 
 # States that are an end, and need no copy where they have a reason; `accepted` needs one.
@@ -12,6 +13,7 @@ NAMED_ENDS = {"rejected", "cancelled", "superseded", "lapsed", "suppressed", "he
 # Clocks are one; a row's time has milliseconds.
 TICK = 0.002
 RESUMED_WITHIN = 30
+HEARD_LATE = 5  # seconds that what a node claimed may be on its way when the node is cut off
 # Outcomes of a delivery that nobody can know.
 IN_DOUBT = {"crashed", "unknown"}
 
@@ -36,7 +38,7 @@ class Records:
     people: dict  # by participation: {to, codes}
     changes: list  # {participation, old, new, acknowledged}
     stops: list  # {to, acknowledged}
-    kills: list  # {node, at}
+    deaths: list  # when a node was killed, stopped or cut off, or the database, in order
     spans: list  # (begin, end) of what kept all nodes from the database
     ends: list  # {node, code, at, killed, told, said}
     rate: int  # e-mails a minute
@@ -46,6 +48,16 @@ class Records:
     metrics: dict  # states, of a node's /metrics
     verified: int  # exit code of `ledger verify`
     said: dict  # by node: its log
+
+
+def in_order(rows):
+    """A row's time is of what it tells: an answer that came late is written after what was done meanwhile, and says in which state it found the notice."""
+    left, state, ordered = sorted(rows, key=lambda row: row["t"]), None, []
+    while left:
+        next = min(range(len(left)), key=lambda n: (left[n]["from_state"] not in (None, state), n))
+        ordered.append(left.pop(next))
+        state = ordered[-1]["to_state"] or state
+    return ordered
 
 
 class Story:
@@ -61,7 +73,7 @@ class Story:
             if row["key"]:
                 self.rows[row["key"]].append(row)
         for key, rows in self.rows.items():
-            rows.sort(key=lambda row: row["t"])
+            rows[:] = in_order(rows)
             self.tell(key, rows)
 
     def tell(self, key, rows):
@@ -241,9 +253,17 @@ class Judge:
                     self.find("processes", f"{node}: {line}")
 
     def resumed(self):
-        for kill, took, excused in resumptions(self.r, self.story):
-            if took is not None and took - excused > RESUMED_WITHIN:
-                self.find("resumed", f"{kill['node']} was killed, and what it had claimed was taken up {took:.1f} s later (the database was away {excused:.1f} s)")
+        """What was taken back was of a node that had been killed, slept, or was cut off, and not for long."""
+        for at, rows in taken_back(self.story):
+            since = max(before["t"] for before, _ in rows) - HEARD_LATE
+            began = [death for death in self.r.deaths if since <= death <= at]
+            if not began:
+                self.find("resumed", f"{len(rows)} taken back at {at:.1f}, claimed up to {at - since:.1f} s before, and no node had been away since")
+                continue
+            excused = sum(max(0.0, min(end, at) - max(begin, began[-1])) for begin, end in self.r.spans)
+            if at - began[-1] - excused > RESUMED_WITHIN:
+                self.find("resumed", f"{len(rows)} taken back at {at:.1f}, {at - began[-1]:.1f} s after the last node went away "
+                                     f"(the database was away {excused:.1f} s of these)")
 
     def name(self, notice):
         return f"{notice['occasion']} of {notice['participation_id']} ({notice['key']})"
@@ -259,23 +279,21 @@ def most_in_a_minute(at):
     return best, when
 
 
-def taken_up(at, stories):
-    """How many seconds after that moment the last of what was claimed then, and not past its point of no return, was taken up or ended; `None`: there was
-    none. Of each notice its rows in order."""
-    last = None
-    for rows in stories:
-        before = bisect.bisect_right(rows, at, key=lambda row: row["t"])
-        if before and rows[before - 1]["to_state"] == "claimed" and before < len(rows):
-            last = max(last or 0.0, rows[before]["t"] - at)
-    return last
+def taken_back(story):
+    """Each time that claims were taken back: when, and of each the row before and its own, if it had not passed its point of no return."""
+    times = collections.defaultdict(list)
+    for rows in story.rows.values():
+        for before, row in itertools.pairwise(rows):
+            if row["event"] in ("recovered", "taken_back") and before["to_state"] == "claimed":
+                times[row["t"]].append((before, row))
+    return sorted(times.items(), key=lambda each: each[0])
 
 
-def resumptions(records, story):
-    """For each kill: how long that took, and how much of it the database was away."""
+def resumptions(kills, story):
+    """For each kill, after how many seconds what was claimed then was first taken back; kills of a node that had nothing are left out."""
+    back = taken_back(story)
     found = []
-    for kill in records.kills:
-        last = taken_up(kill["at"], story.rows.values())
-        until = kill["at"] + (last or 0.0)
-        excused = sum(max(0.0, min(end, until) - max(begin, kill["at"])) for begin, end in records.spans)
-        found.append((kill, last, excused))
+    for kill in kills:
+        after = [at - kill["at"] for at, rows in back if at > kill["at"] and any(before["t"] <= kill["at"] for before, _ in rows)]
+        found += after[:1]
     return found
