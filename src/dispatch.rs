@@ -5,7 +5,7 @@
 //! ([`queue`]). An attempt is made durable before anything leaves ([`crossing`]). Meanwhile the next batch is prepared, on all cores ([`prepare`]).
 //!
 //! Invariants: nothing is handed over that was not begun (bytes frozen, durable); nothing passes its point of no return without the store's
-//! word, before the sources were asked ([`looks`]), or on a decision that is old; every claim is settled, or taken back by the next start. A store
+//! word, before the sources were asked ([`looks`]), or on a decision that is old; every claim is settled, or taken back by the next start or another node. A store
 //! error ends the lane at once.
 
 use std::collections::VecDeque;
