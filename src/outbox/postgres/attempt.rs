@@ -132,15 +132,18 @@ impl<'a> Desk<'a> {
              WHERE n.practice = $1 AND n.key = ANY($2) ORDER BY n.id FOR NO KEY UPDATE OF n"
         );
         let (mut rows, mut received) = (HashMap::new(), HashSet::new());
-        for found in tx.query(&sql, &[&tx.practice, &keys(&of)]).await? {
+        let of = keys(&of);
+        let values: super::db::Values<'_> = &[&tx.practice, &of];
+        // Said at once, done one after the other: the clock is read once they are locked; whoever waited for a lock has less of the lease left.
+        let (found, now) = tokio::join!(tx.query(&sql, values), tx.now());
+        for found in found? {
             let numbered = row(&tx.sealer, &found)?;
             if get(&found, COLUMN_COUNT + 1)? {
                 received.insert(numbered.id);
             }
             rows.insert(numbered.row.entry.notice.key, (numbered, get(&found, COLUMN_COUNT)?));
         }
-        // Read once they are locked: whoever waited for a lock has less of the lease left.
-        let now = tx.now().await?;
+        let now = now?;
         let (changed, contents, started) = (Vec::new(), HashMap::new(), Vec::new());
         Ok(Self { tx, rows, received, now, changed, contents, started, rerouted: Vec::new(), closes: Vec::new() })
     }

@@ -142,6 +142,11 @@ impl Db {
         }
     }
 
+    /// What is read next may have been written in any order.
+    pub(super) fn never_settled(&self) {
+        self.settled.set(0);
+    }
+
     /// What is read next is all that was committed.
     pub(super) fn unsettled(&self) {
         self.settled.set(i64::MAX);
@@ -194,11 +199,10 @@ impl<'c> Tx<'c> {
     }
 
     async fn holding(db: &'c Db, lock: &str, chain: i32) -> Res<Self> {
-        let begun = async {
-            db.say(&format!("BEGIN; SELECT {lock}({PRACTICE}, {})", db.practice)).await?;
-            Self::on(db, chain).await
-        };
-        let begun = begun.await;
+        let sql = format!("BEGIN; SELECT {lock}({PRACTICE}, {})", db.practice);
+        // Said at once, done one after the other: the head is read when the lock is there.
+        let (begun, tx) = tokio::join!(db.say(&sql), Self::on(db, chain));
+        let begun = begun.and(tx);
         if begun.is_err() {
             drop(db.say("ROLLBACK").await);
         }
@@ -253,10 +257,11 @@ impl<'c> Tx<'c> {
                    WHERE practice = $1 AND id = $2 AND seq = $3 AND link = $6 RETURNING pg_advisory_xact_lock_shared($8, $1)";
         let values: Values<'_> =
             &[&self.practice, &self.chain, &before.seq, &head.seq, &&head.link.0[..], &&before.link.0[..], &CHAIN, &PLACES];
-        if !self.exists(sql, values).await? {
+        let (moved, inserted) = tokio::join!(self.exists(sql, values), self.insert(&rows));
+        if !moved? {
             return Err(refused("the ledger's head is not where this transaction found it"));
         }
-        self.insert(&rows).await?;
+        inserted?;
         self.head.set(head);
         Ok(())
     }

@@ -67,6 +67,15 @@ pub(super) async fn checkpoint(db: &Db, chain: i32) -> Res<Option<Anchor>> {
     db.first(sql, &[&db.practice, &chain]).await?.map(|row| super::columns::word(&row, 0)).transpose()
 }
 
+/// Likewise, of each chain that has one.
+pub(super) async fn checkpoints(db: &Db) -> Res<(Vec<i32>, Vec<i64>)> {
+    let sql =
+        "SELECT DISTINCT ON (chain) chain, split_part(detail, ':', 1)::bigint FROM ledger WHERE practice = $1 AND event = 'checkpoint'
+               ORDER BY chain, seq DESC";
+    let rows = db.query(sql, &[&db.practice]).await?;
+    rows.iter().map(|row| Ok((get::<i32>(row, 0)?, get::<i64>(row, 1)?))).collect()
+}
+
 /// How far the first chain has got, which has sealed the others.
 pub(super) async fn head(db: &Db) -> Res<Anchor> {
     let row = db.one("SELECT seq, link FROM chain WHERE practice = $1 AND id = $2", &[&db.practice, &CHAIN]).await?;

@@ -61,9 +61,9 @@ where
 enum Settles {
     /// Not at all: it sees what was committed.
     Not,
-    /// Until no row of the ledger comes to stand before those that it sees; for seconds at most.
+    /// Until no row of the ledger comes to stand before those that it sees; for seconds at most, then it sees what was committed.
     Lately,
-    /// Likewise, or not at all.
+    /// Likewise; then all that it sees counts as touched.
     Surely,
 }
 
@@ -154,8 +154,7 @@ async fn done(home: &Home, idle: &RefCell<Vec<Db>>, job: (Settles, &dyn Read)) -
             Ok(()) => return Ok(()),
             Err(failure) => failure,
         };
-        let again = failure.is_lost() && home.waits() || (failure.is_lost() || failure.is_a_collision()) && since.elapsed() < PATIENCE;
-        if !again {
+        if !failure.is_lost() || (!home.waits() && since.elapsed() > PATIENCE) {
             return Err(failure);
         }
         idle.borrow_mut().clear();
@@ -173,8 +172,9 @@ async fn once(home: &Home, idle: &RefCell<Vec<Db>>, (settles, job): (Settles, &d
     let read = async {
         match settles {
             Settles::Not => db.unsettled(),
-            Settles::Surely => db.settle().await?,
-            Settles::Lately => match db.settle().await {
+            Settles::Surely | Settles::Lately => match db.settle().await {
+                // Somebody hangs there: what shows whether anything came between says so, and reads go on.
+                Err(failure) if failure.is_a_collision() && settles == Settles::Surely => db.never_settled(),
                 Err(failure) if !failure.is_a_collision() => return Err(failure),
                 _ => {}
             },

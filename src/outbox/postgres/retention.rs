@@ -7,7 +7,7 @@
 use super::columns::{get, ms, session};
 use super::db::Tx;
 use super::error::Res;
-use super::{chains, guard, history};
+use super::{guard, history};
 use crate::outbox::{Purged, Retention};
 
 /// Rows of each kind in one transaction.
@@ -63,11 +63,7 @@ pub(super) async fn batch(tx: &Tx<'_>, retention: Retention) -> Res<(Purged, boo
     let practice = &tx.practice;
     let content = ms(retention.content_before.max(retention.history_before));
     let old = ms(retention.history_before);
-    let chains = chains::all(tx).await?;
-    let mut closed = Vec::with_capacity(chains.len());
-    for chain in &chains {
-        closed.push(history::checkpoint(tx, *chain).await?.map_or(0, |anchor| anchor.seq));
-    }
+    let (chains, closed) = history::checkpoints(tx).await?;
     tx.execute("DELETE FROM outgoing WHERE practice = $1 AND kind = 'letter' AND due_at < $2", &[practice, &old]).await?;
     let mut purged = Purged {
         contents: tx.execute(CONTENTS, &[practice, &content, &BATCH]).await?,
