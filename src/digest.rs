@@ -21,7 +21,7 @@ use crate::dispatch::{self, Alone, Course, Lane};
 use crate::entry::State;
 use crate::known::by_session;
 use crate::notice::Reason;
-use crate::outbox::{self, Lease, Outbox, Outgoing, Returned, Settlement, StaffLetter, letter_key};
+use crate::outbox::{self, Lease, Outbox, Outgoing, Returned, Scheduled, Settlement, StaffLetter, letter_key};
 use crate::outcome::Outcome;
 use crate::plan::{Policy, Suppressions};
 use crate::render::{DigestMail, Rendered, Renderer};
@@ -34,6 +34,10 @@ use crate::zone::Zone;
 
 /// A scheduled time is missed for good after so long: the next one is near.
 pub const MADE_UP_WITHIN: TimeDelta = TimeDelta::hours(12);
+
+/// Of how long, and of how many scheduled times at most, it is noted after a restore that they do not go: a clock that is set back reaches no further.
+const LATELY: TimeDelta = TimeDelta::days(7);
+const LATELY_MAX: usize = 50;
 
 /// Texts that people wrote, of which a letter tells.
 const REPLIES_MAX: usize = 200;
@@ -62,6 +66,16 @@ impl Settings {
         let local = now.trunc_subsecs(0).with_timezone(&self.zone);
         let last = self.at.find_previous_occurrence(&local, true).ok()?.with_timezone(&Utc);
         (now - last < MADE_UP_WITHIN).then_some(last)
+    }
+
+    /// The scheduled times of the last days, the last one first: a store that is restored from an older copy may know nothing of them.
+    pub fn lately(&self, now: DateTime<Utc>) -> Vec<Scheduled> {
+        let previous = |before: &DateTime<Zone>, inclusive| self.at.find_previous_occurrence(before, inclusive).ok();
+        let first = previous(&now.trunc_subsecs(0).with_timezone(&self.zone), true);
+        let times = std::iter::successors(first, |time| previous(time, false)).map(|time| time.with_timezone(&Utc));
+        let recipients: Vec<String> = self.to.iter().map(recipient).collect();
+        let scheduled = |at| Scheduled { at, useful_until: at + MADE_UP_WITHIN, recipients: recipients.clone() };
+        times.take_while(|at| now - *at < LATELY).take(LATELY_MAX).map(scheduled).collect()
     }
 }
 

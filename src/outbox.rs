@@ -39,7 +39,7 @@ pub use attempts::{Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Lately, Lea
 pub use feedback::Feedback;
 pub use key::StoreKey;
 pub use nodes::{NodeRow, Nodes, Tended};
-pub use outgoing::{StaffLetter, letter_key};
+pub use outgoing::{Scheduled, StaffLetter, letter_key};
 pub use queries::{Filter, Queries, SourceStatus, Status};
 pub use upkeep::{Purged, Restored, Retention, Upkeep};
 pub use walks::{Applied, FindsAgain, NotedSession, Rest, Seen, SeenSession, SourcePart, SourceRow, Walk, WalkedSession, Walks};

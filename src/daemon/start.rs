@@ -153,7 +153,8 @@ async fn take_back(dispatcher: &Dispatcher, config: &Config, membership: &Member
     let names = names(config);
     membership.join(outbox, now()).await?;
     dispatcher.recall_codes().await?;
-    if let Some(restored) = outbox.hold_restored(&names, now()).await? {
+    let letters = config.digest.as_ref().map_or_else(Vec::new, |digest| digest.lately(now()));
+    if let Some(restored) = outbox.hold_restored(&names, &letters, now()).await? {
         tell_restored(restored);
     }
     Ok(())
@@ -196,9 +197,10 @@ fn tell_restored(restored: Restored) {
     let since = restored.since.map_or_else(|| "nothing".to_owned(), |at| format!("what was told until {}", at.to_rfc3339()));
     tracing::error!(
         held = restored.held,
+        letters = restored.letters,
         "the store is an older copy: it knows {since}, and nothing after it. What was due since is held, and so are the invites and corrections \
          that the first walks find: look at `punctual outbox list --state held`, then `punctual outbox release` or `cancel`. Opt-outs and \
-         bounces of that time are forgotten."
+         bounces of that time are forgotten. Letters to the practice that may have gone since do not go again."
     );
 }
 

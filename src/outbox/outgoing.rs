@@ -19,6 +19,9 @@ use crate::ledger::LedgerRow;
 use crate::notice::NoticeKey;
 use crate::outcome::NOT_SENT;
 
+/// What becomes of a letter that may have gone before a restore, in the ledger's word.
+const RESTORED: &str = "restored";
+
 /// The letter of one scheduled time to one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StaffLetter {
@@ -28,7 +31,7 @@ pub struct StaffLetter {
     pub scheduled_at: DateTime<Utc>,
     /// The address, by its [`suppression_key`](crate::suppression::suppression_key).
     pub recipient: String,
-    /// Where it is. Cancelled: there was nothing to tell.
+    /// Where it is. Cancelled: there was nothing to tell, or the store was restored, and it may have gone before.
     pub state: State,
     /// Attempts begun.
     pub attempts: u32,
@@ -36,6 +39,25 @@ pub struct StaffLetter {
     pub next_attempt_at: Option<DateTime<Utc>>,
     /// When it got into its state.
     pub changed_at: DateTime<Utc>,
+}
+
+/// A scheduled time of the letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scheduled {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// It is made up until then, if it was missed.
+    pub useful_until: DateTime<Utc>,
+    /// The addresses, each by its [`suppression_key`](crate::suppression::suppression_key).
+    pub recipients: Vec<String>,
+}
+
+impl Scheduled {
+    /// Those that may have gone after the time until which a copy is complete. All, if there is none, or it is of a clock that was ahead.
+    pub(crate) fn after(all: &[Self], since: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Vec<Self> {
+        let since = since.filter(|since| *since <= now);
+        all.iter().filter(|scheduled| since.is_none_or(|since| scheduled.useful_until > since)).cloned().collect()
+    }
 }
 
 /// Names a letter, and its message: a digest of its scheduled time and of the recipient.
@@ -211,6 +233,18 @@ impl Row<Alone> {
             self.forget_address();
         }
         Some(recovery)
+    }
+
+    /// The store is an older copy: it may have gone since, so it does not go any more. `None`: it is over, or on its way.
+    pub(crate) fn forgo(&mut self, at: DateTime<Utc>) -> Option<LedgerRow> {
+        if self.entry.next_attempt_at.is_none() || self.entry.phase == Some(Phase::Doubt) {
+            return None;
+        }
+        self.claim = None;
+        let Alone { state, phase, next_attempt_at, changed_at, outcome, .. } = &mut self.entry;
+        (*state, *phase, *next_attempt_at, *changed_at, *outcome) = (State::Cancelled, None, None, at, Some(RESTORED.to_owned()));
+        self.forget_address();
+        Some(self.event(RESTORED, at))
     }
 
     fn forget_address(&mut self) {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Result;
 use super::alert::Alert;
-use super::outgoing::StaffLetter;
+use super::outgoing::{Scheduled, StaffLetter};
 use crate::access::logins::KeptLogin;
 use crate::ledger::{Anchor, Verified};
 
@@ -17,9 +17,17 @@ pub struct Restored {
     pub since: Option<DateTime<Utc>>,
     /// Notices that wait for a person now.
     pub held: usize,
+    /// Letters to the practice that may have gone, and do not go again.
+    pub letters: usize,
 }
 
 impl Restored {
+    /// What the ledger says was done.
+    pub(crate) fn in_words(&self) -> String {
+        let letters = if self.letters == 0 { String::new() } else { format!(", {} letters to the practice not sent again", self.letters) };
+        format!("{} notices held{letters}", self.held)
+    }
+
     /// A clock that was set back since the ledger's last row, or just before the copy was made, decided anew when each thing is due, but for reminders,
     /// which hang on their starts.
     pub(crate) fn was_set_back(last_at: Option<DateTime<Utc>>, since: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
@@ -89,8 +97,9 @@ pub trait Upkeep: Send + Sync {
     async fn verify_ledger(&self, anchor: Option<Anchor>) -> Result<Verified>;
 
     /// If the store is an older copy of the one that ran last: holds what that one may have sent, and notes that the first walks of these
-    /// sources find it again. `None`: it is not. Called at a start, after [`super::Attempts::recover`]. (A store that outlives no process has no copies.)
-    async fn hold_restored(&self, _sources: &[String], _now: DateTime<Utc>) -> Result<Option<Restored>> {
+    /// sources find it again. Letters to the practice that it has open, and those of these scheduled times that it knows nothing of, are cancelled.
+    /// `None`: it is not. Called at a start, after [`super::Attempts::recover`]. (A store that outlives no process has no copies.)
+    async fn hold_restored(&self, _sources: &[String], _letters: &[Scheduled], _now: DateTime<Utc>) -> Result<Option<Restored>> {
         Ok(None)
     }
 

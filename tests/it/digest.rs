@@ -28,6 +28,8 @@ use serde_json::{Value, json};
 use crate::clock::{ManualClock, at};
 use crate::render::golden;
 
+mod restored;
+
 /// No two have one name.
 static STARTS: AtomicUsize = AtomicUsize::new(0);
 
@@ -115,10 +117,14 @@ impl World {
     }
 
     async fn with(now: &str, configured: &str, sessions: &Value) -> Self {
-        let clock = ManualClock::new(at(now));
-        let world = Self { outbox: Arc::new(MemoryOutbox::new([7; 32])), clock, relay: Arc::default(), configured: configured.to_owned() };
+        let world = Self { configured: configured.to_owned(), ..Self::over(now, Arc::new(MemoryOutbox::new([7; 32]))) };
         world.walk(sessions).await;
         world
+    }
+
+    /// On a store that is there.
+    fn over(now: &str, outbox: Arc<dyn Outbox>) -> Self {
+        Self { outbox, clock: ManualClock::new(at(now)), relay: Arc::default(), configured: CONFIGURATION.to_owned() }
     }
 
     async fn walk(&self, sessions: &Value) {

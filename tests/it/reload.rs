@@ -23,8 +23,8 @@ use crate::push::no_trust;
 use crate::servers::{Gate, http, smtp};
 
 /// The daemon of a practice that is pushed to, as it runs.
-struct Daemon {
-    engine: Arc<Engine>,
+pub(crate) struct Daemon {
+    pub(crate) engine: Arc<Engine>,
     told: watch::Sender<Ending>,
     serving: JoinHandle<anyhow::Result<()>>,
     folder: TempDir,
@@ -35,7 +35,7 @@ impl Daemon {
         Self::begin(tempfile::tempdir().unwrap(), more, before).await
     }
 
-    async fn begin(folder: TempDir, more: &str, before: impl AsyncFnOnce(&Engine)) -> Self {
+    pub(crate) async fn begin(folder: TempDir, more: &str, before: impl AsyncFnOnce(&Engine)) -> Self {
         let text = format!(
             "[practice]\nname = \"Lakeside\"\ntime_zone = \"UTC\"\n[store]\nurl = \"sqlite://punctual.db\"\n[daemon]\nstop_within = \"1s\"\n\
              [server]\nlisten = \"127.0.0.1:0\"\n[[source]]\nname = \"desk\"\nkind = \"push\"\ntoken = \"desk-0123456789abcdef0123456\"\n{more}"
@@ -46,6 +46,14 @@ impl Daemon {
         let (told, telling) = watch::channel(Ending::NotYet);
         let serving = tokio::spawn(Arc::clone(&engine).serve(telling));
         Self { engine, told, serving, folder }
+    }
+
+    /// It is told to stop, and stops: its folder is left.
+    pub(crate) async fn end(self) -> TempDir {
+        self.told.send_replace(Ending::Stop);
+        self.serving.await.unwrap().unwrap();
+        drop(self.engine);
+        self.folder
     }
 
     async fn is_listed(&self, sessions: &[Value]) {

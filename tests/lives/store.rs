@@ -24,8 +24,8 @@ use punctual::outbox::memory::MemoryOutbox;
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use punctual::outbox::{
     Act, Acts, Alert, Applied, Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Feedback, Filter, FindsAgain, Lately, Lease, Nodes,
-    NotedSession, Outbox, Purged, Queries, Recovered, Rest, Restored, Result, Retention, Seen, SeenSession, Settlement, SourceRow,
-    StaffLetter, Status, Upkeep, Walk, Walks,
+    NotedSession, Outbox, Purged, Queries, Recovered, Rest, Restored, Result, Retention, Scheduled, Seen, SeenSession, Settlement,
+    SourceRow, StaffLetter, Status, Upkeep, Walk, Walks,
 };
 use punctual::receipt::{About, Receipt, Received, Undelivered};
 use punctual::session::stored::{Also, StoredSession};
@@ -307,7 +307,7 @@ asks!(Upkeep {
     begin_alert(alert: Alert) -> ();
     end_alert(key: &str, now: DateTime<Utc>) -> ();
     verify_ledger(anchor: Option<Anchor>) -> Verified;
-    hold_restored(sources: &[String], now: DateTime<Utc>) -> Option<Restored>;
+    hold_restored(sources: &[String], letters: &[Scheduled], now: DateTime<Utc>) -> Option<Restored>;
     mark() -> Option<Anchor>;
     purge(now: DateTime<Utc>, retention: Retention) -> Purged;
 });

@@ -272,7 +272,7 @@ impl World {
         let clock = Arc::clone(&self.hands) as Arc<dyn Clock>;
         let process = Process::start(&self.outbox(), &clock, &self.servers, self.configured(), n).await;
         let sources: Vec<String> = (0..self.sources.lock().unwrap().len()).map(|n| engine::name(n).to_owned()).collect();
-        if let Some(restored) = self.store.hold_restored(&sources, self.now()).await.unwrap() {
+        if let Some(restored) = self.store.hold_restored(&sources, &[], self.now()).await.unwrap() {
             self.notes(format!("the store is an older copy: {} messages are held", restored.held));
         }
         self.store.mark().await.unwrap();

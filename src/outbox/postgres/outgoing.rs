@@ -14,7 +14,7 @@ use crate::notice::NoticeKey;
 use crate::outbox::attempted::Row;
 use crate::outbox::outgoing::{Alone, Step, What};
 use crate::outbox::standing::{Held, Recovery};
-use crate::outbox::{ClaimAlone, Lease, StaffLetter};
+use crate::outbox::{ClaimAlone, Lease, Scheduled, StaffLetter};
 
 const SELECT: &str = "SELECT key, recipient, address, answer, locale, due_at, useful_until, state, phase, next_attempt_at, attempts, changed_at, epoch, owner,
      lease_until, transport, outcome FROM outgoing WHERE practice = $1 AND";
@@ -144,6 +144,23 @@ pub(super) async fn recover(tx: &Tx<'_>, is_gone: impl Fn(&Held) -> bool, now: D
         save(tx, &row).await?;
     }
     Ok(returned)
+}
+
+/// See [`Row::forgo`]: letters that are open, and those of scheduled times that the store knows nothing of. Returns how many.
+pub(super) async fn forgo(tx: &Tx<'_>, scheduled: &[Scheduled], now: DateTime<Utc>) -> Res<usize> {
+    for Scheduled { at, useful_until, recipients } in scheduled {
+        for to in recipients {
+            add(tx, &Row::letter(*at, *useful_until, to), "").await?;
+        }
+    }
+    let mut count = 0;
+    for mut row in all(tx, "kind = 'letter' AND next_attempt_at IS NOT NULL ORDER BY due_at, key FOR UPDATE", &[&tx.practice]).await? {
+        let Some(told) = row.forgo(now) else { continue };
+        save(tx, &row).await?;
+        tx.append(told)?;
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// Letters of a scheduled time, by recipient.

@@ -10,15 +10,16 @@ use super::db::{Db, Tx};
 use super::error::Res;
 use super::hold::hold;
 use super::notices::keys_of;
+use super::outgoing;
 use crate::notice::Reason;
 use crate::outbox::words::rfc3339;
-use crate::outbox::{FindsAgain, Restored};
+use crate::outbox::{FindsAgain, Restored, Scheduled};
 
 /// Holds what was due, and notes which sources find again what was told; from then on this is the database.
 pub(super) async fn restored(
     tx: &Tx<'_>,
     (since, lineage): (Option<DateTime<Utc>>, &str),
-    sources: &[String],
+    (sources, letters): (&[String], &[Scheduled]),
     now: DateTime<Utc>,
 ) -> Res<Restored> {
     let last_at = tx.first("SELECT at FROM ledger WHERE practice = $1 ORDER BY place DESC LIMIT 1", &[&tx.practice]).await?;
@@ -32,6 +33,7 @@ pub(super) async fn restored(
     let sql = "UPDATE outgoing SET state = 'cancelled', outcome = 'restored', next_attempt_at = NULL, address = ''
                WHERE practice = $1 AND kind = 'answer' AND state = 'waiting'";
     tx.execute(sql, &[&tx.practice]).await?;
+    let letters = outgoing::forgo(tx, &Scheduled::after(letters, since, now), now).await?;
     for source in sources {
         let sql =
             "INSERT INTO restored (practice, source) VALUES ($1, $2) ON CONFLICT (practice, source) DO UPDATE SET first_walk_at = NULL";
@@ -39,8 +41,9 @@ pub(super) async fn restored(
     }
     tx.execute("UPDATE practice SET lineage = $2 WHERE id = $1", &[&tx.practice, &lineage]).await?;
     let from = since.map_or_else(|| "its beginning".to_owned(), rfc3339);
-    tx.note(now, "restored", &format!("another database than the last one, complete until {from}: {held} notices held"))?;
-    Ok(Restored { since, held })
+    let restored = Restored { since, held, letters };
+    tx.note(now, "restored", &format!("another database than the last one, complete until {from}: {}", restored.in_words()))?;
+    Ok(restored)
 }
 
 /// Of whom the walks of a source still find again what was told.

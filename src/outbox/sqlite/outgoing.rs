@@ -15,7 +15,7 @@ use crate::notice::NoticeKey;
 use crate::outbox::attempted::Row;
 use crate::outbox::outgoing::{Alone, Step, What};
 use crate::outbox::standing::{Held, Recovery};
-use crate::outbox::{ClaimAlone, Lease, StaffLetter, letter_key};
+use crate::outbox::{ClaimAlone, Lease, Scheduled, StaffLetter, letter_key};
 
 const SELECT: &str =
     "SELECT key, recipient, unseal('answer', key, address), answer, locale, due_at, useful_until, state, phase, next_attempt_at, attempts,
@@ -153,6 +153,21 @@ pub(super) fn recover(connection: &Tx<'_>, owner: &str, now: DateTime<Utc>, ever
         save(connection, &row)?;
     }
     Ok(returned)
+}
+
+/// See [`Row::forgo`]: letters that are open, and those of scheduled times that the store knows nothing of. Returns how many.
+pub(super) fn forgo(connection: &Tx<'_>, scheduled: &[Scheduled], now: DateTime<Utc>) -> rusqlite::Result<usize> {
+    for Scheduled { at, useful_until, recipients } in scheduled {
+        recipients.iter().try_for_each(|to| add(connection, &Row::letter(*at, *useful_until, to), ""))?;
+    }
+    let mut count = 0;
+    for mut row in all(connection, "INDEXED BY outgoing_open WHERE kind = 'letter' AND next_attempt_at IS NOT NULL", [])? {
+        let Some(told) = row.forgo(now) else { continue };
+        save(connection, &row)?;
+        history::append(connection, &told)?;
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// Letters of a scheduled time, by recipient.

@@ -3,7 +3,7 @@
 //! In: an opened file, and the mark beside it. Out: whether the file is an older copy, and then the hold of all that was due since.
 //! A copy made by `backup` says so itself; any other one is known by the mark: its ledger has not got as far, or went another way.
 //!
-//! Held are the notices that are due by now, and what is in doubt. What the sources said in between is gone too: the first walks find again
+//! Held are the notices that are due by now, and what is in doubt. Letters to the practice that may have gone are cancelled. What the sources said in between is gone too: the first walks find again
 //! what was told already, so [`crate::walk`] holds new invites and corrections of the sources that are named in the table `restored`.
 
 use std::path::Path;
@@ -16,13 +16,14 @@ use super::columns::{at, key, ms, opt_at, opt_ms};
 use super::history;
 use super::mark::{self, Mark};
 use super::notices::{Before, find, record};
+use super::outgoing;
 use super::sealed::Said;
 use super::tx::{Tx, head};
 use crate::entry::{Change, State};
 use crate::ledger::{Anchor, Finding, LedgerRow};
 use crate::notice::{NoticeKey, Reason};
 use crate::outbox::words::rfc3339;
-use crate::outbox::{FindsAgain, Restored};
+use crate::outbox::{FindsAgain, Restored, Scheduled};
 
 /// The time of the ledger's last row, by the clock of then.
 const LAST_AT: &str = "SELECT at FROM ledger ORDER BY seq DESC LIMIT 1";
@@ -130,7 +131,7 @@ pub(super) fn current(connection: &Connection) -> rusqlite::Result<Mark> {
 pub(super) fn hold(
     connection: &Tx<'_>,
     since: Option<DateTime<Utc>>,
-    sources: &[String],
+    (sources, letters): (&[String], &[Scheduled]),
     now: DateTime<Utc>,
 ) -> rusqlite::Result<Restored> {
     let last_at = connection.query_row(LAST_AT, [], |row| at(row, 0)).optional()?;
@@ -154,6 +155,7 @@ pub(super) fn hold(
     // What waits there may have been answered since.
     let sql = "UPDATE outgoing SET state = 'cancelled', outcome = 'restored', next_attempt_at = NULL, address = '' WHERE kind = 'answer' AND state = 'waiting'";
     connection.execute(sql, [])?;
+    let letters = outgoing::forgo(connection, &Scheduled::after(letters, since, now), now)?;
     let mut note =
         connection.prepare("INSERT INTO restored (source) VALUES (?1) ON CONFLICT (source) DO UPDATE SET first_walk_at = NULL")?;
     for source in sources {
@@ -161,9 +163,10 @@ pub(super) fn hold(
     }
     connection.execute("UPDATE identity SET copied_at = NULL", [])?;
     let from = since.map_or_else(|| "its beginning".to_owned(), rfc3339);
-    let detail = format!("an older copy of the store, complete until {from}: {held} notices held");
+    let restored = Restored { since, held, letters };
+    let detail = format!("an older copy of the store, complete until {from}: {}", restored.in_words());
     history::append(connection, &LedgerRow::note(now, "restored", &detail))?;
-    Ok(Restored { since, held })
+    Ok(restored)
 }
 
 /// Of whom the walks of a source still find again what was told.

@@ -181,7 +181,7 @@ async fn nothing_is_lost_and_nothing_told_twice_in_a_database() {
     let there = database(cluster, "moved_on");
     moves.copy(&first, &there).unwrap();
     let store = moves.daemon(&there);
-    assert_eq!(store.outbox.hold_restored(&["clinic".to_owned()], minute(7)).await.unwrap(), None, "it is no older copy");
+    assert_eq!(store.outbox.hold_restored(&["clinic".to_owned()], &[], minute(7)).await.unwrap(), None, "it is no older copy");
     let recovered = store.outbox.recover("two", minute(7), true).await.unwrap();
     assert_eq!(recovered.in_doubt.len(), 1, "{recovered:?}");
     assert_eq!(store.add(1, &[addressed(1, Occasion::Invite, 0, mail("zebulon"))]).await.added, 0, "a key is held once, for ever");
@@ -231,7 +231,7 @@ async fn a_copy_that_ended_in_the_middle_goes_once_more() {
     let refused = moves.copy(&second, &there).unwrap_err();
     assert!(refused.contains("start the daemon on it once"), "{refused}");
     let store = moves.daemon(&second);
-    let restored = store.outbox.hold_restored(&["clinic".to_owned()], minute(200)).await.unwrap().unwrap();
+    let restored = store.outbox.hold_restored(&["clinic".to_owned()], &[], minute(200)).await.unwrap().unwrap();
     assert_eq!(restored.held, 2, "sessions 2 and 4");
     drop(store);
     moves.copy(&second, &there).unwrap();
@@ -240,7 +240,7 @@ async fn a_copy_that_ended_in_the_middle_goes_once_more() {
     PostgresOutbox::migrate(server).unwrap();
     assert!(moves.copy(&second, &there).unwrap().held);
     let store = moves.daemon(&there);
-    assert!(store.outbox.hold_restored(&["clinic".to_owned()], minute(200)).await.unwrap().is_some());
+    assert!(store.outbox.hold_restored(&["clinic".to_owned()], &[], minute(200)).await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -137,7 +137,7 @@ async fn a_ledger_without_its_mark_is_not_called_intact() {
     let verified = open(&copy, Access::Look).verify_ledger(None).await.unwrap();
     assert_eq!((verified.findings, verified.copy), (Vec::new(), true), "a copy has none until it runs");
     assert!(
-        open(&path, Access::Daemon).hold_restored(&[], minute(9)).await.unwrap().is_some(),
+        open(&path, Access::Daemon).hold_restored(&[], &[], minute(9)).await.unwrap().is_some(),
         "the next start takes it for an older copy"
     );
     assert_eq!(open(&path, Access::Look).verify_ledger(None).await.unwrap().findings, [], "and marks it");
@@ -173,7 +173,7 @@ async fn an_older_store_is_linked_when_it_is_brought_up() {
     .unwrap();
     drop(old);
     let store = open(&path, Access::Daemon);
-    assert_eq!(store.hold_restored(&[], minute(0)).await.unwrap(), None, "it is no copy: it had no mark yet");
+    assert_eq!(store.hold_restored(&[], &[], minute(0)).await.unwrap(), None, "it is no copy: it had no mark yet");
     store.note(minute(0), "reveal", "session 3").await.unwrap();
     let verified = store.verify_ledger(None).await.unwrap();
     assert_eq!((verified.rows, verified.pruned_to, verified.findings), (4, 2, Vec::new()), "what version 1 purged is told as pruned");
@@ -217,7 +217,7 @@ async fn a_restored_store_holds_what_may_have_been_sent() {
         }
         // The day goes on: the reminder is sent.
         let store = Store { outbox: std::sync::Arc::new(open(&path, Access::Daemon)), _folder: None };
-        assert_eq!(store.outbox.hold_restored(&[], minute(99)).await.unwrap(), None, "{put:?}: it is its own");
+        assert_eq!(store.outbox.hold_restored(&[], &[], minute(99)).await.unwrap(), None, "{put:?}: it is its own");
         let claim = store.doubt_one(100).await;
         assert!(store.settle(101, &claim, accepted()).await);
         store.outbox.mark().await.unwrap();
@@ -237,8 +237,9 @@ async fn starts_held(path: &Path, put: Put) {
     // A start that ends before it has held anything changes nothing for the next one.
     drop(open(path, Access::Daemon));
     let store = Store { outbox: std::sync::Arc::new(open(path, Access::Daemon)), _folder: None };
-    let Restored { since, held } = store.outbox.hold_restored(&["clinic".to_owned()], minute(120)).await.unwrap().expect("it is a copy");
-    assert_eq!(store.outbox.hold_restored(&[], minute(120)).await.unwrap(), None, "{put:?}: once");
+    let Restored { since, held, .. } =
+        store.outbox.hold_restored(&["clinic".to_owned()], &[], minute(120)).await.unwrap().expect("it is a copy");
+    assert_eq!(store.outbox.hold_restored(&[], &[], minute(120)).await.unwrap(), None, "{put:?}: once");
     assert_eq!((since.is_some(), held), if put == Put::Lost { (false, 0) } else { (true, 1) }, "{put:?}");
     assert!(store.claim(130).await.is_empty(), "{put:?}: nothing goes");
     let states: Vec<_> = store.all().await.iter().map(|e| (e.state, e.reason)).collect();
@@ -260,7 +261,7 @@ async fn starts_held(path: &Path, put: Put) {
     }
     drop(store);
     let next = open(path, Access::Daemon);
-    assert_eq!(next.hold_restored(&[], minute(300)).await.unwrap(), None, "{put:?}: the next start is an ordinary one");
+    assert_eq!(next.hold_restored(&[], &[], minute(300)).await.unwrap(), None, "{put:?}: the next start is an ordinary one");
 }
 
 /// A crash leaves the mark behind the store, never ahead.
@@ -279,7 +280,7 @@ async fn a_store_that_got_further_than_its_mark_is_no_copy() {
     drop(store);
     fs::write(beside(&path, ".mark"), mark).unwrap();
     let store = open(&path, Access::Daemon);
-    assert_eq!(store.hold_restored(&[], minute(3)).await.unwrap(), None, "also when the row that it names was pruned");
+    assert_eq!(store.hold_restored(&[], &[], minute(3)).await.unwrap(), None, "also when the row that it names was pruned");
 }
 
 /// A copy made in the middle of the work: what was in hand then may have gone out since.
@@ -311,7 +312,7 @@ async fn what_was_in_hand_or_in_doubt_when_it_was_copied_is_not_sent_by_itself()
 
     let store = Store { outbox: std::sync::Arc::new(open(&path, Access::Daemon)), _folder: None };
     store.outbox.recover("after", minute(200), true).await.unwrap();
-    let restored = store.outbox.hold_restored(&[], minute(200)).await.unwrap().expect("it is a copy");
+    let restored = store.outbox.hold_restored(&[], &[], minute(200)).await.unwrap().expect("it is a copy");
     assert_eq!(restored.held, 2);
     assert_eq!(store.outbox.waiting_answers().await.unwrap(), [], "somebody may have been answered already");
     assert!(store.claim(350).await.is_empty(), "neither at once nor when the resend would have been");

@@ -84,7 +84,7 @@ async fn a_store_of_the_release_before_says_the_same_and_tells_nobody_again() {
         assert!(second.record.text.contains("\n      \"SessionId\"") || second.record.text.contains("\n    \"SessionId\""));
         assert!(std::str::from_utf8(body).unwrap().contains(&second.record.text));
         assert_eq!(second.record.taken_for, live);
-        store.hold_restored(&[], now).await.unwrap();
+        store.hold_restored(&[], &[], now).await.unwrap();
         assert_eq!(store.verify_ledger(None).await.unwrap().findings, []);
     }
 }

@@ -305,11 +305,11 @@ async fn another_database_holds_what_may_have_been_told() {
     let server = cluster.server("first");
     drop(worked(&server).await);
     let again = open(&server, Access::Daemon, None).unwrap();
-    assert_eq!(again.hold_restored(&[], minute(500)).await.unwrap(), None, "the same one holds nothing");
+    assert_eq!(again.hold_restored(&[], &[], minute(500)).await.unwrap(), None, "the same one holds nothing");
     drop(again);
     cluster.sql("postgres", "CREATE DATABASE second TEMPLATE first");
     let store = open(&cluster.server("second"), Access::Daemon, None).unwrap();
-    let restored = store.hold_restored(&["clinic".to_owned()], minute(500)).await.unwrap().unwrap();
+    let restored = store.hold_restored(&["clinic".to_owned()], &[], minute(500)).await.unwrap().unwrap();
     assert_eq!(restored.held, 1);
     let held = store.list(&punctual::outbox::Filter { states: vec![State::Held], ..Default::default() }).await.unwrap();
     assert_eq!(held.iter().map(|e| e.reason).collect::<Vec<_>>(), [Some(Reason::Restored)]);
@@ -317,7 +317,7 @@ async fn another_database_holds_what_may_have_been_told() {
     assert_eq!(found, punctual::outbox::FindsAgain::Everybody);
     drop(store);
     let next = open(&cluster.server("second"), Access::Daemon, None).unwrap();
-    assert_eq!(next.hold_restored(&[], minute(600)).await.unwrap(), None, "once");
+    assert_eq!(next.hold_restored(&[], &[], minute(600)).await.unwrap(), None, "once");
 }
 
 /// Whoever owns the database can do this: it is found, not prevented.

@@ -86,12 +86,12 @@ async fn a_promoted_standby_that_has_all_is_gone_on_with() {
     assert!(a.settle(6, &claims[2], accepted()).await);
     b.outbox.note(minute(6), "after", "").await.unwrap();
     for store in [&a, &b] {
-        assert!(store.outbox.hold_restored(&["clinic".to_owned()], minute(200)).await.unwrap().is_none());
+        assert!(store.outbox.hold_restored(&["clinic".to_owned()], &[], minute(200)).await.unwrap().is_none());
     }
     assert_eq!(b.claim(100).await.len(), 1, "what is due goes by itself");
     drop((a, b));
     let again = opened(&both.as_node(Some("a"))).unwrap();
-    assert!(again.outbox.hold_restored(&["clinic".to_owned()], minute(200)).await.unwrap().is_none(), "a start finds its own");
+    assert!(again.outbox.hold_restored(&["clinic".to_owned()], &[], minute(200)).await.unwrap().is_none(), "a start finds its own");
     assert_eq!(again.outbox.verify_ledger(None).await.unwrap().findings, []);
 }
 
@@ -116,7 +116,7 @@ async fn a_promoted_standby_that_nobody_waited_for_holds_what_is_due() {
     let store = opened(&both).unwrap();
     let recovered = store.outbox.recover("two", minute(7), true).await.unwrap();
     assert_eq!(recovered.in_doubt.len(), 1, "{recovered:?}");
-    let restored = store.outbox.hold_restored(&["clinic".to_owned()], minute(200)).await.unwrap().unwrap();
+    let restored = store.outbox.hold_restored(&["clinic".to_owned()], &[], minute(200)).await.unwrap().unwrap();
     assert_eq!(restored.held, 2, "what is due; what is in doubt stays so");
     assert_eq!(store.entry(claims[0].entry.notice.key).await.state, State::Accepted, "what was told is known");
     assert!(store.claim(300).await.is_empty(), "nothing goes by itself");

@@ -412,10 +412,10 @@ async fn a_mark_that_somebody_else_wrote_is_none() {
     let mark = folder.path().join("outbox.db.mark");
     let mut forged: serde_json::Value = serde_json::from_slice(&fs::read(&mark).unwrap()).unwrap();
     assert!(forged["mac"].is_string(), "{forged}");
-    assert_eq!(open(&path, Some(&key(7))).unwrap().hold_restored(&[], minute(0)).await.unwrap(), None, "its own");
+    assert_eq!(open(&path, Some(&key(7))).unwrap().hold_restored(&[], &[], minute(0)).await.unwrap(), None, "its own");
     forged.as_object_mut().unwrap().remove("mac");
     fs::write(&mark, forged.to_string()).unwrap();
-    assert!(open(&path, Some(&key(7))).unwrap().hold_restored(&[], minute(0)).await.unwrap().is_some());
+    assert!(open(&path, Some(&key(7))).unwrap().hold_restored(&[], &[], minute(0)).await.unwrap().is_some());
 }
 
 /// The key of Message-IDs and return paths is in no file of a sealed store, and is the same as before.
@@ -450,7 +450,7 @@ async fn a_store_of_an_earlier_release_is_keyed_from_a_row_that_says_so() {
     for start in ["the first", "the next"] {
         let store = SqliteOutbox::open_with(&urls(&path), Access::Daemon, Some(&its_own)).unwrap();
         assert_eq!(store.reference_key().await.unwrap(), before.1, "{start}");
-        store.hold_restored(&[], minute(0)).await.unwrap();
+        store.hold_restored(&[], &[], minute(0)).await.unwrap();
         let verified = store.verify_ledger(None).await.unwrap();
         // It had no mark: what is due is held, which has a row.
         assert_eq!((verified.keyed_from, verified.head.seq, verified.findings), (Some(before.0 + 1), before.0 + 2, Vec::new()), "{start}");

@@ -11,7 +11,7 @@ use super::super::{PostgresOutbox, alert, chains, history, open, outgoing, resto
 use crate::access::logins::KeptLogin;
 use crate::ledger::{Anchor, Verified};
 use crate::outbox::attempted::Row;
-use crate::outbox::{Acts, Alert, Purged, Restored, Result, Retention, StaffLetter, Upkeep};
+use crate::outbox::{Acts, Alert, Purged, Restored, Result, Retention, Scheduled, StaffLetter, Upkeep};
 
 #[async_trait]
 impl Upkeep for PostgresOutbox {
@@ -62,12 +62,12 @@ impl Upkeep for PostgresOutbox {
         self.readers.read("verify_ledger", async move |db| history::verify(db, anchor).await).await
     }
 
-    async fn hold_restored(&self, sources: &[String], now: DateTime<Utc>) -> Result<Option<Restored>> {
+    async fn hold_restored(&self, sources: &[String], letters: &[Scheduled], now: DateTime<Utc>) -> Result<Option<Restored>> {
         let origin = *self.origin.lock().unwrap_or_else(PoisonError::into_inner);
         let Origin::Copy(since) = origin else { return Ok(None) };
-        let (sources, lineage) = (sources.to_vec(), self.lineage.clone());
-        let held =
-            self.writer.write("hold_restored", async move |tx| restore::restored(tx, (since, &lineage), &sources, now).await).await?;
+        let (sources, letters, lineage) = (sources.to_vec(), letters.to_vec(), self.lineage.clone());
+        let hold = async move |tx: &Tx<'_>| restore::restored(tx, (since, &lineage), (&sources, &letters), now).await;
+        let held = self.writer.write("hold_restored", hold).await?;
         *self.origin.lock().unwrap_or_else(PoisonError::into_inner) = Origin::Own;
         Ok(Some(held))
     }

@@ -12,7 +12,7 @@ use super::super::{SqliteOutbox, acting, admit, alert, history, mark, outgoing, 
 use crate::access::logins::KeptLogin;
 use crate::ledger::{Anchor, Verified};
 use crate::outbox::attempted::Row;
-use crate::outbox::{Acts, Alert, Purged, Restored, Result, Retention, StaffLetter, StoreError, Upkeep};
+use crate::outbox::{Acts, Alert, Purged, Restored, Result, Retention, Scheduled, StaffLetter, StoreError, Upkeep};
 
 #[async_trait]
 impl Upkeep for SqliteOutbox {
@@ -72,11 +72,11 @@ impl Upkeep for SqliteOutbox {
             .await
     }
 
-    async fn hold_restored(&self, sources: &[String], now: DateTime<Utc>) -> Result<Option<Restored>> {
+    async fn hold_restored(&self, sources: &[String], letters: &[Scheduled], now: DateTime<Utc>) -> Result<Option<Restored>> {
         let origin = *self.origin.lock().unwrap_or_else(PoisonError::into_inner);
         let Origin::Copy(since) = origin else { return Ok(None) };
-        let sources = sources.to_vec();
-        let restored = self.writer.write("hold_restored", move |c| restore::hold(c, since, &sources, now)).await?;
+        let (sources, letters) = (sources.to_vec(), letters.to_vec());
+        let restored = self.writer.write("hold_restored", move |c| restore::hold(c, since, (&sources, &letters), now)).await?;
         *self.origin.lock().unwrap_or_else(PoisonError::into_inner) = Origin::Own;
         self.mark().await?;
         Ok(Some(restored))

@@ -20,7 +20,7 @@ async fn copied(folder: &tempfile::TempDir) -> std::path::PathBuf {
 /// The copy is put back.
 async fn put_back(copy: &std::path::Path, now: &str) -> Arc<World> {
     let world = over(copy, now);
-    let held = world.outbox.hold_restored(&["sessions".to_owned()], world.clock_now()).await.unwrap();
+    let held = world.outbox.hold_restored(&["sessions".to_owned()], &[], world.clock_now()).await.unwrap();
     assert!(held.is_some(), "an older copy");
     world
 }
@@ -79,7 +79,7 @@ async fn a_cancellation_of_the_lost_days_is_taken_back() {
         drop(world);
         // The copy is put back; the cancellation is found again, and may have gone out.
         let world = over(&copy, "2026-11-24T11:00:00Z");
-        let held = world.outbox.hold_restored(&["sessions".to_owned()], world.clock_now()).await.unwrap();
+        let held = world.outbox.hold_restored(&["sessions".to_owned()], &[], world.clock_now()).await.unwrap();
         assert!(held.is_some(), "an older copy");
         world.walk(&off).await;
         world.set("2026-11-24T11:04:00Z");
