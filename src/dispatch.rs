@@ -218,7 +218,7 @@ impl Dispatcher {
         let mut swept_at = self.clock.now();
         let mut all_is_there = !flight.span.more_comes();
         loop {
-            flight.lane.meter().beat(flight.flying);
+            flight.looks_up(&*self.clock).await?;
             if !all_is_there && !flight.span.more_comes() {
                 // What came last is looked for.
                 (all_is_there, flight.nothing_before) = (true, None);
@@ -267,7 +267,7 @@ impl Dispatcher {
         let until = match flight.lane.room(now) {
             // Looked at twice a second: the clock may be set meanwhile, too.
             _ if !flight.span.may_send() => Some(now + LOOK_AGAIN),
-            _ if flight.stands_still(now) => flight.lane.reopens_at(),
+            _ if flight.stands_still(now) => flight.reopens_at(now),
             Some((0, turn)) if turn - AHEAD > now => Some(turn - AHEAD),
             // There is one, which is kept for somebody else.
             Some((0, _)) => Some(now + LOOK_AGAIN),

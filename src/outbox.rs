@@ -28,6 +28,7 @@ mod rows;
 pub mod sqlite;
 mod standing;
 mod transition;
+mod transports;
 mod upkeep;
 mod walks;
 mod words;
@@ -41,6 +42,7 @@ pub use key::StoreKey;
 pub use nodes::{NodeRow, Nodes, Tended};
 pub use outgoing::{Scheduled, StaffLetter, letter_key};
 pub use queries::{Filter, Queries, SourceStatus, Status};
+pub use transports::{Answer, Ask, Transport, TransportName, Transports};
 pub use upkeep::{Purged, Restored, Retention, Upkeep};
 pub use walks::{Applied, FindsAgain, NotedSession, Rest, Seen, SeenSession, SourcePart, SourceRow, Walk, WalkedSession, Walks};
 
@@ -58,6 +60,6 @@ pub struct StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// A durable store of notices, in parts that whoever needs no more can name.
-pub trait Outbox: Walks + Attempts + Feedback + Acts + Queries + Upkeep + Nodes {}
+pub trait Outbox: Walks + Attempts + Feedback + Acts + Queries + Upkeep + Nodes + Transports {}
 
-impl<T: Walks + Attempts + Feedback + Acts + Queries + Upkeep + Nodes> Outbox for T {}
+impl<T: Walks + Attempts + Feedback + Acts + Queries + Upkeep + Nodes + Transports> Outbox for T {}

@@ -2,6 +2,9 @@
 //!
 //! Turns are spaced evenly, so that no minute ever sees more than a minute's share, not even the first after a quiet night. That is stricter than
 //! a bucket that fills up, and what providers count.
+//!
+//! A store keeps the turns of a transport for all processes that use it, those that come later too: it gives some at a time ([`give`]), and whoever has
+//! them uses them or lets them pass ([`Pace::given`]). None is given back, so none is given twice.
 
 use std::fmt;
 use std::str::FromStr;
@@ -51,9 +54,10 @@ impl Per {
 const COUNT_MAX: i32 = 100_000;
 
 impl Rate {
-    /// From one turn to the next, rounded up.
+    /// From one turn to the next, rounded up to the microsecond.
     pub fn spacing(self) -> TimeDelta {
-        self.per.span() / self.count + TimeDelta::nanoseconds(i64::from(self.per.span() / self.count * self.count != self.per.span()))
+        let count = i64::from(self.count);
+        TimeDelta::microseconds((self.per.span().num_milliseconds() * 1000 + count - 1) / count)
     }
 }
 
@@ -100,34 +104,139 @@ impl schemars::JsonSchema for Rate {
 /// How far ahead a turn may be taken: what is in hand waits no longer than this, and is still what it was.
 pub const AHEAD: TimeDelta = TimeDelta::seconds(5);
 
+/// So much of its time is asked for at once, at most, by whoever uses all turns that it gets: others wait no longer for theirs.
+const AT_ONCE: TimeDelta = TimeDelta::seconds(1);
+
+/// A share that goes on where the one before ended does so by this process's clock, too, but for the time that an answer takes.
+const LATE: TimeDelta = TimeDelta::milliseconds(100);
+
+/// When the next turn is: `now` or later. A turn further ahead than any can be is of a clock that was set back since.
+fn following(next: Option<DateTime<Utc>>, now: DateTime<Utc>, spacing: TimeDelta) -> DateTime<Utc> {
+    next.filter(|next| *next <= now + AHEAD + spacing).map_or(now, |next| next.max(now))
+}
+
+/// Turns from that one until that time.
+fn turns_until(end: DateTime<Utc>, first: DateTime<Utc>, spacing: TimeDelta) -> usize {
+    let left = end - first;
+    if left < TimeDelta::zero() {
+        return 0;
+    }
+    let (left, spacing) = (left.num_nanoseconds().unwrap_or(i64::MAX), spacing.num_nanoseconds().unwrap_or(i64::MAX));
+    usize::try_from(left / spacing.max(1) + 1).unwrap_or(usize::MAX)
+}
+
+/// Turns that a store gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turns {
+    /// The first one, by the store's clock; of none: the next one that nobody has.
+    pub first: DateTime<Utc>,
+    /// How long it is until then.
+    pub wait: TimeDelta,
+    /// How many, at the spacing that was asked for.
+    pub count: usize,
+}
+
+impl Turns {
+    /// The first turn behind them.
+    pub fn end(&self, spacing: TimeDelta) -> DateTime<Utc> {
+        self.first + spacing * i32::try_from(self.count).unwrap_or(i32::MAX)
+    }
+}
+
+/// Gives so many turns at most, none further ahead than [`AHEAD`]. `next`: the next one that nobody has.
+pub fn give(next: Option<DateTime<Utc>>, now: DateTime<Utc>, spacing: TimeDelta, count: usize) -> Turns {
+    let first = following(next, now, spacing);
+    Turns { first, wait: first - now, count: count.min(turns_until(now + AHEAD, first, spacing)) }
+}
+
 /// The turns of one relay or gateway.
 #[derive(Debug, Clone)]
 pub struct Pace {
     spacing: TimeDelta,
-    /// The next turn that nobody has; `None`: there was none yet.
+    /// The next turn that was not taken here; `None`: there was none yet.
     next: Option<DateTime<Utc>>,
+    /// Those that a store gave, if one does.
+    share: Share,
+}
+
+/// What a store gave, and what it said.
+#[derive(Debug, Clone, Default)]
+struct Share {
+    /// Turns before this time are this process's.
+    end: Option<DateTime<Utc>>,
+    /// The same by the store's clock.
+    end_there: Option<DateTime<Utc>>,
+    /// The next turn that nobody has, as far as is known.
+    free: Option<DateTime<Utc>>,
+    /// How many were asked for last.
+    asked: usize,
 }
 
 impl Pace {
     /// No turn was taken yet.
     pub fn new(rate: Rate) -> Self {
-        Self { spacing: rate.spacing(), next: None }
+        Self { spacing: rate.spacing(), next: None, share: Share::default() }
     }
 
-    /// When the next turn is: `now` or later. A turn further ahead than any can be is of a clock that was set back since.
+    /// When the next turn is: `now` or later.
     pub fn next(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        let farthest = now + AHEAD + self.spacing;
-        self.next.filter(|next| *next <= farthest).map_or(now, |next| next.max(now))
+        if self.own(now) > 0 { following(self.next, now, self.spacing) } else { self.free(now) }
     }
 
     /// Turns that can be taken now.
     pub fn turns(&self, now: DateTime<Utc>) -> usize {
-        let left = now + AHEAD - self.next(now);
-        if left < TimeDelta::zero() {
-            return 0;
+        self.own(now).saturating_add(turns_until(now + AHEAD, self.free(now), self.spacing))
+    }
+
+    /// Of those that were given.
+    fn own(&self, now: DateTime<Utc>) -> usize {
+        let end = self.share.end.filter(|end| *end <= now + AHEAD + self.spacing);
+        end.map_or(0, |end| turns_until(end - self.spacing, following(self.next, now, self.spacing), self.spacing))
+    }
+
+    /// The next one that can be had beside them.
+    fn free(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let known = self.share.end.max(self.share.free);
+        following(known.or(self.next), now, self.spacing)
+    }
+
+    /// What a store is asked for: the spacing, and how many. As many as one uses, and twice as many if those before did not last.
+    pub fn wanted(&mut self, now: DateTime<Utc>) -> (TimeDelta, usize) {
+        let most = turns_until(now + AT_ONCE - self.spacing, now, self.spacing).max(1);
+        let lasted = self.share.end.is_none_or(|end| end < now);
+        self.share.asked = if lasted { 1 } else { (self.share.asked * 2).clamp(1, most) };
+        (self.spacing, self.share.asked)
+    }
+
+    /// A store gave these.
+    pub fn given(&mut self, now: DateTime<Utc>, turns: Turns) {
+        let first = now + turns.wait;
+        self.share.free = Some(first);
+        if turns.count == 0 {
+            return;
         }
-        let (left, spacing) = (left.num_nanoseconds().unwrap_or(i64::MAX), self.spacing.num_nanoseconds().unwrap_or(i64::MAX));
-        usize::try_from(left / spacing.max(1) + 1).unwrap_or(usize::MAX)
+        let before = self.share.end.filter(|end| self.share.end_there == Some(turns.first) && (*end - first).abs() <= LATE);
+        if before.is_none() {
+            self.next = Some(first);
+        }
+        let from = before.map_or(first, |end| end.min(first));
+        self.share.end = Some(Turns { first: from, ..turns }.end(self.spacing));
+        self.share.end_there = Some(turns.end(self.spacing));
+    }
+
+    /// The next turn that nobody has is so long from now.
+    pub fn heard(&mut self, now: DateTime<Utc>, wait: TimeDelta) {
+        self.share.free = Some(now + wait);
+    }
+
+    /// Takes the next turn that was given; `None`: there is none.
+    pub fn take_given(&mut self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        if self.own(now) == 0 {
+            return None;
+        }
+        let turn = following(self.next, now, self.spacing);
+        self.next = Some(turn + self.spacing);
+        Some(turn)
     }
 
     /// Takes the next turn, and says when it is; `None`: it is too far ahead.

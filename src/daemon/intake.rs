@@ -201,8 +201,13 @@ impl web::Intake for Intake {
     }
 
     fn try_now(&self) {
-        self.engine.lanes.iter().for_each(|(lane, _)| lane.forget_pauses());
-        self.wake();
+        let engine = Arc::clone(&self.engine);
+        tokio::spawn(async move {
+            for (lane, wake) in &engine.lanes {
+                lane.try_now().await;
+                wake.notify_one();
+            }
+        });
     }
 
     fn ask(&self) {

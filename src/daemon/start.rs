@@ -46,11 +46,12 @@ impl Engine {
         // In shadow mode these send nothing, and neither do the answers to replies.
         let [email, sms] = transports(&config)?;
         let alerts = config.alerts.clone().map(|settings| Alerts::new(settings, &sms)).transpose()?;
-        let lanes = [
-            Arc::new(Lane::new(Channel::Email, config.email_in_doubt, email).paced(&config.email_rates)),
-            Arc::new(Lane::new(Channel::Sms, config.sms_in_doubt, sms).paced(&config.sms_rates)),
-        ];
         let owner = owner()?;
+        let lanes = [
+            Lane::new(Channel::Email, config.email_in_doubt, email).paced(&config.email_rates),
+            Lane::new(Channel::Sms, config.sms_in_doubt, sms).paced(&config.sms_rates),
+        ];
+        let lanes = lanes.map(|lane| Arc::new(lane.kept_in(Arc::clone(&outbox), &owner)));
         let answers = Answers {
             outbox: Arc::clone(&outbox),
             clock: Arc::clone(&clock),
@@ -64,7 +65,7 @@ impl Engine {
         let (policy, just_read) = (Arc::new(config.policy.clone()), JustRead::default());
         let dispatcher = Dispatcher { outbox, renderer, policy, clock, owner, just_read, walks: AtomicI64::new(0) };
         let membership = Membership::of(&config);
-        take_back(&dispatcher, &config, &membership).await?;
+        take_back(&dispatcher, &config, &membership, &lanes).await?;
         let digest = config.digest.clone().map(|settings| letter(settings, &config, &dispatcher, &lanes[0]));
         let monitors = Monitors::of(&config, alerts);
         let (bounces, server, keep, stop_within) = (config.bounces, config.server, config.keep, config.stop_within);
@@ -140,8 +141,8 @@ fn names(config: &Config) -> Vec<String> {
     config.sources.iter().map(|s| s.name.clone()).collect()
 }
 
-/// What an earlier process left behind: attempts, sources of another name, codes that may still be used, and a store that is an older copy.
-async fn take_back(dispatcher: &Dispatcher, config: &Config, membership: &Membership) -> anyhow::Result<()> {
+/// What an earlier process left behind: attempts, sources of another name, codes that may still be used, turns and pauses, and a store that is an older copy.
+async fn take_back(dispatcher: &Dispatcher, config: &Config, membership: &Membership, lanes: &[Arc<Lane>]) -> anyhow::Result<()> {
     let (outbox, now) = (&*dispatcher.outbox, || dispatcher.clock.now());
     let returned = dispatcher.recover(membership.doubt()).await?;
     if returned > 0 {
@@ -153,6 +154,9 @@ async fn take_back(dispatcher: &Dispatcher, config: &Config, membership: &Member
     let names = names(config);
     membership.join(outbox, now()).await?;
     dispatcher.recall_codes().await?;
+    for lane in lanes {
+        lane.hear_at_start(now()).await?;
+    }
     let letters = config.digest.as_ref().map_or_else(Vec::new, |digest| digest.lately(now()));
     if let Some(restored) = outbox.hold_restored(&names, &letters, now()).await? {
         tell_restored(restored);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
@@ -12,7 +12,11 @@ use super::lane::Lane;
 use super::queue::Queue;
 use super::ready::Ready;
 use super::{BATCH, Dispatcher, Span, Tally, defect};
+use crate::clock::Clock;
 use crate::outbox;
+
+/// From one look at what other processes noted to the next, at most, while its channel pauses.
+const HEAR_AGAIN: TimeDelta = TimeDelta::seconds(2);
 
 /// One run of a lane: what is in the air, and what came of it so far.
 pub(super) struct Flight {
@@ -62,6 +66,18 @@ impl Flight {
         }
         let turns = self.lane.room(now).map_or(BATCH, |(turns, _)| turns.saturating_sub(self.flying));
         turns.min(self.way.queue.room(self.flying))
+    }
+
+    /// It goes on; and what other processes noted of its transports is known here, too.
+    pub(super) async fn looks_up(&self, clock: &dyn Clock) -> outbox::Result<()> {
+        self.lane.meter().beat(self.flying);
+        self.lane.hear(clock).await
+    }
+
+    /// When it is looked at again whether a transport of its lane is fit.
+    pub(super) fn reopens_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let hears_at = self.lane.is_shared().then_some(now + HEAR_AGAIN);
+        [self.lane.reopens_at(), hears_at].into_iter().flatten().min()
     }
 
     pub(super) fn stands_still(&self, now: DateTime<Utc>) -> bool {

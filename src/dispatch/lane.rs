@@ -9,6 +9,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 
+use kept::Kept;
+
 use super::bar::Bar;
 use super::meter::Meter;
 use super::slot::{Met, Slot};
@@ -21,6 +23,8 @@ use crate::outbox::Lately;
 use crate::outcome::Outcome;
 use crate::pace::{AHEAD, Pace, Rate};
 use crate::retry::{DoubtPolicy, bounded, channel_pause, pause};
+
+mod kept;
 
 /// So far behind the others a message stands that met a fault of the channel: they ask first when it is tried again.
 const BEHIND: TimeDelta = TimeDelta::seconds(1);
@@ -46,7 +50,9 @@ pub struct Lane {
     urgent: Mutex<Option<DateTime<Utc>>>,
     refusals: Mutex<Refusals>,
     /// Notices leave the next turn to whoever waits for one alone.
-    kept: AtomicBool,
+    keeps_turn: AtomicBool,
+    /// Where its turns and pauses outlive it.
+    kept: Option<Kept>,
 }
 
 /// What was refused and is not settled yet, and what of it is taken back.
@@ -72,7 +78,8 @@ impl Lane {
             bar: Arc::default(),
             urgent: Mutex::default(),
             refusals: Mutex::default(),
-            kept: AtomicBool::default(),
+            keeps_turn: AtomicBool::default(),
+            kept: None,
         }
     }
 
@@ -215,6 +222,16 @@ impl Lane {
     }
 
     async fn try_one(&self, slot: &Slot, message: &Message, doubt: &dyn PointOfNoReturn, clock: &dyn Clock) -> Outcome {
+        if !self.may_ask(slot).await {
+            slot.step_aside(clock.now());
+            return Outcome::ChannelFault { why: slot.why_it_pauses(), after: None };
+        }
+        let outcome = self.tried(slot, message, doubt, clock).await;
+        self.tell(slot, clock.now()).await;
+        outcome
+    }
+
+    async fn tried(&self, slot: &Slot, message: &Message, doubt: &dyn PointOfNoReturn, clock: &dyn Clock) -> Outcome {
         let transport = &slot.transport;
         if slot.must_be_asked()
             && let Err(why) = transport.probe().await
@@ -223,7 +240,7 @@ impl Lane {
             slot.meet_fault(&Met { key: message.key, why: doubt.shown(&why), after: None }, self.urgent(), clock.now());
             return Outcome::ChannelFault { why, after: None };
         }
-        let Some(wait) = slot.turn(clock.now()) else {
+        let Some(wait) = self.turn(slot, clock).await else {
             slot.leave();
             return Outcome::ChannelFault { why: format!("{} has no turn left", transport.name()), after: None };
         };
@@ -306,7 +323,7 @@ impl Lane {
     /// Messages that may be begun now, and when the next one may be if that is none: of the fit transport that is freest. `None`: as many as
     /// one likes.
     pub(super) fn room(&self, now: DateTime<Utc>) -> Option<(usize, DateTime<Utc>)> {
-        let kept = usize::from(self.kept.load(Ordering::Relaxed));
+        let kept = usize::from(self.keeps_turn.load(Ordering::Relaxed));
         self.turns(now).map(|(turns, next)| (turns.saturating_sub(kept), next))
     }
 
@@ -317,7 +334,7 @@ impl Lane {
 
     /// Whether somebody waits for a turn alone, and gets the next one: a backlog of notices would take each as soon as it comes.
     pub fn keep_turn(&self, waits: bool) {
-        self.kept.store(waits, Ordering::Relaxed);
+        self.keeps_turn.store(waits, Ordering::Relaxed);
     }
 
     /// Likewise, for all.

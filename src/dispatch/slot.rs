@@ -5,6 +5,7 @@
 //! one recipient never stops the others, and a probe is another message than the one that failed last.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ use crate::outcome::{ASK_ANOTHER, Outcome, PAUSES};
 use crate::pace::Pace;
 use crate::retry::channel_pause;
 use crate::suppression::{Suppression, suppression_key};
+
+mod kept;
 
 /// Begins the reason of a fault that was a refusal in the words of others: by it the breaker is made anew out of the store's history.
 const ALIKE: &str = "as others were refused: ";
@@ -46,6 +49,10 @@ pub(super) struct Slot {
     answered: Notify,
     /// `None`: as often as one likes.
     pub(super) pace: Option<Mutex<Pace>>,
+    /// One asks the store for turns, and the others have theirs of those.
+    pub(super) asks: tokio::sync::Mutex<()>,
+    /// The version of its pause that the store has, as far as is known.
+    version: AtomicI64,
     /// As many as it may have attempts at once: the lane has as many as the widest of its transports.
     places: Semaphore,
 }
@@ -74,13 +81,40 @@ struct Fault {
     met_by: Option<NoticeKey>,
     /// What that fault was; no contact stands in it.
     why: String,
+    /// The store has it at fault.
+    is_known: bool,
+    /// What the store is not told yet.
+    untold: Untold,
+    /// Asked for all processes: the store is told if it was not asked after all.
+    probes: bool,
+}
+
+/// What the store is not told of a fault yet.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Untold {
+    #[default]
+    Nothing,
+    Pause,
+    Mend,
 }
 
 impl Slot {
     pub(super) fn new(transport: Arc<dyn Transport>, has_others: bool) -> Self {
         let (fault, breaker, put_off) = (Mutex::default(), Mutex::default(), Mutex::default());
         let places = Semaphore::new(transport.concurrency().max(1));
-        Self { transport, fault, breaker, put_off, doubts: Mutex::default(), has_others, answered: Notify::new(), pace: None, places }
+        Self {
+            transport,
+            fault,
+            breaker,
+            put_off,
+            doubts: Mutex::default(),
+            has_others,
+            answered: Notify::new(),
+            pace: None,
+            asks: tokio::sync::Mutex::default(),
+            version: AtomicI64::new(0),
+            places,
+        }
     }
 
     /// A place for one attempt. `None`: none was free for as long as that is worth.
@@ -145,7 +179,11 @@ impl Slot {
 
     /// It answered as it should.
     pub(super) fn mend(&self) {
-        *self.fault() = Fault::default();
+        let mut fault = self.fault();
+        let (is_known, probes) = (fault.is_known, fault.probes);
+        let untold = if is_known { Untold::Mend } else { Untold::Nothing };
+        *fault = Fault { is_known, untold, probes, ..Fault::default() };
+        drop(fault);
         self.answered.notify_waiters();
     }
 
@@ -161,6 +199,7 @@ impl Slot {
         let first = !std::mem::replace(&mut fault.suspect, true);
         if fault.paused_until.is_none_or(|until| until <= now) && !(may_be_the_messages && (first || again)) {
             fault.pauses += 1;
+            fault.untold = Untold::Pause;
             fault.said_until = after.and_then(|after| now.checked_add_signed(TimeDelta::from_std(after).ok()?));
             fault.paused_until = Some(now + channel_pause(fault.pauses, after, urgent.map(|until| until - now)));
         }

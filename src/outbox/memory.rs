@@ -2,10 +2,13 @@
 //!
 //! Its clock, by which leases are measured, stands still until [`MemoryOutbox::set_clock`] moves it.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
 use chrono::{DateTime, Utc};
 use tables::Tables;
+
+use super::{TransportName, transports};
 
 mod attempt;
 mod guard;
@@ -25,17 +28,22 @@ mod tables;
 pub struct MemoryOutbox {
     reference_key: [u8; 32],
     tables: Mutex<Tables>,
+    transports: Mutex<BTreeMap<TransportName, transports::Row>>,
 }
 
 impl MemoryOutbox {
     /// An empty store whose Message-IDs are made with this key.
     pub fn new(reference_key: [u8; 32]) -> Self {
-        Self { reference_key, tables: Mutex::default() }
+        Self { reference_key, tables: Mutex::default(), transports: Mutex::default() }
     }
 
     /// Moves the clock by which leases are measured.
     pub fn set_clock(&self, now: DateTime<Utc>) {
         self.tables().clock = now;
+    }
+
+    fn rows_of_transports(&self) -> MutexGuard<'_, BTreeMap<TransportName, transports::Row>> {
+        self.transports.lock().expect("nothing panics while it holds this lock")
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {

@@ -70,6 +70,7 @@ mod sources;
 mod suppression;
 mod tend;
 mod thread;
+mod transport;
 mod visit;
 mod walk;
 mod walked;

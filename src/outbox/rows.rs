@@ -6,9 +6,13 @@
 use chrono::{DateTime, Utc};
 use data_encoding::BASE64;
 
+use wide::{NOTICE, OUTGOING, TRANSPORT};
+
 use super::Result;
 use super::key::Keys;
 use crate::ledger::Anchor;
+
+mod wide;
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,7 +178,7 @@ const PERSON: &[&str] = &["source", "session_id", "participation_id"];
 const GUARDED: &[&str] = &["source", "session_id", "kind"];
 
 /// All of them.
-pub(super) const TABLES: [Table; 25] = [
+pub(super) const TABLES: [Table; 26] = [
     Table {
         name: "source",
         key: &["name"],
@@ -320,6 +324,7 @@ pub(super) const TABLES: [Table; 25] = [
         key: &["reply_id"],
         columns: &[text("reply_id"), int("at"), text("shown"), sealed(text("text"), "said", &["reply_id"]), text("about"), int("read_at")],
     },
+    Table { name: "transport", key: &["channel", "name"], columns: TRANSPORT },
     Table { name: "alert", key: &["key"], columns: &[text("key"), int("since"), text("text")] },
     Table { name: "visit", key: &["digest"], columns: &[bytes("digest"), text("name"), bytes("mark"), int("began"), int("seen")] },
     Table { name: "ledger_key", key: &["from_seq"], columns: &[int("from_seq"), sealed(bytes("key"), "ledger_key", &["from_seq"])] },
@@ -340,57 +345,4 @@ pub(super) const TABLES: [Table; 25] = [
             bytes("chain"),
         ],
     },
-];
-
-const OUTGOING: &[Column] = &[
-    text("key"),
-    text("kind"),
-    text("recipient"),
-    sealed(text("address"), "answer", &["key"]),
-    alike("address_key", "suppression"),
-    text("answer"),
-    text("locale"),
-    int("due_at"),
-    int("useful_until"),
-    text("state"),
-    text("phase"),
-    int("next_attempt_at"),
-    int("attempts"),
-    int("changed_at"),
-    int("epoch"),
-    text("owner"),
-    of("lease_until", Kind::Lease),
-    text("transport"),
-    text("outcome"),
-];
-
-const NOTICE: &[Column] = &[
-    int("id"),
-    bytes("key"),
-    text("source"),
-    int("session_id"),
-    int("participation_id"),
-    text("role"),
-    text("occasion"),
-    text("rule"),
-    text("channel"),
-    alike("address", "address"),
-    int("start_at"),
-    int("due_at"),
-    int("useful_until"),
-    text("state"),
-    text("reason"),
-    text("phase"),
-    int("next_attempt_at"),
-    int("attempts"),
-    int("accepted_at"),
-    text("server_reply"),
-    text("reference"),
-    int("changed_at"),
-    int("epoch"),
-    text("owner"),
-    of("lease_until", Kind::Lease),
-    text("claimed_from"),
-    text("doubt"),
-    sealed(text("facts"), "told", &["key"]),
 ];

@@ -61,6 +61,7 @@ mod retention;
 mod sealed;
 mod sources;
 mod suppression;
+mod transport;
 mod tx;
 mod upkeep;
 mod visit;

@@ -34,7 +34,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("http_client", "outcome tls"),
     ("source", "contact session outcome retry http_client"),
     ("access", "session"),
-    ("outbox", "access contact suppression session notice outcome receipt entry known guard ledger feedback tls"),
+    ("outbox", "access contact suppression session notice outcome receipt entry known guard ledger pace feedback tls"),
     ("walk", "contact session notice entry known guard plan source outbox"),
     ("deliver", "contact suppression outcome message json_pointer tls http_client"),
     ("dispatch", "contact suppression session notice outcome entry known message plan retry pace render clock source outbox deliver"),

@@ -27,6 +27,7 @@ use punctual::walk;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 
+mod kept;
 mod refusals;
 
 /// Answers all alike, until it is told otherwise; writes down what it was asked, and when.

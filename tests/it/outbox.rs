@@ -24,6 +24,7 @@ mod replies;
 mod sealed;
 mod served;
 mod tended;
+mod transports;
 mod walks;
 
 use std::sync::Arc;
@@ -40,6 +41,7 @@ use ledger::*;
 use parts::*;
 use receipts::*;
 use replies::*;
+use transports::*;
 use walks::*;
 
 /// Runs each case on a fresh store.
@@ -118,6 +120,10 @@ macro_rules! conformance {
             rows_of_an_event_are_found,
             a_person_keeps_the_suppression_list,
             whoever_is_taken_off_the_list_is_planned_for_again,
+            turns_are_given_once,
+            a_pause_is_known_until_it_is_over,
+            of_two_pauses_the_longer_one_counts,
+            one_asks_for_all,
             a_letter_is_added_once,
             a_letter_and_an_answer_are_claimed_once,
             whoever_dies_between_two_steps_leaves_it_to_the_next,

@@ -63,6 +63,14 @@ impl Daemon {
         assert!(put.body(json!(sessions).to_string()).send().await.unwrap().status().is_success());
     }
 
+    /// Whether its only transport of that channel pauses, as it shows.
+    async fn pauses(&self, channel: &str) -> bool {
+        let client = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(no_trust()).build().unwrap();
+        let shown = client.get(format!("http://{}/metrics", self.engine.address().await)).send().await.unwrap().text().await.unwrap();
+        let line = format!("punctual_transport_paused{{channel=\"{channel}\"");
+        shown.lines().find(|shown| shown.starts_with(&line)).expect("it is shown").ends_with(" 1")
+    }
+
     /// Its only message, once it was tried so that this holds.
     async fn message(&self, holds: impl Fn(&Entry) -> bool) -> Entry {
         let found = async {
@@ -174,6 +182,32 @@ fn a_mended_server_is_tried_at_the_start() {
         let daemon = Daemon::begin(folder, &by_mail(relay.port), async |_| {}).await;
         daemon.is_listed(&[session(1, "E")]).await;
         daemon.message(|entry| entry.state == State::Accepted).await;
+    });
+}
+
+/// A gateway answered 429 with `Retry-After`: whoever starts the service has not mended that, and nobody asks it any sooner.
+#[test]
+fn a_restart_keeps_the_pause_that_a_gateway_asked_for() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (world, before, after) = (runtime(), runtime(), runtime());
+    let gateway = world.block_on(http::Server::start(http::answer(429, "Retry-After: 600\r\n", "{}")));
+    let more = format!(
+        "{}[[sms.gateway]]\nkind = \"http\"\nurl = \"http://127.0.0.1:{}/\"\nbody = \"{{{{ text }}}}\"\nreference_pointer = \"/id\"\n",
+        by_mail(9),
+        gateway.port
+    );
+    let folder = before.block_on(async {
+        let daemon = Daemon::start(&more, async |_| {}).await;
+        daemon.is_listed(&[session(1, "S")]).await;
+        daemon.message(|entry| entry.next_attempt_at.is_some_and(|at| at > WallClock.now() + TimeDelta::minutes(9))).await;
+        assert!(daemon.pauses("sms").await);
+        daemon.end().await
+    });
+    before.shutdown_timeout(Duration::from_secs(20));
+    after.block_on(async {
+        let daemon = Daemon::begin(folder, &more, async |_| {}).await;
+        assert!(daemon.pauses("sms").await, "as before");
+        assert_eq!(gateway.requests().len(), 1);
     });
 }
 

@@ -23,9 +23,9 @@ use punctual::notice::{Notice, NoticeKey, Omission};
 use punctual::outbox::memory::MemoryOutbox;
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use punctual::outbox::{
-    Act, Acts, Alert, Applied, Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Feedback, Filter, FindsAgain, Lately, Lease, Nodes,
-    NotedSession, Outbox, Purged, Queries, Recovered, Rest, Restored, Result, Retention, Scheduled, Seen, SeenSession, Settlement,
-    SourceRow, StaffLetter, Status, Upkeep, Walk, Walks,
+    Act, Acts, Alert, Answer, Applied, Ask, Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Feedback, Filter, FindsAgain, Lately, Lease,
+    Nodes, NotedSession, Outbox, Purged, Queries, Recovered, Rest, Restored, Result, Retention, Scheduled, Seen, SeenSession, Settlement,
+    SourceRow, StaffLetter, Status, Transport, TransportName, Transports, Upkeep, Walk, Walks,
 };
 use punctual::receipt::{About, Receipt, Received, Undelivered};
 use punctual::session::stored::{Also, StoredSession};
@@ -297,6 +297,11 @@ asks!(Queries {
     faults() -> Vec<(String, Fault)>;
     omissions(filter: &Filter) -> Vec<Omission>;
     ledger(session: Option<SessionId>, after: i64, limit: usize) -> Vec<LedgerRow>;
+});
+
+asks!(Transports {
+    ask_transport(name: &TransportName, ask: Ask) -> Answer;
+    transports() -> Vec<Transport>;
 });
 
 asks!(Upkeep {

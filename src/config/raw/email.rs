@@ -87,7 +87,7 @@ pub struct Relay {
     pub ca_file: Option<PathBuf>,
     /// smtp: connections at once. Default: 4.
     pub connections: Option<u16>,
-    /// Messages at most, such as `100/min`; spaced evenly. Default: no limit.
+    /// Messages at most, such as `100/min`; spaced evenly, over restarts, and over all nodes. Default: no limit.
     pub rate: Option<Rate>,
     /// smtp: how we greet. Default: the machine's name.
     pub helo: Option<String>,

@@ -41,7 +41,7 @@ pub struct Gateway {
     pub from: Option<String>,
     /// Requests at once. Default: 4.
     pub connections: Option<u16>,
-    /// Texts at most, such as `60/min`; spaced evenly. Default: no limit.
+    /// Texts at most, such as `60/min`; spaced evenly, over restarts, and over all nodes. Default: no limit.
     pub rate: Option<Rate>,
     /// An http:// address is meant, although it is on another machine.
     pub clear_text: bool,

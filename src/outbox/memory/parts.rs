@@ -5,5 +5,6 @@ mod attempts;
 mod feedback;
 mod nodes;
 mod queries;
+mod transports;
 mod upkeep;
 mod walks;

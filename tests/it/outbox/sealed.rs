@@ -314,6 +314,8 @@ fn each_column_is_sealed_or_harmless() {
         // Ids, times, reasons, names of staff; addresses masked, or by a keyed name.
         ("ledger", &["notice_key", "event", "from_state", "to_state", "reason", "detail", "chain"]),
         ("restored", &["source"]),
+        // Names by the configuration, and what a server said of itself: no contact stands in it.
+        ("transport", &["channel", "name", "why", "probed_by"]),
         // Names of staff, and digests: of random ids, and of hashes of passwords.
         ("visit", &["digest", "name", "mark"]),
         ("expected", &["name"]),

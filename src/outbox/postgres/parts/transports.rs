@@ -1,0 +1,18 @@
+//! What is known of the transports.
+
+use async_trait::async_trait;
+
+use super::super::{PostgresOutbox, transport};
+use crate::outbox::{Answer, Ask, Result, Transport, TransportName, Transports};
+
+#[async_trait]
+impl Transports for PostgresOutbox {
+    async fn ask_transport(&self, name: &TransportName, ask: Ask) -> Result<Answer> {
+        let name = name.clone();
+        self.writer.write("ask_transport", async move |tx| transport::ask(tx, &name, &ask).await).await
+    }
+
+    async fn transports(&self) -> Result<Vec<Transport>> {
+        self.readers.read("transports", async |db| transport::all(db).await).await
+    }
+}

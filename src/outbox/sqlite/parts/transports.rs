@@ -1,0 +1,18 @@
+//! What is known of the transports.
+
+use async_trait::async_trait;
+
+use super::super::{SqliteOutbox, transport};
+use crate::outbox::{Answer, Ask, Result, Transport, TransportName, Transports};
+
+#[async_trait]
+impl Transports for SqliteOutbox {
+    async fn ask_transport(&self, name: &TransportName, ask: Ask) -> Result<Answer> {
+        let name = name.clone();
+        self.writer.write("ask_transport", move |c| transport::ask(c, &name, &ask)).await
+    }
+
+    async fn transports(&self) -> Result<Vec<Transport>> {
+        self.readers.read("transports", transport::all).await
+    }
+}
