@@ -73,16 +73,16 @@ impl Membership {
     /// The first look, at a start.
     pub(super) async fn join(&self, outbox: &dyn Outbox, now: DateTime<Utc>) -> Result<(), StoreError> {
         let tended = outbox.tend(&self.settings, now).await?;
-        if self.stands(&tended, now) {
+        if self.stands(&tended, (now, now + SKEW_MAX)) {
             tracing::info!("{LEADS}");
             self.settle_sources(outbox, now).await?;
         }
         Ok(())
     }
 
-    /// Notes how it stands. Whether it leads from now on.
-    fn stands(&self, tended: &Tended, now: DateTime<Utc>) -> bool {
-        let skew = tended.store_now.map(|store_now| now - store_now).filter(|skew| skew.abs() > SKEW_MAX);
+    /// Notes how it stands. Whether it leads from now on. `asked`: when the store was asked, and when it had answered: its clock was read in between.
+    fn stands(&self, tended: &Tended, asked: (DateTime<Utc>, DateTime<Utc>)) -> bool {
+        let skew = tended.store_now.and_then(|store_now| skew(store_now, asked));
         let idle = match skew {
             Some(skew) => {
                 Some(format!("this machine's clock is {} seconds from the database's: set one of them right", skew.num_seconds()))
@@ -127,6 +127,12 @@ impl Membership {
     }
 }
 
+/// How far this machine's clock is from the store's, if that is too far, however long the answer took.
+fn skew(store_now: DateTime<Utc>, (asked, answered): (DateTime<Utc>, DateTime<Utc>)) -> Option<TimeDelta> {
+    let ahead = Some(asked - store_now).filter(|ahead| *ahead > SKEW_MAX);
+    ahead.or_else(|| Some(answered - store_now).filter(|behind| *behind < -SKEW_MAX))
+}
+
 impl Engine {
     /// Looks at the other nodes. Never ends.
     pub(super) async fn keep_tending(self: Arc<Self>, failed: mpsc::Sender<StoreError>) {
@@ -139,7 +145,7 @@ impl Engine {
     async fn tend(self: &Arc<Self>, failed: &mpsc::Sender<StoreError>) -> Result<(), StoreError> {
         let (now, was_idle) = (self.clock.now(), self.membership.idle().is_some());
         let tended = self.outbox.tend(&self.membership.settings, now).await?;
-        let leads_now = self.membership.stands(&tended, now);
+        let leads_now = self.membership.stands(&tended, (now, self.clock.now()));
         let is_idle = self.membership.idle().is_some();
         self.feeds.looks.halt(is_idle);
         let taken = tended.recovered;
@@ -157,5 +163,26 @@ impl Engine {
             self.wake_lanes();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_answer_is_no_wrong_clock() {
+        let at = |seconds| DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+        let skew = |store_now, asked, answered| skew(at(store_now), (at(asked), at(answered))).map(|skew| skew.num_seconds());
+        for (store_now, asked, answered, expected) in [
+            (100, 100, 100, None),
+            (145, 100, 150, None),
+            (100, 129, 131, None),
+            (100, 131, 132, Some(31)),
+            (100, 20, 69, Some(-31)),
+            (100, 20, 71, None),
+        ] {
+            assert_eq!(skew(store_now, asked, answered), expected, "{store_now} {asked} {answered}");
+        }
     }
 }

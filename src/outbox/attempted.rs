@@ -170,7 +170,7 @@ impl<E: Attempted> Row<E> {
 
     /// The attempt was taken for one that nobody will hear of again, and this is its answer.
     fn is_answered_late(&self, lease: Lease, end: &Settlement) -> bool {
-        let is_answer = matches!(end, Settlement::Accepted { .. } | Settlement::Rejected { .. });
+        let is_answer = matches!(end, Settlement::Accepted { .. } | Settlement::Rejected { .. } | Settlement::Retry { .. });
         is_answer && self.doubt.is_some() && self.epoch == lease.epoch && self.entry.stands().0 == State::Unknown
     }
 

@@ -160,6 +160,7 @@ macro_rules! conformance {
             what_staff_said_is_not_lifted_by_a_reply,
             open_sessions_are_those_that_a_number_was_told_of,
             reminders_of_other_sessions_are_counted_by_number,
+            what_may_have_gone_and_goes_again_counts_beside_it,
             a_number_is_known_by_who_answers_and_who_else_is_told_at_it
         );
     };

@@ -11,9 +11,10 @@ use super::error::{Res, refused};
 use super::notices::{COLUMNS, Numbered, Sheet, keys_of, row, save};
 use super::place::Place;
 use super::{known, outgoing, query, receipt, suppression};
-use crate::entry::Entry;
-use crate::known::KnownNotice;
-use crate::notice::NoticeKey;
+use crate::contact::Channel;
+use crate::entry::{Entry, State};
+use crate::known::{KnownNotice, Reminded};
+use crate::notice::{NoticeKey, Occasion};
 use crate::outbox::standing::{Held, Recovery};
 use crate::outbox::words::rfc3339;
 use crate::outbox::{Claim, ClaimRequest, Recovered};
@@ -91,6 +92,9 @@ async fn decided_upon(tx: &Tx<'_>, before: Vec<Numbered>, claimed: &[Numbered]) 
         if known.reminded.iter().any(|r| r.underway) && !later.is_empty() {
             let theirs: Vec<i64> = later.iter().map(|n| n.id).collect();
             known.reminded = known::reminded(tx, &place, &known.notices, &theirs).await?;
+            let person = |of: &Place| people.get(of).and_then(|known| known.person.clone());
+            known.reminded.extend(later.iter().filter_map(|n| in_doubt(&n.row.entry, &place, &known.notices, &person)));
+            known.reminded.sort_unstable();
         }
         let latest = sessions.get(&(place.source.clone(), place.session)).ok_or_else(|| refused("a notice's session is gone"))?;
         let bytes = frozen.get(&one.id).cloned();
@@ -106,6 +110,16 @@ async fn decided_upon(tx: &Tx<'_>, before: Vec<Numbered>, claimed: &[Numbered]) 
         });
     }
     Ok(claims)
+}
+
+/// What went to one of these numbers, perhaps, and waits to go again: until it is claimed it is not under way.
+fn in_doubt(entry: &Entry, place: &Place, notices: &[KnownNotice], person: &dyn Fn(&Place) -> Option<String>) -> Option<Reminded> {
+    let n = &entry.notice;
+    let counts = entry.state == State::Unknown && n.occasion == Occasion::Reminder && n.address.channel() == Channel::Sms;
+    let elsewhere = (&entry.source, n.session) != (&place.source, place.session);
+    let to_theirs = notices.iter().any(|other| other.notice.address == n.address);
+    let at = entry.accepted_at.unwrap_or(entry.changed_at);
+    (counts && elsewhere && to_theirs).then(|| Reminded { at, underway: false, person: person(&Place::of(entry)) })
 }
 
 async fn latest(db: &Db, places: &[Place]) -> Res<HashMap<(String, SessionId), Latest>> {

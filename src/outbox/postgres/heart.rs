@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::db::Db;
 use super::error::{Failure, refused};
 use super::node::Node;
-use super::open::Home;
+use super::open::{Home, QUORUM};
 
 /// How often it says so.
 const BEAT: Duration = Duration::from_secs(5);
@@ -84,6 +84,7 @@ async fn live(home: &Home, node: &Node, heard: &Heard, mut stopped: oneshot::Rec
                 return Err(refused("it is an older copy of the one that this daemon spoke to"));
             }
             node.beat(&held).await?;
+            held.execute(QUORUM, &[&held.practice]).await?;
             db = Some(held);
             Ok::<(), Failure>(())
         };

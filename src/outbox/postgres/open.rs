@@ -65,6 +65,7 @@ impl Home {
         if lineage != self.lineage {
             self.follow(&db, lineage).await?;
         }
+        db.say(HURRIED).await?;
         if self.node.is_some() {
             db.execute(QUORUM, &[&db.practice]).await?;
         }
@@ -241,8 +242,11 @@ async fn settings(client: &Client) -> Res<Vec<String>> {
     Ok(wrong.into_iter().filter(|(is_so, _)| *is_so).map(|(_, says)| says.to_owned()).collect())
 }
 
+/// Others wait for what a transaction that writes holds: of a process that stopped in the middle of one it is given up soon.
+const HURRIED: &str = "SET idle_in_transaction_session_timeout = '10s'";
+
 /// Whether each commit waits for another server, while that is so.
-const QUORUM: &str = "UPDATE practice SET quorum = current_setting('synchronous_standby_names') <> ''
+pub(super) const QUORUM: &str = "UPDATE practice SET quorum = current_setting('synchronous_standby_names') <> ''
      WHERE id = $1 AND quorum <> (current_setting('synchronous_standby_names') <> '')";
 
 /// A lineage without its timeline.

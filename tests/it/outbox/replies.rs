@@ -12,7 +12,7 @@ use punctual::session::stored::Touch;
 use punctual::session::{ParticipationId, Rsvp, SessionId};
 use punctual::suppression::{SaidBy, Suppression};
 
-use super::fixture::{START, Store, addressed, begin, lease, minute, request, text, walk, walked};
+use super::fixture::{START, Store, addressed, begin, lease, minute, request, text, unknown, walk, walked};
 
 fn number(last: u32) -> PhoneNumber {
     let Address::Sms(number) = text(last) else { panic!("it is a number") };
@@ -213,6 +213,24 @@ pub(super) async fn reminders_of_other_sessions_are_counted_by_number(store: Sto
         store.settle(7, claim, Settlement::Accepted { reply: "201".to_owned(), reference: None }).await;
     }
     assert_eq!(known(1).await.iter().map(|r| r.at).collect::<Vec<_>>(), [minute(7)]);
+}
+
+/// Of two that are claimed at once the one in doubt may have gone before: the other one sees when.
+pub(super) async fn what_may_have_gone_and_goes_again_counts_beside_it(store: Store) {
+    store.add(2, &[addressed(2, Occasion::Reminder, 5, text(1))]).await;
+    let texts = ClaimRequest { channel: Channel::Sms, ..request(6) };
+    let doubtful = store.outbox.claim(texts.clone()).await.unwrap().remove(0);
+    let begun = begin(&doubtful, 6);
+    assert_eq!(store.outbox.begin(vec![begun]).await.unwrap(), [true]);
+    assert!(store.outbox.doubt(lease(&doubtful), doubtful.revision, chrono::TimeDelta::minutes(1)).await.unwrap());
+    assert!(store.settle(7, &doubtful, unknown(Some(20))).await);
+    let mut sooner = addressed(1, Occasion::Reminder, 4, text(1));
+    sooner.useful_until = minute(30);
+    store.add(1, &[sooner]).await;
+    let claims = store.outbox.claim(ClaimRequest { now: minute(20), ..texts }).await.unwrap();
+    assert_eq!(claims.len(), 2);
+    let seen = claims[0].known.reminded.iter().map(|r| (r.at, r.underway)).collect::<Vec<_>>();
+    assert_eq!(seen, [(minute(7), false)]);
 }
 
 /// The walk was planned before the answer came.
