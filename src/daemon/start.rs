@@ -71,7 +71,7 @@ impl Engine {
         let (bounces, server, keep, stop_within) = (config.bounces, config.server, config.keep, config.stop_within);
         let (shadow, practice, zone) = (config.raw.run.mode == Mode::Shadow, config.raw.practice.name, config.time_zone);
         Ok(Self {
-            feeds: Feeds::of(config.sources, early, &dispatcher.clock, config.raw.node.name.as_deref()),
+            feeds: Feeds::of(config.sources, early, &dispatcher.clock, config.raw.node.name.as_deref()).halted(&membership),
             monitors,
             membership,
             policy: Arc::clone(&dispatcher.policy),
@@ -96,6 +96,12 @@ impl Engine {
 }
 
 impl Feeds {
+    /// If the node may do nothing, nothing leaves, from the first moment on.
+    fn halted(self, membership: &Membership) -> Self {
+        self.looks.halt(membership.idle().is_some());
+        self
+    }
+
     fn of(sources: Vec<Source>, early: Early, clock: &Arc<dyn Clock>, node: Option<&str>) -> Self {
         let names = sources.iter().map(|s| s.name.clone()).collect();
         let words = sources.iter().map(|s| (s.name.clone(), s.words.clone())).collect();

@@ -128,8 +128,12 @@ impl Node {
 
     /// In a transaction that holds the practice alone: it takes part. One that was taken for gone takes part again, unless somebody else has its place.
     pub(super) async fn takes_part(&self, tx: &Tx<'_>) -> Res<()> {
-        if self.is_there(tx).await? {
-            return Ok(());
+        let sql = "SELECT alive_until >= clock_timestamp() FROM node WHERE practice = $1 AND boot = $2";
+        match tx.first(sql, &[&tx.practice, &self.boot]).await?.map(|row| get(&row, 0)).transpose()? {
+            Some(true) => return Ok(()),
+            // It slept, and has not said again that it lives: what it claims now is not of one that is gone.
+            Some(false) => return self.goes_on(tx).await,
+            None => {}
         }
         match self.enter(tx).await? {
             None => {

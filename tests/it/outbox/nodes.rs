@@ -237,18 +237,25 @@ async fn a_node_with_other_rules_does_nothing() {
     let practice = Practice::open(cluster, "rules").await;
     let mut a = practice.node("a");
     assert_eq!(practice.told(1).await, [1]);
-    let b = practice.node_with("b", "[[reminder]]\nname = \"soon\"\nbefore = \"3h\"\n");
+    // It finds messages that wait, and nobody else to send them.
+    practice.waits.store(true, Ordering::SeqCst);
+    practice.lists(6);
+    practice.gate.is_reached().await;
+    let mut b = practice.node_with("b", "[[reminder]]\nname = \"soon\"\nbefore = \"3h\"\n");
     b.says("this node walks nothing and sends nothing", 1).await;
-    practice.lists(2);
-    assert_eq!(practice.told(2).await, [1; 2]);
-    assert!(!b.log().contains("walked"), "{}", b.log());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    practice.waits.store(false, Ordering::SeqCst);
+    (0..20).for_each(|_| practice.gate.open());
+    assert_eq!(practice.told(6).await, [1; 6]);
+    assert!(!b.log().contains("walked") && !b.log().contains("accepted"), "{}", b.log());
     practice.write("b", "");
-    b.signal("HUP");
+    assert_eq!(b.ends("TERM"), Some(0), "{}", b.log());
+    b.start();
     b.says(" ready", 1).await;
     // It is the only one, and so its rules are the practice's.
     assert_eq!(a.ends("TERM"), Some(0));
-    practice.lists(3);
-    assert_eq!(practice.told(3).await, [1; 3], "{}", b.log());
+    practice.lists(7);
+    assert_eq!(practice.told(7).await, [1; 7], "{}", b.log());
 }
 
 /// A node's name is of a database.

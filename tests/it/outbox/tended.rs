@@ -96,6 +96,12 @@ async fn claims_are_taken_back_of_those_who_are_gone() {
     assert_eq!(tend(&b, "same").await.recovered, Recovered::default(), "it lives");
     assert_eq!(b.outbox.recover("start", minute(1), true).await.unwrap(), Recovered::default(), "a start asks no more");
     assert!(b.claim(1).await.is_empty());
+    // It slept, and claims before it has said that it lives.
+    cluster.sql("gone", "UPDATE node SET alive_until = clock_timestamp() - interval '1 s' WHERE name = 'a'");
+    a.add(4, &[notice(4, Occasion::Invite, 1)]).await;
+    let fourth = a.claim_one(1).await;
+    assert_eq!(tend(&b, "same").await.recovered, Recovered::default(), "it lives");
+    assert!(a.settle(1, &fourth, accepted()).await);
     // Its row is gone, and it does not know.
     cluster.sql("gone", "DELETE FROM node WHERE name = 'a'");
     let taken = tend(&b, "same").await.recovered;
