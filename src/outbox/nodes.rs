@@ -15,8 +15,6 @@ pub struct Tended {
     pub leads: bool,
     /// The one that leads decides by the same settings as this one. One that does not walks nothing and sends nothing.
     pub agrees: bool,
-    /// Walks that were applied so far, see [`Nodes::walks`].
-    pub walks: i64,
     /// The store's own clock, if it has one that is not this machine's.
     pub store_now: Option<DateTime<Utc>>,
     /// What was taken back of nodes that are gone.
@@ -26,7 +24,7 @@ pub struct Tended {
 impl Tended {
     /// Nobody else is there.
     pub fn alone() -> Self {
-        Self { leads: true, agrees: true, walks: 0, store_now: None, recovered: Recovered::default() }
+        Self { leads: true, agrees: true, store_now: None, recovered: Recovered::default() }
     }
 }
 

@@ -146,12 +146,18 @@ pub(super) async fn recover(tx: &Tx<'_>, is_gone: impl Fn(&Held) -> bool, now: D
     Ok(returned)
 }
 
+/// Letters of a scheduled time, one to each of these recipients.
+pub(super) async fn add_letters(tx: &Tx<'_>, (at, useful_until): (DateTime<Utc>, DateTime<Utc>), recipients: &[String]) -> Res<()> {
+    for to in recipients {
+        add(tx, &Row::letter(at, useful_until, to), "").await?;
+    }
+    Ok(())
+}
+
 /// See [`Row::forgo`]: letters that are open, and those of scheduled times that the store knows nothing of. Returns how many.
 pub(super) async fn forgo(tx: &Tx<'_>, scheduled: &[Scheduled], now: DateTime<Utc>) -> Res<usize> {
     for Scheduled { at, useful_until, recipients } in scheduled {
-        for to in recipients {
-            add(tx, &Row::letter(*at, *useful_until, to), "").await?;
-        }
+        add_letters(tx, (*at, *useful_until), recipients).await?;
     }
     let mut count = 0;
     for mut row in all(tx, "kind = 'letter' AND next_attempt_at IS NOT NULL ORDER BY due_at, key FOR UPDATE", &[&tx.practice]).await? {

@@ -36,7 +36,6 @@ pub(super) struct Look {
     /// Something is to be taken back, or to be decided.
     pub(super) gone: bool,
     pub(super) agrees: bool,
-    walks: i64,
     store_now: DateTime<Utc>,
 }
 
@@ -45,19 +44,19 @@ impl Look {
     pub(super) async fn take(db: &Db, boot: &str, settings: &str) -> Res<Self> {
         let sql = format!(
             "SELECT coalesce(l.boot = $2, false), coalesce(l.settings = $3, false), n.boot IS NOT NULL, {GONE}
-                 OR EXISTS (SELECT 1 FROM notice WHERE practice = $1 AND doubt = 'undecided'), p.walks, clock_timestamp()
+                 OR EXISTS (SELECT 1 FROM notice WHERE practice = $1 AND doubt = 'undecided'), clock_timestamp()
              FROM practice AS p LEFT JOIN leader AS l ON l.practice = p.id
              LEFT JOIN node AS n ON n.practice = p.id AND n.boot = l.boot AND n.alive_until >= clock_timestamp() WHERE p.id = $1"
         );
         let row = db.one(&sql, &[&db.practice, &boot, &settings]).await?;
         let (is_ours, is_alike, lives): (bool, bool, bool) = (get(&row, 0)?, get(&row, 1)?, get(&row, 2)?);
-        let (gone, walks, store_now) = (get(&row, 3)?, get(&row, 4)?, get(&row, 5)?);
+        let (gone, store_now) = (get(&row, 3)?, get(&row, 4)?);
         let leads = is_ours && lives && is_alike;
-        Ok(Self { leads, may_lead: !leads && (is_ours || !lives), agrees: is_alike || !lives, gone, walks, store_now })
+        Ok(Self { leads, may_lead: !leads && (is_ours || !lives), agrees: is_alike || !lives, gone, store_now })
     }
 
     pub(super) fn tended(self, recovered: Recovered) -> Tended {
-        Tended { leads: self.leads, agrees: self.agrees, walks: self.walks, store_now: Some(self.store_now), recovered }
+        Tended { leads: self.leads, agrees: self.agrees, store_now: Some(self.store_now), recovered }
     }
 }
 

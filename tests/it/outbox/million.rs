@@ -68,8 +68,8 @@ async fn a_day(store: &Store) {
     outbox.deliveries(key).await.unwrap();
     outbox.lapse(minute(-START)).await.unwrap();
     outbox.recover("one", minute(2), false).await.unwrap();
-    let walks = outbox.tend("settings", minute(2)).await.unwrap().walks;
-    outbox.walked_since(walks - 1).await.unwrap();
+    outbox.tend("settings", minute(2)).await.unwrap();
+    outbox.walked_since(outbox.walks().await.unwrap() - 1).await.unwrap();
     outbox.suppress(minute(2), &mail("person5"), Suppression::Bounced, None).await.unwrap();
     outbox.list(&Filter { session: Some(SessionId(2_000)), ..Filter::default() }).await.unwrap();
     outbox.list(&Filter { participation: Some(ParticipationId(20_001)), ..Filter::default() }).await.unwrap();

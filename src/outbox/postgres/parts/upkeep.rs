@@ -10,7 +10,6 @@ use super::super::open::Origin;
 use super::super::{PostgresOutbox, alert, chains, history, open, outgoing, restore, retention, visit};
 use crate::access::logins::KeptLogin;
 use crate::ledger::{Anchor, Verified};
-use crate::outbox::attempted::Row;
 use crate::outbox::{Acts, Alert, Purged, Restored, Result, Retention, Scheduled, StaffLetter, Upkeep};
 
 #[async_trait]
@@ -24,12 +23,7 @@ impl Upkeep for PostgresOutbox {
     }
 
     async fn add_staff_letters(&self, scheduled_at: DateTime<Utc>, useful_until: DateTime<Utc>, recipients: Vec<String>) -> Result<()> {
-        let add = async move |tx: &Tx<'_>| {
-            for to in &recipients {
-                outgoing::add(tx, &Row::letter(scheduled_at, useful_until, to), "").await?;
-            }
-            Ok(())
-        };
+        let add = async move |tx: &Tx<'_>| outgoing::add_letters(tx, (scheduled_at, useful_until), &recipients).await;
         self.writer.write("add_staff_letters", add).await
     }
 
