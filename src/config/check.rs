@@ -239,7 +239,8 @@ fn database(raw: &Raw, url: &str, base: &Base<'_>, document: &mut Document<'_>) 
         },
     };
     let ca_file = raw.store.ca_file.as_ref().map(|file| base.resolve(file));
-    Server::parse(url, password.as_ref(), ca_file.as_deref()).map_err(|why| document.note("store.url", why)).ok()
+    let server = Server::parse(url, password.as_ref(), ca_file.as_deref()).map_err(|why| document.note("store.url", why)).ok()?;
+    Some(server.behind(raw.store.pooler.is_some()))
 }
 
 fn store_key(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Option<StoreKey> {

@@ -7,7 +7,7 @@ use super::{Config, StoreUrl, secret};
 use crate::outbox::postgres::Server;
 
 impl Config {
-    /// What that URL names. A database is spoken to with `[store] password_file` and `ca_file`; a relative path is relative to the working directory.
+    /// What that URL names. A database is spoken to with `[store] password_file`, `ca_file` and `pooler`; a relative path is relative to the working directory.
     ///
     /// # Errors
     /// Says what is wrong with it, and shows no password.
@@ -16,7 +16,8 @@ impl Config {
             let base = Base(self.file.as_deref());
             let password = self.raw.store.password_file.as_ref().map(|file| secret::read(file, &base.resolve(file))).transpose()?;
             let ca_file = self.raw.store.ca_file.as_ref().map(|file| base.resolve(file));
-            return Server::parse(url, password.as_ref(), ca_file.as_deref()).map(|server| StoreUrl::Postgres(Box::new(server)));
+            let server = Server::parse(url, password.as_ref(), ca_file.as_deref())?;
+            return Ok(StoreUrl::Postgres(Box::new(server.behind(self.raw.store.pooler.is_some()))));
         }
         match url.strip_prefix("sqlite://") {
             Some(path) if !path.is_empty() && path != ":memory:" => Ok(StoreUrl::Sqlite(absolute(path))),

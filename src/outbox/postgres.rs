@@ -49,6 +49,7 @@ mod heart;
 mod history;
 mod hold;
 mod known;
+mod lineage;
 mod list;
 mod merge;
 mod migrate;
@@ -67,6 +68,7 @@ mod restore;
 mod retention;
 mod sealed;
 mod sources;
+mod statements;
 mod suppression;
 mod tend;
 mod thread;
@@ -105,7 +107,7 @@ impl PostgresOutbox {
         let (home, origin) = open::open(server, practice, access, key)?;
         let heart = Heart::start(&home)?;
         let readers = Readers::start(home.clone())?;
-        let (lineage, node, cut_off) = (home.lineage.clone(), home.node.clone(), Arc::clone(&home.cut_off));
+        let (lineage, node, cut_off) = (home.lineage.0.clone(), home.node.clone(), Arc::clone(&home.cut_off));
         Ok(Self { readers, writer: Writer::start(home)?, origin: Mutex::new(origin), lineage, cut_off, node, heart })
     }
 

@@ -15,6 +15,8 @@ mod model;
 mod nodes;
 mod opening;
 mod parts;
+mod pooled;
+mod pooler;
 mod postgres;
 mod promoted;
 mod receipts;
@@ -183,6 +185,7 @@ conformance!(sqlite);
 conformance!(sealed_sqlite);
 conformance!(on_postgres);
 conformance!(sealed_postgres);
+conformance!(pooled_postgres);
 
 fn memory() -> Store {
     let outbox = MemoryOutbox::new([7; 32]);
@@ -208,4 +211,9 @@ fn on_postgres() -> Option<Store> {
 
 fn sealed_postgres() -> Option<Store> {
     cluster::store(Some(&sealed::key(7)))
+}
+
+/// Behind PgBouncer, which gives each transaction another connection.
+fn pooled_postgres() -> Option<Store> {
+    pooler::pooler().map(|pooler| cluster::store_on(&pooler.server("conformance"), None))
 }

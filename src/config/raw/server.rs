@@ -151,6 +151,14 @@ pub struct Ledger {
     pub anchor_command: Vec<String>,
 }
 
+/// What stands before a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooler {
+    /// One that gives each transaction another connection.
+    Transaction,
+}
+
 /// `[store]`
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -166,4 +174,7 @@ pub struct Store {
     pub password_file: Option<PathBuf>,
     /// Certificates in PEM that the database's are verified against, besides those of the host. Over a network it is spoken to by TLS.
     pub ca_file: Option<PathBuf>,
+    /// `transaction`: the URL is that of a pooler which gives each transaction another connection (PgBouncer with `pool_mode = transaction`). Default: the
+    /// database itself, or a pooler in session mode.
+    pub pooler: Option<Pooler>,
 }

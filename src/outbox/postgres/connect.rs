@@ -3,6 +3,7 @@
 //! In: a URL, and a password from elsewhere. Out: connections. Over a network they are TLS, with certificates and names verified; of several hosts the
 //! one that takes writes is used.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::path::Path;
@@ -18,14 +19,12 @@ use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::Res;
+use super::statements::{Statements, Types};
 
 /// Longer than this, and the server is not there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// What was sent and is not confirmed for so long goes nowhere.
 const UNCONFIRMED: Duration = Duration::from_secs(10);
-/// Who holds a lock and says nothing for so long is ended by the server, and so is a statement whose answer nobody waits for any more: others wait for them.
-const SETTINGS: &str =
-    "SET idle_in_transaction_session_timeout = '30s'; SET statement_timeout = '150s'; SET timezone = 'UTC'; SET client_encoding = 'UTF8'";
 /// What an address looks like.
 const EXPECTED: &str = "expected one as in postgres://punctual@db.example.com/punctual, or with several hosts, postgres://punctual@a.example.com,b.example.com/punctual";
 
@@ -36,12 +35,22 @@ pub struct Server {
     tls: Option<MakeRustlsConnect>,
     shown: String,
     node: Option<String>,
+    /// Behind a pooler that gives each transaction another connection: the types of statements' values, for all connections of ours.
+    pooled: Option<Arc<Types>>,
+}
+
+/// A connection, and how statements go over it.
+pub(super) struct Wire {
+    pub(super) client: Client,
+    /// Whether a commit on it was warned of.
+    pub(super) warned: Arc<AtomicBool>,
+    pub(super) statements: Statements,
 }
 
 /// The same place, spoken to in the same way.
 impl PartialEq for Server {
     fn eq(&self, other: &Self) -> bool {
-        self.config == other.config
+        self.config == other.config && self.pooled.is_some() == other.pooled.is_some()
     }
 }
 
@@ -94,7 +103,14 @@ impl Server {
         }
         let tls = if is_open { None } else { Some(MakeRustlsConnect::new((*crate::tls::client_config(ca_file)?).clone())) };
         let shown = shown(&config);
-        Ok(Self { config, tls, shown, node: None })
+        Ok(Self { config, tls, shown, node: None, pooled: None })
+    }
+
+    /// `pooler`: through one that gives each transaction another connection (PgBouncer with `pool_mode = transaction`, of any version).
+    #[must_use]
+    pub fn behind(mut self, pooler: bool) -> Self {
+        self.pooled = pooler.then(Arc::default);
+        self
     }
 
     /// As which of several machines we are there.
@@ -117,14 +133,15 @@ impl Server {
         &self.shown
     }
 
-    /// A connection, and whether a commit on it was warned of.
-    pub(super) async fn connect(&self) -> Res<(Client, Arc<AtomicBool>)> {
+    /// A connection.
+    pub(super) async fn connect(&self) -> Res<Wire> {
         let (client, warned) = match &self.tls {
             Some(tls) => connect(&self.config, tls.clone()).await?,
             None => connect(&self.config, NoTls).await?,
         };
-        client.batch_execute(SETTINGS).await?;
-        Ok((client, warned))
+        let statements =
+            self.pooled.as_ref().map_or_else(|| Statements::Named(RefCell::default()), |types| Statements::Typed(Arc::clone(types)));
+        Ok(Wire { client, warned, statements })
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::carry;
 use super::columns::get;
 use super::connect::Server;
-use super::db::{CHAIN, PATIENT, Tx};
+use super::db::{CHAIN, Patience, Tx};
 use super::error::{Res, refused};
 use super::heart::Heart;
 use super::history;
@@ -73,7 +73,7 @@ impl Side {
     /// Of a practice that must be empty yet. It is marked first: until it is filled no start takes it for a new practice's.
     pub(in crate::outbox) fn arrive((server, practice): (&Server, &str), key: Option<&StoreKey>) -> Result<Self> {
         let (home, _) = open::open_moved(server, practice, key)?;
-        let lineage = home.lineage.clone();
+        let lineage = home.lineage.0.clone();
         Self::start(home, "", true, async move |tx| begin_to_arrive(tx, &lineage).await)
     }
 
@@ -160,7 +160,8 @@ where
     F: AsyncFnOnce(&Tx<'_>) -> Res<bool>,
 {
     let db = home.connection().await?;
-    db.say(PATIENT).await?;
+    db.stays_in(&home.lineage);
+    db.endures(Patience::Endless).await?;
     if fills {
         db.query(MARK, &[&home.practice, &FILLING]).await?;
     }
@@ -189,7 +190,7 @@ async fn done(tx: &Tx<'_>, home: &Home, ask: Ask, (was_left, merge): (bool, &mut
             _ => carry::rows(tx, table, after).await.map(Say::Rows),
         },
         Ask::Put(table, rows) => carry::put(tx, table, rows).await.map(|()| Say::Done),
-        Ask::Ready(own, from, now) => ready(tx, &home.lineage, &own, (&from, now)).await.map(|()| Say::Done),
+        Ask::Ready(own, from, now) => ready(tx, &home.lineage.0, &own, (&from, now)).await.map(|()| Say::Done),
         Ask::Left(to) => {
             tx.execute("UPDATE practice SET moved_to = $2 WHERE id = $1", &[&tx.practice, &to]).await?;
             Ok(Say::Done)

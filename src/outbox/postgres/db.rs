@@ -8,19 +8,21 @@
 //! knows that no row comes to stand before those that it sees ([`Db::settle`]).
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Row, Statement};
+use tokio_postgres::{Client, Row, SimpleQueryMessage};
 
 use super::columns::{get, key_of, link, ms};
+use super::connect::{Server, Wire};
 use super::error::{Failure, Res, refused};
+use super::lineage::{self, Lineage};
 use super::sealed::Sealer;
+use super::statements::Statements;
+pub(super) use super::statements::Values;
 use crate::entry::State;
 use crate::ledger::{Anchor, LedgerRow};
 use crate::notice::{NoticeKey, Reason};
@@ -35,28 +37,50 @@ const PLACES: i32 = 0x5075_6e02;
 /// Nobody is so long between the two, but who copies a whole practice, or hangs.
 const SETTLED_WITHIN: &str = "SET LOCAL lock_timeout = '3s'";
 
-/// A statement's values.
-pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
+/// How long the server bears a transaction that says nothing, and a statement: others wait for what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    Usual,
+    /// Of what writes: of a process that stopped in the middle of one it is given up soon.
+    Short,
+    /// All of a practice is read in one transaction: a long one is no connection that hangs.
+    Endless,
+}
 
-/// Said before all of a practice is read in one transaction: a long one is no connection that hangs.
-pub(super) const PATIENT: &str = "SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0";
+impl Patience {
+    /// `set`: for the connection (`SET`), or for a transaction (`SET LOCAL`).
+    pub(super) fn says(self, set: &str) -> String {
+        let (idle, statement) = match self {
+            Self::Usual => ("30s", "150s"),
+            Self::Short => ("10s", "150s"),
+            Self::Endless => ("0", "0"),
+        };
+        format!("{set} idle_in_transaction_session_timeout = '{idle}'; {set} statement_timeout = '{statement}'")
+    }
+}
+
 /// A statement that takes longer gets no answer any more: whoever asked has given up by then.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
+/// Said of each connection that is ours alone.
+const SETTINGS: &str = "SET timezone = 'UTC'; SET client_encoding = 'UTF8'";
 /// Likewise of a commit, which waits for a standby at most.
 const COMMIT_WITHIN: Duration = Duration::from_secs(15);
 
-async fn answered<T>(statement: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Res<T> {
+async fn answered<T>(statement: impl Future<Output = Res<T>>) -> Res<T> {
     let outcome = tokio::time::timeout(ANSWER_WITHIN, statement).await;
-    outcome.map_err(|_| Failure::Silent(ANSWER_WITHIN.as_secs()))?.map_err(Failure::from)
+    outcome.map_err(|_| Failure::Silent(ANSWER_WITHIN.as_secs()))?
 }
 
 /// A connection, of one practice.
 pub(super) struct Db {
     client: Client,
-    statements: RefCell<HashMap<String, Statement>>,
+    statements: Statements,
     /// The server said of a commit that it is not where it should be.
     warned: Arc<AtomicBool>,
+    patience: Cell<Patience>,
+    /// Behind a pooler each transaction looks where it is: in this database, or, without one, in any that is no standby.
+    lineage: RefCell<Option<Lineage>>,
     /// The last place that nobody comes to stand before any more, as far as this connection knows.
     settled: Cell<i64>,
     pub(super) practice: i32,
@@ -64,23 +88,52 @@ pub(super) struct Db {
 }
 
 impl Db {
-    pub(super) fn new(client: Client, warned: Arc<AtomicBool>, practice: i32, sealer: Sealer) -> Self {
-        Self { client, statements: RefCell::default(), warned, settled: Cell::new(i64::MAX), practice, sealer }
+    /// A new connection to that server.
+    pub(super) async fn connect(server: &Server, practice: i32, sealer: Sealer) -> Res<Self> {
+        let Wire { client, warned, statements } = server.connect().await?;
+        let (patience, settled) = (Cell::new(Patience::Usual), Cell::new(i64::MAX));
+        let db = Self { client, statements, warned, patience, lineage: RefCell::default(), settled, practice, sealer };
+        if !db.is_pooled() {
+            db.say(SETTINGS).await?;
+        }
+        db.endures(Patience::Usual).await?;
+        Ok(db)
     }
 
-    async fn prepared(&self, sql: &str) -> Res<Statement> {
-        if let Some(statement) = self.statements.borrow().get(sql) {
-            return Ok(statement.clone());
+    /// Whether its transactions may be at different servers.
+    fn is_pooled(&self) -> bool {
+        matches!(self.statements, Statements::Typed(_))
+    }
+
+    /// From here on.
+    pub(super) async fn endures(&self, patience: Patience) -> Res<()> {
+        self.patience.set(patience);
+        // A pooler gives what is said of a connection to whoever has it next.
+        if self.is_pooled() { Ok(()) } else { self.say(&patience.says("SET")).await }
+    }
+
+    /// Transactions elsewhere are refused from here on.
+    pub(super) fn stays_in(&self, lineage: &Lineage) {
+        self.lineage.replace(Some(lineage.clone()));
+    }
+
+    /// Begins a transaction: `sql` begins with `BEGIN`, and may say what it holds.
+    pub(super) async fn begin(&self, sql: &str) -> Res<()> {
+        if !self.is_pooled() {
+            return self.say(sql).await;
         }
-        let statement = answered(self.client.prepare(sql)).await?;
-        self.statements.borrow_mut().insert(sql.to_owned(), statement.clone());
-        Ok(statement)
+        let (begin, holds) = sql.split_once(';').unwrap_or((sql, ""));
+        let sql = format!("{begin}; {}; {}; {holds}", self.patience.get().says("SET LOCAL"), lineage::SQL);
+        let said = answered(async { Ok(self.client.simple_query(&sql).await?) }).await?;
+        let there = said.iter().find_map(|message| if let SimpleQueryMessage::Row(row) = message { row.get(0) } else { None });
+        let there = there.map(|text| Lineage(text.to_owned())).ok_or_else(|| refused("the database does not say which one it is"))?;
+        let is_there = self.lineage.borrow().as_ref().map_or(!there.is_of_a_standby(), |expected| *expected == there);
+        if is_there { Ok(()) } else { Err(Failure::Elsewhere) }
     }
 
     /// The rows that a statement gives.
     pub(super) async fn query(&self, sql: &str, values: Values<'_>) -> Res<Vec<Row>> {
-        let statement = self.prepared(sql).await?;
-        answered(self.client.query(&statement, values)).await
+        answered(self.statements.query(&self.client, sql, values)).await
     }
 
     /// The first row, if there is one.
@@ -100,13 +153,12 @@ impl Db {
 
     /// How many rows a statement changed.
     pub(super) async fn execute(&self, sql: &str, values: Values<'_>) -> Res<u64> {
-        let statement = self.prepared(sql).await?;
-        answered(self.client.execute(&statement, values)).await
+        answered(self.statements.execute(&self.client, sql, values)).await
     }
 
     /// Statements without values: `BEGIN`, `COMMIT`.
     pub(super) async fn say(&self, sql: &str) -> Res<()> {
-        answered(self.client.batch_execute(sql)).await
+        answered(async { Ok(self.client.batch_execute(sql).await?) }).await
     }
 
     /// Makes what was done durable. A standby that did not confirm it is no answer to build upon.
@@ -124,7 +176,7 @@ impl Db {
     pub(super) async fn settle(&self) -> Res<()> {
         self.unsettled();
         let last = async {
-            self.say(&format!("BEGIN; {SETTLED_WITHIN}")).await?;
+            self.begin(&format!("BEGIN; {SETTLED_WITHIN}")).await?;
             self.query("SELECT pg_advisory_xact_lock($1, $2)", &[&PLACES, &self.practice]).await?;
             let last = self.one("SELECT last_value FROM ledger_place_seq", &[]).await?;
             self.say("COMMIT").await?;
@@ -201,7 +253,7 @@ impl<'c> Tx<'c> {
     async fn holding(db: &'c Db, lock: &str, chain: i32) -> Res<Self> {
         let sql = format!("BEGIN; SELECT {lock}({PRACTICE}, {})", db.practice);
         // Said at once, done one after the other: the head is read when the lock is there.
-        let (begun, tx) = tokio::join!(db.say(&sql), Self::on(db, chain));
+        let (begun, tx) = tokio::join!(db.begin(&sql), Self::on(db, chain));
         let begun = begun.and(tx);
         if begun.is_err() {
             drop(db.say("ROLLBACK").await);

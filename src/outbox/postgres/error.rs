@@ -7,6 +7,9 @@ use tokio_postgres::error::SqlState;
 /// What the client says of a server that is none to write to.
 const READS: &str = "database does not allow writes";
 
+/// What was prepared is not there, or somebody else prepared it.
+const FORGOTTEN: [SqlState; 2] = [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::DUPLICATE_PSTATEMENT];
+
 /// What a statement answers.
 pub(super) type Res<T> = Result<T, Failure>;
 
@@ -23,6 +26,8 @@ pub(super) enum Failure {
     Apart,
     /// No answer within this many seconds.
     Silent(u64),
+    /// The pooler led to another server than before, or to a standby.
+    Elsewhere,
 }
 
 impl From<tokio_postgres::Error> for Failure {
@@ -35,7 +40,7 @@ impl Failure {
     /// The connection is no more, or is good for nothing any more: another one may do.
     pub(super) fn is_lost(&self) -> bool {
         match self {
-            Self::Silent(_) => true,
+            Self::Silent(_) | Self::Elsewhere => true,
             Self::Refused(_) | Self::Unconfirmed | Self::Apart => false,
             Self::Database(e) => e.is_closed() || e.code().is_none_or(is_of_the_connection),
         }
@@ -58,6 +63,10 @@ impl Failure {
                 "the database committed without its standby: it is not known whether that outlives a switch-over".to_owned()
             }
             Self::Silent(seconds) => format!("the database gave no answer within {seconds} seconds"),
+            Self::Elsewhere => "the pooler led to another server than before, or to a standby".to_owned(),
+            Self::Database(e) if e.code().is_some_and(|code| FORGOTTEN.contains(code)) => {
+                "the connection is shared with others between two statements, as a pooler in transaction mode does it: say so, [store] pooler = \"transaction\"".to_owned()
+            }
             Self::Database(e) => match (e.as_db_error(), e.source()) {
                 (Some(said), _) => format!("the database says: {} ({})", said.message(), said.code().code()),
                 (None, Some(cause)) if cause.to_string() == READS => {

@@ -79,12 +79,15 @@ async fn live(home: &Home, node: &Node, heard: &Heard, mut stopped: oneshot::Rec
                 Some(held) => held,
                 None => home.connection().await?,
             };
+            held.begin("BEGIN").await?;
             // On another server: before it has all that was said, nothing is said there that looks as if it had.
             if node.is_known(&held).await? == Some(false) {
                 return Err(refused("it is an older copy of the one that this daemon spoke to"));
             }
-            node.beat(&held).await?;
+            let said = node.beat(&held).await?;
             held.execute(QUORUM, &[&held.practice]).await?;
+            held.commit().await?;
+            node.was_heard(said);
             db = Some(held);
             Ok::<(), Failure>(())
         };

@@ -1,8 +1,7 @@
 //! The schema, and its versions. A daemon never changes it by itself: `punctual store migrate` does, one at a time.
 
-use tokio_postgres::Client;
-
 use super::columns::get;
+use super::db::Db;
 use super::error::{Res, refused};
 
 /// Each brings the schema from the version before it to its own.
@@ -22,12 +21,12 @@ pub(super) const VERSION: i32 = MIGRATIONS.len() as i32;
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7064837165)";
 
 /// The version of the schema that is there; 0: none.
-pub(super) async fn version(client: &Client) -> Res<i32> {
-    let there = client.query_one("SELECT to_regclass('punctual_schema') IS NOT NULL", &[]).await?;
+pub(super) async fn version(db: &Db) -> Res<i32> {
+    let there = db.one("SELECT to_regclass('punctual_schema') IS NOT NULL", &[]).await?;
     if !get::<bool>(&there, 0)? {
         return Ok(0);
     }
-    get(&client.query_one("SELECT coalesce(max(version), 0) FROM punctual_schema", &[]).await?, 0)
+    get(&db.one("SELECT coalesce(max(version), 0) FROM punctual_schema", &[]).await?, 0)
 }
 
 /// Whether this program can go on with it; else what to do.
@@ -45,31 +44,31 @@ pub(super) fn fits(version: i32) -> Result<(), String> {
 }
 
 /// Brings it up to date, whole or not at all. The versions before and after.
-pub(super) async fn migrate(client: &Client) -> Res<(i32, i32)> {
-    client.batch_execute("BEGIN").await?;
-    client.batch_execute(LOCK).await?;
+pub(super) async fn migrate(db: &Db) -> Res<(i32, i32)> {
+    db.begin("BEGIN").await?;
+    db.say(LOCK).await?;
     // Nobody waits behind us for a table that somebody else uses.
-    client.batch_execute("SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = 0").await?;
-    let from = version(client).await?;
+    db.say("SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = 0").await?;
+    let from = version(db).await?;
     if from > VERSION {
         return Err(refused(fits(from).err().unwrap_or_default()));
     }
     if from == 0 {
         let strangers =
             "SELECT relname::text FROM pg_class WHERE relkind IN ('r', 'p', 'v') AND relnamespace = current_schema()::regnamespace LIMIT 1";
-        if let Some(other) = client.query_opt(strangers, &[]).await? {
+        if let Some(other) = db.first(strangers, &[]).await? {
             return Err(refused(format!(
                 "the database has tables of something else ({}): make one for punctual alone, CREATE DATABASE punctual OWNER punctual",
                 get::<String>(&other, 0)?
             )));
         }
-        client.batch_execute("CREATE TABLE punctual_schema (version integer PRIMARY KEY, applied_at timestamptz NOT NULL)").await?;
+        db.say("CREATE TABLE punctual_schema (version integer PRIMARY KEY, applied_at timestamptz NOT NULL)").await?;
     }
     for version in from + 1..=VERSION {
-        client.batch_execute(MIGRATIONS[version as usize - 1]).await?;
-        client.execute("INSERT INTO punctual_schema VALUES ($1, clock_timestamp())", &[&version]).await?;
+        db.say(MIGRATIONS[version as usize - 1]).await?;
+        db.execute("INSERT INTO punctual_schema VALUES ($1, clock_timestamp())", &[&version]).await?;
     }
-    client.batch_execute("COMMIT").await?;
+    db.say("COMMIT").await?;
     Ok((from, VERSION))
 }
 

@@ -146,15 +146,18 @@ impl Node {
         }
     }
 
-    /// Says that it lives.
-    pub(super) async fn beat(&self, db: &Db) -> Res<()> {
+    /// Says in a transaction that it lives, and until when; `None`: it was taken for gone.
+    pub(super) async fn beat(&self, db: &Db) -> Res<Option<DateTime<Utc>>> {
         let sql =
             format!("UPDATE node SET alive_until = clock_timestamp() + {ALIVE} WHERE practice = $1 AND boot = $2 RETURNING alive_until");
-        let said = db.first(&sql, &[&db.practice, &self.boot]).await?.map(|row| get(&row, 0)).transpose()?;
+        db.first(&sql, &[&db.practice, &self.boot]).await?.map(|row| get(&row, 0)).transpose()
+    }
+
+    /// What it said is committed.
+    pub(super) fn was_heard(&self, said: Option<DateTime<Utc>>) {
         if said.is_some() {
             *self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner) = said;
         }
-        Ok(())
     }
 
     /// Whether the database has all that this node said until a few seconds ago, and so is no older copy; `None`: it was taken for gone there.

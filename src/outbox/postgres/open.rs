@@ -5,12 +5,12 @@ use std::sync::atomic::AtomicBool;
 
 use chrono::{DateTime, Utc};
 use secrecy::zeroize::Zeroizing;
-use tokio_postgres::Client;
 
 use super::columns::{at, get};
 use super::connect::Server;
-use super::db::{CHAIN, Db, Tx};
+use super::db::{CHAIN, Db, Patience, Tx};
 use super::error::{Failure, Res, refused};
+use super::lineage::Lineage;
 use super::migrate;
 use super::node::Node;
 use super::sealed::Sealer;
@@ -39,8 +39,8 @@ pub(super) struct Home {
     pub(super) sealer: Sealer,
     /// As the daemon; `None`: as a command.
     pub(super) node: Option<Node>,
-    /// Which database this is: see [`lineage`].
-    pub(super) lineage: String,
+    /// Which database this is.
+    pub(super) lineage: Lineage,
     /// Nobody answers there just now.
     pub(super) cut_off: Arc<AtomicBool>,
 }
@@ -53,31 +53,34 @@ impl Home {
 
     /// A connection of ours.
     pub(super) async fn connection(&self) -> Res<Db> {
-        let (client, warned) = self.server.connect().await?;
-        Ok(Db::new(client, warned, self.practice, self.sealer.clone()))
+        Db::connect(&self.server, self.practice, self.sealer.clone()).await
     }
 
     /// Likewise, to write: to the same database as before, or one that has taken its place, and takes writes.
     pub(super) async fn writer(&mut self) -> Res<Db> {
-        let (client, warned) = self.server.connect().await?;
-        let lineage = lineage(&client).await?;
-        let db = Db::new(client, warned, self.practice, self.sealer.clone());
+        let db = self.connection().await?;
+        let lineage = Lineage::of(&db).await?;
         if lineage != self.lineage {
             self.follow(&db, lineage).await?;
         }
-        db.say(HURRIED).await?;
+        db.stays_in(&self.lineage);
+        db.endures(Patience::Short).await?;
         if self.node.is_some() {
+            db.begin("BEGIN").await?;
             db.execute(QUORUM, &[&db.practice]).await?;
+            db.commit().await?;
         }
         Ok(db)
     }
 
     /// Goes on at another server, if each commit waited for one when that was last looked at, and this one has all that this node ever said: it was promoted.
-    async fn follow(&mut self, db: &Db, lineage: String) -> Res<()> {
+    async fn follow(&mut self, db: &Db, lineage: Lineage) -> Res<()> {
+        db.stays_in(&lineage);
+        db.begin("BEGIN").await?;
         // (The first one of several nodes that did so has said it.)
         let sql = "SELECT quorum OR followed = $2 FROM practice WHERE id = $1";
-        let waited: bool = get(&db.one(sql, &[&db.practice, &lineage]).await?, 0)?;
-        let is_promoted = waited && place_of(&lineage) == place_of(&self.lineage);
+        let waited: bool = get(&db.one(sql, &[&db.practice, &lineage.0]).await?, 0)?;
+        let is_promoted = waited && lineage.is_beside(&self.lineage);
         let known = match &self.node {
             Some(node) => is_promoted && node.is_known(db).await? == Some(true),
             // What a command says is told once at most.
@@ -89,7 +92,8 @@ impl Home {
             ));
         }
         let sql = "UPDATE practice SET lineage = $2, followed = $2 WHERE id = $1 AND lineage = $3";
-        db.execute(sql, &[&db.practice, &lineage, &self.lineage]).await?;
+        db.execute(sql, &[&db.practice, &lineage.0, &self.lineage.0]).await?;
+        db.commit().await?;
         tracing::warn!(store = self.server.shown(), "another server has taken the database's place, and has all that was told");
         self.lineage = lineage;
         Ok(())
@@ -151,9 +155,9 @@ pub(super) fn open_moved(server: &Server, practice: &str, key: Option<&StoreKey>
 /// What is wrong with the server or its schema, one line each; empty: nothing. An error: it cannot be reached.
 pub(super) fn look(server: &Server) -> Result<Vec<String>> {
     blocking(server, "open", async |server| {
-        let (client, _) = server.connect().await?;
-        let mut found = settings(&client).await?;
-        found.extend(migrate::fits(migrate::version(&client).await?).err());
+        let db = Db::connect(server, 0, Sealer::new(None)).await?;
+        let mut found = settings(&db).await?;
+        found.extend(migrate::fits(migrate::version(&db).await?).err());
         Ok(found)
     })
 }
@@ -170,13 +174,13 @@ pub struct Standing {
 pub(super) fn stands(server: &Server, practice: &str) -> Result<Standing> {
     let practice = practice.to_owned();
     blocking(server, "open", async move |server| {
-        let (client, _) = server.connect().await?;
-        if migrate::version(&client).await? == 0 {
+        let db = Db::connect(server, 0, Sealer::new(None)).await?;
+        if migrate::version(&db).await? == 0 {
             return Ok(Standing { made: false, served: false });
         }
         let sql = "SELECT EXISTS (SELECT 1 FROM practice WHERE name = $1),
                           EXISTS (SELECT 1 FROM practice AS p JOIN node AS n ON n.practice = p.id WHERE p.name = $1 AND n.alive_until > clock_timestamp())";
-        let row = client.query_one(sql, &[&practice]).await?;
+        let row = db.one(sql, &[&practice]).await?;
         Ok(Standing { made: get(&row, 0)?, served: get(&row, 1)? })
     })
 }
@@ -184,24 +188,25 @@ pub(super) fn stands(server: &Server, practice: &str) -> Result<Standing> {
 /// Brings the schema up to date. The versions before and after.
 pub(super) fn migrate(server: &Server) -> Result<(i32, i32)> {
     blocking(server, "migrate", async |server| {
-        let (client, _) = server.connect().await?;
-        match settings(&client).await?.into_iter().next() {
+        let db = Db::connect(server, 0, Sealer::new(None)).await?;
+        match settings(&db).await?.into_iter().next() {
             Some(first) => Err(refused(first)),
-            None => migrate::migrate(&client).await,
+            None => migrate::migrate(&db).await,
         }
     })
 }
 
 /// `moved`: also if it was left for another place.
 async fn opened(server: &Server, practice: &str, access: Access, (key, moved): (Option<&StoreKey>, bool)) -> Res<(Home, Origin)> {
-    let (client, warned) = server.connect().await?;
-    let version = migrate::version(&client).await?;
-    let wrong = settings(&client).await?.into_iter().next().or_else(|| migrate::fits(version).err());
+    let sealer = Sealer::new(key);
+    let db = Db::connect(server, 0, sealer.clone()).await?;
+    let version = migrate::version(&db).await?;
+    let wrong = settings(&db).await?.into_iter().next().or_else(|| migrate::fits(version).err());
     if let Some(wrong) = wrong {
         return Err(refused(wrong));
     }
-    let (sealer, lineage) = (Sealer::new(key), lineage(&client).await?);
-    let db = Db::new(client, warned, 0, sealer.clone());
+    let lineage = Lineage::of(&db).await?;
+    db.stays_in(&lineage);
     let id = admitted(&db, practice, access, key, &lineage).await?;
     if let Some(to) = get::<Option<String>>(&db.one("SELECT moved_to FROM practice WHERE id = $1", &[&id]).await?, 0)?.filter(|_| !moved) {
         return Err(refused(refusal(&to)));
@@ -211,10 +216,11 @@ async fn opened(server: &Server, practice: &str, access: Access, (key, moved): (
     let mut origin = Origin::Own;
     if access == Access::Daemon {
         let db = home.connection().await?;
-        home.node = Some(Node::join(&db, &home.lineage, home.server.node()).await?);
+        db.stays_in(&home.lineage);
+        home.node = Some(Node::join(&db, &home.lineage.0, home.server.node()).await?);
         let sql =
             "SELECT lineage = $2, (SELECT at FROM ledger WHERE practice = $1 ORDER BY place DESC LIMIT 1) FROM practice WHERE id = $1";
-        let row = db.one(sql, &[&id, &home.lineage]).await?;
+        let row = db.one(sql, &[&id, &home.lineage.0]).await?;
         if !get::<bool>(&row, 0)? {
             origin = Origin::Copy(get::<Option<i64>>(&row, 1)?.map(|_| at(&row, 1)).transpose()?);
         }
@@ -223,10 +229,10 @@ async fn opened(server: &Server, practice: &str, access: Access, (key, moved): (
 }
 
 /// What must not be so, and what to do.
-async fn settings(client: &Client) -> Res<Vec<String>> {
+async fn settings(db: &Db) -> Res<Vec<String>> {
     let sql = "SELECT current_setting('server_version_num')::integer, pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',
                       current_setting('fsync') = 'on', current_setting('synchronous_commit') IN ('off', 'local'), current_setting('full_page_writes') = 'on'";
-    let row = client.query_one(sql, &[]).await?;
+    let row = db.one(sql, &[]).await?;
     let version: i32 = get(&row, 0)?;
     let wrong = [
         (version < SERVER_MIN, "PostgreSQL 14 or later is needed: bring the server up to date"),
@@ -242,32 +248,15 @@ async fn settings(client: &Client) -> Res<Vec<String>> {
     Ok(wrong.into_iter().filter(|(is_so, _)| *is_so).map(|(_, says)| says.to_owned()).collect())
 }
 
-/// Others wait for what a transaction that writes holds: of a process that stopped in the middle of one it is given up soon.
-const HURRIED: &str = "SET idle_in_transaction_session_timeout = '10s'";
-
 /// Whether each commit waits for another server, while that is so.
 pub(super) const QUORUM: &str = "UPDATE practice SET quorum = current_setting('synchronous_standby_names') <> ''
      WHERE id = $1 AND quorum <> (current_setting('synchronous_standby_names') <> '')";
-
-/// A lineage without its timeline.
-fn place_of(lineage: &str) -> Vec<&str> {
-    lineage.split('/').enumerate().filter(|(n, _)| *n != 1).map(|(_, part)| part).collect()
-}
-
-/// Which database this is: its system, its timeline, which a promotion or a restore to a point in time changes, and its tables, which another
-/// restore makes anew.
-async fn lineage(client: &Client) -> Res<String> {
-    let sql = "SELECT (SELECT system_identifier FROM pg_control_system()) || '/'
-                   || CASE WHEN pg_is_in_recovery() THEN '' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END || '/'
-                   || (SELECT oid FROM pg_database WHERE datname = current_database()) || '/' || 'practice'::regclass::oid";
-    get(&client.query_one(sql, &[]).await?, 0)
-}
 
 /// What a newer program would seal otherwise.
 const CHECK: &str = "punctual 2 ";
 
 /// The practice's number, if the key, or none, is its own. A daemon makes what is not there.
-async fn admitted(db: &Db, practice: &str, access: Access, key: Option<&StoreKey>, lineage: &str) -> Res<i32> {
+async fn admitted(db: &Db, practice: &str, access: Access, key: Option<&StoreKey>, lineage: &Lineage) -> Res<i32> {
     let sql = "SELECT id, key_check FROM practice WHERE name = $1";
     let row = match db.first(sql, &[&practice]).await? {
         Some(row) => row,
@@ -304,14 +293,14 @@ pub(super) fn check_of(key: &StoreKey) -> String {
     format!("{CHECK}{}", key.notices_name())
 }
 
-async fn create(db: &Db, practice: &str, key: Option<&StoreKey>, lineage: &str) -> Res<()> {
+async fn create(db: &Db, practice: &str, key: Option<&StoreKey>, lineage: &Lineage) -> Res<()> {
     let mut reference = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *reference).map_err(|e| refused(format!("the system gives no random bytes: {e}")))?;
     let reference = db.sealer.seal_bytes("identity", "reference", &*reference)?;
     let check = key.map(|key| db.sealer.seal("identity", "key", &check_of(key))).transpose()?;
-    db.say("BEGIN").await?;
+    db.begin("BEGIN").await?;
     let sql = "INSERT INTO practice (name, reference_key, key_check, lineage) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING id";
-    if let Some(row) = db.first(sql, &[&practice, &reference, &check, &lineage]).await? {
+    if let Some(row) = db.first(sql, &[&practice, &reference, &check, &lineage.0]).await? {
         let id: i32 = get(&row, 0)?;
         db.execute("INSERT INTO chain (practice, id, seq, link) VALUES ($1, $2, 0, $3)", &[&id, &CHAIN, &&[0_u8; 32][..]]).await?;
         if let Some(chain) = db.sealer.chain() {

@@ -179,7 +179,7 @@ async fn once(home: &Home, idle: &RefCell<Vec<Db>>, (settles, job): (Settles, &d
                 _ => {}
             },
         }
-        db.say(BEGIN).await?;
+        db.begin(BEGIN).await?;
         job.run(&db).await?;
         db.say("COMMIT").await
     };

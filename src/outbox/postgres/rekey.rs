@@ -10,7 +10,7 @@ use tokio_postgres::types::ToSql;
 
 use super::carry::{array, has_chains, name, rows};
 use super::connect::Server;
-use super::db::{CHAIN, PATIENT, Tx};
+use super::db::{CHAIN, Patience, Tx};
 use super::error::{Res, refused};
 use super::heart::Heart;
 use super::open::{self, Home};
@@ -42,7 +42,8 @@ async fn sealed_anew(home: &Home, (old, new): (&StoreKey, &StoreKey), now: DateT
         return Err(refused("the new key was not made for this store: let `punctual store rekey` write its file"));
     }
     let db = home.connection().await?;
-    db.say(PATIENT).await?;
+    db.stays_in(&home.lineage);
+    db.endures(Patience::Endless).await?;
     let tx = Tx::begin(&db).await?;
     home.is_ours(&tx).await?;
     let (was, is) = (Keys::new(old.clone()), Keys::new(new.clone()));

@@ -20,11 +20,11 @@ use super::fixture::Store;
 
 /// A running server.
 pub(crate) struct Cluster {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     bin: PathBuf,
     /// Runs as this user, if it would be root else.
-    user: Option<(u32, u32)>,
-    port: u16,
+    pub(super) user: Option<(u32, u32)>,
+    pub(super) port: u16,
     /// Its standard input is ours: when that ends, it stops the server, and removes its folder.
     _keeper: Child,
 }
@@ -37,11 +37,15 @@ pub(crate) fn cluster() -> Option<&'static Cluster> {
 
 /// Each test's practice is another one of the same database: none of them sees a row of another one's.
 pub(crate) fn store(key: Option<&StoreKey>) -> Option<Store> {
+    Some(store_on(&cluster()?.server("conformance"), key))
+}
+
+/// Likewise, by another way to it.
+pub(super) fn store_on(server: &Server, key: Option<&StoreKey>) -> Store {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
-    let server = cluster()?.server("conformance");
     let practice = format!("practice {}", NUMBER.fetch_add(1, Ordering::Relaxed));
-    let outbox = PostgresOutbox::open(&server, &practice, Access::Daemon, key).unwrap();
-    Some(Store { outbox: Arc::new(outbox), _folder: None })
+    let outbox = PostgresOutbox::open(server, &practice, Access::Daemon, key).unwrap();
+    Store { outbox: Arc::new(outbox), _folder: None }
 }
 
 /// The newest that is installed.
@@ -172,7 +176,7 @@ impl Cluster {
         Server::parse(&self.url(database), None, None).unwrap()
     }
 
-    /// Says something to the server, as its owner. What it answers.
+    /// Says something to the server, as its owner; `database`: its name, or a URL by another way. What it answers.
     pub(crate) fn sql(&self, database: &str, sql: &str) -> String {
         let output = self.psql(database, sql);
         assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
@@ -199,7 +203,16 @@ impl Cluster {
 
     /// Somebody else's connection, in a transaction: what it says holds its locks until it ends it.
     pub(crate) fn session(&self, database: &str) -> Session {
-        let mut psql = self.speaks(database).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        Self::begun(self.speaks(database))
+    }
+
+    /// Likewise, by another way to it.
+    pub(super) fn session_at(&self, url: &str) -> Session {
+        Self::begun(self.speaks(url))
+    }
+
+    fn begun(mut psql: Command) -> Session {
+        let mut psql = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let answers = BufReader::new(psql.stdout.take().unwrap());
         let mut session = Session { psql, answers };
         session.say("BEGIN");
@@ -338,7 +351,7 @@ fn forward(mut client: &UnixStream, mut server: &UnixStream, (asked, done): &(Ar
     server.shutdown(Shutdown::Both)
 }
 
-fn run_as(user: Option<(u32, u32)>, program: &Path, folder: &Path) -> Command {
+pub(super) fn run_as(user: Option<(u32, u32)>, program: &Path, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder).env("LC_ALL", "C.UTF-8");
     if let Some((uid, gid)) = user {

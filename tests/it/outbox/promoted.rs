@@ -44,7 +44,7 @@ fn a_server_that_could_lose_what_was_told_is_refused() {
 }
 
 /// Its standby runs, and each commit waits for it, or does not.
-fn with_standby(waits: bool) -> Option<(Cluster, Cluster)> {
+pub(super) fn with_standby(waits: bool) -> Option<(Cluster, Cluster)> {
     let cluster = Cluster::another()?;
     let standby = cluster.standby();
     if waits {
@@ -59,7 +59,7 @@ fn with_standby(waits: bool) -> Option<(Cluster, Cluster)> {
 }
 
 /// One invite that was told, one past its point of no return, one before it, and one that waits.
-async fn works(store: &Store) -> Vec<Claim> {
+pub(super) async fn works(store: &Store) -> Vec<Claim> {
     store.add(1, &[notice(1, Occasion::Invite, 0), notice(1, Occasion::Reminder, 100)]).await;
     let told = store.doubt_one(0).await;
     assert!(store.settle(1, &told, accepted()).await);
