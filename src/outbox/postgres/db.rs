@@ -112,6 +112,11 @@ impl Db {
         if self.is_pooled() { Ok(()) } else { self.say(&patience.says("SET")).await }
     }
 
+    /// Which database this is.
+    pub(super) async fn ask_lineage(&self) -> Res<Lineage> {
+        get(&self.one(lineage::SQL, &[]).await?, 0).map(Lineage)
+    }
+
     /// Transactions elsewhere are refused from here on.
     pub(super) fn stays_in(&self, lineage: &Lineage) {
         self.lineage.replace(Some(lineage.clone()));

@@ -1,10 +1,6 @@
 //! Which database this is: its system, its timeline, which a promotion or a restore to a point in time changes, and its tables, which another restore
 //! makes anew.
 
-use super::columns::get;
-use super::db::Db;
-use super::error::Res;
-
 /// Says it, as one text.
 pub(super) const SQL: &str = "SELECT (SELECT system_identifier FROM pg_control_system()) || '/'
                    || CASE WHEN pg_is_in_recovery() THEN '' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END || '/'
@@ -15,11 +11,6 @@ pub(super) const SQL: &str = "SELECT (SELECT system_identifier FROM pg_control_s
 pub(super) struct Lineage(pub(super) String);
 
 impl Lineage {
-    /// Of the database where this connection is now.
-    pub(super) async fn of(db: &Db) -> Res<Self> {
-        get(&db.one(SQL, &[]).await?, 0).map(Self)
-    }
-
     /// The same database, on whichever timeline.
     pub(super) fn is_beside(&self, other: &Self) -> bool {
         let place = |one: &Self| one.0.split('/').enumerate().filter(|(n, _)| *n != 1).map(|(_, part)| part.to_owned()).collect::<Vec<_>>();

@@ -59,7 +59,7 @@ impl Home {
     /// Likewise, to write: to the same database as before, or one that has taken its place, and takes writes.
     pub(super) async fn writer(&mut self) -> Res<Db> {
         let db = self.connection().await?;
-        let lineage = Lineage::of(&db).await?;
+        let lineage = db.ask_lineage().await?;
         if lineage != self.lineage {
             self.follow(&db, lineage).await?;
         }
@@ -205,7 +205,7 @@ async fn opened(server: &Server, practice: &str, access: Access, (key, moved): (
     if let Some(wrong) = wrong {
         return Err(refused(wrong));
     }
-    let lineage = Lineage::of(&db).await?;
+    let lineage = db.ask_lineage().await?;
     db.stays_in(&lineage);
     let id = admitted(&db, practice, access, key, &lineage).await?;
     if let Some(to) = get::<Option<String>>(&db.one("SELECT moved_to FROM practice WHERE id = $1", &[&id]).await?, 0)?.filter(|_| !moved) {
