@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::entry::State;
 use crate::notice::Occasion;
-use crate::outbox::{self, Claim, ClaimRequest, Lease, Outbox, Returned, Settlement, StoreError};
+use crate::outbox::{self, Claim, ClaimRequest, Lease, Outbox, Settlement, StoreError};
 use crate::pace::AHEAD;
 use crate::plan::{Policy, Suppressions};
 use crate::render::Renderer;
@@ -52,7 +52,7 @@ mod taken_back;
 pub(crate) use alone::{claim, hand_over};
 pub(crate) use crossing::Course;
 pub use lane::Lane;
-pub use meter::{LATENESS, Lateness, Meter, OUTCOMES};
+pub use meter::{Counted, LATENESS, Lateness, Meter};
 pub(crate) use record::Alone;
 
 /// Claimed at once, at most: enough to keep the connections of a fast relay busy while the next batch is prepared.
@@ -95,14 +95,14 @@ pub struct Tally {
 
 impl Tally {
     fn add(&mut self, end: &Settlement) {
-        let counter = match end {
-            Settlement::Accepted { .. } => &mut self.accepted,
-            Settlement::Rejected { .. } => &mut self.rejected,
-            Settlement::Retry { .. } => &mut self.retried,
-            Settlement::Unknown { .. } => &mut self.unknown,
-            Settlement::Ended { .. } => &mut self.ended,
-            Settlement::Return { outcome: Returned::ChannelFault, .. } => &mut self.channel_faults,
-            Settlement::Return { .. } => &mut self.returned,
+        let counter = match Counted::from(end) {
+            Counted::Accepted => &mut self.accepted,
+            Counted::Rejected => &mut self.rejected,
+            Counted::Retry => &mut self.retried,
+            Counted::ChannelFault => &mut self.channel_faults,
+            Counted::Unknown => &mut self.unknown,
+            Counted::Ended => &mut self.ended,
+            Counted::Returned => &mut self.returned,
         };
         *counter += 1;
         self.lapsed += usize::from(matches!(end, Settlement::Ended { state: State::Lapsed, .. }));

@@ -15,6 +15,10 @@ use utoipa::ToSchema;
 use crate::notice::{Notice, NoticeKey, Reason};
 use crate::receipt::Fate;
 
+mod attempt_end;
+
+pub use attempt_end::AttemptEnd;
+
 /// Where a notice is. See the module's drawing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, serde::Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -153,8 +157,9 @@ pub struct Delivery {
     pub phase: Phase,
     /// When it was settled; `None`: it runs, or the process ended.
     pub ended_at: Option<DateTime<Utc>>,
-    /// `accepted`, `rejected`, `retry`, `channel_fault`, `unknown`, `fenced`, `crashed`.
-    pub outcome: Option<String>,
+    /// How it ended.
+    #[schema(value_type = Option<String>)]
+    pub outcome: Option<AttemptEnd>,
     /// The transport's name.
     pub transport: Option<String>,
     /// What the server said, redacted.

@@ -14,8 +14,6 @@ use serde::Serialize;
 use crate::notice::Occasion;
 use crate::session::{ParticipationId, SessionId};
 
-/// The ledger's event under which evidence is kept.
-pub const EVENT: &str = "evidence";
 /// Within this the provider and we are at the same time: it sends at once what waits here for corrections, and its events come late.
 pub const TOLERANCE: TimeDelta = TimeDelta::minutes(15);
 

@@ -153,14 +153,6 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The ledger's word.
-    pub(crate) fn event(self) -> &'static str {
-        match self {
-            Self::Accept => "guard_accepted",
-            Self::Reject => "guard_rejected",
-        }
-    }
-
     /// Whether it decides about a member that stands so: a rejection takes back an acceptance that no walk has applied yet.
     pub(crate) fn decides(self, standing: Standing) -> bool {
         standing == Standing::Waiting || (self == Self::Reject && standing == Standing::Accepted)

@@ -26,6 +26,9 @@ use crate::session::{ParticipationId, SessionId};
 
 pub mod chains;
 pub mod csv;
+pub mod event;
+
+pub use event::Event;
 
 /// One row of the append-only ledger: a notice's transition, or an operator's deed. Written in the transaction of what it tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -46,11 +49,9 @@ pub struct LedgerRow {
     pub session_id: Option<SessionId>,
     /// Its participation.
     pub participation_id: Option<ParticipationId>,
-    /// `added`, `moved`, `ended`, `claimed`, `begun`, `rerouted`, `doubted`, `settled`, `taken_back`, `recovered`, `resolved`, `receipt`, `reply`, `answer`,
-    /// `rsvp`, `suppressed`, `unsuppressed`, `purged`, `staff_letter`, `checkpoint` (see [`crate::ledger`]), `restored`, `copied_to` and
-    /// `copied_from` (see [`crate::outbox::copy`]), `keyed` (the chain has another key from here on), `chain`, `seal` and `merged` (see [`chains`]), an
-    /// `Act`'s word, `resend`, or the caller's.
-    pub event: String,
+    /// What it tells of.
+    #[schema(value_type = String)]
+    pub event: Event,
     /// The state before.
     pub from_state: Option<State>,
     /// The state after.
@@ -66,7 +67,7 @@ pub struct LedgerRow {
 
 impl LedgerRow {
     /// An operator's deed that is about no notice.
-    pub(crate) fn witness(at: DateTime<Utc>, event: &str, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Self {
+    pub(crate) fn witness(at: DateTime<Utc>, event: Event, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Self {
         let (session_id, participation_id) = about.unzip();
         Self { session_id, participation_id, ..Self::note(at, event, detail) }
     }
@@ -76,7 +77,7 @@ impl LedgerRow {
         self.chain_id.map_or_else(|| self.seq.to_string(), |chain| format!("{chain}/{}", self.seq))
     }
 
-    pub(crate) fn note(at: DateTime<Utc>, event: &str, detail: &str) -> Self {
+    pub(crate) fn note(at: DateTime<Utc>, event: Event, detail: &str) -> Self {
         Self {
             seq: 0,
             chain_id: None,
@@ -85,7 +86,7 @@ impl LedgerRow {
             key: None,
             session_id: None,
             participation_id: None,
-            event: event.to_owned(),
+            event,
             from_state: None,
             to_state: None,
             reason: None,
@@ -172,9 +173,6 @@ impl Serialize for Anchor {
         serializer.collect_str(self)
     }
 }
-
-/// The event of the row that a prune leaves: its detail is the [`Anchor`] of the last row that went.
-pub const CHECKPOINT: &str = "checkpoint";
 
 /// A part of a ledger that is chained with a key: up to the next one, or to the end.
 pub struct Part {
@@ -386,7 +384,7 @@ mod tests {
 
     fn row(seq: i64, detail: &str) -> LedgerRow {
         let at = DateTime::from_timestamp(1_795_000_000, 0).unwrap() + TimeDelta::milliseconds(seq);
-        LedgerRow { seq, ..LedgerRow::note(at, "reveal", detail) }
+        LedgerRow { seq, ..LedgerRow::note(at, Event::Reveal, detail) }
     }
 
     /// Five rows, linked.
@@ -421,7 +419,7 @@ mod tests {
             key: Some("0123456789abcdef0123456789abcdef".to_owned()),
             session_id: Some(SessionId(9636)),
             participation_id: Some(ParticipationId(18620)),
-            event: "settled".to_owned(),
+            event: Event::Settled,
             from_state: Some(State::Sending),
             to_state: Some(State::Held),
             reason: Some(Reason::InDoubt),

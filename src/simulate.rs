@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use script::{Act, Line, Script, Source};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use tokio::sync::Notify;
 
@@ -21,9 +21,11 @@ use crate::clock::Clock;
 use crate::contact::Channel;
 use crate::deliver::Transport;
 use crate::dispatch::{Dispatcher, Lane, Span};
+use crate::entry::AttemptEnd;
+use crate::ledger::Event;
 use crate::notice::{Notice, Occasion, Reason};
 use crate::outbox::memory::MemoryOutbox;
-use crate::outbox::{Attempts, Filter, Outbox, Queries, Returned, StoreError};
+use crate::outbox::{Attempts, Filter, Outbox, Queries, StoreError};
 use crate::plan::{self, Policy};
 use crate::render::Renderer;
 use crate::retry::DoubtPolicy;
@@ -80,12 +82,40 @@ pub struct Moment {
     pub rule: Option<String>,
     /// How it would have gone.
     pub channel: Option<Channel>,
-    /// `accepted`, `rejected`, `retry`, `channel_fault`, `unknown`, `held`, `cancelled`, `superseded`, `lapsed`, `suppressed`, `omitted`; or `event`, of the script.
-    pub outcome: String,
+    /// What came of it.
+    pub outcome: Happened,
     /// Why.
     pub reason: Option<Reason>,
     /// The server's words, or the script's.
     pub detail: Option<String>,
+}
+
+/// What came of a message, or what came between.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Happened {
+    /// An attempt ended, or a message was not sent after all.
+    Ended(AttemptEnd),
+    /// It was never planned.
+    Omitted,
+    /// Something of the script.
+    Event,
+}
+
+impl Happened {
+    /// The word in JSON.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Ended(end) => end.as_str(),
+            Self::Omitted => "omitted",
+            Self::Event => "event",
+        }
+    }
+}
+
+impl Serialize for Happened {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 /// The rehearsal as it goes.
@@ -236,7 +266,7 @@ impl Simulation {
         let report = walk::walk(&*self.outbox, SOURCE, &snapshot, &self.request.policy, self.clock.now()).await?;
         (self.changed, self.looked_at) = (false, Some(self.clock.now()));
         if report.guarded > 0 && report.guarded != self.guarded {
-            self.note("event", format!("guard: {} sessions wait for somebody", report.guarded));
+            self.note(format!("guard: {} sessions wait for somebody", report.guarded));
         }
         self.guarded = report.guarded;
         self.absent = self.outbox.omissions(&Filter::default()).await?.iter().any(|o| o.reason == Reason::Absent);
@@ -258,7 +288,7 @@ impl Simulation {
     async fn tell(&mut self) -> Result<(), StoreError> {
         let rows = self.outbox.ledger(None, self.told, usize::MAX).await?;
         self.told = rows.last().map_or(self.told, |row| row.place);
-        let told: Vec<_> = rows.into_iter().filter(|row| matches!(row.event.as_str(), "settled" | "ended" | "lapsed")).collect();
+        let told: Vec<_> = rows.into_iter().filter(|row| matches!(row.event, Event::Settled | Event::Ended | Event::Lapsed)).collect();
         let keys = told.iter().filter_map(|row| row.key.as_ref()?.parse().ok()).collect::<Vec<_>>();
         if keys.is_empty() {
             return Ok(());
@@ -272,12 +302,9 @@ impl Simulation {
             .collect();
         for row in told {
             let Some(notice) = row.key.as_ref().and_then(|key| notices.get(key)) else { continue };
-            let detail = row.detail.clone().unwrap_or_default();
-            let (word, words) = detail.split_once(": ").unwrap_or((detail.as_str(), ""));
-            let outcome = if row.event == "settled" { word.to_owned() } else { row.to_state.map(|s| s.to_string()).unwrap_or_default() };
-            if [Returned::Moved, Returned::Fenced].iter().any(|returned| returned.as_str() == outcome) {
-                continue;
-            }
+            let (end, said) = AttemptEnd::of_detail(row.detail.as_deref().unwrap_or_default());
+            let end = if row.event == Event::Settled { Some(end) } else { row.to_state.map(AttemptEnd::Ended) };
+            let Some(end) = end.filter(|end| !matches!(end, AttemptEnd::Moved | AttemptEnd::Fenced)) else { continue };
             self.timeline.push(Moment {
                 at: Some(rfc3339(row.at)),
                 local: self.local(notice.session, notice.participation, row.at),
@@ -286,9 +313,9 @@ impl Simulation {
                 occasion: Some(notice.occasion),
                 rule: notice.rule.clone(),
                 channel: Some(notice.address.channel()),
-                outcome,
+                outcome: Happened::Ended(end),
                 reason: row.reason,
-                detail: Some(words.to_owned()).filter(|w| !w.is_empty()),
+                detail: Some(said.to_owned()).filter(|said| !said.is_empty()),
             });
         }
         Ok(())
@@ -301,7 +328,7 @@ impl Simulation {
 
     fn happens(&mut self, act: Act) {
         self.changed = true;
-        self.note("event", act.to_string());
+        self.note(act.to_string());
         match act {
             Act::Relay(line) => *self.lines[0].lock().unwrap_or_else(PoisonError::into_inner) = line,
             Act::Gateway(line) => *self.lines[1].lock().unwrap_or_else(PoisonError::into_inner) = line,
@@ -311,7 +338,7 @@ impl Simulation {
         }
     }
 
-    fn note(&mut self, outcome: &str, detail: String) {
+    fn note(&mut self, detail: String) {
         self.timeline.push(Moment {
             at: Some(rfc3339(self.clock.now())),
             local: None,
@@ -320,7 +347,7 @@ impl Simulation {
             occasion: None,
             rule: None,
             channel: None,
-            outcome: outcome.to_owned(),
+            outcome: Happened::Event,
             reason: None,
             detail: Some(detail),
         });
@@ -341,7 +368,7 @@ impl Simulation {
                 occasion: o.occasion,
                 rule: o.rule,
                 channel: o.channel,
-                outcome: "omitted".to_owned(),
+                outcome: Happened::Omitted,
                 reason: Some(o.reason),
                 detail: o.detail,
             });

@@ -35,6 +35,7 @@ use crate::desk::outage::Outage;
 use crate::desk::records::Records;
 use crate::entry::State;
 use crate::feedback::{DeliveryReport, Reply};
+use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::outbox::{Act, Filter, StoreError};
 use crate::render::Renderer;
@@ -302,7 +303,7 @@ impl Shared {
     async fn looked(&self, who: &str, at: &str, about: Option<(SessionId, ParticipationId)>) -> Result<(), StoreError> {
         let (now, what) = (self.office.clock.now(), format!("by {who}: {at}"));
         if self.auth.as_ref().is_some_and(|auth| auth.first_look(&what, about, now)) {
-            self.office.desk.outbox.witness(now, "looked", &what, about).await?;
+            self.office.desk.outbox.witness(now, Event::Looked, &what, about).await?;
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use crate::access::{self, Access, Name, Role, Scope, Token, User, file, password
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::{open_store, store_exists};
+use crate::ledger::Event;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
@@ -73,16 +74,16 @@ pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: L
             access.user.retain(|u| u.name != *name);
             access.user.push(User { name: name.clone(), role: *role, argon2id, totp });
             file::write(path, &access).map_err(anyhow::Error::msg)?;
-            noted(config, "user_added", &format!("{name}, {}", word(*role)));
+            noted(config, Event::UserAdded, &format!("{name}, {}", word(*role)));
             println!("{name} is {} now; {}", word(*role), if was_there { "the password was changed" } else { "added" });
         }
         UserCommand::Totp { name, off } => {
             totp(path, access, (&config.raw.practice.name, name), *off, colors)?;
-            noted(config, "user_totp", &format!("{name}, {}", if *off { "off" } else { "on" }));
+            noted(config, Event::UserTotp, &format!("{name}, {}", if *off { "off" } else { "on" }));
         }
         UserCommand::Remove { name } => {
             remove(path, access, |a| a.user.retain(|u| u.name != *name))?;
-            noted(config, "user_removed", name.as_str());
+            noted(config, Event::UserRemoved, name.as_str());
             println!("{name} is removed, and logged out");
         }
         UserCommand::List => {
@@ -106,13 +107,13 @@ pub(super) fn token(config: &Config, command: &TokenCommand, json: bool, colors:
             let scopes = Scope::ALL.into_iter().filter(|s| scope.contains(s)).collect();
             access.token.push(Token { name: name.clone(), scopes, sha256: access::digest(&token) });
             file::write(path, &access).map_err(anyhow::Error::msg)?;
-            noted(config, "token_added", &format!("{name}, {}", scope_words(&access, name)));
+            noted(config, Event::TokenAdded, &format!("{name}, {}", scope_words(&access, name)));
             eprintln!("The token of {name}; it is shown this once, and kept as a digest:");
             println!("{token}");
         }
         TokenCommand::Remove { name } => {
             remove(path, access, |a| a.token.retain(|t| t.name != *name))?;
-            noted(config, "token_removed", name.as_str());
+            noted(config, Event::TokenRemoved, name.as_str());
             println!("{name} is removed");
         }
         TokenCommand::List => {
@@ -130,7 +131,7 @@ fn scope_words(access: &Access, name: &Name) -> String {
 
 /// Who may do what is part of the record, and so is who decided it: the account that ran the command. Where there is no store yet, there is no
 /// record. The deed is done by now: a record that cannot be written is told, and undoes nothing.
-fn noted(config: &Config, event: &str, detail: &str) {
+fn noted(config: &Config, event: Event, detail: &str) {
     let note = || {
         let detail = format!("{detail}, by {}", account());
         let store = open_store(config, false)?;

@@ -10,7 +10,7 @@ use super::progress::Progress;
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, StoreUrl};
-use crate::ledger::Anchor;
+use crate::ledger::{Anchor, Event};
 use crate::outbox::Acts;
 use crate::outbox::sqlite::{Access, SqliteOutbox};
 
@@ -38,7 +38,7 @@ pub(super) fn backup(config: Config, to: &Path, json: bool) -> anyhow::Result<Ex
     let verified = runtime()?.block_on(async {
         let store = SqliteOutbox::open_with(&format!("sqlite://{}", path.display()), Access::Command, config.store_key.as_ref())?;
         let verified = store.backup(to, move |done, all| shown.reached(done, all)).await?;
-        store.note(WallClock.now(), "backup", &format!("up to row {}, by {}", verified.head, account())).await?;
+        store.note(WallClock.now(), Event::Backup, &format!("up to row {}, by {}", verified.head, account())).await?;
         anyhow::Ok(verified)
     });
     bar.done();

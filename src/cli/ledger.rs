@@ -190,7 +190,7 @@ fn in_cells(row: &LedgerRow, notice: Option<&About>) -> String {
         row.key.clone().unwrap_or_default(),
         number(row.session_id.map(|s| s.0)),
         number(row.participation_id.map(|p| p.0)),
-        row.event.clone(),
+        row.event.to_string(),
         row.from_state.map_or("", State::as_str).to_owned(),
         row.to_state.map_or("", State::as_str).to_owned(),
         row.reason.map_or("", crate::notice::Reason::as_str).to_owned(),

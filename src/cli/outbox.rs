@@ -17,7 +17,7 @@ use crate::desk::notices::{Line, Opened, open};
 use crate::desk::outage::is_overdue;
 use crate::desk::resend::{self as wish, Answer, Wish, refused_since};
 use crate::desk::{Desk, called, what, words};
-use crate::entry::{Entry, State};
+use crate::entry::{AttemptEnd, Entry, State};
 use crate::known::resend::Resent;
 use crate::notice::{NoticeKey, Occasion};
 use crate::outbox::{Act, Filter, Outbox};
@@ -222,7 +222,7 @@ async fn show(desk: &Desk, key: NoticeKey, json: bool) -> anyhow::Result<Exit> {
             d.attempt,
             rfc3339(d.started_at),
             d.ended_at.map_or_else(|| "no answer".to_owned(), rfc3339),
-            d.outcome.as_deref().unwrap_or("under way"),
+            d.outcome.as_ref().map_or("under way", AttemptEnd::as_str),
             d.transport.as_deref().unwrap_or("?"),
             d.reply.as_deref().unwrap_or("")
         );

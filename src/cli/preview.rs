@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::daemon::{open_store, pushed, store_exists};
 use crate::desk::words as desk_words;
 use crate::known::KnownMap;
+use crate::ledger::Event;
 use crate::notice::Reason;
 use crate::plan::Suppressions;
 use crate::preview::{Line, Request, each_line, lines};
@@ -167,7 +168,7 @@ async fn memory(config: &Config, args: &PreviewArgs, snapshot: &Snapshot) -> any
     let store = open_store(config, false)?;
     if args.reveal {
         let what = format!("preview of {} sessions, by {}", snapshot.sessions.len(), account());
-        store.note(WallClock.now(), "reveal", &what).await?;
+        store.note(WallClock.now(), Event::Reveal, &what).await?;
     }
     if args.fresh {
         return Ok((known, Suppressions::default(), [0; 32]));

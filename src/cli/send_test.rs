@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::contact::{Address, Channel, ConnectCode, PersonName};
 use crate::daemon::{open_store, store_exists};
 use crate::deliver::{NoRecord, Transport};
+use crate::ledger::Event;
 use crate::notice::{Identity, Notice, NoticeKey, Occasion};
 use crate::outcome::Outcome;
 use crate::render::{Facts, Number, Renderer};
@@ -69,7 +70,7 @@ pub(super) fn send_test(config: Config, args: &SendTestArgs, json: bool) -> anyh
         let outcome = transport.deliver(&message, &NoRecord).await;
         if store_exists(&config) {
             open_store(&config, false)?
-                .note(now, "send_test", &format!("{} over {}, by {}", address.channel(), transport.name(), account()))
+                .note(now, Event::SendTest, &format!("{} over {}, by {}", address.channel(), transport.name(), account()))
                 .await?;
         }
         anyhow::Ok(outcome)

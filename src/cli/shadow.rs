@@ -15,6 +15,7 @@ use crate::config::raw::Mode;
 use crate::daemon::open_store;
 use crate::entry::State;
 use crate::evidence::{self, Ours, Row, Theirs, Verdict};
+use crate::ledger::Event;
 use crate::outbox::{Filter, Outbox};
 
 #[derive(Debug, Args)]
@@ -77,7 +78,7 @@ async fn theirs(store: &dyn Outbox) -> anyhow::Result<Vec<Theirs>> {
         let page = store.ledger(None, after, PAGE).await?;
         let Some(last) = page.last() else { return Ok(found) };
         after = last.place;
-        let kept = page.iter().filter(|row| row.event == evidence::EVENT);
+        let kept = page.iter().filter(|row| row.event == Event::Evidence);
         found.extend(kept.filter_map(|row| {
             let evidence = row.detail.as_deref()?.parse().ok()?;
             Some(Theirs { about: row.session_id.zip(row.participation_id), evidence })

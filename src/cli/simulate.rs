@@ -14,8 +14,9 @@ use super::since::Moment;
 use super::table::{Look, Tone, cell, table, text};
 use super::{Exit, runtime};
 use crate::config::Config;
+use crate::entry::{AttemptEnd, State};
 use crate::render::Renderer;
-use crate::simulate::{Moment as Played, Request, script, simulate_telling as play};
+use crate::simulate::{Happened, Moment as Played, Request, script, simulate_telling as play};
 use crate::zone::Zone;
 
 #[derive(Debug, Args)]
@@ -75,14 +76,21 @@ pub(super) fn simulate(config: Config, args: &SimulateArgs, json: bool, colors: 
 fn print(timeline: &[Played], colors: Look, (zone, from): (&Zone, DateTime<Utc>)) {
     let mut rows = table(colors, &["When", "Their clock", "Person", "What", "Outcome", "Says"]);
     for m in timeline {
-        let tone = match m.outcome.as_str() {
-            "accepted" => Tone::Good,
-            "rejected" | "unknown" | "held" | "lapsed" | "channel_fault" | "retry" => Tone::Bad,
-            "event" => Tone::Plain,
-            _ => Tone::Quiet,
+        let tone = match &m.outcome {
+            Happened::Ended(AttemptEnd::Accepted) => Tone::Good,
+            Happened::Ended(
+                AttemptEnd::Rejected
+                | AttemptEnd::Unknown
+                | AttemptEnd::ChannelFault
+                | AttemptEnd::Retry
+                | AttemptEnd::Ended(State::Held | State::Lapsed),
+            ) => Tone::Bad,
+            Happened::Event => Tone::Plain,
+            Happened::Ended(_) | Happened::Omitted => Tone::Quiet,
         };
         let what = m.occasion.map_or_else(String::new, |o| m.rule.as_ref().map_or_else(|| o.to_string(), |rule| format!("{o} {rule}")));
-        let outcome = m.reason.map_or_else(|| m.outcome.clone(), |reason| format!("{} [{reason}]", m.outcome));
+        let word = m.outcome.as_str();
+        let outcome = m.reason.map_or_else(|| word.to_owned(), |reason| format!("{word} [{reason}]"));
         let cells = [
             m.at.as_deref().and_then(|at| at.parse().ok()).map_or_else(String::new, |at| colors.time(at, zone, from)),
             m.local.as_deref().map_or_else(String::new, |t| t[11..16].to_owned()),
@@ -100,7 +108,7 @@ fn print(timeline: &[Played], colors: Look, (zone, from): (&Zone, DateTime<Utc>)
     }
     println!("{}", text(&rows));
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    timeline.iter().for_each(|m| *counts.entry(&m.outcome).or_default() += 1);
+    timeline.iter().for_each(|m| *counts.entry(m.outcome.as_str()).or_default() += 1);
     let counted: Vec<String> = counts.iter().map(|(outcome, n)| format!("{n} {outcome}")).collect();
     println!("{}", counted.join(", "));
 }

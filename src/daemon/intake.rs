@@ -15,9 +15,10 @@ use super::sources::Upon;
 use super::{Engine, receipts, replies};
 use crate::contact::{Channel, PhoneNumber};
 use crate::desk::outage::Outage;
-use crate::evidence::{self, Evidence};
+use crate::evidence::Evidence;
 use crate::feedback::{DeliveryReport, Reply};
 use crate::guard::sessions_of;
+use crate::ledger::Event;
 use crate::outbox::StoreError;
 use crate::receipt::Received;
 use crate::session::live::HOLDS_FOR;
@@ -108,7 +109,7 @@ impl Intake {
 
     async fn note(&self, event: &hook::Event) -> Result<(), StoreError> {
         let (outbox, now) = (self.engine.outbox(), self.engine.clock.now());
-        let Some(told) = &event.told else { return outbox.note(now, "webhook", &event.detail()).await };
+        let Some(told) = &event.told else { return outbox.note(now, Event::Webhook, &event.detail()).await };
         let evidence = Evidence { status: event.status.clone(), id: event.id, at: told.at.unwrap_or(now), start: told.start };
         let about = self.about(told).await?;
         if self.engine.shadow {
@@ -116,7 +117,7 @@ impl Intake {
             let session = about.map_or_else(|| "unknown".to_owned(), |(session, _)| session.to_string());
             tracing::error!(session, status = %evidence.status, "shadow mode: the provider reports a message that it leaves to us, and nobody sends it");
         }
-        outbox.witness(now, evidence::EVENT, &evidence.to_string(), about).await
+        outbox.witness(now, Event::Evidence, &evidence.to_string(), about).await
     }
 
     /// Whom a message of the provider's was for: the one who has that address in a session with that start.

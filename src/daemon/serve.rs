@@ -16,8 +16,8 @@ use tokio_cron_scheduler::JobScheduler;
 use super::Engine;
 use super::intake::Intake;
 use crate::dispatch::{Lane, RECALLED, Span};
-use crate::entry::State;
-use crate::outbox::{self, Act, Filter, Returned, StoreError};
+use crate::entry::{AttemptEnd, State};
+use crate::outbox::{self, Act, Filter, StoreError};
 use crate::web;
 
 /// From one look to the next whether what a reload waits for has ended.
@@ -111,8 +111,7 @@ impl Engine {
     async fn try_again(&self) -> outbox::Result<()> {
         for (lane, _) in &self.lanes {
             let lately = self.outbox().settled_lately(lane.channel, RECALLED).await?;
-            let last: HashMap<_, _> =
-                lately.iter().map(|ended| (ended.key, ended.end.split(':').next() == Some(Returned::ChannelFault.as_str()))).collect();
+            let last: HashMap<_, _> = lately.iter().map(|ended| (ended.key, ended.end == AttemptEnd::ChannelFault)).collect();
             let keys: Vec<_> = last.into_iter().filter_map(|(key, at_fault)| at_fault.then_some(key)).collect();
             let filter = Filter { keys, states: vec![State::Waiting], ..Filter::default() };
             if filter.keys.is_empty() {

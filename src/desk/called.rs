@@ -5,26 +5,24 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 
 use super::Desk;
-use crate::ledger::LedgerRow;
+use crate::ledger::{Event, LedgerRow};
 use crate::outbox::StoreError;
 use crate::session::{ParticipantKey, SessionId};
 
-/// The event in the ledger.
-pub const EVENT: &str = "called";
 /// Letters of a note.
 pub const NOTE_MAX: usize = 200;
 
 /// When each of them was called last, and the note: `by jane: they will come`.
 pub async fn of(desk: &Desk, places: &[ParticipantKey]) -> Result<HashMap<ParticipantKey, (DateTime<Utc>, String)>, StoreError> {
     let sessions: BTreeSet<SessionId> = places.iter().map(|(session, _)| *session).collect();
-    let rows = desk.outbox.ledger_of(EVENT, &sessions.into_iter().collect::<Vec<_>>()).await?;
+    let rows = desk.outbox.ledger_of(&Event::Called, &sessions.into_iter().collect::<Vec<_>>()).await?;
     let about = |row: LedgerRow| Some(((row.session_id?, row.participation_id?), (row.at, row.detail.unwrap_or_default())));
     Ok(rows.into_iter().filter_map(about).collect())
 }
 
 /// Notes that somebody was called.
 pub async fn note(desk: &Desk, place: ParticipantKey, who: &str, said: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
-    desk.outbox.witness(now, EVENT, &by(who, said), Some(place)).await
+    desk.outbox.witness(now, Event::Called, &by(who, said), Some(place)).await
 }
 
 /// `by jane: they will come`

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use crate::contact::Channel;
-use crate::entry::State;
+use crate::entry::{AttemptEnd, State};
+use crate::ledger::Event;
 use crate::notice::Reason;
 use crate::outcome::PAUSES;
 use crate::receipt::Fate;
@@ -39,6 +40,23 @@ pub fn state(state: State) -> &'static str {
         State::Superseded => "Replaced",
         State::Lapsed => "Too late",
         State::Suppressed => "Not sent",
+    }
+}
+
+/// How an attempt ended: as the state that follows, if one does.
+pub fn end(end: &AttemptEnd) -> &str {
+    match end {
+        AttemptEnd::Accepted => state(State::Accepted),
+        AttemptEnd::Rejected => state(State::Rejected),
+        AttemptEnd::Unknown => state(State::Unknown),
+        AttemptEnd::Ended(into) => state(*into),
+        AttemptEnd::Retry
+        | AttemptEnd::ChannelFault
+        | AttemptEnd::Fenced
+        | AttemptEnd::Moved
+        | AttemptEnd::Stopped
+        | AttemptEnd::Crashed
+        | AttemptEnd::Other(_) => end.as_str(),
     }
 }
 
@@ -81,64 +99,69 @@ pub fn capital(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
+/// What rows of the ledger tell of, in words; what is not here is shown by its own word.
+const EVENTS: &[(Event, &str)] = &[
+    (Event::Added, "planned"),
+    (Event::Moved, "planned anew"),
+    (Event::Ended, "not sent after all"),
+    (Event::Claimed, "picked up"),
+    (Event::Begun, "made"),
+    (Event::Rerouted, "given to another server"),
+    (Event::Doubted, "handed to the server"),
+    (Event::Settled, "answer came"),
+    (Event::TakenBack, "taken back: the refusal was about us"),
+    (Event::Recovered, "found after a crash"),
+    (Event::Resolved, "doubt ended"),
+    (Event::Receipt, "receipt came"),
+    (Event::Reply, "they wrote"),
+    (Event::ReplyRead, "text read"),
+    (Event::Answer, "text answered"),
+    (Event::Rsvp, "they answered"),
+    (Event::Suppress, "address blocked"),
+    (Event::Suppressed, "address blocked"),
+    (Event::Unsuppress, "address unblocked"),
+    (Event::Unsuppressed, "address unblocked"),
+    (Event::Purged, "old things removed"),
+    (Event::StaffLetter, "daily letter"),
+    (Event::Checkpoint, "ledger shortened"),
+    (Event::Chain, "another program writes"),
+    (Event::Seal, "ledger sealed"),
+    (Event::WasSeal, "ledger sealed"),
+    (Event::Merged, "ledger put together"),
+    (Event::Restored, "store restored"),
+    (Event::Keyed, "new key"),
+    (Event::Cancel, "not to be sent"),
+    (Event::CancelTold, "told by phone"),
+    (Event::Retry, "tried at once"),
+    (Event::Hold, "held"),
+    (Event::Release, "released"),
+    (Event::Restore, "to be sent after all"),
+    (Event::Resend, "sent again"),
+    (Event::Remind, "reminded"),
+    (Event::LogIn, "logged in"),
+    (Event::LogOut, "logged out"),
+    (Event::LogInRefused, "log-in refused"),
+    (Event::Reveal, "code shown"),
+    (Event::Looked, "looked"),
+    (Event::Called, "called"),
+    (Event::Alert, "staff alerted"),
+    (Event::AlertOver, "alert over"),
+    (Event::Template, "text of a message changed"),
+    (Event::UserAdded, "user added"),
+    (Event::UserRole, "user may do something else"),
+    (Event::UserPassword, "password changed"),
+    (Event::UserTotp, "one-time codes"),
+    (Event::UserRemoved, "user removed"),
+    (Event::TokenAdded, "token added"),
+    (Event::TokenRemoved, "token removed"),
+    (Event::SendTest, "test message"),
+    (Event::SourceRenamed, "source renamed"),
+    (Event::Webhook, "booking system called"),
+];
+
 /// What a row of the ledger tells of, in words.
-pub fn event(word: &str) -> &str {
-    match word {
-        "added" => "planned",
-        "moved" => "planned anew",
-        "ended" => "not sent after all",
-        "claimed" => "picked up",
-        "begun" => "made",
-        "rerouted" => "given to another server",
-        "doubted" => "handed to the server",
-        "settled" => "answer came",
-        "taken_back" => "taken back: the refusal was about us",
-        "recovered" => "found after a crash",
-        "resolved" => "doubt ended",
-        "receipt" => "receipt came",
-        "reply" => "they wrote",
-        "reply_read" => "text read",
-        "answer" => "text answered",
-        "rsvp" => "they answered",
-        "suppress" | "suppressed" => "address blocked",
-        "unsuppress" | "unsuppressed" => "address unblocked",
-        "purged" => "old things removed",
-        "staff_letter" => "daily letter",
-        "checkpoint" => "ledger shortened",
-        "chain" => "another program writes",
-        "seal" | "was_seal" => "ledger sealed",
-        "merged" => "ledger put together",
-        "restored" => "store restored",
-        "keyed" => "new key",
-        "cancel" => "not to be sent",
-        "cancel_told" => "told by phone",
-        "retry" => "tried at once",
-        "hold" => "held",
-        "release" => "released",
-        "restore" => "to be sent after all",
-        "resend" => "sent again",
-        "remind" => "reminded",
-        "log_in" => "logged in",
-        "log_out" => "logged out",
-        "log_in_refused" => "log-in refused",
-        "reveal" => "code shown",
-        "looked" => "looked",
-        "called" => "called",
-        "alert" => "staff alerted",
-        "alert_over" => "alert over",
-        "template" => "text of a message changed",
-        "user_added" => "user added",
-        "user_role" => "user may do something else",
-        "user_password" => "password changed",
-        "user_totp" => "one-time codes",
-        "user_removed" => "user removed",
-        "token_added" => "token added",
-        "token_removed" => "token removed",
-        "send_test" => "test message",
-        "source_renamed" => "source renamed",
-        "webhook" => "booking system called",
-        other => other,
-    }
+pub fn event(event: &Event) -> &str {
+    EVENTS.iter().find(|(known, _)| known == event).map_or(event.as_str(), |(_, words)| words)
 }
 
 /// A text with each time in it as people read it.

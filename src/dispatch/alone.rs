@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::LEASE;
 use super::crossing::{Course, Crossing};
+use super::meter::Counted;
 use super::record::Alone;
 use crate::message::Message;
 use crate::notice::NoticeKey;
@@ -39,6 +40,6 @@ pub(crate) async fn hand_over(
     course.outbox.settle(clock.now(), vec![(lease, end)]).await?;
     // It is back when its end is durable.
     drop(passed);
-    lane.meter().ended(&outcome, clock.now() - due_at);
+    lane.meter().count(Counted::from(&outcome), clock.now() - due_at);
     Ok(outcome)
 }

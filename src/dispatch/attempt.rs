@@ -17,6 +17,7 @@ use super::Dispatcher;
 use super::bar::Passed;
 use super::crossing::{Course, Crossing};
 use super::lane::Lane;
+use super::meter::Counted;
 use super::prepare::fenced;
 use super::queue::{QUICK, Queue};
 use super::ready::Ready;
@@ -187,7 +188,7 @@ impl Worker {
             }
             // It is back when its end is durable.
             drop(passed);
-            lane.meter().settled(&end, now - ready.notice.due_at);
+            lane.meter().count(Counted::from(&end), now - ready.notice.due_at);
             dispatcher.take_back(lane, ready.notice.key, now).await?;
             Ok(end)
         });

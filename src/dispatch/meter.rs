@@ -12,8 +12,69 @@ use crate::outcome::Outcome;
 /// Upper bounds of the lateness histogram, in seconds: from "at once" over one retry to "hours".
 pub const LATENESS: [u64; 11] = [1, 2, 5, 10, 30, 60, 300, 900, 3_600, 10_800, 21_600];
 
-/// How attempts end, as the metrics name it.
-pub const OUTCOMES: [&str; 7] = ["accepted", "rejected", "retry", "channel_fault", "unknown", "ended", "returned"];
+/// How attempts end, as they are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// A server has it.
+    Accepted,
+    /// A server refused it for good.
+    Rejected,
+    /// To be tried again.
+    Retry,
+    /// The channel was at fault.
+    ChannelFault,
+    /// In doubt.
+    Unknown,
+    /// Not sent after all: held, cancelled, superseded, lapsed, suppressed.
+    Ended,
+    /// Moved by the planner, fenced, or returned at a stop.
+    Returned,
+}
+
+impl Counted {
+    /// All of them, each at its own index.
+    const ALL: [Self; 7] = [Self::Accepted, Self::Rejected, Self::Retry, Self::ChannelFault, Self::Unknown, Self::Ended, Self::Returned];
+
+    /// The metrics' label.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Rejected => "rejected",
+            Self::Retry => "retry",
+            Self::ChannelFault => "channel_fault",
+            Self::Unknown => "unknown",
+            Self::Ended => "ended",
+            Self::Returned => "returned",
+        }
+    }
+}
+
+impl From<&Settlement> for Counted {
+    fn from(end: &Settlement) -> Self {
+        match end {
+            Settlement::Accepted { .. } => Self::Accepted,
+            Settlement::Rejected { .. } => Self::Rejected,
+            Settlement::Retry { .. } => Self::Retry,
+            Settlement::Unknown { .. } => Self::Unknown,
+            Settlement::Ended { .. } => Self::Ended,
+            Settlement::Return { outcome: Returned::ChannelFault, .. } => Self::ChannelFault,
+            Settlement::Return { outcome: Returned::Fenced | Returned::Moved | Returned::Stopped, .. } => Self::Returned,
+        }
+    }
+}
+
+impl From<&Outcome> for Counted {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Accepted { .. } => Self::Accepted,
+            Outcome::Rejected { .. } => Self::Rejected,
+            Outcome::Retry { .. } => Self::Retry,
+            Outcome::ChannelFault { .. } => Self::ChannelFault,
+            Outcome::Unknown { .. } => Self::Unknown,
+            Outcome::Fenced => Self::Returned,
+        }
+    }
+}
 
 /// A lane with nothing in flight looks at its store at least every half a minute: three times that is a stop.
 const IDLE_MAX: Duration = Duration::from_secs(90);
@@ -23,7 +84,7 @@ const FLYING_MAX: Duration = Duration::from_secs(30 * 60);
 /// One lane's counters.
 #[derive(Debug)]
 pub struct Meter {
-    outcomes: [AtomicU64; OUTCOMES.len()],
+    outcomes: [AtomicU64; Counted::ALL.len()],
     lateness: [AtomicU64; LATENESS.len() + 1],
     lateness_ms: AtomicU64,
     beat: Mutex<Beat>,
@@ -68,29 +129,10 @@ impl Meter {
         now.saturating_duration_since(beat.at) <= if beat.flying > 0 { FLYING_MAX } else { IDLE_MAX }
     }
 
-    /// A message that is no notice ended, so long after it could have gone.
-    pub(super) fn ended(&self, outcome: &Outcome, late: TimeDelta) {
-        let word = match outcome {
-            Outcome::Accepted { .. } => "accepted",
-            Outcome::Rejected { .. } => "rejected",
-            Outcome::Retry { .. } => "retry",
-            Outcome::ChannelFault { .. } => Returned::ChannelFault.as_str(),
-            Outcome::Unknown { .. } => "unknown",
-            Outcome::Fenced => "returned",
-        };
-        self.count(word, late);
-    }
-
-    /// A claim ended, so long after its due time.
-    pub(super) fn settled(&self, end: &Settlement, late: TimeDelta) {
-        self.count(word(end), late);
-    }
-
-    fn count(&self, word: &str, late: TimeDelta) {
-        if let Some(n) = OUTCOMES.iter().position(|outcome| *outcome == word) {
-            self.outcomes[n].fetch_add(1, Ordering::Relaxed);
-        }
-        if word == "accepted" {
+    /// An attempt ended, so long after it could have gone.
+    pub(super) fn count(&self, end: Counted, late: TimeDelta) {
+        self.outcomes[end as usize].fetch_add(1, Ordering::Relaxed);
+        if end == Counted::Accepted {
             let ms = u64::try_from(late.num_milliseconds()).unwrap_or(0);
             let bucket = LATENESS.iter().position(|bound| ms <= bound * 1_000).unwrap_or(LATENESS.len());
             self.lateness[bucket].fetch_add(1, Ordering::Relaxed);
@@ -98,9 +140,9 @@ impl Meter {
         }
     }
 
-    /// Ended claims by [`OUTCOMES`].
+    /// Ended attempts, by the metrics' label.
     pub fn outcomes(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        OUTCOMES.into_iter().zip(self.outcomes.iter().map(|n| n.load(Ordering::Relaxed)))
+        Counted::ALL.into_iter().map(Counted::as_str).zip(self.outcomes.iter().map(|n| n.load(Ordering::Relaxed)))
     }
 
     /// How late the accepted ones were.
@@ -115,15 +157,6 @@ impl Meter {
     }
 }
 
-/// One of [`OUTCOMES`].
-fn word(end: &Settlement) -> &'static str {
-    match end {
-        Settlement::Ended { .. } => "ended",
-        Settlement::Return { outcome: Returned::Fenced | Returned::Moved | Returned::Stopped, .. } => "returned",
-        other => other.in_words().0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,11 +164,10 @@ mod tests {
     #[test]
     fn lateness_is_cumulative_and_only_of_what_was_accepted() {
         let meter = Meter::default();
-        let accepted = Settlement::Accepted { reply: String::new(), reference: None };
         for seconds in [-5, 0, 1, 61, 100_000] {
-            meter.settled(&accepted, TimeDelta::seconds(seconds));
+            meter.count(Counted::Accepted, TimeDelta::seconds(seconds));
         }
-        meter.settled(&Settlement::Rejected { reply: String::new(), remember: None }, TimeDelta::seconds(7));
+        meter.count(Counted::Rejected, TimeDelta::seconds(7));
         assert_eq!(meter.lateness(), Lateness { at_most: vec![3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 5], sum: 100_062.0 });
         let counted: Vec<_> = meter.outcomes().filter(|(_, n)| *n > 0).collect();
         assert_eq!(counted, [("accepted", 5), ("rejected", 1)]);

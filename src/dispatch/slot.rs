@@ -15,6 +15,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use super::breaker::{Breaker, Refused, Verdict, same_words};
 use crate::contact::Address;
 use crate::deliver::Transport;
+use crate::entry::AttemptEnd;
 use crate::message::{Content, Message};
 use crate::notice::NoticeKey;
 use crate::outbox::Lately;
@@ -316,16 +317,16 @@ impl Slot {
     pub(super) fn recall(&self, history: &[Lately]) {
         let mut breaker = self.breaker();
         for ended in history.iter().filter(|ended| ended.transport == self.transport.name()) {
-            let (word, said) = ended.end.split_once(": ").unwrap_or((&ended.end, ""));
+            let said = ended.said.as_str();
             let refused = |reply: &str| Refused { key: ended.key, who: ended.who.clone(), words: same_words(reply) };
-            match (word, said.strip_prefix(ALIKE)) {
-                ("accepted", _) => {
+            match (&ended.end, said.strip_prefix(ALIKE)) {
+                (AttemptEnd::Accepted, _) => {
                     breaker.accepted(&ended.who);
                     self.doubts().clear();
                 }
-                ("unknown", _) => drop(self.doubted(same_words(said), ended.who.clone())),
-                ("rejected", _) => breaker.recall(refused(said), true),
-                ("channel_fault", Some(reply)) => breaker.recall(refused(reply), false),
+                (AttemptEnd::Unknown, _) => drop(self.doubted(same_words(said), ended.who.clone())),
+                (AttemptEnd::Rejected, _) => breaker.recall(refused(said), true),
+                (AttemptEnd::ChannelFault, Some(reply)) => breaker.recall(refused(reply), false),
                 _ => {}
             }
         }

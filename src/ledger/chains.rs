@@ -8,21 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Anchor, FINDINGS, Finding, LedgerRow, Link, Part, Verified, Walker};
-
-/// The event of the row that opens a chain.
-pub const CHAIN: &str = "chain";
-
-/// The event of the row that says how far chains have got.
-pub const SEAL: &str = "seal";
-
-/// The event of the row behind which the rows of several chains stand in one: a store that keeps one chain was filled from one that keeps several.
-pub const MERGED: &str = "merged";
-
-/// What a row of one of them is called in a chain that was merged: it speaks of chains, or numbers, that are no more.
-pub fn merged_event(event: &str) -> String {
-    if [CHAIN, SEAL, super::CHECKPOINT].contains(&event) { format!("was_{event}") } else { event.to_owned() }
-}
+use super::{Anchor, Event, FINDINGS, Finding, LedgerRow, Link, Part, Verified, Walker};
 
 /// The detail of a row that opens a chain.
 pub fn opening(id: i32, who: &str) -> String {
@@ -101,10 +87,10 @@ impl Chains {
     pub fn step(&mut self, row: &LedgerRow) {
         let Some(id) = row.chain_id else {
             self.first.step(row);
-            match row.event.as_str() {
+            match row.event {
                 _ if self.first.is_pruned(row.seq) => {}
-                CHAIN => self.open(row),
-                SEAL => self.hold(row),
+                Event::Chain => self.open(row),
+                Event::Seal => self.hold(row),
                 _ => {}
             }
             return;

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use super::Result;
 use crate::contact::Address;
 use crate::known::resend::Resent;
+use crate::ledger::Event;
 use crate::notice::{Notice, NoticeKey};
 use crate::session::{ParticipationId, SessionId};
 
@@ -44,8 +45,8 @@ pub trait Acts: Send + Sync {
     async fn resend(&self, who: Option<&str>, keys: &[NoticeKey], to: Option<&Address>, now: DateTime<Utc>) -> Result<Vec<Resent>>;
 
     /// Notes an operator's deed in the ledger (`reveal`, `send_test`); `detail` names no contact, name or code.
-    async fn note(&self, at: DateTime<Utc>, event: &str, detail: &str) -> Result<()>;
+    async fn note(&self, at: DateTime<Utc>, event: Event, detail: &str) -> Result<()>;
 
     /// Notes what somebody else said of one participation, or of none that is known; `detail` names no contact, name or code.
-    async fn witness(&self, at: DateTime<Utc>, event: &str, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Result<()>;
+    async fn witness(&self, at: DateTime<Utc>, event: Event, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Result<()>;
 }

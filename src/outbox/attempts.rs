@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Result;
 use crate::contact::Channel;
-use crate::entry::{Entry, State};
+use crate::entry::{AttemptEnd, Entry, State};
 use crate::known::Known;
 use crate::notice::{NoticeKey, Reason};
 use crate::session::stored::StoredSession;
@@ -141,18 +141,6 @@ pub enum Returned {
     Stopped,
 }
 
-impl Returned {
-    /// The word in the ledger and of a delivery.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ChannelFault => "channel_fault",
-            Self::Fenced => "fenced",
-            Self::Moved => "moved",
-            Self::Stopped => "stopped",
-        }
-    }
-}
-
 /// How a claim ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {
@@ -224,8 +212,10 @@ pub struct Lately {
     pub who: String,
     /// Over which transport.
     pub transport: String,
-    /// The ledger's words: `rejected: RCPT: 550 no`.
-    pub end: String,
+    /// How.
+    pub end: AttemptEnd,
+    /// What was said: `RCPT: 550 no`. Empty: nothing.
+    pub said: String,
 }
 
 /// What a start found.

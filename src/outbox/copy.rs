@@ -6,7 +6,7 @@
 //! ```
 //!
 //! In: two places, and the key of both. Nobody serves the practice meanwhile, on either. Out: the new store has every row of the old one: notices with
-//! their keys and attempts, what was told, the ledger with its chain (of several, their rows in one: see [`crate::ledger::chains::MERGED`]), sealed values
+//! their keys and attempts, what was told, the ledger with its chain (of several, their rows in one: see [`crate::ledger::event::Event::Merged`]), sealed values
 //! as they are. From then on the old one is refused by every start: it
 //! names the new one.
 //!

@@ -12,15 +12,12 @@ use super::standing::{Held, Recovery};
 use super::words::rfc3339;
 use super::{Begin, Lease, Outgoing, Settlement};
 use crate::contact::PhoneNumber;
-use crate::entry::{Phase, State};
+use crate::entry::{AttemptEnd, Phase, State};
 use crate::feedback::answer::Answer;
 use crate::feedback::reply::Waiting;
-use crate::ledger::LedgerRow;
+use crate::ledger::{Event, LedgerRow};
 use crate::notice::NoticeKey;
 use crate::outcome::NOT_SENT;
-
-/// What becomes of a letter that may have gone before a restore, in the ledger's word.
-const RESTORED: &str = "restored";
 
 /// The letter of one scheduled time to one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,8 +78,53 @@ pub(crate) struct Alone {
     pub(crate) changed_at: DateTime<Utc>,
     /// Over which it went last.
     pub(crate) transport: Option<String>,
-    /// What became of it, in the ledger's word; `None`: it is open, or nobody can know.
-    pub(crate) outcome: Option<String>,
+    /// What became of it; `None`: it is open, or nobody can know.
+    pub(crate) outcome: Option<AloneEnd>,
+}
+
+/// What became of a message that is no notice, or of an attempt of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AloneEnd {
+    /// An attempt ended so, or none was needed.
+    Attempt(AttemptEnd),
+    /// It is about to leave: nobody can know any more.
+    Doubt,
+    /// It is tried again.
+    Open,
+    /// An answer left, and the server did not take it.
+    NotTaken,
+    /// There was nothing to tell.
+    Empty,
+    /// It may have gone before a restore.
+    Restored,
+    /// Shadow mode.
+    NotSent,
+}
+
+impl AloneEnd {
+    const OWN: [(Self, &str); 6] = [
+        (Self::Doubt, "doubt"),
+        (Self::Open, "open"),
+        (Self::NotTaken, "not taken"),
+        (Self::Empty, "empty"),
+        (Self::Restored, "restored"),
+        (Self::NotSent, NOT_SENT),
+    ];
+
+    /// The word in the store and in the ledger.
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Attempt(end) => end.as_str(),
+            own => Self::OWN.iter().find(|(end, _)| end == own).map_or("", |(_, word)| word),
+        }
+    }
+}
+
+impl From<&str> for AloneEnd {
+    fn from(word: &str) -> Self {
+        let own = Self::OWN.into_iter().find(|(_, own)| *own == word);
+        own.map_or_else(|| Self::Attempt(AttemptEnd::from(word)), |(end, _)| end)
+    }
 }
 
 /// What it is.
@@ -174,9 +216,9 @@ impl Row<Alone> {
     pub(crate) fn step(&mut self, lease: Lease, step: Step<'_>, store_now: DateTime<Utc>) -> Result<Option<LedgerRow>, Refused> {
         let (done, told) = match step {
             Step::Begin(begin) => (self.begin(lease, "", begin.at), None),
-            Step::Take(begin, margin) => (self.take(lease, "", (begin.at, store_now), margin), Some(("doubt", begin.at))),
-            Step::Doubt(margin) => (self.cross(lease, store_now, margin), Some(("doubt", store_now))),
-            Step::GoesOver(_) => (self.go_over(lease), Some(("open", store_now))),
+            Step::Take(begin, margin) => (self.take(lease, "", (begin.at, store_now), margin), Some((AloneEnd::Doubt, begin.at))),
+            Step::Doubt(margin) => (self.cross(lease, store_now, margin), Some((AloneEnd::Doubt, store_now))),
+            Step::GoesOver(_) => (self.go_over(lease), Some((AloneEnd::Open, store_now))),
             Step::Settle(end, at) => return self.settle_alone(lease, end, at),
         };
         if !done {
@@ -190,7 +232,7 @@ impl Row<Alone> {
         }
         // Of an answer only its end is told.
         let told = told.filter(|_| self.entry.what.kind() == Outgoing::Letter);
-        Ok(told.map(|(word, at)| self.event(word, at)))
+        Ok(told.map(|(end, at)| self.event(&end, at)))
     }
 
     fn settle_alone(&mut self, lease: Lease, end: &Settlement, at: DateTime<Utc>) -> Result<Option<LedgerRow>, Refused> {
@@ -208,21 +250,21 @@ impl Row<Alone> {
         }
         // What may have left goes never again: there is nothing to decide.
         self.doubt = None;
-        let word = match (end, kind) {
-            (Settlement::Accepted { reply, .. }, Outgoing::Answer) if reply == NOT_SENT => NOT_SENT,
-            (Settlement::Ended { .. }, Outgoing::Letter) => "empty",
-            (Settlement::Retry { .. }, Outgoing::Letter) => "open",
-            (Settlement::Retry { .. }, _) if left => "not taken",
+        let outcome = match (end, kind) {
+            (Settlement::Accepted { reply, .. }, Outgoing::Answer) if reply == NOT_SENT => AloneEnd::NotSent,
+            (Settlement::Ended { .. }, Outgoing::Letter) => AloneEnd::Empty,
+            (Settlement::Retry { .. }, Outgoing::Letter) => AloneEnd::Open,
+            (Settlement::Retry { .. }, _) if left => AloneEnd::NotTaken,
             (Settlement::Retry { .. } | Settlement::Return { .. }, _) => return Ok(None),
-            _ => end.in_words().0,
+            _ => AloneEnd::Attempt(end.in_words().0),
         };
         if self.entry.next_attempt_at.is_none() {
-            self.entry.outcome = Some(word.to_owned());
+            self.entry.outcome = Some(outcome.clone());
             self.forget_address();
         }
         // That it may have arrived was told when it left.
         let is_told = !matches!((end, kind), (Settlement::Unknown { .. }, Outgoing::Letter));
-        Ok(is_told.then(|| self.event(word, at)))
+        Ok(is_told.then(|| self.event(&outcome, at)))
     }
 
     /// Takes a claim back whose owner is gone. Nothing of it goes again if it may have left.
@@ -242,9 +284,9 @@ impl Row<Alone> {
         }
         self.claim = None;
         let Alone { state, phase, next_attempt_at, changed_at, outcome, .. } = &mut self.entry;
-        (*state, *phase, *next_attempt_at, *changed_at, *outcome) = (State::Cancelled, None, None, at, Some(RESTORED.to_owned()));
+        (*state, *phase, *next_attempt_at, *changed_at, *outcome) = (State::Cancelled, None, None, at, Some(AloneEnd::Restored));
         self.forget_address();
-        Some(self.event(RESTORED, at))
+        Some(self.event(&AloneEnd::Restored, at))
     }
 
     fn forget_address(&mut self) {
@@ -253,10 +295,11 @@ impl Row<Alone> {
         }
     }
 
-    fn event(&self, word: &str, at: DateTime<Utc>) -> LedgerRow {
+    fn event(&self, end: &AloneEnd, at: DateTime<Utc>) -> LedgerRow {
+        let word = end.as_str();
         match &self.entry.what {
-            What::Letter { .. } => LedgerRow::note(at, "staff_letter", &format!("of {}: {word}", rfc3339(self.entry.due_at))),
-            What::Answer { answer, .. } => LedgerRow::note(at, "answer", &format!("{}: {word}", answer.as_str())),
+            What::Letter { .. } => LedgerRow::note(at, Event::StaffLetter, &format!("of {}: {word}", rfc3339(self.entry.due_at))),
+            What::Answer { answer, .. } => LedgerRow::note(at, Event::Answer, &format!("{}: {word}", answer.as_str())),
         }
     }
 

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::Result;
 use crate::entry::{Delivery, Entry, State};
-use crate::ledger::LedgerRow;
+use crate::ledger::{Event, LedgerRow};
 use crate::notice::{NoticeKey, Occasion, Omission, Reason};
 use crate::session::{Fault, ParticipationId, SessionId};
 
@@ -88,9 +88,9 @@ pub trait Queries: Send + Sync {
     }
 
     /// The ledger's rows of that event about these sessions, oldest first.
-    async fn ledger_of(&self, event: &str, sessions: &[SessionId]) -> Result<Vec<LedgerRow>> {
+    async fn ledger_of(&self, event: &Event, sessions: &[SessionId]) -> Result<Vec<LedgerRow>> {
         let mut all = self.ledger(None, 0, usize::MAX).await?;
-        all.retain(|row| row.event == event && row.session_id.is_some_and(|id| sessions.contains(&id)));
+        all.retain(|row| row.event == *event && row.session_id.is_some_and(|id| sessions.contains(&id)));
         Ok(all)
     }
 

@@ -12,7 +12,7 @@ use super::standing::Doubt;
 use super::{Act, Purged, Settlement};
 use crate::entry::{Change, Entry, Phase, State};
 use crate::known::KnownNotice;
-use crate::ledger::LedgerRow;
+use crate::ledger::{Event, LedgerRow};
 use crate::notice::{Notice, Reason};
 use crate::suppression::Suppression;
 
@@ -187,7 +187,7 @@ impl Row {
     }
 
     /// Its row for the ledger, after a change from `from`. The sequence number is the store's.
-    pub(crate) fn event(&self, event: &str, from: Option<State>, at: DateTime<Utc>, detail: Option<String>) -> LedgerRow {
+    pub(crate) fn event(&self, event: Event, from: Option<State>, at: DateTime<Utc>, detail: Option<String>) -> LedgerRow {
         LedgerRow {
             seq: 0,
             chain_id: None,
@@ -196,7 +196,7 @@ impl Row {
             key: Some(self.entry.notice.key.to_string()),
             session_id: Some(self.entry.notice.session),
             participation_id: Some(self.entry.notice.participation),
-            event: event.to_owned(),
+            event,
             from_state: from,
             to_state: Some(self.entry.state),
             reason: self.entry.reason,
@@ -207,12 +207,12 @@ impl Row {
 
     /// The ledger's row of what its rejection said about the address.
     pub(crate) fn suppressed(&self, kind: Suppression, at: DateTime<Utc>) -> LedgerRow {
-        LedgerRow { to_state: None, ..self.event("suppressed", None, at, Some(kind.as_str().to_owned())) }
+        LedgerRow { to_state: None, ..self.event(Event::Suppressed, None, at, Some(kind.as_str().to_owned())) }
     }
 
     /// The ledger's row of what its rejection said, and says no more.
     pub(crate) fn unsuppressed(&self, why: &str, at: DateTime<Utc>) -> LedgerRow {
-        LedgerRow { to_state: None, ..self.event("unsuppressed", None, at, Some(why.to_owned())) }
+        LedgerRow { to_state: None, ..self.event(Event::Unsuppressed, None, at, Some(why.to_owned())) }
     }
 }
 

@@ -7,50 +7,59 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::notice::NoticeKey;
 
-use super::{Act, Begin, Claim, Purged, Settlement, WalkedSession};
-use crate::entry::Change;
+use super::{Act, Begin, Claim, Purged, Returned, Settlement, WalkedSession};
+use crate::entry::{AttemptEnd, Change};
+use crate::ledger::Event;
 
 impl Change {
-    /// What the ledger calls it, and its detail.
-    pub(crate) fn in_words(&self) -> (&'static str, Option<String>) {
+    /// Its event in the ledger, and the detail.
+    pub(crate) fn in_words(&self) -> (Event, Option<String>) {
         match self {
-            Self::Add(notice) => ("added", Some(format!("due {}", rfc3339(notice.due_at)))),
-            Self::Move { due_at, .. } => ("moved", Some(format!("due {}", rfc3339(*due_at)))),
-            Self::End { .. } => ("ended", None),
+            Self::Add(notice) => (Event::Added, Some(format!("due {}", rfc3339(notice.due_at)))),
+            Self::Move { due_at, .. } => (Event::Moved, Some(format!("due {}", rfc3339(*due_at)))),
+            Self::End { .. } => (Event::Ended, None),
         }
     }
 }
 
 impl Settlement {
-    /// The outcome word of the delivery's row, and the server's text.
-    pub(crate) fn in_words(&self) -> (&'static str, Option<&str>) {
+    /// How the delivery ended, and the server's text.
+    pub(crate) fn in_words(&self) -> (AttemptEnd, Option<&str>) {
         match self {
-            Self::Accepted { reply, .. } => ("accepted", Some(reply)),
-            Self::Rejected { reply, .. } => ("rejected", Some(reply)),
-            Self::Retry { why, .. } => ("retry", Some(why)),
-            Self::Return { outcome, why, .. } => (outcome.as_str(), why.as_deref()),
-            Self::Unknown { why, .. } => ("unknown", Some(why)),
-            Self::Ended { state, .. } => (state.as_str(), None),
+            Self::Accepted { reply, .. } => (AttemptEnd::Accepted, Some(reply)),
+            Self::Rejected { reply, .. } => (AttemptEnd::Rejected, Some(reply)),
+            Self::Retry { why, .. } => (AttemptEnd::Retry, Some(why)),
+            Self::Return { outcome: Returned::ChannelFault, why, .. } => (AttemptEnd::ChannelFault, why.as_deref()),
+            Self::Return { outcome: Returned::Fenced, why, .. } => (AttemptEnd::Fenced, why.as_deref()),
+            Self::Return { outcome: Returned::Moved, why, .. } => (AttemptEnd::Moved, why.as_deref()),
+            Self::Return { outcome: Returned::Stopped, why, .. } => (AttemptEnd::Stopped, why.as_deref()),
+            Self::Unknown { why, .. } => (AttemptEnd::Unknown, Some(why)),
+            Self::Ended { state, .. } => (AttemptEnd::Ended(*state), None),
         }
     }
 
     /// The ledger's detail: `retry: 451 4.3.0 try again`.
     pub(crate) fn detail(&self) -> String {
-        match self.in_words() {
-            (word, Some(text)) if !text.is_empty() => format!("{word}: {text}"),
-            (word, _) => word.to_owned(),
-        }
+        let (end, said) = self.in_words();
+        end.detail(said)
     }
 }
 
 impl Act {
+    /// All of them.
+    const ALL: [Self; 6] = [Self::Retry, Self::Hold, Self::Release, Self::Cancel, Self::CancelTold, Self::Restore];
+
     /// The act of that word.
     pub(crate) fn from_word(word: &str) -> Option<Self> {
-        let all = [Self::Retry, Self::Hold, Self::Release, Self::Cancel, Self::CancelTold, Self::Restore];
-        all.into_iter().find(|act| act.as_str() == word)
+        Self::ALL.into_iter().find(|act| act.as_str() == word)
     }
 
-    /// The ledger's word.
+    /// The act that a row of the ledger tells of.
+    pub(crate) fn of(event: &Event) -> Option<Self> {
+        Self::ALL.into_iter().find(|act| Event::from(*act) == *event)
+    }
+
+    /// The word in addresses of pages and of the API.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Retry => "retry",
@@ -59,6 +68,19 @@ impl Act {
             Self::Cancel => "cancel",
             Self::CancelTold => "cancel_told",
             Self::Restore => "restore",
+        }
+    }
+}
+
+impl From<Act> for Event {
+    fn from(act: Act) -> Self {
+        match act {
+            Act::Retry => Self::Retry,
+            Act::Hold => Self::Hold,
+            Act::Release => Self::Release,
+            Act::Cancel => Self::Cancel,
+            Act::CancelTold => Self::CancelTold,
+            Act::Restore => Self::Restore,
         }
     }
 }

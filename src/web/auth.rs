@@ -24,6 +24,7 @@ use crate::access::attempts::Attempts;
 use crate::access::file::Followed;
 use crate::access::logins::{LoginSession, LoginSessions};
 use crate::access::{self, Access, Role, Scope, Token, User, password, totp};
+use crate::ledger::Event;
 use crate::outbox::Outbox;
 use crate::session::ParticipantKey;
 
@@ -122,7 +123,7 @@ impl Authenticator {
                 return;
             }
         };
-        for row in last.iter().filter(|row| row.event == "log_in") {
+        for row in last.iter().filter(|row| row.event == Event::LogIn) {
             if let Some(name) = row.detail.as_deref().and_then(|name| name.parse().ok()) {
                 self.is_used(&name, totp::last_taken(row.at));
             }

@@ -32,6 +32,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
+    use crate::ledger::Event;
     use crate::outbox::memory::MemoryOutbox;
     use crate::outbox::{Acts, Queries};
 
@@ -41,7 +42,7 @@ mod tests {
         for rows in [0_i64, 1, 2, 7, 64] {
             let outbox = MemoryOutbox::new([0; 32]);
             for n in 0..rows {
-                outbox.note(minute(n), "log_in", "jane").await.unwrap();
+                outbox.note(minute(n), Event::LogIn, "jane").await.unwrap();
             }
             assert_eq!(outbox.ledger_end().await.unwrap(), rows);
             for from in [-1, 0, 1, 6, rows - 1, rows, rows + 9] {

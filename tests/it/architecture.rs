@@ -17,7 +17,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("entry", "notice receipt"),
     ("known", "contact session notice entry"),
     ("guard", "session"),
-    ("ledger", "session notice entry"),
+    ("ledger", "session notice entry guard"),
     ("message", "contact notice"),
     ("evidence", "session notice"),
     ("json_pointer", ""),
@@ -40,7 +40,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("dispatch", "contact suppression session notice outcome entry known message plan retry pace render clock source outbox deliver"),
     ("digest", "contact suppression session notice outcome entry known zone plan retry staff render clock source outbox dispatch"),
     ("alert", "contact notice outcome message render http_client deliver"),
-    ("simulate", "contact session notice outcome message zone plan retry render clock source outbox walk deliver dispatch"),
+    ("simulate", "contact session notice outcome entry ledger message zone plan retry render clock source outbox walk deliver dispatch"),
     (
         "desk",
         "contact suppression session notice outcome receipt entry known guard ledger message zone plan feedback staff render preview source outbox",

@@ -120,6 +120,7 @@ macro_rules! conformance {
             the_ledger_is_read_in_parts,
             the_ledger_is_chained,
             rows_of_an_event_are_found,
+            words_of_other_versions_stay_as_they_are,
             a_person_keeps_the_suppression_list,
             whoever_is_taken_off_the_list_is_planned_for_again,
             turns_are_given_once,

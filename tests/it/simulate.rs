@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use punctual::config;
 use punctual::render::{Renderer, Settings};
-use punctual::simulate::{Moment, Request, script, simulate};
+use punctual::simulate::{Happened, Moment, Request, script, simulate};
 use serde_json::{Value, json};
 
 const CONFIGURATION: &str = "[practice]\nname = \"Lakeside\"\n[adopt]\ninvites = true\n[quiet_hours]\nchannels = []\n";
@@ -44,11 +44,11 @@ async fn play_with(configured: &str, sessions: Vec<Value>, events: &str) -> Vec<
 
 /// What was done or left, but for the script's own lines: `participation what outcome(reason)@time`.
 fn told(timeline: &[Moment]) -> Vec<String> {
-    let lines = timeline.iter().filter(|m| m.outcome != "event").map(|m| {
+    let lines = timeline.iter().filter(|m| m.outcome != Happened::Event).map(|m| {
         let what = m.rule.clone().or(m.occasion.map(|o| o.to_string())).unwrap_or_default();
         let reason = m.reason.map_or_else(String::new, |r| format!("({r})"));
         let at = m.at.as_deref().map_or_else(String::new, |t| format!("@{}", &t[8..16]));
-        format!("{} {what} {}{reason}{at}", m.participation_id.map_or(0, |p| p.0), m.outcome)
+        format!("{} {what} {}{reason}{at}", m.participation_id.map_or(0, |p| p.0), m.outcome.as_str())
     });
     lines.collect()
 }

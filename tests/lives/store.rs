@@ -18,7 +18,7 @@ use punctual::feedback::reply::{Taken, Told, Waiting, Written};
 use punctual::guard::{GuardRow, Verdict};
 use punctual::known::KnownMap;
 use punctual::known::resend::Resent;
-use punctual::ledger::{Anchor, LedgerRow, Verified};
+use punctual::ledger::{Anchor, Event, LedgerRow, Verified};
 use punctual::notice::{Notice, NoticeKey, Omission};
 use punctual::outbox::memory::MemoryOutbox;
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
@@ -286,8 +286,8 @@ asks!(Acts {
     ask(now: DateTime<Utc>, source: &str, notice: Notice, detail: &str) -> bool;
     act_by(who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> usize;
     resend(who: Option<&str>, keys: &[NoticeKey], to: Option<&Address>, now: DateTime<Utc>) -> Vec<Resent>;
-    note(at: DateTime<Utc>, event: &str, detail: &str) -> ();
-    witness(at: DateTime<Utc>, event: &str, detail: &str, about: Option<(SessionId, ParticipationId)>) -> ();
+    note(at: DateTime<Utc>, event: Event, detail: &str) -> ();
+    witness(at: DateTime<Utc>, event: Event, detail: &str, about: Option<(SessionId, ParticipationId)>) -> ();
 });
 
 asks!(Queries {

@@ -4,7 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::tables::Tables;
 use crate::contact::Channel;
-use crate::entry::{Delivery, Entry, Phase, State};
+use crate::entry::{AttemptEnd, Delivery, Entry, Phase, State};
+use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::outbox::standing::{Doubt, Recovery};
 use crate::outbox::transition::Row;
@@ -29,7 +30,7 @@ impl Tables {
     pub(super) fn claim_one(&mut self, key: NoticeKey, request: &ClaimRequest) -> Claim {
         let entry = self.rows[&key].entry.clone();
         let lease_until = self.clock + request.lease;
-        self.change(key, ("claimed", None), request.now, |row| {
+        self.change(key, (Event::Claimed, None), request.now, |row| {
             row.claim(&request.owner, lease_until, request.now);
             Some(())
         });
@@ -56,7 +57,7 @@ impl Tables {
         let past: Vec<NoticeKey> = past.map(|row| row.entry.notice.key).collect();
         let mut lapsed = Vec::new();
         for key in past {
-            if let Some(entry) = self.change(key, ("lapsed", None), now, |row| row.lapse(now).then(|| row.entry.clone())) {
+            if let Some(entry) = self.change(key, (Event::Lapsed, None), now, |row| row.lapse(now).then(|| row.entry.clone())) {
                 self.plan_entry_again(&entry, now);
                 lapsed.push(entry);
             }
@@ -78,7 +79,7 @@ impl Tables {
 
     pub(super) fn begin(&mut self, begin: Begin) -> bool {
         let Begin { lease, at, .. } = begin;
-        let event = ("begun", Some(begin.transport.clone()));
+        let event = (Event::Begun, Some(begin.transport.clone()));
         let begun = self.is_latest(lease.key, begin.revision)
             && self.change(lease.key, event, at, |row| row.begin(lease, &begin.facts, at).then_some(())).is_some();
         if begun {
@@ -90,7 +91,7 @@ impl Tables {
     pub(super) fn take(&mut self, begin: Begin, margin: TimeDelta) -> bool {
         let Begin { lease, at, .. } = begin;
         let now = self.clock;
-        let event = ("doubted", Some(begin.transport.clone()));
+        let event = (Event::Doubted, Some(begin.transport.clone()));
         let taken = self.is_latest(lease.key, begin.revision)
             && !self.receipt_came(lease.key)
             && self.change(lease.key, event, now, |row| row.take(lease, &begin.facts, (at, now), margin).then_some(())).is_some();
@@ -123,7 +124,7 @@ impl Tables {
         let now = self.clock;
         let crossed = self.is_latest(lease.key, revision)
             && !self.receipt_came(lease.key)
-            && self.change(lease.key, ("doubted", None), now, |row| row.cross(lease, now, margin).then_some(())).is_some();
+            && self.change(lease.key, (Event::Doubted, None), now, |row| row.cross(lease, now, margin).then_some(())).is_some();
         if crossed {
             let all = self.deliveries.entry(lease.key).or_default();
             all.iter_mut().filter(|(epoch, _)| *epoch == lease.epoch).for_each(|(_, d)| d.phase = Phase::Doubt);
@@ -133,7 +134,7 @@ impl Tables {
 
     pub(super) fn goes_over(&mut self, lease: Lease, transport: &str) -> bool {
         let rule = |row: &mut Row| row.go_over(lease).then_some(());
-        let over = self.change(lease.key, ("rerouted", Some(transport.to_owned())), self.clock, rule).is_some();
+        let over = self.change(lease.key, (Event::Rerouted, Some(transport.to_owned())), self.clock, rule).is_some();
         if over {
             let all = self.deliveries.entry(lease.key).or_default();
             all.iter_mut().filter(|(epoch, _)| *epoch == lease.epoch).for_each(|(_, d)| {
@@ -150,7 +151,8 @@ impl Tables {
         let end = if told { &by_receipt } else { end };
         let (outcome, reply) = end.in_words();
         self.close_delivery(lease, at, outcome, reply);
-        let settled = self.change(lease.key, ("settled", Some(end.detail())), at, |row| row.settle(lease, end, at).then(|| row.clone()));
+        let settled =
+            self.change(lease.key, (Event::Settled, Some(end.detail())), at, |row| row.settle(lease, end, at).then(|| row.clone()));
         if let Some(row) = settled.as_ref().filter(|_| end.unsettles()) {
             self.plan_entry_again(&row.entry, at);
         }
@@ -162,13 +164,13 @@ impl Tables {
         settled.is_some()
     }
 
-    pub(super) fn close_delivery(&mut self, lease: Lease, at: DateTime<Utc>, outcome: &str, reply: Option<&str>) {
+    pub(super) fn close_delivery(&mut self, lease: Lease, at: DateTime<Utc>, outcome: AttemptEnd, reply: Option<&str>) {
         let all = self.deliveries.get_mut(&lease.key).into_iter().flatten();
         for (_, delivery) in
-            all.filter(|(epoch, d)| *epoch == lease.epoch && (d.ended_at.is_none() || d.outcome.as_deref() == Some("crashed")))
+            all.filter(|(epoch, d)| *epoch == lease.epoch && (d.ended_at.is_none() || d.outcome == Some(AttemptEnd::Crashed)))
         {
             delivery.ended_at = Some(at);
-            delivery.outcome = Some(outcome.to_owned());
+            delivery.outcome = Some(outcome.clone());
             delivery.reply = reply.map(str::to_owned);
         }
     }
@@ -179,7 +181,7 @@ impl Tables {
         for key in held {
             let epoch = self.rows[&key].epoch;
             let told = self.receipt_came(key);
-            let recovered = self.change(key, ("recovered", None), now, |row| {
+            let recovered = self.change(key, (Event::Recovered, None), now, |row| {
                 let recovery = row.recover(|held| held.is_gone(owner, clock, everything), now)?;
                 if recovery == Recovery::InDoubt && told {
                     row.receive(now);
@@ -188,7 +190,7 @@ impl Tables {
             });
             let Some(recovery) = recovered else { continue };
             returned += usize::from(recovery == Recovery::Returned);
-            self.close_delivery(Lease { kind: Outgoing::Notice, key, epoch }, now, "crashed", None);
+            self.close_delivery(Lease { kind: Outgoing::Notice, key, epoch }, now, AttemptEnd::Crashed, None);
         }
         returned += self.recover_alone(owner, now, everything);
         let undecided = |row: &&Row| row.doubt == Some(Doubt::Undecided);

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::tables::Tables;
 use crate::entry::{Delivery, Entry, Phase, State};
+use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::outbox::transition::ARRIVED;
 use crate::receipt::{About, Fate, Receipt, Received, Undelivered};
@@ -22,7 +23,7 @@ impl Tables {
         delivery.receipt = Some(receipt.fate);
         delivery.receipt_at = Some(now);
         delivery.receipt_detail.clone_from(&receipt.detail);
-        let row = self.change(key, ("receipt", Some(receipt.in_words())), now, |row| {
+        let row = self.change(key, (Event::Receipt, Some(receipt.in_words())), now, |row| {
             row.receive(now);
             Some(row.clone())
         });

@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::tables::Tables;
 use crate::contact::Channel;
+use crate::entry::AttemptEnd;
+use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::outbox::Lately;
 use crate::outbox::transition::REFUSED_US;
@@ -12,11 +14,13 @@ use crate::suppression::{SaidBy, Suppression, suppression_key};
 impl Tables {
     pub(super) fn settled_lately(&self, channel: Channel, rows: usize) -> Vec<Lately> {
         let tail = &self.ledger[self.ledger.len().saturating_sub(rows)..];
-        let settled = tail.iter().filter(|row| row.event == "settled").filter_map(|row| {
+        let settled = tail.iter().filter(|row| row.event == Event::Settled).filter_map(|row| {
             let key: NoticeKey = row.key.as_ref()?.parse().ok()?;
             let address = &self.rows.get(&key)?.entry.notice.address;
             let (_, delivery) = self.deliveries.get(&key)?.iter().find(|(_, d)| d.ended_at == Some(row.at))?;
-            let lately = Lately { key, who: suppression_key(address), transport: delivery.transport.clone()?, end: row.detail.clone()? };
+            let (end, said) = AttemptEnd::of_detail(row.detail.as_deref()?);
+            let (who, transport) = (suppression_key(address), delivery.transport.clone()?);
+            let lately = Lately { key, who, transport, end, said: said.to_owned() };
             (address.channel() == channel).then_some(lately)
         });
         settled.collect()
@@ -27,7 +31,7 @@ impl Tables {
     }
 
     fn take_one_back(&mut self, key: NoticeKey, next_attempt_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
-        let event = ("taken_back", Some(REFUSED_US.to_owned()));
+        let event = (Event::TakenBack, Some(REFUSED_US.to_owned()));
         let waits = self.change(key, event, now, |row| row.take_back(next_attempt_at, now).then_some(())).is_some();
         if self.forget_refuted(key, SaidBy::Refusal, now)
             && let Some(row) = self.rows.get(&key).map(|row| row.unsuppressed(REFUSED_US, now))

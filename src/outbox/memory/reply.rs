@@ -9,7 +9,7 @@ use crate::contact::{Address, PhoneNumber};
 use crate::feedback::answer::Answer;
 use crate::feedback::reply::{Changes, LATELY, Place, Taken, Told, Written, rsvp_word};
 use crate::known::Answered;
-use crate::ledger::LedgerRow;
+use crate::ledger::{Event, LedgerRow};
 use crate::notice::NoticeKey;
 use crate::outbox::Outgoing;
 use crate::outbox::words::by;
@@ -21,7 +21,7 @@ impl Tables {
             return false;
         }
         self.replies.insert(taken.key, now);
-        self.append(LedgerRow::note(now, "reply", taken.word.as_str()));
+        self.append(LedgerRow::note(now, Event::Reply, taken.word.as_str()));
         if let Some(said) = taken.for_staff.clone() {
             self.said.push((Written { key: taken.key, at: now, shown: taken.from.to_string(), word: taken.word, said }, false));
         }
@@ -55,7 +55,7 @@ impl Tables {
         self.append(LedgerRow {
             session_id: Some(place.session),
             participation_id: Some(place.participation),
-            ..LedgerRow::note(now, "rsvp", rsvp_word(answered.says))
+            ..LedgerRow::note(now, Event::Rsvp, rsvp_word(answered.says))
         });
     }
 
@@ -85,7 +85,7 @@ impl Tables {
         let unread = self.said.iter_mut().find(|(said, read)| said.key == key && !read);
         let marked = unread.map(|(_, read)| *read = true).is_some();
         if marked {
-            self.append(LedgerRow::note(now, "reply_read", &who.map(by).unwrap_or_default()));
+            self.append(LedgerRow::note(now, Event::ReplyRead, &who.map(by).unwrap_or_default()));
         }
         marked
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use chrono::{DateTime, Utc};
 
 use super::tables::{Tables, session_of};
-use crate::ledger::{Anchor, CHECKPOINT, LedgerRow};
+use crate::ledger::{Anchor, Event, LedgerRow};
 use crate::notice::NoticeKey;
 use crate::outbox::transition::Row;
 use crate::outbox::{Purged, Retention};
@@ -52,7 +52,7 @@ impl Tables {
         let old = self.ledger.iter().take_while(|row| row.at < before).count();
         let Some(last) = old.checked_sub(1).and_then(|n| self.ledger.get(n)) else { return 0 };
         let checkpoint = Anchor { seq: last.seq, link: last.chain.unwrap_or_default() };
-        self.append(LedgerRow::note(now, CHECKPOINT, &checkpoint.to_string()));
+        self.append(LedgerRow::note(now, Event::Checkpoint, &checkpoint.to_string()));
         self.ledger.drain(..old);
         self.last_rows.retain(|_, seq| *seq > checkpoint.seq);
         self.checkpoint = Some(checkpoint);

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::tables::Tables;
 use crate::entry::{Change, State};
-use crate::ledger::LedgerRow;
+use crate::ledger::{Event, LedgerRow};
 use crate::notice::{NoticeKey, Reason};
 use crate::session::{ParticipationId, SessionId};
 
@@ -52,7 +52,7 @@ impl Tables {
         if let Some(also) = self.also.remove(from) {
             self.also.insert(to.to_owned(), also);
         }
-        self.append(LedgerRow::note(now, "source_renamed", &format!("{from} is {to} now")));
+        self.append(LedgerRow::note(now, Event::SourceRenamed, &format!("{from} is {to} now")));
         true
     }
 
@@ -80,7 +80,7 @@ impl Tables {
                     let changed = if row.entry.state == State::Unknown { row.resolve(None) } else { row.change(&change, now) };
                     changed.then_some(())
                 };
-                held += usize::from(self.change(key, ("source_gone", None), now, rule).is_some());
+                held += usize::from(self.change(key, (Event::SourceGone, None), now, rule).is_some());
             }
         }
         held

@@ -12,7 +12,7 @@ use crate::feedback::reply::Written;
 use crate::guard::{GuardKind, Member, Noted, Standing};
 use crate::known::Known;
 use crate::known::resend::{Resent, again};
-use crate::ledger::{Anchor, LedgerRow};
+use crate::ledger::{Anchor, Event, LedgerRow};
 use crate::notice::{Notice, NoticeKey, Omission, Reason};
 use crate::outbox::outgoing::Alone;
 use crate::outbox::transition::Row;
@@ -94,7 +94,7 @@ impl Tables {
     pub(super) fn change<T>(
         &mut self,
         key: NoticeKey,
-        event: (&str, Option<String>),
+        event: (Event, Option<String>),
         at: DateTime<Utc>,
         rule: impl FnOnce(&mut Row) -> Option<T>,
     ) -> Option<T> {
@@ -239,7 +239,7 @@ impl Tables {
     }
 
     /// A new row, and its row in the ledger.
-    pub(super) fn add(&mut self, row: Row, event: (&str, Option<String>), at: DateTime<Utc>) {
+    pub(super) fn add(&mut self, row: Row, event: (Event, Option<String>), at: DateTime<Utc>) {
         let notice = &row.entry.notice;
         self.keys.entry((notice.session, notice.participation)).or_default().push(notice.key);
         if notice.address.channel() == Channel::Sms {
@@ -261,7 +261,7 @@ impl Tables {
             Err(refusal) => return refusal,
         };
         let key = new.entry.notice.key;
-        self.append(row.event("resend", Some(state), now, Some(resent(key, who))));
+        self.append(row.event(Event::Resend, Some(state), now, Some(resent(key, who))));
         let event = Change::Add(new.entry.notice.clone()).in_words();
         self.add(new, event, now);
         Resent::As(key)
@@ -271,7 +271,7 @@ impl Tables {
     pub(super) fn ask(&mut self, now: DateTime<Utc>, source: &str, notice: Notice, detail: &str) -> bool {
         let new = !self.rows.contains_key(&notice.key);
         if new {
-            self.add(Row::added(notice, source, now), ("asked", Some(detail.to_owned())), now);
+            self.add(Row::added(notice, source, now), (Event::Asked, Some(detail.to_owned())), now);
         }
         new
     }
@@ -293,7 +293,7 @@ impl Tables {
 
     /// A person's deed. Whether the notice was in a state for it.
     pub(super) fn act(&mut self, key: NoticeKey, (act, who): (Act, Option<String>), now: DateTime<Utc>) -> bool {
-        let Some(entry) = self.change(key, (act.as_str(), who), now, |row| row.act(act, now).then(|| row.entry.clone())) else {
+        let Some(entry) = self.change(key, (act.into(), who), now, |row| row.act(act, now).then(|| row.entry.clone())) else {
             return false;
         };
         if act == Act::CancelTold {
@@ -318,7 +318,7 @@ impl Tables {
     pub(super) fn suppress(&mut self, now: DateTime<Utc>, address: &Address, kind: Suppression, said_by: SaidBy) -> bool {
         let put = self.put_suppressed(address, kind, now, (said_by, None));
         if put {
-            self.append(LedgerRow::note(now, "suppressed", &format!("{}: {}", kind.as_str(), named(&suppression_key(address)))));
+            self.append(LedgerRow::note(now, Event::Suppressed, &format!("{}: {}", kind.as_str(), named(&suppression_key(address)))));
         }
         put
     }
@@ -328,7 +328,7 @@ impl Tables {
         let removed = self.suppressions.remove(key).is_some();
         if removed {
             self.plan_left_out(now);
-            self.append(LedgerRow::note(now, "unsuppressed", &named(key)));
+            self.append(LedgerRow::note(now, Event::Unsuppressed, &named(key)));
         }
         removed
     }

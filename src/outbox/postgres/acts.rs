@@ -10,6 +10,7 @@ use super::{known, suppression};
 use crate::contact::Address;
 use crate::entry::Change;
 use crate::known::resend::{Resent, again};
+use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::outbox::Act;
 use crate::outbox::transition::{REFUSED_US, Row};
@@ -20,7 +21,7 @@ use crate::suppression::SaidBy;
 pub(super) async fn ask(tx: &Tx<'_>, row: &Row, detail: &str, now: DateTime<Utc>) -> Res<bool> {
     let added = !insert(tx, &[row]).await?.is_empty();
     if added {
-        tx.append(row.event("asked", None, now, Some(detail.to_owned())))?;
+        tx.append(row.event(Event::Asked, None, now, Some(detail.to_owned())))?;
     }
     Ok(added)
 }
@@ -40,7 +41,7 @@ pub(super) async fn act(tx: &Tx<'_>, who: Option<&str>, keys: &[NoticeKey], act:
                 row.entry.facts = Some(known::participant(tx, &place).await?.facts_now().to_owned());
             }
             suppression::plan_again(tx, &place.source, place.session, now).await?;
-            sheet.record(tx, *key, from, (act.as_str(), who.map(by)), now)?;
+            sheet.record(tx, *key, from, (act.into(), who.map(by)), now)?;
         }
     }
     sheet.save(tx).await?;
@@ -72,7 +73,7 @@ async fn resend_one(tx: &Tx<'_>, who: Option<&str>, key: NoticeKey, to: Option<&
     };
     let key = new.entry.notice.key;
     insert(tx, &[&new]).await?;
-    tx.append(row.event("resend", Some(state), now, Some(resent(key, who))))?;
+    tx.append(row.event(Event::Resend, Some(state), now, Some(resent(key, who))))?;
     let (event, detail) = Change::Add(new.entry.notice.clone()).in_words();
     tx.append(new.event(event, None, now, detail))?;
     Ok(Resent::As(key))
@@ -89,7 +90,7 @@ pub(super) async fn take_back(tx: &Tx<'_>, rejected: &[(NoticeKey, Option<DateTi
         let row = row.clone();
         if waits {
             back += 1;
-            sheet.record(tx, *key, from, ("taken_back", Some(REFUSED_US.to_owned())), now)?;
+            sheet.record(tx, *key, from, (Event::TakenBack, Some(REFUSED_US.to_owned())), now)?;
         }
         if suppression::forget_refuted(tx, *key, SaidBy::Refusal, now).await? {
             tx.append(row.unsuppressed(REFUSED_US, now))?;

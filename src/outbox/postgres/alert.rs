@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use super::columns::{at, get, ms};
 use super::db::{Db, Tx};
 use super::error::Res;
+use crate::ledger::Event;
 use crate::outbox::Alert;
 
 /// Incidents that last, by key.
@@ -18,7 +19,7 @@ pub(super) async fn begin(tx: &Tx<'_>, alert: &Alert) -> Res<()> {
     let sql = "INSERT INTO alert (practice, key, since, text) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
     match tx.execute(sql, &[&tx.practice, &alert.key, &ms(alert.since), &alert.text]).await? {
         0 => Ok(()),
-        _ => tx.note(alert.since, "alert", &alert.key),
+        _ => tx.note(alert.since, Event::Alert, &alert.key),
     }
 }
 
@@ -26,6 +27,6 @@ pub(super) async fn begin(tx: &Tx<'_>, alert: &Alert) -> Res<()> {
 pub(super) async fn end(tx: &Tx<'_>, key: &str, now: DateTime<Utc>) -> Res<()> {
     match tx.execute("DELETE FROM alert WHERE practice = $1 AND key = $2", &[&tx.practice, &key]).await? {
         0 => Ok(()),
-        _ => tx.note(now, "alert_over", key),
+        _ => tx.note(now, Event::AlertOver, key),
     }
 }

@@ -13,8 +13,8 @@ use super::db::Tx;
 use super::error::Res;
 use super::notices::{COLUMN_COUNT, COLUMNS, Numbered, row, save};
 use super::suppression;
-use crate::entry::{Phase, State};
-use crate::ledger::LedgerRow;
+use crate::entry::{AttemptEnd, Phase, State};
+use crate::ledger::{Event, LedgerRow};
 use crate::notice::NoticeKey;
 use crate::outbox::frozen::Packed;
 use crate::outbox::{Begin, Lease, Outgoing, Settlement, outgoing};
@@ -103,7 +103,7 @@ pub(super) struct Close {
     pub(super) id: i64,
     pub(super) epoch: i64,
     pub(super) at: DateTime<Utc>,
-    pub(super) outcome: String,
+    pub(super) outcome: AttemptEnd,
     pub(super) reply: Option<String>,
     /// `None`: as it is written down already.
     pub(super) phase: Option<Phase>,
@@ -167,8 +167,8 @@ impl<'a> Desk<'a> {
         // A receipt of the copy before: it arrived, and no second one is needed.
         let may = *revision == begin.revision && !came;
         let (done, phase, event, at) = match margin {
-            None => (may && row.begin(begin.lease, &begin.facts, begin.at), Phase::Pre, "begun", begin.at),
-            Some(margin) => (may && row.take(begin.lease, &begin.facts, (begin.at, now), margin), Phase::Doubt, "doubted", now),
+            None => (may && row.begin(begin.lease, &begin.facts, begin.at), Phase::Pre, Event::Begun, begin.at),
+            Some(margin) => (may && row.take(begin.lease, &begin.facts, (begin.at, now), margin), Phase::Doubt, Event::Doubted, now),
         };
         if !done {
             return Ok(false);
@@ -190,7 +190,7 @@ impl<'a> Desk<'a> {
         if *latest != revision || came || !row.cross(lease, now, margin) {
             return Ok(false);
         }
-        self.tx.append(stepped(&self.rows[&lease.key].0, "doubted", State::Sending, now, None))?;
+        self.tx.append(stepped(&self.rows[&lease.key].0, Event::Doubted, State::Sending, now, None))?;
         self.touch(lease.key);
         Ok(true)
     }
@@ -203,7 +203,7 @@ impl<'a> Desk<'a> {
             return Ok(false);
         }
         self.rerouted.push((*id, lease.epoch, transport));
-        self.tx.append(stepped(&self.rows[&lease.key].0, "rerouted", State::Sending, now, Some(transport.to_owned())))?;
+        self.tx.append(stepped(&self.rows[&lease.key].0, Event::Rerouted, State::Sending, now, Some(transport.to_owned())))?;
         self.touch(lease.key);
         Ok(true)
     }
@@ -218,7 +218,7 @@ impl<'a> Desk<'a> {
         let (from, holds) = (row.entry.state, row.standing().holds(lease));
         // Of a claim that was lost, whoever took it back has written down how far it had got.
         let phase = row.entry.phase.filter(|_| holds);
-        let (outcome, reply) = (outcome.to_owned(), reply.map(str::to_owned));
+        let reply = reply.map(str::to_owned);
         if !self.closes.iter().any(|close| (close.id, close.epoch) == (*id, lease.epoch)) {
             self.closes.push(Close { id: *id, epoch: lease.epoch, at, outcome, reply, phase });
         }
@@ -226,7 +226,7 @@ impl<'a> Desk<'a> {
             return Ok(false);
         }
         let row = &self.rows[&lease.key].0.row;
-        tx.append(row.event("settled", Some(from), at, Some(end.detail())))?;
+        tx.append(row.event(Event::Settled, Some(from), at, Some(end.detail())))?;
         if end.unsettles() {
             suppression::plan_again(tx, &row.entry.source, row.entry.notice.session, at).await?;
         }
@@ -259,7 +259,7 @@ impl<'a> Desk<'a> {
 }
 
 /// The ledger's row of a step that has no reason, as all steps of an attempt are.
-fn stepped(numbered: &Numbered, event: &str, from: State, at: DateTime<Utc>, detail: Option<String>) -> LedgerRow {
+fn stepped(numbered: &Numbered, event: Event, from: State, at: DateTime<Utc>, detail: Option<String>) -> LedgerRow {
     numbered.row.event(event, Some(from), at, detail)
 }
 

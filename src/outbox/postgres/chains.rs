@@ -11,8 +11,8 @@ use super::db::{CHAIN, Db, Tx};
 use super::error::{Res, refused};
 use super::node::process;
 use super::open::Home;
-use crate::ledger::Anchor;
-use crate::ledger::chains::{CHAIN as OPENS, SEAL, opening, seal as sealing};
+use crate::ledger::chains::{opening, seal as sealing};
+use crate::ledger::{Anchor, Event};
 
 /// Which writer this is: drawn once.
 pub(super) fn writer() -> Res<String> {
@@ -45,7 +45,7 @@ async fn opened(home: &Home, tx: &Tx<'_>, writer: &str) -> Res<(i32, bool)> {
         return Ok((get(&row, 0)?, false));
     }
     let id: i32 = get(&tx.one("SELECT max(id) + 1 FROM chain WHERE practice = $1", &[&tx.practice]).await?, 0)?;
-    tx.note(tx.now().await?, OPENS, &opening(id, &says(home)))?;
+    tx.note(tx.now().await?, Event::Chain, &opening(id, &says(home)))?;
     tx.flush().await?;
     let Anchor { seq, link } = tx.head();
     let sql = "INSERT INTO chain (practice, id, seq, link, start, opened_by, process, named) VALUES ($1, $2, 0, $3, $3, $4, $5, $6)";
@@ -89,7 +89,7 @@ pub(super) async fn seal(tx: &Tx<'_>, passed: i64) -> Res<()> {
     if heads.is_empty() {
         return Ok(());
     }
-    tx.note(tx.now().await?, SEAL, &sealing(&heads))?;
+    tx.note(tx.now().await?, Event::Seal, &sealing(&heads))?;
     tx.flush().await?;
     let ids: Vec<i32> = heads.iter().map(|(id, _)| *id).collect();
     let sql = "UPDATE chain SET sealed = seq, named = $2, unsealed_since = NULL WHERE practice = $1 AND id = ANY($3)";

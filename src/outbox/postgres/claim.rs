@@ -12,8 +12,9 @@ use super::notices::{COLUMNS, Numbered, Sheet, keys_of, row, save};
 use super::place::Place;
 use super::{known, outgoing, query, receipt, suppression};
 use crate::contact::Channel;
-use crate::entry::{Entry, State};
+use crate::entry::{AttemptEnd, Entry, State};
 use crate::known::{KnownNotice, Reminded};
+use crate::ledger::Event;
 use crate::notice::{NoticeKey, Occasion};
 use crate::outbox::standing::{Held, Recovery};
 use crate::outbox::words::rfc3339;
@@ -64,7 +65,7 @@ pub(super) async fn claim(tx: &Tx<'_>, request: &ClaimRequest) -> Res<Vec<Claim>
     for numbered in &mut claimed {
         let from = numbered.row.entry.state;
         numbered.row.claim(&request.owner, lease_until, request.now);
-        tx.append(numbered.row.event("claimed", Some(from), request.now, None))?;
+        tx.append(numbered.row.event(Event::Claimed, Some(from), request.now, None))?;
     }
     save(tx, &claimed.iter().collect::<Vec<_>>()).await?;
     decided_upon(tx, before, &claimed).await
@@ -166,7 +167,7 @@ pub(super) async fn lapse(tx: &Tx<'_>, now: DateTime<Utc>) -> Res<Vec<Entry>> {
         if row.lapse(now) {
             lapsed.push(row.entry.clone());
             let (source, session) = (row.entry.source.clone(), row.entry.notice.session);
-            sheet.record(tx, key, from, ("lapsed", None), now)?;
+            sheet.record(tx, key, from, (Event::Lapsed, None), now)?;
             suppression::plan_again(tx, &source, session, now).await?;
         }
     }
@@ -193,8 +194,8 @@ pub(super) async fn take_back(tx: &Tx<'_>, is_gone: impl Fn(&Held) -> bool, now:
         if recovery == Recovery::InDoubt && receipt::came(tx, id).await? {
             row.receive(now);
         }
-        closes.push(Close { id, epoch: row.epoch, at: now, outcome: "crashed".to_owned(), reply: None, phase });
-        sheet.record(tx, key, from, ("recovered", None), now)?;
+        closes.push(Close { id, epoch: row.epoch, at: now, outcome: AttemptEnd::Crashed, reply: None, phase });
+        sheet.record(tx, key, from, (Event::Recovered, None), now)?;
     }
     sheet.save(tx).await?;
     close(tx, &closes).await?;
@@ -210,7 +211,7 @@ pub(super) async fn resolve_doubt(tx: &Tx<'_>, now: DateTime<Utc>, resends: &[(N
         let from = row.entry.state;
         if row.resolve(*resend_at) {
             let detail = resend_at.map_or("a person decides".to_owned(), |at| format!("again at {}", rfc3339(at)));
-            sheet.record(tx, *key, from, ("resolved", Some(detail)), now)?;
+            sheet.record(tx, *key, from, (Event::Resolved, Some(detail)), now)?;
         }
     }
     sheet.save(tx).await

@@ -18,6 +18,7 @@ use super::heart::Heart;
 use super::history;
 use super::merge::Merge;
 use super::open::{self, Home, Origin};
+use crate::ledger::Event;
 use crate::outbox::rows::{Arriving, Cells, Leaving, Own, Table};
 use crate::outbox::words::{FILLING, refusal};
 use crate::outbox::{Result, StoreError, StoreKey};
@@ -211,7 +212,7 @@ async fn begin_to_leave(tx: &Tx<'_>, origin: Origin, (to, now): (&str, DateTime<
         Some(place) if place != to => Err(refused(refusal(place))),
         Some(_) => Ok(true),
         None => {
-            tx.note(now, "copied_to", to)?;
+            tx.note(now, Event::CopiedTo, to)?;
             tx.flush().await?;
             Ok(false)
         }
@@ -248,6 +249,6 @@ async fn ready(tx: &Tx<'_>, lineage: &str, own: &Own, (from, now): (&str, DateTi
     if let Some(finding) = history::verify(tx, Some(own.head)).await?.findings.first() {
         return Err(refused(format!("the ledger is not as it was written: {finding}; see punctual ledger verify")));
     }
-    tx.note(now, "copied_from", from)?;
+    tx.note(now, Event::CopiedFrom, from)?;
     tx.flush().await
 }

@@ -24,7 +24,7 @@ use super::sealed::Sealer;
 use super::statements::Statements;
 pub(super) use super::statements::Values;
 use crate::entry::State;
-use crate::ledger::{Anchor, LedgerRow};
+use crate::ledger::{Anchor, Event, LedgerRow};
 use crate::notice::{NoticeKey, Reason};
 
 /// The first chain of this store's ledger, which opens and seals the others.
@@ -287,7 +287,7 @@ impl<'c> Tx<'c> {
     }
 
     /// An operator's deed that is about no notice.
-    pub(super) fn note(&self, at: DateTime<Utc>, event: &str, detail: &str) -> Res<()> {
+    pub(super) fn note(&self, at: DateTime<Utc>, event: Event, detail: &str) -> Res<()> {
         self.append(LedgerRow::note(at, event, detail))
     }
 

@@ -115,7 +115,7 @@ pub(super) async fn decide(tx: &Tx<'_>, verdict: Verdict, who: Option<&str>, sou
             tx.execute(super::suppression::PLAN_ONE_AGAIN, &[&tx.practice, &row.source, &row.session_id.0]).await?;
         }
     }
-    tx.note(now, verdict.event(), &decided(sessions, source, who))?;
+    tx.note(now, verdict.into(), &decided(sessions, source, who))?;
     Ok(sessions)
 }
 

@@ -10,7 +10,7 @@ use super::columns::{at, get, ids, limit, link, ms, opt_word};
 use super::db::{CHAIN, Db, Tx, Values, opt_key};
 use super::error::Res;
 use crate::ledger::chains::{Chains, Kept};
-use crate::ledger::{Anchor, CHECKPOINT, Finding, LedgerRow, Part, Verified};
+use crate::ledger::{Anchor, Event, Finding, LedgerRow, Part, Verified};
 use crate::session::{ParticipationId, SessionId};
 
 /// In the order in which [`row`] reads them.
@@ -25,7 +25,7 @@ fn row(row: &Row) -> Res<LedgerRow> {
         key: opt_key(row, 2)?.map(|key| key.to_string()),
         session_id: get::<Option<i64>>(row, 3)?.map(SessionId),
         participation_id: get::<Option<i64>>(row, 4)?.map(ParticipationId),
-        event: get(row, 5)?,
+        event: Event::from(get::<&str>(row, 5)?),
         from_state: opt_word(row, 6)?,
         to_state: opt_word(row, 7)?,
         reason: opt_word(row, 8)?,
@@ -56,9 +56,9 @@ pub(super) async fn end(db: &Db) -> Res<i64> {
 }
 
 /// Rows of that event about these sessions, oldest first.
-pub(super) async fn of(db: &Db, event: &str, sessions: &[SessionId]) -> Res<Vec<LedgerRow>> {
+pub(super) async fn of(db: &Db, event: &Event, sessions: &[SessionId]) -> Res<Vec<LedgerRow>> {
     let sql = format!("SELECT {COLUMNS} FROM ledger WHERE practice = $1 AND session_id = ANY($2) AND event = $3 ORDER BY place");
-    db.query(&sql, &[&db.practice, &ids(sessions), &event]).await?.iter().map(row).collect()
+    db.query(&sql, &[&db.practice, &ids(sessions), &event.as_str()]).await?.iter().map(row).collect()
 }
 
 /// The last row of a chain that a purge took, or is about to take.
@@ -90,13 +90,13 @@ pub(super) async fn close_until(tx: &Tx<'_>, before: DateTime<Utc>, now: DateTim
     for chain in chains::all(tx).await?.into_iter().filter(|chain| *chain != CHAIN) {
         if let Some(last) = goes_until(tx, chain, before).await? {
             let other = Tx::on(tx, chain).await?;
-            other.note(now, CHECKPOINT, &last.to_string())?;
+            other.note(now, Event::Checkpoint, &last.to_string())?;
             other.flush().await?;
         }
     }
     let last = goes_until(tx, CHAIN, before).await?;
     if let Some(last) = last {
-        tx.note(now, CHECKPOINT, &last.to_string())?;
+        tx.note(now, Event::Checkpoint, &last.to_string())?;
     }
     chains::seal(tx, last.map_or(chains::NEWER, |last| last.seq)).await
 }

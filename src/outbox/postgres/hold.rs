@@ -6,11 +6,12 @@ use super::db::Tx;
 use super::error::Res;
 use super::notices::{Numbered, Sheet};
 use crate::entry::{Change, State};
+use crate::ledger::Event;
 use crate::notice::{NoticeKey, Reason};
 use crate::outbox::transition::Row;
 
 /// Holds what would go by itself, for a reason of the planner's. One in doubt stays so; it is not sent again by itself. Returns how many were held.
-pub(super) async fn hold(tx: &Tx<'_>, keys: &[NoticeKey], (reason, event): (Reason, &str), now: DateTime<Utc>) -> Res<usize> {
+pub(super) async fn hold(tx: &Tx<'_>, keys: &[NoticeKey], (reason, event): (Reason, Event), now: DateTime<Utc>) -> Res<usize> {
     let mut sheet = Sheet::of(tx, keys).await?;
     let mut held = 0;
     for key in keys {
@@ -18,7 +19,7 @@ pub(super) async fn hold(tx: &Tx<'_>, keys: &[NoticeKey], (reason, event): (Reas
         let from = row.entry.state;
         if is_held(row, reason, now) {
             held += 1;
-            sheet.record(tx, *key, from, (event, None), now)?;
+            sheet.record(tx, *key, from, (event.clone(), None), now)?;
         }
     }
     sheet.save(tx).await?;

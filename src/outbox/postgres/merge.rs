@@ -13,8 +13,7 @@ use super::db::{CHAIN, Db};
 use super::error::{Res, refused};
 use super::history;
 use crate::entry::State;
-use crate::ledger::chains::{CHAIN as OPENS, MERGED, merged_event};
-use crate::ledger::{Anchor, LedgerRow};
+use crate::ledger::{Anchor, Event, LedgerRow};
 use crate::notice::{NoticeKey, Reason};
 use crate::outbox::rows::{Cell, Cells, TABLES};
 
@@ -45,7 +44,7 @@ impl Merge {
         }
         let pruned = history::checkpoint(db, CHAIN).await?.is_some();
         let sql = "SELECT coalesce(min(place), 0) FROM ledger WHERE practice = $1 AND (chain <> $2 OR event = $3)";
-        let first: i64 = get(&db.one(sql, &[&db.practice, &CHAIN, &OPENS]).await?, 0)?;
+        let first: i64 = get(&db.one(sql, &[&db.practice, &CHAIN, &Event::Chain.as_str()]).await?, 0)?;
         // What was pruned is no beginning: then all are chained anew.
         let anew = if pruned { 0 } else { first };
         let before = "SELECT coalesce(max(seq), 0) FROM ledger WHERE practice = $1 AND chain = $2 AND place < $3";
@@ -62,7 +61,7 @@ impl Merge {
             anew,
             head: Anchor::default(),
             place: 0,
-            says: Some(LedgerRow::note(now, MERGED, &says)),
+            says: Some(LedgerRow::note(now, Event::Merged, &says)),
         }))
     }
 
@@ -84,8 +83,7 @@ impl Merge {
             if let Some(says) = self.says.take() {
                 all.push(self.follow(says)?);
             }
-            let event = merged_event(&row.event);
-            all.push(self.follow(LedgerRow { event, chain_id: None, chain: None, ..row })?);
+            all.push(self.follow(LedgerRow { event: row.event.merged(), chain_id: None, chain: None, ..row })?);
         }
         Ok(all)
     }
@@ -120,7 +118,7 @@ fn cells(row: &LedgerRow) -> Res<Cells> {
         key.map_or(Cell::None, |key| Cell::Bytes(key.0.to_vec())),
         int(row.session_id.map(|id| id.0)),
         int(row.participation_id.map(|id| id.0)),
-        Cell::Text(row.event.clone()),
+        Cell::Text(row.event.to_string()),
         text(row.from_state.map(State::as_str)),
         text(row.to_state.map(State::as_str)),
         text(row.reason.map(Reason::as_str)),

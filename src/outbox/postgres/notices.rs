@@ -16,6 +16,7 @@ use super::error::{Res, refused};
 use super::sealed::Sealer;
 use crate::contact::{Address, Channel};
 use crate::entry::{Entry, Phase, State};
+use crate::ledger::Event;
 use crate::notice::{Notice, NoticeKey, Reason};
 use crate::outbox::standing::{Doubt, Held};
 use crate::outbox::transition::Row;
@@ -138,7 +139,14 @@ impl Sheet {
     }
 
     /// That one changed; it was in this state before. Its row in the ledger.
-    pub(super) fn record(&mut self, tx: &Tx<'_>, key: NoticeKey, from: State, event: (&str, Option<String>), at: DateTime<Utc>) -> Res<()> {
+    pub(super) fn record(
+        &mut self,
+        tx: &Tx<'_>,
+        key: NoticeKey,
+        from: State,
+        event: (Event, Option<String>),
+        at: DateTime<Utc>,
+    ) -> Res<()> {
         let numbered = self.rows.get(&key).ok_or_else(|| refused("a row is written that was not read"))?;
         tx.append(numbered.row.event(event.0, Some(from), at, event.1))?;
         self.touch(key);

@@ -12,7 +12,7 @@ use crate::entry::State;
 use crate::feedback::reply::Waiting;
 use crate::notice::NoticeKey;
 use crate::outbox::attempted::Row;
-use crate::outbox::outgoing::{Alone, Step, What};
+use crate::outbox::outgoing::{Alone, AloneEnd, Step, What};
 use crate::outbox::standing::{Held, Recovery};
 use crate::outbox::{ClaimAlone, Lease, Scheduled, StaffLetter};
 
@@ -40,7 +40,7 @@ fn row(db: &Db, read: &Read) -> Res<Row<Alone>> {
         attempts: number(read, 10)?,
         changed_at: at(read, 11)?,
         transport: get(read, 15)?,
-        outcome: get(read, 16)?,
+        outcome: get::<Option<&str>>(read, 16)?.map(AloneEnd::from),
     };
     let held = |owner| Ok::<_, Failure>(Held { owner, lease_until: get(read, 14)?, from: State::Waiting });
     Ok(Row { entry, epoch: get(read, 12)?, claim: owner.map(held).transpose()?, doubt: None })
@@ -108,7 +108,7 @@ async fn save(tx: &Tx<'_>, row: &Row<Alone>) -> Res<()> {
         &claim.map(|c| c.owner.as_str()),
         &claim.map(|c| c.lease_until),
         &entry.transport,
-        &entry.outcome,
+        &entry.outcome.as_ref().map(AloneEnd::as_str),
     ];
     tx.execute(sql, values).await.map(drop)
 }

@@ -14,7 +14,7 @@ use super::db::Db;
 use super::error::{Res, refused};
 use super::place::{Place, name};
 use super::{guard, sources};
-use crate::entry::Delivery;
+use crate::entry::{AttemptEnd, Delivery};
 use crate::notice::NoticeKey;
 use crate::outbox::frozen::Packed;
 use crate::outbox::{Rest, Seen, SeenSession};
@@ -176,7 +176,7 @@ fn delivery(row: &Row) -> Res<Delivery> {
         started_at: at(row, 1)?,
         phase: required(opt_phase(row, 2)?, "a phase of each attempt")?,
         ended_at: opt_at(row, 3)?,
-        outcome: get(row, 4)?,
+        outcome: get::<Option<&str>>(row, 4)?.map(AttemptEnd::from),
         transport: get(row, 5)?,
         reply: get(row, 6)?,
         receipt: opt_word(row, 7)?,

@@ -12,7 +12,10 @@ use super::notices::{Numbered, Sheet, keys_of};
 use super::place::Place;
 use super::suppression;
 use crate::contact::{Address, Channel};
+use crate::entry::AttemptEnd;
+use crate::ledger::Event;
 use crate::notice::NoticeKey;
+use crate::outbox::Lately;
 use crate::outbox::transition::ARRIVED;
 use crate::receipt::{About, Fate, Receipt, Received, Undelivered};
 use crate::suppression::SaidBy;
@@ -48,7 +51,7 @@ pub(super) async fn receive(tx: &Tx<'_>, now: DateTime<Utc>, receipt: &Receipt) 
     tx.execute(sql, values).await?;
     row.receive(now);
     let row = row.clone();
-    sheet.record(tx, of, from, ("receipt", Some(receipt.in_words())), now)?;
+    sheet.record(tx, of, from, (Event::Receipt, Some(receipt.in_words())), now)?;
     sheet.save(tx).await?;
     if receipt.fate.is_lost() || said.is_some_and(Fate::is_lost) {
         // What was kept back because they had just been told goes now.
@@ -165,7 +168,7 @@ pub(super) async fn undelivered(db: &Db, now: DateTime<Utc>) -> Res<Vec<Undelive
 }
 
 /// How hand-overs of this channel ended, within the last rows of the ledger, in order.
-pub(super) async fn settled_lately(db: &Db, channel: Channel, rows: usize) -> Res<Vec<crate::outbox::Lately>> {
+pub(super) async fn settled_lately(db: &Db, channel: Channel, rows: usize) -> Res<Vec<Lately>> {
     let sql = "SELECT n.key, n.channel, n.address, d.transport, l.detail
                FROM ledger AS l JOIN notice AS n ON n.practice = $1 AND n.key = l.notice_key
                JOIN delivery AS d ON d.practice = $1 AND d.notice_id = n.id AND d.ended_at = l.at
@@ -176,7 +179,8 @@ pub(super) async fn settled_lately(db: &Db, channel: Channel, rows: usize) -> Re
     let lately = |row| {
         let address = Address::restore(word(row, 1)?, &db.sealer.open("address", "", get(row, 2)?)?);
         let who = crate::suppression::suppression_key(&address);
-        Ok(crate::outbox::Lately { key: key(row, 0)?, who, transport: get(row, 3)?, end: get(row, 4)? })
+        let (end, said) = AttemptEnd::of_detail(get(row, 4)?);
+        Ok(Lately { key: key(row, 0)?, who, transport: get(row, 3)?, end, said: said.to_owned() })
     };
     rows.iter().map(lately).collect()
 }

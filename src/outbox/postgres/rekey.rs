@@ -16,12 +16,10 @@ use super::heart::Heart;
 use super::open::{self, Home};
 use super::sealed::Sealer;
 use super::{chains, columns, history};
+use crate::ledger::Event;
 use crate::outbox::key::Keys;
 use crate::outbox::rows::{Cell, Cells, Seal, TABLES, Table};
 use crate::outbox::{Result, StoreKey};
-
-/// The event of the row that begins a part of the ledger that is keyed otherwise.
-const KEYED: &str = "keyed";
 
 /// Gives it another key; how many values were sealed anew. Blocks.
 pub(super) fn rekey(
@@ -59,7 +57,7 @@ async fn sealed_anew(home: &Home, (old, new): (&StoreKey, &StoreKey), now: DateT
         other.flush().await?;
     }
     keyed(&tx, (CHAIN, new), now).await?;
-    tx.note(now, "rekeyed", "the key before opens the store no more")?;
+    tx.note(now, Event::Rekeyed, "the key before opens the store no more")?;
     tx.flush().await?;
     chains::seal(&tx, chains::NEWER).await?;
     if let Some(finding) = history::verify(&tx, None).await?.findings.first() {
@@ -72,7 +70,7 @@ async fn sealed_anew(home: &Home, (old, new): (&StoreKey, &StoreKey), now: DateT
 /// A chain goes on with the new key, and says so.
 async fn keyed(tx: &Tx<'_>, (chain, new): (i32, &StoreKey), now: DateTime<Utc>) -> Res<()> {
     chains::put_key(tx, chain, tx.head().seq + 1, &new.chain()).await?;
-    tx.note(now, KEYED, "HMAC-SHA-256, with another key of the store from here on")
+    tx.note(now, Event::Keyed, "HMAC-SHA-256, with another key of the store from here on")
 }
 
 /// Those of a chain of a writer, which no other store has.

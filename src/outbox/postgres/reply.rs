@@ -11,7 +11,7 @@ use crate::contact::Address;
 use crate::feedback::answer::Answer;
 use crate::feedback::reply::{Changes, ForStaff, LATELY, Place, Taken, Told, Written, rsvp_word, since};
 use crate::known::Answered;
-use crate::ledger::LedgerRow;
+use crate::ledger::{Event, LedgerRow};
 use crate::notice::NoticeKey;
 use crate::outbox::attempted::Row;
 use crate::outbox::words::by;
@@ -25,7 +25,7 @@ pub(super) async fn take(tx: &Tx<'_>, now: DateTime<Utc>, taken: &Taken) -> Res<
     if tx.execute(sql, &[&tx.practice, &id, &ms(now), &taken.word.as_str()]).await? == 0 {
         return Ok(false);
     }
-    tx.note(now, "reply", taken.word.as_str())?;
+    tx.note(now, Event::Reply, taken.word.as_str())?;
     if let Some(said) = &taken.for_staff {
         let about: Vec<(&str, i64, i64)> = said.about.iter().map(|p| (p.source.as_str(), p.session.0, p.participation.0)).collect();
         let about = serde_json::to_string(&about).expect("texts and numbers are JSON");
@@ -70,7 +70,7 @@ async fn put_rsvp(tx: &Tx<'_>, now: DateTime<Utc>, place: &Place, answered: Answ
     tx.execute(sql, values).await?;
     tx.execute(suppression::UNSETTLE, &[&tx.practice, &place.source, &place.session.0]).await?;
     let about = (Some(place.session), Some(place.participation));
-    tx.append(LedgerRow { session_id: about.0, participation_id: about.1, ..LedgerRow::note(now, "rsvp", says) })
+    tx.append(LedgerRow { session_id: about.0, participation_id: about.1, ..LedgerRow::note(now, Event::Rsvp, says) })
 }
 
 pub(super) const OPEN: &str = "SELECT source, session_id, participation_id, max(coalesce(accepted_at, due_at)) >= $4 FROM notice
@@ -112,7 +112,7 @@ pub(super) async fn mark_read(tx: &Tx<'_>, now: DateTime<Utc>, who: Option<&str>
     let sql = "UPDATE said SET read_at = $3 WHERE practice = $1 AND reply_id = $2 AND read_at IS NULL";
     let marked = tx.execute(sql, &[&tx.practice, &key.to_string(), &ms(now)]).await? == 1;
     if marked {
-        tx.note(now, "reply_read", &who.map(by).unwrap_or_default())?;
+        tx.note(now, Event::ReplyRead, &who.map(by).unwrap_or_default())?;
     }
     Ok(marked)
 }

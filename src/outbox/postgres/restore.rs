@@ -11,6 +11,7 @@ use super::error::Res;
 use super::hold::hold;
 use super::notices::keys_of;
 use super::outgoing;
+use crate::ledger::Event;
 use crate::notice::Reason;
 use crate::outbox::words::rfc3339;
 use crate::outbox::{FindsAgain, Restored, Scheduled};
@@ -28,7 +29,7 @@ pub(super) async fn restored(
     let sql = "SELECT key FROM notice WHERE practice = $1 AND state IN ('waiting', 'unknown') AND next_attempt_at IS NOT NULL
                AND (next_attempt_at <= $2 OR due_at <= $2 OR doubt IS NOT NULL OR ($3 AND occasion <> 'reminder')) ORDER BY id";
     let keys = keys_of(tx, sql, &[&tx.practice, &ms(now), &was_set_back]).await?;
-    let held = hold(tx, &keys, (Reason::Restored, "restored"), now).await?;
+    let held = hold(tx, &keys, (Reason::Restored, Event::Restored), now).await?;
     // What waits there may have been answered since.
     let sql = "UPDATE outgoing SET state = 'cancelled', outcome = 'restored', next_attempt_at = NULL, address = ''
                WHERE practice = $1 AND kind = 'answer' AND state = 'waiting'";
@@ -42,7 +43,7 @@ pub(super) async fn restored(
     tx.execute("UPDATE practice SET lineage = $2 WHERE id = $1", &[&tx.practice, &lineage]).await?;
     let from = since.map_or_else(|| "its beginning".to_owned(), rfc3339);
     let restored = Restored { since, held, letters };
-    tx.note(now, "restored", &format!("another database than the last one, complete until {from}: {}", restored.in_words()))?;
+    tx.note(now, Event::Restored, &format!("another database than the last one, complete until {from}: {}", restored.in_words()))?;
     Ok(restored)
 }
 

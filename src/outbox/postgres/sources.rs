@@ -11,7 +11,7 @@ use super::error::Res;
 use super::hold::hold;
 use super::notices::keys_of;
 use super::place::{Place, name};
-use crate::ledger::LedgerRow;
+use crate::ledger::{Event, LedgerRow};
 use crate::notice::Reason;
 use crate::outbox::{NotedSession, SourcePart, SourceRow};
 use crate::session::stored::Also;
@@ -167,7 +167,7 @@ pub(super) async fn rename(tx: &Tx<'_>, from: &str, to: &str, now: DateTime<Utc>
         tx.execute(&sql, &[&tx.practice, &from, &to]).await?;
     }
     tx.say("SET CONSTRAINTS ALL IMMEDIATE").await?;
-    tx.append(LedgerRow::note(now, "source_renamed", &format!("{from} is {to} now")))?;
+    tx.append(LedgerRow::note(now, Event::SourceRenamed, &format!("{from} is {to} now")))?;
     Ok(true)
 }
 
@@ -193,7 +193,7 @@ pub(super) async fn configure(tx: &Tx<'_>, names: &[String], now: DateTime<Utc>)
         let sql = "UPDATE source SET gone_at = coalesce(gone_at, $3) WHERE practice = $1 AND name = $2";
         tx.execute(sql, &[&tx.practice, &name, &ms(now)]).await?;
         let keys = keys_of(tx, PENDING_OF, &[&tx.practice, &name]).await?;
-        held += hold(tx, &keys, (Reason::SourceGone, "source_gone"), now).await?;
+        held += hold(tx, &keys, (Reason::SourceGone, Event::SourceGone), now).await?;
     }
     Ok(held)
 }

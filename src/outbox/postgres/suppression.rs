@@ -10,6 +10,7 @@ use super::db::{Db, Tx, Values};
 use super::error::{Res, refused};
 use super::open::reference_key;
 use crate::contact::Address;
+use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::session::SessionId;
 use crate::suppression::{SaidBy, SuppressedAddress, Suppression, keyed_name, suppression_key};
@@ -72,7 +73,7 @@ pub(super) async fn import(tx: &Tx<'_>, now: DateTime<Utc>, from: &[SuppressedAd
     for one in from {
         added += usize::from(insert(tx, (&one.key, &one.shown), (one.kind, one.since), (one.said_by, None)).await?);
     }
-    tx.note(now, "suppressed", &format!("{added} taken over from another store"))?;
+    tx.note(now, Event::Suppressed, &format!("{added} taken over from another store"))?;
     Ok(added)
 }
 
@@ -81,7 +82,7 @@ pub(super) async fn suppress(tx: &Tx<'_>, now: DateTime<Utc>, address: &Address,
     let put = put(tx, address, kind, now, (said_by, None)).await?;
     if put {
         let named = named(tx, &suppression_key(address)).await?;
-        tx.note(now, "suppressed", &format!("{}: {named}", kind.as_str()))?;
+        tx.note(now, Event::Suppressed, &format!("{}: {named}", kind.as_str()))?;
     }
     Ok(put)
 }
@@ -107,7 +108,7 @@ pub(super) async fn unsuppress(tx: &Tx<'_>, now: DateTime<Utc>, of: &str) -> Res
     if removed {
         tx.execute(PLAN_LEFT_OUT, &[&tx.practice, &ms(now)]).await?;
         let named = named(tx, of).await?;
-        tx.note(now, "unsuppressed", &named)?;
+        tx.note(now, Event::Unsuppressed, &named)?;
     }
     Ok(removed)
 }

@@ -12,13 +12,12 @@ use super::history;
 use super::key::{Keys, StoreKey};
 use super::sealed::{Said, Sealer, open_text, seal_text};
 use super::tx::Tx;
+use crate::ledger::Event;
 
 /// What an earlier release sealed, to know the key by.
 const FIRST: &str = "punctual";
 /// What this one seals: the name of what notices' keys are made with follows.
 const SECOND: &str = "punctual 2 ";
-/// The event of the row that begins a part of the ledger that is keyed otherwise.
-const KEYED: &str = "keyed";
 
 /// What an opened store is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +111,7 @@ pub(super) fn begin_part(tx: &Tx<'_>, key: &StoreKey, says: &str, at: DateTime<U
     let next = tx.head()?.seq + 1;
     let sql = "INSERT OR REPLACE INTO ledger_key (from_seq, key) VALUES (?1, seal('ledger_key', ?1, ?2))";
     tx.execute(sql, params![next, key.chain().as_slice()])?;
-    if next == 1 { Ok(()) } else { history::note(tx, at, KEYED, &format!("HMAC-SHA-256, {says}")) }
+    if next == 1 { Ok(()) } else { history::note(tx, at, Event::Keyed, &format!("HMAC-SHA-256, {says}")) }
 }
 
 /// The key that the store drew when it was made: messages are known by what it makes.

@@ -6,6 +6,7 @@ use rusqlite::{Connection, Row, params};
 use super::columns::{at, ms};
 use super::history;
 use super::tx::Tx;
+use crate::ledger::Event;
 use crate::outbox::Alert;
 
 /// Those that last, by key.
@@ -18,7 +19,7 @@ pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<Alert>> {
 pub(super) fn begin(connection: &Tx<'_>, alert: &Alert) -> rusqlite::Result<()> {
     let sql = "INSERT INTO alert (key, since, text) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
     if connection.prepare_cached(sql)?.execute(params![alert.key, ms(alert.since), alert.text])? > 0 {
-        history::note(connection, alert.since, "alert", &alert.key)?;
+        history::note(connection, alert.since, Event::Alert, &alert.key)?;
     }
     Ok(())
 }
@@ -26,7 +27,7 @@ pub(super) fn begin(connection: &Tx<'_>, alert: &Alert) -> rusqlite::Result<()> 
 /// It is over.
 pub(super) fn end(connection: &Tx<'_>, key: &str, now: DateTime<Utc>) -> rusqlite::Result<()> {
     if connection.prepare_cached("DELETE FROM alert WHERE key = ?1")?.execute([key])? > 0 {
-        history::note(connection, now, "alert_over", key)?;
+        history::note(connection, now, Event::AlertOver, key)?;
     }
     Ok(())
 }

@@ -14,7 +14,8 @@ use super::history::{self, Step};
 use super::notices::{self, Before, COLUMN_COUNT, COLUMNS, find, record};
 use super::tx::Tx;
 use super::{known, query, receipt, suppression};
-use crate::entry::{Entry, Phase, State};
+use crate::entry::{AttemptEnd, Entry, Phase, State};
+use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::outbox::frozen::Packed;
 use crate::outbox::standing::Standing;
@@ -85,7 +86,7 @@ impl Desk<'_> {
         ])?;
         let notice = &entry.notice;
         let step = Step { key: notice.key, session: notice.session.0, participation: notice.participation.0 };
-        history::step(connection, &step, "claimed", (entry.state, State::Claimed), (self.request.now, None))?;
+        history::step(connection, &step, Event::Claimed, (entry.state, State::Claimed), (self.request.now, None))?;
         let known = known::participant(connection, &entry.source, notice.session, notice.participation)?;
         let frozen = if row.doubt.is_some() { query::content(connection, notice.key)? } else { None };
         let frozen_at = if frozen.is_some() { query::last_begun(connection, number)? } else { None };
@@ -135,7 +136,7 @@ pub(super) fn lapse(connection: &Tx<'_>, now: DateTime<Utc>) -> rusqlite::Result
         let Some(mut row) = find(connection, key)? else { continue };
         let before = Before::of(&row);
         if row.lapse(now) {
-            record(connection, &row, before, ("lapsed", None), now)?;
+            record(connection, &row, before, (Event::Lapsed, None), now)?;
             suppression::plan_again(connection, &row.entry.source, row.entry.notice.session, now)?;
             lapsed.push(row.entry);
         }
@@ -176,7 +177,7 @@ pub(super) fn begin(connection: &Tx<'_>, begin: &Begin, packed: &Packed<'_>) -> 
         return Ok(false);
     }
     start(connection, &found, (begin, packed), Phase::Pre)?;
-    history::step(connection, &found.step, "begun", (found.standing.state, State::Sending), (begin.at, Some(&begin.transport)))?;
+    history::step(connection, &found.step, Event::Begun, (found.standing.state, State::Sending), (begin.at, Some(&begin.transport)))?;
     Ok(true)
 }
 
@@ -192,7 +193,7 @@ pub(super) fn take(connection: &Tx<'_>, begin: &Begin, packed: &Packed<'_>, marg
         return Ok(false);
     }
     start(connection, &found, (begin, packed), Phase::Doubt)?;
-    history::step(connection, &found.step, "doubted", (found.standing.state, State::Sending), (now, Some(&begin.transport)))?;
+    history::step(connection, &found.step, Event::Doubted, (found.standing.state, State::Sending), (now, Some(&begin.transport)))?;
     Ok(true)
 }
 
@@ -219,7 +220,7 @@ pub(super) fn doubt(connection: &Tx<'_>, lease: Lease, revision: i64, margin: Ti
         return Ok(false);
     }
     connection.prepare_cached("UPDATE notice SET phase = 'doubt' WHERE id = ?1")?.execute([found.number])?;
-    history::step(connection, &found.step, "doubted", (State::Sending, State::Sending), (now, None))?;
+    history::step(connection, &found.step, Event::Doubted, (State::Sending, State::Sending), (now, None))?;
     Ok(true)
 }
 
@@ -233,7 +234,7 @@ pub(super) fn goes_over(connection: &Tx<'_>, lease: Lease, transport: &str) -> r
         // Refused there: of this one nothing was sent yet.
         connection.prepare_cached("UPDATE notice SET phase = 'pre' WHERE id = ?1")?.execute([found.number])?;
     }
-    history::step(connection, &found.step, "rerouted", (State::Sending, State::Sending), (store_now(connection)?, Some(transport)))?;
+    history::step(connection, &found.step, Event::Rerouted, (State::Sending, State::Sending), (store_now(connection)?, Some(transport)))?;
     Ok(true)
 }
 
@@ -246,7 +247,7 @@ pub(super) fn settle(connection: &Tx<'_>, lease: Lease, end: &Settlement, at: Da
     let Some(found) = find_standing(connection, lease)? else { return Ok(false) };
     // Of a claim that was lost, whoever took it back has written down how far it had got.
     let phase = found.standing.phase.filter(|_| found.standing.holds(lease));
-    close_delivery(connection, &Close { number: found.number, epoch: lease.epoch, phase }, at, (outcome, reply))?;
+    close_delivery(connection, &Close { number: found.number, epoch: lease.epoch, phase }, at, (&outcome, reply))?;
     if let Settlement::Accepted { reply, reference } = end
         && found.standing.holds(lease)
     {
@@ -257,7 +258,7 @@ pub(super) fn settle(connection: &Tx<'_>, lease: Lease, end: &Settlement, at: Da
     if !row.settle(lease, end, at) {
         return Ok(false);
     }
-    record(connection, &row, before, ("settled", Some(end.detail())), at)?;
+    record(connection, &row, before, (Event::Settled, Some(end.detail())), at)?;
     if end.unsettles() {
         suppression::plan_again(connection, &row.entry.source, row.entry.notice.session, at)?;
     }
@@ -277,7 +278,7 @@ fn accept(
         "UPDATE notice SET state = 'accepted', reason = NULL, phase = NULL, next_attempt_at = NULL, accepted_at = ?2, server_reply = ?3,
                                  reference = ?4, changed_at = ?2, owner = NULL, lease_until = NULL, claimed_from = NULL WHERE id = ?1";
     connection.prepare_cached(sql)?.execute(params![found.number, ms(at), reply, reference])?;
-    history::step(connection, &found.step, "settled", (found.standing.state, State::Accepted), (at, Some(&end.detail())))?;
+    history::step(connection, &found.step, Event::Settled, (found.standing.state, State::Accepted), (at, Some(&end.detail())))?;
     Ok(true)
 }
 
@@ -295,13 +296,13 @@ pub(super) fn close_delivery(
     connection: &Connection,
     close: &Close,
     at: DateTime<Utc>,
-    (outcome, reply): (&str, Option<&str>),
+    (outcome, reply): (&AttemptEnd, Option<&str>),
 ) -> rusqlite::Result<()> {
     // By its whole key: SQLite would note down the keys of an unknown number of rows in a table of their own first.
     let sql = "UPDATE delivery SET ended_at = ?3, outcome = ?4, reply = ?5, phase = coalesce(?6, phase)
                WHERE notice_id = ?1 AND attempt = (SELECT attempt FROM delivery WHERE notice_id = ?1 AND epoch = ?2)
                AND (ended_at IS NULL OR outcome = 'crashed')";
-    let values = params![close.number, close.epoch, ms(at), outcome, reply, close.phase.map(phase_word)];
+    let values = params![close.number, close.epoch, ms(at), outcome.as_str(), reply, close.phase.map(phase_word)];
     connection.prepare_cached(sql)?.execute(values)?;
     Ok(())
 }

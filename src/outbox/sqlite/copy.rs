@@ -18,6 +18,7 @@ use super::restore::{Origin, current};
 use super::sealed::{Said, Sealer};
 use super::tx::{Tx, head};
 use super::{acting, mark, migrate};
+use crate::ledger::Event;
 use crate::outbox::rows::{Arriving, Cell, Cells, Leaving, Own, Table};
 use crate::outbox::words::refusal;
 use crate::outbox::{Access, Result, StoreError};
@@ -70,7 +71,7 @@ impl Old {
                 return Ok(Err(refusal(&was_left.unwrap_or_default())));
             }
             if was_left.is_none() {
-                history::note(&Tx::new(&connection), now, "copied_to", to)?;
+                history::note(&Tx::new(&connection), now, Event::CopiedTo, to)?;
             }
             Ok(Ok(was_left.is_some()))
         })();
@@ -168,7 +169,7 @@ impl New {
         if let Some(finding) = verified.findings.first() {
             return Ok(Err(format!("the ledger is not as it was written: {finding}; see punctual ledger verify")));
         }
-        history::note(&Tx::new(connection), now, "copied_from", from)?;
+        history::note(&Tx::new(connection), now, Event::CopiedFrom, from)?;
         if own.was_left {
             connection.execute("UPDATE identity SET copied_at = ?1", [ms(now)])?;
         }

@@ -9,7 +9,7 @@ use super::columns::{OF_THESE, at, json_ids, link, misread, ms, opt_word};
 use super::sealed::refused;
 use super::tx::{Tx, head, parts};
 use crate::entry::State;
-use crate::ledger::{Anchor, CHECKPOINT, LedgerRow, Link, Verified, Walker};
+use crate::ledger::{Anchor, Event, LedgerRow, Link, Verified, Walker};
 use crate::notice::NoticeKey;
 use crate::session::{ParticipationId, SessionId};
 
@@ -34,7 +34,7 @@ fn add(tx: &Tx<'_>, key: Option<NoticeKey>, mut row: LedgerRow) -> rusqlite::Res
         key.map(|k| k.0),
         row.session_id.map(|s| s.0),
         row.participation_id.map(|p| p.0),
-        row.event,
+        row.event.as_str(),
         row.from_state.map(State::as_str),
         row.to_state.map(State::as_str),
         row.reason.map(crate::notice::Reason::as_str),
@@ -67,7 +67,7 @@ pub(super) fn close_until(connection: &Tx<'_>, before: DateTime<Utc>, now: DateT
     let last = connection.prepare_cached(sql)?.query_row([first_kept.unwrap_or(i64::MAX)], last).optional()?;
     let reached = checkpoint(connection)?.map_or(0, |anchor| anchor.seq);
     let Some(last) = last.filter(|anchor| anchor.seq > reached) else { return Ok(false) };
-    note(connection, now, CHECKPOINT, &last.to_string())?;
+    note(connection, now, Event::Checkpoint, &last.to_string())?;
     Ok(true)
 }
 
@@ -98,7 +98,7 @@ pub(super) fn link_all(connection: &Connection) -> rusqlite::Result<()> {
     match (rows.first(), rows.last()) {
         (Some(first), Some(last)) if first.seq > 1 => {
             let purged = Anchor { seq: first.seq - 1, link: Link::START };
-            note(&Tx::new(connection), last.at, CHECKPOINT, &purged.to_string())
+            note(&Tx::new(connection), last.at, Event::Checkpoint, &purged.to_string())
         }
         _ => Ok(()),
     }
@@ -116,7 +116,7 @@ pub(super) struct Step {
 pub(super) fn step(
     tx: &Tx<'_>,
     step: &Step,
-    event: &str,
+    event: Event,
     (from, to): (State, State),
     (at, detail): (DateTime<Utc>, Option<&str>),
 ) -> rusqlite::Result<()> {
@@ -133,7 +133,7 @@ pub(super) fn step(
 }
 
 /// An operator's deed that is about no notice.
-pub(super) fn note(tx: &Tx<'_>, at: DateTime<Utc>, event: &str, detail: &str) -> rusqlite::Result<()> {
+pub(super) fn note(tx: &Tx<'_>, at: DateTime<Utc>, event: Event, detail: &str) -> rusqlite::Result<()> {
     add(tx, None, LedgerRow::note(at, event, detail))
 }
 
@@ -146,9 +146,9 @@ pub(super) fn rows(connection: &Connection, session: Option<SessionId>, after: i
 }
 
 /// Rows of that event about these sessions, oldest first.
-pub(super) fn of(connection: &Connection, event: &str, sessions: &[SessionId]) -> rusqlite::Result<Vec<LedgerRow>> {
+pub(super) fn of(connection: &Connection, event: &Event, sessions: &[SessionId]) -> rusqlite::Result<Vec<LedgerRow>> {
     let sql = format!("SELECT {COLUMNS} FROM ledger INDEXED BY ledger_session WHERE {OF_THESE} AND event = ?1 ORDER BY seq");
-    connection.prepare_cached(&sql)?.query_map(params![event, json_ids(sessions)], row)?.collect()
+    connection.prepare_cached(&sql)?.query_map(params![event.as_str(), json_ids(sessions)], row)?.collect()
 }
 
 /// In the order in which [`row`] reads them.
@@ -163,7 +163,7 @@ fn row(row: &Row<'_>) -> rusqlite::Result<LedgerRow> {
         key: row.get::<_, Option<[u8; 16]>>(2)?.map(|k| NoticeKey(k).to_string()),
         session_id: row.get::<_, Option<i64>>(3)?.map(SessionId),
         participation_id: row.get::<_, Option<i64>>(4)?.map(ParticipationId),
-        event: row.get(5)?,
+        event: Event::from(row.get_ref(5)?.as_str()?),
         from_state: opt_word(row, 6)?,
         to_state: opt_word(row, 7)?,
         reason: opt_word(row, 8)?,

@@ -11,6 +11,7 @@ use super::history;
 use super::tx::Tx;
 use crate::contact::{Address, Channel};
 use crate::entry::{Entry, State};
+use crate::ledger::Event;
 use crate::notice::{Notice, NoticeKey};
 use crate::outbox::standing::{Doubt, Held};
 use crate::outbox::transition::Row;
@@ -132,7 +133,7 @@ pub(super) fn record(
     connection: &Tx<'_>,
     row: &Row,
     before: Before,
-    event: (&str, Option<String>),
+    event: (Event, Option<String>),
     at: DateTime<Utc>,
 ) -> rusqlite::Result<()> {
     save(connection, row, before)?;

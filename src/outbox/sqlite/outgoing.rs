@@ -13,7 +13,7 @@ use crate::entry::State;
 use crate::feedback::reply::Waiting;
 use crate::notice::NoticeKey;
 use crate::outbox::attempted::Row;
-use crate::outbox::outgoing::{Alone, Step, What};
+use crate::outbox::outgoing::{Alone, AloneEnd, Step, What};
 use crate::outbox::standing::{Held, Recovery};
 use crate::outbox::{ClaimAlone, Lease, Scheduled, StaffLetter, letter_key};
 
@@ -49,7 +49,7 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row<Alone>> {
         attempts: row.get(10)?,
         changed_at: at(row, 11)?,
         transport: row.get(15)?,
-        outcome: row.get(16)?,
+        outcome: row.get_ref(16)?.as_str_or_null()?.map(AloneEnd::from),
     };
     let held = |owner| Ok::<_, rusqlite::Error>(Held { owner, lease_until: at(row, 14)?, from: State::Waiting });
     Ok(Row { entry, epoch: row.get(12)?, claim: owner.map(held).transpose()?, doubt: None })
@@ -119,7 +119,7 @@ fn save(connection: &Connection, row: &Row<Alone>) -> rusqlite::Result<()> {
         claim.map(|c| &c.owner),
         claim.map(|c| ms(c.lease_until)),
         entry.transport,
-        entry.outcome,
+        entry.outcome.as_ref().map(AloneEnd::as_str),
     ])?;
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::columns::{OF_THESE, at, json_ids, misread, ms, opt_at, opt_phase, opt
 use super::notices::{self, COLUMNS};
 use super::{frozen, guard, sources};
 use crate::contact::Channel;
-use crate::entry::{Delivery, Entry};
+use crate::entry::{AttemptEnd, Delivery, Entry};
 use crate::notice::{NoticeKey, Omission};
 use crate::outbox::{Filter, Rest, Seen, SeenSession, SourceStatus, Status};
 use crate::session::stored::{Departed, StoredSession, Touch};
@@ -306,7 +306,7 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         started_at: at(row, 1)?,
         phase: required(opt_phase(row, 2)?, 2)?,
         ended_at: opt_at(row, 3)?,
-        outcome: row.get(4)?,
+        outcome: row.get_ref(4)?.as_str_or_null()?.map(AttemptEnd::from),
         transport: row.get(5)?,
         reply: row.get(6)?,
         receipt: opt_word(row, 7)?,

@@ -65,6 +65,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::ledger::Event;
     use crate::outbox::Access;
     use crate::outbox::sqlite::history::note;
     use crate::outbox::sqlite::open::open;
@@ -92,7 +93,7 @@ mod tests {
         });
         let beside = async {
             running.await.unwrap();
-            writer.write("note", |c| note(c, DateTime::UNIX_EPOCH, "reveal", "")).await.unwrap();
+            writer.write("note", |c| note(c, DateTime::UNIX_EPOCH, Event::Reveal, "")).await.unwrap();
             assert_eq!(readers.read("short", rows).await.unwrap(), 1, "what was answered is seen");
             open_gate.send(()).unwrap();
         };
@@ -106,7 +107,7 @@ mod tests {
         let path = folder.path().join("outbox.db");
         let _writer = open(&path, Access::Daemon, (&Sealer::new(None), None)).unwrap();
         let readers = Readers::new(path, Sealer::new(None));
-        let error = readers.read("write", |c| note(&Tx::new(c), DateTime::UNIX_EPOCH, "reveal", "")).await.unwrap_err();
+        let error = readers.read("write", |c| note(&Tx::new(c), DateTime::UNIX_EPOCH, Event::Reveal, "")).await.unwrap_err();
         assert!(error.to_string().contains("cannot be written") || error.to_string().contains("readonly"), "{error}");
         assert_eq!(readers.read("count", rows).await.unwrap(), 0, "a failed read poisons nothing");
     }

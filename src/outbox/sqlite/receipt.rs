@@ -9,6 +9,7 @@ use super::columns::{at, key, ms, opt_word, word};
 use super::notices::{Before, find, record};
 use super::tx::Tx;
 use super::{history, suppression};
+use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::outbox::transition::{ARRIVED, Row};
 use crate::receipt::{About, Fate, Receipt, Received, Undelivered};
@@ -55,7 +56,7 @@ pub(super) fn receive(connection: &Tx<'_>, now: DateTime<Utc>, receipt: &Receipt
     connection.prepare_cached(sql)?.execute(params![number, attempt, receipt.fate.as_str(), ms(now), receipt.detail])?;
     let before = Before::of(&row);
     row.receive(now);
-    record(connection, &row, before, ("receipt", Some(receipt.in_words())), now)?;
+    record(connection, &row, before, (Event::Receipt, Some(receipt.in_words())), now)?;
     if receipt.fate.is_lost() || said.is_some_and(Fate::is_lost) {
         // What was kept back because they had just been told goes now.
         let (source, session) = (&row.entry.source, row.entry.notice.session);

@@ -8,6 +8,8 @@ use super::notices::{Before, find, record};
 use super::tx::Tx;
 use super::{history, suppression};
 use crate::contact::{Address, Channel};
+use crate::entry::AttemptEnd;
+use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::outbox::Lately;
 use crate::outbox::transition::REFUSED_US;
@@ -29,7 +31,8 @@ pub(super) fn settled_lately(connection: &Connection, channel: Channel, rows: us
 fn lately(row: &Row<'_>) -> rusqlite::Result<Lately> {
     let channel: Channel = word(row, 1)?;
     let who = suppression_key(&Address::restore(channel, row.get_ref(2)?.as_str()?));
-    Ok(Lately { key: key(row, 0)?, who, transport: row.get(3)?, end: row.get(4)? })
+    let (end, said) = AttemptEnd::of_detail(row.get_ref(4)?.as_str()?);
+    Ok(Lately { key: key(row, 0)?, who, transport: row.get(3)?, end, said: said.to_owned() })
 }
 
 /// What was rejected waits again, and what its rejection put on the suppression list leaves it.
@@ -44,7 +47,7 @@ pub(super) fn take_back(
         let before = Before::of(&row);
         if row.take_back(*next_attempt_at, now) {
             back += 1;
-            record(connection, &row, before, ("taken_back", Some(REFUSED_US.to_owned())), now)?;
+            record(connection, &row, before, (Event::TakenBack, Some(REFUSED_US.to_owned())), now)?;
         }
         if suppression::forget_refuted(connection, *key, SaidBy::Refusal, now)? {
             history::append(connection, &row.unsuppressed(REFUSED_US, now))?;

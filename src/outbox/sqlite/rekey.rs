@@ -9,6 +9,7 @@
 //! Who has the store open learns of it with the next transaction ([`super::sealed::Sealer::refresh`]). The store's own key ([`super::query`]) and what
 //! notices' keys are made with stay as they were: with others, everything would be told again, and no bounce would name its message.
 
+use crate::ledger::Event;
 use chrono::{DateTime, Utc};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
@@ -178,7 +179,7 @@ pub(super) fn finish(tx: &Tx<'_>, sealer: &Sealer, now: DateTime<Utc>) -> rusqli
     let check = seal_text(&ring.now, &check_of(&ring.now.key), "identity", "key")?;
     tx.execute("UPDATE identity SET key_check = ?1, key_next = NULL, key_before = NULL", [check])?;
     sealer.refresh(tx)?;
-    history::note(tx, now, "rekeyed", "the key before opens the store no more")
+    history::note(tx, now, Event::Rekeyed, "the key before opens the store no more")
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::contact::Address;
 use crate::feedback::answer::Answer;
 use crate::feedback::reply::{Changes, ForStaff, LATELY, Place, Taken, Told, Written, rsvp_word, since};
 use crate::known::Answered;
-use crate::ledger::LedgerRow;
+use crate::ledger::{Event, LedgerRow};
 use crate::notice::NoticeKey;
 use crate::outbox::attempted::Row;
 use crate::outbox::words::by;
@@ -30,7 +30,7 @@ pub(super) fn take(connection: &Tx<'_>, now: DateTime<Utc>, taken: &Taken) -> ru
     if connection.prepare_cached(sql)?.execute(params![taken.key.to_string(), ms(now), taken.word.as_str()])? == 0 {
         return Ok(false);
     }
-    history::note(connection, now, "reply", taken.word.as_str())?;
+    history::note(connection, now, Event::Reply, taken.word.as_str())?;
     if let Some(said) = &taken.for_staff {
         let about: Vec<(&str, i64, i64)> = said.about.iter().map(|p| (p.source.as_str(), p.session.0, p.participation.0)).collect();
         let about = serde_json::to_string(&about).expect("texts and numbers are JSON");
@@ -73,8 +73,11 @@ fn put_rsvp(connection: &Tx<'_>, now: DateTime<Utc>, place: &Place, answered: An
     let (says, over) = (rsvp_word(answered.says), rsvp_word(answered.over));
     connection.prepare_cached(sql)?.execute(params![place.source, place.session.0, place.participation.0, says, over, ms(now)])?;
     connection.prepare_cached(suppression::UNSETTLE)?.execute(params![place.source, place.session.0])?;
-    let row =
-        LedgerRow { session_id: Some(place.session), participation_id: Some(place.participation), ..LedgerRow::note(now, "rsvp", says) };
+    let row = LedgerRow {
+        session_id: Some(place.session),
+        participation_id: Some(place.participation),
+        ..LedgerRow::note(now, Event::Rsvp, says)
+    };
     history::append(connection, &row)
 }
 
@@ -132,7 +135,7 @@ pub(super) fn mark_read(connection: &Tx<'_>, now: DateTime<Utc>, who: Option<&st
     let sql = "UPDATE said SET read_at = ?2 WHERE reply_id = ?1 AND read_at IS NULL";
     let marked = connection.prepare_cached(sql)?.execute(params![key.to_string(), ms(now)])? == 1;
     if marked {
-        history::note(connection, now, "reply_read", &who.map(by).unwrap_or_default())?;
+        history::note(connection, now, Event::ReplyRead, &who.map(by).unwrap_or_default())?;
     }
     Ok(marked)
 }

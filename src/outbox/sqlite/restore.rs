@@ -20,7 +20,7 @@ use super::outgoing;
 use super::sealed::Said;
 use super::tx::{Tx, head};
 use crate::entry::{Change, State};
-use crate::ledger::{Anchor, Finding, LedgerRow};
+use crate::ledger::{Anchor, Event, Finding, LedgerRow};
 use crate::notice::{NoticeKey, Reason};
 use crate::outbox::words::rfc3339;
 use crate::outbox::{FindsAgain, Restored, Scheduled};
@@ -149,7 +149,7 @@ pub(super) fn hold(
         let changed = if row.entry.state == State::Unknown { row.resolve(None) } else { row.change(&change, now) };
         if changed {
             held += 1;
-            record(connection, &row, before, ("restored", None), now)?;
+            record(connection, &row, before, (Event::Restored, None), now)?;
         }
     }
     // What waits there may have been answered since.
@@ -165,7 +165,7 @@ pub(super) fn hold(
     let from = since.map_or_else(|| "its beginning".to_owned(), rfc3339);
     let restored = Restored { since, held, letters };
     let detail = format!("an older copy of the store, complete until {from}: {}", restored.in_words());
-    history::append(connection, &LedgerRow::note(now, "restored", &detail))?;
+    history::append(connection, &LedgerRow::note(now, Event::Restored, &detail))?;
     Ok(restored)
 }
 

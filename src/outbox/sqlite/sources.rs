@@ -12,7 +12,7 @@ use super::notices::{Before, find, record};
 use super::tx::Tx;
 use crate::entry::{Change, State};
 use crate::guard::Noted;
-use crate::ledger::LedgerRow;
+use crate::ledger::{Event, LedgerRow};
 use crate::notice::{NoticeKey, Reason};
 use crate::outbox::{NotedSession, SourcePart, SourceRow};
 use crate::session::stored::Also;
@@ -152,7 +152,7 @@ pub(super) fn rename(connection: &Tx<'_>, from: &str, to: &str, now: DateTime<Ut
     for table in tables {
         connection.execute(&format!("UPDATE {table} SET source = ?2 WHERE source = ?1"), [from, to])?;
     }
-    history::append(connection, &LedgerRow::note(now, "source_renamed", &format!("{from} is {to} now")))?;
+    history::append(connection, &LedgerRow::note(now, Event::SourceRenamed, &format!("{from} is {to} now")))?;
     Ok(true)
 }
 
@@ -184,7 +184,7 @@ pub(super) fn configure(connection: &Tx<'_>, names: &[String], now: DateTime<Utc
             // One in doubt stays so; it is not sent again by itself.
             if if row.entry.state == State::Unknown { row.resolve(None) } else { row.change(&change, now) } {
                 held += 1;
-                record(connection, &row, before, ("source_gone", None), now)?;
+                record(connection, &row, before, (Event::SourceGone, None), now)?;
             }
         }
     }

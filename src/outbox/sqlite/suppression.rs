@@ -9,6 +9,7 @@ use super::columns::{at, misread, ms, word};
 use super::history;
 use super::tx::Tx;
 use crate::contact::Address;
+use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::session::SessionId;
 use crate::suppression::{SaidBy, SuppressedAddress, Suppression, keyed_name, suppression_key};
@@ -73,7 +74,7 @@ pub(super) fn import(connection: &Tx<'_>, now: DateTime<Utc>, from: &[Suppressed
     for one in from {
         added += usize::from(insert(connection, (&one.key, &one.shown), (one.kind, one.since), (one.said_by, None))?);
     }
-    history::note(connection, now, "suppressed", &format!("{added} taken over from another store"))?;
+    history::note(connection, now, Event::Suppressed, &format!("{added} taken over from another store"))?;
     Ok(added)
 }
 
@@ -87,7 +88,12 @@ pub(super) fn suppress(
 ) -> rusqlite::Result<bool> {
     let put = put(connection, address, kind, now, (said_by, None))?;
     if put {
-        history::note(connection, now, "suppressed", &format!("{}: {}", kind.as_str(), named(connection, &suppression_key(address))?))?;
+        history::note(
+            connection,
+            now,
+            Event::Suppressed,
+            &format!("{}: {}", kind.as_str(), named(connection, &suppression_key(address))?),
+        )?;
     }
     Ok(put)
 }
@@ -112,7 +118,7 @@ pub(super) fn unsuppress(connection: &Tx<'_>, now: DateTime<Utc>, key: &str) -> 
         connection.prepare_cached("DELETE FROM suppression WHERE address_key = seal_alike('suppression', ?1)")?.execute([key])? == 1;
     if removed {
         connection.prepare_cached(PLAN_LEFT_OUT)?.execute([ms(now)])?;
-        history::note(connection, now, "unsuppressed", &named(connection, key)?)?;
+        history::note(connection, now, Event::Unsuppressed, &named(connection, key)?)?;
     }
     Ok(removed)
 }

@@ -9,8 +9,9 @@ use super::notices::{Before, find, insert, number, record};
 use super::tx::Tx;
 use super::{history, known, outgoing, receipt, suppression};
 use crate::contact::Address;
-use crate::entry::Change;
+use crate::entry::{AttemptEnd, Change};
 use crate::known::resend::{Resent, again};
+use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::outbox::standing::Recovery;
 use crate::outbox::transition::Row;
@@ -36,8 +37,13 @@ pub(super) fn recover(connection: &Tx<'_>, owner: &str, now: DateTime<Utc>, ever
         if recovery == Recovery::InDoubt && receipt::came(connection, key)? {
             row.receive(now);
         }
-        record(connection, &row, before, ("recovered", None), now)?;
-        close_delivery(connection, &Close { number: number(connection, key)?, epoch: row.epoch, phase }, now, ("crashed", None))?;
+        record(connection, &row, before, (Event::Recovered, None), now)?;
+        close_delivery(
+            connection,
+            &Close { number: number(connection, key)?, epoch: row.epoch, phase },
+            now,
+            (&AttemptEnd::Crashed, None),
+        )?;
     }
     returned += outgoing::recover(connection, owner, now, everything)?;
     Ok(Recovered { returned, in_doubt: undecided(connection)? })
@@ -59,7 +65,7 @@ pub(super) fn resolve_doubt(
         let before = Before::of(&row);
         if row.resolve(*resend_at) {
             let detail = resend_at.map_or("a person decides".to_owned(), |at| format!("again at {}", rfc3339(at)));
-            record(connection, &row, before, ("resolved", Some(detail)), now)?;
+            record(connection, &row, before, (Event::Resolved, Some(detail)), now)?;
         }
     }
     Ok(())
@@ -69,7 +75,7 @@ pub(super) fn resolve_doubt(
 pub(super) fn ask(connection: &Tx<'_>, row: &Row, detail: &str, now: DateTime<Utc>) -> rusqlite::Result<bool> {
     let added = insert(connection, row)?;
     if added {
-        history::append(connection, &row.event("asked", None, now, Some(detail.to_owned())))?;
+        history::append(connection, &row.event(Event::Asked, None, now, Some(detail.to_owned())))?;
     }
     Ok(added)
 }
@@ -89,7 +95,7 @@ pub(super) fn act(connection: &Tx<'_>, who: Option<&str>, keys: &[NoticeKey], ac
                 row.entry.facts = Some(known.facts_now().to_owned());
             }
             suppression::plan_again(connection, &source, session, now)?;
-            record(connection, &row, before, (act.as_str(), who.map(by)), now)?;
+            record(connection, &row, before, (act.into(), who.map(by)), now)?;
         }
     }
     Ok(changed)
@@ -122,7 +128,7 @@ fn resend_one(
     };
     let key = new.entry.notice.key;
     insert(connection, &new)?;
-    history::append(connection, &row.event("resend", Some(state), now, Some(resent(key, who))))?;
+    history::append(connection, &row.event(Event::Resend, Some(state), now, Some(resent(key, who))))?;
     let (event, detail) = Change::Add(new.entry.notice.clone()).in_words();
     history::append(connection, &new.event(event, None, now, detail))?;
     Ok(Resent::As(key))

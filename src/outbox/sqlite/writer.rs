@@ -264,6 +264,7 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
+    use crate::ledger::Event;
     use crate::outbox::Access;
     use crate::outbox::sqlite::history::note;
     use crate::outbox::sqlite::open::{open, open_reader};
@@ -291,7 +292,7 @@ mod tests {
     async fn a_full_disk_fails_the_group_and_every_write_after_it() {
         let (_folder, path) = new_file();
         let writer = start(&path);
-        writer.write("note", |c| note(c, NOW, "kept", "")).await.unwrap();
+        writer.write("note", |c| note(c, NOW, "kept".into(), "")).await.unwrap();
         let (open_gate, gate) = mpsc::channel::<()>();
         let (tell_running, running) = oneshot::channel();
         let before = writer.write("limit", move |c| {
@@ -303,14 +304,15 @@ mod tests {
         });
         let group = async {
             running.await.unwrap();
-            let small = writer.write("small", |c| note(c, NOW, "small", ""));
-            let large = writer.write("large", |c| note(c, NOW, "large", &"x".repeat(1 << 20)));
+            let small = writer.write("small", |c| note(c, NOW, "small".into(), ""));
+            let large = writer.write("large", |c| note(c, NOW, "large".into(), &"x".repeat(1 << 20)));
             let opener = async { open_gate.send(()).unwrap() };
             tokio::join!(biased; small, large, opener)
         };
         let (before, (small, large, ())) = tokio::join!(before, group);
         before.unwrap();
-        for (action, answer) in [("small", small), ("large", large), ("later", writer.write("later", |c| note(c, NOW, "later", "")).await)]
+        for (action, answer) in
+            [("small", small), ("large", large), ("later", writer.write("later", |c| note(c, NOW, "later".into(), "")).await)]
         {
             let error = answer.unwrap_err().to_string();
             assert!(error.starts_with(&format!("the store {action} failed: ")), "{error}");
@@ -318,7 +320,7 @@ mod tests {
         }
         assert_eq!(rows(&path), 1, "reads go on, and see what was answered");
         drop(writer);
-        start(&path).write("note", |c| note(c, NOW, "after", "")).await.unwrap();
+        start(&path).write("note", |c| note(c, NOW, "after".into(), "")).await.unwrap();
         assert_eq!(rows(&path), 2, "nothing of the failed group is there after the next start");
     }
 
@@ -350,10 +352,10 @@ mod tests {
         let (_folder, path) = new_file();
         let writer = start(&path);
         let broken = |c: &Tx<'_>| -> rusqlite::Result<()> {
-            note(c, NOW, "half", "")?;
+            note(c, NOW, "half".into(), "")?;
             panic!("a fault of the program");
         };
-        for answer in [writer.write("broken", broken).await, writer.write("later", |c| note(c, NOW, "later", "")).await] {
+        for answer in [writer.write("broken", broken).await, writer.write("later", |c| note(c, NOW, "later".into(), "")).await] {
             assert!(answer.unwrap_err().to_string().contains("ended in a panic"));
         }
         drop(writer);
@@ -381,7 +383,7 @@ mod tests {
     async fn the_ledger_refuses_changes() {
         let (_folder, path) = new_file();
         let writer = start(&path);
-        writer.write("note", |c| note(c, NOW, "reveal", "")).await.unwrap();
+        writer.write("note", |c| note(c, NOW, Event::Reveal, "")).await.unwrap();
         for sql in ["UPDATE ledger SET event = 'x'", "DELETE FROM ledger", "REPLACE INTO ledger (seq, at, event) VALUES (1, 0, 'x')"] {
             let refused = writer.write("tamper", move |c| Ok(c.execute(sql, []).unwrap_err().to_string())).await.unwrap();
             assert!(refused.contains("the ledger is append-only"), "{refused}");

@@ -15,7 +15,7 @@ use super::{PageContext, Trouble, actions, number};
 use crate::contact::Address;
 use crate::desk::{called, outage, words};
 use crate::entry::State as NoticeState;
-use crate::ledger::LedgerRow;
+use crate::ledger::{Event, LedgerRow};
 use crate::outbox::Filter;
 use crate::session::SessionId;
 use crate::suppression::{SaidBy, Suppression};
@@ -211,9 +211,9 @@ async fn past(
 }
 
 /// By its own word, or by ours.
-fn is_of_kind(word: &str, asked: &str) -> bool {
+fn is_of_kind(event: &Event, asked: &str) -> bool {
     let asked = asked.to_lowercase().replace('_', " ");
-    word.replace('_', " ").contains(&asked) || words::event(word).to_lowercase().contains(&asked)
+    event.as_str().replace('_', " ").contains(&asked) || words::event(event).to_lowercase().contains(&asked)
 }
 
 /// That person did it: `by jane: they will come`, or `jane` of a log-in. Not Janet.

@@ -20,6 +20,7 @@ use super::shown::{Frame, moment};
 use super::{PageContext, Trouble};
 use crate::contact::Channel;
 use crate::desk::called;
+use crate::ledger::Event;
 use crate::render::Renderer;
 use crate::render::trial::{Part, part_of};
 use crate::session::Role;
@@ -282,7 +283,7 @@ async fn save(
         Err(problems) => return Ok(Err(problems)),
     };
     // First the history: what cannot be told there is not done.
-    shared.office.desk.outbox.note(now, "template", &format!("{file}, by {by}")).await?;
+    shared.office.desk.outbox.note(now, Event::Template, &format!("{file}, by {by}")).await?;
     let (name, written) = (who.clone(), file.clone());
     let writing = tokio::task::spawn_blocking(move || copies.save(&written, &text, &name, now));
     match writing.await.map_err(|_| Trouble::Conflict("It could not be written."))? {

@@ -16,6 +16,7 @@ use axum::response::Response;
 use super::shown::{Frame, capital};
 use super::{FORM_MAX, PageContext, Trouble, actions};
 use crate::access::{Access, Name, Role, User, file, new_token, password};
+use crate::ledger::Event;
 use crate::web::auth::{self, CurrentUser, Form, Peer, Refused};
 use crate::web::cookie;
 use crate::web::{Shared, page, request, to_the_end};
@@ -86,7 +87,7 @@ struct Done {
 
 /// A change of the users file, and how the ledger and its reader are told.
 struct Change {
-    event: &'static str,
+    event: Event,
     detail: String,
     says: String,
     drawn: Option<String>,
@@ -130,7 +131,7 @@ fn change(mut access: Access, form: &Form, own: &str) -> Result<Change, String> 
         access.user.push(User { name: name.clone(), role, argon2id, totp: None });
         let detail = format!("{name}, {}", word(role));
         return Ok(Change {
-            event: "user_added",
+            event: Event::UserAdded,
             detail,
             says: format!("{name} may log in as {}", word(role)),
             drawn: Some(drawn),
@@ -143,18 +144,18 @@ fn change(mut access: Access, form: &Form, own: &str) -> Result<Change, String> 
             let (drawn, argon2id) = draw()?;
             user.argon2id = argon2id;
             let says = format!("{name} has another password, and was logged out");
-            Ok(Change { event: "user_password", detail: name.to_string(), says, drawn: Some(drawn), access })
+            Ok(Change { event: Event::UserPassword, detail: name.to_string(), says, drawn: Some(drawn), access })
         }
         _ if is_own => Err("This is you: somebody else changes what you may do, or removes you".to_owned()),
         "role" => {
             user.role = role;
             let (detail, says) = (format!("{name}, {}", word(role)), format!("{name} is {} now", word(role)));
-            Ok(Change { event: "user_role", detail, says, drawn: None, access })
+            Ok(Change { event: Event::UserRole, detail, says, drawn: None, access })
         }
         "remove" => {
             access.user.retain(|user| user.name != name);
             let says = format!("{name} is removed, and was logged out");
-            Ok(Change { event: "user_removed", detail: name.to_string(), says, drawn: None, access })
+            Ok(Change { event: Event::UserRemoved, detail: name.to_string(), says, drawn: None, access })
         }
         _ => Err("Nothing was asked for".to_owned()),
     }
@@ -271,5 +272,5 @@ fn with_password(mut access: Access, name: &Name, wanted: &str) -> Result<Change
         return Err(format!("There is no user {name} any more"));
     };
     user.argon2id = argon2id;
-    Ok(Change { event: "user_password", detail: name.to_string(), says: String::new(), drawn: None, access })
+    Ok(Change { event: Event::UserPassword, detail: name.to_string(), says: String::new(), drawn: None, access })
 }

@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use punctual::access::{file, totp};
 use punctual::clock::{Clock, WallClock};
 use punctual::contact::{Address, ConnectCode, Passkey};
-use punctual::ledger::Anchor;
+use punctual::ledger::{Anchor, Event};
 use punctual::notice::NoticeKey;
 use punctual::outbox::sqlite::{Access, SqliteOutbox, StoreKey};
 use punctual::outbox::{Acts, Queries};
@@ -248,7 +248,7 @@ fn files_beside_the_store() {
     let rows = runtime.block_on(async {
         let store = SqliteOutbox::open_with(&url, Access::Daemon, Some(&key)).unwrap();
         for n in 0..3 {
-            store.note(WallClock.now(), "reveal", &format!("session {n}")).await.unwrap();
+            store.note(WallClock.now(), Event::Reveal, &format!("session {n}")).await.unwrap();
         }
         store.begin_rekey(&new, WallClock.now()).await.unwrap().unwrap();
         store.ledger(None, 0, 10).await.unwrap()

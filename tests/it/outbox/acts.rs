@@ -4,6 +4,7 @@ use punctual::contact::{Address, Channel};
 use punctual::entry::{Change, State};
 use punctual::guard::Verdict;
 use punctual::known::resend::{Resent, original};
+use punctual::ledger::Event;
 use punctual::notice::{Notice, NoticeKey, Occasion, Reason};
 use punctual::outbox::{Act, Filter, Returned, Settlement, WalkedSession};
 use punctual::session::{ParticipationId, SessionId};
@@ -281,7 +282,7 @@ pub(crate) async fn the_ledger_tells_each_step(store: Store) {
     let claim = store.doubt_one(1).await;
     store.outbox.begin(vec![begin(&fenced, 2)]).await.unwrap();
     store.settle(2, &claim, accepted()).await;
-    store.outbox.note(minute(3), "reveal", "preview of session 1").await.unwrap();
+    store.outbox.note(minute(3), Event::Reveal, "preview of session 1").await.unwrap();
 
     let rows = store.ledger().await;
     let told: Vec<_> = rows.iter().map(|r| (r.event.as_str(), r.from_state, r.to_state)).collect();
@@ -341,7 +342,8 @@ pub(crate) async fn what_is_over_is_handed_over_again_as_a_new_notice(store: Sto
     assert_eq!(entry.notice.address, mail("other"));
     assert_eq!(resend(invite.key, None, 8).await, Resent::UnderWay);
     let rows = store.ledger().await;
-    let told: Vec<_> = rows.iter().rev().take(2).map(|r| (r.event.clone(), r.key.clone(), r.detail.clone().unwrap_or_default())).collect();
+    let told: Vec<_> =
+        rows.iter().rev().take(2).map(|r| (r.event.to_string(), r.key.clone(), r.detail.clone().unwrap_or_default())).collect();
     assert_eq!(
         (told[1].0.as_str(), told[1].1.as_ref(), told[1].2.as_str()),
         ("resend", Some(&first.to_string()), &*format!("as {second}, by jane"))

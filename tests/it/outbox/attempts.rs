@@ -2,7 +2,8 @@
 
 use chrono::TimeDelta;
 use punctual::contact::Channel;
-use punctual::entry::{Phase, State};
+use punctual::entry::{AttemptEnd, Phase, State};
+use punctual::ledger::Event;
 use punctual::notice::{Notice, Occasion, Reason};
 use punctual::outbox::{ClaimRequest, Lately, Lease, Outgoing, Recovered, Returned, Settlement};
 use punctual::session::{ParticipationId, SessionId};
@@ -202,7 +203,7 @@ pub(crate) async fn a_refusal_that_was_about_us_is_taken_back(store: Store) {
     let left: Vec<_> = store.outbox.suppressed().await.unwrap().into_iter().filter_map(|s| s.notice).collect();
     assert_eq!(left, [kept.key.to_string()], "of those alone whose refusal was taken back");
     assert_eq!(store.outbox.take_back(&rejected, minute(11)).await.unwrap(), 0, "once");
-    let events: Vec<String> = store.ledger().await.into_iter().rev().take(5).map(|row| row.event).collect();
+    let events: Vec<Event> = store.ledger().await.into_iter().rev().take(5).map(|row| row.event).collect();
     assert_eq!(events, ["unsuppressed", "unsuppressed", "taken_back", "unsuppressed", "taken_back"]);
     assert_eq!(store.outbox.claim(request(11)).await.unwrap().len(), 1, "it is due again");
 }
@@ -224,9 +225,9 @@ pub(crate) async fn what_was_settled_lately_is_recalled(store: Store) {
     let lately = store.outbox.settled_lately(Channel::Email, 100).await.unwrap();
     let transport = begin(&claim, 1).transport;
     let who = suppression_key(&mail("ray"));
-    assert_eq!(lately, [Lately { key: claim.entry.notice.key, who, transport, end: "rejected: 550 no".to_owned() }]);
+    assert_eq!(lately, [Lately { key: claim.entry.notice.key, who, transport, end: AttemptEnd::Rejected, said: "550 no".to_owned() }]);
     assert_eq!(store.outbox.settled_lately(Channel::Sms, 100).await.unwrap(), []);
-    store.outbox.note(minute(3), "reveal", "nothing").await.unwrap();
+    store.outbox.note(minute(3), Event::Reveal, "nothing").await.unwrap();
     assert_eq!(store.outbox.settled_lately(Channel::Email, 1).await.unwrap(), [], "only within the last rows");
 }
 
@@ -278,7 +279,11 @@ pub(crate) async fn each_settlement_has_its_row(store: Store) {
         assert_eq!(entry.reference.as_deref(), (state == State::Accepted).then_some("4F1A22"), "{end:?}");
         let (deliveries, frozen) = store.outbox.deliveries(invite.key).await.unwrap();
         assert_eq!((deliveries.len(), deliveries[0].phase, deliveries[0].ended_at), (1, Phase::Doubt, Some(minute(3))), "{end:?}");
-        assert_eq!((deliveries[0].outcome.as_deref(), deliveries[0].reply.as_deref()), (Some(outcome), reply), "{end:?}");
+        assert_eq!(
+            (deliveries[0].outcome.as_ref().map(AttemptEnd::as_str), deliveries[0].reply.as_deref()),
+            (Some(outcome), reply),
+            "{end:?}"
+        );
         assert_eq!(frozen, Some(begin(&claim, 0).bytes.to_vec()), "content is kept until it is purged");
     }
 }
@@ -289,14 +294,14 @@ pub(crate) async fn a_lost_claim_settles_nothing_but_its_delivery(store: Store) 
     let found = store.outbox.recover("two", minute(1), true).await.unwrap();
     assert_eq!(found, Recovered { returned: 0, in_doubt: vec![invite.key] });
     let outcome = async || store.outbox.deliveries(invite.key).await.unwrap().0[0].outcome.clone();
-    assert_eq!(outcome().await.as_deref(), Some("crashed"));
+    assert_eq!(outcome().await.as_ref().map(AttemptEnd::as_str), Some("crashed"));
     store.outbox.resolve_doubt(minute(1), vec![(invite.key, Some(minute(2)))]).await.unwrap();
     store.claim_one(2).await;
     assert!(!store.settle(2, &claim, accepted()).await);
     assert_eq!(store.entry(invite.key).await.state, State::Claimed);
-    assert_eq!(outcome().await.as_deref(), Some("accepted"), "what is known of the attempt is written down");
+    assert_eq!(outcome().await.as_ref().map(AttemptEnd::as_str), Some("accepted"), "what is known of the attempt is written down");
     assert!(!store.settle(3, &claim, retry(4)).await);
-    assert_eq!(outcome().await.as_deref(), Some("accepted"), "and only once");
+    assert_eq!(outcome().await.as_ref().map(AttemptEnd::as_str), Some("accepted"), "and only once");
 }
 
 /// Whoever was taken for gone has come back with the server's answer, before anybody sent it again.
@@ -378,7 +383,7 @@ pub(crate) async fn an_expired_lease_is_taken_back(store: Store) {
     assert_eq!(store.outbox.recover("two", minute(1), false).await.unwrap(), Recovered { returned: 1, in_doubt: vec![] });
     let entry = store.entry(invite.key).await;
     assert_eq!((entry.state, entry.phase, entry.next_attempt_at), (State::Waiting, None, Some(minute(0))));
-    assert_eq!(store.outbox.deliveries(invite.key).await.unwrap().0[0].outcome.as_deref(), Some("crashed"));
+    assert_eq!(store.outbox.deliveries(invite.key).await.unwrap().0[0].outcome.as_ref().map(AttemptEnd::as_str), Some("crashed"));
     store.claim_one(1).await;
     assert_eq!(store.outbox.recover("two", minute(2), false).await.unwrap(), Recovered::default(), "this one's lease runs");
 }
@@ -456,7 +461,7 @@ pub(crate) async fn deliveries_are_numbered(store: Store) {
         assert!(store.settle(now, &claim, end).await);
     }
     let (all, frozen) = store.outbox.deliveries(invite.key).await.unwrap();
-    let seen: Vec<_> = all.iter().map(|d| (d.attempt, d.started_at, d.outcome.as_deref().unwrap_or(""))).collect();
+    let seen: Vec<_> = all.iter().map(|d| (d.attempt, d.started_at, d.outcome.as_ref().map_or("", AttemptEnd::as_str))).collect();
     assert_eq!(seen, [(1, minute(0), "retry"), (2, minute(1), "channel_fault"), (3, minute(2), "accepted")]);
     assert!(all.iter().all(|d| d.transport.as_deref() == Some("folder")));
     assert!(String::from_utf8(frozen.unwrap()).unwrap().ends_with("at 2"), "of the last attempt");

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use punctual::contact::Address;
 use punctual::entry::State;
-use punctual::ledger::LedgerRow;
-use punctual::ledger::chains::{CHAIN, SEAL};
+use punctual::ledger::{Event, LedgerRow};
 use punctual::notice::{Notice, Occasion};
 use punctual::outbox::postgres::{PostgresOutbox, Server};
 use punctual::outbox::{Access, Claim, Retention, Settlement, StoreKey};
@@ -217,14 +216,14 @@ async fn a_node_that_was_taken_for_gone_goes_on_in_its_chain() {
 async fn chains_are_opened_late_and_sealed_soon() {
     let Some((cluster, server)) = database("sealing") else { return };
     let (a, b) = both(&server);
-    b.outbox.note(minute(0), "reveal", "session 1").await.unwrap();
-    let count = |event: &str| cluster.sql("sealing", &format!("SELECT count(*) FROM ledger WHERE event = '{event}'"));
-    assert_eq!((count(CHAIN), count(SEAL)), ("0".to_owned(), "0".to_owned()));
+    b.outbox.note(minute(0), Event::Reveal, "session 1").await.unwrap();
+    let count = |event: Event| cluster.sql("sealing", &format!("SELECT count(*) FROM ledger WHERE event = '{event}'"));
+    assert_eq!((count(Event::Chain), count(Event::Seal)), ("0".to_owned(), "0".to_owned()));
     let claims = claims(&a, 1..3).await;
     hand_over(&a, &claims[0]).await;
     hand_over(&b, &claims[1]).await;
     let before = a.outbox.mark().await.unwrap().unwrap();
-    assert_eq!((count(CHAIN), count(SEAL)), ("2".to_owned(), "0".to_owned()), "some seconds later");
+    assert_eq!((count(Event::Chain), count(Event::Seal)), ("2".to_owned(), "0".to_owned()), "some seconds later");
     cluster.sql("sealing", "UPDATE chain SET unsealed_since = unsealed_since - interval '5 s'");
     let sealed = a.outbox.mark().await.unwrap().unwrap();
     assert_eq!(sealed.seq, before.seq + 1);
@@ -232,14 +231,14 @@ async fn chains_are_opened_late_and_sealed_soon() {
         assert_eq!(a.outbox.mark().await.unwrap(), Some(sealed), "nothing moved");
     }
     drop((a, b));
-    assert_eq!(count(SEAL), "1", "likewise at an end");
+    assert_eq!(count(Event::Seal), "1", "likewise at an end");
     let (a, b) = both(&server);
     let claims = self::claims(&a, 3..4).await;
     hand_over(&b, &claims[0]).await;
     drop(b);
-    assert_eq!(count(SEAL), "2");
+    assert_eq!(count(Event::Seal), "2");
     let rows = a.outbox.ledger(None, 0, 100).await.unwrap();
-    let heads = rows.iter().rfind(|row| row.event == SEAL).unwrap().detail.clone().unwrap();
+    let heads = rows.iter().rfind(|row| row.event == Event::Seal).unwrap().detail.clone().unwrap();
     assert!(heads.starts_with("4 3:") && !heads.contains(", "), "{heads}");
     // An anchor of the first chain shows what became of any.
     let anchor = a.outbox.mark().await.unwrap();

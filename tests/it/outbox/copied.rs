@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use punctual::entry::State;
-use punctual::ledger::LedgerRow;
+use punctual::ledger::{Event, LedgerRow};
 use punctual::notice::Occasion;
 use punctual::outbox::copy::{Copied, Place, copy};
 use punctual::outbox::postgres::PostgresOutbox;
@@ -73,7 +73,7 @@ async fn filled(moves: &Moves) -> Place {
     store.add(3, &[notice(3, Occasion::Invite, 0)]).await;
     store.doubt_one(5).await;
     store.add(4, &[notice(4, Occasion::Reminder, 100)]).await;
-    store.outbox.note(minute(6), "reveal", "session 4").await.unwrap();
+    store.outbox.note(minute(6), Event::Reveal, "session 4").await.unwrap();
     place
 }
 
@@ -115,8 +115,8 @@ async fn a_practice_moves_whole_to_a_database_and_back() {
         assert_eq!(dump(&moves.at("back.db")), before);
         let store = moves.daemon(&back);
         assert_eq!(store.outbox.verify_ledger(None).await.unwrap().findings, []);
-        let events: Vec<String> =
-            store.ledger().await.into_iter().map(|row| row.event).filter(|event| event.starts_with("copied")).collect();
+        let events: Vec<Event> =
+            store.ledger().await.into_iter().map(|row| row.event).filter(|event| event.as_str().starts_with("copied")).collect();
         assert_eq!(events, ["copied_to", "copied_from", "copied_to", "copied_from"]);
         // It works there: numbers, keys and chains go on.
         store.add(5, &[notice(5, Occasion::Invite, 700)]).await;
@@ -201,7 +201,7 @@ async fn the_store_that_was_left_is_used_no_more() {
     // A command that opened it before writes nothing behind its end.
     let before = moves.open(&first, Access::Command).unwrap();
     moves.copy(&first, &second).unwrap();
-    let why = before.note(minute(9), "reveal", "session 4").await.unwrap_err().to_string();
+    let why = before.note(minute(9), Event::Reveal, "session 4").await.unwrap_err().to_string();
     assert!(why.contains("was copied to"), "{why}");
     drop(before);
     for access in [Access::Daemon, Access::Command] {

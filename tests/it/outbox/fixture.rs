@@ -7,7 +7,7 @@ use punctual::contact::{Address, Channel, EmailAddress, PhoneNumber};
 use punctual::entry::{Change, Entry};
 use punctual::guard::GuardChange;
 use punctual::known::Known;
-use punctual::ledger::{LedgerRow, chains};
+use punctual::ledger::{Event, LedgerRow};
 use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
 use punctual::outbox::{Applied, Begin, Claim, ClaimRequest, Filter, Lease, Outbox, Returned, Settlement, Walk, WalkedSession};
 use punctual::session::{ParticipationId, Presence, Role, SessionId};
@@ -208,7 +208,7 @@ impl Store {
     /// Without what it says of its own chains.
     pub(crate) async fn ledger(&self) -> Vec<LedgerRow> {
         let rows = self.outbox.ledger(None, 0, usize::MAX).await.unwrap();
-        rows.into_iter().filter(|row| ![chains::CHAIN, chains::SEAL].contains(&row.event.as_str())).collect()
+        rows.into_iter().filter(|row| !matches!(row.event, Event::Chain | Event::Seal)).collect()
     }
 
     pub(crate) async fn all(&self) -> Vec<Entry> {

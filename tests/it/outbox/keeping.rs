@@ -40,11 +40,17 @@ pub(crate) async fn a_person_keeps_the_suppression_list(store: Store) {
     assert!(outbox.unsuppress(minute(8), &second, Some("by victor")).await.unwrap());
     assert!(!outbox.unsuppress(minute(9), &second, Some("by victor")).await.unwrap());
     assert!(!outbox.suppressions().await.unwrap().contains_key(&second));
-    let told: Vec<_> = store.ledger().await.into_iter().filter(|r| r.event.ends_with("suppressed")).map(|r| (r.event, r.at)).collect();
+    let told: Vec<_> = store
+        .ledger()
+        .await
+        .into_iter()
+        .filter(|r| r.event.as_str().ends_with("suppressed"))
+        .map(|r| (r.event.to_string(), r.at))
+        .collect();
     let words = [("suppressed", 1), ("suppressed", 3), ("suppressed", 7), ("unsuppressed", 8)];
     assert_eq!(told, words.map(|(word, at)| (word.to_owned(), minute(at))), "what changed nothing leaves no row");
     let deeds = store.ledger().await.into_iter().filter(|r| ["suppress", "unsuppress"].contains(&r.event.as_str()));
-    let deeds: Vec<(String, DateTime<Utc>, String)> = deeds.map(|r| (r.event, r.at, r.detail.unwrap())).collect();
+    let deeds: Vec<(String, DateTime<Utc>, String)> = deeds.map(|r| (r.event.to_string(), r.at, r.detail.unwrap())).collect();
     let tried = (1..=5).map(|at| ("suppress".to_owned(), minute(at), "r, by jane".to_owned()));
     let done: Vec<_> = tried.chain([("unsuppress".to_owned(), minute(8), "by victor".to_owned())]).collect();
     assert_eq!(deeds, done, "whoever had something put on the list is named, and whoever took something off");
@@ -60,7 +66,7 @@ pub(crate) async fn an_alert_lasts_until_it_is_over(store: Store) {
         store.outbox.end_alert(key, minute(4)).await.unwrap();
     }
     assert_eq!(store.outbox.alerts().await.unwrap(), [alert("sms", 1, "Texts")]);
-    let events: Vec<(String, Option<String>)> = store.ledger().await.into_iter().map(|row| (row.event, row.detail)).collect();
+    let events: Vec<(String, Option<String>)> = store.ledger().await.into_iter().map(|row| (row.event.to_string(), row.detail)).collect();
     let row = |event: &str, key: &str| (event.to_owned(), Some(key.to_owned()));
     assert_eq!(events, [row("alert", "sms"), row("alert", "email"), row("alert_over", "email")]);
 }

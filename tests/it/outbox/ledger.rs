@@ -10,7 +10,7 @@ use punctual::entry::{Change, State};
 use punctual::feedback::answer::Answer;
 use punctual::feedback::reply::{Changes, Taken, reply_key};
 use punctual::feedback::word::Word;
-use punctual::ledger::{Finding, Link, chains};
+use punctual::ledger::{Event, Finding, Link};
 use punctual::notice::{Occasion, Reason};
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use punctual::outbox::{Acts, FindsAgain, Restored, Retention, Upkeep};
@@ -33,7 +33,7 @@ pub(crate) async fn the_ledger_is_chained(store: Store) {
         *link = if verified.keyed_from.is_none() { link.next(row) } else { row.chain.unwrap() };
         let link = *link;
         assert_eq!(row.chain, Some(link), "{row:?}");
-        if row.event == chains::CHAIN {
+        if row.event == Event::Chain {
             links.insert(row.detail.as_deref().and_then(|detail| detail.split(':').next()?.parse().ok()), link);
         }
     }
@@ -49,24 +49,38 @@ pub(crate) async fn rows_of_an_event_are_found(store: Store) {
     store.one().await;
     let about = |session, person| Some((SessionId(session), ParticipationId(person)));
     for (event, about, detail) in [
-        ("called", about(1, 11), "by jane"),
-        ("reveal", about(1, 11), "by victor"),
-        ("called", about(2, 21), "by victor"),
-        ("called", about(3, 31), "by jane"),
-        ("called", None, "by nobody"),
-        ("called", about(1, 12), "by jane: again"),
+        (Event::Called, about(1, 11), "by jane"),
+        (Event::Reveal, about(1, 11), "by victor"),
+        (Event::Called, about(2, 21), "by victor"),
+        (Event::Called, about(3, 31), "by jane"),
+        (Event::Called, None, "by nobody"),
+        (Event::Called, about(1, 12), "by jane: again"),
     ] {
         store.outbox.witness(minute(1), event, detail, about).await.unwrap();
     }
     let said = async |sessions: &[i64]| {
         let ids: Vec<SessionId> = sessions.iter().copied().map(SessionId).collect();
-        let rows = store.outbox.ledger_of("called", &ids).await.unwrap();
+        let rows = store.outbox.ledger_of(&Event::Called, &ids).await.unwrap();
         rows.into_iter().map(|row| (row.session_id.unwrap().0, row.detail.unwrap())).collect::<Vec<_>>()
     };
     let [jane, victor, again] = ["by jane", "by victor", "by jane: again"].map(str::to_owned);
     assert_eq!(said(&[2, 1]).await, [(1, jane), (2, victor), (1, again)]);
     assert_eq!(said(&[4]).await, []);
     assert_eq!(said(&[]).await, []);
+}
+
+/// What another version wrote is read, found, exported and verified as it stands.
+pub(crate) async fn words_of_other_versions_stay_as_they_are(store: Store) {
+    store.one().await;
+    for event in ["paused", "was_paused", "Settled"] {
+        store.outbox.witness(minute(1), event.into(), "by jane", Some((SessionId(1), ParticipationId(11)))).await.unwrap();
+    }
+    let rows = store.ledger().await;
+    let words: Vec<&str> = rows.iter().map(|row| row.event.as_str()).collect();
+    assert_eq!(words[words.len() - 3..], ["paused", "was_paused", "Settled"]);
+    assert_eq!(store.outbox.ledger_of(&"Settled".into(), &[SessionId(1)]).await.unwrap(), rows[rows.len() - 1..]);
+    assert!(serde_json::to_string(&rows[rows.len() - 3]).unwrap().contains(r#""event":"paused""#));
+    assert_eq!(store.outbox.verify_ledger(None).await.unwrap().findings, []);
 }
 
 /// Another test of this binary may be about to start a child, which has our lock too until its own program begins: that is waited for.
@@ -174,7 +188,7 @@ async fn an_older_store_is_linked_when_it_is_brought_up() {
     drop(old);
     let store = open(&path, Access::Daemon);
     assert_eq!(store.hold_restored(&[], &[], minute(0)).await.unwrap(), None, "it is no copy: it had no mark yet");
-    store.note(minute(0), "reveal", "session 3").await.unwrap();
+    store.note(minute(0), Event::Reveal, "session 3").await.unwrap();
     let verified = store.verify_ledger(None).await.unwrap();
     assert_eq!((verified.rows, verified.pruned_to, verified.findings), (4, 2, Vec::new()), "what version 1 purged is told as pruned");
     assert_eq!(store.commits(), 1, "only the note");
@@ -272,7 +286,7 @@ async fn a_store_that_got_further_than_its_mark_is_no_copy() {
     let store = worked(&path).await;
     store.outbox.mark().await.unwrap();
     let mark = fs::read(beside(&path, ".mark")).unwrap();
-    store.outbox.note(minute(2), "reveal", "session 1").await.unwrap();
+    store.outbox.note(minute(2), Event::Reveal, "session 1").await.unwrap();
     drop(store);
     let store = open(&path, Access::Daemon);
     let retention = Retention { content_before: minute(-9), history_before: minute(10_000_000) + TimeDelta::days(36_500) };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use punctual::contact::Channel;
+use punctual::ledger::Event;
 use punctual::notice::Occasion;
 use punctual::outbox::postgres::PostgresOutbox;
 use punctual::outbox::{Access, Filter};
@@ -74,8 +75,8 @@ async fn a_day(store: &Store) {
     outbox.list(&Filter { session: Some(SessionId(2_000)), ..Filter::default() }).await.unwrap();
     outbox.list(&Filter { participation: Some(ParticipationId(20_001)), ..Filter::default() }).await.unwrap();
     outbox.list(&Filter { keys: vec![key], ..Filter::default() }).await.unwrap();
-    outbox.ledger_of("added", &[SessionId(2_000)]).await.unwrap();
-    outbox.note(minute(3), "reveal", "session 1").await.unwrap();
+    outbox.ledger_of(&Event::Added, &[SessionId(2_000)]).await.unwrap();
+    outbox.note(minute(3), Event::Reveal, "session 1").await.unwrap();
 }
 
 /// Rows read since the counts were set back: of tables row by row, and by their indexes.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use punctual::contact::Channel;
 use punctual::entry::{Change, State};
-use punctual::ledger::LedgerRow;
+use punctual::ledger::{Event, LedgerRow};
 use punctual::notice::{Notice, NoticeKey, Occasion, Reason};
 use punctual::outbox::{Act, Claim, ClaimRequest, Filter, Retention, Returned, Settlement, Walk, WalkedSession};
 use punctual::session::SessionId;
@@ -218,7 +218,7 @@ async fn take(store: &Store, step: &Step, claims: &mut Vec<Claim>) -> String {
             let ended = outbox.lapse(minute(*at)).await.unwrap().len();
             format!("{ended} {:?}", outbox.lapsed(minute(0)).await.unwrap())
         }
-        Step::Note => format!("{:?}", outbox.note(minute(0), "reveal", "nothing").await.unwrap()),
+        Step::Note => format!("{:?}", outbox.note(minute(0), Event::Reveal, "nothing").await.unwrap()),
     }
 }
 
@@ -247,7 +247,7 @@ async fn seen(store: &Store, pruned: i64) -> Vec<String> {
     // These two have the store's own time.
     let by_the_caller_s_clock = |row: &LedgerRow| !matches!(row.event.as_str(), "doubted" | "rerouted");
     for mut row in store.ledger().await.into_iter().filter(by_the_caller_s_clock) {
-        if row.event.ends_with("suppressed") {
+        if row.event.as_str().ends_with("suppressed") {
             row.detail = None; // it names the address by the store's own key
         }
         // A prune goes up to the first row that stays, in each chain: how far it took what may go is each store's own.

@@ -6,6 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use punctual::entry::AttemptEnd;
+use punctual::ledger::Event;
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use punctual::outbox::{Acts, Attempts, Filter, Queries, Upkeep, Walks};
 use rusqlite::Connection;
@@ -172,7 +174,7 @@ async fn the_file_and_what_is_beside_it_are_private() {
     filled(&path).await;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let store = SqliteOutbox::open(&url(&path), Access::Daemon).unwrap();
-    store.note(minute(0), "reveal", "nothing").await.unwrap();
+    store.note(minute(0), Event::Reveal, "nothing").await.unwrap();
     for suffix in ["", "-wal", "-shm", ".lock", ".mark"] {
         let mode = beside(&path, suffix).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{suffix:?} has mode {mode:o}");
@@ -288,7 +290,10 @@ async fn an_older_file_is_brought_up_to_date() {
     assert_eq!((claim.epoch, claim.revision, claim.entry.attempts), (5, 3, 1));
     assert_eq!(claim.frozen.as_deref(), Some(&b"Your code is 701-678-455."[..]), "what is sent again is what may have been sent");
     let (deliveries, _) = store.deliveries(key).await.unwrap();
-    assert_eq!(deliveries.iter().map(|d| (d.attempt, d.outcome.as_deref())).collect::<Vec<_>>(), [(1, Some("crashed"))]);
+    assert_eq!(
+        deliveries.iter().map(|d| (d.attempt, d.outcome.as_ref().map(AttemptEnd::as_str))).collect::<Vec<_>>(),
+        [(1, Some("crashed"))]
+    );
 }
 
 /// Who takes the triggers out can change rows unseen, and who puts one in can keep rows out: no process goes on with such a file, and
@@ -357,9 +362,9 @@ async fn a_trigger_that_is_planted_meanwhile_ends_the_next_write() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("outbox.db");
         let store = SqliteOutbox::open(&url(&path), Access::Daemon).unwrap();
-        store.note(minute(0), "reveal", "session 1").await.unwrap();
+        store.note(minute(0), Event::Reveal, "session 1").await.unwrap();
         Connection::open(&path).unwrap().execute_batch(harm).unwrap();
-        let error = store.note(minute(1), "reveal", "session 2").await.unwrap_err().to_string();
+        let error = store.note(minute(1), Event::Reveal, "session 2").await.unwrap_err().to_string();
         assert!(error.contains("somebody changed the file"), "{harm}: {error}");
         assert_eq!(store.ledger(None, 0, 10).await.unwrap().len(), 1);
     }
@@ -375,6 +380,6 @@ async fn a_row_that_the_ledger_does_not_take_is_an_error() {
         SET sql = replace(sql, 'reason           TEXT', 'reason TEXT NOT NULL ON CONFLICT IGNORE') WHERE name = 'ledger'";
     Connection::open(&path).unwrap().execute_batch(deaf).unwrap();
     let store = SqliteOutbox::open(&url(&path), Access::Command).unwrap();
-    let error = store.note(minute(0), "reveal", "session 1").await.unwrap_err().to_string();
+    let error = store.note(minute(0), Event::Reveal, "session 1").await.unwrap_err().to_string();
     assert!(error.contains("the ledger did not take a row"), "{error}");
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use punctual::access::logins::KeptLogin;
 use punctual::entry::{Change, State};
-use punctual::ledger::Finding;
+use punctual::ledger::{Event, Finding};
 use punctual::notice::{Occasion, Reason};
 use punctual::outbox::postgres::{PostgresOutbox, Server};
 use punctual::outbox::{Access, Act, Acts, Feedback, Queries, StoreKey, Upkeep, Walks, letter_key};
@@ -205,7 +205,7 @@ async fn a_daemon_that_was_replaced_writes_nothing_any_more() {
     cluster.sql("replaced", "UPDATE node SET boot = 'theirs', process = 'theirs'");
     let refused = store.outbox.doubt(lease(&claims[0]), claims[0].revision, chrono::TimeDelta::zero()).await.unwrap_err().to_string();
     assert!(refused.contains("another punctual serves this practice now"), "{refused}");
-    store.outbox.note(minute(1), "late", "").await.unwrap_err();
+    store.outbox.note(minute(1), "late".into(), "").await.unwrap_err();
     let rows = store.outbox.ledger(None, 0, 100).await.unwrap();
     assert!(rows.iter().all(|row| row.event != "late"), "reads go on");
 }
@@ -218,8 +218,9 @@ async fn writers_follow_one_another() {
     let store = worked(&server).await;
     let command = open(&server, Access::Command, None).unwrap();
     let both = async |number: i64| {
-        let (of_daemon, of_command) = (format!("daemon {number}"), format!("command {number}"));
-        tokio::try_join!(store.outbox.note(minute(number), &of_daemon, ""), command.note(minute(number), &of_command, "")).unwrap();
+        let (of_daemon, of_command) = (Event::from(format!("daemon {number}").as_str()), Event::from(format!("command {number}").as_str()));
+        tokio::try_join!(store.outbox.note(minute(number), of_daemon.clone(), ""), command.note(minute(number), of_command.clone(), ""))
+            .unwrap();
     };
     futures_of((0..40).map(both)).await;
     let verified = store.outbox.verify_ledger(None).await.unwrap();
@@ -243,8 +244,8 @@ async fn a_lost_connection_is_made_again() {
     let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = 'lost'";
     for number in 0..3 {
         assert_ne!(cluster.sql("postgres", end), "0");
-        store.outbox.note(minute(number), "after", "").await.unwrap();
-        assert_eq!(store.outbox.ledger_of("after", &[]).await.unwrap().len(), 0);
+        store.outbox.note(minute(number), "after".into(), "").await.unwrap();
+        assert_eq!(store.outbox.ledger_of(&"after".into(), &[]).await.unwrap().len(), 0);
         assert_eq!(store.all().await.len(), 2);
     }
     let rows = store.ledger().await;
@@ -293,7 +294,7 @@ async fn an_answer_that_is_lost_is_found_in_the_ledger() {
     proxy.swallow();
     assert!(store.settle(6, &claim, accepted()).await);
     assert_eq!(proxy.swallowed(), 5);
-    let events: Vec<String> = store.ledger().await.into_iter().skip(6).map(|row| row.event).collect();
+    let events: Vec<Event> = store.ledger().await.into_iter().skip(6).map(|row| row.event).collect();
     assert_eq!(events, ["hold", "release", "cancel", "added", "claimed", "begun", "doubted", "settled"], "each once");
     assert_eq!(store.outbox.verify_ledger(None).await.unwrap().findings, []);
 }

@@ -2,6 +2,7 @@
 
 use punctual::contact::Channel;
 use punctual::entry::{Change, State};
+use punctual::ledger::Event;
 use punctual::notice::{Notice, Occasion};
 use punctual::outbox::{Claim, ClaimRequest, Returned, Settlement};
 use punctual::receipt::{About, Fate, Receipt, Received};
@@ -115,7 +116,7 @@ pub(super) async fn a_number_error_suppresses_that_number_alone(store: Store) {
     assert_eq!(listed.iter().map(|s| s.said_by).collect::<Vec<_>>(), [SaidBy::Receipt]);
     let list = store.outbox.suppressions().await.unwrap();
     assert_eq!(list.into_iter().collect::<Vec<_>>(), [(suppression_key(&text(1)), Suppression::Bounced)]);
-    let events: Vec<String> = store.ledger().await.into_iter().map(|row| row.event).skip_while(|e| e != "receipt").collect();
+    let events: Vec<Event> = store.ledger().await.into_iter().map(|row| row.event).skip_while(|e| e != "receipt").collect();
     assert_eq!(events, ["receipt", "suppressed"]);
     assert_eq!(store.receipts_in_the_ledger().await, ["undelivered: 30005"]);
 }
@@ -130,7 +131,7 @@ pub(super) async fn a_number_to_which_a_text_arrives_exists(store: Store) {
     let again = store.outbox.sessions("clinic", None).await.unwrap()[0].touch.again;
     store.receive(4, of(&notice, Fate::Delivered)).await;
     assert_eq!(store.outbox.suppressed().await.unwrap(), []);
-    let events: Vec<String> = store.ledger().await.into_iter().map(|row| row.event).skip_while(|e| e != "receipt").collect();
+    let events: Vec<Event> = store.ledger().await.into_iter().map(|row| row.event).skip_while(|e| e != "receipt").collect();
     assert_eq!(events, ["receipt", "suppressed", "receipt", "unsuppressed"]);
     assert!(store.outbox.sessions("clinic", None).await.unwrap()[0].touch.again > again, "who was left out is planned again");
     // Their own wish, and what a person put there, stays.

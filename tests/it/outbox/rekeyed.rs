@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use punctual::ledger::Event;
 use punctual::outbox::Access;
 use punctual::outbox::postgres::{PostgresOutbox, Server};
 
@@ -62,7 +63,7 @@ async fn a_database_gets_another_key() {
     assert_eq!(says(&store).await, before);
     let verified = store.outbox.verify_ledger(None).await.unwrap();
     assert_eq!((verified.keyed_from, verified.findings), (Some(1), Vec::new()), "old rows and new ones");
-    let last: Vec<String> = store.ledger().await.into_iter().rev().take(2).map(|row| row.event).collect();
+    let last: Vec<Event> = store.ledger().await.into_iter().rev().take(2).map(|row| row.event).collect();
     assert_eq!(last, ["rekeyed", "keyed"]);
     assert_ne!(cluster.sql("rekeyed", sealed), of_old);
     // It goes on with it.

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use punctual::entry::{Change, State};
 use punctual::guard::{GuardChange, GuardKind, GuardSet, Member, Passed, Standing, Verdict};
 use punctual::known::Known;
+use punctual::ledger::Event;
 use punctual::notice::{Occasion, Omission, Reason};
 use punctual::outbox::{Act, Applied, Filter, Retention, Returned, SeenSession, Walk, WalkedSession};
 use punctual::receipt::{About, Fate, Receipt, Received};
@@ -292,7 +293,7 @@ pub(crate) async fn what_is_guarded_waits_for_an_operator(store: Store) {
     assert_eq!(waiting(&store).await, all, "a walk that says nothing of it leaves it as it is");
     guard(&store, GuardChange { leaves: vec![(SessionId(2), GuardKind::Codes), (SessionId(1), GuardKind::Moved)], ..joins(&[]) }).await;
     assert_eq!(waiting(&store).await, &all[..2]);
-    let events: Vec<String> = store.ledger().await.into_iter().filter(|r| r.key.is_none()).map(|r| r.event).collect();
+    let events: Vec<Event> = store.ledger().await.into_iter().filter(|r| r.key.is_none()).map(|r| r.event).collect();
     assert!(events.is_empty(), "{events:?}");
 }
 
@@ -328,7 +329,8 @@ pub(crate) async fn what_an_operator_decides_is_done_by_the_next_walk(store: Sto
     assert_eq!(outbox.decide_guard(Verdict::Reject, None, Some("clinic"), minute(7)).await.unwrap(), 1);
     assert_eq!(standings().await, [(1, GuardKind::Codes, Rejected), (1, GuardKind::Moved, Rejected), (2, GuardKind::Clocks, Accepted)]);
     assert_eq!(outbox.decide_guard(Verdict::Reject, None, Some("clinic"), minute(8)).await.unwrap(), 0);
-    let notes: Vec<_> = store.ledger().await.into_iter().filter(|r| r.key.is_none()).map(|r| (r.event, r.detail.unwrap())).collect();
+    let notes: Vec<_> =
+        store.ledger().await.into_iter().filter(|r| r.key.is_none()).map(|r| (r.event.to_string(), r.detail.unwrap())).collect();
     let told = |event: &str, detail: &str| (event.to_owned(), detail.to_owned());
     let expected = [
         told("guard_rejected", "0 sessions of another"),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use punctual::entry::State;
+use punctual::ledger::Event;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
@@ -132,7 +133,7 @@ async fn deeds_name_the_token() {
         let (status, problem) = write(Method::POST, "/suppressions", body).await;
         assert_eq!(status, 422, "{problem}");
     }
-    let named: Vec<String> = office
+    let named: Vec<Event> = office
         .ledger()
         .await
         .into_iter()

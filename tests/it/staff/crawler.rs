@@ -313,7 +313,7 @@ async fn crawl(sealed: bool, show_names: &str) {
     let digests: Vec<&str> = digests.iter().map(String::as_str).collect();
     let all: &[&[&str]] = &[&NEVER, &NAMES, &CONTACTS, &digests];
     for row in office.ledger().await {
-        crawler.look("the ledger", &row.event.clone(), &serde_json::to_string(&row).unwrap(), all);
+        crawler.look("the ledger", row.event.as_str(), &serde_json::to_string(&row).unwrap(), all);
     }
     let (visited, mut wrong) = (crawler.visited, crawler.wrong);
     let logged = log.text();

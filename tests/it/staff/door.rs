@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use punctual::access::{self, Role, User, file, password, totp};
 use punctual::clock::{Clock, WallClock};
 use punctual::entry::State;
+use punctual::ledger::Event;
 use punctual::outbox::Acts;
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use tokio::io::AsyncWriteExt;
@@ -263,7 +264,8 @@ async fn who_came_who_went_and_who_was_refused_is_in_the_ledger() {
     assert_eq!(office.browser().log_in("jane", &"x".repeat(1100)).await.status(), 401);
     let mut victor = office.logged_in("victor").await;
     assert_eq!(victor.submit("/", "/logout", &[]).await, 303);
-    let rows: Vec<(String, String)> = office.ledger().await.into_iter().map(|row| (row.event, row.detail.unwrap_or_default())).collect();
+    let rows: Vec<(String, String)> =
+        office.ledger().await.into_iter().map(|row| (row.event.to_string(), row.detail.unwrap_or_default())).collect();
     let row = |event: &str, detail: &str| (event.to_owned(), detail.to_owned());
     for wanted in [
         row("log_in", "jane"),
@@ -301,7 +303,7 @@ async fn a_code_that_was_used_is_used_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteOutbox::open(&format!("sqlite://{}", folder.path().join("punctual.db").display()), Access::Daemon).unwrap();
     // (As the log-in does: who_came_who_went_and_who_was_refused_is_in_the_ledger.)
-    store.note(WallClock.now(), "log_in", "jane").await.unwrap();
+    store.note(WallClock.now(), Event::LogIn, "jane").await.unwrap();
     drop(store);
     let access = access::Access {
         user: [("jane", Role::Operator), ("victor", Role::Viewer)]

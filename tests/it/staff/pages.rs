@@ -5,6 +5,7 @@ use punctual::contact::PhoneNumber;
 use punctual::entry::State;
 use punctual::feedback::reply::{Changes, ForStaff, Place, Taken, reply_key};
 use punctual::feedback::word::Word;
+use punctual::ledger::Event;
 use punctual::session::{ParticipationId, SessionId};
 use serde_json::json;
 
@@ -97,7 +98,7 @@ async fn deeds_are_done_once_and_name_who_did_them() {
         assert_eq!(office.state(key).await, state, "{act}");
     }
     let mine = |row: &&punctual::ledger::LedgerRow| row.detail.as_deref() == Some("by jane") && row.key == Some(key.to_string());
-    let events: Vec<String> = office.ledger().await.iter().filter(mine).map(|r| r.event.clone()).collect();
+    let events: Vec<Event> = office.ledger().await.iter().filter(mine).map(|r| r.event.clone()).collect();
     assert_eq!(events, ["release", "hold", "cancel"]);
     office.close().await;
 }

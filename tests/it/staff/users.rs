@@ -60,7 +60,7 @@ async fn an_operator_adds_changes_and_removes_users() {
     assert_eq!(jane.does("/users", &asks("remove", "sam")).await.0, 200);
     assert_eq!(sam.page("/").await.0, 303);
     let told: Vec<String> =
-        office.ledger().await.into_iter().filter(|row| row.event.starts_with("user_")).filter_map(|row| row.detail).collect();
+        office.ledger().await.into_iter().filter(|row| row.event.as_str().starts_with("user_")).filter_map(|row| row.detail).collect();
     assert_eq!(told, ["sam, viewer, by jane", "sam, operator, by jane", "sam, by jane", "sam, by jane"]);
     office.close().await;
 }

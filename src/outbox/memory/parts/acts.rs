@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use super::super::MemoryOutbox;
 use crate::contact::Address;
 use crate::known::resend::Resent;
-use crate::ledger::LedgerRow;
+use crate::ledger::{Event, LedgerRow};
 use crate::notice::{Notice, NoticeKey};
 use crate::outbox::words::by;
 use crate::outbox::{Act, Acts, Result};
@@ -28,12 +28,12 @@ impl Acts for MemoryOutbox {
         Ok(keys.iter().map(|key| tables.resend(who, *key, to, now)).collect())
     }
 
-    async fn note(&self, at: DateTime<Utc>, event: &str, detail: &str) -> Result<()> {
+    async fn note(&self, at: DateTime<Utc>, event: Event, detail: &str) -> Result<()> {
         self.tables().append(LedgerRow::note(at, event, detail));
         Ok(())
     }
 
-    async fn witness(&self, at: DateTime<Utc>, event: &str, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Result<()> {
+    async fn witness(&self, at: DateTime<Utc>, event: Event, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Result<()> {
         self.tables().append(LedgerRow::witness(at, event, detail, about));
         Ok(())
     }

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::super::MemoryOutbox;
 use crate::contact::Channel;
 use crate::entry::Entry;
+use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::outbox::checks::checked;
 use crate::outbox::outgoing::Step;
@@ -97,7 +98,7 @@ impl Attempts for MemoryOutbox {
         let mut tables = self.tables();
         for (key, resend_at) in resends {
             let detail = resend_at.map_or("a person decides".to_owned(), |at| format!("again at {}", rfc3339(at)));
-            tables.change(key, ("resolved", Some(detail)), now, |row| row.resolve(resend_at).then_some(()));
+            tables.change(key, (Event::Resolved, Some(detail)), now, |row| row.resolve(resend_at).then_some(()));
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use super::super::MemoryOutbox;
 use crate::contact::{Address, PhoneNumber};
 use crate::feedback::reply::{Taken, Told, Waiting, Written};
-use crate::ledger::LedgerRow;
+use crate::ledger::{Event, LedgerRow};
 use crate::notice::NoticeKey;
 use crate::outbox::{Feedback, Filter, Result};
 use crate::receipt::{About, Receipt, Received, Undelivered};
@@ -29,14 +29,14 @@ impl Feedback for MemoryOutbox {
 
     async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression, deed: Option<&str>) -> Result<bool> {
         let mut tables = self.tables();
-        deed.into_iter().for_each(|deed| tables.append(LedgerRow::note(now, "suppress", deed)));
+        deed.into_iter().for_each(|deed| tables.append(LedgerRow::note(now, Event::Suppress, deed)));
         Ok(tables.suppress(now, address, kind, SaidBy::Person))
     }
 
     async fn unsuppress(&self, now: DateTime<Utc>, key: &str, deed: Option<&str>) -> Result<bool> {
         let mut tables = self.tables();
         let removed = tables.unsuppress(now, key);
-        deed.filter(|_| removed).into_iter().for_each(|deed| tables.append(LedgerRow::note(now, "unsuppress", deed)));
+        deed.filter(|_| removed).into_iter().for_each(|deed| tables.append(LedgerRow::note(now, Event::Unsuppress, deed)));
         Ok(removed)
     }
 

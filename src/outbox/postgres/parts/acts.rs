@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use super::super::{PostgresOutbox, acts};
 use crate::contact::Address;
 use crate::known::resend::Resent;
-use crate::ledger::LedgerRow;
+use crate::ledger::{Event, LedgerRow};
 use crate::notice::{Notice, NoticeKey};
 use crate::outbox::transition::Row;
 use crate::outbox::{Act, Acts, Result};
@@ -29,12 +29,12 @@ impl Acts for PostgresOutbox {
         self.writer.write("resend", async move |tx| acts::resend(tx, who.as_deref(), &keys, to.as_ref(), now).await).await
     }
 
-    async fn note(&self, at: DateTime<Utc>, event: &str, detail: &str) -> Result<()> {
-        let (event, detail) = (event.to_owned(), detail.to_owned());
-        self.writer.write("note", async move |tx| tx.note(at, &event, &detail)).await
+    async fn note(&self, at: DateTime<Utc>, event: Event, detail: &str) -> Result<()> {
+        let detail = detail.to_owned();
+        self.writer.write("note", async move |tx| tx.note(at, event.clone(), &detail)).await
     }
 
-    async fn witness(&self, at: DateTime<Utc>, event: &str, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Result<()> {
+    async fn witness(&self, at: DateTime<Utc>, event: Event, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Result<()> {
         let row = LedgerRow::witness(at, event, detail, about);
         self.writer.write("witness", async move |tx| tx.append(row.clone())).await
     }

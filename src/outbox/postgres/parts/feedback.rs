@@ -9,6 +9,7 @@ use super::super::db::Tx;
 use super::super::{PostgresOutbox, outgoing, receipt, reply, suppression};
 use crate::contact::{Address, PhoneNumber};
 use crate::feedback::reply::{Taken, Told, Waiting, Written};
+use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::outbox::{Feedback, Result};
 use crate::receipt::{About, Receipt, Received, Undelivered};
@@ -27,7 +28,7 @@ impl Feedback for PostgresOutbox {
     async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression, deed: Option<&str>) -> Result<bool> {
         let (address, deed) = (address.clone(), deed.map(str::to_owned));
         let suppress = async move |tx: &Tx<'_>| {
-            deed.iter().try_for_each(|deed| tx.note(now, "suppress", deed))?;
+            deed.iter().try_for_each(|deed| tx.note(now, Event::Suppress, deed))?;
             suppression::suppress(tx, now, &address, kind, SaidBy::Person).await
         };
         self.writer.write("suppress", suppress).await
@@ -37,7 +38,7 @@ impl Feedback for PostgresOutbox {
         let (key, deed) = (key.to_owned(), deed.map(str::to_owned));
         let unsuppress = async move |tx: &Tx<'_>| {
             let removed = suppression::unsuppress(tx, now, &key).await?;
-            deed.iter().filter(|_| removed).try_for_each(|deed| tx.note(now, "unsuppress", deed))?;
+            deed.iter().filter(|_| removed).try_for_each(|deed| tx.note(now, Event::Unsuppress, deed))?;
             Ok(removed)
         };
         self.writer.write("unsuppress", unsuppress).await

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::super::{PostgresOutbox, history, list, query};
 use crate::entry::{Delivery, Entry, State};
-use crate::ledger::LedgerRow;
+use crate::ledger::{Event, LedgerRow};
 use crate::notice::{NoticeKey, Omission, Reason};
 use crate::outbox::{Filter, Queries, Result, Status};
 use crate::session::{Fault, SessionId};
@@ -44,8 +44,8 @@ impl Queries for PostgresOutbox {
         self.readers.read_in_order("ledger_end", async |db| history::end(db).await).await
     }
 
-    async fn ledger_of(&self, event: &str, sessions: &[SessionId]) -> Result<Vec<LedgerRow>> {
-        let (event, sessions) = (event.to_owned(), sessions.to_vec());
+    async fn ledger_of(&self, event: &Event, sessions: &[SessionId]) -> Result<Vec<LedgerRow>> {
+        let (event, sessions) = (event.clone(), sessions.to_vec());
         self.readers.read("ledger_of", async move |db| history::of(db, &event, &sessions).await).await
     }
 

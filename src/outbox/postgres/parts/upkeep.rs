@@ -9,7 +9,7 @@ use super::super::db::Tx;
 use super::super::open::Origin;
 use super::super::{PostgresOutbox, alert, chains, history, open, outgoing, restore, retention, visit};
 use crate::access::logins::KeptLogin;
-use crate::ledger::{Anchor, Verified};
+use crate::ledger::{Anchor, Event, Verified};
 use crate::outbox::{Acts, Alert, Purged, Restored, Result, Retention, Scheduled, StaffLetter, Upkeep};
 
 #[async_trait]
@@ -94,7 +94,7 @@ impl Upkeep for PostgresOutbox {
             }
         }
         if !total.is_empty() {
-            self.note(now, "purged", &total.in_words()).await?;
+            self.note(now, Event::Purged, &total.in_words()).await?;
         }
         Ok(total)
     }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use super::super::{SqliteOutbox, history, upkeep};
 use crate::contact::Address;
 use crate::known::resend::Resent;
-use crate::ledger::LedgerRow;
+use crate::ledger::{Event, LedgerRow};
 use crate::notice::{Notice, NoticeKey};
 use crate::outbox::transition::Row;
 use crate::outbox::{Act, Acts, Result};
@@ -29,12 +29,12 @@ impl Acts for SqliteOutbox {
         self.writer.write("resend", move |c| upkeep::resend(c, who.as_deref(), &keys, to.as_ref(), now)).await
     }
 
-    async fn note(&self, at: DateTime<Utc>, event: &str, detail: &str) -> Result<()> {
-        let (event, detail) = (event.to_owned(), detail.to_owned());
-        self.writer.write("note", move |c| history::note(c, at, &event, &detail)).await
+    async fn note(&self, at: DateTime<Utc>, event: Event, detail: &str) -> Result<()> {
+        let detail = detail.to_owned();
+        self.writer.write("note", move |c| history::note(c, at, event.clone(), &detail)).await
     }
 
-    async fn witness(&self, at: DateTime<Utc>, event: &str, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Result<()> {
+    async fn witness(&self, at: DateTime<Utc>, event: Event, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Result<()> {
         let row = LedgerRow::witness(at, event, detail, about);
         self.writer.write("witness", move |c| history::append(c, &row)).await
     }

@@ -9,6 +9,7 @@ use super::super::tx::Tx;
 use super::super::{SqliteOutbox, history, outgoing, query, receipt, reply, suppression};
 use crate::contact::{Address, PhoneNumber};
 use crate::feedback::reply::{Taken, Told, Waiting, Written};
+use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::outbox::{Feedback, Result};
 use crate::receipt::{About, Receipt, Received, Undelivered};
@@ -27,7 +28,7 @@ impl Feedback for SqliteOutbox {
     async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression, deed: Option<&str>) -> Result<bool> {
         let (address, deed) = (address.clone(), deed.map(str::to_owned));
         let suppress = move |c: &Tx<'_>| {
-            deed.iter().try_for_each(|deed| history::note(c, now, "suppress", deed))?;
+            deed.iter().try_for_each(|deed| history::note(c, now, Event::Suppress, deed))?;
             suppression::suppress(c, now, &address, kind, SaidBy::Person)
         };
         self.writer.write("suppress", suppress).await
@@ -37,7 +38,7 @@ impl Feedback for SqliteOutbox {
         let (key, deed) = (key.to_owned(), deed.map(str::to_owned));
         let unsuppress = move |c: &Tx<'_>| {
             let removed = suppression::unsuppress(c, now, &key)?;
-            deed.iter().filter(|_| removed).try_for_each(|deed| history::note(c, now, "unsuppress", deed))?;
+            deed.iter().filter(|_| removed).try_for_each(|deed| history::note(c, now, Event::Unsuppress, deed))?;
             Ok(removed)
         };
         self.writer.write("unsuppress", unsuppress).await

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::super::tx::head;
 use super::super::{SqliteOutbox, figures, history, query};
 use crate::entry::{Delivery, Entry, State};
-use crate::ledger::LedgerRow;
+use crate::ledger::{Event, LedgerRow};
 use crate::notice::{NoticeKey, Omission, Reason};
 use crate::outbox::{Filter, Queries, Result, Status};
 use crate::session::{Fault, SessionId};
@@ -45,8 +45,8 @@ impl Queries for SqliteOutbox {
         self.readers.read("ledger_end", |c| Ok(head(c)?.seq)).await
     }
 
-    async fn ledger_of(&self, event: &str, sessions: &[SessionId]) -> Result<Vec<LedgerRow>> {
-        let (event, sessions) = (event.to_owned(), sessions.to_vec());
+    async fn ledger_of(&self, event: &Event, sessions: &[SessionId]) -> Result<Vec<LedgerRow>> {
+        let (event, sessions) = (event.clone(), sessions.to_vec());
         self.readers.read("ledger_of", move |c| history::of(c, &event, &sessions)).await
     }
 

@@ -10,7 +10,7 @@ use super::super::restore::{self, Origin};
 use super::super::tx::Tx;
 use super::super::{SqliteOutbox, acting, admit, alert, history, mark, outgoing, retention, visit};
 use crate::access::logins::KeptLogin;
-use crate::ledger::{Anchor, Verified};
+use crate::ledger::{Anchor, Event, Verified};
 use crate::outbox::attempted::Row;
 use crate::outbox::{Acts, Alert, Purged, Restored, Result, Retention, Scheduled, StaffLetter, StoreError, Upkeep};
 
@@ -115,7 +115,7 @@ impl Upkeep for SqliteOutbox {
             }
         }
         if !total.is_empty() {
-            self.note(now, "purged", &total.in_words()).await?;
+            self.note(now, Event::Purged, &total.in_words()).await?;
         }
         self.forget().await?;
         Ok(total)

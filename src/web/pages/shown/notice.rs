@@ -168,10 +168,7 @@ impl Attempt {
         Self {
             number: delivery.attempt,
             at: moment(delivery.started_at, &office.zone),
-            outcome: {
-                let in_words = |word: &str| word.parse().map_or_else(|_| word.to_owned(), |state| words::state(state).to_owned());
-                delivery.outcome.as_deref().map_or_else(|| "under way".to_owned(), in_words)
-            },
+            outcome: delivery.outcome.as_ref().map_or("under way", words::end).to_owned(),
             transport: delivery.transport.clone().unwrap_or_default(),
             reply: delivery.reply.clone().unwrap_or_default(),
             receipt: delivery
