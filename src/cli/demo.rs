@@ -43,11 +43,16 @@ pub(super) struct DemoArgs {
     /// Where. Default: 8080, or another one if that is taken.
     #[arg(long, value_name = "PORT")]
     pub(super) port: Option<u16>,
+    /// So many daemons over one PostgreSQL database, one of which is killed at its work. Needs a PostgreSQL server's programs.
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["once", "serve", "port", "at"], value_parser = clap::value_parser!(u8).range(2..=8))]
+    pub(super) nodes: Option<u8>,
     /// The moment at which it plays. Default: now.
     #[arg(long, value_name = "TIME")]
     pub(super) at: Option<DateTime<Utc>>,
 }
 
+mod database;
+mod nodes;
 mod serving;
 
 /// Where it works when nothing is said.
@@ -108,6 +113,9 @@ path = "outbox/texts"
 pub(super) fn demo(args: &DemoArgs, colors: Look) -> anyhow::Result<Exit> {
     let dir = args.dir.as_deref().unwrap_or(Path::new(FOLDER));
     make_folder(dir)?;
+    if let Some(count) = args.nodes {
+        return nodes::demo(dir, count, colors);
+    }
     let begun = WallClock.now();
     let now = args.at.unwrap_or(begun);
     let file = dir.join("punctual.toml");

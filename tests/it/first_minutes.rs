@@ -164,3 +164,23 @@ fn a_gateway_that_was_forgotten_is_told_at_the_start() {
     let told = said.matches("no [[sms.gateway]] is configured: what these people are to get by sms waits, and is not sent").count();
     assert!(told == 1 && !said.contains("[[email.relay]] is configured"), "{said}");
 }
+
+/// Three daemons over one database: the one that leads is killed at its work, and everybody is told once.
+#[test]
+fn the_demonstration_of_several_nodes() {
+    if crate::outbox::cluster::cluster().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let demo =
+        Command::new(env!("CARGO_BIN_EXE_punctual")).args(["demo", "--nodes", "3", "--dir", "demo"]).current_dir(&folder).output().unwrap();
+    let said = String::from_utf8_lossy(&demo.stdout);
+    assert!(demo.status.success(), "{said}\n{}", String::from_utf8_lossy(&demo.stderr));
+    assert!(said.contains("is killed (kill -9) at its work") && said.contains("The ledger is as it was written"), "{said}");
+    // Of what was in doubt when it was killed nobody knows whether it left: that goes again later.
+    let doubtful: usize = said.lines().find_map(|line| line.split_once(" are in doubt")?.0.parse().ok()).unwrap_or_default();
+    let of = |name: &str| std::fs::read_dir(folder.path().join("demo").join(name).join("mail")).unwrap().count();
+    let left: usize = ["a", "b", "c"].map(of).iter().sum();
+    assert!((120 - doubtful..=120).contains(&left), "{left} copies\n{said}");
+    assert!(said.contains("; 0 of them twice."), "{said}");
+}

@@ -117,15 +117,61 @@ class Server:
             time.sleep(0.05)
 
 
+class Pooler:
+    """PgBouncer before a server, which gives each transaction another connection; it can be led to another server, and whoever is connected stays so."""
+
+    def __init__(self, server, connections=10):
+        self.account, self.port, self.connections = server.account, free_port(), connections
+        self.folder = Path(tempfile.mkdtemp(prefix="punctual-pool-"))
+        if self.account:
+            os.chown(self.folder, self.account["user"], self.account["group"])
+        self.write(server)
+        program = os.environ.get("PUNCTUAL_PGBOUNCER", "/usr/sbin/pgbouncer")
+        if not Path(program).exists():
+            raise SystemExit("no PgBouncer is there: name it by PUNCTUAL_PGBOUNCER, or apt-get install pgbouncer")
+        script = '"$1" -q "$2/pgbouncer.ini" & pooler=$!; cat >/dev/null; kill $pooler; wait $pooler; rm -rf "$2"'
+        self.keeper = subprocess.Popen(["sh", "-c", script, "keeper", program, str(self.folder)], stdin=subprocess.PIPE, start_new_session=True,
+                                       **self.account)
+        since = time.monotonic()
+        while not (self.folder / f".s.PGSQL.{self.port}").exists():
+            if time.monotonic() - since > PATIENCE:
+                raise RuntimeError("PgBouncer did not start")
+            time.sleep(0.05)
+
+    def write(self, server):
+        (self.folder / "pgbouncer.ini").write_text(
+            f"[databases]\n* = host={server.folder} port={server.port} user={OWNER}\n[pgbouncer]\nlisten_port = {self.port}\n"
+            f"unix_socket_dir = {self.folder}\nlogfile = {self.folder}/log\nauth_type = any\nadmin_users = {OWNER}\npool_mode = transaction\n"
+            f"default_pool_size = {self.connections}\nmax_client_conn = 500\nserver_login_retry = 1\n")
+
+    def lead(self, server):
+        self.write(server)
+        for says in ("RELOAD", "RECONNECT"):
+            server.run("psql", "-X", "-q", "-d", "pgbouncer", "-c", says, env={"PGHOST": str(self.folder), "PGPORT": str(self.port)})
+
+    def close(self):
+        self.keeper.stdin.close()
+        self.keeper.wait(PATIENCE)
+
+
 class Pair:
-    """A primary and its synchronous standby."""
+    """A primary and its synchronous standby; perhaps with a pooler before them."""
 
     def __init__(self, settings=("shared_buffers = '64MB'", "max_connections = 120"), standby=True):
         self.places = [Server(settings), Server(settings)] if standby else [Server(settings)]
         self.primary = self.places[0]
         self.primary.make()
+        self.pooler = None
         if standby:
             self.attach()
+
+    def pool(self):
+        """From here on they are reached by a pooler, which leads to the primary."""
+        self.pooler = Pooler(self.primary)
+
+    def doors(self):
+        """Where they are reached: what has a folder and a port."""
+        return [self.pooler] if self.pooler else self.places
 
     @property
     def standby(self):
@@ -148,16 +194,20 @@ class Pair:
         self.primary.crash()
         gone, self.primary = self.primary, self.standby
         self.primary.promote()
+        if self.pooler:
+            self.pooler.lead(self.primary)
         gone.empty()
         self.attach()
         return time.time()
 
     def url(self, database, folders=None):
-        """Both, whichever takes writes; behind other sockets, if folders are given."""
+        """Both, whichever takes writes, or the pooler; behind other sockets, if folders are given."""
         hosts = ",".join(f"{str(folder).replace('/', '%2F')}:{place.port}"
-                         for place, folder in zip(self.places, folders or [place.folder for place in self.places]))
+                         for place, folder in zip(self.doors(), folders or [place.folder for place in self.doors()]))
         return f"postgres://{OWNER}@{hosts}/{database}"
 
     def close(self):
+        if self.pooler:
+            self.pooler.close()
         for place in self.places:
             place.close()

@@ -40,6 +40,7 @@ ping_url = "http://127.0.0.1:{gateway}/ping"
 ping = "*/5 * * * * *"
 [store]
 url = "{url}"
+{pooler}
 [[source]]
 name = "listed"
 kind = "file"
@@ -147,8 +148,8 @@ class Practice:
         part.chmod(0o644)
         os.replace(part, self.folder / "list")
 
-    def configure(self, folder, url, **values):
+    def configure(self, folder, url, pooled=False, **values):
         folder.mkdir(exist_ok=True)
         file = folder / "punctual.toml"
-        file.write_text(CONFIG.format(url=url, folder=self.folder, token=TOKEN, lead=LEAD, front_desk=FRONT_DESK, **values))
+        file.write_text(CONFIG.format(url=url, pooler='pooler = "transaction"' if pooled else "", folder=self.folder, token=TOKEN, lead=LEAD, front_desk=FRONT_DESK, **values))
         file.chmod(0o600)

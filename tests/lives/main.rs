@@ -2,7 +2,8 @@
 //! An oracle that knows the promises of the design and nothing of the planner looks at each message that leaves, and at what is left at the end.
 //!
 //! The same lives each time; PUNCTUAL_LIVES asks for another number of them, PUNCTUAL_LIVES_SEED for others, PUNCTUAL_LIFE for one alone. Some have
-//! their store in a file, where a backup may be put back; with PUNCTUAL_LIVES_STORE=sqlite all of them. One that fails is made shorter as long as it fails in the same way, and told in plain words.
+//! their store in a file, where a backup may be put back; with PUNCTUAL_LIVES_STORE=sqlite all of them. With the URL of an
+//! empty database in it (tests/lab/with_database) all are practices there, and none puts back a backup. One that fails is made shorter as long as it fails in the same way, and told in plain words.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::panic::AssertUnwindSafe;

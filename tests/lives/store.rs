@@ -1,4 +1,4 @@
-//! The store of a life: in memory, or the one file of SQLite, which is closed and opened again with each process.
+//! The store of a life: in memory, or the one file of SQLite or a practice on PostgreSQL, which is closed and opened again with each process.
 //!
 //! Whatever is asked of it is answered before anything else happens: the clock of a life stands still meanwhile, and the same life is the same each time.
 
@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
@@ -21,6 +22,7 @@ use punctual::known::resend::Resent;
 use punctual::ledger::{Anchor, Event, LedgerRow, Verified};
 use punctual::notice::{Notice, NoticeKey, Omission};
 use punctual::outbox::memory::MemoryOutbox;
+use punctual::outbox::postgres::{PostgresOutbox, Server};
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use punctual::outbox::{
     Act, Acts, Alert, Answer, Applied, Ask, Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Feedback, Filter, FindsAgain, Lately, Lease,
@@ -55,6 +57,15 @@ const FILE: &str = "punctual.db";
 enum Kind {
     Memory(Arc<MemoryOutbox>),
     File(File),
+    Database(Box<Database>),
+}
+
+/// A practice of its own on a server.
+struct Database {
+    server: Server,
+    practice: String,
+    /// `None`: for a moment, between two processes.
+    open: Mutex<Option<Arc<PostgresOutbox>>>,
 }
 
 struct File {
@@ -84,6 +95,20 @@ impl Store {
         Self { kind: Kind::File(file), meanwhile: OnceLock::new() }
     }
 
+    /// On a server; a life there makes no copy that could be put back.
+    pub(super) fn on_a_server(url: &str) -> Self {
+        static MIGRATED: OnceLock<()> = OnceLock::new();
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let server = Server::parse(url, None, None).unwrap();
+        MIGRATED.get_or_init(|| {
+            PostgresOutbox::migrate(&server).unwrap();
+        });
+        let practice = format!("life {} {}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let database = Database { server, practice, open: Mutex::new(None) };
+        database.opens();
+        Self { kind: Kind::Database(Box::new(database)), meanwhile: OnceLock::new() }
+    }
+
     /// Runs this before each write of these kinds. Once for a store.
     pub(super) fn meanwhile(&self, happens: Box<Meanwhile>) {
         self.meanwhile.set(happens).ok();
@@ -95,7 +120,7 @@ impl Store {
         }
     }
 
-    /// The clock by which leases are measured; a file's is the machine's.
+    /// The clock by which leases are measured; a file's and a server's are the machine's.
     pub(super) fn set_clock(&self, now: DateTime<Utc>) {
         if let Kind::Memory(memory) = &self.kind {
             memory.set_clock(now);
@@ -106,16 +131,17 @@ impl Store {
         match &self.kind {
             Kind::Memory(memory) => Arc::clone(memory) as Arc<dyn Outbox>,
             Kind::File(file) => file.open.lock().unwrap().clone().expect("a process has it open") as Arc<dyn Outbox>,
+            Kind::Database(database) => database.open.lock().unwrap().clone().expect("a process has it open") as Arc<dyn Outbox>,
         }
     }
 
     /// The process ends, and another one opens it. Of one that is killed, what the disk has stays as it was at that moment.
     pub(super) fn opens_again(&self, killed: bool) {
-        let Kind::File(file) = &self.kind else { return };
-        if killed {
-            file.is_replaced(&file.now(), true);
-        } else {
-            file.opens();
+        match &self.kind {
+            Kind::File(file) if killed => file.is_replaced(&file.now(), true),
+            Kind::File(file) => file.opens(),
+            Kind::Database(database) => database.opens(),
+            Kind::Memory(_) => {}
         }
     }
 
@@ -177,6 +203,14 @@ impl File {
         // One that is open yet keeps every other one out.
         *open = None;
         *open = Some(Arc::new(SqliteOutbox::open(&format!("sqlite://{}", self.now().join(FILE).display()), Access::Daemon).unwrap()));
+    }
+}
+
+impl Database {
+    fn opens(&self) {
+        let mut open = self.open.lock().unwrap();
+        *open = None;
+        *open = Some(Arc::new(PostgresOutbox::open(&self.server, &self.practice, Access::Daemon, None).unwrap()));
     }
 }
 
@@ -317,4 +351,8 @@ asks!(Upkeep {
     purge(now: DateTime<Utc>, retention: Retention) -> Purged;
 });
 
-impl Nodes for Store {}
+asks!(Nodes {
+    walks() -> i64;
+    walks_of(source: &str) -> i64;
+    walked_since(walks: i64) -> Vec<(String, SessionId)>;
+});

@@ -14,6 +14,7 @@ use punctual::dispatch::{Span, Tally};
 use punctual::entry::Entry;
 use punctual::message::Message;
 use punctual::notice::Omission;
+use punctual::outbox::postgres::Server as Database;
 use punctual::outbox::{Attempts, Feedback, Filter, Outbox, Queries, Upkeep, Walks};
 use punctual::session::{Extent, Snapshot};
 use serde_json::Value;
@@ -124,7 +125,11 @@ impl World {
     pub(super) fn new(setup: &Setup, telling: bool) -> Arc<Self> {
         let beginning = setup.beginning();
         let hands = Arc::new(ManualClock { origin: Instant::now(), wall: Mutex::new(beginning) });
-        let store = Arc::new(if setup.file { Store::in_a_file() } else { Store::in_memory() });
+        let store = Arc::new(match std::env::var("PUNCTUAL_LIVES_STORE") {
+            Ok(url) if Database::is_named_by(&url) => Store::on_a_server(&url),
+            _ if setup.file => Store::in_a_file(),
+            _ => Store::in_memory(),
+        });
         let server = |name, channel| Arc::new(Server::new(name, channel, setup.connections));
         let servers = vec![
             server("relay-1", Channel::Email),
