@@ -21,7 +21,7 @@ pub mod smtp;
 pub trait PointOfNoReturn: Send + Sync {
     /// Makes the doubt durable. `false`: the attempt is not ours any more (or no longer true): send nothing, leave no half-open
     /// transaction with the server, and answer [`Outcome::Fenced`].
-    async fn cross(&self) -> bool;
+    async fn pass(&self) -> bool;
 
     /// The envelope is about to be spoken: what makes the doubt durable may run beside it. [`PointOfNoReturn::cross`] waits for its end.
     fn approach(&self) {}
@@ -56,14 +56,14 @@ pub trait PointOfNoReturn: Send + Sync {
     }
 
     /// The message that follows on this attempt's connection, if that is known by now: its envelope may leave behind this one's body (RFC 2920). It
-    /// waits for this attempt's end from then on, and crosses its own point of no return. Asked once, behind this one's.
+    /// waits for this attempt's end from then on, and passes its own point of no return. Asked once, behind this one's.
     fn next(&self) -> Option<Message> {
         None
     }
 
     /// The attempt goes over this transport: whoever keeps records sees to it that they name this one, before anything is said to it. `false`: it goes
     /// over no transport any more.
-    async fn goes_over(&self, _transport: &str) -> bool {
+    async fn reroute(&self, _transport: &str) -> bool {
         true
     }
 }
@@ -73,7 +73,7 @@ pub struct NoRecord;
 
 #[async_trait]
 impl PointOfNoReturn for NoRecord {
-    async fn cross(&self) -> bool {
+    async fn pass(&self) -> bool {
         true
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! One lane for each channel, so that a slow or dead channel never delays another. A lane claims what is due, asks the planner about each notice
 //! once more ([`last_look`]), and hands what may go over on as many connections as its transports have ([`attempt`]), the most urgent first
-//! ([`queue`]). An attempt is made durable before anything leaves ([`crossing`]). Meanwhile the next batch is prepared, on all cores ([`prepare`]).
+//! ([`queue`]). An attempt is made durable before anything leaves ([`attempt`]). Meanwhile the next batch is prepared, on all cores ([`prepare`]).
 //!
 //! Invariants: nothing is handed over that was not begun (bytes frozen, durable); nothing passes its point of no return without the store's
 //! word, before the sources were asked ([`looks`]), or on a decision that is old; every claim is settled, or taken back by the next start or another node. A store
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use flight::Flight;
+use lane_run::LaneRun;
 use looks::Looks;
 use prepare::Prepared;
 use ready::Ready;
@@ -25,8 +25,8 @@ use crate::clock::Clock;
 use crate::entry::State;
 use crate::notice::Occasion;
 use crate::outbox::{self, Claim, ClaimRequest, Lease, Outbox, Settlement, StoreError};
-use crate::pace::AHEAD;
 use crate::plan::{Policy, Suppressions};
+use crate::rate::BURST_WINDOW;
 use crate::render::Renderer;
 use crate::source::just_read::JustRead;
 
@@ -35,10 +35,9 @@ mod alone;
 mod attempt;
 mod bar;
 mod breaker;
-mod crossing;
 mod elsewhere;
-mod flight;
 mod lane;
+mod lane_run;
 mod last_look;
 pub mod looks;
 mod meter;
@@ -48,9 +47,10 @@ mod ready;
 mod record;
 mod slot;
 mod taken_back;
+mod worker;
 
 pub(crate) use alone::{claim, hand_over};
-pub(crate) use crossing::Course;
+pub(crate) use attempt::AttemptContext;
 pub use lane::Lane;
 pub use meter::{Counted, LATENESS, Lateness, Meter};
 pub(crate) use record::Alone;
@@ -213,73 +213,73 @@ impl Dispatcher {
     /// Runs one lane. `wake` is notified when a walk has changed the outbox.
     pub async fn run(self: Arc<Self>, lane: Arc<Lane>, span: Span, wake: Arc<Notify>) -> outbox::Result<Tally> {
         lane.recall(&self.outbox.settled_lately(lane.channel, RECALLED).await?);
-        let mut flight = Flight::new(Arc::clone(&self), lane, span);
-        flight.tally.lapsed += self.lapse().await?;
+        let mut run = LaneRun::new(Arc::clone(&self), lane, span);
+        run.tally.lapsed += self.lapse().await?;
         let mut swept_at = self.clock.now();
-        let mut all_is_there = !flight.span.more_comes();
+        let mut all_is_there = !run.span.more_comes();
         loop {
-            flight.looks_up(&*self.clock).await?;
-            if !all_is_there && !flight.span.more_comes() {
+            run.looks_up(&*self.clock).await?;
+            if !all_is_there && !run.span.more_comes() {
                 // What came last is looked for.
-                (all_is_there, flight.nothing_before) = (true, None);
+                (all_is_there, run.nothing_before) = (true, None);
             }
             let now = self.clock.now();
             if (now - swept_at).abs() >= LONGEST_SLEEP {
-                flight.tally.lapsed += self.lapse().await?;
+                run.tally.lapsed += self.lapse().await?;
                 swept_at = now;
             }
-            if flight.lane.is_closed(now)
-                && let Some(useful_until) = self.outbox.most_urgent(flight.lane.channel, now).await?
+            if run.lane.is_closed(now)
+                && let Some(useful_until) = self.outbox.most_urgent(run.lane.channel, now).await?
             {
-                flight.lane.waits_for(useful_until, now);
+                run.lane.waits_for(useful_until, now);
             }
-            let room = flight.room(now);
+            let room = run.room(now);
             if room > 0 {
-                let claims = self.claim(&flight, room).await?;
+                let claims = self.claim(&run, room).await?;
                 if !claims.is_empty() {
-                    self.begin(claims, &mut flight).await?;
+                    self.begin(claims, &mut run).await?;
                     continue;
                 }
-                flight.nothing_before = Some(self.next_due(&flight).await?);
+                run.nothing_before = Some(self.next_due(&run).await?);
             }
-            if flight.span.is_over() {
-                flight.give_back().await?;
+            if run.span.is_over() {
+                run.give_back().await?;
             }
-            let is_done = flight.span.is_once() && all_is_there && !self.has_a_turn_to_wait_for(&flight);
-            if flight.flying == 0 && (flight.span.is_over() || is_done) {
-                flight.tally.lapsed += self.lapse().await?;
-                return Ok(flight.tally);
+            let is_done = run.span.is_once() && all_is_there && !self.has_a_turn_to_wait_for(&run);
+            if run.in_flight == 0 && (run.span.is_over() || is_done) {
+                run.tally.lapsed += self.lapse().await?;
+                return Ok(run.tally);
             }
-            self.wait(&mut flight, &wake).await?;
+            self.wait(&mut run, &wake).await?;
         }
     }
 
     /// `run --once` waits for the next turn of its rate, and for nothing else.
-    fn has_a_turn_to_wait_for(&self, flight: &Flight) -> bool {
+    fn has_a_turn_to_wait_for(&self, run: &LaneRun) -> bool {
         let now = self.clock.now();
-        let out_of_turns = flight.lane.room(now).is_some_and(|(turns, _)| turns == 0);
-        out_of_turns && !flight.stands_still(now) && flight.nothing_before.is_none()
+        let out_of_turns = run.lane.room(now).is_some_and(|(turns, _)| turns == 0);
+        out_of_turns && !run.stands_still(now) && run.nothing_before.is_none()
     }
 
-    /// Until one has landed, something may be due, or a walk changed something; at most half a minute.
-    async fn wait(&self, flight: &mut Flight, wake: &Notify) -> outbox::Result<()> {
+    /// Until one has ended, something may be due, or a walk changed something; at most half a minute.
+    async fn wait(&self, run: &mut LaneRun, wake: &Notify) -> outbox::Result<()> {
         let now = self.clock.now();
-        let until = match flight.lane.room(now) {
+        let until = match run.lane.room(now) {
             // Looked at twice a second: the clock may be set meanwhile, too.
-            _ if !flight.span.may_send() => Some(now + LOOK_AGAIN),
-            _ if flight.stands_still(now) => flight.reopens_at(now),
-            Some((0, turn)) if turn - AHEAD > now => Some(turn - AHEAD),
+            _ if !run.span.may_send() => Some(now + LOOK_AGAIN),
+            _ if run.stands_still(now) => run.reopens_at(now),
+            Some((0, turn)) if turn - BURST_WINDOW > now => Some(turn - BURST_WINDOW),
             // There is one, which is kept for somebody else.
             Some((0, _)) => Some(now + LOOK_AGAIN),
-            _ => flight.nothing_before,
+            _ => run.nothing_before,
         };
         let rest = until.map_or(LONGEST_SLEEP, |at| (at - now).clamp(SHORTEST_SLEEP, LONGEST_SLEEP));
-        let waits = flight.flying == 0 || !flight.span.is_over();
-        let span = flight.span.clone();
+        let waits = run.in_flight == 0 || !run.span.is_over();
+        let span = run.span.clone();
         tokio::select! {
-            landed = flight.landed() => landed,
+            ended = run.ended() => ended,
             () = span.rest(rest, Some(wake)), if waits => {
-                flight.nothing_before = None;
+                run.nothing_before = None;
                 Ok(())
             }
         }
@@ -303,13 +303,13 @@ impl Dispatcher {
         Ok(lapsed.len())
     }
 
-    async fn claim(&self, flight: &Flight, room: usize) -> outbox::Result<Vec<Claim>> {
-        let (lane, now) = (&flight.lane, flight.span.due_by(&*self.clock));
+    async fn claim(&self, run: &LaneRun, room: usize) -> outbox::Result<Vec<Claim>> {
+        let (lane, now) = (&run.lane, run.span.due_by(&*self.clock));
         if !self.clock.is_plausible() {
             tracing::error!(%now, "the clock cannot be right: nothing is sent until it is");
             return Ok(Vec::new());
         }
-        let limit = if lane.is_on_probation() { 1 } else { room };
+        let limit = if lane.is_suspect() { 1 } else { room };
         let request = ClaimRequest { owner: self.owner.clone(), now, channel: lane.channel, lease: LEASE, limit };
         let claims = self.outbox.claim(request).await?;
         self.learn_codes(&claims).await?;
@@ -320,7 +320,7 @@ impl Dispatcher {
     }
 
     /// Decides about each claim once more, on all cores, and hands over what may go.
-    async fn begin(self: &Arc<Self>, mut claims: Vec<Claim>, flight: &mut Flight) -> outbox::Result<()> {
+    async fn begin(self: &Arc<Self>, mut claims: Vec<Claim>, run: &mut LaneRun) -> outbox::Result<()> {
         let now = self.clock.now();
         let suppressed = Arc::new(Suppressions(self.outbox.suppressions().await?));
         // More at once would all end late: the first share is to leave while the others are made.
@@ -330,20 +330,20 @@ impl Dispatcher {
             while preparing.len() < cores && !claims.is_empty() {
                 let rest = claims.split_off(SHARE.min(claims.len()));
                 let share = std::mem::replace(&mut claims, rest);
-                let (me, lane, suppressed) = (Arc::clone(self), Arc::clone(&flight.lane), Arc::clone(&suppressed));
+                let (me, lane, suppressed) = (Arc::clone(self), Arc::clone(&run.lane), Arc::clone(&suppressed));
                 preparing.push_back(tokio::task::spawn_blocking(move || me.prepare(share, &lane, &suppressed, now)));
             }
             // In their order: the most urgent leave first.
             let Some(first) = preparing.pop_front() else { return Ok(()) };
             let prepared = first.await.map_err(|e| defect("prepare", &e))?;
-            for ready in self.settled_share(prepared, flight, now).await? {
-                flight.take_off(ready);
+            for ready in self.settled_share(prepared, run, now).await? {
+                run.start(ready);
             }
         }
     }
 
     /// One share of a batch: what is not sent is settled. Those that may go: their connections begin them.
-    async fn settled_share(&self, prepared: Vec<Prepared>, flight: &mut Flight, now: DateTime<Utc>) -> outbox::Result<Vec<Box<Ready>>> {
+    async fn settled_share(&self, prepared: Vec<Prepared>, run: &mut LaneRun, now: DateTime<Utc>) -> outbox::Result<Vec<Box<Ready>>> {
         let mut ends: Vec<(Lease, Settlement)> = Vec::new();
         let mut ready: Vec<Box<Ready>> = Vec::new();
         for one in prepared {
@@ -362,20 +362,20 @@ impl Dispatcher {
             }
         }
         if !ends.is_empty() {
-            ends.iter().for_each(|(_, end)| flight.tally.add(end));
+            ends.iter().for_each(|(_, end)| run.tally.add(end));
             self.outbox.settle(now, ends).await?;
         }
         Ok(ready)
     }
 
     /// Until when nothing more is due: at most half a minute, for other processes' commands and clocks that are set.
-    async fn next_due(&self, flight: &Flight) -> outbox::Result<DateTime<Utc>> {
+    async fn next_due(&self, run: &LaneRun) -> outbox::Result<DateTime<Utc>> {
         let now = self.clock.now();
         let latest = now + LONGEST_SLEEP;
-        if flight.span.is_once() || !self.clock.is_plausible() {
+        if run.span.is_once() || !self.clock.is_plausible() {
             return Ok(latest);
         }
-        Ok(self.outbox.next_due(flight.lane.channel).await?.map_or(latest, |at| at.clamp(now + SHORTEST_SLEEP, latest)))
+        Ok(self.outbox.next_due(run.lane.channel).await?.map_or(latest, |at| at.clamp(now + SHORTEST_SLEEP, latest)))
     }
 }
 

@@ -26,9 +26,9 @@ pub mod suppression;
 
 // Rules: no clock, no store, no network, no log.
 pub mod feedback;
-pub mod pace;
 pub mod plan;
 pub mod preview;
+pub mod rate;
 pub mod render;
 pub mod retry;
 pub mod staff;

@@ -280,7 +280,7 @@ impl Simulation {
             Arc::clone(&self.dispatcher).run(Arc::clone(lane), span, Arc::new(Notify::new())).await?;
         }
         self.tell().await?;
-        let wanted = self.lanes.iter().filter(|lane| lane.take_wanted_look()).count();
+        let wanted = self.lanes.iter().filter(|lane| lane.take_refresh_request()).count();
         if wanted > 0 { self.walk().await } else { Ok(()) }
     }
 

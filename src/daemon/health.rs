@@ -37,7 +37,7 @@ impl Engine {
         let Some(limit) = self.monitors.notifier.watchdog() else { return };
         let every = limit / 3;
         loop {
-            let lanes_move = self.lanes.iter().all(|(lane, _)| lane.meter().moves(Instant::now()));
+            let lanes_move = self.lanes.iter().all(|(lane, _)| lane.meter().is_alive(Instant::now()));
             // (A database that is away is waited for: a restart would not bring it back.)
             if self.outbox.is_cut_off() || (lanes_move && self.answers(every).await) {
                 self.monitors.notifier.well();
@@ -114,7 +114,7 @@ impl Engine {
             if lane.is_closed(now) {
                 reasons.push(format!("every transport of {} is at fault and pauses", lane.channel));
             }
-            if !lane.meter().moves(Instant::now()) {
+            if !lane.meter().is_alive(Instant::now()) {
                 reasons.push(format!("the lane of {} does not move", lane.channel));
             }
         }
@@ -127,7 +127,7 @@ impl Engine {
         let now = self.clock.now();
         let mut found = outage::find(&self.office().desk, &self.outbox.status().await?.sources, now).await?;
         for (lane, _) in &self.lanes {
-            let stands = !lane.meter().moves(Instant::now());
+            let stands = !lane.meter().is_alive(Instant::now());
             if found.iter().any(|o| o.is_of(lane.channel)) || !(stands || lane.is_closed(now)) {
                 continue;
             }

@@ -176,7 +176,7 @@ impl Engine {
     /// Asks the sources when a notice waits for a fresh look at its own: beside each other, and none that is being asked. Never ends.
     pub(super) async fn ask_when_wanted(self: Arc<Self>, lane: Arc<Lane>, failed: mpsc::Sender<StoreError>) {
         loop {
-            lane.look_wanted().await;
+            lane.refresh_requested().await;
             for source in &self.feeds.sources {
                 let (engine, source) = (Arc::clone(&self), Arc::clone(source));
                 tokio::spawn(watched(failed.clone(), async move { engine.poll(&source).await }));

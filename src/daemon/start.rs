@@ -48,8 +48,8 @@ impl Engine {
         let alerts = config.alerts.clone().map(|settings| Alerts::new(settings, &sms)).transpose()?;
         let owner = owner()?;
         let lanes = [
-            Lane::new(Channel::Email, config.email_in_doubt, email).paced(&config.email_rates),
-            Lane::new(Channel::Sms, config.sms_in_doubt, sms).paced(&config.sms_rates),
+            Lane::new(Channel::Email, config.email_in_doubt, email).with_rates(&config.email_rates),
+            Lane::new(Channel::Sms, config.sms_in_doubt, sms).with_rates(&config.sms_rates),
         ];
         let lanes = lanes.map(|lane| Arc::new(lane.kept_in(Arc::clone(&outbox), &owner)));
         let answers = Answers {

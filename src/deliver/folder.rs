@@ -46,7 +46,7 @@ impl Transport for Folder {
     }
 
     async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn) -> Outcome {
-        if !doubt.cross().await {
+        if !doubt.pass().await {
             return Outcome::Fenced;
         }
         let (folder, key, content) = (self.path.clone(), message.key.to_string(), message.content.clone());

@@ -208,7 +208,7 @@ impl Smtp {
             Ok(begun) => begun,
             Err(outcome) => return outcome,
         };
-        if !doubt.cross().await {
+        if !doubt.pass().await {
             // After 354 there is no command but the body: closing is the one way to send nothing.
             return Outcome::Fenced;
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::LEASE;
-use super::crossing::{Course, Crossing};
+use super::attempt::{Attempt, AttemptContext};
 use super::meter::Counted;
 use super::record::Alone;
 use crate::message::Message;
@@ -26,18 +26,18 @@ pub(crate) async fn claim(
 
 /// Hands it over. `due_at`: since when it could have gone. `end` says what becomes of it; it is told, too, whether bytes of it may have left.
 pub(crate) async fn hand_over(
-    course: Arc<Course>,
+    context: Arc<AttemptContext>,
     (message, due_at): (&Message, DateTime<Utc>),
     alone: Alone,
     end: impl FnOnce(&Outcome, bool) -> Settlement,
 ) -> outbox::Result<Outcome> {
     let lease = alone.lease;
-    let crossing = Crossing::new(Arc::clone(&course), alone);
-    let (lane, clock) = (&course.lane, &*course.clock);
-    let outcome = lane.deliver(message, &crossing, clock).await;
-    let passed = crossing.end(&outcome).await?;
-    let end = end(&outcome, crossing.left());
-    course.outbox.settle(clock.now(), vec![(lease, end)]).await?;
+    let attempt = Attempt::new(Arc::clone(&context), alone);
+    let (lane, clock) = (&context.lane, &*context.clock);
+    let outcome = lane.deliver(message, &attempt, clock).await;
+    let passed = attempt.end(&outcome).await?;
+    let end = end(&outcome, attempt.left());
+    context.outbox.settle(clock.now(), vec![(lease, end)]).await?;
     // It is back when its end is durable.
     drop(passed);
     lane.meter().count(Counted::from(&outcome), clock.now() - due_at);

@@ -1,293 +1,277 @@
-//! The work on one connection: message after message, each over the best transport that is fit, to its outcome, and into the store.
+//! One attempt to hand a message over, up to its point of no return and past it, as the store has it.
 //!
-//! While one message is on it the next one passes its point of no return, where that may be (`Lane::may_take_ahead`), and its envelope leaves behind the
-//! body of the one before; and the end of the one before that becomes durable. Whoever is next does not wait for ever: a server that keeps its
-//! answer back keeps nobody else.
+//! It begins and passes in one durable step. In strict order the store is asked right before the bytes leave, when the connection stands. Where the lane
+//! allows it ([`super::Lane::takes_early`]), it is asked while the envelope is spoken, and the bytes wait for its word: the attempt is in doubt a moment
+//! earlier, and the connection does not wait for the disk.
+//!
+//! The same for all that leaves: notices, the letter to the practice, answers to texts. What the store does at each step is the [`Record`]'s.
 
-use std::collections::VecDeque;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::Instant;
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
 
-use super::Dispatcher;
+use super::Span;
 use super::bar::Passed;
-use super::crossing::{Course, Crossing};
 use super::lane::Lane;
-use super::meter::Counted;
-use super::prepare::fenced;
-use super::queue::{QUICK, Queue};
 use super::ready::Ready;
-use crate::notice::{Notice, NoticeKey};
-use crate::outbox::{self, Returned, Settlement};
+use super::record::{Record, Taking};
+use crate::clock::Clock;
+use crate::deliver::PointOfNoReturn;
+use crate::message::Message;
+use crate::outbox::{self, Outbox, StoreError};
 use crate::outcome::Outcome;
-use crate::retry::{after_doubt, next_attempt};
+use crate::retry::{DoubtPolicy, after_doubt};
 
-/// What all connections of a lane's run share.
-pub(super) struct Way {
-    pub(super) course: Arc<Course>,
-    pub(super) dispatcher: Arc<Dispatcher>,
-    pub(super) queue: Queue,
+/// The next start is no later than this after a crash.
+const RESTART: TimeDelta = TimeDelta::minutes(5);
+
+/// What all attempts of a lane's run share.
+pub(crate) struct AttemptContext {
+    pub(crate) outbox: Arc<dyn Outbox>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) lane: Arc<Lane>,
+    pub(crate) span: Span,
 }
 
-/// What those who work on connections tell.
-pub(super) enum Told {
-    /// A message has its end, and that is durable.
-    Ended(Settlement),
-    /// One went back into the queue, and another connection may be free.
-    Waits,
+impl AttemptContext {
+    /// Of one message alone, now.
+    pub(crate) fn alone(outbox: &Arc<dyn Outbox>, clock: &Arc<dyn Clock>, lane: &Arc<Lane>) -> Arc<Self> {
+        let (outbox, clock, lane) = (Arc::clone(outbox), Arc::clone(clock), Arc::clone(lane));
+        let span = Span::Once(clock.now());
+        Arc::new(Self { outbox, clock, lane, span })
+    }
 }
 
-/// An end on its way into the store.
-type Settling = Pin<Box<dyn Future<Output = outbox::Result<Settlement>> + Send>>;
-
-/// Whoever works on one connection.
-struct Worker {
-    way: Arc<Way>,
-    tells: UnboundedSender<Told>,
-    /// The ends of the messages before.
-    settling: VecDeque<Settling>,
-    /// One of them has more to do than the store.
-    presses: bool,
+/// One attempt: it asks the store before anything leaves.
+pub(super) struct Attempt<R = Box<Ready>> {
+    context: Arc<AttemptContext>,
+    /// What it is an attempt of.
+    pub(super) ready: R,
+    at: Mutex<At>,
 }
 
-impl Way {
+/// Where it stands.
+struct At {
+    step: Step,
+    /// The transport that is on record, or will be.
+    transport: String,
+    /// It is past its point of no return.
+    passed: Option<Passed>,
+    /// Bytes may have left.
+    left: bool,
+    /// What comes before that point may take no longer.
+    patience: Option<Duration>,
+    /// What follows on its connection.
+    next: Option<Message>,
+    /// The store failed: nothing may go out any more.
+    failure: Option<StoreError>,
+}
+
+enum Step {
+    /// Claimed: the store knows of no attempt.
+    Claimed,
+    /// Begun, before its point of no return: another transport was at fault behind it.
+    Begun,
+    /// The store is asked to begin it and to let it pass.
+    Taking(Taking),
+    /// Past its point of no return with the transport on record.
+    Passed,
+    /// The store said no.
+    Refused,
+}
+
+impl Attempt {
+    /// It may pass before it has a connection: it would go again by itself if we ended now, and in time after the next start. An early doubt costs a
+    /// delay.
+    pub(super) fn may_pass_ahead(&self) -> bool {
+        let tried_before = self.ready.again || self.ready.attempts > 0;
+        let again = after_doubt(DoubtPolicy::Resend, &self.ready.notice, tried_before, self.now() + RESTART);
+        again.is_some() && self.is_fresh()
+    }
+
+    /// Before it has a connection.
+    pub(super) fn pass_ahead(&self) {
+        self.take();
+    }
+
+    /// Who is next on its connection.
+    pub(super) fn is_followed_by(&self, next: Option<&Self>) {
+        self.at().next = next.map(|next| next.ready.message.clone());
+    }
+}
+
+impl<R: Record> Attempt<R> {
+    pub(super) fn new(context: Arc<AttemptContext>, ready: R) -> Self {
+        let transport = ready.transport();
+        let at = At { step: Step::Claimed, transport, passed: None, left: false, patience: None, next: None, failure: None };
+        Self { context, ready, at: Mutex::new(at) }
+    }
+
     fn now(&self) -> DateTime<Utc> {
-        self.course.clock.now()
+        self.context.clock.now()
     }
 
-    /// The work on one connection, until nothing waits for one.
-    pub(super) async fn work(self: Arc<Self>, tells: UnboundedSender<Told>) -> outbox::Result<()> {
-        let mut worker = Worker { way: Arc::clone(&self), tells, settling: VecDeque::new(), presses: false };
-        let mut first = self.queue.first(true);
-        while let Some(crossing) = first {
-            let next = worker.hand_over(crossing).await?;
-            first = next.or_else(|| self.queue.first(false));
+    fn at(&self) -> MutexGuard<'_, At> {
+        self.at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn may_send(&self) -> bool {
+        self.ready.holds(self.now()) && self.context.span.may_send()
+    }
+
+    /// Takes the step out: whoever does puts another one in.
+    fn step(&self) -> Step {
+        std::mem::replace(&mut self.at().step, Step::Refused)
+    }
+
+    /// Waits for the store, if it is asked just now. Where it stands then.
+    async fn settled_step(&self) -> Step {
+        let taking = match self.step() {
+            Step::Taking(taking) => taking,
+            other => return other,
+        };
+        match taking.await {
+            Ok(true) => Step::Passed,
+            Ok(false) => Step::Refused,
+            Err(e) => self.fail(e),
         }
-        worker.settled().await
     }
 
-    /// What had no connection at a stop goes back.
-    pub(super) async fn give_back(&self, crossing: Box<Crossing>, tells: &UnboundedSender<Told>) -> outbox::Result<()> {
-        let passed = crossing.end(&Outcome::Fenced).await?;
-        let now = self.now();
-        let end = stopped(now);
-        self.dispatcher.outbox.settle(now, vec![(crossing.ready.lease, end.clone())]).await?;
-        drop(passed);
-        drop(tells.send(Told::Ended(end)));
-        Ok(())
-    }
-
-    /// Whoever is next on a connection that has a message: it passes its point of no return meanwhile.
-    fn next(&self) -> Option<Box<Crossing>> {
-        if !self.course.lane.may_take_ahead(self.now()) || !self.queue.is_quick() {
-            return None;
+    /// Asks the store, unless it was asked before.
+    fn take(&self) {
+        let mut at = self.at();
+        if !matches!(at.step, Step::Claimed) || !self.may_send() {
+            return;
         }
-        let next = self.queue.next(Crossing::may_pass_ahead)?;
-        next.pass_ahead();
-        Some(next)
+        let Some(passed) = self.context.lane.bar().pass() else { return };
+        at.passed = Some(passed);
+        let mut taking = self.ready.take(&self.context.outbox, &at.transport, self.now());
+        // Asked once, the store does it by itself; its word is waited for behind the envelope, and wakes nobody before.
+        let answered = taking.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        at.step = match answered {
+            Poll::Pending => Step::Taking(taking),
+            Poll::Ready(answer) => Step::Taking(Box::pin(std::future::ready(answer))),
+        };
     }
 
-    /// Why a message that has its turn does not go now, if it does not.
-    fn unsent(&self, ready: &Ready, now: DateTime<Utc>) -> Option<Settlement> {
-        if self.course.span.is_over() {
-            Some(stopped(now))
-        } else if !ready.is_fresh(now) || !self.course.span.may_send() {
-            Some(Settlement::moved(self.course.span.due_by(&*self.course.clock)))
-        } else {
-            None
+    fn fail(&self, error: StoreError) -> Step {
+        self.at().failure = Some(error);
+        Step::Refused
+    }
+
+    async fn doubt(&self) -> Step {
+        let Some(passed) = self.context.lane.bar().pass() else { return Step::Begun };
+        match self.ready.doubt(&self.context.outbox).await {
+            Ok(true) => {
+                self.at().passed = Some(passed);
+                Step::Passed
+            }
+            Ok(false) => Step::Refused,
+            Err(e) => self.fail(e),
         }
+    }
+
+    /// The attempt is over. What was tried before it had begun is written down, too: who asks why nothing came finds the answer.
+    pub(super) async fn end(&self, outcome: &Outcome) -> outbox::Result<Option<Passed>> {
+        let step = self.settled_step().await;
+        let (transport, passed) = {
+            let mut at = self.at();
+            if let Some(failure) = at.failure.take() {
+                return Err(failure);
+            }
+            (at.transport.clone(), at.passed.take())
+        };
+        if matches!(step, Step::Claimed) && !matches!(outcome, Outcome::Fenced) {
+            self.ready.begin(&self.context.outbox, &transport, self.now()).await?;
+        }
+        Ok(passed)
+    }
+
+    /// Bytes of it may have left: it got past its point of no return over one transport at least.
+    pub(super) fn left(&self) -> bool {
+        self.at().left
     }
 }
 
-fn stopped(now: DateTime<Utc>) -> Settlement {
-    Settlement::Return { outcome: Returned::Stopped, why: None, next_attempt_at: now }
-}
-
-impl Worker {
-    /// Hands one message over. One whose decision is old by now goes back, to be decided again when its turn comes. Whoever is next.
-    async fn hand_over(&mut self, crossing: Box<Crossing>) -> outbox::Result<Option<Box<Crossing>>> {
-        let way = Arc::clone(&self.way);
-        let (lane, begun) = (&way.course.lane, way.now());
-        if let Some(end) = way.unsent(&crossing.ready, begun) {
-            let passed = crossing.end(&Outcome::Fenced).await?;
-            self.settle(crossing, passed, end);
-            return Ok(None);
-        }
-        let mut next = way.next();
-        let named = next.as_ref().map(|next| next.ready.message.reference.clone());
-        crossing.is_followed_by(next.as_deref());
-        let outcome = self.deliver(&crossing, &mut next).await?;
-        if let Some(reference) = named.filter(|_| next.is_none()) {
-            lane.let_go(&reference);
-        }
-        if !matches!(outcome, Outcome::ChannelFault { .. } | Outcome::Fenced) {
-            way.queue.took(way.now() - begun);
-        }
-        // After the store has failed nothing else is tried: nothing passes without its word.
-        let passed = crossing.end(&outcome).await?;
-        let end = way.dispatcher.settlement(lane, &crossing.ready, outcome.without(&crossing.ready.unsaid));
-        self.settle(crossing, passed, end);
-        Ok(next)
-    }
-
-    /// The message to its outcome. Meanwhile the end of the one before becomes durable; and whoever is next waits no longer than that is worth. That an
-    /// end is durable wakes nobody whose message is about to have its outcome.
-    async fn deliver(&mut self, crossing: &Crossing, next: &mut Option<Box<Crossing>>) -> outbox::Result<Outcome> {
-        let way = Arc::clone(&self.way);
-        let mut delivering = pin!(way.course.lane.deliver(&crossing.ready.message, crossing, &*way.course.clock));
-        let quick = QUICK.to_std().unwrap_or_default();
-        let mut long = pin!(tokio::time::sleep(quick));
-        let mut late = false;
-        loop {
-            tokio::select! {
-                biased;
-                outcome = &mut delivering => return self.swept().map(|()| outcome),
-                settled = done(&mut self.settling), if (late || self.presses) && !self.settling.is_empty() => self.landed(settled)?,
-                () = way.course.span.stopped(), if next.is_some() => {
-                    if let Some(next) = next.take() {
-                        crossing.is_followed_by(None);
-                        way.give_back(next, &self.tells).await?;
-                    }
-                }
-                () = &mut long, if !late || next.is_some() => {
-                    late = true;
-                    long.as_mut().reset(Instant::now() + quick);
-                    if let Some(next) = next.take_if(|_| way.queue.has_a_free_connection()) {
-                        crossing.is_followed_by(None);
-                        way.queue.put(next);
-                        drop(self.tells.send(Told::Waits));
-                    }
-                }
-            }
+#[async_trait]
+impl<R: Record> PointOfNoReturn for Attempt<R> {
+    fn approach(&self) {
+        if self.context.lane.takes_early() && self.ready.may_take_early() {
+            self.take();
         }
     }
 
-    /// The end of a message goes into the store. The connection is free: that it is not durable yet delays no other one.
-    fn settle(&mut self, crossing: Box<Crossing>, passed: Option<Passed>, end: Settlement) {
-        // What was said of it behind another one's body, and did not come to that.
-        self.way.course.lane.let_go(&crossing.ready.message.reference);
-        log(&crossing.ready, &end);
-        self.presses |= crossing.ready.left.is_some() || !matches!(end, Settlement::Accepted { .. });
-        let way = Arc::clone(&self.way);
-        // The next take follows at once, on this connection.
-        let followed = matches!(end, Settlement::Accepted { .. }) && way.queue.has_more();
-        let mut settling: Settling = Box::pin(async move {
-            let (dispatcher, lane, ready, now) = (&way.dispatcher, &way.course.lane, &crossing.ready, way.now());
-            if let (Some(left), Settlement::Accepted { .. } | Settlement::Unknown { .. }) = (&ready.left, &end) {
-                // Before its end is durable: no end of this process may leave them with that word alone.
-                dispatcher.tell_what_stands(left, &ready.notice, now).await?;
-            }
-            if followed {
-                dispatcher.outbox.settle_with_next(now, ready.lease, end.clone()).await?;
-            } else {
-                dispatcher.outbox.settle(now, vec![(ready.lease, end.clone())]).await?;
-            }
-            // It is back when its end is durable.
-            drop(passed);
-            lane.meter().count(Counted::from(&end), now - ready.notice.due_at);
-            dispatcher.take_back(lane, ready.notice.key, now).await?;
-            Ok(end)
-        });
-        // Asked once, the store does it by itself.
-        let settled = settling.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        self.settling.push_back(match settled {
-            Poll::Pending => settling,
-            Poll::Ready(settled) => Box::pin(std::future::ready(settled)),
-        });
-    }
-
-    /// What is durable by now is told.
-    fn swept(&mut self) -> outbox::Result<()> {
-        while let Some(settling) = self.settling.front_mut() {
-            let Poll::Ready(settled) = settling.as_mut().poll(&mut Context::from_waker(Waker::noop())) else { return Ok(()) };
-            self.landed(settled)?;
+    async fn pass(&self) -> bool {
+        if !self.may_send() {
+            return false;
         }
-        Ok(())
+        self.take();
+        let step = match self.settled_step().await {
+            Step::Begun => self.doubt().await,
+            other => other,
+        };
+        let passed = matches!(step, Step::Passed);
+        // The store took its time.
+        let sends = passed && self.may_send();
+        let mut at = self.at();
+        at.step = step;
+        at.left |= sends;
+        sends
     }
 
-    /// Until the ends of the messages before are durable.
-    async fn settled(&mut self) -> outbox::Result<()> {
-        while !self.settling.is_empty() {
-            let settled = done(&mut self.settling).await;
-            self.landed(settled)?;
+    fn next(&self) -> Option<Message> {
+        self.at().next.take()
+    }
+
+    fn attempts(&self) -> u32 {
+        self.ready.attempts()
+    }
+
+    fn shown(&self, said: &str) -> String {
+        self.ready.shown(said)
+    }
+
+    fn weighs(&self) -> bool {
+        self.ready.weighs()
+    }
+
+    fn hurries(&self, patience: Option<Duration>) {
+        self.at().patience = patience;
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.at().patience
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.ready.is_fresh(self.now()) && self.context.span.may_send()
+    }
+
+    /// After a store that failed nothing passes. One that refused it behind the point of no return gave an answer: the next one has a point of its
+    /// own.
+    async fn reroute(&self, transport: &str) -> bool {
+        let same = self.at().transport == transport;
+        // What the store is asked just now names this one.
+        if same && matches!(self.at().step, Step::Taking(_)) {
+            return true;
         }
-        Ok(())
-    }
-
-    fn landed(&mut self, settled: outbox::Result<Settlement>) -> outbox::Result<()> {
-        self.settling.pop_front();
-        self.presses &= !self.settling.is_empty();
-        // Whoever counts them may be gone.
-        drop(self.tells.send(Told::Ended(settled?)));
-        Ok(())
-    }
-}
-
-/// The first of them; for ever, if there is none.
-async fn done(settling: &mut VecDeque<Settling>) -> outbox::Result<Settlement> {
-    match settling.front_mut() {
-        Some(settling) => settling.await,
-        None => std::future::pending().await,
-    }
-}
-
-impl Dispatcher {
-    /// Refusals that turned out to be about us are taken back, once they are durable: they wait as what the channel could not take does.
-    async fn take_back(&self, lane: &Lane, settled: NoticeKey, now: DateTime<Utc>) -> outbox::Result<()> {
-        let refused = lane.settled(settled);
-        if refused.is_empty() {
-            return Ok(());
-        }
-        let at_once = lane.is_well(now);
-        let again: Vec<_> = refused.into_iter().map(|key| (key, (!at_once).then(|| lane.again_at(key, now)))).collect();
-        let back = self.outbox.take_back(&again, now).await?;
-        tracing::warn!(channel = %lane.channel, back, "several were refused in the same words: that is about us, and is taken back");
-        Ok(())
-    }
-
-    fn settlement(&self, lane: &Lane, ready: &Ready, outcome: Outcome) -> Settlement {
-        let now = self.clock.now();
-        let n = &ready.notice;
-        match outcome {
-            Outcome::Accepted { reply, reference } => Settlement::Accepted { reply, reference },
-            Outcome::Rejected { reply, remember } => Settlement::Rejected { reply, remember },
-            Outcome::Retry { why, after } => {
-                Settlement::Retry { why, next_attempt_at: next_attempt(ready.attempts + 1, n.key, after, now, n.useful_until) }
-            }
-            Outcome::ChannelFault { why, .. } => Settlement::Return {
-                outcome: Returned::ChannelFault,
-                why: Some(why),
-                next_attempt_at: again_at(lane, n, now).min(n.useful_until.max(now)),
+        let step = self.settled_step().await;
+        let step = match step {
+            Step::Begun if same => Step::Begun,
+            Step::Begun | Step::Passed => match self.ready.reroute(&self.context.outbox, transport).await {
+                Ok(true) => Step::Begun,
+                Ok(false) => Step::Refused,
+                Err(e) => self.fail(e),
             },
-            Outcome::Unknown { why } => {
-                let resend_at = after_doubt(lane.doubt, n, ready.again, now);
-                Settlement::Unknown { why, resend_at }
-            }
-            Outcome::Fenced => fenced(now),
-        }
-    }
-}
-
-/// When a message that its channel could not take has a chance again.
-fn again_at(lane: &Lane, notice: &Notice, now: DateTime<Utc>) -> DateTime<Utc> {
-    lane.waits_for(notice.useful_until, now);
-    lane.again_at(notice.key, now)
-}
-
-fn log(ready: &Ready, end: &Settlement) {
-    let n = &ready.notice;
-    let (key, session, participation, occasion) = (n.key, n.session, n.participation, n.occasion);
-    match end {
-        Settlement::Accepted { reply, .. } => tracing::info!(%key, %session, %participation, %occasion, %reply, "accepted"),
-        Settlement::Rejected { reply, .. } => tracing::warn!(%key, %session, %participation, %occasion, %reply, "rejected"),
-        Settlement::Retry { why, next_attempt_at } => {
-            tracing::warn!(%key, %session, %participation, %occasion, %why, %next_attempt_at, "not sent yet");
-        }
-        Settlement::Unknown { why, .. } => tracing::warn!(%key, %session, %participation, %occasion, %why, "in doubt"),
-        other => tracing::debug!(%key, %session, %participation, %occasion, end = ?other, "returned"),
+            other => other,
+        };
+        let goes = !matches!(step, Step::Refused);
+        let mut at = self.at();
+        transport.clone_into(&mut at.transport);
+        at.step = step;
+        goes
     }
 }

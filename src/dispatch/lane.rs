@@ -21,7 +21,7 @@ use crate::message::Message;
 use crate::notice::NoticeKey;
 use crate::outbox::Lately;
 use crate::outcome::Outcome;
-use crate::pace::{AHEAD, Pace, Rate};
+use crate::rate::{BURST_WINDOW, Rate, RateLimiter};
 use crate::retry::{DoubtPolicy, bounded, channel_pause, pause};
 
 mod kept;
@@ -43,7 +43,7 @@ pub struct Lane {
     /// What becomes of a message in doubt.
     pub doubt: DoubtPolicy,
     transports: Vec<Slot>,
-    look: Notify,
+    refresh: Notify,
     meter: Meter,
     bar: Arc<Bar>,
     /// The most urgent of what waits for it is of use until then.
@@ -74,7 +74,7 @@ impl Lane {
             doubt,
             transports,
             meter: Meter::default(),
-            look: Notify::new(),
+            refresh: Notify::new(),
             bar: Arc::default(),
             urgent: Mutex::default(),
             refusals: Mutex::default(),
@@ -85,26 +85,26 @@ impl Lane {
 
     /// How often each transport may be used, in their order; one that has no rate is not limited.
     #[must_use]
-    pub fn paced(mut self, rates: &[Option<Rate>]) -> Self {
+    pub fn with_rates(mut self, rates: &[Option<Rate>]) -> Self {
         for (slot, rate) in self.transports.iter_mut().zip(rates) {
-            slot.pace = rate.map(|rate| Mutex::new(Pace::new(rate)));
+            slot.limiter = rate.map(|rate| Mutex::new(RateLimiter::new(rate)));
         }
         self
     }
 
     /// A notice of this lane waits for a fresh look at its source.
-    pub(super) fn want_look(&self) {
-        self.look.notify_one();
+    pub(super) fn request_refresh(&self) {
+        self.refresh.notify_one();
     }
 
     /// Waits until one does.
-    pub async fn look_wanted(&self) {
-        self.look.notified().await;
+    pub async fn refresh_requested(&self) {
+        self.refresh.notified().await;
     }
 
     /// Whether one does: asked once for each time.
-    pub fn take_wanted_look(&self) -> bool {
-        pin!(self.look.notified()).enable()
+    pub fn take_refresh_request(&self) -> bool {
+        pin!(self.refresh.notified()).enable()
     }
 
     /// Attempts that may run at once: of the widest transport.
@@ -120,7 +120,7 @@ impl Lane {
 
     /// The next message may do so while the one before it is on its connection: nothing else that it would wait for, in doubt, is known of.
     pub(super) fn may_take_ahead(&self, now: DateTime<Utc>) -> bool {
-        self.takes_early() && self.is_well(now) && self.transports.iter().all(|slot| slot.pace.is_none())
+        self.takes_early() && self.is_well(now) && self.transports.iter().all(|slot| slot.limiter.is_none())
     }
 
     /// What was said of this message to a server, behind another one's body, is given up.
@@ -154,7 +154,7 @@ impl Lane {
 
     /// The name of the transport that a message is begun for: the first that is well, or else the preferred one.
     pub(super) fn preferred(&self, now: DateTime<Utc>) -> &str {
-        let well = self.transports.iter().find(|slot| slot.is_open(now) && !slot.is_on_probation());
+        let well = self.transports.iter().find(|slot| slot.is_open(now) && !slot.is_suspect());
         well.or(self.transports.first()).map_or("none", |slot| slot.transport.name())
     }
 
@@ -183,7 +183,7 @@ impl Lane {
                 if !slot.is_open(clock.now()) {
                     continue;
                 }
-                if !slot.enter() {
+                if !slot.try_acquire() {
                     asked.get_or_insert(slot);
                     continue;
                 }
@@ -218,7 +218,7 @@ impl Lane {
     /// One that was not tried is well, beside this one.
     fn has_another(&self, tried: &HashSet<usize>, this: usize, now: DateTime<Utc>) -> bool {
         let others = self.transports.iter().enumerate().filter(|(n, _)| *n != this && !tried.contains(n));
-        others.map(|(_, slot)| slot).any(|slot| slot.is_open(now) && !slot.is_on_probation())
+        others.map(|(_, slot)| slot).any(|slot| slot.is_open(now) && !slot.is_suspect())
     }
 
     async fn try_one(&self, slot: &Slot, message: &Message, doubt: &dyn PointOfNoReturn, clock: &dyn Clock) -> Outcome {
@@ -227,7 +227,7 @@ impl Lane {
             return Outcome::ChannelFault { why: slot.why_it_pauses(), after: None };
         }
         let outcome = self.tried(slot, message, doubt, clock).await;
-        self.tell(slot, clock.now()).await;
+        self.save(slot, clock.now()).await;
         outcome
     }
 
@@ -241,7 +241,7 @@ impl Lane {
             return Outcome::ChannelFault { why, after: None };
         }
         let Some(wait) = self.turn(slot, clock).await else {
-            slot.leave();
+            slot.release();
             return Outcome::ChannelFault { why: format!("{} has no turn left", transport.name()), after: None };
         };
         // A sleep of nothing lasts until the timer's next tick, a millisecond on.
@@ -249,11 +249,11 @@ impl Lane {
             tokio::time::sleep(wait).await;
         }
         if !doubt.is_fresh() {
-            slot.leave();
+            slot.release();
             return Outcome::Fenced;
         }
-        if !doubt.goes_over(transport.name()).await {
-            slot.leave();
+        if !doubt.reroute(transport.name()).await {
+            slot.release();
             return Outcome::Fenced;
         }
         let outcome = transport.deliver(message, doubt).await;
@@ -271,18 +271,18 @@ impl Lane {
                 }
                 *refusals.faults.entry(message.key).or_default() += 1;
             }
-            Outcome::Rejected { .. } | Outcome::Unknown { .. } if !doubt.weighs() => slot.leave(),
+            Outcome::Rejected { .. } | Outcome::Unknown { .. } if !doubt.weighs() => slot.release(),
             Outcome::Rejected { .. } => {
                 self.refusals().unsettled.insert(message.key);
-                slot.mend();
+                slot.recover();
             }
             Outcome::Unknown { why } if slot.leaves_all_in_doubt(why, message) => {
                 let met = Met { key: message.key, why: doubt.shown(why), after: None };
                 slot.meet_fault(&met, self.urgent(), clock.now());
                 tracing::error!(transport = transport.name(), why = met.why, "one message after the other is in doubt: the channel pauses");
             }
-            Outcome::Fenced => slot.leave(),
-            _ => slot.mend(),
+            Outcome::Fenced => slot.release(),
+            _ => slot.recover(),
         }
         outcome
     }
@@ -317,7 +317,7 @@ impl Lane {
 
     /// A transport is open and was well the last time it was tried: what is taken back goes over it at once.
     pub(super) fn is_well(&self, now: DateTime<Utc>) -> bool {
-        self.transports.iter().any(|slot| slot.is_open(now) && !slot.is_on_probation())
+        self.transports.iter().any(|slot| slot.is_open(now) && !slot.is_suspect())
     }
 
     /// Messages that may be begun now, and when the next one may be if that is none: of the fit transport that is freest. `None`: as many as
@@ -329,7 +329,7 @@ impl Lane {
 
     /// Until when whoever hands over alone waits for a turn; `None`: there is one now.
     pub fn next_turn(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.turns(now).and_then(|(turns, next)| (turns == 0).then_some(next - AHEAD))
+        self.turns(now).and_then(|(turns, next)| (turns == 0).then_some(next - BURST_WINDOW))
     }
 
     /// Whether somebody waits for a turn alone, and gets the next one: a backlog of notices would take each as soon as it comes.
@@ -340,10 +340,10 @@ impl Lane {
     /// Likewise, for all.
     fn turns(&self, now: DateTime<Utc>) -> Option<(usize, DateTime<Utc>)> {
         let mut most: Option<(usize, DateTime<Utc>)> = None;
-        let all_on_probation = self.is_on_probation();
-        for slot in self.transports.iter().filter(|s| s.is_open(now) && (all_on_probation || !s.is_on_probation())) {
-            let pace = slot.pace.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-            let theirs = (pace.turns(now), pace.next(now));
+        let all_on_probation = self.is_suspect();
+        for slot in self.transports.iter().filter(|s| s.is_open(now) && (all_on_probation || !s.is_suspect())) {
+            let limiter = slot.limiter.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+            let theirs = (limiter.turns(now), limiter.next(now));
             if most.is_none_or(|(turns, at)| theirs.0 > turns || (theirs.0 == turns && theirs.1 < at)) {
                 most = Some(theirs);
             }
@@ -374,8 +374,8 @@ impl Lane {
     }
 
     /// Every transport failed the last time it was tried: one message is tried before the others.
-    pub(super) fn is_on_probation(&self) -> bool {
-        !self.transports.is_empty() && self.transports.iter().all(Slot::is_on_probation)
+    pub(super) fn is_suspect(&self) -> bool {
+        !self.transports.is_empty() && self.transports.iter().all(Slot::is_suspect)
     }
 
     /// When the first paused transport is tried again.

@@ -59,7 +59,7 @@ impl LastLook<'_> {
             holds_until: self.holds_until(&notice, &to),
             notice,
             message,
-            over: self.lane.preferred(self.now).to_owned(),
+            transport: self.lane.preferred(self.now).to_owned(),
             attempts: claim.entry.attempts,
             again: self.doubtful(),
             left,
@@ -113,7 +113,7 @@ impl LastLook<'_> {
         if notice.occasion != Occasion::NotJoined || was_heard {
             return Ok(());
         }
-        self.lane.want_look();
+        self.lane.request_refresh();
         let again = self.now + LOOK_TIME;
         let late = self.doubtful() || again >= notice.useful_until;
         Err(if late { self.no(Reason::SourceStale) } else { Settlement::moved(again) })

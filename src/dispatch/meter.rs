@@ -79,7 +79,7 @@ impl From<&Outcome> for Counted {
 /// A lane with nothing in flight looks at its store at least every half a minute: three times that is a stop.
 const IDLE_MAX: Duration = Duration::from_secs(90);
 /// With attempts in flight it may wait for one of them, and none takes longer than its lease.
-const FLYING_MAX: Duration = Duration::from_secs(30 * 60);
+const IN_FLIGHT_MAX: Duration = Duration::from_secs(30 * 60);
 
 /// One lane's counters.
 #[derive(Debug)]
@@ -87,14 +87,14 @@ pub struct Meter {
     outcomes: [AtomicU64; Counted::ALL.len()],
     lateness: [AtomicU64; LATENESS.len() + 1],
     lateness_ms: AtomicU64,
-    beat: Mutex<Beat>,
+    heartbeat: Mutex<Heartbeat>,
 }
 
 /// When the lane last went round.
 #[derive(Debug, Clone, Copy)]
-struct Beat {
+struct Heartbeat {
     at: Instant,
-    flying: usize,
+    in_flight: usize,
 }
 
 /// How late messages were accepted.
@@ -112,21 +112,21 @@ impl Default for Meter {
             outcomes: Default::default(),
             lateness: Default::default(),
             lateness_ms: AtomicU64::new(0),
-            beat: Mutex::new(Beat { at: Instant::now(), flying: 0 }),
+            heartbeat: Mutex::new(Heartbeat { at: Instant::now(), in_flight: 0 }),
         }
     }
 }
 
 impl Meter {
     /// The lane goes round, with so many attempts in flight.
-    pub(super) fn beat(&self, flying: usize) {
-        *self.beat.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Beat { at: Instant::now(), flying };
+    pub(super) fn heartbeat(&self, in_flight: usize) {
+        *self.heartbeat.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Heartbeat { at: Instant::now(), in_flight };
     }
 
     /// It goes round as it should.
-    pub fn moves(&self, now: Instant) -> bool {
-        let beat = *self.beat.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        now.saturating_duration_since(beat.at) <= if beat.flying > 0 { FLYING_MAX } else { IDLE_MAX }
+    pub fn is_alive(&self, now: Instant) -> bool {
+        let heartbeat = *self.heartbeat.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        now.saturating_duration_since(heartbeat.at) <= if heartbeat.in_flight > 0 { IN_FLIGHT_MAX } else { IDLE_MAX }
     }
 
     /// An attempt ended, so long after it could have gone.
@@ -177,9 +177,9 @@ mod tests {
     fn a_lane_that_waits_for_an_attempt_still_moves() {
         let meter = Meter::default();
         let after = |seconds| Instant::now() + Duration::from_secs(seconds);
-        meter.beat(0);
-        assert!(meter.moves(after(60)) && !meter.moves(after(120)));
-        meter.beat(3);
-        assert!(meter.moves(after(1_200)) && !meter.moves(after(2_000)));
+        meter.heartbeat(0);
+        assert!(meter.is_alive(after(60)) && !meter.is_alive(after(120)));
+        meter.heartbeat(3);
+        assert!(meter.is_alive(after(1_200)) && !meter.is_alive(after(2_000)));
     }
 }

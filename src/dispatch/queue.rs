@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::BATCH;
-use super::crossing::Crossing;
+use super::attempt::Attempt;
 
 /// What is begun leaves within this time, at the rate measured.
 const AHEAD: TimeDelta = TimeDelta::seconds(2);
@@ -44,7 +44,7 @@ struct State {
 
 struct Waiting {
     urgency: (DateTime<Utc>, DateTime<Utc>, u64),
-    crossing: Box<Crossing>,
+    attempt: Box<Attempt>,
 }
 
 impl PartialEq for Waiting {
@@ -73,12 +73,12 @@ impl Queue {
     }
 
     /// Takes one in.
-    pub(super) fn put(&self, crossing: Box<Crossing>) {
+    pub(super) fn put(&self, attempt: Box<Attempt>) {
         let mut state = self.locked();
         state.begun += 1;
-        let notice = &crossing.ready.notice;
+        let notice = &attempt.ready.notice;
         let urgency = (notice.useful_until, notice.due_at, state.begun);
-        state.waiting.push(Reverse(Waiting { urgency, crossing }));
+        state.waiting.push(Reverse(Waiting { urgency, attempt }));
     }
 
     /// Something waits and a connection is free, which is taken herewith: whoever asks sees to it that it is worked on, until [`Queue::first`] gives it
@@ -97,26 +97,26 @@ impl Queue {
     }
 
     /// Takes the most urgent one out. `None`: nothing waits, and the connection is free. `new`: it had no message yet.
-    pub(super) fn first(&self, new: bool) -> Option<Box<Crossing>> {
+    pub(super) fn first(&self, new: bool) -> Option<Box<Attempt>> {
         let mut state = self.locked();
         state.new -= usize::from(new);
         let first = state.waiting.pop();
         state.busy -= usize::from(first.is_none());
-        first.map(|Reverse(first)| first.crossing)
+        first.map(|Reverse(first)| first.attempt)
     }
 
     /// Takes the most urgent one out, if no connection is free for it and it may be next on one that has another message.
-    pub(super) fn next(&self, may: impl FnOnce(&Crossing) -> bool) -> Option<Box<Crossing>> {
+    pub(super) fn next(&self, may: impl FnOnce(&Attempt) -> bool) -> Option<Box<Attempt>> {
         let mut state = self.locked();
         let waits = state.busy >= self.connections && state.waiting.len() > state.new;
-        let may = waits && state.waiting.peek().is_some_and(|Reverse(first)| may(&first.crossing));
+        let may = waits && state.waiting.peek().is_some_and(|Reverse(first)| may(&first.attempt));
         let next = if may { state.waiting.pop() } else { None };
-        next.map(|Reverse(next)| next.crossing)
+        next.map(|Reverse(next)| next.attempt)
     }
 
     /// Takes the most urgent one out, for no connection.
-    pub(super) fn any(&self) -> Option<Box<Crossing>> {
-        self.locked().waiting.pop().map(|Reverse(one)| one.crossing)
+    pub(super) fn any(&self) -> Option<Box<Attempt>> {
+        self.locked().waiting.pop().map(|Reverse(one)| one.attempt)
     }
 
     /// Somebody waits for a connection.
@@ -138,10 +138,10 @@ impl Queue {
     }
 
     /// How many may be begun now, with so many in the air: none until it is worth a claim.
-    pub(super) fn room(&self, flying: usize) -> usize {
+    pub(super) fn room(&self, in_flight: usize) -> usize {
         let ahead = ahead(self.connections, self.locked().takes);
-        let room = (self.connections + ahead).saturating_sub(flying).min(BATCH);
-        let worth = flying < self.connections || room >= (ahead / 2).max(1);
+        let room = (self.connections + ahead).saturating_sub(in_flight).min(BATCH);
+        let worth = in_flight < self.connections || room >= (ahead / 2).max(1);
         if worth { room } else { 0 }
     }
 

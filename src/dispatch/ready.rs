@@ -22,7 +22,7 @@ pub(super) struct Ready {
     pub(super) notice: Notice,
     pub(super) message: Message,
     /// The transport that it is begun for: on record, unless another one takes it.
-    pub(super) over: String,
+    pub(super) transport: String,
     /// Attempts begun before this one.
     pub(super) attempts: u32,
     /// It is the second copy of a message in doubt.
@@ -39,13 +39,13 @@ pub(super) struct Ready {
 
 impl Ready {
     /// What the store freezes of it.
-    pub(super) fn begin(&self, over: String, at: DateTime<Utc>) -> Begin {
+    pub(super) fn begin(&self, transport: String, at: DateTime<Utc>) -> Begin {
         Begin {
             lease: self.lease,
             revision: self.revision,
             facts: self.facts.clone(),
             at,
-            transport: over,
+            transport,
             bytes: self.message.content.shared_bytes(),
         }
     }

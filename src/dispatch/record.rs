@@ -1,4 +1,4 @@
-//! What the store does at the steps of an attempt: a notice's, a letter's, an answer's. [`super::crossing`] says when.
+//! What the store does at the steps of an attempt: a notice's, a letter's, an answer's. [`super::attempt`] says when.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,20 +19,20 @@ pub(crate) type Taking = Pin<Box<dyn Future<Output = outbox::Result<bool>> + Sen
 #[async_trait]
 pub(crate) trait Record: Send + Sync {
     /// The attempt begins over that transport, and passes its point of no return, in one durable step. `false`: it is not ours any more, or not true.
-    fn take(&self, outbox: &Arc<dyn Outbox>, over: &str, now: DateTime<Utc>) -> Taking;
+    fn take(&self, outbox: &Arc<dyn Outbox>, transport: &str, now: DateTime<Utc>) -> Taking;
 
     /// It has begun before, and passes now.
     async fn doubt(&self, outbox: &Arc<dyn Outbox>) -> outbox::Result<bool>;
 
     /// The transport before it refused the message, perhaps behind the point of no return: over this one nothing was sent yet. `false`: it goes over no
     /// other one.
-    async fn goes_over(&self, outbox: &Arc<dyn Outbox>, transport: &str) -> outbox::Result<bool>;
+    async fn reroute(&self, outbox: &Arc<dyn Outbox>, transport: &str) -> outbox::Result<bool>;
 
     /// It was tried, and ended before it had begun.
-    async fn begin(&self, outbox: &Arc<dyn Outbox>, over: &str, now: DateTime<Utc>) -> outbox::Result<()>;
+    async fn begin(&self, outbox: &Arc<dyn Outbox>, transport: &str, now: DateTime<Utc>) -> outbox::Result<()>;
 
     /// The transport that it is begun for; empty: whichever is tried first.
-    fn over(&self) -> String {
+    fn transport(&self) -> String {
         String::new()
     }
 
@@ -67,8 +67,8 @@ pub(crate) trait Record: Send + Sync {
 
 #[async_trait]
 impl Record for Box<Ready> {
-    fn take(&self, outbox: &Arc<dyn Outbox>, over: &str, now: DateTime<Utc>) -> Taking {
-        let (outbox, attempt) = (Arc::clone(outbox), Ready::begin(self, over.to_owned(), now));
+    fn take(&self, outbox: &Arc<dyn Outbox>, transport: &str, now: DateTime<Utc>) -> Taking {
+        let (outbox, attempt) = (Arc::clone(outbox), Ready::begin(self, transport.to_owned(), now));
         Box::pin(async move { outbox.take(attempt, MARGIN).await })
     }
 
@@ -76,16 +76,16 @@ impl Record for Box<Ready> {
         outbox.doubt(self.lease, self.revision, MARGIN).await
     }
 
-    async fn goes_over(&self, outbox: &Arc<dyn Outbox>, transport: &str) -> outbox::Result<bool> {
-        outbox.goes_over(self.lease, transport).await
+    async fn reroute(&self, outbox: &Arc<dyn Outbox>, transport: &str) -> outbox::Result<bool> {
+        outbox.reroute(self.lease, transport).await
     }
 
-    async fn begin(&self, outbox: &Arc<dyn Outbox>, over: &str, now: DateTime<Utc>) -> outbox::Result<()> {
-        outbox.begin(vec![Ready::begin(self, over.to_owned(), now)]).await.map(drop)
+    async fn begin(&self, outbox: &Arc<dyn Outbox>, transport: &str, now: DateTime<Utc>) -> outbox::Result<()> {
+        outbox.begin(vec![Ready::begin(self, transport.to_owned(), now)]).await.map(drop)
     }
 
-    fn over(&self) -> String {
-        self.over.clone()
+    fn transport(&self) -> String {
+        self.transport.clone()
     }
 
     fn weighs(&self) -> bool {
@@ -122,8 +122,8 @@ pub(crate) struct Alone {
 
 #[async_trait]
 impl Record for Alone {
-    fn take(&self, outbox: &Arc<dyn Outbox>, over: &str, now: DateTime<Utc>) -> Taking {
-        let (outbox, attempt) = (Arc::clone(outbox), Begin::alone(self.lease, over.to_owned(), now));
+    fn take(&self, outbox: &Arc<dyn Outbox>, transport: &str, now: DateTime<Utc>) -> Taking {
+        let (outbox, attempt) = (Arc::clone(outbox), Begin::alone(self.lease, transport.to_owned(), now));
         Box::pin(async move { outbox.take(attempt, MARGIN).await })
     }
 
@@ -132,12 +132,12 @@ impl Record for Alone {
     }
 
     /// An answer is not worth a second attempt.
-    async fn goes_over(&self, outbox: &Arc<dyn Outbox>, transport: &str) -> outbox::Result<bool> {
-        Ok(self.lease.kind == Outgoing::Letter && outbox.goes_over(self.lease, transport).await?)
+    async fn reroute(&self, outbox: &Arc<dyn Outbox>, transport: &str) -> outbox::Result<bool> {
+        Ok(self.lease.kind == Outgoing::Letter && outbox.reroute(self.lease, transport).await?)
     }
 
-    async fn begin(&self, outbox: &Arc<dyn Outbox>, over: &str, now: DateTime<Utc>) -> outbox::Result<()> {
-        outbox.begin(vec![Begin::alone(self.lease, over.to_owned(), now)]).await.map(drop)
+    async fn begin(&self, outbox: &Arc<dyn Outbox>, transport: &str, now: DateTime<Utc>) -> outbox::Result<()> {
+        outbox.begin(vec![Begin::alone(self.lease, transport.to_owned(), now)]).await.map(drop)
     }
 
     fn attempts(&self) -> u32 {

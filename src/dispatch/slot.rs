@@ -20,7 +20,7 @@ use crate::message::{Content, Message};
 use crate::notice::NoticeKey;
 use crate::outbox::Lately;
 use crate::outcome::{ASK_ANOTHER, Outcome, PAUSES};
-use crate::pace::Pace;
+use crate::rate::RateLimiter;
 use crate::retry::channel_pause;
 use crate::suppression::{Suppression, suppression_key};
 
@@ -49,7 +49,7 @@ pub(super) struct Slot {
     /// Whoever asked has their answer.
     answered: Notify,
     /// `None`: as often as one likes.
-    pub(super) pace: Option<Mutex<Pace>>,
+    pub(super) limiter: Option<Mutex<RateLimiter>>,
     /// One asks the store for turns, and the others have theirs of those.
     pub(super) asks: tokio::sync::Mutex<()>,
     /// The version of its pause that the store has, as far as is known.
@@ -77,7 +77,7 @@ struct Fault {
     /// The server asked for a pause until then.
     said_until: Option<DateTime<Utc>>,
     /// One message asks for all whether it is well. Never of one that is.
-    asked: bool,
+    probing: bool,
     /// The message that met the last fault.
     met_by: Option<NoticeKey>,
     /// What that fault was; no contact stands in it.
@@ -85,18 +85,18 @@ struct Fault {
     /// The store has it at fault.
     is_known: bool,
     /// What the store is not told yet.
-    untold: Untold,
+    unsaved: Unsaved,
     /// Asked for all processes: the store is told if it was not asked after all.
     probes: bool,
 }
 
 /// What the store is not told of a fault yet.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Untold {
+enum Unsaved {
     #[default]
     Nothing,
     Pause,
-    Mend,
+    Recovery,
 }
 
 impl Slot {
@@ -111,7 +111,7 @@ impl Slot {
             doubts: Mutex::default(),
             has_others,
             answered: Notify::new(),
-            pace: None,
+            limiter: None,
             asks: tokio::sync::Mutex::default(),
             version: AtomicI64::new(0),
             places,
@@ -145,20 +145,20 @@ impl Slot {
     }
 
     /// It was at fault the last time it was tried.
-    pub(super) fn is_on_probation(&self) -> bool {
+    pub(super) fn is_suspect(&self) -> bool {
         self.fault().suspect
     }
 
     /// Whether a message may try it: after a fault, one does, and the others pass by until that one has its answer.
-    pub(super) fn enter(&self) -> bool {
+    pub(super) fn try_acquire(&self) -> bool {
         let mut fault = self.fault();
         let on_probation = fault.suspect;
-        !std::mem::replace(&mut fault.asked, on_probation)
+        !std::mem::replace(&mut fault.probing, on_probation)
     }
 
     /// Entered, and not tried after all.
-    pub(super) fn leave(&self) {
-        self.fault().asked = false;
+    pub(super) fn release(&self) {
+        self.fault().probing = false;
         self.answered.notify_waiters();
     }
 
@@ -166,24 +166,24 @@ impl Slot {
     pub(super) async fn answered(&self) {
         let mut answered = std::pin::pin!(self.answered.notified());
         answered.as_mut().enable();
-        if self.fault().asked {
+        if self.fault().probing {
             answered.await;
         }
     }
 
     /// Takes its next turn: how long to wait for it; `None`: it is too far ahead.
     pub(super) fn turn(&self, now: DateTime<Utc>) -> Option<Duration> {
-        let Some(pace) = &self.pace else { return Some(Duration::ZERO) };
-        let turn = pace.lock().unwrap_or_else(PoisonError::into_inner).take(now)?;
+        let Some(limiter) = &self.limiter else { return Some(Duration::ZERO) };
+        let turn = limiter.lock().unwrap_or_else(PoisonError::into_inner).take(now)?;
         Some((turn - now).to_std().unwrap_or_default())
     }
 
     /// It answered as it should.
-    pub(super) fn mend(&self) {
+    pub(super) fn recover(&self) {
         let mut fault = self.fault();
         let (is_known, probes) = (fault.is_known, fault.probes);
-        let untold = if is_known { Untold::Mend } else { Untold::Nothing };
-        *fault = Fault { is_known, untold, probes, ..Fault::default() };
+        let unsaved = if is_known { Unsaved::Recovery } else { Unsaved::Nothing };
+        *fault = Fault { is_known, unsaved, probes, ..Fault::default() };
         drop(fault);
         self.answered.notify_waiters();
     }
@@ -194,13 +194,13 @@ impl Slot {
         let Met { key, ref why, after } = *met;
         let mut fault = self.fault();
         why.clone_into(&mut fault.why);
-        fault.asked = false;
+        fault.probing = false;
         let may_be_the_messages = after == Some(ASK_ANOTHER);
         let again = fault.met_by.replace(key) == Some(key);
         let first = !std::mem::replace(&mut fault.suspect, true);
         if fault.paused_until.is_none_or(|until| until <= now) && !(may_be_the_messages && (first || again)) {
             fault.pauses += 1;
-            fault.untold = Untold::Pause;
+            fault.unsaved = Unsaved::Pause;
             fault.said_until = after.and_then(|after| now.checked_add_signed(TimeDelta::from_std(after).ok()?));
             fault.paused_until = Some(now + channel_pause(fault.pauses, after, urgent.map(|until| until - now)));
         }

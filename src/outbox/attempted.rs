@@ -109,8 +109,8 @@ impl<E: Attempted> Row<E> {
     }
 
     /// The point of no return.
-    pub(crate) fn cross(&mut self, lease: Lease, store_now: DateTime<Utc>, margin: TimeDelta) -> bool {
-        let may = self.standing().may_cross(lease, store_now, margin);
+    pub(crate) fn enter_doubt(&mut self, lease: Lease, store_now: DateTime<Utc>, margin: TimeDelta) -> bool {
+        let may = self.standing().may_enter_doubt(lease, store_now, margin);
         if may {
             self.in_phase(Phase::Doubt);
         }
@@ -127,8 +127,8 @@ impl<E: Attempted> Row<E> {
     }
 
     /// It goes over another transport: of that nothing was sent yet.
-    pub(crate) fn go_over(&mut self, lease: Lease) -> bool {
-        let may = self.standing().may_go_over(lease);
+    pub(crate) fn reroute(&mut self, lease: Lease) -> bool {
+        let may = self.standing().can_reroute(lease);
         if may {
             self.in_phase(Phase::Pre);
         }

@@ -254,7 +254,7 @@ pub trait Attempts: Send + Sync {
 
     /// An attempt that has begun goes over another transport than it was begun for: its delivery names that one, of which nothing was sent yet. Also
     /// behind its point of no return, if the server refused it there: that is an answer. `false`: the claim holds no more; changes nothing.
-    async fn goes_over(&self, lease: Lease, transport: &str) -> Result<bool>;
+    async fn reroute(&self, lease: Lease, transport: &str) -> Result<bool>;
 
     /// Claims end. For each: whether the claim still held. A notice's delivery that was begun is written down in any case. A letter or an answer in
     /// doubt never goes again, nor does an answer that left and was not taken.

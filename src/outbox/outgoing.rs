@@ -165,7 +165,7 @@ pub(crate) enum Step<'a> {
     Begin(&'a Begin),
     Take(&'a Begin, TimeDelta),
     Doubt(TimeDelta),
-    GoesOver(&'a str),
+    Reroute(&'a str),
     Settle(&'a Settlement, DateTime<Utc>),
 }
 
@@ -217,8 +217,8 @@ impl Row<Alone> {
         let (done, told) = match step {
             Step::Begin(begin) => (self.begin(lease, "", begin.at), None),
             Step::Take(begin, margin) => (self.take(lease, "", (begin.at, store_now), margin), Some((AloneEnd::Doubt, begin.at))),
-            Step::Doubt(margin) => (self.cross(lease, store_now, margin), Some((AloneEnd::Doubt, store_now))),
-            Step::GoesOver(_) => (self.go_over(lease), Some((AloneEnd::Open, store_now))),
+            Step::Doubt(margin) => (self.enter_doubt(lease, store_now, margin), Some((AloneEnd::Doubt, store_now))),
+            Step::Reroute(_) => (self.reroute(lease), Some((AloneEnd::Open, store_now))),
             Step::Settle(end, at) => return self.settle_alone(lease, end, at),
         };
         if !done {
@@ -227,7 +227,7 @@ impl Row<Alone> {
         if let Step::Begin(Begin { transport, .. }) | Step::Take(Begin { transport, .. }, _) = step {
             self.entry.transport = Some(transport.clone());
         }
-        if let Step::GoesOver(transport) = step {
+        if let Step::Reroute(transport) = step {
             self.entry.transport = Some(transport.to_owned());
         }
         // Of an answer only its end is told.

@@ -74,12 +74,12 @@ impl Standing {
     }
 
     /// It has begun, and no server has it: it may go over another transport. (Also behind the point of no return: a refusal there is an answer.)
-    pub(crate) fn may_go_over(self, lease: Lease) -> bool {
+    pub(crate) fn can_reroute(self, lease: Lease) -> bool {
         self.holds(lease) && self.phase.is_some()
     }
 
     /// The point of no return; the store has checked the revision. `store_now` is the clock that leases are measured by.
-    pub(crate) fn may_cross(self, lease: Lease, store_now: DateTime<Utc>, margin: TimeDelta) -> bool {
+    pub(crate) fn may_enter_doubt(self, lease: Lease, store_now: DateTime<Utc>, margin: TimeDelta) -> bool {
         self.holds(lease) && self.phase == Some(Phase::Pre) && self.left(store_now) > margin
     }
 

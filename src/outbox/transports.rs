@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Result;
 use crate::contact::Channel;
-use crate::pace::{Turns, give};
+use crate::rate::{Turns, give};
 
 /// A clock may stand so much behind the one that wrote a row. One that stands further behind was set back, and what it wrote counts no more.
 const BEHIND: TimeDelta = TimeDelta::minutes(1);
@@ -26,7 +26,7 @@ pub struct TransportName {
 /// What is asked about a transport, or told of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
-    /// So many turns of its rate, at most, and none further ahead than [`crate::pace::AHEAD`].
+    /// So many turns of its rate, at most, and none further ahead than [`crate::rate::BURST_WINDOW`].
     Turns {
         /// From one to the next.
         spacing: TimeDelta,
@@ -45,7 +45,7 @@ pub enum Ask {
         why: String,
     },
     /// It is well.
-    Mend,
+    Recovery,
     /// Its pause is over: somebody has it tried now.
     TryNow,
     /// To be the one who asks it after a fault, for all.
@@ -132,12 +132,12 @@ impl Row {
                 turns = Some(given);
             }
             Ask::Pause { faults, lasts, said, why } => self.pause(*faults, (*lasts, *said), why, now),
-            Ask::Mend if self.faults > 0 => *self = Self { next_turn: self.next_turn, version: self.version + 1, ..Self::default() },
+            Ask::Recovery if self.faults > 0 => *self = Self { next_turn: self.next_turn, version: self.version + 1, ..Self::default() },
             Ask::TryNow if self.faults > 0 => {
                 (self.paused_until, self.said_until) = (None, None);
                 self.version += 1;
             }
-            Ask::Mend | Ask::TryNow => {}
+            Ask::Recovery | Ask::TryNow => {}
             Ask::Probe { owner, lasts } => {
                 won = self.probed_by(now, *lasts).is_none_or(|by| by == owner);
                 if won && self.faults > 0 {

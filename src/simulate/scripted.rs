@@ -50,7 +50,7 @@ impl Transport for ScriptedTransport {
         if line == Line::Down {
             return Outcome::ChannelFault { why: "down, as the script says".to_owned(), after: None };
         }
-        if !doubt.cross().await {
+        if !doubt.pass().await {
             return Outcome::Fenced;
         }
         if line == Line::Slow {

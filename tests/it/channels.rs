@@ -108,7 +108,7 @@ impl Transport for Relay {
             }
             Answer::Accept | Answer::Lose => {}
         }
-        if !doubt.cross().await {
+        if !doubt.pass().await {
             return Outcome::Fenced;
         }
         match answer {
@@ -383,7 +383,7 @@ async fn a_rate_holds_in_every_second() {
     let practice = Practice::new(None);
     practice.walk(&due(40, "E", practice.clock.now())).await;
     let relay = Relay::new("first", 8, Answer::Accept);
-    let lane = Arc::new(lane(&[&relay]).paced(&[Some("20/s".parse().unwrap())]));
+    let lane = Arc::new(lane(&[&relay]).with_rates(&[Some("20/s".parse().unwrap())]));
     let began = Instant::now();
     assert_eq!(practice.once(&lane).await.accepted, 40, "`run --once` waits for the turns");
     assert!(began.elapsed() >= Duration::from_millis(1900), "{:?}", began.elapsed());
@@ -401,7 +401,7 @@ async fn what_has_no_turn_yet_is_not_begun() {
     let practice = Practice::new(None);
     practice.walk(&due(40, "E", practice.clock.now())).await;
     let relay = Relay::new("first", 8, Answer::Accept);
-    let lane = Arc::new(lane(&[&relay]).paced(&[Some("60/min".parse().unwrap())]));
+    let lane = Arc::new(lane(&[&relay]).with_rates(&[Some("60/min".parse().unwrap())]));
     let (stop, stopped) = watch::channel(false);
     let run = tokio::spawn(Arc::clone(&practice.dispatcher).run(lane, Span::Until(stopped), Arc::new(Notify::new())));
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -417,7 +417,7 @@ async fn a_second_relay_has_turns_of_its_own() {
     let practice = Practice::new(None);
     practice.walk(&due(10, "E", practice.clock.now())).await;
     let relays = (Relay::new("first", 8, Answer::Fault(None)), Relay::new("second", 8, Answer::Accept));
-    let lane = Arc::new(lane(&[&relays.0, &relays.1]).paced(&[None, Some("10/s".parse().unwrap())]));
+    let lane = Arc::new(lane(&[&relays.0, &relays.1]).with_rates(&[None, Some("10/s".parse().unwrap())]));
     let began = Instant::now();
     practice.once(&lane).await;
     assert_eq!(relays.1.asked(), 10);
@@ -496,7 +496,7 @@ impl Transport for Gossip {
     }
 
     async fn deliver(&self, _: &Message, doubt: &dyn PointOfNoReturn) -> Outcome {
-        doubt.cross().await;
+        doubt.pass().await;
         (self.0)("421 4.7.0 TREVOR (trevor1) is not welcome here".to_owned())
     }
 

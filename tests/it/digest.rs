@@ -72,7 +72,7 @@ impl Transport for Relay {
             }
             _ => {}
         }
-        if !doubt.cross().await {
+        if !doubt.pass().await {
             return Outcome::Fenced;
         }
         let Content::Email { to, .. } = &message.content else { panic!("a letter is an e-mail") };

@@ -23,7 +23,7 @@ pub(crate) struct Open(pub(crate) bool);
 
 #[async_trait]
 impl PointOfNoReturn for Open {
-    async fn cross(&self) -> bool {
+    async fn pass(&self) -> bool {
         self.0
     }
 }

@@ -282,7 +282,7 @@ impl Transport for Wire {
             Some(Answer::Never) => return Outcome::Rejected { reply: "554".to_owned(), remember: None },
             Some(Answer::Lost) | None => {}
         }
-        if !doubt.cross().await {
+        if !doubt.pass().await {
             return Outcome::Fenced;
         }
         let lost = matches!(next, Some(Answer::Lost));

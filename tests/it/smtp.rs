@@ -63,7 +63,7 @@ impl Gate {
 
 #[async_trait]
 impl PointOfNoReturn for Gate {
-    async fn cross(&self) -> bool {
+    async fn pass(&self) -> bool {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.open
     }

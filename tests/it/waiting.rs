@@ -60,7 +60,7 @@ impl Transport for Relay {
         if *self.down.lock().unwrap() {
             return Outcome::ChannelFault { why: "down".to_owned(), after: None };
         }
-        if !doubt.cross().await {
+        if !doubt.pass().await {
             return Outcome::Fenced;
         }
         let begun = self.clocks.now();
@@ -495,7 +495,7 @@ impl Transport for Keeps {
     }
 
     async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn) -> Outcome {
-        assert!(doubt.cross().await);
+        assert!(doubt.pass().await);
         let number = {
             let mut took = self.took.lock().unwrap();
             took.push(message.key);

@@ -119,7 +119,7 @@ impl Server {
 
     /// Past the point of no return: what leaves is looked at, and what becomes of it written down.
     async fn gives(&self, world: &Arc<World>, message: &Message, doubt: &dyn PointOfNoReturn) -> Option<usize> {
-        if !doubt.cross().await {
+        if !doubt.pass().await {
             return None;
         }
         Some(world.left(self, message).await)

@@ -289,7 +289,7 @@ asks!(Attempts {
     begin(attempts: Vec<Begin>) -> Vec<bool>, after Begin;
     doubt(lease: Lease, revision: i64, margin: TimeDelta) -> bool, after Doubt;
     take(attempt: Begin, margin: TimeDelta) -> bool, after Doubt;
-    goes_over(lease: Lease, transport: &str) -> bool;
+    reroute(lease: Lease, transport: &str) -> bool;
     settle(at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Vec<bool>, after Settle;
     settle_with_next(at: DateTime<Utc>, lease: Lease, end: Settlement) -> bool, after Settle;
     settled_lately(channel: Channel, rows: usize) -> Vec<Lately>;

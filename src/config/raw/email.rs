@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::secret::Secret;
-use crate::pace::Rate;
+use crate::rate::Rate;
 use crate::retry::DoubtPolicy;
 
 /// `[email]`

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::masked;
 use crate::config::secret::Secret;
 use crate::deliver::gateway::rules::Meaning;
-use crate::pace::Rate;
+use crate::rate::Rate;
 use crate::web::webhook::Word;
 
 /// What kind of gateway.

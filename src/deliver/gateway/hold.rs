@@ -36,33 +36,33 @@ pub(super) enum End {
 }
 
 /// The attempt's point of no return: asked once, however often a connection has to be made.
-struct Crossing<'a> {
+struct OnePass<'a> {
     doubt: &'a dyn PointOfNoReturn,
-    crossed: bool,
+    passed: bool,
 }
 
-impl Crossing<'_> {
-    async fn cross(&mut self) -> bool {
-        self.crossed = self.crossed || self.doubt.cross().await;
-        self.crossed
+impl OnePass<'_> {
+    async fn pass(&mut self) -> bool {
+        self.passed = self.passed || self.doubt.pass().await;
+        self.passed
     }
 }
 
 /// Sends a request whose body, if it has one, is bytes. A connection that breaks before the body left is replaced once: a gateway may close an
 /// idle one at any moment.
 pub(super) async fn send(client: &Client, request: &Request, doubt: &dyn PointOfNoReturn) -> End {
-    let mut crossing = Crossing { doubt, crossed: false };
-    match attempt(client, request, &mut crossing).await {
-        End::NotSent(e) if !e.is_connect() && !e.is_timeout() && !e.is_builder() => attempt(client, request, &mut crossing).await,
+    let mut once = OnePass { doubt, passed: false };
+    match attempt(client, request, &mut once).await {
+        End::NotSent(e) if !e.is_connect() && !e.is_timeout() && !e.is_builder() => attempt(client, request, &mut once).await,
         end => end,
     }
 }
 
-async fn attempt(client: &Client, request: &Request, crossing: &mut Crossing<'_>) -> End {
+async fn attempt(client: &Client, request: &Request, once: &mut OnePass<'_>) -> End {
     let mut copy = request.try_clone().expect("a body of bytes can be copied");
     let bytes = request.body().and_then(Body::as_bytes).filter(|bytes| !bytes.is_empty());
     let Some(bytes) = bytes else {
-        if !crossing.cross().await {
+        if !once.pass().await {
             return End::Fenced;
         }
         return match Answer::to(client, copy).await {
@@ -82,7 +82,7 @@ async fn attempt(client: &Client, request: &Request, crossing: &mut Crossing<'_>
     };
     let end = match early {
         Some(end) => end,
-        None if crossing.cross().await => {
+        None if once.pass().await => {
             // A connection that broke meanwhile has dropped the body, and says so next.
             let _ = leave.send(());
             exchange.await

@@ -86,24 +86,24 @@ impl Lane {
         let Some(kept) = &self.kept else { return };
         for slot in &self.transports {
             if let Some(answer) = self.ask(kept, slot, Ask::TryNow).await {
-                slot.told(answer.version);
+                slot.saved(answer.version);
             }
         }
     }
 
     /// Takes a transport's next turn: how long to wait for it; `None`: it is too far ahead.
     pub(super) async fn turn(&self, slot: &Slot, clock: &dyn Clock) -> Option<Duration> {
-        let (Some(kept), Some(pace)) = (&self.kept, &slot.pace) else { return slot.turn(clock.now()) };
-        let pace = || pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Some(kept), Some(limiter)) = (&self.kept, &slot.limiter) else { return slot.turn(clock.now()) };
+        let limiter = || limiter.lock().unwrap_or_else(PoisonError::into_inner);
         let _one_asks = slot.asks.lock().await;
         let mut now = clock.now();
-        let mut turn = pace().take_given(now);
+        let mut turn = limiter().take_given(now);
         if turn.is_none() {
-            let (spacing, count) = pace().wanted(now);
+            let (spacing, count) = limiter().wanted(now);
             let given = self.ask(kept, slot, Ask::Turns { spacing, count }).await?.turns?;
             now = clock.now();
-            pace().given(now, given);
-            turn = pace().take_given(now);
+            limiter().given(now, given);
+            turn = limiter().take_given(now);
         }
         Some((turn? - now).to_std().unwrap_or_default())
     }
@@ -119,11 +119,11 @@ impl Lane {
     }
 
     /// Tells the store what it does not know of a transport yet.
-    pub(super) async fn tell(&self, slot: &Slot, now: DateTime<Utc>) {
+    pub(super) async fn save(&self, slot: &Slot, now: DateTime<Utc>) {
         let Some(kept) = &self.kept else { return };
-        let Some(untold) = slot.untold(&kept.owner, now) else { return };
+        let Some(untold) = slot.unsaved(&kept.owner, now) else { return };
         if let Some(answer) = self.ask(kept, slot, untold).await {
-            slot.told(answer.version);
+            slot.saved(answer.version);
         }
     }
 }

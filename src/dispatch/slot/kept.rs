@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Fault, Slot, Untold};
+use super::{Fault, Slot, Unsaved};
 use crate::outbox::{Ask, Transport};
 
 /// Whoever finds that another process asks it looks again after so long.
@@ -12,29 +12,29 @@ const ASIDE: TimeDelta = TimeDelta::seconds(1);
 
 impl Slot {
     /// What the store is to be told. Asked once for each time. `owner`: this process.
-    pub(in crate::dispatch) fn untold(&self, owner: &str, now: DateTime<Utc>) -> Option<Ask> {
+    pub(in crate::dispatch) fn unsaved(&self, owner: &str, now: DateTime<Utc>) -> Option<Ask> {
         let mut fault = self.fault();
-        match std::mem::take(&mut fault.untold) {
-            Untold::Pause => {
+        match std::mem::take(&mut fault.unsaved) {
+            Unsaved::Pause => {
                 (fault.is_known, fault.probes) = (true, false);
                 let left = |until: Option<DateTime<Utc>>| until.map(|until| until - now);
                 let lasts = left(fault.paused_until).unwrap_or_default();
                 Some(Ask::Pause { faults: fault.pauses, lasts, said: left(fault.said_until), why: fault.why.clone() })
             }
-            Untold::Mend => {
+            Unsaved::Recovery => {
                 (fault.is_known, fault.probes) = (false, false);
-                Some(Ask::Mend)
+                Some(Ask::Recovery)
             }
-            Untold::Nothing if fault.probes && !fault.asked => {
+            Unsaved::Nothing if fault.probes && !fault.probing => {
                 fault.probes = false;
                 Some(Ask::Leave { owner: owner.to_owned() })
             }
-            Untold::Nothing => None,
+            Unsaved::Nothing => None,
         }
     }
 
     /// The store has that version of its pause now.
-    pub(in crate::dispatch) fn told(&self, version: i64) {
+    pub(in crate::dispatch) fn saved(&self, version: i64) {
         self.version.fetch_max(version, Ordering::Relaxed);
     }
 
@@ -52,7 +52,7 @@ impl Slot {
     /// Another process asks it, and whoever would have asked here waits a little.
     pub(in crate::dispatch) fn step_aside(&self, now: DateTime<Utc>) {
         let mut fault = self.fault();
-        fault.asked = false;
+        fault.probing = false;
         fault.paused_until = fault.paused_until.max(Some(now + ASIDE));
         drop(fault);
         self.answered.notify_waiters();
@@ -60,21 +60,21 @@ impl Slot {
 
     /// What another process noted since, or found.
     pub(in crate::dispatch) fn hears(&self, known: &Transport, owner: &str, now: DateTime<Utc>) {
-        if let Some(pace) = &self.pace {
-            pace.lock().unwrap_or_else(std::sync::PoisonError::into_inner).heard(now, known.next_turn_in);
+        if let Some(limiter) = &self.limiter {
+            limiter.lock().unwrap_or_else(std::sync::PoisonError::into_inner).heard(now, known.next_turn_in);
         }
         if self.version.fetch_max(known.version, Ordering::Relaxed) < known.version {
             self.takes_over(known, now);
         }
         let is_asked_elsewhere = known.probed_by.as_deref().is_some_and(|by| by != owner);
-        if is_asked_elsewhere && self.is_asked_for_all() && !self.fault().asked {
+        if is_asked_elsewhere && self.is_asked_for_all() && !self.fault().probing {
             self.step_aside(now);
         }
     }
 
     fn takes_over(&self, known: &Transport, now: DateTime<Utc>) {
         let mut fault = self.fault();
-        if fault.untold != Untold::Nothing {
+        if fault.unsaved != Unsaved::Nothing {
             return;
         }
         if known.faults == 0 {
@@ -97,7 +97,7 @@ impl Slot {
             self.hears(&asked_for, "", now);
         } else {
             self.hears(&Transport { version: 0, probed_by: None, ..asked_for }, "", now);
-            self.told(known.version);
+            self.saved(known.version);
             self.fault().is_known = known.faults > 0;
         }
     }

@@ -122,18 +122,18 @@ impl Tables {
 
     pub(super) fn doubt(&mut self, lease: Lease, revision: i64, margin: TimeDelta) -> bool {
         let now = self.clock;
-        let crossed = self.is_latest(lease.key, revision)
+        let doubted = self.is_latest(lease.key, revision)
             && !self.receipt_came(lease.key)
-            && self.change(lease.key, (Event::Doubted, None), now, |row| row.cross(lease, now, margin).then_some(())).is_some();
-        if crossed {
+            && self.change(lease.key, (Event::Doubted, None), now, |row| row.enter_doubt(lease, now, margin).then_some(())).is_some();
+        if doubted {
             let all = self.deliveries.entry(lease.key).or_default();
             all.iter_mut().filter(|(epoch, _)| *epoch == lease.epoch).for_each(|(_, d)| d.phase = Phase::Doubt);
         }
-        crossed
+        doubted
     }
 
-    pub(super) fn goes_over(&mut self, lease: Lease, transport: &str) -> bool {
-        let rule = |row: &mut Row| row.go_over(lease).then_some(());
+    pub(super) fn reroute(&mut self, lease: Lease, transport: &str) -> bool {
+        let rule = |row: &mut Row| row.reroute(lease).then_some(());
         let over = self.change(lease.key, (Event::Rerouted, Some(transport.to_owned())), self.clock, rule).is_some();
         if over {
             let all = self.deliveries.entry(lease.key).or_default();

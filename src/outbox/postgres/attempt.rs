@@ -25,7 +25,7 @@ pub(super) enum Step {
     Begin(Begin, Packed<'static>),
     Take(Begin, Packed<'static>, TimeDelta),
     Doubt(Lease, i64, TimeDelta),
-    GoesOver(Lease, String),
+    Reroute(Lease, String),
     Settle(Lease, Settlement, DateTime<Utc>),
 }
 
@@ -35,7 +35,7 @@ impl Step {
             Self::Begin(..) => "begin",
             Self::Take(..) => "take",
             Self::Doubt(..) => "doubt",
-            Self::GoesOver(..) => "goes_over",
+            Self::Reroute(..) => "reroute",
             Self::Settle(..) => "settle",
         }
     }
@@ -46,7 +46,7 @@ impl Step {
             Self::Begin(begin, _) => outgoing::Step::Begin(begin),
             Self::Take(begin, _, margin) => outgoing::Step::Take(begin, *margin),
             Self::Doubt(_, _, margin) => outgoing::Step::Doubt(*margin),
-            Self::GoesOver(_, transport) => outgoing::Step::GoesOver(transport),
+            Self::Reroute(_, transport) => outgoing::Step::Reroute(transport),
             Self::Settle(_, end, at) => outgoing::Step::Settle(end, *at),
         }
     }
@@ -59,7 +59,7 @@ impl Step {
     fn lease(&self) -> Lease {
         match self {
             Self::Begin(begin, _) | Self::Take(begin, ..) => begin.lease,
-            Self::Doubt(lease, ..) | Self::GoesOver(lease, _) | Self::Settle(lease, ..) => *lease,
+            Self::Doubt(lease, ..) | Self::Reroute(lease, _) | Self::Settle(lease, ..) => *lease,
         }
     }
 
@@ -153,7 +153,7 @@ impl<'a> Desk<'a> {
             Step::Begin(begin, packed) => self.begin(begin, packed, None),
             Step::Take(begin, packed, margin) => self.begin(begin, packed, Some(*margin)),
             Step::Doubt(lease, revision, margin) => self.doubt(*lease, *revision, *margin),
-            Step::GoesOver(lease, transport) => self.go_over(*lease, transport),
+            Step::Reroute(lease, transport) => self.reroute(*lease, transport),
             Step::Settle(lease, end, at) => self.settle(*lease, end, *at).await,
         }
     }
@@ -187,7 +187,7 @@ impl<'a> Desk<'a> {
         let Some((Numbered { id, row }, latest)) = self.rows.get_mut(&lease.key) else { return Ok(false) };
         // A receipt of the copy before: it arrived, and no second one is needed.
         let came = row.entry.attempts > 1 && self.received.contains(id);
-        if *latest != revision || came || !row.cross(lease, now, margin) {
+        if *latest != revision || came || !row.enter_doubt(lease, now, margin) {
             return Ok(false);
         }
         self.tx.append(stepped(&self.rows[&lease.key].0, Event::Doubted, State::Sending, now, None))?;
@@ -196,10 +196,10 @@ impl<'a> Desk<'a> {
     }
 
     /// Another transport than the delivery was begun for.
-    fn go_over(&mut self, lease: Lease, transport: &'a str) -> Res<bool> {
+    fn reroute(&mut self, lease: Lease, transport: &'a str) -> Res<bool> {
         let now = self.now;
         let Some((Numbered { id, row }, _)) = self.rows.get_mut(&lease.key) else { return Ok(false) };
-        if !row.go_over(lease) {
+        if !row.reroute(lease) {
             return Ok(false);
         }
         self.rerouted.push((*id, lease.epoch, transport));

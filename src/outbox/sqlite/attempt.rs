@@ -212,7 +212,7 @@ fn start(connection: &Tx<'_>, found: &Found, (begin, packed): (&Begin, &Packed<'
 pub(super) fn doubt(connection: &Tx<'_>, lease: Lease, revision: i64, margin: TimeDelta) -> rusqlite::Result<bool> {
     let Some(found) = find_standing(connection, lease)? else { return Ok(false) };
     let now = store_now(connection)?;
-    if found.revision != revision || !found.standing.may_cross(lease, now, margin) {
+    if found.revision != revision || !found.standing.may_enter_doubt(lease, now, margin) {
         return Ok(false);
     }
     // A receipt of the copy before: it arrived, and no second one is needed.
@@ -225,8 +225,8 @@ pub(super) fn doubt(connection: &Tx<'_>, lease: Lease, revision: i64, margin: Ti
 }
 
 /// Another transport than the delivery was begun for.
-pub(super) fn goes_over(connection: &Tx<'_>, lease: Lease, transport: &str) -> rusqlite::Result<bool> {
-    let Some(found) = find_standing(connection, lease)?.filter(|found| found.standing.may_go_over(lease)) else { return Ok(false) };
+pub(super) fn reroute(connection: &Tx<'_>, lease: Lease, transport: &str) -> rusqlite::Result<bool> {
+    let Some(found) = find_standing(connection, lease)?.filter(|found| found.standing.can_reroute(lease)) else { return Ok(false) };
     let sql = "UPDATE delivery SET transport = ?3
                WHERE notice_id = ?1 AND attempt = (SELECT attempt FROM delivery WHERE notice_id = ?1 AND epoch = ?2)";
     connection.prepare_cached(sql)?.execute(params![found.number, lease.epoch, transport])?;

@@ -14,7 +14,7 @@ fn store(folder: &tempfile::TempDir) -> Arc<dyn Outbox> {
 
 /// As a process begins with it.
 async fn begun(store: &Arc<dyn Outbox>, relay: &Arc<Relay>, rate: Option<&str>, owner: &str) -> Arc<Lane> {
-    let lane = lane(&[relay]).paced(&[rate.map(|rate| rate.parse().unwrap())]).kept_in(Arc::clone(store), owner);
+    let lane = lane(&[relay]).with_rates(&[rate.map(|rate| rate.parse().unwrap())]).kept_in(Arc::clone(store), owner);
     lane.hear_at_start(punctual::clock::WallClock.now()).await.unwrap();
     Arc::new(lane)
 }
@@ -115,7 +115,7 @@ async fn a_pause_holds_for_all_and_one_asks_for_all() {
     assert_eq!(relays[1].asked(), 0);
     asking.abort();
     // A third one finds that it is well, and all of them know.
-    open("c").ask_transport(&of("first"), punctual::outbox::Ask::Mend).await.unwrap();
+    open("c").ask_transport(&of("first"), punctual::outbox::Ask::Recovery).await.unwrap();
     tokio::time::sleep(Duration::from_millis(1100)).await;
     assert!(one_goes(&lanes[1]).await, "it is well");
 }

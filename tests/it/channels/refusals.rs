@@ -73,7 +73,7 @@ impl Transport for Picky {
         self.asked.lock().unwrap().push(to.clone());
         let says = *self.says.lock().unwrap();
         let outcome = says(&to);
-        if (self.after || matches!(outcome, Outcome::Accepted { .. } | Outcome::Unknown { .. })) && !doubt.cross().await {
+        if (self.after || matches!(outcome, Outcome::Accepted { .. } | Outcome::Unknown { .. })) && !doubt.pass().await {
             return Outcome::Fenced;
         }
         outcome

@@ -113,13 +113,13 @@ async fn a_source_that_was_not_read_since_the_start_is_asked_again_and_not_belie
         world.once().await;
         assert_eq!((world.sent(), nudge(&world).await), (4, vec!["waiting".to_owned()]), "{now}");
     }
-    assert!(world.take_wanted_look(), "it asks for a look");
+    assert!(world.take_refresh_request(), "it asks for a look");
     // It answers: told.
     world.set("2026-11-26T15:10:30Z");
     world.walk(&with(&[person(11)])).await;
     world.once().await;
     assert_eq!((world.sent(), nudge(&world).await), (5, vec!["accepted".to_owned()]));
-    assert!(!world.take_wanted_look());
+    assert!(!world.take_refresh_request());
     // It does not: at the end of its use it is held, with the reason.
     let world = running().await;
     world.set("2026-11-26T15:14:50Z");

@@ -64,14 +64,14 @@ impl Transport for Scripted {
                 world.walk(&sessions).await;
             }
             Some(Step::LoseAnswer) => {
-                if doubt.cross().await {
+                if doubt.pass().await {
                     self.sent.lock().unwrap().push((message.key, message.content.bytes().to_vec()));
                 }
                 return Outcome::Unknown { why: "the connection was lost".to_owned() };
             }
             None => {}
         }
-        if !doubt.cross().await {
+        if !doubt.pass().await {
             return Outcome::Fenced;
         }
         self.sent.lock().unwrap().push((message.key, message.content.bytes().to_vec()));
@@ -90,7 +90,7 @@ pub(in crate::engine) struct World {
     pub(in crate::engine) clock: Arc<ManualClock>,
     pub(in crate::engine) transport: Arc<Scripted>,
     /// A notice asked for a look at its source.
-    pub(in crate::engine) look_wanted: std::sync::atomic::AtomicBool,
+    pub(in crate::engine) refresh_requested: std::sync::atomic::AtomicBool,
 }
 
 pub(in crate::engine) const CONFIGURATION: &str = "
@@ -130,7 +130,7 @@ impl World {
             renderer: Arc::new(renderer),
             clock,
             transport,
-            look_wanted: false.into(),
+            refresh_requested: false.into(),
         });
         *world.transport.world.lock().unwrap() = Some(Arc::downgrade(&world));
         world
@@ -186,15 +186,15 @@ impl World {
             let lane = Arc::new(Lane::new(channel, DoubtPolicy::Resend, vec![transport]));
             let span = Span::Once(self.clock.now());
             tally = tally.plus(Arc::clone(dispatcher).run(Arc::clone(&lane), span, Arc::new(Notify::new())).await.unwrap());
-            if lane.take_wanted_look() {
-                self.look_wanted.store(true, std::sync::atomic::Ordering::Relaxed);
+            if lane.take_refresh_request() {
+                self.refresh_requested.store(true, std::sync::atomic::Ordering::Relaxed);
             }
         }
         tally
     }
 
-    pub(in crate::engine) fn take_wanted_look(&self) -> bool {
-        self.look_wanted.swap(false, std::sync::atomic::Ordering::Relaxed)
+    pub(in crate::engine) fn take_refresh_request(&self) -> bool {
+        self.refresh_requested.swap(false, std::sync::atomic::Ordering::Relaxed)
     }
 
     pub(in crate::engine) fn script(&self, acts: &[Step]) {

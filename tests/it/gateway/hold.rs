@@ -30,7 +30,7 @@ impl Counting {
 
 #[async_trait]
 impl PointOfNoReturn for Counting {
-    async fn cross(&self) -> bool {
+    async fn pass(&self) -> bool {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.open
     }
@@ -41,10 +41,10 @@ struct AfterTheEnd<'a>(&'a Server, Counting);
 
 #[async_trait]
 impl PointOfNoReturn for AfterTheEnd<'_> {
-    async fn cross(&self) -> bool {
+    async fn pass(&self) -> bool {
         self.0.ended().await;
         let_others_run().await;
-        self.1.cross().await
+        self.1.pass().await
     }
 }
 

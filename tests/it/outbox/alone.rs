@@ -148,7 +148,7 @@ pub(super) async fn whoever_dies_between_two_steps_leaves_it_to_the_next(store: 
                 "begin" => store.outbox.begin(vec![begin(lease, at)]).await.unwrap()[0],
                 "doubt" => store.outbox.doubt(lease, 0, MARGIN).await.unwrap(),
                 "take" => store.outbox.take(begin(lease, at), MARGIN).await.unwrap(),
-                _ => store.outbox.goes_over(lease, "second").await.unwrap(),
+                _ => store.outbox.reroute(lease, "second").await.unwrap(),
             };
             assert!(done, "{kind:?} {steps:?}: {step}");
         }
@@ -166,7 +166,7 @@ pub(super) async fn whoever_dies_between_two_steps_leaves_it_to_the_next(store: 
         assert!(!store.outbox.begin(vec![begin(lease, at)]).await.unwrap()[0]);
         assert!(!store.outbox.take(begin(lease, at), MARGIN).await.unwrap());
         assert!(!store.outbox.doubt(lease, 0, MARGIN).await.unwrap());
-        assert!(!store.outbox.goes_over(lease, "third").await.unwrap());
+        assert!(!store.outbox.reroute(lease, "third").await.unwrap());
         assert!(!store.settle_alone(lease, accepted()).await);
         let next = store.outbox.claim_alone(ClaimAlone { owner: "two".to_owned(), ..asked(kind, key, at) }).await.unwrap();
         assert_eq!(next.is_none(), left, "what may have left never goes again by itself: {kind:?} {steps:?}");
@@ -254,9 +254,9 @@ pub(super) async fn a_letter_goes_again_and_an_answer_does_not(store: Store) {
 pub(super) async fn a_letter_goes_over_another_transport(store: Store) {
     let key = waits(&store, Outgoing::Letter, 0).await;
     let lease = store.claim_alone(Outgoing::Letter, key, 0).await.unwrap();
-    assert!(!store.outbox.goes_over(lease, "second").await.unwrap(), "it has not begun");
+    assert!(!store.outbox.reroute(lease, "second").await.unwrap(), "it has not begun");
     assert!(store.outbox.take(begin(lease, 0), MARGIN).await.unwrap());
-    assert!(store.outbox.goes_over(lease, "second").await.unwrap());
+    assert!(store.outbox.reroute(lease, "second").await.unwrap());
     assert!(store.outbox.doubt(lease, 0, MARGIN).await.unwrap());
     assert!(!store.outbox.doubt(lease, 0, MARGIN).await.unwrap(), "once over each");
     assert!(store.settle_alone(lease, accepted()).await);

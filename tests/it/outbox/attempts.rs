@@ -155,11 +155,11 @@ pub(crate) async fn what_goes_over_another_transport_is_on_record(store: Store) 
     store.one().await;
     let claim = store.claim_one(0).await;
     let key = claim.entry.notice.key;
-    assert!(!store.outbox.goes_over(lease(&claim), SECOND).await.unwrap(), "it has not begun");
+    assert!(!store.outbox.reroute(lease(&claim), SECOND).await.unwrap(), "it has not begun");
     assert_eq!(store.outbox.begin(vec![begin(&claim, 1)]).await.unwrap(), [true]);
-    assert!(store.outbox.goes_over(lease(&claim), SECOND).await.unwrap());
+    assert!(store.outbox.reroute(lease(&claim), SECOND).await.unwrap());
     assert!(store.outbox.doubt(lease(&claim), claim.revision, NO_MARGIN).await.unwrap());
-    assert!(store.outbox.goes_over(lease(&claim), THIRD).await.unwrap(), "the second one refused it behind that point");
+    assert!(store.outbox.reroute(lease(&claim), THIRD).await.unwrap(), "the second one refused it behind that point");
     assert_eq!(store.entry(key).await.phase, Some(Phase::Pre), "of the third one nothing was sent");
     assert!(store.outbox.doubt(lease(&claim), claim.revision, NO_MARGIN).await.unwrap(), "it has a point of no return of its own");
     // Whoever takes it back sees where to ask.
@@ -167,7 +167,7 @@ pub(crate) async fn what_goes_over_another_transport_is_on_record(store: Store) 
     assert_eq!(found.in_doubt, [key]);
     let (deliveries, _) = store.outbox.deliveries(key).await.unwrap();
     assert_eq!(deliveries.iter().map(|d| (d.transport.as_deref(), d.phase)).collect::<Vec<_>>(), [(Some(THIRD), Phase::Doubt)]);
-    assert!(!store.outbox.goes_over(lease(&claim), SECOND).await.unwrap(), "the claim is lost");
+    assert!(!store.outbox.reroute(lease(&claim), SECOND).await.unwrap(), "the claim is lost");
     let rows = store.outbox.ledger(None, 0, usize::MAX).await.unwrap();
     let rerouted: Vec<_> = rows.iter().filter(|r| r.event == "rerouted").map(|r| (r.from_state, r.to_state, r.detail.as_deref())).collect();
     assert_eq!(rerouted, [SECOND, THIRD].map(|over| (Some(State::Sending), Some(State::Sending), Some(over))));

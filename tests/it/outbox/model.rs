@@ -170,7 +170,7 @@ async fn take(store: &Store, step: &Step, claims: &mut Vec<Claim>) -> String {
             None => String::new(),
         },
         Step::GoesOver { claim } => match picked(claim, claims) {
-            Some(claim) => outbox.goes_over(lease(&claim), "smtp:second.example:25").await.unwrap().to_string(),
+            Some(claim) => outbox.reroute(lease(&claim), "smtp:second.example:25").await.unwrap().to_string(),
             None => String::new(),
         },
         Step::Settle { claim, at, end } => match picked(claim, claims) {

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use punctual::contact::Channel;
 use punctual::outbox::postgres::PostgresOutbox;
 use punctual::outbox::{Access, Ask, Outbox, Transport, TransportName};
-use punctual::pace::Turns;
+use punctual::rate::Turns;
 
 use super::cluster::cluster;
 use super::fixture::Store;
@@ -81,14 +81,14 @@ pub(crate) async fn a_pause_is_known_until_it_is_over(store: Store) {
     assert_eq!((tried.pauses_for, tried.said_for, tried.faults), (None, None, 1), "it is still at fault");
     let again = told(outbox, pause(2, 60, None)).await;
     assert!(about(again.pauses_for, 60) && again.said_for.is_none() && again.faults == 2, "{again:?}");
-    let well = told(outbox, Ask::Mend).await;
+    let well = told(outbox, Ask::Recovery).await;
     assert_eq!((well.pauses_for, well.faults, well.why.as_str()), (None, 0, ""));
     assert!(paused.version < tried.version && tried.version < again.version && again.version < well.version);
-    assert_eq!(told(outbox, Ask::Mend).await.version, well.version, "it is well already");
+    assert_eq!(told(outbox, Ask::Recovery).await.version, well.version, "it is well already");
     assert_eq!(told(outbox, Ask::TryNow).await.version, well.version);
     let taken = turns(outbox, 1).await;
     told(outbox, pause(1, 60, None)).await;
-    told(outbox, Ask::Mend).await;
+    told(outbox, Ask::Recovery).await;
     assert!(turns(outbox, 1).await.first > taken.first, "its turns are as they were");
 }
 
@@ -157,6 +157,6 @@ async fn three_processes_share_the_turns_the_pauses_and_the_probe() {
         winners += usize::from(asked.await.unwrap());
     }
     assert_eq!(winners, 1);
-    told(&*processes[2], Ask::Mend).await;
+    told(&*processes[2], Ask::Recovery).await;
     assert_eq!(known(&*processes[0]).await.faults, 0);
 }

@@ -21,7 +21,7 @@ fn followed_by(next: Message) -> Followed {
 
 #[async_trait]
 impl PointOfNoReturn for Followed {
-    async fn cross(&self) -> bool {
+    async fn pass(&self) -> bool {
         true
     }
 

@@ -14,7 +14,7 @@ struct Together(tokio::sync::Barrier);
 
 #[async_trait]
 impl PointOfNoReturn for Together {
-    async fn cross(&self) -> bool {
+    async fn pass(&self) -> bool {
         self.0.wait().await;
         true
     }

@@ -16,8 +16,8 @@ struct Impatient(Gate);
 
 #[async_trait]
 impl PointOfNoReturn for Impatient {
-    async fn cross(&self) -> bool {
-        self.0.cross().await
+    async fn pass(&self) -> bool {
+        self.0.pass().await
     }
 
     fn patience(&self) -> Option<Duration> {

@@ -56,11 +56,11 @@ impl Attempts for MemoryOutbox {
         })
     }
 
-    async fn goes_over(&self, lease: Lease, transport: &str) -> Result<bool> {
+    async fn reroute(&self, lease: Lease, transport: &str) -> Result<bool> {
         let mut tables = self.tables();
         Ok(match lease.kind {
-            Outgoing::Notice => tables.goes_over(lease, transport),
-            _ => tables.step(lease, Step::GoesOver(transport)),
+            Outgoing::Notice => tables.reroute(lease, transport),
+            _ => tables.step(lease, Step::Reroute(transport)),
         })
     }
 

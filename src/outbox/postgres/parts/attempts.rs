@@ -62,8 +62,8 @@ impl Attempts for PostgresOutbox {
         self.step(Step::Take(attempt, packed, margin)).await
     }
 
-    async fn goes_over(&self, lease: Lease, transport: &str) -> Result<bool> {
-        self.step(Step::GoesOver(lease, transport.to_owned())).await
+    async fn reroute(&self, lease: Lease, transport: &str) -> Result<bool> {
+        self.step(Step::Reroute(lease, transport.to_owned())).await
     }
 
     async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>> {

@@ -81,13 +81,13 @@ impl Attempts for SqliteOutbox {
         self.writer.write_in_company("take", move |c| attempt::take(c, &attempt, &packed, margin)).await
     }
 
-    async fn goes_over(&self, lease: Lease, transport: &str) -> Result<bool> {
+    async fn reroute(&self, lease: Lease, transport: &str) -> Result<bool> {
         let transport = transport.to_owned();
-        let goes_over = move |c: &Tx<'_>| match lease.kind {
-            Outgoing::Notice => attempt::goes_over(c, lease, &transport),
-            _ => outgoing::step(c, lease, Step::GoesOver(&transport)),
+        let reroute = move |c: &Tx<'_>| match lease.kind {
+            Outgoing::Notice => attempt::reroute(c, lease, &transport),
+            _ => outgoing::step(c, lease, Step::Reroute(&transport)),
         };
-        self.writer.write("goes_over", goes_over).await
+        self.writer.write("reroute", reroute).await
     }
 
     async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>> {

@@ -4,7 +4,7 @@
 //! a bucket that fills up, and what providers count.
 //!
 //! A store keeps the turns of a transport for all processes that use it, those that come later too: it gives some at a time ([`give`]), and whoever has
-//! them uses them or lets them pass ([`Pace::given`]). None is given back, so none is given twice.
+//! them uses them or lets them pass ([`RateLimiter::given`]). None is given back, so none is given twice.
 
 use std::fmt;
 use std::str::FromStr;
@@ -102,7 +102,7 @@ impl schemars::JsonSchema for Rate {
 }
 
 /// How far ahead a turn may be taken: what is in hand waits no longer than this, and is still what it was.
-pub const AHEAD: TimeDelta = TimeDelta::seconds(5);
+pub const BURST_WINDOW: TimeDelta = TimeDelta::seconds(5);
 
 /// So much of its time is asked for at once, at most, by whoever uses all turns that it gets: others wait no longer for theirs.
 const AT_ONCE: TimeDelta = TimeDelta::seconds(1);
@@ -112,7 +112,7 @@ const LATE: TimeDelta = TimeDelta::milliseconds(100);
 
 /// When the next turn is: `now` or later. A turn further ahead than any can be is of a clock that was set back since.
 fn following(next: Option<DateTime<Utc>>, now: DateTime<Utc>, spacing: TimeDelta) -> DateTime<Utc> {
-    next.filter(|next| *next <= now + AHEAD + spacing).map_or(now, |next| next.max(now))
+    next.filter(|next| *next <= now + BURST_WINDOW + spacing).map_or(now, |next| next.max(now))
 }
 
 /// Turns from that one until that time.
@@ -143,15 +143,15 @@ impl Turns {
     }
 }
 
-/// Gives so many turns at most, none further ahead than [`AHEAD`]. `next`: the next one that nobody has.
+/// Gives so many turns at most, none further ahead than [`BURST_WINDOW`]. `next`: the next one that nobody has.
 pub fn give(next: Option<DateTime<Utc>>, now: DateTime<Utc>, spacing: TimeDelta, count: usize) -> Turns {
     let first = following(next, now, spacing);
-    Turns { first, wait: first - now, count: count.min(turns_until(now + AHEAD, first, spacing)) }
+    Turns { first, wait: first - now, count: count.min(turns_until(now + BURST_WINDOW, first, spacing)) }
 }
 
 /// The turns of one relay or gateway.
 #[derive(Debug, Clone)]
-pub struct Pace {
+pub struct RateLimiter {
     spacing: TimeDelta,
     /// The next turn that was not taken here; `None`: there was none yet.
     next: Option<DateTime<Utc>>,
@@ -172,7 +172,7 @@ struct Share {
     asked: usize,
 }
 
-impl Pace {
+impl RateLimiter {
     /// No turn was taken yet.
     pub fn new(rate: Rate) -> Self {
         Self { spacing: rate.spacing(), next: None, share: Share::default() }
@@ -185,12 +185,12 @@ impl Pace {
 
     /// Turns that can be taken now.
     pub fn turns(&self, now: DateTime<Utc>) -> usize {
-        self.own(now).saturating_add(turns_until(now + AHEAD, self.free(now), self.spacing))
+        self.own(now).saturating_add(turns_until(now + BURST_WINDOW, self.free(now), self.spacing))
     }
 
     /// Of those that were given.
     fn own(&self, now: DateTime<Utc>) -> usize {
-        let end = self.share.end.filter(|end| *end <= now + AHEAD + self.spacing);
+        let end = self.share.end.filter(|end| *end <= now + BURST_WINDOW + self.spacing);
         end.map_or(0, |end| turns_until(end - self.spacing, following(self.next, now, self.spacing), self.spacing))
     }
 
@@ -242,7 +242,7 @@ impl Pace {
     /// Takes the next turn, and says when it is; `None`: it is too far ahead.
     pub fn take(&mut self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let turn = self.next(now);
-        if turn > now + AHEAD {
+        if turn > now + BURST_WINDOW {
             return None;
         }
         self.next = Some(turn + self.spacing);
@@ -258,8 +258,8 @@ mod tests {
         DateTime::from_timestamp(1_795_000_000 + seconds, 0).unwrap()
     }
 
-    fn pace(rate: &str) -> Pace {
-        Pace::new(rate.parse().unwrap())
+    fn pace(rate: &str) -> RateLimiter {
+        RateLimiter::new(rate.parse().unwrap())
     }
 
     #[test]
@@ -309,7 +309,7 @@ mod tests {
         assert_eq!(taken, (0..=5).map(at).collect::<Vec<_>>());
         assert_eq!((pace.turns(at(0)), pace.next(at(0))), (0, at(6)));
         assert_eq!((pace.turns(at(1)), pace.take(at(1))), (1, Some(at(6))));
-        let mut slow = super::Pace::new("1/h".parse().unwrap());
+        let mut slow = super::RateLimiter::new("1/h".parse().unwrap());
         assert_eq!((slow.turns(at(0)), slow.take(at(0)), slow.take(at(0))), (1, Some(at(0)), None));
         assert_eq!((slow.turns(at(3594)), slow.turns(at(3595))), (0, 1));
     }

@@ -6,11 +6,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
-use super::attempt::{Told, Way};
-use super::crossing::{Course, Crossing};
+use super::attempt::{Attempt, AttemptContext};
 use super::lane::Lane;
 use super::queue::Queue;
 use super::ready::Ready;
+use super::worker::{RunContext, WorkerEvent};
 use super::{BATCH, Dispatcher, Span, Tally, defect};
 use crate::clock::Clock;
 use crate::outbox;
@@ -18,59 +18,59 @@ use crate::outbox;
 /// From one look at what other processes noted to the next, at most, while its channel pauses.
 const HEAR_AGAIN: TimeDelta = TimeDelta::seconds(2);
 
-/// One run of a lane: what is in the air, and what came of it so far.
-pub(super) struct Flight {
+/// One run of a lane: what is in flight, and what came of it so far.
+pub(super) struct LaneRun {
     pub(super) lane: Arc<Lane>,
     pub(super) span: Span,
-    pub(super) way: Arc<Way>,
+    pub(super) shared: Arc<RunContext>,
     /// One for each connection that is in use.
     workers: JoinSet<outbox::Result<()>>,
-    tells: UnboundedSender<Told>,
-    told: UnboundedReceiver<Told>,
+    tells: UnboundedSender<WorkerEvent>,
+    told: UnboundedReceiver<WorkerEvent>,
     /// Begun, and without an end.
-    pub(super) flying: usize,
+    pub(super) in_flight: usize,
     pub(super) tally: Tally,
     /// Until then nothing more is due; `None`: something may be.
     pub(super) nothing_before: Option<DateTime<Utc>>,
 }
 
-impl Flight {
+impl LaneRun {
     pub(super) fn new(dispatcher: Arc<Dispatcher>, lane: Arc<Lane>, span: Span) -> Self {
         let queue = Queue::new(lane.concurrency());
         let (outbox, clock) = (Arc::clone(&dispatcher.outbox), Arc::clone(&dispatcher.clock));
-        let course = Course { outbox, clock, lane: Arc::clone(&lane), span: span.clone() };
-        let way = Arc::new(Way { course: Arc::new(course), dispatcher, queue });
+        let context = AttemptContext { outbox, clock, lane: Arc::clone(&lane), span: span.clone() };
+        let shared = Arc::new(RunContext { context: Arc::new(context), dispatcher, queue });
         let (tells, told) = unbounded_channel();
-        Self { lane, span, way, workers: JoinSet::new(), tells, told, flying: 0, tally: Tally::default(), nothing_before: None }
+        Self { lane, span, shared, workers: JoinSet::new(), tells, told, in_flight: 0, tally: Tally::default(), nothing_before: None }
     }
 
-    pub(super) fn take_off(&mut self, ready: Box<Ready>) {
-        self.way.queue.put(Box::new(Crossing::new(Arc::clone(&self.way.course), ready)));
-        self.flying += 1;
+    pub(super) fn start(&mut self, ready: Box<Ready>) {
+        self.shared.queue.put(Box::new(Attempt::new(Arc::clone(&self.shared.context), ready)));
+        self.in_flight += 1;
         self.work();
     }
 
     /// Each free connection is worked on, if something waits.
     fn work(&mut self) {
-        while self.way.queue.takes_connection() {
-            self.workers.spawn(Arc::clone(&self.way).work(self.tells.clone()));
+        while self.shared.queue.takes_connection() {
+            self.workers.spawn(Arc::clone(&self.shared).work(self.tells.clone()));
         }
     }
 
     /// How many may be claimed now.
     pub(super) fn room(&self, now: DateTime<Utc>) -> usize {
         // After a fault one message asks for all: the others wait for its end.
-        let probing = self.lane.is_on_probation() && self.flying > 0;
+        let probing = self.lane.is_suspect() && self.in_flight > 0;
         if self.stands_still(now) || probing || self.nothing_before.is_some_and(|at| at > now) {
             return 0;
         }
-        let turns = self.lane.room(now).map_or(BATCH, |(turns, _)| turns.saturating_sub(self.flying));
-        turns.min(self.way.queue.room(self.flying))
+        let turns = self.lane.room(now).map_or(BATCH, |(turns, _)| turns.saturating_sub(self.in_flight));
+        turns.min(self.shared.queue.room(self.in_flight))
     }
 
     /// It goes on; and what other processes noted of its transports is known here, too.
     pub(super) async fn looks_up(&self, clock: &dyn Clock) -> outbox::Result<()> {
-        self.lane.meter().beat(self.flying);
+        self.lane.meter().heartbeat(self.in_flight);
         self.lane.hear(clock).await
     }
 
@@ -84,10 +84,10 @@ impl Flight {
         self.span.is_over() || self.lane.is_closed(now) || !self.span.may_send()
     }
 
-    /// Until some have landed: they may be due again, or, if refusals turned out to be about us, others may. For ever, if nothing is in the air.
-    pub(super) async fn landed(&mut self) -> outbox::Result<()> {
+    /// Until some have ended: they may be due again, or, if refusals turned out to be about us, others may. For ever, if nothing is in flight.
+    pub(super) async fn ended(&mut self) -> outbox::Result<()> {
         tokio::select! {
-            Some(told) = self.told.recv(), if self.flying > 0 => self.hear(told),
+            Some(told) = self.told.recv(), if self.in_flight > 0 => self.hear(told),
             Some(done) = self.workers.join_next() => leaves(done)?,
             else => std::future::pending().await,
         }
@@ -101,21 +101,21 @@ impl Flight {
         Ok(())
     }
 
-    fn hear(&mut self, told: Told) {
+    fn hear(&mut self, told: WorkerEvent) {
         match told {
-            Told::Ended(end) => {
-                self.flying -= 1;
+            WorkerEvent::Ended(end) => {
+                self.in_flight -= 1;
                 self.nothing_before = None;
                 self.tally.add(&end);
             }
-            Told::Waits => self.work(),
+            WorkerEvent::Requeued => self.work(),
         }
     }
 
     /// What waits for a connection goes back.
     pub(super) async fn give_back(&self) -> outbox::Result<()> {
-        while let Some(crossing) = self.way.queue.any() {
-            self.way.give_back(crossing, &self.tells).await?;
+        while let Some(attempt) = self.shared.queue.any() {
+            self.shared.give_back(attempt, &self.tells).await?;
         }
         Ok(())
     }
