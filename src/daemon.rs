@@ -17,9 +17,9 @@ use tokio::task::JoinSet;
 
 use self::alerts::Alerts;
 use self::early::Early;
+use self::feedback_metrics::FeedbackMetrics;
 use self::membership::Membership;
 use self::replies::Answers;
-use self::returned::Returned;
 use self::schedule::Pulse;
 use crate::clock::Clock;
 use crate::config::Keep;
@@ -46,6 +46,7 @@ pub mod clocks;
 mod cron;
 mod early;
 mod faults;
+mod feedback_metrics;
 mod health;
 mod intake;
 pub mod maildir;
@@ -55,7 +56,6 @@ pub mod notify;
 mod ping;
 pub mod receipts;
 pub mod replies;
-mod returned;
 mod schedule;
 mod serve;
 mod sources;
@@ -140,7 +140,7 @@ struct Monitors {
     /// Whether the sources are polled.
     pulse: Pulse,
     /// What came back of messages.
-    returned: Returned,
+    feedback: FeedbackMetrics,
     /// By which ways staff are told at once.
     alerts: Option<Alerts>,
     ping: Option<crate::alert::Ping>,
@@ -259,7 +259,7 @@ impl Engine {
     async fn read_bounces(&self) -> Result<(), StoreError> {
         let Some((maildir, _)) = &self.bounces else { return Ok(()) };
         let noted = maildir::poll(maildir, &*self.outbox, &*self.clock).await?;
-        noted.into_iter().for_each(|fate| self.monitors.returned.receipt(Channel::Email, fate));
+        noted.into_iter().for_each(|fate| self.monitors.feedback.receipt(Channel::Email, fate));
         Ok(())
     }
 

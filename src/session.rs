@@ -28,6 +28,17 @@ pub struct SessionId(pub i64);
 #[serde(transparent)]
 pub struct ParticipationId(pub i64);
 
+/// A person in a session of a source.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ParticipantRef {
+    /// The session's source.
+    pub source: String,
+    /// The session.
+    pub session: SessionId,
+    /// The person in it.
+    pub participation: ParticipationId,
+}
+
 /// A session, and one person in it.
 pub type ParticipantKey = (SessionId, ParticipationId);
 

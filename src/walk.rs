@@ -37,7 +37,7 @@ mod slips;
 mod together;
 mod upon;
 
-pub use self::apply::{FIRST_PART, Told};
+pub use self::apply::{FIRST_PART, WalkProgress};
 pub use self::elsewhere::Elsewhere;
 
 use self::apply::Planned;
@@ -149,7 +149,7 @@ pub async fn walk_telling(
     elsewhere: &mut Elsewhere,
     (source, snapshot): (&str, &Snapshot),
     (policy, now): (&Policy, DateTime<Utc>),
-    told: &(dyn Fn(Told<'_>) + Send + Sync),
+    told: &(dyn Fn(WalkProgress<'_>) + Send + Sync),
 ) -> outbox::Result<WalkSummary> {
     plan(outbox, elsewhere, (source, snapshot), policy, now).await?.apply(outbox, elsewhere, told).await
 }

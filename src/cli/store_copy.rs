@@ -6,7 +6,7 @@ use super::progress::Progress;
 use super::{Exit, Usage};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, StoreUrl};
-use crate::outbox::copy::{Place, copy};
+use crate::outbox::copy::{StoreLocation, copy};
 
 /// Copies, and says what to do next.
 pub(super) fn run(config: &Config, from: &str, to: &str) -> anyhow::Result<Exit> {
@@ -24,10 +24,10 @@ pub(super) fn run(config: &Config, from: &str, to: &str) -> anyhow::Result<Exit>
     Ok(Exit::Done)
 }
 
-fn place(config: &Config, url: &str) -> anyhow::Result<Place> {
+fn place(config: &Config, url: &str) -> anyhow::Result<StoreLocation> {
     let store = config.store_at(url).map_err(|why| Usage(format!("{url}: {why}")))?;
     Ok(match store {
-        StoreUrl::Sqlite(path) => Place::File(path),
-        StoreUrl::Postgres(server) => Place::Database(server, config.raw.practice.id.clone()),
+        StoreUrl::Sqlite(path) => StoreLocation::File(path),
+        StoreUrl::Postgres(server) => StoreLocation::Database(server, config.raw.practice.id.clone()),
     })
 }

@@ -225,7 +225,7 @@ impl web::Intake for Intake {
         let fate = report.fate;
         let taken = receipts::take_early(&**self.engine.outbox(), report, &*self.engine.clock).await;
         if let Received::Noted(_) = taken.map_err(|error| self.fail(error))? {
-            self.engine.monitors.returned.receipt(Channel::Sms, fate);
+            self.engine.monitors.feedback.receipt(Channel::Sms, fate);
         }
         Ok(())
     }
@@ -236,7 +236,7 @@ impl web::Intake for Intake {
         let heard = taking.await.map_err(|error| self.fail(error))?;
         engine.answers.wake.notify_one();
         if let Some(word) = heard.new {
-            engine.monitors.returned.reply(word);
+            engine.monitors.feedback.reply(word);
         }
         if heard.replans {
             self.nudge.notify_one();

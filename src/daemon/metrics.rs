@@ -51,7 +51,7 @@ impl Engine {
         let help = "Messages of coming sessions that a provider or a mail server says did not arrive, and nothing mended since.";
         gauge(&mut r, "punctual_undelivered_messages", help, undelivered as u64);
         gauge(&mut r, "punctual_unread_replies", "Texts that people wrote, and nobody at the practice has read.", unread as u64);
-        self.monitors.returned.register(&mut r);
+        self.monitors.feedback.register(&mut r);
         Some(r)
     }
 

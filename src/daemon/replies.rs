@@ -15,7 +15,7 @@ use crate::contact::{Address, ConnectCode, PhoneNumber};
 use crate::dispatch::{self, Alone, AttemptContext, Lane};
 use crate::entry::State;
 use crate::feedback::answer::Answer;
-use crate::feedback::reply::{Changes, ForStaff, Place, Taken, Told, Waiting, reply_key};
+use crate::feedback::reply::{AcceptedReply, Changes, ForStaff, OpenSession, PendingAnswer, reply_key};
 use crate::feedback::word::{Understood, Word, understand};
 use crate::feedback::{Reply, said};
 use crate::known::Answered;
@@ -25,7 +25,7 @@ use crate::outbox::{Outbox, Outgoing, Result, Returned, Settlement, StoreError};
 use crate::outcome::Outcome;
 use crate::plan::{self, Policy, Suppressions};
 use crate::render::{self, Renderer};
-use crate::session::{Participant, Presence, Rsvp, Session};
+use crate::session::{Participant, ParticipantRef, Presence, Rsvp, Session};
 use crate::source::kept;
 use crate::suppression::{Suppression, suppression_key};
 
@@ -38,7 +38,7 @@ const BEHIND: Duration = Duration::from_millis(250);
 
 /// What came of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Heard {
+pub struct ReplyOutcome {
     /// What it was taken for; `None`: it was taken before, or not at all.
     pub new: Option<Word>,
     /// Sessions are planned again: a participant answered, or wants texts again.
@@ -46,7 +46,7 @@ pub struct Heard {
 }
 
 /// Takes a reply: durable when it returns. `locale`: of an answer to a word that tells of no language (BCP 47). A number that is none is told in the log, and changes nothing.
-pub async fn take(outbox: &dyn Outbox, reply: &Reply, policy: &Policy, locale: &str, now: DateTime<Utc>) -> Result<Heard> {
+pub async fn take(outbox: &dyn Outbox, reply: &Reply, policy: &Policy, locale: &str, now: DateTime<Utc>) -> Result<ReplyOutcome> {
     let Understood { mut word, language: of_word, more } = understand(&reply.text);
     let Some((from, other)) = whose(outbox, readings(&reply.from, &policy.region), now).await? else {
         if word == Word::Stop {
@@ -57,7 +57,7 @@ pub async fn take(outbox: &dyn Outbox, reply: &Reply, policy: &Policy, locale: &
         } else {
             tracing::warn!(gateway = reply.gateway, "a text from no number that could be answered");
         }
-        return Ok(Heard { new: None, replans: false });
+        return Ok(ReplyOutcome { new: None, replans: false });
     };
     // To a provider that keeps opt-outs itself, YES is START.
     if word == Word::Yes && reply.answered && opted_out(outbox, &from).await? {
@@ -77,12 +77,12 @@ pub async fn take(outbox: &dyn Outbox, reply: &Reply, policy: &Policy, locale: &
     let replans = matches!(change, Changes::Rsvp(..) | Changes::OptIn);
     if let (Word::Stop, Some(from)) = (word, other) {
         let key = reply_key(reply.gateway, &reply.origin, &format!("{} of another number", reply.id));
-        outbox.reply(now, Taken { key, from, word, change: Changes::OptOut, answer: None, for_staff: None }).await?;
+        outbox.reply(now, AcceptedReply { key, from, word, change: Changes::OptOut, answer: None, for_staff: None }).await?;
     }
-    let taken = Taken { key: reply_key(reply.gateway, &reply.origin, &reply.id), from, word, change, answer, for_staff };
+    let taken = AcceptedReply { key: reply_key(reply.gateway, &reply.origin, &reply.id), from, word, change, answer, for_staff };
     let new = outbox.reply(now, taken).await?;
     tracing::info!(gateway = reply.gateway, word = word.as_str(), new, "a reply");
-    Ok(Heard { new: new.then_some(word), replans: new && replans })
+    Ok(ReplyOutcome { new: new.then_some(word), replans: new && replans })
 }
 
 /// Whose number that may be: many providers give the country's code without a plus, and some a national number. The likelier one is the first.
@@ -121,7 +121,7 @@ const ABOUT_MAX: usize = 10;
 async fn for_staff(outbox: &dyn Outbox, from: &PhoneNumber, text: &str, now: DateTime<Utc>) -> Result<ForStaff> {
     let told = outbox.open_sessions(from, now).await?;
     let (mut about, mut secrets) = (Vec::new(), Vec::new());
-    for Told { place, .. } in told {
+    for OpenSession { place, .. } in told {
         if let Some((_, person)) = participant(outbox, &place).await? {
             secrets.extend(person.code.map(ConnectCode::expose));
             secrets.extend(person.passkey.as_ref().map(|passkey| passkey.expose().to_owned()));
@@ -154,7 +154,7 @@ async fn rsvp(
 
 /// Which of the sessions that a number was told of its answer is about, with what the source says there (`None`: it is not open any more). People answer
 /// what they were told in the last day, whatever became of it since; if that is nothing, the one that is to come.
-fn meant(mut told: Vec<(Told, Option<Rsvp>)>) -> Option<(Place, Rsvp)> {
+fn meant(mut told: Vec<(OpenSession, Option<Rsvp>)>) -> Option<(ParticipantRef, Rsvp)> {
     if told.iter().any(|(one, _)| one.lately) {
         told.retain(|(one, _)| one.lately);
     } else {
@@ -165,7 +165,13 @@ fn meant(mut told: Vec<(Told, Option<Rsvp>)>) -> Option<(Place, Rsvp)> {
 }
 
 /// What the source says of this participant's RSVP; `None`: the session is not open any more, or the number is another's by now.
-async fn over(outbox: &dyn Outbox, place: &Place, from: &PhoneNumber, policy: &Policy, now: DateTime<Utc>) -> Result<Option<Rsvp>> {
+async fn over(
+    outbox: &dyn Outbox,
+    place: &ParticipantRef,
+    from: &PhoneNumber,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) -> Result<Option<Rsvp>> {
     let Some((session, person)) = participant(outbox, place).await? else { return Ok(None) };
     let gone = session.cancelled || session.presence == Presence::Gone || person.presence == Presence::Gone || session.start <= now;
     let to = plan::recipient(&person, policy, &Suppressions::default(), false);
@@ -174,7 +180,7 @@ async fn over(outbox: &dyn Outbox, place: &Place, from: &PhoneNumber, policy: &P
 }
 
 /// Who that is, in which session, as the source said it last; `None`: it is not kept any more.
-async fn participant(outbox: &dyn Outbox, place: &Place) -> Result<Option<(Session, Participant)>> {
+async fn participant(outbox: &dyn Outbox, place: &ParticipantRef) -> Result<Option<(Session, Participant)>> {
     let stored = outbox.sessions(&place.source, Some(&[place.session])).await?.pop();
     let session = stored.as_ref().and_then(kept::session);
     Ok(session.and_then(|session| session.participant(place.participation).cloned().map(|person| (session, person))))
@@ -236,7 +242,7 @@ impl Answers {
         Ok(round)
     }
 
-    async fn send(&self, answer: &Waiting, round: &mut Round) -> Result<()> {
+    async fn send(&self, answer: &PendingAnswer, round: &mut Round) -> Result<()> {
         let now = self.clock.now();
         let suppressed = plan::silenced(&Suppressions(self.outbox.suppressions().await?), &Address::Sms(answer.to.clone()));
         let refusal = match answer.answer {
@@ -266,7 +272,7 @@ impl Answers {
         Ok(())
     }
 
-    fn message(&self, answer: &Waiting) -> Message {
+    fn message(&self, answer: &PendingAnswer) -> Message {
         let text = self.renderer.answer(answer.answer, &answer.locale);
         let (encoding, segments) = render::sms_size(&text);
         Message {
@@ -299,8 +305,8 @@ mod tests {
     #[test]
     fn an_answer_is_to_what_was_told_lately() {
         let told = |id: i64, lately, open: bool| {
-            let place = Place { source: "clinic".to_owned(), session: SessionId(id), participation: ParticipationId(id) };
-            (Told { place, lately }, open.then_some(Rsvp::Unknown))
+            let place = ParticipantRef { source: "clinic".to_owned(), session: SessionId(id), participation: ParticipationId(id) };
+            (OpenSession { place, lately }, open.then_some(Rsvp::Unknown))
         };
         for (all, session) in [
             (vec![told(1, true, true)], Some(1)),

@@ -136,9 +136,9 @@ impl Engine {
         elsewhere.expects(walks);
         let just_read = &self.dispatcher.just_read;
         just_read.forget();
-        let told = |what: walk::Told<'_>| match what {
-            walk::Told::Listed(session) => just_read.put(session),
-            walk::Told::Part => {
+        let told = |what: walk::WalkProgress<'_>| match what {
+            walk::WalkProgress::Listed(session) => just_read.put(session),
+            walk::WalkProgress::Part => {
                 self.wake_lanes();
                 self.feeds.first_part.notify_one();
             }

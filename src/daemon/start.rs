@@ -10,10 +10,10 @@ use super::alerts::Alerts;
 use super::anchor::Outside;
 use super::early::Early;
 use super::faults::{FaultLog, Unread};
+use super::feedback_metrics::FeedbackMetrics;
 use super::membership::Membership;
 use super::notify::Notifier;
 use super::replies::Answers;
-use super::returned::Returned;
 use super::schedule::Pulse;
 use super::{Engine, Feeds, Monitors, open_store};
 use crate::clock::Clock;
@@ -133,7 +133,7 @@ impl Monitors {
             started: Instant::now(),
             notifier: Notifier::from_environment(),
             pulse: Pulse::default(),
-            returned: Returned::default(),
+            feedback: FeedbackMetrics::default(),
             alerts,
             ping: config.ping.clone(),
             anchors: Outside::new(config.anchor_command.clone()),

@@ -10,7 +10,7 @@ use crate::feedback::answer::Answer;
 use crate::feedback::word::Word;
 use crate::known::Answered;
 use crate::notice::NoticeKey;
-use crate::session::{ParticipationId, Rsvp, SessionId};
+use crate::session::{ParticipantRef, Rsvp};
 
 /// Names a reply, and its answer: a digest of the provider's id, and of which gateway it is (see `Reply::origin`).
 pub fn reply_key(gateway: &str, origin: &str, id: &str) -> NoticeKey {
@@ -22,7 +22,7 @@ pub fn reply_key(gateway: &str, origin: &str, id: &str) -> NoticeKey {
 
 /// A reply, and what is done about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
+pub struct AcceptedReply {
     /// See [`reply_key`].
     pub key: NoticeKey,
     /// Whose it is.
@@ -43,7 +43,7 @@ pub struct ForStaff {
     /// Its text: see [`crate::feedback::said::kept`].
     pub text: String,
     /// Whose it may be: the participants that this number was told of; empty: nobody's that we know.
-    pub about: Vec<Place>,
+    pub about: Vec<ParticipantRef>,
 }
 
 impl fmt::Debug for ForStaff {
@@ -77,25 +77,14 @@ pub enum Changes {
     /// It gets texts again, unless somebody at the practice said that it gets none.
     OptIn,
     /// It is a participant's word on a session.
-    Rsvp(Place, Answered),
-}
-
-/// A participant of a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The session's source.
-    pub source: String,
-    /// The session.
-    pub session: SessionId,
-    /// The person in it.
-    pub participation: ParticipationId,
+    Rsvp(ParticipantRef, Answered),
 }
 
 /// A session that a number was told of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct OpenSession {
     /// In which a person.
-    pub place: Place,
+    pub place: ParticipantRef,
     /// By a text within [`LATELY`]: a reply may well be to that one.
     pub lately: bool,
 }
@@ -105,7 +94,7 @@ pub const LATELY: TimeDelta = TimeDelta::hours(24);
 
 /// An answer that waits to be sent.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Waiting {
+pub struct PendingAnswer {
     /// The reply's key, and the message's.
     pub key: NoticeKey,
     /// To whom.
@@ -118,9 +107,9 @@ pub struct Waiting {
     pub useful_until: DateTime<Utc>,
 }
 
-impl fmt::Debug for Waiting {
+impl fmt::Debug for PendingAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Waiting({}, {:?})", self.key, self.answer)
+        write!(f, "PendingAnswer({}, {:?})", self.key, self.answer)
     }
 }
 

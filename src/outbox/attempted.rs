@@ -8,7 +8,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::standing::{Doubt, Held, Recovery, Standing};
+use super::standing::{ClaimHolder, Doubt, Recovery, Standing};
 use super::{Lease, Settlement};
 use crate::entry::{Entry, Phase, State};
 use crate::notice::Reason;
@@ -21,7 +21,7 @@ pub(crate) struct Row<E = Entry> {
     /// How often it was claimed.
     pub(crate) epoch: i64,
     /// Who holds it, while claimed or sending.
-    pub(crate) claim: Option<Held>,
+    pub(crate) claim: Option<ClaimHolder>,
     /// Whether an attempt of it ended in doubt: then its frozen bytes are what is sent again.
     pub(crate) doubt: Option<Doubt>,
 }
@@ -85,7 +85,7 @@ impl Attempted for Entry {
 impl<E: Attempted> Row<E> {
     /// Claims it; the store has checked that it is due.
     pub(crate) fn claim(&mut self, owner: &str, lease_until: DateTime<Utc>, at: DateTime<Utc>) {
-        self.claim = Some(Held { owner: owner.to_owned(), lease_until, from: self.entry.stands().0 });
+        self.claim = Some(ClaimHolder { owner: owner.to_owned(), lease_until, from: self.entry.stands().0 });
         self.epoch += 1;
         self.go(State::Claimed, None, at);
     }
@@ -187,7 +187,7 @@ impl<E: Attempted> Row<E> {
     }
 
     /// Takes a claim back whose owner is gone.
-    pub(crate) fn recover(&mut self, is_gone: impl FnOnce(&Held) -> bool, at: DateTime<Utc>) -> Option<Recovery> {
+    pub(crate) fn recover(&mut self, is_gone: impl FnOnce(&ClaimHolder) -> bool, at: DateTime<Utc>) -> Option<Recovery> {
         let claim = self.claim.as_ref().filter(|claim| is_gone(claim))?;
         if self.entry.stands().1 == Some(Phase::Doubt) {
             self.end(State::Unknown, None, at);

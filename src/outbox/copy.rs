@@ -24,14 +24,14 @@ use super::{Result, StoreError, StoreKey, postgres, sqlite};
 
 /// Where a practice's store is, or will be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum StoreLocation {
     /// A file.
     File(PathBuf),
     /// A practice in a database.
     Database(Box<Server>, String),
 }
 
-impl Place {
+impl StoreLocation {
     /// For messages, and to know it again.
     pub fn shown(&self) -> String {
         match self {
@@ -57,17 +57,22 @@ pub struct Copied {
 /// # Errors
 /// A store cannot be opened, or its own errors; somebody serves the practice; there is nothing to copy, or something where it would go; the ledger is not
 /// as it was written. Nothing was changed then, but see the module.
-pub fn copy((from, to): (&Place, &Place), key: Option<&StoreKey>, now: DateTime<Utc>, progress: impl Fn(u64)) -> Result<Copied> {
+pub fn copy(
+    (from, to): (&StoreLocation, &StoreLocation),
+    key: Option<&StoreKey>,
+    now: DateTime<Utc>,
+    progress: impl Fn(u64),
+) -> Result<Copied> {
     if from == to {
         return Err(StoreError { action: "copy".to_owned(), cause: "both are the same place".to_owned() });
     }
     let mut leaving: Box<dyn Leaving> = match from {
-        Place::File(path) => Box::new(sqlite::copy::Old::open(path, key, (&to.shown(), now))?),
-        Place::Database(server, practice) => Box::new(postgres::copy::Side::leave((server, practice), key, (&to.shown(), now))?),
+        StoreLocation::File(path) => Box::new(sqlite::copy::Old::open(path, key, (&to.shown(), now))?),
+        StoreLocation::Database(server, practice) => Box::new(postgres::copy::Side::leave((server, practice), key, (&to.shown(), now))?),
     };
     let mut arriving: Box<dyn Arriving> = match to {
-        Place::File(path) => Box::new(sqlite::copy::New::make(path, key)?),
-        Place::Database(server, practice) => Box::new(postgres::copy::Side::arrive((server, practice), key)?),
+        StoreLocation::File(path) => Box::new(sqlite::copy::New::make(path, key)?),
+        StoreLocation::Database(server, practice) => Box::new(postgres::copy::Side::arrive((server, practice), key)?),
     };
     let keys = key.map(|key| Keys::new(key.clone()));
     let mut copied = Copied { rows: 0, ledger: 0, held: false };

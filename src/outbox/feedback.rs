@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::Result;
 use crate::contact::{Address, PhoneNumber};
-use crate::feedback::reply::{Taken, Told, Waiting, Written};
+use crate::feedback::reply::{AcceptedReply, OpenSession, PendingAnswer, Written};
 use crate::notice::NoticeKey;
 use crate::receipt::{About, Receipt, Received, Undelivered};
 use crate::suppression::{SuppressedAddress, Suppression};
@@ -44,10 +44,10 @@ pub trait Feedback: Send + Sync {
     async fn undelivered(&self, now: DateTime<Utc>) -> Result<Vec<Undelivered>>;
 
     /// Takes a reply: what it changes, and its answer, if there was none of its kind to that number lately. `false`: it was taken before.
-    async fn reply(&self, now: DateTime<Utc>, taken: Taken) -> Result<bool>;
+    async fn reply(&self, now: DateTime<Utc>, taken: AcceptedReply) -> Result<bool>;
 
     /// The sessions that this number was told of: the coming ones, and those of the last day that it got a text about lately.
-    async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<Told>>;
+    async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<OpenSession>>;
 
     /// What people wrote and somebody at the practice should read, the oldest first, `limit` at most; not what was marked as read.
     async fn unread(&self, limit: usize) -> Result<Vec<Written>>;
@@ -56,5 +56,5 @@ pub trait Feedback: Send + Sync {
     async fn mark_read(&self, who: Option<&str>, key: NoticeKey, now: DateTime<Utc>) -> Result<bool>;
 
     /// Answers that wait, the oldest first.
-    async fn waiting_answers(&self) -> Result<Vec<Waiting>>;
+    async fn waiting_answers(&self) -> Result<Vec<PendingAnswer>>;
 }

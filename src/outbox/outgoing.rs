@@ -8,13 +8,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 
 use super::attempted::{Attempted, Progress, Row};
-use super::standing::{Held, Recovery};
+use super::standing::{ClaimHolder, Recovery};
 use super::words::rfc3339;
 use super::{Begin, Lease, Outgoing, Settlement};
 use crate::contact::PhoneNumber;
 use crate::entry::{AttemptEnd, Phase, State};
 use crate::feedback::answer::Answer;
-use crate::feedback::reply::Waiting;
+use crate::feedback::reply::PendingAnswer;
 use crate::ledger::{Event, LedgerRow};
 use crate::notice::NoticeKey;
 use crate::outcome::NOT_SENT;
@@ -268,7 +268,7 @@ impl Row<Alone> {
     }
 
     /// Takes a claim back whose owner is gone. Nothing of it goes again if it may have left.
-    pub(crate) fn recover_alone(&mut self, is_gone: impl FnOnce(&Held) -> bool, at: DateTime<Utc>) -> Option<Recovery> {
+    pub(crate) fn recover_alone(&mut self, is_gone: impl FnOnce(&ClaimHolder) -> bool, at: DateTime<Utc>) -> Option<Recovery> {
         let recovery = self.recover(is_gone, at)?;
         if recovery == Recovery::InDoubt {
             self.doubt = None;
@@ -311,9 +311,9 @@ impl Row<Alone> {
     }
 
     /// As an answer that waits, if it is one.
-    pub(crate) fn as_waiting(&self) -> Option<Waiting> {
+    pub(crate) fn as_waiting(&self) -> Option<PendingAnswer> {
         let Alone { key, useful_until, state: State::Waiting, .. } = self.entry else { return None };
         let What::Answer { to: Some(to), answer, locale } = &self.entry.what else { return None };
-        Some(Waiting { key, to: to.clone(), answer: *answer, locale: locale.clone(), useful_until })
+        Some(PendingAnswer { key, to: to.clone(), answer: *answer, locale: locale.clone(), useful_until })
     }
 }

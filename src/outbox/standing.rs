@@ -7,7 +7,7 @@ use crate::entry::{Phase, State};
 
 /// A claim in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Held {
+pub(crate) struct ClaimHolder {
     /// The process.
     pub(crate) owner: String,
     /// By the store's clock.
@@ -16,7 +16,7 @@ pub(crate) struct Held {
     pub(crate) from: State,
 }
 
-impl Held {
+impl ClaimHolder {
     /// Its lease is over; or `everything`: whoever asks is the only process that lives, and it is another one's.
     pub(crate) fn is_gone(&self, owner: &str, store_now: DateTime<Utc>, everything: bool) -> bool {
         self.lease_until <= store_now || (everything && self.owner != owner)

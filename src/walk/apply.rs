@@ -19,7 +19,7 @@ pub const FIRST_PART: usize = 64;
 const LARGEST_PART: usize = 512;
 
 /// What a walk tells while it goes on.
-pub enum Told<'a> {
+pub enum WalkProgress<'a> {
     /// This is new, or told in another way, and will be written as it stands in the snapshot.
     Listed(&'a Session),
     /// A part of a list that only adds is in, and more of it comes.
@@ -45,7 +45,7 @@ impl Planned<'_> {
         mut self,
         outbox: &dyn Outbox,
         elsewhere: &mut Elsewhere,
-        told: &(dyn Fn(Told<'_>) + Send + Sync),
+        told: &(dyn Fn(WalkProgress<'_>) + Send + Sync),
     ) -> outbox::Result<WalkSummary> {
         let (at, source) = (self.walk.at, self.walk.source.clone());
         let mut applied = Applied::default();
@@ -64,7 +64,7 @@ impl Planned<'_> {
             self.walk.after = Some(applied.walks);
             self.report.planned += sessions.len();
             (self.walk.sessions, self.work) = (sessions, next);
-            told(Told::Part);
+            told(WalkProgress::Part);
             tokio::task::yield_now().await;
         }
         for _ in 0..ROUNDS {
@@ -109,12 +109,12 @@ impl Planned<'_> {
 }
 
 /// (What is planned otherwise than its source says is no longer as it stands in the snapshot.)
-fn tell(work: &[Work<'_>], told: &(dyn Fn(Told<'_>) + Send + Sync)) {
+fn tell(work: &[Work<'_>], told: &(dyn Fn(WalkProgress<'_>) + Send + Sync)) {
     for one in work {
         if let Work::Listed(session, _) = one
             && let Cow::Borrowed(session) = &**session
         {
-            told(Told::Listed(session));
+            told(WalkProgress::Listed(session));
         }
     }
 }

@@ -115,16 +115,16 @@ async fn a_list_of_new_sessions_is_cut_off_between_its_parts_and_completed_by_th
     for policy in [adopts(true), adopts(false)] {
         let (whole, parts) = (MemoryOutbox::new([7; 32]), AtomicUsize::new(0));
         let mut elsewhere = Elsewhere::default();
-        let told = |what: Told<'_>| {
-            parts.fetch_add(usize::from(matches!(what, Told::Part)), Ordering::Relaxed);
+        let told = |what: WalkProgress<'_>| {
+            parts.fetch_add(usize::from(matches!(what, WalkProgress::Part)), Ordering::Relaxed);
         };
         let report = walk_telling(&whole, &mut elsewhere, ("clinic", &list), (&policy, booked), &told).await.unwrap();
         assert_eq!((report.planned, parts.into_inner()), (300, 2), "64, 128, and the rest");
         let expected = left_behind(&whole).await;
         for cut_after in 1..=2 {
             let (cut, parts, is_over) = (MemoryOutbox::new([7; 32]), AtomicUsize::new(0), Notify::new());
-            let told = |what: Told<'_>| {
-                if matches!(what, Told::Part) && parts.fetch_add(1, Ordering::Relaxed) + 1 == cut_after {
+            let told = |what: WalkProgress<'_>| {
+                if matches!(what, WalkProgress::Part) && parts.fetch_add(1, Ordering::Relaxed) + 1 == cut_after {
                     is_over.notify_one();
                 }
             };
@@ -149,7 +149,7 @@ async fn a_list_of_new_sessions_is_cut_off_between_its_parts_and_completed_by_th
 #[tokio::test]
 async fn a_list_that_changes_what_was_there_is_applied_whole() {
     let (outbox, mut elsewhere, policy) = (MemoryOutbox::new([7; 32]), Elsewhere::default(), policy());
-    let told = |what: Told<'_>| assert!(matches!(what, Told::Listed(_)), "a part of it was written");
+    let told = |what: WalkProgress<'_>| assert!(matches!(what, WalkProgress::Listed(_)), "a part of it was written");
     for (now, code) in [(at("24T09:00:00"), 300_001), (at("24T09:05:00"), 300_999)] {
         let sessions = if code == 300_999 { 200 } else { 1 };
         let report = walk_telling(&outbox, &mut elsewhere, ("clinic", &list(sessions, code)), (&policy, now), &told).await.unwrap();

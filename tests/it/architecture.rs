@@ -150,6 +150,8 @@ const BANNED: &[&str] = &[
     "flight",
     "pace",
     "Crossing",
+    "Course",
+    "Taken",
     "Flight",
     "Pace",
     "Beat",

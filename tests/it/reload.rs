@@ -11,7 +11,7 @@ use punctual::contact::PhoneNumber;
 use punctual::daemon::{Ending, Engine};
 use punctual::entry::{Entry, State};
 use punctual::feedback::answer::Answer;
-use punctual::feedback::reply::{Changes, Taken, reply_key};
+use punctual::feedback::reply::{AcceptedReply, Changes, reply_key};
 use punctual::feedback::word::Word;
 use punctual::outbox::Filter;
 use serde_json::{Value, json};
@@ -130,7 +130,7 @@ async fn an_answer_under_way_keeps_its_time() {
         let from = PhoneNumber::parse("+14045550133", "US").unwrap();
         let answer = Some((Answer::Stopped, "en-US".to_owned()));
         let key = reply_key("http", "", "1");
-        let taken = Taken { key, from, word: Word::Stop, change: Changes::OptOut, answer, for_staff: None };
+        let taken = AcceptedReply { key, from, word: Word::Stop, change: Changes::OptOut, answer, for_staff: None };
         assert!(engine.outbox().reply(WallClock.now(), taken).await.unwrap());
     };
     let daemon = Daemon::start(&more, said_stop).await;

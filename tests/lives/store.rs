@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use punctual::contact::{Address, Channel, PhoneNumber};
 use punctual::entry::{Delivery, Entry};
-use punctual::feedback::reply::{Taken, Told, Waiting, Written};
+use punctual::feedback::reply::{AcceptedReply, OpenSession, PendingAnswer, Written};
 use punctual::guard::{GuardRow, Verdict};
 use punctual::known::KnownMap;
 use punctual::known::resend::Resent;
@@ -309,11 +309,11 @@ asks!(Feedback {
     whose(about: &About) -> Option<NoticeKey>;
     due_between(from: DateTime<Utc>, until: DateTime<Utc>) -> Vec<NoticeKey>;
     undelivered(now: DateTime<Utc>) -> Vec<Undelivered>;
-    reply(now: DateTime<Utc>, taken: Taken) -> bool;
-    open_sessions(number: &PhoneNumber, now: DateTime<Utc>) -> Vec<Told>;
+    reply(now: DateTime<Utc>, taken: AcceptedReply) -> bool;
+    open_sessions(number: &PhoneNumber, now: DateTime<Utc>) -> Vec<OpenSession>;
     unread(limit: usize) -> Vec<Written>;
     mark_read(who: Option<&str>, key: NoticeKey, now: DateTime<Utc>) -> bool;
-    waiting_answers() -> Vec<Waiting>;
+    waiting_answers() -> Vec<PendingAnswer>;
 });
 
 asks!(Acts {

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::tables::Tables;
 use crate::contact::PhoneNumber;
 use crate::feedback::answer::Answer;
-use crate::feedback::reply::{Waiting, since};
+use crate::feedback::reply::{PendingAnswer, since};
 use crate::notice::NoticeKey;
 use crate::outbox::attempted::Row;
 use crate::outbox::outgoing::{Alone, Step};
@@ -54,7 +54,7 @@ impl Tables {
         letters
     }
 
-    pub(super) fn waiting_answers(&self) -> Vec<Waiting> {
+    pub(super) fn waiting_answers(&self) -> Vec<PendingAnswer> {
         let mut rows: Vec<&Row<Alone>> = self.alone.values().collect();
         rows.sort_by_key(|row| (row.entry.due_at, row.entry.key));
         rows.into_iter().filter_map(Row::as_waiting).collect()

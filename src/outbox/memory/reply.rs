@@ -7,16 +7,17 @@ use chrono::{DateTime, Utc};
 use super::tables::Tables;
 use crate::contact::{Address, PhoneNumber};
 use crate::feedback::answer::Answer;
-use crate::feedback::reply::{Changes, LATELY, Place, Taken, Told, Written, rsvp_word};
+use crate::feedback::reply::{AcceptedReply, Changes, LATELY, OpenSession, Written, rsvp_word};
 use crate::known::Answered;
 use crate::ledger::{Event, LedgerRow};
 use crate::notice::NoticeKey;
 use crate::outbox::Outgoing;
 use crate::outbox::words::by;
+use crate::session::ParticipantRef;
 use crate::suppression::{SaidBy, SuppressedAddress, Suppression, suppression_key};
 
 impl Tables {
-    pub(super) fn take_reply(&mut self, now: DateTime<Utc>, taken: &Taken) -> bool {
+    pub(super) fn take_reply(&mut self, now: DateTime<Utc>, taken: &AcceptedReply) -> bool {
         if self.replies.contains_key(&taken.key) {
             return false;
         }
@@ -46,7 +47,7 @@ impl Tables {
         true
     }
 
-    fn put_rsvp(&mut self, now: DateTime<Utc>, place: &Place, answered: Answered) {
+    fn put_rsvp(&mut self, now: DateTime<Utc>, place: &ParticipantRef, answered: Answered) {
         let session = (place.source.clone(), place.session);
         if let Some(known) = self.participants.get_mut(&(place.source.clone(), place.session, place.participation)) {
             (known.rsvp, known.answered_start) = (Some(answered), Some(known.start));
@@ -59,19 +60,19 @@ impl Tables {
         });
     }
 
-    pub(super) fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Vec<Told> {
+    pub(super) fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Vec<OpenSession> {
         let (address, since) = (Address::Sms(number.clone()), now - LATELY);
-        let mut found: BTreeMap<_, (Place, bool)> = BTreeMap::new();
+        let mut found: BTreeMap<_, (ParticipantRef, bool)> = BTreeMap::new();
         for row in self.rows.values().filter(|row| row.entry.notice.address == address && (row.entry.state.told() || row.doubt.is_some())) {
             let (notice, source) = (&row.entry.notice, row.entry.source.clone());
             let lately = row.entry.accepted_at.unwrap_or(notice.due_at) >= since;
             if notice.start > now || (notice.start > since && lately) {
-                let place = Place { source, session: notice.session, participation: notice.participation };
+                let place = ParticipantRef { source, session: notice.session, participation: notice.participation };
                 let key = (place.source.clone(), place.session, place.participation);
                 found.entry(key).or_insert((place, false)).1 |= lately;
             }
         }
-        found.into_values().map(|(place, lately)| Told { place, lately }).collect()
+        found.into_values().map(|(place, lately)| OpenSession { place, lately }).collect()
     }
 
     pub(super) fn unread(&self, limit: usize) -> Vec<Written> {

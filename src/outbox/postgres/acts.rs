@@ -5,7 +5,6 @@ use chrono::{DateTime, Utc};
 use super::db::Tx;
 use super::error::Res;
 use super::notices::{Numbered, Sheet, find, insert};
-use super::place::Place;
 use super::{known, suppression};
 use crate::contact::Address;
 use crate::entry::Change;
@@ -15,6 +14,7 @@ use crate::notice::NoticeKey;
 use crate::outbox::Act;
 use crate::outbox::transition::{REFUSED_US, Row};
 use crate::outbox::words::{by, resent};
+use crate::session::ParticipantRef;
 use crate::suppression::SaidBy;
 
 /// A person asks for a new one. `false`: it is there already.
@@ -35,7 +35,7 @@ pub(super) async fn act(tx: &Tx<'_>, who: Option<&str>, keys: &[NoticeKey], act:
         let from = row.entry.state;
         if row.act(act, now) {
             changed += 1;
-            let place = Place::of(&row.entry);
+            let place = ParticipantRef::of(&row.entry);
             if act == Act::CancelTold {
                 // They know what holds now.
                 row.entry.facts = Some(known::participant(tx, &place).await?.facts_now().to_owned());
@@ -66,7 +66,7 @@ pub(super) async fn resend(
 async fn resend_one(tx: &Tx<'_>, who: Option<&str>, key: NoticeKey, to: Option<&Address>, now: DateTime<Utc>) -> Res<Resent> {
     let Some(Numbered { row, .. }) = find(tx, key).await? else { return Ok(Resent::Missing) };
     let (notice, state) = (&row.entry.notice, row.entry.state);
-    let known = known::participant(tx, &Place::of(&row.entry)).await?;
+    let known = known::participant(tx, &ParticipantRef::of(&row.entry)).await?;
     let new = match again(notice, state, &known.notices, to, now) {
         Ok(new) => Row::added(new, &row.entry.source, now),
         Err(refusal) => return Ok(refusal),

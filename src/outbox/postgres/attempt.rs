@@ -76,11 +76,11 @@ pub(super) async fn take(tx: &Tx<'_>, steps: &[&Step]) -> Res<Vec<bool>> {
     order.sort_by_key(|number| steps[*number].rank());
     if !order.is_empty() {
         let notices: Vec<&Step> = order.iter().map(|number| steps[*number]).collect();
-        let mut desk = Desk::of(tx, &notices).await?;
+        let mut batch = AttemptBatch::of(tx, &notices).await?;
         for number in order {
-            answers[number] = desk.step(steps[number]).await?;
+            answers[number] = batch.step(steps[number]).await?;
         }
-        desk.write().await?;
+        batch.write().await?;
     }
     for number in alone {
         answers[number] = super::outgoing::step(tx, steps[number].lease(), steps[number].alone()).await?;
@@ -110,7 +110,7 @@ pub(super) struct Close {
 }
 
 /// The rows, and what is to be written.
-struct Desk<'a> {
+struct AttemptBatch<'a> {
     tx: &'a Tx<'a>,
     rows: HashMap<NoticeKey, (Numbered, i64)>,
     /// Of which a receipt came.
@@ -123,7 +123,7 @@ struct Desk<'a> {
     closes: Vec<Close>,
 }
 
-impl<'a> Desk<'a> {
+impl<'a> AttemptBatch<'a> {
     async fn of(tx: &'a Tx<'a>, steps: &[&Step]) -> Res<Self> {
         let of: Vec<NoticeKey> = steps.iter().map(|step| step.lease().key).collect();
         let sql = format!(

@@ -9,18 +9,17 @@ use super::columns::{at, get, limit, ms, opt_at};
 use super::db::{Db, Tx};
 use super::error::{Res, refused};
 use super::notices::{COLUMNS, Numbered, Sheet, keys_of, row, save};
-use super::place::Place;
 use super::{known, outgoing, query, receipt, suppression};
 use crate::contact::Channel;
 use crate::entry::{AttemptEnd, Entry, State};
 use crate::known::{KnownNotice, Reminded};
 use crate::ledger::Event;
 use crate::notice::{NoticeKey, Occasion};
-use crate::outbox::standing::{Held, Recovery};
+use crate::outbox::standing::{ClaimHolder, Recovery};
 use crate::outbox::words::rfc3339;
 use crate::outbox::{Claim, ClaimRequest, Recovered};
-use crate::session::SessionId;
 use crate::session::stored::StoredSession;
+use crate::session::{ParticipantRef, SessionId};
 
 /// Of what is due, so many of the longest due are looked at for the most urgent.
 const WINDOW: i64 = 4096;
@@ -74,8 +73,8 @@ pub(super) async fn claim(tx: &Tx<'_>, request: &ClaimRequest) -> Res<Vec<Claim>
 /// With what to decide upon, as if one had been claimed after the other: who comes later in this batch waits yet.
 async fn decided_upon(tx: &Tx<'_>, before: Vec<Numbered>, claimed: &[Numbered]) -> Res<Vec<Claim>> {
     let entries: Vec<&Entry> = before.iter().map(|n| &n.row.entry).collect();
-    let places: BTreeSet<Place> = entries.iter().map(|e| Place::of(e)).collect();
-    let places: Vec<Place> = places.into_iter().collect();
+    let places: BTreeSet<ParticipantRef> = entries.iter().map(|e| ParticipantRef::of(e)).collect();
+    let places: Vec<ParticipantRef> = places.into_iter().collect();
     let people = known::of(tx, &places).await?;
     let sessions = latest(tx, &places).await?;
     let again: Vec<i64> = before.iter().filter(|n| n.row.doubt.is_some()).map(|n| n.id).collect();
@@ -83,7 +82,7 @@ async fn decided_upon(tx: &Tx<'_>, before: Vec<Numbered>, claimed: &[Numbered]) 
     let begun = last_begun(tx, &again).await?;
     let mut claims = Vec::with_capacity(before.len());
     for (number, one) in before.iter().enumerate() {
-        let (later, place) = (&before[number + 1..], Place::of(&one.row.entry));
+        let (later, place) = (&before[number + 1..], ParticipantRef::of(&one.row.entry));
         let mut known = people.get(&place).cloned().ok_or_else(|| refused("somebody of a notice is not known"))?;
         for notice in &mut known.notices {
             if let Some(waits) = later.iter().find(|n| n.row.entry.notice.key == notice.notice.key) {
@@ -93,7 +92,7 @@ async fn decided_upon(tx: &Tx<'_>, before: Vec<Numbered>, claimed: &[Numbered]) 
         if known.reminded.iter().any(|r| r.underway) && !later.is_empty() {
             let theirs: Vec<i64> = later.iter().map(|n| n.id).collect();
             known.reminded = known::reminded(tx, &place, &known.notices, &theirs).await?;
-            let person = |of: &Place| people.get(of).and_then(|known| known.person.clone());
+            let person = |of: &ParticipantRef| people.get(of).and_then(|known| known.person.clone());
             known.reminded.extend(later.iter().filter_map(|n| in_doubt(&n.row.entry, &place, &known.notices, &person)));
             known.reminded.sort_unstable();
         }
@@ -114,16 +113,21 @@ async fn decided_upon(tx: &Tx<'_>, before: Vec<Numbered>, claimed: &[Numbered]) 
 }
 
 /// What went to one of these numbers, perhaps, and waits to go again: until it is claimed it is not under way.
-fn in_doubt(entry: &Entry, place: &Place, notices: &[KnownNotice], person: &dyn Fn(&Place) -> Option<String>) -> Option<Reminded> {
+fn in_doubt(
+    entry: &Entry,
+    place: &ParticipantRef,
+    notices: &[KnownNotice],
+    person: &dyn Fn(&ParticipantRef) -> Option<String>,
+) -> Option<Reminded> {
     let n = &entry.notice;
     let counts = entry.state == State::Unknown && n.occasion == Occasion::Reminder && n.address.channel() == Channel::Sms;
     let elsewhere = (&entry.source, n.session) != (&place.source, place.session);
     let to_theirs = notices.iter().any(|other| other.notice.address == n.address);
     let at = entry.accepted_at.unwrap_or(entry.changed_at);
-    (counts && elsewhere && to_theirs).then(|| Reminded { at, underway: false, person: person(&Place::of(entry)) })
+    (counts && elsewhere && to_theirs).then(|| Reminded { at, underway: false, person: person(&ParticipantRef::of(entry)) })
 }
 
-async fn latest(db: &Db, places: &[Place]) -> Res<HashMap<(String, SessionId), Latest>> {
+async fn latest(db: &Db, places: &[ParticipantRef]) -> Res<HashMap<(String, SessionId), Latest>> {
     let sources: BTreeSet<&str> = places.iter().map(|place| place.source.as_str()).collect();
     let mut found = HashMap::new();
     for source in sources {
@@ -181,7 +185,7 @@ const HELD: &str = "SELECT key FROM notice WHERE practice = $1 AND state = 'flyi
 const UNDECIDED: &str = "SELECT key FROM notice WHERE practice = $1 AND doubt = 'undecided' ORDER BY key";
 
 /// Takes claims back whose owner is gone.
-pub(super) async fn take_back(tx: &Tx<'_>, is_gone: impl Fn(&Held) -> bool, now: DateTime<Utc>) -> Res<Recovered> {
+pub(super) async fn take_back(tx: &Tx<'_>, is_gone: impl Fn(&ClaimHolder) -> bool, now: DateTime<Utc>) -> Res<Recovered> {
     let held = keys_of(tx, HELD, &[&tx.practice]).await?;
     let mut sheet = Sheet::of(tx, &held).await?;
     let mut returned = 0;

@@ -17,7 +17,7 @@ const STEADY: Duration = Duration::from_secs(20);
 
 /// Says that this daemon lives, on a connection of its own, until it is dropped: then that it does not.
 pub(super) struct Heart {
-    heard: Arc<Heard>,
+    heard: Arc<LastHeard>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -27,7 +27,7 @@ impl Heart {
     pub(super) fn start(home: &Home) -> crate::outbox::Result<Option<Self>> {
         let Some(node) = home.node.clone() else { return Ok(None) };
         let (stop, stopped) = oneshot::channel();
-        let (home, heard) = (home.clone(), Arc::<Heard>::default());
+        let (home, heard) = (home.clone(), Arc::<LastHeard>::default());
         let hears = Arc::clone(&heard);
         let thread = super::thread::thread("outbox-heart", async move || live(&home, &node, &hears, stopped).await)?;
         Ok(Some(Self { heard, stop: Some(stop), thread: Some(thread) }))
@@ -41,9 +41,9 @@ impl Heart {
 
 /// When the database heard it.
 #[derive(Default)]
-struct Heard(Mutex<Option<(Instant, Instant)>>);
+struct LastHeard(Mutex<Option<(Instant, Instant)>>);
 
-impl Heard {
+impl LastHeard {
     /// Once more.
     fn note(&self, now: Instant) {
         let mut span = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,7 +71,7 @@ impl Drop for Heart {
     }
 }
 
-async fn live(home: &Home, node: &Node, heard: &Heard, mut stopped: oneshot::Receiver<()>) {
+async fn live(home: &Home, node: &Node, heard: &LastHeard, mut stopped: oneshot::Receiver<()>) {
     let mut db: Option<Db> = None;
     loop {
         let beat = async {
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn whoever_was_not_heard_is_steady_later() {
-        let (heard, began) = (Heard::default(), Instant::now());
+        let (heard, began) = (LastHeard::default(), Instant::now());
         let at = |seconds| began + Duration::from_secs(seconds);
         (0..=15).step_by(5).for_each(|seconds| heard.note(at(seconds)));
         assert!(!heard.is_steady(at(15)));

@@ -9,24 +9,23 @@ use super::columns::{at, get, ids, ms, number, opt_at, opt_rsvp};
 use super::db::{Db, Values};
 use super::error::Res;
 use super::notices::{self, COLUMN_COUNT, COLUMNS};
-use super::place::Place;
 use super::receipt;
 use crate::contact::{Address, Channel, Number, PhoneNumber};
 use crate::known::{Answered, Expected, Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, SHARED_MAX, Said};
-use crate::session::SessionId;
+use crate::session::{ParticipantRef, SessionId};
 use crate::suppression::suppression_key;
 
 /// All people of these sessions.
 pub(super) async fn known(db: &Db, source: &str, sessions: &[SessionId]) -> Res<KnownMap> {
     let sql = "SELECT source, session_id, participation_id FROM participant WHERE practice = $1 AND source = $2 AND session_id = ANY($3)";
     let rows = db.query(sql, &[&db.practice, &source, &ids(sessions)]).await?;
-    let places: Vec<Place> = rows.iter().map(|row| Place::read(row, 0)).collect::<Res<_>>()?;
+    let places: Vec<ParticipantRef> = rows.iter().map(|row| ParticipantRef::read(row, 0)).collect::<Res<_>>()?;
     let found = of(db, &places).await?;
     Ok(found.into_iter().map(|(place, known)| ((place.session, place.participation), known)).collect())
 }
 
 /// These people, with all their notices. Who is not there is not named.
-pub(super) async fn of(db: &Db, places: &[Place]) -> Res<HashMap<Place, Known>> {
+pub(super) async fn of(db: &Db, places: &[ParticipantRef]) -> Res<HashMap<ParticipantRef, Known>> {
     if places.is_empty() {
         return Ok(HashMap::new());
     }
@@ -41,42 +40,47 @@ pub(super) async fn of(db: &Db, places: &[Place]) -> Res<HashMap<Place, Known>> 
 }
 
 /// One participant.
-pub(super) async fn participant(db: &Db, place: &Place) -> Res<Known> {
+pub(super) async fn participant(db: &Db, place: &ParticipantRef) -> Res<Known> {
     let found = of(db, std::slice::from_ref(place)).await?.remove(place);
     super::columns::required(found, "a participant of each notice")
 }
 
-/// Their notices, in due order, and whether anything is said of one of them that did not arrive.
-type Told = (Vec<KnownNotice>, bool);
+/// Somebody's notices, in due order.
+#[derive(Default)]
+struct Notices {
+    all: Vec<KnownNotice>,
+    /// Something is said of one of them that did not arrive.
+    some_lost: bool,
+}
 
 /// The places that a statement is about, as a table `w`.
 const THESE: &str = "unnest($2::text[], $3::bigint[], $4::bigint[]) AS w (source, session_id, participation_id)";
 
-async fn of_these(db: &Db, sql: &str, places: &[Place]) -> Res<Vec<Row>> {
+async fn of_these(db: &Db, sql: &str, places: &[ParticipantRef]) -> Res<Vec<Row>> {
     let sources: Vec<&str> = places.iter().map(|p| p.source.as_str()).collect();
     let sessions: Vec<i64> = places.iter().map(|p| p.session.0).collect();
     let people: Vec<i64> = places.iter().map(|p| p.participation.0).collect();
     db.query(sql, &[&db.practice, &sources, &sessions, &people]).await
 }
 
-async fn told(db: &Db, places: &[Place]) -> Res<HashMap<Place, Told>> {
+async fn told(db: &Db, places: &[ParticipantRef]) -> Res<HashMap<ParticipantRef, Notices>> {
     let sql = format!(
         "SELECT {COLUMNS}, EXISTS (SELECT 1 FROM delivery AS d WHERE d.practice = $1 AND d.notice_id = n.id AND d.receipt IN ('undelivered', 'failed'))
          FROM {THESE} JOIN notice AS n ON n.practice = $1 AND n.session_id = w.session_id AND n.participation_id = w.participation_id AND n.source = w.source
          ORDER BY n.due_at, n.key"
     );
-    let mut found: HashMap<Place, Told> = HashMap::new();
+    let mut found: HashMap<ParticipantRef, Notices> = HashMap::new();
     for row in of_these(db, &sql, places).await? {
         let numbered = notices::row(&db.sealer, &row)?;
-        let theirs = found.entry(Place::of(&numbered.row.entry)).or_default();
-        theirs.0.push((&numbered.row).into());
-        theirs.1 |= get::<bool>(&row, COLUMN_COUNT)?;
+        let theirs = found.entry(ParticipantRef::of(&numbered.row.entry)).or_default();
+        theirs.all.push((&numbered.row).into());
+        theirs.some_lost |= get::<bool>(&row, COLUMN_COUNT)?;
     }
     Ok(found)
 }
 
 /// What stands in the table of participants, and what they answered.
-async fn people(db: &Db, places: &[Place]) -> Res<Vec<(Place, Known)>> {
+async fn people(db: &Db, places: &[ParticipantRef]) -> Res<Vec<(ParticipantRef, Known)>> {
     let sql = format!(
         "SELECT p.source, p.session_id, p.participation_id, first_seen, session_seen, p.start_at, start_known_at, adopted, facts, facts_known_at, cancelled,
                 absent_since, absences, said, said_of, person, says, over, r.start_at
@@ -87,8 +91,8 @@ async fn people(db: &Db, places: &[Place]) -> Res<Vec<(Place, Known)>> {
     rows.iter().map(|row| one(db, row)).collect()
 }
 
-fn one(db: &Db, row: &Row) -> Res<(Place, Known)> {
-    let place = Place::read(row, 0)?;
+fn one(db: &Db, row: &Row) -> Res<(ParticipantRef, Known)> {
+    let place = ParticipantRef::read(row, 0)?;
     let rsvp = opt_rsvp(row, 16)?.zip(opt_rsvp(row, 17)?).map(|(says, over)| Answered { says, over });
     let known = Known {
         first_seen: at(row, 3)?,
@@ -114,7 +118,7 @@ fn one(db: &Db, row: &Row) -> Res<(Place, Known)> {
 }
 
 /// With their notices, and what is known because of them.
-async fn whole(db: &Db, place: &Place, known: Known, (mut notices, some_lost): Told) -> Res<Known> {
+async fn whole(db: &Db, place: &ParticipantRef, known: Known, Notices { all: mut notices, some_lost }: Notices) -> Res<Known> {
     if some_lost && notices.iter().any(KnownNotice::told) {
         let lost = receipt::lost(db, place).await?;
         notices.iter_mut().for_each(|n| n.undelivered = lost.contains(&n.notice.key));
@@ -143,7 +147,7 @@ pub(super) const EXPECTED: &str =
      GROUP BY theirs.source, theirs.session_id, theirs.participation_id, other.person, this.person, other.first_seen
      ORDER BY theirs.source, theirs.session_id, theirs.participation_id";
 
-async fn expected(db: &Db, place: &Place, notices: &[KnownNotice]) -> Res<Vec<Expected>> {
+async fn expected(db: &Db, place: &ParticipantRef, notices: &[KnownNotice]) -> Res<Vec<Expected>> {
     let told: BTreeSet<(DateTime<Utc>, &str, Channel)> =
         notices.iter().map(|n| (n.notice.start, n.notice.address.expose(), n.notice.address.channel())).collect();
     let mut found = Vec::new();
@@ -155,7 +159,7 @@ async fn expected(db: &Db, place: &Place, notices: &[KnownNotice]) -> Res<Vec<Ex
         let values: Values<'_> =
             &[&db.practice, &place.source, &place.session.0, &place.participation.0, &sealed, &ms(start), &channel.as_str()];
         for row in db.query(EXPECTED, values).await? {
-            let theirs = Place::read(&row, 0)?;
+            let theirs = ParticipantRef::read(&row, 0)?;
             let expected = Expected {
                 source: theirs.source,
                 session: theirs.session,
@@ -184,7 +188,7 @@ pub(super) const SHARED: &str = "SELECT EXISTS (
      WHERE other.person <> this.person)";
 
 /// What is known of the numbers of these notices.
-async fn numbers(db: &Db, place: &Place, notices: &[KnownNotice]) -> Res<Vec<(PhoneNumber, Number)>> {
+async fn numbers(db: &Db, place: &ParticipantRef, notices: &[KnownNotice]) -> Res<Vec<(PhoneNumber, Number)>> {
     let mut found: Vec<(PhoneNumber, Number)> = Vec::new();
     for address in notices.iter().map(|n| &n.notice.address) {
         let Address::Sms(to) = address else { continue };
@@ -208,7 +212,7 @@ pub(super) const REMINDED: &str = "SELECT coalesce(n.accepted_at, n.changed_at),
          AND NOT (n.source = $3 AND n.session_id = $4) AND n.id <> ALL ($5) ORDER BY n.start_at DESC LIMIT $6";
 
 /// Reminders of other sessions, to the numbers of these notices; without those of these numbers.
-pub(super) async fn reminded(db: &Db, place: &Place, notices: &[KnownNotice], without: &[i64]) -> Res<Vec<Reminded>> {
+pub(super) async fn reminded(db: &Db, place: &ParticipantRef, notices: &[KnownNotice], without: &[i64]) -> Res<Vec<Reminded>> {
     let numbers: BTreeSet<&str> =
         notices.iter().map(|n| &n.notice.address).filter(|a| a.channel() == Channel::Sms).map(Address::expose).collect();
     let mut found = Vec::new();

@@ -18,7 +18,7 @@ use crate::contact::{Address, Channel};
 use crate::entry::{Entry, Phase, State};
 use crate::ledger::Event;
 use crate::notice::{Notice, NoticeKey, Reason};
-use crate::outbox::standing::{Doubt, Held};
+use crate::outbox::standing::{ClaimHolder, Doubt};
 use crate::outbox::transition::Row;
 
 /// All columns, in the order in which [`row`] reads them.
@@ -95,9 +95,9 @@ fn notice(sealer: &Sealer, row: &tokio_postgres::Row) -> Res<Notice> {
     })
 }
 
-fn held(row: &tokio_postgres::Row) -> Res<Option<Held>> {
+fn held(row: &tokio_postgres::Row) -> Res<Option<ClaimHolder>> {
     let owner: Option<String> = get(row, 22)?;
-    owner.map(|owner| Ok(Held { owner, lease_until: get(row, 23)?, from: word(row, 24)? })).transpose()
+    owner.map(|owner| Ok(ClaimHolder { owner, lease_until: get(row, 23)?, from: word(row, 24)? })).transpose()
 }
 
 fn doubt(row: &tokio_postgres::Row) -> Res<Option<Doubt>> {
@@ -173,7 +173,7 @@ pub(super) async fn save(tx: &Tx<'_>, rows: &[&Numbered]) -> Res<()> {
         return Ok(());
     }
     let entries: Vec<&Entry> = rows.iter().map(|n| &n.row.entry).collect();
-    let claims: Vec<Option<&Held>> = rows.iter().map(|n| n.row.claim.as_ref()).collect();
+    let claims: Vec<Option<&ClaimHolder>> = rows.iter().map(|n| n.row.claim.as_ref()).collect();
     let facts = entries.iter().map(|e| e.facts.as_deref().map(|facts| tx.sealer.seal("told", e.notice.key.0, facts)).transpose());
     let sql = "UPDATE notice AS n SET state = d.state, reason = d.reason, phase = d.phase, next_attempt_at = d.next, attempts = d.attempts,
                    accepted_at = d.accepted, server_reply = d.reply, reference = d.reference, changed_at = d.changed, epoch = d.epoch, owner = d.owner,

@@ -9,11 +9,11 @@ use super::db::{Db, Tx, Values};
 use super::error::{Failure, Res, refused};
 use crate::contact::{Address, Channel, PhoneNumber};
 use crate::entry::State;
-use crate::feedback::reply::Waiting;
+use crate::feedback::reply::PendingAnswer;
 use crate::notice::NoticeKey;
 use crate::outbox::attempted::Row;
 use crate::outbox::outgoing::{Alone, AloneEnd, Step, What};
-use crate::outbox::standing::{Held, Recovery};
+use crate::outbox::standing::{ClaimHolder, Recovery};
 use crate::outbox::{ClaimAlone, Lease, Scheduled, StaffLetter};
 
 const SELECT: &str = "SELECT key, recipient, address, answer, locale, due_at, useful_until, state, phase, next_attempt_at, attempts, changed_at, epoch, owner,
@@ -42,7 +42,7 @@ fn row(db: &Db, read: &Read) -> Res<Row<Alone>> {
         transport: get(read, 15)?,
         outcome: get::<Option<&str>>(read, 16)?.map(AloneEnd::from),
     };
-    let held = |owner| Ok::<_, Failure>(Held { owner, lease_until: get(read, 14)?, from: State::Waiting });
+    let held = |owner| Ok::<_, Failure>(ClaimHolder { owner, lease_until: get(read, 14)?, from: State::Waiting });
     Ok(Row { entry, epoch: get(read, 12)?, claim: owner.map(held).transpose()?, doubt: None })
 }
 
@@ -134,7 +134,7 @@ pub(super) async fn step(tx: &Tx<'_>, lease: Lease, step: Step<'_>) -> Res<bool>
 }
 
 /// Takes claims back whose owner is gone; how many had not left.
-pub(super) async fn recover(tx: &Tx<'_>, is_gone: impl Fn(&Held) -> bool, now: DateTime<Utc>) -> Res<usize> {
+pub(super) async fn recover(tx: &Tx<'_>, is_gone: impl Fn(&ClaimHolder) -> bool, now: DateTime<Utc>) -> Res<usize> {
     let held = "kind IN ('letter', 'answer') AND next_attempt_at IS NOT NULL AND owner IS NOT NULL FOR UPDATE";
     let rows = all(tx, held, &[&tx.practice]).await?;
     let mut returned = 0;
@@ -176,7 +176,7 @@ pub(super) async fn letters(db: &Db, scheduled_at: DateTime<Utc>) -> Res<Vec<Sta
 }
 
 /// Answers that wait, the oldest first.
-pub(super) async fn waiting(db: &Db) -> Res<Vec<Waiting>> {
+pub(super) async fn waiting(db: &Db) -> Res<Vec<PendingAnswer>> {
     let which = "kind = 'answer' AND next_attempt_at IS NOT NULL AND state = 'waiting' ORDER BY due_at, key";
     Ok(all(db, which, &[&db.practice]).await?.iter().filter_map(Row::as_waiting).collect())
 }

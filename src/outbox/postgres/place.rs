@@ -5,17 +5,9 @@ use tokio_postgres::Row;
 use super::columns::{get, person, session};
 use super::error::Res;
 use crate::entry::Entry;
-use crate::session::{ParticipationId, SessionId};
+use crate::session::{ParticipantRef, SessionId};
 
-/// A source, a session of it, and somebody in that.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Place {
-    pub(super) source: String,
-    pub(super) session: SessionId,
-    pub(super) participation: ParticipationId,
-}
-
-impl Place {
+impl ParticipantRef {
     pub(super) fn of(entry: &Entry) -> Self {
         Self { source: entry.source.clone(), session: entry.notice.session, participation: entry.notice.participation }
     }

@@ -12,14 +12,14 @@ use super::columns::{
 };
 use super::db::Db;
 use super::error::{Res, refused};
-use super::place::{Place, name};
+use super::place::name;
 use super::{guard, sources};
 use crate::entry::{AttemptEnd, Delivery};
 use crate::notice::NoticeKey;
 use crate::outbox::frozen::Packed;
 use crate::outbox::{Rest, Seen, SeenSession};
 use crate::session::stored::{Departed, StoredSession, Touch};
-use crate::session::{ParticipationId, SessionId, SourceRecord};
+use crate::session::{ParticipantRef, ParticipationId, SessionId, SourceRecord};
 
 pub(super) const SEEN: &str =
     "SELECT id, digest, presence, replan > 0, start_at FROM session WHERE practice = $1 AND source = $2 AND start_at >= $3";
@@ -105,7 +105,7 @@ pub(super) async fn departed(db: &Db, source: &str, of: Option<&[SessionId]>) ->
                WHERE practice = $1 AND source = $2 AND record IS NOT NULL AND ($3::bigint[] IS NULL OR session_id = ANY($3)) ORDER BY participation_id";
     let mut found: HashMap<SessionId, Vec<Departed>> = HashMap::new();
     for row in db.query(sql, &[&db.practice, &source, &of.map(ids)]).await? {
-        let place = Place { source: source.to_owned(), session: session(&row, 0)?, participation: person(&row, 1)? };
+        let place = ParticipantRef { source: source.to_owned(), session: session(&row, 0)?, participation: person(&row, 1)? };
         let record = db.sealer.open("person", place.name(), get(&row, 4)?)?;
         let (role, presence) = (required(opt_role(&row, 2)?, "a role of whoever departed")?, word(&row, 3)?);
         found.entry(place.session).or_default().push(Departed { id: place.participation, role, presence, record });

@@ -9,7 +9,6 @@ use super::columns::{at, get, key, ms, opt_at, opt_word, person, session, word};
 use super::db::{Db, Tx, Values};
 use super::error::Res;
 use super::notices::{Numbered, Sheet, keys_of};
-use super::place::Place;
 use super::suppression;
 use crate::contact::{Address, Channel};
 use crate::entry::AttemptEnd;
@@ -18,6 +17,7 @@ use crate::notice::NoticeKey;
 use crate::outbox::Lately;
 use crate::outbox::transition::ARRIVED;
 use crate::receipt::{About, Fate, Receipt, Received, Undelivered};
+use crate::session::ParticipantRef;
 use crate::suppression::SaidBy;
 
 /// By the provider's id, the latest.
@@ -73,7 +73,7 @@ const LAST_ATTEMPTS: &str = "SELECT n.key, d.receipt FROM notice AS n JOIN deliv
      WHERE n.practice = $1 AND n.source = $2 AND n.session_id = $3 AND n.participation_id = $4 ORDER BY n.id, d.attempt";
 
 /// Notices of somebody whose last attempt did not arrive, by its receipt.
-pub(super) async fn lost(db: &Db, place: &Place) -> Res<HashSet<NoticeKey>> {
+pub(super) async fn lost(db: &Db, place: &ParticipantRef) -> Res<HashSet<NoticeKey>> {
     let mut lost = HashSet::new();
     let values: Values<'_> = &[&db.practice, &place.source, &place.session.0, &place.participation.0];
     for row in db.query(LAST_ATTEMPTS, values).await? {
@@ -135,15 +135,15 @@ pub(super) async fn undelivered(db: &Db, now: DateTime<Utc>) -> Res<Vec<Undelive
         let channel_word: Channel = word(row, channel)?;
         Ok(Address::restore(channel_word, &db.sealer.open("address", "", get(row, channel + 1)?)?))
     };
-    let mut since: HashMap<Place, Vec<Since>> = HashMap::new();
+    let mut since: HashMap<ParticipantRef, Vec<Since>> = HashMap::new();
     for row in &db.query(SINCE, &[&db.practice, &sessions]).await? {
-        let place = Place { source: get(row, 0)?, session: session(row, 1)?, participation: person(row, 2)? };
+        let place = ParticipantRef { source: get(row, 0)?, session: session(row, 1)?, participation: person(row, 2)? };
         let one = Since { address: address(row, 3)?, accepted_at: opt_at(row, 5)?, delivered_at: opt_at(row, 6)? };
         since.entry(place).or_default().push(one);
     }
     let mut found = Vec::new();
     for row in &rows {
-        let place = Place { source: get(row, 9)?, session: session(row, 1)?, participation: person(row, 2)? };
+        let place = ParticipantRef { source: get(row, 9)?, session: session(row, 1)?, participation: person(row, 2)? };
         let (at, to) = (at(row, 8)?, address(row, 10)?);
         let mends = |one: &Since| {
             let elsewhere = !one.address.expose().eq_ignore_ascii_case(to.expose());

@@ -9,17 +9,17 @@ use super::error::Res;
 use super::{outgoing, suppression};
 use crate::contact::Address;
 use crate::feedback::answer::Answer;
-use crate::feedback::reply::{Changes, ForStaff, LATELY, Place, Taken, Told, Written, rsvp_word, since};
+use crate::feedback::reply::{AcceptedReply, Changes, ForStaff, LATELY, OpenSession, Written, rsvp_word, since};
 use crate::known::Answered;
 use crate::ledger::{Event, LedgerRow};
 use crate::notice::NoticeKey;
 use crate::outbox::attempted::Row;
 use crate::outbox::words::by;
-use crate::session::{ParticipationId, SessionId};
+use crate::session::{ParticipantRef, ParticipationId, SessionId};
 use crate::suppression::{SaidBy, Suppression, suppression_key};
 
 /// Takes a reply. `false`: it was taken before, and nothing is changed.
-pub(super) async fn take(tx: &Tx<'_>, now: DateTime<Utc>, taken: &Taken) -> Res<bool> {
+pub(super) async fn take(tx: &Tx<'_>, now: DateTime<Utc>, taken: &AcceptedReply) -> Res<bool> {
     let id = taken.key.to_string();
     let sql = "INSERT INTO reply (practice, id, at, word) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
     if tx.execute(sql, &[&tx.practice, &id, &ms(now), &taken.word.as_str()]).await? == 0 {
@@ -59,7 +59,7 @@ pub(super) async fn take(tx: &Tx<'_>, now: DateTime<Utc>, taken: &Taken) -> Res<
     Ok(true)
 }
 
-async fn put_rsvp(tx: &Tx<'_>, now: DateTime<Utc>, place: &Place, answered: Answered) -> Res<()> {
+async fn put_rsvp(tx: &Tx<'_>, now: DateTime<Utc>, place: &ParticipantRef, answered: Answered) -> Res<()> {
     let sql =
         "INSERT INTO rsvp (practice, source, session_id, participation_id, says, over, at, start_at) VALUES ($1, $2, $3, $4, $5, $6, $7,
                    (SELECT start_at FROM participant WHERE practice = $1 AND source = $2 AND session_id = $3 AND participation_id = $4))
@@ -79,12 +79,12 @@ pub(super) const OPEN: &str = "SELECT source, session_id, participation_id, max(
      GROUP BY source, session_id, participation_id ORDER BY source, session_id, participation_id";
 
 /// See [`crate::outbox::Feedback::open_sessions`].
-pub(super) async fn open_sessions(db: &Db, number: &str, now: DateTime<Utc>) -> Res<Vec<Told>> {
+pub(super) async fn open_sessions(db: &Db, number: &str, now: DateTime<Utc>) -> Res<Vec<OpenSession>> {
     let sealed = db.sealer.seal_alike("address", number)?;
     let rows = db.query(OPEN, &[&db.practice, &sealed, &ms(now), &ms(now - LATELY)]).await?;
     let told = |row| {
-        let place = Place { source: get(row, 0)?, session: session(row, 1)?, participation: person(row, 2)? };
-        Ok(Told { place, lately: get(row, 3)? })
+        let place = ParticipantRef { source: get(row, 0)?, session: session(row, 1)?, participation: person(row, 2)? };
+        Ok(OpenSession { place, lately: get(row, 3)? })
     };
     rows.iter().map(told).collect()
 }
@@ -97,7 +97,7 @@ const UNREAD: &str =
 /// See [`crate::outbox::Feedback::unread`].
 pub(super) async fn unread(db: &Db, most: usize) -> Res<Vec<Written>> {
     let rows = db.query(UNREAD, &[&db.practice, &limit(most)]).await?;
-    let place = |(source, session, person)| Place { source, session: SessionId(session), participation: ParticipationId(person) };
+    let place = |(source, session, person)| ParticipantRef { source, session: SessionId(session), participation: ParticipationId(person) };
     let one = |row: &Read| {
         let about: Vec<(String, i64, i64)> = json(get(row, 5)?)?;
         let text = db.sealer.open("said", get::<&str>(row, 0)?, get(row, 4)?)?;

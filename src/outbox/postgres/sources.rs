@@ -10,12 +10,12 @@ use super::db::{Db, Tx, Values};
 use super::error::Res;
 use super::hold::hold;
 use super::notices::keys_of;
-use super::place::{Place, name};
+use super::place::name;
 use crate::ledger::{Event, LedgerRow};
 use crate::notice::Reason;
 use crate::outbox::{NotedSession, SourcePart, SourceRow};
 use crate::session::stored::Also;
-use crate::session::{SessionId, SourceRecord, TakenFor};
+use crate::session::{ParticipantRef, SessionId, SourceRecord, TakenFor};
 
 /// Sources that were ever walked, and those that are configured.
 pub(super) async fn all(db: &Db) -> Res<Vec<SourceRow>> {
@@ -121,8 +121,8 @@ async fn move_rows(tx: &Tx<'_>, id: Option<SessionId>, from: &str, to: &str) -> 
     let sql = "SELECT session_id, participation_id, facts, record FROM participant
                WHERE practice = $1 AND source = $2 AND ($3::bigint IS NULL OR session_id = $3)";
     for row in tx.query(sql, &[&tx.practice, &from, &one]).await? {
-        let old = Place { source: from.to_owned(), session: session(&row, 0)?, participation: person(&row, 1)? };
-        let new = Place { source: to.to_owned(), ..old.clone() };
+        let old = ParticipantRef { source: from.to_owned(), session: session(&row, 0)?, participation: person(&row, 1)? };
+        let new = ParticipantRef { source: to.to_owned(), ..old.clone() };
         let anew = |place, text: Option<&str>| {
             let plain = tx.sealer.open_some(place, old.name(), text)?;
             plain.map(|plain| tx.sealer.seal(place, new.name(), &plain)).transpose()

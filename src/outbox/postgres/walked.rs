@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::columns::{get, ids, ms, number, opt_ms, role_word, session};
 use super::db::{Tx, Values};
 use super::error::Res;
-use super::place::{Place, name};
+use super::place::name;
 use super::query;
 use crate::contact::Channel;
 use crate::feedback::reply::rsvp_word;
@@ -13,7 +13,7 @@ use crate::known::Known;
 use crate::notice::{Occasion, Omission};
 use crate::outbox::WalkedSession;
 use crate::session::stored::{Departed, Touch};
-use crate::session::{ParticipationId, SessionId, TakenFor};
+use crate::session::{ParticipantRef, ParticipationId, SessionId, TakenFor};
 
 /// A session of a walk, and the source that it stands under from now on.
 #[derive(Clone, Copy)]
@@ -147,13 +147,14 @@ async fn put_lately(tx: &Tx<'_>, all: &[Placed<'_>]) -> Res<()> {
 }
 
 async fn put_participants(tx: &Tx<'_>, all: &[Placed<'_>]) -> Res<()> {
-    let people: Vec<(Place, &Known)> = all.iter().flat_map(|p| p.session.known.iter().map(|(id, known)| (of(p, *id), known))).collect();
+    let people: Vec<(ParticipantRef, &Known)> =
+        all.iter().flat_map(|p| p.session.known.iter().map(|(id, known)| (of(p, *id), known))).collect();
     // Somebody who stands there twice is written as the last one says, as one after the other would be.
-    let last: BTreeMap<&Place, &Known> = people.iter().map(|(place, known)| (place, *known)).collect();
+    let last: BTreeMap<&ParticipantRef, &Known> = people.iter().map(|(place, known)| (place, *known)).collect();
     if last.is_empty() {
         return Ok(());
     }
-    let (places, known): (Vec<&Place>, Vec<&Known>) = last.into_iter().unzip();
+    let (places, known): (Vec<&ParticipantRef>, Vec<&Known>) = last.into_iter().unzip();
     let sql = "INSERT INTO participant (practice, source, session_id, participation_id, first_seen, start_at, start_known_at, adopted, facts, facts_known_at,
                                         cancelled, absent_since, absences, said, said_of, person, session_seen)
                SELECT $1, d.* FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::boolean[], $9::text[],
@@ -188,8 +189,8 @@ async fn put_participants(tx: &Tx<'_>, all: &[Placed<'_>]) -> Res<()> {
     Ok(())
 }
 
-fn of(placed: &Placed<'_>, id: ParticipationId) -> Place {
-    Place { source: placed.source.to_owned(), session: placed.session.id, participation: id }
+fn of(placed: &Placed<'_>, id: ParticipationId) -> ParticipantRef {
+    ParticipantRef { source: placed.source.to_owned(), session: placed.session.id, participation: id }
 }
 
 /// Whom the source lists no more, in place of the last ones.

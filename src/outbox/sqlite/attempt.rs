@@ -49,12 +49,12 @@ pub(super) fn claim(connection: &Tx<'_>, request: &ClaimRequest, numbers: &[i64]
     let values = params![request.channel.as_str(), ms(request.now), format!("{numbers:?}")];
     let numbered = |row: &rusqlite::Row<'_>| Ok((notices::row(row)?, row.get(COLUMN_COUNT)?));
     let due: Vec<(Row, i64)> = statement.query_map(values, numbered)?.collect::<rusqlite::Result<_>>()?;
-    let mut desk = Desk { connection, request, lease_until: store_now(connection)? + request.lease, session: None };
-    due.into_iter().map(|(row, number)| desk.claim(row, number)).collect()
+    let mut claimer = Claimer { connection, request, lease_until: store_now(connection)? + request.lease, session: None };
+    due.into_iter().map(|(row, number)| claimer.claim(row, number)).collect()
 }
 
 /// Claims one row after another. The people of one session follow each other, and share what is read of it.
-struct Desk<'a> {
+struct Claimer<'a> {
     connection: &'a Tx<'a>,
     request: &'a ClaimRequest,
     lease_until: DateTime<Utc>,
@@ -69,7 +69,7 @@ struct Latest {
     snapshot_at: DateTime<Utc>,
 }
 
-impl Desk<'_> {
+impl Claimer<'_> {
     fn claim(&mut self, mut row: Row, number: i64) -> rusqlite::Result<Claim> {
         let (connection, entry) = (self.connection, row.entry.clone());
         row.claim(&self.request.owner, self.lease_until, self.request.now);

@@ -39,8 +39,13 @@ pub(super) fn participant(connection: &Connection, source: &str, session: Sessio
     whole(connection, (source, session, id), person, notices)
 }
 
-/// Their notices, in due order, and whether anything is said of one of them that did not arrive.
-type Told = (Vec<KnownNotice>, bool);
+/// Somebody's notices, in due order.
+#[derive(Default)]
+struct Notices {
+    all: Vec<KnownNotice>,
+    /// Something is said of one of them that did not arrive.
+    some_lost: bool,
+}
 
 pub(super) fn told_sql(whose: &str) -> String {
     format!(
@@ -50,15 +55,15 @@ pub(super) fn told_sql(whose: &str) -> String {
     )
 }
 
-fn told(connection: &Connection, whose: &str, values: impl Params) -> rusqlite::Result<HashMap<ParticipantKey, Told>> {
-    let mut found: HashMap<ParticipantKey, Told> = HashMap::new();
+fn told(connection: &Connection, whose: &str, values: impl Params) -> rusqlite::Result<HashMap<ParticipantKey, Notices>> {
+    let mut found: HashMap<ParticipantKey, Notices> = HashMap::new();
     let mut statement = connection.prepare_cached(&told_sql(whose))?;
     let mut rows = statement.query(values)?;
     while let Some(row) = rows.next()? {
         let notice = known_notice(row)?;
         let theirs = found.entry((notice.notice.session, notice.notice.participation)).or_default();
-        theirs.0.push(notice);
-        theirs.1 |= row.get::<_, bool>(COLUMN_COUNT)?;
+        theirs.all.push(notice);
+        theirs.some_lost |= row.get::<_, bool>(COLUMN_COUNT)?;
     }
     Ok(found)
 }
@@ -107,7 +112,7 @@ fn whole(
     connection: &Connection,
     (source, session, id): (&str, SessionId, ParticipationId),
     person: Known,
-    (mut notices, some_lost): Told,
+    Notices { all: mut notices, some_lost }: Notices,
 ) -> rusqlite::Result<Known> {
     if some_lost && notices.iter().any(KnownNotice::told) {
         let lost = receipt::lost(connection, source, session, id)?;

@@ -13,7 +13,7 @@ use crate::contact::{Address, Channel};
 use crate::entry::{Entry, State};
 use crate::ledger::Event;
 use crate::notice::{Notice, NoticeKey};
-use crate::outbox::standing::{Doubt, Held};
+use crate::outbox::standing::{ClaimHolder, Doubt};
 use crate::outbox::transition::Row;
 use crate::session::{ParticipationId, SessionId};
 
@@ -60,9 +60,9 @@ fn notice(row: &rusqlite::Row<'_>) -> rusqlite::Result<Notice> {
     })
 }
 
-fn held(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Held>> {
+fn held(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<ClaimHolder>> {
     let owner: Option<String> = row.get(22)?;
-    owner.map(|owner| Ok(Held { owner, lease_until: at(row, 23)?, from: word(row, 24)? })).transpose()
+    owner.map(|owner| Ok(ClaimHolder { owner, lease_until: at(row, 23)?, from: word(row, 24)? })).transpose()
 }
 
 fn doubt(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Doubt>> {

@@ -10,11 +10,11 @@ use super::history;
 use super::tx::Tx;
 use crate::contact::{Address, Channel};
 use crate::entry::State;
-use crate::feedback::reply::Waiting;
+use crate::feedback::reply::PendingAnswer;
 use crate::notice::NoticeKey;
 use crate::outbox::attempted::Row;
 use crate::outbox::outgoing::{Alone, AloneEnd, Step, What};
-use crate::outbox::standing::{Held, Recovery};
+use crate::outbox::standing::{ClaimHolder, Recovery};
 use crate::outbox::{ClaimAlone, Lease, Scheduled, StaffLetter, letter_key};
 
 const SELECT: &str =
@@ -51,7 +51,7 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row<Alone>> {
         transport: row.get(15)?,
         outcome: row.get_ref(16)?.as_str_or_null()?.map(AloneEnd::from),
     };
-    let held = |owner| Ok::<_, rusqlite::Error>(Held { owner, lease_until: at(row, 14)?, from: State::Waiting });
+    let held = |owner| Ok::<_, rusqlite::Error>(ClaimHolder { owner, lease_until: at(row, 14)?, from: State::Waiting });
     Ok(Row { entry, epoch: row.get(12)?, claim: owner.map(held).transpose()?, doubt: None })
 }
 
@@ -177,7 +177,7 @@ pub(super) fn letters(connection: &Connection, scheduled_at: DateTime<Utc>) -> r
 }
 
 /// See [`crate::outbox::Feedback::waiting_answers`].
-pub(super) fn waiting(connection: &Connection) -> rusqlite::Result<Vec<Waiting>> {
+pub(super) fn waiting(connection: &Connection) -> rusqlite::Result<Vec<PendingAnswer>> {
     Ok(all(connection, WAITING, [])?.iter().filter_map(Row::as_waiting).collect())
 }
 

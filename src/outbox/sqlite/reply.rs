@@ -10,13 +10,13 @@ use super::tx::Tx;
 use super::{history, outgoing, suppression};
 use crate::contact::Address;
 use crate::feedback::answer::Answer;
-use crate::feedback::reply::{Changes, ForStaff, LATELY, Place, Taken, Told, Written, rsvp_word, since};
+use crate::feedback::reply::{AcceptedReply, Changes, ForStaff, LATELY, OpenSession, Written, rsvp_word, since};
 use crate::known::Answered;
 use crate::ledger::{Event, LedgerRow};
 use crate::notice::NoticeKey;
 use crate::outbox::attempted::Row;
 use crate::outbox::words::by;
-use crate::session::{ParticipationId, Rsvp, SessionId};
+use crate::session::{ParticipantRef, ParticipationId, Rsvp, SessionId};
 use crate::suppression::{SaidBy, Suppression, suppression_key};
 
 pub(super) const OPEN: &str = "SELECT source, session_id, participation_id, MAX(coalesce(accepted_at, due_at)) >= ?3 FROM notice INDEXED BY notice_number
@@ -25,7 +25,7 @@ pub(super) const OPEN: &str = "SELECT source, session_id, participation_id, MAX(
      GROUP BY source, session_id, participation_id ORDER BY source, session_id, participation_id";
 
 /// Takes a reply. `false`: it was taken before, and nothing is changed.
-pub(super) fn take(connection: &Tx<'_>, now: DateTime<Utc>, taken: &Taken) -> rusqlite::Result<bool> {
+pub(super) fn take(connection: &Tx<'_>, now: DateTime<Utc>, taken: &AcceptedReply) -> rusqlite::Result<bool> {
     let sql = "INSERT INTO reply (id, at, word) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING";
     if connection.prepare_cached(sql)?.execute(params![taken.key.to_string(), ms(now), taken.word.as_str()])? == 0 {
         return Ok(false);
@@ -65,7 +65,7 @@ pub(super) fn take(connection: &Tx<'_>, now: DateTime<Utc>, taken: &Taken) -> ru
     Ok(true)
 }
 
-fn put_rsvp(connection: &Tx<'_>, now: DateTime<Utc>, place: &Place, answered: Answered) -> rusqlite::Result<()> {
+fn put_rsvp(connection: &Tx<'_>, now: DateTime<Utc>, place: &ParticipantRef, answered: Answered) -> rusqlite::Result<()> {
     let sql = "INSERT INTO rsvp (source, session_id, participation_id, says, over, at, start_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6,
                    (SELECT start_at FROM participant WHERE source = ?1 AND session_id = ?2 AND participation_id = ?3))
                ON CONFLICT (source, session_id, participation_id) DO UPDATE
@@ -94,15 +94,16 @@ pub(super) fn rsvp_of(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Resul
 }
 
 /// See [`crate::outbox::Feedback::open_sessions`].
-pub(super) fn open_sessions(connection: &Connection, number: &str, now: DateTime<Utc>) -> rusqlite::Result<Vec<Told>> {
+pub(super) fn open_sessions(connection: &Connection, number: &str, now: DateTime<Utc>) -> rusqlite::Result<Vec<OpenSession>> {
     let told = |r: &rusqlite::Row<'_>| {
-        let place = Place { source: r.get(0)?, session: SessionId(r.get(1)?), participation: ParticipationId(r.get(2)?) };
-        Ok(Told { place, lately: r.get(3)? })
+        let place = ParticipantRef { source: r.get(0)?, session: SessionId(r.get(1)?), participation: ParticipationId(r.get(2)?) };
+        Ok(OpenSession { place, lately: r.get(3)? })
     };
-    let mut found: Vec<Told> = Vec::new();
+    let mut found: Vec<OpenSession> = Vec::new();
     for sql in by_either_key(OPEN) {
         let mut statement = connection.prepare_cached(&sql)?;
-        let rows: Vec<Told> = statement.query_map(params![number, ms(now), ms(now - LATELY)], told)?.collect::<rusqlite::Result<_>>()?;
+        let rows: Vec<OpenSession> =
+            statement.query_map(params![number, ms(now), ms(now - LATELY)], told)?.collect::<rusqlite::Result<_>>()?;
         for row in rows {
             match found.iter_mut().find(|other| other.place == row.place) {
                 Some(other) => other.lately |= row.lately,
@@ -122,8 +123,11 @@ pub(super) fn unread(connection: &Connection, limit: usize) -> rusqlite::Result<
     let row = |r: &rusqlite::Row<'_>| {
         let about: Vec<(String, i64, i64)> =
             serde_json::from_str(r.get_ref(5)?.as_str()?).map_err(|e| misread(5, Type::Text, e.to_string()))?;
-        let place =
-            |(source, session, participation)| Place { source, session: SessionId(session), participation: ParticipationId(participation) };
+        let place = |(source, session, participation)| ParticipantRef {
+            source,
+            session: SessionId(session),
+            participation: ParticipationId(participation),
+        };
         let said = ForStaff { text: r.get(4)?, about: about.into_iter().map(place).collect() };
         Ok(Written { key: word(r, 0)?, at: at(r, 1)?, shown: r.get(2)?, word: word(r, 3)?, said })
     };

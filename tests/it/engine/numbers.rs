@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use punctual::contact::PhoneNumber;
-use punctual::feedback::reply::{Changes, Taken, reply_key};
+use punctual::feedback::reply::{AcceptedReply, Changes, reply_key};
 use punctual::feedback::word::Word;
 use punctual::plan::Suppressions;
 use punctual::preview::{Request, lines};
@@ -84,7 +84,7 @@ async fn whoever_shares_a_number_is_told_apart_and_who_answered_is_not_told_how_
     assert!(invites.iter().all(|(_, text)| text.contains("STOP")), "{invites:?}");
 
     let (key, from) = (reply_key("twilio", "", "SM1"), PhoneNumber::parse("404-555-0133", "US").unwrap());
-    let taken = Taken { key, from, word: Word::Other, change: Changes::Nothing, answer: None, for_staff: None };
+    let taken = AcceptedReply { key, from, word: Word::Other, change: Changes::Nothing, answer: None, for_staff: None };
     assert!(world.outbox.reply(world.clock_now(), taken).await.unwrap());
     world.set("2026-11-25T15:00:00Z");
     world.walk(&families()).await;

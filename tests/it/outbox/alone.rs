@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use punctual::contact::{Address, PhoneNumber};
 use punctual::entry::State;
 use punctual::feedback::answer::Answer;
-use punctual::feedback::reply::{Changes, Taken, reply_key};
+use punctual::feedback::reply::{AcceptedReply, Changes, reply_key};
 use punctual::feedback::word::Word;
 use punctual::notice::{NoticeKey, Reason};
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
@@ -27,7 +27,7 @@ async fn waits(store: &Store, kind: Outgoing, at: i64) -> NoticeKey {
     }
     let (key, from) = (reply_key("twilio", "", &format!("SM{at}")), number(at));
     let answer = Some((Answer::Help, "en".to_owned()));
-    let help = Taken { key, from, word: Word::Help, change: Changes::Nothing, answer, for_staff: None };
+    let help = AcceptedReply { key, from, word: Word::Help, change: Changes::Nothing, answer, for_staff: None };
     assert!(store.outbox.reply(minute(at), help).await.unwrap());
     key
 }

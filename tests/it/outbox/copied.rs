@@ -8,7 +8,7 @@ use std::sync::Arc;
 use punctual::entry::State;
 use punctual::ledger::{Event, LedgerRow};
 use punctual::notice::Occasion;
-use punctual::outbox::copy::{Copied, Place, copy};
+use punctual::outbox::copy::{Copied, StoreLocation, copy};
 use punctual::outbox::postgres::PostgresOutbox;
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use punctual::outbox::{Outbox, StoreKey};
@@ -33,41 +33,41 @@ impl Moves {
         self.folder.path().join(name)
     }
 
-    fn file(&self, name: &str) -> Place {
-        Place::File(self.at(name))
+    fn file(&self, name: &str) -> StoreLocation {
+        StoreLocation::File(self.at(name))
     }
 
-    fn open(&self, place: &Place, access: Access) -> Result<Arc<dyn Outbox>, String> {
+    fn open(&self, place: &StoreLocation, access: Access) -> Result<Arc<dyn Outbox>, String> {
         let key = self.key.as_ref();
         match place {
-            Place::File(path) => SqliteOutbox::open_with(&format!("sqlite://{}", path.display()), access, key)
+            StoreLocation::File(path) => SqliteOutbox::open_with(&format!("sqlite://{}", path.display()), access, key)
                 .map(|store| Arc::new(store) as Arc<dyn Outbox>)
                 .map_err(|e| e.to_string()),
-            Place::Database(server, practice) => PostgresOutbox::open(server, practice, access, key)
+            StoreLocation::Database(server, practice) => PostgresOutbox::open(server, practice, access, key)
                 .map(|store| Arc::new(store) as Arc<dyn Outbox>)
                 .map_err(|e| e.to_string()),
         }
     }
 
-    fn daemon(&self, place: &Place) -> Store {
+    fn daemon(&self, place: &StoreLocation) -> Store {
         Store { outbox: self.open(place, Access::Daemon).unwrap(), _folder: None }
     }
 
-    fn copy(&self, from: &Place, to: &Place) -> Result<Copied, String> {
+    fn copy(&self, from: &StoreLocation, to: &StoreLocation) -> Result<Copied, String> {
         copy((from, to), self.key.as_ref(), minute(900), |_| {}).map_err(|e| e.to_string())
     }
 }
 
-fn database(cluster: &Cluster, name: &str) -> Place {
+fn database(cluster: &Cluster, name: &str) -> StoreLocation {
     cluster.create(name);
     PostgresOutbox::migrate(&cluster.server(name)).unwrap();
-    Place::Database(Box::new(cluster.server(name)), "clinic".to_owned())
+    StoreLocation::Database(Box::new(cluster.server(name)), "clinic".to_owned())
 }
 
 /// A file that knows much, with one hand-over whose answer nobody knows.
-async fn filled(moves: &Moves) -> Place {
+async fn filled(moves: &Moves) -> StoreLocation {
     let place = moves.file("first.db");
-    let Place::File(path) = &place else { unreachable!() };
+    let StoreLocation::File(path) = &place else { unreachable!() };
     fill(SqliteOutbox::open_with(&format!("sqlite://{}", path.display()), Access::Daemon, moves.key.as_ref()).unwrap()).await;
     let store = moves.daemon(&place);
     store.add(3, &[notice(3, Occasion::Invite, 0)]).await;
@@ -236,7 +236,7 @@ async fn a_copy_that_ended_in_the_middle_goes_once_more() {
     drop(store);
     moves.copy(&second, &there).unwrap();
     cluster.sql("moved_twice", "DROP SCHEMA public CASCADE; CREATE SCHEMA public");
-    let Place::Database(server, _) = &there else { unreachable!() };
+    let StoreLocation::Database(server, _) = &there else { unreachable!() };
     PostgresOutbox::migrate(server).unwrap();
     assert!(moves.copy(&second, &there).unwrap().held);
     let store = moves.daemon(&there);
@@ -268,7 +268,7 @@ async fn what_cannot_be_copied_is_refused_and_left_as_it_is() {
     drop(store);
     assert!(moves.copy(&first, &there).unwrap_err().contains("is not empty"));
     // A row was changed: nobody goes on with it unseen.
-    let Place::File(path) = &first else { unreachable!() };
+    let StoreLocation::File(path) = &first else { unreachable!() };
     let deed = "UPDATE session SET record = digest WHERE id = 1";
     let (kept, undo, cut) = (fs::read(path).unwrap(), moves.file("new.db"), database(cluster, "moved_cut"));
     Connection::open(path).unwrap().execute(deed, []).unwrap();

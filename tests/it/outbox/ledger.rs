@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use punctual::contact::PhoneNumber;
 use punctual::entry::{Change, State};
 use punctual::feedback::answer::Answer;
-use punctual::feedback::reply::{Changes, Taken, reply_key};
+use punctual::feedback::reply::{AcceptedReply, Changes, reply_key};
 use punctual::feedback::word::Word;
 use punctual::ledger::{Event, Finding, Link};
 use punctual::notice::{Occasion, Reason};
@@ -310,7 +310,7 @@ async fn what_was_in_hand_or_in_doubt_when_it_was_copied_is_not_sent_by_itself()
     let doubtful = busy.doubt_one(0).await;
     assert!(busy.settle(0, &doubtful, super::fixture::unknown(Some(300))).await, "to be sent again at minute 300");
     let in_hand = busy.begin_one(1).await;
-    let help = Taken {
+    let help = AcceptedReply {
         key: reply_key("twilio", "", "SM1"),
         from: PhoneNumber::parse("404-555-0123", "US").unwrap(),
         word: Word::Help,

@@ -3,13 +3,13 @@
 use punctual::contact::{Address, Channel, Number, PhoneNumber};
 use punctual::entry::Change;
 use punctual::feedback::answer::Answer;
-use punctual::feedback::reply::{Changes, ForStaff, Place, Taken, Told, Written, reply_key};
+use punctual::feedback::reply::{AcceptedReply, Changes, ForStaff, OpenSession, Written, reply_key};
 use punctual::feedback::word::Word;
 use punctual::known::Answered;
 use punctual::notice::Occasion;
 use punctual::outbox::{ClaimRequest, Retention, Settlement, WalkedSession};
 use punctual::session::stored::Touch;
-use punctual::session::{ParticipationId, Rsvp, SessionId};
+use punctual::session::{ParticipantRef, ParticipationId, Rsvp, SessionId};
 use punctual::suppression::{SaidBy, Suppression};
 
 use super::fixture::{START, Store, addressed, begin, lease, minute, request, text, unknown, walk, walked};
@@ -19,31 +19,38 @@ fn number(last: u32) -> PhoneNumber {
     number
 }
 
-fn taken(id: &str, word: Word, change: Changes, answer: Answer) -> Taken {
-    Taken { key: reply_key("twilio", "", id), from: number(1), word, change, answer: Some((answer, "en".to_owned())), for_staff: None }
+fn taken(id: &str, word: Word, change: Changes, answer: Answer) -> AcceptedReply {
+    AcceptedReply {
+        key: reply_key("twilio", "", id),
+        from: number(1),
+        word,
+        change,
+        answer: Some((answer, "en".to_owned())),
+        for_staff: None,
+    }
 }
 
 /// What staff should read of it.
-fn written(id: &str, text: &str) -> Taken {
+fn written(id: &str, text: &str) -> AcceptedReply {
     let for_staff = Some(ForStaff { text: text.to_owned(), about: vec![place()] });
-    Taken { answer: None, for_staff, ..taken(id, Word::Other, Changes::Nothing, Answer::Help) }
+    AcceptedReply { answer: None, for_staff, ..taken(id, Word::Other, Changes::Nothing, Answer::Help) }
 }
 
-fn stop(id: &str) -> Taken {
+fn stop(id: &str) -> AcceptedReply {
     taken(id, Word::Stop, Changes::OptOut, Answer::Stopped)
 }
 
-fn place() -> Place {
-    Place { source: "clinic".to_owned(), session: SessionId(1), participation: ParticipationId(11) }
+fn place() -> ParticipantRef {
+    ParticipantRef { source: "clinic".to_owned(), session: SessionId(1), participation: ParticipationId(11) }
 }
 
-fn declined(id: &str) -> Taken {
+fn declined(id: &str) -> AcceptedReply {
     let answered = Answered { says: Rsvp::Declined, over: Rsvp::Unknown };
     taken(id, Word::No, Changes::Rsvp(place(), answered), Answer::Declined)
 }
 
 impl Store {
-    async fn hear(&self, at: i64, taken: Taken) -> bool {
+    async fn hear(&self, at: i64, taken: AcceptedReply) -> bool {
         self.outbox.reply(minute(at), taken).await.unwrap()
     }
 
@@ -186,7 +193,7 @@ pub(super) async fn open_sessions_are_those_that_a_number_was_told_of(store: Sto
     store.outbox.begin(vec![begin(&claim, 1)]).await.unwrap();
     store.outbox.doubt(lease(&claim), claim.revision, chrono::TimeDelta::minutes(1)).await.unwrap();
     store.settle(2, &claim, Settlement::Accepted { reply: "201".to_owned(), reference: None }).await;
-    let told = [Told { place: place(), lately: true }];
+    let told = [OpenSession { place: place(), lately: true }];
     assert_eq!(open(1, 3).await, told);
     assert_eq!(open(2, 3).await, []);
     assert_eq!(open(1, START).await, told, "it has begun, but may be meant: a text came lately");

@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use punctual::contact::Address;
 use punctual::entry::Change;
 use punctual::feedback::answer::Answer;
-use punctual::feedback::reply::{Changes, ForStaff, Taken, reply_key};
+use punctual::feedback::reply::{AcceptedReply, Changes, ForStaff, reply_key};
 use punctual::feedback::word::Word;
 use punctual::guard::{GuardKind, Member, Noted, Standing};
 use punctual::ledger::Event;
@@ -69,7 +69,7 @@ pub(super) async fn fill(outbox: impl Outbox + 'static) {
     let answer = Some((Answer::Help, "en".to_owned()));
     let for_staff = Some(ForStaff { text: "This is Zebulon Quux, call 4045550142".to_owned(), about: Vec::new() });
     let key = reply_key("twilio", "", "SM1");
-    let help = Taken { key, from: from.clone(), word: Word::Help, change: Changes::Nothing, answer, for_staff };
+    let help = AcceptedReply { key, from: from.clone(), word: Word::Help, change: Changes::Nothing, answer, for_staff };
     assert!(store.outbox.reply(minute(2), help).await.unwrap());
     assert_eq!(store.outbox.waiting_answers().await.unwrap()[0].to, *from);
     assert_eq!(store.outbox.unread(1).await.unwrap()[0].said.text, "This is Zebulon Quux, call 4045550142");

@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, VecDeque};
 
 use punctual::clock::{Clock, WallClock};
 use punctual::contact::PhoneNumber;
-use punctual::feedback::reply::{Changes, ForStaff, Place, Taken, reply_key};
+use punctual::feedback::reply::{AcceptedReply, Changes, ForStaff, reply_key};
 use punctual::feedback::word::Word;
-use punctual::session::{ParticipationId, SessionId};
+use punctual::session::{ParticipantRef, ParticipationId, SessionId};
 use serde_json::Value;
 
 use super::crawler::{Crawler, filled, links, of_headers, shape};
@@ -76,10 +76,10 @@ async fn decisions(office: &Office, sessions: &[Value]) {
     let more: Vec<Value> = (21..=28).map(|id| session(id, 300_000_000 + id)).collect();
     assert_eq!(office.practice.list(&[sessions, &more].concat()).await.0, 200);
     assert_ne!(office.practice.list(sessions).await.1["guarded"], 0, "the guard holds what vanished");
-    let about = vec![Place { source: "front desk".to_owned(), session: SessionId(1), participation: ParticipationId(11) }];
+    let about = vec![ParticipantRef { source: "front desk".to_owned(), session: SessionId(1), participation: ParticipationId(11) }];
     let for_staff = Some(ForStaff { text: "Can I come later?".to_owned(), about });
     let (key, from) = (reply_key("twilio", "", "SM1"), PhoneNumber::parse("+14045550123", "US").unwrap());
-    let taken = Taken { key, from, word: Word::Other, change: Changes::Nothing, answer: None, for_staff };
+    let taken = AcceptedReply { key, from, word: Word::Other, change: Changes::Nothing, answer: None, for_staff };
     assert!(office.practice.engine.outbox().reply(WallClock.now(), taken).await.unwrap());
 }
 

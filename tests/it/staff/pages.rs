@@ -3,10 +3,10 @@
 use punctual::clock::{Clock, WallClock};
 use punctual::contact::PhoneNumber;
 use punctual::entry::State;
-use punctual::feedback::reply::{Changes, ForStaff, Place, Taken, reply_key};
+use punctual::feedback::reply::{AcceptedReply, Changes, ForStaff, reply_key};
 use punctual::feedback::word::Word;
 use punctual::ledger::Event;
-use punctual::session::{ParticipationId, SessionId};
+use punctual::session::{ParticipantRef, ParticipationId, SessionId};
 use serde_json::json;
 
 use super::Office;
@@ -141,11 +141,11 @@ async fn an_acceptance_is_of_what_was_seen() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_people_wrote_is_shown_and_marked_as_read() {
     let office = Office::open().await;
-    let place = Place { source: "front desk".to_owned(), session: SessionId(1), participation: ParticipationId(11) };
+    let place = ParticipantRef { source: "front desk".to_owned(), session: SessionId(1), participation: ParticipationId(11) };
     for (id, about) in [("SM1", vec![place]), ("SM2", vec![])] {
         let for_staff = Some(ForStaff { text: format!("<b>Can I come later?</b> {id}"), about });
         let (key, from) = (reply_key("twilio", "", id), PhoneNumber::parse("+14045550123", "US").unwrap());
-        let taken = Taken { key, from, word: Word::Other, change: Changes::Nothing, answer: None, for_staff };
+        let taken = AcceptedReply { key, from, word: Word::Other, change: Changes::Nothing, answer: None, for_staff };
         assert!(office.practice.engine.outbox().reply(WallClock.now(), taken).await.unwrap());
     }
     let first = reply_key("twilio", "", "SM1");

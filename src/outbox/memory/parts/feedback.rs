@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::super::MemoryOutbox;
 use crate::contact::{Address, PhoneNumber};
-use crate::feedback::reply::{Taken, Told, Waiting, Written};
+use crate::feedback::reply::{AcceptedReply, OpenSession, PendingAnswer, Written};
 use crate::ledger::{Event, LedgerRow};
 use crate::notice::NoticeKey;
 use crate::outbox::{Feedback, Filter, Result};
@@ -58,15 +58,15 @@ impl Feedback for MemoryOutbox {
         Ok(self.tables().undelivered(now))
     }
 
-    async fn reply(&self, now: DateTime<Utc>, taken: Taken) -> Result<bool> {
+    async fn reply(&self, now: DateTime<Utc>, taken: AcceptedReply) -> Result<bool> {
         Ok(self.tables().take_reply(now, &taken))
     }
 
-    async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<Told>> {
+    async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<OpenSession>> {
         Ok(self.tables().open_sessions(number, now))
     }
 
-    async fn waiting_answers(&self) -> Result<Vec<Waiting>> {
+    async fn waiting_answers(&self) -> Result<Vec<PendingAnswer>> {
         Ok(self.tables().waiting_answers())
     }
 

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::super::db::Tx;
 use super::super::{PostgresOutbox, outgoing, receipt, reply, suppression};
 use crate::contact::{Address, PhoneNumber};
-use crate::feedback::reply::{Taken, Told, Waiting, Written};
+use crate::feedback::reply::{AcceptedReply, OpenSession, PendingAnswer, Written};
 use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::outbox::{Feedback, Result};
@@ -61,16 +61,16 @@ impl Feedback for PostgresOutbox {
         self.readers.read("undelivered", async move |db| receipt::undelivered(db, now).await).await
     }
 
-    async fn reply(&self, now: DateTime<Utc>, taken: Taken) -> Result<bool> {
+    async fn reply(&self, now: DateTime<Utc>, taken: AcceptedReply) -> Result<bool> {
         self.writer.write("reply", async move |tx| reply::take(tx, now, &taken).await).await
     }
 
-    async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<Told>> {
+    async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<OpenSession>> {
         let number = number.clone();
         self.readers.read("open_sessions", async move |db| reply::open_sessions(db, number.expose(), now).await).await
     }
 
-    async fn waiting_answers(&self) -> Result<Vec<Waiting>> {
+    async fn waiting_answers(&self) -> Result<Vec<PendingAnswer>> {
         self.readers.read("waiting_answers", async |db| outgoing::waiting(db).await).await
     }
 

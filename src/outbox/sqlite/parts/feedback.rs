@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::super::tx::Tx;
 use super::super::{SqliteOutbox, history, outgoing, query, receipt, reply, suppression};
 use crate::contact::{Address, PhoneNumber};
-use crate::feedback::reply::{Taken, Told, Waiting, Written};
+use crate::feedback::reply::{AcceptedReply, OpenSession, PendingAnswer, Written};
 use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::outbox::{Feedback, Result};
@@ -61,16 +61,16 @@ impl Feedback for SqliteOutbox {
         self.readers.read("undelivered", move |c| receipt::undelivered(c, now)).await
     }
 
-    async fn reply(&self, now: DateTime<Utc>, taken: Taken) -> Result<bool> {
+    async fn reply(&self, now: DateTime<Utc>, taken: AcceptedReply) -> Result<bool> {
         self.writer.write("reply", move |c| reply::take(c, now, &taken)).await
     }
 
-    async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<Told>> {
+    async fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Vec<OpenSession>> {
         let number = number.clone();
         self.readers.read("open_sessions", move |c| reply::open_sessions(c, number.expose(), now)).await
     }
 
-    async fn waiting_answers(&self) -> Result<Vec<Waiting>> {
+    async fn waiting_answers(&self) -> Result<Vec<PendingAnswer>> {
         self.readers.read("waiting_answers", outgoing::waiting).await
     }
 

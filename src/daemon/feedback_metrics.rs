@@ -12,14 +12,14 @@ use crate::receipt::Fate;
 type Label = (&'static str, &'static str);
 
 /// Counters. What `punctual bounce` takes is another process's.
-pub(super) struct Returned {
+pub(super) struct FeedbackMetrics {
     /// By channel and fate.
     receipts: Family<[Label; 2], Counter>,
     /// By what they were taken for.
     replies: Family<[Label; 1], Counter>,
 }
 
-impl Default for Returned {
+impl Default for FeedbackMetrics {
     /// Each stands there from the start: whoever watches sees it rise.
     fn default() -> Self {
         let (receipts, replies) = (Family::default(), Family::default());
@@ -39,7 +39,7 @@ fn of_reply(word: Word) -> [Label; 1] {
     [("word", word.as_str())]
 }
 
-impl Returned {
+impl FeedbackMetrics {
     /// A receipt that said something new.
     pub(super) fn receipt(&self, channel: Channel, fate: Fate) {
         self.receipts.get_or_create(&of_receipt(channel, fate)).inc();
