@@ -1,10 +1,11 @@
-//! Who may look, and who may act: staff with passwords, programs with tokens. They stand in one file, beside the configuration.
+//! Who may look, and who may act: staff with passwords, programs with tokens. They stand in one file, beside the configuration, or in the store.
 //!
-//! In: the users file ([`mod@file`]). Out: whose password or token it is, and what that one may do. Invariants: neither a password nor a token is
+//! In: the users file ([`mod@file`]), or its text in the store. Out: whose password or token it is, and what that one may do. Invariants: neither a password nor a token is
 //! kept, only what it is known by again (argon2id; SHA-256, since a token is random); a wrong one costs the same time whoever is named.
 //! [`attempts`], [`totp`] and [`logins`] are pure: `now` is an argument.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -59,6 +60,15 @@ impl fmt::Display for Scope {
     }
 }
 
+/// Where users and tokens stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UsersAt {
+    /// In a file of this machine.
+    File(PathBuf),
+    /// In the store, for all nodes.
+    Store,
+}
+
 /// One of the staff.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,6 +117,28 @@ impl Access {
         let given = digest(given);
         let theirs: Vec<&Token> = self.token.iter().filter(|t| t.sha256.as_bytes().ct_eq(given.as_bytes()).into()).collect();
         theirs.first().copied()
+    }
+
+    /// From the text of a users file.
+    ///
+    /// # Errors
+    /// A mistake, by its line: the parser's own message shows the line itself, and with it a hash.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let access: Self = toml::from_str(text).map_err(|e| {
+            let line = e.span().map_or(0, |s| text[..s.start].bytes().filter(|b| *b == b'\n').count() + 1);
+            format!("line {line}: {}", e.message())
+        })?;
+        access.check()?;
+        Ok(access)
+    }
+
+    /// As the text of a users file.
+    ///
+    /// # Errors
+    /// A name stands twice.
+    pub fn to_text(&self) -> Result<String, String> {
+        self.check()?;
+        toml::to_string(self).map_err(|e| e.to_string())
     }
 
     /// Two of one name would be one in the ledger.

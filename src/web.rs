@@ -8,7 +8,6 @@
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,8 +25,9 @@ use tokio::sync::{Semaphore, watch};
 use url::Url;
 
 use self::auth::Authenticator;
+pub use self::auth::Users;
 use self::problem::Problem;
-use crate::access::file::Followed;
+use crate::access::UsersAt;
 use crate::clock::Clock;
 use crate::contact::Channel;
 use crate::desk::Desk;
@@ -76,8 +76,8 @@ pub struct Settings {
     pub hook: Option<SecretString>,
     /// SMS gateways that tell us of receipts and replies.
     pub callbacks: Vec<Callback>,
-    /// The users file; `None`: there are neither pages nor an API.
-    pub users: Option<PathBuf>,
+    /// Where users stand; `None`: there are neither pages nor an API.
+    pub users: Option<UsersAt>,
     /// By which address staff and programs reach it; `None`: by whatever name.
     pub public_url: Option<Url>,
     /// Proxies that are believed where a request comes from, beside those on this machine.
@@ -338,8 +338,10 @@ impl Shared {
 pub async fn serve(listener: TcpListener, settings: Settings, intake: Arc<dyn Intake>, office: AppState, stop: watch::Receiver<bool>) {
     let limits = settings.limits;
     let key = kept_logins::key(&*office.desk.outbox).await;
-    let auth = settings.users.clone().map(|path| Authenticator::new(Followed::new(path), key, &office.desk.outbox, office.clock.now()));
+    let users = settings.users.as_ref().map(|at| Users::new(at, &office.desk.outbox));
+    let auth = users.map(|users| Authenticator::new(users, key, &office.desk.outbox, office.clock.now()));
     if let Some(auth) = &auth {
+        auth.users().renew().await;
         kept_logins::recall(auth, &office).await;
         auth.recall_codes(&*office.desk.outbox, office.clock.now()).await;
     }
@@ -355,20 +357,21 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
 }
 
 fn routes(shared: Arc<Shared>) -> Router {
-    let mut routes = Router::new()
+    let routes = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::figures))
         .route("/hooks/securevideo/{token}", post(hook::take))
         .route("/hooks/twilio", post(twilio::take))
         .route("/hooks/kannel/{token}", get(kannel::take))
-        .route("/hooks/sms/{token}", post(webhook::take))
-        .merge(api::push_routes());
+        .route("/hooks/sms/{token}", post(webhook::take));
+    let mut known = api::push_routes();
     if shared.auth.is_some() {
         let pages = pages::routes().layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), kept_logins::renewed));
-        routes = routes.merge(pages).merge(api::routes(&shared));
+        known = known.merge(pages).merge(api::routes(&shared));
     }
     routes
+        .merge(known.layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), kept_logins::users_renewed)))
         .fallback(nothing)
         .method_not_allowed_fallback(async || Problem::method())
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), guard::by_our_name))

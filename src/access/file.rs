@@ -26,13 +26,7 @@ pub fn read(path: &Path) -> Result<Access, String> {
     if mode & 0o077 != 0 {
         return Err(told(format!("others can read it (mode {mode:o}); chmod 0600 it")));
     }
-    // The parser's message shows the line, and with it a hash.
-    let access: Access = toml::from_str(&text).map_err(|e| {
-        let line = e.span().map_or(0, |s| text[..s.start].bytes().filter(|b| *b == b'\n').count() + 1);
-        told(format!("line {line}: {}", e.message()))
-    })?;
-    access.check().map_err(told)?;
-    Ok(access)
+    Access::parse(&text).map_err(told)
 }
 
 /// Writes it anew, with mode 0600: whole, or not at all. Whoever owned it before owns it then.
@@ -41,8 +35,7 @@ pub fn read(path: &Path) -> Result<Access, String> {
 /// A name stands twice, or it cannot be written.
 pub fn write(path: &Path, access: &Access) -> Result<(), String> {
     let told = |why: String| format!("{}: {why}", path.display());
-    access.check().map_err(told)?;
-    let text = format!("{HEADER}{}", toml::to_string(access).map_err(|e| told(e.to_string()))?);
+    let text = format!("{HEADER}{}", access.to_text().map_err(told)?);
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let new = path.with_file_name(name);

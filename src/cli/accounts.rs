@@ -1,7 +1,7 @@
-//! `user add / totp / remove / list` and `token add / remove / list`: who may use the pages and the API.
+//! `user add / totp / remove / list / import` and `token add / remove / list`: who may use the pages and the API.
 
 use std::io::{IsTerminal, Read};
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
 use clap::Subcommand;
@@ -11,11 +11,12 @@ use serde_json::json;
 
 use super::table::{Look, Tone, cell, table, text};
 use super::{Exit, runtime};
-use crate::access::{self, Access, Name, Role, Scope, Token, User, file, password, totp};
+use crate::access::{self, Access, Name, Role, Scope, Token, User, UsersAt, file, password, totp};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::{open_store, store_exists};
 use crate::ledger::Event;
+use crate::web::Users;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
@@ -42,6 +43,11 @@ pub(super) enum UserCommand {
     },
     /// Lists the users.
     List,
+    /// Takes over the users and tokens of a users file into the store, where none are yet.
+    Import {
+        /// The file.
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -64,8 +70,7 @@ pub(super) enum TokenCommand {
 }
 
 pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
-    let path = path(config)?;
-    let mut access = file::read(path).map_err(anyhow::Error::msg)?;
+    let (users, version, mut access) = read(config)?;
     match command {
         UserCommand::Add { name, role } => {
             let argon2id = password::hash(&ask(name)?).map_err(anyhow::Error::msg)?;
@@ -73,16 +78,16 @@ pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: L
             let totp = access.user(name.as_str()).and_then(|u| u.totp.clone());
             access.user.retain(|u| u.name != *name);
             access.user.push(User { name: name.clone(), role: *role, argon2id, totp });
-            file::write(path, &access).map_err(anyhow::Error::msg)?;
+            write(&users, version, access)?;
             noted(config, Event::UserAdded, &format!("{name}, {}", word(*role)));
             println!("{name} is {} now; {}", word(*role), if was_there { "the password was changed" } else { "added" });
         }
         UserCommand::Totp { name, off } => {
-            totp(path, access, (&config.raw.practice.name, name), *off, colors)?;
+            totp((&users, version), access, (&config.raw.practice.name, name), *off, colors)?;
             noted(config, Event::UserTotp, &format!("{name}, {}", if *off { "off" } else { "on" }));
         }
         UserCommand::Remove { name } => {
-            remove(path, access, |a| a.user.retain(|u| u.name != *name))?;
+            remove((&users, version), access, |a| a.user.retain(|u| u.name != *name))?;
             noted(config, Event::UserRemoved, name.as_str());
             println!("{name} is removed, and logged out");
         }
@@ -91,13 +96,26 @@ pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: L
             let rows = access.user.iter().map(|u| (u.name.to_string(), format!("{}{}", word(u.role), asked(u))));
             list(rows.collect(), ["User", "Role"], json, colors);
         }
+        UserCommand::Import { file } => {
+            if matches!(users, Users::File(_)) || access != Access::default() {
+                bail!("users are taken over into the store alone ([server] users = \"store\"), and only while it has none");
+            }
+            let from = file::read(file).map_err(anyhow::Error::msg)?;
+            let names: Vec<String> =
+                from.user.iter().map(|user| user.name.to_string()).chain(from.token.iter().map(|token| token.name.to_string())).collect();
+            if names.is_empty() {
+                bail!("{}: there are no users and no tokens in it", file.display());
+            }
+            write(&users, version, from)?;
+            noted(config, Event::UserAdded, &format!("{}, from a file", names.join(" ")));
+            println!("Taken over into the store: {}", names.join(", "));
+        }
     }
     Ok(Exit::Done)
 }
 
 pub(super) fn token(config: &Config, command: &TokenCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
-    let path = path(config)?;
-    let mut access = file::read(path).map_err(anyhow::Error::msg)?;
+    let (users, version, mut access) = read(config)?;
     match command {
         TokenCommand::Add { name, scope } => {
             if access.token.iter().any(|t| t.name == *name) {
@@ -106,13 +124,14 @@ pub(super) fn token(config: &Config, command: &TokenCommand, json: bool, colors:
             let token = access::new_token().map_err(anyhow::Error::msg)?;
             let scopes = Scope::ALL.into_iter().filter(|s| scope.contains(s)).collect();
             access.token.push(Token { name: name.clone(), scopes, sha256: access::digest(&token) });
-            file::write(path, &access).map_err(anyhow::Error::msg)?;
-            noted(config, Event::TokenAdded, &format!("{name}, {}", scope_words(&access, name)));
+            let may = scope_words(&access, name);
+            write(&users, version, access)?;
+            noted(config, Event::TokenAdded, &format!("{name}, {may}"));
             eprintln!("The token of {name}; it is shown this once, and kept as a digest:");
             println!("{token}");
         }
         TokenCommand::Remove { name } => {
-            remove(path, access, |a| a.token.retain(|t| t.name != *name))?;
+            remove((&users, version), access, |a| a.token.retain(|t| t.name != *name))?;
             noted(config, Event::TokenRemoved, name.as_str());
             println!("{name} is removed");
         }
@@ -152,14 +171,20 @@ pub(super) fn account() -> String {
 }
 
 /// The secret is told to whoever types this, and to nobody else.
-fn totp(path: &Path, mut access: Access, (practice, name): (&str, &Name), off: bool, colors: Look) -> anyhow::Result<()> {
+fn totp(
+    (users, version): (&Users, i64),
+    mut access: Access,
+    (practice, name): (&str, &Name),
+    off: bool,
+    colors: Look,
+) -> anyhow::Result<()> {
     let Some(user) = access.user.iter_mut().find(|u| u.name == *name) else { bail!("there is no user {name}") };
     if off && user.totp.is_none() {
         bail!("{name} is asked for no code");
     }
     let secret = if off { None } else { Some(totp::new_secret().map_err(anyhow::Error::msg)?) };
     user.totp.clone_from(&secret);
-    file::write(path, &access).map_err(anyhow::Error::msg)?;
+    write(users, version, access)?;
     let Some(secret) = secret else {
         println!("{name} is asked for the password alone, and logged out");
         return Ok(());
@@ -174,8 +199,19 @@ fn totp(path: &Path, mut access: Access, (practice, name): (&str, &Name), off: b
     Ok(())
 }
 
-fn path(config: &Config) -> anyhow::Result<&Path> {
-    config.users_file.as_deref().ok_or_else(|| anyhow!("there is no users file: set [server] users_file = \"users.toml\""))
+/// Where they stand, and who they are.
+fn read(config: &Config) -> anyhow::Result<(Users, i64, Access)> {
+    let at = config.users.as_ref().ok_or_else(|| anyhow!("there is no users file: set [server] users_file = \"users.toml\""))?;
+    let users = match at {
+        UsersAt::File(path) => Users::File(file::Followed::new(path.clone())),
+        UsersAt::Store => Users::new(at, &open_store(config, false)?),
+    };
+    let (version, access) = runtime()?.block_on(users.read()).map_err(anyhow::Error::msg)?;
+    Ok((users, version, access))
+}
+
+fn write(users: &Users, version: i64, access: Access) -> anyhow::Result<()> {
+    runtime()?.block_on(users.write(version, access)).map_err(anyhow::Error::msg)
 }
 
 fn word(role: Role) -> &'static str {
@@ -200,13 +236,13 @@ fn ask(name: &Name) -> anyhow::Result<String> {
     Ok(text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t)).to_owned())
 }
 
-fn remove(path: &Path, mut access: Access, out: impl FnOnce(&mut Access)) -> anyhow::Result<()> {
+fn remove((users, version): (&Users, i64), mut access: Access, out: impl FnOnce(&mut Access)) -> anyhow::Result<()> {
     let before = access.clone();
     out(&mut access);
     if access == before {
         bail!("there is none of that name");
     }
-    file::write(path, &access).map_err(anyhow::Error::msg)
+    write(users, version, access)
 }
 
 fn list(rows: Vec<(String, String)>, headings: [&str; 2], json: bool, colors: Look) {

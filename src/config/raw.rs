@@ -20,7 +20,7 @@ mod server;
 
 pub use email::{Dkim, Email, Relay, RelayKind, TlsMode};
 pub use gateway::{AnswerRule, CallbackForm, Gateway, GatewayKind};
-pub use server::{Daemon, Ledger, Log, LogFormat, Mode, Node, Pooler, Retention, Run, Server, ShowNames, Store};
+pub use server::{Daemon, Ledger, Log, LogFormat, Mode, Node, Pooler, Retention, Run, Server, ShowNames, Store, Users};
 
 /// The whole file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]

@@ -10,8 +10,9 @@ use super::key_path::{Base, KeyPath, cron};
 use super::raw::{self, Raw};
 use super::read::Document;
 use super::{callback, masked};
-use crate::access;
+use crate::access::{self, UsersAt};
 use crate::alert::Ping;
+use crate::outbox::postgres::Server;
 use crate::source::{Source, SourceKind};
 use crate::web::{self, Limits, ShowNames};
 
@@ -44,10 +45,7 @@ pub(super) fn server(raw: &Raw, sources: &[Source], base: &Base<'_>, document: &
     let listen = named.as_deref().unwrap_or(given).parse().map_err(|_| {
         place.note("listen", format!("{given:?} is no address with a port; expected one such as \"127.0.0.1:8080\""));
     });
-    let users = raw.server.users_file.as_ref().map(|path| place.base.resolve(path));
-    if let Some(Err(why)) = users.as_deref().map(access::file::read) {
-        place.note("users_file", why);
-    }
+    let users = users(raw, &mut place);
     let callbacks = callback::callbacks(raw, base, document);
     let needed = raw.server.listen.is_some() || !push.is_empty() || hook.is_some() || users.is_some() || !callbacks.is_empty();
     let show_names = match raw.server.show_names {
@@ -59,6 +57,23 @@ pub(super) fn server(raw: &Raw, sources: &[Source], base: &Base<'_>, document: &
     let settings =
         |listen| web::Settings { listen, push, hook, callbacks, users, show_names, public_url, trusted, limits: Limits::default() };
     listen.ok().filter(|_| needed).map(settings)
+}
+
+/// Where staff and programs stand; `None`: nowhere.
+fn users(raw: &Raw, place: &mut KeyPath<'_, '_, '_>) -> Option<UsersAt> {
+    let file = raw.server.users_file.as_ref().map(|path| place.base.resolve(path));
+    if raw.server.users.is_none() {
+        if let Some(Err(why)) = file.as_deref().map(access::file::read) {
+            place.note("users_file", why);
+        }
+        return file.map(UsersAt::File);
+    }
+    if file.is_some() {
+        place.note("users", "says that users stand in the store, and users_file that they stand in a file; expected one of the two");
+    } else if !raw.store.url.as_deref().is_some_and(Server::is_named_by) {
+        place.note("users", "is \"store\", and [store] url is no PostgreSQL database; expected users_file = \"users.toml\"");
+    }
+    Some(UsersAt::Store)
 }
 
 /// By which address it is reached, and through whom.

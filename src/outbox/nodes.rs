@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-use super::{Recovered, Result};
+use super::{Recovered, Result, StoreError};
 use crate::access::logins::KeptLogin;
 use crate::session::SessionId;
 
@@ -41,6 +41,10 @@ pub struct NodeRow {
     pub lives: bool,
 }
 
+fn no_users() -> StoreError {
+    StoreError { action: "users".to_owned(), cause: "only a PostgreSQL database keeps users: name a [server] users_file".to_owned() }
+}
+
 /// What only several nodes need.
 #[async_trait]
 pub trait Nodes: Send + Sync {
@@ -63,6 +67,22 @@ pub trait Nodes: Send + Sync {
     /// Other nodes serve the pages, too: who is logged in is the store's to say, and not a process's.
     fn is_shared(&self) -> bool {
         false
+    }
+
+    /// Who may use the pages and the API, as the text of a users file, and its version; `None`: that is the version which the caller has.
+    ///
+    /// # Errors
+    /// It cannot be read; or this store keeps no users.
+    async fn users(&self, _known: i64) -> Result<Option<(i64, String)>> {
+        Err(no_users())
+    }
+
+    /// Puts another text in the place of that version. `false`: somebody else was faster.
+    ///
+    /// # Errors
+    /// Likewise.
+    async fn put_users(&self, _known: i64, _text: &str) -> Result<bool> {
+        Err(no_users())
     }
 
     /// Somebody's login, by its digest.

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use axum::http::{HeaderMap, StatusCode};
@@ -21,7 +21,6 @@ use super::page::Trouble;
 use super::problem::Problem;
 use super::request;
 use crate::access::attempts::Attempts;
-use crate::access::file::Followed;
 use crate::access::logins::{LoginSession, LoginSessions};
 use crate::access::{self, Access, Role, Scope, Token, User, password, totp};
 use crate::ledger::Event;
@@ -29,6 +28,9 @@ use crate::outbox::Outbox;
 use crate::session::ParticipantKey;
 
 mod over_nodes;
+mod users;
+
+pub use users::Users;
 
 /// Passwords that are looked at together: each takes 19 MiB and some 30 ms of a core, and messages go on meanwhile.
 const HASHING: usize = 1;
@@ -43,7 +45,7 @@ pub(super) struct Peer(pub(super) SocketAddr);
 
 /// Keeps the logins.
 pub(super) struct Authenticator {
-    users: Followed,
+    users: Users,
     logins: Mutex<LoginSessions>,
     memory: Arc<Memory>,
     hashing: Semaphore,
@@ -69,10 +71,10 @@ struct Memory {
 }
 
 impl Memory {
-    /// Of a users file, as long as the process lives.
-    fn of(users: &Path) -> Arc<Self> {
-        static ALL: LazyLock<Mutex<HashMap<PathBuf, Arc<Memory>>>> = LazyLock::new(Mutex::default);
-        Arc::clone(ALL.lock().unwrap_or_else(PoisonError::into_inner).entry(users.to_owned()).or_default())
+    /// Of a users file, or those of the store, as long as the process lives.
+    fn of(users: &Users) -> Arc<Self> {
+        static ALL: LazyLock<Mutex<HashMap<Option<PathBuf>, Arc<Memory>>>> = LazyLock::new(Mutex::default);
+        Arc::clone(ALL.lock().unwrap_or_else(PoisonError::into_inner).entry(users.path()).or_default())
     }
 }
 
@@ -95,9 +97,9 @@ impl CurrentUser {
 }
 
 impl Authenticator {
-    pub(super) fn new(users: Followed, key: [u8; 32], outbox: &Arc<dyn Outbox>, now: DateTime<Utc>) -> Self {
+    pub(super) fn new(users: Users, key: [u8; 32], outbox: &Arc<dyn Outbox>, now: DateTime<Utc>) -> Self {
         Self {
-            memory: Memory::of(users.path()),
+            memory: Memory::of(&users),
             users,
             logins: Mutex::default(),
             hashing: Semaphore::new(HASHING),
@@ -242,14 +244,14 @@ impl Authenticator {
         self.succeeded(user.name.as_str(), from, known).await
     }
 
-    /// One change of the users file at a time.
+    /// One change of the users at a time.
     pub(super) async fn turn(&self) -> SemaphorePermit<'_> {
         self.changing.acquire().await.expect("nobody closes it")
     }
 
-    /// The users file.
-    pub(super) fn path(&self) -> &Path {
-        self.users.path()
+    /// Where users stand.
+    pub(super) fn users(&self) -> &Users {
+        &self.users
     }
 
     /// A name as it may be told: that of a user. What else was typed may be a password.

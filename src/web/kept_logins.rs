@@ -51,6 +51,7 @@ impl Shared {
     /// Writes down who came, who was seen, and who left.
     pub(super) async fn keep_logins(&self) -> Result<(), StoreError> {
         let Some(auth) = &self.auth else { return Ok(()) };
+        auth.users().renew().await;
         // Who was idle here may have been seen elsewhere.
         auth.renew_all(self.office.clock.now()).await?;
         let (changed, over) = auth.logins().changes(self.office.clock.now());
@@ -75,6 +76,14 @@ pub(super) async fn renewed(State(shared): State<Arc<Shared>>, request: Request,
         auth.renew(request.headers(), shared.office.clock.now()).await?;
     }
     Ok(next.run(request).await)
+}
+
+/// Before all that asks who it is: whoever was removed on one node is out on all.
+pub(super) async fn users_renewed(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    if let Some(auth) = &shared.auth {
+        auth.users().renew().await;
+    }
+    next.run(request).await
 }
 
 /// Does so now and then, until the process stops, and once then.

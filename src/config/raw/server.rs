@@ -30,11 +30,22 @@ pub struct Server {
     pub show_names: ShowNames,
     /// Staff who may use the pages, and tokens for the API: `punctual user add`, `punctual token add`. Not set: neither is served.
     pub users_file: Option<PathBuf>,
+    /// `store`: they stand in the PostgreSQL database, the same for all nodes; the same commands write them there. `punctual user import FILE` takes over
+    /// those of a file. Instead of `users_file`.
+    pub users: Option<Users>,
     /// The address by which staff and programs reach it through a proxy: requests by another name are refused, cookies go by its scheme.
     #[serde(serialize_with = "masked::write_some")]
     pub public_url: Option<String>,
     /// Addresses of proxies that are believed where a request comes from, beside those on this machine.
     pub trusted_proxy: Vec<String>,
+}
+
+/// Where users stand that are in no file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Users {
+    /// In the store.
+    Store,
 }
 
 /// Who sees names.

@@ -5,13 +5,14 @@ use super::db::Db;
 use super::error::{Res, refused};
 
 /// Each brings the schema from the version before it to its own.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("schema/0001_outbox.sql"),
     include_str!("schema/0002_moved.sql"),
     include_str!("schema/0003_outgoing.sql"),
     include_str!("schema/0004_nodes.sql"),
     include_str!("schema/0005_chains.sql"),
     include_str!("schema/0006_transport.sql"),
+    include_str!("schema/0007_users.sql"),
 ];
 
 /// What this program needs.

@@ -15,6 +15,7 @@ use super::error::{Res, refused};
 use super::heart::Heart;
 use super::open::{self, Home};
 use super::sealed::Sealer;
+use super::visit::USERS;
 use super::{chains, columns, history};
 use crate::ledger::Event;
 use crate::outbox::key::Keys;
@@ -90,11 +91,13 @@ async fn keys_anew(tx: &Tx<'_>, chain: i32, was: &Sealer) -> Res<()> {
 }
 
 async fn identity_anew(tx: &Tx<'_>, (was, new): (&Sealer, &StoreKey)) -> Res<()> {
-    let row = tx.one("SELECT reference_key FROM practice WHERE id = $1", &[&tx.practice]).await?;
+    let row = tx.one("SELECT reference_key, users FROM practice WHERE id = $1", &[&tx.practice]).await?;
     let plain = was.open_bytes("identity", "reference", columns::get(&row, 0)?)?;
     let reference = tx.sealer.seal_bytes("identity", "reference", &plain)?;
     let check = tx.sealer.seal("identity", "key", &open::check_of(new))?;
-    tx.execute("UPDATE practice SET reference_key = $2, key_check = $3 WHERE id = $1", &[&tx.practice, &reference, &check]).await?;
+    let users = tx.sealer.seal(USERS.0, USERS.1, &was.open(USERS.0, USERS.1, columns::get(&row, 1)?)?)?;
+    let sql = "UPDATE practice SET reference_key = $2, key_check = $3, users = $4 WHERE id = $1";
+    tx.execute(sql, &[&tx.practice, &reference, &check, &users]).await?;
     Ok(())
 }
 

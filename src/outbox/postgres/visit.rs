@@ -1,4 +1,4 @@
-//! Who is logged in to the pages, and how often that was tried.
+//! Who may use the pages, who is logged in to them, and how often that was tried.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_postgres::Row;
@@ -9,6 +9,23 @@ use super::error::{Res, refused};
 use crate::access::logins::KeptLogin;
 
 const SELECT: &str = "SELECT digest, name, mark, began, seen FROM visit WHERE practice = $1";
+
+/// What their text is bound to where it is sealed.
+pub(super) const USERS: (&str, &str) = ("identity", "users");
+
+/// Who may use the pages and the API, unless that is known.
+pub(super) async fn users(db: &Db, known: i64) -> Res<Option<(i64, String)>> {
+    let sql = "SELECT users_version, users FROM practice WHERE id = $1 AND users_version <> $2";
+    let Some(row) = db.first(sql, &[&db.practice, &known]).await? else { return Ok(None) };
+    Ok(Some((get(&row, 0)?, db.sealer.open(USERS.0, USERS.1, get(&row, 1)?)?)))
+}
+
+/// `false`: that version is not the last one.
+pub(super) async fn put_users(tx: &Tx<'_>, known: i64, text: &str) -> Res<bool> {
+    let sealed = tx.sealer.seal(USERS.0, USERS.1, text)?;
+    let sql = "UPDATE practice SET users = $3, users_version = users_version + 1 WHERE id = $1 AND users_version = $2";
+    Ok(tx.execute(sql, &[&tx.practice, &known, &sealed]).await? == 1)
+}
 
 /// All of them.
 pub(super) async fn list(db: &Db) -> Res<Vec<KeptLogin>> {

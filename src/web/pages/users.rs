@@ -1,7 +1,7 @@
 //! Who may use the pages: operators add, change and remove users, and everybody changes their own password. Each needs one's own password once more,
 //! so that a browser that was left open gives nobody an account.
 //!
-//! A new user, and one who forgot, gets a password that is drawn here and shown once. The users file is written as `punctual user` writes it.
+//! A new user, and one who forgot, gets a password that is drawn here and shown once. They are written as `punctual user` writes them.
 
 use std::sync::Arc;
 
@@ -15,9 +15,9 @@ use axum::response::Response;
 
 use super::shown::{Frame, capital};
 use super::{FORM_MAX, PageContext, Trouble, actions};
-use crate::access::{Access, Name, Role, User, file, new_token, password};
+use crate::access::{Access, Name, Role, User, new_token, password};
 use crate::ledger::Event;
-use crate::web::auth::{self, CurrentUser, Form, Peer, Refused};
+use crate::web::auth::{self, CurrentUser, Form, Peer, Refused, Users};
 use crate::web::cookie;
 use crate::web::{Shared, page, request, to_the_end};
 
@@ -85,7 +85,7 @@ struct Done {
     drawn: Option<String>,
 }
 
-/// A change of the users file, and how the ledger and its reader are told.
+/// A change of the users, and how the ledger and its reader are told.
 struct Change {
     event: Event,
     detail: String,
@@ -168,7 +168,7 @@ fn draw() -> Result<(String, String), String> {
     Ok((drawn, argon2id))
 }
 
-/// Tells the ledger, then writes the file: what cannot be told is not done.
+/// Tells the ledger, then writes them: what cannot be told is not done.
 async fn changed(
     shared: &Shared,
     who: &str,
@@ -176,9 +176,12 @@ async fn changed(
 ) -> Result<Result<Done, String>, Trouble> {
     let auth = shared.auth()?;
     let _turn = auth.turn().await;
-    let path = auth.path().to_owned();
-    let read = path.clone();
-    let made = tokio::task::spawn_blocking(move || change(file::read(&read)?)).await;
+    let (version, access) = match auth.users().read().await {
+        Ok(read) => read,
+        Err(why) => return Ok(Err(why)),
+    };
+    // A password's hash takes its time.
+    let made = tokio::task::spawn_blocking(move || change(access)).await;
     let Change { event, detail, says, drawn, access } = match made.map_err(|_| Trouble::Conflict("It could not be done."))? {
         Ok(change) => change,
         Err(why) => return Ok(Err(why)),
@@ -187,11 +190,13 @@ async fn changed(
         return Ok(Err("One operator must stay: nobody could decide anything any more".to_owned()));
     }
     shared.office.desk.outbox.note(shared.office.clock.now(), event, &format!("{detail}, by {who}")).await?;
-    let written = tokio::task::spawn_blocking(move || file::write(&path, &access)).await;
-    match written.map_err(|_| Trouble::Conflict("It could not be done."))? {
+    match auth.users().write(version, access).await {
         Ok(()) => Ok(Ok(Done { says, drawn })),
         Err(why) => {
-            tracing::error!(%why, "the users file was not written");
+            tracing::error!(%why, "the users were not written");
+            if matches!(auth.users(), Users::Store(..)) {
+                return Ok(Err(capital(&why)));
+            }
             let by_hand = "The service may not write the users file: your administrator does this, by `punctual user` on the command line";
             Ok(Err(by_hand.to_owned()))
         }

@@ -30,12 +30,13 @@ async fn says(store: &Store) -> String {
         deliveries.push(format!("{:?}", store.outbox.deliveries(entry.notice.key).await.unwrap()));
     }
     format!(
-        "{:?} {:?} {suppressed:?} {deliveries:?} {:?} {:?} {:?}",
+        "{:?} {:?} {suppressed:?} {deliveries:?} {:?} {:?} {:?} {:?}",
         store.outbox.sessions("clinic", None).await.unwrap(),
         store.all().await,
         store.outbox.unread(9).await.unwrap(),
         store.outbox.waiting_answers().await.unwrap(),
         store.outbox.reference_key().await.unwrap(),
+        store.outbox.users(-1).await.unwrap(),
     )
 }
 
@@ -44,7 +45,13 @@ async fn a_database_gets_another_key() {
     let Some(cluster) = cluster() else { return };
     let server = server(cluster, "rekeyed");
     fill(PostgresOutbox::open(&server, "clinic", Access::Daemon, Some(&key(7))).unwrap()).await;
+    let (store, users) = (opened(&server, &key(7)).unwrap(), "users, with the secrets of their one-time codes");
+    assert!(store.outbox.put_users(0, users).await.unwrap());
+    assert!(!store.outbox.put_users(0, "of somebody who was slower").await.unwrap());
+    drop(store);
+    assert!(!cluster.dump("rekeyed").contains(users), "they are sealed");
     let before = says(&opened(&server, &key(7)).unwrap()).await;
+    assert!(before.contains(users));
     let sealed = "SELECT string_agg(digest || record, ' ') FROM session";
     let of_old = cluster.sql("rekeyed", sealed);
     let new = key(7).successor().unwrap();

@@ -10,9 +10,21 @@ use crate::outbox::cluster::cluster;
 
 /// A node with its own copy of the users file.
 async fn node(url: &str, name: &str) -> Office {
-    let text =
-        Practice::text("").replace("sqlite://punctual.db", url).replace("[practice]", &format!("[node]\nname = \"{name}\"\n[practice]"));
-    Office { practice: Practice::of(tempfile::tempdir().unwrap(), &text).await }
+    Office { practice: Practice::of(tempfile::tempdir().unwrap(), &text(url, name)).await }
+}
+
+fn text(url: &str, name: &str) -> String {
+    Practice::text("").replace("sqlite://punctual.db", url).replace("[practice]", &format!("[node]\nname = \"{name}\"\n[practice]"))
+}
+
+/// A node that has its users in the store.
+async fn node_of_the_store(url: &str, name: &str) -> Office {
+    let (folder, text) = (tempfile::tempdir().unwrap(), text(url, name).replace("users_file = \"users.toml\"", "users = \"store\""));
+    // For commands.
+    let file = folder.path().join("punctual.toml");
+    std::fs::write(&file, &text).unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    Office { practice: Practice::of(folder, &text).await }
 }
 
 /// The same browser, sent to another node.
@@ -65,6 +77,52 @@ async fn any_page_is_at_any_node() {
     for office in [&a, &b] {
         assert_eq!(office.browser().log_in("victor", PASSWORD).await.status(), 429, "guessed too often");
     }
+    a.close().await;
+    b.close().await;
+}
+
+/// Users who stand in the store: whoever is removed, or has another password, at one node is so at all of them at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn users_in_the_store_are_the_same_at_any_node() {
+    let Some(cluster) = cluster() else { return };
+    cluster.create("users");
+    PostgresOutbox::migrate(&cluster.server("users")).unwrap();
+    let url = cluster.url("users");
+    let (a, b) = (node_of_the_store(&url, "a").await, node_of_the_store(&url, "b").await);
+    assert_eq!(a.browser().log_in("victor", PASSWORD).await.status(), 401, "there is nobody yet");
+    // The users of a file are taken over, once.
+    let punctual = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_punctual"));
+        command.current_dir(a.practice.folder.path()).arg("--config").arg(a.practice.folder.path().join("punctual.toml")).args(args);
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    file::write(&a.practice.folder.path().join("old.toml"), &everybody()).unwrap();
+    let (code, _, said) = punctual(&["user", "import", "old.toml"]);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, _, said) = punctual(&["user", "import", "old.toml"]);
+    assert_eq!((code, said.contains("only while it has none")), (Some(1), true), "{said}");
+    let (_, listed, _) = punctual(&["user", "list"]);
+    assert!(listed.contains("victor"), "{listed}");
+    let (mut victor, jane) = (b.logged_in("victor").await, a.logged_in("jane").await);
+    assert_eq!(victor.get("/").await.status(), 200);
+    // Jane removes him at the other node.
+    let mut jane_there = at(&jane, &a);
+    assert_eq!(jane_there.submit("/users", "/users", &[("act", "remove"), ("name", "victor"), ("own", PASSWORD)]).await, 200);
+    assert_eq!(victor.get("/").await.status(), 303, "out at once");
+    assert_eq!(b.browser().log_in("victor", PASSWORD).await.status(), 401);
+    // A token, made and taken away by a command.
+    let (code, token, said) = punctual(&["token", "add", "board", "--scope", "read"]);
+    assert_eq!(code, Some(0), "{said}");
+    let asked = async |office: &Office| {
+        let request = office.browser().client.get(office.address("/api/v1/status")).bearer_auth(token.trim());
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((asked(&a).await, asked(&b).await), (200, 200));
+    assert_eq!(punctual(&["token", "remove", "board"]).0, Some(0));
+    assert_eq!((asked(&a).await, asked(&b).await), (401, 401));
+    // Nobody who reads the database learns a secret of theirs, if it is sealed; here at least no password stands in it.
+    assert!(!cluster.dump("users").contains(PASSWORD));
     a.close().await;
     b.close().await;
 }

@@ -45,6 +45,15 @@ impl Nodes for PostgresOutbox {
         self.node.as_ref().is_some_and(Node::has_name)
     }
 
+    async fn users(&self, known: i64) -> Result<Option<(i64, String)>> {
+        self.readers.read("users", async move |db| visit::users(db, known).await).await
+    }
+
+    async fn put_users(&self, known: i64, text: &str) -> Result<bool> {
+        let text = text.to_owned();
+        self.writer.write("put_users", async move |tx| visit::put_users(tx, known, &text).await).await
+    }
+
     async fn kept_login(&self, digest: [u8; 32]) -> Result<Option<KeptLogin>> {
         self.readers.read("kept_login", async move |db| visit::find(db, &digest).await).await
     }
